@@ -1,0 +1,77 @@
+package carrier
+
+import (
+	"time"
+
+	"carrierlink/shared/fault"
+)
+
+// Account is a merchant's account, made by a partner.
+type Account struct {
+	ID                int64
+	PartnerID         int64
+	Environment       Environment // its partner's
+	ExternalID        string      // the partner's own id, unique within the partner; optional
+	Email             string      // unique over the whole service; optional
+	CompanyName       string
+	FirstName         string
+	LastName          string
+	OriginCountryCode string // ISO 3166-1 alpha-2
+	PasswordHash      string // argon2id PHC string; empty without a password
+	Metadata          map[string]string
+	Active            bool
+	CarriersCount     int
+	CreatedAt         time.Time
+	ModifiedAt        time.Time
+}
+
+// Partner is a platform that makes accounts for its merchants.
+type Partner struct {
+	ID                 int64
+	Name               string
+	Environment        Environment
+	DefaultCountryCode string // of accounts made without origin_country_code
+	CreatedAt          time.Time
+}
+
+// APIKey is what is kept of a key: never its text. Exactly one of AccountID (a
+// merchant key) and PartnerID with AccountID zero (a partner key) is the owner;
+// a merchant key carries its partner's id too.
+type APIKey struct {
+	ID          int64
+	PartnerID   int64
+	AccountID   int64 // zero for a partner key
+	Hash        string
+	Prefix      string // what the key begins with, for people
+	LastFour    string
+	Description string
+	Environment Environment
+	// DefaultCountryCode is the partner's, on partner keys: it saves every
+	// account creation a read of the partner.
+	DefaultCountryCode string
+	ExpiresAt          time.Time // zero: never
+	CreatedAt          time.Time
+}
+
+// CheckCountry accepts the officially assigned two-letter codes of ISO 3166-1,
+// in capitals (seed: "Must be capitalized").
+func CheckCountry(field, code string) *fault.Error {
+	if len(code) == 2 && isUpper(code[0]) && isUpper(code[1]) {
+		for i := 0; i < len(countries); i += 2 {
+			if countries[i:i+2] == code {
+				return nil
+			}
+		}
+	}
+	return fault.Field(fault.Invalid, field, "%s must be a country code of ISO 3166-1, two capital letters such as AU.", field)
+}
+
+func isUpper(c byte) bool { return c >= 'A' && c <= 'Z' }
+
+// countries is every officially assigned alpha-2 code of ISO 3166-1, without
+// separators (249 codes, as of the standard's 2020 edition).
+const countries = "ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBVBWBYBZ" +
+	"CACCCDCFCGCHCICKCLCMCNCOCRCUCVCWCXCYCZDEDJDKDMDODZECEEEGEHERESETFIFJFKFMFOFRGAGBGDGEGFGGGHGIGLGMGNGPGQGRGSGTGUGWGY" +
+	"HKHMHNHRHTHUIDIEILIMINIOIQIRISITJEJMJOJPKEKGKHKIKMKNKPKRKWKYKZLALBLCLILKLRLSLTLULVLYMAMCMDMEMFMGMHMKMLMMMNMOMPMQMRMSMTMUMVMWMXMYMZ" +
+	"NANCNENFNGNINLNONPNRNUNZOMPAPEPFPGPHPKPLPMPNPRPSPTPWPYQARERORSRURWSASBSCSDSESGSHSISJSKSLSMSNSOSRSSSTSVSXSYSZ" +
+	"TCTDTFTGTHTJTKTLTMTNTOTRTTTVTWTZUAUGUMUSUYUZVAVCVEVGVIVNVUWFWSYEYTZAZMZW"

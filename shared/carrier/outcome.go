@@ -1,0 +1,194 @@
+package carrier
+
+import (
+	"time"
+
+	"carrierlink/shared/fault"
+)
+
+// Outcome is what one check of a charge account came to.
+type Outcome string
+
+// The outcomes, with the carrier's answers that lead to them (contract: "Error
+// responses", "Suggested outcome classes").
+const (
+	OutcomeOK             Outcome = "ok"                   // 200 for the number that was asked
+	OutcomeNumberMismatch Outcome = "number_mismatch"      // 200 for another number
+	OutcomeUnauthorized   Outcome = "unauthorized"         // 401, API_001
+	OutcomeForbidden      Outcome = "forbidden"            // 403
+	OutcomeUnknownAccount Outcome = "unknown_account"      // 400 with 41001, 41002 or 40001
+	OutcomeContractEnded  Outcome = "contract_not_valid"   // 400 with 41003
+	OutcomeContractAbsent Outcome = "contract_not_set_up"  // 400 with 41007
+	OutcomeRateLimited    Outcome = "rate_limited"         // 429, or API_002 under any status
+	OutcomeUnavailable    Outcome = "unavailable"          // 5xx, no connection
+	OutcomeTimeout        Outcome = "timeout"              // no answer in time
+	OutcomeUnreadable     Outcome = "unreadable"           // HTML, broken JSON, a redirect, too large
+	OutcomeMalformed      Outcome = "malformed_request"    // 400 with 40002, 422
+	OutcomeUnexpected     Outcome = "unexpected_rejection" // any other 4xx
+)
+
+// Outcomes lists them all, for tables and tests that must cover each.
+func Outcomes() []Outcome {
+	return []Outcome{
+		OutcomeOK, OutcomeNumberMismatch, OutcomeUnauthorized, OutcomeForbidden, OutcomeUnknownAccount, OutcomeContractEnded,
+		OutcomeContractAbsent, OutcomeRateLimited, OutcomeUnavailable, OutcomeTimeout, OutcomeUnreadable, OutcomeMalformed, OutcomeUnexpected,
+	}
+}
+
+// class is what an outcome means for a connection.
+type class uint8
+
+const (
+	good    class = iota // the link works
+	refusal              // the carrier says that credentials, number or contract do not work
+	outage               // it says nothing about the link
+	neither              // worth a look, by nobody's fault that a state could express
+)
+
+func (o Outcome) class() class {
+	switch o {
+	case OutcomeOK:
+		return good
+	case OutcomeUnauthorized, OutcomeForbidden, OutcomeUnknownAccount, OutcomeContractEnded, OutcomeContractAbsent:
+		return refusal
+	case OutcomeNumberMismatch:
+		return neither
+	case OutcomeRateLimited, OutcomeUnavailable, OutcomeTimeout, OutcomeUnreadable, OutcomeMalformed, OutcomeUnexpected:
+		return outage
+	}
+	return outage
+}
+
+// IsOutage tells whether the outcome says nothing about the merchant's link:
+// the carrier failed, or refused us and not the credentials.
+func (o Outcome) IsOutage() bool { return o.class() == outage }
+
+// Reading is the carrier's answer to one check, in our terms.
+type Reading struct {
+	Outcome    Outcome
+	Raw        []byte        // on OutcomeOK: the carrier's JSON object as it came
+	Contract   Contract      // on OutcomeOK: what we understand of it
+	HTTPStatus int           // zero when there was no answer
+	Code, Name string        // of the first error, where it is a known one
+	RetryAfter time.Duration // the carrier's wish on a 429, zero if none
+	Latency    time.Duration // of the whole check, retries and waits in between included
+	Cause      error         // transport or decoding error, for the log
+}
+
+// Err is nil for a good reading; else the fault that tells the caller, with
+// its diagnosis: fault.NumberMismatch, CarrierRefused, CarrierContract,
+// CarrierLimited, CarrierDown or CarrierTimeout.
+func (r Reading) Err() error {
+	kind, field := fault.CarrierDown, ""
+	switch r.Outcome {
+	case OutcomeOK:
+		return nil
+	case OutcomeNumberMismatch:
+		kind, field = fault.NumberMismatch, "account_number"
+	case OutcomeUnauthorized, OutcomeForbidden:
+		kind = fault.CarrierRefused
+	case OutcomeUnknownAccount:
+		kind, field = fault.CarrierRefused, "account_number"
+	case OutcomeContractEnded, OutcomeContractAbsent:
+		kind = fault.CarrierContract
+	case OutcomeRateLimited:
+		kind = fault.CarrierLimited
+	case OutcomeTimeout:
+		kind = fault.CarrierTimeout
+	case OutcomeUnavailable, OutcomeUnreadable, OutcomeMalformed, OutcomeUnexpected:
+	}
+	e := &fault.Error{Kind: kind, Field: field, Cause: r.Cause, Diagnosis: r.Diagnosis()}
+	e.Message = e.Diagnosis.LikelyCause
+	if kind == fault.CarrierLimited {
+		e.RetryAfter = max(r.RetryAfter, carrierPause)
+	}
+	return e
+}
+
+// carrierPause is how long to leave a carrier alone that throttles us (contract:
+// "back off ≥ 60 s").
+const carrierPause = 60 * time.Second
+
+// Diagnosis explains a reading; nil for a good one.
+func (r Reading) Diagnosis() *fault.Diagnosis {
+	d, ok := diagnoses[r.Outcome]
+	if !ok {
+		return nil
+	}
+	d.CarrierError = &fault.CarrierError{HTTPStatus: r.HTTPStatus, Code: r.Code, Name: r.Name}
+	return &d
+}
+
+const callAusPost = "If they are right, call Australia Post on 13 21 31 or the account manager."
+
+// diagnoses has a row for every outcome but OK. The steps are those of the
+// contract: "Known traps" 2 to 4, and the carrier's own error texts.
+var diagnoses = map[Outcome]fault.Diagnosis{
+	OutcomeNumberMismatch: {
+		Category: "number_mismatch", WhoMustAct: fault.Merchant, DocURL: docGetAccounts,
+		LikelyCause: "The carrier answered with another charge account than the one that was asked for.",
+		NextSteps:   []string{"Check the account number against the contract.", "Make sure that the API key was registered for this charge account."},
+	},
+	OutcomeUnauthorized: {
+		Category: "credentials_refused", WhoMustAct: fault.Merchant, DocURL: docRegister,
+		LikelyCause: "The carrier does not accept this API key and secret.",
+		NextSteps: []string{
+			"Check for typing errors, such as 1, l and I.",
+			"In the developer centre open Projects, Services, turn on all switches and press Update: a new key works only then.",
+			"Use a production key of the Shipping and Tracking API v1; test-bed, Postage Assessment and v2 credentials look alike and do not work here.",
+		},
+	},
+	OutcomeForbidden: {
+		Category: "key_not_entitled", WhoMustAct: fault.Merchant, DocURL: docRegister,
+		LikelyCause: "The carrier knows the API key but does not let it read this charge account.",
+		NextSteps:   []string{"Make sure that the key was registered for this charge account.", callAusPost},
+	},
+	OutcomeUnknownAccount: {
+		Category: "account_not_found", WhoMustAct: fault.Merchant, DocURL: docGetAccounts,
+		LikelyCause: "The carrier does not find this charge account for the API key.",
+		NextSteps: []string{
+			"Check the number: 10 digits for Australia Post, 8 for StarTrack, leading zeros included.",
+			"Check that it was connected as the right carrier.", callAusPost,
+		},
+	},
+	OutcomeContractEnded: {
+		Category: "contract_not_valid", WhoMustAct: fault.Merchant, DocURL: docGetAccounts,
+		LikelyCause: "The contract of this charge account has expired or is not valid yet.",
+		NextSteps:   []string{"Renew the contract with the account manager, or call Australia Post on 13 21 31."},
+	},
+	OutcomeContractAbsent: {
+		Category: "contract_not_set_up", WhoMustAct: fault.Merchant, DocURL: docGetAccounts,
+		LikelyCause: "The carrier knows the charge account but has no contract set up for it.",
+		NextSteps:   []string{"Ask the account manager, or Australia Post on 13 21 31, to set up the contract."},
+	},
+	OutcomeRateLimited: {
+		Category: "carrier_rate_limited", WhoMustAct: fault.Carrier, Retryable: true, DocURL: docGetAccounts,
+		LikelyCause: "The carrier accepts no more requests for now.",
+		NextSteps:   []string{"Wait a minute and try again; the credentials were not refused."},
+	},
+	OutcomeUnavailable: {
+		Category: "carrier_unavailable", WhoMustAct: fault.Carrier, Retryable: true, DocURL: docGetAccounts,
+		LikelyCause: "The carrier's service is failing.",
+		NextSteps:   []string{"Try again in a few minutes; the credentials were not refused."},
+	},
+	OutcomeTimeout: {
+		Category: "carrier_timeout", WhoMustAct: fault.Carrier, Retryable: true, DocURL: docGetAccounts,
+		LikelyCause: "The carrier did not answer in time.",
+		NextSteps:   []string{"Try again in a few minutes; the credentials were not refused."},
+	},
+	OutcomeUnreadable: {
+		Category: "carrier_unreadable", WhoMustAct: fault.Carrier, Retryable: true, DocURL: docGetAccounts,
+		LikelyCause: "The carrier's answer could not be understood.",
+		NextSteps:   []string{"Try again in a few minutes; the credentials were not refused."},
+	},
+	OutcomeMalformed: {
+		Category: "request_malformed", WhoMustAct: fault.Partner, Retryable: true, DocURL: docGetAccounts,
+		LikelyCause: "The carrier found the request incomplete or not acceptable.",
+		NextSteps:   []string{"Check the values that were sent.", "If they are right, tell the operator of this service the request id."},
+	},
+	OutcomeUnexpected: {
+		Category: "carrier_rejected_request", WhoMustAct: fault.Us, Retryable: true, DocURL: docGetAccounts,
+		LikelyCause: "The carrier rejected the request for a reason that this service does not know.",
+		NextSteps:   []string{"Tell the operator of this service the request id."},
+	},
+}

@@ -1,0 +1,91 @@
+package carrier
+
+import (
+	"fmt"
+	"net/mail"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"carrierlink/shared/fault"
+)
+
+// TextRule bounds a text in characters (Unicode code points, not bytes). Outer
+// white space is taken out first unless the text is Exact.
+type TextRule struct {
+	Min, Max int
+	Exact    bool // an identifier or a password: kept to the letter
+}
+
+// The rules of the account and connection fields. Lengths of the account's
+// fields: ShipStation Partner API, "Request Body Properties".
+var (
+	NameRule           = TextRule{Min: 1, Max: 24} // first_name and last_name
+	CompanyRule        = TextRule{Min: 1, Max: 50}
+	EmailRule          = TextRule{Min: 1, Max: 50}
+	ExternalIDRule     = TextRule{Min: 1, Max: 128, Exact: true}
+	PasswordRule       = TextRule{Min: 7, Max: 128, Exact: true}
+	NicknameRule       = TextRule{Min: 1, Max: 100}
+	PartnerNameRule    = TextRule{Min: 1, Max: 100}
+	CredentialRule     = TextRule{Min: 1, Max: 256}
+	metadataKeyRule    = TextRule{Min: 1, Max: 40, Exact: true}
+	metadataValueRule  = TextRule{Min: 0, Max: 500, Exact: true}
+	metadataMaxMembers = 20
+)
+
+// Clean applies the rule to one field: it returns the text to keep, or
+// fault.Length (too short, too long) or fault.Invalid (control characters).
+func (r TextRule) Clean(field, s string) (string, *fault.Error) {
+	if !r.Exact {
+		s = strings.TrimSpace(s)
+	}
+	n := utf8.RuneCountInString(s)
+	switch {
+	case n > r.Max:
+		return "", fault.Field(fault.Length, field, "%s must be at most %d characters.", field, r.Max)
+	case n < r.Min && r.Min == 1:
+		return "", fault.Field(fault.Length, field, "%s must not be empty.", field)
+	case n < r.Min:
+		return "", fault.Field(fault.Length, field, "%s must be at least %d characters.", field, r.Min)
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return "", fault.Field(fault.Invalid, field, "%s must not contain control characters.", field)
+	}
+	return s, nil
+}
+
+// CleanEmail is EmailRule and the form of an address.
+func CleanEmail(field, s string) (string, *fault.Error) {
+	s, problem := EmailRule.Clean(field, s)
+	if problem != nil {
+		return "", problem
+	}
+	if a, err := mail.ParseAddress(s); err != nil || a.Address != s {
+		return "", fault.Field(fault.Invalid, field, "%s must be an email address such as name@example.com.", field)
+	}
+	return s, nil
+}
+
+// EmailKey is the form under which an email is unique: letter case does not
+// make another address.
+func EmailKey(email string) string { return strings.ToLower(email) }
+
+// CleanMetadata checks a partner's own key-value pairs: at most 20, keys of 1
+// to 40 characters, values of at most 500. Order is that of keys.
+func CleanMetadata(field string, keys []string, values map[string]string) fault.List {
+	var problems fault.List
+	if len(keys) > metadataMaxMembers {
+		problems = append(problems, fault.Field(fault.Invalid, field, "%s must have at most %d keys.", field, metadataMaxMembers))
+	}
+	for _, k := range keys {
+		name := fmt.Sprintf("%s.%s", field, k)
+		if _, p := metadataKeyRule.Clean(field, k); p != nil {
+			p.Message = fmt.Sprintf("A key of %s must be 1 to %d characters without control characters.", field, metadataKeyRule.Max)
+			problems = append(problems, p)
+			continue
+		}
+		if _, p := metadataValueRule.Clean(name, values[k]); p != nil {
+			problems = append(problems, p)
+		}
+	}
+	return problems
+}
