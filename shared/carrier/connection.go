@@ -124,12 +124,6 @@ func (c *Connection) MaskedNumber() string {
 	return strings.Repeat("*", len(c.AccountNumber)-3) + c.AccountNumber[len(c.AccountNumber)-3:]
 }
 
-// Snapshot is the carrier's Get Accounts answer as it came, and when.
-type Snapshot struct {
-	Raw []byte // one JSON object
-	At  time.Time
-}
-
 // RefusalGap is the least time between two refusals that together mark a
 // connection: Australia Post answered 401 to good keys for days in October
 // 2017, so one says nothing (contract: "Known traps" 1).
