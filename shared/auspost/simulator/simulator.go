@@ -1,0 +1,173 @@
+// Package simulator is an Australia Post that sandbox partners, tests and the
+// local stack talk to instead of the real one: the routes accounts, track and
+// address of the Shipping & Tracking API v1, with the bodies of examples/ (every
+// identifier in them is invented).
+//
+// The last two digits of the charge account number choose the story of Get
+// Accounts, for Australia Post (10 digits) and StarTrack (8) alike:
+//
+//	01 02 03 07  400 with 41001, 41002, 41003, 41007
+//	10           contract expired
+//	11           contract expires in 7 days
+//	12           credit blocked
+//	13           a product is gone from the second check on
+//	14           every product contract has expired
+//	40           401
+//	41           401 once, then fine
+//	43           403
+//	49           429 once, then fine
+//	50           500
+//	51           503 in HTML
+//	54           no answer in time
+//	55           malformed JSON
+//	56           200 with an errors array
+//	60           fine at the first check, 401 from the second on
+//	61           fine at the first check, 500 at the next three, then fine
+//	70           another charge account comes back
+//	others       fine
+//
+// A story is a pure function of number, check, attempt and clock. In process
+// (Transport) the caller tells check and attempt; over HTTP (NewHandler) the
+// server counts them. Any key and secret pass, but "wrong" anywhere in the
+// secret is refused, and so is a request without both.
+//
+// The one story that reads differently by the way it is told is 49: over HTTP
+// whoever links again succeeds, because the server has counted the first check.
+// In process a link that failed leaves nothing behind, so it is the first check
+// each time; a connection that is kept to be verified later gets its good answer
+// at its second check.
+package simulator
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Option changes a default.
+type Option func(*settings)
+
+type settings struct{ now func() time.Time }
+
+// WithClock replaces time.Now.
+func WithClock(now func() time.Time) Option { return func(s *settings) { s.now = now } }
+
+func apply(opts []Option) settings {
+	s := settings{now: time.Now}
+	for _, o := range opts {
+		o(&s)
+	}
+	return s
+}
+
+// answer is one HTTP answer, or none in time.
+type answer struct {
+	status      int
+	contentType string
+	body        string
+	allow       string // header Allow
+	never       bool   // the request is left hanging
+}
+
+// invitesRetry tells whether a client may repeat the request within its check
+// (401 and 5xx; a 429 and a time-out are not repeated).
+func (a answer) invitesRetry() bool {
+	return !a.never && (a.status == http.StatusUnauthorized || a.status >= 500)
+}
+
+func jsonAnswer(status int, body string) answer {
+	return answer{status: status, contentType: "application/json", body: body}
+}
+
+// legacy is the error shape of the older API on the same host
+// (infra/docs/auspost.md, "Error responses", shape 4).
+func legacy(status int) answer {
+	return jsonAnswer(status, strings.ReplaceAll(errorLegacy, "Please enter Length.", http.StatusText(status)))
+}
+
+// story tells what an account's number, check and attempt come to.
+type story func(number, apiKey string) answer
+
+// limiter tells whether a credential has calls left.
+type limiter func(apiKey string) bool
+
+// route answers a request; accounts tells the story of a charge account whose
+// credentials passed.
+func route(r *http.Request, accounts story, mayTrack limiter) answer {
+	path, ok := strings.CutPrefix(strings.TrimPrefix(r.URL.Path, "/test"), "/shipping/v1/")
+	if !ok {
+		return legacy(http.StatusNotFound)
+	}
+	number, isAccount := strings.CutPrefix(path, "accounts/")
+	isAccount = isAccount && number != "" && !strings.Contains(number, "/")
+	switch {
+	case !isAccount && path != "track" && path != "address":
+		return legacy(http.StatusNotFound)
+	case r.Method != http.MethodGet:
+		a := legacy(http.StatusMethodNotAllowed)
+		a.allow = http.MethodGet
+		return a
+	}
+	apiKey, secret, ok := r.BasicAuth()
+	if !ok || apiKey == "" || secret == "" || strings.Contains(secret, "wrong") {
+		// One answer for every cause (infra/docs/auspost.md, "Known traps" 2).
+		return jsonAnswer(http.StatusUnauthorized, errorUnauthorized)
+	}
+	switch {
+	case path == "track":
+		if !mayTrack(apiKey) {
+			return jsonAnswer(http.StatusTooManyRequests, errorRateLimited)
+		}
+		return track(r.URL.Query().Get("tracking_ids"))
+	case path == "address":
+		return address(r.URL.Query().Get("suburb"))
+	}
+	header := r.Header.Get("Account-Number")
+	switch {
+	case header == "":
+		return jsonAnswer(http.StatusBadRequest, errorNoContractID)
+	case header != number:
+		return accountError(error41001, number)
+	case !isNumber(number):
+		return accountError(error41002, number)
+	}
+	return accounts(number, apiKey)
+}
+
+// isNumber: 10 digits for Australia Post, 8 for StarTrack
+// (infra/docs/auspost.md, "Account number format").
+func isNumber(s string) bool {
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return len(s) == 10 || len(s) == 8
+}
+
+func accountError(body, number string) answer {
+	for _, sample := range []string{"0009912345", "0009912346"} {
+		body = strings.ReplaceAll(body, sample, inJSON(number))
+	}
+	return jsonAnswer(http.StatusBadRequest, body)
+}
+
+// inJSON is a text as it stands between the quotes of a JSON string.
+func inJSON(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return ""
+	}
+	return string(b[1 : len(b)-1])
+}
+
+// write sends the answer.
+func (a answer) write(h http.Header) {
+	h.Set("Content-Type", a.contentType)
+	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	if a.allow != "" {
+		h.Set("Allow", a.allow)
+	}
+}
