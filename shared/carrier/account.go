@@ -53,6 +53,22 @@ type APIKey struct {
 	CreatedAt          time.Time
 }
 
+// KeyUse asks to prove a key and to count one use of it in its one-minute
+// window.
+type KeyUse struct {
+	PartnerID, AccountID int64 // exactly one is set: the key's owner
+	Hash                 string
+	Now                  time.Time
+	Limit                int // uses in a window
+}
+
+// KeyUsed is a proven key and the state of its window.
+type KeyUsed struct {
+	Key   APIKey
+	Used  int           // in this window, this use included
+	Reset time.Duration // until the window ends
+}
+
 // CheckCountry accepts the officially assigned two-letter codes of ISO 3166-1,
 // in capitals (seed: "Must be capitalized").
 func CheckCountry(field, code string) *fault.Error {

@@ -161,7 +161,10 @@ func (c *Connection) Record(r Reading, trigger Trigger, now time.Time, gap time.
 	case outage:
 		c.ConsecutiveFailures++
 		if c.Status == Active {
-			c.Status, c.StatusReason = Degraded, string(r.Outcome)
+			c.Status = Degraded
+		}
+		if c.Status == Degraded || c.Status == PendingVerification {
+			c.StatusReason = string(r.Outcome)
 		}
 	case neither:
 		c.ConsecutiveFailures++

@@ -1,0 +1,120 @@
+// Package auth says who calls and what they may do: API keys, the account a
+// partner acts for, and the rate window of a key.
+package auth
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math/big"
+	"strings"
+
+	"carrierlink/shared/carrier"
+)
+
+// A key is a prefix, 6 base62 digits that name its owner, 30 random ones (178
+// bits) and 6 of a CRC32 over all before: a mistyped key is found without a
+// remote call, and the owner's items can be read beside the key's.
+const (
+	livePrefix   = "cl_live_"
+	testPrefix   = "cl_test_"
+	ownerDigits  = 6
+	randomDigits = 30
+	sumDigits    = 6
+	alphabet     = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
+
+// partnerBit is set in the owner digits of a partner key; ids stay below it.
+const partnerBit = carrier.MaxID + 1
+
+// Key is an API key that was read or made.
+type Key struct {
+	Environment carrier.Environment
+	PartnerID   int64 // of a partner key, else 0
+	AccountID   int64 // of a merchant key, else 0
+	Text        carrier.Secret
+}
+
+// Hash is what is stored of a key: the SHA-256 of its text, in hex. A key has
+// too many random bits for a search, so it needs no salt and no slow hash.
+func (k Key) Hash() string {
+	sum := sha256.Sum256([]byte(k.Text.Reveal()))
+	return hex.EncodeToString(sum[:])
+}
+
+// Prefix is what a person may see of a key besides its last four characters.
+func (k Key) Prefix() string { return k.Text.Reveal()[:len(livePrefix)+ownerDigits] }
+
+// NewKey makes a key for a partner (accountID 0) or a merchant account.
+func NewKey(r io.Reader, env carrier.Environment, partnerID, accountID int64) (Key, error) {
+	prefix, owner := livePrefix, accountID
+	if env == carrier.Sandbox {
+		prefix = testPrefix
+	}
+	key := Key{Environment: env, AccountID: accountID}
+	if accountID == 0 {
+		owner, key.PartnerID = partnerID|partnerBit, partnerID
+	}
+	// 24 bytes are 192 bits: the excess over 62^30 leaves no bias that counts.
+	var random [24]byte
+	if _, err := io.ReadFull(r, random[:]); err != nil {
+		return Key{}, fmt.Errorf("reading randomness: %w", err)
+	}
+	body := prefix + base62(big.NewInt(owner), ownerDigits) + base62(new(big.Int).SetBytes(random[:]), randomDigits)
+	key.Text = carrier.NewSecret(body + checksum(body))
+	return key, nil
+}
+
+// ParseKey reads a key's text; ok is false for what can not be one.
+func ParseKey(text string) (key Key, ok bool) {
+	key.Environment = carrier.Production
+	rest, ok := strings.CutPrefix(text, livePrefix)
+	if !ok {
+		if rest, ok = strings.CutPrefix(text, testPrefix); !ok {
+			return Key{}, false
+		}
+		key.Environment = carrier.Sandbox
+	}
+	if len(rest) != ownerDigits+randomDigits+sumDigits {
+		return Key{}, false
+	}
+	body := text[:len(text)-sumDigits]
+	if text[len(body):] != checksum(body) {
+		return Key{}, false
+	}
+	var owner int64
+	for _, c := range []byte(rest[:ownerDigits]) {
+		digit := strings.IndexByte(alphabet, c)
+		if digit < 0 {
+			return Key{}, false
+		}
+		owner = owner*int64(len(alphabet)) + int64(digit)
+	}
+	switch {
+	case owner > 0 && owner < partnerBit:
+		key.AccountID = owner
+	case owner > partnerBit && owner < 2*partnerBit:
+		key.PartnerID = owner - partnerBit
+	default:
+		return Key{}, false
+	}
+	key.Text = carrier.NewSecret(text)
+	return key, true
+}
+
+func checksum(body string) string {
+	return base62(big.NewInt(int64(crc32.ChecksumIEEE([]byte(body)))), sumDigits)
+}
+
+// base62 writes the lowest digits of n, zeros in front.
+func base62(n *big.Int, digits int) string {
+	out := make([]byte, digits)
+	rest, base, digit := new(big.Int).Set(n), big.NewInt(int64(len(alphabet))), new(big.Int)
+	for i := digits - 1; i >= 0; i-- {
+		rest.DivMod(rest, base, digit)
+		out[i] = alphabet[digit.Int64()]
+	}
+	return string(out)
+}

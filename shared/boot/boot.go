@@ -1,0 +1,116 @@
+// Package boot starts a function: settings from the environment, the logger,
+// the AWS configuration, and the Lambda runtime. It calls nobody: the first
+// call to AWS is the first event's.
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// Main wires a function with the environment and serves events until the
+// runtime ends it. wire returns what lambda.Start takes; a wrong environment
+// ends the process with every problem by name.
+func Main(wire func(env *Env) any) {
+	env := NewEnv(os.Getenv)
+	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: env.LogLevel()})))
+	handler := wire(env)
+	if err := env.Err(); err != nil {
+		slog.Error("the environment is not complete", slog.String("error", err.Error()))
+		os.Exit(1)
+	}
+	lambda.Start(handler)
+}
+
+// Env reads settings and collects their problems.
+type Env struct {
+	get      func(string) string
+	problems []error
+}
+
+// NewEnv reads settings through get, which is os.Getenv outside tests.
+func NewEnv(get func(string) string) *Env { return &Env{get: get} }
+
+// Err is every problem of the settings that were read, nil if there is none.
+func (e *Env) Err() error { return errors.Join(e.problems...) }
+
+// Text is a setting that must be there.
+func (e *Env) Text(name string) string {
+	v := e.get(name)
+	if v == "" {
+		e.problems = append(e.problems, fmt.Errorf("%s is not set", name))
+	}
+	return v
+}
+
+// Optional is a setting that may be missing.
+func (e *Env) Optional(name string) string { return e.get(name) }
+
+// Count is a positive whole number.
+func (e *Env) Count(name string) int {
+	v := e.Text(name)
+	n, err := strconv.Atoi(v)
+	if v != "" && (err != nil || n < 1) {
+		e.problems = append(e.problems, fmt.Errorf("%s must be a positive whole number", name))
+	}
+	return n
+}
+
+// Seconds is a duration given as a positive number of seconds.
+func (e *Env) Seconds(name string) time.Duration { return time.Duration(e.Count(name)) * time.Second }
+
+// LogLevel is LOG_LEVEL: DEBUG, INFO (also when unset), WARN or ERROR.
+func (e *Env) LogLevel() slog.Level {
+	var level slog.Level
+	if v := e.get("LOG_LEVEL"); v != "" {
+		if err := level.UnmarshalText([]byte(v)); err != nil {
+			e.problems = append(e.problems, errors.New("LOG_LEVEL must be DEBUG, INFO, WARN or ERROR"))
+		}
+	}
+	return level
+}
+
+// AWS is the configuration of the SDK's clients, as a literal: what the default
+// chain adds beyond the Lambda variables is half again the size of a function
+// and of its start (infra/docs/decisions/0005). Endpoint overrides are honoured:
+// AWS_ENDPOINT_URL, and AWS_ENDPOINT_URL_<SERVICE> before it.
+func (e *Env) AWS() aws.Config {
+	cfg := aws.Config{
+		Region:        e.Text("AWS_REGION"),
+		Credentials:   e.credentials(),
+		ConfigSources: []any{endpoints{e.get}},
+	}
+	if url := e.get("AWS_ENDPOINT_URL"); url != "" {
+		cfg.BaseEndpoint = aws.String(url)
+	}
+	return cfg
+}
+
+// endpoints answers the SDK's question for a service's own endpoint.
+type endpoints struct{ get func(string) string }
+
+// GetServiceBaseEndpoint reads AWS_ENDPOINT_URL_<SERVICE>, as in
+// AWS_ENDPOINT_URL_SECRETS_MANAGER.
+func (p endpoints) GetServiceBaseEndpoint(_ context.Context, sdkID string) (string, bool, error) {
+	url := p.get("AWS_ENDPOINT_URL_" + strings.ToUpper(strings.ReplaceAll(sdkID, " ", "_")))
+	return url, url != "", nil
+}
+
+// credentials are those that Lambda puts into the environment. They outlive the
+// execution environment, so there is nothing to refresh.
+func (e *Env) credentials() aws.CredentialsProvider {
+	c := aws.Credentials{
+		AccessKeyID: e.Text("AWS_ACCESS_KEY_ID"), SecretAccessKey: e.Text("AWS_SECRET_ACCESS_KEY"), SessionToken: e.get("AWS_SESSION_TOKEN"),
+		Source: "environment",
+	}
+	return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return c, nil })
+}

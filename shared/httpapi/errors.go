@@ -1,0 +1,105 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+
+	"carrierlink/shared/fault"
+)
+
+// row is what a kind of fault looks like to an HTTP client.
+type row struct {
+	status    int
+	errorType string
+	code      string
+	carrier   bool // error_source is the carrier
+	retryable bool
+}
+
+// rows has one row for every kind (infra/docs/errors.md shows it as a table).
+var rows = map[fault.Kind]row{
+	fault.Internal:            {http.StatusInternalServerError, "system", "unspecified", false, false},
+	fault.BodyRequired:        {http.StatusBadRequest, "validation", "request_body_required", false, false},
+	fault.Required:            {http.StatusBadRequest, "validation", "field_value_required", false, false},
+	fault.Length:              {http.StatusBadRequest, "validation", "invalid_string_length", false, false},
+	fault.Invalid:             {http.StatusBadRequest, "validation", "invalid_field_value", false, false},
+	fault.Identifier:          {http.StatusBadRequest, "validation", "invalid_identifier", false, false},
+	fault.NotSupported:        {http.StatusBadRequest, "validation", "carrier_not_supported", false, false},
+	fault.Unauthorized:        {http.StatusUnauthorized, "security", "unauthorized", false, false},
+	fault.Forbidden:           {http.StatusForbidden, "security", "forbidden", false, false},
+	fault.Inactive:            {http.StatusForbidden, "account_status", "subscription_inactive", false, false},
+	fault.NotFound:            {http.StatusNotFound, "security", "not_found", false, false},
+	fault.MethodNotAllowed:    {http.StatusMethodNotAllowed, "validation", "invalid_field_value", false, false},
+	fault.Conflict:            {http.StatusConflict, "business_rules", "identifier_conflict", false, false},
+	fault.CarrierConflict:     {http.StatusConflict, "business_rules", "carrier_conflict", false, false},
+	fault.State:               {http.StatusConflict, "business_rules", "invalid_status", false, false},
+	fault.Precondition:        {http.StatusPreconditionFailed, "validation", "invalid_field_value", false, false},
+	fault.TooLarge:            {http.StatusRequestEntityTooLarge, "validation", "invalid_field_value", false, false},
+	fault.MediaType:           {http.StatusUnsupportedMediaType, "validation", "invalid_field_value", false, false},
+	fault.IdempotencyMismatch: {http.StatusUnprocessableEntity, "validation", "field_conflict", false, false},
+	fault.RateLimited:         {http.StatusTooManyRequests, "system", "rate_limit_exceeded", false, true},
+	fault.NumberMismatch:      {http.StatusBadRequest, "validation", "identifiers_must_match", false, false},
+	fault.CarrierRefused:      {http.StatusBadRequest, "business_rules", "verification_failure", false, false},
+	fault.CarrierContract:     {http.StatusBadRequest, "account_status", "verification_failure", false, false},
+	fault.CarrierLimited:      {http.StatusServiceUnavailable, "system", "rate_limit_exceeded", true, true},
+	fault.CarrierDown:         {http.StatusBadGateway, "system", "unspecified", true, true},
+	fault.CarrierTimeout:      {http.StatusGatewayTimeout, "system", "unspecified", true, true},
+}
+
+// Problem is one member of errors in the envelope.
+type Problem struct {
+	ErrorSource       string           `json:"error_source"`
+	ErrorType         string           `json:"error_type"`
+	ErrorCode         string           `json:"error_code"`
+	Message           string           `json:"message"`
+	FieldName         string           `json:"field_name,omitempty"`
+	Retryable         bool             `json:"retryable,omitempty"`
+	DocURL            string           `json:"doc_url,omitempty"`
+	ExistingAccountID int64            `json:"existing_account_id,omitempty"`
+	ExistingCarrierID string           `json:"existing_carrier_id,omitempty"`
+	Diagnosis         *fault.Diagnosis `json:"diagnosis,omitempty"`
+}
+
+// Envelope is the body of every error answer.
+type Envelope struct {
+	RequestID string    `json:"request_id"`
+	Errors    []Problem `json:"errors"`
+}
+
+// render is the one place where an error becomes an answer. The status is the
+// first problem's.
+func (a *API) render(req *Request, err error) *Response {
+	problems := fault.Of(err)
+	source := a.ErrorSource
+	if source == "" {
+		source = "shipengine"
+	}
+	body := Envelope{RequestID: req.ID}
+	header := map[string]string{}
+	for _, p := range problems {
+		r, ok := rows[p.Kind]
+		if !ok || p.Kind == fault.Internal {
+			r, p = rows[fault.Internal], fault.New(fault.Internal, "Something went wrong on our side. Please try again, or tell us the request id.")
+		}
+		out := Problem{
+			ErrorSource: source, ErrorType: r.errorType, ErrorCode: r.code, Message: p.Message, FieldName: p.Field,
+			Retryable: r.retryable, ExistingAccountID: p.ExistingAccountID, ExistingCarrierID: p.ExistingCarrierID, Diagnosis: p.Diagnosis,
+		}
+		if r.carrier {
+			out.ErrorSource = "carrier"
+		}
+		if p.Diagnosis != nil {
+			out.DocURL = p.Diagnosis.DocURL
+		}
+		if p.RetryAfter > 0 {
+			header["Retry-After"] = seconds(p.RetryAfter)
+		}
+		if len(p.Allow) > 0 {
+			header["Allow"] = strings.Join(p.Allow, ", ")
+		}
+		body.Errors = append(body.Errors, out)
+	}
+	resp := JSON(rows[problems[0].Kind].status, body)
+	resp.Header = header
+	return resp
+}

@@ -1,0 +1,173 @@
+// Package httpapi turns an API Gateway event into a call of a handler and its
+// result into the answer: routing by method and resource, strict JSON, the
+// error envelope, request ids, idempotency keys. Handlers return errors; this
+// package renders and logs each of them once.
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/uuid"
+
+	"carrierlink/shared/fault"
+)
+
+// Version is the value of the Api-Version header.
+const Version = "2026-11-22"
+
+// Handler answers one request. Its error becomes the error envelope.
+type Handler func(context.Context, *Request) (*Response, error)
+
+// Route is an HTTP method and a resource as template.yaml spells it.
+type Route struct {
+	Method   string
+	Resource string
+	Handler  Handler
+}
+
+// API is the routes of one function.
+type API struct {
+	// ErrorSource is the error_source of all but a carrier's faults. Empty:
+	// "shipengine", the one value that strict ShipEngine clients accept.
+	ErrorSource string
+	// Log gets one record a request. Nil: slog's default.
+	Log *slog.Logger
+	// Now is the clock. Nil: time.Now.
+	Now    func() time.Time
+	Routes []Route
+	// Fallback answers what no route does. Nil: fault.NotFound.
+	Fallback Handler
+}
+
+// Response is an answer of a handler.
+type Response struct {
+	Status int
+	Header map[string]string
+	Body   []byte // JSON; empty for none
+}
+
+// JSON makes a response of a body that always encodes (our own view types).
+func JSON(status int, body any) *Response {
+	b, err := json.Marshal(body)
+	if err != nil {
+		panic(fmt.Sprintf("httpapi: encoding %T: %v", body, err))
+	}
+	return &Response{Status: status, Header: map[string]string{}, Body: b}
+}
+
+// Serve is the Lambda handler. Its error is always nil: whatever happens below,
+// a panic too, the caller gets an answer in the envelope.
+func (a *API) Serve(ctx context.Context, event events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
+	now := a.Now
+	if now == nil {
+		now = time.Now
+	}
+	log := a.Log
+	if log == nil {
+		log = slog.Default()
+	}
+	start := now()
+	req := &Request{ID: uuid.NewString(), event: event}
+	resp, err := a.call(ctx, req)
+	if err != nil {
+		resp = a.render(req, err)
+	}
+	record := []any{
+		slog.String("request_id", req.ID), slog.String("method", event.HTTPMethod), slog.String("resource", event.Resource),
+		slog.Int("status", resp.Status), slog.Int64("duration_ms", now().Sub(start).Milliseconds()), slog.String("caller", req.caller),
+	}
+	level := slog.LevelInfo
+	if err != nil {
+		record = append(record, slog.String("error", err.Error()))
+		if fault.KindOf(err) == fault.Internal {
+			level = slog.LevelError
+		}
+	}
+	log.Log(ctx, level, "request", record...)
+	return a.answer(req, resp), nil
+}
+
+// call finds the handler and turns its panic into an error. The panic's value
+// is not logged, as it may quote the request: its type and the stack are.
+func (a *API) call(ctx context.Context, req *Request) (resp *Response, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			text := fmt.Sprintf("%T", v)
+			if e, ok := v.(runtime.Error); ok {
+				text = e.Error()
+			}
+			resp, err = nil, &fault.Error{Kind: fault.Internal, Cause: fmt.Errorf("panic: %s\n%s", text, debug.Stack())}
+		}
+	}()
+	for _, r := range a.Routes {
+		if r.Method == req.Method() && r.Resource == req.event.Resource {
+			return r.Handler(ctx, req)
+		}
+	}
+	if a.Fallback != nil {
+		return a.Fallback(ctx, req)
+	}
+	return nil, fault.New(fault.NotFound, "There is no such resource.")
+}
+
+// answer adds what every answer carries.
+func (a *API) answer(req *Request, resp *Response) events.APIGatewayProxyResponse {
+	h := make(map[string]string, len(resp.Header)+6)
+	h["Content-Type"] = "application/json"
+	h["Cache-Control"] = "no-store"
+	h["X-Request-Id"] = req.ID
+	h["Api-Version"] = Version
+	if w := req.window; w != nil {
+		h["RateLimit-Limit"] = strconv.Itoa(w.Limit)
+		h["RateLimit-Remaining"] = strconv.Itoa(max(0, w.Limit-w.Used))
+		h["RateLimit-Reset"] = seconds(w.Reset)
+	}
+	for k, v := range resp.Header {
+		h[k] = v
+	}
+	if h["ETag"] != "" {
+		h["Cache-Control"] = "private, no-cache"
+	}
+	if len(resp.Body) == 0 {
+		delete(h, "Content-Type")
+	}
+	out := events.APIGatewayProxyResponse{StatusCode: resp.Status, Headers: h, Body: string(resp.Body)}
+	if req.Method() == http.MethodHead {
+		out.Body = ""
+	}
+	return out
+}
+
+// seconds is a duration as a header wants it: whole seconds, rounded up.
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+}
+
+// timeLayout is RFC 3339 in UTC with milliseconds.
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
+// Time is a time in our answers. Nil for the zero time, which is null in JSON.
+func Time(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	s := t.UTC().Format(timeLayout)
+	return &s
+}
+
+// Text is a text in our answers: nil, which is null in JSON, when it is empty.
+func Text(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

@@ -1,0 +1,157 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/hmac"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+)
+
+// IdempotencyTTL is how long an answer is kept under its idempotency key.
+const IdempotencyTTL = 24 * time.Hour
+
+// maxIdempotencyKey is the longest key, in characters.
+const maxIdempotencyKey = 255
+
+// Sealer is what idempotency needs of shared/seal.
+type Sealer interface {
+	Seal(ctx context.Context, owner string, plain []byte) ([]byte, error)
+	Open(ctx context.Context, owner string, sealed []byte) ([]byte, error)
+	MAC(ctx context.Context, purpose string, parts ...[]byte) ([]byte, error)
+}
+
+// Claims is what a flow with remote calls besides its transaction needs of the
+// store: it claims its key before them.
+type Claims interface {
+	// ClaimIdempotency keeps rec, or returns the record that is there already.
+	ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	// ReleaseIdempotency takes the claim of rec back.
+	ReleaseIdempotency(ctx context.Context, rec carrier.IdempotencyRecord) error
+}
+
+// Idempotency is one request's use of the Idempotency-Key header. The nil value
+// is a request without one: every method then does nothing.
+type Idempotency struct {
+	sealer Sealer
+	now    time.Time
+	id     string // the request's
+	record carrier.IdempotencyRecord
+}
+
+// NewIdempotency reads the header. caller names who calls, so that two callers'
+// equal keys are two keys; so do two routes'. A malformed key is fault.Invalid.
+func NewIdempotency(ctx context.Context, sealer Sealer, req *Request, caller string, now time.Time) (*Idempotency, error) {
+	const header = "Idempotency-Key"
+	key := req.Header(header)
+	if key == "" {
+		return nil, nil
+	}
+	if len(key) > maxIdempotencyKey {
+		return nil, fault.Field(fault.Length, header, "%s must be at most %d characters.", header, maxIdempotencyKey)
+	}
+	for _, c := range []byte(key) {
+		if c < 0x20 || c > 0x7e {
+			return nil, fault.Field(fault.Invalid, header, "%s must be printable ASCII.", header)
+		}
+	}
+	body, err := req.body()
+	if err != nil {
+		return nil, err
+	}
+	mac, err := sealer.MAC(ctx, "idempotent payload", []byte(req.Method()), []byte(req.Path()), body)
+	if err != nil {
+		return nil, err
+	}
+	return &Idempotency{sealer: sealer, now: now, id: req.ID, record: carrier.IdempotencyRecord{
+		Scope: caller + " " + req.Method() + " " + req.Resource(), Key: key, PayloadMAC: mac, ExpiresAt: now.Add(IdempotencyTTL),
+	}}, nil
+}
+
+// stored is an answer as it is sealed.
+type stored struct {
+	Status int               `json:"s"`
+	Header map[string]string `json:"h"`
+	Body   []byte            `json:"b"`
+}
+
+// Record seals resp for the transaction that makes the change, so that a crash
+// can not part the two. Only a 2xx answer is ever stored.
+func (i *Idempotency) Record(ctx context.Context, resp *Response) (*carrier.IdempotencyRecord, error) {
+	if i == nil {
+		return nil, nil
+	}
+	header := map[string]string{"X-Request-Id": i.id}
+	for k, v := range resp.Header {
+		header[k] = v
+	}
+	plain, err := json.Marshal(stored{resp.Status, header, resp.Body})
+	if err != nil {
+		return nil, fmt.Errorf("encoding the answer: %w", err)
+	}
+	rec := i.record
+	if rec.Sealed, err = i.sealer.Seal(ctx, i.owner(), plain); err != nil {
+		return nil, fmt.Errorf("sealing the answer: %w", err)
+	}
+	return &rec, nil
+}
+
+func (i *Idempotency) owner() string { return i.record.Scope + " " + i.record.Key }
+
+// Replay answers from the record that was there already: the stored answer for
+// the same payload, fault.IdempotencyMismatch for another one, fault.State
+// while the first request is still running.
+func (i *Idempotency) Replay(ctx context.Context, existing *carrier.IdempotencyRecord) (*Response, error) {
+	if !hmac.Equal(existing.PayloadMAC, i.record.PayloadMAC) {
+		return nil, fault.Field(fault.IdempotencyMismatch, "Idempotency-Key", "This Idempotency-Key was used with another request.")
+	}
+	if len(existing.Sealed) == 0 {
+		return nil, &fault.Error{
+			Kind: fault.State, Field: "Idempotency-Key", Message: "A request with this Idempotency-Key is still running.",
+			RetryAfter: max(existing.LeaseUntil.Sub(i.now), time.Second),
+		}
+	}
+	plain, err := i.sealer.Open(ctx, i.owner(), existing.Sealed)
+	if err != nil {
+		return nil, fmt.Errorf("opening the stored answer: %w", err)
+	}
+	var s stored
+	if err := json.Unmarshal(plain, &s); err != nil {
+		return nil, fmt.Errorf("decoding the stored answer: %w", err)
+	}
+	s.Header["Idempotent-Replayed"] = "true"
+	return &Response{Status: s.Status, Header: s.Header, Body: s.Body}, nil
+}
+
+// Claim claims the key until lease for a flow that can not do all its work in
+// one transaction. The answer is not nil when the key is taken: see Replay.
+func (i *Idempotency) Claim(ctx context.Context, claims Claims, lease time.Time) (*Response, error) {
+	if i == nil {
+		return nil, nil
+	}
+	i.record.ClaimID, i.record.LeaseUntil = uuid.NewString(), lease
+	existing, err := claims.ClaimIdempotency(ctx, i.record, i.now)
+	if err != nil {
+		return nil, fmt.Errorf("claiming the idempotency key: %w", err)
+	}
+	if existing != nil {
+		return i.Replay(ctx, existing)
+	}
+	return nil, nil
+}
+
+// Release gives the key free after an outcome that is not stored.
+func (i *Idempotency) Release(ctx context.Context, claims Claims) error {
+	if i == nil {
+		return nil
+	}
+	if err := claims.ReleaseIdempotency(ctx, i.record); err != nil {
+		return fmt.Errorf("releasing the idempotency key: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,247 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+)
+
+// Field says what to do with one member of a request body.
+type Field struct {
+	Name     string
+	Required bool
+	// Check decodes the member's value, which is never null, and keeps it.
+	Check func(name string, value json.RawMessage) fault.List
+}
+
+// member is one name and value of an object, in the order of the body.
+type member struct {
+	name  string
+	value json.RawMessage
+}
+
+// decode walks the body once and hands each member to its field. encoding/json
+// alone would match names in any case, keep the last of two duplicates, and
+// repair broken text; all of these are refused.
+func decode(body []byte, fields []Field) error {
+	if trimmed := bytes.TrimSpace(body); len(trimmed) == 0 || bytes.Equal(trimmed, []byte("null")) {
+		return fault.New(fault.BodyRequired, "The request needs a JSON object as its body.")
+	}
+	if !utf8.Valid(body) {
+		return fault.New(fault.Invalid, "The request body must be valid UTF-8.")
+	}
+	members, err := object(body)
+	if err != nil {
+		return err
+	}
+	var problems fault.List
+	for _, f := range fields {
+		var found []member
+		for _, m := range members {
+			if m.name == f.Name {
+				found = append(found, m)
+			}
+		}
+		switch {
+		case len(found) > 1:
+			problems = append(problems, fault.Field(fault.Invalid, f.Name, "%s is given more than once.", f.Name))
+		case len(found) == 0 || string(found[0].value) == "null":
+			if f.Required {
+				problems = append(problems, fault.Field(fault.Required, f.Name, "%s is required.", f.Name))
+			}
+		case loneSurrogate(found[0].value):
+			problems = append(problems, fault.Field(fault.Invalid, f.Name, "%s contains half of a surrogate pair.", f.Name))
+		default:
+			problems = append(problems, f.Check(f.Name, found[0].value)...)
+		}
+	}
+	var unknown []string
+	for _, m := range members {
+		known := slices.ContainsFunc(fields, func(f Field) bool { return f.Name == m.name })
+		if !known && !slices.Contains(unknown, m.name) {
+			unknown = append(unknown, m.name)
+			name := shorten(m.name)
+			problems = append(problems, fault.Field(fault.Invalid, name, "%s is not a field of this request.", name))
+		}
+	}
+	return problems.Err()
+}
+
+// shorten keeps a caller's own text from making an answer larger than a line.
+func shorten(s string) string {
+	const most = 64
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return string([]rune(s)[:most]) + "…"
+}
+
+// object reads one JSON object and nothing behind it.
+func object(body []byte) ([]member, error) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	broken := func(err error) error {
+		message := "The request body is not valid JSON."
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			message = fmt.Sprintf("The request body is not valid JSON (byte %d).", syntax.Offset)
+		}
+		return &fault.Error{Kind: fault.Invalid, Message: message}
+	}
+	open, err := dec.Token()
+	if err != nil {
+		return nil, broken(err)
+	}
+	if open != json.Delim('{') {
+		return nil, fault.New(fault.Invalid, "The request body must be a JSON object.")
+	}
+	var members []member
+	for dec.More() {
+		from := dec.InputOffset()
+		token, err := dec.Token()
+		if err != nil {
+			return nil, broken(err)
+		}
+		name, ok := token.(string)
+		if !ok || loneSurrogate(body[from:dec.InputOffset()]) {
+			return nil, fault.New(fault.Invalid, "A name in the request body is not valid.")
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, broken(err)
+		}
+		members = append(members, member{name, value})
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, broken(err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, fault.New(fault.Invalid, "The request body must be one JSON object with nothing behind it.")
+	}
+	return members, nil
+}
+
+// loneSurrogate finds a \u escape of half a surrogate pair in JSON text, which
+// encoding/json would replace silently.
+func loneSurrogate(raw []byte) bool {
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		u, ok := escaped(raw[i:])
+		switch {
+		case !ok:
+			i++ // a short escape, \\ and \" among them
+		case u >= 0xDC00 && u <= 0xDFFF:
+			return true
+		case u >= 0xD800 && u <= 0xDBFF:
+			low, ok := escaped(raw[i+6:])
+			if !ok || low < 0xDC00 || low > 0xDFFF {
+				return true
+			}
+			i += 11
+		default:
+			i += 5
+		}
+	}
+	return false
+}
+
+// escaped reads a \uXXXX escape at the start of raw.
+func escaped(raw []byte) (uint64, bool) {
+	if len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' {
+		return 0, false
+	}
+	u, err := strconv.ParseUint(string(raw[2:6]), 16, 32)
+	return u, err == nil
+}
+
+// text decodes a JSON string.
+func text(name string, value json.RawMessage) (string, *fault.Error) {
+	var s string
+	if value[0] != '"' || json.Unmarshal(value, &s) != nil {
+		return "", fault.Field(fault.Invalid, name, "%s must be a string.", name)
+	}
+	return s, nil
+}
+
+// String is a text member kept in dst after clean, which applies its rule.
+func String(name string, dst *string, clean func(field, s string) (string, *fault.Error)) Field {
+	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
+		s, problem := text(name, value)
+		if problem == nil {
+			s, problem = clean(name, s)
+		}
+		if problem != nil {
+			return fault.List{problem}
+		}
+		*dst = s
+		return nil
+	}}
+}
+
+// Raw accepts a text as it is, for members that are checked together later.
+func Raw(_, s string) (string, *fault.Error) { return s, nil }
+
+// Require makes a field required.
+func Require(f Field) Field {
+	f.Required = true
+	return f
+}
+
+// Bool is a boolean member; "true" and "false" in quotes pass too, as ShipEngine
+// clients send them.
+func Bool(name string, dst *bool) Field {
+	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
+		switch strings.Trim(string(value), `"`) {
+		case "true":
+			*dst = true
+		case "false":
+			*dst = false
+		default:
+			return fault.List{fault.Field(fault.Invalid, name, "%s must be true or false.", name)}
+		}
+		return nil
+	}}
+}
+
+// Metadata is a member of a caller's own texts by key.
+func Metadata(name string, dst *map[string]string) Field {
+	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
+		wrong := fault.List{fault.Field(fault.Invalid, name, "%s must be an object of strings.", name)}
+		if value[0] != '{' {
+			return wrong
+		}
+		members, err := object(value)
+		if err != nil {
+			return wrong
+		}
+		var problems fault.List
+		keys, values := make([]string, 0, len(members)), make(map[string]string, len(members))
+		for _, m := range members {
+			field := name + "." + shorten(m.name)
+			s, problem := text(field, m.value)
+			if _, twice := values[m.name]; twice {
+				problem = fault.Field(fault.Invalid, field, "%s is given more than once.", field)
+			}
+			if problem != nil {
+				problems = append(problems, problem)
+				continue
+			}
+			keys, values[m.name] = append(keys, m.name), s
+		}
+		if problems = append(problems, carrier.CleanMetadata(name, keys, values)...); len(problems) > 0 {
+			return problems
+		}
+		*dst = values
+		return nil
+	}}
+}

@@ -1,0 +1,123 @@
+package httpapi
+
+import (
+	"encoding/base64"
+	"mime"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"carrierlink/shared/fault"
+)
+
+// MaxBody is the largest request body, in bytes.
+const MaxBody = 64 << 10
+
+// Request is one call of the API.
+type Request struct {
+	// ID is the request id: ours, as an emulator may give all requests one.
+	ID string
+
+	event  events.APIGatewayProxyRequest
+	caller string
+	window *Window
+}
+
+// Window is the state of a key's rate window: what RateLimit headers tell.
+type Window struct {
+	Limit, Used int
+	Reset       time.Duration // until the window ends
+}
+
+// NewRequest makes a request of an event, for callers outside Serve.
+func NewRequest(id string, event events.APIGatewayProxyRequest) *Request {
+	return &Request{ID: id, event: event}
+}
+
+// Method is the HTTP method in capitals.
+func (r *Request) Method() string { return strings.ToUpper(r.event.HTTPMethod) }
+
+// Path is the path as it was asked for, without query.
+func (r *Request) Path() string { return r.event.Path }
+
+// Resource is the path as template.yaml spells it, with parameter names.
+func (r *Request) Resource() string { return r.event.Resource }
+
+// Identify notes who calls, for the log, and the caller's rate window.
+func (r *Request) Identify(caller string, w Window) { r.caller, r.window = caller, &w }
+
+// Header is the value of a header, whatever the letter case of its name: AWS
+// keeps what the client sent, emulators change it. Empty if there is none.
+func (r *Request) Header(name string) string {
+	if v, ok := r.event.Headers[name]; ok {
+		return v
+	}
+	for k, v := range r.event.Headers {
+		if strings.EqualFold(k, name) {
+			return v
+		}
+	}
+	for k, v := range r.event.MultiValueHeaders {
+		if strings.EqualFold(k, name) && len(v) > 0 {
+			return v[0]
+		}
+	}
+	return ""
+}
+
+// Param is a path parameter, decoded once: API Gateway hands it over as it
+// stood in the URL. One that does not decode is fault.Identifier.
+func (r *Request) Param(name string) (string, error) {
+	v, err := url.PathUnescape(r.event.PathParameters[name])
+	if err != nil || !utf8.ValidString(v) {
+		return "", fault.Field(fault.Identifier, name, "%s is not properly encoded.", name)
+	}
+	return v, nil
+}
+
+// Query is every value of a query parameter.
+func (r *Request) Query(name string) []string {
+	if v := r.event.MultiValueQueryStringParameters[name]; len(v) > 0 {
+		return v
+	}
+	if v, ok := r.event.QueryStringParameters[name]; ok {
+		return []string{v}
+	}
+	return nil
+}
+
+// body is the request's body as bytes.
+func (r *Request) body() ([]byte, error) {
+	if !r.event.IsBase64Encoded {
+		return []byte(r.event.Body), nil
+	}
+	b, err := base64.StdEncoding.DecodeString(r.event.Body)
+	if err != nil {
+		return nil, &fault.Error{Kind: fault.Invalid, Message: "The request body can not be read.", Cause: err}
+	}
+	return b, nil
+}
+
+// JSON decodes the body into fields, which say where each member goes. The
+// error lists every problem, in the order of the fields, unknown members last:
+// fault.BodyRequired, TooLarge, MediaType, Invalid, or what a field reports.
+func (r *Request) JSON(fields ...Field) error {
+	body, err := r.body()
+	if err != nil {
+		return err
+	}
+	if len(body) > MaxBody {
+		return fault.New(fault.TooLarge, "The request body must be at most %d bytes.", MaxBody)
+	}
+	if ct := r.Header("Content-Type"); ct != "" && len(body) > 0 {
+		media, params, err := mime.ParseMediaType(ct)
+		charset := params["charset"]
+		if err != nil || media != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
+			return fault.Field(fault.MediaType, "Content-Type", "Content-Type must be application/json, in UTF-8.")
+		}
+	}
+	return decode(body, fields)
+}
