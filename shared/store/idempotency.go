@@ -1,0 +1,74 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"carrierlink/shared/carrier"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// A key may be claimed when it is free, when its record has expired (DynamoDB
+// removes it only some time later), or when the request that claimed it died:
+// its lease is over and there is no answer.
+const (
+	ifClaimable = ifAbsent + " OR expires_at <= :seconds OR (attribute_not_exists(sealed) AND lease_until <= :now)"
+	ifOurClaim  = "claim_id = :claim AND attribute_not_exists(sealed)"
+)
+
+func claimableAt(now time.Time) item {
+	return item{":seconds": numberValue(now.Unix()), ":now": timeValue(now)}
+}
+
+func ourClaim(rec carrier.IdempotencyRecord) item { return item{":claim": textValue(rec.ClaimID)} }
+
+// ClaimIdempotency takes an idempotency key for a request that calls others
+// before it answers. It returns nil when the claim is the caller's: the key was
+// free, expired, or left behind by a request whose lease is over, of whatever
+// payload. Else it returns the record that is there, finished or at work.
+func (s *Store) ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	condition := ifClaimable
+	err := s.write(ctx, func() error {
+		_, err := s.api.PutItem(ctx, &dynamodb.PutItemInput{
+			TableName: &s.table, Item: idempotencyItem(rec),
+			ConditionExpression: &condition, ExpressionAttributeValues: claimableAt(now),
+			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+		})
+		return err
+	})
+	old, refused := refusedItem(err)
+	switch {
+	case refused:
+		existing, err := readIdempotency(old)
+		if err != nil {
+			return nil, err
+		}
+		if existing.ClaimID == rec.ClaimID && !existing.Finished() {
+			return nil, nil //nolint:nilnil // our own put: the SDK repeated it after losing the answer
+		}
+		return existing, nil
+	case err != nil:
+		return nil, fmt.Errorf("claiming an idempotency key: %w", err)
+	}
+	return nil, nil //nolint:nilnil // claimed: there is no earlier record
+}
+
+// ReleaseIdempotency frees a key whose request came to nothing. A claim that is
+// gone, finished or somebody else's by now is left alone, without an error.
+func (s *Store) ReleaseIdempotency(ctx context.Context, rec carrier.IdempotencyRecord) error {
+	condition := ifOurClaim
+	err := s.write(ctx, func() error {
+		_, err := s.api.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+			TableName: &s.table, Key: idempotencyKey(rec.Scope, rec.Key).item(),
+			ConditionExpression: &condition, ExpressionAttributeValues: ourClaim(rec),
+		})
+		return err
+	})
+	if _, refused := refusedItem(err); refused || err == nil {
+		return nil
+	}
+	return fmt.Errorf("releasing an idempotency key: %w", err)
+}

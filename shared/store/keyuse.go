@@ -1,0 +1,136 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// KeyUse is one request made with an API key.
+type KeyUse struct {
+	// PartnerID or AccountID is the key's owner: exactly one is set.
+	PartnerID, AccountID int64
+	Hash                 string // SHA-256 of the key, in hexadecimal
+	Now                  time.Time
+	Limit                int // calls in one minute, at least 1
+}
+
+// KeyUsed is a key that was proved, and where it stands in its minute.
+type KeyUsed struct {
+	Key   carrier.APIKey
+	Used  int           // calls in this minute, this one included
+	Reset time.Duration // until the minute ends
+}
+
+// RateWindow is the length of a key's rate window: fixed minutes of the clock.
+const RateWindow = time.Minute
+
+const (
+	keyIsValid = "(attribute_not_exists(valid_until) OR valid_until > :now)"
+	countCall  = "SET rate_used = rate_used + :one, last_used_day = :day"
+	countIf    = "rate_window = :window AND rate_used < :limit AND " + keyIsValid
+	openWindow = "SET rate_window = :window, rate_used = :one, last_used_day = :day"
+	openIf     = "attribute_exists(pk) AND (attribute_not_exists(rate_window) OR rate_window < :window) AND " + keyIsValid
+)
+
+// keyAttempts bounds the writes of one UseKey. One counts; two open a minute;
+// three are needed when another call opens it in between. More come only from
+// instances whose clocks pass a minute's end at that very moment.
+const keyAttempts = 6
+
+// UseKey proves a key, counts the call in the key's minute and stamps the day,
+// in one conditional write; the first call of a minute takes a second one.
+//
+// The minute only moves forward: a caller whose clock is behind counts in the
+// minute that others have opened, so no skew lets more than Limit calls of a
+// minute through.
+//
+// It returns fault.Unauthorized for a key that is absent, deleted or expired,
+// fault.RateLimited with RetryAfter over the limit (KeyUsed is filled then, Used
+// being Limit), and fault.State when too many callers are at the key at once.
+func (s *Store) UseKey(ctx context.Context, u KeyUse) (KeyUsed, error) {
+	window, open := u.Now.Truncate(RateWindow).Unix(), false
+	for range keyAttempts {
+		it, counted, err := s.useKey(ctx, u, window, open)
+		if err != nil {
+			return KeyUsed{}, fmt.Errorf("using an API key: %w", err)
+		}
+		if len(it) == 0 {
+			return KeyUsed{}, unauthorized()
+		}
+		k, err := readAPIKey(it)
+		if err != nil {
+			return KeyUsed{}, err
+		}
+		r := reader{it: it}
+		stored, used := r.int(attrWindow), int(r.int(attrUsed))
+		if err := r.done("API key"); err != nil {
+			return KeyUsed{}, err
+		}
+		now := KeyUsed{Key: k, Used: used, Reset: time.Unix(stored, 0).Add(RateWindow).Sub(u.Now)}
+		switch {
+		case counted:
+			return now, nil
+		case !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(u.Now.Truncate(time.Millisecond)):
+			return KeyUsed{}, unauthorized()
+		case stored < window:
+			open = true
+		case stored == window && used >= u.Limit:
+			now.Used = u.Limit
+			return now, &fault.Error{
+				Kind: fault.RateLimited, RetryAfter: now.Reset,
+				Message: fmt.Sprintf("This API key may make %d requests a minute.", u.Limit),
+			}
+		default: // another call opened this minute, or a later one
+			window, open = stored, false
+		}
+	}
+	return KeyUsed{}, busy(fmt.Errorf("API key not counted in %d attempts", keyAttempts))
+}
+
+// useKey tries one write. It returns the item as it became when the call was
+// counted, else as it is: nil if there is none.
+func (s *Store) useKey(ctx context.Context, u KeyUse, window int64, open bool) (it item, counted bool, err error) {
+	in := &dynamodb.UpdateItemInput{
+		TableName: &s.table,
+		Key:       apiKeyKey(u.PartnerID, u.AccountID, u.Hash).item(),
+		ExpressionAttributeValues: item{
+			":window": numberValue(window),
+			":one":    numberValue(1),
+			":day":    textValue(u.Now.UTC().Format(time.DateOnly)),
+			":now":    timeValue(u.Now),
+		},
+		ReturnValues:                        types.ReturnValueAllNew,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}
+	update, condition := countCall, countIf
+	if open {
+		update, condition = openWindow, openIf
+	} else {
+		in.ExpressionAttributeValues[":limit"] = numberValue(int64(u.Limit))
+	}
+	in.UpdateExpression, in.ConditionExpression = &update, &condition
+	var out *dynamodb.UpdateItemOutput
+	err = s.write(ctx, func() error {
+		var err error
+		out, err = s.api.UpdateItem(ctx, in)
+		return err
+	})
+	if old, refused := refusedItem(err); refused {
+		return old, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return out.Attributes, true, nil
+}
+
+func unauthorized() error {
+	return fault.New(fault.Unauthorized, "The API key is not valid.")
+}

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// Number is a charge account number of a carrier.
+type Number struct {
+	Carrier carrier.Name
+	Number  string
+}
+
+// Want is what to read beside an account.
+type Want struct {
+	ConnectionID string  // the connection with this carrier_id
+	Snapshot     bool    // that connection's snapshot too
+	Number       *Number // which connections of the account hold this number
+}
+
+// Loaded is what was found; nil means that there is none.
+type Loaded struct {
+	Account    *carrier.Account
+	Connection *carrier.Connection // as it is, an intent (carrier.Linking) included
+	Snapshot   *carrier.Snapshot
+	LinkedAs   []string // carrier_ids that hold the number, in order, intents included
+}
+
+// Load reads an account and what is asked for beside it, consistently, in one
+// call. What is absent is no error. A row and its snapshot are read one by one:
+// the snapshot may be of the check after the row.
+func (s *Store) Load(ctx context.Context, accountID int64, w Want) (Loaded, error) {
+	keys := []key{accountKey(accountID)}
+	if w.ConnectionID != "" {
+		keys = append(keys, connectionKey(accountID, w.ConnectionID))
+		if w.Snapshot {
+			keys = append(keys, snapshotKey(accountID, w.ConnectionID))
+		}
+	}
+	if w.Number != nil {
+		keys = append(keys, numberKey(accountID, *w.Number))
+	}
+	found, err := s.batchGet(ctx, keys)
+	if err != nil {
+		return Loaded{}, fmt.Errorf("reading an account: %w", err)
+	}
+	var l Loaded
+	var errs [4]error
+	l.Account, errs[0] = optional(found[keys[0]], readAccount)
+	l.Connection, errs[1] = optional(found[connectionKey(accountID, w.ConnectionID)], readConnection)
+	l.Snapshot, errs[2] = optional(found[snapshotKey(accountID, w.ConnectionID)], readSnapshot)
+	if w.Number != nil {
+		l.LinkedAs, errs[3] = readHolders(found[numberKey(accountID, *w.Number)])
+	}
+	if err := errors.Join(errs[:]...); err != nil {
+		return Loaded{}, err
+	}
+	return l, nil
+}
+
+func optional[T any](it item, read func(item) (T, error)) (*T, error) {
+	if len(it) == 0 {
+		return nil, nil //nolint:nilnil // absent is what the caller asks about
+	}
+	v, err := read(it)
+	if err != nil {
+		return nil, err
+	}
+	return &v, nil
+}
+
+// batchGet reads items by their keys. DynamoDB may leave some for another call;
+// after six calls that is an error.
+func (s *Store) batchGet(ctx context.Context, keys []key) (map[key]item, error) {
+	ask := types.KeysAndAttributes{ConsistentRead: aws.Bool(true)}
+	for _, k := range keys {
+		ask.Keys = append(ask.Keys, k.item())
+	}
+	in := &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{s.table: ask}}
+	found := make(map[key]item, len(keys))
+	for n := 0; ; n++ {
+		out, err := s.api.BatchGetItem(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, items := range out.Responses {
+			for _, it := range items {
+				r := reader{it: it}
+				found[key{r.text(attrPK), r.text(attrSK)}] = it
+			}
+		}
+		if len(out.UnprocessedKeys) == 0 {
+			return found, nil
+		}
+		if n+1 == attempts {
+			return nil, fmt.Errorf("items left unread after %d calls", attempts)
+		}
+		if err := s.backoff(ctx, n); err != nil {
+			return nil, fmt.Errorf("items left unread: %w", err)
+		}
+		in.RequestItems = out.UnprocessedKeys
+	}
+}
+
+// Connection reads one connection, consistently; an intent too. One that the
+// account does not have is fault.NotFound.
+func (s *Store) Connection(ctx context.Context, accountID int64, connectionID string) (carrier.Connection, error) {
+	out, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.table, Key: connectionKey(accountID, connectionID).item(), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return carrier.Connection{}, fmt.Errorf("reading a connection: %w", err)
+	}
+	if len(out.Item) == 0 {
+		return carrier.Connection{}, noConnection()
+	}
+	return readConnection(out.Item)
+}
+
+func noConnection() error { return fault.New(fault.NotFound, "There is no such carrier connection.") }
+
+func noAccount() error { return fault.New(fault.NotFound, "There is no such account.") }
