@@ -1,0 +1,179 @@
+// Package vault keeps carrier credentials in AWS Secrets Manager: one secret
+// per connection, under a name that follows from the connection. It never puts
+// secret text into an error: of what the service says only the error code gets
+// out, because its messages may quote the request.
+package vault
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+)
+
+// Getter reads a secret: all that a reader needs of the client.
+type Getter interface {
+	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
+}
+
+// API is what the vault calls of the Secrets Manager client.
+type API interface {
+	Getter
+	CreateSecret(context.Context, *secretsmanager.CreateSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.CreateSecretOutput, error)
+	PutSecretValue(context.Context, *secretsmanager.PutSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error)
+	RestoreSecret(context.Context, *secretsmanager.RestoreSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.RestoreSecretOutput, error)
+}
+
+// Vault keeps the credentials of connections. It is safe for concurrent use.
+type Vault struct {
+	api    API
+	prefix string
+}
+
+// New makes a vault whose secrets are named prefix, account id, "/" and
+// carrier_id; the prefix ends with a slash.
+func New(client API, prefix string) *Vault { return &Vault{api: client, prefix: prefix} }
+
+func (v *Vault) name(accountID int64, connectionID string) string {
+	return v.prefix + strconv.FormatInt(accountID, 10) + "/" + connectionID
+}
+
+// record is the form of the secret. The members are plain text: it must not be
+// printed.
+type record struct {
+	APIKey    string `json:"api_key"`
+	APISecret string `json:"api_secret"` //nolint:gosec // its name, not its value
+}
+
+func encode(c carrier.Credentials) (string, error) {
+	b, err := json.Marshal(record{c.APIKey.Reveal(), c.APISecret.Reveal()}) //nolint:gosec // on its way into Secrets Manager
+	if err != nil {
+		return "", errors.New("credentials can not be encoded")
+	}
+	return string(b), nil
+}
+
+// decode does not pass on what encoding/json says: it quotes its input.
+func decode(text *string) (carrier.Credentials, error) {
+	var r record
+	if text == nil || json.Unmarshal([]byte(*text), &r) != nil || r.APIKey == "" || r.APISecret == "" {
+		return carrier.Credentials{}, errors.New("the secret is not an object of api_key and api_secret")
+	}
+	return carrier.Credentials{APIKey: carrier.NewSecret(r.APIKey), APISecret: carrier.NewSecret(r.APISecret)}, nil
+}
+
+// Create makes sure that the connection's current credentials are c. version,
+// 32 to 64 characters, names them: the same call again changes nothing, whether
+// or not the first one's answer arrived. Where a secret is there already, left
+// by a request that died, its value becomes c; one that is scheduled for
+// deletion is restored first.
+//
+// It returns fault.State with RetryAfter when another request changes the
+// secret at the same time.
+func (v *Vault) Create(ctx context.Context, accountID int64, connectionID, version string, c carrier.Credentials) error {
+	name := v.name(accountID, connectionID)
+	text, err := encode(c)
+	if err != nil {
+		return err
+	}
+	_, err = v.api.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+		Name: &name, ClientRequestToken: &version, SecretString: &text,
+	})
+	switch {
+	case err == nil:
+		return nil
+	case exists(err):
+		err = v.replace(ctx, name, version, text, c)
+	case scheduled(err):
+		if _, err = v.api.RestoreSecret(ctx, &secretsmanager.RestoreSecretInput{SecretId: &name}); err == nil {
+			err = v.replace(ctx, name, version, text, c)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("storing credentials: %w", clean(err))
+	}
+	return nil
+}
+
+// replace makes c the current value of a secret that exists. AWS ties a request
+// token to one value for good, so the new value's token is made of version and
+// of the version that it replaces: a repeat has the same one, and no other
+// change does.
+func (v *Vault) replace(ctx context.Context, name, version, text string, c carrier.Credentials) error {
+	now, err := v.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
+	if absent(err) {
+		// Scheduled for deletion, or deleted, between the two calls; or it has
+		// no value yet.
+		return busy(clean(err))
+	}
+	if err != nil {
+		return err
+	}
+	if stored, err := decode(now.SecretString); err == nil && stored.Equal(c) {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(version + "\x00" + aws.ToString(now.VersionId)))
+	_, err = v.api.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+		SecretId: &name, ClientRequestToken: aws.String(hex.EncodeToString(sum[:])), SecretString: &text,
+	})
+	if exists(err) || absent(err) {
+		return busy(clean(err))
+	}
+	return err
+}
+
+// Get reads the connection's current credentials. It returns fault.NotFound
+// when there is no secret, or one that is scheduled for deletion; a secret of
+// another form is fault.Internal.
+func (v *Vault) Get(ctx context.Context, accountID int64, connectionID string) (carrier.Credentials, error) {
+	name := v.name(accountID, connectionID)
+	out, err := v.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
+	switch {
+	case absent(err):
+		return carrier.Credentials{}, &fault.Error{
+			Kind: fault.NotFound, Message: "There are no credentials of this carrier connection.", Cause: clean(err),
+		}
+	case err != nil:
+		return carrier.Credentials{}, fmt.Errorf("reading credentials: %w", clean(err))
+	}
+	c, err := decode(out.SecretString)
+	if err != nil {
+		return carrier.Credentials{}, fmt.Errorf("reading credentials: %w", err)
+	}
+	return c, nil
+}
+
+func exists(err error) bool {
+	var e *types.ResourceExistsException
+	return errors.As(err, &e)
+}
+
+// scheduled tells whether the secret may be scheduled for deletion. AWS uses
+// the one error for other states too, and tells them apart by text only.
+func scheduled(err error) bool {
+	var e *types.InvalidRequestException
+	return errors.As(err, &e)
+}
+
+func absent(err error) bool {
+	var e *types.ResourceNotFoundException
+	return errors.As(err, &e) || scheduled(err)
+}
+
+func busy(cause error) error {
+	return &fault.Error{
+		Kind: fault.State, Message: "Another request is changing the same carrier connection; try again.",
+		RetryAfter: time.Second, Cause: cause,
+	}
+}
