@@ -1,0 +1,236 @@
+// Package emulator starts the programs that stand in for AWS on a developer's machine and in tests, each on a port of
+// its own, and ends them again: DynamoDB Local (the strict judge of table code), MiniStack (the default local stack)
+// and LocalStack (the second opinion).
+//
+// What they need is installed by `make tools` into .cache/ at the root of the repository.
+package emulator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// Region is the AWS region that every emulator plays.
+const Region = "ap-southeast-2"
+
+// The credentials of the emulated account's root user.
+const (
+	AccessKeyID     = "test"
+	SecretAccessKey = "test"
+)
+
+const localStackImage = "localstack/localstack:4.14.0"
+
+// Options say where an emulator keeps its files and listens. The zero value is usable.
+type Options struct {
+	// Root is the root of the repository. Empty: looked for upwards from the working directory.
+	Root string
+	// Dir is the directory for logs and scratch files. Empty: a temporary one, removed by Stop.
+	Dir string
+	// Port is the port on 127.0.0.1. 0: a free one.
+	Port int
+}
+
+// StartDynamoDBLocal starts Amazon's DynamoDB Local, in memory and with one database for all callers.
+// It listens on every interface of the machine, because it has no option for anything else.
+func StartDynamoDBLocal(ctx context.Context, opts Options) (*Process, error) {
+	return start(ctx, "dynamodb-local", opts, func(root, _ string, port int) (command, error) {
+		jars := filepath.Join(root, ".cache", "dynamodb-local")
+		if err := requireTools(filepath.Join(jars, ".complete")); err != nil {
+			return command{}, err
+		}
+		java, err := exec.LookPath("java")
+		if err != nil {
+			return command{}, errors.New("java is missing: install a JDK, version 17 or later")
+		}
+		return command{
+			args: []string{
+				java, "-Xmx256m", "-Djava.library.path=" + jars, "-Dsqlite4java.library.path=" + jars,
+				"-cp", jars + "/*", "software.amazon.dynamodb.services.local.main.ServerRunner",
+				"-inMemory", "-sharedDb", "-disableTelemetry", "-port", strconv.Itoa(port),
+			},
+			// It refuses an unsigned request, and that is an answer.
+			health: "/",
+		}, nil
+	})
+}
+
+// StartMiniStack starts MiniStack with IAM enforced: functions may do what their roles allow, and nothing else.
+func StartMiniStack(ctx context.Context, opts Options) (*Process, error) {
+	return start(ctx, "ministack", opts, func(root, dir string, port int) (command, error) {
+		python := filepath.Join(root, ".cache", "ministack", "bin", "python")
+		if err := requireTools(filepath.Join(root, ".cache", "ministack", ".complete")); err != nil {
+			return command{}, err
+		}
+		return command{
+			args: []string{python, filepath.Join(root, "infra/local/emulator/run_ministack.py")},
+			env: []string{
+				"GATEWAY_PORT=" + strconv.Itoa(port),
+				"BIND_HOST=127.0.0.1",
+				"AUTH=true",
+				"IOT_MTLS_ENABLED=0",
+				"SFTP_ENABLED=0",
+				"FUNCTION_LOGS=" + filepath.Join(dir, "functions"),
+				// Functions inherit this environment; without the address their SDK would call the real AWS.
+				"AWS_ENDPOINT_URL=" + localURL(port),
+				"AWS_ACCESS_KEY_ID=" + AccessKeyID,
+				"AWS_SECRET_ACCESS_KEY=" + SecretAccessKey,
+				"AWS_REGION=" + Region,
+				"AWS_DEFAULT_REGION=" + Region,
+			},
+			health: "/_ministack/health",
+		}, nil
+	})
+}
+
+// StartLocalStack starts LocalStack: its image where there is a Docker engine that has it, else the package that
+// `make tools` installed. Both run functions as processes, without Docker; IAM is not enforced.
+func StartLocalStack(ctx context.Context, opts Options) (*Process, error) {
+	return start(ctx, "localstack", opts, func(root, dir string, port int) (command, error) {
+		env := []string{
+			"GATEWAY_LISTEN=127.0.0.1:" + strconv.Itoa(port),
+			// The default server ignores the address above and binds every interface.
+			"GATEWAY_SERVER=hypercorn",
+			"LOCALSTACK_HOST=127.0.0.1:" + strconv.Itoa(port),
+			"DNS_ADDRESS=0",
+			"DISABLE_EVENTS=1",
+			"SKIP_SSL_CERT_DOWNLOAD=1",
+			"DYNAMODB_IN_MEMORY=1",
+			"AWS_DEFAULT_REGION=" + Region,
+		}
+		script := filepath.Join(root, "infra/local/emulator/run_localstack.py")
+		if hasLocalStackImage(ctx) {
+			return localStackContainer(script, dir, port, env), nil
+		}
+		home := filepath.Join(root, ".cache", "localstack")
+		jars := filepath.Join(root, ".cache", "dynamodb-local")
+		if err := requireTools(filepath.Join(home, ".complete"), filepath.Join(jars, ".complete")); err != nil {
+			return command{}, err
+		}
+		return command{
+			args: []string{filepath.Join(home, "bin", "python"), script},
+			env: append(env,
+				"OVERRIDE_IN_DOCKER=0",
+				"FILESYSTEM_ROOT="+filepath.Join(dir, "filesystem"),
+				"FUNCTION_LOGS="+filepath.Join(dir, "functions"),
+				"DYNAMODB_JARS="+jars,
+			),
+			health: "/_localstack/health",
+		}, nil
+	})
+}
+
+// hasLocalStackImage tells whether there is a Docker engine with the image; it needs nothing from `make tools`.
+func hasLocalStackImage(ctx context.Context) bool {
+	return exec.CommandContext(ctx, "docker", "image", "inspect", localStackImage).Run() == nil
+}
+
+func localStackContainer(script, dir string, port int, env []string) command {
+	name := "carrierlink-localstack-" + strconv.Itoa(port)
+	args := []string{
+		"docker", "run", "--rm", "--name", name, "--network", "host",
+		"--volume", script + ":/opt/carrierlink/run_localstack.py:ro",
+		"--volume", filepath.Join(dir, "functions") + ":/opt/carrierlink/functions",
+		"--env", "FUNCTION_LOGS=/opt/carrierlink/functions",
+	}
+	for _, setting := range env {
+		args = append(args, "--env", setting)
+	}
+	args = append(args, "--entrypoint", "/opt/code/localstack/.venv/bin/python",
+		localStackImage, "/opt/carrierlink/run_localstack.py")
+	return command{
+		args: args,
+		// docker reads its own configuration from the home directory.
+		env:     []string{"HOME=" + os.Getenv("HOME"), "DOCKER_HOST=" + os.Getenv("DOCKER_HOST")},
+		cleanup: "docker rm --force " + name,
+		health:  "/_localstack/health",
+	}
+}
+
+// Config returns the settings with which an SDK client talks to the emulator as its root user.
+func Config(url string) aws.Config {
+	return aws.Config{
+		Region:       Region,
+		BaseEndpoint: aws.String(url),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: AccessKeyID, SecretAccessKey: SecretAccessKey}, nil
+		}),
+	}
+}
+
+// Root finds the root of the repository, upwards from the working directory.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("finding the repository: %w", err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "template.yaml")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("finding the repository: no template.yaml in the working directory or above it")
+		}
+		dir = parent
+	}
+}
+
+// FreePort returns a port of 127.0.0.1 that nobody listens on at the moment.
+func FreePort(ctx context.Context) (int, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("looking for a free port: %w", err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil //nolint:forcetypeassert // a TCP listener's address
+}
+
+func requireTools(markers ...string) error {
+	for _, marker := range markers {
+		if _, err := os.Stat(marker); err != nil {
+			return fmt.Errorf("%s is not installed: run `make tools`", filepath.Base(filepath.Dir(marker)))
+		}
+	}
+	return nil
+}
+
+func localURL(port int) string {
+	return "http://127.0.0.1:" + strconv.Itoa(port)
+}
+
+// answers waits until the address gives an answer below 500, whatever it is.
+func answers(ctx context.Context, url string) error {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		response, err := client.Do(request)
+		if err == nil {
+			_, _ = io.Copy(io.Discard, response.Body)
+			response.Body.Close()
+			if response.StatusCode < http.StatusInternalServerError {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}

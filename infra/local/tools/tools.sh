@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Installs what the local stack, the tests and the checks need, pinned, into .cache/ of this repository.
+#
+#   tools.sh NAME...   with NAME of: ministack sam dynamodb localstack lint
+#
+# It does nothing for a tool that is there in the pinned version, installs several tools at once, and may run more than
+# once at a time. Needs: Python 3.10 or later (ministack, sam), Python 3.13 (localstack), JDK 17 and Maven (dynamodb), Go (lint).
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=$(cd "$here/../../.." && pwd)/.cache
+golangci_lint=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+fail() {
+  echo "tools: $*" >&2
+  exit 1
+}
+
+# python MINIMUM [EXACT]: prints a Python of at least version 3.MINIMUM, or of exactly that version.
+python() {
+  local minimum=$1 exact=${2:-} candidate
+  local test="import sys, venv, ensurepip; v = sys.version_info[1]; sys.exit(not (v == $minimum if '$exact' else v >= $minimum))"
+  for candidate in python3 "python3.$minimum" python3.13 python3.12 python3.11 \
+    "${PYENV_ROOT:-$HOME/.pyenv}/versions/3.$minimum".*/bin/python3; do
+    if "$candidate" -c "$test" >/dev/null 2>&1; then
+      "$candidate" -c 'import sys; print(sys.executable)'
+      return
+    fi
+  done
+  if [ -n "$exact" ]; then
+    fail "Python 3.$minimum is missing: install it so that python3.$minimum is on the PATH (localstack does not run on another version)"
+  fi
+  fail "Python 3.$minimum or later with venv is missing: install python3 and python3-venv"
+}
+
+# venv NAME PYTHON: makes a virtual environment with the packages of NAME.txt.
+venv() {
+  local name=$1 interpreter=$2
+  rm -rf "${cache:?}/$name"
+  "$interpreter" -m venv "$cache/$name"
+  "$cache/$name/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/$name.txt"
+}
+
+install_ministack() { venv ministack "$(python 10)"; }
+
+install_sam() { venv sam "$(python 10)"; }
+
+install_localstack() { venv localstack "$(python 13 exact)"; }
+
+install_dynamodb() {
+  command -v java >/dev/null || fail "java is missing: install a JDK, version 17 or later"
+  command -v mvn >/dev/null || fail "mvn is missing: install Maven"
+  rm -rf "$cache/dynamodb-local"
+  mvn --batch-mode --quiet --file "$here/dynamodb-local.xml" \
+    org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$cache/dynamodb-local"
+}
+
+install_lint() { GOBIN="$cache/bin" GOFLAGS='' go install "$golangci_lint"; }
+
+# Where each tool lives, and what its version depends on.
+folder() {
+  case $1 in
+  dynamodb) echo dynamodb-local ;;
+  lint) echo bin ;;
+  *) echo "$1" ;;
+  esac
+}
+
+version() {
+  case $1 in
+  dynamodb) cat "$here/dynamodb-local.xml" ;;
+  lint) echo "$golangci_lint" && go version ;;
+  *) cat "$here/$1.txt" ;;
+  esac | cksum
+}
+
+# ensure NAME: installs a tool unless its marker says that this version is there.
+ensure() {
+  local name=$1 marker log started=$SECONDS wanted
+  marker=$cache/$(folder "$name")/.complete
+  log=$cache/$name.log
+  wanted=$(version "$name")
+  exec 9>"$cache/$name.lock"
+  # The lock belongs to the open file, so it outlives this small program and ends with the shell, however that ends.
+  "$(python 10)" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
+  if [ "$(cat "$marker" 2>/dev/null)" = "$wanted" ]; then
+    return
+  fi
+  echo "tools: installing $name"
+  if ! ("install_$name") >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    fail "installing $name did not work; all of its output is in $log"
+  fi
+  echo "$wanted" >"$marker"
+  echo "tools: $name is installed ($((SECONDS - started)) s)"
+}
+
+[ $# -gt 0 ] || fail "usage: tools.sh NAME...   with NAME of: ministack sam dynamodb localstack lint"
+mkdir -p "$cache"
+status=0
+children=()
+for name in "$@"; do
+  declare -F "install_$name" >/dev/null || fail "there is no tool named $name"
+  ensure "$name" &
+  children+=($!)
+done
+for child in "${children[@]}"; do
+  wait "$child" || status=1
+done
+exit $status
