@@ -1,0 +1,204 @@
+package auspost
+
+import (
+	"bytes"
+	"encoding/json"
+	"iter"
+	"strings"
+	"time"
+
+	"carrierlink/shared/carrier"
+)
+
+const (
+	// maxText bounds a text that is taken out of an account; the longest that is
+	// documented has 50 characters.
+	maxText = 200
+	// maxProducts bounds the products of an account.
+	maxProducts = 1000
+)
+
+// readContract takes out of an account what the service understands
+// (infra/docs/auspost.md, "Response fields"). Names are matched to the letter, a
+// null is an absent member, and of members with the same name the last counts.
+//
+// What must be right: account_number is a text, and no other one stands beside
+// it; expired and credit_blocked are booleans or "true" and "false", as some of
+// the carrier's own fields are; postage_products is a list of
+// objects, and so is a product's contract an object. Anything
+// else there is an error, because a guess could call an account usable that is
+// not, or another one's. Any other field of the wrong type is left empty, and so
+// is what should be a date and is none.
+func readContract(doc []byte) (carrier.Contract, error) {
+	var (
+		c   carrier.Contract
+		err error
+	)
+	for m := range members(doc) {
+		switch m.name {
+		case "account_number":
+			number := ""
+			if m.value[0] == '"' {
+				number = textOf(m.value)
+			}
+			if number == "" || c.AccountNumber != "" && c.AccountNumber != number {
+				return carrier.Contract{}, &failure{text: "account_number is not one text"}
+			}
+			c.AccountNumber = number
+		case "name":
+			c.Name = clip(textOf(m.value))
+		case "valid_from":
+			c.ValidFrom = dateOf(m.value)
+		case "valid_to":
+			c.ValidTo = dateOf(m.value)
+		case "expired":
+			c.Expired, err = flagOf(m)
+		case "credit_blocked":
+			c.CreditBlocked, err = flagOf(m)
+		case "merchant_location_id":
+			c.MerchantLocationID = clip(textOf(m.value))
+		case "postage_products":
+			c.Products, err = productsOf(m.value)
+		}
+		if err != nil {
+			return carrier.Contract{}, err
+		}
+	}
+	if c.AccountNumber == "" {
+		return carrier.Contract{}, &failure{text: "account_number is absent"}
+	}
+	return c, nil
+}
+
+func productsOf(value json.RawMessage) ([]carrier.Product, error) {
+	if value[0] == 'n' {
+		return nil, nil
+	}
+	if value[0] != '[' {
+		return nil, &failure{text: "postage_products is not a list"}
+	}
+	var products []carrier.Product
+	for e := range members(value) {
+		if e.value[0] != '{' {
+			return nil, &failure{text: "postage_products holds something else than products"}
+		}
+		if len(products) == maxProducts {
+			return nil, &failure{text: "postage_products is too long"}
+		}
+		p, err := productOf(e.value)
+		if err != nil {
+			return nil, err
+		}
+		products = append(products, p)
+	}
+	return products, nil
+}
+
+func productOf(value json.RawMessage) (carrier.Product, error) {
+	var p carrier.Product
+	for m := range members(value) {
+		switch {
+		case m.name == "product_id":
+			p.ID = clip(textOf(m.value))
+		case m.name == "type":
+			p.Type = clip(textOf(m.value))
+		case m.name == "group": // absent on international products
+			p.Group = clip(textOf(m.value))
+		case m.name == "contract" && m.value[0] != 'n':
+			if m.value[0] != '{' {
+				return carrier.Product{}, &failure{text: "a product's contract is no object"}
+			}
+			for in := range members(m.value) {
+				var err error
+				switch in.name {
+				case "valid_to":
+					p.ValidTo = dateOf(in.value)
+				case "expired":
+					p.Expired, err = flagOf(in)
+				}
+				if err != nil {
+					return carrier.Product{}, err
+				}
+			}
+		}
+	}
+	return p, nil
+}
+
+// member is a name and a value of an object; of a list, the value alone.
+type member struct {
+	name  string
+	value json.RawMessage // never empty
+}
+
+// members walks through a valid JSON object or list.
+func members(doc []byte) iter.Seq[member] {
+	return func(yield func(member) bool) {
+		d := json.NewDecoder(bytes.NewReader(doc))
+		open, err := d.Token()
+		for err == nil && d.More() {
+			var m member
+			if open == json.Delim('{') {
+				var name json.Token
+				if name, err = d.Token(); err != nil {
+					return
+				}
+				m.name, _ = name.(string)
+			}
+			if err = d.Decode(&m.value); err != nil || len(m.value) == 0 || !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+// textOf is a JSON string without outer blanks, or a number as it is written:
+// identifiers and codes have been seen as either. Anything else is empty.
+func textOf(value json.RawMessage) string {
+	switch c := value[0]; {
+	case c == '"':
+		var s string
+		if json.Unmarshal(value, &s) != nil {
+			return ""
+		}
+		return strings.TrimSpace(s)
+	case c == '-' || c >= '0' && c <= '9':
+		return string(value)
+	}
+	return ""
+}
+
+func clip(s string) string {
+	n := 0
+	for i := range s {
+		if n == maxText {
+			return s[:i]
+		}
+		n++
+	}
+	return s
+}
+
+func dateOf(value json.RawMessage) string {
+	s := textOf(value)
+	if _, err := time.Parse(time.DateOnly, s); err != nil {
+		return ""
+	}
+	return s
+}
+
+func flagOf(m member) (bool, error) {
+	switch strings.ToLower(textOf(m.value)) {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	switch m.value[0] {
+	case 't':
+		return true, nil
+	case 'f', 'n':
+		return false, nil
+	}
+	return false, &failure{text: m.name + " is no boolean"}
+}

@@ -1,0 +1,241 @@
+package auspost
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"carrierlink/shared/carrier"
+)
+
+// answer is what came back over HTTP.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// knownCode is an error code that Get Accounts may answer, with our own name of
+// it: the carrier's name is never trusted, 41007 has three of them.
+type knownCode struct {
+	code, name string
+	outcome    carrier.Outcome // under status 400
+}
+
+const (
+	codeUnauthorized = "API_001"
+	codeRateLimited  = "API_002"
+)
+
+// knownCodes are those of infra/docs/auspost.md, "Codes", the most telling
+// first: when an answer lists several errors, the first of this table counts.
+// Throttling comes before all others, because it says that nothing was looked
+// at; credentials before the account, and the account before its contract.
+var knownCodes = [...]knownCode{
+	{codeRateLimited, "Too many requests", carrier.OutcomeRateLimited},
+	{codeUnauthorized, "Authentication error", carrier.OutcomeUnauthorized},
+	{"41002", "ACCOUNT_NOT_FOUND", carrier.OutcomeUnknownAccount},
+	{"41001", "CUSTOMER_NOT_FOUND", carrier.OutcomeUnknownAccount},
+	{"40001", "JSON_NO_CONTRACT_ID", carrier.OutcomeUnknownAccount},
+	{"41007", "CONTRACT_SETUP_ERROR", carrier.OutcomeContractAbsent},
+	{"41003", "CONTRACT_NOT_VALID_ERROR", carrier.OutcomeContractEnded},
+	{"40002", "JSON_MANDATORY_FIELD_MISSING", carrier.OutcomeMalformed},
+	{"unprocessable_entity", "unprocessable_entity", carrier.OutcomeMalformed},
+}
+
+// statusDecides: under these any body at all leads to the same outcome, or to
+// one that says less about the merchant (API_002), so that one which can not be
+// read to its end does no harm.
+func statusDecides(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusTooManyRequests
+}
+
+// read is the one place that says what an answer of Get Accounts means, for all
+// shapes of infra/docs/auspost.md, "Error responses" and "Suggested outcome
+// classes". asked is the account number of the request.
+//
+//   - API_002 under any status, and 429, are throttling.
+//   - 5xx says nothing about the merchant, whatever code comes with it.
+//   - 401 and 403 count with any body; API_001 is a 401 under any other status.
+//   - Anything else that is not a JSON object is the carrier's fault: unreadable.
+//   - 200 with errors is read as a 400 with those errors. A 400 goes by its most
+//     telling known code; a code under another status than 400 is only reported.
+//   - 404 means a wrong URL, not an unknown account.
+func read(a answer, asked string, now time.Time) carrier.Reading {
+	r := carrier.Reading{HTTPStatus: a.status}
+	doc, problem := parseObject(a.body)
+	code, failed := findError(doc)
+	r.Code, r.Name = code.code, code.name
+	is2xx := a.status >= 200 && a.status < 300
+	switch {
+	case code.code == codeRateLimited, a.status == http.StatusTooManyRequests:
+		r.Outcome, r.RetryAfter = carrier.OutcomeRateLimited, retryAfter(a.header.Get("Retry-After"), now)
+	case a.status >= 500 && a.status < 600:
+		r.Outcome = carrier.OutcomeUnavailable
+	case a.status == http.StatusUnauthorized:
+		r.Outcome = carrier.OutcomeUnauthorized
+	case !is2xx && (a.status < 400 || a.status >= 600):
+		r.Outcome, r.Cause = carrier.OutcomeUnreadable, &failure{text: "a redirect, or a status that HTTP does not have"}
+	case code.code == codeUnauthorized:
+		r.Outcome = carrier.OutcomeUnauthorized
+	case a.status == http.StatusForbidden:
+		r.Outcome = carrier.OutcomeForbidden
+	case problem != nil:
+		r.Outcome, r.Cause = carrier.OutcomeUnreadable, problem
+	case is2xx && !failed:
+		readAccount(&r, doc, asked)
+	case a.status == http.StatusUnprocessableEntity:
+		r.Outcome = carrier.OutcomeMalformed
+	case code.code != "" && (is2xx || a.status == http.StatusBadRequest):
+		r.Outcome = code.outcome
+	default:
+		r.Outcome = carrier.OutcomeUnexpected
+	}
+	return r
+}
+
+// readAccount takes a good answer in, if it is one: status 200 and the account
+// that was asked for.
+func readAccount(r *carrier.Reading, doc []byte, asked string) {
+	if r.HTTPStatus != http.StatusOK {
+		r.Outcome, r.Cause = carrier.OutcomeUnreadable, &failure{text: "success with another status than 200"}
+		return
+	}
+	contract, err := readContract(doc)
+	switch {
+	case err != nil:
+		r.Outcome, r.Cause = carrier.OutcomeUnreadable, err
+	case contract.AccountNumber != strings.TrimSpace(asked):
+		r.Outcome = carrier.OutcomeNumberMismatch
+	default:
+		r.Outcome, r.Raw, r.Contract = carrier.OutcomeOK, doc, contract
+	}
+}
+
+// maxDepth bounds the nesting of an answer; the carrier's own is below ten. It
+// leaves room for what the account is put into, where readers have limits too.
+const maxDepth = 100
+
+// parseObject is the body's JSON object as it came, without white space or a
+// byte order mark around it.
+func parseObject(body []byte) ([]byte, error) {
+	doc := bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))
+	switch {
+	case len(doc) == 0:
+		return nil, &failure{text: "the answer is empty"}
+	case doc[0] != '{':
+		return nil, &failure{text: "the answer is not a JSON object"}
+	case !utf8.Valid(doc):
+		return nil, &failure{text: "the answer is not UTF-8"}
+	case tooDeep(doc):
+		return nil, &failure{text: "the answer is nested too deep"}
+	case !json.Valid(doc):
+		return nil, &failure{text: "the answer is broken JSON"}
+	}
+	return doc, nil
+}
+
+func tooDeep(doc []byte) bool {
+	depth, inString := 0, false
+	for i := 0; i < len(doc); i++ {
+		switch c := doc[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
+}
+
+// findError looks for the most telling known error of an answer, and tells
+// whether it lists any. Errors stand in errors, one object or several; the
+// members of the object itself count where there is neither a list nor an
+// account.
+func findError(doc []byte) (found knownCode, failed bool) {
+	if doc == nil {
+		return knownCode{}, false
+	}
+	best, isAccount := len(knownCodes), false
+	item := func(value json.RawMessage) {
+		if value[0] != 'n' {
+			failed, best = true, min(best, rankOf(value))
+		}
+	}
+	for m := range members(doc) {
+		switch {
+		case m.name == "account_number":
+			isAccount = true
+		case m.name == "errors" && m.value[0] == '[':
+			for e := range members(m.value) {
+				item(e.value)
+			}
+		case m.name == "errors" && m.value[0] == '{':
+			if len(m.value) > len("{}") {
+				item(m.value)
+			}
+		}
+	}
+	if !failed && !isAccount {
+		best = rankOf(doc)
+		failed = best < len(knownCodes)
+	}
+	if best < len(knownCodes) {
+		found = knownCodes[best]
+	}
+	return found, failed
+}
+
+// rankOf is where an error's code stands in knownCodes, len(knownCodes) if
+// nowhere. The code is in code, at the gateway in error_code, and in one shape
+// in error.
+func rankOf(item json.RawMessage) int {
+	best := len(knownCodes)
+	if item[0] != '{' {
+		return best
+	}
+	for m := range members(item) {
+		if m.name != "code" && m.name != "error_code" && m.name != "error" {
+			continue
+		}
+		code := textOf(m.value)
+		for i := range best {
+			if knownCodes[i].code == code {
+				best = i
+				break
+			}
+		}
+	}
+	return best
+}
+
+// longestRetryAfter caps the carrier's wish.
+const longestRetryAfter = time.Hour
+
+// retryAfter reads the header Retry-After, seconds or a date; zero if it is
+// absent, past or neither.
+func retryAfter(value string, now time.Time) time.Duration {
+	value = strings.TrimSpace(value)
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
+		return time.Duration(min(seconds, uint64(longestRetryAfter/time.Second))) * time.Second
+	} else if errors.Is(err, strconv.ErrRange) {
+		return longestRetryAfter
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return min(max(at.Sub(now), 0), longestRetryAfter)
+}

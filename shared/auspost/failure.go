@@ -1,0 +1,105 @@
+package auspost
+
+import (
+	"compress/flate"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+
+	"carrierlink/shared/carrier"
+)
+
+// failure is the cause of a reading without an answer that can be used. Its
+// text is ours, or that of the network below HTTP with credentials and account
+// number taken out; what the carrier wrote is never in it. It wraps a context's
+// error and nothing else, so that no other text can be reached through it.
+type failure struct {
+	text    string
+	context error // context.DeadlineExceeded, context.Canceled or nil
+}
+
+// Error is the text.
+func (f *failure) Error() string { return f.text }
+
+// Unwrap yields the context's error, if it was that.
+func (f *failure) Unwrap() error { return f.context }
+
+// ended is the cause of what the context, or the caller's, put an end to.
+func ended(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) || ctx.Err() == nil && errors.Is(err, context.Canceled) {
+		return &failure{text: "the caller gave up", context: context.Canceled}
+	}
+	return &failure{text: "no complete answer in time", context: context.DeadlineExceeded}
+}
+
+// unanswered is the reading of a call that failed on the way, before the
+// answer's header (status zero) or within its body.
+func unanswered(ctx context.Context, err error, status int, redact *strings.Replacer) carrier.Reading {
+	r := carrier.Reading{Outcome: carrier.OutcomeUnavailable, HTTPStatus: status}
+	var (
+		timeout interface{ Timeout() bool }
+		corrupt flate.CorruptInputError
+	)
+	switch {
+	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
+		r.Outcome, r.Cause = carrier.OutcomeTimeout, ended(ctx, err)
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.As(err, &corrupt):
+		r.Outcome, r.Cause = carrier.OutcomeUnreadable, &failure{text: "the answer's compression is broken"}
+	default:
+		r.Cause = &failure{text: networkText(err, redact)}
+	}
+	return r
+}
+
+// networkText names an error of the network. HTTP's own errors quote what the
+// other side sent, so of any error that is not known only the type is told.
+func networkText(err error, redact *strings.Replacer) string {
+	var (
+		op          *net.OpError
+		dns         *net.DNSError
+		certificate *tls.CertificateVerificationError
+		record      tls.RecordHeaderError
+		alert       tls.AlertError
+		text        string
+	)
+	switch {
+	case errors.As(err, &dns):
+		text = dns.Error()
+	case errors.As(err, &op):
+		text = op.Error()
+	case errors.As(err, &certificate):
+		text = certificate.Error()
+	case errors.As(err, &record):
+		text = record.Error()
+	case errors.As(err, &alert):
+		text = alert.Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		text = "the connection ended before the answer did"
+	default:
+		text = fmt.Sprintf("the call failed (%T)", err)
+	}
+	return redact.Replace(text)
+}
+
+// redactor takes an account's number and credentials, in each form in which
+// they are sent, out of a text.
+func redactor(account carrier.ChargeAccount) *strings.Replacer {
+	key, secret := account.Credentials.APIKey.Reveal(), account.Credentials.APISecret.Reveal()
+	var pairs []string
+	for _, s := range []string{
+		base64.StdEncoding.EncodeToString([]byte(key + ":" + secret)),
+		secret, key, account.Number, url.PathEscape(account.Number),
+	} {
+		if s != "" {
+			pairs = append(pairs, s, "REDACTED")
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
