@@ -18,7 +18,7 @@ const (
 	maxProducts = 1000
 )
 
-// readContract takes out of an account what the service understands
+// ParseContract takes out of an account what the service understands
 // (infra/docs/auspost.md, "Response fields"). Names are matched to the letter, a
 // null is an absent member, and of members with the same name the last counts.
 //
@@ -29,7 +29,7 @@ const (
 // else there is an error, because a guess could call an account usable that is
 // not, or another one's. Any other field of the wrong type is left empty, and so
 // is what should be a date and is none.
-func readContract(doc []byte) (carrier.Contract, error) {
+func ParseContract(doc []byte) (carrier.Contract, error) {
 	var (
 		c   carrier.Contract
 		err error

@@ -118,3 +118,18 @@ func base62(n *big.Int, digits int) string {
 	}
 	return string(out)
 }
+
+// MakeKey makes the key of an owner (AccountID, or PartnerID alone) and fills
+// in what is kept of it. Its text is returned once and stored nowhere.
+func MakeKey(r io.Reader, k carrier.APIKey) (carrier.APIKey, carrier.Secret, error) {
+	id, err := carrier.NewID(r)
+	if err != nil {
+		return carrier.APIKey{}, carrier.Secret{}, fmt.Errorf("making an api_key_id: %w", err)
+	}
+	key, err := NewKey(r, k.Environment, k.PartnerID, k.AccountID)
+	if err != nil {
+		return carrier.APIKey{}, carrier.Secret{}, fmt.Errorf("making a key: %w", err)
+	}
+	k.ID, k.Hash, k.Prefix, k.LastFour = id, key.Hash(), key.Prefix(), key.Text.LastFour()
+	return k, key.Text, nil
+}

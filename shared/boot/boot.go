@@ -114,3 +114,10 @@ func (e *Env) credentials() aws.CredentialsProvider {
 	}
 	return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return c, nil })
 }
+
+// Check notes a setting whose value something else found wrong.
+func (e *Env) Check(name string, err error) {
+	if err != nil {
+		e.problems = append(e.problems, fmt.Errorf("%s: %w", name, err))
+	}
+}

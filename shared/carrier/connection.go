@@ -124,6 +124,12 @@ func (c *Connection) MaskedNumber() string {
 	return strings.Repeat("*", len(c.AccountNumber)-3) + c.AccountNumber[len(c.AccountNumber)-3:]
 }
 
+// LinkOptions says what the intent of a link may pass over.
+type LinkOptions struct {
+	AllowDuplicate bool // the account may hold the number already
+	TakeOver       bool // the intent is there, its lease is over: go on with it
+}
+
 // RefusalGap is the least time between two refusals that together mark a
 // connection: Australia Post answered 401 to good keys for days in October
 // 2017, so one says nothing (contract: "Known traps" 1).

@@ -33,7 +33,7 @@ type Store interface {
 	// BeginLink writes the intent: fault.CarrierConflict when another connection
 	// holds the number, State when a twin was faster, NotFound or Inactive for
 	// the account.
-	BeginLink(ctx context.Context, conn *carrier.Connection, allowDuplicate, takeOver bool) error
+	BeginLink(ctx context.Context, conn *carrier.Connection, o carrier.LinkOptions) error
 	// FinishLink writes row, snapshot and stored answer at once: fault.State
 	// when the row is no longer the one that BeginLink wrote.
 	FinishLink(ctx context.Context, conn *carrier.Connection, snap *carrier.Snapshot, answer *carrier.IdempotencyRecord) error
@@ -109,8 +109,8 @@ func (l *Linker) Link(ctx context.Context, req LinkRequest) (*carrier.Connection
 		return nil, reading.Err()
 	}
 	conn := abandoned
-	takeOver := conn != nil
-	if !takeOver {
+	options := carrier.LinkOptions{AllowDuplicate: req.AllowDuplicate, TakeOver: abandoned != nil}
+	if conn == nil {
 		id, err := carrier.NewConnectionID(l.Random)
 		if err != nil {
 			return nil, fmt.Errorf("making a carrier_id: %w", err)
@@ -119,7 +119,7 @@ func (l *Linker) Link(ctx context.Context, req LinkRequest) (*carrier.Connection
 	}
 	fill(conn, req, now)
 	conn.LeaseUntil = l.Lease(ctx)
-	if err := l.Store.BeginLink(ctx, conn, req.AllowDuplicate, takeOver); err != nil {
+	if err := l.Store.BeginLink(ctx, conn, options); err != nil {
 		if list := fault.Of(err); list[0].Kind == fault.CarrierConflict {
 			// Somebody was faster: what the other one is decides the answer.
 			req.LinkedAs = []string{list[0].ExistingCarrierID}

@@ -8,6 +8,7 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/store/internal/problem"
 )
 
 // ErrIDTaken is in the chain of the fault.Internal that says that a new account
@@ -64,22 +65,21 @@ func (s *Store) CreateAccount(ctx context.Context, n NewAccount, now time.Time) 
 		return readIdempotency(refused[partIdempotency])
 	}
 	var conflicts fault.List
-	for _, unique := range []struct{ part, field, message string }{
-		{partExternal, "external_account_id", "external_account_id is in use by another account."},
-		{partEmail, "email", "email is in use by another account."},
+	for _, unique := range []struct{ part, field string }{
+		{partExternal, "external_account_id"}, {partEmail, "email"},
 	} {
 		if !refused.has(unique.part) {
 			continue
 		}
-		problem := fault.Field(fault.Conflict, unique.field, "%s", unique.message)
-		holder := reader{it: refused[unique.part]}
-		if holder.int(attrPartnerID) == a.PartnerID {
-			problem.ExistingAccountID = holder.int(attrAccountID)
-		}
-		if err := holder.done(unique.part); err != nil {
+		r := reader{it: refused[unique.part]}
+		holder, partner := r.int(attrAccountID), r.int(attrPartnerID)
+		if err := r.done(unique.part); err != nil {
 			return nil, err
 		}
-		conflicts = append(conflicts, problem)
+		if partner != a.PartnerID {
+			holder = 0
+		}
+		conflicts = append(conflicts, problem.Taken(unique.field, holder))
 	}
 	switch {
 	case len(conflicts) > 0:

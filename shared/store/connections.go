@@ -7,18 +7,12 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/fault"
+	"carrierlink/shared/store/internal/problem"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
-
-// BeginLinkOptions says what an intent may pass over.
-type BeginLinkOptions struct {
-	AllowDuplicate bool // the account may hold the number already
-	TakeOver       bool // the intent is there, its lease is over: go on with it
-}
 
 // BeginLink writes the intent: a row in state carrier.Linking with the
 // connection's lease, and its id beside the account number. On success conn is
@@ -32,7 +26,7 @@ type BeginLinkOptions struct {
 // fault.CarrierConflict with ExistingCarrierID when the account holds the number
 // already, and fault.State when the row is not the one that conn says: somebody
 // else took it over, or a new id is taken. Nothing is written then.
-func (s *Store) BeginLink(ctx context.Context, conn *carrier.Connection, o BeginLinkOptions) error {
+func (s *Store) BeginLink(ctx context.Context, conn *carrier.Connection, o carrier.LinkOptions) error {
 	next := *conn
 	next.Status = carrier.Linking
 	next.Version++
@@ -59,13 +53,13 @@ func (s *Store) BeginLink(ctx context.Context, conn *carrier.Connection, o Begin
 	case err != nil:
 		return fmt.Errorf("beginning a link: %w", err)
 	case refused.has(partAccount) && len(refused[partAccount]) == 0:
-		return noAccount()
+		return problem.NoAccount()
 	case refused.has(partAccount):
-		return fault.New(fault.Inactive, "The account is disabled.")
+		return problem.Inactive()
 	case refused.has(partNumber):
 		return alreadyLinked(refused[partNumber])
 	case refused.has(partConnection):
-		return movedOn()
+		return problem.MovedOn()
 	}
 	*conn = next
 	return nil
@@ -98,15 +92,7 @@ func alreadyLinked(holders item) error {
 	if len(ids) == 0 {
 		return errors.New("an account number is held by nobody, and refused")
 	}
-	problem := fault.Field(fault.CarrierConflict, "account_number", "This account number is linked already.")
-	problem.ExistingCarrierID = ids[0]
-	return problem
-}
-
-func movedOn() error {
-	return &fault.Error{
-		Kind: fault.State, Message: "Another request has changed this carrier connection; try again.", RetryAfter: time.Second,
-	}
+	return problem.AlreadyLinked(ids[0])
 }
 
 // FinishLink turns the intent into a connection: in one transaction the row as
@@ -139,9 +125,9 @@ func (s *Store) FinishLink(ctx context.Context, conn *carrier.Connection, snap *
 	case err != nil:
 		return fmt.Errorf("finishing a link: %w", err)
 	case refused.has(partAccount):
-		return noAccount()
+		return problem.NoAccount()
 	case len(refused) > 0:
-		return movedOn()
+		return problem.MovedOn()
 	}
 	*conn = next
 	return nil
@@ -200,16 +186,16 @@ func (s *Store) ClaimCheck(ctx context.Context, conn carrier.Connection, until, 
 
 func notClaimed(old item, now time.Time) error {
 	if len(old) == 0 {
-		return noConnection()
+		return problem.NoConnection()
 	}
 	row, err := readConnection(old)
 	if err != nil {
 		return err
 	}
 	if rest := row.LeaseUntil.Sub(now); rest > 0 {
-		return &fault.Error{Kind: fault.State, Message: "Another request is checking this carrier connection; try again.", RetryAfter: rest}
+		return problem.Leased(rest)
 	}
-	return movedOn()
+	return problem.MovedOn()
 }
 
 // RecordCheck writes the row as conn says and its snapshot (nil: the one that
@@ -245,9 +231,9 @@ func (s *Store) RecordCheck(ctx context.Context, conn *carrier.Connection, snap 
 	case err != nil:
 		return fmt.Errorf("recording a check: %w", err)
 	case refused && len(old) == 0:
-		return noConnection()
+		return problem.NoConnection()
 	case refused:
-		return movedOn()
+		return problem.MovedOn()
 	}
 	*conn = next
 	return nil

@@ -6,27 +6,11 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/fault"
+	"carrierlink/shared/store/internal/problem"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
-
-// KeyUse is one request made with an API key.
-type KeyUse struct {
-	// PartnerID or AccountID is the key's owner: exactly one is set.
-	PartnerID, AccountID int64
-	Hash                 string // SHA-256 of the key, in hexadecimal
-	Now                  time.Time
-	Limit                int // calls in one minute, at least 1
-}
-
-// KeyUsed is a key that was proved, and where it stands in its minute.
-type KeyUsed struct {
-	Key   carrier.APIKey
-	Used  int           // calls in this minute, this one included
-	Reset time.Duration // until the minute ends
-}
 
 // RateWindow is the length of a key's rate window: fixed minutes of the clock.
 const RateWindow = time.Minute
@@ -54,49 +38,46 @@ const keyAttempts = 6
 // It returns fault.Unauthorized for a key that is absent, deleted or expired,
 // fault.RateLimited with RetryAfter over the limit (KeyUsed is filled then, Used
 // being Limit), and fault.State when too many callers are at the key at once.
-func (s *Store) UseKey(ctx context.Context, u KeyUse) (KeyUsed, error) {
+func (s *Store) UseKey(ctx context.Context, u carrier.KeyUse) (carrier.KeyUsed, error) {
 	window, open := u.Now.Truncate(RateWindow).Unix(), false
 	for range keyAttempts {
 		it, counted, err := s.useKey(ctx, u, window, open)
 		if err != nil {
-			return KeyUsed{}, fmt.Errorf("using an API key: %w", err)
+			return carrier.KeyUsed{}, fmt.Errorf("using an API key: %w", err)
 		}
 		if len(it) == 0 {
-			return KeyUsed{}, unauthorized()
+			return carrier.KeyUsed{}, problem.Unauthorized()
 		}
 		k, err := readAPIKey(it)
 		if err != nil {
-			return KeyUsed{}, err
+			return carrier.KeyUsed{}, err
 		}
 		r := reader{it: it}
 		stored, used := r.int(attrWindow), int(r.int(attrUsed))
 		if err := r.done("API key"); err != nil {
-			return KeyUsed{}, err
+			return carrier.KeyUsed{}, err
 		}
-		now := KeyUsed{Key: k, Used: used, Reset: time.Unix(stored, 0).Add(RateWindow).Sub(u.Now)}
+		now := carrier.KeyUsed{Key: k, Used: used, Reset: time.Unix(stored, 0).Add(RateWindow).Sub(u.Now)}
 		switch {
 		case counted:
 			return now, nil
 		case !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(u.Now.Truncate(time.Millisecond)):
-			return KeyUsed{}, unauthorized()
+			return carrier.KeyUsed{}, problem.Unauthorized()
 		case stored < window:
 			open = true
 		case stored == window && used >= u.Limit:
 			now.Used = u.Limit
-			return now, &fault.Error{
-				Kind: fault.RateLimited, RetryAfter: now.Reset,
-				Message: fmt.Sprintf("This API key may make %d requests a minute.", u.Limit),
-			}
+			return now, problem.RateLimited(u.Limit, now.Reset)
 		default: // another call opened this minute, or a later one
 			window, open = stored, false
 		}
 	}
-	return KeyUsed{}, busy(fmt.Errorf("API key not counted in %d attempts", keyAttempts))
+	return carrier.KeyUsed{}, problem.Busy(fmt.Errorf("API key not counted in %d attempts", keyAttempts))
 }
 
 // useKey tries one write. It returns the item as it became when the call was
 // counted, else as it is: nil if there is none.
-func (s *Store) useKey(ctx context.Context, u KeyUse, window int64, open bool) (it item, counted bool, err error) {
+func (s *Store) useKey(ctx context.Context, u carrier.KeyUse, window int64, open bool) (it item, counted bool, err error) {
 	in := &dynamodb.UpdateItemInput{
 		TableName: &s.table,
 		Key:       apiKeyKey(u.PartnerID, u.AccountID, u.Hash).item(),
@@ -129,8 +110,4 @@ func (s *Store) useKey(ctx context.Context, u KeyUse, window int64, open bool) (
 		return nil, false, err
 	}
 	return out.Attributes, true, nil
-}
-
-func unauthorized() error {
-	return fault.New(fault.Unauthorized, "The API key is not valid.")
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/fault"
+	"carrierlink/shared/store/internal/problem"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -120,11 +120,7 @@ func (s *Store) Connection(ctx context.Context, accountID int64, connectionID st
 		return carrier.Connection{}, fmt.Errorf("reading a connection: %w", err)
 	}
 	if len(out.Item) == 0 {
-		return carrier.Connection{}, noConnection()
+		return carrier.Connection{}, problem.NoConnection()
 	}
 	return readConnection(out.Item)
 }
-
-func noConnection() error { return fault.New(fault.NotFound, "There is no such carrier connection.") }
-
-func noAccount() error { return fault.New(fault.NotFound, "There is no such account.") }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"carrierlink/shared/fault"
+	"carrierlink/shared/store/internal/problem"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -107,15 +108,8 @@ func (s *Store) write(ctx context.Context, call func() error) error {
 			return err
 		}
 		if n+1 == attempts || s.backoff(ctx, n) != nil {
-			return busy(err)
+			return problem.Busy(err)
 		}
-	}
-}
-
-func busy(cause error) error {
-	return &fault.Error{
-		Kind: fault.State, Message: "Another request is changing the same resource; try again.",
-		RetryAfter: time.Second, Cause: cause,
 	}
 }
 

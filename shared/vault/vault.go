@@ -90,15 +90,8 @@ func (v *Vault) Create(ctx context.Context, accountID int64, connectionID, versi
 	_, err = v.api.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
 		Name: &name, ClientRequestToken: &version, SecretString: &text,
 	})
-	switch {
-	case err == nil:
-		return nil
-	case exists(err):
-		err = v.replace(ctx, name, version, text, c)
-	case scheduled(err):
-		if _, err = v.api.RestoreSecret(ctx, &secretsmanager.RestoreSecretInput{SecretId: &name}); err == nil {
-			err = v.replace(ctx, name, version, text, c)
-		}
+	if exists(err) || scheduled(err) {
+		err = v.replace(ctx, name, version, text, c, err)
 	}
 	if err != nil {
 		return fmt.Errorf("storing credentials: %w", clean(err))
@@ -106,18 +99,24 @@ func (v *Vault) Create(ctx context.Context, accountID int64, connectionID, versi
 	return nil
 }
 
-// replace makes c the current value of a secret that exists. AWS ties a request
-// token to one value for good, so the new value's token is made of version and
-// of the version that it replaces: a repeat has the same one, and no other
-// change does.
-func (v *Vault) replace(ctx context.Context, name, version, text string, c carrier.Credentials) error {
-	now, err := v.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
-	if absent(err) {
-		// Scheduled for deletion, or deleted, between the two calls; or it has
-		// no value yet.
-		return busy(clean(err))
+// replace makes c the current value of a secret that is there, or scheduled for
+// deletion, as the answer to CreateSecret says. AWS ties a request token to one
+// value for good, so the new value's token is made of version and of the version
+// that it replaces: a repeat has the same one, and no other change does.
+func (v *Vault) replace(ctx context.Context, name, version, text string, c carrier.Credentials, created error) error {
+	read := &secretsmanager.GetSecretValueInput{SecretId: &name}
+	now, err := v.api.GetSecretValue(ctx, read)
+	if scheduled(err) {
+		if _, err = v.api.RestoreSecret(ctx, &secretsmanager.RestoreSecretInput{SecretId: &name}); err == nil {
+			now, err = v.api.GetSecretValue(ctx, read)
+		}
 	}
-	if err != nil {
+	switch {
+	case missing(err) && scheduled(created):
+		return created // so it was not about a deletion
+	case missing(err), scheduled(err): // somebody deletes it right now
+		return busy(clean(err))
+	case err != nil:
 		return err
 	}
 	if stored, err := decode(now.SecretString); err == nil && stored.Equal(c) {
@@ -127,7 +126,7 @@ func (v *Vault) replace(ctx context.Context, name, version, text string, c carri
 	_, err = v.api.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
 		SecretId: &name, ClientRequestToken: aws.String(hex.EncodeToString(sum[:])), SecretString: &text,
 	})
-	if exists(err) || absent(err) {
+	if exists(err) || missing(err) || scheduled(err) {
 		return busy(clean(err))
 	}
 	return err
@@ -140,7 +139,7 @@ func (v *Vault) Get(ctx context.Context, accountID int64, connectionID string) (
 	name := v.name(accountID, connectionID)
 	out, err := v.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
 	switch {
-	case absent(err):
+	case missing(err), scheduled(err):
 		return carrier.Credentials{}, &fault.Error{
 			Kind: fault.NotFound, Message: "There are no credentials of this carrier connection.", Cause: clean(err),
 		}
@@ -166,9 +165,9 @@ func scheduled(err error) bool {
 	return errors.As(err, &e)
 }
 
-func absent(err error) bool {
+func missing(err error) bool {
 	var e *types.ResourceNotFoundException
-	return errors.As(err, &e) || scheduled(err)
+	return errors.As(err, &e)
 }
 
 func busy(cause error) error {

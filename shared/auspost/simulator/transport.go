@@ -43,3 +43,8 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		Header: header, Body: io.NopCloser(strings.NewReader(a.body)), ContentLength: int64(len(a.body)), Request: r,
 	}, nil
 }
+
+// BaseURL is a base for a client over Transport. Its host exists nowhere
+// (RFC 6761, "invalid"): a client that used it without Transport would reach
+// nobody.
+const BaseURL = "http://simulator.invalid/shipping/v1"

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"carrierlink/shared/auth"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/store"
+)
+
+// accounts is what this function needs of the store.
+type accounts interface {
+	// CreateAccount keeps account, key and stored answer at once, or returns the
+	// answer that the idempotency key has already. fault.Conflict, one for each
+	// taken identifier.
+	CreateAccount(ctx context.Context, in store.NewAccount, now time.Time) (*carrier.IdempotencyRecord, error)
+	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
+}
+
+type handler struct {
+	auth     *auth.Auth
+	accounts accounts
+	sealer   httpapi.Sealer
+	now      func() time.Time
+	random   io.Reader
+}
+
+// keyDescription is the description of the key that every account starts with.
+const keyDescription = "Created with the account"
+
+// answer is the account and, unless it existed already, its first key.
+type answer struct {
+	httpapi.AccountBody
+	APIKey *httpapi.KeyBody `json:"api_key"`
+}
+
+// newAnswer shows an account as this route does: the owner's names, company and
+// email are null (seed: "This will always be null in the response").
+func newAnswer(a carrier.Account, key *httpapi.KeyBody) answer {
+	a.FirstName, a.LastName, a.CompanyName, a.Email = "", "", "", ""
+	return answer{httpapi.NewAccountBody(a), key}
+}
+
+// create makes one account. Errors: those of auth.Partner and Request.JSON;
+// fault.Conflict with ExistingAccountID where the account is the caller's own;
+// IdempotencyMismatch.
+func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	caller, err := h.auth.Partner(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	account, password, err := decode(req)
+	if err != nil {
+		return nil, err
+	}
+	now := h.now().UTC().Truncate(time.Millisecond)
+	idempotency, err := httpapi.NewIdempotency(ctx, h.sealer, req, caller.Scope(), now)
+	if err != nil {
+		return nil, err
+	}
+	key, text, err := h.complete(&account, caller, password, now)
+	if err != nil {
+		return nil, err
+	}
+	body := httpapi.NewKeyBody(key, text)
+	resp := httpapi.JSON(http.StatusOK, newAnswer(account, &body))
+	record, err := idempotency.Record(ctx, resp)
+	if err != nil {
+		return nil, err
+	}
+	existing, err := h.accounts.CreateAccount(ctx, store.NewAccount{Account: account, Key: key, Idempotency: record}, now)
+	switch {
+	case existing != nil:
+		return idempotency.Replay(ctx, existing)
+	case err != nil && prefersExisting(req):
+		return h.existing(ctx, err)
+	case err != nil:
+		return nil, fmt.Errorf("creating the account: %w", err)
+	}
+	return resp, nil
+}
+
+// decode reads the body into an account. Fields and lengths: ShipStation
+// Partner API, "Request Body Properties".
+func decode(req *httpapi.Request) (account carrier.Account, password string, err error) {
+	hasEmail := false
+	err = req.JSON(
+		httpapi.String("first_name", &account.FirstName, carrier.NameRule.Clean),
+		httpapi.String("last_name", &account.LastName, carrier.NameRule.Clean),
+		httpapi.String("company_name", &account.CompanyName, carrier.CompanyRule.Clean),
+		httpapi.String("external_account_id", &account.ExternalID, carrier.ExternalIDRule.Clean),
+		httpapi.String("origin_country_code", &account.OriginCountryCode, func(field, s string) (string, *fault.Error) {
+			return s, carrier.CheckCountry(field, s)
+		}),
+		httpapi.String("email", &account.Email, func(field, s string) (string, *fault.Error) {
+			hasEmail = true
+			return carrier.CleanEmail(field, s)
+		}),
+		httpapi.String("password", &password, func(field, s string) (string, *fault.Error) {
+			if !hasEmail {
+				return "", fault.Field(fault.Required, "email", "A password needs an email.")
+			}
+			return carrier.PasswordRule.Clean(field, s)
+		}),
+		httpapi.Metadata("metadata", &account.Metadata),
+	)
+	return account, password, err
+}
+
+// complete gives a decoded account its id, owner and first key.
+func (h *handler) complete(account *carrier.Account, caller auth.Caller, password string, now time.Time) (carrier.APIKey, carrier.Secret, error) {
+	fail := func(err error) (carrier.APIKey, carrier.Secret, error) {
+		return carrier.APIKey{}, carrier.Secret{}, err
+	}
+	var err error
+	if account.ID, err = carrier.NewID(h.random); err != nil {
+		return fail(fmt.Errorf("making an account_id: %w", err))
+	}
+	if account.OriginCountryCode == "" {
+		account.OriginCountryCode = caller.Key.DefaultCountryCode
+	}
+	account.PartnerID, account.Environment, account.Active = caller.PartnerID, caller.Key.Environment, true
+	account.CreatedAt, account.ModifiedAt = now, now
+	if password != "" {
+		if account.PasswordHash, err = hashPassword(h.random, password); err != nil {
+			return fail(err)
+		}
+	}
+	key, text, err := auth.MakeKey(h.random, carrier.APIKey{
+		PartnerID: account.PartnerID, AccountID: account.ID, Environment: account.Environment, Description: keyDescription, CreatedAt: now,
+	})
+	if err != nil {
+		return fail(err)
+	}
+	return key, text, nil
+}
+
+// prefersExisting reads the header Prefer: return=existing.
+func prefersExisting(req *httpapi.Request) bool {
+	for _, p := range strings.Split(req.Header("Prefer"), ",") {
+		if strings.EqualFold(strings.ReplaceAll(p, " ", ""), "return=existing") {
+			return true
+		}
+	}
+	return false
+}
+
+// existing answers with the account that holds the identifiers, when they are
+// one account's and it is the caller's own; else with the conflict.
+func (h *handler) existing(ctx context.Context, conflict error) (*httpapi.Response, error) {
+	var id int64
+	for _, p := range fault.Of(conflict) {
+		if p.Kind != fault.Conflict || p.ExistingAccountID == 0 || id != 0 && id != p.ExistingAccountID {
+			return nil, fmt.Errorf("creating the account: %w", conflict)
+		}
+		id = p.ExistingAccountID
+	}
+	loaded, err := h.accounts.Load(ctx, id, store.Want{})
+	if err != nil {
+		return nil, fmt.Errorf("reading the existing account: %w", err)
+	}
+	if loaded.Account == nil {
+		return nil, fmt.Errorf("creating the account: %w", conflict)
+	}
+	resp := httpapi.JSON(http.StatusOK, newAnswer(*loaded.Account, nil))
+	resp.Header["Preference-Applied"] = "return=existing"
+	return resp, nil
+}

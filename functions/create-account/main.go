@@ -1,0 +1,39 @@
+// Create-account is POST /v1/partners/accounts: a partner makes an account for
+// one of its merchants, with the account's first API key.
+package main
+
+import (
+	"crypto/rand"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"carrierlink/shared/auth"
+	"carrierlink/shared/boot"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/seal"
+	"carrierlink/shared/store"
+	"carrierlink/shared/vault"
+)
+
+func main() { boot.Main(wire) }
+
+func wire(env *boot.Env) any {
+	cfg := env.AWS()
+	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
+	secret := vault.NewServiceSecret(secretsmanager.NewFromConfig(cfg), env.Text("SERVICE_SECRET_ID"))
+	h := &handler{
+		auth: &auth.Auth{
+			Keys: table, Now: time.Now,
+			Limits: auth.Limits{Production: env.Count("RATE_LIMIT_PER_MINUTE"), Sandbox: env.Count("SANDBOX_RATE_LIMIT_PER_MINUTE")},
+		},
+		accounts: table, sealer: seal.New(secret.Read), now: time.Now, random: rand.Reader,
+	}
+	api := &httpapi.API{
+		ErrorSource: env.Optional("ERROR_SOURCE"),
+		Routes:      []httpapi.Route{{Method: http.MethodPost, Resource: "/v1/partners/accounts", Handler: h.create}},
+	}
+	return api.Serve
+}

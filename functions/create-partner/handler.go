@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"carrierlink/shared/auth"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+)
+
+// partners is what this function needs of the store.
+type partners interface {
+	CreatePartner(ctx context.Context, p carrier.Partner, key carrier.APIKey) error
+}
+
+type handler struct {
+	partners partners
+	now      func() time.Time
+	random   io.Reader
+}
+
+// request is the payload of the invocation.
+type request struct {
+	Name               string `json:"name"`                 // 1 to 100 characters
+	Environment        string `json:"environment"`          // production or sandbox
+	DefaultCountryCode string `json:"default_country_code"` // ISO 3166-1 alpha-2; AU when absent
+}
+
+// answer shows the partner's first key, this once.
+type answer struct {
+	PartnerID          int64           `json:"partner_id"`
+	Name               string          `json:"name"`
+	Environment        string          `json:"environment"`
+	DefaultCountryCode string          `json:"default_country_code"`
+	CreatedAt          *string         `json:"created_at"`
+	APIKey             httpapi.KeyBody `json:"api_key"`
+}
+
+// create makes one partner. The error lists every problem of the payload; each
+// invocation that succeeds makes another partner.
+func (h *handler) create(ctx context.Context, in request) (*answer, error) {
+	var problems fault.List
+	name, problem := carrier.PartnerNameRule.Clean("name", in.Name)
+	if problem != nil {
+		problems = append(problems, problem)
+	}
+	env := carrier.Environment(in.Environment)
+	if env != carrier.Production && env != carrier.Sandbox {
+		problems = append(problems, fault.Field(fault.Invalid, "environment", "environment must be production or sandbox."))
+	}
+	country := in.DefaultCountryCode
+	if country == "" {
+		country = "AU"
+	}
+	if problem := carrier.CheckCountry("default_country_code", country); problem != nil {
+		problems = append(problems, problem)
+	}
+	if len(problems) > 0 {
+		return nil, errors.New(problems.Error())
+	}
+	id, err := carrier.NewID(h.random)
+	if err != nil {
+		return nil, fmt.Errorf("making a partner id: %w", err)
+	}
+	now := h.now().UTC().Truncate(time.Millisecond)
+	partner := carrier.Partner{ID: id, Name: name, Environment: env, DefaultCountryCode: country, CreatedAt: now}
+	key, text, err := auth.MakeKey(h.random, carrier.APIKey{
+		PartnerID: id, Environment: env, DefaultCountryCode: country, Description: "First key of the partner", CreatedAt: now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := h.partners.CreatePartner(ctx, partner, key); err != nil {
+		return nil, fmt.Errorf("creating the partner: %w", err)
+	}
+	return &answer{
+		PartnerID: id, Name: name, Environment: string(env), DefaultCountryCode: country,
+		CreatedAt: httpapi.Time(now), APIKey: httpapi.NewKeyBody(key, text),
+	}, nil
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+)
+
+type handler struct {
+	contract []byte // the OpenAPI document
+	once     sync.Once
+	routes   []route
+	broken   error
+}
+
+// route is a path of the contract and its methods.
+type route struct {
+	segments []string
+	methods  []string
+}
+
+// health says that the API answers. It asks nothing of AWS.
+func (h *handler) health(context.Context, *httpapi.Request) (*httpapi.Response, error) {
+	return httpapi.JSON(http.StatusOK, map[string]string{"status": "ok"}), nil
+}
+
+// openAPI is the contract itself.
+func (h *handler) openAPI(context.Context, *httpapi.Request) (*httpapi.Response, error) {
+	return &httpapi.Response{Status: http.StatusOK, Body: h.contract}, nil
+}
+
+// unknown answers what no route does: fault.MethodNotAllowed with the methods
+// that the path has, else fault.NotFound.
+func (h *handler) unknown(_ context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	if h.once.Do(h.index); h.broken != nil {
+		return nil, h.broken
+	}
+	path := strings.Split(strings.Trim(req.Path(), "/"), "/")
+	for _, r := range h.routes {
+		if r.matches(path) {
+			return nil, &fault.Error{
+				Kind: fault.MethodNotAllowed, Allow: r.methods,
+				Message: fmt.Sprintf("%s is not a method of this resource; it has %s.", req.Method(), strings.Join(r.methods, ", ")),
+			}
+		}
+	}
+	return nil, fault.New(fault.NotFound, "There is no such resource.")
+}
+
+// index reads the routes out of the contract, so that they stand in one place.
+func (h *handler) index() {
+	var doc struct {
+		Paths map[string]map[string]json.RawMessage `json:"paths"`
+	}
+	if err := json.Unmarshal(h.contract, &doc); err != nil {
+		h.broken = fmt.Errorf("reading the contract: %w", err)
+		return
+	}
+	for path, item := range doc.Paths {
+		r := route{segments: strings.Split(strings.Trim(path, "/"), "/")}
+		for _, m := range []string{"get", "post", "put", "patch", "delete"} {
+			if _, ok := item[m]; ok {
+				r.methods = append(r.methods, strings.ToUpper(m))
+			}
+		}
+		h.routes = append(h.routes, r)
+	}
+}
+
+func (r route) matches(path []string) bool {
+	return slices.EqualFunc(r.segments, path, func(segment, value string) bool {
+		return segment == value || strings.HasPrefix(segment, "{") && value != ""
+	})
+}

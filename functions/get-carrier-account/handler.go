@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"carrierlink/shared/auspost"
+	"carrierlink/shared/auth"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/linking"
+	"carrierlink/shared/store"
+)
+
+// accounts is what this function needs of the store.
+type accounts interface {
+	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
+}
+
+// checker asks the carrier now.
+type checker interface {
+	Check(ctx context.Context, env carrier.Environment, conn carrier.Connection, trigger carrier.Trigger) (linking.Checked, error)
+}
+
+type handler struct {
+	auth     *auth.Auth
+	accounts accounts
+	checker  checker
+	now      func() time.Time
+}
+
+// Ages of a stored snapshot that a reader accepts.
+const (
+	defaultMaxAge = 15 * time.Minute
+	largestMaxAge = 30 * 24 * time.Hour
+)
+
+// answer is the carrier's account as we hold it.
+type answer struct {
+	CarrierID     string           `json:"carrier_id"`
+	CarrierCode   string           `json:"carrier_code"`
+	Account       json.RawMessage  `json:"account"` // as the carrier sent it
+	Summary       summary          `json:"summary"`
+	RefreshedAt   *string          `json:"refreshed_at"`
+	AgeSeconds    int64            `json:"age_seconds"`
+	Source        string           `json:"source"` // stored or live
+	Stale         bool             `json:"stale"`  // older than asked for
+	StaleReason   *string          `json:"stale_reason"`
+	NextRefreshAt *string          `json:"next_refresh_at"`
+	Diagnosis     *fault.Diagnosis `json:"diagnosis"`
+}
+
+// summary is what we understand of the carrier's answer.
+type summary struct {
+	AccountNumber      string            `json:"account_number"`
+	Name               string            `json:"name"`
+	ValidFrom          *string           `json:"valid_from"`
+	ValidTo            *string           `json:"valid_to"`
+	Expired            bool              `json:"expired"`
+	ExpiresInDays      *int              `json:"expires_in_days"`
+	CreditBlocked      bool              `json:"credit_blocked"`
+	RestrictedReason   *string           `json:"restricted_reason"`
+	MerchantLocationID *string           `json:"merchant_location_id"`
+	Products           []carrier.Product `json:"products"`
+}
+
+// Why an answer is stale, besides the carrier's outcomes.
+const (
+	reasonBusy = "refresh_in_progress" // another reader is asking the carrier
+	reasonOurs = "service_error"       // we could not ask
+)
+
+// get answers with the stored snapshot when it is young enough, else with what
+// the carrier says now, and with the stored one marked stale when the carrier
+// says nothing good. Errors: those of auth.Merchant; fault.Identifier, Invalid;
+// NotFound; and, only while there is no snapshot yet, State with RetryAfter
+// (somebody else is asking) and those of carrier.Reading.Err.
+func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	q, inputErr := parse(req)
+	var loaded store.Loaded
+	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+		loaded, err = h.accounts.Load(ctx, accountID, store.Want{ConnectionID: q.carrierID, Snapshot: true})
+		return loaded.Account, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if inputErr != nil {
+		return nil, inputErr
+	}
+	if loaded.Connection == nil || loaded.Connection.Status == carrier.Linking {
+		return nil, fault.New(fault.NotFound, "There is no such carrier.")
+	}
+	now := h.now()
+	a := answer{Source: "stored"}
+	conn, snap := *loaded.Connection, loaded.Snapshot
+	if q.refresh || snap == nil || now.Sub(snap.At) > q.maxAge {
+		checked, err := h.checker.Check(ctx, loaded.Account.Environment, conn, carrier.TriggerRead)
+		if err == nil {
+			conn = checked.Connection
+			a.StaleReason, a.Diagnosis = httpapi.Text(string(checked.Reading.Outcome)), checked.Reading.Diagnosis()
+			err = checked.Reading.Err()
+		} else {
+			reason := reasonOurs
+			if fault.Is(err, fault.State) {
+				reason = reasonBusy
+			}
+			a.StaleReason = &reason
+		}
+		switch {
+		case err == nil:
+			a.Source, a.StaleReason, snap = "live", nil, checked.Snapshot
+		case snap == nil:
+			return nil, fmt.Errorf("asking the carrier: %w", err)
+		default:
+			a.Stale = true
+			slog.WarnContext(ctx, "answered with a stale snapshot", slog.String("request_id", req.ID),
+				slog.String("account_id", strconv.FormatInt(caller.AccountID, 10)), slog.String("carrier_id", conn.ID), slog.String("error", err.Error()))
+		}
+	}
+	return h.render(req, a, conn, *snap)
+}
+
+// render fills the answer from a snapshot, or answers 304 to a client that has
+// it. The ETag is of what the answer says, not of its age.
+func (h *handler) render(req *httpapi.Request, a answer, conn carrier.Connection, snap carrier.Snapshot) (*httpapi.Response, error) {
+	raw, err := snap.Raw()
+	if err != nil {
+		return nil, err
+	}
+	contract, err := auspost.ParseContract(raw)
+	if err != nil {
+		return nil, fmt.Errorf("reading a snapshot: %w", err)
+	}
+	now := h.now()
+	a.CarrierID, a.CarrierCode, a.Account = conn.ID, string(conn.Carrier), raw
+	a.Summary = summary{
+		AccountNumber: contract.AccountNumber, Name: contract.Name, ValidFrom: httpapi.Text(contract.ValidFrom), ValidTo: httpapi.Text(contract.ValidTo),
+		Expired: contract.Expired, ExpiresInDays: httpapi.DaysUntil(contract.ValidTo, now), CreditBlocked: contract.CreditBlocked,
+		RestrictedReason: httpapi.Text(contract.Restriction()), MerchantLocationID: httpapi.Text(contract.MerchantLocationID), Products: contract.Products,
+	}
+	if a.Summary.Products == nil {
+		a.Summary.Products = []carrier.Product{}
+	}
+	a.RefreshedAt, a.NextRefreshAt = httpapi.Time(snap.At), httpapi.Time(conn.NextRefreshAt)
+	a.AgeSeconds = max(0, int64(now.Sub(snap.At)/time.Second))
+	tag := etag(a)
+	resp := &httpapi.Response{Status: http.StatusNotModified}
+	if !matches(req.Header("If-None-Match"), tag) {
+		resp = httpapi.JSON(http.StatusOK, a)
+	}
+	resp.Header = map[string]string{"ETag": tag}
+	return resp, nil
+}
+
+// etag is weak: two answers with the same one differ in times at most.
+func etag(a answer) string {
+	a.RefreshedAt, a.AgeSeconds, a.NextRefreshAt, a.Source = nil, 0, nil, ""
+	b := httpapi.JSON(http.StatusOK, a).Body
+	sum := sha256.Sum256(b)
+	return `W/"` + hex.EncodeToString(sum[:16]) + `"`
+}
+
+// matches is the weak comparison of RFC 9110, section 13.1.2.
+func matches(ifNoneMatch, tag string) bool {
+	for _, t := range strings.Split(ifNoneMatch, ",") {
+		if t = strings.TrimSpace(t); t == "*" || t != "" && strings.TrimPrefix(t, "W/") == strings.TrimPrefix(tag, "W/") {
+			return true
+		}
+	}
+	return false
+}
+
+// query is what the request asks for.
+type query struct {
+	carrierID string
+	maxAge    time.Duration
+	refresh   bool
+}
+
+// parse reads path and query; the error lists every problem.
+func parse(req *httpapi.Request) (query, error) {
+	q := query{maxAge: defaultMaxAge}
+	var problems fault.List
+	id, err := req.Param("carrier_id")
+	if err == nil {
+		q.carrierID, err = carrier.ParseConnectionID(id)
+	}
+	problems = append(problems, fault.Of(err)...)
+	for _, v := range req.Query("max_age") {
+		n, err := strconv.ParseUint(v, 10, 32)
+		if q.maxAge = time.Duration(n) * time.Second; err != nil || q.maxAge > largestMaxAge {
+			problems = append(problems, fault.Field(fault.Invalid, "max_age", "max_age must be a number of seconds from 0 to %d.", largestMaxAge/time.Second))
+		}
+	}
+	for _, v := range req.Query("refresh") {
+		if v != "true" && v != "false" {
+			problems = append(problems, fault.Field(fault.Invalid, "refresh", "refresh must be true or false."))
+		}
+		q.refresh = v == "true"
+	}
+	return q, problems.Err()
+}

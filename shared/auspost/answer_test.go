@@ -1,0 +1,368 @@
+package auspost
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"carrierlink/shared/carrier"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var testNow = time.Date(2026, 11, 3, 1, 2, 3, 0, time.UTC)
+
+const asked = "0009912345"
+
+// verdict is what a test looks at of most readings.
+type verdict struct {
+	Outcome carrier.Outcome
+	Code    string
+	Name    string
+}
+
+func verdictOf(r carrier.Reading) verdict { return verdict{r.Outcome, r.Code, r.Name} }
+
+func example(t testing.TB, name string) []byte {
+	t.Helper()
+	for _, dir := range []string{"simulator", "testdata"} {
+		b, err := os.ReadFile(filepath.Join(dir, "examples", name))
+		if err == nil {
+			return b
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	t.Fatalf("there is no example %s", name)
+	return nil
+}
+
+type exampleFile struct {
+	Status      int    `json:"status"`
+	ContentType string `json:"content_type"`
+}
+
+func exampleIndex(t testing.TB) map[string]exampleFile {
+	t.Helper()
+	var index struct{ Files map[string]exampleFile }
+	if err := json.Unmarshal(example(t, "index.json"), &index); err != nil {
+		t.Fatal(err)
+	}
+	return index.Files
+}
+
+func TestReadExamples(t *testing.T) {
+	want := map[string]verdict{
+		"error_41001.json":                     {carrier.OutcomeUnknownAccount, "41001", "CUSTOMER_NOT_FOUND"},
+		"error_41002.json":                     {carrier.OutcomeUnknownAccount, "41002", "ACCOUNT_NOT_FOUND"},
+		"error_41003.json":                     {carrier.OutcomeContractEnded, "41003", "CONTRACT_NOT_VALID_ERROR"},
+		"error_41007.json":                     {carrier.OutcomeContractAbsent, "41007", "CONTRACT_SETUP_ERROR"},
+		"error_41007_from_postcode.json":       {carrier.OutcomeContractAbsent, "41007", "CONTRACT_SETUP_ERROR"},
+		"error_unauthorized.json":              {carrier.OutcomeUnauthorized, "API_001", "Authentication error"},
+		"error_rate_limited.json":              {carrier.OutcomeRateLimited, "API_002", "Too many requests"},
+		"error_unprocessable.json":             {carrier.OutcomeMalformed, "unprocessable_entity", "unprocessable_entity"},
+		"error_legacy_errormessage.json":       {Outcome: carrier.OutcomeUnexpected},
+		"error_gateway_503.html":               {Outcome: carrier.OutcomeUnavailable},
+		"error_empty_body.txt":                 {Outcome: carrier.OutcomeUnavailable},
+		"track_error_51101.json":               {Outcome: carrier.OutcomeUnexpected},
+		"track_error_51103.json":               {Outcome: carrier.OutcomeUnexpected},
+		"address_error_400.json":               {Outcome: carrier.OutcomeUnexpected},
+		"track_ok.json":                        {Outcome: carrier.OutcomeUnreadable},
+		"track_ok_consignment_nested.json":     {Outcome: carrier.OutcomeUnreadable},
+		"track_startrack_ok.json":              {Outcome: carrier.OutcomeUnreadable},
+		"track_partial.json":                   {Outcome: carrier.OutcomeUnreadable},
+		"track_error.json":                     {Outcome: carrier.OutcomeUnreadable},
+		"address_ok.json":                      {Outcome: carrier.OutcomeUnreadable},
+		"account_auspost.json":                 {Outcome: carrier.OutcomeOK},
+		"account_auspost_docs_2014.json":       {Outcome: carrier.OutcomeOK},
+		"account_auspost_minimal.json":         {Outcome: carrier.OutcomeOK},
+		"account_auspost_expired_blocked.json": {Outcome: carrier.OutcomeOK},
+		"account_startrack.json":               {Outcome: carrier.OutcomeOK},
+	}
+	files := exampleIndex(t)
+	if len(files) != len(want) {
+		t.Errorf("there are %d examples, and rows for %d", len(files), len(want))
+	}
+	for name, file := range files {
+		body := example(t, name)
+		var account struct {
+			Number string `json:"account_number"`
+		}
+		_ = json.Unmarshal(body, &account) // many are no accounts
+		t.Run(name, func(t *testing.T) {
+			got := read(answer{status: file.Status, body: body}, account.Number, testNow)
+			if d := cmp.Diff(want[name], verdictOf(got)); d != "" {
+				t.Errorf("read(%d %s) -want +got:\n%s", file.Status, name, d)
+			}
+			if got.Outcome == carrier.OutcomeOK && string(got.Raw) != strings.TrimSpace(string(body)) {
+				t.Errorf("read(%s).Raw is not the body as it came", name)
+			}
+		})
+	}
+}
+
+func TestReadContract(t *testing.T) {
+	tests := map[string]carrier.Contract{
+		"account_auspost.json": {
+			AccountNumber: "0009912345", Name: "COASTLINE HOMEWARES P/L", ValidFrom: "2021-07-01", ValidTo: "2999-12-31", MerchantLocationID: "ZZ9",
+			Products: []carrier.Product{
+				{ID: "PTI8", Type: "INTL STANDARD/PACK & TRACK", ValidTo: "2027-06-30"},
+				{ID: "7D55", Type: "PARCEL POST + SIGNATURE", Group: "Parcel Post", ValidTo: "2027-06-30"},
+				{ID: "3J05", Type: "EXPRESS POST + SIGNATURE", Group: "Express Post", ValidTo: "2025-06-30", Expired: true},
+			},
+		},
+		"account_startrack.json": {
+			AccountNumber: "09912345", Name: "COASTLINE HOMEWARES P/L", ValidFrom: "2022-03-01", ValidTo: "2999-12-31", MerchantLocationID: "9ZZZ",
+			Products: []carrier.Product{
+				{ID: "EXP", Type: "EXPRESS", Group: "StarTrack", ValidTo: "2999-12-31"},
+				{ID: "PRM", Type: "PREMIUM", Group: "StarTrack", ValidTo: "2999-12-31"},
+				{ID: "FPP", Type: "FIXED PRICE PREMIUM", Group: "StarTrack", ValidTo: "2999-12-31"},
+			},
+		},
+		"account_auspost_expired_blocked.json": {
+			AccountNumber: "0009912346", Name: "LAPSED TRADER P/L", ValidFrom: "2016-07-01", ValidTo: "2025-06-30", Expired: true, CreditBlocked: true,
+			MerchantLocationID: "ZZ7",
+			Products:           []carrier.Product{{ID: "3D55", Type: "PARCEL POST + SIGNATURE", Group: "Parcel Post", ValidTo: "2025-06-30", Expired: true}},
+		},
+		"account_auspost_minimal.json": {
+			AccountNumber: "0009912399", Name: "SMALL SELLER", ValidFrom: "2024-01-01", ValidTo: "2999-12-31", MerchantLocationID: "ZZ8",
+		},
+	}
+	for name, want := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := read(answer{status: 200, body: example(t, name)}, want.AccountNumber, testNow)
+			if d := cmp.Diff(want, got.Contract); d != "" {
+				t.Errorf("read(%s).Contract -want +got:\n%s", name, d)
+			}
+		})
+	}
+}
+
+func TestReadAnswers(t *testing.T) {
+	const (
+		fine = `{"account_number":"0009912345"}`
+		html = `<html><body>please wait</body></html>`
+	)
+	list := func(items string) string { return `{"errors":[` + items + `]}` }
+	coded := func(code string) string { return list(`{"code":"` + code + `","name":"x"}`) }
+	gateway := func(code string) string {
+		return list(`{"message":"m","error_code":"` + code + `","error_name":"n"}`)
+	}
+	tests := []struct {
+		name   string
+		status int
+		body   string
+		want   verdict
+	}{
+		// Shape 1.
+		{"41001", 400, coded("41001"), verdict{carrier.OutcomeUnknownAccount, "41001", "CUSTOMER_NOT_FOUND"}},
+		{"40001", 400, coded("40001"), verdict{carrier.OutcomeUnknownAccount, "40001", "JSON_NO_CONTRACT_ID"}},
+		{"40002", 400, coded("40002"), verdict{carrier.OutcomeMalformed, "40002", "JSON_MANDATORY_FIELD_MISSING"}},
+		{"blanks around a code", 400, coded(" 41002\t"), verdict{carrier.OutcomeUnknownAccount, "41002", "ACCOUNT_NOT_FOUND"}},
+		{"code as a number", 400, list(`{"code":41001}`), verdict{carrier.OutcomeUnknownAccount, "41001", "CUSTOMER_NOT_FOUND"}},
+		{"unknown code", 400, coded("42012"), verdict{Outcome: carrier.OutcomeUnexpected}},
+		{"context is a list", 400, list(`{"code":"41001","context":[]}`), verdict{carrier.OutcomeUnknownAccount, "41001", "CUSTOMER_NOT_FOUND"}},
+		{"no code", 400, list(`{"message":"no"}`), verdict{Outcome: carrier.OutcomeUnexpected}},
+		{"code is an object", 400, list(`{"code":{"code":"41001"}}`), verdict{Outcome: carrier.OutcomeUnexpected}},
+		{"errors is one object", 400, `{"errors":{"code":"41001"}}`, verdict{carrier.OutcomeUnknownAccount, "41001", "CUSTOMER_NOT_FOUND"}},
+		{"no list around the error", 400, `{"code":"41003"}`, verdict{carrier.OutcomeContractEnded, "41003", "CONTRACT_NOT_VALID_ERROR"}},
+		{"several, the telling one last", 400, list(`{"code":"99999"},null,7,{"code":"41003"},{"code":"41001"}`), verdict{carrier.OutcomeUnknownAccount, "41001", "CUSTOMER_NOT_FOUND"}},
+		{"two lists", 400, `{"errors":[{"code":"41003"}],"errors":[{"code":"41002"}]}`, verdict{carrier.OutcomeUnknownAccount, "41002", "ACCOUNT_NOT_FOUND"}},
+		{"code and error_code", 400, list(`{"code":"41003","error_code":"API_001"}`), verdict{carrier.OutcomeUnauthorized, "API_001", "Authentication error"}},
+		// Shape 2.
+		{"API_001 as 401", 401, gateway("API_001"), verdict{carrier.OutcomeUnauthorized, "API_001", "Authentication error"}},
+		{"API_001 as 400", 400, gateway("API_001"), verdict{carrier.OutcomeUnauthorized, "API_001", "Authentication error"}},
+		{"API_001 as 403", 403, gateway("API_001"), verdict{carrier.OutcomeUnauthorized, "API_001", "Authentication error"}},
+		{"API_001 as 500", 500, gateway("API_001"), verdict{carrier.OutcomeUnavailable, "API_001", "Authentication error"}},
+		{"API_001 without a list", 401, `{"error_code":"API_001"}`, verdict{carrier.OutcomeUnauthorized, "API_001", "Authentication error"}},
+		{"API_002 as 429", 429, gateway("API_002"), verdict{carrier.OutcomeRateLimited, "API_002", "Too many requests"}},
+		{"API_002 as 200", 200, gateway("API_002"), verdict{carrier.OutcomeRateLimited, "API_002", "Too many requests"}},
+		{"API_002 as 401", 401, gateway("API_002"), verdict{carrier.OutcomeRateLimited, "API_002", "Too many requests"}},
+		{"API_002 as 503", 503, gateway("API_002"), verdict{carrier.OutcomeRateLimited, "API_002", "Too many requests"}},
+		{"API_002 beside others", 400, list(`{"code":"41001"},{"error_code":"API_002"}`), verdict{carrier.OutcomeRateLimited, "API_002", "Too many requests"}},
+		// Shape 3.
+		{"unprocessable", 422, list(`{"messages":[],"error":"unprocessable_entity"}`), verdict{carrier.OutcomeMalformed, "unprocessable_entity", "unprocessable_entity"}},
+		{"unprocessable as 400", 400, list(`{"error":"unprocessable_entity"}`), verdict{carrier.OutcomeMalformed, "unprocessable_entity", "unprocessable_entity"}},
+		{"422 of any kind", 422, `{}`, verdict{Outcome: carrier.OutcomeMalformed}},
+		// Shape 4.
+		{"legacy 404", 404, `{"error":{"errorMessage":"not here"}}`, verdict{Outcome: carrier.OutcomeUnexpected}},
+		{"legacy 400", 400, `{"error":{"errorMessage":"no"}}`, verdict{Outcome: carrier.OutcomeUnexpected}},
+		{"legacy 403", 403, `{"error":{"errorMessage":"no"}}`, verdict{Outcome: carrier.OutcomeForbidden}},
+		{"legacy 200", 200, `{"error":{"errorMessage":"no"}}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+		// Shape 5.
+		{"access denied 400", 400, `{"error":"access_denied","error_description":"d"}`, verdict{Outcome: carrier.OutcomeUnexpected}},
+		{"access denied 401", 401, `{"error":"access_denied"}`, verdict{Outcome: carrier.OutcomeUnauthorized}},
+		// Shape 6 is tracking's: no account.
+		{"tracking results", 200, `{"tracking_results":[{"errors":[{"code":"41001"}]}]}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+		// Shape 7.
+		{"errors in a 200", 200, coded("41007"), verdict{carrier.OutcomeContractAbsent, "41007", "CONTRACT_SETUP_ERROR"}},
+		{"errors beside an account", 200, `{"account_number":"0009912345","errors":[{"code":"41001"}]}`, verdict{carrier.OutcomeUnknownAccount, "41001", "CUSTOMER_NOT_FOUND"}},
+		{"unknown errors in a 200", 200, coded("1"), verdict{Outcome: carrier.OutcomeUnexpected}},
+		{"errors in a 202", 202, coded("41001"), verdict{carrier.OutcomeUnknownAccount, "41001", "CUSTOMER_NOT_FOUND"}},
+		{"no errors in a 200", 200, `{"account_number":"0009912345","errors":[],"warnings":[{"code":"41001"}]}`, verdict{Outcome: carrier.OutcomeOK}},
+		{"null errors in a 200", 200, `{"account_number":"0009912345","errors":null}`, verdict{Outcome: carrier.OutcomeOK}},
+		{"errors of nothing but null", 200, `{"account_number":"0009912345","errors":[null]}`, verdict{Outcome: carrier.OutcomeOK}},
+		{"errors is an empty object", 200, `{"account_number":"0009912345","errors":{}}`, verdict{Outcome: carrier.OutcomeOK}},
+		{"a code beside an account", 200, `{"account_number":"0009912345","code":"41001"}`, verdict{Outcome: carrier.OutcomeOK}},
+		// Shape 8.
+		{"html 200", 200, html, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"html 400", 400, html, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"html 401", 401, html, verdict{Outcome: carrier.OutcomeUnauthorized}},
+		{"html 403", 403, html, verdict{Outcome: carrier.OutcomeForbidden}},
+		{"html 404", 404, html, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"html 422", 422, html, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"html 429", 429, html, verdict{Outcome: carrier.OutcomeRateLimited}},
+		{"html 503", 503, html, verdict{Outcome: carrier.OutcomeUnavailable}},
+		{"empty 200", 200, "", verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"empty 204", 204, "", verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"empty 400", 400, "", verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"empty 401", 401, "", verdict{Outcome: carrier.OutcomeUnauthorized}},
+		{"plain text", 200, "OK", verdict{Outcome: carrier.OutcomeUnreadable}},
+		// Statuses.
+		{"redirect", 302, fine, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"not modified", 304, "", verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"switching protocols", 101, "", verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"no status of HTTP", 999, fine, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"created", 201, fine, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"known code as 404", 404, coded("41002"), verdict{carrier.OutcomeUnexpected, "41002", "ACCOUNT_NOT_FOUND"}},
+		{"known code as 500", 500, coded("41002"), verdict{carrier.OutcomeUnavailable, "41002", "ACCOUNT_NOT_FOUND"}},
+		{"gone", 410, `{}`, verdict{Outcome: carrier.OutcomeUnexpected}},
+		// Bodies of a 200.
+		{"null", 200, "null", verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"list", 200, "[" + fine + "]", verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"empty object", 200, "{}", verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"cut", 200, fine[:len(fine)-1], verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"trailing data", 200, fine + fine, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"invalid UTF-8", 200, `{"account_number":"0009912345","name":"` + "\xff" + `"}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"deep", 200, `{"account_number":"0009912345","x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"as deep as allowed", 200, `{"account_number":"0009912345","x":` + strings.Repeat("[", 99) + strings.Repeat("]", 99) + `}`, verdict{Outcome: carrier.OutcomeOK}},
+		{"brackets within a text", 200, `{"account_number":"0009912345","x":"\"` + strings.Repeat("[", 200) + `"}`, verdict{Outcome: carrier.OutcomeOK}},
+		{"byte order mark", 200, "\ufeff" + fine + "\r\n", verdict{Outcome: carrier.OutcomeOK}},
+		{"other number", 200, `{"account_number":"0009912346"}`, verdict{Outcome: carrier.OutcomeNumberMismatch}},
+		{"number without its zeros", 200, `{"account_number":"9912345"}`, verdict{Outcome: carrier.OutcomeNumberMismatch}},
+		{"number as a number", 200, `{"account_number":9912345}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"number null", 200, `{"account_number":null}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"number blank", 200, `{"account_number":"  "}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"number in another case", 200, `{"Account_Number":"0009912345"}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"blanks around the number", 200, `{ "account_number" : " 0009912345 " }`, verdict{Outcome: carrier.OutcomeOK}},
+		{"number twice", 200, `{"account_number":"0009912345","account_number":"0009912345"}`, verdict{Outcome: carrier.OutcomeOK}},
+		{"two numbers", 200, `{"account_number":"0009912346","account_number":"0009912345"}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"number with escapes", 200, `{"account_number":"000991234\u0035"}`, verdict{Outcome: carrier.OutcomeOK}},
+		{"expired is a number", 200, `{"account_number":"0009912345","expired":1}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"expired is a word", 200, `{"account_number":"0009912345","expired":"null"}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"credit_blocked is an object", 200, `{"account_number":"0009912345","credit_blocked":{}}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"products is an object", 200, `{"account_number":"0009912345","postage_products":{}}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"a product is a text", 200, `{"account_number":"0009912345","postage_products":["7D55"]}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"a product's contract is a list", 200, `{"account_number":"0009912345","postage_products":[{"contract":[]}]}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"a product's expired is a list", 200, `{"account_number":"0009912345","postage_products":[{"contract":{"expired":[]}}]}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"too many products", 200, `{"account_number":"0009912345","postage_products":[` + strings.Repeat("{},", 1000) + `{}]}`, verdict{Outcome: carrier.OutcomeUnreadable}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := read(answer{status: tt.status, body: []byte(tt.body)}, asked, testNow)
+			if d := cmp.Diff(tt.want, verdictOf(r)); d != "" {
+				t.Errorf("read(%d %.100s) -want +got:\n%s", tt.status, tt.body, d)
+			}
+			if r.HTTPStatus != tt.status {
+				t.Errorf("read(%d).HTTPStatus = %d", tt.status, r.HTTPStatus)
+			}
+			if r.Outcome == carrier.OutcomeUnreadable && r.Cause == nil {
+				t.Error("an unreadable answer without a cause")
+			}
+		})
+	}
+}
+
+func TestReadToleratesHarmlessTypes(t *testing.T) {
+	body := `{"account_number":"0009912345","name":null,"valid_from":20210701,"valid_to":"soon","expired":"True","credit_blocked":null,
+		"merchant_location_id":77,"unknown":{"a":1.50,"b":1e400},"Expired":false,
+		"postage_products":[{"product_id":7055,"type":["x"],"group":{},"contract":null},{"contract":{"expired":"false","valid_to":"2027-06-30"}},
+		{"product_id":"A","product_id":"B","type":"` + strings.Repeat("é", 300) + `"}]}`
+	r := read(answer{status: 200, body: []byte(body)}, asked, testNow)
+	want := carrier.Contract{
+		AccountNumber: asked, Expired: true, MerchantLocationID: "77",
+		Products: []carrier.Product{{ID: "7055"}, {ValidTo: "2027-06-30"}, {ID: "B", Type: strings.Repeat("é", maxText)}},
+	}
+	if d := cmp.Diff(want, r.Contract); d != "" {
+		t.Errorf("Contract -want +got:\n%s", d)
+	}
+	if string(r.Raw) != body {
+		t.Errorf("Raw = %s, want the body as it came", r.Raw)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	tests := []struct {
+		name, value string
+		want        time.Duration
+	}{
+		{"absent", "", 0},
+		{"not a time", "soon", 0},
+		{"negative", "-5", 0},
+		{"fraction", "1.5", 0},
+		{"past", testNow.Add(-time.Hour).Format(http.TimeFormat), 0},
+		{"far seconds", "86400", time.Hour},
+		{"endless seconds", "99999999999999999999999", time.Hour},
+		{"far date", testNow.AddDate(100, 0, 0).Format(http.TimeFormat), time.Hour},
+		{"seconds", " 90 ", 90 * time.Second},
+		{"date", testNow.Add(2 * time.Minute).Format(http.TimeFormat), 2 * time.Minute},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := read(answer{status: 429, header: http.Header{"Retry-After": {tt.value}}}, asked, testNow)
+			if r.RetryAfter != tt.want {
+				t.Errorf("RetryAfter of %q = %v, want %v", tt.value, r.RetryAfter, tt.want)
+			}
+		})
+	}
+	if r := read(answer{status: 503, header: http.Header{"Retry-After": {"90"}}}, asked, testNow); r.RetryAfter != 0 {
+		t.Errorf("RetryAfter of a 503 = %v, want none", r.RetryAfter)
+	}
+}
+
+func FuzzAccountAnswer(f *testing.F) {
+	for name, file := range exampleIndex(f) {
+		f.Add(file.Status, "60", example(f, name))
+	}
+	f.Add(200, "Tue, 03 Nov 2026 01:02:03 GMT", []byte(`{"account_number":"0009912345","errors":[{"code":1,"error":{}},[],null]}`))
+	f.Add(400, "", []byte(`{"errors":{"error_code":"API_002"}}`))
+	outcomes := map[carrier.Outcome]bool{}
+	for _, o := range carrier.Outcomes() {
+		outcomes[o] = true
+	}
+	names := map[string]string{"": ""}
+	for _, k := range knownCodes {
+		names[k.code] = k.name
+	}
+	f.Fuzz(func(t *testing.T, status int, after string, body []byte) {
+		r := read(answer{status: status, header: http.Header{"Retry-After": {after}}, body: body}, asked, testNow)
+		if !outcomes[r.Outcome] {
+			t.Errorf("outcome %q is none of carrier.Outcomes()", r.Outcome)
+		}
+		if name, ok := names[r.Code]; !ok || name != r.Name {
+			t.Errorf("code %q with name %q is none of ours", r.Code, r.Name)
+		}
+		if r.RetryAfter < 0 || r.RetryAfter > longestRetryAfter {
+			t.Errorf("RetryAfter = %v", r.RetryAfter)
+		}
+		if r.Outcome != carrier.OutcomeOK {
+			if r.Raw != nil || r.Contract.AccountNumber != "" {
+				t.Errorf("%s with an account", r.Outcome)
+			}
+			return
+		}
+		if status != 200 || r.Contract.AccountNumber != asked {
+			t.Errorf("status %d and account %q are ok", status, r.Contract.AccountNumber)
+		}
+		if !json.Valid(r.Raw) || !utf8.Valid(r.Raw) || r.Raw[0] != '{' {
+			t.Errorf("Raw is no JSON object: %q", r.Raw)
+		}
+	})
+}

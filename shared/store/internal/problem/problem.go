@@ -1,0 +1,71 @@
+// Package problem makes the faults of the store, for the table and for the
+// in-memory store alike: callers see the same words of either.
+package problem
+
+import (
+	"time"
+
+	"carrierlink/shared/fault"
+)
+
+// Pause is how long to leave alone what another request is changing.
+const Pause = time.Second
+
+// Unauthorized is for a key that is absent, deleted or expired: which of them is
+// not told.
+func Unauthorized() error {
+	return fault.New(fault.Unauthorized, "The API key is not valid.")
+}
+
+// RateLimited is for a key over its limit of calls a minute.
+func RateLimited(limit int, reset time.Duration) error {
+	p := fault.New(fault.RateLimited, "This API key may make %d requests a minute.", limit)
+	p.RetryAfter = reset
+	return p
+}
+
+// NoAccount is for an account that is absent.
+func NoAccount() error { return fault.New(fault.NotFound, "There is no such account.") }
+
+// Inactive is for an account that is disabled.
+func Inactive() error { return fault.New(fault.Inactive, "The account is disabled.") }
+
+// NoConnection is for a connection that is absent.
+func NoConnection() error { return fault.New(fault.NotFound, "There is no such carrier connection.") }
+
+// Taken is for a unique field of an account; holder is zero when it is not for
+// the caller to know.
+func Taken(field string, holder int64) *fault.Error {
+	p := fault.Field(fault.Conflict, field, "%s is in use by another account.", field)
+	p.ExistingAccountID = holder
+	return p
+}
+
+// AlreadyLinked is for a charge account number that a connection holds.
+func AlreadyLinked(carrierID string) error {
+	p := fault.Field(fault.CarrierConflict, "account_number", "This account number is linked already.")
+	p.ExistingCarrierID = carrierID
+	return p
+}
+
+// MovedOn is for a connection that is no longer the one that was read.
+func MovedOn() error {
+	p := fault.New(fault.State, "Another request has changed this carrier connection; try again.")
+	p.RetryAfter = Pause
+	return p
+}
+
+// Leased is for a connection that somebody is at, for the rest of a lease.
+func Leased(rest time.Duration) error {
+	p := fault.New(fault.State, "Another request is checking this carrier connection; try again.")
+	p.RetryAfter = rest
+	return p
+}
+
+// Busy is for items that other requests keep hold of.
+func Busy(cause error) error {
+	return &fault.Error{
+		Kind: fault.State, Message: "Another request is changing the same resource; try again.",
+		RetryAfter: Pause, Cause: cause,
+	}
+}
