@@ -24,10 +24,9 @@ const (
 //
 // What must be right: account_number is a text, and no other one stands beside
 // it; expired and credit_blocked are booleans or "true" and "false", as some of
-// the carrier's own fields are; postage_products is a list of
-// objects, and so is a product's contract an object. Anything
-// else there is an error, because a guess could call an account usable that is
-// not, or another one's. Any other field of the wrong type is left empty, and so
+// the carrier's own fields are; postage_products is a list of objects, and so is
+// a product's contract one. Anything else there is an error, because a guess
+// could call an account usable that is not, or another one's. Any other field of the wrong type is left empty, and so
 // is what should be a date and is none.
 func ParseContract(doc []byte) (carrier.Contract, error) {
 	var (
@@ -35,6 +34,9 @@ func ParseContract(doc []byte) (carrier.Contract, error) {
 		err error
 	)
 	for m := range members(doc) {
+		if m.value[0] == 'n' {
+			continue
+		}
 		switch m.name {
 		case "account_number":
 			number := ""
@@ -71,9 +73,6 @@ func ParseContract(doc []byte) (carrier.Contract, error) {
 }
 
 func productsOf(value json.RawMessage) ([]carrier.Product, error) {
-	if value[0] == 'n' {
-		return nil, nil
-	}
 	if value[0] != '[' {
 		return nil, &failure{text: "postage_products is not a list"}
 	}
