@@ -1,0 +1,150 @@
+// Carrierlink-local runs the service on this machine, shows its main job once, and serves it: `make run`, `make demo`.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/local/stack"
+)
+
+const defaultPort = 8080
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout)
+	if err != nil && ctx.Err() == nil {
+		fmt.Fprintln(os.Stderr, "carrierlink-local:", err)
+		os.Exit(1) //nolint:gocritic // nothing is left to be done
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) (err error) {
+	if len(args) != 1 || (args[0] != "run" && args[0] != "demo") {
+		return errors.New("usage: carrierlink-local run|demo")
+	}
+	port, err := portFromEnvironment()
+	if err != nil {
+		return err
+	}
+	root, err := emulator.Root()
+	if err != nil {
+		return err
+	}
+	name := os.Getenv("EMULATOR")
+	if name == "" {
+		name = stack.MiniStack
+	}
+	if err := installTools(ctx, root, name, out); err != nil {
+		return err
+	}
+	dir := filepath.Join(root, "infra/local/.run")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("making the directory of the local stack: %w", err)
+	}
+	// One directory a run, so that a second one, on another port, does not get into the way of the first.
+	work, err := os.MkdirTemp(dir, "stack-")
+	if err != nil {
+		return fmt.Errorf("making the directory of the local stack: %w", err)
+	}
+	defer os.RemoveAll(work)
+
+	fmt.Fprintf(out, "Starting carrierlink on %s. Logs are below %s.\n\n", name, work)
+	service, err := stack.Up(ctx, stack.Options{Emulator: name, Dir: work, Port: port, Log: out})
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("port %d of 127.0.0.1 is taken: stop what listens there, or choose another port: PORT=%d make %s", port, port+1, args[0])
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, service.Down()) }()
+
+	keys, err := createPartners(ctx, service)
+	if err != nil {
+		return err
+	}
+	envFile := filepath.Join(dir, "env")
+	if err := writeEnv(envFile, service, keys); err != nil {
+		return err
+	}
+	results, err := mainJob(ctx, out, service.APIURL, keys)
+	if err != nil {
+		return err
+	}
+	if args[0] == "run" {
+		fmt.Fprintf(out, "Serving at %s until Ctrl-C. Keys and addresses are in %s.\n", service.APIURL, envFile)
+		select {
+		case <-ctx.Done():
+			fmt.Fprintln(out, "\nStopping.")
+		case <-service.Done():
+			return errors.New("the emulator has ended by itself")
+		}
+		return nil
+	}
+	if err := service.Down(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "main job: %s\n", strings.Join(results, ", "))
+	return nil
+}
+
+func portFromEnvironment() (int, error) {
+	text := os.Getenv("PORT")
+	if text == "" {
+		return defaultPort, nil
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil || port < 1 || port > 65535 {
+		return 0, fmt.Errorf("PORT is %q, and should be a port number such as %d", text, defaultPort)
+	}
+	return port, nil
+}
+
+func installTools(ctx context.Context, root, emulatorName string, out io.Writer) error {
+	args := []string{"sam", "ministack"}
+	if emulatorName == stack.LocalStack {
+		args = []string{"sam", "localstack", "dynamodb"}
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(root, "infra/local/tools/tools.sh"), args...) //nolint:gosec // our own script
+	cmd.Stdout, cmd.Stderr = out, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("installing the tools: %w", err)
+	}
+	return nil
+}
+
+// partnerKeys are the keys of the two partners that every local stack has.
+type partnerKeys struct{ production, sandbox string }
+
+func createPartners(ctx context.Context, service *stack.Stack) (partnerKeys, error) {
+	production, err := service.CreatePartner(ctx, "Acme", "production")
+	if err != nil {
+		return partnerKeys{}, err
+	}
+	sandbox, err := service.CreatePartner(ctx, "Acme (sandbox)", "sandbox")
+	if err != nil {
+		return partnerKeys{}, err
+	}
+	return partnerKeys{production: production.APIKey, sandbox: sandbox.APIKey}, nil
+}
+
+// writeEnv writes what a developer's own scripts need: `set -a; . infra/local/.run/env`.
+func writeEnv(path string, service *stack.Stack, keys partnerKeys) error {
+	text := fmt.Sprintf("API_URL=%s\nPARTNER_API_KEY=%s\nSANDBOX_PARTNER_API_KEY=%s\nSIMULATOR_URL=%s\nTABLE_NAME=%s\nAWS_ENDPOINT_URL=%s\n",
+		service.APIURL, keys.production, keys.sandbox, service.SimulatorURL, service.TableName, service.EmulatorURL)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("writing the addresses and keys: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,289 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"carrierlink/infra/local/emulator"
+)
+
+// stackName is the name of the CloudFormation stack; the secrets' names begin with it.
+const stackName = "carrierlink-local"
+
+// deployment builds template.yaml and deploys it to an emulated account.
+type deployment struct {
+	root, dir string
+	stackName string
+	account   account
+}
+
+// deployed is what a deployment has made.
+type deployed struct {
+	outputs   map[string]string
+	functions map[string]string // deployed name by name of the folder
+	routes    int
+}
+
+// build builds the functions with the flags of `make build`, into a directory of this stack's own, so that several
+// stacks may be built at once.
+func (d deployment) build(ctx context.Context) error {
+	return d.command(ctx, "building the functions", os.Environ(),
+		"make", "--no-print-directory", "build", "ARCHITECTURE="+architecture(), "BUILD_DIR="+d.buildDir())
+}
+
+func (d deployment) buildDir() string { return filepath.Join(d.dir, "build") }
+
+func (d deployment) deploy(ctx context.Context, parameters map[string]string) (deployed, error) {
+	args := []string{
+		filepath.Join(d.root, ".cache/sam/bin/sam"), "deploy",
+		"--config-file", filepath.Join(d.root, "samconfig.toml"), "--config-env", "local",
+		"--template-file", filepath.Join(d.buildDir(), "template.yaml"),
+		"--stack-name", d.stackName,
+		"--parameter-overrides",
+	}
+	for name, value := range parameters {
+		args = append(args, name+"="+value)
+	}
+	if err := d.command(ctx, "deploying template.yaml", awsEnvironment(d.account.url), args...); err != nil {
+		return deployed{}, err
+	}
+	result, err := d.inspect(ctx)
+	if err != nil {
+		return deployed{}, fmt.Errorf("looking at what was deployed: %w", err)
+	}
+	return result, nil
+}
+
+// awsEnvironment is this process's environment with the emulator in place of whatever AWS account it names.
+func awsEnvironment(emulatorURL string) []string {
+	env := slices.DeleteFunc(os.Environ(), func(setting string) bool { return strings.HasPrefix(setting, "AWS_") })
+	return append(env,
+		"AWS_ENDPOINT_URL="+emulatorURL,
+		"AWS_ACCESS_KEY_ID="+emulator.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY="+emulator.SecretAccessKey,
+		"AWS_REGION="+emulator.Region,
+		"AWS_DEFAULT_REGION="+emulator.Region,
+		"AWS_CONFIG_FILE=/dev/null",
+		"AWS_SHARED_CREDENTIALS_FILE=/dev/null",
+		"NO_PROXY=127.0.0.1",
+		"SAM_CLI_TELEMETRY=0",
+	)
+}
+
+// command runs a program at the root of the repository. Its output is shown only when it fails. When the context ends,
+// the program and its children do too.
+func (d deployment) command(ctx context.Context, doing string, env []string, args ...string) error {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // our own arguments
+	cmd.Dir = d.root
+	cmd.Env = env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	output, err := cmd.CombinedOutput()
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %w", doing, context.Cause(ctx))
+	case err != nil:
+		return fmt.Errorf("%s: %w\n%s", doing, err, bytes.TrimSpace(output))
+	}
+	return nil
+}
+
+// inspect reads what the emulator has, and refuses it unless all that the template declares is there: emulators have
+// been seen to report success for a template of which they had ignored half.
+func (d deployment) inspect(ctx context.Context) (deployed, error) {
+	want, err := readTemplate(filepath.Join(d.root, "template.yaml"))
+	if err != nil {
+		return deployed{}, err
+	}
+	var result deployed
+	if result.outputs, err = d.outputs(ctx); err != nil {
+		return deployed{}, err
+	}
+	if result.functions, err = d.functions(ctx, want.functions); err != nil {
+		return deployed{}, err
+	}
+	routes, err := d.routes(ctx, result.outputs["ApiId"])
+	if err != nil {
+		return deployed{}, err
+	}
+	for _, route := range want.routes {
+		if !slices.Contains(routes, route) {
+			return deployed{}, fmt.Errorf("the deployed API lacks the route %s", route)
+		}
+	}
+	result.routes = len(want.routes)
+	return result, nil
+}
+
+func (d deployment) outputs(ctx context.Context) (map[string]string, error) {
+	body, err := d.cloudFormation(ctx, "DescribeStacks")
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Outputs []struct {
+			Key   string `xml:"OutputKey"`
+			Value string `xml:"OutputValue"`
+		} `xml:"DescribeStacksResult>Stacks>member>Outputs>member"`
+	}
+	if err := xml.Unmarshal(body, &answer); err != nil {
+		return nil, fmt.Errorf("reading the stack's outputs: %w", err)
+	}
+	outputs := make(map[string]string)
+	for _, output := range answer.Outputs {
+		outputs[output.Key] = output.Value
+	}
+	for _, name := range []string{"ApiId", "TableName", "SecretPrefix"} {
+		if outputs[name] == "" {
+			return nil, fmt.Errorf("the stack has no output %s", name)
+		}
+	}
+	return outputs, nil
+}
+
+// functions returns the deployed names of the wanted functions, which are given by their logical ids, as soon as all of
+// them can be invoked.
+func (d deployment) functions(ctx context.Context, want map[string]string) (map[string]string, error) {
+	body, err := d.cloudFormation(ctx, "DescribeStackResources")
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Resources []struct {
+			LogicalID  string `xml:"LogicalResourceId"`
+			PhysicalID string `xml:"PhysicalResourceId"`
+		} `xml:"DescribeStackResourcesResult>StackResources>member"`
+	}
+	if err := xml.Unmarshal(body, &answer); err != nil {
+		return nil, fmt.Errorf("reading the stack's resources: %w", err)
+	}
+	names := make(map[string]string)
+	for _, resource := range answer.Resources {
+		if folder, ok := want[resource.LogicalID]; ok {
+			if err := d.active(ctx, resource.PhysicalID); err != nil {
+				return nil, err
+			}
+			names[folder] = resource.PhysicalID
+		}
+	}
+	if len(names) != len(want) {
+		return nil, fmt.Errorf("the stack has %d functions, the template %d", len(names), len(want))
+	}
+	return names, nil
+}
+
+func (d deployment) active(ctx context.Context, function string) error {
+	for range 100 {
+		body, err := d.account.call(ctx, call{service: "lambda", method: http.MethodGet, path: "/2015-03-31/functions/" + function})
+		if err != nil {
+			return err
+		}
+		var answer struct {
+			Configuration struct{ State string }
+		}
+		if err := json.Unmarshal(body, &answer); err != nil {
+			return fmt.Errorf("reading the state of %s: %w", function, err)
+		}
+		if answer.Configuration.State == "Active" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("the function %s does not become active", function)
+}
+
+// routes lists the API's routes as "POST /v1/partners/accounts".
+func (d deployment) routes(ctx context.Context, apiID string) ([]string, error) {
+	body, err := d.account.call(ctx, call{
+		service: "apigateway", method: http.MethodGet, path: "/restapis/" + apiID + "/resources",
+		query: url.Values{"embed": {"methods"}, "limit": {"500"}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Item []struct {
+			Path            string                     `json:"path"`
+			ResourceMethods map[string]json.RawMessage `json:"resourceMethods"`
+		} `json:"item"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, fmt.Errorf("reading the API's routes: %w", err)
+	}
+	var routes []string
+	for _, resource := range answer.Item {
+		for method := range resource.ResourceMethods {
+			routes = append(routes, method+" "+resource.Path)
+		}
+	}
+	return routes, nil
+}
+
+func (d deployment) cloudFormation(ctx context.Context, action string) ([]byte, error) {
+	return d.account.call(ctx, call{
+		service: "cloudformation", method: http.MethodPost, path: "/", contentType: "application/x-www-form-urlencoded",
+		body: []byte(url.Values{"Action": {action}, "Version": {"2010-05-15"}, "StackName": {d.stackName}}.Encode()),
+	})
+}
+
+// template is what the local stack needs to know of template.yaml.
+type template struct {
+	functions map[string]string // folder by logical id
+	routes    []string          // without ANY, which MiniStack leaves out: its greedy route answers for it
+}
+
+func readTemplate(path string) (template, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return template{}, fmt.Errorf("reading the template: %w", err)
+	}
+	var document struct {
+		Resources map[string]struct {
+			Type       string `yaml:"Type"`
+			Properties struct {
+				CodeURI yaml.Node `yaml:"CodeUri"`
+				Events  map[string]struct {
+					Type       string `yaml:"Type"`
+					Properties struct {
+						Path   string `yaml:"Path"`
+						Method string `yaml:"Method"`
+					} `yaml:"Properties"`
+				} `yaml:"Events"`
+			} `yaml:"Properties"`
+		} `yaml:"Resources"`
+	}
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		return template{}, fmt.Errorf("reading the template: %w", err)
+	}
+	result := template{functions: make(map[string]string)}
+	for id, resource := range document.Resources {
+		if resource.Type != "AWS::Serverless::Function" {
+			continue
+		}
+		result.functions[id] = filepath.Base(resource.Properties.CodeURI.Value)
+		for _, event := range resource.Properties.Events {
+			if event.Type == "Api" && event.Properties.Method != "ANY" {
+				result.routes = append(result.routes, event.Properties.Method+" "+event.Properties.Path)
+			}
+		}
+	}
+	return result, nil
+}

@@ -1,0 +1,304 @@
+// Package stack runs the whole service on this machine: the functions as they are built for AWS, deployed from
+// template.yaml by `sam deploy` to an emulator, with Australia Post played by the simulator, behind one address.
+// `make run`, `make demo` and the end-to-end tests are three users of it.
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"carrierlink/infra/local/emulator"
+	"carrierlink/shared/auspost/simulator"
+)
+
+// Names of the emulators that a stack can run on.
+const (
+	MiniStack  = "ministack"
+	LocalStack = "localstack"
+)
+
+// healthyWithin is how long the deployed API may take to answer GET /health.
+const healthyWithin = 30 * time.Second
+
+// Options say what Up runs. The zero value is usable: MiniStack, the simulator and a free port.
+type Options struct {
+	// Emulator is MiniStack or LocalStack. Empty: MiniStack.
+	Emulator string
+	// Dir is the directory for builds and logs. Empty: a temporary one, removed by Down.
+	Dir string
+	// Port is where the API is served on 127.0.0.1. 0: a free port.
+	Port int
+	// Log is told what goes on, a line for each step. Nil: nobody is.
+	Log io.Writer
+	// Carrier plays Australia Post, under /shipping/v1. Nil: the simulator.
+	Carrier http.Handler
+	// RefusalGapSeconds is the template's parameter of that name. 0: 1 s, so that nobody waits for it.
+	RefusalGapSeconds int
+}
+
+// Stack is a running service.
+type Stack struct {
+	// APIURL is the address of the API, for example http://127.0.0.1:8080, without a slash at the end.
+	APIURL string
+	// EmulatorURL is the address of the emulated AWS.
+	EmulatorURL string
+	// SimulatorURL is the carrier's base address, as the functions have it: it ends with /shipping/v1.
+	SimulatorURL string
+	Region       string
+	// TableName and SecretPrefix are the stack's outputs of these names.
+	TableName    string
+	SecretPrefix string
+	// FunctionNames has the deployed name of each function, by the name of its folder: "link-carrier".
+	FunctionNames map[string]string
+
+	dir       string
+	temporary bool
+	emulator  *emulator.Process
+	servers   []*http.Server
+	down      sync.Once
+	downErr   error
+}
+
+// Up builds, deploys and serves the service, and returns when it answers. Whoever calls it calls Down in the end.
+func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
+	steps := newSteps(opts.Log)
+	root, err := emulator.Root()
+	if err != nil {
+		return nil, err
+	}
+	startEmulator, err := emulatorNamed(opts.Emulator)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stack{Region: emulator.Region, dir: opts.Dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Down())
+		}
+	}()
+	if s.dir == "" {
+		s.temporary = true
+		if s.dir, err = os.MkdirTemp("", "carrierlink-stack-"); err != nil {
+			return nil, fmt.Errorf("starting the stack: %w", err)
+		}
+	}
+
+	// The port comes first: that it is taken is better said before the minutes of work than after them.
+	door, err := listen(ctx, opts.Port)
+	if err != nil {
+		return nil, fmt.Errorf("serving the API: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = door.Close()
+		}
+	}()
+	s.APIURL = "http://" + door.Addr().String()
+
+	carrier := opts.Carrier
+	if carrier == nil {
+		carrier = simulator.NewHandler()
+	}
+	listener, err := listen(ctx, 0)
+	if err != nil {
+		return nil, fmt.Errorf("serving the simulator: %w", err)
+	}
+	s.serve(listener, carrier)
+	s.SimulatorURL = "http://" + listener.Addr().String() + "/shipping/v1"
+	steps.done("the simulator of Australia Post serves at %s", s.SimulatorURL)
+
+	deployment := deployment{root: root, dir: s.dir, stackName: stackName}
+	if err := inParallel(ctx,
+		func(ctx context.Context) error {
+			if err := deployment.build(ctx); err != nil {
+				return err
+			}
+			steps.done("the functions are built")
+			return nil
+		},
+		func(ctx context.Context) (err error) {
+			if s.emulator, err = startEmulator(ctx, emulator.Options{Root: root, Dir: filepath.Join(s.dir, "emulator")}); err != nil {
+				return err
+			}
+			s.EmulatorURL = s.emulator.URL
+			steps.done("the emulator runs at %s", s.EmulatorURL)
+			return nil
+		},
+	); err != nil {
+		return nil, err
+	}
+
+	deployment.account = account{url: s.EmulatorURL, config: emulator.Config(s.EmulatorURL)}
+	gap := opts.RefusalGapSeconds
+	if gap == 0 {
+		gap = 1
+	}
+	deployed, err := deployment.deploy(ctx, map[string]string{
+		"Stage":                     "local",
+		"Architecture":              architecture(),
+		"AusPostBaseUrl":            s.SimulatorURL,
+		"RateLimitPerMinute":        "100000",
+		"SandboxRateLimitPerMinute": "100000",
+		"RefusalGapSeconds":         strconv.Itoa(gap),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.TableName = deployed.outputs["TableName"]
+	s.SecretPrefix = deployed.outputs["SecretPrefix"]
+	s.FunctionNames = deployed.functions
+	steps.done("template.yaml is deployed: %d functions, %d routes", len(deployed.functions), deployed.routes)
+
+	stage, err := url.Parse(s.EmulatorURL + "/_aws/execute-api/" + deployed.outputs["ApiId"] + "/live")
+	if err != nil {
+		return nil, fmt.Errorf("serving the API: %w", err)
+	}
+	s.serve(door, frontDoor(stage, opts.Emulator != LocalStack))
+	if err := s.healthy(ctx); err != nil {
+		return nil, err
+	}
+	steps.done("the API answers at %s", s.APIURL)
+	return s, nil
+}
+
+// AWSConfig returns the settings with which an SDK client talks to the emulated account as its root user.
+func (s *Stack) AWSConfig() aws.Config { return emulator.Config(s.EmulatorURL) }
+
+// Done is closed when the emulator has ended, be it by Down or by itself.
+func (s *Stack) Done() <-chan struct{} { return s.emulator.Done() }
+
+// Down stops everything that Up started and waits until it is gone. It may be called more than once.
+func (s *Stack) Down() error {
+	s.down.Do(func() {
+		var errs []error
+		for _, server := range s.servers {
+			errs = append(errs, server.Close())
+		}
+		if s.emulator != nil {
+			errs = append(errs, s.emulator.Stop())
+		}
+		if s.temporary {
+			errs = append(errs, os.RemoveAll(s.dir))
+		}
+		if err := errors.Join(errs...); err != nil {
+			s.downErr = fmt.Errorf("stopping the stack: %w", err)
+		}
+	})
+	return s.downErr
+}
+
+func (s *Stack) serve(listener net.Listener, handler http.Handler) {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	s.servers = append(s.servers, server)
+	go func() { _ = server.Serve(listener) }()
+}
+
+func (s *Stack) healthy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, healthyWithin, fmt.Errorf("it was not healthy within %s", healthyWithin))
+	defer cancel()
+	last := "no answer"
+	for {
+		status, body, err := get(ctx, s.APIURL+"/health")
+		if err == nil && status == http.StatusOK {
+			return nil
+		}
+		if err == nil {
+			last = fmt.Sprintf("%d %s", status, body)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for GET /health: %w; it answered: %s", context.Cause(ctx), last)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func emulatorNamed(name string) (func(context.Context, emulator.Options) (*emulator.Process, error), error) {
+	if runtime.GOOS != "linux" {
+		return nil, errors.New("the local stack runs the functions as processes of this machine: it needs Linux, or a Linux container or virtual machine")
+	}
+	switch name {
+	case "", MiniStack:
+		return emulator.StartMiniStack, nil
+	case LocalStack:
+		return emulator.StartLocalStack, nil
+	default:
+		return nil, fmt.Errorf("there is no emulator %q: EMULATOR is %s or %s", name, MiniStack, LocalStack)
+	}
+}
+
+// architecture is the template's name for this machine's processors: the functions run here.
+func architecture() string {
+	if runtime.GOARCH == "arm64" {
+		return "arm64"
+	}
+	return "x86_64"
+}
+
+func listen(ctx context.Context, port int) (net.Listener, error) {
+	var config net.ListenConfig
+	return config.Listen(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))
+}
+
+func get(ctx context.Context, url string) (status int, body []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	return response.StatusCode, body, err
+}
+
+// inParallel runs all tasks, cancels the others when one fails, and returns the first error when all have ended.
+func inParallel(ctx context.Context, tasks ...func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var group sync.WaitGroup
+	for _, task := range tasks {
+		group.Go(func() {
+			if err := task(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	group.Wait()
+	return context.Cause(ctx)
+}
+
+// steps tells a person what has been done, and how long after the start.
+type steps struct {
+	mu    sync.Mutex
+	to    io.Writer
+	start time.Time
+}
+
+func newSteps(to io.Writer) *steps {
+	if to == nil {
+		to = io.Discard
+	}
+	return &steps{to: to, start: time.Now()}
+}
+
+func (s *steps) done(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, _ = fmt.Fprintf(s.to, "%5.1f s  %s\n", time.Since(s.start).Seconds(), fmt.Sprintf(format, args...))
+}
