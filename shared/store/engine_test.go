@@ -1,0 +1,181 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"carrierlink/infra/local/emulator"
+	"carrierlink/shared/store"
+	"carrierlink/shared/store/storetest"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// engine is a DynamoDB to test on. One that does not start fails the tests that
+// need it; nothing is skipped.
+type engine struct {
+	name  string
+	start func(context.Context, emulator.Options) (*emulator.Process, error)
+	run   *emulator.Process
+	api   *dynamodb.Client
+	err   error
+}
+
+const table = "carrierlink-store-test"
+
+// engines are DynamoDB Local, the strict judge, and MiniStack, which `make run`
+// uses; LocalStack instead of them with EMULATOR=localstack.
+var engines = func() []*engine { //nolint:gochecknoglobals // TestMain starts and stops them
+	if os.Getenv("EMULATOR") == "localstack" {
+		return []*engine{{name: "LocalStack", start: emulator.StartLocalStack}}
+	}
+	return []*engine{
+		{name: "DynamoDBLocal", start: emulator.StartDynamoDBLocal},
+		{name: "MiniStack", start: emulator.StartMiniStack},
+	}
+}()
+
+func TestMain(m *testing.M) { os.Exit(withEngines(m)) }
+
+func withEngines(m *testing.M) int {
+	var starting sync.WaitGroup
+	for _, e := range engines {
+		starting.Go(func() { e.err = e.open() })
+	}
+	starting.Wait()
+	code := m.Run()
+	for _, e := range engines {
+		if e.run == nil {
+			continue
+		}
+		if err := e.run.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	return code
+}
+
+func (e *engine) open() (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if e.run, err = e.start(ctx, emulator.Options{}); err != nil {
+		return err
+	}
+	e.api = dynamodb.NewFromConfig(emulator.Config(e.run.URL))
+	_, err = e.api.CreateTable(ctx, &dynamodb.CreateTableInput{
+		TableName: aws.String(table), BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{
+			{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS},
+			{AttributeName: aws.String("sk"), AttributeType: types.ScalarAttributeTypeS},
+		},
+		KeySchema: []types.KeySchemaElement{
+			{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash},
+			{AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange},
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("creating the table: %w", err)
+	}
+	return dynamodb.NewTableExistsWaiter(e.api).Wait(ctx, &dynamodb.DescribeTableInput{TableName: aws.String(table)}, time.Minute)
+}
+
+// onEngines runs a test on each engine.
+func onEngines(t *testing.T, test func(t *testing.T, api *dynamodb.Client)) {
+	t.Helper()
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			if e.err != nil {
+				t.Fatal(e.err)
+			}
+			test(t, e.api)
+		})
+	}
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
+		storetest.Run(t, func(*testing.T) storetest.Store { return store.New(api, table, store.Options{}) })
+	})
+}
+
+// calls is an API that notes what is called, and lets a test answer instead.
+type calls struct {
+	api store.API
+	// answer, if set, is asked before each call: an error is the call's answer.
+	answer func(operation string, input any) error
+
+	mu         sync.Mutex
+	operations []string
+	inputs     []any
+}
+
+func (c *calls) note(operation string, input any) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.operations = append(c.operations, operation)
+	c.inputs = append(c.inputs, input)
+	if c.answer == nil {
+		return nil
+	}
+	return c.answer(operation, input)
+}
+
+// taken returns what was called since the last time.
+func (c *calls) taken() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	operations := slices.Clone(c.operations)
+	c.operations, c.inputs = nil, nil
+	return operations
+}
+
+func (c *calls) GetItem(ctx context.Context, in *dynamodb.GetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
+	if err := c.note("GetItem", in); err != nil {
+		return nil, err
+	}
+	return c.api.GetItem(ctx, in, o...)
+}
+
+func (c *calls) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+	if err := c.note("BatchGetItem", in); err != nil {
+		return nil, err
+	}
+	return c.api.BatchGetItem(ctx, in, o...)
+}
+
+func (c *calls) PutItem(ctx context.Context, in *dynamodb.PutItemInput, o ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
+	if err := c.note("PutItem", in); err != nil {
+		return nil, err
+	}
+	return c.api.PutItem(ctx, in, o...)
+}
+
+func (c *calls) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	if err := c.note("UpdateItem", in); err != nil {
+		return nil, err
+	}
+	return c.api.UpdateItem(ctx, in, o...)
+}
+
+func (c *calls) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
+	if err := c.note("DeleteItem", in); err != nil {
+		return nil, err
+	}
+	return c.api.DeleteItem(ctx, in, o...)
+}
+
+func (c *calls) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, o ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+	if err := c.note("TransactWriteItems", in); err != nil {
+		return nil, err
+	}
+	return c.api.TransactWriteItems(ctx, in, o...)
+}

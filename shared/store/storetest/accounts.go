@@ -1,0 +1,300 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/store"
+)
+
+// conflict is one problem of CreateAccount.
+type conflict struct {
+	Field    string
+	Existing int64
+}
+
+// refuses checks that n is refused for these fields, and that nothing of it is
+// kept.
+func (s *suite) refuses(what string, n store.NewAccount, want ...conflict) {
+	s.Helper()
+	existing, err := s.CreateAccount(s.Context(), n, now)
+	if err == nil || existing != nil {
+		s.Fatalf("%s: CreateAccount = %v, %v, want %v", what, existing, err, want)
+	}
+	var got []conflict
+	for _, p := range fault.Of(err) {
+		if p.Kind != fault.Conflict || p.Message == "" {
+			s.Errorf("%s: problem %v, want a conflict with a message", what, p)
+		}
+		got = append(got, conflict{p.Field, p.ExistingAccountID})
+	}
+	s.equal(what, got, want)
+	if l := s.load(n.Account.ID, store.Want{}); l.Account != nil && l.Account.CreatedAt.Equal(n.Account.CreatedAt) && l.Account.Email == n.Account.Email {
+		s.Errorf("%s: the account is there", what)
+	}
+	_, err = s.UseKey(s.Context(), carrier.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Now: now, Limit: 9})
+	s.fails(what+": its key", err, fault.Unauthorized)
+}
+
+// longExternalID is 128 characters of four bytes each.
+func longExternalID() string { return strings.Repeat("\U0001F4E6", 128) }
+
+func accountTests() tests {
+	return tests{
+		"an email is taken in any letter case, by anybody": func(s *suite) {
+			first := s.newAccount()
+			first.Account.Email = "Jo." + s.hash()[:12] + "@Example.com"
+			s.create(first)
+
+			stranger := s.newAccount()
+			stranger.Account.Email = strings.ToUpper(first.Account.Email)
+			stranger.Account.ExternalID = "free"
+			s.refuses("another partner is not told whose", stranger, conflict{"email", 0})
+
+			own := s.newAccount()
+			own.Account.PartnerID, own.Account.Email = first.Account.PartnerID, strings.ToLower(first.Account.Email)
+			s.refuses("its own partner is told", own, conflict{"email", first.Account.ID})
+
+			// What was refused left nothing behind.
+			stranger.Account.Email = ""
+			s.create(stranger)
+		},
+		"an external id is taken within its partner": func(s *suite) {
+			for _, id := range []string{"7", "a#b", "a/b", "#", "ACCOUNT", " x ", "größe-\u6f22\u5b57", longExternalID(), strings.Repeat("z", 128)} {
+				first := s.newAccount()
+				first.Account.ExternalID = id
+				s.create(first)
+				again := s.newAccount()
+				again.Account.PartnerID, again.Account.ExternalID = first.Account.PartnerID, id
+				s.refuses(id, again, conflict{"external_account_id", first.Account.ID})
+
+				other := s.newAccount()
+				other.Account.ExternalID = id
+				s.create(other)
+				s.equal("account", s.load(other.Account.ID, store.Want{}).Account, &other.Account)
+			}
+		},
+		"external ids are kept to the letter": func(s *suite) {
+			first := s.newAccount()
+			first.Account.ExternalID = "Shop#1"
+			s.create(first)
+			for _, id := range []string{"shop#1", "Shop#1 ", "Shop", "Shop#1#"} {
+				n := s.newAccount()
+				n.Account.PartnerID, n.Account.ExternalID = first.Account.PartnerID, id
+				s.create(n)
+			}
+		},
+		"partner 1 with id 2#3 is not partner 1#2 with id 3": func(s *suite) {
+			a, b := s.newAccount(), s.newAccount()
+			a.Account.ExternalID = fmt.Sprintf("%d#x", b.Account.PartnerID)
+			b.Account.ExternalID = "x"
+			s.create(a)
+			s.create(b)
+		},
+		"both are taken, in the order of the fields": func(s *suite) {
+			first, second := s.newAccount(), s.newAccount()
+			first.Account.Email = s.hash()[:20] + "@example.com"
+			s.create(first)
+			second.Account.ExternalID = "both"
+			s.create(second)
+			n := s.newAccount()
+			n.Account.PartnerID, n.Account.ExternalID, n.Account.Email = second.Account.PartnerID, "both", first.Account.Email
+			s.refuses("both", n, conflict{"external_account_id", second.Account.ID}, conflict{"email", 0})
+		},
+		"an id that is taken is ErrIDTaken": func(s *suite) {
+			first := s.newAccount()
+			first.Account.Email = s.hash()[:20] + "@example.com"
+			s.create(first)
+			n := s.newAccount()
+			n.Account.ID, n.Key.AccountID = first.Account.ID, first.Account.ID
+			_, err := s.CreateAccount(s.Context(), n, now)
+			s.fails("CreateAccount", err, fault.Internal)
+			if !errors.Is(err, store.ErrIDTaken) {
+				s.Errorf("CreateAccount = %v, want ErrIDTaken", err)
+			}
+			s.equal("account", s.load(first.Account.ID, store.Want{}).Account, &first.Account)
+		},
+		"a partner's id that is taken is ErrIDTaken": func(s *suite) {
+			p := carrier.Partner{ID: s.id(), Name: "first", Environment: carrier.Production, CreatedAt: milli(now)}
+			s.ok(s.CreatePartner(s.Context(), p, s.newKey(p.ID, 0)))
+			k := s.newKey(p.ID, 0)
+			err := s.CreatePartner(s.Context(), p, k)
+			s.fails("CreatePartner", err, fault.Internal)
+			if !errors.Is(err, store.ErrIDTaken) {
+				s.Errorf("CreatePartner = %v, want ErrIDTaken", err)
+			}
+			_, err = s.UseKey(s.Context(), carrier.KeyUse{PartnerID: p.ID, Hash: k.Hash, Now: now, Limit: 9})
+			s.fails("its key", err, fault.Unauthorized)
+		},
+		"an ended context is internal": func(s *suite) {
+			ctx, cancel := context.WithCancel(s.Context())
+			cancel()
+			_, err := s.CreateAccount(ctx, s.newAccount(), now)
+			s.fails("CreateAccount", err, fault.Internal)
+		},
+		"an idempotency key in use, before any conflict": func(s *suite) {
+			n := s.newAccount()
+			n.Account.Email, n.Account.ExternalID = s.hash()[:20]+"@example.com", "x"
+			rec := s.newRecord()
+			rec.Sealed, rec.LeaseUntil = []byte("sealed answer"), time.Time{}
+			n.Idempotency = &rec
+			s.create(n)
+
+			again := s.newAccount()
+			again.Account.PartnerID, again.Account.Email, again.Account.ExternalID = n.Account.PartnerID, n.Account.Email, n.Account.ExternalID
+			twin := rec
+			twin.ClaimID, twin.PayloadMAC, twin.Sealed = "another", []byte("another"), []byte("another")
+			again.Idempotency = &twin
+			for _, at := range []time.Time{now, now.Add(time.Hour), rec.ExpiresAt.Add(-time.Millisecond)} {
+				existing, err := s.CreateAccount(s.Context(), again, at)
+				s.ok(err)
+				s.equal("existing", existing, &rec)
+			}
+			if s.load(again.Account.ID, store.Want{}).Account != nil {
+				s.Error("the second account is there")
+			}
+		},
+		"an expired idempotency record is replaced": func(s *suite) {
+			n := s.newAccount()
+			rec := s.newRecord()
+			rec.Sealed, rec.LeaseUntil = []byte("old"), time.Time{}
+			n.Idempotency = &rec
+			s.create(n)
+
+			later := s.newAccount()
+			fresh := rec
+			fresh.Sealed, fresh.ExpiresAt = []byte("new"), rec.ExpiresAt.Add(24*time.Hour)
+			later.Idempotency = &fresh
+			existing, err := s.CreateAccount(s.Context(), later, rec.ExpiresAt)
+			s.ok(err)
+			if existing != nil {
+				s.Fatal("an expired record stands in the way")
+			}
+			existing, err = s.CreateAccount(s.Context(), s.with(later), rec.ExpiresAt)
+			s.ok(err)
+			s.equal("existing", existing, &fresh)
+		},
+		"a conflict keeps no idempotency record": func(s *suite) {
+			first := s.newAccount()
+			first.Account.ExternalID = "x"
+			s.create(first)
+			n := s.newAccount()
+			rec := s.newRecord()
+			rec.Sealed = []byte("answer")
+			n.Account.PartnerID, n.Account.ExternalID, n.Idempotency = first.Account.PartnerID, "x", &rec
+			s.refuses("taken", n, conflict{"external_account_id", first.Account.ID})
+			n.Account.ExternalID = "y"
+			s.create(n)
+		},
+		"everything comes back": func(s *suite) {
+			n := s.newAccount()
+			n.Account = carrier.Account{
+				ID: n.Account.ID, PartnerID: n.Account.PartnerID, Environment: carrier.Sandbox, ExternalID: longExternalID(),
+				Email: s.hash()[:20] + "@example.com", CompanyName: "Ünï & Söhne \u6f22", FirstName: "Jo", LastName: "O'Neil", OriginCountryCode: "AU",
+				PasswordHash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA", Metadata: map[string]string{"a": "", "b#c": "\U0001F4E6", ":x": "1"},
+				Active: true, CreatedAt: now, ModifiedAt: now.Add(time.Second),
+			}
+			s.create(n)
+			want := n.Account
+			want.CreatedAt, want.ModifiedAt = milli(want.CreatedAt), milli(want.ModifiedAt)
+			s.equal("account", s.load(n.Account.ID, store.Want{}).Account, &want)
+		},
+		"little comes back as little": func(s *suite) {
+			n := s.newAccount()
+			n.Account = carrier.Account{ID: n.Account.ID, PartnerID: n.Account.PartnerID, Metadata: map[string]string{}}
+			s.create(n)
+			n.Account.Metadata = nil
+			s.equal("account", s.load(n.Account.ID, store.Want{}).Account, &n.Account)
+		},
+		"what callers change later changes nothing": func(s *suite) {
+			n := s.newAccount()
+			n.Account.Metadata = map[string]string{"a": "1"}
+			s.create(n)
+			n.Account.Metadata["a"] = "2"
+			s.load(n.Account.ID, store.Want{}).Account.Metadata["a"] = "3"
+			s.equal("metadata", s.load(n.Account.ID, store.Want{}).Account.Metadata, map[string]string{"a": "1"})
+		},
+		"at once with one email, one wins": func(s *suite) {
+			email, partner := s.hash()[:20]+"@example.com", s.id()
+			accounts := make([]store.NewAccount, 20)
+			for i := range accounts {
+				accounts[i] = s.newAccount()
+				accounts[i].Account.PartnerID, accounts[i].Account.Email = partner, email
+			}
+			var winner int64
+			results := race(len(accounts), func(i int) error {
+				_, err := s.CreateAccount(s.Context(), accounts[i], now)
+				return err
+			})
+			for i, err := range results {
+				if err == nil && winner != 0 {
+					s.Error("two accounts with one email")
+				} else if err == nil {
+					winner = accounts[i].Account.ID
+				}
+			}
+			for i, err := range results {
+				if err != nil && !fault.Is(err, fault.State) { // State: gave up in the crowd
+					p := s.fails("a loser", err, fault.Conflict)
+					s.equal("existing account", p.ExistingAccountID, winner)
+				}
+				if l := s.load(accounts[i].Account.ID, store.Want{}); (l.Account != nil) != (err == nil) {
+					s.Errorf("account %d is there: %v, but its error is %v", i, l.Account != nil, err)
+				}
+			}
+			if winner == 0 {
+				s.Error("no account was created")
+			}
+		},
+		"at once under one idempotency key, one account": func(s *suite) {
+			rec := s.newRecord()
+			rec.Sealed = []byte("answer")
+			email := s.hash()[:20] + "@example.com"
+			accounts := make([]store.NewAccount, 10)
+			for i := range accounts {
+				mine := rec
+				mine.ClaimID = fmt.Sprint(i)
+				accounts[i] = s.newAccount()
+				accounts[i].Account.Email, accounts[i].Idempotency = email, &mine
+			}
+			type result struct {
+				existing *carrier.IdempotencyRecord
+				err      error
+			}
+			created, claim := 0, ""
+			results := race(len(accounts), func(i int) result {
+				existing, err := s.CreateAccount(s.Context(), accounts[i], now)
+				return result{existing, err}
+			})
+			for i, r := range results {
+				if r.err == nil && r.existing == nil {
+					created++
+					claim = fmt.Sprint(i)
+				}
+			}
+			s.equal("accounts", created, 1)
+			for _, r := range results {
+				if fault.Is(r.err, fault.State) {
+					continue
+				}
+				s.ok(r.err)
+				if r.existing != nil {
+					s.equal("claim", r.existing.ClaimID, claim)
+				}
+			}
+		},
+	}
+}
+
+// with is another account under the same idempotency record.
+func (s *suite) with(n store.NewAccount) store.NewAccount {
+	s.Helper()
+	other := s.newAccount()
+	other.Idempotency = n.Idempotency
+	return other
+}

@@ -1,0 +1,120 @@
+package storetest
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"carrierlink/shared/carrier"
+)
+
+// claims takes the key at a time and checks that nobody stands in the way.
+func (s *suite) claims(what string, rec carrier.IdempotencyRecord, at time.Time) {
+	s.Helper()
+	existing, err := s.ClaimIdempotency(s.Context(), rec, at)
+	s.ok(err)
+	if existing != nil {
+		s.Fatalf("%s: ClaimIdempotency = %+v, want the claim", what, existing)
+	}
+}
+
+// findsClaimed checks that a record stands in the way at a time.
+func (s *suite) findsClaimed(what string, rec carrier.IdempotencyRecord, at time.Time, want carrier.IdempotencyRecord) {
+	s.Helper()
+	existing, err := s.ClaimIdempotency(s.Context(), rec, at)
+	s.ok(err)
+	s.equal(what, existing, &want)
+}
+
+// rival is another request under the record's key.
+func rival(rec carrier.IdempotencyRecord) carrier.IdempotencyRecord {
+	rec.ClaimID = "rival of " + rec.ClaimID
+	rec.PayloadMAC = []byte("another payload")
+	return rec
+}
+
+func idempotencyTests() tests {
+	return tests{
+		"a claim at work stands in the way until its lease is over": func(s *suite) {
+			rec := s.newRecord()
+			s.claims("first", rec, now)
+			other := rival(rec)
+			other.LeaseUntil = other.LeaseUntil.Add(time.Minute)
+			s.findsClaimed("at once", other, now, rec)
+			s.findsClaimed("just before", other, rec.LeaseUntil.Add(-time.Millisecond), rec)
+			s.claims("lease over", other, rec.LeaseUntil)
+			s.findsClaimed("the first one again", rec, rec.LeaseUntil, other)
+		},
+		"the SDK's repeat of our own claim is ours": func(s *suite) {
+			rec := s.newRecord()
+			s.claims("first", rec, now)
+			s.claims("repeat", rec, now)
+		},
+		"an answer stands in the way until it expires": func(s *suite) {
+			c := s.newConnection(s.account().ID)
+			rec := s.newRecord()
+			s.claims("first", rec, now)
+			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			rec.Sealed = []byte{0, 255, 1}
+			s.ok(s.FinishLink(s.Context(), &c, nil, &rec))
+			other := rival(rec)
+			other.Sealed = nil
+			s.findsClaimed("at once", other, now, rec)
+			s.findsClaimed("its own id does not make an answer a claim", rec, now, rec)
+			s.findsClaimed("after the lease", other, rec.LeaseUntil.Add(time.Hour), rec)
+			s.findsClaimed("just before it expires", other, rec.ExpiresAt.Add(-time.Millisecond), rec)
+			other.ExpiresAt = other.ExpiresAt.Add(48 * time.Hour)
+			s.claims("expired", other, rec.ExpiresAt)
+		},
+		"scopes and keys are apart, whatever they hold": func(s *suite) {
+			rec := s.newRecord()
+			s.claims("first", rec, now)
+			for _, key := range []string{"Order-17", "order-17 ", "#", strings.Repeat("~", 255)} {
+				other := rec
+				other.Key = key
+				s.claims(key, other, now)
+			}
+			moved := rec
+			moved.Scope, moved.Key = rec.Scope[:len(rec.Scope)-1], rec.Scope[len(rec.Scope)-1:]+rec.Key
+			s.claims("a letter moved from scope to key", moved, now)
+		},
+		"release frees our claim only": func(s *suite) {
+			rec := s.newRecord()
+			s.ok(s.ReleaseIdempotency(s.Context(), rec)) // gone already
+			s.claims("first", rec, now)
+			s.ok(s.ReleaseIdempotency(s.Context(), rival(rec)))
+			s.findsClaimed("somebody else's release", rival(rec), now, rec)
+			s.ok(s.ReleaseIdempotency(s.Context(), rec))
+			s.ok(s.ReleaseIdempotency(s.Context(), rec))
+			s.claims("free again", rival(rec), now)
+		},
+		"release leaves an answer": func(s *suite) {
+			c := s.newConnection(s.account().ID)
+			rec := s.newRecord()
+			s.claims("first", rec, now)
+			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			rec.Sealed = []byte("answer")
+			s.ok(s.FinishLink(s.Context(), &c, nil, &rec))
+			s.ok(s.ReleaseIdempotency(s.Context(), rec))
+			s.findsClaimed("answer", rival(rec), now, rec)
+		},
+		"at once, one claims": func(s *suite) {
+			rec := s.newRecord()
+			won := 0
+			for _, existing := range race(20, func(i int) *carrier.IdempotencyRecord {
+				mine := rec
+				mine.ClaimID = fmt.Sprint(i)
+				existing, err := s.ClaimIdempotency(s.Context(), mine, now)
+				if err != nil {
+					s.Error(err)
+				}
+				return existing
+			}) {
+				if existing == nil {
+					won++
+				}
+			}
+			s.equal("claims", won, 1)
+		},
+	}
+}

@@ -1,0 +1,229 @@
+package storetest
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/store"
+)
+
+// snapshot is an answer of a carrier, n bytes long and hard to pack.
+func (s *suite) snapshot(n int, at time.Time) *carrier.Snapshot {
+	s.Helper()
+	var b strings.Builder
+	b.WriteString(`{"account_number":"0004085230","filler":"`)
+	for b.Len() < n {
+		b.WriteString(s.hash())
+	}
+	b.WriteString(`"}`)
+	snap, err := carrier.NewSnapshot([]byte(b.String()), at)
+	s.ok(err)
+	return &snap
+}
+
+func (s *suite) number(c carrier.Connection) *store.Number {
+	return &store.Number{Carrier: c.Carrier, Number: c.AccountNumber}
+}
+
+func linkTests() tests {
+	return tests{
+		"no account": func(s *suite) {
+			c := s.newConnection(s.id())
+			before := c
+			s.fails("BeginLink", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), fault.NotFound)
+			s.equal("connection after a failure", c, before)
+			_, err := s.Connection(s.Context(), c.AccountID, c.ID)
+			s.fails("Connection", err, fault.NotFound)
+		},
+		"an account that is disabled": func(s *suite) {
+			n := s.newAccount()
+			n.Account.Active = false
+			s.create(n)
+			c := s.newConnection(n.Account.ID)
+			s.fails("BeginLink", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), fault.Inactive)
+			s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs, []string(nil))
+		},
+		"a number that is held": func(s *suite) {
+			first := s.linked()
+			c := s.newConnection(first.AccountID)
+			p := s.fails("BeginLink", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), fault.CarrierConflict)
+			s.equal("existing connection", p.ExistingCarrierID, first.ID)
+			s.equal("field", p.Field, "account_number")
+			s.equal("connection after a failure", c.Version, int64(0))
+			_, err := s.Connection(s.Context(), c.AccountID, c.ID)
+			s.fails("Connection", err, fault.NotFound)
+		},
+		"a number is held by carrier and account": func(s *suite) {
+			first := s.linked()
+			startrack := s.newConnection(first.AccountID)
+			startrack.Carrier = carrier.StarTrack
+			s.ok(s.BeginLink(s.Context(), &startrack, carrier.LinkOptions{}))
+			other := s.newConnection(first.AccountID)
+			other.AccountNumber = "0004085231"
+			s.ok(s.BeginLink(s.Context(), &other, carrier.LinkOptions{}))
+			s.linked() // same number, another account
+		},
+		"a duplicate that is wanted": func(s *suite) {
+			first := s.linked()
+			c := s.newConnection(first.AccountID)
+			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{AllowDuplicate: true}))
+			want := []string{first.ID, c.ID}
+			slices.Sort(want)
+			s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs, want)
+			third := s.newConnection(first.AccountID)
+			p := s.fails("BeginLink", s.BeginLink(s.Context(), &third, carrier.LinkOptions{}), fault.CarrierConflict)
+			s.equal("existing connection", p.ExistingCarrierID, want[0])
+		},
+		"an id that is taken": func(s *suite) {
+			first := s.linked()
+			c := s.newConnection(first.AccountID)
+			c.ID, c.AccountNumber = first.ID, "0004085999"
+			s.fails("BeginLink", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), fault.State)
+			got, err := s.Connection(s.Context(), first.AccountID, first.ID)
+			s.ok(err)
+			s.equal("row", got, first)
+		},
+		"taking over what is not an intent": func(s *suite) {
+			first := s.linked()
+			taken := first
+			s.fails("BeginLink", s.BeginLink(s.Context(), &taken, carrier.LinkOptions{TakeOver: true}), fault.State)
+			absent := s.newConnection(s.account().ID)
+			absent.Version = 1
+			s.fails("BeginLink", s.BeginLink(s.Context(), &absent, carrier.LinkOptions{TakeOver: true}), fault.State)
+			s.equal("holders", s.load(absent.AccountID, store.Want{Number: s.number(absent)}).LinkedAs, []string(nil))
+		},
+		"taking over an intent, once": func(s *suite) {
+			c := s.newConnection(s.account().ID)
+			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.equal("version", c.Version, int64(1))
+			s.equal("status", c.Status, carrier.Linking)
+			read, err := s.Connection(s.Context(), c.AccountID, c.ID)
+			s.ok(err)
+			s.equal("intent", read, c)
+			mine, late := read, read
+			mine.LeaseUntil = milli(now.Add(time.Hour))
+			s.ok(s.BeginLink(s.Context(), &mine, carrier.LinkOptions{TakeOver: true}))
+			s.equal("version", mine.Version, int64(2))
+			s.fails("another taker", s.BeginLink(s.Context(), &late, carrier.LinkOptions{TakeOver: true}), fault.State)
+			s.fails("the one that was taken from", s.FinishLink(s.Context(), &c, nil, nil), fault.State)
+			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 0)
+			mine.Status = carrier.Active
+			s.ok(s.FinishLink(s.Context(), &mine, nil, nil))
+			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 1)
+			s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs, []string{c.ID})
+		},
+		"finishing twice": func(s *suite) {
+			c := s.linked()
+			again := c
+			again.Version--
+			s.fails("FinishLink", s.FinishLink(s.Context(), &again, nil, nil), fault.State)
+			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 1)
+		},
+		"finishing without an account": func(s *suite) {
+			c := s.newConnection(s.id())
+			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil), fault.NotFound)
+		},
+		"finishing under a claim that is lost": func(s *suite) {
+			c := s.newConnection(s.account().ID)
+			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			rec := s.newRecord()
+			rec.Sealed = []byte("answer")
+			before := c
+			s.fails("never claimed", s.FinishLink(s.Context(), &c, nil, &rec), fault.State)
+			s.claims("a rival", rival(rec), now)
+			s.fails("a rival's", s.FinishLink(s.Context(), &c, s.snapshot(100, now), &rec), fault.State)
+			s.equal("connection after a failure", c, before)
+			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
+			s.equal("row", l.Connection, &before)
+			s.equal("carriers", l.Account.CarriersCount, 0)
+			if l.Snapshot != nil {
+				s.Error("the snapshot was written")
+			}
+		},
+		"everything comes back": func(s *suite) {
+			c := s.newConnection(s.account().ID)
+			rec := s.newRecord()
+			s.claims("claim", rec, now)
+			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			began := c.Version
+			c = carrier.Connection{
+				ID: c.ID, AccountID: c.AccountID, PartnerID: c.PartnerID, Carrier: carrier.AustraliaPost, AccountNumber: c.AccountNumber, Nickname: "Lager \u6f22",
+				Status: carrier.Restricted, StatusReason: "credit_blocked", Checks: 3,
+				LastCheck: carrier.Check{
+					At: milli(now), Outcome: carrier.OutcomeOK, Latency: 1234567 * time.Nanosecond, Trigger: carrier.TriggerLink, Code: "41001",
+				},
+				VerifiedAt: milli(now), ConsecutiveFailures: 2, FirstRefusedAt: milli(now.Add(-time.Hour)), NextRefreshAt: milli(now.Add(time.Hour)),
+				RefreshPolicy: carrier.RefreshHourly, APIKeyLastFour: "ab12", CredentialsUpdatedAt: milli(now.Add(time.Second)), SecretVersion: "0f-1",
+				LeaseUntil: now.Add(time.Minute), ContractExpired: true, ContractValidTo: "2999-12-31", ContractCreditBlocked: true,
+				ExternalID: "their#id", Metadata: map[string]string{"k": "v", "e": ""}, CreatedAt: milli(now), ModifiedAt: milli(now.Add(2 * time.Second)),
+				Version: began,
+			}
+			snap := s.snapshot(300, milli(now))
+			rec.Sealed = []byte("answer")
+			s.ok(s.FinishLink(s.Context(), &c, snap, &rec))
+			s.equal("version", c.Version, began+1)
+			s.equal("lease", c.LeaseUntil, time.Time{})
+			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true, Number: s.number(c)})
+			s.equal("row", l.Connection, &c)
+			s.equal("snapshot", l.Snapshot, snap)
+			s.equal("holders", l.LinkedAs, []string{c.ID})
+			s.equal("carriers", l.Account.CarriersCount, 1)
+			s.findsClaimed("record", rival(rec), now, rec)
+			got, err := s.Connection(s.Context(), c.AccountID, c.ID)
+			s.ok(err)
+			s.equal("Connection", got, c)
+		},
+		"the largest snapshot": func(s *suite) {
+			c := s.newConnection(s.account().ID)
+			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			snap := s.snapshot(650_000, milli(now))
+			if len(snap.Packed) < 330_000 {
+				s.Fatalf("the snapshot packs to %d bytes: too small to show anything", len(snap.Packed))
+			}
+			c.Status = carrier.Active
+			s.ok(s.FinishLink(s.Context(), &c, snap, nil))
+			s.equal("snapshot", s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true}).Snapshot, snap)
+		},
+		"at once with one number, one begins": func(s *suite) {
+			account := s.account().ID
+			conns := make([]carrier.Connection, 8)
+			for i := range conns {
+				conns[i] = s.newConnection(account)
+			}
+			var winner string
+			results := race(len(conns), func(i int) error { return s.BeginLink(s.Context(), &conns[i], carrier.LinkOptions{}) })
+			for i, err := range results {
+				if err == nil && winner != "" {
+					s.Error("two intents for one number")
+				} else if err == nil {
+					winner = conns[i].ID
+				}
+			}
+			for _, err := range results {
+				if err != nil && !fault.Is(err, fault.State) {
+					s.equal("existing connection", s.fails("a loser", err, fault.CarrierConflict).ExistingCarrierID, winner)
+				}
+			}
+			s.equal("holders", s.load(account, store.Want{Number: s.number(conns[0])}).LinkedAs, []string{winner})
+		},
+		"at once taking over, one does": func(s *suite) {
+			c := s.newConnection(s.account().ID)
+			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			won := 0
+			for _, err := range race(8, func(int) error {
+				mine := c
+				return s.BeginLink(s.Context(), &mine, carrier.LinkOptions{TakeOver: true})
+			}) {
+				if err == nil {
+					won++
+				} else {
+					s.fails("a loser", err, fault.State)
+				}
+			}
+			s.equal("takers", won, 1)
+		},
+	}
+}

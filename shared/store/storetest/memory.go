@@ -1,0 +1,418 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/store"
+	"carrierlink/shared/store/internal/problem"
+)
+
+// Memory is a store for unit tests: it holds to every condition that the table
+// does, and keeps what the table keeps, times to the millisecond. It is safe
+// for concurrent use, and shares no memory with its callers.
+type Memory struct {
+	mu          sync.Mutex
+	partners    map[int64]carrier.Partner
+	accounts    map[int64]carrier.Account
+	keys        map[keyID]*keyRecord
+	emails      map[string]holder
+	externals   map[externalID]holder
+	connections map[connectionID]carrier.Connection
+	snapshots   map[connectionID]carrier.Snapshot
+	numbers     map[numberID][]string // in order
+	idempotency map[idempotencyID]carrier.IdempotencyRecord
+}
+
+type (
+	keyID struct {
+		partner, account int64 // the owner: the other one is zero
+		hash             string
+	}
+	keyRecord struct {
+		key    carrier.APIKey
+		window time.Time
+		used   int
+	}
+	holder     struct{ account, partner int64 }
+	externalID struct {
+		partner int64
+		id      string
+	}
+	connectionID struct {
+		account int64
+		id      string
+	}
+	numberID struct {
+		account int64
+		number  store.Number
+	}
+	idempotencyID struct{ scope, key string }
+)
+
+var _ Store = (*Memory)(nil)
+
+// NewMemory makes an empty store.
+func NewMemory() *Memory {
+	return &Memory{
+		partners:    map[int64]carrier.Partner{},
+		accounts:    map[int64]carrier.Account{},
+		keys:        map[keyID]*keyRecord{},
+		emails:      map[string]holder{},
+		externals:   map[externalID]holder{},
+		connections: map[connectionID]carrier.Connection{},
+		snapshots:   map[connectionID]carrier.Snapshot{},
+		numbers:     map[numberID][]string{},
+		idempotency: map[idempotencyID]carrier.IdempotencyRecord{},
+	}
+}
+
+func ownerOf(k carrier.APIKey) keyID {
+	if k.AccountID != 0 {
+		return keyID{account: k.AccountID, hash: k.Hash}
+	}
+	return keyID{partner: k.PartnerID, hash: k.Hash}
+}
+
+// UseKey is store.Store's.
+func (m *Memory) UseKey(ctx context.Context, u carrier.KeyUse) (carrier.KeyUsed, error) {
+	if err := ctx.Err(); err != nil {
+		return carrier.KeyUsed{}, fmt.Errorf("using an API key: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.keys[keyID{u.PartnerID, u.AccountID, u.Hash}]
+	if r == nil || !r.key.ExpiresAt.IsZero() && !r.key.ExpiresAt.After(milli(u.Now)) {
+		return carrier.KeyUsed{}, problem.Unauthorized()
+	}
+	if window := u.Now.Truncate(store.RateWindow); r.window.Before(window) {
+		r.window, r.used = window, 0
+	}
+	reset := r.window.Add(store.RateWindow).Sub(u.Now)
+	if r.used >= u.Limit {
+		return carrier.KeyUsed{Key: r.key, Used: u.Limit, Reset: reset}, problem.RateLimited(u.Limit, reset)
+	}
+	r.used++
+	return carrier.KeyUsed{Key: r.key, Used: r.used, Reset: reset}, nil
+}
+
+// Load is store.Store's.
+func (m *Memory) Load(ctx context.Context, accountID int64, w store.Want) (store.Loaded, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Loaded{}, fmt.Errorf("reading an account: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var l store.Loaded
+	if a, ok := m.accounts[accountID]; ok {
+		a = keptAccount(a)
+		l.Account = &a
+	}
+	id := connectionID{accountID, w.ConnectionID}
+	if c, ok := m.connections[id]; ok {
+		c = keptConnection(c)
+		l.Connection = &c
+	}
+	if s, ok := m.snapshots[id]; ok && w.Snapshot {
+		s = keptSnapshot(s)
+		l.Snapshot = &s
+	}
+	if w.Number != nil {
+		l.LinkedAs = slices.Clone(m.numbers[numberID{accountID, *w.Number}])
+	}
+	return l, nil
+}
+
+// Connection is store.Store's.
+func (m *Memory) Connection(ctx context.Context, accountID int64, id string) (carrier.Connection, error) {
+	if err := ctx.Err(); err != nil {
+		return carrier.Connection{}, fmt.Errorf("reading a connection: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, ok := m.connections[connectionID{accountID, id}]
+	if !ok {
+		return carrier.Connection{}, problem.NoConnection()
+	}
+	return keptConnection(c), nil
+}
+
+// CreateAccount is store.Store's.
+func (m *Memory) CreateAccount(ctx context.Context, n store.NewAccount, now time.Time) (*carrier.IdempotencyRecord, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("creating an account: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a := n.Account
+	if n.Idempotency != nil {
+		if existing := m.notClaimable(*n.Idempotency, now); existing != nil {
+			return existing, nil
+		}
+	}
+	external, email := externalID{a.PartnerID, a.ExternalID}, carrier.EmailKey(a.Email)
+	var conflicts fault.List
+	taken := func(field string, h holder) {
+		if h.partner != a.PartnerID {
+			h.account = 0
+		}
+		conflicts = append(conflicts, problem.Taken(field, h.account))
+	}
+	if h, ok := m.externals[external]; ok && a.ExternalID != "" {
+		taken("external_account_id", h)
+	}
+	if h, ok := m.emails[email]; ok && a.Email != "" {
+		taken("email", h)
+	}
+	if len(conflicts) > 0 {
+		return nil, conflicts
+	}
+	if _, ok := m.accounts[a.ID]; ok || m.keys[ownerOf(n.Key)] != nil {
+		return nil, fmt.Errorf("creating an account: %w", store.ErrIDTaken)
+	}
+	m.accounts[a.ID] = keptAccount(a)
+	m.keys[ownerOf(n.Key)] = &keyRecord{key: keptKey(n.Key)}
+	if a.ExternalID != "" {
+		m.externals[external] = holder{a.ID, a.PartnerID}
+	}
+	if a.Email != "" {
+		m.emails[email] = holder{a.ID, a.PartnerID}
+	}
+	if n.Idempotency != nil {
+		m.keep(*n.Idempotency)
+	}
+	return nil, nil //nolint:nilnil // created: there is no earlier record
+}
+
+// CreatePartner is store.Store's.
+func (m *Memory) CreatePartner(ctx context.Context, p carrier.Partner, k carrier.APIKey) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("creating a partner: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.partners[p.ID]; ok || m.keys[ownerOf(k)] != nil {
+		return fmt.Errorf("creating a partner: %w", store.ErrIDTaken)
+	}
+	m.partners[p.ID] = p
+	m.keys[ownerOf(k)] = &keyRecord{key: keptKey(k)}
+	return nil
+}
+
+// notClaimable is the record that stands in the way of another, nil if none.
+func (m *Memory) notClaimable(rec carrier.IdempotencyRecord, now time.Time) *carrier.IdempotencyRecord {
+	old, ok := m.idempotency[idempotencyID{rec.Scope, rec.Key}]
+	abandoned := !old.Finished() && !old.LeaseUntil.IsZero() && !old.LeaseUntil.After(milli(now))
+	if !ok || old.Expired(now) || abandoned {
+		return nil
+	}
+	old = keptIdempotency(old)
+	return &old
+}
+
+func (m *Memory) keep(rec carrier.IdempotencyRecord) {
+	m.idempotency[idempotencyID{rec.Scope, rec.Key}] = keptIdempotency(rec)
+}
+
+func (m *Memory) ourClaim(rec carrier.IdempotencyRecord) bool {
+	old, ok := m.idempotency[idempotencyID{rec.Scope, rec.Key}]
+	return ok && old.ClaimID == rec.ClaimID && !old.Finished()
+}
+
+// ClaimIdempotency is store.Store's.
+func (m *Memory) ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("claiming an idempotency key: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if existing := m.notClaimable(rec, now); existing != nil && !m.ourClaim(rec) {
+		return existing, nil
+	} else if existing == nil {
+		m.keep(rec)
+	}
+	return nil, nil //nolint:nilnil // claimed: there is no earlier record
+}
+
+// ReleaseIdempotency is store.Store's.
+func (m *Memory) ReleaseIdempotency(ctx context.Context, rec carrier.IdempotencyRecord) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("releasing an idempotency key: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ourClaim(rec) {
+		delete(m.idempotency, idempotencyID{rec.Scope, rec.Key})
+	}
+	return nil
+}
+
+// BeginLink is store.Store's.
+func (m *Memory) BeginLink(ctx context.Context, conn *carrier.Connection, o carrier.LinkOptions) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("beginning a link: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id := connectionID{conn.AccountID, conn.ID}
+	number := numberID{conn.AccountID, store.Number{Carrier: conn.Carrier, Number: conn.AccountNumber}}
+	a, known := m.accounts[conn.AccountID]
+	held := m.numbers[number]
+	old, there := m.connections[id]
+	switch {
+	case !known:
+		return problem.NoAccount()
+	case !a.Active:
+		return problem.Inactive()
+	case !o.AllowDuplicate && len(held) > 0 && !slices.Contains(held, conn.ID):
+		return problem.AlreadyLinked(held[0])
+	case !o.TakeOver && there, o.TakeOver && (!there || old.Version != conn.Version || old.Status != carrier.Linking):
+		return problem.MovedOn()
+	}
+	if !slices.Contains(held, conn.ID) {
+		held = append(held, conn.ID)
+		slices.Sort(held)
+		m.numbers[number] = held
+	}
+	conn.Status = carrier.Linking
+	conn.Version++
+	m.connections[id] = keptConnection(*conn)
+	return nil
+}
+
+// FinishLink is store.Store's.
+func (m *Memory) FinishLink(ctx context.Context, conn *carrier.Connection, snap *carrier.Snapshot, rec *carrier.IdempotencyRecord) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("finishing a link: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a, known := m.accounts[conn.AccountID]
+	old, there := m.connections[connectionID{conn.AccountID, conn.ID}]
+	switch {
+	case !known:
+		return problem.NoAccount()
+	case !there || old.Version != conn.Version, rec != nil && !m.ourClaim(*rec):
+		return problem.MovedOn()
+	}
+	a.CarriersCount++
+	m.accounts[conn.AccountID] = a
+	m.replace(conn, snap)
+	if rec != nil {
+		m.keep(*rec)
+	}
+	return nil
+}
+
+func (m *Memory) replace(conn *carrier.Connection, snap *carrier.Snapshot) {
+	id := connectionID{conn.AccountID, conn.ID}
+	conn.LeaseUntil = time.Time{}
+	conn.Version++
+	m.connections[id] = keptConnection(*conn)
+	if snap != nil {
+		m.snapshots[id] = keptSnapshot(*snap)
+	}
+}
+
+// ClaimCheck is store.Store's.
+func (m *Memory) ClaimCheck(ctx context.Context, conn carrier.Connection, until, now time.Time) (carrier.Connection, error) {
+	if err := ctx.Err(); err != nil {
+		return carrier.Connection{}, fmt.Errorf("claiming a connection: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id := connectionID{conn.AccountID, conn.ID}
+	c, ok := m.connections[id]
+	switch {
+	case !ok:
+		return carrier.Connection{}, problem.NoConnection()
+	case c.LeaseUntil.After(milli(now)):
+		return carrier.Connection{}, problem.Leased(c.LeaseUntil.Sub(now))
+	case c.Version != conn.Version || c.Status == carrier.Linking:
+		return carrier.Connection{}, problem.MovedOn()
+	}
+	c.LeaseUntil = milli(until)
+	c.Version++
+	m.connections[id] = c
+	return keptConnection(c), nil
+}
+
+// RecordCheck is store.Store's.
+func (m *Memory) RecordCheck(ctx context.Context, conn *carrier.Connection, snap *carrier.Snapshot) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("recording a check: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old, ok := m.connections[connectionID{conn.AccountID, conn.ID}]
+	switch {
+	case !ok:
+		return problem.NoConnection()
+	case old.Version != conn.Version:
+		return problem.MovedOn()
+	}
+	m.replace(conn, snap)
+	return nil
+}
+
+// milli is a time as the table keeps it.
+func milli(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return time.UnixMilli(t.UnixMilli()).UTC()
+}
+
+// The kept forms are copies as they come back from the table.
+
+func keptTexts(m map[string]string) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	return maps.Clone(m)
+}
+
+func keptKey(k carrier.APIKey) carrier.APIKey {
+	k.ExpiresAt, k.CreatedAt = milli(k.ExpiresAt), milli(k.CreatedAt)
+	return k
+}
+
+func keptAccount(a carrier.Account) carrier.Account {
+	a.Metadata = keptTexts(a.Metadata)
+	a.CreatedAt, a.ModifiedAt = milli(a.CreatedAt), milli(a.ModifiedAt)
+	return a
+}
+
+func keptConnection(c carrier.Connection) carrier.Connection {
+	c.Metadata = keptTexts(c.Metadata)
+	for _, t := range []*time.Time{
+		&c.LastCheck.At, &c.VerifiedAt, &c.FirstRefusedAt, &c.NextRefreshAt, &c.CredentialsUpdatedAt, &c.LeaseUntil, &c.CreatedAt, &c.ModifiedAt,
+	} {
+		*t = milli(*t)
+	}
+	return c
+}
+
+func keptSnapshot(s carrier.Snapshot) carrier.Snapshot {
+	return carrier.Snapshot{Packed: bytesOrNil(s.Packed), At: milli(s.At)}
+}
+
+func keptIdempotency(r carrier.IdempotencyRecord) carrier.IdempotencyRecord {
+	r.PayloadMAC, r.Sealed = bytesOrNil(r.PayloadMAC), bytesOrNil(r.Sealed)
+	r.LeaseUntil = milli(r.LeaseUntil)
+	r.ExpiresAt = time.Unix(r.ExpiresAt.Unix(), 0).UTC()
+	return r
+}
+
+func bytesOrNil(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return slices.Clone(b)
+}

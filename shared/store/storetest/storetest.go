@@ -1,0 +1,206 @@
+// Package storetest holds what any store of carrierlink must do: a conformance
+// suite, run on the table under every engine, and an in-memory store that
+// passes it, for unit tests of whoever uses a store.
+package storetest
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+	"testing"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/store"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Store is every method of store.Store.
+type Store interface {
+	UseKey(ctx context.Context, u carrier.KeyUse) (carrier.KeyUsed, error)
+	Load(ctx context.Context, accountID int64, w store.Want) (store.Loaded, error)
+	Connection(ctx context.Context, accountID int64, connectionID string) (carrier.Connection, error)
+	CreateAccount(ctx context.Context, n store.NewAccount, now time.Time) (*carrier.IdempotencyRecord, error)
+	CreatePartner(ctx context.Context, p carrier.Partner, k carrier.APIKey) error
+	ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	ReleaseIdempotency(ctx context.Context, rec carrier.IdempotencyRecord) error
+	BeginLink(ctx context.Context, conn *carrier.Connection, o carrier.LinkOptions) error
+	FinishLink(ctx context.Context, conn *carrier.Connection, snap *carrier.Snapshot, rec *carrier.IdempotencyRecord) error
+	ClaimCheck(ctx context.Context, conn carrier.Connection, until, now time.Time) (carrier.Connection, error)
+	RecordCheck(ctx context.Context, conn *carrier.Connection, snap *carrier.Snapshot) error
+}
+
+var _ Store = (*store.Store)(nil)
+
+// Run holds the store that open returns to the contract. The stores of several
+// calls may share one table: each test makes ids of its own.
+func Run(t *testing.T, open func(t *testing.T) Store) {
+	t.Helper()
+	for _, group := range []struct {
+		name  string
+		tests tests
+	}{
+		{"UseKey", keyTests()}, {"Create", accountTests()}, {"Idempotency", idempotencyTests()},
+		{"Link", linkTests()}, {"Check", checkTests()}, {"Load", loadTests()},
+	} {
+		t.Run(group.name, func(t *testing.T) {
+			for name, test := range group.tests {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					test(&suite{T: t, Store: open(t)})
+				})
+			}
+		})
+	}
+}
+
+// tests are cases by name.
+type tests map[string]func(*suite)
+
+// suite is one test with its store, and shorthands.
+type suite struct {
+	*testing.T
+	Store
+}
+
+// now is the clock of every test, with nanoseconds that a store does not keep.
+var now = time.Date(2026, 3, 4, 5, 6, 30, 987_654_321, time.UTC) //nolint:gochecknoglobals // never changes
+
+func (s *suite) id() int64 {
+	s.Helper()
+	id, err := carrier.NewID(rand.Reader)
+	s.ok(err)
+	return id
+}
+
+func (s *suite) connectionID() string {
+	s.Helper()
+	id, err := carrier.NewConnectionID(rand.Reader)
+	s.ok(err)
+	return id
+}
+
+func (s *suite) ok(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatalf("unexpected error: %v", err)
+	}
+}
+
+func (s *suite) equal(what string, got, want any) {
+	s.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		s.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// fails checks that err is one problem of this kind, fit for a caller.
+func (s *suite) fails(what string, err error, kind fault.Kind) *fault.Error {
+	s.Helper()
+	list := fault.Of(err)
+	if len(list) != 1 || list[0].Kind != kind || err == nil {
+		s.Fatalf("%s = %v, want one problem of kind %v", what, err, kind)
+	}
+	if kind != fault.Internal && list[0].Message == "" {
+		s.Errorf("%s: %v has no message for the caller", what, err)
+	}
+	return list[0]
+}
+
+// newAccount is a valid account of a partner of its own, with neither email nor
+// external id.
+func (s *suite) newAccount() store.NewAccount {
+	s.Helper()
+	id, partner := s.id(), s.id()
+	return store.NewAccount{
+		Account: carrier.Account{
+			ID: id, PartnerID: partner, Environment: carrier.Production, OriginCountryCode: "AU",
+			Active: true, CreatedAt: milli(now), ModifiedAt: milli(now),
+		},
+		Key: s.newKey(partner, id),
+	}
+}
+
+func (s *suite) newKey(partner, account int64) carrier.APIKey {
+	s.Helper()
+	return carrier.APIKey{
+		ID: s.id(), PartnerID: partner, AccountID: account, Hash: s.hash(), Prefix: "cl_live_", LastFour: "wxyz",
+		Environment: carrier.Production, CreatedAt: milli(now),
+	}
+}
+
+func (s *suite) hash() string {
+	sum := sha256.Sum256([]byte(rand.Text()))
+	return hex.EncodeToString(sum[:])
+}
+
+// account stores a valid account.
+func (s *suite) account() carrier.Account {
+	s.Helper()
+	n := s.newAccount()
+	s.create(n)
+	return n.Account
+}
+
+func (s *suite) create(n store.NewAccount) {
+	s.Helper()
+	existing, err := s.CreateAccount(s.Context(), n, now)
+	s.ok(err)
+	if existing != nil {
+		s.Fatal("an idempotency record stands in the way")
+	}
+}
+
+func (s *suite) load(account int64, w store.Want) store.Loaded {
+	s.Helper()
+	l, err := s.Load(s.Context(), account, w)
+	s.ok(err)
+	return l
+}
+
+func (s *suite) newRecord() carrier.IdempotencyRecord {
+	return carrier.IdempotencyRecord{
+		Scope: "partner " + rand.Text() + " POST /v1/partners/accounts", Key: "order-17", PayloadMAC: []byte{0, 1, 255}, ClaimID: rand.Text(),
+		LeaseUntil: milli(now.Add(28 * time.Second)), ExpiresAt: now.Add(24 * time.Hour).Truncate(time.Second),
+	}
+}
+
+// newConnection is an intent of the account for a number that nobody holds.
+func (s *suite) newConnection(account int64) carrier.Connection {
+	s.Helper()
+	return carrier.Connection{
+		ID: s.connectionID(), AccountID: account, PartnerID: 7, Carrier: carrier.AustraliaPost, AccountNumber: "0004085230",
+		RefreshPolicy: carrier.RefreshDaily, SecretVersion: "5f9c", LeaseUntil: milli(now.Add(28 * time.Second)),
+		CreatedAt: milli(now), ModifiedAt: milli(now),
+	}
+}
+
+// linked stores an active connection of a new account.
+func (s *suite) linked() carrier.Connection {
+	s.Helper()
+	c := s.newConnection(s.account().ID)
+	s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+	c.Status = carrier.Active
+	s.ok(s.FinishLink(s.Context(), &c, nil, nil))
+	return c
+}
+
+// race calls f n times at once and returns what each call came to.
+func race[T any](n int, f func(i int) T) []T {
+	results := make([]T, n)
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			<-start
+			results[i] = f(i)
+		})
+	}
+	close(start)
+	wg.Wait()
+	return results
+}
