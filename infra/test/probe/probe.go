@@ -1,0 +1,136 @@
+// Package probe stands between a function's handler and everything that it
+// calls, in tests that run the real SDK clients against the real engines: it
+// writes down each remote call, and can let the process "die" after any of them.
+package probe
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"carrierlink/infra/local/emulator"
+)
+
+// Wire is the way of all remote calls. It is an aws.HTTPClient and an
+// http.RoundTripper. The zero value passes everything on.
+type Wire struct {
+	// Carrier answers what is not for AWS; nil: nothing is sent there.
+	Carrier http.RoundTripper
+
+	mu       sync.Mutex
+	calls    []string
+	dieAfter int
+	died     chan struct{}
+}
+
+// Config is the configuration of clients that talk over the wire to an
+// emulator.
+func (w *Wire) Config(url string) aws.Config {
+	cfg := emulator.Config(url)
+	cfg.HTTPClient = w
+	return cfg
+}
+
+// Do is a call to AWS.
+func (w *Wire) Do(r *http.Request) (*http.Response, error) {
+	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	return w.pass(operation, r, http.DefaultTransport)
+}
+
+// RoundTrip is a call to the carrier.
+func (w *Wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	return w.pass("carrier "+r.Method, r, w.Carrier)
+}
+
+// pass sends a request and, when it is the one to die after, never returns: the
+// other side has done its work, and nobody of this side hears of it.
+func (w *Wire) pass(name string, r *http.Request, to http.RoundTripper) (*http.Response, error) {
+	resp, err := to.RoundTrip(r)
+	w.mu.Lock()
+	w.calls = append(w.calls, name)
+	dead := w.dieAfter > 0 && len(w.calls) >= w.dieAfter
+	if dead && len(w.calls) == w.dieAfter {
+		close(w.died)
+	}
+	w.mu.Unlock()
+	if dead {
+		select {}
+	}
+	return resp, err
+}
+
+// Reset forgets the calls so far.
+func (w *Wire) Reset() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = nil
+}
+
+// Calls are the names of the remote calls so far, in the order of their answers.
+func (w *Wire) Calls() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.calls...)
+}
+
+// DieAfter runs f as a process that is killed after its n-th remote call. It
+// tells whether that many calls were made: else f came to its end.
+func (w *Wire) DieAfter(n int, f func()) bool {
+	w.mu.Lock()
+	w.calls, w.dieAfter, w.died = nil, n, make(chan struct{})
+	w.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		f()
+	}()
+	select {
+	case <-w.died:
+	case <-ended:
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	killed := w.dieAfter > 0 && len(w.calls) >= w.dieAfter
+	w.calls, w.dieAfter = nil, 0
+	return killed
+}
+
+// Emulator starts an emulator for the length of a test; without one the test
+// fails.
+func Emulator(t testing.TB, start func(context.Context, emulator.Options) (*emulator.Process, error)) string {
+	t.Helper()
+	p, err := start(t.Context(), emulator.Options{})
+	if err != nil {
+		t.Fatalf("starting an emulator: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			t.Errorf("stopping an emulator: %v", err)
+		}
+	})
+	return p.URL
+}
+
+// Table makes a table with the keys of template.yaml.
+func Table(t testing.TB, cfg aws.Config, name string) {
+	t.Helper()
+	_, err := dynamodb.NewFromConfig(cfg).CreateTable(t.Context(), &dynamodb.CreateTableInput{
+		TableName: &name, BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{
+			{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS},
+			{AttributeName: aws.String("sk"), AttributeType: types.ScalarAttributeTypeS},
+		},
+		KeySchema: []types.KeySchemaElement{
+			{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}, {AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange},
+		},
+	})
+	if err != nil {
+		t.Fatalf("making the table: %v", err)
+	}
+}
