@@ -142,22 +142,26 @@ func (l List) Err() error {
 	return l
 }
 
-// Of yields the problems that err carries. An error without one becomes a
-// single Internal problem with err as its cause. It is nil for a nil err.
+// Of yields the problems that err carries: those of the outermost Error or List
+// in its chain, so that an Internal problem hides whatever caused it. An error
+// without one becomes a single Internal problem with err as its cause. It is nil
+// for a nil err.
 func Of(err error) List {
 	if err == nil {
 		return nil
 	}
-	var list List
-	if errors.As(err, &list) && len(list) > 0 {
-		return list
-	}
-	var one *Error
-	if errors.As(err, &one) {
-		return List{one}
+	var found interface{ problems() List }
+	if errors.As(err, &found) {
+		if list := found.problems(); len(list) > 0 {
+			return list
+		}
 	}
 	return List{{Kind: Internal, Cause: err}}
 }
+
+func (e *Error) problems() List { return List{e} }
+
+func (l List) problems() List { return l }
 
 // KindOf is the kind of the first problem in err; Internal if it has none.
 func KindOf(err error) Kind {

@@ -17,6 +17,9 @@ func TestOf(t *testing.T) {
 		{"nil", nil, nil},
 		{"foreign error shows nothing", errors.New("boom"), []Kind{Internal}},
 		{"empty list is internal", fmt.Errorf("x: %w", List{}), []Kind{Internal}},
+		{"internal hides the list beneath", fmt.Errorf("x: %w", &Error{Kind: Internal, Cause: List{one, two}}), []Kind{Internal}},
+		{"internal hides the problem beneath", &Error{Kind: Internal, Cause: fmt.Errorf("reading: %w", one)}, []Kind{Internal}},
+		{"the first of joined ones", errors.Join(errors.New("boom"), two, List{one}), []Kind{Invalid}},
 		{"wrapped one", fmt.Errorf("creating: %w", one), []Kind{Length}},
 		{"wrapped list keeps order", fmt.Errorf("creating: %w", List{one, two}), []Kind{Length, Invalid}},
 	}
