@@ -18,17 +18,27 @@ const (
 	maxProducts = 1000
 )
 
-// ParseContract takes out of an account what the service understands
+// ParseContract reads a snapshot: an account as a good Reading keeps it in Raw.
+// The error says what is wrong with another text.
+func ParseContract(raw []byte) (carrier.Contract, error) {
+	doc, err := parseObject(raw)
+	if err != nil {
+		return carrier.Contract{}, err
+	}
+	return readContract(doc)
+}
+
+// readContract takes out of an account, valid JSON, what the service understands
 // (infra/docs/auspost.md, "Response fields"). Names are matched to the letter, a
 // null is an absent member, and of members with the same name the last counts.
 //
 // What must be right: account_number is a text, and no other one stands beside
 // it; expired and credit_blocked are booleans or "true" and "false", as some of
-// the carrier's own fields are; postage_products is a list of objects, and so is
-// a product's contract one. Anything else there is an error, because a guess
-// could call an account usable that is not, or another one's. Any other field of the wrong type is left empty, and so
-// is what should be a date and is none.
-func ParseContract(doc []byte) (carrier.Contract, error) {
+// the carrier's own fields are; postage_products is a list of objects, each product's
+// contract is an object. Anything else there is an error, because a guess
+// could call an account usable that is not, or another one's. Any other field of
+// the wrong type is left empty, and so is what should be a date and is none.
+func readContract(doc []byte) (carrier.Contract, error) {
 	var (
 		c   carrier.Contract
 		err error

@@ -106,7 +106,7 @@ func readAccount(r *carrier.Reading, doc []byte, asked string) {
 		r.Outcome, r.Cause = carrier.OutcomeUnreadable, &failure{text: "success with another status than 200"}
 		return
 	}
-	contract, err := ParseContract(doc)
+	contract, err := readContract(doc)
 	switch {
 	case err != nil:
 		r.Outcome, r.Cause = carrier.OutcomeUnreadable, err

@@ -141,6 +141,10 @@ func TestReadContract(t *testing.T) {
 			if d := cmp.Diff(want, got.Contract); d != "" {
 				t.Errorf("read(%s).Contract -want +got:\n%s", name, d)
 			}
+			parsed, err := ParseContract(got.Raw)
+			if d := cmp.Diff(want, parsed); err != nil || d != "" {
+				t.Errorf("ParseContract(%s): error %v, -want +got:\n%s", name, err, d)
+			}
 		})
 	}
 }
@@ -278,6 +282,14 @@ func TestReadAnswers(t *testing.T) {
 				t.Error("an unreadable answer without a cause")
 			}
 		})
+	}
+}
+
+func TestParseContractRefuses(t *testing.T) {
+	for _, raw := range []string{"", "null", "{", "{}", `{"account_number":1}`, `{"account_number":"1","expired":7}`} {
+		if c, err := ParseContract([]byte(raw)); err == nil {
+			t.Errorf("ParseContract(%q) = %+v, want an error", raw, c)
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ func noPause(context.Context, time.Duration) error { return nil }
 func newClient(t testing.TB, o auspost.Options) *auspost.Client {
 	t.Helper()
 	if o.BaseURL == "" {
-		o.BaseURL = "https://simulator.invalid/shipping/v1"
+		o.BaseURL = simulator.BaseURL
 	}
 	if o.Sleep == nil {
 		o.Sleep = noPause
@@ -168,7 +168,7 @@ func TestConformance(t *testing.T) {
 // exchange is one request without the client.
 func exchange(rt http.RoundTripper, number string, check, attempt int, edit func(*http.Request)) (int, http.Header, string, error) {
 	ctx := auspost.WithStep(context.Background(), check, attempt)
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://simulator.invalid/shipping/v1/accounts/"+url.PathEscape(number), http.NoBody)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, simulator.BaseURL+"/accounts/"+url.PathEscape(number), http.NoBody)
 	if err != nil {
 		return 0, nil, "", err
 	}

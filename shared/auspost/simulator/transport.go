@@ -9,6 +9,10 @@ import (
 	"carrierlink/shared/auspost"
 )
 
+// BaseURL is a base for a client over Transport. Its host exists nowhere (RFC
+// 6761, "invalid"): a client that used it without Transport would reach nobody.
+const BaseURL = "https://simulator.invalid/shipping/v1"
+
 // Transport is the simulator in process: an http.RoundTripper for a client
 // whose requests never leave it. It keeps no state: check and attempt are those
 // of the request's context (auspost.StepOf), and tracking is not limited.
@@ -43,8 +47,3 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		Header: header, Body: io.NopCloser(strings.NewReader(a.body)), ContentLength: int64(len(a.body)), Request: r,
 	}, nil
 }
-
-// BaseURL is a base for a client over Transport. Its host exists nowhere
-// (RFC 6761, "invalid"): a client that used it without Transport would reach
-// nobody.
-const BaseURL = "http://simulator.invalid/shipping/v1"
