@@ -34,10 +34,11 @@ func ParseContract(raw []byte) (carrier.Contract, error) {
 //
 // What must be right: account_number is a text, and no other one stands beside
 // it; expired and credit_blocked are booleans or "true" and "false", as some of
-// the carrier's own fields are; postage_products is a list of objects, each product's
-// contract is an object. Anything else there is an error, because a guess
-// could call an account usable that is not, or another one's. Any other field of
-// the wrong type is left empty, and so is what should be a date and is none.
+// the carrier's own fields are; postage_products is a list of objects; a
+// product's contract is an object. Anything else there is an error, because a
+// guess could call an account usable that is not, or another one's. Any other
+// field of the wrong type is left empty, and so is what should be a date and is
+// none.
 func readContract(doc []byte) (carrier.Contract, error) {
 	var (
 		c   carrier.Contract
