@@ -12,29 +12,39 @@ const redacted = "REDACTED"
 // Secret is a text that must not reach a log, an error, an event, a panic or a
 // plain item: every way to print or encode it says REDACTED. Reveal is the one
 // way out.
-type Secret struct{ text string }
+//
+// The text lies behind a pointer because fmt calls no method on an unexported
+// field of somebody else's struct: it prints what is inside, and inside is an
+// address. Compare with Equal: == compares addresses.
+type Secret struct{ text *string }
 
 // NewSecret wraps a text.
-func NewSecret(text string) Secret { return Secret{text} }
+func NewSecret(text string) Secret { return Secret{&text} }
 
 // Reveal is the plain text, for the one call that needs it.
-func (s Secret) Reveal() string { return s.text }
+func (s Secret) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 // IsZero tells whether there is no text.
-func (s Secret) IsZero() bool { return s.text == "" }
+func (s Secret) IsZero() bool { return s.Reveal() == "" }
 
 // Equal compares in constant time.
 func (s Secret) Equal(o Secret) bool {
-	return subtle.ConstantTimeCompare([]byte(s.text), []byte(o.text)) == 1
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(o.Reveal())) == 1
 }
 
 // LastFour is the end of the text, for people to tell two apart. A text of
 // fewer than twelve characters shows nothing: four would be too much of it.
 func (s Secret) LastFour() string {
-	if len(s.text) < 12 {
+	text := s.Reveal()
+	if len(text) < 12 {
 		return ""
 	}
-	return s.text[len(s.text)-4:]
+	return text[len(text)-4:]
 }
 
 // String, GoString, Format, LogValue, MarshalJSON and MarshalText all redact.
