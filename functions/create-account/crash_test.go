@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"testing"
 	"time"
@@ -27,6 +28,8 @@ import (
 // that can be cut.
 type world struct {
 	wire    probe.Wire
+	client  *dynamodb.Client // over the wire
+	seen    inputs
 	table   *store.Store
 	db      *dynamodb.Client // not over the wire
 	api     *httpapi.API
@@ -35,19 +38,21 @@ type world struct {
 	keyText string
 }
 
-func newWorld(t *testing.T, url, table string) *world {
+func newWorld(t testing.TB, url, table string) *world {
 	t.Helper()
 	probe.Table(t, emulator.Config(url), table)
 	w := &world{clock: time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC), name: table, db: dynamodb.NewFromConfig(emulator.Config(url))}
-	w.table = store.New(dynamodb.NewFromConfig(w.wire.Config(url)), table, store.Options{})
+	w.client = dynamodb.NewFromConfig(w.wire.Config(url))
+	w.seen.Client = w.client
+	w.table = store.New(&w.seen, table, store.Options{})
 	now := func() time.Time { return w.clock }
 	service := carrier.NewSecret("the service secret of the test")
 	h := &handler{
-		auth:     &auth.Auth{Keys: w.table, Now: now, Limits: auth.Limits{Production: 1000, Sandbox: 1000}},
+		auth:     &auth.Auth{Keys: w.table, Now: now, Limits: auth.Limits{Production: 1_000_000, Sandbox: 1_000_000}},
 		accounts: w.table, sealer: seal.New(func(context.Context) (carrier.Secret, error) { return service, nil }),
 		now: now, random: rand.Reader,
 	}
-	w.api = &httpapi.API{Now: now, Routes: []httpapi.Route{{Method: http.MethodPost, Resource: "/v1/partners/accounts", Handler: h.create}}}
+	w.api = &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: []httpapi.Route{{Method: http.MethodPost, Resource: "/v1/partners/accounts", Handler: h.create}}}
 	key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 7, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: w.clock})
 	if err != nil {
 		t.Fatal(err)

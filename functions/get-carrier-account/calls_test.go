@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"log/slog"
 	"net/http"
 	"slices"
 	"testing"
@@ -25,31 +26,39 @@ import (
 	"carrierlink/shared/vault"
 )
 
-// TestRemoteCalls counts: a stored snapshot is one write for the key beside one
-// batch read; a live one adds claim, secret, carrier call and one transaction
-// (design: "Round trips").
-func TestRemoteCalls(t *testing.T) {
+// world is the function over real engines, with one linked account.
+type world struct {
+	wire   probe.Wire
+	client *dynamodb.Client // over the wire
+	seen   inputs
+	get    func(refresh, etag string) events.APIGatewayProxyResponse
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
 	tableURL := probe.Emulator(t, emulator.StartDynamoDBLocal)
 	secretsURL := probe.Emulator(t, emulator.StartMiniStack)
 	probe.Table(t, emulator.Config(tableURL), "calls")
-	var wire probe.Wire
-	wire.Carrier = simulator.NewTransport()
+	w := &world{}
+	w.wire.Carrier = simulator.NewTransport()
+	w.client = dynamodb.NewFromConfig(w.wire.Config(tableURL))
+	w.seen.Client = w.client
 	clock := time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC)
 	now := func() time.Time { return clock }
-	table := store.New(dynamodb.NewFromConfig(wire.Config(tableURL)), "calls", store.Options{})
-	client, err := auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: &wire})
+	table := store.New(&w.seen, "calls", store.Options{})
+	client, err := auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: &w.wire})
 	if err != nil {
 		t.Fatal(err)
 	}
 	linker := &linking.Linker{
-		Store: table, Vault: vault.New(secretsmanager.NewFromConfig(wire.Config(secretsURL)), "calls/carrier/"),
+		Store: table, Vault: vault.New(secretsmanager.NewFromConfig(w.wire.Config(secretsURL)), "calls/carrier/"),
 		Production: client, Sandbox: client, RefusalGap: carrier.RefusalGap, Now: now, Random: rand.Reader,
 	}
 	h := &handler{
-		auth:     &auth.Auth{Keys: table, Now: now, Limits: auth.Limits{Production: 1000, Sandbox: 1000}},
+		auth:     &auth.Auth{Keys: table, Now: now, Limits: auth.Limits{Production: 1_000_000, Sandbox: 1_000_000}},
 		accounts: table, checker: linker, now: now,
 	}
-	api := &httpapi.API{Now: now, Routes: []httpapi.Route{{Method: http.MethodGet, Resource: "/v1/carriers/{carrier_id}/account", Handler: h.get}}}
+	api := &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: []httpapi.Route{{Method: http.MethodGet, Resource: "/v1/carriers/{carrier_id}/account", Handler: h.get}}}
 
 	account := carrier.Account{ID: 11, PartnerID: 7, Environment: carrier.Production, OriginCountryCode: "AU", Active: true, CreatedAt: clock, ModifiedAt: clock}
 	key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 7, AccountID: 11, Environment: carrier.Production, CreatedAt: clock})
@@ -66,15 +75,23 @@ func TestRemoteCalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	get := func(query, etag string) events.APIGatewayProxyResponse {
+	w.get = func(refresh, etag string) events.APIGatewayProxyResponse {
 		resp, _ := api.Serve(context.Background(), events.APIGatewayProxyRequest{
 			HTTPMethod: http.MethodGet, Resource: "/v1/carriers/{carrier_id}/account", Path: "/v1/carriers/" + conn.ID + "/account",
 			PathParameters: map[string]string{"carrier_id": conn.ID}, Headers: map[string]string{"API-Key": text.Reveal(), "If-None-Match": etag},
-			QueryStringParameters: map[string]string{"refresh": query},
+			QueryStringParameters: map[string]string{"refresh": refresh},
 		})
 		return resp
 	}
-	first := get("false", "") // the first use of a key in a minute is one call more
+	return w
+}
+
+// TestRemoteCalls counts: a stored snapshot is one write for the key beside one
+// batch read; a live one adds claim, secret, carrier call and one transaction
+// (design: "Round trips").
+func TestRemoteCalls(t *testing.T) {
+	w := newWorld(t)
+	first := w.get("false", "") // the first use of a key in a minute is one call more
 	live := []string{"UpdateItem", "GetSecretValue", "carrier GET", "TransactWriteItems"}
 	tests := []struct {
 		name, refresh, etag string
@@ -87,11 +104,11 @@ func TestRemoteCalls(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			wire.Reset()
-			if resp := get(tc.refresh, tc.etag); resp.StatusCode != tc.status {
+			w.wire.Reset()
+			if resp := w.get(tc.refresh, tc.etag); resp.StatusCode != tc.status {
 				t.Fatalf("get answers %d: %s, want %d", resp.StatusCode, resp.Body, tc.status)
 			}
-			calls := wire.Calls()
+			calls := w.wire.Calls()
 			beside := slices.Sorted(slices.Values(calls[:2])) // at once, in either order
 			if diff := cmp.Diff([]string{"BatchGetItem", "UpdateItem"}, beside); diff != "" {
 				t.Errorf("calls of authentication (-want +got):\n%s", diff)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"testing"
 	"time"
@@ -64,7 +65,7 @@ func newWorld(t *testing.T, tableURL, secretsURL string) *world {
 	now := func() time.Time { return w.clock }
 	service := carrier.NewSecret("the service secret of the test")
 	h := &handler{
-		auth:     &auth.Auth{Keys: w.table, Now: now, Limits: auth.Limits{Production: 1000, Sandbox: 1000}},
+		auth:     &auth.Auth{Keys: w.table, Now: now, Limits: auth.Limits{Production: 1_000_000, Sandbox: 1_000_000}},
 		accounts: w.table, claims: w.table,
 		sealer: seal.New(func(context.Context) (carrier.Secret, error) { return service, nil }),
 		linker: &linking.Linker{
@@ -73,7 +74,7 @@ func newWorld(t *testing.T, tableURL, secretsURL string) *world {
 		},
 		now: now,
 	}
-	w.api = &httpapi.API{Now: now, Routes: []httpapi.Route{{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}", Handler: h.link}}}
+	w.api = &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: []httpapi.Route{{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}", Handler: h.link}}}
 	id, err := carrier.NewID(rand.Reader)
 	if err != nil {
 		t.Fatal(err)

@@ -6,9 +6,11 @@ package probe
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -133,4 +135,33 @@ func Table(t testing.TB, cfg aws.Config, name string) {
 	if err != nil {
 		t.Fatalf("making the table: %v", err)
 	}
+}
+
+// Median is the middle of some durations, for comparing two sides of a
+// benchmark.
+func Median(d []time.Duration) time.Duration {
+	d = slices.Sorted(slices.Values(d))
+	return d[len(d)/2]
+}
+
+// Compare runs ours and bare in turn, b.N times each, and reports both medians
+// and their ratio. The first tenth warms both up and does not count.
+func Compare(b *testing.B, ours, bare func()) {
+	b.Helper()
+	var times [2][]time.Duration
+	warm := b.N / 10
+	for i := range b.N + warm {
+		for side, f := range []func(){ours, bare} {
+			start := time.Now()
+			f()
+			if took := time.Since(start); i >= warm {
+				times[side] = append(times[side], took)
+			}
+		}
+	}
+	a, z := Median(times[0]), Median(times[1])
+	b.ReportMetric(float64(a.Microseconds()), "ours-p50-µs")
+	b.ReportMetric(float64(z.Microseconds()), "bare-p50-µs")
+	b.ReportMetric(float64(a)/float64(z), "×bare")
+	b.ReportMetric(0, "ns/op")
 }

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/test/probe"
+)
+
+// BenchmarkCreateAccount sets a creation without a password against the two
+// bare SDK calls that it makes: the same inputs, but for their keys, in the same
+// order on the same engine. The budget is 1.15.
+func BenchmarkCreateAccount(b *testing.B) {
+	w := newWorld(b, probe.Emulator(b, emulator.StartDynamoDBLocal), "bench")
+	w.create(`{}`, nil)
+	n := 0
+	ours := func() {
+		n++
+		resp := w.create(fmt.Sprintf(`{"first_name":"Ada","last_name":"Byron","company_name":"Engines","external_account_id":"m-%d","email":"m%d@example.com"}`, n, n), nil)
+		if resp.StatusCode != http.StatusOK {
+			b.Fatalf("create answers %d: %s", resp.StatusCode, resp.Body)
+		}
+	}
+	bare := func() {
+		use, write := w.seen.update, w.seen.transact
+		if _, err := w.client.UpdateItem(context.Background(), use); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := w.client.TransactWriteItems(context.Background(), elsewhere(write)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	probe.Compare(b, ours, bare)
+}
+
+// elsewhere is the same transaction in other partitions.
+func elsewhere(in *dynamodb.TransactWriteItemsInput) *dynamodb.TransactWriteItemsInput {
+	out := &dynamodb.TransactWriteItemsInput{TransactItems: make([]types.TransactWriteItem, len(in.TransactItems))}
+	for i, part := range in.TransactItems {
+		put := *part.Put
+		put.Item = make(map[string]types.AttributeValue, len(part.Put.Item))
+		for k, v := range part.Put.Item {
+			put.Item[k] = v
+		}
+		put.Item["pk"] = &types.AttributeValueMemberS{Value: part.Put.Item["pk"].(*types.AttributeValueMemberS).Value + " bare"}
+		out.TransactItems[i].Put = &put
+	}
+	return out
+}
+
+// inputs notes what the store asks of DynamoDB.
+type inputs struct {
+	*dynamodb.Client
+	update   *dynamodb.UpdateItemInput
+	transact *dynamodb.TransactWriteItemsInput
+}
+
+func (s *inputs) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	s.update = in
+	return s.Client.UpdateItem(ctx, in, o...)
+}
+
+func (s *inputs) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, o ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+	s.transact = in
+	return s.Client.TransactWriteItems(ctx, in, o...)
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"carrierlink/infra/test/probe"
+)
+
+// BenchmarkAuthenticatedRead sets a read of a stored snapshot against the two
+// bare SDK calls that it makes, with the same inputs, at once as it makes them.
+// The budget is 1.25.
+func BenchmarkAuthenticatedRead(b *testing.B) {
+	w := newWorld(b)
+	ours := func() {
+		if resp := w.get("false", ""); resp.StatusCode != http.StatusOK {
+			b.Fatalf("get answers %d: %s", resp.StatusCode, resp.Body)
+		}
+	}
+	ours()
+	ours() // the first use of a key in a minute is another call
+	update, read := w.seen.update, w.seen.read
+	bare := func() {
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := w.client.BatchGetItem(context.Background(), read); err != nil {
+				b.Error(err)
+			}
+		})
+		if _, err := w.client.UpdateItem(context.Background(), update); err != nil {
+			b.Error(err)
+		}
+		wg.Wait()
+	}
+	probe.Compare(b, ours, bare)
+}
+
+// inputs notes what the store asks of DynamoDB.
+type inputs struct {
+	*dynamodb.Client
+	update *dynamodb.UpdateItemInput
+	read   *dynamodb.BatchGetItemInput
+}
+
+func (s *inputs) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	s.update = in
+	return s.Client.UpdateItem(ctx, in, o...)
+}
+
+func (s *inputs) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+	s.read = in
+	return s.Client.BatchGetItem(ctx, in, o...)
+}
