@@ -1,0 +1,29 @@
+package main
+
+import (
+	"testing"
+
+	"carrierlink/infra/local/emulator"
+)
+
+// TestSizes holds the one budget that is exact: the bytes of each function's
+// arm64 binary against a hello-world's.
+func TestSizes(t *testing.T) {
+	root, err := emulator.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := buildAll(t.Context(), root, "arm64", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bytes, err := sizes(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range functions {
+		if ratio := float64(bytes[f.name]) / float64(bytes["hello"]); ratio > f.size {
+			t.Errorf("%s is %.3f × hello-world (%d of %d bytes), want at most %.2f", f.name, ratio, bytes[f.name], bytes["hello"], f.size)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// functions are the folders of functions/ with the largest ratio that each may
+// have to a hello-world: of the size of its binary and of its start.
+var functions = []struct {
+	name        string
+	size, start float64
+}{
+	{"create-account", 1.45, 1.5},
+	{"link-carrier", 1.45, 1.5},
+	{"get-carrier-account", 1.45, 1.5},
+	{"describe-api", 1.15, 1.5},
+}
+
+// hello is the hello-world's folder, from the root of the repository.
+const hello = "infra/bench/hello"
+
+// build makes the binary of one package for an architecture, with the flags of
+// the Makefile's build target.
+func build(ctx context.Context, root, pkg, arch, out string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags=lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out, "./"+pkg) //nolint:gosec // our own folders
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "GOOS=linux", "CGO_ENABLED=0", "GOFLAGS=", "GOARCH="+arch)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w\n%s", pkg, err, text)
+	}
+	return nil
+}
+
+// buildAll builds the hello-world and every function into dir and returns the
+// files by name.
+func buildAll(ctx context.Context, root, arch, dir string) (map[string]string, error) {
+	files := map[string]string{"hello": filepath.Join(dir, "hello")}
+	if err := build(ctx, root, hello, arch, files["hello"]); err != nil {
+		return nil, err
+	}
+	for _, f := range functions {
+		files[f.name] = filepath.Join(dir, f.name)
+		if err := build(ctx, root, "functions/"+f.name, arch, files[f.name]); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// sizes are the bytes of the files by name.
+func sizes(files map[string]string) (map[string]int64, error) {
+	out := map[string]int64{}
+	for name, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			return nil, fmt.Errorf("reading a size: %w", err)
+		}
+		out[name] = info.Size()
+	}
+	return out, nil
+}

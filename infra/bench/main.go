@@ -1,0 +1,111 @@
+// Bench prints what the functions cost, next to a hello-world that the same
+// flags build: bytes of the binaries, time from the start of the process to its
+// first question for an event, peak memory under load. It ends with status 1
+// when a budget is broken. The speed of requests is measured by the benchmarks
+// of the functions themselves; `make bench` runs both.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	goruntime "runtime"
+	"slices"
+	"time"
+
+	"carrierlink/infra/local/emulator"
+)
+
+// pairs is how many starts of each function are measured, each beside one of
+// the hello-world.
+const pairs = 40
+
+func main() {
+	ok, err := run(context.Background())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
+	if !ok {
+		fmt.Fprintln(os.Stderr, "bench: a budget is broken")
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) (bool, error) {
+	root, err := emulator.Root()
+	if err != nil {
+		return false, err
+	}
+	dir, err := os.MkdirTemp("", "carrierlink-bench-")
+	if err != nil {
+		return false, fmt.Errorf("making a folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	ok := true
+	show := func(what, name string, value, budget float64, detail string) {
+		verdict := "ok"
+		if value > budget {
+			verdict, ok = "OVER", false
+		}
+		fmt.Printf("%-7s %-20s %7.3f  (budget %6.2f, %s) %s\n", what, name, value, budget, detail, verdict)
+	}
+
+	arm, err := buildAll(ctx, root, "arm64", dir)
+	if err != nil {
+		return false, err
+	}
+	bytes, err := sizes(arm)
+	if err != nil {
+		return false, err
+	}
+	for _, f := range functions {
+		show("size", f.name, float64(bytes[f.name])/float64(bytes["hello"]), f.size,
+			fmt.Sprintf("× hello-world, arm64, %d of %d bytes", bytes[f.name], bytes["hello"]))
+	}
+
+	host, err := buildAll(ctx, root, goruntime.GOARCH, dir)
+	if err != nil {
+		return false, err
+	}
+	runtime, err := newRuntime(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, f := range functions {
+		ours, base, err := starts(ctx, runtime, host[f.name], host["hello"])
+		if err != nil {
+			return false, err
+		}
+		show("start", f.name, float64(ours)/float64(base), f.start,
+			fmt.Sprintf("× hello-world, median of %d pairs, %s of %s", pairs, ours.Round(10*time.Microsecond), base.Round(10*time.Microsecond)))
+	}
+
+	peaks, err := memory(ctx, runtime, host)
+	if err != nil {
+		return false, err
+	}
+	for _, p := range peaks {
+		show("memory", p.name, float64(p.kib)/1024, 96, fmt.Sprintf("MB at the peak of %d requests", p.requests))
+	}
+	return ok, nil
+}
+
+// starts measures a function and the hello-world in turn.
+func starts(ctx context.Context, r *runtime, function, hello string) (ours, base time.Duration, err error) {
+	env := environment("http://127.0.0.1:9", "http://127.0.0.1:9", "http://127.0.0.1:9/shipping/v1")
+	var times [2][]time.Duration
+	for range pairs {
+		for side, file := range []string{function, hello} {
+			p, took, err := r.start(ctx, file, env)
+			if err != nil {
+				return 0, 0, err
+			}
+			p.kill()
+			times[side] = append(times[side], took)
+		}
+	}
+	slices.Sort(times[0])
+	slices.Sort(times[1])
+	return times[0][pairs/2], times[1][pairs/2], nil
+}

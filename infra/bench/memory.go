@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"carrierlink/infra/local/emulator"
+	"carrierlink/shared/auspost/simulator"
+	"carrierlink/shared/auth"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/store"
+)
+
+const table = "bench"
+
+// environment is that of a function of the template.
+func environment(tableURL, secretsURL, carrierURL string) []string {
+	return []string{
+		"AWS_REGION=" + emulator.Region, "AWS_ACCESS_KEY_ID=" + emulator.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + emulator.SecretAccessKey,
+		"AWS_ENDPOINT_URL_DYNAMODB=" + tableURL, "AWS_ENDPOINT_URL_SECRETS_MANAGER=" + secretsURL,
+		"STAGE=local", "LOG_LEVEL=ERROR", "ERROR_SOURCE=shipengine", "TABLE_NAME=" + table, "SECRET_PREFIX=bench/carrier/", "SERVICE_SECRET_ID=bench-service",
+		"AUSPOST_BASE_URL=" + carrierURL, "RATE_LIMIT_PER_MINUTE=1000000", "SANDBOX_RATE_LIMIT_PER_MINUTE=1000000", "REFUSAL_GAP_SECONDS=600",
+		"GOMEMLIMIT=205MiB",
+	}
+}
+
+// peak is the most memory that a function held.
+type peak struct {
+	name     string
+	requests int
+	kib      int64
+}
+
+// memory lets each function do its work many times over real engines, and reads
+// the process's peak.
+func memory(ctx context.Context, r *runtime, files map[string]string) ([]peak, error) {
+	db, err := emulator.StartDynamoDBLocal(ctx, emulator.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = db.Stop() }()
+	sm, err := emulator.StartMiniStack(ctx, emulator.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = sm.Stop() }()
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listening: %w", err)
+	}
+	carrierServer := &http.Server{Handler: simulator.NewHandler(), ReadHeaderTimeout: time.Minute}
+	go func() { _ = carrierServer.Serve(listener) }()
+	defer func() { _ = carrierServer.Close() }()
+	env := environment(db.URL, sm.URL, "http://"+listener.Addr().String()+"/shipping/v1")
+	partnerKey, err := prepare(ctx, db.URL, sm.URL)
+	if err != nil {
+		return nil, err
+	}
+
+	const requests = 200
+	var peaks []peak
+	measure := func(name string, event func(i int) events.APIGatewayProxyRequest, answer func(body string) error) error {
+		p, _, err := r.start(ctx, files[name], env)
+		if err != nil {
+			return err
+		}
+		defer p.kill()
+		for i := range requests {
+			resp, err := p.invoke(event(i))
+			if err != nil {
+				return err
+			}
+			if resp.StatusCode != http.StatusOK {
+				return fmt.Errorf("%s answers %d: %s", name, resp.StatusCode, resp.Body)
+			}
+			if err := answer(resp.Body); err != nil {
+				return err
+			}
+		}
+		kib, err := p.peakKiB()
+		peaks = append(peaks, peak{name, requests, kib})
+		return err
+	}
+
+	var merchantKeys, carrierIDs []string
+	err = measure("create-account", func(i int) events.APIGatewayProxyRequest {
+		return request(http.MethodPost, "/v1/partners/accounts", nil, partnerKey,
+			fmt.Sprintf(`{"external_account_id":"m-%d","email":"m%d@example.com","password":"a long password"}`, i, i))
+	}, func(body string) error {
+		var a struct {
+			APIKey struct {
+				EncryptedAPIKey string `json:"encrypted_api_key"`
+			} `json:"api_key"`
+		}
+		err := json.Unmarshal([]byte(body), &a)
+		merchantKeys = append(merchantKeys, a.APIKey.EncryptedAPIKey)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = measure("link-carrier", func(i int) events.APIGatewayProxyRequest {
+		return request(http.MethodPost, "/v1/connections/carriers/{carrier_name}", map[string]string{"carrier_name": "australia_post"}, merchantKeys[i],
+			`{"nickname":"Main","account_number":"0000123400","api_key":"11111111-2222-4333-8444-555555555555","api_secret":"xa1b2c3d4e5f60718293"}`)
+	}, func(body string) error {
+		var a struct {
+			CarrierID string `json:"carrier_id"`
+		}
+		err := json.Unmarshal([]byte(body), &a)
+		carrierIDs = append(carrierIDs, a.CarrierID)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = measure("get-carrier-account", func(i int) events.APIGatewayProxyRequest {
+		e := request(http.MethodGet, "/v1/carriers/{carrier_id}/account", map[string]string{"carrier_id": carrierIDs[i]}, merchantKeys[i], "")
+		e.QueryStringParameters = map[string]string{"refresh": "true"}
+		return e
+	}, func(string) error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	err = measure("describe-api", func(int) events.APIGatewayProxyRequest {
+		return request(http.MethodGet, "/v1/openapi.json", nil, "", "")
+	}, func(string) error { return nil })
+	return peaks, err
+}
+
+func request(method, resource string, params map[string]string, key, body string) events.APIGatewayProxyRequest {
+	return events.APIGatewayProxyRequest{
+		HTTPMethod: method, Resource: resource, Path: resource, PathParameters: params, Body: body,
+		Headers: map[string]string{"API-Key": key, "Content-Type": "application/json"},
+	}
+}
+
+// prepare makes table, service secret and a partner, and returns its key.
+func prepare(ctx context.Context, tableURL, secretsURL string) (string, error) {
+	client := dynamodb.NewFromConfig(emulator.Config(tableURL))
+	_, err := client.CreateTable(ctx, &dynamodb.CreateTableInput{
+		TableName: aws.String(table), BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{
+			{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS},
+			{AttributeName: aws.String("sk"), AttributeType: types.ScalarAttributeTypeS},
+		},
+		KeySchema: []types.KeySchemaElement{
+			{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}, {AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange},
+		},
+	})
+	if err != nil {
+		return "", fmt.Errorf("making the table: %w", err)
+	}
+	_, err = secretsmanager.NewFromConfig(emulator.Config(secretsURL)).CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+		Name: aws.String("bench-service"), SecretString: aws.String("the service secret of the bench"),
+	})
+	if err != nil {
+		return "", fmt.Errorf("making the service secret: %w", err)
+	}
+	now := time.Now()
+	key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 7, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now})
+	if err != nil {
+		return "", err
+	}
+	partner := carrier.Partner{ID: 7, Name: "Bench", Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now}
+	if err := store.New(client, table, store.Options{}).CreatePartner(ctx, partner, key); err != nil {
+		return "", err
+	}
+	return text.Reveal(), nil
+}
