@@ -61,7 +61,9 @@ func (p *Process) Log() string { return filepath.Join(p.Dir, p.name+".log") }
 
 // FunctionLog is the file with everything that the named function has printed, in all its environments.
 // It is absent while the function has printed nothing.
-func (p *Process) FunctionLog(name string) string { return filepath.Join(p.Dir, "functions", name+".log") }
+func (p *Process) FunctionLog(name string) string {
+	return filepath.Join(p.Dir, "functions", name+".log")
+}
 
 // Done is closed when the emulator has ended, be it by Stop or by itself.
 func (p *Process) Done() <-chan struct{} { return p.ended }
@@ -173,7 +175,7 @@ func (p *Process) Stop() error {
 func (p *Process) kill() error {
 	if p.cleanup != "true" {
 		args := strings.Fields(p.cleanup)
-		_ = exec.Command(args[0], args[1:]...).Run() //nolint:gosec,noctx // our own command; what it would end may have ended
+		_ = exec.Command(args[0], args[1:]...).Run() //nolint:noctx // our own command; what it would end may have ended
 	}
 	group := -p.shell.Process.Pid
 	_ = syscall.Kill(group, syscall.SIGKILL)

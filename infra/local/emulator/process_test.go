@@ -84,7 +84,7 @@ func TestParentKilled(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	parent := exec.Command(os.Args[0], "-test.run=^TestParentKilled$") //nolint:gosec,noctx // this very test, killed below
+	parent := exec.Command(os.Args[0], "-test.run=^TestParentKilled$") //nolint:noctx // this very test, killed below
 	parent.Env = append(os.Environ(), "EMULATOR_TEST_PARENT="+dir)
 	stdin, err := parent.StdinPipe()
 	if err != nil {

@@ -42,7 +42,7 @@ type deployed struct {
 // stacks may be built at once.
 func (d deployment) build(ctx context.Context) error {
 	return d.command(ctx, "building the functions", os.Environ(),
-		"make", "--no-print-directory", "build", "ARCHITECTURE="+architecture(), "BUILD_DIR="+d.buildDir())
+		"make", "--no-print-directory", "build", "STAGE=local", "ARCHITECTURE="+architecture(), "BUILD_DIR="+d.buildDir())
 }
 
 func (d deployment) buildDir() string { return filepath.Join(d.dir, "build") }
@@ -87,7 +87,7 @@ func awsEnvironment(emulatorURL string) []string {
 // command runs a program at the root of the repository. Its output is shown only when it fails. When the context ends,
 // the program and its children do too.
 func (d deployment) command(ctx context.Context, doing string, env []string, args ...string) error {
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // our own arguments
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = d.root
 	cmd.Env = env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -193,7 +193,9 @@ func (d deployment) active(ctx context.Context, function string) error {
 			return err
 		}
 		var answer struct {
-			Configuration struct{ State string }
+			Configuration struct {
+				State string `json:"State"`
+			} `json:"Configuration"`
 		}
 		if err := json.Unmarshal(body, &answer); err != nil {
 			return fmt.Errorf("reading the state of %s: %w", function, err)

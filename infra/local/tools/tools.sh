@@ -36,22 +36,22 @@ python() {
 # venv NAME PYTHON: makes a virtual environment with the packages of NAME.txt.
 venv() {
   local name=$1 interpreter=$2
-  rm -rf "${cache:?}/$name"
-  "$interpreter" -m venv "$cache/$name"
-  "$cache/$name/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/$name.txt"
+  rm -rf "${cache:?}/$name" &&
+    "$interpreter" -m venv "$cache/$name" &&
+    "$cache/$name/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/$name.txt"
 }
 
-install_ministack() { venv ministack "$(python 10)"; }
+install_ministack() { interpreter=$(python 10) && venv ministack "$interpreter"; }
 
-install_sam() { venv sam "$(python 10)"; }
+install_sam() { interpreter=$(python 10) && venv sam "$interpreter"; }
 
-install_localstack() { venv localstack "$(python 13 exact)"; }
+install_localstack() { interpreter=$(python 13 exact) && venv localstack "$interpreter"; }
 
 install_dynamodb() {
   command -v java >/dev/null || fail "java is missing: install a JDK, version 17 or later"
   command -v mvn >/dev/null || fail "mvn is missing: install Maven"
-  rm -rf "$cache/dynamodb-local"
-  mvn --batch-mode --quiet --file "$here/dynamodb-local.xml" \
+  rm -rf "$cache/dynamodb-local" &&
+    mvn --batch-mode --quiet --file "$here/dynamodb-local.xml" \
     org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$cache/dynamodb-local"
 }
@@ -96,12 +96,22 @@ ensure() {
   echo "tools: $name is installed ($((SECONDS - started)) s)"
 }
 
+# LocalStack uses DynamoDB Local's jars. Its Docker image brings all that it needs.
+wanted=()
+for name in "$@"; do
+  declare -F "install_$name" >/dev/null || fail "there is no tool named $name"
+  if [ "$name" != localstack ]; then
+    wanted+=("$name")
+  elif ! docker image inspect localstack/localstack:4.14.0 >/dev/null 2>&1; then
+    wanted+=(localstack dynamodb)
+  fi
+done
+
 [ $# -gt 0 ] || fail "usage: tools.sh NAME...   with NAME of: ministack sam dynamodb localstack lint"
 mkdir -p "$cache"
 status=0
 children=()
-for name in "$@"; do
-  declare -F "install_$name" >/dev/null || fail "there is no tool named $name"
+for name in "${wanted[@]}"; do
   ensure "$name" &
   children+=($!)
 done

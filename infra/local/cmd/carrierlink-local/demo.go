@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// longAnswer is how many lines of an answer are shown.
+const longAnswer = 60
+
 // conversation makes requests as a partner would, and prints each as a curl command to paste, and its answer to read.
 type conversation struct {
 	out io.Writer
@@ -20,11 +23,12 @@ type conversation struct {
 type request struct {
 	title, method, path string
 	headers             [][2]string
-	body                any
+	body                string
 }
 
 // mainJob performs what the product is for: a merchant account, its carrier account linked and verified, and read back.
-// It returns "create-account 200" and so on, and an error when a request gets another answer than 200.
+// It returns "create-account 200" and so on, and an error when a request gets another answer than 200. The idempotency
+// keys make a pasted command get the same answer again, where a second account or connection would be a conflict.
 func mainJob(ctx context.Context, out io.Writer, api string, keys partnerKeys) ([]string, error) {
 	talk := conversation{out: out, api: api}
 	var results []string
@@ -48,15 +52,13 @@ func mainJob(ctx context.Context, out io.Writer, api string, keys partnerKeys) (
 	if err := step("create-account", request{
 		title:  "1. The partner creates an account for a merchant. The answer shows its key, this once.",
 		method: http.MethodPost, path: "/v1/partners/accounts",
-		headers: [][2]string{{"API-Key", keys.production}},
-		body: map[string]any{
-			"first_name": "Jane", "last_name": "Citizen", "company_name": "Acme Parcels",
-			"external_account_id": "merchant-1", "origin_country_code": "AU",
-		},
+		headers: [][2]string{{"API-Key", keys.production}, {"Idempotency-Key", "demo-account"}},
+		body: `{"first_name":"Jane","last_name":"Citizen","company_name":"Acme Parcels",` +
+			`"external_account_id":"merchant-1","origin_country_code":"AU"}`,
 	}, &account); err != nil {
 		return results, err
 	}
-	merchant := [][2]string{{"API-Key", account.APIKey.EncryptedAPIKey}}
+	merchant := [2]string{"API-Key", account.APIKey.EncryptedAPIKey}
 
 	var connection struct {
 		CarrierID string `json:"carrier_id"`
@@ -64,34 +66,28 @@ func mainJob(ctx context.Context, out io.Writer, api string, keys partnerKeys) (
 	if err := step("link-carrier", request{
 		title:  "2. The merchant's Australia Post account is linked. Australia Post is asked before anything is stored.",
 		method: http.MethodPost, path: "/v1/connections/carriers/australia_post",
-		headers: merchant,
-		body: map[string]any{
-			"nickname": "Our charge account", "account_number": "0000123400",
-			"api_key": "6d8c1c0e-52c4-4f4e-9a3c-2f1f7a3f1b55", "api_secret": "xH7nQ2mWp4Rt",
-		},
+		headers: [][2]string{merchant, {"Idempotency-Key", "demo-link"}},
+		body: `{"nickname":"Our charge account","account_number":"0000123400",` +
+			`"api_key":"6d8c1c0e-52c4-4f4e-9a3c-2f1f7a3f1b55","api_secret":"xH7nQ2mWp4Rt"}`,
 	}, &connection); err != nil {
 		return results, err
 	}
 	err := step("get-carrier-account", request{
 		title:  "3. The carrier account is read back, with its contract as Australia Post sent it.",
 		method: http.MethodGet, path: "/v1/carriers/" + connection.CarrierID + "/account",
-		headers: merchant,
+		headers: [][2]string{merchant},
 	}, nil)
 	return results, err
 }
 
 // send makes one request, prints it and its answer, and decodes a JSON answer into answer unless that is nil.
 func (c conversation) send(ctx context.Context, r request, answer any) (status int, err error) {
-	var body []byte
-	if r.body != nil {
-		if body, err = json.Marshal(r.body); err != nil {
-			return 0, err
-		}
-		r.headers = append(r.headers[:len(r.headers):len(r.headers)], [2]string{"Content-Type", "application/json"})
+	if r.body != "" {
+		r.headers = append(r.headers, [2]string{"Content-Type", "application/json"})
 	}
-	fmt.Fprintf(c.out, "\n%s\n\n%s\n\n", r.title, c.curl(r, body))
+	fmt.Fprintf(c.out, "\n%s\n\n%s\n\n", r.title, c.curl(r))
 
-	req, err := http.NewRequestWithContext(ctx, r.method, c.api+r.path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, r.method, c.api+r.path, strings.NewReader(r.body))
 	if err != nil {
 		return 0, err
 	}
@@ -110,12 +106,7 @@ func (c conversation) send(ctx context.Context, r request, answer any) (status i
 	}
 	took := time.Since(start)
 
-	var pretty bytes.Buffer
-	if json.Indent(&pretty, text, "  ", "  ") != nil {
-		pretty.Reset()
-		pretty.Write(text)
-	}
-	fmt.Fprintf(c.out, "  %s in %d ms\n  %s\n\n", response.Status, took.Milliseconds(), bytes.TrimSpace(pretty.Bytes()))
+	fmt.Fprintf(c.out, "  %s in %d ms\n  %s\n", response.Status, took.Milliseconds(), readable(text))
 	if answer != nil && response.StatusCode == http.StatusOK {
 		if err := json.Unmarshal(text, answer); err != nil {
 			return 0, fmt.Errorf("reading the answer: %w", err)
@@ -124,8 +115,21 @@ func (c conversation) send(ctx context.Context, r request, answer any) (status i
 	return response.StatusCode, nil
 }
 
+// readable sets out an answer in JSON, a member a line. The end of a long one is left out.
+func readable(text []byte) string {
+	var pretty bytes.Buffer
+	if json.Indent(&pretty, text, "  ", "  ") != nil {
+		return string(text)
+	}
+	lines := strings.Split(strings.TrimSpace(pretty.String()), "\n")
+	if len(lines) <= longAnswer {
+		return strings.Join(lines, "\n")
+	}
+	return strings.Join(lines[:longAnswer], "\n") + fmt.Sprintf("\n  … and %d more lines", len(lines)-longAnswer)
+}
+
 // curl writes the request as a command that does the same when it is pasted into a shell.
-func (c conversation) curl(r request, body []byte) string {
+func (c conversation) curl(r request) string {
 	parts := []string{"curl -i " + quote(c.api+r.path)}
 	if r.method != http.MethodGet && r.method != http.MethodPost {
 		parts[0] = "curl -i -X " + r.method + " " + quote(c.api+r.path)
@@ -133,8 +137,8 @@ func (c conversation) curl(r request, body []byte) string {
 	for _, header := range r.headers {
 		parts = append(parts, "-H "+quote(header[0]+": "+header[1]))
 	}
-	if body != nil {
-		parts = append(parts, "-d "+quote(string(body)))
+	if r.body != "" {
+		parts = append(parts, "-d "+quote(r.body))
 	}
 	return "  " + strings.Join(parts, " \\\n    ")
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -45,9 +44,6 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	name := os.Getenv("EMULATOR")
 	if name == "" {
 		name = stack.MiniStack
-	}
-	if err := installTools(ctx, root, name, out); err != nil {
-		return err
 	}
 	dir := filepath.Join(root, "infra/local/.run")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -109,19 +105,6 @@ func portFromEnvironment() (int, error) {
 		return 0, fmt.Errorf("PORT is %q, and should be a port number such as %d", text, defaultPort)
 	}
 	return port, nil
-}
-
-func installTools(ctx context.Context, root, emulatorName string, out io.Writer) error {
-	args := []string{"sam", "ministack"}
-	if emulatorName == stack.LocalStack {
-		args = []string{"sam", "localstack", "dynamodb"}
-	}
-	cmd := exec.CommandContext(ctx, filepath.Join(root, "infra/local/tools/tools.sh"), args...) //nolint:gosec // our own script
-	cmd.Stdout, cmd.Stderr = out, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("installing the tools: %w", err)
-	}
-	return nil
 }
 
 // partnerKeys are the keys of the two partners that every local stack has.

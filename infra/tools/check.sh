@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# What `make check` checks. Every check runs, whatever the ones before it found.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+failed=()
+
+check() {
+  echo "== $1"
+  "${@:2}" || failed+=("$1")
+}
+
+# The module files name all that is imported, and nothing else.
+modules() {
+  go mod tidy -diff && (cd infra/tools && go mod tidy -diff)
+}
+
+vet() {
+  go vet ./... && (cd infra/tools && go vet ./...)
+}
+
+# Generators change nothing. openapijson refuses a document that is not valid OpenAPI.
+generated() {
+  local before
+  before=$(git diff | cksum)
+  go generate ./... || return 1
+  [ "$before" = "$(git diff | cksum)" ] && return
+  git diff --stat
+  echo "generated files were not in step with their sources; they are now"
+  return 1
+}
+
+# These packages make the linker keep every exported method, and the functions half as large again.
+links() {
+  local found
+  found=$(go list -deps -tags=lambda.norpc ./functions/... | grep -xE 'text/template|html/template|net/rpc' || true)
+  [ -z "$found" ] && return
+  echo "the functions link $found"
+  return 1
+}
+
+check "golangci-lint" .cache/bin/golangci-lint run
+check "modules" modules
+check "vet" vet
+check "cfn-lint" .cache/sam/bin/cfn-lint template.yaml
+check "sam validate" .cache/sam/bin/sam validate --lint --region ap-southeast-2
+check "OpenAPI and generated files" generated
+check "links of the functions" links
+
+if [ ${#failed[@]} -gt 0 ]; then
+  printf 'check: %s found something\n' "${failed[@]}"
+  exit 1
+fi
+echo "check: clean"
