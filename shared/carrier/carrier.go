@@ -6,6 +6,7 @@ package carrier
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"strconv"
@@ -95,6 +96,17 @@ func NewConnectionID(r io.Reader) (string, error) {
 	}
 	const low, span = 1e15, 9e15
 	return connectionPrefix + strconv.FormatUint(low+binary.BigEndian.Uint64(b[:])%span, 10), nil
+}
+
+// NewSecretVersion makes the name of a version of a connection's secret: 32
+// random hexadecimal digits, the least that Secrets Manager takes as a
+// ClientRequestToken.
+func NewSecretVersion(r io.Reader) (string, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(r, b[:]); err != nil {
+		return "", fmt.Errorf("reading randomness: %w", err)
+	}
+	return hex.EncodeToString(b[:]), nil
 }
 
 // ParseConnectionID checks the form of a carrier_id: "se-" and 1 to 22 digits

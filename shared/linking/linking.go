@@ -14,8 +14,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 )
@@ -58,7 +56,7 @@ type Linker struct {
 	Sandbox    Carrier // the simulator in process: sandbox accounts reach no carrier
 	RefusalGap time.Duration
 	Now        func() time.Time
-	Random     io.Reader // of connection ids
+	Random     io.Reader // of ids
 }
 
 // leaseWithoutDeadline is the lease of a request that has no deadline: the
@@ -115,7 +113,11 @@ func (l *Linker) Link(ctx context.Context, req LinkRequest) (*carrier.Connection
 		if err != nil {
 			return nil, fmt.Errorf("making a carrier_id: %w", err)
 		}
-		conn = &carrier.Connection{ID: id, SecretVersion: uuid.NewString(), CreatedAt: now}
+		version, err := carrier.NewSecretVersion(l.Random)
+		if err != nil {
+			return nil, fmt.Errorf("naming the secret's version: %w", err)
+		}
+		conn = &carrier.Connection{ID: id, SecretVersion: version, CreatedAt: now}
 	}
 	fill(conn, req, now)
 	conn.LeaseUntil = l.Lease(ctx)
