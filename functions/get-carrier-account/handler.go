@@ -119,7 +119,7 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 		switch {
 		case err == nil:
 			a.Source, a.StaleReason, snap = "live", nil, checked.Snapshot
-		case snap == nil:
+		case snap == nil, fault.Is(err, fault.NotFound): // nothing to show, or no longer
 			return nil, fmt.Errorf("asking the carrier: %w", err)
 		default:
 			a.Stale = true
