@@ -24,8 +24,7 @@ generated() {
   before=$(git diff | cksum)
   go generate ./... || return 1
   [ "$before" = "$(git diff | cksum)" ] && return
-  git diff --stat
-  echo "generated files were not in step with their sources; they are now"
+  echo "generated files were not in step with their sources; they are now, look at git diff"
   return 1
 }
 
