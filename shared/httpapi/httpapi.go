@@ -5,6 +5,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -56,12 +57,15 @@ type Response struct {
 }
 
 // JSON makes a response of a body that always encodes (our own view types).
+// What is raw in it stays as it is: & is not made \u0026, as HTML would need.
 func JSON(status int, body any) *Response {
-	b, err := json.Marshal(body)
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(body); err != nil {
 		panic(fmt.Sprintf("httpapi: encoding %T: %v", body, err))
 	}
-	return &Response{Status: status, Header: map[string]string{}, Body: b}
+	return &Response{Status: status, Header: map[string]string{}, Body: bytes.TrimSuffix(b.Bytes(), []byte("\n"))}
 }
 
 // Serve is the Lambda handler. Its error is always nil: whatever happens below,
