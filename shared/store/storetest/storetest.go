@@ -4,6 +4,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -93,7 +94,7 @@ func (s *suite) ok(err error) {
 
 func (s *suite) equal(what string, got, want any) {
 	s.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.Comparer(bytes.Equal)); diff != "" {
 		s.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }

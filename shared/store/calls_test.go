@@ -1,0 +1,121 @@
+package store_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/store"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestRemoteCalls holds every method to its exact number of calls: a request's
+// time is made of them.
+func TestRemoteCalls(t *testing.T) {
+	t.Parallel()
+	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
+		const account, partner = 41, 42
+		spy := &calls{api: api}
+		s := store.New(spy, table, store.Options{})
+		ctx, now := t.Context(), time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
+		expect := func(what string, err error, kind fault.Kind, want ...string) {
+			t.Helper()
+			if (kind == fault.Internal) != (err == nil) || err != nil && !fault.Is(err, kind) {
+				t.Fatalf("%s: error %v, want kind %v", what, err, kind)
+			}
+			if diff := cmp.Diff(want, spy.taken()); diff != "" {
+				t.Errorf("%s: calls (-want +got):\n%s", what, diff)
+			}
+		}
+		const good = fault.Internal // no error
+
+		partnerKey := carrier.APIKey{ID: 1, PartnerID: partner, Hash: "p"}
+		expect("CreatePartner", s.CreatePartner(ctx, carrier.Partner{ID: partner}, partnerKey), good, "TransactWriteItems")
+
+		answer := carrier.IdempotencyRecord{Scope: "calls", Key: "create", ClaimID: "1", Sealed: []byte("answer"), ExpiresAt: now.Add(time.Hour)}
+		n := store.NewAccount{
+			Account: carrier.Account{ID: account, PartnerID: partner, Active: true, Email: "calls@example.com", ExternalID: "calls"},
+			Key:     carrier.APIKey{ID: 2, PartnerID: partner, AccountID: account, Hash: "a"}, Idempotency: &answer,
+		}
+		_, err := s.CreateAccount(ctx, n, now)
+		expect("CreateAccount", err, good, "TransactWriteItems")
+		_, err = s.CreateAccount(ctx, n, now)
+		expect("CreateAccount, repeated", err, good, "TransactWriteItems")
+		n.Idempotency = nil
+		_, err = s.CreateAccount(ctx, n, now)
+		expect("CreateAccount, taken", err, fault.Conflict, "TransactWriteItems")
+
+		use := carrier.KeyUse{AccountID: account, Hash: "a", Now: now, Limit: 2}
+		_, err = s.UseKey(ctx, use)
+		expect("UseKey, first of its minute", err, good, "UpdateItem", "UpdateItem")
+		_, err = s.UseKey(ctx, use)
+		expect("UseKey", err, good, "UpdateItem")
+		_, err = s.UseKey(ctx, use)
+		expect("UseKey, over the limit", err, fault.RateLimited, "UpdateItem")
+		use.Hash = "absent"
+		_, err = s.UseKey(ctx, use)
+		expect("UseKey, absent", err, fault.Unauthorized, "UpdateItem")
+
+		claim := carrier.IdempotencyRecord{Scope: "calls", Key: "link", ClaimID: "1", LeaseUntil: now.Add(time.Minute), ExpiresAt: now.Add(time.Hour)}
+		_, err = s.ClaimIdempotency(ctx, claim, now)
+		expect("ClaimIdempotency", err, good, "PutItem")
+		expect("ReleaseIdempotency", s.ReleaseIdempotency(ctx, claim), good, "DeleteItem")
+		expect("ReleaseIdempotency, gone", s.ReleaseIdempotency(ctx, claim), good, "DeleteItem")
+
+		conn := carrier.Connection{ID: "se-1", AccountID: account, Carrier: carrier.AustraliaPost, AccountNumber: "0004085230"}
+		snap, err := carrier.NewSnapshot([]byte("{}"), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect("BeginLink", s.BeginLink(ctx, &conn, carrier.LinkOptions{}), good, "TransactWriteItems")
+		conn.Status = carrier.Active
+		expect("FinishLink", s.FinishLink(ctx, &conn, &snap, nil), good, "TransactWriteItems")
+		_, err = s.Load(ctx, account, store.Want{
+			ConnectionID: conn.ID, Snapshot: true, Number: &store.Number{Carrier: conn.Carrier, Number: conn.AccountNumber},
+		})
+		expect("Load", err, good, "BatchGetItem")
+		_, err = s.Connection(ctx, account, conn.ID)
+		expect("Connection", err, good, "GetItem")
+		conn, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)
+		expect("ClaimCheck", err, good, "UpdateItem")
+		_, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)
+		expect("ClaimCheck, busy", err, fault.State, "UpdateItem")
+		expect("RecordCheck with a snapshot", s.RecordCheck(ctx, &conn, &snap), good, "TransactWriteItems")
+		conn, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)
+		expect("ClaimCheck", err, good, "UpdateItem")
+		expect("RecordCheck without", s.RecordCheck(ctx, &conn, nil), good, "PutItem")
+	})
+}
+
+// TestReadsAreConsistent: every read on a request's path is a
+// consistent one.
+func TestReadsAreConsistent(t *testing.T) {
+	t.Parallel()
+	spy := &calls{answer: func(_ string, input any) error {
+		switch in := input.(type) {
+		case *dynamodb.GetItemInput:
+			if in.ConsistentRead == nil || !*in.ConsistentRead {
+				t.Error("GetItem is not consistent")
+			}
+		case *dynamodb.BatchGetItemInput:
+			for _, keys := range in.RequestItems {
+				if keys.ConsistentRead == nil || !*keys.ConsistentRead {
+					t.Error("BatchGetItem is not consistent")
+				}
+			}
+		default:
+			t.Errorf("unexpected call with %T", in)
+		}
+		return context.Canceled
+	}}
+	s := store.New(spy, table, store.Options{})
+	_, _ = s.Load(t.Context(), 1, store.Want{ConnectionID: "se-1", Snapshot: true})
+	_, _ = s.Connection(t.Context(), 1, "se-1")
+	if diff := cmp.Diff([]string{"BatchGetItem", "GetItem"}, spy.taken()); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}

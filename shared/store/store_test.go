@@ -1,0 +1,316 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/store"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
+)
+
+// What emulators never answer is answered here in their place.
+
+func conflicted(codes ...string) error {
+	e := &types.TransactionCanceledException{Message: aws.String("Transaction cancelled")}
+	for _, code := range codes {
+		e.CancellationReasons = append(e.CancellationReasons, types.CancellationReason{Code: aws.String(code)})
+	}
+	return e
+}
+
+// zeros makes every wait as short as it may be.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// ones makes every wait as long as it may be.
+type ones struct{}
+
+func (ones) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = 0xff
+	}
+	return len(b), nil
+}
+
+func create(ctx context.Context, s *store.Store) error {
+	_, err := s.CreateAccount(ctx, store.NewAccount{
+		Account: carrier.Account{ID: 1, PartnerID: 2, Email: "a@b.example"}, Key: carrier.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"},
+		Idempotency: &carrier.IdempotencyRecord{Scope: "s", Key: "k", ClaimID: "c", ExpiresAt: time.Unix(1, 0)},
+	}, time.Unix(0, 0))
+	return err
+}
+
+func use(ctx context.Context, s *store.Store) error {
+	_, err := s.UseKey(ctx, carrier.KeyUse{AccountID: 1, Hash: "h", Now: time.Unix(1000, 0), Limit: 1})
+	return err
+}
+
+func claim(ctx context.Context, s *store.Store) error {
+	_, err := s.ClaimIdempotency(ctx, carrier.IdempotencyRecord{Scope: "s", Key: "k", ExpiresAt: time.Unix(1, 0)}, time.Unix(0, 0))
+	return err
+}
+
+func release(ctx context.Context, s *store.Store) error {
+	return s.ReleaseIdempotency(ctx, carrier.IdempotencyRecord{Scope: "s", Key: "k"})
+}
+
+func check(ctx context.Context, s *store.Store) error {
+	_, err := s.ClaimCheck(ctx, carrier.Connection{ID: "se-1", AccountID: 1, Version: 1}, time.Unix(1, 0), time.Unix(0, 0))
+	return err
+}
+
+func record(ctx context.Context, s *store.Store) error {
+	return s.RecordCheck(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, Version: 1}, nil)
+}
+
+func load(ctx context.Context, s *store.Store) error {
+	_, err := s.Load(ctx, 1, store.Want{})
+	return err
+}
+
+func read(ctx context.Context, s *store.Store) error {
+	_, err := s.Connection(ctx, 1, "se-1")
+	return err
+}
+
+func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
+	t.Parallel()
+	single := &types.TransactionConflictException{Message: aws.String("conflict")}
+	expired := &smithy.GenericAPIError{Code: "ExpiredTokenException", Message: "The security token included in the request is expired"}
+	tests := []struct {
+		name   string
+		call   func(context.Context, *store.Store) error
+		answer error
+		kind   fault.Kind
+		calls  int
+	}{
+		{"conflict that lasts", create, conflicted("None", "TransactionConflict", "None", "None"), fault.State, 6},
+		{"throttled within", create, conflicted("ThrottlingError", "None", "None", "None"), fault.State, 6},
+		{"throughput exceeded within", create, conflicted("None", "None", "ProvisionedThroughputExceeded", "None"), fault.State, 6},
+		{"a condition beside a conflict decides nothing", create, conflicted("None", "None", "ConditionalCheckFailed", "TransactionConflict"), fault.State, 6},
+		{"in progress", create, &types.TransactionInProgressException{}, fault.State, 6},
+		{"validation within", create, conflicted("None", "ValidationError", "None", "None"), fault.Internal, 1},
+		{"a condition beside a validation error", create, conflicted("ConditionalCheckFailed", "ValidationError", "None", "None"), fault.Internal, 1},
+		{"cancelled without a reason", create, conflicted(), fault.Internal, 1},
+		{"cancelled for nothing", create, conflicted("None", "None", "None", "None"), fault.Internal, 1},
+		{"more reasons than parts", create, conflicted("None", "None", "None", "None", "ConditionalCheckFailed"), fault.Internal, 1},
+		{"token expired", create, expired, fault.Internal, 1},
+		{"throttled after the SDK's retries", create, &types.ProvisionedThroughputExceededException{}, fault.Internal, 1},
+		{"UseKey: conflict that lasts", use, single, fault.State, 6},
+		{"UseKey: token expired", use, expired, fault.Internal, 1},
+		{"UseKey: refused for no reason, again and again", use, &types.ConditionalCheckFailedException{
+			Item: map[string]types.AttributeValue{"hash": &types.AttributeValueMemberS{Value: "h"}},
+		}, fault.State, 6},
+		{"ClaimIdempotency: conflict that lasts", claim, single, fault.State, 6},
+		{"ClaimIdempotency: token expired", claim, expired, fault.Internal, 1},
+		{"ReleaseIdempotency: conflict that lasts", release, single, fault.State, 6},
+		{"ReleaseIdempotency: token expired", release, expired, fault.Internal, 1},
+		{"ClaimCheck: conflict that lasts", check, single, fault.State, 6},
+		{"ClaimCheck: token expired", check, expired, fault.Internal, 1},
+		{"RecordCheck: conflict that lasts", record, single, fault.State, 6},
+		{"RecordCheck: token expired", record, expired, fault.Internal, 1},
+		{"Load: token expired", load, expired, fault.Internal, 1},
+		{"Connection: token expired", read, expired, fault.Internal, 1},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			spy := &calls{answer: func(string, any) error { return tc.answer }}
+			waits := 0
+			s := store.New(spy, table, store.Options{Random: zeros{}, Sleep: func(context.Context, time.Duration) error { waits++; return nil }})
+			err := tc.call(t.Context(), s)
+			if err == nil || !fault.Is(err, tc.kind) {
+				t.Fatalf("error %v, want kind %v", err, tc.kind)
+			}
+			if p := fault.Of(err)[0]; tc.kind == fault.State && (p.RetryAfter != time.Second || p.Message == "") {
+				t.Errorf("State with RetryAfter %v and message %q, want 1s and a message", p.RetryAfter, p.Message)
+			}
+			if got := len(spy.taken()); got != tc.calls {
+				t.Errorf("%d calls, want %d", got, tc.calls)
+			}
+		})
+	}
+}
+
+func TestConflictThatPasses(t *testing.T) {
+	t.Parallel()
+	for name, random := range map[string]io.Reader{"short waits": zeros{}, "long waits": ones{}, "random waits": nil} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			failures := 5
+			var tokens []string
+			spy := &calls{answer: func(_ string, input any) error {
+				in, _ := input.(*dynamodb.TransactWriteItemsInput)
+				tokens = append(tokens, aws.ToString(in.ClientRequestToken))
+				if failures--; failures >= 0 {
+					return conflicted("TransactionConflict", "None")
+				}
+				return errDone
+			}}
+			ceiling := 25 * time.Millisecond
+			s := store.New(spy, table, store.Options{Random: random, Sleep: func(_ context.Context, d time.Duration) error {
+				if d < 0 || d >= ceiling {
+					t.Errorf("waited %v, want less than %v", d, ceiling)
+				}
+				ceiling *= 2
+				return nil
+			}})
+			if err := create(t.Context(), s); !errors.Is(err, errDone) {
+				t.Fatalf("error %v, want the sixth answer", err)
+			}
+			for _, token := range tokens {
+				if len(token) != 32 || token != tokens[0] {
+					t.Errorf("tokens %q, want one of 32 characters", tokens)
+				}
+			}
+		})
+	}
+}
+
+var errDone = errors.New("done")
+
+func TestTokensDiffer(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	spy := &calls{answer: func(_ string, input any) error {
+		in, _ := input.(*dynamodb.TransactWriteItemsInput)
+		seen[aws.ToString(in.ClientRequestToken)] = true
+		return errDone
+	}}
+	s := store.New(spy, table, store.Options{})
+	for range 3 {
+		_ = create(t.Context(), s)
+	}
+	if len(seen) != 3 {
+		t.Errorf("%d tokens for 3 requests", len(seen))
+	}
+}
+
+func TestRetryHeedsTheDeadline(t *testing.T) {
+	t.Parallel()
+	spy := &calls{answer: func(string, any) error { return conflicted("TransactionConflict") }}
+	s := store.New(spy, table, store.Options{Random: ones{}, Sleep: func(context.Context, time.Duration) error {
+		t.Error("slept past the deadline")
+		return nil
+	}})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	err := create(ctx, s)
+	if !fault.Is(err, fault.State) {
+		t.Errorf("error %v, want State", err)
+	}
+	if got := len(spy.taken()); got != 1 {
+		t.Errorf("%d calls, want 1", got)
+	}
+}
+
+func TestSleepEndsWithTheContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	spy := &calls{answer: func(string, any) error { cancel(); return conflicted("TransactionConflict") }}
+	if err := create(ctx, store.New(spy, table, store.Options{Random: ones{}})); !fault.Is(err, fault.State) {
+		t.Errorf("error %v, want State", err)
+	}
+	if got := len(spy.taken()); got != 1 {
+		t.Errorf("%d calls, want 1", got)
+	}
+}
+
+func TestNoRandomness(t *testing.T) {
+	t.Parallel()
+	spy := &calls{}
+	if err := create(t.Context(), store.New(spy, table, store.Options{Random: strings.NewReader("")})); !fault.Is(err, fault.Internal) || err == nil {
+		t.Errorf("error %v, want Internal", err)
+	}
+	if got := spy.taken(); got != nil {
+		t.Errorf("calls %v, want none", got)
+	}
+}
+
+// partly leaves all but the first key of a batch for later, a number of times.
+type partly struct {
+	store.API
+	times int
+	asked [][]map[string]types.AttributeValue
+}
+
+func (p *partly) BatchGetItem(_ context.Context, in *dynamodb.BatchGetItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+	ask := in.RequestItems[table]
+	p.asked = append(p.asked, ask.Keys)
+	out := &dynamodb.BatchGetItemOutput{Responses: map[string][]map[string]types.AttributeValue{}}
+	if p.times > 0 {
+		p.times--
+		out.Responses[table] = ask.Keys[:1]
+		out.UnprocessedKeys = map[string]types.KeysAndAttributes{table: {Keys: ask.Keys[min(1, len(ask.Keys)-1):], ConsistentRead: ask.ConsistentRead}}
+		return out, nil
+	}
+	out.Responses[table] = ask.Keys
+	return out, nil
+}
+
+func TestLoadAsksAgainForWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name  string
+		times int
+		calls int
+		ok    bool
+	}{
+		{"for ever", 99, 6, false},
+		{"twice", 2, 3, true},
+		{"never", 0, 1, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			api := &partly{times: tc.times}
+			s := store.New(api, table, store.Options{Sleep: func(context.Context, time.Duration) error { return nil }})
+			l, err := s.Load(t.Context(), 1, store.Want{ConnectionID: "se-1", Snapshot: true})
+			if got := len(api.asked); got != tc.calls {
+				t.Errorf("%d calls, want %d", got, tc.calls)
+			}
+			if (err == nil) != tc.ok || err != nil && !fault.Is(err, fault.Internal) {
+				t.Fatalf("error %v, want none: %v", err, tc.ok)
+			}
+			if tc.ok && (l.Account == nil || l.Connection == nil || l.Snapshot == nil) {
+				t.Errorf("Load = %+v, want all of it", l)
+			}
+		})
+	}
+}
+
+// stored answers every read with one item.
+type stored struct {
+	store.API
+	item map[string]types.AttributeValue
+}
+
+func (s stored) GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
+	return &dynamodb.GetItemOutput{Item: s.item}, nil
+}
+
+func TestItemsOfAnotherForm(t *testing.T) {
+	t.Parallel()
+	text, number := &types.AttributeValueMemberS{Value: "canary"}, &types.AttributeValueMemberN{Value: "1.5"}
+	for name, value := range map[string]types.AttributeValue{
+		"version": text, "checks": number, "nickname": number, "metadata": text, "created_at": text, "contract_expired": text,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := read(t.Context(), store.New(stored{item: map[string]types.AttributeValue{name: value}}, table, store.Options{}))
+			if err == nil || !fault.Is(err, fault.Internal) || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "canary") {
+				t.Errorf("error %v, want an internal one that names the attribute and not its value", err)
+			}
+		})
+	}
+}
