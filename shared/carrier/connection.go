@@ -142,8 +142,8 @@ const RefusalGap = 10 * time.Minute
 // A good check makes it active, or restricted when the contract forbids
 // shipping. An outage makes an active one degraded, and never anything worse. A
 // refusal changes nothing until another one comes at least gap later; then, or
-// at once while it was never verified, it is action_required, which stops the
-// schedule.
+// at once while it was never verified (then another account's answer counts as
+// one), it is action_required, which stops the schedule.
 func (c *Connection) Record(r Reading, trigger Trigger, now time.Time, gap time.Duration, jitter float64) {
 	c.Checks++
 	c.LastCheck = Check{At: now, Outcome: r.Outcome, Latency: r.Latency, Trigger: trigger, Code: r.Code}
@@ -174,18 +174,26 @@ func (c *Connection) Record(r Reading, trigger Trigger, now time.Time, gap time.
 		}
 	case neither:
 		c.ConsecutiveFailures++
+		if c.Status == PendingVerification {
+			c.Status, c.StatusReason = ActionRequired, string(r.Outcome)
+		}
 	}
-	c.NextRefreshAt = c.nextRefresh(r.Outcome.class(), now, gap, jitter)
+	c.NextRefreshAt = c.nextRefresh(r, now, gap, jitter)
 }
 
 // nextRefresh: the policy's interval ± 10 %; after a refusal gap to one and a
-// half gaps; after an outage 1 minute doubling to an hour.
-func (c *Connection) nextRefresh(k class, now time.Time, gap time.Duration, jitter float64) time.Time {
+// half gaps; after an outage 1 minute doubling to an hour, and never before the
+// carrier lets us. The policy off does not keep what was never verified from
+// being verified.
+func (c *Connection) nextRefresh(r Reading, now time.Time, gap time.Duration, jitter float64) time.Time {
 	interval := c.RefreshPolicy.interval()
+	if interval == 0 && c.Status == PendingVerification {
+		interval = time.Hour
+	}
 	if interval == 0 || c.Status == ActionRequired {
 		return time.Time{}
 	}
-	switch k {
+	switch r.Outcome.class() {
 	case refusal:
 		interval = gap + time.Duration(jitter*float64(gap)/2)
 	case outage, neither:
@@ -194,6 +202,9 @@ func (c *Connection) nextRefresh(k class, now time.Time, gap time.Duration, jitt
 		interval += time.Duration((jitter - 0.5) * 0.2 * float64(interval))
 	case good:
 		interval += time.Duration((jitter - 0.5) * 0.2 * float64(interval))
+	}
+	if r.Outcome == OutcomeRateLimited {
+		interval = max(interval, r.RetryAfter, carrierPause)
 	}
 	return now.Add(interval).Truncate(time.Millisecond)
 }

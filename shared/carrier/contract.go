@@ -69,5 +69,6 @@ func DaysUntil(date string, now time.Time) (days int, ok bool) {
 		return 0, false
 	}
 	y, m, d := now.In(aest).Date()
-	return int(end.Sub(time.Date(y, m, d, 0, 0, 0, 0, time.UTC)) / (24 * time.Hour)), true
+	// In seconds: a Duration ends after 292 years, before some contracts do.
+	return int((end.Unix() - time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix()) / (24 * 60 * 60)), true
 }

@@ -109,11 +109,15 @@ func (r Reading) Err() error {
 // "back off ≥ 60 s").
 const carrierPause = 60 * time.Second
 
-// Diagnosis explains a reading; nil for a good one.
+// Diagnosis explains a reading; nil for a good one. An outcome that is none of
+// ours is explained as OutcomeUnexpected.
 func (r Reading) Diagnosis() *fault.Diagnosis {
+	if r.Outcome == OutcomeOK {
+		return nil
+	}
 	d, ok := diagnoses[r.Outcome]
 	if !ok {
-		return nil
+		d = diagnoses[OutcomeUnexpected]
 	}
 	d.CarrierError = &fault.CarrierError{HTTPStatus: r.HTTPStatus, Code: r.Code, Name: r.Name}
 	return &d

@@ -47,7 +47,7 @@ func Preflight(in ChargeAccount) (ChargeAccount, fault.List) {
 	switch {
 	case keyProblem != nil:
 		add(keyProblem)
-	case isDigits(key) && (len(key) == AustraliaPost.numberDigits() || len(key) == StarTrack.numberDigits()):
+	case isAccountNumber(cleanNumber(key)):
 		add(preflightProblem("api_key", "account_number_as_key",
 			"api_key looks like an account number, not like an API key.",
 			"The charge account number was put into the field of the API key.",
@@ -101,6 +101,10 @@ func isDigits(s string) bool {
 	return s != ""
 }
 
+func isAccountNumber(s string) bool {
+	return isDigits(s) && (len(s) == AustraliaPost.numberDigits() || len(s) == StarTrack.numberDigits())
+}
+
 // checkNumber holds a cleaned number against its carrier's form. A number that
 // lost its leading zeros is refused and never padded: the digits that are left
 // may be another account's.
@@ -146,16 +150,13 @@ func checkNumber(n Name, number string) *fault.Error {
 }
 
 // cleanCredential takes outer blanks off and finds what the encrypted PDF of
-// the credentials leaves when text is copied from it.
+// the credentials leaves when text is copied from it. Line breaks are control
+// characters too, so blanks are looked for before the rule is applied.
 func cleanCredential(field, s string) (string, *fault.Error) {
-	s, problem := CredentialRule.Clean(field, s)
-	if problem != nil {
-		return "", problem
-	}
 	const step = "Copy it again from the developer centre or the PDF, without anything around it."
-	for _, r := range s {
+	for _, r := range strings.TrimSpace(s) {
 		switch {
-		case unicode.Is(unicode.Cf, r) || r == '\u034f' || r == '\u115f' || r == '\u2800' || r == '\u3164':
+		case invisible(r):
 			return "", preflightProblem(field, "invisible_character", field+" contains an invisible character.",
 				"Text copied from the encrypted PDF carries zero-width characters.", step, docRegister)
 		case unicode.IsSpace(r):
@@ -166,7 +167,13 @@ func cleanCredential(field, s string) (string, *fault.Error) {
 				"The text was copied with the quotation marks around it.", step, docRegister)
 		}
 	}
-	return s, nil
+	return CredentialRule.Clean(field, s)
+}
+
+// invisible tells whether a character leaves no trace on a screen: Unicode's
+// format characters and variation selectors, and letters that are drawn empty.
+func invisible(r rune) bool {
+	return unicode.In(r, unicode.Cf, unicode.Variation_Selector) || strings.ContainsRune("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0", r)
 }
 
 func preflightProblem(field, category, message, cause, step, doc string) *fault.Error {

@@ -1,0 +1,185 @@
+package carrier_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+)
+
+// kindOf is the kind of a problem; zero, which is Internal, for none.
+func kindOf(p *fault.Error) fault.Kind {
+	if p == nil {
+		return fault.Internal
+	}
+	return p.Kind
+}
+
+func TestTextRuleClean(t *testing.T) {
+	const ok = fault.Internal
+	family := "👩‍👩‍👧‍👦" // seven code points, 25 bytes
+	tests := []struct {
+		name string
+		rule carrier.TextRule
+		in   string
+		want string
+		kind fault.Kind
+	}{
+		{"empty", carrier.NameRule, "", "", fault.Length},
+		{"blanks only", carrier.NameRule, " \t\u00a0\u3000", "", fault.Length},
+		{"too long by one", carrier.NameRule, strings.Repeat("a", 25), "", fault.Length},
+		{"too long by one, two bytes each", carrier.NameRule, strings.Repeat("é", 25), "", fault.Length},
+		{"too long by one, emoji", carrier.NameRule, strings.Repeat("😀", 25), "", fault.Length},
+		{"NUL", carrier.NameRule, "A\x00da", "", fault.Invalid},
+		{"tab inside", carrier.NameRule, "A\tda", "", fault.Invalid},
+		{"line break inside", carrier.NameRule, "A\nda", "", fault.Invalid},
+		{"escape", carrier.NameRule, "\x1b[31mAda", "", fault.Invalid},
+		{"DEL", carrier.NameRule, "Ada\x7f", "", fault.Invalid},
+		{"C1 control", carrier.NameRule, "A\u0080da", "", fault.Invalid},
+		{"company too long by one", carrier.CompanyRule, strings.Repeat("ß", 51), "", fault.Length},
+		{"nickname too long by one", carrier.NicknameRule, strings.Repeat("n", 101), "", fault.Length},
+		{"external id too long by one", carrier.ExternalIDRule, strings.Repeat("é", 129), "", fault.Length},
+		{"external id empty", carrier.ExternalIDRule, "", "", fault.Length},
+		{"external id with a line break", carrier.ExternalIDRule, "shop-1\n", "", fault.Invalid},
+		{"password of 6", carrier.PasswordRule, "123456", "", fault.Length},
+		{"password of 6, 18 bytes", carrier.PasswordRule, "密码密码密码", "", fault.Length},
+		{"password of 129", carrier.PasswordRule, strings.Repeat("p", 129), "", fault.Length},
+		{"password with a control character", carrier.PasswordRule, "1234567\x07", "", fault.Invalid},
+		{"credential too long by one", carrier.CredentialRule, strings.Repeat("c", 257), "", fault.Length},
+
+		{"one character", carrier.NameRule, "A", "A", ok},
+		{"longest", carrier.NameRule, strings.Repeat("a", 24), strings.Repeat("a", 24), ok},
+		{"longest, two bytes each", carrier.NameRule, strings.Repeat("é", 24), strings.Repeat("é", 24), ok},
+		{"longest, four bytes each", carrier.NameRule, strings.Repeat("😀", 24), strings.Repeat("😀", 24), ok},
+		{"joined emoji count by code point", carrier.NameRule, strings.Repeat(family, 3), strings.Repeat(family, 3), ok},
+		{"outer blanks do not count", carrier.NameRule, "  " + strings.Repeat("a", 24) + "\n", strings.Repeat("a", 24), ok},
+		{"inner blanks stay", carrier.NameRule, " Ada  King ", "Ada  King", ok},
+		{"right to left", carrier.NameRule, "آدا", "آدا", ok},
+		{"longest external id", carrier.ExternalIDRule, strings.Repeat("é", 128), strings.Repeat("é", 128), ok},
+		{"external id to the letter", carrier.ExternalIDRule, " a/b?%2F ", " a/b?%2F ", ok},
+		{"password of 7", carrier.PasswordRule, "1234567", "1234567", ok},
+		{"password to the letter", carrier.PasswordRule, "  12345 ", "  12345 ", ok},
+		{"password of 128", carrier.PasswordRule, strings.Repeat("😀", 128), strings.Repeat("😀", 128), ok},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			got, problem := tc.rule.Clean("some_field", tc.in)
+			if got != tc.want || kindOf(problem) != tc.kind || (problem == nil) != (tc.kind == ok) {
+				t.Fatalf("Clean(%q) = %q, %v, want %q, %v", tc.in, got, problem, tc.want, tc.kind)
+			}
+			if problem == nil {
+				return
+			}
+			if problem.Field != "some_field" || !strings.HasPrefix(problem.Message, "some_field must ") {
+				t.Errorf("Clean(%q): problem of %q says %q", tc.in, problem.Field, problem.Message)
+			}
+			if s := strings.TrimSpace(tc.in); len(s) > 1 && strings.Contains(problem.Message, s) {
+				t.Errorf("Clean(%q) repeats what was typed: %q", tc.in, problem.Message)
+			}
+		})
+	}
+}
+
+func TestCleanEmail(t *testing.T) {
+	local := strings.Repeat("a", 38) // with @example.com: 50
+	tests := []struct {
+		name, in, want string
+		kind           fault.Kind
+	}{
+		{"empty", "", "", fault.Length},
+		{"blanks", "  ", "", fault.Length},
+		{"too long by one", local + "a@example.com", "", fault.Length},
+		{"no @", "ada.example.com", "", fault.Invalid},
+		{"nothing before @", "@example.com", "", fault.Invalid},
+		{"nothing behind @", "ada@", "", fault.Invalid},
+		{"two @", "ada@b@example.com", "", fault.Invalid},
+		{"blank inside", "ada king@example.com", "", fault.Invalid},
+		{"display name", "Ada <ada@example.com>", "", fault.Invalid},
+		{"angle brackets", "<ada@example.com>", "", fault.Invalid},
+		{"quoted display name", `"Ada" <ada@example.com>`, "", fault.Invalid},
+		{"comment", "ada@example.com (Ada)", "", fault.Invalid},
+		{"two addresses", "ada@example.com, b@example.com", "", fault.Invalid},
+		{"group", "all: ada@example.com;", "", fault.Invalid},
+		{"header injection", "ada@example.com\r\nBcc: b@example.com", "", fault.Invalid},
+		{"control character", "ada\x00@example.com", "", fault.Invalid},
+		{"trailing dot", "ada.@example.com", "", fault.Invalid},
+		{"two dots", "a..b@example.com", "", fault.Invalid},
+
+		{"plain", "ada@example.com", "ada@example.com", fault.Internal},
+		{"outer blanks", " ada@example.com\n", "ada@example.com", fault.Internal},
+		{"letter case is kept", "Ada@Example.COM", "Ada@Example.COM", fault.Internal},
+		{"tag", "ada+shop_1@sub.example.com", "ada+shop_1@sub.example.com", fault.Internal},
+		{"beyond ASCII", "zoë@example.com", "zoë@example.com", fault.Internal},
+		{"longest", local + "@example.com", local + "@example.com", fault.Internal},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			got, problem := carrier.CleanEmail("email", tc.in)
+			if got != tc.want || kindOf(problem) != tc.kind {
+				t.Errorf("CleanEmail(%q) = %q, %v, want %q, %v", tc.in, got, problem, tc.want, tc.kind)
+			}
+		})
+	}
+}
+
+func TestEmailKeyFoldsCase(t *testing.T) {
+	for _, s := range []string{"ada@example.com", "ADA@EXAMPLE.COM", "Ada@Example.com"} {
+		if got, want := carrier.EmailKey(s), "ada@example.com"; got != want {
+			t.Errorf("EmailKey(%q) = %q, want %q", s, got, want)
+		}
+	}
+	if carrier.EmailKey("ÖRN@example.com") != carrier.EmailKey("örn@example.com") {
+		t.Error("EmailKey keeps the case beyond ASCII")
+	}
+}
+
+func TestCleanMetadata(t *testing.T) {
+	many := func(n int) map[string]string {
+		m := make(map[string]string, n)
+		for i := range n {
+			m[fmt.Sprintf("k%02d", i)] = "v"
+		}
+		return m
+	}
+	type problem struct {
+		Kind  fault.Kind
+		Field string
+	}
+	tests := []struct {
+		name   string
+		values map[string]string
+		want   []problem
+	}{
+		{"21 keys", many(21), []problem{{fault.Invalid, "metadata"}}},
+		{"empty key", map[string]string{"": "v"}, []problem{{fault.Length, "metadata"}}},
+		{"key too long by one", map[string]string{strings.Repeat("é", 41): "v"}, []problem{{fault.Length, "metadata"}}},
+		{"key with a control character", map[string]string{"a\n": "v"}, []problem{{fault.Invalid, "metadata"}}},
+		{"value too long by one", map[string]string{"a": strings.Repeat("é", 501)}, []problem{{fault.Length, "metadata.a"}}},
+		{"value with a control character", map[string]string{"a": "\x00"}, []problem{{fault.Invalid, "metadata.a"}}},
+		{
+			"each in the order of keys",
+			map[string]string{"a": "\x00", "b": "fine", "c": strings.Repeat("x", 501), "": ""},
+			[]problem{{fault.Length, "metadata"}, {fault.Invalid, "metadata.a"}, {fault.Length, "metadata.c"}},
+		},
+		{"none", nil, nil},
+		{"20 keys", many(20), nil},
+		{"longest key and value", map[string]string{strings.Repeat("é", 40): strings.Repeat("😀", 500)}, nil},
+		{"empty value, outer blanks", map[string]string{"a": "", " b ": "  c"}, nil},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			keys := sortedKeys(tc.values)
+			var got []problem
+			for _, p := range carrier.CleanMetadata("metadata", keys, tc.values) {
+				got = append(got, problem{p.Kind, p.Field})
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("CleanMetadata (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
