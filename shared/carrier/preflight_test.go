@@ -191,7 +191,7 @@ func TestPreflightRepeatsNothing(t *testing.T) {
 		return s[:at] + spice[random.IntN(len(spice))] + s[at:]
 	}
 	refused := 0
-	for range 5000 {
+	for range 2000 {
 		number := text("0123456789", random.IntN(14))
 		// Digits and capitals of no word of ours, so that a hit is a leak.
 		key, secret := text("QXZJ7193", 4+random.IntN(40)), text("QXZJ7193", 4+random.IntN(40))
@@ -227,7 +227,7 @@ func TestPreflightRepeatsNothing(t *testing.T) {
 			}
 		}
 	}
-	if refused < 2000 {
-		t.Errorf("only %d of 5000 inputs were refused: the property is hardly tested", refused)
+	if refused < 1000 {
+		t.Errorf("only %d of 2000 inputs were refused: the property is hardly tested", refused)
 	}
 }

@@ -56,7 +56,7 @@ func TestNewSnapshotLimits(t *testing.T) {
 func TestSnapshotRawRefuses(t *testing.T) {
 	var bomb bytes.Buffer
 	w := gzip.NewWriter(&bomb)
-	if _, err := w.Write(make([]byte, 64<<20)); err != nil {
+	if _, err := w.Write(make([]byte, 2<<20)); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
