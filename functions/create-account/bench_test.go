@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"testing"
 
@@ -44,11 +45,10 @@ func elsewhere(in *dynamodb.TransactWriteItemsInput) *dynamodb.TransactWriteItem
 	out := &dynamodb.TransactWriteItemsInput{TransactItems: make([]types.TransactWriteItem, len(in.TransactItems))}
 	for i, part := range in.TransactItems {
 		put := *part.Put
-		put.Item = make(map[string]types.AttributeValue, len(part.Put.Item))
-		for k, v := range part.Put.Item {
-			put.Item[k] = v
+		put.Item = maps.Clone(part.Put.Item)
+		if pk, ok := put.Item["pk"].(*types.AttributeValueMemberS); ok {
+			put.Item["pk"] = &types.AttributeValueMemberS{Value: pk.Value + " bare"}
 		}
-		put.Item["pk"] = &types.AttributeValueMemberS{Value: part.Put.Item["pk"].(*types.AttributeValueMemberS).Value + " bare"}
 		out.TransactItems[i].Put = &put
 	}
 	return out

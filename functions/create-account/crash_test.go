@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -38,9 +39,9 @@ type world struct {
 	keyText string
 }
 
-func newWorld(t testing.TB, url, table string) *world {
-	t.Helper()
-	probe.Table(t, emulator.Config(url), table)
+func newWorld(tb testing.TB, url, table string) *world {
+	tb.Helper()
+	probe.Table(tb, emulator.Config(url), table)
 	w := &world{clock: time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC), name: table, db: dynamodb.NewFromConfig(emulator.Config(url))}
 	w.client = dynamodb.NewFromConfig(w.wire.Config(url))
 	w.seen.Client = w.client
@@ -55,21 +56,19 @@ func newWorld(t testing.TB, url, table string) *world {
 	w.api = &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: []httpapi.Route{{Method: http.MethodPost, Resource: "/v1/partners/accounts", Handler: h.create}}}
 	key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 7, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: w.clock})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	w.keyText = text.Reveal()
 	partner := carrier.Partner{ID: 7, Name: "Acme", Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: w.clock}
-	if err := w.table.CreatePartner(t.Context(), partner, key); err != nil {
-		t.Fatal(err)
+	if err := w.table.CreatePartner(tb.Context(), partner, key); err != nil {
+		tb.Fatal(err)
 	}
 	return w
 }
 
 func (w *world) create(body string, headers map[string]string) events.APIGatewayProxyResponse {
 	all := map[string]string{"api-key": w.keyText, "content-type": "application/json"}
-	for k, v := range headers {
-		all[k] = v
-	}
+	maps.Copy(all, headers)
 	resp, _ := w.api.Serve(context.Background(), events.APIGatewayProxyRequest{
 		HTTPMethod: http.MethodPost, Resource: "/v1/partners/accounts", Path: "/v1/partners/accounts", Headers: all, Body: body,
 	})
@@ -136,7 +135,9 @@ func TestRemoteCalls(t *testing.T) {
 		{"replay", `{"external_account_id":"b"}`, map[string]string{"Idempotency-Key": "k"}, http.StatusOK, []string{"UpdateItem", "TransactWriteItems"}},
 		{"taken", `{"external_account_id":"a"}`, nil, http.StatusConflict, []string{"UpdateItem", "TransactWriteItems"}},
 		{
-			"return the existing one", `{"external_account_id":"a"}`, map[string]string{"Prefer": "return=existing"}, http.StatusOK,
+			"return the existing one", `{"external_account_id":"a"}`,
+			map[string]string{"Prefer": "return=existing"},
+			http.StatusOK,
 			[]string{"UpdateItem", "TransactWriteItems", "BatchGetItem"},
 		},
 	}

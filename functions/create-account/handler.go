@@ -155,7 +155,7 @@ func (h *handler) draw(account carrier.Account) (store.NewAccount, *httpapi.Resp
 
 // prefersExisting reads the header Prefer: return=existing.
 func prefersExisting(req *httpapi.Request) bool {
-	for _, p := range strings.Split(req.Header("Prefer"), ",") {
+	for p := range strings.SplitSeq(req.Header("Prefer"), ",") {
 		if strings.EqualFold(strings.ReplaceAll(p, " ", ""), "return=existing") {
 			return true
 		}

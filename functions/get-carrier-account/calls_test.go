@@ -34,11 +34,11 @@ type world struct {
 	get    func(refresh, etag string) events.APIGatewayProxyResponse
 }
 
-func newWorld(t testing.TB) *world {
-	t.Helper()
-	tableURL := probe.Emulator(t, emulator.StartDynamoDBLocal)
-	secretsURL := probe.Emulator(t, emulator.StartMiniStack)
-	probe.Table(t, emulator.Config(tableURL), "calls")
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
+	tableURL := probe.Emulator(tb, emulator.StartDynamoDBLocal)
+	secretsURL := probe.Emulator(tb, emulator.StartMiniStack)
+	probe.Table(tb, emulator.Config(tableURL), "calls")
 	w := &world{}
 	w.wire.Carrier = simulator.NewTransport()
 	w.client = dynamodb.NewFromConfig(w.wire.Config(tableURL))
@@ -48,7 +48,7 @@ func newWorld(t testing.TB) *world {
 	table := store.New(&w.seen, "calls", store.Options{})
 	client, err := auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: &w.wire})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	linker := &linking.Linker{
 		Store: table, Vault: vault.New(secretsmanager.NewFromConfig(w.wire.Config(secretsURL)), "calls/carrier/"),
@@ -63,17 +63,17 @@ func newWorld(t testing.TB) *world {
 	account := carrier.Account{ID: 11, PartnerID: 7, Environment: carrier.Production, OriginCountryCode: "AU", Active: true, CreatedAt: clock, ModifiedAt: clock}
 	key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 7, AccountID: 11, Environment: carrier.Production, CreatedAt: clock})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	if _, err := table.CreateAccount(t.Context(), store.NewAccount{Account: account, Key: key}, clock); err != nil {
-		t.Fatal(err)
+	if _, err := table.CreateAccount(tb.Context(), store.NewAccount{Account: account, Key: key}, clock); err != nil {
+		tb.Fatal(err)
 	}
 	charge := carrier.ChargeAccount{Carrier: carrier.AustraliaPost, Number: "0000123400", Credentials: carrier.Credentials{
 		APIKey: carrier.NewSecret("11111111-2222-4333-8444-555555555555"), APISecret: carrier.NewSecret("xa1b2c3d4e5f60718293"),
 	}}
-	conn, err := linker.Link(t.Context(), linking.LinkRequest{Account: account, ChargeAccount: charge, Nickname: "Main", RefreshPolicy: carrier.RefreshDaily})
+	conn, err := linker.Link(tb.Context(), linking.LinkRequest{Account: account, ChargeAccount: charge, Nickname: "Main", RefreshPolicy: carrier.RefreshDaily})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	w.get = func(refresh, etag string) events.APIGatewayProxyResponse {
 		resp, _ := api.Serve(context.Background(), events.APIGatewayProxyRequest{

@@ -172,7 +172,7 @@ func etag(a answer) string {
 
 // matches is the weak comparison of RFC 9110, section 13.1.2.
 func matches(ifNoneMatch, tag string) bool {
-	for _, t := range strings.Split(ifNoneMatch, ",") {
+	for t := range strings.SplitSeq(ifNoneMatch, ",") {
 		if t = strings.TrimSpace(t); t == "*" || t != "" && strings.TrimPrefix(t, "W/") == strings.TrimPrefix(tag, "W/") {
 			return true
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,6 +119,13 @@ func (w *world) items(t *testing.T) []map[string]types.AttributeValue {
 	return out.Items
 }
 
+func sortKey(it map[string]types.AttributeValue) string {
+	if sk, ok := it["sk"].(*types.AttributeValueMemberS); ok {
+		return sk.Value
+	}
+	return ""
+}
+
 // secretNames are the names of the account's secrets.
 func (w *world) secretNames(t *testing.T) []string {
 	t.Helper()
@@ -139,8 +147,8 @@ func (w *world) whole(t *testing.T, carrierID string) {
 	t.Helper()
 	var keys []string
 	for _, it := range w.items(t) {
-		sk := it["sk"].(*types.AttributeValueMemberS).Value
-		if len(sk) > 4 && sk[:4] == "KEY#" {
+		sk := sortKey(it)
+		if strings.HasPrefix(sk, "KEY#") {
 			sk = "KEY#…"
 		}
 		keys = append(keys, sk)
@@ -228,9 +236,8 @@ func (w *world) onlyConnection(t *testing.T) string {
 	t.Helper()
 	var ids []string
 	for _, it := range w.items(t) {
-		sk := it["sk"].(*types.AttributeValueMemberS).Value
-		if len(sk) > 8 && sk[:8] == "CARRIER#" {
-			ids = append(ids, sk[8:])
+		if id, ok := strings.CutPrefix(sortKey(it), "CARRIER#"); ok {
+			ids = append(ids, id)
 		}
 	}
 	if len(ids) != 1 {

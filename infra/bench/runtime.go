@@ -62,7 +62,7 @@ type process struct {
 // start runs a bootstrap with an environment and returns once it asks for its
 // first event, with how long that took.
 func (r *runtime) start(ctx context.Context, file string, env []string) (*process, time.Duration, error) {
-	cmd := exec.CommandContext(ctx, file) //nolint:gosec // a binary that we built
+	cmd := exec.CommandContext(ctx, file)
 	cmd.Env = append([]string{"AWS_LAMBDA_RUNTIME_API=" + r.listener.Addr().String()}, env...)
 	cmd.Stderr = os.Stderr
 	begin := time.Now()
@@ -100,7 +100,7 @@ func (p *process) peakKiB() (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading the peak memory: %w", err)
 	}
-	for _, line := range strings.Split(string(text), "\n") {
+	for line := range strings.SplitSeq(string(text), "\n") {
 		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
 			return strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(rest, "kB")), 10, 64)
 		}

@@ -11,9 +11,9 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"carrierlink/shared/carrier"
-
 	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
 )
 
 var testNow = time.Date(2026, 11, 3, 1, 2, 3, 0, time.UTC)
@@ -29,18 +29,18 @@ type verdict struct {
 
 func verdictOf(r carrier.Reading) verdict { return verdict{r.Outcome, r.Code, r.Name} }
 
-func example(t testing.TB, name string) []byte {
-	t.Helper()
+func example(tb testing.TB, name string) []byte {
+	tb.Helper()
 	for _, dir := range []string{"simulator", "testdata"} {
 		b, err := os.ReadFile(filepath.Join(dir, "examples", name))
 		if err == nil {
 			return b
 		}
 		if !errors.Is(err, os.ErrNotExist) {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
-	t.Fatalf("there is no example %s", name)
+	tb.Fatalf("there is no example %s", name)
 	return nil
 }
 
@@ -49,11 +49,13 @@ type exampleFile struct {
 	ContentType string `json:"content_type"`
 }
 
-func exampleIndex(t testing.TB) map[string]exampleFile {
-	t.Helper()
-	var index struct{ Files map[string]exampleFile }
-	if err := json.Unmarshal(example(t, "index.json"), &index); err != nil {
-		t.Fatal(err)
+func exampleIndex(tb testing.TB) map[string]exampleFile {
+	tb.Helper()
+	var index struct {
+		Files map[string]exampleFile `json:"files"`
+	}
+	if err := json.Unmarshal(example(tb, "index.json"), &index); err != nil {
+		tb.Fatal(err)
 	}
 	return index.Files
 }

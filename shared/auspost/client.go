@@ -174,7 +174,7 @@ func (c *Client) pauseAfter(r carrier.Reading) (time.Duration, bool) {
 		return c.retryPause, true
 	}
 	if r.Outcome == carrier.OutcomeUnavailable {
-		return rand.N(longestJitter), true
+		return rand.N(longestJitter), true //nolint:gosec // spreads retries
 	}
 	return 0, false
 }

@@ -20,9 +20,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"carrierlink/shared/carrier"
-
 	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
 )
 
 // The canaries: none of them may show in an error or a log.
@@ -136,7 +136,7 @@ func never(r *http.Request) (*http.Response, error) {
 
 // The clock of these tests is the bubble's: pauses and time-outs are exact and
 // take no time.
-func TestGetAccountRetries(t *testing.T) {
+func TestGetAccountRetries(t *testing.T) { //nolint:bodyclose // the client under test closes what the answers hold
 	status := func(codes ...int) func(int, *http.Request) (*http.Response, error) {
 		return func(n int, _ *http.Request) (*http.Response, error) {
 			body := `{}`
@@ -435,7 +435,7 @@ func TestGetAccountHostileAnswers(t *testing.T) {
 		{"switching protocols", send("HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"), carrier.OutcomeUnreadable, 1},
 		{"redirect into the cloud", send("HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/latest/meta-data/\r\nContent-Length: 0\r\n\r\n"), carrier.OutcomeUnreadable, 1},
 		{"redirect to a path", send("HTTP/1.1 307 Found\r\nLocation: /shipping/v1/accounts/1\r\nContent-Length: 0\r\n\r\n"), carrier.OutcomeUnreadable, 1},
-		{"slow drip", func(_ int, r *http.Request, w net.Conn) {
+		{"slow drip", func(_ int, _ *http.Request, w net.Conn) {
 			_, _ = io.WriteString(w, head+"\r\n")
 			tick := time.NewTicker(10 * time.Millisecond)
 			defer tick.Stop()
@@ -445,11 +445,11 @@ func TestGetAccountHostileAnswers(t *testing.T) {
 				}
 			}
 		}, carrier.OutcomeTimeout, 1},
-		{"silence after the header", func(_ int, r *http.Request, w net.Conn) {
+		{"silence after the header", func(_ int, _ *http.Request, w net.Conn) {
 			_, _ = io.WriteString(w, head+"Content-Length: 10\r\n\r\n")
 			_, _ = io.Copy(io.Discard, w) // until the client hangs up
 		}, carrier.OutcomeTimeout, 1},
-		{"silence", func(_ int, r *http.Request, w net.Conn) { _, _ = io.Copy(io.Discard, w) }, carrier.OutcomeTimeout, 1},
+		{"silence", func(_ int, _ *http.Request, w net.Conn) { _, _ = io.Copy(io.Discard, w) }, carrier.OutcomeTimeout, 1},
 		{"chunks of one byte", func(_ int, _ *http.Request, w net.Conn) {
 			_, _ = io.WriteString(w, head+"Transfer-Encoding: chunked\r\n\r\n")
 			for i := range len(fineBody) {

@@ -2,7 +2,9 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -88,8 +90,15 @@ func (a *Auth) Merchant(ctx context.Context, req *httpapi.Request, beside func(c
 	}
 	got := make(chan read, 1)
 	go func() {
-		account, err := beside(ctx, accountID)
-		got <- read{account, err}
+		r := read{err: errors.New("the read beside the key panicked")}
+		defer func() {
+			// Nobody above a goroutine recovers: a panic here would end the process.
+			if v := recover(); v != nil {
+				r.err = fmt.Errorf("%w: %T\n%s", r.err, v, debug.Stack())
+			}
+			got <- r
+		}()
+		r.account, r.err = beside(ctx, accountID)
 	}()
 	used, err := a.use(ctx, req, key)
 	r := <-got // beside fills the caller's variables: it must be over either way

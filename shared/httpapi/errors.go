@@ -76,10 +76,14 @@ func (a *API) render(req *Request, err error) *Response {
 	}
 	body := Envelope{RequestID: req.ID}
 	header := map[string]string{}
+	status := 0
 	for _, p := range problems {
 		r, ok := rows[p.Kind]
 		if !ok || p.Kind == fault.Internal {
 			r, p = rows[fault.Internal], fault.New(fault.Internal, "Something went wrong on our side. Please try again, or tell us the request id.")
+		}
+		if status == 0 {
+			status = r.status
 		}
 		out := Problem{
 			ErrorSource: source, ErrorType: r.errorType, ErrorCode: r.code, Message: p.Message, FieldName: p.Field,
@@ -99,7 +103,7 @@ func (a *API) render(req *Request, err error) *Response {
 		}
 		body.Errors = append(body.Errors, out)
 	}
-	resp := JSON(rows[problems[0].Kind].status, body)
+	resp := JSON(status, body)
 	resp.Header = header
 	return resp
 }

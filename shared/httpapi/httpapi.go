@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime"
 	"runtime/debug"
@@ -111,6 +112,9 @@ func (a *API) call(ctx context.Context, req *Request) (resp *Response, err error
 			}
 			resp, err = nil, &fault.Error{Kind: fault.Internal, Cause: fmt.Errorf("panic: %s\n%s", text, debug.Stack())}
 		}
+		if resp == nil && err == nil {
+			err = fault.New(fault.Internal, "the handler of %s gave no answer", req.Resource())
+		}
 	}()
 	for _, r := range a.Routes {
 		if r.Method == req.Method() && r.Resource == req.event.Resource {
@@ -135,9 +139,7 @@ func (a *API) answer(req *Request, resp *Response) events.APIGatewayProxyRespons
 		h["RateLimit-Remaining"] = strconv.Itoa(max(0, w.Limit-w.Used))
 		h["RateLimit-Reset"] = seconds(w.Reset)
 	}
-	for k, v := range resp.Header {
-		h[k] = v
-	}
+	maps.Copy(h, resp.Header)
 	if h["ETag"] != "" {
 		h["Cache-Control"] = "private, no-cache"
 	}

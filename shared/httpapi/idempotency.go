@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -87,9 +88,7 @@ func (i *Idempotency) Record(ctx context.Context, resp *Response) (*carrier.Idem
 		return nil, nil
 	}
 	header := map[string]string{"X-Request-Id": i.id}
-	for k, v := range resp.Header {
-		header[k] = v
-	}
+	maps.Copy(header, resp.Header)
 	plain, err := json.Marshal(stored{resp.Status, header, resp.Body})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the answer: %w", err)

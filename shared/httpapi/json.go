@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -64,11 +63,13 @@ func decode(body []byte, fields []Field) error {
 			problems = append(problems, f.Check(f.Name, found[0].value)...)
 		}
 	}
-	var unknown []string
+	known := make(map[string]bool, len(fields)+len(members))
+	for _, f := range fields {
+		known[f.Name] = true
+	}
 	for _, m := range members {
-		known := slices.ContainsFunc(fields, func(f Field) bool { return f.Name == m.name })
-		if !known && !slices.Contains(unknown, m.name) {
-			unknown = append(unknown, m.name)
+		if !known[m.name] {
+			known[m.name] = true // it is told once
 			name := shorten(m.name)
 			problems = append(problems, fault.Field(fault.Invalid, name, "%s is not a field of this request.", name))
 		}
@@ -90,8 +91,7 @@ func object(body []byte) ([]member, error) {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	broken := func(err error) error {
 		message := "The request body is not valid JSON."
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			message = fmt.Sprintf("The request body is not valid JSON (byte %d).", syntax.Offset)
 		}
 		return &fault.Error{Kind: fault.Invalid, Message: message}

@@ -103,7 +103,7 @@ func (l *Linker) Link(ctx context.Context, req LinkRequest) (*carrier.Connection
 	}
 	reading, snap := l.ask(ctx, req.Account.Environment, req.ChargeAccount, 1)
 	now := l.Now()
-	if reading.Outcome != carrier.OutcomeOK && !(req.VerifyLater && reading.Outcome.IsOutage()) {
+	if reading.Outcome != carrier.OutcomeOK && (!req.VerifyLater || !reading.Outcome.IsOutage()) {
 		return nil, reading.Err()
 	}
 	conn := abandoned

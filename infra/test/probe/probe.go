@@ -105,24 +105,24 @@ func (w *Wire) DieAfter(n int, f func()) bool {
 
 // Emulator starts an emulator for the length of a test; without one the test
 // fails.
-func Emulator(t testing.TB, start func(context.Context, emulator.Options) (*emulator.Process, error)) string {
-	t.Helper()
-	p, err := start(t.Context(), emulator.Options{})
+func Emulator(tb testing.TB, start func(context.Context, emulator.Options) (*emulator.Process, error)) string {
+	tb.Helper()
+	p, err := start(tb.Context(), emulator.Options{})
 	if err != nil {
-		t.Fatalf("starting an emulator: %v", err)
+		tb.Fatalf("starting an emulator: %v", err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := p.Stop(); err != nil {
-			t.Errorf("stopping an emulator: %v", err)
+			tb.Errorf("stopping an emulator: %v", err)
 		}
 	})
 	return p.URL
 }
 
 // Table makes a table with the keys of template.yaml.
-func Table(t testing.TB, cfg aws.Config, name string) {
-	t.Helper()
-	_, err := dynamodb.NewFromConfig(cfg).CreateTable(t.Context(), &dynamodb.CreateTableInput{
+func Table(tb testing.TB, cfg aws.Config, name string) {
+	tb.Helper()
+	_, err := dynamodb.NewFromConfig(cfg).CreateTable(tb.Context(), &dynamodb.CreateTableInput{
 		TableName: &name, BillingMode: types.BillingModePayPerRequest,
 		AttributeDefinitions: []types.AttributeDefinition{
 			{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS},
@@ -133,7 +133,7 @@ func Table(t testing.TB, cfg aws.Config, name string) {
 		},
 	})
 	if err != nil {
-		t.Fatalf("making the table: %v", err)
+		tb.Fatalf("making the table: %v", err)
 	}
 }
 

@@ -115,13 +115,13 @@ func route(r *http.Request, accounts story, mayTrack limiter) answer {
 		// One answer for every cause (infra/docs/auspost.md, "Known traps" 2).
 		return jsonAnswer(http.StatusUnauthorized, errorUnauthorized)
 	}
-	switch {
-	case path == "track":
+	switch path {
+	case "track":
 		if !mayTrack(apiKey) {
 			return jsonAnswer(http.StatusTooManyRequests, errorRateLimited)
 		}
 		return track(r.URL.Query().Get("tracking_ids"))
-	case path == "address":
+	case "address":
 		return address(r.URL.Query().Get("suburb"))
 	}
 	header := r.Header.Get("Account-Number")

@@ -9,17 +9,18 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/carrier"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 var now = time.Date(2026, 11, 3, 1, 2, 3, 0, time.UTC)
@@ -34,8 +35,8 @@ func chargeAccount(number string) carrier.ChargeAccount {
 
 func noPause(context.Context, time.Duration) error { return nil }
 
-func newClient(t testing.TB, o auspost.Options) *auspost.Client {
-	t.Helper()
+func newClient(tb testing.TB, o auspost.Options) *auspost.Client {
+	tb.Helper()
 	if o.BaseURL == "" {
 		o.BaseURL = simulator.BaseURL
 	}
@@ -44,20 +45,20 @@ func newClient(t testing.TB, o auspost.Options) *auspost.Client {
 	}
 	c, err := auspost.New(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }
 
 // inProcess and overHTTP are the two ways to ask. Over HTTP the server counts
 // the checks, so that check is only told in process.
-func inProcess(t testing.TB) *auspost.Client {
-	return newClient(t, auspost.Options{Transport: simulator.NewTransport(simulator.WithClock(fixed))})
+func inProcess(tb testing.TB) *auspost.Client {
+	return newClient(tb, auspost.Options{Transport: simulator.NewTransport(simulator.WithClock(fixed))})
 }
 
-func serve(t testing.TB, h http.Handler) string {
+func serve(tb testing.TB, h http.Handler) string {
 	server := httptest.NewServer(h)
-	t.Cleanup(server.Close)
+	tb.Cleanup(server.Close)
 	return server.URL + "/shipping/v1"
 }
 
@@ -298,7 +299,7 @@ func TestContentTypes(t *testing.T) {
 	rt := simulator.NewTransport(simulator.WithClock(fixed))
 	for ending, want := range map[string]string{"00": "application/json", "01": "application/json", "40": "application/json", "51": "text/html", "55": "application/json"} {
 		_, header, body, err := exchange(rt, "00099123"+ending, 1, 1, nil)
-		if err != nil || header.Get("Content-Type") != want || header.Get("Content-Length") != fmt.Sprint(len(body)) {
+		if err != nil || header.Get("Content-Type") != want || header.Get("Content-Length") != strconv.Itoa(len(body)) {
 			t.Errorf("%s: header %v, %d bytes, error %v, want %s", ending, header, len(body), err, want)
 		}
 	}
