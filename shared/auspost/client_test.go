@@ -136,7 +136,7 @@ func never(r *http.Request) (*http.Response, error) {
 
 // The clock of these tests is the bubble's: pauses and time-outs are exact and
 // take no time.
-func TestGetAccountRetries(t *testing.T) { //nolint:bodyclose // the client under test closes what the answers hold
+func TestGetAccountRetries(t *testing.T) {
 	status := func(codes ...int) func(int, *http.Request) (*http.Response, error) {
 		return func(n int, _ *http.Request) (*http.Response, error) {
 			body := `{}`
