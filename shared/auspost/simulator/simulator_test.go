@@ -53,10 +53,12 @@ func newClient(tb testing.TB, o auspost.Options) *auspost.Client {
 // inProcess and overHTTP are the two ways to ask. Over HTTP the server counts
 // the checks, so that check is only told in process.
 func inProcess(tb testing.TB) *auspost.Client {
+	tb.Helper()
 	return newClient(tb, auspost.Options{Transport: simulator.NewTransport(simulator.WithClock(fixed))})
 }
 
 func serve(tb testing.TB, h http.Handler) string {
+	tb.Helper()
 	server := httptest.NewServer(h)
 	tb.Cleanup(server.Close)
 	return server.URL + "/shipping/v1"
@@ -312,8 +314,9 @@ type caller struct {
 	clock time.Time
 }
 
-func newCaller(t testing.TB) *caller {
-	c := &caller{t: t, clock: now}
+func newCaller(tb testing.TB) *caller {
+	tb.Helper()
+	c := &caller{t: tb, clock: now}
 	c.h = simulator.NewHandler(simulator.WithClock(func() time.Time { return c.clock }))
 	return c
 }
