@@ -87,7 +87,7 @@ func (s *Store) CreateAccount(ctx context.Context, n NewAccount, now time.Time) 
 	case len(refused) > 0: // account or key
 		return nil, fmt.Errorf("creating an account: %w", ErrIDTaken)
 	}
-	return nil, nil //nolint:nilnil // created: there is no earlier record
+	return nil, nil // created: there is no earlier record
 }
 
 // CreatePartner writes a partner and its first key in one transaction. An id

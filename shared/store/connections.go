@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"time"
 
-	"carrierlink/shared/carrier"
-	"carrierlink/shared/store/internal/problem"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/store/internal/problem"
 )
 
 // BeginLink writes the intent: a row in state carrier.Linking with the

@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"carrierlink/infra/local/emulator"
-	"carrierlink/shared/store"
-	"carrierlink/shared/store/storetest"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"carrierlink/infra/local/emulator"
+	"carrierlink/shared/store"
+	"carrierlink/shared/store/storetest"
 )
 
 // engine is a DynamoDB to test on. One that does not start fails the tests that
@@ -32,7 +32,7 @@ const table = "carrierlink-store-test"
 
 // engines are DynamoDB Local, the strict judge, and MiniStack, which `make run`
 // uses; LocalStack instead of them with EMULATOR=localstack.
-var engines = func() []*engine { //nolint:gochecknoglobals // TestMain starts and stops them
+var engines = func() []*engine { // TestMain starts and stops them
 	if os.Getenv("EMULATOR") == "localstack" {
 		return []*engine{{name: "LocalStack", start: emulator.StartLocalStack}}
 	}

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	"carrierlink/shared/carrier"
-
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"carrierlink/shared/carrier"
 )
 
 // A key may be claimed when it is free, when its record has expired (DynamoDB
@@ -47,13 +47,13 @@ func (s *Store) ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRec
 			return nil, err
 		}
 		if existing.ClaimID == rec.ClaimID && !existing.Finished() {
-			return nil, nil //nolint:nilnil // our own put: the SDK repeated it after losing the answer
+			return nil, nil // our own put: the SDK repeated it after losing the answer
 		}
 		return existing, nil
 	case err != nil:
 		return nil, fmt.Errorf("claiming an idempotency key: %w", err)
 	}
-	return nil, nil //nolint:nilnil // claimed: there is no earlier record
+	return nil, nil // claimed: there is no earlier record
 }
 
 // ReleaseIdempotency frees a key whose request came to nothing. A claim that is

@@ -5,9 +5,9 @@ import (
 	"encoding/hex"
 	"strconv"
 
-	"carrierlink/shared/carrier"
-
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"carrierlink/shared/carrier"
 )
 
 // Every key of the table is made in this file and nowhere else.

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"time"
 
-	"carrierlink/shared/carrier"
-	"carrierlink/shared/store/internal/problem"
-
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/store/internal/problem"
 )
 
 // RateWindow is the length of a key's rate window: fixed minutes of the clock.

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 
-	"carrierlink/shared/carrier"
-	"carrierlink/shared/store/internal/problem"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/store/internal/problem"
 )
 
 // Number is a charge account number of a carrier.
@@ -68,7 +68,7 @@ func (s *Store) Load(ctx context.Context, accountID int64, w Want) (Loaded, erro
 
 func optional[T any](it item, read func(item) (T, error)) (*T, error) {
 	if len(it) == 0 {
-		return nil, nil //nolint:nilnil // absent is what the caller asks about
+		return nil, nil // absent is what the caller asks about
 	}
 	v, err := read(it)
 	if err != nil {

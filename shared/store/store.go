@@ -17,12 +17,12 @@ import (
 	"io"
 	"time"
 
-	"carrierlink/shared/fault"
-	"carrierlink/shared/store/internal/problem"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"carrierlink/shared/fault"
+	"carrierlink/shared/store/internal/problem"
 )
 
 // API is what the store calls of the DynamoDB client.

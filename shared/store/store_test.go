@@ -8,14 +8,14 @@ import (
 	"testing"
 	"time"
 
-	"carrierlink/shared/carrier"
-	"carrierlink/shared/fault"
-	"carrierlink/shared/store"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/store"
 )
 
 // What emulators never answer is answered here in their place.

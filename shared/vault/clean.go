@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"net"
 
-	"carrierlink/shared/fault"
-
 	"github.com/aws/smithy-go"
+
+	"carrierlink/shared/fault"
 )
 
 // clean is what may be known of an SDK error: its code and request id, that the

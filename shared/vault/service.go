@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"carrierlink/shared/carrier"
-
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"carrierlink/shared/carrier"
 )
 
 // ServiceSecret is the service's own secret: read when it is first needed, and

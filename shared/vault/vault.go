@@ -14,12 +14,12 @@ import (
 	"strconv"
 	"time"
 
-	"carrierlink/shared/carrier"
-	"carrierlink/shared/fault"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
 )
 
 // Getter reads a secret: all that a reader needs of the client.
@@ -74,10 +74,12 @@ func decode(text *string) (carrier.Credentials, error) {
 }
 
 // Create makes sure that the connection's current credentials are c. version,
-// 32 to 64 characters, names them: the same call again changes nothing, whether
-// or not the first one's answer arrived. Where a secret is there already, left
-// by a request that died, its value becomes c; one that is scheduled for
-// deletion is restored first.
+// 32 to 64 characters, stands for c for good, other credentials need another
+// one: AWS takes a version that came back with its value for a repeat, though
+// the secret may have changed since. The same call again changes nothing,
+// whether or not the first one's answer arrived. Where a secret is there
+// already, left by a request that died, its value becomes c; one that is
+// scheduled for deletion is restored first.
 //
 // It returns fault.State with RetryAfter when another request changes the
 // secret at the same time.

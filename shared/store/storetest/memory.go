@@ -187,7 +187,7 @@ func (m *Memory) CreateAccount(ctx context.Context, n store.NewAccount, now time
 	if n.Idempotency != nil {
 		m.keep(*n.Idempotency)
 	}
-	return nil, nil //nolint:nilnil // created: there is no earlier record
+	return nil, nil // created: there is no earlier record
 }
 
 // CreatePartner is store.Store's.
@@ -237,7 +237,7 @@ func (m *Memory) ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRe
 	} else if existing == nil {
 		m.keep(rec)
 	}
-	return nil, nil //nolint:nilnil // claimed: there is no earlier record
+	return nil, nil // claimed: there is no earlier record
 }
 
 // ReleaseIdempotency is store.Store's.

@@ -13,11 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // Store is every method of store.Store.
@@ -69,7 +69,7 @@ type suite struct {
 }
 
 // now is the clock of every test, with nanoseconds that a store does not keep.
-var now = time.Date(2026, 3, 4, 5, 6, 30, 987_654_321, time.UTC) //nolint:gochecknoglobals // never changes
+var now = time.Date(2026, 3, 4, 5, 6, 30, 987_654_321, time.UTC) // never changes
 
 func (s *suite) id() int64 {
 	s.Helper()
