@@ -18,6 +18,7 @@ import (
 func TestRemoteCalls(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
+		t.Helper()
 		const account, partner = 41, 42
 		spy := &calls{api: api}
 		s := store.New(spy, table, store.Options{})

@@ -103,6 +103,7 @@ func onEngines(t *testing.T, test func(t *testing.T, api *dynamodb.Client)) {
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
+		t.Helper()
 		storetest.Run(t, func(*testing.T) storetest.Store { return store.New(api, table, store.Options{}) })
 	})
 }

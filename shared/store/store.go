@@ -91,8 +91,7 @@ func (s *Store) backoff(ctx context.Context, n int) error {
 	if _, err := io.ReadFull(s.random, b[:]); err != nil {
 		return fmt.Errorf("reading randomness: %w", err)
 	}
-	ceiling := uint64(firstWait << n)
-	wait := time.Duration(binary.BigEndian.Uint64(b[:]) % ceiling) //nolint:gosec // less than ceiling, which is a Duration
+	wait := time.Duration(binary.BigEndian.Uint64(b[:])>>1) % (firstWait << n)
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
 		return context.DeadlineExceeded
 	}
@@ -214,8 +213,7 @@ const ifAbsent = "attribute_not_exists(pk)"
 // refusedItem is what stood in the way of a single write whose condition did
 // not hold; ok is false for any other error.
 func refusedItem(err error) (old item, ok bool) {
-	var refused *types.ConditionalCheckFailedException
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
 		return refused.Item, true
 	}
 	return nil, false

@@ -53,7 +53,7 @@ func (v *Vault) name(accountID int64, connectionID string) string {
 // printed.
 type record struct {
 	APIKey    string `json:"api_key"`
-	APISecret string `json:"api_secret"` //nolint:gosec // its name, not its value
+	APISecret string `json:"api_secret"`
 }
 
 func encode(c carrier.Credentials) (string, error) {

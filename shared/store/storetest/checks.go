@@ -34,10 +34,10 @@ func checkTests() tests {
 
 			for name, read := range map[string]carrier.Connection{"read before": c, "read after": claimed} {
 				_, err = s.ClaimCheck(s.Context(), read, now.Add(time.Hour), until.Add(-3*time.Second))
-				s.equal(name, s.fails(name, err, fault.State).RetryAfter, 3*time.Second)
+				s.equal(name, s.problem(name, err, fault.State).RetryAfter, 3*time.Second)
 			}
 			_, err = s.ClaimCheck(s.Context(), c, now.Add(time.Hour), until)
-			if p := s.fails("an old version, the lease over", err, fault.State); p.RetryAfter <= 0 {
+			if p := s.problem("an old version, the lease over", err, fault.State); p.RetryAfter <= 0 {
 				s.Error("no RetryAfter")
 			}
 			again, err := s.ClaimCheck(s.Context(), claimed, until.Add(time.Minute), until)

@@ -1,7 +1,7 @@
 package storetest
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -103,7 +103,7 @@ func idempotencyTests() tests {
 			won := 0
 			for _, existing := range race(20, func(i int) *carrier.IdempotencyRecord {
 				mine := rec
-				mine.ClaimID = fmt.Sprint(i)
+				mine.ClaimID = strconv.Itoa(i)
 				existing, err := s.ClaimIdempotency(s.Context(), mine, now)
 				if err != nil {
 					s.Error(err)

@@ -77,7 +77,7 @@ func keyTests() tests {
 			}
 			for range 2 {
 				got, err := s.UseKey(s.Context(), use)
-				p := s.fails("over the limit", err, fault.RateLimited)
+				p := s.problem("over the limit", err, fault.RateLimited)
 				s.equal("RetryAfter", p.RetryAfter, left)
 				s.equal("over the limit", got, carrier.KeyUsed{Key: n.Key, Used: 2, Reset: left})
 			}

@@ -49,7 +49,7 @@ func linkTests() tests {
 		"a number that is held": func(s *suite) {
 			first := s.linked()
 			c := s.newConnection(first.AccountID)
-			p := s.fails("BeginLink", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), fault.CarrierConflict)
+			p := s.problem("BeginLink", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), fault.CarrierConflict)
 			s.equal("existing connection", p.ExistingCarrierID, first.ID)
 			s.equal("field", p.Field, "account_number")
 			s.equal("connection after a failure", c.Version, int64(0))
@@ -74,7 +74,7 @@ func linkTests() tests {
 			slices.Sort(want)
 			s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs, want)
 			third := s.newConnection(first.AccountID)
-			p := s.fails("BeginLink", s.BeginLink(s.Context(), &third, carrier.LinkOptions{}), fault.CarrierConflict)
+			p := s.problem("BeginLink", s.BeginLink(s.Context(), &third, carrier.LinkOptions{}), fault.CarrierConflict)
 			s.equal("existing connection", p.ExistingCarrierID, want[0])
 		},
 		"an id that is taken": func(s *suite) {
@@ -204,7 +204,7 @@ func linkTests() tests {
 			}
 			for _, err := range results {
 				if err != nil && !fault.Is(err, fault.State) {
-					s.equal("existing connection", s.fails("a loser", err, fault.CarrierConflict).ExistingCarrierID, winner)
+					s.equal("existing connection", s.problem("a loser", err, fault.CarrierConflict).ExistingCarrierID, winner)
 				}
 			}
 			s.equal("holders", s.load(account, store.Want{Number: s.number(conns[0])}).LinkedAs, []string{winner})
