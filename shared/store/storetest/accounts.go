@@ -197,7 +197,7 @@ func accountTests() tests {
 			n.Account = carrier.Account{
 				ID: n.Account.ID, PartnerID: n.Account.PartnerID, Environment: carrier.Sandbox, ExternalID: longExternalID(),
 				Email: s.hash()[:20] + "@example.com", CompanyName: "Ünï & Söhne \u6f22", FirstName: "Jo", LastName: "O'Neil", OriginCountryCode: "AU",
-				PasswordHash: "an argon2id hash",
+				PasswordHash: s.hash(),
 				Metadata:     map[string]string{"a": "", "b#c": "\U0001F4E6", ":x": "1"},
 				Active:       true, CreatedAt: now, ModifiedAt: now.Add(time.Second),
 			}
