@@ -1,95 +1,98 @@
-package carrier_test
+package carrier
 
 import (
 	"bytes"
 	"compress/gzip"
-	"math/rand/v2"
+	"crypto/rand"
+	"io"
 	"testing"
 	"time"
 
-	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 )
 
-// noise does not compress.
-func noise(n int) []byte {
-	random := rand.NewChaCha8([32]byte{1})
+func noise(t *testing.T, n int) []byte {
+	t.Helper()
 	b := make([]byte, n)
-	_, _ = random.Read(b)
+	if _, err := io.ReadFull(rand.Reader, b); err != nil {
+		t.Fatal(err)
+	}
 	return b
 }
 
-func TestNewSnapshotLimits(t *testing.T) {
-	const mib = 1 << 20
-	tests := []struct {
+func TestNewSnapshot(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
 		name string
 		raw  []byte
+		kind fault.Kind
 		ok   bool
 	}{
-		{"over 1 MiB by one", bytes.Repeat([]byte{'a'}, mib+1), false},
-		{"over 350,000 bytes packed", noise(351_000), false},
-		{"1 MiB", bytes.Repeat([]byte{'a'}, mib), true},
-		{"349,000 bytes packed", noise(349_000), true},
-		{"empty", nil, true},
-		{"as it came", []byte("{ \"a\": 1.00,\n\"a\": \"é\\u00e9\" }"), true},
-	}
-	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	for _, tc := range tests {
+		{"over 1 MiB, however well it packs", make([]byte, maxRawSnapshot+1), fault.CarrierDown, false},
+		{"over the limit when packed", noise(t, maxPackedSnapshot+1), fault.CarrierDown, false},
+		{"1 MiB that packs well", make([]byte, maxRawSnapshot), 0, true},
+		{"just under the limit when packed", noise(t, maxPackedSnapshot-500), 0, true},
+		{"empty", []byte{}, 0, true},
+		{"an answer", []byte(`{"account_number":"0004085230"}`), 0, true},
+	} {
 		t.Run(tc.name, func(t *testing.T) {
-			snap, err := carrier.NewSnapshot(tc.raw, at)
+			t.Parallel()
+			at := time.Unix(1, 0)
+			s, err := NewSnapshot(tc.raw, at)
 			if !tc.ok {
-				if !fault.Is(err, fault.CarrierDown) || len(snap.Packed) != 0 {
-					t.Errorf("NewSnapshot = %d bytes, %v, want carrier down", len(snap.Packed), err)
+				if err == nil || !fault.Is(err, tc.kind) {
+					t.Fatalf("NewSnapshot = %v, want kind %v", err, tc.kind)
 				}
 				return
 			}
-			if err != nil || len(snap.Packed) > 350_000 || !snap.At.Equal(at) {
-				t.Fatalf("NewSnapshot = %d bytes of %v, %v", len(snap.Packed), snap.At, err)
+			if err != nil || !s.At.Equal(at) {
+				t.Fatalf("NewSnapshot = at %v, %v, want at %v", s.At, err, at)
 			}
-			if raw, err := snap.Raw(); err != nil || !bytes.Equal(raw, tc.raw) {
-				t.Errorf("Raw() = %d bytes, %v, want the %d that went in", len(raw), err, len(tc.raw))
+			if raw, err := s.Raw(); err != nil || !bytes.Equal(raw, tc.raw) {
+				t.Errorf("Raw returned %d bytes, %v, want the %d that went in", len(raw), err, len(tc.raw))
 			}
 		})
 	}
 }
 
-func TestSnapshotRawRefuses(t *testing.T) {
+func TestRawOfDamagedSnapshot(t *testing.T) {
+	t.Parallel()
 	var bomb bytes.Buffer
 	w := gzip.NewWriter(&bomb)
-	if _, err := w.Write(make([]byte, 2<<20)); err != nil {
+	if _, err := w.Write(make([]byte, maxRawSnapshot+1)); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	good, err := carrier.NewSnapshot([]byte(`{"account_number":"0009912345"}`), time.Time{})
+	good, err := NewSnapshot([]byte(`{"a":1}`), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	flipped := bytes.Clone(good.Packed)
-	flipped[len(flipped)-6] ^= 1 // in the checksum
 	for name, packed := range map[string][]byte{
-		"nothing": nil, "no gzip": []byte(`{"a":1}`), "cut": good.Packed[:len(good.Packed)-4], "changed": flipped, "more than 1 MiB": bomb.Bytes(),
+		"nothing": nil, "not packed": []byte(`{"a":1}`), "cut off": good.Packed[:len(good.Packed)-4], "more than 1 MiB": bomb.Bytes(),
 	} {
-		if raw, err := (carrier.Snapshot{Packed: packed}).Raw(); raw != nil || fault.KindOf(err) != fault.Internal || err == nil {
-			t.Errorf("%s: Raw() = %d bytes, %v, want an internal error", name, len(raw), err)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if raw, err := (Snapshot{Packed: packed}).Raw(); err == nil || !fault.Is(err, fault.Internal) {
+				t.Errorf("Raw = %d bytes, %v, want an internal error", len(raw), err)
+			}
+		})
 	}
 }
 
 func TestIdempotencyRecord(t *testing.T) {
-	end := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
-	r := carrier.IdempotencyRecord{ExpiresAt: end}
-	for _, tc := range []struct {
-		name string
-		now  time.Time
-		want bool
-	}{{"at the end", end, true}, {"later", end.Add(time.Hour), true}, {"a moment before", end.Add(-1), false}} {
-		if got := r.Expired(tc.now); got != tc.want {
-			t.Errorf("%s: Expired = %t, want %t", tc.name, got, tc.want)
-		}
+	t.Parallel()
+	end := time.Unix(1000, 0)
+	r := IdempotencyRecord{ExpiresAt: end}
+	if r.Finished() {
+		t.Error("a record without an answer is finished")
 	}
-	if r.Finished() || (&carrier.IdempotencyRecord{Sealed: []byte{}}).Finished() || !(&carrier.IdempotencyRecord{Sealed: []byte{1}}).Finished() {
-		t.Error("Finished must tell whether there is an answer")
+	r.Sealed = []byte{0}
+	if !r.Finished() {
+		t.Error("a record with an answer is not finished")
+	}
+	if !r.Expired(end) || !r.Expired(end.Add(time.Hour)) || r.Expired(end.Add(-time.Nanosecond)) {
+		t.Error("Expired must hold from ExpiresAt on")
 	}
 }
