@@ -1,6 +1,7 @@
 package carrier
 
 import (
+	"slices"
 	"time"
 
 	"carrierlink/shared/fault"
@@ -23,7 +24,20 @@ type Account struct {
 	CarriersCount     int
 	CreatedAt         time.Time
 	ModifiedAt        time.Time
+	// PurgeAt is when a deleted account vanishes; zero for one that is not
+	// deleted. Whole seconds.
+	PurgeAt time.Time
+	// Version counts the changes that an ETag tells apart: every change of the
+	// account is on the condition that it is the one that was read.
+	Version int64
 }
+
+// Deleted tells whether the account is deleted and waits for its purge.
+func (a *Account) Deleted() bool { return !a.PurgeAt.IsZero() }
+
+// Purged tells whether a deleted account's time is over: it counts as absent,
+// although the table may hold it a while longer.
+func (a *Account) Purged(now time.Time) bool { return a.Deleted() && !now.Before(a.PurgeAt) }
 
 // Partner is a platform that makes accounts for its merchants.
 type Partner struct {
@@ -49,9 +63,31 @@ type APIKey struct {
 	// DefaultCountryCode is the partner's, on partner keys: it saves every
 	// account creation a read of the partner.
 	DefaultCountryCode string
+	Scopes             []Scope   // what the key may do; empty: everything
 	ExpiresAt          time.Time // zero: never
+	LastUsedOn         time.Time // midnight UTC of the last day of use; zero: never used
 	CreatedAt          time.Time
 }
+
+// Scope is a kind of work that a key may do.
+type Scope string
+
+// The scopes. None includes another.
+const (
+	ScopeRead  Scope = "read"
+	ScopeLink  Scope = "link"
+	ScopeAdmin Scope = "admin"
+)
+
+// Scopes lists them all, in the order that answers show them.
+func Scopes() []Scope { return []Scope{ScopeRead, ScopeLink, ScopeAdmin} }
+
+// May tells whether the key has a scope.
+func (k *APIKey) May(s Scope) bool { return len(k.Scopes) == 0 || slices.Contains(k.Scopes, s) }
+
+// MaxKeys is how many keys an account may have at a time, expired ones not
+// counted.
+const MaxKeys = 50
 
 // KeyUse asks to prove a key and to count one use of it in its one-minute
 // window.
