@@ -113,13 +113,14 @@ func (l *Linker) Link(ctx context.Context, req LinkRequest) (*carrier.Connection
 		if err != nil {
 			return nil, fmt.Errorf("making a carrier_id: %w", err)
 		}
-		version, err := carrier.NewSecretVersion(l.Random)
-		if err != nil {
-			return nil, fmt.Errorf("naming the secret's version: %w", err)
-		}
-		conn = &carrier.Connection{ID: id, SecretVersion: version, CreatedAt: now}
+		conn = &carrier.Connection{ID: id, CreatedAt: now}
 	}
 	fill(conn, req, now)
+	// Another version at each try, a take-over too: one stands for one value for
+	// good, and this try's credentials may be others than the last one's.
+	if conn.SecretVersion, err = carrier.NewSecretVersion(l.Random); err != nil {
+		return nil, fmt.Errorf("naming the secret's version: %w", err)
+	}
 	conn.LeaseUntil = l.Lease(ctx)
 	if err := l.Store.BeginLink(ctx, conn, options); err != nil {
 		if list := fault.Of(err); list[0].Kind == fault.CarrierConflict {
@@ -155,6 +156,7 @@ func (l *Linker) holder(ctx context.Context, req LinkRequest) (*carrier.Connecti
 	ids := slices.Clone(req.LinkedAs)
 	slices.Sort(ids)
 	var live string
+	var abandoned *carrier.Connection
 	for _, id := range ids {
 		conn, err := l.Store.Connection(ctx, req.Account.ID, id)
 		switch {
@@ -170,7 +172,7 @@ func (l *Linker) holder(ctx context.Context, req LinkRequest) (*carrier.Connecti
 				RetryAfter: conn.LeaseUntil.Sub(l.Now()),
 			}
 		default:
-			return &conn, nil
+			abandoned = &conn
 		}
 	}
 	if live != "" && !req.AllowDuplicate {
@@ -179,7 +181,7 @@ func (l *Linker) holder(ctx context.Context, req LinkRequest) (*carrier.Connecti
 			Message: "This charge account is linked already; allow_duplicate_account_number links it once more.",
 		}
 	}
-	return nil, nil
+	return abandoned, nil
 }
 
 // fill writes the request into the row of the intent.

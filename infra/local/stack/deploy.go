@@ -42,7 +42,7 @@ type deployed struct {
 // stacks may be built at once.
 func (d deployment) build(ctx context.Context) error {
 	return d.command(ctx, "building the functions", os.Environ(),
-		"make", "--no-print-directory", "build", "STAGE=local", "ARCHITECTURE="+architecture(), "BUILD_DIR="+d.buildDir())
+		"make", "--no-print-directory", "build", "STAGE=local", "ARCHITECTURE="+Architecture(), "BUILD_DIR="+d.buildDir())
 }
 
 func (d deployment) buildDir() string { return filepath.Join(d.dir, "build") }
@@ -147,7 +147,7 @@ func (d deployment) outputs(ctx context.Context) (map[string]string, error) {
 	for _, output := range answer.Outputs {
 		outputs[output.Key] = output.Value
 	}
-	for _, name := range []string{"ApiId", "TableName", "SecretPrefix"} {
+	for _, name := range []string{"ApiId", "TableName", "SecretPrefix", "ServiceSecretArn"} {
 		if outputs[name] == "" {
 			return nil, fmt.Errorf("the stack has no output %s", name)
 		}

@@ -58,9 +58,10 @@ type Stack struct {
 	// SimulatorURL is the carrier's base address, as the functions have it: it ends with /shipping/v1.
 	SimulatorURL string
 	Region       string
-	// TableName and SecretPrefix are the stack's outputs of these names.
-	TableName    string
-	SecretPrefix string
+	// TableName, SecretPrefix and ServiceSecretARN are the stack's outputs.
+	TableName        string
+	SecretPrefix     string
+	ServiceSecretARN string
 	// FunctionNames has the deployed name of each function, by the name of its folder: "link-carrier".
 	FunctionNames map[string]string
 
@@ -148,7 +149,7 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 	}
 	deployed, err := deployment.deploy(ctx, map[string]string{
 		"Stage":                     "local",
-		"Architecture":              architecture(),
+		"Architecture":              Architecture(),
 		"AusPostBaseUrl":            s.SimulatorURL,
 		"RateLimitPerMinute":        "100000",
 		"SandboxRateLimitPerMinute": "100000",
@@ -159,6 +160,7 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 	}
 	s.TableName = deployed.outputs["TableName"]
 	s.SecretPrefix = deployed.outputs["SecretPrefix"]
+	s.ServiceSecretARN = deployed.outputs["ServiceSecretArn"]
 	s.FunctionNames = deployed.functions
 	steps.done("template.yaml is deployed: %d functions, %d routes", len(deployed.functions), deployed.routes)
 
@@ -176,6 +178,10 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 
 // AWSConfig returns the settings with which an SDK client talks to the emulated account as its root user.
 func (s *Stack) AWSConfig() aws.Config { return emulator.Config(s.EmulatorURL) }
+
+// Environment returns this process's environment with the emulated AWS account in place of any other, for programs that
+// use AWS.
+func (s *Stack) Environment() []string { return awsEnvironment(s.EmulatorURL) }
 
 // Done is closed when the emulator has ended, be it by Down or by itself.
 func (s *Stack) Done() <-chan struct{} { return s.emulator.Done() }
@@ -240,8 +246,8 @@ func emulatorNamed(name string) (func(context.Context, emulator.Options) (*emula
 	}
 }
 
-// architecture is the template's name for this machine's processors: the functions run here.
-func architecture() string {
+// Architecture is the template's name for this machine's processors: the functions run here.
+func Architecture() string {
 	if runtime.GOARCH == "arm64" {
 		return "arm64"
 	}

@@ -1,4 +1,4 @@
-// Carrierlink-local runs the service on this machine, shows its main job once, and serves it: `make run`, `make demo`.
+// Carrierlink-local runs the service on this machine, shows its main job once, and serves it: `make run`, `make demo`, `make sam-local`.
 package main
 
 import (
@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,9 +31,10 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
-	if len(args) != 1 || (args[0] != "run" && args[0] != "demo") {
-		return errors.New("usage: carrierlink-local run|demo")
+	if len(args) != 1 || !slices.Contains([]string{"run", "demo", "sam-local"}, args[0]) {
+		return errors.New("usage: carrierlink-local run|demo|sam-local")
 	}
+	command := args[0]
 	port, err := portFromEnvironment()
 	if err != nil {
 		return err
@@ -57,9 +59,17 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	defer os.RemoveAll(work)
 
 	fmt.Fprintf(out, "Starting carrierlink on %s. Logs are below %s.\n\n", name, work)
-	service, err := stack.Up(ctx, stack.Options{Emulator: name, Dir: work, Port: port, Log: out})
+	bridge := ""
+	options := stack.Options{Emulator: name, Dir: work, Port: port, Log: out}
+	if command == "sam-local" {
+		options.Port = 0 // sam serves at the port
+		if bridge, err = dockerBridge(ctx); err != nil {
+			return err
+		}
+	}
+	service, err := stack.Up(ctx, options)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("port %d of 127.0.0.1 is taken: stop what listens there, or choose another port: PORT=%d make %s", port, port+1, args[0])
+		return fmt.Errorf("port %d of 127.0.0.1 is taken: stop what listens there, or choose another port: make %s PORT=%d", port, command, port+1)
 	}
 	if err != nil {
 		return err
@@ -74,11 +84,15 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err := writeEnv(envFile, service, keys); err != nil {
 		return err
 	}
+	if command == "sam-local" {
+		fmt.Fprintf(out, "\nsam local serves at http://127.0.0.1:%d until Ctrl-C. Keys are in %s.\n\n", port, envFile)
+		return serveWithSAM(ctx, out, bridge, root, work, port, service)
+	}
 	results, err := mainJob(ctx, out, service.APIURL, keys)
 	if err != nil {
 		return err
 	}
-	if args[0] == "run" {
+	if command == "run" {
 		fmt.Fprintf(out, "Serving at %s until Ctrl-C. Keys and addresses are in %s.\n", service.APIURL, envFile)
 		select {
 		case <-ctx.Done():

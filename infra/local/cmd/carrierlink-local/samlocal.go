@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"carrierlink/infra/local/stack"
+)
+
+// serveWithSAM serves the functions with `sam local start-api`, each in a container, until the context ends. Table and
+// secrets are those of the running stack. The containers reach them over Docker's bridge: nothing else listens there.
+func serveWithSAM(ctx context.Context, out io.Writer, bridge, root, dir string, port int, service *stack.Stack) error {
+	emulatorURL, err := expose(ctx, bridge, service.EmulatorURL)
+	if err != nil {
+		return err
+	}
+	carrierURL, err := expose(ctx, bridge, service.SimulatorURL)
+	if err != nil {
+		return err
+	}
+	image := exec.CommandContext(ctx, filepath.Join(root, "infra/local/tools/sam-image.sh"), stack.Architecture(), emulatorURL)
+	if output, err := image.CombinedOutput(); err != nil {
+		return fmt.Errorf("making the functions' image: %w\n%s", err, output)
+	}
+
+	// What a deployment would put in place of the template's references.
+	settings, err := json.Marshal(map[string]any{"Parameters": map[string]string{
+		"TABLE_NAME":        service.TableName,
+		"SECRET_PREFIX":     service.SecretPrefix,
+		"SERVICE_SECRET_ID": service.ServiceSecretARN,
+		"AUSPOST_BASE_URL":  carrierURL,
+	}})
+	if err != nil {
+		return err
+	}
+	settingsFile := filepath.Join(dir, "sam-local.json")
+	if err := os.WriteFile(settingsFile, settings, 0o600); err != nil {
+		return fmt.Errorf("writing the functions' settings: %w", err)
+	}
+	template, err := templateForSAM(filepath.Join(dir, "build"))
+	if err != nil {
+		return fmt.Errorf("writing the template for sam local: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(root, ".cache/sam/bin/sam"), "local", "start-api",
+		"--config-file", filepath.Join(root, "samconfig.toml"), "--config-env", "local",
+		"--template", template, "--env-vars", settingsFile,
+		"--parameter-overrides", "Stage=local", "Architecture="+stack.Architecture(),
+		"--host", "127.0.0.1", "--port", strconv.Itoa(port), "--skip-pull-image", "--warm-containers", "LAZY",
+		"--region", service.Region)
+	cmd.Env = service.Environment()
+	cmd.Stdout, cmd.Stderr = out, out
+	// sam removes its containers when it is interrupted.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
+	cmd.WaitDelay = 30 * time.Second
+	if err := cmd.Run(); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("running sam local: %w", err)
+	}
+	return nil
+}
+
+// templateForSAM copies the built template without the events of method ANY: with sam local they win over the events
+// that name a method, and the catch-all would answer everything.
+func templateForSAM(build string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(build, "template.yaml"))
+	if err != nil {
+		return "", err
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		return "", err
+	}
+	dropAny(&document)
+	if text, err = yaml.Marshal(&document); err != nil {
+		return "", err
+	}
+	path := filepath.Join(build, "sam-local.yaml")
+	return path, os.WriteFile(path, text, 0o600)
+}
+
+func dropAny(node *yaml.Node) {
+	if node.Kind == yaml.MappingNode {
+		var kept []*yaml.Node
+		for i := 0; i < len(node.Content); i += 2 {
+			var event struct {
+				Properties struct {
+					Method string `yaml:"Method"`
+				} `yaml:"Properties"`
+			}
+			if node.Content[i+1].Decode(&event) == nil && event.Properties.Method == "ANY" {
+				continue
+			}
+			kept = append(kept, node.Content[i], node.Content[i+1])
+		}
+		node.Content = kept
+	}
+	for _, child := range node.Content {
+		dropAny(child)
+	}
+}
+
+// dockerBridge returns the address of this machine on Docker's default network.
+func dockerBridge(ctx context.Context) (string, error) {
+	if err := exec.CommandContext(ctx, "docker", "info").Run(); err != nil {
+		return "", errors.New("there is no Docker engine: sam-local needs one, `make run` does not")
+	}
+	bridge, err := net.InterfaceByName("docker0")
+	if err != nil {
+		return "", fmt.Errorf("looking for Docker's bridge docker0: %w", err)
+	}
+	addresses, err := bridge.Addrs()
+	if err != nil {
+		return "", fmt.Errorf("looking for Docker's bridge docker0: %w", err)
+	}
+	for _, address := range addresses {
+		if network, ok := address.(*net.IPNet); ok && network.IP.To4() != nil {
+			return network.IP.String(), nil
+		}
+	}
+	return "", errors.New("Docker's bridge docker0 has no IPv4 address")
+}
+
+// expose serves what a local address serves at the given address of this machine too, and returns its URL there.
+func expose(ctx context.Context, address, local string) (string, error) {
+	target, err := url.Parse(local)
+	if err != nil {
+		return "", err
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(address, "0"))
+	if err != nil {
+		return "", fmt.Errorf("listening on Docker's network: %w", err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
+		r.Out.Host = r.In.Host // signed
+	}}
+	server := &http.Server{Handler: proxy, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	return "http://" + listener.Addr().String() + target.Path, nil
+}

@@ -1,0 +1,367 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/auth"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+)
+
+// table answers UseKey from a map, and counts the calls.
+type table struct {
+	keys  map[string]carrier.KeyUsed // by hash
+	fail  error                      // besides the answer
+	wait  time.Duration
+	calls atomic.Int32
+	last  carrier.KeyUse
+}
+
+func (f *table) UseKey(_ context.Context, use carrier.KeyUse) (carrier.KeyUsed, error) {
+	f.calls.Add(1)
+	f.last = use
+	time.Sleep(f.wait) // in a bubble
+	used, ok := f.keys[use.Hash]
+	if !ok {
+		return carrier.KeyUsed{}, fault.New(fault.Unauthorized, "the store's own words")
+	}
+	return used, f.fail
+}
+
+func clock() time.Time { return time.Date(2026, 3, 1, 0, 0, 30, 0, time.UTC) }
+
+// world is partner 5 with accounts 71 (active) and 72 (disabled), partner 6 with
+// account 81, and their keys.
+type world struct {
+	*table
+	auth                                                     *auth.Auth
+	accounts                                                 map[int64]carrier.Account
+	partner, sandboxPartner, merchant, disabled, gone, alien auth.Key
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{
+		table: &table{keys: map[string]carrier.KeyUsed{}},
+		accounts: map[int64]carrier.Account{
+			71: {ID: 71, PartnerID: 5, Active: true}, 72: {ID: 72, PartnerID: 5}, 81: {ID: 81, PartnerID: 6, Active: true},
+		},
+		partner: newKey(t, carrier.Production, 5, 0), sandboxPartner: newKey(t, carrier.Sandbox, 9, 0), merchant: newKey(t, carrier.Production, 5, 71),
+		disabled: newKey(t, carrier.Production, 5, 72), gone: newKey(t, carrier.Production, 5, 73), alien: newKey(t, carrier.Production, 5, 71),
+	}
+	for i, k := range []auth.Key{w.partner, w.sandboxPartner, w.merchant, w.disabled, w.gone} {
+		w.keys[k.Hash()] = carrier.KeyUsed{Key: carrier.APIKey{ID: int64(i + 1), PartnerID: 5, AccountID: k.AccountID}, Used: 3, Reset: 30 * time.Second}
+	}
+	w.auth = &auth.Auth{Keys: w.table, Limits: auth.Limits{Production: 200, Sandbox: 20}, Now: clock}
+	return w
+}
+
+func (w *world) beside(_ context.Context, id int64) (*carrier.Account, error) {
+	if a, ok := w.accounts[id]; ok {
+		return &a, nil
+	}
+	return nil, nil //nolint:nilnil // absent
+}
+
+func request(headers ...string) *httpapi.Request {
+	e := events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/r", Headers: map[string]string{}}
+	for i := 0; i < len(headers); i += 2 {
+		e.Headers[headers[i]] = headers[i+1]
+	}
+	return httpapi.NewRequest("the id", e)
+}
+
+// told is an error as a test names it.
+func told(err error) string {
+	if err == nil {
+		return ""
+	}
+	p := fault.Of(err)[0]
+	return strings.TrimSuffix(p.Kind.String()+" "+p.Field, " ")
+}
+
+func TestMistypedKeyCostsNoCall(t *testing.T) {
+	w := newWorld(t)
+	for name, text := range slips(w.merchant.Text.Reveal()) {
+		req := request("API-Key", text, "On-Behalf-Of", "71")
+		_, err1 := w.auth.Partner(t.Context(), req)
+		_, err2 := w.auth.Merchant(t.Context(), req, func(context.Context, int64) (*carrier.Account, error) {
+			t.Fatalf("%s: the account is read", name)
+			return nil, nil
+		})
+		if told(err1) != "unauthorized" || told(err2) != "unauthorized" {
+			t.Errorf("%s: %v, %v, want unauthorized", name, err1, err2)
+		}
+	}
+	for _, req := range []*httpapi.Request{request(), request("Authorization", "Bearer "+w.merchant.Text.Reveal()), request("X-API-Key", w.merchant.Text.Reveal())} {
+		if _, err := w.auth.Partner(t.Context(), req); told(err) != "unauthorized" {
+			t.Errorf("no key: %v", err)
+		}
+	}
+	if n := w.calls.Load(); n != 0 {
+		t.Errorf("%d remote calls", n)
+	}
+}
+
+func TestPartner(t *testing.T) {
+	w := newWorld(t)
+	tests := []struct {
+		name string
+		key  auth.Key
+		want string
+	}{
+		{"a key that the table does not have", w.alien, "unauthorized"},
+		{"a merchant's key", w.merchant, "forbidden"},
+		{"a disabled merchant's key", w.disabled, "forbidden"},
+		{"a partner's key", w.partner, ""},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			w.calls.Store(0)
+			caller, err := w.auth.Partner(t.Context(), request("api-key", tc.key.Text.Reveal()))
+			if told(err) != tc.want || w.calls.Load() != 1 {
+				t.Fatalf("Partner = %+v, %v after %d calls, want %q after one", caller, err, w.calls.Load(), tc.want)
+			}
+			if err != nil {
+				if diff := cmp.Diff(auth.Caller{}, caller); diff != "" {
+					t.Errorf("a refused caller:\n%s", diff)
+				}
+				return
+			}
+			want := auth.Caller{Key: w.keys[tc.key.Hash()].Key, PartnerID: 5}
+			if diff := cmp.Diff(want, caller); diff != "" {
+				t.Errorf("Partner (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestMerchant(t *testing.T) {
+	w := newWorld(t)
+	tests := []struct {
+		name, onBehalfOf string
+		key              auth.Key
+		want             string
+		account          int64
+	}{
+		{"a key that the table does not have", "", w.alien, "unauthorized", 0},
+		{"a key that the table does not have, for another", "81", w.alien, "unauthorized", 0},
+		{"a key that outlived its account", "", w.gone, "unauthorized", 0},
+		{"partner, for nobody", "", w.partner, "required On-Behalf-Of", 0},
+		{"partner, no id", "shop", w.partner, "identifier On-Behalf-Of", 0},
+		{"partner, zero", "0", w.partner, "identifier On-Behalf-Of", 0},
+		{"partner, two", "71,72", w.partner, "identifier On-Behalf-Of", 0},
+		{"partner, a blank", "71 ", w.partner, "identifier On-Behalf-Of", 0},
+		{"partner, too large", "2147483648", w.partner, "identifier On-Behalf-Of", 0},
+		{"merchant, no id", "shop", w.merchant, "identifier On-Behalf-Of", 0},
+		{"partner, an absent account", "99", w.partner, "not found", 0},
+		{"partner, another partner's account", "81", w.partner, "not found", 0},
+		{"merchant, an absent account", "99", w.merchant, "not found", 0},
+		{"merchant, another account of the same partner", "72", w.merchant, "not found", 0},
+		{"merchant, another partner's account", "81", w.merchant, "not found", 0},
+		{"partner, a disabled account", "72", w.partner, "inactive", 0},
+		{"a disabled account's key", "", w.disabled, "inactive", 0},
+		{"merchant", "", w.merchant, "", 71},
+		{"merchant, own account", "71", w.merchant, "", 71},
+		{"merchant, own account as ShipEngine prints it", "se-71", w.merchant, "", 71},
+		{"partner", "71", w.partner, "", 71},
+		{"partner, as ShipEngine prints it", "se-71", w.partner, "", 71},
+	}
+	texts := map[string]string{}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			w.calls.Store(0)
+			caller, err := w.auth.Merchant(t.Context(), request("API-KEY", tc.key.Text.Reveal(), "on-behalf-of", tc.onBehalfOf), w.beside)
+			if told(err) != tc.want || w.calls.Load() != 1 {
+				t.Fatalf("Merchant = %+v, %v after %d calls, want %q after one", caller, err, w.calls.Load(), tc.want)
+			}
+			if err == nil {
+				want := auth.Caller{Key: w.keys[tc.key.Hash()].Key, PartnerID: 5, AccountID: tc.account}
+				if diff := cmp.Diff(want, caller); diff != "" {
+					t.Errorf("Merchant (-want +got):\n%s", diff)
+				}
+				return
+			}
+			if diff := cmp.Diff(auth.Caller{}, caller); diff != "" {
+				t.Errorf("a refused caller:\n%s", diff)
+			}
+			// What is absent and what is another's must be told in the same words;
+			// so must be a missing key and a wrong one.
+			if text, ok := texts[tc.want]; ok && text != fault.Of(err)[0].Message && tc.want != "identifier On-Behalf-Of" {
+				t.Errorf("%q is told as %q and as %q", tc.want, text, fault.Of(err)[0].Message)
+			}
+			texts[tc.want] = fault.Of(err)[0].Message
+		})
+	}
+	if _, err := w.auth.Partner(t.Context(), request()); fault.Of(err)[0].Message != texts["unauthorized"] {
+		t.Errorf("no key is told as %v, a wrong one as %q", err, texts["unauthorized"])
+	}
+}
+
+// TestWhatIsAskedOfTheTable: the limit is the environment's.
+func TestWhatIsAskedOfTheTable(t *testing.T) {
+	w := newWorld(t)
+	for _, tc := range []struct {
+		name string
+		key  auth.Key
+		want carrier.KeyUse
+	}{
+		{"production", w.partner, carrier.KeyUse{PartnerID: 5, Limit: 200}},
+		{"sandbox", w.sandboxPartner, carrier.KeyUse{PartnerID: 9, Limit: 20}},
+		{"merchant", w.merchant, carrier.KeyUse{AccountID: 71, Limit: 200}},
+	} {
+		_, _ = w.auth.Partner(t.Context(), request("API-Key", tc.key.Text.Reveal()))
+		tc.want.Hash, tc.want.Now = tc.key.Hash(), clock()
+		if diff := cmp.Diff(tc.want, w.last); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
+		}
+	}
+}
+
+// TestRateLimited goes through Serve, as headers are what the caller sees.
+func TestRateLimited(t *testing.T) {
+	w := newWorld(t)
+	tests := []struct {
+		name string
+		key  auth.Key
+		fail error
+		used int
+		code int
+		want map[string]string
+	}{
+		{
+			"over", w.partner, &fault.Error{Kind: fault.RateLimited, Message: "m", RetryAfter: 30 * time.Second}, 200, 429,
+			map[string]string{"RateLimit-Limit": "200", "RateLimit-Remaining": "0", "RateLimit-Reset": "30", "Retry-After": "30"},
+		},
+		{"unauthorized says nothing of a window", w.alien, nil, 0, 401, map[string]string{}},
+		{"the table is down", w.partner, errors.New("down"), 0, 500, map[string]string{}},
+		{"sandbox", w.sandboxPartner, nil, 20, 200, map[string]string{"RateLimit-Limit": "20", "RateLimit-Remaining": "0", "RateLimit-Reset": "30"}},
+		{"within", w.partner, nil, 3, 200, map[string]string{"RateLimit-Limit": "200", "RateLimit-Remaining": "197", "RateLimit-Reset": "30"}},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			w.fail = tc.fail
+			if used, ok := w.keys[tc.key.Hash()]; ok {
+				used.Used = tc.used
+				w.keys[tc.key.Hash()] = used
+			}
+			api := &httpapi.API{
+				Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+				Routes: []httpapi.Route{{Method: "GET", Resource: "/r", Handler: func(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+					if _, err := w.auth.Partner(ctx, req); err != nil {
+						return nil, fmt.Errorf("authenticating: %w", err)
+					}
+					return httpapi.JSON(200, nil), nil
+				}}},
+			}
+			resp, err := api.Serve(t.Context(), events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/r", Headers: map[string]string{"API-Key": tc.key.Text.Reveal()}})
+			if err != nil || resp.StatusCode != tc.code {
+				t.Fatalf("Serve = %d %s, %v, want %d", resp.StatusCode, resp.Body, err, tc.code)
+			}
+			got := map[string]string{}
+			for k, v := range resp.Headers {
+				if strings.HasPrefix(k, "RateLimit-") || k == "Retry-After" {
+					got[k] = v
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("headers (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestBesideRunsInParallel: key and account together take as long as the slower
+// one, and both are over when Merchant returns, whatever came of them.
+func TestBesideRunsInParallel(t *testing.T) {
+	for _, tc := range []struct {
+		name        string
+		key, beside time.Duration
+		known       bool
+	}{
+		{"refused at once, the read takes longer", 0, 3 * time.Second, false},
+		{"the key takes longer", 3 * time.Second, 2 * time.Second, true},
+		{"the read takes longer", 2 * time.Second, 3 * time.Second, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.wait = tc.key
+				key := w.merchant
+				if !tc.known {
+					key = w.alien
+				}
+				over := false
+				start := time.Now()
+				_, err := w.auth.Merchant(t.Context(), request("API-Key", key.Text.Reveal()), func(ctx context.Context, id int64) (*carrier.Account, error) {
+					time.Sleep(tc.beside) // in a bubble
+					over = true
+					return w.beside(ctx, id)
+				})
+				if took := time.Since(start); took != 3*time.Second || !over || (err == nil) != tc.known {
+					t.Errorf("Merchant = %v after %v, read over: %t; want 3s", err, took, over)
+				}
+			})
+		})
+	}
+}
+
+func TestBesideFails(t *testing.T) {
+	w := newWorld(t)
+	down := errors.New("down")
+	tests := []struct {
+		name   string
+		key    auth.Key
+		beside func(context.Context, int64) (*carrier.Account, error)
+		want   string
+	}{
+		{"an error", w.merchant, func(context.Context, int64) (*carrier.Account, error) { return nil, down }, "internal"},
+		{"an error, with a wrong key", w.alien, func(context.Context, int64) (*carrier.Account, error) { return nil, down }, "unauthorized"},
+		{"a panic", w.merchant, func(context.Context, int64) (*carrier.Account, error) { panic("hunter2-canary") }, "internal"},
+		{"a panic, with a wrong key", w.alien, func(context.Context, int64) (*carrier.Account, error) { panic("hunter2-canary") }, "unauthorized"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := w.auth.Merchant(t.Context(), request("API-Key", tc.key.Text.Reveal()), tc.beside)
+			if told(err) != tc.want || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("Merchant = %v, want %s", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestScopeTellsCallersApart(t *testing.T) {
+	seen := map[string]string{}
+	for name, c := range map[string]auth.Caller{
+		"partner 5":                {Key: carrier.APIKey{PartnerID: 5}, PartnerID: 5},
+		"partner 71":               {Key: carrier.APIKey{PartnerID: 71}, PartnerID: 71},
+		"partner 5 for account 71": {Key: carrier.APIKey{PartnerID: 5}, PartnerID: 5, AccountID: 71},
+		"partner 5 for account 72": {Key: carrier.APIKey{PartnerID: 5}, PartnerID: 5, AccountID: 72},
+		"account 71":               {Key: carrier.APIKey{PartnerID: 5, AccountID: 71}, PartnerID: 5, AccountID: 71},
+		"account 72":               {Key: carrier.APIKey{PartnerID: 5, AccountID: 72}, PartnerID: 5, AccountID: 72},
+	} {
+		if twin, dup := seen[c.Scope()]; dup {
+			t.Errorf("%s and %s share the scope %q", name, twin, c.Scope())
+		}
+		seen[c.Scope()] = name
+	}
+	// Two keys of one account are one caller: a repeat may come with the new one.
+	a := auth.Caller{Key: carrier.APIKey{ID: 1, AccountID: 71}, AccountID: 71}
+	b := auth.Caller{Key: carrier.APIKey{ID: 2, AccountID: 71}, AccountID: 71}
+	if a.Scope() != b.Scope() {
+		t.Errorf("two keys of one account: %q and %q", a.Scope(), b.Scope())
+	}
+}

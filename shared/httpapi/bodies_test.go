@@ -1,0 +1,84 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/httpapi"
+)
+
+func encoded(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestBodiesHaveEveryMember: strict clients want each member, null at least.
+func TestBodiesHaveEveryMember(t *testing.T) {
+	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	tests := []struct {
+		name string
+		body any
+		want string
+	}{
+		{
+			"bare account", httpapi.NewAccountBody(carrier.Account{ID: 7, PasswordHash: canary}),
+			`{"account_id":7,"external_account_id":null,"created_at":null,"modified_at":null,"active":false,"email":null,"company_name":null,` +
+				`"first_name":null,"last_name":null,"origin_country_code":"","environment":"","metadata":{},"carriers_count":0}`,
+		},
+		{
+			"full account",
+			httpapi.NewAccountBody(carrier.Account{
+				ID: 7, PartnerID: 9, ExternalID: "shop", Email: "a@b.c", CompanyName: "C", FirstName: "F", LastName: "L", OriginCountryCode: "AU",
+				Environment: carrier.Sandbox, Metadata: map[string]string{"a": "b"}, Active: true, CarriersCount: 2, CreatedAt: at, ModifiedAt: at.Add(time.Second), PasswordHash: canary,
+			}),
+			`{"account_id":7,"external_account_id":"shop","created_at":"2026-03-01T00:00:00.000Z","modified_at":"2026-03-01T00:00:01.000Z","active":true,` +
+				`"email":"a@b.c","company_name":"C","first_name":"F","last_name":"L","origin_country_code":"AU","environment":"sandbox","metadata":{"a":"b"},"carriers_count":2}`,
+		},
+		{
+			"key of a partner", httpapi.NewKeyBody(carrier.APIKey{ID: 3, PartnerID: 9, CreatedAt: at}, carrier.NewSecret("cl_live_x")),
+			`{"encrypted_api_key":"cl_live_x","api_key_id":3,"description":null,"account_id":null,"created_at":"2026-03-01T00:00:00.000Z"}`,
+		},
+		{
+			"key of an account", httpapi.NewKeyBody(carrier.APIKey{ID: 3, AccountID: 7, Description: "d", CreatedAt: at}, carrier.NewSecret("cl_live_x")),
+			`{"encrypted_api_key":"cl_live_x","api_key_id":3,"description":"d","account_id":7,"created_at":"2026-03-01T00:00:00.000Z"}`,
+		},
+		{
+			"connection never checked", httpapi.NewConnectionBody(&carrier.Connection{ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Linking, SecretVersion: canary}, at),
+			`{"carrier_id":"se-1","carrier_name":"startrack","account_number":"09912345","account_number_masked":"*****345","nickname":"","status":"linking","status_reason":null,` +
+				`"verified":false,"verified_at":null,"last_check":null,"consecutive_failures":0,"next_refresh_at":null,"refresh_policy":"",` +
+				`"credentials":{"api_key_last_four":null,"updated_at":null,"previous_available_until":null},"contract":null,"external_carrier_id":null,"metadata":{},"created_at":null,"modified_at":null}`,
+		},
+		{
+			"verified connection",
+			httpapi.NewConnectionBody(&carrier.Connection{
+				ID: "se-1", Carrier: carrier.AustraliaPost, AccountNumber: "0009912345", Nickname: "n", Status: carrier.Restricted, StatusReason: "credit_blocked", Checks: 1,
+				LastCheck:  carrier.Check{At: at, Outcome: carrier.OutcomeOK, Latency: 1234567 * time.Microsecond, Trigger: carrier.TriggerLink},
+				VerifiedAt: at, ConsecutiveFailures: 1, NextRefreshAt: at.Add(time.Hour), RefreshPolicy: carrier.RefreshHourly, APIKeyLastFour: "9dd1", CredentialsUpdatedAt: at,
+				ContractValidTo: "2026-03-11", ContractCreditBlocked: true, ExternalID: "x", Metadata: map[string]string{"a": "b"}, CreatedAt: at, ModifiedAt: at,
+			}, at),
+			`{"carrier_id":"se-1","carrier_name":"australia_post","account_number":"0009912345","account_number_masked":"*******345","nickname":"n","status":"restricted","status_reason":"credit_blocked",` +
+				`"verified":true,"verified_at":"2026-03-01T00:00:00.000Z","last_check":{"at":"2026-03-01T00:00:00.000Z","outcome":"ok","latency_ms":1234,"trigger":"link"},"consecutive_failures":1,` +
+				`"next_refresh_at":"2026-03-01T01:00:00.000Z","refresh_policy":"hourly","credentials":{"api_key_last_four":"9dd1","updated_at":"2026-03-01T00:00:00.000Z","previous_available_until":null},` +
+				`"contract":{"expired":false,"valid_to":"2026-03-11","expires_in_days":10,"credit_blocked":true},"external_carrier_id":"x","metadata":{"a":"b"},` +
+				`"created_at":"2026-03-01T00:00:00.000Z","modified_at":"2026-03-01T00:00:00.000Z"}`,
+		},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, encoded(t, tc.body)); diff != "" {
+				t.Errorf("body (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if got := encoded(t, httpapi.DaysUntil("2999-12-31", at)); got != "null" {
+		t.Errorf("DaysUntil of an open end = %s, want null", got)
+	}
+}

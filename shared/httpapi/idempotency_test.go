@@ -1,0 +1,286 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/seal"
+)
+
+func sealer() *seal.Sealer {
+	return seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret("the service secret"), nil })
+}
+
+// claims is a table of idempotency keys.
+type claims struct {
+	records map[string]carrier.IdempotencyRecord
+	fail    error
+}
+
+func (c *claims) ClaimIdempotency(_ context.Context, rec carrier.IdempotencyRecord, _ time.Time) (*carrier.IdempotencyRecord, error) {
+	if c.fail != nil {
+		return nil, c.fail
+	}
+	if c.records == nil {
+		c.records = map[string]carrier.IdempotencyRecord{}
+	}
+	id := rec.Scope + "|" + rec.Key
+	if old, ok := c.records[id]; ok {
+		return &old, nil
+	}
+	c.records[id] = rec
+	return nil, nil //nolint:nilnil // claimed: there is no earlier record
+}
+
+func (c *claims) ReleaseIdempotency(_ context.Context, rec carrier.IdempotencyRecord) error {
+	delete(c.records, rec.Scope+"|"+rec.Key)
+	return c.fail
+}
+
+func keyed(id, key, body string) *httpapi.Request {
+	e := post(body)
+	e.Headers = map[string]string{"idempotency-key": key}
+	return httpapi.NewRequest(id, e)
+}
+
+func now() time.Time { return time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC) }
+
+func begin(t *testing.T, req *httpapi.Request, caller string) *httpapi.Idempotency {
+	t.Helper()
+	i, err := httpapi.NewIdempotency(t.Context(), sealer(), req, caller, now())
+	if err != nil {
+		t.Fatalf("NewIdempotency = %v", err)
+	}
+	return i
+}
+
+// record is what a first request leaves behind.
+func record(t *testing.T, req *httpapi.Request, caller string, resp *httpapi.Response) *carrier.IdempotencyRecord {
+	t.Helper()
+	rec, err := begin(t, req, caller).Record(t.Context(), resp)
+	if err != nil || rec == nil {
+		t.Fatalf("Record = %v, %v", rec, err)
+	}
+	return rec
+}
+
+func TestIdempotencyKeyForm(t *testing.T) {
+	tests := []struct {
+		name, key string
+		want      []string
+	}{
+		{"too long by one", strings.Repeat("k", 256), []string{"length Idempotency-Key"}},
+		{"beyond ASCII", "clé", []string{"invalid Idempotency-Key"}},
+		{"tab", "a\tb", []string{"invalid Idempotency-Key"}},
+		{"NUL", "a\x00", []string{"invalid Idempotency-Key"}},
+		{"DEL", "a\x7f", []string{"invalid Idempotency-Key"}},
+		{"line break", "a\nb", []string{"invalid Idempotency-Key"}},
+		{"longest", strings.Repeat("k", 255), nil},
+		{"every printable character", " !\"#$%&'()*+,-./0:;<=>?@A[\\]^_`a{|}~", nil},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := httpapi.NewIdempotency(t.Context(), sealer(), keyed("id", tc.key, "{}"), "caller", now())
+			if diff := cmp.Diff(tc.want, told(err)); diff != "" {
+				t.Errorf("NewIdempotency (-want +got):\n%s", diff)
+			}
+			if err != nil && strings.Contains(err.Error(), tc.key) {
+				t.Errorf("the problem repeats the key: %v", err)
+			}
+		})
+	}
+}
+
+func TestNoIdempotencyKeyDoesNothing(t *testing.T) {
+	broken := seal.New(func(context.Context) (carrier.Secret, error) { return carrier.Secret{}, errors.New("must not be read") })
+	i, err := httpapi.NewIdempotency(t.Context(), broken, httpapi.NewRequest("id", post("{}")), "caller", now())
+	if i != nil || err != nil {
+		t.Fatalf("NewIdempotency = %v, %v, want nil", i, err)
+	}
+	c := &claims{fail: errors.New("must not be called")}
+	if resp, err := i.Claim(t.Context(), c, now()); resp != nil || err != nil {
+		t.Errorf("Claim = %v, %v", resp, err)
+	}
+	if rec, err := i.Record(t.Context(), httpapi.JSON(200, nil)); rec != nil || err != nil {
+		t.Errorf("Record = %v, %v", rec, err)
+	}
+	if err := i.Release(t.Context(), c); err != nil {
+		t.Errorf("Release = %v", err)
+	}
+}
+
+func TestReplayRefuses(t *testing.T) {
+	first := keyed("id 1", "k", `{"a":1}`)
+	resp := httpapi.JSON(200, map[string]string{"key": canary})
+	rec := record(t, first, "caller", resp)
+	running := *rec
+	running.Sealed, running.LeaseUntil = nil, now().Add(9*time.Second+1)
+	over := running
+	over.LeaseUntil = now().Add(-time.Hour)
+	moved := *rec
+	moved.Sealed = record(t, keyed("id", "k", `{"a":1}`), "another", resp).Sealed
+	otherPath := post(`{"a":1}`)
+	otherPath.Path = "/v1/things/2"
+	otherPath.Headers = map[string]string{"Idempotency-Key": "k"}
+	otherMethod := post(`{"a":1}`)
+	otherMethod.HTTPMethod = "PUT"
+	otherMethod.Headers = otherPath.Headers
+	tests := []struct {
+		name  string
+		req   *httpapi.Request
+		found *carrier.IdempotencyRecord
+		want  []string
+		retry time.Duration
+	}{
+		{"another payload", keyed("id 2", "k", `{"a":2}`), rec, []string{"idempotency mismatch Idempotency-Key"}, 0},
+		{"the same payload written otherwise", keyed("id 2", "k", `{"a": 1}`), rec, []string{"idempotency mismatch Idempotency-Key"}, 0},
+		{"another path", httpapi.NewRequest("id 2", otherPath), rec, []string{"idempotency mismatch Idempotency-Key"}, 0},
+		{"another method", httpapi.NewRequest("id 2", otherMethod), rec, []string{"idempotency mismatch Idempotency-Key"}, 0},
+		{"another payload while running", keyed("id 2", "k", `{"a":2}`), &running, []string{"idempotency mismatch Idempotency-Key"}, 0},
+		{"running", keyed("id 2", "k", `{"a":1}`), &running, []string{"state Idempotency-Key"}, 9*time.Second + 1},
+		{"running, the lease is over", keyed("id 2", "k", `{"a":1}`), &over, []string{"state Idempotency-Key"}, time.Second},
+		{"another's sealed answer", keyed("id 2", "k", `{"a":1}`), &moved, []string{"internal"}, 0},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := begin(t, tc.req, "caller").Replay(t.Context(), tc.found)
+			if diff := cmp.Diff(tc.want, told(err)); diff != "" || got != nil {
+				t.Fatalf("Replay = %v (-want +got):\n%s", got, diff)
+			}
+			if after := fault.Of(err)[0].RetryAfter; after != tc.retry {
+				t.Errorf("RetryAfter = %v, want %v", after, tc.retry)
+			}
+		})
+	}
+}
+
+func TestReplayByteForByte(t *testing.T) {
+	body := []byte("{\"key\":\"" + canary + "\",\"x\":\"<&>\u2028é\"}")
+	first := &httpapi.Response{Status: 202, Header: map[string]string{"Preference-Applied": "return=existing"}, Body: body}
+	rec := record(t, keyed("id 1", "k", `{"a":1}`), "caller", first)
+	if len(first.Header) != 1 {
+		t.Errorf("Record changes the answer: %v", first.Header)
+	}
+	got, err := begin(t, keyed("id 2", "k", `{"a":1}`), "caller").Replay(t.Context(), rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &httpapi.Response{
+		Status: 202, Body: body,
+		Header: map[string]string{"Preference-Applied": "return=existing", "X-Request-Id": "id 1", "Idempotent-Replayed": "true"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Replay (-want +got):\n%s", diff)
+	}
+}
+
+func TestSealedRecordShowsNothing(t *testing.T) {
+	rec := record(t, keyed("id 1", "k", `{"secret":"`+canary+`"}`), "caller", httpapi.JSON(200, map[string]string{"encrypted_api_key": canary}))
+	for _, b := range [][]byte{rec.Sealed, rec.PayloadMAC, []byte(rec.Scope + rec.Key + rec.ClaimID)} {
+		if bytes.Contains(b, []byte(canary)) || bytes.Contains(b, []byte(base64.StdEncoding.EncodeToString([]byte(canary))[:16])) {
+			t.Errorf("the record shows the plain text: %q", b)
+		}
+	}
+	if !rec.ExpiresAt.Equal(now().Add(24 * time.Hour)) {
+		t.Errorf("kept until %v, want 24 hours", rec.ExpiresAt)
+	}
+}
+
+func TestScopeIsCallerAndRoute(t *testing.T) {
+	scope := func(e events.APIGatewayProxyRequest, caller string) string {
+		e.Headers = map[string]string{"Idempotency-Key": "k"}
+		return record(t, httpapi.NewRequest("id", e), caller, httpapi.JSON(200, nil)).Scope
+	}
+	base := post("{}")
+	put, other := base, base
+	put.HTTPMethod, other.Resource = "PUT", "/v1/others"
+	seen := map[string]string{scope(base, "caller"): "the first"}
+	for name, s := range map[string]string{"another caller": scope(base, "caller 2"), "another method": scope(put, "caller"), "another route": scope(other, "caller")} {
+		if twin, dup := seen[s]; dup {
+			t.Errorf("%s has the scope of %s: %q", name, twin, s)
+		}
+		seen[s] = name
+	}
+}
+
+func TestClaim(t *testing.T) {
+	c := &claims{}
+	lease := now().Add(20 * time.Second)
+	first := begin(t, keyed("id 1", "k", "{}"), "caller")
+	if resp, err := first.Claim(t.Context(), c, lease); resp != nil || err != nil {
+		t.Fatalf("first Claim = %v, %v", resp, err)
+	}
+	t.Run("running", func(t *testing.T) {
+		_, err := begin(t, keyed("id 2", "k", "{}"), "caller").Claim(t.Context(), c, lease)
+		if !fault.Is(err, fault.State) || fault.Of(err)[0].RetryAfter != 20*time.Second {
+			t.Errorf("Claim = %v, want state with 20s", err)
+		}
+	})
+	t.Run("another caller, another key", func(t *testing.T) {
+		for _, i := range []*httpapi.Idempotency{begin(t, keyed("id 3", "k", "{}"), "caller 2"), begin(t, keyed("id 4", "k2", "{}"), "caller")} {
+			if resp, err := i.Claim(t.Context(), c, lease); resp != nil || err != nil {
+				t.Errorf("Claim = %v, %v, want a claim", resp, err)
+			}
+		}
+	})
+	t.Run("the store fails", func(t *testing.T) {
+		down := &claims{fail: errors.New("down")}
+		i := begin(t, keyed("id 5", "k", "{}"), "caller")
+		if resp, err := i.Claim(t.Context(), down, lease); resp != nil || !errors.Is(err, down.fail) || fault.KindOf(err) != fault.Internal {
+			t.Errorf("Claim = %v, %v", resp, err)
+		}
+		if err := i.Release(t.Context(), down); !errors.Is(err, down.fail) {
+			t.Errorf("Release = %v", err)
+		}
+	})
+	t.Run("finished", func(t *testing.T) {
+		rec, err := first.Record(t.Context(), httpapi.JSON(200, "made"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept := c.records[rec.Scope+"|"+rec.Key]; kept.ClaimID == "" || kept.ClaimID != rec.ClaimID || !kept.LeaseUntil.Equal(lease) {
+			t.Errorf("the record is not the claim's: %+v", rec)
+		}
+		c.records[rec.Scope+"|"+rec.Key] = *rec
+		resp, err := begin(t, keyed("id 6", "k", "{}"), "caller").Claim(t.Context(), c, lease)
+		if err != nil || string(resp.Body) != `"made"` || resp.Header["Idempotent-Replayed"] != "true" {
+			t.Errorf("Claim = %v, %v, want the stored answer", resp, err)
+		}
+	})
+	t.Run("released", func(t *testing.T) {
+		c := &claims{}
+		i := begin(t, keyed("id 7", "k", "{}"), "caller")
+		for range 2 {
+			if resp, err := i.Claim(t.Context(), c, lease); resp != nil || err != nil {
+				t.Fatalf("Claim = %v, %v", resp, err)
+			}
+			if err := i.Release(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestIdempotencyNeedsTheSecret(t *testing.T) {
+	down := errors.New("down")
+	broken := seal.New(func(context.Context) (carrier.Secret, error) { return carrier.Secret{}, down })
+	if _, err := httpapi.NewIdempotency(t.Context(), broken, keyed("id", "k", "{}"), "caller", now()); !errors.Is(err, down) {
+		t.Errorf("NewIdempotency = %v, want the reader's error", err)
+	}
+	bad := post("x")
+	bad.IsBase64Encoded, bad.Headers = true, map[string]string{"Idempotency-Key": "k"}
+	if _, err := httpapi.NewIdempotency(t.Context(), sealer(), httpapi.NewRequest("id", bad), "caller", now()); !fault.Is(err, fault.Invalid) {
+		t.Errorf("NewIdempotency of broken base64 = %v", err)
+	}
+}

@@ -1,0 +1,362 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+)
+
+// input is what the fields of these tests decode into.
+type input struct {
+	Name, Note string
+	Flag       bool
+	Metadata   map[string]string
+}
+
+func (in *input) fields() []httpapi.Field {
+	return []httpapi.Field{
+		httpapi.Require(httpapi.String("name", &in.Name, carrier.NameRule.Clean)),
+		httpapi.String("note", &in.Note, httpapi.Raw),
+		httpapi.Bool("flag", &in.Flag),
+		httpapi.Metadata("metadata", &in.Metadata),
+	}
+}
+
+// told is an error as a test names it: "kind field" of each problem.
+func told(err error) []string {
+	var all []string
+	for _, p := range fault.Of(err) {
+		what := p.Kind.String()
+		if p.Field != "" {
+			what += " " + p.Field
+		}
+		all = append(all, what)
+	}
+	return all
+}
+
+func post(body string) events.APIGatewayProxyRequest {
+	return events.APIGatewayProxyRequest{HTTPMethod: "POST", Path: "/v1/things", Resource: "/v1/things", Body: body}
+}
+
+func TestJSONRefuses(t *testing.T) {
+	deep := strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)
+	tests := []struct {
+		name, body string
+		want       []string
+	}{
+		{"empty", "", []string{"body required"}},
+		{"blanks", " \r\n\t", []string{"body required"}},
+		{"null", " null\n", []string{"body required"}},
+		{"array", `[{"name":"Ada"}]`, []string{"invalid"}},
+		{"string", `"name"`, []string{"invalid"}},
+		{"number", `1`, []string{"invalid"}},
+		{"true", `true`, []string{"invalid"}},
+		{"no JSON", `name=Ada`, []string{"invalid"}},
+		{"byte order mark", "\ufeff{\"name\":\"Ada\"}", []string{"invalid"}},
+		{"cut within the name", `{"na`, []string{"invalid"}},
+		{"cut behind the name", `{"name"`, []string{"invalid"}},
+		{"cut behind the colon", `{"name":`, []string{"invalid"}},
+		{"cut within the value", `{"name":"Ad`, []string{"invalid"}},
+		{"cut behind the value", `{"name":"Ada"`, []string{"invalid"}},
+		{"trailing comma", `{"name":"Ada",}`, []string{"invalid"}},
+		{"no comma", `{"name":"Ada" "note":"x"}`, []string{"invalid"}},
+		{"no quotes", `{name:"Ada"}`, []string{"invalid"}},
+		{"single quotes", `{'name':'Ada'}`, []string{"invalid"}},
+		{"comment", `{"name":"Ada"/**/}`, []string{"invalid"}},
+		{"a number for a name", `{1:"Ada"}`, []string{"invalid"}},
+		{"control character in a text", "{\"name\":\"A\x01da\"}", []string{"invalid"}},
+		{"raw line break in a text", "{\"name\":\"A\nda\"}", []string{"invalid"}},
+		{"another object behind", `{"name":"Ada"}{"name":"Bob"}`, []string{"invalid"}},
+		{"text behind", `{"name":"Ada"} x`, []string{"invalid"}},
+		{"brace behind", `{"name":"Ada"}}`, []string{"invalid"}},
+		{"NUL behind", "{\"name\":\"Ada\"}\x00", []string{"invalid"}},
+		{"invalid UTF-8 in a value", "{\"name\":\"A\xffda\"}", []string{"invalid"}},
+		{"invalid UTF-8 in a name", "{\"na\xc3me\":\"Ada\"}", []string{"invalid"}},
+		{"a surrogate in UTF-8", "{\"name\":\"\xed\xa0\x80\"}", []string{"invalid"}},
+		{"overlong UTF-8", "{\"name\":\"\xc0\xaf\"}", []string{"invalid"}},
+		{"deep nesting", `{"name":"Ada","note":` + deep + `}`, []string{"invalid"}},
+
+		{"high surrogate alone", `{"name":"A\ud800da"}`, []string{"invalid name"}},
+		{"low surrogate alone", `{"name":"A\udc00da"}`, []string{"invalid name"}},
+		{"surrogates swapped", `{"name":"\udc00\ud800"}`, []string{"invalid name"}},
+		{"high surrogate before another escape", `{"name":"\ud83d\n"}`, []string{"invalid name"}},
+		{"high surrogate twice", `{"name":"\ud83d\ud83d\ude00"}`, []string{"invalid name"}},
+		{"high surrogate at the end", `{"name":"Ada\uD83D"}`, []string{"invalid name"}},
+		{"surrogate behind a backslash", `{"name":"\\\ud800"}`, []string{"invalid name"}},
+		{"lone surrogate in a name", `{"name":"Ada","\ud800":1}`, []string{"invalid"}},
+		{"lone surrogate in metadata", `{"name":"Ada","metadata":{"a":"\udfff"}}`, []string{"invalid metadata"}},
+		{"lone surrogate in a name of metadata", `{"name":"Ada","metadata":{"\udfff":"a"}}`, []string{"invalid metadata"}},
+
+		{"missing", `{}`, []string{"required name"}},
+		{"null is missing", `{"name":null}`, []string{"required name"}},
+		{"empty", `{"name":""}`, []string{"length name"}},
+		{"a number for a text", `{"name":5}`, []string{"invalid name"}},
+		{"a boolean for a text", `{"name":true}`, []string{"invalid name"}},
+		{"an object for a text", `{"name":{}}`, []string{"invalid name"}},
+		{"an array for a text", `{"name":["Ada"]}`, []string{"invalid name"}},
+		{"an escaped control character", `{"name":"A\u0000da"}`, []string{"invalid name"}},
+		{"a yes for a boolean", `{"name":"Ada","flag":"yes"}`, []string{"invalid flag"}},
+		{"a 1 for a boolean", `{"name":"Ada","flag":1}`, []string{"invalid flag"}},
+		{"True", `{"name":"Ada","flag":"True"}`, []string{"invalid flag"}},
+		{"quotes within quotes", `{"name":"Ada","flag":"\"true\""}`, []string{"invalid flag"}},
+		{"twice", `{"name":"Ada","name":"Ada"}`, []string{"invalid name"}},
+		{"twice, null first", `{"name":null,"name":"Ada"}`, []string{"invalid name"}},
+		{"twice, one escaped", `{"name":"Ada","n\u0061me":"Bob"}`, []string{"invalid name"}},
+		{"other case is another field", `{"name":"Ada","Name":"Bob"}`, []string{"invalid Name"}},
+		{"other case alone", `{"NAME":"Ada"}`, []string{"required name", "invalid NAME"}},
+		{"a name with blanks", `{"name ":"Ada"}`, []string{"required name", "invalid name "}},
+		{"unknown, told once", `{"zip":1,"name":"Ada","zip":2}`, []string{"invalid zip"}},
+		{"unknown with null", `{"name":"Ada","zip":null}`, []string{"invalid zip"}},
+		{"a long unknown one is shortened", `{"name":"Ada","` + strings.Repeat("é", 65) + `":1}`, []string{"invalid " + strings.Repeat("é", 64) + "…"}},
+		{"metadata no object", `{"name":"Ada","metadata":"a"}`, []string{"invalid metadata"}},
+		{"metadata an array", `{"name":"Ada","metadata":["a"]}`, []string{"invalid metadata"}},
+		{"metadata twice in it", `{"name":"Ada","metadata":{"a":"1","b":"2","a":"3"}}`, []string{"invalid metadata.a"}},
+		{"metadata twice, one escaped", `{"name":"Ada","metadata":{"a":"1","\u0061":"1"}}`, []string{"invalid metadata.a"}},
+		{"metadata of another type", `{"name":"Ada","metadata":{"a":1,"b":{},"c":"fine","d":null}}`, []string{"invalid metadata.a", "invalid metadata.b", "invalid metadata.d"}},
+		{"metadata by its rules", `{"name":"Ada","metadata":{"":"x","b":"\u0007"}}`, []string{"length metadata", "invalid metadata.b"}},
+		{
+			"all at once, in the order of the fields, unknown ones last",
+			`{"zip":1,"metadata":{"a":1},"flag":"x","note":7,"name":"` + strings.Repeat("a", 25) + `","Flag":true}`,
+			[]string{"length name", "invalid note", "invalid flag", "invalid metadata.a", "invalid zip", "invalid Flag"},
+		},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			var in input
+			err := httpapi.NewRequest("id", post(tc.body)).JSON(in.fields()...)
+			if diff := cmp.Diff(tc.want, told(err)); diff != "" {
+				t.Errorf("JSON(%.80s) (-want +got):\n%s", tc.body, diff)
+			}
+		})
+	}
+}
+
+func TestJSONAccepts(t *testing.T) {
+	tests := []struct {
+		name, body string
+		want       input
+	}{
+		{"least", `{"name":"Ada"}`, input{Name: "Ada"}},
+		{"blanks around everything", " \n{ \"name\" :\t\"Ada\" , \"flag\" : true }\r\n ", input{Name: "Ada", Flag: true}},
+		{"null is absent", `{"name":"Ada","note":null,"flag":null,"metadata":null}`, input{Name: "Ada"}},
+		{"boolean in quotes", `{"name":"Ada","flag":"true"}`, input{Name: "Ada", Flag: true}},
+		{"false in quotes", `{"name":"Ada","flag":"false"}`, input{Name: "Ada"}},
+		{"escapes", `{"n\u0061me":"\u0041d\u0061","note":"\"\\\/\n\ud83d\ude00"}`, input{Name: "Ada", Note: "\"\\/\n😀"}},
+		{"an escaped backslash before a u", `{"name":"Ada","note":"\\ud800"}`, input{Name: "Ada", Note: `\ud800`}},
+		{"not a character, but no surrogate", `{"name":"Ada","note":"\ufffe\uffff"}`, input{Name: "Ada", Note: "\ufffe\uffff"}},
+		{"the replacement character", `{"name":"Ada","note":"\ufffd�"}`, input{Name: "Ada", Note: "��"}},
+		{"outer blanks go", `{"name":"  Ada\n"}`, input{Name: "Ada"}},
+		{"metadata", `{"metadata":{"b":"2","a":"1"},"name":"Ada"}`, input{Name: "Ada", Metadata: map[string]string{"a": "1", "b": "2"}}},
+		{"empty metadata", `{"metadata":{},"name":"Ada"}`, input{Name: "Ada", Metadata: map[string]string{}}},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			var got input
+			if err := httpapi.NewRequest("id", post(tc.body)).JSON(got.fields()...); err != nil {
+				t.Fatalf("JSON(%s) = %v", tc.body, err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("JSON(%s) (-want +got):\n%s", tc.body, diff)
+			}
+		})
+	}
+}
+
+func TestJSONLimit(t *testing.T) {
+	body := func(n int) string {
+		const empty = `{"name":"Ada","note":""}`
+		return `{"name":"Ada","note":"` + strings.Repeat("x", n-len(empty)) + `"}`
+	}
+	wrap := func(s string) events.APIGatewayProxyRequest {
+		e := post(base64.StdEncoding.EncodeToString([]byte(s)))
+		e.IsBase64Encoded = true
+		return e
+	}
+	broken := post("{\"name\"")
+	broken.IsBase64Encoded = true
+	tests := []struct {
+		name  string
+		event events.APIGatewayProxyRequest
+		want  []string
+	}{
+		{"64 KiB and one", post(body(64<<10 + 1)), []string{"too large"}},
+		{"64 KiB and one in base64", wrap(body(64<<10 + 1)), []string{"too large"}},
+		{"large and no JSON", post(strings.Repeat("x", 1<<20)), []string{"too large"}},
+		{"broken base64", broken, []string{"invalid"}},
+		{"64 KiB", post(body(64 << 10)), nil},
+		{"64 KiB in base64, which is more", wrap(body(64 << 10)), nil},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			var in input
+			if diff := cmp.Diff(tc.want, told(httpapi.NewRequest("id", tc.event).JSON(in.fields()...))); diff != "" {
+				t.Errorf("JSON (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestJSONOfManyUnknownMembersIsQuick(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(`{"name":"Ada"`)
+	n := 0
+	for ; b.Len() < httpapi.MaxBody-16; n++ {
+		fmt.Fprintf(&b, `,"%x":1`, n)
+	}
+	b.WriteString("}")
+	var in input
+	if err := httpapi.NewRequest("id", post(b.String())).JSON(in.fields()...); len(fault.Of(err)) != n {
+		t.Errorf("%d problems for %d unknown members", len(fault.Of(err)), n)
+	}
+}
+
+func TestContentType(t *testing.T) {
+	const body = `{"name":"Ada"}`
+	tests := []struct {
+		value string
+		ok    bool
+	}{
+		{"text/plain", false},
+		{"text/json", false},
+		{"application/x-www-form-urlencoded", false},
+		{"multipart/form-data; boundary=x", false},
+		{"application/problem+json", false},
+		{"application/jsonx", false},
+		{"application/json; charset=latin1", false},
+		{"application/json; charset=utf-16", false},
+		{"application/json, text/plain", false},
+		{"json", false},
+		{";", false},
+		{"application/json", true},
+		{"Application/JSON", true},
+		{"application/json; charset=utf-8", true},
+		{"application/json;charset=\"UTF-8\"", true},
+		{"application/json; profile=x", true},
+		{"", true},
+	}
+	for _, tc := range tests {
+		t.Run(tc.value, func(t *testing.T) {
+			e := post(body)
+			e.Headers = map[string]string{"content-TYPE": tc.value}
+			var in input
+			err := httpapi.NewRequest("id", e).JSON(in.fields()...)
+			if ok := err == nil; ok != tc.ok || !ok && told(err)[0] != "media type Content-Type" {
+				t.Errorf("content type %q: %v, want ok %t", tc.value, err, tc.ok)
+			}
+		})
+	}
+	// A missing body is told first: it has no type.
+	e := post("")
+	e.Headers = map[string]string{"Content-Type": "text/plain"}
+	if got := told(httpapi.NewRequest("id", e).JSON()); got[0] != "body required" {
+		t.Errorf("no body with a content type: %v", got)
+	}
+}
+
+// FuzzDecode holds what is accepted against encoding/json, which reads the same
+// text more laxly.
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{
+		``, `null`, `{}`, `[]`, `{"name":"Ada"}`, `{"name":"Ada","name":"Bob"}`, `{"name":"\ud800"}`, `{"name":"\ud83d\ude00","flag":"true"}`,
+		`{"name":"Ada","metadata":{"a":"1","a":"2"}}`, `{"name":"Ada","metadata":{"\u0061":"\\u"}}`, "{\"name\":\"\xff\"}", `{"Name":"Ada"} {}`,
+		`{"name":"Ada","note":"\\\\\\ud800"}`, `{"name":"\u00e9","flag":false,"note":null,"metadata":null}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var in input
+		err := httpapi.NewRequest("id", post(string(body))).JSON(in.fields()...)
+		if err != nil {
+			for _, p := range fault.Of(err) {
+				if p.Kind == fault.Internal || p.Message == "" || !utf8.ValidString(p.Message) {
+					t.Fatalf("JSON(%q): problem %v", body, p)
+				}
+			}
+			return
+		}
+		var doc map[string]any
+		if err := json.Unmarshal(body, &doc); err != nil {
+			t.Fatalf("JSON(%q) is accepted, encoding/json says %v", body, err)
+		}
+		if !utf8.Valid(body) {
+			t.Fatalf("JSON(%q) is accepted, and is not UTF-8", body)
+		}
+		if n := names(t, body); n != len(doc) {
+			t.Fatalf("JSON(%q) is accepted with %d members, %d of them different", body, n, len(doc))
+		}
+		got := map[string]any{"name": in.Name}
+		if doc["note"] != nil {
+			got["note"] = in.Note
+		}
+		if doc["flag"] != nil {
+			got["flag"] = in.Flag
+			if s, ok := doc["flag"].(string); ok {
+				doc["flag"] = s == "true"
+			}
+		}
+		if m, ok := doc["metadata"].(map[string]any); ok {
+			texts := map[string]any{}
+			for k, v := range in.Metadata {
+				texts[k] = v
+			}
+			got["metadata"] = texts
+			if raw := rawMember(t, body, "metadata"); names(t, raw) != len(m) {
+				t.Fatalf("JSON(%q) is accepted with a duplicate in metadata", body)
+			}
+		}
+		maps.DeleteFunc(doc, func(_ string, v any) bool { return v == nil })
+		if name, ok := doc["name"].(string); ok {
+			doc["name"] = strings.TrimSpace(name)
+		}
+		if diff := cmp.Diff(doc, got); diff != "" {
+			t.Fatalf("JSON(%q) and encoding/json differ (-encoding/json +JSON):\n%s", body, diff)
+		}
+		if !slices.Contains([]int{1, 2, 3, 4}, len(doc)) {
+			t.Fatalf("JSON(%q) is accepted with %d members", body, len(doc))
+		}
+	})
+}
+
+// names counts the members of an object, duplicates too.
+func names(t *testing.T, object []byte) int {
+	t.Helper()
+	dec := json.NewDecoder(bytes.NewReader(object))
+	if _, err := dec.Token(); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for dec.More() {
+		if _, err := dec.Token(); err != nil {
+			t.Fatal(err)
+		}
+		var skip json.RawMessage
+		if err := dec.Decode(&skip); err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
+func rawMember(t *testing.T, object []byte, name string) json.RawMessage {
+	t.Helper()
+	var doc map[string]json.RawMessage
+	if err := json.Unmarshal(object, &doc); err != nil {
+		t.Fatal(err)
+	}
+	return doc[name]
+}
