@@ -50,74 +50,139 @@ func (c Caller) Scope() string {
 }
 
 // Partner authenticates a call of a partner route. Errors: fault.Unauthorized,
-// RateLimited, and Forbidden for a merchant's key.
+// RateLimited, and Forbidden for a merchant's key or one without the scope.
 func (a *Auth) Partner(ctx context.Context, req *httpapi.Request) (Caller, error) {
+	return a.partner(ctx, req, nil)
+}
+
+// PartnerBeside is Partner with a read of the partner's own things at once.
+func (a *Auth) PartnerBeside(ctx context.Context, req *httpapi.Request, beside func(ctx context.Context, partnerID int64) error) (Caller, error) {
+	return a.partner(ctx, req, beside)
+}
+
+func (a *Auth) partner(ctx context.Context, req *httpapi.Request, beside func(ctx context.Context, partnerID int64) error) (Caller, error) {
 	key, err := read(req)
 	if err != nil {
 		return Caller{}, err
 	}
-	used, err := a.use(ctx, req, key)
-	if err != nil {
-		return Caller{}, err
+	var task func(context.Context) error
+	if beside != nil && key.PartnerID != 0 {
+		task = func(ctx context.Context) error { return beside(ctx, key.PartnerID) }
 	}
-	if key.PartnerID == 0 {
+	used, besideErr, err := a.prove(ctx, req, key, task)
+	switch {
+	case err != nil:
+		return Caller{}, err
+	case key.PartnerID == 0:
 		return Caller{}, fault.New(fault.Forbidden, "This route needs a partner's API key.")
+	case besideErr != nil:
+		return Caller{}, besideErr
 	}
 	return Caller{Key: used.Key, PartnerID: key.PartnerID}, nil
 }
 
+// PartnerAccount authenticates a call of a partner route about one account, the
+// path parameter account_id, which beside reads while the key is proven. Errors:
+// those of Partner; fault.Identifier for the parameter; NotFound for an account
+// that is absent or another partner's.
+func (a *Auth) PartnerAccount(ctx context.Context, req *httpapi.Request, beside func(ctx context.Context, accountID int64) (*carrier.Account, error)) (Caller, error) {
+	const param = "account_id"
+	var accountID int64
+	value, idErr := req.Param(param)
+	if idErr == nil {
+		accountID, idErr = carrier.ParseAccountID(param, value)
+	}
+	var account *carrier.Account
+	caller, err := a.partner(ctx, req, func(ctx context.Context, _ int64) (err error) {
+		if idErr == nil {
+			account, err = beside(ctx, accountID)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return Caller{}, err
+	case idErr != nil:
+		return Caller{}, idErr
+	case account == nil || account.PartnerID != caller.PartnerID:
+		return Caller{}, noAccount()
+	}
+	caller.AccountID = accountID
+	return caller, nil
+}
+
+func noAccount() error { return fault.New(fault.NotFound, "There is no such account.") }
+
 // Merchant authenticates a call of a merchant route: with the account's own
 // key, or a partner's and the header On-Behalf-Of. As both name the account,
 // beside reads it, and what else the route wants, while the key is proven.
-// Errors: fault.Unauthorized, RateLimited, Required or Identifier for
-// On-Behalf-Of, NotFound for another one's account, Inactive for a disabled one.
+// Errors: fault.Unauthorized, RateLimited, Forbidden for a key without the
+// scope, Required or Identifier for On-Behalf-Of, NotFound for another one's
+// account, Inactive for a disabled one.
 func (a *Auth) Merchant(ctx context.Context, req *httpapi.Request, beside func(ctx context.Context, accountID int64) (*carrier.Account, error)) (Caller, error) {
 	key, err := read(req)
 	if err != nil {
 		return Caller{}, err
 	}
+	var account *carrier.Account
 	accountID, headerErr := onBehalfOf(req, key)
-	if headerErr != nil {
-		// The key is proven first: a stranger learns nothing of the route.
-		if _, err := a.use(ctx, req, key); err != nil {
-			return Caller{}, err
+	// The key is proven whatever the header says: a stranger learns nothing of the
+	// route.
+	used, besideErr, err := a.prove(ctx, req, key, func(ctx context.Context) (err error) {
+		if headerErr == nil {
+			account, err = beside(ctx, accountID)
 		}
-		return Caller{}, headerErr
-	}
-	type read struct {
-		account *carrier.Account
-		err     error
-	}
-	got := make(chan read, 1)
-	go func() {
-		r := read{err: errors.New("the read beside the key panicked")}
-		defer func() {
-			// Nobody above a goroutine recovers: a panic here would end the process.
-			if v := recover(); v != nil {
-				r.err = fmt.Errorf("%w: %T\n%s", r.err, v, debug.Stack())
-			}
-			got <- r
-		}()
-		r.account, r.err = beside(ctx, accountID)
-	}()
-	used, err := a.use(ctx, req, key)
-	r := <-got // beside fills the caller's variables: it must be over either way
-	if err != nil {
-		return Caller{}, err
-	}
-	if r.err != nil {
-		return Caller{}, fmt.Errorf("reading the account: %w", r.err)
-	}
+		return err
+	})
 	switch {
-	case r.account == nil, key.PartnerID != 0 && r.account.PartnerID != key.PartnerID:
-		if key.AccountID == accountID {
-			return Caller{}, unauthorized() // a key that outlived its account
-		}
-		return Caller{}, fault.New(fault.NotFound, "There is no such account.")
-	case !r.account.Active:
+	case err != nil:
+		return Caller{}, err
+	case headerErr != nil:
+		return Caller{}, headerErr
+	case besideErr != nil:
+		return Caller{}, fmt.Errorf("reading the account: %w", besideErr)
+	case key.AccountID != 0 && (account == nil || account.Deleted()):
+		return Caller{}, unauthorized() // a key that outlived its account
+	case account == nil, key.PartnerID != 0 && account.PartnerID != key.PartnerID:
+		return Caller{}, noAccount()
+	case !account.Active:
 		return Caller{}, fault.New(fault.Inactive, "This account is disabled.")
 	}
-	return Caller{Key: used.Key, PartnerID: r.account.PartnerID, AccountID: accountID}, nil
+	return Caller{Key: used.Key, PartnerID: account.PartnerID, AccountID: accountID}, nil
+}
+
+// prove uses the key, and runs beside at once. beside is over when it returns:
+// it fills its caller's variables. err is about the key.
+func (a *Auth) prove(ctx context.Context, req *httpapi.Request, key Key, beside func(context.Context) error) (used carrier.KeyUsed, besideErr, err error) {
+	got := make(chan error, 1)
+	if beside == nil {
+		got <- nil
+	} else {
+		go func() {
+			err := errors.New("the read beside the key panicked")
+			defer func() {
+				// Nobody above a goroutine recovers: a panic here would end the process.
+				if v := recover(); v != nil {
+					err = fmt.Errorf("%w: %T\n%s", err, v, debug.Stack())
+				}
+				got <- err
+			}()
+			err = beside(ctx)
+		}()
+	}
+	used, err = a.use(ctx, req, key)
+	besideErr = <-got
+	if err != nil {
+		return carrier.KeyUsed{}, nil, err
+	}
+	scope, ok := RequiredScope(req.Method(), req.Resource())
+	if !ok {
+		return carrier.KeyUsed{}, nil, fmt.Errorf("no scope is set for %s %s", req.Method(), req.Resource())
+	}
+	if !used.Key.May(scope) {
+		return carrier.KeyUsed{}, nil, fault.New(fault.Forbidden, "This API key lacks the scope %s.", scope)
+	}
+	return used, besideErr, nil
 }
 
 // onBehalfOf is the account that a merchant route is about.
@@ -135,7 +200,7 @@ func onBehalfOf(req *httpapi.Request, key Key) (int64, error) {
 		return 0, err
 	}
 	if key.AccountID != 0 && key.AccountID != id {
-		return 0, fault.New(fault.NotFound, "There is no such account.")
+		return 0, noAccount()
 	}
 	return id, nil
 }

@@ -77,7 +77,7 @@ func (w *world) beside(_ context.Context, id int64) (*carrier.Account, error) {
 }
 
 func request(headers ...string) *httpapi.Request {
-	e := events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/r", Headers: map[string]string{}}
+	e := events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/v1/carriers", Headers: map[string]string{}}
 	for i := 0; i < len(headers); i += 2 {
 		e.Headers[headers[i]] = headers[i+1]
 	}
@@ -260,14 +260,14 @@ func TestRateLimited(t *testing.T) {
 			}
 			api := &httpapi.API{
 				Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-				Routes: []httpapi.Route{{Method: "GET", Resource: "/r", Handler: func(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+				Routes: []httpapi.Route{{Method: "GET", Resource: "/v1/carriers", Handler: func(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 					if _, err := w.auth.Partner(ctx, req); err != nil {
 						return nil, fmt.Errorf("authenticating: %w", err)
 					}
 					return httpapi.JSON(200, nil), nil
 				}}},
 			}
-			resp, err := api.Serve(t.Context(), events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/r", Headers: map[string]string{"API-Key": tc.key.Text.Reveal()}})
+			resp, err := api.Serve(t.Context(), events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/v1/carriers", Headers: map[string]string{"API-Key": tc.key.Text.Reveal()}})
 			if err != nil || resp.StatusCode != tc.code {
 				t.Fatalf("Serve = %d %s, %v, want %d", resp.StatusCode, resp.Body, err, tc.code)
 			}

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 )
@@ -199,7 +201,7 @@ func TestMakeKey(t *testing.T) {
 	}
 	want := in
 	want.ID, want.Hash, want.Prefix, want.LastFour = k.ID, parsed.Hash(), text.Reveal()[:14], text.Reveal()[46:]
-	if k != want || k.ID < 1 || len(k.LastFour) != 4 {
+	if !cmp.Equal(k, want) || k.ID < 1 || len(k.LastFour) != 4 {
 		t.Errorf("MakeKey = %+v, want %+v", k, want)
 	}
 	if strings.Contains(fmt.Sprintf("%+v %#v", k, k), text.Reveal()[14:44]) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -125,6 +126,41 @@ func (i *Idempotency) Replay(ctx context.Context, existing *carrier.IdempotencyR
 	}
 	s.Header["Idempotent-Replayed"] = "true"
 	return &Response{Status: s.Status, Header: s.Header, Body: s.Body}, nil
+}
+
+// Write runs the transaction that makes a change together with the record of
+// its answer, and answers: with resp, or with the stored answer when the key is
+// taken. It is the one way of every change that is one transaction.
+func (i *Idempotency) Write(ctx context.Context, resp *Response, write func(rec *carrier.IdempotencyRecord) (existing *carrier.IdempotencyRecord, err error)) (*Response, error) {
+	rec, err := i.Record(ctx, resp)
+	if err != nil {
+		return nil, err
+	}
+	existing, err := write(rec)
+	if existing != nil {
+		return i.Replay(ctx, existing)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// Rescue answers a request that failed: its first try may have succeeded, and
+// be the very reason, as when the version of If-Match has moved on by it. find
+// reads the record of a scope and key, nil for none. It costs a call only then.
+func (i *Idempotency) Rescue(ctx context.Context, failure error, find func(ctx context.Context, rec carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error)) (*Response, error) {
+	if i == nil || fault.Is(failure, fault.Internal) {
+		return nil, failure
+	}
+	existing, err := find(ctx, i.record)
+	if err != nil {
+		return nil, errors.Join(failure, fmt.Errorf("looking for the stored answer: %w", err))
+	}
+	if existing == nil {
+		return nil, failure
+	}
+	return i.Replay(ctx, existing)
 }
 
 // Claim claims the key until lease for a flow that can not do all its work in

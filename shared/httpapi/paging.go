@@ -1,0 +1,180 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/hmac"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"strconv"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+)
+
+// Limits of a list.
+const (
+	DefaultPageSize = 25
+	MaxPageSize     = 500
+	// maxOffset is how far page numbers reach: what a page number passes over is
+	// read and dropped. Cursors walk further at the price of a page each.
+	maxOffset = 10_000
+	// cursorLife is how long a cursor is good for.
+	cursorLife = 24 * time.Hour
+	cursorMAC  = 16 // bytes
+)
+
+// Page is which part of a list a request asks for.
+type Page struct {
+	Number int // from 1
+	Size   int
+	After  *carrier.Position // of a cursor: the page begins behind it
+}
+
+// Skip is how many entries a page number passes over; none with a cursor.
+func (p Page) Skip() int {
+	if p.After != nil {
+		return 0
+	}
+	return (p.Number - 1) * p.Size
+}
+
+// cursor is what a cursor says, and signs together with its owner and filters.
+type cursor struct {
+	At     int64 `json:"t"` // creation of the last entry, epoch milliseconds
+	ID     int64 `json:"i"` // its id
+	Page   int   `json:"p"` // number of the page that it leads to
+	Issued int64 `json:"s"` // epoch seconds
+}
+
+// Pager reads and writes the paging of one list.
+type Pager struct {
+	Sealer Sealer
+	Now    time.Time
+	Owner  string // whose list it is; a cursor is good for one owner
+	Path   string
+	// Filters are the query parameters that choose what is in the list, and in
+	// which order: a cursor is good for the same ones only.
+	Filters url.Values
+}
+
+// Parse reads page, page_size and cursor. Problems are fault.Invalid, in this
+// order. A cursor that is forged, cut, another owner's, of other filters or
+// older than a day is one of them.
+func (p Pager) Parse(ctx context.Context, req *Request) (Page, fault.List, error) {
+	page := Page{Number: 1, Size: DefaultPageSize}
+	var problems fault.List
+	number := func(name string, dst *int, most int) {
+		for _, v := range req.Query(name) {
+			n, err := strconv.Atoi(v)
+			if err != nil || n < 1 || n > most {
+				problems = append(problems, fault.Field(fault.Invalid, name, "%s must be a whole number from 1 to %d.", name, most))
+				return
+			}
+			*dst = n
+		}
+	}
+	number("page", &page.Number, maxOffset)
+	number("page_size", &page.Size, MaxPageSize)
+	text := ""
+	for _, v := range req.Query("cursor") {
+		text = v
+	}
+	if text == "" {
+		if len(problems) == 0 && page.Number*page.Size > maxOffset {
+			problems = append(problems, fault.Field(fault.Invalid, "page",
+				"page × page_size must be at most %d; follow links.next.href, which carries a cursor, to walk further.", maxOffset))
+		}
+		return page, problems, nil
+	}
+	c, ok, err := p.open(ctx, text)
+	if err != nil {
+		return page, nil, err
+	}
+	if !ok {
+		return page, append(problems, fault.Field(fault.Invalid, "cursor", "cursor is not one of this list, or is older than a day; begin without it.")), nil
+	}
+	page.Number = c.Page
+	page.After = &carrier.Position{CreatedAt: time.UnixMilli(c.At).UTC(), AccountID: c.ID}
+	return page, problems, nil
+}
+
+// Links are the hrefs of a page for its answer. next is nil on the last page.
+func (p Pager) Links(ctx context.Context, page Page, next *carrier.Position) (LinksBody, error) {
+	var links LinksBody
+	links.First.Href = p.href(page.Size, "page", "1")
+	if page.Number > 1 && (page.Number-1)*page.Size <= maxOffset {
+		links.Prev.Href = p.href(page.Size, "page", strconv.Itoa(page.Number-1))
+	}
+	if next != nil {
+		text, err := p.seal(ctx, cursor{At: next.CreatedAt.UnixMilli(), ID: next.AccountID, Page: page.Number + 1, Issued: p.Now.Unix()})
+		if err != nil {
+			return LinksBody{}, err
+		}
+		links.Next.Href = p.href(page.Size, "cursor", text)
+	}
+	return links, nil
+}
+
+// LinksBody is links in the answer of a list.
+type LinksBody struct {
+	First LinkBody `json:"first"`
+	Prev  LinkBody `json:"prev"`
+	Next  LinkBody `json:"next"`
+}
+
+// LinkBody is one link; an empty object where there is no such page.
+type LinkBody struct {
+	Href string `json:"href,omitempty"`
+}
+
+// href is a page of the same list, as a path: the API may have several
+// addresses.
+func (p Pager) href(size int, name, value string) string {
+	q := url.Values{}
+	maps.Copy(q, p.Filters)
+	q.Set("page_size", strconv.Itoa(size))
+	q.Set(name, value)
+	return p.Path + "?" + q.Encode()
+}
+
+func (p Pager) mac(ctx context.Context, payload []byte) ([]byte, error) {
+	mac, err := p.Sealer.MAC(ctx, "cursor", []byte(p.Owner), []byte(p.Path), []byte(p.Filters.Encode()), payload)
+	if err != nil {
+		return nil, fmt.Errorf("signing a cursor: %w", err)
+	}
+	return mac[:cursorMAC], nil
+}
+
+func (p Pager) seal(ctx context.Context, c cursor) (string, error) {
+	payload, err := json.Marshal(c)
+	if err != nil {
+		return "", fmt.Errorf("encoding a cursor: %w", err)
+	}
+	mac, err := p.mac(ctx, payload)
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(append(mac, payload...)), nil
+}
+
+func (p Pager) open(ctx context.Context, text string) (c cursor, ok bool, err error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(raw) <= cursorMAC {
+		return cursor{}, false, nil //nolint:nilerr // what does not decode is no cursor of ours
+	}
+	mac, err := p.mac(ctx, raw[cursorMAC:])
+	if err != nil {
+		return cursor{}, false, err
+	}
+	if !hmac.Equal(mac, raw[:cursorMAC]) || json.Unmarshal(raw[cursorMAC:], &c) != nil {
+		return cursor{}, false, nil
+	}
+	if age := p.Now.Sub(time.Unix(c.Issued, 0)); age > cursorLife {
+		return cursor{}, false, nil
+	}
+	return c, true, nil
+}
