@@ -3,8 +3,6 @@ package carrier
 import (
 	"slices"
 	"time"
-
-	"carrierlink/shared/fault"
 )
 
 // Account is a merchant's account, made by a partner.
@@ -85,6 +83,9 @@ func Scopes() []Scope { return []Scope{ScopeRead, ScopeLink, ScopeAdmin} }
 // May tells whether the key has a scope.
 func (k *APIKey) May(s Scope) bool { return len(k.Scopes) == 0 || slices.Contains(k.Scopes, s) }
 
+// Expired tells whether the key no longer works by its own end.
+func (k *APIKey) Expired(now time.Time) bool { return !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(now) }
+
 // MaxKeys is how many keys an account may have at a time, expired ones not
 // counted.
 const MaxKeys = 50
@@ -104,26 +105,3 @@ type KeyUsed struct {
 	Used  int           // in this window, this use included
 	Reset time.Duration // until the window ends
 }
-
-// CheckCountry accepts the officially assigned two-letter codes of ISO 3166-1,
-// in capitals (seed: "Must be capitalized").
-func CheckCountry(field, code string) *fault.Error {
-	if len(code) == 2 && isUpper(code[0]) && isUpper(code[1]) {
-		for i := 0; i < len(countries); i += 2 {
-			if countries[i:i+2] == code {
-				return nil
-			}
-		}
-	}
-	return fault.Field(fault.Invalid, field, "%s must be a country code of ISO 3166-1, two capital letters such as AU.", field)
-}
-
-func isUpper(c byte) bool { return c >= 'A' && c <= 'Z' }
-
-// countries is every officially assigned alpha-2 code of ISO 3166-1, without
-// separators (249 codes, as of the standard's 2020 edition).
-const countries = "ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBVBWBYBZ" +
-	"CACCCDCFCGCHCICKCLCMCNCOCRCUCVCWCXCYCZDEDJDKDMDODZECEEEGEHERESETFIFJFKFMFOFRGAGBGDGEGFGGGHGIGLGMGNGPGQGRGSGTGUGWGY" +
-	"HKHMHNHRHTHUIDIEILIMINIOIQIRISITJEJMJOJPKEKGKHKIKMKNKPKRKWKYKZLALBLCLILKLRLSLTLULVLYMAMCMDMEMFMGMHMKMLMMMNMOMPMQMRMSMTMUMVMWMXMYMZ" +
-	"NANCNENFNGNINLNONPNRNUNZOMPAPEPFPGPHPKPLPMPNPRPSPTPWPYQARERORSRURWSASBSCSDSESGSHSISJSKSLSMSNSOSRSSSTSVSXSYSZ" +
-	"TCTDTFTGTHTJTKTLTMTNTOTRTTTVTWTZUAUGUMUSUYUZVAVCVEVGVIVNVUWFWSYEYTZAZMZW"

@@ -15,3 +15,10 @@ type Position struct {
 	CreatedAt time.Time
 	AccountID int64
 }
+
+// Matches tells whether the filter keeps an account.
+func (f AccountFilter) Matches(a Account) bool {
+	return (f.Active == nil || *f.Active == a.Active) &&
+		(f.CreatedFrom.IsZero() || !a.CreatedAt.Before(f.CreatedFrom)) &&
+		(f.CreatedUntil.IsZero() || !a.CreatedAt.After(f.CreatedUntil))
+}

@@ -27,6 +27,7 @@ var (
 	PasswordRule       = TextRule{Min: 7, Max: 128, Exact: true}
 	NicknameRule       = TextRule{Min: 1, Max: 100}
 	PartnerNameRule    = TextRule{Min: 1, Max: 100}
+	DescriptionRule    = TextRule{Min: 1, Max: 100}
 	CredentialRule     = TextRule{Min: 1, Max: 256}
 	metadataKeyRule    = TextRule{Min: 1, Max: 40, Exact: true}
 	metadataValueRule  = TextRule{Min: 0, Max: 500, Exact: true}

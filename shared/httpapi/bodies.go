@@ -61,6 +61,49 @@ func NewKeyBody(k carrier.APIKey, text carrier.Secret) KeyBody {
 	return body
 }
 
+// KeyInfo is an API key in our answers, without its text.
+type KeyInfo struct {
+	APIKeyID    int64    `json:"api_key_id"`
+	AccountID   int64    `json:"account_id"`
+	Description *string  `json:"description"`
+	KeyPrefix   string   `json:"key_prefix"`
+	LastFour    string   `json:"last_four"`
+	Scopes      []string `json:"scopes"`
+	ExpiresAt   *string  `json:"expires_at"`
+	LastUsedAt  *string  `json:"last_used_at"` // a date
+	CreatedAt   *string  `json:"created_at"`
+}
+
+// NewKeyInfo shows a merchant's key.
+func NewKeyInfo(k carrier.APIKey) KeyInfo {
+	info := KeyInfo{
+		APIKeyID: k.ID, AccountID: k.AccountID, Description: Text(k.Description), KeyPrefix: k.Prefix, LastFour: k.LastFour,
+		Scopes: []string{}, ExpiresAt: Time(k.ExpiresAt), CreatedAt: Time(k.CreatedAt),
+	}
+	for _, s := range carrier.Scopes() {
+		if k.May(s) {
+			info.Scopes = append(info.Scopes, string(s))
+		}
+	}
+	if !k.LastUsedOn.IsZero() {
+		day := k.LastUsedOn.Format(time.DateOnly)
+		info.LastUsedAt = &day
+	}
+	return info
+}
+
+// FullKeyBody is a key in the answer that makes it: the one time that its text
+// is shown.
+type FullKeyBody struct {
+	EncryptedAPIKey string `json:"encrypted_api_key"`
+	KeyInfo
+}
+
+// NewFullKeyBody shows a new merchant's key with its text.
+func NewFullKeyBody(k carrier.APIKey, text carrier.Secret) FullKeyBody {
+	return FullKeyBody{text.Reveal(), NewKeyInfo(k)}
+}
+
 // ConnectionBody is a connection in our answers.
 type ConnectionBody struct {
 	CarrierID           string            `json:"carrier_id"`

@@ -146,12 +146,21 @@ func (i *Idempotency) Write(ctx context.Context, resp *Response, write func(rec 
 	return resp, nil
 }
 
-// Rescue answers a request that failed: its first try may have succeeded, and
-// be the very reason, as when the version of If-Match has moved on by it. find
-// reads the record of a scope and key, nil for none. It costs a call only then.
-func (i *Idempotency) Rescue(ctx context.Context, failure error, find func(ctx context.Context, rec carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error)) (*Response, error) {
-	if i == nil || fault.Is(failure, fault.Internal) {
-		return nil, failure
+// Once runs a change once for each idempotency key: do makes it through Write.
+// When do fails, its first try may have succeeded and be the very reason, as
+// when the version of If-Match has moved on by it: find then looks for the
+// record of the scope and key, nil for none, which costs a call only then.
+func Once(ctx context.Context, sealer Sealer, req *Request, caller string, now time.Time,
+	find func(ctx context.Context, rec carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error),
+	do func(i *Idempotency) (*Response, error),
+) (*Response, error) {
+	i, err := NewIdempotency(ctx, sealer, req, caller, now)
+	if err != nil {
+		return nil, err
+	}
+	resp, failure := do(i)
+	if failure == nil || i == nil || fault.Is(failure, fault.Internal) {
+		return resp, failure
 	}
 	existing, err := find(ctx, i.record)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"carrierlink/shared/carrier"
@@ -242,6 +243,54 @@ func Metadata(name string, dst *map[string]string) Field {
 			return problems
 		}
 		*dst = values
+		return nil
+	}}
+}
+
+// Strings is a member that is a list of texts; clean gets them all at once.
+func Strings(name string, dst *[]string, clean func(field string, s []string) *fault.Error) Field {
+	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
+		var members []json.RawMessage
+		err := json.Unmarshal(value, &members)
+		s := make([]string, len(members))
+		for i, m := range members {
+			var problem *fault.Error
+			if s[i], problem = text(name, m); problem != nil {
+				err = problem
+			}
+		}
+		if err != nil {
+			return fault.List{fault.Field(fault.Invalid, name, "%s must be a list of strings.", name)}
+		}
+		if problem := clean(name, s); problem != nil {
+			return fault.List{problem}
+		}
+		*dst = s
+		return nil
+	}}
+}
+
+// Instant is a member that is a time in RFC 3339, kept to the millisecond.
+func Instant(name string, dst *time.Time) Field {
+	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
+		s, problem := text(name, value)
+		at, err := time.Parse(time.RFC3339, s)
+		if problem != nil || err != nil {
+			return fault.List{fault.Field(fault.Invalid, name, "%s must be a time such as 2026-01-02T03:04:05Z.", name)}
+		}
+		*dst = at.UTC().Truncate(time.Millisecond)
+		return nil
+	}}
+}
+
+// Count is a member that is a whole number from least to most.
+func Count(name string, dst *int, least, most int) Field {
+	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
+		n, err := strconv.Atoi(string(value))
+		if err != nil || n < least || n > most {
+			return fault.List{fault.Field(fault.Invalid, name, "%s must be a whole number from %d to %d.", name, least, most)}
+		}
+		*dst = n
 		return nil
 	}}
 }

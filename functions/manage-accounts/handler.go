@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"carrierlink/shared/auth"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/store"
+)
+
+// accounts is what this function needs of the store. Each change is made with
+// the record of its answer, or returns the one that its key has already.
+type accounts interface {
+	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
+	Idempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	AccountByExternalID(ctx context.Context, partnerID int64, externalID string, now time.Time) (int64, error)
+	ListAccounts(ctx context.Context, partnerID int64, f carrier.AccountFilter, after *carrier.Position, skip, limit int, now time.Time) ([]carrier.Account, *carrier.Position, error)
+	UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*carrier.IdempotencyRecord, error)
+	SetAccountActive(ctx context.Context, a carrier.Account, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	DeleteAccount(ctx context.Context, a carrier.Account, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	RestoreAccount(ctx context.Context, a carrier.Account, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+}
+
+type handler struct {
+	auth     *auth.Auth
+	accounts accounts
+	sealer   httpapi.Sealer
+	now      func() time.Time
+}
+
+// call is one request about one account of the caller's.
+type call struct {
+	caller  auth.Caller
+	account carrier.Account
+	now     time.Time
+}
+
+// begin authenticates the caller beside the read of the account that the path
+// names. Errors: those of auth.PartnerAccount.
+func (h *handler) begin(ctx context.Context, req *httpapi.Request) (call, error) {
+	c := call{now: h.now().UTC().Truncate(time.Millisecond)}
+	var loaded store.Loaded
+	caller, err := h.auth.PartnerAccount(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+		loaded, err = h.accounts.Load(ctx, accountID, store.Want{Now: c.now})
+		return loaded.Account, err
+	})
+	if err != nil {
+		return call{}, err
+	}
+	c.caller, c.account = caller, *loaded.Account
+	return c, nil
+}
+
+// once is a handler of a change: what it does is done once for each idempotency
+// key, and answered again with the same answer.
+func (h *handler) once(ctx context.Context, req *httpapi.Request, do func(c call, i *httpapi.Idempotency) (*httpapi.Response, error)) (*httpapi.Response, error) {
+	c, err := h.begin(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	find := func(ctx context.Context, rec carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+		return h.accounts.Idempotency(ctx, rec, c.now)
+	}
+	return httpapi.Once(ctx, h.sealer, req, c.caller.Scope(), c.now, find, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
+		return do(c, i)
+	})
+}
+
+// get answers with one account, or 304 to a caller who has it.
+func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	c, err := h.begin(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return show(req, c.account), nil
+}
+
+// getByExternalID is get by the partner's own id, which may hold any character:
+// it comes url-encoded. fault.NotFound for one that no account has.
+func (h *handler) getByExternalID(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	now := h.now()
+	externalID, inputErr := externalIDParam(req)
+	var id int64
+	caller, err := h.auth.PartnerBeside(ctx, req, func(ctx context.Context, partnerID int64) (err error) {
+		if inputErr == nil {
+			id, err = h.accounts.AccountByExternalID(ctx, partnerID, externalID, now)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if inputErr != nil {
+		return nil, inputErr
+	}
+	loaded, err := h.accounts.Load(ctx, id, store.Want{Now: now})
+	if err != nil {
+		return nil, fmt.Errorf("reading the account: %w", err)
+	}
+	if loaded.Account == nil || loaded.Account.PartnerID != caller.PartnerID {
+		return nil, fault.New(fault.NotFound, "There is no such account.")
+	}
+	return show(req, *loaded.Account), nil
+}
+
+func externalIDParam(req *httpapi.Request) (string, error) {
+	const param = "external_account_id"
+	value, err := req.Param(param)
+	if err != nil {
+		return "", err
+	}
+	value, problem := carrier.ExternalIDRule.Clean(param, value)
+	if problem != nil {
+		return "", problem
+	}
+	return value, nil
+}
+
+// show is an account in full, with its ETag.
+func show(req *httpapi.Request, a carrier.Account) *httpapi.Response {
+	return httpapi.Conditional(req, etag(a), func() *httpapi.Response {
+		return httpapi.JSON(http.StatusOK, httpapi.NewAccountBody(a))
+	})
+}
+
+// etag changes with everything that an account shows: its own changes, and the
+// count of carriers.
+func etag(a carrier.Account) string {
+	return `"` + strconv.FormatInt(a.Version, 10) + "-" + strconv.Itoa(a.CarriersCount) + `"`
+}
+
+// enable and disable answer 204. A disabled account's keys are refused at the
+// very next call. fault.State for a deleted account.
+func (h *handler) enable(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	return h.setActive(ctx, req, true)
+}
+
+func (h *handler) disable(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	return h.setActive(ctx, req, false)
+}
+
+func (h *handler) setActive(ctx context.Context, req *httpapi.Request, active bool) (*httpapi.Response, error) {
+	return h.once(ctx, req, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
+		return i.Write(ctx, done(), func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+			return h.accounts.SetAccountActive(ctx, c.account, active, rec, c.now)
+		})
+	})
+}
+
+func done() *httpapi.Response {
+	return &httpapi.Response{Status: http.StatusNoContent, Header: map[string]string{}}
+}
+
+// Days that a deleted account can still be restored.
+const (
+	leastPurgeDays = 7
+	mostPurgeDays  = 30
+)
+
+// remove deletes the account: 204, again for one that is deleted already. Its
+// keys answer 401, and it vanishes after purge_after_days.
+func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	c, err := h.begin(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	days := mostPurgeDays
+	const param = "purge_after_days"
+	for _, v := range req.Query(param) {
+		if days, err = strconv.Atoi(v); err != nil || days < leastPurgeDays || days > mostPurgeDays {
+			return nil, fault.Field(fault.Invalid, param, "%s must be a whole number from %d to %d.", param, leastPurgeDays, mostPurgeDays)
+		}
+	}
+	purgeAt := c.now.AddDate(0, 0, days).Truncate(time.Second)
+	if _, err := h.accounts.DeleteAccount(ctx, c.account, purgeAt, nil, c.now); err != nil {
+		return nil, fmt.Errorf("deleting the account: %w", err)
+	}
+	return done(), nil
+}
+
+// restore takes a deletion back until the purge: 204. fault.State for an account
+// that is not deleted.
+func (h *handler) restore(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	return h.once(ctx, req, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
+		return i.Write(ctx, done(), func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+			return h.accounts.RestoreAccount(ctx, c.account, rec, c.now)
+		})
+	})
+}
+
+// countriesBody is the answer of countries.
+type countriesBody struct {
+	Countries []carrier.Country `json:"countries"`
+}
+
+// countries lists what origin_country_code may be.
+func (h *handler) countries(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	if _, err := h.auth.Partner(ctx, req); err != nil {
+		return nil, err
+	}
+	return httpapi.JSON(http.StatusOK, countriesBody{carrier.Countries()}), nil
+}

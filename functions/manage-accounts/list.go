@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/store"
+)
+
+// listBody is a page of accounts.
+type listBody struct {
+	Accounts []httpapi.AccountBody `json:"accounts"`
+	Page     int                   `json:"page"`
+	PageSize int                   `json:"page_size"`
+	Links    httpapi.LinksBody     `json:"links"`
+}
+
+// list answers with a page of the partner's accounts. A page past the end is
+// empty. fault.Invalid for each query parameter that is wrong, all at once.
+func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	caller, err := h.auth.Partner(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	now := h.now()
+	filter, externalID, filters, problems := parseFilter(req)
+	pager := httpapi.Pager{Sealer: h.sealer, Now: now, Owner: caller.Scope(), Path: "/v1/partners/accounts", Filters: filters}
+	page, wrong, err := pager.Parse(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if err := append(problems, wrong...).Err(); err != nil {
+		return nil, err
+	}
+	var found []carrier.Account
+	var next *carrier.Position
+	if externalID != nil {
+		found, err = h.only(ctx, caller.PartnerID, *externalID, filter, page, now)
+	} else {
+		found, next, err = h.accounts.ListAccounts(ctx, caller.PartnerID, filter, page.After, page.Skip(), page.Size, now)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing accounts: %w", err)
+	}
+	body := listBody{Accounts: make([]httpapi.AccountBody, len(found)), Page: page.Number, PageSize: page.Size}
+	for i, a := range found {
+		body.Accounts[i] = httpapi.NewAccountBody(a)
+	}
+	if body.Links, err = pager.Links(ctx, page, next); err != nil {
+		return nil, err
+	}
+	return httpapi.JSON(http.StatusOK, body), nil
+}
+
+// only is the list of the one account that can have an external id.
+func (h *handler) only(ctx context.Context, partnerID int64, externalID string, f carrier.AccountFilter, page httpapi.Page, now time.Time) ([]carrier.Account, error) {
+	id, err := h.accounts.AccountByExternalID(ctx, partnerID, externalID, now)
+	if fault.Is(err, fault.NotFound) || err == nil && page.Skip() > 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	loaded, err := h.accounts.Load(ctx, id, store.Want{Now: now})
+	if err != nil || loaded.Account == nil || loaded.Account.PartnerID != partnerID || !f.Matches(*loaded.Account) {
+		return nil, err
+	}
+	return []carrier.Account{*loaded.Account}, nil
+}
+
+// parseFilter reads what narrows and orders the list, and repeats it for links.
+func parseFilter(req *httpapi.Request) (f carrier.AccountFilter, externalID *string, filters url.Values, problems fault.List) {
+	filters = url.Values{}
+	each := func(name string, read func(v string) *fault.Error) {
+		for _, v := range req.Query(name) {
+			filters.Set(name, v)
+			if p := read(v); p != nil {
+				problems = append(problems, p)
+			}
+		}
+	}
+	each("active", func(v string) *fault.Error {
+		active := v == "true"
+		if f.Active = &active; v != "true" && v != "false" {
+			return fault.Field(fault.Invalid, "active", "active must be true or false.")
+		}
+		return nil
+	})
+	instant := func(name string, dst *time.Time) {
+		each(name, func(v string) (p *fault.Error) {
+			var err error
+			if *dst, err = time.Parse(time.RFC3339, v); err != nil {
+				p = fault.Field(fault.Invalid, name, "%s must be a time such as 2026-01-02T03:04:05Z.", name)
+			}
+			return p
+		})
+	}
+	instant("created_at_start", &f.CreatedFrom)
+	instant("created_at_end", &f.CreatedUntil)
+	if !f.CreatedFrom.IsZero() && !f.CreatedUntil.IsZero() && f.CreatedUntil.Before(f.CreatedFrom) {
+		problems = append(problems, fault.Field(fault.Invalid, "created_at_end", "created_at_end must not be before created_at_start."))
+	}
+	each("external_account_id", func(v string) *fault.Error {
+		v, p := carrier.ExternalIDRule.Clean("external_account_id", v)
+		externalID = &v
+		return p
+	})
+	each("sort_dir", func(v string) *fault.Error {
+		if f.Ascending = v == "asc"; v != "asc" && v != "desc" {
+			return fault.Field(fault.Invalid, "sort_dir", "sort_dir must be asc or desc.")
+		}
+		return nil
+	})
+	return f, externalID, filters, problems
+}

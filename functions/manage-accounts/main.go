@@ -1,0 +1,51 @@
+// Manage-accounts is everything that a partner does with an account after it
+// was made: read, list, change, enable, disable, delete, restore; and the
+// countries that an account may be of.
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"carrierlink/shared/auth"
+	"carrierlink/shared/boot"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/seal"
+	"carrierlink/shared/store"
+	"carrierlink/shared/vault"
+)
+
+func main() { boot.Main(wire) }
+
+func wire(env *boot.Env) any {
+	cfg := env.AWS()
+	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
+	secret := vault.NewServiceSecret(secretsmanager.NewFromConfig(cfg), env.Text("SERVICE_SECRET_ID"))
+	h := &handler{
+		auth: &auth.Auth{
+			Keys: table, Now: time.Now,
+			Limits: auth.Limits{Production: env.Count("RATE_LIMIT_PER_MINUTE"), Sandbox: env.Count("SANDBOX_RATE_LIMIT_PER_MINUTE")},
+		},
+		accounts: table, sealer: seal.New(secret.Read), now: time.Now,
+	}
+	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), Routes: h.routes()}
+	return api.Serve
+}
+
+func (h *handler) routes() []httpapi.Route {
+	const accounts, account = "/v1/partners/accounts", "/v1/partners/accounts/{account_id}"
+	return []httpapi.Route{
+		{Method: http.MethodGet, Resource: accounts, Handler: h.list},
+		{Method: http.MethodGet, Resource: account, Handler: h.get},
+		{Method: http.MethodGet, Resource: accounts + "/external_account_id/{external_account_id}", Handler: h.getByExternalID},
+		{Method: http.MethodPatch, Resource: account, Handler: h.change},
+		{Method: http.MethodPut, Resource: account + "/enable", Handler: h.enable},
+		{Method: http.MethodPut, Resource: account + "/disable", Handler: h.disable},
+		{Method: http.MethodDelete, Resource: account, Handler: h.remove},
+		{Method: http.MethodPut, Resource: account + "/restore", Handler: h.restore},
+		{Method: http.MethodGet, Resource: "/v1/partners/countries", Handler: h.countries},
+	}
+}

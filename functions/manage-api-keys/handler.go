@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"carrierlink/shared/auth"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/store"
+)
+
+// keys is what this function needs of the store.
+type keys interface {
+	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
+	Idempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	ListKeys(ctx context.Context, accountID int64) ([]carrier.APIKey, error)
+	CreateKey(ctx context.Context, k carrier.APIKey, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	RotateKey(ctx context.Context, old, next carrier.APIKey, validUntil time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	DeleteKey(ctx context.Context, k carrier.APIKey) error
+}
+
+type handler struct {
+	auth   *auth.Auth
+	keys   keys
+	sealer httpapi.Sealer
+	now    func() time.Time
+	random io.Reader
+}
+
+// call is one request about the keys of one account of the caller's.
+type call struct {
+	caller  auth.Caller
+	account carrier.Account
+	now     time.Time
+	keys    []carrier.APIKey // where listed
+}
+
+// begin authenticates the caller beside the reads of the account that the path
+// names and, where wanted, of its keys.
+func (h *handler) begin(ctx context.Context, req *httpapi.Request) (call, error) {
+	c := call{now: h.now().UTC().Truncate(time.Millisecond)}
+	var account *carrier.Account
+	caller, err := h.auth.PartnerAccount(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
+		listed := make(chan error, 1)
+		go func() {
+			var err error
+			c.keys, err = h.keys.ListKeys(ctx, accountID)
+			listed <- err
+		}()
+		loaded, err := h.keys.Load(ctx, accountID, store.Want{Now: c.now})
+		account = loaded.Account
+		if listErr := <-listed; err == nil {
+			err = listErr
+		}
+		return account, err
+	})
+	if err != nil {
+		return call{}, err
+	}
+	c.caller, c.account = caller, *account
+	return c, nil
+}
+
+// once is a handler of a change: what it does is done once for each idempotency
+// key, and answered again with the same answer.
+func (h *handler) once(ctx context.Context, req *httpapi.Request, do func(c call, i *httpapi.Idempotency) (*httpapi.Response, error)) (*httpapi.Response, error) {
+	c, err := h.begin(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	find := func(ctx context.Context, rec carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+		return h.keys.Idempotency(ctx, rec, c.now)
+	}
+	return httpapi.Once(ctx, h.sealer, req, c.caller.Scope(), c.now, find, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
+		return do(c, i)
+	})
+}
+
+// create makes one more key of the account: 200 with its text, this once.
+// fault.State for a deleted account, or one that has carrier.MaxKeys keys.
+func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	return h.once(ctx, req, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
+		k := carrier.APIKey{PartnerID: c.account.PartnerID, AccountID: c.account.ID, Environment: c.account.Environment, CreatedAt: c.now}
+		if err := decode(req, &k, c.now); err != nil {
+			return nil, err
+		}
+		if c.account.Deleted() {
+			return nil, fault.New(fault.State, "This account is deleted; restore it first.")
+		}
+		live := slices.DeleteFunc(slices.Clone(c.keys), func(k carrier.APIKey) bool { return k.Expired(c.now) })
+		if len(live) >= carrier.MaxKeys {
+			return nil, fault.New(fault.State, "An account has at most %d API keys; delete one first.", carrier.MaxKeys)
+		}
+		k, text, err := auth.MakeKey(h.random, k)
+		if err != nil {
+			return nil, err
+		}
+		return i.Write(ctx, httpapi.JSON(http.StatusOK, httpapi.NewFullKeyBody(k, text)), func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+			existing, err := h.keys.CreateKey(ctx, k, rec, c.now)
+			if err != nil {
+				return nil, fmt.Errorf("creating the key: %w", err)
+			}
+			return existing, nil
+		})
+	})
+}
+
+// decode reads the body of create, which may be missing: every field is
+// optional.
+func decode(req *httpapi.Request, k *carrier.APIKey, now time.Time) error {
+	var scopes []string
+	err := req.JSON(
+		httpapi.String("description", &k.Description, carrier.DescriptionRule.Clean),
+		httpapi.Strings("scopes", &scopes, checkScopes),
+		httpapi.Instant("expires_at", &k.ExpiresAt),
+	)
+	var problems fault.List
+	if !fault.Is(err, fault.BodyRequired) {
+		problems = fault.Of(err)
+	}
+	if !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(now) {
+		problems = append(problems, fault.Field(fault.Invalid, "expires_at", "expires_at must be in the future."))
+	}
+	for _, s := range scopes {
+		k.Scopes = append(k.Scopes, carrier.Scope(s))
+	}
+	return problems.Err()
+}
+
+func checkScopes(field string, scopes []string) *fault.Error {
+	for i, s := range scopes {
+		if !slices.Contains(carrier.Scopes(), carrier.Scope(s)) || slices.Contains(scopes[:i], s) {
+			return fault.Field(fault.Invalid, field, "%s must be read, link or admin, each once at most.", field)
+		}
+	}
+	if len(scopes) == 0 {
+		return fault.Field(fault.Invalid, field, "%s must not be empty; leave it out for all of them.", field)
+	}
+	return nil
+}
+
+// listBody is the answer of list.
+type listBody struct {
+	APIKeys []httpapi.KeyInfo `json:"api_keys"`
+}
+
+// list shows the account's keys, expired ones too, never their text.
+func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	c, err := h.begin(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	body := listBody{APIKeys: make([]httpapi.KeyInfo, len(c.keys))}
+	for i, k := range c.keys {
+		body.APIKeys[i] = httpapi.NewKeyInfo(k)
+	}
+	return httpapi.JSON(http.StatusOK, body), nil
+}
+
+// Seconds that a rotated key goes on working.
+const (
+	defaultGrace = 86_400
+	longestGrace = 604_800
+)
+
+// rotatedBody is the answer of rotate: the new key, and how long the old one
+// goes on.
+type rotatedBody struct {
+	httpapi.FullKeyBody
+	Previous previousBody `json:"previous"`
+}
+
+type previousBody struct {
+	APIKeyID  int64   `json:"api_key_id"`
+	ExpiresAt *string `json:"expires_at"`
+}
+
+// rotate makes a key like another one, which stops working after
+// grace_period_seconds: 200 with the new key's text, this once. fault.NotFound
+// for a key that is not there, State for one that has expired or a deleted
+// account.
+func (h *handler) rotate(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	return h.once(ctx, req, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
+		old, err := h.find(req, c)
+		if err != nil {
+			return nil, err
+		}
+		grace := defaultGrace
+		if err := req.JSON(httpapi.Count("grace_period_seconds", &grace, 0, longestGrace)); err != nil && !fault.Is(err, fault.BodyRequired) {
+			return nil, err
+		}
+		switch {
+		case c.account.Deleted():
+			return nil, fault.New(fault.State, "This account is deleted; restore it first.")
+		case old.Expired(c.now):
+			return nil, fault.New(fault.State, "This API key has expired; create another one.")
+		}
+		next, text, err := auth.MakeKey(h.random, carrier.APIKey{
+			PartnerID: old.PartnerID, AccountID: old.AccountID, Environment: old.Environment, Description: old.Description,
+			Scopes: old.Scopes, ExpiresAt: old.ExpiresAt, CreatedAt: c.now,
+		})
+		if err != nil {
+			return nil, err
+		}
+		until := c.now.Add(time.Duration(grace) * time.Second)
+		if !old.ExpiresAt.IsZero() && old.ExpiresAt.Before(until) {
+			until = old.ExpiresAt
+		}
+		body := rotatedBody{httpapi.NewFullKeyBody(next, text), previousBody{old.ID, httpapi.Time(until)}}
+		return i.Write(ctx, httpapi.JSON(http.StatusOK, body), func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+			existing, err := h.keys.RotateKey(ctx, old, next, until, rec, c.now)
+			if err != nil {
+				return nil, fmt.Errorf("rotating the key: %w", err)
+			}
+			return existing, nil
+		})
+	})
+}
+
+// remove deletes a key: 204, and the very next call with it is refused.
+func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	c, err := h.begin(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	k, err := h.find(req, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.keys.DeleteKey(ctx, k); err != nil {
+		return nil, fmt.Errorf("deleting the key: %w", err)
+	}
+	return &httpapi.Response{Status: http.StatusNoContent}, nil
+}
+
+// find is the key that the path names, among the account's.
+func (h *handler) find(req *httpapi.Request, c call) (carrier.APIKey, error) {
+	const param = "api_key_id"
+	value, err := req.Param(param)
+	if err != nil {
+		return carrier.APIKey{}, err
+	}
+	id, err := carrier.ParseAccountID(param, value)
+	if err != nil {
+		return carrier.APIKey{}, err
+	}
+	for _, k := range c.keys {
+		if k.ID == id {
+			return k, nil
+		}
+	}
+	return carrier.APIKey{}, fault.New(fault.NotFound, "There is no such API key.")
+}

@@ -1,0 +1,46 @@
+// Manage-api-keys is what a partner does with the API keys of an account:
+// create, list, rotate, delete.
+package main
+
+import (
+	"crypto/rand"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"carrierlink/shared/auth"
+	"carrierlink/shared/boot"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/seal"
+	"carrierlink/shared/store"
+	"carrierlink/shared/vault"
+)
+
+func main() { boot.Main(wire) }
+
+func wire(env *boot.Env) any {
+	cfg := env.AWS()
+	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
+	secret := vault.NewServiceSecret(secretsmanager.NewFromConfig(cfg), env.Text("SERVICE_SECRET_ID"))
+	h := &handler{
+		auth: &auth.Auth{
+			Keys: table, Now: time.Now,
+			Limits: auth.Limits{Production: env.Count("RATE_LIMIT_PER_MINUTE"), Sandbox: env.Count("SANDBOX_RATE_LIMIT_PER_MINUTE")},
+		},
+		keys: table, sealer: seal.New(secret.Read), now: time.Now, random: rand.Reader,
+	}
+	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), Routes: h.routes()}
+	return api.Serve
+}
+
+func (h *handler) routes() []httpapi.Route {
+	const keys = "/v1/partners/accounts/{account_id}/api_keys"
+	return []httpapi.Route{
+		{Method: http.MethodPost, Resource: keys, Handler: h.create},
+		{Method: http.MethodGet, Resource: keys, Handler: h.list},
+		{Method: http.MethodPost, Resource: keys + "/{api_key_id}/rotate", Handler: h.rotate},
+		{Method: http.MethodDelete, Resource: keys + "/{api_key_id}", Handler: h.remove},
+	}
+}
