@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/fault"
-	"carrierlink/shared/store/internal/problem"
 )
 
 // ErrIDTaken is in the chain of the fault.Internal that says that a new account
@@ -31,63 +29,62 @@ const (
 	partExternal    = "external id"
 	partEmail       = "email"
 	partIdempotency = "idempotency"
+	partOldExternal = "old external id"
+	partOldEmail    = "old email"
+	partOldKey      = "old API key"
+	partSpentKey    = "expired API key"
 	partConnection  = "connection"
 	partSnapshot    = "snapshot"
 	partNumber      = "number"
 )
 
-// CreateAccount writes the account, its key, what keeps its email and external
-// id unique, and the idempotency record, in one transaction. When the
-// idempotency key is in use it writes nothing and returns the record that is
+// CreateAccount writes the account with Version 1, its key, what keeps its email
+// and external id unique, and the idempotency record, in one transaction. When
+// the idempotency key is in use it writes nothing and returns the record that is
 // there, whoever's the email is: a repeat finds its own account's.
 //
 // It returns fault.Conflict for each of external_account_id and email that is
 // taken, in this order, with ExistingAccountID if the holder is of the same
 // partner; fault.Internal with ErrIDTaken for an id that is taken; and
 // fault.State with RetryAfter when other requests hold on to the same items.
+// What a purged account held is free.
 func (s *Store) CreateAccount(ctx context.Context, n NewAccount, now time.Time) (*carrier.IdempotencyRecord, error) {
 	a := n.Account
-	parts := []part{s.insert(partAccount, accountItem(a)), s.insert(partKey, apiKeyItem(n.Key))}
-	if a.ExternalID != "" {
-		parts = append(parts, s.insert(partExternal, holderItem(externalKey(a.PartnerID, a.ExternalID), a.ID, a.PartnerID)))
+	a.Version = 1
+	account := accountItem(a)
+	account.int(attrKeys, 1)
+	parts := []part{s.insert(partAccount, account), s.insert(partKey, apiKeyItem(n.Key))}
+	for _, id := range []identifier{externalOf(a), emailOf(a)} {
+		if id.held() {
+			parts = append(parts, s.put(id.part, holderItem(id.key, a.ID, a.PartnerID), ifFree, item{":seconds": numberValue(now.Unix())}))
+		}
 	}
-	if a.Email != "" {
-		parts = append(parts, s.insert(partEmail, holderItem(emailKey(a.Email), a.ID, a.PartnerID)))
-	}
-	if n.Idempotency != nil {
-		parts = append(parts, s.put(partIdempotency, idempotencyItem(*n.Idempotency), ifClaimable, claimableAt(now)))
-	}
-	refused, err := s.transact(ctx, parts)
+	existing, refused, err := s.transactOnce(ctx, parts, n.Idempotency, now)
 	if err != nil {
 		return nil, fmt.Errorf("creating an account: %w", err)
 	}
-	if refused.has(partIdempotency) {
-		return readIdempotency(refused[partIdempotency])
+	if existing != nil || len(refused) == 0 {
+		return existing, nil
 	}
-	var conflicts fault.List
-	for _, unique := range []struct{ part, field string }{
-		{partExternal, "external_account_id"}, {partEmail, "email"},
-	} {
-		if !refused.has(unique.part) {
-			continue
-		}
-		r := reader{it: refused[unique.part]}
-		holder, partner := r.int(attrAccountID), r.int(attrPartnerID)
-		if err := r.done(unique.part); err != nil {
-			return nil, err
-		}
-		if partner != a.PartnerID {
-			holder = 0
-		}
-		conflicts = append(conflicts, problem.Taken(unique.field, holder))
+	if err := taken(refused, a.PartnerID); err != nil {
+		return nil, err
 	}
-	switch {
-	case len(conflicts) > 0:
-		return nil, conflicts
-	case len(refused) > 0: // account or key
-		return nil, fmt.Errorf("creating an account: %w", ErrIDTaken)
+	return nil, fmt.Errorf("creating an account: %w", ErrIDTaken) // the account's or the key's
+}
+
+// transactOnce is transact with the answer to be kept under an idempotency key,
+// nil without one. When the key is in use nothing is written: that comes before
+// any refusal, because a repeat finds what the first request has done.
+func (s *Store) transactOnce(ctx context.Context, parts []part, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, refusals, error) {
+	if rec != nil {
+		parts = append(parts, s.put(partIdempotency, idempotencyItem(*rec), ifClaimable, claimableAt(now)))
 	}
-	return nil, nil // created: there is no earlier record
+	refused, err := s.transact(ctx, parts)
+	if err != nil || !refused.has(partIdempotency) {
+		return nil, refused, err
+	}
+	existing, err := readIdempotency(refused[partIdempotency])
+	return existing, nil, err
 }
 
 // CreatePartner writes a partner and its first key in one transaction. An id

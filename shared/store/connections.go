@@ -22,10 +22,11 @@ import (
 // the abandoned intent as it was read, with the new lease; the caller has seen
 // that the old one is over.
 //
-// It returns fault.NotFound and fault.Inactive for the account,
-// fault.CarrierConflict with ExistingCarrierID when the account holds the number
-// already, and fault.State when the row is not the one that conn says: somebody
-// else took it over, or a new id is taken. Nothing is written then.
+// It returns fault.NotFound and fault.Inactive (disabled or deleted) for the
+// account, fault.CarrierConflict with ExistingCarrierID when the account holds
+// the number already, and fault.State when the row is not the one that conn
+// says: somebody else took it over, or a new id is taken. Nothing is written
+// then.
 func (s *Store) BeginLink(ctx context.Context, conn *carrier.Connection, o carrier.LinkOptions) error {
 	next := *conn
 	next.Status = carrier.Linking
@@ -101,17 +102,19 @@ func alreadyLinked(holders item) error {
 // the request's claim. The lease ends. On success conn is what is stored,
 // Version one higher.
 //
-// It returns fault.NotFound when the account is gone, and fault.State when the
-// intent or the claim is no longer the caller's. Nothing is written then.
+// It returns fault.NotFound when the account is gone, and fault.State when it is
+// deleted, or the intent or the claim is no longer the caller's. Nothing is
+// written then.
 func (s *Store) FinishLink(ctx context.Context, conn *carrier.Connection, snap *carrier.Snapshot, rec *carrier.IdempotencyRecord) error {
 	next := freed(conn)
 	parts := []part{
 		s.replace(&next, conn.Version),
 		{partAccount, types.TransactWriteItem{Update: &types.Update{
 			TableName: &s.table, Key: accountKey(conn.AccountID).item(),
-			UpdateExpression:          aws.String("ADD carriers_count :one"),
-			ConditionExpression:       aws.String("attribute_exists(pk)"),
-			ExpressionAttributeValues: item{":one": numberValue(1)},
+			UpdateExpression:                    aws.String("ADD carriers_count :one"),
+			ConditionExpression:                 aws.String("attribute_exists(pk) AND attribute_not_exists(expires_at)"),
+			ExpressionAttributeValues:           item{":one": numberValue(1)},
+			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 		}}},
 	}
 	if snap != nil {
@@ -124,8 +127,10 @@ func (s *Store) FinishLink(ctx context.Context, conn *carrier.Connection, snap *
 	switch {
 	case err != nil:
 		return fmt.Errorf("finishing a link: %w", err)
-	case refused.has(partAccount):
+	case refused.has(partAccount) && len(refused[partAccount]) == 0:
 		return problem.NoAccount()
+	case refused.has(partAccount):
+		return problem.Deleted()
 	case len(refused) > 0:
 		return problem.MovedOn()
 	}

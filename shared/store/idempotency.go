@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -24,6 +25,21 @@ func claimableAt(now time.Time) item {
 }
 
 func ourClaim(rec carrier.IdempotencyRecord) item { return item{":claim": textValue(rec.ClaimID)} }
+
+// Idempotency reads the record under rec's Scope and Key, consistently: nil when
+// there is none or it has expired.
+func (s *Store) Idempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	out, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.table, Key: idempotencyKey(rec.Scope, rec.Key).item(), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading an idempotency record: %w", err)
+	}
+	if len(out.Item) == 0 || lapsed(out.Item, now) {
+		return nil, nil // absent is what the caller asks about
+	}
+	return readIdempotency(out.Item)
+}
 
 // ClaimIdempotency takes an idempotency key for a request that calls others
 // before it answers. It returns nil when the claim is the caller's: the key was

@@ -32,6 +32,13 @@ func (it item) time(name string, t time.Time) {
 	}
 }
 
+// seconds is the form that DynamoDB wants of its TTL attribute.
+func (it item) seconds(name string, t time.Time) {
+	if !t.IsZero() {
+		it[name] = numberValue(t.Unix())
+	}
+}
+
 func (it item) bool(name string, b bool) {
 	if b {
 		it[name] = &types.AttributeValueMemberBOOL{Value: true}
@@ -54,6 +61,20 @@ func (it item) texts(name string, m map[string]string) {
 	}
 	it[name] = &types.AttributeValueMemberM{Value: values}
 }
+
+// list keeps texts in their order.
+func (it item) list(name string, texts []string) {
+	if len(texts) == 0 {
+		return
+	}
+	values := make([]types.AttributeValue, len(texts))
+	for i, s := range texts {
+		values[i] = textValue(s)
+	}
+	it[name] = &types.AttributeValueMemberL{Value: values}
+}
+
+func boolValue(b bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: b} }
 
 func textValue(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
 
@@ -109,6 +130,26 @@ func (r *reader) time(name string) time.Time {
 	return time.UnixMilli(r.int(name)).UTC()
 }
 
+func (r *reader) seconds(name string) time.Time {
+	if r.it[name] == nil {
+		return time.Time{}
+	}
+	return time.Unix(r.int(name), 0).UTC()
+}
+
+// day is midnight UTC of a date.
+func (r *reader) day(name string) time.Time {
+	s := r.text(name)
+	if s == "" {
+		return time.Time{}
+	}
+	day, err := time.Parse(time.DateOnly, s)
+	if err != nil && r.err == nil {
+		r.err = fmt.Errorf("attribute %s is no date", name)
+	}
+	return day
+}
+
 func (r *reader) bool(name string) bool {
 	switch v := r.it[name].(type) {
 	case nil:
@@ -144,6 +185,26 @@ func (r *reader) texts(name string) map[string]string {
 			r.wrong(name, v)
 		}
 		return m
+	default:
+		r.wrong(name, v)
+	}
+	return nil
+}
+
+func (r *reader) list(name string) []string {
+	switch v := r.it[name].(type) {
+	case nil:
+	case *types.AttributeValueMemberL:
+		texts := make([]string, len(v.Value))
+		for i, value := range v.Value {
+			s, ok := value.(*types.AttributeValueMemberS)
+			if !ok {
+				r.wrong(name, value)
+				return nil
+			}
+			texts[i] = s.Value
+		}
+		return texts
 	default:
 		r.wrong(name, v)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -30,6 +31,26 @@ const (
 	attrTTL = "expires_at" // epoch seconds: the table's TTL attribute, on items that may vanish
 )
 
+// The indexes hold accounts only: no other item has their attributes. Both are
+// in the order of creation.
+//
+//	by_partner    PARTNER#<id>                  <created_at, ms>#<account id>
+//	by_active     PARTNER#<id>#<true|false>     <created_at, ms>#<account id>
+const (
+	indexPartner   = "by_partner"
+	indexActive    = "by_active"
+	attrPartnerPK  = "partner_pk"
+	attrActivePK   = "active_pk"
+	attrCreatedKey = "created_key"
+)
+
+// What the sort keys of the items that are listed begin with.
+const (
+	skKey        = "KEY#"
+	skConnection = "CARRIER#"
+	skSnapshot   = "SNAPSHOT#"
+)
+
 // key is the primary key of an item.
 type key struct{ pk, sk string }
 
@@ -42,6 +63,20 @@ func number(id int64) string { return strconv.FormatInt(id, 10) }
 func partnerPK(id int64) string { return "PARTNER#" + number(id) }
 func accountPK(id int64) string { return "ACCOUNT#" + number(id) }
 
+// activePK is where the index has a partner's accounts of either kind.
+func activePK(partnerID int64, active bool) string {
+	return partnerPK(partnerID) + "#" + strconv.FormatBool(active)
+}
+
+// lastMilli is the latest time that created_key has room for, in the year
+// 33658: earlier and later ones count as its ends.
+const lastMilli = 999_999_999_999_999
+
+// createdKey sorts as time and id do. IDs have at most ten digits.
+func createdKey(milli, id int64) string {
+	return fmt.Sprintf("%015d#%010d", min(max(milli, 0), lastMilli), id)
+}
+
 func partnerKey(id int64) key { return key{partnerPK(id), "PARTNER"} }
 func accountKey(id int64) key { return key{accountPK(id), "ACCOUNT"} }
 
@@ -49,14 +84,16 @@ func accountKey(id int64) key { return key{accountPK(id), "ACCOUNT"} }
 // partner.
 func apiKeyKey(partnerID, accountID int64, hash string) key {
 	if accountID != 0 {
-		return key{accountPK(accountID), "KEY#" + hash}
+		return key{accountPK(accountID), skKey + hash}
 	}
-	return key{partnerPK(partnerID), "KEY#" + hash}
+	return key{partnerPK(partnerID), skKey + hash}
 }
 
-func connectionKey(accountID int64, id string) key { return key{accountPK(accountID), "CARRIER#" + id} }
+func connectionKey(accountID int64, id string) key {
+	return key{accountPK(accountID), skConnection + id}
+}
 
-func snapshotKey(accountID int64, id string) key { return key{accountPK(accountID), "SNAPSHOT#" + id} }
+func snapshotKey(accountID int64, id string) key { return key{accountPK(accountID), skSnapshot + id} }
 
 func numberKey(accountID int64, n Number) key {
 	return key{accountPK(accountID), "NUMBER#" + string(n.Carrier) + "#" + n.Number}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -21,9 +22,14 @@ type Number struct {
 
 // Want is what to read beside an account.
 type Want struct {
+	// Now is when it is asked: what has expired by then is absent. The zero
+	// value expires nothing.
+	Now          time.Time
 	ConnectionID string  // the connection with this carrier_id
 	Snapshot     bool    // that connection's snapshot too
 	Number       *Number // which connections of the account hold this number
+	// Idempotency is the record under this one's Scope and Key.
+	Idempotency *carrier.IdempotencyRecord
 }
 
 // Loaded is what was found; nil means that there is none.
@@ -32,11 +38,14 @@ type Loaded struct {
 	Connection *carrier.Connection // as it is, an intent (carrier.Linking) included
 	Snapshot   *carrier.Snapshot
 	LinkedAs   []string // carrier_ids that hold the number, in order, intents included
+	// Idempotency is the record that is there and has not expired, finished or not.
+	Idempotency *carrier.IdempotencyRecord
 }
 
 // Load reads an account and what is asked for beside it, consistently, in one
-// call. What is absent is no error. A row and its snapshot are read one by one:
-// the snapshot may be of the check after the row.
+// call. What is absent is no error; an account whose purge is due is absent.
+// Items are read one by one: a snapshot may be of the check after the row, an
+// account as the request that has just finished the idempotency record left it.
 func (s *Store) Load(ctx context.Context, accountID int64, w Want) (Loaded, error) {
 	keys := []key{accountKey(accountID)}
 	if w.ConnectionID != "" {
@@ -48,20 +57,32 @@ func (s *Store) Load(ctx context.Context, accountID int64, w Want) (Loaded, erro
 	if w.Number != nil {
 		keys = append(keys, numberKey(accountID, *w.Number))
 	}
+	if w.Idempotency != nil {
+		keys = append(keys, idempotencyKey(w.Idempotency.Scope, w.Idempotency.Key))
+	}
 	found, err := s.batchGet(ctx, keys)
 	if err != nil {
 		return Loaded{}, fmt.Errorf("reading an account: %w", err)
 	}
 	var l Loaded
-	var errs [4]error
+	var errs [5]error
 	l.Account, errs[0] = optional(found[keys[0]], readAccount)
 	l.Connection, errs[1] = optional(found[connectionKey(accountID, w.ConnectionID)], readConnection)
 	l.Snapshot, errs[2] = optional(found[snapshotKey(accountID, w.ConnectionID)], readSnapshot)
 	if w.Number != nil {
 		l.LinkedAs, errs[3] = readHolders(found[numberKey(accountID, *w.Number)])
 	}
+	if w.Idempotency != nil {
+		it := found[idempotencyKey(w.Idempotency.Scope, w.Idempotency.Key)]
+		if len(it) > 0 && !lapsed(it, w.Now) {
+			l.Idempotency, errs[4] = readIdempotency(it)
+		}
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return Loaded{}, err
+	}
+	if l.Account != nil && l.Account.Purged(w.Now) {
+		l.Account = nil
 	}
 	return l, nil
 }

@@ -15,6 +15,10 @@ const (
 	attrPartnerID  = "partner_id"
 	attrActive     = "active"
 	attrCarriers   = "carriers_count"
+	attrKeys       = "keys_count" // key items of the account, expired ones included
+	attrWasActive  = "was_active" // of a deleted account: what a restore brings back
+	attrWasIn      = "was_in"     // the same: its active_pk
+	attrModified   = "modified_at"
 	attrStatus     = "status"
 	attrVersion    = "version"
 	attrLease      = "lease_until"
@@ -53,10 +57,17 @@ func accountItem(a carrier.Account) item {
 	it.bool(attrActive, a.Active)
 	it.int(attrCarriers, int64(a.CarriersCount))
 	it.time("created_at", a.CreatedAt)
-	it.time("modified_at", a.ModifiedAt)
+	it.time(attrModified, a.ModifiedAt)
+	it.seconds(attrTTL, a.PurgeAt)
+	it.int(attrVersion, a.Version)
+	it.text(attrPartnerPK, partnerPK(a.PartnerID))
+	it.text(attrActivePK, activePK(a.PartnerID, a.Active))
+	it.text(attrCreatedKey, createdKey(a.CreatedAt.UnixMilli(), a.ID))
 	return it
 }
 
+// readAccount reads an account as the table or an index has it. An index has no
+// password hash.
 func readAccount(it item) (carrier.Account, error) {
 	r := reader{it: it}
 	return carrier.Account{
@@ -74,7 +85,9 @@ func readAccount(it item) (carrier.Account, error) {
 		Active:            r.bool(attrActive),
 		CarriersCount:     int(r.int(attrCarriers)),
 		CreatedAt:         r.time("created_at"),
-		ModifiedAt:        r.time("modified_at"),
+		ModifiedAt:        r.time(attrModified),
+		PurgeAt:           r.seconds(attrTTL),
+		Version:           r.int(attrVersion),
 	}, r.done("account")
 }
 
@@ -89,6 +102,11 @@ func apiKeyItem(k carrier.APIKey) item {
 	it.text("description", k.Description)
 	it.text("environment", string(k.Environment))
 	it.text("default_country_code", k.DefaultCountryCode)
+	scopes := make([]string, len(k.Scopes))
+	for i, scope := range k.Scopes {
+		scopes[i] = string(scope)
+	}
+	it.list("scopes", scopes)
 	it.time(attrValidUntil, k.ExpiresAt)
 	it.time("created_at", k.CreatedAt)
 	return it
@@ -96,7 +114,13 @@ func apiKeyItem(k carrier.APIKey) item {
 
 func readAPIKey(it item) (carrier.APIKey, error) {
 	r := reader{it: it}
+	var scopes []carrier.Scope
+	for _, scope := range r.list("scopes") {
+		scopes = append(scopes, carrier.Scope(scope))
+	}
 	return carrier.APIKey{
+		Scopes:             scopes,
+		LastUsedOn:         r.day(attrLastDay),
 		ID:                 r.int("api_key_id"),
 		PartnerID:          r.int(attrPartnerID),
 		AccountID:          r.int(attrAccountID),
@@ -117,6 +141,14 @@ func holderItem(k key, accountID, partnerID int64) item {
 	it.int(attrAccountID, accountID)
 	it.int(attrPartnerID, partnerID)
 	return it
+}
+
+// lapsed tells whether an item's time is over: DynamoDB removes it only some
+// time later.
+func lapsed(it item, now time.Time) bool {
+	r := reader{it: it}
+	end := r.seconds(attrTTL)
+	return !end.IsZero() && !now.Before(end)
 }
 
 func connectionItem(c *carrier.Connection) item {
@@ -235,6 +267,6 @@ func readIdempotency(it item) (*carrier.IdempotencyRecord, error) {
 		ClaimID:    r.text(attrClaimID),
 		LeaseUntil: r.time(attrLease),
 		Sealed:     r.bytes(attrSealed),
-		ExpiresAt:  time.Unix(r.int(attrTTL), 0).UTC(),
+		ExpiresAt:  r.seconds(attrTTL),
 	}, r.done("idempotency record")
 }

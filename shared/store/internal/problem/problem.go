@@ -30,6 +30,40 @@ func NoAccount() error { return fault.New(fault.NotFound, "There is no such acco
 // Inactive is for an account that is disabled.
 func Inactive() error { return fault.New(fault.Inactive, "The account is disabled.") }
 
+// Deleted is for a change of an account that waits for its purge.
+func Deleted() error { return fault.New(fault.State, "The account is deleted; restore it first.") }
+
+// NotDeleted is for restoring an account that is not deleted.
+func NotDeleted() error { return fault.New(fault.State, "The account is not deleted.") }
+
+// Changed is for an account that is no longer the one that was read.
+func Changed() error {
+	return fault.New(fault.Precondition, "Another request has changed the account; read it again.")
+}
+
+// CountryFixed is for another country of an account that has carriers.
+func CountryFixed() error {
+	return fault.Field(fault.State, "origin_country_code", "origin_country_code can not be changed while a carrier is linked.")
+}
+
+// NoKey is for an API key that is absent.
+func NoKey() error { return fault.New(fault.NotFound, "There is no such API key.") }
+
+// KeyExpired is for rotating a key that has expired.
+func KeyExpired() error { return fault.New(fault.State, "The API key has expired.") }
+
+// KeyChanged is for a key that is no longer the one that was read.
+func KeyChanged() error {
+	p := fault.New(fault.State, "Another request has changed this API key; try again.")
+	p.RetryAfter = Pause
+	return p
+}
+
+// TooManyKeys is for an account that has as many keys as it may.
+func TooManyKeys(limit int) error {
+	return fault.New(fault.State, "An account may have %d API keys; delete one first.", limit)
+}
+
 // NoConnection is for a connection that is absent.
 func NoConnection() error { return fault.New(fault.NotFound, "There is no such carrier connection.") }
 

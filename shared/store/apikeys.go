@@ -1,0 +1,220 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/store/internal/problem"
+)
+
+// An account counts its key items, expired ones included, in the transactions
+// that add and remove them. It holds carrier.MaxKeys at most: when they are that
+// many, a new key takes the place of the one that expired first. So the limit is
+// one of keys that work, and an account's partition can not grow without end.
+
+// ListKeys reads all keys of an account, expired ones too, the oldest first. An
+// account that is absent has none.
+func (s *Store) ListKeys(ctx context.Context, accountID int64) ([]carrier.APIKey, error) {
+	items, err := s.queryItems(ctx, accountPK(accountID), skKey)
+	if err != nil {
+		return nil, fmt.Errorf("listing API keys: %w", err)
+	}
+	keys := make([]carrier.APIKey, len(items))
+	for i, it := range items {
+		if keys[i], err = readAPIKey(it); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(keys, func(a, b carrier.APIKey) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return keys, nil
+}
+
+// CreateKey adds a key to its account. When the idempotency key (nil: none) is
+// in use it writes nothing and returns the record that is there.
+//
+// It returns fault.NotFound when the account is gone, fault.State when it is
+// deleted or has carrier.MaxKeys keys that have not expired, and fault.Internal
+// with ErrIDTaken when the very key is there already.
+func (s *Store) CreateKey(ctx context.Context, k carrier.APIKey, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	existing, err := s.addKey(ctx, k, nil, rec, now)
+	if err != nil {
+		return nil, fmt.Errorf("creating an API key: %w", err)
+	}
+	return existing, nil
+}
+
+// RotateKey adds a key to its account and ends another one at validUntil, or
+// when that one expires by itself if that is earlier: its end only ever comes
+// nearer. One that ends at once makes room for the new key where the account is
+// full. When the idempotency key (nil: none) is in use it writes nothing and
+// returns the record that is there.
+//
+// Beside CreateKey's refusals it returns fault.NotFound when the old key is
+// gone, and fault.State when it has expired or its end was changed since it was
+// read.
+func (s *Store) RotateKey(ctx context.Context, old, k carrier.APIKey, validUntil time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	if !old.ExpiresAt.IsZero() && old.ExpiresAt.Before(validUntil) {
+		validUntil = old.ExpiresAt
+	}
+	existing, err := s.addKey(ctx, k, &ending{old, validUntil}, rec, now)
+	if err != nil {
+		return nil, fmt.Errorf("rotating an API key: %w", err)
+	}
+	return existing, nil
+}
+
+// DeleteKey removes a key: it is refused from then on. One that is gone is
+// fault.NotFound.
+func (s *Store) DeleteKey(ctx context.Context, k carrier.APIKey) error {
+	e := newEdit(apiKeyKey(k.PartnerID, k.AccountID, k.Hash))
+	e.exists(attrPK)
+	parts := []part{s.remove(partKey, e)}
+	if k.AccountID != 0 {
+		count := newEdit(accountKey(k.AccountID))
+		count.add(attrKeys, -1)
+		count.exists(attrPK)
+		parts = append(parts, s.update(partAccount, count))
+	}
+	refused, err := s.transact(ctx, parts)
+	switch {
+	case err != nil:
+		return fmt.Errorf("deleting an API key: %w", err)
+	case refused.has(partAccount):
+		return problem.NoAccount()
+	case refused.has(partKey):
+		return problem.NoKey()
+	}
+	return nil
+}
+
+// ending is a key that ends at a time.
+type ending struct {
+	key carrier.APIKey
+	at  time.Time
+}
+
+// addKey adds a key and ends another one, nil if none.
+func (s *Store) addKey(ctx context.Context, k carrier.APIKey, old *ending, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	var spent *carrier.APIKey // whose place the new key takes
+	for n := 0; ; n++ {
+		existing, refused, err := s.transactOnce(ctx, s.keyParts(k, old, spent, now), rec, now)
+		if err != nil || existing != nil || len(refused) == 0 {
+			return existing, err
+		}
+		full := false
+		if refused.has(partAccount) {
+			if full, err = refusedKey(refused[partAccount], now); err != nil {
+				return nil, err
+			}
+		}
+		switch {
+		case refused.has(partOldKey):
+			return nil, refusedEnding(refused[partOldKey], now)
+		case refused.has(partKey):
+			return nil, ErrIDTaken
+		case n+1 == attempts:
+			return nil, problem.Busy(fmt.Errorf("no API key added in %d attempts", n+1))
+		}
+		spent = nil
+		if full {
+			if spent, err = s.spentKey(ctx, k.AccountID, old, now); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// keyParts adds a key. Without a spent one the account must have room.
+func (s *Store) keyParts(k carrier.APIKey, old *ending, spent *carrier.APIKey, now time.Time) []part {
+	account := newEdit(accountKey(k.AccountID))
+	account.lacks(attrTTL)
+	parts := []part{{}, s.insert(partKey, apiKeyItem(k))}
+	if spent == nil {
+		account.compares(attrKeys, "<", numberValue(carrier.MaxKeys))
+		account.add(attrKeys, 1)
+		parts[0] = s.update(partAccount, account)
+	} else {
+		account.exists(attrPK)
+		parts[0] = s.check(partAccount, account)
+	}
+	if old != nil {
+		e := newEdit(apiKeyKey(old.key.PartnerID, old.key.AccountID, old.key.Hash))
+		e.exists(attrPK)
+		if old.key.ExpiresAt.IsZero() {
+			e.lacks(attrValidUntil)
+		} else {
+			e.compares(attrValidUntil, "=", timeValue(old.key.ExpiresAt))
+			e.compares(attrValidUntil, ">", timeValue(now))
+		}
+		switch {
+		case spent != nil && spent.Hash == old.key.Hash:
+			return append(parts, s.remove(partOldKey, e))
+		case old.at.Equal(old.key.ExpiresAt):
+			parts = append(parts, s.check(partOldKey, e))
+		default:
+			e.set(attrValidUntil, timeValue(old.at))
+			parts = append(parts, s.update(partOldKey, e))
+		}
+	}
+	if spent != nil {
+		e := newEdit(apiKeyKey(spent.PartnerID, spent.AccountID, spent.Hash))
+		e.compares(attrValidUntil, "<=", timeValue(now))
+		parts = append(parts, s.remove(partSpentKey, e))
+	}
+	return parts
+}
+
+// refusedKey says why an account takes no key, or that it is full.
+func refusedKey(account item, now time.Time) (full bool, err error) {
+	switch {
+	case len(account) == 0 || lapsed(account, now):
+		return false, problem.NoAccount()
+	case account[attrTTL] != nil:
+		return false, problem.Deleted()
+	}
+	return true, nil
+}
+
+// refusedEnding says why a key is not rotated.
+func refusedEnding(key item, now time.Time) error {
+	if len(key) == 0 {
+		return problem.NoKey()
+	}
+	k, err := readAPIKey(key)
+	switch {
+	case err != nil:
+		return err
+	case k.Expired(now):
+		return problem.KeyExpired()
+	}
+	return problem.KeyChanged()
+}
+
+// spentKey is the key that expired first, or the one that ends now.
+func (s *Store) spentKey(ctx context.Context, accountID int64, old *ending, now time.Time) (*carrier.APIKey, error) {
+	keys, err := s.ListKeys(ctx, accountID)
+	if err != nil {
+		return nil, err
+	}
+	var spent *carrier.APIKey
+	for _, k := range keys {
+		if k.Expired(now) && (spent == nil || k.ExpiresAt.Before(spent.ExpiresAt)) {
+			spent = &k
+		}
+	}
+	switch {
+	case spent != nil:
+		return spent, nil
+	case len(keys) < carrier.MaxKeys:
+		return nil, nil // one was deleted meanwhile
+	case old != nil && !old.at.After(now):
+		return &old.key, nil
+	}
+	return nil, problem.TooManyKeys(carrier.MaxKeys)
+}

@@ -1,0 +1,221 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/store/internal/problem"
+)
+
+// AccountChange is an account as it was read and as it shall be, and the answer
+// to be repeated under the request's idempotency key, nil without one.
+type AccountChange struct {
+	Old, New    carrier.Account
+	Idempotency *carrier.IdempotencyRecord
+}
+
+// Every change of an account is one transaction, on the condition that the
+// account is the one that was read, and makes its Version one higher. When the
+// idempotency key (nil: none) is in use nothing is written, and the record that
+// is there is returned. An account that is gone, or whose purge is due, is
+// fault.NotFound.
+
+// UpdateAccount writes what New has different from Old, and puts what keeps a
+// changed email or external id unique in the place of the old one. ID, partner,
+// Active, PurgeAt, CarriersCount, CreatedAt and Version of New do not count:
+// the new Version is Old's and one.
+//
+// It returns fault.Precondition when the account is no longer the one that was
+// read, fault.State when it is deleted, fault.State with the field when the
+// country shall change and a carrier is linked, and then fault.Conflict as
+// CreateAccount does.
+func (s *Store) UpdateAccount(ctx context.Context, c AccountChange, now time.Time) (*carrier.IdempotencyRecord, error) {
+	a, next := c.Old, c.New
+	next.ID, next.PartnerID, next.CreatedAt = a.ID, a.PartnerID, a.CreatedAt
+	next.Active, next.PurgeAt, next.CarriersCount = a.Active, a.PurgeAt, a.CarriersCount
+	e := changedAccount(a, next)
+	e.lacks(attrTTL)
+	if next.OriginCountryCode != a.OriginCountryCode {
+		e.lacksOr(attrCarriers, "=", numberValue(0))
+	}
+	parts := []part{s.update(partAccount, e)}
+	if next.ExternalID != a.ExternalID {
+		parts = append(parts, s.swap(a, externalOf(a), externalOf(next), partOldExternal, now)...)
+	}
+	if carrier.EmailKey(next.Email) != carrier.EmailKey(a.Email) {
+		parts = append(parts, s.swap(a, emailOf(a), emailOf(next), partOldEmail, now)...)
+	}
+	existing, refused, err := s.transactOnce(ctx, parts, c.Idempotency, now)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("updating an account: %w", err)
+	case existing != nil || len(refused) == 0:
+		return existing, nil
+	case refused.has(partAccount):
+		stored, err := present(refused[partAccount], now)
+		switch {
+		case err != nil:
+			return nil, err
+		case stored.Deleted():
+			return nil, problem.Deleted()
+		case stored.Version != a.Version:
+			return nil, problem.Changed()
+		}
+		return nil, problem.CountryFixed()
+	}
+	if err := taken(refused, a.PartnerID); err != nil {
+		return nil, err
+	}
+	return nil, errors.New("updating an account: what it gives up is not its own")
+}
+
+// SetAccountActive enables or disables an account. One that is so already is
+// left as it is. One that has changed since it was read is enabled or disabled
+// as it is now. One that is deleted is fault.State.
+func (s *Store) SetAccountActive(ctx context.Context, a carrier.Account, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	return s.changeState(ctx, a, rec, now, stateChange{
+		what: "enabling or disabling an account",
+		done: func(a carrier.Account) bool { return a.Active == active && !a.Deleted() },
+		refuse: func(a carrier.Account) error {
+			if a.Deleted() {
+				return problem.Deleted()
+			}
+			return nil
+		},
+		parts: func(a carrier.Account) []part {
+			next := a
+			next.Active, next.ModifiedAt = active, now
+			return []part{s.update(partAccount, changedAccount(a, next))}
+		},
+	})
+}
+
+// DeleteAccount marks an account as deleted: it is not active, and vanishes at
+// purgeAt (whole seconds) with what keeps its email and external id its own.
+// What it was is remembered for a restore. One that is deleted already is left
+// as it is: the first date stands. One that has changed since it was read is
+// deleted as it is now.
+func (s *Store) DeleteAccount(ctx context.Context, a carrier.Account, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	return s.changeState(ctx, a, rec, now, stateChange{
+		what:   "deleting an account",
+		done:   func(a carrier.Account) bool { return a.Deleted() },
+		refuse: func(carrier.Account) error { return nil },
+		parts: func(a carrier.Account) []part {
+			next := a
+			next.Active, next.PurgeAt, next.ModifiedAt = false, purgeAt, now
+			e := changedAccount(a, next)
+			e.set(attrWasActive, boolValue(a.Active))
+			e.set(attrWasIn, textValue(activePK(a.PartnerID, a.Active)))
+			end := func(e *edit) { e.set(attrTTL, numberValue(purgeAt.Unix())) }
+			return append([]part{s.update(partAccount, e)}, s.eachIdentifier(a, end)...)
+		},
+	})
+}
+
+// RestoreAccount takes a deletion back: the account is active if it was before.
+// One that is not deleted is fault.State.
+func (s *Store) RestoreAccount(ctx context.Context, a carrier.Account, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	return s.changeState(ctx, a, rec, now, stateChange{
+		what: "restoring an account",
+		done: func(carrier.Account) bool { return false },
+		refuse: func(a carrier.Account) error {
+			if !a.Deleted() {
+				return problem.NotDeleted()
+			}
+			return nil
+		},
+		parts: func(a carrier.Account) []part {
+			next := a
+			next.PurgeAt, next.ModifiedAt = time.Time{}, now
+			e := changedAccount(a, next)
+			e.compares(attrTTL, ">", numberValue(now.Unix()))
+			e.setFrom(attrActive, attrWasActive)
+			e.setFrom(attrActivePK, attrWasIn)
+			e.remove(attrWasActive)
+			e.remove(attrWasIn)
+			return append([]part{s.update(partAccount, e)}, s.eachIdentifier(a, func(e *edit) { e.remove(attrTTL) })...)
+		},
+	})
+}
+
+// stateChange is a change from one state of an account to another.
+type stateChange struct {
+	what   string                       // for errors
+	done   func(carrier.Account) bool   // the account is as it shall be
+	refuse func(carrier.Account) error  // the account is in no state for it
+	parts  func(carrier.Account) []part // the change, on conditions that hold for this version of the account
+}
+
+// changeState makes a change of whatever version of the account is there: when
+// it is another one than was read, the refusal brings that along, and it is
+// tried again.
+func (s *Store) changeState(ctx context.Context, a carrier.Account, rec *carrier.IdempotencyRecord, now time.Time, c stateChange) (*carrier.IdempotencyRecord, error) {
+	for range attempts {
+		var parts []part
+		refusal := c.refuse(a)
+		switch {
+		case refusal != nil && rec == nil:
+			return nil, refusal
+		case refusal != nil:
+			// The key is asked whether this is a repeat of what has been done.
+			never := unchanged(a)
+			never.lacks(attrPK)
+			parts = []part{s.check(partAccount, never)}
+		case !c.done(a):
+			parts = c.parts(a)
+		case rec == nil:
+			return nil, nil // nothing to do, and no answer to keep
+		default:
+			parts = []part{s.check(partAccount, unchanged(a))}
+		}
+		existing, refused, err := s.transactOnce(ctx, parts, rec, now)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", c.what, err)
+		case existing != nil || len(refused) == 0:
+			return existing, nil
+		case !refused.has(partAccount) && a.Deleted():
+			// Purged by the clock of whoever holds its identifiers now.
+			return nil, problem.NoAccount()
+		case !refused.has(partAccount):
+			return nil, fmt.Errorf("%s: its identifiers are not its own", c.what)
+		}
+		stored, err := present(refused[partAccount], now)
+		if err != nil {
+			return nil, err
+		}
+		if refusal != nil && stored.Version == a.Version {
+			return nil, refusal
+		}
+		a = stored
+	}
+	return nil, problem.Busy(fmt.Errorf("%s: another version in each of %d attempts", c.what, attempts))
+}
+
+// unchanged is an edit of the account that was read.
+func unchanged(a carrier.Account) *edit {
+	e := newEdit(accountKey(a.ID))
+	e.compares(attrVersion, "=", numberValue(a.Version))
+	return e
+}
+
+// changedAccount is an edit that makes the account that was read the next one.
+// Links count its carriers meanwhile: their number is left alone.
+func changedAccount(a, next carrier.Account) *edit {
+	next.Version = a.Version + 1
+	e := unchanged(a)
+	e.change(accountItem(a), accountItem(next), attrCarriers)
+	return e
+}
+
+// present is the account that a condition was refused by. One that is absent, or
+// whose purge is due, is fault.NotFound.
+func present(it item, now time.Time) (carrier.Account, error) {
+	if len(it) == 0 || lapsed(it, now) {
+		return carrier.Account{}, problem.NoAccount()
+	}
+	return readAccount(it)
+}

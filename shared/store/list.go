@@ -1,0 +1,189 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/store/internal/problem"
+)
+
+// AccountByExternalID finds the account of a partner by the partner's own id
+// for it, consistently. An id that nobody has, or only a purged account, is
+// fault.NotFound.
+func (s *Store) AccountByExternalID(ctx context.Context, partnerID int64, externalID string, now time.Time) (int64, error) {
+	out, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.table, Key: externalKey(partnerID, externalID).item(), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return 0, fmt.Errorf("finding an account: %w", err)
+	}
+	if len(out.Item) == 0 || lapsed(out.Item, now) {
+		return 0, problem.NoAccount()
+	}
+	r := reader{it: out.Item}
+	return r.int(attrAccountID), r.done(partExternal)
+}
+
+// ListAccounts reads a page of a partner's accounts in the order of their
+// creation: those that the filter lets through, after a position (nil: from the
+// first one), without the first skip of them, limit at most. next is where the
+// page ends, nil when nothing comes after it. Accounts come without password
+// hash; deleted ones are listed until their purge is due.
+//
+// What is skipped is read and paid for; a position is free. The indexes follow
+// the table within a second or so: what has just changed may be listed as it
+// was.
+func (s *Store) ListAccounts(ctx context.Context, partnerID int64, f carrier.AccountFilter, after *carrier.Position, skip, limit int, now time.Time) (accounts []carrier.Account, next *carrier.Position, err error) {
+	from, to := createdRange(f, after)
+	if from > to {
+		return nil, nil, nil // DynamoDB refuses a range that is empty
+	}
+	in := &dynamodb.QueryInput{
+		TableName: &s.table, IndexName: aws.String(indexPartner),
+		KeyConditionExpression:    aws.String("partner_pk = :pk AND created_key BETWEEN :from AND :to"),
+		ExpressionAttributeValues: item{":pk": textValue(partnerPK(partnerID)), ":from": textValue(from), ":to": textValue(to)},
+		ScanIndexForward:          &f.Ascending,
+	}
+	if f.Active != nil {
+		in.IndexName = aws.String(indexActive)
+		in.KeyConditionExpression = aws.String("active_pk = :pk AND created_key BETWEEN :from AND :to")
+		in.ExpressionAttributeValues[":pk"] = textValue(activePK(partnerID, *f.Active))
+	}
+	for {
+		// One more than asked for tells whether there is more.
+		in.Limit = aws.Int32(int32(min(skip+limit+1-len(accounts), maxQuery)))
+		out, err := s.api.Query(ctx, in)
+		if err != nil {
+			return nil, nil, fmt.Errorf("listing accounts: %w", err)
+		}
+		for _, it := range out.Items {
+			a, err := readAccount(it)
+			switch {
+			case err != nil:
+				return nil, nil, err
+			case a.Purged(now):
+			case skip > 0:
+				skip--
+			default:
+				accounts = append(accounts, a)
+			}
+		}
+		switch {
+		case len(accounts) > limit:
+			accounts = accounts[:limit]
+			last := accounts[limit-1]
+			return accounts, &carrier.Position{CreatedAt: last.CreatedAt, AccountID: last.ID}, nil
+		case len(out.LastEvaluatedKey) == 0:
+			return accounts, nil, nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
+}
+
+// maxQuery is more accounts than DynamoDB reads in one call (1 MB).
+const maxQuery = 100_000
+
+// createdRange is the first and the last created_key that a filter and a
+// position leave. Times between two milliseconds count as what is kept of them.
+func createdRange(f carrier.AccountFilter, after *carrier.Position) (from, to string) {
+	from, to = createdKey(0, 0), createdKey(lastMilli, maxID)
+	if !f.CreatedFrom.IsZero() {
+		from = createdKey(f.CreatedFrom.Add(time.Millisecond-time.Nanosecond).UnixMilli(), 0)
+	}
+	if !f.CreatedUntil.IsZero() {
+		to = createdKey(f.CreatedUntil.UnixMilli(), maxID)
+	}
+	switch {
+	case after == nil:
+	case f.Ascending:
+		from = max(from, createdKey(after.CreatedAt.UnixMilli(), after.AccountID+1))
+	default:
+		to = min(to, createdKey(after.CreatedAt.UnixMilli(), after.AccountID-1))
+	}
+	return from, to
+}
+
+// maxID is as large as created_key has room for.
+const maxID = 9_999_999_999
+
+// ListConnections reads all connections of an account, the oldest first, and
+// with them their snapshots by carrier id, nil without. Intents (carrier.Linking)
+// are left out. An account that is absent has none.
+func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]carrier.Connection, map[string]carrier.Snapshot, error) {
+	var rows, packed []item
+	var errs [2]error
+	var reading sync.WaitGroup
+	if withSnapshots {
+		reading.Go(func() { packed, errs[1] = s.queryItems(ctx, accountPK(accountID), skSnapshot) })
+	}
+	rows, errs[0] = s.queryItems(ctx, accountPK(accountID), skConnection)
+	reading.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, nil, fmt.Errorf("listing connections: %w", err)
+	}
+	var connections []carrier.Connection
+	listed := map[string]bool{}
+	for _, it := range rows {
+		c, err := readConnection(it)
+		if err != nil {
+			return nil, nil, err
+		}
+		if c.Status != carrier.Linking {
+			connections = append(connections, c)
+			listed[c.ID] = true
+		}
+	}
+	slices.SortFunc(connections, func(a, b carrier.Connection) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	if !withSnapshots {
+		return connections, nil, nil
+	}
+	snapshots := map[string]carrier.Snapshot{}
+	for _, it := range packed {
+		r := reader{it: it}
+		id := strings.TrimPrefix(r.text(attrSK), skSnapshot)
+		snap, err := readSnapshot(it)
+		if err := errors.Join(err, r.done("snapshot")); err != nil {
+			return nil, nil, err
+		}
+		if listed[id] {
+			snapshots[id] = snap
+		}
+	}
+	return connections, snapshots, nil
+}
+
+// queryItems reads all items of a partition whose sort key begins so,
+// consistently.
+func (s *Store) queryItems(ctx context.Context, pk, prefix string) ([]item, error) {
+	in := &dynamodb.QueryInput{
+		TableName: &s.table, ConsistentRead: aws.Bool(true),
+		KeyConditionExpression:    aws.String("pk = :pk AND begins_with(sk, :prefix)"),
+		ExpressionAttributeValues: item{":pk": textValue(pk), ":prefix": textValue(prefix)},
+	}
+	var items []item
+	for {
+		out, err := s.api.Query(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, it := range out.Items {
+			items = append(items, it)
+		}
+		if len(out.LastEvaluatedKey) == 0 {
+			return items, nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
+}
