@@ -173,7 +173,7 @@ func (h *handler) existing(ctx context.Context, conflict error) (*httpapi.Respon
 		}
 		id = p.ExistingAccountID
 	}
-	loaded, err := h.accounts.Load(ctx, id, store.Want{})
+	loaded, err := h.accounts.Load(ctx, id, store.Want{Now: h.now()})
 	if err != nil {
 		return nil, fmt.Errorf("reading the existing account: %w", err)
 	}

@@ -43,7 +43,7 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	// Decoding comes first, as the number says what to read beside the key; what
 	// it found is told only to a caller who was let in.
 	in, inputErr := decode(req)
-	want := store.Want{}
+	want := store.Want{Now: h.now()}
 	if inputErr == nil {
 		want.Number = &store.Number{Carrier: in.ChargeAccount.Carrier, Number: in.ChargeAccount.Number}
 	}
