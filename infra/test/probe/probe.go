@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"carrierlink/infra/local/emulator"
 )
@@ -117,24 +115,6 @@ func Emulator(tb testing.TB, start func(context.Context, emulator.Options) (*emu
 		}
 	})
 	return p.URL
-}
-
-// Table makes a table with the keys of template.yaml.
-func Table(tb testing.TB, cfg aws.Config, name string) {
-	tb.Helper()
-	_, err := dynamodb.NewFromConfig(cfg).CreateTable(tb.Context(), &dynamodb.CreateTableInput{
-		TableName: &name, BillingMode: types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{
-			{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS},
-			{AttributeName: aws.String("sk"), AttributeType: types.ScalarAttributeTypeS},
-		},
-		KeySchema: []types.KeySchemaElement{
-			{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}, {AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange},
-		},
-	})
-	if err != nil {
-		tb.Fatalf("making the table: %v", err)
-	}
 }
 
 // Median is the middle of some durations, for comparing two sides of a

@@ -1,0 +1,115 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"gopkg.in/yaml.v3"
+)
+
+// Table makes the table of template.yaml under a name.
+func Table(tb testing.TB, cfg aws.Config, name string) {
+	tb.Helper()
+	if err := CreateTable(tb.Context(), cfg, name); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// CreateTable makes the table of template.yaml, its indexes too, under a name,
+// and waits for it.
+func CreateTable(ctx context.Context, cfg aws.Config, name string) error {
+	in, err := definition()
+	if err != nil {
+		return fmt.Errorf("reading the table's definition: %w", err)
+	}
+	in.TableName = &name
+	client := dynamodb.NewFromConfig(cfg)
+	if _, err := client.CreateTable(ctx, in); err != nil {
+		return fmt.Errorf("making the table: %w", err)
+	}
+	return dynamodb.NewTableExistsWaiter(client).Wait(ctx, &dynamodb.DescribeTableInput{TableName: &name}, time.Minute)
+}
+
+// keySchema is one of the template's, in order.
+type keySchema []struct {
+	AttributeName string        `yaml:"AttributeName"`
+	KeyType       types.KeyType `yaml:"KeyType"`
+}
+
+func (k keySchema) elements() []types.KeySchemaElement {
+	elements := make([]types.KeySchemaElement, len(k))
+	for i, e := range k {
+		elements[i] = types.KeySchemaElement{AttributeName: aws.String(e.AttributeName), KeyType: e.KeyType}
+	}
+	return elements
+}
+
+// definition is what template.yaml says of keys and indexes.
+func definition() (*dynamodb.CreateTableInput, error) {
+	text, err := template()
+	if err != nil {
+		return nil, err
+	}
+	var t struct {
+		Resources struct {
+			Table struct {
+				Properties struct {
+					AttributeDefinitions []struct {
+						AttributeName string                    `yaml:"AttributeName"`
+						AttributeType types.ScalarAttributeType `yaml:"AttributeType"`
+					} `yaml:"AttributeDefinitions"`
+					KeySchema              keySchema `yaml:"KeySchema"`
+					GlobalSecondaryIndexes []struct {
+						IndexName  string    `yaml:"IndexName"`
+						KeySchema  keySchema `yaml:"KeySchema"`
+						Projection struct {
+							ProjectionType   types.ProjectionType `yaml:"ProjectionType"`
+							NonKeyAttributes []string             `yaml:"NonKeyAttributes"`
+						} `yaml:"Projection"`
+					} `yaml:"GlobalSecondaryIndexes"`
+				} `yaml:"Properties"`
+			} `yaml:"Table"`
+		} `yaml:"Resources"`
+	}
+	if err := yaml.Unmarshal(text, &t); err != nil {
+		return nil, err
+	}
+	p := t.Resources.Table.Properties
+	in := &dynamodb.CreateTableInput{BillingMode: types.BillingModePayPerRequest, KeySchema: p.KeySchema.elements()}
+	for _, a := range p.AttributeDefinitions {
+		in.AttributeDefinitions = append(in.AttributeDefinitions, types.AttributeDefinition{AttributeName: aws.String(a.AttributeName), AttributeType: a.AttributeType})
+	}
+	for _, i := range p.GlobalSecondaryIndexes {
+		in.GlobalSecondaryIndexes = append(in.GlobalSecondaryIndexes, types.GlobalSecondaryIndex{
+			IndexName: aws.String(i.IndexName), KeySchema: i.KeySchema.elements(),
+			Projection: &types.Projection{ProjectionType: i.Projection.ProjectionType, NonKeyAttributes: i.Projection.NonKeyAttributes},
+		})
+	}
+	return in, nil
+}
+
+// template is template.yaml, looked for upwards from the working directory.
+func template() ([]byte, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	for {
+		text, err := os.ReadFile(filepath.Join(dir, "template.yaml"))
+		if err == nil {
+			return text, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return nil, err
+		}
+		dir = parent
+	}
+}
