@@ -9,11 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/test/probe"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/storetest"
 )
@@ -69,22 +68,9 @@ func (e *engine) open() (err error) {
 	if e.run, err = e.start(ctx, emulator.Options{}); err != nil {
 		return err
 	}
-	e.api = dynamodb.NewFromConfig(emulator.Config(e.run.URL))
-	_, err = e.api.CreateTable(ctx, &dynamodb.CreateTableInput{
-		TableName: aws.String(table), BillingMode: types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{
-			{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS},
-			{AttributeName: aws.String("sk"), AttributeType: types.ScalarAttributeTypeS},
-		},
-		KeySchema: []types.KeySchemaElement{
-			{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash},
-			{AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange},
-		},
-	})
-	if err != nil {
-		return fmt.Errorf("creating the table: %w", err)
-	}
-	return dynamodb.NewTableExistsWaiter(e.api).Wait(ctx, &dynamodb.DescribeTableInput{TableName: aws.String(table)}, time.Minute)
+	cfg := emulator.Config(e.run.URL)
+	e.api = dynamodb.NewFromConfig(cfg)
+	return probe.CreateTable(ctx, cfg, table)
 }
 
 // onEngines runs a test on each engine.
@@ -165,6 +151,13 @@ func (c *calls) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o 
 		return nil, err
 	}
 	return c.api.UpdateItem(ctx, in, o...)
+}
+
+func (c *calls) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+	if err := c.note("Query", in); err != nil {
+		return nil, err
+	}
+	return c.api.Query(ctx, in, o...)
 }
 
 func (c *calls) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {

@@ -199,7 +199,7 @@ func accountTests() tests {
 				Email: s.hash()[:20] + "@example.com", CompanyName: "Ünï & Söhne \u6f22", FirstName: "Jo", LastName: "O'Neil", OriginCountryCode: "AU",
 				PasswordHash: s.hash(),
 				Metadata:     map[string]string{"a": "", "b#c": "\U0001F4E6", ":x": "1"},
-				Active:       true, CreatedAt: now, ModifiedAt: now.Add(time.Second),
+				Active:       true, CreatedAt: now, ModifiedAt: now.Add(time.Second), Version: 1,
 			}
 			s.create(n)
 			want := n.Account
@@ -210,7 +210,7 @@ func accountTests() tests {
 			n := s.newAccount()
 			n.Account = carrier.Account{ID: n.Account.ID, PartnerID: n.Account.PartnerID, Metadata: map[string]string{}}
 			s.create(n)
-			n.Account.Metadata = nil
+			n.Account.Metadata, n.Account.Version = nil, 1
 			s.equal("account", s.load(n.Account.ID, store.Want{}).Account, &n.Account)
 		},
 		"what callers change later changes nothing": func(s *suite) {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/internal/problem"
 )
@@ -21,6 +20,7 @@ type Memory struct {
 	mu          sync.Mutex
 	partners    map[int64]carrier.Partner
 	accounts    map[int64]carrier.Account
+	wasActive   map[int64]bool // of deleted accounts
 	keys        map[keyID]*keyRecord
 	emails      map[string]holder
 	externals   map[externalID]holder
@@ -63,6 +63,7 @@ func NewMemory() *Memory {
 	return &Memory{
 		partners:    map[int64]carrier.Partner{},
 		accounts:    map[int64]carrier.Account{},
+		wasActive:   map[int64]bool{},
 		keys:        map[keyID]*keyRecord{},
 		emails:      map[string]holder{},
 		externals:   map[externalID]holder{},
@@ -88,7 +89,7 @@ func (m *Memory) UseKey(ctx context.Context, u carrier.KeyUse) (carrier.KeyUsed,
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.keys[keyID{u.PartnerID, u.AccountID, u.Hash}]
-	if r == nil || !r.key.ExpiresAt.IsZero() && !r.key.ExpiresAt.After(milli(u.Now)) {
+	if r == nil || r.key.Expired(milli(u.Now)) {
 		return carrier.KeyUsed{}, problem.Unauthorized()
 	}
 	if window := u.Now.Truncate(store.RateWindow); r.window.Before(window) {
@@ -96,10 +97,11 @@ func (m *Memory) UseKey(ctx context.Context, u carrier.KeyUse) (carrier.KeyUsed,
 	}
 	reset := r.window.Add(store.RateWindow).Sub(u.Now)
 	if r.used >= u.Limit {
-		return carrier.KeyUsed{Key: r.key, Used: u.Limit, Reset: reset}, problem.RateLimited(u.Limit, reset)
+		return carrier.KeyUsed{Key: keptKey(r.key), Used: u.Limit, Reset: reset}, problem.RateLimited(u.Limit, reset)
 	}
 	r.used++
-	return carrier.KeyUsed{Key: r.key, Used: r.used, Reset: reset}, nil
+	r.key.LastUsedOn = u.Now.UTC().Truncate(24 * time.Hour)
+	return carrier.KeyUsed{Key: keptKey(r.key), Used: r.used, Reset: reset}, nil
 }
 
 // Load is store.Store's.
@@ -110,7 +112,7 @@ func (m *Memory) Load(ctx context.Context, accountID int64, w store.Want) (store
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var l store.Loaded
-	if a, ok := m.accounts[accountID]; ok {
+	if a, ok := m.accounts[accountID]; ok && !a.Purged(w.Now) {
 		a = keptAccount(a)
 		l.Account = &a
 	}
@@ -125,6 +127,9 @@ func (m *Memory) Load(ctx context.Context, accountID int64, w store.Want) (store
 	}
 	if w.Number != nil {
 		l.LinkedAs = slices.Clone(m.numbers[numberID{accountID, *w.Number}])
+	}
+	if w.Idempotency != nil {
+		l.Idempotency = m.record(*w.Idempotency, w.Now)
 	}
 	return l, nil
 }
@@ -156,34 +161,16 @@ func (m *Memory) CreateAccount(ctx context.Context, n store.NewAccount, now time
 			return existing, nil
 		}
 	}
-	external, email := externalID{a.PartnerID, a.ExternalID}, carrier.EmailKey(a.Email)
-	var conflicts fault.List
-	taken := func(field string, h holder) {
-		if h.partner != a.PartnerID {
-			h.account = 0
-		}
-		conflicts = append(conflicts, problem.Taken(field, h.account))
-	}
-	if h, ok := m.externals[external]; ok && a.ExternalID != "" {
-		taken("external_account_id", h)
-	}
-	if h, ok := m.emails[email]; ok && a.Email != "" {
-		taken("email", h)
-	}
-	if len(conflicts) > 0 {
+	if conflicts := m.taken(a, 0, now); len(conflicts) > 0 {
 		return nil, conflicts
 	}
 	if _, ok := m.accounts[a.ID]; ok || m.keys[ownerOf(n.Key)] != nil {
 		return nil, fmt.Errorf("creating an account: %w", store.ErrIDTaken)
 	}
+	a.Version = 1
 	m.accounts[a.ID] = keptAccount(a)
 	m.keys[ownerOf(n.Key)] = &keyRecord{key: keptKey(n.Key)}
-	if a.ExternalID != "" {
-		m.externals[external] = holder{a.ID, a.PartnerID}
-	}
-	if a.Email != "" {
-		m.emails[email] = holder{a.ID, a.PartnerID}
-	}
+	m.hold(a)
 	if n.Idempotency != nil {
 		m.keep(*n.Idempotency)
 	}
@@ -214,6 +201,26 @@ func (m *Memory) notClaimable(rec carrier.IdempotencyRecord, now time.Time) *car
 	}
 	old = keptIdempotency(old)
 	return &old
+}
+
+// record is the record under the same scope and key, nil if none counts.
+func (m *Memory) record(rec carrier.IdempotencyRecord, now time.Time) *carrier.IdempotencyRecord {
+	old, ok := m.idempotency[idempotencyID{rec.Scope, rec.Key}]
+	if !ok || old.Expired(now) {
+		return nil
+	}
+	old = keptIdempotency(old)
+	return &old
+}
+
+// Idempotency is store.Store's.
+func (m *Memory) Idempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("reading an idempotency record: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.record(rec, now), nil
 }
 
 func (m *Memory) keep(rec carrier.IdempotencyRecord) {
@@ -298,6 +305,8 @@ func (m *Memory) FinishLink(ctx context.Context, conn *carrier.Connection, snap 
 	switch {
 	case !known:
 		return problem.NoAccount()
+	case a.Deleted():
+		return problem.Deleted()
 	case !there || old.Version != conn.Version, rec != nil && !m.ourClaim(*rec):
 		return problem.MovedOn()
 	}
@@ -379,6 +388,7 @@ func keptTexts(m map[string]string) map[string]string {
 }
 
 func keptKey(k carrier.APIKey) carrier.APIKey {
+	k.Scopes = slices.Clone(k.Scopes)
 	k.ExpiresAt, k.CreatedAt = milli(k.ExpiresAt), milli(k.CreatedAt)
 	return k
 }
@@ -386,6 +396,9 @@ func keptKey(k carrier.APIKey) carrier.APIKey {
 func keptAccount(a carrier.Account) carrier.Account {
 	a.Metadata = keptTexts(a.Metadata)
 	a.CreatedAt, a.ModifiedAt = milli(a.CreatedAt), milli(a.ModifiedAt)
+	if a.Deleted() {
+		a.PurgeAt = time.Unix(a.PurgeAt.Unix(), 0).UTC()
+	}
 	return a
 }
 

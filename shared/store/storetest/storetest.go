@@ -28,11 +28,25 @@ type Store interface {
 	CreateAccount(ctx context.Context, n store.NewAccount, now time.Time) (*carrier.IdempotencyRecord, error)
 	CreatePartner(ctx context.Context, p carrier.Partner, k carrier.APIKey) error
 	ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	Idempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
 	ReleaseIdempotency(ctx context.Context, rec carrier.IdempotencyRecord) error
 	BeginLink(ctx context.Context, conn *carrier.Connection, o carrier.LinkOptions) error
 	FinishLink(ctx context.Context, conn *carrier.Connection, snap *carrier.Snapshot, rec *carrier.IdempotencyRecord) error
 	ClaimCheck(ctx context.Context, conn carrier.Connection, until, now time.Time) (carrier.Connection, error)
 	RecordCheck(ctx context.Context, conn *carrier.Connection, snap *carrier.Snapshot) error
+
+	AccountByExternalID(ctx context.Context, partnerID int64, externalID string, now time.Time) (int64, error)
+	ListAccounts(ctx context.Context, partnerID int64, f carrier.AccountFilter, after *carrier.Position, skip, limit int, now time.Time) ([]carrier.Account, *carrier.Position, error)
+	ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]carrier.Connection, map[string]carrier.Snapshot, error)
+	UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*carrier.IdempotencyRecord, error)
+	SetAccountActive(ctx context.Context, a carrier.Account, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	DeleteAccount(ctx context.Context, a carrier.Account, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	RestoreAccount(ctx context.Context, a carrier.Account, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+
+	ListKeys(ctx context.Context, accountID int64) ([]carrier.APIKey, error)
+	CreateKey(ctx context.Context, k carrier.APIKey, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	RotateKey(ctx context.Context, old, k carrier.APIKey, validUntil time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	DeleteKey(ctx context.Context, k carrier.APIKey) error
 }
 
 var _ Store = (*store.Store)(nil)
@@ -51,6 +65,10 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Link", linkTests()},
 		{"Check", checkTests()},
 		{"Load", loadTests()},
+		{"Change", changeTests()},
+		{"Delete", deleteTests()},
+		{"List", listTests()},
+		{"Keys", accountKeyTests()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for name, test := range group.tests {
@@ -130,7 +148,7 @@ func (s *suite) newAccount() store.NewAccount {
 	return store.NewAccount{
 		Account: carrier.Account{
 			ID: id, PartnerID: partner, Environment: carrier.Production, OriginCountryCode: "AU",
-			Active: true, CreatedAt: milli(now), ModifiedAt: milli(now),
+			Active: true, CreatedAt: milli(now), ModifiedAt: milli(now), Version: 1,
 		},
 		Key: s.newKey(partner, id),
 	}

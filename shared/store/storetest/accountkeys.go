@@ -1,0 +1,263 @@
+package storetest
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/store"
+)
+
+// withKeys stores an account with n keys, the first one included, the oldest
+// first.
+func (s *suite) withKeys(n int, change func(i int, k *carrier.APIKey)) (carrier.Account, []carrier.APIKey) {
+	s.Helper()
+	in := s.newAccount()
+	change(0, &in.Key)
+	s.create(in)
+	keys := []carrier.APIKey{in.Key}
+	for i := 1; i < n; i++ {
+		k := s.newKey(in.Account.PartnerID, in.Account.ID)
+		k.CreatedAt = k.CreatedAt.Add(time.Duration(i) * time.Second)
+		change(i, &k)
+		s.done(s.CreateKey(s.Context(), k, nil, now))
+		keys = append(keys, k)
+	}
+	return in.Account, keys
+}
+
+func (s *suite) keys(account int64) []carrier.APIKey {
+	s.Helper()
+	keys, err := s.ListKeys(s.Context(), account)
+	s.ok(err)
+	return keys
+}
+
+// works tells whether a key lets its caller in.
+func (s *suite) works(k carrier.APIKey, at time.Time) bool {
+	s.Helper()
+	_, err := s.UseKey(s.Context(), carrier.KeyUse{AccountID: k.AccountID, Hash: k.Hash, Now: at, Limit: 1000})
+	if err != nil {
+		s.fails("UseKey", err, fault.Unauthorized)
+	}
+	return err == nil
+}
+
+func accountKeyTests() tests {
+	same := func(int, *carrier.APIKey) {}
+	return tests{
+		"of no account": func(s *suite) {
+			k := s.newKey(s.id(), s.id())
+			for _, rec := range []*carrier.IdempotencyRecord{nil, s.answer()} {
+				_, err := s.CreateKey(s.Context(), k, rec, now)
+				s.fails("CreateKey", err, fault.NotFound)
+				_, err = s.RotateKey(s.Context(), s.newKey(k.PartnerID, k.AccountID), k, now, rec, now)
+				s.fails("RotateKey", err, fault.NotFound)
+			}
+			s.fails("DeleteKey", s.DeleteKey(s.Context(), k), fault.NotFound)
+			s.equal("works", s.works(k, now), false)
+		},
+		"everything comes back, the oldest first": func(s *suite) {
+			a, keys := s.withKeys(4, func(i int, k *carrier.APIKey) {
+				if i == 2 {
+					k.Description, k.ExpiresAt = "for \u6f22", milli(now.Add(time.Hour))
+					k.Scopes = []carrier.Scope{carrier.ScopeLink, carrier.ScopeRead}
+				}
+				k.CreatedAt = milli(now.Add(-time.Duration(i) * time.Hour))
+			})
+			slices.Reverse(keys)
+			s.equal("keys", s.keys(a.ID), keys)
+			s.equal("works", s.works(keys[0], now), true)
+			keys[0].LastUsedOn = today
+			s.equal("keys, one used", s.keys(a.ID), keys)
+			used, err := s.UseKey(s.Context(), carrier.KeyUse{AccountID: a.ID, Hash: keys[1].Hash, Now: now, Limit: 5})
+			s.ok(err)
+			s.equal("scopes", used.Key.Scopes, keys[1].Scopes)
+			s.account() // somebody else's key
+			s.equal("version of the account", s.stored(a.ID).Version, int64(1))
+		},
+		"under an idempotency key": func(s *suite) {
+			a, keys := s.withKeys(1, same)
+			rec := s.answer()
+			s.done(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), rec, now))
+			existing, err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), rec, now)
+			s.ok(err)
+			s.equal("CreateKey", existing, rec)
+			rec = s.answer()
+			s.done(s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now, rec, now))
+			existing, err = s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now, rec, now)
+			s.ok(err)
+			s.equal("RotateKey", existing, rec)
+			s.equal("keys", len(s.keys(a.ID)), 3)
+		},
+		"the very key again is ErrIDTaken": func(s *suite) {
+			_, keys := s.withKeys(1, same)
+			_, err := s.CreateKey(s.Context(), keys[0], nil, now)
+			s.fails("CreateKey", err, fault.Internal)
+			if !errors.Is(err, store.ErrIDTaken) {
+				s.Errorf("CreateKey = %v, want ErrIDTaken", err)
+			}
+		},
+		"delete is at once": func(s *suite) {
+			a, keys := s.withKeys(2, same)
+			s.equal("before", s.works(keys[0], now), true)
+			s.ok(s.DeleteKey(s.Context(), keys[0]))
+			s.equal("after", s.works(keys[0], now), false)
+			s.fails("again", s.DeleteKey(s.Context(), keys[0]), fault.NotFound)
+			s.equal("keys", s.keys(a.ID), keys[1:])
+			s.ok(s.DeleteKey(s.Context(), keys[1]))
+			s.equal("none", len(s.keys(a.ID)), 0)
+			s.done(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now))
+		},
+		"delete of a partner's key": func(s *suite) {
+			p := carrier.Partner{ID: s.id(), Environment: carrier.Production, CreatedAt: milli(now)}
+			k := s.newKey(p.ID, 0)
+			s.ok(s.CreatePartner(s.Context(), p, k))
+			s.ok(s.DeleteKey(s.Context(), k))
+			_, err := s.UseKey(s.Context(), carrier.KeyUse{PartnerID: p.ID, Hash: k.Hash, Now: now, Limit: 5})
+			s.fails("UseKey", err, fault.Unauthorized)
+			s.fails("again", s.DeleteKey(s.Context(), k), fault.NotFound)
+		},
+		"rotation": func(s *suite) {
+			end := milli(now.Add(time.Hour))
+			for name, tc := range map[string]struct {
+				expires, until, want time.Time
+			}{
+				"with grace":                {until: end, want: end},
+				"at once":                   {until: now, want: milli(now)},
+				"lowers":                    {expires: end.Add(time.Minute), until: end, want: end},
+				"never raises":              {expires: end.Add(-time.Minute), until: end, want: end.Add(-time.Minute)},
+				"to the end that it has":    {expires: end, until: end, want: end},
+				"at once, of what will end": {expires: end, until: now, want: milli(now)},
+			} {
+				a, keys := s.withKeys(1, func(_ int, k *carrier.APIKey) { k.ExpiresAt = tc.expires })
+				k := s.newKey(a.PartnerID, a.ID)
+				k.CreatedAt = k.CreatedAt.Add(time.Second)
+				s.done(s.RotateKey(s.Context(), keys[0], k, tc.until, nil, now))
+				keys[0].ExpiresAt = tc.want
+				s.equal(name, s.keys(a.ID), []carrier.APIKey{keys[0], k})
+				s.equal(name+": the old one works", s.works(keys[0], now), tc.want.After(now))
+				s.equal(name+": the old one works at its end", s.works(keys[0], tc.want), false)
+				s.equal(name+": the new one works", s.works(k, end.Add(time.Hour)), true)
+			}
+		},
+		"rotation of what is gone, expired or changed": func(s *suite) {
+			a, keys := s.withKeys(3, func(i int, k *carrier.APIKey) {
+				if i == 1 {
+					k.ExpiresAt = milli(now.Add(time.Minute))
+				}
+			})
+			next := s.newKey(a.PartnerID, a.ID)
+			_, err := s.RotateKey(s.Context(), s.newKey(a.PartnerID, a.ID), next, now.Add(time.Hour), nil, now)
+			s.fails("gone", err, fault.NotFound)
+			_, err = s.RotateKey(s.Context(), keys[1], next, now.Add(time.Hour), nil, now.Add(time.Minute))
+			s.fails("expired", err, fault.State)
+			s.done(s.RotateKey(s.Context(), keys[2], s.newKey(a.PartnerID, a.ID), now.Add(time.Hour), nil, now))
+			_, err = s.RotateKey(s.Context(), keys[2], next, now.Add(2*time.Hour), nil, now)
+			s.fails("changed", err, fault.State)
+			s.equal("keys", len(s.keys(a.ID)), 4)
+			s.equal("works", s.works(next, now), false)
+		},
+		"no more than the limit": func(s *suite) {
+			a, keys := s.withKeys(carrier.MaxKeys, same)
+			next := s.newKey(a.PartnerID, a.ID)
+			rec := s.answer()
+			_, err := s.CreateKey(s.Context(), next, rec, now)
+			s.fails("CreateKey", err, fault.State)
+			_, err = s.RotateKey(s.Context(), keys[0], next, now.Add(time.Hour), rec, now)
+			s.fails("RotateKey with grace", err, fault.State)
+			s.equal("keys", s.keys(a.ID), keys)
+
+			s.done(s.RotateKey(s.Context(), keys[0], next, now, rec, now))
+			s.equal("the old one works", s.works(keys[0], now), false)
+			s.equal("the new one works", s.works(next, now), true)
+			s.equal("keys", len(s.keys(a.ID)), carrier.MaxKeys)
+			_, err = s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now)
+			s.fails("CreateKey", err, fault.State)
+			existing, err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), rec, now)
+			s.ok(err)
+			s.equal("a repeat", existing, rec)
+			s.ok(s.DeleteKey(s.Context(), keys[7]))
+			s.done(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now))
+		},
+		"expired keys make room, the first that expired": func(s *suite) {
+			a, keys := s.withKeys(carrier.MaxKeys, func(i int, k *carrier.APIKey) {
+				if i == 3 || i == 8 {
+					k.ExpiresAt = milli(now.Add(time.Duration(i) * time.Minute))
+				}
+			})
+			next := s.newKey(a.PartnerID, a.ID)
+			next.CreatedAt = next.CreatedAt.Add(time.Hour)
+			_, err := s.CreateKey(s.Context(), next, nil, now)
+			s.fails("none has expired", err, fault.State)
+			s.done(s.CreateKey(s.Context(), next, s.answer(), now.Add(time.Hour)))
+			s.equal("keys", s.keys(a.ID), append(slices.Delete(slices.Clone(keys), 3, 4), next))
+			s.done(s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now.Add(2*time.Hour), nil, now.Add(time.Hour)))
+			_, err = s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now.Add(time.Hour))
+			s.fails("none has expired now", err, fault.State)
+			s.equal("keys", len(s.keys(a.ID)), carrier.MaxKeys)
+		},
+		"at once, no more than the limit": func(s *suite) {
+			const rivals = 6
+			a, keys := s.withKeys(carrier.MaxKeys-2, func(i int, k *carrier.APIKey) {
+				if i == 5 {
+					k.ExpiresAt = milli(now.Add(time.Minute))
+				}
+			})
+			created := 0
+			for _, err := range race(rivals, func(int) error {
+				for {
+					_, err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now.Add(time.Hour))
+					if err == nil || fault.Of(err)[0].RetryAfter == 0 {
+						return err
+					}
+				}
+			}) {
+				if err == nil {
+					created++
+				} else {
+					s.fails("over the limit", err, fault.State)
+				}
+			}
+			s.equal("created: two places, and that of the expired one", created, 3)
+			s.equal("keys", len(s.keys(a.ID)), carrier.MaxKeys)
+			s.equal("the expired one is there", slices.ContainsFunc(s.keys(a.ID), func(k carrier.APIKey) bool { return k.Hash == keys[5].Hash }), false)
+		},
+		"at once deleted, the count is right": func(s *suite) {
+			a, keys := s.withKeys(carrier.MaxKeys, same)
+			gone := 0
+			for _, err := range race(6, func(int) error { return s.DeleteKey(s.Context(), keys[0]) }) {
+				if err == nil {
+					gone++
+				} else if !fault.Is(err, fault.State) {
+					s.fails("too late", err, fault.NotFound)
+				}
+			}
+			s.equal("deleted", gone, 1)
+			s.done(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now))
+			_, err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now)
+			s.fails("one more", err, fault.State)
+		},
+		"at once rotated, one does": func(s *suite) {
+			a, keys := s.withKeys(1, same)
+			won := 0
+			for _, err := range race(6, func(i int) error {
+				k := s.newKey(a.PartnerID, a.ID)
+				k.Description = strconv.Itoa(i)
+				_, err := s.RotateKey(s.Context(), keys[0], k, now.Add(time.Hour), nil, now)
+				return err
+			}) {
+				if err == nil {
+					won++
+				} else {
+					s.fails("a loser", err, fault.State)
+				}
+			}
+			s.equal("rotations", won, 1)
+			s.equal("keys", len(s.keys(a.ID)), 2)
+		},
+	}
+}

@@ -1,0 +1,360 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/store"
+)
+
+// full stores an account with an email and an external id.
+func (s *suite) full() carrier.Account {
+	s.Helper()
+	n := s.newAccount()
+	n.Account.Email, n.Account.ExternalID = s.hash()[:20]+"@example.com", s.hash()
+	s.create(n)
+	return n.Account
+}
+
+// stored is the account as it is now.
+func (s *suite) stored(id int64) carrier.Account {
+	s.Helper()
+	a := s.load(id, store.Want{}).Account
+	if a == nil {
+		s.Fatal("the account is absent")
+	}
+	return *a
+}
+
+// done checks that a change was made, and was nobody's before.
+func (s *suite) done(existing *carrier.IdempotencyRecord, err error) {
+	s.Helper()
+	s.ok(err)
+	if existing != nil {
+		s.Fatalf("an idempotency record stands in the way: %+v", existing)
+	}
+}
+
+// update changes the stored account by f, and returns it as it is then.
+func (s *suite) update(a carrier.Account, f func(*carrier.Account)) carrier.Account {
+	s.Helper()
+	next := a
+	f(&next)
+	s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, now))
+	return s.stored(a.ID)
+}
+
+// refusesUpdate checks that a change is refused and nothing of it is kept.
+func (s *suite) refusesUpdate(what string, a carrier.Account, f func(*carrier.Account), kind fault.Kind) fault.List {
+	s.Helper()
+	before := s.load(a.ID, store.Want{}).Account
+	next := a
+	f(&next)
+	rec := s.newRecord()
+	rec.Sealed = []byte("answer")
+	_, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next, Idempotency: &rec}, now)
+	if err == nil || !fault.Is(err, kind) {
+		s.Fatalf("%s: UpdateAccount = %v, want kind %v", what, err, kind)
+	}
+	s.equal(what+": account", s.load(a.ID, store.Want{}).Account, before)
+	if kept, err := s.Idempotency(s.Context(), rec, now); kept != nil || err != nil {
+		s.Errorf("%s: the answer was kept: %v, %v", what, kept, err)
+	}
+	return fault.Of(err)
+}
+
+// answer is a record of a finished request.
+func (s *suite) answer() *carrier.IdempotencyRecord {
+	rec := s.newRecord()
+	rec.Sealed, rec.LeaseUntil = []byte("answer"), time.Time{}
+	return &rec
+}
+
+// free checks that an account can be created with these identifiers.
+func (s *suite) free(a carrier.Account, at time.Time) {
+	s.Helper()
+	n := s.newAccount()
+	n.Account.PartnerID, n.Account.Email, n.Account.ExternalID = a.PartnerID, a.Email, a.ExternalID
+	s.done(s.CreateAccount(s.Context(), n, at))
+}
+
+func changeTests() tests {
+	rename := func(a *carrier.Account) { a.FirstName = "Changed" }
+	return tests{
+		"of what is gone": func(s *suite) {
+			a := s.newAccount().Account
+			s.refusesUpdate("update", a, rename, fault.NotFound)
+			_, err := s.SetAccountActive(s.Context(), a, false, nil, now)
+			s.fails("disable", err, fault.NotFound)
+			_, err = s.DeleteAccount(s.Context(), a, now.Add(time.Hour), nil, now)
+			s.fails("delete", err, fault.NotFound)
+			a.PurgeAt = now.Add(time.Hour)
+			_, err = s.RestoreAccount(s.Context(), a, nil, now)
+			s.fails("restore", err, fault.NotFound)
+		},
+		"of another version": func(s *suite) {
+			a := s.account()
+			b := s.update(a, rename)
+			s.equal("version", b.Version, a.Version+1)
+			s.refusesUpdate("old", a, func(a *carrier.Account) { a.LastName = "Late" }, fault.Precondition)
+			b.Version++
+			s.refusesUpdate("new", b, rename, fault.Precondition)
+		},
+		"of the country while a carrier is linked": func(s *suite) {
+			a := s.stored(s.linked().AccountID)
+			abroad := func(a *carrier.Account) { a.OriginCountryCode = "NZ" }
+			p := s.refusesUpdate("linked", a, abroad, fault.State)
+			s.equal("field", p[0].Field, "origin_country_code")
+			s.update(a, rename)
+			s.equal("country", s.update(s.account(), abroad).OriginCountryCode, "NZ")
+		},
+		"to what others hold": func(s *suite) {
+			a, same, stranger := s.full(), s.newAccount(), s.full()
+			same.Account.PartnerID, same.Account.ExternalID = a.PartnerID, "same"
+			s.create(same)
+			list := s.refusesUpdate("both", a, func(a *carrier.Account) {
+				a.ExternalID, a.Email = "same", strings.ToUpper(stranger.Email)
+			}, fault.Conflict)
+			var got []conflict
+			for _, p := range list {
+				got = append(got, conflict{p.Field, p.ExistingAccountID})
+			}
+			s.equal("conflicts", got, []conflict{{"external_account_id", same.Account.ID}, {"email", 0}})
+			list = s.refusesUpdate("one", a, func(a *carrier.Account) { a.Email, a.ExternalID = "", "same" }, fault.Conflict)
+			s.equal("conflicts", len(list), 1)
+			id, err := s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, now)
+			s.ok(err)
+			s.equal("what it has is its own still", id, a.ID)
+		},
+		"an old version of an account comes before conflicts": func(s *suite) {
+			a, other := s.full(), s.full()
+			s.update(a, rename)
+			s.refusesUpdate("both", a, func(a *carrier.Account) { a.Email = other.Email }, fault.Precondition)
+		},
+		"of identifiers": func(s *suite) {
+			a := s.full()
+			old := a
+			b := s.update(a, func(a *carrier.Account) { a.Email, a.ExternalID = "new."+a.Email, "n#/%"+a.ExternalID })
+			s.free(old, now)
+			id, err := s.AccountByExternalID(s.Context(), b.PartnerID, b.ExternalID, now)
+			s.ok(err)
+			s.equal("found", id, a.ID)
+			n := s.newAccount()
+			n.Account.PartnerID, n.Account.Email, n.Account.ExternalID = b.PartnerID, b.Email, b.ExternalID
+			s.refuses("the new ones", n, conflict{"external_account_id", a.ID}, conflict{"email", a.ID})
+
+			c := s.update(b, func(a *carrier.Account) { a.Email, a.ExternalID = "", "" })
+			s.free(b, now)
+			s.update(c, func(a *carrier.Account) { a.Email, a.ExternalID = s.hash()[:20]+"@example.com", "again" })
+		},
+		"of an email's letter case is no conflict with itself": func(s *suite) {
+			a := s.full()
+			b := s.update(a, func(a *carrier.Account) { a.Email = strings.ToUpper(a.Email) })
+			s.equal("email", b.Email, strings.ToUpper(a.Email))
+			n := s.newAccount()
+			n.Account.Email = a.Email
+			s.refuses("another", n, conflict{"email", 0})
+		},
+		"everything, and back to little": func(s *suite) {
+			n := s.newAccount()
+			n.Account.PasswordHash = s.hash()
+			s.create(n)
+			a := n.Account
+			next := a
+			next.ExternalID, next.Email, next.CompanyName, next.FirstName, next.LastName = longExternalID(), s.hash()[:20]+"@example.com", "C", "F", "L"
+			next.OriginCountryCode, next.Metadata, next.ModifiedAt = "NZ", map[string]string{"a": "", "b#c": "1"}, milli(now.Add(time.Second))
+			want := next
+			want.Version = 2
+			// What does not count.
+			next.ID, next.PartnerID, next.Version, next.CarriersCount, next.Active, next.PurgeAt, next.CreatedAt = 1, 2, 3, 4, false, now, now.Add(time.Hour)
+			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, now))
+			s.equal("account", s.stored(a.ID), want)
+			want.Metadata = map[string]string{"b#c": "2"}
+			s.equal("metadata", s.update(s.stored(a.ID), func(a *carrier.Account) { a.Metadata = want.Metadata }).Metadata, want.Metadata)
+			little := want
+			little.ExternalID, little.Email, little.CompanyName, little.FirstName, little.LastName, little.Metadata = "", "", "", "", "", nil
+			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: s.stored(a.ID), New: little}, now))
+			little.Version = 4
+			s.equal("account", s.stored(a.ID), little)
+			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{}, nil, 0, 9, now)
+			s.ok(err)
+			little.PasswordHash = ""
+			s.equal("listed", found, []carrier.Account{little})
+		},
+		"of an account as a list shows it leaves its password": func(s *suite) {
+			n := s.newAccount()
+			n.Account.PasswordHash = s.hash()
+			s.create(n)
+			a := n.Account
+			a.PasswordHash = ""
+			s.equal("password", s.update(a, rename).PasswordHash, n.Account.PasswordHash)
+		},
+		"under an idempotency key": func(s *suite) {
+			a, rec := s.full(), s.answer()
+			next := a
+			next.Email = "new." + a.Email
+			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next, Idempotency: rec}, now))
+			twin := *rec
+			twin.ClaimID = "another"
+			existing, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next, Idempotency: &twin}, now)
+			s.ok(err)
+			s.equal("a repeat, although the version has moved on", existing, rec)
+			got, err := s.Idempotency(s.Context(), twin, now)
+			s.ok(err)
+			s.equal("Idempotency", got, rec)
+			s.equal("Load", s.load(a.ID, store.Want{Idempotency: &twin, Now: now}).Idempotency, rec)
+			got, err = s.Idempotency(s.Context(), twin, rec.ExpiresAt)
+			s.ok(err)
+			if got != nil || s.load(a.ID, store.Want{Idempotency: &twin, Now: rec.ExpiresAt}).Idempotency != nil {
+				s.Error("an expired record was returned")
+			}
+			twin.Key += "x"
+			if got, err = s.Idempotency(s.Context(), twin, now); got != nil || err != nil {
+				s.Errorf("Idempotency of another key = %v, %v", got, err)
+			}
+		},
+		"of Active": func(s *suite) {
+			a := s.account()
+			s.done(s.SetAccountActive(s.Context(), a, true, nil, now))
+			s.equal("enabled already", s.stored(a.ID), a)
+			rec := s.answer()
+			s.done(s.SetAccountActive(s.Context(), a, true, rec, now))
+			s.equal("enabled already, with a record", s.stored(a.ID), a)
+			existing, err := s.SetAccountActive(s.Context(), a, true, rec, now)
+			s.ok(err)
+			s.equal("its repeat", existing, rec)
+
+			s.done(s.SetAccountActive(s.Context(), a, false, s.answer(), now.Add(time.Second)))
+			want := a
+			want.Active, want.Version, want.ModifiedAt = false, 2, milli(now.Add(time.Second))
+			s.equal("disabled", s.stored(a.ID), want)
+			c := s.newConnection(a.ID)
+			s.fails("BeginLink", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), fault.Inactive)
+
+			// As read before: it is what it is now that counts.
+			s.done(s.SetAccountActive(s.Context(), a, false, nil, now))
+			s.equal("disabled already", s.stored(a.ID), want)
+			s.update(want, rename)
+			s.done(s.SetAccountActive(s.Context(), want, true, nil, now))
+			got := s.stored(a.ID)
+			s.equal("enabled", []any{got.Active, got.FirstName, got.Version}, []any{true, "Changed", int64(4)})
+		},
+		"an ended context is internal": func(s *suite) {
+			a := s.account()
+			ctx, cancel := context.WithCancel(s.Context())
+			cancel()
+			_, update := s.UpdateAccount(ctx, store.AccountChange{Old: a, New: a}, now)
+			_, disable := s.SetAccountActive(ctx, a, false, nil, now)
+			_, remove := s.DeleteAccount(ctx, a, now, nil, now)
+			_, _, list := s.ListAccounts(ctx, a.PartnerID, carrier.AccountFilter{}, nil, 0, 1, now)
+			_, _, connections := s.ListConnections(ctx, a.ID, true)
+			_, keys := s.ListKeys(ctx, a.ID)
+			_, find := s.AccountByExternalID(ctx, a.PartnerID, "x", now)
+			_, record := s.Idempotency(ctx, *s.answer(), now)
+			for _, err := range []error{update, disable, remove, list, connections, keys, find, record} {
+				s.fails("ended", err, fault.Internal)
+				if !errors.Is(err, context.Canceled) {
+					s.Errorf("%v, want a chain with context.Canceled", err)
+				}
+			}
+		},
+		"at once of one version, one wins": func(s *suite) {
+			a := s.full()
+			won := 0
+			for _, err := range race(8, func(i int) error {
+				next := a
+				next.Email = string(rune('a'+i)) + a.Email
+				_, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, now)
+				return err
+			}) {
+				if err == nil {
+					won++
+				} else if !fault.Is(err, fault.State) { // State: gave up in the crowd
+					s.fails("a loser", err, fault.Precondition)
+				}
+			}
+			s.equal("winners", won, 1)
+			s.equal("version", s.stored(a.ID).Version, int64(2))
+		},
+		"at once under one idempotency key, one changes": func(s *suite) {
+			a, rec := s.full(), s.answer()
+			var done, repeats int
+			type result struct {
+				existing *carrier.IdempotencyRecord
+				err      error
+			}
+			for _, r := range race(8, func(i int) result {
+				next, mine := a, *rec
+				next.FirstName, mine.ClaimID = "Same", string(rune('a'+i))
+				existing, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next, Idempotency: &mine}, now)
+				return result{existing, err}
+			}) {
+				switch {
+				case r.existing != nil:
+					repeats++
+				case r.err == nil:
+					done++
+				default:
+					s.fails("a loser", r.err, fault.State)
+				}
+			}
+			s.equal("changes", done, 1)
+			s.equal("version", s.stored(a.ID).Version, int64(2))
+		},
+		"at once with links, no carrier is lost": func(s *suite) {
+			a := s.account()
+			conns := make([]carrier.Connection, 4)
+			for i := range conns {
+				conns[i] = s.newConnection(a.ID)
+				conns[i].AccountNumber = "000408523" + string(rune('0'+i))
+				s.ok(s.BeginLink(s.Context(), &conns[i], carrier.LinkOptions{}))
+				conns[i].Status = carrier.Active
+			}
+			race(8, func(i int) error {
+				if i < len(conns) {
+					for {
+						err := s.FinishLink(s.Context(), &conns[i], nil, nil)
+						if !fault.Is(err, fault.State) {
+							if err != nil {
+								s.Error(err)
+							}
+							return err
+						}
+					}
+				}
+				for range 4 {
+					// As read before the links: their count must not come back.
+					b := s.load(a.ID, store.Want{}).Account
+					old := *b
+					old.CarriersCount = 0
+					b.CarriersCount, b.FirstName = 0, s.hash()[:10]
+					_, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: old, New: *b}, now)
+					if err != nil && !fault.Is(err, fault.State) && !fault.Is(err, fault.Precondition) {
+						s.Error(err)
+					}
+				}
+				return nil
+			})
+			s.equal("carriers", s.stored(a.ID).CarriersCount, len(conns))
+		},
+		"at once enabled and disabled, both are done": func(s *suite) {
+			a := s.account()
+			for _, err := range race(6, func(i int) error {
+				_, err := s.SetAccountActive(s.Context(), a, i%2 == 0, nil, now)
+				return err
+			}) {
+				if err != nil {
+					s.fails("in a crowd", err, fault.State)
+				}
+			}
+			got := s.stored(a.ID)
+			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{Active: &got.Active}, nil, 0, 9, now)
+			s.ok(err)
+			s.equal("listed", found, []carrier.Account{got})
+		},
+	}
+}

@@ -1,0 +1,243 @@
+package storetest
+
+import (
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/store"
+)
+
+// purge is when the accounts of these tests vanish.
+var purge = now.Add(30 * 24 * time.Hour).Truncate(time.Second) // never changes
+
+// deleted stores a deleted account.
+func (s *suite) deleted() carrier.Account {
+	s.Helper()
+	a := s.full()
+	s.done(s.DeleteAccount(s.Context(), a, purge, nil, now))
+	return s.stored(a.ID)
+}
+
+func deleteTests() tests {
+	return tests{
+		"marks the account": func(s *suite) {
+			a := s.full()
+			s.done(s.DeleteAccount(s.Context(), a, purge.Add(time.Millisecond), s.answer(), now))
+			want := a
+			want.Active, want.PurgeAt, want.Version, want.ModifiedAt = false, purge, 2, milli(now)
+			s.equal("account", s.stored(a.ID), want)
+			for name, f := range map[string]carrier.AccountFilter{"all": {}, "disabled": {Active: new(bool)}} {
+				found, _, err := s.ListAccounts(s.Context(), a.PartnerID, f, nil, 0, 9, now)
+				s.ok(err)
+				s.equal(name, found, []carrier.Account{want})
+			}
+			yes := true
+			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{Active: &yes}, nil, 0, 9, now)
+			s.ok(err)
+			s.equal("active", len(found), 0)
+		},
+		"again keeps the first date": func(s *suite) {
+			a := s.full()
+			s.done(s.DeleteAccount(s.Context(), a, purge, nil, now))
+			b := s.stored(a.ID)
+			for name, read := range map[string]carrier.Account{"read before": a, "read after": b} {
+				s.done(s.DeleteAccount(s.Context(), read, purge.Add(-time.Hour), nil, now.Add(time.Hour)))
+				rec := s.answer()
+				s.done(s.DeleteAccount(s.Context(), read, purge.Add(-time.Hour), rec, now.Add(time.Hour)))
+				s.equal(name, s.stored(a.ID), b)
+				existing, err := s.DeleteAccount(s.Context(), read, purge, rec, now)
+				s.ok(err)
+				s.equal(name+", repeated", existing, rec)
+			}
+			s.done(s.RestoreAccount(s.Context(), b, nil, now))
+			s.equal("active again", s.stored(a.ID).Active, true)
+		},
+		"of an account that was changed meanwhile": func(s *suite) {
+			a := s.full()
+			b := s.update(a, func(a *carrier.Account) { a.Email, a.ExternalID = "new."+a.Email, "new" })
+			s.done(s.DeleteAccount(s.Context(), a, purge, nil, now))
+			s.equal("purge", s.stored(a.ID).PurgeAt, purge)
+			s.free(a, now)
+			s.free(b, purge)
+		},
+		"refuses every change": func(s *suite) {
+			a := s.deleted()
+			s.refusesUpdate("update", a, func(a *carrier.Account) { a.FirstName = "x" }, fault.State)
+			for _, active := range []bool{true, false} {
+				for _, rec := range []*carrier.IdempotencyRecord{nil, s.answer()} {
+					_, err := s.SetAccountActive(s.Context(), a, active, rec, now)
+					s.fails("enable or disable", err, fault.State)
+				}
+			}
+			_, err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now)
+			s.fails("CreateKey", err, fault.State)
+			c := s.newConnection(a.ID)
+			s.fails("BeginLink", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), fault.Inactive)
+			s.equal("account", s.stored(a.ID), a)
+		},
+		"a link that is at work does not finish": func(s *suite) {
+			a := s.account()
+			c := s.newConnection(a.ID)
+			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.done(s.DeleteAccount(s.Context(), a, purge, nil, now))
+			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil), fault.State)
+			s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), nil, now))
+			s.ok(s.FinishLink(s.Context(), &c, nil, nil))
+		},
+		"identifiers stay reserved until the purge": func(s *suite) {
+			a := s.deleted()
+			n := s.newAccount()
+			n.Account.PartnerID, n.Account.Email, n.Account.ExternalID = a.PartnerID, a.Email, a.ExternalID
+			for _, at := range []time.Time{now, purge.Add(-time.Millisecond)} {
+				_, err := s.CreateAccount(s.Context(), n, at)
+				s.equal("conflicts", len(fault.Of(err)), 2)
+				id, err := s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, at)
+				s.ok(err)
+				s.equal("found", id, a.ID)
+			}
+			other := s.full()
+			s.refusesUpdate("another's email", other, func(o *carrier.Account) { o.Email = a.Email }, fault.Conflict)
+			_, err := s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, purge)
+			s.fails("at purge", err, fault.NotFound)
+			other.Email, n.Account.Email = a.Email, ""
+			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: s.stored(other.ID), New: other}, purge))
+			s.done(s.CreateAccount(s.Context(), n, purge))
+			id, err := s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, purge.Add(time.Hour))
+			s.ok(err)
+			s.equal("found", id, n.Account.ID)
+		},
+		"purged is absent": func(s *suite) {
+			a := s.deleted()
+			before := purge.Add(-time.Nanosecond)
+			if s.load(a.ID, store.Want{Now: before}).Account == nil {
+				s.Error("absent before its purge")
+			}
+			for _, at := range []time.Time{purge, purge.Add(time.Hour)} {
+				if s.load(a.ID, store.Want{Now: at}).Account != nil {
+					s.Error("Load: the account is there")
+				}
+				found, next, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{}, nil, 0, 1, at)
+				s.ok(err)
+				s.equal("listed", len(found), 0)
+				s.equal("more", next, (*carrier.Position)(nil))
+				for name, change := range map[string]func(rec *carrier.IdempotencyRecord) error{
+					"restore": func(rec *carrier.IdempotencyRecord) error {
+						_, err := s.RestoreAccount(s.Context(), a, rec, at)
+						return err
+					},
+					"update": func(rec *carrier.IdempotencyRecord) error {
+						_, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: a, Idempotency: rec}, at)
+						return err
+					},
+					"key": func(rec *carrier.IdempotencyRecord) error {
+						_, err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), rec, at)
+						return err
+					},
+				} {
+					s.fails(name, change(nil), fault.NotFound)
+					s.fails(name, change(s.answer()), fault.NotFound)
+				}
+			}
+		},
+		"restore": func(s *suite) {
+			a := s.deleted()
+			c := s.newConnection(a.ID)
+			rec := s.answer()
+			s.done(s.RestoreAccount(s.Context(), a, rec, purge.Add(-time.Second)))
+			want := a
+			want.Active, want.PurgeAt, want.Version, want.ModifiedAt = true, time.Time{}, 3, purge.Add(-time.Second)
+			s.equal("account", s.stored(a.ID), want)
+			existing, err := s.RestoreAccount(s.Context(), a, rec, now)
+			s.ok(err)
+			s.equal("its repeat", existing, rec)
+			existing, err = s.RestoreAccount(s.Context(), want, rec, now)
+			s.ok(err)
+			s.equal("its repeat, read afterwards", existing, rec)
+
+			yes := true
+			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{Active: &yes}, nil, 0, 9, purge)
+			s.ok(err)
+			s.equal("listed after the date", found, []carrier.Account{want})
+			n := s.newAccount()
+			n.Account.PartnerID, n.Account.Email, n.Account.ExternalID = a.PartnerID, a.Email, a.ExternalID
+			_, err = s.CreateAccount(s.Context(), n, purge.Add(time.Hour))
+			s.equal("conflicts", len(fault.Of(err)), 2)
+			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.done(s.DeleteAccount(s.Context(), want, purge.Add(time.Hour), nil, now))
+			s.equal("deleted again", s.stored(a.ID).PurgeAt, purge.Add(time.Hour))
+		},
+		"restore of a disabled account": func(s *suite) {
+			a := s.account()
+			s.done(s.SetAccountActive(s.Context(), a, false, nil, now))
+			disabled := s.stored(a.ID)
+			s.done(s.DeleteAccount(s.Context(), disabled, purge, nil, now))
+			s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), nil, now))
+			got := s.stored(a.ID)
+			s.equal("active", got.Active, false)
+			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{Active: new(bool)}, nil, 0, 9, now)
+			s.ok(err)
+			s.equal("listed", found, []carrier.Account{got})
+			s.done(s.SetAccountActive(s.Context(), got, true, nil, now))
+			s.equal("active", s.stored(a.ID).Active, true)
+		},
+		"restore of what is not deleted": func(s *suite) {
+			a := s.full()
+			for _, rec := range []*carrier.IdempotencyRecord{nil, s.answer()} {
+				_, err := s.RestoreAccount(s.Context(), a, rec, now)
+				s.fails("RestoreAccount", err, fault.State)
+			}
+			d := s.deleted()
+			s.done(s.RestoreAccount(s.Context(), d, nil, now))
+			_, err := s.RestoreAccount(s.Context(), d, nil, now)
+			s.fails("read before", err, fault.State)
+		},
+		"restore after somebody took the email": func(s *suite) {
+			a := s.deleted()
+			s.free(a, purge)
+			_, err := s.RestoreAccount(s.Context(), a, nil, now) // a clock behind
+			s.fails("RestoreAccount", err, fault.NotFound)
+		},
+		"at once with a creation, the email has one owner": func(s *suite) {
+			for range 5 {
+				a := s.full()
+				n := s.newAccount()
+				n.Account.Email = a.Email
+				errs := race(2, func(i int) error {
+					if i == 0 {
+						_, err := s.DeleteAccount(s.Context(), a, purge, nil, now)
+						return err
+					}
+					_, err := s.CreateAccount(s.Context(), n, now)
+					return err
+				})
+				s.ok(errs[0])
+				if fault.Is(errs[1], fault.State) {
+					continue
+				}
+				s.fails("CreateAccount", errs[1], fault.Conflict)
+			}
+		},
+		"at once deleted and restored": func(s *suite) {
+			a := s.full()
+			for _, err := range race(6, func(i int) error {
+				if i%2 == 0 {
+					_, err := s.DeleteAccount(s.Context(), a, purge, nil, now)
+					return err
+				}
+				_, err := s.RestoreAccount(s.Context(), a, s.answer(), now)
+				return err
+			}) {
+				if err != nil {
+					s.fails("in a crowd", err, fault.State)
+				}
+			}
+			got := s.stored(a.ID)
+			s.equal("active or deleted", got.Active, !got.Deleted())
+			n := s.newAccount()
+			n.Account.Email = a.Email
+			_, err := s.CreateAccount(s.Context(), n, purge)
+			s.equal("the email goes with the account", err == nil, got.Deleted())
+		},
+	}
+}

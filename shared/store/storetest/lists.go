@@ -1,0 +1,252 @@
+package storetest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+)
+
+// walk reads a list page by page, each after the last one's position.
+func (s *suite) walk(partner int64, f carrier.AccountFilter, size int, at time.Time) []carrier.Account {
+	s.Helper()
+	var all []carrier.Account
+	var after *carrier.Position
+	for {
+		page, next, err := s.ListAccounts(s.Context(), partner, f, after, 0, size, at)
+		s.ok(err)
+		all = append(all, page...)
+		if next == nil {
+			return all
+		}
+		if len(page) != size {
+			s.Fatalf("a page of %d before the last one, want %d", len(page), size)
+		}
+		s.equal("position", next, &carrier.Position{CreatedAt: page[size-1].CreatedAt, AccountID: page[size-1].ID})
+		after = next
+	}
+}
+
+func ids(accounts []carrier.Account) []int64 {
+	list := make([]int64, len(accounts))
+	for i, a := range accounts {
+		list[i] = a.ID
+	}
+	return list
+}
+
+// fill stores accounts of one partner; each is as change makes it.
+func (s *suite) fill(partner int64, n int, change func(i int, a *carrier.Account)) []carrier.Account {
+	s.Helper()
+	accounts := make([]carrier.Account, n)
+	var creating sync.WaitGroup
+	for worker := range 8 {
+		creating.Go(func() {
+			for i := worker; i < n; i += 8 {
+				in := s.newAccount()
+				in.Account.PartnerID, in.Key.PartnerID = partner, partner
+				change(i, &in.Account)
+				if _, err := s.CreateAccount(s.Context(), in, now); err != nil {
+					s.Error(err)
+				}
+				accounts[i] = in.Account
+			}
+		})
+	}
+	creating.Wait()
+	return accounts
+}
+
+func byCreation(a, b carrier.Account) int {
+	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+}
+
+func listTests() tests {
+	return tests{
+		"nothing": func(s *suite) {
+			partner := s.id()
+			for _, f := range []carrier.AccountFilter{{}, {Ascending: true}, {Active: new(bool)}, {CreatedFrom: now, CreatedUntil: now.Add(-time.Second)}} {
+				found, next, err := s.ListAccounts(s.Context(), partner, f, nil, 0, 5, now)
+				s.ok(err)
+				if len(found) != 0 || next != nil {
+					s.Errorf("ListAccounts = %v, %v, want nothing", found, next)
+				}
+			}
+			connections, snapshots, err := s.ListConnections(s.Context(), partner, true)
+			s.ok(err)
+			s.equal("connections", len(connections)+len(snapshots), 0)
+			keys, err := s.ListKeys(s.Context(), partner)
+			s.ok(err)
+			s.equal("keys", len(keys), 0)
+			_, err = s.AccountByExternalID(s.Context(), partner, "x", now)
+			s.fails("AccountByExternalID", err, fault.NotFound)
+		},
+		"external ids with any characters": func(s *suite) {
+			partner := s.id()
+			texts := []string{"a/b", "a%2Fb", "a b", " ", "#", "EXTERNAL", "größe-\u6f22\u5b57", longExternalID(), "A/B", "'\"\\"}
+			accounts := s.fill(partner, len(texts), func(i int, a *carrier.Account) { a.ExternalID = texts[i] })
+			for i, text := range texts {
+				id, err := s.AccountByExternalID(s.Context(), partner, text, now)
+				s.ok(err)
+				s.equal(text, id, accounts[i].ID)
+				_, err = s.AccountByExternalID(s.Context(), s.id(), text, now)
+				s.fails("another partner's", err, fault.NotFound)
+				_, err = s.AccountByExternalID(s.Context(), partner, text+"x", now)
+				s.fails("longer", err, fault.NotFound)
+			}
+		},
+		"is the partner's own": func(s *suite) {
+			partner := s.id()
+			mine := s.fill(partner, 3, func(int, *carrier.Account) {})
+			s.fill(partner*10%(1<<31), 2, func(int, *carrier.Account) {})
+			slices.SortFunc(mine, byCreation)
+			slices.Reverse(mine)
+			s.equal("accounts", s.walk(partner, carrier.AccountFilter{}, 2, now), mine)
+		},
+		"1,000 accounts of few times, in order both ways": func(s *suite) {
+			partner := s.id()
+			accounts := s.fill(partner, 1000, func(i int, a *carrier.Account) {
+				a.CreatedAt = milli(now.Add(time.Duration(i%3) * time.Millisecond))
+				a.Active = i%4 != 0
+			})
+			slices.SortFunc(accounts, byCreation)
+			for _, size := range []int{7, 250, 999, 1000, 1001} {
+				s.equal(fmt.Sprint("ascending by ", size), ids(s.walk(partner, carrier.AccountFilter{Ascending: true}, size, now)), ids(accounts))
+			}
+			reversed := slices.Clone(accounts)
+			slices.Reverse(reversed)
+			s.equal("descending", ids(s.walk(partner, carrier.AccountFilter{}, 99, now)), ids(reversed))
+			for _, active := range []bool{true, false} {
+				want := slices.DeleteFunc(slices.Clone(accounts), func(a carrier.Account) bool { return a.Active != active })
+				s.equal(fmt.Sprint("active: ", active), s.walk(partner, carrier.AccountFilter{Active: &active, Ascending: true}, 100, now), want)
+			}
+			middle := milli(now.Add(time.Millisecond))
+			for name, tc := range map[string]struct {
+				from, until time.Time
+				keep        func(t time.Time) bool
+			}{
+				"from":                      {from: middle, keep: func(t time.Time) bool { return !t.Before(middle) }},
+				"until":                     {until: middle, keep: func(t time.Time) bool { return !t.After(middle) }},
+				"exactly":                   {from: middle, until: middle, keep: middle.Equal},
+				"just after":                {from: middle.Add(1), keep: middle.Before},
+				"just before":               {until: middle.Add(-1), keep: middle.After},
+				"between two milliseconds":  {from: middle.Add(1), until: middle.Add(2), keep: func(time.Time) bool { return false }},
+				"before time began":         {until: time.Unix(-1, 0), keep: func(time.Time) bool { return false }},
+				"from the first to no time": {from: time.Unix(-1, 0), until: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), keep: func(time.Time) bool { return true }},
+			} {
+				want := slices.DeleteFunc(slices.Clone(accounts), func(a carrier.Account) bool { return !tc.keep(a.CreatedAt) })
+				for _, ascending := range []bool{true, false} {
+					f := carrier.AccountFilter{CreatedFrom: tc.from, CreatedUntil: tc.until, Ascending: ascending}
+					s.equal(name, ids(s.walk(partner, f, 150, now)), ids(want))
+					slices.Reverse(want)
+				}
+			}
+			for _, skip := range []int{0, 1, 500, 990, 999, 1000, 5000} {
+				page, next, err := s.ListAccounts(s.Context(), partner, carrier.AccountFilter{Ascending: true}, nil, skip, 10, now)
+				s.ok(err)
+				s.equal(fmt.Sprint("skip ", skip), ids(page), ids(accounts[min(skip, 1000):min(skip+10, 1000)]))
+				s.equal(fmt.Sprint("more after ", skip), next != nil, skip < 990)
+			}
+		},
+		"a position of nobody, or outside the filter": func(s *suite) {
+			partner := s.id()
+			accounts := s.fill(partner, 4, func(i int, a *carrier.Account) { a.CreatedAt = milli(now.Add(time.Duration(i) * time.Hour)) })
+			slices.SortFunc(accounts, byCreation)
+			between := &carrier.Position{CreatedAt: now.Add(90 * time.Minute), AccountID: 5}
+			for _, tc := range []struct {
+				name  string
+				f     carrier.AccountFilter
+				after *carrier.Position
+				want  []carrier.Account
+			}{
+				{"between", carrier.AccountFilter{Ascending: true}, between, accounts[2:]},
+				{"before the range", carrier.AccountFilter{Ascending: true, CreatedFrom: accounts[3].CreatedAt}, between, accounts[3:]},
+				{"after the range", carrier.AccountFilter{Ascending: true, CreatedUntil: accounts[0].CreatedAt}, between, accounts[:0]},
+				{"after all", carrier.AccountFilter{Ascending: true}, &carrier.Position{CreatedAt: now.Add(99 * time.Hour), AccountID: 1<<31 - 1}, accounts[:0]},
+				{"before all", carrier.AccountFilter{}, &carrier.Position{AccountID: 1}, accounts[:0]},
+			} {
+				found, _, err := s.ListAccounts(s.Context(), partner, tc.f, tc.after, 0, 9, now)
+				s.ok(err)
+				s.equal(tc.name, ids(found), ids(tc.want))
+			}
+		},
+		"what is purged is passed over": func(s *suite) {
+			partner := s.id()
+			accounts := s.fill(partner, 10, func(i int, a *carrier.Account) { a.CreatedAt = milli(now.Add(time.Duration(i) * time.Hour)) })
+			for _, i := range []int{0, 3, 4, 5, 9} {
+				s.done(s.DeleteAccount(s.Context(), accounts[i], purge, nil, now))
+			}
+			want := []int64{accounts[1].ID, accounts[2].ID, accounts[6].ID, accounts[7].ID, accounts[8].ID}
+			s.equal("before", len(s.walk(partner, carrier.AccountFilter{}, 3, now)), 10)
+			for _, size := range []int{1, 2, 3, 5} {
+				s.equal(fmt.Sprint("by ", size), ids(s.walk(partner, carrier.AccountFilter{Ascending: true}, size, purge)), want)
+			}
+			page, next, err := s.ListAccounts(s.Context(), partner, carrier.AccountFilter{Ascending: true}, nil, 2, 3, purge)
+			s.ok(err)
+			s.equal("skipped", ids(page), want[2:])
+			s.equal("more", next, (*carrier.Position)(nil))
+		},
+		"accounts larger than one read": func(s *suite) {
+			partner := s.id()
+			metadata := map[string]string{}
+			for i := range 20 {
+				metadata[fmt.Sprint("key", i)] = strings.Repeat("v", 500)
+			}
+			accounts := s.fill(partner, 120, func(_ int, a *carrier.Account) { a.Metadata = metadata }) // 1.2 MB
+			slices.SortFunc(accounts, byCreation)
+			s.equal("accounts", s.walk(partner, carrier.AccountFilter{Ascending: true}, 119, now), accounts)
+		},
+		"connections, without intents": func(s *suite) {
+			a := s.account()
+			var want []carrier.Connection
+			snapshots := map[string]carrier.Snapshot{}
+			for i := range 5 {
+				c := s.newConnection(a.ID)
+				c.AccountNumber, c.CreatedAt = "000408523"+string(rune('0'+i)), milli(now.Add(time.Duration(i/2)*time.Hour))
+				s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+				if i == 3 {
+					continue // an intent
+				}
+				var snap *carrier.Snapshot
+				if i != 1 {
+					snap = s.snapshot(100*i, milli(now))
+					snapshots[c.ID] = *snap
+				}
+				c.Status = carrier.Active
+				s.ok(s.FinishLink(s.Context(), &c, snap, nil))
+				want = append(want, c)
+			}
+			slices.SortFunc(want, func(a, b carrier.Connection) int {
+				return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+			})
+			s.linked() // somebody else's
+			got, none, err := s.ListConnections(s.Context(), a.ID, false)
+			s.ok(err)
+			s.equal("connections", got, want)
+			s.equal("no snapshots", len(none), 0)
+			got, packed, err := s.ListConnections(s.Context(), a.ID, true)
+			s.ok(err)
+			s.equal("connections", got, want)
+			s.equal("snapshots", packed, snapshots)
+		},
+		"connections with more snapshots than one read": func(s *suite) {
+			a := s.account()
+			for i := range 4 {
+				c := s.newConnection(a.ID)
+				c.AccountNumber = "000408523" + string(rune('0'+i))
+				s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+				c.Status = carrier.Active
+				s.ok(s.FinishLink(s.Context(), &c, s.snapshot(650_000, now), nil))
+			}
+			got, packed, err := s.ListConnections(s.Context(), a.ID, true)
+			s.ok(err)
+			s.equal("connections", len(got), 4)
+			s.equal("snapshots", len(packed), 4)
+		},
+	}
+}

@@ -1,0 +1,118 @@
+package storetest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/store"
+	"carrierlink/shared/store/internal/problem"
+)
+
+// ListKeys is store.Store's.
+func (m *Memory) ListKeys(ctx context.Context, accountID int64) ([]carrier.APIKey, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("listing API keys: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.keysOf(accountID), nil
+}
+
+func (m *Memory) keysOf(accountID int64) []carrier.APIKey {
+	keys := []carrier.APIKey{}
+	for id, r := range m.keys {
+		if id.account == accountID {
+			keys = append(keys, keptKey(r.key))
+		}
+	}
+	slices.SortFunc(keys, func(a, b carrier.APIKey) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return keys
+}
+
+// CreateKey is store.Store's.
+func (m *Memory) CreateKey(ctx context.Context, k carrier.APIKey, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	return m.once(ctx, "creating an API key", rec, now, func() error { return m.addKey(k, nil, now) })
+}
+
+// RotateKey is store.Store's.
+func (m *Memory) RotateKey(ctx context.Context, old, k carrier.APIKey, validUntil time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	return m.once(ctx, "rotating an API key", rec, now, func() error {
+		a, err := m.present(k.AccountID, now)
+		r := m.keys[ownerOf(old)]
+		switch {
+		case err != nil:
+			return err
+		case a.Deleted():
+			return problem.Deleted()
+		case r == nil:
+			return problem.NoKey()
+		case r.key.Expired(milli(now)):
+			return problem.KeyExpired()
+		case !r.key.ExpiresAt.Equal(milli(old.ExpiresAt)):
+			return problem.KeyChanged()
+		}
+		before := r.key.ExpiresAt
+		if before.IsZero() || before.After(validUntil) {
+			r.key.ExpiresAt = milli(validUntil)
+		}
+		if err = m.addKey(k, &old, now); err != nil {
+			r.key.ExpiresAt = before
+		}
+		return err
+	})
+}
+
+// addKey adds a key, in the place of an expired one where the account is full:
+// the one that ends now comes last.
+func (m *Memory) addKey(k carrier.APIKey, ended *carrier.APIKey, now time.Time) error {
+	a, err := m.present(k.AccountID, now)
+	switch {
+	case err != nil:
+		return err
+	case a.Deleted():
+		return problem.Deleted()
+	case m.keys[ownerOf(k)] != nil:
+		return fmt.Errorf("adding an API key: %w", store.ErrIDTaken)
+	}
+	keys := m.keysOf(a.ID)
+	if len(keys) >= carrier.MaxKeys {
+		keys = slices.DeleteFunc(keys, func(k carrier.APIKey) bool { return !k.Expired(milli(now)) })
+		if len(keys) == 0 {
+			return problem.TooManyKeys(carrier.MaxKeys)
+		}
+		delete(m.keys, ownerOf(slices.MinFunc(keys, func(a, b carrier.APIKey) int {
+			if ended != nil && (a.Hash == ended.Hash) != (b.Hash == ended.Hash) {
+				if a.Hash == ended.Hash {
+					return 1
+				}
+				return -1
+			}
+			return a.ExpiresAt.Compare(b.ExpiresAt)
+		})))
+	}
+	m.keys[ownerOf(k)] = &keyRecord{key: keptKey(k)}
+	return nil
+}
+
+// DeleteKey is store.Store's.
+func (m *Memory) DeleteKey(ctx context.Context, k carrier.APIKey) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("deleting an API key: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.accounts[k.AccountID]; !ok && k.AccountID != 0 {
+		return problem.NoAccount()
+	}
+	if m.keys[ownerOf(k)] == nil {
+		return problem.NoKey()
+	}
+	delete(m.keys, ownerOf(k))
+	return nil
+}
