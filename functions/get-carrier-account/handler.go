@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"carrierlink/shared/auspost"
@@ -88,7 +87,7 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 	q, inputErr := parse(req)
 	var loaded store.Loaded
 	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
-		loaded, err = h.accounts.Load(ctx, accountID, store.Want{ConnectionID: q.carrierID, Snapshot: true})
+		loaded, err = h.accounts.Load(ctx, accountID, store.Want{Now: h.now(), ConnectionID: q.carrierID, Snapshot: true})
 		return loaded.Account, err
 	})
 	if err != nil {
@@ -153,13 +152,7 @@ func (h *handler) render(req *httpapi.Request, a answer, conn carrier.Connection
 	}
 	a.RefreshedAt, a.NextRefreshAt = httpapi.Time(snap.At), httpapi.Time(conn.NextRefreshAt)
 	a.AgeSeconds = max(0, int64(now.Sub(snap.At)/time.Second))
-	tag := etag(a)
-	resp := &httpapi.Response{Status: http.StatusNotModified}
-	if !matches(req.Header("If-None-Match"), tag) {
-		resp = httpapi.JSON(http.StatusOK, a)
-	}
-	resp.Header = map[string]string{"ETag": tag}
-	return resp, nil
+	return httpapi.Conditional(req, etag(a), func() *httpapi.Response { return httpapi.JSON(http.StatusOK, a) }), nil
 }
 
 // etag is weak: two answers with the same one differ in times at most.
@@ -168,16 +161,6 @@ func etag(a answer) string {
 	b := httpapi.JSON(http.StatusOK, a).Body
 	sum := sha256.Sum256(b)
 	return `W/"` + hex.EncodeToString(sum[:16]) + `"`
-}
-
-// matches is the weak comparison of RFC 9110, section 13.1.2.
-func matches(ifNoneMatch, tag string) bool {
-	for t := range strings.SplitSeq(ifNoneMatch, ",") {
-		if t = strings.TrimSpace(t); t == "*" || t != "" && strings.TrimPrefix(t, "W/") == strings.TrimPrefix(tag, "W/") {
-			return true
-		}
-	}
-	return false
 }
 
 // query is what the request asks for.

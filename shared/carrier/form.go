@@ -1,0 +1,55 @@
+package carrier
+
+// FormField describes one field that a merchant fills in to link a charge
+// account, so that a form can be drawn from it.
+type FormField struct {
+	Name      string  `json:"name"`
+	Label     string  `json:"label"`
+	Type      string  `json:"type"` // text or password
+	Required  bool    `json:"required"`
+	Secret    bool    `json:"secret"`  // to be hidden while typing and never shown again
+	Pattern   *string `json:"pattern"` // ECMA-262, for the text as typed; null for none
+	MinLength int     `json:"min_length"`
+	MaxLength int     `json:"max_length"`
+	Example   string  `json:"example"`
+	Help      string  `json:"help"`
+	DocURL    string  `json:"doc_url"`
+}
+
+// Names lists the carriers, in the order that answers show them.
+func Names() []Name { return []Name{AustraliaPost, StarTrack} }
+
+// Form is what a merchant fills in to link a charge account of a carrier. The
+// rules are those of Preflight, which also knows what no pattern can say.
+func Form(n Name) []FormField {
+	number := FormField{
+		Name: "account_number", Label: n.FriendlyName() + " account number", Type: "text", Required: true,
+		MinLength: n.numberDigits(), MaxLength: 32, DocURL: docGetAccounts,
+	}
+	// Digits, with blanks and hyphens anywhere: they are taken out.
+	switch n {
+	case AustraliaPost:
+		number.Pattern, number.Example = new(`^\s*(?:[0-9][\s-]*){10}$`), "0000123456"
+		number.Help = "10 digits, leading zeros included, as on the contract or an invoice."
+	case StarTrack:
+		number.Pattern, number.Example = new(`^\s*(?:[0-9][\s-]*){8}$`), "04123456"
+		number.Help = "8 digits; they may start with a zero."
+	}
+	return []FormField{
+		{
+			Name: "nickname", Label: "Name of this connection", Type: "text", Required: true,
+			MinLength: NicknameRule.Min, MaxLength: NicknameRule.Max, Example: "Main warehouse", Help: "Any name, for you to tell connections apart.", DocURL: docRegister,
+		},
+		number,
+		{
+			Name: "api_key", Label: "API key", Type: "text", Required: true, Secret: true,
+			MinLength: CredentialRule.Min, MaxLength: CredentialRule.Max, Example: "11111111-2222-4333-8444-555555555555",
+			Help: "From the Australia Post developer centre; it has 36 characters.", DocURL: docRegister,
+		},
+		{
+			Name: "api_secret", Label: "API secret", Type: "password", Required: true, Secret: true,
+			MinLength: CredentialRule.Min, MaxLength: CredentialRule.Max, Example: "x0123456789abcdef012",
+			Help: "The developer centre and the encrypted PDF call it the API password.", DocURL: docRegister,
+		},
+	}
+}
