@@ -173,12 +173,16 @@ func text(name string, value json.RawMessage) (string, *fault.Error) {
 	return s, nil
 }
 
-// String is a text member kept in dst after clean, which applies its rule.
+// String is a text member kept in dst after clean, which applies its rule. An
+// empty text that the rule finds invalid is fault.Length, in every field alike.
 func String(name string, dst *string, clean func(field, s string) (string, *fault.Error)) Field {
 	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
-		s, problem := text(name, value)
+		typed, problem := text(name, value)
+		s := typed
 		if problem == nil {
-			s, problem = clean(name, s)
+			if s, problem = clean(name, typed); problem != nil && problem.Kind == fault.Invalid && typed == "" {
+				problem = empty(name)
+			}
 		}
 		if problem != nil {
 			return fault.List{problem}
@@ -186,6 +190,10 @@ func String(name string, dst *string, clean func(field, s string) (string, *faul
 		*dst = s
 		return nil
 	}}
+}
+
+func empty(name string) *fault.Error {
+	return fault.Field(fault.Length, name, "%s must not be empty.", name)
 }
 
 // Raw accepts a text as it is, for members that are checked together later.
@@ -206,6 +214,8 @@ func Bool(name string, dst *bool) Field {
 			*dst = true
 		case "false":
 			*dst = false
+		case "":
+			return fault.List{empty(name)}
 		default:
 			return fault.List{fault.Field(fault.Invalid, name, "%s must be true or false.", name)}
 		}
