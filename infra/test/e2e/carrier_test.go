@@ -264,6 +264,31 @@ func TestEveryStoryAtLink(t *testing.T) {
 	}
 }
 
+// A connection that never had a good answer has the carrier's failure as its own.
+func TestReadWithoutACopy(t *testing.T) {
+	t.Parallel()
+	m := newMerchant(t, production)
+	for story, want := range refusals {
+		t.Run(story, func(t *testing.T) {
+			t.Parallel()
+			number := ausPostNumber("50")
+			c := link(t, m, "australia_post", number, "verify", "later")
+			post.play(number, func(w http.ResponseWriter, r *http.Request) { tell(w, r, story) })
+			want.expect(t, api.call(t, request{method: http.MethodGet, path: readPath(c.CarrierID), key: m.Key}))
+		})
+	}
+}
+
+// tell answers with the story of another number, under the number that was asked for.
+func tell(w http.ResponseWriter, r *http.Request, story string) {
+	number := r.Header.Get("Account-Number")
+	other := number[:len(number)-2] + story
+	r = r.Clone(r.Context())
+	r.URL.Path = strings.Replace(r.URL.Path, number, other, 1)
+	r.Header.Set("Account-Number", other)
+	post.simulator.ServeHTTP(w, r)
+}
+
 // An outage may be passed over with "verify": "later"; a refusal may not.
 func TestVerifyLater(t *testing.T) {
 	t.Parallel()
@@ -342,9 +367,7 @@ func TestHostileCarrier(t *testing.T) {
 			post.play(number, test.play)
 			a := api.call(t, request{method: http.MethodPost, path: linkPath("australia_post"), key: m.Key, body: linkBody(number)})
 			test.want.expect(t, a)
-			if got := post.count(number); got != test.calls {
-				t.Errorf("the carrier was asked %d times, want %d", got, test.calls)
-			}
+			asked(t, post.count(number), test.calls, test.name)
 			if a.took > test.most {
 				t.Errorf("the answer took %s, want %s at most", a.took, test.most)
 			}
@@ -362,9 +385,7 @@ func TestHostileCarrier(t *testing.T) {
 			if !got.Stale || got.Source != "stored" || got.Diagnosis == nil || got.Diagnosis.Category != test.want.problem.Category {
 				t.Errorf("answer = %s, want the stored account with a diagnosis of %s", a.body, test.want.problem.Category)
 			}
-			if got := post.count(number) - before; got != test.calls {
-				t.Errorf("the carrier was asked %d times, want %d", got, test.calls)
-			}
+			asked(t, post.count(number)-before, test.calls, test.name)
 		})
 	}
 	t.Run("link in chunks of one byte", func(t *testing.T) {
@@ -391,6 +412,15 @@ func TestHostileCarrier(t *testing.T) {
 			t.Errorf("%d bytes of the giant answer were taken", taken)
 		}
 	})
+}
+
+// asked fails the test unless the carrier was asked so often. Go's transport asks once more by itself, and tells nobody,
+// when a connection that it had kept ends before the first byte of an answer.
+func asked(t *testing.T, got, want int, story string) {
+	t.Helper()
+	if got != want && !(story == "closes the connection" && got == want+1) {
+		t.Errorf("the carrier was asked %d times, want %d", got, want)
+	}
 }
 
 // quote is a refusal that repeats the request.

@@ -36,6 +36,8 @@ type request struct {
 	body   any // nil: none; string and []byte: as they are; else JSON
 	// loose: the answer may be good although the contract, which describes what a client should send, says otherwise.
 	loose bool
+	// as is the path that the contract is asked about, where it is another one; empty: path.
+	as string
 }
 
 // answer is what came back, checked against the contract.
@@ -127,6 +129,7 @@ var rows = []row{
 	{415, "validation", "invalid_field_value"},
 	{422, "validation", "field_conflict"},
 	{429, "system", "rate_limit_exceeded"},
+	{500, "system", "unspecified"},
 	{502, "system", "unspecified"},
 	{503, "system", "rate_limit_exceeded"},
 	{504, "system", "unspecified"},
@@ -248,7 +251,10 @@ var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // check holds an answer against the contract and against what is true of every answer, and notes it.
 func (c *client) check(ctx context.Context, r request, body []byte, a answer) error {
-	route, params, name := c.route(r.method, r.path)
+	if r.as == "" {
+		r.as = r.path
+	}
+	route, params, name := c.route(r.method, r.as)
 	c.note(name, r, a)
 	head := r.method == http.MethodHead
 	id := a.header.Get("X-Request-Id")
@@ -275,9 +281,11 @@ func (c *client) check(ctx context.Context, r request, body []byte, a answer) er
 			return err
 		}
 	}
-	known := a.status != http.StatusUnauthorized && route.Operation.OperationID != "" && r.key != ""
-	if got := a.header.Get("RateLimit-Remaining") != ""; got != known && !head {
-		return fmt.Errorf("RateLimit headers: %t, want %t", got, known)
+	// A 401 has them when the key is right and its account is gone; a 500 when the failure came after the key.
+	known := route.Operation.OperationID != "" && r.key != ""
+	limited := a.header.Get("RateLimit-Remaining") != ""
+	if limited != known && a.status != http.StatusUnauthorized && a.status != http.StatusInternalServerError && !head {
+		return fmt.Errorf("RateLimit headers: %t, want %t", limited, known)
 	}
 	return c.validate(ctx, r, body, a, route, params)
 }
@@ -317,7 +325,7 @@ func (c *client) checkError(a answer, id string) error {
 		return fmt.Errorf("%v is not a row of the error tables", first)
 	}
 	source := "shipengine"
-	if a.status >= http.StatusInternalServerError {
+	if a.status > http.StatusInternalServerError {
 		source = "carrier"
 	}
 	for _, p := range e.Errors {
@@ -415,7 +423,7 @@ func wellFormed(a answer) bool {
 			}
 		}
 		return true
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge,
+	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge,
 		http.StatusUnsupportedMediaType:
 		return false
 	}
@@ -570,14 +578,17 @@ type secrets struct {
 	numbers map[string]bool
 }
 
-// shortest is the length below which a text proves nothing when it is found.
-const shortest = 6
+// shortest is the length below which a text proves nothing when it is found; shortestKey is that of an API key.
+const (
+	shortest    = 6
+	shortestKey = 16
+)
 
 var member = regexp.MustCompile(`"(api_key|api_secret|password|account_number|encrypted_api_key)"\s*:\s*("(?:[^"\\]|\\.)*")`)
 
 // learn takes the secrets out of a key and a body, which need not be valid JSON.
 func (s *secrets) learn(key string, body []byte) {
-	if len(key) >= shortest {
+	if len(key) >= shortestKey {
 		s.add(key)
 	}
 	var values = map[string]string{}
