@@ -57,11 +57,11 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return fmt.Errorf("making the directory of the local stack: %w", err)
 	}
 	defer func() {
-		if err == nil || ctx.Err() != nil {
-			err = errors.Join(err, os.RemoveAll(work))
+		if _, statErr := os.Stat(filepath.Join(work, "emulator")); statErr == nil && err != nil && ctx.Err() == nil {
+			err = fmt.Errorf("%w\nall logs are below %s", err, work)
 			return
 		}
-		err = fmt.Errorf("%w\nall logs are below %s", err, work)
+		err = errors.Join(err, os.RemoveAll(work))
 	}()
 
 	fmt.Fprintf(out, "Starting carrierlink on %s. Logs are below %s.\n\n", name, work)
