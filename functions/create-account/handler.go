@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -101,6 +102,15 @@ const idDraws = 4
 // Partner API, "Request Body Properties".
 func decode(req *httpapi.Request) (account carrier.Account, password string, err error) {
 	hasEmail := false
+	passwordField := httpapi.String("password", &password, carrier.PasswordRule.Clean)
+	checkPassword := passwordField.Check
+	passwordField.Check = func(name string, value json.RawMessage) fault.List {
+		problems := checkPassword(name, value)
+		if !hasEmail {
+			problems = append(fault.List{fault.Field(fault.Required, "email", "A password needs an email.")}, problems...)
+		}
+		return problems
+	}
 	err = req.JSON(
 		httpapi.String("first_name", &account.FirstName, carrier.NameRule.Clean),
 		httpapi.String("last_name", &account.LastName, carrier.NameRule.Clean),
@@ -113,12 +123,7 @@ func decode(req *httpapi.Request) (account carrier.Account, password string, err
 			hasEmail = true
 			return carrier.CleanEmail(field, s)
 		}),
-		httpapi.String("password", &password, func(field, s string) (string, *fault.Error) {
-			if !hasEmail {
-				return "", fault.Field(fault.Required, "email", "A password needs an email.")
-			}
-			return carrier.PasswordRule.Clean(field, s)
-		}),
+		passwordField,
 		httpapi.Metadata("metadata", &account.Metadata),
 	)
 	return account, password, err

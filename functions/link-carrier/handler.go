@@ -86,8 +86,8 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	return resp, nil
 }
 
-// decode reads path and body and runs the pre-flight checks on what has the
-// right form. The list of problems is in the order of the fields.
+// decode reads path and body and runs the pre-flight checks on what was given as
+// a text. The list of problems is in the order of the fields.
 func decode(req *httpapi.Request) (linking.LinkRequest, error) {
 	in := linking.LinkRequest{RefreshPolicy: carrier.RefreshDaily}
 	param, err := req.Param("carrier_name")
@@ -99,9 +99,9 @@ func decode(req *httpapi.Request) (linking.LinkRequest, error) {
 		return in, err
 	}
 	var number, key, secret string
-	complete := 0
-	typed := func(_, s string) (string, *fault.Error) {
-		complete++
+	given := map[string]bool{}
+	typed := func(field, s string) (string, *fault.Error) {
+		given[field] = true
 		return s, nil
 	}
 	err = req.JSON(
@@ -124,14 +124,13 @@ func decode(req *httpapi.Request) (linking.LinkRequest, error) {
 			return s, nil
 		}),
 	)
-	if err != nil && complete < 3 {
-		return in, err
-	}
 	typedIn := carrier.ChargeAccount{
 		Carrier: name, Number: number, Credentials: carrier.Credentials{APIKey: carrier.NewSecret(key), APISecret: carrier.NewSecret(secret)},
 	}
 	account, problems := carrier.Preflight(typedIn)
 	in.ChargeAccount = account
+	// What was not given, or is no text, has its problem already.
+	problems = slices.DeleteFunc(problems, func(p *fault.Error) bool { return !given[p.Field] })
 	return in, merge(err, problems)
 }
 
