@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -79,11 +80,12 @@ func newDesk(t *testing.T) *desk {
 		now:    now, random: rand.Reader,
 	}
 	d.api = &httpapi.API{
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: now,
+		Log: slog.New(slog.DiscardHandler), Now: now,
 		Routes: []httpapi.Route{{Method: http.MethodPost, Resource: "/v1/partners/accounts", Handler: d.create}},
 	}
 	for _, p := range []carrier.Partner{
-		{ID: 5, Name: "five", Environment: carrier.Production, DefaultCountryCode: "AU"}, {ID: 6, Name: "six", Environment: carrier.Production, DefaultCountryCode: "AU"},
+		{ID: 5, Name: "five", Environment: carrier.Production, DefaultCountryCode: "AU"},
+		{ID: 6, Name: "six", Environment: carrier.Production, DefaultCountryCode: "AU"},
 		{ID: 9, Name: "nine", Environment: carrier.Sandbox, DefaultCountryCode: "NZ"},
 	} {
 		key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: p.ID, Environment: p.Environment, DefaultCountryCode: p.DefaultCountryCode})
@@ -130,7 +132,7 @@ func problems(t *testing.T, resp events.APIGatewayProxyResponse) []string {
 	if err := json.Unmarshal([]byte(resp.Body), &body); err != nil {
 		t.Fatalf("%s: %v", resp.Body, err)
 	}
-	all := []string{fmt.Sprint(resp.StatusCode)}
+	all := []string{strconv.Itoa(resp.StatusCode)}
 	for _, p := range body.Errors {
 		what := p.ErrorCode
 		if p.FieldName != "" {
@@ -417,7 +419,8 @@ func TestIdempotentCreate(t *testing.T) {
 		}
 	})
 	t.Run("without a key each is another account", func(t *testing.T) {
-		if made(t, d.post(t, "five", `{}`)).AccountID == made(t, d.post(t, "five", `{}`)).AccountID {
+		one, two := made(t, d.post(t, "five", `{}`)), made(t, d.post(t, "five", `{}`))
+		if one.AccountID == two.AccountID {
 			t.Error("one account")
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
+	"strconv"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -130,7 +131,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) newAccount(t *testing.T, a carrier.Account) {
 	t.Helper()
-	n := store.NewAccount{Account: a, Key: carrier.APIKey{ID: a.ID, PartnerID: 5, AccountID: a.ID, Hash: fmt.Sprint(a.ID)}}
+	n := store.NewAccount{Account: a, Key: carrier.APIKey{ID: a.ID, PartnerID: 5, AccountID: a.ID, Hash: strconv.FormatInt(a.ID, 10)}}
 	if _, err := w.store.CreateAccount(t.Context(), n, w.clock); err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +219,7 @@ func TestLinkOutcomes(t *testing.T) {
 					t.Fatalf("Link = %v", err)
 				}
 				row, snap := w.stored(t, conn.ID)
-				want := carrier.Status(carrier.Active)
+				want := carrier.Active
 				if o != carrier.OutcomeOK {
 					want = carrier.PendingVerification
 				}
