@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,7 +28,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"carrierlink/infra/local/emulator"
-	"carrierlink/infra/local/stack"
 )
 
 // What a crawl after the whole suite has seen at least: less means that it looked in the wrong place.
@@ -103,6 +104,7 @@ func secretNames(ctx context.Context) ([]string, error) {
 // crawlLogs reads what the functions printed, what the emulator collected of it, and what it printed itself.
 func crawlLogs(ctx context.Context) (lines int, err error) {
 	var errs []error
+	logged := map[string]bool{}
 	for function, name := range service.FunctionNames {
 		printed, err := service.Logs(ctx, function)
 		if err != nil {
@@ -116,10 +118,23 @@ func crawlLogs(ctx context.Context) (lines int, err error) {
 			errs = append(errs, err)
 		}
 		lines += len(printed) + len(collected)
+		for _, line := range printed {
+			for _, id := range idsIn.FindAllString(line, -1) {
+				logged[id] = true
+			}
+			if strings.Contains(line, "panic") {
+				errs = append(errs, fmt.Errorf("%s panicked: %.500s", function, line))
+			}
+		}
 		for _, line := range append(printed, collected...) {
 			if leaked := api.secrets.in(line, true); leaked != "" {
 				errs = append(errs, fmt.Errorf("the log of %s holds %s", function, leaked))
 			}
+		}
+	}
+	for id := range api.ids {
+		if !logged[id] {
+			errs = append(errs, fmt.Errorf("request %s is in no log", id))
 		}
 	}
 	log, err := service.EmulatorLog()
@@ -132,6 +147,8 @@ func crawlLogs(ctx context.Context) (lines int, err error) {
 	return lines + bytes.Count(log, []byte("\n")), errors.Join(errs...)
 }
 
+var idsIn = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+
 // collectedLogs is a log group of CloudWatch.
 func collectedLogs(ctx context.Context, group string) ([]string, error) {
 	var lines []string
@@ -141,9 +158,9 @@ func collectedLogs(ctx context.Context, group string) ([]string, error) {
 		if token != "" {
 			body["nextToken"] = token
 		}
-		text, status, err := signed(ctx, "logs", "Logs_20140328.FilterLogEvents", body)
-		if err != nil || status != http.StatusOK {
-			return nil, fmt.Errorf("reading log group %s: %d %s: %w", group, status, text, err)
+		text, err := signed(ctx, "logs", "Logs_20140328.FilterLogEvents", body)
+		if err != nil {
+			return nil, fmt.Errorf("reading log group %s: %w", group, err)
 		}
 		var page struct {
 			Events []struct {
@@ -164,26 +181,34 @@ func collectedLogs(ctx context.Context, group string) ([]string, error) {
 }
 
 // signed makes a call of an AWS service that has JSON 1.1 as its protocol, as the account's root user.
-func signed(ctx context.Context, name, target string, body any) ([]byte, int, error) {
+func signed(ctx context.Context, name, target string, body any) ([]byte, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, service.EmulatorURL+"/", bytes.NewReader(text))
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	req.Header.Set("X-Amz-Target", target)
+	return sendSigned(ctx, req, name, text)
+}
+
+func sendSigned(ctx context.Context, req *http.Request, name string, body []byte) ([]byte, error) {
 	credentials, err := service.AWSConfig().Credentials.Retrieve(ctx)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	hash := sha256.Sum256(text)
+	hash := sha256.Sum256(body)
 	if err := v4.NewSigner().SignHTTP(ctx, credentials, req, hex.EncodeToString(hash[:]), name, emulator.Region, time.Now()); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	return send(req)
+	out, status, err := send(req)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("%s answered %d %.300s", name, status, out)
+	}
+	return out, err
 }
 
 func send(req *http.Request) ([]byte, int, error) {
@@ -302,24 +327,6 @@ func sameSecretsAsConnections(ctx context.Context, items []item) error {
 	return errors.Join(errs...)
 }
 
-// iamIsEnforced: MiniStack, which can, refuses whom it does not know. LocalStack's free edition has no IAM.
-func iamIsEnforced(ctx context.Context) error {
-	if emulatorName() != stack.MiniStack {
-		return nil
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, service.EmulatorURL+"/", strings.NewReader(`{"TableName":"`+service.TableName+`"}`))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	req.Header.Set("X-Amz-Target", "DynamoDB_20120810.Scan")
-	body, status, err := send(req)
-	if err != nil || status < 400 || status >= 500 {
-		return fmt.Errorf("an unsigned Scan was answered %d %.200s: %w", status, body, err)
-	}
-	return nil
-}
-
 // nothingLinked fails the test if a trace of a link is in the table. That no secret was left is seen in the end.
 func nothingLinked(t *testing.T, m merchant, carrier, number string) {
 	t.Helper()
@@ -399,4 +406,25 @@ func rootFile(t *testing.T, path string) []byte {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// The crawl finds what it looks for, in every form in which it could have been written down.
+func TestCanarySings(t *testing.T) {
+	t.Parallel()
+	s := &secrets{numbers: map[string]bool{}, texts: map[string][]string{}}
+	s.learn("cl_live_000000000000000000", []byte(`{"api_key":"key-1 é\"+","api_secret":"s3cr3t/é","password":"pa\u0073sword","account_number":"0012345600"}`))
+	for _, leak := range []string{
+		"x key-1 é\"+ y", `"key-1 é\"+"`, "s3cr3t/é", "s3cr3t%2F%C3%A9", "key-1+%C3%A9%22%2B", "password", "cl_live_000000000000000000", "number=0012345600,",
+		base64.StdEncoding.EncodeToString([]byte("s3cr3t/é")), "Basic " + base64.StdEncoding.EncodeToString([]byte(`key-1 é"+:s3cr3t/é`)),
+		base64.RawURLEncoding.EncodeToString([]byte("password and more")),
+	} {
+		if s.in(leak, true) == "" {
+			t.Errorf("%s was not found", leak)
+		}
+	}
+	for _, fine := range []string{"", "pa55word", "s3cr3t/e", "00123456001", "cl_live_0000"} {
+		if found := s.in(fine, true); found != "" {
+			t.Errorf("%s was found: %s", fine, found)
+		}
+	}
 }

@@ -676,3 +676,46 @@ func (s *secrets) in(text string, withNumbers bool) string {
 }
 
 var numberForm = regexp.MustCompile(`[0-9]{8,}`)
+
+// The client refuses answers that are not as the contract says.
+func TestClientRefuses(t *testing.T) {
+	t.Parallel()
+	c, err := newClient(service.APIURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := request{method: http.MethodPost, path: accountsPath, key: "k", body: "{}"}
+	good := func(n int) answer {
+		id := fmt.Sprintf("8f1f4e7a-2c0b-4f55-9d5e-%012d", n)
+		h := http.Header{}
+		for name, value := range map[string]string{
+			"X-Request-Id": id, "Api-Version": httpapi.Version, "Cache-Control": "no-store", "Content-Type": "application/json",
+			"RateLimit-Limit": "200", "RateLimit-Remaining": "199", "RateLimit-Reset": "42",
+		} {
+			h.Set(name, value)
+		}
+		body := `{"request_id":"` + id + `","errors":[{"error_source":"shipengine","error_type":"validation","error_code":"invalid_field_value","message":"No."}]}`
+		return answer{status: 400, header: h, body: []byte(body)}
+	}
+	if err := c.check(t.Context(), r, []byte("{}"), good(0)); err != nil {
+		t.Errorf("a good answer: %v", err)
+	}
+	replace := func(old, new string) func(a *answer) {
+		return func(a *answer) { a.body = bytes.Replace(a.body, []byte(old), []byte(new), 1) }
+	}
+	set := func(name, value string) func(a *answer) {
+		return func(a *answer) { a.header.Set(name, value) }
+	}
+	for i, bad := range []func(a *answer){
+		set("X-Request-Id", "1"), set("Api-Version", ""), set("Cache-Control", "public"), set("Content-Type", "text/html"), set("RateLimit-Remaining", ""),
+		set("RateLimit-Limit", "many"), replace(`"request_id":"8`, `"request_id":"9`), replace(`[{`, `[],"x":[{`), replace(`"message":"No."`, `"hint":"No."`),
+		replace("shipengine", "carrier"), replace("invalid_field_value", "teapot"), func(a *answer) { a.status = 418 }, func(a *answer) { a.status = 404 },
+		func(a *answer) { a.body = nil }, func(a *answer) { a.status = 200 },
+		func(a *answer) { a.header.Set("X-Request-Id", good(0).header.Get("X-Request-Id")) },
+	} {
+		a := good(i + 1)
+		if bad(&a); c.check(t.Context(), r, []byte("{}"), a) == nil {
+			t.Errorf("bad answer %d was accepted: %d %v %s", i, a.status, a.header, a.body)
+		}
+	}
+}

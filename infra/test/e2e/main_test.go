@@ -92,7 +92,9 @@ type difference struct{ emulator, what, why string }
 // differences are all that the suite bears. A test that meets one asks differs.
 var differences = []difference{
 	{stack.MiniStack, "repairs UTF-8", "it hands a function the body with replacement characters in place of what is no UTF-8"},
-	{stack.MiniStack, "drops slashes", "it leaves out the empty segments of a path before it looks for its route"},
+	{stack.MiniStack, "drops outer slashes", "it leaves out the empty segments of a path before it looks for its route"},
+	{stack.MiniStack, "drops inner slashes", "it leaves out the empty segments of a path before it looks for its route"},
+	{stack.LocalStack, "drops outer slashes", "it takes slashes off both ends of a path before it looks for its route"},
 }
 
 func differs(what string) bool {

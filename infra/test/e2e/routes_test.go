@@ -101,23 +101,18 @@ func TestUnknownRoutes(t *testing.T) {
 // A slash too many makes another path, which is none; a gateway may leave it out before it looks for its route.
 func TestSlashes(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
-		method, path string
-		status       int // where the gateway leaves the slash out
-		problem      problem
-	}{
-		{"POST", "/v1/partners/accounts/", 401, unauthorized},
-		{"GET", "/v1/partners/accounts/", 405, invalid("")},
-		{"POST", "/v1//partners/accounts", 401, unauthorized},
-		{"POST", "//v1/partners/accounts", 401, unauthorized},
+	for _, test := range []struct{ path, difference string }{
+		{"/v1/partners/accounts/", "drops outer slashes"},
+		{"//v1/partners/accounts", "drops outer slashes"},
+		{"/v1//partners/accounts", "drops inner slashes"},
 	} {
-		t.Run(test.method+" "+test.path, func(t *testing.T) {
+		t.Run("POST "+test.path, func(t *testing.T) {
 			t.Parallel()
-			if differs("drops slashes") {
-				api.call(t, request{method: test.method, path: test.path, as: accountsPath}).expect(t, test.status, test.problem)
+			if differs(test.difference) {
+				api.call(t, request{method: http.MethodPost, path: test.path, as: accountsPath}).expect(t, http.StatusUnauthorized, unauthorized)
 				return
 			}
-			api.call(t, request{method: test.method, path: test.path}).expect(t, http.StatusNotFound, notFound)
+			api.call(t, request{method: http.MethodPost, path: test.path}).expect(t, http.StatusNotFound, notFound)
 		})
 	}
 	t.Run("GET /v1//partners/accounts", func(t *testing.T) {
