@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -235,21 +236,33 @@ func TestCreateAccountTakenIdentifiers(t *testing.T) {
 		{"email, sandbox", sandbox.APIKey, fields{"email": mail}, nil, []problem{taken("email")}, []int64{0}},
 		{"external id", production.APIKey, fields{"external_account_id": id}, nil, []problem{taken("external_account_id")}, []int64{first.AccountID}},
 		{
-			"both", production.APIKey, fields{"email": mail, "external_account_id": id}, nil,
-			[]problem{taken("external_account_id"), taken("email")}, []int64{first.AccountID, first.AccountID},
+			"both", production.APIKey,
+			fields{"email": mail, "external_account_id": id},
+			nil,
+			[]problem{taken("external_account_id"), taken("email")},
+			[]int64{first.AccountID, first.AccountID},
 		},
 		{
-			"both, of two accounts", production.APIKey, fields{"email": mail, "external_account_id": otherID}, nil,
-			[]problem{taken("external_account_id"), taken("email")}, []int64{second.AccountID, first.AccountID},
+			"both, of two accounts", production.APIKey,
+			fields{"email": mail, "external_account_id": otherID},
+			nil,
+			[]problem{taken("external_account_id"), taken("email")},
+			[]int64{second.AccountID, first.AccountID},
 		},
 		{
-			"both, of two accounts, with Prefer", production.APIKey, fields{"email": mail, "external_account_id": otherID}, [][2]string{prefer},
-			[]problem{taken("external_account_id"), taken("email")}, []int64{second.AccountID, first.AccountID},
+			"both, of two accounts, with Prefer", production.APIKey,
+			fields{"email": mail, "external_account_id": otherID},
+			[][2]string{prefer},
+			[]problem{taken("external_account_id"), taken("email")},
+			[]int64{second.AccountID, first.AccountID},
 		},
 		{"email of another partner, with Prefer", otherProduction.APIKey, fields{"email": mail}, [][2]string{prefer}, []problem{taken("email")}, []int64{0}},
 		{
-			"another preference", production.APIKey, fields{"external_account_id": id}, [][2]string{{"Prefer", "return=minimal"}},
-			[]problem{taken("external_account_id")}, []int64{first.AccountID},
+			"another preference", production.APIKey,
+			fields{"external_account_id": id},
+			[][2]string{{"Prefer", "return=minimal"}},
+			[]problem{taken("external_account_id")},
+			[]int64{first.AccountID},
 		},
 	}
 	for _, test := range tests {
@@ -614,7 +627,7 @@ func TestRateLimit(t *testing.T) {
 					continue
 				}
 				a.expect(t, http.StatusTooManyRequests, problem{"system", "rate_limit_exceeded", "", ""})
-				if h := a.header; h.Get("RateLimit-Limit") != fmt.Sprint(limit) || h.Get("RateLimit-Remaining") != "0" || h.Get("Retry-After") != h.Get("RateLimit-Reset") {
+				if h := a.header; h.Get("RateLimit-Limit") != strconv.Itoa(limit) || h.Get("RateLimit-Remaining") != "0" || h.Get("Retry-After") != h.Get("RateLimit-Reset") {
 					t.Errorf("header = %v", h)
 				}
 				if !a.errors()[0].Retryable {

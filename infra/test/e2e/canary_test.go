@@ -280,7 +280,7 @@ func flatten(out *strings.Builder, it item) error {
 				if err != nil {
 					return err
 				}
-				if _, err := io.Copy(out, packed); err != nil { //nolint:gosec // our own snapshot
+				if _, err := io.Copy(out, packed); err != nil {
 					return err
 				}
 			}
@@ -346,6 +346,19 @@ func getItem(t *testing.T, pk, sk string) item {
 		t.Fatalf("reading %s %s: %v", pk, sk, err)
 	}
 	return out.Item
+}
+
+// connectionsOf is every connection of an account, intents too.
+func connectionsOf(t *testing.T, m merchant) []item {
+	t.Helper()
+	out, err := table().Query(t.Context(), &dynamodb.QueryInput{
+		TableName: &service.TableName, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("pk = :pk AND begins_with(sk, :sk)"),
+		ExpressionAttributeValues: item{":pk": txt(accountPK(m.ID)), ":sk": txt("CARRIER#")},
+	})
+	if err != nil {
+		t.Fatalf("listing the connections: %v", err)
+	}
+	return out.Items
 }
 
 func itemKey(pk, sk string) item {

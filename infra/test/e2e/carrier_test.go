@@ -2,7 +2,7 @@ package e2e
 
 import (
 	"bytes"
-	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -392,8 +392,13 @@ func TestHostileCarrier(t *testing.T) {
 		t.Parallel()
 		number := ausPostNumber("00")
 		post.play(number, drip)
-		if c := link(t, m, "australia_post", number); c.Status != "active" {
+		c := link(t, m, "australia_post", number)
+		if c.Status != "active" {
 			t.Errorf("status = %s, want active", c.Status)
+		}
+		a := api.call(t, request{method: http.MethodGet, path: readPath(c.CarrierID) + "?refresh=true", key: m.Key})
+		if got := decode[carrierAccount](t, a); got.Source != "live" {
+			t.Errorf("answer = %s, want a live one", a.body)
 		}
 	})
 	t.Run("link slowly", func(t *testing.T) {
@@ -418,7 +423,11 @@ func TestHostileCarrier(t *testing.T) {
 // when a connection that it had kept ends before the first byte of an answer.
 func asked(t *testing.T, got, want int, story string) {
 	t.Helper()
-	if got != want && !(story == "closes the connection" && got == want+1) {
+	most := want
+	if story == "closes the connection" {
+		most += 2
+	}
+	if got < want || got > most {
 		t.Errorf("the carrier was asked %d times, want %d", got, want)
 	}
 }
@@ -426,10 +435,9 @@ func asked(t *testing.T, got, want int, story string) {
 // quote is a refusal that repeats the request.
 func quote(w http.ResponseWriter, r *http.Request) {
 	key, secret, _ := r.BasicAuth()
-	body, _ := json.Marshal(map[string]any{"errors": []any{map[string]any{
-		"code": "41002", "name": key, "message": r.URL.Path + " " + secret, "field": r.Header.Get("Authorization"), "context": map[string]string{"x": secret},
-	}}})
-	answering(http.StatusBadRequest, "application/json", string(body))(w, r)
+	body := fmt.Sprintf(`{"errors":[{"code":"41002","name":%q,"message":%q,"field":%q,"context":{"%s":%q}}]}`,
+		key, r.URL.Path+" "+secret, r.Header.Get("Authorization"), key, secret)
+	answering(http.StatusBadRequest, "application/json", body)(w, r)
 }
 
 // What the carrier sends and nobody documents is passed on as it came.

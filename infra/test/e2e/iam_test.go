@@ -148,8 +148,8 @@ func asRoleOf(ctx context.Context, function string) (aws.Config, error) {
 	var answer struct {
 		Credentials struct {
 			AccessKeyID     string `xml:"AccessKeyId"`
-			SecretAccessKey string
-			SessionToken    string
+			SecretAccessKey string `xml:"SecretAccessKey"`
+			SessionToken    string `xml:"SessionToken"`
 		} `xml:"AssumeRoleResult>Credentials"`
 	}
 	if err := xml.Unmarshal(body, &answer); err != nil || answer.Credentials.SessionToken == "" {
@@ -171,7 +171,9 @@ func roleOf(ctx context.Context, function string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var answer struct{ Role string }
+	var answer struct {
+		Role string `json:"Role"`
+	}
 	if err := json.Unmarshal(body, &answer); err != nil || answer.Role == "" {
 		return "", fmt.Errorf("reading the role of %s: %.200s: %w", function, body, err)
 	}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -197,7 +198,7 @@ func TestOnBehalfOf(t *testing.T) {
 		{"partner without it", production.APIKey, nil, 400, required("On-Behalf-Of")},
 		{"partner with a word", production.APIKey, behalf("abc"), 400, identifier("On-Behalf-Of")},
 		{"partner with zero", production.APIKey, behalf("0"), 400, identifier("On-Behalf-Of")},
-		{"partner with a sign", production.APIKey, behalf("+" + fmt.Sprint(m.ID)), 400, identifier("On-Behalf-Of")},
+		{"partner with a sign", production.APIKey, behalf(fmt.Sprintf("+%d", m.ID)), 400, identifier("On-Behalf-Of")},
 		{"partner with a sign behind the prefix", production.APIKey, behalf("se--1"), 400, identifier("On-Behalf-Of")},
 		{"partner with the prefix alone", production.APIKey, behalf("se-"), 400, identifier("On-Behalf-Of")},
 		{"partner with too large a number", production.APIKey, behalf("2147483648"), 400, identifier("On-Behalf-Of")},
@@ -253,7 +254,7 @@ func TestOnBehalfOf(t *testing.T) {
 	equal("another partner's connection", get("se-1234567890123456", m.Key, nil), get(foreignC.CarrierID, m.Key, nil))
 	equal("another account's connection, partner", get("se-1234567890123456", production.APIKey, behalf(m.ID)), get(otherC.CarrierID, production.APIKey, behalf(m.ID)))
 
-	for _, id := range []string{fmt.Sprint(m.ID), fmt.Sprint("se-", m.ID)} {
+	for _, id := range []string{strconv.FormatInt(m.ID, 10), fmt.Sprintf("se-%d", m.ID)} {
 		t.Run("partner for its own "+id[:3], func(t *testing.T) {
 			t.Parallel()
 			api.call(t, get(c.CarrierID, production.APIKey, behalf(id))).expect(t, http.StatusOK)
@@ -466,6 +467,9 @@ func TestLinksAtOnce(t *testing.T) {
 			}
 			if linked != 1 {
 				t.Errorf("%d of 10 were linked, want 1", linked)
+			}
+			if rows := connectionsOf(t, m); len(rows) != 1 {
+				t.Errorf("there are %d connections, want 1: %v", len(rows), rows)
 			}
 		})
 	}

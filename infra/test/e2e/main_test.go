@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -69,7 +70,7 @@ func runSuite(m *testing.M) (status int, err error) {
 		}
 		api.secrets.add(p.to.APIKey)
 	}
-	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue || f.Value.String() == strconv.Itoa(defaultParallel()) {
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		_ = flag.Set("test.parallel", strconv.Itoa(atOnce))
 	}
 	status = m.Run()
@@ -141,10 +142,7 @@ type fields map[string]any
 
 // with is a copy with some fields changed: names and values in turn. The value absent takes a field out.
 func (f fields) with(changes ...any) fields {
-	out := fields{}
-	for k, v := range f {
-		out[k] = v
-	}
+	out := maps.Clone(f)
 	for i := 0; i < len(changes); i += 2 {
 		name, _ := changes[i].(string)
 		if out[name] = changes[i+1]; changes[i+1] == absent {
@@ -178,9 +176,4 @@ func link(t *testing.T, m merchant, carrier, number string, changes ...any) conn
 		a.expect(t, http.StatusOK)
 	}
 	return decode[connection](t, a)
-}
-
-func defaultParallel() int {
-	n, _ := strconv.Atoi(flag.Lookup("test.parallel").DefValue)
-	return n
 }

@@ -145,7 +145,10 @@ func TestReadsChangeTheStatus(t *testing.T) {
 	t.Parallel()
 	for _, p := range environments() {
 		m := newMerchant(t, p)
-		status := func(t *testing.T, id string) string { return str(getItem(t, accountPK(m.ID), "CARRIER#"+id), "status") }
+		status := func(t *testing.T, id string) string {
+			t.Helper()
+			return str(getItem(t, accountPK(m.ID), "CARRIER#"+id), "status")
+		}
 		t.Run(p.Environment+" an outage degrades, and passes", func(t *testing.T) {
 			t.Parallel()
 			c := link(t, m, "australia_post", ausPostNumber("61"))
