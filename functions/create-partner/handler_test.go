@@ -41,6 +41,17 @@ func newHandler() (*handler, *spy) {
 	return &handler{partners: s, now: at, random: rand.Reader}, s
 }
 
+func TestPayloadIsStrict(t *testing.T) {
+	for _, payload := range []string{
+		`{"name":"A","environment":"sandbox","default_country":"NZ"}`, `{"name":1,"environment":"sandbox"}`, `[]`, `"A"`,
+	} {
+		var in request
+		if err := json.Unmarshal([]byte(payload), &in); err == nil {
+			t.Errorf("payload %s is accepted as %+v", payload, in)
+		}
+	}
+}
+
 func TestCreateRefuses(t *testing.T) {
 	tests := []struct {
 		name, payload string

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -81,7 +81,11 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 		// when the time of this request is over.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		return nil, errors.Join(err, idempotency.Release(ctx, h.claims))
+		if release := idempotency.Release(ctx, h.claims); release != nil {
+			// Its kind must not decide the answer, so it is not wrapped.
+			err = fmt.Errorf("%w; and %v", err, release) //nolint:errorlint // see above
+		}
+		return nil, err
 	}
 	return resp, nil
 }

@@ -67,15 +67,26 @@ func decode(body []byte, fields []Field) error {
 	for _, f := range fields {
 		known[f.Name] = true
 	}
+	unknown := 0
 	for _, m := range members {
-		if !known[m.name] {
-			known[m.name] = true // it is told once
+		if known[m.name] {
+			continue
+		}
+		known[m.name] = true // it is told once
+		if unknown++; unknown <= maxUnknown {
 			name := shorten(m.name)
 			problems = append(problems, fault.Field(fault.Invalid, name, "%s is not a field of this request.", name))
 		}
 	}
+	if unknown > maxUnknown {
+		problems = append(problems, fault.New(fault.Invalid, "%d more fields are not of this request.", unknown-maxUnknown))
+	}
 	return problems.Err()
 }
+
+// maxUnknown is how many unknown members are named: a body of 64 KiB has room
+// for thousands, and nobody reads them.
+const maxUnknown = 20
 
 // shorten keeps a caller's own text from making an answer larger than a line.
 func shorten(s string) string {
@@ -233,6 +244,9 @@ func Metadata(name string, dst *map[string]string) Field {
 		members, err := object(value)
 		if err != nil {
 			return wrong
+		}
+		if problem := carrier.CheckMetadataSize(name, len(members)); problem != nil {
+			return fault.List{problem}
 		}
 		var problems fault.List
 		keys, values := make([]string, 0, len(members)), make(map[string]string, len(members))
