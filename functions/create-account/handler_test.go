@@ -407,6 +407,22 @@ func TestIdempotentCreate(t *testing.T) {
 			t.Errorf("headers (-want +got):\n%s", diff)
 		}
 	})
+	t.Run("an existing account's answer is kept too", func(t *testing.T) {
+		const same = `{"external_account_id":"a"}`
+		one := d.post(t, "five", same, "Idempotency-Key", "e", "Prefer", "return=existing")
+		two := d.post(t, "five", same, "Idempotency-Key", "e", "Prefer", "return=existing")
+		if one.StatusCode != 200 || one.Body != two.Body || two.Headers["Idempotent-Replayed"] != "true" {
+			t.Errorf("%d %s, then %d %s %v", one.StatusCode, one.Body, two.StatusCode, two.Body, two.Headers)
+		}
+		if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, problems(t, d.post(t, "five", `{}`, "Idempotency-Key", "e"))); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("an empty key is none that could be kept", func(t *testing.T) {
+		if diff := cmp.Diff([]string{"400", "invalid_string_length Idempotency-Key"}, problems(t, d.post(t, "five", `{}`, "Idempotency-Key", ""))); diff != "" {
+			t.Error(diff)
+		}
+	})
 	t.Run("another partner's key is another one", func(t *testing.T) {
 		if s := made(t, d.post(t, "six", `{}`, "Idempotency-Key", "k")); s.APIKey == nil {
 			t.Error("another partner sees the answer")
