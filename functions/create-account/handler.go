@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,8 @@ type accounts interface {
 	// taken identifier.
 	CreateAccount(ctx context.Context, in store.NewAccount, now time.Time) (*carrier.IdempotencyRecord, error)
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
+	// ClaimIdempotency keeps an answer for which nothing else is written.
+	ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
 }
 
 type handler struct {
@@ -84,7 +87,7 @@ func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		case errors.Is(err, store.ErrIDTaken):
 			continue
 		case err != nil && prefersExisting(req):
-			return h.existing(ctx, err)
+			return h.existing(ctx, err, idempotency, now)
 		case err != nil:
 			return nil, fmt.Errorf("creating the account: %w", err)
 		}
@@ -101,6 +104,15 @@ const idDraws = 4
 // Partner API, "Request Body Properties".
 func decode(req *httpapi.Request) (account carrier.Account, password string, err error) {
 	hasEmail := false
+	passwordField := httpapi.String("password", &password, carrier.PasswordRule.Clean)
+	checkPassword := passwordField.Check
+	passwordField.Check = func(name string, value json.RawMessage) fault.List {
+		problems := checkPassword(name, value)
+		if !hasEmail {
+			problems = append(fault.List{fault.Field(fault.Required, "email", "A password needs an email.")}, problems...)
+		}
+		return problems
+	}
 	err = req.JSON(
 		httpapi.String("first_name", &account.FirstName, carrier.NameRule.Clean),
 		httpapi.String("last_name", &account.LastName, carrier.NameRule.Clean),
@@ -113,12 +125,7 @@ func decode(req *httpapi.Request) (account carrier.Account, password string, err
 			hasEmail = true
 			return carrier.CleanEmail(field, s)
 		}),
-		httpapi.String("password", &password, func(field, s string) (string, *fault.Error) {
-			if !hasEmail {
-				return "", fault.Field(fault.Required, "email", "A password needs an email.")
-			}
-			return carrier.PasswordRule.Clean(field, s)
-		}),
+		passwordField,
 		httpapi.Metadata("metadata", &account.Metadata),
 	)
 	return account, password, err
@@ -165,7 +172,7 @@ func prefersExisting(req *httpapi.Request) bool {
 
 // existing answers with the account that holds the identifiers, when they are
 // one account's and it is the caller's own; else with the conflict.
-func (h *handler) existing(ctx context.Context, conflict error) (*httpapi.Response, error) {
+func (h *handler) existing(ctx context.Context, conflict error, idempotency *httpapi.Idempotency, now time.Time) (*httpapi.Response, error) {
 	var id int64
 	for _, p := range fault.Of(conflict) {
 		if p.Kind != fault.Conflict || p.ExistingAccountID == 0 || id != 0 && id != p.ExistingAccountID {
@@ -182,5 +189,17 @@ func (h *handler) existing(ctx context.Context, conflict error) (*httpapi.Respon
 	}
 	resp := httpapi.JSON(http.StatusOK, newAnswer(*loaded.Account, nil))
 	resp.Header["Preference-Applied"] = "return=existing"
+	record, err := idempotency.Record(ctx, resp)
+	if err != nil || record == nil {
+		return resp, err
+	}
+	// Nothing was made, so the answer is kept alone.
+	earlier, err := h.accounts.ClaimIdempotency(ctx, *record, now)
+	if err != nil {
+		return nil, fmt.Errorf("keeping the answer: %w", err)
+	}
+	if earlier != nil {
+		return idempotency.Replay(ctx, earlier)
+	}
 	return resp, nil
 }

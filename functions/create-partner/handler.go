@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +31,18 @@ type request struct {
 	Name               string `json:"name"`                 // 1 to 100 characters
 	Environment        string `json:"environment"`          // production or sandbox
 	DefaultCountryCode string `json:"default_country_code"` // ISO 3166-1 alpha-2; AU when absent
+}
+
+// UnmarshalJSON refuses members that the payload does not have: a misspelt one
+// would silently give its default.
+func (r *request) UnmarshalJSON(b []byte) error {
+	type plain request
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode((*plain)(r)); err != nil {
+		return fmt.Errorf("reading the payload: %w", err)
+	}
+	return nil
 }
 
 // answer shows the partner's first key, this once.

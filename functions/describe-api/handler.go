@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -42,9 +43,10 @@ func (h *handler) unknown(_ context.Context, req *httpapi.Request) (*httpapi.Res
 	if h.once.Do(h.index); h.broken != nil {
 		return nil, h.broken
 	}
-	path := strings.Split(strings.Trim(req.Path(), "/"), "/")
+	path := segments(req.Path())
 	for _, r := range h.routes {
-		if r.matches(path) {
+		// A route that has the method would have answered: this is not its path.
+		if r.matches(path) && !slices.Contains(r.methods, req.Method()) {
 			return nil, &fault.Error{
 				Kind: fault.MethodNotAllowed, Allow: r.methods,
 				Message: fmt.Sprintf("%s is not a method of this resource; it has %s.", req.Method(), strings.Join(r.methods, ", ")),
@@ -63,8 +65,9 @@ func (h *handler) index() {
 		h.broken = fmt.Errorf("reading the contract: %w", err)
 		return
 	}
-	for path, item := range doc.Paths {
-		r := route{segments: strings.Split(strings.Trim(path, "/"), "/")}
+	// In order, so that a literal segment comes before a parameter.
+	for _, path := range slices.Sorted(maps.Keys(doc.Paths)) {
+		item, r := doc.Paths[path], route{segments: segments(path)}
 		for _, m := range []string{"get", "post", "put", "patch", "delete"} {
 			if _, ok := item[m]; ok {
 				r.methods = append(r.methods, strings.ToUpper(m))
@@ -73,6 +76,10 @@ func (h *handler) index() {
 		h.routes = append(h.routes, r)
 	}
 }
+
+// segments are what stands between the slashes of a path, with an empty one
+// behind a trailing slash: with one it is another path.
+func segments(path string) []string { return strings.Split(strings.TrimPrefix(path, "/"), "/") }
 
 func (r route) matches(path []string) bool {
 	return slices.EqualFunc(r.segments, path, func(segment, value string) bool {

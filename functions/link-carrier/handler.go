@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -81,13 +81,17 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 		// when the time of this request is over.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		return nil, errors.Join(err, idempotency.Release(ctx, h.claims))
+		if release := idempotency.Release(ctx, h.claims); release != nil {
+			// Its kind must not decide the answer, so it is not wrapped.
+			err = fmt.Errorf("%w; and %v", err, release) //nolint:errorlint // see above
+		}
+		return nil, err
 	}
 	return resp, nil
 }
 
-// decode reads path and body and runs the pre-flight checks on what has the
-// right form. The list of problems is in the order of the fields.
+// decode reads path and body and runs the pre-flight checks on what was given as
+// a text. The list of problems is in the order of the fields.
 func decode(req *httpapi.Request) (linking.LinkRequest, error) {
 	in := linking.LinkRequest{RefreshPolicy: carrier.RefreshDaily}
 	param, err := req.Param("carrier_name")
@@ -99,9 +103,9 @@ func decode(req *httpapi.Request) (linking.LinkRequest, error) {
 		return in, err
 	}
 	var number, key, secret string
-	complete := 0
-	typed := func(_, s string) (string, *fault.Error) {
-		complete++
+	given := map[string]bool{}
+	typed := func(field, s string) (string, *fault.Error) {
+		given[field] = true
 		return s, nil
 	}
 	err = req.JSON(
@@ -124,14 +128,13 @@ func decode(req *httpapi.Request) (linking.LinkRequest, error) {
 			return s, nil
 		}),
 	)
-	if err != nil && complete < 3 {
-		return in, err
-	}
 	typedIn := carrier.ChargeAccount{
 		Carrier: name, Number: number, Credentials: carrier.Credentials{APIKey: carrier.NewSecret(key), APISecret: carrier.NewSecret(secret)},
 	}
 	account, problems := carrier.Preflight(typedIn)
 	in.ChargeAccount = account
+	// What was not given, or is no text, has its problem already.
+	problems = slices.DeleteFunc(problems, func(p *fault.Error) bool { return !given[p.Field] })
 	return in, merge(err, problems)
 }
 

@@ -9,6 +9,11 @@ check() {
   "${@:2}" || failed+=("$1")
 }
 
+lint() {
+  local lint=$PWD/.cache/bin/golangci-lint
+  "$lint" run && (cd infra/tools && "$lint" run --config ../../.golangci.yml)
+}
+
 # The module files name all that is imported, and nothing else.
 modules() {
   go mod tidy -diff && (cd infra/tools && go mod tidy -diff)
@@ -37,7 +42,7 @@ links() {
   return 1
 }
 
-check "golangci-lint" .cache/bin/golangci-lint run
+check "golangci-lint" lint
 check "modules" modules
 check "vet" vet
 check "cfn-lint" .cache/sam/bin/cfn-lint template.yaml

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -259,7 +258,7 @@ func TestRateLimited(t *testing.T) {
 				w.keys[tc.key.Hash()] = used
 			}
 			api := &httpapi.API{
-				Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+				Log: slog.New(slog.DiscardHandler),
 				Routes: []httpapi.Route{{Method: "GET", Resource: "/v1/carriers", Handler: func(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 					if _, err := w.auth.Partner(ctx, req); err != nil {
 						return nil, fmt.Errorf("authenticating: %w", err)

@@ -186,3 +186,19 @@ func TestNewConnectionID(t *testing.T) {
 		t.Errorf("%d ids are %d different ones, bounds included", len(readers), len(seen))
 	}
 }
+
+func TestNewSecretVersion(t *testing.T) {
+	broken := errors.New("no entropy")
+	if got, err := carrier.NewSecretVersion(iotest.ErrReader(broken)); got != "" || !errors.Is(err, broken) {
+		t.Errorf("NewSecretVersion of a failing reader = %q, %v", got, err)
+	}
+	seen := map[string]bool{}
+	for range 100 {
+		v, err := carrier.NewSecretVersion(rand.Reader)
+		// AWS: a ClientRequestToken has 32 to 64 characters.
+		if err != nil || len(v) < 32 || len(v) > 64 || seen[v] {
+			t.Fatalf("NewSecretVersion = %q, %v", v, err)
+		}
+		seen[v] = true
+	}
+}

@@ -70,12 +70,20 @@ func CleanEmail(field, s string) (string, *fault.Error) {
 // make another address.
 func EmailKey(email string) string { return strings.ToLower(email) }
 
+// CheckMetadataSize allows 20 keys: more are fault.Invalid.
+func CheckMetadataSize(field string, keys int) *fault.Error {
+	if keys > metadataMaxMembers {
+		return fault.Field(fault.Invalid, field, "%s must have at most %d keys.", field, metadataMaxMembers)
+	}
+	return nil
+}
+
 // CleanMetadata checks a partner's own key-value pairs: at most 20, keys of 1
 // to 40 characters, values of at most 500. Order is that of keys.
 func CleanMetadata(field string, keys []string, values map[string]string) fault.List {
 	var problems fault.List
-	if len(keys) > metadataMaxMembers {
-		problems = append(problems, fault.Field(fault.Invalid, field, "%s must have at most %d keys.", field, metadataMaxMembers))
+	if problem := CheckMetadataSize(field, len(keys)); problem != nil {
+		return fault.List{problem}
 	}
 	for _, k := range keys {
 		name := fmt.Sprintf("%s.%s", field, k)

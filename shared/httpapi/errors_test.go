@@ -114,7 +114,8 @@ func TestEnvelopeGolden(t *testing.T) {
 		},
 		{
 			"several, in order; the first one's status",
-			fault.List{fault.Field(fault.Conflict, "email", "email is in use."), &fault.Error{Kind: fault.Length, Field: "first_name", Message: "Too <long> & \"bad\".", Cause: errors.New("hidden")}}, 409,
+			fault.List{fault.Field(fault.Conflict, "email", "email is in use."), &fault.Error{Kind: fault.Length, Field: "first_name", Message: "Too <long> & \"bad\".", Cause: errors.New("hidden")}},
+			409,
 			`{"request_id":"ID","errors":[{"error_source":"shipengine","error_type":"business_rules","error_code":"identifier_conflict","message":"email is in use.","field_name":"email"},` +
 				`{"error_source":"shipengine","error_type":"validation","error_code":"invalid_string_length","message":"Too <long> & \"bad\".","field_name":"first_name"}]}`, nil,
 		},

@@ -5,8 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
+	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +22,7 @@ import (
 
 // quiet is an API whose log nobody reads.
 func quiet(routes ...httpapi.Route) *httpapi.API {
-	return &httpapi.API{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Routes: routes}
+	return &httpapi.API{Log: slog.New(slog.DiscardHandler), Routes: routes}
 }
 
 const canary = "hunter2-canary-7f3a"
@@ -40,7 +41,7 @@ func TestServeSurvivesPanics(t *testing.T) {
 		"an index":        func() { _ = []string{canary}[len(none)+1] },
 		"a conversion":    func() { _ = any(canary).(int) }, //nolint:forcetypeassert // it is to panic
 		"a nil pointer":   func() { var r *httpapi.Response; r.Status = 1 },
-		"nil":             func() { panic(nil) }, //nolint:govet // it is to panic
+		"nil":             func() { panic(nil) },
 		"while panicking": func() { defer func() { panic(canary) }(); panic("a " + canary) },
 	}
 	for name, f := range panics {
@@ -54,7 +55,7 @@ func TestServeSurvivesPanics(t *testing.T) {
 				}}},
 			}
 			resp, err := api.Serve(t.Context(), post(canary))
-			if err != nil || resp.StatusCode != 500 || !strings.Contains(resp.Body, `"error_code":"unspecified"`) {
+			if err != nil || resp.StatusCode != http.StatusInternalServerError || !strings.Contains(resp.Body, `"error_code":"unspecified"`) {
 				t.Errorf("Serve = %d %s, %v, want 500 in the envelope", resp.StatusCode, resp.Body, err)
 			}
 			if strings.Contains(resp.Body+log.String(), canary) {
@@ -71,7 +72,7 @@ func TestServeOfNoAnswerIsInternal(t *testing.T) {
 	api := quiet(httpapi.Route{Method: "POST", Resource: "/v1/things", Handler: func(context.Context, *httpapi.Request) (*httpapi.Response, error) {
 		return nil, nil //nolint:nilnil // what must not bring Serve down
 	}})
-	if resp, err := api.Serve(t.Context(), post("")); err != nil || resp.StatusCode != 500 {
+	if resp, err := api.Serve(t.Context(), post("")); err != nil || resp.StatusCode != http.StatusInternalServerError {
 		t.Errorf("Serve = %d, %v, want 500", resp.StatusCode, err)
 	}
 }
@@ -107,12 +108,12 @@ func TestServeRoutes(t *testing.T) {
 				t.Fatal(err)
 			}
 			if tc.want == "" {
-				if resp.StatusCode != 404 || !strings.Contains(resp.Body, "not_found") {
+				if resp.StatusCode != http.StatusNotFound || !strings.Contains(resp.Body, "not_found") {
 					t.Errorf("%d %s, want 404", resp.StatusCode, resp.Body)
 				}
 				return
 			}
-			if resp.StatusCode != 200 || resp.Body != tc.want {
+			if resp.StatusCode != http.StatusOK || resp.Body != tc.want {
 				t.Errorf("%d %s, want %s", resp.StatusCode, resp.Body, tc.want)
 			}
 		})
@@ -252,11 +253,9 @@ func TestServeLogsOnce(t *testing.T) {
 				t.Fatalf("not one record: %v\n%s", err, log.String())
 			}
 			delete(got, "time")
-			for k, v := range map[string]any{
+			maps.Copy(tc.want, map[string]any{
 				"msg": "request", "request_id": resp.Headers["X-Request-Id"], "method": "POST", "resource": "/v1/things", "duration_ms": 40.0, "caller": "key 5",
-			} {
-				tc.want[k] = v
-			}
+			})
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("record (-want +got):\n%s", diff)
 			}

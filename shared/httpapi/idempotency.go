@@ -50,12 +50,12 @@ type Idempotency struct {
 // equal keys are two keys; so do two routes'. A malformed key is fault.Invalid.
 func NewIdempotency(ctx context.Context, sealer Sealer, req *Request, caller string, now time.Time) (*Idempotency, error) {
 	const header = "Idempotency-Key"
-	key := req.Header(header)
-	if key == "" {
+	key, ok := req.header(header)
+	if !ok {
 		return nil, nil
 	}
-	if len(key) > maxIdempotencyKey {
-		return nil, fault.Field(fault.Length, header, "%s must be at most %d characters.", header, maxIdempotencyKey)
+	if key == "" || len(key) > maxIdempotencyKey {
+		return nil, fault.Field(fault.Length, header, "%s must be 1 to %d characters.", header, maxIdempotencyKey)
 	}
 	for _, c := range []byte(key) {
 		if c < 0x20 || c > 0x7e {

@@ -68,15 +68,26 @@ func decode(body []byte, fields []Field) error {
 	for _, f := range fields {
 		known[f.Name] = true
 	}
+	unknown := 0
 	for _, m := range members {
-		if !known[m.name] {
-			known[m.name] = true // it is told once
+		if known[m.name] {
+			continue
+		}
+		known[m.name] = true // it is told once
+		if unknown++; unknown <= maxUnknown {
 			name := shorten(m.name)
 			problems = append(problems, fault.Field(fault.Invalid, name, "%s is not a field of this request.", name))
 		}
 	}
+	if unknown > maxUnknown {
+		problems = append(problems, fault.New(fault.Invalid, "%d more fields are not of this request.", unknown-maxUnknown))
+	}
 	return problems.Err()
 }
+
+// maxUnknown is how many unknown members are named: a body of 64 KiB has room
+// for thousands, and nobody reads them.
+const maxUnknown = 20
 
 // shorten keeps a caller's own text from making an answer larger than a line.
 func shorten(s string) string {
@@ -174,12 +185,16 @@ func text(name string, value json.RawMessage) (string, *fault.Error) {
 	return s, nil
 }
 
-// String is a text member kept in dst after clean, which applies its rule.
+// String is a text member kept in dst after clean, which applies its rule. An
+// empty text that the rule finds invalid is fault.Length, in every field alike.
 func String(name string, dst *string, clean func(field, s string) (string, *fault.Error)) Field {
 	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
-		s, problem := text(name, value)
+		typed, problem := text(name, value)
+		s := typed
 		if problem == nil {
-			s, problem = clean(name, s)
+			if s, problem = clean(name, typed); problem != nil && problem.Kind == fault.Invalid && typed == "" {
+				problem = empty(name)
+			}
 		}
 		if problem != nil {
 			return fault.List{problem}
@@ -187,6 +202,10 @@ func String(name string, dst *string, clean func(field, s string) (string, *faul
 		*dst = s
 		return nil
 	}}
+}
+
+func empty(name string) *fault.Error {
+	return fault.Field(fault.Length, name, "%s must not be empty.", name)
 }
 
 // Raw accepts a text as it is, for members that are checked together later.
@@ -207,6 +226,8 @@ func Bool(name string, dst *bool) Field {
 			*dst = true
 		case "false":
 			*dst = false
+		case "":
+			return fault.List{empty(name)}
 		default:
 			return fault.List{fault.Field(fault.Invalid, name, "%s must be true or false.", name)}
 		}
@@ -224,6 +245,9 @@ func Metadata(name string, dst *map[string]string) Field {
 		members, err := object(value)
 		if err != nil {
 			return wrong
+		}
+		if problem := carrier.CheckMetadataSize(name, len(members)); problem != nil {
+			return fault.List{problem}
 		}
 		var problems fault.List
 		keys, values := make([]string, 0, len(members)), make(map[string]string, len(members))

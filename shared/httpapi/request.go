@@ -52,20 +52,26 @@ func (r *Request) Identify(caller string, w Window) { r.caller, r.window = calle
 // Header is the value of a header, whatever the letter case of its name: AWS
 // keeps what the client sent, emulators change it. Empty if there is none.
 func (r *Request) Header(name string) string {
+	v, _ := r.header(name)
+	return v
+}
+
+// header tells an empty header from none.
+func (r *Request) header(name string) (value string, ok bool) {
 	if v, ok := r.event.Headers[name]; ok {
-		return v
+		return v, true
 	}
 	for k, v := range r.event.Headers {
 		if strings.EqualFold(k, name) {
-			return v
+			return v, true
 		}
 	}
 	for k, v := range r.event.MultiValueHeaders {
 		if strings.EqualFold(k, name) && len(v) > 0 {
-			return v[0]
+			return v[0], true
 		}
 	}
-	return ""
+	return "", false
 }
 
 // Param is a path parameter, decoded once: API Gateway hands it over as it

@@ -156,6 +156,7 @@ func (l *Linker) holder(ctx context.Context, req LinkRequest) (*carrier.Connecti
 	ids := slices.Clone(req.LinkedAs)
 	slices.Sort(ids)
 	var live string
+	var busy error
 	var abandoned *carrier.Connection
 	for _, id := range ids {
 		conn, err := l.Store.Connection(ctx, req.Account.ID, id)
@@ -167,7 +168,7 @@ func (l *Linker) holder(ctx context.Context, req LinkRequest) (*carrier.Connecti
 		case conn.Status != carrier.Linking:
 			live = id
 		case conn.LeaseUntil.After(l.Now()):
-			return nil, &fault.Error{
+			busy = &fault.Error{
 				Kind: fault.State, Field: "account_number", Message: "This charge account is being linked by another request.",
 				RetryAfter: conn.LeaseUntil.Sub(l.Now()),
 			}
@@ -180,6 +181,9 @@ func (l *Linker) holder(ctx context.Context, req LinkRequest) (*carrier.Connecti
 			Kind: fault.CarrierConflict, Field: "account_number", ExistingCarrierID: live,
 			Message: "This charge account is linked already; allow_duplicate_account_number links it once more.",
 		}
+	}
+	if busy != nil {
+		return nil, busy
 	}
 	return abandoned, nil
 }
@@ -237,9 +241,12 @@ func (l *Linker) Check(ctx context.Context, env carrier.Environment, conn carrie
 	}
 	credentials, err := l.Vault.Get(ctx, claimed.AccountID, claimed.ID)
 	if err != nil {
-		// What we can not read is our fault, not the link's: nothing is recorded,
-		// and a missing secret must not look like a missing connection.
-		return Checked{}, &fault.Error{Kind: fault.Internal, Cause: fmt.Errorf("reading the credentials of %s: %w", claimed.ID, err)}
+		// What we can not read is our fault, not the link's: nothing is recorded but
+		// the end of the lease, and a missing secret must not look like a missing
+		// connection.
+		claimed.LeaseUntil = time.Time{}
+		return Checked{}, &fault.Error{Kind: fault.Internal, Cause: errors.Join(
+			fmt.Errorf("reading the credentials of %s: %w", claimed.ID, err), l.Store.RecordCheck(ctx, &claimed, nil))}
 	}
 	account := carrier.ChargeAccount{Carrier: claimed.Carrier, Number: claimed.AccountNumber, Credentials: credentials}
 	reading, snap := l.ask(ctx, env, account, claimed.Checks+1)

@@ -24,6 +24,9 @@ import (
 // stackName is the name of the CloudFormation stack; the secrets' names begin with it.
 const stackName = "carrierlink-local"
 
+// bucket is where sam puts the functions' archives.
+const bucket = "carrierlink-local-deployments"
+
 // deployment builds template.yaml and deploys it to an emulated account.
 type deployment struct {
 	root, dir string
@@ -48,11 +51,18 @@ func (d deployment) build(ctx context.Context) error {
 func (d deployment) buildDir() string { return filepath.Join(d.dir, "build") }
 
 func (d deployment) deploy(ctx context.Context, parameters map[string]string) (deployed, error) {
+	// sam would make a bucket in a stack of its own, and look after 15 s whether it is there.
+	if _, err := d.account.call(ctx, call{service: "s3", method: http.MethodPut, path: "/" + bucket, body: []byte(
+		"<CreateBucketConfiguration><LocationConstraint>" + emulator.Region + "</LocationConstraint></CreateBucketConfiguration>",
+	)}); err != nil {
+		return deployed{}, fmt.Errorf("making the bucket for the functions: %w", err)
+	}
 	args := []string{
 		filepath.Join(d.root, ".cache/sam/bin/sam"), "deploy",
 		"--config-file", filepath.Join(d.root, "samconfig.toml"), "--config-env", "local",
 		"--template-file", filepath.Join(d.buildDir(), "template.yaml"),
 		"--stack-name", d.stackName,
+		"--no-resolve-s3", "--s3-bucket", bucket,
 		"--parameter-overrides",
 	}
 	for name, value := range parameters {
@@ -81,6 +91,8 @@ func awsEnvironment(emulatorURL string) []string {
 		"AWS_SHARED_CREDENTIALS_FILE=/dev/null",
 		"NO_PROXY=127.0.0.1",
 		"SAM_CLI_TELEMETRY=0",
+		// sam asks every 5 s whether the deployment is done, unless it is told otherwise.
+		"SAM_CLI_POLL_DELAY=0.5",
 	)
 }
 

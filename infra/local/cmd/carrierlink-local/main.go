@@ -22,11 +22,11 @@ const defaultPort = 8080
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
 	err := run(ctx, os.Args[1:], os.Stdout)
-	if err != nil && ctx.Err() == nil {
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "carrierlink-local:", err)
-		os.Exit(1) //nolint:gocritic // nothing is left to be done
+		os.Exit(1)
 	}
 }
 
@@ -56,7 +56,13 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("making the directory of the local stack: %w", err)
 	}
-	defer os.RemoveAll(work)
+	defer func() {
+		if _, statErr := os.Stat(filepath.Join(work, "emulator")); statErr == nil && err != nil && ctx.Err() == nil {
+			err = fmt.Errorf("%w\nall logs are below %s", err, work)
+			return
+		}
+		err = errors.Join(err, os.RemoveAll(work))
+	}()
 
 	fmt.Fprintf(out, "Starting carrierlink on %s. Logs are below %s.\n\n", name, work)
 	bridge := ""

@@ -131,7 +131,7 @@ func dockerBridge(ctx context.Context) (string, error) {
 			return network.IP.String(), nil
 		}
 	}
-	return "", errors.New("Docker's bridge docker0 has no IPv4 address")
+	return "", errors.New("the bridge docker0 has no IPv4 address")
 }
 
 // expose serves what a local address serves at the given address of this machine too, and returns its URL there.

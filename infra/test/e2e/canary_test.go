@@ -1,0 +1,443 @@
+package e2e
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"carrierlink/infra/local/emulator"
+)
+
+// What a crawl after the whole suite has seen at least: less means that it looked in the wrong place.
+const (
+	leastLines   = 400
+	leastItems   = 300
+	leastErrors  = 200
+	leastSecrets = 300
+)
+
+// inspectRemains looks at what the suite has left behind: no secret in any log, error or item, a secret for every
+// connection and none beside them, and IAM that is enforced.
+func inspectRemains(ctx context.Context, whole bool) error {
+	if err := learnServiceSecret(ctx); err != nil {
+		return err
+	}
+	var errs []error
+	lines, err := crawlLogs(ctx)
+	errs = append(errs, err)
+	for _, body := range api.failures {
+		if leaked := api.secrets.in(string(body), true); leaked != "" {
+			errs = append(errs, fmt.Errorf("an error answer holds %s", leaked))
+		}
+	}
+	items, err := allItems(ctx)
+	errs = append(errs, err, crawlItems(items), sameSecretsAsConnections(ctx, items), iamIsEnforced(ctx))
+	found := fmt.Sprintf("%d lines of logs, %d items, %d errors, %d secrets", lines, len(items), len(api.failures), api.secrets.count())
+	if whole && (lines < leastLines || len(items) < leastItems || len(api.failures) < leastErrors || api.secrets.count() < leastSecrets) {
+		errs = append(errs, fmt.Errorf("the crawl saw only %s", found))
+	}
+	fmt.Fprintln(os.Stderr, "e2e crawled "+found)
+	return errors.Join(errs...)
+}
+
+// learnServiceSecret adds the secret that CloudFormation made: the one that is no connection's.
+func learnServiceSecret(ctx context.Context) error {
+	names, err := secretNames(ctx)
+	if err != nil {
+		return err
+	}
+	found := 0
+	for _, name := range names {
+		if strings.HasPrefix(name, service.SecretPrefix) {
+			continue
+		}
+		out, err := secretsmanager.NewFromConfig(service.AWSConfig()).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
+		if err != nil {
+			return fmt.Errorf("reading the service secret: %w", err)
+		}
+		api.secrets.add(aws.ToString(out.SecretString))
+		found++
+	}
+	if found != 1 {
+		return fmt.Errorf("there are %d service secrets, want 1", found)
+	}
+	return nil
+}
+
+func secretNames(ctx context.Context) ([]string, error) {
+	var names []string
+	pages := secretsmanager.NewListSecretsPaginator(secretsmanager.NewFromConfig(service.AWSConfig()), &secretsmanager.ListSecretsInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("listing the secrets: %w", err)
+		}
+		for _, s := range page.SecretList {
+			names = append(names, aws.ToString(s.Name))
+		}
+	}
+	return names, nil
+}
+
+// crawlLogs reads what the functions printed, what the emulator collected of it, and what it printed itself.
+func crawlLogs(ctx context.Context) (lines int, err error) {
+	var errs []error
+	logged := map[string]bool{}
+	for function, name := range service.FunctionNames {
+		printed, err := service.Logs(ctx, function)
+		if err != nil {
+			return lines, err
+		}
+		if len(printed) == 0 {
+			errs = append(errs, fmt.Errorf("%s has printed nothing", function))
+		}
+		collected, err := collectedLogs(ctx, "/aws/lambda/"+name)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		lines += len(printed) + len(collected)
+		for _, line := range printed {
+			for _, id := range idsIn.FindAllString(line, -1) {
+				logged[id] = true
+			}
+			if strings.Contains(line, "panic") {
+				errs = append(errs, fmt.Errorf("%s panicked: %.500s", function, line))
+			}
+		}
+		for _, line := range append(printed, collected...) {
+			if leaked := api.secrets.in(line, true); leaked != "" {
+				errs = append(errs, fmt.Errorf("the log of %s holds %s", function, leaked))
+			}
+		}
+	}
+	for id := range api.ids {
+		if !logged[id] {
+			errs = append(errs, fmt.Errorf("request %s is in no log", id))
+		}
+	}
+	log, err := service.EmulatorLog()
+	if err != nil {
+		return lines, errors.Join(append(errs, err)...)
+	}
+	if leaked := api.secrets.in(string(log), true); leaked != "" {
+		errs = append(errs, fmt.Errorf("the emulator's log holds %s", leaked))
+	}
+	return lines + bytes.Count(log, []byte("\n")), errors.Join(errs...)
+}
+
+var idsIn = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+
+// collectedLogs is a log group of CloudWatch.
+func collectedLogs(ctx context.Context, group string) ([]string, error) {
+	var lines []string
+	token := ""
+	for {
+		body := map[string]any{"logGroupName": group}
+		if token != "" {
+			body["nextToken"] = token
+		}
+		text, err := signed(ctx, "logs", "Logs_20140328.FilterLogEvents", body)
+		if err != nil {
+			return nil, fmt.Errorf("reading log group %s: %w", group, err)
+		}
+		var page struct {
+			Events []struct {
+				Message string `json:"message"`
+			} `json:"events"`
+			NextToken string `json:"nextToken"`
+		}
+		if err := json.Unmarshal(text, &page); err != nil {
+			return nil, fmt.Errorf("reading log group %s: %w", group, err)
+		}
+		for _, e := range page.Events {
+			lines = append(lines, e.Message)
+		}
+		if token = page.NextToken; token == "" || len(page.Events) == 0 {
+			return lines, nil
+		}
+	}
+}
+
+// signed makes a call of an AWS service that has JSON 1.1 as its protocol, as the account's root user.
+func signed(ctx context.Context, name, target string, body any) ([]byte, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, service.EmulatorURL+"/", bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	req.Header.Set("X-Amz-Target", target)
+	return sendSigned(ctx, req, name, text)
+}
+
+func sendSigned(ctx context.Context, req *http.Request, name string, body []byte) ([]byte, error) {
+	credentials, err := service.AWSConfig().Credentials.Retrieve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	hash := sha256.Sum256(body)
+	if err := v4.NewSigner().SignHTTP(ctx, credentials, req, hex.EncodeToString(hash[:]), name, emulator.Region, time.Now()); err != nil {
+		return nil, err
+	}
+	out, status, err := send(req)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("%s answered %d %.300s", name, status, out)
+	}
+	return out, err
+}
+
+func send(req *http.Request) ([]byte, int, error) {
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer resp.Body.Close()
+	out, err := io.ReadAll(resp.Body)
+	return out, resp.StatusCode, err
+}
+
+type item = map[string]types.AttributeValue
+
+func table() *dynamodb.Client { return dynamodb.NewFromConfig(service.AWSConfig()) }
+
+func allItems(ctx context.Context) ([]item, error) {
+	var items []item
+	pages := dynamodb.NewScanPaginator(table(), &dynamodb.ScanInput{TableName: &service.TableName, ConsistentRead: aws.Bool(true)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("scanning the table: %w", err)
+		}
+		items = append(items, page.Items...)
+	}
+	return items, nil
+}
+
+// crawlItems: the account number is the owner's own data and may be in the table, the credentials may not.
+func crawlItems(items []item) error {
+	var errs []error
+	for _, it := range items {
+		var text strings.Builder
+		if err := flatten(&text, it); err != nil {
+			errs = append(errs, err)
+		}
+		if leaked := api.secrets.in(text.String(), false); leaked != "" {
+			errs = append(errs, fmt.Errorf("item %s %s holds %s", str(it, "pk"), str(it, "sk"), leaked))
+		}
+		if str(it, "sk") == "IDEMPOTENCY" && it["sealed"] == nil {
+			errs = append(errs, fmt.Errorf("item %s has no sealed answer: its claim was not released", str(it, "pk")))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// flatten writes down every name and value of an item, unpacked where it is packed.
+func flatten(out *strings.Builder, it item) error {
+	for name, value := range it {
+		out.WriteString(name + " ")
+		switch v := value.(type) {
+		case *types.AttributeValueMemberS:
+			out.WriteString(v.Value)
+		case *types.AttributeValueMemberN:
+			out.WriteString(v.Value)
+		case *types.AttributeValueMemberBOOL:
+			out.WriteString(strconv.FormatBool(v.Value))
+		case *types.AttributeValueMemberSS:
+			out.WriteString(strings.Join(v.Value, " "))
+		case *types.AttributeValueMemberM:
+			if err := flatten(out, v.Value); err != nil {
+				return err
+			}
+		case *types.AttributeValueMemberB:
+			out.Write(v.Value)
+			if bytes.HasPrefix(v.Value, []byte{0x1f, 0x8b}) {
+				packed, err := gzip.NewReader(bytes.NewReader(v.Value))
+				if err != nil {
+					return err
+				}
+				if _, err := io.Copy(out, packed); err != nil {
+					return err
+				}
+			}
+		default:
+			return fmt.Errorf("attribute %s is a %T", name, value)
+		}
+		out.WriteString("\n")
+	}
+	return nil
+}
+
+func str(it item, name string) string {
+	if v, ok := it[name].(*types.AttributeValueMemberS); ok {
+		return v.Value
+	}
+	return ""
+}
+
+// sameSecretsAsConnections: no secret without a row that names it, no row without a secret, no intent left behind.
+func sameSecretsAsConnections(ctx context.Context, items []item) error {
+	names, err := secretNames(ctx)
+	if err != nil {
+		return err
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, service.SecretPrefix) })
+	slices.Sort(names)
+	var rows []string
+	var errs []error
+	for _, it := range items {
+		id, ok := strings.CutPrefix(str(it, "sk"), "CARRIER#")
+		if !ok {
+			continue
+		}
+		rows = append(rows, service.SecretPrefix+strings.TrimPrefix(str(it, "pk"), "ACCOUNT#")+"/"+id)
+		if str(it, "status") == "linking" {
+			errs = append(errs, fmt.Errorf("connection %s is an intent still", id))
+		}
+	}
+	slices.Sort(rows)
+	if !slices.Equal(names, rows) {
+		errs = append(errs, fmt.Errorf("there are %d secrets and %d connections, or they are not the same ones", len(names), len(rows)))
+	}
+	fmt.Fprintf(os.Stderr, "e2e found %d connections and %d secrets\n", len(rows), len(names))
+	return errors.Join(errs...)
+}
+
+// nothingLinked fails the test if a trace of a link is in the table. That no secret was left is seen in the end.
+func nothingLinked(t *testing.T, m merchant, carrier, number string) {
+	t.Helper()
+	if it := getItem(t, accountPK(m.ID), "NUMBER#"+carrier+"#"+number); it != nil {
+		t.Errorf("the table holds the refused number: %v", it)
+	}
+}
+
+func accountPK(id int64) string { return "ACCOUNT#" + strconv.FormatInt(id, 10) }
+
+func getItem(t *testing.T, pk, sk string) item {
+	t.Helper()
+	out, err := table().GetItem(t.Context(), &dynamodb.GetItemInput{
+		TableName: &service.TableName, Key: itemKey(pk, sk), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		t.Fatalf("reading %s %s: %v", pk, sk, err)
+	}
+	return out.Item
+}
+
+// connectionsOf is every connection of an account, intents too.
+func connectionsOf(t *testing.T, m merchant) []item {
+	t.Helper()
+	out, err := table().Query(t.Context(), &dynamodb.QueryInput{
+		TableName: &service.TableName, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("pk = :pk AND begins_with(sk, :sk)"),
+		ExpressionAttributeValues: item{":pk": txt(accountPK(m.ID)), ":sk": txt("CARRIER#")},
+	})
+	if err != nil {
+		t.Fatalf("listing the connections: %v", err)
+	}
+	return out.Items
+}
+
+func itemKey(pk, sk string) item {
+	return item{"pk": &types.AttributeValueMemberS{Value: pk}, "sk": &types.AttributeValueMemberS{Value: sk}}
+}
+
+// setItem changes attributes of an item behind the service's back; nil takes one out. The item must be there.
+func setItem(t *testing.T, pk, sk string, changes item) {
+	t.Helper()
+	var set, remove []string
+	names, values := map[string]string{"#pk": "pk"}, item{}
+	for name, value := range changes {
+		names["#"+name] = name
+		if value == nil {
+			remove = append(remove, "#"+name)
+			continue
+		}
+		set = append(set, "#"+name+" = :"+name)
+		values[":"+name] = value
+	}
+	in := &dynamodb.UpdateItemInput{
+		TableName: &service.TableName, Key: itemKey(pk, sk), ExpressionAttributeNames: names, ConditionExpression: aws.String("attribute_exists(#pk)"),
+	}
+	update := ""
+	if len(set) > 0 {
+		update, in.ExpressionAttributeValues = "SET "+strings.Join(set, ", "), values
+	}
+	if len(remove) > 0 {
+		update += " REMOVE " + strings.Join(remove, ", ")
+	}
+	in.UpdateExpression = &update
+	if _, err := table().UpdateItem(t.Context(), in); err != nil {
+		t.Fatalf("changing %s %s: %v", pk, sk, err)
+	}
+}
+
+func txt(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+
+func num(n int64) types.AttributeValue {
+	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
+}
+
+// keySK is where a key's item is, beside its owner's.
+func keySK(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return "KEY#" + hex.EncodeToString(sum[:])
+}
+
+// rootFile is a file of the repository.
+func rootFile(t *testing.T, path string) []byte {
+	t.Helper()
+	root, err := emulator.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// The crawl finds what it looks for, in every form in which it could have been written down.
+func TestCanarySings(t *testing.T) {
+	t.Parallel()
+	s := &secrets{numbers: map[string]bool{}, texts: map[string][]string{}}
+	s.learn("cl_live_000000000000000000", []byte(`{"api_key":"key-1 é\"+","api_secret":"s3cr3t/é","password":"pa\u0073sword","account_number":"0012345600"}`))
+	for _, leak := range []string{
+		"x key-1 é\"+ y", `"key-1 é\"+"`, "s3cr3t/é", "s3cr3t%2F%C3%A9", "key-1+%C3%A9%22%2B", "password", "cl_live_000000000000000000", "number=0012345600,",
+		base64.StdEncoding.EncodeToString([]byte("s3cr3t/é")), "Basic " + base64.StdEncoding.EncodeToString([]byte(`key-1 é"+:s3cr3t/é`)),
+		base64.RawURLEncoding.EncodeToString([]byte("password and more")),
+	} {
+		if s.in(leak, true) == "" {
+			t.Errorf("%s was not found", leak)
+		}
+	}
+	for _, fine := range []string{"", "pa55word", "s3cr3t/e", "00123456001", "cl_live_0000"} {
+		if found := s.in(fine, true); found != "" {
+			t.Errorf("%s was found: %s", fine, found)
+		}
+	}
+}

@@ -1,0 +1,192 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/smithy-go"
+
+	"carrierlink/infra/local/stack"
+)
+
+// may is what each function's role lets it do, of the attempts below.
+var may = map[string][]string{
+	"create-account":      {"GetItem", "read the service secret"},
+	"link-carrier":        {"GetItem", "DeleteItem", "read the service secret", "read a carrier secret"},
+	"get-carrier-account": {"GetItem", "read a carrier secret"},
+	"create-partner":      {},
+	"describe-api":        {},
+}
+
+// attempt is a call that a function's role lets it make or not. None changes anything.
+type attempt struct {
+	name string
+	do   func(ctx context.Context, cfg aws.Config) error
+}
+
+func attempts(serviceSecret, carrierSecret string) []attempt {
+	absent := itemKey("NOBODY", "NOTHING")
+	return []attempt{
+		{"Scan", func(ctx context.Context, cfg aws.Config) error {
+			_, err := dynamodb.NewFromConfig(cfg).Scan(ctx, &dynamodb.ScanInput{TableName: &service.TableName, Limit: aws.Int32(1)})
+			return err
+		}},
+		{"GetItem", func(ctx context.Context, cfg aws.Config) error {
+			_, err := dynamodb.NewFromConfig(cfg).GetItem(ctx, &dynamodb.GetItemInput{TableName: &service.TableName, Key: absent})
+			return err
+		}},
+		{"DeleteItem", func(ctx context.Context, cfg aws.Config) error {
+			_, err := dynamodb.NewFromConfig(cfg).DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &service.TableName, Key: absent})
+			return err
+		}},
+		{"read the service secret", readSecret(serviceSecret)},
+		{"read a carrier secret", readSecret(carrierSecret)},
+		{"delete a carrier secret", func(ctx context.Context, cfg aws.Config) error {
+			_, err := secretsmanager.NewFromConfig(cfg).DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: aws.String(carrierSecret + "-absent")})
+			return err
+		}},
+		{"create a secret elsewhere", func(ctx context.Context, cfg aws.Config) error {
+			_, err := secretsmanager.NewFromConfig(cfg).CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &serviceSecret, SecretString: aws.String("{}")})
+			return err
+		}},
+	}
+}
+
+func readSecret(id string) func(ctx context.Context, cfg aws.Config) error {
+	return func(ctx context.Context, cfg aws.Config) error {
+		_, err := secretsmanager.NewFromConfig(cfg).GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id})
+		return err
+	}
+}
+
+// iamIsEnforced: MiniStack refuses an unsigned call, and each function's role may do what it needs and nothing else.
+// LocalStack's free edition has no IAM.
+func iamIsEnforced(ctx context.Context) error {
+	if emulatorName() != stack.MiniStack {
+		return nil
+	}
+	if err := unsignedIsRefused(ctx); err != nil {
+		return err
+	}
+	names, err := secretNames(ctx)
+	if err != nil {
+		return err
+	}
+	carrierSecret, serviceSecret := "", ""
+	for _, name := range names {
+		if strings.HasPrefix(name, service.SecretPrefix) {
+			carrierSecret = name
+		} else {
+			serviceSecret = name
+		}
+	}
+	if carrierSecret == "" {
+		return nil // a part of the suite that links nothing
+	}
+	var errs []error
+	for function, allowed := range may {
+		cfg, err := asRoleOf(ctx, function)
+		if err != nil {
+			return err
+		}
+		for _, attempt := range attempts(serviceSecret, carrierSecret) {
+			err := attempt.do(ctx, cfg)
+			var api smithy.APIError
+			denied := errors.As(err, &api) && strings.HasPrefix(api.ErrorCode(), "AccessDenied")
+			if want := !slices.Contains(allowed, attempt.name); denied != want || !denied && err != nil {
+				errs = append(errs, fmt.Errorf("the role of %s, %s: %w, want it denied: %t", function, attempt.name, err, want))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func unsignedIsRefused(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, service.EmulatorURL+"/", strings.NewReader(`{"TableName":"`+service.TableName+`"}`))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	req.Header.Set("X-Amz-Target", "DynamoDB_20120810.Scan")
+	body, status, err := send(req)
+	if err == nil && status >= 400 && status < 500 {
+		return nil
+	}
+	return fmt.Errorf("an unsigned Scan was answered %d %.200s: %w", status, body, err)
+}
+
+// asRoleOf lets the root user take a function's role on, which only Lambda may otherwise.
+func asRoleOf(ctx context.Context, function string) (aws.Config, error) {
+	cfg := service.AWSConfig()
+	arn, err := roleOf(ctx, function)
+	if err != nil {
+		return cfg, err
+	}
+	trust := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}`
+	_, err = query(ctx, "iam", url.Values{
+		"Action": {"UpdateAssumeRolePolicy"}, "Version": {"2010-05-08"}, "RoleName": {arn[strings.LastIndex(arn, "/")+1:]}, "PolicyDocument": {trust},
+	})
+	if err != nil {
+		return cfg, err
+	}
+	body, err := query(ctx, "sts", url.Values{
+		"Action": {"AssumeRole"}, "Version": {"2011-06-15"}, "RoleArn": {arn}, "RoleSessionName": {"e2e"},
+	})
+	if err != nil {
+		return cfg, err
+	}
+	var answer struct {
+		Credentials struct {
+			AccessKeyID     string `xml:"AccessKeyId"`
+			SecretAccessKey string `xml:"SecretAccessKey"`
+			SessionToken    string `xml:"SessionToken"`
+		} `xml:"AssumeRoleResult>Credentials"`
+	}
+	if err := xml.Unmarshal(body, &answer); err != nil || answer.Credentials.SessionToken == "" {
+		return cfg, fmt.Errorf("taking on the role of %s: %.200s: %w", function, body, err)
+	}
+	c := answer.Credentials
+	cfg.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken}, nil
+	})
+	return cfg, nil
+}
+
+func roleOf(ctx context.Context, function string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, service.EmulatorURL+"/2015-03-31/functions/"+service.FunctionNames[function]+"/configuration", nil)
+	if err != nil {
+		return "", err
+	}
+	body, err := sendSigned(ctx, req, "lambda", nil)
+	if err != nil {
+		return "", err
+	}
+	var answer struct {
+		Role string `json:"Role"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil || answer.Role == "" {
+		return "", fmt.Errorf("reading the role of %s: %.200s: %w", function, body, err)
+	}
+	return answer.Role, nil
+}
+
+// query makes a call of a service with the query protocol.
+func query(ctx context.Context, name string, values url.Values) ([]byte, error) {
+	body := []byte(values.Encode())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, service.EmulatorURL+"/", strings.NewReader(string(body)))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return sendSigned(ctx, req, name, body)
+}

@@ -1,0 +1,162 @@
+package e2e
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"gopkg.in/yaml.v3"
+)
+
+// The routes of the contract and of the template are the same set.
+func TestRoutesOfTemplateAndContract(t *testing.T) {
+	t.Parallel()
+	var contract []string
+	for path, item := range api.doc.Paths.Map() {
+		for method := range item.Operations() {
+			contract = append(contract, method+" "+path)
+		}
+	}
+	slices.Sort(contract)
+	template, catchAll := templateRoutes(t)
+	if diff := cmp.Diff(contract, template); diff != "" {
+		t.Errorf("routes of infra/openapi.yaml (-) and template.yaml (+):\n%s", diff)
+	}
+	// Every path of the contract answers other methods too, and the catch-all has every method.
+	var want []string
+	for path := range api.doc.Paths.Map() {
+		want = append(want, "ANY "+path)
+	}
+	for _, path := range []string{"/", "/{proxy+}"} {
+		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"} {
+			want = append(want, method+" "+path)
+		}
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, catchAll); diff != "" {
+		t.Errorf("catch-all of template.yaml (-want +got):\n%s", diff)
+	}
+}
+
+func templateRoutes(t *testing.T) (routes, catchAll []string) {
+	t.Helper()
+	var document struct {
+		Resources map[string]struct {
+			Properties struct {
+				Events map[string]struct {
+					Type       string `yaml:"Type"`
+					Properties struct {
+						Path   string `yaml:"Path"`
+						Method string `yaml:"Method"`
+					} `yaml:"Properties"`
+				} `yaml:"Events"`
+			} `yaml:"Properties"`
+		} `yaml:"Resources"`
+	}
+	if err := yaml.Unmarshal(rootFile(t, "template.yaml"), &document); err != nil {
+		t.Fatal(err)
+	}
+	for _, resource := range document.Resources {
+		for _, event := range resource.Properties.Events {
+			route := event.Properties
+			switch {
+			case event.Type != "Api":
+			case route.Method == "ANY" || route.Path == "/" || route.Path == "/{proxy+}":
+				catchAll = append(catchAll, route.Method+" "+route.Path)
+			default:
+				routes = append(routes, route.Method+" "+route.Path)
+			}
+		}
+	}
+	slices.Sort(routes)
+	slices.Sort(catchAll)
+	return routes, catchAll
+}
+
+func TestUnknownRoutes(t *testing.T) {
+	t.Parallel()
+	methods := []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"}
+	for _, path := range []string{
+		"/", "/v1", "/v2/partners/accounts", "/v1/partners", "/v1/partners/accounts/1/x", "/v1/carriers", "/v1/carriers/se-1",
+		"/v1/connections/carriers", "/v1/connections/carriers/australia_post/x", "/v1/carriers/se-1/account/x", "/healthz", "/HEALTH",
+		"/v1/%2e%2e/health", "/v1/partners%2Faccounts", "/live/health",
+	} {
+		for _, method := range methods {
+			t.Run(method+" "+path, func(t *testing.T) {
+				t.Parallel()
+				// No key: a stranger learns nothing but that there is nothing.
+				a := api.call(t, request{method: method, path: path})
+				if method == http.MethodHead {
+					a.expect(t, http.StatusNotFound)
+					return
+				}
+				a.expect(t, http.StatusNotFound, notFound)
+			})
+		}
+	}
+}
+
+// A slash too many makes another path, which is none; a gateway may leave it out before it looks for its route.
+func TestSlashes(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ path, difference string }{
+		{"/v1/partners/accounts/", "drops outer slashes"},
+		{"//v1/partners/accounts", "drops outer slashes"},
+		{"/v1//partners/accounts", "drops inner slashes"},
+	} {
+		t.Run("POST "+test.path, func(t *testing.T) {
+			t.Parallel()
+			if differs(test.difference) {
+				api.call(t, request{method: http.MethodPost, path: test.path, as: accountsPath}).expect(t, http.StatusUnauthorized, unauthorized)
+				return
+			}
+			api.call(t, request{method: http.MethodPost, path: test.path}).expect(t, http.StatusNotFound, notFound)
+		})
+	}
+	t.Run("GET /v1//partners/accounts", func(t *testing.T) {
+		t.Parallel()
+		api.call(t, request{method: http.MethodGet, path: "/v1//partners/accounts"}).expect(t, http.StatusNotFound, notFound)
+	})
+}
+
+func TestOtherMethods(t *testing.T) {
+	t.Parallel()
+	paths := map[string]string{
+		accountsPath: "POST", linkPath("australia_post"): "POST", linkPath("dhl"): "POST", readPath("se-1"): "GET", "/health": "GET", "/v1/openapi.json": "GET",
+	}
+	for path, allow := range paths {
+		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"} {
+			if method == allow {
+				continue
+			}
+			t.Run(method+" "+path, func(t *testing.T) {
+				t.Parallel()
+				a := api.call(t, request{method: method, path: path})
+				if method == http.MethodHead {
+					a.expect(t, http.StatusMethodNotAllowed)
+				} else {
+					a.expect(t, http.StatusMethodNotAllowed, invalid(""))
+				}
+				if got := a.header.Get("Allow"); got != allow {
+					t.Errorf("Allow = %q, want %q", got, allow)
+				}
+			})
+		}
+	}
+}
+
+func TestHealthAndContract(t *testing.T) {
+	t.Parallel()
+	health := api.call(t, request{method: http.MethodGet, path: "/health"})
+	health.expect(t, http.StatusOK)
+	if got := string(health.body); got != `{"status":"ok"}` {
+		t.Errorf("health = %s", got)
+	}
+	contract := api.call(t, request{method: http.MethodGet, path: "/v1/openapi.json?x=y"})
+	contract.expect(t, http.StatusOK)
+	if doc := decode[struct{ OpenAPI string }](t, contract); !strings.HasPrefix(doc.OpenAPI, "3.1") {
+		t.Errorf("openapi = %q, want 3.1", doc.OpenAPI)
+	}
+}

@@ -1,0 +1,166 @@
+package boot_test
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/boot"
+)
+
+func env(values map[string]string) *boot.Env {
+	return boot.NewEnv(func(name string) string { return values[name] })
+}
+
+// TestEveryProblemAtOnce: by name, in the order of reading, without the values.
+func TestEveryProblemAtOnce(t *testing.T) {
+	e := env(map[string]string{"COUNT_TEXT": "many-canary", "COUNT_ZERO": "0", "COUNT_MINUS": "-1", "COUNT_HUGE": "99999999999999999999", "COUNT_FRACTION": "1.5", "LOG_LEVEL": "LOUD-canary"})
+	e.Text("TABLE_NAME")
+	for _, name := range []string{"COUNT_MISSING", "COUNT_TEXT", "COUNT_ZERO", "COUNT_MINUS", "COUNT_HUGE", "COUNT_FRACTION"} {
+		e.Count(name)
+	}
+	e.Seconds("GAP_SECONDS")
+	if got := e.LogLevel(); got != slog.LevelInfo {
+		t.Errorf("an unknown log level is %v, want INFO", got)
+	}
+	e.AWS()
+	e.Check("BASE_URL", errors.New("must be absolute"))
+	e.Check("FINE", nil)
+	e.Optional("ERROR_SOURCE")
+	err := e.Err()
+	if err == nil {
+		t.Fatal("Err() = nil")
+	}
+	want := []string{
+		"TABLE_NAME is not set", "COUNT_MISSING is not set", "COUNT_TEXT must be a positive whole number", "COUNT_ZERO must be a positive whole number",
+		"COUNT_MINUS must be a positive whole number", "COUNT_HUGE must be a positive whole number", "COUNT_FRACTION must be a positive whole number",
+		"GAP_SECONDS is not set", "LOG_LEVEL must be DEBUG, INFO, WARN or ERROR", "AWS_REGION is not set", "AWS_ACCESS_KEY_ID is not set",
+		"AWS_SECRET_ACCESS_KEY is not set", "BASE_URL: must be absolute",
+	}
+	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
+		t.Errorf("Err() (-want +got):\n%s", diff)
+	}
+}
+
+func TestEnvReads(t *testing.T) {
+	e := env(map[string]string{"TABLE_NAME": "t", "N": "200", "GAP_SECONDS": "600", "LOG_LEVEL": "WARN", "ERROR_SOURCE": "x"})
+	if got := e.Text("TABLE_NAME"); got != "t" {
+		t.Errorf("Text = %q", got)
+	}
+	if got := e.Count("N"); got != 200 {
+		t.Errorf("Count = %d", got)
+	}
+	if got := e.Seconds("GAP_SECONDS"); got != 10*time.Minute {
+		t.Errorf("Seconds = %v", got)
+	}
+	if got := e.LogLevel(); got != slog.LevelWarn {
+		t.Errorf("LogLevel = %v", got)
+	}
+	if got, none := e.Optional("ERROR_SOURCE"), e.Optional("NONE"); got != "x" || none != "" {
+		t.Errorf("Optional = %q and %q", got, none)
+	}
+	if got := env(nil).LogLevel(); got != slog.LevelInfo {
+		t.Errorf("LogLevel of nothing = %v", got)
+	}
+	if err := e.Err(); err != nil {
+		t.Errorf("Err() = %v", err)
+	}
+}
+
+// seen is what a server was sent of the SDK.
+type seen struct{ target, authorization, token string }
+
+func server(t *testing.T, out *[]seen) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		*out = append(*out, seen{r.Header.Get("X-Amz-Target"), r.Header.Get("Authorization"), r.Header.Get("X-Amz-Security-Token")})
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		_, _ = w.Write([]byte(`{}`))
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// TestEndpointOverrides makes the real clients and looks where their calls
+// arrive. The SDK reads these variables of the process too, so they are set.
+func TestEndpointOverrides(t *testing.T) {
+	const both, one, two = "both", "dynamodb", "secretsmanager"
+	tests := []struct {
+		name              string
+		set               map[string]string
+		wantDB, wantVault string
+	}{
+		{"one for all", map[string]string{"AWS_ENDPOINT_URL": both}, both, both},
+		{"a service's own comes first", map[string]string{"AWS_ENDPOINT_URL": both, "AWS_ENDPOINT_URL_SECRETS_MANAGER": two}, both, two},
+		{"the other service's own", map[string]string{"AWS_ENDPOINT_URL": both, "AWS_ENDPOINT_URL_DYNAMODB": one}, one, both},
+		{"each its own", map[string]string{"AWS_ENDPOINT_URL_DYNAMODB": one, "AWS_ENDPOINT_URL_SECRETS_MANAGER": two}, one, two},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			calls := map[string]*[]seen{both: {}, one: {}, two: {}}
+			values := map[string]string{
+				"AWS_REGION": "ap-southeast-2", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "the token",
+				"AWS_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_DYNAMODB": "", "AWS_ENDPOINT_URL_SECRETS_MANAGER": "",
+			}
+			for name, which := range tc.set {
+				values[name] = server(t, calls[which])
+			}
+			for name, v := range values {
+				t.Setenv(name, v)
+				if v == "" {
+					unset(t, name)
+				}
+			}
+			e := env(values)
+			cfg := e.AWS()
+			if err := e.Err(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := dynamodb.NewFromConfig(cfg).ListTables(t.Context(), nil); err != nil {
+				t.Errorf("DynamoDB: %v", err)
+			}
+			if _, err := secretsmanager.NewFromConfig(cfg).ListSecrets(t.Context(), nil); err != nil {
+				t.Errorf("Secrets Manager: %v", err)
+			}
+			got := map[string][]string{}
+			for where, list := range calls {
+				for _, s := range *list {
+					got[where] = append(got[where], s.target)
+					if !strings.Contains(s.authorization, "Credential=AKIDEXAMPLE/") || !strings.Contains(s.authorization, "/ap-southeast-2/") || s.token != "the token" {
+						t.Errorf("signed as %q with the token %q", s.authorization, s.token)
+					}
+				}
+			}
+			want := map[string][]string{}
+			want[tc.wantDB] = append(want[tc.wantDB], "DynamoDB_20120810.ListTables")
+			want[tc.wantVault] = append(want[tc.wantVault], "secretsmanager.ListSecrets")
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestWithoutOverridesTheRegionDecides resolves without calling anybody.
+func TestWithoutOverridesTheRegionDecides(t *testing.T) {
+	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"} {
+		unset(t, name)
+	}
+	cfg := env(map[string]string{"AWS_REGION": "ap-southeast-2", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}).AWS()
+	if o := dynamodb.NewFromConfig(cfg).Options(); o.BaseEndpoint != nil || o.Region != "ap-southeast-2" {
+		t.Errorf("endpoint %v, region %q", aws.ToString(o.BaseEndpoint), o.Region)
+	}
+	c, err := cfg.Credentials.Retrieve(t.Context())
+	if want := (aws.Credentials{AccessKeyID: "a", SecretAccessKey: "b", Source: "environment"}); err != nil || c != want {
+		t.Errorf("credentials %+v, %v, want %+v", c, err, want)
+	}
+}
