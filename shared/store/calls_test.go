@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"strconv"
 	"testing"
 	"time"
 
@@ -61,6 +62,77 @@ func TestRemoteCalls(t *testing.T) {
 		_, err = s.UseKey(ctx, use)
 		expect("UseKey, absent", err, fault.Unauthorized, "UpdateItem")
 
+		a := carrier.Account{ID: account, PartnerID: partner, Active: true, Email: "calls@example.com", ExternalID: "calls", Version: 1}
+		_, err = s.Load(ctx, account, store.Want{Now: now, Idempotency: &answer})
+		expect("Load of an account with a record", err, good, "BatchGetItem")
+		_, err = s.Idempotency(ctx, answer, now)
+		expect("Idempotency", err, good, "GetItem")
+		_, err = s.AccountByExternalID(ctx, partner, "calls", now)
+		expect("AccountByExternalID", err, good, "GetItem")
+		_, _, err = s.ListAccounts(ctx, partner, carrier.AccountFilter{}, nil, 3, 25, now)
+		expect("ListAccounts", err, good, "Query")
+		_, _, err = s.ListAccounts(ctx, partner, carrier.AccountFilter{CreatedFrom: now, CreatedUntil: now.Add(-time.Hour)}, nil, 0, 25, now)
+		expect("ListAccounts, an empty range", err, good)
+		_, err = s.ListKeys(ctx, account)
+		expect("ListKeys", err, good, "Query")
+		_, _, err = s.ListConnections(ctx, account, false)
+		expect("ListConnections", err, good, "Query")
+		_, _, err = s.ListConnections(ctx, account, true)
+		expect("ListConnections with snapshots", err, good, "Query", "Query")
+
+		next := a
+		next.FirstName, next.Email, next.ExternalID = "Jo", "new.calls@example.com", "new"
+		change := store.AccountChange{Old: a, New: next, Idempotency: &carrier.IdempotencyRecord{
+			Scope: "calls", Key: "update", ClaimID: "1", Sealed: []byte("answer"), ExpiresAt: now.Add(time.Hour),
+		}}
+		_, err = s.UpdateAccount(ctx, change, now)
+		expect("UpdateAccount", err, good, "TransactWriteItems")
+		_, err = s.UpdateAccount(ctx, change, now)
+		expect("UpdateAccount, repeated", err, good, "TransactWriteItems")
+		change.Idempotency = nil
+		_, err = s.UpdateAccount(ctx, change, now)
+		expect("UpdateAccount, old version", err, fault.Precondition, "TransactWriteItems")
+		a = next
+		a.Version = 2
+		_, err = s.SetAccountActive(ctx, a, true, nil, now)
+		expect("SetAccountActive, nothing to do", err, good)
+		_, err = s.SetAccountActive(ctx, a, false, nil, now)
+		expect("SetAccountActive", err, good, "TransactWriteItems")
+		_, err = s.SetAccountActive(ctx, a, false, nil, now)
+		expect("SetAccountActive, of an old version", err, good, "TransactWriteItems")
+		_, err = s.SetAccountActive(ctx, a, true, nil, now)
+		expect("SetAccountActive, nothing to do as it was read", err, good)
+		a.Active, a.Version = false, 3
+		_, err = s.DeleteAccount(ctx, a, now.Add(time.Hour), nil, now)
+		expect("DeleteAccount", err, good, "TransactWriteItems")
+		a.PurgeAt, a.Version = now.Add(time.Hour), 4
+		_, err = s.DeleteAccount(ctx, a, now.Add(time.Hour), nil, now)
+		expect("DeleteAccount, again", err, good)
+		_, err = s.RestoreAccount(ctx, a, nil, now)
+		expect("RestoreAccount", err, good, "TransactWriteItems")
+		a.PurgeAt, a.Version = time.Time{}, 5
+		_, err = s.RestoreAccount(ctx, a, nil, now)
+		expect("RestoreAccount, not deleted", err, fault.State)
+		_, err = s.SetAccountActive(ctx, a, true, nil, now)
+		expect("SetAccountActive", err, good, "TransactWriteItems")
+
+		first := carrier.APIKey{ID: 3, PartnerID: partner, AccountID: account, Hash: "b"}
+		_, err = s.CreateKey(ctx, first, nil, now)
+		expect("CreateKey", err, good, "TransactWriteItems")
+		_, err = s.RotateKey(ctx, first, carrier.APIKey{ID: 4, PartnerID: partner, AccountID: account, Hash: "c"}, now.Add(time.Hour), nil, now)
+		expect("RotateKey", err, good, "TransactWriteItems")
+		for i := range carrier.MaxKeys - 3 {
+			k := carrier.APIKey{ID: int64(10 + i), PartnerID: partner, AccountID: account, Hash: "n" + strconv.Itoa(i)}
+			_, err = s.CreateKey(ctx, k, nil, now)
+			expect("CreateKey", err, good, "TransactWriteItems")
+		}
+		full := carrier.APIKey{ID: 5, PartnerID: partner, AccountID: account, Hash: "d"}
+		_, err = s.CreateKey(ctx, full, nil, now)
+		expect("CreateKey, too many", err, fault.State, "TransactWriteItems", "Query")
+		_, err = s.CreateKey(ctx, full, nil, now.Add(time.Hour))
+		expect("CreateKey, in the place of an expired one", err, good, "TransactWriteItems", "Query", "TransactWriteItems")
+		expect("DeleteKey", s.DeleteKey(ctx, full), good, "TransactWriteItems")
+
 		claim := carrier.IdempotencyRecord{Scope: "calls", Key: "link", ClaimID: "1", LeaseUntil: now.Add(time.Minute), ExpiresAt: now.Add(time.Hour)}
 		_, err = s.ClaimIdempotency(ctx, claim, now)
 		expect("ClaimIdempotency", err, good, "PutItem")
@@ -92,8 +164,8 @@ func TestRemoteCalls(t *testing.T) {
 	})
 }
 
-// TestReadsAreConsistent: every read on a request's path is a
-// consistent one.
+// TestReadsAreConsistent: every read on a request's path is a consistent one
+// but for the list of accounts: an index can not be read so.
 func TestReadsAreConsistent(t *testing.T) {
 	t.Parallel()
 	spy := &calls{answer: func(_ string, input any) error {
@@ -108,6 +180,10 @@ func TestReadsAreConsistent(t *testing.T) {
 					t.Error("BatchGetItem is not consistent")
 				}
 			}
+		case *dynamodb.QueryInput:
+			if in.IndexName == nil && (in.ConsistentRead == nil || !*in.ConsistentRead) {
+				t.Error("Query is not consistent")
+			}
 		default:
 			t.Errorf("unexpected call with %T", in)
 		}
@@ -116,7 +192,11 @@ func TestReadsAreConsistent(t *testing.T) {
 	s := store.New(spy, table, store.Options{})
 	_, _ = s.Load(t.Context(), 1, store.Want{ConnectionID: "se-1", Snapshot: true})
 	_, _ = s.Connection(t.Context(), 1, "se-1")
-	if diff := cmp.Diff([]string{"BatchGetItem", "GetItem"}, spy.taken()); diff != "" {
+	_, _ = s.Idempotency(t.Context(), carrier.IdempotencyRecord{}, time.Time{})
+	_, _ = s.AccountByExternalID(t.Context(), 1, "x", time.Time{})
+	_, _ = s.ListKeys(t.Context(), 1)
+	_, _, _ = s.ListConnections(t.Context(), 1, true)
+	if diff := cmp.Diff([]string{"BatchGetItem", "GetItem", "GetItem", "GetItem", "Query", "Query", "Query"}, spy.taken()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 }

@@ -36,7 +36,7 @@ func (s *Store) AccountByExternalID(ctx context.Context, partnerID int64, extern
 
 // ListAccounts reads a page of a partner's accounts in the order of their
 // creation: those that the filter lets through, after a position (nil: from the
-// first one), without the first skip of them, limit at most. next is where the
+// first one), without the first skip of them, limit (at least 1) at most. next is where the
 // page ends, nil when nothing comes after it. Accounts come without password
 // hash; deleted ones are listed until their purge is due.
 //
@@ -61,7 +61,7 @@ func (s *Store) ListAccounts(ctx context.Context, partnerID int64, f carrier.Acc
 	}
 	for {
 		// One more than asked for tells whether there is more.
-		in.Limit = aws.Int32(int32(min(skip+limit+1-len(accounts), maxQuery)))
+		in.Limit = aws.Int32(int32(min(skip+limit+1-len(accounts), maxQuery))) //nolint:gosec // maxQuery fits
 		out, err := s.api.Query(ctx, in)
 		if err != nil {
 			return nil, nil, fmt.Errorf("listing accounts: %w", err)

@@ -84,6 +84,72 @@ func read(ctx context.Context, s *store.Store) error {
 	return err
 }
 
+func update(ctx context.Context, s *store.Store) error {
+	a := carrier.Account{ID: 1, PartnerID: 2, Version: 1}
+	_, err := s.UpdateAccount(ctx, store.AccountChange{Old: a, New: a}, time.Unix(0, 0))
+	return err
+}
+
+func disable(ctx context.Context, s *store.Store) error {
+	_, err := s.SetAccountActive(ctx, carrier.Account{ID: 1, PartnerID: 2, Active: true, Version: 1}, false, nil, time.Unix(0, 0))
+	return err
+}
+
+func remove(ctx context.Context, s *store.Store) error {
+	a := carrier.Account{ID: 1, PartnerID: 2, Email: "a@b.example", Version: 1}
+	_, err := s.DeleteAccount(ctx, a, time.Unix(9, 0), nil, time.Unix(0, 0))
+	return err
+}
+
+func restore(ctx context.Context, s *store.Store) error {
+	a := carrier.Account{ID: 1, PartnerID: 2, Email: "a@b.example", Version: 1, PurgeAt: time.Unix(9, 0)}
+	_, err := s.RestoreAccount(ctx, a, nil, time.Unix(0, 0))
+	return err
+}
+
+func addKey(ctx context.Context, s *store.Store) error {
+	_, err := s.CreateKey(ctx, carrier.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"}, nil, time.Unix(0, 0))
+	return err
+}
+
+func rotate(ctx context.Context, s *store.Store) error {
+	old, k := carrier.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"}, carrier.APIKey{PartnerID: 2, AccountID: 1, Hash: "i"}
+	_, err := s.RotateKey(ctx, old, k, time.Unix(9, 0), nil, time.Unix(0, 0))
+	return err
+}
+
+func deleteKey(ctx context.Context, s *store.Store) error {
+	return s.DeleteKey(ctx, carrier.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"})
+}
+
+func find(ctx context.Context, s *store.Store) error {
+	_, err := s.AccountByExternalID(ctx, 1, "x", time.Unix(0, 0))
+	return err
+}
+
+func list(ctx context.Context, s *store.Store) error {
+	_, _, err := s.ListAccounts(ctx, 1, carrier.AccountFilter{}, nil, 0, 1, time.Unix(0, 0))
+	return err
+}
+
+// refusing answers that the n-th part stands in the way, as an item of these
+// attributes.
+func refusing(n int, it map[string]types.AttributeValue) error {
+	e := &types.TransactionCanceledException{Message: aws.String("Transaction cancelled")}
+	for range n - 1 {
+		e.CancellationReasons = append(e.CancellationReasons, types.CancellationReason{Code: aws.String("None")})
+	}
+	e.CancellationReasons = append(e.CancellationReasons, types.CancellationReason{Code: aws.String("ConditionalCheckFailed"), Item: it})
+	return e
+}
+
+// newer is an account of the next version, active as it was.
+func newer(active bool) map[string]types.AttributeValue {
+	return map[string]types.AttributeValue{
+		"version": &types.AttributeValueMemberN{Value: "7"}, "active": &types.AttributeValueMemberBOOL{Value: active},
+	}
+}
+
 func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 	t.Parallel()
 	single := &types.TransactionConflictException{Message: aws.String("conflict")}
@@ -122,6 +188,21 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 		{"RecordCheck: token expired", record, expired, fault.Internal, 1},
 		{"Load: token expired", load, expired, fault.Internal, 1},
 		{"Connection: token expired", read, expired, fault.Internal, 1},
+		{"UpdateAccount: token expired", update, expired, fault.Internal, 1},
+		{"UpdateAccount: conflict that lasts", update, conflicted("TransactionConflict"), fault.State, 6},
+		{"UpdateAccount: an item of another form", update, refusing(1, map[string]types.AttributeValue{"version": &types.AttributeValueMemberS{Value: "x"}}), fault.Internal, 1},
+		{"SetAccountActive: token expired", disable, expired, fault.Internal, 1},
+		{"SetAccountActive: another version, again and again", disable, refusing(1, newer(true)), fault.State, 6},
+		{"DeleteAccount: another version, again and again", remove, refusing(1, newer(true)), fault.State, 6},
+		{"DeleteAccount: its email is somebody else's", remove, refusing(2, newer(true)), fault.Internal, 1},
+		{"RestoreAccount: its email is somebody else's", restore, refusing(2, newer(true)), fault.NotFound, 1},
+		{"RestoreAccount: token expired", restore, expired, fault.Internal, 1},
+		{"CreateKey: token expired", addKey, expired, fault.Internal, 1},
+		{"CreateKey: conflict that lasts", addKey, conflicted("None", "TransactionConflict"), fault.State, 6},
+		{"RotateKey: its key has another form", rotate, refusing(3, map[string]types.AttributeValue{"valid_until": &types.AttributeValueMemberS{Value: "x"}}), fault.Internal, 1},
+		{"DeleteKey: token expired", deleteKey, expired, fault.Internal, 1},
+		{"AccountByExternalID: token expired", find, expired, fault.Internal, 1},
+		{"ListAccounts: token expired", list, expired, fault.Internal, 1},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"gopkg.in/yaml.v3"
+
+	"carrierlink/infra/local/emulator"
 )
 
 // Table makes the table of template.yaml under a name.
@@ -53,7 +55,11 @@ func (k keySchema) elements() []types.KeySchemaElement {
 
 // definition is what template.yaml says of keys and indexes.
 func definition() (*dynamodb.CreateTableInput, error) {
-	text, err := template()
+	root, err := emulator.Root()
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(filepath.Join(root, "template.yaml"))
 	if err != nil {
 		return nil, err
 	}
@@ -93,23 +99,4 @@ func definition() (*dynamodb.CreateTableInput, error) {
 		})
 	}
 	return in, nil
-}
-
-// template is template.yaml, looked for upwards from the working directory.
-func template() ([]byte, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return nil, err
-	}
-	for {
-		text, err := os.ReadFile(filepath.Join(dir, "template.yaml"))
-		if err == nil {
-			return text, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return nil, err
-		}
-		dir = parent
-	}
 }

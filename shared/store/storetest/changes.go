@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,7 +50,7 @@ func (s *suite) update(a carrier.Account, f func(*carrier.Account)) carrier.Acco
 }
 
 // refusesUpdate checks that a change is refused and nothing of it is kept.
-func (s *suite) refusesUpdate(what string, a carrier.Account, f func(*carrier.Account), kind fault.Kind) fault.List {
+func (s *suite) refusesUpdate(what string, a carrier.Account, f func(*carrier.Account), kind fault.Kind) []*fault.Error {
 	s.Helper()
 	before := s.load(a.ID, store.Want{}).Account
 	next := a
@@ -267,7 +268,7 @@ func changeTests() tests {
 			won := 0
 			for _, err := range race(8, func(i int) error {
 				next := a
-				next.Email = string(rune('a'+i)) + a.Email
+				next.Email = strconv.Itoa(i) + a.Email
 				_, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, now)
 				return err
 			}) {
@@ -289,7 +290,7 @@ func changeTests() tests {
 			}
 			for _, r := range race(8, func(i int) result {
 				next, mine := a, *rec
-				next.FirstName, mine.ClaimID = "Same", string(rune('a'+i))
+				next.FirstName, mine.ClaimID = "Same", strconv.Itoa(i)
 				existing, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next, Idempotency: &mine}, now)
 				return result{existing, err}
 			}) {
@@ -310,7 +311,7 @@ func changeTests() tests {
 			conns := make([]carrier.Connection, 4)
 			for i := range conns {
 				conns[i] = s.newConnection(a.ID)
-				conns[i].AccountNumber = "000408523" + string(rune('0'+i))
+				conns[i].AccountNumber = "000408523" + strconv.Itoa(i)
 				s.ok(s.BeginLink(s.Context(), &conns[i], carrier.LinkOptions{}))
 				conns[i].Status = carrier.Active
 			}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -207,7 +208,7 @@ func listTests() tests {
 			snapshots := map[string]carrier.Snapshot{}
 			for i := range 5 {
 				c := s.newConnection(a.ID)
-				c.AccountNumber, c.CreatedAt = "000408523"+string(rune('0'+i)), milli(now.Add(time.Duration(i/2)*time.Hour))
+				c.AccountNumber, c.CreatedAt = "000408523"+strconv.Itoa(i), milli(now.Add(time.Duration(i/2)*time.Hour))
 				s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
 				if i == 3 {
 					continue // an intent
@@ -238,7 +239,7 @@ func listTests() tests {
 			a := s.account()
 			for i := range 4 {
 				c := s.newConnection(a.ID)
-				c.AccountNumber = "000408523" + string(rune('0'+i))
+				c.AccountNumber = "000408523" + strconv.Itoa(i)
 				s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
 				c.Status = carrier.Active
 				s.ok(s.FinishLink(s.Context(), &c, s.snapshot(650_000, now), nil))

@@ -1,0 +1,159 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/store"
+)
+
+// BenchmarkWalk walks all accounts of a partner page by page, each after the
+// last one's position, and compares the read units that DynamoDB Local counts
+// with those of one query without pages. WALK_ACCOUNTS says how many accounts
+// there are; 100,000 without it.
+func BenchmarkWalk(b *testing.B) {
+	accounts := 100_000
+	if text := os.Getenv("WALK_ACCOUNTS"); text != "" {
+		var err error
+		if accounts, err = strconv.Atoi(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+	e := engines[0]
+	if e.err != nil {
+		b.Fatal(e.err)
+	}
+	const partner, size = 77, 500
+	now := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
+	if err := fill(b.Context(), e.api, partner, accounts, now); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		meter := &meter{API: e.api, seen: map[string]bool{}}
+		s := store.New(meter, table, store.Options{})
+		var after *carrier.Position
+		read, pages := 0, 0
+		for {
+			page, next, err := s.ListAccounts(b.Context(), partner, carrier.AccountFilter{}, after, 0, size, now)
+			if err != nil {
+				b.Fatal(err)
+			}
+			read += len(page)
+			pages++
+			if after = next; next == nil {
+				break
+			}
+		}
+		if read != accounts {
+			b.Fatalf("walked %d accounts of %d", read, accounts)
+		}
+		ideal := float64((meter.bytes+4095)/4096) / 2
+		b.ReportMetric(meter.units, "units")
+		b.ReportMetric(meter.units/ideal, "×ideal")
+		b.ReportMetric(meter.least, "least-units/page")
+		b.ReportMetric(meter.most, "most-units/page")
+		b.ReportMetric(float64(meter.bytes)/float64(accounts), "B/account")
+		b.ReportMetric(float64(pages), "pages")
+	}
+}
+
+// fill stores accounts of ordinary size.
+func fill(ctx context.Context, api *dynamodb.Client, partner int64, n int, now time.Time) error {
+	const workers, batch = 8, 25
+	var errs [workers]error
+	var loading sync.WaitGroup
+	for w := range workers {
+		loading.Go(func() {
+			random := rand.New(rand.NewPCG(1, uint64(w)))
+			for from := w * batch; from < n && errs[w] == nil; from += workers * batch {
+				var puts []types.WriteRequest
+				for i := from; i < min(from+batch, n); i++ {
+					a := carrier.Account{
+						ID: int64(i + 1), PartnerID: partner, Environment: carrier.Production, ExternalID: fmt.Sprintf("shop-%d", random.Int64()),
+						Email: fmt.Sprintf("owner.%d@example.com", i), CompanyName: "Company " + strconv.Itoa(i), FirstName: "Jo", LastName: "Citizen",
+						OriginCountryCode: "AU", PasswordHash: "$argon2id$v=19$m=19456,t=2,p=1$" + strconv.FormatUint(random.Uint64(), 36),
+						Metadata: map[string]string{"plan": "large"}, Active: i%10 != 0, CarriersCount: i % 3, Version: int64(i%5 + 1),
+						CreatedAt: now.Add(-time.Duration(random.IntN(1000)) * time.Hour), ModifiedAt: now,
+					}
+					puts = append(puts, types.WriteRequest{PutRequest: &types.PutRequest{Item: store.AccountItem(a)}})
+				}
+				left := map[string][]types.WriteRequest{table: puts}
+				for len(left) > 0 && errs[w] == nil {
+					var out *dynamodb.BatchWriteItemOutput
+					if out, errs[w] = api.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: left}); errs[w] == nil {
+						left = out.UnprocessedItems
+					}
+				}
+			}
+		})
+	}
+	loading.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// meter adds up what queries cost, and the size of every item once.
+type meter struct {
+	store.API
+	units, least, most float64
+	bytes              int
+	seen               map[string]bool
+}
+
+func (m *meter) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+	in.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
+	out, err := m.API.Query(ctx, in, o...)
+	if err != nil {
+		return nil, err
+	}
+	units := aws.ToFloat64(out.ConsumedCapacity.CapacityUnits)
+	m.units += units
+	m.most = max(m.most, units)
+	if len(out.LastEvaluatedKey) > 0 && (m.least == 0 || units < m.least) {
+		m.least = units
+	}
+	for _, it := range out.Items {
+		if pk, ok := it["pk"].(*types.AttributeValueMemberS); ok && !m.seen[pk.Value] {
+			m.seen[pk.Value] = true
+			m.bytes += bytesOf(it)
+		}
+	}
+	return out, nil
+}
+
+// bytesOf is the size of an item: DynamoDB Developer Guide, "DynamoDB item sizes
+// and formats".
+func bytesOf(it map[string]types.AttributeValue) int {
+	n := 0
+	for name, v := range it {
+		n += len(name)
+		switch v := v.(type) {
+		case *types.AttributeValueMemberS:
+			n += len(v.Value)
+		case *types.AttributeValueMemberN:
+			n += (len(v.Value)+1)/2 + 1
+		case *types.AttributeValueMemberBOOL:
+			n++
+		case *types.AttributeValueMemberM:
+			n += 3 + len(v.Value) + bytesOf(v.Value)
+		default:
+			panic(fmt.Sprintf("no size of a %T", v))
+		}
+	}
+	return n
+}

@@ -1,0 +1,11 @@
+package store
+
+import (
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"carrierlink/shared/carrier"
+)
+
+// AccountItem is what the table holds of an account, for tests that need many
+// of them fast.
+func AccountItem(a carrier.Account) map[string]types.AttributeValue { return accountItem(a) }
