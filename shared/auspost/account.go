@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"iter"
+	"strconv"
 	"strings"
 	"time"
 
@@ -125,6 +126,8 @@ func productOf(value json.RawMessage) (carrier.Product, error) {
 					p.ValidTo = dateOf(in.value)
 				case "expired":
 					p.Expired, err = flagOf(in)
+				case "max_item_count":
+					p.MaxItemCount = countOf(in.value)
 				}
 				if err != nil {
 					return carrier.Product{}, err
@@ -195,6 +198,15 @@ func dateOf(value json.RawMessage) string {
 		return ""
 	}
 	return s
+}
+
+// countOf reads a small whole number; anything else is zero.
+func countOf(value json.RawMessage) int {
+	n, err := strconv.Atoi(string(value))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
 }
 
 func flagOf(m member) (bool, error) {

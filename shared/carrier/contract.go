@@ -24,7 +24,14 @@ type Product struct {
 	Group   string `json:"group,omitempty"`
 	ValidTo string `json:"valid_to,omitempty"`
 	Expired bool   `json:"expired"`
+	// MaxItemCount is how many items of a consignment get the product's price; 0
+	// for no limit, also where the carrier says nothing.
+	MaxItemCount int `json:"-"`
 }
+
+// International tells whether the product sends abroad: an Australia Post
+// product without a label group does (contract: "Get Accounts", group).
+func (p Product) International(n Name) bool { return n == AustraliaPost && p.Group == "" }
 
 // Why a connection is restricted: its status_reason.
 const (

@@ -21,6 +21,7 @@ type AccountBody struct {
 	Environment       string            `json:"environment"`
 	Metadata          map[string]string `json:"metadata"`
 	CarriersCount     int               `json:"carriers_count"`
+	PurgeAt           *string           `json:"purge_at"` // of a deleted account
 }
 
 // NewAccountBody shows an account.
@@ -29,6 +30,7 @@ func NewAccountBody(a carrier.Account) AccountBody {
 		AccountID: a.ID, ExternalAccountID: Text(a.ExternalID), CreatedAt: Time(a.CreatedAt), ModifiedAt: Time(a.ModifiedAt),
 		Active: a.Active, Email: Text(a.Email), CompanyName: Text(a.CompanyName), FirstName: Text(a.FirstName), LastName: Text(a.LastName),
 		OriginCountryCode: a.OriginCountryCode, Environment: string(a.Environment), Metadata: metadata(a.Metadata), CarriersCount: a.CarriersCount,
+		PurgeAt: Time(a.PurgeAt),
 	}
 }
 
