@@ -263,7 +263,7 @@ func TestCreateAnswer(t *testing.T) {
 	at := time.Date(2026, 3, 1, 0, 0, 30, 123000000, time.UTC)
 	wantRow := &carrier.Account{
 		ID: s.AccountID, PartnerID: 5, Environment: carrier.Production, ExternalID: "shop/1", Email: "Ada@Example.com", CompanyName: "Engines & Co", FirstName: "Ada", LastName: "King",
-		OriginCountryCode: "GB", PasswordHash: loaded.Account.PasswordHash, Metadata: map[string]string{"tier": "<gold>"}, Active: true, CreatedAt: at, ModifiedAt: at,
+		OriginCountryCode: "GB", PasswordHash: loaded.Account.PasswordHash, Metadata: map[string]string{"tier": "<gold>"}, Active: true, CreatedAt: at, ModifiedAt: at, Version: 1,
 	}
 	if diff := cmp.Diff(wantRow, loaded.Account); diff != "" {
 		t.Errorf("row (-want +got):\n%s", diff)
