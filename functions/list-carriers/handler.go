@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"carrierlink/shared/auspost"
@@ -68,17 +70,13 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	var found []carrier.Connection
 	var snapshots map[string]carrier.Snapshot
 	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
-		listed := make(chan error, 1)
-		go func() {
-			var err error
-			found, snapshots, err = h.connections.ListConnections(ctx, accountID, true)
-			listed <- err
-		}()
-		loaded, err := h.connections.Load(ctx, accountID, store.Want{Now: now})
-		if listErr := <-listed; err == nil {
-			err = listErr
-		}
-		return loaded.Account, err
+		var loaded store.Loaded
+		var errs [2]error
+		var reading sync.WaitGroup
+		reading.Go(func() { found, snapshots, errs[1] = h.connections.ListConnections(ctx, accountID, true) })
+		loaded, errs[0] = h.connections.Load(ctx, accountID, store.Want{Now: now})
+		reading.Wait()
+		return loaded.Account, errors.Join(errs[:]...)
 	})
 	if err != nil {
 		return nil, err

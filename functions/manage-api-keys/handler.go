@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"carrierlink/shared/auth"
@@ -42,35 +44,31 @@ type call struct {
 }
 
 // begin authenticates the caller beside the reads of the account that the path
-// names and, where wanted, of its keys.
-func (h *handler) begin(ctx context.Context, req *httpapi.Request) (call, error) {
+// names and, where listed says so, of its keys.
+func (h *handler) begin(ctx context.Context, req *httpapi.Request, listed bool) (call, error) {
 	c := call{now: h.now().UTC().Truncate(time.Millisecond)}
-	var account *carrier.Account
+	var loaded store.Loaded
+	var errs [2]error
 	caller, err := h.auth.PartnerAccount(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
-		listed := make(chan error, 1)
-		go func() {
-			var err error
-			c.keys, err = h.keys.ListKeys(ctx, accountID)
-			listed <- err
-		}()
-		loaded, err := h.keys.Load(ctx, accountID, store.Want{Now: c.now})
-		account = loaded.Account
-		if listErr := <-listed; err == nil {
-			err = listErr
+		var reading sync.WaitGroup
+		if listed {
+			reading.Go(func() { c.keys, errs[1] = h.keys.ListKeys(ctx, accountID) })
 		}
-		return account, err
+		loaded, errs[0] = h.keys.Load(ctx, accountID, store.Want{Now: c.now})
+		reading.Wait()
+		return loaded.Account, errors.Join(errs[:]...)
 	})
 	if err != nil {
 		return call{}, err
 	}
-	c.caller, c.account = caller, *account
+	c.caller, c.account = caller, *loaded.Account
 	return c, nil
 }
 
 // once is a handler of a change: what it does is done once for each idempotency
 // key, and answered again with the same answer.
-func (h *handler) once(ctx context.Context, req *httpapi.Request, do func(c call, i *httpapi.Idempotency) (*httpapi.Response, error)) (*httpapi.Response, error) {
-	c, err := h.begin(ctx, req)
+func (h *handler) once(ctx context.Context, req *httpapi.Request, listed bool, do func(c call, i *httpapi.Idempotency) (*httpapi.Response, error)) (*httpapi.Response, error) {
+	c, err := h.begin(ctx, req, listed)
 	if err != nil {
 		return nil, err
 	}
@@ -83,19 +81,12 @@ func (h *handler) once(ctx context.Context, req *httpapi.Request, do func(c call
 }
 
 // create makes one more key of the account: 200 with its text, this once.
-// fault.State for a deleted account, or one that has carrier.MaxKeys keys.
+// fault.State for a deleted account, and for one that has carrier.MaxKeys keys.
 func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	return h.once(ctx, req, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
+	return h.once(ctx, req, false, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
 		k := carrier.APIKey{PartnerID: c.account.PartnerID, AccountID: c.account.ID, Environment: c.account.Environment, CreatedAt: c.now}
 		if err := decode(req, &k, c.now); err != nil {
 			return nil, err
-		}
-		if c.account.Deleted() {
-			return nil, fault.New(fault.State, "This account is deleted; restore it first.")
-		}
-		live := slices.DeleteFunc(slices.Clone(c.keys), func(k carrier.APIKey) bool { return k.Expired(c.now) })
-		if len(live) >= carrier.MaxKeys {
-			return nil, fault.New(fault.State, "An account has at most %d API keys; delete one first.", carrier.MaxKeys)
 		}
 		k, text, err := auth.MakeKey(h.random, k)
 		if err != nil {
@@ -152,7 +143,7 @@ type listBody struct {
 
 // list shows the account's keys, expired ones too, never their text.
 func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	c, err := h.begin(ctx, req)
+	c, err := h.begin(ctx, req, true)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +177,7 @@ type previousBody struct {
 // for a key that is not there, State for one that has expired or a deleted
 // account.
 func (h *handler) rotate(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	return h.once(ctx, req, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
+	return h.once(ctx, req, true, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
 		old, err := h.find(req, c)
 		if err != nil {
 			return nil, err
@@ -194,12 +185,6 @@ func (h *handler) rotate(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		grace := defaultGrace
 		if err := req.JSON(httpapi.Count("grace_period_seconds", &grace, 0, longestGrace)); err != nil && !fault.Is(err, fault.BodyRequired) {
 			return nil, err
-		}
-		switch {
-		case c.account.Deleted():
-			return nil, fault.New(fault.State, "This account is deleted; restore it first.")
-		case old.Expired(c.now):
-			return nil, fault.New(fault.State, "This API key has expired; create another one.")
 		}
 		next, text, err := auth.MakeKey(h.random, carrier.APIKey{
 			PartnerID: old.PartnerID, AccountID: old.AccountID, Environment: old.Environment, Description: old.Description,
@@ -225,7 +210,7 @@ func (h *handler) rotate(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 
 // remove deletes a key: 204, and the very next call with it is refused.
 func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	c, err := h.begin(ctx, req)
+	c, err := h.begin(ctx, req, true)
 	if err != nil {
 		return nil, err
 	}
