@@ -17,6 +17,9 @@ var functions = []struct {
 	{"create-account", 1.45, 1.5},
 	{"link-carrier", 1.45, 1.5},
 	{"get-carrier-account", 1.45, 1.5},
+	{"manage-accounts", 1.45, 1.5},
+	{"manage-api-keys", 1.45, 1.5},
+	{"list-carriers", 1.45, 1.5},
 	{"describe-api", 1.15, 1.5},
 }
 

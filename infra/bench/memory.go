@@ -7,22 +7,27 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/test/probe"
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/store"
 )
 
-const table = "bench"
+const (
+	table        = "bench"
+	accountsPath = "/v1/partners/accounts"
+)
 
 // environment is that of a function of the template.
 func environment(tableURL, secretsURL, carrierURL string) []string {
@@ -93,17 +98,19 @@ func memory(ctx context.Context, r *runtime, files map[string]string) ([]peak, e
 		return err
 	}
 
-	var merchantKeys, carrierIDs []string
+	var accountIDs, merchantKeys, carrierIDs []string
 	err = measure("create-account", func(i int) events.APIGatewayProxyRequest {
-		return request(http.MethodPost, "/v1/partners/accounts", nil, partnerKey,
+		return request(http.MethodPost, accountsPath, nil, partnerKey,
 			fmt.Sprintf(`{"external_account_id":"m-%d","email":"m%d@example.com","password":"a long password"}`, i, i))
 	}, func(body string) error {
 		var a struct {
-			APIKey struct {
+			AccountID int64 `json:"account_id"`
+			APIKey    struct {
 				EncryptedAPIKey string `json:"encrypted_api_key"`
 			} `json:"api_key"`
 		}
 		err := json.Unmarshal([]byte(body), &a)
+		accountIDs = append(accountIDs, strconv.FormatInt(a.AccountID, 10))
 		merchantKeys = append(merchantKeys, a.APIKey.EncryptedAPIKey)
 		return err
 	})
@@ -132,6 +139,56 @@ func memory(ctx context.Context, r *runtime, files map[string]string) ([]peak, e
 	if err != nil {
 		return nil, err
 	}
+	// In turn: metadata of the largest size, and a page of all accounts.
+	pairs := map[string]string{}
+	for i := range 20 {
+		pairs[strconv.Itoa(i)] = strings.Repeat("x", 500)
+	}
+	metadata, err := json.Marshal(map[string]any{"metadata": pairs})
+	if err != nil {
+		return nil, fmt.Errorf("encoding metadata: %w", err)
+	}
+	err = measure("manage-accounts", func(i int) events.APIGatewayProxyRequest {
+		if i%2 == 0 {
+			return request(http.MethodPatch, accountsPath+"/{account_id}", map[string]string{"account_id": accountIDs[i]}, partnerKey, string(metadata))
+		}
+		e := request(http.MethodGet, accountsPath, nil, partnerKey, "")
+		e.QueryStringParameters = map[string]string{"page_size": "500"}
+		return e
+	}, func(string) error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	// In turn: a new key, its rotation, the list.
+	var keyID int64
+	err = measure("manage-api-keys", func(i int) events.APIGatewayProxyRequest {
+		const keysPath = accountsPath + "/{account_id}/api_keys"
+		params := map[string]string{"account_id": accountIDs[i/3]}
+		switch i % 3 {
+		case 0:
+			return request(http.MethodPost, keysPath, params, partnerKey, `{"description":"Reporting","scopes":["read"]}`)
+		case 1:
+			params["api_key_id"] = strconv.FormatInt(keyID, 10)
+			return request(http.MethodPost, keysPath+"/{api_key_id}/rotate", params, partnerKey, "")
+		}
+		return request(http.MethodGet, keysPath, params, partnerKey, "")
+	}, func(body string) error {
+		var a struct {
+			APIKeyID int64 `json:"api_key_id"`
+		}
+		err := json.Unmarshal([]byte(body), &a)
+		keyID = a.APIKeyID
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = measure("list-carriers", func(i int) events.APIGatewayProxyRequest {
+		return request(http.MethodGet, "/v1/carriers", nil, merchantKeys[i], "")
+	}, func(string) error { return nil })
+	if err != nil {
+		return nil, err
+	}
 	err = measure("describe-api", func(int) events.APIGatewayProxyRequest {
 		return request(http.MethodGet, "/v1/openapi.json", nil, "", "")
 	}, func(string) error { return nil })
@@ -147,21 +204,11 @@ func request(method, resource string, params map[string]string, key, body string
 
 // prepare makes table, service secret and a partner, and returns its key.
 func prepare(ctx context.Context, tableURL, secretsURL string) (string, error) {
-	client := dynamodb.NewFromConfig(emulator.Config(tableURL))
-	_, err := client.CreateTable(ctx, &dynamodb.CreateTableInput{
-		TableName: aws.String(table), BillingMode: types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{
-			{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS},
-			{AttributeName: aws.String("sk"), AttributeType: types.ScalarAttributeTypeS},
-		},
-		KeySchema: []types.KeySchemaElement{
-			{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}, {AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange},
-		},
-	})
-	if err != nil {
-		return "", fmt.Errorf("making the table: %w", err)
+	cfg := emulator.Config(tableURL)
+	if err := probe.CreateTable(ctx, cfg, table); err != nil {
+		return "", err
 	}
-	_, err = secretsmanager.NewFromConfig(emulator.Config(secretsURL)).CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+	_, err := secretsmanager.NewFromConfig(emulator.Config(secretsURL)).CreateSecret(ctx, &secretsmanager.CreateSecretInput{
 		Name: aws.String("bench-service"), SecretString: aws.String("the service secret of the bench"),
 	})
 	if err != nil {
@@ -173,7 +220,7 @@ func prepare(ctx context.Context, tableURL, secretsURL string) (string, error) {
 		return "", err
 	}
 	partner := carrier.Partner{ID: 7, Name: "Bench", Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now}
-	if err := store.New(client, table, store.Options{}).CreatePartner(ctx, partner, key); err != nil {
+	if err := store.New(dynamodb.NewFromConfig(cfg), table, store.Options{}).CreatePartner(ctx, partner, key); err != nil {
 		return "", err
 	}
 	return text.Reveal(), nil
