@@ -409,7 +409,7 @@ func TestTheKeyIsReleasedInAnyCase(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		d.linker.Random = endsWith(cancel)
 		req := httpapi.NewRequest("id", events.APIGatewayProxyRequest{
-			HTTPMethod: http.MethodPost, Resource: "r", PathParameters: map[string]string{"carrier_name": "australia_post"}, Body: body("0000123400", ""),
+			HTTPMethod: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}", PathParameters: map[string]string{"carrier_name": "australia_post"}, Body: body("0000123400", ""),
 			Headers: map[string]string{"API-Key": d.keys["account 71"], "Idempotency-Key": "k"},
 		})
 		h := &handler{

@@ -117,7 +117,7 @@ func TestReadContract(t *testing.T) {
 			Products: []carrier.Product{
 				{ID: "PTI8", Type: "INTL STANDARD/PACK & TRACK", ValidTo: "2027-06-30"},
 				{ID: "7D55", Type: "PARCEL POST + SIGNATURE", Group: "Parcel Post", ValidTo: "2027-06-30"},
-				{ID: "3J05", Type: "EXPRESS POST + SIGNATURE", Group: "Express Post", ValidTo: "2025-06-30", Expired: true},
+				{ID: "3J05", Type: "EXPRESS POST + SIGNATURE", Group: "Express Post", ValidTo: "2025-06-30", Expired: true, MaxItemCount: 1},
 			},
 		},
 		"account_startrack.json": {

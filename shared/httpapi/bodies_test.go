@@ -31,16 +31,17 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 		{
 			"bare account", httpapi.NewAccountBody(carrier.Account{ID: 7, PasswordHash: canary}),
 			`{"account_id":7,"external_account_id":null,"created_at":null,"modified_at":null,"active":false,"email":null,"company_name":null,` +
-				`"first_name":null,"last_name":null,"origin_country_code":"","environment":"","metadata":{},"carriers_count":0}`,
+				`"first_name":null,"last_name":null,"origin_country_code":"","environment":"","metadata":{},"carriers_count":0,"purge_at":null}`,
 		},
 		{
 			"full account",
 			httpapi.NewAccountBody(carrier.Account{
 				ID: 7, PartnerID: 9, ExternalID: "shop", Email: "a@b.c", CompanyName: "C", FirstName: "F", LastName: "L", OriginCountryCode: "AU",
 				Environment: carrier.Sandbox, Metadata: map[string]string{"a": "b"}, Active: true, CarriersCount: 2, CreatedAt: at, ModifiedAt: at.Add(time.Second), PasswordHash: canary,
+				PurgeAt: at.AddDate(0, 0, 30), Version: 4,
 			}),
 			`{"account_id":7,"external_account_id":"shop","created_at":"2026-03-01T00:00:00.000Z","modified_at":"2026-03-01T00:00:01.000Z","active":true,` +
-				`"email":"a@b.c","company_name":"C","first_name":"F","last_name":"L","origin_country_code":"AU","environment":"sandbox","metadata":{"a":"b"},"carriers_count":2}`,
+				`"email":"a@b.c","company_name":"C","first_name":"F","last_name":"L","origin_country_code":"AU","environment":"sandbox","metadata":{"a":"b"},"carriers_count":2,"purge_at":"2026-03-31T00:00:00.000Z"}`,
 		},
 		{
 			"key of a partner", httpapi.NewKeyBody(carrier.APIKey{ID: 3, PartnerID: 9, CreatedAt: at}, carrier.NewSecret("cl_live_x")),
@@ -49,6 +50,19 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 		{
 			"key of an account", httpapi.NewKeyBody(carrier.APIKey{ID: 3, AccountID: 7, Description: "d", CreatedAt: at}, carrier.NewSecret("cl_live_x")),
 			`{"encrypted_api_key":"cl_live_x","api_key_id":3,"description":"d","account_id":7,"created_at":"2026-03-01T00:00:00.000Z"}`,
+		},
+		{
+			"a bare key's rest", httpapi.NewKeyInfo(carrier.APIKey{ID: 3, AccountID: 7, Hash: canary}),
+			`{"api_key_id":3,"account_id":7,"description":null,"key_prefix":"","last_four":"","scopes":["read","link","admin"],"expires_at":null,"last_used_at":null,"created_at":null}`,
+		},
+		{
+			"a full key with its text",
+			httpapi.NewFullKeyBody(carrier.APIKey{
+				ID: 3, AccountID: 7, Hash: canary, Description: "d", Prefix: "cl_live_00001", LastFour: "wxyz", Scopes: []carrier.Scope{carrier.ScopeAdmin, carrier.ScopeRead},
+				ExpiresAt: at.Add(time.Hour), LastUsedOn: at, CreatedAt: at,
+			}, carrier.NewSecret("cl_live_x")),
+			`{"encrypted_api_key":"cl_live_x","api_key_id":3,"account_id":7,"description":"d","key_prefix":"cl_live_00001","last_four":"wxyz","scopes":["read","admin"],` +
+				`"expires_at":"2026-03-01T01:00:00.000Z","last_used_at":"2026-03-01","created_at":"2026-03-01T00:00:00.000Z"}`,
 		},
 		{
 			"connection never checked", httpapi.NewConnectionBody(&carrier.Connection{ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Linking, SecretVersion: canary}, at),
