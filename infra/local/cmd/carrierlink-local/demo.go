@@ -11,13 +11,17 @@ import (
 	"time"
 )
 
-// longAnswer is how many lines of an answer are shown.
-const longAnswer = 60
+// How many lines of an answer are shown: in the main job, and in the tour behind it.
+const (
+	longAnswer  = 60
+	shortAnswer = 16
+)
 
 // conversation makes requests as a partner would, and prints each as a curl command to paste, and its answer to read.
 type conversation struct {
-	out io.Writer
-	api string
+	out   io.Writer
+	api   string
+	lines int // of each answer
 }
 
 type request struct {
@@ -26,26 +30,34 @@ type request struct {
 	body                string
 }
 
+// mainAccount is what the main job leaves behind for the tour.
+type mainAccount struct {
+	id         string
+	key        string // the merchant's
+	externalID string
+}
+
 // mainJob performs what the product is for: a merchant account, its carrier account linked and verified, and read back.
 // It returns "create-account 200" and so on, and an error when a request gets another answer than 200. The idempotency
 // keys make a pasted command get the same answer again, where a second account or connection would be a conflict.
-func mainJob(ctx context.Context, out io.Writer, api string, keys partnerKeys) ([]string, error) {
-	talk := conversation{out: out, api: api}
-	var results []string
+func mainJob(ctx context.Context, out io.Writer, api string, keys partnerKeys) (_ mainAccount, results []string, _ error) {
+	talk := conversation{out: out, api: api, lines: longAnswer}
 	step := func(name string, r request, answer any) error {
-		status, err := talk.send(ctx, r, answer)
+		response, err := talk.send(ctx, r, answer)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		results = append(results, fmt.Sprintf("%s %d", name, status))
-		if status != http.StatusOK {
-			return fmt.Errorf("%s answered %d, not 200", name, status)
+		results = append(results, fmt.Sprintf("%s %d", name, response.StatusCode))
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s answered %d, not 200", name, response.StatusCode)
 		}
 		return nil
 	}
 
+	made := mainAccount{externalID: "merchant-1"}
 	var account struct {
-		APIKey struct {
+		AccountID json.Number `json:"account_id"`
+		APIKey    struct {
 			EncryptedAPIKey string `json:"encrypted_api_key"`
 		} `json:"api_key"`
 	}
@@ -54,11 +66,12 @@ func mainJob(ctx context.Context, out io.Writer, api string, keys partnerKeys) (
 		method: http.MethodPost, path: "/v1/partners/accounts",
 		headers: [][2]string{{"API-Key", keys.production}, {"Idempotency-Key", "demo-account"}},
 		body: `{"first_name":"Jane","last_name":"Citizen","company_name":"Acme Parcels",` +
-			`"external_account_id":"merchant-1","origin_country_code":"AU"}`,
+			`"external_account_id":"` + made.externalID + `","origin_country_code":"AU"}`,
 	}, &account); err != nil {
-		return results, err
+		return made, results, err
 	}
-	merchant := [2]string{"API-Key", account.APIKey.EncryptedAPIKey}
+	made.id, made.key = account.AccountID.String(), account.APIKey.EncryptedAPIKey
+	merchant := [2]string{"API-Key", made.key}
 
 	var connection struct {
 		CarrierID string `json:"carrier_id"`
@@ -70,18 +83,19 @@ func mainJob(ctx context.Context, out io.Writer, api string, keys partnerKeys) (
 		body: `{"nickname":"Our charge account","account_number":"0000123400",` +
 			`"api_key":"6d8c1c0e-52c4-4f4e-9a3c-2f1f7a3f1b55","api_secret":"xH7nQ2mWp4Rt"}`,
 	}, &connection); err != nil {
-		return results, err
+		return made, results, err
 	}
 	err := step("get-carrier-account", request{
 		title:  "3. The carrier account is read back, with its contract as Australia Post sent it.",
 		method: http.MethodGet, path: "/v1/carriers/" + connection.CarrierID + "/account",
 		headers: [][2]string{merchant},
 	}, nil)
-	return results, err
+	return made, results, err
 }
 
-// send makes one request, prints it and its answer, and decodes a JSON answer into answer unless that is nil.
-func (c conversation) send(ctx context.Context, r request, answer any) (status int, err error) {
+// send makes one request, prints it and its answer, and decodes a 200 into answer unless that is nil. The body of what
+// it returns is closed.
+func (c conversation) send(ctx context.Context, r request, answer any) (*http.Response, error) {
 	if r.body != "" {
 		r.headers = append(r.headers, [2]string{"Content-Type", "application/json"})
 	}
@@ -89,7 +103,7 @@ func (c conversation) send(ctx context.Context, r request, answer any) (status i
 
 	req, err := http.NewRequestWithContext(ctx, r.method, c.api+r.path, strings.NewReader(r.body))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	for _, header := range r.headers {
 		req.Header.Set(header[0], header[1])
@@ -97,35 +111,38 @@ func (c conversation) send(ctx context.Context, r request, answer any) (status i
 	start := time.Now()
 	response, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	took := time.Since(start)
 
-	fmt.Fprintf(c.out, "  %s in %d ms\n  %s\n", response.Status, took.Milliseconds(), readable(text))
+	fmt.Fprintf(c.out, "  %s in %d ms\n", response.Status, took.Milliseconds())
+	if len(text) > 0 {
+		fmt.Fprintf(c.out, "  %s\n", readable(text, c.lines))
+	}
 	if answer != nil && response.StatusCode == http.StatusOK {
 		if err := json.Unmarshal(text, answer); err != nil {
-			return 0, fmt.Errorf("reading the answer: %w", err)
+			return nil, fmt.Errorf("reading the answer: %w", err)
 		}
 	}
-	return response.StatusCode, nil
+	return response, nil
 }
 
-// readable sets out an answer in JSON, a member a line. The end of a long one is left out.
-func readable(text []byte) string {
+// readable sets out an answer in JSON, a member a line. What is beyond so many lines is left out.
+func readable(text []byte, most int) string {
 	var pretty bytes.Buffer
 	if json.Indent(&pretty, text, "  ", "  ") != nil {
 		return string(text)
 	}
 	lines := strings.Split(strings.TrimSpace(pretty.String()), "\n")
-	if len(lines) <= longAnswer {
+	if len(lines) <= most {
 		return strings.Join(lines, "\n")
 	}
-	return strings.Join(lines[:longAnswer], "\n") + fmt.Sprintf("\n  … and %d more lines", len(lines)-longAnswer)
+	return strings.Join(lines[:most], "\n") + fmt.Sprintf("\n  … and %d more lines", len(lines)-most)
 }
 
 // curl writes the request as a command that does the same when it is pasted into a shell.

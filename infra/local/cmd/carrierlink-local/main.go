@@ -94,12 +94,15 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		fmt.Fprintf(out, "\nsam local serves at http://127.0.0.1:%d until Ctrl-C. Keys are in %s.\n\n", port, envFile)
 		return serveWithSAM(ctx, out, bridge, root, work, port, service)
 	}
-	results, err := mainJob(ctx, out, service.APIURL, keys)
+	account, results, err := mainJob(ctx, out, service.APIURL, keys)
 	if err != nil {
 		return err
 	}
+	if err := tour(ctx, out, service.APIURL, keys, account); err != nil {
+		return err
+	}
 	if command == "run" {
-		fmt.Fprintf(out, "Serving at %s until Ctrl-C. Keys and addresses are in %s.\n", service.APIURL, envFile)
+		fmt.Fprintf(out, "\nServing at %s until Ctrl-C. Keys and addresses are in %s.\n", service.APIURL, envFile)
 		select {
 		case <-ctx.Done():
 			fmt.Fprintln(out, "\nStopping.")
@@ -111,7 +114,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err := service.Down(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "main job: %s\n", strings.Join(results, ", "))
+	fmt.Fprintf(out, "\nmain job: %s\n", strings.Join(results, ", "))
 	return nil
 }
 
