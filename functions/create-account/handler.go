@@ -77,21 +77,21 @@ func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		if err != nil {
 			return nil, err
 		}
-		if in.Idempotency, err = idempotency.Record(ctx, resp); err != nil {
-			return nil, err
-		}
-		existing, err := h.accounts.CreateAccount(ctx, in, now)
+		resp, err = idempotency.Write(ctx, resp, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+			in.Idempotency = rec
+			existing, err := h.accounts.CreateAccount(ctx, in, now)
+			if err != nil {
+				return nil, fmt.Errorf("creating the account: %w", err)
+			}
+			return existing, nil
+		})
 		switch {
-		case existing != nil:
-			return idempotency.Replay(ctx, existing)
 		case errors.Is(err, store.ErrIDTaken):
 			continue
 		case err != nil && prefersExisting(req):
 			return h.existing(ctx, err, idempotency, now)
-		case err != nil:
-			return nil, fmt.Errorf("creating the account: %w", err)
 		}
-		return resp, nil
+		return resp, err
 	}
 	return nil, fmt.Errorf("creating the account: %w", store.ErrIDTaken)
 }
@@ -176,7 +176,7 @@ func (h *handler) existing(ctx context.Context, conflict error, idempotency *htt
 	var id int64
 	for _, p := range fault.Of(conflict) {
 		if p.Kind != fault.Conflict || p.ExistingAccountID == 0 || id != 0 && id != p.ExistingAccountID {
-			return nil, fmt.Errorf("creating the account: %w", conflict)
+			return nil, conflict
 		}
 		id = p.ExistingAccountID
 	}
@@ -185,21 +185,15 @@ func (h *handler) existing(ctx context.Context, conflict error, idempotency *htt
 		return nil, fmt.Errorf("reading the existing account: %w", err)
 	}
 	if loaded.Account == nil {
-		return nil, fmt.Errorf("creating the account: %w", conflict)
+		return nil, conflict
 	}
 	resp := httpapi.JSON(http.StatusOK, newAnswer(*loaded.Account, nil))
 	resp.Header["Preference-Applied"] = "return=existing"
-	record, err := idempotency.Record(ctx, resp)
-	if err != nil || record == nil {
-		return resp, err
-	}
 	// Nothing was made, so the answer is kept alone.
-	earlier, err := h.accounts.ClaimIdempotency(ctx, *record, now)
-	if err != nil {
-		return nil, fmt.Errorf("keeping the answer: %w", err)
-	}
-	if earlier != nil {
-		return idempotency.Replay(ctx, earlier)
-	}
-	return resp, nil
+	return idempotency.Write(ctx, resp, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+		if rec == nil {
+			return nil, nil
+		}
+		return h.accounts.ClaimIdempotency(ctx, *rec, now)
+	})
 }

@@ -245,7 +245,7 @@ func TestCreateAnswer(t *testing.T) {
 	want := map[string]any{
 		"account_id": id, "external_account_id": "shop/1", "created_at": "2026-03-01T00:00:30.123Z", "modified_at": "2026-03-01T00:00:30.123Z", "active": true,
 		"email": nil, "company_name": nil, "first_name": nil, "last_name": nil, "origin_country_code": "GB", "environment": "production",
-		"metadata": map[string]any{"tier": "<gold>"}, "carriers_count": 0.0,
+		"metadata": map[string]any{"tier": "<gold>"}, "carriers_count": 0.0, "purge_at": nil,
 		"api_key": map[string]any{
 			"encrypted_api_key": s.APIKey.Text, "api_key_id": keyBody["api_key_id"], "description": "Created with the account", "account_id": id, "created_at": "2026-03-01T00:00:30.123Z",
 		},
@@ -460,7 +460,7 @@ func TestNoRandomnessMakesNothing(t *testing.T) {
 	} {
 		d.random = r
 		req := httpapi.NewRequest("id", events.APIGatewayProxyRequest{
-			HTTPMethod: http.MethodPost, Headers: map[string]string{"API-Key": d.keys["five"]}, Body: `{"email":"a@b.c","password":"1234567"}`,
+			HTTPMethod: http.MethodPost, Resource: "/v1/partners/accounts", Headers: map[string]string{"API-Key": d.keys["five"]}, Body: `{"email":"a@b.c","password":"1234567"}`,
 		})
 		if resp, err := d.create(t.Context(), req); resp != nil || !errors.Is(err, broken) || fault.KindOf(err) != fault.Internal {
 			t.Errorf("%s: create = %v, %v", name, resp, err)

@@ -22,8 +22,8 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		if err != nil {
 			return nil, err
 		}
-		if tag := req.Header("If-Match"); tag != "" && !httpapi.Matches(tag, etag(c.account)) {
-			return nil, fault.Field(fault.Precondition, "If-Match", "The account has changed since; read it again.")
+		if _, err := precondition(req, c.account); err != nil {
+			return nil, err
 		}
 		if c.account.Deleted() {
 			return nil, fault.New(fault.State, "This account is deleted; restore it first.")

@@ -147,10 +147,30 @@ func (h *handler) disable(ctx context.Context, req *httpapi.Request) (*httpapi.R
 
 func (h *handler) setActive(ctx context.Context, req *httpapi.Request, active bool) (*httpapi.Response, error) {
 	return h.once(ctx, req, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
+		pinned, err := precondition(req, c.account)
+		if err != nil {
+			return nil, err
+		}
 		return i.Write(ctx, done(), func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
-			return h.accounts.SetAccountActive(ctx, c.account, active, rec, c.now)
+			if !pinned || c.account.Active == active {
+				return h.accounts.SetAccountActive(ctx, c.account, active, rec, c.now)
+			}
+			// Of this version and no later one.
+			changed := c.account
+			changed.Active, changed.Version, changed.ModifiedAt = active, c.account.Version+1, c.now
+			return h.accounts.UpdateAccount(ctx, store.AccountChange{Old: c.account, New: changed, Idempotency: rec}, c.now)
 		})
 	})
+}
+
+// precondition holds If-Match against the account: fault.Precondition when it
+// names another version. pinned tells whether it is there.
+func precondition(req *httpapi.Request, a carrier.Account) (pinned bool, err error) {
+	tag := req.Header("If-Match")
+	if tag != "" && !httpapi.Matches(tag, etag(a)) {
+		return true, fault.Field(fault.Precondition, "If-Match", "The account has changed since; read it again.")
+	}
+	return tag != "" && tag != "*", nil
 }
 
 func done() *httpapi.Response {
@@ -188,6 +208,9 @@ func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 // that is not deleted.
 func (h *handler) restore(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	return h.once(ctx, req, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
+		if _, err := precondition(req, c.account); err != nil {
+			return nil, err
+		}
 		return i.Write(ctx, done(), func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
 			return h.accounts.RestoreAccount(ctx, c.account, rec, c.now)
 		})

@@ -63,6 +63,7 @@ type APIKey struct {
 	DefaultCountryCode string
 	Scopes             []Scope   // what the key may do; empty: everything
 	ExpiresAt          time.Time // zero: never
+	ReplacedBy         int64     // the key that a rotation put in its place; zero: not rotated
 	LastUsedOn         time.Time // midnight UTC of the last day of use; zero: never used
 	CreatedAt          time.Time
 }

@@ -56,8 +56,8 @@ func (s *Store) CreateKey(ctx context.Context, k carrier.APIKey, rec *carrier.Id
 // returns the record that is there.
 //
 // Beside CreateKey's refusals it returns fault.NotFound when the old key is
-// gone, and fault.State when it has expired or its end was changed since it was
-// read.
+// gone, and fault.State when it has expired, was rotated already, or its end was
+// changed since it was read.
 func (s *Store) RotateKey(ctx context.Context, old, k carrier.APIKey, validUntil time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
 	if !old.ExpiresAt.IsZero() && old.ExpiresAt.Before(validUntil) {
 		validUntil = old.ExpiresAt
@@ -152,15 +152,13 @@ func (s *Store) keyParts(k carrier.APIKey, old *ending, spent *carrier.APIKey, n
 			e.compares(attrValidUntil, "=", timeValue(old.key.ExpiresAt))
 			e.compares(attrValidUntil, ">", timeValue(now))
 		}
-		switch {
-		case spent != nil && spent.Hash == old.key.Hash:
+		e.lacks(attrReplacedBy)
+		if spent != nil && spent.Hash == old.key.Hash {
 			return append(parts, s.remove(partOldKey, e))
-		case old.at.Equal(old.key.ExpiresAt):
-			parts = append(parts, s.check(partOldKey, e))
-		default:
-			e.set(attrValidUntil, timeValue(old.at))
-			parts = append(parts, s.update(partOldKey, e))
 		}
+		e.set(attrValidUntil, timeValue(old.at))
+		e.set(attrReplacedBy, numberValue(k.ID))
+		parts = append(parts, s.update(partOldKey, e))
 	}
 	if spent != nil {
 		e := newEdit(apiKeyKey(spent.PartnerID, spent.AccountID, spent.Hash))
@@ -192,6 +190,8 @@ func refusedEnding(key item, now time.Time) error {
 		return err
 	case k.Expired(now):
 		return problem.KeyExpired()
+	case k.ReplacedBy != 0:
+		return problem.KeyReplaced()
 	}
 	return problem.KeyChanged()
 }

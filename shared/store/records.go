@@ -25,6 +25,7 @@ const (
 	attrCarrierIDs = "carrier_ids"
 	attrClaimID    = "claim_id"
 	attrSealed     = "sealed"
+	attrReplacedBy = "replaced_by"
 	attrValidUntil = "valid_until" // of an API key; not the TTL attribute: an expired key stays listed
 	attrWindow     = "rate_window" // start of the key's current minute, epoch seconds
 	attrUsed       = "rate_used"   // calls within that minute
@@ -108,6 +109,9 @@ func apiKeyItem(k carrier.APIKey) item {
 	}
 	it.list("scopes", scopes)
 	it.time(attrValidUntil, k.ExpiresAt)
+	if k.ReplacedBy != 0 {
+		it.int(attrReplacedBy, k.ReplacedBy)
+	}
 	it.time("created_at", k.CreatedAt)
 	return it
 }
@@ -131,6 +135,7 @@ func readAPIKey(it item) (carrier.APIKey, error) {
 		Environment:        carrier.Environment(r.text("environment")),
 		DefaultCountryCode: r.text("default_country_code"),
 		ExpiresAt:          r.time(attrValidUntil),
+		ReplacedBy:         r.int(attrReplacedBy),
 		CreatedAt:          r.time("created_at"),
 	}, r.done("API key")
 }

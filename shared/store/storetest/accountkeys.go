@@ -137,7 +137,7 @@ func accountKeyTests() tests {
 				k := s.newKey(a.PartnerID, a.ID)
 				k.CreatedAt = k.CreatedAt.Add(time.Second)
 				s.done(s.RotateKey(s.Context(), keys[0], k, tc.until, nil, now))
-				keys[0].ExpiresAt = tc.want
+				keys[0].ExpiresAt, keys[0].ReplacedBy = tc.want, k.ID
 				s.equal(name, s.keys(a.ID), []carrier.APIKey{keys[0], k})
 				s.equal(name+": the old one works", s.works(keys[0], now), tc.want.After(now))
 				s.equal(name+": the old one works at its end", s.works(keys[0], tc.want), false)
@@ -158,6 +158,9 @@ func accountKeyTests() tests {
 			s.done(s.RotateKey(s.Context(), keys[2], s.newKey(a.PartnerID, a.ID), now.Add(time.Hour), nil, now))
 			_, err = s.RotateKey(s.Context(), keys[2], next, now.Add(2*time.Hour), nil, now)
 			s.fails("changed", err, fault.State)
+			again := s.keys(a.ID)[slices.IndexFunc(s.keys(a.ID), func(k carrier.APIKey) bool { return k.ID == keys[2].ID })]
+			_, err = s.RotateKey(s.Context(), again, next, now.Add(2*time.Hour), nil, now)
+			s.fails("rotated already", err, fault.State)
 			s.equal("keys", len(s.keys(a.ID)), 4)
 			s.equal("works", s.works(next, now), false)
 		},

@@ -54,6 +54,8 @@ func (m *Memory) RotateKey(ctx context.Context, old, k carrier.APIKey, validUnti
 			return problem.NoKey()
 		case r.key.Expired(milli(now)):
 			return problem.KeyExpired()
+		case r.key.ReplacedBy != 0:
+			return problem.KeyReplaced()
 		case !r.key.ExpiresAt.Equal(milli(old.ExpiresAt)):
 			return problem.KeyChanged()
 		}
@@ -63,6 +65,8 @@ func (m *Memory) RotateKey(ctx context.Context, old, k carrier.APIKey, validUnti
 		}
 		if err = m.addKey(k, &old, now); err != nil {
 			r.key.ExpiresAt = before
+		} else {
+			r.key.ReplacedBy = k.ID
 		}
 		return err
 	})

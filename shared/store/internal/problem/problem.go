@@ -52,6 +52,12 @@ func NoKey() error { return fault.New(fault.NotFound, "There is no such API key.
 // KeyExpired is for rotating a key that has expired.
 func KeyExpired() error { return fault.New(fault.State, "The API key has expired.") }
 
+// KeyReplaced is for rotating a key that was rotated: the new one would end with
+// the old one's grace.
+func KeyReplaced() error {
+	return fault.New(fault.State, "This API key was rotated already; rotate the one that took its place.")
+}
+
 // KeyChanged is for a key that is no longer the one that was read.
 func KeyChanged() error {
 	p := fault.New(fault.State, "Another request has changed this API key; try again.")
