@@ -1,0 +1,244 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/store"
+)
+
+func TestChangeRefuses(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("é", n) }
+	tests := []struct {
+		name, body string
+		want       []string
+	}{
+		{"no body", ``, []string{"400", "request_body_required"}},
+		{"null", `null`, []string{"400", "request_body_required"}},
+		{"no object", `[]`, []string{"400", "invalid_field_value"}},
+		{"too large", `{"first_name":"` + strings.Repeat("a", 65<<10) + `"}`, []string{"413", "invalid_field_value"}},
+		{"twice", `{"first_name":"a","first_name":"b"}`, []string{"400", "invalid_field_value first_name"}},
+		{"in another letter case", `{"First_Name":"a"}`, []string{"400", "invalid_field_value First_Name"}},
+		{"first_name too long by one", `{"first_name":"` + long(25) + `"}`, []string{"400", "invalid_string_length first_name"}},
+		{"last_name empty", `{"last_name":""}`, []string{"400", "invalid_string_length last_name"}},
+		{"company_name of blanks", `{"company_name":"  "}`, []string{"400", "invalid_string_length company_name"}},
+		{"external_account_id empty", `{"external_account_id":""}`, []string{"400", "invalid_string_length external_account_id"}},
+		{"country in small letters", `{"origin_country_code":"nz"}`, []string{"400", "invalid_field_value origin_country_code"}},
+		{"country empty", `{"origin_country_code":""}`, []string{"400", "invalid_string_length origin_country_code"}},
+		{"email without @", `{"email":"ada"}`, []string{"400", "invalid_field_value email"}},
+		{"metadata no object", `{"metadata":[]}`, []string{"400", "invalid_field_value metadata"}},
+		{"a wrong one among right ones", `{"first_name":"Eve","email":"ada"}`, []string{"400", "invalid_field_value email"}},
+		{
+			"everything", `{"x":1,"metadata":{"a":1},"email":"ada","origin_country_code":"nz","external_account_id":"","company_name":7,"last_name":"\u0000","first_name":"` + long(25) + `"}`,
+			[]string{
+				"400", "invalid_string_length first_name", "invalid_field_value last_name", "invalid_field_value company_name", "invalid_string_length external_account_id",
+				"invalid_field_value origin_country_code", "invalid_field_value email", "invalid_field_value metadata.a", "invalid_field_value x",
+			},
+		},
+		{"another's external id", `{"external_account_id":"shop/2"}`, []string{"409", "identifier_conflict external_account_id (72)"}},
+		{"another's email", `{"email":"bob@example.com"}`, []string{"409", "identifier_conflict email (72)"}},
+		{"another's email in another letter case", `{"email":"BOB@example.com"}`, []string{"409", "identifier_conflict email (72)"}},
+		{"another partner's email: whose is not told", `{"email":"cy@example.com"}`, []string{"409", "identifier_conflict email"}},
+		{"both", `{"external_account_id":"shop/2","email":"cy@example.com"}`, []string{"409", "identifier_conflict external_account_id (72)", "identifier_conflict email"}},
+	}
+	for _, field := range []string{
+		"account_id", "created_at", "modified_at", "active", "environment", "carriers_count", "purge_at", "api_key", "password", "partner_id", "version", "PK",
+	} {
+		for _, value := range []string{"null", "1", `"x"`} {
+			tests = append(tests, struct {
+				name, body string
+				want       []string
+			}{"read-only or unknown " + field + " " + value, `{"first_name":"Eve","` + field + `":` + value + `}`, []string{"400", "invalid_field_value " + field}})
+		}
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			d := newDesk(t)
+			before := d.accountsAsTheyAre(t)
+			resp := d.ask(t, "five", http.MethodPatch, allPath+"/71", tc.body, "Idempotency-Key", "k")
+			if diff := cmp.Diff(tc.want, problems(t, resp)); diff != "" {
+				t.Errorf("%.100s (-want +got):\n%s", tc.body, diff)
+			}
+			if diff := cmp.Diff(before, d.accountsAsTheyAre(t)); diff != "" {
+				t.Errorf("something has changed:\n%s", diff)
+			}
+		})
+	}
+	t.Run("content type", func(t *testing.T) {
+		d := newDesk(t)
+		resp := d.ask(t, "five", http.MethodPatch, allPath+"/71", `first_name=Eve`, "Content-Type", "application/x-www-form-urlencoded")
+		if diff := cmp.Diff([]string{"415", "invalid_field_value Content-Type"}, problems(t, resp)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// TestChange: each field alone, and what it leaves as it is.
+func TestChange(t *testing.T) {
+	tests := []struct {
+		name, body string
+		edit       func(*carrier.Account)
+	}{
+		{"nothing", `{}`, func(*carrier.Account) {}},
+		{"nulls", `{"first_name":null,"email":null,"metadata":null,"origin_country_code":null,"external_account_id":null}`, func(*carrier.Account) {}},
+		{"first_name", `{"first_name":" Eve "}`, func(a *carrier.Account) { a.FirstName = "Eve" }},
+		{"last_name", `{"last_name":"Hop"}`, func(a *carrier.Account) { a.LastName = "Hop" }},
+		{"company_name", `{"company_name":"Motors & Co"}`, func(a *carrier.Account) { a.CompanyName = "Motors & Co" }},
+		{"external_account_id", `{"external_account_id":" a/b% é"}`, func(a *carrier.Account) { a.ExternalID = " a/b% é" }},
+		{"external_account_id of another partner's account", `{"external_account_id":"shop/3"}`, func(a *carrier.Account) { a.ExternalID = "shop/3" }},
+		{"its own external_account_id", `{"external_account_id":"shop/1"}`, func(*carrier.Account) {}},
+		{"country", `{"origin_country_code":"NZ"}`, func(a *carrier.Account) { a.OriginCountryCode = "NZ" }},
+		{"email", `{"email":"eve@example.com"}`, func(a *carrier.Account) { a.Email = "eve@example.com" }},
+		{"its own email in another letter case", `{"email":"ADA@example.com"}`, func(a *carrier.Account) { a.Email = "ADA@example.com" }},
+		{"metadata", `{"metadata":{"a":"1","b":""}}`, func(a *carrier.Account) { a.Metadata = map[string]string{"a": "1", "b": ""} }},
+		{"metadata emptied", `{"metadata":{}}`, func(a *carrier.Account) { a.Metadata = nil }},
+		{
+			"everything",
+			`{"first_name":"F","last_name":"L","company_name":"C","external_account_id":"e","origin_country_code":"GB","email":"n@example.com","metadata":{"k":"v"}}`,
+			func(a *carrier.Account) {
+				a.FirstName, a.LastName, a.CompanyName, a.ExternalID, a.OriginCountryCode, a.Email = "F", "L", "C", "e", "GB", "n@example.com"
+				a.Metadata = map[string]string{"k": "v"}
+			},
+		},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			d := newDesk(t)
+			d.add(t, carrier.Account{ID: 82, PartnerID: 6, ExternalID: "shop/3", Active: true})
+			want := d.accountsAsTheyAre(t)
+			d.clock = d.clock.Add(time.Hour + 999*time.Microsecond)
+			resp := d.ask(t, "five", http.MethodPatch, allPath+"/71", tc.body)
+			got := decoded[httpapi.AccountBody](t, resp)
+			tc.edit(&want[0])
+			want[0].Version, want[0].ModifiedAt = 2, d.clock.Truncate(time.Millisecond)
+			after := d.accountsAsTheyAre(t)
+			if diff := cmp.Diff(want, after); diff != "" {
+				t.Errorf("accounts (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(httpapi.NewAccountBody(after[0]), got); diff != "" {
+				t.Errorf("answer (-want +got):\n%s", diff)
+			}
+			read := d.ask(t, "five", http.MethodGet, allPath+"/71", "")
+			if read.Body != resp.Body || read.Headers["ETag"] != resp.Headers["ETag"] || resp.Headers["ETag"] == `"1-0"` {
+				t.Errorf("the answer and what is read then:\n%s %s\n%s %s", resp.Body, resp.Headers["ETag"], read.Body, read.Headers["ETag"])
+			}
+		})
+	}
+	t.Run("what is given up is free", func(t *testing.T) {
+		d := newDesk(t)
+		decoded[httpapi.AccountBody](t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"external_account_id":"new","email":"new@example.com"}`))
+		decoded[httpapi.AccountBody](t, d.ask(t, "five", http.MethodPatch, allPath+"/72", `{"external_account_id":"shop/1","email":"ada@example.com"}`))
+		for id, want := range map[string]int64{"new": 71, "shop%2F1": 72} {
+			if got := decoded[httpapi.AccountBody](t, d.ask(t, "five", http.MethodGet, allPath+"/external_account_id/"+id, "")); got.AccountID != want {
+				t.Errorf("%s is %d, want %d", id, got.AccountID, want)
+			}
+		}
+		if resp := d.ask(t, "five", http.MethodGet, allPath+"/external_account_id/shop%2F2", ""); resp.StatusCode != http.StatusNotFound {
+			t.Errorf("the id given up: %d", resp.StatusCode)
+		}
+	})
+}
+
+func TestCountryWithCarriers(t *testing.T) {
+	d := newDesk(t)
+	d.link(t, 71)
+	if diff := cmp.Diff([]string{"409", "invalid_status origin_country_code"}, problems(t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ"}`))); diff != "" {
+		t.Errorf("another country (-want +got):\n%s", diff)
+	}
+	// A wrong body is told first.
+	if diff := cmp.Diff([]string{"400", "invalid_field_value email"}, problems(t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ","email":"x"}`))); diff != "" {
+		t.Errorf("another country and a wrong email (-want +got):\n%s", diff)
+	}
+	got := decoded[httpapi.AccountBody](t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"origin_country_code":"AU","first_name":"Eve"}`))
+	if got.OriginCountryCode != "AU" || *got.FirstName != "Eve" || got.CarriersCount != 1 {
+		t.Errorf("the same country: %+v", got)
+	}
+}
+
+func TestIfMatch(t *testing.T) {
+	d := newDesk(t)
+	tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+	refuses := func(t *testing.T, value string) {
+		t.Helper()
+		resp := d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"first_name":"Mal"}`, "If-Match", value)
+		if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, problems(t, resp)); diff != "" {
+			t.Errorf("If-Match: %s (-want +got):\n%s", value, diff)
+		}
+	}
+	for _, value := range []string{`"x"`, strings.Trim(tag, `"`), tag + "x", `"x", "y"`, ",", `"1-1"`, `"2-0"`} {
+		refuses(t, value)
+	}
+	for _, value := range []string{"*", `"x", *`} {
+		decoded[httpapi.AccountBody](t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{}`, "If-Match", value))
+	}
+	refuses(t, tag) // it is of three versions ago
+	for _, form := range []string{"%", `"x",%`, "W/%", " % "} {
+		tag = d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+		decoded[httpapi.AccountBody](t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"first_name":"Eve"}`, "if-match", strings.Replace(form, "%", tag, 1)))
+		refuses(t, tag)
+	}
+	t.Run("a wrong body is told first", func(t *testing.T) {
+		if resp := d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"x":1}`, "If-Match", `"x"`); resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("%d", resp.StatusCode)
+		}
+	})
+	t.Run("other changes count", func(t *testing.T) {
+		tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+		want204(t, d.ask(t, "five", http.MethodPut, allPath+"/71/disable", ""))
+		refuses(t, tag)
+	})
+	t.Run("of many at once one wins", func(t *testing.T) {
+		tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+		var all sync.WaitGroup
+		statuses := make([]int, 10)
+		for i := range statuses {
+			all.Go(func() {
+				resp, _ := d.api.Serve(t.Context(), events.APIGatewayProxyRequest{
+					HTTPMethod: http.MethodPatch, Resource: onePath, Path: allPath + "/71", PathParameters: map[string]string{"account_id": "71"},
+					Headers: map[string]string{"API-Key": d.keys["five"], "If-Match": tag}, Body: `{"first_name":"` + string(rune('A'+i)) + `"}`,
+				})
+				statuses[i] = resp.StatusCode
+			})
+		}
+		all.Wait()
+		won := map[int]int{}
+		for _, s := range statuses {
+			won[s]++
+		}
+		if diff := cmp.Diff(map[int]int{200: 1, 412: 9}, won); diff != "" {
+			t.Errorf("statuses (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestAFasterChange: what comes between the read and the write is not lost, nor
+// overwritten.
+func TestAFasterChange(t *testing.T) {
+	d := newDesk(t)
+	d.accounts = &racing{Memory: d.mem, before: func() {
+		l, err := d.mem.Load(t.Context(), 71, store.Want{})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		next := *l.Account
+		next.LastName = "First"
+		if _, err := d.mem.UpdateAccount(t.Context(), store.AccountChange{Old: *l.Account, New: next}, d.clock); err != nil {
+			t.Error(err)
+		}
+	}}
+	if diff := cmp.Diff([]string{"412", "invalid_field_value"}, problems(t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"last_name":"Second"}`))); diff != "" {
+		t.Errorf("answer (-want +got):\n%s", diff)
+	}
+	if a := d.accountsAsTheyAre(t)[0]; a.LastName != "First" || a.FirstName != "Ada" || a.Version != 2 {
+		t.Errorf("account %+v", a)
+	}
+}

@@ -1,0 +1,326 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/store"
+	"carrierlink/shared/store/storetest"
+)
+
+// racing is a store in which another request comes before a change; fail is what
+// lists answer.
+type racing struct {
+	*storetest.Memory
+	before func()
+	fail   error
+}
+
+func (r *racing) UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*carrier.IdempotencyRecord, error) {
+	r.before()
+	return r.Memory.UpdateAccount(ctx, c, now)
+}
+
+func (r *racing) ListAccounts(context.Context, int64, carrier.AccountFilter, *carrier.Position, int, int, time.Time) ([]carrier.Account, *carrier.Position, error) {
+	return nil, nil, r.fail
+}
+
+// crowd is a desk where partner 5 has nothing but the accounts 1001 to 1000+n, a
+// minute between two, the even ones disabled.
+func crowd(t *testing.T, n int) *desk {
+	t.Helper()
+	d := newDesk(t)
+	d.clock = d.clock.Add(-time.Duration(n) * time.Minute)
+	for _, id := range []int64{71, 72} {
+		if _, err := d.mem.DeleteAccount(t.Context(), carrier.Account{ID: id}, d.clock, nil, d.clock); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range n {
+		d.clock = d.clock.Add(time.Minute)
+		d.add(t, carrier.Account{ID: int64(1001 + i), PartnerID: 5, ExternalID: fmt.Sprintf("m-%d", i+1), Active: i%2 == 0})
+	}
+	return d
+}
+
+func (d *desk) list(t *testing.T, target string) (ids []int64, body listBody) {
+	t.Helper()
+	body = decoded[listBody](t, d.ask(t, "five", http.MethodGet, target, ""))
+	ids = []int64{}
+	for _, a := range body.Accounts {
+		ids = append(ids, a.AccountID)
+	}
+	return ids, body
+}
+
+func TestListRefuses(t *testing.T) {
+	d := crowd(t, 60)
+	_, page := d.list(t, allPath+"?page_size=10")
+	_, cursor, _ := strings.Cut(page.Links.Next.Href, "cursor=")
+	cursor, _, _ = strings.Cut(cursor, "&")
+	if cursor == "" {
+		t.Fatalf("no cursor in %+v", page.Links)
+	}
+	cursorOf := func(query string) string {
+		_, page := d.list(t, allPath+query)
+		u, err := url.Parse(page.Links.Next.Href)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.Query().Get("cursor")
+	}
+	const wrongCursor = "invalid_field_value cursor"
+	tests := []struct {
+		name, query string
+		want        []string
+	}{
+		{"page_size 0", "page_size=0", []string{"invalid_field_value page_size"}},
+		{"page_size 501", "page_size=501", []string{"invalid_field_value page_size"}},
+		{"page_size ten", "page_size=ten", []string{"invalid_field_value page_size"}},
+		{"page_size empty", "page_size=", []string{"invalid_field_value page_size"}},
+		{"page_size negative", "page_size=-1", []string{"invalid_field_value page_size"}},
+		{"page_size a fraction", "page_size=1.5", []string{"invalid_field_value page_size"}},
+		{"page_size beyond 64 bits", "page_size=99999999999999999999", []string{"invalid_field_value page_size"}},
+		{"the second page_size is wrong", "page_size=1&page_size=x", []string{"invalid_field_value page_size"}},
+		{"page 0", "page=0", []string{"invalid_field_value page"}},
+		{"page -1", "page=-1", []string{"invalid_field_value page"}},
+		{"page 10001", "page=10001&page_size=1", []string{"invalid_field_value page"}},
+		{"page times page_size over 10,000 by one page", "page=401", []string{"invalid_field_value page"}},
+		{"page times page_size over 10,000", "page=21&page_size=500", []string{"invalid_field_value page"}},
+		{"active yes", "active=yes", []string{"invalid_field_value active"}},
+		{"active TRUE", "active=TRUE", []string{"invalid_field_value active"}},
+		{"active empty", "active=", []string{"invalid_field_value active"}},
+		{"sort_dir up", "sort_dir=up", []string{"invalid_field_value sort_dir"}},
+		{"sort_dir ASC", "sort_dir=ASC", []string{"invalid_field_value sort_dir"}},
+		{"a date alone", "created_at_start=2026-03-01", []string{"invalid_field_value created_at_start"}},
+		{"a time without zone", "created_at_end=2026-03-01T00:00:00", []string{"invalid_field_value created_at_end"}},
+		{"a plus that is a blank", "created_at_end=2026-03-01T00:00:00+10:00", []string{"invalid_field_value created_at_end"}},
+		{"a reversed range", "created_at_start=2026-03-01T00:00:00.001Z&created_at_end=2026-03-01T00:00:00Z", []string{"invalid_field_value created_at_end"}},
+		{"a reversed range over zones", "created_at_start=2026-03-01T00:00:00-01:00&created_at_end=2026-03-01T00:59:59Z", []string{"invalid_field_value created_at_end"}},
+		{"external_account_id empty", "external_account_id=", []string{"invalid_string_length external_account_id"}},
+		{"external_account_id too long by one", "external_account_id=" + strings.Repeat("a", 129), []string{"invalid_string_length external_account_id"}},
+		{"a cursor of nothing", "cursor=x", []string{wrongCursor}},
+		{"a cursor of base64", "cursor=YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFh", []string{wrongCursor}},
+		{"a cursor cut", "page_size=10&cursor=" + cursor[:len(cursor)-1], []string{wrongCursor}},
+		{"a cursor cut in half", "page_size=10&cursor=" + cursor[:len(cursor)/2], []string{wrongCursor}},
+		{"a cursor with more behind", "page_size=10&cursor=" + cursor + "A", []string{wrongCursor}},
+		{"a cursor in another order", "sort_dir=asc&cursor=" + cursor, []string{wrongCursor}},
+		{"a cursor with the default order named", "sort_dir=desc&cursor=" + cursor, []string{wrongCursor}},
+		{"a cursor under a filter", "active=true&cursor=" + cursor, []string{wrongCursor}},
+		{"a cursor under another filter", "active=true&cursor=" + cursorOf("?active=false&page_size=3"), []string{wrongCursor}},
+		{"a cursor without its filter", "cursor=" + cursorOf("?active=false&page_size=3"), []string{wrongCursor}},
+		{"a cursor with an external id", "external_account_id=m-1&cursor=" + cursor, []string{wrongCursor}},
+		{
+			"everything", "active=x&created_at_start=x&created_at_end=x&external_account_id=&sort_dir=x&page=x&page_size=x&cursor=x",
+			[]string{
+				"invalid_field_value active", "invalid_field_value created_at_start", "invalid_field_value created_at_end", "invalid_string_length external_account_id",
+				"invalid_field_value sort_dir", "invalid_field_value page", "invalid_field_value page_size", wrongCursor,
+			},
+		},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			resp := d.ask(t, "five", http.MethodGet, allPath+"?"+tc.query, "")
+			if diff := cmp.Diff(append([]string{"400"}, tc.want...), problems(t, resp)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.query, diff)
+			}
+		})
+	}
+	t.Run("too far names the cursor", func(t *testing.T) {
+		if resp := d.ask(t, "five", http.MethodGet, allPath+"?page=401", ""); !strings.Contains(resp.Body, "cursor") {
+			t.Error(resp.Body)
+		}
+	})
+	t.Run("callers", func(t *testing.T) {
+		for who, want := range map[string][]string{"": {"401", "unauthorized"}, "account 71": {"403", "forbidden"}, "six": {"400", wrongCursor}} {
+			if diff := cmp.Diff(want, problems(t, d.ask(t, who, http.MethodGet, allPath+"?page_size=10&cursor="+cursor, ""))); diff != "" {
+				t.Errorf("%q (-want +got):\n%s", who, diff)
+			}
+		}
+	})
+	t.Run("age", func(t *testing.T) {
+		target := allPath + "?page_size=10&cursor=" + cursor
+		issued := d.clock
+		d.clock = issued.Add(24 * time.Hour).Truncate(time.Second)
+		if ids, _ := d.list(t, target); len(ids) != 10 {
+			t.Errorf("after a day: %v", ids)
+		}
+		d.clock = issued.Add(24*time.Hour + time.Second)
+		if diff := cmp.Diff([]string{"400", wrongCursor}, problems(t, d.ask(t, "five", http.MethodGet, target, ""))); diff != "" {
+			t.Errorf("after more than a day (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("the store fails", func(t *testing.T) {
+		d := newDesk(t)
+		d.accounts = &racing{Memory: d.mem, fail: errors.New("down")}
+		if diff := cmp.Diff([]string{"500", "unspecified"}, problems(t, d.ask(t, "five", http.MethodGet, allPath, ""))); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestListFilters(t *testing.T) {
+	d := crowd(t, 6)
+	at := func(n int, more time.Duration) string {
+		return url.QueryEscape(start().Add(time.Duration(n-6)*time.Minute + more).Format(time.RFC3339Nano))
+	}
+	elsewhere := url.QueryEscape(start().Add(-3 * time.Minute).In(time.FixedZone("", 10*60*60)).Format(time.RFC3339Nano))
+	tests := []struct {
+		name, query string
+		want        []int64
+	}{
+		{"none", "", []int64{1006, 1005, 1004, 1003, 1002, 1001}},
+		{"newest first", "?sort_dir=desc", []int64{1006, 1005, 1004, 1003, 1002, 1001}},
+		{"oldest first", "?sort_dir=asc", []int64{1001, 1002, 1003, 1004, 1005, 1006}},
+		{"the last value counts", "?sort_dir=asc&sort_dir=desc", []int64{1006, 1005, 1004, 1003, 1002, 1001}},
+		{"active", "?active=true", []int64{1005, 1003, 1001}},
+		{"not active", "?active=false&sort_dir=asc", []int64{1002, 1004, 1006}},
+		{"from, inclusive", "?created_at_start=" + at(5, 0), []int64{1006, 1005}},
+		{"from, a moment later", "?created_at_start=" + at(5, 1), []int64{1006}},
+		{"until, inclusive", "?created_at_end=" + at(2, 0), []int64{1002, 1001}},
+		{"until, a moment earlier", "?created_at_end=" + at(2, -1), []int64{1001}},
+		{"one moment", "?created_at_start=" + at(3, 0) + "&created_at_end=" + at(3, 0), []int64{1003}},
+		{"one moment, told in another zone", "?created_at_start=" + elsewhere + "&created_at_end=" + elsewhere, []int64{1003}},
+		{"a range without any", "?created_at_start=" + at(3, 1) + "&created_at_end=" + at(4, -1), []int64{}},
+		{"all together", "?active=true&sort_dir=asc&created_at_start=" + at(2, 0) + "&created_at_end=" + at(5, 0), []int64{1003, 1005}},
+		{"external id", "?external_account_id=m-3", []int64{1003}},
+		{"external id of nobody", "?external_account_id=m-7", []int64{}},
+		{"external id of another partner's", "?external_account_id=shop/1", []int64{}},
+		{"external id, active", "?external_account_id=m-3&active=true", []int64{1003}},
+		{"external id, not active", "?external_account_id=m-3&active=false", []int64{}},
+		{"external id in the range", "?external_account_id=m-3&created_at_start=" + at(3, 0) + "&created_at_end=" + at(3, 0), []int64{1003}},
+		{"external id before the range", "?external_account_id=m-3&created_at_start=" + at(3, 1), []int64{}},
+		{"external id after the range", "?external_account_id=m-3&created_at_end=" + at(3, -1), []int64{}},
+		{"external id, the second page", "?external_account_id=m-3&page=2", []int64{}},
+		{"a parameter that is none", "?limit=1&active_only=true", []int64{1006, 1005, 1004, 1003, 1002, 1001}},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			ids, body := d.list(t, allPath+tc.query)
+			if diff := cmp.Diff(tc.want, ids); diff != "" {
+				t.Errorf("accounts (-want +got):\n%s", diff)
+			}
+			if body.Links.Next.Href != "" {
+				t.Errorf("there is more: %+v", body.Links)
+			}
+		})
+	}
+	t.Run("as get shows them", func(t *testing.T) {
+		_, body := d.list(t, allPath+"?external_account_id=m-3")
+		_, whole := d.list(t, allPath)
+		one := decoded[httpapi.AccountBody](t, d.ask(t, "five", http.MethodGet, allPath+"/1003", ""))
+		if diff := cmp.Diff([]httpapi.AccountBody{one, one}, []httpapi.AccountBody{body.Accounts[0], whole.Accounts[3]}); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("none at all", func(t *testing.T) {
+		const want = `{"accounts":[],"page":1,"page_size":25,"links":{"first":{"href":"/v1/partners/accounts?page=1&page_size=25"},"prev":{},"next":{}}}`
+		if resp := d.ask(t, "five", http.MethodGet, allPath+"?active=true&created_at_end=2020-01-01T00:00:00Z", ""); !strings.HasPrefix(resp.Body, `{"accounts":[],"page":1`) {
+			t.Error(resp.Body)
+		}
+		if resp := crowd(t, 0).ask(t, "five", http.MethodGet, allPath, ""); resp.Body != want {
+			t.Errorf("%s, want\n%s", resp.Body, want)
+		}
+	})
+}
+
+// TestWalk: by page numbers and by the links, both ways, every account comes
+// once, whatever is created meanwhile.
+func TestWalk(t *testing.T) {
+	const n = 60
+	d := crowd(t, n)
+	var want []int64
+	for i := range n {
+		want = append(want, int64(1000+n-i))
+	}
+	for _, tc := range []struct {
+		query string
+		want  []int64
+	}{
+		{"page_size=7", want},
+		{"page_size=1", want},
+		{"page_size=60", want},
+		{"page_size=500", want},
+		{"page_size=7&sort_dir=asc", reversed(want)},
+		{"page_size=4&active=true", slices.DeleteFunc(slices.Clone(want), func(id int64) bool { return id%2 == 0 })},
+		{"page_size=4&active=false&sort_dir=asc&created_at_start=2026-03-01T00%3A00%3A00Z", []int64{1060}},
+	} {
+		t.Run(tc.query, func(t *testing.T) {
+			got, pages := []int64{}, 0
+			for next := allPath + "?" + tc.query; next != ""; {
+				ids, body := d.list(t, next)
+				pages++
+				if body.Page != pages || len(ids) == 0 {
+					t.Fatalf("%s is page %d with %d accounts, want page %d", next, body.Page, len(ids), pages)
+				}
+				numbered, again := d.list(t, fmt.Sprintf("%s?%s&page=%d", allPath, tc.query, pages))
+				if diff := cmp.Diff(ids, numbered); diff != "" {
+					t.Errorf("page %d by cursor and by number:\n%s", pages, diff)
+				}
+				if diff := cmp.Diff([2]httpapi.LinkBody{body.Links.First, body.Links.Prev}, [2]httpapi.LinkBody{again.Links.First, again.Links.Prev}); diff != "" {
+					t.Errorf("links of page %d by cursor and by number:\n%s", pages, diff)
+				}
+				if (body.Links.Prev.Href == "") != (pages == 1) {
+					t.Errorf("prev of page %d is %q", pages, body.Links.Prev.Href)
+				}
+				if pages > 1 {
+					before, _ := d.list(t, body.Links.Prev.Href)
+					if len(before) == 0 || before[len(before)-1] != got[len(got)-1] {
+						t.Errorf("before page %d are %v, want what ends with %d", pages, before, got[len(got)-1])
+					}
+				}
+				if first, _ := d.list(t, body.Links.First.Href); first[0] != tc.want[0] {
+					t.Errorf("first of page %d begins with %d", pages, first[0])
+				}
+				got, next = append(got, ids...), body.Links.Next.Href
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("walk (-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("while accounts are created", func(t *testing.T) {
+		got := []int64{}
+		for next := allPath + "?page_size=7"; next != ""; {
+			ids, body := d.list(t, next)
+			got, next = append(got, ids...), body.Links.Next.Href
+			d.clock = d.clock.Add(time.Minute)
+			d.add(t, carrier.Account{ID: int64(2000 + len(got)), PartnerID: 5, Active: true})
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("walk (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("another page_size goes on", func(t *testing.T) {
+		_, body := d.list(t, allPath+"?page_size=3&sort_dir=asc")
+		ids, _ := d.list(t, strings.Replace(body.Links.Next.Href, "page_size=3", "page_size=2", 1))
+		if diff := cmp.Diff([]int64{1004, 1005}, ids); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("past the end", func(t *testing.T) {
+		for _, query := range []string{"?page=400", "?page=20&page_size=500", "?page=10000&page_size=1"} {
+			ids, body := d.list(t, allPath+query)
+			if len(ids) != 0 || body.Links.Next.Href != "" || body.Links.Prev.Href == "" {
+				t.Errorf("%s = %d accounts, links %+v", query, len(ids), body.Links)
+			}
+		}
+	})
+}
+
+func reversed(s []int64) []int64 {
+	s = slices.Clone(s)
+	slices.Reverse(s)
+	return s
+}
