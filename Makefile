@@ -46,7 +46,7 @@ run demo sam-local:
 	wait $$tools
 	@exec .cache/bin/carrierlink-local $@
 run: ## Serve on this machine at http://127.0.0.1:8080 until Ctrl-C (PORT=, EMULATOR=localstack)
-demo: ## Like run, but end after the main job: create-account, link-carrier, get-carrier-account
+demo: ## Like run, but end after the main job and the tour behind it
 sam-local: ## Like run, but the functions run under `sam local start-api`, in Docker
 
 .PHONY: test
@@ -74,7 +74,7 @@ generate: ## Make the generated files anew
 	go generate ./...
 
 .PHONY: bench
-bench: tools ## Print sizes, start times and latencies as ratios to a hello-world and to bare SDK calls
+bench: tools ## Print sizes, starts, memory, latencies and the price of a walk over all accounts, as ratios
 	go run ./infra/bench
 	go test -run='^$$' -bench=. -timeout=30m ./functions/...
 	go test -run='^$$' -bench=Walk -benchtime=1x -timeout=10m ./shared/store
