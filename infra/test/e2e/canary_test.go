@@ -269,6 +269,12 @@ func flatten(out *strings.Builder, it item) error {
 			out.WriteString(strconv.FormatBool(v.Value))
 		case *types.AttributeValueMemberSS:
 			out.WriteString(strings.Join(v.Value, " "))
+		case *types.AttributeValueMemberL:
+			for i, member := range v.Value {
+				if err := flatten(out, item{strconv.Itoa(i): member}); err != nil {
+					return err
+				}
+			}
 		case *types.AttributeValueMemberM:
 			if err := flatten(out, v.Value); err != nil {
 				return err

@@ -24,6 +24,9 @@ var may = map[string][]string{
 	"create-account":      {"GetItem", "read the service secret"},
 	"link-carrier":        {"GetItem", "DeleteItem", "read the service secret", "read a carrier secret"},
 	"get-carrier-account": {"GetItem", "read a carrier secret"},
+	"manage-accounts":     {"GetItem", "DeleteItem", "read the service secret"},
+	"manage-api-keys":     {"GetItem", "DeleteItem", "read the service secret"},
+	"list-carriers":       {},
 	"create-partner":      {},
 	"describe-api":        {},
 }

@@ -76,7 +76,11 @@ func runSuite(m *testing.M) (status int, err error) {
 	status = m.Run()
 	whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == ""
 	err = inspectRemains(ctx, whole)
-	fmt.Fprintf(os.Stderr, "e2e on %s: %s, %s\n", emulatorName(), api.coverage(), time.Since(start).Round(time.Second))
+	coverage, missing := api.coverage()
+	if whole {
+		err = errors.Join(err, missing)
+	}
+	fmt.Fprintf(os.Stderr, "e2e on %s: %s, %s\n", emulatorName(), coverage, time.Since(start).Round(time.Second))
 	return status, err
 }
 

@@ -1,0 +1,463 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/uuid"
+
+	"carrierlink/infra/local/stack"
+)
+
+// operation is one of the contract that needs a key. The tests of this file are made from the contract: a new operation
+// is in them as soon as it is in infra/openapi.yaml.
+type operation struct {
+	id, method, path string
+	scope            string // that a key needs
+	partner          bool   // it wants a partner's key, not a merchant's
+	spec             *openapi3.Operation
+}
+
+func (o operation) has(param string) bool {
+	return slices.ContainsFunc(o.spec.Parameters, func(p *openapi3.ParameterRef) bool { return p.Value.Name == param })
+}
+
+// statuses that the contract names.
+func (o operation) names(status string) bool { return o.spec.Responses.Value(status) != nil }
+
+// operations are all with a key, in the order of their names.
+func operations() []operation {
+	var all []operation
+	for path, item := range api.doc.Paths.Map() {
+		for method, spec := range item.Operations() {
+			o := operation{
+				id: spec.OperationID, method: method, path: path, spec: spec,
+				scope: extension(spec, "x-required-scope"), partner: extension(spec, "x-caller") == "partner",
+			}
+			if o.scope != "" && o.scope != "none" {
+				all = append(all, o)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b operation) int { return strings.Compare(a.id, b.id) })
+	return all
+}
+
+func extension(spec *openapi3.Operation, name string) string {
+	switch v := spec.Extensions[name].(type) {
+	case string:
+		return v
+	case json.RawMessage:
+		return strings.Trim(string(v), `"`)
+	}
+	return ""
+}
+
+// Ids that nobody has: the largest are as good as any other.
+const (
+	nobody        = "2147483647"
+	nobodysKey    = "2147483646"
+	nobodyCarrier = "se-1234567890123456"
+	nobodyNamed   = "nobody's shop"
+)
+
+// things are what a request is about.
+type things struct{ account, key, external, carrier string }
+
+var absentThings = things{nobody, nobodysKey, nobodyNamed, nobodyCarrier}
+
+// request is a good request of the operation, but for the things, which need not be there.
+func (o operation) request(about things) request {
+	path := o.path
+	for name, value := range map[string]string{
+		"account_id": about.account, "api_key_id": about.key, "external_account_id": about.external, "carrier_id": about.carrier,
+		"carrier_name": "australia_post",
+	} {
+		path = strings.ReplaceAll(path, "{"+name+"}", url.PathEscape(value))
+	}
+	r := request{method: o.method, path: path}
+	switch {
+	case o.id == "linkCarrier":
+		r.body = linkBody(ausPostNumber("00"))
+	case o.spec.RequestBody != nil:
+		r.body = "{}"
+	}
+	return r
+}
+
+// caller is somebody who may make every call: a partner, and a merchant with something of everything.
+type caller struct {
+	partner stack.Partner
+	merchant
+	things
+
+	keyID int64
+	email string
+}
+
+// newCaller makes a merchant of the partner's with a key and a carrier of its own.
+func newCaller(t *testing.T, p stack.Partner) caller {
+	t.Helper()
+	c := caller{partner: p, email: email()}
+	c.external = "shop/50% & more " + uuid.NewString()
+	a := create(t, p.APIKey, fields{"external_account_id": c.external, "email": c.email, "company_name": "Company " + uuid.NewString()})
+	a.expect(t, http.StatusOK)
+	body := decode[createdAccount](t, a)
+	c.merchant = merchant{ID: body.AccountID, Key: body.APIKey.EncryptedAPIKey, partner: p}
+	c.keyID, c.account = body.APIKey.APIKeyID, text(body.AccountID)
+	c.key = text(c.keyID)
+	c.carrier = link(t, c.merchant, "australia_post", ausPostNumber("00")).CarrierID
+	return c
+}
+
+// newPartner makes a partner that a test may break.
+func newPartner(t *testing.T, name string) stack.Partner {
+	t.Helper()
+	p, err := service.CreatePartner(t.Context(), name, "production")
+	if err != nil {
+		t.Fatal(err)
+	}
+	api.secrets.add(p.APIKey)
+	return p
+}
+
+func partnerPK(p stack.Partner) string { return fmt.Sprint("PARTNER#", p.ID) }
+
+var forbidden = problem{"security", "forbidden", "", ""}
+
+// No key, and keys that are none or none any more, on every route, before anything else of the request is looked at.
+func TestEveryRouteNeedsAKey(t *testing.T) {
+	t.Parallel()
+	m := newMerchant(t, production)
+	expired, deleted, gone := as(t, production.APIKey).newKey(m.ID, newKeyBody(nil)), newMerchant(t, production), newPartner(t, "Gone too")
+	setItem(t, accountPK(m.ID), keySK(expired.EncryptedApiKey), item{"valid_until": num(time.Now().Add(-time.Second).UnixMilli())})
+	as(t, production.APIKey).remove(deleted.ID, nil)
+	if _, err := table().DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: &service.TableName, Key: itemKey(partnerPK(gone), keySK(gone.APIKey))}); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range operations() {
+		t.Run(o.id, func(t *testing.T) {
+			t.Parallel()
+			keys := map[string]string{
+				"none": "", "a word": "secret-word", "mistyped": mistype(m.Key), "expired": expired.EncryptedApiKey, "of a deleted account": deleted.Key,
+				"deleted partner's": gone.APIKey,
+			}
+			if o.partner {
+				delete(keys, "of a deleted account") // a merchant's, that opens no such route anyway
+			}
+			for name, key := range keys {
+				bad := o.request(things{"x", "x", "\x00", "x"})
+				bad.key = key
+				if bad.body != nil {
+					bad.body = "not JSON"
+				}
+				t.Run(name, func(t *testing.T) {
+					api.call(t, bad).expect(t, http.StatusUnauthorized, unauthorized)
+				})
+			}
+		})
+	}
+}
+
+// Each key opens the routes of its scope and no other, and a merchant's no partner's route.
+func TestEveryRouteNeedsItsScope(t *testing.T) {
+	t.Parallel()
+	full := newMerchant(t, production)
+	merchants, partners := map[string]string{}, map[string]string{}
+	for _, scope := range []string{"read", "link", "admin"} {
+		merchants[scope] = as(t, production.APIKey).newKey(full.ID, newKeyBody(nil, scope)).EncryptedApiKey
+		p := newPartner(t, "Scope "+scope)
+		setItem(t, partnerPK(p), keySK(p.APIKey), item{"scopes": &types.AttributeValueMemberL{Value: []types.AttributeValue{txt(scope)}}})
+		partners[scope] = p.APIKey
+	}
+	for _, o := range operations() {
+		t.Run(o.id, func(t *testing.T) {
+			t.Parallel()
+			for scope := range partners {
+				r := o.request(absentThings)
+				r.key = partners[scope]
+				if !o.partner {
+					r.key = merchants[scope]
+				}
+				a := api.call(t, r)
+				switch refused := a.status == http.StatusForbidden; {
+				case refused != (scope != o.scope):
+					t.Errorf("a key with %s: %d %s, the contract wants %s", scope, a.status, a.body, o.scope)
+				case refused:
+					a.expect(t, http.StatusForbidden, forbidden)
+				}
+			}
+			if o.partner {
+				for _, about := range []things{absentThings, {text(full.ID), "1", "x", "x"}} {
+					r := o.request(about)
+					r.key = full.Key
+					api.call(t, r).expect(t, http.StatusForbidden, forbidden)
+				}
+				return
+			}
+			disabled := newMerchant(t, production)
+			as(t, production.APIKey).disable(disabled.ID)
+			r := o.request(absentThings)
+			r.key = disabled.Key
+			api.call(t, r).expect(t, http.StatusForbidden, inactive)
+			r.key, r.header = production.APIKey, nil
+			api.call(t, r).expect(t, http.StatusBadRequest, required("On-Behalf-Of"))
+			for _, id := range []string{"abc", "0", "2147483648", "se-", "+1"} {
+				r.header = behalf(id)
+				api.call(t, r).expect(t, http.StatusBadRequest, identifier("On-Behalf-Of"))
+			}
+			r.header = behalf(nobody)
+			api.call(t, r).expect(t, http.StatusNotFound, notFound)
+		})
+	}
+}
+
+func behalf(id any) [][2]string { return [][2]string{{"On-Behalf-Of", fmt.Sprint(id)}} }
+
+// A key whose minute is full is refused on every route, whatever the request is.
+func TestEveryRouteIsLimited(t *testing.T) {
+	t.Parallel()
+	const limit = 100_000 // of the local stage
+	for _, o := range operations() {
+		t.Run(o.id, func(t *testing.T) {
+			t.Parallel()
+			m, pk := newMerchant(t, production), ""
+			key := m.Key
+			if pk = accountPK(m.ID); o.partner {
+				p := newPartner(t, "Busy "+o.id)
+				key, pk = p.APIKey, partnerPK(p)
+			}
+			r := o.request(absentThings)
+			r.key = key
+			for range 3 { // the minute may end before the call
+				window := time.Now().Truncate(time.Minute)
+				setItem(t, pk, keySK(key), item{"rate_window": num(window.Unix()), "rate_used": num(limit)})
+				a := api.call(t, r)
+				if a.status != http.StatusTooManyRequests && time.Now().Truncate(time.Minute) != window {
+					continue
+				}
+				a.expect(t, http.StatusTooManyRequests, problem{"system", "rate_limit_exceeded", "", ""})
+				if h := a.header; h.Get("RateLimit-Remaining") != "0" || h.Get("Retry-After") == "" || h.Get("Retry-After") != h.Get("RateLimit-Reset") {
+					t.Errorf("header = %v", h)
+				}
+				return
+			}
+			t.Fatal("three minutes ended")
+		})
+	}
+}
+
+// What is broken on our side shows nothing of itself, on any route.
+func TestEveryRouteHidesItsFailures(t *testing.T) {
+	t.Parallel()
+	p, m := newPartner(t, "Broken too"), newMerchant(t, production)
+	setItem(t, partnerPK(p), keySK(p.APIKey), item{"created_at": txt("not a time")})
+	setItem(t, accountPK(m.ID), keySK(m.Key), item{"created_at": txt("not a time")})
+	for _, o := range operations() {
+		t.Run(o.id, func(t *testing.T) {
+			t.Parallel()
+			r := o.request(absentThings)
+			if r.key = m.Key; o.partner {
+				r.key = p.APIKey
+			}
+			a := api.call(t, r)
+			a.expect(t, http.StatusInternalServerError, problem{"system", "unspecified", "", ""})
+			if strings.Contains(string(a.body), "time") {
+				t.Errorf("the answer shows the cause: %s", a.body)
+			}
+		})
+	}
+}
+
+// Ids in every wrong form, on every route with one.
+func TestEveryRouteRefusesBadIDs(t *testing.T) {
+	t.Parallel()
+	m := newMerchant(t, production)
+	integers := []string{
+		"abc", "0", "-1", "+1", "1.5", "1e3", "0x10", "2147483648", "99999999999999999999", "se-", "se--1", "SE-1", " 1", "1 ", "1\x00", "1#2", "1/2", "..", "٣", "%31", "1;x",
+	}
+	tests := []struct {
+		param string
+		bad   []string
+		about func(bad string) things
+	}{
+		{"account_id", integers, func(bad string) things { return things{account: bad, key: "1"} }},
+		{"api_key_id", integers, func(bad string) things { return things{account: text(m.ID), key: bad} }},
+		{
+			"carrier_id",
+			[]string{"1", "se-", "SE-1", "se-A", "se-12345678901234567890123", "se-1.", "..", "se-1/2", "se-1 ", "se-%31", "se-1#SNAPSHOT", "se-1\x00", "se-é"},
+			func(bad string) things { return things{carrier: bad} },
+		},
+	}
+	for _, o := range operations() {
+		for _, test := range tests {
+			if !o.has(test.param) {
+				continue
+			}
+			t.Run(o.id+" "+test.param, func(t *testing.T) {
+				t.Parallel()
+				for _, bad := range test.bad {
+					r := o.request(test.about(bad))
+					if r.key = m.Key; o.partner {
+						r.key = production.APIKey
+					}
+					if a := api.call(t, r); a.status != http.StatusBadRequest {
+						t.Errorf("%q: %d %s", bad, a.status, a.body)
+					} else {
+						a.expect(t, http.StatusBadRequest, identifier(test.param))
+					}
+				}
+				// Not UTF-8.
+				r := o.request(test.about("BAD"))
+				r.path = strings.Replace(r.path, "BAD", "%ff", 1)
+				if r.key = m.Key; o.partner {
+					r.key = production.APIKey
+				}
+				api.call(t, r).expect(t, http.StatusBadRequest, identifier(test.param))
+			})
+		}
+	}
+}
+
+// Bodies that no route accepts, on every route with one; and no idempotency key in a wrong form.
+func TestEveryRouteRefusesBadBodies(t *testing.T) {
+	t.Parallel()
+	c := newCaller(t, production)
+	for _, o := range operations() {
+		if o.id == "createAccount" || o.id == "linkCarrier" {
+			continue // they have tests of their own
+		}
+		r := o.request(c.things)
+		if r.key = c.Key; o.partner {
+			r.key = c.partner.APIKey
+		}
+		if o.has("Idempotency-Key") {
+			t.Run(o.id+" idempotency key", func(t *testing.T) {
+				t.Parallel()
+				for key, want := range map[string]problem{
+					strings.Repeat("k", 256): length("Idempotency-Key"), "caf\u00e9": invalid("Idempotency-Key"), "a\tb": invalid("Idempotency-Key"),
+				} {
+					bad := r
+					bad.header = [][2]string{{"Idempotency-Key", key}}
+					api.call(t, bad).expect(t, http.StatusBadRequest, want)
+				}
+			})
+		}
+		if o.spec.RequestBody == nil {
+			continue
+		}
+		for _, test := range badBodies() {
+			if test.problem == bodyRequired && !o.spec.RequestBody.Value.Required {
+				continue
+			}
+			t.Run(o.id+" "+test.name, func(t *testing.T) {
+				t.Parallel()
+				bad := r
+				bad.body, bad.header = test.body, test.header
+				api.call(t, bad).expect(t, test.status, test.problem)
+			})
+		}
+	}
+}
+
+// A repeat is the first answer, byte for byte; another payload is refused; another caller's and another route's equal
+// keys are other keys. On every route that takes one.
+func TestEveryRouteIsIdempotent(t *testing.T) {
+	t.Parallel()
+	for _, o := range operations() {
+		if !o.has("Idempotency-Key") {
+			continue
+		}
+		t.Run(o.id, func(t *testing.T) {
+			t.Parallel()
+			key := "twice " + uuid.NewString()
+			good := func(c caller) request {
+				r := o.request(c.things)
+				r.header = [][2]string{{"Idempotency-Key", key}}
+				if r.key = c.Key; o.partner {
+					r.key = c.partner.APIKey
+				}
+				switch o.id {
+				case "restoreAccount":
+					as(t, c.partner.APIKey).remove(c.ID, nil)
+				case "updateAccount":
+					r.body = fields{"first_name": "Mia", "email": email()}
+				}
+				return r
+			}
+			mine, others := newCaller(t, production), newCaller(t, otherProduction)
+			r := good(mine)
+			// Failures keep nothing.
+			if o.spec.RequestBody != nil {
+				bad := r
+				bad.body = `{"zebra":1}`
+				if a := api.call(t, bad); a.status != http.StatusBadRequest {
+					t.Errorf("an unknown field: %d %s", a.status, a.body)
+				}
+			}
+			first := api.call(t, r)
+			if first.status >= 300 {
+				t.Fatalf("status = %d %s", first.status, first.body)
+			}
+			for range 3 {
+				again := api.call(t, r)
+				if again.status != first.status || again.header.Get("ETag") != first.header.Get("ETag") {
+					t.Errorf("replay: %d, want %d", again.status, first.status)
+				}
+				replayed(t, first, again)
+			}
+			if o.id == "updateAccount" || o.id == "enableAccount" || o.id == "disableAccount" {
+				// The change is not made again over somebody else's.
+				before := as(t, mine.partner.APIKey).change(mine.ID, updateParams(""), updateBody(fields{"first_name": "Zoe"}))
+				replayed(t, first, api.call(t, r))
+				if after := as(t, mine.partner.APIKey).account(mine.ID); after.ModifiedAt != before.ModifiedAt || *after.FirstName != "Zoe" {
+					t.Errorf("the replay changed the account: %+v", after)
+				}
+			}
+			other := r
+			other.body, other.loose = `{"description":"another"}`, true
+			switch o.id {
+			case "updateAccount", "createAccount":
+				other.body = `{"first_name":"Another"}`
+			case "linkCarrier":
+				other.body = linkBody(ausPostNumber("00"))
+			case "rotateAPIKey":
+				other.body = `{"grace_period_seconds":17}`
+			}
+			api.call(t, other).expect(t, http.StatusUnprocessableEntity, problem{"validation", "field_conflict", "Idempotency-Key", ""})
+			foreign := api.call(t, good(others))
+			if foreign.status != first.status || foreign.header.Get("Idempotent-Replayed") != "" {
+				t.Errorf("another partner got %d %s, want an answer of its own", foreign.status, foreign.body)
+			}
+			sibling := newCaller(t, production)
+			if a := api.call(t, good(sibling)); o.id != "createAccount" && (a.status != first.status || a.header.Get("Idempotent-Replayed") != "") {
+				t.Errorf("another account got %d %s, want an answer of its own", a.status, a.body)
+			}
+			// The same key on other routes.
+			for _, next := range operations() {
+				if next.id == o.id || !next.has("Idempotency-Key") || next.id == "restoreAccount" || next.id == "rotateAPIKey" || next.id == "disableAccount" || o.id == "disableAccount" && !next.partner {
+					continue
+				}
+				r := next.request(mine.things)
+				r.header = [][2]string{{"Idempotency-Key", key}}
+				if r.key = mine.Key; next.partner {
+					r.key = mine.partner.APIKey
+				} else if o.id == "rotateAPIKey" {
+					continue
+				}
+				if a := api.call(t, r); a.status >= 300 || a.header.Get("Idempotent-Replayed") != "" {
+					t.Errorf("%s with the same key: %d %s", next.id, a.status, a.body)
+				}
+			}
+		})
+	}
+}
