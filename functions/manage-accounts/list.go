@@ -93,12 +93,16 @@ func parseFilter(req *httpapi.Request) (f carrier.AccountFilter, externalID *str
 		return nil
 	})
 	instant := func(name string, dst *time.Time) {
-		each(name, func(v string) (p *fault.Error) {
-			var err error
-			if *dst, err = time.Parse(time.RFC3339, v); err != nil {
-				p = fault.Field(fault.Invalid, name, "%s must be a time such as 2026-01-02T03:04:05Z.", name)
+		each(name, func(v string) *fault.Error {
+			at, err := time.Parse(time.RFC3339, v)
+			if err != nil {
+				return fault.Field(fault.Invalid, name, "%s must be a time such as 2026-01-02T03:04:05Z.", name)
 			}
-			return p
+			if at.IsZero() {
+				at = at.Add(time.Nanosecond) // it is a bound, not none
+			}
+			*dst = at
+			return nil
 		})
 	}
 	instant("created_at_start", &f.CreatedFrom)

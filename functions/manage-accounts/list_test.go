@@ -194,6 +194,8 @@ func TestListFilters(t *testing.T) {
 		{"one moment, told in another zone", "?created_at_start=" + elsewhere + "&created_at_end=" + elsewhere, []int64{1003}},
 		{"a range without any", "?created_at_start=" + at(3, 1) + "&created_at_end=" + at(4, -1), []int64{}},
 		{"all together", "?active=true&sort_dir=asc&created_at_start=" + at(2, 0) + "&created_at_end=" + at(5, 0), []int64{1003, 1005}},
+		{"from the first moment of all", "?created_at_start=0001-01-01T00:00:00Z&sort_dir=asc", []int64{1001, 1002, 1003, 1004, 1005, 1006}},
+		{"until the first moment of all", "?created_at_end=0001-01-01T00:00:00Z", []int64{}},
 		{"external id", "?external_account_id=m-3", []int64{1003}},
 		{"external id of nobody", "?external_account_id=m-7", []int64{}},
 		{"external id of another partner's", "?external_account_id=shop/1", []int64{}},

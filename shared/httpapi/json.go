@@ -294,15 +294,18 @@ func Strings(name string, dst *[]string, clean func(field string, s []string) *f
 	}}
 }
 
-// Instant is a member that is a time in RFC 3339, kept to the millisecond.
+// Instant is a member that is a time in RFC 3339, kept to the millisecond. The
+// first one of the year 1, which is no time in Go, is refused: it would count as
+// absent.
 func Instant(name string, dst *time.Time) Field {
 	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
 		s, problem := text(name, value)
 		at, err := time.Parse(time.RFC3339, s)
-		if problem != nil || err != nil {
+		at = at.UTC().Truncate(time.Millisecond)
+		if problem != nil || err != nil || at.IsZero() {
 			return fault.List{fault.Field(fault.Invalid, name, "%s must be a time such as 2026-01-02T03:04:05Z.", name)}
 		}
-		*dst = at.UTC().Truncate(time.Millisecond)
+		*dst = at
 		return nil
 	}}
 }

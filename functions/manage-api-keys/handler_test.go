@@ -1,0 +1,597 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/auth"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/seal"
+	"carrierlink/shared/store"
+	"carrierlink/shared/store/storetest"
+)
+
+const allPath = "/v1/partners/accounts/{account_id}/api_keys"
+
+// desk is the function over a store in memory, with the partners 5 and 6, and
+// the accounts 71 and 72 of partner 5 and 81 of partner 6, each with a key.
+type desk struct {
+	*handler
+	mem   *storetest.Memory
+	api   *httpapi.API
+	clock time.Time
+	texts map[string]string // of keys, by name
+	first map[int64]int64   // api_key_id of an account's first key
+}
+
+func start() time.Time { return time.Date(2026, 3, 1, 0, 0, 30, 123456789, time.UTC) }
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	d := &desk{mem: storetest.NewMemory(), clock: start(), texts: map[string]string{}, first: map[int64]int64{}}
+	now := func() time.Time { return d.clock }
+	d.handler = &handler{
+		auth: &auth.Auth{Keys: d.mem, Now: now, Limits: auth.Limits{Production: 100_000, Sandbox: 100_000}}, keys: d.mem,
+		sealer: seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret("the service secret"), nil }), now: now, random: rand.Reader,
+	}
+	d.api = &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: d.routes()}
+	for _, p := range []carrier.Partner{{ID: 5, Name: "five"}, {ID: 6, Name: "six"}} {
+		d.made(t, p.Name, carrier.APIKey{PartnerID: p.ID}, func(k carrier.APIKey) error { return d.mem.CreatePartner(t.Context(), p, k) })
+	}
+	for id, partner := range map[int64]int64{71: 5, 72: 5, 81: 6} {
+		account := carrier.Account{ID: id, PartnerID: partner, Environment: carrier.Production, Active: true, CreatedAt: d.clock}
+		d.made(t, fmt.Sprintf("account %d", id), carrier.APIKey{PartnerID: partner, AccountID: id, Description: "Created with the account"}, func(k carrier.APIKey) error {
+			d.first[id] = k.ID
+			_, err := d.mem.CreateAccount(t.Context(), store.NewAccount{Account: account, Key: k}, d.clock)
+			return err
+		})
+	}
+	return d
+}
+
+func (d *desk) made(t *testing.T, name string, k carrier.APIKey, keep func(carrier.APIKey) error) {
+	t.Helper()
+	k.Environment, k.CreatedAt = carrier.Production, d.clock
+	k, text, err := auth.MakeKey(rand.Reader, k)
+	if err == nil {
+		err = keep(k)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.texts[name] = text.Reveal()
+}
+
+// ask is a request about the keys of an account: rest is empty, or begins with
+// an api_key_id. Headers are pairs.
+func (d *desk) ask(t *testing.T, who, method, account, rest, body string, headers ...string) events.APIGatewayProxyResponse {
+	t.Helper()
+	e := events.APIGatewayProxyRequest{
+		HTTPMethod: method, Path: "/v1/partners/accounts/" + account + "/api_keys" + rest, Resource: allPath, Body: body,
+		PathParameters: map[string]string{"account_id": account}, Headers: map[string]string{"API-Key": d.texts[who], "Content-Type": "application/json"},
+	}
+	if rest != "" {
+		id, action, found := strings.Cut(rest[1:], "/")
+		e.PathParameters["api_key_id"] = id
+		if e.Resource += "/{api_key_id}"; found {
+			e.Resource += "/" + action
+		}
+	}
+	for i := 0; i < len(headers); i += 2 {
+		e.Headers[headers[i]] = headers[i+1]
+	}
+	resp, err := d.api.Serve(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+func (d *desk) create(t *testing.T, body string, headers ...string) httpapi.FullKeyBody {
+	t.Helper()
+	return decoded[httpapi.FullKeyBody](t, d.ask(t, "five", http.MethodPost, "71", "", body, headers...))
+}
+
+func (d *desk) list(t *testing.T) []httpapi.KeyInfo {
+	t.Helper()
+	return decoded[listBody](t, d.ask(t, "five", http.MethodGet, "71", "", "")).APIKeys
+}
+
+func rotation(id int64) string { return fmt.Sprintf("/%d/rotate", id) }
+
+// works tells whether a key is accepted now.
+func (d *desk) works(t *testing.T, text string) bool {
+	t.Helper()
+	k, ok := auth.ParseKey(text)
+	if !ok {
+		t.Fatalf("%q is no key", text)
+	}
+	_, err := d.mem.UseKey(t.Context(), carrier.KeyUse{PartnerID: k.PartnerID, AccountID: k.AccountID, Hash: k.Hash(), Now: d.clock, Limit: 100_000})
+	return err == nil
+}
+
+func problems(t *testing.T, resp events.APIGatewayProxyResponse) []string {
+	t.Helper()
+	var e httpapi.Envelope
+	if err := json.Unmarshal([]byte(resp.Body), &e); err != nil {
+		t.Fatalf("%d %q: %v", resp.StatusCode, resp.Body, err)
+	}
+	all := []string{strconv.Itoa(resp.StatusCode)}
+	for _, p := range e.Errors {
+		all = append(all, strings.TrimSuffix(p.ErrorCode+" "+p.FieldName, " "))
+	}
+	return all
+}
+
+func decoded[T any](t *testing.T, resp events.APIGatewayProxyResponse) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(resp.Body), &v); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s, %v, want 200", resp.StatusCode, resp.Body, err)
+	}
+	return v
+}
+
+func gone(t *testing.T, resp events.APIGatewayProxyResponse) {
+	t.Helper()
+	if resp.StatusCode != http.StatusNoContent || resp.Body != "" || resp.Headers["Content-Type"] != "" {
+		t.Fatalf("%d %q, want an empty 204", resp.StatusCode, resp.Body)
+	}
+}
+
+func TestEveryOperationRefuses(t *testing.T) {
+	d := newDesk(t)
+	own, foreign := "/"+strconv.FormatInt(d.first[71], 10), "/"+strconv.FormatInt(d.first[81], 10)
+	other := "/" + strconv.FormatInt(d.first[72], 10)
+	operations := []struct {
+		method, key, suffix string
+	}{
+		{http.MethodPost, "", ""},
+		{http.MethodGet, "", ""},
+		{http.MethodPost, own, "/rotate"},
+		{http.MethodDelete, own, ""},
+	}
+	tests := []struct {
+		name, who, account string
+		want               []string
+	}{
+		{"no key", "", "71", []string{"401", "unauthorized"}},
+		{"no key, a malformed id", "", "x", []string{"401", "unauthorized"}},
+		{"the account's own key", "account 71", "71", []string{"403", "forbidden"}},
+		{"the account's own key, a malformed id", "account 71", "x", []string{"403", "forbidden"}},
+		{"no id", "five", "shop", []string{"400", "invalid_identifier account_id"}},
+		{"zero", "five", "0", []string{"400", "invalid_identifier account_id"}},
+		{"badly encoded", "five", "7%", []string{"400", "invalid_identifier account_id"}},
+		{"absent", "five", "99", []string{"404", "not_found"}},
+		{"another partner's", "five", "81", []string{"404", "not_found"}},
+	}
+	for _, op := range operations {
+		for _, tc := range tests {
+			t.Run(op.method+op.suffix+", "+tc.name, func(t *testing.T) {
+				if diff := cmp.Diff(tc.want, problems(t, d.ask(t, tc.who, op.method, tc.account, op.key+op.suffix, ""))); diff != "" {
+					t.Errorf("answer (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+	for _, op := range operations[2:] {
+		for name, tc := range map[string]struct {
+			key  string
+			want []string
+		}{
+			"no key id":                  {"/x", []string{"400", "invalid_identifier api_key_id"}},
+			"key id zero":                {"/0", []string{"400", "invalid_identifier api_key_id"}},
+			"key id too large":           {"/2147483648", []string{"400", "invalid_identifier api_key_id"}},
+			"key id badly encoded":       {"/%4", []string{"400", "invalid_identifier api_key_id"}},
+			"an absent key":              {"/1", []string{"404", "not_found"}},
+			"another account's key":      {other, []string{"404", "not_found"}},
+			"another partner's key":      {foreign, []string{"404", "not_found"}},
+			"the key's text is no id":    {"/" + d.texts["account 71"], []string{"400", "invalid_identifier api_key_id"}},
+			"an id with a letter behind": {own + "a", []string{"400", "invalid_identifier api_key_id"}},
+		} {
+			t.Run(op.method+op.suffix+", "+name, func(t *testing.T) {
+				if diff := cmp.Diff(tc.want, problems(t, d.ask(t, "five", op.method, "71", tc.key+op.suffix, ""))); diff != "" {
+					t.Errorf("answer (-want +got):\n%s", diff)
+				}
+			})
+		}
+		t.Run(op.method+op.suffix+", absent and foreign are equal", func(t *testing.T) {
+			bodies := map[string]string{}
+			for name, key := range map[string]string{"absent": "/1", "another account's": other, "another partner's": foreign} {
+				resp := d.ask(t, "five", op.method, "71", key+op.suffix, "")
+				bodies[strings.Replace(resp.Body, resp.Headers["X-Request-Id"], "ID", 1)] = name
+			}
+			if len(bodies) != 1 {
+				t.Errorf("the answers differ: %v", bodies)
+			}
+		})
+	}
+	for name, text := range d.texts {
+		if !d.works(t, text) {
+			t.Errorf("the key of %s no longer works", name)
+		}
+	}
+	if keys := d.list(t); len(keys) != 1 {
+		t.Errorf("%d keys, want the first one alone", len(keys))
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	tests := []struct {
+		name, body string
+		want       []string
+	}{
+		{"no object", `[]`, []string{"400", "invalid_field_value"}},
+		{"no JSON", `{`, []string{"400", "invalid_field_value"}},
+		{"unknown field", `{"scope":"read"}`, []string{"400", "invalid_field_value scope"}},
+		{"read-only field", `{"api_key_id":1}`, []string{"400", "invalid_field_value api_key_id"}},
+		{"description empty", `{"description":""}`, []string{"400", "invalid_string_length description"}},
+		{"description too long by one", `{"description":"` + strings.Repeat("é", 101) + `"}`, []string{"400", "invalid_string_length description"}},
+		{"description with a control character", `{"description":"a\u0007"}`, []string{"400", "invalid_field_value description"}},
+		{"scopes empty", `{"scopes":[]}`, []string{"400", "invalid_field_value scopes"}},
+		{"scopes a text", `{"scopes":"read"}`, []string{"400", "invalid_field_value scopes"}},
+		{"an unknown scope", `{"scopes":["read","write"]}`, []string{"400", "invalid_field_value scopes"}},
+		{"a scope in capitals", `{"scopes":["Read"]}`, []string{"400", "invalid_field_value scopes"}},
+		{"a scope twice", `{"scopes":["read","link","read"]}`, []string{"400", "invalid_field_value scopes"}},
+		{"a scope null", `{"scopes":[null]}`, []string{"400", "invalid_field_value scopes"}},
+		{"expires_at a number", `{"expires_at":1}`, []string{"400", "invalid_field_value expires_at"}},
+		{"expires_at a date", `{"expires_at":"2027-01-01"}`, []string{"400", "invalid_field_value expires_at"}},
+		{"expires_at in the past", `{"expires_at":"2026-03-01T00:00:30.122Z"}`, []string{"400", "invalid_field_value expires_at"}},
+		{"expires_at now", `{"expires_at":"2026-03-01T00:00:30.123Z"}`, []string{"400", "invalid_field_value expires_at"}},
+		{"expires_at within this millisecond", `{"expires_at":"2026-03-01T00:00:30.1239Z"}`, []string{"400", "invalid_field_value expires_at"}},
+		{"expires_at within the first millisecond of the year 1", `{"expires_at":"0001-01-01T00:00:00.0001Z"}`, []string{"400", "invalid_field_value expires_at"}},
+		{"expires_at in the year 1", `{"expires_at":"0001-01-01T00:00:00Z"}`, []string{"400", "invalid_field_value expires_at"}},
+		{
+			"everything", `{"x":1,"expires_at":"2020-01-01T00:00:00Z","scopes":[1],"description":1}`,
+			[]string{"400", "invalid_field_value description", "invalid_field_value scopes", "invalid_field_value x", "invalid_field_value expires_at"},
+		},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			d := newDesk(t)
+			if diff := cmp.Diff(tc.want, problems(t, d.ask(t, "five", http.MethodPost, "71", "", tc.body, "Idempotency-Key", "k"))); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.body, diff)
+			}
+			if keys := d.list(t); len(keys) != 1 {
+				t.Errorf("a key is made: %+v", keys)
+			}
+			d.create(t, `{}`, "Idempotency-Key", "k") // what was refused leaves it free
+		})
+	}
+	t.Run("a deleted account", func(t *testing.T) {
+		d := newDesk(t)
+		d.remove(t, 71)
+		if diff := cmp.Diff([]string{"409", "invalid_status"}, problems(t, d.ask(t, "five", http.MethodPost, "71", "", `{}`))); diff != "" {
+			t.Error(diff)
+		}
+		if keys := d.list(t); len(keys) != 1 {
+			t.Errorf("its keys are listed: %+v", keys)
+		}
+	})
+	t.Run("no randomness", func(t *testing.T) {
+		d := newDesk(t)
+		d.random = iotest.ErrReader(errors.New("none"))
+		if diff := cmp.Diff([]string{"500", "unspecified"}, problems(t, d.ask(t, "five", http.MethodPost, "71", "", `{}`))); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// remove deletes an account.
+func (d *desk) remove(t *testing.T, account int64) {
+	t.Helper()
+	if _, err := d.mem.DeleteAccount(t.Context(), carrier.Account{ID: account}, d.clock.AddDate(0, 0, 30), nil, d.clock); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCreate(t *testing.T) {
+	all := []string{"read", "link", "admin"}
+	text := func(s string) *string { return &s }
+	tests := []struct {
+		name, body string
+		want       httpapi.KeyInfo
+	}{
+		{"no body", ``, httpapi.KeyInfo{Scopes: all}},
+		{"null", `null`, httpapi.KeyInfo{Scopes: all}},
+		{"nothing", `{}`, httpapi.KeyInfo{Scopes: all}},
+		{"nulls", `{"description":null,"scopes":null,"expires_at":null}`, httpapi.KeyInfo{Scopes: all}},
+		{"description", `{"description":" Till 4 "}`, httpapi.KeyInfo{Scopes: all, Description: text("Till 4")}},
+		{"one scope", `{"scopes":["link"]}`, httpapi.KeyInfo{Scopes: []string{"link"}}},
+		{"scopes in another order", `{"scopes":["admin","read"]}`, httpapi.KeyInfo{Scopes: []string{"read", "admin"}}},
+		{"every scope", `{"scopes":["admin","link","read"]}`, httpapi.KeyInfo{Scopes: all}},
+		{"expires a moment later", `{"expires_at":"2026-03-01T10:00:30.124+10:00"}`, httpapi.KeyInfo{Scopes: all, ExpiresAt: text("2026-03-01T00:00:30.124Z")}},
+		{"expires far away", `{"expires_at":"9999-12-31T23:59:59Z"}`, httpapi.KeyInfo{Scopes: all, ExpiresAt: text("9999-12-31T23:59:59.000Z")}},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			d := newDesk(t)
+			got := d.create(t, tc.body)
+			tc.want.APIKeyID, tc.want.AccountID, tc.want.CreatedAt = got.APIKeyID, 71, text("2026-03-01T00:00:30.123Z")
+			tc.want.KeyPrefix, tc.want.LastFour = got.EncryptedAPIKey[:14], got.EncryptedAPIKey[len(got.EncryptedAPIKey)-4:]
+			if diff := cmp.Diff(httpapi.FullKeyBody{EncryptedAPIKey: got.EncryptedAPIKey, KeyInfo: tc.want}, got); diff != "" {
+				t.Errorf("answer (-want +got):\n%s", diff)
+			}
+			keys := d.list(t)
+			at := len(keys) - 1
+			if keys[0].APIKeyID == got.APIKeyID {
+				at = 0 // made at the same moment as the first one
+			}
+			if diff := cmp.Diff(tc.want, keys[at]); diff != "" || len(keys) != 2 {
+				t.Errorf("of %d listed keys (-want +got):\n%s", len(keys), diff)
+			}
+			if !d.works(t, got.EncryptedAPIKey) {
+				t.Error("the key does not work")
+			}
+		})
+	}
+}
+
+func TestScopesAndExpiryAreKept(t *testing.T) {
+	d := newDesk(t)
+	got := d.create(t, `{"scopes":["read"],"expires_at":"2026-03-01T00:01:00Z"}`)
+	merchant := func(method, resource string) error {
+		_, err := d.auth.Merchant(t.Context(), httpapi.NewRequest("id", events.APIGatewayProxyRequest{
+			HTTPMethod: method, Resource: resource, Headers: map[string]string{"API-Key": got.EncryptedAPIKey},
+		}), func(ctx context.Context, id int64) (*carrier.Account, error) {
+			l, err := d.mem.Load(ctx, id, store.Want{Now: d.clock})
+			return l.Account, err
+		})
+		return err
+	}
+	if err := merchant(http.MethodGet, "/v1/carriers"); err != nil {
+		t.Errorf("read: %v", err)
+	}
+	if err := merchant(http.MethodPost, "/v1/connections/carriers/{carrier_name}"); err == nil || !strings.Contains(err.Error(), "scope link") {
+		t.Errorf("link: %v, want that the scope is missing", err)
+	}
+	if keys := d.list(t); *keys[len(keys)-1].LastUsedAt != "2026-03-01" && *keys[0].LastUsedAt != "2026-03-01" {
+		t.Errorf("last used: %+v", keys)
+	}
+	d.clock = time.Date(2026, 3, 1, 0, 1, 0, 0, time.UTC)
+	if d.works(t, got.EncryptedAPIKey) {
+		t.Error("an expired key works")
+	}
+	if keys := d.list(t); len(keys) != 2 {
+		t.Errorf("%d keys, want the expired one too", len(keys))
+	}
+}
+
+func TestLimit(t *testing.T) {
+	d := newDesk(t)
+	expiring := d.create(t, `{"expires_at":"2026-03-01T01:00:00Z"}`)
+	for range carrier.MaxKeys - 2 {
+		d.create(t, `{}`)
+	}
+	rotated := d.first[71]
+	full := func(name string) {
+		t.Helper()
+		for _, ask := range []func() events.APIGatewayProxyResponse{
+			func() events.APIGatewayProxyResponse { return d.ask(t, "five", http.MethodPost, "71", "", `{}`) },
+			func() events.APIGatewayProxyResponse {
+				return d.ask(t, "five", http.MethodPost, "71", rotation(rotated), `{"grace_period_seconds":1}`)
+			},
+		} {
+			if diff := cmp.Diff([]string{"409", "invalid_status"}, problems(t, ask())); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+		}
+		if n := len(d.list(t)); n != carrier.MaxKeys {
+			t.Errorf("%s: %d keys", name, n)
+		}
+	}
+	full("full")
+	// A rotation that ends the old key at once needs no room.
+	next := decoded[rotatedBody](t, d.ask(t, "five", http.MethodPost, "71", rotation(d.first[71]), `{"grace_period_seconds":0}`))
+	if d.works(t, d.texts["account 71"]) || !d.works(t, next.EncryptedAPIKey) {
+		t.Error("after a rotation at once: the old key works, or the new one does not")
+	}
+	rotated = next.APIKeyID
+	full("full after a rotation")
+	d.clock = d.clock.Add(time.Hour)
+	d.create(t, `{}`) // in the place of the one that has expired
+	for _, k := range d.list(t) {
+		if k.APIKeyID == expiring.APIKeyID {
+			t.Error("the expired key is still there")
+		}
+	}
+	full("full again")
+	gone(t, d.ask(t, "five", http.MethodDelete, "71", fmt.Sprintf("/%d", next.APIKeyID), ""))
+	d.create(t, `{}`)
+}
+
+// TestListShowsNoText: of any key, nor its hash.
+func TestListShowsNoText(t *testing.T) {
+	d := newDesk(t)
+	texts := []string{d.texts["account 71"], d.create(t, `{}`).EncryptedAPIKey}
+	texts = append(texts, decoded[rotatedBody](t, d.ask(t, "five", http.MethodPost, "71", rotation(d.first[71]), ``)).EncryptedAPIKey)
+	body := d.ask(t, "five", http.MethodGet, "71", "", "").Body
+	for _, text := range texts {
+		k, _ := auth.ParseKey(text)
+		if strings.Contains(body, text) || strings.Contains(body, k.Hash()) || strings.Contains(body, text[14:40]) || !strings.Contains(body, text[len(text)-4:]) {
+			t.Errorf("the list shows a key, or not its end: %s", body)
+		}
+	}
+	if strings.Contains(body, "encrypted_api_key") {
+		t.Error(body)
+	}
+	// The oldest first.
+	d.clock = d.clock.Add(time.Minute)
+	last := d.create(t, `{}`).APIKeyID
+	if keys := d.list(t); len(keys) != 4 || keys[3].APIKeyID != last {
+		t.Errorf("keys %+v, want %d last", keys, last)
+	}
+}
+
+func TestRotate(t *testing.T) {
+	t.Run("refuses", func(t *testing.T) {
+		d := newDesk(t)
+		for _, body := range []string{
+			`{"grace_period_seconds":-1}`, `{"grace_period_seconds":604801}`, `{"grace_period_seconds":1.5}`, `{"grace_period_seconds":"1"}`, `{"grace_period_seconds":1e2}`,
+			`{"grace_period_seconds":99999999999999999999}`, `{"grace_period_seconds":true}`, `{"grace_period_seconds":""}`,
+		} {
+			if diff := cmp.Diff([]string{"400", "invalid_field_value grace_period_seconds"}, problems(t, d.ask(t, "five", http.MethodPost, "71", rotation(d.first[71]), body))); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", body, diff)
+			}
+		}
+		for body, field := range map[string]string{`{"scopes":["read"]}`: " scopes", `[]`: "", `x`: ""} {
+			if diff := cmp.Diff([]string{"400", "invalid_field_value" + field}, problems(t, d.ask(t, "five", http.MethodPost, "71", rotation(d.first[71]), body))); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", body, diff)
+			}
+		}
+		if keys := d.list(t); len(keys) != 1 || keys[0].ExpiresAt != nil {
+			t.Errorf("keys: %+v", keys)
+		}
+	})
+	for _, tc := range []struct {
+		name, body string
+		grace      time.Duration
+	}{
+		{"no body", ``, 24 * time.Hour},
+		{"null", `{"grace_period_seconds":null}`, 24 * time.Hour},
+		{"at once", `{"grace_period_seconds":0}`, 0},
+		{"a second", `{"grace_period_seconds":1}`, time.Second},
+		{"longest", `{"grace_period_seconds":604800}`, 7 * 24 * time.Hour},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := newDesk(t)
+			old := d.create(t, `{"description":"Till","scopes":["read","link"]}`)
+			d.clock = d.clock.Add(time.Minute)
+			resp := d.ask(t, "five", http.MethodPost, "71", rotation(old.APIKeyID), tc.body)
+			got := decoded[rotatedBody](t, resp)
+			ends := d.clock.Truncate(time.Millisecond).Add(tc.grace)
+			if got.Previous.APIKeyID != old.APIKeyID || *got.Previous.ExpiresAt != *httpapi.Time(ends) {
+				t.Errorf("previous: %s, want the end %v", resp.Body, ends)
+			}
+			want := old.KeyInfo
+			want.APIKeyID, want.KeyPrefix, want.LastFour, want.CreatedAt = got.APIKeyID, got.KeyPrefix, got.LastFour, httpapi.Time(d.clock.Truncate(time.Millisecond))
+			if diff := cmp.Diff(want, got.KeyInfo); diff != "" || got.APIKeyID == old.APIKeyID || got.EncryptedAPIKey == old.EncryptedAPIKey {
+				t.Errorf("the new key (-want +got):\n%s", diff)
+			}
+			d.clock = ends.Add(-time.Millisecond)
+			if tc.grace > 0 && !d.works(t, old.EncryptedAPIKey) {
+				t.Error("the old key does not work until its end")
+			}
+			d.clock = ends
+			if d.works(t, old.EncryptedAPIKey) || !d.works(t, got.EncryptedAPIKey) {
+				t.Error("at its end the old key works, or the new one does not")
+			}
+			if diff := cmp.Diff([]string{"409", "invalid_status"}, problems(t, d.ask(t, "five", http.MethodPost, "71", rotation(old.APIKeyID), ""))); diff != "" {
+				t.Errorf("rotating an expired key (-want +got):\n%s", diff)
+			}
+			if n := len(d.list(t)); n != 3 {
+				t.Errorf("%d keys, want 3", n)
+			}
+		})
+	}
+	t.Run("a key with an end of its own", func(t *testing.T) {
+		d := newDesk(t)
+		old := d.create(t, `{"expires_at":"2026-03-01T01:00:00Z"}`)
+		got := decoded[rotatedBody](t, d.ask(t, "five", http.MethodPost, "71", rotation(old.APIKeyID), ``))
+		if *got.ExpiresAt != *old.ExpiresAt || *got.Previous.ExpiresAt != *old.ExpiresAt {
+			t.Errorf("ends %s and %s, want %s for both", *got.ExpiresAt, *got.Previous.ExpiresAt, *old.ExpiresAt)
+		}
+	})
+	t.Run("a deleted account", func(t *testing.T) {
+		d := newDesk(t)
+		d.remove(t, 71)
+		if diff := cmp.Diff([]string{"409", "invalid_status"}, problems(t, d.ask(t, "five", http.MethodPost, "71", rotation(d.first[71]), ``))); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestDelete(t *testing.T) {
+	d := newDesk(t)
+	k := d.create(t, `{}`)
+	path := fmt.Sprintf("/%d", k.APIKeyID)
+	gone(t, d.ask(t, "five", http.MethodDelete, "71", path, "null"))
+	if d.works(t, k.EncryptedAPIKey) || !d.works(t, d.texts["account 71"]) {
+		t.Error("the deleted key works, or the other one does not")
+	}
+	for _, op := range []struct{ method, rest string }{{http.MethodDelete, path}, {http.MethodPost, path + "/rotate"}} {
+		if diff := cmp.Diff([]string{"404", "not_found"}, problems(t, d.ask(t, "five", op.method, "71", op.rest, ""))); diff != "" {
+			t.Errorf("%s of a deleted key (-want +got):\n%s", op.method, diff)
+		}
+	}
+	if keys := d.list(t); len(keys) != 1 {
+		t.Errorf("keys: %+v", keys)
+	}
+	// The last one, and one of a deleted account, too.
+	d.remove(t, 71)
+	gone(t, d.ask(t, "five", http.MethodDelete, "71", fmt.Sprintf("/%d", d.first[71]), ""))
+	if body := d.ask(t, "five", http.MethodGet, "71", "", "").Body; body != `{"api_keys":[]}` {
+		t.Errorf("no keys: %s", body)
+	}
+}
+
+// TestRepeats: create and rotate answer again with the same key, and make none.
+func TestRepeats(t *testing.T) {
+	for name, op := range map[string]struct {
+		rest  func(d *desk) string
+		body  string
+		after func(t *testing.T, d *desk)
+	}{
+		"create": {func(*desk) string { return "" }, `{"description":"Till"}`, func(*testing.T, *desk) {}},
+		"create, with an end that is past since": {
+			func(*desk) string { return "" }, `{"expires_at":"2026-03-01T00:01:00Z"}`,
+			func(_ *testing.T, d *desk) { d.clock = d.clock.Add(time.Hour) },
+		},
+		"create, deleted since": {func(*desk) string { return "" }, `{}`, func(t *testing.T, d *desk) { t.Helper(); d.remove(t, 71) }},
+		"rotate":                {func(d *desk) string { return rotation(d.first[71]) }, ``, func(*testing.T, *desk) {}},
+		"rotate, the old key has ended since": {
+			func(d *desk) string { return rotation(d.first[71]) }, `{"grace_period_seconds":1}`,
+			func(_ *testing.T, d *desk) { d.clock = d.clock.Add(time.Hour) },
+		},
+		"rotate, the old key is deleted since": {
+			func(d *desk) string { return rotation(d.first[71]) }, ``,
+			func(t *testing.T, d *desk) {
+				t.Helper()
+				gone(t, d.ask(t, "five", http.MethodDelete, "71", fmt.Sprintf("/%d", d.first[71]), ""))
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			ask := func(account, body string) events.APIGatewayProxyResponse {
+				t.Helper()
+				return d.ask(t, "five", http.MethodPost, account, op.rest(d), body, "Idempotency-Key", "k")
+			}
+			first := ask("71", op.body)
+			if first.StatusCode != http.StatusOK {
+				t.Fatalf("first: %d %s", first.StatusCode, first.Body)
+			}
+			op.after(t, d)
+			n := len(d.list(t))
+			for range 2 {
+				again := ask("71", op.body)
+				if again.StatusCode != http.StatusOK || again.Body != first.Body || again.Headers["Idempotent-Replayed"] != "true" || again.Headers["X-Request-Id"] != first.Headers["X-Request-Id"] {
+					t.Errorf("again: %d %s %v\nfirst: %s", again.StatusCode, again.Body, again.Headers, first.Body)
+				}
+			}
+			if got := len(d.list(t)); got != n {
+				t.Errorf("%d keys, want %d", got, n)
+			}
+			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, problems(t, ask("71", op.body+" "))); diff != "" {
+				t.Errorf("another payload (-want +got):\n%s", diff)
+			}
+			if other := ask("72", op.body); other.Headers["Idempotent-Replayed"] != "" || strings.Contains(other.Body, first.Body) {
+				t.Errorf("another account: %d %s", other.StatusCode, other.Body)
+			}
+		})
+	}
+}
