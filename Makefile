@@ -76,7 +76,7 @@ generate: ## Make the generated files anew
 .PHONY: bench
 bench: tools ## Print sizes, starts, memory, latencies and the price of a walk over all accounts, as ratios
 	go run ./infra/bench
-	go test -run='^$$' -bench=. -timeout=30m ./functions/...
+	go test -run='^$$' -bench=. -benchtime=500x -timeout=30m ./functions/...
 	go test -run='^$$' -bench=Walk -benchtime=1x -timeout=10m ./shared/store
 
 .PHONY: deploy
