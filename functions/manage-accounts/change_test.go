@@ -219,6 +219,45 @@ func TestIfMatch(t *testing.T) {
 	})
 }
 
+// TestIfMatchOfStates: enable, disable and restore of one version only, which
+// they change all the same.
+func TestIfMatchOfStates(t *testing.T) {
+	for _, tc := range []struct {
+		action, before string
+		active         bool
+	}{
+		{"disable", "", false}, {"disable", "disable", false}, {"enable", "disable", true}, {"enable", "", true}, {"restore", "delete", true},
+	} {
+		for _, form := range []string{"%", "W/%", `"x", %`, "*"} {
+			t.Run(tc.action+" after "+tc.before+", "+form, func(t *testing.T) {
+				d := newDesk(t)
+				switch tc.before {
+				case "":
+				case "delete":
+					want204(t, d.ask(t, "five", http.MethodDelete, allPath+"/71", ""))
+				default:
+					want204(t, d.ask(t, "five", http.MethodPut, allPath+"/71/"+tc.before, ""))
+				}
+				before := d.accountsAsTheyAre(t)
+				resp := d.ask(t, "five", http.MethodPut, allPath+"/71/"+tc.action, "", "If-Match", `"7-7"`)
+				if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, problems(t, resp)); diff != "" {
+					t.Errorf("another version (-want +got):\n%s", diff)
+				}
+				if diff := cmp.Diff(before, d.accountsAsTheyAre(t)); diff != "" {
+					t.Errorf("another version has changed it:\n%s", diff)
+				}
+				tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+				for range 2 { // the second one is the repeat, whose version has moved on
+					want204(t, d.ask(t, "five", http.MethodPut, allPath+"/71/"+tc.action, "", "If-Match", strings.Replace(form, "%", tag, 1), "Idempotency-Key", "k"))
+				}
+				if a := d.accountsAsTheyAre(t)[0]; a.Active != tc.active || a.Deleted() {
+					t.Errorf("active %t, deleted %t, want active %t", a.Active, a.Deleted(), tc.active)
+				}
+			})
+		}
+	}
+}
+
 // TestAFasterChange: what comes between the read and the write is not lost, nor
 // overwritten.
 func TestAFasterChange(t *testing.T) {

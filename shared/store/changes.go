@@ -25,8 +25,8 @@ type AccountChange struct {
 
 // UpdateAccount writes what New has different from Old, and puts what keeps a
 // changed email or external id unique in the place of the old one. ID, partner,
-// Active, PurgeAt, CarriersCount, CreatedAt and Version of New do not count:
-// the new Version is Old's and one.
+// PurgeAt, CarriersCount, CreatedAt and Version of New do not count: the new
+// Version is Old's and one.
 //
 // It returns fault.Precondition when the account is no longer the one that was
 // read, fault.State when it is deleted, fault.State with the field when the
@@ -35,7 +35,7 @@ type AccountChange struct {
 func (s *Store) UpdateAccount(ctx context.Context, c AccountChange, now time.Time) (*carrier.IdempotencyRecord, error) {
 	a, next := c.Old, c.New
 	next.ID, next.PartnerID, next.CreatedAt = a.ID, a.PartnerID, a.CreatedAt
-	next.Active, next.PurgeAt, next.CarriersCount = a.Active, a.PurgeAt, a.CarriersCount
+	next.PurgeAt, next.CarriersCount = a.PurgeAt, a.CarriersCount
 	e := changedAccount(a, next)
 	e.lacks(attrTTL)
 	if next.OriginCountryCode != a.OriginCountryCode {

@@ -168,10 +168,11 @@ func changeTests() tests {
 			next := a
 			next.ExternalID, next.Email, next.CompanyName, next.FirstName, next.LastName = longExternalID(), s.hash()[:20]+"@example.com", "C", "F", "L"
 			next.OriginCountryCode, next.Metadata, next.ModifiedAt = "NZ", map[string]string{"a": "", "b#c": "1"}, milli(now.Add(time.Second))
+			next.Active = false
 			want := next
 			want.Version = 2
 			// What does not count.
-			next.ID, next.PartnerID, next.Version, next.CarriersCount, next.Active, next.PurgeAt, next.CreatedAt = 1, 2, 3, 4, false, now, now.Add(time.Hour)
+			next.ID, next.PartnerID, next.Version, next.CarriersCount, next.PurgeAt, next.CreatedAt = 1, 2, 3, 4, now, now.Add(time.Hour)
 			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, now))
 			s.equal("account", s.stored(a.ID), want)
 			want.Metadata = map[string]string{"b#c": "2"}
@@ -181,7 +182,7 @@ func changeTests() tests {
 			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: s.stored(a.ID), New: little}, now))
 			little.Version = 4
 			s.equal("account", s.stored(a.ID), little)
-			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{}, nil, 0, 9, now)
+			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{Active: &little.Active}, nil, 0, 9, now)
 			s.ok(err)
 			little.PasswordHash = ""
 			s.equal("listed", found, []carrier.Account{little})

@@ -157,7 +157,7 @@ func (m *Memory) UpdateAccount(ctx context.Context, c store.AccountChange, now t
 		}
 		next := c.New
 		next.ID, next.PartnerID, next.CreatedAt = a.ID, a.PartnerID, a.CreatedAt
-		next.Active, next.PurgeAt, next.CarriersCount = a.Active, a.PurgeAt, a.CarriersCount
+		next.PurgeAt, next.CarriersCount = a.PurgeAt, a.CarriersCount
 		if next.PasswordHash == c.Old.PasswordHash {
 			next.PasswordHash = a.PasswordHash // an account as a list shows it has none
 		}
