@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"carrierlink/shared/carrier"
@@ -163,7 +164,8 @@ func (p Pager) seal(ctx context.Context, c cursor) (string, error) {
 
 func (p Pager) open(ctx context.Context, text string) (c cursor, ok bool, err error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(raw) <= cursorMAC {
+	// The decoder passes over line breaks; ours have none.
+	if err != nil || len(raw) <= cursorMAC || strings.ContainsAny(text, "\r\n") {
 		return cursor{}, false, nil //nolint:nilerr // what does not decode is no cursor of ours
 	}
 	mac, err := p.mac(ctx, raw[cursorMAC:])

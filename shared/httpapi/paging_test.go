@@ -1,0 +1,245 @@
+package httpapi_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/seal"
+)
+
+func pager(filters url.Values) httpapi.Pager {
+	return httpapi.Pager{Sealer: sealer(), Now: now(), Owner: "partner 5", Path: "/v1/things", Filters: filters}
+}
+
+// asked is a request with a query, as in a URL.
+func asked(t *testing.T, query string) *httpapi.Request {
+	t.Helper()
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := post("")
+	e.MultiValueQueryStringParameters = values
+	return httpapi.NewRequest("id", e)
+}
+
+// cursorOf is the cursor behind a page.
+func cursorOf(t *testing.T, p httpapi.Pager, page httpapi.Page, next carrier.Position) string {
+	t.Helper()
+	links, err := p.Links(t.Context(), page, &next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(links.Next.Href)
+	if err != nil || u.Query().Get("cursor") == "" {
+		t.Fatalf("no cursor in %q: %v", links.Next.Href, err)
+	}
+	return u.Query().Get("cursor")
+}
+
+func TestParsePage(t *testing.T) {
+	tests := []struct {
+		name, query string
+		page        httpapi.Page
+		skip        int
+		problems    []string
+	}{
+		{"both wrong", "page=0&page_size=501", httpapi.Page{Number: 1, Size: 25}, 0, []string{"invalid page", "invalid page_size"}},
+		{"both and the cursor wrong", "page=x&page_size=x&cursor=x", httpapi.Page{Number: 1, Size: 25}, 0, []string{"invalid page", "invalid page_size", "invalid cursor"}},
+		{"just too far", "page=21&page_size=500", httpapi.Page{Number: 21, Size: 500}, 10_000, []string{"invalid page"}},
+		{"nothing", "", httpapi.Page{Number: 1, Size: 25}, 0, nil},
+		{"an empty cursor is none", "cursor=", httpapi.Page{Number: 1, Size: 25}, 0, nil},
+		{"page", "page=3", httpapi.Page{Number: 3, Size: 25}, 50, nil},
+		{"just near enough", "page=20&page_size=500", httpapi.Page{Number: 20, Size: 500}, 9_500, nil},
+		{"one by one", "page=10000&page_size=1", httpapi.Page{Number: 10_000, Size: 1}, 9_999, nil},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			page, problems, err := pager(nil).Parse(t.Context(), asked(t, tc.query))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.problems, told(problems.Err())); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.page, page); diff != "" && tc.problems == nil || page.Skip() != tc.skip {
+				t.Errorf("skip %d, page (-want +got):\n%s", page.Skip(), diff)
+			}
+		})
+	}
+}
+
+// TestCursor: it leads behind the last entry, under the number of the next page,
+// beyond what page numbers reach, whatever page says beside it.
+func TestCursor(t *testing.T) {
+	p := pager(nil)
+	last := carrier.Position{CreatedAt: time.Date(2026, 2, 3, 4, 5, 6, 789e6, time.UTC), AccountID: 2147483647}
+	for _, number := range []int{1, 2, 400, 4_000_000} {
+		text := cursorOf(t, p, httpapi.Page{Number: number, Size: 25}, last)
+		for _, query := range []string{"", "&page=7", "&page_size=25&page=400"} {
+			page, problems, err := p.Parse(t.Context(), asked(t, "cursor="+text+query))
+			if err != nil || problems != nil {
+				t.Fatalf("Parse = %v, %v", problems, err)
+			}
+			if diff := cmp.Diff(httpapi.Page{Number: number + 1, Size: 25, After: &last}, page); diff != "" || page.Skip() != 0 {
+				t.Errorf("behind page %d, skip %d (-want +got):\n%s", number, page.Skip(), diff)
+			}
+		}
+	}
+}
+
+// TestAnyChangeOfACursorIsRefused: each byte of it in turn, to any other
+// character of its alphabet or beyond, and each byte cut or doubled.
+func TestAnyChangeOfACursorIsRefused(t *testing.T) {
+	p := pager(url.Values{"active": {"true"}})
+	text := cursorOf(t, p, httpapi.Page{Number: 1, Size: 25}, carrier.Position{CreatedAt: now(), AccountID: 71})
+	if _, problems, err := p.Parse(t.Context(), asked(t, "cursor="+text)); err != nil || problems != nil {
+		t.Fatalf("the cursor itself: %v, %v", problems, err)
+	}
+	tried := 0
+	refuses := func(what, text string) {
+		t.Helper()
+		tried++
+		page, problems, err := p.Parse(t.Context(), asked(t, "cursor="+url.QueryEscape(text)))
+		if diff := cmp.Diff([]string{"invalid cursor"}, told(problems.Err())); diff != "" || err != nil || page.After != nil {
+			t.Errorf("%s: %v, %v, want it refused", what, problems, err)
+		}
+	}
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/= \n\r.\x00"
+	for i := range text {
+		for _, c := range []byte(alphabet) {
+			if c != text[i] {
+				refuses(fmt.Sprintf("byte %d made %q", i, c), text[:i]+string(c)+text[i+1:])
+			}
+		}
+		refuses(fmt.Sprintf("cut at %d", i), text[:i]+".")
+		refuses(fmt.Sprintf("without byte %d", i), text[:i]+text[i+1:])
+		if i > 0 {
+			refuses(fmt.Sprintf("the first %d bytes", i), text[:i])
+		}
+		for _, more := range []string{"A", "\n", "\r", "="} {
+			refuses(fmt.Sprintf("%q before byte %d", more, i), text[:i]+more+text[i:])
+		}
+	}
+	refuses("twice", text+text)
+	refuses("padded", text+"=")
+	refuses("a line break behind", text+"\n")
+	t.Logf("%d changed cursors", tried)
+}
+
+func TestForeignCursor(t *testing.T) {
+	p := pager(url.Values{"active": {"true"}})
+	text := cursorOf(t, p, httpapi.Page{Number: 1, Size: 25}, carrier.Position{CreatedAt: now(), AccountID: 71})
+	tests := []struct {
+		name string
+		edit func(*httpapi.Pager)
+		ok   bool
+	}{
+		{"another owner", func(p *httpapi.Pager) { p.Owner = "partner 6" }, false},
+		{"another path", func(p *httpapi.Pager) { p.Path = "/v1/other" }, false},
+		{"owner and path parted elsewhere", func(p *httpapi.Pager) { p.Owner, p.Path = "partner 5/", "v1/things" }, false},
+		{"without the filter", func(p *httpapi.Pager) { p.Filters = nil }, false},
+		{"another value", func(p *httpapi.Pager) { p.Filters = url.Values{"active": {"false"}} }, false},
+		{"one more filter", func(p *httpapi.Pager) { p.Filters = url.Values{"active": {"true"}, "sort_dir": {"asc"}} }, false},
+		{"another secret", func(p *httpapi.Pager) {
+			p.Sealer = seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret("another"), nil })
+		}, false},
+		{"older than a day", func(p *httpapi.Pager) { p.Now = p.Now.Add(24*time.Hour + time.Nanosecond) }, false},
+		{"a year old", func(p *httpapi.Pager) { p.Now = p.Now.AddDate(1, 0, 0) }, false},
+		{"a day old", func(p *httpapi.Pager) { p.Now = p.Now.Add(24 * time.Hour) }, true},
+		{"a clock behind", func(p *httpapi.Pager) { p.Now = p.Now.Add(-time.Minute) }, true},
+		{"the same", func(*httpapi.Pager) {}, true},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			p := p
+			tc.edit(&p)
+			if _, problems, err := p.Parse(t.Context(), asked(t, "cursor="+text)); (problems == nil) != tc.ok || err != nil {
+				t.Errorf("Parse = %v, %v, want accepted: %t", problems, err, tc.ok)
+			}
+		})
+	}
+}
+
+func TestLinks(t *testing.T) {
+	next := &carrier.Position{CreatedAt: now(), AccountID: 71}
+	const first, firstOfFilter = "/v1/things?page=1&page_size=25", "/v1/things?active=true&external_account_id=a%2Fb+%26%C3%A9&page=1&page_size=25"
+	tests := []struct {
+		name        string
+		filters     url.Values
+		page        httpapi.Page
+		first, prev string
+		next        bool
+	}{
+		{"the only page", nil, httpapi.Page{Number: 1, Size: 25}, first, "", false},
+		{"the first page", nil, httpapi.Page{Number: 1, Size: 25}, first, "", true},
+		{"the second page", nil, httpapi.Page{Number: 2, Size: 25}, first, first, true},
+		{"the last one that numbers reach", nil, httpapi.Page{Number: 400, Size: 25}, first, "/v1/things?page=399&page_size=25", true},
+		{"behind that", nil, httpapi.Page{Number: 401, Size: 25, After: next}, first, "/v1/things?page=400&page_size=25", true},
+		{"beyond what numbers reach", nil, httpapi.Page{Number: 402, Size: 25, After: next}, first, "", true},
+		{
+			"filters go along", url.Values{"active": {"true"}, "external_account_id": {"a/b &é"}}, httpapi.Page{Number: 2, Size: 25},
+			firstOfFilter, firstOfFilter, true,
+		},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			after := next
+			if !tc.next {
+				after = nil
+			}
+			got, err := pager(tc.filters).Links(t.Context(), tc.page, after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.First.Href != tc.first || got.Prev.Href != tc.prev || (got.Next.Href != "") != tc.next {
+				t.Errorf("Links = %+v, want first %s, prev %s, next: %t", got, tc.first, tc.prev, tc.next)
+			}
+			if n := len(tc.filters["active"]) + len(tc.filters["external_account_id"]); n != len(tc.filters) {
+				t.Errorf("the filters have changed: %v", tc.filters)
+			}
+			if !tc.next {
+				if text := encoded(t, got); !strings.Contains(text, `"next":{}`) {
+					t.Errorf("no page is %s, want an empty object", text)
+				}
+				return
+			}
+			// Every page that is linked to is one that may be asked for.
+			for _, href := range []string{got.First.Href, got.Prev.Href, got.Next.Href} {
+				_, query, _ := strings.Cut(href, "?")
+				if _, problems, err := pager(tc.filters).Parse(t.Context(), asked(t, query)); problems != nil || err != nil {
+					t.Errorf("Parse of %q = %v, %v", href, problems, err)
+				}
+			}
+		})
+	}
+}
+
+func TestPagingNeedsTheSecret(t *testing.T) {
+	down := errors.New("down")
+	p := pager(nil)
+	text := cursorOf(t, p, httpapi.Page{Number: 1, Size: 25}, carrier.Position{CreatedAt: now(), AccountID: 71})
+	p.Sealer = seal.New(func(context.Context) (carrier.Secret, error) { return carrier.Secret{}, down })
+	if _, _, err := p.Parse(t.Context(), asked(t, "cursor="+text)); !errors.Is(err, down) {
+		t.Errorf("Parse = %v", err)
+	}
+	if _, err := p.Links(t.Context(), httpapi.Page{Number: 1, Size: 25}, &carrier.Position{CreatedAt: now(), AccountID: 1}); !errors.Is(err, down) {
+		t.Errorf("Links = %v", err)
+	}
+	// What is no cursor, and a list without a next page, cost no read of it.
+	if _, problems, err := p.Parse(t.Context(), asked(t, "cursor=x")); err != nil || len(problems) != 1 {
+		t.Errorf("Parse of no cursor = %v, %v", problems, err)
+	}
+	if _, err := p.Links(t.Context(), httpapi.Page{Number: 2, Size: 25}, nil); err != nil {
+		t.Errorf("Links without next = %v", err)
+	}
+}
