@@ -43,13 +43,13 @@ type mainAccount struct {
 func mainJob(ctx context.Context, out io.Writer, api string, keys partnerKeys) (_ mainAccount, results []string, _ error) {
 	talk := conversation{out: out, api: api, lines: longAnswer}
 	step := func(name string, r request, answer any) error {
-		response, err := talk.send(ctx, r, answer)
+		status, _, err := talk.send(ctx, r, answer)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		results = append(results, fmt.Sprintf("%s %d", name, response.StatusCode))
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("%s answered %d, not 200", name, response.StatusCode)
+		results = append(results, fmt.Sprintf("%s %d", name, status))
+		if status != http.StatusOK {
+			return fmt.Errorf("%s answered %d, not 200", name, status)
 		}
 		return nil
 	}
@@ -93,9 +93,8 @@ func mainJob(ctx context.Context, out io.Writer, api string, keys partnerKeys) (
 	return made, results, err
 }
 
-// send makes one request, prints it and its answer, and decodes a 200 into answer unless that is nil. The body of what
-// it returns is closed.
-func (c conversation) send(ctx context.Context, r request, answer any) (*http.Response, error) {
+// send makes one request, prints it and its answer, and decodes a 200 into answer unless that is nil.
+func (c conversation) send(ctx context.Context, r request, answer any) (status int, etag string, err error) {
 	if r.body != "" {
 		r.headers = append(r.headers, [2]string{"Content-Type", "application/json"})
 	}
@@ -103,7 +102,7 @@ func (c conversation) send(ctx context.Context, r request, answer any) (*http.Re
 
 	req, err := http.NewRequestWithContext(ctx, r.method, c.api+r.path, strings.NewReader(r.body))
 	if err != nil {
-		return nil, err
+		return 0, "", err
 	}
 	for _, header := range r.headers {
 		req.Header.Set(header[0], header[1])
@@ -111,12 +110,12 @@ func (c conversation) send(ctx context.Context, r request, answer any) (*http.Re
 	start := time.Now()
 	response, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, err
+		return 0, "", err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		return nil, err
+		return 0, "", err
 	}
 	took := time.Since(start)
 
@@ -126,10 +125,10 @@ func (c conversation) send(ctx context.Context, r request, answer any) (*http.Re
 	}
 	if answer != nil && response.StatusCode == http.StatusOK {
 		if err := json.Unmarshal(text, answer); err != nil {
-			return nil, fmt.Errorf("reading the answer: %w", err)
+			return 0, "", fmt.Errorf("reading the answer: %w", err)
 		}
 	}
-	return response, nil
+	return response.StatusCode, response.Header.Get("ETag"), nil
 }
 
 // readable sets out an answer in JSON, a member a line. What is beyond so many lines is left out.

@@ -13,21 +13,21 @@ import (
 // the one that it is there to show.
 func tour(ctx context.Context, out io.Writer, api string, keys partnerKeys, account mainAccount) error {
 	talk := conversation{out: out, api: api, lines: shortAnswer}
-	step := func(want int, r request, answer any) (*http.Response, error) {
-		response, err := talk.send(ctx, r, answer)
+	step := func(want int, r request, answer any) (etag string, err error) {
+		status, etag, err := talk.send(ctx, r, answer)
 		if err != nil {
-			return nil, fmt.Errorf("%s %s: %w", r.method, r.path, err)
+			return "", fmt.Errorf("%s %s: %w", r.method, r.path, err)
 		}
-		if response.StatusCode != want {
-			return nil, fmt.Errorf("%s %s answered %d, not %d", r.method, r.path, response.StatusCode, want)
+		if status != want {
+			return "", fmt.Errorf("%s %s answered %d, not %d", r.method, r.path, status, want)
 		}
-		return response, nil
+		return etag, nil
 	}
 	const accounts = "/v1/partners/accounts"
 	accountPath := accounts + "/" + account.id
 	partner, merchant := [2]string{"API-Key", keys.production}, [2]string{"API-Key", account.key}
 
-	got, err := step(http.StatusOK, request{
+	etag, err := step(http.StatusOK, request{
 		title:  "4. The partner finds the account by its own id for it. The ETag of the answer names this state of the account.",
 		method: http.MethodGet, path: accounts + "/external_account_id/" + url.PathEscape(account.externalID),
 		headers: [][2]string{partner},
@@ -52,7 +52,7 @@ func tour(ctx context.Context, out io.Writer, api string, keys partnerKeys, acco
 		{http.StatusOK, request{
 			title:  "6. It changes the account, unless somebody else did so since step 4: that would be a 412.",
 			method: http.MethodPatch, path: accountPath,
-			headers: [][2]string{partner, {"If-Match", got.Header.Get("ETag")}, {"Idempotency-Key", "demo-change"}},
+			headers: [][2]string{partner, {"If-Match", etag}, {"Idempotency-Key", "demo-change"}},
 			body:    `{"company_name":"Acme Parcels Pty Ltd","metadata":{"plan":"gold"}}`,
 		}, nil},
 		{http.StatusOK, request{
