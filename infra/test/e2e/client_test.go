@@ -153,7 +153,7 @@ type client struct {
 	calls    int
 	seen     map[string]map[int]int // answers by operation and status
 	rows     map[row]int
-	ids      map[string]bool // request ids
+	ids      map[string]bool // request ids; true for those that a first answer had
 	failures [][]byte        // bodies of the errors
 }
 
@@ -313,11 +313,16 @@ func cacheControl(a answer) string {
 func (c *client) unique(id string, a answer) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known, replayed := c.ids[id], a.header.Get("Idempotent-Replayed") == "true"
-	c.ids[id] = true
-	if known && !replayed {
+	if a.header.Get("Idempotent-Replayed") == "true" {
+		if _, known := c.ids[id]; !known { // it may come before the first answer does
+			c.ids[id] = false
+		}
+		return nil
+	}
+	if c.ids[id] {
 		return fmt.Errorf("X-Request-Id %s was another request's", id)
 	}
+	c.ids[id] = true
 	return nil
 }
 

@@ -38,7 +38,7 @@ func NotDeleted() error { return fault.New(fault.State, "The account is not dele
 
 // Changed is for an account that is no longer the one that was read.
 func Changed() error {
-	return fault.New(fault.Precondition, "Another request has changed the account; read it again.")
+	return fault.Field(fault.Precondition, "If-Match", "Another request has changed the account; read it again.")
 }
 
 // CountryFixed is for another country of an account that has carriers.

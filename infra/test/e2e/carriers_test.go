@@ -1,0 +1,211 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	gen "carrierlink/infra/test/client"
+)
+
+// What ShipEngine's own clients read of a carrier: every property has to be there.
+var shipEngineCarrier = []string{
+	"carrier_id", "carrier_code", "account_number", "requires_funded_amount", "balance", "nickname", "friendly_name", "funding_source_id", "primary",
+	"has_multi_package_supporting_services", "allows_returns", "supports_label_messages", "disabled_by_billing_plan", "services", "packages", "options",
+	"send_rates", "supports_user_managed_rates", "connection_status",
+}
+
+var shipEngineService = []string{
+	"carrier_id", "carrier_code", "service_code", "name", "domestic", "international", "is_multi_package_supported", "is_return_supported",
+}
+
+func TestListCarriers(t *testing.T) {
+	t.Parallel()
+	for _, p := range environments() {
+		t.Run(p.Environment, func(t *testing.T) {
+			t.Parallel()
+			m := newMerchant(t, p)
+			c := as(t, m.Key)
+			if got := c.carriers(); len(got) != 0 || !strings.Contains(string(c.last.body), `"carriers":[]`) || !strings.Contains(string(c.last.body), `"errors":[]`) {
+				t.Errorf("the list of nothing = %s", c.last.body)
+			}
+			post, star := link(t, m, "australia_post", ausPostNumber("00")), link(t, m, "startrack", starTrackNumber("00"), "nickname", "Trucks")
+			pending := link(t, m, "australia_post", ausPostNumber("50"), "verify", "later")
+			link(t, newMerchant(t, p), "australia_post", ausPostNumber("00")) // another account's
+			all := c.carriers()
+			var raw struct {
+				Carriers  []map[string]json.RawMessage `json:"carriers"`
+				RequestID string                       `json:"request_id"`
+			}
+			if raw = decode[struct {
+				Carriers  []map[string]json.RawMessage `json:"carriers"`
+				RequestID string                       `json:"request_id"`
+			}](t, c.last); raw.RequestID != c.last.header.Get("X-Request-Id") {
+				t.Errorf("request_id = %q", raw.RequestID)
+			}
+			var ids []string
+			for i, carrier := range all {
+				ids = append(ids, carrier.CarrierId)
+				for _, name := range shipEngineCarrier {
+					if _, ok := raw.Carriers[i][name]; !ok {
+						t.Errorf("carrier %d has no %s", i, name)
+					}
+				}
+				var services []map[string]json.RawMessage
+				if err := json.Unmarshal(raw.Carriers[i]["services"], &services); err != nil {
+					t.Fatal(err)
+				}
+				for _, s := range services {
+					for _, name := range shipEngineService {
+						if _, ok := s[name]; !ok {
+							t.Errorf("a service of carrier %d has no %s", i, name)
+						}
+					}
+				}
+				for _, body := range []string{string(c.last.body)} {
+					if leaked := api.secrets.in(body, false); leaked != "" {
+						t.Errorf("the list shows %s", leaked)
+					}
+				}
+				one := c.carrier(carrier.CarrierId)
+				if diff := cmp.Diff(carrier, *one, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".ExpiresInDays" }, cmp.Ignore())); diff != "" {
+					t.Errorf("in the list (-) and alone (+):\n%s", diff)
+				}
+				if c.last.header.Get("ETag") == "" {
+					t.Error("ETag is absent")
+				}
+				c.carriers()
+			}
+			if diff := cmp.Diff([]string{post.CarrierID, star.CarrierID, pending.CarrierID}, ids); diff != "" {
+				t.Fatalf("carriers (-want +got):\n%s", diff)
+			}
+			// The services are the products of the contract that have not expired.
+			for i, id := range ids[:2] {
+				var want, got []string
+				account := decode[carrierAccount](t, read(t, m, id, ""))
+				for _, product := range account.Summary.Products {
+					want = append(want, product.ProductID)
+				}
+				for _, s := range all[i].Services {
+					got = append(got, s.ServiceCode)
+					if s.CarrierId != id || string(s.CarrierCode) != account.CarrierCode || s.Domestic == s.International || s.Name == "" {
+						t.Errorf("service = %+v", s)
+					}
+				}
+				if len(got) == 0 || slices.ContainsFunc(got, func(code string) bool { return !slices.Contains(want, code) }) {
+					t.Errorf("services = %v of the products %v", got, want)
+				}
+				if all[i].ConnectionStatus != "approved" {
+					t.Errorf("connection_status = %s", all[i].ConnectionStatus)
+				}
+			}
+			if got := all[2]; len(got.Services) != 0 || got.ConnectionStatus != "pending_approval" || got.Status != "pending_verification" {
+				t.Errorf("the pending one = %+v", got)
+			}
+			if all[0].FriendlyName == all[1].FriendlyName || all[1].Nickname != "Trucks" {
+				t.Errorf("names = %s %s, %s", all[0].FriendlyName, all[1].FriendlyName, all[1].Nickname)
+			}
+			// The partner sees the same on the merchant's behalf.
+			a := api.call(t, request{method: http.MethodGet, path: "/v1/carriers", key: p.APIKey, header: behalf(m.ID)})
+			if diff := cmp.Diff(all, decode[gen.CarrierList](t, a).Carriers); diff != "" {
+				t.Errorf("the merchant's (-) and the partner's (+):\n%s", diff)
+			}
+			if got := as(t, p.APIKey).account(m.ID).CarriersCount; got != 3 {
+				t.Errorf("carriers_count = %d, want 3", got)
+			}
+		})
+	}
+}
+
+func TestCarrierStatuses(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[string]string{
+		"pending_verification": "pending_approval", "active": "approved", "degraded": "approved", "restricted": "approved", "action_required": "pending_approval",
+	} {
+		t.Run(status, func(t *testing.T) {
+			t.Parallel()
+			m := newMerchant(t, production)
+			l, c := link(t, m, "australia_post", ausPostNumber("00")), as(t, m.Key)
+			c.carrier(l.CarrierID)
+			tag := c.last.header.Get("ETag")
+			get := request{method: http.MethodGet, path: "/v1/carriers/" + l.CarrierID, key: m.Key}
+			for _, header := range []string{tag, "W/" + tag, `"x", ` + tag, "*"} {
+				get.header = [][2]string{{"If-None-Match", header}}
+				a := api.call(t, get)
+				a.expect(t, http.StatusNotModified)
+				if a.header.Get("ETag") != tag {
+					t.Errorf("ETag = %s, want %s", a.header.Get("ETag"), tag)
+				}
+			}
+			setItem(t, accountPK(m.ID), "CARRIER#"+l.CarrierID, item{"status": txt(status)})
+			for _, got := range []gen.Carrier{*c.carrier(l.CarrierID), c.carriers()[0]} {
+				if string(got.Status) != status || string(got.ConnectionStatus) != want {
+					t.Errorf("status = %s, connection_status = %s, want %s", got.Status, got.ConnectionStatus, want)
+				}
+			}
+			get.header = [][2]string{{"If-None-Match", tag}}
+			if a := api.call(t, get); (a.status == http.StatusNotModified) != (status == "active") {
+				t.Errorf("status = %d after the connection became %s", a.status, status)
+			}
+		})
+	}
+	t.Run("linking", func(t *testing.T) {
+		t.Parallel()
+		m := newMerchant(t, production)
+		l := link(t, m, "australia_post", ausPostNumber("00"))
+		setItem(t, accountPK(m.ID), "CARRIER#"+l.CarrierID, item{"status": txt("linking")})
+		api.call(t, request{method: http.MethodGet, path: "/v1/carriers/" + l.CarrierID, key: m.Key}).expect(t, http.StatusNotFound, notFound)
+		if got := as(t, m.Key).carriers(); len(got) != 0 {
+			t.Errorf("carriers = %+v, want none", got)
+		}
+		setItem(t, accountPK(m.ID), "CARRIER#"+l.CarrierID, item{"status": txt("active")})
+	})
+}
+
+// A form can be drawn from the fields, and what they allow is what linkCarrier wants.
+func TestSupportedCarriers(t *testing.T) {
+	t.Parallel()
+	m := newMerchant(t, production)
+	c := as(t, m.Key)
+	got, err := c.ListSupportedCarriersWithResponse(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forms := ok(t, c, got.JSON200, err).Carriers
+	if len(forms) != 2 || forms[0].CarrierName != "australia_post" || forms[1].CarrierName != "startrack" {
+		t.Fatalf("carriers = %s", c.last.body)
+	}
+	number := map[string]string{"australia_post": ausPostNumber("00"), "startrack": starTrackNumber("00")}
+	for _, form := range forms {
+		values := map[string]string{}
+		good := linkBody(number[string(form.CarrierName)])
+		for _, f := range form.Fields {
+			value, known := good[string(f.Name)].(string)
+			if !known || values[string(f.Name)] != "" {
+				t.Errorf("%s asks for %s, which linkCarrier does not want", form.CarrierName, f.Name)
+			}
+			values[string(f.Name)] = value
+			for _, v := range []string{value, f.Example} {
+				if len(v) < f.MinLength || len(v) > f.MaxLength || f.Pattern != nil && !regexp.MustCompile(*f.Pattern).MatchString(v) {
+					t.Errorf("%s of %s does not fit its own field", f.Name, form.CarrierName)
+				}
+			}
+			if strings.Contains(string(f.Name), "secret") != (string(f.Type) == "password" && f.Secret && f.Name == "api_secret") || f.Label == "" || f.Help == "" {
+				t.Errorf("field = %+v", f)
+			}
+			if !f.Required {
+				delete(values, string(f.Name))
+			}
+		}
+		api.call(t, request{method: http.MethodPost, path: linkPath(string(form.CarrierName)), key: m.Key, body: values}).expect(t, http.StatusOK)
+	}
+	a := api.call(t, request{method: http.MethodGet, path: "/v1/connections/carriers", key: production.APIKey, header: behalf(m.ID)})
+	if a.expect(t, http.StatusOK); string(a.body) != string(c.last.body) {
+		t.Errorf("the partner's answer = %s", a.body)
+	}
+}
