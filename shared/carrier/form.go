@@ -26,13 +26,15 @@ func Form(n Name) []FormField {
 		Name: "account_number", Label: n.FriendlyName() + " account number", Type: "text", Required: true,
 		MinLength: n.numberDigits(), MaxLength: 32, DocURL: docGetAccounts,
 	}
-	// Digits, with blanks and hyphens anywhere: they are taken out.
+	// Digits, with blanks and hyphens anywhere: they are taken out. The hyphen is
+	// escaped for the flag v, with which browsers compile the pattern of a field.
+	const between = `[\s\-\u2010\u2011\u2013]*`
 	switch n {
 	case AustraliaPost:
-		number.Pattern, number.Example = new(`^\s*(?:[0-9][\s-]*){10}$`), "0000123456"
+		number.Pattern, number.Example = new("^"+between+"(?:[0-9]"+between+"){10}$"), "0000123456"
 		number.Help = "10 digits, leading zeros included, as on the contract or an invoice."
 	case StarTrack:
-		number.Pattern, number.Example = new(`^\s*(?:[0-9][\s-]*){8}$`), "04123456"
+		number.Pattern, number.Example = new("^"+between+"(?:[0-9]"+between+"){8}$"), "04123456"
 		number.Help = "8 digits; they may start with a zero."
 	}
 	return []FormField{
