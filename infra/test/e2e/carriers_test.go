@@ -191,7 +191,7 @@ func TestSupportedCarriers(t *testing.T) {
 			}
 			values[string(f.Name)] = value
 			for _, v := range []string{value, f.Example} {
-				if len(v) < f.MinLength || len(v) > f.MaxLength || f.Pattern != nil && !regexp.MustCompile(*f.Pattern).MatchString(v) {
+				if len(v) < f.MinLength || len(v) > f.MaxLength || f.Pattern != nil && !ecma(*f.Pattern).MatchString(v) {
 					t.Errorf("%s of %s does not fit its own field", f.Name, form.CarrierName)
 				}
 			}
@@ -208,4 +208,9 @@ func TestSupportedCarriers(t *testing.T) {
 	if a.expect(t, http.StatusOK); string(a.body) != string(c.last.body) {
 		t.Errorf("the partner's answer = %s", a.body)
 	}
+}
+
+// ecma is a pattern as JavaScript writes it.
+func ecma(pattern string) *regexp.Regexp {
+	return regexp.MustCompile(regexp.MustCompile(`\\u([0-9a-fA-F]{4})`).ReplaceAllString(pattern, `\x{$1}`))
 }

@@ -1,0 +1,285 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	gen "carrierlink/infra/test/client"
+)
+
+// The matrix of TestTenancy: how many requests about somebody else's things were made, and how many of their answers
+// told anything of them.
+var foreignRequests, leaks atomic.Int64
+
+// somebody is a caller whose things are no business of the one under test, and what must not be in any answer.
+type somebody struct {
+	name string
+	caller
+	cursor, idempotency string
+
+	marks []string
+}
+
+// newSomebody makes a caller, a page of a list and an idempotency key on every route that takes one.
+func newSomebody(t *testing.T, name string, c caller) somebody {
+	t.Helper()
+	s := somebody{name: name, caller: c, idempotency: "tenancy " + uuid.NewString()}
+	for range 2 {
+		newMerchant(t, c.partner)
+	}
+	page := as(t, c.partner.APIKey).accounts(gen.ListAccountsParams{PageSize: ptr(1)})
+	next, err := url.Parse(*page.Links.Next.Href)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cursor = next.Query().Get("cursor")
+	account := as(t, c.partner.APIKey).account(c.ID)
+	s.marks = []string{c.account, c.key, c.external, url.QueryEscape(c.external), c.email, *account.CompanyName, c.carrier, c.merchant.Key}
+	return s
+}
+
+// twin is an external id that nobody has, as long as somebody's.
+func (s somebody) twin() string { return s.external[:len(s.external)-1] + "~" }
+
+// state is all that can be read of what somebody has.
+func (s somebody) state(t *testing.T) string {
+	t.Helper()
+	p := as(t, s.partner.APIKey)
+	p.account(s.ID)
+	all := string(p.last.body)
+	p.keys(s.ID)
+	all += string(p.last.body)
+	as(t, s.merchant.Key).carrier(s.carrier)
+	return all + string(api.call(t, request{method: http.MethodGet, path: "/v1/carriers/" + s.carrier, key: s.merchant.Key}).body)
+}
+
+// intrusion is a request about something of somebody else's, and the same about something that nobody has: their answers
+// must not differ.
+type intrusion struct {
+	name            string
+	foreign, absent request
+	status          int // of both
+}
+
+// intrusions are all ways in which a caller can name something of somebody else's to an operation.
+func (o operation) intrusions(me caller, s somebody) []intrusion {
+	var all []intrusion
+	add := func(name string, status int, key string, header [][2]string, foreign, absent things) {
+		in := intrusion{name: name, status: status, foreign: o.request(foreign), absent: o.request(absent)}
+		in.absent.body = in.foreign.body
+		in.foreign.key, in.absent.key, in.foreign.header, in.absent.header = key, key, header, header
+		all = append(all, in)
+	}
+	mine := me.things
+	if s.partner.ID == me.partner.ID { // a sibling of the same partner's: its ids are foreign below my account only
+		if o.has("api_key_id") {
+			foreign, absent := mine, mine
+			foreign.key, absent.key = s.key, nobodysKey
+			add("key below my account", http.StatusNotFound, me.partner.APIKey, nil, foreign, absent)
+		}
+	} else {
+		theirs := func(change func(th *things, from things)) (foreign, absent things) {
+			foreign, absent = mine, mine
+			change(&foreign, s.things)
+			change(&absent, absentThings)
+			return foreign, absent
+		}
+		if o.has("account_id") {
+			foreign, absent := theirs(func(th *things, from things) { th.account = from.account })
+			add("account", http.StatusNotFound, me.partner.APIKey, nil, foreign, absent)
+			foreign, absent = theirs(func(th *things, from things) { th.account, th.key = from.account, from.key })
+			add("account and key", http.StatusNotFound, me.partner.APIKey, nil, foreign, absent)
+			foreign.account, absent.account = "se-"+foreign.account, "se-"+absent.account
+			add("account with prefix", http.StatusNotFound, me.partner.APIKey, nil, foreign, absent)
+		}
+		if o.has("api_key_id") {
+			foreign, absent := theirs(func(th *things, from things) { th.key = from.key })
+			add("key", http.StatusNotFound, me.partner.APIKey, nil, foreign, absent)
+		}
+		if strings.Contains(o.path, "{external_account_id}") {
+			foreign, absent := theirs(func(th *things, from things) { th.external = from.external })
+			add("external id", http.StatusNotFound, me.partner.APIKey, nil, foreign, absent)
+		}
+		if o.id == "listAccounts" {
+			for name, query := range map[string][2]string{
+				"filter": {"?external_account_id=" + url.QueryEscape(s.external), "?external_account_id=" + url.QueryEscape(s.twin())},
+				"cursor": {"?cursor=" + url.QueryEscape(s.cursor), "?cursor=" + url.QueryEscape(me.forgedCursor())},
+			} {
+				status := map[string]int{"filter": http.StatusOK, "cursor": http.StatusBadRequest}[name]
+				add(name, status, me.partner.APIKey, nil, mine, mine)
+				in := &all[len(all)-1]
+				in.foreign.path += query[0]
+				in.absent.path += query[1]
+			}
+		}
+	}
+	if o.partner {
+		// A merchant's key is nobody's on a partner's route, whatever it asks for.
+		add("merchant key, account", http.StatusForbidden, me.merchant.Key, nil, s.things, absentThings)
+		add("merchant key, its own", http.StatusForbidden, me.merchant.Key, nil, mine, absentThings)
+		return all
+	}
+	// Whom the request is for.
+	for _, key := range []struct{ name, key string }{{"partner", me.partner.APIKey}, {"merchant", me.merchant.Key}} {
+		if key.name == "partner" && s.partner.ID == me.partner.ID {
+			continue // may act for its own accounts
+		}
+		add(key.name+" on behalf of", http.StatusNotFound, key.key, behalf(s.account), s.things, s.things)
+		all[len(all)-1].absent.header = behalf(nobody)
+	}
+	if o.has("carrier_id") {
+		foreign, absent := mine, mine
+		foreign.carrier, absent.carrier = s.carrier, nobodyCarrier
+		add("carrier", http.StatusNotFound, me.merchant.Key, nil, foreign, absent)
+		add("carrier, partner", http.StatusNotFound, me.partner.APIKey, behalf(me.account), foreign, absent)
+	}
+	return all
+}
+
+// forgedCursor is one that nobody was given, of the length of a true one.
+func (c caller) forgedCursor() string { return strings.Repeat("A", 90) }
+
+// Everything of somebody else's, on every route: as if it were not there.
+func TestTenancy(t *testing.T) {
+	t.Parallel()
+	me := newCaller(t, production)
+	others := []somebody{
+		newSomebody(t, "another partner", newCaller(t, otherProduction)), newSomebody(t, "a sandbox partner", newCaller(t, sandbox)),
+		newSomebody(t, "a sibling", newCaller(t, production)),
+	}
+	before := map[string]string{}
+	for _, s := range others {
+		before[s.name] = s.state(t)
+	}
+	t.Run("matrix", func(t *testing.T) {
+		for _, o := range operations() {
+			for _, s := range others {
+				t.Run(o.id+" "+s.name, func(t *testing.T) {
+					t.Parallel()
+					for _, in := range o.intrusions(me, s) {
+						foreign, absent := api.call(t, in.foreign), api.call(t, in.absent)
+						foreignRequests.Add(1)
+						if foreign.status != in.status {
+							t.Errorf("%s: %d %s, want %d", in.name, foreign.status, foreign.body, in.status)
+						}
+						sent := func(text string) string {
+							for _, echo := range []string{url.QueryEscape(s.external), url.QueryEscape(s.twin())} {
+								text = strings.ReplaceAll(text, echo, "ECHO")
+							}
+							return text
+						}
+						a, b := bare(absent), bare(foreign)
+						a["body"], b["body"] = sent(a["body"]), sent(b["body"])
+						if diff := cmp.Diff(a, b); diff != "" {
+							leaks.Add(1)
+							t.Errorf("%s: what nobody has (-) and what %s has (+):\n%s", in.name, s.name, diff)
+						}
+						s.leaks(t, in.name, b["body"], foreign)
+					}
+					if o.has("Idempotency-Key") {
+						o.foreignIdempotency(t, s)
+					}
+				})
+			}
+		}
+		// Their identifiers in bodies.
+		for _, s := range others[:2] {
+			t.Run("identifiers of "+s.name, func(t *testing.T) {
+				t.Parallel()
+				mine := newMerchant(t, production)
+				for name, a := range map[string]answer{
+					"create with their email":          create(t, production.APIKey, fields{"email": s.email}),
+					"create or get with their email":   create(t, production.APIKey, fields{"email": s.email}, [2]string{"Prefer", "return=existing"}),
+					"change to their email":            patch(t, production.APIKey, mine.ID, fields{"email": s.email}),
+					"create or get with their id":      create(t, production.APIKey, fields{"external_account_id": s.external + s.name}, [2]string{"Prefer", "return=existing"}),
+					"link the number of their carrier": api.call(t, request{method: http.MethodPost, path: linkPath("australia_post"), key: mine.Key, body: linkBody(s.number(t))}),
+				} {
+					foreignRequests.Add(1)
+					if strings.Contains(name, "email") != (a.status == http.StatusConflict) {
+						t.Errorf("%s: %d %s", name, a.status, a.body)
+					}
+					if a.status == http.StatusConflict {
+						s.leaks(t, name, string(a.body), a)
+					} else if bytes.Contains(a.body, []byte(s.account)) {
+						leaks.Add(1)
+						t.Errorf("%s: %s", name, a.body)
+					}
+				}
+			})
+		}
+	})
+	for _, s := range others {
+		if diff := cmp.Diff(before[s.name], s.state(t)); diff != "" {
+			t.Errorf("what %s has was changed (-before +after):\n%s", s.name, diff)
+		}
+	}
+	fmt.Fprintf(os.Stderr, "e2e tenancy: %d routes, %d requests about somebody else's things, %d leaks\n", len(operations()), foreignRequests.Load(), leaks.Load())
+	if n := foreignRequests.Load(); n < 150 {
+		t.Errorf("the matrix has only %d requests", n)
+	}
+}
+
+// number is the charge account number of somebody's carrier.
+func (s somebody) number(t *testing.T) string {
+	t.Helper()
+	return str(getItem(t, accountPK(s.ID), "CARRIER#"+s.carrier), "account_number")
+}
+
+// leaks looks for somebody's things in an answer.
+func (s somebody) leaks(t *testing.T, name, body string, a answer) {
+	t.Helper()
+	all := body + fmt.Sprint(a.header)
+	for _, mark := range s.marks {
+		if strings.Contains(all, mark) {
+			leaks.Add(1)
+			t.Errorf("%s: the answer holds %q: %d %s %v", name, mark, a.status, body, a.header)
+		}
+	}
+}
+
+// foreignIdempotency: the key under which somebody has an answer is free for others.
+func (o operation) foreignIdempotency(t *testing.T, s somebody) {
+	t.Helper()
+	theirs := newCaller(t, s.partner) // not s itself: it must stay as it is
+	mine := newCaller(t, production)
+	header := [][2]string{{"Idempotency-Key", s.idempotency + o.id}}
+	send := func(c caller) answer {
+		r := o.request(c.things)
+		r.header = header
+		if r.key = c.merchant.Key; o.partner {
+			r.key = c.partner.APIKey
+		}
+		if o.id == "createAccount" {
+			r.body = fields{"metadata": fields{"whose": c.account}} // a sibling's partner is the same caller
+		}
+		if o.id == "restoreAccount" {
+			as(t, c.partner.APIKey).remove(c.ID, nil)
+		}
+		return api.call(t, r)
+	}
+	first, second := send(theirs), send(mine)
+	foreignRequests.Add(1)
+	sameCaller := o.id == "createAccount" && s.partner.ID == mine.partner.ID
+	switch {
+	case sameCaller:
+		second.expect(t, http.StatusUnprocessableEntity, problem{"validation", "field_conflict", "Idempotency-Key", ""})
+	case first.status >= 300 || second.status != first.status || second.header.Get("Idempotent-Replayed") != "":
+		leaks.Add(1)
+		t.Errorf("%s with somebody else's Idempotency-Key: %d %s, theirs %d %s", o.id, second.status, second.body, first.status, first.body)
+	}
+	for _, mark := range []string{theirs.account, theirs.carrier, theirs.merchant.Key} {
+		if bytes.Contains(second.body, []byte(mark)) && !sameCaller {
+			leaks.Add(1)
+			t.Errorf("%s: the answer holds %q: %s", o.id, mark, second.body)
+		}
+	}
+}
