@@ -1,0 +1,420 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/auth"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/store"
+	"carrierlink/shared/store/storetest"
+)
+
+// desk is the function over a store in memory: partner 5 with the accounts 71
+// and 72 and the disabled 73, partner 6.
+type desk struct {
+	*handler
+	mem   *storetest.Memory
+	api   *httpapi.API
+	clock time.Time
+	keys  map[string]string // text by name
+	fail  error             // of ListConnections
+}
+
+func start() time.Time { return time.Date(2026, 3, 1, 0, 0, 30, 123000000, time.UTC) }
+
+// ListConnections is the store's.
+func (d *desk) ListConnections(ctx context.Context, account int64, withSnapshots bool) ([]carrier.Connection, map[string]carrier.Snapshot, error) {
+	if d.fail != nil {
+		return nil, nil, d.fail
+	}
+	return d.mem.ListConnections(ctx, account, withSnapshots)
+}
+
+// Load is the store's.
+func (d *desk) Load(ctx context.Context, account int64, want store.Want) (store.Loaded, error) {
+	return d.mem.Load(ctx, account, want)
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	d := &desk{mem: storetest.NewMemory(), clock: start(), keys: map[string]string{}}
+	now := func() time.Time { return d.clock }
+	d.handler = &handler{auth: &auth.Auth{Keys: d.mem, Now: now, Limits: auth.Limits{Production: 100_000}}, connections: d, now: now}
+	d.api = &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: d.routes()}
+	made := func(name string, k carrier.APIKey, keep func(carrier.APIKey) error) {
+		t.Helper()
+		k.Environment = carrier.Production
+		k, text, err := auth.MakeKey(rand.Reader, k)
+		if err == nil {
+			err = keep(k)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.keys[name] = text.Reveal()
+	}
+	for _, p := range []carrier.Partner{{ID: 5, Name: "five"}, {ID: 6, Name: "six"}} {
+		made(p.Name, carrier.APIKey{PartnerID: p.ID}, func(k carrier.APIKey) error { return d.mem.CreatePartner(t.Context(), p, k) })
+	}
+	for _, a := range []carrier.Account{{ID: 71, Active: true}, {ID: 72, Active: true}, {ID: 73}} {
+		a.PartnerID, a.Environment, a.CreatedAt = 5, carrier.Production, d.clock
+		made(fmt.Sprintf("account %d", a.ID), carrier.APIKey{PartnerID: 5, AccountID: a.ID}, func(k carrier.APIKey) error {
+			_, err := d.mem.CreateAccount(t.Context(), store.NewAccount{Account: a, Key: k}, d.clock)
+			return err
+		})
+	}
+	return d
+}
+
+// link gives an account a connection, and a snapshot of what the carrier said
+// unless that is empty.
+func (d *desk) link(t *testing.T, c carrier.Connection, text string) {
+	t.Helper()
+	if c.AccountID == 0 {
+		c.AccountID = 71
+	}
+	status := c.Status
+	c.PartnerID, c.LeaseUntil = 5, d.clock.Add(time.Minute)
+	if err := d.mem.BeginLink(t.Context(), &c, carrier.LinkOptions{AllowDuplicate: true}); err != nil {
+		t.Fatal(err)
+	}
+	if status == carrier.Linking {
+		return
+	}
+	c.Status = status
+	var snap *carrier.Snapshot
+	if text != "" {
+		s, err := carrier.NewSnapshot([]byte(text), d.clock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		snap = &s
+	}
+	if err := d.mem.FinishLink(t.Context(), &c, snap, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ask is a GET; headers are pairs.
+func (d *desk) ask(t *testing.T, who, path string, headers ...string) events.APIGatewayProxyResponse {
+	t.Helper()
+	e := events.APIGatewayProxyRequest{HTTPMethod: http.MethodGet, Path: path, Resource: path, Headers: map[string]string{"API-Key": d.keys[who]}, Body: "null"}
+	if id, ok := strings.CutPrefix(path, "/v1/carriers/"); ok {
+		e.Resource, e.PathParameters = "/v1/carriers/{carrier_id}", map[string]string{"carrier_id": id}
+	}
+	for i := 0; i < len(headers); i += 2 {
+		e.Headers[headers[i]] = headers[i+1]
+	}
+	resp, err := d.api.Serve(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+func problems(t *testing.T, resp events.APIGatewayProxyResponse) []string {
+	t.Helper()
+	var e httpapi.Envelope
+	if err := json.Unmarshal([]byte(resp.Body), &e); err != nil {
+		t.Fatalf("%d %q: %v", resp.StatusCode, resp.Body, err)
+	}
+	all := []string{strconv.Itoa(resp.StatusCode)}
+	for _, p := range e.Errors {
+		all = append(all, strings.TrimSuffix(p.ErrorCode+" "+p.FieldName, " "))
+	}
+	return all
+}
+
+func decoded[T any](t *testing.T, resp events.APIGatewayProxyResponse) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(resp.Body), &v); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s, %v, want 200", resp.StatusCode, resp.Body, err)
+	}
+	return v
+}
+
+func TestEveryOperationRefuses(t *testing.T) {
+	tests := []struct {
+		name, who, onBehalfOf string
+		want                  []string
+	}{
+		{"no key", "", "", []string{"401", "unauthorized"}},
+		{"no key, for an account", "", "71", []string{"401", "unauthorized"}},
+		{"partner, for nobody", "five", "", []string{"400", "field_value_required On-Behalf-Of"}},
+		{"partner, no id", "five", "shop", []string{"400", "invalid_identifier On-Behalf-Of"}},
+		{"partner, an absent account", "five", "99", []string{"404", "not_found"}},
+		{"another partner", "six", "71", []string{"404", "not_found"}},
+		{"another account of the partner", "account 71", "72", []string{"404", "not_found"}},
+		{"a disabled account", "account 73", "", []string{"403", "subscription_inactive"}},
+		{"a disabled account, for the partner", "five", "73", []string{"403", "subscription_inactive"}},
+	}
+	for _, path := range []string{"/v1/connections/carriers", "/v1/carriers", "/v1/carriers/se-1", "/v1/carriers/x"} {
+		for _, tc := range tests {
+			t.Run(path+", "+tc.name, func(t *testing.T) {
+				d := newDesk(t)
+				d.link(t, carrier.Connection{ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
+				if diff := cmp.Diff(tc.want, problems(t, d.ask(t, tc.who, path, "On-Behalf-Of", tc.onBehalfOf))); diff != "" {
+					t.Errorf("answer (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+	t.Run("a deleted account", func(t *testing.T) {
+		d := newDesk(t)
+		if _, err := d.mem.DeleteAccount(t.Context(), carrier.Account{ID: 71}, d.clock.AddDate(0, 0, 30), nil, d.clock); err != nil {
+			t.Fatal(err)
+		}
+		for who, want := range map[string][]string{"account 71": {"401", "unauthorized"}, "five": {"403", "subscription_inactive"}} {
+			if diff := cmp.Diff(want, problems(t, d.ask(t, who, "/v1/carriers", "On-Behalf-Of", "71"))); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", who, diff)
+			}
+		}
+	})
+	t.Run("the store fails", func(t *testing.T) {
+		d := newDesk(t)
+		d.fail = errors.New("down")
+		for who, want := range map[string][]string{"account 71": {"500", "unspecified"}, "": {"401", "unauthorized"}} {
+			if diff := cmp.Diff(want, problems(t, d.ask(t, who, "/v1/carriers"))); diff != "" {
+				t.Errorf("%q (-want +got):\n%s", who, diff)
+			}
+		}
+	})
+}
+
+func TestGetRefuses(t *testing.T) {
+	d := newDesk(t)
+	d.link(t, carrier.Connection{ID: "se-1", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
+	d.link(t, carrier.Connection{ID: "se-2", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Linking}, "")
+	for _, id := range []string{"x", "1", "se-", "SE-1", "se-A", "se-1%20", "se-%2F", "se-%", "%ff", "se-" + strings.Repeat("1", 23), "se-%C3%A9"} {
+		if diff := cmp.Diff([]string{"400", "invalid_identifier carrier_id"}, problems(t, d.ask(t, "account 71", "/v1/carriers/"+id))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", id, diff)
+		}
+	}
+	bodies := map[string]string{}
+	for name, ask := range map[string][]string{
+		"absent": {"account 71", "/v1/carriers/se-3"}, "another account's": {"account 71", "/v1/carriers/se-1"}, "an intent": {"account 71", "/v1/carriers/se-2"},
+		"another account's, for the partner": {"five", "/v1/carriers/se-1", "On-Behalf-Of", "71"},
+	} {
+		resp := d.ask(t, ask[0], ask[1], ask[2:]...)
+		if diff := cmp.Diff([]string{"404", "not_found"}, problems(t, resp)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		bodies[strings.Replace(resp.Body, resp.Headers["X-Request-Id"], "ID", 1)] = name
+	}
+	if len(bodies) != 1 {
+		t.Errorf("the answers differ: %v", bodies)
+	}
+}
+
+func TestForms(t *testing.T) {
+	d := newDesk(t)
+	want := formsBody{[]formBody{
+		{"australia_post", "australia_post", carrier.AustraliaPost.FriendlyName(), carrier.Form(carrier.AustraliaPost)},
+		{"startrack", "startrack", carrier.StarTrack.FriendlyName(), carrier.Form(carrier.StarTrack)},
+	}}
+	for _, ask := range [][]string{{"account 71"}, {"five", "On-Behalf-Of", "se-72"}} {
+		if diff := cmp.Diff(want, decoded[formsBody](t, d.ask(t, ask[0], "/v1/connections/carriers", ask[1:]...))); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", ask, diff)
+		}
+	}
+}
+
+// contract is a carrier's answer with these products.
+func contract(products ...string) string {
+	return `{"account_number":"0000123400","name":"Engines & Co","valid_from":"2020-01-01","valid_to":"2026-03-31","expired":false,"postage_products":[` + strings.Join(products, ",") + `]}`
+}
+
+func verified(id string, created time.Time) carrier.Connection {
+	return carrier.Connection{
+		ID: id, Carrier: carrier.AustraliaPost, AccountNumber: "0000123400", Nickname: "Main & <b>", Status: carrier.Active, Checks: 1,
+		LastCheck:  carrier.Check{At: created, Outcome: carrier.OutcomeOK, Latency: 1500 * time.Millisecond, Trigger: carrier.TriggerLink},
+		VerifiedAt: created, NextRefreshAt: created.Add(24 * time.Hour), RefreshPolicy: carrier.RefreshDaily, APIKeyLastFour: "9dd1", CredentialsUpdatedAt: created,
+		ContractValidTo: "2026-03-31", SecretVersion: "hunter2-canary", ExternalID: "x/1", Metadata: map[string]string{"a": "b"}, CreatedAt: created, ModifiedAt: created,
+	}
+}
+
+// carrierText is verified("se-1234567", start()) with one product, as clients
+// see it: ShipEngine's members first, every one of them.
+const carrierText = `{"requires_funded_amount":false,"balance":0,"friendly_name":"Australia Post","funding_source_id":null,"carrier_code":"australia_post","primary":false,` +
+	`"has_multi_package_supporting_services":true,"allows_returns":false,"supports_label_messages":false,"disabled_by_billing_plan":false,` +
+	`"services":[{"carrier_id":"se-1234567","carrier_code":"australia_post","service_code":"7D55","name":"PARCEL POST & MORE","domestic":true,"international":false,` +
+	`"is_multi_package_supported":true,"is_return_supported":false}],"packages":[],"options":[],"send_rates":false,"supports_user_managed_rates":false,` +
+	`"connection_status":"approved","carrier_id":"se-1234567","carrier_name":"australia_post","account_number":"0000123400","account_number_masked":"*******400",` +
+	`"nickname":"Main & <b>","status":"active","status_reason":null,"verified":true,"verified_at":"2026-03-01T00:00:30.123Z",` +
+	`"last_check":{"at":"2026-03-01T00:00:30.123Z","outcome":"ok","latency_ms":1500,"trigger":"link"},"consecutive_failures":0,"next_refresh_at":"2026-03-02T00:00:30.123Z",` +
+	`"refresh_policy":"daily","credentials":{"api_key_last_four":"9dd1","updated_at":"2026-03-01T00:00:30.123Z","previous_available_until":null},` +
+	`"contract":{"expired":false,"valid_to":"2026-03-31","expires_in_days":30,"credit_blocked":false},"external_carrier_id":"x/1","metadata":{"a":"b"},` +
+	`"created_at":"2026-03-01T00:00:30.123Z","modified_at":"2026-03-01T00:00:30.123Z"}`
+
+func TestListAndGet(t *testing.T) {
+	d := newDesk(t)
+	resp := d.ask(t, "account 71", "/v1/carriers")
+	if want := `{"carriers":[],"request_id":"` + resp.Headers["X-Request-Id"] + `","errors":[]}`; resp.Body != want {
+		t.Errorf("none: %s, want %s", resp.Body, want)
+	}
+	product := `{"type":"PARCEL POST & MORE","group":"Parcel Post","product_id":"7D55"}`
+	d.link(t, verified("se-1234567", start()), contract(product))
+	d.link(t, verified("se-7654321", start().Add(-time.Hour)), "") // older, never told its products
+	d.link(t, carrier.Connection{ID: "se-2", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Linking}, "")
+	d.link(t, carrier.Connection{ID: "se-9999999", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
+	for _, ask := range [][]string{{"account 71"}, {"five", "On-Behalf-Of", "71"}} {
+		resp = d.ask(t, ask[0], "/v1/carriers", ask[1:]...)
+		if !strings.Contains(resp.Body, carrierText) || strings.Contains(resp.Body, "canary") {
+			t.Errorf("the list:\n%s\nlacks\n%s", resp.Body, carrierText)
+		}
+		got := decoded[listBody](t, resp)
+		if len(got.Carriers) != 2 || got.Carriers[0].CarrierID != "se-7654321" || len(got.Carriers[0].Services) != 0 || got.Carriers[0].HasMultiPackageSupportingService {
+			t.Errorf("of %d carriers the first is %+v, want the oldest", len(got.Carriers), got.Carriers[0])
+		}
+		one := d.ask(t, ask[0], "/v1/carriers/se-1234567", ask[1:]...)
+		if one.Body != carrierText {
+			t.Errorf("get: %s, want\n%s", one.Body, carrierText)
+		}
+	}
+	if got := d.ask(t, "account 71", "/v1/carriers/se-7654321"); !strings.Contains(got.Body, `"services":[]`) {
+		t.Errorf("without a snapshot: %s", got.Body)
+	}
+}
+
+func TestETag(t *testing.T) {
+	d := newDesk(t)
+	d.link(t, verified("se-1234567", start()), contract())
+	const path = "/v1/carriers/se-1234567"
+	tag := d.ask(t, "account 71", path).Headers["ETag"]
+	for value, hit := range map[string]bool{
+		"": false, `"x"`: false, strings.Trim(tag, `"`): false, tag + "x": false, ",": false,
+		tag: true, "W/" + tag: true, "*": true, `"x", ` + tag: true,
+	} {
+		resp := d.ask(t, "account 71", path, "If-None-Match", value)
+		if got := resp.StatusCode == http.StatusNotModified; got != hit || hit != (resp.Body == "") || resp.Headers["ETag"] != tag || resp.Headers["Cache-Control"] != "private, no-cache" {
+			t.Errorf("If-None-Match: %s = %d, %d bytes, %v", value, resp.StatusCode, len(resp.Body), resp.Headers)
+		}
+	}
+	if resp := d.ask(t, "account 71", "/v1/carriers"); resp.Headers["ETag"] != "" || resp.Headers["Cache-Control"] != "no-store" {
+		t.Errorf("the list, which has a request id: %v", resp.Headers)
+	}
+	t.Run("what is said counts", func(t *testing.T) {
+		seen := map[string]string{tag: "as it was"}
+		note := func(name string) {
+			t.Helper()
+			resp := d.ask(t, "account 71", path, "If-None-Match", tag)
+			if twin, dup := seen[resp.Headers["ETag"]]; dup || resp.StatusCode != http.StatusOK {
+				t.Errorf("%s: %d with the ETag of %s", name, resp.StatusCode, twin)
+			}
+			seen[resp.Headers["ETag"]] = name
+		}
+		check := func(edit func(*carrier.Connection), text string) {
+			t.Helper()
+			l, err := d.mem.Load(t.Context(), 71, store.Want{ConnectionID: "se-1234567"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			snap, err := carrier.NewSnapshot([]byte(text), d.clock)
+			if err != nil {
+				t.Fatal(err)
+			}
+			edit(l.Connection)
+			if err := d.mem.RecordCheck(t.Context(), l.Connection, &snap); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check(func(c *carrier.Connection) { c.ConsecutiveFailures = 1 }, contract())
+		note("another check")
+		check(func(*carrier.Connection) {}, contract(`{"type":"A","group":"B","product_id":"C"}`))
+		note("another product")
+		d.clock = d.clock.Add(24 * time.Hour)
+		note("a day less until the end")
+	})
+}
+
+// TestStatuses: ShipEngine's word for each of ours.
+func TestStatuses(t *testing.T) {
+	for status, want := range map[carrier.Status]string{
+		carrier.PendingVerification: "pending_approval", carrier.ActionRequired: "pending_approval",
+		carrier.Active: "approved", carrier.Degraded: "approved", carrier.Restricted: "approved",
+	} {
+		d := newDesk(t)
+		d.link(t, carrier.Connection{ID: "se-1234567", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: status, StatusReason: "r"}, "")
+		got := decoded[carrierBody](t, d.ask(t, "account 71", "/v1/carriers/se-1234567"))
+		if got.ConnectionStatus != want || got.Status != string(status) || *got.StatusReason != "r" || got.FriendlyName != carrier.StarTrack.FriendlyName() {
+			t.Errorf("%s is %q, %q for %v, want %q", status, got.ConnectionStatus, got.Status, got.StatusReason, want)
+		}
+		if list := decoded[listBody](t, d.ask(t, "account 71", "/v1/carriers")); len(list.Carriers) != 1 || list.Carriers[0].ConnectionStatus != want {
+			t.Errorf("%s in the list: %+v", status, list.Carriers)
+		}
+	}
+}
+
+func TestServices(t *testing.T) {
+	type service struct {
+		Code, Name           string
+		International, Multi bool
+	}
+	tests := []struct {
+		name     string
+		carrier  carrier.Name
+		products []string
+		want     []service
+		multi    bool
+	}{
+		{"none", carrier.AustraliaPost, nil, nil, false},
+		{"an expired one", carrier.AustraliaPost, []string{`{"type":"A","group":"B","product_id":"C","contract":{"expired":true}}`}, nil, false},
+		{"one without id", carrier.AustraliaPost, []string{`{"type":"A","group":"B"}`}, nil, false},
+		{"one without a name", carrier.AustraliaPost, []string{`{"group":"B","product_id":"C"}`}, []service{{"C", "C", false, true}}, true},
+		{"no group is abroad", carrier.AustraliaPost, []string{`{"type":"A","product_id":"C"}`}, []service{{"C", "A", true, false}}, false},
+		{"no group, at StarTrack", carrier.StarTrack, []string{`{"type":"A","product_id":"C"}`}, []service{{"C", "A", false, true}}, true},
+		{"one item", carrier.AustraliaPost, []string{`{"type":"A","group":"B","product_id":"C","contract":{"max_item_count":1}}`}, []service{{"C", "A", false, false}}, false},
+		{"no limit", carrier.AustraliaPost, []string{`{"type":"A","group":"B","product_id":"C","contract":{"max_item_count":0}}`}, []service{{"C", "A", false, true}}, true},
+		{"ten items", carrier.AustraliaPost, []string{`{"type":"A","group":"B","product_id":"C","contract":{"max_item_count":10}}`}, []service{{"C", "A", false, true}}, true},
+		{
+			"in the carrier's order", carrier.AustraliaPost,
+			[]string{`{"type":"Z","product_id":"Z1"}`, `{"type":"E","group":"B","product_id":"E1","contract":{"expired":true}}`, `{"type":"A","group":"B","product_id":"A1","contract":{"max_item_count":1}}`, `{"type":"M","group":"B","product_id":"M1"}`},
+			[]service{{"Z1", "Z", true, false}, {"A1", "A", false, false}, {"M1", "M", false, true}},
+			true,
+		},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			d := newDesk(t)
+			d.link(t, carrier.Connection{ID: "se-1234567", Carrier: tc.carrier, AccountNumber: "0000123400", Status: carrier.Active}, contract(tc.products...))
+			got := decoded[carrierBody](t, d.ask(t, "account 71", "/v1/carriers/se-1234567"))
+			var services []service
+			for _, s := range got.Services {
+				services = append(services, service{s.ServiceCode, s.Name, s.International, s.IsMultiPackageSupported})
+				if s.CarrierID != "se-1234567" || s.CarrierCode != string(tc.carrier) || s.Domestic == s.International || s.IsReturnSupported {
+					t.Errorf("service %+v", s)
+				}
+			}
+			if diff := cmp.Diff(tc.want, services); diff != "" || got.HasMultiPackageSupportingService != tc.multi {
+				t.Errorf("multi %t, services (-want +got):\n%s", got.HasMultiPackageSupportingService, diff)
+			}
+		})
+	}
+}
+
+func TestDamagedSnapshotIsOurs(t *testing.T) {
+	for name, text := range map[string]string{"no account": `{}`, "no JSON": `x`} {
+		d := newDesk(t)
+		d.link(t, verified("se-1234567", start()), text)
+		for _, path := range []string{"/v1/carriers", "/v1/carriers/se-1234567"} {
+			if diff := cmp.Diff([]string{"500", "unspecified"}, problems(t, d.ask(t, "account 71", path))); diff != "" {
+				t.Errorf("%s: %s (-want +got):\n%s", name, path, diff)
+			}
+		}
+	}
+}

@@ -1,0 +1,297 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/auth"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+)
+
+// every route that needs a key, by the scope that lets it through.
+var routes = map[carrier.Scope][]string{
+	carrier.ScopeRead: {
+		"GET /v1/partners/accounts", "GET /v1/partners/accounts/{account_id}", "GET /v1/partners/accounts/external_account_id/{external_account_id}",
+		"GET /v1/partners/accounts/{account_id}/api_keys", "GET /v1/partners/countries", "GET /v1/connections/carriers", "GET /v1/carriers",
+		"GET /v1/carriers/{carrier_id}", "GET /v1/carriers/{carrier_id}/account",
+	},
+	carrier.ScopeLink: {"POST /v1/connections/carriers/{carrier_name}"},
+	carrier.ScopeAdmin: {
+		"POST /v1/partners/accounts", "PATCH /v1/partners/accounts/{account_id}", "DELETE /v1/partners/accounts/{account_id}", "PUT /v1/partners/accounts/{account_id}/enable",
+		"PUT /v1/partners/accounts/{account_id}/disable", "PUT /v1/partners/accounts/{account_id}/restore", "POST /v1/partners/accounts/{account_id}/api_keys",
+		"POST /v1/partners/accounts/{account_id}/api_keys/{api_key_id}/rotate", "DELETE /v1/partners/accounts/{account_id}/api_keys/{api_key_id}",
+	},
+}
+
+// requestFor is a request on a route, for account 71.
+func requestFor(route string, key auth.Key, params ...string) *httpapi.Request {
+	method, resource, _ := strings.Cut(route, " ")
+	e := events.APIGatewayProxyRequest{
+		HTTPMethod: method, Resource: resource, Headers: map[string]string{"API-Key": key.Text.Reveal()}, PathParameters: map[string]string{"account_id": "71"},
+	}
+	for i := 0; i < len(params); i += 2 {
+		e.PathParameters[params[i]] = params[i+1]
+	}
+	if key.PartnerID != 0 && !strings.Contains(resource, "/partners/") {
+		e.Headers["On-Behalf-Of"] = "71"
+	}
+	return httpapi.NewRequest("id", e)
+}
+
+// TestEachScopeAllowsItsRoutes, and no other one: by each way to authenticate,
+// with a partner's key and a merchant's.
+func TestEachScopeAllowsItsRoutes(t *testing.T) {
+	sets := [][]carrier.Scope{
+		nil, {carrier.ScopeRead}, {carrier.ScopeLink}, {carrier.ScopeAdmin}, {carrier.ScopeRead, carrier.ScopeLink}, {carrier.ScopeLink, carrier.ScopeAdmin},
+		{carrier.ScopeRead, carrier.ScopeLink, carrier.ScopeAdmin}, {"other"},
+	}
+	tried := 0
+	for _, set := range sets {
+		for scope, of := range routes {
+			for _, route := range of {
+				for _, merchant := range []bool{false, true} {
+					if merchant && strings.Contains(route, "/partners/") {
+						continue // refused whatever its scopes are
+					}
+					w := newWorld(t)
+					key := w.partner
+					if merchant {
+						key = w.merchant
+					}
+					used := w.keys[key.Hash()]
+					used.Key.Scopes = set
+					w.keys[key.Hash()] = used
+					ways := map[string]func() error{
+						"Partner": func() error { _, err := w.auth.Partner(t.Context(), requestFor(route, key)); return err },
+						"PartnerBeside": func() error {
+							_, err := w.auth.PartnerBeside(t.Context(), requestFor(route, key), func(context.Context, int64) error { return nil })
+							return err
+						},
+						"PartnerAccount": func() error {
+							_, err := w.auth.PartnerAccount(t.Context(), requestFor(route, key), w.beside)
+							return err
+						},
+					}
+					if !strings.Contains(route, "/partners/") {
+						ways = map[string]func() error{"Merchant": func() error {
+							_, err := w.auth.Merchant(t.Context(), requestFor(route, key), w.beside)
+							return err
+						}}
+					}
+					for name, way := range ways {
+						tried++
+						want := "forbidden"
+						if len(set) == 0 || slices.Contains(set, scope) {
+							want = ""
+						}
+						if err := way(); told(err) != want {
+							t.Errorf("%s of %s with %q, merchant %t = %v, want %q", name, route, set, merchant, err, want)
+						}
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d cases", tried)
+}
+
+// TestAnUnknownRouteIsClosed, to a key with every scope too.
+func TestAnUnknownRouteIsClosed(t *testing.T) {
+	w := newWorld(t)
+	for _, route := range []string{
+		"GET ", " /v1/carriers", "GET /v1/carriers/", "HEAD /v1/carriers", "POST /v1/carriers", "DELETE /v1/partners/accounts", "GET /v1/partners/accounts/71", "GET /health", "GET /{proxy+}",
+	} {
+		method, resource, _ := strings.Cut(route, " ")
+		if scope, ok := auth.RequiredScope(method, resource); ok {
+			t.Errorf("%q needs %q, want that it is not known", route, scope)
+		}
+		_, err1 := w.auth.Partner(t.Context(), requestFor(route, w.partner))
+		_, err2 := w.auth.Merchant(t.Context(), requestFor(route, w.merchant), w.beside)
+		_, err3 := w.auth.PartnerAccount(t.Context(), requestFor(route, w.partner), w.beside)
+		if told(err1) != "internal" || told(err2) != "internal" || told(err3) != "internal" {
+			t.Errorf("%q: %v, %v, %v, want internal errors", route, err1, err2, err3)
+		}
+	}
+	known := 0
+	for scope, of := range routes {
+		for _, route := range of {
+			method, resource, _ := strings.Cut(route, " ")
+			if got, ok := auth.RequiredScope(method, resource); !ok || got != scope {
+				t.Errorf("%s needs %q, want %q", route, got, scope)
+			}
+			known++
+		}
+	}
+	if known != 19 {
+		t.Errorf("%d routes", known)
+	}
+}
+
+const accountRoute = "GET /v1/partners/accounts/{account_id}"
+
+func TestPartnerAccount(t *testing.T) {
+	deleted := carrier.Account{ID: 74, PartnerID: 5, PurgeAt: clock().Add(time.Hour)}
+	down := errors.New("down")
+	tests := []struct {
+		name, id string
+		key      func(*world) auth.Key
+		fail     error
+		want     string
+		account  int64
+		reads    int
+	}{
+		{"a key that the table does not have", "71", func(w *world) auth.Key { return w.alien }, nil, "unauthorized", 0, 0},
+		{"a key that the table does not have, no id", "x", func(w *world) auth.Key { return w.alien }, nil, "unauthorized", 0, 0},
+		{"a merchant's key, its own account", "71", func(w *world) auth.Key { return w.merchant }, nil, "forbidden", 0, 0},
+		{"a merchant's key, no id", "x", func(w *world) auth.Key { return w.merchant }, nil, "forbidden", 0, 0},
+		{"no id", "x", func(w *world) auth.Key { return w.partner }, nil, "identifier account_id", 0, 0},
+		{"empty", "", func(w *world) auth.Key { return w.partner }, nil, "identifier account_id", 0, 0},
+		{"zero", "0", func(w *world) auth.Key { return w.partner }, nil, "identifier account_id", 0, 0},
+		{"encoded badly", "%7", func(w *world) auth.Key { return w.partner }, nil, "identifier account_id", 0, 0},
+		{"encoded twice", "%2537%2531", func(w *world) auth.Key { return w.partner }, nil, "identifier account_id", 0, 0},
+		{"too large", "2147483648", func(w *world) auth.Key { return w.partner }, nil, "identifier account_id", 0, 0},
+		{"the read fails", "71", func(w *world) auth.Key { return w.partner }, down, "internal", 0, 1},
+		{"absent", "99", func(w *world) auth.Key { return w.partner }, nil, "not found", 0, 1},
+		{"another partner's", "81", func(w *world) auth.Key { return w.partner }, nil, "not found", 0, 1},
+		{"its own", "71", func(w *world) auth.Key { return w.partner }, nil, "", 71, 1},
+		{"as ShipEngine prints it", "se-71", func(w *world) auth.Key { return w.partner }, nil, "", 71, 1},
+		{"encoded", "%37%31", func(w *world) auth.Key { return w.partner }, nil, "", 71, 1},
+		{"disabled", "72", func(w *world) auth.Key { return w.partner }, nil, "", 72, 1},
+		{"deleted", "74", func(w *world) auth.Key { return w.partner }, nil, "", 74, 1},
+	}
+	texts := map[string]string{}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.accounts[74] = deleted
+			key := tc.key(w)
+			reads := 0
+			caller, err := w.auth.PartnerAccount(t.Context(), requestFor(accountRoute, key, "account_id", tc.id), func(ctx context.Context, id int64) (*carrier.Account, error) {
+				if key.PartnerID == 0 {
+					t.Error("an account is read for a merchant's key")
+				}
+				reads++
+				if tc.fail != nil {
+					return nil, tc.fail
+				}
+				return w.beside(ctx, id)
+			})
+			if told(err) != tc.want || w.calls.Load() != 1 || reads != tc.reads {
+				t.Fatalf("PartnerAccount = %+v, %v after %d calls and %d reads, want %q", caller, err, w.calls.Load(), reads, tc.want)
+			}
+			want := auth.Caller{}
+			if err == nil {
+				want = auth.Caller{Key: w.keys[key.Hash()].Key, PartnerID: 5, AccountID: tc.account}
+			} else if text, ok := texts[tc.want]; ok && text != fault.Of(err)[0].Message {
+				t.Errorf("%q is told as %q and as %q", tc.want, text, fault.Of(err)[0].Message)
+			} else if tc.want != "internal" && tc.want != "identifier account_id" {
+				texts[tc.want] = fault.Of(err)[0].Message
+			}
+			if diff := cmp.Diff(want, caller); diff != "" {
+				t.Errorf("caller (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestPartnerBeside(t *testing.T) {
+	down := fault.New(fault.NotFound, "m")
+	tests := []struct {
+		name  string
+		key   func(*world) auth.Key
+		fail  error
+		want  string
+		reads int64 // the partner that is read, zero: none
+	}{
+		{"a key that the table does not have", func(w *world) auth.Key { return w.alien }, nil, "unauthorized", 0},
+		{"a merchant's key", func(w *world) auth.Key { return w.merchant }, nil, "forbidden", 0},
+		{"a merchant's key, the read would fail", func(w *world) auth.Key { return w.merchant }, down, "forbidden", 0},
+		{"the read fails", func(w *world) auth.Key { return w.partner }, down, "not found", 5},
+		{"a partner's key", func(w *world) auth.Key { return w.partner }, nil, "", 5},
+		{"another partner's key", func(w *world) auth.Key { return w.sandboxPartner }, nil, "", 9},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			key := tc.key(w)
+			var read int64
+			caller, err := w.auth.PartnerBeside(t.Context(), requestFor("GET /v1/partners/accounts", key), func(_ context.Context, partner int64) error {
+				read = partner
+				return tc.fail
+			})
+			if told(err) != tc.want || read != tc.reads || w.calls.Load() != 1 {
+				t.Fatalf("PartnerBeside = %+v, %v; read %d, want %q and %d", caller, err, read, tc.want, tc.reads)
+			}
+			want := auth.Caller{}
+			if err == nil {
+				want = auth.Caller{Key: w.keys[key.Hash()].Key, PartnerID: tc.reads}
+			}
+			if diff := cmp.Diff(want, caller); diff != "" {
+				t.Errorf("caller (-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("a refused key's read tells nothing", func(t *testing.T) {
+		w := newWorld(t)
+		stranger := newKey(t, carrier.Production, 5, 0)
+		_, err := w.auth.PartnerBeside(t.Context(), requestFor("GET /v1/partners/accounts", stranger), func(context.Context, int64) error { return down })
+		if told(err) != "unauthorized" {
+			t.Errorf("PartnerBeside = %v", err)
+		}
+	})
+	t.Run("a panic", func(t *testing.T) {
+		w := newWorld(t)
+		_, err := w.auth.PartnerBeside(t.Context(), requestFor("GET /v1/partners/accounts", w.partner), func(context.Context, int64) error { panic("hunter2-canary") })
+		if told(err) != "internal" || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("PartnerBeside = %v", err)
+		}
+	})
+	t.Run("at once", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.wait = 3 * time.Second
+			begun := time.Now()
+			_, err := w.auth.PartnerBeside(t.Context(), requestFor("GET /v1/partners/accounts", w.partner), func(context.Context, int64) error {
+				time.Sleep(2 * time.Second) // in a bubble
+				return nil
+			})
+			if took := time.Since(begun); took != 3*time.Second || err != nil {
+				t.Errorf("PartnerBeside = %v after %v, want 3s", err, took)
+			}
+		})
+	})
+}
+
+// TestDeletedAccount: its own key is no key any more; its partner is told that
+// it is not in use.
+func TestDeletedAccount(t *testing.T) {
+	w := newWorld(t)
+	a := w.accounts[71]
+	a.Active, a.PurgeAt = false, clock().Add(time.Hour)
+	w.accounts[71] = a
+	for _, tc := range []struct {
+		name string
+		key  auth.Key
+		want string
+	}{{"its own key", w.merchant, "unauthorized"}, {"its partner's key", w.partner, "inactive"}} {
+		if _, err := w.auth.Merchant(t.Context(), requestFor("GET /v1/carriers", tc.key), w.beside); told(err) != tc.want {
+			t.Errorf("%s: %v, want %s", tc.name, err, tc.want)
+		}
+	}
+	// A deleted account that is somehow active is no way in.
+	a.Active = true
+	w.accounts[71] = a
+	if _, err := w.auth.Merchant(t.Context(), requestFor("GET /v1/carriers", w.merchant), w.beside); told(err) != "unauthorized" {
+		t.Errorf("deleted and active: %v", err)
+	}
+}
