@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/hmac"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -164,7 +163,8 @@ func Once(ctx context.Context, sealer Sealer, req *Request, caller string, now t
 	}
 	existing, err := find(ctx, i.record)
 	if err != nil {
-		return nil, errors.Join(failure, fmt.Errorf("looking for the stored answer: %w", err))
+		// Whether the change was made is not known: failure would deny it.
+		return nil, fmt.Errorf("looking for the stored answer, after %q: %w", failure.Error(), err)
 	}
 	if existing == nil {
 		return nil, failure
