@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/test/probe"
+	"carrierlink/shared/auth"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/seal"
+	"carrierlink/shared/store"
+)
+
+// TestRemoteCalls counts: one write for the key beside the read of the account,
+// then one transaction for a change, with an idempotency key or without; a list
+// is one query (design: "Round trips").
+func TestRemoteCalls(t *testing.T) {
+	url := probe.Emulator(t, emulator.StartDynamoDBLocal)
+	probe.Table(t, emulator.Config(url), "calls")
+	var wire probe.Wire
+	table := store.New(dynamodb.NewFromConfig(wire.Config(url)), "calls", store.Options{})
+	d := &desk{clock: time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC), keys: map[string]string{}}
+	now := func() time.Time { return d.clock }
+	d.handler = &handler{
+		auth: &auth.Auth{Keys: table, Now: now, Limits: auth.Limits{Production: 1_000_000}}, accounts: table,
+		sealer: seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret("the service secret"), nil }), now: now,
+	}
+	d.api = &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: d.routes()}
+	d.key(t, "five", carrier.APIKey{PartnerID: 5}, func(k carrier.APIKey) error {
+		return table.CreatePartner(t.Context(), carrier.Partner{ID: 5, Environment: carrier.Production}, k)
+	})
+	for id, external := range map[int64]string{71: "shop/1", 72: "shop/2"} {
+		k, _, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 5, AccountID: id, CreatedAt: d.clock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := carrier.Account{ID: id, PartnerID: 5, ExternalID: external, OriginCountryCode: "AU", Active: true, CreatedAt: d.clock, ModifiedAt: d.clock}
+		if _, err := table.CreateAccount(t.Context(), store.NewAccount{Account: a, Key: k}, d.clock); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"] // the first use of a key in a minute is one call more
+
+	read, change := []string{"BatchGetItem", "UpdateItem"}, []string{"TransactWriteItems"}
+	const one, external = allPath + "/71", allPath + "/external_account_id/"
+	keyed := []string{"Idempotency-Key", "k"}
+	tests := []struct {
+		name, method, target, body string
+		headers                    []string
+		status                     int
+		beside, after              []string // at once, in either order; then
+	}{
+		{"no key", http.MethodGet, one, "", []string{"API-Key", "x"}, 401, nil, nil},
+		{"a malformed id", http.MethodGet, allPath + "/x", "", nil, 400, []string{"UpdateItem"}, nil},
+		{"absent", http.MethodGet, allPath + "/99", "", nil, 404, read, nil},
+		{"get", http.MethodGet, one, "", nil, 200, read, nil},
+		{"get, not modified", http.MethodGet, one, "", []string{"If-None-Match", tag}, 304, read, nil},
+		{"get by external id", http.MethodGet, external + "shop%2F1", "", nil, 200, []string{"GetItem", "UpdateItem"}, []string{"BatchGetItem"}},
+		{"get by nobody's external id", http.MethodGet, external + "x", "", nil, 404, []string{"GetItem", "UpdateItem"}, nil},
+		{"list", http.MethodGet, allPath, "", nil, 200, []string{"UpdateItem"}, []string{"Query"}},
+		{"list of the active ones", http.MethodGet, allPath + "?active=true&page_size=1", "", nil, 200, []string{"UpdateItem"}, []string{"Query"}},
+		{"list, wrong", http.MethodGet, allPath + "?page=x", "", nil, 400, []string{"UpdateItem"}, nil},
+		{"list of an external id", http.MethodGet, allPath + "?external_account_id=shop%2F1", "", nil, 200, []string{"UpdateItem"}, []string{"GetItem", "BatchGetItem"}},
+		{"countries", http.MethodGet, "/v1/partners/countries", "", nil, 200, []string{"UpdateItem"}, nil},
+		{"a wrong change", http.MethodPatch, one, `{"x":1}`, nil, 400, read, nil},
+		{"a change of another version", http.MethodPatch, one, `{}`, []string{"If-Match", `"x"`}, 412, read, nil},
+		{"change", http.MethodPatch, one, `{"first_name":"Eve","external_account_id":"shop/3"}`, keyed, 200, read, change},
+		{"change, again", http.MethodPatch, one, `{"first_name":"Eve","external_account_id":"shop/3"}`, keyed, 200, read, change},
+		{"change to what is taken", http.MethodPatch, one, `{"external_account_id":"shop/2"}`, nil, 409, read, change},
+		{"disable", http.MethodPut, one + "/disable", "", keyed, 204, read, change},
+		{"disable, again", http.MethodPut, one + "/disable", "", keyed, 204, read, change},
+		{"disable one that is disabled", http.MethodPut, one + "/disable", "", nil, 204, read, nil},
+		{"enable", http.MethodPut, one + "/enable", "", nil, 204, read, change},
+		{"restore of one that is there", http.MethodPut, one + "/restore", "", nil, 409, read, nil},
+		{"delete", http.MethodDelete, one, "", nil, 204, read, change},
+		{"delete of a deleted one", http.MethodDelete, one, "", nil, 204, read, nil},
+		{"restore", http.MethodPut, one + "/restore", "", keyed, 204, read, change},
+		{"disable of this version", http.MethodPut, one + "/disable", "", []string{"If-Match", "*"}, 204, read, change},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			wire.Reset()
+			if resp := d.ask(t, "five", tc.method, tc.target, tc.body, tc.headers...); resp.StatusCode != tc.status {
+				t.Fatalf("%d %s, want %d", resp.StatusCode, resp.Body, tc.status)
+			}
+			calls := wire.Calls()
+			n := min(len(tc.beside), len(calls))
+			slices.Sort(calls[:n])
+			if diff := cmp.Diff(append(slices.Clone(tc.beside), tc.after...), calls); diff != "" {
+				t.Errorf("remote calls (-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("a repeat whose version has moved on is one read more", func(t *testing.T) {
+		headers := []string{"Idempotency-Key", "k2", "If-Match", d.ask(t, "five", http.MethodGet, one, "").Headers["ETag"]}
+		for _, after := range [][]string{{"TransactWriteItems"}, {"GetItem"}} {
+			wire.Reset()
+			if resp := d.ask(t, "five", http.MethodPatch, one, `{"first_name":"Ada"}`, headers...); resp.StatusCode != http.StatusOK {
+				t.Fatalf("%d %s", resp.StatusCode, resp.Body)
+			}
+			if diff := cmp.Diff(after, wire.Calls()[2:]); diff != "" {
+				t.Errorf("after authentication (-want +got):\n%s", diff)
+			}
+		}
+	})
+}
