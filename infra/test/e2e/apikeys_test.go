@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
 	gen "carrierlink/infra/test/client"
@@ -113,7 +114,7 @@ func TestAPIKeys(t *testing.T) {
 			}
 			expires := time.Now().Add(time.Hour).Truncate(time.Second)
 			body := newKeyBody(&expires, "link", "read")
-			body.Description = ptr(" " + wide(100) + " ")
+			body.Description = new(" " + wide(100) + " ")
 			a := api.call(t, request{method: http.MethodPost, path: keysPath(m.ID), key: p.APIKey, body: body, loose: true})
 			a.expect(t, http.StatusOK)
 			made := decode[gen.NewAPIKey](t, a)
@@ -170,13 +171,13 @@ func TestRotateAPIKey(t *testing.T) {
 		grace *int
 		lives time.Duration // of the old key
 	}{
-		"at once": {ptr(0), 0}, "a minute": {ptr(60), time.Minute}, "a day": {ptr(86_400), 24 * time.Hour}, "as always": {nil, 24 * time.Hour}, "a week": {ptr(604_800), 7 * 24 * time.Hour},
+		"at once": {new(0), 0}, "a minute": {new(60), time.Minute}, "a day": {new(86_400), 24 * time.Hour}, "as always": {nil, 24 * time.Hour}, "a week": {new(604_800), 7 * 24 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m, c := newMerchant(t, production), as(t, production.APIKey)
 			body := newKeyBody(nil, "read")
-			body.Description = ptr("Shop")
+			body.Description = new("Shop")
 			old := c.newKey(m.ID, body)
 			start := time.Now()
 			next := c.rotate(m.ID, old.ApiKeyId, test.grace)
@@ -198,7 +199,7 @@ func TestRotateAPIKey(t *testing.T) {
 			}
 			// A key is rotated once; the new one may be.
 			api.call(t, request{method: http.MethodPost, path: keyPath(m.ID, old.ApiKeyId) + "/rotate", key: production.APIKey, body: "{}"}).expect(t, http.StatusConflict, state)
-			c.rotate(m.ID, next.ApiKeyId, ptr(0))
+			c.rotate(m.ID, next.ApiKeyId, new(0))
 			if works(t, next.EncryptedApiKey) {
 				t.Error("a key that was rotated without grace works")
 			}
@@ -268,7 +269,7 @@ func TestTooManyAPIKeys(t *testing.T) {
 	full := request{method: http.MethodPost, path: keysPath(m.ID), key: production.APIKey, body: "{}"}
 	api.call(t, full).expect(t, http.StatusConflict, state)
 	api.call(t, request{method: http.MethodPost, path: keyPath(m.ID, last.ApiKeyId) + "/rotate", key: production.APIKey, body: "{}"}).expect(t, http.StatusConflict, state)
-	c.rotate(m.ID, last.ApiKeyId, ptr(0)) // takes the old one's place
+	c.rotate(m.ID, last.ApiKeyId, new(0)) // takes the old one's place
 	_, err := c.DeleteAPIKeyWithResponse(t.Context(), text(m.ID), text(c.keys(m.ID)[0].ApiKeyId))
 	done(t, c, err)
 	if works(t, m.Key) {
@@ -276,4 +277,23 @@ func TestTooManyAPIKeys(t *testing.T) {
 	}
 	api.call(t, full).expect(t, http.StatusOK)
 	api.call(t, full).expect(t, http.StatusConflict, state)
+}
+
+// No key can delete itself: a merchant's has no such route, and a partner's is no key of an account.
+func TestDeleteTheKeyThatCalls(t *testing.T) {
+	t.Parallel()
+	c := newCaller(t, production)
+	api.call(t, request{method: http.MethodDelete, path: keyPath(c.ID, c.keyID), key: c.Key}).expect(t, http.StatusForbidden, forbidden)
+	if !works(t, c.Key) {
+		t.Error("the merchant's key is gone")
+	}
+	p := newPartner(t, "Sawing")
+	m := newMerchant(t, p)
+	id, isNumber := getItem(t, partnerPK(p), keySK(p.APIKey))["api_key_id"].(*types.AttributeValueMemberN)
+	if !isNumber {
+		t.Fatal("the partner's key has no id")
+	}
+	api.call(t, request{method: http.MethodDelete, path: keyPath(m.ID, id.Value), key: p.APIKey}).expect(t, http.StatusNotFound, notFound)
+	api.call(t, request{method: http.MethodDelete, path: keyPath(p.ID, id.Value), key: p.APIKey}).expect(t, http.StatusNotFound, notFound)
+	as(t, p.APIKey).account(m.ID)
 }

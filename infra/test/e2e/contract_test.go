@@ -31,9 +31,6 @@ func (o operation) has(param string) bool {
 	return slices.ContainsFunc(o.spec.Parameters, func(p *openapi3.ParameterRef) bool { return p.Value.Name == param })
 }
 
-// statuses that the contract names.
-func (o operation) names(status string) bool { return o.spec.Responses.Value(status) != nil }
-
 // operations are all with a key, in the order of their names.
 func operations() []operation {
 	var all []operation
@@ -230,9 +227,9 @@ func TestEveryRouteIsLimited(t *testing.T) {
 	for _, o := range operations() {
 		t.Run(o.id, func(t *testing.T) {
 			t.Parallel()
-			m, pk := newMerchant(t, production), ""
-			key := m.Key
-			if pk = accountPK(m.ID); o.partner {
+			m := newMerchant(t, production)
+			key, pk := m.Key, accountPK(m.ID)
+			if o.partner {
 				p := newPartner(t, "Busy "+o.id)
 				key, pk = p.APIKey, partnerPK(p)
 			}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -274,10 +275,10 @@ func TestExternalIDs(t *testing.T) {
 			if len(again.Accounts) != 1 {
 				t.Errorf("%s finds %d accounts", *page.Links.First.Href, len(again.Accounts))
 			}
-			if got := p.accounts(gen.ListAccountsParams{ExternalAccountId: &id, Page: ptr(2)}); len(got.Accounts) != 0 {
+			if got := p.accounts(gen.ListAccountsParams{ExternalAccountId: &id, Page: new(2)}); len(got.Accounts) != 0 {
 				t.Errorf("page 2 = %+v", got.Accounts)
 			}
-			if got := p.accounts(gen.ListAccountsParams{ExternalAccountId: &id, Active: ptr(false)}); len(got.Accounts) != 0 {
+			if got := p.accounts(gen.ListAccountsParams{ExternalAccountId: &id, Active: new(false)}); len(got.Accounts) != 0 {
 				t.Errorf("inactive ones = %+v", got.Accounts)
 			}
 			for _, header := range []string{tag, tag + `, "x"`, "*", "W/" + tag} {
@@ -317,7 +318,7 @@ func (c *typed) accountByExternalID(id string, status int) *gen.Account {
 	}
 	if c.last.status != status {
 		c.t.Errorf("external id %q: %d %s, want %d", id, c.last.status, c.last.body, status)
-		return &gen.Account{ExternalAccountId: ptr("")}
+		return &gen.Account{ExternalAccountId: new("")}
 	}
 	return got.JSON200
 }
@@ -480,7 +481,7 @@ func TestListAccounts(t *testing.T) {
 		}
 		return all
 	}
-	all := c.accounts(gen.ListAccountsParams{PageSize: ptr(500)})
+	all := c.accounts(gen.ListAccountsParams{PageSize: new(500)})
 	if diff := cmp.Diff(newest, idsOf(all)); diff != "" {
 		t.Fatalf("the list (-want +got):\n%s", diff)
 	}
@@ -495,19 +496,19 @@ func TestListAccounts(t *testing.T) {
 		params gen.ListAccountsParams
 		want   []int64
 	}{
-		"ascending":      {gen.ListAccountsParams{SortDir: ptr(gen.ListAccountsParamsSortDir("asc"))}, ids},
-		"descending":     {gen.ListAccountsParams{SortDir: ptr(gen.ListAccountsParamsSortDir("desc"))}, newest},
-		"inactive":       {gen.ListAccountsParams{Active: ptr(false), SortDir: ptr(gen.ListAccountsParamsSortDir("asc"))}, inactive},
-		"active":         {gen.ListAccountsParams{Active: ptr(true)}, slices.DeleteFunc(slices.Clone(newest), func(id int64) bool { return slices.Contains(inactive, id) })},
-		"from":           {gen.ListAccountsParams{CreatedAtStart: ptr(created(6))}, newest[:3]},
-		"until":          {gen.ListAccountsParams{CreatedAtEnd: ptr(created(2).Add(time.Millisecond))}, newest[6:]},
-		"between":        {gen.ListAccountsParams{CreatedAtStart: ptr(created(3)), CreatedAtEnd: ptr(created(5).Add(time.Millisecond))}, newest[3:6]},
-		"in the future":  {gen.ListAccountsParams{CreatedAtStart: ptr(time.Now().Add(time.Hour))}, []int64{}},
-		"page 2":         {gen.ListAccountsParams{Page: ptr(2), PageSize: ptr(4)}, newest[4:8]},
-		"the last page":  {gen.ListAccountsParams{Page: ptr(3), PageSize: ptr(4)}, newest[8:]},
-		"past the end":   {gen.ListAccountsParams{Page: ptr(4), PageSize: ptr(4)}, []int64{}},
-		"far beyond":     {gen.ListAccountsParams{Page: ptr(10_000), PageSize: ptr(1)}, []int64{}},
-		"by an external": {gen.ListAccountsParams{ExternalAccountId: ptr("nobody")}, []int64{}},
+		"ascending":      {gen.ListAccountsParams{SortDir: new(gen.ListAccountsParamsSortDir("asc"))}, ids},
+		"descending":     {gen.ListAccountsParams{SortDir: new(gen.ListAccountsParamsSortDir("desc"))}, newest},
+		"inactive":       {gen.ListAccountsParams{Active: new(false), SortDir: new(gen.ListAccountsParamsSortDir("asc"))}, inactive},
+		"active":         {gen.ListAccountsParams{Active: new(true)}, slices.DeleteFunc(slices.Clone(newest), func(id int64) bool { return slices.Contains(inactive, id) })},
+		"from":           {gen.ListAccountsParams{CreatedAtStart: new(created(6))}, newest[:3]},
+		"until":          {gen.ListAccountsParams{CreatedAtEnd: new(created(2).Add(time.Millisecond))}, newest[6:]},
+		"between":        {gen.ListAccountsParams{CreatedAtStart: new(created(3)), CreatedAtEnd: new(created(5).Add(time.Millisecond))}, newest[3:6]},
+		"in the future":  {gen.ListAccountsParams{CreatedAtStart: new(time.Now().Add(time.Hour))}, []int64{}},
+		"page 2":         {gen.ListAccountsParams{Page: new(2), PageSize: new(4)}, newest[4:8]},
+		"the last page":  {gen.ListAccountsParams{Page: new(3), PageSize: new(4)}, newest[8:]},
+		"past the end":   {gen.ListAccountsParams{Page: new(4), PageSize: new(4)}, []int64{}},
+		"far beyond":     {gen.ListAccountsParams{Page: new(10_000), PageSize: new(1)}, []int64{}},
+		"by an external": {gen.ListAccountsParams{ExternalAccountId: new("nobody")}, []int64{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -530,7 +531,7 @@ func TestListAccounts(t *testing.T) {
 				a.expect(t, http.StatusOK)
 				last = decode[gen.AccountList](t, a)
 				got = append(got, last.Accounts...)
-				if pages++; last.Page != pages || fmt.Sprint(last.PageSize) != size {
+				if pages++; last.Page != pages || strconv.Itoa(last.PageSize) != size {
 					t.Errorf("page %d of size %d, want %d of %s", last.Page, last.PageSize, pages, size)
 				}
 				path = ""
@@ -644,7 +645,7 @@ func TestDeleteAndRestoreAccount(t *testing.T) {
 			taken := func(field string) problem { return problem{"business_rules", "identifier_conflict", field, ""} }
 			create(t, production.APIKey, fields{"email": m.email, "external_account_id": m.external}).expect(t, http.StatusConflict, taken("external_account_id"), taken("email"))
 			// Again: the first date stands, whatever is asked for.
-			c.remove(m.ID, ptr(9))
+			c.remove(m.ID, new(9))
 			if again := c.accountByExternalID(m.external, http.StatusOK); *again.PurgeAt != *deleted.PurgeAt {
 				t.Errorf("purge_at = %s, want %s", *again.PurgeAt, *deleted.PurgeAt)
 			}
@@ -677,7 +678,7 @@ func TestDeleteAndRestoreAccount(t *testing.T) {
 		c := as(t, p.APIKey)
 		mail, id := email(), externalID()
 		made := decode[createdAccount](t, create(t, p.APIKey, fields{"email": mail, "external_account_id": id}))
-		c.remove(made.AccountID, ptr(7))
+		c.remove(made.AccountID, new(7))
 		past := item{"expires_at": num(time.Now().Add(-time.Minute).Unix())}
 		setItem(t, accountPK(made.AccountID), "ACCOUNT", past)
 		setItem(t, "EMAIL#"+strings.ToLower(mail), "EMAIL", past)
@@ -762,8 +763,8 @@ func TestIdenticalCreatesAtOnce(t *testing.T) {
 		group.Wait()
 		made, ids, bodies := 0, map[int64]bool{}, map[string]bool{}
 		for _, a := range answers {
-			switch {
-			case a.status == http.StatusOK:
+			switch a.status {
+			case http.StatusOK:
 				got := decode[createdAccount](t, a)
 				ids[got.AccountID] = true
 				if got.APIKey != nil {
@@ -772,7 +773,7 @@ func TestIdenticalCreatesAtOnce(t *testing.T) {
 				if a.header.Get("Idempotent-Replayed") == "" && got.APIKey != nil {
 					made++
 				}
-			case a.status == http.StatusConflict:
+			case http.StatusConflict:
 				conflicts++
 				for _, e := range a.errors() {
 					if e.ErrorCode == "identifier_conflict" && e.ExistingAccountID != 0 {
@@ -787,8 +788,30 @@ func TestIdenticalCreatesAtOnce(t *testing.T) {
 			t.Errorf("round %d: %d accounts were made, ids %v, %d different bodies", round, made, ids, len(bodies))
 		}
 	}
-	if got := as(t, p.APIKey).accounts(gen.ListAccountsParams{PageSize: ptr(500)}); len(got.Accounts) != 50 {
+	if got := as(t, p.APIKey).accounts(gen.ListAccountsParams{PageSize: new(500)}); len(got.Accounts) != 50 {
 		t.Errorf("there are %d accounts, want 50", len(got.Accounts))
 	}
 	t.Logf("%d of 1000 requests were answered 409", conflicts)
+}
+
+// An account without a country gets its partner's.
+func TestDefaultCountry(t *testing.T) {
+	t.Parallel()
+	body, err := service.Invoke(t.Context(), "create-partner", map[string]string{"name": "Kiwi", "environment": "sandbox", "default_country_code": "NZ"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	partner := decode[struct {
+		APIKey struct {
+			EncryptedAPIKey string `json:"encrypted_api_key"`
+		} `json:"api_key"`
+	}](t, answer{body: body})
+	for _, test := range []struct {
+		body any
+		want string
+	}{{"{}", "NZ"}, {fields{"origin_country_code": "AU"}, "AU"}} {
+		if got := decode[createdAccount](t, create(t, partner.APIKey.EncryptedAPIKey, test.body)); got.OriginCountryCode != test.want || got.Environment != "sandbox" {
+			t.Errorf("account = %+v, want it in %s", got, test.want)
+		}
+	}
 }

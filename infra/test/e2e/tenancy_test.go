@@ -36,14 +36,14 @@ func newSomebody(t *testing.T, name string, c caller) somebody {
 	for range 2 {
 		newMerchant(t, c.partner)
 	}
-	page := as(t, c.partner.APIKey).accounts(gen.ListAccountsParams{PageSize: ptr(1)})
+	page := as(t, c.partner.APIKey).accounts(gen.ListAccountsParams{PageSize: new(1)})
 	next, err := url.Parse(*page.Links.Next.Href)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.cursor = next.Query().Get("cursor")
 	account := as(t, c.partner.APIKey).account(c.ID)
-	s.marks = []string{c.account, c.key, c.external, url.QueryEscape(c.external), c.email, *account.CompanyName, c.carrier, c.merchant.Key}
+	s.marks = []string{c.account, c.key, c.external, url.QueryEscape(c.external), c.email, *account.CompanyName, c.carrier, c.Key}
 	return s
 }
 
@@ -124,12 +124,12 @@ func (o operation) intrusions(me caller, s somebody) []intrusion {
 	}
 	if o.partner {
 		// A merchant's key is nobody's on a partner's route, whatever it asks for.
-		add("merchant key, account", http.StatusForbidden, me.merchant.Key, nil, s.things, absentThings)
-		add("merchant key, its own", http.StatusForbidden, me.merchant.Key, nil, mine, absentThings)
+		add("merchant key, account", http.StatusForbidden, me.Key, nil, s.things, absentThings)
+		add("merchant key, its own", http.StatusForbidden, me.Key, nil, mine, absentThings)
 		return all
 	}
 	// Whom the request is for.
-	for _, key := range []struct{ name, key string }{{"partner", me.partner.APIKey}, {"merchant", me.merchant.Key}} {
+	for _, key := range []struct{ name, key string }{{"partner", me.partner.APIKey}, {"merchant", me.Key}} {
 		if key.name == "partner" && s.partner.ID == me.partner.ID {
 			continue // may act for its own accounts
 		}
@@ -139,7 +139,7 @@ func (o operation) intrusions(me caller, s somebody) []intrusion {
 	if o.has("carrier_id") {
 		foreign, absent := mine, mine
 		foreign.carrier, absent.carrier = s.carrier, nobodyCarrier
-		add("carrier", http.StatusNotFound, me.merchant.Key, nil, foreign, absent)
+		add("carrier", http.StatusNotFound, me.Key, nil, foreign, absent)
 		add("carrier, partner", http.StatusNotFound, me.partner.APIKey, behalf(me.account), foreign, absent)
 	}
 	return all
@@ -255,7 +255,7 @@ func (o operation) foreignIdempotency(t *testing.T, s somebody) {
 	send := func(c caller) answer {
 		r := o.request(c.things)
 		r.header = header
-		if r.key = c.merchant.Key; o.partner {
+		if r.key = c.Key; o.partner {
 			r.key = c.partner.APIKey
 		}
 		if o.id == "createAccount" {
@@ -276,7 +276,7 @@ func (o operation) foreignIdempotency(t *testing.T, s somebody) {
 		leaks.Add(1)
 		t.Errorf("%s with somebody else's Idempotency-Key: %d %s, theirs %d %s", o.id, second.status, second.body, first.status, first.body)
 	}
-	for _, mark := range []string{theirs.account, theirs.carrier, theirs.merchant.Key} {
+	for _, mark := range []string{theirs.account, theirs.carrier, theirs.Key} {
 		if bytes.Contains(second.body, []byte(mark)) && !sameCaller {
 			leaks.Add(1)
 			t.Errorf("%s: the answer holds %q: %s", o.id, mark, second.body)

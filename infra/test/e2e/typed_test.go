@@ -75,8 +75,6 @@ func done(t *testing.T, c *typed, err error) {
 // text is an id as the generated client wants it in a path.
 func text(id int64) string { return strconv.FormatInt(id, 10) }
 
-func ptr[T any](v T) *T { return &v }
-
 func (c *typed) account(id int64) *gen.Account {
 	c.t.Helper()
 	got, err := c.GetAccountWithResponse(c.t.Context(), text(id), nil)
