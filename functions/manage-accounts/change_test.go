@@ -274,7 +274,7 @@ func TestAFasterChange(t *testing.T) {
 			t.Error(err)
 		}
 	}}
-	if diff := cmp.Diff([]string{"412", "invalid_field_value"}, problems(t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"last_name":"Second"}`))); diff != "" {
+	if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, problems(t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"last_name":"Second"}`))); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
 	}
 	if a := d.accountsAsTheyAre(t)[0]; a.LastName != "First" || a.FirstName != "Ada" || a.Version != 2 {

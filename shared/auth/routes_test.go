@@ -52,8 +52,14 @@ func requestFor(route string, key auth.Key, params ...string) *httpapi.Request {
 // with a partner's key and a merchant's.
 func TestEachScopeAllowsItsRoutes(t *testing.T) {
 	sets := [][]carrier.Scope{
-		nil, {carrier.ScopeRead}, {carrier.ScopeLink}, {carrier.ScopeAdmin}, {carrier.ScopeRead, carrier.ScopeLink}, {carrier.ScopeLink, carrier.ScopeAdmin},
-		{carrier.ScopeRead, carrier.ScopeLink, carrier.ScopeAdmin}, {"other"},
+		nil,
+		{carrier.ScopeRead},
+		{carrier.ScopeLink},
+		{carrier.ScopeAdmin},
+		{carrier.ScopeRead, carrier.ScopeLink},
+		{carrier.ScopeLink, carrier.ScopeAdmin},
+		{carrier.ScopeRead, carrier.ScopeLink, carrier.ScopeAdmin},
+		{"other"},
 	}
 	tried := 0
 	for _, set := range sets {

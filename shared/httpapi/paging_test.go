@@ -187,7 +187,9 @@ func TestLinks(t *testing.T) {
 		{"behind that", nil, httpapi.Page{Number: 401, Size: 25, After: next}, first, "/v1/things?page=400&page_size=25", true},
 		{"beyond what numbers reach", nil, httpapi.Page{Number: 402, Size: 25, After: next}, first, "", true},
 		{
-			"filters go along", url.Values{"active": {"true"}, "external_account_id": {"a/b &é"}}, httpapi.Page{Number: 2, Size: 25},
+			"filters go along",
+			url.Values{"active": {"true"}, "external_account_id": {"a/b &é"}},
+			httpapi.Page{Number: 2, Size: 25},
 			firstOfFilter, firstOfFilter, true,
 		},
 	}
