@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -325,4 +326,37 @@ func reversed(s []int64) []int64 {
 	s = slices.Clone(s)
 	slices.Reverse(s)
 	return s
+}
+
+// TestLargeAccounts: a page ends before it is larger than Lambda's answers may
+// be (6 MB, of the event that carries it), and the walk goes on behind it.
+func TestLargeAccounts(t *testing.T) {
+	d := crowd(t, 0)
+	const n = 400
+	metadata := map[string]string{}
+	for i := range 20 {
+		metadata[fmt.Sprint("key ", i)] = strings.Repeat(`"`, 500) // four bytes each, there
+	}
+	want := []int64{}
+	for i := range n {
+		d.clock = d.clock.Add(time.Second)
+		d.add(t, carrier.Account{ID: int64(1001 + i), PartnerID: 5, Active: true, Metadata: metadata})
+		want = append(want, int64(1001+i))
+	}
+	got, pages := []int64{}, 0
+	for next := allPath + "?sort_dir=asc&page_size=500"; next != ""; pages++ {
+		resp := d.ask(t, "five", http.MethodGet, next, "")
+		event, err := json.Marshal(resp)
+		if err != nil || len(event) > 6<<20 {
+			t.Fatalf("page %d is an event of %d bytes, %v", pages+1, len(event), err)
+		}
+		body := decoded[listBody](t, resp)
+		for _, a := range body.Accounts {
+			got = append(got, a.AccountID)
+		}
+		next = body.Links.Next.Href
+	}
+	if diff := cmp.Diff(want, got); diff != "" || pages < 2 {
+		t.Errorf("walk of %d pages (-want +got):\n%s", pages, diff)
+	}
 }

@@ -498,6 +498,18 @@ func TestRotate(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a key that is rotated already", func(t *testing.T) {
+		d := newDesk(t)
+		decoded[rotatedBody](t, d.ask(t, "five", http.MethodPost, "71", rotation(d.first[71]), ``))
+		for _, body := range []string{``, `{"grace_period_seconds":0}`} {
+			if diff := cmp.Diff([]string{"409", "invalid_status"}, problems(t, d.ask(t, "five", http.MethodPost, "71", rotation(d.first[71]), body))); diff != "" {
+				t.Errorf("%q (-want +got):\n%s", body, diff)
+			}
+		}
+		if n := len(d.list(t)); n != 2 || !d.works(t, d.texts["account 71"]) {
+			t.Errorf("%d keys, or the old one has ended", n)
+		}
+	})
 	t.Run("a key with an end of its own", func(t *testing.T) {
 		d := newDesk(t)
 		old := d.create(t, `{"expires_at":"2026-03-01T01:00:00Z"}`)
