@@ -281,12 +281,9 @@ func flatten(out *strings.Builder, it item) error {
 			}
 		case *types.AttributeValueMemberB:
 			out.Write(v.Value)
-			if bytes.HasPrefix(v.Value, []byte{0x1f, 0x8b}) {
-				packed, err := gzip.NewReader(bytes.NewReader(v.Value))
-				if err != nil {
-					return err
-				}
-				if _, err := io.Copy(out, packed); err != nil {
+			// What is sealed may begin like this too, and is no archive then.
+			if packed, err := gzip.NewReader(bytes.NewReader(v.Value)); err == nil {
+				if _, err := io.Copy(out, packed); err != nil && name != "sealed" {
 					return err
 				}
 			}

@@ -295,11 +295,16 @@ func TestEveryRouteRefusesBadIDs(t *testing.T) {
 			func(bad string) things { return things{carrier: bad} },
 		},
 	}
+	whole := map[string]bool{} // parameters that one route has had all bad forms of
 	for _, o := range operations() {
 		for _, test := range tests {
 			if !o.has(test.param) {
 				continue
 			}
+			if whole[test.param] && differs("is slow") {
+				test.bad = test.bad[:5]
+			}
+			whole[test.param] = true
 			t.Run(o.id+" "+test.param, func(t *testing.T) {
 				t.Parallel()
 				for _, bad := range test.bad {
@@ -360,6 +365,10 @@ func TestEveryRouteRefusesBadBodies(t *testing.T) {
 				t.Parallel()
 				bad := r
 				bad.body, bad.header = test.body, test.header
+				if differs("drops the form of a PATCH") && o.method == http.MethodPatch && test.name == "content type form" {
+					api.call(t, bad).expect(t, http.StatusBadRequest, bodyRequired)
+					return
+				}
 				api.call(t, bad).expect(t, test.status, test.problem)
 			})
 		}
