@@ -19,7 +19,7 @@ import (
 // ListKeys reads all keys of an account, expired ones too, the oldest first. An
 // account that is absent has none.
 func (s *Store) ListKeys(ctx context.Context, accountID int64) ([]carrier.APIKey, error) {
-	items, err := s.queryItems(ctx, accountPK(accountID), skKey)
+	items, err := s.queryItems(ctx, accountPK(accountID), skKey, skKey)
 	if err != nil {
 		return nil, fmt.Errorf("listing API keys: %w", err)
 	}

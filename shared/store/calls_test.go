@@ -78,7 +78,7 @@ func TestRemoteCalls(t *testing.T) {
 		_, _, err = s.ListConnections(ctx, account, false)
 		expect("ListConnections", err, good, "Query")
 		_, _, err = s.ListConnections(ctx, account, true)
-		expect("ListConnections with snapshots", err, good, "Query", "Query")
+		expect("ListConnections with snapshots", err, good, "Query")
 
 		next := a
 		next.FirstName, next.Email, next.ExternalID = "Jo", "new.calls@example.com", "new"

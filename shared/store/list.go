@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -120,20 +119,27 @@ const maxID = 9_999_999_999
 // with them their snapshots by carrier id, nil without. Intents (carrier.Linking)
 // are left out. An account that is absent has none.
 func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]carrier.Connection, map[string]carrier.Snapshot, error) {
-	var rows, packed []item
-	var errs [2]error
-	var reading sync.WaitGroup
+	last := skConnection
 	if withSnapshots {
-		reading.Go(func() { packed, errs[1] = s.queryItems(ctx, accountPK(accountID), skSnapshot) })
+		last = skSnapshot
 	}
-	rows, errs[0] = s.queryItems(ctx, accountPK(accountID), skConnection)
-	reading.Wait()
-	if err := errors.Join(errs[:]...); err != nil {
+	// One call for both: what stands between them, keys and numbers, is little.
+	items, err := s.queryItems(ctx, accountPK(accountID), skConnection, last)
+	if err != nil {
 		return nil, nil, fmt.Errorf("listing connections: %w", err)
 	}
 	var connections []carrier.Connection
+	var packed []item
 	listed := map[string]bool{}
-	for _, it := range rows {
+	for _, it := range items {
+		r := reader{it: it}
+		sk := r.text(attrSK)
+		if strings.HasPrefix(sk, skSnapshot) {
+			packed = append(packed, it)
+		}
+		if !strings.HasPrefix(sk, skConnection) {
+			continue
+		}
 		c, err := readConnection(it)
 		if err != nil {
 			return nil, nil, err
@@ -164,13 +170,13 @@ func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapsh
 	return connections, snapshots, nil
 }
 
-// queryItems reads all items of a partition whose sort key begins so,
-// consistently.
-func (s *Store) queryItems(ctx context.Context, pk, prefix string) ([]item, error) {
+// queryItems reads all items of a partition whose sort keys stand between two
+// prefixes, what begins with them included, consistently.
+func (s *Store) queryItems(ctx context.Context, pk, first, last string) ([]item, error) {
 	in := &dynamodb.QueryInput{
 		TableName: &s.table, ConsistentRead: aws.Bool(true),
-		KeyConditionExpression:    aws.String("pk = :pk AND begins_with(sk, :prefix)"),
-		ExpressionAttributeValues: item{":pk": textValue(pk), ":prefix": textValue(prefix)},
+		KeyConditionExpression:    aws.String("pk = :pk AND sk BETWEEN :first AND :last"),
+		ExpressionAttributeValues: item{":pk": textValue(pk), ":first": textValue(first), ":last": textValue(last + "~")},
 	}
 	var items []item
 	for {
