@@ -200,6 +200,7 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 		{"CreateKey: token expired", addKey, expired, fault.Internal, 1},
 		{"CreateKey: conflict that lasts", addKey, conflicted("None", "TransactionConflict"), fault.State, 6},
 		{"RotateKey: its key has another form", rotate, refusing(3, map[string]types.AttributeValue{"valid_until": &types.AttributeValueMemberS{Value: "x"}}), fault.Internal, 1},
+		{"DeleteKey: conflict that lasts", deleteKey, conflicted("None", "TransactionConflict"), fault.State, 6},
 		{"DeleteKey: token expired", deleteKey, expired, fault.Internal, 1},
 		{"AccountByExternalID: token expired", find, expired, fault.Internal, 1},
 		{"ListAccounts: token expired", list, expired, fault.Internal, 1},
