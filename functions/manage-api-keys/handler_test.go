@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -359,7 +360,9 @@ func TestScopesAndExpiryAreKept(t *testing.T) {
 	if err := merchant(http.MethodPost, "/v1/connections/carriers/{carrier_name}"); err == nil || !strings.Contains(err.Error(), "scope link") {
 		t.Errorf("link: %v, want that the scope is missing", err)
 	}
-	if keys := d.list(t); *keys[len(keys)-1].LastUsedAt != "2026-03-01" && *keys[0].LastUsedAt != "2026-03-01" {
+	keys := d.list(t)
+	used := slices.IndexFunc(keys, func(k httpapi.KeyInfo) bool { return k.APIKeyID == got.APIKeyID })
+	if used < 0 || keys[used].LastUsedAt == nil || *keys[used].LastUsedAt != "2026-03-01" {
 		t.Errorf("last used: %+v", keys)
 	}
 	d.clock = time.Date(2026, 3, 1, 0, 1, 0, 0, time.UTC)
