@@ -2097,7 +2097,8 @@ type ListAccountsParams struct {
 	// nothing.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
-	// PageSize How many entries a page has.
+	// PageSize How many entries a page has at most. A page of very large entries ends before it is 2.5 MB; `links.next.href` then goes on behind
+	// its last entry, while the next page number would leave out what the page did not hold.
 	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
 
 	// Cursor Where to go on, from `links.next.href`. Repeat the filters and `sort_dir` that the link has. A cursor that was changed, that is
