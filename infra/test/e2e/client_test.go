@@ -459,8 +459,8 @@ func (c *client) note(operation string, a answer) {
 	c.seen[operation][a.status]++
 }
 
-// unseen are answers that the contract names and this suite can not bring about, each with the reason. The in-process
-// suites have them.
+// unseen are answers that the contract names and this suite can not bring about, each with the reason. The tests of the
+// packages have them: store_test.go what the store makes of it, errors_test.go what the API does.
 var unseen = map[string]string{
 	"deleteAPIKey 409": "another transaction has the key or its account at that moment, on every attempt: only the real DynamoDB refuses so",
 }

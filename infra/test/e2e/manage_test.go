@@ -742,13 +742,13 @@ func TestCountries(t *testing.T) {
 	}
 }
 
-// 20 identical creates at once, 50 times over (15 on an emulator that is slow): one account each time, equal answers or 409.
+// 20 identical creates at once, 50 times over (10 on an emulator that is slow): one account each time, equal answers or 409.
 func TestIdenticalCreatesAtOnce(t *testing.T) {
 	t.Parallel()
 	p := newPartner(t, "Hasty")
 	conflicts, rounds := 0, 50
 	if differs("is slow") {
-		rounds = 15
+		rounds = 10
 	}
 	for round := range rounds {
 		body := fields{"external_account_id": externalID(), "email": email()}
