@@ -302,13 +302,14 @@ func cacheControl(a answer) string {
 	return "no-store"
 }
 
-// unique: no two requests have one id, but a replay has that of the first one.
+// unique: no two requests have one id, but a replay has that of the first one,
+// whose answer may arrive after it.
 func (c *client) unique(id string, a answer) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known, replayed := c.ids[id], a.header.Get("Idempotent-Replayed") == "true"
-	c.ids[id] = true
-	if known && !replayed {
+	answered, replayed := c.ids[id], a.header.Get("Idempotent-Replayed") == "true"
+	c.ids[id] = answered || !replayed
+	if answered && !replayed {
 		return fmt.Errorf("X-Request-Id %s was another request's", id)
 	}
 	return nil
