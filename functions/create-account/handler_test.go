@@ -411,7 +411,7 @@ func TestIdempotentCreate(t *testing.T) {
 		const same = `{"external_account_id":"a"}`
 		one := d.post(t, "five", same, "Idempotency-Key", "e", "Prefer", "return=existing")
 		two := d.post(t, "five", same, "Idempotency-Key", "e", "Prefer", "return=existing")
-		if one.StatusCode != 200 || one.Body != two.Body || two.Headers["Idempotent-Replayed"] != "true" {
+		if one.StatusCode != http.StatusOK || one.Body != two.Body || two.Headers["Idempotent-Replayed"] != "true" {
 			t.Errorf("%d %s, then %d %s %v", one.StatusCode, one.Body, two.StatusCode, two.Body, two.Headers)
 		}
 		if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, problems(t, d.post(t, "five", `{}`, "Idempotency-Key", "e"))); diff != "" {
