@@ -76,7 +76,7 @@ generate: ## Make the generated files anew
 .PHONY: bench
 bench: tools ## Print sizes, start times and latencies as ratios to a hello-world and to bare SDK calls
 	go run ./infra/bench
-	go test -run='^$$' -bench=. -timeout=30m ./functions/...
+	go test -run='^$$' -bench=. -benchtime=300x -timeout=30m ./functions/...
 
 .PHONY: deploy
 deploy: build ## Deploy to AWS as STAGE (staging, production) of samconfig.toml, with your AWS credentials
