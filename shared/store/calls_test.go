@@ -15,10 +15,11 @@ import (
 )
 
 // TestRemoteCalls holds every method to its exact number of calls: a request's
-// time is made of them.
+// time is made of them. How many there are is our doing and no engine's, so the
+// strict one counts, alone: an answer that gets lost under the load of the other
+// tests, which the SDK then asks for again, would count twice.
 func TestRemoteCalls(t *testing.T) {
-	t.Parallel()
-	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
+	onEngine(t, engines[0], func(t *testing.T, api *dynamodb.Client) {
 		t.Helper()
 		const account, partner = 41, 42
 		spy := &calls{api: api}

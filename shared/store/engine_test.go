@@ -29,7 +29,7 @@ type engine struct {
 
 const table = "carrierlink-store-test"
 
-// engines are DynamoDB Local, the strict judge, and MiniStack, which `make run`
+// engines are DynamoDB Local, the strict judge, first, and MiniStack, which `make run`
 // uses; LocalStack instead of them with EMULATOR=localstack.
 var engines = func() []*engine { // TestMain starts and stops them
 	if os.Getenv("EMULATOR") == "localstack" {
@@ -77,13 +77,18 @@ func (e *engine) open() (err error) {
 func onEngines(t *testing.T, test func(t *testing.T, api *dynamodb.Client)) {
 	t.Helper()
 	for _, e := range engines {
-		t.Run(e.name, func(t *testing.T) {
-			if e.err != nil {
-				t.Fatal(e.err)
-			}
-			test(t, e.api)
-		})
+		onEngine(t, e, test)
 	}
+}
+
+func onEngine(t *testing.T, e *engine, test func(t *testing.T, api *dynamodb.Client)) {
+	t.Helper()
+	t.Run(e.name, func(t *testing.T) {
+		if e.err != nil {
+			t.Fatal(e.err)
+		}
+		test(t, e.api)
+	})
 }
 
 func TestConformance(t *testing.T) {
