@@ -52,15 +52,12 @@ func (c Caller) Scope() string {
 // Partner authenticates a call of a partner route. Errors: fault.Unauthorized,
 // RateLimited, and Forbidden for a merchant's key or one without the scope.
 func (a *Auth) Partner(ctx context.Context, req *httpapi.Request) (Caller, error) {
-	return a.partner(ctx, req, nil)
+	return a.PartnerBeside(ctx, req, nil)
 }
 
-// PartnerBeside is Partner with a read of the partner's own things at once.
+// PartnerBeside is Partner with a read of the partner's own things at once; nil
+// for none.
 func (a *Auth) PartnerBeside(ctx context.Context, req *httpapi.Request, beside func(ctx context.Context, partnerID int64) error) (Caller, error) {
-	return a.partner(ctx, req, beside)
-}
-
-func (a *Auth) partner(ctx context.Context, req *httpapi.Request, beside func(ctx context.Context, partnerID int64) error) (Caller, error) {
 	key, err := read(req)
 	if err != nil {
 		return Caller{}, err
@@ -93,7 +90,7 @@ func (a *Auth) PartnerAccount(ctx context.Context, req *httpapi.Request, beside 
 		accountID, idErr = carrier.ParseAccountID(param, value)
 	}
 	var account *carrier.Account
-	caller, err := a.partner(ctx, req, func(ctx context.Context, _ int64) (err error) {
+	caller, err := a.PartnerBeside(ctx, req, func(ctx context.Context, _ int64) (err error) {
 		if idErr == nil {
 			account, err = beside(ctx, accountID)
 		}

@@ -208,9 +208,6 @@ func empty(name string) *fault.Error {
 	return fault.Field(fault.Length, name, "%s must not be empty.", name)
 }
 
-// Raw accepts a text as it is, for members that are checked together later.
-func Raw(_, s string) (string, *fault.Error) { return s, nil }
-
 // Require makes a field required.
 func Require(f Field) Field {
 	f.Required = true

@@ -29,7 +29,7 @@ type input struct {
 func (in *input) fields() []httpapi.Field {
 	return []httpapi.Field{
 		httpapi.Require(httpapi.String("name", &in.Name, carrier.NameRule.Clean)),
-		httpapi.String("note", &in.Note, httpapi.Raw),
+		httpapi.String("note", &in.Note, func(_, s string) (string, *fault.Error) { return s, nil }),
 		httpapi.Bool("flag", &in.Flag),
 		httpapi.Metadata("metadata", &in.Metadata),
 	}
