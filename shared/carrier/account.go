@@ -25,6 +25,9 @@ type Account struct {
 	// PurgeAt is when a deleted account vanishes; zero for one that is not
 	// deleted. Whole seconds.
 	PurgeAt time.Time
+	// Following: the account was disabled, enabled, deleted or restored, and its
+	// connections have not all followed yet.
+	Following bool
 	// Version counts the changes that an ETag tells apart: every change of the
 	// account is on the condition that it is the one that was read.
 	Version int64
@@ -36,6 +39,17 @@ func (a *Account) Deleted() bool { return !a.PurgeAt.IsZero() }
 // Purged tells whether a deleted account's time is over: it counts as absent,
 // although the table may hold it a while longer.
 func (a *Account) Purged(now time.Time) bool { return a.Deleted() && !now.Before(a.PurgeAt) }
+
+// Standing is what the account lets its connections do.
+func (a *Account) Standing() Standing {
+	switch {
+	case a.Deleted():
+		return StandingDeleted
+	case !a.Active:
+		return StandingPaused
+	}
+	return StandingActive
+}
 
 // Partner is a platform that makes accounts for its merchants.
 type Partner struct {

@@ -1,6 +1,8 @@
 package carrier
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"time"
 
@@ -20,11 +22,42 @@ const (
 	Degraded            Status = "degraded"
 	Restricted          Status = "restricted"
 	ActionRequired      Status = "action_required"
+	// Disconnected is a link that was taken away. Its row stays, seen by nobody,
+	// for as long as its secret and its history do.
+	Disconnected Status = "disconnected"
 )
 
 // Works tells whether shipments can be expected to go through: what ShipEngine
 // calls an approved connection.
 func (s Status) Works() bool { return s == Active || s == Degraded || s == Restricted }
+
+// Standing is what the connection's account lets it do, as far as the row has
+// followed the account.
+type Standing string
+
+// The standings: of an active, a disabled and a deleted account.
+const (
+	StandingActive  Standing = "active"
+	StandingPaused  Standing = "paused"  // nothing is checked
+	StandingDeleted Standing = "deleted" // nor is there a secret to check with
+)
+
+// Work is what is being done to the secret of a connection, beyond one check of
+// it. Whoever begins it holds the connection's lease; once that is over,
+// whoever comes next, or the reconciler, finishes it or undoes it.
+type Work string
+
+// The kinds of work. The intent of a link is a status of its own, Linking.
+const (
+	NoWork Work = ""
+	// WorkCredentials stages or promotes a version of the secret. The row names
+	// the version that counts: its labels are brought into line with that.
+	WorkCredentials Work = "credentials"
+	// WorkUnlink deletes the secret of a Disconnected connection.
+	WorkUnlink Work = "unlink"
+	// WorkFollow deletes or restores the secret, as the account stands.
+	WorkFollow Work = "follow"
+)
 
 // RefreshPolicy is how often a connection is checked by itself.
 type RefreshPolicy string
@@ -76,44 +109,113 @@ type Check struct {
 	Code    string // the carrier's error code, where it is a known one
 }
 
+// HistoryEntry is a check as the history of its connection keeps it.
+type HistoryEntry struct {
+	Check
+	Number  int      // which check of the row it was, from 1
+	Status  Status   // of the connection after it
+	Changes []Change // of the contract since the good check before it
+}
+
+// HistoryKept is how long an entry of the history is kept, and the row of a
+// disconnected connection with it.
+const HistoryKept = 90 * 24 * time.Hour
+
+// PreviousKept is how long after a change of credentials the previous ones can
+// be brought back.
+const PreviousKept = 30 * 24 * time.Hour
+
 // Connection is one merchant's link to one charge account.
 type Connection struct {
 	ID            string
 	AccountID     int64
 	PartnerID     int64
+	Environment   Environment
 	Carrier       Name
 	AccountNumber string
 	Nickname      string
 	Status        Status
 	StatusReason  string
+	Standing      Standing
 
-	Checks              int       // checks so far, the link's among them
+	Checks              int       // checks with these credentials so far, the link's among them
+	History             int       // checks so far, of whatever credentials
 	LastCheck           Check     // the latest one
 	VerifiedAt          time.Time // the latest good one; zero if none
 	ConsecutiveFailures int
-	FirstRefusedAt      time.Time // the first refusal since the latest good check; zero if none
+	FirstRefusedAt      time.Time // the first refusal that counts since the latest good check; zero if none
 	NextRefreshAt       time.Time // zero: never
+	RefreshRequestedAt  time.Time // a check was asked for and has not been made; zero if none
+	VerifyCalledAt      time.Time // the last call of verify
 	RefreshPolicy       RefreshPolicy
 
 	APIKeyLastFour       string
+	CredentialID         string // see CredentialID
 	CredentialsUpdatedAt time.Time
-	// SecretVersion names the version of the secret that the row stands for: it
-	// is written before the secret is, so that a repeat can tell its own work.
+	// SecretVersion is the version of the secret that holds the credentials of
+	// this row. While Linking it is only what that version is asked to be.
 	SecretVersion string
+	// Previous is what a change replaced; the zero value if there is none.
+	Previous PreviousCredentials
 	// LeaseUntil: until then one process is at work on this connection.
 	LeaseUntil time.Time
+	Work       Work
 
 	ContractExpired       bool
 	ContractValidTo       string
 	ContractCreditBlocked bool
+	ContractHash          string // of the snapshot that is kept: see SnapshotHash
 
-	ExternalID string
-	Metadata   map[string]string
-	CreatedAt  time.Time
-	ModifiedAt time.Time
+	ExternalID     string
+	Metadata       map[string]string
+	CreatedAt      time.Time
+	ModifiedAt     time.Time
+	DisconnectedAt time.Time // zero while it is linked
+	// PurgeAt is when the row vanishes: of a disconnected connection, or of one
+	// whose account is deleted. Zero: never.
+	PurgeAt time.Time
 	// Version counts the writes of the row: every write is on the condition
 	// that it is the one that was read.
 	Version int64
+}
+
+// PreviousCredentials is what a rollback brings back.
+type PreviousCredentials struct {
+	SecretVersion string
+	AccountNumber string
+	LastFour      string
+	CredentialID  string
+	Until         time.Time
+}
+
+// Available tells whether they can still be brought back.
+func (p PreviousCredentials) Available(now time.Time) bool {
+	return p.SecretVersion != "" && now.Before(p.Until)
+}
+
+// CredentialID tells credentials apart by their API key, without showing it:
+// the carrier's limits are counted by key, whatever connections share it
+// (contract: "Known traps" 15). 16 hexadecimal digits.
+func CredentialID(apiKey Secret) string {
+	sum := sha256.Sum256([]byte("carrierlink credential\x00" + apiKey.Reveal()))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Visible tells whether anybody but the reconciler sees the connection.
+func (c *Connection) Visible() bool { return c.Status != Linking && c.Status != Disconnected }
+
+// ShownStatus is the status in answers: paused as long as the account is not
+// active, whatever the link's own is.
+func (c *Connection) ShownStatus() Status {
+	if c.Standing == StandingPaused || c.Standing == StandingDeleted {
+		return "paused"
+	}
+	return c.Status
+}
+
+// Scheduled tells whether the connection is checked by itself at NextRefreshAt.
+func (c *Connection) Scheduled() bool {
+	return c.Visible() && c.Standing == StandingActive && c.Work == NoWork && !c.NextRefreshAt.IsZero()
 }
 
 // MaskedNumber shows the last three digits of the account number.
@@ -135,76 +237,144 @@ type LinkOptions struct {
 // 2017, so one says nothing (contract: "Known traps" 1).
 const RefusalGap = 10 * time.Minute
 
-// Record applies one check to the connection: status and its reason, counters,
-// the contract's flags and the time of the next check. jitter, 0 to 1, spreads
-// the schedule; gap is RefusalGap outside local stacks.
-//
-// A good check makes it active, or restricted when the contract forbids
-// shipping. An outage makes an active one degraded, and never anything worse. A
-// refusal changes nothing until another one comes at least gap later; then, or
-// at once while it was never verified (then another account's answer counts as
-// one), it is action_required, which stops the schedule.
-func (c *Connection) Record(r Reading, trigger Trigger, now time.Time, gap time.Duration, jitter float64) {
-	c.Checks++
-	c.LastCheck = Check{At: now, Outcome: r.Outcome, Latency: r.Latency, Trigger: trigger, Code: r.Code}
-	c.ModifiedAt = now
-	switch r.Outcome.class() {
-	case good:
-		c.Status, c.StatusReason = Active, ""
-		if reason := r.Contract.Restriction(); reason != "" {
-			c.Status, c.StatusReason = Restricted, reason
-		}
-		c.VerifiedAt, c.ConsecutiveFailures, c.FirstRefusedAt = now, 0, time.Time{}
-		c.ContractExpired, c.ContractValidTo, c.ContractCreditBlocked = r.Contract.Expired, r.Contract.ValidTo, r.Contract.CreditBlocked
-	case refusal:
-		c.ConsecutiveFailures++
-		switch {
-		case c.FirstRefusedAt.IsZero() && c.Status != PendingVerification:
-			c.FirstRefusedAt = now
-		case c.Status == PendingVerification, now.Sub(c.FirstRefusedAt) >= gap:
-			c.Status, c.StatusReason = ActionRequired, string(r.Outcome)
-		}
-	case outage:
-		c.ConsecutiveFailures++
-		if c.Status == Active {
-			c.Status = Degraded
-		}
-		if c.Status == Degraded || c.Status == PendingVerification {
-			c.StatusReason = string(r.Outcome)
-		}
-	case neither:
-		c.ConsecutiveFailures++
-		if c.Status == PendingVerification {
-			c.Status, c.StatusReason = ActionRequired, string(r.Outcome)
-		}
-	}
-	c.NextRefreshAt = c.nextRefresh(r, now, gap, jitter)
+// Timing is how fast the schedule runs. The zero value is for nobody.
+type Timing struct {
+	RefusalGap time.Duration // see RefusalGap; short in local stacks
+	// Speed divides the intervals of policies and of backoff: 1 outside local
+	// stacks.
+	Speed int
 }
 
-// nextRefresh: the policy's interval ± 10 %; after a refusal gap to one and a
-// half gaps; after an outage 1 minute doubling to an hour, and never before the
+// Observation is one check, and when it was made.
+type Observation struct {
+	Reading Reading
+	Trigger Trigger
+	Now     time.Time
+	Breaker Breaker // of the carrier, at that time
+	Timing  Timing
+	Jitter  float64 // from 0 to 1: spreads the schedule
+}
+
+// finding is what a check says about the connection in the state that it is in.
+type finding uint8
+
+const (
+	fine       finding = iota // the link works
+	unshipable                // it works, and the contract forbids shipping
+	doubted                   // refused, but not to be believed yet
+	refused                   // refused
+	unheard                   // an outage: says nothing about the link
+	strange                   // worth a look, by nobody's fault that a state could express
+	findings
+)
+
+// transitions is the life of a connection: the state that each finding leads to
+// from each state. Nothing leads out of Linking and Disconnected.
+var transitions = map[Status][findings]Status{
+	PendingVerification: {Active, Restricted, PendingVerification, ActionRequired, PendingVerification, ActionRequired},
+	Active:              {Active, Restricted, Active, ActionRequired, Degraded, Active},
+	Degraded:            {Active, Restricted, Degraded, ActionRequired, Degraded, Degraded},
+	Restricted:          {Active, Restricted, Restricted, ActionRequired, Restricted, Restricted},
+	ActionRequired:      {Active, Restricted, ActionRequired, ActionRequired, ActionRequired, ActionRequired},
+}
+
+// find says what an observation means. A refusal is believed when it is the
+// second one, RefusalGap or more after the first, and at once where the
+// connection was never verified. While the carrier's breaker is open none is
+// believed, and none from before it closed counts as the first.
+func (c *Connection) find(o Observation) finding {
+	switch o.Reading.Outcome.class() {
+	case good:
+		if o.Reading.Contract.Restriction() != "" {
+			return unshipable
+		}
+		return fine
+	case refusal:
+		switch {
+		case o.Breaker.Open:
+			return doubted
+		case c.Status == PendingVerification:
+			return refused
+		case c.FirstRefusedAt.IsZero() || !c.FirstRefusedAt.After(o.Breaker.ChangedAt):
+			return doubted
+		case o.Now.Sub(c.FirstRefusedAt) >= o.Timing.RefusalGap:
+			return refused
+		}
+		return doubted
+	case neither:
+		return strange
+	case outage:
+	}
+	return unheard
+}
+
+// Record applies one check to the connection: status and its reason, counters,
+// the contract's flags and the time of the next check. It returns the entry for
+// the history; the changes of the contract are the caller's to add.
+func (c *Connection) Record(o Observation) HistoryEntry {
+	r, now := o.Reading, o.Now
+	before, found := c.Status, c.find(o)
+	c.Checks++
+	c.History++
+	c.LastCheck = Check{At: now, Outcome: r.Outcome, Latency: r.Latency, Trigger: o.Trigger, Code: r.Code}
+	c.ModifiedAt = now
+	c.RefreshRequestedAt = time.Time{}
+	c.Status = transitions[before][found]
+	switch found {
+	case fine, unshipable:
+		c.StatusReason = r.Contract.Restriction()
+		c.VerifiedAt, c.ConsecutiveFailures, c.FirstRefusedAt = now, 0, time.Time{}
+		c.ContractExpired, c.ContractValidTo, c.ContractCreditBlocked = r.Contract.Expired, r.Contract.ValidTo, r.Contract.CreditBlocked
+	case doubted:
+		c.ConsecutiveFailures++
+		// The first one that counts; one of before the breaker closed does not.
+		if !o.Breaker.Open && !c.FirstRefusedAt.After(o.Breaker.ChangedAt) {
+			c.FirstRefusedAt = now
+		}
+	case refused:
+		c.ConsecutiveFailures++
+		c.StatusReason = string(r.Outcome)
+	case unheard, strange:
+		c.ConsecutiveFailures++
+		if c.Status != before || found == unheard && (c.Status == Degraded || c.Status == PendingVerification) {
+			c.StatusReason = string(r.Outcome)
+		}
+	}
+	c.NextRefreshAt = c.nextRefresh(r, now, o.Timing, o.Jitter)
+	return HistoryEntry{Check: c.LastCheck, Number: c.History, Status: c.Status}
+}
+
+// nextRefresh: the policy's interval ± 10 %; after a refusal one gap to one and
+// a half; after an outage 1 minute doubling to an hour, and never before the
 // carrier lets us. The policy off does not keep what was never verified from
 // being verified.
-func (c *Connection) nextRefresh(r Reading, now time.Time, gap time.Duration, jitter float64) time.Time {
-	interval := c.RefreshPolicy.interval()
+func (c *Connection) nextRefresh(r Reading, now time.Time, t Timing, jitter float64) time.Time {
+	interval, ceiling := c.RefreshPolicy.interval(), time.Hour
 	if interval == 0 && c.Status == PendingVerification {
 		interval = time.Hour
 	}
 	if interval == 0 || c.Status == ActionRequired {
 		return time.Time{}
 	}
+	speed := time.Duration(max(t.Speed, 1))
+	around := func(d time.Duration) time.Duration { return d + time.Duration((jitter-0.5)*0.2*float64(d)) }
 	switch r.Outcome.class() {
 	case refusal:
-		interval = gap + time.Duration(jitter*float64(gap)/2)
+		interval = t.RefusalGap + time.Duration(jitter*float64(t.RefusalGap)/2)
 	case outage, neither:
 		backoff := time.Minute << min(c.ConsecutiveFailures-1, 6)
-		interval = min(interval, backoff, time.Hour)
-		interval += time.Duration((jitter - 0.5) * 0.2 * float64(interval))
+		interval = around(min(interval, backoff, ceiling) / speed)
 	case good:
-		interval += time.Duration((jitter - 0.5) * 0.2 * float64(interval))
+		interval = around(interval / speed)
 	}
 	if r.Outcome == OutcomeRateLimited {
 		interval = max(interval, r.RetryAfter, carrierPause)
 	}
 	return now.Add(interval).Truncate(time.Millisecond)
+}
+
+// Reschedule sets the time of the next check after a change of the policy: a
+// jittered interval from now, or none.
+func (c *Connection) Reschedule(now time.Time, t Timing, jitter float64) {
+	c.NextRefreshAt = c.nextRefresh(Reading{Outcome: OutcomeOK}, now, t, jitter)
 }

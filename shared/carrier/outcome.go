@@ -25,13 +25,16 @@ const (
 	OutcomeUnreadable     Outcome = "unreadable"           // HTML, broken JSON, a redirect, too large
 	OutcomeMalformed      Outcome = "malformed_request"    // 400 with 40002, 422
 	OutcomeUnexpected     Outcome = "unexpected_rejection" // any other 4xx
+	// OutcomeNoCredentials is none of the carrier's answers: the secret of the
+	// connection is gone, so that the carrier could not be asked.
+	OutcomeNoCredentials Outcome = "credentials_missing"
 )
 
 // Outcomes lists them all, for tables and tests that must cover each.
 func Outcomes() []Outcome {
 	return []Outcome{
 		OutcomeOK, OutcomeNumberMismatch, OutcomeUnauthorized, OutcomeForbidden, OutcomeUnknownAccount, OutcomeContractEnded,
-		OutcomeContractAbsent, OutcomeRateLimited, OutcomeUnavailable, OutcomeTimeout, OutcomeUnreadable, OutcomeMalformed, OutcomeUnexpected,
+		OutcomeContractAbsent, OutcomeRateLimited, OutcomeUnavailable, OutcomeTimeout, OutcomeUnreadable, OutcomeMalformed, OutcomeUnexpected, OutcomeNoCredentials,
 	}
 }
 
@@ -49,7 +52,7 @@ func (o Outcome) class() class {
 	switch o {
 	case OutcomeOK:
 		return good
-	case OutcomeUnauthorized, OutcomeForbidden, OutcomeUnknownAccount, OutcomeContractEnded, OutcomeContractAbsent:
+	case OutcomeUnauthorized, OutcomeForbidden, OutcomeUnknownAccount, OutcomeContractEnded, OutcomeContractAbsent, OutcomeNoCredentials:
 		return refusal
 	case OutcomeNumberMismatch:
 		return neither
@@ -57,6 +60,20 @@ func (o Outcome) class() class {
 		return outage
 	}
 	return outage
+}
+
+// Failure names the way in which a carrier fails, where many connections that
+// fail so at once mean that it is the carrier's fault; else it is empty. All
+// outages are one way; 429 is none, as it is about one credential.
+func (o Outcome) Failure() string {
+	switch o {
+	case OutcomeUnavailable, OutcomeTimeout, OutcomeUnreadable:
+		return "outage"
+	case OutcomeUnauthorized, OutcomeForbidden, OutcomeUnknownAccount, OutcomeContractEnded, OutcomeContractAbsent:
+		return string(o)
+	case OutcomeOK, OutcomeNumberMismatch, OutcomeRateLimited, OutcomeMalformed, OutcomeUnexpected, OutcomeNoCredentials:
+	}
+	return ""
 }
 
 // IsOutage tells whether the outcome says nothing about the merchant's link:
@@ -95,6 +112,8 @@ func (r Reading) Err() error {
 		kind = fault.CarrierLimited
 	case OutcomeTimeout:
 		kind = fault.CarrierTimeout
+	case OutcomeNoCredentials:
+		kind = fault.State
 	case OutcomeUnavailable, OutcomeUnreadable, OutcomeMalformed, OutcomeUnexpected:
 	}
 	e := &fault.Error{Kind: kind, Field: field, Cause: r.Cause, Diagnosis: r.Diagnosis()}
@@ -119,7 +138,9 @@ func (r Reading) Diagnosis() *fault.Diagnosis {
 	if !ok {
 		d = diagnoses[OutcomeUnexpected]
 	}
-	d.CarrierError = &fault.CarrierError{HTTPStatus: r.HTTPStatus, Code: r.Code, Name: r.Name}
+	if r.Outcome != OutcomeNoCredentials {
+		d.CarrierError = &fault.CarrierError{HTTPStatus: r.HTTPStatus, Code: r.Code, Name: r.Name}
+	}
 	return &d
 }
 
@@ -189,6 +210,11 @@ var diagnoses = map[Outcome]fault.Diagnosis{
 		Category: "request_malformed", WhoMustAct: fault.Partner, Retryable: true, DocURL: docGetAccounts,
 		LikelyCause: "The carrier found the request incomplete or not acceptable.",
 		NextSteps:   []string{"Check the values that were sent.", "If they are right, tell the operator of this service the request id."},
+	},
+	OutcomeNoCredentials: {
+		Category: "credentials_missing", WhoMustAct: fault.Us, DocURL: docRegister,
+		LikelyCause: "This service no longer holds the credentials of the connection.",
+		NextSteps:   []string{"Tell the operator of this service the request id.", "Giving the connection its API key and secret again makes it work."},
 	},
 	OutcomeUnexpected: {
 		Category: "carrier_rejected_request", WhoMustAct: fault.Us, Retryable: true, DocURL: docGetAccounts,

@@ -1,0 +1,40 @@
+package carrier
+
+import "time"
+
+// DueConnection is a connection whose next check is due.
+type DueConnection struct {
+	AccountID    int64
+	ConnectionID string
+	CredentialID string // see CredentialID
+	DueAt        time.Time
+}
+
+// Unfinished is what a crash may have left: a connection with an intent or
+// other work whose lease is over, or an account that its connections have not
+// followed.
+type Unfinished struct {
+	AccountID    int64
+	ConnectionID string // empty: the account itself
+}
+
+// Counted is one check of a carrier's connections, for its Tally.
+type Counted struct {
+	AccountID int64
+	Outcome   Outcome
+}
+
+// HistoryPosition is a place in a connection's history, between two entries.
+type HistoryPosition struct {
+	At     time.Time
+	Number int
+}
+
+// ConnectionChange is what is written together with a changed connection.
+type ConnectionChange struct {
+	OldNumber      string             // the account number that the row held before; empty: the same
+	AllowDuplicate bool               // another connection of the account may hold the new one
+	Entry          *HistoryEntry      // nil: no check was made
+	Snapshot       *Snapshot          // nil: the one that is there stays
+	Answer         *IdempotencyRecord // in place of the request's claim; nil without an idempotency key
+}
