@@ -2,6 +2,39 @@ package carrier
 
 import "time"
 
+// Lane is whose turn a check is: each carrier has its own, and the sandbox, as
+// its connections reach no carrier and say nothing about one.
+type Lane string
+
+// SandboxLane is the sandbox's, of whatever carrier.
+const SandboxLane Lane = "sandbox"
+
+// Lanes lists them all.
+func Lanes() []Lane {
+	lanes := []Lane{SandboxLane}
+	for _, n := range Names() {
+		lanes = append(lanes, Lane(n))
+	}
+	return lanes
+}
+
+// Lane is the lane of the connection.
+func (c *Connection) Lane() Lane {
+	if c.Environment == Sandbox {
+		return SandboxLane
+	}
+	return Lane(c.Carrier)
+}
+
+// Carrier is the carrier of the lane, whose breaker it minds; none for the
+// sandbox.
+func (l Lane) Carrier() Name {
+	if l == SandboxLane {
+		return ""
+	}
+	return Name(l)
+}
+
 // DueConnection is a connection whose next check is due.
 type DueConnection struct {
 	AccountID    int64

@@ -1,8 +1,13 @@
-// Package linking is the use case that every check of a charge account shares:
-// link, read and (later) validate, change, verify and refresh. It keeps two
-// stores in step, the table and the vault, so that whatever call the process
-// dies after, a repeat finishes the work: a row that names the secret is there
-// before the secret is, and becomes active after it.
+// Package linking is the use case that everything shares which asks a carrier
+// about a charge account: link, change, roll back, verify, read, refresh, and
+// the reconciler. It keeps two stores in step, the table and the vault, so that
+// whatever call the process dies after, a repeat or the reconciler finishes the
+// work or undoes it.
+//
+// The row of a connection is the one truth. It names the secret before there is
+// one and after it is gone, and it names the version of the secret that counts,
+// so that account number and credentials change together, in one write. What
+// the vault calls current follows the row.
 package linking
 
 import (
@@ -24,39 +29,117 @@ type Carrier interface {
 	GetAccount(ctx context.Context, account carrier.ChargeAccount, check int) carrier.Reading
 }
 
-// Store keeps connections.
+// Carriers are the carriers of both environments.
+type Carriers struct {
+	Production Carrier
+	Sandbox    Carrier // the simulator in process: sandbox accounts reach no carrier
+}
+
+// Ask makes one check with the carrier of the environment, and packs a good
+// answer. One too large to keep counts as unreadable.
+func (c Carriers) Ask(ctx context.Context, env carrier.Environment, account carrier.ChargeAccount, check int, now time.Time) (carrier.Reading, *carrier.Snapshot) {
+	of := c.Production
+	if env == carrier.Sandbox {
+		of = c.Sandbox
+	}
+	reading := of.GetAccount(ctx, account, check)
+	if reading.Outcome != carrier.OutcomeOK {
+		return reading, nil
+	}
+	snap, err := carrier.NewSnapshot(reading.Raw, now)
+	if err != nil {
+		reading.Outcome, reading.Cause = carrier.OutcomeUnreadable, err
+		return reading, nil
+	}
+	return reading, &snap
+}
+
+// Store keeps connections. Every write of a row is on the condition that its
+// Version is the one that was read: else fault.State, or NotFound where it is
+// gone. After it *conn is what is stored.
 type Store interface {
-	// Connection reads one; fault.NotFound.
+	// Connection reads one, whatever its status; fault.NotFound.
 	Connection(ctx context.Context, accountID int64, connectionID string) (carrier.Connection, error)
+	// Snapshot reads the carrier's last good answer; nil for none.
+	Snapshot(ctx context.Context, accountID int64, connectionID string) (*carrier.Snapshot, error)
+
 	// BeginLink writes the intent: fault.CarrierConflict when another connection
 	// holds the number, State when a twin was faster, NotFound or Inactive for
 	// the account.
 	BeginLink(ctx context.Context, conn *carrier.Connection, o carrier.LinkOptions) error
-	// FinishLink writes row, snapshot and stored answer at once: fault.State
-	// when the row is no longer the one that BeginLink wrote.
-	FinishLink(ctx context.Context, conn *carrier.Connection, snap *carrier.Snapshot, answer *carrier.IdempotencyRecord) error
-	// ClaimCheck leases the connection for one check: fault.State when another
-	// process is at it.
+	// FinishLink writes row, history, snapshot and stored answer at once:
+	// fault.NotFound, Inactive or State for the account.
+	FinishLink(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot, answer *carrier.IdempotencyRecord) error
+	// DropLink takes an intent away, and with it the account number.
+	DropLink(ctx context.Context, conn carrier.Connection) error
+
+	// ClaimCheck leases the connection that was read for one check: fault.State
+	// when another process is at it.
 	ClaimCheck(ctx context.Context, conn carrier.Connection, until, now time.Time) (carrier.Connection, error)
-	// RecordCheck writes row and snapshot and frees the lease.
-	RecordCheck(ctx context.Context, conn *carrier.Connection, snap *carrier.Snapshot) error
+	// ClaimDue leases the connection for one check if it is due: fault.State if
+	// it is not, or somebody is at it.
+	ClaimDue(ctx context.Context, accountID int64, connectionID string, until, now time.Time) (carrier.Connection, error)
+	// RecordCheck writes row, history and snapshot (nil: none) and frees the
+	// lease.
+	RecordCheck(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot) error
+
+	// SaveConnection writes the row as it is.
+	SaveConnection(ctx context.Context, conn *carrier.Connection) error
+	// ChangeConnection writes the row and what goes with it at once:
+	// fault.CarrierConflict when another connection holds the new number.
+	ChangeConnection(ctx context.Context, conn *carrier.Connection, c carrier.ConnectionChange) error
+	// Unlink writes the row of a disconnected connection, gives its number up,
+	// counts it out of its account and drops its snapshot.
+	Unlink(ctx context.Context, conn *carrier.Connection) error
+
+	// Account reads an account; fault.NotFound, for one whose purge is due too.
+	Account(ctx context.Context, accountID int64, now time.Time) (carrier.Account, error)
+	// AllConnections reads all of an account's rows, whatever their status.
+	AllConnections(ctx context.Context, accountID int64) ([]carrier.Connection, error)
+	// FollowConnection writes the row while the account is still the one that
+	// was read: else fault.Precondition.
+	FollowConnection(ctx context.Context, conn *carrier.Connection, account carrier.Account) error
+	// EndFollow notes that all connections have followed: fault.Precondition
+	// when the account is no longer the one that was read.
+	EndFollow(ctx context.Context, account carrier.Account) error
+	// Unfinished lists what a crash may have left.
+	Unfinished(ctx context.Context, now time.Time, limit int) ([]carrier.Unfinished, error)
+
+	// CountChecks adds checks to the carrier's tally of the minute.
+	CountChecks(ctx context.Context, name carrier.Name, checks []carrier.Counted, now time.Time) error
+	// Tallies reads the carrier's last minutes.
+	Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]carrier.Tally, error)
+	// SaveBreaker writes a breaker: fault.State when it is no longer the one
+	// that was read.
+	SaveBreaker(ctx context.Context, b *carrier.Breaker) error
 }
 
-// Vault keeps credentials.
+// Vault keeps credentials, by version. fault.NotFound says that there is no
+// such secret or version, or that it is scheduled for deletion; fault.State
+// that somebody else is changing the secret.
 type Vault interface {
-	Create(ctx context.Context, accountID int64, connectionID, version string, c carrier.Credentials) error
-	Get(ctx context.Context, accountID int64, connectionID string) (carrier.Credentials, error)
+	Create(ctx context.Context, accountID int64, connectionID, token string, c carrier.Credentials) (version string, err error)
+	Get(ctx context.Context, accountID int64, connectionID, version string) (carrier.Credentials, error)
+	// Stage adds a version beside the current one.
+	Stage(ctx context.Context, accountID int64, connectionID, token string, c carrier.Credentials) (version string, err error)
+	// Align makes a version the current one, and leaves none pending.
+	Align(ctx context.Context, accountID int64, connectionID, version string) error
+	// Delete schedules the deletion; with no days it is done at once.
+	Delete(ctx context.Context, accountID int64, connectionID string, days int) error
+	// Restore cancels a deletion that is scheduled.
+	Restore(ctx context.Context, accountID int64, connectionID string) error
 }
 
-// Linker links and checks connections.
+// Linker links, checks, changes and unlinks connections.
 type Linker struct {
-	Store      Store
-	Vault      Vault
-	Production Carrier
-	Sandbox    Carrier // the simulator in process: sandbox accounts reach no carrier
-	RefusalGap time.Duration
-	Now        func() time.Time
-	Random     io.Reader // of ids
+	Store Store
+	Vault Vault
+	Carriers
+	// Changes tells how two answers about one account differ.
+	Changes func(before, after []byte) ([]carrier.Change, error)
+	Timing  carrier.Timing
+	Now     func() time.Time
+	Random  io.Reader // of ids
 }
 
 // leaseWithoutDeadline is the lease of a request that has no deadline: the
@@ -71,6 +154,14 @@ func (l *Linker) Lease(ctx context.Context) time.Time {
 		return now.Add(time.Until(d))
 	}
 	return now.Add(leaseWithoutDeadline)
+}
+
+// observation is a reading in the circumstances of now.
+func (l *Linker) observation(r carrier.Reading, trigger carrier.Trigger, b carrier.Breaker) carrier.Observation {
+	return carrier.Observation{
+		Reading: r, Trigger: trigger, Now: l.Now(), Breaker: b, Timing: l.Timing,
+		Jitter: rand.Float64(), //nolint:gosec // spreads a schedule
+	}
 }
 
 // LinkRequest is what a merchant asks to link, after Preflight.
@@ -101,11 +192,11 @@ func (l *Linker) Link(ctx context.Context, req LinkRequest) (*carrier.Connection
 	if err != nil {
 		return nil, err
 	}
-	reading, snap := l.ask(ctx, req.Account.Environment, req.ChargeAccount, 1)
-	now := l.Now()
+	reading, snap := l.Ask(ctx, req.Account.Environment, req.ChargeAccount, 1, l.Now())
 	if reading.Outcome != carrier.OutcomeOK && (!req.VerifyLater || !reading.Outcome.IsOutage()) {
 		return nil, reading.Err()
 	}
+	now := l.Now()
 	conn := abandoned
 	options := carrier.LinkOptions{AllowDuplicate: req.AllowDuplicate, TakeOver: abandoned != nil}
 	if conn == nil {
@@ -116,7 +207,7 @@ func (l *Linker) Link(ctx context.Context, req LinkRequest) (*carrier.Connection
 		conn = &carrier.Connection{ID: id, CreatedAt: now}
 	}
 	fill(conn, req, now)
-	// Another version at each try, a take-over too: one stands for one value for
+	// Another token at each try, a take-over too: one stands for one value for
 	// good, and this try's credentials may be others than the last one's.
 	if conn.SecretVersion, err = carrier.NewSecretVersion(l.Random); err != nil {
 		return nil, fmt.Errorf("naming the secret's version: %w", err)
@@ -132,21 +223,31 @@ func (l *Linker) Link(ctx context.Context, req LinkRequest) (*carrier.Connection
 		}
 		return nil, fmt.Errorf("writing the intent: %w", err)
 	}
-	if err := l.Vault.Create(ctx, conn.AccountID, conn.ID, conn.SecretVersion, req.ChargeAccount.Credentials); err != nil {
+	conn.SecretVersion, err = l.Vault.Create(ctx, conn.AccountID, conn.ID, conn.SecretVersion, req.ChargeAccount.Credentials)
+	if err != nil {
 		return nil, fmt.Errorf("keeping the credentials: %w", err)
 	}
 	conn.Status, conn.LeaseUntil = carrier.PendingVerification, time.Time{}
-	conn.Record(reading, carrier.TriggerLink, now, l.RefusalGap, rand.Float64()) //nolint:gosec // spreads a schedule
-	var answer *carrier.IdempotencyRecord
-	if req.Answer != nil {
-		if answer, err = req.Answer(conn); err != nil {
-			return nil, err
-		}
+	entry := conn.Record(l.observation(reading, carrier.TriggerLink, carrier.Breaker{}))
+	if snap != nil {
+		conn.ContractHash = carrier.SnapshotHash(reading.Raw)
 	}
-	if err := l.Store.FinishLink(ctx, conn, snap, answer); err != nil {
+	answer, err := answerOf(req.Answer, conn)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.Store.FinishLink(ctx, conn, &entry, snap, answer); err != nil {
 		return nil, fmt.Errorf("activating the connection: %w", err)
 	}
 	return conn, nil
+}
+
+// answerOf makes the record of the answer; nil without an idempotency key.
+func answerOf(answer func(*carrier.Connection) (*carrier.IdempotencyRecord, error), conn *carrier.Connection) (*carrier.IdempotencyRecord, error) {
+	if answer == nil {
+		return nil, nil
+	}
+	return answer(conn)
 }
 
 // holder looks at who holds the number: another connection is a conflict unless
@@ -190,70 +291,46 @@ func (l *Linker) holder(ctx context.Context, req LinkRequest) (*carrier.Connecti
 
 // fill writes the request into the row of the intent.
 func fill(conn *carrier.Connection, req LinkRequest, now time.Time) {
-	conn.AccountID, conn.PartnerID = req.Account.ID, req.Account.PartnerID
+	conn.AccountID, conn.PartnerID, conn.Environment = req.Account.ID, req.Account.PartnerID, req.Account.Environment
 	conn.Carrier, conn.AccountNumber = req.ChargeAccount.Carrier, req.ChargeAccount.Number
 	conn.Nickname, conn.ExternalID, conn.Metadata = req.Nickname, req.ExternalID, req.Metadata
 	conn.RefreshPolicy = req.RefreshPolicy
-	conn.Status = carrier.Linking
-	conn.APIKeyLastFour, conn.CredentialsUpdatedAt = req.ChargeAccount.Credentials.APIKey.LastFour(), now
+	conn.Status, conn.Standing = carrier.Linking, carrier.StandingActive
+	known(conn, req.ChargeAccount.Credentials)
+	conn.CredentialsUpdatedAt = now
 	conn.ModifiedAt = now
 }
 
-// ask makes one check with the carrier of the environment, and packs a good
-// answer. One too large to keep counts as unreadable.
-func (l *Linker) ask(ctx context.Context, env carrier.Environment, account carrier.ChargeAccount, check int) (carrier.Reading, *carrier.Snapshot) {
-	c := l.Production
-	if env == carrier.Sandbox {
-		c = l.Sandbox
-	}
-	reading := c.GetAccount(ctx, account, check)
-	if reading.Outcome != carrier.OutcomeOK {
-		return reading, nil
-	}
-	snap, err := carrier.NewSnapshot(reading.Raw, l.Now())
-	if err != nil {
-		reading.Outcome, reading.Cause = carrier.OutcomeUnreadable, err
-		return reading, nil
-	}
-	return reading, &snap
+// known writes what a row may know of credentials.
+func known(conn *carrier.Connection, c carrier.Credentials) {
+	conn.APIKeyLastFour, conn.CredentialID = c.APIKey.LastFour(), carrier.CredentialID(c.APIKey)
 }
 
-// Checked is what a check came to.
-type Checked struct {
-	Connection carrier.Connection
-	Snapshot   *carrier.Snapshot // the new one; nil unless the reading is good
-	Reading    carrier.Reading
+// retried runs a change of a row that somebody else may change at the same
+// time: when the version has moved on, try is given the row that is there now.
+func (l *Linker) retried(ctx context.Context, conn carrier.Connection, try func(carrier.Connection) error) error {
+	const tries = 4
+	for n := 1; ; n++ {
+		err := try(conn)
+		if !errors.Is(err, errMoved) {
+			return err
+		}
+		if n == tries {
+			return &fault.Error{Kind: fault.State, Message: "The carrier connection is being changed; try again.", RetryAfter: time.Second, Cause: err}
+		}
+		if conn, err = l.Store.Connection(ctx, conn.AccountID, conn.ID); err != nil {
+			return fmt.Errorf("reading the connection again: %w", err)
+		}
+	}
 }
 
-// ErrBusy is the cause when another process holds the lease of a connection.
-var ErrBusy = errors.New("another check is running")
+// errMoved tells retried that the row was another one than was read.
+var errMoved = errors.New("the row has moved on")
 
-// Check asks the carrier about a connection now and records what it says. Only
-// one check of a connection runs at a time: else fault.State with ErrBusy as
-// its cause. A refusal or an outage is no error: it stands in Reading.
-func (l *Linker) Check(ctx context.Context, env carrier.Environment, conn carrier.Connection, trigger carrier.Trigger) (Checked, error) {
-	claimed, err := l.Store.ClaimCheck(ctx, conn, l.Lease(ctx), l.Now())
+// moved turns the store's fault.State into errMoved.
+func moved(err error) error {
 	if fault.Is(err, fault.State) {
-		return Checked{}, &fault.Error{Kind: fault.State, Message: "This connection is being checked.", Cause: ErrBusy, RetryAfter: time.Second}
+		return errMoved
 	}
-	if err != nil {
-		return Checked{}, fmt.Errorf("claiming the check: %w", err)
-	}
-	credentials, err := l.Vault.Get(ctx, claimed.AccountID, claimed.ID)
-	if err != nil {
-		// What we can not read is our fault, not the link's: nothing is recorded but
-		// the end of the lease, and a missing secret must not look like a missing
-		// connection.
-		claimed.LeaseUntil = time.Time{}
-		return Checked{}, &fault.Error{Kind: fault.Internal, Cause: errors.Join(
-			fmt.Errorf("reading the credentials of %s: %w", claimed.ID, err), l.Store.RecordCheck(ctx, &claimed, nil))}
-	}
-	account := carrier.ChargeAccount{Carrier: claimed.Carrier, Number: claimed.AccountNumber, Credentials: credentials}
-	reading, snap := l.ask(ctx, env, account, claimed.Checks+1)
-	claimed.LeaseUntil = time.Time{}
-	claimed.Record(reading, trigger, l.Now(), l.RefusalGap, rand.Float64()) //nolint:gosec // spreads a schedule
-	if err := l.Store.RecordCheck(ctx, &claimed, snap); err != nil {
-		return Checked{}, fmt.Errorf("recording the check: %w", err)
-	}
-	return Checked{Connection: claimed, Snapshot: snap, Reading: reading}, nil
+	return err
 }

@@ -1,0 +1,354 @@
+package linking
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+)
+
+// UnlinkedSecretDays is how long the secret of an unlinked connection can still
+// be brought back by the operator: the shortest time that AWS has.
+const UnlinkedSecretDays = 7
+
+// ChangeRequest is a change of a connection.
+type ChangeRequest struct {
+	Connection  carrier.Connection   // as it was read
+	Credentials *carrier.Credentials // nil: those that it has
+	Number      string               // empty: the one that it has
+	// AllowDuplicate: another connection of the account may hold the number.
+	AllowDuplicate bool
+	// Pinned: of the version that was read, and no later one.
+	Pinned bool
+	// Edit changes what no carrier has to be asked about.
+	Edit func(*carrier.Connection)
+	// Answer makes the record of the answer that is stored with the change; nil
+	// without an idempotency key.
+	Answer func(*carrier.Connection) (*carrier.IdempotencyRecord, error)
+}
+
+// Change changes a connection. New credentials and another number are verified
+// with the carrier first: a refusal or an outage leaves everything as it was.
+//
+// Errors: those of carrier.Reading.Err; fault.CarrierConflict for a number that
+// another connection holds; State with RetryAfter while another change runs;
+// Precondition for a pinned one that came too late; NotFound.
+func (l *Linker) Change(ctx context.Context, req ChangeRequest) (*carrier.Connection, error) {
+	if req.Credentials == nil && (req.Number == "" || req.Number == req.Connection.AccountNumber) {
+		return l.edit(ctx, req)
+	}
+	conn := req.Connection
+	if err := l.idle(&conn); err != nil {
+		return nil, err
+	}
+	account := carrier.ChargeAccount{Carrier: conn.Carrier, Number: conn.AccountNumber}
+	if req.Number != "" {
+		account.Number = req.Number
+	}
+	if req.Credentials != nil {
+		account.Credentials = *req.Credentials
+	} else {
+		var err error
+		if account.Credentials, err = l.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil {
+			return nil, l.unreadable(conn, err)
+		}
+	}
+	// To the carrier these are new: it is their first check.
+	reading, snap := l.Ask(ctx, conn.Environment, account, 1, l.Now())
+	if err := reading.Err(); err != nil {
+		return nil, err
+	}
+	return l.replace(ctx, conn, replacement{
+		account: account, checks: 0, reading: reading, snapshot: snap, duplicate: req.AllowDuplicate, pinned: req.Pinned, edit: req.Edit, answer: req.Answer,
+		version: func(ctx context.Context) (string, error) {
+			if req.Credentials == nil {
+				return conn.SecretVersion, nil
+			}
+			token, err := carrier.NewSecretVersion(l.Random)
+			if err != nil {
+				return "", fmt.Errorf("naming the secret's version: %w", err)
+			}
+			return l.Vault.Stage(ctx, conn.AccountID, conn.ID, token, *req.Credentials)
+		},
+	})
+}
+
+// Rollback brings the credentials, and the number, back that the last change
+// replaced, once the carrier accepts them. Errors: those of Change; fault.State
+// without RetryAfter where there is nothing to roll back to.
+func (l *Linker) Rollback(ctx context.Context, conn carrier.Connection, answer func(*carrier.Connection) (*carrier.IdempotencyRecord, error)) (*carrier.Connection, error) {
+	if err := l.idle(&conn); err != nil {
+		return nil, err
+	}
+	nothing := fault.New(fault.State, "There are no previous credentials to go back to.")
+	if !conn.Previous.Available(l.Now()) {
+		return nil, nothing
+	}
+	version := conn.Previous.SecretVersion
+	credentials, err := l.Vault.Get(ctx, conn.AccountID, conn.ID, version)
+	if fault.Is(err, fault.NotFound) {
+		nothing.Cause = err
+		return nil, nothing
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the previous credentials: %w", err)
+	}
+	account := carrier.ChargeAccount{Carrier: conn.Carrier, Number: conn.Previous.AccountNumber, Credentials: credentials}
+	reading, snap := l.Ask(ctx, conn.Environment, account, conn.Checks+1, l.Now())
+	if err := reading.Err(); err != nil {
+		return nil, err
+	}
+	return l.replace(ctx, conn, replacement{
+		account: account, checks: conn.Checks, reading: reading, snapshot: snap, answer: answer, edit: func(*carrier.Connection) {},
+		version: func(context.Context) (string, error) { return version, nil },
+	})
+}
+
+// edit changes what no carrier has to be asked about, of whatever version of the
+// row there is.
+func (l *Linker) edit(ctx context.Context, req ChangeRequest) (*carrier.Connection, error) {
+	var changed carrier.Connection
+	try := func(conn carrier.Connection) error {
+		if !conn.Visible() {
+			return gone()
+		}
+		if err := l.idle(&conn); err != nil {
+			return err
+		}
+		changed = conn
+		l.apply(&changed, req.Edit)
+		answer, err := answerOf(req.Answer, &changed)
+		if err != nil {
+			return err
+		}
+		return moved(l.Store.ChangeConnection(ctx, &changed, carrier.ConnectionChange{Answer: answer}))
+	}
+	var err error
+	if req.Pinned {
+		err = tooLate(try(req.Connection))
+	} else {
+		err = l.retried(ctx, req.Connection, try)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &changed, nil
+}
+
+// apply makes an edit; another policy makes another schedule.
+func (l *Linker) apply(conn *carrier.Connection, edit func(*carrier.Connection)) {
+	policy := conn.RefreshPolicy
+	edit(conn)
+	conn.ModifiedAt = l.Now()
+	if conn.RefreshPolicy != policy && conn.Status != carrier.ActionRequired {
+		conn.Reschedule(l.Now(), l.Timing, l.observation(carrier.Reading{}, "", carrier.Breaker{}).Jitter)
+	}
+}
+
+func tooLate(err error) error {
+	if errors.Is(err, errMoved) {
+		return fault.Field(fault.Precondition, "If-Match", "The carrier connection has changed since; read it again.")
+	}
+	return err
+}
+
+func gone() error { return fault.New(fault.NotFound, "There is no such carrier.") }
+
+// idle tells whether nobody is at work on the secret. A lease that is over has
+// no owner any more: what it left is brought into line by whoever writes next.
+func (l *Linker) idle(conn *carrier.Connection) error {
+	if rest := conn.LeaseUntil.Sub(l.Now()); conn.Work != carrier.NoWork && rest > 0 {
+		return &fault.Error{Kind: fault.State, Message: "The carrier connection is being changed by another request.", RetryAfter: rest}
+	}
+	return nil
+}
+
+// unreadable is why credentials could not be read.
+func (l *Linker) unreadable(conn carrier.Connection, err error) error {
+	if fault.Is(err, fault.NotFound) {
+		return carrier.Reading{Outcome: carrier.OutcomeNoCredentials, Cause: err}.Err()
+	}
+	return fmt.Errorf("reading the credentials of %s: %w", conn.ID, err)
+}
+
+// replacement is what takes the place of a connection's credentials and number,
+// verified.
+type replacement struct {
+	account   carrier.ChargeAccount
+	version   func(context.Context) (string, error) // of the secret, made if need be
+	checks    int                                   // that these credentials have had
+	reading   carrier.Reading
+	snapshot  *carrier.Snapshot
+	duplicate bool
+	pinned    bool
+	edit      func(*carrier.Connection)
+	answer    func(*carrier.Connection) (*carrier.IdempotencyRecord, error)
+}
+
+// replace swaps the credentials: the row says that somebody is at work on them,
+// the version is there, the row names it, the secret's labels follow. Until the
+// row names it nothing has changed; from then on all has.
+func (l *Linker) replace(ctx context.Context, conn carrier.Connection, r replacement) (*carrier.Connection, error) {
+	claimed, err := l.claimWork(ctx, conn, r.pinned)
+	if err != nil {
+		return nil, err
+	}
+	next, err := l.swap(ctx, claimed, r)
+	if err != nil {
+		// Whether or not a version was staged: none stays pending. What fails here,
+		// the reconciler does.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if undone := l.alignAndFree(ctx, &claimed); undone != nil {
+			err = fmt.Errorf("%w; and undoing it: %v", err, undone) //nolint:errorlint // its kind must not decide the answer
+		}
+		return nil, err
+	}
+	// The change is made. What is left is housekeeping, and the reconciler's if
+	// it fails.
+	if err := l.alignAndFree(ctx, next); err != nil {
+		slog.WarnContext(ctx, "credentials were changed, and their labels not yet", slog.String("carrier_id", next.ID), slog.String("error", err.Error()))
+	}
+	return next, nil
+}
+
+func (l *Linker) swap(ctx context.Context, claimed carrier.Connection, r replacement) (*carrier.Connection, error) {
+	version, err := r.version(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("keeping the credentials: %w", err)
+	}
+	now := l.Now()
+	next := claimed
+	next.Previous = carrier.PreviousCredentials{
+		SecretVersion: claimed.SecretVersion, AccountNumber: claimed.AccountNumber, LastFour: claimed.APIKeyLastFour, CredentialID: claimed.CredentialID,
+		Until: now.Add(carrier.PreviousKept),
+	}
+	next.SecretVersion, next.AccountNumber, next.CredentialsUpdatedAt = version, r.account.Number, now
+	known(&next, r.account.Credentials)
+	next.Checks = r.checks
+	entry := next.Record(l.observation(r.reading, carrier.TriggerManual, carrier.Breaker{}))
+	fresh, err := l.compare(ctx, &next, claimed, r.reading, r.snapshot, &entry)
+	if err != nil {
+		return nil, err
+	}
+	l.apply(&next, r.edit)
+	answer, err := answerOf(r.answer, &next)
+	if err != nil {
+		return nil, err
+	}
+	change := carrier.ConnectionChange{OldNumber: claimed.AccountNumber, AllowDuplicate: r.duplicate, Entry: &entry, Snapshot: fresh, Answer: answer}
+	if err := l.Store.ChangeConnection(ctx, &next, change); err != nil {
+		return nil, fmt.Errorf("changing the connection: %w", err)
+	}
+	return &next, nil
+}
+
+// claimWork takes the connection's lease for work on its credentials. A check
+// that is running is overtaken: its record will fail. What a crash left is
+// settled first: the version that the row names may be held by the very label
+// that the next one takes.
+func (l *Linker) claimWork(ctx context.Context, conn carrier.Connection, pinned bool) (carrier.Connection, error) {
+	read, left := conn, false
+	try := func(conn carrier.Connection) error {
+		switch {
+		case !conn.Visible():
+			return gone()
+		case conn.SecretVersion != read.SecretVersion || conn.AccountNumber != read.AccountNumber:
+			// Another change was faster: what was asked of the carrier is history.
+			return &fault.Error{Kind: fault.State, Message: "The carrier connection was changed by another request; try again.", RetryAfter: time.Second}
+		}
+		if err := l.idle(&conn); err != nil {
+			return err
+		}
+		read, left = conn, conn.Work != carrier.NoWork
+		read.Work, read.LeaseUntil = carrier.WorkCredentials, l.Lease(ctx)
+		return moved(l.Store.SaveConnection(ctx, &read))
+	}
+	var err error
+	if pinned {
+		err = tooLate(try(conn))
+	} else {
+		err = l.retried(ctx, conn, try)
+	}
+	if err != nil || !left {
+		return read, err
+	}
+	if err := l.Vault.Align(ctx, read.AccountID, read.ID, read.SecretVersion); err != nil && !fault.Is(err, fault.NotFound) {
+		return read, fmt.Errorf("settling an earlier change: %w", err)
+	}
+	return read, nil
+}
+
+// alignAndFree brings the labels of the secret into line with the row, and ends
+// the work on it. A secret that is gone has none: its next check will tell.
+func (l *Linker) alignAndFree(ctx context.Context, conn *carrier.Connection) error {
+	if err := l.Vault.Align(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil && !fault.Is(err, fault.NotFound) {
+		return fmt.Errorf("moving the labels of the secret: %w", err)
+	}
+	return l.free(ctx, conn)
+}
+
+// free ends the work on a connection.
+func (l *Linker) free(ctx context.Context, conn *carrier.Connection) error {
+	done := *conn
+	done.Work, done.LeaseUntil = carrier.NoWork, time.Time{}
+	if err := l.Store.SaveConnection(ctx, &done); err != nil {
+		return fmt.Errorf("ending the work on the secret: %w", err)
+	}
+	*conn = done
+	return nil
+}
+
+// RequestRefresh makes the connection due now, whatever its schedule: the
+// schedule's next pass takes it.
+func (l *Linker) RequestRefresh(ctx context.Context, conn carrier.Connection, answer func(*carrier.Connection) (*carrier.IdempotencyRecord, error)) (*carrier.Connection, error) {
+	return l.edit(ctx, ChangeRequest{Connection: conn, Answer: answer, Edit: func(c *carrier.Connection) {
+		c.NextRefreshAt, c.RefreshRequestedAt = l.Now(), l.Now()
+	}})
+}
+
+// Unlink takes a connection away: at once for everybody, its secret scheduled
+// for deletion, its row kept as long as its history. Errors: fault.NotFound,
+// also for one that is unlinked; State with RetryAfter while its credentials
+// are being changed.
+func (l *Linker) Unlink(ctx context.Context, conn carrier.Connection) error {
+	var row carrier.Connection
+	err := l.retried(ctx, conn, func(conn carrier.Connection) error {
+		if conn.Status == carrier.Disconnected && conn.Work == carrier.WorkUnlink {
+			row = conn // a repeat: what is left is done below
+			return nil
+		}
+		if !conn.Visible() {
+			return gone()
+		}
+		if err := l.idle(&conn); err != nil {
+			return err
+		}
+		now := l.Now()
+		row = conn
+		row.Status, row.StatusReason, row.Work, row.LeaseUntil = carrier.Disconnected, "", carrier.WorkUnlink, l.Lease(ctx)
+		row.DisconnectedAt, row.ModifiedAt, row.PurgeAt = now, now, now.Add(carrier.HistoryKept)
+		row.NextRefreshAt, row.RefreshRequestedAt = time.Time{}, time.Time{}
+		row.Previous, row.ContractHash = carrier.PreviousCredentials{}, ""
+		return moved(l.Store.Unlink(ctx, &row))
+	})
+	if err != nil {
+		return err
+	}
+	if err := l.finishUnlink(ctx, row); err != nil {
+		slog.WarnContext(ctx, "a connection was unlinked, and its secret is still there", slog.String("carrier_id", row.ID), slog.String("error", err.Error()))
+	}
+	return nil
+}
+
+// finishUnlink is what comes after the row says that the connection is gone.
+func (l *Linker) finishUnlink(ctx context.Context, row carrier.Connection) error {
+	if err := l.Vault.Delete(ctx, row.AccountID, row.ID, UnlinkedSecretDays); err != nil {
+		return fmt.Errorf("deleting the secret: %w", err)
+	}
+	return l.free(ctx, &row)
+}

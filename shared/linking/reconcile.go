@@ -1,0 +1,198 @@
+package linking
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+)
+
+// Follow makes the connections of an account stand as it stands: paused while it
+// is disabled, without a secret while it is deleted. It goes by what the account
+// says now, so that it may be run again, and by several at once, after whatever
+// crash. An account that changes meanwhile is followed where it went.
+//
+// Errors: fault.NotFound; State when somebody is at work on one of the
+// connections: the reconciler comes back to it.
+func (l *Linker) Follow(ctx context.Context, accountID int64) error {
+	const tries = 4
+	for n := 1; ; n++ {
+		account, err := l.Store.Account(ctx, accountID, l.Now())
+		if err != nil {
+			return fmt.Errorf("reading the account: %w", err)
+		}
+		if err = l.follow(ctx, account); !fault.Is(err, fault.Precondition) || n == tries {
+			return err
+		}
+	}
+}
+
+func (l *Linker) follow(ctx context.Context, account carrier.Account) error {
+	rows, err := l.Store.AllConnections(ctx, account.ID)
+	if err != nil {
+		return fmt.Errorf("reading the connections of the account: %w", err)
+	}
+	var busy error
+	for _, conn := range rows {
+		if !conn.Visible() || conn.Standing == account.Standing() && conn.Work != carrier.WorkFollow {
+			continue
+		}
+		err := l.retried(ctx, conn, func(conn carrier.Connection) error { return l.followOne(ctx, conn, account) })
+		switch {
+		case fault.Is(err, fault.State):
+			busy = err
+		case err != nil && !fault.Is(err, fault.NotFound):
+			return err
+		}
+	}
+	if busy != nil {
+		return busy
+	}
+	if err := l.Store.EndFollow(ctx, account); err != nil {
+		return fmt.Errorf("noting that the account was followed: %w", err)
+	}
+	return nil
+}
+
+// followOne makes one connection stand as its account does. The secret is
+// touched only while the row says so.
+func (l *Linker) followOne(ctx context.Context, conn carrier.Connection, account carrier.Account) error {
+	standing := account.Standing()
+	if !conn.Visible() || conn.Standing == standing && conn.Work != carrier.WorkFollow {
+		return nil
+	}
+	if err := l.idle(&conn); err != nil {
+		return err
+	}
+	if conn.Work == carrier.WorkCredentials && standing != carrier.StandingDeleted {
+		if err := l.Vault.Align(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil && !fault.Is(err, fault.NotFound) {
+			return fmt.Errorf("moving the labels of the secret: %w", err)
+		}
+	}
+	if standing == carrier.StandingDeleted || conn.Standing == carrier.StandingDeleted || conn.Work == carrier.WorkFollow {
+		conn.Work, conn.LeaseUntil = carrier.WorkFollow, l.Lease(ctx)
+		if err := l.Store.FollowConnection(ctx, &conn, account); err != nil {
+			return moved(err)
+		}
+		if err := l.secretFollows(ctx, conn, account); err != nil {
+			return err
+		}
+	}
+	conn.Standing, conn.Work, conn.LeaseUntil = standing, carrier.NoWork, time.Time{}
+	conn.PurgeAt = account.PurgeAt
+	return moved(l.Store.FollowConnection(ctx, &conn, account))
+}
+
+// secretFollows deletes or restores the secret, as the account stands. One that
+// is gone for good stays so: the next check of the connection will tell.
+func (l *Linker) secretFollows(ctx context.Context, conn carrier.Connection, account carrier.Account) error {
+	if account.Deleted() {
+		const day = 24 * time.Hour
+		days := int((account.PurgeAt.Sub(l.Now()) + day - 1) / day)
+		if err := l.Vault.Delete(ctx, conn.AccountID, conn.ID, max(days, 1)); err != nil {
+			return fmt.Errorf("deleting the secret: %w", err)
+		}
+		return nil
+	}
+	if err := l.Vault.Restore(ctx, conn.AccountID, conn.ID); err != nil && !fault.Is(err, fault.NotFound) {
+		return fmt.Errorf("restoring the secret: %w", err)
+	}
+	return nil
+}
+
+// Report is what a run of the reconciler did.
+type Report struct {
+	LinksUndone      int `json:"links_undone"`      // intents, with their secrets
+	ChangesSettled   int `json:"changes_settled"`   // of credentials: finished or undone
+	UnlinksFinished  int `json:"unlinks_finished"`  // secrets of unlinked connections
+	AccountsFollowed int `json:"accounts_followed"` // accounts whose connections now stand as they do
+	Busy             int `json:"busy"`              // somebody else is at it
+	Failed           int `json:"failed"`
+	Left             int `json:"left"` // for the next run: there was no time
+}
+
+// Reconcile finishes or undoes what crashes have left, at most limit of it, and
+// stops while there is still time to say so. The error joins what failed; the
+// rest was done all the same.
+func (l *Linker) Reconcile(ctx context.Context, limit int) (Report, error) {
+	var report Report
+	left, err := l.Store.Unfinished(ctx, l.Now(), limit)
+	if err != nil {
+		return report, fmt.Errorf("finding what is unfinished: %w", err)
+	}
+	var errs []error
+	for i, u := range left {
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < leastTime || ctx.Err() != nil {
+			report.Left = len(left) - i
+			break
+		}
+		err := l.settle(ctx, u, &report)
+		switch {
+		case err == nil, fault.Is(err, fault.NotFound): // gone meanwhile
+		case fault.Is(err, fault.State), fault.Is(err, fault.Precondition):
+			report.Busy++
+		default:
+			report.Failed++
+			errs = append(errs, fmt.Errorf("settling %d %s: %w", u.AccountID, u.ConnectionID, err))
+		}
+	}
+	return report, errors.Join(errs...)
+}
+
+// leastTime is what settling one thing may take.
+const leastTime = 5 * time.Second
+
+// settle finishes or undoes one thing, under a lease of its own.
+func (l *Linker) settle(ctx context.Context, u carrier.Unfinished, report *Report) error {
+	if u.ConnectionID == "" {
+		if err := l.Follow(ctx, u.AccountID); err != nil {
+			return err
+		}
+		report.AccountsFollowed++
+		return nil
+	}
+	conn, err := l.Store.Connection(ctx, u.AccountID, u.ConnectionID)
+	if err != nil {
+		return err
+	}
+	unfinished := conn.Status == carrier.Linking || conn.Work != carrier.NoWork
+	if !unfinished || conn.LeaseUntil.After(l.Now()) {
+		return nil // somebody was faster, or is at it
+	}
+	if conn.Work == carrier.WorkFollow {
+		account, err := l.Store.Account(ctx, u.AccountID, l.Now())
+		if err != nil {
+			return err
+		}
+		return l.retried(ctx, conn, func(conn carrier.Connection) error { return l.followOne(ctx, conn, account) })
+	}
+	conn.LeaseUntil = l.Lease(ctx)
+	if err := l.Store.SaveConnection(ctx, &conn); err != nil {
+		return err
+	}
+	switch {
+	case conn.Status == carrier.Linking:
+		// Nobody was told of it, so nobody misses it.
+		if err := l.Vault.Delete(ctx, conn.AccountID, conn.ID, 0); err != nil {
+			return fmt.Errorf("deleting the secret of an intent: %w", err)
+		}
+		if err := l.Store.DropLink(ctx, conn); err != nil {
+			return fmt.Errorf("dropping an intent: %w", err)
+		}
+		report.LinksUndone++
+	case conn.Work == carrier.WorkUnlink:
+		if err := l.finishUnlink(ctx, conn); err != nil {
+			return err
+		}
+		report.UnlinksFinished++
+	default:
+		if err := l.alignAndFree(ctx, &conn); err != nil {
+			return err
+		}
+		report.ChangesSettled++
+	}
+	return nil
+}

@@ -1,0 +1,32 @@
+// Package refresh is the schedule: the dispatcher finds the connections whose
+// check is due and puts a message for each into a queue; the worker takes the
+// messages and makes the checks. The table knows what is due, the queue only
+// carries it: a message that is lost is sent again, and one too many does
+// nothing.
+package refresh
+
+import (
+	"encoding/json"
+	"errors"
+
+	"carrierlink/shared/carrier"
+)
+
+// Message asks for the check of one connection.
+type Message struct {
+	AccountID int64        `json:"account_id"`
+	CarrierID string       `json:"carrier_id"`
+	Lane      carrier.Lane `json:"lane"`
+	// Probe: the breaker of the carrier is open, and this one may find out
+	// whether it still should be.
+	Probe bool `json:"probe,omitempty"`
+}
+
+// decode reads a message; what is none is an error that does not show it.
+func decode(body string) (Message, error) {
+	var m Message
+	if err := json.Unmarshal([]byte(body), &m); err != nil || m.AccountID <= 0 || m.CarrierID == "" {
+		return m, errors.New("the message is not one of ours")
+	}
+	return m, nil
+}
