@@ -25,10 +25,7 @@ func wire(env *boot.Env) any {
 	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
 	secret := vault.NewServiceSecret(secretsmanager.NewFromConfig(cfg), env.Text("SERVICE_SECRET_ID"))
 	h := &handler{
-		auth: &auth.Auth{
-			Keys: table, Now: time.Now,
-			Limits: auth.Limits{Production: env.Count("RATE_LIMIT_PER_MINUTE"), Sandbox: env.Count("SANDBOX_RATE_LIMIT_PER_MINUTE")},
-		},
+		auth: auth.New(table, env),
 		accounts: table, sealer: seal.New(secret.Read), now: time.Now, random: rand.Reader,
 	}
 	api := &httpapi.API{

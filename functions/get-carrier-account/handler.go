@@ -27,7 +27,7 @@ type accounts interface {
 
 // checker asks the carrier now.
 type checker interface {
-	Check(ctx context.Context, env carrier.Environment, conn carrier.Connection, trigger carrier.Trigger) (linking.Checked, error)
+	Check(ctx context.Context, conn carrier.Connection, trigger carrier.Trigger, b carrier.Breaker) (linking.Checked, error)
 }
 
 type handler struct {
@@ -76,6 +76,8 @@ type summary struct {
 const (
 	reasonBusy = "refresh_in_progress" // another reader is asking the carrier
 	reasonOurs = "service_error"       // we could not ask
+	// The carrier fails for many connections alike: it is not asked meanwhile.
+	reasonDown = "carrier_unavailable"
 )
 
 // get answers with the stored snapshot when it is young enough, else with what
@@ -87,7 +89,7 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 	q, inputErr := parse(req)
 	var loaded store.Loaded
 	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
-		loaded, err = h.accounts.Load(ctx, accountID, store.Want{Now: h.now(), ConnectionID: q.carrierID, Snapshot: true})
+		loaded, err = h.accounts.Load(ctx, accountID, store.Want{Now: h.now(), ConnectionID: q.carrierID, Snapshot: true, Breakers: true})
 		return loaded.Account, err
 	})
 	if err != nil {
@@ -96,24 +98,16 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 	if inputErr != nil {
 		return nil, inputErr
 	}
-	if loaded.Connection == nil || loaded.Connection.Status == carrier.Linking {
+	if loaded.Connection == nil || !loaded.Connection.Visible() {
 		return nil, fault.New(fault.NotFound, "There is no such carrier.")
 	}
 	now := h.now()
 	a := answer{Source: "stored"}
 	conn, snap := *loaded.Connection, loaded.Snapshot
-	if q.refresh || snap == nil || now.Sub(snap.At) > q.maxAge {
-		checked, err := h.checker.Check(ctx, loaded.Account.Environment, conn, carrier.TriggerRead)
+	if q.refresh || snap == nil || now.Sub(conn.VerifiedAt) > q.maxAge {
+		checked, err := h.ask(ctx, conn, loaded.Breakers[conn.Carrier], &a)
 		if err == nil {
-			conn = checked.Connection
-			a.StaleReason, a.Diagnosis = httpapi.Text(string(checked.Reading.Outcome)), checked.Reading.Diagnosis()
-			err = checked.Reading.Err()
-		} else {
-			reason := reasonOurs
-			if fault.Is(err, fault.State) {
-				reason = reasonBusy
-			}
-			a.StaleReason = &reason
+			conn, err = checked.Connection, checked.Reading.Err()
 		}
 		switch {
 		case err == nil:
@@ -127,6 +121,26 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 		}
 	}
 	return h.render(req, a, conn, *snap)
+}
+
+// ask makes a live check, and notes why it gave nothing good. While the
+// carrier's breaker is open nobody asks: fault.CarrierDown.
+func (h *handler) ask(ctx context.Context, conn carrier.Connection, b carrier.Breaker, a *answer) (linking.Checked, error) {
+	if b.Open && conn.Environment != carrier.Sandbox {
+		down := carrier.Reading{Outcome: carrier.OutcomeUnavailable}
+		a.StaleReason, a.Diagnosis = httpapi.Text(reasonDown), down.Diagnosis()
+		return linking.Checked{}, down.Err()
+	}
+	checked, err := h.checker.Check(ctx, conn, carrier.TriggerRead, b)
+	switch {
+	case err == nil:
+		a.StaleReason, a.Diagnosis = httpapi.Text(string(checked.Reading.Outcome)), checked.Reading.Diagnosis()
+	case fault.Is(err, fault.State):
+		a.StaleReason = httpapi.Text(reasonBusy)
+	default:
+		a.StaleReason = httpapi.Text(reasonOurs)
+	}
+	return checked, err
 }
 
 // render fills the answer from a snapshot, or answers 304 to a client that has
@@ -150,8 +164,10 @@ func (h *handler) render(req *httpapi.Request, a answer, conn carrier.Connection
 	if a.Summary.Products == nil {
 		a.Summary.Products = []carrier.Product{}
 	}
-	a.RefreshedAt, a.NextRefreshAt = httpapi.Time(snap.At), httpapi.Time(conn.NextRefreshAt)
-	a.AgeSeconds = max(0, int64(now.Sub(snap.At)/time.Second))
+	// The snapshot is as old as the last good check: one that found nothing new
+	// does not write it again.
+	a.RefreshedAt, a.NextRefreshAt = httpapi.Time(conn.VerifiedAt), httpapi.Time(conn.NextRefreshAt)
+	a.AgeSeconds = max(0, int64(now.Sub(conn.VerifiedAt)/time.Second))
 	return httpapi.Conditional(req, etag(a), func() *httpapi.Response { return httpapi.JSON(http.StatusOK, a) }), nil
 }
 

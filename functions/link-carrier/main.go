@@ -3,46 +3,25 @@
 package main
 
 import (
-	"crypto/rand"
 	"net/http"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-
-	"carrierlink/shared/auspost"
-	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/boot"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/linking"
 	"carrierlink/shared/seal"
-	"carrierlink/shared/store"
 	"carrierlink/shared/vault"
+	"carrierlink/shared/wiring"
 )
 
 func main() { boot.Main(wire) }
 
 func wire(env *boot.Env) any {
-	cfg := env.AWS()
-	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
-	secrets := secretsmanager.NewFromConfig(cfg)
-	production, err := auspost.New(auspost.Options{BaseURL: env.Text("AUSPOST_BASE_URL")})
-	env.Check("AUSPOST_BASE_URL", err)
-	sandbox, err := auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})
-	env.Check("simulator", err)
+	parts := wiring.Linking(env)
 	h := &handler{
-		auth: &auth.Auth{
-			Keys: table, Now: time.Now,
-			Limits: auth.Limits{Production: env.Count("RATE_LIMIT_PER_MINUTE"), Sandbox: env.Count("SANDBOX_RATE_LIMIT_PER_MINUTE")},
-		},
-		accounts: table, claims: table,
-		sealer: seal.New(vault.NewServiceSecret(secrets, env.Text("SERVICE_SECRET_ID")).Read),
-		linker: &linking.Linker{
-			Store: table, Vault: vault.New(secrets, env.Text("SECRET_PREFIX")), Production: production, Sandbox: sandbox,
-			RefusalGap: env.Seconds("REFUSAL_GAP_SECONDS"), Now: time.Now, Random: rand.Reader,
-		},
-		now: time.Now,
+		auth: auth.New(parts.Table, env), accounts: parts.Table, claims: parts.Table,
+		sealer: seal.New(vault.NewServiceSecret(parts.Secrets, env.Text("SERVICE_SECRET_ID")).Read),
+		linker: parts.Linker, now: time.Now,
 	}
 	api := &httpapi.API{
 		ErrorSource: env.Optional("ERROR_SOURCE"),

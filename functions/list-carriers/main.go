@@ -19,10 +19,7 @@ func main() { boot.Main(wire) }
 func wire(env *boot.Env) any {
 	table := store.New(dynamodb.NewFromConfig(env.AWS()), env.Text("TABLE_NAME"), store.Options{})
 	h := &handler{
-		auth: &auth.Auth{
-			Keys: table, Now: time.Now,
-			Limits: auth.Limits{Production: env.Count("RATE_LIMIT_PER_MINUTE"), Sandbox: env.Count("SANDBOX_RATE_LIMIT_PER_MINUTE")},
-		},
+		auth: auth.New(table, env),
 		connections: table, now: time.Now,
 	}
 	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), Routes: h.routes()}

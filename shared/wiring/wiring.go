@@ -1,0 +1,57 @@
+// Package wiring puts the use case of linking together from a function's
+// settings, for the functions that ask carriers about connections. It is part of
+// their mains: nothing else imports it.
+package wiring
+
+import (
+	"crypto/rand"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"carrierlink/shared/auspost"
+	"carrierlink/shared/auspost/simulator"
+	"carrierlink/shared/boot"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/linking"
+	"carrierlink/shared/store"
+	"carrierlink/shared/vault"
+)
+
+// Parts are the linker and what it is made of.
+type Parts struct {
+	Table   *store.Store
+	Secrets *secretsmanager.Client
+	Linker  *linking.Linker
+}
+
+// Linking reads TABLE_NAME, SECRET_PREFIX, AUSPOST_BASE_URL, REFUSAL_GAP_SECONDS
+// and SCHEDULE_SPEED.
+func Linking(env *boot.Env) Parts {
+	p := Keeping(env)
+	production, err := auspost.New(auspost.Options{BaseURL: env.Text("AUSPOST_BASE_URL")})
+	env.Check("AUSPOST_BASE_URL", err)
+	sandbox, err := auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})
+	env.Check("simulator", err)
+	p.Linker.Carriers = linking.Carriers{Production: production, Sandbox: sandbox}
+	p.Linker.Changes = auspost.Changes
+	p.Linker.Timing = Timing(env)
+	return p
+}
+
+// Keeping is Linking for those who ask no carrier. It reads TABLE_NAME and
+// SECRET_PREFIX.
+func Keeping(env *boot.Env) Parts {
+	cfg := env.AWS()
+	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
+	secrets := secretsmanager.NewFromConfig(cfg)
+	return Parts{table, secrets, &linking.Linker{
+		Store: table, Vault: vault.New(secrets, env.Text("SECRET_PREFIX")), Now: time.Now, Random: rand.Reader,
+	}}
+}
+
+// Timing reads REFUSAL_GAP_SECONDS and SCHEDULE_SPEED.
+func Timing(env *boot.Env) carrier.Timing {
+	return carrier.Timing{RefusalGap: env.Seconds("REFUSAL_GAP_SECONDS"), Speed: env.Count("SCHEDULE_SPEED")}
+}
