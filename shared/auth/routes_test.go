@@ -23,9 +23,13 @@ var routes = map[carrier.Scope][]string{
 	carrier.ScopeRead: {
 		"GET /v1/partners/accounts", "GET /v1/partners/accounts/{account_id}", "GET /v1/partners/accounts/external_account_id/{external_account_id}",
 		"GET /v1/partners/accounts/{account_id}/api_keys", "GET /v1/partners/countries", "GET /v1/connections/carriers", "GET /v1/carriers",
-		"GET /v1/carriers/{carrier_id}", "GET /v1/carriers/{carrier_id}/account",
+		"GET /v1/carriers/status", "GET /v1/carriers/{carrier_id}", "GET /v1/carriers/{carrier_id}/account", "GET /v1/carriers/{carrier_id}/history", "GET /v1/tracking",
 	},
-	carrier.ScopeLink: {"POST /v1/connections/carriers/{carrier_name}"},
+	carrier.ScopeLink: {
+		"POST /v1/connections/carriers/{carrier_name}", "POST /v1/connections/carriers/{carrier_name}/validate", "PUT /v1/connections/carriers/{carrier_name}/{carrier_id}",
+		"DELETE /v1/connections/carriers/{carrier_name}/{carrier_id}", "POST /v1/connections/carriers/{carrier_name}/{carrier_id}/rollback",
+		"POST /v1/connections/carriers/{carrier_name}/{carrier_id}/verify", "DELETE /v1/carriers/{carrier_id}", "POST /v1/carriers/{carrier_id}/refresh",
+	},
 	carrier.ScopeAdmin: {
 		"POST /v1/partners/accounts", "PATCH /v1/partners/accounts/{account_id}", "DELETE /v1/partners/accounts/{account_id}", "PUT /v1/partners/accounts/{account_id}/enable",
 		"PUT /v1/partners/accounts/{account_id}/disable", "PUT /v1/partners/accounts/{account_id}/restore", "POST /v1/partners/accounts/{account_id}/api_keys",
@@ -138,7 +142,7 @@ func TestAnUnknownRouteIsClosed(t *testing.T) {
 			known++
 		}
 	}
-	if known != 19 {
+	if known != 29 {
 		t.Errorf("%d routes", known)
 	}
 }

@@ -44,7 +44,7 @@ func TestScopesAreTheContracts(t *testing.T) {
 			}
 		}
 	}
-	if seen < 20 {
+	if seen < 30 {
 		t.Errorf("only %d operations were read", seen)
 	}
 }
