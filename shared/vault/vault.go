@@ -2,6 +2,12 @@
 // per connection, under a name that follows from the connection. It never puts
 // secret text into an error: of what the service says only the error code gets
 // out, because its messages may quote the request.
+//
+// Credentials are written and read by version. The connection's row says which
+// version counts; the labels AWSCURRENT, AWSPREVIOUS and AWSPENDING only keep
+// AWS from dropping versions that are still wanted ("What's in a Secrets Manager
+// secret?", "Secret versions", in the user guide: a version without a label is
+// deprecated and may be deleted), and follow the row.
 package vault
 
 import (
@@ -31,7 +37,10 @@ type Getter interface {
 type API interface {
 	Getter
 	CreateSecret(context.Context, *secretsmanager.CreateSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.CreateSecretOutput, error)
+	DescribeSecret(context.Context, *secretsmanager.DescribeSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error)
 	PutSecretValue(context.Context, *secretsmanager.PutSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error)
+	UpdateSecretVersionStage(context.Context, *secretsmanager.UpdateSecretVersionStageInput, ...func(*secretsmanager.Options)) (*secretsmanager.UpdateSecretVersionStageOutput, error)
+	DeleteSecret(context.Context, *secretsmanager.DeleteSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.DeleteSecretOutput, error)
 	RestoreSecret(context.Context, *secretsmanager.RestoreSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.RestoreSecretOutput, error)
 }
 
@@ -73,39 +82,46 @@ func decode(text *string) (carrier.Credentials, error) {
 	return carrier.Credentials{APIKey: carrier.NewSecret(r.APIKey), APISecret: carrier.NewSecret(r.APISecret)}, nil
 }
 
-// Create makes sure that the connection's current credentials are c. version,
-// 32 to 64 characters, stands for c for good, other credentials need another
-// one: AWS takes a version that came back with its value for a repeat, though
-// the secret may have changed since. The same call again changes nothing,
-// whether or not the first one's answer arrived. Where a secret is there
-// already, left by a request that died, its value becomes c; one that is
-// scheduled for deletion is restored first.
+// Create makes sure that the connection's current credentials are c, and returns
+// the version that holds them. token, 32 to 64 characters, stands for c for good,
+// other credentials need another one: AWS takes a token that came back with its
+// value for a repeat, though the secret may have changed since (API reference,
+// "CreateSecret" and "PutSecretValue", ClientRequestToken). The version is the
+// token where AWS made it of the token, and another where a secret was there.
+// The same call again changes nothing and returns the same version, whether or
+// not the first one's answer arrived. Where a secret is there already, left by a
+// request that died, its value becomes c; one that is scheduled for deletion is
+// restored first.
 //
 // It returns fault.State with RetryAfter when another request changes the
-// secret at the same time.
-func (v *Vault) Create(ctx context.Context, accountID int64, connectionID, version string, c carrier.Credentials) error {
+// secret at the same time; anything else is fault.Internal.
+func (v *Vault) Create(ctx context.Context, accountID int64, connectionID, token string, c carrier.Credentials) (version string, err error) {
 	name := v.name(accountID, connectionID)
 	text, err := encode(c)
 	if err != nil {
-		return err
+		return "", err
 	}
-	_, err = v.api.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
-		Name: &name, ClientRequestToken: &version, SecretString: &text,
+	out, err := v.api.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+		Name: &name, ClientRequestToken: &token, SecretString: &text,
 	})
+	if err == nil {
+		return aws.ToString(out.VersionId), nil
+	}
 	if exists(err) || scheduled(err) {
-		err = v.replace(ctx, name, version, text, c, err)
+		version, err = v.replace(ctx, name, token, text, c, err)
 	}
 	if err != nil {
-		return fmt.Errorf("storing credentials: %w", clean(err))
+		return "", fmt.Errorf("storing credentials: %w", clean(err))
 	}
-	return nil
+	return version, nil
 }
 
 // replace makes c the current value of a secret that is there, or scheduled for
-// deletion, as the answer to CreateSecret says. AWS ties a request token to one
-// value for good, so the new value's token is made of version and of the version
-// that it replaces: a repeat has the same one, and no other change does.
-func (v *Vault) replace(ctx context.Context, name, version, text string, c carrier.Credentials, created error) error {
+// deletion, as the answer to CreateSecret says, and returns its version. AWS ties
+// a request token to one value for good, so the new value's token is made of
+// token and of the version that it replaces: a repeat has the same one, and no
+// other change does.
+func (v *Vault) replace(ctx context.Context, name, token, text string, c carrier.Credentials, created error) (string, error) {
 	read := &secretsmanager.GetSecretValueInput{SecretId: &name}
 	now, err := v.api.GetSecretValue(ctx, read)
 	if scheduled(err) {
@@ -115,36 +131,41 @@ func (v *Vault) replace(ctx context.Context, name, version, text string, c carri
 	}
 	switch {
 	case missing(err) && scheduled(created):
-		return created // so it was not about a deletion
+		return "", created // so it was not about a deletion
 	case missing(err), scheduled(err): // somebody deletes it right now
-		return busy(clean(err))
+		return "", busy(clean(err))
 	case err != nil:
-		return err
+		return "", err
 	}
 	if stored, err := decode(now.SecretString); err == nil && stored.Equal(c) {
-		return nil
+		return aws.ToString(now.VersionId), nil
 	}
-	sum := sha256.Sum256([]byte(version + "\x00" + aws.ToString(now.VersionId)))
-	_, err = v.api.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+	sum := sha256.Sum256([]byte(token + "\x00" + aws.ToString(now.VersionId)))
+	put, err := v.api.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
 		SecretId: &name, ClientRequestToken: aws.String(hex.EncodeToString(sum[:])), SecretString: &text,
 	})
-	if exists(err) || missing(err) || scheduled(err) {
-		return busy(clean(err))
+	switch {
+	case exists(err), missing(err), scheduled(err):
+		return "", busy(clean(err))
+	case err != nil:
+		return "", err
 	}
-	return err
+	return aws.ToString(put.VersionId), nil
 }
 
-// Get reads the connection's current credentials. It returns fault.NotFound
-// when there is no secret, or one that is scheduled for deletion; a secret of
-// another form is fault.Internal.
-func (v *Vault) Get(ctx context.Context, accountID int64, connectionID string) (carrier.Credentials, error) {
+// Get reads the credentials of a version that Create or Stage returned. It
+// returns fault.NotFound when there is no secret, one that is scheduled for
+// deletion, or no such version; a secret of another form is fault.Internal, and
+// so is anything else.
+func (v *Vault) Get(ctx context.Context, accountID int64, connectionID, version string) (carrier.Credentials, error) {
+	if version == "" { // AWS would read whatever is current
+		return carrier.Credentials{}, absent(nil)
+	}
 	name := v.name(accountID, connectionID)
-	out, err := v.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
+	out, err := v.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name, VersionId: &version})
 	switch {
 	case missing(err), scheduled(err):
-		return carrier.Credentials{}, &fault.Error{
-			Kind: fault.NotFound, Message: "There are no credentials of this carrier connection.", Cause: clean(err),
-		}
+		return carrier.Credentials{}, absent(clean(err))
 	case err != nil:
 		return carrier.Credentials{}, fmt.Errorf("reading credentials: %w", clean(err))
 	}
@@ -170,6 +191,19 @@ func scheduled(err error) bool {
 func missing(err error) bool {
 	var e *types.ResourceNotFoundException
 	return errors.As(err, &e)
+}
+
+// invalid tells whether a parameter was refused; with a label, because another
+// version holds it, or none.
+func invalid(err error) bool {
+	var e *types.InvalidParameterException
+	return errors.As(err, &e)
+}
+
+func absent(cause error) error {
+	return &fault.Error{
+		Kind: fault.NotFound, Message: "There are no credentials of this carrier connection.", Cause: cause,
+	}
 }
 
 func busy(cause error) error {

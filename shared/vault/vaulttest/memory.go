@@ -2,36 +2,64 @@ package vaulttest
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+
+	"carrierlink/shared/vault"
+)
+
+const (
+	current  = "AWSCURRENT"
+	previous = "AWSPREVIOUS"
+	pending  = "AWSPENDING"
 )
 
 // Memory is the part of Secrets Manager that the vault calls, in memory and as
 // AWS documents it: a request token stands for one value for good, a repeat with
-// the same value changes nothing. The emulators are laxer there. vault.New over
-// it is a vault for unit tests. It is safe for concurrent use.
+// the same value changes nothing, and a label is on one version at a time. The
+// emulators are laxer there. Where AWS leaves a choice it makes the worse one for
+// its caller; the fields choose the other, and are set before the first call.
+// vault.New over it is a vault for unit tests. It is safe for concurrent use.
 type Memory struct {
+	// KeepsUnlabelled: versions without a label stay, as AWS keeps them for a day
+	// at least, instead of vanishing with their last label.
+	KeepsUnlabelled bool
+	// EndsPending: AWSPENDING leaves a version that AWSCURRENT comes to, as the
+	// user guide says ("Lambda rotation functions", finishSecret). It has been
+	// seen to stay.
+	EndsPending bool
+
 	mu      sync.Mutex
 	secrets map[string]*secret
 }
 
 type secret struct {
-	versions map[string]string // value by token
-	current  string            // token of the current version
-	deleted  bool
+	values  map[string]string // by version
+	holders map[string]string // the version of each label
+	window  int64             // days until it is deleted, 0 for never
 }
 
-var _ API = (*Memory)(nil)
+var _ vault.API = (*Memory)(nil)
 
 // NewMemory makes an empty one.
 func NewMemory() *Memory { return &Memory{secrets: map[string]*secret{}} }
 
+func refuse(message string) error {
+	return &types.InvalidParameterException{Message: &message}
+}
+
+func notFound() error {
+	return &types.ResourceNotFoundException{Message: aws.String("Secrets Manager can't find the specified secret or version.")}
+}
+
 func checkToken(token *string) error {
 	if n := len(aws.ToString(token)); n < 32 || n > 64 {
-		return &types.InvalidParameterException{Message: aws.String("ClientRequestToken must have 32 to 64 characters.")}
+		return refuse("ClientRequestToken must have 32 to 64 characters.")
 	}
 	return nil
 }
@@ -41,11 +69,48 @@ func (m *Memory) find(id *string) (*secret, error) {
 	s := m.secrets[aws.ToString(id)]
 	switch {
 	case s == nil:
-		return nil, &types.ResourceNotFoundException{Message: aws.String("Secrets Manager can't find the specified secret.")}
-	case s.deleted:
+		return nil, notFound()
+	case s.window > 0:
 		return nil, &types.InvalidRequestException{Message: aws.String("The secret was marked for deletion.")}
 	}
 	return s, nil
+}
+
+// labels are those of a version, in order.
+func (s *secret) labels(version string) []string {
+	var all []string
+	for label, holder := range s.holders {
+		if holder == version {
+			all = append(all, label)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// label gives a label to a version, and takes it from any other.
+func (m *Memory) label(s *secret, label, version string) {
+	old, held := s.holders[label]
+	s.holders[label] = version
+	if label == current && held && old != version {
+		s.holders[previous] = old
+	}
+	if label == current && m.EndsPending && s.holders[pending] == version {
+		delete(s.holders, pending)
+	}
+	m.drop(s)
+}
+
+// drop forgets the versions that nothing holds.
+func (m *Memory) drop(s *secret) {
+	if m.KeepsUnlabelled {
+		return
+	}
+	for version := range s.values {
+		if len(s.labels(version)) == 0 {
+			delete(s.values, version)
+		}
+	}
 }
 
 // CreateSecret makes a secret.
@@ -62,19 +127,19 @@ func (m *Memory) CreateSecret(ctx context.Context, in *secretsmanager.CreateSecr
 	token, text := *in.ClientRequestToken, aws.ToString(in.SecretString)
 	s := m.secrets[aws.ToString(in.Name)]
 	if s == nil {
-		m.secrets[aws.ToString(in.Name)] = &secret{versions: map[string]string{token: text}, current: token}
+		m.secrets[aws.ToString(in.Name)] = &secret{values: map[string]string{token: text}, holders: map[string]string{current: token}}
 		return out, nil
 	}
-	if s.deleted {
+	if s.window > 0 {
 		return nil, &types.InvalidRequestException{Message: aws.String("A secret with this name is already scheduled for deletion.")}
 	}
-	if old, known := s.versions[token]; known && old == text {
+	if old, known := s.values[token]; known && old == text {
 		return out, nil
 	}
 	return nil, &types.ResourceExistsException{Message: aws.String("The secret already exists.")}
 }
 
-// GetSecretValue reads the current version.
+// GetSecretValue reads a version, the current one if none is named.
 func (m *Memory) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -85,12 +150,43 @@ func (m *Memory) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecre
 	if err != nil {
 		return nil, err
 	}
+	version := s.holders[current]
+	if in.VersionId != nil {
+		version = *in.VersionId
+	}
+	text, known := s.values[version]
+	if !known {
+		return nil, notFound()
+	}
 	return &secretsmanager.GetSecretValueOutput{
-		Name: in.SecretId, SecretString: aws.String(s.versions[s.current]), VersionId: aws.String(s.current),
+		Name: in.SecretId, SecretString: &text, VersionId: &version, VersionStages: s.labels(version),
 	}, nil
 }
 
-// PutSecretValue makes a new version the current one.
+// DescribeSecret lists the versions that have labels, of a secret that is
+// scheduled for deletion too.
+func (m *Memory) DescribeSecret(ctx context.Context, in *secretsmanager.DescribeSecretInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.secrets[aws.ToString(in.SecretId)]
+	if s == nil {
+		return nil, notFound()
+	}
+	out := &secretsmanager.DescribeSecretOutput{Name: in.SecretId, VersionIdsToStages: map[string][]string{}}
+	for _, version := range s.holders {
+		out.VersionIdsToStages[version] = s.labels(version)
+	}
+	if s.window > 0 {
+		out.DeletedDate = aws.Time(time.Unix(0, 0).AddDate(0, 0, int(s.window)))
+	}
+	return out, nil
+}
+
+// PutSecretValue adds a version with the labels asked for, or makes it the
+// current one.
 func (m *Memory) PutSecretValue(ctx context.Context, in *secretsmanager.PutSecretValueInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -105,14 +201,87 @@ func (m *Memory) PutSecretValue(ctx context.Context, in *secretsmanager.PutSecre
 		return nil, err
 	}
 	token, text := *in.ClientRequestToken, aws.ToString(in.SecretString)
-	old, known := s.versions[token]
+	old, known := s.values[token]
 	if known && old != text {
 		return nil, &types.ResourceExistsException{Message: aws.String("The version exists with another value.")}
 	}
 	if !known {
-		s.versions[token], s.current = text, token
+		s.values[token] = text
+		labels := in.VersionStages
+		if len(labels) == 0 {
+			labels = []string{current}
+		}
+		for _, label := range labels {
+			m.label(s, label, token)
+		}
 	}
-	return &secretsmanager.PutSecretValueOutput{Name: in.SecretId, VersionId: in.ClientRequestToken}, nil
+	return &secretsmanager.PutSecretValueOutput{Name: in.SecretId, VersionId: &token, VersionStages: s.labels(token)}, nil
+}
+
+// UpdateSecretVersionStage moves a label, or takes it away.
+func (m *Memory) UpdateSecretVersionStage(ctx context.Context, in *secretsmanager.UpdateSecretVersionStageInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.UpdateSecretVersionStageOutput, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, err := m.find(in.SecretId)
+	if err != nil {
+		return nil, err
+	}
+	label, to, from := aws.ToString(in.VersionStage), aws.ToString(in.MoveToVersionId), aws.ToString(in.RemoveFromVersionId)
+	for _, version := range []string{to, from} {
+		if _, known := s.values[version]; version != "" && !known {
+			return nil, notFound()
+		}
+	}
+	holder := s.holders[label]
+	switch {
+	case label == "" || to == "" && from == "":
+		return nil, refuse("VersionStage, and MoveToVersionId or RemoveFromVersionId, are required.")
+	case from != "" && from != holder:
+		return nil, refuse("RemoveFromVersionId does not have the staging label.")
+	case from == "" && holder != "" && holder != to:
+		return nil, refuse("RemoveFromVersionId must name the version that has the staging label.")
+	case to == "" && label == current:
+		return nil, refuse("AWSCURRENT can only be moved.")
+	}
+	if to == "" {
+		delete(s.holders, label)
+		m.drop(s)
+	} else {
+		m.label(s, label, to)
+	}
+	return &secretsmanager.UpdateSecretVersionStageOutput{Name: in.SecretId}, nil
+}
+
+// DeleteSecret schedules a deletion, or deletes at once.
+func (m *Memory) DeleteSecret(ctx context.Context, in *secretsmanager.DeleteSecretInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.DeleteSecretOutput, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	window := int64(30)
+	if in.RecoveryWindowInDays != nil {
+		window = *in.RecoveryWindowInDays
+	}
+	out := &secretsmanager.DeleteSecretOutput{Name: in.SecretId}
+	switch {
+	case window < 7 || window > 30:
+		return nil, refuse("RecoveryWindowInDays must be between 7 and 30 days.")
+	case aws.ToBool(in.ForceDeleteWithoutRecovery) && in.RecoveryWindowInDays != nil:
+		return nil, refuse("ForceDeleteWithoutRecovery and RecoveryWindowInDays exclude each other.")
+	case aws.ToBool(in.ForceDeleteWithoutRecovery):
+		delete(m.secrets, aws.ToString(in.SecretId))
+		return out, nil
+	}
+	s, err := m.find(in.SecretId)
+	if err != nil {
+		return nil, err
+	}
+	s.window = window
+	return out, nil
 }
 
 // RestoreSecret calls a deletion off.
@@ -123,24 +292,12 @@ func (m *Memory) RestoreSecret(ctx context.Context, in *secretsmanager.RestoreSe
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.secrets[aws.ToString(in.SecretId)]
-	if s == nil {
-		return nil, &types.ResourceNotFoundException{Message: aws.String("Secrets Manager can't find the specified secret.")}
+	switch {
+	case s == nil:
+		return nil, notFound()
+	case s.window == 0:
+		return nil, &types.InvalidRequestException{Message: aws.String("The secret is not scheduled for deletion.")}
 	}
-	s.deleted = false
+	s.window = 0
 	return &secretsmanager.RestoreSecretOutput{Name: in.SecretId}, nil
-}
-
-// DeleteSecret schedules a deletion.
-func (m *Memory) DeleteSecret(ctx context.Context, in *secretsmanager.DeleteSecretInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.DeleteSecretOutput, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s, err := m.find(in.SecretId)
-	if err != nil {
-		return nil, err
-	}
-	s.deleted = true
-	return &secretsmanager.DeleteSecretOutput{Name: in.SecretId}, nil
 }
