@@ -9,11 +9,12 @@ import (
 	"context"
 	"fmt"
 	"os"
-	goruntime "runtime"
+	"runtime"
 	"slices"
 	"time"
 
 	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/test/bootstrap"
 )
 
 // pairs is how many starts of each function are measured, each beside one of
@@ -48,7 +49,7 @@ func run(ctx context.Context) (bool, error) {
 		if value > budget {
 			verdict, ok = "OVER", false
 		}
-		fmt.Printf("%-7s %-20s %7.3f  (budget %6.2f, %s) %s\n", what, name, value, budget, detail, verdict)
+		fmt.Printf("%-7s %-24s %7.3f  (budget %6.2f, %s) %s\n", what, name, value, budget, detail, verdict)
 	}
 
 	arm, err := buildAll(ctx, root, "arm64", dir)
@@ -64,16 +65,12 @@ func run(ctx context.Context) (bool, error) {
 			fmt.Sprintf("× hello-world, arm64, %d of %d bytes", bytes[f.name], bytes["hello"]))
 	}
 
-	host, err := buildAll(ctx, root, goruntime.GOARCH, dir)
-	if err != nil {
-		return false, err
-	}
-	runtime, err := newRuntime(ctx)
+	host, err := buildAll(ctx, root, runtime.GOARCH, dir)
 	if err != nil {
 		return false, err
 	}
 	for _, f := range functions {
-		ours, base, err := starts(ctx, runtime, host[f.name], host["hello"])
+		ours, base, err := starts(ctx, host[f.name], host["hello"])
 		if err != nil {
 			return false, err
 		}
@@ -81,7 +78,7 @@ func run(ctx context.Context) (bool, error) {
 			fmt.Sprintf("× hello-world, median of %d pairs, %s of %s", pairs, ours.Round(10*time.Microsecond), base.Round(10*time.Microsecond)))
 	}
 
-	peaks, err := memory(ctx, runtime, host)
+	peaks, err := memory(ctx, host)
 	if err != nil {
 		return false, err
 	}
@@ -92,16 +89,16 @@ func run(ctx context.Context) (bool, error) {
 }
 
 // starts measures a function and the hello-world in turn.
-func starts(ctx context.Context, r *runtime, function, hello string) (ours, base time.Duration, err error) {
+func starts(ctx context.Context, function, hello string) (ours, base time.Duration, err error) {
 	env := environment("http://127.0.0.1:9", "http://127.0.0.1:9", "http://127.0.0.1:9/shipping/v1")
 	var times [2][]time.Duration
 	for range pairs {
 		for side, file := range []string{function, hello} {
-			p, took, err := r.start(ctx, file, env)
+			p, took, err := bootstrap.Start(ctx, file, env, os.Stderr)
 			if err != nil {
 				return 0, 0, err
 			}
-			p.kill()
+			p.Kill()
 			times[side] = append(times[side], took)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/test/bootstrap"
 	"carrierlink/infra/test/probe"
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/auth"
@@ -35,7 +37,8 @@ func environment(tableURL, secretsURL, carrierURL string) []string {
 		"AWS_REGION=" + emulator.Region, "AWS_ACCESS_KEY_ID=" + emulator.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + emulator.SecretAccessKey,
 		"AWS_ENDPOINT_URL_DYNAMODB=" + tableURL, "AWS_ENDPOINT_URL_SECRETS_MANAGER=" + secretsURL,
 		"STAGE=local", "LOG_LEVEL=ERROR", "ERROR_SOURCE=shipengine", "TABLE_NAME=" + table, "SECRET_PREFIX=bench/carrier/", "SERVICE_SECRET_ID=bench-service",
-		"AUSPOST_BASE_URL=" + carrierURL, "RATE_LIMIT_PER_MINUTE=1000000", "SANDBOX_RATE_LIMIT_PER_MINUTE=1000000", "REFUSAL_GAP_SECONDS=600",
+		"AUSPOST_BASE_URL=" + carrierURL, "RATE_LIMIT_PER_MINUTE=1000000", "SANDBOX_RATE_LIMIT_PER_MINUTE=1000000", "REFUSAL_GAP_SECONDS=600", "SCHEDULE_SPEED=1",
+		"QUEUE_URL=" + secretsURL + "/queue", "REFRESHES_PER_MINUTE=600", "SCHEDULE_PASSES_PER_MINUTE=1",
 		"GOMEMLIMIT=205MiB",
 	}
 }
@@ -49,7 +52,7 @@ type peak struct {
 
 // memory lets each function do its work many times over real engines, and reads
 // the process's peak.
-func memory(ctx context.Context, r *runtime, files map[string]string) ([]peak, error) {
+func memory(ctx context.Context, files map[string]string) ([]peak, error) {
 	db, err := emulator.StartDynamoDBLocal(ctx, emulator.Options{})
 	if err != nil {
 		return nil, err
@@ -76,14 +79,14 @@ func memory(ctx context.Context, r *runtime, files map[string]string) ([]peak, e
 	const requests = 200
 	var peaks []peak
 	measure := func(name string, event func(i int) events.APIGatewayProxyRequest, answer func(body string) error) error {
-		p, _, err := r.start(ctx, files[name], env)
+		p, _, err := bootstrap.Start(ctx, files[name], env, os.Stderr)
 		if err != nil {
 			return err
 		}
-		defer p.kill()
+		defer p.Kill()
 		for i := range requests {
-			resp, err := p.invoke(event(i))
-			if err != nil {
+			var resp events.APIGatewayProxyResponse
+			if err := p.Invoke(event(i), time.Now().Add(28*time.Second), &resp); err != nil {
 				return err
 			}
 			if resp.StatusCode != http.StatusOK {
@@ -93,7 +96,7 @@ func memory(ctx context.Context, r *runtime, files map[string]string) ([]peak, e
 				return err
 			}
 		}
-		kib, err := p.peakKiB()
+		kib, err := p.PeakKiB()
 		peaks = append(peaks, peak{name, requests, kib})
 		return err
 	}

@@ -4,8 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+
+	"carrierlink/infra/test/bootstrap"
 )
 
 // functions are the folders of functions/ with the largest ratio that each may
@@ -20,34 +21,28 @@ var functions = []struct {
 	{"manage-accounts", 1.45, 1.5},
 	{"manage-api-keys", 1.45, 1.5},
 	{"list-carriers", 1.45, 1.5},
+	{"validate-carrier", 1.45, 1.5},
+	{"manage-connections", 1.45, 1.5},
+	{"track-shipments", 1.45, 1.5},
+	{"schedule-refresh", 1.45, 1.5},
+	{"refresh-carrier-account", 1.45, 1.5},
+	{"reconcile", 1.45, 1.5},
 	{"describe-api", 1.15, 1.5},
 }
 
 // hello is the hello-world's folder, from the root of the repository.
 const hello = "infra/bench/hello"
 
-// build makes the binary of one package for an architecture, with the flags of
-// the Makefile's build target.
-func build(ctx context.Context, root, pkg, arch, out string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags=lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out, "./"+pkg)
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "GOOS=linux", "CGO_ENABLED=0", "GOFLAGS=", "GOARCH="+arch)
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("building %s: %w\n%s", pkg, err, text)
-	}
-	return nil
-}
-
 // buildAll builds the hello-world and every function into dir and returns the
 // files by name.
 func buildAll(ctx context.Context, root, arch, dir string) (map[string]string, error) {
 	files := map[string]string{"hello": filepath.Join(dir, "hello")}
-	if err := build(ctx, root, hello, arch, files["hello"]); err != nil {
+	if err := bootstrap.Build(ctx, root, hello, arch, files["hello"]); err != nil {
 		return nil, err
 	}
 	for _, f := range functions {
 		files[f.name] = filepath.Join(dir, f.name)
-		if err := build(ctx, root, "functions/"+f.name, arch, files[f.name]); err != nil {
+		if err := bootstrap.Build(ctx, root, "functions/"+f.name, arch, files[f.name]); err != nil {
 			return nil, err
 		}
 	}
