@@ -1,9 +1,10 @@
-"""Starts MiniStack 1.5.33 for the local stack. It changes three things of it, in private names: the version is pinned.
+"""Starts MiniStack 1.5.33 for the local stack. It changes four things of it, in private names: the version is pinned.
 
 1. Small packets leave at once on the Lambda Runtime API (about 40 ms a call).
 2. An invocation that logs nothing is not waited on for 50 ms.
 3. What a function prints is also appended to FUNCTION_LOGS/<function name>.log, every line of it and at once;
    CloudWatch gets it only with the invocation that follows.
+4. A template's parameter is good for MaximumConcurrency of an event source: as text it stopped every queue's poller.
 """
 
 import os
@@ -11,11 +12,13 @@ import socketserver
 import sys
 
 from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
 
 socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 
 drain = lambda_runtime.Worker._drain_stderr_bounded
 pump = lambda_runtime.ProvidedWorker._pump_output
+concurrency = lambda_svc._sqs_esm_concurrency
 
 
 def drain_soon(self, first_line_wait=0.003, idle_confirm=0.002, hard_cap=0.25):
@@ -44,8 +47,16 @@ def pump_and_keep(self, stream, log_queue):
     return pump(self, Tee(stream, path), log_queue)
 
 
+def concurrency_of_number(mapping, *args):
+    scaling = mapping.get("ScalingConfig")
+    if scaling:
+        mapping["ScalingConfig"] = {name: int(value) for name, value in scaling.items()}
+    return concurrency(mapping, *args)
+
+
 lambda_runtime.Worker._drain_stderr_bounded = drain_soon
 lambda_runtime.ProvidedWorker._pump_output = pump_and_keep
+lambda_svc._sqs_esm_concurrency = concurrency_of_number
 
 if __name__ == "__main__":
     from ministack.app import main
