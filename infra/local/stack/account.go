@@ -29,6 +29,7 @@ type call struct {
 	service, method, path string
 	query                 url.Values
 	contentType           string
+	target                string // the operation, of a service with a JSON protocol
 	body                  []byte
 }
 
@@ -48,6 +49,9 @@ func (a account) send(ctx context.Context, c call) ([]byte, error) {
 	request.URL.RawQuery = c.query.Encode()
 	if c.contentType != "" {
 		request.Header.Set("Content-Type", c.contentType)
+	}
+	if c.target != "" {
+		request.Header.Set("X-Amz-Target", c.target)
 	}
 	credentials, err := a.config.Credentials.Retrieve(ctx)
 	if err != nil {

@@ -16,8 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	"gopkg.in/yaml.v3"
-
 	"carrierlink/infra/local/emulator"
 )
 
@@ -125,7 +123,11 @@ func (d deployment) inspect(ctx context.Context) (deployed, error) {
 	if result.outputs, err = d.outputs(ctx); err != nil {
 		return deployed{}, err
 	}
-	if result.functions, err = d.functions(ctx, want.functions); err != nil {
+	made, err := d.resources(ctx)
+	if err != nil {
+		return deployed{}, err
+	}
+	if result.functions, err = d.functions(ctx, want.functions, made); err != nil {
 		return deployed{}, err
 	}
 	routes, err := d.routes(ctx, result.outputs["ApiId"])
@@ -138,6 +140,9 @@ func (d deployment) inspect(ctx context.Context) (deployed, error) {
 		}
 	}
 	result.routes = len(want.routes)
+	if err := d.background(ctx, want, made); err != nil {
+		return deployed{}, err
+	}
 	return result, nil
 }
 
@@ -159,7 +164,7 @@ func (d deployment) outputs(ctx context.Context) (map[string]string, error) {
 	for _, output := range answer.Outputs {
 		outputs[output.Key] = output.Value
 	}
-	for _, name := range []string{"ApiId", "TableName", "SecretPrefix", "ServiceSecretArn"} {
+	for _, name := range []string{"ApiId", "TableName", "SecretPrefix", "ServiceSecretArn", "RefreshQueueUrl", "RefreshDeadLetterQueueUrl"} {
 		if outputs[name] == "" {
 			return nil, fmt.Errorf("the stack has no output %s", name)
 		}
@@ -167,9 +172,8 @@ func (d deployment) outputs(ctx context.Context) (map[string]string, error) {
 	return outputs, nil
 }
 
-// functions returns the deployed names of the wanted functions, which are given by their logical ids, as soon as all of
-// them can be invoked.
-func (d deployment) functions(ctx context.Context, want map[string]string) (map[string]string, error) {
+// resources returns the deployed names of the stack's resources by their logical ids.
+func (d deployment) resources(ctx context.Context) (map[string]string, error) {
 	body, err := d.cloudFormation(ctx, "DescribeStackResources")
 	if err != nil {
 		return nil, err
@@ -183,17 +187,26 @@ func (d deployment) functions(ctx context.Context, want map[string]string) (map[
 	if err := xml.Unmarshal(body, &answer); err != nil {
 		return nil, fmt.Errorf("reading the stack's resources: %w", err)
 	}
-	names := make(map[string]string)
+	made := make(map[string]string)
 	for _, resource := range answer.Resources {
-		if folder, ok := want[resource.LogicalID]; ok {
-			if err := d.active(ctx, resource.PhysicalID); err != nil {
-				return nil, err
-			}
-			names[folder] = resource.PhysicalID
-		}
+		made[resource.LogicalID] = resource.PhysicalID
 	}
-	if len(names) != len(want) {
-		return nil, fmt.Errorf("the stack has %d functions, the template %d", len(names), len(want))
+	return made, nil
+}
+
+// functions returns the deployed names of the wanted functions, which are given by their logical ids, as soon as all of
+// them can be invoked.
+func (d deployment) functions(ctx context.Context, want, made map[string]string) (map[string]string, error) {
+	names := make(map[string]string)
+	for id, folder := range want {
+		name, ok := made[id]
+		if !ok {
+			return nil, fmt.Errorf("the stack lacks the function %s", id)
+		}
+		if err := d.active(ctx, name); err != nil {
+			return nil, err
+		}
+		names[folder] = name
 	}
 	return names, nil
 }
@@ -256,48 +269,4 @@ func (d deployment) cloudFormation(ctx context.Context, action string) ([]byte, 
 		service: "cloudformation", method: http.MethodPost, path: "/", contentType: "application/x-www-form-urlencoded",
 		body: []byte(url.Values{"Action": {action}, "Version": {"2010-05-15"}, "StackName": {d.stackName}}.Encode()),
 	})
-}
-
-// template is what the local stack needs to know of template.yaml.
-type template struct {
-	functions map[string]string // folder by logical id
-	routes    []string          // without ANY, which MiniStack leaves out: its greedy route answers for it
-}
-
-func readTemplate(path string) (template, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return template{}, fmt.Errorf("reading the template: %w", err)
-	}
-	var document struct {
-		Resources map[string]struct {
-			Type       string `yaml:"Type"`
-			Properties struct {
-				CodeURI yaml.Node `yaml:"CodeUri"`
-				Events  map[string]struct {
-					Type       string `yaml:"Type"`
-					Properties struct {
-						Path   string `yaml:"Path"`
-						Method string `yaml:"Method"`
-					} `yaml:"Properties"`
-				} `yaml:"Events"`
-			} `yaml:"Properties"`
-		} `yaml:"Resources"`
-	}
-	if err := yaml.Unmarshal(text, &document); err != nil {
-		return template{}, fmt.Errorf("reading the template: %w", err)
-	}
-	result := template{functions: make(map[string]string)}
-	for id, resource := range document.Resources {
-		if resource.Type != "AWS::Serverless::Function" {
-			continue
-		}
-		result.functions[id] = filepath.Base(resource.Properties.CodeURI.Value)
-		for _, event := range resource.Properties.Events {
-			if event.Type == "Api" && event.Properties.Method != "ANY" {
-				result.routes = append(result.routes, event.Properties.Method+" "+event.Properties.Path)
-			}
-		}
-	}
-	return result, nil
 }

@@ -4,7 +4,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/local/emulator"
 )
@@ -36,5 +39,53 @@ func TestReadTemplate(t *testing.T) {
 		if !slices.Contains(got.routes, route) {
 			t.Errorf("routes = %q, want %s among them", got.routes, route)
 		}
+	}
+	for function, rate := range map[string]string{"ScheduleRefreshFunction": "rate(1 minute)", "ReconcileFunction": "rate(15 minutes)"} {
+		if !slices.Contains(got.schedules, schedule{function, rate}) {
+			t.Errorf("schedules = %v, want %s at %s among them", got.schedules, function, rate)
+		}
+	}
+	queues := map[string]queue{
+		"RefreshQueue":           {visibilitySeconds: 180, deadLetters: "RefreshDeadLetterQueue", attempts: 5},
+		"RefreshDeadLetterQueue": {},
+	}
+	if diff := cmp.Diff(queues, got.queues, cmp.AllowUnexported(queue{})); diff != "" {
+		t.Errorf("queues (-want +got):\n%s", diff)
+	}
+	mappings := map[string]mapping{
+		"RefreshMapping": {
+			queue: "RefreshQueue", function: "RefreshCarrierAccountFunction", batchSize: 10, responses: []string{"ReportBatchItemFailures"},
+		},
+	}
+	if diff := cmp.Diff(mappings, got.mappings, cmp.AllowUnexported(mapping{})); diff != "" {
+		t.Errorf("mappings (-want +got):\n%s", diff)
+	}
+}
+
+// TestDeployedQueue: what an emulator may have left out is refused, and both ways to write a number are fine.
+func TestDeployedQueue(t *testing.T) {
+	const policy = `{"deadLetterTargetArn":"arn:aws:sqs:ap-southeast-2:000000000000:dead","maxReceiveCount":5}`
+	tests := []struct {
+		name, visibility, policy, want string
+	}{
+		{"hidden too short", "30", policy, `a message is hidden for "30" s, want 180`},
+		{"no policy", "180", "", "it has no redrive policy"},
+		{"unreadable policy", "180", "{", "reading its redrive policy: unexpected end of JSON input"},
+		{"other attempts", "180", strings.Replace(policy, ":5}", ":3}", 1), "it gives messages up to"},
+		{"another queue", "180", strings.Replace(policy, "dead\"", "other\"", 1), "it gives messages up to"},
+		{"as wanted", "180", policy, ""},
+		{"the number as text", "180", strings.Replace(policy, ":5}", `:"5"}`, 1), ""},
+	}
+	want := queue{visibilitySeconds: 180, deadLetters: "RefreshDeadLetterQueue", attempts: 5}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			got := ""
+			if err := want.check(map[string]string{"VisibilityTimeout": tc.visibility, "RedrivePolicy": tc.policy}, "http://127.0.0.1:1/000000000000/dead"); err != nil {
+				got = err.Error()
+			}
+			if tc.want == "" && got != "" || !strings.HasPrefix(got, tc.want) {
+				t.Errorf("check() = %q, want %q", got, tc.want)
+			}
+		})
 	}
 }

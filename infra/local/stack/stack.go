@@ -4,6 +4,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,10 @@ type Options struct {
 	Carrier http.Handler
 	// RefusalGapSeconds is the template's parameter of that name. 0: 1 s, so that nobody waits for it.
 	RefusalGapSeconds int
+	// ScheduleSpeed is the template's parameter of that name. 0: 1, as on AWS.
+	ScheduleSpeed int
+	// SchedulePasses is the template's SchedulePassesPerMinute. 0: 6, a pass each 10 s.
+	SchedulePasses int
 }
 
 // Stack is a running service.
@@ -62,6 +67,10 @@ type Stack struct {
 	TableName        string
 	SecretPrefix     string
 	ServiceSecretARN string
+	// RefreshQueueURL and RefreshDeadLetterQueueURL are outputs too: the queue of scheduled checks, and of those that
+	// were given up.
+	RefreshQueueURL           string
+	RefreshDeadLetterQueueURL string
 	// FunctionNames has the deployed name of each function, by the name of its folder: "link-carrier".
 	FunctionNames map[string]string
 
@@ -143,17 +152,15 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 	}
 
 	deployment.account = account{url: s.EmulatorURL, config: emulator.Config(s.EmulatorURL)}
-	gap := opts.RefusalGapSeconds
-	if gap == 0 {
-		gap = 1
-	}
 	deployed, err := deployment.deploy(ctx, map[string]string{
 		"Stage":                     "local",
 		"Architecture":              Architecture(),
 		"AusPostBaseUrl":            s.SimulatorURL,
 		"RateLimitPerMinute":        "100000",
 		"SandboxRateLimitPerMinute": "100000",
-		"RefusalGapSeconds":         strconv.Itoa(gap),
+		"RefusalGapSeconds":         strconv.Itoa(cmp.Or(opts.RefusalGapSeconds, 1)),
+		"ScheduleSpeed":             strconv.Itoa(cmp.Or(opts.ScheduleSpeed, 1)),
+		"SchedulePassesPerMinute":   strconv.Itoa(cmp.Or(opts.SchedulePasses, 6)),
 	})
 	if err != nil {
 		return nil, err
@@ -161,6 +168,8 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 	s.TableName = deployed.outputs["TableName"]
 	s.SecretPrefix = deployed.outputs["SecretPrefix"]
 	s.ServiceSecretARN = deployed.outputs["ServiceSecretArn"]
+	s.RefreshQueueURL = deployed.outputs["RefreshQueueUrl"]
+	s.RefreshDeadLetterQueueURL = deployed.outputs["RefreshDeadLetterQueueUrl"]
 	s.FunctionNames = deployed.functions
 	steps.done("template.yaml is deployed: %d functions, %d routes", len(deployed.functions), deployed.routes)
 

@@ -20,6 +20,13 @@ import (
 
 const defaultPort = 8080
 
+// A developer's day takes a minute: what is due daily is, and what is due hourly comes every 2.5 s. Two refusals this far
+// apart mark a connection.
+const (
+	scheduleSpeed     = 24 * 60
+	refusalGapSeconds = 20
+)
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	err := run(ctx, os.Args[1:], os.Stdout)
@@ -66,7 +73,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 
 	fmt.Fprintf(out, "Starting carrierlink on %s. Logs are below %s.\n\n", name, work)
 	bridge := ""
-	options := stack.Options{Emulator: name, Dir: work, Port: port, Log: out}
+	options := stack.Options{
+		Emulator: name, Dir: work, Port: port, Log: out, ScheduleSpeed: scheduleSpeed, RefusalGapSeconds: refusalGapSeconds,
+	}
 	if command == "sam-local" {
 		options.Port = 0 // sam serves at the port
 		if bridge, err = dockerBridge(ctx); err != nil {

@@ -1,0 +1,166 @@
+package stack
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// background refuses a deployment in which something that works without a request is missing: queues and what becomes
+// of messages that nobody can handle, the mappings that hand messages to functions, and the rules that start functions.
+func (d deployment) background(ctx context.Context, want template, made map[string]string) error {
+	arns := make(map[string]string)
+	for id := range want.queues {
+		attributes, err := d.queue(ctx, made[id])
+		if err != nil {
+			return fmt.Errorf("the queue %s: %w", id, err)
+		}
+		arns[id] = attributes["QueueArn"]
+		if err := want.queues[id].check(attributes, made[want.queues[id].deadLetters]); err != nil {
+			return fmt.Errorf("the queue %s: %w", id, err)
+		}
+	}
+	for id, wanted := range want.mappings {
+		if err := d.mapped(ctx, made[id], wanted, arns[wanted.queue], made[wanted.function]); err != nil {
+			return fmt.Errorf("the event source mapping %s: %w", id, err)
+		}
+	}
+	started, err := d.started(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the rules: %w", err)
+	}
+	for _, wanted := range want.schedules {
+		if !slices.Contains(started, schedule{function: made[wanted.function], rate: wanted.rate}) {
+			return fmt.Errorf("no enabled rule starts %s at %s", made[wanted.function], wanted.rate)
+		}
+	}
+	return nil
+}
+
+// queue reads the attributes of a queue, which goes by its URL.
+func (d deployment) queue(ctx context.Context, url string) (map[string]string, error) {
+	var answer struct {
+		Attributes map[string]string `json:"Attributes"`
+	}
+	err := d.json(ctx, "sqs", "AmazonSQS.GetQueueAttributes", map[string]any{"QueueUrl": url, "AttributeNames": []string{"All"}}, &answer)
+	return answer.Attributes, err
+}
+
+// check compares a deployed queue with the wanted one; deadLetters is the deployed queue for what is given up.
+func (q queue) check(attributes map[string]string, deadLetters string) error {
+	if got := attributes["VisibilityTimeout"]; q.visibilitySeconds != 0 && got != strconv.Itoa(q.visibilitySeconds) {
+		return fmt.Errorf("a message is hidden for %q s, want %d", got, q.visibilitySeconds)
+	}
+	if q.deadLetters == "" {
+		return nil
+	}
+	if attributes["RedrivePolicy"] == "" {
+		return errors.New("it has no redrive policy")
+	}
+	var policy struct {
+		Target string `json:"deadLetterTargetArn"`
+		// A number or a text, depending on who answers.
+		Attempts any `json:"maxReceiveCount"`
+	}
+	if err := json.Unmarshal([]byte(attributes["RedrivePolicy"]), &policy); err != nil {
+		return fmt.Errorf("reading its redrive policy: %w", err)
+	}
+	if fmt.Sprint(policy.Attempts) != strconv.Itoa(q.attempts) || lastPart(policy.Target, ":") != lastPart(deadLetters, "/") {
+		return fmt.Errorf("it gives messages up to %q after %v attempts, want %s after %d", policy.Target, policy.Attempts, deadLetters, q.attempts)
+	}
+	return nil
+}
+
+// mapped waits until the mapping works, and compares it with the wanted one.
+func (d deployment) mapped(ctx context.Context, id string, want mapping, queueARN, function string) error {
+	var got struct {
+		State     string   `json:"State"`
+		BatchSize int      `json:"BatchSize"`
+		Source    string   `json:"EventSourceArn"`
+		Function  string   `json:"FunctionArn"`
+		Responses []string `json:"FunctionResponseTypes"`
+	}
+	for range 100 {
+		body, err := d.account.call(ctx, call{service: "lambda", method: http.MethodGet, path: "/2015-03-31/event-source-mappings/" + id})
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(body, &got); err != nil {
+			return fmt.Errorf("reading it: %w", err)
+		}
+		if got.State == "Enabled" {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	switch {
+	case got.State != "Enabled":
+		return fmt.Errorf("its state is %q, want Enabled", got.State)
+	case got.Source != queueARN || lastPart(got.Function, ":") != function:
+		return fmt.Errorf("it leads from %q to %q, want from %q to %q", got.Source, got.Function, queueARN, function)
+	case got.BatchSize != want.batchSize:
+		return fmt.Errorf("its batch size is %d, want %d", got.BatchSize, want.batchSize)
+	case !slices.Equal(got.Responses, want.responses):
+		return fmt.Errorf("its function's answers are read as %q, want %q", got.Responses, want.responses)
+	}
+	return nil
+}
+
+// started lists what enabled rules start by the clock, with the deployed names of the functions.
+func (d deployment) started(ctx context.Context) ([]schedule, error) {
+	var rules struct {
+		Rules []struct {
+			Name  string `json:"Name"`
+			State string `json:"State"`
+			Rate  string `json:"ScheduleExpression"`
+		} `json:"Rules"`
+	}
+	if err := d.json(ctx, "events", "AWSEvents.ListRules", map[string]any{}, &rules); err != nil {
+		return nil, err
+	}
+	var found []schedule
+	for _, rule := range rules.Rules {
+		if rule.State != "ENABLED" {
+			continue
+		}
+		var targets struct {
+			Targets []struct {
+				ARN string `json:"Arn"`
+			} `json:"Targets"`
+		}
+		if err := d.json(ctx, "events", "AWSEvents.ListTargetsByRule", map[string]any{"Rule": rule.Name}, &targets); err != nil {
+			return nil, err
+		}
+		for _, target := range targets.Targets {
+			found = append(found, schedule{function: lastPart(target.ARN, ":"), rate: rule.Rate})
+		}
+	}
+	return found, nil
+}
+
+// json calls an operation of a service with a JSON protocol.
+func (d deployment) json(ctx context.Context, service, operation string, input, output any) error {
+	body, err := json.Marshal(input)
+	if err != nil {
+		return err
+	}
+	body, err = d.account.call(ctx, call{
+		service: service, method: http.MethodPost, path: "/", contentType: "application/x-amz-json-1.1", target: operation, body: body,
+	})
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(body, output)
+}
+
+func lastPart(s, separator string) string { return s[strings.LastIndex(s, separator)+1:] }

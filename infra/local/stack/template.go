@@ -1,0 +1,136 @@
+package stack
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// template is what the local stack needs to know of template.yaml. Resources go by their logical ids.
+type template struct {
+	functions map[string]string // folder by id
+	routes    []string          // without ANY, which MiniStack leaves out: its greedy route answers for it
+	schedules []schedule
+	queues    map[string]queue
+	mappings  map[string]mapping
+}
+
+// schedule starts a function by the clock.
+type schedule struct{ function, rate string }
+
+// queue is a queue that gives messages up after some attempts.
+type queue struct {
+	visibilitySeconds int
+	deadLetters       string // the queue that gets them; empty: none does
+	attempts          int
+}
+
+// mapping hands the messages of a queue to a function.
+type mapping struct {
+	queue, function string
+	batchSize       int
+	responses       []string
+}
+
+func readTemplate(path string) (template, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return template{}, fmt.Errorf("reading the template: %w", err)
+	}
+	var document struct {
+		Resources map[string]struct {
+			Type       string    `yaml:"Type"`
+			Properties yaml.Node `yaml:"Properties"`
+		} `yaml:"Resources"`
+	}
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		return template{}, fmt.Errorf("reading the template: %w", err)
+	}
+	result := template{functions: make(map[string]string), queues: make(map[string]queue), mappings: make(map[string]mapping)}
+	for id, resource := range document.Resources {
+		switch resource.Type {
+		case "AWS::Serverless::Function":
+			err = result.addFunction(id, resource.Properties)
+		case "AWS::SQS::Queue":
+			err = result.addQueue(id, resource.Properties)
+		case "AWS::Lambda::EventSourceMapping":
+			err = result.addMapping(id, resource.Properties)
+		}
+		if err != nil {
+			return template{}, fmt.Errorf("reading %s of the template: %w", id, err)
+		}
+	}
+	return result, nil
+}
+
+func (t *template) addFunction(id string, node yaml.Node) error {
+	var properties struct {
+		CodeURI string `yaml:"CodeUri"`
+		Events  map[string]struct {
+			Type       string `yaml:"Type"`
+			Properties struct {
+				Path     string `yaml:"Path"`
+				Method   string `yaml:"Method"`
+				Schedule string `yaml:"Schedule"`
+			} `yaml:"Properties"`
+		} `yaml:"Events"`
+	}
+	if err := node.Decode(&properties); err != nil {
+		return err
+	}
+	t.functions[id] = filepath.Base(properties.CodeURI)
+	for _, event := range properties.Events {
+		switch {
+		case event.Type == "Schedule":
+			t.schedules = append(t.schedules, schedule{function: id, rate: event.Properties.Schedule})
+		case event.Type == "Api" && event.Properties.Method != "ANY":
+			t.routes = append(t.routes, event.Properties.Method+" "+event.Properties.Path)
+		}
+	}
+	return nil
+}
+
+func (t *template) addQueue(id string, node yaml.Node) error {
+	var properties struct {
+		VisibilityTimeout int `yaml:"VisibilityTimeout"`
+		RedrivePolicy     struct {
+			Target   yaml.Node `yaml:"deadLetterTargetArn"`
+			Attempts int       `yaml:"maxReceiveCount"`
+		} `yaml:"RedrivePolicy"`
+	}
+	if err := node.Decode(&properties); err != nil {
+		return err
+	}
+	t.queues[id] = queue{
+		visibilitySeconds: properties.VisibilityTimeout,
+		deadLetters:       referred(properties.RedrivePolicy.Target),
+		attempts:          properties.RedrivePolicy.Attempts,
+	}
+	return nil
+}
+
+func (t *template) addMapping(id string, node yaml.Node) error {
+	var properties struct {
+		Source    yaml.Node `yaml:"EventSourceArn"`
+		Function  yaml.Node `yaml:"FunctionName"`
+		BatchSize int       `yaml:"BatchSize"`
+		Responses []string  `yaml:"FunctionResponseTypes"`
+	}
+	if err := node.Decode(&properties); err != nil {
+		return err
+	}
+	t.mappings[id] = mapping{
+		queue: referred(properties.Source), function: referred(properties.Function),
+		batchSize: properties.BatchSize, responses: properties.Responses,
+	}
+	return nil
+}
+
+// referred returns the id that a !Ref or !GetAtt names.
+func referred(node yaml.Node) string {
+	id, _, _ := strings.Cut(node.Value, ".")
+	return id
+}
