@@ -20,8 +20,8 @@ type answer struct {
 	body   []byte
 }
 
-// knownCode is an error code that Get Accounts may answer, with our own name of
-// it: the carrier's name is never trusted, 41007 has three of them.
+// knownCode is an error code that Get Accounts or Track may answer, with our own
+// name of it: the carrier's name is never trusted, 41007 has three of them.
 type knownCode struct {
 	code, name string
 	outcome    carrier.Outcome // under status 400
@@ -30,6 +30,10 @@ type knownCode struct {
 const (
 	codeUnauthorized = "API_001"
 	codeRateLimited  = "API_002"
+
+	// Of a whole track call.
+	codeMixedNumbers  = "51103"
+	codeInvalidNumber = "51104"
 )
 
 // knownCodes are those of infra/docs/auspost.md, "Codes", the most telling
@@ -45,6 +49,11 @@ var knownCodes = [...]knownCode{
 	{"41007", "CONTRACT_SETUP_ERROR", carrier.OutcomeContractAbsent},
 	{"41003", "CONTRACT_NOT_VALID_ERROR", carrier.OutcomeContractEnded},
 	{"40002", "JSON_MANDATORY_FIELD_MISSING", carrier.OutcomeMalformed},
+	{"51100", "TRACKING_IDS_MISSING", carrier.OutcomeMalformed},
+	{"51101", "TOO_MANY_AP_TRACKING_IDS", carrier.OutcomeMalformed},
+	{"51102", "TOO_MANY_ST_TRACKING_IDS", carrier.OutcomeMalformed},
+	{codeMixedNumbers, "TRACKING_IDS_MIX_OF_AP_AND_ST", carrier.OutcomeMalformed},
+	{codeInvalidNumber, "INVALID_TRACKING_ID", carrier.OutcomeMalformed},
 	{"unprocessable_entity", "unprocessable_entity", carrier.OutcomeMalformed},
 }
 
@@ -55,9 +64,14 @@ func statusDecides(status int) bool {
 	return status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusTooManyRequests
 }
 
-// read is the one place that says what an answer of Get Accounts means, for all
-// shapes of infra/docs/auspost.md, "Error responses" and "Suggested outcome
-// classes". asked is the account number of the request.
+// read is an answer of Get Accounts; asked is the account number of the request.
+func read(a answer, asked string, now time.Time) carrier.Reading {
+	return interpret(a, now, func(r *carrier.Reading, doc []byte) { readAccount(r, doc, asked) })
+}
+
+// interpret is the one place that says what an answer means, for all shapes of
+// infra/docs/auspost.md, "Error responses" and "Suggested outcome classes". good
+// reads the JSON object of a 200 without errors.
 //
 //   - API_002 under any status, and 429, are throttling.
 //   - 5xx says nothing about the merchant, whatever code comes with it.
@@ -66,7 +80,7 @@ func statusDecides(status int) bool {
 //   - 200 with errors is read as a 400 with those errors. A 400 goes by its most
 //     telling known code; a code under another status than 400 is only reported.
 //   - 404 means a wrong URL, not an unknown account.
-func read(a answer, asked string, now time.Time) carrier.Reading {
+func interpret(a answer, now time.Time, good func(r *carrier.Reading, doc []byte)) carrier.Reading {
 	r := carrier.Reading{HTTPStatus: a.status}
 	doc, problem := parseObject(a.body)
 	code, failed := findError(doc)
@@ -87,8 +101,10 @@ func read(a answer, asked string, now time.Time) carrier.Reading {
 		r.Outcome = carrier.OutcomeForbidden
 	case problem != nil:
 		r.Outcome, r.Cause = carrier.OutcomeUnreadable, problem
+	case is2xx && !failed && a.status != http.StatusOK:
+		r.Outcome, r.Cause = carrier.OutcomeUnreadable, &failure{text: "success with another status than 200"}
 	case is2xx && !failed:
-		readAccount(&r, doc, asked)
+		good(&r, doc)
 	case a.status == http.StatusUnprocessableEntity:
 		r.Outcome = carrier.OutcomeMalformed
 	case code.code != "" && (is2xx || a.status == http.StatusBadRequest):
@@ -99,13 +115,9 @@ func read(a answer, asked string, now time.Time) carrier.Reading {
 	return r
 }
 
-// readAccount takes a good answer in, if it is one: status 200 and the account
-// that was asked for.
+// readAccount takes a good answer in, if it is one: of the account that was
+// asked for.
 func readAccount(r *carrier.Reading, doc []byte, asked string) {
-	if r.HTTPStatus != http.StatusOK {
-		r.Outcome, r.Cause = carrier.OutcomeUnreadable, &failure{text: "success with another status than 200"}
-		return
-	}
 	contract, err := readContract(doc)
 	switch {
 	case err != nil:

@@ -53,7 +53,7 @@ type Options struct {
 	Sleep func(ctx context.Context, d time.Duration) error
 }
 
-// Client reads charge accounts. It is safe for concurrent use.
+// Client reads charge accounts and tracks parcels. It is safe for concurrent use.
 type Client struct {
 	base           string // without a trailing slash
 	transport      http.RoundTripper
@@ -138,7 +138,25 @@ func (c *Client) GetAccount(ctx context.Context, account carrier.ChargeAccount, 
 }
 
 func (c *Client) getAccount(ctx context.Context, account carrier.ChargeAccount, check int) carrier.Reading {
-	if !sendable(account.Number) {
+	return c.ask(ctx, question{
+		account: account, path: "/accounts/" + url.PathEscape(account.Number), check: check,
+		read: func(a answer, now time.Time) carrier.Reading { return read(a, account.Number, now) },
+	})
+}
+
+// question is one thing to ask the carrier for.
+type question struct {
+	account carrier.ChargeAccount
+	path    string // behind the base URL, with its query
+	check   int
+	read    func(a answer, now time.Time) carrier.Reading
+	// again forbids a second attempt by an error; nil forbids none.
+	again func(ctx context.Context) error
+}
+
+// ask makes the call, and makes it a second time where that may help.
+func (c *Client) ask(ctx context.Context, q question) carrier.Reading {
+	if !sendable(q.account.Number) {
 		return carrier.Reading{Outcome: carrier.OutcomeMalformed, Cause: &failure{text: "the account number can not stand in a path and a header"}}
 	}
 	if deadline, ok := ctx.Deadline(); ok {
@@ -146,7 +164,7 @@ func (c *Client) getAccount(ctx context.Context, account carrier.ChargeAccount, 
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerMargin))
 		defer cancel()
 	}
-	r := c.attempt(WithStep(ctx, check, 1), account)
+	r := c.attempt(WithStep(ctx, q.check, 1), q)
 	pause, ok := c.pauseAfter(r)
 	if !ok || !hasRoom(ctx, pause+leastAttempt) {
 		return r
@@ -154,7 +172,10 @@ func (c *Client) getAccount(ctx context.Context, account carrier.ChargeAccount, 
 	if err := c.sleep(ctx, pause); err != nil {
 		return carrier.Reading{Outcome: carrier.OutcomeTimeout, HTTPStatus: r.HTTPStatus, Cause: ended(ctx, err)}
 	}
-	return c.attempt(WithStep(ctx, check, 2), account)
+	if q.again != nil && q.again(ctx) != nil {
+		return r
+	}
+	return c.attempt(WithStep(ctx, q.check, 2), q)
 }
 
 // sendable: visible ASCII that is no dot segment. What a charge account number
@@ -186,13 +207,14 @@ func hasRoom(ctx context.Context, d time.Duration) bool {
 
 // attempt makes one call. The transport is used without an http.Client: it
 // follows no redirect and puts no URL into its errors.
-func (c *Client) attempt(ctx context.Context, account carrier.ChargeAccount) carrier.Reading {
+func (c *Client) attempt(ctx context.Context, q question) carrier.Reading {
+	account := q.account
 	ctx, cancel := context.WithTimeout(ctx, c.attemptTimeout)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
 		return carrier.Reading{Outcome: carrier.OutcomeTimeout, Cause: ended(ctx, err)}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/accounts/"+url.PathEscape(account.Number), http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+q.path, http.NoBody)
 	if err != nil {
 		return carrier.Reading{Outcome: carrier.OutcomeMalformed, Cause: &failure{text: "the request could not be made"}}
 	}
@@ -217,5 +239,5 @@ func (c *Client) attempt(ctx context.Context, account carrier.ChargeAccount) car
 			return carrier.Reading{Outcome: carrier.OutcomeUnreadable, HTTPStatus: resp.StatusCode, Cause: &failure{text: "the answer is longer than 1 MiB"}}
 		}
 	}
-	return read(answer{status: resp.StatusCode, header: resp.Header, body: body}, account.Number, time.Now())
+	return q.read(answer{status: resp.StatusCode, header: resp.Header, body: body}, time.Now())
 }
