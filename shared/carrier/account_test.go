@@ -44,3 +44,21 @@ func TestCheckCountry(t *testing.T) {
 		}
 	}
 }
+
+func TestStanding(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		a    carrier.Account
+		want carrier.Standing
+	}{
+		{"active", carrier.Account{Active: true}, carrier.StandingActive},
+		{"active, and its connections are following", carrier.Account{Active: true, Following: true}, carrier.StandingActive},
+		{"disabled", carrier.Account{}, carrier.StandingPaused},
+		{"deleted", carrier.Account{Active: true, PurgeAt: day(1)}, carrier.StandingDeleted},
+		{"deleted while disabled", carrier.Account{PurgeAt: day(1)}, carrier.StandingDeleted},
+	} {
+		if got := tc.a.Standing(); got != tc.want {
+			t.Errorf("%s: Standing = %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}

@@ -1,6 +1,8 @@
 package carrier
 
 import (
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -79,8 +81,9 @@ func (b Breaker) trip(tallies []Tally, since time.Time) (string, bool) {
 			}
 		}
 	}
-	for failure, n := range failed {
-		if len(who[failure]) >= tripAccounts && float64(n) >= tripShare*float64(checks) {
+	// Two failures can have half of the checks each: the first by name is told.
+	for _, failure := range slices.Sorted(maps.Keys(failed)) {
+		if len(who[failure]) >= tripAccounts && float64(failed[failure]) >= tripShare*float64(checks) {
 			return failure, true
 		}
 	}

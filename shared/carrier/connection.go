@@ -265,8 +265,9 @@ const (
 	refused                   // refused
 	unheard                   // an outage: says nothing about the link
 	strange                   // worth a look, by nobody's fault that a state could express
-	findings
 )
+
+const findings = int(strange) + 1
 
 // transitions is the life of a connection: the state that each finding leads to
 // from each state. Nothing leads out of Linking and Disconnected.
@@ -280,8 +281,9 @@ var transitions = map[Status][findings]Status{
 
 // find says what an observation means. A refusal is believed when it is the
 // second one, RefusalGap or more after the first, and at once where the
-// connection was never verified. While the carrier's breaker is open none is
-// believed, and none from before it closed counts as the first.
+// connection was never verified. While the carrier's breaker is open nothing that
+// could mark a connection is believed, and no refusal from before it closed
+// counts as the first.
 func (c *Connection) find(o Observation) finding {
 	switch o.Reading.Outcome.class() {
 	case good:
@@ -302,6 +304,9 @@ func (c *Connection) find(o Observation) finding {
 		}
 		return doubted
 	case neither:
+		if o.Breaker.Open {
+			return doubted
+		}
 		return strange
 	case outage:
 	}
@@ -313,13 +318,20 @@ func (c *Connection) find(o Observation) finding {
 // the history; the changes of the contract are the caller's to add.
 func (c *Connection) Record(o Observation) HistoryEntry {
 	r, now := o.Reading, o.Now
+	// Time does not go back for a connection. A refusal that a slow clock told
+	// would be too old for the next one, by a right clock.
+	if c.LastCheck.At.After(now) {
+		now = c.LastCheck.At
+	}
 	before, found := c.Status, c.find(o)
 	c.Checks++
 	c.History++
 	c.LastCheck = Check{At: now, Outcome: r.Outcome, Latency: r.Latency, Trigger: o.Trigger, Code: r.Code}
 	c.ModifiedAt = now
 	c.RefreshRequestedAt = time.Time{}
-	c.Status = transitions[before][found]
+	if next, ok := transitions[before]; ok {
+		c.Status = next[found]
+	}
 	switch found {
 	case fine, unshipable:
 		c.StatusReason = r.Contract.Restriction()
@@ -340,7 +352,7 @@ func (c *Connection) Record(o Observation) HistoryEntry {
 			c.StatusReason = string(r.Outcome)
 		}
 	}
-	c.NextRefreshAt = c.nextRefresh(r, now, o.Timing, o.Jitter)
+	c.NextRefreshAt = c.nextRefresh(r, o.Now, o.Timing, o.Jitter)
 	return HistoryEntry{Check: c.LastCheck, Number: c.History, Status: c.Status}
 }
 

@@ -1,8 +1,11 @@
 package carrier_test
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +16,8 @@ import (
 
 const gap = 10 * time.Minute
 
+func timing() carrier.Timing { return carrier.Timing{RefusalGap: gap, Speed: 1} }
+
 func day(hours float64) time.Time {
 	return time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(hours * float64(time.Hour)))
 }
@@ -20,11 +25,22 @@ func day(hours float64) time.Time {
 func refusals() []carrier.Outcome {
 	return []carrier.Outcome{
 		carrier.OutcomeUnauthorized, carrier.OutcomeForbidden, carrier.OutcomeUnknownAccount, carrier.OutcomeContractEnded, carrier.OutcomeContractAbsent,
+		carrier.OutcomeNoCredentials,
+	}
+}
+
+func outages() []carrier.Outcome {
+	return []carrier.Outcome{
+		carrier.OutcomeRateLimited, carrier.OutcomeUnavailable, carrier.OutcomeTimeout, carrier.OutcomeUnreadable, carrier.OutcomeMalformed, carrier.OutcomeUnexpected,
 	}
 }
 
 func states() []carrier.Status {
 	return []carrier.Status{carrier.PendingVerification, carrier.Active, carrier.Degraded, carrier.Restricted, carrier.ActionRequired}
+}
+
+func triggers() []carrier.Trigger {
+	return []carrier.Trigger{carrier.TriggerLink, carrier.TriggerSchedule, carrier.TriggerManual, carrier.TriggerRead}
 }
 
 // is groups the outcomes as design.md, section 5, does.
@@ -35,133 +51,361 @@ func is(o carrier.Outcome) string {
 	case o == carrier.OutcomeOK:
 		return "good"
 	case o == carrier.OutcomeNumberMismatch:
-		return "mismatch"
+		return "differs"
+	case slices.Contains(outages(), o):
+		return "outage"
 	}
-	return "outage"
+	return "not listed in this test"
 }
 
-// TestRecordTable is the picture of design.md, section 5: every state and every
-// outcome, after no refusal, after one within the gap, and after one a gap ago.
-func TestRecordTable(t *testing.T) {
-	type row struct{ good, refused, refusedSoon, refusedLater, outage, mismatch carrier.Status }
-	table := map[carrier.Status]row{
-		carrier.PendingVerification: {carrier.Active, carrier.ActionRequired, carrier.ActionRequired, carrier.ActionRequired, carrier.PendingVerification, carrier.ActionRequired},
-		carrier.Active:              {carrier.Active, carrier.Active, carrier.Active, carrier.ActionRequired, carrier.Degraded, carrier.Active},
-		carrier.Degraded:            {carrier.Active, carrier.Degraded, carrier.Degraded, carrier.ActionRequired, carrier.Degraded, carrier.Degraded},
-		carrier.Restricted:          {carrier.Active, carrier.Restricted, carrier.Restricted, carrier.ActionRequired, carrier.Restricted, carrier.Restricted},
-		carrier.ActionRequired:      {carrier.Active, carrier.ActionRequired, carrier.ActionRequired, carrier.ActionRequired, carrier.ActionRequired, carrier.ActionRequired},
+// checked is one answer of the carrier and what the picture calls it.
+type checked struct {
+	name    string
+	reading carrier.Reading
+	column  string // of life; of a refusal, the past is the column
+}
+
+func answers() []checked {
+	refused := func(name, code string, o carrier.Outcome) checked {
+		return checked{name, carrier.Reading{Outcome: o, Code: code, Latency: time.Second}, "refusal"}
 	}
+	out := func(name string, o carrier.Outcome) checked {
+		return checked{name, carrier.Reading{Outcome: o, Latency: time.Second}, "outage"}
+	}
+	good := func(name, column string, c carrier.Contract) checked {
+		c.ValidTo = "2027-06-30"
+		return checked{name, carrier.Reading{Outcome: carrier.OutcomeOK, Contract: c, Latency: time.Second}, column}
+	}
+	return []checked{
+		good("200", "fine", carrier.Contract{Products: []carrier.Product{{Expired: true}, {}}}),
+		good("200, without products", "fine", carrier.Contract{}),
+		good("200, expired", "contract_expired", carrier.Contract{Expired: true}),
+		good("200, credit blocked", "credit_blocked", carrier.Contract{CreditBlocked: true}),
+		good("200, all products expired", "all_products_expired", carrier.Contract{Products: []carrier.Product{{Expired: true}, {Expired: true}}}),
+		{"200, number differs", carrier.Reading{Outcome: carrier.OutcomeNumberMismatch, Latency: time.Second}, "differs"},
+		refused("401", "API_001", carrier.OutcomeUnauthorized),
+		refused("403", "", carrier.OutcomeForbidden),
+		refused("40001", "40001", carrier.OutcomeUnknownAccount),
+		refused("41001", "41001", carrier.OutcomeUnknownAccount),
+		refused("41002", "41002", carrier.OutcomeUnknownAccount),
+		refused("41003", "41003", carrier.OutcomeContractEnded),
+		refused("41007", "41007", carrier.OutcomeContractAbsent),
+		refused("credentials missing", "", carrier.OutcomeNoCredentials),
+		out("429", carrier.OutcomeRateLimited),
+		out("5xx", carrier.OutcomeUnavailable),
+		out("timeout", carrier.OutcomeTimeout),
+		out("HTML", carrier.OutcomeUnreadable),
+		out("malformed", carrier.OutcomeMalformed),
+		out("unexpected", carrier.OutcomeUnexpected),
+	}
+}
+
+// past is what came before a check.
+type past struct {
+	name    string
+	first   time.Time // the first refusal
+	breaker carrier.Breaker
+	counts  bool // the first refusal is still the first one after this one
+}
+
+func pasts(now time.Time) []past {
+	closed := func(ago time.Duration) carrier.Breaker { return carrier.Breaker{ChangedAt: now.Add(-ago)} }
+	open := carrier.Breaker{Open: true, Failure: "unauthorized", ChangedAt: now.Add(-5 * time.Minute)}
+	return []past{
+		{"none", time.Time{}, carrier.Breaker{}, false},
+		{"none", time.Time{}, closed(time.Hour), false},
+		{"soon", now.Add(-gap + 1), carrier.Breaker{}, true},
+		{"soon", now.Add(-gap + 1), closed(gap), true},
+		{"soon", now.Add(time.Minute), carrier.Breaker{}, true}, // by a clock that was fast
+		{"later", now.Add(-gap), carrier.Breaker{}, true},
+		{"later", now.Add(-gap), closed(gap + 1), true},
+		{"later", day(-9999), carrier.Breaker{}, true},
+		{"before", now.Add(-2 * gap), closed(2 * gap), false},
+		{"before", now.Add(-2 * gap), closed(time.Second), false},
+		{"open", now.Add(-2 * gap), open, true},
+		{"open", now.Add(-2 * gap), carrier.Breaker{Open: true, ChangedAt: now.Add(-3 * gap)}, true},
+		{"open", time.Time{}, open, false},
+	}
+}
+
+// life is the picture of design.md, section 5: the state that each answer leads
+// to. A refusal goes by what was before it: no other one; one less than a gap
+// ago; one a gap ago or more; one from before the breaker last closed; or the
+// breaker is open. "!": the reason is told anew.
+const life = `
+from                  good     blocked      refusal:none      soon              later             before            open                  outage                 differs           differs:open
+pending_verification  active!  restricted!  action_required!  action_required!  action_required!  action_required!  pending_verification  pending_verification!  action_required!  pending_verification
+active                active!  restricted!  active            active            action_required!  active            active                degraded!              active            active
+degraded              active!  restricted!  degraded          degraded          action_required!  degraded          degraded              degraded!              degraded          degraded
+restricted            active!  restricted!  restricted        restricted        action_required!  restricted        restricted            restricted             restricted        restricted
+action_required       active!  restricted!  action_required   action_required   action_required!  action_required   action_required       action_required        action_required   action_required
+linking               linking!      linking!       linking       linking       linking!       linking       linking       linking       linking       linking
+disconnected          disconnected! disconnected!  disconnected  disconnected  disconnected!  disconnected  disconnected  disconnected  disconnected  disconnected
+`
+
+// TestLifeOfAConnection holds every state, every answer, every past and every
+// trigger against the picture. What makes a check happen makes no difference.
+func TestLifeOfAConnection(t *testing.T) {
 	now := day(5)
-	for _, from := range states() {
-		for _, o := range carrier.Outcomes() {
-			for _, before := range []struct {
-				name  string
-				first time.Time
-			}{{"no refusal", time.Time{}}, {"a refusal just now", now.Add(-gap + 1)}, {"a refusal a gap ago", now.Add(-gap)}} {
-				t.Run(string(from)+"/"+string(o)+"/"+before.name, func(t *testing.T) {
-					r := table[from]
-					want := map[string]carrier.Status{"good": r.good, "refusal": r.refused, "outage": r.outage, "mismatch": r.mismatch}[is(o)]
-					if is(o) == "refusal" && !before.first.IsZero() {
-						want = r.refusedSoon
-						if now.Sub(before.first) >= gap {
-							want = r.refusedLater
+	rows := strings.Split(strings.TrimSpace(life), "\n")[1:]
+	if len(rows) != len(states())+2 {
+		t.Fatalf("the picture has %d rows", len(rows))
+	}
+	cells := 0
+	for _, row := range rows {
+		f := strings.Fields(row)
+		if len(f) != 11 {
+			t.Fatalf("the row of %s has %d cells", f[0], len(f)-1)
+		}
+		from := carrier.Status(f[0])
+		for _, a := range answers() {
+			t.Run(string(from)+"/"+a.name, func(t *testing.T) {
+				for _, p := range pasts(now) {
+					cell := ""
+					switch a.column {
+					case "fine":
+						cell = f[1]
+					case "contract_expired", "credit_blocked", "all_products_expired":
+						cell = f[2]
+					case "refusal":
+						cell = f[map[string]int{"none": 3, "soon": 4, "later": 5, "before": 6, "open": 7}[p.name]]
+					case "outage":
+						cell = f[8]
+					case "differs":
+						if cell = f[9]; p.name == "open" {
+							cell = f[10]
 						}
 					}
-					was := carrier.Connection{
-						Status: from, StatusReason: "before", Checks: 3, ConsecutiveFailures: 2, FirstRefusedAt: before.first, RefreshPolicy: carrier.RefreshDaily,
-						VerifiedAt: day(1), Version: 7, LeaseUntil: day(6),
+					to, told := strings.CutSuffix(cell, "!")
+					for _, trigger := range triggers() {
+						checkRecord(t, from, carrier.Status(to), told, a, p, trigger, now)
+						cells++
 					}
-					c := was
-					c.Record(carrier.Reading{Outcome: o, Latency: time.Second, Code: "41001"}, carrier.TriggerSchedule, now, gap, 0.5)
-					if c.Status != want {
-						t.Errorf("status = %s, want %s", c.Status, want)
-					}
-					if diff := cmp.Diff(carrier.Check{At: now, Outcome: o, Latency: time.Second, Trigger: carrier.TriggerSchedule, Code: "41001"}, c.LastCheck); diff != "" {
-						t.Errorf("last check (-want +got):\n%s", diff)
-					}
-					if c.Checks != 4 || !c.ModifiedAt.Equal(now) || c.Version != 7 || !c.LeaseUntil.Equal(day(6)) {
-						t.Errorf("checks %d, modified %v, version %d, lease %v", c.Checks, c.ModifiedAt, c.Version, c.LeaseUntil)
-					}
-					if c.NextRefreshAt.IsZero() != (c.Status == carrier.ActionRequired) {
-						t.Errorf("status %s, next refresh %v", c.Status, c.NextRefreshAt)
-					}
-					if c.StatusReason != "" && c.StatusReason != "before" && c.StatusReason != string(o) {
-						t.Errorf("reason = %q", c.StatusReason)
-					}
-					if c.Status != from && c.Status != carrier.Active && c.StatusReason != string(o) {
-						t.Errorf("became %s with the reason %q, want %q", c.Status, c.StatusReason, o)
-					}
-					if is(o) == "good" {
-						return
-					}
-					if c.ConsecutiveFailures != 3 || !c.VerifiedAt.Equal(day(1)) {
-						t.Errorf("failures %d, verified at %v", c.ConsecutiveFailures, c.VerifiedAt)
-					}
-				})
-			}
-		}
-	}
-}
-
-// TestGoodCheckResets: whatever was before, and with what the contract says.
-func TestGoodCheckResets(t *testing.T) {
-	restrictions := map[string]struct {
-		contract carrier.Contract
-		status   carrier.Status
-		reason   string
-	}{
-		"fine":           {carrier.Contract{ValidTo: "2027-06-30", Products: []carrier.Product{{}}}, carrier.Active, ""},
-		"expired":        {carrier.Contract{ValidTo: "2025-06-30", Expired: true}, carrier.Restricted, "contract_expired"},
-		"credit blocked": {carrier.Contract{CreditBlocked: true}, carrier.Restricted, "credit_blocked"},
-		"products":       {carrier.Contract{Products: []carrier.Product{{Expired: true}}}, carrier.Restricted, "all_products_expired"},
-	}
-	for name, tc := range restrictions {
-		for _, from := range states() {
-			t.Run(name+"/"+string(from), func(t *testing.T) {
-				c := carrier.Connection{
-					Status: from, StatusReason: "unauthorized", ConsecutiveFailures: 9, FirstRefusedAt: day(1), ContractExpired: true, ContractCreditBlocked: true, ContractValidTo: "x",
-				}
-				c.Record(carrier.Reading{Outcome: carrier.OutcomeOK, Contract: tc.contract}, carrier.TriggerManual, day(5), gap, 0.5)
-				want := carrier.Connection{
-					Status: tc.status, StatusReason: tc.reason, Checks: 1, LastCheck: carrier.Check{At: day(5), Outcome: carrier.OutcomeOK, Trigger: carrier.TriggerManual},
-					VerifiedAt: day(5), ModifiedAt: day(5), NextRefreshAt: day(29),
-					ContractExpired: tc.contract.Expired, ContractCreditBlocked: tc.contract.CreditBlocked, ContractValidTo: tc.contract.ValidTo,
-				}
-				if diff := cmp.Diff(want, c); diff != "" {
-					t.Errorf("Record (-want +got):\n%s", diff)
 				}
 			})
 		}
 	}
+	if want := len(rows) * len(answers()) * len(pasts(now)) * len(triggers()); cells != want {
+		t.Errorf("%d cells were looked at, want %d", cells, want)
+	}
 }
 
-// TestRecordProperties walks random lives of a connection, and holds each step
+// checkRecord writes down all that a check changes in a row, and nothing else.
+func checkRecord(t *testing.T, from, to carrier.Status, told bool, a checked, p past, trigger carrier.Trigger, now time.Time) {
+	t.Helper()
+	was := carrier.Connection{
+		ID: "se-1", Status: from, StatusReason: "before", Standing: carrier.StandingActive, Checks: 3, History: 8, ConsecutiveFailures: 2, FirstRefusedAt: p.first,
+		RefreshPolicy: carrier.RefreshDaily, RefreshRequestedAt: day(4), VerifyCalledAt: day(3), VerifiedAt: day(1), CreatedAt: day(0), ModifiedAt: day(2),
+		ContractExpired: true, ContractCreditBlocked: true, ContractValidTo: "2025-06-30", ContractHash: "hash", SecretVersion: "version", Version: 7, LeaseUntil: day(6),
+		Metadata: map[string]string{"a": "b"},
+	}
+	got := was
+	entry := got.Record(carrier.Observation{Reading: a.reading, Trigger: trigger, Now: now, Breaker: p.breaker, Timing: timing(), Jitter: 0.5})
+
+	want := was
+	want.Status, want.Checks, want.History, want.ModifiedAt, want.RefreshRequestedAt = to, 4, 9, now, time.Time{}
+	want.LastCheck = carrier.Check{At: now, Outcome: a.reading.Outcome, Latency: time.Second, Trigger: trigger, Code: a.reading.Code}
+	if told {
+		want.StatusReason = string(a.reading.Outcome)
+	}
+	want.ConsecutiveFailures = 3
+	switch a.column {
+	case "refusal":
+		want.NextRefreshAt = now.Add(12*time.Minute + 30*time.Second)
+		// A refusal that is believed at once is not the first of two.
+		if !p.counts && !p.breaker.Open && from != carrier.PendingVerification {
+			want.FirstRefusedAt = now
+		}
+	case "outage", "differs":
+		want.NextRefreshAt = now.Add(4 * time.Minute)
+	default:
+		want.NextRefreshAt = now.Add(24 * time.Hour)
+		want.ConsecutiveFailures, want.FirstRefusedAt, want.VerifiedAt = 0, time.Time{}, now
+		want.ContractExpired, want.ContractCreditBlocked, want.ContractValidTo = a.column == "contract_expired", a.column == "credit_blocked", "2027-06-30"
+		if want.StatusReason = a.column; a.column == "fine" {
+			want.StatusReason = ""
+		}
+	}
+	if to == carrier.ActionRequired {
+		want.NextRefreshAt = time.Time{}
+	}
+	// cmp is for the few: there are thousands of cells.
+	if !reflect.DeepEqual(want, got) {
+		t.Errorf("by %s, past %q %+v: Record (-want +got):\n%s", trigger, p.name, p.breaker, cmp.Diff(want, got))
+	}
+	if e := (carrier.HistoryEntry{Check: want.LastCheck, Number: 9, Status: to}); !reflect.DeepEqual(e, entry) {
+		t.Errorf("by %s, past %q: entry (-want +got):\n%s", trigger, p.name, cmp.Diff(e, entry))
+	}
+}
+
+// TestEveryOutcomeIsInThePicture: an outcome that is added needs its answer.
+func TestEveryOutcomeIsInThePicture(t *testing.T) {
+	seen := map[carrier.Outcome]bool{}
+	for _, a := range answers() {
+		seen[a.reading.Outcome] = true
+		if column := is(a.reading.Outcome); column != a.column && column != "good" {
+			t.Errorf("%s is %s, and %s in the picture", a.name, column, a.column)
+		}
+	}
+	for _, o := range carrier.Outcomes() {
+		if !seen[o] {
+			t.Errorf("no answer of the picture leads to %s", o)
+		}
+	}
+}
+
+func observe(o carrier.Outcome, now time.Time) carrier.Observation {
+	return carrier.Observation{Reading: carrier.Reading{Outcome: o}, Trigger: carrier.TriggerSchedule, Now: now, Timing: timing(), Jitter: 0.5}
+}
+
+// TestOneRefusalMarksNobody: however long ago the last good check was, and
+// however many outages there were.
+func TestOneRefusalMarksNobody(t *testing.T) {
+	for _, from := range []carrier.Status{carrier.Active, carrier.Degraded, carrier.Restricted} {
+		for _, o := range refusals() {
+			c := carrier.Connection{Status: from, VerifiedAt: day(-9999), ConsecutiveFailures: 500, RefreshPolicy: carrier.RefreshHourly}
+			if c.Record(observe(o, day(0))); c.Status != from || !c.FirstRefusedAt.Equal(day(0)) {
+				t.Errorf("%s, refused once (%s): %s, first refused at %v", from, o, c.Status, c.FirstRefusedAt)
+			}
+		}
+	}
+}
+
+// TestTwoRefusals mark a connection when they are a gap apart, to the
+// nanosecond; of whatever kind, with whatever but a good check between them,
+// and with any number of refusals before the gap is over.
+func TestTwoRefusals(t *testing.T) {
+	for _, from := range []carrier.Status{carrier.Active, carrier.Degraded, carrier.Restricted} {
+		for _, one := range refusals() {
+			for _, two := range refusals() {
+				for _, between := range []carrier.Outcome{carrier.OutcomeTimeout, carrier.OutcomeRateLimited, carrier.OutcomeNumberMismatch, one, carrier.OutcomeOK} {
+					name := fmt.Sprintf("%s: %s, %s, %s", from, one, between, two)
+					first := day(0)
+					c := carrier.Connection{Status: from, RefreshPolicy: carrier.RefreshHourly}
+					c.Record(observe(one, first))
+					c.Record(observe(between, first.Add(gap/2)))
+					c.Record(observe(two, first.Add(gap-1)))
+					if !c.Status.Works() {
+						t.Errorf("%s: %s before the gap was over", name, c.Status)
+					}
+					c.Record(observe(two, first.Add(gap)))
+					if marked := c.Status == carrier.ActionRequired; marked != (between != carrier.OutcomeOK) {
+						t.Errorf("%s: %s once the gap was over", name, c.Status)
+					}
+					if c.Status == carrier.ActionRequired && (c.StatusReason != string(two) || !c.NextRefreshAt.IsZero()) {
+						t.Errorf("%s: reason %q, next check %v", name, c.StatusReason, c.NextRefreshAt)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestAnOpenBreakerMarksNobody: whatever is answered, and however often. Once it
+// has closed, two more refusals are needed.
+func TestAnOpenBreakerMarksNobody(t *testing.T) {
+	for _, from := range []carrier.Status{carrier.PendingVerification, carrier.Active, carrier.Degraded, carrier.Restricted} {
+		for _, o := range carrier.Outcomes() {
+			c := carrier.Connection{Status: from, RefreshPolicy: carrier.RefreshHourly}
+			if from != carrier.PendingVerification {
+				c.FirstRefusedAt = day(0).Add(-time.Minute)
+			}
+			obs := observe(o, day(0))
+			obs.Breaker = carrier.Breaker{}.Opened("unauthorized", day(0), timing())
+			for range 20 {
+				obs.Now = obs.Now.Add(gap)
+				if c.Record(obs); c.Status == carrier.ActionRequired || c.NextRefreshAt.IsZero() {
+					t.Fatalf("%s, %s, breaker open: %s, next check at %v", from, o, c.Status, c.NextRefreshAt)
+				}
+			}
+			if is(o) != "refusal" || from == carrier.PendingVerification {
+				continue
+			}
+			obs.Breaker = obs.Breaker.Closed(obs.Now)
+			for i, want := range []carrier.Status{from, carrier.ActionRequired} {
+				obs.Now = obs.Now.Add(gap)
+				if c.Record(obs); c.Status != want {
+					t.Errorf("%s, %s, refusal %d after the breaker closed: %s, want %s", from, o, i+1, c.Status, want)
+				}
+			}
+		}
+	}
+}
+
+// TestAnOutageDegradesAtMost, in any number.
+func TestAnOutageDegradesAtMost(t *testing.T) {
+	want := map[carrier.Status]carrier.Status{
+		carrier.PendingVerification: carrier.PendingVerification, carrier.Active: carrier.Degraded, carrier.Degraded: carrier.Degraded,
+		carrier.Restricted: carrier.Restricted, carrier.ActionRequired: carrier.ActionRequired,
+	}
+	for _, from := range states() {
+		for _, o := range outages() {
+			c := carrier.Connection{Status: from, RefreshPolicy: carrier.RefreshHourly}
+			for i := range 100 {
+				if c.Record(observe(o, day(float64(i)))); c.Status != want[from] {
+					t.Fatalf("%s after %d times %s: %s, want %s", from, i+1, o, c.Status, want[from])
+				}
+			}
+		}
+	}
+}
+
+// TestRecordProperties walks random lives of a connection, with a breaker that
+// opens and closes and clocks that jump back and forth, and holds each step
 // against what is promised to merchants.
 func TestRecordProperties(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	all := carrier.Outcomes()
-	marked, rescued := 0, 0
-	for range 3000 {
+	marked, rescued, spared, back := 0, 0, 0, 0
+	for range 4000 {
 		now := day(0)
-		c := carrier.Connection{Status: carrier.Active, VerifiedAt: now, RefreshPolicy: carrier.RefreshHourly}
+		c := carrier.Connection{Status: carrier.Active, RefreshPolicy: carrier.RefreshHourly}
 		if random.IntN(4) == 0 {
 			c = carrier.Connection{Status: carrier.PendingVerification, RefreshPolicy: carrier.RefreshOff}
 		}
-		var first time.Time // of the refusals since the last good check
-		for range 30 {
+		c.LastCheck.At = now
+		var breaker carrier.Breaker
+		// The latest time that the connection has seen, and had at the first
+		// refusal that counts: no clock that was put back can be behind it.
+		latest, first := now, time.Time{}
+		for range 40 {
 			now = now.Add(time.Duration(random.Int64N(int64(15 * time.Minute))))
-			r := carrier.Reading{Outcome: all[random.IntN(len(all))]}
-			if random.IntN(3) == 0 {
-				r.Outcome = carrier.OutcomeUnauthorized
+			switch random.IntN(20) {
+			case 0:
+				now = now.Add(-time.Duration(random.Int64N(int64(3 * time.Hour))))
+			case 1:
+				now = now.Add(time.Duration(random.Int64N(int64(3 * time.Hour))))
+			case 2, 3:
+				if breaker.Open {
+					breaker = breaker.Closed(now)
+				} else {
+					breaker = breaker.Opened("unauthorized", now, timing())
+				}
 			}
-			r.Contract.Expired = random.IntN(5) == 0
+			if now.Before(latest) {
+				back++
+			} else {
+				latest = now
+			}
+			o := carrier.Observation{
+				Reading: carrier.Reading{Outcome: all[random.IntN(len(all))]}, Trigger: triggers()[random.IntN(4)], Now: now,
+				Breaker: breaker, Timing: timing(), Jitter: random.Float64(),
+			}
+			if random.IntN(3) == 0 {
+				o.Reading.Outcome = carrier.OutcomeUnauthorized
+			}
+			o.Reading.Contract.Expired = random.IntN(5) == 0
 			was := c
-			c.Record(r, carrier.TriggerSchedule, now, gap, random.Float64())
+			entry := c.Record(o)
 			becameDead := c.Status == carrier.ActionRequired && was.Status != carrier.ActionRequired
-			switch is(r.Outcome) {
+			if becameDead && breaker.Open {
+				t.Fatalf("%s makes %s action_required while the breaker is open", o.Reading.Outcome, was.Status)
+			}
+			switch is(o.Reading.Outcome) {
 			case "good":
-				if first = (time.Time{}); !c.Status.Works() || c.ConsecutiveFailures != 0 || !c.FirstRefusedAt.IsZero() || c.VerifiedAt != now {
-					t.Fatalf("a good check leaves %+v", c)
+				first = time.Time{}
+				if !c.Status.Works() || c.ConsecutiveFailures != 0 || !c.FirstRefusedAt.IsZero() || !c.VerifiedAt.Equal(latest) {
+					t.Fatalf("a good check at %v leaves %+v", now, c)
 				}
 				if was.Status == carrier.ActionRequired {
 					rescued++
@@ -170,98 +414,292 @@ func TestRecordProperties(t *testing.T) {
 				if becameDead || was.Status == carrier.Restricted && c.Status != carrier.Restricted || !was.Status.Works() && c.Status != was.Status {
 					t.Fatalf("an outage makes %s out of %s", c.Status, was.Status)
 				}
-				if c.StatusReason == string(carrier.OutcomeUnauthorized) && was.StatusReason != c.StatusReason {
+				if slices.Contains(refusals(), carrier.Outcome(c.StatusReason)) && was.StatusReason != c.StatusReason {
 					t.Fatalf("an outage gives the reason %q", c.StatusReason)
 				}
-			case "mismatch":
+			case "differs":
 				if c.Status != was.Status && was.Status != carrier.PendingVerification {
-					t.Fatalf("a mismatch makes %s out of %s", c.Status, was.Status)
+					t.Fatalf("another number makes %s out of %s", c.Status, was.Status)
 				}
 			case "refusal":
-				if becameDead && was.Status != carrier.PendingVerification && (first.IsZero() || now.Sub(first) < gap) {
-					t.Fatalf("refused at %v, first at %v: action_required before the gap", now, first)
+				counts := !first.IsZero() && first.After(breaker.ChangedAt)
+				if becameDead && was.Status != carrier.PendingVerification && (!counts || now.Sub(first) < gap) {
+					t.Fatalf("refused at %v, first at %v, breaker %+v: action_required too early", now, first, breaker)
 				}
-				if was.Status.Works() && !first.IsZero() && now.Sub(first) >= gap && !becameDead {
-					t.Fatalf("refused at %v, first at %v: still %s", now, first, c.Status)
+				if was.Status.Works() && counts && !breaker.Open && now.Sub(first) >= gap && !becameDead {
+					t.Fatalf("refused at %v, first at %v, breaker %+v: still %s", now, first, breaker, c.Status)
 				}
-				if first.IsZero() {
-					first = now
+				if breaker.Open && was.Status.Works() && now.Sub(first) >= gap && !first.IsZero() {
+					spared++
+				}
+				if !breaker.Open && !counts && was.Status != carrier.PendingVerification {
+					first = latest
 				}
 			}
 			if becameDead {
 				marked++
 			}
-			if c.Status == carrier.Linking || c.LastCheck.Outcome != r.Outcome || c.Checks != was.Checks+1 {
-				t.Fatalf("after %s: %+v", r.Outcome, c)
+			if c.Status == carrier.Linking || c.LastCheck.Outcome != o.Reading.Outcome || c.Checks != was.Checks+1 || c.History != was.History+1 {
+				t.Fatalf("after %s: %+v", o.Reading.Outcome, c)
 			}
-			if !c.NextRefreshAt.IsZero() && (!c.NextRefreshAt.After(now) || c.NextRefreshAt.Sub(now) > 66*time.Minute) {
-				t.Fatalf("after %s at %v the next check is at %v", r.Outcome, now, c.NextRefreshAt)
+			// The history is read by time: it must not be out of order.
+			if entry.At.Before(was.LastCheck.At) || entry.Number != c.History || entry.Status != c.Status {
+				t.Fatalf("check %d at %v follows one at %v", entry.Number, entry.At, was.LastCheck.At)
+			}
+			stopped := c.Status == carrier.ActionRequired || c.RefreshPolicy == carrier.RefreshOff && c.Status != carrier.PendingVerification
+			if c.NextRefreshAt.IsZero() != stopped {
+				t.Fatalf("%s, policy %s: next check at %v", c.Status, c.RefreshPolicy, c.NextRefreshAt)
+			}
+			if !stopped && (!c.NextRefreshAt.After(now) || c.NextRefreshAt.Sub(now) > 66*time.Minute) {
+				t.Fatalf("after %s at %v the next check is at %v", o.Reading.Outcome, now, c.NextRefreshAt)
 			}
 		}
 	}
-	if marked < 500 || rescued < 500 {
-		t.Errorf("only %d were marked and %d rescued: the property is hardly tested", marked, rescued)
+	if marked < 500 || rescued < 500 || spared < 500 || back < 5000 {
+		t.Errorf("only %d were marked, %d rescued, %d spared by the breaker, %d checks by a slow clock: the property is hardly tested", marked, rescued, spared, back)
+	}
+}
+
+// TestAClockThatWasPutBack: the first refusal is told by a slow clock, and the
+// second one soon after it by a right one.
+func TestAClockThatWasPutBack(t *testing.T) {
+	for name, checks := range map[string][]struct {
+		outcome carrier.Outcome
+		minute  int
+	}{
+		"before the first refusal":   {{carrier.OutcomeOK, 120}, {carrier.OutcomeUnauthorized, 60}, {carrier.OutcomeUnauthorized, 121}},
+		"some checks before":         {{carrier.OutcomeTimeout, 120}, {carrier.OutcomeTimeout, 55}, {carrier.OutcomeUnauthorized, 60}, {carrier.OutcomeUnauthorized, 129}},
+		"after the first refusal":    {{carrier.OutcomeUnauthorized, 120}, {carrier.OutcomeUnauthorized, 60}, {carrier.OutcomeUnauthorized, 71}},
+		"within the refusals":        {{carrier.OutcomeUnauthorized, 120}, {carrier.OutcomeUnauthorized, 60}, {carrier.OutcomeUnauthorized, 129}},
+		"while there was a good one": {{carrier.OutcomeUnauthorized, 120}, {carrier.OutcomeOK, 60}, {carrier.OutcomeUnauthorized, 61}, {carrier.OutcomeUnauthorized, 121}},
+		"and never was right again":  {{carrier.OutcomeUnauthorized, 120}, {carrier.OutcomeUnauthorized, 10}, {carrier.OutcomeUnauthorized, 119}},
+		"with an outage in between":  {{carrier.OutcomeOK, 120}, {carrier.OutcomeUnauthorized, 60}, {carrier.OutcomeUnavailable, 61}, {carrier.OutcomeForbidden, 129}},
+	} {
+		c := carrier.Connection{Status: carrier.Active, RefreshPolicy: carrier.RefreshHourly}
+		for _, check := range checks {
+			c.Record(observe(check.outcome, day(0).Add(time.Duration(check.minute)*time.Minute)))
+		}
+		if !c.Status.Works() {
+			t.Errorf("%s: %s", name, c.Status)
+		}
+		if c.Record(observe(carrier.OutcomeUnauthorized, day(0).Add(131*time.Minute))); c.Status != carrier.ActionRequired {
+			t.Errorf("%s, and a refusal by a right clock: %s", name, c.Status)
+		}
 	}
 }
 
 func TestNextRefresh(t *testing.T) {
 	ok, down, no := carrier.OutcomeOK, carrier.OutcomeUnavailable, carrier.OutcomeUnauthorized
 	limited := carrier.OutcomeRateLimited
+	off, hourly, daily := carrier.RefreshOff, carrier.RefreshHourly, carrier.RefreshDaily
+	pending, active, degraded, restricted, required := carrier.PendingVerification, carrier.Active, carrier.Degraded, carrier.Restricted, carrier.ActionRequired
+	const s, m, h = time.Second, time.Minute, time.Hour
 	tests := []struct {
 		name     string
 		policy   carrier.RefreshPolicy
 		status   carrier.Status
 		outcome  carrier.Outcome
 		failures int // before
+		speed    int
 		want     [2]time.Duration
 	}{
-		{"off", carrier.RefreshOff, carrier.Active, ok, 0, [2]time.Duration{}},
-		{"off, outage", carrier.RefreshOff, carrier.Active, down, 0, [2]time.Duration{}},
-		{"off, refused once", carrier.RefreshOff, carrier.Active, no, 0, [2]time.Duration{}},
-		{"off, never verified", carrier.RefreshOff, carrier.PendingVerification, down, 0, [2]time.Duration{54 * time.Second, 66 * time.Second}},
-		{"off, refused while never verified", carrier.RefreshOff, carrier.PendingVerification, no, 0, [2]time.Duration{}},
-		{"action required stays stopped", carrier.RefreshHourly, carrier.ActionRequired, down, 0, [2]time.Duration{}},
-		{"refused once", carrier.RefreshDaily, carrier.Active, no, 0, [2]time.Duration{10 * time.Minute, 15 * time.Minute}},
-		{"first outage", carrier.RefreshDaily, carrier.Active, down, 0, [2]time.Duration{54 * time.Second, 66 * time.Second}},
-		{"second outage", carrier.RefreshDaily, carrier.Degraded, down, 1, [2]time.Duration{108 * time.Second, 132 * time.Second}},
-		{"sixth outage", carrier.RefreshDaily, carrier.Degraded, down, 5, [2]time.Duration{32 * time.Minute * 9 / 10, 32 * time.Minute * 11 / 10}},
-		{"seventh outage: ceiling", carrier.RefreshDaily, carrier.Degraded, down, 6, [2]time.Duration{54 * time.Minute, 66 * time.Minute}},
-		{"thousandth outage: ceiling", carrier.RefreshDaily, carrier.Degraded, down, 999, [2]time.Duration{54 * time.Minute, 66 * time.Minute}},
-		{"mismatch", carrier.RefreshDaily, carrier.Active, carrier.OutcomeNumberMismatch, 0, [2]time.Duration{54 * time.Second, 66 * time.Second}},
-		{"throttled: not within a minute", carrier.RefreshDaily, carrier.Active, limited, 0, [2]time.Duration{time.Minute, 66 * time.Second}},
-		{"hourly", carrier.RefreshHourly, carrier.Active, ok, 0, [2]time.Duration{54 * time.Minute, 66 * time.Minute}},
-		{"daily", carrier.RefreshDaily, carrier.Active, ok, 0, [2]time.Duration{24 * time.Hour * 9 / 10, 24 * time.Hour * 11 / 10}},
-		{"no policy is daily", "", carrier.Active, ok, 0, [2]time.Duration{24 * time.Hour * 9 / 10, 24 * time.Hour * 11 / 10}},
-		{"after action required", carrier.RefreshHourly, carrier.ActionRequired, ok, 5, [2]time.Duration{54 * time.Minute, 66 * time.Minute}},
+		{"off", off, active, ok, 0, 1, [2]time.Duration{}},
+		{"off, outage", off, active, down, 0, 1, [2]time.Duration{}},
+		{"off, refused once", off, active, no, 0, 1, [2]time.Duration{}},
+		{"off, restricted", off, restricted, down, 0, 1, [2]time.Duration{}},
+		{"off, never verified", off, pending, down, 0, 1, [2]time.Duration{54 * s, 66 * s}},
+		{"off, never verified, often", off, pending, down, 99, 1, [2]time.Duration{54 * m, 66 * m}},
+		{"off, verified at last", off, pending, ok, 3, 1, [2]time.Duration{}},
+		{"off, refused while never verified", off, pending, no, 0, 1, [2]time.Duration{}},
+		{"refused while never verified", hourly, pending, no, 0, 1, [2]time.Duration{}},
+		{"another number while never verified", hourly, pending, carrier.OutcomeNumberMismatch, 0, 1, [2]time.Duration{}},
+		{"action required stays stopped", hourly, required, down, 0, 1, [2]time.Duration{}},
+		{"action required, refused", hourly, required, no, 0, 1, [2]time.Duration{}},
+		{"refused once", daily, active, no, 0, 1, [2]time.Duration{10 * m, 15 * m}},
+		{"refused once, hourly", hourly, degraded, no, 7, 1, [2]time.Duration{10 * m, 15 * m}},
+		{"refused once, restricted", hourly, restricted, carrier.OutcomeContractEnded, 0, 1, [2]time.Duration{10 * m, 15 * m}},
+		{"refused once, no credentials", hourly, active, carrier.OutcomeNoCredentials, 0, 1, [2]time.Duration{10 * m, 15 * m}},
+		{"refused once: speed leaves the gap alone", daily, active, no, 0, 60, [2]time.Duration{10 * m, 15 * m}},
+		{"first outage", daily, active, down, 0, 1, [2]time.Duration{54 * s, 66 * s}},
+		{"second outage", daily, degraded, down, 1, 1, [2]time.Duration{108 * s, 132 * s}},
+		{"sixth outage", daily, degraded, down, 5, 1, [2]time.Duration{32 * m * 9 / 10, 32 * m * 11 / 10}},
+		{"seventh outage: ceiling", daily, degraded, down, 6, 1, [2]time.Duration{54 * m, 66 * m}},
+		{"thousandth outage: ceiling", daily, degraded, down, 999, 1, [2]time.Duration{54 * m, 66 * m}},
+		{"thousandth outage, restricted", hourly, restricted, down, 999, 1, [2]time.Duration{54 * m, 66 * m}},
+		{"outage, sixty times faster", daily, active, down, 5, 60, [2]time.Duration{32 * s * 9 / 10, 32 * s * 11 / 10}},
+		{"ceiling, sixty times faster", daily, active, down, 99, 60, [2]time.Duration{54 * s, 66 * s}},
+		{"another number", daily, active, carrier.OutcomeNumberMismatch, 0, 1, [2]time.Duration{54 * s, 66 * s}},
+		{"throttled: not within a minute", daily, active, limited, 0, 1, [2]time.Duration{m, 66 * s}},
+		{"throttled: speed is not the carrier's", daily, active, limited, 0, 60, [2]time.Duration{m, m}},
+		{"hourly", hourly, active, ok, 0, 1, [2]time.Duration{54 * m, 66 * m}},
+		{"daily", daily, active, ok, 0, 1, [2]time.Duration{24 * h * 9 / 10, 24 * h * 11 / 10}},
+		{"no speed is one", hourly, active, ok, 0, 0, [2]time.Duration{54 * m, 66 * m}},
+		{"negative speed is one", hourly, active, ok, 0, -3, [2]time.Duration{54 * m, 66 * m}},
+		{"hourly, 360 times faster", hourly, active, ok, 0, 360, [2]time.Duration{9 * s, 11 * s}},
+		{"daily, 360 times faster", daily, active, ok, 0, 360, [2]time.Duration{216 * s, 264 * s}},
+		{"no policy is daily", "", active, ok, 0, 1, [2]time.Duration{24 * h * 9 / 10, 24 * h * 11 / 10}},
+		{"after action required", hourly, required, ok, 5, 1, [2]time.Duration{54 * m, 66 * m}},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			for i, jitter := range []float64{0, 1} {
 				c := carrier.Connection{Status: tc.status, RefreshPolicy: tc.policy, ConsecutiveFailures: tc.failures}
-				c.Record(carrier.Reading{Outcome: tc.outcome}, carrier.TriggerSchedule, day(0), gap, jitter)
+				o := observe(tc.outcome, day(0).Add(123456*time.Nanosecond))
+				o.Timing.Speed, o.Jitter = tc.speed, jitter
+				c.Record(o)
 				want := time.Time{}
 				if tc.want[i] != 0 {
-					want = day(0).Add(tc.want[i])
+					want = o.Now.Add(tc.want[i])
 				}
 				if d := c.NextRefreshAt.Sub(want).Abs(); d > time.Millisecond {
-					t.Errorf("jitter %v: next refresh after %v, want %v", jitter, c.NextRefreshAt.Sub(day(0)), tc.want[i])
+					t.Errorf("jitter %v: next check after %v, want %v", jitter, c.NextRefreshAt.Sub(o.Now), tc.want[i])
 				}
 				if c.NextRefreshAt != c.NextRefreshAt.Truncate(time.Millisecond) {
-					t.Errorf("next refresh %v has more than milliseconds", c.NextRefreshAt)
+					t.Errorf("next check %v has more than milliseconds", c.NextRefreshAt)
 				}
 			}
 		})
 	}
+	o := observe(limited, day(0))
+	o.Reading.RetryAfter = 40 * time.Minute
 	c := carrier.Connection{Status: carrier.Active}
-	c.Record(carrier.Reading{Outcome: limited, RetryAfter: 40 * time.Minute}, carrier.TriggerSchedule, day(0), gap, 0.5)
+	c.Record(o)
 	if got := c.NextRefreshAt.Sub(day(0)); got != 40*time.Minute {
-		t.Errorf("throttled with Retry-After: next refresh after %v, want 40m", got)
+		t.Errorf("throttled with Retry-After: next check after %v, want 40m", got)
+	}
+	o.Reading.Outcome = carrier.OutcomeUnavailable
+	c = carrier.Connection{Status: carrier.Active}
+	c.Record(o)
+	if got := c.NextRefreshAt.Sub(day(0)); got != time.Minute {
+		t.Errorf("a wish without a 429: next check after %v, want 1m", got)
+	}
+}
+
+// TestAShortGap is what local stacks have: the check after a refusal keeps to
+// it, and so does the second refusal.
+func TestAShortGap(t *testing.T) {
+	c := carrier.Connection{Status: carrier.Active, RefreshPolicy: carrier.RefreshDaily}
+	o := observe(carrier.OutcomeUnauthorized, day(0))
+	o.Timing = carrier.Timing{RefusalGap: 4 * time.Second, Speed: 360}
+	o.Jitter = 0
+	c.Record(o)
+	if got := c.NextRefreshAt.Sub(o.Now); got != 4*time.Second {
+		t.Errorf("next check after %v, want 4s", got)
+	}
+	o.Now = c.NextRefreshAt
+	if c.Record(o); c.Status != carrier.ActionRequired {
+		t.Errorf("the check that was due leaves %s", c.Status)
+	}
+}
+
+func TestReschedule(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		policy   carrier.RefreshPolicy
+		status   carrier.Status
+		speed    int
+		low, top time.Duration // zero: no check
+	}{
+		{"off", carrier.RefreshOff, carrier.Active, 1, 0, 0},
+		{"off, degraded", carrier.RefreshOff, carrier.Degraded, 1, 0, 0},
+		{"off, never verified", carrier.RefreshOff, carrier.PendingVerification, 1, 54 * time.Minute, 66 * time.Minute},
+		{"action required", carrier.RefreshHourly, carrier.ActionRequired, 1, 0, 0},
+		{"hourly", carrier.RefreshHourly, carrier.Restricted, 1, 54 * time.Minute, 66 * time.Minute},
+		{"daily", carrier.RefreshDaily, carrier.Active, 1, 24 * time.Hour * 9 / 10, 24 * time.Hour * 11 / 10},
+		{"daily, faster", carrier.RefreshDaily, carrier.Active, 24, 54 * time.Minute, 66 * time.Minute},
+	} {
+		for jitter, want := range map[float64]time.Duration{0: tc.low, 0.5: (tc.low + tc.top) / 2, 1: tc.top} {
+			c := carrier.Connection{Status: tc.status, RefreshPolicy: tc.policy, NextRefreshAt: day(-1), ConsecutiveFailures: 3, FirstRefusedAt: day(-2), LastCheck: carrier.Check{At: day(-3)}}
+			after := c
+			if want != 0 {
+				after.NextRefreshAt = day(0).Add(want)
+			} else {
+				after.NextRefreshAt = time.Time{}
+			}
+			c.Reschedule(day(0), carrier.Timing{RefusalGap: gap, Speed: tc.speed}, jitter)
+			if diff := cmp.Diff(after, c); diff != "" {
+				t.Errorf("%s, jitter %v: Reschedule (-want +got):\n%s", tc.name, jitter, diff)
+			}
+		}
+	}
+}
+
+func TestSeenAndScheduled(t *testing.T) {
+	for _, tc := range []struct {
+		name               string
+		c                  carrier.Connection
+		visible, scheduled bool
+		shown              carrier.Status
+	}{
+		{"the intent of a link", carrier.Connection{Status: carrier.Linking, Standing: carrier.StandingActive, NextRefreshAt: day(0)}, false, false, carrier.Linking},
+		{"disconnected", carrier.Connection{Status: carrier.Disconnected, Standing: carrier.StandingActive, NextRefreshAt: day(0)}, false, false, carrier.Disconnected},
+		{"disconnected, secret not deleted", carrier.Connection{Status: carrier.Disconnected, Standing: carrier.StandingActive, Work: carrier.WorkUnlink, NextRefreshAt: day(0)}, false, false, carrier.Disconnected},
+		{"account disabled", carrier.Connection{Status: carrier.Active, Standing: carrier.StandingPaused, NextRefreshAt: day(0)}, true, false, "paused"},
+		{"account disabled, key dead", carrier.Connection{Status: carrier.ActionRequired, Standing: carrier.StandingPaused}, true, false, "paused"},
+		{"account deleted", carrier.Connection{Status: carrier.Active, Standing: carrier.StandingDeleted, NextRefreshAt: day(0)}, true, false, "paused"},
+		{"credentials being changed", carrier.Connection{Status: carrier.Active, Standing: carrier.StandingActive, Work: carrier.WorkCredentials, NextRefreshAt: day(0)}, true, false, carrier.Active},
+		{"following its account", carrier.Connection{Status: carrier.Active, Standing: carrier.StandingActive, Work: carrier.WorkFollow, NextRefreshAt: day(0)}, true, false, carrier.Active},
+		{"without a time", carrier.Connection{Status: carrier.Active, Standing: carrier.StandingActive}, true, false, carrier.Active},
+		{"a check was asked for", carrier.Connection{Status: carrier.ActionRequired, Standing: carrier.StandingActive, NextRefreshAt: day(0)}, true, true, carrier.ActionRequired},
+		{"pending", carrier.Connection{Status: carrier.PendingVerification, Standing: carrier.StandingActive, NextRefreshAt: day(0)}, true, true, carrier.PendingVerification},
+		{"active", carrier.Connection{Status: carrier.Active, Standing: carrier.StandingActive, NextRefreshAt: day(0)}, true, true, carrier.Active},
+		{"active, being checked", carrier.Connection{Status: carrier.Active, Standing: carrier.StandingActive, NextRefreshAt: day(0), LeaseUntil: day(9)}, true, true, carrier.Active},
+	} {
+		if got := tc.c.Visible(); got != tc.visible {
+			t.Errorf("%s: visible %t, want %t", tc.name, got, tc.visible)
+		}
+		if got := tc.c.Scheduled(); got != tc.scheduled {
+			t.Errorf("%s: scheduled %t, want %t", tc.name, got, tc.scheduled)
+		}
+		if got := tc.c.ShownStatus(); got != tc.shown {
+			t.Errorf("%s: shown as %q, want %q", tc.name, got, tc.shown)
+		}
+	}
+}
+
+func TestPreviousCredentialsAvailable(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		p    carrier.PreviousCredentials
+		want bool
+	}{
+		{"none", carrier.PreviousCredentials{}, false},
+		{"none, with a time", carrier.PreviousCredentials{Until: day(2)}, false},
+		{"over", carrier.PreviousCredentials{SecretVersion: "v", Until: day(1).Add(-1)}, false},
+		{"over just now", carrier.PreviousCredentials{SecretVersion: "v", Until: day(1)}, false},
+		{"for a moment yet", carrier.PreviousCredentials{SecretVersion: "v", Until: day(1).Add(1)}, true},
+	} {
+		if got := tc.p.Available(day(1)); got != tc.want {
+			t.Errorf("%s: Available = %t, want %t", tc.name, got, tc.want)
+		}
+	}
+}
+
+// TestCredentialID: rows and queues hold it, so that it must neither change
+// from one release to the next nor show the key.
+func TestCredentialID(t *testing.T) {
+	seen := map[string]string{}
+	for _, key := range []string{"", "a", "A", "a ", "7c4a8d09-ca37-462d-9b9c-000000000001", "7c4a8d09-ca37-462d-9b9c-000000000002", "schlüssel", strings.Repeat("k", 500)} {
+		id := carrier.CredentialID(carrier.NewSecret(key))
+		if len(id) != 16 || strings.Trim(id, "0123456789abcdef") != "" {
+			t.Errorf("CredentialID(%q) = %q, want 16 hexadecimal digits", key, id)
+		}
+		if other, dup := seen[id]; dup {
+			t.Errorf("%q and %q have the same id", key, other)
+		}
+		if again := carrier.CredentialID(carrier.NewSecret(key)); again != id {
+			t.Errorf("CredentialID(%q) = %q, then %q", key, id, again)
+		}
+		seen[id] = key
+	}
+	if got, want := carrier.CredentialID(carrier.NewSecret("canary-key")), "c30f415dd96eb479"; got != want {
+		t.Errorf("CredentialID = %q, want %q", got, want)
 	}
 }
 
 func TestWorks(t *testing.T) {
 	want := map[carrier.Status]bool{carrier.Active: true, carrier.Degraded: true, carrier.Restricted: true}
-	for _, s := range append(states(), carrier.Linking, "") {
+	for _, s := range append(states(), carrier.Linking, carrier.Disconnected, "") {
 		if got := s.Works(); got != want[s] {
 			t.Errorf("%q works: %t, want %t", s, got, want[s])
 		}

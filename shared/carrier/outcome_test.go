@@ -67,6 +67,7 @@ func outcomes() map[Outcome]struct {
 		OutcomeUnreadable:     {outage, fault.CarrierDown, "", fault.Carrier, true},
 		OutcomeMalformed:      {outage, fault.CarrierDown, "", fault.Partner, true},
 		OutcomeUnexpected:     {outage, fault.CarrierDown, "", fault.Us, true},
+		OutcomeNoCredentials:  {refusal, fault.State, "", fault.Us, false},
 	}
 }
 
@@ -110,10 +111,31 @@ func TestEveryOutcome(t *testing.T) {
 				t.Errorf("category %q is %s's too", d.Category, other)
 			}
 			categories[d.Category] = o
-			if want := (fault.CarrierError{HTTPStatus: 418, Code: "41001", Name: "CUSTOMER_NOT_FOUND"}); *d.CarrierError != want {
-				t.Errorf("carrier_error = %+v, want %+v", *d.CarrierError, want)
+			asked := &fault.CarrierError{HTTPStatus: 418, Code: "41001", Name: "CUSTOMER_NOT_FOUND"}
+			if o == OutcomeNoCredentials {
+				asked = nil // the carrier was not
+			}
+			if diff := cmp.Diff(asked, d.CarrierError); diff != "" {
+				t.Errorf("carrier_error (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestFailure: what counts as the carrier's own failure once many connections
+// have it. 429 is about one credential; others are about us.
+func TestFailure(t *testing.T) {
+	want := map[Outcome]string{
+		OutcomeOK: "", OutcomeNumberMismatch: "", OutcomeRateLimited: "", OutcomeMalformed: "", OutcomeUnexpected: "", OutcomeNoCredentials: "",
+		OutcomeUnavailable: "outage", OutcomeTimeout: "outage", OutcomeUnreadable: "outage",
+		OutcomeUnauthorized: "unauthorized", OutcomeForbidden: "forbidden", OutcomeUnknownAccount: "unknown_account",
+		OutcomeContractEnded: "contract_not_valid", OutcomeContractAbsent: "contract_not_set_up",
+	}
+	for _, o := range append(Outcomes(), "", "of tomorrow") {
+		failure, ok := want[o]
+		if got := o.Failure(); got != failure || !ok && slices.Contains(Outcomes(), o) {
+			t.Errorf("Failure of %q = %q, want %q", o, got, failure)
+		}
 	}
 }
 
