@@ -1,0 +1,324 @@
+package carrier_test
+
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
+)
+
+// event is one check of one account's connection.
+type event struct {
+	at      time.Time
+	account int64
+	outcome carrier.Outcome
+}
+
+// ledger counts checks by the minute, as the table does.
+type ledger map[time.Time]*carrier.Tally
+
+func (l ledger) add(events ...event) {
+	for _, e := range events {
+		minute := e.at.Truncate(time.Minute)
+		t := l[minute]
+		if t == nil {
+			t = &carrier.Tally{Minute: minute, Failed: map[string]int{}, Who: map[string]map[int64]bool{}}
+			l[minute] = t
+		}
+		t.Checks++
+		if e.outcome == carrier.OutcomeOK {
+			t.Good++
+		}
+		if failure := e.outcome.Failure(); failure != "" {
+			t.Failed[failure]++
+			if t.Who[failure] == nil {
+				t.Who[failure] = map[int64]bool{}
+			}
+			t.Who[failure][e.account] = true
+		}
+	}
+}
+
+// tallies are those of the last carrier.TallyKept, in any order.
+func (l ledger) tallies(now time.Time) []carrier.Tally {
+	var list []carrier.Tally
+	for minute, t := range l {
+		if now.Sub(minute) > carrier.TallyKept+time.Minute {
+			delete(l, minute)
+			continue
+		}
+		list = append(list, *t)
+	}
+	return list
+}
+
+func TestTrip(t *testing.T) {
+	now := day(1).Add(30 * time.Second)
+	// n checks, ago; by accounts first, first+1 and so on, each with one of them.
+	checks := func(ago time.Duration, n int, first int64, o carrier.Outcome) []event {
+		var list []event
+		for i := range n {
+			list = append(list, event{now.Add(-ago), first + int64(i), o})
+		}
+		return list
+	}
+	of := func(account int64, list []event) []event {
+		for i := range list {
+			list[i].account = account
+		}
+		return list
+	}
+	const ok, no, forbidden = carrier.OutcomeOK, carrier.OutcomeUnauthorized, carrier.OutcomeForbidden
+	const m = time.Minute
+	var none carrier.Breaker
+	tests := []struct {
+		name    string
+		breaker carrier.Breaker
+		events  []event
+		want    string
+	}{
+		{"no checks", none, nil, ""},
+		{"all good", none, checks(0, 100, 1, ok), ""},
+		{"one account", none, checks(0, 1, 1, no), ""},
+		{"two accounts", none, checks(0, 2, 1, no), ""},
+		{"three connections of one account", none, of(1, checks(0, 3, 1, no)), ""},
+		{"a hundred connections of two accounts", none, slices.Concat(of(1, checks(0, 50, 1, no)), of(2, checks(m, 50, 1, no))), ""},
+		{"three accounts", none, checks(0, 3, 1, no), "unauthorized"},
+		{"three accounts, and connections of theirs", none, slices.Concat(checks(0, 3, 1, no), of(1, checks(0, 9, 1, no))), "unauthorized"},
+		{"three accounts, one of them good too", none, slices.Concat(checks(0, 3, 1, no), of(1, checks(0, 3, 1, ok))), "unauthorized"},
+		{"half of the checks", none, slices.Concat(checks(0, 50, 1, no), checks(0, 50, 51, ok)), "unauthorized"},
+		{"one less than half", none, slices.Concat(checks(0, 49, 1, no), checks(0, 50, 50, ok)), ""},
+		{"three accounts among a hundred", none, slices.Concat(checks(0, 3, 1, no), checks(0, 97, 4, ok)), ""},
+		{"each fails otherwise", none, slices.Concat(checks(0, 1, 1, no), checks(0, 1, 2, forbidden), checks(0, 1, 3, carrier.OutcomeTimeout)), ""},
+		{"two ways, neither half", none, slices.Concat(checks(0, 10, 1, no), checks(0, 10, 11, forbidden), checks(0, 1, 99, ok)), ""},
+		{"two ways, each half", none, slices.Concat(checks(0, 10, 1, no), checks(0, 10, 11, forbidden)), "forbidden"},
+		{"outages are one way", none, slices.Concat(checks(0, 1, 1, carrier.OutcomeTimeout), checks(0, 1, 2, carrier.OutcomeUnavailable), checks(0, 1, 3, carrier.OutcomeUnreadable)), "outage"},
+		{"throttled, all of them", none, checks(0, 500, 1, carrier.OutcomeRateLimited), ""},
+		{"throttled ones count among the checks", none, slices.Concat(checks(0, 4, 1, carrier.OutcomeRateLimited), checks(0, 3, 11, no)), ""},
+		{"malformed", none, checks(0, 500, 1, carrier.OutcomeMalformed), ""},
+		{"unexpected", none, checks(0, 500, 1, carrier.OutcomeUnexpected), ""},
+		{"another number", none, checks(0, 500, 1, carrier.OutcomeNumberMismatch), ""},
+		{"secrets gone", none, checks(0, 500, 1, carrier.OutcomeNoCredentials), ""},
+		{"the same account in three minutes", none, slices.Concat(checks(0, 1, 1, no), checks(m, 1, 1, no), checks(2*m, 1, 1, no)), ""},
+		{"three accounts in three minutes", none, slices.Concat(checks(0, 1, 1, no), checks(m, 1, 2, no), checks(2*m, 1, 3, no)), "unauthorized"},
+		{"three accounts in a quarter of an hour", none, slices.Concat(checks(14*m, 1, 1, no), checks(7*m, 1, 2, no), checks(0, 1, 3, no)), "unauthorized"},
+		{"three accounts in more than that", none, slices.Concat(checks(15*m, 1, 1, no), checks(7*m, 1, 2, no), checks(0, 1, 3, no)), ""},
+		{"good until two minutes ago", none, slices.Concat(checks(2*m, 999, 1, ok), checks(m, 5, 1, no), checks(0, 5, 1, no)), "unauthorized"},
+		{"good until a minute ago", none, slices.Concat(checks(m, 999, 1, ok), checks(0, 10, 1, no)), ""},
+		{"over, but more than half of the time", none, slices.Concat(checks(9*m, 100, 1, no), checks(0, 99, 1, ok)), "unauthorized"},
+		{"over, and less than half of the time", none, slices.Concat(checks(9*m, 99, 1, no), checks(0, 100, 1, ok)), ""},
+		{"open already", carrier.Breaker{Open: true, Failure: "outage", ChangedAt: now.Add(-time.Hour)}, checks(0, 9, 1, no), ""},
+		{"closed an hour ago", carrier.Breaker{ChangedAt: now.Add(-time.Hour)}, checks(0, 9, 1, no), "unauthorized"},
+		{"closed since", carrier.Breaker{ChangedAt: now.Add(-m)}, checks(2*m, 99, 1, no), ""},
+		{"closed within the minute", carrier.Breaker{ChangedAt: now.Add(-time.Second)}, checks(0, 99, 1, no), ""},
+		{"closed, and two more fail", carrier.Breaker{ChangedAt: now.Add(-3 * m)}, slices.Concat(checks(4*m, 99, 1, no), checks(m, 2, 1, no)), ""},
+		{"closed, and three more fail", carrier.Breaker{ChangedAt: now.Add(-3 * m)}, slices.Concat(checks(4*m, 99, 1, ok), checks(m, 3, 1, no)), "unauthorized"},
+		{"closed by a fast clock", carrier.Breaker{ChangedAt: now.Add(time.Hour)}, checks(0, 99, 1, no), ""},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			for range 20 { // whatever the order of maps is
+				l := ledger{}
+				l.add(tc.events...)
+				if got, ok := tc.breaker.Trip(l.tallies(now), now); got != tc.want || ok != (tc.want != "") {
+					t.Fatalf("Trip = %q, %t, want %q", got, ok, tc.want)
+				}
+			}
+		})
+	}
+}
+
+// TestTripAgainstItsDefinition counts every check of random histories by hand.
+func TestTripAgainstItsDefinition(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	all := carrier.Outcomes()
+	tripped := 0
+	for range 5000 {
+		now := day(1).Add(time.Duration(random.Int64N(int64(time.Minute))))
+		var b carrier.Breaker
+		if random.IntN(2) == 0 {
+			b.ChangedAt = now.Add(-time.Duration(random.Int64N(int64(20 * time.Minute))))
+		}
+		var events []event
+		mostly := all[random.IntN(len(all))]
+		for range random.IntN(30) {
+			e := event{now.Add(-time.Duration(random.Int64N(int64(17 * time.Minute)))), random.Int64N(5), all[random.IntN(len(all))]}
+			if random.IntN(2) == 0 {
+				e.outcome = mostly
+			}
+			events = append(events, e)
+		}
+		want := map[string]bool{}
+		for _, window := range []time.Duration{2 * time.Minute, 15 * time.Minute} {
+			checks, failed, accounts := 0, map[string]int{}, map[string]map[int64]bool{}
+			for _, e := range events {
+				minute := e.at.Truncate(time.Minute)
+				if !minute.After(now.Add(-window)) || !minute.After(b.ChangedAt) {
+					continue
+				}
+				checks++
+				if f := e.outcome.Failure(); f != "" {
+					if failed[f]++; accounts[f] == nil {
+						accounts[f] = map[int64]bool{}
+					}
+					accounts[f][e.account] = true
+				}
+			}
+			for f, n := range failed {
+				if 2*n >= checks && len(accounts[f]) >= 3 {
+					want[f] = true
+				}
+			}
+		}
+		l := ledger{}
+		l.add(events...)
+		got, ok := b.Trip(l.tallies(now), now)
+		if ok != (len(want) > 0) || ok && !want[got] {
+			t.Fatalf("Trip = %q, %t, want one of %v\nevents %v\nbreaker %+v, now %v", got, ok, slices.Collect(maps.Keys(want)), events, b, now)
+		}
+		if ok {
+			tripped++
+		}
+	}
+	if tripped < 500 {
+		t.Errorf("only %d tripped: the definition is hardly tested", tripped)
+	}
+}
+
+// storm runs n connections, one each of an account, through the hours after
+// day(0), each checked once an hour, and looks at the breaker after each minute
+// as well as within it. It returns when it trips, zero if never.
+func storm(n int, until time.Duration, answer func(account int64, at time.Time) carrier.Outcome) (time.Time, string) {
+	l := ledger{}
+	every := time.Hour / time.Duration(n)
+	look := day(0)
+	for i := 0; time.Duration(i)*every < until; i++ {
+		at := day(0).Add(time.Duration(i) * every)
+		account := int64(i % n)
+		l.add(event{at, account, answer(account, at)})
+		if at.Sub(look) >= 10*time.Second || every > 10*time.Second {
+			look = at
+			if failure, ok := (carrier.Breaker{}).Trip(l.tallies(at), at); ok {
+				return at, failure
+			}
+		}
+	}
+	return time.Time{}, ""
+}
+
+// TestOneDeadKeyTripsNothing: neither among ten thousand connections nor among
+// three, however often it is tried.
+func TestOneDeadKeyTripsNothing(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 10, 167, 10_000} {
+		at, failure := storm(n, 4*time.Hour, func(account int64, _ time.Time) carrier.Outcome {
+			if account == int64(n/2) {
+				return carrier.OutcomeUnauthorized
+			}
+			return carrier.OutcomeOK
+		})
+		if !at.IsZero() {
+			t.Errorf("one dead key of %d trips the breaker after %v (%s)", n, at.Sub(day(0)), failure)
+		}
+	}
+	// The account of the key has fifty connections, and each is tried every minute.
+	l := ledger{}
+	for minute := range 60 {
+		now := day(0).Add(time.Duration(minute) * time.Minute)
+		for range 50 {
+			l.add(event{now, 7, carrier.OutcomeUnauthorized})
+		}
+		if failure, ok := (carrier.Breaker{}).Trip(l.tallies(now), now); ok {
+			t.Fatalf("fifty connections of one account trip the breaker (%s)", failure)
+		}
+	}
+}
+
+// TestThrottlingTripsNothing: 429 is about one key, however many have it.
+func TestThrottlingTripsNothing(t *testing.T) {
+	at, failure := storm(10_000, time.Hour, func(int64, time.Time) carrier.Outcome { return carrier.OutcomeRateLimited })
+	if !at.IsZero() {
+		t.Errorf("429 trips the breaker after %v (%s)", at.Sub(day(0)), failure)
+	}
+}
+
+// TestAStormTripsSoon: ten thousand connections are 167 checks a minute. The
+// refusals of October 2017 came to some and not to others (contract: "Known
+// traps" 1).
+func TestAStormTripsSoon(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	begin := day(0).Add(47*time.Minute + 20*time.Second)
+	for _, share := range []float64{0.6, 0.8, 1} {
+		for _, o := range []carrier.Outcome{carrier.OutcomeUnauthorized, carrier.OutcomeForbidden, carrier.OutcomeUnknownAccount, carrier.OutcomeTimeout, carrier.OutcomeUnavailable} {
+			at, failure := storm(10_000, 2*time.Hour, func(_ int64, at time.Time) carrier.Outcome {
+				if at.Before(begin) || random.Float64() >= share {
+					return carrier.OutcomeOK
+				}
+				return o
+			})
+			if took := at.Sub(begin); failure != o.Failure() || took < 0 || took > 3*time.Minute {
+				t.Errorf("%s to %v of all: trips (%q) after %v", o, share, failure, took)
+			}
+		}
+	}
+	// A few dead keys are no storm.
+	if at, _ := storm(10_000, 4*time.Hour, func(account int64, _ time.Time) carrier.Outcome {
+		if account%5 == 0 {
+			return carrier.OutcomeUnauthorized
+		}
+		return carrier.OutcomeOK
+	}); !at.IsZero() {
+		t.Errorf("a fifth of all keys dead trips the breaker after %v", at.Sub(day(0)))
+	}
+}
+
+// TestThreeConnectionsTrip: a small service has a breaker too, if its connections
+// are checked within a quarter of an hour.
+func TestThreeConnectionsTrip(t *testing.T) {
+	l := ledger{}
+	for i, minute := range []int{0, 5, 10} {
+		now := day(0).Add(time.Duration(minute)*time.Minute + 59*time.Second)
+		l.add(event{now, int64(i + 1), carrier.OutcomeUnauthorized})
+		failure, ok := (carrier.Breaker{}).Trip(l.tallies(now), now)
+		if ok != (i == 2) || ok && failure != "unauthorized" {
+			t.Errorf("after %d of three: Trip = %q, %t", i+1, failure, ok)
+		}
+	}
+	// Two of the three are good: one merchant's trouble.
+	l = ledger{}
+	for i, o := range []carrier.Outcome{carrier.OutcomeUnauthorized, carrier.OutcomeOK, carrier.OutcomeOK, carrier.OutcomeUnauthorized} {
+		now := day(0).Add(time.Duration(i) * 4 * time.Minute)
+		l.add(event{now, int64(i % 3), o})
+		if failure, ok := (carrier.Breaker{}).Trip(l.tallies(now), now); ok {
+			t.Errorf("one of three fails: Trip = %q", failure)
+		}
+	}
+}
+
+// TestOpenedProbedClosed is one storm from end to end.
+func TestOpenedProbedClosed(t *testing.T) {
+	tempo := timing()
+	b := carrier.Breaker{Carrier: carrier.StarTrack, ChangedAt: day(-5), Version: 4}
+	b = b.Opened("outage", day(0), tempo)
+	want := carrier.Breaker{Carrier: carrier.StarTrack, Open: true, Failure: "outage", ChangedAt: day(0), ProbeAt: day(0).Add(time.Minute), Version: 4}
+	if diff := cmp.Diff(want, b); diff != "" {
+		t.Errorf("Opened (-want +got):\n%s", diff)
+	}
+	b = b.Probed(day(1), tempo)
+	if want.ProbeAt = day(1).Add(time.Minute); !cmp.Equal(want, b) {
+		t.Errorf("Probed (-want +got):\n%s", cmp.Diff(want, b))
+	}
+	for speed, every := range map[int]time.Duration{-1: time.Minute, 0: time.Minute, 1: time.Minute, 60: time.Second, 360: time.Minute / 360} {
+		if got := b.Probed(day(2), carrier.Timing{Speed: speed}).ProbeAt.Sub(day(2)); got != every {
+			t.Errorf("speed %d: a probe every %v, want %v", speed, got, every)
+		}
+	}
+	want = carrier.Breaker{Carrier: carrier.StarTrack, ChangedAt: day(3), Version: 4}
+	if diff := cmp.Diff(want, b.Closed(day(3))); diff != "" {
+		t.Errorf("Closed (-want +got):\n%s", diff)
+	}
+}
