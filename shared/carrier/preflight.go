@@ -3,6 +3,7 @@ package carrier
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -29,57 +30,130 @@ var uuidForm = regexp.MustCompile(`^(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9
 
 // Preflight finds, before any call is made, what can not work: it returns the
 // charge account with blanks and hyphens taken out of the number and outer
-// blanks off the credentials, and every problem in the order of the fields
-// account_number, api_key, api_secret. Problems are fault.Length or
-// fault.Invalid with a diagnosis; none of them repeats what was typed.
+// blanks off the credentials, and the first problem of each of the fields
+// account_number, api_key, api_secret, in this order. Problems are fault.Length
+// or fault.Invalid, most with a diagnosis; none of them repeats what was typed.
 func Preflight(in ChargeAccount) (ChargeAccount, fault.List) {
+	cleaned, all := inspect(in)
 	var problems fault.List
-	add := func(p *fault.Error) {
-		if p != nil {
-			problems = append(problems, p)
+	for _, f := range all {
+		if n := len(problems); n == 0 || problems[n-1].Field != f.problem.Field {
+			problems = append(problems, f.problem)
 		}
 	}
-	key, keyProblem := cleanCredential("api_key", in.Credentials.APIKey.Reveal())
-	secret, secretProblem := cleanCredential("api_secret", in.Credentials.APISecret.Reveal())
-	number := cleanNumber(in.Number)
+	return cleaned, problems
+}
 
-	add(checkNumber(in.Carrier, number))
+// PreflightCheck is one mistake that can be seen without asking the carrier.
+type PreflightCheck struct {
+	Name     string     // the category of its diagnosis
+	Problems fault.List // where it was made, in the order of the fields; each has a diagnosis
+}
+
+// PreflightChecks is Preflight told check by check: all that are made for the
+// carrier, those that have passed too, in the order in which they are made.
+func PreflightChecks(in ChargeAccount) (ChargeAccount, []PreflightCheck) {
+	cleaned, all := inspect(in)
+	var checks []PreflightCheck
+	for _, name := range preflightNames {
+		if in.Carrier == AustraliaPost && name == australiaPostNumber || in.Carrier == StarTrack && name == starTrackNumber {
+			continue
+		}
+		check := PreflightCheck{Name: name}
+		for _, f := range all {
+			if f.check != name {
+				continue
+			}
+			p := *f.problem
+			if p.Diagnosis == nil {
+				p.Diagnosis = preflightProblem(p.Field, name, p.Message, "Nothing was typed, or another text was pasted.",
+					"Copy it again from where the carrier shows it.", docRegister).Diagnosis
+			}
+			check.Problems = append(check.Problems, &p)
+		}
+		checks = append(checks, check)
+	}
+	return cleaned, checks
+}
+
+// The pre-flight checks, by the categories of their diagnoses.
+const (
+	numberFormat        = "account_number_format"
+	lostZeros           = "lost_leading_zeros"
+	starTrackNumber     = "startrack_number"
+	australiaPostNumber = "australia_post_number"
+	invisibleCharacter  = "invisible_character"
+	innerBlank          = "inner_blank"
+	quotes              = "quotes"
+	keyFormat           = "key_format"
+	numberAsKey         = "account_number_as_key"
+	equalTexts          = "key_equals_secret"
+	swappedTexts        = "key_and_secret_swapped"
+)
+
+var preflightNames = [...]string{
+	numberFormat, lostZeros, starTrackNumber, australiaPostNumber, invisibleCharacter, innerBlank, quotes, keyFormat, numberAsKey, equalTexts, swappedTexts,
+}
+
+// mistake is a problem and the check that found it.
+type mistake struct {
+	check   string
+	problem *fault.Error
+}
+
+// inspect finds every mistake, in the order of the fields. The charge account is
+// cleaned where there is none, else empty.
+func inspect(in ChargeAccount) (ChargeAccount, []mistake) {
+	number, all := inspectNumber(in.Carrier, in.Number)
+	key, ofKey := inspectCredential("api_key", in.Credentials.APIKey.Reveal())
+	secret, ofSecret := inspectCredential("api_secret", in.Credentials.APISecret.Reveal())
+	clean := len(ofKey) == 0
 	switch {
-	case keyProblem != nil:
-		add(keyProblem)
+	case !clean:
 	case isAccountNumber(cleanNumber(key)):
-		add(preflightProblem("api_key", "account_number_as_key",
+		ofKey = append(ofKey, found("api_key", numberAsKey,
 			"api_key looks like an account number, not like an API key.",
 			"The charge account number was put into the field of the API key.",
 			"Copy the API key from the Australia Post developer centre; it has 36 characters.", docRegister))
 	case strings.Contains(key, ":"):
-		add(preflightProblem("api_key", "key_format",
+		ofKey = append(ofKey, found("api_key", keyFormat,
 			"api_key must not contain a colon.",
 			"Key and secret were pasted together, or another text was pasted.",
 			"Paste the API key alone; it has 36 characters.", docRegister))
 	}
 	switch {
-	case secretProblem != nil:
-		add(secretProblem)
-	case keyProblem != nil:
+	case len(ofSecret) > 0 || !clean:
 	case key == secret:
-		add(preflightProblem("api_secret", "key_equals_secret",
+		ofSecret = append(ofSecret, found("api_secret", equalTexts,
 			"api_secret must differ from api_key.",
 			"The same text was pasted into both fields.",
 			"Paste the API secret, which the developer centre calls the API password, into api_secret.", docRegister))
 	case uuidForm.MatchString(secret) && !uuidForm.MatchString(key):
-		add(preflightProblem("api_secret", "key_and_secret_swapped",
+		ofSecret = append(ofSecret, found("api_secret", swappedTexts,
 			"api_secret looks like an API key: the two seem to be swapped.",
 			"The API key and the API secret stand in each other's field.",
 			"Put the text of 36 characters with four hyphens into api_key and the other one into api_secret.", docRegister))
 	}
-	if len(problems) > 0 {
-		return ChargeAccount{}, problems
+	if all = slices.Concat(all, ofKey, ofSecret); len(all) > 0 {
+		return ChargeAccount{}, all
 	}
 	return ChargeAccount{
 		Carrier: in.Carrier, Number: number,
 		Credentials: Credentials{APIKey: NewSecret(key), APISecret: NewSecret(secret)},
 	}, nil
+}
+
+func found(field, check, message, cause, step, doc string) mistake {
+	return mistake{check, preflightProblem(field, check, message, cause, step, doc)}
+}
+
+// PreflightNumber is the part of Preflight about the account number.
+func PreflightNumber(n Name, typed string) (string, *fault.Error) {
+	number, all := inspectNumber(n, typed)
+	if len(all) > 0 {
+		return "", all[0].problem
+	}
+	return number, nil
 }
 
 // cleanNumber takes out what people put between digits.
@@ -105,69 +179,87 @@ func isAccountNumber(s string) bool {
 	return isDigits(s) && (len(s) == AustraliaPost.numberDigits() || len(s) == StarTrack.numberDigits())
 }
 
-// checkNumber holds a cleaned number against its carrier's form. A number that
-// lost its leading zeros is refused and never padded: the digits that are left
-// may be another account's.
-func checkNumber(n Name, number string) *fault.Error {
+// inspectNumber cleans a number and holds it against its carrier's form. A
+// number that lost its leading zeros is refused and never padded: the digits
+// that are left may be another account's.
+func inspectNumber(n Name, typed string) (number string, all []mistake) {
 	const field = "account_number"
+	number = cleanNumber(typed)
 	want := n.numberDigits()
 	switch {
 	case number == "":
-		return fault.Field(fault.Length, field, "%s must not be empty.", field)
+		all = append(all, mistake{numberFormat, fault.Field(fault.Length, field, "%s must not be empty.", field)})
 	case !isDigits(number):
-		return preflightProblem(field, "account_number_format",
+		all = append(all, found(field, numberFormat,
 			fmt.Sprintf("%s must be %d digits for %s.", field, want, n.FriendlyName()),
 			"The number holds letters or signs, or another text was pasted.",
-			"Copy the charge account number from the contract or an invoice.", docGetAccounts)
+			"Copy the charge account number from the contract or an invoice.", docGetAccounts))
 	case len(number) == want:
-		return nil
 	case n == AustraliaPost && len(number) == StarTrack.numberDigits():
-		return preflightProblem(field, "startrack_number",
+		all = append(all, found(field, starTrackNumber,
 			"account_number has 8 digits; an Australia Post charge account number has 10.",
 			"This is a StarTrack account number, or an Australia Post number that lost two leading zeros.",
-			"If the account is a StarTrack one, connect it as startrack; else put 2 zeros in front of the number.", docGetAccounts)
+			"If the account is a StarTrack one, connect it as startrack; else put 2 zeros in front of the number.", docGetAccounts))
 	case n == StarTrack && len(number) == AustraliaPost.numberDigits():
-		return preflightProblem(field, "australia_post_number",
+		all = append(all, found(field, australiaPostNumber,
 			"account_number has 10 digits; a StarTrack account number has 8.",
 			"This is an Australia Post charge account number.",
-			"Connect it as australia_post, or copy the 8 digits of the StarTrack account.", docGetAccounts)
+			"Connect it as australia_post, or copy the 8 digits of the StarTrack account.", docGetAccounts))
 	case len(number) < want:
 		missing := want - len(number)
 		zeros := "zeros"
 		if missing == 1 {
 			zeros = "zero"
 		}
-		return preflightProblem(field, "lost_leading_zeros",
+		all = append(all, found(field, lostZeros,
 			fmt.Sprintf("account_number has %d digits; %s numbers have %d.", len(number), n.FriendlyName(), want),
 			"A spreadsheet or a numeric form field dropped the leading zeros.",
-			fmt.Sprintf("Compare with the contract; put %d %s in front of the number if it shows them.", missing, zeros), docGetAccounts)
+			fmt.Sprintf("Compare with the contract; put %d %s in front of the number if it shows them.", missing, zeros), docGetAccounts))
 	default:
-		return preflightProblem(field, "account_number_format",
+		all = append(all, found(field, numberFormat,
 			fmt.Sprintf("account_number has %d digits; %s numbers have %d.", len(number), n.FriendlyName(), want),
 			"Another number was pasted, such as the customer number (APCN).",
-			"Copy the charge account number from the contract or an invoice.", docGetAccounts)
+			"Copy the charge account number from the contract or an invoice.", docGetAccounts))
 	}
+	return number, all
 }
 
-// cleanCredential takes outer blanks off and finds what the encrypted PDF of
-// the credentials leaves when text is copied from it. Line breaks are control
-// characters too, so blanks are looked for before the rule is applied.
-func cleanCredential(field, s string) (string, *fault.Error) {
+// inspectCredential takes outer blanks off and finds what the encrypted PDF of
+// the credentials leaves when text is copied from it, once each, in the order of
+// the text. Line breaks are control characters too, so blanks are looked for
+// before the rule is applied.
+func inspectCredential(field, typed string) (text string, all []mistake) {
 	const step = "Copy it again from the developer centre or the PDF, without anything around it."
-	for _, r := range strings.TrimSpace(s) {
+	for _, r := range strings.TrimSpace(typed) {
+		var m mistake
 		switch {
 		case invisible(r):
-			return "", preflightProblem(field, "invisible_character", field+" contains an invisible character.",
+			m = found(field, invisibleCharacter, field+" contains an invisible character.",
 				"Text copied from the encrypted PDF carries zero-width characters.", step, docRegister)
 		case unicode.IsSpace(r):
-			return "", preflightProblem(field, "inner_blank", field+" contains a blank.",
+			m = found(field, innerBlank, field+" contains a blank.",
 				"The text was copied across a line break, or two texts at once.", step, docRegister)
 		case strings.ContainsRune("\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb", r):
-			return "", preflightProblem(field, "quotes", field+" contains a quotation mark.",
+			m = found(field, quotes, field+" contains a quotation mark.",
 				"The text was copied with the quotation marks around it.", step, docRegister)
+		default:
+			continue
+		}
+		if !slices.ContainsFunc(all, func(other mistake) bool { return other.check == m.check }) {
+			all = append(all, m)
 		}
 	}
-	return CredentialRule.Clean(field, s)
+	if len(all) > 0 {
+		return "", all
+	}
+	text, problem := CredentialRule.Clean(field, typed)
+	switch {
+	case problem == nil:
+		return text, nil
+	case problem.Kind == fault.Length:
+		return "", []mistake{{keyFormat, problem}}
+	}
+	return "", []mistake{{invisibleCharacter, problem}} // a control character
 }
 
 // invisible tells whether a character leaves no trace on a screen: Unicode's

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -229,5 +230,85 @@ func TestPreflightRepeatsNothing(t *testing.T) {
 	}
 	if refused < 1000 {
 		t.Errorf("only %d of 2000 inputs were refused: the property is hardly tested", refused)
+	}
+}
+
+func TestPreflightChecks(t *testing.T) {
+	const post, star = carrier.AustraliaPost, carrier.StarTrack
+	tests := []struct {
+		name string
+		in   carrier.ChargeAccount
+		want map[string][]string // fields by check
+	}{
+		{"no number", charge(post, " - ", goodKey, goodSecret), map[string][]string{"account_number_format": {"account_number"}}},
+		{"lost zeros", charge(post, "1", goodKey, goodSecret), map[string][]string{"lost_leading_zeros": {"account_number"}}},
+		{"a StarTrack number", charge(post, "99123456", goodKey, goodSecret), map[string][]string{"startrack_number": {"account_number"}}},
+		{"an Australia Post number", charge(star, "0009912345", goodKey, goodSecret), map[string][]string{"australia_post_number": {"account_number"}}},
+		{"no credentials", charge(star, "09912345", "", " "), map[string][]string{"key_format": {"api_key", "api_secret"}}},
+		{"credentials too long", charge(star, "09912345", goodKey, strings.Repeat("s", 257)), map[string][]string{"key_format": {"api_secret"}}},
+		{"a control character", charge(star, "09912345", "6fda\x003d2a", goodSecret), map[string][]string{"invisible_character": {"api_key"}}},
+		{"a colon", charge(star, "09912345", goodKey+":"+goodSecret, goodSecret), map[string][]string{"key_format": {"api_key"}}},
+		{"the number as the key", charge(star, "09912345", "09912345", goodSecret), map[string][]string{"account_number_as_key": {"api_key"}}},
+		{"the same twice", charge(star, "09912345", goodKey, goodKey), map[string][]string{"key_equals_secret": {"api_secret"}}},
+		{"swapped", charge(star, "09912345", goodSecret, goodKey), map[string][]string{"key_and_secret_swapped": {"api_secret"}}},
+		{"all that one text can have", charge(post, "x", "'a b\u200b'", "' '"), map[string][]string{
+			"account_number_format": {"account_number"}, "quotes": {"api_key", "api_secret"}, "inner_blank": {"api_key", "api_secret"}, "invisible_character": {"api_key"},
+		}},
+		{"none", charge(post, "0009912345", goodKey, goodSecret), map[string][]string{}},
+	}
+	names := map[carrier.Name][]string{}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			account, checks := carrier.PreflightChecks(tc.in)
+			got, all := map[string][]string{}, []string{}
+			for _, c := range checks {
+				all = append(all, c.Name)
+				for _, p := range c.Problems {
+					got[c.Name] = append(got[c.Name], p.Field)
+					if d := p.Diagnosis; d == nil || d.Category != c.Name || d.WhoMustAct != fault.Merchant || d.LikelyCause == "" || len(d.NextSteps) == 0 || d.DocURL == "" {
+						t.Errorf("%s: diagnosis %+v", c.Name, p.Diagnosis)
+					}
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("PreflightChecks find (-want +got):\n%s", diff)
+			}
+			if (account.Number == "") != (len(got) > 0) {
+				t.Errorf("the cleaned number is %q", account.Number)
+			}
+			if names[tc.in.Carrier] == nil {
+				names[tc.in.Carrier] = all
+			}
+			if diff := cmp.Diff(names[tc.in.Carrier], all); diff != "" {
+				t.Errorf("the checks of a carrier are not always the same:\n%s", diff)
+			}
+			// What Preflight tells is the first of each field, and no other one.
+			_, first := carrier.Preflight(tc.in)
+			for _, p := range first {
+				if !slices.ContainsFunc(checks, func(c carrier.PreflightCheck) bool {
+					return slices.ContainsFunc(c.Problems, func(q *fault.Error) bool { return q.Field == p.Field && q.Message == p.Message && q.Kind == p.Kind })
+				}) {
+					t.Errorf("Preflight finds %v, and no check does", p)
+				}
+			}
+			if (len(first) == 0) != (len(got) == 0) {
+				t.Errorf("Preflight finds %v", found(first))
+			}
+		})
+	}
+	if len(names[post]) != 10 || len(names[star]) != 10 || slices.Contains(names[post], "australia_post_number") || slices.Contains(names[star], "startrack_number") {
+		t.Errorf("the checks are %v", names)
+	}
+}
+
+func TestPreflightNumber(t *testing.T) {
+	if _, p := carrier.PreflightNumber(carrier.StarTrack, "0009912345"); p == nil || p.Diagnosis.Category != "australia_post_number" {
+		t.Errorf("PreflightNumber = %v, want that it is Australia Post's", p)
+	}
+	if _, p := carrier.PreflightNumber(carrier.StarTrack, ""); p == nil || p.Kind != fault.Length {
+		t.Errorf("PreflightNumber of nothing = %v", p)
+	}
+	if n, p := carrier.PreflightNumber(carrier.StarTrack, " 0991-2345"); n != "09912345" || p != nil {
+		t.Errorf("PreflightNumber = %q, %v", n, p)
 	}
 }
