@@ -28,14 +28,14 @@ var scopes = map[string]carrier.Scope{
 	"DELETE /v1/connections/carriers/{carrier_name}/{carrier_id}":          carrier.ScopeLink,
 	"POST /v1/connections/carriers/{carrier_name}/{carrier_id}/rollback":   carrier.ScopeLink,
 	"POST /v1/connections/carriers/{carrier_name}/{carrier_id}/verify":     carrier.ScopeLink,
-	"GET /v1/carriers":                                                     carrier.ScopeRead,
-	"GET /v1/carriers/status":                                              carrier.ScopeRead,
-	"GET /v1/carriers/{carrier_id}":                                        carrier.ScopeRead,
-	"DELETE /v1/carriers/{carrier_id}":                                     carrier.ScopeLink,
-	"GET /v1/carriers/{carrier_id}/account":                                carrier.ScopeRead,
-	"POST /v1/carriers/{carrier_id}/refresh":                               carrier.ScopeLink,
-	"GET /v1/carriers/{carrier_id}/history":                                carrier.ScopeRead,
-	"GET /v1/tracking":                                                     carrier.ScopeRead,
+	"GET /v1/carriers":                       carrier.ScopeRead,
+	"GET /v1/carriers/status":                carrier.ScopeRead,
+	"GET /v1/carriers/{carrier_id}":          carrier.ScopeRead,
+	"DELETE /v1/carriers/{carrier_id}":       carrier.ScopeLink,
+	"GET /v1/carriers/{carrier_id}/account":  carrier.ScopeRead,
+	"POST /v1/carriers/{carrier_id}/refresh": carrier.ScopeLink,
+	"GET /v1/carriers/{carrier_id}/history":  carrier.ScopeRead,
+	"GET /v1/tracking":                       carrier.ScopeRead,
 }
 
 // RequiredScope is what a key needs for a route; ok is false for a route that

@@ -1,6 +1,9 @@
 package httpapi
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
 	"time"
 
 	"carrierlink/shared/carrier"
@@ -129,12 +132,45 @@ type ConnectionBody struct {
 	ModifiedAt          *string           `json:"modified_at"`
 }
 
-// CheckBody is the latest check of a connection.
+// CheckBody is a check of a connection.
 type CheckBody struct {
-	At        *string `json:"at"`
-	Outcome   string  `json:"outcome"`
-	LatencyMS int64   `json:"latency_ms"`
-	Trigger   string  `json:"trigger"`
+	At          *string `json:"at"`
+	Outcome     string  `json:"outcome"`
+	LatencyMS   int64   `json:"latency_ms"`
+	Trigger     string  `json:"trigger"`
+	CarrierCode *string `json:"carrier_code"` // of its error, where it is a known one
+}
+
+// NewCheckBody shows a check.
+func NewCheckBody(c carrier.Check) CheckBody {
+	return CheckBody{
+		At: Time(c.At), Outcome: string(c.Outcome), LatencyMS: c.Latency.Milliseconds(), Trigger: string(c.Trigger), CarrierCode: Text(c.Code),
+	}
+}
+
+// HistoryEntryBody is a check in the history of its connection.
+type HistoryEntryBody struct {
+	CheckBody
+	Status  string       `json:"status"` // of the connection after it
+	Changes []ChangeBody `json:"changes"`
+}
+
+// ChangeBody is a difference between two answers of the carrier.
+type ChangeBody struct {
+	Type      string  `json:"type"`
+	ProductID *string `json:"product_id"`
+	Field     *string `json:"field"`
+	From      *string `json:"from"`
+	To        *string `json:"to"`
+}
+
+// NewHistoryEntryBody shows an entry of a history.
+func NewHistoryEntryBody(e carrier.HistoryEntry) HistoryEntryBody {
+	body := HistoryEntryBody{NewCheckBody(e.Check), string(e.Status), make([]ChangeBody, len(e.Changes))}
+	for i, c := range e.Changes {
+		body.Changes[i] = ChangeBody{string(c.Type), Text(c.ProductID), Text(c.Field), Text(c.From), Text(c.To)}
+	}
+	return body
 }
 
 // CredentialsBody tells credentials apart without showing them.
@@ -152,20 +188,26 @@ type ContractBody struct {
 	CreditBlocked bool    `json:"credit_blocked"`
 }
 
-// NewConnectionBody shows a connection to its owner.
+// NewConnectionBody shows a connection to its owner. While its account is not
+// active it is paused: the schedule does not come to it, and what is wrong with
+// the link itself is not why.
 func NewConnectionBody(c *carrier.Connection, now time.Time) ConnectionBody {
 	body := ConnectionBody{
 		CarrierID: c.ID, CarrierName: string(c.Carrier), AccountNumber: c.AccountNumber, AccountNumberMasked: c.MaskedNumber(),
-		Nickname: c.Nickname, Status: string(c.Status), StatusReason: Text(c.StatusReason),
-		Verified: !c.VerifiedAt.IsZero(), VerifiedAt: Time(c.VerifiedAt), ConsecutiveFailures: c.ConsecutiveFailures,
-		NextRefreshAt: Time(c.NextRefreshAt), RefreshPolicy: string(c.RefreshPolicy),
+		Nickname: c.Nickname, Status: string(c.ShownStatus()), Verified: !c.VerifiedAt.IsZero(), VerifiedAt: Time(c.VerifiedAt),
+		ConsecutiveFailures: c.ConsecutiveFailures, RefreshPolicy: string(c.RefreshPolicy),
 		Credentials:       CredentialsBody{APIKeyLastFour: Text(c.APIKeyLastFour), UpdatedAt: Time(c.CredentialsUpdatedAt)},
 		ExternalCarrierID: Text(c.ExternalID), Metadata: metadata(c.Metadata), CreatedAt: Time(c.CreatedAt), ModifiedAt: Time(c.ModifiedAt),
 	}
-	if c.Checks > 0 {
-		body.LastCheck = &CheckBody{
-			At: Time(c.LastCheck.At), Outcome: string(c.LastCheck.Outcome), LatencyMS: c.LastCheck.Latency.Milliseconds(), Trigger: string(c.LastCheck.Trigger),
-		}
+	if c.ShownStatus() == c.Status {
+		body.StatusReason, body.NextRefreshAt = Text(c.StatusReason), Time(c.NextRefreshAt)
+	}
+	if !c.LastCheck.At.IsZero() {
+		check := NewCheckBody(c.LastCheck)
+		body.LastCheck = &check
+	}
+	if c.Previous.Available(now) {
+		body.Credentials.PreviousAvailableUntil = Time(c.Previous.Until)
 	}
 	if body.Verified {
 		body.Contract = &ContractBody{
@@ -173,6 +215,16 @@ func NewConnectionBody(c *carrier.Connection, now time.Time) ConnectionBody {
 		}
 	}
 	return body
+}
+
+// ConnectionETag is the strong entity tag of a connection: it is another one as
+// soon as anything that is shown of it is, the days until its contract ends and
+// its snapshot included. Leases and other work behind the scenes leave it as it
+// is, so that the tag of an answer outlives the work that the answer began.
+func ConnectionETag(c *carrier.Connection, now time.Time) string {
+	shown := JSON(http.StatusOK, NewConnectionBody(c, now)).Body
+	sum := sha256.Sum256(append(shown, c.ContractHash...))
+	return `"` + hex.EncodeToString(sum[:16]) + `"`
 }
 
 // DaysUntil is expires_in_days: null for a contract without an end.

@@ -76,13 +76,40 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 				ID: "se-1", Carrier: carrier.AustraliaPost, AccountNumber: "0009912345", Nickname: "n", Status: carrier.Restricted, StatusReason: "credit_blocked", Checks: 1,
 				LastCheck:  carrier.Check{At: at, Outcome: carrier.OutcomeOK, Latency: 1234567 * time.Microsecond, Trigger: carrier.TriggerLink},
 				VerifiedAt: at, ConsecutiveFailures: 1, NextRefreshAt: at.Add(time.Hour), RefreshPolicy: carrier.RefreshHourly, APIKeyLastFour: "9dd1", CredentialsUpdatedAt: at,
+				Previous: carrier.PreviousCredentials{SecretVersion: canary, AccountNumber: canary, LastFour: canary, CredentialID: canary, Until: at.Add(time.Minute)}, CredentialID: canary,
 				ContractValidTo: "2026-03-11", ContractCreditBlocked: true, ExternalID: "x", Metadata: map[string]string{"a": "b"}, CreatedAt: at, ModifiedAt: at,
 			}, at),
 			`{"carrier_id":"se-1","carrier_name":"australia_post","account_number":"0009912345","account_number_masked":"*******345","nickname":"n","status":"restricted","status_reason":"credit_blocked",` +
-				`"verified":true,"verified_at":"2026-03-01T00:00:00.000Z","last_check":{"at":"2026-03-01T00:00:00.000Z","outcome":"ok","latency_ms":1234,"trigger":"link"},"consecutive_failures":1,` +
-				`"next_refresh_at":"2026-03-01T01:00:00.000Z","refresh_policy":"hourly","credentials":{"api_key_last_four":"9dd1","updated_at":"2026-03-01T00:00:00.000Z","previous_available_until":null},` +
+				`"verified":true,"verified_at":"2026-03-01T00:00:00.000Z","last_check":{"at":"2026-03-01T00:00:00.000Z","outcome":"ok","latency_ms":1234,"trigger":"link","carrier_code":null},"consecutive_failures":1,` +
+				`"next_refresh_at":"2026-03-01T01:00:00.000Z","refresh_policy":"hourly","credentials":{"api_key_last_four":"9dd1","updated_at":"2026-03-01T00:00:00.000Z","previous_available_until":"2026-03-01T00:01:00.000Z"},` +
 				`"contract":{"expired":false,"valid_to":"2026-03-11","expires_in_days":10,"credit_blocked":true},"external_carrier_id":"x","metadata":{"a":"b"},` +
 				`"created_at":"2026-03-01T00:00:00.000Z","modified_at":"2026-03-01T00:00:00.000Z"}`,
+		},
+		{
+			"connection of a disabled account",
+			httpapi.NewConnectionBody(&carrier.Connection{
+				ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.ActionRequired, StatusReason: "unauthorized", Standing: carrier.StandingPaused,
+				Checks: 4, LastCheck: carrier.Check{At: at, Outcome: carrier.OutcomeUnauthorized, Trigger: carrier.TriggerSchedule, Code: "API_001"},
+				ConsecutiveFailures: 2, NextRefreshAt: at.Add(time.Hour), RefreshPolicy: carrier.RefreshDaily, Previous: carrier.PreviousCredentials{SecretVersion: canary, Until: at},
+			}, at),
+			`{"carrier_id":"se-1","carrier_name":"startrack","account_number":"09912345","account_number_masked":"*****345","nickname":"","status":"paused","status_reason":null,` +
+				`"verified":false,"verified_at":null,"last_check":{"at":"2026-03-01T00:00:00.000Z","outcome":"unauthorized","latency_ms":0,"trigger":"schedule","carrier_code":"API_001"},` +
+				`"consecutive_failures":2,"next_refresh_at":null,"refresh_policy":"daily",` +
+				`"credentials":{"api_key_last_four":null,"updated_at":null,"previous_available_until":null},"contract":null,"external_carrier_id":null,"metadata":{},"created_at":null,"modified_at":null}`,
+		},
+		{
+			"bare entry of a history", httpapi.NewHistoryEntryBody(carrier.HistoryEntry{}),
+			`{"at":null,"outcome":"","latency_ms":0,"trigger":"","carrier_code":null,"status":"","changes":[]}`,
+		},
+		{
+			"full entry of a history",
+			httpapi.NewHistoryEntryBody(carrier.HistoryEntry{
+				Check:  carrier.Check{At: at, Outcome: carrier.OutcomeUnknownAccount, Latency: 1500 * time.Microsecond, Trigger: carrier.TriggerManual, Code: "41002"},
+				Number: 7, Status: carrier.Degraded,
+				Changes: []carrier.Change{{Type: carrier.ProductRecoded, ProductID: "3D85", From: "3D35", To: "3D85"}, {Type: carrier.ChangedField, Field: "details.x"}},
+			}),
+			`{"at":"2026-03-01T00:00:00.000Z","outcome":"unknown_account","latency_ms":1,"trigger":"manual","carrier_code":"41002","status":"degraded",` +
+				`"changes":[{"type":"product_recoded","product_id":"3D85","field":null,"from":"3D35","to":"3D85"},{"type":"changed","product_id":null,"field":"details.x","from":null,"to":null}]}`,
 		},
 	}
 	for _, tc := range tests {
@@ -94,5 +121,51 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 	}
 	if got := encoded(t, httpapi.DaysUntil("2999-12-31", at)); got != "null" {
 		t.Errorf("DaysUntil of an open end = %s, want null", got)
+	}
+}
+
+// TestConnectionETag: what is shown changes it, and nothing else does.
+func TestConnectionETag(t *testing.T) {
+	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	conn := func(edit func(*carrier.Connection)) *carrier.Connection {
+		c := &carrier.Connection{
+			ID: "se-1", Carrier: carrier.AustraliaPost, AccountNumber: "0009912345", Status: carrier.Active, StatusReason: "r", NextRefreshAt: at, VerifiedAt: at,
+			ContractValidTo: "2026-03-11", ContractHash: "a", Previous: carrier.PreviousCredentials{SecretVersion: "v", Until: at.Add(time.Hour)}, Version: 3,
+		}
+		edit(c)
+		return c
+	}
+	plain := conn(func(*carrier.Connection) {})
+	tag := httpapi.ConnectionETag(plain, at)
+	if len(tag) != 34 || tag[0] != '"' || tag[33] != '"' {
+		t.Fatalf("ConnectionETag = %s, want a strong tag of 32 characters", tag)
+	}
+	seen := map[string]string{tag: "as it was"}
+	for _, tc := range []struct {
+		name string
+		conn *carrier.Connection
+		now  time.Time
+	}{
+		{"another name", conn(func(c *carrier.Connection) { c.Nickname = "n" }), at},
+		{"a check", conn(func(c *carrier.Connection) { c.LastCheck.At = at }), at},
+		{"another snapshot", conn(func(c *carrier.Connection) { c.ContractHash = "b" }), at},
+		{"paused", conn(func(c *carrier.Connection) { c.Standing = carrier.StandingPaused }), at},
+		{"the end of the previous credentials", plain, at.Add(time.Hour)},
+		{"a day less until the end of the contract", plain, at.Add(24 * time.Hour)},
+	} {
+		got := httpapi.ConnectionETag(tc.conn, tc.now)
+		if twin, dup := seen[got]; dup {
+			t.Errorf("%s: the tag of %s", tc.name, twin)
+		}
+		seen[got] = tc.name
+	}
+	for name, c := range map[string]*carrier.Connection{
+		"a lease":    conn(func(c *carrier.Connection) { c.LeaseUntil, c.Version = at, 4 }),
+		"its work":   conn(func(c *carrier.Connection) { c.Work, c.Version = carrier.WorkCredentials, 4 }),
+		"its secret": conn(func(c *carrier.Connection) { c.SecretVersion = "w" }),
+	} {
+		if got := httpapi.ConnectionETag(c, at.Add(time.Minute)); got != tag {
+			t.Errorf("%s changes the tag", name)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -26,6 +27,10 @@ const (
 	// cursorLife is how long a cursor is good for.
 	cursorLife = 24 * time.Hour
 	cursorMAC  = 16 // bytes
+	// largestPage is how many bytes of entries a page holds. Lambda's answers end
+	// at 6 MB, with the body as a text in them, where quotes and backslashes take
+	// two bytes.
+	largestPage = 5 << 19
 )
 
 // Page is which part of a list a request asks for.
@@ -130,6 +135,21 @@ type LinksBody struct {
 // LinkBody is one link; an empty object where there is no such page.
 type LinkBody struct {
 	Href string `json:"href,omitempty"`
+}
+
+// Fit shows what was found, as far as it goes into one page: a page that would
+// be too large ends early, and its next link has to go on behind what is shown.
+func Fit[T, B any](found []T, show func(T) B) []B {
+	shown := make([]B, 0, len(found))
+	size := 0
+	for _, f := range found {
+		entry := show(f)
+		if size += len(JSON(http.StatusOK, entry).Body); size > largestPage && len(shown) > 0 {
+			break
+		}
+		shown = append(shown, entry)
+	}
+	return shown
 }
 
 // href is a page of the same list, as a path: the API may have several

@@ -226,6 +226,33 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestFit: a page ends before it is too large, and has one entry at least.
+func TestFit(t *testing.T) {
+	const half = 5 << 18 // of the largest page, with the quotes
+	texts := func(sizes ...int) []string {
+		all := make([]string, len(sizes))
+		for i, n := range sizes {
+			all[i] = strings.Repeat("x", n-2)
+		}
+		return all
+	}
+	for name, tc := range map[string]struct {
+		found []string
+		want  int
+	}{
+		"one byte too many":  {texts(half, half+1, 10), 1},
+		"one that is larger": {texts(3*half, 10), 1},
+		"nothing":            {nil, 0},
+		"just as much":       {texts(half, half), 2},
+		"small ones":         {texts(10, 10, 10), 3},
+	} {
+		got := httpapi.Fit(tc.found, func(s string) string { return s })
+		if len(got) != tc.want || got == nil {
+			t.Errorf("%s: Fit shows %d of %d, want %d", name, len(got), len(tc.found), tc.want)
+		}
+	}
+}
+
 func TestPagingNeedsTheSecret(t *testing.T) {
 	down := errors.New("down")
 	p := pager(nil)
