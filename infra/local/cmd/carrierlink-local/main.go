@@ -120,6 +120,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		}
 		return nil
 	}
+	if err := lifeOfConnections(ctx, out, service.APIURL, account); err != nil {
+		return err
+	}
 	if err := service.Down(); err != nil {
 		return err
 	}

@@ -1,0 +1,380 @@
+package crash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/test/bootstrap"
+	"carrierlink/infra/test/probe"
+	"carrierlink/shared/auspost/simulator"
+	"carrierlink/shared/carrier"
+)
+
+const (
+	number      = "0000123400"
+	otherNumber = "0000456700"
+	linkRoute   = "/v1/connections/carriers/{carrier_name}"
+	connRoute   = linkRoute + "/{carrier_id}"
+	accRoute    = "/v1/partners/accounts/{account_id}"
+)
+
+// scenario is a request, or an event, that is killed after each of its calls.
+type scenario struct {
+	name, function string
+	arrange        func(*world)     // what is there before
+	event          func(*world) any // what is asked, each time the same
+	statuses       []int            // that the repeat may answer with; none: it is no request
+	check          func(*world, string)
+}
+
+func scenarios() []scenario {
+	changed := uuid()
+	return []scenario{
+		{
+			name: "link", function: "link-carrier", event: func(w *world) any { return w.link(number, w.apiKey, "key-1") },
+			statuses: []int{http.StatusOK}, check: func(w *world, when string) { w.one(when, number, w.apiKey) },
+		},
+		{
+			// Without an idempotency key the repeat of a link that was made is told so.
+			name: "link without an idempotency key", function: "link-carrier", event: func(w *world) any { return w.link(number, w.apiKey, "") },
+			statuses: []int{http.StatusOK, http.StatusConflict}, check: func(w *world, when string) { w.one(when, number, w.apiKey) },
+		},
+		{
+			name: "change of the credentials", function: "manage-connections", arrange: (*world).linked,
+			event: func(w *world) any {
+				return request(http.MethodPut, connRoute, w.path(), w.key, "key-2", fmt.Sprintf(`{"api_key":%q,"api_secret":"x0a1b2c3d4e5f6071829"}`, changed))
+			},
+			statuses: []int{http.StatusOK}, check: func(w *world, when string) {
+				w.one(when, number, changed)
+				w.previous(when, number, w.apiKey)
+			},
+		},
+		{
+			name: "change of the number", function: "manage-connections", arrange: (*world).linked,
+			event: func(w *world) any {
+				return request(http.MethodPut, connRoute, w.path(), w.key, "key-3", `{"account_number":"`+otherNumber+`","nickname":"Other"}`)
+			},
+			statuses: []int{http.StatusOK}, check: func(w *world, when string) {
+				w.one(when, otherNumber, w.apiKey)
+				if held := w.holders(number); len(held) != 0 {
+					w.t.Errorf("%s: the old number is held by %v", when, held)
+				}
+			},
+		},
+		{
+			name: "rollback", function: "manage-connections",
+			arrange: func(w *world) {
+				w.linked()
+				w.must("manage-connections", request(http.MethodPut, connRoute, w.path(), w.key, "", fmt.Sprintf(`{"api_key":%q,"api_secret":"x0a1b2c3d4e5f6071829"}`, changed)))
+			},
+			event: func(w *world) any {
+				return request(http.MethodPost, connRoute+"/rollback", w.path(), w.key, "key-4", "")
+			},
+			statuses: []int{http.StatusOK}, check: func(w *world, when string) {
+				w.one(when, number, w.apiKey)
+				w.previous(when, number, changed)
+			},
+		},
+		{
+			name: "unlink", function: "manage-connections", arrange: (*world).linked,
+			event:    func(w *world) any { return request(http.MethodDelete, connRoute, w.path(), w.key, "", "") },
+			statuses: []int{http.StatusNoContent, http.StatusNotFound}, check: func(w *world, when string) {
+				rows := w.connections()
+				if len(rows) != 1 || rows[0].Status != carrier.Disconnected || len(w.holders(number)) != 0 {
+					w.t.Errorf("%s: rows %+v, number held by %v", when, rows, w.holders(number))
+				}
+			},
+		},
+		{
+			name: "refresh", function: "refresh-carrier-account", arrange: func(w *world) { w.linked(); w.due() },
+			event: func(w *world) any {
+				return events.SQSEvent{Records: []events.SQSMessage{{
+					MessageId: "m-1", Body: fmt.Sprintf(`{"account_id":%d,"carrier_id":%q,"lane":"australia_post"}`, w.account.ID, w.connections()[0].ID),
+				}}}
+			},
+			check: func(w *world, when string) {
+				w.one(when, number, w.apiKey)
+				if rows := w.connections(); len(rows) == 1 && (rows[0].History != 2 || !rows[0].NextRefreshAt.After(time.Now())) {
+					w.t.Errorf("%s: %d checks, the next one at %v; want one beside the link's", when, rows[0].History, rows[0].NextRefreshAt)
+				}
+			},
+		},
+		{
+			name: "deletion of the account", function: "manage-accounts", arrange: (*world).linked,
+			event:    func(w *world) any { return request(http.MethodDelete, accRoute, w.accountPath(), w.partner, "", "") },
+			statuses: []int{http.StatusNoContent}, check: func(w *world, when string) { w.stands(when, carrier.StandingDeleted) },
+		},
+		{
+			name: "restoring the account", function: "manage-accounts",
+			arrange: func(w *world) {
+				w.linked()
+				w.must("manage-accounts", request(http.MethodDelete, accRoute, w.accountPath(), w.partner, "", ""))
+			},
+			event: func(w *world) any {
+				return request(http.MethodPut, accRoute+"/restore", w.accountPath(), w.partner, "key-5", "")
+			},
+			statuses: []int{http.StatusNoContent}, check: func(w *world, when string) {
+				w.stands(when, carrier.StandingActive)
+				w.one(when, number, w.apiKey)
+			},
+		},
+		{
+			name: "disabling the account", function: "manage-accounts", arrange: (*world).linked,
+			event:    func(w *world) any { return request(http.MethodPut, accRoute+"/disable", w.accountPath(), w.partner, "key-6", "") },
+			statuses: []int{http.StatusNoContent}, check: func(w *world, when string) { w.stands(when, carrier.StandingPaused) },
+		},
+		{
+			// What four killed requests have left: a link with its secret, a change
+			// before and one after it counted, an unlinking.
+			name: "reconcile", function: "reconcile",
+			arrange: func(w *world) {
+				change := fmt.Sprintf(`{"api_key":%q,"api_secret":"x0a1b2c3d4e5f6071829"}`, changed)
+				for n, left := range []struct {
+					operation, method, body string
+				}{
+					{"PutSecretValue", http.MethodPut, change},
+					{"UpdateSecretVersionStage", http.MethodPut, change},
+					{"DeleteSecret", http.MethodDelete, ""},
+				} {
+					number := fmt.Sprintf("000033%02d00", n)
+					w.must("link-carrier", w.link(number, w.apiKey, ""))
+					path := map[string]string{"carrier_name": "australia_post", "carrier_id": w.holders(number)[0]}
+					w.leave("manage-connections", left.operation, request(left.method, connRoute, path, w.key, "", left.body))
+				}
+				w.leave("link-carrier", "CreateSecret", w.link(otherNumber, w.apiKey, ""))
+				time.Sleep(patience)
+			},
+			event: func(*world) any { return map[string]any{} },
+			check: func(w *world, when string) {
+				if held := w.holders(otherNumber); len(held) != 0 {
+					w.t.Errorf("%s: the number of the abandoned link is held by %v", when, held)
+				}
+				if rows := w.connections(); len(rows) != 3 {
+					w.t.Errorf("%s: %d rows, want two linked ones and the unlinked one", when, len(rows))
+				}
+			},
+		},
+	}
+}
+
+// TestKill: whatever call a function is killed after, the same request again, or
+// the reconciler, or both, leave one truth in both stores; and who has an
+// idempotency key gets the answer.
+func TestKill(t *testing.T) {
+	e := newEngines(t)
+	turns := make(chan struct{}, 10)
+	var running sync.WaitGroup
+	for _, s := range scenarios() {
+		calls := s.clean(t, e)
+		if calls < 2 {
+			t.Errorf("%s makes %d remote calls: there is nothing to kill it after", s.name, calls)
+		}
+		for n := 1; n <= calls; n++ {
+			for _, reconcile := range []bool{false, true} {
+				running.Go(func() {
+					turns <- struct{}{}
+					defer func() { <-turns }()
+					s.kill(t, e, n, reconcile)
+				})
+			}
+		}
+	}
+	running.Wait()
+}
+
+// clean runs the scenario to its end and counts its calls.
+func (s scenario) clean(t *testing.T, e *engines) int {
+	t.Helper()
+	w := newWorld(t, e)
+	if s.arrange != nil {
+		s.arrange(w)
+	}
+	calls, answer, err := s.ask(w, nil)
+	if err != nil || len(s.statuses) > 0 && answer.StatusCode/100 != 2 {
+		t.Fatalf("%s without a crash: %d %s, %v\n%s", s.name, answer.StatusCode, answer.Body, err, w.logs())
+	}
+	w.sound(s.name + ", no crash")
+	s.check(w, s.name+", no crash")
+	return calls
+}
+
+// kill runs the scenario in a world of its own, and kills it.
+func (s scenario) kill(t *testing.T, e *engines, n int, reconcile bool) {
+	t.Helper()
+	when := fmt.Sprintf("%s, killed after call %d, then again", s.name, n)
+	if reconcile {
+		when = fmt.Sprintf("%s, killed after call %d, reconciled, then again", s.name, n)
+	}
+	w := newWorld(t, e)
+	if s.arrange != nil {
+		s.arrange(w)
+	}
+	if _, _, err := s.ask(w, afterCall(n)); err != nil && !errors.Is(err, bootstrap.ErrKilled) {
+		t.Errorf("%s: %v", when, err)
+		return
+	}
+	time.Sleep(patience) // until no lease of it runs any more
+	if reconcile {
+		w.reconcile(when)
+		w.sound(when + ", after the reconciler")
+	}
+	_, answer, err := s.ask(w, nil)
+	if err != nil || len(s.statuses) > 0 && !slices.Contains(s.statuses, answer.StatusCode) {
+		t.Errorf("%s: the repeat answers %d %s, %v\n%s", when, answer.StatusCode, answer.Body, err, w.logs())
+		return
+	}
+	if !reconcile {
+		// What no repeat can know of, such as a label that was left behind by a
+		// request whose answer is stored, is the reconciler's.
+		w.reconcile(when)
+	}
+	w.sound(when)
+	s.check(w, when)
+}
+
+// ask makes the scenario's request, killed at a moment.
+func (s scenario) ask(w *world, when moment) (calls int, answer events.APIGatewayProxyResponse, err error) {
+	if len(s.statuses) > 0 {
+		calls, err = w.run(s.function, when, s.event(w), &answer)
+		return calls, answer, err
+	}
+	var batch events.SQSEventResponse
+	calls, err = w.run(s.function, when, s.event(w), &batch)
+	if err == nil && len(batch.BatchItemFailures) > 0 {
+		err = fmt.Errorf("messages failed: %v\n%s", batch.BatchItemFailures, w.logs())
+	}
+	return calls, answer, err
+}
+
+func newEngines(t *testing.T) *engines {
+	t.Helper()
+	root, err := emulator.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &engines{tableURL: probe.Emulator(t, emulator.StartDynamoDBLocal), secretsURL: probe.Emulator(t, emulator.StartMiniStack), files: map[string]string{}}
+	server := httptest.NewServer(simulator.NewHandler())
+	t.Cleanup(server.Close)
+	e.carrierURL = server.URL
+	for _, function := range []string{"link-carrier", "manage-connections", "manage-accounts", "refresh-carrier-account", "reconcile"} {
+		e.files[function] = filepath.Join(t.TempDir(), function)
+		if err := bootstrap.Build(t.Context(), root, "functions/"+function, runtime.GOARCH, e.files[function]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made, err := secretsmanager.NewFromConfig(emulator.Config(e.secretsURL)).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
+		Name: aws.String("crash-service"), SecretString: aws.String("the service secret of the crash tests"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.serviceSecret = aws.ToString(made.ARN)
+	return e
+}
+
+func (w *world) link(number, apiKey, idempotencyKey string) events.APIGatewayProxyRequest {
+	return request(http.MethodPost, linkRoute, map[string]string{"carrier_name": "australia_post"}, w.key, idempotencyKey, body(number, apiKey))
+}
+
+func (w *world) linked() { w.must("link-carrier", w.link(number, w.apiKey, "")) }
+
+// must makes a request that has to succeed.
+func (w *world) must(function string, event events.APIGatewayProxyRequest) {
+	w.t.Helper()
+	var answer events.APIGatewayProxyResponse
+	if _, err := w.run(function, nil, event, &answer); err != nil || answer.StatusCode/100 != 2 {
+		w.t.Errorf("arranging: %s answers %d %s, %v\n%s", function, answer.StatusCode, answer.Body, err, w.logs())
+	}
+}
+
+// leave makes a request and kills it after its first call of an operation.
+func (w *world) leave(function, operation string, event events.APIGatewayProxyRequest) {
+	w.t.Helper()
+	if _, err := w.run(function, afterFirst(operation), event, nil); !errors.Is(err, bootstrap.ErrKilled) {
+		w.t.Errorf("arranging: %s was not killed after %s: %v\n%s", function, operation, err, w.logs())
+	}
+}
+
+// reconcile runs the reconciler.
+func (w *world) reconcile(when string) {
+	w.t.Helper()
+	if _, err := w.run("reconcile", nil, map[string]any{}, nil); err != nil {
+		w.t.Errorf("%s: the reconciler fails: %v\n%s", when, err, w.logs())
+	}
+}
+
+func (w *world) path() map[string]string {
+	rows := w.connections()
+	if len(rows) == 0 {
+		w.t.Error("there is no connection")
+		return map[string]string{}
+	}
+	return map[string]string{"carrier_name": "australia_post", "carrier_id": rows[0].ID}
+}
+
+func (w *world) accountPath() map[string]string {
+	return map[string]string{"account_id": idText(w.account.ID)}
+}
+
+// due makes the account's connection due.
+func (w *world) due() {
+	w.t.Helper()
+	for _, c := range w.connections() {
+		c.NextRefreshAt = time.Now().Add(-time.Minute)
+		if err := w.table.SaveConnection(context.Background(), &c); err != nil {
+			w.t.Errorf("making a connection due: %v", err)
+		}
+	}
+}
+
+// one checks that there is one connection, of this number, working with this
+// carrier's key.
+func (w *world) one(when, number, apiKey string) {
+	w.t.Helper()
+	rows := w.connections()
+	if len(rows) != 1 {
+		w.t.Errorf("%s: %d rows, want 1", when, len(rows))
+		return
+	}
+	c := rows[0]
+	if c.Status != carrier.Active || c.AccountNumber != number || !strings.HasSuffix(apiKey, c.APIKeyLastFour) {
+		w.t.Errorf("%s: %s of %s with the key …%s, want it active, of %s with the key …%s", when, c.Status, c.MaskedNumber(), c.APIKeyLastFour, number, apiKey[len(apiKey)-4:])
+	}
+	if got := w.vault()[c.ID].values[c.SecretVersion][0]; got != apiKey {
+		w.t.Errorf("%s: the secret holds another key", when)
+	}
+}
+
+// previous checks what a rollback would bring back.
+func (w *world) previous(when, number, apiKey string) {
+	w.t.Helper()
+	for _, c := range w.connections() {
+		if got := w.vault()[c.ID].values[c.Previous.SecretVersion][0]; got != apiKey || c.Previous.AccountNumber != number {
+			w.t.Errorf("%s: the previous credentials are not those that were replaced", when)
+		}
+	}
+}
+
+// stands checks that the one connection has followed its account.
+func (w *world) stands(when string, standing carrier.Standing) {
+	w.t.Helper()
+	rows := w.connections()
+	if len(rows) != 1 || rows[0].Standing != standing || rows[0].PurgeAt.IsZero() == (standing == carrier.StandingDeleted) {
+		w.t.Errorf("%s: %+v, want one connection that is %s", when, rows, standing)
+	}
+}

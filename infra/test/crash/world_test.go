@@ -1,0 +1,382 @@
+// Package crash kills the functions, as they are deployed, with SIGKILL after
+// each of their remote calls, and looks at what the stores hold once the same
+// request came again, or the reconciler ran, or both.
+package crash
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+
+	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/test/bootstrap"
+	"carrierlink/infra/test/probe"
+	"carrierlink/shared/auth"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/store"
+)
+
+// patience is how long an invocation may take, and so how long the lease of one
+// that was killed lasts. It has to leave the carrier's client its margins.
+const patience = 5 * time.Second
+
+// engines are what all worlds share.
+type engines struct {
+	tableURL, secretsURL, carrierURL string
+	files                            map[string]string // binaries by folder
+	serviceSecret                    string
+}
+
+// world is one account of one table of its own, with the functions over it.
+type world struct {
+	*engines
+	t       *testing.T
+	name    string // of the table, and before the secrets
+	table   *store.Store
+	db      *dynamodb.Client
+	secrets *secretsmanager.Client
+	account carrier.Account
+	partner string // keys
+	key     string
+	apiKey  string // of the carrier, another one in each world: the simulator counts by it
+	mu      sync.Mutex
+	log     bytes.Buffer
+}
+
+func random() string {
+	b := make([]byte, 8)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+// uuid is a carrier's API key in its usual form.
+func uuid() string {
+	r := random() + random()
+	return r[:8] + "-" + r[8:12] + "-4" + r[13:16] + "-8" + r[17:20] + "-" + r[20:32]
+}
+
+func newWorld(t *testing.T, e *engines) *world {
+	t.Helper()
+	w := &world{engines: e, t: t, name: "crash-" + random(), apiKey: uuid()}
+	cfg := emulator.Config(e.tableURL)
+	probe.Table(t, cfg, w.name)
+	w.db = dynamodb.NewFromConfig(cfg)
+	w.table = store.New(w.db, w.name, store.Options{})
+	w.secrets = secretsmanager.NewFromConfig(emulator.Config(e.secretsURL))
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	id, err := carrier.NewID(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	partner := carrier.Partner{ID: id, Name: "Acme", Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now}
+	partnerKey, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: id, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.partner = text.Reveal()
+	if err := w.table.CreatePartner(t.Context(), partner, partnerKey); err != nil {
+		t.Fatal(err)
+	}
+	w.account = carrier.Account{ID: id, PartnerID: id, Environment: carrier.Production, OriginCountryCode: "AU", Active: true, CreatedAt: now, ModifiedAt: now}
+	key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: id, AccountID: id, Environment: carrier.Production, CreatedAt: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.key = text.Reveal()
+	if _, err := w.table.CreateAccount(t.Context(), store.NewAccount{Account: w.account, Key: key}, now); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// environment is that of a function of the template, with the remote ends of
+// this world's process.
+func (w *world) environment(table, secrets, carrierURL string) []string {
+	return []string{
+		"AWS_REGION=" + emulator.Region, "AWS_ACCESS_KEY_ID=" + emulator.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + emulator.SecretAccessKey,
+		"AWS_ENDPOINT_URL_DYNAMODB=" + table, "AWS_ENDPOINT_URL_SECRETS_MANAGER=" + secrets, "AUSPOST_BASE_URL=" + carrierURL + "/shipping/v1",
+		"STAGE=local", "LOG_LEVEL=INFO", "ERROR_SOURCE=shipengine", "TABLE_NAME=" + w.name, "SECRET_PREFIX=" + w.name + "/carrier/", "SERVICE_SECRET_ID=" + w.serviceSecret,
+		"RATE_LIMIT_PER_MINUTE=1000000", "SANDBOX_RATE_LIMIT_PER_MINUTE=1000000", "REFUSAL_GAP_SECONDS=600", "SCHEDULE_SPEED=1",
+	}
+}
+
+// moment is when a process is killed: after its n-th remote call, which is of
+// this operation. A nil one lets it live.
+type moment func(n int, operation string) bool
+
+func afterCall(n int) moment { return func(i int, _ string) bool { return i == n } }
+
+func afterFirst(operation string) moment {
+	return func(_ int, o string) bool { return o == operation }
+}
+
+// run starts a function, hands it one event, and kills it with SIGKILL when the
+// moment has come: the call was answered, and it has not heard of the answer. It
+// returns how many calls were made, and bootstrap.ErrKilled when it was killed.
+func (w *world) run(function string, when moment, event, out any) (calls int, err error) {
+	var mu sync.Mutex
+	killed := false
+	var process *bootstrap.Process
+	started := make(chan struct{})
+	dead := make(chan struct{})
+	// proxy passes calls on to a remote end.
+	proxy := func(url string) *httptest.Server {
+		return httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			req := r.Clone(context.WithoutCancel(r.Context()))
+			req.RequestURI, req.URL.Scheme, req.URL.Host = "", "http", strings.TrimPrefix(url, "http://")
+			resp, err := http.DefaultTransport.RoundTrip(req)
+			if err != nil {
+				http.Error(rw, err.Error(), http.StatusBadGateway)
+				return
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			if err != nil {
+				http.Error(rw, err.Error(), http.StatusBadGateway)
+				return
+			}
+			_, operation, ok := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+			if !ok {
+				operation = "carrier"
+			}
+			mu.Lock()
+			late := killed
+			if !killed {
+				calls++
+				killed = when != nil && when(calls, operation)
+			}
+			last := killed && !late
+			mu.Unlock()
+			if last {
+				<-started
+				process.Kill()
+				close(dead)
+			}
+			if last || late {
+				<-dead
+				panic(http.ErrAbortHandler)
+			}
+			for k, v := range resp.Header {
+				rw.Header()[k] = v
+			}
+			rw.WriteHeader(resp.StatusCode)
+			_, _ = rw.Write(body)
+		}))
+	}
+	table, secrets, carrierEnd := proxy(w.tableURL), proxy(w.secretsURL), proxy(w.carrierURL)
+	defer table.Close()
+	defer secrets.Close()
+	defer carrierEnd.Close()
+	process, _, err = bootstrap.Start(context.Background(), w.files[function], w.environment(table.URL, secrets.URL, carrierEnd.URL), writer{w})
+	if err != nil {
+		return 0, err
+	}
+	close(started)
+	defer process.Kill()
+	err = process.Invoke(event, time.Now().Add(patience), out)
+	mu.Lock()
+	defer mu.Unlock()
+	return calls, err
+}
+
+// writer collects what the functions of a world write.
+type writer struct{ w *world }
+
+func (l writer) Write(p []byte) (int, error) {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	return l.w.log.Write(p)
+}
+
+func (w *world) logs() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.log.String()
+}
+
+// request is an API request with a key.
+func request(method, resource string, params map[string]string, key, idempotencyKey, body string) events.APIGatewayProxyRequest {
+	path := resource
+	for name, value := range params {
+		path = strings.ReplaceAll(path, "{"+name+"}", value)
+	}
+	headers := map[string]string{"API-Key": key, "Content-Type": "application/json"}
+	if idempotencyKey != "" {
+		headers["Idempotency-Key"] = idempotencyKey
+	}
+	return events.APIGatewayProxyRequest{HTTPMethod: method, Resource: resource, Path: path, PathParameters: params, Headers: headers, Body: body}
+}
+
+// connections are all rows of the account.
+func (w *world) connections() []carrier.Connection {
+	w.t.Helper()
+	rows, err := w.table.AllConnections(context.Background(), w.account.ID)
+	if err != nil {
+		w.t.Errorf("reading the connections: %v", err)
+	}
+	return rows
+}
+
+// secret is a secret as the vault has it.
+type secret struct {
+	connectionID string
+	deleted      bool                // or scheduled for it
+	current      string              // version
+	pending      bool                // some version is
+	values       map[string][2]string // key and secret by version
+}
+
+// vault is every secret of the world, by connection, those that are scheduled
+// for deletion included.
+func (w *world) vault() map[string]secret {
+	w.t.Helper()
+	ctx := context.Background()
+	found := map[string]secret{}
+	pages := secretsmanager.NewListSecretsPaginator(w.secrets, &secretsmanager.ListSecretsInput{
+		Filters:                []smtypes.Filter{{Key: smtypes.FilterNameStringTypeName, Values: []string{w.name + "/carrier/"}}},
+		IncludePlannedDeletion: aws.Bool(true),
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			w.t.Errorf("listing the secrets: %v", err)
+			return nil
+		}
+		for _, entry := range page.SecretList {
+			name := aws.ToString(entry.Name)
+			s := secret{connectionID: name[strings.LastIndex(name, "/")+1:], deleted: entry.DeletedDate != nil, values: map[string][2]string{}}
+			if !s.deleted {
+				w.versions(ctx, name, &s)
+			}
+			found[s.connectionID] = s
+		}
+	}
+	return found
+}
+
+func (w *world) versions(ctx context.Context, name string, s *secret) {
+	w.t.Helper()
+	described, err := w.secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &name})
+	if err != nil {
+		w.t.Errorf("describing a secret: %v", err)
+		return
+	}
+	for version, labels := range described.VersionIdsToStages {
+		for _, label := range labels {
+			switch label {
+			case "AWSCURRENT":
+				s.current = version
+			case "AWSPENDING":
+				s.pending = true
+			}
+		}
+		got, err := w.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name, VersionId: &version})
+		if err != nil {
+			continue // a version without a label may be gone
+		}
+		var value struct {
+			APIKey    string `json:"api_key"`
+			APISecret string `json:"api_secret"`
+		}
+		if err := json.Unmarshal([]byte(aws.ToString(got.SecretString)), &value); err != nil {
+			w.t.Errorf("a secret can not be read: %v", err)
+		}
+		s.values[version] = [2]string{value.APIKey, value.APISecret}
+	}
+}
+
+// numbers are the ids that hold an account number.
+func (w *world) holders(number string) []string {
+	w.t.Helper()
+	loaded, err := w.table.Load(context.Background(), w.account.ID, store.Want{Number: &store.Number{Carrier: carrier.AustraliaPost, Number: number}})
+	if err != nil {
+		w.t.Errorf("reading the holders of a number: %v", err)
+	}
+	return loaded.LinkedAs
+}
+
+// unfinished is what is in the repair index.
+func (w *world) unfinished() int {
+	w.t.Helper()
+	out, err := w.db.Query(context.Background(), &dynamodb.QueryInput{
+		TableName: &w.name, IndexName: aws.String("by_due"), KeyConditionExpression: aws.String("due_pk = :pk"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":pk": &types.AttributeValueMemberS{Value: "REPAIR"}},
+	})
+	if err != nil {
+		w.t.Errorf("reading the repair index: %v", err)
+		return 0
+	}
+	return len(out.Items)
+}
+
+// sound checks what must hold whenever nobody is at work: every secret has a row
+// that names it, every active row has its secret, in the version that it names,
+// which is the current one; nothing is pending or unfinished; the count of
+// carriers and the numbers are those of the rows.
+func (w *world) sound(when string) {
+	w.t.Helper()
+	rows, secrets := w.connections(), w.vault()
+	named, visible := map[string]bool{}, 0
+	for _, c := range rows {
+		named[c.ID] = true
+		s, there := secrets[c.ID]
+		if c.Work != carrier.NoWork || c.Status == carrier.Linking {
+			w.t.Errorf("%s: connection %s is %s, work %q", when, c.ID, c.Status, c.Work)
+		}
+		wantSecret := c.Visible() && c.Standing != carrier.StandingDeleted
+		switch {
+		case wantSecret && (!there || s.deleted):
+			w.t.Errorf("%s: %s is %s and has no secret", when, c.ID, c.Status)
+		case wantSecret && s.current != c.SecretVersion:
+			w.t.Errorf("%s: the current version of %s is %s, its row names %s", when, c.ID, s.current, c.SecretVersion)
+		case wantSecret && s.pending:
+			w.t.Errorf("%s: a version of %s is pending", when, c.ID)
+		case wantSecret && s.values[c.SecretVersion][0][max(0, len(s.values[c.SecretVersion][0])-4):] != c.APIKeyLastFour:
+			w.t.Errorf("%s: the row of %s tells of another key than the secret has", when, c.ID)
+		case !wantSecret && there && !s.deleted:
+			w.t.Errorf("%s: %s is %s, standing %s, and its secret is not on its way out", when, c.ID, c.Status, c.Standing)
+		}
+		if c.Visible() {
+			visible++
+			if got := w.holders(c.AccountNumber); len(got) != 1 || got[0] != c.ID {
+				w.t.Errorf("%s: the number of %s is held by %v", when, c.ID, got)
+			}
+		}
+	}
+	for id := range secrets {
+		if !named[id] {
+			w.t.Errorf("%s: the secret of %s is an orphan", when, id)
+		}
+	}
+	if n := w.unfinished(); n != 0 {
+		w.t.Errorf("%s: %d items are unfinished", when, n)
+	}
+	loaded, err := w.table.Load(context.Background(), w.account.ID, store.Want{})
+	if err != nil || loaded.Account == nil || loaded.Account.CarriersCount != visible {
+		w.t.Errorf("%s: the account counts other carriers than the %d that it has: %+v, %v", when, visible, loaded.Account, err)
+	}
+}
+
+func body(number, apiKey string) string {
+	return fmt.Sprintf(`{"nickname":"Main","account_number":%q,"api_key":%q,"api_secret":"xa1b2c3d4e5f60718293"}`, number, apiKey)
+}
+
+func idText(id int64) string { return strconv.FormatInt(id, 10) }
