@@ -19,6 +19,10 @@ func TestConformance(t *testing.T) {
 		t.Parallel()
 		vaulttest.Run(t, vaulttest.NewMemory())
 	})
+	t.Run("Memory that keeps versions", func(t *testing.T) {
+		t.Parallel()
+		vaulttest.Run(t, &vaulttest.Memory{KeepsUnlabelled: true, EndsPending: true})
+	})
 	name, start := "MiniStack", emulator.StartMiniStack
 	if os.Getenv("EMULATOR") == "localstack" {
 		name, start = "LocalStack", emulator.StartLocalStack

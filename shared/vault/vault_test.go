@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
@@ -22,10 +24,12 @@ import (
 	"carrierlink/shared/vault/vaulttest"
 )
 
-// calls notes what is called, and lets a test answer instead.
+// calls notes what is called, and lets a test answer instead, or lose the answer.
 type calls struct {
 	*vaulttest.Memory
-	answer func(operation string) error
+	answer   func(operation string) error      // instead of the call
+	lost     func(operation string) error      // after the call
+	deletion *secretsmanager.DeleteSecretInput // the last one
 
 	mu         sync.Mutex
 	operations []string
@@ -49,39 +53,77 @@ func (c *calls) taken() []string {
 	return operations
 }
 
+func lose[T any](c *calls, operation string, out *T, err error) (*T, error) {
+	if c.lost != nil {
+		if lost := c.lost(operation); lost != nil {
+			return nil, lost
+		}
+	}
+	return out, err
+}
+
 func (c *calls) CreateSecret(ctx context.Context, in *secretsmanager.CreateSecretInput, o ...func(*secretsmanager.Options)) (*secretsmanager.CreateSecretOutput, error) {
 	if err := c.note("CreateSecret"); err != nil {
 		return nil, err
 	}
-	return c.Memory.CreateSecret(ctx, in, o...)
+	out, err := c.Memory.CreateSecret(ctx, in, o...)
+	return lose(c, "CreateSecret", out, err)
 }
 
 func (c *calls) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, o ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
 	if err := c.note("GetSecretValue"); err != nil {
 		return nil, err
 	}
-	return c.Memory.GetSecretValue(ctx, in, o...)
+	out, err := c.Memory.GetSecretValue(ctx, in, o...)
+	return lose(c, "GetSecretValue", out, err)
 }
 
 func (c *calls) PutSecretValue(ctx context.Context, in *secretsmanager.PutSecretValueInput, o ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error) {
 	if err := c.note("PutSecretValue"); err != nil {
 		return nil, err
 	}
-	return c.Memory.PutSecretValue(ctx, in, o...)
+	out, err := c.Memory.PutSecretValue(ctx, in, o...)
+	return lose(c, "PutSecretValue", out, err)
+}
+
+func (c *calls) DescribeSecret(ctx context.Context, in *secretsmanager.DescribeSecretInput, o ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error) {
+	if err := c.note("DescribeSecret"); err != nil {
+		return nil, err
+	}
+	out, err := c.Memory.DescribeSecret(ctx, in, o...)
+	return lose(c, "DescribeSecret", out, err)
+}
+
+func (c *calls) UpdateSecretVersionStage(ctx context.Context, in *secretsmanager.UpdateSecretVersionStageInput, o ...func(*secretsmanager.Options)) (*secretsmanager.UpdateSecretVersionStageOutput, error) {
+	if err := c.note("UpdateSecretVersionStage"); err != nil {
+		return nil, err
+	}
+	out, err := c.Memory.UpdateSecretVersionStage(ctx, in, o...)
+	return lose(c, "UpdateSecretVersionStage", out, err)
+}
+
+func (c *calls) DeleteSecret(ctx context.Context, in *secretsmanager.DeleteSecretInput, o ...func(*secretsmanager.Options)) (*secretsmanager.DeleteSecretOutput, error) {
+	c.deletion = in
+	if err := c.note("DeleteSecret"); err != nil {
+		return nil, err
+	}
+	out, err := c.Memory.DeleteSecret(ctx, in, o...)
+	return lose(c, "DeleteSecret", out, err)
 }
 
 func (c *calls) RestoreSecret(ctx context.Context, in *secretsmanager.RestoreSecretInput, o ...func(*secretsmanager.Options)) (*secretsmanager.RestoreSecretOutput, error) {
 	if err := c.note("RestoreSecret"); err != nil {
 		return nil, err
 	}
-	return c.Memory.RestoreSecret(ctx, in, o...)
+	out, err := c.Memory.RestoreSecret(ctx, in, o...)
+	return lose(c, "RestoreSecret", out, err)
 }
 
 const (
 	canary     = "xK9-canary"
 	account    = 7
 	connection = "se-1000000000000007"
-	version    = "8c1f2a3e-0d5b-4b7a-9d36-0f7d3c1a5e21"
+	initial    = "8c1f2a3e-0d5b-4b7a-9d36-0f7d3c1a5e21"
 	another    = "0b7e7d4c-6f0a-4c2e-8f7b-7b1f3c9d2a10"
 )
 
@@ -109,35 +151,110 @@ func TestErrorsHoldNoSecretText(t *testing.T) {
 		{"deadline", fmt.Errorf("%s: %w", canary, context.DeadlineExceeded), "deadline exceeded", context.DeadlineExceeded},
 		{"cancelled", fmt.Errorf("%s: %w", canary, context.Canceled), "canceled", context.Canceled},
 	} {
-		// Each call of Create in turn fails so.
-		for _, failing := range []string{"CreateSecret", "GetSecretValue", "RestoreSecret", "PutSecretValue"} {
-			t.Run(tc.name+"/"+failing, func(t *testing.T) {
-				t.Parallel()
-				api := &calls{Memory: vaulttest.NewMemory()}
-				v := vault.New(api, "p/")
-				if err := v.Create(t.Context(), account, connection, version, credentials("old ")); err != nil {
-					t.Fatal(err)
-				}
-				name := fmt.Sprintf("p/%d/%s", account, connection)
-				if _, err := api.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: &name}); err != nil {
-					t.Fatal(err)
-				}
-				api.answer = func(operation string) error {
-					if operation == failing {
-						return tc.err
+		// Each call of each method in turn fails so.
+		for _, m := range methods {
+			for _, failing := range m.calls {
+				t.Run(tc.name+"/"+m.name+"/"+failing, func(t *testing.T) {
+					t.Parallel()
+					api := &calls{Memory: vaulttest.NewMemory()}
+					v := vault.New(api, "p/")
+					m.prepare(t, v)
+					api.answer = func(operation string) error {
+						if operation == failing {
+							return tc.err
+						}
+						return nil
 					}
-					return nil
-				}
-				check(t, "Create", v.Create(t.Context(), account, connection, version, credentials("new ")), tc.keeps, tc.target)
-				if failing != "GetSecretValue" {
-					return
-				}
-				_, err := v.Get(t.Context(), account, connection)
-				check(t, "Get", err, tc.keeps, tc.target)
-				_, err = vault.NewServiceSecret(api, name).Read(t.Context())
-				check(t, "Read", err, tc.keeps, tc.target)
-			})
+					check(t, m.name, m.call(t.Context(), v), tc.keeps, tc.target)
+				})
+			}
 		}
+		t.Run(tc.name+"/Read", func(t *testing.T) {
+			t.Parallel()
+			api := &calls{Memory: vaulttest.NewMemory(), answer: func(string) error { return tc.err }}
+			_, err := vault.NewServiceSecret(api, "service").Read(t.Context())
+			check(t, "Read", err, tc.keeps, tc.target)
+		})
+	}
+}
+
+// methods are all of the vault's, each in the state where it makes most calls.
+var methods = []struct {
+	name    string
+	prepare func(*testing.T, *vault.Vault)
+	call    func(context.Context, *vault.Vault) error
+	calls   []string
+}{
+	{
+		"Create", deleted,
+		func(ctx context.Context, v *vault.Vault) error {
+			_, err := v.Create(ctx, account, connection, initial, credentials("new "))
+			return err
+		},
+		[]string{"CreateSecret", "GetSecretValue", "RestoreSecret", "PutSecretValue"},
+	},
+	{
+		"Get", linked,
+		func(ctx context.Context, v *vault.Vault) error {
+			_, err := v.Get(ctx, account, connection, initial)
+			return err
+		},
+		[]string{"GetSecretValue"},
+	},
+	{
+		"Stage", deleted,
+		func(ctx context.Context, v *vault.Vault) error {
+			_, err := v.Stage(ctx, account, connection, another, credentials("new "))
+			return err
+		},
+		[]string{"PutSecretValue", "RestoreSecret"},
+	},
+	{
+		"Stage of the first", func(*testing.T, *vault.Vault) {},
+		func(ctx context.Context, v *vault.Vault) error {
+			_, err := v.Stage(ctx, account, connection, another, credentials("new "))
+			return err
+		},
+		[]string{"CreateSecret"},
+	},
+	{
+		"Align", staged,
+		func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, connection, another) },
+		[]string{"DescribeSecret", "UpdateSecretVersionStage"},
+	},
+	{
+		"Delete", deleted,
+		func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, connection, 7) },
+		[]string{"DeleteSecret", "DescribeSecret"},
+	},
+	{
+		"Restore", linked,
+		func(ctx context.Context, v *vault.Vault) error { return v.Restore(ctx, account, connection) },
+		[]string{"RestoreSecret", "DescribeSecret"},
+	},
+}
+
+// linked, staged and deleted are states of a connection's secret.
+func linked(t *testing.T, v *vault.Vault) {
+	t.Helper()
+	if got, err := v.Create(t.Context(), account, connection, initial, credentials("old ")); err != nil || got != initial {
+		t.Fatalf("Create = %q, %v, want %q", got, err, initial)
+	}
+}
+
+func staged(t *testing.T, v *vault.Vault) {
+	t.Helper()
+	linked(t, v)
+	if got, err := v.Stage(t.Context(), account, connection, another, credentials("new ")); err != nil || got != another {
+		t.Fatalf("Stage = %q, %v, want %q", got, err, another)
+	}
+}
+
+func deleted(t *testing.T, v *vault.Vault) {
+	t.Helper()
+	linked(t, v)
+	if err := v.Delete(t.Context(), account, connection, 7); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -159,32 +276,56 @@ func check(t *testing.T, what string, err error, keeps string, target error) {
 	}
 }
 
-func TestCreateWhileOthersWork(t *testing.T) {
+// TestWhileOthersWork injects what AWS answers when others change the secret
+// between two calls of one method, or do not stop to.
+func TestWhileOthersWork(t *testing.T) {
 	t.Parallel()
 	exists := &types.ResourceExistsException{Message: aws.String(canary)}
 	missing := &types.ResourceNotFoundException{Message: aws.String(canary)}
-	invalid := &types.InvalidRequestException{Message: aws.String(canary)}
+	refused := &types.InvalidRequestException{Message: aws.String(canary)}
+	moved := &types.InvalidParameterException{Message: aws.String(canary)}
+	create := func(ctx context.Context, v *vault.Vault) error {
+		_, err := v.Create(ctx, account, connection, another, credentials("new "))
+		return err
+	}
+	stage := func(token, secret string) func(context.Context, *vault.Vault) error {
+		return func(ctx context.Context, v *vault.Vault) error {
+			_, err := v.Stage(ctx, account, connection, token, credentials(secret))
+			return err
+		}
+	}
+	align := func(version string) func(context.Context, *vault.Vault) error {
+		return func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, connection, version) }
+	}
 	for _, tc := range []struct {
 		name    string
+		prepare func(*testing.T, *vault.Vault)
+		call    func(context.Context, *vault.Vault) error
 		answers map[string]error
 		kind    fault.Kind
 	}{
-		{"there, then gone", map[string]error{"CreateSecret": exists, "GetSecretValue": missing}, fault.State},
-		{"scheduled for deletion again and again", map[string]error{"CreateSecret": exists, "GetSecretValue": invalid}, fault.State},
-		{"gone before it is restored", map[string]error{"CreateSecret": exists, "GetSecretValue": invalid, "RestoreSecret": missing}, fault.State},
-		{"another value under the token", map[string]error{"PutSecretValue": exists}, fault.State},
-		{"scheduled for deletion before it is changed", map[string]error{"PutSecretValue": invalid}, fault.State},
-		{"invalid for another reason", map[string]error{"CreateSecret": invalid, "GetSecretValue": missing}, fault.Internal},
+		{"create: there, then gone", linked, create, map[string]error{"CreateSecret": exists, "GetSecretValue": missing}, fault.State},
+		{"create: scheduled for deletion again and again", linked, create, map[string]error{"CreateSecret": exists, "GetSecretValue": refused}, fault.State},
+		{"create: gone before it is restored", linked, create, map[string]error{"CreateSecret": exists, "GetSecretValue": refused, "RestoreSecret": missing}, fault.State},
+		{"create: another value under the token", linked, create, map[string]error{"PutSecretValue": exists}, fault.State},
+		{"create: scheduled for deletion before it is changed", linked, create, map[string]error{"PutSecretValue": refused}, fault.State},
+		{"create: invalid for another reason", linked, create, map[string]error{"CreateSecret": refused, "GetSecretValue": missing}, fault.Internal},
+		{"stage: another value under the token", linked, stage(initial, "new "), nil, fault.State},
+		{"stage: scheduled for deletion again and again", linked, stage(another, "new "), map[string]error{"PutSecretValue": refused}, fault.State},
+		{"stage: gone, then there", linked, stage(another, "new "), map[string]error{"PutSecretValue": missing, "CreateSecret": exists}, fault.State},
+		{"stage: gone, then scheduled for deletion", linked, stage(another, "new "), map[string]error{"PutSecretValue": missing, "CreateSecret": refused}, fault.State},
+		{"align: gone before the labels move", staged, align(another), map[string]error{"UpdateSecretVersionStage": missing}, fault.State},
+		{"align: scheduled for deletion before the labels move", staged, align(another), map[string]error{"UpdateSecretVersionStage": refused}, fault.State},
+		{"align: labels that keep moving", staged, align(another), map[string]error{"UpdateSecretVersionStage": moved}, fault.State},
+		{"align: a version that is not listed", staged, align(strings.Repeat("0", 32)), map[string]error{"UpdateSecretVersionStage": moved}, fault.NotFound},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			api := &calls{Memory: vaulttest.NewMemory()}
 			v := vault.New(api, "p/")
-			if err := v.Create(t.Context(), account, connection, version, credentials("old ")); err != nil {
-				t.Fatal(err)
-			}
+			tc.prepare(t, v)
 			api.answer = func(operation string) error { return tc.answers[operation] }
-			err := v.Create(t.Context(), account, connection, another, credentials("new "))
+			err := tc.call(t.Context(), v)
 			if err == nil || !fault.Is(err, tc.kind) || strings.Contains(err.Error(), canary) {
 				t.Fatalf("error %v, want kind %v without %q", err, tc.kind, canary)
 			}
@@ -192,6 +333,240 @@ func TestCreateWhileOthersWork(t *testing.T) {
 				t.Errorf("State with RetryAfter %v and message %q, want both", p.RetryAfter, p.Message)
 			}
 		})
+	}
+}
+
+// TestAlignLooksAgain has the labels move between its two calls.
+func TestAlignLooksAgain(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name      string
+		meanwhile func(context.Context, *vault.Vault) error
+		gone      bool
+	}{
+		{"deleted", func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, connection, 0) }, true},
+		{"scheduled for deletion", func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, connection, 7) }, true},
+		{"aligned by another", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, connection, another) }, false},
+		{"aligned with another version", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, connection, initial) }, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			api := &calls{Memory: vaulttest.NewMemory()}
+			v := vault.New(api, "p/")
+			staged(t, v)
+			var once sync.Once
+			api.answer = func(operation string) (err error) {
+				if operation == "UpdateSecretVersionStage" {
+					once.Do(func() { err = tc.meanwhile(t.Context(), vault.New(api.Memory, "p/")) })
+				}
+				return err
+			}
+			if err := v.Align(t.Context(), account, connection, another); tc.gone != fault.Is(err, fault.NotFound) || !tc.gone && err != nil {
+				t.Errorf("Align = %v, want not found: %t", err, tc.gone)
+			}
+		})
+	}
+}
+
+// cuts are the ways in which the nth call of many can fail.
+var cuts = []struct {
+	name string
+	cut  func(*calls, func(string) error)
+}{
+	{"not sent", func(c *calls, fail func(string) error) { c.answer = fail }},
+	{"answer lost", func(c *calls, fail func(string) error) { c.lost = fail }},
+}
+
+// nth fails the nth call, from 0.
+func nth(n int) func(string) error {
+	return func(string) error {
+		n--
+		if n == -1 {
+			return &types.InternalServiceError{Message: aws.String(canary)}
+		}
+		return nil
+	}
+}
+
+// TestCutAndRepeated cuts each method at each of its calls, and calls it again.
+func TestCutAndRepeated(t *testing.T) {
+	t.Parallel()
+	for _, m := range methods {
+		for _, how := range cuts {
+			t.Run(m.name+"/"+how.name, func(t *testing.T) {
+				t.Parallel()
+				for n, failed := 0, true; failed; n++ {
+					api := &calls{Memory: vaulttest.NewMemory()}
+					v := vault.New(api, "p/")
+					m.prepare(t, v)
+					how.cut(api, nth(n))
+					failed = m.call(t.Context(), v) != nil
+					if n == 0 && !failed {
+						t.Error("the first call was not cut")
+					}
+					api.answer, api.lost = nil, nil
+					if err := m.call(t.Context(), v); err != nil {
+						t.Errorf("after a cut at call %d: %v", n, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestChangeCut plays a change of credentials, with a row that names the version
+// that counts, and cuts it at each call. Whoever comes then aligns with the row,
+// and may make the change again.
+func TestChangeCut(t *testing.T) {
+	t.Parallel()
+	for _, kept := range []bool{false, true} {
+		for _, how := range cuts {
+			t.Run(fmt.Sprintf("%s/versions kept %t", how.name, kept), func(t *testing.T) {
+				t.Parallel()
+				for n, done := 0, false; !done; n++ {
+					api := &calls{Memory: &vaulttest.Memory{KeepsUnlabelled: kept, EndsPending: kept}}
+					v := vault.New(api, "p/")
+					linked(t, v)
+					how.cut(api, nth(n))
+					row := initial
+					change := func() error {
+						version, err := v.Stage(t.Context(), account, connection, another, credentials("new "))
+						if err != nil {
+							return err
+						}
+						row = version
+						return v.Align(t.Context(), account, connection, row)
+					}
+					done = change() == nil
+					api.answer, api.lost = nil, nil
+					if err := v.Align(t.Context(), account, connection, row); err != nil {
+						t.Fatalf("cut at call %d: aligning %q: %v", n, row, err)
+					}
+					if row == initial {
+						labels(t, api.Memory, map[string][]string{initial: {"AWSCURRENT"}})
+						if err := change(); err != nil {
+							t.Fatalf("cut at call %d: changing again: %v", n, err)
+						}
+					}
+					labels(t, api.Memory, map[string][]string{initial: {"AWSPREVIOUS"}, another: {"AWSCURRENT"}})
+				}
+			})
+		}
+	}
+}
+
+// labels checks them all, and that whatever has one can be read.
+func labels(t *testing.T, api *vaulttest.Memory, want map[string][]string) {
+	t.Helper()
+	out, err := api.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(fmt.Sprintf("p/%d/%s", account, connection))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, out.VersionIdsToStages); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
+	}
+	for version := range want {
+		if _, err := vault.New(api, "p/").Get(t.Context(), account, connection, version); err != nil {
+			t.Errorf("Get(%q): %v", version, err)
+		}
+	}
+}
+
+// TestDeletionWindow checks what AWS is asked for.
+func TestDeletionWindow(t *testing.T) {
+	t.Parallel()
+	name := fmt.Sprintf("p/%d/%s", account, connection)
+	for _, tc := range []struct {
+		days int
+		want int64 // 0: at once
+	}{{-1, 7}, {1, 7}, {7, 7}, {8, 8}, {30, 30}, {31, 30}, {90, 30}, {0, 0}} {
+		t.Run(strconv.Itoa(tc.days), func(t *testing.T) {
+			t.Parallel()
+			api := &calls{Memory: vaulttest.NewMemory()}
+			v := vault.New(api, "p/")
+			linked(t, v)
+			if err := v.Delete(t.Context(), account, connection, tc.days); err != nil {
+				t.Fatal(err)
+			}
+			want := &secretsmanager.DeleteSecretInput{SecretId: &name, RecoveryWindowInDays: &tc.want}
+			if tc.want == 0 {
+				want = &secretsmanager.DeleteSecretInput{SecretId: &name, ForceDeleteWithoutRecovery: aws.Bool(true)}
+			}
+			if diff := cmp.Diff(want, api.deletion, cmpopts.IgnoreUnexported(secretsmanager.DeleteSecretInput{})); diff != "" {
+				t.Errorf("DeleteSecret (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestRefusedForAnotherReason: AWS has one error for a secret that is scheduled
+// for deletion and for other states; only the first is what was wanted.
+func TestRefusedForAnotherReason(t *testing.T) {
+	t.Parallel()
+	refused := &types.InvalidRequestException{Message: aws.String(canary)}
+	for _, tc := range []struct {
+		name    string
+		prepare func(*testing.T, *vault.Vault)
+		call    func(context.Context, *vault.Vault) error
+		kind    fault.Kind
+	}{
+		{"Delete", linked, func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, connection, 7) }, fault.Internal},
+		{"Restore past recovery", deleted, func(ctx context.Context, v *vault.Vault) error { return v.Restore(ctx, account, connection) }, fault.NotFound},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			api := &calls{Memory: vaulttest.NewMemory()}
+			v := vault.New(api, "p/")
+			tc.prepare(t, v)
+			api.answer = func(operation string) error {
+				if operation == "DescribeSecret" {
+					return nil
+				}
+				return refused
+			}
+			if err := tc.call(t.Context(), v); !fault.Is(err, tc.kind) || strings.Contains(err.Error(), canary) {
+				t.Errorf("error %v, want kind %v without %q", err, tc.kind, canary)
+			}
+		})
+	}
+}
+
+// TestLabelsLost has versions that live on without a label, as AWS lets them for
+// a day: who names one again gets it labelled.
+func TestLabelsLost(t *testing.T) {
+	t.Parallel()
+	third := strings.Repeat("3", 32)
+	for _, tc := range []struct {
+		name string
+		lose func(context.Context, *vault.Vault) error
+	}{
+		{"to an alignment", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, connection, initial) }},
+		{"to another that is staged", func(ctx context.Context, v *vault.Vault) error {
+			_, err := v.Stage(ctx, account, connection, third, credentials("third "))
+			return err
+		}},
+	} {
+		for _, again := range []string{"staged again", "aligned"} {
+			t.Run(tc.name+", "+again, func(t *testing.T) {
+				t.Parallel()
+				api := &vaulttest.Memory{KeepsUnlabelled: true}
+				v := vault.New(api, "p/")
+				staged(t, v)
+				if err := tc.lose(t.Context(), v); err != nil {
+					t.Fatal(err)
+				}
+				want := map[string][]string{initial: {"AWSCURRENT"}, another: {"AWSPENDING"}}
+				if again == "aligned" {
+					want = map[string][]string{initial: {"AWSPREVIOUS"}, another: {"AWSCURRENT"}}
+					if err := v.Align(t.Context(), account, connection, another); err != nil {
+						t.Fatal(err)
+					}
+				} else if got, err := v.Stage(t.Context(), account, connection, another, credentials("new ")); err != nil || got != another {
+					t.Fatalf("Stage = %q, %v, want %q", got, err, another)
+				}
+				labels(t, api, want)
+			})
+		}
 	}
 }
 
@@ -208,20 +583,54 @@ func TestRemoteCalls(t *testing.T) {
 			t.Errorf("%s: calls (-want +got):\n%s", what, diff)
 		}
 	}
-	create := func(version, secret string) error {
-		return v.Create(t.Context(), account, connection, version, credentials(secret))
+	create := func(token, secret string) error {
+		_, err := v.Create(t.Context(), account, connection, token, credentials(secret))
+		return err
 	}
-	expect("new", create(version, "a"), "CreateSecret")
-	expect("the same again", create(version, "a"), "CreateSecret")
-	expect("the same value, another version", create(another, "a"), "CreateSecret", "GetSecretValue")
-	expect("another value", create(version, "b"), "CreateSecret", "GetSecretValue", "PutSecretValue")
-	name := fmt.Sprintf("p/%d/%s", account, connection)
-	if _, err := api.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: &name}); err != nil {
-		t.Fatal(err)
+	stage := func(token, secret string) error {
+		_, err := v.Stage(t.Context(), account, connection, token, credentials(secret))
+		return err
 	}
-	expect("scheduled for deletion", create(version, "b"), "CreateSecret", "GetSecretValue", "RestoreSecret", "GetSecretValue")
-	_, err := v.Get(t.Context(), account, connection)
-	expect("Get", err, "GetSecretValue")
+	get := func(version string) error {
+		_, err := v.Get(t.Context(), account, connection, version)
+		return err
+	}
+	align := func(version string) error { return v.Align(t.Context(), account, connection, version) }
+	remove := func(days int) error { return v.Delete(t.Context(), account, connection, days) }
+	restore := func() error { return v.Restore(t.Context(), account, connection) }
+	third := strings.Repeat("3", 32)
+
+	expect("new", create(initial, "a"), "CreateSecret")
+	expect("the same again", create(initial, "a"), "CreateSecret")
+	expect("the same value, another token", create(another, "a"), "CreateSecret", "GetSecretValue")
+	expect("Get", get(initial), "GetSecretValue")
+
+	expect("Align of what is current", align(initial), "DescribeSecret")
+	expect("Stage", stage(another, "b"), "PutSecretValue")
+	expect("Stage again", stage(another, "b"), "PutSecretValue")
+	expect("Align", align(another), "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage")
+	expect("Align again", align(another), "DescribeSecret")
+	expect("Align back", align(initial), "DescribeSecret", "UpdateSecretVersionStage")
+	expect("Stage, for nothing", stage(third, "c"), "PutSecretValue")
+	expect("Align after it", align(initial), "DescribeSecret", "UpdateSecretVersionStage")
+	expect("Get of the previous", get(another), "GetSecretValue")
+
+	expect("Restore of what is not scheduled", restore(), "RestoreSecret", "DescribeSecret")
+	expect("Delete", remove(7), "DeleteSecret")
+	expect("Delete again", remove(7), "DeleteSecret", "DescribeSecret")
+	expect("Restore", restore(), "RestoreSecret")
+	expect("Delete", remove(30), "DeleteSecret")
+	expect("Stage of what is scheduled", stage(third, "c"), "PutSecretValue", "RestoreSecret", "PutSecretValue")
+	expect("Delete at once", remove(0), "DeleteSecret")
+	expect("Delete at once again", remove(0), "DeleteSecret")
+	expect("Stage of the first", stage(initial, "a"), "PutSecretValue", "CreateSecret")
+	expect("Create of another value", create(another, "b"), "CreateSecret", "GetSecretValue", "PutSecretValue")
+	expect("Delete", remove(7), "DeleteSecret")
+	expect("Create of what is scheduled", create(another, "b"), "CreateSecret", "GetSecretValue", "RestoreSecret", "GetSecretValue")
+
+	api.EndsPending = true
+	expect("Stage", stage(third, "c"), "PutSecretValue")
+	expect("Align where AWSPENDING goes by itself", align(third), "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage", "DescribeSecret")
 }
 
 func TestServiceSecret(t *testing.T) {
@@ -230,7 +639,7 @@ func TestServiceSecret(t *testing.T) {
 		t.Helper()
 		api := &calls{Memory: vaulttest.NewMemory()}
 		if _, err := api.Memory.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
-			Name: aws.String("service"), SecretString: &text, ClientRequestToken: aws.String(version),
+			Name: aws.String("service"), SecretString: &text, ClientRequestToken: aws.String(initial),
 		}); err != nil {
 			t.Fatal(err)
 		}

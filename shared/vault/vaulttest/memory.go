@@ -47,7 +47,7 @@ type secret struct {
 var _ vault.API = (*Memory)(nil)
 
 // NewMemory makes an empty one.
-func NewMemory() *Memory { return &Memory{secrets: map[string]*secret{}} }
+func NewMemory() *Memory { return &Memory{} }
 
 func refuse(message string) error {
 	return &types.InvalidParameterException{Message: &message}
@@ -127,6 +127,9 @@ func (m *Memory) CreateSecret(ctx context.Context, in *secretsmanager.CreateSecr
 	token, text := *in.ClientRequestToken, aws.ToString(in.SecretString)
 	s := m.secrets[aws.ToString(in.Name)]
 	if s == nil {
+		if m.secrets == nil {
+			m.secrets = map[string]*secret{}
+		}
 		m.secrets[aws.ToString(in.Name)] = &secret{values: map[string]string{token: text}, holders: map[string]string{current: token}}
 		return out, nil
 	}
