@@ -1268,6 +1268,54 @@ func (e UpdateCarrierRequestRefreshPolicy) Valid() bool {
 	}
 }
 
+// Defines values for ValidationCheckName.
+const (
+	ValidationCheckNameAccountNumberAsKey  ValidationCheckName = "account_number_as_key"
+	ValidationCheckNameAccountNumberFormat ValidationCheckName = "account_number_format"
+	ValidationCheckNameAustraliaPostNumber ValidationCheckName = "australia_post_number"
+	ValidationCheckNameCarrier             ValidationCheckName = "carrier"
+	ValidationCheckNameInnerBlank          ValidationCheckName = "inner_blank"
+	ValidationCheckNameInvisibleCharacter  ValidationCheckName = "invisible_character"
+	ValidationCheckNameKeyAndSecretSwapped ValidationCheckName = "key_and_secret_swapped"
+	ValidationCheckNameKeyEqualsSecret     ValidationCheckName = "key_equals_secret"
+	ValidationCheckNameKeyFormat           ValidationCheckName = "key_format"
+	ValidationCheckNameLostLeadingZeros    ValidationCheckName = "lost_leading_zeros"
+	ValidationCheckNameQuotes              ValidationCheckName = "quotes"
+	ValidationCheckNameStartrackNumber     ValidationCheckName = "startrack_number"
+)
+
+// Valid indicates whether the value is a known member of the ValidationCheckName enum.
+func (e ValidationCheckName) Valid() bool {
+	switch e {
+	case ValidationCheckNameAccountNumberAsKey:
+		return true
+	case ValidationCheckNameAccountNumberFormat:
+		return true
+	case ValidationCheckNameAustraliaPostNumber:
+		return true
+	case ValidationCheckNameCarrier:
+		return true
+	case ValidationCheckNameInnerBlank:
+		return true
+	case ValidationCheckNameInvisibleCharacter:
+		return true
+	case ValidationCheckNameKeyAndSecretSwapped:
+		return true
+	case ValidationCheckNameKeyEqualsSecret:
+		return true
+	case ValidationCheckNameKeyFormat:
+		return true
+	case ValidationCheckNameLostLeadingZeros:
+		return true
+	case ValidationCheckNameQuotes:
+		return true
+	case ValidationCheckNameStartrackNumber:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CarrierName.
 const (
 	CarrierNameAustraliaPost CarrierName = "australia_post"
@@ -2916,12 +2964,18 @@ type ValidationCheck struct {
 	Message *string `json:"message"`
 
 	// Name What was looked at. `carrier` is the carrier's own answer; each of the others looks for one mistake that can be seen without
-	// asking, and has the name of its `category` in a diagnosis.
-	Name string `json:"name"`
+	// asking, and has the name of its `category` in a diagnosis. `startrack_number` is a check of Australia Post's numbers, and
+	// `australia_post_number` one of StarTrack's.
+	Name ValidationCheckName `json:"name"`
 
 	// Passed False when the mistake was found, or when the carrier refuses.
 	Passed bool `json:"passed"`
 }
+
+// ValidationCheckName What was looked at. `carrier` is the carrier's own answer; each of the others looks for one mistake that can be seen without
+// asking, and has the name of its `category` in a diagnosis. `startrack_number` is a check of Australia Post's numbers, and
+// `australia_post_number` one of StarTrack's.
+type ValidationCheckName string
 
 // Verification A check that was asked for, and the connection after it.
 type Verification struct {
