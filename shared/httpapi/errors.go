@@ -66,44 +66,61 @@ type Envelope struct {
 	Errors    []Problem `json:"errors"`
 }
 
+// Problems are the problems of an error as answers show them. source is the
+// error_source of all but a carrier's faults; empty: "shipengine".
+func Problems(source string, err error) []Problem {
+	all := fault.Of(err)
+	problems := make([]Problem, len(all))
+	for i, p := range all {
+		problems[i] = problem(source, p)
+	}
+	return problems
+}
+
+// problem shows one problem. Of one that is ours, or of no kind, nothing is told.
+func problem(source string, p *fault.Error) Problem {
+	r, ok := rows[p.Kind]
+	if !ok || p.Kind == fault.Internal {
+		r, p = rows[fault.Internal], fault.New(fault.Internal, "Something went wrong on our side. Please try again, or tell us the request id.")
+	}
+	out := Problem{
+		ErrorSource: source, ErrorType: r.errorType, ErrorCode: r.code, Message: p.Message, FieldName: p.Field,
+		Retryable: r.retryable, ExistingAccountID: p.ExistingAccountID, ExistingCarrierID: p.ExistingCarrierID, Diagnosis: p.Diagnosis,
+	}
+	switch {
+	case r.carrier:
+		out.ErrorSource = "carrier"
+	case source == "":
+		out.ErrorSource = "shipengine"
+	}
+	if p.Diagnosis != nil {
+		out.DocURL = p.Diagnosis.DocURL
+	}
+	return out
+}
+
 // render is the one place where an error becomes an answer. The status is the
 // first problem's.
 func (a *API) render(req *Request, err error) *Response {
-	problems := fault.Of(err)
-	source := a.ErrorSource
-	if source == "" {
-		source = "shipengine"
-	}
-	body := Envelope{RequestID: req.ID}
-	header := map[string]string{}
-	status := 0
-	for _, p := range problems {
-		r, ok := rows[p.Kind]
-		if !ok || p.Kind == fault.Internal {
-			r, p = rows[fault.Internal], fault.New(fault.Internal, "Something went wrong on our side. Please try again, or tell us the request id.")
-		}
-		if status == 0 {
-			status = r.status
-		}
-		out := Problem{
-			ErrorSource: source, ErrorType: r.errorType, ErrorCode: r.code, Message: p.Message, FieldName: p.Field,
-			Retryable: r.retryable, ExistingAccountID: p.ExistingAccountID, ExistingCarrierID: p.ExistingCarrierID, Diagnosis: p.Diagnosis,
-		}
-		if r.carrier {
-			out.ErrorSource = "carrier"
-		}
-		if p.Diagnosis != nil {
-			out.DocURL = p.Diagnosis.DocURL
+	all := fault.Of(err)
+	resp := JSON(statusOf(all[0].Kind), Envelope{RequestID: req.ID, Errors: Problems(a.ErrorSource, err)})
+	for _, p := range all {
+		if p.Kind == fault.Internal {
+			continue
 		}
 		if p.RetryAfter > 0 {
-			header["Retry-After"] = seconds(p.RetryAfter)
+			resp.Header["Retry-After"] = seconds(p.RetryAfter)
 		}
 		if len(p.Allow) > 0 {
-			header["Allow"] = strings.Join(p.Allow, ", ")
+			resp.Header["Allow"] = strings.Join(p.Allow, ", ")
 		}
-		body.Errors = append(body.Errors, out)
 	}
-	resp := JSON(status, body)
-	resp.Header = header
 	return resp
+}
+
+func statusOf(kind fault.Kind) int {
+	if r, ok := rows[kind]; ok {
+		return r.status
+	}
+	return http.StatusInternalServerError
 }

@@ -30,14 +30,21 @@ type Parts struct {
 // and SCHEDULE_SPEED.
 func Linking(env *boot.Env) Parts {
 	p := Keeping(env)
-	production, err := auspost.New(auspost.Options{BaseURL: env.Text("AUSPOST_BASE_URL")})
-	env.Check("AUSPOST_BASE_URL", err)
-	sandbox, err := auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})
-	env.Check("simulator", err)
+	production, sandbox := Carriers(env)
 	p.Linker.Carriers = linking.Carriers{Production: production, Sandbox: sandbox}
 	p.Linker.Changes = auspost.Changes
 	p.Linker.Timing = Timing(env)
 	return p
+}
+
+// Carriers are the clients of the carrier: the real one of AUSPOST_BASE_URL, and
+// the simulator for sandbox accounts.
+func Carriers(env *boot.Env) (production, sandbox *auspost.Client) {
+	production, err := auspost.New(auspost.Options{BaseURL: env.Text("AUSPOST_BASE_URL")})
+	env.Check("AUSPOST_BASE_URL", err)
+	sandbox, err = auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})
+	env.Check("simulator", err)
+	return production, sandbox
 }
 
 // Keeping is Linking for those who ask no carrier. It reads TABLE_NAME and
