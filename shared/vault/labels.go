@@ -164,8 +164,8 @@ func (v *Vault) hold(ctx context.Context, name, version string, labels map[strin
 }
 
 // move takes a label from one version and gives it to another; either may be
-// nil. AWS refuses it when another version than from has the label ("API
-// reference", "UpdateSecretVersionStage", RemoveFromVersionId).
+// nil. AWS refuses it when another version than from has the label (API
+// reference, "UpdateSecretVersionStage", RemoveFromVersionId).
 func (v *Vault) move(ctx context.Context, name, label string, to, from *string) error {
 	_, err := v.api.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
 		SecretId: &name, VersionStage: &label, MoveToVersionId: to, RemoveFromVersionId: from,

@@ -5,9 +5,9 @@
 //
 // Credentials are written and read by version. The connection's row says which
 // version counts; the labels AWSCURRENT, AWSPREVIOUS and AWSPENDING only keep
-// AWS from dropping versions that are still wanted ("What's in a Secrets Manager
-// secret?", "Secret versions", in the user guide: a version without a label is
-// deprecated and may be deleted), and follow the row.
+// AWS from dropping versions that are still wanted (API reference,
+// "DescribeSecret", VersionIdsToStages: one without a label is deprecated and can
+// be deleted), and follow the row.
 package vault
 
 import (
