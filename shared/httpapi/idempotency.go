@@ -172,11 +172,19 @@ func Once(ctx context.Context, sealer Sealer, req *Request, caller string, now t
 	return i.Replay(ctx, existing)
 }
 
-// Claim claims the key until lease for a flow that can not do all its work in
-// one transaction. The answer is not nil when the key is taken: see Replay.
-func (i *Idempotency) Claim(ctx context.Context, claims Claims, lease time.Time) (*Response, error) {
+// Claimed runs a change that can not do all its work in one transaction, once
+// for each idempotency key: it claims the key until lease before do, which keeps
+// the Record of its answer with the change, and gives it free when do fails.
+// When the key is taken it answers as Replay.
+func Claimed(ctx context.Context, sealer Sealer, claims Claims, req *Request, caller string, now, lease time.Time,
+	do func(i *Idempotency) (*Response, error),
+) (*Response, error) {
+	i, err := NewIdempotency(ctx, sealer, req, caller, now)
+	if err != nil {
+		return nil, err
+	}
 	if i == nil {
-		return nil, nil
+		return do(nil)
 	}
 	i.record.ClaimID, i.record.LeaseUntil = uuid.NewString(), lease
 	existing, err := claims.ClaimIdempotency(ctx, i.record, i.now)
@@ -186,16 +194,17 @@ func (i *Idempotency) Claim(ctx context.Context, claims Claims, lease time.Time)
 	if existing != nil {
 		return i.Replay(ctx, existing)
 	}
-	return nil, nil
-}
-
-// Release gives the key free after an outcome that is not stored.
-func (i *Idempotency) Release(ctx context.Context, claims Claims) error {
-	if i == nil {
-		return nil
+	resp, failure := do(i)
+	if failure == nil {
+		return resp, nil
 	}
+	// The answer is not stored: the key must be free for the next try, even when
+	// the time of this request is over.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
 	if err := claims.ReleaseIdempotency(ctx, i.record); err != nil {
-		return fmt.Errorf("releasing the idempotency key: %w", err)
+		// Its kind must not decide the answer, so it is not wrapped.
+		return nil, fmt.Errorf("%w; and releasing the idempotency key: %v", failure, err) //nolint:errorlint // see above
 	}
-	return nil
+	return nil, failure
 }

@@ -44,7 +44,10 @@ func (c *claims) ClaimIdempotency(_ context.Context, rec carrier.IdempotencyReco
 }
 
 func (c *claims) ReleaseIdempotency(_ context.Context, rec carrier.IdempotencyRecord) error {
-	delete(c.records, rec.Scope+"|"+rec.Key)
+	id := rec.Scope + "|" + rec.Key
+	if old := c.records[id]; old.ClaimID == rec.ClaimID && !old.Finished() && c.fail == nil {
+		delete(c.records, id)
+	}
 	return c.fail
 }
 
@@ -109,14 +112,15 @@ func TestNoIdempotencyKeyDoesNothing(t *testing.T) {
 		t.Fatalf("NewIdempotency = %v, %v, want nil", i, err)
 	}
 	c := &claims{fail: errors.New("must not be called")}
-	if resp, err := i.Claim(t.Context(), c, now()); resp != nil || err != nil {
-		t.Errorf("Claim = %v, %v", resp, err)
+	refused := fault.New(fault.CarrierRefused, "m")
+	resp, err := httpapi.Claimed(t.Context(), broken, c, httpapi.NewRequest("id", post("{}")), "caller", now(), now(), func(*httpapi.Idempotency) (*httpapi.Response, error) {
+		return nil, refused
+	})
+	if resp != nil || err != error(refused) { //nolint:errorlint // as it came
+		t.Errorf("Claimed = %v, %v", resp, err)
 	}
 	if rec, err := i.Record(t.Context(), httpapi.JSON(200, nil)); rec != nil || err != nil {
 		t.Errorf("Record = %v, %v", rec, err)
-	}
-	if err := i.Release(t.Context(), c); err != nil {
-		t.Errorf("Release = %v", err)
 	}
 }
 
@@ -214,62 +218,123 @@ func TestScopeIsCallerAndRoute(t *testing.T) {
 	}
 }
 
-func TestClaim(t *testing.T) {
-	c := &claims{}
-	lease := now().Add(20 * time.Second)
-	first := begin(t, keyed("id 1", "k", "{}"), "caller")
-	if resp, err := first.Claim(t.Context(), c, lease); resp != nil || err != nil {
-		t.Fatalf("first Claim = %v, %v", resp, err)
+// claimed runs do under the request's key.
+func claimed(t *testing.T, c *claims, req *httpapi.Request, caller string, do func(i *httpapi.Idempotency) (*httpapi.Response, error)) (*httpapi.Response, error) {
+	t.Helper()
+	return httpapi.Claimed(t.Context(), sealer(), c, req, caller, now(), now().Add(20*time.Second), do)
+}
+
+func TestClaimedRefuses(t *testing.T) {
+	unheard := func(*httpapi.Idempotency) (*httpapi.Response, error) {
+		t.Error("the change is made")
+		return httpapi.JSON(200, nil), nil
 	}
-	t.Run("running", func(t *testing.T) {
-		_, err := begin(t, keyed("id 2", "k", "{}"), "caller").Claim(t.Context(), c, lease)
-		if !fault.Is(err, fault.State) || fault.Of(err)[0].RetryAfter != 20*time.Second {
-			t.Errorf("Claim = %v, want state with 20s", err)
-		}
-	})
-	t.Run("another caller, another key", func(t *testing.T) {
-		for _, i := range []*httpapi.Idempotency{begin(t, keyed("id 3", "k", "{}"), "caller 2"), begin(t, keyed("id 4", "k2", "{}"), "caller")} {
-			if resp, err := i.Claim(t.Context(), c, lease); resp != nil || err != nil {
-				t.Errorf("Claim = %v, %v, want a claim", resp, err)
-			}
+	t.Run("no key", func(t *testing.T) {
+		if _, err := claimed(t, &claims{}, keyed("id", "", "{}"), "caller", unheard); !fault.Is(err, fault.Length) {
+			t.Errorf("Claimed = %v, want length", err)
 		}
 	})
 	t.Run("the store fails", func(t *testing.T) {
 		down := &claims{fail: errors.New("down")}
-		i := begin(t, keyed("id 5", "k", "{}"), "caller")
-		if resp, err := i.Claim(t.Context(), down, lease); resp != nil || !errors.Is(err, down.fail) || fault.KindOf(err) != fault.Internal {
-			t.Errorf("Claim = %v, %v", resp, err)
-		}
-		if err := i.Release(t.Context(), down); !errors.Is(err, down.fail) {
-			t.Errorf("Release = %v", err)
+		if _, err := claimed(t, down, keyed("id", "k", "{}"), "caller", unheard); !errors.Is(err, down.fail) || fault.KindOf(err) != fault.Internal {
+			t.Errorf("Claimed = %v, want internal", err)
 		}
 	})
-	t.Run("finished", func(t *testing.T) {
-		rec, err := first.Record(t.Context(), httpapi.JSON(200, "made"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if kept := c.records[rec.Scope+"|"+rec.Key]; kept.ClaimID == "" || kept.ClaimID != rec.ClaimID || !kept.LeaseUntil.Equal(lease) {
-			t.Errorf("the record is not the claim's: %+v", rec)
-		}
-		c.records[rec.Scope+"|"+rec.Key] = *rec
-		resp, err := begin(t, keyed("id 6", "k", "{}"), "caller").Claim(t.Context(), c, lease)
-		if err != nil || string(resp.Body) != `"made"` || resp.Header["Idempotent-Replayed"] != "true" {
-			t.Errorf("Claim = %v, %v, want the stored answer", resp, err)
-		}
-	})
-	t.Run("released", func(t *testing.T) {
+	t.Run("running", func(t *testing.T) {
 		c := &claims{}
-		i := begin(t, keyed("id 7", "k", "{}"), "caller")
-		for range 2 {
-			if resp, err := i.Claim(t.Context(), c, lease); resp != nil || err != nil {
-				t.Fatalf("Claim = %v, %v", resp, err)
+		_, err := claimed(t, c, keyed("id 1", "k", "{}"), "caller", func(*httpapi.Idempotency) (*httpapi.Response, error) {
+			_, err := claimed(t, c, keyed("id 2", "k", "{}"), "caller", unheard)
+			if !fault.Is(err, fault.State) || fault.Of(err)[0].RetryAfter != 20*time.Second {
+				t.Errorf("Claimed beside the first = %v, want state with 20s", err)
 			}
-			if err := i.Release(t.Context(), c); err != nil {
+			return httpapi.JSON(200, nil), nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("the change fails, and then the store", func(t *testing.T) {
+		c := &claims{}
+		_, err := claimed(t, c, keyed("id", "k", "{}"), "caller", func(*httpapi.Idempotency) (*httpapi.Response, error) {
+			c.fail = fault.New(fault.NotFound, "m")
+			return nil, fault.New(fault.CarrierRefused, "m")
+		})
+		if !fault.Is(err, fault.CarrierRefused) || fault.Is(err, fault.NotFound) {
+			t.Errorf("Claimed = %v, want what the change says", err)
+		}
+	})
+}
+
+func TestClaimed(t *testing.T) {
+	// made is a change that keeps its answer; it counts its calls.
+	made := func(c *claims, times *int, failure error) func(i *httpapi.Idempotency) (*httpapi.Response, error) {
+		return func(i *httpapi.Idempotency) (*httpapi.Response, error) {
+			*times++
+			resp := httpapi.JSON(200, "made")
+			rec, err := i.Record(t.Context(), resp)
+			if err != nil {
 				t.Fatal(err)
 			}
+			if kept := c.records[rec.Scope+"|"+rec.Key]; kept.ClaimID == "" || kept.ClaimID != rec.ClaimID || !kept.LeaseUntil.Equal(now().Add(20*time.Second)) {
+				t.Errorf("the record is not the claim's: %+v", rec)
+			}
+			c.records[rec.Scope+"|"+rec.Key] = *rec
+			return resp, failure
+		}
+	}
+	// A change may have been made although it fails: then the repeat tells.
+	for name, failure := range map[string]error{"once": nil, "the answer of the store was lost": errors.New("timeout")} {
+		t.Run(name, func(t *testing.T) {
+			c, times := &claims{}, 0
+			if resp, err := claimed(t, c, keyed("id 1", "k", "{}"), "caller", made(c, &times, failure)); !errors.Is(err, failure) || (resp == nil) != (failure != nil) {
+				t.Fatalf("Claimed = %v, %v", resp, err)
+			}
+			again, err := claimed(t, c, keyed("id 2", "k", "{}"), "caller", made(c, &times, nil))
+			if err != nil || string(again.Body) != `"made"` || again.Header["Idempotent-Replayed"] != "true" || times != 1 {
+				t.Errorf("Claimed again = %v, %v after %d changes, want the stored answer", again, err, times)
+			}
+			for _, req := range []*httpapi.Request{keyed("id 3", "k2", "{}"), keyed("id 4", "k3", "{}")} {
+				if resp, err := claimed(t, c, req, "caller", made(c, &times, nil)); err != nil || resp.Header["Idempotent-Replayed"] != "" {
+					t.Errorf("Claimed under another key = %v, %v", resp, err)
+				}
+			}
+			if _, err := claimed(t, c, keyed("id 5", "k", "{}"), "caller 2", made(c, &times, nil)); err != nil || times != 4 {
+				t.Errorf("another caller: %v after %d changes", err, times)
+			}
+		})
+	}
+	t.Run("a failure frees the key", func(t *testing.T) {
+		c, refused := &claims{}, fault.New(fault.CarrierRefused, "m")
+		for range 2 {
+			if _, err := claimed(t, c, keyed("id", "k", "{}"), "caller", func(*httpapi.Idempotency) (*httpapi.Response, error) { return nil, refused }); !errors.Is(err, refused) {
+				t.Errorf("Claimed = %v, want what the change says", err)
+			}
+		}
+		if len(c.records) != 0 {
+			t.Errorf("records are left: %v", c.records)
 		}
 	})
+	t.Run("also when the time of the request is over", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		c := &alive{}
+		_, err := httpapi.Claimed(ctx, sealer(), c, keyed("id", "k", "{}"), "caller", now(), now(), func(*httpapi.Idempotency) (*httpapi.Response, error) {
+			cancel()
+			return nil, ctx.Err()
+		})
+		if !errors.Is(err, context.Canceled) || len(c.records) != 0 {
+			t.Errorf("Claimed = %v, %d records are left", err, len(c.records))
+		}
+	})
+}
+
+// alive is a table that does nothing for a request whose time is over.
+type alive struct{ claims }
+
+func (c *alive) ReleaseIdempotency(ctx context.Context, rec carrier.IdempotencyRecord) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return c.claims.ReleaseIdempotency(ctx, rec)
 }
 
 func TestIdempotencyNeedsTheSecret(t *testing.T) {

@@ -1,0 +1,72 @@
+package httpapi
+
+import (
+	"slices"
+	"strings"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+)
+
+// ChargeAccount is a charge account in a request body, as it was typed: nil is
+// what is absent or no text.
+type ChargeAccount struct{ number, key, secret *string }
+
+// Number is account_number. Of this field, as of the next two, any text passes:
+// what is wrong with it, Preflight tells.
+func (c *ChargeAccount) Number() Field { return typed("account_number", &c.number) }
+
+// Key is api_key.
+func (c *ChargeAccount) Key() Field { return typed("api_key", &c.key) }
+
+// Secret is api_secret.
+func (c *ChargeAccount) Secret() Field { return typed("api_secret", &c.secret) }
+
+func typed(name string, dst **string) Field {
+	return String(name, new(string), func(_, s string) (string, *fault.Error) {
+		*dst = &s
+		return s, nil
+	})
+}
+
+// Given tells which of its fields are there.
+func (c *ChargeAccount) Given() (number, key, secret bool) {
+	return c.number != nil, c.key != nil, c.secret != nil
+}
+
+// Typed is what is there, as a charge account of the carrier.
+func (c *ChargeAccount) Typed(name carrier.Name) carrier.ChargeAccount {
+	text := func(s *string) string {
+		if s == nil {
+			return ""
+		}
+		return *s
+	}
+	return carrier.ChargeAccount{
+		Carrier: name, Number: text(c.number),
+		Credentials: carrier.Credentials{APIKey: carrier.NewSecret(text(c.key)), APISecret: carrier.NewSecret(text(c.secret))},
+	}
+}
+
+// Preflight is carrier.Preflight of what is there; the charge account is empty
+// where any of it is missing or wrong.
+func (c *ChargeAccount) Preflight(name carrier.Name) (carrier.ChargeAccount, fault.List) {
+	account, problems := carrier.Preflight(c.Typed(name))
+	given := map[string]bool{"account_number": c.number != nil, "api_key": c.key != nil, "api_secret": c.secret != nil}
+	return account, slices.DeleteFunc(problems, func(p *fault.Error) bool { return !given[p.Field] })
+}
+
+// InOrder joins the error of Request.JSON with what the fields' values say
+// together, in the order of the fields; what belongs to none comes last.
+func InOrder(fields []Field, err error, more fault.List) error {
+	rank := func(p *fault.Error) int {
+		name, _, _ := strings.Cut(p.Field, ".")
+		if i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == name }); i >= 0 {
+			return i
+		}
+		return len(fields)
+	}
+	all := append(fault.Of(err), more...)
+	slices.SortStableFunc(all, func(a, b *fault.Error) int { return rank(a) - rank(b) })
+	return all.Err()
+}

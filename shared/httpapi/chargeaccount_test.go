@@ -1,0 +1,62 @@
+package httpapi_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+)
+
+// TestChargeAccount: pre-flight problems stand between those of the other
+// fields, in the order of the fields, and only of what is there as a text.
+func TestChargeAccount(t *testing.T) {
+	const key, secret = "6fda3d2a-91a5-4f39-a3a7-1cf0ed9d9dd1", "xA7pQ2mW9rT4vB6n"
+	tests := []struct {
+		name, body string
+		want       []string
+	}{
+		{"nothing", `{}`, []string{"required name", "required api_key"}},
+		{"no body", ``, []string{"body required"}},
+		{"wrong types", `{"name":"n","account_number":1,"api_key":[],"api_secret":{}}`, []string{"invalid account_number", "invalid api_key", "invalid api_secret"}},
+		{"nulls", `{"name":"n","account_number":null,"api_key":"` + key + `","api_secret":null}`, nil},
+		{"empty texts", `{"name":"n","account_number":"","api_key":"","api_secret":""}`, []string{"length account_number", "length api_key", "length api_secret"}},
+		{"a number alone", `{"name":"n","account_number":"1","api_key":"` + key + `"}`, []string{"invalid account_number"}},
+		{"the same twice", `{"name":"n","api_key":"` + key + `","api_secret":"` + key + `"}`, []string{"invalid api_secret"}},
+		{
+			"everything", `{"zip":1,"metadata":{"b":1,"a":2},"name":"","account_number":"1","api_secret":"` + key + `","api_key":"k"}`,
+			[]string{"length name", "invalid account_number", "invalid api_secret", "invalid metadata.b", "invalid metadata.a", "invalid zip"},
+		},
+		{"all that is needed", `{"name":"n","account_number":" 0000-123400","api_key":"` + key + `","api_secret":"` + secret + `"}`, nil},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			var in input
+			var typed httpapi.ChargeAccount
+			fields := []httpapi.Field{in.fields()[0], typed.Number(), httpapi.Require(typed.Key()), typed.Secret(), httpapi.Metadata("metadata", &in.Metadata)}
+			err := httpapi.NewRequest("id", post(tc.body)).JSON(fields...)
+			account, problems := typed.Preflight(carrier.AustraliaPost)
+			err = httpapi.InOrder(fields, err, problems)
+			if diff := cmp.Diff(tc.want, told(err)); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+			number, hasKey, hasSecret := typed.Given()
+			if all := number && hasKey && hasSecret; err == nil && (account.Number != "0000123400" && all || account.Number != "" && !all) {
+				t.Errorf("account %v, given %t, %t, %t", account, number, hasKey, hasSecret)
+			}
+		})
+	}
+}
+
+func TestInOrder(t *testing.T) {
+	if err := httpapi.InOrder(nil, nil, nil); err != nil {
+		t.Errorf("InOrder of nothing = %v", err)
+	}
+	down := errors.New("down")
+	if err := httpapi.InOrder(nil, down, nil); fault.KindOf(err) != fault.Internal || !errors.Is(err, down) {
+		t.Errorf("InOrder = %v, want the cause kept", err)
+	}
+}
