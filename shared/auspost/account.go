@@ -73,6 +73,10 @@ func readContract(doc []byte) (carrier.Contract, error) {
 			c.MerchantLocationID = clip(textOf(m.value))
 		case "postage_products":
 			c.Products, err = productsOf(m.value)
+		case "addresses":
+			c.Suburb, c.State = placeOf(m.value)
+		case "details":
+			c.ABNLastThree = abnOf(m.value)
 		}
 		if err != nil {
 			return carrier.Contract{}, err
@@ -82,6 +86,48 @@ func readContract(doc []byte) (carrier.Contract, error) {
 		return carrier.Contract{}, &failure{text: "account_number is absent"}
 	}
 	return c, nil
+}
+
+// placeOf is suburb and state of the first address: more than one has not been
+// seen.
+func placeOf(value json.RawMessage) (suburb, state string) {
+	if value[0] != '[' {
+		return "", ""
+	}
+	for address := range members(value) {
+		if address.value[0] != '{' {
+			return "", ""
+		}
+		for m := range members(address.value) {
+			switch m.name {
+			case "suburb":
+				suburb = clip(textOf(m.value))
+			case "state":
+				state = clip(textOf(m.value))
+			}
+		}
+		return suburb, state
+	}
+	return "", ""
+}
+
+// abnOf is the end of the Australian Business Number among the details: three
+// digits, or nothing where there are no eleven.
+func abnOf(details json.RawMessage) (lastThree string) {
+	if details[0] != '{' {
+		return ""
+	}
+	for m := range members(details) {
+		if m.name != "abn" {
+			continue
+		}
+		lastThree = ""
+		digits := strings.ReplaceAll(textOf(m.value), " ", "")
+		if len(digits) == 11 && strings.Trim(digits, "0123456789") == "" {
+			lastThree = digits[8:]
+		}
+	}
+	return lastThree
 }
 
 func productsOf(value json.RawMessage) ([]carrier.Product, error) {

@@ -114,6 +114,7 @@ func TestReadContract(t *testing.T) {
 	tests := map[string]carrier.Contract{
 		"account_auspost.json": {
 			AccountNumber: "0009912345", Name: "COASTLINE HOMEWARES P/L", ValidFrom: "2021-07-01", ValidTo: "2999-12-31", MerchantLocationID: "ZZ9",
+			Suburb: "DANDENONG SOUTH", State: "VIC", ABNLastThree: "901",
 			Products: []carrier.Product{
 				{ID: "PTI8", Type: "INTL STANDARD/PACK & TRACK", ValidTo: "2027-06-30"},
 				{ID: "7D55", Type: "PARCEL POST + SIGNATURE", Group: "Parcel Post", ValidTo: "2027-06-30"},
@@ -122,6 +123,7 @@ func TestReadContract(t *testing.T) {
 		},
 		"account_startrack.json": {
 			AccountNumber: "09912345", Name: "COASTLINE HOMEWARES P/L", ValidFrom: "2022-03-01", ValidTo: "2999-12-31", MerchantLocationID: "9ZZZ",
+			Suburb: "DANDENONG SOUTH", State: "VIC", ABNLastThree: "901",
 			Products: []carrier.Product{
 				{ID: "EXP", Type: "EXPRESS", Group: "StarTrack", ValidTo: "2999-12-31"},
 				{ID: "PRM", Type: "PREMIUM", Group: "StarTrack", ValidTo: "2999-12-31"},
@@ -130,8 +132,8 @@ func TestReadContract(t *testing.T) {
 		},
 		"account_auspost_expired_blocked.json": {
 			AccountNumber: "0009912346", Name: "LAPSED TRADER P/L", ValidFrom: "2016-07-01", ValidTo: "2025-06-30", Expired: true, CreditBlocked: true,
-			MerchantLocationID: "ZZ7",
-			Products:           []carrier.Product{{ID: "3D55", Type: "PARCEL POST + SIGNATURE", Group: "Parcel Post", ValidTo: "2025-06-30", Expired: true}},
+			MerchantLocationID: "ZZ7", Suburb: "NORTHGATE", State: "QLD", ABNLastThree: "901",
+			Products: []carrier.Product{{ID: "3D55", Type: "PARCEL POST + SIGNATURE", Group: "Parcel Post", ValidTo: "2025-06-30", Expired: true}},
 		},
 		"account_auspost_minimal.json": {
 			AccountNumber: "0009912399", Name: "SMALL SELLER", ValidFrom: "2024-01-01", ValidTo: "2999-12-31", MerchantLocationID: "ZZ8",
@@ -292,6 +294,35 @@ func TestParseContractRefuses(t *testing.T) {
 		if c, err := ParseContract([]byte(raw)); err == nil {
 			t.Errorf("ParseContract(%q) = %+v, want an error", raw, c)
 		}
+	}
+}
+
+// TestReadWhoseAccount: what names the owner is left empty rather than guessed,
+// and never makes an answer unreadable.
+func TestReadWhoseAccount(t *testing.T) {
+	tests := []struct{ name, members, want string }{
+		{"nothing", ``, "//"},
+		{"nulls", `"addresses":null,"details":null`, "//"},
+		{"no list", `"addresses":{"suburb":"A"},"details":"12345678901"`, "//"},
+		{"an empty list", `"addresses":[],"details":{}`, "//"},
+		{"a list of texts", `"addresses":["A",{"suburb":"B"}],"details":[{"abn":"12345678901"}]`, "//"},
+		{"wrong types", `"addresses":[{"suburb":["A"],"state":true}],"details":{"abn":{}}`, "//"},
+		{"an ABN too short", `"details":{"abn":"1234567890"}`, "//"},
+		{"an ABN with letters", `"details":{"abn":"1234567890A"}`, "//"},
+		{"an ABN of other digits", `"details":{"abn":"12345678٩"}`, "//"},
+		{"an ABN in groups", `"details":{"abn":" 12 345 678 901 "}`, "//901"},
+		{"an ABN as a number", `"details":{"abn":12345678901}`, "//901"},
+		{"two ABNs", `"details":{"abn":"12345678901","abn":""}`, "//"},
+		{"two addresses", `"addresses":[{"suburb":"A","state":"VIC"},{"suburb":"B","state":"NSW"}]`, "A/VIC/"},
+		{"one address", `"addresses":[{"state":" NT ","suburb":"` + strings.Repeat("é", 300) + `"}]`, strings.Repeat("é", maxText) + "/NT/"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := ParseContract([]byte(`{"account_number":"1"` + strings.Repeat(",", min(1, len(tc.members))) + tc.members + `}`))
+			if got := c.Suburb + "/" + c.State + "/" + c.ABNLastThree; err != nil || got != tc.want {
+				t.Errorf("ParseContract = %q, %v, want %q", got, err, tc.want)
+			}
+		})
 	}
 }
 

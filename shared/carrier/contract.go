@@ -15,6 +15,9 @@ type Contract struct {
 	CreditBlocked      bool
 	MerchantLocationID string
 	Products           []Product
+	// What the owner knows the account by, besides its name. No more of the
+	// Australian Business Number than its last three digits leaves the answer.
+	Suburb, State, ABNLastThree string
 }
 
 // Product is a postage product of a contract.
