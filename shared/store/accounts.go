@@ -36,6 +36,9 @@ const (
 	partConnection  = "connection"
 	partSnapshot    = "snapshot"
 	partNumber      = "number"
+	partOldNumber   = "old number"
+	partHistory     = "history"
+	partBreaker     = "breaker"
 )
 
 // CreateAccount writes the account with Version 1, its key, what keeps its email

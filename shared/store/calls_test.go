@@ -147,7 +147,7 @@ func TestRemoteCalls(t *testing.T) {
 		}
 		expect("BeginLink", s.BeginLink(ctx, &conn, carrier.LinkOptions{}), good, "TransactWriteItems")
 		conn.Status = carrier.Active
-		expect("FinishLink", s.FinishLink(ctx, &conn, &snap, nil), good, "TransactWriteItems")
+		expect("FinishLink", s.FinishLink(ctx, &conn, nil, &snap, nil), good, "TransactWriteItems")
 		_, err = s.Load(ctx, account, store.Want{
 			ConnectionID: conn.ID, Snapshot: true, Number: &store.Number{Carrier: conn.Carrier, Number: conn.AccountNumber},
 		})
@@ -158,10 +158,10 @@ func TestRemoteCalls(t *testing.T) {
 		expect("ClaimCheck", err, good, "UpdateItem")
 		_, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)
 		expect("ClaimCheck, busy", err, fault.State, "UpdateItem")
-		expect("RecordCheck with a snapshot", s.RecordCheck(ctx, &conn, &snap), good, "TransactWriteItems")
+		expect("RecordCheck with a snapshot", s.RecordCheck(ctx, &conn, nil, &snap), good, "TransactWriteItems")
 		conn, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)
 		expect("ClaimCheck", err, good, "UpdateItem")
-		expect("RecordCheck without", s.RecordCheck(ctx, &conn, nil), good, "PutItem")
+		expect("RecordCheck without", s.RecordCheck(ctx, &conn, nil, nil), good, "PutItem")
 	})
 }
 

@@ -22,6 +22,9 @@ type AccountChange struct {
 // idempotency key (nil: none) is in use nothing is written, and the record that
 // is there is returned. An account that is gone, or whose purge is due, is
 // fault.NotFound.
+//
+// A change of what the account lets its connections do marks it as Following,
+// until EndFollow.
 
 // UpdateAccount writes what New has different from Old, and puts what keeps a
 // changed email or external id unique in the place of the old one. ID, partner,
@@ -38,6 +41,9 @@ func (s *Store) UpdateAccount(ctx context.Context, c AccountChange, now time.Tim
 	next.PurgeAt, next.CarriersCount = a.PurgeAt, a.CarriersCount
 	e := changedAccount(a, next)
 	e.lacks(attrTTL)
+	if next.Active != a.Active {
+		follow(e, now)
+	}
 	if next.OriginCountryCode != a.OriginCountryCode {
 		e.lacksOr(attrCarriers, "=", numberValue(0))
 	}
@@ -88,7 +94,9 @@ func (s *Store) SetAccountActive(ctx context.Context, a carrier.Account, active 
 		parts: func(a carrier.Account) []part {
 			next := a
 			next.Active, next.ModifiedAt = active, now
-			return []part{s.update(partAccount, changedAccount(a, next))}
+			e := changedAccount(a, next)
+			follow(e, now)
+			return []part{s.update(partAccount, e)}
 		},
 	})
 }
@@ -109,6 +117,7 @@ func (s *Store) DeleteAccount(ctx context.Context, a carrier.Account, purgeAt ti
 			e := changedAccount(a, next)
 			e.set(attrWasActive, boolValue(a.Active))
 			e.set(attrWasIn, textValue(activePK(a.PartnerID, a.Active)))
+			follow(e, now)
 			end := func(e *edit) { e.set(attrTTL, numberValue(purgeAt.Unix())) }
 			return append([]part{s.update(partAccount, e)}, s.eachIdentifier(a, end)...)
 		},
@@ -136,6 +145,7 @@ func (s *Store) RestoreAccount(ctx context.Context, a carrier.Account, rec *carr
 			e.setFrom(attrActivePK, attrWasIn)
 			e.remove(attrWasActive)
 			e.remove(attrWasIn)
+			follow(e, now)
 			return append([]part{s.update(partAccount, e)}, s.eachIdentifier(a, func(e *edit) { e.remove(attrTTL) })...)
 		},
 	})

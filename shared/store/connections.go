@@ -6,10 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/store/internal/problem"
 )
@@ -39,17 +35,9 @@ func (s *Store) BeginLink(ctx context.Context, conn *carrier.Connection, o carri
 		})
 		row.write.Put.ExpressionAttributeNames = map[string]string{"#version": attrVersion, "#status": attrStatus}
 	}
-	refused, err := s.transact(ctx, []part{
-		{partAccount, types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
-			TableName: &s.table, Key: accountKey(conn.AccountID).item(),
-			ConditionExpression:                 aws.String("#active = :true"),
-			ExpressionAttributeNames:            map[string]string{"#active": attrActive},
-			ExpressionAttributeValues:           item{":true": &types.AttributeValueMemberBOOL{Value: true}},
-			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-		}}},
-		s.holdNumber(&next, o.AllowDuplicate),
-		row,
-	})
+	account := newEdit(accountKey(conn.AccountID))
+	account.compares(attrActive, "=", boolValue(true))
+	refused, err := s.transact(ctx, []part{s.check(partAccount, account), s.holdNumber(&next, o.AllowDuplicate), row})
 	switch {
 	case err != nil:
 		return fmt.Errorf("beginning a link: %w", err)
@@ -67,22 +55,25 @@ func (s *Store) BeginLink(ctx context.Context, conn *carrier.Connection, o carri
 }
 
 // holdNumber adds the connection to those that hold its account number: on the
-// condition that there is no other, unless it may be one of several.
+// condition that there is no other, unless it may be one of several. The number
+// loses the end that a deletion of the account, taken back since, may have given
+// it.
 func (s *Store) holdNumber(c *carrier.Connection, duplicate bool) part {
-	u := &types.Update{
-		TableName:        &s.table,
-		Key:              numberKey(c.AccountID, Number{c.Carrier, c.AccountNumber}).item(),
-		UpdateExpression: aws.String("ADD carrier_ids :ids"),
-		ExpressionAttributeValues: item{
-			":ids": &types.AttributeValueMemberSS{Value: []string{c.ID}},
-		},
-	}
+	e := newEdit(numberKey(c.AccountID, Number{c.Carrier, c.AccountNumber}))
+	e.include(attrCarrierIDs, textSet(c.ID))
+	e.remove(attrTTL)
 	if !duplicate {
-		u.ConditionExpression = aws.String("attribute_not_exists(carrier_ids) OR contains(carrier_ids, :id)")
-		u.ExpressionAttributeValues[":id"] = textValue(c.ID)
-		u.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
+		e.lacksOrContains(attrCarrierIDs, textValue(c.ID))
 	}
-	return part{partNumber, types.TransactWriteItem{Update: u}}
+	return s.update(partNumber, e)
+}
+
+// dropNumber takes the connection from those that hold a number of its carrier.
+// Where it was the only one an empty item stays.
+func (s *Store) dropNumber(c *carrier.Connection, accountNumber string) part {
+	e := newEdit(numberKey(c.AccountID, Number{c.Carrier, accountNumber}))
+	e.exclude(attrCarrierIDs, textSet(c.ID))
+	return s.update(partOldNumber, e)
 }
 
 func alreadyLinked(holders item) error {
@@ -97,40 +88,28 @@ func alreadyLinked(holders item) error {
 }
 
 // FinishLink turns the intent into a connection: in one transaction the row as
-// conn says, its snapshot (nil: none yet), one more in the account's count of
-// carriers, and the answer under the idempotency key (nil: none) in place of
-// the request's claim. The lease ends. On success conn is what is stored,
-// Version one higher.
+// conn says, the first entry of its history (nil: no check was made), its
+// snapshot (nil: none yet), one more in the account's count of carriers, and the
+// answer under the idempotency key (nil: none) in place of the request's claim.
+// The lease ends. On success conn is what is stored, Version one higher.
 //
-// It returns fault.NotFound when the account is gone, and fault.State when it is
-// deleted, or the intent or the claim is no longer the caller's. Nothing is
-// written then.
-func (s *Store) FinishLink(ctx context.Context, conn *carrier.Connection, snap *carrier.Snapshot, rec *carrier.IdempotencyRecord) error {
+// It returns fault.NotFound when the account is gone, fault.Inactive when it is
+// disabled, and fault.State when it is deleted, or the intent or the claim is no
+// longer the caller's. Nothing is written then.
+func (s *Store) FinishLink(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot, rec *carrier.IdempotencyRecord) error {
 	next := freed(conn)
-	parts := []part{
-		s.replace(&next, conn.Version),
-		{partAccount, types.TransactWriteItem{Update: &types.Update{
-			TableName: &s.table, Key: accountKey(conn.AccountID).item(),
-			UpdateExpression:                    aws.String("ADD carriers_count :one"),
-			ConditionExpression:                 aws.String("attribute_exists(pk) AND attribute_not_exists(expires_at)"),
-			ExpressionAttributeValues:           item{":one": numberValue(1)},
-			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-		}}},
-	}
-	if snap != nil {
-		parts = append(parts, s.put(partSnapshot, snapshotItem(&next, *snap), "", nil))
-	}
-	if rec != nil {
-		parts = append(parts, s.put(partIdempotency, idempotencyItem(*rec), ifOurClaim, ourClaim(*rec)))
-	}
+	account := newEdit(accountKey(conn.AccountID))
+	account.add(attrCarriers, 1)
+	account.compares(attrActive, "=", boolValue(true))
+	parts := []part{s.replace(&next, conn.Version), s.update(partAccount, account)}
+	parts = append(parts, s.checked(&next, entry, snap)...)
+	parts = append(parts, s.answered(rec)...)
 	refused, err := s.transact(ctx, parts)
 	switch {
 	case err != nil:
 		return fmt.Errorf("finishing a link: %w", err)
-	case refused.has(partAccount) && len(refused[partAccount]) == 0:
-		return problem.NoAccount()
 	case refused.has(partAccount):
-		return problem.Deleted()
+		return notActive(refused[partAccount])
 	case len(refused) > 0:
 		return problem.MovedOn()
 	}
@@ -138,11 +117,131 @@ func (s *Store) FinishLink(ctx context.Context, conn *carrier.Connection, snap *
 	return nil
 }
 
+// notActive says why an account has no use of a new connection.
+func notActive(account item) error {
+	switch {
+	case len(account) == 0:
+		return problem.NoAccount()
+	case account[attrTTL] != nil:
+		return problem.Deleted()
+	}
+	return problem.Inactive()
+}
+
+// DropLink takes an intent away as if it had never been: its row, on the
+// condition that it is the one that was read, and its id beside the account
+// number. It returns fault.NotFound when the row is gone, and fault.State when
+// it is another version, or no intent.
+func (s *Store) DropLink(ctx context.Context, conn carrier.Connection) error {
+	row := newEdit(connectionKey(conn.AccountID, conn.ID))
+	row.compares(attrVersion, "=", numberValue(conn.Version))
+	row.compares(attrStatus, "=", textValue(string(carrier.Linking)))
+	refused, err := s.transact(ctx, []part{s.remove(partConnection, row), s.dropNumber(&conn, conn.AccountNumber)})
+	if err != nil {
+		return fmt.Errorf("dropping a link: %w", err)
+	}
+	return otherRow(refused)
+}
+
+// SaveConnection writes the row exactly as conn says, its lease and its work
+// too. On success conn is what is stored, Version one higher. It returns
+// fault.NotFound when the row is gone, and fault.State when it is another
+// version than the one that was read.
+func (s *Store) SaveConnection(ctx context.Context, conn *carrier.Connection) error {
+	if err := s.saveRow(ctx, conn, later(conn)); err != nil {
+		return fmt.Errorf("saving a connection: %w", err)
+	}
+	return nil
+}
+
+// saveRow puts the next form of a row in the place of the one that was read.
+func (s *Store) saveRow(ctx context.Context, conn *carrier.Connection, next carrier.Connection) error {
+	old, refused, err := s.putItem(ctx, s.replace(&next, conn.Version))
+	switch {
+	case err != nil:
+		return err
+	case refused:
+		return otherRow(refusals{partConnection: old})
+	}
+	*conn = next
+	return nil
+}
+
+// ChangeConnection writes the row exactly as conn says, its lease and its work
+// too, and in the same transaction what belongs to the change: its account
+// number in the place of the old one among those that are held, an entry of the
+// history, the snapshot, and the answer in place of the request's claim. On
+// success conn is what is stored, Version one higher.
+//
+// It returns fault.NotFound when the row is gone, fault.State when it is another
+// version than the one that was read or the claim is no longer the caller's, and
+// fault.CarrierConflict with ExistingCarrierID when another connection of the
+// account holds the new number. Nothing is written then.
+func (s *Store) ChangeConnection(ctx context.Context, conn *carrier.Connection, c carrier.ConnectionChange) error {
+	next := later(conn)
+	parts := []part{s.replace(&next, conn.Version)}
+	if c.OldNumber != "" && c.OldNumber != next.AccountNumber {
+		parts = append(parts, s.holdNumber(&next, c.AllowDuplicate), s.dropNumber(&next, c.OldNumber))
+	}
+	parts = append(parts, s.checked(&next, c.Entry, c.Snapshot)...)
+	parts = append(parts, s.answered(c.Answer)...)
+	refused, err := s.transact(ctx, parts)
+	switch {
+	case err != nil:
+		return fmt.Errorf("changing a connection: %w", err)
+	case refused.has(partConnection):
+		return otherRow(refused)
+	case refused.has(partIdempotency):
+		return problem.MovedOn()
+	case refused.has(partNumber):
+		return alreadyLinked(refused[partNumber])
+	}
+	*conn = next
+	return nil
+}
+
+// Unlink writes the row exactly as conn says, which is disconnected, and in the
+// same transaction gives up its account number, takes it from the account's
+// count of carriers and deletes its snapshot. On success conn is what is stored,
+// Version one higher.
+//
+// It returns fault.NotFound when the row or the account is gone (a disabled or
+// deleted one will do), and fault.State when the row is another version than the
+// one that was read. Nothing is written then.
+func (s *Store) Unlink(ctx context.Context, conn *carrier.Connection) error {
+	next := later(conn)
+	account := newEdit(accountKey(conn.AccountID))
+	account.add(attrCarriers, -1)
+	account.exists(attrPK)
+	refused, err := s.transact(ctx, []part{
+		s.replace(&next, conn.Version),
+		s.update(partAccount, account),
+		s.dropNumber(&next, next.AccountNumber),
+		s.remove(partSnapshot, newEdit(snapshotKey(conn.AccountID, conn.ID))),
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("unlinking a connection: %w", err)
+	case refused.has(partAccount):
+		return problem.NoAccount()
+	case len(refused) > 0:
+		return otherRow(refused)
+	}
+	*conn = next
+	return nil
+}
+
+// later is the connection's next version.
+func later(c *carrier.Connection) carrier.Connection {
+	next := *c
+	next.Version++
+	return next
+}
+
 // freed is the connection's next version, without a lease.
 func freed(c *carrier.Connection) carrier.Connection {
-	next := *c
+	next := later(c)
 	next.LeaseUntil = time.Time{}
-	next.Version++
 	return next
 }
 
@@ -153,93 +252,33 @@ func (s *Store) replace(c *carrier.Connection, version int64) part {
 	return p
 }
 
-// ClaimCheck takes the connection's lease until the given time, for one check,
-// and returns the row as it is then: its Version is what RecordCheck needs. A
-// row that is gone is fault.NotFound. fault.State says that the row is no
-// longer the one that was read, that it is still an intent, or that somebody is
-// at it; RetryAfter is then the rest of that lease.
-func (s *Store) ClaimCheck(ctx context.Context, conn carrier.Connection, until, now time.Time) (carrier.Connection, error) {
-	var out *dynamodb.UpdateItemOutput
-	err := s.write(ctx, func() error {
-		var err error
-		out, err = s.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-			TableName:           &s.table,
-			Key:                 connectionKey(conn.AccountID, conn.ID).item(),
-			UpdateExpression:    aws.String("SET lease_until = :until, #version = :next"),
-			ConditionExpression: aws.String("#version = :version AND #status <> :linking AND (attribute_not_exists(lease_until) OR lease_until <= :now)"),
-			ExpressionAttributeNames: map[string]string{
-				"#version": attrVersion, "#status": attrStatus,
-			},
-			ExpressionAttributeValues: item{
-				":until": timeValue(until), ":now": timeValue(now),
-				":version": numberValue(conn.Version), ":next": numberValue(conn.Version + 1),
-				":linking": textValue(string(carrier.Linking)),
-			},
-			ReturnValues:                        types.ReturnValueAllNew,
-			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-		})
-		return err
-	})
-	if old, refused := refusedItem(err); refused {
-		return carrier.Connection{}, notClaimed(old, now)
+// checked is the parts that keep what a check has brought, nil for nothing.
+func (s *Store) checked(c *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot) []part {
+	var parts []part
+	if entry != nil {
+		parts = append(parts, s.put(partHistory, historyItem(c, *entry), "", nil))
 	}
-	if err != nil {
-		return carrier.Connection{}, fmt.Errorf("claiming a connection: %w", err)
+	if snap != nil {
+		parts = append(parts, s.put(partSnapshot, snapshotItem(c, *snap), "", nil))
 	}
-	return readConnection(out.Attributes)
+	return parts
 }
 
-func notClaimed(old item, now time.Time) error {
-	if len(old) == 0 {
+// answered is the part that puts an answer in place of its claim, none for nil.
+func (s *Store) answered(rec *carrier.IdempotencyRecord) []part {
+	if rec == nil {
+		return nil
+	}
+	return []part{s.put(partIdempotency, idempotencyItem(*rec), ifOurClaim, ourClaim(*rec))}
+}
+
+// otherRow says why a row is not the one that was read; nil if it is.
+func otherRow(refused refusals) error {
+	switch old, is := refused[partConnection]; {
+	case !is:
+		return nil
+	case len(old) == 0:
 		return problem.NoConnection()
-	}
-	row, err := readConnection(old)
-	if err != nil {
-		return err
-	}
-	if rest := row.LeaseUntil.Sub(now); rest > 0 {
-		return problem.Leased(rest)
 	}
 	return problem.MovedOn()
-}
-
-// RecordCheck writes the row as conn says and its snapshot (nil: the one that
-// is there stays) and ends the lease. On success conn is what is stored,
-// Version one higher. It returns fault.NotFound when the row is gone, and
-// fault.State when it is no longer the one that was claimed: nothing is written
-// then.
-func (s *Store) RecordCheck(ctx context.Context, conn *carrier.Connection, snap *carrier.Snapshot) error {
-	next := freed(conn)
-	row := s.replace(&next, conn.Version)
-	var old item
-	var refused bool
-	var err error
-	if snap == nil {
-		p := row.write.Put
-		err = s.write(ctx, func() error {
-			_, err := s.api.PutItem(ctx, &dynamodb.PutItemInput{
-				TableName: p.TableName, Item: p.Item, ConditionExpression: p.ConditionExpression,
-				ExpressionAttributeNames: p.ExpressionAttributeNames, ExpressionAttributeValues: p.ExpressionAttributeValues,
-				ReturnValuesOnConditionCheckFailure: p.ReturnValuesOnConditionCheckFailure,
-			})
-			return err
-		})
-		if old, refused = refusedItem(err); refused {
-			err = nil
-		}
-	} else {
-		var r refusals
-		r, err = s.transact(ctx, []part{row, s.put(partSnapshot, snapshotItem(&next, *snap), "", nil)})
-		old, refused = r[partConnection], r.has(partConnection)
-	}
-	switch {
-	case err != nil:
-		return fmt.Errorf("recording a check: %w", err)
-	case refused && len(old) == 0:
-		return problem.NoConnection()
-	case refused:
-		return problem.MovedOn()
-	}
-	*conn = next
-	return nil
 }

@@ -2,21 +2,23 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
 // edit is a change of single attributes of an item, on conditions, in the
 // making. Attributes are named by aliases: some of their names are reserved.
 type edit struct {
-	key                  key
-	sets, removes, where []string
-	names                map[string]string
-	values               item
+	key                                 key
+	sets, removes, adds, deletes, where []string
+	names                               map[string]string
+	values                              item
 }
 
 func newEdit(k key) *edit { return &edit{key: k, names: map[string]string{}, values: item{}} }
@@ -44,9 +46,21 @@ func (e *edit) setFrom(attr, from string) {
 	e.sets = append(e.sets, e.name(attr)+" = "+e.name(from))
 }
 
-// add counts an attribute up or down.
-func (e *edit) add(attr string, n int64) {
-	e.sets = append(e.sets, e.name(attr)+" = "+e.name(attr)+" + "+e.value(numberValue(n)))
+// setFromOr does so, or gives it a value where the other one is not there.
+func (e *edit) setFromOr(attr, from string, v types.AttributeValue) {
+	e.sets = append(e.sets, e.name(attr)+" = if_not_exists("+e.name(from)+", "+e.value(v)+")")
+}
+
+// add counts an attribute up or down, from zero where there is none.
+func (e *edit) add(attr string, n int64) { e.include(attr, numberValue(n)) }
+
+// include puts members into a set, exclude takes them out.
+func (e *edit) include(attr string, v types.AttributeValue) {
+	e.adds = append(e.adds, e.name(attr)+" "+e.value(v))
+}
+
+func (e *edit) exclude(attr string, v types.AttributeValue) {
+	e.deletes = append(e.deletes, e.name(attr)+" "+e.value(v))
 }
 
 func (e *edit) remove(attr string) { e.removes = append(e.removes, e.name(attr)) }
@@ -85,24 +99,42 @@ func (e *edit) lacksOr(attr, operator string, v types.AttributeValue) {
 	e.where = append(e.where, "(attribute_not_exists("+e.name(attr)+") OR "+e.name(attr)+" "+operator+" "+e.value(v)+")")
 }
 
+// lacksOrContains adds the condition that a set is not there or has a member.
+func (e *edit) lacksOrContains(attr string, v types.AttributeValue) {
+	e.where = append(e.where, "(attribute_not_exists("+e.name(attr)+") OR contains("+e.name(attr)+", "+e.value(v)+"))")
+}
+
+// condition is nil instead of none: DynamoDB refuses an empty one. So it does
+// empty maps of names and values.
 func (e *edit) condition() *string {
+	if len(e.where) == 0 {
+		return nil
+	}
 	s := strings.Join(e.where, " AND ")
 	return &s
 }
 
 func (e *edit) expression() *string {
 	var clauses []string
-	if len(e.sets) > 0 {
-		clauses = append(clauses, "SET "+strings.Join(e.sets, ", "))
-	}
-	if len(e.removes) > 0 {
-		clauses = append(clauses, "REMOVE "+strings.Join(e.removes, ", "))
+	for _, clause := range []struct {
+		keyword string
+		actions []string
+	}{{"SET ", e.sets}, {"REMOVE ", e.removes}, {"ADD ", e.adds}, {"DELETE ", e.deletes}} {
+		if len(clause.actions) > 0 {
+			clauses = append(clauses, clause.keyword+strings.Join(clause.actions, ", "))
+		}
 	}
 	s := strings.Join(clauses, " ")
 	return &s
 }
 
-// arguments are the values, nil instead of none: DynamoDB refuses an empty map.
+func (e *edit) aliases() map[string]string {
+	if len(e.names) == 0 {
+		return nil
+	}
+	return e.names
+}
+
 func (e *edit) arguments() item {
 	if len(e.values) == 0 {
 		return nil
@@ -114,16 +146,39 @@ func (e *edit) arguments() item {
 func (s *Store) update(name string, e *edit) part {
 	return part{name, types.TransactWriteItem{Update: &types.Update{
 		TableName: &s.table, Key: e.key.item(), UpdateExpression: e.expression(), ConditionExpression: e.condition(),
-		ExpressionAttributeNames: e.names, ExpressionAttributeValues: e.arguments(),
+		ExpressionAttributeNames: e.aliases(), ExpressionAttributeValues: e.arguments(),
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}}}
+}
+
+// edited makes the edit by itself. It returns the item as it is then; or, where
+// a condition did not hold, the one that stood in the way, nil if there is none.
+func (s *Store) edited(ctx context.Context, e *edit) (it item, refused bool, err error) {
+	var out *dynamodb.UpdateItemOutput
+	err = s.write(ctx, func() error {
+		var err error
+		out, err = s.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+			TableName: &s.table, Key: e.key.item(), UpdateExpression: e.expression(), ConditionExpression: e.condition(),
+			ExpressionAttributeNames: e.aliases(), ExpressionAttributeValues: e.arguments(),
+			ReturnValues:                        types.ReturnValueAllNew,
+			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+		})
+		return err
+	})
+	if old, refused := refusedItem(err); refused {
+		return old, true, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return out.Attributes, false, nil
 }
 
 // check is a part that changes nothing and has the edit's conditions.
 func (s *Store) check(name string, e *edit) part {
 	return part{name, types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
 		TableName: &s.table, Key: e.key.item(), ConditionExpression: e.condition(),
-		ExpressionAttributeNames: e.names, ExpressionAttributeValues: e.arguments(),
+		ExpressionAttributeNames: e.aliases(), ExpressionAttributeValues: e.arguments(),
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}}}
 }
@@ -132,7 +187,7 @@ func (s *Store) check(name string, e *edit) part {
 func (s *Store) remove(name string, e *edit) part {
 	return part{name, types.TransactWriteItem{Delete: &types.Delete{
 		TableName: &s.table, Key: e.key.item(), ConditionExpression: e.condition(),
-		ExpressionAttributeNames: e.names, ExpressionAttributeValues: e.arguments(),
+		ExpressionAttributeNames: e.aliases(), ExpressionAttributeValues: e.arguments(),
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}}}
 }

@@ -158,6 +158,13 @@ func (c *calls) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o 
 	return c.api.UpdateItem(ctx, in, o...)
 }
 
+func (c *calls) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
+	if err := c.note("BatchWriteItem", in); err != nil {
+		return nil, err
+	}
+	return c.api.BatchWriteItem(ctx, in, o...)
+}
+
 func (c *calls) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
 	if err := c.note("Query", in); err != nil {
 		return nil, err

@@ -74,6 +74,31 @@ func (it item) list(name string, texts []string) {
 	it[name] = &types.AttributeValueMemberL{Value: values}
 }
 
+// items keeps maps in their order.
+func (it item) items(name string, items []item) {
+	if len(items) == 0 {
+		return
+	}
+	values := make([]types.AttributeValue, len(items))
+	for i, one := range items {
+		values[i] = &types.AttributeValueMemberM{Value: one}
+	}
+	it[name] = &types.AttributeValueMemberL{Value: values}
+}
+
+// idSet is a set of numbers.
+func idSet(ids []int64) types.AttributeValue {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = strconv.FormatInt(id, 10)
+	}
+	return &types.AttributeValueMemberNS{Value: texts}
+}
+
+func textSet(texts ...string) types.AttributeValue {
+	return &types.AttributeValueMemberSS{Value: texts}
+}
+
 func boolValue(b bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: b} }
 
 func textValue(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
@@ -216,6 +241,48 @@ func (r *reader) set(name string) []string {
 	case nil:
 	case *types.AttributeValueMemberSS:
 		return v.Value
+	default:
+		r.wrong(name, v)
+	}
+	return nil
+}
+
+// ids is a set of numbers.
+func (r *reader) ids(name string) []int64 {
+	switch v := r.it[name].(type) {
+	case nil:
+	case *types.AttributeValueMemberNS:
+		ids := make([]int64, len(v.Value))
+		for i, text := range v.Value {
+			id, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				r.wrong(name, v)
+				return nil
+			}
+			ids[i] = id
+		}
+		return ids
+	default:
+		r.wrong(name, v)
+	}
+	return nil
+}
+
+// items is a list of maps.
+func (r *reader) items(name string) []item {
+	switch v := r.it[name].(type) {
+	case nil:
+	case *types.AttributeValueMemberL:
+		items := make([]item, len(v.Value))
+		for i, value := range v.Value {
+			m, ok := value.(*types.AttributeValueMemberM)
+			if !ok {
+				r.wrong(name, value)
+				return nil
+			}
+			items[i] = m.Value
+		}
+		return items
 	default:
 		r.wrong(name, v)
 	}

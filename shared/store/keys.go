@@ -3,8 +3,11 @@ package store
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -22,26 +25,40 @@ import (
 //	email         EMAIL#<lower-case email>      EMAIL
 //	external id   EXTERNAL#<partner>#<its id>   EXTERNAL
 //	idempotency   IDEMPOTENCY#<sha-256, hex>    IDEMPOTENCY
+//	history       HISTORY#<account>#<carrier_id>    <at, ms>#<number>
+//	tracking      TRACKING#<account>#<carrier_id>   <tracking number>
+//	calls         CREDENTIAL#<credential id>    CALLS
+//	breaker       HEALTH#<carrier>              BREAKER
+//	tally         HEALTH#<carrier>              MINUTE#<minutes since 1970>
 //
 // What a caller chose stands last in its key, after parts that hold no "#", so
-// that no choice of text can reach another item.
+// that no choice of text can reach another item. What there may be many of is
+// not in the account's partition, which a list of connections reads.
 const (
 	attrPK  = "pk"
 	attrSK  = "sk"
 	attrTTL = "expires_at" // epoch seconds: the table's TTL attribute, on items that may vanish
 )
 
-// The indexes hold accounts only: no other item has their attributes. Both are
-// in the order of creation.
+// The indexes by_partner and by_active hold accounts only: no other item has
+// their attributes. Both are in the order of creation. by_due holds the
+// connections that are checked by themselves, by the time of the next check, and
+// what a crash may leave unfinished: connections with an intent or other work,
+// by the end of its lease, and accounts that their connections have to follow.
 //
 //	by_partner    PARTNER#<id>                  <created_at, ms>#<account id>
 //	by_active     PARTNER#<id>#<true|false>     <created_at, ms>#<account id>
+//	by_due        REFRESH#<carrier>#<shard>     <next_refresh_at, ms>#<credential id>
+//	              REPAIR                        <lease_until or time of the change, ms>
 const (
 	indexPartner   = "by_partner"
 	indexActive    = "by_active"
+	indexDue       = "by_due"
 	attrPartnerPK  = "partner_pk"
 	attrActivePK   = "active_pk"
 	attrCreatedKey = "created_key"
+	attrDuePK      = "due_pk"
+	attrDueKey     = "due_key"
 )
 
 // What the sort keys of the items that are listed begin with.
@@ -49,6 +66,7 @@ const (
 	skKey        = "KEY#"
 	skConnection = "CARRIER#"
 	skSnapshot   = "SNAPSHOT#"
+	skMinute     = "MINUTE#"
 )
 
 // key is the primary key of an item.
@@ -68,13 +86,63 @@ func activePK(partnerID int64, active bool) string {
 	return partnerPK(partnerID) + "#" + strconv.FormatBool(active)
 }
 
-// lastMilli is the latest time that created_key has room for, in the year
-// 33658: earlier and later ones count as its ends.
+// lastMilli is the latest time that a key has room for, in the year 33658:
+// earlier and later ones count as its ends.
 const lastMilli = 999_999_999_999_999
 
+// milliKey sorts as time does.
+func milliKey(milli int64) string { return fmt.Sprintf("%015d", min(max(milli, 0), lastMilli)) }
+
 // createdKey sorts as time and id do. IDs have at most ten digits.
-func createdKey(milli, id int64) string {
-	return fmt.Sprintf("%015d#%010d", min(max(milli, 0), lastMilli), id)
+func createdKey(milli, id int64) string { return fmt.Sprintf("%s#%010d", milliKey(milli), id) }
+
+// dueShards is over how many partitions the connections of a carrier are spread:
+// DynamoDB serves 1,000 writes a second of each.
+const dueShards = 8
+
+func refreshPK(name carrier.Name, shard int) string {
+	return "REFRESH#" + string(name) + "#" + strconv.Itoa(shard)
+}
+
+const repairPK = "REPAIR"
+
+// shardOf spreads connections evenly, and always in the same way.
+func shardOf(connectionID string) int {
+	return int(sha256.Sum256([]byte(connectionID))[0]) % dueShards
+}
+
+func refreshKey(at time.Time, credentialID string) string {
+	return milliKey(at.UnixMilli()) + "#" + credentialID
+}
+
+func repairKey(at time.Time) string { return milliKey(at.UnixMilli()) }
+
+// dueUntil is above the keys of by_due that are due at a time, and of no other.
+func dueUntil(now time.Time) string { return milliKey(now.UnixMilli() + 1) }
+
+// readRefreshKey takes a refreshKey apart.
+func readRefreshKey(s string) (at time.Time, credentialID string, err error) {
+	milli, credentialID, ok := strings.Cut(s, "#")
+	n, err := strconv.ParseInt(milli, 10, 64)
+	if !ok || err != nil {
+		return time.Time{}, "", errors.New("attribute due_key has another form")
+	}
+	return time.UnixMilli(n).UTC(), credentialID, nil
+}
+
+// readOwner is whose an item of an account's partition is: the account, and the
+// connection, empty for the account's own item.
+func readOwner(k key) (accountID int64, connectionID string, err error) {
+	text, ok := strings.CutPrefix(k.pk, "ACCOUNT#")
+	accountID, err = strconv.ParseInt(text, 10, 64)
+	connectionID, connection := strings.CutPrefix(k.sk, skConnection)
+	if !ok || err != nil || !connection && k != accountKey(accountID) {
+		return 0, "", errors.New("key is no connection's or account's")
+	}
+	if !connection {
+		connectionID = ""
+	}
+	return accountID, connectionID, nil
 }
 
 func partnerKey(id int64) key { return key{partnerPK(id), "PARTNER"} }
@@ -110,4 +178,34 @@ func externalKey(partnerID int64, externalID string) key {
 func idempotencyKey(scope, idempotency string) key {
 	sum := sha256.Sum256([]byte(scope + "\x00" + idempotency))
 	return key{"IDEMPOTENCY#" + hex.EncodeToString(sum[:]), "IDEMPOTENCY"}
+}
+
+func historyPK(accountID int64, connectionID string) string {
+	return "HISTORY#" + number(accountID) + "#" + connectionID
+}
+
+// historySK sorts as the checks of a connection do.
+func historySK(milli int64, n int) string { return fmt.Sprintf("%s#%08d", milliKey(milli), max(n, 0)) }
+
+func trackingKey(accountID int64, connectionID, trackingNumber string) key {
+	return key{"TRACKING#" + number(accountID) + "#" + connectionID, trackingNumber}
+}
+
+func callsKey(credentialID string) key { return key{"CREDENTIAL#" + credentialID, "CALLS"} }
+
+func healthPK(name carrier.Name) string { return "HEALTH#" + string(name) }
+
+func breakerKey(name carrier.Name) key { return key{healthPK(name), "BREAKER"} }
+
+func tallySK(minute time.Time) string {
+	return fmt.Sprintf("%s%012d", skMinute, max(minute.Unix()/60, 0))
+}
+
+// readMinute takes a tallySK apart.
+func readMinute(sk string) (time.Time, error) {
+	n, err := strconv.ParseInt(strings.TrimPrefix(sk, skMinute), 10, 64)
+	if err != nil {
+		return time.Time{}, errors.New("sort key is no minute's")
+	}
+	return time.Unix(n*60, 0).UTC(), nil
 }

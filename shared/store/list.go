@@ -60,7 +60,7 @@ func (s *Store) ListAccounts(ctx context.Context, partnerID int64, f carrier.Acc
 	}
 	for {
 		// One more than asked for tells whether there is more.
-		in.Limit = aws.Int32(int32(min(skip+limit+1-len(accounts), maxQuery))) //nolint:gosec // maxQuery fits
+		in.Limit = limitOf(skip + limit + 1 - len(accounts))
 		out, err := s.api.Query(ctx, in)
 		if err != nil {
 			return nil, nil, fmt.Errorf("listing accounts: %w", err)
@@ -89,7 +89,12 @@ func (s *Store) ListAccounts(ctx context.Context, partnerID int64, f carrier.Acc
 	}
 }
 
-// maxQuery is more accounts than DynamoDB reads in one call (1 MB).
+// limitOf is a limit as a Query takes it: at most maxQuery, which is more items
+// than DynamoDB reads in one call (1 MB).
+func limitOf(n int) *int32 {
+	return aws.Int32(int32(min(n, maxQuery))) //nolint:gosec // maxQuery fits
+}
+
 const maxQuery = 100_000
 
 // createdRange is the first and the last created_key that a filter and a
@@ -115,9 +120,9 @@ func createdRange(f carrier.AccountFilter, after *carrier.Position) (from, to st
 // maxID is as large as created_key has room for.
 const maxID = 9_999_999_999
 
-// ListConnections reads all connections of an account, the oldest first, and
-// with them their snapshots by carrier id, nil without. Intents (carrier.Linking)
-// are left out. An account that is absent has none.
+// ListConnections reads the connections of an account that are visible, the
+// oldest first, and with them their snapshots by carrier id, nil without. An
+// account that is absent has none.
 func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]carrier.Connection, map[string]carrier.Snapshot, error) {
 	last := skConnection
 	if withSnapshots {
@@ -144,14 +149,12 @@ func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapsh
 		if err != nil {
 			return nil, nil, err
 		}
-		if c.Status != carrier.Linking {
+		if c.Visible() {
 			connections = append(connections, c)
 			listed[c.ID] = true
 		}
 	}
-	slices.SortFunc(connections, func(a, b carrier.Connection) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
+	slices.SortFunc(connections, byAge)
 	if !withSnapshots {
 		return connections, nil, nil
 	}
@@ -168,6 +171,28 @@ func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapsh
 		}
 	}
 	return connections, snapshots, nil
+}
+
+// AllConnections reads all connections of an account, intents and disconnected
+// ones too, the oldest first. One whose PurgeAt is over may be among them. An
+// account that is absent has none.
+func (s *Store) AllConnections(ctx context.Context, accountID int64) ([]carrier.Connection, error) {
+	items, err := s.queryItems(ctx, accountPK(accountID), skConnection, skConnection)
+	if err != nil {
+		return nil, fmt.Errorf("listing connections: %w", err)
+	}
+	connections := make([]carrier.Connection, len(items))
+	for i, it := range items {
+		if connections[i], err = readConnection(it); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(connections, byAge)
+	return connections, nil
+}
+
+func byAge(a, b carrier.Connection) int {
+	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 }
 
 // queryItems reads all items of a partition whose sort keys stand between two

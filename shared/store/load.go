@@ -30,20 +30,23 @@ type Want struct {
 	Number       *Number // which connections of the account hold this number
 	// Idempotency is the record under this one's Scope and Key.
 	Idempotency *carrier.IdempotencyRecord
+	Breakers    bool // the breakers of all carriers
 }
 
 // Loaded is what was found; nil means that there is none.
 type Loaded struct {
 	Account    *carrier.Account
-	Connection *carrier.Connection // as it is, an intent (carrier.Linking) included
+	Connection *carrier.Connection // as it is, one that is not Visible included
 	Snapshot   *carrier.Snapshot
 	LinkedAs   []string // carrier_ids that hold the number, in order, intents included
 	// Idempotency is the record that is there and has not expired, finished or not.
 	Idempotency *carrier.IdempotencyRecord
+	Breakers    map[carrier.Name]carrier.Breaker // nil if not wanted
 }
 
 // Load reads an account and what is asked for beside it, consistently, in one
-// call. What is absent is no error; an account whose purge is due is absent.
+// call. What is absent is no error; an account or a connection whose purge is due
+// is absent.
 // Items are read one by one: a snapshot may be of the check after the row, an
 // account as the request that has just finished the idempotency record left it.
 func (s *Store) Load(ctx context.Context, accountID int64, w Want) (Loaded, error) {
@@ -60,12 +63,20 @@ func (s *Store) Load(ctx context.Context, accountID int64, w Want) (Loaded, erro
 	if w.Idempotency != nil {
 		keys = append(keys, idempotencyKey(w.Idempotency.Scope, w.Idempotency.Key))
 	}
+	if w.Breakers {
+		keys = append(keys, breakerKeys()...)
+	}
 	found, err := s.batchGet(ctx, keys)
 	if err != nil {
 		return Loaded{}, fmt.Errorf("reading an account: %w", err)
 	}
+	for k, it := range found {
+		if lapsed(it, w.Now) {
+			delete(found, k)
+		}
+	}
 	var l Loaded
-	var errs [5]error
+	var errs [6]error
 	l.Account, errs[0] = optional(found[keys[0]], readAccount)
 	l.Connection, errs[1] = optional(found[connectionKey(accountID, w.ConnectionID)], readConnection)
 	l.Snapshot, errs[2] = optional(found[snapshotKey(accountID, w.ConnectionID)], readSnapshot)
@@ -73,16 +84,15 @@ func (s *Store) Load(ctx context.Context, accountID int64, w Want) (Loaded, erro
 		l.LinkedAs, errs[3] = readHolders(found[numberKey(accountID, *w.Number)])
 	}
 	if w.Idempotency != nil {
-		it := found[idempotencyKey(w.Idempotency.Scope, w.Idempotency.Key)]
-		if len(it) > 0 && !lapsed(it, w.Now) {
+		if it := found[idempotencyKey(w.Idempotency.Scope, w.Idempotency.Key)]; len(it) > 0 {
 			l.Idempotency, errs[4] = readIdempotency(it)
 		}
 	}
+	if w.Breakers {
+		l.Breakers, errs[5] = readBreakers(found)
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return Loaded{}, err
-	}
-	if l.Account != nil && l.Account.Purged(w.Now) {
-		l.Account = nil
 	}
 	return l, nil
 }
@@ -131,8 +141,9 @@ func (s *Store) batchGet(ctx context.Context, keys []key) (map[key]item, error) 
 	}
 }
 
-// Connection reads one connection, consistently; an intent too. One that the
-// account does not have is fault.NotFound.
+// Connection reads one connection, consistently, as it is: an intent or a
+// disconnected one too. One that the account does not have is fault.NotFound;
+// one whose PurgeAt is over may be there still.
 func (s *Store) Connection(ctx context.Context, accountID int64, connectionID string) (carrier.Connection, error) {
 	out, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &s.table, Key: connectionKey(accountID, connectionID).item(), ConsistentRead: aws.Bool(true),
@@ -144,4 +155,16 @@ func (s *Store) Connection(ctx context.Context, accountID int64, connectionID st
 		return carrier.Connection{}, problem.NoConnection()
 	}
 	return readConnection(out.Item)
+}
+
+// Snapshot reads the snapshot of a connection, consistently; nil if there is
+// none.
+func (s *Store) Snapshot(ctx context.Context, accountID int64, connectionID string) (*carrier.Snapshot, error) {
+	out, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.table, Key: snapshotKey(accountID, connectionID).item(), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading a snapshot: %w", err)
+	}
+	return optional(out.Item, readSnapshot)
 }

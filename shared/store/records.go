@@ -1,7 +1,10 @@
 package store
 
 import (
+	"cmp"
+	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"carrierlink/shared/carrier"
@@ -22,6 +25,9 @@ const (
 	attrStatus     = "status"
 	attrVersion    = "version"
 	attrLease      = "lease_until"
+	attrStanding   = "standing"
+	attrWork       = "work"
+	attrNextCheck  = "next_refresh_at"
 	attrCarrierIDs = "carrier_ids"
 	attrClaimID    = "claim_id"
 	attrSealed     = "sealed"
@@ -30,6 +36,11 @@ const (
 	attrWindow     = "rate_window" // start of the key's current minute, epoch seconds
 	attrUsed       = "rate_used"   // calls within that minute
 	attrLastDay    = "last_used_day"
+	attrChecks     = "checks"
+	attrGood       = "good"
+	attrFailed     = "failed_" // and the failure: how many checks
+	attrWho        = "who_"    // and the failure: the set of accounts
+	attrCall       = "call_"   // and how many calls ago: when it was
 )
 
 func partnerItem(p carrier.Partner) item {
@@ -67,8 +78,14 @@ func accountItem(a carrier.Account) item {
 	return it
 }
 
-// readAccount reads an account as the table or an index has it. An index has no
-// password hash.
+// follow marks an account whose connections have to follow it.
+func follow(e *edit, now time.Time) {
+	e.set(attrDuePK, textValue(repairPK))
+	e.set(attrDueKey, textValue(repairKey(now)))
+}
+
+// readAccount reads an account as the table or an index has it. The indexes have
+// no password hash and do not tell whether it is followed.
 func readAccount(it item) (carrier.Account, error) {
 	r := reader{it: it}
 	return carrier.Account{
@@ -88,6 +105,7 @@ func readAccount(it item) (carrier.Account, error) {
 		CreatedAt:         r.time("created_at"),
 		ModifiedAt:        r.time(attrModified),
 		PurgeAt:           r.seconds(attrTTL),
+		Following:         it[attrDuePK] != nil,
 		Version:           r.int(attrVersion),
 	}, r.done("account")
 }
@@ -161,12 +179,15 @@ func connectionItem(c *carrier.Connection) item {
 	it.text("carrier_id", c.ID)
 	it.int(attrAccountID, c.AccountID)
 	it.int(attrPartnerID, c.PartnerID)
+	it.text("environment", string(c.Environment))
 	it.text("carrier_name", string(c.Carrier))
 	it.text("account_number", c.AccountNumber)
 	it.text("nickname", c.Nickname)
 	it.text(attrStatus, string(c.Status))
 	it.text("status_reason", c.StatusReason)
+	it.text(attrStanding, string(c.Standing))
 	it.int("checks", int64(c.Checks))
+	it.int("history", int64(c.History))
 	it.time("last_check_at", c.LastCheck.At)
 	it.text("last_check_outcome", string(c.LastCheck.Outcome))
 	it.int("last_check_latency_ns", int64(c.LastCheck.Latency))
@@ -175,20 +196,40 @@ func connectionItem(c *carrier.Connection) item {
 	it.time("verified_at", c.VerifiedAt)
 	it.int("consecutive_failures", int64(c.ConsecutiveFailures))
 	it.time("first_refused_at", c.FirstRefusedAt)
-	it.time("next_refresh_at", c.NextRefreshAt)
+	it.time(attrNextCheck, c.NextRefreshAt)
+	it.time("refresh_requested_at", c.RefreshRequestedAt)
+	it.time("verify_called_at", c.VerifyCalledAt)
 	it.text("refresh_policy", string(c.RefreshPolicy))
 	it.text("api_key_last_four", c.APIKeyLastFour)
+	it.text("credential_id", c.CredentialID)
 	it.time("credentials_updated_at", c.CredentialsUpdatedAt)
 	it.text("secret_version", c.SecretVersion)
+	it.text("previous_secret_version", c.Previous.SecretVersion)
+	it.text("previous_account_number", c.Previous.AccountNumber)
+	it.text("previous_last_four", c.Previous.LastFour)
+	it.text("previous_credential_id", c.Previous.CredentialID)
+	it.time("previous_until", c.Previous.Until)
 	it.time(attrLease, c.LeaseUntil)
+	it.text(attrWork, string(c.Work))
 	it.bool("contract_expired", c.ContractExpired)
 	it.text("contract_valid_to", c.ContractValidTo)
 	it.bool("contract_credit_blocked", c.ContractCreditBlocked)
+	it.text("contract_hash", c.ContractHash)
 	it.text("external_carrier_id", c.ExternalID)
 	it.texts("metadata", c.Metadata)
 	it.time("created_at", c.CreatedAt)
 	it.time("modified_at", c.ModifiedAt)
+	it.time("disconnected_at", c.DisconnectedAt)
+	it.seconds(attrTTL, c.PurgeAt)
 	it.int(attrVersion, c.Version)
+	switch {
+	case c.Status == carrier.Linking || c.Work != carrier.NoWork:
+		it.text(attrDuePK, repairPK)
+		it.text(attrDueKey, repairKey(c.LeaseUntil))
+	case c.Scheduled():
+		it.text(attrDuePK, refreshPK(c.Carrier, shardOf(c.ID)))
+		it.text(attrDueKey, refreshKey(c.NextRefreshAt, c.CredentialID))
+	}
 	return it
 }
 
@@ -198,12 +239,15 @@ func readConnection(it item) (carrier.Connection, error) {
 		ID:            r.text("carrier_id"),
 		AccountID:     r.int(attrAccountID),
 		PartnerID:     r.int(attrPartnerID),
+		Environment:   carrier.Environment(r.text("environment")),
 		Carrier:       carrier.Name(r.text("carrier_name")),
 		AccountNumber: r.text("account_number"),
 		Nickname:      r.text("nickname"),
 		Status:        carrier.Status(r.text(attrStatus)),
 		StatusReason:  r.text("status_reason"),
+		Standing:      carrier.Standing(r.text(attrStanding)),
 		Checks:        int(r.int("checks")),
+		History:       int(r.int("history")),
 		LastCheck: carrier.Check{
 			At:      r.time("last_check_at"),
 			Outcome: carrier.Outcome(r.text("last_check_outcome")),
@@ -211,30 +255,162 @@ func readConnection(it item) (carrier.Connection, error) {
 			Trigger: carrier.Trigger(r.text("last_check_trigger")),
 			Code:    r.text("last_check_code"),
 		},
-		VerifiedAt:            r.time("verified_at"),
-		ConsecutiveFailures:   int(r.int("consecutive_failures")),
-		FirstRefusedAt:        r.time("first_refused_at"),
-		NextRefreshAt:         r.time("next_refresh_at"),
-		RefreshPolicy:         carrier.RefreshPolicy(r.text("refresh_policy")),
-		APIKeyLastFour:        r.text("api_key_last_four"),
-		CredentialsUpdatedAt:  r.time("credentials_updated_at"),
-		SecretVersion:         r.text("secret_version"),
+		VerifiedAt:           r.time("verified_at"),
+		ConsecutiveFailures:  int(r.int("consecutive_failures")),
+		FirstRefusedAt:       r.time("first_refused_at"),
+		NextRefreshAt:        r.time(attrNextCheck),
+		RefreshRequestedAt:   r.time("refresh_requested_at"),
+		VerifyCalledAt:       r.time("verify_called_at"),
+		RefreshPolicy:        carrier.RefreshPolicy(r.text("refresh_policy")),
+		APIKeyLastFour:       r.text("api_key_last_four"),
+		CredentialID:         r.text("credential_id"),
+		CredentialsUpdatedAt: r.time("credentials_updated_at"),
+		SecretVersion:        r.text("secret_version"),
+		Previous: carrier.PreviousCredentials{
+			SecretVersion: r.text("previous_secret_version"),
+			AccountNumber: r.text("previous_account_number"),
+			LastFour:      r.text("previous_last_four"),
+			CredentialID:  r.text("previous_credential_id"),
+			Until:         r.time("previous_until"),
+		},
 		LeaseUntil:            r.time(attrLease),
+		Work:                  carrier.Work(r.text(attrWork)),
 		ContractExpired:       r.bool("contract_expired"),
 		ContractValidTo:       r.text("contract_valid_to"),
 		ContractCreditBlocked: r.bool("contract_credit_blocked"),
+		ContractHash:          r.text("contract_hash"),
 		ExternalID:            r.text("external_carrier_id"),
 		Metadata:              r.texts("metadata"),
 		CreatedAt:             r.time("created_at"),
 		ModifiedAt:            r.time("modified_at"),
+		DisconnectedAt:        r.time("disconnected_at"),
+		PurgeAt:               r.seconds(attrTTL),
 		Version:               r.int(attrVersion),
 	}, r.done("connection")
+}
+
+// readDue reads a connection of by_due, which holds keys only.
+func readDue(it item) (carrier.DueConnection, error) {
+	r := reader{it: it}
+	at, credential, err := readRefreshKey(r.text(attrDueKey))
+	account, connection, ownerErr := readOwner(key{r.text(attrPK), r.text(attrSK)})
+	return carrier.DueConnection{AccountID: account, ConnectionID: connection, CredentialID: credential, DueAt: at},
+		errors.Join(r.done("due connection"), err, ownerErr)
+}
+
+// readUnfinished reads a connection or an account of by_due.
+func readUnfinished(it item) (carrier.Unfinished, error) {
+	r := reader{it: it}
+	account, connection, err := readOwner(key{r.text(attrPK), r.text(attrSK)})
+	return carrier.Unfinished{AccountID: account, ConnectionID: connection}, errors.Join(r.done("unfinished work"), err)
+}
+
+func historyItem(c *carrier.Connection, e carrier.HistoryEntry) item {
+	it := key{historyPK(c.AccountID, c.ID), historySK(e.At.UnixMilli(), e.Number)}.item()
+	it.time("at", e.At)
+	it.text("outcome", string(e.Outcome))
+	it.int("latency_ns", int64(e.Latency))
+	it.text("trigger", string(e.Trigger))
+	it.text("code", e.Code)
+	it.int("number", int64(e.Number))
+	it.text("status", string(e.Status))
+	changes := make([]item, len(e.Changes))
+	for i, change := range e.Changes {
+		changes[i] = item{}
+		changes[i].text("type", string(change.Type))
+		changes[i].text("product_id", change.ProductID)
+		changes[i].text("field", change.Field)
+		changes[i].text("from", change.From)
+		changes[i].text("to", change.To)
+	}
+	it.items("changes", changes)
+	it.seconds(attrTTL, e.At.Add(carrier.HistoryKept))
+	return it
+}
+
+func readHistory(it item) (carrier.HistoryEntry, error) {
+	r := reader{it: it}
+	e := carrier.HistoryEntry{
+		Check: carrier.Check{
+			At:      r.time("at"),
+			Outcome: carrier.Outcome(r.text("outcome")),
+			Latency: time.Duration(r.int("latency_ns")),
+			Trigger: carrier.Trigger(r.text("trigger")),
+			Code:    r.text("code"),
+		},
+		Number: int(r.int("number")),
+		Status: carrier.Status(r.text("status")),
+	}
+	for _, one := range r.items("changes") {
+		c := reader{it: one}
+		e.Changes = append(e.Changes, carrier.Change{
+			Type: carrier.ChangeType(c.text("type")), ProductID: c.text("product_id"), Field: c.text("field"), From: c.text("from"), To: c.text("to"),
+		})
+		r.err = cmp.Or(r.err, c.err)
+	}
+	return e, r.done("check")
+}
+
+func breakerItem(b carrier.Breaker) item {
+	it := breakerKey(b.Carrier).item()
+	it.text("carrier_name", string(b.Carrier))
+	it.bool("open", b.Open)
+	it.text("failure", b.Failure)
+	it.time("changed_at", b.ChangedAt)
+	it.time("probe_at", b.ProbeAt)
+	it.int(attrVersion, b.Version)
+	return it
+}
+
+// readBreaker reads a carrier's breaker; one that was never written is closed.
+func readBreaker(name carrier.Name, it item) (carrier.Breaker, error) {
+	r := reader{it: it}
+	return carrier.Breaker{
+		Carrier:   name,
+		Open:      r.bool("open"),
+		Failure:   r.text("failure"),
+		ChangedAt: r.time("changed_at"),
+		ProbeAt:   r.time("probe_at"),
+		Version:   r.int(attrVersion),
+	}, r.done("breaker")
+}
+
+func readTally(it item) (carrier.Tally, error) {
+	r := reader{it: it}
+	minute, err := readMinute(r.text(attrSK))
+	t := carrier.Tally{Minute: minute, Checks: int(r.int(attrChecks)), Good: int(r.int(attrGood)), Failed: map[string]int{}, Who: map[string]map[int64]bool{}}
+	for attr := range it {
+		if failure, ok := strings.CutPrefix(attr, attrFailed); ok {
+			t.Failed[failure] = int(r.int(attr))
+		}
+		if failure, ok := strings.CutPrefix(attr, attrWho); ok {
+			t.Who[failure] = map[int64]bool{}
+			for _, id := range r.ids(attr) {
+				t.Who[failure][id] = true
+			}
+		}
+	}
+	return t, errors.Join(r.done("tally"), err)
+}
+
+func trackingItem(accountID int64, connectionID string, t carrier.CachedTracking) item {
+	it := trackingKey(accountID, connectionID, t.Number).item()
+	it.time("at", t.At)
+	it.bytes("body", t.Body)
+	it.seconds(attrTTL, t.ExpiresAt)
+	return it
+}
+
+func readTracking(it item) (carrier.CachedTracking, error) {
+	r := reader{it: it}
+	return carrier.CachedTracking{Number: r.text(attrSK), At: r.time("at"), Body: r.bytes("body"), ExpiresAt: r.seconds(attrTTL)}, r.done("tracking")
 }
 
 func snapshotItem(c *carrier.Connection, s carrier.Snapshot) item {
 	it := snapshotKey(c.AccountID, c.ID).item()
 	it.bytes("packed", s.Packed)
 	it.time("at", s.At)
+	it.seconds(attrTTL, c.PurgeAt)
 	return it
 }
 

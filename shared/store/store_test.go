@@ -71,7 +71,7 @@ func check(ctx context.Context, s *store.Store) error {
 }
 
 func record(ctx context.Context, s *store.Store) error {
-	return s.RecordCheck(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, Version: 1}, nil)
+	return s.RecordCheck(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, Version: 1}, nil, nil)
 }
 
 func load(ctx context.Context, s *store.Store) error {

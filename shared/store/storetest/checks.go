@@ -43,8 +43,8 @@ func checkTests() tests {
 			again, err := s.ClaimCheck(s.Context(), claimed, until.Add(time.Minute), until)
 			s.ok(err)
 			s.equal("version", again.Version, claimed.Version+1)
-			s.fails("the one whose lease ended", s.RecordCheck(s.Context(), &claimed, nil), fault.State)
-			s.fails("the same with a snapshot", s.RecordCheck(s.Context(), &claimed, s.snapshot(100, now)), fault.State)
+			s.fails("the one whose lease ended", s.RecordCheck(s.Context(), &claimed, nil, nil), fault.State)
+			s.fails("the same with a snapshot", s.RecordCheck(s.Context(), &claimed, nil, s.snapshot(100, now)), fault.State)
 			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
 			s.equal("row", l.Connection, &again)
 			if l.Snapshot != nil {
@@ -54,8 +54,8 @@ func checkTests() tests {
 		"recording what is gone": func(s *suite) {
 			c := s.newConnection(s.account().ID)
 			c.Version = 4
-			s.fails("without a snapshot", s.RecordCheck(s.Context(), &c, nil), fault.NotFound)
-			s.fails("with one", s.RecordCheck(s.Context(), &c, s.snapshot(100, now)), fault.NotFound)
+			s.fails("without a snapshot", s.RecordCheck(s.Context(), &c, nil, nil), fault.NotFound)
+			s.fails("with one", s.RecordCheck(s.Context(), &c, nil, s.snapshot(100, now)), fault.NotFound)
 			s.equal("version", c.Version, int64(4))
 		},
 		"recording": func(s *suite) {
@@ -64,7 +64,7 @@ func checkTests() tests {
 			s.ok(err)
 			first := s.snapshot(200, milli(now))
 			c.Status, c.Checks, c.ModifiedAt = carrier.Active, 2, milli(now.Add(time.Second))
-			s.ok(s.RecordCheck(s.Context(), &c, first))
+			s.ok(s.RecordCheck(s.Context(), &c, nil, first))
 			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
 			s.equal("row", l.Connection, &c)
 			s.equal("lease", c.LeaseUntil, time.Time{})
@@ -73,7 +73,7 @@ func checkTests() tests {
 			c, err = s.ClaimCheck(s.Context(), c, now.Add(time.Minute), now)
 			s.ok(err)
 			c.Status, c.StatusReason = carrier.Degraded, "timeout"
-			s.ok(s.RecordCheck(s.Context(), &c, nil))
+			s.ok(s.RecordCheck(s.Context(), &c, nil, nil))
 			l = s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
 			s.equal("row", l.Connection, &c)
 			s.equal("the old snapshot", l.Snapshot, first)
@@ -81,7 +81,7 @@ func checkTests() tests {
 			c, err = s.ClaimCheck(s.Context(), c, now.Add(time.Minute), now)
 			s.ok(err)
 			second := s.snapshot(300, milli(now.Add(time.Hour)))
-			s.ok(s.RecordCheck(s.Context(), &c, second))
+			s.ok(s.RecordCheck(s.Context(), &c, nil, second))
 			s.equal("the new snapshot", s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true}).Snapshot, second)
 		},
 		"at once, one claims": func(s *suite) {
@@ -120,7 +120,7 @@ func loadTests() tests {
 		"only what is asked for": func(s *suite) {
 			c := s.newConnection(s.account().ID)
 			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
-			s.ok(s.FinishLink(s.Context(), &c, s.snapshot(100, now), nil))
+			s.ok(s.FinishLink(s.Context(), &c, nil, s.snapshot(100, now), nil))
 			for name, tc := range map[string]struct {
 				want           store.Want
 				conn, snapshot bool

@@ -25,12 +25,12 @@ func deleteTests() tests {
 			a := s.full()
 			s.done(s.DeleteAccount(s.Context(), a, purge.Add(time.Millisecond), s.answer(), now))
 			want := a
-			want.Active, want.PurgeAt, want.Version, want.ModifiedAt = false, purge, 2, milli(now)
+			want.Active, want.PurgeAt, want.Following, want.Version, want.ModifiedAt = false, purge, true, 2, milli(now)
 			s.equal("account", s.stored(a.ID), want)
 			for name, f := range map[string]carrier.AccountFilter{"all": {}, "disabled": {Active: new(bool)}} {
 				found, _, err := s.ListAccounts(s.Context(), a.PartnerID, f, nil, 0, 9, now)
 				s.ok(err)
-				s.equal(name, found, []carrier.Account{want})
+				s.equal(name, found, []carrier.Account{asListed(want)})
 			}
 			yes := true
 			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{Active: &yes}, nil, 0, 9, now)
@@ -81,9 +81,9 @@ func deleteTests() tests {
 			c := s.newConnection(a.ID)
 			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
 			s.done(s.DeleteAccount(s.Context(), a, purge, nil, now))
-			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil), fault.State)
+			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, nil), fault.State)
 			s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), nil, now))
-			s.ok(s.FinishLink(s.Context(), &c, nil, nil))
+			s.ok(s.FinishLink(s.Context(), &c, nil, nil, nil))
 		},
 		"identifiers stay reserved until the purge": func(s *suite) {
 			a := s.deleted()
@@ -158,7 +158,7 @@ func deleteTests() tests {
 			yes := true
 			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{Active: &yes}, nil, 0, 9, purge)
 			s.ok(err)
-			s.equal("listed after the date", found, []carrier.Account{want})
+			s.equal("listed after the date", found, []carrier.Account{asListed(want)})
 			n := s.newAccount()
 			n.Account.PartnerID, n.Account.Email, n.Account.ExternalID = a.PartnerID, a.Email, a.ExternalID
 			_, err = s.CreateAccount(s.Context(), n, purge.Add(time.Hour))
@@ -177,7 +177,7 @@ func deleteTests() tests {
 			s.equal("active", got.Active, false)
 			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{Active: new(bool)}, nil, 0, 9, now)
 			s.ok(err)
-			s.equal("listed", found, []carrier.Account{got})
+			s.equal("listed", found, []carrier.Account{asListed(got)})
 			s.done(s.SetAccountActive(s.Context(), got, true, nil, now))
 			s.equal("active", s.stored(a.ID).Active, true)
 		},

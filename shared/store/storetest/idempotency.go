@@ -56,7 +56,7 @@ func idempotencyTests() tests {
 			s.claims("first", rec, now)
 			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
 			rec.Sealed = []byte{0, 255, 1}
-			s.ok(s.FinishLink(s.Context(), &c, nil, &rec))
+			s.ok(s.FinishLink(s.Context(), &c, nil, nil, &rec))
 			other := rival(rec)
 			other.Sealed = nil
 			s.findsClaimed("at once", other, now, rec)
@@ -94,7 +94,7 @@ func idempotencyTests() tests {
 			s.claims("first", rec, now)
 			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
 			rec.Sealed = []byte("answer")
-			s.ok(s.FinishLink(s.Context(), &c, nil, &rec))
+			s.ok(s.FinishLink(s.Context(), &c, nil, nil, &rec))
 			s.ok(s.ReleaseIdempotency(s.Context(), rec))
 			s.findsClaimed("answer", rival(rec), now, rec)
 		},

@@ -108,10 +108,10 @@ func linkTests() tests {
 			s.ok(s.BeginLink(s.Context(), &mine, carrier.LinkOptions{TakeOver: true}))
 			s.equal("version", mine.Version, int64(2))
 			s.fails("another taker", s.BeginLink(s.Context(), &late, carrier.LinkOptions{TakeOver: true}), fault.State)
-			s.fails("the one that was taken from", s.FinishLink(s.Context(), &c, nil, nil), fault.State)
+			s.fails("the one that was taken from", s.FinishLink(s.Context(), &c, nil, nil, nil), fault.State)
 			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 0)
 			mine.Status = carrier.Active
-			s.ok(s.FinishLink(s.Context(), &mine, nil, nil))
+			s.ok(s.FinishLink(s.Context(), &mine, nil, nil, nil))
 			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 1)
 			s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs, []string{c.ID})
 		},
@@ -119,12 +119,12 @@ func linkTests() tests {
 			c := s.linked()
 			again := c
 			again.Version--
-			s.fails("FinishLink", s.FinishLink(s.Context(), &again, nil, nil), fault.State)
+			s.fails("FinishLink", s.FinishLink(s.Context(), &again, nil, nil, nil), fault.State)
 			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 1)
 		},
 		"finishing without an account": func(s *suite) {
 			c := s.newConnection(s.id())
-			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil), fault.NotFound)
+			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, nil), fault.NotFound)
 		},
 		"finishing under a claim that is lost": func(s *suite) {
 			c := s.newConnection(s.account().ID)
@@ -132,9 +132,9 @@ func linkTests() tests {
 			rec := s.newRecord()
 			rec.Sealed = []byte("answer")
 			before := c
-			s.fails("never claimed", s.FinishLink(s.Context(), &c, nil, &rec), fault.State)
+			s.fails("never claimed", s.FinishLink(s.Context(), &c, nil, nil, &rec), fault.State)
 			s.claims("a rival", rival(rec), now)
-			s.fails("a rival's", s.FinishLink(s.Context(), &c, s.snapshot(100, now), &rec), fault.State)
+			s.fails("a rival's", s.FinishLink(s.Context(), &c, nil, s.snapshot(100, now), &rec), fault.State)
 			s.equal("connection after a failure", c, before)
 			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
 			s.equal("row", l.Connection, &before)
@@ -163,7 +163,7 @@ func linkTests() tests {
 			}
 			snap := s.snapshot(300, milli(now))
 			rec.Sealed = []byte("answer")
-			s.ok(s.FinishLink(s.Context(), &c, snap, &rec))
+			s.ok(s.FinishLink(s.Context(), &c, nil, snap, &rec))
 			s.equal("version", c.Version, began+1)
 			s.equal("lease", c.LeaseUntil, time.Time{})
 			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true, Number: s.number(c)})
@@ -184,7 +184,7 @@ func linkTests() tests {
 				s.Fatalf("the snapshot packs to %d bytes: too small to show anything", len(snap.Packed))
 			}
 			c.Status = carrier.Active
-			s.ok(s.FinishLink(s.Context(), &c, snap, nil))
+			s.ok(s.FinishLink(s.Context(), &c, nil, snap, nil))
 			s.equal("snapshot", s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true}).Snapshot, snap)
 		},
 		"at once with one number, one begins": func(s *suite) {

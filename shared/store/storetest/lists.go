@@ -219,7 +219,7 @@ func listTests() tests {
 					snapshots[c.ID] = *snap
 				}
 				c.Status = carrier.Active
-				s.ok(s.FinishLink(s.Context(), &c, snap, nil))
+				s.ok(s.FinishLink(s.Context(), &c, nil, snap, nil))
 				want = append(want, c)
 			}
 			slices.SortFunc(want, func(a, b carrier.Connection) int {
@@ -242,7 +242,7 @@ func listTests() tests {
 				c.AccountNumber = "000408523" + strconv.Itoa(i)
 				s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
 				c.Status = carrier.Active
-				s.ok(s.FinishLink(s.Context(), &c, s.snapshot(650_000, now), nil))
+				s.ok(s.FinishLink(s.Context(), &c, nil, s.snapshot(650_000, now), nil))
 			}
 			got, packed, err := s.ListConnections(s.Context(), a.ID, true)
 			s.ok(err)

@@ -25,8 +25,16 @@ type Memory struct {
 	emails      map[string]holder
 	externals   map[externalID]holder
 	connections map[connectionID]carrier.Connection
+	owned       map[int64][]string // the connections of each account
 	snapshots   map[connectionID]carrier.Snapshot
 	numbers     map[numberID][]string // in order
+	numberEnds  map[numberID]time.Time
+	due         dueIndex
+	history     map[connectionID][]carrier.HistoryEntry // the newest last
+	breakers    map[carrier.Name]carrier.Breaker
+	tallies     map[tallyID]carrier.Tally
+	calls       map[string][]time.Time // by credential, the newest first
+	tracking    map[trackingID]carrier.CachedTracking
 	idempotency map[idempotencyID]carrier.IdempotencyRecord
 }
 
@@ -53,6 +61,14 @@ type (
 		account int64
 		number  store.Number
 	}
+	tallyID struct {
+		carrier carrier.Name
+		minute  time.Time
+	}
+	trackingID struct {
+		connection connectionID
+		number     string
+	}
 	idempotencyID struct{ scope, key string }
 )
 
@@ -68,8 +84,16 @@ func NewMemory() *Memory {
 		emails:      map[string]holder{},
 		externals:   map[externalID]holder{},
 		connections: map[connectionID]carrier.Connection{},
+		owned:       map[int64][]string{},
 		snapshots:   map[connectionID]carrier.Snapshot{},
 		numbers:     map[numberID][]string{},
+		numberEnds:  map[numberID]time.Time{},
+		due:         dueIndex{queues: map[string]*dueQueue{}, current: map[connectionID]*dueEntry{}},
+		history:     map[connectionID][]carrier.HistoryEntry{},
+		breakers:    map[carrier.Name]carrier.Breaker{},
+		tallies:     map[tallyID]carrier.Tally{},
+		calls:       map[string][]time.Time{},
+		tracking:    map[trackingID]carrier.CachedTracking{},
 		idempotency: map[idempotencyID]carrier.IdempotencyRecord{},
 	}
 }
@@ -117,21 +141,45 @@ func (m *Memory) Load(ctx context.Context, accountID int64, w store.Want) (store
 		l.Account = &a
 	}
 	id := connectionID{accountID, w.ConnectionID}
-	if c, ok := m.connections[id]; ok {
+	if c, ok := m.connections[id]; ok && !over(c.PurgeAt, w.Now) {
 		c = keptConnection(c)
 		l.Connection = &c
-	}
-	if s, ok := m.snapshots[id]; ok && w.Snapshot {
-		s = keptSnapshot(s)
-		l.Snapshot = &s
+		if w.Snapshot {
+			l.Snapshot = m.snapshot(id)
+		}
 	}
 	if w.Number != nil {
-		l.LinkedAs = slices.Clone(m.numbers[numberID{accountID, *w.Number}])
+		if n := (numberID{accountID, *w.Number}); !over(m.numberEnds[n], w.Now) {
+			l.LinkedAs = slices.Clone(m.numbers[n])
+		}
+	}
+	if w.Breakers {
+		l.Breakers = m.allBreakers()
 	}
 	if w.Idempotency != nil {
 		l.Idempotency = m.record(*w.Idempotency, w.Now)
 	}
 	return l, nil
+}
+
+// Snapshot is store.Store's.
+func (m *Memory) Snapshot(ctx context.Context, accountID int64, id string) (*carrier.Snapshot, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("reading a snapshot: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.snapshot(connectionID{accountID, id}), nil
+}
+
+// snapshot is nil if there is none.
+func (m *Memory) snapshot(id connectionID) *carrier.Snapshot {
+	s, ok := m.snapshots[id]
+	if !ok {
+		return nil
+	}
+	s = keptSnapshot(s)
+	return &s
 }
 
 // Connection is store.Store's.
@@ -167,7 +215,7 @@ func (m *Memory) CreateAccount(ctx context.Context, n store.NewAccount, now time
 	if _, ok := m.accounts[a.ID]; ok || m.keys[ownerOf(n.Key)] != nil {
 		return nil, fmt.Errorf("creating an account: %w", store.ErrIDTaken)
 	}
-	a.Version = 1
+	a.Version, a.Following = 1, false
 	m.accounts[a.ID] = keptAccount(a)
 	m.keys[ownerOf(n.Key)] = &keyRecord{key: keptKey(n.Key)}
 	m.hold(a)
@@ -260,116 +308,6 @@ func (m *Memory) ReleaseIdempotency(ctx context.Context, rec carrier.Idempotency
 	return nil
 }
 
-// BeginLink is store.Store's.
-func (m *Memory) BeginLink(ctx context.Context, conn *carrier.Connection, o carrier.LinkOptions) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("beginning a link: %w", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	id := connectionID{conn.AccountID, conn.ID}
-	number := numberID{conn.AccountID, store.Number{Carrier: conn.Carrier, Number: conn.AccountNumber}}
-	a, known := m.accounts[conn.AccountID]
-	held := m.numbers[number]
-	old, there := m.connections[id]
-	switch {
-	case !known:
-		return problem.NoAccount()
-	case !a.Active:
-		return problem.Inactive()
-	case !o.AllowDuplicate && len(held) > 0 && !slices.Contains(held, conn.ID):
-		return problem.AlreadyLinked(held[0])
-	case !o.TakeOver && there, o.TakeOver && (!there || old.Version != conn.Version || old.Status != carrier.Linking):
-		return problem.MovedOn()
-	}
-	if !slices.Contains(held, conn.ID) {
-		held = append(held, conn.ID)
-		slices.Sort(held)
-		m.numbers[number] = held
-	}
-	conn.Status = carrier.Linking
-	conn.Version++
-	m.connections[id] = keptConnection(*conn)
-	return nil
-}
-
-// FinishLink is store.Store's.
-func (m *Memory) FinishLink(ctx context.Context, conn *carrier.Connection, snap *carrier.Snapshot, rec *carrier.IdempotencyRecord) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("finishing a link: %w", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	a, known := m.accounts[conn.AccountID]
-	old, there := m.connections[connectionID{conn.AccountID, conn.ID}]
-	switch {
-	case !known:
-		return problem.NoAccount()
-	case a.Deleted():
-		return problem.Deleted()
-	case !there || old.Version != conn.Version, rec != nil && !m.ourClaim(*rec):
-		return problem.MovedOn()
-	}
-	a.CarriersCount++
-	m.accounts[conn.AccountID] = a
-	m.replace(conn, snap)
-	if rec != nil {
-		m.keep(*rec)
-	}
-	return nil
-}
-
-func (m *Memory) replace(conn *carrier.Connection, snap *carrier.Snapshot) {
-	id := connectionID{conn.AccountID, conn.ID}
-	conn.LeaseUntil = time.Time{}
-	conn.Version++
-	m.connections[id] = keptConnection(*conn)
-	if snap != nil {
-		m.snapshots[id] = keptSnapshot(*snap)
-	}
-}
-
-// ClaimCheck is store.Store's.
-func (m *Memory) ClaimCheck(ctx context.Context, conn carrier.Connection, until, now time.Time) (carrier.Connection, error) {
-	if err := ctx.Err(); err != nil {
-		return carrier.Connection{}, fmt.Errorf("claiming a connection: %w", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	id := connectionID{conn.AccountID, conn.ID}
-	c, ok := m.connections[id]
-	switch {
-	case !ok:
-		return carrier.Connection{}, problem.NoConnection()
-	case c.LeaseUntil.After(milli(now)):
-		return carrier.Connection{}, problem.Leased(c.LeaseUntil.Sub(now))
-	case c.Version != conn.Version || c.Status == carrier.Linking:
-		return carrier.Connection{}, problem.MovedOn()
-	}
-	c.LeaseUntil = milli(until)
-	c.Version++
-	m.connections[id] = c
-	return keptConnection(c), nil
-}
-
-// RecordCheck is store.Store's.
-func (m *Memory) RecordCheck(ctx context.Context, conn *carrier.Connection, snap *carrier.Snapshot) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("recording a check: %w", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	old, ok := m.connections[connectionID{conn.AccountID, conn.ID}]
-	switch {
-	case !ok:
-		return problem.NoConnection()
-	case old.Version != conn.Version:
-		return problem.MovedOn()
-	}
-	m.replace(conn, snap)
-	return nil
-}
-
 // milli is a time as the table keeps it.
 func milli(t time.Time) time.Time {
 	if t.IsZero() {
@@ -377,6 +315,17 @@ func milli(t time.Time) time.Time {
 	}
 	return time.UnixMilli(t.UnixMilli()).UTC()
 }
+
+// second is a time as the table keeps the end of an item.
+func second(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return time.Unix(t.Unix(), 0).UTC()
+}
+
+// over tells whether an end has come; there is none if it is zero.
+func over(end, now time.Time) bool { return !end.IsZero() && !now.Before(end) }
 
 // The kept forms are copies as they come back from the table.
 
@@ -396,19 +345,19 @@ func keptKey(k carrier.APIKey) carrier.APIKey {
 func keptAccount(a carrier.Account) carrier.Account {
 	a.Metadata = keptTexts(a.Metadata)
 	a.CreatedAt, a.ModifiedAt = milli(a.CreatedAt), milli(a.ModifiedAt)
-	if a.Deleted() {
-		a.PurgeAt = time.Unix(a.PurgeAt.Unix(), 0).UTC()
-	}
+	a.PurgeAt = second(a.PurgeAt)
 	return a
 }
 
 func keptConnection(c carrier.Connection) carrier.Connection {
 	c.Metadata = keptTexts(c.Metadata)
 	for _, t := range []*time.Time{
-		&c.LastCheck.At, &c.VerifiedAt, &c.FirstRefusedAt, &c.NextRefreshAt, &c.CredentialsUpdatedAt, &c.LeaseUntil, &c.CreatedAt, &c.ModifiedAt,
+		&c.LastCheck.At, &c.VerifiedAt, &c.FirstRefusedAt, &c.NextRefreshAt, &c.RefreshRequestedAt, &c.VerifyCalledAt, &c.CredentialsUpdatedAt,
+		&c.Previous.Until, &c.LeaseUntil, &c.CreatedAt, &c.ModifiedAt, &c.DisconnectedAt,
 	} {
 		*t = milli(*t)
 	}
+	c.PurgeAt = second(c.PurgeAt)
 	return c
 }
 
@@ -419,7 +368,7 @@ func keptSnapshot(s carrier.Snapshot) carrier.Snapshot {
 func keptIdempotency(r carrier.IdempotencyRecord) carrier.IdempotencyRecord {
 	r.PayloadMAC, r.Sealed = bytesOrNil(r.PayloadMAC), bytesOrNil(r.Sealed)
 	r.LeaseUntil = milli(r.LeaseUntil)
-	r.ExpiresAt = time.Unix(r.ExpiresAt.Unix(), 0).UTC()
+	r.ExpiresAt = second(r.ExpiresAt)
 	return r
 }
 

@@ -95,7 +95,7 @@ func (m *Memory) ListAccounts(ctx context.Context, partnerID int64, f carrier.Ac
 			continue
 		}
 		a = keptAccount(a)
-		a.PasswordHash = ""
+		a.PasswordHash, a.Following = "", false
 		found = append(found, a)
 	}
 	slices.SortFunc(found, func(a, b carrier.Account) int { return order(position(a), position(b)) })
@@ -126,19 +126,40 @@ func (m *Memory) ListConnections(ctx context.Context, accountID int64, withSnaps
 	if withSnapshots {
 		snapshots = map[string]carrier.Snapshot{}
 	}
-	for id, c := range m.connections {
-		if id.account != accountID || c.Status == carrier.Linking {
+	for _, c := range m.connectionsOf(accountID) {
+		if !c.Visible() {
 			continue
 		}
-		connections = append(connections, keptConnection(c))
-		if snap, ok := m.snapshots[id]; ok && withSnapshots {
-			snapshots[c.ID] = keptSnapshot(snap)
+		connections = append(connections, c)
+		if snap := m.snapshot(connectionID{accountID, c.ID}); snap != nil && withSnapshots {
+			snapshots[c.ID] = *snap
 		}
 	}
-	slices.SortFunc(connections, func(a, b carrier.Connection) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
 	return connections, snapshots, nil
+}
+
+// AllConnections is store.Store's.
+func (m *Memory) AllConnections(ctx context.Context, accountID int64) ([]carrier.Connection, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("listing connections: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.connectionsOf(accountID), nil
+}
+
+// connectionsOf is all connections of an account, the oldest first.
+func (m *Memory) connectionsOf(accountID int64) []carrier.Connection {
+	connections := []carrier.Connection{}
+	for _, id := range m.owned[accountID] {
+		connections = append(connections, keptConnection(m.connections[connectionID{accountID, id}]))
+	}
+	slices.SortFunc(connections, byAge)
+	return connections
+}
+
+func byAge(a, b carrier.Connection) int {
+	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 }
 
 // UpdateAccount is store.Store's.
@@ -157,7 +178,7 @@ func (m *Memory) UpdateAccount(ctx context.Context, c store.AccountChange, now t
 		}
 		next := c.New
 		next.ID, next.PartnerID, next.CreatedAt = a.ID, a.PartnerID, a.CreatedAt
-		next.PurgeAt, next.CarriersCount = a.PurgeAt, a.CarriersCount
+		next.PurgeAt, next.CarriersCount, next.Following = a.PurgeAt, a.CarriersCount, a.Following
 		if next.PasswordHash == c.Old.PasswordHash {
 			next.PasswordHash = a.PasswordHash // an account as a list shows it has none
 		}
@@ -171,6 +192,9 @@ func (m *Memory) UpdateAccount(ctx context.Context, c store.AccountChange, now t
 			delete(m.emails, carrier.EmailKey(a.Email))
 		}
 		m.hold(next)
+		if next.Active != c.Old.Active {
+			m.follow(&next, now)
+		}
 		m.change(next, a.Version)
 		return nil
 	})
@@ -187,6 +211,7 @@ func (m *Memory) SetAccountActive(ctx context.Context, a carrier.Account, active
 			return problem.Deleted()
 		case a.Active != active:
 			a.Active, a.ModifiedAt = active, now
+			m.follow(&a, now)
 			m.change(a, a.Version)
 		}
 		return nil
@@ -203,6 +228,7 @@ func (m *Memory) DeleteAccount(ctx context.Context, a carrier.Account, purgeAt t
 		case !a.Deleted():
 			m.wasActive[a.ID] = a.Active
 			a.Active, a.PurgeAt, a.ModifiedAt = false, purgeAt, now
+			m.follow(&a, now)
 			m.change(a, a.Version)
 		}
 		return nil
@@ -222,9 +248,16 @@ func (m *Memory) RestoreAccount(ctx context.Context, a carrier.Account, rec *car
 			return problem.NoAccount()
 		}
 		a.Active, a.PurgeAt, a.ModifiedAt = m.wasActive[a.ID], time.Time{}, now
+		m.follow(&a, now)
 		m.change(a, a.Version)
 		return nil
 	})
+}
+
+// follow marks an account whose connections have to follow it.
+func (m *Memory) follow(a *carrier.Account, now time.Time) {
+	a.Following = true
+	m.due.set(dueEntry{queue: repairs, id: connectionID{account: a.ID}, at: milli(now)})
 }
 
 // once makes a change and keeps its answer, unless the idempotency key has one

@@ -31,9 +31,31 @@ type Store interface {
 	Idempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
 	ReleaseIdempotency(ctx context.Context, rec carrier.IdempotencyRecord) error
 	BeginLink(ctx context.Context, conn *carrier.Connection, o carrier.LinkOptions) error
-	FinishLink(ctx context.Context, conn *carrier.Connection, snap *carrier.Snapshot, rec *carrier.IdempotencyRecord) error
+	FinishLink(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot, rec *carrier.IdempotencyRecord) error
+	DropLink(ctx context.Context, conn carrier.Connection) error
 	ClaimCheck(ctx context.Context, conn carrier.Connection, until, now time.Time) (carrier.Connection, error)
-	RecordCheck(ctx context.Context, conn *carrier.Connection, snap *carrier.Snapshot) error
+	ClaimDue(ctx context.Context, accountID int64, connectionID string, until, now time.Time) (carrier.Connection, error)
+	RecordCheck(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot) error
+	SaveConnection(ctx context.Context, conn *carrier.Connection) error
+	ChangeConnection(ctx context.Context, conn *carrier.Connection, c carrier.ConnectionChange) error
+	Unlink(ctx context.Context, conn *carrier.Connection) error
+	FollowConnection(ctx context.Context, conn *carrier.Connection, account carrier.Account) error
+	EndFollow(ctx context.Context, account carrier.Account) error
+
+	AllConnections(ctx context.Context, accountID int64) ([]carrier.Connection, error)
+	Snapshot(ctx context.Context, accountID int64, connectionID string) (*carrier.Snapshot, error)
+	Due(ctx context.Context, name carrier.Name, now time.Time, limit int) ([]carrier.DueConnection, error)
+	Unfinished(ctx context.Context, now time.Time, limit int) ([]carrier.Unfinished, error)
+	History(ctx context.Context, accountID int64, connectionID string, before *carrier.HistoryPosition, skip, limit int, now time.Time) ([]carrier.HistoryEntry, *carrier.HistoryPosition, error)
+
+	CountChecks(ctx context.Context, name carrier.Name, checks []carrier.Counted, now time.Time) error
+	Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]carrier.Tally, error)
+	Breakers(ctx context.Context) (map[carrier.Name]carrier.Breaker, error)
+	SaveBreaker(ctx context.Context, b *carrier.Breaker) error
+
+	TakeCall(ctx context.Context, credentialID string, limit int, window time.Duration, now time.Time) (time.Duration, error)
+	CachedTracking(ctx context.Context, accountID int64, connectionID string, numbers []string, now time.Time) (map[string]carrier.CachedTracking, error)
+	CacheTracking(ctx context.Context, accountID int64, connectionID string, tracking []carrier.CachedTracking) error
 
 	AccountByExternalID(ctx context.Context, partnerID int64, externalID string, now time.Time) (int64, error)
 	ListAccounts(ctx context.Context, partnerID int64, f carrier.AccountFilter, after *carrier.Position, skip, limit int, now time.Time) ([]carrier.Account, *carrier.Position, error)
@@ -214,7 +236,7 @@ func (s *suite) linked() carrier.Connection {
 	c := s.newConnection(s.account().ID)
 	s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
 	c.Status = carrier.Active
-	s.ok(s.FinishLink(s.Context(), &c, nil, nil))
+	s.ok(s.FinishLink(s.Context(), &c, nil, nil, nil))
 	return c
 }
 

@@ -102,6 +102,18 @@ func Leased(rest time.Duration) error {
 	return p
 }
 
+// NotDue is for a connection that needs no check now.
+func NotDue() error {
+	return fault.New(fault.State, "This carrier connection is not due for a check.")
+}
+
+// BreakerMoved is for a breaker that is no longer the one that was read.
+func BreakerMoved() error {
+	p := fault.New(fault.State, "Another process has changed the state of this carrier; try again.")
+	p.RetryAfter = Pause
+	return p
+}
+
 // Busy is for items that other requests keep hold of.
 func Busy(cause error) error {
 	return &fault.Error{

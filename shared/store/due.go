@@ -1,0 +1,140 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"carrierlink/shared/carrier"
+)
+
+// Due finds the connections of a carrier whose next check is due, the earliest
+// first, limit (at least 1) at most. One that somebody is at is among them. The
+// index follows the table within a second or so.
+//
+// What is read is paid for. So of each shard no more is read than its share of
+// what is missing, again until nothing unread can be earlier than what is
+// returned.
+func (s *Store) Due(ctx context.Context, name carrier.Name, now time.Time, limit int) ([]carrier.DueConnection, error) {
+	shards := make([]*dueShard, dueShards)
+	for i := range shards {
+		shards[i] = &dueShard{next: s.dueQuery(refreshPK(name, i), now)}
+	}
+	unread, share := shards, limit/dueShards+1
+	for {
+		if err := s.readShards(ctx, unread, share); err != nil {
+			return nil, fmt.Errorf("finding due connections: %w", err)
+		}
+		var found []carrier.DueConnection
+		for _, shard := range shards {
+			found = append(found, shard.found...)
+		}
+		slices.SortFunc(found, byDue)
+		unread = slices.DeleteFunc(slices.Clone(shards), func(shard *dueShard) bool {
+			return shard.next == nil || len(found) >= limit && !shard.last().Before(found[limit-1].DueAt)
+		})
+		if len(unread) == 0 {
+			return found[:min(limit, len(found))], nil
+		}
+		// What is no later than the last of all these is certain to be returned.
+		horizon := slices.MinFunc(unread, func(a, b *dueShard) int { return a.last().Compare(b.last()) }).last()
+		certain := 0
+		for certain < len(found) && !found[certain].DueAt.After(horizon) {
+			certain++
+		}
+		share = max(limit-certain, 0)/len(unread) + 1
+	}
+}
+
+func byDue(a, b carrier.DueConnection) int {
+	return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.CredentialID, b.CredentialID), cmp.Compare(a.ConnectionID, b.ConnectionID))
+}
+
+// dueShard is what was read of one shard, and where to go on; next is nil at its
+// end.
+type dueShard struct {
+	found []carrier.DueConnection
+	next  *dynamodb.QueryInput
+}
+
+// last is the latest time that was read: what is unread is no earlier.
+func (d *dueShard) last() time.Time {
+	if len(d.found) == 0 {
+		return time.Time{}
+	}
+	return d.found[len(d.found)-1].DueAt
+}
+
+// readShards reads n more of each, side by side.
+func (s *Store) readShards(ctx context.Context, shards []*dueShard, n int) error {
+	errs := make([]error, len(shards))
+	var reading sync.WaitGroup
+	for i, shard := range shards {
+		reading.Go(func() { errs[i] = s.readShard(ctx, shard, n) })
+	}
+	reading.Wait()
+	return errors.Join(errs...)
+}
+
+func (s *Store) readShard(ctx context.Context, shard *dueShard, n int) error {
+	shard.next.Limit = limitOf(n)
+	out, err := s.api.Query(ctx, shard.next)
+	if err != nil {
+		return err
+	}
+	for _, it := range out.Items {
+		due, err := readDue(it)
+		if err != nil {
+			return err
+		}
+		shard.found = append(shard.found, due)
+	}
+	shard.next.ExclusiveStartKey = out.LastEvaluatedKey
+	if len(out.LastEvaluatedKey) == 0 {
+		shard.next = nil
+	}
+	return nil
+}
+
+// Unfinished finds what a crash may have left: intents and other work whose
+// lease is over, and accounts that their connections have to follow, the oldest
+// first, limit (at least 1) at most. The index follows the table within a second
+// or so: whoever takes one up asks the table.
+func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) ([]carrier.Unfinished, error) {
+	in := s.dueQuery(repairPK, now)
+	var found []carrier.Unfinished
+	for {
+		in.Limit = limitOf(limit - len(found))
+		out, err := s.api.Query(ctx, in)
+		if err != nil {
+			return nil, fmt.Errorf("finding unfinished work: %w", err)
+		}
+		for _, it := range out.Items {
+			u, err := readUnfinished(it)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, u)
+		}
+		if len(found) >= limit || len(out.LastEvaluatedKey) == 0 {
+			return found, nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
+}
+
+// dueQuery asks for what of a partition of by_due is due.
+func (s *Store) dueQuery(pk string, now time.Time) *dynamodb.QueryInput {
+	return &dynamodb.QueryInput{
+		TableName: &s.table, IndexName: aws.String(indexDue),
+		KeyConditionExpression:    aws.String("due_pk = :pk AND due_key < :until"),
+		ExpressionAttributeValues: item{":pk": textValue(pk), ":until": textValue(dueUntil(now))},
+	}
+}

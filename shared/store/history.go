@@ -1,0 +1,65 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"carrierlink/shared/carrier"
+)
+
+// History reads a page of a connection's checks, the newest first: those before
+// a position (nil: from the newest), without the first skip of them, limit (at
+// least 1) at most. next is where the page ends, nil when nothing comes after
+// it. Checks older than carrier.HistoryKept are gone. What is skipped is read and
+// paid for; a position is free.
+func (s *Store) History(ctx context.Context, accountID int64, connectionID string, before *carrier.HistoryPosition, skip, limit int, now time.Time) (entries []carrier.HistoryEntry, next *carrier.HistoryPosition, err error) {
+	from, to := historySK(now.Add(-carrier.HistoryKept).UnixMilli()+1, 0), historySK(lastMilli, maxNumber)
+	if before != nil {
+		if to = historySK(before.At.UnixMilli(), before.Number-1); before.Number < 1 {
+			to = historySK(before.At.UnixMilli()-1, maxNumber)
+		}
+	}
+	if from > to {
+		return nil, nil, nil // DynamoDB refuses a range that is empty
+	}
+	in := &dynamodb.QueryInput{
+		TableName: &s.table, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false),
+		KeyConditionExpression: aws.String("pk = :pk AND sk BETWEEN :from AND :to"),
+		ExpressionAttributeValues: item{
+			":pk": textValue(historyPK(accountID, connectionID)), ":from": textValue(from), ":to": textValue(to),
+		},
+	}
+	for {
+		in.Limit = limitOf(skip + limit + 1 - len(entries)) // one more tells whether there is more
+		out, err := s.api.Query(ctx, in)
+		if err != nil {
+			return nil, nil, fmt.Errorf("reading a history: %w", err)
+		}
+		for _, it := range out.Items {
+			if skip > 0 {
+				skip--
+				continue
+			}
+			e, err := readHistory(it)
+			if err != nil {
+				return nil, nil, err
+			}
+			entries = append(entries, e)
+		}
+		switch {
+		case len(entries) > limit:
+			last := entries[limit-1]
+			return entries[:limit], &carrier.HistoryPosition{At: last.At, Number: last.Number}, nil
+		case len(out.LastEvaluatedKey) == 0:
+			return entries, nil, nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
+}
+
+// maxNumber is as many checks of a connection as their keys have room for.
+const maxNumber = 99_999_999

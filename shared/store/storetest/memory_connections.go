@@ -1,0 +1,340 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/store"
+	"carrierlink/shared/store/internal/problem"
+)
+
+func idOf(c *carrier.Connection) connectionID { return connectionID{c.AccountID, c.ID} }
+
+// write keeps the next version of a row.
+func (m *Memory) write(conn *carrier.Connection) {
+	conn.Version++
+	id := idOf(conn)
+	if _, there := m.connections[id]; !there {
+		m.owned[id.account] = append(m.owned[id.account], id.id)
+	}
+	c := keptConnection(*conn)
+	m.connections[id] = c
+	switch {
+	case c.Status == carrier.Linking || c.Work != carrier.NoWork:
+		m.due.set(dueEntry{queue: repairs, id: id, at: c.LeaseUntil})
+	case c.Scheduled():
+		m.due.set(dueEntry{queue: string(c.Carrier), id: id, at: c.NextRefreshAt, credential: c.CredentialID})
+	default:
+		m.due.remove(id)
+	}
+}
+
+// keepCheck keeps what a check has brought.
+func (m *Memory) keepCheck(id connectionID, entry *carrier.HistoryEntry, snap *carrier.Snapshot) {
+	if entry != nil {
+		m.history[id] = append(m.history[id], keptEntry(*entry))
+	}
+	if snap != nil {
+		m.snapshots[id] = keptSnapshot(*snap)
+	}
+}
+
+// read says why a row is not the one that was read; nil if it is.
+func (m *Memory) read(conn *carrier.Connection) error {
+	old, there := m.connections[idOf(conn)]
+	switch {
+	case !there:
+		return problem.NoConnection()
+	case old.Version != conn.Version:
+		return problem.MovedOn()
+	}
+	return nil
+}
+
+func numberOf(c *carrier.Connection, number string) numberID {
+	return numberID{c.AccountID, store.Number{Carrier: c.Carrier, Number: number}}
+}
+
+// mayHold says why a connection may not hold its account number.
+func (m *Memory) mayHold(c *carrier.Connection, duplicate bool) error {
+	held := m.numbers[numberOf(c, c.AccountNumber)]
+	if !duplicate && len(held) > 0 && !slices.Contains(held, c.ID) {
+		return problem.AlreadyLinked(held[0])
+	}
+	return nil
+}
+
+func (m *Memory) holdNumber(c *carrier.Connection) {
+	n := numberOf(c, c.AccountNumber)
+	delete(m.numberEnds, n)
+	if !slices.Contains(m.numbers[n], c.ID) {
+		m.numbers[n] = append(m.numbers[n], c.ID)
+		slices.Sort(m.numbers[n])
+	}
+}
+
+func (m *Memory) dropNumber(c *carrier.Connection, number string) {
+	n := numberOf(c, number)
+	m.numbers[n] = slices.DeleteFunc(m.numbers[n], func(id string) bool { return id == c.ID })
+	if len(m.numbers[n]) == 0 {
+		delete(m.numbers, n)
+	}
+}
+
+// BeginLink is store.Store's.
+func (m *Memory) BeginLink(ctx context.Context, conn *carrier.Connection, o carrier.LinkOptions) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("beginning a link: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a, known := m.accounts[conn.AccountID]
+	old, there := m.connections[idOf(conn)]
+	held := m.mayHold(conn, o.AllowDuplicate)
+	switch {
+	case !known:
+		return problem.NoAccount()
+	case !a.Active:
+		return problem.Inactive()
+	case held != nil:
+		return held
+	case !o.TakeOver && there, o.TakeOver && (!there || old.Version != conn.Version || old.Status != carrier.Linking):
+		return problem.MovedOn()
+	}
+	m.holdNumber(conn)
+	conn.Status = carrier.Linking
+	m.write(conn)
+	return nil
+}
+
+// FinishLink is store.Store's.
+func (m *Memory) FinishLink(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot, rec *carrier.IdempotencyRecord) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("finishing a link: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a, known := m.accounts[conn.AccountID]
+	switch {
+	case !known:
+		return problem.NoAccount()
+	case a.Deleted():
+		return problem.Deleted()
+	case !a.Active:
+		return problem.Inactive()
+	case m.read(conn) != nil, rec != nil && !m.ourClaim(*rec):
+		return problem.MovedOn()
+	}
+	a.CarriersCount++
+	m.accounts[conn.AccountID] = a
+	conn.LeaseUntil = time.Time{}
+	m.write(conn)
+	m.keepCheck(idOf(conn), entry, snap)
+	if rec != nil {
+		m.keep(*rec)
+	}
+	return nil
+}
+
+// DropLink is store.Store's.
+func (m *Memory) DropLink(ctx context.Context, conn carrier.Connection) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("dropping a link: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id := idOf(&conn)
+	if err := m.read(&conn); err != nil {
+		return err
+	}
+	if m.connections[id].Status != carrier.Linking {
+		return problem.MovedOn()
+	}
+	m.dropNumber(&conn, conn.AccountNumber)
+	delete(m.connections, id)
+	m.due.remove(id)
+	m.owned[id.account] = slices.DeleteFunc(m.owned[id.account], func(other string) bool { return other == id.id })
+	return nil
+}
+
+// ClaimCheck is store.Store's.
+func (m *Memory) ClaimCheck(ctx context.Context, conn carrier.Connection, until, now time.Time) (carrier.Connection, error) {
+	if err := ctx.Err(); err != nil {
+		return carrier.Connection{}, fmt.Errorf("claiming a connection: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id := idOf(&conn)
+	c, there := m.connections[id]
+	switch {
+	case !there || c.Status == carrier.Disconnected || over(c.PurgeAt, now):
+		return carrier.Connection{}, problem.NoConnection()
+	case c.LeaseUntil.After(milli(now)):
+		return carrier.Connection{}, problem.Leased(c.LeaseUntil.Sub(now))
+	case c.Version != conn.Version || c.Status == carrier.Linking || c.Work != carrier.NoWork:
+		return carrier.Connection{}, problem.MovedOn()
+	}
+	return m.claim(id, until), nil
+}
+
+// ClaimDue is store.Store's.
+func (m *Memory) ClaimDue(ctx context.Context, accountID int64, id string, until, now time.Time) (carrier.Connection, error) {
+	if err := ctx.Err(); err != nil {
+		return carrier.Connection{}, fmt.Errorf("claiming a connection: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := connectionID{accountID, id}
+	c, there := m.connections[key]
+	switch {
+	case !there || !c.Visible() || over(c.PurgeAt, now):
+		return carrier.Connection{}, problem.NoConnection()
+	case c.LeaseUntil.After(milli(now)):
+		return carrier.Connection{}, problem.Leased(c.LeaseUntil.Sub(now))
+	case !c.Scheduled() || c.NextRefreshAt.After(milli(now)):
+		return carrier.Connection{}, problem.NotDue()
+	}
+	return m.claim(key, until), nil
+}
+
+// claim leaves the due index alone.
+func (m *Memory) claim(id connectionID, until time.Time) carrier.Connection {
+	c := m.connections[id]
+	c.LeaseUntil = milli(until)
+	c.Version++
+	m.connections[id] = c
+	return keptConnection(c)
+}
+
+// RecordCheck is store.Store's.
+func (m *Memory) RecordCheck(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("recording a check: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.read(conn); err != nil {
+		return err
+	}
+	conn.LeaseUntil = time.Time{}
+	m.write(conn)
+	m.keepCheck(idOf(conn), entry, snap)
+	return nil
+}
+
+// SaveConnection is store.Store's.
+func (m *Memory) SaveConnection(ctx context.Context, conn *carrier.Connection) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("saving a connection: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.read(conn); err != nil {
+		return err
+	}
+	m.write(conn)
+	return nil
+}
+
+// ChangeConnection is store.Store's.
+func (m *Memory) ChangeConnection(ctx context.Context, conn *carrier.Connection, c carrier.ConnectionChange) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("changing a connection: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	renumbered := c.OldNumber != "" && c.OldNumber != conn.AccountNumber
+	if err := m.read(conn); err != nil {
+		return err
+	}
+	if c.Answer != nil && !m.ourClaim(*c.Answer) {
+		return problem.MovedOn()
+	}
+	if renumbered {
+		if err := m.mayHold(conn, c.AllowDuplicate); err != nil {
+			return err
+		}
+		m.holdNumber(conn)
+		m.dropNumber(conn, c.OldNumber)
+	}
+	m.write(conn)
+	m.keepCheck(idOf(conn), c.Entry, c.Snapshot)
+	if c.Answer != nil {
+		m.keep(*c.Answer)
+	}
+	return nil
+}
+
+// Unlink is store.Store's.
+func (m *Memory) Unlink(ctx context.Context, conn *carrier.Connection) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("unlinking a connection: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a, known := m.accounts[conn.AccountID]
+	if !known {
+		return problem.NoAccount()
+	}
+	if err := m.read(conn); err != nil {
+		return err
+	}
+	a.CarriersCount--
+	m.accounts[conn.AccountID] = a
+	m.write(conn)
+	m.dropNumber(conn, conn.AccountNumber)
+	delete(m.snapshots, idOf(conn))
+	return nil
+}
+
+// FollowConnection is store.Store's.
+func (m *Memory) FollowConnection(ctx context.Context, conn *carrier.Connection, account carrier.Account) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("following an account: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.readAccount(account); err != nil {
+		return err
+	}
+	if err := m.read(conn); err != nil {
+		return err
+	}
+	m.write(conn)
+	if conn.Visible() {
+		m.numberEnds[numberOf(conn, conn.AccountNumber)] = second(conn.PurgeAt)
+	}
+	return nil
+}
+
+// EndFollow is store.Store's.
+func (m *Memory) EndFollow(ctx context.Context, account carrier.Account) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("ending an account's mark: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.readAccount(account); err != nil {
+		return err
+	}
+	a := m.accounts[account.ID]
+	a.Following = false
+	m.accounts[a.ID] = a
+	m.due.remove(connectionID{account: a.ID})
+	return nil
+}
+
+// readAccount says why an account is not the one that was read; nil if it is.
+func (m *Memory) readAccount(account carrier.Account) error {
+	a, known := m.accounts[account.ID]
+	switch {
+	case !known:
+		return problem.NoAccount()
+	case a.Version != account.Version:
+		return problem.Changed()
+	}
+	return nil
+}

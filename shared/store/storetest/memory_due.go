@@ -1,0 +1,118 @@
+package storetest
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"fmt"
+	"time"
+
+	"carrierlink/shared/carrier"
+)
+
+// dueIndex finds what is due without a look at what is not. Its queues hold
+// entries that are no longer current too: they are dropped when their turn comes.
+type dueIndex struct {
+	queues  map[string]*dueQueue // by carrier, and repairs
+	current map[connectionID]*dueEntry
+}
+
+// repairs is the queue of what a crash may leave unfinished.
+const repairs = "repairs"
+
+// dueEntry is a connection, or an account whose id names no connection.
+type dueEntry struct {
+	queue      string
+	id         connectionID
+	at         time.Time
+	credential string
+}
+
+// set puts an entry in the place of the one of the same id.
+func (d *dueIndex) set(e dueEntry) {
+	if old := d.current[e.id]; old != nil && *old == e {
+		return
+	}
+	d.current[e.id] = &e
+	q := d.queues[e.queue]
+	if q == nil {
+		q = &dueQueue{}
+		d.queues[e.queue] = q
+	}
+	heap.Push(q, &e)
+}
+
+func (d *dueIndex) remove(id connectionID) { delete(d.current, id) }
+
+// until is the first entries of a queue up to a time, in order.
+func (d *dueIndex) until(queue string, now time.Time, limit int) []dueEntry {
+	q := d.queues[queue]
+	if q == nil {
+		return nil
+	}
+	var found []dueEntry
+	for len(*q) > 0 && len(found) < limit && !(*q)[0].at.After(milli(now)) {
+		if e, ok := heap.Pop(q).(*dueEntry); ok && d.current[e.id] == e {
+			found = append(found, *e)
+		}
+	}
+	for _, e := range found {
+		heap.Push(q, d.current[e.id])
+	}
+	return found
+}
+
+// dueQueue is a heap.Interface.
+type dueQueue []*dueEntry
+
+func (q dueQueue) Len() int { return len(q) }
+
+func (q dueQueue) Less(i, j int) bool {
+	a, b := q[i], q[j]
+	return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.credential, b.credential), cmp.Compare(a.id.id, b.id.id)) < 0
+}
+
+func (q dueQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+
+// Push is heap.Push's.
+func (q *dueQueue) Push(x any) {
+	if e, ok := x.(*dueEntry); ok {
+		*q = append(*q, e)
+	}
+}
+
+// Pop is heap.Pop's.
+func (q *dueQueue) Pop() any {
+	last := len(*q) - 1
+	e := (*q)[last]
+	*q = (*q)[:last]
+	return e
+}
+
+// Due is store.Store's.
+func (m *Memory) Due(ctx context.Context, name carrier.Name, now time.Time, limit int) ([]carrier.DueConnection, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("finding due connections: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var due []carrier.DueConnection
+	for _, e := range m.due.until(string(name), now, limit) {
+		due = append(due, carrier.DueConnection{AccountID: e.id.account, ConnectionID: e.id.id, CredentialID: e.credential, DueAt: e.at})
+	}
+	return due, nil
+}
+
+// Unfinished is store.Store's.
+func (m *Memory) Unfinished(ctx context.Context, now time.Time, limit int) ([]carrier.Unfinished, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("finding unfinished work: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var found []carrier.Unfinished
+	for _, e := range m.due.until(repairs, now, limit) {
+		found = append(found, carrier.Unfinished{AccountID: e.id.account, ConnectionID: e.id.id})
+	}
+	return found, nil
+}

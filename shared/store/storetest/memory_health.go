@@ -1,0 +1,190 @@
+package storetest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/store/internal/problem"
+)
+
+// CountChecks is store.Store's.
+func (m *Memory) CountChecks(ctx context.Context, name carrier.Name, checks []carrier.Counted, now time.Time) error {
+	if err := ctx.Err(); err != nil && len(checks) > 0 {
+		return fmt.Errorf("counting checks: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(checks) == 0 {
+		return nil
+	}
+	id := tallyID{name, now.UTC().Truncate(time.Minute)}
+	t, ok := m.tallies[id]
+	if !ok {
+		t = carrier.Tally{Minute: id.minute, Failed: map[string]int{}, Who: map[string]map[int64]bool{}}
+	}
+	for _, c := range checks {
+		t.Checks++
+		if c.Outcome == carrier.OutcomeOK {
+			t.Good++
+		}
+		if failure := c.Outcome.Failure(); failure != "" {
+			t.Failed[failure]++
+			if t.Who[failure] == nil {
+				t.Who[failure] = map[int64]bool{}
+			}
+			t.Who[failure][c.AccountID] = true
+		}
+	}
+	m.tallies[id] = t
+	return nil
+}
+
+// Tallies is store.Store's.
+func (m *Memory) Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]carrier.Tally, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("reading tallies: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var tallies []carrier.Tally
+	last := now.UTC().Truncate(time.Minute)
+	for minute := last.Add(time.Minute - carrier.TallyKept); !minute.After(last); minute = minute.Add(time.Minute) {
+		if t, ok := m.tallies[tallyID{name, minute}]; ok {
+			t.Failed, t.Who = maps.Clone(t.Failed), maps.Clone(t.Who)
+			for failure, who := range t.Who {
+				t.Who[failure] = maps.Clone(who)
+			}
+			tallies = append(tallies, t)
+		}
+	}
+	return tallies, nil
+}
+
+// Breakers is store.Store's.
+func (m *Memory) Breakers(ctx context.Context) (map[carrier.Name]carrier.Breaker, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("reading breakers: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.allBreakers(), nil
+}
+
+func (m *Memory) allBreakers() map[carrier.Name]carrier.Breaker {
+	breakers := map[carrier.Name]carrier.Breaker{}
+	for _, name := range carrier.Names() {
+		b := m.breakers[name]
+		b.Carrier = name
+		breakers[name] = b
+	}
+	return breakers
+}
+
+// SaveBreaker is store.Store's.
+func (m *Memory) SaveBreaker(ctx context.Context, b *carrier.Breaker) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("saving a breaker: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.breakers[b.Carrier].Version != b.Version {
+		return problem.BreakerMoved()
+	}
+	b.Version++
+	kept := *b
+	kept.ChangedAt, kept.ProbeAt = milli(kept.ChangedAt), milli(kept.ProbeAt)
+	m.breakers[b.Carrier] = kept
+	return nil
+}
+
+// History is store.Store's.
+func (m *Memory) History(ctx context.Context, accountID int64, id string, before *carrier.HistoryPosition, skip, limit int, now time.Time) ([]carrier.HistoryEntry, *carrier.HistoryPosition, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, fmt.Errorf("reading a history: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	order := func(a, b carrier.HistoryPosition) int {
+		return cmp.Or(milli(a.At).Compare(milli(b.At)), cmp.Compare(a.Number, b.Number))
+	}
+	oldest := milli(now.Add(-carrier.HistoryKept))
+	var found []carrier.HistoryEntry
+	for _, e := range m.history[connectionID{accountID, id}] {
+		if e.At.After(oldest) && (before == nil || order(placeOf(e), *before) < 0) {
+			found = append(found, keptEntry(e))
+		}
+	}
+	slices.SortFunc(found, func(a, b carrier.HistoryEntry) int { return order(placeOf(b), placeOf(a)) })
+	found = found[min(skip, len(found)):]
+	if len(found) == 0 {
+		return nil, nil, nil
+	}
+	if len(found) <= limit {
+		return found, nil, nil
+	}
+	next := placeOf(found[limit-1])
+	return found[:limit], &next, nil
+}
+
+func placeOf(e carrier.HistoryEntry) carrier.HistoryPosition {
+	return carrier.HistoryPosition{At: e.At, Number: e.Number}
+}
+
+func keptEntry(e carrier.HistoryEntry) carrier.HistoryEntry {
+	e.At = milli(e.At)
+	if e.Changes = slices.Clone(e.Changes); len(e.Changes) == 0 {
+		e.Changes = nil
+	}
+	return e
+}
+
+// TakeCall is store.Store's.
+func (m *Memory) TakeCall(ctx context.Context, credentialID string, limit int, window time.Duration, now time.Time) (time.Duration, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("taking a call: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	calls := m.calls[credentialID]
+	if len(calls) >= limit && calls[limit-1].After(milli(now.Add(-window))) {
+		return calls[limit-1].Add(window).Sub(now), nil
+	}
+	m.calls[credentialID] = append([]time.Time{milli(now)}, calls[:min(limit-1, len(calls))]...)
+	return 0, nil
+}
+
+// CachedTracking is store.Store's.
+func (m *Memory) CachedTracking(ctx context.Context, accountID int64, id string, numbers []string, now time.Time) (map[string]carrier.CachedTracking, error) {
+	if err := ctx.Err(); err != nil && len(numbers) > 0 {
+		return nil, fmt.Errorf("reading cached tracking: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	cached := map[string]carrier.CachedTracking{}
+	for _, number := range numbers {
+		if t, ok := m.tracking[trackingID{connectionID{accountID, id}, number}]; ok && !over(t.ExpiresAt, now) {
+			t.Body = bytesOrNil(t.Body)
+			cached[number] = t
+		}
+	}
+	return cached, nil
+}
+
+// CacheTracking is store.Store's.
+func (m *Memory) CacheTracking(ctx context.Context, accountID int64, id string, tracking []carrier.CachedTracking) error {
+	if err := ctx.Err(); err != nil && len(tracking) > 0 {
+		return fmt.Errorf("caching tracking: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, t := range tracking {
+		t.At, t.ExpiresAt, t.Body = milli(t.At), second(t.ExpiresAt), bytesOrNil(t.Body)
+		m.tracking[trackingID{connectionID{accountID, id}, t.Number}] = t
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"carrierlink/shared/carrier"
+)
+
+// callsKept is how long the table remembers the calls of a credential that is no
+// longer used.
+const callsKept = 24 * time.Hour
+
+// TakeCall asks whether a call may be made with a credential, of which there are
+// limit at most in any window, and if so counts it. wait is zero then; else it
+// is how long until the next one may be made.
+//
+// The item holds the times of the latest limit calls, shifted by each: a call
+// may be made when the one limit calls ago is a window old. So each call is a
+// window later than the one limit calls before it, whatever the clocks of those
+// who ask, and no window holds more than limit. A call that DynamoDB has counted
+// although its answer was lost is counted twice.
+func (s *Store) TakeCall(ctx context.Context, credentialID string, limit int, window time.Duration, now time.Time) (wait time.Duration, err error) {
+	call := func(ago int) string { return attrCall + strconv.Itoa(ago) }
+	e := newEdit(callsKey(credentialID))
+	for ago := limit; ago > 1; ago-- {
+		e.setFromOr(call(ago), call(ago-1), numberValue(0))
+	}
+	e.set(call(1), timeValue(now))
+	e.set(attrTTL, numberValue(now.Add(max(callsKept, window)).Unix()))
+	e.lacksOr(call(limit), "<=", timeValue(now.Add(-window)))
+	it, refused, err := s.edited(ctx, e)
+	if err != nil {
+		return 0, fmt.Errorf("taking a call: %w", err)
+	}
+	if !refused {
+		return 0, nil
+	}
+	r := reader{it: it}
+	return r.time(call(limit)).Add(window).Sub(now), r.done("calls")
+}
+
+// CachedTracking reads what is kept of tracking numbers, at most 100, in one
+// call. What is absent or has expired is left out.
+func (s *Store) CachedTracking(ctx context.Context, accountID int64, connectionID string, numbers []string, now time.Time) (map[string]carrier.CachedTracking, error) {
+	cached := map[string]carrier.CachedTracking{}
+	if len(numbers) == 0 {
+		return cached, nil
+	}
+	var keys []key
+	for _, number := range slices.Compact(slices.Sorted(slices.Values(numbers))) {
+		keys = append(keys, trackingKey(accountID, connectionID, number))
+	}
+	found, err := s.batchGet(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("reading cached tracking: %w", err)
+	}
+	for _, it := range found {
+		if lapsed(it, now) {
+			continue
+		}
+		t, err := readTracking(it)
+		if err != nil {
+			return nil, err
+		}
+		cached[t.Number] = t
+	}
+	return cached, nil
+}
+
+// CacheTracking keeps tracking, of at most 25 numbers, until it expires (whole
+// seconds). It is a cache: what DynamoDB has not taken after six calls is
+// dropped, without an error.
+func (s *Store) CacheTracking(ctx context.Context, accountID int64, connectionID string, tracking []carrier.CachedTracking) error {
+	byKey := map[string]types.WriteRequest{} // DynamoDB refuses a number twice
+	for _, t := range tracking {
+		byKey[t.Number] = types.WriteRequest{PutRequest: &types.PutRequest{Item: trackingItem(accountID, connectionID, t)}}
+	}
+	var left map[string][]types.WriteRequest
+	for _, put := range byKey {
+		left = map[string][]types.WriteRequest{s.table: append(left[s.table], put)}
+	}
+	for n := 0; len(left) > 0 && n < attempts; n++ {
+		if n > 0 && s.backoff(ctx, n-1) != nil {
+			return nil //nolint:nilerr // no time left for what was left
+		}
+		out, err := s.api.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: left})
+		if err != nil {
+			return fmt.Errorf("caching tracking: %w", err)
+		}
+		left = out.UnprocessedItems
+	}
+	return nil
+}
