@@ -27,7 +27,7 @@ func TestRemoteCalls(t *testing.T) {
 	table := store.New(dynamodb.NewFromConfig(wire.Config(url)), "calls", store.Options{})
 	d := &desk{clock: time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC), keys: map[string]string{}}
 	now := func() time.Time { return d.clock }
-	d.handler = &handler{auth: &auth.Auth{Keys: table, Now: now, Limits: auth.Limits{Production: 1_000_000}}, connections: table, now: now}
+	d.handler = &handler{auth: &auth.Auth{Keys: table, Now: now, Limits: auth.Limits{Production: 1_000_000}}, connections: table, checks: table, sealer: sealer(), now: now}
 	d.api = &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: d.routes()}
 	k, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 5, AccountID: 71, Environment: carrier.Production, CreatedAt: d.clock})
 	if err != nil {
@@ -48,7 +48,7 @@ func TestRemoteCalls(t *testing.T) {
 			t.Fatal(err)
 		}
 		conn.Status = carrier.Active
-		if err := table.FinishLink(t.Context(), &conn, &snap, nil); err != nil {
+		if err := table.FinishLink(t.Context(), &conn, nil, &snap, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -69,6 +69,10 @@ func TestRemoteCalls(t *testing.T) {
 		{"absent", "/v1/carriers/se-1", nil, 404, one},
 		{"get", "/v1/carriers/se-1234567", nil, 200, one},
 		{"get, not modified", "/v1/carriers/se-1234567", []string{"If-None-Match", tag}, 304, one},
+		{"a history", "/v1/carriers/se-1234567/history", nil, 200, []string{"BatchGetItem", "Query", "UpdateItem"}},
+		{"an absent history", "/v1/carriers/se-1/history", nil, 404, []string{"BatchGetItem", "Query", "UpdateItem"}},
+		{"a history without end", "/v1/carriers/se-1/history?page=0", nil, 400, one},
+		{"the carriers themselves", "/v1/carriers/status", nil, 200, []string{"BatchGetItem", "Query", "Query", "UpdateItem"}},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {

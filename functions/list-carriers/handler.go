@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -24,9 +24,17 @@ type connections interface {
 	ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]carrier.Connection, map[string]carrier.Snapshot, error)
 }
 
+// checks is what the store knows of checks that were made.
+type checks interface {
+	History(ctx context.Context, accountID int64, connectionID string, before *carrier.HistoryPosition, skip, limit int, now time.Time) ([]carrier.HistoryEntry, *carrier.HistoryPosition, error)
+	Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]carrier.Tally, error)
+}
+
 type handler struct {
 	auth        *auth.Auth
 	connections connections
+	checks      checks
+	sealer      httpapi.Sealer
 	now         func() time.Time
 }
 
@@ -87,9 +95,7 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 		if s, ok := snapshots[conn.ID]; ok {
 			snap = &s
 		}
-		if body.Carriers[i], err = newCarrierBody(&conn, snap, now); err != nil {
-			return nil, err
-		}
+		body.Carriers[i] = newCarrierBody(ctx, req, &conn, snap, now)
 	}
 	return httpapi.JSON(http.StatusOK, body), nil
 }
@@ -99,17 +105,10 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 // does not have.
 func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	now := h.now()
-	id, inputErr := req.Param("carrier_id")
-	if inputErr == nil {
-		id, inputErr = carrier.ParseConnectionID(id)
-	}
+	id, inputErr := connectionID(req)
 	var loaded store.Loaded
 	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
-		want := store.Want{Now: now}
-		if inputErr == nil {
-			want.ConnectionID, want.Snapshot = id, true
-		}
-		loaded, err = h.connections.Load(ctx, accountID, want)
+		loaded, err = h.connections.Load(ctx, accountID, store.Want{Now: now, ConnectionID: id, Snapshot: true})
 		return loaded.Account, err
 	})
 	if err != nil {
@@ -118,17 +117,26 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 	if inputErr != nil {
 		return nil, inputErr
 	}
-	if loaded.Connection == nil || loaded.Connection.Status == carrier.Linking {
-		return nil, fault.New(fault.NotFound, "There is no such carrier.")
+	conn := loaded.Connection
+	if conn == nil || !conn.Visible() {
+		return nil, noCarrier()
 	}
-	body, err := newCarrierBody(loaded.Connection, loaded.Snapshot, now)
-	if err != nil {
-		return nil, err
-	}
-	resp := httpapi.JSON(http.StatusOK, body)
-	sum := sha256.Sum256(resp.Body)
-	return httpapi.Conditional(req, `"`+hex.EncodeToString(sum[:16])+`"`, func() *httpapi.Response { return resp }), nil
+	return httpapi.Conditional(req, httpapi.ConnectionETag(conn, now), func() *httpapi.Response {
+		return httpapi.JSON(http.StatusOK, newCarrierBody(ctx, req, conn, loaded.Snapshot, now))
+	}), nil
 }
+
+// connectionID reads the path parameter carrier_id; empty with its
+// fault.Identifier.
+func connectionID(req *httpapi.Request) (string, error) {
+	id, err := req.Param("carrier_id")
+	if err != nil {
+		return "", err
+	}
+	return carrier.ParseConnectionID(id)
+}
+
+func noCarrier() error { return fault.New(fault.NotFound, "There is no such carrier.") }
 
 // carrierBody is ShipEngine's carrier, every property of it, and our connection
 // behind.
@@ -164,28 +172,23 @@ type serviceBody struct {
 	IsReturnSupported       bool   `json:"is_return_supported"`
 }
 
-// newCarrierBody shows a connection; services come from its snapshot, none
-// before the first good check.
-func newCarrierBody(conn *carrier.Connection, snap *carrier.Snapshot, now time.Time) (carrierBody, error) {
+// newCarrierBody shows a connection. Its services come from its snapshot: there
+// are none before the first good check, and none of a snapshot that can not be
+// read, which is logged.
+func newCarrierBody(ctx context.Context, req *httpapi.Request, conn *carrier.Connection, snap *carrier.Snapshot, now time.Time) carrierBody {
 	body := carrierBody{
 		FriendlyName: conn.Carrier.FriendlyName(), CarrierCode: string(conn.Carrier), ConnectionStatus: "pending_approval",
 		Services: []serviceBody{}, Packages: []struct{}{}, Options: []struct{}{}, ConnectionBody: httpapi.NewConnectionBody(conn, now),
 	}
-	if conn.Status.Works() {
+	if conn.ShownStatus().Works() {
 		body.ConnectionStatus = "approved"
 	}
-	if snap == nil {
-		return body, nil
-	}
-	raw, err := snap.Raw()
+	products, err := products(snap)
 	if err != nil {
-		return carrierBody{}, err
+		slog.ErrorContext(ctx, "a snapshot can not be read", slog.String("request_id", req.ID),
+			slog.String("account_id", strconv.FormatInt(conn.AccountID, 10)), slog.String("carrier_id", conn.ID), slog.String("error", err.Error()))
 	}
-	contract, err := auspost.ParseContract(raw)
-	if err != nil {
-		return carrierBody{}, fmt.Errorf("reading a snapshot: %w", err)
-	}
-	for _, p := range contract.Products {
+	for _, p := range products {
 		if p.Expired || p.ID == "" {
 			continue
 		}
@@ -200,5 +203,21 @@ func newCarrierBody(conn *carrier.Connection, snap *carrier.Snapshot, now time.T
 		body.Services = append(body.Services, s)
 		body.HasMultiPackageSupportingService = body.HasMultiPackageSupportingService || s.IsMultiPackageSupported
 	}
-	return body, nil
+	return body
+}
+
+// products are those of a snapshot; none of nil.
+func products(snap *carrier.Snapshot) ([]carrier.Product, error) {
+	if snap == nil {
+		return nil, nil
+	}
+	raw, err := snap.Raw()
+	if err != nil {
+		return nil, err
+	}
+	contract, err := auspost.ParseContract(raw)
+	if err != nil {
+		return nil, fmt.Errorf("reading the contract: %w", err)
+	}
+	return contract.Products, nil
 }

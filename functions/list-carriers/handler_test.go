@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,6 +21,7 @@ import (
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/seal"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/storetest"
 )
@@ -31,7 +34,7 @@ type desk struct {
 	api   *httpapi.API
 	clock time.Time
 	keys  map[string]string // text by name
-	fail  error             // of ListConnections
+	fail  error             // of the reads beside the account's
 }
 
 func start() time.Time { return time.Date(2026, 3, 1, 0, 0, 30, 123000000, time.UTC) }
@@ -44,16 +47,36 @@ func (d *desk) ListConnections(ctx context.Context, account int64, withSnapshots
 	return d.mem.ListConnections(ctx, account, withSnapshots)
 }
 
+// History is the store's.
+func (d *desk) History(ctx context.Context, account int64, id string, before *carrier.HistoryPosition, skip, limit int, now time.Time) ([]carrier.HistoryEntry, *carrier.HistoryPosition, error) {
+	if d.fail != nil {
+		return nil, nil, d.fail
+	}
+	return d.mem.History(ctx, account, id, before, skip, limit, now)
+}
+
+// Tallies is the store's.
+func (d *desk) Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]carrier.Tally, error) {
+	if d.fail != nil {
+		return nil, d.fail
+	}
+	return d.mem.Tallies(ctx, name, now)
+}
+
 // Load is the store's.
 func (d *desk) Load(ctx context.Context, account int64, want store.Want) (store.Loaded, error) {
 	return d.mem.Load(ctx, account, want)
+}
+
+func sealer() *seal.Sealer {
+	return seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret("the service secret"), nil })
 }
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	d := &desk{mem: storetest.NewMemory(), clock: start(), keys: map[string]string{}}
 	now := func() time.Time { return d.clock }
-	d.handler = &handler{auth: &auth.Auth{Keys: d.mem, Now: now, Limits: auth.Limits{Production: 100_000}}, connections: d, now: now}
+	d.handler = &handler{auth: &auth.Auth{Keys: d.mem, Now: now, Limits: auth.Limits{Production: 100_000}}, connections: d, checks: d, sealer: sealer(), now: now}
 	d.api = &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: d.routes()}
 	made := func(name string, k carrier.APIKey, keep func(carrier.APIKey) error) {
 		t.Helper()
@@ -104,17 +127,40 @@ func (d *desk) link(t *testing.T, c carrier.Connection, text string) {
 		}
 		snap = &s
 	}
-	if err := d.mem.FinishLink(t.Context(), &c, snap, nil); err != nil {
+	if err := d.mem.FinishLink(t.Context(), &c, nil, snap, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// unlink takes a connection away.
+func (d *desk) unlink(t *testing.T, id string) {
+	t.Helper()
+	c, err := d.mem.Connection(t.Context(), 71, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Status, c.Work, c.PurgeAt = carrier.Disconnected, carrier.WorkUnlink, d.clock.Add(carrier.HistoryKept)
+	if err := d.mem.Unlink(t.Context(), &c); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // ask is a GET; headers are pairs.
-func (d *desk) ask(t *testing.T, who, path string, headers ...string) events.APIGatewayProxyResponse {
+func (d *desk) ask(t *testing.T, who, target string, headers ...string) events.APIGatewayProxyResponse {
 	t.Helper()
-	e := events.APIGatewayProxyRequest{HTTPMethod: http.MethodGet, Path: path, Resource: path, Headers: map[string]string{"API-Key": d.keys[who]}, Body: "null"}
-	if id, ok := strings.CutPrefix(path, "/v1/carriers/"); ok {
-		e.Resource, e.PathParameters = "/v1/carriers/{carrier_id}", map[string]string{"carrier_id": id}
+	path, query, _ := strings.Cut(target, "?")
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := events.APIGatewayProxyRequest{
+		HTTPMethod: http.MethodGet, Path: path, Resource: path, Headers: map[string]string{"API-Key": d.keys[who]}, Body: "null", MultiValueQueryStringParameters: values,
+	}
+	if id, ok := strings.CutPrefix(path, "/v1/carriers/"); ok && id != "status" {
+		id, of, below := strings.Cut(id, "/")
+		if e.Resource, e.PathParameters = "/v1/carriers/{carrier_id}", map[string]string{"carrier_id": id}; below {
+			e.Resource += "/" + of
+		}
 	}
 	for i := 0; i < len(headers); i += 2 {
 		e.Headers[headers[i]] = headers[i+1]
@@ -163,7 +209,9 @@ func TestEveryOperationRefuses(t *testing.T) {
 		{"a disabled account", "account 73", "", []string{"403", "subscription_inactive"}},
 		{"a disabled account, for the partner", "five", "73", []string{"403", "subscription_inactive"}},
 	}
-	for _, path := range []string{"/v1/connections/carriers", "/v1/carriers", "/v1/carriers/se-1", "/v1/carriers/x"} {
+	for _, path := range []string{
+		"/v1/connections/carriers", "/v1/carriers", "/v1/carriers/status", "/v1/carriers/se-1", "/v1/carriers/x", "/v1/carriers/se-1/history", "/v1/carriers/x/history?page=0",
+	} {
 		for _, tc := range tests {
 			t.Run(path+", "+tc.name, func(t *testing.T) {
 				d := newDesk(t)
@@ -188,9 +236,11 @@ func TestEveryOperationRefuses(t *testing.T) {
 	t.Run("the store fails", func(t *testing.T) {
 		d := newDesk(t)
 		d.fail = errors.New("down")
-		for who, want := range map[string][]string{"account 71": {"500", "unspecified"}, "": {"401", "unauthorized"}} {
-			if diff := cmp.Diff(want, problems(t, d.ask(t, who, "/v1/carriers"))); diff != "" {
-				t.Errorf("%q (-want +got):\n%s", who, diff)
+		for _, path := range []string{"/v1/carriers", "/v1/carriers/status", "/v1/carriers/se-1/history"} {
+			for who, want := range map[string][]string{"account 71": {"500", "unspecified"}, "": {"401", "unauthorized"}} {
+				if diff := cmp.Diff(want, problems(t, d.ask(t, who, path))); diff != "" {
+					t.Errorf("%s for %q (-want +got):\n%s", path, who, diff)
+				}
 			}
 		}
 	})
@@ -200,6 +250,8 @@ func TestGetRefuses(t *testing.T) {
 	d := newDesk(t)
 	d.link(t, carrier.Connection{ID: "se-1", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
 	d.link(t, carrier.Connection{ID: "se-2", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Linking}, "")
+	d.link(t, verified("se-4", start()), contract())
+	d.unlink(t, "se-4")
 	for _, id := range []string{"x", "1", "se-", "SE-1", "se-A", "se-1%20", "se-%2F", "se-%", "%ff", "se-" + strings.Repeat("1", 23), "se-%C3%A9"} {
 		if diff := cmp.Diff([]string{"400", "invalid_identifier carrier_id"}, problems(t, d.ask(t, "account 71", "/v1/carriers/"+id))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", id, diff)
@@ -208,7 +260,7 @@ func TestGetRefuses(t *testing.T) {
 	bodies := map[string]string{}
 	for name, ask := range map[string][]string{
 		"absent": {"account 71", "/v1/carriers/se-3"}, "another account's": {"account 71", "/v1/carriers/se-1"}, "an intent": {"account 71", "/v1/carriers/se-2"},
-		"another account's, for the partner": {"five", "/v1/carriers/se-1", "On-Behalf-Of", "71"},
+		"a disconnected one": {"account 71", "/v1/carriers/se-4"}, "another account's, for the partner": {"five", "/v1/carriers/se-1", "On-Behalf-Of", "71"},
 	} {
 		resp := d.ask(t, ask[0], ask[1], ask[2:]...)
 		if diff := cmp.Diff([]string{"404", "not_found"}, problems(t, resp)); diff != "" {
@@ -256,7 +308,7 @@ const carrierText = `{"requires_funded_amount":false,"balance":0,"friendly_name"
 	`"is_multi_package_supported":true,"is_return_supported":false}],"packages":[],"options":[],"send_rates":false,"supports_user_managed_rates":false,` +
 	`"connection_status":"approved","carrier_id":"se-1234567","carrier_name":"australia_post","account_number":"0000123400","account_number_masked":"*******400",` +
 	`"nickname":"Main & <b>","status":"active","status_reason":null,"verified":true,"verified_at":"2026-03-01T00:00:30.123Z",` +
-	`"last_check":{"at":"2026-03-01T00:00:30.123Z","outcome":"ok","latency_ms":1500,"trigger":"link"},"consecutive_failures":0,"next_refresh_at":"2026-03-02T00:00:30.123Z",` +
+	`"last_check":{"at":"2026-03-01T00:00:30.123Z","outcome":"ok","latency_ms":1500,"trigger":"link","carrier_code":null},"consecutive_failures":0,"next_refresh_at":"2026-03-02T00:00:30.123Z",` +
 	`"refresh_policy":"daily","credentials":{"api_key_last_four":"9dd1","updated_at":"2026-03-01T00:00:30.123Z","previous_available_until":null},` +
 	`"contract":{"expired":false,"valid_to":"2026-03-31","expires_in_days":30,"credit_blocked":false},"external_carrier_id":"x/1","metadata":{"a":"b"},` +
 	`"created_at":"2026-03-01T00:00:30.123Z","modified_at":"2026-03-01T00:00:30.123Z"}`
@@ -271,6 +323,8 @@ func TestListAndGet(t *testing.T) {
 	d.link(t, verified("se-1234567", start()), contract(product))
 	d.link(t, verified("se-7654321", start().Add(-time.Hour)), "") // older, never told its products
 	d.link(t, carrier.Connection{ID: "se-2", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Linking}, "")
+	d.link(t, verified("se-3", start()), contract())
+	d.unlink(t, "se-3")
 	d.link(t, carrier.Connection{ID: "se-9999999", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
 	for _, ask := range [][]string{{"account 71"}, {"five", "On-Behalf-Of", "71"}} {
 		resp = d.ask(t, ask[0], "/v1/carriers", ask[1:]...)
@@ -329,7 +383,8 @@ func TestETag(t *testing.T) {
 				t.Fatal(err)
 			}
 			edit(l.Connection)
-			if err := d.mem.RecordCheck(t.Context(), l.Connection, &snap); err != nil {
+			l.Connection.ContractHash = carrier.SnapshotHash([]byte(text))
+			if err := d.mem.RecordCheck(t.Context(), l.Connection, nil, &snap); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -357,6 +412,17 @@ func TestStatuses(t *testing.T) {
 		if list := decoded[listBody](t, d.ask(t, "account 71", "/v1/carriers")); len(list.Carriers) != 1 || list.Carriers[0].ConnectionStatus != want {
 			t.Errorf("%s in the list: %+v", status, list.Carriers)
 		}
+	}
+}
+
+func TestPaused(t *testing.T) {
+	d := newDesk(t)
+	paused := verified("se-1234567", start())
+	paused.Standing = carrier.StandingPaused // its account is active again, and it has not followed yet
+	d.link(t, paused, contract())
+	got := decoded[carrierBody](t, d.ask(t, "account 71", "/v1/carriers/se-1234567"))
+	if got.ConnectionStatus != "pending_approval" || got.Status != "paused" || got.NextRefreshAt != nil {
+		t.Errorf("%q, %q, next %v", got.ConnectionStatus, got.Status, got.NextRefreshAt)
 	}
 }
 
@@ -407,14 +473,33 @@ func TestServices(t *testing.T) {
 	}
 }
 
-func TestDamagedSnapshotIsOurs(t *testing.T) {
-	for name, text := range map[string]string{"no account": `{}`, "no JSON": `x`} {
+// TestDamagedSnapshot: what can not be read hides one carrier's services, no
+// more, and is logged once.
+func TestDamagedSnapshot(t *testing.T) {
+	log := &bytes.Buffer{}
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewJSONHandler(log, nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	for name, text := range map[string]string{"no account": `{}`, "no JSON": `canary`} {
 		d := newDesk(t)
 		d.link(t, verified("se-1234567", start()), text)
-		for _, path := range []string{"/v1/carriers", "/v1/carriers/se-1234567"} {
-			if diff := cmp.Diff([]string{"500", "unspecified"}, problems(t, d.ask(t, "account 71", path))); diff != "" {
-				t.Errorf("%s: %s (-want +got):\n%s", name, path, diff)
+		d.link(t, verified("se-7654321", start()), contract(`{"type":"A","group":"B","product_id":"C"}`))
+		log.Reset()
+		resp := d.ask(t, "account 71", "/v1/carriers/se-1234567")
+		list := decoded[listBody](t, d.ask(t, "account 71", "/v1/carriers"))
+		if got := decoded[carrierBody](t, resp); got.Services == nil || len(got.Services) != 0 || got.Status != "active" || resp.Headers["ETag"] == "" {
+			t.Errorf("%s: get: %s", name, resp.Body)
+		}
+		if len(list.Carriers) != 2 || len(list.Carriers[0].Services) != 0 || len(list.Carriers[1].Services) != 1 {
+			t.Errorf("%s: list: %+v", name, list.Carriers)
+		}
+		for _, want := range []string{`"level":"ERROR"`, `"carrier_id":"se-1234567"`, `"account_id":"71"`, `"request_id":"` + list.RequestID + `"`} {
+			if n := strings.Count(log.String(), want); n == 0 || n > 2 {
+				t.Errorf("%s: %q stands %d times in\n%s", name, want, n, log)
 			}
+		}
+		if lines := strings.Count(log.String(), "\n"); lines != 2 || strings.Contains(log.String(), "canary") {
+			t.Errorf("%s: %d lines, want one for each answer:\n%s", name, lines, log)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 func TestWire(t *testing.T) {
 	settings := []string{
 		"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "TABLE_NAME", "RATE_LIMIT_PER_MINUTE", "SANDBOX_RATE_LIMIT_PER_MINUTE",
+		"SERVICE_SECRET_ID",
 	}
 	empty := boot.NewEnv(func(string) string { return "" })
 	wire(empty)

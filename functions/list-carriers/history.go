@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/store"
+)
+
+// historyBody is a page of the checks of a connection.
+type historyBody struct {
+	Checks   []httpapi.HistoryEntryBody `json:"checks"`
+	Page     int                        `json:"page"`
+	PageSize int                        `json:"page_size"`
+	Links    httpapi.LinksBody          `json:"links"`
+}
+
+// history shows a page of the checks of a connection, the newest first; of a
+// disconnected one too, for as long as they are kept. A page past the end is
+// empty. fault.Identifier for a malformed carrier_id and Invalid for each paging
+// parameter that is wrong, all at once; NotFound for a connection that the
+// account never had.
+func (h *handler) history(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	now := h.now()
+	id, idErr := connectionID(req)
+	pager := httpapi.Pager{Sealer: h.sealer, Now: now, Path: "/v1/carriers/" + id + "/history", Filters: url.Values{}}
+	var loaded store.Loaded
+	var page httpapi.Page
+	var found []carrier.HistoryEntry
+	var next *carrier.HistoryPosition
+	problems := fault.Of(idErr)
+	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
+		// Whoever acts for the account has the same list.
+		pager.Owner = "account " + strconv.FormatInt(accountID, 10)
+		read := func() (err error) {
+			var wrong fault.List
+			if page, wrong, err = pager.Parse(ctx, req); err != nil {
+				return err
+			}
+			if problems = append(problems, wrong...); len(problems) > 0 {
+				return nil // told only to a caller who is let in
+			}
+			found, next, err = h.checks.History(ctx, accountID, id, before(page), page.Skip(), page.Size, now)
+			if err != nil {
+				return fmt.Errorf("reading the history of %s: %w", id, err)
+			}
+			return nil
+		}
+		var errs [2]error
+		var reading sync.WaitGroup
+		reading.Go(func() { errs[1] = read() })
+		loaded, errs[0] = h.connections.Load(ctx, accountID, store.Want{Now: now, ConnectionID: id})
+		reading.Wait()
+		return loaded.Account, errors.Join(errs[:]...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	if loaded.Connection == nil || loaded.Connection.Status == carrier.Linking {
+		return nil, noCarrier()
+	}
+	body := historyBody{Checks: httpapi.Fit(found, httpapi.NewHistoryEntryBody), Page: page.Number, PageSize: page.Size}
+	if n := len(body.Checks); n < len(found) {
+		next = &carrier.HistoryPosition{At: found[n-1].At, Number: found[n-1].Number}
+	}
+	if body.Links, err = pager.Links(ctx, page, position(next)); err != nil {
+		return nil, err
+	}
+	return httpapi.JSON(http.StatusOK, body), nil
+}
+
+// before is where the page of a cursor begins, nil for one of a page number; and
+// position is the same for a cursor to come. What tells two checks of one
+// millisecond apart is their number.
+func before(p httpapi.Page) *carrier.HistoryPosition {
+	if p.After == nil {
+		return nil
+	}
+	return &carrier.HistoryPosition{At: p.After.CreatedAt, Number: int(p.After.AccountID)}
+}
+
+func position(p *carrier.HistoryPosition) *carrier.Position {
+	if p == nil {
+		return nil
+	}
+	return &carrier.Position{CreatedAt: p.At, AccountID: int64(p.Number)}
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"sync"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/store"
+)
+
+// statusesBody is how the carriers are doing.
+type statusesBody struct {
+	Carriers []statusBody `json:"carriers"`
+}
+
+type statusBody struct {
+	CarrierCode   string      `json:"carrier_code"`
+	FriendlyName  string      `json:"friendly_name"`
+	Status        string      `json:"status"` // operational or failing
+	Breaker       breakerBody `json:"breaker"`
+	SuccessRate   *float64    `json:"success_rate"` // null without checks
+	Checks        int         `json:"checks"`
+	WindowMinutes int         `json:"window_minutes"`
+}
+
+type breakerBody struct {
+	State       string  `json:"state"` // closed or open
+	Since       *string `json:"since"`
+	Failure     *string `json:"failure"`
+	NextProbeAt *string `json:"next_probe_at"`
+}
+
+// status shows how each carrier is doing, whoever's connections it is asked for.
+func (h *handler) status(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	now := h.now()
+	names := carrier.Names()
+	tallies := make([][]carrier.Tally, len(names))
+	var loaded store.Loaded
+	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
+		errs := make([]error, len(names)+1)
+		var reading sync.WaitGroup
+		for i, name := range names {
+			reading.Go(func() {
+				var err error
+				if tallies[i], err = h.checks.Tallies(ctx, name, now); err != nil {
+					errs[i] = fmt.Errorf("reading the tallies of %s: %w", name, err)
+				}
+			})
+		}
+		loaded, errs[len(names)] = h.connections.Load(ctx, accountID, store.Want{Now: now, Breakers: true})
+		reading.Wait()
+		return loaded.Account, errors.Join(errs...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	var body statusesBody
+	for i, name := range names {
+		body.Carriers = append(body.Carriers, newStatusBody(name, loaded.Breakers[name], tallies[i]))
+	}
+	return httpapi.JSON(http.StatusOK, body), nil
+}
+
+func newStatusBody(name carrier.Name, b carrier.Breaker, tallies []carrier.Tally) statusBody {
+	body := statusBody{
+		CarrierCode: string(name), FriendlyName: name.FriendlyName(), Status: "operational",
+		Breaker: breakerBody{State: "closed", Since: httpapi.Time(b.ChangedAt)}, WindowMinutes: int(carrier.TallyKept / time.Minute),
+	}
+	if b.Open {
+		body.Status, body.Breaker.State = "failing", "open"
+		body.Breaker.Failure, body.Breaker.NextProbeAt = httpapi.Text(b.Failure), httpapi.Time(b.ProbeAt)
+	}
+	good := 0
+	for _, t := range tallies {
+		body.Checks += t.Checks
+		good += t.Good
+	}
+	if body.Checks > 0 {
+		rate := math.Round(float64(good)/float64(body.Checks)*10_000) / 10_000
+		body.SuccessRate = &rate
+	}
+	return body
+}
