@@ -15,19 +15,19 @@ import (
 	"carrierlink/shared/carrier"
 )
 
-// Due finds the connections of a carrier whose next check is due, the earliest
+// Due finds the connections of a lane whose next check is due, the earliest
 // first, limit (at least 1) at most. One that somebody is at is among them. The
 // index follows the table within a second or so.
 //
 // What is read is paid for. So of each shard no more is read than its share of
 // what is missing, again until nothing unread can be earlier than what is
 // returned.
-func (s *Store) Due(ctx context.Context, name carrier.Name, now time.Time, limit int) ([]carrier.DueConnection, error) {
-	shards := make([]*dueShard, dueShards)
+func (s *Store) Due(ctx context.Context, lane carrier.Lane, now time.Time, limit int) ([]carrier.DueConnection, error) {
+	shards := make([]*dueShard, dueShards(lane))
 	for i := range shards {
-		shards[i] = &dueShard{next: s.dueQuery(refreshPK(name, i), now)}
+		shards[i] = &dueShard{next: s.dueQuery(refreshPK(lane, i), now)}
 	}
-	unread, share := shards, limit/dueShards+1
+	unread, share := shards, limit/len(shards)+1
 	for {
 		if err := s.readShards(ctx, unread, share); err != nil {
 			return nil, fmt.Errorf("finding due connections: %w", err)

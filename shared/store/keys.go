@@ -48,7 +48,7 @@ const (
 //
 //	by_partner    PARTNER#<id>                  <created_at, ms>#<account id>
 //	by_active     PARTNER#<id>#<true|false>     <created_at, ms>#<account id>
-//	by_due        REFRESH#<carrier>#<shard>     <next_refresh_at, ms>#<credential id>
+//	by_due        REFRESH#<lane>#<shard>        <next_refresh_at, ms>#<credential id>
 //	              REPAIR                        <lease_until or time of the change, ms>
 const (
 	indexPartner   = "by_partner"
@@ -96,19 +96,24 @@ func milliKey(milli int64) string { return fmt.Sprintf("%015d", min(max(milli, 0
 // createdKey sorts as time and id do. IDs have at most ten digits.
 func createdKey(milli, id int64) string { return fmt.Sprintf("%s#%010d", milliKey(milli), id) }
 
-// dueShards is over how many partitions the connections of a carrier are spread:
-// DynamoDB serves 1,000 writes a second of each.
-const dueShards = 8
+// dueShards is over how many partitions the connections of a lane are spread:
+// sixteen in all, half of them for the carrier with the most.
+func dueShards(lane carrier.Lane) int {
+	if lane == carrier.Lane(carrier.AustraliaPost) {
+		return 8
+	}
+	return 4
+}
 
-func refreshPK(name carrier.Name, shard int) string {
-	return "REFRESH#" + string(name) + "#" + strconv.Itoa(shard)
+func refreshPK(lane carrier.Lane, shard int) string {
+	return "REFRESH#" + string(lane) + "#" + strconv.Itoa(shard)
 }
 
 const repairPK = "REPAIR"
 
 // shardOf spreads connections evenly, and always in the same way.
-func shardOf(connectionID string) int {
-	return int(sha256.Sum256([]byte(connectionID))[0]) % dueShards
+func shardOf(lane carrier.Lane, connectionID string) int {
+	return int(sha256.Sum256([]byte(connectionID))[0]) % dueShards(lane)
 }
 
 func refreshKey(at time.Time, credentialID string) string {

@@ -141,6 +141,18 @@ func (s *Store) batchGet(ctx context.Context, keys []key) (map[key]item, error) 
 	}
 }
 
+// Account reads an account, consistently. One that is absent, or whose purge is
+// due, is fault.NotFound.
+func (s *Store) Account(ctx context.Context, accountID int64, now time.Time) (carrier.Account, error) {
+	out, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.table, Key: accountKey(accountID).item(), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return carrier.Account{}, fmt.Errorf("reading an account: %w", err)
+	}
+	return present(out.Item, now)
+}
+
 // Connection reads one connection, consistently, as it is: an intent or a
 // disconnected one too. One that the account does not have is fault.NotFound;
 // one whose PurgeAt is over may be there still.

@@ -227,7 +227,7 @@ func connectionItem(c *carrier.Connection) item {
 		it.text(attrDuePK, repairPK)
 		it.text(attrDueKey, repairKey(c.LeaseUntil))
 	case c.Scheduled():
-		it.text(attrDuePK, refreshPK(c.Carrier, shardOf(c.ID)))
+		it.text(attrDuePK, refreshPK(c.Lane(), shardOf(c.Lane(), c.ID)))
 		it.text(attrDueKey, refreshKey(c.NextRefreshAt, c.CredentialID))
 	}
 	return it

@@ -162,6 +162,20 @@ func (m *Memory) Load(ctx context.Context, accountID int64, w store.Want) (store
 	return l, nil
 }
 
+// Account is store.Store's.
+func (m *Memory) Account(ctx context.Context, accountID int64, now time.Time) (carrier.Account, error) {
+	if err := ctx.Err(); err != nil {
+		return carrier.Account{}, fmt.Errorf("reading an account: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a, err := m.present(accountID, now)
+	if err != nil {
+		return carrier.Account{}, err
+	}
+	return keptAccount(a), nil
+}
+
 // Snapshot is store.Store's.
 func (m *Memory) Snapshot(ctx context.Context, accountID int64, id string) (*carrier.Snapshot, error) {
 	if err := ctx.Err(); err != nil {

@@ -13,7 +13,7 @@ import (
 // dueIndex finds what is due without a look at what is not. Its queues hold
 // entries that are no longer current too: they are dropped when their turn comes.
 type dueIndex struct {
-	queues  map[string]*dueQueue // by carrier, and repairs
+	queues  map[string]*dueQueue // by lane, and repairs
 	current map[connectionID]*dueEntry
 }
 
@@ -90,14 +90,14 @@ func (q *dueQueue) Pop() any {
 }
 
 // Due is store.Store's.
-func (m *Memory) Due(ctx context.Context, name carrier.Name, now time.Time, limit int) ([]carrier.DueConnection, error) {
+func (m *Memory) Due(ctx context.Context, lane carrier.Lane, now time.Time, limit int) ([]carrier.DueConnection, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("finding due connections: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var due []carrier.DueConnection
-	for _, e := range m.due.until(string(name), now, limit) {
+	for _, e := range m.due.until(string(lane), now, limit) {
 		due = append(due, carrier.DueConnection{AccountID: e.id.account, ConnectionID: e.id.id, CredentialID: e.credential, DueAt: e.at})
 	}
 	return due, nil

@@ -24,6 +24,7 @@ import (
 type Store interface {
 	UseKey(ctx context.Context, u carrier.KeyUse) (carrier.KeyUsed, error)
 	Load(ctx context.Context, accountID int64, w store.Want) (store.Loaded, error)
+	Account(ctx context.Context, accountID int64, now time.Time) (carrier.Account, error)
 	Connection(ctx context.Context, accountID int64, connectionID string) (carrier.Connection, error)
 	CreateAccount(ctx context.Context, n store.NewAccount, now time.Time) (*carrier.IdempotencyRecord, error)
 	CreatePartner(ctx context.Context, p carrier.Partner, k carrier.APIKey) error
@@ -44,7 +45,7 @@ type Store interface {
 
 	AllConnections(ctx context.Context, accountID int64) ([]carrier.Connection, error)
 	Snapshot(ctx context.Context, accountID int64, connectionID string) (*carrier.Snapshot, error)
-	Due(ctx context.Context, name carrier.Name, now time.Time, limit int) ([]carrier.DueConnection, error)
+	Due(ctx context.Context, lane carrier.Lane, now time.Time, limit int) ([]carrier.DueConnection, error)
 	Unfinished(ctx context.Context, now time.Time, limit int) ([]carrier.Unfinished, error)
 	History(ctx context.Context, accountID int64, connectionID string, before *carrier.HistoryPosition, skip, limit int, now time.Time) ([]carrier.HistoryEntry, *carrier.HistoryPosition, error)
 
