@@ -2960,7 +2960,7 @@ type Validation struct {
 
 // ValidationCheck defines model for ValidationCheck.
 type ValidationCheck struct {
-	// Message What is wrong, in one sentence; null when the check has passed.
+	// Message What is wrong; null when the check has passed.
 	Message *string `json:"message"`
 
 	// Name What was looked at. `carrier` is the carrier's own answer; each of the others looks for one mistake that can be seen without
