@@ -1,17 +1,18 @@
-"""Starts MiniStack 1.5.33 for the local stack. It changes four things of it, in private names: the version is pinned.
+"""Starts MiniStack 1.5.33 for the local stack. It changes five things of it, in private names: the version is pinned.
 
 1. Small packets leave at once on the Lambda Runtime API (about 40 ms a call).
 2. An invocation that logs nothing is not waited on for 50 ms.
 3. What a function prints is also appended to FUNCTION_LOGS/<function name>.log, every line of it and at once;
    CloudWatch gets it only with the invocation that follows.
 4. A template's parameter is good for MaximumConcurrency of an event source: as text it stopped every queue's poller.
+5. IAM asks for sqs:SendMessage where a batch of messages is sent, as AWS does: SendMessageBatch is no action there.
 """
 
 import os
 import socketserver
 import sys
 
-from ministack.core import lambda_runtime
+from ministack.core import iam_actions, lambda_runtime
 from ministack.services import lambda_svc
 
 socketserver.StreamRequestHandler.disable_nagle_algorithm = True
@@ -19,6 +20,7 @@ socketserver.StreamRequestHandler.disable_nagle_algorithm = True
 drain = lambda_runtime.Worker._drain_stderr_bounded
 pump = lambda_runtime.ProvidedWorker._pump_output
 concurrency = lambda_svc._sqs_esm_concurrency
+action = iam_actions.extract_iam_action
 
 
 def drain_soon(self, first_line_wait=0.003, idle_confirm=0.002, hard_cap=0.25):
@@ -54,9 +56,15 @@ def concurrency_of_number(mapping, *args):
     return concurrency(mapping, *args)
 
 
+def action_of_batch(service, *args):
+    name = action(service, *args)
+    return name.removesuffix("Batch") if service == "sqs" and name else name
+
+
 lambda_runtime.Worker._drain_stderr_bounded = drain_soon
 lambda_runtime.ProvidedWorker._pump_output = pump_and_keep
 lambda_svc._sqs_esm_concurrency = concurrency_of_number
+iam_actions.extract_iam_action = action_of_batch
 
 if __name__ == "__main__":
     from ministack.app import main
