@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"time"
 
@@ -55,9 +56,14 @@ type Dispatcher struct {
 // /shipping/v1/track", and "Known traps" 15).
 const credentialPace = 6 * time.Second
 
+// probeChoice is from how many connections that are due a probe is taken, each
+// time the next one: a row or a secret that is broken must not keep a breaker
+// open.
+const probeChoice = 10
+
 // Pass is what one pass did.
 type Pass struct {
-	Due     int `json:"due"`     // found, up to what may be sent
+	Due     int `json:"due"`     // found, as far as was looked
 	Sent    int `json:"sent"`    //
 	Probes  int `json:"probes"`  // of open breakers, among those sent
 	Backlog int `json:"backlog"` // in the queue before
@@ -79,48 +85,31 @@ func (d *Dispatcher) Pass(ctx context.Context) (Pass, error) {
 		return Pass{}, fmt.Errorf("looking at the queue: %w", err)
 	}
 	report := Pass{Backlog: backlog}
-	slots := int(time.Duration(d.PerMinute) * d.Window / time.Minute)
-	room := slots - backlog
-	var due []found
-	var messages []Delayed
+	var open []carrier.Breaker
+	var lanes []carrier.Lane // of no open breaker
 	for _, lane := range carrier.Lanes() {
-		b, open := breakers[lane.Carrier()], false
-		limit := room
-		if lane != carrier.SandboxLane && b.Open {
-			open, limit = true, 1
-			if now.Before(b.ProbeAt) {
-				continue
-			}
-		}
-		if limit <= 0 {
-			continue
-		}
-		list, err := d.Due.Due(ctx, lane, now, limit)
-		if err != nil {
-			return report, fmt.Errorf("finding what is due: %w", err)
-		}
-		report.Due += len(list)
-		if !open {
-			for _, c := range list {
-				due = append(due, found{lane, c})
-			}
-			continue
-		}
-		if len(list) == 0 {
-			continue
-		}
-		probed := b.Probed(now, d.Timing)
-		err = d.Due.SaveBreaker(ctx, &probed)
-		switch {
-		case fault.Is(err, fault.State): // another dispatcher's probe, or it has closed
-		case err != nil:
-			return report, fmt.Errorf("noting a probe: %w", err)
-		default:
-			messages = append(messages, Delayed{Message: message(lane, list[0], true)})
-			report.Probes++
+		if b := breakers[lane.Carrier()]; lane != carrier.SandboxLane && b.Open {
+			open = append(open, b)
+		} else {
+			lanes = append(lanes, lane)
 		}
 	}
-	messages = append(messages, d.spread(due, min(room, len(due)))...)
+	var messages []Delayed
+	for _, b := range open {
+		probe, err := d.probe(ctx, b, now)
+		if err != nil {
+			return report, err
+		}
+		messages = append(messages, probe...)
+	}
+	report.Probes = len(messages)
+	room := int(time.Duration(d.PerMinute)*d.Window/time.Minute) - backlog
+	due, regular, err := d.regular(ctx, lanes, now, room)
+	report.Due = due + report.Probes
+	if err != nil {
+		return report, err
+	}
+	messages = append(messages, regular...)
 	if len(messages) == 0 {
 		return report, nil
 	}
@@ -129,6 +118,57 @@ func (d *Dispatcher) Pass(ctx context.Context) (Pass, error) {
 	}
 	report.Sent = len(messages)
 	return report, nil
+}
+
+// probe is the message of an open breaker's probe, none before its time.
+func (d *Dispatcher) probe(ctx context.Context, b carrier.Breaker, now time.Time) ([]Delayed, error) {
+	if now.Before(b.ProbeAt) {
+		return nil, nil
+	}
+	lane := carrier.Lane(b.Carrier)
+	list, err := d.Due.Due(ctx, lane, now, probeChoice)
+	if err != nil {
+		return nil, fmt.Errorf("finding a probe: %w", err)
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	probed := b.Probed(now, d.Timing)
+	err = d.Due.SaveBreaker(ctx, &probed)
+	if fault.Is(err, fault.State) { // another dispatcher's probe, or it has closed
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("noting a probe: %w", err)
+	}
+	return []Delayed{{Message: message(lane, list[probed.Version%int64(len(list))], true)}}, nil
+}
+
+// regular finds what is due in some lanes, and makes room messages at most. As
+// long as there is room it looks further: what one credential has more due than
+// its turns must not hold up what is due behind it.
+func (d *Dispatcher) regular(ctx context.Context, lanes []carrier.Lane, now time.Time, room int) (int, []Delayed, error) {
+	if room <= 0 {
+		return 0, nil, nil
+	}
+	for limit := room; ; limit *= 2 {
+		var due []found
+		more := false
+		for _, lane := range lanes {
+			list, err := d.Due.Due(ctx, lane, now, limit)
+			if err != nil {
+				return len(due), nil, fmt.Errorf("finding what is due: %w", err)
+			}
+			more = more || len(list) == limit
+			for _, c := range list {
+				due = append(due, found{lane, c})
+			}
+		}
+		messages := d.spread(due, now, room)
+		if len(messages) == room || !more {
+			return len(due), messages, nil
+		}
+	}
 }
 
 type found struct {
@@ -140,28 +180,45 @@ func message(lane carrier.Lane, c carrier.DueConnection, probe bool) Message {
 	return Message{AccountID: c.AccountID, CarrierID: c.ConnectionID, Lane: lane, Probe: probe}
 }
 
-// spread gives each of the n that were due first a start within the window: the
-// steps between them are those at which PerMinute is used up, and two of one
-// credential are credentialPace apart. What has no room is left for a later
-// pass.
-func (d *Dispatcher) spread(due []found, n int) []Delayed {
+// spread gives each of the n that were due first a second of the window to start
+// in: of its credential's turns that with the fewest starts. Which seconds those
+// are follows from the credential alone, so that neither the next pass nor
+// another dispatcher comes too close. What has no turn is left for a later pass.
+func (d *Dispatcher) spread(due []found, now time.Time, n int) []Delayed {
 	slices.SortStableFunc(due, func(a, b found) int { return a.DueAt.Compare(b.DueAt) })
-	step := time.Minute / time.Duration(max(d.PerMinute, 1))
-	next := map[string]time.Duration{} // by credential: its next start
+	starts := make([]int, d.Window/time.Second) // in each second of the window
+	type turn struct {
+		credential string
+		second     int
+	}
+	taken := map[turn]bool{}
 	var messages []Delayed
 	for _, c := range due {
 		if len(messages) == n {
 			break
 		}
-		start := max(time.Duration(len(messages))*step, next[c.CredentialID])
-		if start >= d.Window {
+		best := -1
+		for s := range starts {
+			if isTurn(c, now.Unix()+int64(s)) && !taken[turn{c.CredentialID, s}] && (best < 0 || starts[s] < starts[best]) {
+				best = s
+			}
+		}
+		if best < 0 {
 			continue
 		}
-		if c.lane != carrier.SandboxLane {
-			next[c.CredentialID] = start.Truncate(time.Second) + credentialPace
-		}
-		messages = append(messages, Delayed{Message: message(c.lane, c.DueConnection, false), Delay: start.Truncate(time.Second)})
+		starts[best]++
+		taken[turn{c.CredentialID, best}] = c.lane != carrier.SandboxLane
+		messages = append(messages, Delayed{Message: message(c.lane, c.DueConnection, false), Delay: time.Duration(best) * time.Second})
 	}
 	slices.SortStableFunc(messages, func(a, b Delayed) int { return cmp.Compare(a.Delay, b.Delay) })
 	return messages
+}
+
+// isTurn tells whether a connection's credential may be used in a second of the
+// epoch: one in credentialPace. The sandbox has no carrier to spare.
+func isTurn(c found, second int64) bool {
+	const pace = int64(credentialPace / time.Second)
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(c.CredentialID))
+	return c.lane == carrier.SandboxLane || (second+int64(hash.Sum32()))%pace == 0
 }

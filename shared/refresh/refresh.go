@@ -8,6 +8,7 @@ package refresh
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"carrierlink/shared/carrier"
 )
@@ -25,7 +26,7 @@ type Message struct {
 // decode reads a message; what is none is an error that does not show it.
 func decode(body string) (Message, error) {
 	var m Message
-	if err := json.Unmarshal([]byte(body), &m); err != nil || m.AccountID <= 0 || m.CarrierID == "" {
+	if err := json.Unmarshal([]byte(body), &m); err != nil || m.AccountID <= 0 || m.CarrierID == "" || !slices.Contains(carrier.Lanes(), m.Lane) {
 		return m, errors.New("the message is not one of ours")
 	}
 	return m, nil

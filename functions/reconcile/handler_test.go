@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/boot"
+	"carrierlink/shared/linking"
+)
+
+// fixed is a linker that reports what it is told to.
+type fixed struct {
+	report linking.Report
+	err    error
+	limit  int
+}
+
+func (f *fixed) Reconcile(_ context.Context, limit int) (linking.Report, error) {
+	f.limit = limit
+	return f.report, f.err
+}
+
+func TestRun(t *testing.T) {
+	broken := errors.New("broken")
+	for name, f := range map[string]*fixed{
+		"fails": {report: linking.Report{LinksUndone: 1, Failed: 1}, err: broken},
+		"works": {report: linking.Report{ChangesSettled: 2, AccountsFollowed: 3, Left: 4}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			before := slog.Default()
+			slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
+			defer slog.SetDefault(before)
+			h := &handler{linker: f}
+			got, err := h.run(t.Context())
+			if !errors.Is(err, f.err) || f.limit != 500 {
+				t.Errorf("run = %v with limit %d, want %v with 500", err, f.limit, f.err)
+			}
+			if diff := cmp.Diff(f.report, got); diff != "" {
+				t.Errorf("report (-want +got):\n%s", diff)
+			}
+			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `"links_undone":`) {
+				t.Errorf("log:\n%s\nwant one line with the report", text)
+			}
+		})
+	}
+}
+
+// TestWire: every setting that is missing is told by name, all at once; with all
+// of them there is a handler, and nobody was called.
+func TestWire(t *testing.T) {
+	settings := []string{"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "TABLE_NAME", "SECRET_PREFIX"}
+	empty := boot.NewEnv(func(string) string { return "" })
+	wire(empty)
+	full := map[string]string{}
+	for _, name := range settings {
+		if err := empty.Err(); err == nil || !strings.Contains(err.Error(), name+" is not set") {
+			t.Errorf("%s is not missed: %v", name, err)
+		}
+		full[name] = "1"
+	}
+	env := boot.NewEnv(func(name string) string { return full[name] })
+	if handler := wire(env); handler == nil || env.Err() != nil {
+		t.Errorf("wire = %v, %v", handler, env.Err())
+	}
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/boot"
+	"carrierlink/shared/refresh"
+)
+
+// TestRunFails: a pass that fails is told of at the end, after those behind it;
+// when the time is up no further one is made.
+func TestRunFails(t *testing.T) {
+	first, third := errors.New("first"), errors.New("third")
+	one := refresh.Pass{Due: 1, Sent: 2, Probes: 3, Backlog: 4}
+	tests := []struct {
+		name   string
+		within time.Duration
+		errs   []error // of the passes
+		want   refresh.Pass
+		made   int
+		is     []error
+	}{
+		{"two passes fail", time.Hour, []error{first, nil, third}, refresh.Pass{Due: 3, Sent: 6, Probes: 9, Backlog: 4}, 3, []error{first, third}},
+		{"the time is up", 39 * time.Second, []error{nil, nil, nil}, refresh.Pass{Due: 2, Sent: 4, Probes: 6, Backlog: 4}, 2, []error{context.DeadlineExceeded}},
+		{"a failure, and the time is up", 19 * time.Second, []error{first, nil, nil}, one, 1, []error{first, context.DeadlineExceeded}},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), tc.within)
+				defer cancel()
+				made := 0
+				h := &handler{passes: len(tc.errs), window: 20 * time.Second, pass: func(context.Context) (refresh.Pass, error) {
+					made++
+					return one, tc.errs[made-1]
+				}}
+				got, err := h.run(ctx)
+				for _, want := range tc.is {
+					if !errors.Is(err, want) {
+						t.Errorf("run = %v, want %v in it", err, want)
+					}
+				}
+				if made != tc.made {
+					t.Errorf("%d passes, want %d", made, tc.made)
+				}
+				if diff := cmp.Diff(tc.want, got); diff != "" {
+					t.Errorf("sum (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// TestRun: the passes begin evenly over the minute, whatever each takes; one that
+// took too long is followed at once.
+func TestRun(t *testing.T) {
+	tests := []struct {
+		name   string
+		passes int
+		takes  []time.Duration
+		want   []time.Duration // since the start
+	}{
+		{"one", 1, []time.Duration{time.Second}, []time.Duration{0}},
+		{"three", 3, []time.Duration{0, 5 * time.Second, time.Second}, []time.Duration{0, 20 * time.Second, 40 * time.Second}},
+		{"a slow one", 3, []time.Duration{25 * time.Second, time.Second, time.Second}, []time.Duration{0, 25 * time.Second, 40 * time.Second}},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				var begun []time.Duration
+				h := &handler{passes: tc.passes, window: time.Minute / time.Duration(tc.passes), pass: func(context.Context) (refresh.Pass, error) {
+					begun = append(begun, time.Since(start))
+					time.Sleep(tc.takes[len(begun)-1]) // in a bubble
+					return refresh.Pass{Due: len(begun), Sent: 10, Probes: 1, Backlog: len(begun)}, nil
+				}}
+				got, err := h.run(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(tc.want, begun); diff != "" {
+					t.Errorf("passes begin at (-want +got):\n%s", diff)
+				}
+				n := tc.passes
+				if diff := cmp.Diff(refresh.Pass{Due: n * (n + 1) / 2, Sent: 10 * n, Probes: n, Backlog: n}, got); diff != "" {
+					t.Errorf("sum (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// TestWire: every setting that is missing or wrong is told by name, all at once;
+// with all of them there is a handler, and nobody was called.
+func TestWire(t *testing.T) {
+	settings := []string{
+		"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "TABLE_NAME", "QUEUE_URL", "REFRESHES_PER_MINUTE",
+		"SCHEDULE_PASSES_PER_MINUTE", "SCHEDULE_SPEED",
+	}
+	empty := boot.NewEnv(func(string) string { return "" })
+	wire(empty)
+	full := map[string]string{}
+	for _, name := range settings {
+		if err := empty.Err(); err == nil || !strings.Contains(err.Error(), name+" is not set") {
+			t.Errorf("%s is not missed: %v", name, err)
+		}
+		full[name] = "1"
+	}
+	for passes, problem := range map[string]string{"7": "SCHEDULE_PASSES_PER_MINUTE: at most 6", "0": "SCHEDULE_PASSES_PER_MINUTE must be", "1": "", "6": ""} {
+		full["SCHEDULE_PASSES_PER_MINUTE"] = passes
+		env := boot.NewEnv(func(name string) string { return full[name] })
+		handler, err := wire(env), env.Err()
+		if handler == nil || (err == nil) != (problem == "") || err != nil && !strings.Contains(err.Error(), problem) {
+			t.Errorf("with %s passes: %v, want %q", passes, err, problem)
+		}
+	}
+}

@@ -1,0 +1,38 @@
+// Schedule-refresh sends the connections whose check is due to the refresh
+// queue. It has no route: its rule starts it once a minute.
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"carrierlink/shared/boot"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/refresh"
+	"carrierlink/shared/store"
+)
+
+func main() { boot.Main(wire) }
+
+// mostPasses is how many passes fit into a minute: each looks at all the index.
+const mostPasses = 6
+
+func wire(env *boot.Env) any {
+	cfg := env.AWS()
+	passes := env.Count("SCHEDULE_PASSES_PER_MINUTE")
+	if passes > mostPasses {
+		env.Check("SCHEDULE_PASSES_PER_MINUTE", errors.New("at most 6"))
+	}
+	window := time.Minute / time.Duration(max(passes, 1))
+	dispatcher := &refresh.Dispatcher{
+		Due:    store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{}),
+		Queue:  &queue{api: sqs.NewFromConfig(cfg), url: env.Text("QUEUE_URL")},
+		Timing: carrier.Timing{Speed: env.Count("SCHEDULE_SPEED")},
+		Now:    time.Now, PerMinute: env.Count("REFRESHES_PER_MINUTE"), Window: window,
+	}
+	h := &handler{pass: dispatcher.Pass, passes: passes, window: window}
+	return h.run
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"carrierlink/shared/refresh"
+)
+
+// queue is the refresh queue in SQS.
+type queue struct {
+	api sqsAPI
+	url string
+}
+
+// sqsAPI is what the queue calls of the SQS client.
+type sqsAPI interface {
+	GetQueueAttributes(context.Context, *sqs.GetQueueAttributesInput, ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error)
+	SendMessageBatch(context.Context, *sqs.SendMessageBatchInput, ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error)
+}
+
+// batchSize is how many messages SQS takes at once.
+const batchSize = 10
+
+// Backlog adds up the messages that wait, that are delayed and that are being
+// worked on. SQS knows each number about, not exactly.
+func (q *queue) Backlog(ctx context.Context) (int, error) {
+	names := []types.QueueAttributeName{
+		types.QueueAttributeNameApproximateNumberOfMessages,
+		types.QueueAttributeNameApproximateNumberOfMessagesDelayed,
+		types.QueueAttributeNameApproximateNumberOfMessagesNotVisible,
+	}
+	out, err := q.api.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &q.url, AttributeNames: names})
+	if err != nil {
+		return 0, fmt.Errorf("reading the queue's attributes: %w", err)
+	}
+	sum := 0
+	for _, name := range names {
+		n, err := strconv.Atoi(out.Attributes[string(name)])
+		if err != nil {
+			return 0, fmt.Errorf("the queue's %s is no number: %w", name, err)
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+// Send sends all that can be sent: the error tells how many could not.
+func (q *queue) Send(ctx context.Context, messages []refresh.Delayed) error {
+	lost := 0
+	var errs []error
+	for batch := range slices.Chunk(messages, batchSize) {
+		n, err := q.sendBatch(ctx, batch)
+		if lost += n; err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if lost == 0 {
+		return nil
+	}
+	// Where one fails all often do, and alike.
+	return fmt.Errorf("%d of %d messages were not sent: %w", lost, len(messages), errs[0])
+}
+
+// sendBatch tells how many messages of a batch were not sent, and why one of
+// them was not.
+func (q *queue) sendBatch(ctx context.Context, batch []refresh.Delayed) (lost int, err error) {
+	in := &sqs.SendMessageBatchInput{QueueUrl: &q.url}
+	for i, m := range batch {
+		body, err := json.Marshal(m.Message)
+		if err != nil {
+			return len(batch), fmt.Errorf("encoding a message: %w", err)
+		}
+		id, text := strconv.Itoa(i), string(body)
+		in.Entries = append(in.Entries, types.SendMessageBatchRequestEntry{
+			Id: &id, MessageBody: &text, DelaySeconds: int32(m.Delay / time.Second), //nolint:gosec // of a minute's window
+		})
+	}
+	out, err := q.api.SendMessageBatch(ctx, in)
+	switch {
+	case err != nil:
+		return len(batch), err
+	case len(out.Failed) > 0:
+		return len(out.Failed), errors.New(code(out.Failed[0]))
+	}
+	return 0, nil
+}
+
+// code is why SQS refused a message, without its text, which may quote it.
+func code(e types.BatchResultErrorEntry) string {
+	if e.Code == nil {
+		return "SQS gives no reason"
+	}
+	return "SQS answers " + *e.Code
+}

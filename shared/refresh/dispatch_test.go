@@ -1,0 +1,418 @@
+package refresh_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/refresh"
+	"carrierlink/shared/store/storetest"
+)
+
+var (
+	auspost   = carrier.Lane(carrier.AustraliaPost)
+	startrack = carrier.Lane(carrier.StarTrack)
+)
+
+// at is a whole number of minutes, and so of turns of a credential.
+func at() time.Time { return time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC) }
+
+// shelf is what is due, by lane, with the breakers of a store in memory.
+type shelf struct {
+	*storetest.Memory
+	due    map[carrier.Lane][]carrier.DueConnection
+	fails  map[string]error // by method
+	asked  []carrier.Lane
+	before func() // the next SaveBreaker
+}
+
+func newShelf() *shelf {
+	return &shelf{Memory: storetest.NewMemory(), due: map[carrier.Lane][]carrier.DueConnection{}, fails: map[string]error{}}
+}
+
+func (s *shelf) Breakers(ctx context.Context) (map[carrier.Name]carrier.Breaker, error) {
+	if err := s.fails["Breakers"]; err != nil {
+		return nil, err
+	}
+	return s.Memory.Breakers(ctx)
+}
+
+func (s *shelf) Due(_ context.Context, lane carrier.Lane, now time.Time, limit int) ([]carrier.DueConnection, error) {
+	s.asked = append(s.asked, lane)
+	var due []carrier.DueConnection
+	for _, c := range s.due[lane] {
+		if !c.DueAt.After(now) && len(due) < limit {
+			due = append(due, c)
+		}
+	}
+	return due, s.fails["Due "+string(lane)]
+}
+
+func (s *shelf) SaveBreaker(ctx context.Context, b *carrier.Breaker) error {
+	if f := s.before; f != nil {
+		s.before = nil
+		f()
+	}
+	if err := s.fails["SaveBreaker"]; err != nil {
+		return err
+	}
+	return s.Memory.SaveBreaker(ctx, b)
+}
+
+// add puts n connections into a lane, due a second after one another until now,
+// with credentials that each so many of them share.
+func (s *shelf) add(lane carrier.Lane, n, share int) {
+	for i := range n {
+		s.due[lane] = append(s.due[lane], carrier.DueConnection{
+			AccountID: int64(i + 1), ConnectionID: fmt.Sprintf("se-%s%d", lane[:2], i), CredentialID: fmt.Sprintf("%s key %d", lane, i/share),
+			DueAt: at().Add(time.Duration(i-n+1) * time.Second),
+		})
+	}
+}
+
+// open opens a carrier's breaker in the store, a minute before now.
+func (s *shelf) open(t *testing.T, name carrier.Name) {
+	t.Helper()
+	b := carrier.Breaker{Carrier: name}.Opened("outage", at().Add(-time.Minute), carrier.Timing{})
+	if err := s.Memory.SaveBreaker(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tray is a queue that keeps what it is sent.
+type tray struct {
+	backlog int
+	sent    []refresh.Delayed
+	fails   map[string]error
+}
+
+func (q *tray) Backlog(context.Context) (int, error) { return q.backlog, q.fails["Backlog"] }
+
+func (q *tray) Send(_ context.Context, m []refresh.Delayed) error {
+	q.sent = append(q.sent, m...)
+	return q.fails["Send"]
+}
+
+func dispatcher(s refresh.Due, q refresh.Queue) *refresh.Dispatcher {
+	return &refresh.Dispatcher{
+		Due: s, Queue: q, Timing: carrier.Timing{Speed: 1}, Now: at, PerMinute: 600, Window: time.Minute,
+	}
+}
+
+func TestPassFails(t *testing.T) {
+	broken := errors.New("broken")
+	tests := []struct {
+		name, call string
+		want       refresh.Pass
+		sent       int
+	}{
+		{"the breakers can not be read", "Breakers", refresh.Pass{}, 0},
+		{"the queue can not be seen", "Backlog", refresh.Pass{}, 0},
+		{"what is due can not be found", "Due startrack", refresh.Pass{Backlog: 7, Probes: 1, Due: 3}, 0},
+		{"a probe can not be found", "Due australia_post", refresh.Pass{Backlog: 7}, 0},
+		{"a probe can not be noted", "SaveBreaker", refresh.Pass{Backlog: 7}, 0},
+		{"nothing can be sent", "Send", refresh.Pass{Backlog: 7, Probes: 1, Due: 8}, 8},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			s, q := newShelf(), &tray{backlog: 7, fails: map[string]error{tc.call: broken}}
+			s.fails = q.fails
+			s.open(t, carrier.AustraliaPost)
+			s.add(auspost, 20, 1)
+			s.add(carrier.SandboxLane, 2, 1)
+			s.add(startrack, 5, 1)
+			got, err := dispatcher(s, q).Pass(t.Context())
+			if !errors.Is(err, broken) {
+				t.Errorf("Pass = %v, want broken", err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("what it did (-want +got):\n%s", diff)
+			}
+			if len(q.sent) != tc.sent {
+				t.Errorf("%d messages were sent, want %d", len(q.sent), tc.sent)
+			}
+		})
+	}
+}
+
+// TestBudget: no more is sent than may begin until the next pass, less what the
+// queue still holds; what was due first goes first.
+func TestBudget(t *testing.T) {
+	tests := []struct {
+		name         string
+		perMinute    int
+		window       time.Duration
+		backlog, due int
+		want         int
+	}{
+		{"the queue is full", 600, time.Minute, 600, 1000, 0},
+		{"the queue is more than full", 600, time.Minute, 5000, 1000, 0},
+		{"nothing is due", 600, time.Minute, 0, 0, 0},
+		{"all of a minute", 600, time.Minute, 0, 1000, 600},
+		{"less the backlog", 600, time.Minute, 100, 1000, 500},
+		{"one", 600, time.Minute, 599, 1000, 1},
+		{"less than there is room for", 600, time.Minute, 0, 30, 30},
+		{"a shorter window", 600, 10 * time.Second, 0, 1000, 100},
+		{"few a minute", 6, 10 * time.Second, 0, 1000, 1},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			s, q := newShelf(), &tray{backlog: tc.backlog}
+			s.add(auspost, tc.due, 1)
+			d := dispatcher(s, q)
+			d.PerMinute, d.Window = tc.perMinute, tc.window
+			got, err := d.Pass(t.Context())
+			if err != nil || got.Sent != tc.want || len(q.sent) != tc.want || got.Backlog != tc.backlog {
+				t.Fatalf("Pass = %+v, %v, %d sent, want %d", got, err, len(q.sent), tc.want)
+			}
+			var ids []int64
+			for _, m := range q.sent {
+				if m.Delay < 0 || m.Delay >= tc.window || m.Delay%time.Second != 0 {
+					t.Errorf("a delay of %v", m.Delay)
+				}
+				if m.Message.Lane != auspost || m.Message.Probe || m.Message.CarrierID != fmt.Sprintf("se-au%d", m.Message.AccountID-1) {
+					t.Errorf("message %+v", m.Message)
+				}
+				ids = append(ids, m.Message.AccountID)
+			}
+			slices.Sort(ids)
+			for i, id := range ids {
+				if id != int64(i+1) {
+					t.Fatalf("connection %d was sent, and not the one due before it: %v", id, ids)
+				}
+			}
+		})
+	}
+}
+
+// TestSpread: the starts of a window are even, by the second.
+func TestSpread(t *testing.T) {
+	for _, tc := range []struct {
+		lane             carrier.Lane
+		due, least, most int // in a second
+	}{{auspost, 600, 6, 16}, {auspost, 300, 2, 9}, {carrier.SandboxLane, 600, 10, 10}, {carrier.SandboxLane, 90, 1, 2}} {
+		t.Run(fmt.Sprintf("%s, %d", tc.lane, tc.due), func(t *testing.T) {
+			s, q := newShelf(), &tray{}
+			s.add(tc.lane, tc.due, 1)
+			if _, err := dispatcher(s, q).Pass(t.Context()); err != nil || len(q.sent) != tc.due {
+				t.Fatalf("%d of %d sent, %v", len(q.sent), tc.due, err)
+			}
+			starts := make([]int, 60)
+			for i, m := range q.sent {
+				starts[m.Delay/time.Second]++
+				if i > 0 && m.Delay < q.sent[i-1].Delay {
+					t.Error("the messages are not in the order of their starts")
+				}
+			}
+			if least, most := slices.Min(starts), slices.Max(starts); least < tc.least || most > tc.most {
+				t.Errorf("from %d to %d starts in a second, want %d to %d: %v", least, most, tc.least, tc.most, starts)
+			}
+		})
+	}
+}
+
+// TestPace: one credential starts once in six seconds, from one pass to the next
+// too, whatever the window and the second at which a pass comes; what has no turn
+// is left, and holds up nobody.
+func TestPace(t *testing.T) {
+	tests := []struct {
+		name         string
+		window, late time.Duration
+		lane         carrier.Lane
+		connections  int
+		share        int // connections of one credential
+		want         int // sent in a minute
+		gap          time.Duration
+	}{
+		{"all of one credential", time.Minute, 0, auspost, 100, 100, 10, 6 * time.Second},
+		{"passes of ten seconds", 10 * time.Second, 0, auspost, 100, 100, 10, 6 * time.Second},
+		{"a pass between two seconds", 10 * time.Second, 700 * time.Millisecond, startrack, 100, 100, 10, 6 * time.Second},
+		{"groups of ten", time.Minute, 0, auspost, 600, 10, 600, 6 * time.Second},
+		{"groups of thirty", time.Minute, 0, auspost, 600, 30, 200, 6 * time.Second},
+		{"the sandbox has no carrier", time.Minute, 0, carrier.SandboxLane, 100, 100, 100, 0},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newShelf()
+			s.add(tc.lane, tc.connections, tc.share)
+			starts := map[string][]time.Duration{}
+			sent := 0
+			for since := time.Duration(0); since < 2*time.Minute; since += tc.window {
+				q := &tray{}
+				d := dispatcher(s, q)
+				d.Window = tc.window
+				now := at().Add(since + tc.late)
+				d.Now = func() time.Time { return now }
+				if _, err := d.Pass(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for _, m := range q.sent {
+					i := slices.IndexFunc(s.due[tc.lane], func(c carrier.DueConnection) bool { return c.ConnectionID == m.Message.CarrierID })
+					credential := s.due[tc.lane][i].CredentialID
+					starts[credential] = append(starts[credential], since+m.Delay)
+					s.due[tc.lane] = slices.Delete(s.due[tc.lane], i, i+1)
+				}
+				if since < time.Minute {
+					sent += len(q.sent)
+				}
+			}
+			if sent != tc.want {
+				t.Errorf("%d sent in the first minute, want %d", sent, tc.want)
+			}
+			for credential, list := range starts {
+				slices.Sort(list)
+				for i := range list[1:] {
+					if gap := list[i+1] - list[i]; gap < tc.gap {
+						t.Fatalf("%s: %v between two starts, want %v: %v", credential, gap, tc.gap, list)
+					}
+				}
+			}
+		})
+	}
+	t.Run("a credential with more due than its turns holds up nobody", func(t *testing.T) {
+		s, q := newShelf(), &tray{}
+		s.add(auspost, 5000, 5000)
+		for i := range 590 {
+			s.due[auspost] = append(s.due[auspost], carrier.DueConnection{
+				AccountID: 9000, ConnectionID: fmt.Sprint("se-behind", i), CredentialID: fmt.Sprint("another", i), DueAt: at(),
+			})
+		}
+		got, err := dispatcher(s, q).Pass(t.Context())
+		if err != nil || got.Sent != 600 || got.Due != 5590 {
+			t.Errorf("Pass = %+v, %v, want 10 of the one and 590 of the others sent", got, err)
+		}
+	})
+}
+
+// TestOpenBreaker: one probe each ProbeEvery, another connection each time, and
+// nothing else of that carrier; the other lanes go on.
+func TestOpenBreaker(t *testing.T) {
+	s := newShelf()
+	s.open(t, carrier.AustraliaPost)
+	s.add(auspost, 1000, 1)
+	s.add(startrack, 3, 1)
+	s.add(carrier.SandboxLane, 2, 1)
+	probed := map[string]int{}
+	for second := time.Duration(0); second < 20*time.Minute; second += 15 * time.Second {
+		q := &tray{backlog: 10_000} // a probe is sent all the same
+		if second > 0 {
+			s.due[startrack], s.due[carrier.SandboxLane] = nil, nil
+		} else {
+			q.backlog = 0
+		}
+		d := dispatcher(s, q)
+		d.Now = func() time.Time { return at().Add(second) }
+		got, err := d.Pass(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		due := second%carrier.ProbeEvery == 0
+		if (got.Probes == 1) != due {
+			t.Errorf("after %v: %+v, want a probe: %t", second, got, due)
+		}
+		lanes := map[carrier.Lane]int{}
+		for _, m := range q.sent {
+			lanes[m.Message.Lane]++
+			if m.Message.Lane == auspost {
+				probed[m.Message.CarrierID]++
+				if !m.Message.Probe || m.Delay != 0 {
+					t.Errorf("after %v: %+v", second, m)
+				}
+			}
+		}
+		if second == 0 {
+			if diff := cmp.Diff(map[carrier.Lane]int{auspost: 1, startrack: 3, carrier.SandboxLane: 2}, lanes); diff != "" {
+				t.Errorf("messages by lane (-want +got):\n%s", diff)
+			}
+		}
+	}
+	if len(probed) != 10 {
+		t.Errorf("probes of %v, want ten connections in turn", probed)
+	}
+	t.Run("nothing is due", func(t *testing.T) {
+		s, q := newShelf(), &tray{}
+		s.open(t, carrier.StarTrack)
+		if got, err := dispatcher(s, q).Pass(t.Context()); err != nil || got != (refresh.Pass{}) {
+			t.Errorf("Pass = %+v, %v", got, err)
+		}
+		if b, err := s.Memory.Breakers(t.Context()); err != nil || b[carrier.StarTrack].ProbeAt.After(at()) {
+			t.Errorf("a probe that was not made is noted: %+v, %v", b, err)
+		}
+	})
+	t.Run("it has closed meanwhile", func(t *testing.T) {
+		s, q := newShelf(), &tray{}
+		s.open(t, carrier.StarTrack)
+		s.add(startrack, 3, 1)
+		s.before = func() {
+			b, err := s.Memory.Breakers(t.Context())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			closed := b[carrier.StarTrack].Closed(at())
+			if err := s.Memory.SaveBreaker(t.Context(), &closed); err != nil {
+				t.Error(err)
+			}
+		}
+		if got, err := dispatcher(s, q).Pass(t.Context()); err != nil || got != (refresh.Pass{}) || len(q.sent) > 0 {
+			t.Errorf("Pass = %+v, %v, sent %v", got, err, q.sent)
+		}
+	})
+	t.Run("faster in a local stack", func(t *testing.T) {
+		s := newShelf()
+		s.open(t, carrier.AustraliaPost)
+		s.add(auspost, 1, 1)
+		probes := 0
+		for second := range 60 {
+			d := dispatcher(s, &tray{})
+			d.Timing.Speed = 6
+			d.Now = func() time.Time { return at().Add(time.Duration(second) * time.Second) }
+			got, err := d.Pass(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			probes += got.Probes
+		}
+		if probes != 6 {
+			t.Errorf("%d probes in a minute, want 6", probes)
+		}
+	})
+}
+
+// TestTwoDispatchers: whichever of their reads come before whichever writes, there
+// is one probe; and what both send is sent for the same seconds.
+func TestTwoDispatchers(t *testing.T) {
+	s := newShelf()
+	s.open(t, carrier.AustraliaPost)
+	s.add(auspost, 10, 1)
+	s.add(startrack, 100, 10)
+	one, other := &tray{}, &tray{}
+	var second refresh.Pass
+	s.before = func() {
+		var err error
+		if second, err = dispatcher(s, other).Pass(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	first, err := dispatcher(s, one).Pass(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Probes+second.Probes != 1 {
+		t.Errorf("%d and %d probes, want one", first.Probes, second.Probes)
+	}
+	isProbe := func(m refresh.Delayed) bool { return m.Message.Probe }
+	if diff := cmp.Diff(slices.DeleteFunc(one.sent, isProbe), slices.DeleteFunc(other.sent, isProbe)); diff != "" {
+		t.Errorf("what both send differs:\n%s", diff)
+	}
+	if asked := fmt.Sprint(s.asked); !strings.Contains(asked, "sandbox") {
+		t.Errorf("lanes %s were asked", asked)
+	}
+}

@@ -1,0 +1,159 @@
+package refresh_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/linking"
+	"carrierlink/shared/refresh"
+)
+
+// clerk is a checker whose checks come out as they are told to, by connection.
+type clerk struct {
+	outcomes map[string]carrier.Outcome
+	errs     map[string]error
+	breakers map[carrier.Name]carrier.Breaker
+	down     error // the breakers can not be read
+	uncount  error // nothing can be counted
+
+	mu      sync.Mutex
+	asked   []string
+	counted map[carrier.Name][]carrier.Counted
+	with    map[carrier.Name]carrier.Breaker
+}
+
+func (c *clerk) Breakers(context.Context) (map[carrier.Name]carrier.Breaker, error) {
+	return c.breakers, c.down
+}
+
+func (c *clerk) Refresh(_ context.Context, accountID int64, id string, b carrier.Breaker) (linking.Checked, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = append(c.asked, fmt.Sprint(accountID, " ", id, " ", b.Carrier, " ", b.Open))
+	if err := c.errs[id]; err != nil {
+		return linking.Checked{}, err
+	}
+	outcome, ok := c.outcomes[id]
+	if !ok {
+		outcome = carrier.OutcomeOK
+	}
+	return linking.Checked{Reading: carrier.Reading{Outcome: outcome}}, nil
+}
+
+func (c *clerk) Count(_ context.Context, name carrier.Name, b carrier.Breaker, checks []carrier.Counted) error {
+	if c.counted == nil {
+		c.counted, c.with = map[carrier.Name][]carrier.Counted{}, map[carrier.Name]carrier.Breaker{}
+	}
+	c.counted[name], c.with[name] = append(c.counted[name], checks...), b
+	return c.uncount
+}
+
+// received makes a batch of bodies with the ids m0, m1 and so on.
+func received(bodies ...string) []refresh.Received {
+	var batch []refresh.Received
+	for i, b := range bodies {
+		batch = append(batch, refresh.Received{ID: fmt.Sprint("m", i), Body: b})
+	}
+	return batch
+}
+
+func body(account int64, id string, lane carrier.Lane, more string) string {
+	return fmt.Sprintf(`{"account_id":%d,"carrier_id":%q,"lane":%q%s}`, account, id, lane, more)
+}
+
+// poison is what is no message of ours.
+var poison = []string{
+	"", "null", "{}", "[]", `"x"`, "not JSON", `{"account_id":1}`, `{"carrier_id":"se-1"}`, `{"account_id":0,"carrier_id":"se-1","lane":"sandbox"}`,
+	`{"account_id":-1,"carrier_id":"se-1","lane":"sandbox"}`, `{"account_id":"1","carrier_id":"se-1"}`, `{"account_id":1,"carrier_id":"","lane":"sandbox"}`,
+	`{"account_id":1,"carrier_id":"se-1","lane":"sandbox"}x`, `{"account_id":1.5,"carrier_id":"se-1","lane":"sandbox"}`,
+	`{"account_id":1,"carrier_id":"se-1"}`, `{"account_id":1,"carrier_id":"se-1","lane":"pigeon"}`,
+}
+
+func TestBatchFails(t *testing.T) {
+	broken := errors.New("broken")
+	good, other := body(1, "se-1", auspost, ""), body(2, "se-2", startrack, "")
+	tests := []struct {
+		name  string
+		clerk *clerk
+		batch []string
+		want  []string
+		asked int
+	}{
+		{"poison", &clerk{}, poison, []string{"m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9", "m10", "m11", "m12", "m13", "m14", "m15"}, 0},
+		{"poison among good ones", &clerk{}, []string{good, "x", other}, []string{"m1"}, 2},
+		{"the breakers can not be read", &clerk{down: broken}, []string{good, "x", other}, []string{"m0", "m1", "m2"}, 0},
+		{"the store is down", &clerk{errs: map[string]error{"se-1": broken, "se-2": fault.New(fault.Internal, "m")}}, []string{good, other}, []string{"m0", "m1"}, 2},
+		{"it is down for one", &clerk{errs: map[string]error{"se-2": broken}}, []string{good, other, good}, []string{"m1"}, 3},
+		{"not due, or somebody is at it", &clerk{errs: map[string]error{"se-1": fault.New(fault.State, "m")}}, []string{good, other}, nil, 2},
+		{"gone", &clerk{errs: map[string]error{"se-1": fault.New(fault.NotFound, "m")}}, []string{good}, nil, 1},
+		{"nothing can be counted", &clerk{uncount: broken}, []string{good, other}, nil, 2},
+		{"the carrier fails", &clerk{outcomes: map[string]carrier.Outcome{"se-1": carrier.OutcomeTimeout, "se-2": carrier.OutcomeUnauthorized}}, []string{good, other}, nil, 2},
+		{"nothing", &clerk{}, nil, nil, 0},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			w := refresh.Worker{Checker: tc.clerk, Breakers: tc.clerk}
+			if diff := cmp.Diff(tc.want, w.Batch(t.Context(), received(tc.batch...))); diff != "" {
+				t.Errorf("messages that come again (-want +got):\n%s", diff)
+			}
+			if len(tc.clerk.asked) != tc.asked {
+				t.Errorf("%d checks, want %d: %v", len(tc.clerk.asked), tc.asked, tc.clerk.asked)
+			}
+		})
+	}
+}
+
+// TestOpenBreakerDrops: what was sent before a breaker opened is dropped, but the
+// probe; the other carrier and the sandbox go on.
+func TestOpenBreakerDrops(t *testing.T) {
+	c := &clerk{breakers: map[carrier.Name]carrier.Breaker{
+		carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Open: true}, carrier.StarTrack: {Carrier: carrier.StarTrack},
+	}}
+	w := refresh.Worker{Checker: c, Breakers: c}
+	failed := w.Batch(t.Context(), received(
+		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, `,"probe":true`), body(3, "se-3", startrack, ""), body(4, "se-4", carrier.SandboxLane, ""),
+	))
+	if failed != nil {
+		t.Errorf("messages %v come again", failed)
+	}
+	slices.Sort(c.asked)
+	if diff := cmp.Diff([]string{"2 se-2 australia_post true", "3 se-3 startrack false", "4 se-4  false"}, c.asked); diff != "" {
+		t.Errorf("checks (-want +got):\n%s", diff)
+	}
+}
+
+// TestBatchCounts: every check that was made counts for its own carrier, with the
+// breaker as it was read; the sandbox counts for none.
+func TestBatchCounts(t *testing.T) {
+	c := &clerk{
+		outcomes: map[string]carrier.Outcome{"se-1": carrier.OutcomeUnavailable, "se-5": carrier.OutcomeUnavailable},
+		errs:     map[string]error{"se-6": fault.New(fault.State, "m"), "se-7": errors.New("broken")},
+		breakers: map[carrier.Name]carrier.Breaker{carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Version: 7}},
+	}
+	w := refresh.Worker{Checker: c, Breakers: c}
+	failed := w.Batch(t.Context(), received(
+		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, ""), body(3, "se-3", startrack, ""), body(5, "se-5", carrier.SandboxLane, ""),
+		body(6, "se-6", auspost, ""), body(7, "se-7", auspost, ""), "poison",
+	))
+	if diff := cmp.Diff([]string{"m5", "m6"}, failed); diff != "" {
+		t.Errorf("messages that come again (-want +got):\n%s", diff)
+	}
+	want := map[carrier.Name][]carrier.Counted{
+		carrier.AustraliaPost: {{AccountID: 1, Outcome: carrier.OutcomeUnavailable}, {AccountID: 2, Outcome: carrier.OutcomeOK}},
+		carrier.StarTrack:     {{AccountID: 3, Outcome: carrier.OutcomeOK}},
+	}
+	if diff := cmp.Diff(want, c.counted); diff != "" {
+		t.Errorf("counted (-want +got):\n%s", diff)
+	}
+	if c.with[carrier.AustraliaPost].Version != 7 {
+		t.Errorf("counted with the breaker %+v", c.with[carrier.AustraliaPost])
+	}
+}
