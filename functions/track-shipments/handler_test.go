@@ -1,0 +1,706 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/auspost"
+	"carrierlink/shared/auspost/simulator"
+	"carrierlink/shared/auth"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/store"
+	"carrierlink/shared/store/storetest"
+)
+
+// The numbers of the simulator's examples, and one that it does not know.
+const (
+	parcel    = "ZZ91000634011427"
+	abroad    = "ET000000005AU"
+	starTrack = "9ZZZ50000001"
+	unknown   = "ZZ91000"
+)
+
+// desk is the function in memory, with three accounts of one partner: 71 and 72,
+// and 73 of the sandbox. Its carrier is the simulator.
+type desk struct {
+	*handler
+	*storetest.Memory
+	api      *httpapi.API
+	clock    time.Time
+	keys     map[int64]string // 5: the partner's
+	asked    []string         // tracking_ids of the carrier's calls
+	accounts []string         // and the account numbers that they were made for
+	// carrier answers in place of the simulator; nil: it does.
+	carrier *reply
+
+	getErr, cachedErr, cacheErr, takeErr error
+}
+
+// RoundTrip is the carrier's.
+func (d *desk) RoundTrip(r *http.Request) (*http.Response, error) {
+	d.asked = append(d.asked, r.URL.Query().Get("tracking_ids"))
+	d.accounts = append(d.accounts, r.Header.Get("Account-Number"))
+	if c := d.carrier; c != nil {
+		return &http.Response{StatusCode: c.status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(c.body))}, c.err
+	}
+	return simulator.NewTransport().RoundTrip(r)
+}
+
+// Get is the vault's: connections named alike share a key.
+func (d *desk) Get(_ context.Context, account int64, id, version string) (carrier.Credentials, error) {
+	if version != "v-"+id {
+		return carrier.Credentials{}, fmt.Errorf("version %q of %d's %s", version, account, id)
+	}
+	return carrier.Credentials{APIKey: carrier.NewSecret("key-canary-" + id[:4]), APISecret: carrier.NewSecret("secret-canary")}, d.getErr
+}
+
+func (d *desk) CachedTracking(ctx context.Context, account int64, id string, numbers []string, now time.Time) (map[string]carrier.CachedTracking, error) {
+	if d.cachedErr != nil {
+		return nil, d.cachedErr
+	}
+	return d.Memory.CachedTracking(ctx, account, id, numbers, now)
+}
+
+func (d *desk) CacheTracking(ctx context.Context, account int64, id string, tracking []carrier.CachedTracking) error {
+	if d.cacheErr != nil {
+		return d.cacheErr
+	}
+	return d.Memory.CacheTracking(ctx, account, id, tracking)
+}
+
+func (d *desk) TakeCall(ctx context.Context, id string, limit int, window time.Duration, now time.Time) (time.Duration, error) {
+	if d.takeErr != nil {
+		return 0, d.takeErr
+	}
+	return d.Memory.TakeCall(ctx, id, limit, window, now)
+}
+
+// elsewhere is a carrier that must not be asked.
+type elsewhere struct{ testing.TB }
+
+func (e elsewhere) Track(context.Context, carrier.ChargeAccount, []string, func(context.Context) error) carrier.TrackingReading {
+	e.Error("the other environment's carrier is asked")
+	return nil
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	d := &desk{Memory: storetest.NewMemory(), clock: time.Date(2026, 11, 22, 6, 0, 30, 0, time.UTC), keys: map[int64]string{}}
+	now := func() time.Time { return d.clock }
+	client, err := auspost.New(auspost.Options{
+		BaseURL: simulator.BaseURL, Transport: d, Sleep: func(context.Context, time.Duration) error { return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.handler = &handler{
+		auth:        &auth.Auth{Keys: d.Memory, Now: now, Limits: auth.Limits{Production: 1000, Sandbox: 1000}},
+		connections: d.Memory, cache: d, secrets: d, production: client, sandbox: elsewhere{t}, now: now,
+	}
+	d.api = &httpapi.API{
+		Log: slog.New(slog.DiscardHandler), Now: now, Routes: []httpapi.Route{{Method: http.MethodGet, Resource: "/v1/tracking", Handler: d.track}},
+	}
+	for id, env := range map[int64]carrier.Environment{5: carrier.Production, 71: carrier.Production, 72: carrier.Production, 73: carrier.Sandbox} {
+		k := carrier.APIKey{PartnerID: 5, AccountID: id, Environment: env}
+		if id == 5 {
+			k.AccountID = 0
+		}
+		k, text, err := auth.MakeKey(rand.Reader, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.keys[id] = text.Reveal()
+		if id == 5 {
+			err = d.CreatePartner(t.Context(), carrier.Partner{ID: 5, Environment: env}, k)
+		} else {
+			_, err = d.CreateAccount(t.Context(), store.NewAccount{Account: carrier.Account{ID: id, PartnerID: 5, Environment: env, Active: true}, Key: k}, d.clock)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return d
+}
+
+// link gives account 71 a working connection to Australia Post, unless edited.
+func (d *desk) link(t *testing.T, id string, edit func(*carrier.Connection)) {
+	t.Helper()
+	c := carrier.Connection{
+		ID: id, AccountID: 71, PartnerID: 5, Carrier: carrier.AustraliaPost, AccountNumber: "0000123400", Status: carrier.Active, Standing: carrier.StandingActive,
+		SecretVersion: "v-" + id, CreatedAt: d.clock,
+	}
+	if edit != nil {
+		edit(&c)
+	}
+	status := c.Status
+	c.Status, c.LeaseUntil = carrier.Linking, d.clock.Add(time.Minute)
+	if err := d.BeginLink(t.Context(), &c, carrier.LinkOptions{AllowDuplicate: true}); err != nil {
+		t.Fatal(err)
+	}
+	if status == carrier.Linking {
+		return
+	}
+	c.Status, c.LeaseUntil = status, time.Time{}
+	if err := d.FinishLink(t.Context(), &c, nil, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if status == carrier.Disconnected {
+		if err := d.Unlink(t.Context(), &c); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// linked is a desk with the connection se-1.
+func linked(t *testing.T) *desk {
+	t.Helper()
+	d := newDesk(t)
+	d.link(t, "se-1", nil)
+	return d
+}
+
+// ask is a GET by an account; query is as in a URL, without escapes.
+func (d *desk) ask(t *testing.T, account int64, query string, headers ...string) events.APIGatewayProxyResponse {
+	t.Helper()
+	e := events.APIGatewayProxyRequest{
+		HTTPMethod: http.MethodGet, Resource: "/v1/tracking", Path: "/v1/tracking", Headers: map[string]string{"API-Key": d.keys[account]},
+		MultiValueQueryStringParameters: map[string][]string{},
+	}
+	for pair := range strings.SplitSeq(query, "&") {
+		if name, value, ok := strings.Cut(pair, "="); ok {
+			e.MultiValueQueryStringParameters[name] = append(e.MultiValueQueryStringParameters[name], value)
+		}
+	}
+	for i := 0; i < len(headers); i += 2 {
+		e.Headers[headers[i]] = headers[i+1]
+	}
+	resp, err := d.api.Serve(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+// of asks se-1 for numbers.
+func of(numbers ...string) string {
+	return "carrier_id=se-1&tracking_number=" + strings.Join(numbers, "&tracking_number=")
+}
+
+func problems(t *testing.T, resp events.APIGatewayProxyResponse) []string {
+	t.Helper()
+	var e httpapi.Envelope
+	if err := json.Unmarshal([]byte(resp.Body), &e); err != nil {
+		t.Fatalf("%s: %v", resp.Body, err)
+	}
+	all := []string{strconv.Itoa(resp.StatusCode)}
+	for _, p := range e.Errors {
+		all = append(all, strings.TrimSuffix(p.ErrorCode+" "+p.FieldName, " "))
+	}
+	return all
+}
+
+// line is what an answer says of one number.
+type line struct {
+	Number string           `json:"tracking_number"`
+	Code   string           `json:"status_code"`
+	Source string           `json:"source"`
+	Age    int              `json:"age_seconds"`
+	Stale  bool             `json:"stale"`
+	Error  *httpapi.Problem `json:"error"`
+}
+
+func (l line) String() string {
+	if l.Error != nil {
+		return l.Number + " " + l.Error.ErrorCode
+	}
+	s := fmt.Sprintf("%s %s %s", l.Number, l.Code, l.Source)
+	if l.Source != "live" {
+		s += fmt.Sprintf(" %ds", l.Age)
+	}
+	if l.Stale {
+		s += " stale"
+	}
+	return s
+}
+
+// lines reads a good answer about several numbers, or one.
+func lines(t *testing.T, resp events.APIGatewayProxyResponse) []string {
+	t.Helper()
+	var body struct {
+		line
+		Results []line `json:"results"`
+	}
+	if err := json.Unmarshal([]byte(resp.Body), &body); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s, %v, want 200", resp.StatusCode, resp.Body, err)
+	}
+	if body.Results == nil {
+		return []string{body.String()}
+	}
+	var all []string
+	for _, l := range body.Results {
+		all = append(all, l.String())
+	}
+	return all
+}
+
+func expect(t *testing.T, what string, want, got []string) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s (-want +got):\n%s", what, d)
+	}
+}
+
+// logged catches what the handler logs.
+func logged(t *testing.T) *bytes.Buffer {
+	t.Helper()
+	var out bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&out, nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	return &out
+}
+
+// reply is what a carrier answers every call with.
+type reply struct {
+	status int
+	body   string
+	err    error
+}
+
+func answers(status int, body string) *reply { return &reply{status: status, body: body} }
+
+type slow struct{}
+
+func (slow) Error() string { return "slow" }
+func (slow) Timeout() bool { return true }
+
+func TestTrackRefuses(t *testing.T) {
+	long := strings.Repeat("7", 51)
+	tests := []struct {
+		name, query string
+		headers     []string
+		want        []string
+	}{
+		{"no key", of(parcel), []string{"API-Key", ""}, []string{"401", "unauthorized"}},
+		{"no key, and nothing else", "", []string{"API-Key", "x"}, []string{"401", "unauthorized"}},
+		{"another's account", of(parcel), []string{"On-Behalf-Of", "72"}, []string{"404", "not_found"}},
+		{"nothing", "", nil, []string{"400", "field_value_required carrier_id", "field_value_required tracking_number"}},
+		{"no number", "carrier_id=se-1", nil, []string{"400", "field_value_required tracking_number"}},
+		{"no carrier", "tracking_number=" + parcel, nil, []string{"400", "field_value_required carrier_id"}},
+		{"both", "carrier_code=startrack&" + of(parcel), nil, []string{"400", "invalid_field_value carrier_code"}},
+		{"two ids", "carrier_id=se-2&" + of(parcel), nil, []string{"400", "invalid_field_value carrier_id"}},
+		{"two codes", "carrier_code=startrack&carrier_code=startrack&tracking_number=" + parcel, nil, []string{"400", "invalid_field_value carrier_code"}},
+		{"an id of another form", "carrier_id=242822&tracking_number=" + parcel, nil, []string{"400", "invalid_identifier carrier_id"}},
+		{"an empty id", "carrier_id=&tracking_number=" + parcel, nil, []string{"400", "invalid_identifier carrier_id"}},
+		{"another carrier", "carrier_code=fedex&tracking_number=" + parcel, nil, []string{"400", "carrier_not_supported carrier_code"}},
+		{"an empty code", "carrier_code=&tracking_number=" + parcel, nil, []string{"400", "carrier_not_supported carrier_code"}},
+		{"11 numbers", of(strings.Split(strings.Repeat(parcel+" ", 10)+parcel, " ")...), nil, []string{"400", "invalid_field_value tracking_number"}},
+		{"25 numbers", of(slices.Repeat([]string{parcel}, 25)...), nil, []string{"400", "invalid_field_value tracking_number"}},
+		{"an empty number", of(""), nil, []string{"400", "invalid_string_length tracking_number"}},
+		{"a long number", of(long), nil, []string{"400", "invalid_string_length tracking_number"}},
+		{"numbers with a comma", of(parcel + "," + abroad), nil, []string{"400", "invalid_field_value tracking_number"}},
+		{"bad numbers among good ones", of(parcel, "A/B", abroad, " "), nil, []string{"400", "invalid_field_value tracking_number", "invalid_string_length tracking_number"}},
+		{"everything", "carrier_id=x&tracking_number=A,B", nil, []string{"400", "invalid_identifier carrier_id", "invalid_field_value tracking_number"}},
+		{"an absent connection", "carrier_id=se-2&tracking_number=" + parcel, nil, []string{"404", "not_found"}},
+		{"a carrier without connection", "carrier_code=star_track&tracking_number=" + parcel, nil, []string{"404", "not_found"}},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			d := linked(t)
+			expect(t, "problems", tc.want, problems(t, d.ask(t, 71, tc.query, tc.headers...)))
+			if len(d.asked) > 0 {
+				t.Errorf("the carrier was asked for %q", d.asked)
+			}
+		})
+	}
+}
+
+// TestAbsentAndForeignAreEqual but for the request id.
+func TestAbsentAndForeignAreEqual(t *testing.T) {
+	d := linked(t)
+	d.link(t, "se-7", func(c *carrier.Connection) { c.Status = carrier.Linking })
+	d.link(t, "se-8", func(c *carrier.Connection) { c.Status = carrier.Disconnected })
+	bodies := map[string]string{}
+	for name, resp := range map[string]events.APIGatewayProxyResponse{
+		"absent":                             d.ask(t, 71, "carrier_id=se-9&tracking_number="+parcel),
+		"another account's":                  d.ask(t, 72, of(parcel)),
+		"another account's, for the partner": d.ask(t, 5, of(parcel), "On-Behalf-Of", "72"),
+		"an intent":                          d.ask(t, 71, "carrier_id=se-7&tracking_number="+parcel),
+		"a disconnected one":                 d.ask(t, 71, "carrier_id=se-8&tracking_number="+parcel),
+		"none of this carrier":               d.ask(t, 71, "carrier_code=startrack&tracking_number="+parcel),
+	} {
+		if resp.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %d", name, resp.StatusCode)
+		}
+		bodies[strings.Replace(resp.Body, resp.Headers["X-Request-Id"], "ID", 1)] = name
+	}
+	if len(bodies) != 1 || len(d.asked) != 0 {
+		t.Errorf("the answers differ: %v", bodies)
+	}
+}
+
+// failures are ways not to get tracking: what one number is answered with where
+// nothing of it is kept.
+var failures = []struct {
+	name  string
+	fail  func(d *desk)
+	want  []string
+	after string // Retry-After
+}{
+	{"refused", func(d *desk) { d.carrier = answers(401, "") }, []string{"400", "verification_failure"}, ""},
+	{"not entitled", func(d *desk) { d.carrier = answers(403, "") }, []string{"400", "verification_failure"}, ""},
+	{"unknown account", func(d *desk) { d.carrier = answers(400, `{"errors":[{"code":"41001"}]}`) }, []string{"400", "verification_failure account_number"}, ""},
+	{"no contract", func(d *desk) { d.carrier = answers(400, `{"errors":[{"code":"41007"}]}`) }, []string{"400", "verification_failure"}, ""},
+	{"throttled", func(d *desk) { d.carrier = answers(429, "") }, []string{"503", "rate_limit_exceeded"}, "60"},
+	{"down", func(d *desk) { d.carrier = answers(500, "") }, []string{"502", "unspecified"}, ""},
+	{"HTML", func(d *desk) { d.carrier = answers(200, "<html>") }, []string{"502", "unspecified"}, ""},
+	{"no connection", func(d *desk) { d.carrier = &reply{err: io.ErrUnexpectedEOF} }, []string{"502", "unspecified"}, ""},
+	{"no answer", func(d *desk) { d.carrier = &reply{err: slow{}} }, []string{"504", "unspecified"}, ""},
+	{"another number", func(d *desk) { d.carrier = answers(200, `{"tracking_results":[]}`) }, []string{"502", "unspecified"}, ""},
+	{"their system", func(d *desk) {
+		d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","errors":[{"code":"ESB-20010"}]}]}`)
+	}, []string{"502", "unspecified"}, ""},
+	{"no secret", func(d *desk) { d.getErr = fault.New(fault.NotFound, "gone") }, []string{"409", "invalid_status"}, ""},
+	{"no vault", func(d *desk) { d.getErr = errors.New("canary") }, []string{"500", "unspecified"}, ""},
+	{"no counter", func(d *desk) { d.takeErr = errors.New("canary") }, []string{"500", "unspecified"}, ""},
+	{"no allowance", func(d *desk) {
+		for range carrier.TrackCalls {
+			_, _ = d.Memory.TakeCall(context.Background(), carrier.CredentialID(carrier.NewSecret("key-canary-se-1")), carrier.TrackCalls, time.Minute, d.clock.Add(-20*time.Second))
+		}
+	}, []string{"429", "rate_limit_exceeded"}, "40"},
+}
+
+func TestNothingKept(t *testing.T) {
+	for _, tc := range failures {
+		t.Run(tc.name, func(t *testing.T) {
+			out := logged(t)
+			d := linked(t)
+			tc.fail(d)
+			resp := d.ask(t, 71, of(parcel))
+			expect(t, "problems", tc.want, problems(t, resp))
+			if resp.Headers["Retry-After"] != tc.after {
+				t.Errorf("Retry-After = %q, want %q", resp.Headers["Retry-After"], tc.after)
+			}
+			if strings.Contains(resp.Body, "canary") || out.Len() > 0 {
+				t.Errorf("too much is told: %s\n%s", resp.Body, out)
+			}
+		})
+	}
+}
+
+// TestOlderIsKept: whatever fails, what is known is told, and the operator why.
+func TestOlderIsKept(t *testing.T) {
+	for _, tc := range failures {
+		t.Run(tc.name, func(t *testing.T) {
+			out := logged(t)
+			d := linked(t)
+			expect(t, "at first", []string{parcel + " DE live"}, lines(t, d.ask(t, 71, of(parcel))))
+			d.clock = d.clock.Add(2 * time.Minute)
+			tc.fail(d)
+			out.Reset()
+			expect(t, "later", []string{parcel + " DE cached 120s stale"}, lines(t, d.ask(t, 71, of(parcel))))
+			if strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), "carrier_id=se-1 stale=1 failed=0") || strings.Contains(out.String(), parcel) {
+				t.Errorf("logged: %s", out)
+			}
+			if tc.name == "no allowance" {
+				return // by then there is one again
+			}
+			d.clock = d.clock.Add(58*time.Minute - time.Second)
+			expect(t, "just before an hour", []string{parcel + " DE cached 3599s stale"}, lines(t, d.ask(t, 71, of(parcel))))
+			d.clock = d.clock.Add(time.Second)
+			expect(t, "after an hour", tc.want, problems(t, d.ask(t, 71, of(parcel))))
+		})
+	}
+}
+
+// TestAboutTheNumber: what the carrier says of the number itself counts, and is
+// no failure.
+func TestAboutTheNumber(t *testing.T) {
+	out := logged(t)
+	d := linked(t)
+	expect(t, "unknown", []string{"404", "not_found tracking_number"}, problems(t, d.ask(t, 71, of(unknown))))
+	expect(t, "unknown again", []string{"404", "not_found tracking_number"}, problems(t, d.ask(t, 71, of(unknown))))
+	expect(t, "calls: errors are not kept", []string{unknown, unknown}, d.asked)
+	expect(t, "known", []string{parcel + " DE live"}, lines(t, d.ask(t, 71, of(parcel))))
+	d.clock = d.clock.Add(2 * time.Minute)
+	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","errors":[{"code":"ESB-10001"}]}]}`)
+	expect(t, "no longer known", []string{"404", "not_found tracking_number"}, problems(t, d.ask(t, 71, of(parcel))))
+	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+abroad+`","errors":[{"code":"ESB-10002"}]}]}`)
+	expect(t, "not tracked", []string{"400", "invalid_field_value tracking_number"}, problems(t, d.ask(t, 71, of(abroad))))
+	if out.Len() > 0 {
+		t.Errorf("logged: %s", out)
+	}
+}
+
+func TestOurOwnFailures(t *testing.T) {
+	t.Run("the cache can not be read", func(t *testing.T) {
+		d := linked(t)
+		d.cachedErr = errors.New("canary")
+		expect(t, "problems", []string{"500", "unspecified"}, problems(t, d.ask(t, 71, of(parcel))))
+	})
+	t.Run("the cache can not be written", func(t *testing.T) {
+		out := logged(t)
+		d := linked(t)
+		d.cacheErr = errors.New("throttled")
+		expect(t, "answer", []string{parcel + " DE live"}, lines(t, d.ask(t, 71, of(parcel))))
+		if !strings.Contains(out.String(), "throttled") {
+			t.Errorf("logged: %s", out)
+		}
+	})
+	t.Run("the cache holds something else", func(t *testing.T) {
+		d := linked(t)
+		for i, body := range []string{"", "x", "[]", `{"events":7}`} {
+			d.clock = d.clock.Add(time.Minute)
+			kept := []carrier.CachedTracking{{Number: parcel, At: d.clock, Body: []byte(body), ExpiresAt: d.clock.Add(time.Hour)}}
+			if err := d.CacheTracking(t.Context(), 71, "se-1", kept); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, fmt.Sprintf("answer %d", i), []string{parcel + " DE live"}, lines(t, d.ask(t, 71, of(parcel))))
+		}
+	})
+	t.Run("nothing of several numbers", func(t *testing.T) {
+		d := linked(t)
+		d.getErr = errors.New("canary")
+		expect(t, "problems", []string{"500", "unspecified"}, problems(t, d.ask(t, 71, of(parcel, abroad))))
+	})
+}
+
+// TestFresh: within two minutes the carrier is not asked again.
+func TestFresh(t *testing.T) {
+	d := linked(t)
+	ask := func(after time.Duration, want string) {
+		t.Helper()
+		d.clock = d.clock.Add(after)
+		expect(t, "answer", []string{parcel + " DE " + want}, lines(t, d.ask(t, 71, of(parcel))))
+	}
+	ask(0, "live")
+	ask(0, "cached 0s")
+	ask(2*time.Minute-time.Millisecond, "cached 119s")
+	ask(time.Millisecond, "live")
+	ask(-time.Minute, "cached 0s") // of a clock that is behind
+	expect(t, "calls", []string{parcel, parcel}, d.asked)
+	d.link(t, "se-2", nil)
+	expect(t, "another connection", []string{parcel + " DE live"}, lines(t, d.ask(t, 71, "carrier_id=se-2&tracking_number="+parcel)))
+}
+
+func TestSeveral(t *testing.T) {
+	out := logged(t)
+	d := linked(t)
+	expect(t, "answers", []string{
+		unknown + " not_found", parcel + " DE live", starTrack + " IT live", parcel + " DE live", abroad + " UN live", unknown + " not_found",
+	}, lines(t, d.ask(t, 71, of(unknown, " zz91 000634011427", starTrack, parcel, abroad, unknown))))
+	expect(t, "calls: each number once, the brands apart", []string{unknown + "," + parcel + "," + abroad, starTrack}, d.asked)
+
+	d.clock, d.asked = d.clock.Add(time.Minute), nil
+	second := "ZZ91000634011428"
+	expect(t, "what is fresh is not asked for", []string{parcel + " DE cached 60s", second + " DE live"}, lines(t, d.ask(t, 71, of(parcel, second))))
+	expect(t, "calls", []string{second}, d.asked)
+	if out.Len() > 0 {
+		t.Errorf("logged: %s", out)
+	}
+
+	d.clock, d.carrier = d.clock.Add(time.Minute), answers(503, "")
+	third := "ZZ91000634011429"
+	expect(t, "the carrier is down", []string{third + " unspecified", second + " DE cached 60s", parcel + " DE cached 120s stale"}, lines(t, d.ask(t, 71, of(third, second, parcel))))
+	if strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), "stale=1 failed=1") || strings.Contains(out.String(), third) {
+		t.Errorf("logged: %s", out)
+	}
+	expect(t, "twice the same is several", []string{third + " unspecified", third + " unspecified"}, lines(t, d.ask(t, 71, of(third, third))))
+	d.getErr = errors.New("canary")
+	expect(t, "our own failure, and something known", []string{third + " unspecified", parcel + " DE cached 120s stale"}, lines(t, d.ask(t, 71, of(third, parcel))))
+}
+
+// TestSeveralErrors: each is told as it would be alone.
+func TestSeveralErrors(t *testing.T) {
+	d := linked(t)
+	d.errorSource = "carrierlink"
+	var body struct {
+		Results []map[string]any `json:"results"`
+	}
+	if err := json.Unmarshal([]byte(d.ask(t, 71, of(unknown, starTrack)).Body), &body); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"tracking_number": unknown, "error": map[string]any{
+		"error_source": "carrierlink", "error_type": "security", "error_code": "not_found", "message": "The carrier does not know this tracking number.", "field_name": "tracking_number",
+	}}
+	if diff := cmp.Diff(want, body.Results[0]); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	d.carrier = answers(401, "")
+	if err := json.Unmarshal([]byte(d.ask(t, 71, of("A1", "A2")).Body), &body); err != nil {
+		t.Fatal(err)
+	}
+	problem, _ := body.Results[1]["error"].(map[string]any)
+	if diagnosis, ok := problem["diagnosis"].(map[string]any); !ok || diagnosis["who_must_act"] != "merchant" || problem["error_code"] != "verification_failure" {
+		t.Errorf("error = %v", problem)
+	}
+}
+
+// TestAllowance: ten calls in any minute for one key of the carrier, whichever
+// connections have it and whatever the carrier says to them.
+func TestAllowance(t *testing.T) {
+	d := newDesk(t)
+	d.link(t, "se-1a", nil)
+	d.link(t, "se-1b", func(c *carrier.Connection) { c.Carrier, c.AccountNumber = carrier.StarTrack, "00123400" })
+	d.link(t, "se-2", nil)
+	n := 0
+	ask := func(id, want string) {
+		t.Helper()
+		n++
+		resp := d.ask(t, 71, fmt.Sprintf("carrier_id=%s&tracking_number=ZZ9100063401%04d", id, n))
+		if got := resp.StatusCode; strconv.Itoa(got) != want {
+			t.Errorf("number %d: %d %s, want %s", n, got, resp.Body, want)
+		}
+	}
+	for range 5 {
+		ask("se-1a", "200")
+		d.clock = d.clock.Add(5 * time.Second)
+		ask("se-1b", "200")
+		d.clock = d.clock.Add(5 * time.Second)
+	}
+	ask("se-1a", "429")
+	ask("se-1b", "429")
+	ask("se-2", "200")
+	d.clock = d.clock.Add(10 * time.Second) // a minute after the first call
+	d.carrier = answers(500, "")
+	ask("se-1a", "502") // the second attempt has to wait
+	ask("se-1a", "429")
+	d.clock = d.clock.Add(10 * time.Second)
+	ask("se-1a", "502") // there were two
+	if len(d.asked) != 14 {
+		t.Errorf("the carrier was asked %d times, want 14", len(d.asked))
+	}
+}
+
+// TestWhichConnection is asked for a carrier: the oldest that works.
+func TestWhichConnection(t *testing.T) {
+	status := func(s carrier.Status) func(*carrier.Connection) {
+		return func(c *carrier.Connection) { c.Status = s }
+	}
+	tests := []struct {
+		name  string
+		edits []func(*carrier.Connection) // of the connections from the oldest on, numbered from 0
+		want  int
+	}{
+		{"none works", []func(*carrier.Connection){status(carrier.ActionRequired), status(carrier.PendingVerification)}, 0},
+		{"only intents and such are older", []func(*carrier.Connection){status(carrier.Linking), status(carrier.Disconnected), status(carrier.ActionRequired)}, 2},
+		{"another carrier's is older", []func(*carrier.Connection){func(c *carrier.Connection) { c.Carrier = carrier.StarTrack }, nil}, 1},
+		{"a paused one is older", []func(*carrier.Connection){func(c *carrier.Connection) { c.Standing = carrier.StandingPaused }, nil}, 1},
+		{"degraded", []func(*carrier.Connection){status(carrier.ActionRequired), status(carrier.Degraded), nil}, 1},
+		{"restricted", []func(*carrier.Connection){status(carrier.Restricted), nil}, 0},
+		{"the oldest", []func(*carrier.Connection){nil, nil}, 0},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			d := newDesk(t)
+			for i, edit := range tc.edits {
+				d.clock = d.clock.Add(time.Minute)
+				d.link(t, fmt.Sprintf("se-%d", i), func(c *carrier.Connection) {
+					c.AccountNumber = fmt.Sprintf("000012340%d", i)
+					if edit != nil {
+						edit(c)
+					}
+				})
+			}
+			resp := d.ask(t, 71, "carrier_code=australia_post&tracking_number="+parcel)
+			expect(t, "account numbers", []string{fmt.Sprintf("000012340%d", tc.want)}, d.accounts)
+			if want := fmt.Sprintf(`"carrier_code":"australia_post","carrier_id":"se-%d"`, tc.want); !strings.Contains(resp.Body, want) {
+				t.Errorf("answer without %s: %s", want, resp.Body)
+			}
+		})
+	}
+}
+
+// TestByStarTrack: a connection of that carrier, by its alias, for a partner.
+func TestByStarTrack(t *testing.T) {
+	d := newDesk(t)
+	d.link(t, "se-1", func(c *carrier.Connection) { c.Carrier, c.AccountNumber = carrier.StarTrack, "00123400" })
+	resp := d.ask(t, 5, "carrier_code=star_track&tracking_number="+starTrack, "On-Behalf-Of", "71")
+	expect(t, "answer", []string{starTrack + " IT live"}, lines(t, resp))
+	if !strings.Contains(resp.Body, `"carrier_code":"startrack"`) || !strings.Contains(resp.Body, "https://startrack.com.au/track/details/"+starTrack) {
+		t.Errorf("answer: %s", resp.Body)
+	}
+}
+
+// TestSandbox accounts ask the other carrier, and their allowance counts too.
+func TestSandbox(t *testing.T) {
+	d := newDesk(t)
+	d.production, d.sandbox = d.sandbox, d.production
+	d.link(t, "se-1", func(c *carrier.Connection) { c.AccountID = 73 })
+	for i := range carrier.TrackCalls {
+		if resp := d.ask(t, 73, of(fmt.Sprintf("ZZ9100063401%04d", i))); resp.StatusCode != http.StatusOK {
+			t.Fatalf("call %d: %d %s", i, resp.StatusCode, resp.Body)
+		}
+	}
+	expect(t, "one more", []string{"429", "rate_limit_exceeded"}, problems(t, d.ask(t, 73, of(parcel))))
+}
+
+func TestOneAnswer(t *testing.T) {
+	d := linked(t)
+	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","status":"Delivered","trackable_items":[{"events":[`+
+		`{"location":"ALEXANDRIA NSW","description":"Delivered - Left in a safe place","date":"2026-09-18T14:43:09+10:00"},`+
+		`{"location":"SINGAPORE","description":"Signed & <sealed>","date":"yesterday"},{"date":"2026-09-17T19:40:19+10:00"}]}]}]}`)
+	const want = `{"tracking_number":"ZZ91000634011427","tracking_url":"https://auspost.com.au/mypost/track/details/ZZ91000634011427",` +
+		`"status_code":"DE","status_detail_code":"DELIVERED","carrier_code":"australia_post","carrier_id":"se-1","status_description":"Delivered",` +
+		`"status_detail_description":null,"carrier_status_code":"Delivered","carrier_detail_code":null,"carrier_status_description":"Delivered",` +
+		`"ship_date":null,"estimated_delivery_date":null,"actual_delivery_date":"2026-09-18T04:43:09.000Z","exception_description":null,"events":[` +
+		`{"occurred_at":"2026-09-18T04:43:09.000Z","carrier_occurred_at":"2026-09-18T14:43:09+10:00","description":"Delivered - Left in a safe place",` +
+		`"city_locality":"ALEXANDRIA","state_province":"NSW","postal_code":"","country_code":"AU","company_name":null,"signer":null,"event_code":null,` +
+		`"carrier_detail_code":null,"status_code":"DE","status_detail_code":"DELIVERED","status_description":"Delivered","status_detail_description":null,` +
+		`"carrier_status_code":"Delivered - Left in a safe place","carrier_status_description":"Delivered - Left in a safe place","latitude":null,"longitude":null,"proof_of_delivery_url":null},` +
+		`{"occurred_at":"2026-09-17T09:40:19.000Z","carrier_occurred_at":"2026-09-17T19:40:19+10:00","description":null,` +
+		`"city_locality":"","state_province":"","postal_code":"","country_code":null,"company_name":null,"signer":null,"event_code":null,` +
+		`"carrier_detail_code":null,"status_code":"UN","status_detail_code":null,"status_description":"Unknown","status_detail_description":null,` +
+		`"carrier_status_code":null,"carrier_status_description":null,"latitude":null,"longitude":null,"proof_of_delivery_url":null},` +
+		`{"occurred_at":null,"carrier_occurred_at":"yesterday","description":"Signed & <sealed>",` +
+		`"city_locality":"SINGAPORE","state_province":"","postal_code":"","country_code":null,"company_name":null,"signer":null,"event_code":null,` +
+		`"carrier_detail_code":null,"status_code":"UN","status_detail_code":null,"status_description":"Unknown","status_detail_description":null,` +
+		`"carrier_status_code":"Signed & <sealed>","carrier_status_description":"Signed & <sealed>","latitude":null,"longitude":null,"proof_of_delivery_url":null}` +
+		`],"source":"live","age_seconds":0,"stale":false}`
+	resp := d.ask(t, 71, of(parcel))
+	if diff := cmp.Diff(want, resp.Body); diff != "" || resp.StatusCode != http.StatusOK {
+		t.Errorf("%d (-want +got):\n%s", resp.StatusCode, diff)
+	}
+	d.clock = d.clock.Add(time.Minute)
+	again := d.ask(t, 71, of(parcel))
+	if diff := cmp.Diff(strings.Replace(want, `"live","age_seconds":0`, `"cached","age_seconds":60`, 1), again.Body); diff != "" {
+		t.Errorf("from the cache (-want +got):\n%s", diff)
+	}
+}
+
+// TestStatuses: the words about what went wrong, and a number without any.
+func TestStatuses(t *testing.T) {
+	for result, want := range map[string]string{
+		`"status":"Cannot be delivered"`:   `"status_code":"EX"…"carrier_status_code":"Cannot be delivered"…"exception_description":"Cannot be delivered"`,
+		`"status":"Unsuccessful Delivery"`: `"status_code":"AT"…"exception_description":"Unsuccessful Delivery"`,
+		`"status":"Brand new"`:             `"status_code":"UN"…"status_detail_code":null…"carrier_status_code":"Brand new"…"exception_description":null`,
+		`"errors":[]`:                      `"status_code":"UN"…"carrier_status_code":null…"carrier_status_description":null…"events":[]`,
+		`"status":"Delivered"`:             `"status_code":"DE"…"actual_delivery_date":null`,
+	} {
+		d := linked(t)
+		d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`",`+result+`}]}`)
+		body := d.ask(t, 71, of(parcel)).Body
+		for part := range strings.SplitSeq(want, "…") {
+			if !strings.Contains(body, part) {
+				t.Errorf("%s: no %s in %s", result, part, body)
+			}
+		}
+	}
+}

@@ -1,0 +1,29 @@
+// Track-shipments is GET /v1/tracking: where shipments are, asked of the carrier
+// in the merchant's name with the linked credentials.
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"carrierlink/shared/auth"
+	"carrierlink/shared/boot"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/wiring"
+)
+
+func main() { boot.Main(wire) }
+
+func wire(env *boot.Env) any {
+	parts := wiring.Keeping(env)
+	production, sandbox := wiring.Carriers(env)
+	h := &handler{
+		auth: auth.New(parts.Table, env), connections: parts.Table, cache: parts.Table, secrets: parts.Linker.Vault,
+		production: production, sandbox: sandbox, errorSource: env.Optional("ERROR_SOURCE"), now: time.Now,
+	}
+	api := &httpapi.API{
+		ErrorSource: h.errorSource,
+		Routes:      []httpapi.Route{{Method: http.MethodGet, Resource: "/v1/tracking", Handler: h.track}},
+	}
+	return api.Serve
+}
