@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"carrierlink/shared/auth"
@@ -58,40 +55,26 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	if inputErr != nil {
 		return nil, inputErr
 	}
-	now := h.now()
-	idempotency, err := httpapi.NewIdempotency(ctx, h.sealer, req, caller.Scope(), now)
-	if err != nil {
-		return nil, err
-	}
-	if replay, err := idempotency.Claim(ctx, h.claims, h.linker.Lease(ctx)); replay != nil || err != nil {
-		return replay, err
-	}
-	var resp *httpapi.Response
-	in.Account, in.LinkedAs = *loaded.Account, loaded.LinkedAs
-	in.Answer = func(conn *carrier.Connection) (*carrier.IdempotencyRecord, error) {
-		status := http.StatusOK
-		if conn.Status == carrier.PendingVerification {
-			status = http.StatusAccepted
+	return httpapi.Claimed(ctx, h.sealer, h.claims, req, caller.Scope(), h.now(), h.linker.Lease(ctx), func(i *httpapi.Idempotency) (*httpapi.Response, error) {
+		var resp *httpapi.Response
+		in.Account, in.LinkedAs = *loaded.Account, loaded.LinkedAs
+		in.Answer = func(conn *carrier.Connection) (*carrier.IdempotencyRecord, error) {
+			status := http.StatusOK
+			if conn.Status == carrier.PendingVerification {
+				status = http.StatusAccepted
+			}
+			resp = httpapi.JSON(status, httpapi.NewConnectionBody(conn, h.now()))
+			return i.Record(ctx, resp)
 		}
-		resp = httpapi.JSON(status, httpapi.NewConnectionBody(conn, h.now()))
-		return idempotency.Record(ctx, resp)
-	}
-	if _, err := h.linker.Link(ctx, in); err != nil {
-		// The answer is not stored: the key must be free for the next try, even
-		// when the time of this request is over.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		if release := idempotency.Release(ctx, h.claims); release != nil {
-			// Its kind must not decide the answer, so it is not wrapped.
-			err = fmt.Errorf("%w; and %v", err, release) //nolint:errorlint // see above
+		if _, err := h.linker.Link(ctx, in); err != nil {
+			return nil, err
 		}
-		return nil, err
-	}
-	return resp, nil
+		return resp, nil
+	})
 }
 
 // decode reads path and body and runs the pre-flight checks on what was given as
-// a text. The list of problems is in the order of the fields.
+// a text. The error lists every problem in the order of the fields.
 func decode(req *httpapi.Request) (linking.LinkRequest, error) {
 	in := linking.LinkRequest{RefreshPolicy: carrier.RefreshDaily}
 	param, err := req.Param("carrier_name")
@@ -102,17 +85,12 @@ func decode(req *httpapi.Request) (linking.LinkRequest, error) {
 	if err != nil {
 		return in, err
 	}
-	var number, key, secret string
-	given := map[string]bool{}
-	typed := func(field, s string) (string, *fault.Error) {
-		given[field] = true
-		return s, nil
-	}
-	err = req.JSON(
+	var typed httpapi.ChargeAccount
+	fields := []httpapi.Field{
 		httpapi.Require(httpapi.String("nickname", &in.Nickname, carrier.NicknameRule.Clean)),
-		httpapi.Require(httpapi.String("account_number", &number, typed)),
-		httpapi.Require(httpapi.String("api_key", &key, typed)),
-		httpapi.Require(httpapi.String("api_secret", &secret, typed)),
+		httpapi.Require(typed.Number()),
+		httpapi.Require(typed.Key()),
+		httpapi.Require(typed.Secret()),
 		httpapi.Bool("allow_duplicate_account_number", &in.AllowDuplicate),
 		httpapi.String("refresh_policy", (*string)(&in.RefreshPolicy), func(field, s string) (string, *fault.Error) {
 			policy, problem := carrier.ParseRefreshPolicy(field, s)
@@ -127,29 +105,9 @@ func decode(req *httpapi.Request) (linking.LinkRequest, error) {
 			}
 			return s, nil
 		}),
-	)
-	typedIn := carrier.ChargeAccount{
-		Carrier: name, Number: number, Credentials: carrier.Credentials{APIKey: carrier.NewSecret(key), APISecret: carrier.NewSecret(secret)},
 	}
-	account, problems := carrier.Preflight(typedIn)
+	err = req.JSON(fields...)
+	account, problems := typed.Preflight(name, "")
 	in.ChargeAccount = account
-	// What was not given, or is no text, has its problem already.
-	problems = slices.DeleteFunc(problems, func(p *fault.Error) bool { return !given[p.Field] })
-	return in, merge(err, problems)
-}
-
-// merge joins what the fields and the pre-flight checks found, in the order of
-// the fields; what belongs to none comes last.
-func merge(err error, problems fault.List) error {
-	order := []string{"nickname", "account_number", "api_key", "api_secret", "allow_duplicate_account_number", "refresh_policy", "external_carrier_id", "metadata", "verify"}
-	rank := func(p *fault.Error) int {
-		field, _, _ := strings.Cut(p.Field, ".")
-		if i := slices.Index(order, field); i >= 0 {
-			return i
-		}
-		return len(order)
-	}
-	all := append(fault.Of(err), problems...)
-	slices.SortStableFunc(all, func(a, b *fault.Error) int { return rank(a) - rank(b) })
-	return all.Err()
+	return in, httpapi.InOrder(fields, err, problems)
 }

@@ -48,10 +48,14 @@ func (c *ChargeAccount) Typed(name carrier.Name) carrier.ChargeAccount {
 	}
 }
 
-// Preflight is carrier.Preflight of what is there; the charge account is empty
-// where any of it is missing or wrong.
-func (c *ChargeAccount) Preflight(name carrier.Name) (carrier.ChargeAccount, fault.List) {
-	account, problems := carrier.Preflight(c.Typed(name))
+// Preflight is carrier.Preflight of what is there, with a number that stands for
+// an absent one. The charge account is empty where anything is missing or wrong.
+func (c *ChargeAccount) Preflight(name carrier.Name, number string) (carrier.ChargeAccount, fault.List) {
+	in := c.Typed(name)
+	if c.number == nil {
+		in.Number = number
+	}
+	account, problems := carrier.Preflight(in)
 	given := map[string]bool{"account_number": c.number != nil, "api_key": c.key != nil, "api_secret": c.secret != nil}
 	return account, slices.DeleteFunc(problems, func(p *fault.Error) bool { return !given[p.Field] })
 }

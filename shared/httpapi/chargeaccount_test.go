@@ -38,7 +38,7 @@ func TestChargeAccount(t *testing.T) {
 			var typed httpapi.ChargeAccount
 			fields := []httpapi.Field{in.fields()[0], typed.Number(), httpapi.Require(typed.Key()), typed.Secret(), httpapi.Metadata("metadata", &in.Metadata)}
 			err := httpapi.NewRequest("id", post(tc.body)).JSON(fields...)
-			account, problems := typed.Preflight(carrier.AustraliaPost)
+			account, problems := typed.Preflight(carrier.AustraliaPost, "")
 			err = httpapi.InOrder(fields, err, problems)
 			if diff := cmp.Diff(tc.want, told(err)); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)

@@ -27,20 +27,25 @@ const VerifyPause = 30 * time.Second
 // runs at a time: else fault.State. A refusal or an outage is no error: it
 // stands in Reading.
 func (l *Linker) Check(ctx context.Context, conn carrier.Connection, trigger carrier.Trigger, b carrier.Breaker) (Checked, error) {
-	return l.check(ctx, conn, trigger, b, func(*carrier.Connection) {})
+	return l.check(ctx, conn, trigger, b, func(*carrier.Connection) {}, nil)
 }
 
+// answering makes the record of the answer to a check, to be stored with it; nil
+// for none.
+type answering func(Checked) (*carrier.IdempotencyRecord, error)
+
 // Verify is Check on the merchant's demand; fault.RateLimited within VerifyPause
-// of the last one.
-func (l *Linker) Verify(ctx context.Context, conn carrier.Connection, b carrier.Breaker) (Checked, error) {
+// of the last one. answer makes the record of the answer that is stored with the
+// check, nil for one that is not to be repeated; it may be nil itself.
+func (l *Linker) Verify(ctx context.Context, conn carrier.Connection, b carrier.Breaker, answer func(Checked) (*carrier.IdempotencyRecord, error)) (Checked, error) {
 	now := l.Now()
 	if wait := conn.VerifyCalledAt.Add(VerifyPause).Sub(now); !conn.VerifyCalledAt.IsZero() && wait > 0 && wait <= VerifyPause {
 		return Checked{}, &fault.Error{Kind: fault.RateLimited, Message: "This connection was verified less than 30 seconds ago.", RetryAfter: wait}
 	}
-	return l.check(ctx, conn, carrier.TriggerManual, b, func(c *carrier.Connection) { c.VerifyCalledAt = now })
+	return l.check(ctx, conn, carrier.TriggerManual, b, func(c *carrier.Connection) { c.VerifyCalledAt = now }, answer)
 }
 
-func (l *Linker) check(ctx context.Context, conn carrier.Connection, trigger carrier.Trigger, b carrier.Breaker, edit func(*carrier.Connection)) (Checked, error) {
+func (l *Linker) check(ctx context.Context, conn carrier.Connection, trigger carrier.Trigger, b carrier.Breaker, edit func(*carrier.Connection), answer answering) (Checked, error) {
 	claimed, err := l.Store.ClaimCheck(ctx, conn, l.Lease(ctx), l.Now())
 	if fault.Is(err, fault.State) {
 		return Checked{}, &fault.Error{Kind: fault.State, Message: "This connection is being checked or changed by another request.", Cause: err, RetryAfter: time.Second}
@@ -49,7 +54,7 @@ func (l *Linker) check(ctx context.Context, conn carrier.Connection, trigger car
 		return Checked{}, fmt.Errorf("claiming the check: %w", err)
 	}
 	edit(&claimed)
-	checked, err := l.examine(ctx, claimed, trigger, b)
+	checked, err := l.examine(ctx, claimed, trigger, b, answer)
 	if err != nil {
 		return Checked{}, err
 	}
@@ -76,12 +81,12 @@ func (l *Linker) Refresh(ctx context.Context, accountID int64, connectionID stri
 	if !claimed.RefreshRequestedAt.IsZero() {
 		trigger = carrier.TriggerManual
 	}
-	return l.examine(ctx, claimed, trigger, b)
+	return l.examine(ctx, claimed, trigger, b, nil)
 }
 
 // examine asks the carrier about a claimed connection and records the answer.
 // Sandbox connections know no breaker.
-func (l *Linker) examine(ctx context.Context, conn carrier.Connection, trigger carrier.Trigger, b carrier.Breaker) (Checked, error) {
+func (l *Linker) examine(ctx context.Context, conn carrier.Connection, trigger carrier.Trigger, b carrier.Breaker, answer answering) (Checked, error) {
 	if conn.Environment == carrier.Sandbox {
 		b = carrier.Breaker{}
 	}
@@ -103,13 +108,24 @@ func (l *Linker) examine(ctx context.Context, conn carrier.Connection, trigger c
 	before := conn
 	entry := conn.Record(l.observation(reading, trigger, b))
 	fresh, err := l.compare(ctx, &conn, before, reading, snap, &entry)
+	var record *carrier.IdempotencyRecord
+	conn.LeaseUntil = time.Time{}
+	checked := Checked{Connection: conn, Snapshot: snap, Reading: reading, Entry: entry}
+	if err == nil && answer != nil {
+		record, err = answer(checked)
+	}
 	if err != nil {
 		return Checked{}, &fault.Error{Kind: fault.Internal, Cause: errors.Join(err, l.Store.RecordCheck(ctx, &before, nil, nil))}
 	}
-	if err := l.Store.RecordCheck(ctx, &conn, &entry, fresh); err != nil {
+	if record != nil {
+		err = l.Store.ChangeConnection(ctx, &checked.Connection, carrier.ConnectionChange{Entry: &entry, Snapshot: fresh, Answer: record})
+	} else {
+		err = l.Store.RecordCheck(ctx, &checked.Connection, &entry, fresh)
+	}
+	if err != nil {
 		return Checked{}, fmt.Errorf("recording the check: %w", err)
 	}
-	return Checked{Connection: conn, Snapshot: snap, Reading: reading, Entry: entry}, nil
+	return checked, nil
 }
 
 // compare holds a good answer against the one that is kept, and notes the

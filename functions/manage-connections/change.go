@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/linking"
+)
+
+// change writes the members that the body has and leaves the others: 200 with
+// the connection. Errors: those of Request.JSON and carrier.Preflight, all of the
+// request's at once; fault.Required for a body without a member to change, and
+// for one of api_key and api_secret without the other; Precondition when If-Match
+// names another state, or another request was faster; those of linking.Change.
+func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	c, err := h.begin(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	in, err := decode(req, c.conn)
+	if err != nil {
+		return nil, err
+	}
+	return h.once(ctx, req, c, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
+		if in.Pinned, err = precondition(req, httpapi.ConnectionETag(&c.conn, h.now())); err != nil {
+			return nil, err
+		}
+		tagged := func(conn *carrier.Connection) *httpapi.Response {
+			resp := h.show(http.StatusOK)(conn)
+			resp.Header["ETag"] = httpapi.ConnectionETag(conn, h.now())
+			return resp
+		}
+		return answered(ctx, i, tagged, func(answer recorder) (*carrier.Connection, error) {
+			in.Answer = answer
+			return h.linker.Change(ctx, in)
+		})
+	})
+}
+
+// precondition holds If-Match against the connection's tag: fault.Precondition
+// when it names others. pinned tells whether it names one.
+func precondition(req *httpapi.Request, etag string) (pinned bool, err error) {
+	tag := req.Header("If-Match")
+	if tag != "" && !httpapi.Matches(tag, etag) {
+		return false, fault.Field(fault.Precondition, "If-Match", "The carrier connection has changed since; read it again.")
+	}
+	return tag != "" && tag != "*", nil
+}
+
+// decode reads the body as a change of the connection. The error lists every
+// problem in the order of the fields.
+func decode(req *httpapi.Request, conn carrier.Connection) (linking.ChangeRequest, error) {
+	in := linking.ChangeRequest{Connection: conn}
+	var (
+		typed                        httpapi.ChargeAccount
+		nickname, policy, externalID string
+		metadata                     map[string]string
+		edits                        []func(*carrier.Connection)
+	)
+	// given is a field that edits the row, if the body has it.
+	given := func(f httpapi.Field, edit func(*carrier.Connection)) httpapi.Field {
+		check := f.Check
+		f.Check = func(name string, value json.RawMessage) fault.List {
+			edits = append(edits, edit)
+			return check(name, value)
+		}
+		return f
+	}
+	fields := []httpapi.Field{
+		given(httpapi.String("nickname", &nickname, carrier.NicknameRule.Clean), func(c *carrier.Connection) { c.Nickname = nickname }),
+		typed.Number(),
+		typed.Key(),
+		typed.Secret(),
+		httpapi.Bool("allow_duplicate_account_number", &in.AllowDuplicate),
+		given(httpapi.String("refresh_policy", &policy, func(field, s string) (string, *fault.Error) {
+			p, problem := carrier.ParseRefreshPolicy(field, s)
+			return string(p), problem
+		}), func(c *carrier.Connection) { c.RefreshPolicy = carrier.RefreshPolicy(policy) }),
+		given(httpapi.String("external_carrier_id", &externalID, carrier.ExternalIDRule.Clean), func(c *carrier.Connection) { c.ExternalID = externalID }),
+		given(httpapi.Metadata("metadata", &metadata), func(c *carrier.Connection) { c.Metadata = metadata }),
+	}
+	err := req.JSON(fields...)
+	number, key, secret := typed.Given()
+	account, problems := typed.Preflight(conn.Carrier, conn.AccountNumber)
+	switch {
+	case key && !secret:
+		problems = append(problems, fault.Field(fault.Required, "api_secret", "api_secret is required."))
+	case secret && !key:
+		problems = append(problems, fault.Field(fault.Required, "api_key", "api_key is required."))
+	case err == nil && !number && !key && len(edits) == 0:
+		return in, fault.New(fault.Required, "The request needs at least one member to change.")
+	}
+	if err := httpapi.InOrder(fields, err, problems); err != nil {
+		return in, err
+	}
+	if key {
+		in.Credentials = &account.Credentials
+	}
+	if number {
+		// It has passed; the charge account is empty without credentials beside it.
+		in.Number, _ = carrier.PreflightNumber(conn.Carrier, typed.Typed(conn.Carrier).Number)
+	}
+	in.Edit = func(c *carrier.Connection) {
+		for _, edit := range edits {
+			edit(c)
+		}
+	}
+	return in, nil
+}

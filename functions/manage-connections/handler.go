@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"carrierlink/shared/auth"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/linking"
+	"carrierlink/shared/store"
+)
+
+// accounts is what this function needs of the store to know whom it works for.
+type accounts interface {
+	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
+}
+
+// recorder makes the record of the answer that is stored with a change.
+type recorder = func(*carrier.Connection) (*carrier.IdempotencyRecord, error)
+
+// linker is the use case.
+type linker interface {
+	Change(ctx context.Context, req linking.ChangeRequest) (*carrier.Connection, error)
+	Rollback(ctx context.Context, conn carrier.Connection, answer recorder) (*carrier.Connection, error)
+	Verify(ctx context.Context, conn carrier.Connection, b carrier.Breaker, answer func(linking.Checked) (*carrier.IdempotencyRecord, error)) (linking.Checked, error)
+	RequestRefresh(ctx context.Context, conn carrier.Connection, answer recorder) (*carrier.Connection, error)
+	Unlink(ctx context.Context, conn carrier.Connection) error
+	Lease(ctx context.Context) time.Time
+}
+
+type handler struct {
+	auth     *auth.Auth
+	accounts accounts
+	claims   httpapi.Claims
+	sealer   httpapi.Sealer
+	linker   linker
+	now      func() time.Time
+}
+
+// call is one request about one connection of the caller's.
+type call struct {
+	caller  auth.Caller
+	conn    carrier.Connection
+	breaker carrier.Breaker
+}
+
+// begin authenticates the caller beside the read of the connection that the path
+// names. Errors: those of auth.Merchant; fault.Identifier and NotSupported for
+// the path; NotFound for a connection that is absent, another account's, not of
+// the carrier that the path names, or that nobody sees.
+func (h *handler) begin(ctx context.Context, req *httpapi.Request) (call, error) {
+	name, id, inputErr := path(req)
+	var loaded store.Loaded
+	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+		loaded, err = h.accounts.Load(ctx, accountID, store.Want{Now: h.now(), ConnectionID: id, Breakers: true})
+		return loaded.Account, err
+	})
+	if err != nil {
+		return call{}, err
+	}
+	if inputErr != nil {
+		return call{}, inputErr
+	}
+	conn := loaded.Connection
+	if conn == nil || name != "" && conn.Carrier != name || !conn.Visible() && !unfinished(req, conn) {
+		return call{}, fault.New(fault.NotFound, "There is no such carrier.")
+	}
+	return call{caller, *conn, loaded.Breakers[conn.Carrier]}, nil
+}
+
+// unfinished tells whether the request asks to unlink what an earlier one began
+// to: that is done again rather than not found, as its secret may be there yet.
+func unfinished(req *httpapi.Request, conn *carrier.Connection) bool {
+	return req.Method() == http.MethodDelete && conn.Status == carrier.Disconnected && conn.Work == carrier.WorkUnlink
+}
+
+// path reads the parameters of the path; name is empty on a route without it.
+func path(req *httpapi.Request) (name carrier.Name, id string, err error) {
+	var problems fault.List
+	if strings.Contains(req.Resource(), "{carrier_name}") {
+		param, err := req.Param("carrier_name")
+		if err == nil {
+			name, err = carrier.ParseName(param)
+		}
+		problems = append(problems, fault.Of(err)...)
+	}
+	param, err := req.Param("carrier_id")
+	if err == nil {
+		id, err = carrier.ParseConnectionID(param)
+	}
+	problems = append(problems, fault.Of(err)...)
+	return name, id, problems.Err()
+}
+
+// once runs a change once for each idempotency key.
+func (h *handler) once(ctx context.Context, req *httpapi.Request, c call, do func(i *httpapi.Idempotency) (*httpapi.Response, error)) (*httpapi.Response, error) {
+	return httpapi.Claimed(ctx, h.sealer, h.claims, req, c.caller.Scope(), h.now(), h.linker.Lease(ctx), do)
+}
+
+// answered runs a change whose answer shows the connection after it. The answer
+// is made before the change is written, to be stored together with it.
+func answered(ctx context.Context, i *httpapi.Idempotency, show func(*carrier.Connection) *httpapi.Response, change func(recorder) (*carrier.Connection, error)) (*httpapi.Response, error) {
+	var resp *httpapi.Response
+	_, err := change(func(conn *carrier.Connection) (*carrier.IdempotencyRecord, error) {
+		resp = show(conn)
+		return i.Record(ctx, resp)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// show is an answer of a connection.
+func (h *handler) show(status int) func(*carrier.Connection) *httpapi.Response {
+	return func(conn *carrier.Connection) *httpapi.Response {
+		return httpapi.JSON(status, httpapi.NewConnectionBody(conn, h.now()))
+	}
+}
+
+// rollback brings the previous credentials back: 200 with the connection. Errors:
+// those of linking.Rollback.
+func (h *handler) rollback(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	c, err := h.begin(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return h.once(ctx, req, c, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
+		return answered(ctx, i, h.show(http.StatusOK), func(answer recorder) (*carrier.Connection, error) {
+			return h.linker.Rollback(ctx, c.conn, answer)
+		})
+	})
+}
+
+// refresh makes the connection due now: 202 with the connection. Errors: those
+// of linking.RequestRefresh.
+func (h *handler) refresh(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	c, err := h.begin(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return h.once(ctx, req, c, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
+		return answered(ctx, i, h.show(http.StatusAccepted), func(answer recorder) (*carrier.Connection, error) {
+			return h.linker.RequestRefresh(ctx, c.conn, answer)
+		})
+	})
+}
+
+// verification is a check and the connection after it.
+type verification struct {
+	CarrierID    string                 `json:"carrier_id"`
+	Status       string                 `json:"status"`
+	StatusReason *string                `json:"status_reason"`
+	Check        httpapi.CheckBody      `json:"check"`
+	Diagnosis    *fault.Diagnosis       `json:"diagnosis"`
+	Connection   httpapi.ConnectionBody `json:"connection"`
+}
+
+// verify checks the connection now: 200 for a good answer and for a refusal.
+// Errors: those of linking.Verify; those of carrier.Reading.Err for an outage,
+// which is recorded all the same and answered by no stored answer.
+func (h *handler) verify(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	c, err := h.begin(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return h.once(ctx, req, c, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
+		var resp *httpapi.Response
+		checked, err := h.linker.Verify(ctx, c.conn, c.breaker, func(checked linking.Checked) (*carrier.IdempotencyRecord, error) {
+			if checked.Reading.Outcome.IsOutage() {
+				return nil, nil
+			}
+			body := httpapi.NewConnectionBody(&checked.Connection, h.now())
+			resp = httpapi.JSON(http.StatusOK, verification{
+				body.CarrierID, body.Status, body.StatusReason, httpapi.NewCheckBody(checked.Entry.Check), checked.Reading.Diagnosis(), body,
+			})
+			return i.Record(ctx, resp)
+		})
+		if err != nil {
+			return nil, err
+		}
+		if resp == nil {
+			return nil, checked.Reading.Err()
+		}
+		return resp, nil
+	})
+}
+
+// unlink takes the connection away: 204. Errors: those of linking.Unlink.
+func (h *handler) unlink(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	c, err := h.begin(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.linker.Unlink(ctx, c.conn); err != nil {
+		return nil, err
+	}
+	return &httpapi.Response{Status: http.StatusNoContent, Header: map[string]string{}}, nil
+}

@@ -1,0 +1,41 @@
+// Manage-connections is everything that a merchant does with a connection after
+// it was linked: change it, roll a change back, verify it, have it refreshed,
+// unlink it.
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"carrierlink/shared/auth"
+	"carrierlink/shared/boot"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/seal"
+	"carrierlink/shared/vault"
+	"carrierlink/shared/wiring"
+)
+
+func main() { boot.Main(wire) }
+
+func wire(env *boot.Env) any {
+	parts := wiring.Linking(env)
+	h := &handler{
+		auth: auth.New(parts.Table, env), accounts: parts.Table, claims: parts.Table,
+		sealer: seal.New(vault.NewServiceSecret(parts.Secrets, env.Text("SERVICE_SECRET_ID")).Read),
+		linker: parts.Linker, now: time.Now,
+	}
+	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), Routes: h.routes()}
+	return api.Serve
+}
+
+func (h *handler) routes() []httpapi.Route {
+	const named, byID = "/v1/connections/carriers/{carrier_name}/{carrier_id}", "/v1/carriers/{carrier_id}"
+	return []httpapi.Route{
+		{Method: http.MethodPut, Resource: named, Handler: h.change},
+		{Method: http.MethodPost, Resource: named + "/rollback", Handler: h.rollback},
+		{Method: http.MethodPost, Resource: named + "/verify", Handler: h.verify},
+		{Method: http.MethodDelete, Resource: named, Handler: h.unlink},
+		{Method: http.MethodDelete, Resource: byID, Handler: h.unlink},
+		{Method: http.MethodPost, Resource: byID + "/refresh", Handler: h.refresh},
+	}
+}

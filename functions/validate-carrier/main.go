@@ -1,0 +1,33 @@
+// Validate-carrier is POST /v1/connections/carriers/{carrier_name}/validate: it
+// tries a charge account out with its carrier, and keeps nothing.
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"carrierlink/shared/auth"
+	"carrierlink/shared/boot"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/linking"
+	"carrierlink/shared/store"
+	"carrierlink/shared/wiring"
+)
+
+func main() { boot.Main(wire) }
+
+func wire(env *boot.Env) any {
+	table := store.New(dynamodb.NewFromConfig(env.AWS()), env.Text("TABLE_NAME"), store.Options{})
+	production, sandbox := wiring.Carriers(env)
+	h := &handler{
+		auth: auth.New(table, env), accounts: table,
+		carriers: linking.Carriers{Production: production, Sandbox: sandbox}, now: time.Now,
+	}
+	api := &httpapi.API{
+		ErrorSource: env.Optional("ERROR_SOURCE"),
+		Routes:      []httpapi.Route{{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}/validate", Handler: h.validate}},
+	}
+	return api.Serve
+}
