@@ -58,7 +58,7 @@ func isDigit(r rune) bool   { return r >= '0' && r <= '9' }
 
 // IsStarTrackNumber tells whether a cleaned number has the form of a StarTrack
 // consignment: four letters or digits with a letter among them, then eight
-// digits, such as 9ZZZ50000001 (contract: "merchant_location_id").
+// digits, such as 9ZZZ50000001 (contract: "Track").
 func IsStarTrackNumber(s string) bool {
 	return len(s) == 12 && strings.ContainsFunc(s[:4], isCapital) && isDigits(s[4:]) &&
 		!strings.ContainsFunc(s[:4], func(r rune) bool { return !isCapital(r) && !isDigit(r) })
