@@ -1,0 +1,39 @@
+package main
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/infra/test/desk"
+)
+
+// TestRemoteCalls counts: the key beside the account, and one carrier call.
+func TestRemoteCalls(t *testing.T) {
+	d := desk.OnEngines(t, desk.StartEngines(t), "validate")
+	serve(d)
+	ask(d, account, "australia_post", "") // the first use of a key in a minute is one call more
+	for name, tc := range map[string]struct {
+		number string
+		after  []string
+	}{
+		"a mistake": {"1", []string{}}, "good": {"0000123400", []string{"carrier GET"}}, "refused": {"0000123401", []string{"carrier GET"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d.Wire.Reset()
+			if resp := ask(d, account, "australia_post", body(tc.number, desk.APIKey, desk.APISecret), "Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
+				t.Fatalf("%d %s", resp.StatusCode, resp.Body)
+			}
+			calls := d.Wire.Calls()
+			beside := slices.Sorted(slices.Values(calls[:2])) // at once, in either order
+			if diff := cmp.Diff([]string{"BatchGetItem", "UpdateItem"}, beside); diff != "" {
+				t.Errorf("calls of authentication (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.after, calls[2:]); diff != "" {
+				t.Errorf("calls after authentication (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

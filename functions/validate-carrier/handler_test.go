@@ -1,0 +1,276 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/infra/test/desk"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/linking"
+)
+
+const account = "account 71"
+
+func newDesk(t *testing.T) *desk.Desk {
+	t.Helper()
+	d := desk.InMemory(t)
+	serve(d)
+	return d
+}
+
+func serve(d *desk.Desk) {
+	h := &handler{auth: d.Auth(), accounts: d.Store, carriers: linking.Carriers{Production: d.Carrier, Sandbox: d.Carrier}, now: d.Now}
+	d.Serve(httpapi.Route{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}/validate", Handler: h.validate})
+}
+
+func body(number, key, secret string) string {
+	b, err := json.Marshal(map[string]string{"account_number": number, "api_key": key, "api_secret": secret})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func ask(d *desk.Desk, who, carrierName, body string, headers ...string) events.APIGatewayProxyResponse {
+	return d.Do(who, http.MethodPost, "/v1/connections/carriers/"+carrierName+"/validate", body, headers...)
+}
+
+// names are the checks of Australia Post's charge accounts that are made before
+// the carrier is asked.
+var names = []string{
+	"account_number_format", "lost_leading_zeros", "startrack_number", "invisible_character", "inner_blank", "quotes", "key_format", "account_number_as_key",
+	"key_equals_secret", "key_and_secret_swapped",
+}
+
+func TestValidateRefuses(t *testing.T) {
+	fine := body("0000123400", desk.APIKey, desk.APISecret)
+	tests := []struct {
+		name, who, carrier, body string
+		headers                  []string
+		want                     []string
+	}{
+		{"no key", "", "australia_post", fine, nil, []string{"401", "unauthorized"}},
+		{"no key, and no such carrier", "", "ups", `{`, nil, []string{"401", "unauthorized"}},
+		{"partner for nobody", "partner 5", "australia_post", fine, nil, []string{"400", "field_value_required On-Behalf-Of"}},
+		{"another partner's account", "partner 6", "australia_post", `{`, []string{"On-Behalf-Of", "71"}, []string{"404", "not_found"}},
+		{"a disabled account", "account 72", "australia_post", fine, nil, []string{"403", "subscription_inactive"}},
+		{"no such carrier", account, "ups", fine, nil, []string{"400", "carrier_not_supported carrier_name"}},
+		{"a carrier that does not decode", account, "%zz", fine, nil, []string{"400", "invalid_identifier carrier_name"}},
+		{"no body", account, "australia_post", "", nil, []string{"400", "request_body_required"}},
+		{"no JSON", account, "australia_post", "{", nil, []string{"400", "invalid_field_value"}},
+		{"wrong content type", account, "australia_post", fine, []string{"Content-Type", "text/plain"}, []string{"415", "invalid_field_value Content-Type"}},
+		{"nothing", account, "australia_post", "{}", nil, []string{"400", "field_value_required account_number", "field_value_required api_key", "field_value_required api_secret"}},
+		{"no texts", account, "australia_post", `{"account_number":1,"api_key":null,"api_secret":["x"]}`, nil, []string{
+			"400", "invalid_field_value account_number", "field_value_required api_key", "invalid_field_value api_secret",
+		}},
+		{"a wrong number beside a missing key", account, "australia_post", `{"account_number":"1","api_secret":"s"}`, nil, []string{"400", "field_value_required api_key"}},
+		{"a nickname", account, "australia_post", strings.Replace(fine, "{", `{"nickname":"n",`, 1), nil, []string{"400", "invalid_field_value nickname"}},
+		{"half a surrogate pair", account, "australia_post", `{"account_number":"\ud800","api_key":"k","api_secret":"s"}`, nil, []string{"400", "invalid_field_value account_number"}},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			d := newDesk(t)
+			if diff := cmp.Diff(tc.want, desk.Problems(t, ask(d, tc.who, tc.carrier, tc.body, tc.headers...))); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.body, diff)
+			}
+			if n := len(d.Carrier.Asked()); n != 0 {
+				t.Errorf("the carrier was asked %d times", n)
+			}
+		})
+	}
+}
+
+// TestPreflight: what is wrong with what was typed is the answer, and the carrier
+// is not asked.
+func TestPreflight(t *testing.T) {
+	tests := []struct {
+		name, carrier, body string
+		failed              []string // checks
+		messages            []string // parts of theirs
+	}{
+		{"no number", "australia_post", body("", desk.APIKey, desk.APISecret), []string{"account_number_format"}, []string{"account_number must not be empty."}},
+		{"lost zeros", "australia_post", body("123400", desk.APIKey, desk.APISecret), []string{"lost_leading_zeros"}, []string{"account_number has 6 digits; Australia Post numbers have 10."}},
+		{"a StarTrack number", "australia_post", body("12345678", desk.APIKey, desk.APISecret), []string{"startrack_number"}, []string{"has 8 digits"}},
+		{"an Australia Post number", "star_track", body("0000123400", desk.APIKey, desk.APISecret), []string{"australia_post_number"}, []string{"has 10 digits"}},
+		{"the same twice", "australia_post", body("0000123400", desk.APIKey, desk.APIKey), []string{"key_equals_secret"}, []string{"must differ"}},
+		{"swapped", "australia_post", body("0000123400", desk.APISecret, desk.APIKey), []string{"key_and_secret_swapped"}, []string{"swapped"}},
+		{"the number as the key", "australia_post", body("0000123400", "0000123400", desk.APISecret), []string{"account_number_as_key"}, []string{"account number"}},
+		{"both credentials", "australia_post", body("0000123400", "'k'", "a b' "), []string{"inner_blank", "quotes"}, []string{
+			"api_secret contains a blank.", "api_key contains a quotation mark. api_secret contains a quotation mark.",
+		}},
+		{"everything", "australia_post", body("x", "", strings.Repeat("s", 257)), []string{"account_number_format", "key_format"}, []string{
+			"must be 10 digits", "api_key must not be empty. api_secret must be at most 256 characters.",
+		}},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			d := newDesk(t)
+			got := desk.Read[validation](t, ask(d, account, tc.carrier, tc.body), http.StatusOK)
+			var failed, all []string
+			for _, c := range got.Checks {
+				all = append(all, c.Name)
+				if (c.Message == nil) != c.Passed {
+					t.Errorf("%s: passed %t with the message %v", c.Name, c.Passed, c.Message)
+				}
+				if c.Passed {
+					continue
+				}
+				failed = append(failed, c.Name)
+				if n := len(failed); n > len(tc.messages) || !strings.Contains(*c.Message, tc.messages[n-1]) {
+					t.Errorf("%s: %s", c.Name, *c.Message)
+				}
+			}
+			if diff := cmp.Diff(tc.failed, failed); diff != "" {
+				t.Errorf("failed (-want +got):\n%s", diff)
+			}
+			if tc.carrier == "australia_post" {
+				if diff := cmp.Diff(names, all); diff != "" {
+					t.Errorf("checks (-want +got):\n%s", diff)
+				}
+			}
+			if got.Valid || got.AccountPreview != nil || got.Diagnosis == nil || got.Diagnosis.Category != failed[0] || got.Diagnosis.WhoMustAct != "merchant" {
+				t.Errorf("valid %t, preview %v, diagnosis %+v", got.Valid, got.AccountPreview, got.Diagnosis)
+			}
+			if n := len(d.Carrier.Asked()); n != 0 {
+				t.Errorf("the carrier was asked %d times", n)
+			}
+		})
+	}
+}
+
+// TestStories: every story of the simulator that ends a check otherwise than
+// well. A refusal is a result, an outage is an error.
+func TestStories(t *testing.T) {
+	refusals := map[string]string{
+		"01": "account_not_found", "02": "account_not_found", "03": "contract_not_valid", "07": "contract_not_set_up", "40": "credentials_refused",
+		"43": "key_not_entitled", "56": "account_not_found", "70": "number_mismatch",
+	}
+	for story, category := range refusals {
+		t.Run(story, func(t *testing.T) {
+			d := newDesk(t)
+			resp := ask(d, account, "australia_post", body("00001234"+story, desk.APIKey, desk.APISecret))
+			got := desk.Read[validation](t, resp, http.StatusOK)
+			last := got.Checks[len(got.Checks)-1]
+			if got.Valid || len(got.Checks) != len(names)+1 || last.Name != "carrier" || last.Passed || last.Message == nil || got.AccountPreview != nil {
+				t.Errorf("%s", resp.Body)
+			}
+			if d := got.Diagnosis; d == nil || d.Category != category || d.CarrierError == nil || *last.Message != d.LikelyCause {
+				t.Errorf("diagnosis %+v, want %s", d, category)
+			}
+			if strings.Contains(resp.Body, "00001234"+story) {
+				t.Errorf("the answer shows the number: %s", resp.Body)
+			}
+		})
+	}
+	outages := map[string][]string{
+		"49": {"503", "rate_limit_exceeded: carrier_rate_limited"}, "50": {"502", "unspecified: carrier_unavailable"}, "51": {"502", "unspecified: carrier_unavailable"},
+		"54": {"504", "unspecified: carrier_timeout"}, "55": {"502", "unspecified: carrier_unreadable"},
+	}
+	for story, want := range outages {
+		t.Run(story, func(t *testing.T) {
+			d := newDesk(t)
+			resp := ask(d, account, "australia_post", body("00001234"+story, desk.APIKey, desk.APISecret))
+			if diff := cmp.Diff(want, desk.Problems(t, resp)); diff != "" || (resp.Headers["Retry-After"] != "") != (story == "49") {
+				t.Errorf("Retry-After %q (-want +got):\n%s", resp.Headers["Retry-After"], diff)
+			}
+		})
+	}
+}
+
+// TestOutcomes: every outcome is a result or an error, and which one follows from
+// what it says about the link.
+func TestOutcomes(t *testing.T) {
+	for _, o := range carrier.Outcomes() {
+		d := newDesk(t)
+		d.Carrier.Reading = &carrier.Reading{Outcome: o, HTTPStatus: 418}
+		resp := ask(d, account, "australia_post", body("0000123400", desk.APIKey, desk.APISecret))
+		if isResult := resp.StatusCode == http.StatusOK; isResult == o.IsOutage() || !isResult && resp.StatusCode < 500 {
+			t.Errorf("%s: %d %s", o, resp.StatusCode, resp.Body)
+		}
+	}
+}
+
+func TestPreview(t *testing.T) {
+	d := newDesk(t)
+	resp := ask(d, "partner 5", "australia_post", body(" 0000-1234 00", desk.APIKey, " "+desk.APISecret), "On-Behalf-Of", "se-71")
+	got := desk.Read[validation](t, resp, http.StatusOK)
+	asked := d.Carrier.Asked()
+	if len(asked) != 1 || asked[0].Check != 1 || asked[0].Account.Number != "0000123400" || !asked[0].Account.Credentials.Equal(desk.Credentials(desk.APIKey, desk.APISecret)) {
+		t.Errorf("the carrier was asked %d times", len(asked))
+	}
+	text := func(s string) *string { return &s }
+	want := validation{Valid: true, AccountPreview: &preview{
+		Name: text("COASTLINE HOMEWARES P/L"), Suburb: text("DANDENONG SOUTH"), State: text("VIC"), ABNLastThree: text("901"), AccountNumberMasked: "*******400",
+		ValidTo: text("2999-12-31"), Products: got.AccountPreview.Products,
+	}}
+	for _, name := range append(slices.Clone(names), "carrier") {
+		want.Checks = append(want.Checks, check{Name: name, Passed: true})
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("answer (-want +got):\n%s", diff)
+	}
+	if p := got.AccountPreview.Products; len(p) != 3 || p[0].ID == "" || p[0].Type == "" {
+		t.Errorf("products %+v", p)
+	}
+	for _, hidden := range []string{"0000123400", "12345678901", "18 Example Drive", "dispatch@coastline"} {
+		if strings.Contains(resp.Body, hidden) {
+			t.Errorf("the preview shows %s: %s", hidden, resp.Body)
+		}
+	}
+}
+
+func TestPreviewOfARestrictedAccount(t *testing.T) {
+	for story, reason := range map[string]string{"10": "contract_expired", "12": "credit_blocked", "14": "all_products_expired"} {
+		d := newDesk(t)
+		got := desk.Read[validation](t, ask(d, account, "australia_post", body("00001234"+story, desk.APIKey, desk.APISecret)), http.StatusOK)
+		if !got.Valid || got.Diagnosis != nil || got.AccountPreview.RestrictedReason == nil || *got.AccountPreview.RestrictedReason != reason {
+			t.Errorf("story %s: %+v, want that it can be linked, and is restricted by %s", story, got, reason)
+		}
+	}
+	d := newDesk(t)
+	got := desk.Read[validation](t, ask(d, account, "australia_post", body("0000123411", desk.APIKey, desk.APISecret)), http.StatusOK)
+	if days := got.AccountPreview.ExpiresInDays; days == nil || *days != 7 {
+		t.Errorf("expires in %v days, want 7", days)
+	}
+}
+
+// TestLeastAccount: what the carrier does not say is null, and products are a
+// list.
+func TestLeastAccount(t *testing.T) {
+	d := newDesk(t)
+	d.Carrier.Reading = &carrier.Reading{Outcome: carrier.OutcomeOK, Raw: []byte("{}"), Contract: carrier.Contract{AccountNumber: "0000123400"}}
+	resp := ask(d, account, "australia_post", body("0000123400", desk.APIKey, desk.APISecret))
+	const want = `"account_preview":{"name":null,"suburb":null,"state":null,"abn_last_three":null,"account_number_masked":"*******400","valid_to":null,` +
+		`"expires_in_days":null,"restricted_reason":null,"products":[]},"diagnosis":null}`
+	if !strings.HasSuffix(resp.Body, want) {
+		t.Errorf("%s, want it to end with\n%s", resp.Body, want)
+	}
+}
+
+// TestNothingIsKept: neither a connection nor a number, and the idempotency key
+// stays free, for whatever body.
+func TestNothingIsKept(t *testing.T) {
+	d := newDesk(t)
+	for _, b := range []string{body("0000123400", desk.APIKey, desk.APISecret), body("1", desk.APIKey, desk.APISecret)} {
+		for range 2 {
+			resp := ask(d, account, "australia_post", b, "Idempotency-Key", "é")
+			if resp.StatusCode != http.StatusOK || resp.Headers["Idempotent-Replayed"] != "" {
+				t.Errorf("%d %v", resp.StatusCode, resp.Headers)
+			}
+		}
+	}
+	if n := len(d.Carrier.Asked()); n != 2 {
+		t.Errorf("the carrier was asked %d times, want once for each request without a mistake", n)
+	}
+	rows, err := d.Store.AllConnections(t.Context(), desk.Account)
+	if err != nil || len(rows) != 0 || len(d.Holders("0000123400")) != 0 {
+		t.Errorf("kept: %v, %v, %v", rows, d.Holders("0000123400"), err)
+	}
+}

@@ -1,0 +1,382 @@
+// Package desk is what a function about connections works with, for its tests:
+// accounts with their keys, a table, a vault, a carrier, and the linker over
+// them, in memory or on the real engines with every remote call on a wire.
+package desk
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"log/slog"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/test/probe"
+	"carrierlink/shared/auspost"
+	"carrierlink/shared/auspost/simulator"
+	"carrierlink/shared/auth"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/linking"
+	"carrierlink/shared/seal"
+	"carrierlink/shared/store"
+	"carrierlink/shared/store/storetest"
+	"carrierlink/shared/vault"
+	"carrierlink/shared/vault/vaulttest"
+)
+
+// The accounts: two of partner 5's, of which one is disabled; partner 6 has
+// none.
+const (
+	Account  int64 = 71
+	Disabled int64 = 72
+	Other    int64 = 73
+)
+
+// Credentials that a carrier would accept. No answer may show them: they hold
+// the text that Do looks for.
+const (
+	APIKey    = "6fda3d2a-91a5-4f39-a3a7-1cf0ed9d9dd1"
+	APISecret = "xA7pQ2mW9rT4vB6n-canary"
+	canary    = "canary"
+)
+
+// Desk is the parts of a function.
+type Desk struct {
+	Store   storetest.Store
+	Secrets vault.API // what the vault is kept in; not over the wire
+	Vault   *Vault
+	Carrier *Carrier
+	Linker  *linking.Linker
+	Wire    *probe.Wire // of a desk on the engines
+	Clock   time.Time
+	Keys    map[string]string // the API keys, by "account 71" and "partner 5"
+	Log     bytes.Buffer      // of the API
+
+	t      *testing.T
+	routes []httpapi.Route
+}
+
+// InMemory makes a desk that calls nobody.
+func InMemory(t *testing.T) *Desk {
+	t.Helper()
+	d := newDesk(t)
+	d.Store, d.Secrets = storetest.NewMemory(), vaulttest.NewMemory()
+	d.furnish(vault.New(d.Secrets, "test/carrier/"), auspost.Options{
+		BaseURL: simulator.BaseURL, Transport: simulator.NewTransport(simulator.WithClock(d.Now)), AttemptTimeout: 20 * time.Millisecond,
+		Sleep: func(context.Context, time.Duration) error { return nil },
+	})
+	return d
+}
+
+// Engines are the addresses of DynamoDB Local and of MiniStack.
+type Engines struct{ table, secrets string }
+
+// StartEngines starts them for the length of a test.
+func StartEngines(t *testing.T) Engines {
+	t.Helper()
+	return Engines{probe.Emulator(t, emulator.StartDynamoDBLocal), probe.Emulator(t, emulator.StartMiniStack)}
+}
+
+// OnEngines makes a desk with a table of its own, of this name, and secrets
+// under it.
+func OnEngines(t *testing.T, e Engines, name string) *Desk {
+	t.Helper()
+	d := newDesk(t)
+	d.Wire = &probe.Wire{Carrier: simulator.NewTransport(simulator.WithClock(d.Now))}
+	probe.Table(t, emulator.Config(e.table), name)
+	d.Secrets = secretsmanager.NewFromConfig(emulator.Config(e.secrets))
+	d.Store = store.New(dynamodb.NewFromConfig(d.Wire.Config(e.table)), name, store.Options{})
+	d.furnish(vault.New(secretsmanager.NewFromConfig(d.Wire.Config(e.secrets)), name+"/carrier/"), auspost.Options{
+		BaseURL: simulator.BaseURL, Transport: d.Wire, Sleep: func(context.Context, time.Duration) error { return nil },
+	})
+	return d
+}
+
+func newDesk(t *testing.T) *Desk {
+	t.Helper()
+	return &Desk{t: t, Clock: time.Date(2026, 3, 1, 0, 0, 30, 0, time.UTC), Keys: map[string]string{}}
+}
+
+// Now is the desk's clock.
+func (d *Desk) Now() time.Time { return d.Clock }
+
+// furnish makes everything else, and the accounts.
+func (d *Desk) furnish(v *vault.Vault, carriers auspost.Options) {
+	d.t.Helper()
+	client, err := auspost.New(carriers)
+	d.ok(err)
+	d.Vault, d.Carrier = &Vault{Vault: v}, &Carrier{Real: client}
+	d.Linker = &linking.Linker{
+		Store: d.Store, Vault: d.Vault, Carriers: linking.Carriers{Production: d.Carrier, Sandbox: d.Carrier}, Changes: auspost.Changes,
+		Timing: carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1}, Now: d.Now, Random: rand.Reader,
+	}
+	for _, id := range []int64{5, 6} {
+		key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: id, Environment: carrier.Production})
+		d.ok(err)
+		d.ok(d.Store.CreatePartner(d.t.Context(), carrier.Partner{ID: id, Environment: carrier.Production}, key))
+		d.Keys["partner "+strconv.FormatInt(id, 10)] = text.Reveal()
+	}
+	for _, id := range []int64{Account, Disabled, Other} {
+		key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 5, AccountID: id, Environment: carrier.Production})
+		d.ok(err)
+		a := carrier.Account{ID: id, PartnerID: 5, Environment: carrier.Production, OriginCountryCode: "AU", Active: id != Disabled, CreatedAt: d.Clock, ModifiedAt: d.Clock}
+		_, err = d.Store.CreateAccount(d.t.Context(), store.NewAccount{Account: a, Key: key}, d.Clock)
+		d.ok(err)
+		d.Keys["account "+strconv.FormatInt(id, 10)] = text.Reveal()
+	}
+}
+
+func (d *Desk) ok(err error) {
+	d.t.Helper()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// Auth authenticates by the desk's keys.
+func (d *Desk) Auth() *auth.Auth {
+	return &auth.Auth{Keys: d.Store, Now: d.Now, Limits: auth.Limits{Production: 1_000_000, Sandbox: 1_000_000}}
+}
+
+// Sealer seals under a secret of its own.
+func (d *Desk) Sealer() *seal.Sealer {
+	return seal.New(func(context.Context) (carrier.Secret, error) {
+		return carrier.NewSecret("the service secret of the tests"), nil
+	})
+}
+
+// Serve makes these the routes of Do.
+func (d *Desk) Serve(routes ...httpapi.Route) { d.routes = routes }
+
+// Do makes a request with one of the keys, "" for none; headers are pairs. The
+// target is a path, percent-encoded, and its query.
+func (d *Desk) Do(who, method, target, body string, headers ...string) events.APIGatewayProxyResponse {
+	d.t.Helper()
+	path, query, _ := strings.Cut(target, "?")
+	event := events.APIGatewayProxyRequest{
+		HTTPMethod: method, Path: path, Body: body, Headers: map[string]string{"API-Key": d.Keys[who]}, PathParameters: map[string]string{},
+	}
+	if body != "" {
+		event.Headers["Content-Type"] = "application/json"
+	}
+	for i := 0; i < len(headers); i += 2 {
+		event.Headers[headers[i]] = headers[i+1]
+	}
+	var err error
+	event.MultiValueQueryStringParameters, err = url.ParseQuery(query)
+	d.ok(err)
+	for _, r := range d.routes {
+		if r.Method == method && match(r.Resource, path, event.PathParameters) {
+			event.Resource = r.Resource
+		}
+	}
+	if event.Resource == "" {
+		d.t.Fatalf("no route for %s %s", method, path)
+	}
+	api := &httpapi.API{Log: slog.New(slog.NewJSONHandler(&d.Log, nil)), Now: d.Now, Routes: d.routes}
+	resp, err := api.Serve(context.Background(), event)
+	d.ok(err)
+	for what, text := range map[string]string{"answer": resp.Body, "log": d.Log.String()} {
+		if strings.Contains(text, canary) || strings.Contains(text, APIKey) {
+			d.t.Errorf("the %s of %s %s shows credentials: %s", what, method, path, text)
+		}
+	}
+	return resp
+}
+
+// match tells whether a path is of a resource, and fills in its parameters.
+func match(resource, path string, params map[string]string) bool {
+	want, got := strings.Split(resource, "/"), strings.Split(path, "/")
+	if len(want) != len(got) {
+		return false
+	}
+	for i, w := range want {
+		name, isParam := strings.CutPrefix(w, "{")
+		if isParam {
+			params[strings.TrimSuffix(name, "}")] = got[i]
+		} else if w != got[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// Problems is an error answer as a test names it: the status, then of each
+// problem its code, its field, and the category of its diagnosis.
+func Problems(t *testing.T, resp events.APIGatewayProxyResponse) []string {
+	t.Helper()
+	var e httpapi.Envelope
+	if err := json.Unmarshal([]byte(resp.Body), &e); err != nil {
+		t.Fatalf("%d %s: %v", resp.StatusCode, resp.Body, err)
+	}
+	all := []string{strconv.Itoa(resp.StatusCode)}
+	for _, p := range e.Errors {
+		what := p.ErrorCode
+		if p.FieldName != "" {
+			what += " " + p.FieldName
+		}
+		if p.Diagnosis != nil {
+			what += ": " + p.Diagnosis.Category
+		}
+		all = append(all, what)
+	}
+	return all
+}
+
+// Read decodes an answer of this status.
+func Read[T any](t *testing.T, resp events.APIGatewayProxyResponse, status int) T {
+	t.Helper()
+	var body T
+	if err := json.Unmarshal([]byte(resp.Body), &body); err != nil || resp.StatusCode != status {
+		t.Fatalf("%d %s, %v, want %d", resp.StatusCode, resp.Body, err, status)
+	}
+	return body
+}
+
+// Link links a number of Australia Post's to the account, with the desk's
+// credentials.
+func (d *Desk) Link(number string) carrier.Connection {
+	d.t.Helper()
+	account, err := d.Store.Account(d.t.Context(), Account, d.Clock)
+	d.ok(err)
+	conn, err := d.Linker.Link(d.t.Context(), linking.LinkRequest{
+		Account: account, Nickname: "Main", RefreshPolicy: carrier.RefreshDaily, VerifyLater: true,
+		ChargeAccount: carrier.ChargeAccount{Carrier: carrier.AustraliaPost, Number: number, Credentials: Credentials(APIKey, APISecret)},
+	})
+	d.ok(err)
+	return *conn
+}
+
+// Credentials are a key and a secret.
+func Credentials(key, secret string) carrier.Credentials {
+	return carrier.Credentials{APIKey: carrier.NewSecret(key), APISecret: carrier.NewSecret(secret)}
+}
+
+// Row is a connection of the account as it is stored.
+func (d *Desk) Row(id string) carrier.Connection {
+	d.t.Helper()
+	conn, err := d.Store.Connection(d.t.Context(), Account, id)
+	d.ok(err)
+	return conn
+}
+
+// Holders are the connections of the account that hold a number.
+func (d *Desk) Holders(number string) []string {
+	d.t.Helper()
+	l, err := d.Store.Load(d.t.Context(), Account, store.Want{Now: d.Clock, Number: &store.Number{Carrier: carrier.AustraliaPost, Number: number}})
+	d.ok(err)
+	return l.LinkedAs
+}
+
+// History is what is kept of the connection's checks, the newest first.
+func (d *Desk) History(id string) []carrier.HistoryEntry {
+	d.t.Helper()
+	entries, _, err := d.Store.History(d.t.Context(), Account, id, nil, 0, 100, d.Clock)
+	d.ok(err)
+	return entries
+}
+
+// Vault is a vault that fails where it is told to.
+type Vault struct {
+	*vault.Vault
+	Fail func(method string) error // nil: nowhere
+}
+
+func (v *Vault) fails(method string) error {
+	if v.Fail == nil {
+		return nil
+	}
+	return v.Fail(method)
+}
+
+// Create is the vault's.
+func (v *Vault) Create(ctx context.Context, account int64, id, token string, c carrier.Credentials) (string, error) {
+	if err := v.fails("Create"); err != nil {
+		return "", err
+	}
+	return v.Vault.Create(ctx, account, id, token, c)
+}
+
+// Get is the vault's.
+func (v *Vault) Get(ctx context.Context, account int64, id, version string) (carrier.Credentials, error) {
+	if err := v.fails("Get"); err != nil {
+		return carrier.Credentials{}, err
+	}
+	return v.Vault.Get(ctx, account, id, version)
+}
+
+// Stage is the vault's.
+func (v *Vault) Stage(ctx context.Context, account int64, id, token string, c carrier.Credentials) (string, error) {
+	if err := v.fails("Stage"); err != nil {
+		return "", err
+	}
+	return v.Vault.Stage(ctx, account, id, token, c)
+}
+
+// Align is the vault's.
+func (v *Vault) Align(ctx context.Context, account int64, id, version string) error {
+	if err := v.fails("Align"); err != nil {
+		return err
+	}
+	return v.Vault.Align(ctx, account, id, version)
+}
+
+// Delete is the vault's.
+func (v *Vault) Delete(ctx context.Context, account int64, id string, days int) error {
+	if err := v.fails("Delete"); err != nil {
+		return err
+	}
+	return v.Vault.Delete(ctx, account, id, days)
+}
+
+// Carrier is the simulator, unless it is told what to answer.
+type Carrier struct {
+	Real      linking.Carrier
+	Reading   *carrier.Reading // the answer; nil: the simulator's
+	Meanwhile func()           // while it is asked, once
+
+	mu    sync.Mutex
+	asked []Question
+}
+
+// Question is one check that the carrier was asked for.
+type Question struct {
+	Account carrier.ChargeAccount
+	Check   int
+}
+
+// GetAccount is a check.
+func (c *Carrier) GetAccount(ctx context.Context, account carrier.ChargeAccount, check int) carrier.Reading {
+	c.mu.Lock()
+	c.asked = append(c.asked, Question{account, check})
+	meanwhile := c.Meanwhile
+	c.Meanwhile = nil
+	c.mu.Unlock()
+	if meanwhile != nil {
+		meanwhile()
+	}
+	if c.Reading != nil {
+		return *c.Reading
+	}
+	return c.Real.GetAccount(ctx, account, check)
+}
+
+// Asked are the checks since it was last asked for them.
+func (c *Carrier) Asked() []Question {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	asked := c.asked
+	c.asked = nil
+	return asked
+}
