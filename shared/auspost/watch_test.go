@@ -326,7 +326,7 @@ func TestAnotherStyleIsNoChange(t *testing.T) {
 			}
 			raw, _ = json.Marshal(doc) //nolint:errchkjson // it was JSON
 		}
-		for range 300 {
+		for range 60 {
 			other := restyle(random, "", doc)
 			if got := changes(t, string(raw), other); len(got) != 0 {
 				t.Fatalf("%s: Changes = %v, want none; after %s", name, got, other)

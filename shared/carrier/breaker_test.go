@@ -116,6 +116,7 @@ func TestTrip(t *testing.T) {
 		{"closed an hour ago", carrier.Breaker{ChangedAt: now.Add(-time.Hour)}, checks(0, 9, 1, no), "unauthorized"},
 		{"closed since", carrier.Breaker{ChangedAt: now.Add(-m)}, checks(2*m, 99, 1, no), ""},
 		{"closed within the minute", carrier.Breaker{ChangedAt: now.Add(-time.Second)}, checks(0, 99, 1, no), ""},
+		{"closed as the minute began", carrier.Breaker{ChangedAt: day(1)}, checks(0, 99, 1, no), ""},
 		{"closed, and two more fail", carrier.Breaker{ChangedAt: now.Add(-3 * m)}, slices.Concat(checks(4*m, 99, 1, no), checks(m, 2, 1, no)), ""},
 		{"closed, and three more fail", carrier.Breaker{ChangedAt: now.Add(-3 * m)}, slices.Concat(checks(4*m, 99, 1, ok), checks(m, 3, 1, no)), "unauthorized"},
 		{"closed by a fast clock", carrier.Breaker{ChangedAt: now.Add(time.Hour)}, checks(0, 99, 1, no), ""},
