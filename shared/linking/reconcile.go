@@ -143,7 +143,7 @@ func (l *Linker) Reconcile(ctx context.Context, limit int) (Report, error) {
 }
 
 // leastTime is what settling one thing may take.
-const leastTime = 5 * time.Second
+const leastTime = 2 * time.Second
 
 // settle finishes or undoes one thing, under a lease of its own.
 func (l *Linker) settle(ctx context.Context, u carrier.Unfinished, report *Report) error {
