@@ -51,24 +51,119 @@ func checkTests() tests {
 				s.Error("the snapshot was written")
 			}
 		},
+		"claiming what is disconnected": func(s *suite) {
+			c := s.linked()
+			s.disconnect(&c)
+			_, err := s.ClaimCheck(s.Context(), c, now.Add(time.Hour), now.Add(time.Minute))
+			s.fails("ClaimCheck", err, fault.NotFound)
+		},
+		"claiming what is in work": func(s *suite) {
+			c := s.linked()
+			c.Work, c.LeaseUntil = carrier.WorkCredentials, milli(now.Add(time.Minute))
+			s.ok(s.SaveConnection(s.Context(), &c))
+			_, err := s.ClaimCheck(s.Context(), c, now.Add(time.Hour), now)
+			rest := s.problem("its lease runs", err, fault.State).RetryAfter
+			s.equal("RetryAfter", rest, c.LeaseUntil.Sub(now))
+			_, err = s.ClaimCheck(s.Context(), c, now.Add(time.Hour), now.Add(time.Minute))
+			s.fails("its lease is over", err, fault.State)
+			s.equal("row", s.row(c), c)
+		},
+		"claiming what is purged": func(s *suite) {
+			c := s.linked()
+			c.PurgeAt = purge
+			s.ok(s.SaveConnection(s.Context(), &c))
+			_, err := s.ClaimCheck(s.Context(), c, purge.Add(time.Minute), purge)
+			s.fails("ClaimCheck", err, fault.NotFound)
+		},
+		"claiming what is due, and is not": func(s *suite) {
+			s.claimsNot("gone", s.newConnection(s.account().ID), now, fault.NotFound)
+			intent := s.newConnection(s.account().ID)
+			intent.NextRefreshAt, intent.LeaseUntil = milli(now), milli(now)
+			s.ok(s.BeginLink(s.Context(), &intent, carrier.LinkOptions{}))
+			s.claimsNot("an intent", intent, now, fault.NotFound)
+			for name, tc := range map[string]struct {
+				change func(*carrier.Connection)
+				kind   fault.Kind
+			}{
+				"disconnected": {func(c *carrier.Connection) { c.Status = carrier.Disconnected }, fault.NotFound},
+				"never":        {func(c *carrier.Connection) { c.NextRefreshAt = time.Time{} }, fault.State},
+				"later":        {func(c *carrier.Connection) { c.NextRefreshAt = milli(now).Add(time.Millisecond) }, fault.State},
+				"paused":       {func(c *carrier.Connection) { c.Standing = carrier.StandingPaused }, fault.State},
+				"deleted":      {func(c *carrier.Connection) { c.Standing = carrier.StandingDeleted }, fault.State},
+				"in work":      {func(c *carrier.Connection) { c.Work = carrier.WorkFollow }, fault.State},
+				"leased":       {func(c *carrier.Connection) { c.LeaseUntil = milli(now).Add(time.Millisecond) }, fault.State},
+			} {
+				c := s.scheduled(milli(now))
+				tc.change(&c)
+				s.ok(s.SaveConnection(s.Context(), &c))
+				s.claimsNot(name, c, now, tc.kind)
+				s.unschedule(c)
+			}
+		},
+		"claiming what is due": func(s *suite) {
+			c := s.scheduled(milli(now))
+			until := milli(now.Add(time.Minute))
+			claimed, err := s.ClaimDue(s.Context(), c.AccountID, c.ID, until, now)
+			s.ok(err)
+			want := c
+			want.LeaseUntil, want.Version = until, c.Version+1
+			s.equal("claimed", claimed, want)
+			s.equal("row", s.row(c), want)
+			_, err = s.ClaimDue(s.Context(), c.AccountID, c.ID, now.Add(time.Hour), until.Add(-3*time.Second))
+			s.equal("RetryAfter", s.problem("a second message", err, fault.State).RetryAfter, 3*time.Second)
+
+			again, err := s.ClaimDue(s.Context(), c.AccountID, c.ID, until.Add(time.Minute), until)
+			s.ok(err)
+			s.fails("the one whose lease ended", s.RecordCheck(s.Context(), &claimed, &first, nil), fault.State)
+			again.NextRefreshAt = milli(now.Add(time.Hour))
+			s.ok(s.RecordCheck(s.Context(), &again, &first, nil))
+			s.claimsNot("a late message", again, until.Add(time.Minute), fault.State)
+			s.unschedule(again)
+		},
+		"a connection is unlinked between claim and record": func(s *suite) {
+			c := s.scheduled(milli(now))
+			claimed, err := s.ClaimDue(s.Context(), c.AccountID, c.ID, now.Add(time.Minute), now)
+			s.ok(err)
+			gone := s.row(c)
+			s.disconnect(&gone)
+			s.fails("RecordCheck", s.RecordCheck(s.Context(), &claimed, &first, s.snapshot(100, now)), fault.State)
+			s.fails("RecordCheck of an outage", s.RecordCheck(s.Context(), &claimed, nil, nil), fault.State)
+			s.claimsNot("a late message", c, now.Add(time.Hour), fault.NotFound)
+			s.equal("row", s.row(c), gone)
+			snap, err := s.Snapshot(s.Context(), c.AccountID, c.ID)
+			s.ok(err)
+			if snap != nil || len(s.historyOf(c)) > 0 {
+				s.Error("a snapshot or an entry of the history was written")
+			}
+		},
+		"at once of what is due, one claims": func(s *suite) {
+			c := s.scheduled(milli(now))
+			s.equal("claims", s.won(race(20, func(int) error {
+				_, err := s.ClaimDue(s.Context(), c.AccountID, c.ID, now.Add(time.Minute), now)
+				return err
+			}), fault.State), 1)
+			s.unschedule(s.row(c))
+		},
 		"recording what is gone": func(s *suite) {
 			c := s.newConnection(s.account().ID)
 			c.Version = 4
 			s.fails("without a snapshot", s.RecordCheck(s.Context(), &c, nil, nil), fault.NotFound)
 			s.fails("with one", s.RecordCheck(s.Context(), &c, nil, s.snapshot(100, now)), fault.NotFound)
+			s.fails("with an entry", s.RecordCheck(s.Context(), &c, &first, nil), fault.NotFound)
+			s.equal("history", len(s.historyOf(c)), 0)
 			s.equal("version", c.Version, int64(4))
 		},
 		"recording": func(s *suite) {
 			c := s.linked()
 			c, err := s.ClaimCheck(s.Context(), c, now.Add(time.Minute), now)
 			s.ok(err)
-			first := s.snapshot(200, milli(now))
+			good := s.snapshot(200, milli(now))
 			c.Status, c.Checks, c.ModifiedAt = carrier.Active, 2, milli(now.Add(time.Second))
-			s.ok(s.RecordCheck(s.Context(), &c, nil, first))
+			s.ok(s.RecordCheck(s.Context(), &c, nil, good))
 			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
 			s.equal("row", l.Connection, &c)
 			s.equal("lease", c.LeaseUntil, time.Time{})
-			s.equal("snapshot", l.Snapshot, first)
+			s.equal("snapshot", l.Snapshot, good)
 
 			c, err = s.ClaimCheck(s.Context(), c, now.Add(time.Minute), now)
 			s.ok(err)
@@ -76,30 +171,58 @@ func checkTests() tests {
 			s.ok(s.RecordCheck(s.Context(), &c, nil, nil))
 			l = s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
 			s.equal("row", l.Connection, &c)
-			s.equal("the old snapshot", l.Snapshot, first)
+			s.equal("the old snapshot", l.Snapshot, good)
 
 			c, err = s.ClaimCheck(s.Context(), c, now.Add(time.Minute), now)
 			s.ok(err)
-			second := s.snapshot(300, milli(now.Add(time.Hour)))
-			s.ok(s.RecordCheck(s.Context(), &c, nil, second))
-			s.equal("the new snapshot", s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true}).Snapshot, second)
+			better := s.snapshot(300, milli(now.Add(time.Hour)))
+			second := first
+			second.Number = 2
+			s.ok(s.RecordCheck(s.Context(), &c, &second, better))
+			s.equal("history", s.historyOf(c), []carrier.HistoryEntry{second})
+			s.equal("the new snapshot", s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true}).Snapshot, better)
 		},
 		"at once, one claims": func(s *suite) {
 			c := s.linked()
-			won := 0
-			for _, err := range race(20, func(int) error {
+			s.equal("claims", s.won(race(20, func(int) error {
 				_, err := s.ClaimCheck(s.Context(), c, now.Add(time.Minute), now)
 				return err
-			}) {
-				if err == nil {
-					won++
-				} else {
-					s.fails("a loser", err, fault.State)
-				}
-			}
-			s.equal("claims", won, 1)
+			}), fault.State), 1)
 		},
 	}
+}
+
+// scheduled stores a connection whose next check is due at a time.
+func (s *suite) scheduled(at time.Time) carrier.Connection {
+	s.Helper()
+	c := s.linked()
+	c.NextRefreshAt = at
+	s.ok(s.SaveConnection(s.Context(), &c))
+	return c
+}
+
+// unschedule takes a connection from the schedule, for tests that look at all of
+// it.
+func (s *suite) unschedule(c carrier.Connection) {
+	s.Helper()
+	c.NextRefreshAt, c.Work = time.Time{}, carrier.NoWork
+	s.ok(s.SaveConnection(s.Context(), &c))
+}
+
+// disconnect unlinks a connection, to the end.
+func (s *suite) disconnect(c *carrier.Connection) {
+	s.Helper()
+	c.Status, c.DisconnectedAt, c.PurgeAt, c.NextRefreshAt = carrier.Disconnected, milli(now), purge, time.Time{}
+	s.ok(s.Unlink(s.Context(), c))
+}
+
+// claimsNot checks that ClaimDue refuses a connection, and leaves it alone.
+func (s *suite) claimsNot(what string, c carrier.Connection, at time.Time, kind fault.Kind) {
+	s.Helper()
+	before := s.load(c.AccountID, store.Want{ConnectionID: c.ID}).Connection
+	_, err := s.ClaimDue(s.Context(), c.AccountID, c.ID, at.Add(time.Minute), at)
+	s.fails(what, err, kind)
+	s.equal(what+": row", s.load(c.AccountID, store.Want{ConnectionID: c.ID}).Connection, before)
 }
 
 func loadTests() tests {
@@ -109,6 +232,37 @@ func loadTests() tests {
 			s.equal("loaded", s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true, Number: s.number(c)}), store.Loaded{})
 			_, err := s.Connection(s.Context(), c.AccountID, c.ID)
 			s.fails("Connection", err, fault.NotFound)
+			_, err = s.Account(s.Context(), c.AccountID, now)
+			s.fails("Account", err, fault.NotFound)
+			snap, err := s.Snapshot(s.Context(), c.AccountID, c.ID)
+			s.ok(err)
+			s.equal("Snapshot", snap, (*carrier.Snapshot)(nil))
+			rows, err := s.AllConnections(s.Context(), c.AccountID)
+			s.ok(err)
+			s.equal("AllConnections", len(rows), 0)
+		},
+		"an account by itself, until its purge": func(s *suite) {
+			a := s.deleted()
+			got, err := s.Account(s.Context(), a.ID, purge.Add(-time.Nanosecond))
+			s.ok(err)
+			s.equal("account", got, a)
+			_, err = s.Account(s.Context(), a.ID, purge)
+			s.fails("at its purge", err, fault.NotFound)
+		},
+		"a purged connection": func(s *suite) {
+			c := s.newConnection(s.account().ID)
+			s.link(&c, s.snapshot(100, milli(now)))
+			a := s.stored(c.AccountID)
+			c.PurgeAt = purge.Add(time.Millisecond)
+			s.ok(s.FollowConnection(s.Context(), &c, a))
+			w := store.Want{ConnectionID: c.ID, Snapshot: true, Number: s.number(c), Now: purge.Add(-time.Nanosecond)}
+			if l := s.load(c.AccountID, w); l.Connection == nil || l.Snapshot == nil || len(l.LinkedAs) != 1 {
+				s.Errorf("before: Load = %+v", l)
+			}
+			w.Now = purge
+			if l := s.load(c.AccountID, w); l.Connection != nil || l.Snapshot != nil || l.LinkedAs != nil {
+				s.Errorf("after: Load = %+v", l)
+			}
 		},
 		"another account's connection is not there": func(s *suite) {
 			c, other := s.linked(), s.account()

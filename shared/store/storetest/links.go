@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,40 @@ func (s *suite) snapshot(n int, at time.Time) *carrier.Snapshot {
 
 func (s *suite) number(c carrier.Connection) *store.Number {
 	return &store.Number{Carrier: c.Carrier, Number: c.AccountNumber}
+}
+
+// first is an entry of a history with all that an entry can hold.
+var first = carrier.HistoryEntry{ // never changes
+	Check: carrier.Check{
+		At: milli(now), Outcome: carrier.OutcomeUnknownAccount, Latency: 1234567 * time.Nanosecond, Trigger: carrier.TriggerLink, Code: "41001",
+	},
+	Number: 1, Status: carrier.Active,
+	Changes: []carrier.Change{
+		{Type: carrier.ChangedValidTo, From: "2026-01-01", To: "2027-01-01"},
+		{Type: carrier.ChangedField, ProductID: "3D35", Field: "details.lodgement_postcode"},
+		{},
+	},
+}
+
+// everything gives a row a value in every field but for DisconnectedAt and
+// PurgeAt, which a link has not. A field that is added and forgotten here fails
+// the test of the full row.
+func everything(c carrier.Connection) carrier.Connection {
+	return carrier.Connection{
+		ID: c.ID, AccountID: c.AccountID, PartnerID: c.PartnerID, Environment: carrier.Sandbox, Carrier: carrier.AustraliaPost,
+		AccountNumber: c.AccountNumber, Nickname: "Lager \u6f22", Status: carrier.Restricted, StatusReason: "credit_blocked",
+		Standing: carrier.StandingPaused, Checks: 3, History: 5, LastCheck: first.Check,
+		VerifiedAt: milli(now), ConsecutiveFailures: 2, FirstRefusedAt: milli(now.Add(-time.Hour)), NextRefreshAt: milli(now.Add(time.Hour)),
+		RefreshRequestedAt: milli(now.Add(3 * time.Second)), VerifyCalledAt: milli(now.Add(4 * time.Second)), RefreshPolicy: carrier.RefreshHourly,
+		APIKeyLastFour: "ab12", CredentialID: "0123456789abcdef", CredentialsUpdatedAt: milli(now.Add(time.Second)), SecretVersion: "0f-1",
+		Previous: carrier.PreviousCredentials{
+			SecretVersion: "0f-0", AccountNumber: "0004085239", LastFour: "cd34", CredentialID: "fedcba9876543210", Until: milli(now.Add(time.Hour)),
+		},
+		LeaseUntil: milli(now.Add(time.Minute)), Work: carrier.WorkCredentials,
+		ContractExpired: true, ContractValidTo: "2999-12-31", ContractCreditBlocked: true, ContractHash: "00ff",
+		ExternalID: "their#id", Metadata: map[string]string{"k": "v", "e": ""}, CreatedAt: milli(now), ModifiedAt: milli(now.Add(2 * time.Second)),
+		Version: c.Version,
+	}
 }
 
 func linkTests() tests {
@@ -126,6 +161,32 @@ func linkTests() tests {
 			c := s.newConnection(s.id())
 			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, nil), fault.NotFound)
 		},
+		"finishing in an account that is disabled, or was deleted": func(s *suite) {
+			a := s.account()
+			c := s.newConnection(a.ID)
+			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.done(s.SetAccountActive(s.Context(), a, false, nil, now))
+			before := c
+			s.fails("disabled", s.FinishLink(s.Context(), &c, &first, s.snapshot(100, now), nil), fault.Inactive)
+			s.done(s.DeleteAccount(s.Context(), s.stored(a.ID), purge, nil, now))
+			s.fails("deleted", s.FinishLink(s.Context(), &c, &first, s.snapshot(100, now), nil), fault.State)
+			s.equal("connection after a failure", c, before)
+			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
+			s.equal("row", l.Connection, &before)
+			s.equal("carriers", l.Account.CarriersCount, 0)
+			if l.Snapshot != nil || len(s.historyOf(c)) > 0 {
+				s.Error("a snapshot or an entry of the history was written")
+			}
+		},
+		"finishing an intent that was dropped": func(s *suite) {
+			c := s.newConnection(s.account().ID)
+			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.ok(s.DropLink(s.Context(), c))
+			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, nil), fault.State)
+			_, err := s.Connection(s.Context(), c.AccountID, c.ID)
+			s.fails("Connection", err, fault.NotFound)
+			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 0)
+		},
 		"finishing under a claim that is lost": func(s *suite) {
 			c := s.newConnection(s.account().ID)
 			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
@@ -149,21 +210,10 @@ func linkTests() tests {
 			s.claims("claim", rec, now)
 			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
 			began := c.Version
-			c = carrier.Connection{
-				ID: c.ID, AccountID: c.AccountID, PartnerID: c.PartnerID, Carrier: carrier.AustraliaPost, AccountNumber: c.AccountNumber, Nickname: "Lager \u6f22",
-				Status: carrier.Restricted, StatusReason: "credit_blocked", Checks: 3,
-				LastCheck: carrier.Check{
-					At: milli(now), Outcome: carrier.OutcomeOK, Latency: 1234567 * time.Nanosecond, Trigger: carrier.TriggerLink, Code: "41001",
-				},
-				VerifiedAt: milli(now), ConsecutiveFailures: 2, FirstRefusedAt: milli(now.Add(-time.Hour)), NextRefreshAt: milli(now.Add(time.Hour)),
-				RefreshPolicy: carrier.RefreshHourly, APIKeyLastFour: "ab12", CredentialsUpdatedAt: milli(now.Add(time.Second)), SecretVersion: "0f-1",
-				LeaseUntil: now.Add(time.Minute), ContractExpired: true, ContractValidTo: "2999-12-31", ContractCreditBlocked: true,
-				ExternalID: "their#id", Metadata: map[string]string{"k": "v", "e": ""}, CreatedAt: milli(now), ModifiedAt: milli(now.Add(2 * time.Second)),
-				Version: began,
-			}
+			c = everything(c)
 			snap := s.snapshot(300, milli(now))
 			rec.Sealed = []byte("answer")
-			s.ok(s.FinishLink(s.Context(), &c, nil, snap, &rec))
+			s.ok(s.FinishLink(s.Context(), &c, &first, snap, &rec))
 			s.equal("version", c.Version, began+1)
 			s.equal("lease", c.LeaseUntil, time.Time{})
 			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true, Number: s.number(c)})
@@ -175,6 +225,13 @@ func linkTests() tests {
 			got, err := s.Connection(s.Context(), c.AccountID, c.ID)
 			s.ok(err)
 			s.equal("Connection", got, c)
+			s.equal("history", s.historyOf(c), []carrier.HistoryEntry{first})
+			for field, v := range reflect.ValueOf(everything(got)).Fields() {
+				if v.IsZero() && field.Name != "DisconnectedAt" && field.Name != "PurgeAt" {
+					s.Errorf("%s has no value in this test", field.Name)
+				}
+			}
+			s.unschedule(got)
 		},
 		"the largest snapshot": func(s *suite) {
 			c := s.newConnection(s.account().ID)

@@ -87,6 +87,13 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Idempotency", idempotencyTests()},
 		{"Link", linkTests()},
 		{"Check", checkTests()},
+		{"Row", rowTests()},
+		{"Follow", followTests()},
+		{"Due", dueTests()},
+		{"History", historyTests()},
+		{"Health", healthTests()},
+		{"Calls", callTests()},
+		{"Tracking", trackingTests()},
 		{"Load", loadTests()},
 		{"Change", changeTests()},
 		{"Delete", deleteTests()},
@@ -225,7 +232,8 @@ func (s *suite) newRecord() carrier.IdempotencyRecord {
 func (s *suite) newConnection(account int64) carrier.Connection {
 	s.Helper()
 	return carrier.Connection{
-		ID: s.connectionID(), AccountID: account, PartnerID: 7, Carrier: carrier.AustraliaPost, AccountNumber: "0004085230",
+		ID: s.connectionID(), AccountID: account, PartnerID: 7, Environment: carrier.Production, Carrier: carrier.AustraliaPost,
+		AccountNumber: "0004085230", Standing: carrier.StandingActive, CredentialID: "00c0ffee00c0ffee",
 		RefreshPolicy: carrier.RefreshDaily, SecretVersion: "5f9c", LeaseUntil: milli(now.Add(28 * time.Second)),
 		CreatedAt: milli(now), ModifiedAt: milli(now),
 	}
@@ -235,10 +243,44 @@ func (s *suite) newConnection(account int64) carrier.Connection {
 func (s *suite) linked() carrier.Connection {
 	s.Helper()
 	c := s.newConnection(s.account().ID)
-	s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
-	c.Status = carrier.Active
-	s.ok(s.FinishLink(s.Context(), &c, nil, nil, nil))
+	s.link(&c, nil)
 	return c
+}
+
+// link makes an active connection of a new one.
+func (s *suite) link(c *carrier.Connection, snap *carrier.Snapshot) {
+	s.Helper()
+	s.ok(s.BeginLink(s.Context(), c, carrier.LinkOptions{}))
+	c.Status = carrier.Active
+	s.ok(s.FinishLink(s.Context(), c, nil, snap, nil))
+}
+
+// row is a connection as it is now.
+func (s *suite) row(c carrier.Connection) carrier.Connection {
+	s.Helper()
+	got, err := s.Connection(s.Context(), c.AccountID, c.ID)
+	s.ok(err)
+	return got
+}
+
+// holders is who holds the connection's account number.
+func (s *suite) holders(c carrier.Connection) []string {
+	s.Helper()
+	return s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs
+}
+
+// won counts the results that are nil, and checks that the others are of a kind.
+func (s *suite) won(errs []error, kind fault.Kind) int {
+	s.Helper()
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+		} else {
+			s.fails("a loser", err, kind)
+		}
+	}
+	return won
 }
 
 // race calls f n times at once and returns what each call came to.

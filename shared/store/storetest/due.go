@@ -1,0 +1,135 @@
+package storetest
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"carrierlink/shared/carrier"
+)
+
+func byDue(a, b carrier.DueConnection) int {
+	return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ConnectionID, b.ConnectionID))
+}
+
+// plan stores n scheduled connections of a carrier, and returns what is to be
+// found of them, in order.
+func (s *suite) plan(n int, name carrier.Name, env carrier.Environment, at func(i int) time.Time) (rows []carrier.Connection, due []carrier.DueConnection) {
+	s.Helper()
+	account := s.account().ID
+	rows, due = make([]carrier.Connection, n), make([]carrier.DueConnection, n)
+	var planning sync.WaitGroup
+	for worker := range 4 {
+		planning.Go(func() {
+			for i := worker; i < n; i += 4 {
+				c := s.newConnection(account)
+				c.Carrier, c.Environment, c.AccountNumber = name, env, fmt.Sprintf("%010d", i)
+				c.CredentialID = fmt.Sprintf("%016x", i%7)
+				err := s.BeginLink(s.Context(), &c, carrier.LinkOptions{})
+				c.Status, c.NextRefreshAt = carrier.Active, at(i)
+				if err == nil {
+					err = s.FinishLink(s.Context(), &c, nil, nil, nil)
+				}
+				if err != nil {
+					s.Error(err)
+				}
+				rows[i], due[i] = c, carrier.DueConnection{AccountID: account, ConnectionID: c.ID, CredentialID: c.CredentialID, DueAt: c.NextRefreshAt}
+			}
+		})
+	}
+	planning.Wait()
+	slices.SortFunc(due, byDue)
+	return rows, due
+}
+
+// due is what is due. What others have left in the lane is due later.
+func (s *suite) due(lane carrier.Lane, at time.Time, limit int) []carrier.DueConnection {
+	s.Helper()
+	found, err := s.Due(s.Context(), lane, at, limit)
+	s.ok(err)
+	if !slices.IsSortedFunc(found, func(a, b carrier.DueConnection) int { return a.DueAt.Compare(b.DueAt) }) {
+		s.Errorf("%v is not in order", found)
+	}
+	slices.SortFunc(found, byDue)
+	return found
+}
+
+// Each lane is one test's: they see all that is due in it.
+func dueTests() tests {
+	return tests{
+		"the earliest of all shards": func(s *suite) {
+			const n = 60
+			random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
+			lane := carrier.Lane(carrier.AustraliaPost)
+			rows, want := s.plan(n, carrier.AustraliaPost, carrier.Production, func(i int) time.Time {
+				return long.Add(time.Duration(i)*time.Hour + time.Duration(random.IntN(1000))*time.Millisecond)
+			})
+			end := want[n-1].DueAt
+			s.equal("nothing yet", len(s.due(lane, want[0].DueAt.Add(-time.Millisecond), n)), 0)
+			for _, limit := range []int{1, 2, 7, 8, 9, 30, n - 1, n, n + 1, 1000} {
+				s.equal(fmt.Sprint("limit ", limit), s.due(lane, end, limit), want[:min(limit, n)])
+				s.equal(fmt.Sprint("half, limit ", limit), s.due(lane, want[n/2].DueAt, limit), want[:min(limit, n/2+1)])
+			}
+			s.equal("a millisecond before the last", s.due(lane, end.Add(-time.Nanosecond), n), want[:n-1])
+
+			// A claim leaves it where it is, a record moves it.
+			claimed, err := s.ClaimDue(s.Context(), rows[0].AccountID, rows[0].ID, end.Add(time.Minute), end)
+			s.ok(err)
+			s.equal("claimed", s.due(lane, end, n), want)
+			claimed.NextRefreshAt = end.Add(time.Second)
+			s.ok(s.RecordCheck(s.Context(), &claimed, nil, nil))
+			want = slices.DeleteFunc(want, func(d carrier.DueConnection) bool { return d.ConnectionID == claimed.ID })
+			s.equal("recorded", s.due(lane, end, n), want)
+			want = append(want, carrier.DueConnection{
+				AccountID: claimed.AccountID, ConnectionID: claimed.ID, CredentialID: claimed.CredentialID, DueAt: claimed.NextRefreshAt,
+			})
+			s.equal("due again", s.due(lane, end.Add(time.Second), n), want)
+			rows[0] = claimed
+
+			for i, leave := range []func(*carrier.Connection){
+				func(c *carrier.Connection) { c.NextRefreshAt = time.Time{} },
+				func(c *carrier.Connection) { c.Standing = carrier.StandingPaused },
+				func(c *carrier.Connection) { c.Standing = carrier.StandingDeleted },
+				func(c *carrier.Connection) { c.Work = carrier.WorkCredentials },
+			} {
+				c := rows[i+1]
+				leave(&c)
+				s.ok(s.SaveConnection(s.Context(), &c))
+				rows[i+1] = c
+				want = slices.DeleteFunc(want, func(d carrier.DueConnection) bool { return d.ConnectionID == c.ID })
+				s.equal(fmt.Sprint("left ", i), s.due(lane, end.Add(time.Second), n), want)
+			}
+			s.disconnect(&rows[n-1])
+			want = slices.DeleteFunc(want, func(d carrier.DueConnection) bool { return d.ConnectionID == rows[n-1].ID })
+			s.equal("unlinked", s.due(lane, end.Add(time.Second), n), want)
+			for _, c := range rows[:n-1] {
+				s.unschedule(c)
+			}
+			s.equal("none left", len(s.due(lane, end.Add(time.Second), n)), 0)
+		},
+		"many at one time": func(s *suite) {
+			lane := carrier.Lane(carrier.StarTrack)
+			rows, want := s.plan(20, carrier.StarTrack, carrier.Production, func(int) time.Time { return long })
+			s.equal("all", s.due(lane, long, 20), want)
+			found := s.due(lane, long, 9)
+			s.equal("some", len(found), 9)
+			s.equal("each once", len(slices.Compact(found)), 9)
+			for _, c := range rows {
+				s.unschedule(c)
+			}
+		},
+		"the sandbox is by itself, both carriers": func(s *suite) {
+			rows, want := s.plan(6, carrier.AustraliaPost, carrier.Sandbox, func(i int) time.Time { return long.Add(time.Duration(i) * time.Second) })
+			more, others := s.plan(6, carrier.StarTrack, carrier.Sandbox, func(i int) time.Time { return long.Add(time.Duration(i) * time.Minute) })
+			want = append(want, others...)
+			slices.SortFunc(want, byDue)
+			s.equal("sandbox", s.due(carrier.SandboxLane, long.Add(time.Hour), 100), want)
+			for _, c := range append(rows, more...) {
+				s.unschedule(c)
+			}
+		},
+	}
+}

@@ -1,0 +1,137 @@
+package storetest
+
+import (
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/store"
+)
+
+// minute is one that no other test counts in, nor any within an hour.
+func (s *suite) minute() time.Time {
+	s.Helper()
+	return time.Unix(s.id()%10_000_000*3600, 0).UTC()
+}
+
+func count(account int64, o carrier.Outcome) carrier.Counted {
+	return carrier.Counted{AccountID: account, Outcome: o}
+}
+
+func healthTests() tests {
+	const name = carrier.AustraliaPost
+	return tests{
+		"nothing counted": func(s *suite) {
+			minute := s.minute()
+			s.ok(s.CountChecks(s.Context(), name, nil, minute))
+			tallies, err := s.Tallies(s.Context(), name, minute)
+			s.ok(err)
+			s.equal("tallies", len(tallies), 0)
+		},
+		"checks of each kind": func(s *suite) {
+			minute := s.minute()
+			s.ok(s.CountChecks(s.Context(), name, []carrier.Counted{count(1, carrier.OutcomeOK), count(2, carrier.OutcomeRateLimited)}, minute))
+			s.ok(s.CountChecks(s.Context(), carrier.StarTrack, []carrier.Counted{count(1, carrier.OutcomeTimeout)}, minute))
+			s.ok(s.CountChecks(s.Context(), name, []carrier.Counted{
+				count(3, carrier.OutcomeTimeout), count(1<<31-1, carrier.OutcomeUnavailable), count(3, carrier.OutcomeUnreadable), count(3, carrier.OutcomeUnauthorized),
+			}, minute.Add(time.Minute-time.Nanosecond)))
+			s.ok(s.CountChecks(s.Context(), name, []carrier.Counted{count(4, carrier.OutcomeForbidden), count(3, carrier.OutcomeTimeout), count(5, carrier.OutcomeOK)}, minute))
+			tallies, err := s.Tallies(s.Context(), name, minute.Add(time.Second))
+			s.ok(err)
+			s.equal("tallies", tallies, []carrier.Tally{{
+				Minute: minute, Checks: 9, Good: 2,
+				Failed: map[string]int{"outage": 4, "unauthorized": 1, "forbidden": 1},
+				Who:    map[string]map[int64]bool{"outage": {3: true, 1<<31 - 1: true}, "unauthorized": {3: true}, "forbidden": {4: true}},
+			}})
+			tallies, err = s.Tallies(s.Context(), carrier.StarTrack, minute)
+			s.ok(err)
+			s.equal("the other carrier's", []int{len(tallies), tallies[0].Checks}, []int{1, 1})
+			tallies[0].Who["outage"][9] = true
+			again, err := s.Tallies(s.Context(), carrier.StarTrack, minute)
+			s.ok(err)
+			s.equal("what callers change changes nothing", again[0].Who["outage"], map[int64]bool{1: true})
+		},
+		"of the last fifteen minutes": func(s *suite) {
+			minute := s.minute()
+			for i := range 17 {
+				s.ok(s.CountChecks(s.Context(), name, []carrier.Counted{count(1, carrier.OutcomeOK)}, minute.Add(time.Duration(i)*time.Minute)))
+			}
+			for _, tc := range []struct {
+				name     string
+				at       time.Time
+				from, to int
+			}{
+				{"the first minute begins", minute, 0, 0},
+				{"it ends", minute.Add(time.Minute - time.Nanosecond), 0, 0},
+				{"the second begins", minute.Add(time.Minute), 0, 1},
+				{"the fifteenth ends", minute.Add(15*time.Minute - time.Nanosecond), 0, 14},
+				{"the first is too old", minute.Add(15 * time.Minute), 1, 15},
+				{"the last one", minute.Add(16*time.Minute + time.Second), 2, 16},
+				{"later", minute.Add(25 * time.Minute), 11, 16},
+			} {
+				tallies, err := s.Tallies(s.Context(), name, tc.at)
+				s.ok(err)
+				var got, want []time.Time
+				for _, t := range tallies {
+					got = append(got, t.Minute)
+				}
+				for i := tc.from; i <= tc.to; i++ {
+					want = append(want, minute.Add(time.Duration(i)*time.Minute))
+				}
+				s.equal(tc.name, got, want)
+			}
+			tallies, err := s.Tallies(s.Context(), name, minute.Add(31*time.Minute))
+			s.ok(err)
+			s.equal("much later", len(tallies), 0)
+		},
+		"at once, none is lost": func(s *suite) {
+			minute := s.minute()
+			race(20, func(i int) error {
+				err := s.CountChecks(s.Context(), name, []carrier.Counted{count(int64(i), carrier.OutcomeTimeout), count(int64(i), carrier.OutcomeOK)}, minute)
+				if err != nil {
+					s.Error(err)
+				}
+				return err
+			})
+			tallies, err := s.Tallies(s.Context(), name, minute)
+			s.ok(err)
+			t := tallies[0]
+			s.equal("counts", []int{t.Checks, t.Good, t.Failed["outage"], len(t.Who["outage"])}, []int{40, 20, 20, 20})
+		},
+		// One test, as there is one breaker for each carrier.
+		"breakers": func(s *suite) {
+			found, err := s.Breakers(s.Context())
+			s.ok(err)
+			s.equal("breakers", len(found), len(carrier.Names()))
+			for _, name := range carrier.Names() {
+				b := found[name]
+				s.equal("carrier", b.Carrier, name)
+				late := b
+				opened := b.Opened("outage", milli(now), carrier.Timing{Speed: 1})
+				s.ok(s.SaveBreaker(s.Context(), &opened))
+				s.equal("version", opened.Version, b.Version+1)
+				s.fails("late", s.SaveBreaker(s.Context(), &late), fault.State)
+				ahead := opened
+				ahead.Version++
+				s.fails("a version that is not there", s.SaveBreaker(s.Context(), &ahead), fault.State)
+				found, err := s.Breakers(s.Context())
+				s.ok(err)
+				s.equal("opened", found[name], opened)
+
+				s.equal("saved", s.won(race(8, func(int) error {
+					mine := opened.Probed(milli(now.Add(time.Minute)), carrier.Timing{})
+					return s.SaveBreaker(s.Context(), &mine)
+				}), fault.State), 1)
+				found, err = s.Breakers(s.Context())
+				s.ok(err)
+				closed := found[name].Closed(milli(now.Add(time.Hour)))
+				s.ok(s.SaveBreaker(s.Context(), &closed))
+				a := s.account()
+				l := s.load(a.ID, store.Want{Breakers: true})
+				s.equal("account beside them", l.Account, &a)
+				s.equal("closed", l.Breakers[name], closed)
+				s.equal("all", len(l.Breakers), len(carrier.Names()))
+			}
+		},
+	}
+}
