@@ -64,15 +64,23 @@ type Desk struct {
 	Log     bytes.Buffer      // of the API
 
 	t      *testing.T
+	prefix string // of the secrets' names
 	routes []httpapi.Route
 }
+
+// Charge accounts of Australia Post's for which all goes well.
+const (
+	Number      = "0000123400"
+	OtherNumber = "0000456700"
+)
 
 // InMemory makes a desk that calls nobody.
 func InMemory(t *testing.T) *Desk {
 	t.Helper()
 	d := newDesk(t)
 	d.Store, d.Secrets = storetest.NewMemory(), vaulttest.NewMemory()
-	d.furnish(vault.New(d.Secrets, "test/carrier/"), auspost.Options{
+	d.prefix = "test/carrier/"
+	d.furnish(vault.New(d.Secrets, d.prefix), auspost.Options{
 		BaseURL: simulator.BaseURL, Transport: simulator.NewTransport(simulator.WithClock(d.Now)), AttemptTimeout: 20 * time.Millisecond,
 		Sleep: func(context.Context, time.Duration) error { return nil },
 	})
@@ -97,7 +105,8 @@ func OnEngines(t *testing.T, e Engines, name string) *Desk {
 	probe.Table(t, emulator.Config(e.table), name)
 	d.Secrets = secretsmanager.NewFromConfig(emulator.Config(e.secrets))
 	d.Store = store.New(dynamodb.NewFromConfig(d.Wire.Config(e.table)), name, store.Options{})
-	d.furnish(vault.New(secretsmanager.NewFromConfig(d.Wire.Config(e.secrets)), name+"/carrier/"), auspost.Options{
+	d.prefix = name + "/carrier/"
+	d.furnish(vault.New(secretsmanager.NewFromConfig(d.Wire.Config(e.secrets)), d.prefix), auspost.Options{
 		BaseURL: simulator.BaseURL, Transport: d.Wire, Sleep: func(context.Context, time.Duration) error { return nil },
 	})
 	return d
@@ -142,6 +151,10 @@ func (d *Desk) ok(err error) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+}
+
+func (d *Desk) secretName(id string) string {
+	return d.prefix + strconv.FormatInt(Account, 10) + "/" + id
 }
 
 // Auth authenticates by the desk's keys.

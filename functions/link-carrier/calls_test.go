@@ -1,0 +1,43 @@
+package main
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/infra/test/desk"
+)
+
+// TestRemoteCalls counts: auth, carrier call, intent, CreateSecret, activate
+// (design: "Round trips"), and one claim more with an idempotency key.
+func TestRemoteCalls(t *testing.T) {
+	engines := desk.StartEngines(t)
+	work := []string{"carrier GET", "TransactWriteItems", "CreateSecret", "TransactWriteItems"}
+	for name, tc := range map[string]struct {
+		idempotencyKey string
+		after          []string
+	}{
+		"without-a-key": {"", work},
+		"with-one":      {"order-66", append([]string{"PutItem"}, work...)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := desk.OnEngines(t, engines, name)
+			serve(d)
+			post(d, "account 71", "australia_post", "") // the first use of a key in a minute is one call more
+			d.Wire.Reset()
+			if resp := link(d, tc.idempotencyKey); resp.StatusCode != http.StatusOK {
+				t.Fatalf("link answers %d: %s", resp.StatusCode, resp.Body)
+			}
+			got := d.Wire.Calls()
+			beside := slices.Sorted(slices.Values(got[:2])) // at once, in either order
+			if diff := cmp.Diff([]string{"BatchGetItem", "UpdateItem"}, beside); diff != "" {
+				t.Errorf("calls of authentication (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.after, got[2:]); diff != "" {
+				t.Errorf("calls after authentication (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,136 @@
+package desk
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
+)
+
+// One checks that table and vault tell of exactly one connection, and the same:
+// it holds its number, its credentials are those, and nobody is at work on it.
+// It returns the row.
+func (d *Desk) One(t *testing.T, number string, c carrier.Credentials) carrier.Connection {
+	t.Helper()
+	row := d.only(t)
+	if !row.Visible() || row.Work != carrier.NoWork || !row.LeaseUntil.IsZero() || row.AccountNumber != number {
+		t.Errorf("the connection is %s with the number %s, work %q until %v", row.Status, row.AccountNumber, row.Work, row.LeaseUntil)
+	}
+	d.counts(t, row, 1)
+	if stored, err := d.Vault.Get(t.Context(), Account, row.ID, row.SecretVersion); err != nil || !stored.Equal(c) || row.CredentialID != carrier.CredentialID(c.APIKey) {
+		t.Errorf("the credentials of the row are others, or can not be read: %v", err)
+	}
+	snap, err := d.Store.Snapshot(t.Context(), Account, row.ID)
+	if err != nil || snap == nil {
+		t.Fatalf("the snapshot: %v, %v", snap, err)
+	}
+	if raw, err := snap.Raw(); err != nil || !strings.Contains(string(raw), number) || carrier.SnapshotHash(raw) != row.ContractHash {
+		t.Errorf("the snapshot is another one: %v", err)
+	}
+	secret := d.secret(t, row.ID)
+	if secret.DeletedDate != nil {
+		t.Error("the secret is scheduled for deletion")
+	}
+	for version, labels := range secret.VersionIdsToStages {
+		if slices.Contains(labels, "AWSCURRENT") != (version == row.SecretVersion) || slices.Contains(labels, "AWSPENDING") {
+			t.Errorf("the version %s has the labels %v, the row's is %s", version, labels, row.SecretVersion)
+		}
+	}
+	return row
+}
+
+// Gone checks that the one connection is disconnected, and what is left of it.
+func (d *Desk) Gone(t *testing.T) {
+	t.Helper()
+	row := d.only(t)
+	if row.Status != carrier.Disconnected || row.Work != carrier.NoWork || !row.LeaseUntil.IsZero() || row.PurgeAt.IsZero() {
+		t.Errorf("the connection is %s, work %q until %v, purged at %v", row.Status, row.Work, row.LeaseUntil, row.PurgeAt)
+	}
+	d.counts(t, row, 0)
+	if snap, err := d.Store.Snapshot(t.Context(), Account, row.ID); err != nil || snap != nil {
+		t.Errorf("the snapshot is there: %v", err)
+	}
+	if d.secret(t, row.ID).DeletedDate == nil {
+		t.Error("the secret is not scheduled for deletion")
+	}
+	if len(d.History(row.ID)) == 0 {
+		t.Error("its history is gone")
+	}
+}
+
+// Nothing checks that there is no trace of a connection, nor of a secret.
+func (d *Desk) Nothing(t *testing.T) {
+	t.Helper()
+	d.counts(t, carrier.Connection{AccountNumber: Number}, 0)
+	if names := d.secretNames(t); len(names) != 0 {
+		t.Errorf("secrets of the account: %v", names)
+	}
+}
+
+// only is the one row that the account has, of whatever status.
+func (d *Desk) only(t *testing.T) carrier.Connection {
+	t.Helper()
+	rows, err := d.Store.AllConnections(t.Context(), Account)
+	if err != nil || len(rows) != 1 {
+		t.Fatalf("the account has %d connections, %v, want one", len(rows), err)
+	}
+	return rows[0]
+}
+
+// counts checks who holds which number, and the account's count.
+func (d *Desk) counts(t *testing.T, row carrier.Connection, want int) {
+	t.Helper()
+	for _, number := range slices.Compact([]string{row.AccountNumber, Number, OtherNumber}) {
+		var holders []string
+		if want > 0 && number == row.AccountNumber {
+			holders = []string{row.ID}
+		}
+		if got := d.Holders(number); !slices.Equal(got, holders) {
+			t.Errorf("the number %s is held by %v, want %v", number, got, holders)
+		}
+	}
+	a, err := d.Store.Account(t.Context(), Account, d.Clock)
+	if err != nil || a.CarriersCount != want {
+		t.Errorf("carriers_count = %d, %v, want %d", a.CarriersCount, err, want)
+	}
+}
+
+// secret describes the one secret that the account has.
+func (d *Desk) secret(t *testing.T, id string) *secretsmanager.DescribeSecretOutput {
+	t.Helper()
+	name := d.secretName(id)
+	if diff := cmp.Diff([]string{name}, d.secretNames(t)); d.Wire != nil && diff != "" {
+		t.Errorf("secrets of the account (-want +got):\n%s", diff)
+	}
+	secret, err := d.Secrets.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: &name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
+
+// secretNames are the names of the account's secrets, on the engines.
+func (d *Desk) secretNames(t *testing.T) []string {
+	t.Helper()
+	client, ok := d.Secrets.(*secretsmanager.Client)
+	if !ok {
+		return nil
+	}
+	out, err := client.ListSecrets(t.Context(), &secretsmanager.ListSecretsInput{
+		IncludePlannedDeletion: aws.Bool(true), Filters: []smtypes.Filter{{Key: smtypes.FilterNameStringTypeName, Values: []string{d.secretName("")}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range out.SecretList {
+		names = append(names, aws.ToString(s.Name))
+	}
+	return names
+}
