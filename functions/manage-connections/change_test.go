@@ -1,0 +1,443 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/infra/test/desk"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+)
+
+func TestChangeRefuses(t *testing.T) {
+	tests := []struct {
+		name, body string
+		headers    []string
+		want       []string
+	}{
+		{"no body", "", nil, []string{"400", "request_body_required"}},
+		{"null", "null", nil, []string{"400", "request_body_required"}},
+		{"no JSON", "{", nil, []string{"400", "invalid_field_value"}},
+		{"wrong content type", `{"nickname":"n"}`, []string{"Content-Type", "text/plain"}, []string{"415", "invalid_field_value Content-Type"}},
+		{"nothing to change", `{}`, nil, []string{"400", "field_value_required"}},
+		{"nothing but nulls", `{"nickname":null,"api_key":null}`, nil, []string{"400", "field_value_required"}},
+		{"a permission alone", `{"allow_duplicate_account_number":true}`, nil, []string{"400", "field_value_required"}},
+		{"an unknown member alone", `{"zip":1}`, nil, []string{"400", "invalid_field_value zip"}},
+		{"a key alone", `{"api_key":"` + newKey + `"}`, nil, []string{"400", "field_value_required api_secret"}},
+		{"a secret alone", `{"api_secret":"s"}`, nil, []string{"400", "field_value_required api_key"}},
+		{"a key and null", `{"api_key":"` + newKey + `","api_secret":null,"nickname":"n"}`, nil, []string{"400", "field_value_required api_secret"}},
+		{"a wrong key alone", `{"api_key":"a b"}`, nil, []string{"400", "invalid_field_value api_key: inner_blank", "field_value_required api_secret"}},
+		{"lost zeros", `{"account_number":"123400"}`, nil, []string{"400", "invalid_field_value account_number: lost_leading_zeros"}},
+		{"no number", `{"account_number":""}`, nil, []string{"400", "invalid_string_length account_number"}},
+		{"swapped", `{"api_key":"` + newSecret + `","api_secret":"` + newKey + `"}`, nil, []string{"400", "invalid_field_value api_secret: key_and_secret_swapped"}},
+		{"an empty secret", `{"api_key":"` + newKey + `","api_secret":""}`, nil, []string{"400", "invalid_string_length api_secret"}},
+		{"an empty nickname", `{"nickname":""}`, nil, []string{"400", "invalid_string_length nickname"}},
+		{"verify is of link alone", `{"nickname":"n","verify":"later"}`, nil, []string{"400", "invalid_field_value verify"}},
+		{
+			"everything, in the order of the fields",
+			`{"extra":1,"metadata":{"a":1},"external_carrier_id":"","refresh_policy":"x","allow_duplicate_account_number":1,"api_secret":"` + newKey + `","api_key":"'k'","account_number":"1","nickname":""}`, nil,
+			[]string{
+				"400", "invalid_string_length nickname", "invalid_field_value account_number: lost_leading_zeros", "invalid_field_value api_key: quotes",
+				"invalid_field_value allow_duplicate_account_number", "invalid_field_value refresh_policy", "invalid_string_length external_carrier_id",
+				"invalid_field_value metadata.a", "invalid_field_value extra",
+			},
+		},
+		{"another version", bodyNew, []string{"If-Match", `"x"`}, []string{"412", "invalid_field_value If-Match"}},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			f := inMemory(t)
+			before := f.Row(f.id)
+			wants(t, f.change(tc.body, append(tc.headers, "Idempotency-Key", "k")...), tc.want...)
+			same(t, before, f.Row(f.id))
+			if n := len(f.Carrier.Asked()); n != 0 {
+				t.Errorf("the carrier was asked %d times", n)
+			}
+			if resp := f.change(`{"nickname":"n"}`, "Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
+				t.Errorf("the key is not free: %d %s", resp.StatusCode, resp.Body)
+			}
+		})
+	}
+}
+
+// TestChangeNeverBreaks: what the carrier does not accept, for whatever reason,
+// is answered as at the link and leaves everything as it was.
+func TestChangeNeverBreaks(t *testing.T) {
+	wrong := `{"api_key":"` + newKey + `","api_secret":"wrong-canary"}`
+	stories := map[string][]string{
+		"01": {"400", "verification_failure account_number: account_not_found"}, "03": {"400", "verification_failure: contract_not_valid"},
+		"07": {"400", "verification_failure: contract_not_set_up"}, "43": {"400", "verification_failure: key_not_entitled"},
+		"70": {"400", "identifiers_must_match account_number: number_mismatch"}, "49": {"503", "rate_limit_exceeded: carrier_rate_limited"},
+		"50": {"502", "unspecified: carrier_unavailable"}, "54": {"504", "unspecified: carrier_timeout"}, "55": {"502", "unspecified: carrier_unreadable"},
+	}
+	bodies := map[string][]string{wrong: {"400", "verification_failure: credentials_refused"}}
+	for story, want := range stories {
+		bodies[`{"account_number":"00001234`+story+`"}`] = want
+		bodies[`{"account_number":"00001234`+story+`","nickname":"n",`+bodyNew[1:]] = want
+	}
+	for body, want := range bodies {
+		t.Run(strings.ReplaceAll(body, "canary", ""), func(t *testing.T) {
+			f := inMemory(t)
+			before := f.Row(f.id)
+			f.Clock = f.Clock.Add(time.Hour)
+			for range 2 {
+				wants(t, f.change(body, "Idempotency-Key", "k"), want...)
+			}
+			same(t, before, f.One(t, desk.Number, oldCredentials))
+			if n := len(f.History(f.id)); n != 1 {
+				t.Errorf("the history has %d entries", n)
+			}
+		})
+	}
+}
+
+func TestChangeOfWhatNoCarrierIsAskedAbout(t *testing.T) {
+	f := inMemory(t)
+	before := f.Row(f.id)
+	f.Clock = f.Clock.Add(time.Hour)
+	resp := f.change(`{"nickname":"  Other ","refresh_policy":"hourly","external_carrier_id":"x/1","metadata":{"a":"b"},"account_number":" 0000-123400"}`, "Idempotency-Key", "k")
+	got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusOK)
+	row := f.One(t, desk.Number, oldCredentials)
+	want := before
+	want.Nickname, want.RefreshPolicy, want.ExternalID, want.Metadata, want.ModifiedAt = "Other", carrier.RefreshHourly, "x/1", map[string]string{"a": "b"}, f.Clock
+	want.NextRefreshAt, want.Version = row.NextRefreshAt, before.Version+1
+	same(t, want, row)
+	if next := row.NextRefreshAt.Sub(f.Clock); next < 54*time.Minute || next > 66*time.Minute {
+		t.Errorf("the next check is in %v", next)
+	}
+	if diff := cmp.Diff(httpapi.NewConnectionBody(&row, f.Clock), got); diff != "" {
+		t.Errorf("the answer is not the row (-row +answer):\n%s", diff)
+	}
+	if tag := httpapi.ConnectionETag(&row, f.Clock); resp.Headers["ETag"] != tag {
+		t.Errorf("ETag %s, want %s", resp.Headers["ETag"], tag)
+	}
+	again := f.change(`{"nickname":"  Other ","refresh_policy":"hourly","external_carrier_id":"x/1","metadata":{"a":"b"},"account_number":" 0000-123400"}`, "Idempotency-Key", "k")
+	if again.Body != resp.Body || again.Headers["ETag"] != resp.Headers["ETag"] || again.Headers["Idempotent-Replayed"] != "true" || f.Row(f.id).Version != row.Version {
+		t.Errorf("again: %d %s", again.StatusCode, again.Body)
+	}
+	if n := len(f.Carrier.Asked()); n != 0 {
+		t.Errorf("the carrier was asked %d times", n)
+	}
+	// What is not given stays; an empty object takes all metadata away.
+	f.change(`{"metadata":{}}`)
+	if row := f.Row(f.id); len(row.Metadata) != 0 || row.Nickname != "Other" || row.ExternalID != "x/1" {
+		t.Errorf("row %+v", row)
+	}
+}
+
+func TestChangeOfCredentials(t *testing.T) {
+	f := inMemory(t)
+	before := f.Row(f.id)
+	f.Clock = f.Clock.Add(time.Hour)
+	resp := f.change(bodyNew, "Idempotency-Key", "k")
+	got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusOK)
+	asked := f.Carrier.Asked()
+	if len(asked) != 1 || asked[0].Check != 1 || asked[0].Account.Number != desk.Number || !asked[0].Account.Credentials.Equal(newCredentials) {
+		t.Errorf("the carrier was asked %d times", len(asked))
+	}
+	row := f.One(t, desk.Number, newCredentials)
+	if got.CarrierID != f.id || got.Credentials.PreviousAvailableUntil == nil || *got.Credentials.APIKeyLastFour != newKey[len(newKey)-4:] || *got.Credentials.UpdatedAt != *httpapi.Time(f.Clock) {
+		t.Errorf("%s", resp.Body)
+	}
+	if diff := cmp.Diff(httpapi.NewConnectionBody(&row, f.Clock), got); diff != "" {
+		t.Errorf("the answer is not the row (-row +answer):\n%s", diff)
+	}
+	if tag := httpapi.ConnectionETag(&row, f.Clock); resp.Headers["ETag"] != tag {
+		t.Errorf("ETag %s, want %s", resp.Headers["ETag"], tag)
+	}
+	wantPrevious := carrier.PreviousCredentials{
+		SecretVersion: before.SecretVersion, AccountNumber: desk.Number, LastFour: before.APIKeyLastFour, CredentialID: before.CredentialID, Until: f.Clock.Add(carrier.PreviousKept),
+	}
+	if diff := cmp.Diff(wantPrevious, row.Previous); diff != "" {
+		t.Errorf("previous credentials (-want +got):\n%s", diff)
+	}
+	if h := f.History(f.id); len(h) != 2 || h[0].Trigger != carrier.TriggerManual || row.Checks != 1 || row.History != 2 {
+		t.Errorf("checks %d, history %+v", row.Checks, h)
+	}
+	again := f.change(bodyNew, "Idempotency-Key", "k")
+	if again.Body != resp.Body || again.Headers["Idempotent-Replayed"] != "true" || f.Row(f.id).Version != row.Version || len(f.Carrier.Asked()) != 0 {
+		t.Errorf("again: %d %s", again.StatusCode, again.Body)
+	}
+}
+
+// TestChangeMendsALink: new credentials make a refused one work again, and one
+// whose secret is gone.
+func TestChangeMendsALink(t *testing.T) {
+	t.Run("refused", func(t *testing.T) {
+		f := inMemory(t)
+		row := f.Row(f.id)
+		row.Status, row.ConsecutiveFailures, row.NextRefreshAt = carrier.ActionRequired, 2, time.Time{}
+		if err := f.Store.SaveConnection(t.Context(), &row); err != nil {
+			t.Fatal(err)
+		}
+		f.change(bodyNew)
+		if row := f.One(t, desk.Number, newCredentials); row.Status != carrier.Active || row.ConsecutiveFailures != 0 || !row.Scheduled() {
+			t.Errorf("row %+v", row)
+		}
+	})
+	t.Run("the secret is gone", func(t *testing.T) {
+		f := inMemory(t)
+		if err := f.Vault.Delete(t.Context(), desk.Account, f.id, 0); err != nil {
+			t.Fatal(err)
+		}
+		wants(t, f.change(`{"account_number":"`+desk.OtherNumber+`"}`), "409", "invalid_status: credentials_missing")
+		f.change(bodyNew)
+		f.One(t, desk.Number, newCredentials)
+		wants(t, f.rollback(), "409", "invalid_status")
+	})
+}
+
+func TestChangeOfTheNumber(t *testing.T) {
+	for name, tc := range map[string]struct {
+		body string
+		want carrier.Credentials
+	}{
+		"alone":            {`{"account_number":"` + desk.OtherNumber + `"}`, oldCredentials},
+		"with credentials": {`{"account_number":"` + desk.OtherNumber + `",` + bodyNew[1:], newCredentials},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := inMemory(t)
+			resp := f.change(tc.body)
+			if got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusOK); got.AccountNumber != desk.OtherNumber || got.AccountNumberMasked != "*******700" {
+				t.Errorf("%s", resp.Body)
+			}
+			f.One(t, desk.OtherNumber, tc.want)
+			f.Clock = f.Clock.Add(time.Minute)
+			if resp := f.rollback(); resp.StatusCode != http.StatusOK {
+				t.Errorf("rollback: %d %s", resp.StatusCode, resp.Body)
+			}
+			f.One(t, desk.Number, oldCredentials)
+		})
+	}
+}
+
+func TestChangeToALinkedNumber(t *testing.T) {
+	f := inMemory(t)
+	other := newFrontBeside(f, desk.OtherNumber)
+	before := f.Row(f.id)
+	resp := f.change(`{"account_number":"`+desk.OtherNumber+`"}`, "Idempotency-Key", "k")
+	wants(t, resp, "409", "carrier_conflict account_number")
+	if !strings.Contains(resp.Body, `"existing_carrier_id":"`+other.id+`"`) {
+		t.Errorf("%s", resp.Body)
+	}
+	after := f.Row(f.id)
+	before.Version = after.Version // it was at work, and ended
+	same(t, before, after)
+	if holders := f.Holders(desk.OtherNumber); len(holders) != 1 {
+		t.Errorf("holders %v", holders)
+	}
+	for _, yes := range []string{`true`, `"true"`} {
+		if resp := f.change(`{"account_number":"`+desk.OtherNumber+`","allow_duplicate_account_number":`+yes+`}`, "Idempotency-Key", yes); resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s", yes, resp.StatusCode, resp.Body)
+		}
+	}
+	if a, b := f.Holders(desk.OtherNumber), f.Holders(desk.Number); len(a) != 2 || len(b) != 0 {
+		t.Errorf("holders %v and %v", a, b)
+	}
+}
+
+// TestIfMatch: of one state of the connection, that of a read, a change of the
+// contract included; and no other request's change gets lost.
+func TestIfMatch(t *testing.T) {
+	f := inMemory(t)
+	tag := httpapi.ConnectionETag(new(f.Row(f.id)), f.Clock)
+	t.Run("any", func(t *testing.T) {
+		if resp := f.change(`{"nickname":"any"}`, "If-Match", "*"); resp.StatusCode != http.StatusOK {
+			t.Errorf("%d %s", resp.StatusCode, resp.Body)
+		}
+	})
+	t.Run("an earlier one", func(t *testing.T) {
+		wants(t, f.change(bodyNew, "If-Match", tag), "412", "invalid_field_value If-Match")
+	})
+	t.Run("this one", func(t *testing.T) {
+		tag := httpapi.ConnectionETag(new(f.Row(f.id)), f.Clock)
+		resp := f.change(bodyNew, "If-Match", `"other", `+tag, "Idempotency-Key", "k")
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("%d %s", resp.StatusCode, resp.Body)
+		}
+		again := f.change(bodyNew, "If-Match", `"other", `+tag, "Idempotency-Key", "k")
+		if again.StatusCode != http.StatusOK || again.Body != resp.Body {
+			t.Errorf("again: %d %s", again.StatusCode, again.Body)
+		}
+		// The answer's tag is the next one's.
+		if next := f.change(`{"nickname":"next"}`, "If-Match", resp.Headers["ETag"]); next.StatusCode != http.StatusOK {
+			t.Errorf("next: %d %s", next.StatusCode, next.Body)
+		}
+	})
+	t.Run("somebody is faster", func(t *testing.T) {
+		row := f.Row(f.id)
+		f.Carrier.Meanwhile = func() { f.change(`{"nickname":"faster"}`) }
+		wants(t, f.change(bodyNew, "If-Match", httpapi.ConnectionETag(&row, f.Clock)), "412", "invalid_field_value If-Match")
+		if now := f.Row(f.id); now.Nickname != "faster" || now.SecretVersion != row.SecretVersion {
+			t.Errorf("row %+v", now)
+		}
+	})
+}
+
+// TestTwinChanges: while one asks the carrier the other one changes the
+// connection. A change of what no carrier is asked about is kept; one of the
+// credentials is not overwritten.
+func TestTwinChanges(t *testing.T) {
+	t.Run("a nickname", func(t *testing.T) {
+		f := inMemory(t)
+		f.Carrier.Meanwhile = func() { f.change(`{"nickname":"twin"}`) }
+		if resp := f.change(bodyNew); resp.StatusCode != http.StatusOK {
+			t.Errorf("%d %s", resp.StatusCode, resp.Body)
+		}
+		if row := f.One(t, desk.Number, newCredentials); row.Nickname != "twin" {
+			t.Errorf("nickname %q", row.Nickname)
+		}
+	})
+	t.Run("credentials", func(t *testing.T) {
+		f := inMemory(t)
+		f.Carrier.Meanwhile = func() {
+			f.change(`{"api_key":"22222222-2222-4333-8444-555555555555","api_secret":"twin-canary"}`)
+		}
+		resp := f.change(bodyNew)
+		if wants(t, resp, "409", "invalid_status"); resp.Headers["Retry-After"] == "" {
+			t.Errorf("headers %v", resp.Headers)
+		}
+		f.One(t, desk.Number, desk.Credentials("22222222-2222-4333-8444-555555555555", "twin-canary"))
+	})
+	t.Run("unlinked", func(t *testing.T) {
+		f := inMemory(t)
+		f.Carrier.Meanwhile = func() { f.unlink() }
+		wants(t, f.change(bodyNew), "404", "not_found")
+		f.Gone(t)
+	})
+	t.Run("the same request", func(t *testing.T) {
+		f := inMemory(t)
+		f.Carrier.Meanwhile = func() { wants(t, f.change(bodyNew, "Idempotency-Key", "k"), "409", "invalid_status Idempotency-Key") }
+		if resp := f.change(bodyNew, "Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
+			t.Errorf("%d %s", resp.StatusCode, resp.Body)
+		}
+		f.One(t, desk.Number, newCredentials)
+	})
+}
+
+// TestChangeWithoutAVault: nothing has changed, or all has.
+func TestChangeWithoutAVault(t *testing.T) {
+	for method, changed := range map[string]bool{"Stage": false, "Align": true} {
+		t.Run(method, func(t *testing.T) {
+			f := inMemory(t)
+			f.Vault.Fail = func(m string) error {
+				if m == method {
+					return errors.New("AccessDenied")
+				}
+				return nil
+			}
+			resp := f.change(bodyNew, "Idempotency-Key", "k")
+			want, status := oldCredentials, http.StatusInternalServerError
+			if changed {
+				want, status = newCredentials, http.StatusOK
+			}
+			if resp.StatusCode != status {
+				t.Errorf("%d %s, want %d", resp.StatusCode, resp.Body, status)
+			}
+			f.Vault.Fail = nil
+			f.Clock = f.Clock.Add(time.Minute)
+			if _, err := f.Linker.Reconcile(t.Context(), 10); err != nil {
+				t.Fatal(err)
+			}
+			f.One(t, desk.Number, want)
+			if resp := f.change(bodyNew, "Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
+				t.Errorf("again: %d %s", resp.StatusCode, resp.Body)
+			}
+			f.One(t, desk.Number, newCredentials)
+		})
+	}
+}
+
+func TestRollbackRefuses(t *testing.T) {
+	t.Run("nothing was changed", func(t *testing.T) {
+		f := inMemory(t)
+		f.change(`{"nickname":"n"}`)
+		resp := f.rollback("Idempotency-Key", "k")
+		if wants(t, resp, "409", "invalid_status"); resp.Headers["Retry-After"] != "" {
+			t.Errorf("headers %v", resp.Headers)
+		}
+	})
+	t.Run("too long ago", func(t *testing.T) {
+		f := inMemory(t)
+		f.change(bodyNew)
+		f.Clock = f.Clock.Add(carrier.PreviousKept)
+		wants(t, f.rollback(), "409", "invalid_status")
+	})
+	t.Run("the version is gone", func(t *testing.T) {
+		f := inMemory(t)
+		f.change(bodyNew)
+		f.Vault.Fail = func(string) error { return fault.New(fault.NotFound, "m") }
+		wants(t, f.rollback(), "409", "invalid_status")
+	})
+	t.Run("the vault is down", func(t *testing.T) {
+		f := inMemory(t)
+		f.change(bodyNew)
+		f.Vault.Fail = func(string) error { return errors.New("AccessDenied") }
+		wants(t, f.rollback(), "500", "unspecified")
+	})
+	for _, o := range carrier.Outcomes() {
+		if o == carrier.OutcomeOK {
+			continue
+		}
+		t.Run(string(o), func(t *testing.T) {
+			f := inMemory(t)
+			f.change(bodyNew)
+			before := f.Row(f.id)
+			f.Carrier.Reading = &carrier.Reading{Outcome: o, HTTPStatus: 418}
+			if got := desk.Problems(t, f.rollback("Idempotency-Key", "k")); !strings.HasSuffix(got[1], f.Carrier.Reading.Diagnosis().Category) {
+				t.Errorf("%v", got)
+			}
+			same(t, before, f.One(t, desk.Number, newCredentials))
+			f.Carrier.Reading = nil
+			if resp := f.rollback("Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
+				t.Errorf("once it works: %d %s", resp.StatusCode, resp.Body)
+			}
+		})
+	}
+	t.Run("the number is another connection's by now", func(t *testing.T) {
+		f := inMemory(t)
+		f.change(`{"account_number":"` + desk.OtherNumber + `"}`)
+		newFrontBeside(f, desk.Number)
+		wants(t, f.rollback(), "409", "carrier_conflict account_number")
+		if row := f.Row(f.id); row.AccountNumber != desk.OtherNumber || row.Work != carrier.NoWork {
+			t.Errorf("row %+v", row)
+		}
+	})
+}
+
+func TestRollback(t *testing.T) {
+	f := inMemory(t)
+	f.change(bodyNew)
+	f.Carrier.Asked()
+	f.Clock = f.Clock.Add(time.Hour)
+	resp := f.rollback("Idempotency-Key", "k")
+	got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusOK)
+	row := f.One(t, desk.Number, oldCredentials)
+	if diff := cmp.Diff(httpapi.NewConnectionBody(&row, f.Clock), got); diff != "" {
+		t.Errorf("the answer is not the row (-row +answer):\n%s", diff)
+	}
+	if asked := f.Carrier.Asked(); len(asked) != 1 || !asked[0].Account.Credentials.Equal(oldCredentials) {
+		t.Errorf("the carrier was asked %d times", len(asked))
+	}
+	again := f.rollback("Idempotency-Key", "k")
+	if again.Body != resp.Body || again.Headers["Idempotent-Replayed"] != "true" || f.Row(f.id).Version != row.Version {
+		t.Errorf("again: %d %s", again.StatusCode, again.Body)
+	}
+	// A second one takes the first one back, and so on.
+	for i, want := range []carrier.Credentials{newCredentials, oldCredentials, newCredentials} {
+		if resp := f.rollback("Idempotency-Key", strconv.Itoa(i)); resp.StatusCode != http.StatusOK {
+			t.Errorf("%d: %d %s", i, resp.StatusCode, resp.Body)
+		}
+		f.One(t, desk.Number, want)
+	}
+	if n := len(f.History(f.id)); n != 6 {
+		t.Errorf("the history has %d entries, want one of the link, the change and each rollback", n)
+	}
+}

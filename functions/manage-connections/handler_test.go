@@ -1,0 +1,443 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/infra/test/desk"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
+)
+
+const account = "account 71"
+
+// Other credentials than those of the link. The secret holds the text that no
+// answer may show.
+const (
+	newKey    = "0b4c3f0e-6d0f-4e58-9d5f-3f1e1a6b7c8d"
+	newSecret = "x0123456789abcdef012-canary"
+)
+
+var (
+	oldCredentials = desk.Credentials(desk.APIKey, desk.APISecret)
+	newCredentials = desk.Credentials(newKey, newSecret)
+	bodyNew        = `{"api_key":"` + newKey + `","api_secret":"` + newSecret + `"}`
+)
+
+// front is the function over a desk with one connection.
+type front struct {
+	*desk.Desk
+	id, named, byID string // of the connection; its paths
+}
+
+// newFront links the number; an outage is kept to be verified later.
+func newFront(t *testing.T, d *desk.Desk, number string) *front {
+	t.Helper()
+	serve(d)
+	id := d.Link(number).ID
+	d.Carrier.Asked()
+	return &front{d, id, "/v1/connections/carriers/australia_post/" + id, "/v1/carriers/" + id}
+}
+
+func serve(d *desk.Desk) {
+	h := &handler{auth: d.Auth(), accounts: d.Store, claims: d.Store, sealer: d.Sealer(), linker: d.Linker, now: d.Now}
+	d.Serve(h.routes()...)
+}
+
+func inMemory(t *testing.T) *front {
+	t.Helper()
+	return newFront(t, desk.InMemory(t), desk.Number)
+}
+
+// routes are what the function answers, as methods and targets.
+func (f *front) routes() map[string][2]string {
+	return map[string][2]string{
+		"change": {http.MethodPut, f.named}, "rollback": {http.MethodPost, f.named + "/rollback"}, "verify": {http.MethodPost, f.named + "/verify"},
+		"unlink": {http.MethodDelete, f.named}, "unlink by id": {http.MethodDelete, f.byID}, "refresh": {http.MethodPost, f.byID + "/refresh"},
+	}
+}
+
+func (f *front) change(body string, headers ...string) events.APIGatewayProxyResponse {
+	return f.Do(account, http.MethodPut, f.named, body, headers...)
+}
+
+func (f *front) rollback(headers ...string) events.APIGatewayProxyResponse {
+	return f.Do(account, http.MethodPost, f.named+"/rollback", "", headers...)
+}
+
+func (f *front) verify(headers ...string) events.APIGatewayProxyResponse {
+	return f.Do(account, http.MethodPost, f.named+"/verify", "", headers...)
+}
+
+func (f *front) refresh(headers ...string) events.APIGatewayProxyResponse {
+	return f.Do(account, http.MethodPost, f.byID+"/refresh", "", headers...)
+}
+
+func (f *front) unlink() events.APIGatewayProxyResponse {
+	return f.Do(account, http.MethodDelete, f.byID, "")
+}
+
+// same checks that a row is as it was.
+func same(t *testing.T, before, after carrier.Connection) {
+	t.Helper()
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("the row (-before +after):\n%s", diff)
+	}
+}
+
+// wants checks an error answer.
+func wants(t *testing.T, resp events.APIGatewayProxyResponse, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, desk.Problems(t, resp)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", resp.Body, diff)
+	}
+}
+
+// TestEveryRouteRefuses what is not its caller's or not its path's. The answers
+// to what is absent and to what is not for the caller are equal but for the
+// request id.
+func TestEveryRouteRefuses(t *testing.T) {
+	probe := inMemory(t)
+	for name := range probe.routes() {
+		t.Run(name, func(t *testing.T) {
+			f := inMemory(t)
+			before := f.Row(f.id)
+			method, target := f.routes()[name][0], f.routes()[name][1]
+			const body = `{"nickname":"n"}`
+			do := func(who string, old, now string, headers ...string) events.APIGatewayProxyResponse {
+				return f.Do(who, method, strings.Replace(target, old, now, 1), body, headers...)
+			}
+			wants(t, do("", "", ""), "401", "unauthorized")
+			wants(t, do("", f.id, "x"), "401", "unauthorized")
+			wants(t, do("partner 5", "", ""), "400", "field_value_required On-Behalf-Of")
+			wants(t, do("account 72", "", ""), "403", "subscription_inactive")
+			wants(t, do(account, f.id, "242822"), "400", "invalid_identifier carrier_id")
+			wants(t, do(account, f.id, "se-%"), "400", "invalid_identifier carrier_id")
+			if strings.Contains(target, "australia_post") {
+				wants(t, do(account, "australia_post", "ups"), "400", "carrier_not_supported carrier_name")
+				wants(t, do(account, "australia_post/"+f.id, "%zz/x"), "400", "invalid_identifier carrier_name", "invalid_identifier carrier_id")
+			}
+
+			intent := carrier.Connection{
+				ID: "se-7", AccountID: desk.Account, PartnerID: 5, Carrier: carrier.AustraliaPost, AccountNumber: desk.OtherNumber, Status: carrier.Linking, LeaseUntil: f.Clock.Add(time.Minute),
+			}
+			if err := f.Store.BeginLink(t.Context(), &intent, carrier.LinkOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			absent := map[string]events.APIGatewayProxyResponse{
+				"absent": do(account, f.id, "se-1"), "an intent": do(account, f.id, "se-7"), "another account's": do("account 73", "", ""),
+				"another account's, for the partner": do("partner 5", "", "", "On-Behalf-Of", "73"),
+			}
+			if strings.Contains(target, "australia_post") {
+				absent["another carrier's"] = do(account, "australia_post", "startrack")
+			}
+			same(t, before, f.Row(f.id))
+			if resp := f.unlink(); resp.StatusCode != http.StatusNoContent {
+				t.Fatalf("unlink: %d %s", resp.StatusCode, resp.Body)
+			}
+			absent["unlinked"] = do(account, "", "")
+			bodies := map[string]string{}
+			for name, resp := range absent {
+				if resp.StatusCode != http.StatusNotFound {
+					t.Errorf("%s: %d %s", name, resp.StatusCode, resp.Body)
+				}
+				bodies[strings.Replace(resp.Body, resp.Headers["X-Request-Id"], "ID", 1)] = name
+			}
+			if len(bodies) != 1 {
+				t.Errorf("the answers differ: %v", bodies)
+			}
+			wants(t, do("partner 6", "", "", "On-Behalf-Of", "71"), "404", "not_found")
+			if n := len(f.Carrier.Asked()); n != 0 {
+				t.Errorf("the carrier was asked %d times", n)
+			}
+		})
+	}
+}
+
+// TestAKeyOfAnotherRequest: one idempotency key is for one route, one path and
+// one body; a malformed one is refused.
+func TestAKeyOfAnotherRequest(t *testing.T) {
+	f := inMemory(t)
+	wants(t, f.change(`{"nickname":"n"}`, "Idempotency-Key", "é"), "400", "invalid_field_value Idempotency-Key")
+	f.change(`{"nickname":"one"}`, "Idempotency-Key", "k")
+	wants(t, f.change(`{"nickname":"two"}`, "Idempotency-Key", "k"), "422", "field_conflict Idempotency-Key")
+	other := newFrontBeside(f, desk.OtherNumber)
+	wants(t, f.Do(account, http.MethodPut, other.named, `{"nickname":"one"}`, "Idempotency-Key", "k"), "422", "field_conflict Idempotency-Key")
+	if resp := f.refresh("Idempotency-Key", "k"); resp.StatusCode != http.StatusAccepted {
+		t.Errorf("another route: %d %s", resp.StatusCode, resp.Body)
+	}
+	if got := f.Row(f.id).Nickname; got != "one" {
+		t.Errorf("nickname %q", got)
+	}
+}
+
+// newFrontBeside is another connection on the same desk.
+func newFrontBeside(f *front, number string) *front {
+	id := f.Link(number).ID
+	f.Carrier.Asked()
+	return &front{f.Desk, id, "/v1/connections/carriers/australia_post/" + id, "/v1/carriers/" + id}
+}
+
+// busy makes another request hold the connection for work on its credentials.
+func (f *front) busy(t *testing.T, rest time.Duration) {
+	t.Helper()
+	row := f.Row(f.id)
+	row.Work, row.LeaseUntil = carrier.WorkCredentials, f.Clock.Add(rest)
+	if err := f.Store.SaveConnection(t.Context(), &row); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBusy: while another request works on the credentials every route asks to
+// come back, and the idempotency key is free then. Once its lease is over whoever
+// comes next settles what it has left.
+func TestBusy(t *testing.T) {
+	for name := range inMemory(t).routes() {
+		t.Run(name, func(t *testing.T) {
+			f := inMemory(t)
+			f.change(bodyNew) // so that there is something to roll back to
+			f.Carrier.Asked()
+			f.Clock = f.Clock.Add(time.Minute)
+			f.busy(t, 10*time.Second)
+			before := f.Row(f.id)
+			route := f.routes()[name]
+			for _, key := range []string{"k", "k"} {
+				resp := f.Do(account, route[0], route[1], `{"api_key":"`+desk.APIKey+`","api_secret":"`+desk.APISecret+`"}`, "Idempotency-Key", key)
+				wants(t, resp, "409", "invalid_status")
+				if resp.Headers["Retry-After"] == "" {
+					t.Errorf("headers %v", resp.Headers)
+				}
+			}
+			same(t, before, f.Row(f.id))
+			if n := len(f.Carrier.Asked()); n != 0 {
+				t.Errorf("the carrier was asked %d times", n)
+			}
+			f.Clock = f.Clock.Add(10 * time.Second)
+			resp := f.Do(account, route[0], route[1], `{"api_key":"`+desk.APIKey+`","api_secret":"`+desk.APISecret+`"}`, "Idempotency-Key", "k")
+			if resp.StatusCode/100 != 2 {
+				t.Errorf("after the lease: %d %s", resp.StatusCode, resp.Body)
+			}
+		})
+	}
+}
+
+func TestRefresh(t *testing.T) {
+	f := inMemory(t)
+	f.Clock = f.Clock.Add(time.Hour)
+	resp := f.refresh("Idempotency-Key", "k")
+	got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusAccepted)
+	if got.CarrierID != f.id || got.NextRefreshAt == nil || *got.NextRefreshAt != *httpapi.Time(f.Clock) {
+		t.Errorf("%s", resp.Body)
+	}
+	if diff := cmp.Diff(httpapi.NewConnectionBody(new(f.Row(f.id)), f.Clock), got); diff != "" {
+		t.Errorf("the answer is not the row (-row +answer):\n%s", diff)
+	}
+	if n := len(f.Carrier.Asked()); n != 0 {
+		t.Errorf("the carrier was asked %d times", n)
+	}
+	version := f.Row(f.id).Version
+	again := f.refresh("Idempotency-Key", "k")
+	if again.Body != resp.Body || again.StatusCode != resp.StatusCode || again.Headers["Idempotent-Replayed"] != "true" || f.Row(f.id).Version != version {
+		t.Errorf("again: %d %s", again.StatusCode, again.Body)
+	}
+	// The schedule takes it, and says on whose demand.
+	checked, err := f.Linker.Refresh(t.Context(), desk.Account, f.id, carrier.Breaker{})
+	if err != nil || checked.Entry.Trigger != carrier.TriggerManual {
+		t.Errorf("Refresh = %+v, %v, want a manual check", checked.Entry, err)
+	}
+}
+
+// TestRefreshOfWhatIsNotScheduled: neither the policy nor the status keeps it
+// from being checked.
+func TestRefreshOfWhatIsNotScheduled(t *testing.T) {
+	f := inMemory(t)
+	f.change(`{"refresh_policy":"off"}`)
+	row := f.Row(f.id)
+	row.Status = carrier.ActionRequired
+	if err := f.Store.SaveConnection(t.Context(), &row); err != nil {
+		t.Fatal(err)
+	}
+	f.refresh()
+	if row := f.Row(f.id); !row.Scheduled() || !row.NextRefreshAt.Equal(f.Clock) {
+		t.Errorf("row %+v", row)
+	}
+}
+
+// TestVerify: a good answer and a refusal are results; an outage is an error.
+// Each is recorded.
+func TestVerify(t *testing.T) {
+	for _, o := range carrier.Outcomes() {
+		t.Run(string(o), func(t *testing.T) {
+			f := inMemory(t)
+			f.Clock = f.Clock.Add(time.Hour)
+			if o == carrier.OutcomeNoCredentials {
+				f.Vault.Fail = func(string) error { return fault.New(fault.NotFound, "m") }
+			} else if o != carrier.OutcomeOK {
+				f.Carrier.Reading = &carrier.Reading{Outcome: o, HTTPStatus: 418, Code: "41001", Latency: time.Second}
+			}
+			resp := f.verify("Idempotency-Key", "k")
+			row := f.Row(f.id)
+			if row.LastCheck.Outcome != o || row.LastCheck.Trigger != carrier.TriggerManual || row.Checks != 2 || !row.LeaseUntil.IsZero() || !row.VerifyCalledAt.Equal(f.Clock) {
+				t.Errorf("row %+v", row)
+			}
+			if h := f.History(f.id); len(h) != 2 || h[0].Outcome != o || h[0].Number != 2 {
+				t.Errorf("history %+v", h)
+			}
+			again := f.verify("Idempotency-Key", "k")
+			if o.IsOutage() {
+				if got := desk.Problems(t, resp); got[0] < "502" || got[0] > "504" || (resp.Headers["Retry-After"] != "") != (o == carrier.OutcomeRateLimited) {
+					t.Errorf("%v, headers %v", got, resp.Headers)
+				}
+				wants(t, again, "429", "rate_limit_exceeded") // the key is free, the connection is not
+				return
+			}
+			got := desk.Read[verification](t, resp, http.StatusOK)
+			check := httpapi.NewCheckBody(row.LastCheck)
+			want := verification{
+				CarrierID: f.id, Status: string(row.Status), StatusReason: httpapi.Text(row.StatusReason), Check: check,
+				Diagnosis: carrier.Reading{Outcome: o, HTTPStatus: 418, Code: "41001"}.Diagnosis(), Connection: httpapi.NewConnectionBody(&row, f.Clock),
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("answer (-want +got):\n%s", diff)
+			}
+			if again.Body != resp.Body || again.Headers["Idempotent-Replayed"] != "true" || f.Row(f.id).Version != row.Version {
+				t.Errorf("again: %d %s", again.StatusCode, again.Body)
+			}
+		})
+	}
+}
+
+func TestVerifyPauses(t *testing.T) {
+	f := inMemory(t)
+	if resp := f.verify(); resp.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s", resp.StatusCode, resp.Body)
+	}
+	f.Clock = f.Clock.Add(29500 * time.Millisecond)
+	resp := f.verify()
+	if wants(t, resp, "429", "rate_limit_exceeded"); resp.Headers["Retry-After"] != "1" {
+		t.Errorf("Retry-After %q", resp.Headers["Retry-After"])
+	}
+	f.Clock = f.Clock.Add(500 * time.Millisecond)
+	if resp := f.verify(); resp.StatusCode != http.StatusOK {
+		t.Errorf("after 30 s: %d %s", resp.StatusCode, resp.Body)
+	}
+	if n := len(f.Carrier.Asked()); n != 2 {
+		t.Errorf("the carrier was asked %d times", n)
+	}
+}
+
+func TestVerifyBesideACheck(t *testing.T) {
+	f := inMemory(t)
+	if _, err := f.Store.ClaimCheck(t.Context(), f.Row(f.id), f.Clock.Add(time.Minute), f.Clock); err != nil {
+		t.Fatal(err)
+	}
+	resp := f.verify("Idempotency-Key", "k")
+	if wants(t, resp, "409", "invalid_status"); resp.Headers["Retry-After"] == "" || len(f.Carrier.Asked()) != 0 {
+		t.Errorf("headers %v", resp.Headers)
+	}
+	f.Clock = f.Clock.Add(time.Minute)
+	if resp := f.verify("Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
+		t.Errorf("after it: %d %s", resp.StatusCode, resp.Body)
+	}
+}
+
+// TestVerifyMindsTheBreaker: while it is open a refusal marks nobody.
+func TestVerifyMindsTheBreaker(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		f := inMemory(t)
+		f.Carrier.Reading = &carrier.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: 401}
+		if open {
+			b := carrier.Breaker{Carrier: carrier.AustraliaPost}.Opened("unauthorized", f.Clock, carrier.Timing{})
+			if err := f.Store.SaveBreaker(t.Context(), &b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			f.verify()
+			f.Clock = f.Clock.Add(carrier.RefusalGap)
+		}
+		want := carrier.ActionRequired
+		if open {
+			want = carrier.Active
+		}
+		if row := f.Row(f.id); row.Status != want || row.ConsecutiveFailures != 2 {
+			t.Errorf("breaker open %t: %s after %d refusals, want %s", open, row.Status, row.ConsecutiveFailures, want)
+		}
+	}
+}
+
+func TestVerifyWithoutAVault(t *testing.T) {
+	f := inMemory(t)
+	f.Vault.Fail = func(string) error { return errors.New("AccessDenied") }
+	wants(t, f.verify("Idempotency-Key", "k"), "500", "unspecified")
+	f.Vault.Fail = nil
+	wants(t, f.verify("Idempotency-Key", "k"), "429", "rate_limit_exceeded") // it was a call
+	f.Clock = f.Clock.Add(30 * time.Second)
+	if resp := f.verify("Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
+		t.Errorf("afterwards: %d %s", resp.StatusCode, resp.Body)
+	}
+}
+
+func TestUnlink(t *testing.T) {
+	for _, target := range []string{"named", "byID"} {
+		f := inMemory(t)
+		path := map[string]string{"named": f.named, "byID": f.byID}[target]
+		resp := f.Do(account, http.MethodDelete, path, "null")
+		if resp.StatusCode != http.StatusNoContent || resp.Body != "" {
+			t.Fatalf("%s: %d %s", target, resp.StatusCode, resp.Body)
+		}
+		f.Gone(t)
+		wants(t, f.Do(account, http.MethodDelete, path, ""), "404", "not_found")
+		if again := f.Link(desk.Number); again.ID == f.id {
+			t.Error("the number is linked under the old id")
+		}
+	}
+}
+
+// TestUnlinkWithoutAVault: the connection is gone at once; the secret is deleted
+// by the next one who asks, or by the reconciler.
+func TestUnlinkWithoutAVault(t *testing.T) {
+	for name, finish := range map[string]func(*testing.T, *front){
+		"asked again": func(t *testing.T, f *front) {
+			t.Helper()
+			if resp := f.unlink(); resp.StatusCode != http.StatusNoContent {
+				t.Errorf("again: %d %s", resp.StatusCode, resp.Body)
+			}
+		},
+		"reconciled": func(t *testing.T, f *front) {
+			t.Helper()
+			f.Clock = f.Clock.Add(time.Minute)
+			if report, err := f.Linker.Reconcile(t.Context(), 10); err != nil || report.UnlinksFinished != 1 {
+				t.Errorf("Reconcile = %+v, %v", report, err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := inMemory(t)
+			f.Vault.Fail = func(string) error { return errors.New("AccessDenied") }
+			if resp := f.unlink(); resp.StatusCode != http.StatusNoContent {
+				t.Fatalf("%d %s", resp.StatusCode, resp.Body)
+			}
+			for route, call := range f.routes() {
+				if call[0] != http.MethodDelete {
+					if resp := f.Do(account, call[0], call[1], `{"nickname":"n"}`); resp.StatusCode != http.StatusNotFound {
+						t.Errorf("%s: %d %s", route, resp.StatusCode, resp.Body)
+					}
+				}
+			}
+			f.Vault.Fail = nil
+			finish(t, f)
+			f.Gone(t)
+			if resp := f.unlink(); resp.StatusCode != http.StatusNotFound {
+				t.Errorf("once more: %d %s", resp.StatusCode, resp.Body)
+			}
+		})
+	}
+}
