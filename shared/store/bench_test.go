@@ -36,7 +36,16 @@ func BenchmarkWalk(b *testing.B) {
 	}
 	const partner, size = 77, 500
 	now := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
-	if err := fill(b.Context(), e.api, partner, accounts, now); err != nil {
+	err := fill(b.Context(), e.api, accounts, func(random *rand.Rand, i int) map[string]types.AttributeValue {
+		return store.AccountItem(carrier.Account{
+			ID: int64(i + 1), PartnerID: partner, Environment: carrier.Production, ExternalID: fmt.Sprintf("shop-%d", random.Int64()),
+			Email: fmt.Sprintf("owner.%d@example.com", i), CompanyName: "Company " + strconv.Itoa(i), FirstName: "Jo", LastName: "Citizen",
+			OriginCountryCode: "AU", PasswordHash: "$argon2id$v=19$m=19456,t=2,p=1$" + strconv.FormatUint(random.Uint64(), 36),
+			Metadata: map[string]string{"plan": "large"}, Active: i%10 != 0, CarriersCount: i % 3, Version: int64(i%5 + 1),
+			CreatedAt: now.Add(-time.Duration(random.IntN(1000)) * time.Hour), ModifiedAt: now,
+		})
+	})
+	if err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
@@ -68,8 +77,68 @@ func BenchmarkWalk(b *testing.B) {
 	}
 }
 
-// fill stores accounts of ordinary size.
-func fill(ctx context.Context, api *dynamodb.Client, partner int64, n int, now time.Time) error {
+// BenchmarkDue finds what is due among the connections of a carrier: 5,000 of
+// 100,000, and the earliest 5,000 of a backlog of all of them. It compares the
+// read units that DynamoDB Local counts with those of reading just the index
+// entries that are found, without pages or shards, and fails above 1.2 times
+// these. DUE_CONNECTIONS says how many connections there are; of fewer, the half
+// units that each query rounds up to weigh more.
+func BenchmarkDue(b *testing.B) {
+	connections := 100_000
+	if text := os.Getenv("DUE_CONNECTIONS"); text != "" {
+		var err error
+		if connections, err = strconv.Atoi(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+	e := engines[0]
+	if e.err != nil {
+		b.Fatal(e.err)
+	}
+	n := connections / 20
+	now := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
+	err := fill(b.Context(), e.api, connections, func(random *rand.Rand, i int) map[string]types.AttributeValue {
+		next := now.Add(-time.Duration(random.IntN(600_000)) * time.Millisecond)
+		if i >= n {
+			next = now.Add(time.Hour + time.Duration(random.IntN(86_400_000))*time.Millisecond)
+		}
+		return store.ConnectionItem(carrier.Connection{
+			ID: fmt.Sprintf("se-%016d", random.Uint64()%1e16), AccountID: int64(1 + random.IntN(carrier.MaxID)), PartnerID: 78,
+			Environment: carrier.Production, Carrier: carrier.AustraliaPost, AccountNumber: fmt.Sprintf("%010d", i), Nickname: "Warehouse",
+			Status: carrier.Active, Standing: carrier.StandingActive, Checks: i % 90, LastCheck: carrier.Check{At: now, Outcome: carrier.OutcomeOK},
+			NextRefreshAt: next, RefreshPolicy: carrier.RefreshDaily, CredentialID: fmt.Sprintf("%016x", random.Uint64()), Version: int64(i%90 + 2),
+		})
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, at := range map[string]time.Time{"Due": now, "Backlog": now.Add(48 * time.Hour)} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				meter := &meter{API: e.api, seen: map[string]bool{}}
+				found, err := store.New(meter, table, store.Options{}).Due(b.Context(), carrier.Lane(carrier.AustraliaPost), at, n)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if len(found) != n {
+					b.Fatalf("found %d, want %d", len(found), n)
+				}
+				entry := float64(meter.bytes) / float64(len(meter.seen))
+				ideal := float64(n) * entry / 4096 / 2
+				b.ReportMetric(meter.units, "units")
+				b.ReportMetric(meter.units/ideal, "×ideal")
+				b.ReportMetric(entry, "B/entry")
+				b.ReportMetric(float64(meter.queries), "queries")
+				if meter.units > 1.2*ideal {
+					b.Errorf("%.1f read units, %.2f × those of the entries that are found", meter.units, meter.units/ideal)
+				}
+			}
+		})
+	}
+}
+
+// fill stores n items.
+func fill(ctx context.Context, api *dynamodb.Client, n int, item func(random *rand.Rand, i int) map[string]types.AttributeValue) error {
 	const workers, batch = 8, 25
 	var errs [workers]error
 	var loading sync.WaitGroup
@@ -79,14 +148,7 @@ func fill(ctx context.Context, api *dynamodb.Client, partner int64, n int, now t
 			for from := w * batch; from < n && errs[w] == nil; from += workers * batch {
 				var puts []types.WriteRequest
 				for i := from; i < min(from+batch, n); i++ {
-					a := carrier.Account{
-						ID: int64(i + 1), PartnerID: partner, Environment: carrier.Production, ExternalID: fmt.Sprintf("shop-%d", random.Int64()),
-						Email: fmt.Sprintf("owner.%d@example.com", i), CompanyName: "Company " + strconv.Itoa(i), FirstName: "Jo", LastName: "Citizen",
-						OriginCountryCode: "AU", PasswordHash: "$argon2id$v=19$m=19456,t=2,p=1$" + strconv.FormatUint(random.Uint64(), 36),
-						Metadata: map[string]string{"plan": "large"}, Active: i%10 != 0, CarriersCount: i % 3, Version: int64(i%5 + 1),
-						CreatedAt: now.Add(-time.Duration(random.IntN(1000)) * time.Hour), ModifiedAt: now,
-					}
-					puts = append(puts, types.WriteRequest{PutRequest: &types.PutRequest{Item: store.AccountItem(a)}})
+					puts = append(puts, types.WriteRequest{PutRequest: &types.PutRequest{Item: item(random, i)}})
 				}
 				left := map[string][]types.WriteRequest{table: puts}
 				for len(left) > 0 && errs[w] == nil {
@@ -110,8 +172,9 @@ func fill(ctx context.Context, api *dynamodb.Client, partner int64, n int, now t
 // meter adds up what queries cost, and the size of every item once.
 type meter struct {
 	store.API
+	mu                 sync.Mutex
 	units, least, most float64
-	bytes              int
+	bytes, queries     int
 	seen               map[string]bool
 }
 
@@ -121,6 +184,9 @@ func (m *meter) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*d
 	if err != nil {
 		return nil, err
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.queries++
 	units := aws.ToFloat64(out.ConsumedCapacity.CapacityUnits)
 	m.units += units
 	m.most = max(m.most, units)
@@ -128,8 +194,8 @@ func (m *meter) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*d
 		m.least = units
 	}
 	for _, it := range out.Items {
-		if pk, ok := it["pk"].(*types.AttributeValueMemberS); ok && !m.seen[pk.Value] {
-			m.seen[pk.Value] = true
+		if k := textOf(it, "pk") + textOf(it, "sk"); !m.seen[k] {
+			m.seen[k] = true
 			m.bytes += bytesOf(it)
 		}
 	}

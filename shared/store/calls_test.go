@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -140,18 +141,30 @@ func TestRemoteCalls(t *testing.T) {
 		expect("ReleaseIdempotency", s.ReleaseIdempotency(ctx, claim), good, "DeleteItem")
 		expect("ReleaseIdempotency, gone", s.ReleaseIdempotency(ctx, claim), good, "DeleteItem")
 
-		conn := carrier.Connection{ID: "se-1", AccountID: account, Carrier: carrier.AustraliaPost, AccountNumber: "0004085230"}
+		conn := carrier.Connection{
+			ID: "se-1", AccountID: account, Carrier: carrier.AustraliaPost, AccountNumber: "0004085230", Standing: carrier.StandingActive,
+		}
+		entry := &carrier.HistoryEntry{Check: carrier.Check{At: now}, Number: 1}
 		snap, err := carrier.NewSnapshot([]byte("{}"), now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		expect("BeginLink", s.BeginLink(ctx, &conn, carrier.LinkOptions{}), good, "TransactWriteItems")
 		conn.Status = carrier.Active
-		expect("FinishLink", s.FinishLink(ctx, &conn, nil, &snap, nil), good, "TransactWriteItems")
+		expect("FinishLink", s.FinishLink(ctx, &conn, entry, &snap, nil), good, "TransactWriteItems")
+		intent := carrier.Connection{ID: "se-2", AccountID: account, Carrier: carrier.AustraliaPost, AccountNumber: "0004085231"}
+		expect("BeginLink", s.BeginLink(ctx, &intent, carrier.LinkOptions{}), good, "TransactWriteItems")
+		expect("DropLink", s.DropLink(ctx, intent), good, "TransactWriteItems")
 		_, err = s.Load(ctx, account, store.Want{
-			ConnectionID: conn.ID, Snapshot: true, Number: &store.Number{Carrier: conn.Carrier, Number: conn.AccountNumber},
+			ConnectionID: conn.ID, Snapshot: true, Number: &store.Number{Carrier: conn.Carrier, Number: conn.AccountNumber}, Breakers: true,
 		})
 		expect("Load", err, good, "BatchGetItem")
+		_, err = s.Account(ctx, account, now)
+		expect("Account", err, good, "GetItem")
+		_, err = s.Snapshot(ctx, account, conn.ID)
+		expect("Snapshot", err, good, "GetItem")
+		_, err = s.AllConnections(ctx, account)
+		expect("AllConnections", err, good, "Query")
 		_, err = s.Connection(ctx, account, conn.ID)
 		expect("Connection", err, good, "GetItem")
 		conn, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)
@@ -162,11 +175,83 @@ func TestRemoteCalls(t *testing.T) {
 		conn, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)
 		expect("ClaimCheck", err, good, "UpdateItem")
 		expect("RecordCheck without", s.RecordCheck(ctx, &conn, nil, nil), good, "PutItem")
+		conn.NextRefreshAt = now
+		expect("SaveConnection", s.SaveConnection(ctx, &conn), good, "PutItem")
+		late := conn
+		conn, err = s.ClaimDue(ctx, account, conn.ID, now.Add(time.Minute), now)
+		expect("ClaimDue", err, good, "UpdateItem")
+		_, err = s.ClaimDue(ctx, account, conn.ID, now.Add(time.Minute), now)
+		expect("ClaimDue, a late message", err, fault.State, "UpdateItem")
+		expect("RecordCheck with an entry", s.RecordCheck(ctx, &conn, entry, nil), good, "TransactWriteItems")
+		expect("RecordCheck, late", s.RecordCheck(ctx, &late, entry, &snap), fault.State, "TransactWriteItems")
+		old := conn.AccountNumber
+		conn.AccountNumber = "0004085239"
+		expect("ChangeConnection", s.ChangeConnection(ctx, &conn, carrier.ConnectionChange{OldNumber: old, Entry: entry, Snapshot: &snap}), good, "TransactWriteItems")
+		_, _, err = s.History(ctx, account, conn.ID, nil, 0, 25, now)
+		expect("History", err, good, "Query")
+		_, _, err = s.History(ctx, account, conn.ID, &carrier.HistoryPosition{}, 0, 25, now)
+		expect("History, before the first", err, good)
+
+		queries := func(n int) []string { return slices.Repeat([]string{"Query"}, n) }
+		found, err := s.Due(ctx, carrier.Lane(carrier.AustraliaPost), now, 25)
+		expect("Due", err, good, queries(8)...)
+		if len(found) != 1 {
+			t.Errorf("%d due, want 1", len(found))
+		}
+		_, err = s.Due(ctx, carrier.Lane(carrier.StarTrack), now, 25)
+		expect("Due of StarTrack", err, good, queries(4)...)
+		_, err = s.Due(ctx, carrier.SandboxLane, now, 25)
+		expect("Due of the sandbox", err, good, queries(4)...)
+		_, err = s.Unfinished(ctx, now, 25)
+		expect("Unfinished", err, good, "Query")
+
+		follow := func(what string, standing carrier.Standing, purgeAt time.Time, calls int) {
+			t.Helper()
+			a, err := s.Account(ctx, account, now)
+			expect("Account", err, good, "GetItem")
+			conn.Standing, conn.PurgeAt = standing, purgeAt
+			expect("FollowConnection, "+what, s.FollowConnection(ctx, &conn, a), good, slices.Repeat([]string{"TransactWriteItems"}, calls)...)
+			expect("EndFollow, "+what, s.EndFollow(ctx, a), good, "Query", "TransactWriteItems")
+		}
+		follow("disabled", carrier.StandingPaused, time.Time{}, 1)
+		follow("deleted", carrier.StandingDeleted, now.Add(time.Hour), 1)
+		follow("restored", carrier.StandingActive, time.Time{}, 2)
+		conn.Status = carrier.Disconnected
+		expect("Unlink", s.Unlink(ctx, &conn), good, "TransactWriteItems")
+		conn.Status = carrier.Active // as if it never had a good check
+		expect("SaveConnection", s.SaveConnection(ctx, &conn), good, "PutItem")
+		follow("deleted, without a snapshot", carrier.StandingDeleted, now.Add(time.Hour), 2)
+		follow("restored, without a snapshot", carrier.StandingActive, time.Time{}, 3)
+
+		checks := []carrier.Counted{{AccountID: 1, Outcome: carrier.OutcomeOK}, {AccountID: 2, Outcome: carrier.OutcomeTimeout}, {AccountID: 3, Outcome: carrier.OutcomeForbidden}}
+		expect("CountChecks", s.CountChecks(ctx, carrier.AustraliaPost, checks, now), good, "UpdateItem")
+		expect("CountChecks of none", s.CountChecks(ctx, carrier.AustraliaPost, nil, now), good)
+		_, err = s.Tallies(ctx, carrier.AustraliaPost, now)
+		expect("Tallies", err, good, "Query")
+		breakers, err := s.Breakers(ctx)
+		expect("Breakers", err, good, "BatchGetItem")
+		breaker := breakers[carrier.StarTrack]
+		expect("SaveBreaker", s.SaveBreaker(ctx, &breaker), good, "PutItem")
+
+		for i := range 3 {
+			wait, err := s.TakeCall(ctx, "calls", 2, time.Minute, now)
+			expect("TakeCall", err, good, "UpdateItem")
+			if (wait > 0) != (i == 2) {
+				t.Errorf("call %d: wait %v", i+1, wait)
+			}
+		}
+		tracking := []carrier.CachedTracking{{Number: "a", ExpiresAt: now.Add(time.Hour)}, {Number: "b", ExpiresAt: now.Add(time.Hour)}}
+		expect("CacheTracking", s.CacheTracking(ctx, account, conn.ID, tracking), good, "BatchWriteItem")
+		expect("CacheTracking of none", s.CacheTracking(ctx, account, conn.ID, nil), good)
+		_, err = s.CachedTracking(ctx, account, conn.ID, []string{"a", "b", "a"}, now)
+		expect("CachedTracking", err, good, "BatchGetItem")
+		_, err = s.CachedTracking(ctx, account, conn.ID, nil, now)
+		expect("CachedTracking of none", err, good)
 	})
 }
 
 // TestReadsAreConsistent: every read on a request's path is a consistent one
-// but for the list of accounts: an index can not be read so.
+// but for what is found in an index: that can not be read so.
 func TestReadsAreConsistent(t *testing.T) {
 	t.Parallel()
 	spy := &calls{answer: func(_ string, input any) error {
@@ -197,7 +282,18 @@ func TestReadsAreConsistent(t *testing.T) {
 	_, _ = s.AccountByExternalID(t.Context(), 1, "x", time.Time{})
 	_, _ = s.ListKeys(t.Context(), 1)
 	_, _, _ = s.ListConnections(t.Context(), 1, true)
-	if diff := cmp.Diff([]string{"BatchGetItem", "GetItem", "GetItem", "GetItem", "Query", "Query"}, spy.taken()); diff != "" {
+	_, _ = s.Account(t.Context(), 1, time.Time{})
+	_, _ = s.Snapshot(t.Context(), 1, "se-1")
+	_, _ = s.AllConnections(t.Context(), 1)
+	_, _, _ = s.History(t.Context(), 1, "se-1", nil, 0, 1, time.Time{})
+	_, _ = s.Tallies(t.Context(), carrier.StarTrack, time.Time{})
+	_, _ = s.Breakers(t.Context())
+	_, _ = s.CachedTracking(t.Context(), 1, "se-1", []string{"n"}, time.Time{})
+	want := []string{
+		"BatchGetItem", "GetItem", "GetItem", "GetItem", "Query", "Query",
+		"GetItem", "GetItem", "Query", "Query", "Query", "BatchGetItem", "BatchGetItem",
+	}
+	if diff := cmp.Diff(want, spy.taken()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 }

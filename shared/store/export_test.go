@@ -9,3 +9,6 @@ import (
 // AccountItem is what the table holds of an account, for tests that need many
 // of them fast.
 func AccountItem(a carrier.Account) map[string]types.AttributeValue { return accountItem(a) }
+
+// ConnectionItem is what the table holds of a connection.
+func ConnectionItem(c carrier.Connection) map[string]types.AttributeValue { return connectionItem(&c) }

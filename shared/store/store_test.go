@@ -74,6 +74,56 @@ func record(ctx context.Context, s *store.Store) error {
 	return s.RecordCheck(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, Version: 1}, nil, nil)
 }
 
+func recordAll(ctx context.Context, s *store.Store) error {
+	return s.RecordCheck(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, Version: 1}, &carrier.HistoryEntry{}, nil)
+}
+
+func due(ctx context.Context, s *store.Store) error {
+	_, err := s.ClaimDue(ctx, 1, "se-1", time.Unix(1, 0), time.Unix(0, 0))
+	return err
+}
+
+func finish(ctx context.Context, s *store.Store) error {
+	return s.FinishLink(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, Version: 1}, nil, nil, nil)
+}
+
+func drop(ctx context.Context, s *store.Store) error {
+	return s.DropLink(ctx, carrier.Connection{ID: "se-1", AccountID: 1, Version: 1})
+}
+
+func save(ctx context.Context, s *store.Store) error {
+	return s.SaveConnection(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, Version: 1})
+}
+
+func change(ctx context.Context, s *store.Store) error {
+	return s.ChangeConnection(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, AccountNumber: "2", Version: 1}, carrier.ConnectionChange{OldNumber: "1"})
+}
+
+func unlink(ctx context.Context, s *store.Store) error {
+	return s.Unlink(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, Version: 1})
+}
+
+func follow(ctx context.Context, s *store.Store) error {
+	return s.FollowConnection(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, Version: 1}, carrier.Account{ID: 1, Version: 1})
+}
+
+func count(ctx context.Context, s *store.Store) error {
+	return s.CountChecks(ctx, carrier.StarTrack, []carrier.Counted{{AccountID: 1, Outcome: carrier.OutcomeTimeout}}, time.Unix(0, 0))
+}
+
+func breaker(ctx context.Context, s *store.Store) error {
+	return s.SaveBreaker(ctx, &carrier.Breaker{Carrier: carrier.StarTrack, Version: 1})
+}
+
+func take(ctx context.Context, s *store.Store) error {
+	_, err := s.TakeCall(ctx, "c", 10, time.Minute, time.Unix(0, 0))
+	return err
+}
+
+func cache(ctx context.Context, s *store.Store) error {
+	return s.CacheTracking(ctx, 1, "se-1", []carrier.CachedTracking{{Number: "n"}})
+}
+
 func load(ctx context.Context, s *store.Store) error {
 	_, err := s.Load(ctx, 1, store.Want{})
 	return err
@@ -186,6 +236,42 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 		{"ClaimCheck: token expired", check, expired, fault.Internal, 1},
 		{"RecordCheck: conflict that lasts", record, single, fault.State, 6},
 		{"RecordCheck: token expired", record, expired, fault.Internal, 1},
+		{"RecordCheck with an entry: conflict that lasts", recordAll, conflicted("TransactionConflict"), fault.State, 6},
+		{"RecordCheck with an entry: throttled within", recordAll, conflicted("None", "ThrottlingError"), fault.State, 6},
+		{"RecordCheck with an entry: token expired", recordAll, expired, fault.Internal, 1},
+		{"ClaimDue: conflict that lasts", due, single, fault.State, 6},
+		{"ClaimDue: token expired", due, expired, fault.Internal, 1},
+		{"ClaimDue: throttled after the SDK's retries", due, &types.ProvisionedThroughputExceededException{}, fault.Internal, 1},
+		{"ClaimDue: an item of another form", due, &types.ConditionalCheckFailedException{
+			Item: map[string]types.AttributeValue{"version": &types.AttributeValueMemberS{Value: "x"}},
+		}, fault.Internal, 1},
+		{"FinishLink: conflict that lasts", finish, conflicted("None", "TransactionConflict"), fault.State, 6},
+		{"FinishLink: a condition beside a conflict decides nothing", finish, conflicted("ConditionalCheckFailed", "TransactionConflict"), fault.State, 6},
+		{"FinishLink: token expired", finish, expired, fault.Internal, 1},
+		{"DropLink: conflict that lasts", drop, conflicted("TransactionConflict"), fault.State, 6},
+		{"DropLink: token expired", drop, expired, fault.Internal, 1},
+		{"SaveConnection: conflict that lasts", save, single, fault.State, 6},
+		{"SaveConnection: token expired", save, expired, fault.Internal, 1},
+		{"ChangeConnection: conflict that lasts", change, conflicted("None", "TransactionConflict"), fault.State, 6},
+		{"ChangeConnection: throttled within", change, conflicted("None", "None", "ProvisionedThroughputExceeded"), fault.State, 6},
+		{"ChangeConnection: token expired", change, expired, fault.Internal, 1},
+		{"ChangeConnection: its number is held by nobody, and refused", change, refusing(2, nil), fault.Internal, 1},
+		{"Unlink: conflict that lasts", unlink, conflicted("None", "TransactionConflict"), fault.State, 6},
+		{"Unlink: token expired", unlink, expired, fault.Internal, 1},
+		{"FollowConnection: conflict that lasts", follow, conflicted("TransactionConflict"), fault.State, 6},
+		{"FollowConnection: token expired", follow, expired, fault.Internal, 1},
+		{"FollowConnection: a row of another form", follow, refusing(2, map[string]types.AttributeValue{"version": &types.AttributeValueMemberS{Value: "x"}}), fault.Internal, 1},
+		{"CountChecks: conflict that lasts", count, single, fault.State, 6},
+		{"CountChecks: token expired", count, expired, fault.Internal, 1},
+		{"SaveBreaker: another version", breaker, &types.ConditionalCheckFailedException{}, fault.State, 1},
+		{"SaveBreaker: conflict that lasts", breaker, single, fault.State, 6},
+		{"SaveBreaker: token expired", breaker, expired, fault.Internal, 1},
+		{"TakeCall: conflict that lasts", take, single, fault.State, 6},
+		{"TakeCall: token expired", take, expired, fault.Internal, 1},
+		{"TakeCall: an item of another form", take, &types.ConditionalCheckFailedException{
+			Item: map[string]types.AttributeValue{"call_10": &types.AttributeValueMemberS{Value: "x"}},
+		}, fault.Internal, 1},
+		{"CacheTracking: token expired", cache, expired, fault.Internal, 1},
 		{"Load: token expired", load, expired, fault.Internal, 1},
 		{"Connection: token expired", read, expired, fault.Internal, 1},
 		{"UpdateAccount: token expired", update, expired, fault.Internal, 1},
@@ -392,6 +478,49 @@ func TestItemsOfAnotherForm(t *testing.T) {
 			err := read(t.Context(), store.New(stored{item: map[string]types.AttributeValue{name: value}}, table, store.Options{}))
 			if err == nil || !fault.Is(err, fault.Internal) || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "canary") {
 				t.Errorf("error %v, want an internal one that names the attribute and not its value", err)
+			}
+		})
+	}
+}
+
+// untaken leaves all items of a batch for later, a number of times.
+type untaken struct {
+	store.API
+	times, calls int
+}
+
+func (u *untaken) BatchWriteItem(_ context.Context, in *dynamodb.BatchWriteItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
+	u.calls++
+	if u.calls <= u.times {
+		return &dynamodb.BatchWriteItemOutput{UnprocessedItems: in.RequestItems}, nil
+	}
+	return &dynamodb.BatchWriteItemOutput{}, nil
+}
+
+func TestCacheIsNotWaitedForTooLong(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name     string
+		times    int
+		deadline time.Duration
+		calls    int
+	}{
+		{"never taken", 99, time.Hour, 6},
+		{"never taken, and no time left", 99, time.Millisecond, 1},
+		{"taken in the end", 2, time.Hour, 3},
+		{"taken", 0, time.Hour, 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			api := &untaken{times: tc.times}
+			s := store.New(api, table, store.Options{Random: ones{}, Sleep: func(context.Context, time.Duration) error { return nil }})
+			ctx, cancel := context.WithTimeout(t.Context(), tc.deadline)
+			defer cancel()
+			if err := cache(ctx, s); err != nil {
+				t.Errorf("error %v, want none: it is a cache", err)
+			}
+			if api.calls != tc.calls {
+				t.Errorf("%d calls, want %d", api.calls, tc.calls)
 			}
 		})
 	}

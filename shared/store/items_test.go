@@ -1,0 +1,177 @@
+package store_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/store"
+)
+
+// TestEndsAndDueKeys looks at what no method shows: when DynamoDB may remove an
+// item, and where the index of what is due has it.
+func TestEndsAndDueKeys(t *testing.T) {
+	t.Parallel()
+	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
+		t.Helper()
+		const account, partner = 51, 52
+		ctx, s := t.Context(), store.New(api, table, store.Options{})
+		now := time.Date(1980, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
+		purge := now.Add(30 * 24 * time.Hour)
+		ok := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		// is compares the end and the due keys of an item, "-" for none.
+		is := func(what, pk, sk, want string) {
+			t.Helper()
+			out, err := api.GetItem(ctx, &dynamodb.GetItemInput{
+				TableName: aws.String(table), ConsistentRead: aws.Bool(true), Key: map[string]types.AttributeValue{
+					"pk": &types.AttributeValueMemberS{Value: pk}, "sk": &types.AttributeValueMemberS{Value: sk},
+				},
+			})
+			ok(err)
+			if len(out.Item) == 0 {
+				t.Errorf("%s: there is no item %s, %s", what, pk, sk)
+			}
+			var got []string
+			for _, name := range []string{"expires_at", "due_pk", "due_key"} {
+				switch v := out.Item[name].(type) {
+				case *types.AttributeValueMemberN:
+					got = append(got, v.Value)
+				case *types.AttributeValueMemberS:
+					got = append(got, v.Value)
+				default:
+					got = append(got, "-")
+				}
+			}
+			if diff := cmp.Diff(want, strings.Join(got, " ")); diff != "" {
+				t.Errorf("%s: end and due keys (-want +got):\n%s", what, diff)
+			}
+		}
+		milli := func(t time.Time) string { return fmt.Sprintf("%015d", t.UnixMilli()) }
+		own := fmt.Sprintf("ACCOUNT#%d", account)
+		seconds := func(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
+		ends := seconds(purge)
+
+		_, err := s.CreateAccount(ctx, store.NewAccount{
+			Account: carrier.Account{ID: account, PartnerID: partner, Active: true}, Key: carrier.APIKey{ID: 1, PartnerID: partner, AccountID: account, Hash: "a"},
+		}, now)
+		ok(err)
+		is("account", own, "ACCOUNT", "- - -")
+		conn := carrier.Connection{
+			ID: "se-1", AccountID: account, Carrier: carrier.AustraliaPost, AccountNumber: "0004085230", Standing: carrier.StandingActive,
+			CredentialID: "00c0ffee00c0ffee", LeaseUntil: now.Add(time.Minute), NextRefreshAt: now.Add(time.Hour),
+		}
+		ok(s.BeginLink(ctx, &conn, carrier.LinkOptions{}))
+		is("intent", own, "CARRIER#se-1", "- REPAIR "+milli(now.Add(time.Minute)))
+		conn.Status = carrier.Active
+		snap, err := carrier.NewSnapshot([]byte("{}"), now)
+		ok(err)
+		ok(s.FinishLink(ctx, &conn, &carrier.HistoryEntry{Check: carrier.Check{At: now}, Number: 1}, &snap, nil))
+		scheduled := " REFRESH#australia_post#2 " + milli(now.Add(time.Hour)) + "#00c0ffee00c0ffee"
+		is("connection", own, "CARRIER#se-1", "-"+scheduled)
+		is("history", "HISTORY#51#se-1", milli(now)+"#00000001", seconds(now.Add(carrier.HistoryKept))+" - -")
+		conn, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)
+		ok(err)
+		is("claimed", own, "CARRIER#se-1", "-"+scheduled)
+		conn.Work = carrier.WorkCredentials
+		ok(s.SaveConnection(ctx, &conn))
+		is("in work", own, "CARRIER#se-1", "- REPAIR "+milli(now.Add(time.Minute)))
+		conn.Work, conn.LeaseUntil = carrier.NoWork, time.Time{}
+		ok(s.SaveConnection(ctx, &conn))
+
+		a, err := s.Account(ctx, account, now)
+		ok(err)
+		_, err = s.DeleteAccount(ctx, a, purge, nil, now)
+		ok(err)
+		is("deleted account", own, "ACCOUNT", ends+" REPAIR "+milli(now))
+		a, err = s.Account(ctx, account, now)
+		ok(err)
+		conn.Standing, conn.PurgeAt = carrier.StandingDeleted, purge
+		ok(s.FollowConnection(ctx, &conn, a))
+		ok(s.EndFollow(ctx, a))
+		is("followed account", own, "ACCOUNT", ends+" - -")
+		for _, sk := range []string{"KEY#a", "CARRIER#se-1", "SNAPSHOT#se-1", "NUMBER#australia_post#0004085230"} {
+			is("of a deleted account", own, sk, ends+" - -")
+		}
+		_, err = s.RestoreAccount(ctx, a, nil, now)
+		ok(err)
+		a, err = s.Account(ctx, account, now)
+		ok(err)
+		conn.Standing, conn.PurgeAt = carrier.StandingActive, time.Time{}
+		ok(s.FollowConnection(ctx, &conn, a))
+		ok(s.EndFollow(ctx, a))
+		is("restored account", own, "ACCOUNT", "- - -")
+		is("restored connection", own, "CARRIER#se-1", "-"+scheduled)
+		for _, sk := range []string{"KEY#a", "SNAPSHOT#se-1", "NUMBER#australia_post#0004085230"} {
+			is("of a restored account", own, sk, "- - -")
+		}
+		conn.Status, conn.PurgeAt, conn.Work = carrier.Disconnected, purge, carrier.WorkUnlink
+		ok(s.Unlink(ctx, &conn))
+		is("unlinked, not to the end", own, "CARRIER#se-1", ends+" REPAIR 000000000000000")
+		conn.Work = carrier.NoWork
+		ok(s.SaveConnection(ctx, &conn))
+		is("unlinked", own, "CARRIER#se-1", ends+" - -")
+
+		ok(s.CountChecks(ctx, carrier.StarTrack, []carrier.Counted{{AccountID: 1, Outcome: carrier.OutcomeOK}}, now))
+		minute := now.Truncate(time.Minute)
+		is("tally", "HEALTH#startrack", fmt.Sprintf("MINUTE#%012d", minute.Unix()/60), seconds(minute.Add(time.Hour))+" - -")
+		_, err = s.TakeCall(ctx, "ends", 10, time.Minute, now)
+		ok(err)
+		is("calls", "CREDENTIAL#ends", "CALLS", seconds(now.Add(24*time.Hour))+" - -")
+		ok(s.CacheTracking(ctx, account, "se-1", []carrier.CachedTracking{{Number: "7XX", ExpiresAt: purge}}))
+		is("tracking", "TRACKING#51#se-1", "7XX", ends+" - -")
+	})
+}
+
+// TestEndFollowWhileAKeyIsDeleted: the keys are read before they are written.
+func TestEndFollowWhileAKeyIsDeleted(t *testing.T) {
+	t.Parallel()
+	onEngine(t, engines[0], func(t *testing.T, api *dynamodb.Client) {
+		t.Helper()
+		const account, partner = 53, 54
+		ctx, now := t.Context(), time.Date(1980, 1, 2, 3, 4, 5, 0, time.UTC)
+		s := store.New(api, table, store.Options{})
+		a := carrier.Account{ID: account, PartnerID: partner, Active: true, Version: 1}
+		k := carrier.APIKey{ID: 1, PartnerID: partner, AccountID: account, Hash: "a"}
+		if _, err := s.CreateAccount(ctx, store.NewAccount{Account: a, Key: k}, now); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.DeleteAccount(ctx, a, now.Add(time.Hour), nil, now); err != nil {
+			t.Fatal(err)
+		}
+		a, err := s.Account(ctx, account, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		deleted := false
+		spy := &calls{api: api, answer: func(operation string, _ any) error {
+			if operation != "TransactWriteItems" || deleted {
+				return nil
+			}
+			deleted = true
+			return s.DeleteKey(ctx, k)
+		}}
+		if err := store.New(spy, table, store.Options{}).EndFollow(ctx, a); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"Query", "TransactWriteItems", "Query", "TransactWriteItems"}, spy.taken()); diff != "" {
+			t.Errorf("calls (-want +got):\n%s", diff)
+		}
+		keys, err := s.ListKeys(ctx, account)
+		if err != nil || len(keys) != 0 {
+			t.Errorf("keys %v, %v, want none", keys, err)
+		}
+	})
+}
