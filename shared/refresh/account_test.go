@@ -1,0 +1,25 @@
+package refresh_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/store"
+)
+
+// accounts is a store, in memory or not, that accounts are made in.
+type accounts interface {
+	CreateAccount(ctx context.Context, n store.NewAccount, now time.Time) (*carrier.IdempotencyRecord, error)
+}
+
+// makeAccount makes an account, with a key that nobody has.
+func makeAccount(tb testing.TB, in accounts, a carrier.Account) {
+	tb.Helper()
+	key := carrier.APIKey{ID: a.ID, PartnerID: a.PartnerID, AccountID: a.ID, Hash: fmt.Sprintf("%064d", a.ID)}
+	if _, err := in.CreateAccount(tb.Context(), store.NewAccount{Account: a, Key: key}, at()); err != nil {
+		tb.Fatal(err)
+	}
+}

@@ -1,0 +1,167 @@
+package refresh_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	mathrand "math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/test/probe"
+	auspostapi "carrierlink/shared/auspost"
+	"carrierlink/shared/auspost/simulator"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/linking"
+	"carrierlink/shared/refresh"
+	"carrierlink/shared/store"
+	"carrierlink/shared/vault"
+	"carrierlink/shared/vault/vaulttest"
+)
+
+// counting is a carrier that counts the checks of each charge account.
+type counting struct {
+	linking.Carrier
+	mu    sync.Mutex
+	calls map[string]int
+}
+
+func (c *counting) GetAccount(ctx context.Context, account carrier.ChargeAccount, check int) carrier.Reading {
+	c.mu.Lock()
+	c.calls[account.Number]++
+	c.mu.Unlock()
+	return c.Carrier.GetAccount(ctx, account, check)
+}
+
+// TestExactlyOnce: on the real table engine, with every message delivered one to
+// five times, in any order, by batches that overlap, some of them in a later due
+// period, and one message in ten that is none of ours: each connection is checked
+// once in each due period and each check is one entry of its history; what comes
+// again is the poison and nothing else.
+func TestExactlyOnce(t *testing.T) {
+	const (
+		accounts, each = 50, 20
+		all            = accounts * each
+		periods        = 2
+		atOnce         = 8 // batches
+	)
+	cfg := emulator.Config(probe.Emulator(t, emulator.StartDynamoDBLocal))
+	probe.Table(t, cfg, "once")
+	table := store.New(dynamodb.NewFromConfig(cfg), "once", store.Options{})
+	client, err := auspostapi.New(auspostapi.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := at()
+	asked := &counting{Carrier: client, calls: map[string]int{}}
+	linker := &linking.Linker{
+		Store: table, Vault: vault.New(vaulttest.NewMemory(), "test/carrier/"), Carriers: linking.Carriers{Production: asked}, Changes: auspostapi.Changes,
+		Timing: carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1}, Now: func() time.Time { return clock }, Random: rand.Reader,
+	}
+	worker := refresh.Worker{Checker: linker, Breakers: table}
+
+	rows := make([]carrier.Connection, all)
+	var linked sync.WaitGroup
+	for a := range accounts {
+		account := carrier.Account{ID: int64(a + 1), PartnerID: 5, Environment: carrier.Production, Active: true}
+		makeAccount(t, table, account)
+		linked.Go(func() {
+			for n := a * each; n < (a+1)*each; n++ {
+				conn, err := linker.Link(t.Context(), linking.LinkRequest{
+					Account: account, RefreshPolicy: carrier.RefreshHourly,
+					ChargeAccount: carrier.ChargeAccount{
+						Carrier: carrier.AustraliaPost, Number: fmt.Sprintf("%08d00", n),
+						Credentials: carrier.Credentials{APIKey: carrier.NewSecret(fmt.Sprint("key ", n)), APISecret: carrier.NewSecret("secret")},
+					},
+				})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				rows[n] = *conn
+			}
+		})
+	}
+	if linked.Wait(); t.Failed() {
+		t.FailNow()
+	}
+
+	deliveries := 0
+	var late []refresh.Received // delivered in the next period
+	for period := 1; period <= periods; period++ {
+		clock = clock.Add(2 * time.Hour)
+		messages := late
+		late = nil
+		for n, row := range rows {
+			text, err := json.Marshal(refresh.Message{AccountID: row.AccountID, CarrierID: row.ID, Lane: row.Lane()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for copies := range 1 + mathrand.IntN(5) {
+				m := refresh.Received{ID: fmt.Sprint("message ", n), Body: string(text)}
+				if copies > 1 && period < periods && mathrand.IntN(4) == 0 {
+					late = append(late, m)
+				} else {
+					messages = append(messages, m)
+				}
+			}
+		}
+		for n := range len(messages) / 9 {
+			messages = append(messages, refresh.Received{ID: fmt.Sprint("poison ", n), Body: poison[n%len(poison)]})
+		}
+		mathrand.Shuffle(len(messages), func(i, j int) { messages[i], messages[j] = messages[j], messages[i] })
+		deliveries += len(messages)
+
+		batches := make(chan []refresh.Received)
+		failed := make([][]string, atOnce)
+		var working sync.WaitGroup
+		for w := range atOnce {
+			working.Go(func() {
+				for batch := range batches {
+					failed[w] = append(failed[w], worker.Batch(t.Context(), batch)...)
+				}
+			})
+		}
+		for batch := range slices.Chunk(messages, 10) {
+			batches <- batch
+		}
+		close(batches)
+		working.Wait()
+
+		var want []string
+		for _, m := range messages {
+			if strings.HasPrefix(m.ID, "poison") {
+				want = append(want, m.ID)
+			}
+		}
+		got := slices.Sorted(slices.Values(slices.Concat(failed...)))
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("period %d: messages that come again (-want +got):\n%s", period, diff)
+		}
+		// One check more for the link.
+		once := 0
+		for _, row := range rows {
+			calls := asked.calls[row.AccountNumber]
+			entries, _, err := table.History(t.Context(), row.AccountID, row.ID, nil, 0, 10, clock)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if calls != 1+period || len(entries) != 1+period || entries[0].At != clock || entries[0].Trigger != carrier.TriggerSchedule {
+				t.Errorf("period %d: %s has had %d checks, its history %d", period, row.ID, calls-1, len(entries)-1)
+				continue
+			}
+			once++
+		}
+		t.Logf("period %d: %d of %d connections checked once by %d messages, %d of them poison", period, once, all, len(messages), len(want))
+	}
+	t.Logf("%d deliveries for %d due checks", deliveries, periods*all)
+}
