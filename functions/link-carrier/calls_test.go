@@ -10,10 +10,10 @@ import (
 	"carrierlink/infra/test/desk"
 )
 
-// TestRemoteCalls counts: auth, carrier call, intent, CreateSecret, activate
+// remoteCalls counts: auth, carrier call, intent, CreateSecret, activate
 // (design: "Round trips"), and one claim more with an idempotency key.
-func TestRemoteCalls(t *testing.T) {
-	engines := desk.StartEngines(t)
+func remoteCalls(t *testing.T, engines desk.Engines) {
+	t.Helper()
 	work := []string{"carrier GET", "TransactWriteItems", "CreateSecret", "TransactWriteItems"}
 	for name, tc := range map[string]struct {
 		idempotencyKey string

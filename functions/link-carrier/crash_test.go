@@ -21,12 +21,19 @@ func link(d *desk.Desk, idempotencyKey string) events.APIGatewayProxyResponse {
 	return post(d, "account 71", "australia_post", body(desk.Number, ""), headers...)
 }
 
-// TestCrashAfterEachCall kills the process after each remote call of a link.
+// TestOnEngines is what needs the real ones; they are started once.
+func TestOnEngines(t *testing.T) {
+	engines := desk.StartEngines(t)
+	t.Run("remote calls", func(t *testing.T) { remoteCalls(t, engines) })
+	t.Run("crash after each call", func(t *testing.T) { crashAfterEachCall(t, engines) })
+}
+
+// crashAfterEachCall kills the process after each remote call of a link.
 // Then the same request comes again, or the reconciler: while the lease of the
 // dead one lasts a repeat may have to wait, after it there is one connection,
 // one secret and no orphan; the reconciler leaves that, or nothing.
-func TestCrashAfterEachCall(t *testing.T) {
-	engines := desk.StartEngines(t)
+func crashAfterEachCall(t *testing.T, engines desk.Engines) {
+	t.Helper()
 	for _, idempotencyKey := range []string{"", "order-66"} {
 		for n, more := 1, true; more; n++ {
 			t.Run(fmt.Sprintf("key %q, call %d", idempotencyKey, n), func(t *testing.T) {

@@ -247,7 +247,7 @@ func TestChangeToALinkedNumber(t *testing.T) {
 // contract included; and no other request's change gets lost.
 func TestIfMatch(t *testing.T) {
 	f := inMemory(t)
-	tag := httpapi.ConnectionETag(new(f.Row(f.id)), f.Clock)
+	tag := tagOf(f)
 	t.Run("any", func(t *testing.T) {
 		if resp := f.change(`{"nickname":"any"}`, "If-Match", "*"); resp.StatusCode != http.StatusOK {
 			t.Errorf("%d %s", resp.StatusCode, resp.Body)
@@ -257,7 +257,7 @@ func TestIfMatch(t *testing.T) {
 		wants(t, f.change(bodyNew, "If-Match", tag), "412", "invalid_field_value If-Match")
 	})
 	t.Run("this one", func(t *testing.T) {
-		tag := httpapi.ConnectionETag(new(f.Row(f.id)), f.Clock)
+		tag := tagOf(f)
 		resp := f.change(bodyNew, "If-Match", `"other", `+tag, "Idempotency-Key", "k")
 		if resp.StatusCode != http.StatusOK {
 			t.Errorf("%d %s", resp.StatusCode, resp.Body)

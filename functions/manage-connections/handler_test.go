@@ -35,6 +35,12 @@ var (
 type front struct {
 	*desk.Desk
 	id, named, byID string // of the connection; its paths
+	tag             string // its ETag before a request
+}
+
+func tagOf(f *front) string {
+	row := f.Row(f.id)
+	return httpapi.ConnectionETag(&row, f.Clock)
 }
 
 // newFront links the number; an outage is kept to be verified later.
@@ -43,7 +49,7 @@ func newFront(t *testing.T, d *desk.Desk, number string) *front {
 	serve(d)
 	id := d.Link(number).ID
 	d.Carrier.Asked()
-	return &front{d, id, "/v1/connections/carriers/australia_post/" + id, "/v1/carriers/" + id}
+	return &front{Desk: d, id: id, named: "/v1/connections/carriers/australia_post/" + id, byID: "/v1/carriers/" + id}
 }
 
 func serve(d *desk.Desk) {
@@ -182,7 +188,7 @@ func TestAKeyOfAnotherRequest(t *testing.T) {
 func newFrontBeside(f *front, number string) *front {
 	id := f.Link(number).ID
 	f.Carrier.Asked()
-	return &front{f.Desk, id, "/v1/connections/carriers/australia_post/" + id, "/v1/carriers/" + id}
+	return &front{Desk: f.Desk, id: id, named: "/v1/connections/carriers/australia_post/" + id, byID: "/v1/carriers/" + id}
 }
 
 // busy makes another request hold the connection for work on its credentials.
