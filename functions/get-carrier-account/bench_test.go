@@ -27,11 +27,11 @@ func BenchmarkAuthenticatedRead(b *testing.B) {
 	bare := func() {
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if _, err := w.client.BatchGetItem(context.Background(), read); err != nil {
+			if _, err := w.seen.Client.BatchGetItem(context.Background(), read); err != nil {
 				b.Error(err)
 			}
 		})
-		if _, err := w.client.UpdateItem(context.Background(), update); err != nil {
+		if _, err := w.seen.Client.UpdateItem(context.Background(), update); err != nil {
 			b.Error(err)
 		}
 		wg.Wait()

@@ -2,31 +2,24 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"maps"
 	"net/http"
-	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/infra/test/desk"
 	"carrierlink/shared/auspost"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/linking"
-	"carrierlink/shared/store"
-	"carrierlink/shared/store/storetest"
-	"carrierlink/shared/vault"
-	"carrierlink/shared/vault/vaulttest"
 )
 
 const (
@@ -37,41 +30,6 @@ const (
 		`"credit_blocked":false,"merchant_location_id":"ABC","postage_products":[{"type":"PARCEL POST","group":"Parcel Post","product_id":"T28","contract":{"valid_to":"2999-12-31","expired":false}}],"a":{"b":[1,2,{}]}}`
 )
 
-// desk is the function in memory, with one account, one linked connection and a
-// carrier that answers what it is told to.
-type desk struct {
-	*handler
-	mem     *storetest.Memory
-	linker  *linking.Linker
-	api     *httpapi.API
-	clock   time.Time
-	reading carrier.Reading
-	asked   int
-	key     string // the account's
-	foreign string // another account's of the same partner
-	partner string
-	id      string // of the connection
-	getErr  error  // of the vault
-	secrets *vault.Vault
-}
-
-func (d *desk) GetAccount(context.Context, carrier.ChargeAccount, int) carrier.Reading {
-	d.asked++
-	return d.reading
-}
-
-// Create and Get are the vault's.
-func (d *desk) Create(ctx context.Context, account int64, id, version string, c carrier.Credentials) error {
-	return d.secrets.Create(ctx, account, id, version, c)
-}
-
-func (d *desk) Get(ctx context.Context, account int64, id string) (carrier.Credentials, error) {
-	if d.getErr != nil {
-		return carrier.Credentials{}, d.getErr
-	}
-	return d.secrets.Get(ctx, account, id)
-}
-
 func goodReading(t *testing.T, text string) carrier.Reading {
 	t.Helper()
 	c, err := auspost.ParseContract([]byte(text))
@@ -81,135 +39,80 @@ func goodReading(t *testing.T, text string) carrier.Reading {
 	return carrier.Reading{Outcome: carrier.OutcomeOK, HTTPStatus: http.StatusOK, Raw: []byte(text), Contract: c}
 }
 
-// newDesk links with this reading; an outage is kept to be verified later.
-func newDesk(t *testing.T, reading carrier.Reading) *desk {
-	t.Helper()
-	d := &desk{
-		mem: storetest.NewMemory(), secrets: vault.New(vaulttest.NewMemory(), "test/carrier/"), reading: reading, clock: time.Date(2026, 3, 1, 0, 0, 30, 0, time.UTC),
-	}
-	now := func() time.Time { return d.clock }
-	d.linker = &linking.Linker{Store: d.mem, Vault: d, Production: d, Sandbox: d, RefusalGap: carrier.RefusalGap, Now: now, Random: rand.Reader}
-	d.handler = &handler{
-		auth: &auth.Auth{Keys: d.mem, Now: now, Limits: auth.Limits{Production: 1000, Sandbox: 1000}}, accounts: d.mem, checker: d.linker, now: now,
-	}
-	d.api = &httpapi.API{
-		Log: slog.New(slog.DiscardHandler), Now: now,
-		Routes: []httpapi.Route{{Method: http.MethodGet, Resource: "/v1/carriers/{carrier_id}/account", Handler: d.get}},
-	}
-	account := carrier.Account{ID: 71, PartnerID: 5, Environment: carrier.Production, Active: true}
-	for _, k := range []struct {
-		id   int64
-		text *string
-	}{{71, &d.key}, {72, &d.foreign}} {
-		key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 5, AccountID: k.id, Environment: carrier.Production})
-		if err != nil {
-			t.Fatal(err)
-		}
-		*k.text = text.Reveal()
-		a := account
-		a.ID = k.id
-		if _, err := d.mem.CreateAccount(t.Context(), store.NewAccount{Account: a, Key: key}, d.clock); err != nil {
-			t.Fatal(err)
-		}
-	}
-	key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 5, Environment: carrier.Production})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.partner = text.Reveal()
-	if err := d.mem.CreatePartner(t.Context(), carrier.Partner{ID: 5, Environment: carrier.Production}, key); err != nil {
-		t.Fatal(err)
-	}
-	conn, err := d.linker.Link(t.Context(), linking.LinkRequest{
-		Account: account, VerifyLater: true, RefreshPolicy: carrier.RefreshDaily, ChargeAccount: carrier.ChargeAccount{
-			Carrier: carrier.AustraliaPost, Number: number, Credentials: carrier.Credentials{APIKey: carrier.NewSecret("key-canary"), APISecret: carrier.NewSecret("secret-canary")},
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.id, d.asked = conn.ID, 0
-	return d
+// front is the function over a desk with one connection.
+type front struct {
+	*desk.Desk
+	id string
 }
 
-// ask reads the account; query is as in a URL, headers are pairs.
-func (d *desk) ask(t *testing.T, query string, headers ...string) events.APIGatewayProxyResponse {
+// newFront links with this reading; an outage is kept to be verified later.
+func newFront(t *testing.T, reading carrier.Reading) *front {
 	t.Helper()
-	e := events.APIGatewayProxyRequest{
-		HTTPMethod: http.MethodGet, Resource: "/v1/carriers/{carrier_id}/account", Path: "/v1/carriers/" + d.id + "/account",
-		PathParameters: map[string]string{"carrier_id": d.id}, Headers: map[string]string{"API-Key": d.key}, MultiValueQueryStringParameters: map[string][]string{},
-	}
-	for pair := range strings.SplitSeq(query, "&") {
-		if name, value, ok := strings.Cut(pair, "="); ok {
-			e.MultiValueQueryStringParameters[name] = append(e.MultiValueQueryStringParameters[name], value)
-		}
-	}
-	for i := 0; i < len(headers); i += 2 {
-		e.Headers[headers[i]] = headers[i+1]
-	}
-	if id, ok := e.Headers["carrier_id"]; ok {
-		e.PathParameters["carrier_id"] = id
-	}
-	resp, err := d.api.Serve(t.Context(), e)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp
+	d := desk.InMemory(t)
+	serve(d)
+	d.Carrier.Reading = &reading
+	f := &front{d, d.Link(number).ID}
+	d.Carrier.Asked()
+	return f
+}
+
+func serve(d *desk.Desk) {
+	h := &handler{auth: d.Auth(), accounts: d.Store, checker: d.Linker, now: d.Now}
+	d.Serve(httpapi.Route{Method: http.MethodGet, Resource: "/v1/carriers/{carrier_id}/account", Handler: h.get})
+}
+
+// ask reads the account as its owner; query is as in a URL, headers are pairs.
+func (f *front) ask(query string, headers ...string) events.APIGatewayProxyResponse {
+	return f.as("account 71", f.id, query, headers...)
+}
+
+func (f *front) as(who, id, query string, headers ...string) events.APIGatewayProxyResponse {
+	return f.Do(who, http.MethodGet, "/v1/carriers/"+id+"/account?"+query, "", headers...)
 }
 
 func read(t *testing.T, resp events.APIGatewayProxyResponse) answer {
 	t.Helper()
-	var a answer
-	if err := json.Unmarshal([]byte(resp.Body), &a); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%d %s, %v, want 200", resp.StatusCode, resp.Body, err)
-	}
-	return a
-}
-
-func problems(t *testing.T, resp events.APIGatewayProxyResponse) []string {
-	t.Helper()
-	var e httpapi.Envelope
-	if err := json.Unmarshal([]byte(resp.Body), &e); err != nil {
-		t.Fatalf("%s: %v", resp.Body, err)
-	}
-	all := []string{strconv.Itoa(resp.StatusCode)}
-	for _, p := range e.Errors {
-		all = append(all, strings.TrimSuffix(p.ErrorCode+" "+p.FieldName, " "))
-	}
-	return all
+	return desk.Read[answer](t, resp, http.StatusOK)
 }
 
 func TestGetRefuses(t *testing.T) {
 	tests := []struct {
-		name, query string
-		headers     []string
-		want        []string
+		name, query, id string
+		want            []string
 	}{
-		{"no key", "", []string{"API-Key", ""}, []string{"401", "unauthorized"}},
-		{"no key, and a wrong query", "max_age=x", []string{"API-Key", ""}, []string{"401", "unauthorized"}},
-		{"an id of another form", "", []string{"carrier_id", "242822"}, []string{"400", "invalid_identifier carrier_id"}},
-		{"an id with a path", "", []string{"carrier_id", "se-1%2F.."}, []string{"400", "invalid_identifier carrier_id"}},
-		{"an id that does not decode", "", []string{"carrier_id", "se-%"}, []string{"400", "invalid_identifier carrier_id"}},
-		{"an id encoded twice", "", []string{"carrier_id", "se%252D1"}, []string{"400", "invalid_identifier carrier_id"}},
-		{"an absent connection", "", []string{"carrier_id", "se-1"}, []string{"404", "not_found"}},
-		{"max_age no number", "max_age=soon", nil, []string{"400", "invalid_field_value max_age"}},
-		{"max_age empty", "max_age=", nil, []string{"400", "invalid_field_value max_age"}},
-		{"max_age negative", "max_age=-1", nil, []string{"400", "invalid_field_value max_age"}},
-		{"max_age with a plus", "max_age=+1", nil, []string{"400", "invalid_field_value max_age"}},
-		{"max_age a fraction", "max_age=1.5", nil, []string{"400", "invalid_field_value max_age"}},
-		{"max_age over 30 days by one", "max_age=2592001", nil, []string{"400", "invalid_field_value max_age"}},
-		{"max_age beyond 32 bits", "max_age=4294967296", nil, []string{"400", "invalid_field_value max_age"}},
-		{"refresh yes", "refresh=yes", nil, []string{"400", "invalid_field_value refresh"}},
-		{"refresh empty", "refresh=", nil, []string{"400", "invalid_field_value refresh"}},
-		{"refresh True", "refresh=True", nil, []string{"400", "invalid_field_value refresh"}},
-		{"the second value is wrong", "refresh=true&refresh=1", nil, []string{"400", "invalid_field_value refresh"}},
-		{"everything", "max_age=x&refresh=x", []string{"carrier_id", "x"}, []string{"400", "invalid_identifier carrier_id", "invalid_field_value max_age", "invalid_field_value refresh"}},
+		{"an id of another form", "", "242822", []string{"400", "invalid_identifier carrier_id"}},
+		{"an id with a path", "", "se-1%2F..", []string{"400", "invalid_identifier carrier_id"}},
+		{"an id that does not decode", "", "se-%", []string{"400", "invalid_identifier carrier_id"}},
+		{"an id encoded twice", "", "se%252D1", []string{"400", "invalid_identifier carrier_id"}},
+		{"an absent connection", "", "se-1", []string{"404", "not_found"}},
+		{"max_age no number", "max_age=soon", "", []string{"400", "invalid_field_value max_age"}},
+		{"max_age empty", "max_age=", "", []string{"400", "invalid_field_value max_age"}},
+		{"max_age negative", "max_age=-1", "", []string{"400", "invalid_field_value max_age"}},
+		{"max_age with a plus", "max_age=+1", "", []string{"400", "invalid_field_value max_age"}},
+		{"max_age a fraction", "max_age=1.5", "", []string{"400", "invalid_field_value max_age"}},
+		{"max_age over 30 days by one", "max_age=2592001", "", []string{"400", "invalid_field_value max_age"}},
+		{"max_age beyond 32 bits", "max_age=4294967296", "", []string{"400", "invalid_field_value max_age"}},
+		{"refresh yes", "refresh=yes", "", []string{"400", "invalid_field_value refresh"}},
+		{"refresh empty", "refresh=", "", []string{"400", "invalid_field_value refresh"}},
+		{"refresh True", "refresh=True", "", []string{"400", "invalid_field_value refresh"}},
+		{"the second value is wrong", "refresh=true&refresh=1", "", []string{"400", "invalid_field_value refresh"}},
+		{"everything", "max_age=x&refresh=x", "x", []string{"400", "invalid_identifier carrier_id", "invalid_field_value max_age", "invalid_field_value refresh"}},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t, goodReading(t, carriersText))
-			if diff := cmp.Diff(tc.want, problems(t, d.ask(t, tc.query, tc.headers...))); diff != "" || d.asked != 0 {
-				t.Errorf("asked %d times (-want +got):\n%s", d.asked, diff)
+			f := newFront(t, goodReading(t, carriersText))
+			id := f.id
+			if tc.id != "" {
+				id = tc.id
+			}
+			if diff := cmp.Diff([]string{"401", "unauthorized"}, desk.Problems(t, f.as("", id, tc.query))); diff != "" {
+				t.Errorf("without a key (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tc.want, desk.Problems(t, f.as("account 71", id, tc.query))); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+			if n := len(f.Carrier.Asked()); n != 0 {
+				t.Errorf("the carrier was asked %d times", n)
 			}
 		})
 	}
@@ -217,31 +120,35 @@ func TestGetRefuses(t *testing.T) {
 
 // TestAbsentAndForeignAreEqual but for the request id.
 func TestAbsentAndForeignAreEqual(t *testing.T) {
-	d := newDesk(t, goodReading(t, carriersText))
-	intent := carrier.Connection{ID: "se-7", AccountID: 71, PartnerID: 5, Carrier: carrier.StarTrack, AccountNumber: "09912345", LeaseUntil: d.clock.Add(time.Minute)}
-	if err := d.mem.BeginLink(t.Context(), &intent, carrier.LinkOptions{}); err != nil {
+	f := newFront(t, goodReading(t, carriersText))
+	intent := carrier.Connection{ID: "se-7", AccountID: desk.Account, PartnerID: 5, Carrier: carrier.StarTrack, AccountNumber: "09912345", LeaseUntil: f.Clock.Add(time.Minute)}
+	if err := f.Store.BeginLink(t.Context(), &intent, carrier.LinkOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	unlinked := f.Link(desk.OtherNumber)
+	if err := f.Linker.Unlink(t.Context(), unlinked); err != nil {
+		t.Fatal(err)
+	}
+	f.Carrier.Asked()
 	bodies := map[string]string{}
-	for name, headers := range map[string][]string{
-		"absent": {"carrier_id", "se-1"}, "another account's": {"API-Key", d.foreign}, "an intent": {"carrier_id", "se-7"},
-		"another account's, for the partner": {"API-Key", d.partner, "On-Behalf-Of", "72"},
+	for name, resp := range map[string]events.APIGatewayProxyResponse{
+		"absent": f.as("account 71", "se-1", ""), "another account's": f.as("account 73", f.id, ""), "an intent": f.as("account 71", "se-7", "refresh=true"),
+		"unlinked": f.as("account 71", unlinked.ID, "refresh=true"), "another account's, for the partner": f.as("partner 5", f.id, "", "On-Behalf-Of", "73"),
 	} {
-		resp := d.ask(t, "refresh=true", headers...)
 		if resp.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %d", name, resp.StatusCode)
 		}
 		bodies[strings.Replace(resp.Body, resp.Headers["X-Request-Id"], "ID", 1)] = name
 	}
-	if len(bodies) != 1 || d.asked != 0 {
+	if len(bodies) != 1 || len(f.Carrier.Asked()) != 0 {
 		t.Errorf("the answers differ: %v", bodies)
 	}
 }
 
 func TestStoredAnswer(t *testing.T) {
-	d := newDesk(t, goodReading(t, carriersText))
-	d.clock = d.clock.Add(10 * time.Minute)
-	resp := d.ask(t, "")
+	f := newFront(t, goodReading(t, carriersText))
+	f.Clock = f.Clock.Add(10 * time.Minute)
+	resp := f.ask("")
 	got := read(t, resp)
 	if !strings.Contains(resp.Body, `"account":`+carriersText+`,`) {
 		t.Errorf("the carrier's text is changed:\n%s", resp.Body)
@@ -249,7 +156,7 @@ func TestStoredAnswer(t *testing.T) {
 	text := func(s string) *string { return &s }
 	days := 30
 	want := answer{
-		CarrierID: d.id, CarrierCode: "australia_post", Account: json.RawMessage(carriersText), RefreshedAt: text("2026-03-01T00:00:30.000Z"), AgeSeconds: 600,
+		CarrierID: f.id, CarrierCode: "australia_post", Account: json.RawMessage(carriersText), RefreshedAt: text("2026-03-01T00:00:30.000Z"), AgeSeconds: 600,
 		Source: "stored", NextRefreshAt: got.NextRefreshAt, Summary: summary{
 			AccountNumber: number, Name: "Engines & <Co>", ValidFrom: text("2020-01-01"), ValidTo: text("2026-03-31"), ExpiresInDays: &days, MerchantLocationID: text("ABC"),
 			Products: []carrier.Product{{ID: "T28", Type: "PARCEL POST", Group: "Parcel Post", ValidTo: "2999-12-31"}},
@@ -263,10 +170,7 @@ func TestStoredAnswer(t *testing.T) {
 			t.Errorf("the answer lacks %s", null)
 		}
 	}
-	if strings.Contains(resp.Body, "canary") {
-		t.Error("the answer shows credentials")
-	}
-	if as := read(t, d.ask(t, "", "API-Key", d.partner, "On-Behalf-Of", "se-71")); as.CarrierID != d.id {
+	if as := read(t, f.as("partner 5", f.id, "", "On-Behalf-Of", "se-71")); as.CarrierID != f.id {
 		t.Errorf("for the partner: %+v", as)
 	}
 }
@@ -293,13 +197,14 @@ func TestWhenTheCarrierIsAsked(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t, goodReading(t, carriersText))
-			d.clock = d.clock.Add(tc.age)
+			f := newFront(t, goodReading(t, carriersText))
+			f.Clock = f.Clock.Add(tc.age)
 			newText := strings.Replace(carriersText, "Engines", "Motors", 1)
-			d.reading = goodReading(t, newText)
-			got := read(t, d.ask(t, tc.query))
-			if live := got.Source == "live"; live != tc.live || (d.asked == 1) != tc.live || (string(got.Account) == newText) != tc.live {
-				t.Errorf("source %s, asked %d times, want live: %t", got.Source, d.asked, tc.live)
+			f.Carrier.Reading = new(goodReading(t, newText))
+			got := read(t, f.ask(tc.query))
+			asked := len(f.Carrier.Asked())
+			if live := got.Source == "live"; live != tc.live || (asked == 1) != tc.live || (string(got.Account) == newText) != tc.live {
+				t.Errorf("source %s, asked %d times, want live: %t", got.Source, asked, tc.live)
 			}
 			if got.Stale || got.StaleReason != nil || got.Diagnosis != nil || got.AgeSeconds < 0 {
 				t.Errorf("stale %t, age %d", got.Stale, got.AgeSeconds)
@@ -307,10 +212,10 @@ func TestWhenTheCarrierIsAsked(t *testing.T) {
 			if !tc.live {
 				return
 			}
-			if got.AgeSeconds != 0 || *got.RefreshedAt != d.clock.Format("2006-01-02T15:04:05.000Z") {
+			if got.AgeSeconds != 0 || *got.RefreshedAt != f.Clock.Format("2006-01-02T15:04:05.000Z") {
 				t.Errorf("age %d, refreshed at %s", got.AgeSeconds, *got.RefreshedAt)
 			}
-			if again := read(t, d.ask(t, "")); again.Source != "stored" || string(again.Account) != newText {
+			if again := read(t, f.ask("")); again.Source != "stored" || string(again.Account) != newText {
 				t.Errorf("the next one is %s", again.Source)
 			}
 		})
@@ -321,7 +226,7 @@ func TestWhenTheCarrierIsAsked(t *testing.T) {
 // comes with the reason; without such data the error table holds.
 func TestStaleIfError(t *testing.T) {
 	statuses := map[fault.Kind]int{
-		fault.NumberMismatch: 400, fault.CarrierRefused: 400, fault.CarrierContract: 400, fault.CarrierLimited: 503, fault.CarrierDown: 502, fault.CarrierTimeout: 504,
+		fault.NumberMismatch: 400, fault.CarrierRefused: 400, fault.CarrierContract: 400, fault.CarrierLimited: 503, fault.CarrierDown: 502, fault.CarrierTimeout: 504, fault.State: 409,
 	}
 	for _, o := range carrier.Outcomes() {
 		if o == carrier.OutcomeOK {
@@ -329,33 +234,32 @@ func TestStaleIfError(t *testing.T) {
 		}
 		t.Run(string(o), func(t *testing.T) {
 			bad := carrier.Reading{Outcome: o, HTTPStatus: 418, Code: "41001", Name: "CUSTOMER_NOT_FOUND"}
-			d := newDesk(t, goodReading(t, carriersText))
-			d.clock = d.clock.Add(time.Hour)
-			d.reading = bad
-			got := read(t, d.ask(t, ""))
+			f := newFront(t, goodReading(t, carriersText))
+			f.Clock = f.Clock.Add(time.Hour)
+			f.Carrier.Reading = &bad
+			got := read(t, f.ask(""))
 			if !got.Stale || got.Source != "stored" || got.StaleReason == nil || *got.StaleReason != string(o) || got.AgeSeconds != 3600 || string(got.Account) != carriersText {
 				t.Errorf("stale %t for %v, source %s, age %d", got.Stale, got.StaleReason, got.Source, got.AgeSeconds)
 			}
 			if diff := cmp.Diff(bad.Diagnosis(), got.Diagnosis); diff != "" || got.Diagnosis == nil {
 				t.Errorf("diagnosis (-want +got):\n%s", diff)
 			}
-			l, err := d.mem.Load(t.Context(), 71, store.Want{ConnectionID: d.id})
-			if err != nil || l.Connection.LastCheck.Outcome != o || l.Connection.LastCheck.Trigger != carrier.TriggerRead || l.Connection.Checks != 2 {
-				t.Errorf("recorded: %+v, %v", l.Connection, err)
+			if row := f.Row(f.id); row.LastCheck.Outcome != o || row.LastCheck.Trigger != carrier.TriggerRead || row.Checks != 2 {
+				t.Errorf("recorded: %+v", row)
 			}
 
-			d = newDesk(t, carrier.Reading{Outcome: carrier.OutcomeTimeout})
-			d.reading = bad
-			resp := d.ask(t, "")
+			f = newFront(t, carrier.Reading{Outcome: carrier.OutcomeTimeout})
+			f.Carrier.Reading = &bad
+			resp := f.ask("")
 			want := statuses[fault.KindOf(bad.Err())]
-			if resp.StatusCode != want || want == 0 || d.asked != 1 || !strings.Contains(resp.Body, bad.Diagnosis().Category) {
+			if resp.StatusCode != want || want == 0 || len(f.Carrier.Asked()) != 1 || !strings.Contains(resp.Body, bad.Diagnosis().Category) {
 				t.Errorf("without a snapshot: %d %s, want %d", resp.StatusCode, resp.Body, want)
 			}
 			if (resp.Headers["Retry-After"] != "") != (o == carrier.OutcomeRateLimited) || resp.Headers["ETag"] != "" {
 				t.Errorf("without a snapshot: headers %v", resp.Headers)
 			}
-			d.reading = goodReading(t, carriersText)
-			if got := read(t, d.ask(t, "")); got.Source != "live" {
+			f.Carrier.Reading = new(goodReading(t, carriersText))
+			if got := read(t, f.ask("")); got.Source != "live" {
 				t.Errorf("the first good one is %s", got.Source)
 			}
 		})
@@ -363,47 +267,112 @@ func TestStaleIfError(t *testing.T) {
 }
 
 func TestWhatKeepsUsFromAsking(t *testing.T) {
+	opened := func(t *testing.T, f *front) {
+		t.Helper()
+		b := carrier.Breaker{Carrier: carrier.AustraliaPost}.Opened("outage", f.Clock, carrier.Timing{})
+		if err := f.Store.SaveBreaker(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+	}
 	tests := []struct {
-		name   string
-		setUp  func(*testing.T, *desk)
-		reason string
-		want   []string // without a snapshot
-		retry  string
+		name      string
+		setUp     func(*testing.T, *front)
+		reason    string
+		diagnosis string   // its category
+		want      []string // without a snapshot
+		retry     string
 	}{
-		{"another reader asks", func(t *testing.T, d *desk) {
+		{"another reader asks", func(t *testing.T, f *front) {
 			t.Helper()
-			l, err := d.mem.Load(t.Context(), 71, store.Want{ConnectionID: d.id})
-			if err != nil {
+			if _, err := f.Store.ClaimCheck(t.Context(), f.Row(f.id), f.Clock.Add(time.Minute), f.Clock); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := d.mem.ClaimCheck(t.Context(), *l.Connection, d.clock.Add(time.Minute), d.clock); err != nil {
-				t.Fatal(err)
-			}
-		}, "refresh_in_progress", []string{"409", "invalid_status"}, "1"},
-		{"the vault is down", func(_ *testing.T, d *desk) { d.getErr = errors.New("AccessDenied") }, "service_error", []string{"500", "unspecified"}, ""},
-		{"the secret is gone", func(_ *testing.T, d *desk) { d.getErr = fault.New(fault.NotFound, "m") }, "service_error", []string{"500", "unspecified"}, ""},
+		}, "refresh_in_progress", "", []string{"409", "invalid_status"}, "1"},
+		{"the vault is down", func(_ *testing.T, f *front) {
+			f.Vault.Fail = func(string) error { return errors.New("AccessDenied") }
+		}, "service_error", "", []string{"500", "unspecified"}, ""},
+		{"the secret is gone", func(_ *testing.T, f *front) {
+			f.Vault.Fail = func(string) error { return fault.New(fault.NotFound, "m") }
+		}, "credentials_missing", "credentials_missing", []string{"409", "invalid_status: credentials_missing"}, ""},
+		{"the breaker is open", opened, "carrier_unavailable", "carrier_unavailable", []string{"502", "unspecified: carrier_unavailable"}, ""},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t, goodReading(t, carriersText))
-			tc.setUp(t, d)
-			got := read(t, d.ask(t, "refresh=true"))
-			if !got.Stale || *got.StaleReason != tc.reason || got.Source != "stored" || got.Diagnosis != nil || d.asked != 0 {
-				t.Errorf("stale %t for %v, diagnosis %v, asked %d times", got.Stale, got.StaleReason, got.Diagnosis, d.asked)
+			f := newFront(t, goodReading(t, carriersText))
+			tc.setUp(t, f)
+			got := read(t, f.ask("refresh=true"))
+			category := ""
+			if got.Diagnosis != nil {
+				category = got.Diagnosis.Category
 			}
-			d = newDesk(t, carrier.Reading{Outcome: carrier.OutcomeTimeout})
-			tc.setUp(t, d)
-			resp := d.ask(t, "")
-			if diff := cmp.Diff(tc.want, problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != tc.retry {
+			if n := len(f.Carrier.Asked()); !got.Stale || *got.StaleReason != tc.reason || got.Source != "stored" || category != tc.diagnosis || n != 0 {
+				t.Errorf("stale %t for %v, diagnosis %v, asked %d times", got.Stale, *got.StaleReason, got.Diagnosis, n)
+			}
+			f = newFront(t, carrier.Reading{Outcome: carrier.OutcomeTimeout})
+			tc.setUp(t, f)
+			resp := f.ask("")
+			if diff := cmp.Diff(tc.want, desk.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != tc.retry {
 				t.Errorf("without a snapshot: Retry-After %q (-want +got):\n%s", resp.Headers["Retry-After"], diff)
 			}
 		})
 	}
+	t.Run("the sandbox knows no breaker", func(t *testing.T) {
+		f := newFront(t, goodReading(t, carriersText))
+		opened(t, f)
+		row := f.Row(f.id)
+		row.Environment = carrier.Sandbox
+		if err := f.Store.SaveConnection(t.Context(), &row); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, f.ask("refresh=true")); got.Source != "live" || got.Stale {
+			t.Errorf("source %s, stale %t", got.Source, got.Stale)
+		}
+	})
+}
+
+// TestManyReaders: of those that find the snapshot too old at the same time one
+// asks the carrier; the others get what there is, marked, or what that one got.
+func TestManyReaders(t *testing.T) {
+	f := newFront(t, goodReading(t, carriersText))
+	f.Clock = f.Clock.Add(time.Hour)
+	f.Carrier.Reading = new(goodReading(t, strings.Replace(carriersText, "Engines", "Motors", 1)))
+	const readers = 20
+	all := make(chan struct{})
+	f.Carrier.Meanwhile = func() { <-all } // the carrier is slow: the others come meanwhile
+	sources := make(chan string, readers)
+	var group sync.WaitGroup
+	for range readers {
+		group.Go(func() {
+			resp := f.ask("")
+			var a answer
+			if err := json.Unmarshal([]byte(resp.Body), &a); err != nil || resp.StatusCode != http.StatusOK {
+				t.Errorf("%d %s", resp.StatusCode, resp.Body)
+			}
+			if a.Stale {
+				a.Source += ", " + *a.StaleReason
+			}
+			sources <- a.Source
+		})
+	}
+	// All but the one that asks have their answer before the carrier gives its own.
+	count := map[string]int{}
+	for range readers - 1 {
+		count[<-sources]++
+	}
+	close(all)
+	group.Wait()
+	count[<-sources]++
+	if n := len(f.Carrier.Asked()); n != 1 || count["live"] != 1 || count["stored, refresh_in_progress"] != readers-1 {
+		t.Errorf("the carrier was asked %d times, the answers are %v", n, count)
+	}
+	if got := read(t, f.ask("")); got.Source != "stored" || got.Stale || f.Row(f.id).Checks != 2 {
+		t.Errorf("the next one: %s, stale %t", got.Source, got.Stale)
+	}
 }
 
 func TestETag(t *testing.T) {
-	d := newDesk(t, goodReading(t, carriersText))
-	first := d.ask(t, "")
+	f := newFront(t, goodReading(t, carriersText))
+	first := f.ask("")
 	tag := first.Headers["ETag"]
 	if !strings.HasPrefix(tag, `W/"`) || first.Headers["Cache-Control"] != "private, no-cache" {
 		t.Fatalf("headers %v", first.Headers)
@@ -414,7 +383,7 @@ func TestETag(t *testing.T) {
 			"": false, `W/"other"`: false, strings.Trim(strong, `"`): false, tag + "x": false, `"other", W/"more"`: false, ",": false,
 			tag: true, strong: true, "*": true, `"other", ` + tag: true, tag + `,"other"`: true, " " + tag + " ": true,
 		} {
-			resp := d.ask(t, "", "If-None-Match", value)
+			resp := f.ask("", "If-None-Match", value)
 			if got := resp.StatusCode == http.StatusNotModified; got != hit || hit != (resp.Body == "") || resp.Headers["ETag"] != tag {
 				t.Errorf("If-None-Match: %s = %d, %d bytes, ETag %s, want a hit: %t", value, resp.StatusCode, len(resp.Body), resp.Headers["ETag"], hit)
 			}
@@ -427,40 +396,40 @@ func TestETag(t *testing.T) {
 		}
 	})
 	t.Run("age and source do not count", func(t *testing.T) {
-		d.clock = d.clock.Add(time.Minute)
-		if resp := d.ask(t, "refresh=true", "If-None-Match", tag); resp.StatusCode != http.StatusNotModified || d.asked != 1 {
-			t.Errorf("%d after %d questions, want 304", resp.StatusCode, d.asked)
+		f.Clock = f.Clock.Add(time.Minute)
+		if resp := f.ask("refresh=true", "If-None-Match", tag); resp.StatusCode != http.StatusNotModified || len(f.Carrier.Asked()) != 1 {
+			t.Errorf("%d, want 304 after one question", resp.StatusCode)
 		}
 	})
 	t.Run("what is said counts", func(t *testing.T) {
 		seen := map[string]string{tag: "as it was"}
 		note := func(name string) {
 			t.Helper()
-			resp := d.ask(t, "refresh=true", "If-None-Match", tag)
+			resp := f.ask("refresh=true", "If-None-Match", tag)
 			if twin, dup := seen[resp.Headers["ETag"]]; dup || resp.StatusCode != http.StatusOK {
 				t.Errorf("%s: %d with the ETag of %s", name, resp.StatusCode, twin)
 			}
 			seen[resp.Headers["ETag"]] = name
 		}
-		d.reading = carrier.Reading{Outcome: carrier.OutcomeTimeout}
+		f.Carrier.Reading = new(carrier.Reading{Outcome: carrier.OutcomeTimeout})
 		note("stale")
-		d.reading = carrier.Reading{Outcome: carrier.OutcomeUnavailable}
+		f.Carrier.Reading = new(carrier.Reading{Outcome: carrier.OutcomeUnavailable})
 		note("stale for another reason")
-		d.reading = goodReading(t, strings.Replace(carriersText, `"credit_blocked":false`, `"credit_blocked":true`, 1))
+		f.Carrier.Reading = new(goodReading(t, strings.Replace(carriersText, `"credit_blocked":false`, `"credit_blocked":true`, 1)))
 		note("another text")
-		d.reading = goodReading(t, carriersText)
-		d.clock = d.clock.Add(24 * time.Hour)
+		f.Carrier.Reading = new(goodReading(t, carriersText))
+		f.Clock = f.Clock.Add(24 * time.Hour)
 		note("a day less until the end")
 	})
 }
 
 func TestRestrictedSummary(t *testing.T) {
-	d := newDesk(t, goodReading(t, strings.Replace(carriersText, `"credit_blocked":false`, `"credit_blocked":true`, 1)))
-	if got := read(t, d.ask(t, "")); !got.Summary.CreditBlocked || got.Summary.RestrictedReason == nil || *got.Summary.RestrictedReason != "credit_blocked" {
+	f := newFront(t, goodReading(t, strings.Replace(carriersText, `"credit_blocked":false`, `"credit_blocked":true`, 1)))
+	if got := read(t, f.ask("")); !got.Summary.CreditBlocked || got.Summary.RestrictedReason == nil || *got.Summary.RestrictedReason != "credit_blocked" {
 		t.Errorf("summary %+v", got.Summary)
 	}
-	d = newDesk(t, goodReading(t, `{"account_number":"`+number+`"}`))
-	resp := d.ask(t, "")
+	f = newFront(t, goodReading(t, `{"account_number":"`+number+`"}`))
+	resp := f.ask("")
 	const want = `"summary":{"account_number":"` + number + `","name":"","valid_from":null,"valid_to":null,"expired":false,"expires_in_days":null,"credit_blocked":false,` +
 		`"restricted_reason":null,"merchant_location_id":null,"products":[]}`
 	if !strings.Contains(resp.Body, want) {
@@ -474,40 +443,37 @@ func TestStaleLog(t *testing.T) {
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
 	t.Cleanup(func() { slog.SetDefault(before) })
-	d := newDesk(t, goodReading(t, carriersText))
-	d.reading = carrier.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: http.StatusUnauthorized}
-	resp := d.ask(t, "refresh=true")
+	f := newFront(t, goodReading(t, carriersText))
+	f.Carrier.Reading = new(carrier.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: http.StatusUnauthorized})
+	resp := f.ask("refresh=true")
 	var got map[string]any
 	if err := json.Unmarshal(log.Bytes(), &got); err != nil {
 		t.Fatalf("%v: %s", err, log.String())
 	}
 	maps.DeleteFunc(got, func(k string, _ any) bool { return k == "time" || k == "error" })
 	want := map[string]any{
-		"level": "WARN", "msg": "answered with a stale snapshot", "request_id": resp.Headers["X-Request-Id"], "account_id": "71", "carrier_id": d.id,
+		"level": "WARN", "msg": "answered with a stale snapshot", "request_id": resp.Headers["X-Request-Id"], "account_id": "71", "carrier_id": f.id,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
-	if strings.Contains(log.String(), "canary") || strings.Contains(log.String(), number) || strings.Contains(log.String(), d.key) {
+	if strings.Contains(log.String(), "canary") || strings.Contains(log.String(), number) || strings.Contains(log.String(), f.Keys["account 71"]) {
 		t.Errorf("the log shows what it must not: %s", log.String())
 	}
 }
 
 func TestDamagedSnapshotIsOurs(t *testing.T) {
-	d := newDesk(t, goodReading(t, carriersText))
+	f := newFront(t, goodReading(t, carriersText))
 	for name, raw := range map[string]string{"no account": `{}`, "no JSON": `x`} {
-		snap, err := carrier.NewSnapshot([]byte(raw), d.clock)
+		snap, err := carrier.NewSnapshot([]byte(raw), f.Clock)
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := d.mem.Load(t.Context(), 71, store.Want{ConnectionID: d.id})
-		if err != nil {
+		row := f.Row(f.id)
+		if err := f.Store.RecordCheck(t.Context(), &row, nil, &snap); err != nil {
 			t.Fatal(err)
 		}
-		if err := d.mem.RecordCheck(t.Context(), l.Connection, &snap); err != nil {
-			t.Fatal(err)
-		}
-		if resp := d.ask(t, ""); resp.StatusCode != http.StatusInternalServerError {
+		if resp := f.ask(""); resp.StatusCode != http.StatusInternalServerError {
 			t.Errorf("%s: %d %s, want 500", name, resp.StatusCode, resp.Body)
 		}
 	}

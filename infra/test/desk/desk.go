@@ -61,9 +61,8 @@ type Desk struct {
 	Wire    *probe.Wire // of a desk on the engines
 	Clock   time.Time
 	Keys    map[string]string // the API keys, by "account 71" and "partner 5"
-	Log     bytes.Buffer      // of the API
 
-	t      *testing.T
+	t      testing.TB
 	prefix string // of the secrets' names
 	routes []httpapi.Route
 }
@@ -75,7 +74,7 @@ const (
 )
 
 // InMemory makes a desk that calls nobody.
-func InMemory(t *testing.T) *Desk {
+func InMemory(t testing.TB) *Desk {
 	t.Helper()
 	d := newDesk(t)
 	d.Store, d.Secrets = storetest.NewMemory(), vaulttest.NewMemory()
@@ -87,24 +86,34 @@ func InMemory(t *testing.T) *Desk {
 	return d
 }
 
-// Engines are the addresses of DynamoDB Local and of MiniStack.
-type Engines struct{ table, secrets string }
+// Engines are DynamoDB Local and MiniStack.
+type Engines struct {
+	// Tap, if it is there, stands between a desk's store and its client.
+	Tap func(*dynamodb.Client) store.API
+
+	table, secrets string // their addresses
+}
 
 // StartEngines starts them for the length of a test.
-func StartEngines(t *testing.T) Engines {
+func StartEngines(t testing.TB) Engines {
 	t.Helper()
-	return Engines{probe.Emulator(t, emulator.StartDynamoDBLocal), probe.Emulator(t, emulator.StartMiniStack)}
+	return Engines{table: probe.Emulator(t, emulator.StartDynamoDBLocal), secrets: probe.Emulator(t, emulator.StartMiniStack)}
 }
 
 // OnEngines makes a desk with a table of its own, of this name, and secrets
 // under it.
-func OnEngines(t *testing.T, e Engines, name string) *Desk {
+func OnEngines(t testing.TB, e Engines, name string) *Desk {
 	t.Helper()
 	d := newDesk(t)
 	d.Wire = &probe.Wire{Carrier: simulator.NewTransport(simulator.WithClock(d.Now))}
 	probe.Table(t, emulator.Config(e.table), name)
 	d.Secrets = secretsmanager.NewFromConfig(emulator.Config(e.secrets))
-	d.Store = store.New(dynamodb.NewFromConfig(d.Wire.Config(e.table)), name, store.Options{})
+	client := dynamodb.NewFromConfig(d.Wire.Config(e.table))
+	var table store.API = client
+	if e.Tap != nil {
+		table = e.Tap(client)
+	}
+	d.Store = store.New(table, name, store.Options{})
 	d.prefix = name + "/carrier/"
 	d.furnish(vault.New(secretsmanager.NewFromConfig(d.Wire.Config(e.secrets)), d.prefix), auspost.Options{
 		BaseURL: simulator.BaseURL, Transport: d.Wire, Sleep: func(context.Context, time.Duration) error { return nil },
@@ -112,7 +121,7 @@ func OnEngines(t *testing.T, e Engines, name string) *Desk {
 	return d
 }
 
-func newDesk(t *testing.T) *Desk {
+func newDesk(t testing.TB) *Desk {
 	t.Helper()
 	return &Desk{t: t, Clock: time.Date(2026, 3, 1, 0, 0, 30, 0, time.UTC), Keys: map[string]string{}}
 }
@@ -197,10 +206,11 @@ func (d *Desk) Do(who, method, target, body string, headers ...string) events.AP
 	if event.Resource == "" {
 		d.t.Fatalf("no route for %s %s", method, path)
 	}
-	api := &httpapi.API{Log: slog.New(slog.NewJSONHandler(&d.Log, nil)), Now: d.Now, Routes: d.routes}
+	var log bytes.Buffer
+	api := &httpapi.API{Log: slog.New(slog.NewJSONHandler(&log, nil)), Now: d.Now, Routes: d.routes}
 	resp, err := api.Serve(context.Background(), event)
 	d.ok(err)
-	for what, text := range map[string]string{"answer": resp.Body, "log": d.Log.String()} {
+	for what, text := range map[string]string{"answer": resp.Body, "log": log.String()} {
 		if strings.Contains(text, canary) || strings.Contains(text, APIKey) {
 			d.t.Errorf("the %s of %s %s shows credentials: %s", what, method, path, text)
 		}
