@@ -74,9 +74,9 @@ const (
 )
 
 // InMemory makes a desk that calls nobody.
-func InMemory(t testing.TB) *Desk {
-	t.Helper()
-	d := newDesk(t)
+func InMemory(tb testing.TB) *Desk {
+	tb.Helper()
+	d := newDesk(tb)
 	d.Store, d.Secrets = storetest.NewMemory(), vaulttest.NewMemory()
 	d.prefix = "test/carrier/"
 	d.furnish(vault.New(d.Secrets, d.prefix), auspost.Options{
@@ -95,18 +95,18 @@ type Engines struct {
 }
 
 // StartEngines starts them for the length of a test.
-func StartEngines(t testing.TB) Engines {
-	t.Helper()
-	return Engines{table: probe.Emulator(t, emulator.StartDynamoDBLocal), secrets: probe.Emulator(t, emulator.StartMiniStack)}
+func StartEngines(tb testing.TB) Engines {
+	tb.Helper()
+	return Engines{table: probe.Emulator(tb, emulator.StartDynamoDBLocal), secrets: probe.Emulator(tb, emulator.StartMiniStack)}
 }
 
 // OnEngines makes a desk with a table of its own, of this name, and secrets
 // under it.
-func OnEngines(t testing.TB, e Engines, name string) *Desk {
-	t.Helper()
-	d := newDesk(t)
+func OnEngines(tb testing.TB, e Engines, name string) *Desk {
+	tb.Helper()
+	d := newDesk(tb)
 	d.Wire = &probe.Wire{Carrier: simulator.NewTransport(simulator.WithClock(d.Now))}
-	probe.Table(t, emulator.Config(e.table), name)
+	probe.Table(tb, emulator.Config(e.table), name)
 	d.Secrets = secretsmanager.NewFromConfig(emulator.Config(e.secrets))
 	client := dynamodb.NewFromConfig(d.Wire.Config(e.table))
 	var table store.API = client
@@ -121,9 +121,9 @@ func OnEngines(t testing.TB, e Engines, name string) *Desk {
 	return d
 }
 
-func newDesk(t testing.TB) *Desk {
-	t.Helper()
-	return &Desk{t: t, Clock: time.Date(2026, 3, 1, 0, 0, 30, 0, time.UTC), Keys: map[string]string{}}
+func newDesk(tb testing.TB) *Desk {
+	tb.Helper()
+	return &Desk{t: tb, Clock: time.Date(2026, 3, 1, 0, 0, 30, 0, time.UTC), Keys: map[string]string{}}
 }
 
 // Now is the desk's clock.
