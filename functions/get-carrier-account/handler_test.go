@@ -147,7 +147,7 @@ func TestAbsentAndForeignAreEqual(t *testing.T) {
 
 func TestStoredAnswer(t *testing.T) {
 	f := newFront(t, goodReading(t, carriersText))
-	f.Clock = f.Clock.Add(10 * time.Minute)
+	f.Pass(10 * time.Minute)
 	resp := f.ask("")
 	got := read(t, resp)
 	if !strings.Contains(resp.Body, `"account":`+carriersText+`,`) {
@@ -198,7 +198,7 @@ func TestWhenTheCarrierIsAsked(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			f := newFront(t, goodReading(t, carriersText))
-			f.Clock = f.Clock.Add(tc.age)
+			f.Pass(tc.age)
 			newText := strings.Replace(carriersText, "Engines", "Motors", 1)
 			f.Carrier.Reading = new(goodReading(t, newText))
 			got := read(t, f.ask(tc.query))
@@ -235,7 +235,7 @@ func TestStaleIfError(t *testing.T) {
 		t.Run(string(o), func(t *testing.T) {
 			bad := carrier.Reading{Outcome: o, HTTPStatus: 418, Code: "41001", Name: "CUSTOMER_NOT_FOUND"}
 			f := newFront(t, goodReading(t, carriersText))
-			f.Clock = f.Clock.Add(time.Hour)
+			f.Pass(time.Hour)
 			f.Carrier.Reading = &bad
 			got := read(t, f.ask(""))
 			if !got.Stale || got.Source != "stored" || got.StaleReason == nil || *got.StaleReason != string(o) || got.AgeSeconds != 3600 || string(got.Account) != carriersText {
@@ -330,11 +330,32 @@ func TestWhatKeepsUsFromAsking(t *testing.T) {
 	})
 }
 
+// TestAfterACrashedChange: a change of credentials that died keeps no reader from
+// the carrier once its lease is over.
+func TestAfterACrashedChange(t *testing.T) {
+	f := newFront(t, goodReading(t, carriersText))
+	row := f.Row(f.id)
+	row.Work, row.LeaseUntil = carrier.WorkCredentials, f.Clock.Add(time.Minute)
+	if err := f.Store.SaveConnection(t.Context(), &row); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, f.ask("refresh=true")); !got.Stale || *got.StaleReason != "refresh_in_progress" {
+		t.Errorf("within the lease: source %s, stale %t", got.Source, got.Stale)
+	}
+	f.Pass(time.Minute)
+	if got := read(t, f.ask("refresh=true")); got.Source != "live" || got.Stale {
+		t.Errorf("after it: source %s, stale %t", got.Source, got.Stale)
+	}
+	if row := f.Row(f.id); row.Work != carrier.NoWork {
+		t.Errorf("work %q", row.Work)
+	}
+}
+
 // TestManyReaders: of those that find the snapshot too old at the same time one
 // asks the carrier; the others get what there is, marked, or what that one got.
 func TestManyReaders(t *testing.T) {
 	f := newFront(t, goodReading(t, carriersText))
-	f.Clock = f.Clock.Add(time.Hour)
+	f.Pass(time.Hour)
 	f.Carrier.Reading = new(goodReading(t, strings.Replace(carriersText, "Engines", "Motors", 1)))
 	const readers = 20
 	all := make(chan struct{})
@@ -396,7 +417,7 @@ func TestETag(t *testing.T) {
 		}
 	})
 	t.Run("age and source do not count", func(t *testing.T) {
-		f.Clock = f.Clock.Add(time.Minute)
+		f.Pass(time.Minute)
 		if resp := f.ask("refresh=true", "If-None-Match", tag); resp.StatusCode != http.StatusNotModified || len(f.Carrier.Asked()) != 1 {
 			t.Errorf("%d, want 304 after one question", resp.StatusCode)
 		}
@@ -418,7 +439,7 @@ func TestETag(t *testing.T) {
 		f.Carrier.Reading = new(goodReading(t, strings.Replace(carriersText, `"credit_blocked":false`, `"credit_blocked":true`, 1)))
 		note("another text")
 		f.Carrier.Reading = new(goodReading(t, carriersText))
-		f.Clock = f.Clock.Add(24 * time.Hour)
+		f.Pass(24 * time.Hour)
 		note("a day less until the end")
 	})
 }

@@ -51,7 +51,7 @@ func crashAfterEachCall(t *testing.T, engines desk.Engines) {
 				if early.StatusCode != http.StatusOK && early.StatusCode != http.StatusConflict {
 					t.Errorf("the repeat within the lease answers %d: %s", early.StatusCode, early.Body)
 				}
-				d.Clock = d.Clock.Add(31 * time.Second)
+				d.Pass(31 * time.Second)
 				late := link(d, idempotencyKey)
 				switch {
 				case late.StatusCode == http.StatusOK:
@@ -66,7 +66,7 @@ func crashAfterEachCall(t *testing.T, engines desk.Engines) {
 				reconciled := desk.OnEngines(t, engines, "reconcile-"+idempotencyKey+strconv.Itoa(n))
 				serve(reconciled)
 				reconciled.Wire.DieAfter(n, func() { link(reconciled, idempotencyKey) })
-				reconciled.Clock = reconciled.Clock.Add(31 * time.Second)
+				reconciled.Pass(31 * time.Second)
 				if _, err := reconciled.Linker.Reconcile(t.Context(), 10); err != nil {
 					t.Fatal(err)
 				}

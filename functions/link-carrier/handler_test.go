@@ -254,7 +254,7 @@ func TestLinkFails(t *testing.T) {
 	if diff := cmp.Diff([]string{"409", "invalid_status account_number"}, desk.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != "30" {
 		t.Errorf("within the lease: Retry-After %q\n%s", resp.Headers["Retry-After"], diff)
 	}
-	d.Clock = d.Clock.Add(30 * time.Second)
+	d.Pass(30 * time.Second)
 	if resp = post(d, "account 71", "australia_post", body("0000123400", ""), "Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
 		t.Errorf("after the lease: %d %s", resp.StatusCode, resp.Body)
 	}

@@ -86,7 +86,7 @@ func TestChangeNeverBreaks(t *testing.T) {
 		t.Run(strings.ReplaceAll(body, "canary", ""), func(t *testing.T) {
 			f := inMemory(t)
 			before := f.Row(f.id)
-			f.Clock = f.Clock.Add(time.Hour)
+			f.Pass(time.Hour)
 			for range 2 {
 				wants(t, f.change(body, "Idempotency-Key", "k"), want...)
 			}
@@ -101,7 +101,7 @@ func TestChangeNeverBreaks(t *testing.T) {
 func TestChangeOfWhatNoCarrierIsAskedAbout(t *testing.T) {
 	f := inMemory(t)
 	before := f.Row(f.id)
-	f.Clock = f.Clock.Add(time.Hour)
+	f.Pass(time.Hour)
 	resp := f.change(`{"nickname":"  Other ","refresh_policy":"hourly","external_carrier_id":"x/1","metadata":{"a":"b"},"account_number":" 0000-123400"}`, "Idempotency-Key", "k")
 	got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusOK)
 	row := f.One(t, desk.Number, oldCredentials)
@@ -135,7 +135,7 @@ func TestChangeOfWhatNoCarrierIsAskedAbout(t *testing.T) {
 func TestChangeOfCredentials(t *testing.T) {
 	f := inMemory(t)
 	before := f.Row(f.id)
-	f.Clock = f.Clock.Add(time.Hour)
+	f.Pass(time.Hour)
 	resp := f.change(bodyNew, "Idempotency-Key", "k")
 	got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusOK)
 	asked := f.Carrier.Asked()
@@ -209,7 +209,7 @@ func TestChangeOfTheNumber(t *testing.T) {
 				t.Errorf("%s", resp.Body)
 			}
 			f.One(t, desk.OtherNumber, tc.want)
-			f.Clock = f.Clock.Add(time.Minute)
+			f.Pass(time.Minute)
 			if resp := f.rollback(); resp.StatusCode != http.StatusOK {
 				t.Errorf("rollback: %d %s", resp.StatusCode, resp.Body)
 			}
@@ -342,7 +342,7 @@ func TestChangeWithoutAVault(t *testing.T) {
 				t.Errorf("%d %s, want %d", resp.StatusCode, resp.Body, status)
 			}
 			f.Vault.Fail = nil
-			f.Clock = f.Clock.Add(time.Minute)
+			f.Pass(time.Minute)
 			if _, err := f.Linker.Reconcile(t.Context(), 10); err != nil {
 				t.Fatal(err)
 			}
@@ -367,7 +367,7 @@ func TestRollbackRefuses(t *testing.T) {
 	t.Run("too long ago", func(t *testing.T) {
 		f := inMemory(t)
 		f.change(bodyNew)
-		f.Clock = f.Clock.Add(carrier.PreviousKept)
+		f.Pass(carrier.PreviousKept)
 		wants(t, f.rollback(), "409", "invalid_status")
 	})
 	t.Run("the version is gone", func(t *testing.T) {
@@ -416,7 +416,7 @@ func TestRollback(t *testing.T) {
 	f := inMemory(t)
 	f.change(bodyNew)
 	f.Carrier.Asked()
-	f.Clock = f.Clock.Add(time.Hour)
+	f.Pass(time.Hour)
 	resp := f.rollback("Idempotency-Key", "k")
 	got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusOK)
 	row := f.One(t, desk.Number, oldCredentials)

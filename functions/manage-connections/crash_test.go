@@ -121,7 +121,7 @@ func crashAfterEachCall(t *testing.T, engines desk.Engines) {
 				if early := sc.do(f); !sc.late(early.StatusCode) && early.StatusCode != http.StatusConflict {
 					t.Errorf("the repeat within the lease answers %d: %s", early.StatusCode, early.Body)
 				}
-				f.Clock = f.Clock.Add(31 * time.Second)
+				f.Pass(31 * time.Second)
 				if late := sc.do(f); !sc.late(late.StatusCode) {
 					t.Errorf("the repeat after the lease answers %d: %s", late.StatusCode, late.Body)
 				}
@@ -138,7 +138,7 @@ func crashAfterEachCall(t *testing.T, engines desk.Engines) {
 				f = arranged(t, fmt.Sprintf("reconcile-%d-%d", s, n))
 				before = f.Row(f.id)
 				f.Wire.DieAfter(n, func() { sc.do(f) })
-				f.Clock = f.Clock.Add(31 * time.Second)
+				f.Pass(31 * time.Second)
 				reconcile(t, f)
 				if sc.isDone(f, before) {
 					sc.done(t, f)
@@ -165,7 +165,7 @@ func crashWithoutAKey(t *testing.T, engines desk.Engines) {
 		t.Run(fmt.Sprint("call ", n), func(t *testing.T) {
 			f := newFront(t, desk.OnEngines(t, engines, fmt.Sprintf("keyless-%d", n)), desk.Number)
 			more = f.Wire.DieAfter(n, func() { f.change(bodyNew) })
-			f.Clock = f.Clock.Add(31 * time.Second)
+			f.Pass(31 * time.Second)
 			if resp := f.change(bodyNew); resp.StatusCode != http.StatusOK {
 				t.Errorf("again: %d %s", resp.StatusCode, resp.Body)
 			}

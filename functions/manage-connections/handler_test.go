@@ -210,7 +210,7 @@ func TestBusy(t *testing.T) {
 			f := inMemory(t)
 			f.change(bodyNew) // so that there is something to roll back to
 			f.Carrier.Asked()
-			f.Clock = f.Clock.Add(time.Minute)
+			f.Pass(time.Minute)
 			f.busy(t, 10*time.Second)
 			before := f.Row(f.id)
 			route := f.routes()[name]
@@ -225,7 +225,7 @@ func TestBusy(t *testing.T) {
 			if n := len(f.Carrier.Asked()); n != 0 {
 				t.Errorf("the carrier was asked %d times", n)
 			}
-			f.Clock = f.Clock.Add(10 * time.Second)
+			f.Pass(10 * time.Second)
 			resp := f.Do(account, route[0], route[1], `{"api_key":"`+desk.APIKey+`","api_secret":"`+desk.APISecret+`"}`, "Idempotency-Key", "k")
 			if resp.StatusCode/100 != 2 {
 				t.Errorf("after the lease: %d %s", resp.StatusCode, resp.Body)
@@ -236,7 +236,7 @@ func TestBusy(t *testing.T) {
 
 func TestRefresh(t *testing.T) {
 	f := inMemory(t)
-	f.Clock = f.Clock.Add(time.Hour)
+	f.Pass(time.Hour)
 	resp := f.refresh("Idempotency-Key", "k")
 	got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusAccepted)
 	if got.CarrierID != f.id || got.NextRefreshAt == nil || *got.NextRefreshAt != *httpapi.Time(f.Clock) {
@@ -282,7 +282,7 @@ func TestVerify(t *testing.T) {
 	for _, o := range carrier.Outcomes() {
 		t.Run(string(o), func(t *testing.T) {
 			f := inMemory(t)
-			f.Clock = f.Clock.Add(time.Hour)
+			f.Pass(time.Hour)
 			if o == carrier.OutcomeNoCredentials {
 				f.Vault.Fail = func(string) error { return fault.New(fault.NotFound, "m") }
 			} else if o != carrier.OutcomeOK {
@@ -325,12 +325,12 @@ func TestVerifyPauses(t *testing.T) {
 	if resp := f.verify(); resp.StatusCode != http.StatusOK {
 		t.Fatalf("%d %s", resp.StatusCode, resp.Body)
 	}
-	f.Clock = f.Clock.Add(29500 * time.Millisecond)
+	f.Pass(29500 * time.Millisecond)
 	resp := f.verify()
 	if wants(t, resp, "429", "rate_limit_exceeded"); resp.Headers["Retry-After"] != "1" {
 		t.Errorf("Retry-After %q", resp.Headers["Retry-After"])
 	}
-	f.Clock = f.Clock.Add(500 * time.Millisecond)
+	f.Pass(500 * time.Millisecond)
 	if resp := f.verify(); resp.StatusCode != http.StatusOK {
 		t.Errorf("after 30 s: %d %s", resp.StatusCode, resp.Body)
 	}
@@ -348,7 +348,7 @@ func TestVerifyBesideACheck(t *testing.T) {
 	if wants(t, resp, "409", "invalid_status"); resp.Headers["Retry-After"] == "" || len(f.Carrier.Asked()) != 0 {
 		t.Errorf("headers %v", resp.Headers)
 	}
-	f.Clock = f.Clock.Add(time.Minute)
+	f.Pass(time.Minute)
 	if resp := f.verify("Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
 		t.Errorf("after it: %d %s", resp.StatusCode, resp.Body)
 	}
@@ -367,7 +367,7 @@ func TestVerifyMindsTheBreaker(t *testing.T) {
 		}
 		for range 2 {
 			f.verify()
-			f.Clock = f.Clock.Add(carrier.RefusalGap)
+			f.Pass(carrier.RefusalGap)
 		}
 		want := carrier.ActionRequired
 		if open {
@@ -385,7 +385,7 @@ func TestVerifyWithoutAVault(t *testing.T) {
 	wants(t, f.verify("Idempotency-Key", "k"), "500", "unspecified")
 	f.Vault.Fail = nil
 	wants(t, f.verify("Idempotency-Key", "k"), "429", "rate_limit_exceeded") // it was a call
-	f.Clock = f.Clock.Add(30 * time.Second)
+	f.Pass(30 * time.Second)
 	if resp := f.verify("Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
 		t.Errorf("afterwards: %d %s", resp.StatusCode, resp.Body)
 	}
@@ -419,7 +419,7 @@ func TestUnlinkWithoutAVault(t *testing.T) {
 		},
 		"reconciled": func(t *testing.T, f *front) {
 			t.Helper()
-			f.Clock = f.Clock.Add(time.Minute)
+			f.Pass(time.Minute)
 			if report, err := f.Linker.Reconcile(t.Context(), 10); err != nil || report.UnlinksFinished != 1 {
 				t.Errorf("Reconcile = %+v, %v", report, err)
 			}

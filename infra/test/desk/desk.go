@@ -58,11 +58,12 @@ type Desk struct {
 	Vault   *Vault
 	Carrier *Carrier
 	Linker  *linking.Linker
-	Wire    *probe.Wire // of a desk on the engines
-	Clock   time.Time
+	Wire    *probe.Wire       // of a desk on the engines
+	Clock   time.Time         // what Now tells; it moves by Pass
 	Keys    map[string]string // the API keys, by "account 71" and "partner 5"
 
 	t      testing.TB
+	mu     sync.Mutex
 	prefix string // of the secrets' names
 	routes []httpapi.Route
 }
@@ -127,7 +128,18 @@ func newDesk(tb testing.TB) *Desk {
 }
 
 // Now is the desk's clock.
-func (d *Desk) Now() time.Time { return d.Clock }
+func (d *Desk) Now() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.Clock
+}
+
+// Pass lets time pass.
+func (d *Desk) Pass(by time.Duration) {
+	d.mu.Lock() // what was killed may still be on its way to its next call
+	defer d.mu.Unlock()
+	d.Clock = d.Clock.Add(by)
+}
 
 // furnish makes everything else, and the accounts.
 func (d *Desk) furnish(v *vault.Vault, carriers auspost.Options) {
