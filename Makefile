@@ -46,7 +46,7 @@ run demo sam-local:
 	wait $$tools
 	@exec .cache/bin/carrierlink-local $@
 run: ## Serve on this machine at http://127.0.0.1:8080 until Ctrl-C (PORT=, EMULATOR=localstack)
-demo: ## Like run, but end after the main job and the tour behind it
+demo: ## Like run, but show three lives of a connection under the schedule, and end
 sam-local: ## Like run, but the functions run under `sam local start-api`, in Docker
 
 .PHONY: test
@@ -74,10 +74,11 @@ generate: ## Make the generated files anew
 	go generate ./...
 
 .PHONY: bench
-bench: tools ## Print sizes, starts, memory, latencies and the price of a walk over all accounts, as ratios
+bench: tools ## Print sizes, starts, memory, latencies, the worker's throughput and the price of walks, as ratios
 	go run ./infra/bench
 	go test -run='^$$' -bench=. -benchtime=500x -timeout=30m ./functions/...
-	go test -run='^$$' -bench=Walk -benchtime=1x -timeout=10m ./shared/store
+	go test -run='^$$' -bench='Walk|Due' -benchtime=1x -timeout=10m ./shared/store
+	go test -run='^$$' -bench=Worker -benchtime=1x -timeout=10m ./shared/refresh
 
 .PHONY: deploy
 deploy: build ## Deploy to AWS as STAGE (staging, production) of samconfig.toml, with your AWS credentials

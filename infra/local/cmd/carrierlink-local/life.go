@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -51,7 +52,7 @@ func lives() []*aLife {
 			return status == "action_required"
 		}},
 		{story: "that rides out an outage of the carrier", number: "0000123461", over: func(status string, checks []historyEntry) bool {
-			return status == "active" && len(checks) > 1 && checks[1].Status == "degraded"
+			return status == "active" && slices.ContainsFunc(checks, func(c historyEntry) bool { return c.Status == "degraded" })
 		}},
 	}
 }
