@@ -17,13 +17,20 @@ import (
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/linking"
 	"carrierlink/shared/seal"
 	"carrierlink/shared/store"
+	"carrierlink/shared/vault"
+	"carrierlink/shared/vault/vaulttest"
 )
 
 // TestRemoteCalls counts: one write for the key beside the read of the account,
 // then one transaction for a change, with an idempotency key or without; a list
-// is one query beside the key (design: "Round trips").
+// is one query beside the key (design: "Round trips"). After a change of what an
+// account lets its connections do they follow: the account and its connections
+// are read, each connection is one write, two where its secret goes and three
+// where it comes back (the vault is in memory), and the account's keys and the
+// mark are the end.
 func TestRemoteCalls(t *testing.T) {
 	url := probe.Emulator(t, emulator.StartDynamoDBLocal)
 	probe.Table(t, emulator.Config(url), "calls")
@@ -33,6 +40,7 @@ func TestRemoteCalls(t *testing.T) {
 	now := func() time.Time { return d.clock }
 	d.handler = &handler{
 		auth: &auth.Auth{Keys: table, Now: now, Limits: auth.Limits{Production: 1_000_000}}, accounts: table,
+		linker: &linking.Linker{Store: table, Vault: vault.New(vaulttest.NewMemory(), "calls/"), Now: now},
 		sealer: seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret("the service secret"), nil }), now: now,
 	}
 	d.api = &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: d.routes()}
@@ -49,10 +57,24 @@ func TestRemoteCalls(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	conn := carrier.Connection{
+		ID: "se-1234567", AccountID: 72, PartnerID: 5, Carrier: carrier.StarTrack, AccountNumber: "09912345", Standing: carrier.StandingActive, LeaseUntil: d.clock,
+	}
+	if err := table.BeginLink(t.Context(), &conn, carrier.LinkOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	conn.Status = carrier.Active
+	if err := table.FinishLink(t.Context(), &conn, nil, &carrier.Snapshot{Packed: []byte("x"), At: d.clock}, nil); err != nil {
+		t.Fatal(err)
+	}
 	tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"] // the first use of a key in a minute is one call more
 
 	read, change := []string{"BatchGetItem", "UpdateItem"}, []string{"TransactWriteItems"}
-	const one, external = allPath + "/71", allPath + "/external_account_id/"
+	following := func(writes int) []string {
+		const write = "TransactWriteItems"
+		return slices.Concat([]string{write, "GetItem", "Query"}, slices.Repeat([]string{write}, writes), []string{"Query", write})
+	}
+	const one, linked, external = allPath + "/71", allPath + "/72", allPath + "/external_account_id/"
 	keyed := []string{"Idempotency-Key", "k"}
 	tests := []struct {
 		name, method, target, body string
@@ -77,15 +99,19 @@ func TestRemoteCalls(t *testing.T) {
 		{"change", http.MethodPatch, one, `{"first_name":"Eve","external_account_id":"shop/3"}`, keyed, 200, read, change},
 		{"change, again", http.MethodPatch, one, `{"first_name":"Eve","external_account_id":"shop/3"}`, keyed, 200, read, change},
 		{"change to what is taken", http.MethodPatch, one, `{"external_account_id":"shop/2"}`, nil, 409, read, change},
-		{"disable", http.MethodPut, one + "/disable", "", keyed, 204, read, change},
+		{"disable", http.MethodPut, one + "/disable", "", keyed, 204, read, following(0)},
 		{"disable, again", http.MethodPut, one + "/disable", "", keyed, 204, read, change},
 		{"disable one that is disabled", http.MethodPut, one + "/disable", "", nil, 204, read, nil},
-		{"enable", http.MethodPut, one + "/enable", "", nil, 204, read, change},
+		{"enable", http.MethodPut, one + "/enable", "", nil, 204, read, following(0)},
 		{"restore of one that is there", http.MethodPut, one + "/restore", "", nil, 409, read, nil},
-		{"delete", http.MethodDelete, one, "", nil, 204, read, change},
+		{"delete", http.MethodDelete, one, "", nil, 204, read, following(0)},
 		{"delete of a deleted one", http.MethodDelete, one, "", nil, 204, read, nil},
-		{"restore", http.MethodPut, one + "/restore", "", keyed, 204, read, change},
-		{"disable of this version", http.MethodPut, one + "/disable", "", []string{"If-Match", "*"}, 204, read, change},
+		{"restore", http.MethodPut, one + "/restore", "", keyed, 204, read, following(0)},
+		{"disable of this version", http.MethodPut, one + "/disable", "", []string{"If-Match", "*"}, 204, read, following(0)},
+		{"disable, with a carrier", http.MethodPut, linked + "/disable", "", nil, 204, read, following(1)},
+		{"delete, with a carrier", http.MethodDelete, linked, "", nil, 204, read, following(2)},
+		{"restore, with a carrier", http.MethodPut, linked + "/restore", "", nil, 204, read, following(3)},
+		{"enable, with a carrier", http.MethodPut, linked + "/enable", "", nil, 204, read, following(1)},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -27,9 +28,16 @@ type accounts interface {
 	RestoreAccount(ctx context.Context, a carrier.Account, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
 }
 
+// linker is what this function needs of shared/linking.
+type linker interface {
+	// Follow makes the connections of an account stand as it stands.
+	Follow(ctx context.Context, accountID int64) error
+}
+
 type handler struct {
 	auth     *auth.Auth
 	accounts accounts
+	linker   linker
 	sealer   httpapi.Sealer
 	now      func() time.Time
 }
@@ -151,7 +159,7 @@ func (h *handler) setActive(ctx context.Context, req *httpapi.Request, active bo
 		if err != nil {
 			return nil, err
 		}
-		return i.Write(ctx, done(), func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+		return i.Write(ctx, done(), h.followed(ctx, c.account, c.account.Active != active, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
 			if !pinned || c.account.Active == active {
 				return h.accounts.SetAccountActive(ctx, c.account, active, rec, c.now)
 			}
@@ -159,8 +167,36 @@ func (h *handler) setActive(ctx context.Context, req *httpapi.Request, active bo
 			changed := c.account
 			changed.Active, changed.Version, changed.ModifiedAt = active, c.account.Version+1, c.now
 			return h.accounts.UpdateAccount(ctx, store.AccountChange{Old: c.account, New: changed, Idempotency: rec}, c.now)
-		})
+		}))
 	})
+}
+
+// answerMargin is left of a request's time to answer in.
+const answerMargin = 2 * time.Second
+
+// followed is a write of what an account lets its connections do, and after it
+// the connections' following, in the time that the request has. The change is
+// made by then: what fails or is left is the reconciler's. An account that is so
+// already has been followed, unless its mark says otherwise; a repeat through an
+// idempotency key does not follow again.
+func (h *handler) followed(ctx context.Context, a carrier.Account, changes bool,
+	write func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error),
+) func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+	return func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+		existing, err := write(rec)
+		if err != nil || existing != nil || !changes && !a.Following {
+			return existing, err
+		}
+		if deadline, ok := ctx.Deadline(); ok {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerMargin))
+			defer cancel()
+		}
+		if err := h.linker.Follow(ctx, a.ID); err != nil {
+			slog.WarnContext(ctx, "connections have not followed their account yet", slog.Int64("account_id", a.ID), slog.String("error", err.Error()))
+		}
+		return nil, nil
+	}
 }
 
 // precondition holds If-Match against the account: fault.Precondition when it
@@ -198,7 +234,10 @@ func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		}
 	}
 	purgeAt := c.now.AddDate(0, 0, days).Truncate(time.Second)
-	if _, err := h.accounts.DeleteAccount(ctx, c.account, purgeAt, nil, c.now); err != nil {
+	remove := h.followed(ctx, c.account, !c.account.Deleted(), func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+		return h.accounts.DeleteAccount(ctx, c.account, purgeAt, rec, c.now)
+	})
+	if _, err := remove(nil); err != nil {
 		return nil, fmt.Errorf("deleting the account: %w", err)
 	}
 	return done(), nil
@@ -211,9 +250,9 @@ func (h *handler) restore(ctx context.Context, req *httpapi.Request) (*httpapi.R
 		if _, err := precondition(req, c.account); err != nil {
 			return nil, err
 		}
-		return i.Write(ctx, done(), func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+		return i.Write(ctx, done(), h.followed(ctx, c.account, true, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
 			return h.accounts.RestoreAccount(ctx, c.account, rec, c.now)
-		})
+		}))
 	})
 }
 

@@ -20,9 +20,12 @@ import (
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/linking"
 	"carrierlink/shared/seal"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/storetest"
+	"carrierlink/shared/vault"
+	"carrierlink/shared/vault/vaulttest"
 )
 
 const (
@@ -49,6 +52,7 @@ func newDesk(t *testing.T) *desk {
 	now := func() time.Time { return d.clock }
 	d.handler = &handler{
 		auth: &auth.Auth{Keys: d.mem, Now: now, Limits: auth.Limits{Production: 100_000, Sandbox: 100_000}}, accounts: d.mem,
+		linker: &linking.Linker{Store: d.mem, Vault: vault.New(vaulttest.NewMemory(), "test/carrier/"), Now: now},
 		sealer: seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret("the service secret"), nil }), now: now,
 	}
 	d.api = &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: d.routes()}
@@ -91,12 +95,15 @@ func (d *desk) add(t *testing.T, a carrier.Account) {
 // link gives an account a carrier.
 func (d *desk) link(t *testing.T, account int64) {
 	t.Helper()
-	conn := carrier.Connection{ID: "se-1234567", AccountID: account, PartnerID: 5, Carrier: carrier.StarTrack, AccountNumber: "09912345", LeaseUntil: d.clock.Add(time.Minute)}
+	conn := carrier.Connection{
+		ID: "se-1234567", AccountID: account, PartnerID: 5, Carrier: carrier.StarTrack, AccountNumber: "09912345", Standing: carrier.StandingActive,
+		LeaseUntil: d.clock.Add(time.Minute), NextRefreshAt: d.clock.Add(time.Hour),
+	}
 	if err := d.mem.BeginLink(t.Context(), &conn, carrier.LinkOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	conn.Status = carrier.Active
-	if err := d.mem.FinishLink(t.Context(), &conn, nil, nil); err != nil {
+	if err := d.mem.FinishLink(t.Context(), &conn, nil, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 }

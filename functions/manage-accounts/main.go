@@ -7,26 +7,22 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-
 	"carrierlink/shared/auth"
 	"carrierlink/shared/boot"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/seal"
-	"carrierlink/shared/store"
 	"carrierlink/shared/vault"
+	"carrierlink/shared/wiring"
 )
 
 func main() { boot.Main(wire) }
 
 func wire(env *boot.Env) any {
-	cfg := env.AWS()
-	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
-	secret := vault.NewServiceSecret(secretsmanager.NewFromConfig(cfg), env.Text("SERVICE_SECRET_ID"))
+	parts := wiring.Keeping(env)
+	secret := vault.NewServiceSecret(parts.Secrets, env.Text("SERVICE_SECRET_ID"))
 	h := &handler{
-		auth:     auth.New(table, env),
-		accounts: table, sealer: seal.New(secret.Read), now: time.Now,
+		auth: auth.New(parts.Table, env), accounts: parts.Table, linker: parts.Linker,
+		sealer: seal.New(secret.Read), now: time.Now,
 	}
 	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), Routes: h.routes()}
 	return api.Serve

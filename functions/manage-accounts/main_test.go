@@ -12,7 +12,7 @@ import (
 func TestWire(t *testing.T) {
 	settings := []string{
 		"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "TABLE_NAME", "RATE_LIMIT_PER_MINUTE", "SANDBOX_RATE_LIMIT_PER_MINUTE",
-		"SERVICE_SECRET_ID",
+		"SERVICE_SECRET_ID", "SECRET_PREFIX",
 	}
 	empty := boot.NewEnv(func(string) string { return "" })
 	wire(empty)

@@ -1,0 +1,211 @@
+package refresh_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	auspostapi "carrierlink/shared/auspost"
+	"carrierlink/shared/auspost/simulator"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/linking"
+	"carrierlink/shared/refresh"
+	"carrierlink/shared/store/storetest"
+	"carrierlink/shared/vault"
+	"carrierlink/shared/vault/vaulttest"
+)
+
+// latency is how long the carrier of the benchmark takes to answer.
+const latency = 250 * time.Millisecond
+
+// BenchmarkWorker sets the worker against a bare HTTP client that makes the same
+// calls, both with as many at a time, of a carrier behind TLS that takes a fixed
+// time to answer. Both throughputs are shares of concurrency ÷ latency. The
+// worker's batches are of ten, as the queue's are; one iteration is one round of
+// concurrency checks. The budgets: 0.95 at 50, 0.85 at 200, and new TLS
+// connections for 1 % of the checks, those of the start included: which takes
+// 100 rounds, as each connection is needed at once.
+func BenchmarkWorker(b *testing.B) {
+	for _, http2 := range []bool{false, true} {
+		for _, concurrency := range []int{50, 200} {
+			b.Run(fmt.Sprintf("http2=%t/%d", http2, concurrency), func(b *testing.B) { benchmarkWorker(b, http2, concurrency) })
+		}
+	}
+}
+
+func benchmarkWorker(b *testing.B, http2 bool, concurrency int) {
+	b.Helper()
+	upstream := newUpstream(b, http2)
+	client, err := auspostapi.New(auspostapi.Options{BaseURL: upstream.url + "/shipping/v1"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	d := newDueAlways(b, client, concurrency)
+	var batches [][]refresh.Received
+	for i := 0; i < concurrency; i += 10 {
+		batches = append(batches, d.messages[i:i+10])
+	}
+	worker := refresh.Worker{Checker: d.linker, Breakers: d}
+
+	round := func(calls int, call func(i int)) time.Duration {
+		var running sync.WaitGroup
+		start := time.Now()
+		for i := range calls {
+			running.Go(func() {
+				for range b.N {
+					call(i)
+				}
+			})
+		}
+		running.Wait()
+		return time.Since(start)
+	}
+	ours := round(len(batches), func(i int) {
+		if failed := worker.Batch(b.Context(), batches[i]); len(failed) > 0 {
+			b.Errorf("%d messages failed", len(failed))
+		}
+	})
+	if checked := upstream.answered.Swap(0); checked != int64(concurrency*b.N) {
+		b.Fatalf("%d checks, want %d", checked, concurrency*b.N)
+	}
+	opened := upstream.opened.Swap(0)
+
+	plain := &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: upstream.roots}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: concurrency,
+	}}
+	bare := round(concurrency, func(i int) { upstream.get(b, plain, i) })
+
+	ideal := float64(latency) * float64(b.N)
+	b.ReportMetric(ideal/float64(ours), "×ideal")
+	b.ReportMetric(ideal/float64(bare), "bare-×ideal")
+	b.ReportMetric(float64(bare)/float64(ours), "×bare")
+	b.ReportMetric(float64(opened)/float64(concurrency*b.N)*100, "%-new-TLS")
+	b.ReportMetric(0, "ns/op")
+}
+
+// dueAlways is a store in memory whose connections are due again at once.
+type dueAlways struct {
+	*storetest.Memory
+	linker   *linking.Linker
+	messages []refresh.Received
+	clock    atomic.Int64 // seconds
+}
+
+func newDueAlways(b *testing.B, client linking.Carrier, n int) *dueAlways {
+	b.Helper()
+	d := &dueAlways{Memory: storetest.NewMemory()}
+	// Each check is a day after all others.
+	now := func() time.Time { return at().Add(time.Duration(d.clock.Add(1)) * 24 * time.Hour) }
+	d.linker = &linking.Linker{
+		Store: d, Vault: vault.New(vaulttest.NewMemory(), "bench/"), Carriers: linking.Carriers{Production: answers{}}, Changes: auspostapi.Changes,
+		Timing: carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1}, Now: now, Random: rand.Reader,
+	}
+	for i := range n {
+		account := carrier.Account{ID: int64(i + 1), PartnerID: 5, Environment: carrier.Production, Active: true}
+		makeAccount(b, d, account)
+		conn, err := d.linker.Link(b.Context(), linking.LinkRequest{
+			Account: account, RefreshPolicy: carrier.RefreshHourly,
+			ChargeAccount: carrier.ChargeAccount{
+				Carrier: carrier.AustraliaPost, Number: number(i),
+				Credentials: carrier.Credentials{APIKey: carrier.NewSecret(fmt.Sprint("key ", i)), APISecret: carrier.NewSecret("secret")},
+			},
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		text, err := json.Marshal(refresh.Message{AccountID: conn.AccountID, CarrierID: conn.ID, Lane: conn.Lane()})
+		if err != nil {
+			b.Fatal(err)
+		}
+		d.messages = append(d.messages, refresh.Received{ID: strconv.Itoa(i), Body: string(text)})
+	}
+	d.linker.Production = client
+	return d
+}
+
+// RecordCheck keeps no history: it would grow with the benchmark.
+func (d *dueAlways) RecordCheck(ctx context.Context, conn *carrier.Connection, _ *carrier.HistoryEntry, snap *carrier.Snapshot) error {
+	return d.Memory.RecordCheck(ctx, conn, nil, snap)
+}
+
+// answers is a carrier that is well, for the links.
+type answers struct{}
+
+func (answers) GetAccount(context.Context, carrier.ChargeAccount, int) carrier.Reading {
+	return carrier.Reading{Outcome: carrier.OutcomeOK, Raw: []byte(`{}`)}
+}
+
+func number(i int) string { return fmt.Sprintf("%08d00", i) }
+
+// upstream is a carrier behind TLS.
+type upstream struct {
+	url      string
+	roots    *x509.CertPool
+	opened   atomic.Int64 // connections
+	answered atomic.Int64
+}
+
+func newUpstream(b *testing.B, http2 bool) *upstream {
+	b.Helper()
+	u := &upstream{}
+	carrier := simulator.NewHandler()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(latency)
+		carrier.ServeHTTP(w, r)
+		u.answered.Add(1)
+	}))
+	server.EnableHTTP2 = http2
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			u.opened.Add(1)
+		}
+	}
+	server.StartTLS()
+	b.Cleanup(server.Close)
+	u.url, u.roots = server.URL, x509.NewCertPool()
+	u.roots.AddCert(server.Certificate())
+	// The worker's client is the one of production, with its own transport: the
+	// system's roots, as Go finds them at the first handshake, are this server's.
+	file := filepath.Join(b.TempDir(), "roots.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	b.Setenv("SSL_CERT_FILE", file)
+	return u
+}
+
+// get is a check as a bare client makes it.
+func (u *upstream) get(b *testing.B, client *http.Client, i int) {
+	b.Helper()
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, u.url+"/shipping/v1/accounts/"+number(i), http.NoBody)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	r.SetBasicAuth(fmt.Sprint("key ", i), "secret")
+	r.Header.Set("Account-Number", number(i))
+	resp, err := client.Do(r)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+		b.Errorf("status %d, %v", resp.StatusCode, err)
+	}
+}
