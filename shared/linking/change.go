@@ -2,7 +2,6 @@ package linking
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -63,7 +62,7 @@ func (l *Linker) Change(ctx context.Context, req ChangeRequest) (*carrier.Connec
 		return nil, err
 	}
 	return l.replace(ctx, conn, replacement{
-		account: account, checks: 0, reading: reading, snapshot: snap, duplicate: req.AllowDuplicate, pinned: req.Pinned, edit: req.Edit, answer: req.Answer,
+		account: account, fresh: true, reading: reading, snapshot: snap, duplicate: req.AllowDuplicate, pinned: req.Pinned, edit: req.Edit, answer: req.Answer,
 		version: func(ctx context.Context) (string, error) {
 			if req.Credentials == nil {
 				return conn.SecretVersion, nil
@@ -103,36 +102,33 @@ func (l *Linker) Rollback(ctx context.Context, conn carrier.Connection, answer f
 		return nil, err
 	}
 	return l.replace(ctx, conn, replacement{
-		account: account, checks: conn.Checks, reading: reading, snapshot: snap, answer: answer, edit: func(*carrier.Connection) {},
+		account: account, reading: reading, snapshot: snap, answer: answer, edit: func(*carrier.Connection) {},
 		version: func(context.Context) (string, error) { return version, nil },
 	})
 }
 
 // edit changes what no carrier has to be asked about, of whatever version of the
-// row there is.
+// row there is. A check that is running keeps its lease, and is recorded after it.
 func (l *Linker) edit(ctx context.Context, req ChangeRequest) (*carrier.Connection, error) {
 	var changed carrier.Connection
-	try := func(conn carrier.Connection) error {
+	err := l.retried(ctx, req.Connection, req.Pinned, func(conn carrier.Connection) error {
 		if !conn.Visible() {
 			return gone()
 		}
 		if err := l.idle(&conn); err != nil {
 			return err
 		}
-		changed = conn
+		var err error
+		if changed, err = l.settled(ctx, conn); err != nil {
+			return err
+		}
 		l.apply(&changed, req.Edit)
 		answer, err := answerOf(req.Answer, &changed)
 		if err != nil {
 			return err
 		}
 		return moved(l.Store.ChangeConnection(ctx, &changed, carrier.ConnectionChange{Answer: answer}))
-	}
-	var err error
-	if req.Pinned {
-		err = tooLate(try(req.Connection))
-	} else {
-		err = l.retried(ctx, req.Connection, try)
-	}
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -145,18 +141,16 @@ func (l *Linker) apply(conn *carrier.Connection, edit func(*carrier.Connection))
 	edit(conn)
 	conn.ModifiedAt = l.Now()
 	if conn.RefreshPolicy != policy && conn.Status != carrier.ActionRequired {
-		conn.Reschedule(l.Now(), l.Timing, l.observation(carrier.Reading{}, "", carrier.Breaker{}).Jitter)
+		conn.Reschedule(l.Now(), l.Timing, jitter())
 	}
-}
-
-func tooLate(err error) error {
-	if errors.Is(err, errMoved) {
-		return fault.Field(fault.Precondition, "If-Match", "The carrier connection has changed since; read it again.")
-	}
-	return err
 }
 
 func gone() error { return fault.New(fault.NotFound, "There is no such carrier.") }
+
+// following is for a connection whose secret goes or comes with its account.
+func following() error {
+	return &fault.Error{Kind: fault.State, Message: "The carrier connection is about to follow its account.", RetryAfter: time.Second}
+}
 
 // idle tells whether nobody is at work on the secret. A lease that is over has
 // no owner any more: what it left is brought into line by whoever writes next.
@@ -180,7 +174,7 @@ func (l *Linker) unreadable(conn carrier.Connection, err error) error {
 type replacement struct {
 	account   carrier.ChargeAccount
 	version   func(context.Context) (string, error) // of the secret, made if need be
-	checks    int                                   // that these credentials have had
+	fresh     bool                                  // credentials that had no check before
 	reading   carrier.Reading
 	snapshot  *carrier.Snapshot
 	duplicate bool
@@ -199,11 +193,7 @@ func (l *Linker) replace(ctx context.Context, conn carrier.Connection, r replace
 	}
 	next, err := l.swap(ctx, claimed, r)
 	if err != nil {
-		// Whether or not a version was staged: none stays pending. What fails here,
-		// the reconciler does.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		if undone := l.alignAndFree(ctx, &claimed); undone != nil {
+		if undone := l.undo(ctx, claimed); undone != nil {
 			err = fmt.Errorf("%w; and undoing it: %v", err, undone) //nolint:errorlint // its kind must not decide the answer
 		}
 		return nil, err
@@ -229,7 +219,9 @@ func (l *Linker) swap(ctx context.Context, claimed carrier.Connection, r replace
 	}
 	next.SecretVersion, next.AccountNumber, next.CredentialsUpdatedAt = version, r.account.Number, now
 	known(&next, r.account.Credentials)
-	next.Checks = r.checks
+	if r.fresh {
+		next.Checks = 0
+	}
 	entry := next.Record(l.observation(r.reading, carrier.TriggerManual, carrier.Breaker{}))
 	fresh, err := l.compare(ctx, &next, claimed, r.reading, r.snapshot, &entry)
 	if err != nil {
@@ -242,52 +234,85 @@ func (l *Linker) swap(ctx context.Context, claimed carrier.Connection, r replace
 	}
 	change := carrier.ConnectionChange{OldNumber: claimed.AccountNumber, AllowDuplicate: r.duplicate, Entry: &entry, Snapshot: fresh, Answer: answer}
 	if err := l.Store.ChangeConnection(ctx, &next, change); err != nil {
-		return nil, fmt.Errorf("changing the connection: %w", err)
+		return nil, fmt.Errorf("changing the connection: %w", l.conflict(ctx, next.AccountID, err))
 	}
 	return &next, nil
 }
 
+// undo leaves no version pending that a failed change has staged, and ends the
+// work. The write that was to name that version may have arrived all the same, or
+// may yet: one more write of the row shuts it out, or is refused by it. Then, as
+// with whatever else fails here, the reconciler looks at the row.
+func (l *Linker) undo(ctx context.Context, claimed carrier.Connection) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseMargin)
+	defer cancel()
+	if err := l.Store.SaveConnection(ctx, &claimed); err != nil {
+		return fmt.Errorf("keeping the work on the secret: %w", err)
+	}
+	return l.alignAndFree(ctx, &claimed)
+}
+
 // claimWork takes the connection's lease for work on its credentials. A check
-// that is running is overtaken: its record will fail. What a crash left is
-// settled first: the version that the row names may be held by the very label
-// that the next one takes.
+// that is running is overtaken: its record will fail.
 func (l *Linker) claimWork(ctx context.Context, conn carrier.Connection, pinned bool) (carrier.Connection, error) {
-	read, left := conn, false
-	try := func(conn carrier.Connection) error {
+	var claimed carrier.Connection
+	err := l.retried(ctx, conn, pinned, func(row carrier.Connection) error {
 		switch {
-		case !conn.Visible():
+		case !row.Visible():
 			return gone()
-		case conn.SecretVersion != read.SecretVersion || conn.AccountNumber != read.AccountNumber:
+		case row.SecretVersion != conn.SecretVersion || row.AccountNumber != conn.AccountNumber:
 			// Another change was faster: what was asked of the carrier is history.
 			return &fault.Error{Kind: fault.State, Message: "The carrier connection was changed by another request; try again.", RetryAfter: time.Second}
 		}
-		if err := l.idle(&conn); err != nil {
+		if err := l.idle(&row); err != nil {
 			return err
 		}
-		read, left = conn, conn.Work != carrier.NoWork
-		read.Work, read.LeaseUntil = carrier.WorkCredentials, l.Lease(ctx)
-		return moved(l.Store.SaveConnection(ctx, &read))
+		if row.Standing == carrier.StandingDeleted || row.Work == carrier.WorkFollow {
+			return following()
+		}
+		// The version that the row names may be held by the very label that the next
+		// one takes.
+		row, err := l.settled(ctx, row)
+		if err != nil {
+			return err
+		}
+		claimed = row
+		claimed.Work, claimed.LeaseUntil = carrier.WorkCredentials, l.Lease(ctx)
+		return moved(l.Store.SaveConnection(ctx, &claimed))
+	})
+	return claimed, err
+}
+
+// settled brings the labels of a secret into line with the row that a crash has
+// left at work on it, once its lease is over. Any other row is returned as it is.
+func (l *Linker) settled(ctx context.Context, conn carrier.Connection) (carrier.Connection, error) {
+	if conn.Work != carrier.WorkCredentials || conn.LeaseUntil.After(l.Now()) {
+		return conn, nil
 	}
-	var err error
-	if pinned {
-		err = tooLate(try(conn))
-	} else {
-		err = l.retried(ctx, conn, try)
+	conn.LeaseUntil = l.Lease(ctx)
+	if err := l.Store.SaveConnection(ctx, &conn); err != nil {
+		return conn, fmt.Errorf("taking an unfinished change over: %w", moved(err))
 	}
-	if err != nil || !left {
-		return read, err
+	if err := l.alignAndFree(ctx, &conn); err != nil {
+		return conn, fmt.Errorf("settling an unfinished change: %w", err)
 	}
-	if err := l.Vault.Align(ctx, read.AccountID, read.ID, read.SecretVersion); err != nil && !fault.Is(err, fault.NotFound) {
-		return read, fmt.Errorf("settling an earlier change: %w", err)
+	return conn, nil
+}
+
+// align brings the labels of the secret into line with the row. A secret that is
+// gone has none: its next check will tell.
+func (l *Linker) align(ctx context.Context, conn carrier.Connection) error {
+	if err := l.Vault.Align(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil && !fault.Is(err, fault.NotFound) {
+		return fmt.Errorf("moving the labels of the secret: %w", err)
 	}
-	return read, nil
+	return nil
 }
 
 // alignAndFree brings the labels of the secret into line with the row, and ends
-// the work on it. A secret that is gone has none: its next check will tell.
+// the work on it.
 func (l *Linker) alignAndFree(ctx context.Context, conn *carrier.Connection) error {
-	if err := l.Vault.Align(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil && !fault.Is(err, fault.NotFound) {
-		return fmt.Errorf("moving the labels of the secret: %w", err)
+	if err := l.align(ctx, *conn); err != nil {
+		return err
 	}
 	return l.free(ctx, conn)
 }
@@ -317,7 +342,7 @@ func (l *Linker) RequestRefresh(ctx context.Context, conn carrier.Connection, an
 // are being changed.
 func (l *Linker) Unlink(ctx context.Context, conn carrier.Connection) error {
 	var row carrier.Connection
-	err := l.retried(ctx, conn, func(conn carrier.Connection) error {
+	err := l.retried(ctx, conn, false, func(conn carrier.Connection) error {
 		if conn.Status == carrier.Disconnected && conn.Work == carrier.WorkUnlink {
 			row = conn // a repeat: what is left is done below
 			return nil

@@ -23,44 +23,50 @@ type Checked struct {
 const VerifyPause = 30 * time.Second
 
 // Check asks the carrier about the connection that was read, records what it
-// says and counts it for the carrier's breaker. Only one check of a connection
-// runs at a time: else fault.State. A refusal or an outage is no error: it
-// stands in Reading.
+// says and counts it for the carrier's breaker. A refusal or an outage is no
+// error: it stands in Reading.
+//
+// Errors: fault.State with RetryAfter while another check runs, or a change of
+// its credentials, or its account takes the connection along; NotFound.
 func (l *Linker) Check(ctx context.Context, conn carrier.Connection, trigger carrier.Trigger, b carrier.Breaker) (Checked, error) {
-	return l.check(ctx, conn, trigger, b, func(*carrier.Connection) {}, nil)
+	return l.check(ctx, conn, examination{trigger: trigger, breaker: b})
 }
-
-// answering makes the record of the answer to a check, to be stored with it; nil
-// for none.
-type answering func(Checked) (*carrier.IdempotencyRecord, error)
 
 // Verify is Check on the merchant's demand; fault.RateLimited within VerifyPause
 // of the last one. answer makes the record of the answer that is stored with the
 // check, nil for one that is not to be repeated; it may be nil itself.
 func (l *Linker) Verify(ctx context.Context, conn carrier.Connection, b carrier.Breaker, answer func(Checked) (*carrier.IdempotencyRecord, error)) (Checked, error) {
 	now := l.Now()
-	if wait := conn.VerifyCalledAt.Add(VerifyPause).Sub(now); !conn.VerifyCalledAt.IsZero() && wait > 0 && wait <= VerifyPause {
+	// A call in the future was told by a clock that was wrong.
+	if wait := conn.VerifyCalledAt.Add(VerifyPause).Sub(now); wait > 0 && wait <= VerifyPause {
 		return Checked{}, &fault.Error{Kind: fault.RateLimited, Message: "This connection was verified less than 30 seconds ago.", RetryAfter: wait}
 	}
-	return l.check(ctx, conn, carrier.TriggerManual, b, func(c *carrier.Connection) { c.VerifyCalledAt = now }, answer)
+	return l.check(ctx, conn, examination{trigger: carrier.TriggerManual, breaker: b, calledAt: now, answer: answer})
 }
 
-func (l *Linker) check(ctx context.Context, conn carrier.Connection, trigger carrier.Trigger, b carrier.Breaker, edit func(*carrier.Connection), answer answering) (Checked, error) {
+func (l *Linker) check(ctx context.Context, conn carrier.Connection, e examination) (Checked, error) {
+	if conn.Standing == carrier.StandingDeleted {
+		return Checked{}, following() // without a secret there is nothing to find out
+	}
+	conn, err := l.settled(ctx, conn)
+	if err != nil {
+		return Checked{}, err
+	}
 	claimed, err := l.Store.ClaimCheck(ctx, conn, l.Lease(ctx), l.Now())
 	if fault.Is(err, fault.State) {
+		// The lease is a limit: a check is over much sooner.
 		return Checked{}, &fault.Error{Kind: fault.State, Message: "This connection is being checked or changed by another request.", Cause: err, RetryAfter: time.Second}
 	}
 	if err != nil {
 		return Checked{}, fmt.Errorf("claiming the check: %w", err)
 	}
-	edit(&claimed)
-	checked, err := l.examine(ctx, claimed, trigger, b, answer)
+	checked, err := l.examine(ctx, claimed, e)
 	if err != nil {
 		return Checked{}, err
 	}
 	if claimed.Environment != carrier.Sandbox {
 		counted := []carrier.Counted{{AccountID: claimed.AccountID, Outcome: checked.Reading.Outcome}}
-		if err := l.Count(ctx, claimed.Carrier, b, counted); err != nil {
+		if err := l.Count(ctx, claimed.Carrier, e.breaker, counted); err != nil {
 			// The check is made and recorded; the tally is worth one check less.
 			slog.WarnContext(ctx, "a check was not counted", slog.String("carrier", string(claimed.Carrier)), slog.String("error", err.Error()))
 		}
@@ -81,51 +87,82 @@ func (l *Linker) Refresh(ctx context.Context, accountID int64, connectionID stri
 	if !claimed.RefreshRequestedAt.IsZero() {
 		trigger = carrier.TriggerManual
 	}
-	return l.examine(ctx, claimed, trigger, b, nil)
+	return l.examine(ctx, claimed, examination{trigger: trigger, breaker: b})
+}
+
+// examination is how a check is made.
+type examination struct {
+	trigger  carrier.Trigger
+	breaker  carrier.Breaker
+	calledAt time.Time // of verify; zero: it is none
+	// answer makes the record of the answer that is stored with the check; nil, or
+	// a nil record, for none.
+	answer func(Checked) (*carrier.IdempotencyRecord, error)
+}
+
+// called notes a call of verify in the row.
+func (e examination) called(conn *carrier.Connection) {
+	if !e.calledAt.IsZero() {
+		conn.VerifyCalledAt = e.calledAt
+	}
 }
 
 // examine asks the carrier about a claimed connection and records the answer.
 // Sandbox connections know no breaker.
-func (l *Linker) examine(ctx context.Context, conn carrier.Connection, trigger carrier.Trigger, b carrier.Breaker, answer answering) (Checked, error) {
-	if conn.Environment == carrier.Sandbox {
-		b = carrier.Breaker{}
+func (l *Linker) examine(ctx context.Context, claimed carrier.Connection, e examination) (Checked, error) {
+	if claimed.Environment == carrier.Sandbox {
+		e.breaker = carrier.Breaker{}
 	}
-	credentials, err := l.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion)
+	credentials, err := l.Vault.Get(ctx, claimed.AccountID, claimed.ID, claimed.SecretVersion)
 	var reading carrier.Reading
 	var snap *carrier.Snapshot
 	switch {
 	case fault.Is(err, fault.NotFound):
 		reading = carrier.Reading{Outcome: carrier.OutcomeNoCredentials, Cause: err}
 	case err != nil:
-		// What we can not read is our fault, not the link's: nothing is recorded but
-		// the end of the lease.
-		return Checked{}, &fault.Error{Kind: fault.Internal, Cause: errors.Join(
-			fmt.Errorf("reading the credentials of %s: %w", conn.ID, err), l.Store.RecordCheck(ctx, &conn, nil, nil))}
+		return Checked{}, l.unrecorded(ctx, claimed, e, fmt.Errorf("reading the credentials of %s: %w", claimed.ID, err))
 	default:
-		account := carrier.ChargeAccount{Carrier: conn.Carrier, Number: conn.AccountNumber, Credentials: credentials}
-		reading, snap = l.Ask(ctx, conn.Environment, account, conn.Checks+1, l.Now())
+		account := carrier.ChargeAccount{Carrier: claimed.Carrier, Number: claimed.AccountNumber, Credentials: credentials}
+		reading, snap = l.Ask(ctx, claimed.Environment, account, claimed.Checks+1, l.Now())
 	}
-	before := conn
-	entry := conn.Record(l.observation(reading, trigger, b))
-	fresh, err := l.compare(ctx, &conn, before, reading, snap, &entry)
-	var record *carrier.IdempotencyRecord
-	conn.LeaseUntil = time.Time{}
-	checked := Checked{Connection: conn, Snapshot: snap, Reading: reading, Entry: entry}
-	if err == nil && answer != nil {
-		record, err = answer(checked)
-	}
-	if err != nil {
-		return Checked{}, &fault.Error{Kind: fault.Internal, Cause: errors.Join(err, l.Store.RecordCheck(ctx, &before, nil, nil))}
-	}
-	if record != nil {
-		err = l.Store.ChangeConnection(ctx, &checked.Connection, carrier.ConnectionChange{Entry: &entry, Snapshot: fresh, Answer: record})
-	} else {
-		err = l.Store.RecordCheck(ctx, &checked.Connection, &entry, fresh)
-	}
+	observed := l.observation(reading, e.trigger, e.breaker)
+	var checked Checked
+	err = l.retried(ctx, claimed, false, func(row carrier.Connection) error {
+		// What has the lease that was taken was only edited meanwhile.
+		if row.Work != carrier.NoWork || !row.LeaseUntil.Equal(claimed.LeaseUntil) {
+			return &fault.Error{Kind: fault.State, Message: "The carrier connection was changed by another request; try again.", RetryAfter: time.Second}
+		}
+		checked = Checked{Connection: row, Snapshot: snap, Reading: reading}
+		conn := &checked.Connection
+		checked.Entry = conn.Record(observed)
+		conn.LeaseUntil = time.Time{}
+		e.called(conn)
+		fresh, err := l.compare(ctx, conn, row, reading, snap, &checked.Entry)
+		if err != nil {
+			return l.unrecorded(ctx, row, e, err)
+		}
+		var answer *carrier.IdempotencyRecord
+		if e.answer != nil {
+			if answer, err = e.answer(checked); err != nil {
+				return l.unrecorded(ctx, row, e, err)
+			}
+		}
+		if answer != nil {
+			return moved(l.Store.ChangeConnection(ctx, conn, carrier.ConnectionChange{Entry: &checked.Entry, Snapshot: fresh, Answer: answer}))
+		}
+		return moved(l.Store.RecordCheck(ctx, conn, &checked.Entry, fresh))
+	})
 	if err != nil {
 		return Checked{}, fmt.Errorf("recording the check: %w", err)
 	}
 	return checked, nil
+}
+
+// unrecorded gives the lease of a check back that failed by our fault, which says
+// nothing of the link. The error is fault.Internal, whatever its cause.
+func (l *Linker) unrecorded(ctx context.Context, conn carrier.Connection, e examination, cause error) error {
+	e.called(&conn)
+	return &fault.Error{Kind: fault.Internal, Cause: errors.Join(cause, l.Store.RecordCheck(ctx, &conn, nil, nil))}
 }
 
 // compare holds a good answer against the one that is kept, and notes the

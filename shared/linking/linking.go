@@ -146,12 +146,17 @@ type Linker struct {
 // longest that a function runs.
 const leaseWithoutDeadline = 30 * time.Second
 
-// Lease is until when the work of ctx counts as running: its deadline.
+// leaseMargin is for what happens after the deadline: a call that was sent just
+// before it arrives, and a change that failed is undone. Clocks differ, too.
+const leaseMargin = 2 * time.Second
+
+// Lease is until when the work of ctx counts as running: its deadline, and a
+// margin.
 func (l *Linker) Lease(ctx context.Context) time.Time {
 	now := l.Now()
 	if d, ok := ctx.Deadline(); ok {
 		// The deadline is the wall clock's; Now may be a passed one.
-		return now.Add(time.Until(d))
+		return now.Add(time.Until(d) + leaseMargin)
 	}
 	return now.Add(leaseWithoutDeadline)
 }
@@ -160,9 +165,11 @@ func (l *Linker) Lease(ctx context.Context) time.Time {
 func (l *Linker) observation(r carrier.Reading, trigger carrier.Trigger, b carrier.Breaker) carrier.Observation {
 	return carrier.Observation{
 		Reading: r, Trigger: trigger, Now: l.Now(), Breaker: b, Timing: l.Timing,
-		Jitter: rand.Float64(), //nolint:gosec // spreads a schedule
+		Jitter: jitter(),
 	}
 }
+
+func jitter() float64 { return rand.Float64() } //nolint:gosec // spreads a schedule
 
 // LinkRequest is what a merchant asks to link, after Preflight.
 type LinkRequest struct {
@@ -183,12 +190,14 @@ type LinkRequest struct {
 // Link verifies a charge account with its carrier and keeps it: the intent, the
 // secret, then the active row. A refusal or an outage keeps nothing, unless
 // VerifyLater says that an outage may: then the status is PendingVerification.
+// What a failure after that leaves is the reconciler's, or the next try's, to take
+// away: until the lease is over a call may yet arrive.
 //
 // Errors: fault.CarrierConflict (linked already, with ExistingCarrierID), State
 // with RetryAfter (a twin is at work), those of carrier.Reading.Err, NotFound or
 // Inactive for an account that went away meanwhile.
 func (l *Linker) Link(ctx context.Context, req LinkRequest) (*carrier.Connection, error) {
-	abandoned, err := l.holder(ctx, req)
+	abandoned, err := l.holder(ctx, req.Account.ID, req.LinkedAs, req.AllowDuplicate)
 	if err != nil {
 		return nil, err
 	}
@@ -214,14 +223,7 @@ func (l *Linker) Link(ctx context.Context, req LinkRequest) (*carrier.Connection
 	}
 	conn.LeaseUntil = l.Lease(ctx)
 	if err := l.Store.BeginLink(ctx, conn, options); err != nil {
-		if list := fault.Of(err); list[0].Kind == fault.CarrierConflict {
-			// Somebody was faster: what the other one is decides the answer.
-			req.LinkedAs = []string{list[0].ExistingCarrierID}
-			if _, conflict := l.holder(ctx, req); conflict != nil {
-				return nil, conflict
-			}
-		}
-		return nil, fmt.Errorf("writing the intent: %w", err)
+		return nil, fmt.Errorf("writing the intent: %w", l.conflict(ctx, req.Account.ID, err))
 	}
 	conn.SecretVersion, err = l.Vault.Create(ctx, conn.AccountID, conn.ID, conn.SecretVersion, req.ChargeAccount.Credentials)
 	if err != nil {
@@ -250,34 +252,32 @@ func answerOf(answer func(*carrier.Connection) (*carrier.IdempotencyRecord, erro
 	return answer(conn)
 }
 
-// holder looks at who holds the number: another connection is a conflict unless
+// holder looks at who holds a number: another connection is a conflict unless
 // duplicates are allowed; an intent that a crash left is returned, to be taken
 // over; one at work asks to come back.
-func (l *Linker) holder(ctx context.Context, req LinkRequest) (*carrier.Connection, error) {
-	ids := slices.Clone(req.LinkedAs)
-	slices.Sort(ids)
+func (l *Linker) holder(ctx context.Context, accountID int64, ids []string, duplicate bool) (*carrier.Connection, error) {
+	ids = slices.Sorted(slices.Values(ids))
 	var live string
 	var busy error
 	var abandoned *carrier.Connection
 	for _, id := range ids {
-		conn, err := l.Store.Connection(ctx, req.Account.ID, id)
+		conn, err := l.Store.Connection(ctx, accountID, id)
 		switch {
 		case fault.Is(err, fault.NotFound):
 			continue
 		case err != nil:
 			return nil, fmt.Errorf("reading the holder of the number: %w", err)
+		case conn.Status == carrier.Disconnected: // it has given the number up since
+			continue
 		case conn.Status != carrier.Linking:
 			live = id
 		case conn.LeaseUntil.After(l.Now()):
-			busy = &fault.Error{
-				Kind: fault.State, Field: "account_number", Message: "This charge account is being linked by another request.",
-				RetryAfter: conn.LeaseUntil.Sub(l.Now()),
-			}
+			busy = beingLinked(conn.LeaseUntil.Sub(l.Now()))
 		default:
 			abandoned = &conn
 		}
 	}
-	if live != "" && !req.AllowDuplicate {
+	if live != "" && !duplicate {
 		return nil, &fault.Error{
 			Kind: fault.CarrierConflict, Field: "account_number", ExistingCarrierID: live,
 			Message: "This charge account is linked already; allow_duplicate_account_number links it once more.",
@@ -287,6 +287,25 @@ func (l *Linker) holder(ctx context.Context, req LinkRequest) (*carrier.Connecti
 		return nil, busy
 	}
 	return abandoned, nil
+}
+
+// conflict is what a CarrierConflict of the store comes to: the holder may be an
+// intent, which the caller is not to know of. Any other error stays as it is.
+func (l *Linker) conflict(ctx context.Context, accountID int64, err error) error {
+	refusal := fault.Of(err)[0]
+	if refusal.Kind != fault.CarrierConflict {
+		return err
+	}
+	if _, held := l.holder(ctx, accountID, []string{refusal.ExistingCarrierID}, false); held != nil {
+		return held
+	}
+	return beingLinked(time.Second)
+}
+
+func beingLinked(rest time.Duration) error {
+	return &fault.Error{
+		Kind: fault.State, Field: "account_number", Message: "This charge account is being linked by another request.", RetryAfter: rest,
+	}
 }
 
 // fill writes the request into the row of the intent.
@@ -307,30 +326,44 @@ func known(conn *carrier.Connection, c carrier.Credentials) {
 }
 
 // retried runs a change of a row that somebody else may change at the same
-// time: when the version has moved on, try is given the row that is there now.
-func (l *Linker) retried(ctx context.Context, conn carrier.Connection, try func(carrier.Connection) error) error {
+// time: when the version has moved on, try is given the row that is there now,
+// or a pinned change is too late: fault.Precondition. One that is still as it was
+// read was refused for something else, such as a claim of an idempotency key that
+// has passed to another request.
+func (l *Linker) retried(ctx context.Context, conn carrier.Connection, pinned bool, try func(carrier.Connection) error) error {
 	const tries = 4
 	for n := 1; ; n++ {
 		err := try(conn)
-		if !errors.Is(err, errMoved) {
+		var moved *movedError
+		if !errors.As(err, &moved) || n == tries {
 			return err
 		}
-		if n == tries {
-			return &fault.Error{Kind: fault.State, Message: "The carrier connection is being changed; try again.", RetryAfter: time.Second, Cause: err}
-		}
-		if conn, err = l.Store.Connection(ctx, conn.AccountID, conn.ID); err != nil {
+		now, err := l.Store.Connection(ctx, conn.AccountID, conn.ID)
+		if err != nil {
 			return fmt.Errorf("reading the connection again: %w", err)
 		}
+		switch {
+		case now.Version == conn.Version:
+			return moved.State
+		case pinned:
+			return fault.Field(fault.Precondition, "If-Match", "The carrier connection has changed since; read it again.")
+		}
+		conn = now
 	}
 }
 
-// errMoved tells retried that the row was another one than was read.
-var errMoved = errors.New("the row has moved on")
+// movedError is the store's fault.State for a row that is another one than was
+// read.
+type movedError struct{ State error }
 
-// moved turns the store's fault.State into errMoved.
+func (e *movedError) Error() string { return e.State.Error() }
+
+func (e *movedError) Unwrap() error { return e.State }
+
+// moved marks a fault.State as the store's, for retried.
 func moved(err error) error {
 	if fault.Is(err, fault.State) {
-		return errMoved
+		return &movedError{err}
 	}
 	return err
 }

@@ -16,39 +16,50 @@ import (
 // crash. An account that changes meanwhile is followed where it went.
 //
 // Errors: fault.NotFound; State when somebody is at work on one of the
-// connections: the reconciler comes back to it.
+// connections, or the account keeps changing: the reconciler comes back to it.
 func (l *Linker) Follow(ctx context.Context, accountID int64) error {
 	const tries = 4
-	for n := 1; ; n++ {
-		account, err := l.Store.Account(ctx, accountID, l.Now())
-		if err != nil {
+	var err error
+	for range tries {
+		var account carrier.Account
+		if account, err = l.Store.Account(ctx, accountID, l.Now()); err != nil {
 			return fmt.Errorf("reading the account: %w", err)
 		}
-		if err = l.follow(ctx, account); !fault.Is(err, fault.Precondition) || n == tries {
+		if err = l.follow(ctx, account); !fault.Is(err, fault.Precondition) {
 			return err
 		}
 	}
+	return &fault.Error{Kind: fault.State, Message: "The account is being changed; try again.", RetryAfter: time.Second, Cause: err}
 }
 
+// follow makes the connections follow the account that was read. What one of
+// them can not do keeps no other from it, but the account from being done.
 func (l *Linker) follow(ctx context.Context, account carrier.Account) error {
+	if !account.Following {
+		return nil
+	}
 	rows, err := l.Store.AllConnections(ctx, account.ID)
 	if err != nil {
 		return fmt.Errorf("reading the connections of the account: %w", err)
 	}
 	var busy error
+	var failed []error
 	for _, conn := range rows {
-		if !conn.Visible() || conn.Standing == account.Standing() && conn.Work != carrier.WorkFollow {
-			continue
-		}
-		err := l.retried(ctx, conn, func(conn carrier.Connection) error { return l.followOne(ctx, conn, account) })
+		err := l.retried(ctx, conn, false, func(conn carrier.Connection) error { return l.followOne(ctx, conn, account) })
 		switch {
+		case err == nil, fault.Is(err, fault.NotFound):
+		case fault.Is(err, fault.Precondition):
+			return err
 		case fault.Is(err, fault.State):
 			busy = err
-		case err != nil && !fault.Is(err, fault.NotFound):
-			return err
+		default:
+			failed = append(failed, fmt.Errorf("%s: %w", conn.ID, err))
 		}
 	}
-	if busy != nil {
+	switch {
+	case len(failed) > 0:
+		return &fault.Error{Kind: fault.Internal, Cause: errors.Join(failed...)}
+	case busy != nil:
 		return busy
 	}
 	if err := l.Store.EndFollow(ctx, account); err != nil {
@@ -61,34 +72,50 @@ func (l *Linker) follow(ctx context.Context, account carrier.Account) error {
 // touched only while the row says so.
 func (l *Linker) followOne(ctx context.Context, conn carrier.Connection, account carrier.Account) error {
 	standing := account.Standing()
-	if !conn.Visible() || conn.Standing == standing && conn.Work != carrier.WorkFollow {
+	if !conn.Visible() || conn.Standing == standing && conn.PurgeAt.Equal(account.PurgeAt) && conn.Work != carrier.WorkFollow {
 		return nil
 	}
 	if err := l.idle(&conn); err != nil {
 		return err
 	}
-	if conn.Work == carrier.WorkCredentials && standing != carrier.StandingDeleted {
-		if err := l.Vault.Align(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil && !fault.Is(err, fault.NotFound) {
-			return fmt.Errorf("moving the labels of the secret: %w", err)
+	follow := func(conn *carrier.Connection) error {
+		conn.Standing, conn.PurgeAt = standing, account.PurgeAt
+		conn.Work, conn.LeaseUntil = carrier.NoWork, time.Time{}
+		return moved(l.Store.FollowConnection(ctx, conn, account))
+	}
+	if standing != carrier.StandingDeleted && conn.Standing != carrier.StandingDeleted && conn.Work == carrier.NoWork {
+		return follow(&conn) // the secret stays as it is
+	}
+	fresh := conn.Standing != carrier.StandingDeleted && conn.Work != carrier.WorkFollow
+	conn.Work, conn.LeaseUntil = carrier.WorkFollow, l.Lease(ctx)
+	if err := l.Store.FollowConnection(ctx, &conn, account); err != nil {
+		return moved(err)
+	}
+	if err := l.secretFollows(ctx, conn, account, fresh); err != nil {
+		return err
+	}
+	held := conn
+	err := follow(&conn)
+	if fault.Is(err, fault.Precondition) {
+		// The next try need not wait for this one's lease.
+		held.LeaseUntil = time.Time{}
+		if freed := l.Store.SaveConnection(ctx, &held); freed != nil {
+			return fmt.Errorf("giving the lease back: %w", freed)
 		}
 	}
-	if standing == carrier.StandingDeleted || conn.Standing == carrier.StandingDeleted || conn.Work == carrier.WorkFollow {
-		conn.Work, conn.LeaseUntil = carrier.WorkFollow, l.Lease(ctx)
-		if err := l.Store.FollowConnection(ctx, &conn, account); err != nil {
-			return moved(err)
-		}
-		if err := l.secretFollows(ctx, conn, account); err != nil {
-			return err
-		}
-	}
-	conn.Standing, conn.Work, conn.LeaseUntil = standing, carrier.NoWork, time.Time{}
-	conn.PurgeAt = account.PurgeAt
-	return moved(l.Store.FollowConnection(ctx, &conn, account))
+	return err
 }
 
-// secretFollows deletes or restores the secret, as the account stands. One that
-// is gone for good stays so: the next check of the connection will tell.
-func (l *Linker) secretFollows(ctx context.Context, conn carrier.Connection, account carrier.Account) error {
+// secretFollows deletes or restores the secret, as the account stands; fresh
+// tells that nobody has begun to before. A secret that is gone for good stays so:
+// the next check of the connection will tell.
+func (l *Linker) secretFollows(ctx context.Context, conn carrier.Connection, account carrier.Account, fresh bool) error {
+	if !fresh || !account.Deleted() {
+		// For another deletion too: the date of one that is scheduled does not change.
+		if err := l.Vault.Restore(ctx, conn.AccountID, conn.ID); err != nil && !fault.Is(err, fault.NotFound) {
+			return fmt.Errorf("restoring the secret: %w", err)
+		}
+	}
 	if account.Deleted() {
 		const day = 24 * time.Hour
 		days := int((account.PurgeAt.Sub(l.Now()) + day - 1) / day)
@@ -97,10 +124,7 @@ func (l *Linker) secretFollows(ctx context.Context, conn carrier.Connection, acc
 		}
 		return nil
 	}
-	if err := l.Vault.Restore(ctx, conn.AccountID, conn.ID); err != nil && !fault.Is(err, fault.NotFound) {
-		return fmt.Errorf("restoring the secret: %w", err)
-	}
-	return nil
+	return l.align(ctx, conn) // a change may have been cut off by the deletion
 }
 
 // Report is what a run of the reconciler did.
@@ -167,14 +191,21 @@ func (l *Linker) settle(ctx context.Context, u carrier.Unfinished, report *Repor
 		if err != nil {
 			return err
 		}
-		return l.retried(ctx, conn, func(conn carrier.Connection) error { return l.followOne(ctx, conn, account) })
+		// Counted with its account, which is in the list too.
+		return l.retried(ctx, conn, false, func(conn carrier.Connection) error { return l.followOne(ctx, conn, account) })
+	}
+	if conn.Work == carrier.WorkCredentials {
+		if _, err := l.settled(ctx, conn); err != nil {
+			return err
+		}
+		report.ChangesSettled++
+		return nil
 	}
 	conn.LeaseUntil = l.Lease(ctx)
 	if err := l.Store.SaveConnection(ctx, &conn); err != nil {
 		return err
 	}
-	switch {
-	case conn.Status == carrier.Linking:
+	if conn.Status == carrier.Linking {
 		// Nobody was told of it, so nobody misses it.
 		if err := l.Vault.Delete(ctx, conn.AccountID, conn.ID, 0); err != nil {
 			return fmt.Errorf("deleting the secret of an intent: %w", err)
@@ -183,16 +214,11 @@ func (l *Linker) settle(ctx context.Context, u carrier.Unfinished, report *Repor
 			return fmt.Errorf("dropping an intent: %w", err)
 		}
 		report.LinksUndone++
-	case conn.Work == carrier.WorkUnlink:
-		if err := l.finishUnlink(ctx, conn); err != nil {
-			return err
-		}
-		report.UnlinksFinished++
-	default:
-		if err := l.alignAndFree(ctx, &conn); err != nil {
-			return err
-		}
-		report.ChangesSettled++
+		return nil
 	}
+	if err := l.finishUnlink(ctx, conn); err != nil {
+		return err
+	}
+	report.UnlinksFinished++
 	return nil
 }

@@ -1,0 +1,507 @@
+package linking_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/linking"
+)
+
+// kept is all that is kept of a connection, to the bit.
+type kept struct {
+	Row      carrier.Connection
+	Snapshot *carrier.Snapshot
+	History  []carrier.HistoryEntry
+	Labels   map[string]string
+	Numbers  [2][]string
+}
+
+func (w *world) kept(t *testing.T, id string) kept {
+	t.Helper()
+	row, snap := w.stored(t, id)
+	return kept{row, snap, w.history(t, id), w.labels(t, id), [2][]string{w.linked(t, number), w.linked(t, number2)}}
+}
+
+// TestRefusedChange: whatever the carrier says but a good answer, nothing has
+// been written anywhere.
+func TestRefusedChange(t *testing.T) {
+	changes := map[string]func(context.Context, *world, carrier.Connection) error{
+		"credentials": func(ctx context.Context, w *world, _ carrier.Connection) error {
+			return changeOf(number, "", "three")(ctx, w, w.Linker)
+		},
+		"number": func(ctx context.Context, w *world, _ carrier.Connection) error {
+			return changeOf(number, number2, "")(ctx, w, w.Linker)
+		},
+		"both": func(ctx context.Context, w *world, _ carrier.Connection) error {
+			return changeOf(number, number2, "three")(ctx, w, w.Linker)
+		},
+		"rollback": func(ctx context.Context, w *world, c carrier.Connection) error { return rollback(ctx, w, w.Linker, c) },
+	}
+	for name, try := range changes {
+		for _, o := range carrier.Outcomes() {
+			if o == carrier.OutcomeOK {
+				continue
+			}
+			t.Run(name+" "+string(o), func(t *testing.T) {
+				w := newWorld(t)
+				conn := w.changed(t, w.link(t), "", "two")
+				before := w.kept(t, conn.ID)
+				w.production.answers(bad(o))
+				w.clock = w.clock.Add(time.Hour)
+				err := try(t.Context(), w, conn)
+				if !fault.Is(err, fault.KindOf(bad(o).Err())) || fault.Of(err)[0].Diagnosis == nil {
+					t.Errorf("error %v, want %v", err, bad(o).Err())
+				}
+				if diff := cmp.Diff(before, w.kept(t, conn.ID)); diff != "" {
+					t.Errorf("something has changed:\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+func TestChangeFails(t *testing.T) {
+	broken := errors.New("broken")
+	busy := &fault.Error{Kind: fault.State, Message: "m", RetryAfter: time.Second}
+	both := func(c carrier.Connection) linking.ChangeRequest { return change(c, number2, "two") }
+	for _, tc := range []struct {
+		name  string
+		setUp func(*testing.T, *world, *linking.ChangeRequest)
+		want  fault.Kind
+	}{
+		{"another connection holds the number", func(t *testing.T, w *world, _ *linking.ChangeRequest) { t.Helper(); w.linkAs(t, number2, "other") }, fault.CarrierConflict},
+		{"the vault is busy", func(_ *testing.T, w *world, _ *linking.ChangeRequest) { w.failing("Stage", busy) }, fault.State},
+		{"the vault is down", func(_ *testing.T, w *world, _ *linking.ChangeRequest) { w.failing("Stage", broken) }, fault.Internal},
+		{"the table is down", func(_ *testing.T, w *world, _ *linking.ChangeRequest) { w.failing("ChangeConnection", broken) }, fault.Internal},
+		{"no randomness", func(_ *testing.T, w *world, _ *linking.ChangeRequest) { w.Random = bytes.NewReader(nil) }, fault.Internal},
+		{"the answer can not be made", func(_ *testing.T, _ *world, r *linking.ChangeRequest) {
+			r.Answer = func(*carrier.Connection) (*carrier.IdempotencyRecord, error) { return nil, broken }
+		}, fault.Internal},
+		{"the claim has passed to another request", func(_ *testing.T, _ *world, r *linking.ChangeRequest) {
+			r.Answer = func(*carrier.Connection) (*carrier.IdempotencyRecord, error) {
+				return &carrier.IdempotencyRecord{Scope: "s", Key: "k", ClaimID: "none"}, nil
+			}
+		}, fault.State},
+		{"the request's time is over", func(_ *testing.T, w *world, _ *linking.ChangeRequest) {
+			w.failing("Snapshot", context.DeadlineExceeded)
+		}, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			conn := w.link(t)
+			req := both(conn)
+			tc.setUp(t, w, &req)
+			if tc.want == 0 { // the answer before is read for credentials alone
+				req.Number = ""
+				w.production.answers(good(number))
+				w.production.reading.Raw = []byte(`{"new":1}`)
+			}
+			before := w.kept(t, conn.ID)
+			got, err := w.Change(t.Context(), req)
+			if got != nil || !fault.Is(err, tc.want) {
+				t.Fatalf("Change = %v, %v, want %v", got, err, tc.want)
+			}
+			if tc.want == fault.CarrierConflict && fault.Of(err)[0].ExistingCarrierID != w.linked(t, number2)[0] {
+				t.Errorf("the conflict is with %s", fault.Of(err)[0].ExistingCarrierID)
+			}
+			after := w.kept(t, conn.ID)
+			after.Row.Version = before.Row.Version
+			if diff := cmp.Diff(before, after); diff != "" {
+				t.Errorf("something has changed:\n%s", diff)
+			}
+			w.whole(t)
+		})
+	}
+	t.Run("an intent holds the number", func(t *testing.T) {
+		w := newWorld(t)
+		conn := w.link(t)
+		w.dies(3, func() { _ = linkOf(number2, "other", nil)(context.Background(), w, w.Linker) })
+		for range 2 { // at work, and abandoned
+			_, err := w.Change(t.Context(), both(conn))
+			isState(t, err, true)
+			if fault.Of(err)[0].ExistingCarrierID != "" {
+				t.Errorf("the caller learns of an intent: %v", err)
+			}
+			w.clock = w.clock.Add(time.Minute)
+		}
+	})
+}
+
+// TestLateWrite: the write of a change gets no answer, and arrives after it was
+// given up: before it is undone, or never.
+func TestLateWrite(t *testing.T) {
+	w := newWorld(t)
+	conn := w.link(t)
+	var late func() error
+	w.on = func(_ context.Context, name string, do func() error) error {
+		switch name {
+		case "ChangeConnection":
+			late = do
+			return errLost
+		case "Align":
+			if err := late(); !fault.Is(err, fault.State) {
+				t.Errorf("a late write comes through: %v", err)
+			}
+		}
+		return do()
+	}
+	if _, err := w.Change(t.Context(), change(conn, "", "two")); !errors.Is(err, errLost) {
+		t.Fatal(err)
+	}
+	w.on = nil
+	w.keeps(t, conn.ID, credentials("one"))
+	w.whole(t)
+}
+
+func TestEdit(t *testing.T) {
+	w := newWorld(t)
+	conn := w.link(t)
+	calls := w.counting()
+	w.clock = w.clock.Add(time.Minute)
+	edit := func(c *carrier.Connection) { c.Nickname = "Other" }
+	got, err := w.Change(t.Context(), linking.ChangeRequest{Connection: conn, Number: number, Edit: edit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := conn
+	want.Nickname, want.ModifiedAt, want.Version = "Other", w.clock, conn.Version+1
+	if diff := cmp.Diff(want, *got); diff != "" {
+		t.Errorf("answer (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, w.row(t, conn.ID)); diff != "" {
+		t.Errorf("row (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]int{"ChangeConnection": 1}, calls); diff != "" || len(w.production.asked) != 1 {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+	t.Run("of another version", func(t *testing.T) {
+		if _, err := w.Change(t.Context(), linking.ChangeRequest{Connection: conn, Edit: edit, Pinned: true}); !fault.Is(err, fault.Precondition) {
+			t.Errorf("pinned: %v", err)
+		}
+		if _, err := w.Change(t.Context(), linking.ChangeRequest{Connection: conn, Edit: edit}); err != nil {
+			t.Errorf("not pinned: %v", err)
+		}
+		if _, err := w.Change(t.Context(), linking.ChangeRequest{Connection: w.row(t, conn.ID), Edit: edit, Pinned: true}); err != nil {
+			t.Errorf("pinned to what is there: %v", err)
+		}
+	})
+	t.Run("a claim that has passed on is no version", func(t *testing.T) {
+		for _, pinned := range []bool{false, true} {
+			_, err := w.Change(t.Context(), linking.ChangeRequest{Connection: w.row(t, conn.ID), Edit: edit, Pinned: pinned, Answer: func(*carrier.Connection) (*carrier.IdempotencyRecord, error) {
+				return &carrier.IdempotencyRecord{Scope: "s", Key: "k", ClaimID: "none"}, nil
+			}})
+			isState(t, err, true)
+		}
+	})
+	t.Run("the row keeps changing", func(t *testing.T) {
+		w.on = func(_ context.Context, name string, do func() error) error {
+			if row := w.row(t, conn.ID); name == "ChangeConnection" {
+				if err := w.memory.SaveConnection(context.Background(), &row); err != nil {
+					t.Error(err)
+				}
+			}
+			return do()
+		}
+		defer func() { w.on = nil }()
+		_, err := w.Change(t.Context(), linking.ChangeRequest{Connection: conn, Edit: edit})
+		isState(t, err, true)
+	})
+	t.Run("another policy is another schedule", func(t *testing.T) {
+		for _, tc := range []struct {
+			policy carrier.RefreshPolicy
+			status carrier.Status
+			after  time.Duration
+		}{
+			{carrier.RefreshHourly, carrier.Active, time.Hour},
+			{carrier.RefreshOff, carrier.Active, 0},
+			{carrier.RefreshDaily, carrier.Active, 24 * time.Hour},
+			{carrier.RefreshHourly, carrier.ActionRequired, 0},
+		} {
+			row := w.row(t, conn.ID)
+			row.Status = tc.status
+			if tc.status == carrier.ActionRequired {
+				row.NextRefreshAt = time.Time{}
+			}
+			if err := w.memory.SaveConnection(t.Context(), &row); err != nil {
+				t.Fatal(err)
+			}
+			got, err := w.Change(t.Context(), linking.ChangeRequest{Connection: row, Edit: func(c *carrier.Connection) { c.RefreshPolicy = tc.policy }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if off := got.NextRefreshAt.Sub(w.clock) - tc.after; tc.after == 0 && !got.NextRefreshAt.IsZero() || tc.after != 0 && off.Abs() > tc.after/10 {
+				t.Errorf("%s, %s: next at %v", tc.policy, tc.status, got.NextRefreshAt)
+			}
+		}
+	})
+}
+
+func TestChange(t *testing.T) {
+	for _, tc := range []struct{ name, number, which string }{
+		{"credentials", "", "two"},
+		{"number", number2, ""},
+		{"both", number2, "two"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			conn := w.link(t)
+			if err := readCheck(t.Context(), w, w.Linker, conn); err != nil {
+				t.Fatal(err)
+			}
+			w.clock = w.clock.Add(time.Hour)
+			req := change(conn, tc.number, tc.which)
+			req.Edit = func(c *carrier.Connection) { c.Nickname = "Other" }
+			claim := w.claim(t)
+			claim.Sealed = []byte("sealed")
+			req.Answer = func(c *carrier.Connection) (*carrier.IdempotencyRecord, error) {
+				if c.Nickname != "Other" || !c.VerifiedAt.Equal(w.clock) {
+					t.Errorf("the answer is of %+v", c)
+				}
+				return &claim, nil
+			}
+			got, err := w.Change(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			row := w.row(t, conn.ID)
+			if diff := cmp.Diff(row, *got); diff != "" {
+				t.Errorf("another row is stored:\n%s", diff)
+			}
+			wantNumber, wantWhich := number, "one"
+			if tc.number != "" {
+				wantNumber = tc.number
+			}
+			if tc.which != "" {
+				wantWhich = tc.which
+			}
+			if row.ID != conn.ID || row.AccountNumber != wantNumber || row.Nickname != "Other" || row.Checks != 1 || row.History != 3 || w.production.checks[2] != 1 {
+				t.Errorf("row %+v", row)
+			}
+			want := carrier.PreviousCredentials{
+				SecretVersion: conn.SecretVersion, AccountNumber: number, LastFour: conn.APIKeyLastFour, CredentialID: conn.CredentialID, Until: w.clock.Add(carrier.PreviousKept),
+			}
+			if diff := cmp.Diff(want, row.Previous); diff != "" {
+				t.Errorf("previous (-want +got):\n%s", diff)
+			}
+			if asked := w.production.asked[2]; asked.Number != wantNumber || !asked.Credentials.Equal(credentials(wantWhich)) {
+				t.Errorf("asked for %v", asked)
+			}
+			w.keeps(t, conn.ID, credentials(wantWhich))
+			w.whole(t)
+		})
+	}
+	t.Run("to a number that may be held twice", func(t *testing.T) {
+		w := newWorld(t)
+		conn := w.link(t)
+		w.linkAs(t, number2, "other")
+		req := change(conn, number2, "two")
+		req.AllowDuplicate = true
+		if _, err := w.Change(t.Context(), req); err != nil || len(w.linked(t, number2)) != 2 {
+			t.Errorf("Change = %v, linked as %v", err, w.linked(t, number2))
+		}
+		w.whole(t)
+	})
+}
+
+// TestChangeMeanwhile: what happens while the carrier is asked.
+func TestChangeMeanwhile(t *testing.T) {
+	ctx := context.Background()
+	for _, tc := range []struct {
+		name         string
+		meanwhile    func(*testing.T, *world, carrier.Connection)
+		want, pinned fault.Kind // Internal: it goes through
+	}{
+		{"an edit", func(_ *testing.T, w *world, c carrier.Connection) { _ = rename(ctx, w, w.Linker, c) }, 0, fault.Precondition},
+		{"a check", func(_ *testing.T, w *world, c carrier.Connection) { _ = readCheck(ctx, w, w.Linker, c) }, 0, fault.Precondition},
+		{"a check begins", func(_ *testing.T, w *world, c carrier.Connection) {
+			_, _ = w.memory.ClaimCheck(ctx, c, w.clock.Add(time.Minute), w.clock)
+		}, 0, fault.Precondition},
+		{"another change", func(_ *testing.T, w *world, c carrier.Connection) { _, _ = w.Change(ctx, change(c, "", "three")) }, fault.State, fault.Precondition},
+		{"another change begins", func(_ *testing.T, w *world, c carrier.Connection) {
+			w.dies(1, func() { _, _ = w.Change(ctx, change(c, "", "three")) })
+		}, fault.State, fault.Precondition},
+		{"it is unlinked", func(_ *testing.T, w *world, c carrier.Connection) { _ = w.Unlink(ctx, c) }, fault.NotFound, fault.Precondition},
+		{"its account is disabled", func(t *testing.T, w *world, _ carrier.Connection) { t.Helper(); w.enabled(t, false); w.followed(t) }, 0, fault.Precondition},
+		{"its account is deleted", func(t *testing.T, w *world, _ carrier.Connection) { t.Helper(); w.deleted(t, 30); w.followed(t) }, fault.State, fault.Precondition},
+		{"its account is being deleted", func(t *testing.T, w *world, _ carrier.Connection) {
+			t.Helper()
+			w.deleted(t, 30)
+			w.dies(4, func() { _ = w.Follow(ctx, accountID) })
+			w.clock = w.clock.Add(time.Minute)
+		}, fault.State, fault.Precondition},
+	} {
+		for _, pinned := range []bool{false, true} {
+			t.Run(tc.name, func(t *testing.T) {
+				w := newWorld(t)
+				conn := w.link(t)
+				w.production.meanwhile = func() { tc.meanwhile(t, w, conn) }
+				req := change(conn, number2, "two")
+				req.Pinned = pinned
+				want := tc.want
+				if pinned {
+					want = tc.pinned
+				}
+				_, err := w.Change(t.Context(), req)
+				if want == 0 && err != nil || want != 0 && !fault.Is(err, want) {
+					t.Errorf("pinned %t: Change = %v, want %v", pinned, err, want)
+				}
+				w.clock = w.clock.Add(time.Minute)
+				w.reconciled(t)
+				w.whole(t)
+			})
+		}
+	}
+}
+
+// TestChangeIsRunning: others wait for its lease, and then settle what it left.
+func TestChangeIsRunning(t *testing.T) {
+	others := map[string]func(context.Context, *world, *linking.Linker, carrier.Connection) error{
+		"rename": rename, "verify": verify, "rollback": rollback, "request": requestRefresh, "unlink": unlink,
+		"change": func(ctx context.Context, _ *world, l *linking.Linker, c carrier.Connection) error {
+			_, err := l.Change(ctx, change(c, "", "four"))
+			return err
+		},
+	}
+	for name, other := range others {
+		for n := 1; n <= 5; n++ { // read, claim, stage, change, align
+			w := newWorld(t)
+			conn := w.changed(t, w.link(t), "", "two")
+			w.dies(n, func() { _ = changeOf(number, "", "three")(context.Background(), w, w.Linker) })
+			if n > 1 {
+				asked := len(w.production.asked)
+				err := other(t.Context(), w, w.Linker, w.row(t, conn.ID))
+				isState(t, err, true)
+				if len(w.production.asked) != asked {
+					t.Errorf("%s: the carrier is asked in vain", name)
+				}
+			}
+			w.clock = w.clock.Add(31 * time.Second)
+			if err := other(t.Context(), w, w.Linker, w.row(t, conn.ID)); err != nil {
+				t.Errorf("%s after call %d of a change: %v", name, n, err)
+			}
+			w.whole(t)
+		}
+	}
+}
+
+func TestRollback(t *testing.T) {
+	t.Run("nothing to go back to", func(t *testing.T) {
+		w := newWorld(t)
+		isState(t, rollback(t.Context(), w, w.Linker, w.link(t)), false)
+	})
+	t.Run("too late", func(t *testing.T) {
+		w := newWorld(t)
+		conn := w.changed(t, w.link(t), "", "two")
+		w.clock = w.clock.Add(carrier.PreviousKept)
+		isState(t, rollback(t.Context(), w, w.Linker, conn), false)
+		w.clock = w.clock.Add(-time.Second)
+		if err := rollback(t.Context(), w, w.Linker, conn); err != nil {
+			t.Errorf("a second before: %v", err)
+		}
+	})
+	t.Run("the vault is down", func(t *testing.T) {
+		w := newWorld(t)
+		conn := w.changed(t, w.link(t), "", "two")
+		w.failing("Get", errors.New("down"))
+		if err := rollback(t.Context(), w, w.Linker, conn); err == nil || !fault.Is(err, fault.Internal) {
+			t.Errorf("Rollback = %v", err)
+		}
+	})
+	t.Run("another connection holds the number by now", func(t *testing.T) {
+		w := newWorld(t)
+		conn := w.changed(t, w.link(t), number2, "two")
+		other := w.linkAs(t, number, "other")
+		err := rollback(t.Context(), w, w.Linker, conn)
+		if !fault.Is(err, fault.CarrierConflict) || fault.Of(err)[0].ExistingCarrierID != other.ID {
+			t.Errorf("Rollback = %v", err)
+		}
+		w.keeps(t, conn.ID, credentials("two"))
+		w.whole(t)
+	})
+	t.Run("back and forth", func(t *testing.T) {
+		w := newWorld(t)
+		conn := w.changed(t, w.link(t), number2, "two")
+		for range 3 {
+			for _, want := range []struct{ number, which string }{{number, "one"}, {number2, "two"}} {
+				if err := rollback(t.Context(), w, w.Linker, w.row(t, conn.ID)); err != nil {
+					t.Fatal(err)
+				}
+				if row := w.row(t, conn.ID); row.AccountNumber != want.number {
+					t.Errorf("the number is %s, want %s", row.AccountNumber, want.number)
+				}
+				w.keeps(t, conn.ID, credentials(want.which))
+				w.whole(t)
+			}
+		}
+	})
+}
+
+func TestUnlink(t *testing.T) {
+	w := newWorld(t)
+	conn := w.changed(t, w.link(t), "", "two")
+	// A check that is running is overtaken.
+	var err error
+	w.production.meanwhile = func() { err = w.Unlink(context.Background(), conn) }
+	isState(t, readCheck(t.Context(), w, w.Linker, conn), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, snap := w.stored(t, conn.ID)
+	if row.Status != carrier.Disconnected || !row.PurgeAt.Equal(w.clock.Add(carrier.HistoryKept)) || !row.DisconnectedAt.Equal(w.clock) || row.Scheduled() || snap != nil || row.Previous.Available(w.clock) {
+		t.Errorf("row %+v, snapshot %v", row, snap)
+	}
+	if n := len(w.history(t, conn.ID)); n != 2 {
+		t.Errorf("the history has %d entries", n)
+	}
+	w.whole(t)
+	for name, again := range map[string]func() error{
+		"Unlink":                        func() error { return w.Unlink(t.Context(), row) },
+		"Unlink, as it was read before": func() error { return w.Unlink(t.Context(), conn) },
+		"Change":                        func() error { return rename(t.Context(), w, w.Linker, row) },
+		"Check":                         func() error { return readCheck(t.Context(), w, w.Linker, row) },
+		"Refresh":                       func() error { return refresh(t.Context(), w, w.Linker, row) },
+		"Rollback":                      func() error { return changeOf(number, "", "three")(t.Context(), w, w.Linker) },
+	} {
+		if err := again(); !fault.Is(err, fault.NotFound) {
+			t.Errorf("%s of an unlinked one: %v", name, err)
+		}
+	}
+	t.Run("twice at once", func(t *testing.T) {
+		w := newWorld(t)
+		conn := w.link(t)
+		w.on = func(_ context.Context, name string, do func() error) error {
+			if name == "Delete" {
+				w.on = nil
+				if err := w.Unlink(context.Background(), conn); err != nil {
+					t.Errorf("the second: %v", err)
+				}
+			}
+			return do()
+		}
+		if err := w.Unlink(t.Context(), conn); err != nil {
+			t.Errorf("the first: %v", err)
+		}
+		w.whole(t)
+	})
+	t.Run("the vault is down", func(t *testing.T) {
+		w := newWorld(t)
+		conn := w.link(t)
+		w.failing("Delete", errors.New("down"))
+		if err := w.Unlink(t.Context(), conn); err != nil {
+			t.Errorf("Unlink = %v: the connection is gone all the same", err)
+		}
+		w.on = nil
+		w.clock = w.clock.Add(time.Minute)
+		if report := w.reconciled(t); report.UnlinksFinished != 1 {
+			t.Errorf("reconciled %+v", report)
+		}
+		w.whole(t)
+	})
+}
