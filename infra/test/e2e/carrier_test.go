@@ -23,17 +23,23 @@ type australiaPost struct {
 	mu    sync.Mutex
 	plays map[string]http.HandlerFunc
 	calls map[string]int // by account number, and by path where there is none
+	keys  map[string]string
 }
 
 func newAustraliaPost() *australiaPost {
-	return &australiaPost{simulator: simulator.NewHandler(), plays: map[string]http.HandlerFunc{}, calls: map[string]int{}}
+	return &australiaPost{simulator: simulator.NewHandler(), plays: map[string]http.HandlerFunc{}, calls: map[string]int{}, keys: map[string]string{}}
 }
 
 // ServeHTTP answers one request of the service.
 func (p *australiaPost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	number := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
+	key, _, _ := r.BasicAuth()
+	if number == "track" {
+		number = tracked(key)
+	}
 	p.mu.Lock()
 	p.calls[number]++
+	p.keys[number] = key
 	play := p.plays[number]
 	p.mu.Unlock()
 	if play == nil {
@@ -54,6 +60,16 @@ func (p *australiaPost) count(number string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.calls[number]
+}
+
+// tracked stands for a number where the calls of a key for tracking are meant.
+func tracked(apiKey string) string { return "track " + apiKey }
+
+// lastKey is the API key with which a number was asked for last.
+func (p *australiaPost) lastKey(number string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.keys[number]
 }
 
 // account is what the simulator says of a number.
@@ -267,12 +283,13 @@ func TestEveryStoryAtLink(t *testing.T) {
 // A connection that never had a good answer has the carrier's failure as its own.
 func TestReadWithoutACopy(t *testing.T) {
 	t.Parallel()
-	m := newMerchant(t, production)
+	m := troubled(t, production)
 	for story, want := range refusals {
 		t.Run(story, func(t *testing.T) {
 			t.Parallel()
 			number := ausPostNumber("50")
 			c := link(t, m, "australia_post", number, "verify", "later")
+			defer unlink(t, m, c.CarrierID) // or the schedule would go on asking
 			post.play(number, func(w http.ResponseWriter, r *http.Request) { tell(w, r, story) })
 			want.expect(t, api.call(t, request{method: http.MethodGet, path: readPath(c.CarrierID), key: m.Key}))
 		})
@@ -293,7 +310,7 @@ func tell(w http.ResponseWriter, r *http.Request, story string) {
 func TestVerifyLater(t *testing.T) {
 	t.Parallel()
 	for _, p := range environments() {
-		m := newMerchant(t, p)
+		m := troubled(t, p)
 		for _, story := range []string{"40", "70", "03"} {
 			t.Run(p.Environment+" refused "+story, func(t *testing.T) {
 				t.Parallel()
@@ -319,6 +336,7 @@ func TestVerifyLater(t *testing.T) {
 				}
 				a.expect(t, http.StatusAccepted)
 				c := decode[connection](t, a)
+				defer unlink(t, m, c.CarrierID)
 				if c.Status != "pending_verification" || c.Verified || c.Contract != nil || c.LastCheck == nil || c.LastCheck.Outcome != outcome {
 					t.Fatalf("connection = %s, want one that waits, its check %s", a.body, outcome)
 				}
@@ -359,7 +377,7 @@ func TestHostileCarrier(t *testing.T) {
 		{"answers deep nesting", answering(200, "application/json", strings.Repeat(`{"a":`, 100_000)), outage(502, "carrier_unreadable", 200), 1, 5 * time.Second},
 		{"quotes the secret in its error", quote, refused("verification_failure", "account_number", "account_not_found", 400, "41002"), 1, 5 * time.Second},
 	}
-	m := newMerchant(t, production)
+	m := troubled(t, production)
 	for _, test := range refusing {
 		t.Run("link "+test.name, func(t *testing.T) {
 			t.Parallel()
@@ -376,7 +394,7 @@ func TestHostileCarrier(t *testing.T) {
 		t.Run("read "+test.name, func(t *testing.T) {
 			t.Parallel()
 			number := ausPostNumber("00")
-			c := link(t, m, "australia_post", number)
+			c := link(t, m, "australia_post", number, "refresh_policy", "off")
 			post.play(number, test.play)
 			before := post.count(number)
 			a := api.call(t, request{method: http.MethodGet, path: readPath(c.CarrierID) + "?refresh=true", key: m.Key})

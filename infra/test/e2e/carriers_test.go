@@ -34,8 +34,14 @@ func TestListCarriers(t *testing.T) {
 			if got := c.carriers(); len(got) != 0 || !strings.Contains(string(c.last.body), `"carriers":[]`) || !strings.Contains(string(c.last.body), `"errors":[]`) {
 				t.Errorf("the list of nothing = %s", c.last.body)
 			}
-			post, star := link(t, m, "australia_post", ausPostNumber("00")), link(t, m, "startrack", starTrackNumber("00"), "nickname", "Trucks")
-			pending := link(t, m, "australia_post", ausPostNumber("50"), "verify", "later")
+			parcels, star := link(t, m, "australia_post", ausPostNumber("00")), link(t, m, "startrack", starTrackNumber("00"), "nickname", "Trucks")
+			later := ausPostNumber("50")
+			if p.Environment == "production" { // it is well as soon as it is linked: its checks must not open the breaker
+				later = later[:8] + "00"
+				post.play(later, answering(http.StatusServiceUnavailable, "text/html", "<html>Later</html>"))
+			}
+			pending := link(t, m, "australia_post", later, "verify", "later")
+			post.play(later, nil)
 			link(t, newMerchant(t, p), "australia_post", ausPostNumber("00")) // another account's
 			all := c.carriers()
 			var raw struct {
@@ -81,7 +87,7 @@ func TestListCarriers(t *testing.T) {
 				}
 				c.carriers()
 			}
-			if diff := cmp.Diff([]string{post.CarrierID, star.CarrierID, pending.CarrierID}, ids); diff != "" {
+			if diff := cmp.Diff([]string{parcels.CarrierID, star.CarrierID, pending.CarrierID}, ids); diff != "" {
 				t.Fatalf("carriers (-want +got):\n%s", diff)
 			}
 			// The services are the products of the contract that have not expired.

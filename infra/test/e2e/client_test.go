@@ -576,9 +576,12 @@ type connection struct {
 		Outcome string `json:"outcome"`
 		Trigger string `json:"trigger"`
 	} `json:"last_check"`
-	RefreshPolicy string `json:"refresh_policy"`
-	Credentials   struct {
-		APIKeyLastFour *string `json:"api_key_last_four"`
+	ConsecutiveFailures int     `json:"consecutive_failures"`
+	NextRefreshAt       *string `json:"next_refresh_at"`
+	RefreshPolicy       string  `json:"refresh_policy"`
+	Credentials         struct {
+		APIKeyLastFour         *string `json:"api_key_last_four"`
+		PreviousAvailableUntil *string `json:"previous_available_until"`
 	} `json:"credentials"`
 	Contract *struct {
 		Expired       bool    `json:"expired"`

@@ -85,10 +85,28 @@ func (o operation) request(about things) request {
 	switch {
 	case o.id == "linkCarrier":
 		r.body = linkBody(ausPostNumber("00"))
+	case o.id == "validateCarrier":
+		r.body = linkBody(ausPostNumber("00")).with("nickname", absent)
+	case o.id == "updateCarrier":
+		r.body = fields{"nickname": "Renamed"}
+	case o.id == "trackShipments":
+		r.path += "?tracking_number=ZZ91000634011427&carrier_id=" + url.QueryEscape(about.carrier)
 	case o.spec.RequestBody != nil:
 		r.body = "{}"
 	}
 	return r
+}
+
+// prepare brings what a caller has into the state in which the operation succeeds.
+func (o operation) prepare(t *testing.T, c caller) {
+	t.Helper()
+	switch o.id {
+	case "restoreAccount":
+		as(t, c.partner.APIKey).remove(c.ID, nil)
+	case "rollbackCarrier":
+		key, secret := newCredentials()
+		change(t, c.merchant, "australia_post", c.carrier, fields{"api_key": key, "api_secret": secret}).expect(t, http.StatusOK)
+	}
 }
 
 // caller is somebody who may make every call: a partner, and a merchant with something of everything.
@@ -392,12 +410,10 @@ func TestEveryRouteIsIdempotent(t *testing.T) {
 				if r.key = c.Key; o.partner {
 					r.key = c.partner.APIKey
 				}
-				switch o.id {
-				case "restoreAccount":
-					as(t, c.partner.APIKey).remove(c.ID, nil)
-				case "updateAccount":
+				if o.id == "updateAccount" {
 					r.body = fields{"first_name": "Mia", "email": email()}
 				}
+				o.prepare(t, c)
 				return r
 			}
 			mine, others := newCaller(t, production), newCaller(t, otherProduction)
@@ -436,6 +452,8 @@ func TestEveryRouteIsIdempotent(t *testing.T) {
 				other.body = `{"first_name":"Another"}`
 			case "linkCarrier":
 				other.body = linkBody(ausPostNumber("00"))
+			case "updateCarrier":
+				other.body = `{"nickname":"Another"}`
 			case "rotateAPIKey":
 				other.body = `{"grace_period_seconds":17}`
 			}
@@ -450,7 +468,8 @@ func TestEveryRouteIsIdempotent(t *testing.T) {
 			}
 			// The same key on other routes.
 			for _, next := range operations() {
-				if next.id == o.id || !next.has("Idempotency-Key") || next.id == "restoreAccount" || next.id == "rotateAPIKey" || next.id == "disableAccount" || o.id == "disableAccount" && !next.partner {
+				if next.id == o.id || !next.has("Idempotency-Key") || next.id == "restoreAccount" || next.id == "rotateAPIKey" || next.id == "disableAccount" ||
+					next.id == "rollbackCarrier" || o.id == "disableAccount" && !next.partner {
 					continue
 				}
 				r := next.request(mine.things)

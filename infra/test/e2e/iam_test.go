@@ -14,6 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/smithy-go"
 
 	"carrierlink/infra/local/stack"
@@ -21,14 +24,20 @@ import (
 
 // may is what each function's role lets it do, of the attempts below.
 var may = map[string][]string{
-	"create-account":      {"GetItem", "read the service secret"},
-	"link-carrier":        {"GetItem", "DeleteItem", "read the service secret", "read a carrier secret"},
-	"get-carrier-account": {"GetItem", "read a carrier secret"},
-	"manage-accounts":     {"GetItem", "DeleteItem", "read the service secret"},
-	"manage-api-keys":     {"GetItem", "DeleteItem", "read the service secret"},
-	"list-carriers":       {},
-	"create-partner":      {},
-	"describe-api":        {},
+	"create-account":          {"GetItem", "read the service secret"},
+	"link-carrier":            {"GetItem", "DeleteItem", "read the service secret", "read a carrier secret"},
+	"get-carrier-account":     {"GetItem", "Query", "read a carrier secret"},
+	"manage-accounts":         {"GetItem", "DeleteItem", "Query", "Query what is due", "read the service secret", "delete a carrier secret"},
+	"manage-api-keys":         {"GetItem", "DeleteItem", "Query", "read the service secret"},
+	"list-carriers":           {"Query", "read the service secret"},
+	"create-partner":          {},
+	"describe-api":            {},
+	"validate-carrier":        {},
+	"manage-connections":      {"GetItem", "DeleteItem", "Query", "read the service secret", "read a carrier secret", "delete a carrier secret"},
+	"track-shipments":         {"Query", "read a carrier secret"},
+	"schedule-refresh":        {"Query what is due", "look at the queue"},
+	"refresh-carrier-account": {"GetItem", "Query", "read a carrier secret", "look at the queue"},
+	"reconcile":               {"GetItem", "DeleteItem", "Query", "Query what is due", "delete a carrier secret"},
 }
 
 // attempt is a call that a function's role lets it make or not. None changes anything.
@@ -52,16 +61,46 @@ func attempts(serviceSecret, carrierSecret string) []attempt {
 			_, err := dynamodb.NewFromConfig(cfg).DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &service.TableName, Key: absent})
 			return err
 		}},
+		{"Query", queryNothing(nil)},
+		{"Query what is due", queryNothing(aws.String("by_due"))},
+		{"look at the queue", func(ctx context.Context, cfg aws.Config) error {
+			_, err := sqs.NewFromConfig(cfg).GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
+				QueueUrl: &service.RefreshQueueURL, AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameQueueArn},
+			})
+			return err
+		}},
+		{"look into the dead letters", func(ctx context.Context, cfg aws.Config) error {
+			_, err := sqs.NewFromConfig(cfg).ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &service.RefreshDeadLetterQueueURL})
+			return err
+		}},
 		{"read the service secret", readSecret(serviceSecret)},
 		{"read a carrier secret", readSecret(carrierSecret)},
 		{"delete a carrier secret", func(ctx context.Context, cfg aws.Config) error {
 			_, err := secretsmanager.NewFromConfig(cfg).DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: aws.String(carrierSecret + "-absent")})
+			if _, none := errors.AsType[*smtypes.ResourceNotFoundException](err); none {
+				return nil
+			}
 			return err
 		}},
 		{"create a secret elsewhere", func(ctx context.Context, cfg aws.Config) error {
 			_, err := secretsmanager.NewFromConfig(cfg).CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &serviceSecret, SecretString: aws.String("{}")})
 			return err
 		}},
+	}
+}
+
+// queryNothing looks for what is not there, in the table or in an index.
+func queryNothing(index *string) func(ctx context.Context, cfg aws.Config) error {
+	return func(ctx context.Context, cfg aws.Config) error {
+		name := "pk"
+		if index != nil {
+			name = "due_pk"
+		}
+		_, err := dynamodb.NewFromConfig(cfg).Query(ctx, &dynamodb.QueryInput{
+			TableName: &service.TableName, IndexName: index, KeyConditionExpression: aws.String(name + " = :nobody"),
+			ExpressionAttributeValues: item{":nobody": txt("NOBODY")},
+		})
+		return err
 	}
 }
 
@@ -81,7 +120,7 @@ func iamIsEnforced(ctx context.Context) error {
 	if err := unsignedIsRefused(ctx); err != nil {
 		return err
 	}
-	names, err := secretNames(ctx)
+	names, err := secretNames(ctx, false)
 	if err != nil {
 		return err
 	}

@@ -433,7 +433,7 @@ func TestListAccountsBadQueries(t *testing.T) {
 // signedCursor makes a cursor as the service would have made it then.
 func signedCursor(t *testing.T, partnerID int64, then time.Time) string {
 	t.Helper()
-	names, err := secretNames(t.Context())
+	names, err := secretNames(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

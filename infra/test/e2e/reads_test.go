@@ -95,7 +95,7 @@ func TestEveryStoryAtRead(t *testing.T) {
 	t.Parallel()
 	direct := map[string]bool{"10": true, "11": true, "12": true, "13": true, "14": true, "60": true, "61": true}
 	for _, p := range environments() {
-		m := newMerchant(t, p)
+		m := troubled(t, p)
 		for _, story := range []string{
 			"00", "01", "02", "03", "07", "10", "11", "12", "13", "14", "40", "41", "43", "49", "50", "51", "54", "55", "56", "60", "61", "70",
 		} {
@@ -105,7 +105,7 @@ func TestEveryStoryAtRead(t *testing.T) {
 				if direct[story] {
 					number = number[:8] + story
 				}
-				c := link(t, m, "australia_post", number)
+				c := link(t, m, "australia_post", number, "refresh_policy", "off")
 				if !direct[story] {
 					setItem(t, accountPK(m.ID), "CARRIER#"+c.CarrierID, item{"account_number": txt(number[:8] + story)})
 				}
@@ -140,18 +140,18 @@ func TestEveryStoryAtRead(t *testing.T) {
 	}
 }
 
-// What a refusal or an outage does to the connection, as the table has it: no route shows it yet.
+// What a refusal or an outage does to the connection.
 func TestReadsChangeTheStatus(t *testing.T) {
 	t.Parallel()
 	for _, p := range environments() {
-		m := newMerchant(t, p)
+		m := troubled(t, p)
 		status := func(t *testing.T, id string) string {
 			t.Helper()
 			return str(getItem(t, accountPK(m.ID), "CARRIER#"+id), "status")
 		}
 		t.Run(p.Environment+" an outage degrades, and passes", func(t *testing.T) {
 			t.Parallel()
-			c := link(t, m, "australia_post", ausPostNumber("61"))
+			c := link(t, m, "australia_post", ausPostNumber("61"), "refresh_policy", "off")
 			for range 3 {
 				read(t, m, c.CarrierID, "?max_age=0").expect(t, http.StatusOK)
 				if got := status(t, c.CarrierID); got != "degraded" {
@@ -165,7 +165,7 @@ func TestReadsChangeTheStatus(t *testing.T) {
 		})
 		t.Run(p.Environment+" one refusal marks nothing, two do", func(t *testing.T) {
 			t.Parallel()
-			c := link(t, m, "australia_post", ausPostNumber("60"))
+			c := link(t, m, "australia_post", ausPostNumber("60"), "refresh_policy", "off")
 			read(t, m, c.CarrierID, "?refresh=true").expect(t, http.StatusOK)
 			if got := status(t, c.CarrierID); got != "active" {
 				t.Errorf("status after one refusal = %s, want active", got)
@@ -250,7 +250,7 @@ func TestMainJob(t *testing.T) {
 		m := newMerchant(t, production)
 		c := link(t, m, "australia_post", ausPostNumber("00"))
 		old := time.Now().Add(-16 * time.Minute)
-		setItem(t, accountPK(m.ID), "SNAPSHOT#"+c.CarrierID, item{"at": num(old.UnixMilli())})
+		setItem(t, accountPK(m.ID), "CARRIER#"+c.CarrierID, item{"verified_at": num(old.UnixMilli())})
 		a := read(t, m, c.CarrierID, "?max_age=1200")
 		if got := decode[carrierAccount](t, a); got.Source != "stored" || got.AgeSeconds < 960 {
 			t.Errorf("answer = %s, want the stored one of 16 minutes ago", a.body)
@@ -279,13 +279,14 @@ func asSent(t *testing.T, number string) []byte {
 // Only one reader asks the carrier at a time: the others get the copy, or are asked to come back if there is none.
 func TestReadsAtOnce(t *testing.T) {
 	t.Parallel()
-	m := newMerchant(t, production)
+	m := troubled(t, production)
 	for name, pending := range map[string]bool{"with a copy": false, "without one": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			story := map[bool]string{false: "00", true: "50"}[pending]
 			number := ausPostNumber(story)
 			c := link(t, m, "australia_post", number, "verify", "later")
+			defer unlink(t, m, c.CarrierID)
 			arrived, release := make(chan struct{}, 8), make(chan struct{})
 			post.play(number, func(w http.ResponseWriter, r *http.Request) {
 				arrived <- struct{}{}

@@ -80,7 +80,7 @@ func TestUnknownRoutes(t *testing.T) {
 	methods := []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"}
 	for _, path := range []string{
 		"/", "/v1", "/v2/partners/accounts", "/v1/partners", "/v1/partners/accounts/1/x", "/v1/partners/accounts/1/enabled", "/v1/partners/countries/AU",
-		"/v1/partners/accounts/external_account_id/a/b", "/v1/connections", "/v1/connections/carriers/australia_post/x", "/v1/carriers/se-1/account/x", "/healthz", "/HEALTH",
+		"/v1/partners/accounts/external_account_id/a/b", "/v1/connections", "/v1/connections/carriers/australia_post/se-1/x", "/v1/carriers/se-1/refresh/x", "/v1/tracking/x", "/v1/carriers/se-1/account/x", "/healthz", "/HEALTH",
 		"/v1/%2e%2e/health", "/v1/partners%2Faccounts", "/live/health",
 	} {
 		for _, method := range methods {

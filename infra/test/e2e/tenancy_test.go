@@ -25,6 +25,7 @@ type somebody struct {
 	name string
 	caller
 	cursor, idempotency string
+	historyCursor       string
 
 	marks []string
 }
@@ -42,6 +43,13 @@ func newSomebody(t *testing.T, name string, c caller) somebody {
 		t.Fatal(err)
 	}
 	s.cursor = next.Query().Get("cursor")
+	link(t, c.merchant, "startrack", starTrackNumber("00"))
+	read(t, c.merchant, c.carrier, "?refresh=true").expect(t, http.StatusOK)
+	history := as(t, c.Key).history(c.carrier, gen.GetCarrierHistoryParams{PageSize: new(1)})
+	if next, err = url.Parse(*history.Links.Next.Href); err != nil {
+		t.Fatal(err)
+	}
+	s.historyCursor = next.Query().Get("cursor")
 	account := as(t, c.partner.APIKey).account(c.ID)
 	s.marks = []string{c.account, c.key, c.external, url.QueryEscape(c.external), c.email, *account.CompanyName, c.carrier, c.Key}
 	return s
@@ -141,6 +149,20 @@ func (o operation) intrusions(me caller, s somebody) []intrusion {
 		foreign.carrier, absent.carrier = s.carrier, nobodyCarrier
 		add("carrier", http.StatusNotFound, me.Key, nil, foreign, absent)
 		add("carrier, partner", http.StatusNotFound, me.partner.APIKey, behalf(me.account), foreign, absent)
+	}
+	if o.id == "getCarrierHistory" {
+		add("cursor", http.StatusBadRequest, me.Key, nil, mine, mine)
+		in := &all[len(all)-1]
+		in.foreign.path += "?cursor=" + url.QueryEscape(s.historyCursor)
+		in.absent.path += "?cursor=" + url.QueryEscape(me.forgedCursor())
+	}
+	if o.id == "trackShipments" {
+		// By its code, a carrier that only they have.
+		none := things{carrier: "NONE"}
+		add("carrier by code", http.StatusNotFound, me.Key, nil, none, none)
+		in := &all[len(all)-1]
+		in.foreign.path = strings.Replace(in.foreign.path, "carrier_id=NONE", "carrier_code=startrack", 1)
+		in.absent.path = in.foreign.path
 	}
 	return all
 }
@@ -261,9 +283,7 @@ func (o operation) foreignIdempotency(t *testing.T, s somebody) {
 		if o.id == "createAccount" {
 			r.body = fields{"metadata": fields{"whose": c.account}} // a sibling's partner is the same caller
 		}
-		if o.id == "restoreAccount" {
-			as(t, c.partner.APIKey).remove(c.ID, nil)
-		}
+		o.prepare(t, c)
 		return api.call(t, r)
 	}
 	first, second := send(theirs), send(mine)

@@ -147,6 +147,37 @@ func (c *typed) carrier(id string) *gen.Carrier {
 	return ok(c.t, c, got.JSON200, err)
 }
 
+func (c *typed) history(id string, params gen.GetCarrierHistoryParams) *gen.CheckList {
+	c.t.Helper()
+	got, err := c.GetCarrierHistoryWithResponse(c.t.Context(), id, &params)
+	if err != nil {
+		c.t.Fatalf("the generated client: %v", err)
+	}
+	return ok(c.t, c, got.JSON200, err)
+}
+
+// checks are the first page of a connection's history.
+func (c *typed) checks(id string) []gen.HistoryEntry {
+	c.t.Helper()
+	return c.history(id, gen.GetCarrierHistoryParams{}).Checks
+}
+
+// status is how a carrier does.
+func (c *typed) status(carrier gen.CarrierCode) gen.CarrierStatus {
+	c.t.Helper()
+	got, err := c.ListCarrierStatusWithResponse(c.t.Context(), nil)
+	if err != nil {
+		c.t.Fatalf("the generated client: %v", err)
+	}
+	for _, s := range ok(c.t, c, got.JSON200, err).Carriers {
+		if s.CarrierCode == carrier {
+			return s
+		}
+	}
+	c.t.Fatalf("there is no status of %s: %s", carrier, c.last.body)
+	return gen.CarrierStatus{}
+}
+
 // disable, enable, remove and restore answer 204.
 func (c *typed) disable(id int64) {
 	c.t.Helper()

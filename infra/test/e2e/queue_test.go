@@ -1,0 +1,245 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+)
+
+// poison is what the suite sends to the refresh queue and no message is: each of it must end among the dead letters, and
+// nothing else may.
+var poison struct {
+	mu     sync.Mutex
+	bodies []string
+}
+
+func queues() *sqs.Client { return sqs.NewFromConfig(service.AWSConfig()) }
+
+// send puts a message into the refresh queue, past the schedule.
+func sendMessage(t *testing.T, body string) {
+	t.Helper()
+	if _, err := queues().SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &service.RefreshQueueURL, MessageBody: &body}); err != nil {
+		t.Fatalf("sending a message: %v", err)
+	}
+}
+
+// depth is how many messages a queue holds, in whatever state.
+func depth(ctx context.Context, url string) (int, error) {
+	out, err := queues().GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll}})
+	if err != nil {
+		return 0, fmt.Errorf("looking at a queue: %w", err)
+	}
+	sum := 0
+	for name, value := range out.Attributes {
+		if strings.HasPrefix(name, "ApproximateNumberOfMessages") {
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				return 0, fmt.Errorf("%s is %q", name, value)
+			}
+			sum += n
+		}
+	}
+	return sum, nil
+}
+
+func waitForEmptyQueue(t *testing.T, within time.Duration) {
+	t.Helper()
+	eventually(t, within, "the refresh queue is not empty", func() bool {
+		n, err := depth(t.Context(), service.RefreshQueueURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n == 0
+	})
+}
+
+// hideFor changes how long the refresh queue hides a message that was handed out: the template's three minutes, five
+// times, are too long for a test.
+func hideFor(ctx context.Context, seconds int) error {
+	_, err := queues().SetQueueAttributes(ctx, &sqs.SetQueueAttributesInput{
+		QueueUrl: &service.RefreshQueueURL, Attributes: map[string]string{"VisibilityTimeout": strconv.Itoa(seconds)},
+	})
+	return err
+}
+
+// templateHides is VisibilityTimeout of template.yaml; the local stack has compared the two.
+const templateHides = 180
+
+// deliver switches the mapping that hands messages to the worker on or off.
+func deliver(ctx context.Context, on bool) error {
+	path := service.EmulatorURL + "/2015-03-31/event-source-mappings/"
+	list, err := http.NewRequestWithContext(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	text, err := sendSigned(ctx, list, "lambda", nil)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		EventSourceMappings []struct {
+			UUID string `json:"UUID"`
+		} `json:"EventSourceMappings"`
+	}
+	if err := json.Unmarshal(text, &answer); err != nil || len(answer.EventSourceMappings) != 1 {
+		return fmt.Errorf("there are %d mappings: %w", len(answer.EventSourceMappings), err)
+	}
+	path += answer.EventSourceMappings[0].UUID
+	body := []byte(`{"Enabled":` + strconv.FormatBool(on) + `}`)
+	put, err := http.NewRequestWithContext(ctx, http.MethodPut, path, strings.NewReader(string(body)))
+	if err != nil {
+		return err
+	}
+	put.Header.Set("Content-Type", "application/json")
+	if _, err := sendSigned(ctx, put, "lambda", body); err != nil {
+		return err
+	}
+	want := map[bool]string{true: "Enabled", false: "Disabled"}[on]
+	for range 200 {
+		get, err := http.NewRequestWithContext(ctx, http.MethodGet, path, nil)
+		if err != nil {
+			return err
+		}
+		text, err := sendSigned(ctx, get, "lambda", nil)
+		if err != nil {
+			return err
+		}
+		var mapping struct {
+			State string `json:"State"`
+		}
+		if err := json.Unmarshal(text, &mapping); err != nil {
+			return err
+		}
+		if mapping.State == want {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return errors.New("the mapping does not become " + want)
+}
+
+// receive takes messages out of a queue until none has come for a while, and leaves them there.
+func receive(ctx context.Context, url string, least int) ([]types.Message, error) {
+	var all []types.Message
+	for empty := 0; empty < 3 && (len(all) < least || empty == 0); {
+		out, err := queues().ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
+			QueueUrl: &url, MaxNumberOfMessages: 10, WaitTimeSeconds: 2, VisibilityTimeout: 30,
+			MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameAll}, MessageAttributeNames: []string{"All"},
+		})
+		if err != nil {
+			return all, fmt.Errorf("receiving messages: %w", err)
+		}
+		if all = append(all, out.Messages...); len(out.Messages) == 0 {
+			empty++
+		}
+	}
+	return all, nil
+}
+
+// giveBack lets a message that was received come again at once.
+func giveBack(url string, m types.Message) *sqs.ChangeMessageVisibilityInput {
+	return &sqs.ChangeMessageVisibilityInput{QueueUrl: &url, ReceiptHandle: m.ReceiptHandle, VisibilityTimeout: 0}
+}
+
+// crawlQueues: of the dead letters each is one that was meant to be, and holds no secret.
+func crawlQueues(ctx context.Context) error {
+	letters, err := receive(ctx, service.RefreshDeadLetterQueueURL, len(poison.bodies))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	var got []string
+	for _, m := range letters {
+		got = append(got, aws.ToString(m.Body))
+		text, err := json.Marshal(m)
+		if err != nil {
+			return err
+		}
+		if leaked := api.secrets.in(string(text), true); leaked != "" {
+			errs = append(errs, fmt.Errorf("a dead letter holds %s", leaked))
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(poison.bodies)
+	if !slices.Equal(got, poison.bodies) {
+		errs = append(errs, fmt.Errorf("%d dead letters, want the %d that are no messages", len(got), len(poison.bodies)))
+	}
+	return errors.Join(errs...)
+}
+
+// checkMessages looks at what the schedule sends: ids, and nothing else.
+func checkMessages(t *testing.T, m merchant) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	if err := deliver(ctx, false); err != nil {
+		t.Fatalf("switching the mapping off: %v", err)
+	}
+	defer func() {
+		if err := deliver(ctx, true); err != nil {
+			t.Errorf("switching the mapping on again: %v", err)
+		}
+	}()
+	ids := map[string]bool{}
+	for range 3 {
+		id := link(t, m, "australia_post", ausPostNumber("00")).CarrierID
+		refresh(t, m, id)
+		ids[id] = false
+	}
+	pass(t)
+	var messages []types.Message
+	eventually(t, 40*time.Second, "the messages have not come", func() bool {
+		got, err := receive(ctx, service.RefreshQueueURL, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		messages = append(messages, got...)
+		found := 0
+		for _, message := range messages {
+			var body map[string]any
+			if err := json.Unmarshal([]byte(aws.ToString(message.Body)), &body); err != nil {
+				t.Fatalf("a message is no JSON: %v", err)
+			}
+			if id, ok := body["carrier_id"].(string); ok {
+				if _, mine := ids[id]; mine {
+					found++
+					if len(body) != 3 || body["account_id"] != float64(m.ID) || body["lane"] != "australia_post" {
+						t.Errorf("message = %s", aws.ToString(message.Body))
+					}
+				}
+			}
+		}
+		return found >= len(ids)
+	})
+	for _, message := range messages {
+		text, err := json.Marshal(message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if leaked := api.secrets.in(string(text), true); leaked != "" {
+			t.Errorf("a message of the refresh queue holds %s", leaked)
+		}
+		if len(message.MessageAttributes) > 0 {
+			t.Errorf("message attributes = %v", message.MessageAttributes)
+		}
+		// It was looked at, not taken: let it come again at once.
+		if _, err := queues().ChangeMessageVisibility(ctx, giveBack(service.RefreshQueueURL, message)); err != nil {
+			t.Errorf("giving a message back: %v", err)
+		}
+	}
+}

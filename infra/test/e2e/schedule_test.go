@@ -1,0 +1,401 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/infra/local/stack"
+	gen "carrierlink/infra/test/client"
+)
+
+// How long the deployed chain may take. The rule fires once a minute, the first time a good minute after it was made; a
+// message waits for its credential's turn, six seconds where few are due.
+const (
+	ruleWithin  = 100 * time.Second
+	checkWithin = 45 * time.Second
+)
+
+// passed is what schedule-refresh says that it has done.
+type passed struct {
+	Due     int `json:"due"`
+	Sent    int `json:"sent"`
+	Probes  int `json:"probes"`
+	Backlog int `json:"backlog"`
+}
+
+// pass makes schedule-refresh look for what is due now, as its rule does once a minute.
+func pass(t *testing.T) passed {
+	t.Helper()
+	text, err := service.Invoke(t.Context(), "schedule-refresh", map[string]any{})
+	if err != nil {
+		t.Fatalf("invoking schedule-refresh: %v", err)
+	}
+	var p passed
+	if err := json.Unmarshal(text, &p); err != nil {
+		t.Fatalf("schedule-refresh answered %s: %v", text, err)
+	}
+	return p
+}
+
+// scheduled is a connection that is left to the schedule.
+type scheduled struct {
+	merchant
+	id, number string
+}
+
+func newScheduled(t *testing.T, m merchant, carrier, number string) scheduled {
+	t.Helper()
+	return scheduled{m, link(t, m, carrier, number).CarrierID, number}
+}
+
+func (s scheduled) checks(t *testing.T) []gen.HistoryEntry {
+	t.Helper()
+	return as(t, s.Key).checks(s.id)
+}
+
+func (s scheduled) status(t *testing.T) string {
+	t.Helper()
+	return decode[connection](t, getCarrier(t, s.merchant, s.id)).Status
+}
+
+// check brings the next check forward, and returns what the history has of it.
+func (s scheduled) check(t *testing.T) gen.HistoryEntry {
+	t.Helper()
+	before := len(s.checks(t))
+	refresh(t, s.merchant, s.id)
+	pass(t)
+	var checks []gen.HistoryEntry
+	eventually(t, checkWithin, "there is no further check", func() bool {
+		checks = s.checks(t)
+		return len(checks) > before
+	})
+	return checks[0]
+}
+
+// told is what an entry of the history says of its check.
+func told(e gen.HistoryEntry) string {
+	words := []string{string(e.Trigger), string(e.Outcome), string(e.Status)}
+	for _, c := range e.Changes {
+		words = append(words, string(c.Type))
+	}
+	return strings.Join(words, " ")
+}
+
+func toldAll(entries []gen.HistoryEntry) []string {
+	var all []string
+	for _, e := range entries {
+		all = append(all, told(e))
+	}
+	return all
+}
+
+// The breaker belongs to all connections of a carrier: this test runs before those that run in parallel, and leaves it
+// closed. It is StarTrack's, which most other tests do not need.
+func TestBreaker(t *testing.T) { //nolint:paralleltest // see above
+	m := newMerchant(t, production)
+	client := as(t, m.Key)
+	if s := client.status("startrack"); string(s.Status) != "operational" || string(s.Breaker.State) != "closed" {
+		t.Fatalf("startrack is %s before the test", client.last.body)
+	}
+	var all []scheduled
+	for range 3 {
+		all = append(all, newScheduled(t, newMerchant(t, production), "startrack", starTrackNumber("60")))
+	}
+	for _, s := range all {
+		refresh(t, s.merchant, s.id)
+	}
+	pass(t)
+	eventually(t, checkWithin, "the breaker has not opened", func() bool {
+		return string(client.status("startrack").Breaker.State) == "open"
+	})
+	s := client.status("startrack")
+	if string(s.Status) != "failing" || s.Breaker.Failure == nil || string(*s.Breaker.Failure) != "unauthorized" || s.Breaker.Since == nil || s.Breaker.NextProbeAt == nil ||
+		s.Checks < 3 || s.SuccessRate == nil || *s.SuccessRate > 0.5 {
+		t.Errorf("startrack = %s", client.last.body)
+	}
+	if s := client.status("australia_post"); string(s.Status) != "operational" {
+		t.Errorf("australia_post is %s too", s.Status)
+	}
+	waitForEmptyQueue(t, checkWithin)
+
+	// Nobody is marked, and nobody's carrier is asked.
+	one := all[0]
+	calls := post.count(one.number)
+	a := read(t, one.merchant, one.id, "?refresh=true")
+	a.expect(t, http.StatusOK)
+	if got := decode[carrierAccount](t, a); !got.Stale || got.StaleReason == nil || *got.StaleReason != "carrier_unavailable" || got.Diagnosis == nil || post.count(one.number) != calls {
+		t.Errorf("answer = %s, want the copy, and the carrier left alone", a.body)
+	}
+	refresh(t, one.merchant, one.id)
+	if p := pass(t); p.Sent != 0 {
+		t.Errorf("pass = %+v, want nothing sent before the probe's time", p)
+	}
+	if v := verify(t, one.merchant, "startrack", one.id); v.status == http.StatusOK {
+		if got := decode[gen.Verification](t, v); string(got.Check.Outcome) != "unauthorized" {
+			t.Errorf("verify = %s", v.body)
+		}
+	} else {
+		t.Errorf("verify = %d %s", v.status, v.body)
+	}
+	for _, s := range all {
+		if got := s.status(t); got != "active" {
+			t.Errorf("status = %s, want active: the carrier refuses everybody", got)
+		}
+	}
+
+	// One probe, that is good, closes it.
+	for _, s := range all {
+		post.play(s.number, healed)
+		refresh(t, s.merchant, s.id)
+	}
+	setItem(t, "HEALTH#startrack", "BREAKER", item{"probe_at": num(time.Now().UnixMilli())})
+	if p := pass(t); p.Probes != 1 || p.Sent != 1 {
+		t.Errorf("pass = %+v, want one probe", p)
+	}
+	eventually(t, checkWithin, "the breaker has not closed", func() bool {
+		return string(client.status("startrack").Breaker.State) == "closed"
+	})
+	if s := client.status("startrack"); string(s.Status) != "operational" || s.Breaker.Failure != nil || s.Breaker.NextProbeAt != nil || s.Breaker.Since == nil {
+		t.Errorf("startrack = %s", client.last.body)
+	}
+	pass(t)
+	for _, s := range all {
+		eventually(t, checkWithin, "the last check was not good", func() bool { return string(s.checks(t)[0].Outcome) == "ok" })
+		if got := s.status(t); got != "active" {
+			t.Errorf("status = %s, want active", got)
+		}
+	}
+}
+
+// healed answers for a number as the simulator does for one that is fine.
+func healed(w http.ResponseWriter, r *http.Request) {
+	number := r.Header.Get("Account-Number")
+	fine := number[:len(number)-2] + "00"
+	r = r.Clone(r.Context())
+	r.URL.Path = strings.Replace(r.URL.Path, number, fine, 1)
+	r.Header.Set("Account-Number", fine)
+	recorder := httptest.NewRecorder()
+	post.simulator.ServeHTTP(recorder, r)
+	answering(recorder.Code, "application/json", strings.ReplaceAll(recorder.Body.String(), fine, number))(w, r)
+}
+
+// The whole chain as it is deployed: the rule, schedule-refresh, the queue, refresh-carrier-account. First it is left
+// alone; then its stories are told sooner.
+func TestSchedule(t *testing.T) {
+	t.Parallel()
+	m := troubled(t, production)
+	gone, dead, down := newScheduled(t, m, "australia_post", ausPostNumber("13")), newScheduled(t, m, "australia_post", ausPostNumber("60")), newScheduled(t, m, "australia_post", ausPostNumber("61"))
+	sandboxed := newScheduled(t, newMerchant(t, sandbox), "startrack", starTrackNumber("13"))
+	paused := newScheduled(t, newMerchant(t, production), "australia_post", ausPostNumber("00"))
+
+	runs := runsOfSchedule(t)
+	for _, s := range []scheduled{gone, dead, down, sandboxed, paused} {
+		refresh(t, s.merchant, s.id)
+	}
+	as(t, production.APIKey).disable(paused.ID)
+	if !t.Run("the rule fires", func(t *testing.T) {
+		eventually(t, ruleWithin, "the rule has not had the connections checked", func() bool {
+			for _, s := range []scheduled{gone, dead, down, sandboxed} {
+				if len(s.checks(t)) < 2 {
+					return false
+				}
+			}
+			return true
+		})
+		// No test has called it: this one begins the passes, and TestBreaker is over.
+		if got := runsOfSchedule(t); got <= runs {
+			t.Errorf("schedule-refresh has run %d times, %d before: its rule has not fired", got, runs)
+		}
+		for want, s := range map[string]scheduled{
+			"manual ok active product_removed": gone, "manual unauthorized active": dead, "manual unavailable degraded": down,
+		} {
+			if got := told(s.checks(t)[0]); got != want && (s != dead || !strings.HasPrefix(got, "schedule")) {
+				t.Errorf("the newest check = %s, want %s", got, want)
+			}
+		}
+		if got := told(sandboxed.checks(t)[0]); got != "manual ok active product_removed" {
+			t.Errorf("in the sandbox the newest check = %s", got)
+		}
+		if got := post.count(paused.number); got != 1 {
+			t.Errorf("the carrier was asked %d times for a connection of a disabled account, want once, at its link", got)
+		}
+	}) {
+		return
+	}
+	t.Run("stories", func(t *testing.T) {
+		t.Run("a product goes", func(t *testing.T) {
+			t.Parallel()
+			if got := told(gone.check(t)); got != "manual ok active" {
+				t.Errorf("the third check = %s, want no change", got)
+			}
+			c := gone.checks(t)[1].Changes[0]
+			if c.ProductId == nil || c.From == nil || c.To != nil {
+				t.Errorf("change = %+v", c)
+			}
+			want := []string{"manual ok active", "manual ok active product_removed", "link ok active"}
+			if diff := cmp.Diff(want, toldAll(gone.checks(t))); diff != "" {
+				t.Errorf("history (-want +got):\n%s", diff)
+			}
+		})
+		t.Run("a key dies", func(t *testing.T) {
+			t.Parallel()
+			eventually(t, checkWithin, "it is not action_required", func() bool {
+				if dead.status(t) == "action_required" {
+					return true
+				}
+				pass(t)
+				return false
+			})
+			checks := dead.checks(t)
+			want := []string{"schedule unauthorized action_required", "manual unauthorized active", "link ok active"}
+			if diff := cmp.Diff(want, toldAll(checks)); diff != "" {
+				t.Errorf("history (-want +got):\n%s", diff)
+			}
+			first, err := time.Parse(time.RFC3339, checks[1].At)
+			second, err2 := time.Parse(time.RFC3339, checks[0].At)
+			if err != nil || err2 != nil || second.Sub(first) < time.Second {
+				t.Errorf("the refusals were at %s and %s, want a second between them", checks[1].At, checks[0].At)
+			}
+			row := decode[connection](t, getCarrier(t, dead.merchant, dead.id))
+			if row.StatusReason == nil || *row.StatusReason != "unauthorized" || row.NextRefreshAt != nil {
+				t.Errorf("connection = %+v, want one that the schedule leaves alone", row)
+			}
+			// New credentials bring it back.
+			post.play(dead.number, healed)
+			key, secret := newCredentials()
+			a := change(t, dead.merchant, "australia_post", dead.id, fields{"api_key": key, "api_secret": secret})
+			a.expect(t, http.StatusOK)
+			if got := decode[connection](t, a); got.Status != "active" || got.NextRefreshAt == nil {
+				t.Errorf("connection = %s", a.body)
+			}
+		})
+		t.Run("an outage passes", func(t *testing.T) {
+			t.Parallel()
+			for len(down.checks(t)) < 5 {
+				down.check(t)
+			}
+			var got []string // whoever was sooner, the rule or this test
+			for _, text := range toldAll(down.checks(t)) {
+				_, text, _ = strings.Cut(text, " ")
+				got = append(got, text)
+			}
+			want := []string{"ok active", "unavailable degraded", "unavailable degraded", "unavailable degraded", "ok active"}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("history (-want +got):\n%s", diff)
+			}
+		})
+		t.Run("what waits to be verified", func(t *testing.T) {
+			t.Parallel()
+			number := ausPostNumber("50")
+			s := scheduled{m, link(t, m, "australia_post", number, "verify", "later").CarrierID, number}
+			post.play(number, func(w http.ResponseWriter, r *http.Request) { tell(w, r, "43") })
+			if got := told(s.check(t)); got != "manual forbidden action_required" {
+				t.Errorf("the first check after the link = %s", got)
+			}
+		})
+		t.Run("an enabled account again", func(t *testing.T) {
+			t.Parallel()
+			as(t, production.APIKey).enable(paused.ID)
+			pass(t)
+			eventually(t, checkWithin, "it was not checked", func() bool { return len(paused.checks(t)) == 2 })
+		})
+	})
+	t.Run("queue", func(t *testing.T) {
+		s := newScheduled(t, newMerchant(t, production), "australia_post", ausPostNumber("00"))
+		message := fmt.Sprintf(`{"account_id":%d,"carrier_id":%q,"lane":"australia_post"}`, s.ID, s.id)
+		t.Run("what is not due", func(t *testing.T) {
+			sendMessage(t, message)
+			waitForEmptyQueue(t, checkWithin)
+			if got := post.count(s.number); got != 1 {
+				t.Errorf("the carrier was asked %d times, want once, at the link", got)
+			}
+		})
+		t.Run("twice and a half", func(t *testing.T) {
+			refresh(t, s.merchant, s.id)
+			for range 4 {
+				sendMessage(t, message)
+			}
+			sendMessage(t, fmt.Sprintf(`{"account_id":%d,"carrier_id":%q,"lane":"australia_post"}`, s.ID, nobodyCarrier))
+			eventually(t, checkWithin, "it was not checked", func() bool { return len(s.checks(t)) == 2 })
+			waitForEmptyQueue(t, checkWithin)
+			if got := post.count(s.number); got != 2 || len(s.checks(t)) != 2 {
+				t.Errorf("the carrier was asked %d times, the history has %d checks, want 2", got, len(s.checks(t)))
+			}
+		})
+		t.Run("messages", func(t *testing.T) { checkMessages(t, s.merchant) })
+		t.Run("poison", poisonIsGivenUp)
+	})
+}
+
+// runsOfSchedule is how often schedule-refresh has told of its passes.
+func runsOfSchedule(t *testing.T) int {
+	t.Helper()
+	lines, err := service.Logs(t.Context(), "schedule-refresh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, line := range lines {
+		if strings.Contains(line, `"msg":"passes"`) {
+			n++
+		}
+	}
+	return n
+}
+
+// poisonIsGivenUp: what is no message fails, comes again, and ends among the dead letters; a good one beside it does not.
+func poisonIsGivenUp(t *testing.T) {
+	waitForEmptyQueue(t, checkWithin)
+	hide := 1
+	if emulatorName() == stack.LocalStack {
+		hide = 2
+	}
+	if err := hideFor(t.Context(), hide); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := hideFor(t.Context(), templateHides); err != nil {
+			t.Error(err)
+		}
+	}()
+	s := newScheduled(t, newMerchant(t, production), "australia_post", ausPostNumber("00"))
+	refresh(t, s.merchant, s.id)
+	bodies := []string{`not JSON`, `{"account_id":1,"carrier_id":"se-1","lane":"dhl"}`, `{"account_id":0,"carrier_id":"se-1","lane":"startrack"}`}
+	poison.mu.Lock()
+	poison.bodies = append(poison.bodies, bodies...)
+	poison.mu.Unlock()
+	for _, body := range bodies {
+		sendMessage(t, body)
+	}
+	sendMessage(t, fmt.Sprintf(`{"account_id":%d,"carrier_id":%q,"lane":"australia_post"}`, s.ID, s.id))
+	eventually(t, checkWithin, "the poison is not among the dead letters", func() bool {
+		n, err := depth(t.Context(), service.RefreshDeadLetterQueueURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n == len(bodies)
+	})
+	waitForEmptyQueue(t, checkWithin)
+	if checks := s.checks(t); len(checks) != 2 || post.count(s.number) != 2 {
+		t.Errorf("the good message's connection was checked %d times, its carrier asked %d times, want 2", len(checks), post.count(s.number))
+	}
+	letters, err := receive(t.Context(), service.RefreshDeadLetterQueueURL, len(bodies))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, letter := range letters {
+		if got := letter.Attributes["ApproximateReceiveCount"]; got < "5" {
+			t.Errorf("a dead letter was handed out %s times, want at least 5", got)
+		}
+		if _, err := queues().ChangeMessageVisibility(t.Context(), giveBack(service.RefreshDeadLetterQueueURL, letter)); err != nil {
+			t.Error(err)
+		}
+	}
+}
