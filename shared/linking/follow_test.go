@@ -308,6 +308,22 @@ func TestReconcile(t *testing.T) {
 			t.Errorf("Reconcile = %+v, %v, want all left", report, err)
 		}
 	})
+	t.Run("nobody takes over what it undoes", func(t *testing.T) {
+		w := newWorld(t)
+		w.dies(3, func() { _ = linkOf(number, "one", nil)(ctx, w, w.Linker) })
+		w.clock = w.clock.Add(time.Minute)
+		var link error
+		w.on = func(_ context.Context, name string, do func() error) error {
+			if name == "Delete" {
+				w.on = nil
+				link = linkOf(number, "two", nil)(ctx, w, w.Linker)
+			}
+			return do()
+		}
+		w.reconciled(t)
+		isState(t, link, true)
+		w.whole(t)
+	})
 	t.Run("two at once", func(t *testing.T) {
 		for n := 1; n <= 14; n++ {
 			w := newWorld(t)
