@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"carrierlink/shared/fault"
@@ -26,6 +27,10 @@ type Snapshot struct {
 	At     time.Time
 }
 
+// writers are compressors to be used again: a new one takes 800 KB, and five
+// times as long as the packing.
+var writers sync.Pool
+
 // NewSnapshot packs an answer. One over 1 MiB, or over 350,000 bytes packed, is
 // fault.CarrierDown: it counts as unreadable.
 func NewSnapshot(raw []byte, at time.Time) (Snapshot, error) {
@@ -33,7 +38,12 @@ func NewSnapshot(raw []byte, at time.Time) (Snapshot, error) {
 		return Snapshot{}, snapshotTooLarge(len(raw))
 	}
 	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
+	w, ok := writers.Get().(*gzip.Writer)
+	if !ok {
+		w = gzip.NewWriter(nil)
+	}
+	defer writers.Put(w)
+	w.Reset(&b)
 	if _, err := w.Write(raw); err != nil {
 		return Snapshot{}, fmt.Errorf("packing a snapshot: %w", err)
 	}
