@@ -157,7 +157,7 @@ func scenarios() []scenario {
 					w.leave("manage-connections", left.operation, request(left.method, connRoute, path, w.key, "", left.body))
 				}
 				w.leave("link-carrier", "CreateSecret", w.link(otherNumber, w.apiKey, ""))
-				time.Sleep(patience)
+				time.Sleep(leaseOver)
 			},
 			event: func(*world) any { return map[string]any{} },
 			check: func(w *world, when string) {
@@ -177,7 +177,7 @@ func scenarios() []scenario {
 // idempotency key gets the answer.
 func TestKill(t *testing.T) {
 	e := newEngines(t)
-	turns := make(chan struct{}, 16)
+	turns := make(chan struct{}, 32) // they mostly wait for leases
 	var running sync.WaitGroup
 	defer running.Wait() // also when a scenario fails without a crash
 	for _, s := range scenarios() {
@@ -227,7 +227,7 @@ func (s scenario) kill(t *testing.T, e *engines, n int, reconcile bool) {
 		t.Errorf("%s: %v", when, err)
 		return
 	}
-	time.Sleep(patience) // until no lease of it runs any more
+	time.Sleep(leaseOver) // until no lease of it runs any more
 	if reconcile {
 		w.reconcile(when)
 		w.sound(when + ", after the reconciler")

@@ -34,9 +34,13 @@ import (
 	"carrierlink/shared/store"
 )
 
-// patience is how long an invocation may take, and so how long the lease of one
-// that was killed lasts. It has to leave the carrier's client its margins.
-const patience = 5 * time.Second
+// patience is how long an invocation may take: it has to leave the carrier's
+// client its margins. leaseOver is when no lease of one that was killed runs any
+// more: a lease lasts two seconds longer than its invocation.
+const (
+	patience  = 5 * time.Second
+	leaseOver = patience + 2100*time.Millisecond
+)
 
 // engines are what all worlds share.
 type engines struct {
