@@ -135,7 +135,9 @@ func scenarios() []scenario {
 		},
 		{
 			name: "disabling the account", function: "manage-accounts", arrange: (*world).linked,
-			event:    func(w *world) any { return request(http.MethodPut, accRoute+"/disable", w.accountPath(), w.partner, "key-6", "") },
+			event: func(w *world) any {
+				return request(http.MethodPut, accRoute+"/disable", w.accountPath(), w.partner, "key-6", "")
+			},
 			statuses: []int{http.StatusNoContent}, check: func(w *world, when string) { w.stands(when, carrier.StandingPaused) },
 		},
 		{

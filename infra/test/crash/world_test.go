@@ -242,9 +242,9 @@ func (w *world) connections() []carrier.Connection {
 // secret is a secret as the vault has it.
 type secret struct {
 	connectionID string
-	deleted      bool                // or scheduled for it
-	current      string              // version
-	pending      bool                // some version is
+	deleted      bool                 // or scheduled for it
+	current      string               // version
+	pending      bool                 // some version is
 	values       map[string][2]string // key and secret by version
 }
 

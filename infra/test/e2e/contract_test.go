@@ -159,7 +159,10 @@ func TestEveryRouteNeedsAKey(t *testing.T) {
 	if _, err := table().DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: &service.TableName, Key: itemKey(partnerPK(gone), keySK(gone.APIKey))}); err != nil {
 		t.Fatal(err)
 	}
+	whole := map[bool]bool{} // of partners' and of merchants' routes, one has had all
 	for _, o := range operations() {
+		few := whole[o.partner] && differs("is slow")
+		whole[o.partner] = true
 		t.Run(o.id, func(t *testing.T) {
 			t.Parallel()
 			keys := map[string]string{
@@ -168,6 +171,9 @@ func TestEveryRouteNeedsAKey(t *testing.T) {
 			}
 			if o.partner {
 				delete(keys, "of a deleted account") // a merchant's, that opens no such route anyway
+			}
+			if few {
+				keys = map[string]string{"none": "", "expired": expired.EncryptedApiKey}
 			}
 			for name, key := range keys {
 				bad := o.request(things{"x", "x", "\x00", "x"})
@@ -352,6 +358,7 @@ func TestEveryRouteRefusesBadIDs(t *testing.T) {
 func TestEveryRouteRefusesBadBodies(t *testing.T) {
 	t.Parallel()
 	c := newCaller(t, production)
+	whole := false
 	for _, o := range operations() {
 		if o.id == "createAccount" || o.id == "linkCarrier" {
 			continue // they have tests of their own
@@ -375,7 +382,12 @@ func TestEveryRouteRefusesBadBodies(t *testing.T) {
 		if o.spec.RequestBody == nil {
 			continue
 		}
-		for _, test := range badBodies() {
+		few := whole && differs("is slow")
+		whole = true
+		for i, test := range badBodies() {
+			if few && i%5 != 0 && test.status == http.StatusBadRequest {
+				continue
+			}
 			if test.problem == bodyRequired && !o.spec.RequestBody.Value.Required {
 				continue
 			}
@@ -383,7 +395,7 @@ func TestEveryRouteRefusesBadBodies(t *testing.T) {
 				t.Parallel()
 				bad := r
 				bad.body, bad.header = test.body, test.header
-				if differs("drops the form of a PATCH") && o.method == http.MethodPatch && test.name == "content type form" {
+				if differs("drops forms") && (o.method == http.MethodPatch || o.method == http.MethodPut) && test.name == "content type form" {
 					api.call(t, bad).expect(t, http.StatusBadRequest, bodyRequired)
 					return
 				}
@@ -430,7 +442,11 @@ func TestEveryRouteIsIdempotent(t *testing.T) {
 			if first.status >= 300 {
 				t.Fatalf("status = %d %s", first.status, first.body)
 			}
-			for range 3 {
+			times := 3
+			if differs("is slow") {
+				times = 1
+			}
+			for range times {
 				again := api.call(t, r)
 				if again.status != first.status || again.header.Get("ETag") != first.header.Get("ETag") {
 					t.Errorf("replay: %d, want %d", again.status, first.status)
@@ -467,7 +483,10 @@ func TestEveryRouteIsIdempotent(t *testing.T) {
 				t.Errorf("another account got %d %s, want an answer of its own", a.status, a.body)
 			}
 			// The same key on other routes.
-			for _, next := range operations() {
+			for i, next := range operations() {
+				if differs("is slow") && i%3 != 0 {
+					continue
+				}
 				if next.id == o.id || !next.has("Idempotency-Key") || next.id == "restoreAccount" || next.id == "rotateAPIKey" || next.id == "disableAccount" ||
 					next.id == "rollbackCarrier" || o.id == "disableAccount" && !next.partner {
 					continue

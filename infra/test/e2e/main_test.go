@@ -101,7 +101,7 @@ var differences = []difference{
 	{stack.MiniStack, "repairs UTF-8", "it hands a function the body with replacement characters in place of what is no UTF-8"},
 	{stack.MiniStack, "drops outer slashes", "it leaves out the empty segments of a path before it looks for its route"},
 	{stack.MiniStack, "drops inner slashes", "it leaves out the empty segments of a path before it looks for its route"},
-	{stack.LocalStack, "drops the form of a PATCH", "it takes a body that is called a form for its own, and hands a function none"},
+	{stack.LocalStack, "drops forms", "of PATCH and PUT it takes a body that is called a form for its own, and hands a function none"},
 	{stack.LocalStack, "is slow", "a request takes it three times as long as the other one: what is repeated for good measure is repeated less"},
 	{stack.LocalStack, "drops outer slashes", "it takes slashes off both ends of a path before it looks for its route"},
 }

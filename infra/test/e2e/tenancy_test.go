@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -185,6 +186,9 @@ func TestTenancy(t *testing.T) {
 	t.Run("matrix", func(t *testing.T) {
 		for _, o := range operations() {
 			for i, s := range others {
+				if differs("is slow") && s.partner.ID == sandbox.ID {
+					continue // another partner, as the first one is
+				}
 				t.Run(o.id+" "+s.name, func(t *testing.T) {
 					t.Parallel()
 					for _, in := range o.intrusions(me, s) {
@@ -207,7 +211,7 @@ func TestTenancy(t *testing.T) {
 						}
 						s.leaks(t, in.name, b["body"], foreign)
 					}
-					if o.has("Idempotency-Key") && (i == 0 || !differs("is slow")) {
+					if o.has("Idempotency-Key") && (!differs("is slow") || i == 0 && slices.Contains([]string{"createAccount", "linkCarrier", "updateCarrier"}, o.id)) {
 						o.foreignIdempotency(t, s)
 					}
 				})
