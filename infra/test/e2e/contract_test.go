@@ -232,7 +232,11 @@ func TestEveryRouteNeedsItsScope(t *testing.T) {
 			api.call(t, r).expect(t, http.StatusForbidden, inactive)
 			r.key, r.header = production.APIKey, nil
 			api.call(t, r).expect(t, http.StatusBadRequest, required("On-Behalf-Of"))
-			for _, id := range []string{"abc", "0", "2147483648", "se-", "+1"} {
+			bad := []string{"abc", "0", "2147483648", "se-", "+1"}
+			if differs("is slow") {
+				bad = bad[:1]
+			}
+			for _, id := range bad {
 				r.header = behalf(id)
 				api.call(t, r).expect(t, http.StatusBadRequest, identifier("On-Behalf-Of"))
 			}
