@@ -25,7 +25,7 @@ func wire(env *boot.Env) any {
 	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
 	secret := vault.NewServiceSecret(secretsmanager.NewFromConfig(cfg), env.Text("SERVICE_SECRET_ID"))
 	h := &handler{
-		auth: auth.New(table, env),
+		auth:     auth.New(table, env),
 		accounts: table, sealer: seal.New(secret.Read), now: time.Now, random: rand.Reader,
 	}
 	api := &httpapi.API{

@@ -179,7 +179,7 @@ func scenarios() []scenario {
 // idempotency key gets the answer.
 func TestKill(t *testing.T) {
 	e := newEngines(t)
-	turns := make(chan struct{}, 32) // they mostly wait for leases
+	turns := make(chan struct{}, 16) // they mostly wait for leases
 	var running sync.WaitGroup
 	defer running.Wait() // also when a scenario fails without a crash
 	for _, s := range scenarios() {

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -34,11 +35,13 @@ import (
 	"carrierlink/shared/store"
 )
 
-// patience is how long an invocation may take: it has to leave the carrier's
-// client its margins. leaseOver is when no lease of one that was killed runs any
-// more: a lease lasts two seconds longer than its invocation.
+// patience is how long an invocation may take that is to be killed: it has to
+// leave the carrier's client its margins. leaseOver is when no lease of it runs
+// any more: a lease lasts two seconds longer than its invocation. One that is to
+// live has as long as on AWS.
 const (
 	patience  = 5 * time.Second
+	longLife  = 28 * time.Second
 	leaseOver = patience + 2100*time.Millisecond
 )
 
@@ -178,9 +181,7 @@ func (w *world) run(function string, when moment, event, out any) (calls int, er
 				<-dead
 				panic(http.ErrAbortHandler)
 			}
-			for k, v := range resp.Header {
-				rw.Header()[k] = v
-			}
+			maps.Copy(rw.Header(), resp.Header)
 			rw.WriteHeader(resp.StatusCode)
 			_, _ = rw.Write(body)
 		}))
@@ -195,7 +196,11 @@ func (w *world) run(function string, when moment, event, out any) (calls int, er
 	}
 	close(started)
 	defer process.Kill()
-	err = process.Invoke(event, time.Now().Add(patience), out)
+	life := patience
+	if when == nil {
+		life = longLife
+	}
+	err = process.Invoke(event, time.Now().Add(life), out)
 	mu.Lock()
 	defer mu.Unlock()
 	return calls, err
