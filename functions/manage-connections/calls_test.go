@@ -17,7 +17,7 @@ func remoteCalls(t *testing.T, engines desk.Engines) {
 	t.Helper()
 	f := newFront(t, desk.OnEngines(t, engines, "calls"), desk.Number)
 	f.change("") // the first use of a key in a minute is one call more
-	ask, row, transaction := "carrier GET", "PutItem", "TransactWriteItems"
+	ask, claim, transaction := "carrier GET", "PutItem", "TransactWriteItems"
 	for _, tc := range []struct {
 		name   string
 		do     func() events.APIGatewayProxyResponse
@@ -27,28 +27,28 @@ func remoteCalls(t *testing.T, engines desk.Engines) {
 		{"a wrong change", func() events.APIGatewayProxyResponse { return f.change(`{"zip":1}`) }, 400, nil},
 		{"nothing to go back to", func() events.APIGatewayProxyResponse { return f.rollback() }, 409, nil},
 		{"a nickname", func() events.APIGatewayProxyResponse { return f.change(`{"nickname":"n"}`) }, 200, []string{transaction}},
-		{"a nickname, with a key", func() events.APIGatewayProxyResponse { return f.change(`{"nickname":"n"}`, "Idempotency-Key", "k") }, 200, []string{row, transaction}},
-		{"a nickname, again", func() events.APIGatewayProxyResponse { return f.change(`{"nickname":"n"}`, "Idempotency-Key", "k") }, 200, []string{row}},
+		{"a nickname, with a key", func() events.APIGatewayProxyResponse { return f.change(`{"nickname":"n"}`, "Idempotency-Key", "k") }, 200, []string{claim, transaction}},
+		{"a nickname, again", func() events.APIGatewayProxyResponse { return f.change(`{"nickname":"n"}`, "Idempotency-Key", "k") }, 200, []string{claim}},
 		{"refused credentials", func() events.APIGatewayProxyResponse {
 			return f.change(`{"api_key":"` + newKey + `","api_secret":"wrong-canary"}`)
 		}, 400, []string{ask, ask}},
 		{"refused credentials, with a key", func() events.APIGatewayProxyResponse {
 			return f.change(`{"api_key":"`+newKey+`","api_secret":"wrong-canary"}`, "Idempotency-Key", "k2")
-		}, 400, []string{row, ask, ask, "DeleteItem"}},
+		}, 400, []string{claim, ask, ask, "DeleteItem"}},
 		// The version is staged, becomes the current one, and is pending no more.
 		{"credentials", func() events.APIGatewayProxyResponse { return f.change(bodyNew) }, 200, []string{
-			ask, row, "PutSecretValue", transaction, "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage", row,
+			ask, transaction, "PutSecretValue", transaction, "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage", transaction,
 		}},
 		{"rollback", func() events.APIGatewayProxyResponse { return f.rollback() }, 200, []string{
-			"GetSecretValue", ask, row, transaction, "DescribeSecret", "UpdateSecretVersionStage", row,
+			"GetSecretValue", ask, transaction, transaction, "DescribeSecret", "UpdateSecretVersionStage", transaction,
 		}},
 		{"a number", func() events.APIGatewayProxyResponse {
 			return f.change(`{"account_number":"` + desk.OtherNumber + `"}`)
-		}, 200, []string{"GetSecretValue", ask, row, transaction, "DescribeSecret", row}},
+		}, 200, []string{"GetSecretValue", ask, transaction, transaction, "DescribeSecret", transaction}},
 		{"refresh", func() events.APIGatewayProxyResponse { return f.refresh() }, 202, []string{transaction}},
 		{"verify", func() events.APIGatewayProxyResponse { return f.verify() }, 200, []string{"UpdateItem", "GetSecretValue", ask, transaction, "UpdateItem"}},
 		{"verify, too soon", func() events.APIGatewayProxyResponse { return f.verify() }, 429, nil},
-		{"unlink", func() events.APIGatewayProxyResponse { return f.unlink() }, 204, []string{transaction, "DeleteSecret", row}},
+		{"unlink", func() events.APIGatewayProxyResponse { return f.unlink() }, 204, []string{transaction, "DeleteSecret", transaction}},
 		{"unlink, again", func() events.APIGatewayProxyResponse { return f.unlink() }, 404, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -272,7 +272,7 @@ const findings = int(strange) + 1
 // transitions is the life of a connection: the state that each finding leads to
 // from each state. Nothing leads out of Linking and Disconnected.
 var transitions = map[Status][findings]Status{
-	PendingVerification: {Active, Restricted, PendingVerification, ActionRequired, PendingVerification, ActionRequired},
+	PendingVerification: {Active, Restricted, PendingVerification, ActionRequired, PendingVerification, PendingVerification},
 	Active:              {Active, Restricted, Active, ActionRequired, Degraded, Active},
 	Degraded:            {Active, Restricted, Degraded, ActionRequired, Degraded, Degraded},
 	Restricted:          {Active, Restricted, Restricted, ActionRequired, Restricted, Restricted},
@@ -280,10 +280,10 @@ var transitions = map[Status][findings]Status{
 }
 
 // find says what an observation means. A refusal is believed when it is the
-// second one, RefusalGap or more after the first, and at once where the
-// connection was never verified. While the carrier's breaker is open nothing that
-// could mark a connection is believed, and no refusal from before it closed
-// counts as the first.
+// second one, RefusalGap or more after the first. While the carrier's breaker is
+// open none is believed, and none from before it closed counts as the first. A
+// connection that was never verified can be refused by another account's answer
+// too.
 func (c *Connection) find(o Observation) finding {
 	switch o.Reading.Outcome.class() {
 	case good:
@@ -292,25 +292,26 @@ func (c *Connection) find(o Observation) finding {
 		}
 		return fine
 	case refusal:
-		switch {
-		case o.Breaker.Open:
-			return doubted
-		case c.Status == PendingVerification:
-			return refused
-		case c.FirstRefusedAt.IsZero() || !c.FirstRefusedAt.After(o.Breaker.ChangedAt):
-			return doubted
-		case o.Now.Sub(c.FirstRefusedAt) >= o.Timing.RefusalGap:
-			return refused
-		}
-		return doubted
+		return c.believe(o)
 	case neither:
-		if o.Breaker.Open {
-			return doubted
+		if c.Status == PendingVerification {
+			return c.believe(o) // it never was another one's
 		}
 		return strange
 	case outage:
 	}
 	return unheard
+}
+
+// believe tells whether what the carrier refuses is to be believed.
+func (c *Connection) believe(o Observation) finding {
+	switch {
+	case o.Breaker.Open, c.FirstRefusedAt.IsZero(), !c.FirstRefusedAt.After(o.Breaker.ChangedAt):
+		return doubted
+	case o.Now.Sub(c.FirstRefusedAt) >= o.Timing.RefusalGap:
+		return refused
+	}
+	return doubted
 }
 
 // Record applies one check to the connection: status and its reason, counters,
@@ -342,6 +343,9 @@ func (c *Connection) Record(o Observation) HistoryEntry {
 		// The first one that counts; one of before the breaker closed does not.
 		if !o.Breaker.Open && !c.FirstRefusedAt.After(o.Breaker.ChangedAt) {
 			c.FirstRefusedAt = now
+			if c.Status == PendingVerification {
+				c.StatusReason = string(r.Outcome)
+			}
 		}
 	case refused:
 		c.ConsecutiveFailures++

@@ -134,7 +134,7 @@ func pasts(now time.Time) []past {
 // breaker is open. "!": the reason is told anew.
 const life = `
 from                  good     blocked      refusal:none      soon              later             before            open                  outage                 differs           differs:open
-pending_verification  active!  restricted!  action_required!  action_required!  action_required!  action_required!  pending_verification  pending_verification!  action_required!  pending_verification
+pending_verification  active!  restricted!  pending_verification!  pending_verification  action_required!  pending_verification!  pending_verification  pending_verification!  -             -
 active                active!  restricted!  active            active            action_required!  active            active                degraded!              active            active
 degraded              active!  restricted!  degraded          degraded          action_required!  degraded          degraded              degraded!              degraded          degraded
 restricted            active!  restricted!  restricted        restricted        action_required!  restricted        restricted            restricted             restricted        restricted
@@ -152,6 +152,7 @@ func TestLifeOfAConnection(t *testing.T) {
 		t.Fatalf("the picture has %d rows", len(rows))
 	}
 	cells := 0
+	refusal := map[string]int{"none": 3, "soon": 4, "later": 5, "before": 6, "open": 7} // the column, by the past
 	for _, row := range rows {
 		f := strings.Fields(row)
 		if len(f) != 11 {
@@ -168,12 +169,15 @@ func TestLifeOfAConnection(t *testing.T) {
 					case "contract_expired", "credit_blocked", "all_products_expired":
 						cell = f[2]
 					case "refusal":
-						cell = f[map[string]int{"none": 3, "soon": 4, "later": 5, "before": 6, "open": 7}[p.name]]
+						cell = f[refusal[p.name]]
 					case "outage":
 						cell = f[8]
 					case "differs":
 						if cell = f[9]; p.name == "open" {
 							cell = f[10]
+						}
+						if cell == "-" { // as a refusal
+							cell = f[refusal[p.name]]
 						}
 					}
 					to, told := strings.CutSuffix(cell, "!")
@@ -212,11 +216,15 @@ func checkRecord(t *testing.T, from, to carrier.Status, told bool, a checked, p 
 	switch a.column {
 	case "refusal":
 		want.NextRefreshAt = now.Add(12*time.Minute + 30*time.Second)
-		// A refusal that is believed at once is not the first of two.
-		if !p.counts && !p.breaker.Open && from != carrier.PendingVerification {
+		if !p.counts && !p.breaker.Open {
 			want.FirstRefusedAt = now
 		}
-	case "outage", "differs":
+	case "differs":
+		want.NextRefreshAt = now.Add(4 * time.Minute)
+		if !p.counts && !p.breaker.Open && from == carrier.PendingVerification {
+			want.FirstRefusedAt = now
+		}
+	case "outage":
 		want.NextRefreshAt = now.Add(4 * time.Minute)
 	default:
 		want.NextRefreshAt = now.Add(24 * time.Hour)
@@ -261,7 +269,7 @@ func observe(o carrier.Outcome, now time.Time) carrier.Observation {
 // TestOneRefusalMarksNobody: however long ago the last good check was, and
 // however many outages there were.
 func TestOneRefusalMarksNobody(t *testing.T) {
-	for _, from := range []carrier.Status{carrier.Active, carrier.Degraded, carrier.Restricted} {
+	for _, from := range []carrier.Status{carrier.PendingVerification, carrier.Active, carrier.Degraded, carrier.Restricted} {
 		for _, o := range refusals() {
 			c := carrier.Connection{Status: from, VerifiedAt: day(-9999), ConsecutiveFailures: 500, RefreshPolicy: carrier.RefreshHourly}
 			if c.Record(observe(o, day(0))); c.Status != from || !c.FirstRefusedAt.Equal(day(0)) {
@@ -401,7 +409,11 @@ func TestRecordProperties(t *testing.T) {
 			if becameDead && breaker.Open {
 				t.Fatalf("%s makes %s action_required while the breaker is open", o.Reading.Outcome, was.Status)
 			}
-			switch is(o.Reading.Outcome) {
+			means := is(o.Reading.Outcome)
+			if means == "differs" && was.Status == carrier.PendingVerification {
+				means = "refusal" // it never was another one's
+			}
+			switch means {
 			case "good":
 				first = time.Time{}
 				if !c.Status.Works() || c.ConsecutiveFailures != 0 || !c.FirstRefusedAt.IsZero() || !c.VerifiedAt.Equal(latest) {
@@ -418,12 +430,12 @@ func TestRecordProperties(t *testing.T) {
 					t.Fatalf("an outage gives the reason %q", c.StatusReason)
 				}
 			case "differs":
-				if c.Status != was.Status && was.Status != carrier.PendingVerification {
+				if c.Status != was.Status {
 					t.Fatalf("another number makes %s out of %s", c.Status, was.Status)
 				}
 			case "refusal":
 				counts := !first.IsZero() && first.After(breaker.ChangedAt)
-				if becameDead && was.Status != carrier.PendingVerification && (!counts || now.Sub(first) < gap) {
+				if becameDead && (!counts || now.Sub(first) < gap) {
 					t.Fatalf("refused at %v, first at %v, breaker %+v: action_required too early", now, first, breaker)
 				}
 				if was.Status.Works() && counts && !breaker.Open && now.Sub(first) >= gap && !becameDead {
@@ -432,7 +444,7 @@ func TestRecordProperties(t *testing.T) {
 				if breaker.Open && was.Status.Works() && now.Sub(first) >= gap && !first.IsZero() {
 					spared++
 				}
-				if !breaker.Open && !counts && was.Status != carrier.PendingVerification {
+				if !breaker.Open && !counts {
 					first = latest
 				}
 			}
@@ -510,9 +522,9 @@ func TestNextRefresh(t *testing.T) {
 		{"off, never verified", off, pending, down, 0, 1, [2]time.Duration{54 * s, 66 * s}},
 		{"off, never verified, often", off, pending, down, 99, 1, [2]time.Duration{54 * m, 66 * m}},
 		{"off, verified at last", off, pending, ok, 3, 1, [2]time.Duration{}},
-		{"off, refused while never verified", off, pending, no, 0, 1, [2]time.Duration{}},
-		{"refused while never verified", hourly, pending, no, 0, 1, [2]time.Duration{}},
-		{"another number while never verified", hourly, pending, carrier.OutcomeNumberMismatch, 0, 1, [2]time.Duration{}},
+		{"off, refused while never verified", off, pending, no, 0, 1, [2]time.Duration{10 * m, 15 * m}},
+		{"refused while never verified", hourly, pending, no, 0, 1, [2]time.Duration{10 * m, 15 * m}},
+		{"another number while never verified", hourly, pending, carrier.OutcomeNumberMismatch, 0, 1, [2]time.Duration{54 * s, 66 * s}},
 		{"action required stays stopped", hourly, required, down, 0, 1, [2]time.Duration{}},
 		{"action required, refused", hourly, required, no, 0, 1, [2]time.Duration{}},
 		{"refused once", daily, active, no, 0, 1, [2]time.Duration{10 * m, 15 * m}},

@@ -38,9 +38,14 @@ type Carriers struct {
 // Ask makes one check with the carrier of the environment, and packs a good
 // answer. One too large to keep counts as unreadable.
 func (c Carriers) Ask(ctx context.Context, env carrier.Environment, account carrier.ChargeAccount, check int, now time.Time) (carrier.Reading, *carrier.Snapshot) {
-	of := c.Production
-	if env == carrier.Sandbox {
+	var of Carrier
+	switch env {
+	case carrier.Production:
+		of = c.Production
+	case carrier.Sandbox:
 		of = c.Sandbox
+	default: // a row that lacks it: nobody is asked by guess
+		return carrier.Reading{Outcome: carrier.OutcomeMalformed, Cause: fmt.Errorf("the environment is %q", env)}, nil
 	}
 	reading := of.GetAccount(ctx, account, check)
 	if reading.Outcome != carrier.OutcomeOK {

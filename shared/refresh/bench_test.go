@@ -31,7 +31,7 @@ import (
 )
 
 // latency is how long the carrier of the benchmark takes to answer.
-const latency = 250 * time.Millisecond
+const latency = 500 * time.Millisecond
 
 // BenchmarkWorker sets the worker against a bare HTTP client that makes the same
 // calls, both with as many at a time, of a carrier behind TLS that takes a fixed

@@ -103,7 +103,8 @@ func (d *Dispatcher) Pass(ctx context.Context) (Pass, error) {
 		messages = append(messages, probe...)
 	}
 	report.Probes = len(messages)
-	room := int(time.Duration(d.PerMinute)*d.Window/time.Minute) - backlog
+	// One at least, however few a minute and many passes there are.
+	room := max(int(time.Duration(d.PerMinute)*d.Window/time.Minute), 1) - backlog
 	due, regular, err := d.regular(ctx, lanes, now, room)
 	report.Due = due + report.Probes
 	if err != nil {

@@ -174,9 +174,9 @@ func TestRemoteCalls(t *testing.T) {
 		expect("RecordCheck with a snapshot", s.RecordCheck(ctx, &conn, nil, &snap), good, "TransactWriteItems")
 		conn, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)
 		expect("ClaimCheck", err, good, "UpdateItem")
-		expect("RecordCheck without", s.RecordCheck(ctx, &conn, nil, nil), good, "PutItem")
+		expect("RecordCheck without", s.RecordCheck(ctx, &conn, nil, nil), good, "TransactWriteItems")
 		conn.NextRefreshAt = now
-		expect("SaveConnection", s.SaveConnection(ctx, &conn), good, "PutItem")
+		expect("SaveConnection", s.SaveConnection(ctx, &conn), good, "TransactWriteItems")
 		late := conn
 		conn, err = s.ClaimDue(ctx, account, conn.ID, now.Add(time.Minute), now)
 		expect("ClaimDue", err, good, "UpdateItem")
@@ -219,7 +219,7 @@ func TestRemoteCalls(t *testing.T) {
 		conn.Status = carrier.Disconnected
 		expect("Unlink", s.Unlink(ctx, &conn), good, "TransactWriteItems")
 		conn.Status = carrier.Active // as if it never had a good check
-		expect("SaveConnection", s.SaveConnection(ctx, &conn), good, "PutItem")
+		expect("SaveConnection", s.SaveConnection(ctx, &conn), good, "TransactWriteItems")
 		follow("deleted, without a snapshot", carrier.StandingDeleted, now.Add(time.Hour), 2)
 		follow("restored, without a snapshot", carrier.StandingActive, time.Time{}, 3)
 
@@ -231,7 +231,7 @@ func TestRemoteCalls(t *testing.T) {
 		breakers, err := s.Breakers(ctx)
 		expect("Breakers", err, good, "BatchGetItem")
 		breaker := breakers[carrier.StarTrack]
-		expect("SaveBreaker", s.SaveBreaker(ctx, &breaker), good, "PutItem")
+		expect("SaveBreaker", s.SaveBreaker(ctx, &breaker), good, "TransactWriteItems")
 
 		for i := range 3 {
 			wait, err := s.TakeCall(ctx, "calls", 2, time.Minute, now)

@@ -154,14 +154,16 @@ func (s *Store) SaveConnection(ctx context.Context, conn *carrier.Connection) er
 	return nil
 }
 
-// saveRow puts the next form of a row in the place of the one that was read.
+// saveRow puts the next form of a row in the place of the one that was read: as
+// a transaction, whose request token keeps a repeat after a lost answer from
+// being refused by its own work.
 func (s *Store) saveRow(ctx context.Context, conn *carrier.Connection, next carrier.Connection) error {
-	old, refused, err := s.putItem(ctx, s.replace(&next, conn.Version))
-	switch {
-	case err != nil:
+	refused, err := s.transact(ctx, []part{s.replace(&next, conn.Version)})
+	if err != nil {
 		return err
-	case refused:
-		return otherRow(refusals{partConnection: old})
+	}
+	if err := otherRow(refused); err != nil {
+		return err
 	}
 	*conn = next
 	return nil

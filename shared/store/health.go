@@ -126,11 +126,11 @@ func (s *Store) SaveBreaker(ctx context.Context, b *carrier.Breaker) error {
 		p = s.put(partBreaker, breakerItem(next), "#version = :version", item{":version": numberValue(b.Version)})
 		p.write.Put.ExpressionAttributeNames = map[string]string{"#version": attrVersion}
 	}
-	_, refused, err := s.putItem(ctx, p)
+	refused, err := s.transact(ctx, []part{p})
 	switch {
 	case err != nil:
 		return fmt.Errorf("saving a breaker: %w", err)
-	case refused:
+	case refused.has(partBreaker):
 		return problem.BreakerMoved()
 	}
 	*b = next

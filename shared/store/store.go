@@ -207,7 +207,6 @@ func (s *Store) put(name string, it item, condition string, values item) part {
 	return part{name, types.TransactWriteItem{Put: p}}
 }
 
-// putItem is the part of a put, by itself. It returns what stood in the way
 // where its condition did not hold, nil if there is none.
 func (s *Store) putItem(ctx context.Context, p part) (old item, refused bool, err error) {
 	put := p.write.Put

@@ -263,7 +263,7 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 		{"FollowConnection: a row of another form", follow, refusing(2, map[string]types.AttributeValue{"version": &types.AttributeValueMemberS{Value: "x"}}), fault.Internal, 1},
 		{"CountChecks: conflict that lasts", count, single, fault.State, 6},
 		{"CountChecks: token expired", count, expired, fault.Internal, 1},
-		{"SaveBreaker: another version", breaker, &types.ConditionalCheckFailedException{}, fault.State, 1},
+		{"SaveBreaker: another version", breaker, refusing(1, nil), fault.State, 1},
 		{"SaveBreaker: conflict that lasts", breaker, single, fault.State, 6},
 		{"SaveBreaker: token expired", breaker, expired, fault.Internal, 1},
 		{"TakeCall: conflict that lasts", take, single, fault.State, 6},

@@ -296,9 +296,16 @@ func TestSchedule(t *testing.T) {
 			number := ausPostNumber("50")
 			s := scheduled{m, link(t, m, "australia_post", number, "verify", "later").CarrierID, number}
 			post.play(number, func(w http.ResponseWriter, r *http.Request) { tell(w, r, "43") })
-			if got := told(s.check(t)); got != "manual forbidden action_required" {
-				t.Errorf("the first check after the link = %s", got)
+			if got := told(s.check(t)); got != "manual forbidden pending_verification" {
+				t.Errorf("the first check after the link = %s, want it not to be believed yet", got)
 			}
+			eventually(t, checkWithin, "it is not action_required", func() bool {
+				if s.status(t) == "action_required" {
+					return true
+				}
+				pass(t)
+				return false
+			})
 		})
 		t.Run("an enabled account again", func(t *testing.T) {
 			t.Parallel()

@@ -21,6 +21,10 @@ func (s *suite) plan(n int, name carrier.Name, env carrier.Environment, at func(
 	s.Helper()
 	account := s.account().ID
 	rows, due = make([]carrier.Connection, n), make([]carrier.DueConnection, n)
+	times := make([]time.Time, n)
+	for i := range times {
+		times[i] = at(i)
+	}
 	var planning sync.WaitGroup
 	for worker := range 4 {
 		planning.Go(func() {
@@ -29,7 +33,7 @@ func (s *suite) plan(n int, name carrier.Name, env carrier.Environment, at func(
 				c.Carrier, c.Environment, c.AccountNumber = name, env, fmt.Sprintf("%010d", i)
 				c.CredentialID = fmt.Sprintf("%016x", i%7)
 				err := s.BeginLink(s.Context(), &c, carrier.LinkOptions{})
-				c.Status, c.NextRefreshAt = carrier.Active, at(i)
+				c.Status, c.NextRefreshAt = carrier.Active, times[i]
 				if err == nil {
 					err = s.FinishLink(s.Context(), &c, nil, nil, nil)
 				}
