@@ -207,23 +207,6 @@ func (s *Store) put(name string, it item, condition string, values item) part {
 	return part{name, types.TransactWriteItem{Put: p}}
 }
 
-// where its condition did not hold, nil if there is none.
-func (s *Store) putItem(ctx context.Context, p part) (old item, refused bool, err error) {
-	put := p.write.Put
-	err = s.write(ctx, func() error {
-		_, err := s.api.PutItem(ctx, &dynamodb.PutItemInput{
-			TableName: put.TableName, Item: put.Item, ConditionExpression: put.ConditionExpression,
-			ExpressionAttributeNames: put.ExpressionAttributeNames, ExpressionAttributeValues: put.ExpressionAttributeValues,
-			ReturnValuesOnConditionCheckFailure: put.ReturnValuesOnConditionCheckFailure,
-		})
-		return err
-	})
-	if old, refused = refusedItem(err); refused {
-		return old, true, nil
-	}
-	return nil, false, err
-}
-
 // insert is a part that writes an item where there is none.
 func (s *Store) insert(name string, it item) part { return s.put(name, it, ifAbsent, nil) }
 
