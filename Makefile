@@ -57,7 +57,7 @@ test: tools ## Run all tests with the race detector, the end-to-end suite on Min
 test-localstack: EMULATOR := localstack
 test-localstack: ## Run the store, vault and end-to-end suites on LocalStack
 	@$(TOOLS) ministack sam dynamodb localstack
-	$(GO_TEST) -count=1 ./shared/store/... ./shared/vault/... ./infra/test/...
+	$(GO_TEST) -count=1 ./shared/store/... ./shared/vault/... ./infra/test/e2e/...
 
 .PHONY: check
 check: ## Format, lint, module files, template, OpenAPI, generated files, links of the functions
