@@ -5,6 +5,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // frontDoor serves the API at the root of an address, as a custom domain name does on AWS: a request for /v1/… goes to
@@ -29,6 +30,8 @@ func frontDoor(stage *url.URL, escapeAgain bool) http.Handler {
 			// Answers pass as the functions made them.
 			DisableCompression:  true,
 			MaxIdleConnsPerHost: 64,
+			// LocalStack's server hangs up after 5 s without a request, be it the moment that one is sent.
+			IdleConnTimeout: 2 * time.Second,
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			http.Error(w, "the local front door got no answer from the emulator: "+err.Error(), http.StatusBadGateway)
