@@ -254,30 +254,42 @@ func TestTrackFailures(t *testing.T) {
 // The carrier lets a key track ten times a minute, whosever connections use it.
 func TestTrackAllowance(t *testing.T) {
 	t.Parallel()
-	m := newMerchant(t, production)
-	key, secret := uuid.NewString(), "x"+uuid.NewString()[:13]
-	one := tracker{m, link(t, m, "australia_post", ausPostNumber("00"), "api_key", key, "api_secret", secret).CarrierID, key}
-	two := tracker{m, link(t, m, "startrack", starTrackNumber("00"), "api_key", key, "api_secret", secret).CarrierID, key}
-	other := newMerchant(t, otherProduction)
-	three := tracker{other, link(t, other, "australia_post", ausPostNumber("00"), "api_key", key, "api_secret", secret).CarrierID, key}
+	m, other := newMerchant(t, production), newMerchant(t, otherProduction)
 	own := newTracker(t, m, "australia_post", ausPostNumber("00"))
+	const rounds = 3 // a busy machine may take longer for ten calls than they count
+	var key string
+	var one tracker
+	var kept []string
+	var refused []answer
+	for round := 1; ; round++ {
+		var secret string
+		key, secret = uuid.NewString(), "x"+uuid.NewString()[:13]
+		one = tracker{m, link(t, m, "australia_post", ausPostNumber("00"), "api_key", key, "api_secret", secret).CarrierID, key}
+		two := tracker{m, link(t, m, "startrack", starTrackNumber("00"), "api_key", key, "api_secret", secret).CarrierID, key}
+		three := tracker{other, link(t, other, "australia_post", ausPostNumber("00"), "api_key", key, "api_secret", secret).CarrierID, key}
 
-	start := time.Now()
-	kept := parcels(5)
-	for _, n := range kept {
-		track(t, m, byID(one.id), n).expect(t, http.StatusOK)
-	}
-	for _, n := range parcels(4) {
-		track(t, m, byID(two.id), n).expect(t, http.StatusOK)
-	}
-	track(t, other, byID(three.id), parcels(1)...).expect(t, http.StatusOK)
-	usedUp := problem{"system", "rate_limit_exceeded", "", ""}
-	for _, tr := range []tracker{one, two, three} {
-		a := track(t, tr.merchant, byID(tr.id), parcels(1)...)
-		if time.Since(start) > 55*time.Second {
-			t.Skip("the minute was over before the calls were")
+		start := time.Now()
+		kept = parcels(5)
+		for _, n := range kept {
+			track(t, m, byID(one.id), n).expect(t, http.StatusOK)
 		}
-		a.expect(t, http.StatusTooManyRequests, usedUp)
+		for _, n := range parcels(4) {
+			track(t, m, byID(two.id), n).expect(t, http.StatusOK)
+		}
+		track(t, other, byID(three.id), parcels(1)...).expect(t, http.StatusOK)
+		refused = nil
+		for _, tr := range []tracker{one, two, three} {
+			refused = append(refused, track(t, tr.merchant, byID(tr.id), parcels(1)...))
+		}
+		if time.Since(start) <= 55*time.Second {
+			break
+		}
+		if round == rounds {
+			t.Fatalf("the minute was over before the calls were, %d times", rounds)
+		}
+	}
+	for _, a := range refused {
+		a.expect(t, http.StatusTooManyRequests, problem{"system", "rate_limit_exceeded", "", ""})
 		if seconds, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || seconds < 1 || seconds > 60 {
 			t.Errorf("Retry-After = %q", a.header.Get("Retry-After"))
 		}
