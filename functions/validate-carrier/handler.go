@@ -116,7 +116,7 @@ func (v *validation) add(name string, problems fault.List) {
 func newPreview(account carrier.ChargeAccount, c carrier.Contract, now time.Time) *preview {
 	p := &preview{
 		Name: httpapi.Text(c.Name), Suburb: httpapi.Text(c.Suburb), State: httpapi.Text(c.State), ABNLastThree: httpapi.Text(c.ABNLastThree),
-		AccountNumberMasked: (&carrier.Connection{AccountNumber: account.Number}).MaskedNumber(),
+		AccountNumberMasked: carrier.MaskNumber(account.Number),
 		ValidTo:             httpapi.Text(c.ValidTo), ExpiresInDays: httpapi.DaysUntil(c.ValidTo, now), RestrictedReason: httpapi.Text(c.Restriction()), Products: c.Products,
 	}
 	if p.Products == nil {

@@ -218,12 +218,15 @@ func (c *Connection) Scheduled() bool {
 	return c.Visible() && c.Standing == StandingActive && c.Work == NoWork && !c.NextRefreshAt.IsZero()
 }
 
-// MaskedNumber shows the last three digits of the account number.
-func (c *Connection) MaskedNumber() string {
-	if len(c.AccountNumber) <= 3 {
-		return strings.Repeat("*", len(c.AccountNumber))
+// MaskedNumber is the connection's account number as MaskNumber shows it.
+func (c *Connection) MaskedNumber() string { return MaskNumber(c.AccountNumber) }
+
+// MaskNumber shows the last three digits of an account number.
+func MaskNumber(number string) string {
+	if len(number) <= 3 {
+		return strings.Repeat("*", len(number))
 	}
-	return strings.Repeat("*", len(c.AccountNumber)-3) + c.AccountNumber[len(c.AccountNumber)-3:]
+	return strings.Repeat("*", len(number)-3) + number[len(number)-3:]
 }
 
 // LinkOptions says what the intent of a link may pass over.
