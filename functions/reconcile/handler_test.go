@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/shared/boot"
+	"carrierlink/shared/boot/boottest"
 	"carrierlink/shared/linking"
 )
 
@@ -52,21 +52,6 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestWire: every setting that is missing is told by name, all at once; with all
-// of them there is a handler, and nobody was called.
 func TestWire(t *testing.T) {
-	settings := []string{"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "TABLE_NAME", "SECRET_PREFIX"}
-	empty := boot.NewEnv(func(string) string { return "" })
-	wire(empty)
-	full := map[string]string{}
-	for _, name := range settings {
-		if err := empty.Err(); err == nil || !strings.Contains(err.Error(), name+" is not set") {
-			t.Errorf("%s is not missed: %v", name, err)
-		}
-		full[name] = "1"
-	}
-	env := boot.NewEnv(func(name string) string { return full[name] })
-	if handler := wire(env); handler == nil || env.Err() != nil {
-		t.Errorf("wire = %v, %v", handler, env.Err())
-	}
+	boottest.Wire(t, wire, "TABLE_NAME", "SECRET_PREFIX")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/shared/boot"
+	"carrierlink/shared/boot/boottest"
 	"carrierlink/shared/refresh"
 )
 
@@ -97,22 +98,9 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestWire: every setting that is missing or wrong is told by name, all at once;
-// with all of them there is a handler, and nobody was called.
+// TestWire: of what is set wrongly too.
 func TestWire(t *testing.T) {
-	settings := []string{
-		"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "TABLE_NAME", "QUEUE_URL", "REFRESHES_PER_MINUTE",
-		"SCHEDULE_PASSES_PER_MINUTE", "SCHEDULE_SPEED",
-	}
-	empty := boot.NewEnv(func(string) string { return "" })
-	wire(empty)
-	full := map[string]string{}
-	for _, name := range settings {
-		if err := empty.Err(); err == nil || !strings.Contains(err.Error(), name+" is not set") {
-			t.Errorf("%s is not missed: %v", name, err)
-		}
-		full[name] = "1"
-	}
+	full := boottest.Wire(t, wire, "TABLE_NAME", "QUEUE_URL", "REFRESHES_PER_MINUTE", "SCHEDULE_PASSES_PER_MINUTE", "SCHEDULE_SPEED")
 	for passes, problem := range map[string]string{"7": "SCHEDULE_PASSES_PER_MINUTE: at most 6", "0": "SCHEDULE_PASSES_PER_MINUTE must be", "1": "", "6": ""} {
 		full["SCHEDULE_PASSES_PER_MINUTE"] = passes
 		env := boot.NewEnv(func(name string) string { return full[name] })
