@@ -29,9 +29,9 @@ type connections interface {
 type cache interface {
 	CachedTracking(ctx context.Context, accountID int64, connectionID string, numbers []string, now time.Time) (map[string]carrier.CachedTracking, error)
 	CacheTracking(ctx context.Context, accountID int64, connectionID string, tracking []carrier.CachedTracking) error
-	// TakeCall counts a call of a credential where one is left in the window; else
+	// TakeCall counts a call of an allowance where one is left in the window; else
 	// wait says how long until there is.
-	TakeCall(ctx context.Context, credentialID string, limit int, window time.Duration, now time.Time) (wait time.Duration, err error)
+	TakeCall(ctx context.Context, a carrier.Allowance, limit int, window time.Duration, now time.Time) (wait time.Duration, err error)
 }
 
 // secrets reads credentials: fault.NotFound where there are none.
@@ -210,9 +210,9 @@ func (h *handler) ask(ctx context.Context, env carrier.Environment, conn *carrie
 	if env == carrier.Sandbox {
 		to = h.sandbox
 	}
-	id := carrier.CredentialID(credentials.APIKey)
+	allowance := carrier.CredentialAllowance(carrier.UseTracking, env, conn.AccountID, carrier.CredentialID(credentials.APIKey))
 	return to.Track(ctx, carrier.ChargeAccount{Carrier: conn.Carrier, Number: conn.AccountNumber, Credentials: credentials}, numbers, func(ctx context.Context) error {
-		wait, err := h.cache.TakeCall(ctx, id, carrier.TrackCalls, carrier.TrackCallsWithin, h.now())
+		wait, err := h.cache.TakeCall(ctx, allowance, carrier.TrackCalls, carrier.AllowanceWindow, h.now())
 		if err == nil && wait > 0 {
 			err = &fault.Error{
 				Kind: fault.RateLimited, RetryAfter: wait,

@@ -85,11 +85,11 @@ func (d *desk) CacheTracking(ctx context.Context, account int64, id string, trac
 	return d.Memory.CacheTracking(ctx, account, id, tracking)
 }
 
-func (d *desk) TakeCall(ctx context.Context, id string, limit int, window time.Duration, now time.Time) (time.Duration, error) {
+func (d *desk) TakeCall(ctx context.Context, a carrier.Allowance, limit int, window time.Duration, now time.Time) (time.Duration, error) {
 	if d.takeErr != nil {
 		return 0, d.takeErr
 	}
-	return d.Memory.TakeCall(ctx, id, limit, window, now)
+	return d.Memory.TakeCall(ctx, a, limit, window, now)
 }
 
 // elsewhere is a carrier that must not be asked.
@@ -381,8 +381,9 @@ var failures = []struct {
 	{"no vault", func(d *desk) { d.getErr = errors.New("canary") }, []string{"500", "unspecified"}, ""},
 	{"no counter", func(d *desk) { d.takeErr = errors.New("canary") }, []string{"500", "unspecified"}, ""},
 	{"no allowance", func(d *desk) {
+		credential := carrier.CredentialAllowance(carrier.UseTracking, carrier.Production, 71, carrier.CredentialID(carrier.NewSecret("key-canary-se-1")))
 		for range carrier.TrackCalls {
-			_, _ = d.Memory.TakeCall(context.Background(), carrier.CredentialID(carrier.NewSecret("key-canary-se-1")), carrier.TrackCalls, time.Minute, d.clock.Add(-20*time.Second))
+			_, _ = d.Memory.TakeCall(context.Background(), credential, carrier.TrackCalls, time.Minute, d.clock.Add(-20*time.Second))
 		}
 	}, []string{"429", "rate_limit_exceeded"}, "40"},
 }
@@ -639,7 +640,9 @@ func TestByStarTrack(t *testing.T) {
 	}
 }
 
-// TestSandbox accounts ask the other carrier, and their allowance counts too.
+// TestSandbox accounts ask the other carrier, and their allowance counts too, for
+// each account by itself: with the API key of somebody else in the sandbox or in
+// production nobody uses their calls up.
 func TestSandbox(t *testing.T) {
 	d := newDesk(t)
 	d.production, d.sandbox = d.sandbox, d.production
@@ -650,6 +653,14 @@ func TestSandbox(t *testing.T) {
 		}
 	}
 	expect(t, "one more", []string{"429", "rate_limit_exceeded"}, problems(t, d.ask(t, 73, of(parcel))))
+	id := carrier.CredentialID(carrier.NewSecret("key-canary-se-1"))
+	for _, other := range []carrier.Allowance{
+		carrier.CredentialAllowance(carrier.UseTracking, carrier.Production, 71, id), carrier.CredentialAllowance(carrier.UseTracking, carrier.Sandbox, 74, id),
+	} {
+		if wait, err := d.Memory.TakeCall(t.Context(), other, carrier.TrackCalls, carrier.AllowanceWindow, d.clock); wait != 0 || err != nil {
+			t.Errorf("%+v waits for %v, %v: the sandbox has used it up", other, wait, err)
+		}
+	}
 }
 
 func TestOneAnswer(t *testing.T) {

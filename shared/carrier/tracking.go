@@ -21,12 +21,9 @@ type CachedTracking struct {
 // (contract: "Track").
 const MaxTrackingNumbers = 10
 
-// The allowance of a credential: so many track calls in any minute (contract:
-// "Track", "Known traps" 15).
-const (
-	TrackCalls       = 10
-	TrackCallsWithin = time.Minute
-)
+// TrackCalls is the allowance of a credential: so many track calls in any minute
+// (contract: "Track", "Known traps" 15).
+const TrackCalls = 10
 
 // longestTrackingNumber is more than any article, consignment or barcode id has.
 const longestTrackingNumber = 50

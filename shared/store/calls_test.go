@@ -234,7 +234,7 @@ func TestRemoteCalls(t *testing.T) {
 		expect("SaveBreaker", s.SaveBreaker(ctx, &breaker), good, "TransactWriteItems")
 
 		for i := range 3 {
-			wait, err := s.TakeCall(ctx, "calls", 2, time.Minute, now)
+			wait, err := s.TakeCall(ctx, carrier.AccountAllowance(carrier.UseLinking, account), 2, time.Minute, now)
 			expect("TakeCall", err, good, "UpdateItem")
 			if (wait > 0) != (i == 2) {
 				t.Errorf("call %d: wait %v", i+1, wait)

@@ -27,7 +27,7 @@ import (
 //	idempotency   IDEMPOTENCY#<sha-256, hex>    IDEMPOTENCY
 //	history       HISTORY#<account>#<carrier_id>    <at, ms>#<number>
 //	tracking      TRACKING#<account>#<carrier_id>   <tracking number>
-//	calls         CREDENTIAL#<credential id>    CALLS
+//	calls         ALLOWANCE#<use>#<account or 0>#<credential id or none>   CALLS
 //	breaker       HEALTH#<carrier>              BREAKER
 //	tally         HEALTH#<carrier>              MINUTE#<minutes since 1970>
 //
@@ -196,7 +196,9 @@ func trackingKey(accountID int64, connectionID, trackingNumber string) key {
 	return key{"TRACKING#" + number(accountID) + "#" + connectionID, trackingNumber}
 }
 
-func callsKey(credentialID string) key { return key{"CREDENTIAL#" + credentialID, "CALLS"} }
+func callsKey(a carrier.Allowance) key {
+	return key{"ALLOWANCE#" + string(a.Use) + "#" + number(a.AccountID) + "#" + a.CredentialID, "CALLS"}
+}
 
 func healthPK(name carrier.Name) string { return "HEALTH#" + string(name) }
 

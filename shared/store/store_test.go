@@ -116,7 +116,7 @@ func breaker(ctx context.Context, s *store.Store) error {
 }
 
 func take(ctx context.Context, s *store.Store) error {
-	_, err := s.TakeCall(ctx, "c", 10, time.Minute, time.Unix(0, 0))
+	_, err := s.TakeCall(ctx, carrier.AccountAllowance(carrier.UseLinking, 1), 10, time.Minute, time.Unix(0, 0))
 	return err
 }
 

@@ -13,22 +13,36 @@ import (
 	"carrierlink/shared/carrier"
 )
 
-// callsKept is how long the table remembers the calls of a credential that is no
+// callsKept is how long the table remembers the calls of an allowance that is no
 // longer used.
 const callsKept = 24 * time.Hour
 
-// TakeCall asks whether a call may be made with a credential, of which there are
-// limit at most in any window, and if so counts it. wait is zero then; else it
-// is how long until the next one may be made.
+// HeldCalls is how an allowance is counted: as it is, or where it is over 60 as 60
+// in the same share of the window. An expression of DynamoDB has no room for many
+// more.
+func HeldCalls(limit int, window time.Duration) (int, time.Duration) {
+	const most = 60
+	if limit > most {
+		return most, window * most / time.Duration(limit)
+	}
+	return limit, window
+}
+
+// TakeCall asks whether a call of the carrier may be made, of which the allowance
+// has limit at most in any window, and if so counts it. wait is zero then; else
+// it is how long until the next one may be made.
+//
+// Of a limit over 60 a window may hold up to 60 more: HeldCalls.
 //
 // The item holds the times of the latest limit calls, shifted by each: a call
 // may be made when the one limit calls ago is a window old. So each call is a
 // window later than the one limit calls before it, whatever the clocks of those
 // who ask, and no window holds more than limit. A call that DynamoDB has counted
 // although its answer was lost is counted twice.
-func (s *Store) TakeCall(ctx context.Context, credentialID string, limit int, window time.Duration, now time.Time) (wait time.Duration, err error) {
+func (s *Store) TakeCall(ctx context.Context, a carrier.Allowance, limit int, window time.Duration, now time.Time) (wait time.Duration, err error) {
+	limit, window = HeldCalls(limit, window)
 	call := func(ago int) string { return attrCall + strconv.Itoa(ago) }
-	e := newEdit(callsKey(credentialID))
+	e := newEdit(callsKey(a))
 	for ago := limit; ago > 1; ago-- {
 		e.setFromOr(call(ago), call(ago-1), numberValue(0))
 	}

@@ -33,7 +33,7 @@ type Memory struct {
 	history     map[connectionID][]carrier.HistoryEntry // the newest last
 	breakers    map[carrier.Name]carrier.Breaker
 	tallies     map[tallyID]carrier.Tally
-	calls       map[string][]time.Time // by credential, the newest first
+	calls       map[carrier.Allowance][]time.Time // the newest first
 	tracking    map[trackingID]carrier.CachedTracking
 	idempotency map[idempotencyID]carrier.IdempotencyRecord
 }
@@ -92,7 +92,7 @@ func NewMemory() *Memory {
 		history:     map[connectionID][]carrier.HistoryEntry{},
 		breakers:    map[carrier.Name]carrier.Breaker{},
 		tallies:     map[tallyID]carrier.Tally{},
-		calls:       map[string][]time.Time{},
+		calls:       map[carrier.Allowance][]time.Time{},
 		tracking:    map[trackingID]carrier.CachedTracking{},
 		idempotency: map[idempotencyID]carrier.IdempotencyRecord{},
 	}

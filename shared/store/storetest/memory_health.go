@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/store"
 	"carrierlink/shared/store/internal/problem"
 )
 
@@ -144,17 +145,18 @@ func keptEntry(e carrier.HistoryEntry) carrier.HistoryEntry {
 }
 
 // TakeCall is store.Store's.
-func (m *Memory) TakeCall(ctx context.Context, credentialID string, limit int, window time.Duration, now time.Time) (time.Duration, error) {
+func (m *Memory) TakeCall(ctx context.Context, a carrier.Allowance, limit int, window time.Duration, now time.Time) (time.Duration, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, fmt.Errorf("taking a call: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	calls := m.calls[credentialID]
+	limit, window = store.HeldCalls(limit, window)
+	calls := m.calls[a]
 	if len(calls) >= limit && calls[limit-1].After(milli(now.Add(-window))) {
 		return calls[limit-1].Add(window).Sub(now), nil
 	}
-	m.calls[credentialID] = append([]time.Time{milli(now)}, calls[:min(limit-1, len(calls))]...)
+	m.calls[a] = append([]time.Time{milli(now)}, calls[:min(limit-1, len(calls))]...)
 	return 0, nil
 }
 

@@ -54,7 +54,7 @@ type Store interface {
 	Breakers(ctx context.Context) (map[carrier.Name]carrier.Breaker, error)
 	SaveBreaker(ctx context.Context, b *carrier.Breaker) error
 
-	TakeCall(ctx context.Context, credentialID string, limit int, window time.Duration, now time.Time) (time.Duration, error)
+	TakeCall(ctx context.Context, a carrier.Allowance, limit int, window time.Duration, now time.Time) (time.Duration, error)
 	CachedTracking(ctx context.Context, accountID int64, connectionID string, numbers []string, now time.Time) (map[string]carrier.CachedTracking, error)
 	CacheTracking(ctx context.Context, accountID int64, connectionID string, tracking []carrier.CachedTracking) error
 

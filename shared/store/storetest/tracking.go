@@ -17,11 +17,16 @@ const (
 )
 
 // take asks for a call.
-func (s *suite) take(credential string, at time.Time) time.Duration {
+func (s *suite) take(credential carrier.Allowance, at time.Time) time.Duration {
 	s.Helper()
 	wait, err := s.TakeCall(s.Context(), credential, allowance, allowanceWindow, at)
 	s.ok(err)
 	return wait
+}
+
+// allowance is one that nobody else has.
+func (s *suite) allowance() carrier.Allowance {
+	return carrier.CredentialAllowance(carrier.UseTracking, carrier.Production, s.id(), s.hash())
 }
 
 // most is the largest number of times within any window.
@@ -40,7 +45,7 @@ func most(times []time.Time, window time.Duration) int {
 func callTests() tests {
 	return tests{
 		"ten, and the next when the first is a minute old": func(s *suite) {
-			credential := s.hash()
+			credential := s.allowance()
 			for i := range allowance {
 				s.equal("wait", s.take(credential, now.Add(time.Duration(i)*time.Second)), time.Duration(0))
 			}
@@ -48,7 +53,7 @@ func callTests() tests {
 			for range 3 {
 				s.equal("wait", s.take(credential, at), milli(now).Add(time.Minute).Sub(at))
 			}
-			s.equal("another credential's", s.take(s.hash(), at), time.Duration(0))
+			s.equal("another credential's", s.take(s.allowance(), at), time.Duration(0))
 			at = milli(now).Add(time.Minute - time.Millisecond)
 			s.equal("wait", s.take(credential, at), time.Millisecond)
 			at = milli(now).Add(time.Minute)
@@ -57,7 +62,7 @@ func callTests() tests {
 			s.equal("an hour later", s.take(credential, now.Add(time.Hour)), time.Duration(0))
 		},
 		"another limit counts the calls that were": func(s *suite) {
-			credential := s.hash()
+			credential := s.allowance()
 			for i := range 6 {
 				s.equal("wait", s.take(credential, milli(now).Add(time.Duration(i)*time.Second)), time.Duration(0))
 			}
@@ -72,7 +77,7 @@ func callTests() tests {
 		"never more than ten within any minute, whatever the clocks": func(s *suite) {
 			for seed := range uint64(3) {
 				random := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // no secret
-				credential := s.hash()
+				credential := s.allowance()
 				var made []time.Time
 				clock := milli(now)
 				for range 150 {
@@ -91,7 +96,7 @@ func callTests() tests {
 			}
 		},
 		"whoever waits as told makes the call": func(s *suite) {
-			credential, clock := s.hash(), milli(now)
+			credential, clock := s.allowance(), milli(now)
 			var made []time.Time
 			for range 35 {
 				wait := s.take(credential, clock)
@@ -104,8 +109,43 @@ func callTests() tests {
 			}
 			s.equal("calls within a minute", most(made, allowanceWindow), allowance)
 		},
+		"a large limit, sixty at a time": func(s *suite) {
+			const large = 1_000_000
+			credential, at := s.allowance(), milli(now)
+			for range 60 {
+				wait, err := s.TakeCall(s.Context(), credential, large, allowanceWindow, at)
+				s.ok(err)
+				s.equal("wait", wait, time.Duration(0))
+			}
+			wait, err := s.TakeCall(s.Context(), credential, large, allowanceWindow, at)
+			s.ok(err)
+			s.equal("wait", wait, allowanceWindow*60/large)
+			wait, err = s.TakeCall(s.Context(), credential, large, allowanceWindow, at.Add(4*time.Millisecond))
+			s.ok(err)
+			s.equal("wait after it", wait, time.Duration(0))
+		},
+		"each use, each account of the sandbox and each account that links counts for itself": func(s *suite) {
+			a, b, credential := s.id(), s.id(), s.hash()
+			full := carrier.CredentialAllowance(carrier.UseTracking, carrier.Production, a, credential)
+			for range allowance {
+				s.equal("wait", s.take(full, now), time.Duration(0))
+			}
+			for name, other := range map[string]carrier.Allowance{
+				"another use":                    carrier.CredentialAllowance(carrier.UseChecking, carrier.Production, a, credential),
+				"the sandbox":                    carrier.CredentialAllowance(carrier.UseTracking, carrier.Sandbox, a, credential),
+				"another account, the sandbox":   carrier.CredentialAllowance(carrier.UseTracking, carrier.Sandbox, b, credential),
+				"the account's links":            carrier.AccountAllowance(carrier.UseLinking, a),
+				"another account's links":        carrier.AccountAllowance(carrier.UseLinking, b),
+				"a credential that begins alike": carrier.CredentialAllowance(carrier.UseTracking, carrier.Production, a, credential+"0"),
+			} {
+				s.equal(name, s.take(other, now), time.Duration(0))
+			}
+			if s.take(carrier.CredentialAllowance(carrier.UseTracking, carrier.Production, b, credential), now) == 0 {
+				s.Error("another account's calls with the credential are not counted with it")
+			}
+		},
 		"at once, ten": func(s *suite) {
-			credential, made := s.hash(), 0
+			credential, made := s.allowance(), 0
 			for _, wait := range race(30, func(int) time.Duration {
 				wait, err := s.TakeCall(s.Context(), credential, allowance, allowanceWindow, now)
 				if err != nil {
