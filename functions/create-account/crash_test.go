@@ -25,9 +25,10 @@ import (
 	"carrierlink/shared/store"
 )
 
-// world is the function over a real table, with every remote call on a wire
-// that can be cut.
+// world is a process of the function over a real table, with every remote call
+// on a wire.
 type world struct {
+	url     string // of the engine
 	wire    probe.Wire
 	client  *dynamodb.Client // over the wire
 	seen    inputs
@@ -42,7 +43,22 @@ type world struct {
 func newWorld(tb testing.TB, url, table string) *world {
 	tb.Helper()
 	probe.Table(tb, emulator.Config(url), table)
-	w := &world{clock: time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC), name: table, db: dynamodb.NewFromConfig(emulator.Config(url))}
+	w := connect(url, table, time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC))
+	key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 7, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: w.clock})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w.keyText = text.Reveal()
+	partner := carrier.Partner{ID: 7, Name: "Acme", Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: w.clock}
+	if err := w.table.CreatePartner(tb.Context(), partner, key); err != nil {
+		tb.Fatal(err)
+	}
+	return w
+}
+
+// connect makes a process over a table that is there.
+func connect(url, table string, clock time.Time) *world {
+	w := &world{url: url, clock: clock, name: table, db: dynamodb.NewFromConfig(emulator.Config(url))}
 	w.client = dynamodb.NewFromConfig(w.wire.Config(url))
 	w.seen.Client = w.client
 	w.table = store.New(&w.seen, table, store.Options{})
@@ -54,16 +70,15 @@ func newWorld(tb testing.TB, url, table string) *world {
 		now: now, random: rand.Reader,
 	}
 	w.api = &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: []httpapi.Route{{Method: http.MethodPost, Resource: "/v1/partners/accounts", Handler: h.create}}}
-	key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 7, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: w.clock})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	w.keyText = text.Reveal()
-	partner := carrier.Partner{ID: 7, Name: "Acme", Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: w.clock}
-	if err := w.table.CreatePartner(tb.Context(), partner, key); err != nil {
-		tb.Fatal(err)
-	}
 	return w
+}
+
+// process is another process over the same table: it shares nothing with this
+// one, so that it can be killed.
+func (w *world) process() *world {
+	p := connect(w.url, w.name, w.clock)
+	p.keyText = w.keyText
+	return p
 }
 
 func (w *world) create(body string, headers map[string]string) events.APIGatewayProxyResponse {
@@ -84,7 +99,8 @@ func TestCrashAfterEachCall(t *testing.T) {
 		t.Run(fmt.Sprintf("call %d", n), func(t *testing.T) {
 			w := newWorld(t, url, fmt.Sprintf("crash-%d", n))
 			headers := map[string]string{"Idempotency-Key": "order-66"}
-			if more = w.wire.DieAfter(n, func() { w.create(body, headers) }); !more && n < 3 {
+			p := w.process()
+			if more = p.wire.DieAfter(n, func() { p.create(body, headers) }); !more && n < 3 {
 				t.Fatalf("a creation made %d remote calls, want at least 2", n-1)
 			}
 			first, second := w.create(body, headers), w.create(body, headers)

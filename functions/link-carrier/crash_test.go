@@ -28,6 +28,14 @@ func TestOnEngines(t *testing.T) {
 	t.Run("crash after each call", func(t *testing.T) { crashAfterEachCall(t, engines) })
 }
 
+// killed asks for the link in a process that is killed after its n-th remote
+// call, and tells whether it made that many.
+func killed(d *desk.Desk, n int, idempotencyKey string) bool {
+	p := d.Process()
+	serve(p)
+	return p.Wire.DieAfter(n, func() { link(p, idempotencyKey) })
+}
+
 // crashAfterEachCall kills the process after each remote call of a link.
 // Then the same request comes again, or the reconciler: while the lease of the
 // dead one lasts a repeat may have to wait, after it there is one connection,
@@ -39,7 +47,7 @@ func crashAfterEachCall(t *testing.T, engines desk.Engines) {
 			t.Run(fmt.Sprintf("key %q, call %d", idempotencyKey, n), func(t *testing.T) {
 				d := desk.OnEngines(t, engines, "link-"+idempotencyKey+strconv.Itoa(n))
 				serve(d)
-				more = d.Wire.DieAfter(n, func() { link(d, idempotencyKey) })
+				more = killed(d, n, idempotencyKey)
 				if !more {
 					if n < 6 {
 						t.Fatalf("a link made %d remote calls, want at least 6", n-1)
@@ -65,7 +73,7 @@ func crashAfterEachCall(t *testing.T, engines desk.Engines) {
 
 				reconciled := desk.OnEngines(t, engines, "reconcile-"+idempotencyKey+strconv.Itoa(n))
 				serve(reconciled)
-				reconciled.Wire.DieAfter(n, func() { link(reconciled, idempotencyKey) })
+				killed(reconciled, n, idempotencyKey)
 				reconciled.Pass(31 * time.Second)
 				if _, err := reconciled.Linker.Reconcile(t.Context(), 10); err != nil {
 					t.Fatal(err)

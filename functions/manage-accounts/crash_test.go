@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -27,16 +28,15 @@ import (
 
 const crashTable, crashPrefix = "carrierlink-test", "carrierlink-test/carrier/"
 
-// wired is the function over real engines, with every remote call on a wire that
-// can be cut.
+// wired is the function over real engines.
 type wired struct {
 	*desk
-	wire    probe.Wire
-	table   *store.Store // not over the wire, like all that follows
-	keeper  *linking.Linker
-	secrets *secretsmanager.Client
-	account int64
-	conn    carrier.Connection
+	tableURL, secretsURL string
+	table                *store.Store
+	keeper               *linking.Linker
+	secrets              *secretsmanager.Client
+	account              int64
+	conn                 carrier.Connection
 }
 
 // wellAnswers is a carrier that is well.
@@ -49,22 +49,15 @@ func (wellAnswers) GetAccount(context.Context, carrier.ChargeAccount, int) carri
 // newWired has an account with one linked connection.
 func newWired(t *testing.T, tableURL, secretsURL string) *wired {
 	t.Helper()
-	w := &wired{desk: &desk{clock: time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC), keys: map[string]string{}}}
-	now := func() time.Time { return w.clock }
+	w := &wired{
+		desk:     &desk{clock: time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC), keys: map[string]string{}},
+		tableURL: tableURL, secretsURL: secretsURL, secrets: secretsmanager.NewFromConfig(emulator.Config(secretsURL)),
+	}
 	w.table = store.New(dynamodb.NewFromConfig(emulator.Config(tableURL)), crashTable, store.Options{})
-	w.secrets = secretsmanager.NewFromConfig(emulator.Config(secretsURL))
 	w.keeper = &linking.Linker{
 		Store: w.table, Vault: vault.New(w.secrets, crashPrefix), Carriers: linking.Carriers{Production: wellAnswers{}},
-		Timing: carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1}, Now: now, Random: rand.Reader,
+		Timing: carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1}, Now: func() time.Time { return w.clock }, Random: rand.Reader,
 	}
-	table := store.New(dynamodb.NewFromConfig(w.wire.Config(tableURL)), crashTable, store.Options{})
-	secrets := secretsmanager.NewFromConfig(w.wire.Config(secretsURL))
-	w.handler = &handler{
-		auth: &auth.Auth{Keys: table, Now: now, Limits: auth.Limits{Production: 1_000_000}}, accounts: table,
-		linker: &linking.Linker{Store: table, Vault: vault.New(secrets, crashPrefix), Now: now},
-		sealer: seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret("the service secret"), nil }), now: now,
-	}
-	w.api = &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: w.routes()}
 	id, err := carrier.NewID(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -91,14 +84,36 @@ func newWired(t *testing.T, tableURL, secretsURL string) *wired {
 	return w
 }
 
-// do is the request of an operation.
+// process is a process of the function, with the time of now, and everything
+// that it works with its own: it can be killed.
+func (w *wired) process() (*desk, *probe.Wire) {
+	wire, clock := &probe.Wire{}, w.clock
+	now := func() time.Time { return clock }
+	table := store.New(dynamodb.NewFromConfig(wire.Config(w.tableURL)), crashTable, store.Options{})
+	secrets := secretsmanager.NewFromConfig(wire.Config(w.secretsURL))
+	h := &handler{
+		auth: &auth.Auth{Keys: table, Now: now, Limits: auth.Limits{Production: 1_000_000}}, accounts: table,
+		linker: &linking.Linker{Store: table, Vault: vault.New(secrets, crashPrefix), Now: now},
+		sealer: seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret("the service secret"), nil }), now: now,
+	}
+	api := &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: h.routes()}
+	return &desk{handler: h, api: api, keys: maps.Clone(w.keys)}, wire
+}
+
+// do makes the request of an operation in a process of its own.
 func (w *wired) do(t *testing.T, method, suffix, idempotencyKey string) int {
+	t.Helper()
+	d, _ := w.process()
+	return w.request(t, d, method, suffix, idempotencyKey)
+}
+
+func (w *wired) request(t *testing.T, d *desk, method, suffix, idempotencyKey string) int {
 	t.Helper()
 	var headers []string
 	if idempotencyKey != "" {
 		headers = []string{"Idempotency-Key", idempotencyKey}
 	}
-	return w.ask(t, "partner", method, fmt.Sprintf("%s/%d%s", allPath, w.account, suffix), "", headers...).StatusCode
+	return d.ask(t, "partner", method, fmt.Sprintf("%s/%d%s", allPath, w.account, suffix), "", headers...).StatusCode
 }
 
 // whole checks that table and vault agree with the account, and that nothing is
@@ -175,7 +190,8 @@ func TestCrashAfterEachCall(t *testing.T) {
 						}
 						w.whole(t, true)
 					}
-					if more = w.wire.DieAfter(n, func() { w.do(t, op.method, op.suffix, op.key) }); !more && n < 9 {
+					d, wire := w.process()
+					if more = wire.DieAfter(n, func() { w.request(t, d, op.method, op.suffix, op.key) }); !more && n < 9 {
 						t.Fatalf("it made %d remote calls, want at least 9", n-1)
 					}
 					w.clock = w.clock.Add(31 * time.Second)

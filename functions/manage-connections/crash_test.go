@@ -93,6 +93,15 @@ func scenarios() []scenario {
 	}
 }
 
+// killed makes a request in a process that is killed after its n-th remote call,
+// and tells whether it made that many.
+func killed(f *front, n int, do func(*front) events.APIGatewayProxyResponse) bool {
+	p := *f
+	p.Desk = f.Process()
+	serve(p.Desk)
+	return p.Wire.DieAfter(n, func() { do(&p) })
+}
+
 // crashAfterEachCall kills the process after each remote call of a request.
 // Then the same request comes again: within the lease of the dead one it may have
 // to wait, after it the work is done, once, and the answer is a success. Or the
@@ -113,7 +122,7 @@ func crashAfterEachCall(t *testing.T, engines desk.Engines) {
 			t.Run(fmt.Sprintf("%s, call %d", sc.name, n), func(t *testing.T) {
 				f := arranged(t, fmt.Sprintf("repeat-%d-%d", s, n))
 				before := f.Row(f.id)
-				more = f.Wire.DieAfter(n, func() { sc.do(f) })
+				more = killed(f, n, sc.do)
 				if !more {
 					sc.done(t, f)
 					return
@@ -137,7 +146,7 @@ func crashAfterEachCall(t *testing.T, engines desk.Engines) {
 
 				f = arranged(t, fmt.Sprintf("reconcile-%d-%d", s, n))
 				before = f.Row(f.id)
-				f.Wire.DieAfter(n, func() { sc.do(f) })
+				killed(f, n, sc.do)
 				f.Pass(31 * time.Second)
 				reconcile(t, f)
 				if sc.isDone(f, before) {
@@ -164,7 +173,7 @@ func crashWithoutAKey(t *testing.T, engines desk.Engines) {
 	for n, more := 1, true; more; n++ {
 		t.Run(fmt.Sprint("call ", n), func(t *testing.T) {
 			f := newFront(t, desk.OnEngines(t, engines, fmt.Sprintf("keyless-%d", n)), desk.Number)
-			more = f.Wire.DieAfter(n, func() { f.change(bodyNew) })
+			more = killed(f, n, func(f *front) events.APIGatewayProxyResponse { return f.change(bodyNew) })
 			f.Pass(31 * time.Second)
 			if resp := f.change(bodyNew); resp.StatusCode != http.StatusOK {
 				t.Errorf("again: %d %s", resp.StatusCode, resp.Body)

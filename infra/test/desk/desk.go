@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"net/url"
 	"strconv"
 	"strings"
@@ -62,10 +63,12 @@ type Desk struct {
 	Clock   time.Time         // what Now tells; it moves by Pass
 	Keys    map[string]string // the API keys, by "account 71" and "partner 5"
 
-	t      testing.TB
-	mu     sync.Mutex
-	prefix string // of the secrets' names
-	routes []httpapi.Route
+	t       testing.TB
+	mu      sync.Mutex
+	engines Engines
+	table   string // its name
+	prefix  string // of the secrets' names
+	routes  []httpapi.Route
 }
 
 // Charge accounts of Australia Post's for which all goes well.
@@ -84,6 +87,7 @@ func InMemory(tb testing.TB) *Desk {
 		BaseURL: simulator.BaseURL, Transport: simulator.NewTransport(simulator.WithClock(d.Now)), AttemptTimeout: 20 * time.Millisecond,
 		Sleep: func(context.Context, time.Duration) error { return nil },
 	})
+	d.open()
 	return d
 }
 
@@ -106,8 +110,28 @@ func StartEngines(tb testing.TB) Engines {
 func OnEngines(tb testing.TB, e Engines, name string) *Desk {
 	tb.Helper()
 	d := newDesk(tb)
-	d.Wire = &probe.Wire{Carrier: simulator.NewTransport(simulator.WithClock(d.Now))}
 	probe.Table(tb, emulator.Config(e.table), name)
+	d.connect(e, name)
+	d.open()
+	return d
+}
+
+// Process is another process of the function, over the same table and secrets,
+// with the time of now. It shares nothing else with the desk, so that it can be
+// killed: Process().Wire.DieAfter.
+func (d *Desk) Process() *Desk {
+	d.t.Helper()
+	p := newDesk(d.t)
+	p.Clock, p.Keys = d.Now(), maps.Clone(d.Keys)
+	p.connect(d.engines, d.table)
+	return p
+}
+
+// connect makes what a process on the engines works with.
+func (d *Desk) connect(e Engines, name string) {
+	d.t.Helper()
+	d.engines, d.table, d.prefix = e, name, name+"/carrier/"
+	d.Wire = &probe.Wire{Carrier: simulator.NewTransport(simulator.WithClock(d.Now))}
 	d.Secrets = secretsmanager.NewFromConfig(emulator.Config(e.secrets))
 	client := dynamodb.NewFromConfig(d.Wire.Config(e.table))
 	var table store.API = client
@@ -115,11 +139,9 @@ func OnEngines(tb testing.TB, e Engines, name string) *Desk {
 		table = e.Tap(client)
 	}
 	d.Store = store.New(table, name, store.Options{})
-	d.prefix = name + "/carrier/"
 	d.furnish(vault.New(secretsmanager.NewFromConfig(d.Wire.Config(e.secrets)), d.prefix), auspost.Options{
 		BaseURL: simulator.BaseURL, Transport: d.Wire, Sleep: func(context.Context, time.Duration) error { return nil },
 	})
-	return d
 }
 
 func newDesk(tb testing.TB) *Desk {
@@ -136,12 +158,12 @@ func (d *Desk) Now() time.Time {
 
 // Pass lets time pass.
 func (d *Desk) Pass(by time.Duration) {
-	d.mu.Lock() // what was killed may still be on its way to its next call
+	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.Clock = d.Clock.Add(by)
 }
 
-// furnish makes everything else, and the accounts.
+// furnish makes vault, carrier and linker.
 func (d *Desk) furnish(v *vault.Vault, carriers auspost.Options) {
 	d.t.Helper()
 	client, err := auspost.New(carriers)
@@ -151,6 +173,11 @@ func (d *Desk) furnish(v *vault.Vault, carriers auspost.Options) {
 		Store: d.Store, Vault: d.Vault, Carriers: linking.Carriers{Production: d.Carrier, Sandbox: d.Carrier}, Changes: auspost.Changes,
 		Timing: carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1}, Now: d.Now, Random: rand.Reader,
 	}
+}
+
+// open makes partners and accounts.
+func (d *Desk) open() {
+	d.t.Helper()
 	for _, id := range []int64{5, 6} {
 		key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: id, Environment: carrier.Production})
 		d.ok(err)

@@ -17,7 +17,7 @@ import (
 	"carrierlink/infra/local/emulator"
 )
 
-// Wire is the way of all remote calls. It is an aws.HTTPClient and an
+// Wire carries all remote calls of one process. It is an aws.HTTPClient and an
 // http.RoundTripper. The zero value passes everything on.
 type Wire struct {
 	// Carrier answers what is not for AWS; nil: nothing is sent there.
@@ -25,7 +25,10 @@ type Wire struct {
 
 	mu       sync.Mutex
 	calls    []string
+	counted  map[string]bool // the SDK's invocation ids
 	dieAfter int
+	dead     bool
+	underWay int
 	died     chan struct{}
 }
 
@@ -48,21 +51,45 @@ func (w *Wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.pass("carrier "+r.Method, r, w.Carrier)
 }
 
-// pass sends a request and, when it is the one to die after, never returns: the
-// other side has done its work, and nobody of this side hears of it.
+// pass sends a request. In a dead process it never returns: nothing more is sent,
+// and nobody hears of the answers to what was sent.
 func (w *Wire) pass(name string, r *http.Request, to http.RoundTripper) (*http.Response, error) {
-	resp, err := to.RoundTrip(r)
-	w.mu.Lock()
-	w.calls = append(w.calls, name)
-	dead := w.dieAfter > 0 && len(w.calls) >= w.dieAfter
-	if dead && len(w.calls) == w.dieAfter {
-		close(w.died)
+	if w.begin() {
+		select {}
 	}
-	w.mu.Unlock()
-	if dead {
+	resp, err := to.RoundTrip(r)
+	if w.end(name, r.Header.Get("Amz-Sdk-Invocation-Id")) {
 		select {}
 	}
 	return resp, err
+}
+
+func (w *Wire) begin() (dead bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.dead {
+		w.underWay++
+	}
+	return w.dead
+}
+
+// end counts a call, unless it is the SDK's repeat of one whose answer was lost.
+func (w *Wire) end(name, invocation string) (dead bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.underWay--
+	if !w.dead && (invocation == "" || !w.counted[invocation]) {
+		if w.counted == nil {
+			w.counted = map[string]bool{}
+		}
+		w.counted[invocation] = true
+		w.calls = append(w.calls, name)
+		w.dead = len(w.calls) == w.dieAfter
+	}
+	if w.dead && w.underWay == 0 {
+		close(w.died)
+	}
+	return w.dead
 }
 
 // Reset forgets the calls so far.
@@ -79,8 +106,12 @@ func (w *Wire) Calls() []string {
 	return append([]string(nil), w.calls...)
 }
 
-// DieAfter runs f as a process that is killed after its n-th remote call. It
-// tells whether that many calls were made: else f came to its end.
+// DieAfter runs f as a process that is killed after its n-th remote call, and
+// tells whether that many calls were made: else f came to its end. The wire of a
+// killed process stays dead: f, and everything that f started, stops at its next
+// call and never returns. What f works with must therefore be its own: nothing
+// orders its last steps and what the test does next. Calls that were under way
+// have reached the other side when DieAfter returns.
 func (w *Wire) DieAfter(n int, f func()) bool {
 	w.mu.Lock()
 	w.calls, w.dieAfter, w.died = nil, n, make(chan struct{})
@@ -92,13 +123,13 @@ func (w *Wire) DieAfter(n int, f func()) bool {
 	}()
 	select {
 	case <-w.died:
+		return true
 	case <-ended:
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.dieAfter = 0
+		return false
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	killed := w.dieAfter > 0 && len(w.calls) >= w.dieAfter
-	w.calls, w.dieAfter = nil, 0
-	return killed
 }
 
 // Emulator starts an emulator for the length of a test; without one the test
