@@ -42,7 +42,7 @@ func TestRemoteCalls(t *testing.T) {
 	}
 	h := &handler{
 		auth:        &auth.Auth{Keys: table, Now: now, Limits: auth.Limits{Production: 1_000_000}},
-		connections: table, cache: table, secrets: credentials, production: client, sandbox: client, now: now,
+		connections: table, cache: table, secrets: credentials, carriers: carrier.PerEnvironment[tracker]{Production: client, Sandbox: client}, now: now,
 	}
 	api := &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: []httpapi.Route{{Method: http.MethodGet, Resource: "/v1/tracking", Handler: h.track}}}
 

@@ -49,8 +49,7 @@ type handler struct {
 	connections connections
 	cache       cache
 	secrets     secrets
-	production  tracker
-	sandbox     tracker // the simulator in process: sandbox accounts reach no carrier
+	carriers    carrier.PerEnvironment[tracker] // the sandbox's is the simulator in process
 	errorSource string
 	now         func() time.Time
 }
@@ -195,7 +194,11 @@ func (h *handler) find(ctx context.Context, env carrier.Environment, conn *carri
 // ask asks the carrier with the connection's credentials, as often as their
 // allowance lets it, whatever state the connection is in: that may have changed.
 func (h *handler) ask(ctx context.Context, env carrier.Environment, conn *carrier.Connection, numbers []string) carrier.TrackingReading {
-	credentials, err := h.secrets.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion)
+	to, err := h.carriers.Of(env)
+	var credentials carrier.Credentials
+	if err == nil {
+		credentials, err = h.secrets.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion)
+	}
 	if fault.Is(err, fault.NotFound) {
 		err = carrier.Reading{Outcome: carrier.OutcomeNoCredentials, Cause: err}.Err()
 	}
@@ -205,10 +208,6 @@ func (h *handler) ask(ctx context.Context, env carrier.Environment, conn *carrie
 			reading[n] = carrier.Tracked{Err: err}
 		}
 		return reading
-	}
-	to := h.production
-	if env == carrier.Sandbox {
-		to = h.sandbox
 	}
 	allowance := carrier.CredentialAllowance(carrier.UseTracking, env, conn.AccountID, carrier.CredentialID(credentials.APIKey))
 	return to.Track(ctx, carrier.ChargeAccount{Carrier: conn.Carrier, Number: conn.AccountNumber, Credentials: credentials}, numbers, func(ctx context.Context) error {

@@ -112,7 +112,7 @@ func newDesk(t *testing.T) *desk {
 	}
 	d.handler = &handler{
 		auth:        &auth.Auth{Keys: d.Memory, Now: now, Limits: auth.Limits{Production: 1000, Sandbox: 1000}},
-		connections: d.Memory, cache: d, secrets: d, production: client, sandbox: elsewhere{t}, now: now,
+		connections: d.Memory, cache: d, secrets: d, carriers: carrier.PerEnvironment[tracker]{Production: client, Sandbox: elsewhere{t}}, now: now,
 	}
 	d.api = &httpapi.API{
 		Log: slog.New(slog.DiscardHandler), Now: now, Routes: []httpapi.Route{{Method: http.MethodGet, Resource: "/v1/tracking", Handler: d.track}},
@@ -645,7 +645,7 @@ func TestByStarTrack(t *testing.T) {
 // production nobody uses their calls up.
 func TestSandbox(t *testing.T) {
 	d := newDesk(t)
-	d.production, d.sandbox = d.sandbox, d.production
+	d.carriers.Production, d.carriers.Sandbox = d.carriers.Sandbox, d.carriers.Production
 	d.link(t, "se-1", func(c *carrier.Connection) { c.AccountID = 73 })
 	for i := range carrier.TrackCalls {
 		if resp := d.ask(t, 73, of(fmt.Sprintf("ZZ9100063401%04d", i))); resp.StatusCode != http.StatusOK {
@@ -660,6 +660,30 @@ func TestSandbox(t *testing.T) {
 		if wait, err := d.Memory.TakeCall(t.Context(), other, carrier.TrackCalls, carrier.AllowanceWindow, d.clock); wait != 0 || err != nil {
 			t.Errorf("%+v waits for %v, %v: the sandbox has used it up", other, wait, err)
 		}
+	}
+}
+
+// TestUnknownEnvironment: an account whose environment is unknown asks no
+// carrier, neither production's nor the sandbox's.
+func TestUnknownEnvironment(t *testing.T) {
+	for _, env := range []carrier.Environment{"", "Production", "staging"} {
+		t.Run(string(env), func(t *testing.T) {
+			d := newDesk(t)
+			d.carriers.Sandbox = d.carriers.Production // either would be seen
+			k, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 5, AccountID: 74, Environment: carrier.Production})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.keys[74] = text.Reveal()
+			if _, err := d.CreateAccount(t.Context(), store.NewAccount{Account: carrier.Account{ID: 74, PartnerID: 5, Environment: env, Active: true}, Key: k}, d.clock); err != nil {
+				t.Fatal(err)
+			}
+			d.link(t, "se-1", func(c *carrier.Connection) { c.AccountID = 74 })
+			expect(t, "problems", []string{"500", "unspecified"}, problems(t, d.ask(t, 74, of(parcel))))
+			if len(d.asked) > 0 {
+				t.Errorf("a carrier was asked for %q", d.asked)
+			}
+		})
 	}
 }
 

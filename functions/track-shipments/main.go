@@ -8,6 +8,7 @@ import (
 
 	"carrierlink/shared/auth"
 	"carrierlink/shared/boot"
+	"carrierlink/shared/carrier"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/wiring"
 )
@@ -19,7 +20,7 @@ func wire(env *boot.Env) any {
 	production, sandbox := wiring.Carriers(env)
 	h := &handler{
 		auth: auth.New(parts.Table, env), connections: parts.Table, cache: parts.Table, secrets: parts.Linker.Vault,
-		production: production, sandbox: sandbox, errorSource: env.Optional("ERROR_SOURCE"), now: time.Now,
+		carriers: carrier.PerEnvironment[tracker]{Production: production, Sandbox: sandbox}, errorSource: env.Optional("ERROR_SOURCE"), now: time.Now,
 	}
 	api := &httpapi.API{
 		ErrorSource: h.errorSource,

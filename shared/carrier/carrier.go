@@ -65,6 +65,23 @@ const (
 	Sandbox    Environment = "sandbox"
 )
 
+// PerEnvironment holds one of something for each environment, such as the client
+// of a carrier.
+type PerEnvironment[T any] struct{ Production, Sandbox T }
+
+// Of returns what env uses. It is the one place that chooses: an unknown
+// environment is an error and gets neither.
+func (p PerEnvironment[T]) Of(env Environment) (T, error) {
+	switch env {
+	case Production:
+		return p.Production, nil
+	case Sandbox:
+		return p.Sandbox, nil
+	}
+	var none T
+	return none, fmt.Errorf("the environment %q is unknown", env)
+}
+
 // MaxID is the largest account, partner or key id: ids are JSON integers that
 // any client's 32-bit type holds.
 const MaxID = 1<<31 - 1

@@ -202,3 +202,12 @@ func TestNewSecretVersion(t *testing.T) {
 		seen[v] = true
 	}
 }
+
+func TestPerEnvironment(t *testing.T) {
+	of := carrier.PerEnvironment[string]{Production: "real", Sandbox: "simulator"}
+	for env, want := range map[carrier.Environment]string{"": "", "PRODUCTION": "", "live": "", carrier.Production: "real", carrier.Sandbox: "simulator"} {
+		if got, err := of.Of(env); got != want || (err == nil) != (want != "") {
+			t.Errorf("Of(%q) = %q, %v, want %q", env, got, err, want)
+		}
+	}
+}

@@ -29,23 +29,17 @@ type Carrier interface {
 	GetAccount(ctx context.Context, account carrier.ChargeAccount, check int) carrier.Reading
 }
 
-// Carriers are the carriers of both environments.
-type Carriers struct {
-	Production Carrier
-	Sandbox    Carrier // the simulator in process: sandbox accounts reach no carrier
-}
+// Carriers are the carriers of both environments. The sandbox's is the simulator
+// in process: sandbox accounts reach no carrier.
+type Carriers carrier.PerEnvironment[Carrier]
 
 // Ask makes one check with the carrier of the environment, and packs a good
-// answer. One too large to keep counts as unreadable.
+// answer. One too large to keep counts as unreadable. A row without a known
+// environment asks nobody: carrier.OutcomeMalformed.
 func (c Carriers) Ask(ctx context.Context, env carrier.Environment, account carrier.ChargeAccount, check int, now time.Time) (carrier.Reading, *carrier.Snapshot) {
-	var of Carrier
-	switch env {
-	case carrier.Production:
-		of = c.Production
-	case carrier.Sandbox:
-		of = c.Sandbox
-	default: // a row that lacks it: nobody is asked by guess
-		return carrier.Reading{Outcome: carrier.OutcomeMalformed, Cause: fmt.Errorf("the environment is %q", env)}, nil
+	of, err := carrier.PerEnvironment[Carrier](c).Of(env)
+	if err != nil {
+		return carrier.Reading{Outcome: carrier.OutcomeMalformed, Cause: err}, nil
 	}
 	reading := of.GetAccount(ctx, account, check)
 	if reading.Outcome != carrier.OutcomeOK {

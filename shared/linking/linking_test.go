@@ -459,3 +459,13 @@ func TestLinkToADisabledAccount(t *testing.T) {
 		w.whole(t)
 	}
 }
+
+// TestUnknownEnvironment asks neither carrier: nil ones would panic.
+func TestUnknownEnvironment(t *testing.T) {
+	for _, env := range []carrier.Environment{"", "Sandbox", "staging"} {
+		r, snap := linking.Carriers{}.Ask(t.Context(), env, carrier.ChargeAccount{Number: "0000123400"}, 1, time.Now())
+		if r.Outcome != carrier.OutcomeMalformed || r.Cause == nil || snap != nil {
+			t.Errorf("Ask in %q = %+v, %v", env, r, snap)
+		}
+	}
+}
