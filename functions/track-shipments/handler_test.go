@@ -364,8 +364,8 @@ var failures = []struct {
 	want  []string
 	after string // Retry-After
 }{
-	{"refused", func(d *desk) { d.carrier = answers(401, "") }, []string{"400", "verification_failure"}, ""},
-	{"not entitled", func(d *desk) { d.carrier = answers(403, "") }, []string{"400", "verification_failure"}, ""},
+	{"refused", func(d *desk) { d.carrier = answers(401, `{"errors":[{"error_code":"API_001"}]}`) }, []string{"400", "verification_failure"}, ""},
+	{"not entitled", func(d *desk) { d.carrier = answers(403, `{"errors":[{"error_code":"API_003"}]}`) }, []string{"400", "verification_failure"}, ""},
 	{"unknown account", func(d *desk) { d.carrier = answers(400, `{"errors":[{"code":"41001"}]}`) }, []string{"400", "verification_failure account_number"}, ""},
 	{"no contract", func(d *desk) { d.carrier = answers(400, `{"errors":[{"code":"41007"}]}`) }, []string{"400", "verification_failure"}, ""},
 	{"throttled", func(d *desk) { d.carrier = answers(429, "") }, []string{"503", "rate_limit_exceeded"}, "60"},
@@ -544,7 +544,7 @@ func TestSeveralErrors(t *testing.T) {
 	if diff := cmp.Diff(want, body.Results[0]); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	d.carrier = answers(401, "")
+	d.carrier = answers(401, `{"errors":[{"error_code":"API_001"}]}`)
 	if err := json.Unmarshal([]byte(d.ask(t, 71, of("A1", "A2")).Body), &body); err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ type answer struct {
 // name of it: the carrier's name is never trusted, 41007 has three of them.
 type knownCode struct {
 	code, name string
-	outcome    carrier.Outcome // under status 400
+	outcome    carrier.Outcome // under any 4xx but 401, 403 and 429
 }
 
 const (
@@ -57,13 +57,6 @@ var knownCodes = [...]knownCode{
 	{"unprocessable_entity", "unprocessable_entity", carrier.OutcomeMalformed},
 }
 
-// statusDecides: under these any body at all leads to the same outcome, or to
-// one that says less about the merchant (API_002), so that one which can not be
-// read to its end does no harm.
-func statusDecides(status int) bool {
-	return status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusTooManyRequests
-}
-
 // read is an answer of Get Accounts; asked is the account number of the request.
 func read(a answer, asked string, now time.Time) carrier.Reading {
 	return interpret(a, now, func(r *carrier.Reading, doc []byte) { readAccount(r, doc, asked) })
@@ -75,22 +68,28 @@ func read(a answer, asked string, now time.Time) carrier.Reading {
 //
 //   - API_002 under any status, and 429, are throttling.
 //   - 5xx says nothing about the merchant, whatever code comes with it.
-//   - 401 and 403 count with any body; API_001 is a 401 under any other status.
+//   - 401 and 403 are refusals only with a body in one of the carrier's error
+//     shapes: anything else was written by something in front of the carrier, and
+//     counts as an outage. API_001 is a 401 under any other status.
 //   - Anything else that is not a JSON object is the carrier's fault: unreadable.
-//   - 200 with errors is read as a 400 with those errors. A 400 goes by its most
-//     telling known code; a code under another status than 400 is only reported.
-//   - 404 means a wrong URL, not an unknown account.
+//   - 200 with errors is read as a 400 with those errors. A 4xx goes by its most
+//     telling known code; without one, 422 is a malformed request and the rest is
+//     unexpected: 404 means a wrong URL, not an unknown account.
 func interpret(a answer, now time.Time, good func(r *carrier.Reading, doc []byte)) carrier.Reading {
 	r := carrier.Reading{HTTPStatus: a.status}
 	doc, problem := parseObject(a.body)
 	code, failed := findError(doc)
 	r.Code, r.Name = code.code, code.name
 	is2xx := a.status >= 200 && a.status < 300
+	refusing := a.status == http.StatusUnauthorized || a.status == http.StatusForbidden
 	switch {
 	case code.code == codeRateLimited, a.status == http.StatusTooManyRequests:
 		r.Outcome, r.RetryAfter = carrier.OutcomeRateLimited, retryAfter(a.header.Get("Retry-After"), now)
 	case a.status >= 500 && a.status < 600:
-		r.Outcome = carrier.OutcomeUnavailable
+		r.Outcome, r.RetryAfter = carrier.OutcomeUnavailable, retryAfter(a.header.Get("Retry-After"), now)
+	case refusing && !isCarriersError(doc):
+		r.Outcome, r.RetryAfter = carrier.OutcomeUnavailable, retryAfter(a.header.Get("Retry-After"), now)
+		r.Cause = &failure{text: strconv.Itoa(a.status) + " without one of the carrier's error bodies: something in front of it may be blocking this service's address"}
 	case a.status == http.StatusUnauthorized:
 		r.Outcome = carrier.OutcomeUnauthorized
 	case !is2xx && (a.status < 400 || a.status >= 600):
@@ -105,10 +104,10 @@ func interpret(a answer, now time.Time, good func(r *carrier.Reading, doc []byte
 		r.Outcome, r.Cause = carrier.OutcomeUnreadable, &failure{text: "success with another status than 200"}
 	case is2xx && !failed:
 		good(&r, doc)
+	case code.code != "":
+		r.Outcome = code.outcome
 	case a.status == http.StatusUnprocessableEntity:
 		r.Outcome = carrier.OutcomeMalformed
-	case code.code != "" && (is2xx || a.status == http.StatusBadRequest):
-		r.Outcome = code.outcome
 	default:
 		r.Outcome = carrier.OutcomeUnexpected
 	}
@@ -210,16 +209,67 @@ func findError(doc []byte) (found knownCode, failed bool) {
 	return found, failed
 }
 
+// isCarriersError tells whether a body has one of the shapes that the carrier's
+// own errors have (infra/docs/auspost.md, "Error responses"): a list of errors
+// with a code each, or one such error; an object error with an errorMessage; a
+// text error with its description; or a known code in the object itself. Other
+// JSON is what gateways and frameworks in general write.
+func isCarriersError(doc []byte) bool {
+	if doc == nil {
+		return false
+	}
+	var named, described bool
+	for m := range members(doc) {
+		switch {
+		case m.name == "errors" && m.value[0] == '[':
+			for e := range members(m.value) {
+				if isCoded(e.value) {
+					return true
+				}
+			}
+		case m.name == "errors" && isCoded(m.value):
+			return true
+		case m.name == "error" && m.value[0] == '{':
+			for e := range members(m.value) {
+				if e.name == "errorMessage" && textOf(e.value) != "" {
+					return true
+				}
+			}
+		case m.name == "error":
+			named = textOf(m.value) != ""
+		case m.name == "error_description":
+			described = textOf(m.value) != ""
+		}
+	}
+	return named && described || rankOf(doc) < len(knownCodes)
+}
+
+// isCoded tells whether an error has a code, known or not.
+func isCoded(item json.RawMessage) bool {
+	if item[0] != '{' {
+		return false
+	}
+	for m := range members(item) {
+		if isCode(m.name) && textOf(m.value) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// isCode: the code of an error is in code, at the gateway in error_code, and in
+// one shape in error.
+func isCode(name string) bool { return name == "code" || name == "error_code" || name == "error" }
+
 // rankOf is where an error's code stands in knownCodes, len(knownCodes) if
-// nowhere. The code is in code, at the gateway in error_code, and in one shape
-// in error.
+// nowhere.
 func rankOf(item json.RawMessage) int {
 	best := len(knownCodes)
 	if item[0] != '{' {
 		return best
 	}
 	for m := range members(item) {
-		if m.name != "code" && m.name != "error_code" && m.name != "error" {
+		if !isCode(m.name) {
 			continue
 		}
 		code := textOf(m.value)

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
 )
 
 var testNow = time.Date(2026, 11, 3, 1, 2, 3, 0, time.UTC)
@@ -206,7 +207,7 @@ func TestReadAnswers(t *testing.T) {
 		{"legacy 200", 200, `{"error":{"errorMessage":"no"}}`, verdict{Outcome: carrier.OutcomeUnreadable}},
 		// Shape 5.
 		{"access denied 400", 400, `{"error":"access_denied","error_description":"d"}`, verdict{Outcome: carrier.OutcomeUnexpected}},
-		{"access denied 401", 401, `{"error":"access_denied"}`, verdict{Outcome: carrier.OutcomeUnauthorized}},
+		{"access denied 401", 401, `{"error":"access_denied","error_description":"d"}`, verdict{Outcome: carrier.OutcomeUnauthorized}},
 		// Shape 6 is tracking's: no account.
 		{"tracking results", 200, `{"tracking_results":[{"errors":[{"code":"41001"}]}]}`, verdict{Outcome: carrier.OutcomeUnreadable}},
 		// Shape 7.
@@ -222,8 +223,8 @@ func TestReadAnswers(t *testing.T) {
 		// Shape 8.
 		{"html 200", 200, html, verdict{Outcome: carrier.OutcomeUnreadable}},
 		{"html 400", 400, html, verdict{Outcome: carrier.OutcomeUnreadable}},
-		{"html 401", 401, html, verdict{Outcome: carrier.OutcomeUnauthorized}},
-		{"html 403", 403, html, verdict{Outcome: carrier.OutcomeForbidden}},
+		{"html 401", 401, html, verdict{Outcome: carrier.OutcomeUnavailable}},
+		{"html 403", 403, html, verdict{Outcome: carrier.OutcomeUnavailable}},
 		{"html 404", 404, html, verdict{Outcome: carrier.OutcomeUnreadable}},
 		{"html 422", 422, html, verdict{Outcome: carrier.OutcomeUnreadable}},
 		{"html 429", 429, html, verdict{Outcome: carrier.OutcomeRateLimited}},
@@ -231,7 +232,7 @@ func TestReadAnswers(t *testing.T) {
 		{"empty 200", 200, "", verdict{Outcome: carrier.OutcomeUnreadable}},
 		{"empty 204", 204, "", verdict{Outcome: carrier.OutcomeUnreadable}},
 		{"empty 400", 400, "", verdict{Outcome: carrier.OutcomeUnreadable}},
-		{"empty 401", 401, "", verdict{Outcome: carrier.OutcomeUnauthorized}},
+		{"empty 401", 401, "", verdict{Outcome: carrier.OutcomeUnavailable}},
 		{"plain text", 200, "OK", verdict{Outcome: carrier.OutcomeUnreadable}},
 		// Statuses.
 		{"redirect", 302, fine, verdict{Outcome: carrier.OutcomeUnreadable}},
@@ -239,7 +240,7 @@ func TestReadAnswers(t *testing.T) {
 		{"switching protocols", 101, "", verdict{Outcome: carrier.OutcomeUnreadable}},
 		{"no status of HTTP", 999, fine, verdict{Outcome: carrier.OutcomeUnreadable}},
 		{"created", 201, fine, verdict{Outcome: carrier.OutcomeUnreadable}},
-		{"known code as 404", 404, coded("41002"), verdict{carrier.OutcomeUnexpected, "41002", "ACCOUNT_NOT_FOUND"}},
+		{"unknown code as 404", 404, coded("44013"), verdict{Outcome: carrier.OutcomeUnexpected}},
 		{"known code as 500", 500, coded("41002"), verdict{carrier.OutcomeUnavailable, "41002", "ACCOUNT_NOT_FOUND"}},
 		{"gone", 410, `{}`, verdict{Outcome: carrier.OutcomeUnexpected}},
 		// Bodies of a 200.
@@ -368,8 +369,148 @@ func TestRetryAfter(t *testing.T) {
 			}
 		})
 	}
-	if r := read(answer{status: 503, header: http.Header{"Retry-After": {"90"}}}, asked, testNow); r.RetryAfter != 0 {
-		t.Errorf("RetryAfter of a 503 = %v, want none", r.RetryAfter)
+}
+
+// TestRetryAfterOfAnOutage: what is unavailable may say for how long; other
+// answers are not asked.
+func TestRetryAfterOfAnOutage(t *testing.T) {
+	for _, tc := range []struct {
+		status int
+		body   string
+		want   time.Duration
+	}{
+		{400, `{"errors":[{"code":"41001"}]}`, 0},
+		{403, `{"errors":[{"code":"41001"}]}`, 0},
+		{401, `{"errors":[{"error_code":"API_001"}]}`, 0},
+		{200, fineBody, 0},
+		{302, "", 0},
+		{403, "<html>", 90 * time.Second},
+		{401, "", 90 * time.Second},
+		{500, "", 90 * time.Second},
+		{503, "<html>", 90 * time.Second},
+	} {
+		header := http.Header{"Retry-After": {testNow.Add(90 * time.Second).Format(http.TimeFormat)}}
+		if r := read(answer{status: tc.status, header: header, body: []byte(tc.body)}, asked, testNow); r.RetryAfter != tc.want {
+			t.Errorf("RetryAfter of %d %s = %v, want %v", tc.status, tc.body, r.RetryAfter, tc.want)
+		}
+	}
+}
+
+// edge403 is what an edge in front of the carrier was seen to answer.
+const edge403 = "<HTML><HEAD><TITLE>Access Denied</TITLE></HEAD><BODY><H1>Access Denied</H1>Reference #18.0</BODY></HTML>\n"
+
+// TestWhatARefusalIs: a 401 or 403 is the carrier's word on the credentials only
+// in one of the carrier's error shapes. Everything else is an outage, whose cause
+// tells the operator what to look at.
+func TestWhatARefusalIs(t *testing.T) {
+	for _, tc := range []struct {
+		name, body string
+		refusal    bool
+	}{
+		{"the page of an edge", edge403, false},
+		{"empty", "", false},
+		{"blanks", " \r\n", false},
+		{"a byte order mark alone", "\ufeff", false},
+		{"plain text", "Forbidden", false},
+		{"XML", `<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>`, false},
+		{"AWS's gateway", `{"message":"Forbidden"}`, false},
+		{"AWS's gateway, of a key", `{"Message":"User is not authorized"}`, false},
+		{"Apigee", `{"fault":{"faultstring":"Invalid ApiKey","detail":{"errorcode":"oauth.v2.InvalidApiKey"}}}`, false},
+		{"Kong", `{"message":"No API key found in request","request_id":"1"}`, false},
+		{"Spring", `{"timestamp":"2026-01-01T00:00:00Z","status":403,"error":"Forbidden","path":"/"}`, false},
+		{"problem+json", `{"type":"about:blank","title":"Forbidden","status":403}`, false},
+		{"GraphQL", `{"errors":[{"message":"Forbidden"}]}`, false},
+		{"no error in the list", `{"errors":[]}`, false},
+		{"nothing in the error", `{"errors":{}}`, false},
+		{"texts", `{"errors":["Forbidden"]}`, false},
+		{"nulls", `{"errors":[null],"error":null}`, false},
+		{"a code without text", `{"errors":[{"code":""}]}`, false},
+		{"a code that is an object", `{"errors":[{"code":{}}]}`, false},
+		{"a description alone", `{"error_description":"d"}`, false},
+		{"an error of one word", `{"error":"Forbidden"}`, false},
+		{"an empty error message", `{"error":{"errorMessage":" "}}`, false},
+		{"another error object", `{"error":{"message":"Forbidden","code":403}}`, false},
+		{"an unknown code without a list", `{"code":"403"}`, false},
+		{"an account", fineBody, false},
+		{"a list", `[{"code":"API_001"}]`, false},
+		{"a text", `"Forbidden"`, false},
+		{"cut", `{"errors":[{"code":"41001"}]`, false},
+		{"trailing data", `{"errors":[{"code":"41001"}]}<html>`, false},
+		{"not UTF-8", `{"errors":[{"code":"41001","name":"` + "\xff" + `"}]}`, false},
+		{"too long", strings.Repeat(" ", maxBody) + `{"errors":[{"code":"41001"}]}`, false},
+		{"application error", `{"errors":[{"code":"41001","name":"x"}]}`, true},
+		{"an unknown code", `{"errors":[{"code":"49999"}]}`, true},
+		{"a code as a number", `{"errors":[{"code":49999}]}`, true},
+		{"gateway", `{"errors":[{"message":"m","error_code":"API_001","error_name":"n"}]}`, true},
+		{"the second one has a code", `{"errors":[{"message":"m"},{"code":"1"}]}`, true},
+		{"one object", `{"errors":{"code":"1"}}`, true},
+		{"a client's schema", `{"errors":[{"messages":[],"error":"access_denied","error_description":"d"}]}`, true},
+		{"legacy", `{"error":{"errorMessage":"no"}}`, true},
+		{"token endpoint", `{"error":"access_denied","error_description":"d"}`, true},
+		{"a known code without a list", `{"error_code":"API_001"}`, true},
+		{"with a byte order mark", "\ufeff" + `{"errors":[{"code":"1"}]}` + "\r\n", true},
+	} {
+		for status, refused := range map[int]carrier.Outcome{401: carrier.OutcomeUnauthorized, 403: carrier.OutcomeForbidden} {
+			r := read(answer{status: status, body: []byte(tc.body)}, asked, testNow)
+			if len(tc.body) > maxBody {
+				r = getOnce(t, status, tc.body)
+			}
+			want := carrier.OutcomeUnavailable
+			if tc.refusal {
+				want = refused
+				if r.Code == "API_001" {
+					want = carrier.OutcomeUnauthorized
+				}
+			}
+			if r.Outcome != want {
+				t.Errorf("%s under %d = %s, want %s", tc.name, status, r.Outcome, want)
+			}
+			if tc.refusal {
+				continue
+			}
+			if r.Cause == nil || !strings.Contains(r.Cause.Error(), "blocking this service's address") {
+				t.Errorf("%s under %d: cause = %v, want what the operator should look at", tc.name, status, r.Cause)
+			}
+			if d := r.Diagnosis(); d.WhoMustAct != fault.Carrier || d.CarrierError.HTTPStatus != status {
+				t.Errorf("%s under %d: diagnosis = %+v", tc.name, status, d)
+			}
+		}
+	}
+}
+
+// getOnce is the reading of a carrier that answers so, whatever it is asked.
+func getOnce(t *testing.T, status int, body string) carrier.Reading {
+	t.Helper()
+	c, err := New(Options{BaseURL: "https://carrier.example/shipping/v1", Transport: &roundTripper{do: func(int, *http.Request) (*http.Response, error) {
+		return response(status, body), nil
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.GetAccount(t.Context(), chargeAccount(asked), 1)
+}
+
+// TestKnownCodes: a known code means the same under each 4xx, but where the
+// status says more, and nothing under a 5xx.
+func TestKnownCodes(t *testing.T) {
+	for _, k := range knownCodes {
+		body := `{"errors":[{"code":"` + k.code + `","name":"x"}]}`
+		for status := 400; status < 510; status++ {
+			want := k.outcome
+			switch {
+			case k.code == codeRateLimited || status == 429:
+				want = carrier.OutcomeRateLimited
+			case status >= 500:
+				want = carrier.OutcomeUnavailable
+			case status == 401:
+				want = carrier.OutcomeUnauthorized
+			case status == 403 && k.code != codeUnauthorized:
+				want = carrier.OutcomeForbidden
+			}
+			if got := verdictOf(read(answer{status: status, body: []byte(body)}, asked, testNow)); got != (verdict{want, k.code, k.name}) {
+				t.Errorf("%s under %d = %v, want %s", k.code, status, got, want)
+			}
+		}
 	}
 }
 

@@ -128,9 +128,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 // neither credentials nor account number.
 //
 // A 401 is asked again once after RetryPause, because the carrier has answered
-// 401 to good keys (infra/docs/auspost.md, "Known traps" 1); a 5xx and a failed
-// connection once after a random pause of up to half a second. Nothing else is
-// repeated, and nothing where the deadline leaves less than a second for it.
+// 401 to good keys (infra/docs/auspost.md, "Known traps" 1); what is unavailable
+// once after a random pause of up to half a second, or after the carrier's
+// Retry-After where that is no longer than RetryPause: a carrier that asks for
+// more is left alone. Nothing else is repeated, and nothing where the deadline
+// leaves less than a second for it.
 func (c *Client) GetAccount(ctx context.Context, account carrier.ChargeAccount, check int) carrier.Reading {
 	start := time.Now()
 	r := c.getAccount(ctx, account, check)
@@ -195,8 +197,8 @@ func (c *Client) pauseAfter(r carrier.Reading) (time.Duration, bool) {
 	if r.Outcome == carrier.OutcomeUnauthorized {
 		return c.retryPause, true
 	}
-	if r.Outcome == carrier.OutcomeUnavailable {
-		return rand.N(longestJitter), true //nolint:gosec // spreads retries
+	if r.Outcome == carrier.OutcomeUnavailable && r.RetryAfter <= c.retryPause {
+		return max(r.RetryAfter, rand.N(longestJitter)), true //nolint:gosec // spreads retries
 	}
 	return 0, false
 }
@@ -231,12 +233,12 @@ func (c *Client) attempt(ctx context.Context, q question) carrier.Reading {
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	switch {
-	case statusDecides(resp.StatusCode):
+	case resp.StatusCode == http.StatusTooManyRequests: // whatever its body is
 	case err != nil:
 		return unanswered(ctx, err, resp.StatusCode, redactor(account))
 	case len(body) > maxBody:
 		body = nil
-		if resp.StatusCode < http.StatusInternalServerError {
+		if code := resp.StatusCode; code < http.StatusInternalServerError && code != http.StatusUnauthorized && code != http.StatusForbidden {
 			return carrier.Reading{Outcome: carrier.OutcomeUnreadable, HTTPStatus: resp.StatusCode, Cause: &failure{text: "the answer is longer than 1 MiB"}}
 		}
 	}

@@ -122,11 +122,17 @@ func (rt *roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	return rt.do(rt.calls, r)
 }
 
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 func response(status int, body string) *http.Response {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
 }
 
 const fineBody = `{"account_number":"` + asked + `"}`
+
+const refusedBody = `{"errors":[{"code":"1"}]}`
 
 // never is a carrier that does not answer.
 func never(r *http.Request) (*http.Response, error) {
@@ -140,8 +146,11 @@ func TestGetAccountRetries(t *testing.T) {
 	status := func(codes ...int) func(int, *http.Request) (*http.Response, error) {
 		return func(n int, _ *http.Request) (*http.Response, error) {
 			body := `{}`
-			if codes[n-1] == 200 {
+			switch codes[n-1] {
+			case 200:
 				body = fineBody
+			case 401, 403:
+				body = refusedBody
 			}
 			return response(codes[n-1], body), nil
 		}
@@ -151,6 +160,16 @@ func TestGetAccountRetries(t *testing.T) {
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused by " + canaryKey)}
 		}
 		return response(200, fineBody), nil
+	}
+	after := func(wish string) func(int, *http.Request) (*http.Response, error) {
+		return func(n int, _ *http.Request) (*http.Response, error) {
+			if n == 2 {
+				return response(200, fineBody), nil
+			}
+			r := response(503, "")
+			r.Header.Set("Retry-After", wish)
+			return r, nil
+		}
 	}
 	const jittered = -1 // a pause of up to half a second
 	tests := []struct {
@@ -176,9 +195,23 @@ func TestGetAccountRetries(t *testing.T) {
 		{"500 twice", 0, status(500, 500), carrier.OutcomeUnavailable, 2, jittered},
 		{"500 then 401", 0, status(500, 401), carrier.OutcomeUnauthorized, 2, jittered},
 		{"503 and no room", 2499 * time.Millisecond, status(503), carrier.OutcomeUnavailable, 1, 0},
+		{"403 of an edge twice", 0, func(int, *http.Request) (*http.Response, error) { return response(403, edge403), nil }, carrier.OutcomeUnavailable, 2, jittered},
+		{"401 of an edge, then fine", 0, func(n int, _ *http.Request) (*http.Response, error) {
+			return response([]int{401, 200}[n-1], []string{edge403, fineBody}[n-1]), nil
+		}, carrier.OutcomeOK, 2, jittered},
+		{"401 that is never complete", 0, func(_ int, r *http.Request) (*http.Response, error) {
+			resp := response(401, "")
+			resp.Body = io.NopCloser(readerFunc(func([]byte) (int, error) {
+				<-r.Context().Done()
+				return 0, r.Context().Err()
+			}))
+			return resp, nil
+		}, carrier.OutcomeTimeout, 1, 8 * time.Second},
+		{"503 for three seconds", 0, after("3"), carrier.OutcomeUnavailable, 1, 0},
+		{"503 for two seconds, then fine", 0, after("2"), carrier.OutcomeOK, 2, 2 * time.Second},
 		{"401 then no answer", 28 * time.Second, func(n int, r *http.Request) (*http.Response, error) {
 			if n == 1 {
-				return response(401, ""), nil
+				return response(401, refusedBody), nil
 			}
 			return never(r)
 		}, carrier.OutcomeTimeout, 2, 10 * time.Second},
@@ -229,7 +262,7 @@ func TestGetAccountCancelled(t *testing.T) {
 	}{
 		{"before", 0, nil, 0},
 		{"within a call", time.Second, func(_ int, r *http.Request) (*http.Response, error) { return never(r) }, 1},
-		{"within the pause", time.Second, func(int, *http.Request) (*http.Response, error) { return response(401, ""), nil }, 1},
+		{"within the pause", time.Second, func(int, *http.Request) (*http.Response, error) { return response(401, refusedBody), nil }, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

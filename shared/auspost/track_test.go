@@ -75,7 +75,7 @@ func TestTrackAnswers(t *testing.T) {
 		body   string
 		want   [2]string // of AAA and BBB
 	}{
-		{"unauthorized", 403, `{}`, [2]string{"carrier refused", "carrier refused"}},
+		{"unauthorized", 403, refusedBody, [2]string{"carrier refused", "carrier refused"}},
 		{"throttled", 429, string(example(t, "error_rate_limited.json")), [2]string{"carrier limited API_002", "carrier limited API_002"}},
 		{"throttled under 200", 200, string(example(t, "error_rate_limited.json")), [2]string{"carrier limited API_002", "carrier limited API_002"}},
 		{"throttled, of one number", 200, results(`{"tracking_id":"AAA","errors":[{"error_code":"API_002"}]}`, good("BBB")), [2]string{"carrier limited API_002", "Good"}},
@@ -143,6 +143,9 @@ func TestTrackRetries(t *testing.T) {
 			if codes[n-1] == 0 {
 				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("refused")}
 			}
+			if codes[n-1] == 401 {
+				return response(401, refusedBody), nil
+			}
 			return response(codes[n-1], results(good("AAA"))), nil
 		}
 	}
@@ -157,6 +160,7 @@ func TestTrackRetries(t *testing.T) {
 		{"not allowed", status(), 0, "rate limited", 0},
 		{"401, and again not allowed", status(401), 1, "carrier refused", 1},
 		{"500, and again not allowed", status(500), 1, "carrier down", 1},
+		{"an edge refuses us twice", status(403, 403), 2, "carrier down", 2},
 		{"401 twice", status(401, 401), 2, "carrier refused", 2},
 		{"503 twice", status(503, 503), 2, "carrier down", 2},
 		{"429", status(429), 2, "carrier limited", 1},
@@ -199,7 +203,7 @@ func TestTrackCalls(t *testing.T) {
 		}
 		asked = append(asked, strings.TrimPrefix(r.URL.RawQuery, "tracking_ids="))
 		if strings.Contains(r.URL.RawQuery, starTrack) {
-			return response(403, ""), nil
+			return response(403, refusedBody), nil
 		}
 		var all []string
 		for id := range strings.SplitSeq(r.URL.Query().Get("tracking_ids"), ",") {

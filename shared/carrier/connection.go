@@ -387,8 +387,9 @@ func (c *Connection) nextRefresh(r Reading, now time.Time, t Timing, jitter floa
 		interval = around(interval / speed)
 	}
 	if r.Outcome == OutcomeRateLimited {
-		interval = max(interval, r.RetryAfter, carrierPause)
+		interval = max(interval, carrierPause)
 	}
+	interval = max(interval, r.RetryAfter)
 	return now.Add(interval).Truncate(time.Millisecond)
 }
 

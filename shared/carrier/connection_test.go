@@ -582,8 +582,8 @@ func TestNextRefresh(t *testing.T) {
 	o.Reading.Outcome = carrier.OutcomeUnavailable
 	c = carrier.Connection{Status: carrier.Active}
 	c.Record(o)
-	if got := c.NextRefreshAt.Sub(day(0)); got != time.Minute {
-		t.Errorf("a wish without a 429: next check after %v, want 1m", got)
+	if got := c.NextRefreshAt.Sub(day(0)); got != 40*time.Minute {
+		t.Errorf("unavailable with Retry-After: next check after %v, want 40m", got)
 	}
 }
 

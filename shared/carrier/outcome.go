@@ -14,16 +14,16 @@ type Outcome string
 const (
 	OutcomeOK             Outcome = "ok"                   // 200 for the number that was asked
 	OutcomeNumberMismatch Outcome = "number_mismatch"      // 200 for another number
-	OutcomeUnauthorized   Outcome = "unauthorized"         // 401, API_001
-	OutcomeForbidden      Outcome = "forbidden"            // 403
-	OutcomeUnknownAccount Outcome = "unknown_account"      // 400 with 41001, 41002 or 40001
-	OutcomeContractEnded  Outcome = "contract_not_valid"   // 400 with 41003
-	OutcomeContractAbsent Outcome = "contract_not_set_up"  // 400 with 41007
+	OutcomeUnauthorized   Outcome = "unauthorized"         // 401 in the carrier's own words, API_001
+	OutcomeForbidden      Outcome = "forbidden"            // 403 in the carrier's own words
+	OutcomeUnknownAccount Outcome = "unknown_account"      // another 4xx with 41001, 41002 or 40001
+	OutcomeContractEnded  Outcome = "contract_not_valid"   // another 4xx with 41003
+	OutcomeContractAbsent Outcome = "contract_not_set_up"  // another 4xx with 41007
 	OutcomeRateLimited    Outcome = "rate_limited"         // 429, or API_002 under any status
-	OutcomeUnavailable    Outcome = "unavailable"          // 5xx, no connection
+	OutcomeUnavailable    Outcome = "unavailable"          // 5xx, no connection, 401 and 403 that the carrier did not write
 	OutcomeTimeout        Outcome = "timeout"              // no answer in time
 	OutcomeUnreadable     Outcome = "unreadable"           // HTML, broken JSON, a redirect, too large
-	OutcomeMalformed      Outcome = "malformed_request"    // 400 with 40002, 422
+	OutcomeMalformed      Outcome = "malformed_request"    // another 4xx with 40002, 422
 	OutcomeUnexpected     Outcome = "unexpected_rejection" // any other 4xx
 	// OutcomeNoCredentials is none of the carrier's answers: the secret of the
 	// connection is gone, so that the carrier could not be asked.
@@ -87,7 +87,7 @@ type Reading struct {
 	Contract   Contract      // on OutcomeOK: what we understand of it
 	HTTPStatus int           // zero when there was no answer
 	Code, Name string        // of the first error, where it is a known one
-	RetryAfter time.Duration // the carrier's wish on a 429, zero if none
+	RetryAfter time.Duration // the carrier's wish when it throttles us or is unavailable: an hour at most, zero if none
 	Latency    time.Duration // of the whole check, retries and waits in between included
 	Cause      error         // transport or decoding error, for the log
 }
@@ -118,7 +118,7 @@ func (r Reading) Err() error {
 	}
 	e := &fault.Error{Kind: kind, Field: field, Cause: r.Cause, Diagnosis: r.Diagnosis()}
 	e.Message = e.Diagnosis.LikelyCause
-	if kind == fault.CarrierLimited {
+	if e.RetryAfter = r.RetryAfter; kind == fault.CarrierLimited {
 		e.RetryAfter = max(r.RetryAfter, carrierPause)
 	}
 	return e

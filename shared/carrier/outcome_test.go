@@ -160,7 +160,8 @@ func TestRetryAfterOfReading(t *testing.T) {
 		{"at least a minute", Reading{Outcome: OutcomeRateLimited, RetryAfter: time.Second}, time.Minute},
 		{"no wish", Reading{Outcome: OutcomeRateLimited}, time.Minute},
 		{"the carrier's wish", Reading{Outcome: OutcomeRateLimited, RetryAfter: 5 * time.Minute}, 5 * time.Minute},
-		{"only when throttled", Reading{Outcome: OutcomeUnavailable, RetryAfter: time.Minute}, 0},
+		{"unavailable, with a wish", Reading{Outcome: OutcomeUnavailable, RetryAfter: 90 * time.Second}, 90 * time.Second},
+		{"unavailable, with none", Reading{Outcome: OutcomeUnavailable}, 0},
 	} {
 		if got := fault.Of(tc.r.Err())[0].RetryAfter; got != tc.want {
 			t.Errorf("%s: RetryAfter = %v, want %v", tc.name, got, tc.want)
