@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
@@ -63,8 +62,7 @@ func withEngines(m *testing.M) int {
 }
 
 func (e *engine) open() (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+	ctx := context.Background()
 	if e.run, err = e.start(ctx, emulator.Options{}); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -367,6 +368,11 @@ func TestTokensDiffer(t *testing.T) {
 
 func TestRetryHeedsTheDeadline(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, retryHeedsTheDeadline)
+}
+
+func retryHeedsTheDeadline(t *testing.T) {
+	t.Helper()
 	spy := &calls{answer: func(string, any) error { return conflicted("TransactionConflict") }}
 	s := store.New(spy, table, store.Options{Random: ones{}, Sleep: func(context.Context, time.Duration) error {
 		t.Error("slept past the deadline")
@@ -512,16 +518,18 @@ func TestCacheIsNotWaitedForTooLong(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			api := &untaken{times: tc.times}
-			s := store.New(api, table, store.Options{Random: ones{}, Sleep: func(context.Context, time.Duration) error { return nil }})
-			ctx, cancel := context.WithTimeout(t.Context(), tc.deadline)
-			defer cancel()
-			if err := cache(ctx, s); err != nil {
-				t.Errorf("error %v, want none: it is a cache", err)
-			}
-			if api.calls != tc.calls {
-				t.Errorf("%d calls, want %d", api.calls, tc.calls)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				api := &untaken{times: tc.times}
+				s := store.New(api, table, store.Options{Random: ones{}, Sleep: func(context.Context, time.Duration) error { return nil }})
+				ctx, cancel := context.WithTimeout(t.Context(), tc.deadline)
+				defer cancel()
+				if err := cache(ctx, s); err != nil {
+					t.Errorf("error %v, want none: it is a cache", err)
+				}
+				if api.calls != tc.calls {
+					t.Errorf("%d calls, want %d", api.calls, tc.calls)
+				}
+			})
 		})
 	}
 }

@@ -1,11 +1,9 @@
 package vault_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
@@ -30,9 +28,7 @@ func TestConformance(t *testing.T) {
 	// An emulator that does not start is a failure; nothing is skipped.
 	t.Run(name, func(t *testing.T) {
 		t.Parallel()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		run, err := start(ctx, emulator.Options{})
+		run, err := start(t.Context(), emulator.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,7 +15,7 @@ import (
 )
 
 // readyWithin is how long an emulator may take to answer its first request, on a busy machine.
-const readyWithin = 60 * time.Second
+const readyWithin = 3 * time.Minute
 
 // supervise runs a command so that it can not outlive the process that started it, however that ends. The shell leads a
 // process group of its own. Its standard input is a pipe whose other end only the parent holds: when that closes, the
@@ -181,7 +181,7 @@ func (p *Process) kill() error {
 	_ = syscall.Kill(group, syscall.SIGKILL)
 	<-p.ended
 	_ = p.pipe.Close()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for syscall.Kill(group, 0) == nil {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("stopping %s: processes of group %d are still there", p.name, -group)

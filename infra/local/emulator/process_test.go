@@ -20,7 +20,7 @@ func sleeper(dir string) command {
 
 func childOf(t *testing.T, dir string) int {
 	t.Helper()
-	for range 500 {
+	for range 6000 { // a minute
 		text, err := os.ReadFile(filepath.Join(dir, "child"))
 		if pid, convErr := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && convErr == nil {
 			return pid
@@ -42,7 +42,7 @@ func running(pid int) bool {
 
 func waitGone(t *testing.T, pid int) {
 	t.Helper()
-	for range 500 {
+	for range 6000 { // a minute
 		if !running(pid) {
 			return
 		}

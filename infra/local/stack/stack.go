@@ -31,8 +31,8 @@ const (
 	LocalStack = "localstack"
 )
 
-// healthyWithin is how long the deployed API may take to answer GET /health.
-const healthyWithin = 30 * time.Second
+// healthyWithin is how long the deployed API may take to answer GET /health, on a busy machine.
+const healthyWithin = 2 * time.Minute
 
 // Options say what Up runs. The zero value is usable: MiniStack, the simulator and a free port.
 type Options struct {

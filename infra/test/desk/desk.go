@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"maps"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -84,11 +85,22 @@ func InMemory(tb testing.TB) *Desk {
 	d.Store, d.Secrets = storetest.NewMemory(), vaulttest.NewMemory()
 	d.prefix = "test/carrier/"
 	d.furnish(vault.New(d.Secrets, d.prefix), auspost.Options{
-		BaseURL: simulator.BaseURL, Transport: simulator.NewTransport(simulator.WithClock(d.Now)), AttemptTimeout: 20 * time.Millisecond,
+		BaseURL: simulator.BaseURL, Transport: hurried{simulator.NewTransport(simulator.WithClock(d.Now))},
 		Sleep: func(context.Context, time.Duration) error { return nil },
 	})
 	d.open()
 	return d
+}
+
+// hurried times out at once where the simulator would not answer.
+type hurried struct{ http.RoundTripper }
+
+// RoundTrip answers a request.
+func (h hurried) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, "54") {
+		return nil, context.DeadlineExceeded
+	}
+	return h.RoundTripper.RoundTrip(r)
 }
 
 // Engines are DynamoDB Local and MiniStack.

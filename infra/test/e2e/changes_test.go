@@ -504,7 +504,7 @@ func TestVerify(t *testing.T) {
 		group.Go(func() { first = verify(t, m, "australia_post", c.CarrierID) })
 		select {
 		case <-arrived:
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute): // a busy machine
 			t.Error("the carrier was not asked")
 		}
 		second := verify(t, m, "australia_post", c.CarrierID)
@@ -711,12 +711,13 @@ func TestRefreshIsAccepted(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, production)
 	c := link(t, m, "australia_post", ausPostNumber("00"), "refresh_policy", "off")
+	before := time.Now().Truncate(time.Millisecond)
 	got := refresh(t, m, c.CarrierID)
 	if got.NextRefreshAt == nil || got.CarrierID != c.CarrierID {
 		t.Fatalf("connection = %+v", got)
 	}
 	at, err := time.Parse(time.RFC3339, *got.NextRefreshAt)
-	if since := time.Since(at); err != nil || since < 0 || since > 30*time.Second {
+	if err != nil || at.Before(before) || at.After(time.Now()) {
 		t.Errorf("next_refresh_at = %s, want now", *got.NextRefreshAt)
 	}
 }

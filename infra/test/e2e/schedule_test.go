@@ -15,11 +15,13 @@ import (
 	gen "carrierlink/infra/test/client"
 )
 
-// How long the deployed chain may take. The rule fires once a minute, the first time a good minute after it was made; a
-// message waits for its credential's turn, six seconds where few are due.
+// How long the deployed chain may take before a test gives up. The rule fires once a minute, the first time a good minute
+// after it was made; a message waits for its credential's turn, six seconds where few are due; a check whose claim was
+// written and its answer lost waits for the end of its lease and the next pass. The rest is for a machine that is busy with
+// other things: nothing takes as long when all goes well.
 const (
-	ruleWithin  = 100 * time.Second
-	checkWithin = 45 * time.Second
+	ruleWithin  = 4 * time.Minute
+	checkWithin = 3 * time.Minute
 )
 
 // passed is what schedule-refresh says that it has done.
@@ -387,7 +389,7 @@ func poisonIsGivenUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return n == len(bodies)
+		return n >= len(bodies) // SQS delivers at least once
 	})
 	waitForEmptyQueue(t, checkWithin)
 	if checks := s.checks(t); len(checks) != 2 || post.count(s.number) != 2 {
