@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"carrierlink/shared/auspost"
@@ -75,19 +73,16 @@ type listBody struct {
 // list shows every connection of the account, the oldest first.
 func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	now := h.now()
-	var found []carrier.Connection
-	var snapshots map[string]carrier.Snapshot
-	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
-		var loaded store.Loaded
-		var errs [2]error
-		var reading sync.WaitGroup
-		reading.Go(func() { found, snapshots, errs[1] = h.connections.ListConnections(ctx, accountID, true) })
-		loaded, errs[0] = h.connections.Load(ctx, accountID, store.Want{Now: now})
-		reading.Wait()
-		return loaded.Account, errors.Join(errs[:]...)
+	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
+		loaded, err := h.connections.Load(ctx, accountID, store.Want{Now: now})
+		return loaded.Account, err
 	})
 	if err != nil {
 		return nil, err
+	}
+	found, snapshots, err := h.connections.ListConnections(ctx, caller.AccountID, true)
+	if err != nil {
+		return nil, fmt.Errorf("reading the connections: %w", err)
 	}
 	body := listBody{Carriers: make([]carrierBody, len(found)), RequestID: req.ID, Errors: []httpapi.Problem{}}
 	for i, conn := range found {

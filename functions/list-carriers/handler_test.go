@@ -235,6 +235,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 	})
 	t.Run("the store fails", func(t *testing.T) {
 		d := newDesk(t)
+		d.link(t, carrier.Connection{ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
 		d.fail = errors.New("down")
 		for _, path := range []string{"/v1/carriers", "/v1/carriers/status", "/v1/carriers/se-1/history"} {
 			for who, want := range map[string][]string{"account 71": {"500", "unspecified"}, "": {"401", "unauthorized"}} {

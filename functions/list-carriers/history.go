@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
-	"sync"
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
@@ -33,42 +31,28 @@ func (h *handler) history(ctx context.Context, req *httpapi.Request) (*httpapi.R
 	id, idErr := connectionID(req)
 	pager := httpapi.Pager{Sealer: h.sealer, Now: now, Path: "/v1/carriers/" + id + "/history", Filters: url.Values{}}
 	var loaded store.Loaded
-	var page httpapi.Page
-	var found []carrier.HistoryEntry
-	var next *carrier.HistoryPosition
-	problems := fault.Of(idErr)
-	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
-		// Whoever acts for the account has the same list.
-		pager.Owner = "account " + strconv.FormatInt(accountID, 10)
-		read := func() (err error) {
-			var wrong fault.List
-			if page, wrong, err = pager.Parse(ctx, req); err != nil {
-				return err
-			}
-			if problems = append(problems, wrong...); len(problems) > 0 {
-				return nil // told only to a caller who is let in
-			}
-			found, next, err = h.checks.History(ctx, accountID, id, before(page), page.Skip(), page.Size, now)
-			if err != nil {
-				return fmt.Errorf("reading the history of %s: %w", id, err)
-			}
-			return nil
-		}
-		var errs [2]error
-		var reading sync.WaitGroup
-		reading.Go(func() { errs[1] = read() })
-		loaded, errs[0] = h.connections.Load(ctx, accountID, store.Want{Now: now, ConnectionID: id})
-		reading.Wait()
-		return loaded.Account, errors.Join(errs[:]...)
+	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+		loaded, err = h.connections.Load(ctx, accountID, store.Want{Now: now, ConnectionID: id})
+		return loaded.Account, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if len(problems) > 0 {
+	// Whoever acts for the account has the same list.
+	pager.Owner = "account " + strconv.FormatInt(caller.AccountID, 10)
+	page, wrong, err := pager.Parse(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if problems := append(fault.Of(idErr), wrong...); len(problems) > 0 {
 		return nil, problems
 	}
 	if loaded.Connection == nil || loaded.Connection.Status == carrier.Linking {
 		return nil, noCarrier()
+	}
+	found, next, err := h.checks.History(ctx, caller.AccountID, id, before(page), page.Skip(), page.Size, now)
+	if err != nil {
+		return nil, fmt.Errorf("reading the history of %s: %w", id, err)
 	}
 	body := historyBody{Checks: httpapi.Fit(found, httpapi.NewHistoryEntryBody), Page: page.Number, PageSize: page.Size}
 	if n := len(body.Checks); n < len(found) {

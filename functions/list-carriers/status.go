@@ -42,22 +42,24 @@ func (h *handler) status(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	names := carrier.Names()
 	tallies := make([][]carrier.Tally, len(names))
 	var loaded store.Loaded
-	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
-		errs := make([]error, len(names)+1)
-		var reading sync.WaitGroup
-		for i, name := range names {
-			reading.Go(func() {
-				var err error
-				if tallies[i], err = h.checks.Tallies(ctx, name, now); err != nil {
-					errs[i] = fmt.Errorf("reading the tallies of %s: %w", name, err)
-				}
-			})
-		}
-		loaded, errs[len(names)] = h.connections.Load(ctx, accountID, store.Want{Now: now, Breakers: true})
-		reading.Wait()
-		return loaded.Account, errors.Join(errs...)
+	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+		loaded, err = h.connections.Load(ctx, accountID, store.Want{Now: now, Breakers: true})
+		return loaded.Account, err
 	})
 	if err != nil {
+		return nil, err
+	}
+	errs := make([]error, len(names))
+	var reading sync.WaitGroup
+	for i, name := range names {
+		reading.Go(func() {
+			if tallies[i], errs[i] = h.checks.Tallies(ctx, name, now); errs[i] != nil {
+				errs[i] = fmt.Errorf("reading the tallies of %s: %w", name, errs[i])
+			}
+		})
+	}
+	reading.Wait()
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	var body statusesBody

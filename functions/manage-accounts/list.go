@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"time"
 
-	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
@@ -28,31 +27,27 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	now := h.now()
 	filter, externalID, filters, problems := parseFilter(req)
 	pager := httpapi.Pager{Sealer: h.sealer, Now: now, Path: "/v1/partners/accounts", Filters: filters}
-	var page httpapi.Page
-	var found []carrier.Account
-	var next *carrier.Position
-	_, err := h.auth.PartnerBeside(ctx, req, func(ctx context.Context, partnerID int64) error {
-		pager.Owner = auth.Caller{PartnerID: partnerID}.Scope()
-		var wrong fault.List
-		var err error
-		if page, wrong, err = pager.Parse(ctx, req); err != nil {
-			return err
-		}
-		if problems = append(problems, wrong...); len(problems) > 0 {
-			return problems
-		}
-		if externalID != nil {
-			found, err = h.only(ctx, partnerID, *externalID, filter, page, now)
-		} else {
-			found, next, err = h.accounts.ListAccounts(ctx, partnerID, filter, page.After, page.Skip(), page.Size, now)
-		}
-		if err != nil {
-			return fmt.Errorf("listing accounts: %w", err)
-		}
-		return nil
-	})
+	caller, err := h.auth.Partner(ctx, req)
 	if err != nil {
 		return nil, err
+	}
+	pager.Owner = caller.Scope()
+	page, wrong, err := pager.Parse(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if problems = append(problems, wrong...); len(problems) > 0 {
+		return nil, problems
+	}
+	var found []carrier.Account
+	var next *carrier.Position
+	if externalID != nil {
+		found, err = h.only(ctx, caller.PartnerID, *externalID, filter, page, now)
+	} else {
+		found, next, err = h.accounts.ListAccounts(ctx, caller.PartnerID, filter, page.After, page.Skip(), page.Size, now)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing accounts: %w", err)
 	}
 	body := listBody{Accounts: httpapi.Fit(found, httpapi.NewAccountBody), Page: page.Number, PageSize: page.Size}
 	if n := len(body.Accounts); n < len(found) {

@@ -22,9 +22,9 @@ import (
 	"carrierlink/shared/store"
 )
 
-// TestRemoteCalls counts: one write for the partner's key beside the reads of
-// the account and, where one of its keys is named or all are listed, of its
-// keys; then one transaction for a change.
+// TestRemoteCalls counts: one write for the partner's key beside the read of the
+// account; where one of its keys is named or all are listed, a query of its keys
+// once the partner's is proven; then one transaction for a change.
 func TestRemoteCalls(t *testing.T) {
 	url := probe.Emulator(t, emulator.StartDynamoDBLocal)
 	probe.Table(t, emulator.Config(url), "calls")
@@ -47,8 +47,9 @@ func TestRemoteCalls(t *testing.T) {
 	})
 	d.list(t) // the first use of a key in a minute is one call more
 
-	account, keys := []string{"BatchGetItem", "UpdateItem"}, []string{"BatchGetItem", "Query", "UpdateItem"}
+	account, keys := []string{"BatchGetItem", "UpdateItem"}, []string{"Query"}
 	change := []string{"TransactWriteItems"}
+	keysAndChange := []string{"Query", "TransactWriteItems"}
 	own := fmt.Sprintf("/%d", d.first[71])
 	tests := []struct {
 		name, method, rest, body string
@@ -57,18 +58,35 @@ func TestRemoteCalls(t *testing.T) {
 		beside, after            []string // at once, in any order; then
 	}{
 		{"no key", http.MethodGet, "", "", []string{"API-Key", "x"}, 401, nil, nil},
-		{"list", http.MethodGet, "", "", nil, 200, keys, nil},
+		{"list", http.MethodGet, "", "", nil, 200, account, keys},
 		{"create, wrong", http.MethodPost, "", `{"scopes":[]}`, nil, 400, account, nil},
 		{"create", http.MethodPost, "", `{}`, nil, 200, account, change},
 		{"create with an idempotency key", http.MethodPost, "", `{}`, []string{"Idempotency-Key", "k"}, 200, account, change},
 		{"create, again", http.MethodPost, "", `{}`, []string{"Idempotency-Key", "k"}, 200, account, change},
-		{"rotate an absent one", http.MethodPost, "/1/rotate", ``, nil, 404, keys, nil},
-		{"rotate, wrong", http.MethodPost, own + "/rotate", `{"x":1}`, nil, 400, keys, nil},
-		{"rotate", http.MethodPost, own + "/rotate", ``, []string{"Idempotency-Key", "k"}, 200, keys, change},
-		{"rotate, again", http.MethodPost, own + "/rotate", ``, []string{"Idempotency-Key", "k"}, 200, keys, change},
-		{"rotate a rotated one", http.MethodPost, own + "/rotate", ``, nil, 409, keys, change},
-		{"delete", http.MethodDelete, own, "", nil, 204, keys, change},
-		{"delete an absent one", http.MethodDelete, own, "", nil, 404, keys, nil},
+		{"rotate an absent one", http.MethodPost, "/1/rotate", ``, nil, 404, account, keys},
+		{"rotate, wrong", http.MethodPost, own + "/rotate", `{"x":1}`, nil, 400, account, keys},
+		{"rotate", http.MethodPost, own + "/rotate", ``, []string{"Idempotency-Key", "k"}, 200, account, keysAndChange},
+		{"rotate, again", http.MethodPost, own + "/rotate", ``, []string{"Idempotency-Key", "k"}, 200, account, keysAndChange},
+		{"rotate a rotated one", http.MethodPost, own + "/rotate", ``, nil, 409, account, keysAndChange},
+		{"delete", http.MethodDelete, own, "", nil, 204, account, keysAndChange},
+		{"delete an absent one", http.MethodDelete, own, "", nil, 404, account, keys},
+	}
+	forged, err := auth.NewKey(rand.Reader, carrier.Production, 5, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range []struct{ method, rest string }{
+		{http.MethodGet, ""}, {http.MethodPost, ""}, {http.MethodPost, own + "/rotate"}, {http.MethodDelete, own},
+	} {
+		t.Run("a forged key, "+of.method+of.rest, func(t *testing.T) {
+			wire.Reset()
+			if resp := d.ask(t, "five", of.method, "71", of.rest, "{}", "API-Key", forged.Text.Reveal()); resp.StatusCode != 401 {
+				t.Fatalf("%d %s, want 401", resp.StatusCode, resp.Body)
+			}
+			if diff := cmp.Diff(account, slices.Sorted(slices.Values(wire.Calls()))); diff != "" {
+				t.Errorf("remote calls (-want +got):\n%s", diff)
+			}
+		})
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {

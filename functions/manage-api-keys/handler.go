@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"carrierlink/shared/auth"
@@ -43,25 +41,24 @@ type call struct {
 	keys    []carrier.APIKey // where listed
 }
 
-// begin authenticates the caller beside the reads of the account that the path
-// names and, where listed says so, of its keys.
+// begin authenticates the caller beside the read of the account that the path
+// names, and then, where listed says so, reads its keys.
 func (h *handler) begin(ctx context.Context, req *httpapi.Request, listed bool) (call, error) {
 	c := call{now: h.now().UTC().Truncate(time.Millisecond)}
 	var loaded store.Loaded
-	var errs [2]error
-	caller, err := h.auth.PartnerAccount(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
-		var reading sync.WaitGroup
-		if listed {
-			reading.Go(func() { c.keys, errs[1] = h.keys.ListKeys(ctx, accountID) })
-		}
-		loaded, errs[0] = h.keys.Load(ctx, accountID, store.Want{Now: c.now})
-		reading.Wait()
-		return loaded.Account, errors.Join(errs[:]...)
+	caller, err := h.auth.PartnerAccount(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+		loaded, err = h.keys.Load(ctx, accountID, store.Want{Now: c.now})
+		return loaded.Account, err
 	})
 	if err != nil {
 		return call{}, err
 	}
 	c.caller, c.account = caller, *loaded.Account
+	if listed {
+		if c.keys, err = h.keys.ListKeys(ctx, c.account.ID); err != nil {
+			return call{}, fmt.Errorf("reading the keys: %w", err)
+		}
+	}
 	return c, nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"carrierlink/shared/auth"
@@ -68,16 +67,9 @@ const (
 func (h *handler) track(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	q, inputErr := parse(req)
 	var loaded store.Loaded
-	var linked []carrier.Connection
-	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
-		var errs [2]error
-		var reading sync.WaitGroup
-		if q.carrier != "" {
-			reading.Go(func() { linked, _, errs[1] = h.connections.ListConnections(ctx, accountID, false) })
-		}
-		loaded, errs[0] = h.connections.Load(ctx, accountID, store.Want{Now: h.now(), ConnectionID: q.carrierID})
-		reading.Wait()
-		return loaded.Account, errors.Join(errs[:]...)
+	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+		loaded, err = h.connections.Load(ctx, accountID, store.Want{Now: h.now(), ConnectionID: q.carrierID})
+		return loaded.Account, err
 	})
 	if err != nil {
 		return nil, err
@@ -87,6 +79,10 @@ func (h *handler) track(ctx context.Context, req *httpapi.Request) (*httpapi.Res
 	}
 	conn := loaded.Connection
 	if q.carrier != "" {
+		linked, _, err := h.connections.ListConnections(ctx, caller.AccountID, false)
+		if err != nil {
+			return nil, fmt.Errorf("reading the connections: %w", err)
+		}
 		conn = choose(linked, q.carrier)
 	}
 	if conn == nil || !conn.Visible() {

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"strconv"
@@ -24,11 +23,18 @@ type Keys interface {
 // Limits are the requests a minute that one key may make.
 type Limits struct{ Production, Sandbox int }
 
-// Auth authenticates requests.
+// Auth authenticates requests. It reads beside a key that is not proven yet, to
+// spare a round trip; so what runs beside may read by primary key only, never
+// query: a forged key costs next to nothing, and its time tells nothing. A key
+// whose minute is half used up is counted first, and one whose minute is full is
+// refused by what this process remembers of it, so that answers with 429 do not
+// go on costing reads (infra/docs/decisions/0027).
 type Auth struct {
 	Keys   Keys
 	Limits Limits
 	Now    func() time.Time
+
+	windows windows
 }
 
 // Settings reads the limits; a boot.Env does.
@@ -163,24 +169,25 @@ func (a *Auth) Merchant(ctx context.Context, req *httpapi.Request, beside func(c
 // prove uses the key, and runs beside at once. beside is over when it returns:
 // it fills its caller's variables. err is about the key.
 func (a *Auth) prove(ctx context.Context, req *httpapi.Request, key Key, beside func(context.Context) error) (used carrier.KeyUsed, besideErr, err error) {
-	got := make(chan error, 1)
-	if beside == nil {
-		got <- nil
-	} else {
-		go func() {
-			err := errors.New("the read beside the key panicked")
-			defer func() {
-				// Nobody above a goroutine recovers: a panic here would end the process.
-				if v := recover(); v != nil {
-					err = fmt.Errorf("%w: %T\n%s", err, v, debug.Stack())
-				}
-				got <- err
-			}()
-			err = beside(ctx)
-		}()
+	hash := key.Hash()
+	known := a.windows.at(hash, a.Now())
+	if err := known.refusal(a.Now()); err != nil {
+		req.Identify(known.caller, known.state)
+		return carrier.KeyUsed{}, nil, err
 	}
-	used, err = a.use(ctx, req, key)
-	besideErr = <-got
+	if beside == nil {
+		beside = func(context.Context) error { return nil }
+	}
+	if known.halfUsed() {
+		if used, err = a.use(ctx, req, key, hash); err == nil {
+			besideErr = guarded(ctx, beside)
+		}
+	} else {
+		got := make(chan error, 1)
+		go func() { got <- guarded(ctx, beside) }()
+		used, err = a.use(ctx, req, key, hash)
+		besideErr = <-got
+	}
 	if err != nil {
 		return carrier.KeyUsed{}, nil, err
 	}
@@ -192,6 +199,17 @@ func (a *Auth) prove(ctx context.Context, req *httpapi.Request, key Key, beside 
 		return carrier.KeyUsed{}, nil, fault.New(fault.Forbidden, "This API key lacks the scope %s.", scope)
 	}
 	return used, besideErr, nil
+}
+
+// guarded reads, and makes an error of a panic: nobody above a goroutine recovers,
+// and it would end the process.
+func guarded(ctx context.Context, read func(context.Context) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the read beside the key panicked: %T\n%s", v, debug.Stack())
+		}
+	}()
+	return read(ctx)
 }
 
 // onBehalfOf is the account that a merchant route is about.
@@ -227,20 +245,29 @@ func unauthorized() error {
 	return fault.New(fault.Unauthorized, "A valid API key is needed in the header API-Key.")
 }
 
-// use counts the key and notes the caller and its window on the request.
-func (a *Auth) use(ctx context.Context, req *httpapi.Request, key Key) (carrier.KeyUsed, error) {
+// use counts the key, and notes the caller and its window on the request and for
+// the requests to come.
+func (a *Auth) use(ctx context.Context, req *httpapi.Request, key Key, hash string) (carrier.KeyUsed, error) {
 	limit := a.Limits.Production
 	if key.Environment == carrier.Sandbox {
 		limit = a.Limits.Sandbox
 	}
+	now := a.Now()
 	used, err := a.Keys.UseKey(ctx, carrier.KeyUse{
-		PartnerID: key.PartnerID, AccountID: key.AccountID, Hash: key.Hash(), Now: a.Now(), Limit: limit,
+		PartnerID: key.PartnerID, AccountID: key.AccountID, Hash: hash, Now: now, Limit: limit,
 	})
 	switch {
 	case fault.Is(err, fault.Unauthorized):
 		return carrier.KeyUsed{}, unauthorized()
 	case err == nil || fault.Is(err, fault.RateLimited):
-		req.Identify("key "+strconv.FormatInt(used.Key.ID, 10), httpapi.Window{Limit: limit, Used: used.Used, Reset: used.Reset})
+		w := window{
+			caller: "key " + strconv.FormatInt(used.Key.ID, 10), state: httpapi.Window{Limit: limit, Used: used.Used, Reset: used.Reset}, ends: now.Add(used.Reset),
+		}
+		if err != nil {
+			w.full = fault.Of(err)[0]
+		}
+		req.Identify(w.caller, w.state)
+		a.windows.keep(hash, w, now)
 	}
 	if err != nil {
 		return carrier.KeyUsed{}, fmt.Errorf("using the key: %w", err)

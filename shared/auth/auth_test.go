@@ -232,30 +232,31 @@ func TestWhatIsAskedOfTheTable(t *testing.T) {
 
 // TestRateLimited goes through Serve, as headers are what the caller sees.
 func TestRateLimited(t *testing.T) {
-	w := newWorld(t)
 	tests := []struct {
 		name string
-		key  auth.Key
+		key  func(*world) auth.Key
 		fail error
 		used int
 		code int
 		want map[string]string
 	}{
 		{
-			"over", w.partner, &fault.Error{Kind: fault.RateLimited, Message: "m", RetryAfter: 30 * time.Second}, 200, 429,
+			"over", func(w *world) auth.Key { return w.partner }, &fault.Error{Kind: fault.RateLimited, Message: "m", RetryAfter: 30 * time.Second}, 200, 429,
 			map[string]string{"RateLimit-Limit": "200", "RateLimit-Remaining": "0", "RateLimit-Reset": "30", "Retry-After": "30"},
 		},
-		{"unauthorized says nothing of a window", w.alien, nil, 0, 401, map[string]string{}},
-		{"the table is down", w.partner, errors.New("down"), 0, 500, map[string]string{}},
-		{"sandbox", w.sandboxPartner, nil, 20, 200, map[string]string{"RateLimit-Limit": "20", "RateLimit-Remaining": "0", "RateLimit-Reset": "30"}},
-		{"within", w.partner, nil, 3, 200, map[string]string{"RateLimit-Limit": "200", "RateLimit-Remaining": "197", "RateLimit-Reset": "30"}},
+		{"unauthorized says nothing of a window", func(w *world) auth.Key { return w.alien }, nil, 0, 401, map[string]string{}},
+		{"the table is down", func(w *world) auth.Key { return w.partner }, errors.New("down"), 0, 500, map[string]string{}},
+		{"sandbox", func(w *world) auth.Key { return w.sandboxPartner }, nil, 20, 200, map[string]string{"RateLimit-Limit": "20", "RateLimit-Remaining": "0", "RateLimit-Reset": "30"}},
+		{"within", func(w *world) auth.Key { return w.partner }, nil, 3, 200, map[string]string{"RateLimit-Limit": "200", "RateLimit-Remaining": "197", "RateLimit-Reset": "30"}},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
 			w.fail = tc.fail
-			if used, ok := w.keys[tc.key.Hash()]; ok {
+			key := tc.key(w)
+			if used, ok := w.keys[key.Hash()]; ok {
 				used.Used = tc.used
-				w.keys[tc.key.Hash()] = used
+				w.keys[key.Hash()] = used
 			}
 			api := &httpapi.API{
 				Log: slog.New(slog.DiscardHandler),
@@ -266,7 +267,7 @@ func TestRateLimited(t *testing.T) {
 					return httpapi.JSON(200, nil), nil
 				}}},
 			}
-			resp, err := api.Serve(t.Context(), events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/v1/carriers", Headers: map[string]string{"API-Key": tc.key.Text.Reveal()}})
+			resp, err := api.Serve(t.Context(), events.APIGatewayProxyRequest{HTTPMethod: "GET", Resource: "/v1/carriers", Headers: map[string]string{"API-Key": key.Text.Reveal()}})
 			if err != nil || resp.StatusCode != tc.code {
 				t.Fatalf("Serve = %d %s, %v, want %d", resp.StatusCode, resp.Body, err, tc.code)
 			}
