@@ -132,7 +132,7 @@ func (w *wired) whole(t *testing.T, deleted bool) {
 		t.Errorf("the row: standing %s, work %q, lease %v, purge at %v; the account's standing %s, purge at %v",
 			row.Standing, row.Work, row.LeaseUntil, row.PurgeAt, l.Account.Standing(), l.Account.PurgeAt)
 	}
-	due, err := w.table.Due(t.Context(), row.Lane(), w.clock.Add(24*time.Hour), 10_000)
+	due, _, err := w.table.Due(t.Context(), row.Lane(), w.clock.Add(24*time.Hour), 10_000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func (w *wired) whole(t *testing.T, deleted bool) {
 	if found == deleted {
 		t.Errorf("the connection is in the due index: %t", found)
 	}
-	left, err := w.table.Unfinished(t.Context(), w.clock.Add(24*time.Hour), 10_000)
+	left, _, err := w.table.Unfinished(t.Context(), w.clock.Add(24*time.Hour), 10_000)
 	if err != nil {
 		t.Fatal(err)
 	}

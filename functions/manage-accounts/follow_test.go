@@ -185,14 +185,14 @@ func TestConnectionsFollow(t *testing.T) {
 			t.Errorf("%s%s: standing %s, work %q, purge at %v and the account's %v, to be followed %t",
 				step.method, step.suffix, row.Standing, row.Work, row.PurgeAt, l.Account.PurgeAt, l.Account.Following)
 		}
-		due, err := d.mem.Due(t.Context(), row.Lane(), d.clock.Add(time.Hour), 10)
+		due, _, err := d.mem.Due(t.Context(), row.Lane(), d.clock.Add(time.Hour), 10)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if (len(due) == 1) != (step.want == carrier.StandingActive) {
 			t.Errorf("%s%s: due %v", step.method, step.suffix, due)
 		}
-		if left, err := d.mem.Unfinished(t.Context(), d.clock.Add(time.Hour), 10); err != nil || len(left) > 0 {
+		if left, _, err := d.mem.Unfinished(t.Context(), d.clock.Add(time.Hour), 10); err != nil || len(left) > 0 {
 			t.Errorf("%s%s: unfinished %v, %v", step.method, step.suffix, left, err)
 		}
 	}

@@ -30,12 +30,13 @@ func (h *handler) run(ctx context.Context) (refresh.Pass, error) {
 		}
 		p, err := h.pass(ctx)
 		sum.Due, sum.Sent, sum.Probes, sum.Backlog = sum.Due+p.Due, sum.Sent+p.Sent, sum.Probes+p.Probes, p.Backlog
+		sum.Malformed = max(sum.Malformed, p.Malformed) // the same ones in each pass
 		if err != nil {
 			errs = append(errs, err)
 		}
 	}
 	slog.InfoContext(ctx, "passes", slog.Int("passes", h.passes), slog.Int("failed", len(errs)),
-		slog.Int("due", sum.Due), slog.Int("sent", sum.Sent), slog.Int("probes", sum.Probes), slog.Int("backlog", sum.Backlog))
+		slog.Int("due", sum.Due), slog.Int("sent", sum.Sent), slog.Int("probes", sum.Probes), slog.Int("backlog", sum.Backlog), slog.Int("malformed", sum.Malformed))
 	return sum, errors.Join(errs...)
 }
 

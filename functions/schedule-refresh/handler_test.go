@@ -19,7 +19,7 @@ import (
 // when the time is up no further one is made.
 func TestRunFails(t *testing.T) {
 	first, third := errors.New("first"), errors.New("third")
-	one := refresh.Pass{Due: 1, Sent: 2, Probes: 3, Backlog: 4}
+	one := refresh.Pass{Due: 1, Sent: 2, Probes: 3, Backlog: 4, Malformed: 5}
 	tests := []struct {
 		name   string
 		within time.Duration
@@ -28,8 +28,8 @@ func TestRunFails(t *testing.T) {
 		made   int
 		is     []error
 	}{
-		{"two passes fail", time.Hour, []error{first, nil, third}, refresh.Pass{Due: 3, Sent: 6, Probes: 9, Backlog: 4}, 3, []error{first, third}},
-		{"the time is up", 39 * time.Second, []error{nil, nil, nil}, refresh.Pass{Due: 2, Sent: 4, Probes: 6, Backlog: 4}, 2, []error{context.DeadlineExceeded}},
+		{"two passes fail", time.Hour, []error{first, nil, third}, refresh.Pass{Due: 3, Sent: 6, Probes: 9, Backlog: 4, Malformed: 5}, 3, []error{first, third}},
+		{"the time is up", 39 * time.Second, []error{nil, nil, nil}, refresh.Pass{Due: 2, Sent: 4, Probes: 6, Backlog: 4, Malformed: 5}, 2, []error{context.DeadlineExceeded}},
 		{"a failure, and the time is up", 19 * time.Second, []error{first, nil, nil}, one, 1, []error{first, context.DeadlineExceeded}},
 	}
 	for _, tc := range tests {
@@ -100,7 +100,7 @@ func TestRun(t *testing.T) {
 
 // TestWire: of what is set wrongly too.
 func TestWire(t *testing.T) {
-	full := boottest.Wire(t, wire, "TABLE_NAME", "QUEUE_URL", "REFRESHES_PER_MINUTE", "SCHEDULE_PASSES_PER_MINUTE", "SCHEDULE_SPEED")
+	full := boottest.Wire(t, wire, "TABLE_NAME", "QUEUE_URL", "SANDBOX_QUEUE_URL", "REFRESHES_PER_MINUTE", "SANDBOX_REFRESHES_PER_MINUTE", "SCHEDULE_PASSES_PER_MINUTE", "SCHEDULE_SPEED")
 	for passes, problem := range map[string]string{"7": "SCHEDULE_PASSES_PER_MINUTE: at most 6", "0": "SCHEDULE_PASSES_PER_MINUTE must be", "1": "", "6": ""} {
 		full["SCHEDULE_PASSES_PER_MINUTE"] = passes
 		env := boot.NewEnv(func(name string) string { return full[name] })

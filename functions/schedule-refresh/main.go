@@ -1,5 +1,5 @@
 // Schedule-refresh sends the connections whose check is due to the refresh
-// queue. It has no route: its rule starts it once a minute.
+// queues. It has no route: its rule starts it once a minute.
 package main
 
 import (
@@ -27,11 +27,13 @@ func wire(env *boot.Env) any {
 		env.Check("SCHEDULE_PASSES_PER_MINUTE", errors.New("at most 6"))
 	}
 	window := time.Minute / time.Duration(max(passes, 1))
+	client := sqs.NewFromConfig(cfg)
 	dispatcher := &refresh.Dispatcher{
 		Due:    store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{}),
-		Queue:  &queue{api: sqs.NewFromConfig(cfg), url: env.Text("QUEUE_URL")},
 		Timing: carrier.Timing{Speed: env.Count("SCHEDULE_SPEED")},
-		Now:    time.Now, PerMinute: env.Count("REFRESHES_PER_MINUTE"), Window: window,
+		Now:    time.Now, Window: window,
+		Production: refresh.Traffic{Queue: &queue{client, env.Text("QUEUE_URL")}, PerMinute: env.Count("REFRESHES_PER_MINUTE")},
+		Sandbox:    refresh.Traffic{Queue: &queue{client, env.Text("SANDBOX_QUEUE_URL")}, PerMinute: env.Count("SANDBOX_REFRESHES_PER_MINUTE")},
 	}
 	h := &handler{pass: dispatcher.Pass, passes: passes, window: window}
 	return h.run

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -26,7 +29,9 @@ type partial struct {
 	attributes map[string]string
 	refused    map[int64]string // account: code
 	broken     map[int64]error
-	batches    [][]types.SendMessageBatchRequestEntry
+
+	mu      sync.Mutex // batches come side by side
+	batches [][]types.SendMessageBatchRequestEntry
 }
 
 func (p *partial) GetQueueAttributes(context.Context, *sqs.GetQueueAttributesInput, ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error) {
@@ -34,6 +39,8 @@ func (p *partial) GetQueueAttributes(context.Context, *sqs.GetQueueAttributesInp
 }
 
 func (p *partial) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInput, _ ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.batches = append(p.batches, in.Entries)
 	out := &sqs.SendMessageBatchOutput{}
 	for _, e := range in.Entries {
@@ -100,6 +107,33 @@ func TestBacklog(t *testing.T) {
 	if n, err := q.Backlog(t.Context()); err != nil || n != 321 {
 		t.Errorf("Backlog = %d, %v, want 321", n, err)
 	}
+}
+
+// slow is an SQS that takes its time.
+type slow struct {
+	partial
+	sent atomic.Int64
+}
+
+func (s *slow) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInput, _ ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error) {
+	time.Sleep(50 * time.Millisecond)
+	s.sent.Add(int64(len(in.Entries)))
+	return &sqs.SendMessageBatchOutput{}, nil
+}
+
+// TestSendSideBySide: 20,000 messages are sent in a sixth of their minute, each
+// once, by an SQS that takes 50 ms for ten.
+func TestSendSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &slow{}
+		start := time.Now()
+		if err := (&queue{api: api, url: "queue"}).Send(t.Context(), numbered(20_000)); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 10*time.Second || api.sent.Load() != 20_000 {
+			t.Errorf("%d messages in %v, want 20,000 within 10s", api.sent.Load(), took)
+		}
+	})
 }
 
 func TestBacklogFails(t *testing.T) {

@@ -40,6 +40,7 @@ type DueConnection struct {
 	AccountID    int64
 	ConnectionID string
 	CredentialID string // see CredentialID
+	PartnerID    int64  // zero: an entry of before it was noted
 	DueAt        time.Time
 }
 

@@ -101,8 +101,9 @@ type Store interface {
 	// EndFollow notes that all connections have followed: fault.Precondition
 	// when the account is no longer the one that was read.
 	EndFollow(ctx context.Context, account carrier.Account) error
-	// Unfinished lists what a crash may have left.
-	Unfinished(ctx context.Context, now time.Time, limit int) ([]carrier.Unfinished, error)
+	// Unfinished lists what a crash may have left, and counts the entries that
+	// nobody can read.
+	Unfinished(ctx context.Context, now time.Time, limit int) (found []carrier.Unfinished, malformed int, err error)
 
 	// CountChecks adds checks to the carrier's tally of the minute.
 	CountChecks(ctx context.Context, name carrier.Name, checks []carrier.Counted, now time.Time) error

@@ -133,6 +133,7 @@ type Report struct {
 	ChangesSettled   int `json:"changes_settled"`   // of credentials: finished or undone
 	UnlinksFinished  int `json:"unlinks_finished"`  // secrets of unlinked connections
 	AccountsFollowed int `json:"accounts_followed"` // accounts whose connections now stand as they do
+	Malformed        int `json:"malformed"`         // entries of the index that nobody can read: skipped
 	Busy             int `json:"busy"`              // somebody else is at it
 	Failed           int `json:"failed"`
 	Left             int `json:"left"` // for the next run: there was no time
@@ -143,7 +144,8 @@ type Report struct {
 // rest was done all the same.
 func (l *Linker) Reconcile(ctx context.Context, limit int) (Report, error) {
 	var report Report
-	left, err := l.Store.Unfinished(ctx, l.Now(), limit)
+	left, malformed, err := l.Store.Unfinished(ctx, l.Now(), limit)
+	report.Malformed = malformed
 	if err != nil {
 		return report, fmt.Errorf("finding what is unfinished: %w", err)
 	}

@@ -174,8 +174,12 @@ func (s hookedStore) EndFollow(ctx context.Context, a carrier.Account) error {
 	return through(ctx, s.on, "EndFollow", func() error { return s.memory.EndFollow(ctx, a) })
 }
 
-func (s hookedStore) Unfinished(ctx context.Context, now time.Time, limit int) ([]carrier.Unfinished, error) {
-	return read(ctx, s.on, "Unfinished", func() ([]carrier.Unfinished, error) { return s.memory.Unfinished(ctx, now, limit) })
+func (s hookedStore) Unfinished(ctx context.Context, now time.Time, limit int) (found []carrier.Unfinished, malformed int, err error) {
+	found, err = read(ctx, s.on, "Unfinished", func() (found []carrier.Unfinished, err error) {
+		found, malformed, err = s.memory.Unfinished(ctx, now, limit)
+		return found, err
+	})
+	return found, malformed, err
 }
 
 func (s hookedStore) CountChecks(ctx context.Context, name carrier.Name, checks []carrier.Counted, now time.Time) error {
@@ -540,7 +544,7 @@ func (w *world) broken(t *testing.T) []string {
 			wrong("no row names the secret of %s, to be deleted %v", id, secret.DeletedDate)
 		}
 	}
-	if left, err := w.memory.Unfinished(ctx, w.clock.Add(time.Hour), 100); err != nil || len(left) > 0 {
+	if left, _, err := w.memory.Unfinished(ctx, w.clock.Add(time.Hour), 100); err != nil || len(left) > 0 {
 		wrong("unfinished: %v, %v", left, err)
 	}
 	return found

@@ -3,6 +3,7 @@ package refresh
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -15,8 +16,9 @@ import (
 // Due is what the dispatcher needs of the store.
 type Due interface {
 	Breakers
-	// Due lists the connections of a lane that are due, those due first first.
-	Due(ctx context.Context, lane carrier.Lane, now time.Time, limit int) ([]carrier.DueConnection, error)
+	// Due lists the connections of a lane that are due, those due first first,
+	// and counts the entries that nobody can read.
+	Due(ctx context.Context, lane carrier.Lane, now time.Time, limit int) (due []carrier.DueConnection, malformed int, err error)
 	// SaveBreaker writes a breaker: fault.State when it is no longer the one
 	// that was read.
 	SaveBreaker(ctx context.Context, b *carrier.Breaker) error
@@ -25,7 +27,7 @@ type Due interface {
 // Queue carries messages to the worker.
 type Queue interface {
 	// Backlog is about how many messages are in the queue, waiting, delayed or
-	// being worked on.
+	// being worked on. It may be a minute old.
 	Backlog(ctx context.Context) (int, error)
 	// Send puts messages into the queue, each with its delay in whole seconds.
 	// What could not be sent is an error, and due again at the next pass.
@@ -38,16 +40,23 @@ type Delayed struct {
 	Delay   time.Duration
 }
 
-// Dispatcher sends what is due to the queue.
+// Dispatcher sends what is due to the queues.
 type Dispatcher struct {
 	Due    Due
-	Queue  Queue
 	Timing carrier.Timing
 	Now    func() time.Time
-	// PerMinute is how many checks are begun in a minute, over all carriers.
-	PerMinute int
 	// Window is the time from one pass to the next.
 	Window time.Duration
+	// Production and Sandbox share neither a queue nor room: nothing that the
+	// sandbox does holds a check of production up.
+	Production, Sandbox Traffic
+}
+
+// Traffic is a queue with its workers, and how many checks may begin through it
+// in a minute, over all of its lanes.
+type Traffic struct {
+	Queue     Queue
+	PerMinute int
 }
 
 // credentialPace is the time between two checks with one API key, whatever
@@ -61,132 +70,154 @@ const credentialPace = 6 * time.Second
 // open.
 const probeChoice = 10
 
+// mostRead is how many entries of a lane one pass reads at most, or twice its
+// room where that is more: so far it sees whom a large backlog of one partner or
+// one API key would hide.
+const mostRead = 50_000
+
 // Pass is what one pass did.
 type Pass struct {
-	Due     int `json:"due"`     // found, as far as was looked
-	Sent    int `json:"sent"`    //
-	Probes  int `json:"probes"`  // of open breakers, among those sent
-	Backlog int `json:"backlog"` // in the queue before
+	Due       int `json:"due"`       // found, as far as was looked
+	Sent      int `json:"sent"`      //
+	Probes    int `json:"probes"`    // of open breakers, among those sent
+	Backlog   int `json:"backlog"`   // in both queues before
+	Malformed int `json:"malformed"` // entries of the index that nobody can read: skipped
 }
 
 // Pass sends messages for what is due, spread evenly over the window by their
-// delays: at most as many as may begin in it, less those that the queue still
-// holds. A carrier whose breaker is open gets one probe each ProbeEvery; what is
-// due of it stays due. Two dispatchers at once send messages twice, which does
-// no harm, and one probe.
+// delays: of each Traffic at most as many as may begin in it. A carrier whose
+// breaker is open gets one probe each ProbeEvery; what is due of it stays due.
+// Two dispatchers at once send messages twice, which does no harm, and one
+// probe. What fails in one lane keeps none of the others from being sent; the
+// error joins it all.
 func (d *Dispatcher) Pass(ctx context.Context) (Pass, error) {
-	now := d.Now()
 	breakers, err := d.Due.Breakers(ctx)
 	if err != nil {
 		return Pass{}, fmt.Errorf("reading the breakers: %w", err)
 	}
-	backlog, err := d.Queue.Backlog(ctx)
+	var production []carrier.Lane
+	for _, name := range carrier.Names() {
+		production = append(production, carrier.Lane(name))
+	}
+	var report Pass
+	now := d.Now()
+	return report, errors.Join(
+		d.send(ctx, d.Production, production, breakers, now, &report),
+		d.send(ctx, d.Sandbox, []carrier.Lane{carrier.SandboxLane}, breakers, now, &report),
+	)
+}
+
+// send sends what is due in some lanes, which share the traffic's room: each has
+// an equal part of it, and what it does not need is the others'.
+func (d *Dispatcher) send(ctx context.Context, t Traffic, lanes []carrier.Lane, breakers map[carrier.Name]carrier.Breaker, now time.Time, report *Pass) error {
+	backlog, err := t.Queue.Backlog(ctx)
 	if err != nil {
-		return Pass{}, fmt.Errorf("looking at the queue: %w", err)
+		return fmt.Errorf("looking at the queue: %w", err)
 	}
-	report := Pass{Backlog: backlog}
-	var open []carrier.Breaker
-	var lanes []carrier.Lane // of no open breaker
-	for _, lane := range carrier.Lanes() {
-		if b := breakers[lane.Carrier()]; lane != carrier.SandboxLane && b.Open {
-			open = append(open, b)
-		} else {
-			lanes = append(lanes, lane)
-		}
-	}
+	report.Backlog += backlog
+	room := d.room(t.PerMinute, backlog)
+	var errs []error
 	var messages []Delayed
-	for _, b := range open {
-		probe, err := d.probe(ctx, b, now)
+	var regular [][]Delayed
+	for _, lane := range lanes {
+		p, err := d.lane(ctx, lane, breakers[lane.Carrier()], now, room)
 		if err != nil {
-			return report, err
+			errs = append(errs, fmt.Errorf("lane %s: %w", lane, err))
 		}
-		messages = append(messages, probe...)
+		report.Due += p.due
+		report.Malformed += p.malformed
+		report.Probes += len(p.probes)
+		messages = append(messages, p.probes...)
+		regular = append(regular, p.regular)
 	}
-	report.Probes = len(messages)
-	// One at least, however few a minute and many passes there are.
-	room := max(int(time.Duration(d.PerMinute)*d.Window/time.Minute), 1) - backlog
-	due, regular, err := d.regular(ctx, lanes, now, room)
-	report.Due = due + report.Probes
-	if err != nil {
-		return report, err
-	}
-	messages = append(messages, regular...)
+	// Where there is room for less than one of each lane, another one begins in
+	// each window.
+	first := int(now.Unix()/max(int64(d.Window/time.Second), 1)) % len(regular)
+	regular = append(regular[first:], regular[:first]...)
+	inTurn(regular, room, func(m Delayed) bool {
+		messages = append(messages, m)
+		return true
+	})
 	if len(messages) == 0 {
-		return report, nil
+		return errors.Join(errs...)
 	}
-	if err := d.Queue.Send(ctx, messages); err != nil {
-		return report, fmt.Errorf("sending: %w", err)
+	slices.SortStableFunc(messages, func(a, b Delayed) int { return cmp.Compare(a.Delay, b.Delay) })
+	if err := t.Queue.Send(ctx, messages); err != nil {
+		return errors.Join(append(errs, fmt.Errorf("sending: %w", err))...)
 	}
-	report.Sent = len(messages)
-	return report, nil
+	report.Sent += len(messages)
+	return errors.Join(errs...)
+}
+
+// room is how many checks may begin in a window: one at least, however few a
+// minute and many passes there are. The queue holds up to a window's worth when
+// nothing is wrong, and its length may be that of a minute ago: only beyond two
+// of them do the workers not keep up, and what is more is taken off.
+func (d *Dispatcher) room(perMinute, backlog int) int {
+	room := max(int(time.Duration(perMinute)*d.Window/time.Minute), 1)
+	inMinute := max(perMinute, room) // what a queue's length of a minute ago may hold
+	return max(room-max(backlog-2*inMinute, 0), 0)
+}
+
+// plan is what one lane has to send.
+type plan struct {
+	due, malformed int
+	probes         []Delayed // sent, whatever room there is
+	regular        []Delayed // sent as far as there is room, the first first
+}
+
+// lane finds what is due in one lane and makes room messages of it at most:
+// while its carrier's breaker is open a probe alone.
+func (d *Dispatcher) lane(ctx context.Context, lane carrier.Lane, b carrier.Breaker, now time.Time, room int) (plan, error) {
+	if lane != carrier.SandboxLane && b.Open {
+		return d.probe(ctx, lane, b, now)
+	}
+	if room <= 0 {
+		return plan{}, nil
+	}
+	due, malformed, err := d.Due.Due(ctx, lane, now, max(mostRead, 2*room))
+	if err != nil {
+		return plan{malformed: malformed}, fmt.Errorf("finding what is due: %w", err)
+	}
+	return plan{due: len(due), malformed: malformed, regular: d.spread(lane, due, now, room)}, nil
 }
 
 // probe is the message of an open breaker's probe, none before its time.
-func (d *Dispatcher) probe(ctx context.Context, b carrier.Breaker, now time.Time) ([]Delayed, error) {
+func (d *Dispatcher) probe(ctx context.Context, lane carrier.Lane, b carrier.Breaker, now time.Time) (plan, error) {
 	if now.Before(b.ProbeAt) {
-		return nil, nil
+		return plan{}, nil
 	}
-	lane := carrier.Lane(b.Carrier)
-	list, err := d.Due.Due(ctx, lane, now, probeChoice)
+	list, malformed, err := d.Due.Due(ctx, lane, now, probeChoice)
 	if err != nil {
-		return nil, fmt.Errorf("finding a probe: %w", err)
+		return plan{malformed: malformed}, fmt.Errorf("finding a probe: %w", err)
 	}
 	if len(list) == 0 {
-		return nil, nil
+		return plan{malformed: malformed}, nil
 	}
 	probed := b.Probed(now, d.Timing)
 	err = d.Due.SaveBreaker(ctx, &probed)
 	if fault.Is(err, fault.State) { // another dispatcher's probe, or it has closed
-		return nil, nil
+		return plan{malformed: malformed}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("noting a probe: %w", err)
+		return plan{malformed: malformed}, fmt.Errorf("noting a probe: %w", err)
 	}
-	return []Delayed{{Message: message(lane, list[probed.Version%int64(len(list))], true)}}, nil
-}
-
-// regular finds what is due in some lanes, and makes room messages at most. As
-// long as there is room it looks further: what one credential has more due than
-// its turns must not hold up what is due behind it.
-func (d *Dispatcher) regular(ctx context.Context, lanes []carrier.Lane, now time.Time, room int) (int, []Delayed, error) {
-	if room <= 0 {
-		return 0, nil, nil
-	}
-	for limit := room; ; limit *= 2 {
-		var due []found
-		more := false
-		for _, lane := range lanes {
-			list, err := d.Due.Due(ctx, lane, now, limit)
-			if err != nil {
-				return len(due), nil, fmt.Errorf("finding what is due: %w", err)
-			}
-			more = more || len(list) == limit
-			for _, c := range list {
-				due = append(due, found{lane, c})
-			}
-		}
-		messages := d.spread(due, now, room)
-		if len(messages) == room || !more {
-			return len(due), messages, nil
-		}
-	}
-}
-
-type found struct {
-	lane carrier.Lane
-	carrier.DueConnection
+	chosen := list[probed.Version%int64(len(list))]
+	return plan{due: 1, malformed: malformed, probes: []Delayed{{Message: message(lane, chosen, true)}}}, nil
 }
 
 func message(lane carrier.Lane, c carrier.DueConnection, probe bool) Message {
-	return Message{AccountID: c.AccountID, CarrierID: c.ConnectionID, Lane: lane, Probe: probe}
+	return Message{
+		AccountID: c.AccountID, CarrierID: c.ConnectionID, CredentialID: c.CredentialID, PartnerID: c.PartnerID, Lane: lane, Probe: probe,
+	}
 }
 
-// spread gives each of the n that were due first a second of the window to start
-// in: of its credential's turns that with the fewest starts. Which seconds those
-// are follows from the credential alone, so that neither the next pass nor
-// another dispatcher comes too close. What has no turn is left for a later pass.
-func (d *Dispatcher) spread(due []found, now time.Time, n int) []Delayed {
-	slices.SortStableFunc(due, func(a, b found) int { return a.DueAt.Compare(b.DueAt) })
+// spread chooses n of the connections that are due, and gives each a second of
+// the window to start in: of its credential's turns that with the fewest starts.
+// The partners take turns, so that no one of them has more than an equal part
+// while others wait; each one's that were due first go first. What has no turn
+// is left for a later pass.
+func (d *Dispatcher) spread(lane carrier.Lane, due []carrier.DueConnection, now time.Time, n int) []Delayed {
 	starts := make([]int, d.Window/time.Second) // in each second of the window
 	type turn struct {
 		credential string
@@ -194,32 +225,79 @@ func (d *Dispatcher) spread(due []found, now time.Time, n int) []Delayed {
 	}
 	taken := map[turn]bool{}
 	var messages []Delayed
-	for _, c := range due {
-		if len(messages) == n {
-			break
-		}
+	inTurn(byPartner(due), n, func(c carrier.DueConnection) bool {
+		first, pace := turns(lane, c.CredentialID, now)
 		best := -1
-		for s := range starts {
-			if isTurn(c, now.Unix()+int64(s)) && !taken[turn{c.CredentialID, s}] && (best < 0 || starts[s] < starts[best]) {
+		for s := first; s < len(starts); s += pace {
+			if (best < 0 || starts[s] < starts[best]) && !taken[turn{c.CredentialID, s}] {
 				best = s
 			}
 		}
 		if best < 0 {
-			continue
+			return false
 		}
 		starts[best]++
-		taken[turn{c.CredentialID, best}] = c.lane != carrier.SandboxLane
-		messages = append(messages, Delayed{Message: message(c.lane, c.DueConnection, false), Delay: time.Duration(best) * time.Second})
-	}
-	slices.SortStableFunc(messages, func(a, b Delayed) int { return cmp.Compare(a.Delay, b.Delay) })
+		taken[turn{c.CredentialID, best}] = lane != carrier.SandboxLane
+		messages = append(messages, Delayed{Message: message(lane, c, false), Delay: time.Duration(best) * time.Second})
+		return true
+	})
 	return messages
 }
 
-// isTurn tells whether a connection's credential may be used in a second of the
-// epoch: one in credentialPace. The sandbox has no carrier to spare.
-func isTurn(c found, second int64) bool {
-	const pace = int64(credentialPace / time.Second)
+// turns are the seconds of the window in which a connection's credential may be
+// used: the first, and how far apart. They follow from the credential alone, so
+// that neither the next pass nor another dispatcher comes too close. The sandbox
+// has no carrier to spare.
+func turns(lane carrier.Lane, credentialID string, now time.Time) (first, pace int) {
+	if lane == carrier.SandboxLane {
+		return 0, 1
+	}
+	const every = int64(credentialPace / time.Second)
 	hash := fnv.New32a()
-	_, _ = hash.Write([]byte(c.CredentialID))
-	return c.lane == carrier.SandboxLane || (second+int64(hash.Sum32()))%pace == 0
+	_, _ = hash.Write([]byte(credentialID))
+	return int((every - (now.Unix()+int64(hash.Sum32()))%every) % every), int(every)
+}
+
+// byPartner sorts what is due by its partner: a list for each, those due first
+// first, the list whose first was due first first.
+func byPartner(due []carrier.DueConnection) [][]carrier.DueConnection {
+	due = slices.Clone(due)
+	slices.SortStableFunc(due, func(a, b carrier.DueConnection) int { return a.DueAt.Compare(b.DueAt) })
+	var lists [][]carrier.DueConnection
+	at := map[int64]int{}
+	for _, c := range due {
+		i, known := at[c.PartnerID]
+		if !known {
+			i = len(lists)
+			at[c.PartnerID] = i
+			lists = append(lists, nil)
+		}
+		lists[i] = append(lists[i], c)
+	}
+	return lists
+}
+
+// inTurn goes through several lists, taking one of each in turn until n are
+// taken or none is left: so each list has an equal part of n, and what it has no
+// use for is the others'. take tells whether one was taken; one that was not is
+// passed over, and its list tries the next.
+func inTurn[T any](lists [][]T, n int, take func(T) bool) {
+	lists = slices.Clone(lists)
+	for n > 0 && len(lists) > 0 {
+		left := lists[:0]
+		for _, list := range lists {
+			took := false
+			for len(list) > 0 && !took && n > 0 {
+				took = take(list[0])
+				list = list[1:]
+			}
+			if took {
+				n--
+			}
+			if len(list) > 0 {
+				left = append(left, list)
+			}
+		}
+		lists = left
+	}
 }

@@ -30,7 +30,10 @@ type shelf struct {
 	due    map[carrier.Lane][]carrier.DueConnection
 	fails  map[string]error // by method
 	asked  []carrier.Lane
+	most   int    // the largest limit
 	before func() // the next SaveBreaker
+
+	malformed map[carrier.Lane]int
 }
 
 func newShelf() *shelf {
@@ -44,15 +47,16 @@ func (s *shelf) Breakers(ctx context.Context) (map[carrier.Name]carrier.Breaker,
 	return s.Memory.Breakers(ctx)
 }
 
-func (s *shelf) Due(_ context.Context, lane carrier.Lane, now time.Time, limit int) ([]carrier.DueConnection, error) {
+func (s *shelf) Due(_ context.Context, lane carrier.Lane, now time.Time, limit int) ([]carrier.DueConnection, int, error) {
 	s.asked = append(s.asked, lane)
+	s.most = max(s.most, limit)
 	var due []carrier.DueConnection
 	for _, c := range s.due[lane] {
 		if !c.DueAt.After(now) && len(due) < limit {
 			due = append(due, c)
 		}
 	}
-	return due, s.fails["Due "+string(lane)]
+	return due, s.malformed[lane], s.fails["Due "+string(lane)]
 }
 
 func (s *shelf) SaveBreaker(ctx context.Context, b *carrier.Breaker) error {
@@ -88,9 +92,10 @@ func (s *shelf) open(t *testing.T, name carrier.Name) {
 
 // tray is a queue that keeps what it is sent.
 type tray struct {
-	backlog int
-	sent    []refresh.Delayed
-	fails   map[string]error
+	backlog, sandboxBacklog int
+
+	sent  []refresh.Delayed
+	fails map[string]error
 }
 
 func (q *tray) Backlog(context.Context) (int, error) { return q.backlog, q.fails["Backlog"] }
@@ -100,12 +105,23 @@ func (q *tray) Send(_ context.Context, m []refresh.Delayed) error {
 	return q.fails["Send"]
 }
 
-func dispatcher(s refresh.Due, q refresh.Queue) *refresh.Dispatcher {
+// sandboxTray puts what the sandbox's queue is sent into a tray, and is empty.
+type sandboxTray struct{ *tray }
+
+func (q sandboxTray) Backlog(context.Context) (int, error) {
+	return q.sandboxBacklog, q.fails["Sandbox backlog"]
+}
+
+// dispatcher sends all to one tray, so that a test sees what each lane is sent.
+func dispatcher(s refresh.Due, q *tray) *refresh.Dispatcher {
 	return &refresh.Dispatcher{
-		Due: s, Queue: q, Timing: carrier.Timing{Speed: 1}, Now: at, PerMinute: 600, Window: time.Minute,
+		Due: s, Timing: carrier.Timing{Speed: 1}, Now: at, Window: time.Minute,
+		Production: refresh.Traffic{Queue: q, PerMinute: 600}, Sandbox: refresh.Traffic{Queue: sandboxTray{q}, PerMinute: 600},
 	}
 }
 
+// TestPassFails: what fails in one lane is told, and keeps no other from being
+// sent; what nobody can read is counted.
 func TestPassFails(t *testing.T) {
 	broken := errors.New("broken")
 	tests := []struct {
@@ -114,11 +130,13 @@ func TestPassFails(t *testing.T) {
 		sent       int
 	}{
 		{"the breakers can not be read", "Breakers", refresh.Pass{}, 0},
-		{"the queue can not be seen", "Backlog", refresh.Pass{}, 0},
-		{"what is due can not be found", "Due startrack", refresh.Pass{Backlog: 7, Probes: 1, Due: 3}, 0},
-		{"a probe can not be found", "Due australia_post", refresh.Pass{Backlog: 7}, 0},
-		{"a probe can not be noted", "SaveBreaker", refresh.Pass{Backlog: 7}, 0},
-		{"nothing can be sent", "Send", refresh.Pass{Backlog: 7, Probes: 1, Due: 8}, 8},
+		{"the queue can not be seen", "Backlog", refresh.Pass{Due: 2, Sent: 2, Malformed: 1}, 2},
+		{"the sandbox's queue can not be seen", "Sandbox backlog", refresh.Pass{Backlog: 7, Probes: 1, Due: 6, Sent: 6, Malformed: 5}, 6},
+		{"what is due can not be found", "Due startrack", refresh.Pass{Backlog: 7, Probes: 1, Due: 3, Sent: 3, Malformed: 6}, 3},
+		{"nor in the sandbox", "Due sandbox", refresh.Pass{Backlog: 7, Probes: 1, Due: 6, Sent: 6, Malformed: 6}, 6},
+		{"a probe can not be found", "Due australia_post", refresh.Pass{Backlog: 7, Due: 7, Sent: 7, Malformed: 6}, 7},
+		{"a probe can not be noted", "SaveBreaker", refresh.Pass{Backlog: 7, Due: 7, Sent: 7, Malformed: 6}, 7},
+		{"nothing can be sent", "Send", refresh.Pass{Backlog: 7, Probes: 1, Due: 8, Malformed: 6}, 8},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -128,6 +146,7 @@ func TestPassFails(t *testing.T) {
 			s.add(auspost, 20, 1)
 			s.add(carrier.SandboxLane, 2, 1)
 			s.add(startrack, 5, 1)
+			s.malformed = map[carrier.Lane]int{auspost: 2, startrack: 3, carrier.SandboxLane: 1}
 			got, err := dispatcher(s, q).Pass(t.Context())
 			if !errors.Is(err, broken) {
 				t.Errorf("Pass = %v, want broken", err)
@@ -142,8 +161,8 @@ func TestPassFails(t *testing.T) {
 	}
 }
 
-// TestBudget: no more is sent than may begin until the next pass, less what the
-// queue still holds; what was due first goes first.
+// TestBudget: no more is sent than may begin until the next pass, and less only
+// where the queue holds more than two minutes' worth; what was due first goes first.
 func TestBudget(t *testing.T) {
 	tests := []struct {
 		name         string
@@ -152,14 +171,17 @@ func TestBudget(t *testing.T) {
 		backlog, due int
 		want         int
 	}{
-		{"the queue is full", 600, time.Minute, 600, 1000, 0},
-		{"the queue is more than full", 600, time.Minute, 5000, 1000, 0},
+		{"the workers have stopped", 600, time.Minute, 1800, 1000, 0},
+		{"they stopped long ago", 600, time.Minute, 50000, 1000, 0},
 		{"nothing is due", 600, time.Minute, 0, 0, 0},
 		{"all of a minute", 600, time.Minute, 0, 1000, 600},
-		{"less the backlog", 600, time.Minute, 100, 1000, 500},
-		{"one", 600, time.Minute, 599, 1000, 1},
+		{"what the queue holds is of the last pass", 600, time.Minute, 600, 1000, 600},
+		{"or of the last two", 600, time.Minute, 1200, 1000, 600},
+		{"the workers do not keep up", 600, time.Minute, 1300, 1000, 500},
+		{"one", 600, time.Minute, 1799, 1000, 1},
 		{"less than there is room for", 600, time.Minute, 0, 30, 30},
 		{"a shorter window", 600, 10 * time.Second, 0, 1000, 100},
+		{"a shorter window, and the length of a minute ago", 600, 10 * time.Second, 700, 1000, 100},
 		{"few a minute", 6, 10 * time.Second, 0, 1000, 1},
 	}
 	for _, tc := range tests {
@@ -167,7 +189,7 @@ func TestBudget(t *testing.T) {
 			s, q := newShelf(), &tray{backlog: tc.backlog}
 			s.add(auspost, tc.due, 1)
 			d := dispatcher(s, q)
-			d.PerMinute, d.Window = tc.perMinute, tc.window
+			d.Production.PerMinute, d.Window = tc.perMinute, tc.window
 			got, err := d.Pass(t.Context())
 			if err != nil || got.Sent != tc.want || len(q.sent) != tc.want || got.Backlog != tc.backlog {
 				t.Fatalf("Pass = %+v, %v, %d sent, want %d", got, err, len(q.sent), tc.want)
@@ -287,6 +309,94 @@ func TestPace(t *testing.T) {
 		got, err := dispatcher(s, q).Pass(t.Context())
 		if err != nil || got.Sent != 600 || got.Due != 5590 {
 			t.Errorf("Pass = %+v, %v, want 10 of the one and 590 of the others sent", got, err)
+		}
+	})
+}
+
+// TestShares: the sandbox has room of its own; of production's each lane has half
+// while both have work, and each partner an equal part of its lane's while others
+// wait, however much earlier another's were due.
+func TestShares(t *testing.T) {
+	type work struct {
+		lane    carrier.Lane
+		partner int64
+		due     int
+	}
+	type share struct {
+		Lane    carrier.Lane
+		Partner int64
+	}
+	tests := []struct {
+		name      string
+		due       []work // of each lane those named first are due first
+		perMinute int
+		want      map[share]int
+	}{
+		{"6,000 of the sandbox and 500 of production", []work{{carrier.SandboxLane, 1, 6000}, {auspost, 2, 500}}, 600, map[share]int{{carrier.SandboxLane, 1}: 60, {auspost, 2}: 500}},
+		{"both lanes have more than half", []work{{auspost, 1, 5000}, {startrack, 2, 5000}}, 600, map[share]int{{auspost, 1}: 300, {startrack, 2}: 300}},
+		{"what one lane does not need is the other's", []work{{auspost, 1, 5000}, {startrack, 2, 40}}, 600, map[share]int{{auspost, 1}: 560, {startrack, 2}: 40}},
+		{"whichever", []work{{auspost, 1, 100}, {startrack, 2, 5000}}, 600, map[share]int{{auspost, 1}: 100, {startrack, 2}: 500}},
+		{"a partner with 5,000 before one with 50", []work{{auspost, 1, 5000}, {auspost, 2, 50}}, 600, map[share]int{{auspost, 1}: 550, {auspost, 2}: 50}},
+		{"two with 5,000 before one with 50", []work{{auspost, 1, 5000}, {auspost, 2, 5000}, {auspost, 3, 50}}, 600, map[share]int{{auspost, 1}: 275, {auspost, 2}: 275, {auspost, 3}: 50}},
+		{"two with more than half", []work{{auspost, 1, 5000}, {auspost, 2, 5000}}, 600, map[share]int{{auspost, 1}: 300, {auspost, 2}: 300}},
+		{"nobody else waits", []work{{auspost, 1, 5000}}, 600, map[share]int{{auspost, 1}: 600}},
+		{"a partner that nobody noted", []work{{auspost, 0, 5000}, {auspost, 2, 50}}, 600, map[share]int{{auspost, 0}: 550, {auspost, 2}: 50}},
+		{"in the sandbox too", []work{{carrier.SandboxLane, 1, 5000}, {carrier.SandboxLane, 2, 20}}, 600, map[share]int{{carrier.SandboxLane, 1}: 40, {carrier.SandboxLane, 2}: 20}},
+		{"behind as much as is read", []work{{startrack, 1, 49_990}, {startrack, 2, 50}}, 600, map[share]int{{startrack, 1}: 590, {startrack, 2}: 10}},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			s, q := newShelf(), &tray{}
+			partners := map[string]int64{}
+			for _, w := range tc.due {
+				from := len(s.due[w.lane])
+				for i := range w.due {
+					id := fmt.Sprintf("se-%s%dx%d", w.lane[:2], w.partner, i)
+					partners[id] = w.partner
+					s.due[w.lane] = append(s.due[w.lane], carrier.DueConnection{
+						AccountID: 1, ConnectionID: id, CredentialID: id, PartnerID: w.partner, DueAt: at().Add(time.Duration(from+i-100_000) * time.Millisecond),
+					})
+				}
+			}
+			d := dispatcher(s, q)
+			d.Production.PerMinute, d.Sandbox.PerMinute = tc.perMinute, 60
+			if _, err := d.Pass(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got := map[share]int{}
+			for _, m := range q.sent {
+				if m.Message.PartnerID != partners[m.Message.CarrierID] || m.Message.CredentialID != m.Message.CarrierID {
+					t.Fatalf("message %+v, want partner and credential of its connection", m.Message)
+				}
+				got[share{m.Message.Lane, m.Message.PartnerID}]++
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("sent (-want +got):\n%s", diff)
+			}
+			if s.most != 50_000 {
+				t.Errorf("%d entries of a lane were asked for, want 50,000", s.most)
+			}
+		})
+	}
+	t.Run("room for one goes to each lane in turn", func(t *testing.T) {
+		s := newShelf()
+		s.add(auspost, 100, 1)
+		s.add(startrack, 100, 1)
+		got := map[carrier.Lane]int{}
+		for minute := range 10 {
+			q := &tray{}
+			d := dispatcher(s, q)
+			d.Production.PerMinute = 1
+			d.Now = func() time.Time { return at().Add(time.Duration(minute) * time.Minute) }
+			if _, err := d.Pass(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range q.sent {
+				got[m.Message.Lane]++
+			}
+		}
+		if diff := cmp.Diff(map[carrier.Lane]int{auspost: 5, startrack: 5}, got); diff != "" {
+			t.Errorf("sent in ten minutes (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -63,7 +63,8 @@ func newYear(t *testing.T) *year {
 	now := func() time.Time { return y.clock }
 	y.linker = &linking.Linker{Store: y, Timing: y.timing, Now: now}
 	y.worker = refresh.Worker{Checker: y, Breakers: y}
-	y.dispatcher = refresh.Dispatcher{Due: y, Queue: y, Timing: y.timing, Now: now, PerMinute: perMinute, Window: time.Minute}
+	traffic := refresh.Traffic{Queue: y, PerMinute: perMinute}
+	y.dispatcher = refresh.Dispatcher{Due: y, Timing: y.timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: traffic}
 	for i, group, left := 0, int64(0), 0; i < connections; i, left = i+1, left-1 {
 		if left == 0 {
 			group++
@@ -159,7 +160,7 @@ func (y *year) run(t *testing.T, most time.Duration, done func() bool) {
 // dueBy lists what will be due by a time if nothing more is done.
 func (y *year) dueBy(t *testing.T, by time.Time) map[string]bool {
 	t.Helper()
-	list, err := y.Due(t.Context(), auspost, by, connections+1)
+	list, _, err := y.Due(t.Context(), auspost, by, connections+1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +234,7 @@ func TestOutage(t *testing.T) {
 func (y *year) checkDrain(t *testing.T, closed time.Time) {
 	t.Helper()
 	backlog, all := y.dueBy(t, closed), map[string]time.Time{}
-	list, err := y.Due(t.Context(), auspost, closed.Add(2*time.Hour), connections)
+	list, _, err := y.Due(t.Context(), auspost, closed.Add(2*time.Hour), connections)
 	if err != nil {
 		t.Fatal(err)
 	}

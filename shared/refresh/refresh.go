@@ -18,12 +18,16 @@ type Message struct {
 	AccountID int64        `json:"account_id"`
 	CarrierID string       `json:"carrier_id"`
 	Lane      carrier.Lane `json:"lane"`
+	// CredentialID and PartnerID are those of the entry of by_due, where the claim
+	// keeps them.
+	CredentialID string `json:"credential_id,omitempty"`
+	PartnerID    int64  `json:"partner_id,omitempty"`
 	// Probe: the breaker of the carrier is open, and this one may find out
 	// whether it still should be.
 	Probe bool `json:"probe,omitempty"`
 }
 
-// decode reads a message; what is none is an error that does not show it.
+// decode reads a message. A body that is not a message is an error; the error never quotes it.
 func decode(body string) (Message, error) {
 	var m Message
 	if err := json.Unmarshal([]byte(body), &m); err != nil || m.AccountID <= 0 || m.CarrierID == "" || !slices.Contains(carrier.Lanes(), m.Lane) {

@@ -116,7 +116,7 @@ func BenchmarkDue(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				meter := &meter{API: e.api, seen: map[string]bool{}}
-				found, err := store.New(meter, table, store.Options{}).Due(b.Context(), carrier.Lane(carrier.AustraliaPost), at, n)
+				found, _, err := store.New(meter, table, store.Options{}).Due(b.Context(), carrier.Lane(carrier.AustraliaPost), at, n)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -193,16 +193,16 @@ func TestRemoteCalls(t *testing.T) {
 		expect("History, before the first", err, good)
 
 		queries := func(n int) []string { return slices.Repeat([]string{"Query"}, n) }
-		found, err := s.Due(ctx, carrier.Lane(carrier.AustraliaPost), now, 25)
+		found, _, err := s.Due(ctx, carrier.Lane(carrier.AustraliaPost), now, 25)
 		expect("Due", err, good, queries(8)...)
 		if len(found) != 1 {
 			t.Errorf("%d due, want 1", len(found))
 		}
-		_, err = s.Due(ctx, carrier.Lane(carrier.StarTrack), now, 25)
+		_, _, err = s.Due(ctx, carrier.Lane(carrier.StarTrack), now, 25)
 		expect("Due of StarTrack", err, good, queries(4)...)
-		_, err = s.Due(ctx, carrier.SandboxLane, now, 25)
+		_, _, err = s.Due(ctx, carrier.SandboxLane, now, 25)
 		expect("Due of the sandbox", err, good, queries(4)...)
-		_, err = s.Unfinished(ctx, now, 25)
+		_, _, err = s.Unfinished(ctx, now, 25)
 		expect("Unfinished", err, good, "Query")
 
 		follow := func(what string, standing carrier.Standing, purgeAt time.Time, calls int) {

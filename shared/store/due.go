@@ -16,13 +16,14 @@ import (
 )
 
 // Due finds the connections of a lane whose next check is due, the earliest
-// first, limit (at least 1) at most. One that somebody is at is among them. The
-// index follows the table within a second or so.
+// first, limit (at least 1) at most. Leased connections are included. The index
+// follows the table within a second or so. Entries that nobody can read are
+// skipped: malformed counts those that were met.
 //
 // What is read is paid for. So of each shard no more is read than its share of
 // what is missing, again until nothing unread can be earlier than what is
 // returned.
-func (s *Store) Due(ctx context.Context, lane carrier.Lane, now time.Time, limit int) ([]carrier.DueConnection, error) {
+func (s *Store) Due(ctx context.Context, lane carrier.Lane, now time.Time, limit int) (found []carrier.DueConnection, malformed int, err error) {
 	shards := make([]*dueShard, dueShards(lane))
 	for i := range shards {
 		shards[i] = &dueShard{next: s.dueQuery(refreshPK(lane, i), now)}
@@ -30,18 +31,19 @@ func (s *Store) Due(ctx context.Context, lane carrier.Lane, now time.Time, limit
 	unread, share := shards, limit/len(shards)+1
 	for {
 		if err := s.readShards(ctx, unread, share); err != nil {
-			return nil, fmt.Errorf("finding due connections: %w", err)
+			return nil, 0, fmt.Errorf("finding due connections: %w", err)
 		}
-		var found []carrier.DueConnection
+		found, malformed = nil, 0
 		for _, shard := range shards {
 			found = append(found, shard.found...)
+			malformed += shard.malformed
 		}
 		slices.SortFunc(found, byDue)
 		unread = slices.DeleteFunc(slices.Clone(shards), func(shard *dueShard) bool {
 			return shard.next == nil || len(found) >= limit && !shard.last().Before(found[limit-1].DueAt)
 		})
 		if len(unread) == 0 {
-			return found[:min(limit, len(found))], nil
+			return found[:min(limit, len(found))], malformed, nil
 		}
 		// What is no later than the last of all these is certain to be returned.
 		horizon := slices.MinFunc(unread, func(a, b *dueShard) int { return a.last().Compare(b.last()) }).last()
@@ -60,8 +62,9 @@ func byDue(a, b carrier.DueConnection) int {
 // dueShard is what was read of one shard, and where to go on; next is nil at its
 // end.
 type dueShard struct {
-	found []carrier.DueConnection
-	next  *dynamodb.QueryInput
+	found     []carrier.DueConnection
+	malformed int
+	next      *dynamodb.QueryInput
 }
 
 // last is the latest time that was read: what is unread is no earlier.
@@ -92,7 +95,8 @@ func (s *Store) readShard(ctx context.Context, shard *dueShard, n int) error {
 	for _, it := range out.Items {
 		due, err := readDue(it)
 		if err != nil {
-			return err
+			shard.malformed++
+			continue
 		}
 		shard.found = append(shard.found, due)
 	}
@@ -106,25 +110,26 @@ func (s *Store) readShard(ctx context.Context, shard *dueShard, n int) error {
 // Unfinished finds what a crash may have left: intents and other work whose
 // lease is over, and accounts that their connections have to follow, the oldest
 // first, limit (at least 1) at most. The index follows the table within a second
-// or so: whoever takes one up asks the table.
-func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) ([]carrier.Unfinished, error) {
+// or so: whoever takes one up asks the table. Entries that nobody can read are
+// skipped: malformed counts those that were met.
+func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) (found []carrier.Unfinished, malformed int, err error) {
 	in := s.dueQuery(repairPK, now)
-	var found []carrier.Unfinished
 	for {
 		in.Limit = limitOf(limit - len(found))
 		out, err := s.api.Query(ctx, in)
 		if err != nil {
-			return nil, fmt.Errorf("finding unfinished work: %w", err)
+			return nil, 0, fmt.Errorf("finding unfinished work: %w", err)
 		}
 		for _, it := range out.Items {
 			u, err := readUnfinished(it)
 			if err != nil {
-				return nil, err
+				malformed++
+				continue
 			}
 			found = append(found, u)
 		}
 		if len(found) >= limit || len(out.LastEvaluatedKey) == 0 {
-			return found, nil
+			return found, malformed, nil
 		}
 		in.ExclusiveStartKey = out.LastEvaluatedKey
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -90,7 +90,7 @@ func TestDueReadsLittle(t *testing.T) {
 			s := store.New(index, table, store.Options{})
 			for _, limit := range []int{1, 5, 8, 9, 100, 999, 1000, 2000, n - 1, n, n + 1, 3 * n} {
 				index.read, index.calls = 0, 0
-				found, err := s.Due(t.Context(), carrier.Lane(carrier.AustraliaPost), now, limit)
+				found, _, err := s.Due(t.Context(), carrier.Lane(carrier.AustraliaPost), now, limit)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -112,36 +112,80 @@ func TestDueReadsLittle(t *testing.T) {
 	}
 }
 
+// TestDueOfAnotherForm: an entry that nobody can read is skipped and counted, on
+// whatever page it is, and hides none of the others.
 func TestDueOfAnotherForm(t *testing.T) {
 	t.Parallel()
-	good := map[string]string{"pk": "ACCOUNT#1", "sk": "CARRIER#se-1", "due_key": "000000000000001#c"}
-	for name, value := range map[string]string{"pk": "PARTNER#1", "sk": "KEY#canary", "due_key": "canary"} {
+	entry := func(pk, sk, due string) map[string]types.AttributeValue {
+		return map[string]types.AttributeValue{
+			"pk": &types.AttributeValueMemberS{Value: pk}, "sk": &types.AttributeValueMemberS{Value: sk}, "due_key": &types.AttributeValueMemberS{Value: due},
+		}
+	}
+	const cred = "#00c0ffee00c0ffee"
+	for name, tc := range map[string]struct {
+		entry              map[string]types.AttributeValue
+		unreadable, repair bool // as an entry of REFRESH, of REPAIR
+	}{
+		"another's":             {entry("PARTNER#1", "CARRIER#se-1", "000000000000001"+cred), true, true},
+		"an account, no id":     {entry("ACCOUNT#", "CARRIER#se-1", "000000000000001"+cred), true, true},
+		"a key":                 {entry("ACCOUNT#1", "KEY#canary", "000000000000001"+cred), true, true},
+		"an account":            {entry("ACCOUNT#1", "ACCOUNT", "000000000000001"+cred), true, false},
+		"a connection, no id":   {entry("ACCOUNT#1", "CARRIER#", "000000000000001"+cred), true, false},
+		"an id of another kind": {entry("ACCOUNT#1", "CARRIER#canary", "000000000000001"+cred), true, false},
+		"no time":               {entry("ACCOUNT#1", "CARRIER#se-1", "000 canary"+cred), true, false},
+		"no credential":         {entry("ACCOUNT#1", "CARRIER#se-1", "000000000000001"), true, false},
+		"a partner of words":    {entry("ACCOUNT#1", "CARRIER#se-1", "000000000000001"+cred+"#canary"), true, false},
+		"of version 0.3":        {entry("ACCOUNT#1", "CARRIER#se-1", "000000000000001"+cred), false, false},
+		"of now":                {entry("ACCOUNT#1", "CARRIER#se-1", "000000000000001"+cred+"#7"), false, false},
+		"not a text": {map[string]types.AttributeValue{
+			"pk": &types.AttributeValueMemberS{Value: "ACCOUNT#1"}, "sk": &types.AttributeValueMemberN{Value: "1"}, "due_key": &types.AttributeValueMemberS{Value: "1"},
+		}, true, true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			it := map[string]types.AttributeValue{}
-			for k, v := range good {
-				it[k] = &types.AttributeValueMemberS{Value: v}
+			good := func(n int) map[string]types.AttributeValue {
+				return entry("ACCOUNT#1", fmt.Sprint("CARRIER#se-", n), fmt.Sprintf("%015d%s#7", n, cred))
 			}
-			it[name] = &types.AttributeValueMemberS{Value: value}
-			s := store.New(answering{items: []map[string]types.AttributeValue{it}}, table, store.Options{})
-			_, err := s.Due(t.Context(), carrier.SandboxLane, time.Unix(9, 0), 9)
-			if err == nil || strings.Contains(err.Error(), "canary") {
-				t.Errorf("Due = %v, want an error without the value", err)
+			pages := answering{pages: [][]map[string]types.AttributeValue{{tc.entry, tc.entry}, {good(10), tc.entry}, {good(11)}}}
+			s := store.New(pages, table, store.Options{})
+			found, malformed, err := s.Due(t.Context(), carrier.SandboxLane, time.Unix(9, 0), 100)
+			shards := 4
+			want, bad := 5, 0
+			if tc.unreadable {
+				want, bad = 2, 3
 			}
-			_, err = s.Unfinished(t.Context(), time.Unix(9, 0), 9)
-			if (err == nil) != (name == "due_key") {
-				t.Errorf("Unfinished = %v", err)
+			if err != nil || len(found) != want*shards || malformed != bad*shards {
+				t.Errorf("Due = %d found, %d malformed, %v, want %d and %d", len(found), malformed, err, want*shards, bad*shards)
+			}
+			if last := found[len(found)-1]; last.ConnectionID != "se-11" || last.PartnerID != 7 || last.CredentialID != cred[1:] {
+				t.Errorf("the last one is %+v", last)
+			}
+			unfinished, malformed, err := s.Unfinished(t.Context(), time.Unix(9, 0), 100)
+			want, bad = 5, 0
+			if tc.repair {
+				want, bad = 2, 3
+			}
+			if err != nil || len(unfinished) != want || malformed != bad {
+				t.Errorf("Unfinished = %d found, %d malformed, %v, want %d and %d", len(unfinished), malformed, err, want, bad)
 			}
 		})
 	}
 }
 
-// answering answers every query with some items.
+// answering answers every query with the same items, page by page.
 type answering struct {
 	store.API
-	items []map[string]types.AttributeValue
+	pages [][]map[string]types.AttributeValue
 }
 
-func (a answering) Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
-	return &dynamodb.QueryOutput{Items: slices.Clone(a.items)}, nil
+func (a answering) Query(_ context.Context, in *dynamodb.QueryInput, _ ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+	n := 0
+	if at, ok := in.ExclusiveStartKey["page"].(*types.AttributeValueMemberN); ok {
+		n, _ = strconv.Atoi(at.Value)
+	}
+	out := &dynamodb.QueryOutput{Items: slices.Clone(a.pages[n])}
+	if n+1 < len(a.pages) {
+		out.LastEvaluatedKey = map[string]types.AttributeValue{"page": &types.AttributeValueMemberN{Value: strconv.Itoa(n + 1)}}
+	}
+	return out, nil
 }

@@ -71,7 +71,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 		is("account", own, "ACCOUNT", "- - -")
 		conn := carrier.Connection{
 			ID: "se-1", AccountID: account, Carrier: carrier.AustraliaPost, AccountNumber: "0004085230", Standing: carrier.StandingActive,
-			CredentialID: "00c0ffee00c0ffee", LeaseUntil: now.Add(time.Minute), NextRefreshAt: now.Add(time.Hour),
+			PartnerID: 7, CredentialID: "00c0ffee00c0ffee", LeaseUntil: now.Add(time.Minute), NextRefreshAt: now.Add(time.Hour),
 		}
 		ok(s.BeginLink(ctx, &conn, carrier.LinkOptions{}))
 		is("intent", own, "CARRIER#se-1", "- REPAIR "+milli(now.Add(time.Minute)))
@@ -79,7 +79,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 		snap, err := carrier.NewSnapshot([]byte("{}"), now)
 		ok(err)
 		ok(s.FinishLink(ctx, &conn, &carrier.HistoryEntry{Check: carrier.Check{At: now}, Number: 1}, &snap, nil))
-		scheduled := " REFRESH#australia_post#2 " + milli(now.Add(time.Hour)) + "#00c0ffee00c0ffee"
+		scheduled := " REFRESH#australia_post#2 " + milli(now.Add(time.Hour)) + "#00c0ffee00c0ffee#7"
 		is("connection", own, "CARRIER#se-1", "-"+scheduled)
 		is("history", "HISTORY#51#se-1", milli(now)+"#00000001", seconds(now.Add(carrier.HistoryKept))+" - -")
 		conn, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)

@@ -48,7 +48,7 @@ const (
 //
 //	by_partner    PARTNER#<id>                  <created_at, ms>#<account id>
 //	by_active     PARTNER#<id>#<true|false>     <created_at, ms>#<account id>
-//	by_due        REFRESH#<lane>#<shard>        <next_refresh_at, ms>#<credential id>
+//	by_due        REFRESH#<lane>#<shard>        <next_refresh_at, ms>#<credential id>#<partner id>
 //	              REPAIR                        <lease_until or time of the change, ms>
 const (
 	indexPartner   = "by_partner"
@@ -116,8 +116,8 @@ func shardOf(lane carrier.Lane, connectionID string) int {
 	return int(sha256.Sum256([]byte(connectionID))[0]) % dueShards(lane)
 }
 
-func refreshKey(at time.Time, credentialID string) string {
-	return milliKey(at.UnixMilli()) + "#" + credentialID
+func refreshKey(at time.Time, credentialID string, partnerID int64) string {
+	return milliKey(at.UnixMilli()) + "#" + credentialID + "#" + number(partnerID)
 }
 
 func repairKey(at time.Time) string { return milliKey(at.UnixMilli()) }
@@ -125,14 +125,19 @@ func repairKey(at time.Time) string { return milliKey(at.UnixMilli()) }
 // dueUntil is above the keys of by_due that are due at a time, and of no other.
 func dueUntil(now time.Time) string { return milliKey(now.UnixMilli() + 1) }
 
-// readRefreshKey takes a refreshKey apart.
-func readRefreshKey(s string) (at time.Time, credentialID string, err error) {
-	milli, credentialID, ok := strings.Cut(s, "#")
+// readRefreshKey takes a refreshKey apart. Version 0.3 wrote none of the partner
+// into it.
+func readRefreshKey(s string) (at time.Time, credentialID string, partnerID int64, err error) {
+	milli, rest, ok := strings.Cut(s, "#")
 	n, err := strconv.ParseInt(milli, 10, 64)
-	if !ok || err != nil {
-		return time.Time{}, "", errors.New("attribute due_key has another form")
+	credentialID, partner, noted := strings.Cut(rest, "#")
+	if err == nil && noted {
+		partnerID, err = strconv.ParseInt(partner, 10, 64)
 	}
-	return time.UnixMilli(n).UTC(), credentialID, nil
+	if !ok || err != nil {
+		return time.Time{}, "", 0, errors.New("attribute due_key has another form")
+	}
+	return time.UnixMilli(n).UTC(), credentialID, partnerID, nil
 }
 
 // readOwner is whose an item of an account's partition is: the account, and the

@@ -228,7 +228,7 @@ func connectionItem(c *carrier.Connection) item {
 		it.text(attrDueKey, repairKey(c.LeaseUntil))
 	case c.Scheduled():
 		it.text(attrDuePK, refreshPK(c.Lane(), shardOf(c.Lane(), c.ID)))
-		it.text(attrDueKey, refreshKey(c.NextRefreshAt, c.CredentialID))
+		it.text(attrDueKey, refreshKey(c.NextRefreshAt, c.CredentialID, c.PartnerID))
 	}
 	return it
 }
@@ -292,9 +292,12 @@ func readConnection(it item) (carrier.Connection, error) {
 // readDue reads a connection of by_due, which holds keys only.
 func readDue(it item) (carrier.DueConnection, error) {
 	r := reader{it: it}
-	at, credential, err := readRefreshKey(r.text(attrDueKey))
+	at, credential, partner, err := readRefreshKey(r.text(attrDueKey))
 	account, connection, ownerErr := readOwner(key{r.text(attrPK), r.text(attrSK)})
-	return carrier.DueConnection{AccountID: account, ConnectionID: connection, CredentialID: credential, DueAt: at},
+	if _, idErr := carrier.ParseConnectionID(connection); idErr != nil {
+		ownerErr = errors.Join(ownerErr, errors.New("key is no connection's"))
+	}
+	return carrier.DueConnection{AccountID: account, ConnectionID: connection, CredentialID: credential, PartnerID: partner, DueAt: at},
 		errors.Join(r.done("due connection"), err, ownerErr)
 }
 

@@ -164,7 +164,7 @@ func (d deployment) outputs(ctx context.Context) (map[string]string, error) {
 	for _, output := range answer.Outputs {
 		outputs[output.Key] = output.Value
 	}
-	for _, name := range []string{"ApiId", "TableName", "SecretPrefix", "ServiceSecretArn", "RefreshQueueUrl", "RefreshDeadLetterQueueUrl"} {
+	for _, name := range []string{"ApiId", "TableName", "SecretPrefix", "ServiceSecretArn", "RefreshQueueUrl", "SandboxRefreshQueueUrl", "RefreshDeadLetterQueueUrl"} {
 		if outputs[name] == "" {
 			return nil, fmt.Errorf("the stack has no output %s", name)
 		}

@@ -47,6 +47,7 @@ func TestReadTemplate(t *testing.T) {
 	}
 	queues := map[string]queue{
 		"RefreshQueue":           {visibilitySeconds: 180, deadLetters: "RefreshDeadLetterQueue", attempts: 5},
+		"SandboxRefreshQueue":    {visibilitySeconds: 180, deadLetters: "RefreshDeadLetterQueue", attempts: 5},
 		"RefreshDeadLetterQueue": {},
 	}
 	if diff := cmp.Diff(queues, got.queues, cmp.AllowUnexported(queue{})); diff != "" {
@@ -55,6 +56,9 @@ func TestReadTemplate(t *testing.T) {
 	mappings := map[string]mapping{
 		"RefreshMapping": {
 			queue: "RefreshQueue", function: "RefreshCarrierAccountFunction", batchSize: 10, responses: []string{"ReportBatchItemFailures"},
+		},
+		"SandboxRefreshMapping": {
+			queue: "SandboxRefreshQueue", function: "RefreshCarrierAccountFunction", batchSize: 10, responses: []string{"ReportBatchItemFailures"},
 		},
 	}
 	if diff := cmp.Diff(mappings, got.mappings, cmp.AllowUnexported(mapping{})); diff != "" {

@@ -67,9 +67,10 @@ type Stack struct {
 	TableName        string
 	SecretPrefix     string
 	ServiceSecretARN string
-	// RefreshQueueURL and RefreshDeadLetterQueueURL are outputs too: the queue of scheduled checks, and of those that
-	// were given up.
+	// RefreshQueueURL, SandboxRefreshQueueURL and RefreshDeadLetterQueueURL are outputs too: the queues of scheduled
+	// checks, of production and of sandbox accounts, and of those that were given up.
 	RefreshQueueURL           string
+	SandboxRefreshQueueURL    string
 	RefreshDeadLetterQueueURL string
 	// FunctionNames has the deployed name of each function, by the name of its folder: "link-carrier".
 	FunctionNames map[string]string
@@ -158,6 +159,7 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 		"AusPostBaseUrl":            s.SimulatorURL,
 		"RateLimitPerMinute":        "100000",
 		"SandboxRateLimitPerMinute": "100000",
+		"SandboxRefreshesPerMinute": "600",
 		"RefusalGapSeconds":         strconv.Itoa(cmp.Or(opts.RefusalGapSeconds, 1)),
 		"ScheduleSpeed":             strconv.Itoa(cmp.Or(opts.ScheduleSpeed, 1)),
 		"SchedulePassesPerMinute":   strconv.Itoa(cmp.Or(opts.SchedulePasses, 6)),
@@ -169,6 +171,7 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 	s.SecretPrefix = deployed.outputs["SecretPrefix"]
 	s.ServiceSecretARN = deployed.outputs["ServiceSecretArn"]
 	s.RefreshQueueURL = deployed.outputs["RefreshQueueUrl"]
+	s.SandboxRefreshQueueURL = deployed.outputs["SandboxRefreshQueueUrl"]
 	s.RefreshDeadLetterQueueURL = deployed.outputs["RefreshDeadLetterQueueUrl"]
 	s.FunctionNames = deployed.functions
 	steps.done("template.yaml is deployed: %d functions, %d routes", len(deployed.functions), deployed.routes)

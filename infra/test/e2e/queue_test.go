@@ -77,7 +77,7 @@ func hideFor(ctx context.Context, seconds int) error {
 // templateHides is VisibilityTimeout of template.yaml; the local stack has compared the two.
 const templateHides = 180
 
-// deliver switches the mapping that hands messages to the worker on or off.
+// deliver switches the mapping that hands the messages of production accounts to the worker on or off.
 func deliver(ctx context.Context, on bool) error {
 	path := service.EmulatorURL + "/2015-03-31/event-source-mappings/"
 	list, err := http.NewRequestWithContext(ctx, http.MethodGet, path, nil)
@@ -90,13 +90,24 @@ func deliver(ctx context.Context, on bool) error {
 	}
 	var answer struct {
 		EventSourceMappings []struct {
-			UUID string `json:"UUID"`
+			UUID   string `json:"UUID"`
+			Source string `json:"EventSourceArn"`
 		} `json:"EventSourceMappings"`
 	}
-	if err := json.Unmarshal(text, &answer); err != nil || len(answer.EventSourceMappings) != 1 {
-		return fmt.Errorf("there are %d mappings: %w", len(answer.EventSourceMappings), err)
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return fmt.Errorf("listing the mappings: %w", err)
 	}
-	path += answer.EventSourceMappings[0].UUID
+	queue := service.RefreshQueueURL[strings.LastIndex(service.RefreshQueueURL, "/")+1:]
+	id := ""
+	for _, m := range answer.EventSourceMappings {
+		if strings.HasSuffix(m.Source, ":"+queue) {
+			id = m.UUID
+		}
+	}
+	if id == "" {
+		return fmt.Errorf("none of %d mappings is of %s", len(answer.EventSourceMappings), queue)
+	}
+	path += id
 	body := []byte(`{"Enabled":` + strconv.FormatBool(on) + `}`)
 	put, err := http.NewRequestWithContext(ctx, http.MethodPut, path, strings.NewReader(string(body)))
 	if err != nil {
@@ -219,7 +230,7 @@ func checkMessages(t *testing.T, m merchant) {
 			if id, ok := body["carrier_id"].(string); ok {
 				if _, mine := ids[id]; mine {
 					found++
-					if len(body) != 3 || body["account_id"] != float64(m.ID) || body["lane"] != "australia_post" {
+					if len(body) != 5 || body["credential_id"] == "" || body["partner_id"] == 0.0 || body["account_id"] != float64(m.ID) || body["lane"] != "australia_post" {
 						t.Errorf("message = %s", aws.ToString(message.Body))
 					}
 				}

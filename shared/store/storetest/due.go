@@ -40,7 +40,7 @@ func (s *suite) plan(n int, name carrier.Name, env carrier.Environment, at func(
 				if err != nil {
 					s.Error(err)
 				}
-				rows[i], due[i] = c, carrier.DueConnection{AccountID: account, ConnectionID: c.ID, CredentialID: c.CredentialID, DueAt: c.NextRefreshAt}
+				rows[i], due[i] = c, carrier.DueConnection{AccountID: account, ConnectionID: c.ID, CredentialID: c.CredentialID, PartnerID: c.PartnerID, DueAt: c.NextRefreshAt}
 			}
 		})
 	}
@@ -52,7 +52,7 @@ func (s *suite) plan(n int, name carrier.Name, env carrier.Environment, at func(
 // due is what is due. What others have left in the lane is due later.
 func (s *suite) due(lane carrier.Lane, at time.Time, limit int) []carrier.DueConnection {
 	s.Helper()
-	found, err := s.Due(s.Context(), lane, at, limit)
+	found, _, err := s.Due(s.Context(), lane, at, limit)
 	s.ok(err)
 	if !slices.IsSortedFunc(found, func(a, b carrier.DueConnection) int { return a.DueAt.Compare(b.DueAt) }) {
 		s.Errorf("%v is not in order", found)
@@ -88,7 +88,8 @@ func dueTests() tests {
 			want = slices.DeleteFunc(want, func(d carrier.DueConnection) bool { return d.ConnectionID == claimed.ID })
 			s.equal("recorded", s.due(lane, end, n), want)
 			want = append(want, carrier.DueConnection{
-				AccountID: claimed.AccountID, ConnectionID: claimed.ID, CredentialID: claimed.CredentialID, DueAt: claimed.NextRefreshAt,
+				AccountID: claimed.AccountID, ConnectionID: claimed.ID, CredentialID: claimed.CredentialID, PartnerID: claimed.PartnerID,
+				DueAt: claimed.NextRefreshAt,
 			})
 			s.equal("due again", s.due(lane, end.Add(time.Second), n), want)
 			rows[0] = claimed

@@ -16,7 +16,7 @@ var long = time.Date(1971, 2, 3, 4, 5, 6, 789_000_000, time.UTC) // never change
 // unfinished is what of an account is unfinished.
 func (s *suite) unfinished(account int64, at time.Time) []string {
 	s.Helper()
-	found, err := s.Unfinished(s.Context(), at, 1000)
+	found, _, err := s.Unfinished(s.Context(), at, 1000)
 	s.ok(err)
 	ids := []string{}
 	for _, u := range found {
@@ -197,7 +197,7 @@ func followTests() tests {
 			s.equal("the second", s.unfinished(a.ID, long.Add(time.Second)), []string{worked.ID, intent.ID})
 			s.equal("all", s.unfinished(a.ID, now), []string{worked.ID, intent.ID, ""})
 			for limit := 1; limit < 4; limit++ {
-				found, err := s.Unfinished(s.Context(), now, limit)
+				found, _, err := s.Unfinished(s.Context(), now, limit)
 				s.ok(err)
 				s.equal("limit", len(found), limit)
 			}

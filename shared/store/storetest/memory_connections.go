@@ -26,7 +26,7 @@ func (m *Memory) write(conn *carrier.Connection) {
 	case c.Status == carrier.Linking || c.Work != carrier.NoWork:
 		m.due.set(dueEntry{queue: repairs, id: id, at: c.LeaseUntil})
 	case c.Scheduled():
-		m.due.set(dueEntry{queue: string(c.Lane()), id: id, at: c.NextRefreshAt, credential: c.CredentialID})
+		m.due.set(dueEntry{queue: string(c.Lane()), id: id, at: c.NextRefreshAt, credential: c.CredentialID, partner: c.PartnerID})
 	default:
 		m.due.remove(id)
 	}

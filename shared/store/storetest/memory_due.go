@@ -26,6 +26,7 @@ type dueEntry struct {
 	id         connectionID
 	at         time.Time
 	credential string
+	partner    int64
 }
 
 // set puts an entry in the place of the one of the same id.
@@ -90,29 +91,27 @@ func (q *dueQueue) Pop() any {
 }
 
 // Due is store.Store's.
-func (m *Memory) Due(ctx context.Context, lane carrier.Lane, now time.Time, limit int) ([]carrier.DueConnection, error) {
+func (m *Memory) Due(ctx context.Context, lane carrier.Lane, now time.Time, limit int) (due []carrier.DueConnection, malformed int, err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("finding due connections: %w", err)
+		return nil, 0, fmt.Errorf("finding due connections: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var due []carrier.DueConnection
 	for _, e := range m.due.until(string(lane), now, limit) {
-		due = append(due, carrier.DueConnection{AccountID: e.id.account, ConnectionID: e.id.id, CredentialID: e.credential, DueAt: e.at})
+		due = append(due, carrier.DueConnection{AccountID: e.id.account, ConnectionID: e.id.id, CredentialID: e.credential, PartnerID: e.partner, DueAt: e.at})
 	}
-	return due, nil
+	return due, 0, nil
 }
 
 // Unfinished is store.Store's.
-func (m *Memory) Unfinished(ctx context.Context, now time.Time, limit int) ([]carrier.Unfinished, error) {
+func (m *Memory) Unfinished(ctx context.Context, now time.Time, limit int) (found []carrier.Unfinished, malformed int, err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("finding unfinished work: %w", err)
+		return nil, 0, fmt.Errorf("finding unfinished work: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var found []carrier.Unfinished
 	for _, e := range m.due.until(repairs, now, limit) {
 		found = append(found, carrier.Unfinished{AccountID: e.id.account, ConnectionID: e.id.id})
 	}
-	return found, nil
+	return found, 0, nil
 }

@@ -45,8 +45,8 @@ type Store interface {
 
 	AllConnections(ctx context.Context, accountID int64) ([]carrier.Connection, error)
 	Snapshot(ctx context.Context, accountID int64, connectionID string) (*carrier.Snapshot, error)
-	Due(ctx context.Context, lane carrier.Lane, now time.Time, limit int) ([]carrier.DueConnection, error)
-	Unfinished(ctx context.Context, now time.Time, limit int) ([]carrier.Unfinished, error)
+	Due(ctx context.Context, lane carrier.Lane, now time.Time, limit int) (due []carrier.DueConnection, malformed int, err error)
+	Unfinished(ctx context.Context, now time.Time, limit int) (found []carrier.Unfinished, malformed int, err error)
 	History(ctx context.Context, accountID int64, connectionID string, before *carrier.HistoryPosition, skip, limit int, now time.Time) ([]carrier.HistoryEntry, *carrier.HistoryPosition, error)
 
 	CountChecks(ctx context.Context, name carrier.Name, checks []carrier.Counted, now time.Time) error
