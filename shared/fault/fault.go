@@ -36,6 +36,7 @@ const (
 	MediaType                       // the content type is not JSON
 	IdempotencyMismatch             // an idempotency key came back with another payload
 	RateLimited                     // too many requests of this key
+	Overloaded                      // AWS throttles us: our capacity, not the caller's
 	NumberMismatch                  // the carrier answered for another charge account
 	CarrierRefused                  // the carrier does not accept key, secret or number
 	CarrierContract                 // the carrier knows the account, its contract is not usable
@@ -48,7 +49,7 @@ const (
 var kindNames = [...]string{
 	"internal", "body required", "required", "length", "invalid", "identifier", "not supported", "unauthorized",
 	"forbidden", "inactive", "not found", "method not allowed", "conflict", "carrier conflict", "state", "precondition",
-	"too large", "media type", "idempotency mismatch", "rate limited", "number mismatch", "carrier refused",
+	"too large", "media type", "idempotency mismatch", "rate limited", "overloaded", "number mismatch", "carrier refused",
 	"carrier contract", "carrier limited", "carrier down", "carrier timeout",
 }
 

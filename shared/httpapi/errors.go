@@ -38,6 +38,7 @@ var rows = map[fault.Kind]row{
 	fault.MediaType:           {http.StatusUnsupportedMediaType, "validation", "invalid_field_value", false, false},
 	fault.IdempotencyMismatch: {http.StatusUnprocessableEntity, "validation", "field_conflict", false, false},
 	fault.RateLimited:         {http.StatusTooManyRequests, "system", "rate_limit_exceeded", false, true},
+	fault.Overloaded:          {http.StatusServiceUnavailable, "system", "unspecified", false, true},
 	fault.NumberMismatch:      {http.StatusBadRequest, "validation", "identifiers_must_match", false, false},
 	fault.CarrierRefused:      {http.StatusBadRequest, "business_rules", "verification_failure", false, false},
 	fault.CarrierContract:     {http.StatusBadRequest, "account_status", "verification_failure", false, false},

@@ -57,6 +57,7 @@ func TestErrorTable(t *testing.T) {
 		fault.MediaType:           {415, "validation", "invalid_field_value", "shipengine", false},
 		fault.IdempotencyMismatch: {422, "validation", "field_conflict", "shipengine", false},
 		fault.RateLimited:         {429, "system", "rate_limit_exceeded", "shipengine", true},
+		fault.Overloaded:          {503, "system", "unspecified", "shipengine", true},
 		fault.NumberMismatch:      {400, "validation", "identifiers_must_match", "shipengine", false},
 		fault.CarrierRefused:      {400, "business_rules", "verification_failure", "shipengine", false},
 		fault.CarrierContract:     {400, "account_status", "verification_failure", "shipengine", false},

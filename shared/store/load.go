@@ -109,7 +109,7 @@ func optional[T any](it item, read func(item) (T, error)) (*T, error) {
 }
 
 // batchGet reads items by their keys. DynamoDB may leave some for another call;
-// after six calls that is an error.
+// after six calls that is fault.Overloaded.
 func (s *Store) batchGet(ctx context.Context, keys []key) (map[key]item, error) {
 	ask := types.KeysAndAttributes{ConsistentRead: aws.Bool(true)}
 	for _, k := range keys {
@@ -132,10 +132,10 @@ func (s *Store) batchGet(ctx context.Context, keys []key) (map[key]item, error) 
 			return found, nil
 		}
 		if n+1 == attempts {
-			return nil, fmt.Errorf("items left unread after %d calls", attempts)
+			return nil, problem.Overloaded(fmt.Errorf("items left unread after %d calls", attempts))
 		}
 		if err := s.backoff(ctx, n); err != nil {
-			return nil, fmt.Errorf("items left unread: %w", err)
+			return nil, problem.Overloaded(fmt.Errorf("items left unread: %w", err))
 		}
 		in.RequestItems = out.UnprocessedKeys
 	}

@@ -3,8 +3,9 @@
 // it; nothing is read first and written then. Times are kept to the
 // millisecond.
 //
-// Each method says which fault it returns when. Anything else, such as AWS
-// failing or refusing the function, is fault.Internal with its cause.
+// Each method says which fault it returns when. A call that AWS throttles is
+// fault.Overloaded with RetryAfter, of whatever method. Anything else, such as
+// AWS failing or refusing the function, is fault.Internal with its cause.
 package store
 
 import (
@@ -57,7 +58,7 @@ type Store struct {
 
 // New makes a store over a table.
 func New(api API, table string, o Options) *Store {
-	s := &Store{api: api, table: table, sleep: o.Sleep, random: o.Random}
+	s := &Store{api: throttling{api}, table: table, sleep: o.Sleep, random: o.Random}
 	if s.sleep == nil {
 		s.sleep = sleep
 	}
@@ -100,42 +101,47 @@ func (s *Store) backoff(ctx context.Context, n int) error {
 	return s.sleep(ctx, wait)
 }
 
-// write calls until it neither succeeds nor collides, at most attempts times.
-// A collision that lasts is fault.State with RetryAfter.
+// write calls until it neither collides nor is throttled within a transaction,
+// at most attempts times. A collision that lasts is fault.State with RetryAfter,
+// throttling that does fault.Overloaded: nobody else is at the item.
 func (s *Store) write(ctx context.Context, call func() error) error {
 	for n := 0; ; n++ {
 		err := call()
-		if !collided(err) {
+		collided, throttled := cancelled(err)
+		if !collided && !throttled {
 			return err
 		}
-		if n+1 == attempts || s.backoff(ctx, n) != nil {
-			return problem.Busy(err)
+		if n+1 < attempts && s.backoff(ctx, n) == nil {
+			continue
 		}
+		if throttled {
+			return problem.Overloaded(err)
+		}
+		return problem.Busy(err)
 	}
 }
 
-// collided tells whether an identical attempt may succeed: another transaction
-// held an item, or DynamoDB throttled one within the transaction. It has
-// priority over conditions: a condition that failed beside a collision may have
-// failed because of the very transaction that it collided with, and hides what
-// that one leaves behind, such as the twin's idempotency record.
-func collided(err error) bool {
+// cancelled tells whether an identical attempt may succeed, because another
+// transaction held an item, or DynamoDB throttled one within the transaction.
+// That has priority over conditions: a condition that failed beside a collision
+// may have failed because of the very transaction that it collided with, and
+// hides what that one leaves behind, such as the twin's idempotency record.
+func cancelled(err error) (collided, throttled bool) {
 	var single *types.TransactionConflictException
 	var running *types.TransactionInProgressException
 	if errors.As(err, &single) || errors.As(err, &running) {
-		return true
+		return true, false
 	}
-	var cancelled *types.TransactionCanceledException
-	if !errors.As(err, &cancelled) {
-		return false
+	var transaction *types.TransactionCanceledException
+	if !errors.As(err, &transaction) {
+		return false, false
 	}
-	for _, reason := range cancelled.CancellationReasons {
-		switch aws.ToString(reason.Code) {
-		case "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded":
-			return true
-		}
+	for _, reason := range transaction.CancellationReasons {
+		code := aws.ToString(reason.Code)
+		collided = collided || code == "TransactionConflict"
+		throttled = throttled || throttles(code)
 	}
-	return false
+	return collided, throttled
 }
 
 // part is one item's share of a transaction, by the name that its refusal is
@@ -167,7 +173,7 @@ func (s *Store) transact(ctx context.Context, parts []part) (refusals, error) {
 		return err
 	})
 	var cancelled *types.TransactionCanceledException
-	if err == nil || fault.Is(err, fault.State) || !errors.As(err, &cancelled) {
+	if err == nil || fault.Is(err, fault.State) || fault.Is(err, fault.Overloaded) || !errors.As(err, &cancelled) {
 		return nil, err
 	}
 	refused := refusals{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -213,8 +214,9 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 		calls  int
 	}{
 		{"conflict that lasts", create, conflicted("None", "TransactionConflict", "None", "None"), fault.State, 6},
-		{"throttled within", create, conflicted("ThrottlingError", "None", "None", "None"), fault.State, 6},
-		{"throughput exceeded within", create, conflicted("None", "None", "ProvisionedThroughputExceeded", "None"), fault.State, 6},
+		{"throttled within", create, conflicted("ThrottlingError", "None", "None", "None"), fault.Overloaded, 6},
+		{"throttled beside a conflict", create, conflicted("TransactionConflict", "ThrottlingError", "None", "None"), fault.Overloaded, 6},
+		{"throughput exceeded within", create, conflicted("None", "None", "ProvisionedThroughputExceeded", "None"), fault.Overloaded, 6},
 		{"a condition beside a conflict decides nothing", create, conflicted("None", "None", "ConditionalCheckFailed", "TransactionConflict"), fault.State, 6},
 		{"in progress", create, &types.TransactionInProgressException{}, fault.State, 6},
 		{"validation within", create, conflicted("None", "ValidationError", "None", "None"), fault.Internal, 1},
@@ -223,7 +225,7 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 		{"cancelled for nothing", create, conflicted("None", "None", "None", "None"), fault.Internal, 1},
 		{"more reasons than parts", create, conflicted("None", "None", "None", "None", "ConditionalCheckFailed"), fault.Internal, 1},
 		{"token expired", create, expired, fault.Internal, 1},
-		{"throttled after the SDK's retries", create, &types.ProvisionedThroughputExceededException{}, fault.Internal, 1},
+		{"throttled after the SDK's retries", create, &types.ProvisionedThroughputExceededException{}, fault.Overloaded, 1},
 		{"UseKey: conflict that lasts", use, single, fault.State, 6},
 		{"UseKey: token expired", use, expired, fault.Internal, 1},
 		{"UseKey: refused for no reason, again and again", use, &types.ConditionalCheckFailedException{
@@ -238,11 +240,11 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 		{"RecordCheck: conflict that lasts", record, single, fault.State, 6},
 		{"RecordCheck: token expired", record, expired, fault.Internal, 1},
 		{"RecordCheck with an entry: conflict that lasts", recordAll, conflicted("TransactionConflict"), fault.State, 6},
-		{"RecordCheck with an entry: throttled within", recordAll, conflicted("None", "ThrottlingError"), fault.State, 6},
+		{"RecordCheck with an entry: throttled within", recordAll, conflicted("None", "ThrottlingError"), fault.Overloaded, 6},
 		{"RecordCheck with an entry: token expired", recordAll, expired, fault.Internal, 1},
 		{"ClaimDue: conflict that lasts", due, single, fault.State, 6},
 		{"ClaimDue: token expired", due, expired, fault.Internal, 1},
-		{"ClaimDue: throttled after the SDK's retries", due, &types.ProvisionedThroughputExceededException{}, fault.Internal, 1},
+		{"ClaimDue: throttled after the SDK's retries", due, &types.ProvisionedThroughputExceededException{}, fault.Overloaded, 1},
 		{"ClaimDue: an item of another form", due, &types.ConditionalCheckFailedException{
 			Item: map[string]types.AttributeValue{"version": &types.AttributeValueMemberS{Value: "x"}},
 		}, fault.Internal, 1},
@@ -254,7 +256,7 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 		{"SaveConnection: conflict that lasts", save, single, fault.State, 6},
 		{"SaveConnection: token expired", save, expired, fault.Internal, 1},
 		{"ChangeConnection: conflict that lasts", change, conflicted("None", "TransactionConflict"), fault.State, 6},
-		{"ChangeConnection: throttled within", change, conflicted("None", "None", "ProvisionedThroughputExceeded"), fault.State, 6},
+		{"ChangeConnection: throttled within", change, conflicted("None", "None", "ProvisionedThroughputExceeded"), fault.Overloaded, 6},
 		{"ChangeConnection: token expired", change, expired, fault.Internal, 1},
 		{"ChangeConnection: its number is held by nobody, and refused", change, refusing(2, nil), fault.Internal, 1},
 		{"Unlink: conflict that lasts", unlink, conflicted("None", "TransactionConflict"), fault.State, 6},
@@ -305,6 +307,9 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 			if p := fault.Of(err)[0]; tc.kind == fault.State && (p.RetryAfter != time.Second || p.Message == "") {
 				t.Errorf("State with RetryAfter %v and message %q, want 1s and a message", p.RetryAfter, p.Message)
 			}
+			if p := fault.Of(err)[0]; tc.kind == fault.Overloaded && (p.RetryAfter <= 0 || p.Message == "") {
+				t.Errorf("Overloaded with RetryAfter %v and message %q, want both", p.RetryAfter, p.Message)
+			}
 			if got := len(spy.taken()); got != tc.calls {
 				t.Errorf("%d calls, want %d", got, tc.calls)
 			}
@@ -344,6 +349,111 @@ func TestConflictThatPasses(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// everyMethod has a call of each method of the store.
+var everyMethod = map[string]func(context.Context, *store.Store) error{
+	"UseKey": use, "ClaimIdempotency": claim, "ReleaseIdempotency": release, "ClaimCheck": check, "ClaimDue": due, "RecordCheck": recordAll,
+	"FinishLink": finish, "DropLink": drop, "SaveConnection": save, "ChangeConnection": change, "Unlink": unlink, "FollowConnection": follow,
+	"CountChecks": count, "SaveBreaker": breaker, "TakeCall": take, "CacheTracking": cache, "Load": load, "Connection": read,
+	"UpdateAccount": update, "SetAccountActive": disable, "DeleteAccount": remove, "RestoreAccount": restore, "CreateAccount": create,
+	"CreateKey": addKey, "RotateKey": rotate, "DeleteKey": deleteKey, "AccountByExternalID": find, "ListAccounts": list,
+	"BeginLink": func(ctx context.Context, s *store.Store) error {
+		return s.BeginLink(ctx, &carrier.Connection{ID: "se-1", AccountID: 1}, carrier.LinkOptions{})
+	},
+	"CreatePartner": func(ctx context.Context, s *store.Store) error {
+		return s.CreatePartner(ctx, carrier.Partner{ID: 1}, carrier.APIKey{PartnerID: 1, Hash: "h"})
+	},
+	"EndFollow": func(ctx context.Context, s *store.Store) error {
+		return s.EndFollow(ctx, carrier.Account{ID: 1, Version: 1})
+	},
+	"Idempotency": func(ctx context.Context, s *store.Store) error {
+		_, err := s.Idempotency(ctx, carrier.IdempotencyRecord{Scope: "s", Key: "k"}, time.Unix(0, 0))
+		return err
+	},
+	"Account": func(ctx context.Context, s *store.Store) error {
+		_, err := s.Account(ctx, 1, time.Unix(0, 0))
+		return err
+	},
+	"Snapshot": func(ctx context.Context, s *store.Store) error {
+		_, err := s.Snapshot(ctx, 1, "se-1")
+		return err
+	},
+	"AllConnections": func(ctx context.Context, s *store.Store) error {
+		_, err := s.AllConnections(ctx, 1)
+		return err
+	},
+	"ListConnections": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.ListConnections(ctx, 1, true)
+		return err
+	},
+	"ListKeys": func(ctx context.Context, s *store.Store) error {
+		_, err := s.ListKeys(ctx, 1)
+		return err
+	},
+	"History": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.History(ctx, 1, "se-1", nil, 0, 1, time.Unix(0, 0))
+		return err
+	},
+	"CachedTracking": func(ctx context.Context, s *store.Store) error {
+		_, err := s.CachedTracking(ctx, 1, "se-1", []string{"n"}, time.Unix(0, 0))
+		return err
+	},
+	"Tallies": func(ctx context.Context, s *store.Store) error {
+		_, err := s.Tallies(ctx, carrier.StarTrack, time.Unix(0, 0))
+		return err
+	},
+	"Breakers": func(ctx context.Context, s *store.Store) error {
+		_, err := s.Breakers(ctx)
+		return err
+	},
+	"Due": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.Due(ctx, carrier.SandboxLane, time.Unix(0, 0), 1)
+		return err
+	},
+	"Unfinished": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.Unfinished(ctx, time.Unix(0, 0), 1)
+		return err
+	},
+}
+
+// TestThrottled: whichever way DynamoDB throttles whichever call of whichever
+// method, it is our overload, and nobody else's doing.
+func TestThrottled(t *testing.T) {
+	t.Parallel()
+	for method := range reflect.TypeFor[*store.Store]().Methods() {
+		call, ok := everyMethod[method.Name]
+		if !ok {
+			t.Errorf("%s is not tried", method.Name)
+			continue
+		}
+		for _, code := range []string{
+			"ThrottlingException", "ThrottlingError", "ProvisionedThroughputExceededException", "ProvisionedThroughputExceeded", "RequestLimitExceeded",
+		} {
+			for name, answer := range map[string]error{"call": &smithy.GenericAPIError{Code: code, Message: "Rate exceeded"}, "transaction": conflicted("None", code)} {
+				t.Run(method.Name+"/"+code+" of a "+name, func(t *testing.T) {
+					t.Parallel()
+					transactions := 0
+					spy := &calls{answer: func(operation string, _ any) error {
+						if operation == "TransactWriteItems" {
+							transactions++
+						} else if name == "transaction" {
+							return errDone // it makes none
+						}
+						return answer
+					}}
+					s := store.New(spy, table, store.Options{Random: zeros{}, Sleep: func(context.Context, time.Duration) error { return nil }})
+					err := call(t.Context(), s)
+					if name == "transaction" && transactions == 0 {
+						return
+					}
+					if p := fault.Of(err); len(p) == 0 || p[0].Kind != fault.Overloaded || p[0].RetryAfter < time.Second || p[0].Message == "" {
+						t.Errorf("error %v, want one problem, Overloaded, with RetryAfter", err)
+					}
+				})
+			}
+		}
 	}
 }
 

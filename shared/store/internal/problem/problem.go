@@ -114,6 +114,17 @@ func BreakerMoved() error {
 	return p
 }
 
+// Overloaded is for a call that AWS throttles, whatever it was for.
+func Overloaded(cause error) error {
+	return &fault.Error{
+		Kind: fault.Overloaded, Message: "The service is overloaded; try again shortly.", RetryAfter: overloadPause, Cause: cause,
+	}
+}
+
+// overloadPause is how long a caller should leave an overloaded service alone:
+// DynamoDB adapts to a new load within seconds.
+const overloadPause = 5 * time.Second
+
 // Busy is for items that other requests keep hold of.
 func Busy(cause error) error {
 	return &fault.Error{

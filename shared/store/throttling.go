@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/smithy-go"
+
+	"carrierlink/shared/store/internal/problem"
+)
+
+// throttling is an API that tells what DynamoDB throttles from what fails:
+// fault.Overloaded. The SDK has retried such a call by then; what is throttled
+// within a transaction, which it does not retry, is write's.
+type throttling struct{ API }
+
+// throttles tells whether a code is one of those by which DynamoDB throttles, of
+// a call or of an item of a transaction.
+func throttles(code string) bool {
+	switch code {
+	case "ThrottlingException", "ThrottlingError", "Throttling", "ProvisionedThroughputExceededException", "ProvisionedThroughputExceeded",
+		"RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "TooManyRequestsException", "SlowDown":
+		return true
+	}
+	return false
+}
+
+func overloaded[T any](out T, err error) (T, error) {
+	var api smithy.APIError
+	if errors.As(err, &api) && throttles(api.ErrorCode()) {
+		return out, problem.Overloaded(err)
+	}
+	return out, err
+}
+
+func (t throttling) GetItem(ctx context.Context, in *dynamodb.GetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
+	return overloaded(t.API.GetItem(ctx, in, o...))
+}
+
+func (t throttling) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+	return overloaded(t.API.BatchGetItem(ctx, in, o...))
+}
+
+func (t throttling) PutItem(ctx context.Context, in *dynamodb.PutItemInput, o ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
+	return overloaded(t.API.PutItem(ctx, in, o...))
+}
+
+func (t throttling) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	return overloaded(t.API.UpdateItem(ctx, in, o...))
+}
+
+func (t throttling) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
+	return overloaded(t.API.BatchWriteItem(ctx, in, o...))
+}
+
+func (t throttling) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+	return overloaded(t.API.Query(ctx, in, o...))
+}
+
+func (t throttling) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
+	return overloaded(t.API.DeleteItem(ctx, in, o...))
+}
+
+func (t throttling) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, o ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+	return overloaded(t.API.TransactWriteItems(ctx, in, o...))
+}
