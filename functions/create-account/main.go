@@ -21,6 +21,11 @@ import (
 func main() { boot.Main(wire) }
 
 func wire(env *boot.Env) any {
+	_, api, _ := build(env)
+	return api.Serve
+}
+
+func build(env *boot.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	cfg := env.AWS()
 	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
 	secret := vault.NewServiceSecret(secretsmanager.NewFromConfig(cfg), env.Text("SERVICE_SECRET_ID"))
@@ -32,5 +37,5 @@ func wire(env *boot.Env) any {
 		ErrorSource: env.Optional("ERROR_SOURCE"),
 		Routes:      []httpapi.Route{{Method: http.MethodPost, Resource: "/v1/partners/accounts", Handler: h.create}},
 	}
-	return api.Serve
+	return h, api, secret
 }

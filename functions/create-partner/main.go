@@ -14,10 +14,11 @@ import (
 
 func main() { boot.Main(wire) }
 
-func wire(env *boot.Env) any {
-	h := &handler{
+func wire(env *boot.Env) any { return build(env).create }
+
+func build(env *boot.Env) *handler {
+	return &handler{
 		partners: store.New(dynamodb.NewFromConfig(env.AWS()), env.Text("TABLE_NAME"), store.Options{}),
 		now:      time.Now, random: rand.Reader,
 	}
-	return h.create
 }

@@ -19,6 +19,11 @@ var contract []byte
 func main() { boot.Main(wire) }
 
 func wire(env *boot.Env) any {
+	_, api := build(env)
+	return api.Serve
+}
+
+func build(env *boot.Env) (*handler, *httpapi.API) {
 	h := &handler{contract: contract}
 	api := &httpapi.API{
 		ErrorSource: env.Optional("ERROR_SOURCE"),
@@ -28,5 +33,5 @@ func wire(env *boot.Env) any {
 		},
 		Fallback: h.unknown,
 	}
-	return api.Serve
+	return h, api
 }

@@ -15,11 +15,16 @@ import (
 func main() { boot.Main(wire) }
 
 func wire(env *boot.Env) any {
+	_, api := build(env)
+	return api.Serve
+}
+
+func build(env *boot.Env) (*handler, *httpapi.API) {
 	parts := wiring.Linking(env)
 	h := &handler{auth: auth.New(parts.Table, env), accounts: parts.Table, checker: parts.Linker, now: time.Now}
 	api := &httpapi.API{
 		ErrorSource: env.Optional("ERROR_SOURCE"),
 		Routes:      []httpapi.Route{{Method: http.MethodGet, Resource: "/v1/carriers/{carrier_id}/account", Handler: h.get}},
 	}
-	return api.Serve
+	return h, api
 }

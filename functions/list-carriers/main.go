@@ -21,12 +21,17 @@ import (
 func main() { boot.Main(wire) }
 
 func wire(env *boot.Env) any {
+	_, api, _ := build(env)
+	return api.Serve
+}
+
+func build(env *boot.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	cfg := env.AWS()
 	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
 	secret := vault.NewServiceSecret(secretsmanager.NewFromConfig(cfg), env.Text("SERVICE_SECRET_ID"))
 	h := &handler{auth: auth.New(table, env), connections: table, checks: table, sealer: seal.New(secret.Read), now: time.Now}
 	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), Routes: h.routes()}
-	return api.Serve
+	return h, api, secret
 }
 
 func (h *handler) routes() []httpapi.Route {

@@ -18,6 +18,11 @@ import (
 func main() { boot.Main(wire) }
 
 func wire(env *boot.Env) any {
+	_, api, _ := build(env)
+	return api.Serve
+}
+
+func build(env *boot.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	parts := wiring.Keeping(env)
 	secret := vault.NewServiceSecret(parts.Secrets, env.Text("SERVICE_SECRET_ID"))
 	h := &handler{
@@ -25,7 +30,7 @@ func wire(env *boot.Env) any {
 		sealer: seal.New(secret.Read), now: time.Now,
 	}
 	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), Routes: h.routes()}
-	return api.Serve
+	return h, api, secret
 }
 
 func (h *handler) routes() []httpapi.Route {

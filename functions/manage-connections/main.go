@@ -18,14 +18,19 @@ import (
 func main() { boot.Main(wire) }
 
 func wire(env *boot.Env) any {
+	_, api, _ := build(env)
+	return api.Serve
+}
+
+func build(env *boot.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	parts := wiring.Linking(env)
+	secret := vault.NewServiceSecret(parts.Secrets, env.Text("SERVICE_SECRET_ID"))
 	h := &handler{
 		auth: auth.New(parts.Table, env), accounts: parts.Table, claims: parts.Table,
-		sealer: seal.New(vault.NewServiceSecret(parts.Secrets, env.Text("SERVICE_SECRET_ID")).Read),
-		linker: parts.Linker, now: time.Now,
+		sealer: seal.New(secret.Read), linker: parts.Linker, now: time.Now,
 	}
 	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), Routes: h.routes()}
-	return api.Serve
+	return h, api, secret
 }
 
 func (h *handler) routes() []httpapi.Route {

@@ -53,5 +53,5 @@ func TestRun(t *testing.T) {
 }
 
 func TestWire(t *testing.T) {
-	boottest.Wire(t, wire, "TABLE_NAME", "SECRET_PREFIX")
+	boottest.Wire(t, build, "TABLE_NAME", "SECRET_PREFIX")
 }

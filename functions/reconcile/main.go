@@ -9,7 +9,6 @@ import (
 
 func main() { boot.Main(wire) }
 
-func wire(env *boot.Env) any {
-	h := &handler{linker: wiring.Keeping(env).Linker}
-	return h.run
-}
+func wire(env *boot.Env) any { return build(env).run }
+
+func build(env *boot.Env) *handler { return &handler{linker: wiring.Keeping(env).Linker} }

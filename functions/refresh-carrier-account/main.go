@@ -10,8 +10,9 @@ import (
 
 func main() { boot.Main(wire) }
 
-func wire(env *boot.Env) any {
+func wire(env *boot.Env) any { return build(env).work }
+
+func build(env *boot.Env) *handler {
 	parts := wiring.Linking(env)
-	h := &handler{worker: &refresh.Worker{Checker: parts.Linker, Breakers: parts.Table}}
-	return h.work
+	return &handler{worker: &refresh.Worker{Checker: parts.Linker, Breakers: parts.Table}}
 }

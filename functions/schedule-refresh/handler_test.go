@@ -100,7 +100,12 @@ func TestRun(t *testing.T) {
 
 // TestWire: of what is set wrongly too.
 func TestWire(t *testing.T) {
-	full := boottest.Wire(t, wire, "TABLE_NAME", "QUEUE_URL", "SANDBOX_QUEUE_URL", "REFRESHES_PER_MINUTE", "SANDBOX_REFRESHES_PER_MINUTE", "SCHEDULE_PASSES_PER_MINUTE", "SCHEDULE_SPEED")
+	full := boottest.Wire(t, build, "TABLE_NAME", "QUEUE_URL: Production.Queue.url", "SANDBOX_QUEUE_URL: Sandbox.Queue.url",
+		"REFRESHES_PER_MINUTE: Production.PerMinute", "SANDBOX_REFRESHES_PER_MINUTE: Sandbox.PerMinute", "SCHEDULE_PASSES_PER_MINUTE: passes", "SCHEDULE_SPEED")
+	env := boot.NewEnv(func(name string) string { return full[name] })
+	if h, d := build(env); h.window != 12*time.Second || d.Window != h.window {
+		t.Errorf("five passes a minute are %v apart, and each sends for %v, want 12 s", h.window, d.Window)
+	}
 	for passes, problem := range map[string]string{"7": "SCHEDULE_PASSES_PER_MINUTE: at most 6", "0": "SCHEDULE_PASSES_PER_MINUTE must be", "1": "", "6": ""} {
 		full["SCHEDULE_PASSES_PER_MINUTE"] = passes
 		env := boot.NewEnv(func(name string) string { return full[name] })

@@ -21,6 +21,11 @@ func main() { boot.Main(wire) }
 const mostPasses = 6
 
 func wire(env *boot.Env) any {
+	h, _ := build(env)
+	return h.run
+}
+
+func build(env *boot.Env) (*handler, *refresh.Dispatcher) {
 	cfg := env.AWS()
 	passes := env.Count("SCHEDULE_PASSES_PER_MINUTE")
 	if passes > mostPasses {
@@ -35,6 +40,5 @@ func wire(env *boot.Env) any {
 		Production: refresh.Traffic{Queue: &queue{client, env.Text("QUEUE_URL")}, PerMinute: env.Count("REFRESHES_PER_MINUTE")},
 		Sandbox:    refresh.Traffic{Queue: &queue{client, env.Text("SANDBOX_QUEUE_URL")}, PerMinute: env.Count("SANDBOX_REFRESHES_PER_MINUTE")},
 	}
-	h := &handler{pass: dispatcher.Pass, passes: passes, window: window}
-	return h.run
+	return &handler{pass: dispatcher.Pass, passes: passes, window: window}, dispatcher
 }

@@ -16,6 +16,11 @@ import (
 func main() { boot.Main(wire) }
 
 func wire(env *boot.Env) any {
+	_, api := build(env)
+	return api.Serve
+}
+
+func build(env *boot.Env) (*handler, *httpapi.API) {
 	parts := wiring.Keeping(env)
 	production, sandbox := wiring.Carriers(env)
 	h := &handler{
@@ -26,5 +31,5 @@ func wire(env *boot.Env) any {
 		ErrorSource: h.errorSource,
 		Routes:      []httpapi.Route{{Method: http.MethodGet, Resource: "/v1/tracking", Handler: h.track}},
 	}
-	return api.Serve
+	return h, api
 }

@@ -19,6 +19,11 @@ import (
 func main() { boot.Main(wire) }
 
 func wire(env *boot.Env) any {
+	_, api := build(env)
+	return api.Serve
+}
+
+func build(env *boot.Env) (*handler, *httpapi.API) {
 	table := store.New(dynamodb.NewFromConfig(env.AWS()), env.Text("TABLE_NAME"), store.Options{})
 	production, sandbox := wiring.Carriers(env)
 	h := &handler{
@@ -29,5 +34,5 @@ func wire(env *boot.Env) any {
 		ErrorSource: env.Optional("ERROR_SOURCE"),
 		Routes:      []httpapi.Route{{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}/validate", Handler: h.validate}},
 	}
-	return api.Serve
+	return h, api
 }

@@ -1,33 +1,182 @@
-// Package boottest tests how a function's main reads its settings.
+// Package boottest tests what a function's main makes of its settings.
 package boottest
 
 import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"carrierlink/shared/boot"
 )
 
-// Wire checks a function's wire: every setting that is missing is told by name,
-// all at once; with all of them there is a handler, and nobody was called.
-// settings are those beside the three of AWS. It returns the full ones.
-func Wire(t *testing.T, wire func(*boot.Env) any, settings ...string) map[string]string {
+// places are where the settings that several functions have end up in what their
+// mains build: the last fields of the way there.
+var places = map[string]string{
+	"TABLE_NAME":                    "table",
+	"SECRET_PREFIX":                 "prefix",
+	"SERVICE_SECRET_ID":             "id",
+	"RATE_LIMIT_PER_MINUTE":         "Limits.Production",
+	"SANDBOX_RATE_LIMIT_PER_MINUTE": "Limits.Sandbox",
+	"AUSPOST_BASE_URL":              "Production.base",
+	"REFUSAL_GAP_SECONDS":           "Timing.RefusalGap",
+	"SCHEDULE_SPEED":                "Timing.Speed",
+	"ERROR_SOURCE":                  "ErrorSource",
+}
+
+// optional are the settings that may be missing.
+var optional = []string{"ERROR_SOURCE"}
+
+// values are those of settings that can not have just any.
+var values = map[string]string{
+	"AUSPOST_BASE_URL":           "https://carrier.invalid/shipping/v1",
+	"SCHEDULE_PASSES_PER_MINUTE": "5",
+}
+
+// aws are the settings of boot.Env.AWS, whose own tests say where they go.
+var aws = []string{"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+
+// Wire checks what a function's main builds. build takes the *boot.Env and
+// returns whatever it built. settings are the function's, all of them, each a
+// name, or "NAME: place" where the place is not the one that every function has
+// for it: the last fields of the way from what was built to the value, as in
+// "Limits.Production".
+//
+// Every setting has a value of its own here, and must be found in its place and in
+// no other setting's; a setting that is read and not among them is an error, and
+// so is one that is not read. All that are missing are told at once, by name.
+// Nobody is called. It returns the settings.
+func Wire(t *testing.T, build any, settings ...string) map[string]string {
 	t.Helper()
-	empty := boot.NewEnv(func(string) string { return "" })
-	wire(empty)
-	full := map[string]string{}
-	for _, name := range append([]string{"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}, settings...) {
-		if err := empty.Err(); err == nil || !strings.Contains(err.Error(), name+" is not set") {
-			t.Errorf("%s is not missed: %v", name, err)
+	at := map[string]string{}
+	for _, s := range settings {
+		name, place, own := strings.Cut(s, ": ")
+		if !own {
+			place = places[name]
 		}
-		full[name] = "1"
+		if at[name] = place; place == "" {
+			t.Fatalf("where does %s go?", name)
+		}
 	}
-	if full["AUSPOST_BASE_URL"] != "" {
-		full["AUSPOST_BASE_URL"] = "https://carrier.invalid/shipping/v1"
+	full := map[string]string{}
+	for i, name := range append(slices.Sorted(maps.Keys(at)), aws...) {
+		if full[name] = values[name]; full[name] == "" {
+			full[name] = strconv.Itoa(7001 + 2*i) // a number is a text too
+		}
 	}
-	env := boot.NewEnv(func(name string) string { return full[name] })
-	if handler := wire(env); handler == nil || env.Err() != nil {
-		t.Errorf("wire = %v, %v", handler, env.Err())
+	missed(t, build, full)
+
+	read := map[string]bool{}
+	env := boot.NewEnv(func(name string) string { read[name] = true; return full[name] })
+	built := call(build, env)
+	if err := env.Err(); err != nil {
+		t.Fatalf("with every setting: %v", err)
+	}
+	for name := range read {
+		if _, ok := full[name]; !ok && !strings.HasPrefix(name, "AWS_") {
+			t.Errorf("%s is read, and nothing is said about it", name)
+		}
+	}
+	found := search{}
+	for _, part := range built {
+		found.walk(part, nil, nil)
+	}
+	for name, place := range at {
+		if !read[name] {
+			t.Errorf("%s is not read", name)
+		}
+		for other := range at {
+			if full[other] != full[name] && found.has(full[other], place) {
+				t.Errorf("%s is in the place of %s, %s", other, name, place)
+			}
+		}
+		if !found.has(full[name], place) {
+			t.Errorf("%s is not in its place, %s, but in %q", name, place, found.of(full[name]))
+		}
 	}
 	return full
+}
+
+// missed checks that every setting that must be there is told of by name.
+func missed(t *testing.T, build any, full map[string]string) {
+	t.Helper()
+	read := map[string]bool{}
+	empty := boot.NewEnv(func(name string) string { read[name] = true; return "" })
+	call(build, empty)
+	for name := range full {
+		if !read[name] && slices.Contains(aws, name) {
+			continue // it calls nobody
+		}
+		if err := empty.Err(); !slices.Contains(optional, name) && (err == nil || !strings.Contains(err.Error(), name+" is not set")) {
+			t.Errorf("%s is not missed: %v", name, err)
+		}
+	}
+}
+
+func call(build any, env *boot.Env) []reflect.Value {
+	return reflect.ValueOf(build).Call([]reflect.Value{reflect.ValueOf(env)})
+}
+
+// search is where each value was found: ways of field names, by the value as a
+// setting has it.
+type search map[string][]string
+
+// walk notes the texts and numbers in our own types, below what is exported too.
+// A duration is noted in each unit of which it is a whole number.
+func (s search) walk(v reflect.Value, way []string, above []uintptr) {
+	switch v.Kind() {
+	case reflect.Interface:
+		if !v.IsNil() {
+			s.walk(v.Elem(), way, above)
+		}
+	case reflect.Pointer:
+		if !v.IsNil() && !slices.Contains(above, v.Pointer()) {
+			s.walk(v.Elem(), way, append(slices.Clone(above), v.Pointer()))
+		}
+	case reflect.Struct:
+		if !strings.HasPrefix(v.Type().PkgPath(), "carrierlink/") {
+			return
+		}
+		for i := range v.NumField() {
+			s.walk(v.Field(i), append(slices.Clone(way), v.Type().Field(i).Name), above)
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			s.walk(v.Index(i), way, above)
+		}
+	case reflect.Map:
+		for entries := v.MapRange(); entries.Next(); {
+			s.walk(entries.Value(), append(slices.Clone(way), fmt.Sprint(entries.Key())), above)
+		}
+	case reflect.String:
+		s.note(v.String(), way)
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		s.note(strconv.FormatInt(v.Int(), 10), way)
+		if v.Type() == reflect.TypeFor[time.Duration]() {
+			for _, unit := range []time.Duration{time.Second, time.Minute, time.Hour, 24 * time.Hour} {
+				if d := time.Duration(v.Int()); d != 0 && d%unit == 0 {
+					s.note(strconv.FormatInt(int64(d/unit), 10), way)
+				}
+			}
+		}
+	default: // no setting is of another kind
+	}
+}
+
+func (s search) note(value string, way []string) {
+	s[value] = append(s[value], strings.Join(way, "."))
+}
+
+// of is where a value was found.
+func (s search) of(value string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(s[value])))
+}
+
+// has tells whether a value was found in a place.
+func (s search) has(value, place string) bool {
+	return slices.ContainsFunc(s[value], func(way string) bool { return strings.HasSuffix("."+way, "."+place) })
 }

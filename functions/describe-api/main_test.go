@@ -1,0 +1,11 @@
+package main
+
+import (
+	"testing"
+
+	"carrierlink/shared/boot/boottest"
+)
+
+func TestWire(t *testing.T) {
+	boottest.Wire(t, build, "ERROR_SOURCE")
+}
