@@ -88,7 +88,7 @@ func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		switch {
 		case errors.Is(err, store.ErrIDTaken):
 			continue
-		case err != nil && prefersExisting(req):
+		case err != nil && strings.EqualFold(req.Preference("return"), "existing"):
 			return h.existing(ctx, err, idempotency, now)
 		}
 		return resp, err
@@ -158,16 +158,6 @@ func (h *handler) draw(account carrier.Account) (store.NewAccount, *httpapi.Resp
 	}
 	body := httpapi.NewKeyBody(key, text)
 	return store.NewAccount{Account: account, Key: key}, httpapi.JSON(http.StatusOK, newAnswer(account, &body)), nil
-}
-
-// prefersExisting reads the header Prefer: return=existing.
-func prefersExisting(req *httpapi.Request) bool {
-	for p := range strings.SplitSeq(req.Header("Prefer"), ",") {
-		if strings.EqualFold(strings.ReplaceAll(p, " ", ""), "return=existing") {
-			return true
-		}
-	}
-	return false
 }
 
 // existing answers with the account that holds the identifiers, when they are

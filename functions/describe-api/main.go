@@ -1,5 +1,5 @@
-// Describe-api answers GET /health and GET /v1/openapi.json, and everything that
-// no route does: an unknown path, and a known one with another method.
+// Describe-api answers GET and HEAD of /health and /v1/openapi.json, and 404 to
+// every path that no other function has.
 package main
 
 import (
@@ -19,19 +19,17 @@ var contract []byte
 func main() { boot.Main(wire) }
 
 func wire(env *boot.Env) any {
-	_, api := build(env)
-	return api.Serve
+	return build(env).Serve
 }
 
-func build(env *boot.Env) (*handler, *httpapi.API) {
-	h := &handler{contract: contract}
-	api := &httpapi.API{
-		ErrorSource: env.Optional("ERROR_SOURCE"),
+func build(env *boot.Env) *httpapi.API { return newAPI(env.Optional("ERROR_SOURCE")) }
+
+func newAPI(errorSource string) *httpapi.API {
+	return &httpapi.API{
+		ErrorSource: errorSource,
 		Routes: []httpapi.Route{
-			{Method: http.MethodGet, Resource: "/health", Handler: h.health},
-			{Method: http.MethodGet, Resource: "/v1/openapi.json", Handler: h.openAPI},
+			{Method: http.MethodGet, Resource: "/health", Handler: health},
+			{Method: http.MethodGet, Resource: "/v1/openapi.json", Handler: openAPI},
 		},
-		Fallback: h.unknown,
 	}
-	return h, api
 }

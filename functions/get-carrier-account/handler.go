@@ -195,17 +195,18 @@ func parse(req *httpapi.Request) (query, error) {
 		q.carrierID, err = carrier.ParseConnectionID(id)
 	}
 	problems = append(problems, fault.Of(err)...)
-	for _, v := range req.Query("max_age") {
+	problems = append(problems, req.Single("max_age", func(v string) *fault.Error {
 		n, err := strconv.ParseUint(v, 10, 32)
 		if q.maxAge = time.Duration(n) * time.Second; err != nil || q.maxAge > largestMaxAge {
-			problems = append(problems, fault.Field(fault.Invalid, "max_age", "max_age must be a number of seconds from 0 to %d.", largestMaxAge/time.Second))
+			return fault.Field(fault.Invalid, "max_age", "max_age must be a number of seconds from 0 to %d.", largestMaxAge/time.Second)
 		}
-	}
-	for _, v := range req.Query("refresh") {
-		if v != "true" && v != "false" {
-			problems = append(problems, fault.Field(fault.Invalid, "refresh", "refresh must be true or false."))
+		return nil
+	})...)
+	problems = append(problems, req.Single("refresh", func(v string) *fault.Error {
+		if q.refresh = v == "true"; v != "true" && v != "false" {
+			return fault.Field(fault.Invalid, "refresh", "refresh must be true or false.")
 		}
-		q.refresh = v == "true"
-	}
+		return nil
+	})...)
 	return q, problems.Err()
 }

@@ -228,10 +228,13 @@ func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	}
 	days := mostPurgeDays
 	const param = "purge_after_days"
-	for _, v := range req.Query(param) {
+	if problems := req.Single(param, func(v string) *fault.Error {
 		if days, err = strconv.Atoi(v); err != nil || days < leastPurgeDays || days > mostPurgeDays {
-			return nil, fault.Field(fault.Invalid, param, "%s must be a whole number from %d to %d.", param, leastPurgeDays, mostPurgeDays)
+			return fault.Field(fault.Invalid, param, "%s must be a whole number from %d to %d.", param, leastPurgeDays, mostPurgeDays)
 		}
+		return nil
+	}); problems != nil {
+		return nil, problems
 	}
 	purgeAt := c.now.AddDate(0, 0, days).Truncate(time.Second)
 	remove := h.followed(ctx, c.account, !c.account.Deleted(), func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {

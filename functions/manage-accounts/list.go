@@ -79,12 +79,10 @@ func (h *handler) only(ctx context.Context, partnerID int64, externalID string, 
 func parseFilter(req *httpapi.Request) (f carrier.AccountFilter, externalID *string, filters url.Values, problems fault.List) {
 	filters = url.Values{}
 	each := func(name string, read func(v string) *fault.Error) {
-		for _, v := range req.Query(name) {
+		problems = append(problems, req.Single(name, func(v string) *fault.Error {
 			filters.Set(name, v)
-			if p := read(v); p != nil {
-				problems = append(problems, p)
-			}
-		}
+			return read(v)
+		})...)
 	}
 	each("active", func(v string) *fault.Error {
 		active := v == "true"

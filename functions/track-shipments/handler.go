@@ -304,14 +304,22 @@ func parse(req *httpapi.Request) (query, error) {
 	var q query
 	var problems fault.List
 	add := func(err error) { problems = append(problems, fault.Of(err)...) }
+	var ids, codes []string
+	single := func(name string, into *[]string) {
+		problems = append(problems, req.Single(name, func(v string) *fault.Error {
+			*into = []string{v}
+			return nil
+		})...)
+	}
+	single("carrier_id", &ids)
+	single("carrier_code", &codes)
 	var err error
-	switch ids, codes := req.Query("carrier_id"), req.Query("carrier_code"); {
+	switch {
+	case len(problems) > 0:
 	case len(ids)+len(codes) == 0:
 		add(fault.Field(fault.Required, "carrier_id", "carrier_id or carrier_code is needed."))
-	case len(ids) > 1:
-		add(fault.Field(fault.Invalid, "carrier_id", "carrier_id must be given once."))
-	case len(codes) > 1, len(ids) > 0 && len(codes) > 0:
-		add(fault.Field(fault.Invalid, "carrier_code", "carrier_code must be given once, and without carrier_id."))
+	case len(ids) > 0 && len(codes) > 0:
+		add(fault.Field(fault.Invalid, "carrier_code", "carrier_code must not be given with carrier_id."))
 	case len(ids) > 0:
 		q.carrierID, err = carrier.ParseConnectionID(ids[0])
 		add(err)

@@ -140,12 +140,14 @@ func ParseConnectionID(s string) (string, error) {
 	return s, nil
 }
 
-// ParseAccountID reads an account id: an integer, with or without the se-
-// prefix that ShipEngine prints. Another form is fault.Identifier, naming field.
+// ParseAccountID reads an account id: an integer without sign or leading zeros,
+// with or without the se- prefix that ShipEngine prints. Another form is
+// fault.Identifier, naming field. The contract has the same rule as a pattern,
+// the schema IDText.
 func ParseAccountID(field, s string) (int64, error) {
 	digits := strings.TrimPrefix(s, connectionPrefix)
 	id, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || id < 1 || id > MaxID || digits[0] < '0' || digits[0] > '9' {
+	if err != nil || id < 1 || id > MaxID || strconv.FormatInt(id, 10) != digits {
 		return 0, fault.Field(fault.Identifier, field, "%s must be an integer from 1 to %d.", field, MaxID)
 	}
 	return id, nil

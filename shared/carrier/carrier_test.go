@@ -7,11 +7,15 @@ import (
 	"io"
 	"maps"
 	"math"
+	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"gopkg.in/yaml.v3"
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
@@ -45,6 +49,9 @@ func TestParseAccountID(t *testing.T) {
 		{"empty", "", 0},
 		{"prefix alone", "se-", 0},
 		{"prefix twice", "se-se-1", 0},
+		{"a leading zero", "0242822", 0},
+		{"a leading zero behind the prefix", "se-01", 0},
+		{"sixteen digits, small", "0000000000000001", 0},
 		{"prefix in capitals", "SE-1", 0},
 		{"zero", "0", 0},
 		{"zero with prefix", "se-0", 0},
@@ -81,6 +88,62 @@ func TestParseAccountID(t *testing.T) {
 				t.Errorf("ParseAccountID(%q): %v, want an identifier problem of account_id", tc.in, err)
 			}
 		})
+	}
+}
+
+// TestAccountIDsOfTheContract: what the contract's pattern takes is what
+// ParseAccountID takes, for each parameter that is read with it.
+func TestAccountIDsOfTheContract(t *testing.T) {
+	text, err := os.ReadFile("../../infra/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Components struct {
+			Parameters map[string]struct {
+				Schema struct {
+					Ref string `yaml:"$ref"`
+				} `yaml:"schema"`
+			} `yaml:"parameters"`
+			Schemas struct {
+				IDText struct {
+					Pattern string `yaml:"pattern"`
+				} `yaml:"IDText"`
+			} `yaml:"schemas"`
+		} `yaml:"components"`
+	}
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"AccountIDInPath", "APIKeyIDInPath", "OnBehalfOf"} {
+		if got := doc.Components.Parameters[name].Schema.Ref; got != "#/components/schemas/IDText" {
+			t.Errorf("the parameter %s is a %q, want the schema IDText", name, got)
+		}
+	}
+	pattern, err := regexp.Compile(doc.Components.Schemas.IDText.Pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(s string) {
+		t.Helper()
+		if _, err := carrier.ParseAccountID("account_id", s); (err == nil) != pattern.MatchString(s) {
+			t.Errorf("ParseAccountID(%q): %v; the contract takes it: %t", s, err, pattern.MatchString(s))
+		}
+	}
+	for _, s := range []string{"", "se-", "SE-1", "+1", "-1", " 1", "1 ", "1\n", "1.0", "1e3", "0x10", "１２", "se-se-1"} {
+		check(s)
+	}
+	// Around each power of ten and each prefix of the largest id, with up to two zeros in front.
+	for n := int64(1); n <= 1e11; n *= 10 {
+		for _, around := range []int64{0, n, 2 * n, carrier.MaxID / n * n, carrier.MaxID} {
+			for id := max(0, around-12); id <= around+12; id++ {
+				for _, zeros := range []string{"", "0", "00"} {
+					digits := zeros + strconv.FormatInt(id, 10)
+					check(digits)
+					check("se-" + digits)
+				}
+			}
+		}
 	}
 }
 

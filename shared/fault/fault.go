@@ -27,7 +27,6 @@ const (
 	Forbidden                       // the right key for somebody, not for this
 	Inactive                        // the account is disabled
 	NotFound                        // absent, or somebody else's
-	MethodNotAllowed                // the route exists, the method does not
 	Conflict                        // a unique email or external id is taken
 	CarrierConflict                 // the charge account is linked already
 	State                           // the state forbids it, or a twin is running
@@ -48,7 +47,7 @@ const (
 
 var kindNames = [...]string{
 	"internal", "body required", "required", "length", "invalid", "identifier", "not supported", "unauthorized",
-	"forbidden", "inactive", "not found", "method not allowed", "conflict", "carrier conflict", "state", "precondition",
+	"forbidden", "inactive", "not found", "conflict", "carrier conflict", "state", "precondition",
 	"too large", "media type", "idempotency mismatch", "rate limited", "overloaded", "number mismatch", "carrier refused",
 	"carrier contract", "carrier limited", "carrier down", "carrier timeout",
 }
@@ -79,7 +78,6 @@ type Error struct {
 	Cause   error  // what lies beneath; never shown to a caller
 
 	RetryAfter        time.Duration // when to come back, zero if unknown
-	Allow             []string      // the methods that the route has (MethodNotAllowed)
 	ExistingAccountID int64         // the caller's own account that holds the identifier
 	ExistingCarrierID string        // the caller's own connection that holds the number
 	Diagnosis         *Diagnosis    // whose fault a carrier failure is, and what to do

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"net/http"
-	"strings"
 
 	"carrierlink/shared/fault"
 )
@@ -29,7 +28,6 @@ var rows = map[fault.Kind]row{
 	fault.Forbidden:           {http.StatusForbidden, "security", "forbidden", false, false},
 	fault.Inactive:            {http.StatusForbidden, "account_status", "subscription_inactive", false, false},
 	fault.NotFound:            {http.StatusNotFound, "security", "not_found", false, false},
-	fault.MethodNotAllowed:    {http.StatusMethodNotAllowed, "validation", "invalid_field_value", false, false},
 	fault.Conflict:            {http.StatusConflict, "business_rules", "identifier_conflict", false, false},
 	fault.CarrierConflict:     {http.StatusConflict, "business_rules", "carrier_conflict", false, false},
 	fault.State:               {http.StatusConflict, "business_rules", "invalid_status", false, false},
@@ -106,18 +104,19 @@ func (a *API) render(req *Request, err error) *Response {
 	all := fault.Of(err)
 	resp := JSON(statusOf(all[0].Kind), Envelope{RequestID: req.ID, Errors: Problems(a.ErrorSource, err)})
 	for _, p := range all {
-		if p.Kind == fault.Internal {
-			continue
-		}
-		if p.RetryAfter > 0 {
+		if p.Kind != fault.Internal && p.RetryAfter > 0 {
 			resp.Header["Retry-After"] = seconds(p.RetryAfter)
 		}
-		if len(p.Allow) > 0 {
-			resp.Header["Allow"] = strings.Join(p.Allow, ", ")
-		}
+	}
+	if resp.Status == http.StatusUnauthorized {
+		resp.Header["WWW-Authenticate"] = challenge
 	}
 	return resp
 }
+
+// challenge goes with every 401 (RFC 9110, section 11.6.1). Its scheme is named
+// after the header that a key is sent in: there is no registered one for that.
+const challenge = `API-Key realm="carrierlink"`
 
 func statusOf(kind fault.Kind) int {
 	if r, ok := rows[kind]; ok {

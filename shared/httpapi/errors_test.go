@@ -48,7 +48,6 @@ func TestErrorTable(t *testing.T) {
 		fault.Forbidden:           {403, "security", "forbidden", "shipengine", false},
 		fault.Inactive:            {403, "account_status", "subscription_inactive", "shipengine", false},
 		fault.NotFound:            {404, "security", "not_found", "shipengine", false},
-		fault.MethodNotAllowed:    {405, "validation", "invalid_field_value", "shipengine", false},
 		fault.Conflict:            {409, "business_rules", "identifier_conflict", "shipengine", false},
 		fault.CarrierConflict:     {409, "business_rules", "carrier_conflict", "shipengine", false},
 		fault.State:               {409, "business_rules", "invalid_status", "shipengine", false},
@@ -105,7 +104,7 @@ func TestEnvelopeGolden(t *testing.T) {
 			"internal shows no member either",
 			&fault.Error{
 				Kind: fault.Internal, Field: "secret", Message: "secret", Cause: fault.List{fault.New(fault.NotFound, "secret")}, ExistingAccountID: 7,
-				ExistingCarrierID: "secret", Diagnosis: &fault.Diagnosis{DocURL: "secret"}, RetryAfter: time.Hour, Allow: []string{"GET"},
+				ExistingCarrierID: "secret", Diagnosis: &fault.Diagnosis{DocURL: "secret"}, RetryAfter: time.Hour,
 			}, 500,
 			`{"request_id":"ID","errors":[{"error_source":"shipengine","error_type":"system","error_code":"unspecified","message":"Something went wrong on our side. Please try again, or tell us the request id."}]}`, nil,
 		},
@@ -131,9 +130,9 @@ func TestEnvelopeGolden(t *testing.T) {
 			map[string]string{"Retry-After": "2"},
 		},
 		{
-			"Allow", &fault.Error{Kind: fault.MethodNotAllowed, Message: "m", Allow: []string{"GET", "POST"}}, 405,
-			`{"request_id":"ID","errors":[{"error_source":"shipengine","error_type":"validation","error_code":"invalid_field_value","message":"m"}]}`,
-			map[string]string{"Allow": "GET, POST"},
+			"WWW-Authenticate", fault.New(fault.Unauthorized, "m"), 401,
+			`{"request_id":"ID","errors":[{"error_source":"shipengine","error_type":"security","error_code":"unauthorized","message":"m"}]}`,
+			map[string]string{"WWW-Authenticate": `API-Key realm="carrierlink"`},
 		},
 		{
 			"diagnosis", carrier.Reading{Outcome: carrier.OutcomeTimeout, Cause: errors.New("dial tcp 10.0.0.1")}.Err(), 504,
@@ -150,7 +149,7 @@ func TestEnvelopeGolden(t *testing.T) {
 			if diff := cmp.Diff(tc.want, body); diff != "" || resp.StatusCode != tc.status {
 				t.Errorf("status %d, want %d; body (-want +got):\n%s", resp.StatusCode, tc.status, diff)
 			}
-			for _, name := range []string{"Retry-After", "Allow"} {
+			for _, name := range []string{"Retry-After", "WWW-Authenticate"} {
 				if resp.Headers[name] != tc.header[name] {
 					t.Errorf("%s = %q, want %q", name, resp.Headers[name], tc.header[name])
 				}

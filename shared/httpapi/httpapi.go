@@ -30,7 +30,8 @@ const Version = "2026-11-22"
 // Handler answers one request. Its error becomes the error envelope.
 type Handler func(context.Context, *Request) (*Response, error)
 
-// Route is an HTTP method and a resource as template.yaml spells it.
+// Route is an HTTP method and a resource as template.yaml spells it. A route of
+// GET answers HEAD too, where template.yaml sends it.
 type Route struct {
 	Method   string
 	Resource string
@@ -45,10 +46,9 @@ type API struct {
 	// Log gets one record a request. Nil: slog's default.
 	Log *slog.Logger
 	// Now is the clock. Nil: time.Now.
-	Now    func() time.Time
+	Now func() time.Time
+	// Routes are what the function serves; all else is fault.NotFound.
 	Routes []Route
-	// Fallback answers what no route does. Nil: fault.NotFound.
-	Fallback Handler
 }
 
 // Response is an answer of a handler.
@@ -118,20 +118,20 @@ func (a *API) call(ctx context.Context, req *Request) (resp *Response, err error
 		}
 	}()
 	for _, r := range a.Routes {
-		if r.Method == req.Method() && r.Resource == req.event.Resource {
+		// HEAD is GET without the body, which answer leaves out.
+		if (r.Method == req.Method() || r.Method == http.MethodGet && req.Method() == http.MethodHead) && r.Resource == req.event.Resource {
 			return r.Handler(ctx, req)
 		}
-	}
-	if a.Fallback != nil {
-		return a.Fallback(ctx, req)
 	}
 	return nil, fault.New(fault.NotFound, "There is no such resource.")
 }
 
 // answer adds what every answer carries.
 func (a *API) answer(req *Request, resp *Response) events.APIGatewayProxyResponse {
-	h := make(map[string]string, len(resp.Header)+6)
+	h := make(map[string]string, len(resp.Header)+11)
 	h["Content-Type"] = "application/json"
+	h["X-Content-Type-Options"] = "nosniff"
+	h["Strict-Transport-Security"] = "max-age=31536000"
 	h["Cache-Control"] = "no-store"
 	h["X-Request-Id"] = req.ID
 	h["Api-Version"] = Version

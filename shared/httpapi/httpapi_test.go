@@ -85,30 +85,27 @@ func TestServeRoutes(t *testing.T) {
 		httpapi.Route{Method: "POST", Resource: "/v1/things", Handler: says("make")},
 		httpapi.Route{Method: "GET", Resource: "/v1/things/{id}", Handler: says("read")},
 	)
-	withFallback := quiet(api.Routes...)
-	withFallback.Fallback = says("fallback")
 	tests := []struct {
-		name, method, resource string
-		api                    *httpapi.API
-		want                   string // empty: 404
+		name, method, resource, want string // no want: 404
 	}{
-		{"another method", "PUT", "/v1/things", api, ""},
-		{"another resource", "POST", "/v1/thing", api, ""},
-		{"the path is not the resource", "GET", "/v1/things/7", api, ""},
-		{"trailing slash", "POST", "/v1/things/", api, ""},
-		{"fallback", "PUT", "/{proxy+}", withFallback, `"fallback"`},
-		{"first", "POST", "/v1/things", withFallback, `"make"`},
-		{"second", "GET", "/v1/things/{id}", api, `"read"`},
-		{"method in lower case", "get", "/v1/things/{id}", api, `"read"`},
+		{"another method", "PUT", "/v1/things", ""},
+		{"another method, by the catch-all", "PUT", "/{proxy+}", ""},
+		{"another resource", "POST", "/v1/thing", ""},
+		{"the path is not the resource", "GET", "/v1/things/7", ""},
+		{"trailing slash", "POST", "/v1/things/", ""},
+		{"HEAD of what has no GET", "HEAD", "/v1/things", ""},
+		{"first", "POST", "/v1/things", `"make"`},
+		{"second", "GET", "/v1/things/{id}", `"read"`},
+		{"method in lower case", "get", "/v1/things/{id}", `"read"`},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			resp, err := tc.api.Serve(t.Context(), events.APIGatewayProxyRequest{HTTPMethod: tc.method, Resource: tc.resource, Path: tc.resource})
+			resp, err := api.Serve(t.Context(), events.APIGatewayProxyRequest{HTTPMethod: tc.method, Resource: tc.resource, Path: tc.resource})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if tc.want == "" {
-				if resp.StatusCode != http.StatusNotFound || !strings.Contains(resp.Body, "not_found") {
+				if resp.StatusCode != http.StatusNotFound || tc.method != http.MethodHead && !strings.Contains(resp.Body, "not_found") {
 					t.Errorf("%d %s, want 404", resp.StatusCode, resp.Body)
 				}
 				return
@@ -120,9 +117,42 @@ func TestServeRoutes(t *testing.T) {
 	}
 }
 
+// TestHeadIsGetWithoutBody: the same status and headers, of whatever GET answers.
+func TestHeadIsGetWithoutBody(t *testing.T) {
+	tests := map[string]httpapi.Handler{
+		"an answer": func(context.Context, *httpapi.Request) (*httpapi.Response, error) {
+			return &httpapi.Response{Status: 200, Header: map[string]string{"ETag": `"1"`}, Body: []byte(`{}`)}, nil
+		},
+		"an error": func(context.Context, *httpapi.Request) (*httpapi.Response, error) {
+			return nil, fault.New(fault.Unauthorized, "m")
+		},
+	}
+	for name, handler := range tests {
+		t.Run(name, func(t *testing.T) {
+			api := quiet(httpapi.Route{Method: "GET", Resource: "/health", Handler: handler})
+			var got [2]events.APIGatewayProxyResponse
+			for i, method := range []string{"GET", "HEAD"} {
+				var err error
+				if got[i], err = api.Serve(t.Context(), events.APIGatewayProxyRequest{HTTPMethod: method, Resource: "/health"}); err != nil {
+					t.Fatal(err)
+				}
+				delete(got[i].Headers, "X-Request-Id")
+			}
+			if got[0].Body == "" || got[1].Body != "" {
+				t.Errorf("bodies of GET and HEAD = %q, %q", got[0].Body, got[1].Body)
+			}
+			got[0].Body = ""
+			if diff := cmp.Diff(got[0], got[1]); diff != "" {
+				t.Errorf("answers to GET (-) and HEAD (+):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestServeHeaders(t *testing.T) {
 	base := func(extra map[string]string) map[string]string {
-		h := map[string]string{"Content-Type": "application/json", "Cache-Control": "no-store", "Api-Version": httpapi.Version, "X-Request-Id": "ID"}
+		h := map[string]string{"Content-Type": "application/json", "Cache-Control": "no-store", "Api-Version": httpapi.Version, "X-Request-Id": "ID",
+			"X-Content-Type-Options": "nosniff", "Strict-Transport-Security": "max-age=31536000"}
 		for k, v := range extra {
 			if h[k] = v; v == "" {
 				delete(h, k)

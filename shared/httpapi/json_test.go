@@ -244,12 +244,17 @@ func TestContentType(t *testing.T) {
 		{"application/json; charset=latin1", false},
 		{"application/json; charset=utf-16", false},
 		{"application/json, text/plain", false},
+		{"application/json; charset=utf-8-x", false},
+		{"application/json; charset=utf16", false},
 		{"json", false},
 		{";", false},
 		{"application/json", true},
 		{"Application/JSON", true},
 		{"application/json; charset=utf-8", true},
 		{"application/json;charset=\"UTF-8\"", true},
+		{"application/json; charset=utf8", true},
+		{"application/json;charset=UTF8", true},
+		{"application/json; charset=\"utf8\"", true},
 		{"application/json; profile=x", true},
 		{"", true},
 	}
@@ -269,6 +274,43 @@ func TestContentType(t *testing.T) {
 	e.Headers = map[string]string{"Content-Type": "text/plain"}
 	if got := told(httpapi.NewRequest("id", e).JSON()); got[0] != "body required" {
 		t.Errorf("no body with a content type: %v", got)
+	}
+}
+
+// TestCompressedBody: it is refused by its header, before it is taken for broken
+// JSON, and the problem names the header.
+func TestCompressedBody(t *testing.T) {
+	tests := []struct {
+		name    string
+		headers map[string][]string
+		ok      bool
+	}{
+		{"gzip", map[string][]string{"Content-Encoding": {"gzip"}}, false},
+		{"in lower case", map[string][]string{"content-encoding": {"br"}}, false},
+		{"behind identity", map[string][]string{"Content-Encoding": {"identity, gzip"}}, false},
+		{"in a second header", map[string][]string{"Content-Encoding": {"identity", "deflate"}}, false},
+		{"an unknown one", map[string][]string{"Content-Encoding": {"utf-8"}}, false},
+		{"beside another type", map[string][]string{"Content-Encoding": {"zstd"}, "Content-Type": {"text/plain"}}, false},
+		{"identity", map[string][]string{"Content-Encoding": {"Identity"}}, true},
+		{"empty", map[string][]string{"Content-Encoding": {""}}, true},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			for _, body := range []string{`{"name":"Ada"}`, "\x1f\x8b\x08\x00"} {
+				e := post(body)
+				e.Headers, e.MultiValueHeaders = nil, tc.headers
+				var in input
+				got := told(httpapi.NewRequest("id", e).JSON(in.fields()...))
+				if refused := len(got) == 1 && got[0] == "media type Content-Encoding"; refused == tc.ok {
+					t.Errorf("JSON(%q) = %v, want it refused for its coding: %t", body, got, !tc.ok)
+				}
+			}
+		})
+	}
+	e := post("")
+	e.Headers = map[string]string{"Content-Encoding": "gzip"}
+	if got := told(httpapi.NewRequest("id", e).JSON()); got[0] != "body required" {
+		t.Errorf("no body, with a coding: %v", got)
 	}
 }
 

@@ -74,38 +74,33 @@ func (p Pager) Parse(ctx context.Context, req *Request) (Page, fault.List, error
 	page := Page{Number: 1, Size: DefaultPageSize}
 	var problems fault.List
 	number := func(name string, dst *int, most int) {
-		for _, v := range req.Query(name) {
+		problems = append(problems, req.Single(name, func(v string) *fault.Error {
 			n, err := strconv.Atoi(v)
 			if err != nil || n < 1 || n > most {
-				problems = append(problems, fault.Field(fault.Invalid, name, "%s must be a whole number from 1 to %d.", name, most))
-				return
+				return fault.Field(fault.Invalid, name, "%s must be a whole number from 1 to %d.", name, most)
 			}
 			*dst = n
-		}
+			return nil
+		})...)
 	}
 	number("page", &page.Number, maxOffset)
 	number("page_size", &page.Size, MaxPageSize)
-	text := ""
-	for _, v := range req.Query("cursor") {
-		text = v
+	if len(problems) == 0 && len(req.Query("cursor")) == 0 && page.Number*page.Size > maxOffset {
+		return page, fault.List{fault.Field(fault.Invalid, "page",
+			"page × page_size must be at most %d; follow links.next.href, which carries a cursor, to walk further.", maxOffset)}, nil
 	}
-	if text == "" {
-		if len(problems) == 0 && page.Number*page.Size > maxOffset {
-			problems = append(problems, fault.Field(fault.Invalid, "page",
-				"page × page_size must be at most %d; follow links.next.href, which carries a cursor, to walk further.", maxOffset))
+	var failure error
+	problems = append(problems, req.Single("cursor", func(text string) *fault.Error {
+		var c cursor
+		var ok bool
+		if c, ok, failure = p.open(ctx, text); !ok {
+			return fault.Field(fault.Invalid, "cursor", "cursor is not one of this list, or is older than a day; begin without it.")
 		}
-		return page, problems, nil
-	}
-	c, ok, err := p.open(ctx, text)
-	if err != nil {
-		return page, nil, err
-	}
-	if !ok {
-		return page, append(problems, fault.Field(fault.Invalid, "cursor", "cursor is not one of this list, or is older than a day; begin without it.")), nil
-	}
-	page.Number = c.Page
-	page.After = &carrier.Position{CreatedAt: time.UnixMilli(c.At).UTC(), AccountID: c.ID}
-	return page, problems, nil
+		page.Number = c.Page
+		page.After = &carrier.Position{CreatedAt: time.UnixMilli(c.At).UTC(), AccountID: c.ID}
+		return nil
+	})...)
+	return page, problems, failure
 }
 
 // Links are the hrefs of a page for its answer. next is nil on the last page.

@@ -55,9 +55,11 @@ func TestParsePage(t *testing.T) {
 	}{
 		{"both wrong", "page=0&page_size=501", httpapi.Page{Number: 1, Size: 25}, 0, []string{"invalid page", "invalid page_size"}},
 		{"both and the cursor wrong", "page=x&page_size=x&cursor=x", httpapi.Page{Number: 1, Size: 25}, 0, []string{"invalid page", "invalid page_size", "invalid cursor"}},
+		{"an empty cursor", "cursor=", httpapi.Page{Number: 1, Size: 25}, 0, []string{"invalid cursor"}},
+		{"an empty cursor beside a page", "page=2&cursor=", httpapi.Page{Number: 2, Size: 25}, 25, []string{"invalid cursor"}},
+		{"all of them twice", "page=1&page=2&page_size=5&page_size=5&cursor=&cursor=", httpapi.Page{Number: 1, Size: 25}, 0, []string{"invalid page", "invalid page_size", "invalid cursor"}},
 		{"just too far", "page=21&page_size=500", httpapi.Page{Number: 21, Size: 500}, 10_000, []string{"invalid page"}},
 		{"nothing", "", httpapi.Page{Number: 1, Size: 25}, 0, nil},
-		{"an empty cursor is none", "cursor=", httpapi.Page{Number: 1, Size: 25}, 0, nil},
 		{"page", "page=3", httpapi.Page{Number: 3, Size: 25}, 50, nil},
 		{"just near enough", "page=20&page_size=500", httpapi.Page{Number: 20, Size: 500}, 9_500, nil},
 		{"one by one", "page=10000&page_size=1", httpapi.Page{Number: 10_000, Size: 1}, 9_999, nil},

@@ -84,12 +84,43 @@ func (r *Request) Param(name string) (string, error) {
 	return v, nil
 }
 
-// Query is every value of a query parameter.
+// Single reads a query parameter that has one value: read gets it if it is
+// there. One that is given again is fault.Invalid, and not read.
+func (r *Request) Single(name string, read func(value string) *fault.Error) fault.List {
+	values := r.Query(name)
+	if len(values) == 0 {
+		return nil
+	}
+	problem := fault.Field(fault.Invalid, name, "%s must be given once.", name)
+	if len(values) == 1 {
+		problem = read(values[0])
+	}
+	if problem == nil {
+		return nil
+	}
+	return fault.List{problem}
+}
+
+// Query is every value of a query parameter that may be given several times;
+// Single reads the others.
 func (r *Request) Query(name string) []string {
 	if v := r.event.MultiValueQueryStringParameters[name]; len(v) > 0 {
 		return v
 	}
 	if v, ok := r.event.QueryStringParameters[name]; ok {
+		return []string{v}
+	}
+	return nil
+}
+
+// headers is every value of a header, one for each time that it was sent.
+func (r *Request) headers(name string) []string {
+	for k, v := range r.event.MultiValueHeaders {
+		if strings.EqualFold(k, name) && len(v) > 0 {
+			return v
+		}
+	}
+	if v, ok := r.header(name); ok {
 		return []string{v}
 	}
 	return nil
@@ -118,12 +149,31 @@ func (r *Request) JSON(fields ...Field) error {
 	if len(body) > MaxBody {
 		return fault.New(fault.TooLarge, "The request body must be at most %d bytes.", MaxBody)
 	}
-	if ct := r.Header("Content-Type"); ct != "" && len(body) > 0 {
-		media, params, err := mime.ParseMediaType(ct)
-		charset := params["charset"]
-		if err != nil || media != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
-			return fault.Field(fault.MediaType, "Content-Type", "Content-Type must be application/json, in UTF-8.")
+	if len(body) > 0 {
+		if err := r.checkContent(); err != nil {
+			return err
 		}
 	}
 	return decode(body, fields)
+}
+
+// checkContent tells from its headers whether a body can be JSON in UTF-8; one
+// without headers can. Else it is fault.MediaType.
+func (r *Request) checkContent() error {
+	for coding := range strings.SplitSeq(strings.Join(r.headers("Content-Encoding"), ","), ",") {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+			return fault.Field(fault.MediaType, "Content-Encoding", "The request body must not be compressed: send it without Content-Encoding.")
+		}
+	}
+	ct := r.Header("Content-Type")
+	if ct == "" {
+		return nil
+	}
+	media, params, err := mime.ParseMediaType(ct)
+	charset := strings.ToLower(params["charset"])
+	// Clients write utf8, which is no registered name, and mean UTF-8.
+	if err != nil || media != "application/json" || charset != "" && charset != "utf-8" && charset != "utf8" {
+		return fault.Field(fault.MediaType, "Content-Type", "Content-Type must be application/json, in UTF-8.")
+	}
+	return nil
 }

@@ -91,3 +91,35 @@ func TestQuery(t *testing.T) {
 		})
 	}
 }
+
+func TestSingle(t *testing.T) {
+	refuse := fault.Field(fault.Length, "a", "No.")
+	tests := []struct {
+		name   string
+		values []string
+		read   string // what read gets
+		want   []string
+	}{
+		{"twice", []string{"1", "2"}, "", []string{"invalid a"}},
+		{"twice the same", []string{"1", "1"}, "", []string{"invalid a"}},
+		{"empty ones", []string{"", ""}, "", []string{"invalid a"}},
+		{"refused", []string{"no"}, "no", []string{"length a"}},
+		{"none", nil, "", nil},
+		{"one", []string{"1"}, "1", nil},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			e := events.APIGatewayProxyRequest{MultiValueQueryStringParameters: map[string][]string{"a": tc.values, "b": {"x", "y"}}}
+			read := ""
+			problems := httpapi.NewRequest("id", e).Single("a", func(v string) *fault.Error {
+				if read = v; v == "no" {
+					return refuse
+				}
+				return nil
+			})
+			if diff := cmp.Diff(tc.want, told(problems.Err())); diff != "" || read != tc.read {
+				t.Errorf("Single read %q, want %q; problems (-want +got):\n%s", read, tc.read, diff)
+			}
+		})
+	}
+}

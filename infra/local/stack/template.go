@@ -12,7 +12,7 @@ import (
 // template is what the local stack needs to know of template.yaml. Resources go by their logical ids.
 type template struct {
 	functions map[string]string // folder by id
-	routes    []string          // without ANY, which MiniStack leaves out: its greedy route answers for it
+	routes    []string          // a method and a path
 	schedules []schedule
 	queues    map[string]queue
 	mappings  map[string]mapping
@@ -86,7 +86,7 @@ func (t *template) addFunction(id string, node yaml.Node) error {
 		switch {
 		case event.Type == "Schedule":
 			t.schedules = append(t.schedules, schedule{function: id, rate: event.Properties.Schedule})
-		case event.Type == "Api" && event.Properties.Method != "ANY":
+		case event.Type == "Api":
 			t.routes = append(t.routes, event.Properties.Method+" "+event.Properties.Path)
 		}
 	}

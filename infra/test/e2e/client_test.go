@@ -127,7 +127,6 @@ var rows = []row{
 	{403, "security", "forbidden"},
 	{403, "account_status", "subscription_inactive"},
 	{404, "security", "not_found"},
-	{405, "validation", "invalid_field_value"},
 	{409, "business_rules", "identifier_conflict"},
 	{409, "business_rules", "carrier_conflict"},
 	{409, "business_rules", "invalid_status"},
@@ -271,6 +270,8 @@ func (c *client) check(ctx context.Context, r request, body []byte, a answer) er
 		return fmt.Errorf("X-Request-Id is %q", id)
 	case a.header.Get("Api-Version") != httpapi.Version:
 		return fmt.Errorf("Api-Version is %q", a.header.Get("Api-Version"))
+	case a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("Strict-Transport-Security") == "":
+		return fmt.Errorf("an answer without nosniff or HSTS: %v", a.header)
 	case len(a.body) > 0 && a.header.Get("Content-Type") != "application/json":
 		return fmt.Errorf("Content-Type is %q", a.header.Get("Content-Type"))
 	case head && len(a.body) > 0:
@@ -360,7 +361,7 @@ func (c *client) checkError(a answer, id string) error {
 	return nil
 }
 
-// route finds the contract's operation for a path. Paths and methods that it does not name get what it says of them in
+// route finds the contract's operation for a path. Paths and methods that it does not name get the answer RouteNotFound of
 // its components. As at the gateway, a literal segment comes before a parameter: in the order of the alphabet "{" does too.
 func (c *client) route(method, path string) (*routers.Route, map[string]string, string) {
 	escaped, _, _ := strings.Cut(path, "?")
@@ -375,14 +376,14 @@ func (c *client) route(method, path string) (*routers.Route, map[string]string, 
 		if op := item.GetOperation(method); op != nil {
 			return &routers.Route{Spec: c.doc, Path: name, PathItem: item, Method: method, Operation: op}, params, op.OperationID
 		}
-		return c.without("405", "MethodNotAllowed"), nil, "(other method)"
+		break
 	}
-	return c.without("404", "RouteNotFound"), nil, "(no route)"
+	return c.notFound(), nil, "(no route)"
 }
 
-func (c *client) without(status, response string) *routers.Route {
+func (c *client) notFound() *routers.Route {
 	responses := openapi3.NewResponses()
-	responses.Set(status, c.doc.Components.Responses[response])
+	responses.Set("404", c.doc.Components.Responses["RouteNotFound"])
 	responses.Delete("default")
 	return &routers.Route{Spec: c.doc, Operation: &openapi3.Operation{Responses: responses}}
 }
@@ -442,7 +443,7 @@ func wellFormed(a answer) bool {
 			}
 		}
 		return true
-	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge,
+	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusForbidden, http.StatusNotFound, http.StatusRequestEntityTooLarge,
 		http.StatusUnsupportedMediaType:
 		return false
 	}
@@ -740,6 +741,7 @@ func TestClientRefuses(t *testing.T) {
 		for name, value := range map[string]string{
 			"X-Request-Id": id, "Api-Version": httpapi.Version, "Cache-Control": "no-store", "Content-Type": "application/json",
 			"RateLimit-Limit": "200", "RateLimit-Remaining": "199", "RateLimit-Reset": "42",
+			"X-Content-Type-Options": "nosniff", "Strict-Transport-Security": "max-age=31536000",
 		} {
 			h.Set(name, value)
 		}
@@ -757,7 +759,7 @@ func TestClientRefuses(t *testing.T) {
 	}
 	for i, bad := range []func(a *answer){
 		set("X-Request-Id", "1"), set("Api-Version", ""), set("Cache-Control", "public"), set("Content-Type", "text/html"), set("RateLimit-Remaining", ""),
-		set("RateLimit-Limit", "many"), replace(`"request_id":"8`, `"request_id":"9`), replace(`[{`, `[],"x":[{`), replace(`"message":"No."`, `"hint":"No."`),
+		set("RateLimit-Limit", "many"), set("X-Content-Type-Options", ""), set("Strict-Transport-Security", ""), replace(`"request_id":"8`, `"request_id":"9`), replace(`[{`, `[],"x":[{`), replace(`"message":"No."`, `"hint":"No."`),
 		replace("shipengine", "carrier"), replace("invalid_field_value", "teapot"), func(a *answer) { a.status = 418 }, func(a *answer) { a.status = 404 },
 		func(a *answer) { a.body = nil }, func(a *answer) { a.status = 200 },
 		func(a *answer) { a.header.Set("X-Request-Id", good(0).header.Get("X-Request-Id")) },

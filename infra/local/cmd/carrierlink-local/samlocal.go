@@ -17,8 +17,6 @@ import (
 	"syscall"
 	"time"
 
-	"gopkg.in/yaml.v3"
-
 	"carrierlink/infra/local/stack"
 )
 
@@ -52,13 +50,9 @@ func serveWithSAM(ctx context.Context, out io.Writer, bridge, root, dir string, 
 	if err := os.WriteFile(settingsFile, settings, 0o600); err != nil {
 		return fmt.Errorf("writing the functions' settings: %w", err)
 	}
-	template, err := templateForSAM(filepath.Join(dir, "build"))
-	if err != nil {
-		return fmt.Errorf("writing the template for sam local: %w", err)
-	}
 	cmd := exec.CommandContext(ctx, filepath.Join(root, ".cache/sam/bin/sam"), "local", "start-api",
 		"--config-file", filepath.Join(root, "samconfig.toml"), "--config-env", "local",
-		"--template", template, "--env-vars", settingsFile,
+		"--template", filepath.Join(dir, "build", "template.yaml"), "--env-vars", settingsFile,
 		"--parameter-overrides", "Stage=local", "Architecture="+stack.Architecture(),
 		"ScheduleSpeed="+strconv.Itoa(scheduleSpeed), "RefusalGapSeconds="+strconv.Itoa(refusalGapSeconds),
 		"--host", "127.0.0.1", "--port", strconv.Itoa(port), "--skip-pull-image", "--warm-containers", "LAZY",
@@ -72,46 +66,6 @@ func serveWithSAM(ctx context.Context, out io.Writer, bridge, root, dir string, 
 		return fmt.Errorf("running sam local: %w", err)
 	}
 	return nil
-}
-
-// templateForSAM copies the built template without the events of method ANY: with sam local they win over the events
-// that name a method, and the catch-all would answer everything.
-func templateForSAM(build string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(build, "template.yaml"))
-	if err != nil {
-		return "", err
-	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
-		return "", err
-	}
-	dropAny(&document)
-	if text, err = yaml.Marshal(&document); err != nil {
-		return "", err
-	}
-	path := filepath.Join(build, "sam-local.yaml")
-	return path, os.WriteFile(path, text, 0o600)
-}
-
-func dropAny(node *yaml.Node) {
-	if node.Kind == yaml.MappingNode {
-		var kept []*yaml.Node
-		for i := 0; i < len(node.Content); i += 2 {
-			var event struct {
-				Properties struct {
-					Method string `yaml:"Method"`
-				} `yaml:"Properties"`
-			}
-			if node.Content[i+1].Decode(&event) == nil && event.Properties.Method == "ANY" {
-				continue
-			}
-			kept = append(kept, node.Content[i], node.Content[i+1])
-		}
-		node.Content = kept
-	}
-	for _, child := range node.Content {
-		dropAny(child)
-	}
 }
 
 // dockerBridge returns the address of this machine on Docker's default network.
