@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 	"gopkg.in/yaml.v3"
 )
@@ -33,6 +34,28 @@ func TestRoutesOfTemplateAndContract(t *testing.T) {
 	slices.Sort(want)
 	if diff := cmp.Diff(want, catchAll); diff != "" {
 		t.Errorf("catch-all of template.yaml (-want +got):\n%s", diff)
+	}
+}
+
+// Every answer that the contract names has the headers that every answer has.
+func TestHeadersOfTheContract(t *testing.T) {
+	t.Parallel()
+	hold := func(where string, response *openapi3.ResponseRef) {
+		for _, name := range []string{"X-Request-Id", "Cache-Control", "Api-Version", "X-Content-Type-Options", "Strict-Transport-Security"} {
+			if response.Value.Headers[name] == nil {
+				t.Errorf("%s: the contract has no header %s", where, name)
+			}
+		}
+	}
+	for name, response := range api.doc.Components.Responses {
+		hold(name, response)
+	}
+	for path, item := range api.doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			for status, response := range op.Responses.Map() {
+				hold(method+" "+path+" "+status, response)
+			}
+		}
 	}
 }
 
