@@ -126,7 +126,7 @@ func TestAbsentAndForeignAreEqual(t *testing.T) {
 		t.Fatal(err)
 	}
 	unlinked := f.Link(desk.OtherNumber)
-	if err := f.Linker.Unlink(t.Context(), unlinked); err != nil {
+	if err := f.Linker.Unlink(t.Context(), unlinked, false); err != nil {
 		t.Fatal(err)
 	}
 	f.Carrier.Asked()

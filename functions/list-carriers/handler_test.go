@@ -224,7 +224,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 	}
 	t.Run("a deleted account", func(t *testing.T) {
 		d := newDesk(t)
-		if _, err := d.mem.DeleteAccount(t.Context(), carrier.Account{ID: 71}, d.clock.AddDate(0, 0, 30), nil, d.clock); err != nil {
+		if _, err := d.mem.DeleteAccount(t.Context(), carrier.Account{ID: 71}, false, d.clock.AddDate(0, 0, 30), nil, d.clock); err != nil {
 			t.Fatal(err)
 		}
 		for who, want := range map[string][]string{"account 71": {"401", "unauthorized"}, "five": {"403", "subscription_inactive"}} {

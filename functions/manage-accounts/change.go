@@ -13,7 +13,8 @@ import (
 )
 
 // change writes the fields that the body has and leaves the others: 200 with the
-// account. fault.Precondition when If-Match names another version, or another
+// account, which stays as it is, version and ETag too, if they change nothing.
+// fault.Precondition when If-Match names another version, or another
 // request was faster; State for a deleted account, and for a country while
 // carriers are linked; Conflict for each identifier that is taken.
 func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
@@ -22,13 +23,15 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		if err != nil {
 			return nil, err
 		}
-		if _, err := precondition(req, c.account); err != nil {
-			return nil, err
+		if _, err := httpapi.IfMatch(req, etag(c.account)); err != nil {
+			return nil, err // else pinned or not: a change is always of the version that was read
 		}
 		if c.account.Deleted() {
 			return nil, fault.New(fault.State, "This account is deleted; restore it first.")
 		}
-		changed.Version, changed.ModifiedAt = c.account.Version+1, c.now
+		if !changed.Same(c.account) {
+			changed.Version, changed.ModifiedAt = c.account.Version+1, c.now
+		}
 		resp := httpapi.JSON(http.StatusOK, httpapi.NewAccountBody(changed))
 		resp.Header["ETag"] = etag(changed)
 		return i.Write(ctx, resp, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -88,6 +89,8 @@ func TestChange(t *testing.T) {
 		edit       func(*carrier.Account)
 	}{
 		{"nothing", `{}`, func(*carrier.Account) {}},
+		{"everything as it is", `{"first_name":" Ada","last_name":"King","company_name":"Engines & Co","email":"ada@example.com","origin_country_code":"AU","metadata":{"tier":"gold"}}`, func(*carrier.Account) {}},
+		{"one of many", `{"first_name":"Ada","last_name":"Hop","metadata":{"tier":"gold"}}`, func(a *carrier.Account) { a.LastName = "Hop" }},
 		{"nulls", `{"first_name":null,"email":null,"metadata":null,"origin_country_code":null,"external_account_id":null}`, func(*carrier.Account) {}},
 		{"first_name", `{"first_name":" Eve "}`, func(a *carrier.Account) { a.FirstName = "Eve" }},
 		{"last_name", `{"last_name":"Hop"}`, func(a *carrier.Account) { a.LastName = "Hop" }},
@@ -117,8 +120,12 @@ func TestChange(t *testing.T) {
 			d.clock = d.clock.Add(time.Hour + 999*time.Microsecond)
 			resp := d.ask(t, "five", http.MethodPatch, allPath+"/71", tc.body)
 			got := decoded[httpapi.AccountBody](t, resp)
-			tc.edit(&want[0])
-			want[0].Version, want[0].ModifiedAt = 2, d.clock.Truncate(time.Millisecond)
+			read := want[0]
+			tag := `"1-0"`
+			if tc.edit(&want[0]); !want[0].Same(read) {
+				want[0].Version, want[0].ModifiedAt = 2, d.clock.Truncate(time.Millisecond)
+				tag = `"2-0"`
+			}
 			after := d.accountsAsTheyAre(t)
 			if diff := cmp.Diff(want, after); diff != "" {
 				t.Errorf("accounts (-want +got):\n%s", diff)
@@ -126,9 +133,9 @@ func TestChange(t *testing.T) {
 			if diff := cmp.Diff(httpapi.NewAccountBody(after[0]), got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
 			}
-			read := d.ask(t, "five", http.MethodGet, allPath+"/71", "")
-			if read.Body != resp.Body || read.Headers["ETag"] != resp.Headers["ETag"] || resp.Headers["ETag"] == `"1-0"` {
-				t.Errorf("the answer and what is read then:\n%s %s\n%s %s", resp.Body, resp.Headers["ETag"], read.Body, read.Headers["ETag"])
+			then := d.ask(t, "five", http.MethodGet, allPath+"/71", "")
+			if then.Body != resp.Body || then.Headers["ETag"] != tag || resp.Headers["ETag"] != tag {
+				t.Errorf("the answer and what is read then, want the tag %s:\n%s %s\n%s %s", tag, resp.Body, resp.Headers["ETag"], then.Body, then.Headers["ETag"])
 			}
 		})
 	}
@@ -166,23 +173,26 @@ func TestCountryWithCarriers(t *testing.T) {
 func TestIfMatch(t *testing.T) {
 	d := newDesk(t)
 	tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
-	refuses := func(t *testing.T, value string) {
+	refusesWith := func(t *testing.T, status, value string) {
 		t.Helper()
 		resp := d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"first_name":"Mal"}`, "If-Match", value)
-		if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, problems(t, resp)); diff != "" {
+		if diff := cmp.Diff([]string{status, "invalid_field_value If-Match"}, problems(t, resp)); diff != "" {
 			t.Errorf("If-Match: %s (-want +got):\n%s", value, diff)
 		}
 	}
-	for _, value := range []string{`"x"`, strings.Trim(tag, `"`), tag + "x", `"x", "y"`, ",", `"1-1"`, `"2-0"`} {
+	refuses := func(t *testing.T, value string) {
+		t.Helper()
+		refusesWith(t, "412", value)
+	}
+	for _, value := range []string{"", " ", strings.Trim(tag, `"`), tag + "x", ",", `"x", *`} {
+		refusesWith(t, "400", value)
+	}
+	for _, value := range []string{`"x"`, `"x", "y"`, `"1-1"`, `"2-0"`, "W/" + tag} {
 		refuses(t, value)
 	}
-	for _, value := range []string{"*", `"x", *`} {
-		decoded[httpapi.AccountBody](t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{}`, "If-Match", value))
-	}
-	refuses(t, tag) // it is of three versions ago
-	for _, form := range []string{"%", `"x",%`, "W/%", " % "} {
+	for i, form := range []string{"*", "%", `"x",%`, `W/"x", %`, " % "} {
 		tag = d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
-		decoded[httpapi.AccountBody](t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"first_name":"Eve"}`, "if-match", strings.Replace(form, "%", tag, 1)))
+		decoded[httpapi.AccountBody](t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"first_name":"Eve`+strconv.Itoa(i)+`"}`, "if-match", strings.Replace(form, "%", tag, 1)))
 		refuses(t, tag)
 	}
 	t.Run("a wrong body is told first", func(t *testing.T) {
@@ -228,7 +238,7 @@ func TestIfMatchOfStates(t *testing.T) {
 	}{
 		{"disable", "", false}, {"disable", "disable", false}, {"enable", "disable", true}, {"enable", "", true}, {"restore", "delete", true},
 	} {
-		for _, form := range []string{"%", "W/%", `"x", %`, "*"} {
+		for _, form := range []string{"%", `"x", %`, "*"} {
 			t.Run(tc.action+" after "+tc.before+", "+form, func(t *testing.T) {
 				d := newDesk(t)
 				switch tc.before {
@@ -239,19 +249,101 @@ func TestIfMatchOfStates(t *testing.T) {
 					want204(t, d.ask(t, "five", http.MethodPut, allPath+"/71/"+tc.before, ""))
 				}
 				before := d.accountsAsTheyAre(t)
-				resp := d.ask(t, "five", http.MethodPut, allPath+"/71/"+tc.action, "", "If-Match", `"7-7"`)
-				if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, problems(t, resp)); diff != "" {
-					t.Errorf("another version (-want +got):\n%s", diff)
-				}
-				if diff := cmp.Diff(before, d.accountsAsTheyAre(t)); diff != "" {
-					t.Errorf("another version has changed it:\n%s", diff)
-				}
 				tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+				for value, status := range map[string]string{`"7-7"`: "412", "W/" + tag: "412", "": "400", strings.Trim(tag, `"`): "400"} {
+					resp := d.ask(t, "five", http.MethodPut, allPath+"/71/"+tc.action, "", "If-Match", value, "Idempotency-Key", "k")
+					if diff := cmp.Diff([]string{status, "invalid_field_value If-Match"}, problems(t, resp)); diff != "" {
+						t.Errorf("If-Match: %s (-want +got):\n%s", value, diff)
+					}
+					if diff := cmp.Diff(before, d.accountsAsTheyAre(t)); diff != "" {
+						t.Errorf("If-Match: %s has changed it:\n%s", value, diff)
+					}
+				}
 				for range 2 { // the second one is the repeat, whose version has moved on
 					want204(t, d.ask(t, "five", http.MethodPut, allPath+"/71/"+tc.action, "", "If-Match", strings.Replace(form, "%", tag, 1), "Idempotency-Key", "k"))
 				}
 				if a := d.accountsAsTheyAre(t)[0]; a.Active != tc.active || a.Deleted() {
 					t.Errorf("active %t, deleted %t, want active %t", a.Active, a.Deleted(), tc.active)
+				}
+			})
+		}
+	}
+}
+
+// TestIfMatchOfDeletion: a deletion of one version only, and again of the deleted
+// one.
+func TestIfMatchOfDeletion(t *testing.T) {
+	d := newDesk(t)
+	tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+	for value, status := range map[string]string{`"7-7"`: "412", "W/" + tag: "412", "": "400", "x": "400"} {
+		resp := d.ask(t, "five", http.MethodDelete, allPath+"/71", "", "If-Match", value)
+		if diff := cmp.Diff([]string{status, "invalid_field_value If-Match"}, problems(t, resp)); diff != "" {
+			t.Errorf("If-Match: %s (-want +got):\n%s", value, diff)
+		}
+	}
+	if d.accountsAsTheyAre(t)[0].Deleted() {
+		t.Fatal("it is deleted")
+	}
+	want204(t, d.ask(t, "five", http.MethodDelete, allPath+"/71", "", "If-Match", tag))
+	if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, problems(t, d.ask(t, "five", http.MethodDelete, allPath+"/71", "", "If-Match", tag))); diff != "" {
+		t.Errorf("the tag from before (-want +got):\n%s", diff)
+	}
+	tag = d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+	for _, value := range []string{tag, "*"} {
+		want204(t, d.ask(t, "five", http.MethodDelete, allPath+"/71", "", "If-Match", value))
+	}
+}
+
+// TestAFasterChangeOfState: what is pinned to a version by If-Match is never done
+// to the next one; what is not is done to whatever version there is.
+func TestAFasterChangeOfState(t *testing.T) {
+	for _, tc := range []struct{ method, action, before string }{
+		{http.MethodPut, "/disable", ""}, {http.MethodPut, "/enable", "/disable"}, {http.MethodPut, "/restore", "delete"}, {http.MethodDelete, "", ""},
+	} {
+		for name, pin := range map[string]func(tag string) []string{
+			"without": func(string) []string { return nil },
+			"any":     func(string) []string { return []string{"If-Match", "*"} },
+			"pinned":  func(tag string) []string { return []string{"If-Match", tag} },
+		} {
+			t.Run(tc.method+tc.action+" "+name, func(t *testing.T) {
+				d := newDesk(t)
+				switch tc.before {
+				case "":
+				case "delete":
+					want204(t, d.ask(t, "five", http.MethodDelete, allPath+"/71", ""))
+				default:
+					want204(t, d.ask(t, "five", http.MethodPut, allPath+"/71"+tc.before, ""))
+				}
+				tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+				var between []carrier.Account
+				d.accounts = &racing{Memory: d.mem, before: func() {
+					a := d.accountsAsTheyAre(t)[0]
+					var err error
+					if a.Deleted() { // the one change of a deleted account: it is restored, and deleted again
+						_, err = d.mem.RestoreAccount(t.Context(), a, false, nil, d.clock)
+						if err == nil {
+							_, err = d.mem.DeleteAccount(t.Context(), d.accountsAsTheyAre(t)[0], false, a.PurgeAt, nil, d.clock)
+						}
+					} else {
+						next := a
+						next.LastName = "First"
+						_, err = d.mem.UpdateAccount(t.Context(), store.AccountChange{Old: a, New: next}, d.clock)
+					}
+					if err != nil {
+						t.Error(err)
+					}
+					between = d.accountsAsTheyAre(t)
+				}}
+				resp := d.ask(t, "five", tc.method, allPath+"/71"+tc.action, "", pin(tag)...)
+				if name != "pinned" {
+					want204(t, resp)
+					return
+				}
+				if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, problems(t, resp)); diff != "" {
+					t.Errorf("answer (-want +got):\n%s", diff)
+				}
+				if diff := cmp.Diff(between, d.accountsAsTheyAre(t)); diff != "" {
+					t.Errorf("it was changed all the same:\n%s", diff)
 				}
 			})
 		}

@@ -23,9 +23,9 @@ type accounts interface {
 	AccountByExternalID(ctx context.Context, partnerID int64, externalID string, now time.Time) (int64, error)
 	ListAccounts(ctx context.Context, partnerID int64, f carrier.AccountFilter, after *carrier.Position, skip, limit int, now time.Time) ([]carrier.Account, *carrier.Position, error)
 	UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*carrier.IdempotencyRecord, error)
-	SetAccountActive(ctx context.Context, a carrier.Account, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
-	DeleteAccount(ctx context.Context, a carrier.Account, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
-	RestoreAccount(ctx context.Context, a carrier.Account, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	SetAccountActive(ctx context.Context, a carrier.Account, pinned, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	DeleteAccount(ctx context.Context, a carrier.Account, pinned bool, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	RestoreAccount(ctx context.Context, a carrier.Account, pinned bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
 }
 
 // linker is what this function needs of shared/linking.
@@ -155,18 +155,12 @@ func (h *handler) disable(ctx context.Context, req *httpapi.Request) (*httpapi.R
 
 func (h *handler) setActive(ctx context.Context, req *httpapi.Request, active bool) (*httpapi.Response, error) {
 	return h.once(ctx, req, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
-		pinned, err := precondition(req, c.account)
+		pinned, err := httpapi.IfMatch(req, etag(c.account))
 		if err != nil {
 			return nil, err
 		}
 		return i.Write(ctx, done(), h.followed(ctx, c.account, c.account.Active != active, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
-			if !pinned || c.account.Active == active {
-				return h.accounts.SetAccountActive(ctx, c.account, active, rec, c.now)
-			}
-			// Of this version and no later one.
-			changed := c.account
-			changed.Active, changed.Version, changed.ModifiedAt = active, c.account.Version+1, c.now
-			return h.accounts.UpdateAccount(ctx, store.AccountChange{Old: c.account, New: changed, Idempotency: rec}, c.now)
+			return h.accounts.SetAccountActive(ctx, c.account, pinned, active, rec, c.now)
 		}))
 	})
 }
@@ -199,16 +193,6 @@ func (h *handler) followed(ctx context.Context, a carrier.Account, changes bool,
 	}
 }
 
-// precondition holds If-Match against the account: fault.Precondition when it
-// names another version. pinned tells whether it is there.
-func precondition(req *httpapi.Request, a carrier.Account) (pinned bool, err error) {
-	tag := req.Header("If-Match")
-	if tag != "" && !httpapi.Matches(tag, etag(a)) {
-		return true, fault.Field(fault.Precondition, "If-Match", "The account has changed since; read it again.")
-	}
-	return tag != "" && tag != "*", nil
-}
-
 func done() *httpapi.Response {
 	return &httpapi.Response{Status: http.StatusNoContent, Header: map[string]string{}}
 }
@@ -220,7 +204,8 @@ const (
 )
 
 // remove deletes the account: 204, again for one that is deleted already. Its
-// keys answer 401, and it vanishes after purge_after_days.
+// keys answer 401, and it vanishes after purge_after_days. fault.Precondition when
+// If-Match names another version.
 func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	c, err := h.begin(ctx, req)
 	if err != nil {
@@ -236,9 +221,13 @@ func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	}); problems != nil {
 		return nil, problems
 	}
+	pinned, err := httpapi.IfMatch(req, etag(c.account))
+	if err != nil {
+		return nil, err
+	}
 	purgeAt := c.now.AddDate(0, 0, days).Truncate(time.Second)
 	remove := h.followed(ctx, c.account, !c.account.Deleted(), func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
-		return h.accounts.DeleteAccount(ctx, c.account, purgeAt, rec, c.now)
+		return h.accounts.DeleteAccount(ctx, c.account, pinned, purgeAt, rec, c.now)
 	})
 	if _, err := remove(nil); err != nil {
 		return nil, fmt.Errorf("deleting the account: %w", err)
@@ -250,11 +239,12 @@ func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 // that is not deleted.
 func (h *handler) restore(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	return h.once(ctx, req, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
-		if _, err := precondition(req, c.account); err != nil {
+		pinned, err := httpapi.IfMatch(req, etag(c.account))
+		if err != nil {
 			return nil, err
 		}
 		return i.Write(ctx, done(), h.followed(ctx, c.account, true, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
-			return h.accounts.RestoreAccount(ctx, c.account, rec, c.now)
+			return h.accounts.RestoreAccount(ctx, c.account, pinned, rec, c.now)
 		}))
 	})
 }

@@ -33,6 +33,21 @@ func (r *racing) UpdateAccount(ctx context.Context, c store.AccountChange, now t
 	return r.Memory.UpdateAccount(ctx, c, now)
 }
 
+func (r *racing) SetAccountActive(ctx context.Context, a carrier.Account, pinned, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	r.before()
+	return r.Memory.SetAccountActive(ctx, a, pinned, active, rec, now)
+}
+
+func (r *racing) DeleteAccount(ctx context.Context, a carrier.Account, pinned bool, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	r.before()
+	return r.Memory.DeleteAccount(ctx, a, pinned, purgeAt, rec, now)
+}
+
+func (r *racing) RestoreAccount(ctx context.Context, a carrier.Account, pinned bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	r.before()
+	return r.Memory.RestoreAccount(ctx, a, pinned, rec, now)
+}
+
 func (r *racing) ListAccounts(context.Context, int64, carrier.AccountFilter, *carrier.Position, int, int, time.Time) ([]carrier.Account, *carrier.Position, error) {
 	return nil, nil, r.fail
 }
@@ -44,7 +59,7 @@ func crowd(t *testing.T, n int) *desk {
 	d := newDesk(t)
 	d.clock = d.clock.Add(-time.Duration(n) * time.Minute)
 	for _, id := range []int64{71, 72} {
-		if _, err := d.mem.DeleteAccount(t.Context(), carrier.Account{ID: id}, d.clock, nil, d.clock); err != nil {
+		if _, err := d.mem.DeleteAccount(t.Context(), carrier.Account{ID: id}, false, d.clock, nil, d.clock); err != nil {
 			t.Fatal(err)
 		}
 	}

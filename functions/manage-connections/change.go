@@ -26,7 +26,7 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		return nil, err
 	}
 	return h.once(ctx, req, c, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
-		if in.Pinned, err = precondition(req, httpapi.ConnectionETag(&c.conn, h.now())); err != nil {
+		if in.Pinned, err = httpapi.IfMatch(req, httpapi.ConnectionETag(&c.conn, h.now())); err != nil {
 			return nil, err
 		}
 		tagged := func(conn *carrier.Connection) *httpapi.Response {
@@ -39,16 +39,6 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 			return h.linker.Change(ctx, in)
 		})
 	})
-}
-
-// precondition holds If-Match against the connection's tag: fault.Precondition
-// when it names others. pinned tells whether it names one.
-func precondition(req *httpapi.Request, etag string) (pinned bool, err error) {
-	tag := req.Header("If-Match")
-	if tag != "" && !httpapi.Matches(tag, etag) {
-		return false, fault.Field(fault.Precondition, "If-Match", "The carrier connection has changed since; read it again.")
-	}
-	return tag != "" && tag != "*", nil
 }
 
 // decode reads the body as a change of the connection. The error lists every

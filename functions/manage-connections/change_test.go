@@ -50,6 +50,8 @@ func TestChangeRefuses(t *testing.T) {
 			},
 		},
 		{"another version", bodyNew, []string{"If-Match", `"x"`}, []string{"412", "invalid_field_value If-Match"}},
+		{"an empty If-Match", bodyNew, []string{"If-Match", ""}, []string{"400", "invalid_field_value If-Match"}},
+		{"no tag", bodyNew, []string{"If-Match", "x"}, []string{"400", "invalid_field_value If-Match"}},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -256,6 +258,9 @@ func TestIfMatch(t *testing.T) {
 	t.Run("an earlier one", func(t *testing.T) {
 		wants(t, f.change(bodyNew, "If-Match", tag), "412", "invalid_field_value If-Match")
 	})
+	t.Run("a weak one", func(t *testing.T) {
+		wants(t, f.change(bodyNew, "If-Match", "W/"+tagOf(f)), "412", "invalid_field_value If-Match")
+	})
 	t.Run("this one", func(t *testing.T) {
 		tag := tagOf(f)
 		resp := f.change(bodyNew, "If-Match", `"other", `+tag, "Idempotency-Key", "k")
@@ -278,6 +283,38 @@ func TestIfMatch(t *testing.T) {
 		if now := f.Row(f.id); now.Nickname != "faster" || now.SecretVersion != row.SecretVersion {
 			t.Errorf("row %+v", now)
 		}
+	})
+}
+
+// TestChangeOfNothing: what is as it shall be stays as it is, its version and its
+// tag too. Only an answer is kept, if it has a key.
+func TestChangeOfNothing(t *testing.T) {
+	f := inMemory(t)
+	const body = `{"nickname":" n","refresh_policy":"hourly","external_carrier_id":"x","metadata":{"a":"b"},"account_number":"0000-123400"}`
+	f.change(body)
+	before, tag := f.Row(f.id), tagOf(f)
+	f.Pass(time.Hour)
+	for _, body := range []string{body, `{"nickname":"n"}`, `{"metadata":{"a":"b"}}`, `{"account_number":"` + desk.Number + `"}`, `{"refresh_policy":"hourly"}`} {
+		for _, headers := range [][]string{nil, {"If-Match", tag}, {"If-Match", "*", "Idempotency-Key", body}, {"Idempotency-Key", body}} {
+			resp := f.change(body, headers...)
+			if resp.StatusCode != http.StatusOK || resp.Headers["ETag"] != tag {
+				t.Errorf("%s %v: %d %s with %v, want the tag %s", body, headers, resp.StatusCode, resp.Body, resp.Headers, tag)
+			}
+			same(t, before, f.Row(f.id))
+		}
+		// The answer is kept, although the connection is another one by now.
+		f.change(`{"nickname":"another"}`)
+		if again := f.change(body, "Idempotency-Key", body); again.Headers["Idempotent-Replayed"] != "true" || again.Headers["ETag"] != tag {
+			t.Errorf("%s again: %d %v", body, again.StatusCode, again.Headers)
+		}
+		f.change(`{"nickname":"n"}`)
+		before, tag = f.Row(f.id), tagOf(f)
+	}
+	t.Run("metadata that there never was", func(t *testing.T) {
+		f := inMemory(t)
+		before := f.Row(f.id)
+		f.change(`{"metadata":{}}`)
+		same(t, before, f.Row(f.id))
 	})
 }
 

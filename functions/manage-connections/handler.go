@@ -28,7 +28,7 @@ type linker interface {
 	Rollback(ctx context.Context, conn carrier.Connection, answer recorder) (*carrier.Connection, error)
 	Verify(ctx context.Context, conn carrier.Connection, b carrier.Breaker, answer func(linking.Checked) (*carrier.IdempotencyRecord, error)) (linking.Checked, error)
 	RequestRefresh(ctx context.Context, conn carrier.Connection, answer recorder) (*carrier.Connection, error)
-	Unlink(ctx context.Context, conn carrier.Connection) error
+	Unlink(ctx context.Context, conn carrier.Connection, pinned bool) error
 	Lease(ctx context.Context) time.Time
 }
 
@@ -190,13 +190,21 @@ func (h *handler) verify(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	})
 }
 
-// unlink takes the connection away: 204. Errors: those of linking.Unlink.
+// unlink takes the connection away: 204. Errors: fault.Precondition when If-Match
+// names another state; those of linking.Unlink. A repeat of one that was cut off is
+// not held against If-Match: the state that it names is the one before that.
 func (h *handler) unlink(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	c, err := h.begin(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.linker.Unlink(ctx, c.conn); err != nil {
+	var pinned bool
+	if c.conn.Visible() {
+		if pinned, err = httpapi.IfMatch(req, httpapi.ConnectionETag(&c.conn, h.now())); err != nil {
+			return nil, err
+		}
+	}
+	if err := h.linker.Unlink(ctx, c.conn, pinned); err != nil {
 		return nil, err
 	}
 	return &httpapi.Response{Status: http.StatusNoContent, Header: map[string]string{}}, nil

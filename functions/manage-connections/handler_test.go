@@ -407,6 +407,46 @@ func TestUnlink(t *testing.T) {
 	}
 }
 
+// TestUnlinkOfOneState: both routes compare If-Match with the state that there is.
+func TestUnlinkOfOneState(t *testing.T) {
+	for _, target := range []string{"named", "byID"} {
+		t.Run(target, func(t *testing.T) {
+			f := inMemory(t)
+			path := map[string]string{"named": f.named, "byID": f.byID}[target]
+			old := tagOf(f)
+			f.change(`{"nickname":"n"}`)
+			before, tag := f.Row(f.id), tagOf(f)
+			for value, status := range map[string]string{old: "412", "W/" + tag: "412", `"x", "y"`: "412", "": "400", " ": "400", "x": "400", tag + ", *": "400"} {
+				wants(t, f.Do(account, http.MethodDelete, path, "", "If-Match", value), status, "invalid_field_value If-Match")
+				same(t, before, f.Row(f.id))
+			}
+			if resp := f.Do(account, http.MethodDelete, path, "", "If-Match", `"x", `+tag); resp.StatusCode != http.StatusNoContent {
+				t.Errorf("%d %s", resp.StatusCode, resp.Body)
+			}
+			f.Gone(t)
+			wants(t, f.Do(account, http.MethodDelete, path, "", "If-Match", tag), "404", "not_found")
+		})
+	}
+	t.Run("any", func(t *testing.T) {
+		f := inMemory(t)
+		if resp := f.Do(account, http.MethodDelete, f.byID, "", "If-Match", "*"); resp.StatusCode != http.StatusNoContent {
+			t.Errorf("%d %s", resp.StatusCode, resp.Body)
+		}
+	})
+	t.Run("again, where the first one was cut off", func(t *testing.T) {
+		f := inMemory(t)
+		tag := tagOf(f)
+		f.Vault.Fail = func(string) error { return errors.New("AccessDenied") }
+		for range 2 {
+			if resp := f.Do(account, http.MethodDelete, f.byID, "", "If-Match", tag); resp.StatusCode != http.StatusNoContent {
+				t.Errorf("%d %s", resp.StatusCode, resp.Body)
+			}
+			f.Vault.Fail = nil
+		}
+		f.Gone(t)
+	})
+}
+
 // TestUnlinkWithoutAVault: the connection is gone at once; the secret is deleted
 // by the next one who asks, or by the reconciler.
 func TestUnlinkWithoutAVault(t *testing.T) {

@@ -57,8 +57,9 @@ type Caller struct {
 	AccountID int64
 }
 
-// Scope names the caller for idempotency keys: a partner, or an account and who
-// acts for it.
+// Scope names the caller for idempotency keys: the partner on partner routes,
+// whichever account the path names; an account and who acts for it on merchant
+// routes.
 func (c Caller) Scope() string {
 	scope := "account " + strconv.FormatInt(c.AccountID, 10)
 	if c.Key.AccountID == 0 {
@@ -122,7 +123,6 @@ func (a *Auth) PartnerAccount(ctx context.Context, req *httpapi.Request, beside 
 	case account == nil || account.PartnerID != caller.PartnerID:
 		return Caller{}, noAccount()
 	}
-	caller.AccountID = accountID
 	return caller, nil
 }
 

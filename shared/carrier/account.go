@@ -1,6 +1,8 @@
 package carrier
 
 import (
+	"maps"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -35,6 +37,15 @@ type Account struct {
 
 // Deleted tells whether the account is deleted and waits for its purge.
 func (a *Account) Deleted() bool { return !a.PurgeAt.IsZero() }
+
+// Same tells whether two accounts differ in nothing.
+func (a Account) Same(b Account) bool {
+	if !maps.Equal(a.Metadata, b.Metadata) { // none and an empty one are equal
+		return false
+	}
+	a.Metadata, b.Metadata = nil, nil
+	return reflect.DeepEqual(a, b)
+}
 
 // Purged tells whether a deleted account's time is over: it counts as absent,
 // although the table may hold it a while longer.

@@ -3,6 +3,8 @@ package carrier
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
+	"reflect"
 	"strings"
 	"time"
 
@@ -199,6 +201,15 @@ func (p PreviousCredentials) Available(now time.Time) bool {
 func CredentialID(apiKey Secret) string {
 	sum := sha256.Sum256([]byte("carrierlink credential\x00" + apiKey.Reveal()))
 	return hex.EncodeToString(sum[:8])
+}
+
+// Same tells whether two connections differ in nothing.
+func (c Connection) Same(o Connection) bool {
+	if !maps.Equal(c.Metadata, o.Metadata) { // none and an empty one are equal
+		return false
+	}
+	c.Metadata, o.Metadata = nil, nil
+	return reflect.DeepEqual(c, o)
 }
 
 // Visible tells whether anybody but the reconciler sees the connection.

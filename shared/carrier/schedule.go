@@ -66,6 +66,7 @@ type HistoryPosition struct {
 
 // ConnectionChange is what is written together with a changed connection.
 type ConnectionChange struct {
+	Unchanged      bool               // the row stays as it was read, its Version too
 	OldNumber      string             // the account number that the row held before; empty: the same
 	AllowDuplicate bool               // another connection of the account may hold the new one
 	Entry          *HistoryEntry      // nil: no check was made

@@ -15,7 +15,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -177,26 +176,4 @@ func Text(s string) *string {
 		return nil
 	}
 	return &s
-}
-
-// Conditional answers with what show makes under an ETag, or 304 when the
-// request's If-None-Match names it.
-func Conditional(req *Request, etag string, show func() *Response) *Response {
-	resp := &Response{Status: http.StatusNotModified, Header: map[string]string{}}
-	if !Matches(req.Header("If-None-Match"), etag) {
-		resp = show()
-	}
-	resp.Header["ETag"] = etag
-	return resp
-}
-
-// Matches tells whether a list of entity tags, or *, names a tag: the weak
-// comparison of RFC 9110, section 8.8.3.2.
-func Matches(list, tag string) bool {
-	for t := range strings.SplitSeq(list, ",") {
-		if t = strings.TrimSpace(t); t == "*" || t != "" && strings.TrimPrefix(t, "W/") == strings.TrimPrefix(tag, "W/") {
-			return true
-		}
-	}
-	return false
 }

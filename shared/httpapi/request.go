@@ -74,6 +74,21 @@ func (r *Request) header(name string) (value string, ok bool) {
 	return "", false
 }
 
+// HeaderList is the value of a header that is a list: several header lines of
+// the name are joined to one (RFC 9110, section 5.3). given is false for none.
+func (r *Request) HeaderList(name string) (value string, given bool) {
+	var lines []string
+	for k, v := range r.event.MultiValueHeaders {
+		if strings.EqualFold(k, name) {
+			lines = append(lines, v...)
+		}
+	}
+	if len(lines) > 0 {
+		return strings.Join(lines, ", "), true
+	}
+	return r.header(name)
+}
+
 // Param is a path parameter, decoded once: API Gateway hands it over as it
 // stood in the URL. One that does not decode is fault.Identifier.
 func (r *Request) Param(name string) (string, error) {

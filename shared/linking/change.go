@@ -109,6 +109,7 @@ func (l *Linker) Rollback(ctx context.Context, conn carrier.Connection, answer f
 
 // edit changes what no carrier has to be asked about, of whatever version of the
 // row there is. A check that is running keeps its lease, and is recorded after it.
+// An edit that changes nothing writes nothing but the answer.
 func (l *Linker) edit(ctx context.Context, req ChangeRequest) (*carrier.Connection, error) {
 	var changed carrier.Connection
 	err := l.retried(ctx, req.Connection, req.Pinned, func(conn carrier.Connection) error {
@@ -122,12 +123,12 @@ func (l *Linker) edit(ctx context.Context, req ChangeRequest) (*carrier.Connecti
 		if changed, err = l.settled(ctx, conn); err != nil {
 			return err
 		}
-		l.apply(&changed, req.Edit)
+		differs := l.apply(&changed, req.Edit)
 		answer, err := answerOf(req.Answer, &changed)
-		if err != nil {
+		if err != nil || !differs && answer == nil {
 			return err
 		}
-		return moved(l.Store.ChangeConnection(ctx, &changed, carrier.ConnectionChange{Answer: answer}))
+		return moved(l.Store.ChangeConnection(ctx, &changed, carrier.ConnectionChange{Unchanged: !differs, Answer: answer}))
 	})
 	if err != nil {
 		return nil, err
@@ -135,14 +136,19 @@ func (l *Linker) edit(ctx context.Context, req ChangeRequest) (*carrier.Connecti
 	return &changed, nil
 }
 
-// apply makes an edit; another policy makes another schedule.
-func (l *Linker) apply(conn *carrier.Connection, edit func(*carrier.Connection)) {
-	policy := conn.RefreshPolicy
+// apply makes an edit, and tells whether it has changed anything; another policy
+// makes another schedule.
+func (l *Linker) apply(conn *carrier.Connection, edit func(*carrier.Connection)) (differs bool) {
+	before := *conn
 	edit(conn)
+	if conn.Same(before) {
+		return false
+	}
 	conn.ModifiedAt = l.Now()
-	if conn.RefreshPolicy != policy && conn.Status != carrier.ActionRequired {
+	if conn.RefreshPolicy != before.RefreshPolicy && conn.Status != carrier.ActionRequired {
 		conn.Reschedule(l.Now(), l.Timing, jitter())
 	}
+	return true
 }
 
 func gone() error { return fault.New(fault.NotFound, "There is no such carrier.") }
@@ -337,12 +343,13 @@ func (l *Linker) RequestRefresh(ctx context.Context, conn carrier.Connection, an
 }
 
 // Unlink takes a connection away: at once for everybody, its secret scheduled
-// for deletion, its row kept as long as its history. Errors: fault.NotFound,
-// also for one that is unlinked; State with RetryAfter while its credentials
-// are being changed.
-func (l *Linker) Unlink(ctx context.Context, conn carrier.Connection) error {
+// for deletion, its row kept as long as its history. pinned: the version that was
+// read, and no later one. Errors: fault.NotFound, also for one that is unlinked;
+// State with RetryAfter while its credentials are being changed; Precondition for
+// a pinned one that came too late.
+func (l *Linker) Unlink(ctx context.Context, conn carrier.Connection, pinned bool) error {
 	var row carrier.Connection
-	err := l.retried(ctx, conn, false, func(conn carrier.Connection) error {
+	err := l.retried(ctx, conn, pinned, func(conn carrier.Connection) error {
 		if conn.Status == carrier.Disconnected && conn.Work == carrier.WorkUnlink {
 			row = conn // a repeat: what is left is done below
 			return nil

@@ -327,7 +327,7 @@ func TestChangeMeanwhile(t *testing.T) {
 		{"another change begins", func(_ *testing.T, w *world, c carrier.Connection) {
 			w.dies(1, func() { _, _ = w.Change(ctx, change(c, "", "three")) })
 		}, fault.State, fault.Precondition},
-		{"it is unlinked", func(_ *testing.T, w *world, c carrier.Connection) { _ = w.Unlink(ctx, c) }, fault.NotFound, fault.Precondition},
+		{"it is unlinked", func(_ *testing.T, w *world, c carrier.Connection) { _ = w.Unlink(ctx, c, false) }, fault.NotFound, fault.Precondition},
 		{"its account is disabled", func(t *testing.T, w *world, _ carrier.Connection) { t.Helper(); w.enabled(t, false); w.followed(t) }, 0, fault.Precondition},
 		{"its account is deleted", func(t *testing.T, w *world, _ carrier.Connection) { t.Helper(); w.deleted(t, 30); w.followed(t) }, fault.State, fault.Precondition},
 		{"its account is being deleted", func(t *testing.T, w *world, _ carrier.Connection) {
@@ -448,7 +448,7 @@ func TestUnlink(t *testing.T) {
 	conn := w.changed(t, w.link(t), "", "two")
 	// A check that is running is overtaken.
 	var err error
-	w.production.meanwhile = func() { err = w.Unlink(context.Background(), conn) }
+	w.production.meanwhile = func() { err = w.Unlink(context.Background(), conn, false) }
 	isState(t, readCheck(t.Context(), w, w.Linker, conn), true)
 	if err != nil {
 		t.Fatal(err)
@@ -462,8 +462,8 @@ func TestUnlink(t *testing.T) {
 	}
 	w.whole(t)
 	for name, again := range map[string]func() error{
-		"Unlink":                        func() error { return w.Unlink(t.Context(), row) },
-		"Unlink, as it was read before": func() error { return w.Unlink(t.Context(), conn) },
+		"Unlink":                        func() error { return w.Unlink(t.Context(), row, false) },
+		"Unlink, as it was read before": func() error { return w.Unlink(t.Context(), conn, false) },
 		"Change":                        func() error { return rename(t.Context(), w, w.Linker, row) },
 		"Check":                         func() error { return readCheck(t.Context(), w, w.Linker, row) },
 		"Refresh":                       func() error { return refresh(t.Context(), w, w.Linker, row) },
@@ -479,13 +479,13 @@ func TestUnlink(t *testing.T) {
 		w.on = func(_ context.Context, name string, do func() error) error {
 			if name == "Delete" {
 				w.on = nil
-				if err := w.Unlink(context.Background(), conn); err != nil {
+				if err := w.Unlink(context.Background(), conn, false); err != nil {
 					t.Errorf("the second: %v", err)
 				}
 			}
 			return do()
 		}
-		if err := w.Unlink(t.Context(), conn); err != nil {
+		if err := w.Unlink(t.Context(), conn, false); err != nil {
 			t.Errorf("the first: %v", err)
 		}
 		w.whole(t)
@@ -494,7 +494,7 @@ func TestUnlink(t *testing.T) {
 		w := newWorld(t)
 		conn := w.link(t)
 		w.failing("Delete", errors.New("down"))
-		if err := w.Unlink(t.Context(), conn); err != nil {
+		if err := w.Unlink(t.Context(), conn, false); err != nil {
 			t.Errorf("Unlink = %v: the connection is gone all the same", err)
 		}
 		w.on = nil

@@ -47,7 +47,7 @@ func TestCheckFails(t *testing.T) {
 		}, fault.Internal, 1},
 		{"the row can not be written", func(_ *testing.T, w *world, _ *carrier.Connection) { w.failing("RecordCheck", down) }, fault.Internal, 1},
 		{"unlinked meanwhile", func(_ *testing.T, w *world, c *carrier.Connection) {
-			w.production.meanwhile = func() { _ = w.Unlink(context.Background(), w.row(t, c.ID)) }
+			w.production.meanwhile = func() { _ = w.Unlink(context.Background(), w.row(t, c.ID), false) }
 		}, fault.State, 1},
 		{"changed meanwhile", func(_ *testing.T, w *world, c *carrier.Connection) {
 			w.production.meanwhile = func() { _, _ = w.Change(context.Background(), change(w.row(t, c.ID), "", "two")) }
@@ -301,7 +301,7 @@ func TestRefresh(t *testing.T) {
 	if err != nil || checked.Entry.Trigger != carrier.TriggerManual || !checked.Connection.RefreshRequestedAt.IsZero() {
 		t.Errorf("Refresh on demand = %+v, %v", checked.Entry, err)
 	}
-	if err := w.Unlink(t.Context(), w.row(t, conn.ID)); err != nil {
+	if err := w.Unlink(t.Context(), w.row(t, conn.ID), false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.RequestRefresh(t.Context(), w.row(t, conn.ID), nil); !fault.Is(err, fault.NotFound) {

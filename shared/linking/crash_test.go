@@ -130,7 +130,7 @@ func requestRefresh(ctx context.Context, _ *world, l *linking.Linker, c carrier.
 }
 
 func unlink(ctx context.Context, _ *world, l *linking.Linker, c carrier.Connection) error {
-	return l.Unlink(ctx, c)
+	return l.Unlink(ctx, c, false)
 }
 
 // rename changes nickname and policy.
@@ -382,7 +382,7 @@ func operations() []useCase {
 	}
 	enable := func(active bool) func(*world) error {
 		return func(w *world) error {
-			_, err := w.memory.SetAccountActive(context.Background(), get(w), active, nil, w.clock)
+			_, err := w.memory.SetAccountActive(context.Background(), get(w), false, active, nil, w.clock)
 			return err
 		}
 	}
@@ -414,11 +414,11 @@ func operations() []useCase {
 		{name: "disable", act: changing(enable(false))},
 		{name: "enable", act: changing(enable(true))},
 		{name: "delete", act: changing(func(w *world) error {
-			_, err := w.memory.DeleteAccount(context.Background(), get(w), w.clock.AddDate(0, 0, 7+w.clock.Second()%20), nil, w.clock)
+			_, err := w.memory.DeleteAccount(context.Background(), get(w), false, w.clock.AddDate(0, 0, 7+w.clock.Second()%20), nil, w.clock)
 			return err
 		})},
 		{name: "restore", act: changing(func(w *world) error {
-			_, err := w.memory.RestoreAccount(context.Background(), get(w), nil, w.clock)
+			_, err := w.memory.RestoreAccount(context.Background(), get(w), false, nil, w.clock)
 			return err
 		})},
 		{name: "reconcile", act: reconcile},

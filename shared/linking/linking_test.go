@@ -401,7 +401,7 @@ func TestLinkWhatWasUnlinked(t *testing.T) {
 	w := newWorld(t)
 	first := w.link(t)
 	req := w.request(t)
-	if err := w.Unlink(t.Context(), first); err != nil {
+	if err := w.Unlink(t.Context(), first, false); err != nil {
 		t.Fatal(err)
 	}
 	if second, err := w.Link(t.Context(), req); err != nil || second.ID == first.ID {

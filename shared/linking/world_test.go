@@ -426,21 +426,21 @@ func (w *world) changed(t *testing.T, conn carrier.Connection, n, which string) 
 // The changes of the account's state, without its connections.
 func (w *world) enabled(t *testing.T, active bool) {
 	t.Helper()
-	if _, err := w.memory.SetAccountActive(context.Background(), w.account(t), active, nil, w.clock); err != nil {
+	if _, err := w.memory.SetAccountActive(context.Background(), w.account(t), false, active, nil, w.clock); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func (w *world) deleted(t *testing.T, days int) {
 	t.Helper()
-	if _, err := w.memory.DeleteAccount(context.Background(), w.account(t), w.clock.AddDate(0, 0, days), nil, w.clock); err != nil {
+	if _, err := w.memory.DeleteAccount(context.Background(), w.account(t), false, w.clock.AddDate(0, 0, days), nil, w.clock); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func (w *world) restored(t *testing.T) {
 	t.Helper()
-	if _, err := w.memory.RestoreAccount(context.Background(), w.account(t), nil, w.clock); err != nil {
+	if _, err := w.memory.RestoreAccount(context.Background(), w.account(t), false, nil, w.clock); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -96,26 +96,26 @@ func TestRemoteCalls(t *testing.T) {
 		expect("UpdateAccount, old version", err, fault.Precondition, "TransactWriteItems")
 		a = next
 		a.Version = 2
-		_, err = s.SetAccountActive(ctx, a, true, nil, now)
+		_, err = s.SetAccountActive(ctx, a, false, true, nil, now)
 		expect("SetAccountActive, nothing to do", err, good)
-		_, err = s.SetAccountActive(ctx, a, false, nil, now)
+		_, err = s.SetAccountActive(ctx, a, false, false, nil, now)
 		expect("SetAccountActive", err, good, "TransactWriteItems")
-		_, err = s.SetAccountActive(ctx, a, false, nil, now)
+		_, err = s.SetAccountActive(ctx, a, false, false, nil, now)
 		expect("SetAccountActive, of an old version", err, good, "TransactWriteItems")
-		_, err = s.SetAccountActive(ctx, a, true, nil, now)
+		_, err = s.SetAccountActive(ctx, a, false, true, nil, now)
 		expect("SetAccountActive, nothing to do as it was read", err, good)
 		a.Active, a.Version = false, 3
-		_, err = s.DeleteAccount(ctx, a, now.Add(time.Hour), nil, now)
+		_, err = s.DeleteAccount(ctx, a, false, now.Add(time.Hour), nil, now)
 		expect("DeleteAccount", err, good, "TransactWriteItems")
 		a.PurgeAt, a.Version = now.Add(time.Hour), 4
-		_, err = s.DeleteAccount(ctx, a, now.Add(time.Hour), nil, now)
+		_, err = s.DeleteAccount(ctx, a, false, now.Add(time.Hour), nil, now)
 		expect("DeleteAccount, again", err, good)
-		_, err = s.RestoreAccount(ctx, a, nil, now)
+		_, err = s.RestoreAccount(ctx, a, false, nil, now)
 		expect("RestoreAccount", err, good, "TransactWriteItems")
 		a.PurgeAt, a.Version = time.Time{}, 5
-		_, err = s.RestoreAccount(ctx, a, nil, now)
+		_, err = s.RestoreAccount(ctx, a, false, nil, now)
 		expect("RestoreAccount, not deleted", err, fault.State)
-		_, err = s.SetAccountActive(ctx, a, true, nil, now)
+		_, err = s.SetAccountActive(ctx, a, false, true, nil, now)
 		expect("SetAccountActive", err, good, "TransactWriteItems")
 
 		first := carrier.APIKey{ID: 3, PartnerID: partner, AccountID: account, Hash: "b"}

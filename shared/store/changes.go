@@ -18,7 +18,8 @@ type AccountChange struct {
 }
 
 // Every change of an account is one transaction, on the condition that the
-// account is the one that was read, and makes its Version one higher. When the
+// account is the one that was read, and makes its Version one higher. A change
+// of nothing writes nothing but the answer, if there is one to keep. When the
 // idempotency key (nil: none) is in use nothing is written, and the record that
 // is there is returned. An account that is gone, or whose purge is due, is
 // fault.NotFound.
@@ -29,7 +30,7 @@ type AccountChange struct {
 // UpdateAccount writes what New has different from Old, and puts what keeps a
 // changed email or external id unique in the place of the old one. ID, partner,
 // PurgeAt, CarriersCount, CreatedAt and Version of New do not count: the new
-// Version is Old's and one.
+// Version is Old's and one, or Old's where nothing is different.
 //
 // It returns fault.Precondition when the account is no longer the one that was
 // read, fault.State when it is deleted, fault.State with the field when the
@@ -38,16 +39,34 @@ type AccountChange struct {
 func (s *Store) UpdateAccount(ctx context.Context, c AccountChange, now time.Time) (*carrier.IdempotencyRecord, error) {
 	a, next := c.Old, c.New
 	next.ID, next.PartnerID, next.CreatedAt = a.ID, a.PartnerID, a.CreatedAt
-	next.PurgeAt, next.CarriersCount = a.PurgeAt, a.CarriersCount
-	e := changedAccount(a, next)
-	e.lacks(attrTTL)
+	next.PurgeAt, next.CarriersCount, next.Version = a.PurgeAt, a.CarriersCount, a.Version
+	if !differ(a, next) {
+		if c.Idempotency == nil {
+			return nil, nil // nothing to do, and no answer to keep
+		}
+		return s.updateAccount(ctx, c, next, s.check(partAccount, undeleted(unchanged(a))), now)
+	}
+	e := undeleted(changedAccount(a, next))
 	if next.Active != a.Active {
 		follow(e, now)
 	}
 	if next.OriginCountryCode != a.OriginCountryCode {
 		e.lacksOr(attrCarriers, "=", numberValue(0))
 	}
-	parts := []part{s.update(partAccount, e)}
+	return s.updateAccount(ctx, c, next, s.update(partAccount, e), now)
+}
+
+// undeleted adds the condition that the account is not deleted.
+func undeleted(e *edit) *edit {
+	e.lacks(attrTTL)
+	return e
+}
+
+// updateAccount is the transaction of UpdateAccount. account is its part about
+// the account's own item.
+func (s *Store) updateAccount(ctx context.Context, c AccountChange, next carrier.Account, account part, now time.Time) (*carrier.IdempotencyRecord, error) {
+	a := c.Old
+	parts := []part{account}
 	if next.ExternalID != a.ExternalID {
 		parts = append(parts, s.swap(a, externalOf(a), externalOf(next), partOldExternal, now)...)
 	}
@@ -80,9 +99,10 @@ func (s *Store) UpdateAccount(ctx context.Context, c AccountChange, now time.Tim
 
 // SetAccountActive enables or disables an account. One that is so already is
 // left as it is. One that has changed since it was read is enabled or disabled
-// as it is now. One that is deleted is fault.State.
-func (s *Store) SetAccountActive(ctx context.Context, a carrier.Account, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
-	return s.changeState(ctx, a, rec, now, stateChange{
+// as it is now, or is fault.Precondition if the change is pinned to what was
+// read. One that is deleted is fault.State.
+func (s *Store) SetAccountActive(ctx context.Context, a carrier.Account, pinned, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	return s.changeState(ctx, a, pinned, rec, now, stateChange{
 		what: "enabling or disabling an account",
 		done: func(a carrier.Account) bool { return a.Active == active && !a.Deleted() },
 		refuse: func(a carrier.Account) error {
@@ -105,9 +125,9 @@ func (s *Store) SetAccountActive(ctx context.Context, a carrier.Account, active 
 // purgeAt (whole seconds) with what keeps its email and external id its own.
 // What it was is remembered for a restore. One that is deleted already is left
 // as it is: the first date stands. One that has changed since it was read is
-// deleted as it is now.
-func (s *Store) DeleteAccount(ctx context.Context, a carrier.Account, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
-	return s.changeState(ctx, a, rec, now, stateChange{
+// deleted as it is now, or is fault.Precondition if the deletion is pinned.
+func (s *Store) DeleteAccount(ctx context.Context, a carrier.Account, pinned bool, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	return s.changeState(ctx, a, pinned, rec, now, stateChange{
 		what:   "deleting an account",
 		done:   func(a carrier.Account) bool { return a.Deleted() },
 		refuse: func(carrier.Account) error { return nil },
@@ -125,9 +145,10 @@ func (s *Store) DeleteAccount(ctx context.Context, a carrier.Account, purgeAt ti
 }
 
 // RestoreAccount takes a deletion back: the account is active if it was before.
-// One that is not deleted is fault.State.
-func (s *Store) RestoreAccount(ctx context.Context, a carrier.Account, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
-	return s.changeState(ctx, a, rec, now, stateChange{
+// One that is not deleted is fault.State. One that has changed since it was read
+// is restored as it is now, or is fault.Precondition if the change is pinned.
+func (s *Store) RestoreAccount(ctx context.Context, a carrier.Account, pinned bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	return s.changeState(ctx, a, pinned, rec, now, stateChange{
 		what: "restoring an account",
 		done: func(carrier.Account) bool { return false },
 		refuse: func(a carrier.Account) error {
@@ -161,8 +182,8 @@ type stateChange struct {
 
 // changeState makes a change of whatever version of the account is there: when
 // it is another one than was read, the refusal brings that along, and it is
-// tried again.
-func (s *Store) changeState(ctx context.Context, a carrier.Account, rec *carrier.IdempotencyRecord, now time.Time, c stateChange) (*carrier.IdempotencyRecord, error) {
+// tried again. A pinned change is of the version that was read only.
+func (s *Store) changeState(ctx context.Context, a carrier.Account, pinned bool, rec *carrier.IdempotencyRecord, now time.Time, c stateChange) (*carrier.IdempotencyRecord, error) {
 	for range attempts {
 		var parts []part
 		refusal := c.refuse(a)
@@ -197,12 +218,23 @@ func (s *Store) changeState(ctx context.Context, a carrier.Account, rec *carrier
 		if err != nil {
 			return nil, err
 		}
-		if refusal != nil && stored.Version == a.Version {
+		switch {
+		case refusal != nil && stored.Version == a.Version:
 			return nil, refusal
+		case pinned && stored.Version != a.Version:
+			return nil, problem.Changed()
 		}
 		a = stored
 	}
 	return nil, problem.Busy(fmt.Errorf("%s: another version in each of %d attempts", c.what, attempts))
+}
+
+// differ tells whether the two are kept differently, but for the count of
+// carriers, which is the links'.
+func differ(a, next carrier.Account) bool {
+	e := newEdit(accountKey(a.ID))
+	e.change(accountItem(a), accountItem(next), attrCarriers)
+	return len(e.sets)+len(e.removes) > 0
 }
 
 // unchanged is an edit of the account that was read.

@@ -173,7 +173,7 @@ func (s *Store) saveRow(ctx context.Context, conn *carrier.Connection, next carr
 // too, and in the same transaction what belongs to the change: its account
 // number in the place of the old one among those that are held, an entry of the
 // history, the snapshot, and the answer in place of the request's claim. On
-// success conn is what is stored, Version one higher.
+// success conn is what is stored, Version one higher unless it is Unchanged.
 //
 // It returns fault.NotFound when the row is gone, fault.State when it is another
 // version than the one that was read or the claim is no longer the caller's, and
@@ -182,6 +182,11 @@ func (s *Store) saveRow(ctx context.Context, conn *carrier.Connection, next carr
 func (s *Store) ChangeConnection(ctx context.Context, conn *carrier.Connection, c carrier.ConnectionChange) error {
 	next := later(conn)
 	parts := []part{s.replace(&next, conn.Version)}
+	if c.Unchanged {
+		row := newEdit(connectionKey(conn.AccountID, conn.ID))
+		row.compares(attrVersion, "=", numberValue(conn.Version))
+		next, parts = *conn, []part{s.check(partConnection, row)}
+	}
 	if c.OldNumber != "" && c.OldNumber != next.AccountNumber {
 		parts = append(parts, s.holdNumber(&next, c.AllowDuplicate), s.dropNumber(&next, c.OldNumber))
 	}

@@ -93,7 +93,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 
 		a, err := s.Account(ctx, account, now)
 		ok(err)
-		_, err = s.DeleteAccount(ctx, a, purge, nil, now)
+		_, err = s.DeleteAccount(ctx, a, false, purge, nil, now)
 		ok(err)
 		is("deleted account", own, "ACCOUNT", ends+" REPAIR "+milli(now))
 		a, err = s.Account(ctx, account, now)
@@ -105,7 +105,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 		for _, sk := range []string{"KEY#a", "CARRIER#se-1", "SNAPSHOT#se-1", "NUMBER#australia_post#0004085230"} {
 			is("of a deleted account", own, sk, ends+" - -")
 		}
-		_, err = s.RestoreAccount(ctx, a, nil, now)
+		_, err = s.RestoreAccount(ctx, a, false, nil, now)
 		ok(err)
 		a, err = s.Account(ctx, account, now)
 		ok(err)
@@ -148,7 +148,7 @@ func TestEndFollowWhileAKeyIsDeleted(t *testing.T) {
 		if _, err := s.CreateAccount(ctx, store.NewAccount{Account: a, Key: k}, now); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.DeleteAccount(ctx, a, now.Add(time.Hour), nil, now); err != nil {
+		if _, err := s.DeleteAccount(ctx, a, false, now.Add(time.Hour), nil, now); err != nil {
 			t.Fatal(err)
 		}
 		a, err := s.Account(ctx, account, now)

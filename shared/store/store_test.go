@@ -143,19 +143,19 @@ func update(ctx context.Context, s *store.Store) error {
 }
 
 func disable(ctx context.Context, s *store.Store) error {
-	_, err := s.SetAccountActive(ctx, carrier.Account{ID: 1, PartnerID: 2, Active: true, Version: 1}, false, nil, time.Unix(0, 0))
+	_, err := s.SetAccountActive(ctx, carrier.Account{ID: 1, PartnerID: 2, Active: true, Version: 1}, false, false, nil, time.Unix(0, 0))
 	return err
 }
 
 func remove(ctx context.Context, s *store.Store) error {
 	a := carrier.Account{ID: 1, PartnerID: 2, Email: "a@b.example", Version: 1}
-	_, err := s.DeleteAccount(ctx, a, time.Unix(9, 0), nil, time.Unix(0, 0))
+	_, err := s.DeleteAccount(ctx, a, false, time.Unix(9, 0), nil, time.Unix(0, 0))
 	return err
 }
 
 func restore(ctx context.Context, s *store.Store) error {
 	a := carrier.Account{ID: 1, PartnerID: 2, Email: "a@b.example", Version: 1, PurgeAt: time.Unix(9, 0)}
-	_, err := s.RestoreAccount(ctx, a, nil, time.Unix(0, 0))
+	_, err := s.RestoreAccount(ctx, a, false, nil, time.Unix(0, 0))
 	return err
 }
 

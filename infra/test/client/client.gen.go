@@ -3095,6 +3095,9 @@ type CarrierTimeout = ErrorEnvelope
 // ConnectionBusy Every error answer.
 type ConnectionBusy = ErrorEnvelope
 
+// ConnectionChanged Every error answer.
+type ConnectionChanged = ErrorEnvelope
+
 // ConnectionNotFound Every error answer.
 type ConnectionNotFound = ErrorEnvelope
 
@@ -3147,6 +3150,11 @@ type DisconnectCarrierParams struct {
 	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
 	// one is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
+
+	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, as they were given, or `*` for any. The request is done only
+	// while it has one of them; else it is a 412 and nothing is changed. The comparison is the strong one of RFC 9110: a weak tag
+	// (`W/"…"`) is never equal. An empty or malformed header is a 400 (`invalid_field_value`).
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // GetCarrierParams defines parameters for GetCarrier.
@@ -3207,6 +3215,8 @@ type RefreshCarrierParams struct {
 	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
 	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
 	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
+	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
+	// it or its partner acts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -3228,6 +3238,8 @@ type LinkCarrierParams struct {
 	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
 	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
 	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
+	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
+	// it or its partner acts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -3251,6 +3263,11 @@ type UnlinkCarrierParams struct {
 	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
 	// one is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
+
+	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, as they were given, or `*` for any. The request is done only
+	// while it has one of them; else it is a 412 and nothing is changed. The comparison is the strong one of RFC 9110: a weak tag
+	// (`W/"…"`) is never equal. An empty or malformed header is a 400 (`invalid_field_value`).
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // UnlinkCarrierParamsCarrierName defines parameters for UnlinkCarrier.
@@ -3263,13 +3280,16 @@ type UpdateCarrierParams struct {
 	// one is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 
-	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, or `*`. The request is done only while it has one of them; else
-	// it is a 412 and nothing is changed.
+	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, as they were given, or `*` for any. The request is done only
+	// while it has one of them; else it is a 412 and nothing is changed. The comparison is the strong one of RFC 9110: a weak tag
+	// (`W/"…"`) is never equal. An empty or malformed header is a 400 (`invalid_field_value`).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
 	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
 	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
+	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
+	// it or its partner acts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -3286,6 +3306,8 @@ type RollbackCarrierParams struct {
 	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
 	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
 	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
+	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
+	// it or its partner acts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -3302,6 +3324,8 @@ type VerifyCarrierParams struct {
 	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
 	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
 	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
+	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
+	// it or its partner acts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -3346,6 +3370,8 @@ type CreateAccountParams struct {
 	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
 	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
 	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
+	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
+	// it or its partner acts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
 	// Prefer `return=existing` answers the account that already has this `external_account_id`, or else this `email`, instead of a 409. When
@@ -3364,6 +3390,11 @@ type GetAccountByExternalIDParams struct {
 type DeleteAccountParams struct {
 	// PurgeAfterDays Days until a deleted account is purged. It says nothing for an account that is deleted already.
 	PurgeAfterDays *PurgeAfterDays `form:"purge_after_days,omitempty" json:"purge_after_days,omitempty"`
+
+	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, as they were given, or `*` for any. The request is done only
+	// while it has one of them; else it is a 412 and nothing is changed. The comparison is the strong one of RFC 9110: a weak tag
+	// (`W/"…"`) is never equal. An empty or malformed header is a 400 (`invalid_field_value`).
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // GetAccountParams defines parameters for GetAccount.
@@ -3374,13 +3405,16 @@ type GetAccountParams struct {
 
 // UpdateAccountParams defines parameters for UpdateAccount.
 type UpdateAccountParams struct {
-	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, or `*`. The request is done only while it has one of them; else
-	// it is a 412 and nothing is changed.
+	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, as they were given, or `*` for any. The request is done only
+	// while it has one of them; else it is a 412 and nothing is changed. The comparison is the strong one of RFC 9110: a weak tag
+	// (`W/"…"`) is never equal. An empty or malformed header is a 400 (`invalid_field_value`).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
 	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
 	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
+	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
+	// it or its partner acts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -3389,6 +3423,8 @@ type CreateAPIKeyParams struct {
 	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
 	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
 	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
+	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
+	// it or its partner acts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -3397,42 +3433,53 @@ type RotateAPIKeyParams struct {
 	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
 	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
 	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
+	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
+	// it or its partner acts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // DisableAccountParams defines parameters for DisableAccount.
 type DisableAccountParams struct {
-	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, or `*`. The request is done only while it has one of them; else
-	// it is a 412 and nothing is changed.
+	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, as they were given, or `*` for any. The request is done only
+	// while it has one of them; else it is a 412 and nothing is changed. The comparison is the strong one of RFC 9110: a weak tag
+	// (`W/"…"`) is never equal. An empty or malformed header is a 400 (`invalid_field_value`).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
 	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
 	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
+	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
+	// it or its partner acts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // EnableAccountParams defines parameters for EnableAccount.
 type EnableAccountParams struct {
-	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, or `*`. The request is done only while it has one of them; else
-	// it is a 412 and nothing is changed.
+	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, as they were given, or `*` for any. The request is done only
+	// while it has one of them; else it is a 412 and nothing is changed. The comparison is the strong one of RFC 9110: a weak tag
+	// (`W/"…"`) is never equal. An empty or malformed header is a 400 (`invalid_field_value`).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
 	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
 	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
+	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
+	// it or its partner acts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // RestoreAccountParams defines parameters for RestoreAccount.
 type RestoreAccountParams struct {
-	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, or `*`. The request is done only while it has one of them; else
-	// it is a 412 and nothing is changed.
+	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, as they were given, or `*` for any. The request is done only
+	// while it has one of them; else it is a 412 and nothing is changed. The comparison is the strong one of RFC 9110: a weak tag
+	// (`W/"…"`) is never equal. An empty or malformed header is a 400 (`invalid_field_value`).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
 	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
 	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
+	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
+	// it or its partner acts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -3948,7 +3995,7 @@ type ClientInterface interface {
 	// GetCarrier Read a linked carrier
 	//
 	// One linked charge account, as in listCarriers. For the carrier's own words about it see getCarrierAccount. The `ETag` is good for
-	// `If-Match` of updateCarrier.
+	// `If-Match` of updateCarrier, unlinkCarrier and disconnectCarrier.
 	//
 	// Corresponds with GET /v1/carriers/{carrier_id} (the `GetCarrier` operationId).
 	GetCarrier(ctx context.Context, carrierId CarrierID, params *GetCarrierParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4102,7 +4149,8 @@ type ClientInterface interface {
 	// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it.
 	//
 	// What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
-	// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew.
+	// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
+	// credentials, leaves it as it is, `modified_at` and `ETag` too.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4119,7 +4167,8 @@ type ClientInterface interface {
 	// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it.
 	//
 	// What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
-	// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew.
+	// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
+	// credentials, leaves it as it is, `modified_at` and `ETag` too.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4262,6 +4311,8 @@ type ClientInterface interface {
 	// Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
 	// the slower one gets a 412. Of two changes at the very same moment one gets a 412 without it, too; send it again.
 	//
+	// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /v1/partners/accounts/{account_id} (the `UpdateAccount` operationId).
@@ -4277,6 +4328,8 @@ type ClientInterface interface {
 	//
 	// Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
 	// the slower one gets a 412. Of two changes at the very same moment one gets a 412 without it, too; send it again.
+	//
+	// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4502,7 +4555,7 @@ func (c *Client) DisconnectCarrier(ctx context.Context, carrierId CarrierID, par
 // GetCarrier Read a linked carrier
 //
 // One linked charge account, as in listCarriers. For the carrier's own words about it see getCarrierAccount. The `ETag` is good for
-// `If-Match` of updateCarrier.
+// `If-Match` of updateCarrier, unlinkCarrier and disconnectCarrier.
 //
 // Corresponds with GET /v1/carriers/{carrier_id} (the `GetCarrier` operationId).
 func (c *Client) GetCarrier(ctx context.Context, carrierId CarrierID, params *GetCarrierParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4756,7 +4809,8 @@ func (c *Client) UnlinkCarrier(ctx context.Context, carrierName UnlinkCarrierPar
 // connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it.
 //
 // What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
-// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew.
+// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
+// credentials, leaves it as it is, `modified_at` and `ETag` too.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4783,7 +4837,8 @@ func (c *Client) UpdateCarrierWithBody(ctx context.Context, carrierName UpdateCa
 // connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it.
 //
 // What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
-// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew.
+// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
+// credentials, leaves it as it is, `modified_at` and `ETag` too.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5036,6 +5091,8 @@ func (c *Client) GetAccount(ctx context.Context, accountId AccountIDInPath, para
 // Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
 // the slower one gets a 412. Of two changes at the very same moment one gets a 412 without it, too; send it again.
 //
+// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /v1/partners/accounts/{account_id} (the `UpdateAccount` operationId).
@@ -5061,6 +5118,8 @@ func (c *Client) UpdateAccountWithBody(ctx context.Context, accountId AccountIDI
 //
 // Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
 // the slower one gets a 412. Of two changes at the very same moment one gets a 412 without it, too; send it again.
+//
+// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5489,6 +5548,17 @@ func NewDisconnectCarrierRequest(server string, carrierId CarrierID, params *Dis
 			}
 
 			req.Header.Set("On-Behalf-Of", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
 		}
 
 	}
@@ -6041,6 +6111,17 @@ func NewUnlinkCarrierRequest(server string, carrierName UnlinkCarrierParamsCarri
 			}
 
 			req.Header.Set("On-Behalf-Of", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
 		}
 
 	}
@@ -6636,6 +6717,21 @@ func NewDeleteAccountRequest(server string, accountId AccountIDInPath, params *D
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -7369,7 +7465,7 @@ type ClientWithResponsesInterface interface {
 	// GetCarrierWithResponse Read a linked carrier
 	//
 	// One linked charge account, as in listCarriers. For the carrier's own words about it see getCarrierAccount. The `ETag` is good for
-	// `If-Match` of updateCarrier.
+	// `If-Match` of updateCarrier, unlinkCarrier and disconnectCarrier.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7535,7 +7631,8 @@ type ClientWithResponsesInterface interface {
 	// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it.
 	//
 	// What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
-	// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew.
+	// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
+	// credentials, leaves it as it is, `modified_at` and `ETag` too.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7552,7 +7649,8 @@ type ClientWithResponsesInterface interface {
 	// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it.
 	//
 	// What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
-	// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew.
+	// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
+	// credentials, leaves it as it is, `modified_at` and `ETag` too.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7711,6 +7809,8 @@ type ClientWithResponsesInterface interface {
 	// Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
 	// the slower one gets a 412. Of two changes at the very same moment one gets a 412 without it, too; send it again.
 	//
+	// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/partners/accounts/{account_id} (the `UpdateAccount` operationId).
@@ -7726,6 +7826,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
 	// the slower one gets a 412. Of two changes at the very same moment one gets a 412 without it, too; send it again.
+	//
+	// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8441,6 +8543,18 @@ type DisconnectCarrierResponse409Headers struct {
 	XRequestId              RequestID
 }
 
+// DisconnectCarrierResponse412Headers the declared response headers of an HTTP 412 response for DisconnectCarrier
+type DisconnectCarrierResponse412Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
 // DisconnectCarrierResponse429Headers the declared response headers of an HTTP 429 response for DisconnectCarrier
 type DisconnectCarrierResponse429Headers struct {
 	ApiVersion              string
@@ -8492,6 +8606,8 @@ type DisconnectCarrierResponse struct {
 	JSON404 *ConnectionNotFound
 	// JSON409 the response for an HTTP 409 `application/json` response
 	JSON409 *ConnectionBusy
+	// JSON412 the response for an HTTP 412 `application/json` response
+	JSON412 *ConnectionChanged
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *RateLimited
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -8510,6 +8626,8 @@ type DisconnectCarrierResponse struct {
 	Headers404 *DisconnectCarrierResponse404Headers
 	// Headers409 the parsed response headers for an HTTP 409 response
 	Headers409 *DisconnectCarrierResponse409Headers
+	// Headers412 the parsed response headers for an HTTP 412 response
+	Headers412 *DisconnectCarrierResponse412Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *DisconnectCarrierResponse429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -8541,6 +8659,11 @@ func (r DisconnectCarrierResponse) GetJSON404() *ConnectionNotFound {
 // GetJSON409 returns the response for an HTTP 409 `application/json` response
 func (r DisconnectCarrierResponse) GetJSON409() *ConnectionBusy {
 	return r.JSON409
+}
+
+// GetJSON412 returns the response for an HTTP 412 `application/json` response
+func (r DisconnectCarrierResponse) GetJSON412() *ConnectionChanged {
+	return r.JSON412
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
@@ -10449,6 +10572,18 @@ type UnlinkCarrierResponse409Headers struct {
 	XRequestId              RequestID
 }
 
+// UnlinkCarrierResponse412Headers the declared response headers of an HTTP 412 response for UnlinkCarrier
+type UnlinkCarrierResponse412Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
 // UnlinkCarrierResponse429Headers the declared response headers of an HTTP 429 response for UnlinkCarrier
 type UnlinkCarrierResponse429Headers struct {
 	ApiVersion              string
@@ -10500,6 +10635,8 @@ type UnlinkCarrierResponse struct {
 	JSON404 *ConnectionNotFound
 	// JSON409 the response for an HTTP 409 `application/json` response
 	JSON409 *ConnectionBusy
+	// JSON412 the response for an HTTP 412 `application/json` response
+	JSON412 *ConnectionChanged
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *RateLimited
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -10518,6 +10655,8 @@ type UnlinkCarrierResponse struct {
 	Headers404 *UnlinkCarrierResponse404Headers
 	// Headers409 the parsed response headers for an HTTP 409 response
 	Headers409 *UnlinkCarrierResponse409Headers
+	// Headers412 the parsed response headers for an HTTP 412 response
+	Headers412 *UnlinkCarrierResponse412Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *UnlinkCarrierResponse429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -10549,6 +10688,11 @@ func (r UnlinkCarrierResponse) GetJSON404() *ConnectionNotFound {
 // GetJSON409 returns the response for an HTTP 409 `application/json` response
 func (r UnlinkCarrierResponse) GetJSON409() *ConnectionBusy {
 	return r.JSON409
+}
+
+// GetJSON412 returns the response for an HTTP 412 `application/json` response
+func (r UnlinkCarrierResponse) GetJSON412() *ConnectionChanged {
+	return r.JSON412
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
@@ -10795,7 +10939,7 @@ type UpdateCarrierResponse struct {
 	// JSON409 the response for an HTTP 409 `application/json` response
 	JSON409 *ErrorEnvelope
 	// JSON412 the response for an HTTP 412 `application/json` response
-	JSON412 *ErrorEnvelope
+	JSON412 *ConnectionChanged
 	// JSON413 the response for an HTTP 413 `application/json` response
 	JSON413 *TooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
@@ -10875,7 +11019,7 @@ func (r UpdateCarrierResponse) GetJSON409() *ErrorEnvelope {
 }
 
 // GetJSON412 returns the response for an HTTP 412 `application/json` response
-func (r UpdateCarrierResponse) GetJSON412() *ErrorEnvelope {
+func (r UpdateCarrierResponse) GetJSON412() *ConnectionChanged {
 	return r.JSON412
 }
 
@@ -12361,6 +12505,18 @@ type DeleteAccountResponse409Headers struct {
 	XRequestId              RequestID
 }
 
+// DeleteAccountResponse412Headers the declared response headers of an HTTP 412 response for DeleteAccount
+type DeleteAccountResponse412Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
 // DeleteAccountResponse429Headers the declared response headers of an HTTP 429 response for DeleteAccount
 type DeleteAccountResponse429Headers struct {
 	ApiVersion              string
@@ -12412,6 +12568,8 @@ type DeleteAccountResponse struct {
 	JSON404 *AccountNotFound
 	// JSON409 the response for an HTTP 409 `application/json` response
 	JSON409 *Busy
+	// JSON412 the response for an HTTP 412 `application/json` response
+	JSON412 *PreconditionFailed
 	// JSON429 the response for an HTTP 429 `application/json` response
 	JSON429 *RateLimited
 	// JSON500 the response for an HTTP 500 `application/json` response
@@ -12430,6 +12588,8 @@ type DeleteAccountResponse struct {
 	Headers404 *DeleteAccountResponse404Headers
 	// Headers409 the parsed response headers for an HTTP 409 response
 	Headers409 *DeleteAccountResponse409Headers
+	// Headers412 the parsed response headers for an HTTP 412 response
+	Headers412 *DeleteAccountResponse412Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *DeleteAccountResponse429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -12461,6 +12621,11 @@ func (r DeleteAccountResponse) GetJSON404() *AccountNotFound {
 // GetJSON409 returns the response for an HTTP 409 `application/json` response
 func (r DeleteAccountResponse) GetJSON409() *Busy {
 	return r.JSON409
+}
+
+// GetJSON412 returns the response for an HTTP 412 `application/json` response
+func (r DeleteAccountResponse) GetJSON412() *PreconditionFailed {
+	return r.JSON412
 }
 
 // GetJSON429 returns the response for an HTTP 429 `application/json` response
@@ -15322,7 +15487,7 @@ func (c *ClientWithResponses) DisconnectCarrierWithResponse(ctx context.Context,
 // GetCarrierWithResponse Read a linked carrier
 //
 // One linked charge account, as in listCarriers. For the carrier's own words about it see getCarrierAccount. The `ETag` is good for
-// `If-Match` of updateCarrier.
+// `If-Match` of updateCarrier, unlinkCarrier and disconnectCarrier.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15548,7 +15713,8 @@ func (c *ClientWithResponses) UnlinkCarrierWithResponse(ctx context.Context, car
 // connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it.
 //
 // What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
-// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew.
+// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
+// credentials, leaves it as it is, `modified_at` and `ETag` too.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15571,7 +15737,8 @@ func (c *ClientWithResponses) UpdateCarrierWithBodyWithResponse(ctx context.Cont
 // connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it.
 //
 // What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
-// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew.
+// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
+// credentials, leaves it as it is, `modified_at` and `ETag` too.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15796,6 +15963,8 @@ func (c *ClientWithResponses) GetAccountWithResponse(ctx context.Context, accoun
 // Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
 // the slower one gets a 412. Of two changes at the very same moment one gets a 412 without it, too; send it again.
 //
+// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /v1/partners/accounts/{account_id} (the `UpdateAccount` operationId).
@@ -15817,6 +15986,8 @@ func (c *ClientWithResponses) UpdateAccountWithBodyWithResponse(ctx context.Cont
 //
 // Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
 // the slower one gets a 412. Of two changes at the very same moment one gets a 412 without it, too; send it again.
+//
+// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17307,6 +17478,13 @@ func ParseDisconnectCarrierResponse(rsp *http.Response) (*DisconnectCarrierRespo
 		}
 		response.JSON409 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest ConnectionChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON412 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest RateLimited
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -17678,6 +17856,65 @@ func ParseDisconnectCarrierResponse(rsp *http.Response) (*DisconnectCarrierRespo
 			headers.XRequestId = value
 		}
 		response.Headers409 = &headers
+	case rsp.StatusCode == 412:
+		var headers DisconnectCarrierResponse412Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers412 = &headers
 	case rsp.StatusCode == 429:
 		var headers DisconnectCarrierResponse429Headers
 		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
@@ -23047,6 +23284,13 @@ func ParseUnlinkCarrierResponse(rsp *http.Response) (*UnlinkCarrierResponse, err
 		}
 		response.JSON409 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest ConnectionChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON412 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest RateLimited
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -23418,6 +23662,65 @@ func ParseUnlinkCarrierResponse(rsp *http.Response) (*UnlinkCarrierResponse, err
 			headers.XRequestId = value
 		}
 		response.Headers409 = &headers
+	case rsp.StatusCode == 412:
+		var headers UnlinkCarrierResponse412Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers412 = &headers
 	case rsp.StatusCode == 429:
 		var headers UnlinkCarrierResponse429Headers
 		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
@@ -23671,7 +23974,7 @@ func ParseUpdateCarrierResponse(rsp *http.Response) (*UpdateCarrierResponse, err
 		response.JSON409 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
-		var dest ErrorEnvelope
+		var dest ConnectionChanged
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -28379,6 +28682,13 @@ func ParseDeleteAccountResponse(rsp *http.Response) (*DeleteAccountResponse, err
 		}
 		response.JSON409 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest PreconditionFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON412 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest RateLimited
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -28750,6 +29060,65 @@ func ParseDeleteAccountResponse(rsp *http.Response) (*DeleteAccountResponse, err
 			headers.XRequestId = value
 		}
 		response.Headers409 = &headers
+	case rsp.StatusCode == 412:
+		var headers DeleteAccountResponse412Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers412 = &headers
 	case rsp.StatusCode == 429:
 		var headers DeleteAccountResponse429Headers
 		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {

@@ -106,7 +106,7 @@ func TestReconcile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := rows.SetAccountActive(t.Context(), account, false, nil, past); err != nil {
+	if _, err := rows.SetAccountActive(t.Context(), account, false, false, nil, past); err != nil {
 		t.Fatal(err)
 	}
 

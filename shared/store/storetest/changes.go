@@ -95,12 +95,12 @@ func changeTests() tests {
 		"of what is gone": func(s *suite) {
 			a := s.newAccount().Account
 			s.refusesUpdate("update", a, rename, fault.NotFound)
-			_, err := s.SetAccountActive(s.Context(), a, false, nil, now)
+			_, err := s.SetAccountActive(s.Context(), a, false, false, nil, now)
 			s.fails("disable", err, fault.NotFound)
-			_, err = s.DeleteAccount(s.Context(), a, now.Add(time.Hour), nil, now)
+			_, err = s.DeleteAccount(s.Context(), a, false, now.Add(time.Hour), nil, now)
 			s.fails("delete", err, fault.NotFound)
 			a.PurgeAt = now.Add(time.Hour)
-			_, err = s.RestoreAccount(s.Context(), a, nil, now)
+			_, err = s.RestoreAccount(s.Context(), a, false, nil, now)
 			s.fails("restore", err, fault.NotFound)
 		},
 		"of another version": func(s *suite) {
@@ -118,6 +118,61 @@ func changeTests() tests {
 			s.equal("field", p[0].Field, "origin_country_code")
 			s.update(a, rename)
 			s.equal("country", s.update(s.account(), abroad).OriginCountryCode, "NZ")
+		},
+		"of nothing": func(s *suite) {
+			n := s.newAccount()
+			n.Account.Email, n.Account.ExternalID, n.Account.PasswordHash = s.hash()[:20]+"@example.com", s.hash(), s.hash()
+			n.Account.Metadata = map[string]string{"a": "b", "c": ""}
+			s.create(n)
+			a := s.stored(n.Account.ID)
+			s.equal("without a record", s.update(a, func(*carrier.Account) {}), a)
+			rec := s.answer()
+			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: a, Idempotency: rec}, now))
+			s.equal("with a record", s.stored(a.ID), a)
+			existing, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: a, Idempotency: rec}, now)
+			s.ok(err)
+			s.equal("its repeat", existing, rec)
+			b := s.update(a, rename)
+			s.refusesUpdate("of another version", a, func(*carrier.Account) {}, fault.Precondition)
+			s.done(s.DeleteAccount(s.Context(), b, false, purge, nil, now))
+			s.refusesUpdate("of a deleted one", b, func(*carrier.Account) {}, fault.State)
+			// Carriers are counted by links, whatever a change says of them.
+			c := s.stored(s.linked().AccountID)
+			s.equal("while a carrier is linked", s.update(c, func(a *carrier.Account) { a.CarriersCount = 0 }), c)
+		},
+		"of a state, pinned to what was read": func(s *suite) {
+			for what, change := range map[string]func(a carrier.Account, rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error){
+				"disable": func(a carrier.Account, rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+					return s.SetAccountActive(s.Context(), a, true, false, rec, now)
+				},
+				"delete": func(a carrier.Account, rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+					return s.DeleteAccount(s.Context(), a, true, purge, rec, now)
+				},
+				"restore": func(a carrier.Account, rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+					return s.RestoreAccount(s.Context(), a, true, rec, now)
+				},
+			} {
+				old := s.full()
+				read := s.update(old, rename)
+				if what == "restore" {
+					s.done(s.DeleteAccount(s.Context(), read, false, purge, nil, now))
+					old = s.stored(read.ID)
+					s.done(s.RestoreAccount(s.Context(), old, false, nil, now))
+					s.done(s.DeleteAccount(s.Context(), s.stored(old.ID), false, purge, nil, now))
+					read = s.stored(old.ID)
+				}
+				for _, rec := range []*carrier.IdempotencyRecord{nil, s.answer()} {
+					_, err := change(old, rec)
+					s.fails(what+" of an old version", err, fault.Precondition)
+					s.equal(what, s.stored(read.ID), read)
+				}
+				rec := s.answer()
+				s.done(change(read, rec))
+				s.equal(what+": version", s.stored(read.ID).Version, read.Version+1)
+				existing, err := change(read, rec)
+				s.ok(err)
+				s.equal(what+", repeated", existing, rec)
+			}
 		},
 		"to what others hold": func(s *suite) {
 			a, same, stranger := s.full(), s.newAccount(), s.full()
@@ -226,16 +281,16 @@ func changeTests() tests {
 		},
 		"of Active": func(s *suite) {
 			a := s.account()
-			s.done(s.SetAccountActive(s.Context(), a, true, nil, now))
+			s.done(s.SetAccountActive(s.Context(), a, false, true, nil, now))
 			s.equal("enabled already", s.stored(a.ID), a)
 			rec := s.answer()
-			s.done(s.SetAccountActive(s.Context(), a, true, rec, now))
+			s.done(s.SetAccountActive(s.Context(), a, false, true, rec, now))
 			s.equal("enabled already, with a record", s.stored(a.ID), a)
-			existing, err := s.SetAccountActive(s.Context(), a, true, rec, now)
+			existing, err := s.SetAccountActive(s.Context(), a, false, true, rec, now)
 			s.ok(err)
 			s.equal("its repeat", existing, rec)
 
-			s.done(s.SetAccountActive(s.Context(), a, false, s.answer(), now.Add(time.Second)))
+			s.done(s.SetAccountActive(s.Context(), a, false, false, s.answer(), now.Add(time.Second)))
 			want := a
 			want.Active, want.Following, want.Version, want.ModifiedAt = false, true, 2, milli(now.Add(time.Second))
 			s.equal("disabled", s.stored(a.ID), want)
@@ -243,10 +298,10 @@ func changeTests() tests {
 			s.fails("BeginLink", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), fault.Inactive)
 
 			// As read before: it is what it is now that counts.
-			s.done(s.SetAccountActive(s.Context(), a, false, nil, now))
+			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
 			s.equal("disabled already", s.stored(a.ID), want)
 			s.update(want, rename)
-			s.done(s.SetAccountActive(s.Context(), want, true, nil, now))
+			s.done(s.SetAccountActive(s.Context(), want, false, true, nil, now))
 			got := s.stored(a.ID)
 			s.equal("enabled", []any{got.Active, got.FirstName, got.Version}, []any{true, "Changed", int64(4)})
 		},
@@ -254,9 +309,11 @@ func changeTests() tests {
 			a := s.account()
 			ctx, cancel := context.WithCancel(s.Context())
 			cancel()
-			_, update := s.UpdateAccount(ctx, store.AccountChange{Old: a, New: a}, now)
-			_, disable := s.SetAccountActive(ctx, a, false, nil, now)
-			_, remove := s.DeleteAccount(ctx, a, now, nil, now)
+			renamed := a
+			rename(&renamed)
+			_, update := s.UpdateAccount(ctx, store.AccountChange{Old: a, New: renamed}, now)
+			_, disable := s.SetAccountActive(ctx, a, false, false, nil, now)
+			_, remove := s.DeleteAccount(ctx, a, false, now, nil, now)
 			_, _, list := s.ListAccounts(ctx, a.PartnerID, carrier.AccountFilter{}, nil, 0, 1, now)
 			_, _, connections := s.ListConnections(ctx, a.ID, true)
 			_, keys := s.ListKeys(ctx, a.ID)
@@ -351,7 +408,7 @@ func changeTests() tests {
 		"at once enabled and disabled, both are done": func(s *suite) {
 			a := s.account()
 			for _, err := range race(6, func(i int) error {
-				_, err := s.SetAccountActive(s.Context(), a, i%2 == 0, nil, now)
+				_, err := s.SetAccountActive(s.Context(), a, false, i%2 == 0, nil, now)
 				return err
 			}) {
 				if err != nil {

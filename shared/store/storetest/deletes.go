@@ -15,7 +15,7 @@ var purge = now.Add(30 * 24 * time.Hour).Truncate(time.Second) // never changes
 func (s *suite) deleted() carrier.Account {
 	s.Helper()
 	a := s.full()
-	s.done(s.DeleteAccount(s.Context(), a, purge, nil, now))
+	s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
 	return s.stored(a.ID)
 }
 
@@ -23,7 +23,7 @@ func deleteTests() tests {
 	return tests{
 		"marks the account": func(s *suite) {
 			a := s.full()
-			s.done(s.DeleteAccount(s.Context(), a, purge.Add(time.Millisecond), s.answer(), now))
+			s.done(s.DeleteAccount(s.Context(), a, false, purge.Add(time.Millisecond), s.answer(), now))
 			want := a
 			want.Active, want.PurgeAt, want.Following, want.Version, want.ModifiedAt = false, purge, true, 2, milli(now)
 			s.equal("account", s.stored(a.ID), want)
@@ -39,24 +39,24 @@ func deleteTests() tests {
 		},
 		"again keeps the first date": func(s *suite) {
 			a := s.full()
-			s.done(s.DeleteAccount(s.Context(), a, purge, nil, now))
+			s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
 			b := s.stored(a.ID)
 			for name, read := range map[string]carrier.Account{"read before": a, "read after": b} {
-				s.done(s.DeleteAccount(s.Context(), read, purge.Add(-time.Hour), nil, now.Add(time.Hour)))
+				s.done(s.DeleteAccount(s.Context(), read, false, purge.Add(-time.Hour), nil, now.Add(time.Hour)))
 				rec := s.answer()
-				s.done(s.DeleteAccount(s.Context(), read, purge.Add(-time.Hour), rec, now.Add(time.Hour)))
+				s.done(s.DeleteAccount(s.Context(), read, false, purge.Add(-time.Hour), rec, now.Add(time.Hour)))
 				s.equal(name, s.stored(a.ID), b)
-				existing, err := s.DeleteAccount(s.Context(), read, purge, rec, now)
+				existing, err := s.DeleteAccount(s.Context(), read, false, purge, rec, now)
 				s.ok(err)
 				s.equal(name+", repeated", existing, rec)
 			}
-			s.done(s.RestoreAccount(s.Context(), b, nil, now))
+			s.done(s.RestoreAccount(s.Context(), b, false, nil, now))
 			s.equal("active again", s.stored(a.ID).Active, true)
 		},
 		"of an account that was changed meanwhile": func(s *suite) {
 			a := s.full()
 			b := s.update(a, func(a *carrier.Account) { a.Email, a.ExternalID = "new."+a.Email, "new" })
-			s.done(s.DeleteAccount(s.Context(), a, purge, nil, now))
+			s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
 			s.equal("purge", s.stored(a.ID).PurgeAt, purge)
 			s.free(a, now)
 			s.free(b, purge)
@@ -66,7 +66,7 @@ func deleteTests() tests {
 			s.refusesUpdate("update", a, func(a *carrier.Account) { a.FirstName = "x" }, fault.State)
 			for _, active := range []bool{true, false} {
 				for _, rec := range []*carrier.IdempotencyRecord{nil, s.answer()} {
-					_, err := s.SetAccountActive(s.Context(), a, active, rec, now)
+					_, err := s.SetAccountActive(s.Context(), a, false, active, rec, now)
 					s.fails("enable or disable", err, fault.State)
 				}
 			}
@@ -80,9 +80,9 @@ func deleteTests() tests {
 			a := s.account()
 			c := s.newConnection(a.ID)
 			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
-			s.done(s.DeleteAccount(s.Context(), a, purge, nil, now))
+			s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
 			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, nil), fault.State)
-			s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), nil, now))
+			s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), false, nil, now))
 			s.ok(s.FinishLink(s.Context(), &c, nil, nil, nil))
 		},
 		"identifiers stay reserved until the purge": func(s *suite) {
@@ -109,6 +109,8 @@ func deleteTests() tests {
 		},
 		"purged is absent": func(s *suite) {
 			a := s.deleted()
+			renamed := a
+			renamed.FirstName = "Changed"
 			before := purge.Add(-time.Nanosecond)
 			if s.load(a.ID, store.Want{Now: before}).Account == nil {
 				s.Error("absent before its purge")
@@ -123,11 +125,11 @@ func deleteTests() tests {
 				s.equal("more", next, (*carrier.Position)(nil))
 				for name, change := range map[string]func(rec *carrier.IdempotencyRecord) error{
 					"restore": func(rec *carrier.IdempotencyRecord) error {
-						_, err := s.RestoreAccount(s.Context(), a, rec, at)
+						_, err := s.RestoreAccount(s.Context(), a, false, rec, at)
 						return err
 					},
 					"update": func(rec *carrier.IdempotencyRecord) error {
-						_, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: a, Idempotency: rec}, at)
+						_, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: renamed, Idempotency: rec}, at)
 						return err
 					},
 					"key": func(rec *carrier.IdempotencyRecord) error {
@@ -144,14 +146,14 @@ func deleteTests() tests {
 			a := s.deleted()
 			c := s.newConnection(a.ID)
 			rec := s.answer()
-			s.done(s.RestoreAccount(s.Context(), a, rec, purge.Add(-time.Second)))
+			s.done(s.RestoreAccount(s.Context(), a, false, rec, purge.Add(-time.Second)))
 			want := a
 			want.Active, want.PurgeAt, want.Version, want.ModifiedAt = true, time.Time{}, 3, purge.Add(-time.Second)
 			s.equal("account", s.stored(a.ID), want)
-			existing, err := s.RestoreAccount(s.Context(), a, rec, now)
+			existing, err := s.RestoreAccount(s.Context(), a, false, rec, now)
 			s.ok(err)
 			s.equal("its repeat", existing, rec)
-			existing, err = s.RestoreAccount(s.Context(), want, rec, now)
+			existing, err = s.RestoreAccount(s.Context(), want, false, rec, now)
 			s.ok(err)
 			s.equal("its repeat, read afterwards", existing, rec)
 
@@ -164,38 +166,38 @@ func deleteTests() tests {
 			_, err = s.CreateAccount(s.Context(), n, purge.Add(time.Hour))
 			s.equal("conflicts", len(fault.Of(err)), 2)
 			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
-			s.done(s.DeleteAccount(s.Context(), want, purge.Add(time.Hour), nil, now))
+			s.done(s.DeleteAccount(s.Context(), want, false, purge.Add(time.Hour), nil, now))
 			s.equal("deleted again", s.stored(a.ID).PurgeAt, purge.Add(time.Hour))
 		},
 		"restore of a disabled account": func(s *suite) {
 			a := s.account()
-			s.done(s.SetAccountActive(s.Context(), a, false, nil, now))
+			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
 			disabled := s.stored(a.ID)
-			s.done(s.DeleteAccount(s.Context(), disabled, purge, nil, now))
-			s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), nil, now))
+			s.done(s.DeleteAccount(s.Context(), disabled, false, purge, nil, now))
+			s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), false, nil, now))
 			got := s.stored(a.ID)
 			s.equal("active", got.Active, false)
 			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{Active: new(bool)}, nil, 0, 9, now)
 			s.ok(err)
 			s.equal("listed", found, []carrier.Account{asListed(got)})
-			s.done(s.SetAccountActive(s.Context(), got, true, nil, now))
+			s.done(s.SetAccountActive(s.Context(), got, false, true, nil, now))
 			s.equal("active", s.stored(a.ID).Active, true)
 		},
 		"restore of what is not deleted": func(s *suite) {
 			a := s.full()
 			for _, rec := range []*carrier.IdempotencyRecord{nil, s.answer()} {
-				_, err := s.RestoreAccount(s.Context(), a, rec, now)
+				_, err := s.RestoreAccount(s.Context(), a, false, rec, now)
 				s.fails("RestoreAccount", err, fault.State)
 			}
 			d := s.deleted()
-			s.done(s.RestoreAccount(s.Context(), d, nil, now))
-			_, err := s.RestoreAccount(s.Context(), d, nil, now)
+			s.done(s.RestoreAccount(s.Context(), d, false, nil, now))
+			_, err := s.RestoreAccount(s.Context(), d, false, nil, now)
 			s.fails("read before", err, fault.State)
 		},
 		"restore after somebody took the email": func(s *suite) {
 			a := s.deleted()
 			s.free(a, purge)
-			_, err := s.RestoreAccount(s.Context(), a, nil, now) // a clock behind
+			_, err := s.RestoreAccount(s.Context(), a, false, nil, now) // a clock behind
 			s.fails("RestoreAccount", err, fault.NotFound)
 		},
 		"at once with a creation, the email has one owner": func(s *suite) {
@@ -205,7 +207,7 @@ func deleteTests() tests {
 				n.Account.Email = a.Email
 				errs := race(2, func(i int) error {
 					if i == 0 {
-						_, err := s.DeleteAccount(s.Context(), a, purge, nil, now)
+						_, err := s.DeleteAccount(s.Context(), a, false, purge, nil, now)
 						return err
 					}
 					_, err := s.CreateAccount(s.Context(), n, now)
@@ -222,10 +224,10 @@ func deleteTests() tests {
 			a := s.full()
 			for _, err := range race(6, func(i int) error {
 				if i%2 == 0 {
-					_, err := s.DeleteAccount(s.Context(), a, purge, nil, now)
+					_, err := s.DeleteAccount(s.Context(), a, false, purge, nil, now)
 					return err
 				}
-				_, err := s.RestoreAccount(s.Context(), a, s.answer(), now)
+				_, err := s.RestoreAccount(s.Context(), a, false, s.answer(), now)
 				return err
 			}) {
 				if err != nil {

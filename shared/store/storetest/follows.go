@@ -47,25 +47,25 @@ func followTests() tests {
 			s.equal("new", a.Following, false)
 			a = s.update(a, func(a *carrier.Account) { a.FirstName = "Changed" })
 			s.equal("renamed", a.Following, false)
-			s.done(s.SetAccountActive(s.Context(), a, false, nil, long))
+			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, long))
 			mark("disabled", long)
-			s.done(s.SetAccountActive(s.Context(), a, false, nil, long))
+			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, long))
 			s.equal("disabled already", s.stored(a.ID), a)
 			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: active(a, true)}, long))
 			mark("enabled by an update", long)
-			s.done(s.DeleteAccount(s.Context(), a, purge, nil, long.Add(time.Second)))
+			s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, long.Add(time.Second)))
 			mark("deleted", long.Add(time.Second))
-			s.done(s.RestoreAccount(s.Context(), a, nil, long.Add(time.Second)))
+			s.done(s.RestoreAccount(s.Context(), a, false, nil, long.Add(time.Second)))
 			mark("restored", long.Add(time.Second))
-			s.done(s.SetAccountActive(s.Context(), a, false, nil, long))
-			s.done(s.SetAccountActive(s.Context(), s.stored(a.ID), true, nil, long.Add(time.Minute)))
+			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, long))
+			s.done(s.SetAccountActive(s.Context(), s.stored(a.ID), false, true, nil, long.Add(time.Minute)))
 			mark("twice", long.Add(time.Minute))
 			s.ok(s.EndFollow(s.Context(), a))
 			s.equal("followed again", s.stored(a.ID), a)
 		},
 		"a mark outlives other changes": func(s *suite) {
 			a := s.account()
-			s.done(s.SetAccountActive(s.Context(), a, false, nil, long))
+			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, long))
 			listed, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{}, nil, 0, 9, now)
 			s.ok(err)
 			// As a list shows it: there nobody is marked.
@@ -77,9 +77,9 @@ func followTests() tests {
 		"ending what has changed since": func(s *suite) {
 			a := s.account()
 			s.fails("gone", s.EndFollow(s.Context(), s.newAccount().Account), fault.NotFound)
-			s.done(s.SetAccountActive(s.Context(), a, false, nil, now))
+			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
 			disabled := s.stored(a.ID)
-			s.done(s.SetAccountActive(s.Context(), disabled, true, nil, now))
+			s.done(s.SetAccountActive(s.Context(), disabled, false, true, nil, now))
 			s.fails("enabled again", s.EndFollow(s.Context(), disabled), fault.Precondition)
 			enabled := s.stored(a.ID)
 			s.equal("marked", enabled.Following, true)
@@ -92,9 +92,9 @@ func followTests() tests {
 			}
 			keys, err := s.ListKeys(s.Context(), a.ID)
 			s.ok(err)
-			s.done(s.DeleteAccount(s.Context(), a, purge, nil, now))
+			s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
 			s.ok(s.EndFollow(s.Context(), s.stored(a.ID)))
-			s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), nil, now))
+			s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), false, nil, now))
 			s.ok(s.EndFollow(s.Context(), s.stored(a.ID)))
 			got, err := s.ListKeys(s.Context(), a.ID)
 			s.ok(err)
@@ -107,7 +107,7 @@ func followTests() tests {
 			next := c
 			next.Standing = carrier.StandingPaused
 			s.fails("gone", s.FollowConnection(s.Context(), &next, s.newAccount().Account), fault.NotFound)
-			s.done(s.SetAccountActive(s.Context(), a, false, nil, now))
+			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
 			s.fails("changed", s.FollowConnection(s.Context(), &next, a), fault.Precondition)
 			s.equal("connection after a failure", next.Version, c.Version)
 			s.equal("row", s.row(c), c)
@@ -144,14 +144,14 @@ func followTests() tests {
 					s.equal(name+": "+what+": holders after", len(l.LinkedAs) > 0, purgeAt.IsZero())
 				}
 				a := s.stored(c.AccountID)
-				s.done(s.SetAccountActive(s.Context(), a, false, nil, now))
+				s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
 				follow("paused", carrier.StandingPaused, time.Time{})
-				s.done(s.SetAccountActive(s.Context(), s.stored(a.ID), true, nil, now))
+				s.done(s.SetAccountActive(s.Context(), s.stored(a.ID), false, true, nil, now))
 				follow("active", carrier.StandingActive, time.Time{})
-				s.done(s.DeleteAccount(s.Context(), a, purge, nil, now))
+				s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
 				follow("deleted", carrier.StandingDeleted, purge)
 				follow("deleted, again", carrier.StandingDeleted, purge)
-				s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), nil, now))
+				s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), false, nil, now))
 				follow("restored", carrier.StandingActive, time.Time{})
 				s.unschedule(c)
 			}
@@ -166,10 +166,10 @@ func followTests() tests {
 		},
 		"a number that is linked anew has no end": func(s *suite) {
 			c := s.linked()
-			s.done(s.DeleteAccount(s.Context(), s.stored(c.AccountID), purge, nil, now))
+			s.done(s.DeleteAccount(s.Context(), s.stored(c.AccountID), false, purge, nil, now))
 			c.PurgeAt = purge
 			s.ok(s.FollowConnection(s.Context(), &c, s.stored(c.AccountID)))
-			s.done(s.RestoreAccount(s.Context(), s.stored(c.AccountID), nil, now))
+			s.done(s.RestoreAccount(s.Context(), s.stored(c.AccountID), false, nil, now))
 			s.disconnect(&c)
 			other := s.newConnection(c.AccountID)
 			s.link(&other, nil)
@@ -189,7 +189,7 @@ func followTests() tests {
 			s.ok(s.SaveConnection(s.Context(), &claimed))
 			claimed, err := s.ClaimDue(s.Context(), a.ID, claimed.ID, long, long)
 			s.ok(err)
-			s.done(s.SetAccountActive(s.Context(), a, false, nil, long.Add(2*time.Second)))
+			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, long.Add(2*time.Second)))
 
 			s.equal("before", s.unfinished(a.ID, long.Add(-time.Millisecond)), []string{})
 			s.equal("the first", s.unfinished(a.ID, long), []string{worked.ID})
@@ -215,7 +215,7 @@ func followTests() tests {
 			c := s.linked()
 			race(6, func(i int) error {
 				if i < 2 {
-					_, err := s.SetAccountActive(s.Context(), carrier.Account{ID: c.AccountID, Active: i == 0}, i == 1, nil, now)
+					_, err := s.SetAccountActive(s.Context(), carrier.Account{ID: c.AccountID, Active: i == 0}, false, i == 1, nil, now)
 					return err
 				}
 				for range 4 {

@@ -165,10 +165,10 @@ func linkTests() tests {
 			a := s.account()
 			c := s.newConnection(a.ID)
 			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
-			s.done(s.SetAccountActive(s.Context(), a, false, nil, now))
+			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
 			before := c
 			s.fails("disabled", s.FinishLink(s.Context(), &c, &first, s.snapshot(100, now), nil), fault.Inactive)
-			s.done(s.DeleteAccount(s.Context(), s.stored(a.ID), purge, nil, now))
+			s.done(s.DeleteAccount(s.Context(), s.stored(a.ID), false, purge, nil, now))
 			s.fails("deleted", s.FinishLink(s.Context(), &c, &first, s.snapshot(100, now), nil), fault.State)
 			s.equal("connection after a failure", c, before)
 			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})

@@ -180,7 +180,7 @@ func listTests() tests {
 			partner := s.id()
 			accounts := s.fill(partner, 10, func(i int, a *carrier.Account) { a.CreatedAt = milli(now.Add(time.Duration(i) * time.Hour)) })
 			for _, i := range []int{0, 3, 4, 5, 9} {
-				s.done(s.DeleteAccount(s.Context(), accounts[i], purge, nil, now))
+				s.done(s.DeleteAccount(s.Context(), accounts[i], false, purge, nil, now))
 			}
 			want := []int64{accounts[1].ID, accounts[2].ID, accounts[6].ID, accounts[7].ID, accounts[8].ID}
 			s.equal("before", len(s.walk(partner, carrier.AccountFilter{}, 3, now)), 10)

@@ -164,6 +164,13 @@ func byAge(a, b carrier.Connection) int {
 
 // UpdateAccount is store.Store's.
 func (m *Memory) UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*carrier.IdempotencyRecord, error) {
+	shown := c.New // but for what does not count
+	shown.ID, shown.PartnerID, shown.CreatedAt = c.Old.ID, c.Old.PartnerID, c.Old.CreatedAt
+	shown.PurgeAt, shown.CarriersCount, shown.Version = c.Old.PurgeAt, c.Old.CarriersCount, c.Old.Version
+	same := keptAccount(shown).Same(keptAccount(c.Old))
+	if same && c.Idempotency == nil {
+		return nil, nil // nothing to do, and no answer to keep
+	}
 	return m.once(ctx, "updating an account", c.Idempotency, now, func() error {
 		a, err := m.present(c.Old.ID, now)
 		switch {
@@ -173,6 +180,8 @@ func (m *Memory) UpdateAccount(ctx context.Context, c store.AccountChange, now t
 			return problem.Deleted()
 		case a.Version != c.Old.Version:
 			return problem.Changed()
+		case same:
+			return nil
 		case c.New.OriginCountryCode != a.OriginCountryCode && a.CarriersCount > 0:
 			return problem.CountryFixed()
 		}
@@ -201,9 +210,9 @@ func (m *Memory) UpdateAccount(ctx context.Context, c store.AccountChange, now t
 }
 
 // SetAccountActive is store.Store's.
-func (m *Memory) SetAccountActive(ctx context.Context, a carrier.Account, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (m *Memory) SetAccountActive(ctx context.Context, a carrier.Account, pinned, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
 	return m.once(ctx, "enabling or disabling an account", rec, now, func() error {
-		a, err := m.present(a.ID, now)
+		a, err := m.presentAt(a, pinned, now)
 		switch {
 		case err != nil:
 			return err
@@ -219,9 +228,9 @@ func (m *Memory) SetAccountActive(ctx context.Context, a carrier.Account, active
 }
 
 // DeleteAccount is store.Store's.
-func (m *Memory) DeleteAccount(ctx context.Context, a carrier.Account, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (m *Memory) DeleteAccount(ctx context.Context, a carrier.Account, pinned bool, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
 	return m.once(ctx, "deleting an account", rec, now, func() error {
-		a, err := m.present(a.ID, now)
+		a, err := m.presentAt(a, pinned, now)
 		switch {
 		case err != nil:
 			return err
@@ -236,9 +245,9 @@ func (m *Memory) DeleteAccount(ctx context.Context, a carrier.Account, purgeAt t
 }
 
 // RestoreAccount is store.Store's.
-func (m *Memory) RestoreAccount(ctx context.Context, a carrier.Account, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (m *Memory) RestoreAccount(ctx context.Context, a carrier.Account, pinned bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
 	return m.once(ctx, "restoring an account", rec, now, func() error {
-		a, err := m.present(a.ID, now)
+		a, err := m.presentAt(a, pinned, now)
 		switch {
 		case err != nil:
 			return err
@@ -289,6 +298,15 @@ func (m *Memory) present(id int64, now time.Time) (carrier.Account, error) {
 		return carrier.Account{}, problem.NoAccount()
 	}
 	return a, nil
+}
+
+// presentAt is present, of the version that was read if the change is pinned.
+func (m *Memory) presentAt(read carrier.Account, pinned bool, now time.Time) (carrier.Account, error) {
+	a, err := m.present(read.ID, now)
+	if err == nil && pinned && a.Version != read.Version {
+		err = problem.Changed()
+	}
+	return a, err
 }
 
 // change keeps the next version of an account.

@@ -260,7 +260,9 @@ func (m *Memory) ChangeConnection(ctx context.Context, conn *carrier.Connection,
 		m.holdNumber(conn)
 		m.dropNumber(conn, c.OldNumber)
 	}
-	m.write(conn)
+	if !c.Unchanged {
+		m.write(conn)
+	}
 	m.keepCheck(idOf(conn), c.Entry, c.Snapshot)
 	if c.Answer != nil {
 		m.keep(*c.Answer)

@@ -157,6 +157,24 @@ func rowTests() tests {
 			s.equal("history", s.historyOf(c), []carrier.HistoryEntry{first})
 			s.unschedule(next)
 		},
+		"keeping an answer beside a row that stays": func(s *suite) {
+			c, rec := s.linked(), s.newRecord()
+			s.claims("claim", rec, now)
+			rec.Sealed = []byte("answer")
+			keep := carrier.ConnectionChange{Unchanged: true, Answer: &rec}
+			late := c
+			late.Version++
+			s.fails("another version", s.ChangeConnection(s.Context(), &late, keep), fault.State)
+			absent := s.newConnection(c.AccountID)
+			s.fails("absent", s.ChangeConnection(s.Context(), &absent, keep), fault.NotFound)
+			lost := rival(rec)
+			s.fails("another's claim", s.ChangeConnection(s.Context(), &c, carrier.ConnectionChange{Unchanged: true, Answer: &lost}), fault.State)
+			next := c
+			s.ok(s.ChangeConnection(s.Context(), &next, keep))
+			s.equal("connection", next, c)
+			s.equal("row", s.row(c), c)
+			s.findsClaimed("answer", rival(rec), now, rec)
+		},
 		"at once to one number, one changes": func(s *suite) {
 			account := s.account().ID
 			conns := make([]carrier.Connection, 4)
@@ -247,10 +265,10 @@ func rowTests() tests {
 			twin.Status = carrier.Active
 			s.ok(s.FinishLink(s.Context(), &twin, nil, nil, nil))
 			a := s.stored(c.AccountID)
-			s.done(s.SetAccountActive(s.Context(), a, false, nil, now))
+			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
 			s.disconnect(&c)
 			s.equal("holders", s.holders(c), []string{twin.ID})
-			s.done(s.DeleteAccount(s.Context(), a, purge, nil, now))
+			s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
 			s.disconnect(&twin)
 			s.equal("holders", s.holders(c), []string(nil))
 			s.equal("carriers", s.stored(c.AccountID).CarriersCount, 0)

@@ -62,9 +62,9 @@ type Store interface {
 	ListAccounts(ctx context.Context, partnerID int64, f carrier.AccountFilter, after *carrier.Position, skip, limit int, now time.Time) ([]carrier.Account, *carrier.Position, error)
 	ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]carrier.Connection, map[string]carrier.Snapshot, error)
 	UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*carrier.IdempotencyRecord, error)
-	SetAccountActive(ctx context.Context, a carrier.Account, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
-	DeleteAccount(ctx context.Context, a carrier.Account, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
-	RestoreAccount(ctx context.Context, a carrier.Account, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	SetAccountActive(ctx context.Context, a carrier.Account, pinned, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	DeleteAccount(ctx context.Context, a carrier.Account, pinned bool, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	RestoreAccount(ctx context.Context, a carrier.Account, pinned bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
 
 	ListKeys(ctx context.Context, accountID int64) ([]carrier.APIKey, error)
 	CreateKey(ctx context.Context, k carrier.APIKey, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
