@@ -210,8 +210,19 @@ func TestEdit(t *testing.T) {
 			return do()
 		}
 		defer func() { w.on = nil }()
-		_, err := w.Change(t.Context(), linking.ChangeRequest{Connection: conn, Edit: edit})
+		_, err := w.Change(t.Context(), linking.ChangeRequest{Connection: conn, Edit: func(c *carrier.Connection) { c.Nickname = "Late" }})
 		isState(t, err, true)
+	})
+	t.Run("of nothing", func(t *testing.T) {
+		calls := w.counting()
+		before := w.row(t, conn.ID)
+		got, err := w.Change(t.Context(), linking.ChangeRequest{Connection: before, Number: number, Edit: edit, Pinned: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]carrier.Connection{before, before}, []carrier.Connection{*got, w.row(t, conn.ID)}); diff != "" || len(calls) != 0 {
+			t.Errorf("calls %v, answer and row (-want +got):\n%s", calls, diff)
+		}
 	})
 	t.Run("another policy is another schedule", func(t *testing.T) {
 		for _, tc := range []struct {

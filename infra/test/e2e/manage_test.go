@@ -157,13 +157,13 @@ func TestUpdateAccountConflicts(t *testing.T) {
 		if next == tag || next == "" {
 			t.Errorf("ETag = %q after %q", next, tag)
 		}
-		for _, stale := range []string{tag, `"x"`, "x", `""`, `W/"0"`} {
-			patch(t, production.APIKey, m.ID, fields{"first_name": "Zoe"}, [2]string{"If-Match", stale}).expect(t, http.StatusPreconditionFailed, changed)
+		for value, status := range ifMatch(tag, next) {
+			header := [][2]string{{"If-Match", value}}
+			patch(t, production.APIKey, m.ID, fields{"first_name": "Zoe"}, header...).expect(t, status, changed)
 			for _, verb := range []string{"/disable", "/enable", "/restore"} {
-				api.call(t, request{
-					method: http.MethodPut, path: accountPath(m.ID) + verb, key: production.APIKey, header: [][2]string{{"If-Match", stale}},
-				}).expect(t, http.StatusPreconditionFailed, changed)
+				api.call(t, request{method: http.MethodPut, path: accountPath(m.ID) + verb, key: production.APIKey, header: header}).expect(t, status, changed)
 			}
+			api.call(t, request{method: http.MethodDelete, path: accountPath(m.ID), key: production.APIKey, header: header}).expect(t, status, changed)
 		}
 		p.change(m.ID, updateParams(`"x", `+next), updateBody(fields{"first_name": "Zoe"}))
 		p.change(m.ID, updateParams("*"), updateBody(fields{"last_name": "Chen"}))
@@ -174,6 +174,11 @@ func TestUpdateAccountConflicts(t *testing.T) {
 		done(t, p, nil)
 		if got := p.account(m.ID); *got.FirstName != "Zoe" || *got.LastName != "Chen" || got.Active {
 			t.Errorf("account = %+v", got)
+		}
+		tag = p.last.header.Get("ETag")
+		api.call(t, request{method: http.MethodDelete, path: accountPath(m.ID), key: production.APIKey, header: [][2]string{{"If-Match", tag}}}).expect(t, http.StatusNoContent)
+		if p.account(m.ID).PurgeAt == nil {
+			t.Error("the account is not deleted")
 		}
 	})
 	t.Run("two at once with one ETag", func(t *testing.T) {
