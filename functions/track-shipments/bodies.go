@@ -21,29 +21,42 @@ type failureBody struct {
 // trackingBody is ShipEngine's tracking_information, every property of it, and
 // ours behind. A carrier of words has no codes: they stand for them.
 type trackingBody struct {
-	TrackingNumber           string      `json:"tracking_number"`
-	TrackingURL              string      `json:"tracking_url"`
-	StatusCode               string      `json:"status_code"`
-	StatusDetailCode         *string     `json:"status_detail_code"`
-	CarrierCode              string      `json:"carrier_code"`
-	CarrierID                string      `json:"carrier_id"`
-	StatusDescription        string      `json:"status_description"`
-	StatusDetailDescription  *string     `json:"status_detail_description"`
-	CarrierStatusCode        *string     `json:"carrier_status_code"`
-	CarrierDetailCode        *string     `json:"carrier_detail_code"`
-	CarrierStatusDescription *string     `json:"carrier_status_description"`
-	ShipDate                 *string     `json:"ship_date"`
-	EstimatedDeliveryDate    *string     `json:"estimated_delivery_date"`
-	ActualDeliveryDate       *string     `json:"actual_delivery_date"`
-	ExceptionDescription     *string     `json:"exception_description"`
-	Events                   []eventBody `json:"events"`
-	Source                   string      `json:"source"` // live or cached
-	AgeSeconds               int64       `json:"age_seconds"`
-	Stale                    bool        `json:"stale"`
+	TrackingNumber           string        `json:"tracking_number"`
+	TrackingURL              string        `json:"tracking_url"`
+	StatusCode               string        `json:"status_code"`
+	StatusDetailCode         *string       `json:"status_detail_code"`
+	CarrierCode              string        `json:"carrier_code"`
+	CarrierID                string        `json:"carrier_id"`
+	StatusDescription        string        `json:"status_description"`
+	StatusDetailDescription  *string       `json:"status_detail_description"`
+	CarrierStatusCode        *string       `json:"carrier_status_code"`
+	CarrierDetailCode        *string       `json:"carrier_detail_code"`
+	CarrierStatusDescription *string       `json:"carrier_status_description"`
+	ShipDate                 *string       `json:"ship_date"`
+	EstimatedDeliveryDate    *string       `json:"estimated_delivery_date"`
+	ActualDeliveryDate       *string       `json:"actual_delivery_date"`
+	ExceptionDescription     *string       `json:"exception_description"`
+	Events                   []eventBody   `json:"events"`
+	Articles                 []articleBody `json:"articles"`
+	Source                   string        `json:"source"` // live or cached
+	AgeSeconds               int64         `json:"age_seconds"`
+	Stale                    bool          `json:"stale"`
 }
 
-// eventBody is ShipEngine's track_event, every property of it. Texts that it
-// requires are empty rather than null.
+// articleBody is one article of a shipment, as the whole is told.
+type articleBody struct {
+	Number                   string      `json:"number"`
+	StatusCode               string      `json:"status_code"`
+	StatusDetailCode         *string     `json:"status_detail_code"`
+	StatusDescription        string      `json:"status_description"`
+	CarrierStatusCode        *string     `json:"carrier_status_code"`
+	CarrierStatusDescription *string     `json:"carrier_status_description"`
+	Events                   []eventBody `json:"events"`
+}
+
+// eventBody is ShipEngine's track_event, every property of it. Of the members that
+// it requires, places are empty rather than null, and the codes have the carrier's
+// text: null only where it says nothing.
 type eventBody struct {
 	OccurredAt               *string  `json:"occurred_at"`
 	CarrierOccurredAt        *string  `json:"carrier_occurred_at"`
@@ -69,46 +82,50 @@ type eventBody struct {
 
 func newTrackingBody(conn *carrier.Connection, k known, now time.Time) trackingBody {
 	t := k.tracking
-	p := t.Progress()
-	status := httpapi.Text(t.CarrierStatus)
+	whole := t.Summary()
+	words := httpapi.Text(t.Words())
 	body := trackingBody{
-		TrackingNumber: t.Number, TrackingURL: trackingURL(t.Number), CarrierCode: string(conn.Carrier), CarrierID: conn.ID,
-		StatusCode: string(p.Status), StatusDetailCode: httpapi.Text(p.Detail), StatusDescription: p.Status.Description(),
-		CarrierStatusCode: status, CarrierStatusDescription: status, ActualDeliveryDate: httpapi.Time(t.DeliveredAt()),
-		Events: make([]eventBody, len(t.Events)), Source: "cached", AgeSeconds: max(0, int64(now.Sub(k.at)/time.Second)), Stale: k.stale,
+		TrackingNumber: t.Number, TrackingURL: trackingURL(t, conn.Carrier), CarrierCode: string(conn.Carrier), CarrierID: conn.ID,
+		StatusCode: string(whole.Status), StatusDetailCode: httpapi.Text(whole.Detail), StatusDescription: whole.Status.Description(),
+		CarrierStatusCode: words, CarrierStatusDescription: words, ActualDeliveryDate: httpapi.Time(t.DeliveredAt()),
+		Events: newEventBodies(t.History()), Articles: []articleBody{},
+		Source: "cached", AgeSeconds: max(0, int64(now.Sub(k.at)/time.Second)), Stale: k.stale,
 	}
 	if k.live {
 		body.Source = "live"
 	}
-	if p.Status == carrier.TrackingException || p.Status == carrier.TrackingAttempted {
-		body.ExceptionDescription = status
+	if whole.Status == carrier.TrackingException || whole.Status == carrier.TrackingAttempted {
+		body.ExceptionDescription = httpapi.Text(whole.Text)
 	}
-	for i, e := range t.Events {
-		body.Events[i] = newEventBody(e)
+	for _, a := range t.Articles() {
+		text := httpapi.Text(a.Text)
+		body.Articles = append(body.Articles, articleBody{
+			Number: a.Number, StatusCode: string(a.Status), StatusDetailCode: httpapi.Text(a.Detail), StatusDescription: a.Status.Description(),
+			CarrierStatusCode: text, CarrierStatusDescription: text, Events: newEventBodies(a.Events),
+		})
 	}
 	return body
 }
 
-func newEventBody(e carrier.TrackingEvent) eventBody {
-	p := e.Progress()
-	text := httpapi.Text(e.Description)
-	body := eventBody{
-		OccurredAt: httpapi.Time(e.At), CarrierOccurredAt: httpapi.Text(e.CarrierTime), Description: text,
-		StatusCode: string(p.Status), StatusDetailCode: httpapi.Text(p.Detail), StatusDescription: p.Status.Description(),
-		CarrierStatusCode: text, CarrierStatusDescription: text,
+func newEventBodies(events []carrier.TrackingEvent) []eventBody {
+	bodies := make([]eventBody, len(events))
+	for i, e := range events {
+		p, place, text := e.Progress(), e.Place(), httpapi.Text(e.Description)
+		bodies[i] = eventBody{
+			OccurredAt: httpapi.Time(e.At), CarrierOccurredAt: httpapi.Text(e.CarrierTime), Description: text,
+			CityLocality: place.City, StateProvince: place.State, PostalCode: place.PostalCode, CountryCode: httpapi.Text(place.Country),
+			StatusCode: string(p.Status), StatusDetailCode: httpapi.Text(p.Detail), StatusDescription: p.Status.Description(),
+			CarrierStatusCode: text, CarrierStatusDescription: text, CarrierDetailCode: text,
+		}
 	}
-	if body.CityLocality, body.StateProvince = e.Place(); body.StateProvince != "" {
-		country := "AU"
-		body.CountryCode = &country
-	}
-	return body
+	return bodies
 }
 
 // trackingURL is the carrier's own page about a number (infra/docs/auspost.md,
 // "Track").
-func trackingURL(number string) string {
-	if carrier.IsStarTrackNumber(number) {
-		return "https://startrack.com.au/track/details/" + number
+func trackingURL(t *carrier.Tracking, asked carrier.Name) string {
+	if t.Brand(asked) == carrier.StarTrack {
+		return "https://startrack.com.au/track/details/" + t.Number
 	}
-	return "https://auspost.com.au/mypost/track/details/" + number
+	return "https://auspost.com.au/mypost/track/details/" + t.Number
 }

@@ -56,7 +56,7 @@ func TestRemoteCalls(t *testing.T) {
 	}
 	conn := carrier.Connection{
 		ID: "se-1234567", AccountID: 71, PartnerID: 5, Carrier: carrier.AustraliaPost, AccountNumber: "0000123400", Status: carrier.Linking,
-		Standing: carrier.StandingActive, CreatedAt: clock, LeaseUntil: clock.Add(time.Minute),
+		Standing: carrier.StandingActive, CreatedAt: clock, LeaseUntil: clock.Add(time.Minute), MerchantLocationID: "ZZ9",
 	}
 	if err := table.BeginLink(t.Context(), &conn, carrier.LinkOptions{}); err != nil {
 		t.Fatal(err)
@@ -92,7 +92,8 @@ func TestRemoteCalls(t *testing.T) {
 	}{
 		{"a wrong number", "carrier_id", conn.ID, []string{"A,B"}, 400, one, nil},
 		{"no such connection", "carrier_id", "se-1", []string{parcel}, 404, one, nil},
-		{"an unknown number", "carrier_id", conn.ID, []string{unknown}, 404, one, slices.Concat([]string{"BatchGetItem", "GetSecretValue"}, call)},
+		{"an unknown number", "carrier_id", conn.ID, []string{unknown}, 404, one, slices.Concat([]string{"BatchGetItem", "GetSecretValue"}, call, []string{"BatchWriteItem"})},
+		{"an unknown number again", "carrier_id", conn.ID, []string{unknown}, 404, one, []string{"BatchGetItem"}},
 		{"live", "carrier_id", conn.ID, []string{parcel}, 200, one, slices.Concat([]string{"BatchGetItem", "GetSecretValue"}, call, []string{"BatchWriteItem"})},
 		{"kept", "carrier_id", conn.ID, []string{parcel}, 200, one, []string{"BatchGetItem"}},
 		{"by carrier", "carrier_code", "australia_post", []string{parcel}, 200, one, []string{"Query", "BatchGetItem"}},
@@ -101,6 +102,8 @@ func TestRemoteCalls(t *testing.T) {
 			"ZZ91000634010005", "ZZ91000634010006", "ZZ91000634010007", "ZZ91000634010008", "ZZ91000634010009",
 		}, 200, one, slices.Concat([]string{"BatchGetItem", "GetSecretValue"}, call, []string{"BatchWriteItem"})},
 		{"both brands", "carrier_id", conn.ID, []string{starTrack, abroad}, 200, one, slices.Concat([]string{"BatchGetItem", "GetSecretValue"}, call, call, []string{"BatchWriteItem"})},
+		// The simulator knows that the first is StarTrack's and takes the second for Australia Post's.
+		{"both brands, of one form", "carrier_id", conn.ID, []string{"2FWZ00000001", "36ZZ40000001"}, 200, one, slices.Concat([]string{"BatchGetItem", "GetSecretValue"}, call, call, call, []string{"BatchWriteItem"})},
 	}
 	t.Run("a forged key, by carrier", func(t *testing.T) {
 		forged, err := auth.NewKey(rand.Reader, carrier.Production, 0, 71)

@@ -53,12 +53,16 @@ type handler struct {
 	now         func() time.Time
 }
 
-// How long tracking is used without asking the carrier, and how long it is kept
-// for when the carrier can not be asked.
+// How long an answer is used without asking the carrier again, and how long
+// tracking is kept for when the carrier can not be asked.
 const (
 	freshFor = 2 * time.Minute
 	keptFor  = time.Hour
 )
+
+// maxKept bounds what is kept of one number, in bytes: an item of DynamoDB holds
+// 400 KB, and one that is too large would keep the others from being written.
+const maxKept = 350_000
 
 // track answers for one number with its tracking, for several with what each
 // came to. Errors: those of auth.Merchant; fault.Required, Invalid, Length,
@@ -132,7 +136,7 @@ type known struct {
 	tracking *carrier.Tracking // nil: nothing, because of err
 	at       time.Time         // when the carrier said so
 	live     bool
-	stale    bool // kept for longer than freshFor, and not renewed because of err
+	stale    bool // kept for longer than freshFor, and not renewed, because of err if that is set
 	err      error
 }
 
@@ -152,7 +156,7 @@ func (h *handler) find(ctx context.Context, env carrier.Environment, conn *carri
 		}
 		k := unpack(cached[n])
 		found[n] = k
-		if k.tracking == nil || now.Sub(k.at) >= freshFor {
+		if k.tracking == nil && k.err == nil || now.Sub(k.at) >= freshFor {
 			ask = append(ask, n)
 		}
 	}
@@ -161,30 +165,55 @@ func (h *handler) find(ctx context.Context, env carrier.Environment, conn *carri
 	}
 	reading := h.ask(ctx, env, conn, ask)
 	now = h.now()
-	var keep []carrier.CachedTracking
-	var keepErr error
+	keep := make(map[string]carrier.Tracked)
 	for _, n := range ask {
 		r := reading[n]
-		switch {
-		case r.Err == nil:
-			found[n] = known{tracking: &r.Tracking, at: now, live: true}
-			c, err := pack(r.Tracking, now)
-			keep, keepErr = append(keep, c), errors.Join(keepErr, err)
-		case found[n].tracking != nil && !fault.Is(r.Err, fault.NotFound):
-			k := found[n]
-			k.stale, k.err = true, r.Err
-			found[n] = k
-		default:
-			found[n] = known{err: r.Err}
+		var kept bool
+		if found[n], kept = renew(found[n], r, now); kept {
+			keep[n] = r
 		}
 	}
-	if len(keep) > 0 && keepErr == nil {
-		keepErr = h.cache.CacheTracking(ctx, conn.AccountID, conn.ID, keep)
-	}
-	if keepErr != nil {
-		slog.WarnContext(ctx, "tracking is not kept", slog.String("error", keepErr.Error()))
+	if err := h.keep(ctx, conn, keep, now); err != nil {
+		slog.WarnContext(ctx, "tracking is not kept", slog.String("error", err.Error()))
 	}
 	return found, nil
+}
+
+// renew is what is known of a number after the carrier was asked, and whether
+// that is to be kept. What is kept already stands in for a failure, for an answer
+// that says nothing, and for a product that is suddenly not tracked, but not for a
+// number that the carrier does not know any more.
+func renew(old known, r carrier.Tracked, now time.Time) (k known, keep bool) {
+	useful := r.Err == nil && (old.tracking == nil || !r.Tracking.Silent())
+	switch {
+	case useful:
+		return known{tracking: &r.Tracking, at: now, live: true}, true
+	case old.tracking != nil && r.Fault != carrier.NumberUnknown:
+		old.stale, old.err = true, r.Err
+		return old, false
+	}
+	return known{err: r.Err, at: now}, r.Fault != ""
+}
+
+// keep writes what the carrier said of numbers.
+func (h *handler) keep(ctx context.Context, conn *carrier.Connection, said map[string]carrier.Tracked, now time.Time) error {
+	var entries []carrier.CachedTracking
+	var errs []error
+	for n, r := range said {
+		c, err := pack(n, r, now)
+		if err == nil && len(c.Body) > maxKept {
+			err = fmt.Errorf("%d bytes are too many", len(c.Body))
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		entries = append(entries, c)
+	}
+	if len(entries) > 0 {
+		errs = append(errs, h.cache.CacheTracking(ctx, conn.AccountID, conn.ID, entries))
+	}
+	return errors.Join(errs...)
 }
 
 // ask asks the carrier with the connection's credentials, as often as their
@@ -206,7 +235,10 @@ func (h *handler) ask(ctx context.Context, env carrier.Environment, conn *carrie
 		return reading
 	}
 	allowance := carrier.CredentialAllowance(carrier.UseTracking, env, conn.AccountID, carrier.CredentialID(credentials.APIKey))
-	return to.Track(ctx, carrier.ChargeAccount{Carrier: conn.Carrier, Number: conn.AccountNumber, Credentials: credentials}, numbers, func(ctx context.Context) error {
+	account := carrier.ChargeAccount{
+		Carrier: conn.Carrier, Number: conn.AccountNumber, Credentials: credentials, MerchantLocationID: conn.MerchantLocationID,
+	}
+	return to.Track(ctx, account, numbers, func(ctx context.Context) error {
 		wait, err := h.cache.TakeCall(ctx, allowance, carrier.TrackCalls, carrier.AllowanceWindow, h.now())
 		if err == nil && wait > 0 {
 			err = &fault.Error{
@@ -218,11 +250,18 @@ func (h *handler) ask(ctx context.Context, env carrier.Environment, conn *carrie
 	})
 }
 
-// kept is tracking as the cache holds it, with the words of the carrier: what
-// they mean is for the reader to say.
+// kept is an answer as the cache holds it, with the words of the carrier: what
+// they mean is for the reader to say. Entries from before there were parts have
+// none.
 type kept struct {
 	Status string      `json:"status"`
 	Events []keptEvent `json:"events"`
+	// Of a part.
+	Number string `json:"number,omitempty"`
+	Parts  []kept `json:"parts,omitempty"`
+	// Of the whole.
+	Consignment bool                `json:"consignment,omitempty"`
+	Fault       carrier.NumberFault `json:"fault,omitempty"` // instead of all else
 }
 
 type keptEvent struct {
@@ -232,13 +271,27 @@ type keptEvent struct {
 	Location    string    `json:"location"`
 }
 
-func pack(t carrier.Tracking, now time.Time) (carrier.CachedTracking, error) {
-	k := kept{Status: t.CarrierStatus}
+// pack is what is kept of a number: tracking for keptFor, a fault as long as it is
+// fresh, and a second more as the table counts in seconds.
+func pack(number string, r carrier.Tracked, now time.Time) (carrier.CachedTracking, error) {
+	k, until := kept{Fault: r.Fault}, now.Add(freshFor+time.Second)
+	if r.Err == nil {
+		k, until = packPart(&r.Tracking), now.Add(keptFor)
+		k.Number, k.Consignment = "", r.Tracking.Consignment
+	}
+	body, err := json.Marshal(k)
+	return carrier.CachedTracking{Number: number, At: now, Body: body, ExpiresAt: until}, err
+}
+
+func packPart(t *carrier.Tracking) kept {
+	k := kept{Status: t.CarrierStatus, Number: t.Number}
 	for _, e := range t.Events {
 		k.Events = append(k.Events, keptEvent(e))
 	}
-	body, err := json.Marshal(k)
-	return carrier.CachedTracking{Number: t.Number, At: now, Body: body, ExpiresAt: now.Add(keptFor)}, err
+	for i := range t.Parts {
+		k.Parts = append(k.Parts, packPart(&t.Parts[i]))
+	}
+	return k
 }
 
 // unpack reads what the cache held. What can not be read was not there.
@@ -247,11 +300,23 @@ func unpack(c carrier.CachedTracking) known {
 	if json.Unmarshal(c.Body, &k) != nil {
 		return known{}
 	}
-	t := carrier.Tracking{Number: c.Number, CarrierStatus: k.Status}
+	if err := k.Fault.Err(); err != nil {
+		return known{err: err, at: c.At}
+	}
+	t := unpackPart(k)
+	t.Number, t.Consignment = c.Number, k.Consignment
+	return known{tracking: &t, at: c.At}
+}
+
+func unpackPart(k kept) carrier.Tracking {
+	t := carrier.Tracking{Number: k.Number, CarrierStatus: k.Status}
 	for _, e := range k.Events {
 		t.Events = append(t.Events, carrier.TrackingEvent(e))
 	}
-	return known{tracking: &t, at: c.At}
+	for _, part := range k.Parts {
+		t.Parts = append(t.Parts, unpackPart(part))
+	}
+	return t
 }
 
 // useless is the error of an answer that would say nothing about any number,

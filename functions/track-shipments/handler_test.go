@@ -10,6 +10,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -144,7 +146,7 @@ func (d *desk) link(t *testing.T, id string, edit func(*carrier.Connection)) {
 	t.Helper()
 	c := carrier.Connection{
 		ID: id, AccountID: 71, PartnerID: 5, Carrier: carrier.AustraliaPost, AccountNumber: "0000123400", Status: carrier.Active, Standing: carrier.StandingActive,
-		SecretVersion: "v-" + id, CreatedAt: d.clock,
+		SecretVersion: "v-" + id, CreatedAt: d.clock, MerchantLocationID: "ZZ9",
 	}
 	if edit != nil {
 		edit(&c)
@@ -438,7 +440,7 @@ func TestAboutTheNumber(t *testing.T) {
 	d := linked(t)
 	expect(t, "unknown", []string{"404", "not_found tracking_number"}, problems(t, d.ask(t, 71, of(unknown))))
 	expect(t, "unknown again", []string{"404", "not_found tracking_number"}, problems(t, d.ask(t, 71, of(unknown))))
-	expect(t, "calls: errors are not kept", []string{unknown, unknown}, d.asked)
+	expect(t, "calls", []string{unknown}, d.asked)
 	expect(t, "known", []string{parcel + " DE live"}, lines(t, d.ask(t, 71, of(parcel))))
 	d.clock = d.clock.Add(2 * time.Minute)
 	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","errors":[{"code":"ESB-10001"}]}]}`)
@@ -689,25 +691,30 @@ func TestUnknownEnvironment(t *testing.T) {
 
 func TestOneAnswer(t *testing.T) {
 	d := linked(t)
-	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","status":"Delivered","trackable_items":[{"events":[`+
-		`{"location":"ALEXANDRIA NSW","description":"Delivered - Left in a safe place","date":"2026-09-18T14:43:09+10:00"},`+
-		`{"location":"SINGAPORE","description":"Signed & <sealed>","date":"yesterday"},{"date":"2026-09-17T19:40:19+10:00"}]}]}]}`)
-	const want = `{"tracking_number":"ZZ91000634011427","tracking_url":"https://auspost.com.au/mypost/track/details/ZZ91000634011427",` +
-		`"status_code":"DE","status_detail_code":"DELIVERED","carrier_code":"australia_post","carrier_id":"se-1","status_description":"Delivered",` +
-		`"status_detail_description":null,"carrier_status_code":"Delivered","carrier_detail_code":null,"carrier_status_description":"Delivered",` +
-		`"ship_date":null,"estimated_delivery_date":null,"actual_delivery_date":"2026-09-18T04:43:09.000Z","exception_description":null,"events":[` +
-		`{"occurred_at":"2026-09-18T04:43:09.000Z","carrier_occurred_at":"2026-09-18T14:43:09+10:00","description":"Delivered - Left in a safe place",` +
-		`"city_locality":"ALEXANDRIA","state_province":"NSW","postal_code":"","country_code":"AU","company_name":null,"signer":null,"event_code":null,` +
-		`"carrier_detail_code":null,"status_code":"DE","status_detail_code":"DELIVERED","status_description":"Delivered","status_detail_description":null,` +
-		`"carrier_status_code":"Delivered - Left in a safe place","carrier_status_description":"Delivered - Left in a safe place","latitude":null,"longitude":null,"proof_of_delivery_url":null},` +
-		`{"occurred_at":"2026-09-17T09:40:19.000Z","carrier_occurred_at":"2026-09-17T19:40:19+10:00","description":null,` +
+	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","trackable_items":[{"article_id":"ZZ1","status":"Delivered","events":[`+
+		`{"location":"Alexandria nsw 2015","description":"Delivered - Left in a safe place","date":"2026-09-18T14:43:09+10:00"}]},`+
+		`{"article_id":"ZZ2","status":"Awaiting collection","events":[{"location":"SINGAPORE","description":"Signed & <sealed>","date":"yesterday"},`+
+		`{"date":"2026-09-17T19:40:19","location":""}]}]}]}`)
+	const delivered = `{"occurred_at":"2026-09-18T04:43:09.000Z","carrier_occurred_at":"2026-09-18T14:43:09+10:00","description":"Delivered - Left in a safe place",` +
+		`"city_locality":"Alexandria","state_province":"NSW","postal_code":"2015","country_code":"AU","company_name":null,"signer":null,"event_code":null,` +
+		`"carrier_detail_code":"Delivered - Left in a safe place","status_code":"DE","status_detail_code":"DELIVERED","status_description":"Delivered","status_detail_description":null,` +
+		`"carrier_status_code":"Delivered - Left in a safe place","carrier_status_description":"Delivered - Left in a safe place","latitude":null,"longitude":null,"proof_of_delivery_url":null}`
+	const others = `{"occurred_at":"2026-09-17T09:40:19.000Z","carrier_occurred_at":"2026-09-17T19:40:19","description":null,` +
 		`"city_locality":"","state_province":"","postal_code":"","country_code":null,"company_name":null,"signer":null,"event_code":null,` +
 		`"carrier_detail_code":null,"status_code":"UN","status_detail_code":null,"status_description":"Unknown","status_detail_description":null,` +
 		`"carrier_status_code":null,"carrier_status_description":null,"latitude":null,"longitude":null,"proof_of_delivery_url":null},` +
 		`{"occurred_at":null,"carrier_occurred_at":"yesterday","description":"Signed & <sealed>",` +
 		`"city_locality":"SINGAPORE","state_province":"","postal_code":"","country_code":null,"company_name":null,"signer":null,"event_code":null,` +
-		`"carrier_detail_code":null,"status_code":"UN","status_detail_code":null,"status_description":"Unknown","status_detail_description":null,` +
-		`"carrier_status_code":"Signed & <sealed>","carrier_status_description":"Signed & <sealed>","latitude":null,"longitude":null,"proof_of_delivery_url":null}` +
+		`"carrier_detail_code":"Signed & <sealed>","status_code":"UN","status_detail_code":null,"status_description":"Unknown","status_detail_description":null,` +
+		`"carrier_status_code":"Signed & <sealed>","carrier_status_description":"Signed & <sealed>","latitude":null,"longitude":null,"proof_of_delivery_url":null}`
+	const want = `{"tracking_number":"ZZ91000634011427","tracking_url":"https://auspost.com.au/mypost/track/details/ZZ91000634011427",` +
+		`"status_code":"IT","status_detail_code":"DELIVERED_IN_PART","carrier_code":"australia_post","carrier_id":"se-1","status_description":"In Transit",` +
+		`"status_detail_description":null,"carrier_status_code":"Awaiting collection","carrier_detail_code":null,"carrier_status_description":"Awaiting collection",` +
+		`"ship_date":null,"estimated_delivery_date":null,"actual_delivery_date":null,"exception_description":null,"events":[` + delivered + `,` + others + `],"articles":[` +
+		`{"number":"ZZ1","status_code":"DE","status_detail_code":"DELIVERED","status_description":"Delivered","carrier_status_code":"Delivered",` +
+		`"carrier_status_description":"Delivered","events":[` + delivered + `]},` +
+		`{"number":"ZZ2","status_code":"SP","status_detail_code":"AWAITING_COLLECTION_FROM_PICKUP_POINT","status_description":"Delivered To Collection Location",` +
+		`"carrier_status_code":"Awaiting collection","carrier_status_description":"Awaiting collection","events":[` + others + `]}` +
 		`],"source":"live","age_seconds":0,"stale":false}`
 	resp := d.ask(t, 71, of(parcel))
 	if diff := cmp.Diff(want, resp.Body); diff != "" || resp.StatusCode != http.StatusOK {
@@ -720,14 +727,213 @@ func TestOneAnswer(t *testing.T) {
 	}
 }
 
+// TestOldEntry: what was kept before there were articles is read.
+func TestOldEntry(t *testing.T) {
+	d := linked(t)
+	kept := []carrier.CachedTracking{{Number: parcel, At: d.clock, ExpiresAt: d.clock.Add(time.Hour), Body: []byte(
+		`{"status":"Delivered","events":[{"at":"2026-09-18T04:43:09Z","carrier_time":"2026-09-18T14:43:09+10:00","description":"Delivered","location":"KEW VIC"}]}`)}}
+	if err := d.Memory.CacheTracking(t.Context(), 71, "se-1", kept); err != nil {
+		t.Fatal(err)
+	}
+	resp := d.ask(t, 71, of(parcel))
+	expect(t, "answer", []string{parcel + " DE cached 0s"}, lines(t, resp))
+	for _, part := range []string{`"actual_delivery_date":"2026-09-18T04:43:09.000Z"`, `"city_locality":"KEW","state_province":"VIC"`, `"articles":[]`} {
+		if !strings.Contains(resp.Body, part) {
+			t.Errorf("no %s in %s", part, resp.Body)
+		}
+	}
+}
+
+// TestFieldCases are answers that came out wrong once, as callers see them, live
+// and from the cache.
+func TestFieldCases(t *testing.T) {
+	for file, want := range map[string]string{
+		"f03a_first_article_delivered_second_not.json": `"status_code":"IT","status_detail_code":"DELIVERED_IN_PART"…"carrier_status_code":"In transit"…"actual_delivery_date":null…` +
+			`"articles":[{"number":"ZZZ50334900100931006","status_code":"DE"…{"number":"ZZZ50334900200931004","status_code":"IT"`,
+		"f03b_nested_first_delivered_second_undeliverable.json": `"status_code":"EX","status_detail_code":"NOT_DELIVERED"…"actual_delivery_date":null,"exception_description":"Cannot be delivered"…` +
+			`"articles":[{"number":"ZZZ50334910100931006","status_code":"DE"…{"number":"ZZZ50334910200931004","status_code":"EX"`,
+		"f03c_two_consignments_second_in_transit.json": `"status_code":"IT","status_detail_code":"DELIVERED_IN_PART"…"actual_delivery_date":null…"articles":[{"number":"","status_code":"DE"…"status_code":"IT"`,
+		"f06_items_differ.json": `"status_code":"IT","status_detail_code":"DELIVERED_IN_PART"…"actual_delivery_date":null…` +
+			`"articles":[{"number":"ZZZ50334900100931006","status_code":"DE"…"events":[{"occurred_at":"2026-11-19T23:00:00.000Z"…{"number":"ZZZ50334900200931004","status_code":"IT"…"events":[{"occurred_at":"2026-11-18T23:00:00.000Z"`,
+		"f07_startrack_testbed_event_words.json": `"tracking_url":"https://startrack.com.au/track/details/9ZZZ50000001","status_code":"DE"…"carrier_status_code":"Delivered in Full"…"actual_delivery_date":"2025-02-13T00:49:59.000Z"…` +
+			`"articles":[{"number":"9ZZZ50000001EXP00002"…"number":"9ZZZ50000001EXP00001"`,
+		"f10a_top_errors_beside_results.json": `"status_code":"IT"…"carrier_status_code":"In transit"…"articles":[]`,
+		"f10b_errors_only_in_item.json":       `"error_code":"not_found"…"field_name":"tracking_number"`,
+	} {
+		t.Run(file, func(t *testing.T) {
+			d := linked(t)
+			body, err := os.ReadFile(filepath.Join("..", "..", "shared", "auspost", "testdata", "tracking", file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.carrier = answers(200, string(body))
+			var asked struct {
+				Results []struct {
+					ID string `json:"tracking_id"`
+				} `json:"tracking_results"`
+			}
+			if err := json.Unmarshal(body, &asked); err != nil {
+				t.Fatal(err)
+			}
+			for _, from := range []string{"live", "cached"} {
+				rest := d.ask(t, 71, of(asked.Results[0].ID)).Body
+				for part := range strings.SplitSeq(want, "…") {
+					_, behind, ok := strings.Cut(rest, part)
+					if !ok {
+						t.Fatalf("%s: no %s in %s", from, part, rest)
+					}
+					rest = behind
+				}
+			}
+			if len(d.asked) != 1 {
+				t.Errorf("the carrier was asked for %q", d.asked)
+			}
+		})
+	}
+}
+
+// TestUnknownIsKept: twelve questions within a minute cost one call of the
+// carrier, whose allowance is left for other parcels.
+func TestUnknownIsKept(t *testing.T) {
+	for name, tc := range map[string]struct {
+		carrier *reply
+		want    []string
+	}{
+		"by its result":        {nil, []string{"404", "not_found tracking_number"}},
+		"by the whole answer":  {answers(404, `{"errors":[{"code":"51104","name":"INVALID_TRACKING_ID"}]}`), []string{"404", "not_found tracking_number"}},
+		"a product, untracked": {answers(200, `{"tracking_results":[{"tracking_id":"`+unknown+`","errors":[{"code":"ESB-10002"}]}]}`), []string{"400", "invalid_field_value tracking_number"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := logged(t)
+			d := linked(t)
+			d.carrier = tc.carrier
+			for range 12 {
+				expect(t, "problems", tc.want, problems(t, d.ask(t, 71, of(unknown))))
+				d.clock = d.clock.Add(5 * time.Second)
+			}
+			expect(t, "calls in a minute", []string{unknown}, d.asked)
+			d.clock = d.clock.Add(time.Minute - time.Millisecond)
+			expect(t, "just before two minutes", tc.want, problems(t, d.ask(t, 71, of(unknown))))
+			expect(t, "calls", []string{unknown}, d.asked)
+			d.carrier = nil
+			expect(t, "among others", []string{unknown + " " + strings.Fields(tc.want[1])[0], parcel + " DE live"}, lines(t, d.ask(t, 71, of(unknown, parcel))))
+			d.clock = d.clock.Add(time.Millisecond)
+			d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+unknown+`","status":"Created"}]}`)
+			expect(t, "asked again after two minutes", []string{unknown + " NY live"}, lines(t, d.ask(t, 71, of(unknown))))
+			expect(t, "calls", []string{unknown, parcel, unknown}, d.asked)
+			if out.Len() > 0 {
+				t.Errorf("logged: %s", out)
+			}
+		})
+	}
+}
+
+// TestNothingReplacesSomething: an answer that says nothing of a number takes the
+// place of no tracking.
+func TestNothingReplacesSomething(t *testing.T) {
+	d := linked(t)
+	silent := answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","trackable_items":[{"article_id":"`+parcel+`"}]}]}`)
+	d.carrier = silent
+	expect(t, "where there is none", []string{parcel + " UN live"}, lines(t, d.ask(t, 71, of(parcel))))
+	d.carrier, d.clock = nil, d.clock.Add(2*time.Minute)
+	expect(t, "something", []string{parcel + " DE live"}, lines(t, d.ask(t, 71, of(parcel))))
+	d.carrier, d.clock = silent, d.clock.Add(2*time.Minute)
+	expect(t, "nothing", []string{parcel + " DE cached 120s stale"}, lines(t, d.ask(t, 71, of(parcel))))
+	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","errors":[{"code":"ESB-10002"}]}]}`)
+	expect(t, "not tracked", []string{parcel + " DE cached 120s stale"}, lines(t, d.ask(t, 71, of(parcel))))
+	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","trackable_items":[{"errors":[{"code":"ESB-20010"}]}]}]}`)
+	expect(t, "failed", []string{parcel + " DE cached 120s stale"}, lines(t, d.ask(t, 71, of(parcel))))
+}
+
+// TestTooLargeToKeep: one answer that is keeps no other from being kept.
+func TestTooLargeToKeep(t *testing.T) {
+	out := logged(t)
+	d := linked(t)
+	var events []string
+	for i := range 100 {
+		events = append(events, fmt.Sprintf(`{"date":"2026-09-18T14:43:%02d+10:00","description":"%s%d","location":"%[2]s"}`, i%60, strings.Repeat("\U0001F4E6", 195), i))
+	}
+	item := `{"events":[` + strings.Join(events, ",") + `]}`
+	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+abroad+`","trackable_items":[`+strings.Repeat(item+",", 3)+item+`]},{"tracking_id":"`+parcel+`","status":"Delivered"}]}`)
+	for _, want := range [][]string{{abroad + " UN live", parcel + " DE live"}, {abroad + " UN live", parcel + " DE cached 0s"}} {
+		expect(t, "answer", want, lines(t, d.ask(t, 71, of(abroad, parcel))))
+	}
+	if !strings.Contains(out.String(), "too many") || strings.Contains(out.String(), abroad) {
+		t.Errorf("logged: %s", out)
+	}
+}
+
+// TestBrands: whose number it is decides the connection's carrier and the merchant
+// location of its account, and the form of the number only where they can not.
+func TestBrands(t *testing.T) {
+	const consignment, item = "36ZZ45032230", "9ZZZ50000001EXP00001"
+	location := func(own string) func(*carrier.Connection) {
+		return func(c *carrier.Connection) { c.MerchantLocationID = own }
+	}
+	star := func(c *carrier.Connection) {
+		c.Carrier, c.AccountNumber, c.MerchantLocationID = carrier.StarTrack, "00123400", "9ZZZ"
+	}
+	const post, starPage = "https://auspost.com.au/mypost/track/details/", "https://startrack.com.au/track/details/"
+	for _, tc := range []struct {
+		name    string
+		edit    func(*carrier.Connection)
+		numbers []string
+		asked   []string
+		urls    []string
+	}{
+		{"the account's own consignment", location("36ZZ4"), []string{consignment, parcel}, []string{consignment + "," + parcel}, []string{post + consignment, post + parcel}},
+		{"an account that is not known yet", location(""), []string{consignment, parcel}, []string{consignment + "," + parcel}, []string{post + consignment, post + parcel}},
+		{"another account's", location("ZZ9"), []string{consignment, parcel}, []string{parcel, consignment}, []string{post + consignment, post + parcel}},
+		{"StarTrack's, told by the answer", location("ZZ9"), []string{starTrack, parcel}, []string{parcel, starTrack}, []string{starPage + starTrack, post + parcel}},
+		{"both in one call", location(""), []string{starTrack, parcel}, []string{starTrack + "," + parcel, parcel, starTrack}, []string{starPage + starTrack, post + parcel}},
+		{"both in one call, of one form", star, []string{starTrack, consignment}, []string{starTrack + "," + consignment, starTrack, consignment}, []string{starPage + starTrack, starPage + consignment}},
+		{"a freight item", location("ZZ9"), []string{item, parcel}, []string{parcel, item}, []string{starPage + item, post + parcel}},
+		{"articles of an account of StarTrack", star, []string{item, starTrack, parcel}, []string{parcel, item + "," + starTrack}, []string{starPage + item, starPage + starTrack, post + parcel}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := newDesk(t)
+			d.link(t, "se-1", tc.edit)
+			for range 2 { // live, then from the cache
+				var body struct {
+					Results []struct {
+						URL string `json:"tracking_url"`
+					} `json:"results"`
+				}
+				resp := d.ask(t, 71, of(tc.numbers...))
+				if err := json.Unmarshal([]byte(resp.Body), &body); err != nil {
+					t.Fatal(err)
+				}
+				var urls []string
+				for _, r := range body.Results {
+					urls = append(urls, r.URL)
+				}
+				expect(t, "pages", tc.urls, urls)
+			}
+			expect(t, "calls", tc.asked, d.asked)
+		})
+	}
+	t.Run("apart, as far as the allowance goes", func(t *testing.T) {
+		d := newDesk(t)
+		d.link(t, "se-1", location(""))
+		for i := range carrier.TrackCalls - 2 {
+			d.ask(t, 71, of(fmt.Sprintf("ZZ9100063401%04d", i)))
+		}
+		expect(t, "answers", []string{starTrack + " rate_limit_exceeded", parcel + " DE live"}, lines(t, d.ask(t, 71, of(starTrack, parcel))))
+		if len(d.asked) != carrier.TrackCalls {
+			t.Errorf("the carrier was asked %d times, want %d", len(d.asked), carrier.TrackCalls)
+		}
+	})
+}
+
 // TestStatuses: the words about what went wrong, and a number without any.
 func TestStatuses(t *testing.T) {
 	for result, want := range map[string]string{
-		`"status":"Cannot be delivered"`:   `"status_code":"EX"…"carrier_status_code":"Cannot be delivered"…"exception_description":"Cannot be delivered"`,
-		`"status":"Unsuccessful Delivery"`: `"status_code":"AT"…"exception_description":"Unsuccessful Delivery"`,
-		`"status":"Brand new"`:             `"status_code":"UN"…"status_detail_code":null…"carrier_status_code":"Brand new"…"exception_description":null`,
-		`"errors":[]`:                      `"status_code":"UN"…"carrier_status_code":null…"carrier_status_description":null…"events":[]`,
-		`"status":"Delivered"`:             `"status_code":"DE"…"actual_delivery_date":null`,
+		`"status":"Cannot be delivered"`:                                         `"status_code":"EX"…"carrier_status_code":"Cannot be delivered"…"exception_description":"Cannot be delivered"`,
+		`"status":"Unsuccessful Delivery"`:                                       `"status_code":"AT"…"exception_description":"Unsuccessful Delivery"`,
+		`"status":"Brand new"`:                                                   `"status_code":"UN"…"status_detail_code":null…"carrier_status_code":"Brand new"…"exception_description":null`,
+		`"status":"In transit","trackable_items":[{"status":"Article damaged"}]`: `"status_code":"EX"…"carrier_status_code":"In transit"…"exception_description":"Article damaged"`,
+		`"errors":[]`:          `"status_code":"UN"…"carrier_status_code":null…"carrier_status_description":null…"events":[]`,
+		`"status":"Delivered"`: `"status_code":"DE"…"actual_delivery_date":null`,
 	} {
 		d := linked(t)
 		d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`",`+result+`}]}`)

@@ -54,6 +54,10 @@ var knownCodes = [...]knownCode{
 	{"51102", "TOO_MANY_ST_TRACKING_IDS", carrier.OutcomeMalformed},
 	{codeMixedNumbers, "TRACKING_IDS_MIX_OF_AP_AND_ST", carrier.OutcomeMalformed},
 	{codeInvalidNumber, "INVALID_TRACKING_ID", carrier.OutcomeMalformed},
+	{"ESB-20010", "System Error", carrier.OutcomeUnavailable},
+	{"ESB-20050", "System Error", carrier.OutcomeUnavailable},
+	{"ESB-10001", "Invalid tracking ID", carrier.OutcomeMalformed},
+	{"ESB-10002", "Product Not Trackable", carrier.OutcomeMalformed},
 	{"unprocessable_entity", "unprocessable_entity", carrier.OutcomeMalformed},
 }
 

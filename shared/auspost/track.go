@@ -15,116 +15,194 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// maxEvents bounds the events that are kept of one number, the newest ones.
-const maxEvents = 100
-
-// trackingField is what a fault about one number names.
-const trackingField = "tracking_number"
+// Bounds of what is kept of one number. An answer with more parts is not
+// understood: what is left out could be what has not arrived.
+const (
+	maxParts      = 500
+	maxPartEvents = 500 // of all parts together
+)
 
 // Track asks the carrier for tracking numbers, as carrier.CleanTrackingNumber
 // leaves them (infra/docs/auspost.md, "Track: GET /shipping/v1/track"). Each
 // comes back in the reading, by itself. Attempts, pauses and deadline are those
 // of GetAccount.
 //
-// The numbers of Australia Post and those of StarTrack go in calls of their own,
-// whatever the account is: together all of them would fail, and one key may
-// serve both. allow is asked before each call, the second attempt of one
-// included; what it returns becomes the error of the numbers.
+// Numbers that seem to be Australia Post's and those that seem to be StarTrack's
+// (carrier.ChargeAccount.BrandOf) go in calls of their own: together all of them
+// would fail, and one key may serve both. Where the carrier finds both brands in
+// one call nevertheless, its numbers are asked for again apart. allow is asked
+// before each call, the second attempt of one included; what it returns becomes
+// the error of the numbers.
 func (c *Client) Track(ctx context.Context, account carrier.ChargeAccount, numbers []string, allow func(ctx context.Context) error) carrier.TrackingReading {
-	byBrand := [2][]string{}
-	for _, n := range numbers {
-		brand := 0
-		if carrier.IsStarTrackNumber(n) {
-			brand = 1
-		}
-		byBrand[brand] = append(byBrand[brand], n)
-	}
-	reading := make(carrier.TrackingReading, len(numbers))
-	for _, all := range byBrand {
-		for batch := range slices.Chunk(all, carrier.MaxTrackingNumbers) {
-			c.track(ctx, account, batch, allow, reading)
+	t := tracking{Client: c, account: account, allow: allow, reading: make(carrier.TrackingReading, len(numbers))}
+	post, starTrack := divide(numbers, func(n string) bool { return account.BrandOf(n) == carrier.StarTrack })
+	for _, brand := range [][]string{post, starTrack} {
+		for batch := range slices.Chunk(brand, carrier.MaxTrackingNumbers) {
+			t.call(ctx, batch)
 		}
 	}
-	return reading
+	return t.reading
 }
 
-// track makes one call and puts what it comes to for each number into reading.
-func (c *Client) track(ctx context.Context, account carrier.ChargeAccount, numbers []string, allow func(ctx context.Context) error, reading carrier.TrackingReading) {
-	err := allow(ctx)
+func divide(numbers []string, second func(string) bool) (first, rest []string) {
+	for _, n := range numbers {
+		if second(n) {
+			rest = append(rest, n)
+		} else {
+			first = append(first, n)
+		}
+	}
+	return first, rest
+}
+
+// tracking is one Track under way.
+type tracking struct {
+	*Client
+
+	account carrier.ChargeAccount
+	allow   func(ctx context.Context) error
+	reading carrier.TrackingReading
+}
+
+// call asks for numbers in one call and puts what it comes to for each into the
+// reading.
+func (t *tracking) call(ctx context.Context, numbers []string) {
+	a := t.ask(ctx, numbers)
+	var missing []string
+	for _, n := range numbers {
+		r, ok := a.results[strings.ToUpper(n)]
+		if !ok || a.failed != nil && r.Err == nil && r.Tracking.Silent() {
+			missing = append(missing, n)
+			continue
+		}
+		r.Tracking.Number = n
+		t.reading[n] = r
+	}
+	if a.code == codeMixedNumbers && len(missing) > 1 {
+		first, second := apart(missing)
+		t.call(ctx, first)
+		t.call(ctx, second)
+		return
+	}
+	for _, n := range missing {
+		r := a.withoutResult(len(missing))
+		r.Tracking.Number = n
+		t.reading[n] = r
+	}
+}
+
+// trackAnswer is what one call came to.
+type trackAnswer struct {
+	results carrier.TrackingReading // by number in capitals
+	failed  error                   // of the numbers without a result; nil if there is no such error
+	code    string                  // why the carrier refuses all of them for one; empty if it does not
+}
+
+// withoutResult is what becomes of each of so many numbers without a result. The
+// carrier does not say which of them it does not find.
+func (a trackAnswer) withoutResult(numbers int) carrier.Tracked {
+	about := numberFaults[a.code]
+	switch {
+	case about != "" && numbers == 1:
+		return carrier.Tracked{Err: about.Err(), Fault: about}
+	case about != "":
+		return carrier.Tracked{Err: fault.Field(fault.Invalid, "tracking_number", "The carrier refuses the numbers that were asked for together; ask for this one on its own.")}
+	case a.failed != nil:
+		return carrier.Tracked{Err: a.failed}
+	}
+	return carrier.Tracked{Err: carrier.Reading{
+		Outcome: carrier.OutcomeUnreadable, HTTPStatus: http.StatusOK, Cause: &failure{text: "a number that was asked for is not in the answer"},
+	}.Err()}
+}
+
+// ask makes a call, if it is allowed.
+func (t *tracking) ask(ctx context.Context, numbers []string) trackAnswer {
+	if err := t.allow(ctx); err != nil {
+		return trackAnswer{failed: err}
+	}
+	escaped := make([]string, len(numbers))
+	for i, n := range numbers {
+		escaped[i] = url.QueryEscape(n)
+	}
 	var results carrier.TrackingReading
-	if err == nil {
-		escaped := make([]string, len(numbers))
-		for i, n := range numbers {
-			escaped[i] = url.QueryEscape(n)
-		}
-		r := c.ask(ctx, question{
-			account: account, path: "/track?tracking_ids=" + strings.Join(escaped, ","), check: 1, again: allow,
-			read: func(a answer, now time.Time) carrier.Reading {
-				return interpret(a, now, func(r *carrier.Reading, doc []byte) {
-					if results, r.Cause = readTracking(doc); r.Cause != nil {
-						r.Outcome = carrier.OutcomeUnreadable
-						return
-					}
-					r.Outcome = carrier.OutcomeOK
-				})
-			},
-		})
-		err = batchErr(r, len(numbers))
+	var beside carrier.Reading
+	r := t.Client.ask(ctx, question{
+		account: t.account, path: "/track?tracking_ids=" + strings.Join(escaped, ","), check: 1, again: t.allow,
+		read: func(a answer, now time.Time) carrier.Reading {
+			r := interpret(a, now, func(r *carrier.Reading, doc []byte) {
+				if results, r.Cause = readTracking(doc); r.Cause != nil {
+					r.Outcome = carrier.OutcomeUnreadable
+					return
+				}
+				r.Outcome = carrier.OutcomeOK
+			})
+			if some := resultsBeside(a, r); len(some) > 0 {
+				results, beside = some, r
+				r = carrier.Reading{Outcome: carrier.OutcomeOK, HTTPStatus: r.HTTPStatus}
+			}
+			return r
+		},
+	})
+	if beside.Outcome != "" {
+		r = beside
 	}
-	for _, n := range numbers {
-		result, ok := results[strings.ToUpper(n)]
-		switch {
-		case err != nil:
-			result = carrier.Tracked{Err: err}
-		case !ok:
-			result = carrier.Tracked{Err: carrier.Reading{
-				Outcome: carrier.OutcomeUnreadable, HTTPStatus: http.StatusOK, Cause: &failure{text: "a number that was asked for is not in the answer"},
-			}.Err()}
-		}
-		result.Tracking.Number = n
-		reading[n] = result
+	a := trackAnswer{results: results, failed: r.Err()}
+	if r.Outcome == carrier.OutcomeMalformed {
+		a.code = r.Code
 	}
+	return a
 }
 
-// batchErr is the error of all numbers of a call. The carrier refuses all for
-// one that it does not find, or that is another brand's than its form says, and
-// does not tell which.
-func batchErr(r carrier.Reading, numbers int) error {
-	if r.Outcome == carrier.OutcomeMalformed && (r.Code == codeInvalidNumber || r.Code == codeMixedNumbers) {
-		switch {
-		case numbers > 1:
-			return fault.Field(fault.Invalid, trackingField, "The carrier refuses the numbers that were asked for together; ask for this one on its own.")
-		case r.Code == codeInvalidNumber:
-			return unknownNumber()
-		}
+// resultsBeside are the results of a 200 that lists errors, too: they count, and
+// the errors are those of the numbers that have none.
+func resultsBeside(a answer, r carrier.Reading) carrier.TrackingReading {
+	if a.status != http.StatusOK || r.Outcome == carrier.OutcomeOK {
+		return nil
 	}
-	return r.Err()
+	doc, err := parseObject(a.body)
+	if err != nil {
+		return nil
+	}
+	results, err := readTracking(doc)
+	if err != nil {
+		return nil
+	}
+	return results
 }
 
-func unknownNumber() error {
-	return fault.Field(fault.NotFound, trackingField, "The carrier does not know this tracking number.")
+// apart divides numbers of both brands: by their form, or where that tells
+// nothing in halves.
+func apart(numbers []string) (first, second []string) {
+	first, second = divide(numbers, carrier.IsStarTrackNumber)
+	if len(first) == 0 || len(second) == 0 {
+		return numbers[:len(numbers)/2], numbers[len(numbers)/2:]
+	}
+	return first, second
 }
 
-// numberErr is the error of one number under status 200 (infra/docs/auspost.md,
+// numberFaults are the codes that are about a number (infra/docs/auspost.md,
 // "Codes").
-func numberErr(code string) error {
+var numberFaults = map[string]carrier.NumberFault{
+	codeInvalidNumber: carrier.NumberUnknown,
+	"ESB-10001":       carrier.NumberUnknown,
+	"ESB-10002":       carrier.NumberNotTracked,
+}
+
+// readError is what one error means for its number, under status 200.
+func readError(value json.RawMessage) carrier.Tracked {
 	r := carrier.Reading{Outcome: carrier.OutcomeUnexpected, HTTPStatus: http.StatusOK}
-	switch code {
-	case "ESB-10001", codeInvalidNumber:
-		return unknownNumber()
-	case "ESB-10002":
-		return fault.Field(fault.Invalid, trackingField, "The carrier does not track the product that was bought for this number.")
-	case "ESB-20010", "ESB-20050":
-		r.Outcome, r.Code, r.Name = carrier.OutcomeUnavailable, code, "System Error"
-	case codeRateLimited:
-		r.Outcome, r.Code, r.Name = carrier.OutcomeRateLimited, code, "Too many requests"
+	if i := rankOf(value); i < len(knownCodes) {
+		r.Outcome, r.Code, r.Name = knownCodes[i].outcome, knownCodes[i].code, knownCodes[i].name
 	}
-	return r.Err()
+	if about := numberFaults[r.Code]; about != "" {
+		return carrier.Tracked{Err: about.Err(), Fault: about}
+	}
+	return carrier.Tracked{Err: r.Err()}
 }
 
 // readTracking takes the results out of a track answer, valid JSON, by number in
 // capitals. A result of another form than an object, or without tracking_id, is
-// passed over; of two with the same one, one that is good counts.
+// passed over; of two with the same one, the one that says something counts.
 func readTracking(doc []byte) (carrier.TrackingReading, error) {
 	var results carrier.TrackingReading
 	for m := range members(doc) {
@@ -134,7 +212,7 @@ func readTracking(doc []byte) (carrier.TrackingReading, error) {
 		results = carrier.TrackingReading{}
 		for value := range objects(m.value) {
 			id, result := readResult(value)
-			if had, ok := results[id]; id != "" && (!ok || had.Err != nil) {
+			if had, ok := results[id]; id != "" && (!ok || had.Err != nil || had.Tracking.Silent()) {
 				results[id] = result
 			}
 		}
@@ -145,70 +223,101 @@ func readTracking(doc []byte) (carrier.TrackingReading, error) {
 	return results, nil
 }
 
-// readResult reads what was found for one number. Its status is the first there
-// is of status, consignment.status, trackable_items[0].items[0].status and
-// trackable_items[0].status (infra/docs/auspost.md, "Track"); its events are
-// those of the consignment and of all its articles. Errors count where there is
-// neither.
+// readResult reads what was found for one number. Errors, its own or those of its
+// parts, count where nothing else is said of it.
 func readResult(value json.RawMessage) (id string, result carrier.Tracked) {
-	var own, consignment, item string
-	var events []carrier.TrackingEvent
-	for m := range members(value) {
-		switch m.name {
-		case "tracking_id":
-			id = strings.ToUpper(textOf(m.value))
-		case "status":
-			own = clip(textOf(m.value))
-		case "consignment":
-			consignment = readItems(m.value, false, &events)
-		case "trackable_items":
-			item = readItems(m.value, true, &events)
-		case "errors":
-			for e := range objects(m.value) {
-				if result.Err == nil {
-					result.Err = numberErr(codeOf(e))
-				}
-			}
-		}
+	var p partReader
+	t := p.read(value)
+	id, t.Number = strings.ToUpper(t.Number), ""
+	switch {
+	case p.parts > maxParts:
+		return id, carrier.Tracked{Err: carrier.Reading{
+			Outcome: carrier.OutcomeUnreadable, HTTPStatus: http.StatusOK, Cause: &failure{text: "a shipment of too many parts"},
+		}.Err()}
+	case t.Silent() && p.failed.Err != nil:
+		return id, p.failed
 	}
-	t := carrier.Tracking{CarrierStatus: cmp.Or(own, consignment, item), Events: newest(events)}
-	if t.CarrierStatus != "" || len(t.Events) > 0 {
-		return id, carrier.Tracked{Tracking: t}
-	}
-	return id, result
+	trim(&t, max(1, maxPartEvents/max(1, p.parts)))
+	return id, carrier.Tracked{Tracking: t}
 }
 
-// readItems reads articles or consignments, one or a list, and where they may be
-// nested their items too: it adds their events and returns the first one's
-// status.
-func readItems(value json.RawMessage, nested bool, events *[]carrier.TrackingEvent) string {
-	first := ""
-	for item := range objects(value) {
-		var own, inner string
-		for m := range members(item) {
-			switch m.name {
-			case "status":
-				own = clip(textOf(m.value))
-			case "items":
-				if nested {
-					inner = readItems(m.value, false, events)
-				}
-			case "events":
-				for e := range objects(m.value) {
-					*events = append(*events, readEvent(e))
+// trim bounds the events of a shipment and of each of its parts.
+func trim(t *carrier.Tracking, limit int) {
+	t.Events = carrier.NewestEvents(t.Events, min(limit, carrier.MaxEvents))
+	for i := range t.Parts {
+		trim(&t.Parts[i], limit)
+	}
+}
+
+// partReader reads a result and its parts, at whatever depth they are.
+type partReader struct {
+	parts  int
+	failed carrier.Tracked // the first error
+}
+
+// read reads a result, a consignment or an article. All of them may have a
+// status, events, and parts: trackable_items, items or, of StarTrack, consignment
+// (infra/docs/auspost.md, "Track"). A consignment that is alone stands for the
+// whole, and the items beside it are its parts; several are parts themselves.
+func (p *partReader) read(value json.RawMessage) carrier.Tracking {
+	var t carrier.Tracking
+	var article, consignment string
+	var consignments, items []carrier.Tracking
+	expected := 0
+	for m := range members(value) {
+		switch m.name {
+		case "tracking_id", "article_id":
+			article = clip(textOf(m.value))
+		case "consignment_id":
+			consignment = clip(textOf(m.value))
+		case "status":
+			t.CarrierStatus = clip(textOf(m.value))
+		case "events":
+			for e := range objects(m.value) {
+				t.Events = append(t.Events, readEvent(e))
+			}
+		case "consignment":
+			consignments = p.list(m.value)
+		case "trackable_items", "items":
+			items = append(items, p.list(m.value)...)
+		case "number_of_items":
+			expected = countOf(m.value)
+		case "errors":
+			for e := range objects(m.value) {
+				if p.failed.Err == nil {
+					p.failed = readError(e)
 				}
 			}
 		}
-		first = cmp.Or(first, inner, own)
 	}
-	return first
+	t.Number, t.Consignment = cmp.Or(article, consignment), len(consignments) > 0
+	if len(items) > 0 && expected > len(items) {
+		items = append(items, carrier.Tracking{}) // what is not listed is not delivered
+	}
+	if len(consignments) == 1 {
+		consignments[0].Parts = append(consignments[0].Parts, items...)
+		items = nil
+	}
+	t.Parts = append(consignments, items...)
+	return t
+}
+
+func (p *partReader) list(value json.RawMessage) []carrier.Tracking {
+	var all []carrier.Tracking
+	for item := range objects(value) {
+		if p.parts++; p.parts > maxParts {
+			break
+		}
+		all = append(all, p.read(item))
+	}
+	return all
 }
 
 func readEvent(value json.RawMessage) carrier.TrackingEvent {
 	var e carrier.TrackingEvent
 	for m := range members(value) {
 		switch m.name {
-		case "date":
+		case "date", "event_date_time":
 			e.CarrierTime = clip(textOf(m.value))
 			e.At = timeOf(e.CarrierTime)
 		case "description":
@@ -220,42 +329,35 @@ func readEvent(value json.RawMessage) carrier.TrackingEvent {
 	return e
 }
 
-// timeOf reads a time with its offset. Anything else, a year that no parcel was
-// sent in included, is zero.
+// timeOf reads a time. Without an offset it is Melbourne's, as all of the
+// carrier's times are (infra/docs/auspost.md, "Track"). Anything else, a year that
+// no parcel was sent in included, is zero.
 func timeOf(text string) time.Time {
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700"} {
-		if t, err := time.Parse(layout, text); err == nil && t.Year() > 1900 && t.Year() < 9999 {
-			return t.UTC()
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", time.DateTime} {
+		t, err := time.Parse(layout, text)
+		if err != nil || t.Year() <= 1900 || t.Year() >= 9999 {
+			continue
 		}
+		if !strings.ContainsAny(layout, "Z") {
+			t = t.Add(-melbourneOffset(t))
+		}
+		return t.UTC()
 	}
 	return time.Time{}
 }
 
-// newest sorts events, takes out those that say nothing or the same as another
-// (articles of one consignment are scanned together), and keeps the newest.
-// Those without a time come last; else the carrier's order stays.
-func newest(events []carrier.TrackingEvent) []carrier.TrackingEvent {
-	slices.SortStableFunc(events, func(a, b carrier.TrackingEvent) int { return b.At.Compare(a.At) })
-	seen := map[carrier.TrackingEvent]bool{{}: true}
-	kept := events[:0]
-	for _, e := range events {
-		if !seen[e] && len(kept) < maxEvents {
-			seen[e] = true
-			kept = append(kept, e)
-		}
+// melbourneOffset is how far Melbourne's clocks are ahead of UTC when they show
+// the time of t. The zone's data is not linked: since 2008 daylight saving lasts
+// from the first Sunday in October, 2:00, to the first one in April, 3:00.
+func melbourneOffset(t time.Time) time.Duration {
+	firstSunday := func(m time.Month, hour int) time.Time {
+		first := time.Date(t.Year(), m, 1, hour, 0, 0, 0, time.UTC)
+		return first.AddDate(0, 0, (7-int(first.Weekday()))%7)
 	}
-	return kept
-}
-
-// codeOf is the code of an error object.
-func codeOf(value json.RawMessage) string {
-	code := ""
-	for m := range members(value) {
-		if m.name == "code" || m.name == "error_code" {
-			code = cmp.Or(code, textOf(m.value))
-		}
+	if t.Before(firstSunday(time.April, 3)) || !t.Before(firstSunday(time.October, 2)) {
+		return 11 * time.Hour
 	}
-	return code
+	return 10 * time.Hour
 }
 
 // objects are those of a list; of an object, itself.

@@ -3,19 +3,24 @@ package auspost
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
@@ -31,6 +36,13 @@ const (
 
 func allowed(context.Context) error { return nil }
 
+// trackAccount is one of Australia Post whose merchant location is known.
+func trackAccount() carrier.ChargeAccount {
+	account := chargeAccount(asked)
+	account.MerchantLocationID = "36ZZ4"
+	return account
+}
+
 // track asks a carrier made of a function for numbers.
 func track(t *testing.T, do func(n int, r *http.Request) (*http.Response, error), allow func(context.Context) error, numbers ...string) (carrier.TrackingReading, int) {
 	t.Helper()
@@ -39,7 +51,7 @@ func track(t *testing.T, do func(n int, r *http.Request) (*http.Response, error)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reading := c.Track(t.Context(), chargeAccount(asked), numbers, allow)
+	reading := c.Track(t.Context(), trackAccount(), numbers, allow)
 	if got, want := slices.Sorted(maps.Keys(reading)), slices.Sorted(slices.Values(numbers)); !slices.Equal(got, want) {
 		t.Errorf("the reading is about %q, want %q", got, want)
 	}
@@ -50,7 +62,7 @@ func track(t *testing.T, do func(n int, r *http.Request) (*http.Response, error)
 // of its error with the code of the carrier's.
 func found(r carrier.Tracked) string {
 	if r.Err == nil {
-		return r.Tracking.CarrierStatus
+		return r.Tracking.Words()
 	}
 	s := fault.KindOf(r.Err).String()
 	if p := fault.Of(r.Err)[0]; p.Field != "" {
@@ -64,6 +76,11 @@ func found(r carrier.Tracked) string {
 // results is a track answer with these results.
 func results(all ...string) string {
 	return `{"tracking_results":[` + strings.Join(all, ",") + `]}`
+}
+
+// beside is one with an error at its top.
+func beside(code string, all ...string) string {
+	return `{"errors":[{"code":"` + code + `"}],` + results(all...)[1:]
 }
 
 func good(id string) string { return `{"tracking_id":"` + id + `","status":"Good"}` }
@@ -84,9 +101,31 @@ func TestTrackAnswers(t *testing.T) {
 		{"none", 400, `{"errors":[{"code":"51100"}]}`, [2]string{"carrier down 51100", "carrier down 51100"}},
 		{"too many of Australia Post", 400, string(example(t, "track_error_51101.json")), [2]string{"carrier down 51101", "carrier down 51101"}},
 		{"too many of StarTrack", 400, `{"errors":[{"code":"51102"}]}`, [2]string{"carrier down 51102", "carrier down 51102"}},
-		{"both brands", 400, string(example(t, "track_error_51103.json")), [2]string{"invalid tracking_number", "invalid tracking_number"}},
 		{"one of them is unknown", 400, `{"errors":[{"code":"51104"}]}`, [2]string{"invalid tracking_number", "invalid tracking_number"}},
 		{"one of them is unknown, under 200", 200, `{"errors":[{"code":"51104"}]}`, [2]string{"invalid tracking_number", "invalid tracking_number"}},
+		{"one of them is unknown, by the other code", 400, `{"errors":[{"code":"ESB-10001"}]}`, [2]string{"invalid tracking_number", "invalid tracking_number"}},
+		{"an error beside results", 200, beside("ESB-20010", good("BBB")), [2]string{"carrier down ESB-20010", "Good"}},
+		{"throttled beside results", 200, beside("API_002", good("BBB")), [2]string{"carrier limited API_002", "Good"}},
+		{"refused beside results", 200, beside("API_001", good("BBB")), [2]string{"carrier refused API_001", "Good"}},
+		{"an error nobody knows beside results", 200, beside("ESB-666", good("BBB")), [2]string{"carrier down", "Good"}},
+		{"the one without a result is unknown", 200, beside("51104", good("BBB")), [2]string{"not found tracking_number", "Good"}},
+		{"the one without a result is not tracked", 200, beside("ESB-10002", good("AAA")), [2]string{"Good", "invalid tracking_number"}},
+		{"an error beside results that say nothing", 200, beside("ESB-20050", `{"tracking_id":"AAA","trackable_items":[]}`, good("BBB")), [2]string{"carrier down ESB-20050", "Good"}},
+		{"an error beside results with errors", 200, beside("ESB-20050", `{"tracking_id":"AAA","errors":[{"code":"ESB-10001"}]}`, good("BBB")), [2]string{"not found tracking_number", "Good"}},
+		{"an error beside no results", 200, beside("41003"), [2]string{"carrier contract 41003", "carrier contract 41003"}},
+		{"errors beside results under another status", 400, beside("41003", good("AAA")), [2]string{"carrier contract 41003", "carrier contract 41003"}},
+		{"errors in the articles", 200, results(
+			`{"tracking_id":"AAA","trackable_items":[{"article_id":"AAA","errors":[{"code":"ESB-10001"}]},{"article_id":"A2","errors":[{"code":"ESB-20010"}]}]}`,
+			`{"tracking_id":"BBB","trackable_items":[{"consignment_id":"BBB","items":[{"article_id":"B1","errors":{"code":"ESB-10002"}}]}]}`,
+		), [2]string{"not found tracking_number", "invalid tracking_number"}},
+		{"an error in one article of two, and of a consignment", 200, results(
+			`{"tracking_id":"AAA","trackable_items":[{"errors":[{"code":"ESB-10001"}]},{"status":"Good"}]}`,
+			`{"tracking_id":"BBB","consignment":{"errors":[{"code":"ESB-20050"}]}}`,
+		), [2]string{"Good", "carrier down ESB-20050"}},
+		{"twice, one says nothing", 200, results(`{"tracking_id":"AAA"}`, good("AAA"), good("BBB"), `{"tracking_id":"BBB"}`), [2]string{"Good", "Good"}},
+		{"too many articles", 200, results(
+			`{"tracking_id":"AAA","status":"Delivered","trackable_items":[`+strings.Repeat(`{"status":"Delivered"},`, maxParts)+`{"status":"In transit"}]}`, good("BBB"),
+		), [2]string{"carrier down", "Good"}},
 		{"HTML", 200, `<html>`, [2]string{"carrier down", "carrier down"}},
 		{"empty", 200, ``, [2]string{"carrier down", "carrier down"}},
 		{"a list", 200, `[]`, [2]string{"carrier down", "carrier down"}},
@@ -126,14 +165,101 @@ func TestTrackAnswers(t *testing.T) {
 
 // A whole call that fails for one number names it.
 func TestTrackOneNumber(t *testing.T) {
-	for code, want := range map[string]string{"51104": "not found tracking_number", "51103": "carrier down 51103"} {
-		got, _ := track(t, func(int, *http.Request) (*http.Response, error) {
-			return response(400, `{"errors":[{"code":"`+code+`"}]}`), nil
-		}, allowed, "AAA")
-		if found(got["AAA"]) != want {
-			t.Errorf("%s = %s, want %s", code, found(got["AAA"]), want)
-		}
+	for name, tt := range map[string]struct {
+		status int
+		body   string
+		want   string
+		fault  carrier.NumberFault
+	}{
+		"unknown, 400":             {400, `{"errors":[{"code":"51104"}]}`, "not found tracking_number", carrier.NumberUnknown},
+		"unknown, 200":             {200, `{"errors":[{"code":"51104"}]}`, "not found tracking_number", carrier.NumberUnknown},
+		"unknown, 404":             {404, fieldCase(t, "f09b_404_tracking.json"), "not found tracking_number", carrier.NumberUnknown},
+		"unknown, by its own code": {400, `{"errors":[{"code":"ESB-10001"}]}`, "not found tracking_number", carrier.NumberUnknown},
+		"unknown, by its result":   {200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-10001"}]}`), "not found tracking_number", carrier.NumberUnknown},
+		"not tracked":              {200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-10002"}]}`), "invalid tracking_number", carrier.NumberNotTracked},
+		"both brands":              {400, `{"errors":[{"code":"51103"}]}`, "carrier down 51103", ""},
+		"another's result":         {200, results(good("BBB")), "carrier down", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, calls := track(t, func(int, *http.Request) (*http.Response, error) { return response(tt.status, tt.body), nil }, allowed, "AAA")
+			if found(got["AAA"]) != tt.want || got["AAA"].Fault != tt.fault || calls != 1 {
+				t.Errorf("%s, fault %q after %d calls, want %s, %q after 1", found(got["AAA"]), got["AAA"].Fault, calls, tt.want, tt.fault)
+			}
+		})
 	}
+}
+
+// mixed is a carrier that knows which numbers are StarTrack's, and refuses those
+// of both brands in one call.
+func mixed(starTrack string, asked *[]string) func(int, *http.Request) (*http.Response, error) {
+	return func(_ int, r *http.Request) (*http.Response, error) {
+		ids := r.URL.Query().Get("tracking_ids")
+		*asked = append(*asked, ids)
+		var all []string
+		second := 0
+		for id := range strings.SplitSeq(ids, ",") {
+			all = append(all, good(id))
+			if strings.HasPrefix(id, starTrack) {
+				second++
+			}
+		}
+		if second > 0 && second < len(all) {
+			return response(400, `{"errors":[{"code":"51103"}]}`), nil
+		}
+		return response(200, results(all...)), nil
+	}
+}
+
+// TestTrackApart: numbers of both brands in one call are asked for again apart,
+// by their form, else in halves, as far as the allowance goes.
+func TestTrackApart(t *testing.T) {
+	tests := []struct {
+		name, starTrack string
+		numbers         []string
+		calls           int // that are allowed
+		asked           []string
+		limited         []string
+	}{
+		{"two of one form", "A2", []string{"A1", "A2"}, 10, []string{"A1,A2", "A1", "A2"}, nil},
+		{"as far as allowed", "A2", []string{"A1", "A2"}, 2, []string{"A1,A2", "A1"}, []string{"A2"}},
+		{"not allowed again", "A2", []string{"A1", "A2"}, 1, []string{"A1,A2"}, []string{"A1", "A2"}},
+		{"of two forms", "36ZZ", []string{"A1", "36ZZ45000001", "A2", "36ZZ45000002"}, 10, []string{"A1,36ZZ45000001,A2,36ZZ45000002", "A1,A2", "36ZZ45000001,36ZZ45000002"}, nil},
+		{"one of five", "A4", []string{"A1", "A2", "A3", "A4", "A5"}, 10, []string{"A1,A2,A3,A4,A5", "A1,A2", "A3,A4,A5", "A3", "A4,A5", "A4", "A5"}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var asked []string
+			left := tt.calls
+			got, _ := track(t, mixed(tt.starTrack, &asked), func(context.Context) error {
+				if left--; left < 0 {
+					return fault.New(fault.RateLimited, "Enough.")
+				}
+				return nil
+			}, tt.numbers...)
+			if d := cmp.Diff(tt.asked, asked); d != "" {
+				t.Errorf("calls -want +got:\n%s", d)
+			}
+			for _, n := range tt.numbers {
+				want := "Good"
+				if slices.Contains(tt.limited, n) {
+					want = "rate limited"
+				}
+				if found(got[n]) != want {
+					t.Errorf("%s = %s, want %s", n, found(got[n]), want)
+				}
+			}
+		})
+	}
+	t.Run("with some results", func(t *testing.T) {
+		var asked []string
+		got, _ := track(t, func(n int, r *http.Request) (*http.Response, error) {
+			asked = append(asked, r.URL.Query().Get("tracking_ids"))
+			return response(200, []string{beside("51103", good("A1")), results(good("A2")), results(good("A3"))}[n-1]), nil
+		}, allowed, "A1", "A2", "A3")
+		if d := cmp.Diff([]string{"A1,A2,A3", "A2", "A3"}, asked); d != "" || found(got["A1"]) != "Good" || found(got["A3"]) != "Good" {
+			t.Errorf("%v after calls (-want +got):\n%s", got, d)
+		}
+	})
 }
 
 // Attempts and pauses are those of GetAccount; each attempt is asked leave for.
@@ -189,13 +315,15 @@ func TestTrackRetries(t *testing.T) {
 }
 
 // The brands go apart, ten numbers in a call, and one call's failure is not the
-// other's.
+// other's. The account's own consignments are Australia Post's, whatever their
+// form.
 func TestTrackCalls(t *testing.T) {
 	var numbers []string
-	for i := range 11 {
+	for i := range 9 {
 		numbers = append(numbers, fmt.Sprintf("ZZ910006340%05d", i))
 	}
-	numbers = append(numbers, starTrack, abroad, "12345678", "2fwz00000007", "123450000001", "&a=b,c#d")
+	const item = starTrack + "EXP00001"
+	numbers = append(numbers, starTrack, "36ZZ45032230", abroad, item, "12345678", "2fwz00000007", "123450000001", "&a=b,c#d")
 	var asked []string
 	got, _ := track(t, func(_ int, r *http.Request) (*http.Response, error) {
 		if r.Header.Get("Account-Number") != "0009912345" || r.URL.Path != "/shipping/v1/track" || len(r.URL.Query()) != 1 {
@@ -211,7 +339,7 @@ func TestTrackCalls(t *testing.T) {
 		}
 		return response(200, results(all...)), nil
 	}, allowed, numbers...)
-	want := []string{strings.Join(numbers[:10], ","), numbers[10] + "," + abroad + ",12345678,2fwz00000007,123450000001,%26a%3Db%2Cc%23d", starTrack}
+	want := []string{strings.Join(append(slices.Clone(numbers[:9]), "36ZZ45032230"), ","), abroad + ",12345678,2fwz00000007,123450000001,%26a%3Db%2Cc%23d", starTrack + "," + item}
 	if d := cmp.Diff(want, asked); d != "" {
 		t.Errorf("calls -want +got:\n%s", d)
 	}
@@ -254,26 +382,148 @@ func TestTrackTellsNothing(t *testing.T) {
 	}
 }
 
-// The order of the places where a status may stand (contract: "GET /shipping/v1/track").
-func TestTrackStatus(t *testing.T) {
-	tests := []struct{ name, result, want string }{
-		{"nowhere", `"trackable_items":[{"items":[{}]}]`, ""},
-		{"a later article", `"trackable_items":[{"items":[{"status":" "},{"status":"E"}]},{"status":"F"}]`, "E"},
-		{"the article", `"trackable_items":[{"status":"D","items":[]},{"status":"F"}]`, "D"},
-		{"the nested article", `"trackable_items":[{"status":"D","items":[{"status":"C"}]}]`, "C"},
-		{"too deep", `"trackable_items":[{"items":[{"items":[{"status":"X"}]}]}]`, ""},
-		{"the consignment in a list", `"trackable_items":[{"status":"D"}],"consignment":[{"events":[]},{"status":"B"}]`, "B"},
-		{"the consignment", `"trackable_items":[{"status":"D"}],"consignment":{"status":"B"}`, "B"},
-		{"the result", `"trackable_items":[{"status":"D"}],"consignment":{"status":"B"},"status":"A"`, "A"},
-		{"blank", `"status":"  ","consignment":{"status":""},"trackable_items":[{"status":"D"}]`, "D"},
-		{"a number", `"status":17`, "17"},
-		{"very long", `"status":"` + strings.Repeat("é", 201) + `"`, strings.Repeat("é", 200)},
+// fieldCase is an answer that came out wrong once.
+func fieldCase(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", "tracking", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// told is what a tracking says of the whole and of each article.
+type told struct {
+	Status, Detail, Words string
+	DeliveredAt           string
+	Articles              []string
+}
+
+func tell(tracking carrier.Tracking) told {
+	s := tracking.Summary()
+	w := told{Status: string(s.Status), Detail: s.Detail, Words: tracking.Words()}
+	if at := tracking.DeliveredAt(); !at.IsZero() {
+		w.DeliveredAt = at.Format(time.RFC3339)
+	}
+	for _, a := range tracking.Articles() {
+		w.Articles = append(w.Articles, fmt.Sprintf("%s %s %q %d", a.Number, a.Status, a.Text, len(a.Events)))
+	}
+	return w
+}
+
+// TestTrackWhole: how far a shipment of several parts is, wherever the carrier
+// writes it.
+func TestTrackWhole(t *testing.T) {
+	result := func(members string) string { return results(`{"tracking_id":"A",` + members + `}`) }
+	const delivered, onItsWay, failed = `{"status":"Delivered"}`, `{"status":"In transit"}`, `{"status":"Cannot be delivered"}`
+	tests := []struct {
+		name, number, body string
+		want               told
+	}{
+		{"one delivered, one on its way", "ZZZ5033490", fieldCase(t, "f03a_first_article_delivered_second_not.json"), told{
+			"IT", "DELIVERED_IN_PART", "In transit", "", []string{`ZZZ50334900100931006 DE "Delivered" 1`, `ZZZ50334900200931004 IT "In transit" 1`},
+		}},
+		{"nested, one can not be delivered", "ZZZ5033491", fieldCase(t, "f03b_nested_first_delivered_second_undeliverable.json"), told{
+			"EX", "NOT_DELIVERED", "Cannot be delivered", "", []string{`ZZZ50334910100931006 DE "Delivered" 1`, `ZZZ50334910200931004 EX "Cannot be delivered" 0`},
+		}},
+		{"two consignments", "9ZZZ50000003", fieldCase(t, "f03c_two_consignments_second_in_transit.json"), told{
+			"IT", "DELIVERED_IN_PART", "In Transit", "", []string{` DE "Delivered in Full" 0`, ` IT "In Transit" 0`},
+		}},
+		{"the items differ", "ZZZ5033490", fieldCase(t, "f06_items_differ.json"), told{
+			"IT", "DELIVERED_IN_PART", "Track items for detailed delivery information", "",
+			[]string{`ZZZ50334900100931006 DE "Delivered" 1`, `ZZZ50334900200931004 IT "In transit" 1`},
+		}},
+		{"StarTrack's", "9ZZZ50000001", fieldCase(t, "f07_startrack_testbed_event_words.json"), told{
+			"DE", "DELIVERED", "Delivered in Full", "2025-02-13T00:49:59Z", []string{`9ZZZ50000001EXP00002 DE "Item Delivered" 4`, `9ZZZ50000001EXP00001 DE "Item Delivered" 4`},
+		}},
+		{"results beside an error", article, fieldCase(t, "f10a_top_errors_beside_results.json"), told{"IT", "IN_TRANSIT", "In transit", "", nil}},
+
+		{"nothing is said", "A", result(`"trackable_items":[{"items":[{}]}]`), told{Status: "UN"}},
+		{"a number, and nothing else", "A", result(`"trackable_items":[{"article_id":"A1"}]`), told{Status: "UN", Articles: []string{`A1 UN "" 0`}}},
+		{"nested deeper", "A", result(`"trackable_items":[{"items":[{"items":[` + delivered + `,{"items":[` + onItsWay + `]}]}]}]`), told{
+			"IT", "DELIVERED_IN_PART", "In transit", "", []string{` DE "Delivered" 0`, ` IT "In transit" 0`},
+		}},
+		{"a consignment with items of its own and beside it", "A", result(`"consignment":{"items":[` + delivered + `]},"trackable_items":[` + failed + `]`), told{
+			"EX", "NOT_DELIVERED", "Cannot be delivered", "", []string{` DE "Delivered" 0`, ` EX "Cannot be delivered" 0`},
+		}},
+		{"consignments with articles", "A", result(`"consignment":[{"consignment_id":"C1","items":[` + delivered + `,` + delivered + `]},{"consignment_id":"C2","items":[` + delivered + `]}]`), told{
+			"DE", "DELIVERED", "Delivered", "", []string{` DE "Delivered" 0`, ` DE "Delivered" 0`, ` DE "Delivered" 0`},
+		}},
+		{"the carrier's word is contradicted", "A", result(`"status":"Delivered","trackable_items":[` + delivered + `,` + onItsWay + `]`), told{
+			"IT", "DELIVERED_IN_PART", "Delivered", "", []string{` DE "Delivered" 0`, ` IT "In transit" 0`},
+		}},
+		{"the consignment's, too", "A", result(`"consignment":{"status":"Delivered in Full"},"trackable_items":[` + onItsWay + `]`), told{
+			"IT", "DELIVERED_IN_PART", "Delivered in Full", "", []string{` IT "In transit" 0`},
+		}},
+		{"the carrier's word says more than its articles", "A", result(`"status":"In transit","trackable_items":[` + delivered + `]`), told{
+			"IT", "DELIVERED_IN_PART", "In transit", "", []string{` DE "Delivered" 0`},
+		}},
+		{"the carrier's word holds for articles without", "A", result(`"status":"Delivered","trackable_items":[{"article_id":"A1"},{"article_id":"A2","status":"Brand new"}]`), told{
+			"DE", "DELIVERED", "Delivered", "", []string{`A1 DE "Delivered" 0`, `A2 DE "Brand new" 0`},
+		}},
+		{"the slower one is ahead by the carrier's word", "A", result(`"consignment":{"status":"In Transit"},"trackable_items":[{"status":"In Transit"},{"status":"Confirmed"}]`), told{
+			"IT", "IN_TRANSIT", "In Transit", "", []string{` IT "In Transit" 0`, ` AC "Confirmed" 0`},
+		}},
+		{"the least advanced", "A", result(`"trackable_items":[{"status":"Awaiting collection"},{"status":"Initiated"},{"status":"In transit"}]`), told{
+			"AC", "ELEC_ADVICE_RECD_BY_CARRIER", "Initiated", "", []string{` SP "Awaiting collection" 0`, ` AC "Initiated" 0`, ` IT "In transit" 0`},
+		}},
+		{"an article that is not listed", "A", result(`"trackable_items":[{"consignment_id":"A","number_of_items":2,"items":[` + delivered + `]}]`), told{
+			"IT", "DELIVERED_IN_PART", "Delivered", "", []string{` DE "Delivered" 0`},
+		}},
+		{"no status, but events", "A", result(`"trackable_items":[{"events":[{"description":"Picture taken"},{"description":"Delivered - Left in a safe place"}]},` +
+			`{"events":[{"description":"In transit to next facility in SYDNEY"},{"description":"Picked Up"}]}]`), told{
+			"IT", "DELIVERED_IN_PART", "In transit to next facility in SYDNEY", "",
+			[]string{` DE "Delivered - Left in a safe place" 2`, ` IT "In transit to next facility in SYDNEY" 2`},
+		}},
+		{"events on the result", "A", result(`"events":[{"event_date_time":"2026-09-18T10:00:00+10:00","description":"Delivered"}]`), told{"DE", "DELIVERED", "Delivered", "2026-09-18T00:00:00Z", nil}},
+		{"the latest delivery", "A", result(`"trackable_items":[{"status":"Delivered","events":[{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"}]},` +
+			`{"status":"Delivered","events":[{"date":"2026-09-20T10:00:00+10:00","description":"Picture taken"},{"date":"2026-09-19T10:00:00+10:00","description":"Delivered in KEW VIC"}]}]`), told{
+			"DE", "DELIVERED", "Delivered", "2026-09-19T00:00:00Z", []string{` DE "Delivered" 1`, ` DE "Delivered" 2`},
+		}},
+		{"a number for a status", "A", result(`"status":17`), told{Status: "UN", Words: "17"}},
+		{"blank", "A", result(`"status":"  ","consignment":{"status":""},"trackable_items":[{"status":"Created"}]`), told{"NY", "SHIPMENT_CREATED", "Created", "", []string{` NY "Created" 0`}}},
+		{"very long", "A", result(`"status":"` + strings.Repeat("é", 201) + `"`), told{Status: "UN", Words: strings.Repeat("é", 200)}},
 	}
 	for _, tt := range tests {
-		all, err := readTracking([]byte(results(`{"tracking_id":"A",` + tt.result + `}`)))
-		if got := all["A"].Tracking.CarrierStatus; err != nil || got != tt.want {
-			t.Errorf("%s: %q, %v, want %q", tt.name, got, err, tt.want)
+		t.Run(tt.name, func(t *testing.T) {
+			got, calls := track(t, func(int, *http.Request) (*http.Response, error) { return response(200, tt.body), nil }, allowed, tt.number)
+			if got[tt.number].Err != nil || calls != 1 {
+				t.Fatalf("%v after %d calls", got[tt.number].Err, calls)
+			}
+			if d := cmp.Diff(tt.want, tell(got[tt.number].Tracking)); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+		})
+	}
+	t.Run("errors in the only article", func(t *testing.T) {
+		got, _ := track(t, func(int, *http.Request) (*http.Response, error) {
+			return response(200, fieldCase(t, "f10b_errors_only_in_item.json")), nil
+		}, allowed, article)
+		if found(got[article]) != "not found tracking_number" || got[article].Fault != carrier.NumberUnknown {
+			t.Errorf("%s, fault %q", found(got[article]), got[article].Fault)
 		}
+	})
+}
+
+// TestTrackEventWords: each event of a recorded answer is understood, and where
+// it gives no place there is none.
+func TestTrackEventWords(t *testing.T) {
+	got, _ := track(t, func(int, *http.Request) (*http.Response, error) {
+		return response(200, fieldCase(t, "f07_startrack_testbed_event_words.json")), nil
+	}, allowed, starTrack)
+	var lines []string
+	tracking := got[starTrack].Tracking
+	for _, e := range tracking.History() {
+		lines = append(lines, fmt.Sprintf("%s %+v %+v", e.Description, e.Progress(), e.Place()))
+	}
+	want := []string{
+		"Delivered {Status:DE Detail:DELIVERED} {City:LAKE EXAMPLE State:NSW PostalCode: Country:AU}",
+		"Onboard for delivery {Status:IT Detail:OUT_FOR_DELIVERY} {City:WEST EXAMPLE State:NSW PostalCode: Country:AU}",
+		"Item processed at sorting facility {Status:IT Detail:HUB_PROCESSING} {City:EAST EXAMPLE State:NSW PostalCode: Country:AU}",
+		"Shipping information received by Australia Post {Status:AC Detail:ELEC_ADVICE_RECD_BY_CARRIER} {City: State: PostalCode: Country:}",
+	}
+	if d := cmp.Diff(want, lines); d != "" || !tracking.Consignment {
+		t.Errorf("events -want +got:\n%s", d)
 	}
 }
 
@@ -283,7 +533,7 @@ func TestTrackEvents(t *testing.T) {
 	value := `{"tracking_id":"A","consignment":[{"events":[` +
 		event("2026-09-17T10:00:00+10:00", `,"description":"Second","location":" X NSW "`) + `]},{"events":` + event("2026-09-16T10:00:00+1000", "") + `}],` +
 		`"trackable_items":[{"events":[` + event("2026-09-19T10:00:00+10:00", "") + `,` + event("2026-09-17T10:00:00+10:00", `,"description":"Second","location":"X NSW"`) + `,{}` +
-		`],"items":[{"events":[` + event("2026-09-18T00:00:00Z", "") + `,` + event("2026-09-18T10:00:00", `,"description":"No offset"`) + `,` +
+		`],"items":[{"events":[` + event("2026-09-18T00:00:00Z", "") + `,` + event("2026-09-15T10:00:00", `,"description":"No offset"`) + `,` +
 		event("9999-12-31T23:59:59-10:00", "") + `,` + event("0000-01-01T00:00:00+10:00", "") + `,` + event("soon", "") + `]}]}]}`
 	_, got := readResult([]byte(value))
 	want := []carrier.TrackingEvent{
@@ -291,25 +541,53 @@ func TestTrackEvents(t *testing.T) {
 		{At: at(18, 0), CarrierTime: "2026-09-18T00:00:00Z"},
 		{At: at(17, 0), CarrierTime: "2026-09-17T10:00:00+10:00", Description: "Second", Location: "X NSW"},
 		{At: at(16, 0), CarrierTime: "2026-09-16T10:00:00+1000"},
-		{CarrierTime: "2026-09-18T10:00:00", Description: "No offset"},
+		{At: at(15, 0), CarrierTime: "2026-09-15T10:00:00", Description: "No offset"},
 		{CarrierTime: "9999-12-31T23:59:59-10:00"},
 		{CarrierTime: "0000-01-01T00:00:00+10:00"},
 		{CarrierTime: "soon"},
 	}
-	if d := cmp.Diff(want, got.Tracking.Events); d != "" {
+	if d := cmp.Diff(want, got.Tracking.History()); d != "" {
 		t.Errorf("events -want +got:\n%s", d)
 	}
 }
 
-// TestTrackManyEvents: the newest are kept.
+// TestTrackTimes: one without an offset is Melbourne's, in its summer and winter.
+func TestTrackTimes(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "yesterday": "", "2026-09-18": "", "2026-02-31T10:00:00": "", "1900-01-01T00:00:00": "", "9999-01-01T00:00:00": "",
+		"2026-09-18T14:43:09+10:00": "2026-09-18T04:43:09Z", "2026-09-18T14:43:09+0930": "2026-09-18T05:13:09Z", "2026-09-18T04:43:09Z": "2026-09-18T04:43:09Z",
+		"2026-09-18T14:43:09": "2026-09-18T04:43:09Z", "2018-06-18 18:30:12": "2018-06-18T08:30:12Z", "2026-01-18T14:43:09": "2026-01-18T03:43:09Z",
+		// Daylight saving begins on 4 October 2026 and ends on 5 April 2026.
+		"2026-10-04T01:59:59": "2026-10-03T15:59:59Z", "2026-10-04T03:00:00": "2026-10-03T16:00:00Z",
+		"2026-04-05T01:59:59": "2026-04-04T14:59:59Z", "2026-04-05T03:00:00": "2026-04-04T17:00:00Z",
+		"2023-10-01T03:00:00": "2023-09-30T16:00:00Z", // the first of the month
+	} {
+		got := ""
+		if at := timeOf(text); !at.IsZero() {
+			got = at.Format(time.RFC3339)
+		}
+		if got != want {
+			t.Errorf("timeOf(%q) = %s, want %s", text, got, want)
+		}
+	}
+}
+
+// TestTrackManyEvents: the newest are kept, of the whole and of each part.
 func TestTrackManyEvents(t *testing.T) {
 	var all []string
 	for i := range 1000 {
 		all = append(all, fmt.Sprintf(`{"date":"2026-09-18T14:%02d:%02d+10:00","description":"%d"}`, i/60%60, i%60, i))
 	}
-	_, got := readResult([]byte(`{"tracking_id":"A","trackable_items":[{"events":[` + strings.Join(all, ",") + `]}]}`))
-	if n := len(got.Tracking.Events); n != maxEvents || got.Tracking.Events[0].Description != "999" || got.Tracking.Events[n-1].Description != "900" {
-		t.Errorf("%d events from %v", n, got.Tracking.Events[0])
+	item := `{"events":[` + strings.Join(all, ",") + `]}`
+	for parts, want := range map[int]int{1: 100, 5: 100, 20: 25, 500: 1} {
+		_, got := readResult([]byte(`{"tracking_id":"A","trackable_items":[` + strings.Repeat(item+",", parts-1) + item + `]}`))
+		events := got.Tracking.Parts[parts-1].Events
+		if len(events) != want || events[0].Description != "999" || events[want-1].Description != strconv.Itoa(1000-want) {
+			t.Errorf("%d parts: %d events, the last %v, want %d", parts, len(events), events[len(events)-1], want)
+		}
+		if n := len(got.Tracking.History()); n != want {
+			t.Errorf("%d parts: %d events of the whole, want %d", parts, n, want)
+		}
 	}
 }
 
@@ -322,22 +600,33 @@ func TestTrackExamples(t *testing.T) {
 		{At: time.Date(2026, 9, 17, 7, 2, 11, 0, time.UTC), CarrierTime: "2026-09-17T17:02:11+10:00", Description: "Item processed at facility", Location: "CHULLORA NSW"},
 		{At: time.Date(2026, 9, 16, 4, 27, 15, 0, time.UTC), CarrierTime: "2026-09-16T14:27:15+10:00", Description: "Shipping information approved by Australia Post"},
 	}}
+	one := func(number string, part carrier.Tracking) carrier.Tracking {
+		return carrier.Tracking{Number: number, CarrierStatus: part.CarrierStatus, Parts: []carrier.Tracking{part}}
+	}
 	onItsWay := carrier.Tracking{Number: article, CarrierStatus: "In transit", Events: delivered.Events[3:4]}
-	nested := carrier.Tracking{Number: abroad, CarrierStatus: "Unknown", Events: []carrier.TrackingEvent{
+	nested := carrier.Tracking{Number: abroad, Parts: []carrier.Tracking{{Number: abroad, Parts: []carrier.Tracking{{Number: abroad, CarrierStatus: "Unknown", Events: []carrier.TrackingEvent{
 		{At: time.Date(2026, 2, 2, 21, 8, 0, 0, time.UTC), CarrierTime: "2026-02-03T08:08:00+11:00", Description: "Processed by air carrier"},
 		{At: time.Date(2026, 1, 27, 14, 59, 11, 0, time.UTC), CarrierTime: "2026-01-28T01:59:11+11:00", Description: "Cleared and awaiting international departure", Location: "BRISBANE QLD"},
-	}}
-	consignment := carrier.Tracking{Number: starTrack, CarrierStatus: "In Transit", Events: []carrier.TrackingEvent{
-		{At: time.Date(2026, 9, 16, 12, 10, 4, 0, time.UTC), CarrierTime: "2026-09-16T22:10:04+10:00", Description: "In Transit", Location: "TULLAMARINE VIC"},
-		{At: time.Date(2026, 9, 16, 5, 51, 22, 0, time.UTC), CarrierTime: "2026-09-16T15:51:22+10:00", Description: "Picked Up", Location: "NEWTOWN VIC"},
-	}}
-	const unknown, together = "not found tracking_number", "invalid tracking_number"
+	}}}}}}
+	consignment := carrier.Tracking{Number: starTrack, Consignment: true, Parts: []carrier.Tracking{{
+		CarrierStatus: "In Transit",
+		Events: []carrier.TrackingEvent{
+			{At: time.Date(2026, 9, 16, 5, 51, 22, 0, time.UTC), CarrierTime: "2026-09-16T15:51:22+10:00", Description: "Picked Up", Location: "NEWTOWN VIC"},
+		},
+		Parts: []carrier.Tracking{
+			{Number: starTrack + "FPP00001", CarrierStatus: "In Transit", Events: []carrier.TrackingEvent{
+				{At: time.Date(2026, 9, 16, 12, 10, 4, 0, time.UTC), CarrierTime: "2026-09-16T22:10:04+10:00", Description: "In Transit", Location: "TULLAMARINE VIC"},
+			}},
+			{Number: starTrack + "FPP00002", CarrierStatus: "Confirmed"},
+		},
+	}}}
+	const unknown, together = "not found tracking_number", "carrier down 51103"
 	tests := map[string]map[string]any{ // by number: a tracking, or what found says
 		"track_error.json":                 {shortID: unknown},
 		"track_error_51101.json":           {article: "carrier down 51101"},
 		"track_error_51103.json":           {article: together, shortID: together},
-		"track_partial.json":               {shortID: unknown, article: onItsWay},
-		"track_ok.json":                    {article: delivered},
+		"track_partial.json":               {shortID: unknown, article: one(article, onItsWay)},
+		"track_ok.json":                    {article: one(article, delivered)},
 		"track_ok_consignment_nested.json": {abroad: nested},
 		"track_startrack_ok.json":          {starTrack: consignment},
 	}
@@ -356,7 +645,7 @@ func TestTrackExamples(t *testing.T) {
 			for number, w := range want {
 				var d string
 				if tracking, ok := w.(carrier.Tracking); ok {
-					d = cmp.Diff(carrier.Tracked{Tracking: tracking}, got[number])
+					d = cmp.Diff(carrier.Tracked{Tracking: tracking}, got[number], cmpopts.EquateEmpty())
 				} else {
 					d = cmp.Diff(w, any(found(got[number])))
 				}
@@ -368,12 +657,33 @@ func TestTrackExamples(t *testing.T) {
 	}
 }
 
+// FuzzTrackAnswer: whatever the carrier answers, each number has exactly one of
+// tracking and error, and its tracking is what its own result alone would give.
 func FuzzTrackAnswer(f *testing.F) {
 	for name, file := range exampleIndex(f) {
 		f.Add(file.Status, example(f, name))
 	}
+	cases, err := filepath.Glob(filepath.Join("testdata", "tracking", "*.json"))
+	if err != nil || len(cases) == 0 {
+		f.Fatal("no cases", err)
+	}
+	for _, name := range cases {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, id := range []string{"ZZZ5033490", "ZZZ5033491", "9ZZZ50000003"} {
+			b = bytes.ReplaceAll(b, []byte(id), []byte(starTrack))
+		}
+		f.Add(200, b)
+	}
 	f.Add(200, []byte(results(`{"tracking_id":"ZZ91000","errors":[{"code":1},[],null]}`, `{"tracking_id":7,"consignment":[{}]}`)))
 	f.Add(200, []byte(results(`{"tracking_id":"ZZ91000","trackable_items":{"items":{"events":{"date":"0001-01-01T00:00:00+23:59"}}}}`)))
+	f.Add(200, []byte(results(`{"tracking_id":"ZZ91000","trackable_items":[{"status":"delivered","items":[{"items":[{"status":"X"}]}],"number_of_items":9}]}`)))
+	statuses := map[carrier.TrackingStatus]bool{}
+	for _, s := range []carrier.TrackingStatus{"UN", "AC", "IT", "DE", "EX", "AT", "NY", "SP"} {
+		statuses[s] = true
+	}
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		c, err := New(Options{
 			BaseURL: "https://carrier.example/shipping/v1", Sleep: func(context.Context, time.Duration) error { return nil },
@@ -383,30 +693,75 @@ func FuzzTrackAnswer(f *testing.F) {
 			t.Fatal(err)
 		}
 		numbers := []string{article, shortID, abroad, starTrack}
-		for number, r := range c.Track(t.Context(), chargeAccount(asked), numbers, allowed) {
-			if !slices.Contains(numbers, number) || r.Tracking.Number != number {
-				t.Errorf("%q was not asked for (%q)", r.Tracking.Number, number)
+		reading := c.Track(t.Context(), trackAccount(), numbers, allowed)
+		if got := slices.Sorted(maps.Keys(reading)); !slices.Equal(got, slices.Sorted(slices.Values(numbers))) {
+			t.Fatalf("the reading is about %q", got)
+		}
+		for number, r := range reading {
+			if r.Tracking.Number != number {
+				t.Errorf("%s has the tracking of %q", number, r.Tracking.Number)
 			}
 			if r.Err != nil {
-				if fault.KindOf(r.Err) == fault.Internal || len(r.Tracking.Events) > 0 || r.Tracking.CarrierStatus != "" {
+				if fault.KindOf(r.Err) == fault.Internal || !r.Tracking.Silent() {
 					t.Errorf("%s: %v beside %+v", number, r.Err, r.Tracking)
 				}
 				continue
 			}
-			if status != 200 || len(r.Tracking.Events) > maxEvents {
-				t.Errorf("%s: good under %d with %d events", number, status, len(r.Tracking.Events))
+			if status != 200 || r.Fault != "" {
+				t.Errorf("%s: good under %d, with the fault %q", number, status, r.Fault)
 			}
-			if !slices.IsSortedFunc(r.Tracking.Events, func(a, b carrier.TrackingEvent) int { return b.At.Compare(a.At) }) {
-				t.Errorf("%s: events are not the newest first", number)
+			if !slices.ContainsFunc(ownResults(body, number), func(own carrier.Tracking) bool { return cmp.Equal(own, r.Tracking) }) {
+				t.Errorf("%s: %+v is of none of its own results", number, r.Tracking)
 			}
-			for _, e := range r.Tracking.Events {
+			events := r.Tracking.History()
+			if len(events) > carrier.MaxEvents || !slices.IsSortedFunc(events, func(a, b carrier.TrackingEvent) int { return b.At.Compare(a.At) }) {
+				t.Errorf("%s: %d events, or not the newest first", number, len(events))
+			}
+			for _, e := range events {
 				if _, err := e.At.MarshalJSON(); err != nil { // a time may be none that JSON has
 					t.Errorf("%s: %v", number, err)
 				}
 			}
-			if p := r.Tracking.Progress(); p.Status == "" {
-				t.Errorf("%s: no status code", number)
+			whole, all := r.Tracking.Summary(), true
+			for _, a := range r.Tracking.Articles() {
+				if !statuses[a.Status] {
+					t.Errorf("%s: an article is %q", number, a.Status)
+				}
+				all = all && a.Status == carrier.TrackingDelivered
+			}
+			if !statuses[whole.Status] || whole.Status == carrier.TrackingDelivered && !all {
+				t.Errorf("%s: is %q, all articles delivered: %v", number, whole.Status, all)
+			}
+			if !r.Tracking.DeliveredAt().IsZero() && whole.Status != carrier.TrackingDelivered {
+				t.Errorf("%s: a time of delivery while %q", number, whole.Status)
 			}
 		}
 	})
+}
+
+// ownResults reads each result of a number as if it were alone.
+func ownResults(body []byte, number string) []carrier.Tracking {
+	var doc struct {
+		Results []json.RawMessage `json:"tracking_results"`
+	}
+	var all []carrier.Tracking
+	clean, err := parseObject(body)
+	if err != nil {
+		return nil
+	}
+	for m := range members(clean) {
+		if m.name != "tracking_results" || json.Unmarshal(m.value, &doc.Results) != nil {
+			continue
+		}
+		for _, value := range doc.Results {
+			if len(value) == 0 || value[0] != '{' {
+				continue
+			}
+			if id, r := readResult(value); id == number {
+				r.Tracking.Number = number
+				all = append(all, r.Tracking)
+			}
+		}
+	}
+	return all
 }

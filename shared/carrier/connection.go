@@ -167,6 +167,9 @@ type Connection struct {
 	ContractValidTo       string
 	ContractCreditBlocked bool
 	ContractHash          string // of the snapshot that is kept: see SnapshotHash
+	// MerchantLocationID begins the account's own tracking numbers; empty until a
+	// good check has told it.
+	MerchantLocationID string
 
 	ExternalID     string
 	Metadata       map[string]string
@@ -352,6 +355,7 @@ func (c *Connection) Record(o Observation) HistoryEntry {
 		c.StatusReason = r.Contract.Restriction()
 		c.VerifiedAt, c.ConsecutiveFailures, c.FirstRefusedAt = now, 0, time.Time{}
 		c.ContractExpired, c.ContractValidTo, c.ContractCreditBlocked = r.Contract.Expired, r.Contract.ValidTo, r.Contract.CreditBlocked
+		c.MerchantLocationID = r.Contract.MerchantLocationID
 	case doubted:
 		c.ConsecutiveFailures++
 		// The first one that counts; one of before the breaker closed does not.

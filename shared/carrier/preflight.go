@@ -16,6 +16,9 @@ type ChargeAccount struct {
 	Carrier     Name
 	Number      string
 	Credentials Credentials
+	// MerchantLocationID begins the account's own tracking numbers; empty if it is
+	// not known. Only tracking uses it.
+	MerchantLocationID string
 }
 
 // Where merchants find their number and make their key.

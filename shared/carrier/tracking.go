@@ -1,6 +1,7 @@
 package carrier
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +43,7 @@ func CleanTrackingNumber(field, s string) (string, *fault.Error) {
 	switch {
 	case s == "":
 		return "", fault.Field(fault.Length, field, "%s must not be empty.", field)
-	case strings.ContainsFunc(s, func(r rune) bool { return !isCapital(r) && !isDigit(r) }):
+	case strings.ContainsFunc(s, isOther):
 		return "", fault.Field(fault.Invalid, field, "%s must be letters and digits; give the parameter once for each number.", field)
 	case len(s) > longestTrackingNumber:
 		return "", fault.Field(fault.Length, field, "%s must be at most %d characters.", field, longestTrackingNumber)
@@ -54,116 +55,53 @@ func isCapital(r rune) bool { return r >= 'A' && r <= 'Z' }
 func isDigit(r rune) bool   { return r >= '0' && r <= '9' }
 
 // IsStarTrackNumber tells whether a cleaned number has the form of a StarTrack
-// consignment: four letters or digits with a letter among them, then eight
-// digits, such as 9ZZZ50000001 (contract: "Track").
-func IsStarTrackNumber(s string) bool {
-	return len(s) == 12 && strings.ContainsFunc(s[:4], isCapital) && isDigits(s[4:]) &&
-		!strings.ContainsFunc(s[:4], func(r rune) bool { return !isCapital(r) && !isDigit(r) })
+// consignment, four letters or digits with a letter among them and eight digits,
+// such as 9ZZZ50000001, or of a freight item of one. Australia Post has
+// consignments of the first form too (contract: "Track").
+func IsStarTrackNumber(s string) bool { return isConsignment(s) || isFreightItem(s) }
+
+func isConsignment(s string) bool {
+	return len(s) == 12 && strings.ContainsFunc(s[:4], isCapital) && isDigits(s[4:]) && !strings.ContainsFunc(s[:4], isOther)
 }
 
-// TrackingStatus is how far a parcel is, in ShipEngine's status codes.
-type TrackingStatus string
+// isFreightItem: a consignment, the three characters of a product and five
+// digits, such as 9ZZZ50000001EXP00001.
+func isFreightItem(s string) bool {
+	return len(s) == 20 && isConsignment(s[:12]) && strings.ContainsFunc(s[12:15], isCapital) &&
+		!strings.ContainsFunc(s[12:15], isOther) && isDigits(s[15:])
+}
 
-// The status codes.
-const (
-	TrackingUnknown    TrackingStatus = "UN"
-	TrackingAccepted   TrackingStatus = "AC"
-	TrackingInTransit  TrackingStatus = "IT"
-	TrackingDelivered  TrackingStatus = "DE"
-	TrackingException  TrackingStatus = "EX"
-	TrackingAttempted  TrackingStatus = "AT"
-	TrackingNotYet     TrackingStatus = "NY"
-	TrackingCollection TrackingStatus = "SP"
-)
+func isOther(r rune) bool { return !isCapital(r) && !isDigit(r) }
 
-// Description is ShipEngine's text of a status code.
-func (s TrackingStatus) Description() string {
-	switch s {
-	case TrackingAccepted:
-		return "Accepted"
-	case TrackingInTransit:
-		return "In Transit"
-	case TrackingDelivered:
-		return "Delivered"
-	case TrackingException:
-		return "Exception"
-	case TrackingAttempted:
-		return "Delivery Attempt"
-	case TrackingNotYet:
-		return "Not Yet In System"
-	case TrackingCollection:
-		return "Delivered To Collection Location"
-	case TrackingUnknown:
+// BrandOf is whose number a cleaned tracking number is most likely to be, asked
+// with this charge account. What begins with the account's merchant location is
+// the account's own. Of other numbers the form tells which can be one brand's
+// only. What is left has the form of both brands' consignments: it is taken for
+// the carrier's that the account is of, and for StarTrack's where that account's
+// merchant location is known to be another one.
+func (a ChargeAccount) BrandOf(number string) Name {
+	switch own := a.MerchantLocationID; {
+	case own != "" && strings.HasPrefix(number, strings.ToUpper(own)):
+		return a.Carrier
+	case isFreightItem(number):
+		return StarTrack
+	case !isConsignment(number):
+		return AustraliaPost
+	case a.Carrier == AustraliaPost && own == "":
+		return AustraliaPost
 	}
-	return "Unknown"
+	return StarTrack
 }
 
-// Progress is what a carrier's status means: ShipEngine's code and, where one
-// fits, its detail code.
-type Progress struct {
-	Status TrackingStatus
-	Detail string
-}
-
-// progress is the carrier's whole vocabulary, in lower case (contract: "Status
-// vocabulary"): Australia Post articles, StarTrack consignments, StarTrack
-// freight items. What the words mean is told by the official reference of
-// statuses.
-var progress = map[string]Progress{
-	// Australia Post articles
-	"created":             {TrackingNotYet, "SHIPMENT_CREATED"}, // in no order yet
-	"sealed":              {TrackingNotYet, "SHIPMENT_CREATED"}, // in an order that is not final
-	"initiated":           {TrackingAccepted, "ELEC_ADVICE_RECD_BY_CARRIER"},
-	"in transit":          {TrackingInTransit, "IN_TRANSIT"}, // StarTrack's too
-	"delivered":           {TrackingDelivered, "DELIVERED"},  // StarTrack's too
-	"awaiting collection": {TrackingCollection, "AWAITING_COLLECTION_FROM_PICKUP_POINT"},
-	"possible delay":      {TrackingException, "CARRIER_DELAYS"},
-	"unsuccessful pickup": {TrackingException, "PICKUP_FAILED"}, // from the sender
-	"article damaged":     {TrackingException, "PARCEL_DAMAGED"},
-	"cancelled":           {TrackingException, "CANCELLED"},
-	"held by courier":     {TrackingException, "HELD_BY_CARRIER"},
-	"cannot be delivered": {TrackingException, "NOT_DELIVERED"},
-	// The items of a shipment differ: each has to be asked for.
-	"track items for detailed delivery information": {Status: TrackingUnknown},
-
-	// StarTrack consignments and freight items
-	"at delivery depot":     {TrackingInTransit, "RECEIVED_LOCAL_DELIVERY_DEPOT"},
-	"booked in":             {TrackingInTransit, "DELIVERY_SCHEDULED"}, // held at the depot until the receiver's date
-	"confirmed":             {TrackingAccepted, "ELEC_ADVICE_RECD_BY_CARRIER"},
-	"deleted":               {TrackingException, "CANCELLED"}, // by the sender
-	"delivered in full":     {TrackingDelivered, "DELIVERED"},
-	"item delivered":        {TrackingDelivered, "DELIVERED"},
-	"final shortage":        {TrackingException, "DELIVERED_IN_PART"}, // and nothing more will come
-	"incomplete":            {TrackingNotYet, "SHIPMENT_CREATED"},     // the sender's information is
-	"on board for delivery": {TrackingInTransit, "OUT_FOR_DELIVERY"},
-	"partial delivery":      {TrackingInTransit, "DELIVERED_IN_PART"},
-	"partial pickup":        {TrackingAccepted, "PICKED_UP"},
-	"picked up":             {TrackingAccepted, "PICKED_UP"},
-	"re-consigned":          {TrackingException, "UNSPECIFIED_EXCEPTION"}, // goes on under another number
-	"to be re-delivered":    {TrackingAttempted, "DELIVERY_RESCHEDULED"},
-	"ready for pickup":      {TrackingAccepted, "AWAITING_PICKUP_DROP_OFF"}, // by the carrier
-	"unconfirmed":           {TrackingNotYet, "SHIPMENT_CREATED"},
-	"unsuccessful delivery": {TrackingAttempted, "ATTEMPTED_DELIVERY"},
-	"freight handling":      {TrackingInTransit, "HUB_PROCESSING"}, // seen in one client only
-
-	"unknown": {Status: TrackingUnknown},
-}
-
-// ProgressOf reads a carrier's status, in whatever letter case. One that is not
-// in the vocabulary is TrackingUnknown.
-func ProgressOf(text string) Progress {
-	p, ok := progress[strings.ToLower(strings.Join(strings.Fields(text), " "))]
-	if !ok {
-		p.Status = TrackingUnknown
-	}
-	return p
-}
-
-// Tracking is what a carrier knows of one tracking number.
+// Tracking is what a carrier says of a tracking number, or of a part of the
+// shipment: a consignment or an article.
 type Tracking struct {
-	Number        string
+	Number        string          // as it was asked for; of a part as the carrier writes it, may be empty
 	CarrierStatus string          // as the carrier writes it; empty if it gives none
-	Events        []TrackingEvent // the newest first
+	Events        []TrackingEvent // of this itself and not of its parts, the newest first
+	Parts         []Tracking
+	// Consignment says that the answer had the member which only StarTrack's have.
+	Consignment bool
 }
 
 // TrackingEvent is one scan, or one message about a parcel.
@@ -174,40 +112,164 @@ type TrackingEvent struct {
 	Location    string // may be empty
 }
 
-// Progress is what the carrier's status means.
-func (t *Tracking) Progress() Progress { return ProgressOf(t.CarrierStatus) }
+// Brand is whose number it is, by the answer and by what asked for it.
+func (t *Tracking) Brand(asked Name) Name {
+	switch {
+	case t.Consignment, isFreightItem(t.Number), asked == StarTrack && isConsignment(t.Number):
+		return StarTrack
+	}
+	return AustraliaPost
+}
 
-// DeliveredAt is when a delivered parcel was; zero if it is not, or no event
-// tells.
-func (t *Tracking) DeliveredAt() time.Time {
-	if t.Progress().Status == TrackingDelivered {
-		for _, e := range t.Events {
-			if e.Progress().Status == TrackingDelivered {
-				return e.At
-			}
+// Summary is how far the whole is.
+func (t *Tracking) Summary() Summary { return t.summary(Summary{}) }
+
+// summary: above is what the carrier states of what this is a part of. It holds
+// for a part of which the carrier gives no status that is understood. Where
+// nothing is stated at all, the newest event that is understood tells.
+func (t *Tracking) summary(above Summary) Summary {
+	whole := combine(t.stated(above), t.summaries(above))
+	if whole.Text != "" || whole.known() {
+		return whole
+	}
+	for _, e := range t.Events {
+		if p := e.Progress(); p.known() {
+			return Summary{p, e.Description}
 		}
 	}
-	return time.Time{}
+	return whole
 }
 
-// Progress is what an event's text says, where it is a word of the vocabulary,
-// alone or before a dash, such as "Delivered - Left in a safe place".
-func (e TrackingEvent) Progress() Progress {
-	word, _, _ := strings.Cut(e.Description, " - ")
-	return ProgressOf(word)
-}
-
-// states are those of Australia, as the carrier writes them.
-var states = []string{"ACT", "NSW", "NT", "QLD", "SA", "TAS", "VIC", "WA"}
-
-// Place splits an event's location, such as "ALEXANDRIA NSW". The state is empty
-// where it does not end in one of Australia's.
-func (e TrackingEvent) Place() (city, state string) {
-	city = strings.TrimSpace(e.Location)
-	if i := strings.LastIndexByte(city, ' '); i >= 0 && slices.Contains(states, city[i+1:]) {
-		return strings.TrimRight(city[:i], " ,"), city[i+1:]
+func (t *Tracking) summaries(above Summary) []Summary {
+	parts := make([]Summary, len(t.Parts))
+	for i := range t.Parts {
+		parts[i] = t.Parts[i].summary(t.stated(above))
 	}
-	return city, ""
+	return parts
+}
+
+func (t *Tracking) stated(above Summary) Summary {
+	if own := (Summary{ProgressOf(t.CarrierStatus), t.CarrierStatus}); own.known() || !above.known() {
+		return own
+	}
+	return above
+}
+
+// Words are the carrier's own for the status of the whole: what it writes about
+// the whole, about the only part there is, or about the part that decides.
+func (t *Tracking) Words() string {
+	switch {
+	case t.CarrierStatus != "":
+		return t.CarrierStatus
+	case len(t.Parts) == 1:
+		return t.Parts[0].Words()
+	}
+	return t.Summary().Text
+}
+
+// Article is a part that has no parts itself: an article, a freight item, or a
+// consignment whose articles the carrier does not list.
+type Article struct {
+	Number string // as the carrier writes it, may be empty
+	Summary
+	Events []TrackingEvent // the newest first
+}
+
+// Articles are those that the carrier lists, in its order.
+func (t *Tracking) Articles() []Article {
+	var all []Article
+	t.articles(Summary{}, &all)
+	return all
+}
+
+func (t *Tracking) articles(above Summary, all *[]Article) {
+	for i := range t.Parts {
+		part, stated := &t.Parts[i], t.stated(above)
+		switch {
+		case len(part.Parts) > 0:
+			part.articles(stated, all)
+		case !part.empty():
+			s := part.summary(stated)
+			*all = append(*all, Article{part.Number, Summary{s.Progress, cmp.Or(part.CarrierStatus, s.Text)}, part.Events})
+		}
+	}
+}
+
+// empty: it is a part of which the carrier only says that it exists.
+func (t *Tracking) empty() bool { return t.Number == "" && t.Silent() }
+
+// Silent tells whether the carrier gives neither a status nor an event, of the
+// whole or of a part.
+func (t *Tracking) Silent() bool {
+	return t.CarrierStatus == "" && len(t.Events) == 0 && !slices.ContainsFunc(t.Parts, func(p Tracking) bool { return !p.Silent() })
+}
+
+// MaxEvents bounds the events of a tracking number, the newest ones.
+const MaxEvents = 100
+
+// History is what happened to the whole and to all its parts, the newest first,
+// at most MaxEvents.
+func (t *Tracking) History() []TrackingEvent { return NewestEvents(t.events(nil), MaxEvents) }
+
+func (t *Tracking) events(all []TrackingEvent) []TrackingEvent {
+	all = append(all, t.Events...)
+	for i := range t.Parts {
+		all = t.Parts[i].events(all)
+	}
+	return all
+}
+
+// DeliveredAt is when the last part of a delivered shipment was; zero if not all
+// of it is delivered, or no event tells.
+func (t *Tracking) DeliveredAt() time.Time {
+	var last time.Time
+	if t.Summary().Status != TrackingDelivered {
+		return last
+	}
+	for _, e := range t.events(nil) {
+		if e.Progress().Status == TrackingDelivered && e.At.After(last) {
+			last = e.At
+		}
+	}
+	return last
+}
+
+// NewestEvents sorts events, takes out those that say nothing or the same as
+// another (articles of one consignment are scanned together), and keeps the
+// newest. Those without a time come last; else the order stays. It changes events.
+func NewestEvents(events []TrackingEvent, limit int) []TrackingEvent {
+	slices.SortStableFunc(events, func(a, b TrackingEvent) int { return b.At.Compare(a.At) })
+	seen := map[TrackingEvent]bool{{}: true}
+	kept := events[:0]
+	for _, e := range events {
+		if !seen[e] && len(kept) < limit {
+			seen[e] = true
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+// NumberFault is what a carrier says of a number instead of tracking.
+type NumberFault string
+
+// The faults of a number.
+const (
+	NumberUnknown    NumberFault = "unknown"
+	NumberNotTracked NumberFault = "not_tracked"
+)
+
+// Err is fault.NotFound for a number that is unknown, fault.Invalid for one that
+// is not tracked; both name tracking_number. It is nil for no fault.
+func (f NumberFault) Err() error {
+	const field = "tracking_number"
+	switch f {
+	case NumberUnknown:
+		return fault.Field(fault.NotFound, field, "The carrier does not know this tracking number.")
+	case NumberNotTracked:
+		return fault.Field(fault.Invalid, field, "The carrier does not track the product that was bought for this number.")
+	}
+	return nil
 }
 
 // TrackingReading is a carrier's answer: what it came to for each number that
@@ -217,7 +279,8 @@ type TrackingReading map[string]Tracked
 // Tracked is one number's part of it.
 type Tracked struct {
 	Tracking Tracking // where Err is nil
-	// Err says why there is none: fault.NotFound or Invalid about the number, what
-	// forbade the call, or those of Reading.Err.
-	Err error
+	// Err says why there is none: Fault's, what forbade the call, or those of
+	// Reading.Err.
+	Err   error
+	Fault NumberFault // what the carrier says of the number, where that is it
 }

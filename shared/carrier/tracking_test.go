@@ -1,6 +1,9 @@
 package carrier
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,11 +54,51 @@ func TestCleanTrackingNumber(t *testing.T) {
 func TestIsStarTrackNumber(t *testing.T) {
 	for number, want := range map[string]bool{
 		"": false, "9ZZZ5000000": false, "9ZZZ500000011": false, "123450000001": false, "9ZZZ5000000A": false, "9Z-Z50000001": false,
-		"9zzz50000001": false, "ZZ91000634011427": false, "ET000000005AU": false, "9ZZZ50000001FPP00001": false, "ÄZZ50000001": false,
-		"9ZZZ50000001": true, "RDYZ00000000": true, "2FWZ00000007": true,
+		"9zzz50000001": false, "ZZ91000634011427": false, "ET000000005AU": false, "ÄZZ50000001": false, "ZZZ50334900100931006": false,
+		"9ZZZ5000000112300001": false, "9ZZZ50000001EXP0000": false, "9ZZZ50000001EXP0000A": false, "9ZZZ50000001E-P00001": false, "123450000001EXP00001": false,
+		"9ZZZ50000001": true, "RDYZ00000000": true, "2FWZ00000007": true, "36ZZ45032230": true,
+		"9ZZZ50000001EXP00001": true, "9ZZZ50000001FPP00002": true, "9ZZZ50000001RE200001": true,
 	} {
 		if got := IsStarTrackNumber(number); got != want {
 			t.Errorf("IsStarTrackNumber(%q) = %v, want %v", number, got, want)
+		}
+	}
+}
+
+// TestBrand: whose number it is before the carrier was asked, and after it.
+func TestBrand(t *testing.T) {
+	post, star := AustraliaPost, StarTrack
+	for _, tc := range []struct {
+		name, own string
+		carrier   Name
+		number    string
+		before    Name // the call that it goes in
+		after     Name // the page about it, of an answer without a consignment
+	}{
+		{"the account's own", "36ZZ4", post, "36ZZ45032230", post, post},
+		{"the account's own, written small", "36zz4", post, "36ZZ45032230", post, post},
+		{"nothing is known of the account", "", post, "36ZZ45032230", post, post},
+		{"another location's, or StarTrack's", "36ZZ4", post, "9ZZZ50000001", star, post},
+		{"StarTrack's account", "9ZZZ", star, "9ZZZ50000001", star, star},
+		{"another account of StarTrack", "9ZZZ", star, "RDYZ50000001", star, star},
+		{"StarTrack's account, nothing is known", "", star, "36ZZ45032230", star, star},
+		{"a freight item", "36ZZ4", post, "9ZZZ50000001EXP00001", star, star},
+		{"a freight item, StarTrack's account", "9ZZZ", star, "9ZZZ50000001EXP00001", star, star},
+		{"an article", "36ZZ4", post, "ZZ91000634011427", post, post},
+		{"an article, StarTrack's account", "9ZZZ", star, "ZZ91000634011427", post, post},
+		{"from abroad, StarTrack's account", "", star, "ET000000005AU", post, post},
+	} {
+		account := ChargeAccount{Carrier: tc.carrier, MerchantLocationID: tc.own}
+		if got := account.BrandOf(tc.number); got != tc.before {
+			t.Errorf("%s: BrandOf = %s, want %s", tc.name, got, tc.before)
+		}
+		tracking := Tracking{Number: tc.number}
+		if got := tracking.Brand(tc.carrier); got != tc.after {
+			t.Errorf("%s: Brand = %s, want %s", tc.name, got, tc.after)
+		}
+		tracking.Consignment = true
+		if got := tracking.Brand(tc.carrier); got != star {
+			t.Errorf("%s, with a consignment: Brand = %s", tc.name, got)
 		}
 	}
 }
@@ -72,6 +115,14 @@ func TestProgress(t *testing.T) {
 		"In Transit": "IT", "On Board for Delivery": "IT", "Partial Delivery": "IT", "Partial Pickup": "AC", "Picked Up": "AC", "Re-Consigned": "EX",
 		"To be Re-Delivered": "AT", "Ready for Pickup": "AC", "Unconfirmed": "NY", "Unsuccessful Delivery": "AT", "Item Delivered": "DE", "Freight Handling": "IT",
 		"  DELIVERED  IN full ": "DE",
+		// Texts of events
+		"Shipping information received by Australia Post": "AC", "Shipping information approved by Australia Post": "AC", "Received and ready for processing": "AC",
+		"Received by Australia Post": "AC", "Received item": "AC", "Arrived": "IT", "Arrived at facility": "IT", "Arrived at sorting facility": "IT", "Item processed": "IT",
+		"Item processed at facility": "IT", "Item processed at sorting facility": "IT", "Processed through Australia Post facility": "IT", "Processed at Export Facility": "IT",
+		"Departed facility": "IT", "Despatch Parcels from Export Facility": "IT", "In transit to next facility": "IT", "Processed by air carrier": "IT",
+		"Arrived awaiting clearance": "IT", "Item is in Customs": "IT", "Item received into Customs for clearance": "IT", "Item cleared by Customs": "IT",
+		"Cleared and awaiting international departure": "IT", "Onboard for delivery": "IT", "Out for delivery": "IT", "With Australia Post for delivery today": "IT",
+		"Attempted delivery": "AT", "Unable to be left in a safe place": "AT", "Delivered in part": "IT", "Return to sender": "EX", "Returned to sender": "EX",
 	}
 	words := map[string]bool{}
 	for text, code := range want {
@@ -95,10 +146,18 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// TestEventProgress: a place or a remark may follow the words.
 func TestEventProgress(t *testing.T) {
 	for text, want := range map[string]TrackingStatus{
-		"": "UN", " - Delivered": "UN", "Delivered-ish": "UN", "Item processed at facility": "UN", "In transit to next facility in ALEXANDRIA NSW": "UN",
-		"Delivered": "DE", "Delivered - Left in a safe place": "DE", "Picked Up": "AC",
+		"": "UN", " ": "UN", " - Delivered": "UN", "Delivered-ish": "UN", "Something in transit": "UN", "Not delivered": "UN", "Undelivered": "UN", "Unknown": "UN",
+		"Delivered to the collection point": "UN", "In SYDNEY": "UN", " at ": "UN",
+		"Delivered": "DE", "Delivered - Left in a safe place": "DE", "delivered  in KEW VIC": "DE", "DELIVERED IN FULL": "DE", "Delivered in full at KEW VIC": "DE",
+		"Delivered in part": "IT", "Delivered in part at KEW VIC": "IT", "Picked Up": "AC", "Picked up from WEST EXAMPLE": "AC",
+		"In transit to next facility in ALEXANDRIA NSW": "IT", "in transit to next facility in sydney west nsw": "IT", "IN TRANSIT TO SYDNEY": "IT",
+		"Awaiting collection at INALA HEIGHTS LPO": "SP", "Awaiting collection at SHOP IN THE MALL": "SP", "Arrived in New Zealand": "IT",
+		"Arrived awaiting clearance (Inbound)": "IT", "Received item from Sender (Outbound)": "AC", "Item processed at CHULLORA": "IT",
+		"Attempted delivery - Unable to gain access": "AT", "Unsuccessful delivery - Addressee not available": "AT",
+		"Unable to be left in a safe place - Location not suitable": "AT", "Held by courier in DARWIN": "EX",
 	} {
 		if got := (TrackingEvent{Description: text}).Progress().Status; got != want {
 			t.Errorf("the event %q is %s, want %s", text, got, want)
@@ -118,6 +177,10 @@ func TestDeliveredAt(t *testing.T) {
 		{"no event says so", Tracking{CarrierStatus: "Delivered", Events: events[:1]}, time.Time{}},
 		{"no events", Tracking{CarrierStatus: "Delivered"}, time.Time{}},
 		{"delivered", Tracking{CarrierStatus: "Delivered in full", Events: events}, at},
+		{"not all of it", Tracking{Parts: []Tracking{{CarrierStatus: "Delivered", Events: events}, {CarrierStatus: "In transit"}}}, time.Time{}},
+		{"the last of all", Tracking{CarrierStatus: "Delivered", Parts: []Tracking{
+			{Events: events}, {Events: []TrackingEvent{{At: at.Add(2 * time.Hour), Description: "Delivered in KEW VIC"}, {Description: "Delivered"}}},
+		}}, at.Add(2 * time.Hour)},
 	} {
 		if got := tc.tracking.DeliveredAt(); !got.Equal(tc.want) {
 			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
@@ -125,15 +188,152 @@ func TestDeliveredAt(t *testing.T) {
 	}
 }
 
-func TestPlace(t *testing.T) {
-	for location, want := range map[string][2]string{
-		"": {"", ""}, "SINGAPORE": {"SINGAPORE", ""}, "NSW": {"NSW", ""}, "LOS ANGELES CA": {"LOS ANGELES CA", ""}, "alexandria nsw": {"alexandria nsw", ""},
-		"ALEXANDRIA NSW": {"ALEXANDRIA", "NSW"}, " PORT MELBOURNE,  VIC ": {"PORT MELBOURNE", "VIC"},
-		"A ACT": {"A", "ACT"}, "A NT": {"A", "NT"}, "A QLD": {"A", "QLD"}, "A SA": {"A", "SA"}, "A TAS": {"A", "TAS"}, "A WA": {"A", "WA"},
+// parts makes a shipment of articles with these statuses.
+func parts(whole string, statuses ...string) *Tracking {
+	t := Tracking{CarrierStatus: whole}
+	for _, s := range statuses {
+		t.Parts = append(t.Parts, Tracking{CarrierStatus: s})
+	}
+	return &t
+}
+
+func TestSummary(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		tracking *Tracking
+		want     string // status, detail, deciding text
+		words    string
+	}{
+		{"nothing", parts(""), "UN||", ""},
+		{"a word nobody knows", parts("Brand new"), "UN||Brand new", "Brand new"},
+		{"words nobody knows", parts("", "", "Brand new", "Newer"), "UN||Brand new", "Brand new"},
+		{"one failed", parts("", "Delivered", "In transit", "Article damaged"), "EX|PARCEL_DAMAGED|Article damaged", "Article damaged"},
+		{"the first that failed", parts("", "Cancelled", "Cannot be delivered"), "EX|CANCELLED|Cancelled", "Cancelled"},
+		{"one failed, whatever the whole", parts("Delivered", "Delivered", "Cannot be delivered"), "EX|NOT_DELIVERED|Cannot be delivered", "Delivered"},
+		{"the whole failed", parts("Possible delay", "In transit"), "EX|CARRIER_DELAYS|Possible delay", "Possible delay"},
+		{"final shortage", parts("", "Item Delivered", "Final Shortage"), "EX|DELIVERED_IN_PART|Final Shortage", "Final Shortage"},
+		{"some delivered", parts("", "Delivered", "Awaiting collection", "In transit"), "IT|DELIVERED_IN_PART|In transit", "In transit"},
+		{"some delivered, not even in the system", parts("", "Created", "Delivered"), "IT|DELIVERED_IN_PART|Created", "Created"},
+		{"some delivered, the rest unknown", parts("", "Delivered", ""), "IT|DELIVERED_IN_PART|Delivered", "Delivered"},
+		{"delivered, by the whole alone", parts("Delivered in Full", "Item Delivered", "Confirmed"), "IT|DELIVERED_IN_PART|Confirmed", "Delivered in Full"},
+		{"a part is delivered in part", parts("", "Partial Delivery", "In Transit"), "IT|DELIVERED_IN_PART|Partial Delivery", "Partial Delivery"},
+		{"partial delivery of what is delivered", parts("Partial Delivery", "Item Delivered"), "IT|DELIVERED_IN_PART|Partial Delivery", "Partial Delivery"},
+		{"all delivered", parts("", "Delivered", "Item Delivered"), "DE|DELIVERED|Delivered", "Delivered"},
+		{"all delivered, and the whole", parts("Delivered in Full", "Item Delivered"), "DE|DELIVERED|Delivered in Full", "Delivered in Full"},
+		{"the whole is delivered, the parts say nothing", parts("Delivered", "", "Unknown"), "DE|DELIVERED|Delivered", "Delivered"},
+		{"the least advanced", parts("", "Awaiting collection", "Unsuccessful Delivery", "In Transit"), "IT|IN_TRANSIT|In Transit", "In Transit"},
+		{"the least advanced, attempted", parts("", "Awaiting collection", "Unsuccessful Delivery"), "AT|ATTEMPTED_DELIVERY|Unsuccessful Delivery", "Unsuccessful Delivery"},
+		{"the least advanced, not in the system", parts("", "Confirmed", "Sealed"), "NY|SHIPMENT_CREATED|Sealed", "Sealed"},
+		{"the whole decides among those on their way", parts("In Transit", "Confirmed", "On Board for Delivery"), "IT|IN_TRANSIT|In Transit", "In Transit"},
+		{"the only part", parts("", "Unsuccessful Delivery"), "AT|ATTEMPTED_DELIVERY|Unsuccessful Delivery", "Unsuccessful Delivery"},
 	} {
-		city, state := TrackingEvent{Location: location}.Place()
-		if d := cmp.Diff(want, [2]string{city, state}); d != "" {
-			t.Errorf("%q -want +got:\n%s", location, d)
+		s := tc.tracking.Summary()
+		if got := fmt.Sprintf("%s|%s|%s", s.Status, s.Detail, s.Text); got != tc.want || tc.tracking.Words() != tc.words {
+			t.Errorf("%s: %s, in the carrier's words %q, want %s, %q", tc.name, got, tc.tracking.Words(), tc.want, tc.words)
 		}
+	}
+}
+
+// definition is the status of a whole as decision 0025 words it, of flat
+// shipments: what is stated of the whole counts as one more part.
+func definition(whole string, articles []string) Progress {
+	var stated []Progress // what is understood
+	unknown := 0
+	above := ProgressOf(whole)
+	if above.known() {
+		stated = append(stated, above)
+	}
+	for _, a := range articles {
+		switch p := ProgressOf(a); {
+		case p.known():
+			stated = append(stated, p)
+		case !above.known():
+			unknown++
+		}
+	}
+	count := func(is func(Progress) bool) (n int) {
+		for _, p := range stated {
+			if is(p) {
+				n++
+			}
+		}
+		return n
+	}
+	if i := slices.IndexFunc(stated, func(p Progress) bool { return p.Status == TrackingException }); i >= 0 {
+		return stated[i]
+	}
+	switch delivered := count(func(p Progress) bool { return p.Status == TrackingDelivered }); {
+	case len(stated) == 0:
+		return Progress{Status: TrackingUnknown}
+	case delivered == len(stated) && unknown == 0:
+		return stated[0]
+	case delivered > 0, count(func(p Progress) bool { return p.Detail == "DELIVERED_IN_PART" }) > 0:
+		return Progress{TrackingInTransit, "DELIVERED_IN_PART"}
+	case above.known():
+		return above
+	}
+	for _, s := range []TrackingStatus{"NY", "AC", "IT", "AT", "SP"} {
+		if i := slices.IndexFunc(stated, func(p Progress) bool { return p.Status == s }); i >= 0 {
+			return stated[i]
+		}
+	}
+	return Progress{}
+}
+
+// TestSummaryByDefinition holds the status of random shipments against its
+// definition, flat and with their articles put into consignments: where the
+// carrier nests them changes nothing.
+func TestSummaryByDefinition(t *testing.T) {
+	words := []string{"", "Brand new", "Unknown", "Delivered", "Delivered", "Item Delivered", "Delivered", "In transit", "Created", "Initiated", "Awaiting collection", "Unsuccessful Delivery", "Partial Delivery", "Cannot be delivered"}
+	random := rand.New(rand.NewPCG(9, 25)) //nolint:gosec // no secret
+	for range 20_000 {
+		articles := make([]string, random.IntN(5))
+		kinds := len(words) - random.IntN(3)
+		for i := range articles {
+			articles[i] = words[random.IntN(kinds)]
+		}
+		whole := ""
+		if random.IntN(2) == 0 {
+			whole = words[random.IntN(len(words))]
+		}
+		flat := parts(whole, articles...)
+		want := definition(whole, articles)
+		if got := flat.Summary().Progress; got != want {
+			t.Fatalf("%q of %q = %+v, want %+v", whole, articles, got, want)
+		}
+		nested := &Tracking{CarrierStatus: whole}
+		for rest := flat.Parts; len(rest) > 0; {
+			n := 1 + random.IntN(len(rest))
+			nested.Parts = append(nested.Parts, Tracking{Parts: []Tracking{{Parts: rest[:n]}}})
+			rest = rest[n:]
+		}
+		got := nested.Summary()
+		if got.Status != want.Status {
+			t.Fatalf("%q of %q, nested = %+v, want %+v", whole, articles, got, want)
+		}
+		delivered := true
+		for _, a := range nested.Articles() {
+			delivered = delivered && a.Status == TrackingDelivered
+		}
+		if got.Status == TrackingDelivered && !delivered {
+			t.Fatalf("%q of %q is delivered, and an article is not", whole, articles)
+		}
+	}
+}
+
+func TestArticles(t *testing.T) {
+	events := []TrackingEvent{{Description: "Onboard for delivery"}}
+	tracking := Tracking{CarrierStatus: "In transit", Parts: []Tracking{
+		{Number: "C1", CarrierStatus: "Delivered", Parts: []Tracking{{Number: "A1"}, {Number: "A2", CarrierStatus: "Brand new", Events: events}, {}}},
+		{Number: "A3", Events: events},
+		{},
+	}}
+	want := []Article{
+		{Number: "A1", Summary: Summary{Progress{TrackingDelivered, "DELIVERED"}, "Delivered"}},
+		{Number: "A2", Summary: Summary{Progress{TrackingDelivered, "DELIVERED"}, "Brand new"}, Events: events},
+		{Number: "A3", Summary: Summary{Progress{TrackingInTransit, "IN_TRANSIT"}, "In transit"}, Events: events},
+	}
+	if d := cmp.Diff(want, tracking.Articles()); d != "" {
+		t.Errorf("-want +got:\n%s", d)
 	}
 }

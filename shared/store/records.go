@@ -215,6 +215,7 @@ func connectionItem(c *carrier.Connection) item {
 	it.text("contract_valid_to", c.ContractValidTo)
 	it.bool("contract_credit_blocked", c.ContractCreditBlocked)
 	it.text("contract_hash", c.ContractHash)
+	it.text("merchant_location_id", c.MerchantLocationID)
 	it.text("external_carrier_id", c.ExternalID)
 	it.texts("metadata", c.Metadata)
 	it.time("created_at", c.CreatedAt)
@@ -279,6 +280,7 @@ func readConnection(it item) (carrier.Connection, error) {
 		ContractValidTo:       r.text("contract_valid_to"),
 		ContractCreditBlocked: r.bool("contract_credit_blocked"),
 		ContractHash:          r.text("contract_hash"),
+		MerchantLocationID:    r.text("merchant_location_id"),
 		ExternalID:            r.text("external_carrier_id"),
 		Metadata:              r.texts("metadata"),
 		CreatedAt:             r.time("created_at"),

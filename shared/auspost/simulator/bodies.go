@@ -29,6 +29,12 @@ var (
 	trackNested string
 	//go:embed examples/track_startrack_ok.json
 	trackStarTrack string
+	//go:embed examples/track_startrack_delivered.json
+	trackStarTrackDelivered string
+	//go:embed examples/track_startrack_partial.json
+	trackStarTrackPartial string
+	//go:embed examples/track_consignment.json
+	trackConsignment string
 	//go:embed examples/track_error.json
 	trackError string
 	//go:embed examples/track_error_51101.json

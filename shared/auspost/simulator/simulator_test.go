@@ -445,6 +445,7 @@ func TestTrack(t *testing.T) {
 		{"none", "", 400, []string{"51100"}},
 		{"only commas", " , ,", 400, []string{"51100"}},
 		{"mixed brands", "9ZZZ50000001,ZZ91000634011427", 400, []string{"51103"}},
+		{"mixed brands of one form", "9ZZZ50000001,36ZZ45032230", 400, []string{"51103"}},
 		{"11 of Australia Post", repeat("ZZ910006340%05d", 11), 400, []string{"51101"}},
 		{"11 of StarTrack", repeat("9ZZZ%08d", 11), 400, []string{"51102"}},
 		{"unknown one beside a known one", "ZZ91000,ZZ91000634011999", 200, []string{"ESB-10001", `"tracking_id": "ZZ91000"`, `"article_id": "ZZ91000634011999"`}},
@@ -452,6 +453,14 @@ func TestTrack(t *testing.T) {
 		{"quotes", `"<é>"`, 200, []string{"ESB-10001"}},
 		{"10 of Australia Post", repeat("ZZ910006340%05d", 10), 200, []string{"ZZ91000634000000", "ZZ91000634000009"}},
 		{"StarTrack", "2FWZ00000007", 200, []string{`"consignment": {`, "2FWZ00000007FPP00001"}},
+		{"a freight item of StarTrack", "2FWZ00000007EXP00001", 200, []string{`"consignment": {`}},
+		{"StarTrack's, delivered", "2FWZ00000070", 200, []string{`"Delivered in Full"`, `"2FWZ00000070EXP00002"`}},
+		{"StarTrack's, in part", "2FWZ00000071", 200, []string{`"Partial Delivery"`, `"Item Delivered"`, `"In Transit"`}},
+		{"StarTrack's, failed", "2FWZ00000072", 200, []string{`"Final Shortage"`, `"Item Delivered"`}},
+		{"a consignment, delivered", "ABC0000070", 200, []string{`"consignment_id": "ABC0000070"`, `"status": "Delivered"`, `"ABC00000700200931004"`}},
+		{"a consignment, in part", "ABC0000071", 200, []string{`"Track items for detailed delivery information"`, `"In transit"`}},
+		{"a consignment, failed", "36ZZ40000072", 200, []string{`"consignment_id": "36ZZ40000072"`, `"Cannot be delivered"`}},
+		{"a consignment, another", "36ZZ45032230", 200, []string{`"article_id": "36ZZ45032230"`}},
 		{"international", "ET123456789AU", 200, []string{`"consignment_id": "ET123456789AU"`}},
 	}
 	for _, tt := range tests {

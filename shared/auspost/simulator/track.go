@@ -42,24 +42,64 @@ func track(list string) answer {
 	return jsonAnswer(http.StatusOK, "{\n  \"tracking_results\": ["+strings.Join(results, ",")+"]\n}\n")
 }
 
+// trackOne is the result for one id: an example with the id in place of its own.
 func trackOne(id string) string {
-	body, sample := trackOK, "ZZ91000634011427"
-	switch {
-	case len(id) < minIDLength || len(id) > maxIDLength:
-		body, sample = trackError, "ZZ91000"
-	case isStarTrackID(id):
-		body, sample = trackStarTrack, "9ZZZ50000001"
-	case isInternationalID(id):
-		body, sample = trackNested, "ET000000005AU"
-	}
+	body, own := exampleOf(id)
 	one := body[strings.Index(body, "[")+1 : strings.LastIndex(body, "]")]
-	return strings.ReplaceAll(strings.TrimRight(one, " \n"), sample, inJSON(id))
+	return strings.ReplaceAll(strings.TrimRight(one, " \n"), own, inJSON(id))
 }
 
+// exampleOf is the example for an id, and the id that the example has. As with
+// charge accounts the last two digits of a consignment choose its story: 70, both
+// its articles are delivered; 71, only one is; 72, the other one can not be.
+func exampleOf(id string) (body, own string) {
+	const starTrack, post = "9ZZZ50000001", "ABC5033490"
+	story := id[max(0, len(id)-2):]
+	switch {
+	case len(id) < minIDLength || len(id) > maxIDLength:
+		return trackError, "ZZ91000"
+	case isStarTrackID(id) && story == "70":
+		return trackStarTrackDelivered, starTrack
+	case isStarTrackID(id) && story == "71":
+		return trackStarTrackPartial, starTrack
+	case isStarTrackID(id) && story == "72":
+		return strings.NewReplacer("Partial Delivery", "Final Shortage", "In Transit", "Final Shortage").Replace(trackStarTrackPartial), starTrack
+	case isStarTrackID(id):
+		return trackStarTrack, starTrack
+	case isConsignmentID(id) && story == "70":
+		return strings.NewReplacer("Track items for detailed delivery information", "Delivered", "In transit", "Delivered", "Item processed at facility", "Delivered").Replace(trackConsignment), post
+	case isConsignmentID(id) && story == "71":
+		return trackConsignment, post
+	case isConsignmentID(id) && story == "72":
+		return strings.Replace(trackConsignment, "In transit", "Cannot be delivered", 1), post
+	case isInternationalID(id):
+		return trackNested, "ET000000005AU"
+	}
+	return trackOK, "ZZ91000634011427"
+}
+
+// merchantLocation begins consignments of an Australia Post account that have the
+// form of StarTrack's.
+const merchantLocation = "36ZZ4"
+
 // isStarTrackID: four letters or digits with a letter among them, then eight
-// digits, such as 9ZZZ50000001.
+// digits, such as 9ZZZ50000001, or a freight item of such a consignment, such as
+// 9ZZZ50000001EXP00001.
 func isStarTrackID(id string) bool {
-	return len(id) == 12 && strings.ContainsFunc(id[:4], isLetter) && only(id[:4], isLetter, isDigit) && only(id[4:], isDigit)
+	consignment := len(id) == 12
+	if len(id) == 20 && only(id[12:15], isLetter) && only(id[15:], isDigit) {
+		id, consignment = id[:12], true
+	}
+	return consignment && strings.ContainsFunc(id[:4], isLetter) && only(id[:4], isLetter, isDigit) && only(id[4:], isDigit) &&
+		!strings.HasPrefix(id, merchantLocation)
+}
+
+// isConsignmentID: a merchant location of three letters or digits with a letter
+// among them, or the one of five that the simulator knows, then seven digits.
+func isConsignmentID(id string) bool {
+	rest := strings.TrimPrefix(id, merchantLocation)
+	return len(rest) == 7 && rest != id && only(rest, isDigit) ||
+		len(id) == 10 && strings.ContainsFunc(id[:3], isLetter) && only(id[:3], isLetter, isDigit) && only(id[3:], isDigit)
 }
 
 // isInternationalID: the form of the Universal Postal Union, such as

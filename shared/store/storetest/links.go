@@ -57,7 +57,7 @@ func everything(c carrier.Connection) carrier.Connection {
 			SecretVersion: "0f-0", AccountNumber: "0004085239", LastFour: "cd34", CredentialID: "fedcba9876543210", Until: milli(now.Add(time.Hour)),
 		},
 		LeaseUntil: milli(now.Add(time.Minute)), Work: carrier.WorkCredentials,
-		ContractExpired: true, ContractValidTo: "2999-12-31", ContractCreditBlocked: true, ContractHash: "00ff",
+		ContractExpired: true, ContractValidTo: "2999-12-31", ContractCreditBlocked: true, ContractHash: "00ff", MerchantLocationID: "ZZ9",
 		ExternalID: "their#id", Metadata: map[string]string{"k": "v", "e": ""}, CreatedAt: milli(now), ModifiedAt: milli(now.Add(2 * time.Second)),
 		Version: c.Version,
 	}
