@@ -2713,13 +2713,41 @@ type SupportedCarrierList struct {
 // Timestamp RFC 3339, UTC, milliseconds.
 type Timestamp = string
 
-// Tracking What is known of one tracking number, with every property of ShipEngine's; ours are `carrier_id` and the last three.
+// TrackedArticle One article of a shipment.
+type TrackedArticle struct {
+	// CarrierStatusCode The carrier's own status of it, or of what it is a part of; text, as the carrier has no codes.
+	CarrierStatusCode *string `json:"carrier_status_code"`
+
+	// CarrierStatusDescription The same text.
+	CarrierStatusDescription *string `json:"carrier_status_description"`
+
+	// Events What happened to it, the newest first.
+	Events []TrackingEvent `json:"events"`
+
+	// Number Its number as the carrier writes it; empty where the carrier gives none.
+	Number string `json:"number"`
+
+	// StatusCode ShipEngine's status code.
+	StatusCode TrackingStatusCode `json:"status_code"`
+
+	// StatusDescription The status code in words.
+	StatusDescription TrackingStatusDescription `json:"status_description"`
+
+	// StatusDetailCode ShipEngine's finer code, where one fits.
+	StatusDetailCode *string `json:"status_detail_code"`
+}
+
+// Tracking What is known of one tracking number, with every property of ShipEngine's; ours are `carrier_id` and the last four.
 type Tracking struct {
-	// ActualDeliveryDate When it was delivered, where an event says so.
+	// ActualDeliveryDate When the last article of it was delivered, where an event says so; null unless `status_code` is `DE`.
 	ActualDeliveryDate *string `json:"actual_delivery_date"`
 
 	// AgeSeconds Whole seconds since the carrier said so.
 	AgeSeconds int `json:"age_seconds"`
+
+	// Articles What the carrier lists of the shipment, in its order: articles, freight items, or consignments whose articles it does not list. One
+	// article is listed, too. Empty where the carrier lists none.
+	Articles []TrackedArticle `json:"articles"`
 
 	// CarrierCode The carrier.
 	CarrierCode CarrierCode `json:"carrier_code"`
@@ -2730,7 +2758,8 @@ type Tracking struct {
 	// CarrierId Id of a connection. It never changes and is never used again.
 	CarrierId CarrierConnectionID `json:"carrier_id"`
 
-	// CarrierStatusCode The carrier's own status. It has words, no codes.
+	// CarrierStatusCode The carrier's own status of the whole, or where it gives none that of its only article, or of the article that decides. It is text:
+	// the carrier has no codes. It may say less than `status_code`, such as "Delivered" while an article is on its way.
 	CarrierStatusCode *string `json:"carrier_status_code"`
 
 	// CarrierStatusDescription The same words.
@@ -2739,10 +2768,10 @@ type Tracking struct {
 	// EstimatedDeliveryDate Always null. The carrier does not tell.
 	EstimatedDeliveryDate any `json:"estimated_delivery_date"`
 
-	// Events What happened, the newest first.
+	// Events What happened to the shipment and to all its articles, the newest first.
 	Events []TrackingEvent `json:"events"`
 
-	// ExceptionDescription The carrier's status while `status_code` is `EX` or `AT`.
+	// ExceptionDescription While `status_code` is `EX` or `AT`, the carrier's status that says so, of the whole or of an article.
 	ExceptionDescription *string `json:"exception_description"`
 
 	// ShipDate Always null. The carrier does not tell.
@@ -2778,25 +2807,25 @@ type TrackingSource string
 
 // TrackingEvent A scan, or a message about the parcel, with every property of ShipEngine's.
 type TrackingEvent struct {
-	// CarrierDetailCode Always null.
-	CarrierDetailCode any `json:"carrier_detail_code"`
+	// CarrierDetailCode What happened, in the carrier's words; null only where it says nothing.
+	CarrierDetailCode *string `json:"carrier_detail_code"`
 
 	// CarrierOccurredAt The time as the carrier wrote it.
 	CarrierOccurredAt *string `json:"carrier_occurred_at"`
 
-	// CarrierStatusCode What happened, in the carrier's words.
+	// CarrierStatusCode What happened, in the carrier's words; null only where it says nothing.
 	CarrierStatusCode *string `json:"carrier_status_code"`
 
-	// CarrierStatusDescription What happened, in the carrier's words.
+	// CarrierStatusDescription What happened, in the carrier's words; null only where it says nothing.
 	CarrierStatusDescription *string `json:"carrier_status_description"`
 
-	// CityLocality Town or suburb; may be empty.
+	// CityLocality Town or suburb, or the whole place where it can not be split; may be empty.
 	CityLocality string `json:"city_locality"`
 
 	// CompanyName Always null.
 	CompanyName any `json:"company_name"`
 
-	// CountryCode `AU` where there is a state; else null.
+	// CountryCode Country, where the carrier names it or a state of Australia; else null.
 	CountryCode *string `json:"country_code"`
 
 	// Description What happened, in the carrier's words.
@@ -2811,10 +2840,10 @@ type TrackingEvent struct {
 	// Longitude Always null.
 	Longitude any `json:"longitude"`
 
-	// OccurredAt When it happened, in UTC; null where the carrier's time has no offset.
+	// OccurredAt When it happened, in UTC; null where the carrier's time can not be read. A time without an offset is Melbourne's.
 	OccurredAt *string `json:"occurred_at"`
 
-	// PostalCode Always empty.
+	// PostalCode Postcode, of Australia only; may be empty.
 	PostalCode string `json:"postal_code"`
 
 	// ProofOfDeliveryUrl Always null.
@@ -2823,7 +2852,7 @@ type TrackingEvent struct {
 	// Signer Always null.
 	Signer any `json:"signer"`
 
-	// StateProvince State; may be empty.
+	// StateProvince State, of Australia only; may be empty.
 	StateProvince TrackingEventStateProvince `json:"state_province"`
 
 	// StatusCode ShipEngine's status code.
@@ -2839,7 +2868,7 @@ type TrackingEvent struct {
 	StatusDetailDescription any `json:"status_detail_description"`
 }
 
-// TrackingEventStateProvince State; may be empty.
+// TrackingEventStateProvince State, of Australia only; may be empty.
 type TrackingEventStateProvince string
 
 // TrackingFailure Why there is no tracking of this number.
@@ -4450,7 +4479,12 @@ type ClientInterface interface {
 	//
 	// The carrier accepts 10 calls a minute for each API key, whichever connections share it. What was learned less than two minutes ago
 	// is answered again (`source: cached`). When the carrier can not be asked, because it fails or the allowance is used up, older
-	// tracking is answered with `stale: true`; only a number that nothing is known of is then an error.
+	// tracking is answered with `stale: true`; only a number that nothing is known of is then an error. That the carrier does not know a
+	// number is an answer, too: it is not asked again about it for two minutes.
+	//
+	// A shipment may have several articles: `articles` has each, and the status of the whole is `DE` when all of them are delivered, `EX`
+	// when one failed, `IT` with `DELIVERED_IN_PART` when some are delivered; else it is what the carrier says of the whole, or the status
+	// of the least advanced article.
 	//
 	// The carrier's words are mapped to `status_code`s: `UN` unknown, `AC` accepted, `IT` in transit, `DE` delivered, `EX` exception,
 	// `AT` delivery attempted, `NY` not yet in the system, `SP` at a collection point.
@@ -5350,7 +5384,12 @@ func (c *Client) ListCountries(ctx context.Context, reqEditors ...RequestEditorF
 //
 // The carrier accepts 10 calls a minute for each API key, whichever connections share it. What was learned less than two minutes ago
 // is answered again (`source: cached`). When the carrier can not be asked, because it fails or the allowance is used up, older
-// tracking is answered with `stale: true`; only a number that nothing is known of is then an error.
+// tracking is answered with `stale: true`; only a number that nothing is known of is then an error. That the carrier does not know a
+// number is an answer, too: it is not asked again about it for two minutes.
+//
+// A shipment may have several articles: `articles` has each, and the status of the whole is `DE` when all of them are delivered, `EX`
+// when one failed, `IT` with `DELIVERED_IN_PART` when some are delivered; else it is what the carrier says of the whole, or the status
+// of the least advanced article.
 //
 // The carrier's words are mapped to `status_code`s: `UN` unknown, `AC` accepted, `IT` in transit, `DE` delivered, `EX` exception,
 // `AT` delivery attempted, `NY` not yet in the system, `SP` at a collection point.
@@ -7960,7 +7999,12 @@ type ClientWithResponsesInterface interface {
 	//
 	// The carrier accepts 10 calls a minute for each API key, whichever connections share it. What was learned less than two minutes ago
 	// is answered again (`source: cached`). When the carrier can not be asked, because it fails or the allowance is used up, older
-	// tracking is answered with `stale: true`; only a number that nothing is known of is then an error.
+	// tracking is answered with `stale: true`; only a number that nothing is known of is then an error. That the carrier does not know a
+	// number is an answer, too: it is not asked again about it for two minutes.
+	//
+	// A shipment may have several articles: `articles` has each, and the status of the whole is `DE` when all of them are delivered, `EX`
+	// when one failed, `IT` with `DELIVERED_IN_PART` when some are delivered; else it is what the carrier says of the whole, or the status
+	// of the least advanced article.
 	//
 	// The carrier's words are mapped to `status_code`s: `UN` unknown, `AC` accepted, `IT` in transit, `DE` delivered, `EX` exception,
 	// `AT` delivery attempted, `NY` not yet in the system, `SP` at a collection point.
@@ -16186,7 +16230,12 @@ func (c *ClientWithResponses) ListCountriesWithResponse(ctx context.Context, req
 //
 // The carrier accepts 10 calls a minute for each API key, whichever connections share it. What was learned less than two minutes ago
 // is answered again (`source: cached`). When the carrier can not be asked, because it fails or the allowance is used up, older
-// tracking is answered with `stale: true`; only a number that nothing is known of is then an error.
+// tracking is answered with `stale: true`; only a number that nothing is known of is then an error. That the carrier does not know a
+// number is an answer, too: it is not asked again about it for two minutes.
+//
+// A shipment may have several articles: `articles` has each, and the status of the whole is `DE` when all of them are delivered, `EX`
+// when one failed, `IT` with `DELIVERED_IN_PART` when some are delivered; else it is what the carrier says of the whole, or the status
+// of the least advanced article.
 //
 // The carrier's words are mapped to `status_code`s: `UN` unknown, `AC` accepted, `IT` in transit, `DE` delivered, `EX` exception,
 // `AT` delivery attempted, `NY` not yet in the system, `SP` at a collection point.

@@ -139,8 +139,10 @@ func TestTrack(t *testing.T) {
 				t.Errorf("answer = %+v, want a live one", fresh)
 			}
 			asked(t, tr, 2)
-			// What the carrier does not know.
-			track(t, m, byID(tr.id), "AB12").expect(t, http.StatusNotFound, problem{"security", "not_found", "tracking_number", ""})
+			// What the carrier does not know is an answer, and kept like one.
+			for range 12 {
+				track(t, m, byID(tr.id), "AB12").expect(t, http.StatusNotFound, problem{"security", "not_found", "tracking_number", ""})
+			}
 			asked(t, tr, 3)
 		})
 		t.Run(p.Environment+" ten numbers", func(t *testing.T) {
@@ -198,6 +200,51 @@ func TestTrack(t *testing.T) {
 			a := api.call(t, request{method: http.MethodGet, path: "/v1/tracking?" + byID(works.id) + "&tracking_number=" + parcels(1)[0], key: p.APIKey, header: behalf(m.ID)})
 			a.expect(t, http.StatusOK)
 		})
+	}
+}
+
+// TestTrackShipments: what the sandbox shows of shipments of several articles,
+// and of whose page it is.
+func TestTrackShipments(t *testing.T) {
+	t.Parallel()
+	const post, star = "https://auspost.com.au/mypost/track/details/", "https://startrack.com.au/track/details/"
+	for _, p := range environments() {
+		m := newMerchant(t, p)
+		for _, test := range []struct {
+			carrier, account, number string
+			status, detail, page     string
+			articles                 []string
+		}{
+			{"australia_post", ausPostNumber("00"), "ABC5033470", "DE", "DELIVERED", post, []string{"ABC50334700100931006 DE", "ABC50334700200931004 DE"}},
+			{"australia_post", ausPostNumber("00"), "ABC5033471", "IT", "DELIVERED_IN_PART", post, []string{"ABC50334710100931006 DE", "ABC50334710200931004 IT"}},
+			{"australia_post", ausPostNumber("00"), "36ZZ45032272", "EX", "NOT_DELIVERED", post, []string{"36ZZ450322720100931006 DE", "36ZZ450322720200931004 EX"}},
+			{"australia_post", ausPostNumber("00"), "36ZZ45032230", "DE", "DELIVERED", post, []string{"36ZZ45032230 DE"}},
+			{"australia_post", ausPostNumber("00"), "9ZZZ50000001EXP00001", "IT", "IN_TRANSIT", star, []string{"9ZZZ50000001EXP00001FPP00001 IT", "9ZZZ50000001EXP00001FPP00002 AC"}},
+			{"startrack", starTrackNumber("00"), "9ZZZ50000070", "DE", "DELIVERED", star, []string{"9ZZZ50000070EXP00001 DE", "9ZZZ50000070EXP00002 DE"}},
+			{"startrack", starTrackNumber("00"), "9ZZZ50000071", "IT", "DELIVERED_IN_PART", star, []string{"9ZZZ50000071EXP00001 DE", "9ZZZ50000071EXP00002 IT"}},
+			{"startrack", starTrackNumber("00"), "9ZZZ50000072", "EX", "DELIVERED_IN_PART", star, []string{"9ZZZ50000072EXP00001 DE", "9ZZZ50000072EXP00002 EX"}},
+		} {
+			t.Run(p.Environment+" "+test.number, func(t *testing.T) {
+				t.Parallel()
+				tr := newTracker(t, m, test.carrier, test.account)
+				for _, source := range []string{"live", "cached"} {
+					a := track(t, m, byID(tr.id), test.number)
+					a.expect(t, http.StatusOK)
+					got := decode[gen.Tracking](t, a)
+					var articles []string
+					for _, one := range got.Articles {
+						articles = append(articles, one.Number+" "+string(one.StatusCode))
+					}
+					if d := cmp.Diff(test.articles, articles); d != "" {
+						t.Errorf("%s articles (-want +got):\n%s", source, d)
+					}
+					if string(got.Source) != source || string(got.StatusCode) != test.status || got.StatusDetailCode == nil || *got.StatusDetailCode != test.detail ||
+						got.TrackingUrl != test.page+test.number || (got.ActualDeliveryDate != nil) != (test.status == "DE") || len(got.Events) == 0 || got.CarrierStatusCode == nil {
+						t.Errorf("%s: %s", source, a.body)
+					}
+				}
+			})
+		}
 	}
 }
 
