@@ -41,13 +41,13 @@ func (w *world) get(refresh, etag string) events.APIGatewayProxyResponse {
 }
 
 // TestRemoteCalls counts: a stored snapshot is one write for the key beside one
-// batch read; a live one adds claim, secret, carrier call, one transaction, and
+// batch read; a live one adds allowance, claim, secret, carrier call, one transaction, and
 // the carrier's tally (design: "Round trips"). An answer that differs from the
 // last one is a read more; one of an open breaker is none.
 func TestRemoteCalls(t *testing.T) {
 	w := newWorld(t)
 	first := w.get("false", "") // the first use of a key in a minute is one call more
-	live := []string{"UpdateItem", "GetSecretValue", "carrier GET", "TransactWriteItems", "UpdateItem"}
+	live := []string{"UpdateItem", "UpdateItem", "GetSecretValue", "carrier GET", "TransactWriteItems", "UpdateItem"}
 	tests := []struct {
 		name, refresh, etag string
 		before              func()
@@ -60,7 +60,7 @@ func TestRemoteCalls(t *testing.T) {
 		{"live, and another answer", "true", "", func() {
 			raw := strings.Replace(carriersText, number, desk.Number, 1)
 			w.Carrier.Reading = new(goodReading(t, raw))
-		}, http.StatusOK, []string{"UpdateItem", "GetSecretValue", "GetItem", "TransactWriteItems", "UpdateItem"}},
+		}, http.StatusOK, []string{"UpdateItem", "UpdateItem", "GetSecretValue", "GetItem", "TransactWriteItems", "UpdateItem"}},
 		{"the breaker is open", "true", "", func() {
 			b := carrier.Breaker{Carrier: carrier.AustraliaPost}.Opened("outage", w.Clock, carrier.Timing{})
 			if err := w.Store.SaveBreaker(t.Context(), &b); err != nil {

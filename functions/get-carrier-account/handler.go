@@ -76,6 +76,8 @@ type summary struct {
 const (
 	reasonBusy = "refresh_in_progress" // another reader is asking the carrier
 	reasonOurs = "service_error"       // we could not ask
+	// Callers have had the carrier asked with these credentials as often as they may.
+	reasonLimited = "limited"
 	// The carrier fails for many connections alike: it is not asked meanwhile.
 	reasonDown = "carrier_unavailable"
 )
@@ -84,7 +86,8 @@ const (
 // the carrier says now, and with the stored one marked stale when the carrier
 // says nothing good. Errors: those of auth.Merchant; fault.Identifier, Invalid;
 // NotFound; and, only while there is no snapshot yet, State with RetryAfter
-// (somebody else is asking) and those of carrier.Reading.Err.
+// (somebody else is asking), RateLimited (of linking.Check) and those of
+// carrier.Reading.Err.
 func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	q, inputErr := parse(req)
 	var loaded store.Loaded
@@ -137,6 +140,8 @@ func (h *handler) ask(ctx context.Context, conn carrier.Connection, b carrier.Br
 		a.StaleReason, a.Diagnosis = httpapi.Text(string(checked.Reading.Outcome)), checked.Reading.Diagnosis()
 	case fault.Is(err, fault.State):
 		a.StaleReason = httpapi.Text(reasonBusy)
+	case fault.Is(err, fault.RateLimited):
+		a.StaleReason = httpapi.Text(reasonLimited)
 	default:
 		a.StaleReason = httpapi.Text(reasonOurs)
 	}

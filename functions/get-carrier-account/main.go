@@ -21,6 +21,7 @@ func wire(env *boot.Env) any {
 
 func build(env *boot.Env) (*handler, *httpapi.API) {
 	parts := wiring.Linking(env)
+	parts.Linker.CallsPerMinute = env.Count("CARRIER_CALLS_PER_MINUTE")
 	h := &handler{auth: auth.New(parts.Table, env), accounts: parts.Table, checker: parts.Linker, now: time.Now}
 	api := &httpapi.API{
 		ErrorSource: env.Optional("ERROR_SOURCE"),

@@ -14,7 +14,7 @@ import (
 // (design: "Round trips"), and one claim more with an idempotency key.
 func remoteCalls(t *testing.T, engines desk.Engines) {
 	t.Helper()
-	work := []string{"carrier GET", "TransactWriteItems", "CreateSecret", "TransactWriteItems"}
+	work := []string{"UpdateItem", "carrier GET", "TransactWriteItems", "CreateSecret", "TransactWriteItems"}
 	for name, tc := range map[string]struct {
 		idempotencyKey string
 		after          []string

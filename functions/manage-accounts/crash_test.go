@@ -55,6 +55,7 @@ func newWired(t *testing.T, tableURL, secretsURL string) *wired {
 	}
 	w.table = store.New(dynamodb.NewFromConfig(emulator.Config(tableURL)), crashTable, store.Options{})
 	w.keeper = &linking.Linker{
+		CallsPerMinute: 1_000_000, LinksPerMinute: 1_000_000,
 		Store: w.table, Vault: vault.New(w.secrets, crashPrefix), Carriers: linking.Carriers{Production: wellAnswers{}},
 		Timing: carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1}, Now: func() time.Time { return w.clock }, Random: rand.Reader,
 	}

@@ -11,13 +11,13 @@ import (
 )
 
 // remoteCalls counts what comes after the key beside the connection, its
-// account and the breakers (design: "Round trips"). An idempotency key is one
-// claim more.
+// account and the breakers. Each call of the carrier takes one of the allowance
+// first; an idempotency key is one claim more.
 func remoteCalls(t *testing.T, engines desk.Engines) {
 	t.Helper()
 	f := newFront(t, desk.OnEngines(t, engines, "calls"), desk.Number)
 	f.change("") // the first use of a key in a minute is one call more
-	ask, claim, transaction := "carrier GET", "PutItem", "TransactWriteItems"
+	take, ask, claim, transaction := "UpdateItem", "carrier GET", "PutItem", "TransactWriteItems"
 	for _, tc := range []struct {
 		name   string
 		do     func() events.APIGatewayProxyResponse
@@ -31,22 +31,22 @@ func remoteCalls(t *testing.T, engines desk.Engines) {
 		{"a nickname, again", func() events.APIGatewayProxyResponse { return f.change(`{"nickname":"n"}`, "Idempotency-Key", "k") }, 200, []string{claim}},
 		{"refused credentials", func() events.APIGatewayProxyResponse {
 			return f.change(`{"api_key":"` + newKey + `","api_secret":"wrong-canary"}`)
-		}, 400, []string{ask, ask}},
+		}, 400, []string{take, ask, take, ask}},
 		{"refused credentials, with a key", func() events.APIGatewayProxyResponse {
 			return f.change(`{"api_key":"`+newKey+`","api_secret":"wrong-canary"}`, "Idempotency-Key", "k2")
-		}, 400, []string{claim, ask, ask, "DeleteItem"}},
+		}, 400, []string{claim, take, ask, take, ask, "DeleteItem"}},
 		// The version is staged, becomes the current one, and is pending no more.
 		{"credentials", func() events.APIGatewayProxyResponse { return f.change(bodyNew) }, 200, []string{
-			ask, transaction, "PutSecretValue", transaction, "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage", transaction,
+			take, ask, transaction, "PutSecretValue", transaction, "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage", transaction,
 		}},
 		{"rollback", func() events.APIGatewayProxyResponse { return f.rollback() }, 200, []string{
-			"GetSecretValue", ask, transaction, transaction, "DescribeSecret", "UpdateSecretVersionStage", transaction,
+			take, "GetSecretValue", ask, transaction, transaction, "DescribeSecret", "UpdateSecretVersionStage", transaction,
 		}},
 		{"a number", func() events.APIGatewayProxyResponse {
 			return f.change(`{"account_number":"` + desk.OtherNumber + `"}`)
-		}, 200, []string{"GetSecretValue", ask, transaction, transaction, "DescribeSecret", transaction}},
+		}, 200, []string{take, "GetSecretValue", ask, transaction, transaction, "DescribeSecret", transaction}},
 		{"refresh", func() events.APIGatewayProxyResponse { return f.refresh() }, 202, []string{transaction}},
-		{"verify", func() events.APIGatewayProxyResponse { return f.verify() }, 200, []string{"UpdateItem", "GetSecretValue", ask, transaction, "UpdateItem"}},
+		{"verify", func() events.APIGatewayProxyResponse { return f.verify() }, 200, []string{take, "UpdateItem", "GetSecretValue", ask, transaction, "UpdateItem"}},
 		{"verify, too soon", func() events.APIGatewayProxyResponse { return f.verify() }, 429, nil},
 		{"unlink", func() events.APIGatewayProxyResponse { return f.unlink() }, 204, []string{transaction, "DeleteSecret", transaction}},
 		{"unlink, again", func() events.APIGatewayProxyResponse { return f.unlink() }, 404, nil},

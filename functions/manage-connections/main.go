@@ -24,6 +24,7 @@ func wire(env *boot.Env) any {
 
 func build(env *boot.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	parts := wiring.Linking(env)
+	parts.Linker.CallsPerMinute = env.Count("CARRIER_CALLS_PER_MINUTE")
 	secret := vault.NewServiceSecret(parts.Secrets, env.Text("SERVICE_SECRET_ID"))
 	h := &handler{
 		auth: auth.New(parts.Table, env), accounts: parts.Table, claims: parts.Table,

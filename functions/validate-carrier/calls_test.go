@@ -10,7 +10,8 @@ import (
 	"carrierlink/infra/test/desk"
 )
 
-// TestRemoteCalls counts: the key beside the account, and one carrier call.
+// TestRemoteCalls counts: the key beside the account, and one carrier call
+// that the account's allowance counts.
 func TestRemoteCalls(t *testing.T) {
 	d := desk.OnEngines(t, desk.StartEngines(t), "validate")
 	serve(d)
@@ -19,7 +20,7 @@ func TestRemoteCalls(t *testing.T) {
 		number string
 		after  []string
 	}{
-		"a mistake": {"1", []string{}}, "good": {"0000123400", []string{"carrier GET"}}, "refused": {"0000123401", []string{"carrier GET"}},
+		"a mistake": {"1", []string{}}, "good": {"0000123400", []string{"UpdateItem", "carrier GET"}}, "refused": {"0000123401", []string{"UpdateItem", "carrier GET"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d.Wire.Reset()

@@ -16,6 +16,7 @@ import (
 
 // accounts is what this function needs of the store.
 type accounts interface {
+	linking.Calls
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
 }
 
@@ -23,7 +24,10 @@ type handler struct {
 	auth     *auth.Auth
 	accounts accounts
 	carriers linking.Carriers
-	now      func() time.Time
+	// linksPerMinute is how often one account may have a carrier asked about
+	// credentials that it has not linked.
+	linksPerMinute int
+	now            func() time.Time
 }
 
 // validation is what was found.
@@ -61,11 +65,12 @@ const checkCarrier = "carrier"
 // nothing with what the carrier says, good or bad. Errors: those of auth.Merchant
 // and Request.JSON, all of the request's at once; and, for an outage, which says
 // nothing about the charge account, fault.CarrierLimited, CarrierDown and
-// CarrierTimeout.
+// CarrierTimeout; and RateLimited when the account has linked and validated too
+// often.
 func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	typed, inputErr := decode(req)
 	var environment carrier.Environment
-	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
+	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
 		loaded, err := h.accounts.Load(ctx, accountID, store.Want{Now: h.now()})
 		if loaded.Account != nil {
 			environment = loaded.Account.Environment
@@ -87,6 +92,12 @@ func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.
 		return httpapi.JSON(http.StatusOK, v), nil
 	}
 	now := h.now()
+	account.Again = func(ctx context.Context) error {
+		return linking.Allow(ctx, h.accounts, carrier.AccountAllowance(carrier.UseLinking, caller.AccountID), h.linksPerMinute, h.now())
+	}
+	if err := account.Again(ctx); err != nil {
+		return nil, err
+	}
 	reading, _ := h.carriers.Ask(ctx, environment, account, 1, now)
 	switch err := reading.Err(); {
 	case reading.Outcome.IsOutage():

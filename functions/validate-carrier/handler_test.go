@@ -26,7 +26,7 @@ func newDesk(t *testing.T) *desk.Desk {
 }
 
 func serve(d *desk.Desk) {
-	h := &handler{auth: d.Auth(), accounts: d.Store, carriers: linking.Carriers{Production: d.Carrier, Sandbox: d.Carrier}, now: d.Now}
+	h := &handler{auth: d.Auth(), accounts: d.Store, carriers: linking.Carriers{Production: d.Carrier, Sandbox: d.Carrier}, linksPerMinute: d.Linker.LinksPerMinute, now: d.Now}
 	d.Serve(httpapi.Route{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}/validate", Handler: h.validate})
 }
 

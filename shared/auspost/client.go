@@ -142,7 +142,7 @@ func (c *Client) GetAccount(ctx context.Context, account carrier.ChargeAccount, 
 
 func (c *Client) getAccount(ctx context.Context, account carrier.ChargeAccount, check int) carrier.Reading {
 	return c.ask(ctx, question{
-		account: account, path: "/accounts/" + url.PathEscape(account.Number), check: check,
+		account: account, path: "/accounts/" + url.PathEscape(account.Number), check: check, again: account.Again,
 		read: func(a answer, now time.Time) carrier.Reading { return read(a, account.Number, now) },
 	})
 }

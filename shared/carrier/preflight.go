@@ -1,6 +1,7 @@
 package carrier
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"slices"
@@ -19,6 +20,9 @@ type ChargeAccount struct {
 	// MerchantLocationID begins the account's own tracking numbers; empty if it is
 	// not known. Only tracking uses it.
 	MerchantLocationID string
+	// Again is asked before a carrier that has not answered well is called once
+	// more; an error forbids it. Nil allows it.
+	Again func(ctx context.Context) error
 }
 
 // Where merchants find their number and make their key.

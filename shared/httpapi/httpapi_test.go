@@ -151,8 +151,10 @@ func TestHeadIsGetWithoutBody(t *testing.T) {
 
 func TestServeHeaders(t *testing.T) {
 	base := func(extra map[string]string) map[string]string {
-		h := map[string]string{"Content-Type": "application/json", "Cache-Control": "no-store", "Api-Version": httpapi.Version, "X-Request-Id": "ID",
-			"X-Content-Type-Options": "nosniff", "Strict-Transport-Security": "max-age=31536000"}
+		h := map[string]string{
+			"Content-Type": "application/json", "Cache-Control": "no-store", "Api-Version": httpapi.Version, "X-Request-Id": "ID",
+			"X-Content-Type-Options": "nosniff", "Strict-Transport-Security": "max-age=31536000",
+		}
 		for k, v := range extra {
 			if h[k] = v; v == "" {
 				delete(h, k)

@@ -34,7 +34,8 @@ type ChangeRequest struct {
 // with the carrier first: a refusal or an outage leaves everything as it was.
 //
 // Errors: those of carrier.Reading.Err; fault.CarrierConflict for a number that
-// another connection holds; State with RetryAfter while another change runs;
+// another connection holds; RateLimited when the carrier was asked too often with
+// the credentials; State with RetryAfter while another change runs;
 // Precondition for a pinned one that came too late; NotFound.
 func (l *Linker) Change(ctx context.Context, req ChangeRequest) (*carrier.Connection, error) {
 	if req.Credentials == nil && (req.Number == "" || req.Number == req.Connection.AccountNumber) {
@@ -48,10 +49,17 @@ func (l *Linker) Change(ctx context.Context, req ChangeRequest) (*carrier.Connec
 	if req.Number != "" {
 		account.Number = req.Number
 	}
+	credentialID := conn.CredentialID
+	if req.Credentials != nil {
+		credentialID = carrier.CredentialID(req.Credentials.APIKey)
+	}
+	var err error
+	if account.Again, err = l.allowed(ctx, conn, credentialID); err != nil {
+		return nil, err
+	}
 	if req.Credentials != nil {
 		account.Credentials = *req.Credentials
 	} else {
-		var err error
 		if account.Credentials, err = l.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil {
 			return nil, l.unreadable(conn, err)
 		}
@@ -87,6 +95,10 @@ func (l *Linker) Rollback(ctx context.Context, conn carrier.Connection, answer f
 	if !conn.Previous.Available(l.Now()) {
 		return nil, nothing
 	}
+	again, err := l.allowed(ctx, conn, conn.Previous.CredentialID)
+	if err != nil {
+		return nil, err
+	}
 	version := conn.Previous.SecretVersion
 	credentials, err := l.Vault.Get(ctx, conn.AccountID, conn.ID, version)
 	if fault.Is(err, fault.NotFound) {
@@ -96,7 +108,7 @@ func (l *Linker) Rollback(ctx context.Context, conn carrier.Connection, answer f
 	if err != nil {
 		return nil, fmt.Errorf("reading the previous credentials: %w", err)
 	}
-	account := carrier.ChargeAccount{Carrier: conn.Carrier, Number: conn.Previous.AccountNumber, Credentials: credentials}
+	account := carrier.ChargeAccount{Carrier: conn.Carrier, Number: conn.Previous.AccountNumber, Credentials: credentials, Again: again}
 	reading, snap := l.Ask(ctx, conn.Environment, account, conn.Checks+1, l.Now())
 	if err := reading.Err(); err != nil {
 		return nil, err

@@ -122,7 +122,7 @@ func TestChangeFails(t *testing.T) {
 	t.Run("an intent holds the number", func(t *testing.T) {
 		w := newWorld(t)
 		conn := w.link(t)
-		w.dies(3, func() { _ = linkOf(number2, "other", nil)(context.Background(), w, w.Linker) })
+		w.dies(4, func() { _ = linkOf(number2, "other", nil)(context.Background(), w, w.Linker) })
 		for range 2 { // at work, and abandoned
 			_, err := w.Change(t.Context(), both(conn))
 			isState(t, err, true)
@@ -336,7 +336,7 @@ func TestChangeMeanwhile(t *testing.T) {
 		}, 0, fault.Precondition},
 		{"another change", func(_ *testing.T, w *world, c carrier.Connection) { _, _ = w.Change(ctx, change(c, "", "three")) }, fault.State, fault.Precondition},
 		{"another change begins", func(_ *testing.T, w *world, c carrier.Connection) {
-			w.dies(1, func() { _, _ = w.Change(ctx, change(c, "", "three")) })
+			w.dies(2, func() { _, _ = w.Change(ctx, change(c, "", "three")) })
 		}, fault.State, fault.Precondition},
 		{"it is unlinked", func(_ *testing.T, w *world, c carrier.Connection) { _ = w.Unlink(ctx, c, false) }, fault.NotFound, fault.Precondition},
 		{"its account is disabled", func(t *testing.T, w *world, _ carrier.Connection) { t.Helper(); w.enabled(t, false); w.followed(t) }, 0, fault.Precondition},
@@ -381,11 +381,11 @@ func TestChangeIsRunning(t *testing.T) {
 		},
 	}
 	for name, other := range others {
-		for n := 1; n <= 5; n++ { // read, claim, stage, change, align
+		for n := 1; n <= 6; n++ { // read, allowance, claim, stage, change, align
 			w := newWorld(t)
 			conn := w.changed(t, w.link(t), "", "two")
 			w.dies(n, func() { _ = changeOf(number, "", "three")(context.Background(), w, w.Linker) })
-			if n > 1 {
+			if n > 2 {
 				asked := len(w.production.asked)
 				err := other(t.Context(), w, w.Linker, w.row(t, conn.ID))
 				isState(t, err, true)

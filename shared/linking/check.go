@@ -27,7 +27,8 @@ const VerifyPause = 30 * time.Second
 // error: it stands in Reading.
 //
 // Errors: fault.State with RetryAfter while another check runs, or a change of
-// its credentials, or its account takes the connection along; NotFound.
+// its credentials, or its account takes the connection along; RateLimited when
+// the carrier was asked too often with its credentials; NotFound.
 func (l *Linker) Check(ctx context.Context, conn carrier.Connection, trigger carrier.Trigger, b carrier.Breaker) (Checked, error) {
 	return l.check(ctx, conn, examination{trigger: trigger, breaker: b})
 }
@@ -48,14 +49,20 @@ func (l *Linker) check(ctx context.Context, conn carrier.Connection, e examinati
 	if conn.Standing == carrier.StandingDeleted {
 		return Checked{}, following() // without a secret there is nothing to find out
 	}
-	conn, err := l.settled(ctx, conn)
+	if conn.LeaseUntil.After(l.Now()) {
+		return Checked{}, taken(nil) // it costs no call of the allowance
+	}
+	again, err := l.allowed(ctx, conn, conn.CredentialID)
 	if err != nil {
+		return Checked{}, err
+	}
+	e.again = again
+	if conn, err = l.settled(ctx, conn); err != nil {
 		return Checked{}, err
 	}
 	claimed, err := l.Store.ClaimCheck(ctx, conn, l.Lease(ctx), l.Now())
 	if fault.Is(err, fault.State) {
-		// The lease is a limit: a check is over much sooner.
-		return Checked{}, &fault.Error{Kind: fault.State, Message: "This connection is being checked or changed by another request.", Cause: err, RetryAfter: time.Second}
+		return Checked{}, taken(err)
 	}
 	if err != nil {
 		return Checked{}, fmt.Errorf("claiming the check: %w", err)
@@ -72,6 +79,12 @@ func (l *Linker) check(ctx context.Context, conn carrier.Connection, e examinati
 		}
 	}
 	return checked, nil
+}
+
+// taken is for a connection that somebody is at. The lease is a limit: a check is
+// over much sooner.
+func taken(cause error) error {
+	return &fault.Error{Kind: fault.State, Message: "This connection is being checked or changed by another request.", Cause: cause, RetryAfter: time.Second}
 }
 
 // Refresh makes the scheduled check of a connection if it is due, and records
@@ -95,6 +108,8 @@ type examination struct {
 	trigger  carrier.Trigger
 	breaker  carrier.Breaker
 	calledAt time.Time // of verify; zero: it is none
+	// again takes a further call of the allowance; nil for the schedule's.
+	again func(context.Context) error
 	// answer makes the record of the answer that is stored with the check; nil, or
 	// a nil record, for none.
 	answer func(Checked) (*carrier.IdempotencyRecord, error)
@@ -122,7 +137,7 @@ func (l *Linker) examine(ctx context.Context, claimed carrier.Connection, e exam
 	case err != nil:
 		return Checked{}, l.unrecorded(ctx, claimed, e, fmt.Errorf("reading the credentials of %s: %w", claimed.ID, err))
 	default:
-		account := carrier.ChargeAccount{Carrier: claimed.Carrier, Number: claimed.AccountNumber, Credentials: credentials}
+		account := carrier.ChargeAccount{Carrier: claimed.Carrier, Number: claimed.AccountNumber, Credentials: credentials, Again: e.again}
 		reading, snap = l.Ask(ctx, claimed.Environment, account, claimed.Checks+1, l.Now())
 	}
 	observed := l.observation(reading, e.trigger, e.breaker)

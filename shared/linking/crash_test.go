@@ -161,19 +161,19 @@ func useCases() []useCase {
 		{"link", nothing, linkOf(number, "one", nil)},
 		{"link for later", down, linkOf(number, "one", func(r *linking.LinkRequest) { r.VerifyLater = true })},
 		{"link a duplicate", linked, linkOf(number, "one", func(r *linking.LinkRequest) { r.AllowDuplicate = true })},
-		{"take an intent over", crashed(nothing, 3, linkOf(number, "one", nil)), linkOf(number, "two", nil)},
+		{"take an intent over", crashed(nothing, 4, linkOf(number, "one", nil)), linkOf(number, "two", nil)},
 		{"rename", linked, of(number, rename)},
 		{"change credentials", linked, changeOf(number, "", "two")},
 		{"change credentials again", changedTwice, changeOf(number, "", "four")},
 		{"change the number", linked, changeOf(number, number2, "")},
 		{"change both", linked, both},
 		{"change to a number that is held", two, both},
-		{"change what was left of a change", crashed(linked, 4, changeOf(number, "", "two")), changeOf(number, "", "three")},
+		{"change what was left of a change", crashed(linked, 5, changeOf(number, "", "two")), changeOf(number, "", "three")},
 		{"change without a secret", func(t *testing.T, w *world) { t.Helper(); w.loses(t, w.link(t).ID) }, changeOf(number, "", "two")},
 		{"rollback", changedTwice, of(number, rollback)},
 		{"rollback of the number", func(t *testing.T, w *world) { t.Helper(); w.changed(t, w.link(t), number2, "") }, of(number2, rollback)},
 		{"verify", linked, of(number, verify)},
-		{"verify what was left of a change", crashed(linked, 4, changeOf(number, "", "two")), of(number, verify)},
+		{"verify what was left of a change", crashed(linked, 5, changeOf(number, "", "two")), of(number, verify)},
 		{"read", func(t *testing.T, w *world) {
 			t.Helper()
 			w.link(t)
@@ -189,7 +189,7 @@ func useCases() []useCase {
 		}, of(number, refresh)},
 		{"request a refresh", linked, of(number, requestRefresh)},
 		{"unlink", linked, of(number, unlink)},
-		{"unlink what was left of a change", crashed(linked, 4, changeOf(number, "", "two")), of(number, unlink)},
+		{"unlink what was left of a change", crashed(linked, 5, changeOf(number, "", "two")), of(number, unlink)},
 		{"disable", func(t *testing.T, w *world) { t.Helper(); two(t, w); w.enabled(t, false) }, follow},
 		{"enable", func(t *testing.T, w *world) {
 			t.Helper()
@@ -201,13 +201,13 @@ func useCases() []useCase {
 		{"delete", func(t *testing.T, w *world) { t.Helper(); two(t, w); w.deleted(t, 20) }, follow},
 		{"delete what was left of a change", func(t *testing.T, w *world) {
 			t.Helper()
-			crashed(linked, 4, changeOf(number, "", "two"))(t, w)
+			crashed(linked, 5, changeOf(number, "", "two"))(t, w)
 			w.deleted(t, 20)
 		}, follow},
 		{"restore", func(t *testing.T, w *world) { t.Helper(); two(t, w); w.deleted(t, 20); w.followed(t); w.restored(t) }, follow},
 		{"restore what was left of a change and a deletion", func(t *testing.T, w *world) {
 			t.Helper()
-			crashed(linked, 4, changeOf(number, "", "two"))(t, w)
+			crashed(linked, 5, changeOf(number, "", "two"))(t, w)
 			w.deleted(t, 20)
 			w.followed(t)
 			w.restored(t)
@@ -220,9 +220,9 @@ func useCases() []useCase {
 			w.restored(t)
 			w.deleted(t, 25)
 		}, follow},
-		{"reconcile an intent", crashed(nothing, 3, linkOf(number, "one", nil)), reconcile},
-		{"reconcile a staged version", crashed(linked, 3, changeOf(number, "", "two")), reconcile},
-		{"reconcile a change", crashed(linked, 4, changeOf(number, "", "two")), reconcile},
+		{"reconcile an intent", crashed(nothing, 4, linkOf(number, "one", nil)), reconcile},
+		{"reconcile a staged version", crashed(linked, 4, changeOf(number, "", "two")), reconcile},
+		{"reconcile a change", crashed(linked, 5, changeOf(number, "", "two")), reconcile},
 		{"reconcile an unlinked one", crashed(linked, 2, of(number, unlink)), reconcile},
 		{"reconcile a deletion", func(t *testing.T, w *world) {
 			t.Helper()

@@ -68,7 +68,7 @@ func TestFollowFails(t *testing.T) {
 		}
 	})
 	t.Run("a change is running", func(t *testing.T) {
-		for n := 2; n <= 5; n++ {
+		for n := 3; n <= 6; n++ {
 			w := newWorld(t)
 			w.link(t)
 			w.linkAs(t, number2, "other")
@@ -229,8 +229,8 @@ func TestReconcile(t *testing.T) {
 	litter := func(t *testing.T, w *world) {
 		t.Helper()
 		w.link(t)
-		w.dies(4, func() { _ = changeOf(number, "", "two")(ctx, w, w.Linker) })
-		w.dies(3, func() { _ = linkOf(number2, "other", nil)(ctx, w, w.Linker) })
+		w.dies(5, func() { _ = changeOf(number, "", "two")(ctx, w, w.Linker) })
+		w.dies(4, func() { _ = linkOf(number2, "other", nil)(ctx, w, w.Linker) })
 		gone := w.linkAs(t, "0009912347", "gone")
 		w.dies(1, func() { _ = w.Unlink(ctx, gone, false) })
 		w.enabled(t, false)
@@ -310,7 +310,7 @@ func TestReconcile(t *testing.T) {
 	})
 	t.Run("nobody takes over what it undoes", func(t *testing.T) {
 		w := newWorld(t)
-		w.dies(3, func() { _ = linkOf(number, "one", nil)(ctx, w, w.Linker) })
+		w.dies(4, func() { _ = linkOf(number, "one", nil)(ctx, w, w.Linker) })
 		w.clock = w.clock.Add(time.Minute)
 		var link error
 		w.on = func(_ context.Context, name string, do func() error) error {

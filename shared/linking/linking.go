@@ -57,6 +57,8 @@ func (c Carriers) Ask(ctx context.Context, env carrier.Environment, account carr
 // Version is the one that was read: else fault.State, or NotFound where it is
 // gone. After it *conn is what is stored.
 type Store interface {
+	Calls
+
 	// Connection reads one, whatever its status; fault.NotFound.
 	Connection(ctx context.Context, accountID int64, connectionID string) (carrier.Connection, error)
 	// Snapshot reads the carrier's last good answer; nil for none.
@@ -138,8 +140,14 @@ type Linker struct {
 	// Changes tells how two answers about one account differ.
 	Changes func(before, after []byte) ([]carrier.Change, error)
 	Timing  carrier.Timing
-	Now     func() time.Time
-	Random  io.Reader // of ids
+	// CallsPerMinute is how often callers may have the carrier asked with one
+	// credential: checks, changes and rollbacks. What the schedule asks is not
+	// counted: it has a rate of its own.
+	CallsPerMinute int
+	// LinksPerMinute is how often one account may link.
+	LinksPerMinute int
+	Now            func() time.Time
+	Random         io.Reader // of ids
 }
 
 // leaseWithoutDeadline is the lease of a request that has no deadline: the
@@ -194,14 +202,22 @@ type LinkRequest struct {
 // away: until the lease is over a call may yet arrive.
 //
 // Errors: fault.CarrierConflict (linked already, with ExistingCarrierID), State
-// with RetryAfter (a twin is at work), those of carrier.Reading.Err, NotFound or
-// Inactive for an account that went away meanwhile.
+// with RetryAfter (a twin is at work), RateLimited when the account has linked
+// and validated too often, those of carrier.Reading.Err, NotFound or Inactive for
+// an account that went away meanwhile.
 func (l *Linker) Link(ctx context.Context, req LinkRequest) (*carrier.Connection, error) {
 	abandoned, err := l.holder(ctx, req.Account.ID, req.LinkedAs, req.AllowDuplicate)
 	if err != nil {
 		return nil, err
 	}
-	reading, snap := l.Ask(ctx, req.Account.Environment, req.ChargeAccount, 1, l.Now())
+	account := req.ChargeAccount
+	account.Again = func(ctx context.Context) error {
+		return Allow(ctx, l.Store, carrier.AccountAllowance(carrier.UseLinking, req.Account.ID), l.LinksPerMinute, l.Now())
+	}
+	if err := account.Again(ctx); err != nil {
+		return nil, err
+	}
+	reading, snap := l.Ask(ctx, req.Account.Environment, account, 1, l.Now())
 	if reading.Outcome != carrier.OutcomeOK && (!req.VerifyLater || !reading.Outcome.IsOutage()) {
 		return nil, reading.Err()
 	}

@@ -415,7 +415,7 @@ func TestLinkWhatWasUnlinked(t *testing.T) {
 func TestTwinThatDied(t *testing.T) {
 	w := newWorld(t)
 	w.production.meanwhile = func() {
-		w.dies(3, func() { _ = linkOf(number, "two", nil)(context.Background(), w, w.Linker) })
+		w.dies(4, func() { _ = linkOf(number, "two", nil)(context.Background(), w, w.Linker) })
 		w.clock = w.clock.Add(time.Minute)
 	}
 	_, err := w.Link(t.Context(), w.request(t))

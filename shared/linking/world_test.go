@@ -42,11 +42,16 @@ func TestMain(m *testing.M) {
 type askedOf struct {
 	reading   *carrier.Reading
 	meanwhile func() // while the carrier is asked
+	twice     *int   // counts second attempts, as many as are allowed; nil: none is made
 	asked     []carrier.ChargeAccount
 	checks    []int
 }
 
-func (c *askedOf) GetAccount(_ context.Context, account carrier.ChargeAccount, check int) carrier.Reading {
+func (c *askedOf) GetAccount(ctx context.Context, account carrier.ChargeAccount, check int) carrier.Reading {
+	if c.twice != nil && (account.Again == nil || account.Again(ctx) == nil) {
+		*c.twice++
+	}
+	account.Again = nil // of no interest
 	c.asked, c.checks = append(c.asked, account), append(c.checks, check)
 	if f := c.meanwhile; f != nil {
 		c.meanwhile = nil
@@ -105,6 +110,10 @@ func read[T any](ctx context.Context, on *hook, name string, do func() (T, error
 
 func (s hookedStore) Connection(ctx context.Context, account int64, id string) (carrier.Connection, error) {
 	return read(ctx, s.on, "Connection", func() (carrier.Connection, error) { return s.memory.Connection(ctx, account, id) })
+}
+
+func (s hookedStore) TakeCall(ctx context.Context, a carrier.Allowance, limit int, window time.Duration, now time.Time) (time.Duration, error) {
+	return read(ctx, s.on, "TakeCall", func() (time.Duration, error) { return s.memory.TakeCall(ctx, a, limit, window, now) })
 }
 
 func (s hookedStore) Snapshot(ctx context.Context, account int64, id string) (*carrier.Snapshot, error) {
@@ -258,6 +267,7 @@ func newWorldOver(t *testing.T, secrets *vaulttest.Memory) *world {
 // process is another linker of the same world.
 func (w *world) process(on *hook) *linking.Linker {
 	return &linking.Linker{
+		CallsPerMinute: 1_000_000, LinksPerMinute: 1_000_000,
 		Store: hookedStore{w.memory, on}, Vault: hookedVault{w.vault, on, w.made},
 		Carriers: linking.Carriers{Production: w.production, Sandbox: w.sandbox},
 		Changes: func(before, after []byte) ([]carrier.Change, error) {

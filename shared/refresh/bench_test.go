@@ -120,7 +120,8 @@ func newDueAlways(b *testing.B, client linking.Carrier, n int) *dueAlways {
 	// Each check is a day after all others.
 	now := func() time.Time { return at().Add(time.Duration(d.clock.Add(1)) * 24 * time.Hour) }
 	d.linker = &linking.Linker{
-		Store: d, Vault: vault.New(vaulttest.NewMemory(), "bench/"), Carriers: linking.Carriers{Production: answers{}}, Changes: auspostapi.Changes,
+		LinksPerMinute: 1_000_000,
+		Store:          d, Vault: vault.New(vaulttest.NewMemory(), "bench/"), Carriers: linking.Carriers{Production: answers{}}, Changes: auspostapi.Changes,
 		Timing: carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1}, Now: now, Random: rand.Reader,
 	}
 	for i := range n {

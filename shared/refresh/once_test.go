@@ -63,7 +63,8 @@ func TestExactlyOnce(t *testing.T) {
 	clock := at()
 	asked := &counting{Carrier: client, calls: map[string]int{}}
 	linker := &linking.Linker{
-		Store: table, Vault: vault.New(vaulttest.NewMemory(), "test/carrier/"), Carriers: linking.Carriers{Production: asked}, Changes: auspostapi.Changes,
+		LinksPerMinute: 1_000_000,
+		Store:          table, Vault: vault.New(vaulttest.NewMemory(), "test/carrier/"), Carriers: linking.Carriers{Production: asked}, Changes: auspostapi.Changes,
 		Timing: carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1}, Now: func() time.Time { return clock }, Random: rand.Reader,
 	}
 	worker := refresh.Worker{Checker: linker, Breakers: table}

@@ -160,6 +160,8 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 		"RateLimitPerMinute":        "100000",
 		"SandboxRateLimitPerMinute": "100000",
 		"SandboxRefreshesPerMinute": "600",
+		"CarrierCallsPerMinute":     "1000000",
+		"LinksPerMinute":            "1000000",
 		"RefusalGapSeconds":         strconv.Itoa(cmp.Or(opts.RefusalGapSeconds, 1)),
 		"ScheduleSpeed":             strconv.Itoa(cmp.Or(opts.ScheduleSpeed, 1)),
 		"SchedulePassesPerMinute":   strconv.Itoa(cmp.Or(opts.SchedulePasses, 6)),

@@ -229,6 +229,7 @@ const (
 	CarrierAccountStaleReasonCredentialsMissing  CarrierAccountStaleReason = "credentials_missing"
 	CarrierAccountStaleReasonForbidden           CarrierAccountStaleReason = "forbidden"
 	CarrierAccountStaleReasonLessThannil         CarrierAccountStaleReason = "<nil>"
+	CarrierAccountStaleReasonLimited             CarrierAccountStaleReason = "limited"
 	CarrierAccountStaleReasonMalformedRequest    CarrierAccountStaleReason = "malformed_request"
 	CarrierAccountStaleReasonNumberMismatch      CarrierAccountStaleReason = "number_mismatch"
 	CarrierAccountStaleReasonRateLimited         CarrierAccountStaleReason = "rate_limited"
@@ -256,6 +257,8 @@ func (e CarrierAccountStaleReason) Valid() bool {
 	case CarrierAccountStaleReasonForbidden:
 		return true
 	case CarrierAccountStaleReasonLessThannil:
+		return true
+	case CarrierAccountStaleReasonLimited:
 		return true
 	case CarrierAccountStaleReasonMalformedRequest:
 		return true
@@ -1828,7 +1831,8 @@ type CarrierAccount struct {
 
 	// StaleReason Why there is no fresher copy: the outcome of the check that was made for this request; `refresh_in_progress` when another
 	// request is asking the carrier at this moment; `carrier_unavailable` when the carrier was not asked, because it is failing for
-	// many (listCarrierStatus); `service_error` when this service could not ask. Null unless `stale`.
+	// many (listCarrierStatus); `limited` when it was not asked, because callers have had it asked as often as they may in a
+	// minute with these credentials; `service_error` when this service could not ask. Null unless `stale`.
 	StaleReason *CarrierAccountStaleReason `json:"stale_reason"`
 
 	// Summary What we understand of `account`.
@@ -1840,7 +1844,8 @@ type CarrierAccountSource string
 
 // CarrierAccountStaleReason Why there is no fresher copy: the outcome of the check that was made for this request; `refresh_in_progress` when another
 // request is asking the carrier at this moment; `carrier_unavailable` when the carrier was not asked, because it is failing for
-// many (listCarrierStatus); `service_error` when this service could not ask. Null unless `stale`.
+// many (listCarrierStatus); `limited` when it was not asked, because callers have had it asked as often as they may in a
+// minute with these credentials; `service_error` when this service could not ask. Null unless `stale`.
 type CarrierAccountStaleReason string
 
 // CarrierAccountSummary What we understand of `account`.

@@ -121,7 +121,8 @@ func (w *world) environment(table, secrets, carrierURL string) []string {
 		"AWS_REGION=" + emulator.Region, "AWS_ACCESS_KEY_ID=" + emulator.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + emulator.SecretAccessKey,
 		"AWS_ENDPOINT_URL_DYNAMODB=" + table, "AWS_ENDPOINT_URL_SECRETS_MANAGER=" + secrets, "AUSPOST_BASE_URL=" + carrierURL + "/shipping/v1",
 		"STAGE=local", "LOG_LEVEL=INFO", "ERROR_SOURCE=shipengine", "TABLE_NAME=" + w.name, "SECRET_PREFIX=" + w.name + "/carrier/", "SERVICE_SECRET_ID=" + w.serviceSecret,
-		"RATE_LIMIT_PER_MINUTE=1000000", "SANDBOX_RATE_LIMIT_PER_MINUTE=1000000", "REFUSAL_GAP_SECONDS=600", "SCHEDULE_SPEED=1",
+		"RATE_LIMIT_PER_MINUTE=1000000", "SANDBOX_RATE_LIMIT_PER_MINUTE=1000000", "CARRIER_CALLS_PER_MINUTE=1000000", "LINKS_PER_MINUTE=1000000",
+		"REFUSAL_GAP_SECONDS=600", "SCHEDULE_SPEED=1",
 	}
 }
 

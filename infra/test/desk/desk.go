@@ -183,7 +183,7 @@ func (d *Desk) furnish(v *vault.Vault, carriers auspost.Options) {
 	d.Vault, d.Carrier = &Vault{Vault: v}, &Carrier{Real: client}
 	d.Linker = &linking.Linker{
 		Store: d.Store, Vault: d.Vault, Carriers: linking.Carriers{Production: d.Carrier, Sandbox: d.Carrier}, Changes: auspost.Changes,
-		Timing: carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1}, Now: d.Now, Random: rand.Reader,
+		Timing: carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1}, CallsPerMinute: 1_000_000, LinksPerMinute: 1_000_000, Now: d.Now, Random: rand.Reader,
 	}
 }
 
@@ -433,7 +433,9 @@ type Question struct {
 // GetAccount is a check.
 func (c *Carrier) GetAccount(ctx context.Context, account carrier.ChargeAccount, check int) carrier.Reading {
 	c.mu.Lock()
-	c.asked = append(c.asked, Question{account, check})
+	asked := account
+	asked.Again = nil // of no interest, and nothing to compare
+	c.asked = append(c.asked, Question{asked, check})
 	meanwhile := c.Meanwhile
 	c.Meanwhile = nil
 	c.mu.Unlock()

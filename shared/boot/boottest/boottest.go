@@ -26,6 +26,8 @@ var places = map[string]string{
 	"REFUSAL_GAP_SECONDS":           "Timing.RefusalGap",
 	"SCHEDULE_SPEED":                "Timing.Speed",
 	"ERROR_SOURCE":                  "ErrorSource",
+	"CARRIER_CALLS_PER_MINUTE":      "CallsPerMinute",
+	"LINKS_PER_MINUTE":              "LinksPerMinute",
 }
 
 // optional are the settings that may be missing.

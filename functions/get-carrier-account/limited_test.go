@@ -1,0 +1,85 @@
+package main
+
+import (
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/infra/test/desk"
+	"carrierlink/shared/carrier"
+)
+
+// TestSixtyLiveReads in three seconds are ten calls of the carrier, and each of
+// the others the stored copy: in memory, where they come one after the other.
+func TestSixtyLiveReads(t *testing.T) {
+	f := newFront(t, goodReading(t, carriersText))
+	f.Linker.CallsPerMinute = 10
+	got := map[string]int{}
+	for range 60 {
+		a := read(t, f.ask("refresh=true"))
+		reason := a.Source
+		if a.StaleReason != nil {
+			reason += ", " + *a.StaleReason
+		}
+		if a.Diagnosis != nil || a.Stale != (a.StaleReason != nil) || string(a.Account) != carriersText {
+			t.Errorf("answer: %+v", a)
+		}
+		got[reason]++
+		f.Pass(50 * time.Millisecond)
+	}
+	if n := len(f.Carrier.Asked()); n != 10 || got["live"] != 10 || got["stored, limited"] != 50 {
+		t.Errorf("the carrier is asked %d times: %v", n, got)
+	}
+	f.Pass(time.Minute)
+	if a := read(t, f.ask("refresh=true")); a.Source != "live" || a.Stale {
+		t.Errorf("a minute later: %+v", a)
+	}
+}
+
+// TestLimitedWithoutACopy: there is nothing to show.
+func TestLimitedWithoutACopy(t *testing.T) {
+	f := newFront(t, carrier.Reading{Outcome: carrier.OutcomeTimeout})
+	f.Linker.CallsPerMinute = 1
+	f.ask("")
+	f.Carrier.Asked()
+	resp := f.ask("")
+	if diff := cmp.Diff([]string{"429", "rate_limit_exceeded"}, desk.Problems(t, resp)); diff != "" {
+		t.Errorf("answer without a copy (-want +got):\n%s", diff)
+	}
+	if resp.Headers["Retry-After"] != "60" || len(f.Carrier.Asked()) != 0 {
+		t.Errorf("Retry-After %q", resp.Headers["Retry-After"])
+	}
+}
+
+// TestLimitedOnEngines: sixty at once, of two connections that share a key, are
+// ten calls of the carrier too.
+func TestLimitedOnEngines(t *testing.T) {
+	d := desk.OnEngines(t, desk.StartEngines(t), "limited")
+	serve(d)
+	ids := []string{d.Link(desk.Number).ID, d.Link(desk.OtherNumber).ID}
+	d.Linker.CallsPerMinute = 10
+	d.Carrier.Asked()
+	statuses := make(chan string)
+	for i := range 60 {
+		go func() {
+			statuses <- strconv.Itoa(d.Do("account 71", http.MethodGet, "/v1/carriers/"+ids[i%2]+"/account?refresh=true", "").StatusCode)
+		}()
+	}
+	for range 60 {
+		if s := <-statuses; s != "200" {
+			t.Errorf("an answer of %s", s)
+		}
+	}
+	if n := len(d.Carrier.Asked()); n < 2 || n > 10 {
+		t.Errorf("the carrier is asked %d times, want 2 to 10", n)
+	}
+	for range 12 {
+		d.Do("account 71", http.MethodGet, "/v1/carriers/"+ids[0]+"/account?refresh=true", "")
+	}
+	if n := len(d.Carrier.Asked()); n > 10 {
+		t.Errorf("and then %d times more", n)
+	}
+}

@@ -1,0 +1,50 @@
+package linking
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+)
+
+// Calls counts the calls of carriers that callers cause.
+type Calls interface {
+	// TakeCall counts a call of an allowance where one of limit is left in the
+	// window; else wait says how long until there is.
+	TakeCall(ctx context.Context, a carrier.Allowance, limit int, window time.Duration, now time.Time) (wait time.Duration, err error)
+}
+
+// Allow takes one call of an allowance of limit calls a minute:
+// fault.RateLimited with RetryAfter where none is left. A limit below one is a
+// mistake of the wiring.
+func Allow(ctx context.Context, calls Calls, a carrier.Allowance, limit int, now time.Time) error {
+	if limit < 1 {
+		return errors.New("the carrier may not be called: no allowance is set")
+	}
+	wait, err := calls.TakeCall(ctx, a, limit, carrier.AllowanceWindow, now)
+	switch {
+	case err != nil:
+		return fmt.Errorf("taking a call of the carrier: %w", err)
+	case wait <= 0:
+		return nil
+	}
+	what := "The carrier may be asked %d times a minute with one API key of its own, and that is used up."
+	if a.Use == carrier.UseLinking {
+		what = "An account may link and validate %d times a minute."
+	}
+	limited := fault.New(fault.RateLimited, what, limit)
+	limited.RetryAfter = wait
+	return limited
+}
+
+// allowed takes a call for asking the carrier about a connection with a
+// credential, and returns what takes the next one. The credential is the one that
+// the carrier is asked with, so of a change the new one: the carrier counts by it.
+func (l *Linker) allowed(ctx context.Context, conn carrier.Connection, credentialID string) (again func(context.Context) error, err error) {
+	a := carrier.CredentialAllowance(carrier.UseChecking, conn.Environment, conn.AccountID, credentialID)
+	again = func(ctx context.Context) error { return Allow(ctx, l.Store, a, l.CallsPerMinute, l.Now()) }
+	return again, again(ctx)
+}
