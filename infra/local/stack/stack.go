@@ -34,6 +34,13 @@ const (
 // healthyWithin is how long the deployed API may take to answer GET /health, on a busy machine.
 const healthyWithin = 2 * time.Minute
 
+// What each key may do in a minute: out of everybody's way, and not the same, so that nothing works that takes one for
+// the other.
+const (
+	RateLimit        = 100_000
+	SandboxRateLimit = 90_000
+)
+
 // Options say what Up runs. The zero value is usable: MiniStack, the simulator and a free port.
 type Options struct {
 	// Emulator is MiniStack or LocalStack. Empty: MiniStack.
@@ -157,8 +164,8 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 		"Stage":                     "local",
 		"Architecture":              Architecture(),
 		"AusPostBaseUrl":            s.SimulatorURL,
-		"RateLimitPerMinute":        "100000",
-		"SandboxRateLimitPerMinute": "100000",
+		"RateLimitPerMinute":        strconv.Itoa(RateLimit),
+		"SandboxRateLimitPerMinute": strconv.Itoa(SandboxRateLimit),
 		"SandboxRefreshesPerMinute": "600",
 		"CarrierCallsPerMinute":     "1000000",
 		"LinksPerMinute":            "1000000",

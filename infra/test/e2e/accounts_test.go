@@ -13,6 +13,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/uuid"
+
+	"carrierlink/infra/local/stack"
 )
 
 // Texts of so many characters, each of more bytes than one.
@@ -602,8 +604,7 @@ func replayed(t *testing.T, first, again answer) {
 
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
-	const limit = 100_000 // of the local stage
-	m := newMerchant(t, production)
+	m, tried := newMerchant(t, production), newMerchant(t, sandbox)
 	partner, err := service.CreatePartner(t.Context(), "Busy", "sandbox")
 	if err != nil {
 		t.Fatal(err)
@@ -611,30 +612,32 @@ func TestRateLimit(t *testing.T) {
 	api.secrets.add(partner.APIKey)
 	for name, test := range map[string]struct {
 		pk, key string
+		limit   int
 		r       request
 	}{
-		"merchant": {accountPK(m.ID), m.Key, request{method: http.MethodGet, path: readPath("se-1"), key: m.Key}},
-		"link":     {accountPK(m.ID), m.Key, request{method: http.MethodPost, path: linkPath("australia_post"), key: m.Key, body: "not JSON"}},
-		"partner":  {fmt.Sprint("PARTNER#", partner.ID), partner.APIKey, request{method: http.MethodPost, path: accountsPath, key: partner.APIKey, body: "{}"}},
+		"merchant": {accountPK(m.ID), m.Key, stack.RateLimit, request{method: http.MethodGet, path: readPath("se-1"), key: m.Key}},
+		"link":     {accountPK(m.ID), m.Key, stack.RateLimit, request{method: http.MethodPost, path: linkPath("australia_post"), key: m.Key, body: "not JSON"}},
+		"sandbox":  {accountPK(tried.ID), tried.Key, stack.SandboxRateLimit, request{method: http.MethodGet, path: readPath("se-1"), key: tried.Key}},
+		"partner":  {fmt.Sprint("PARTNER#", partner.ID), partner.APIKey, stack.SandboxRateLimit, request{method: http.MethodPost, path: accountsPath, key: partner.APIKey, body: "{}"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// The window that is just ahead: the minute may end before the call.
 			for range 3 {
 				window := time.Now().Truncate(time.Minute)
-				setItem(t, test.pk, keySK(test.key), item{"rate_window": num(window.Unix()), "rate_used": num(limit)})
+				setItem(t, test.pk, keySK(test.key), item{"rate_window": num(window.Unix()), "rate_used": num(int64(test.limit))})
 				a := api.call(t, test.r)
 				if a.status != http.StatusTooManyRequests && time.Now().Truncate(time.Minute) != window {
 					continue
 				}
 				a.expect(t, http.StatusTooManyRequests, problem{"system", "rate_limit_exceeded", "", ""})
-				if h := a.header; h.Get("RateLimit-Limit") != strconv.Itoa(limit) || h.Get("RateLimit-Remaining") != "0" || h.Get("Retry-After") != h.Get("RateLimit-Reset") {
+				if h := a.header; h.Get("RateLimit-Limit") != strconv.Itoa(test.limit) || h.Get("RateLimit-Remaining") != "0" || h.Get("Retry-After") != h.Get("RateLimit-Reset") {
 					t.Errorf("header = %v", h)
 				}
 				if !a.errors()[0].Retryable {
 					t.Error("retryable is not true")
 				}
 				// One call less, and one may be made.
-				setItem(t, test.pk, keySK(test.key), item{"rate_window": num(window.Unix()), "rate_used": num(limit - 1)})
+				setItem(t, test.pk, keySK(test.key), item{"rate_window": num(window.Unix()), "rate_used": num(int64(test.limit) - 1)})
 				a = api.call(t, test.r)
 				if a.status == http.StatusTooManyRequests || a.header.Get("RateLimit-Remaining") == "" {
 					t.Errorf("status = %d with one call left", a.status)

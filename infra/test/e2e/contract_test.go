@@ -251,7 +251,7 @@ func behalf(id any) [][2]string { return [][2]string{{"On-Behalf-Of", fmt.Sprint
 // A key whose minute is full is refused on every route, whatever the request is.
 func TestEveryRouteIsLimited(t *testing.T) {
 	t.Parallel()
-	const limit = 100_000 // of the local stage
+	const limit = stack.RateLimit
 	for _, o := range operations() {
 		t.Run(o.id, func(t *testing.T) {
 			t.Parallel()

@@ -15,6 +15,15 @@ import (
 type dueIndex struct {
 	queues  map[string]*dueQueue // by lane, and repairs
 	current map[connectionID]*dueEntry
+	lag     int         // how many changes it is behind
+	pending []dueChange // those changes, the oldest first
+}
+
+// dueChange puts an entry in the place of the one of the same id, or, without an
+// entry, takes that one away.
+type dueChange struct {
+	id    connectionID
+	entry *dueEntry
 }
 
 // repairs is the queue of what a crash may leave unfinished.
@@ -29,21 +38,46 @@ type dueEntry struct {
 	partner    int64
 }
 
-// set puts an entry in the place of the one of the same id.
-func (d *dueIndex) set(e dueEntry) {
-	if old := d.current[e.id]; old != nil && *old == e {
-		return
+func (d *dueIndex) set(e dueEntry) { d.change(dueChange{e.id, &e}) }
+
+func (d *dueIndex) remove(id connectionID) { d.change(dueChange{id: id}) }
+
+// change makes the oldest changes that are more than the lag behind.
+func (d *dueIndex) change(c ...dueChange) {
+	d.pending = append(d.pending, c...)
+	for len(d.pending) > d.lag {
+		d.apply(d.pending[0])
+		d.pending = d.pending[1:]
 	}
-	d.current[e.id] = &e
-	q := d.queues[e.queue]
-	if q == nil {
-		q = &dueQueue{}
-		d.queues[e.queue] = q
-	}
-	heap.Push(q, &e)
 }
 
-func (d *dueIndex) remove(id connectionID) { delete(d.current, id) }
+func (d *dueIndex) apply(c dueChange) {
+	old := d.current[c.id]
+	if c.entry == nil {
+		delete(d.current, c.id)
+		return
+	}
+	if old != nil && *old == *c.entry {
+		return
+	}
+	d.current[c.id] = c.entry
+	q := d.queues[c.entry.queue]
+	if q == nil {
+		q = &dueQueue{}
+		d.queues[c.entry.queue] = q
+	}
+	heap.Push(q, c.entry)
+}
+
+// LagDue makes Due and Unfinished answer from now on as they would have some
+// changes of the index ago: a global secondary index of DynamoDB is behind its
+// table, too. 0 brings it up to date.
+func (m *Memory) LagDue(changes int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.due.lag = changes
+	m.due.change()
+}
 
 // until is the first entries of a queue up to a time, in order.
 func (d *dueIndex) until(queue string, now time.Time, limit int) []dueEntry {
