@@ -284,6 +284,46 @@ func TestIfMatch(t *testing.T) {
 			t.Errorf("row %+v", now)
 		}
 	})
+	// Any state is not the one that was read: a change on top of another is fine.
+	t.Run("somebody is faster than any", func(t *testing.T) {
+		f.Carrier.Meanwhile = func() { f.change(`{"nickname":"faster than any"}`) }
+		if resp := f.change(bodyNew, "If-Match", "*"); resp.StatusCode != http.StatusOK {
+			t.Errorf("%d %s", resp.StatusCode, resp.Body)
+		}
+		if now := f.Row(f.id); now.Nickname != "faster than any" {
+			t.Errorf("row %+v", now)
+		}
+	})
+}
+
+// TestTwoNumbersAtOnce: of two changes of the number alone the later one is told
+// that it came too late, whether it names a state or any or none, and what the
+// earlier one made stands.
+func TestTwoNumbersAtOnce(t *testing.T) {
+	const first, second = "0000456700", "0000789000"
+	for name, tc := range map[string]struct {
+		headers func(tag string) []string
+		want    []string
+	}{
+		"of no state":  {func(string) []string { return nil }, []string{"409", "invalid_status"}},
+		"of any state": {func(string) []string { return []string{"If-Match", "*"} }, []string{"409", "invalid_status"}},
+		"of one state": {func(tag string) []string { return []string{"If-Match", tag} }, []string{"412", "invalid_field_value If-Match"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := inMemory(t)
+			tag := tagOf(f)
+			f.Carrier.Meanwhile = func() {
+				if resp := f.change(`{"account_number":"` + first + `"}`); resp.StatusCode != http.StatusOK {
+					t.Errorf("the earlier one: %d %s", resp.StatusCode, resp.Body)
+				}
+			}
+			wants(t, f.change(`{"account_number":"`+second+`"}`, tc.headers(tag)...), tc.want...)
+			f.One(t, first, oldCredentials)
+			if held := f.Holders(second); len(held) != 0 {
+				t.Errorf("the later one's number is held by %v", held)
+			}
+		})
+	}
 }
 
 // TestChangeOfNothing: what is as it shall be stays as it is, its version and its

@@ -338,6 +338,7 @@ func TestChangeMeanwhile(t *testing.T) {
 		{"another change begins", func(_ *testing.T, w *world, c carrier.Connection) {
 			w.dies(2, func() { _, _ = w.Change(ctx, change(c, "", "three")) })
 		}, fault.State, fault.Precondition},
+		{"another number", func(_ *testing.T, w *world, c carrier.Connection) { _, _ = w.Change(ctx, change(c, number3, "")) }, fault.State, fault.Precondition},
 		{"it is unlinked", func(_ *testing.T, w *world, c carrier.Connection) { _ = w.Unlink(ctx, c, false) }, fault.NotFound, fault.Precondition},
 		{"its account is disabled", func(t *testing.T, w *world, _ carrier.Connection) { t.Helper(); w.enabled(t, false); w.followed(t) }, 0, fault.Precondition},
 		{"its account is deleted", func(t *testing.T, w *world, _ carrier.Connection) { t.Helper(); w.deleted(t, 30); w.followed(t) }, fault.State, fault.Precondition},
@@ -349,24 +350,32 @@ func TestChangeMeanwhile(t *testing.T) {
 		}, fault.State, fault.Precondition},
 	} {
 		for _, pinned := range []bool{false, true} {
-			t.Run(tc.name, func(t *testing.T) {
-				w := newWorld(t)
-				conn := w.link(t)
-				w.production.meanwhile = func() { tc.meanwhile(t, w, conn) }
-				req := change(conn, number2, "two")
-				req.Pinned = pinned
-				want := tc.want
-				if pinned {
-					want = tc.pinned
-				}
-				_, err := w.Change(t.Context(), req)
-				if want == 0 && err != nil || want != 0 && !fault.Is(err, want) {
-					t.Errorf("pinned %t: Change = %v, want %v", pinned, err, want)
-				}
-				w.clock = w.clock.Add(time.Minute)
-				w.reconciled(t)
-				w.whole(t)
-			})
+			for _, which := range []string{"two", ""} { // credentials and number, the number alone
+				t.Run(tc.name, func(t *testing.T) {
+					w := newWorld(t)
+					conn := w.link(t)
+					var left carrier.Connection
+					w.production.meanwhile = func() { tc.meanwhile(t, w, conn); left = w.row(t, conn.ID) }
+					req := change(conn, number2, which)
+					req.Pinned = pinned
+					want := tc.want
+					if pinned {
+						want = tc.pinned
+					}
+					_, err := w.Change(t.Context(), req)
+					if want == 0 && err != nil || want != 0 && !fault.Is(err, want) {
+						t.Errorf("pinned %t: Change = %v, want %v", pinned, err, want)
+					}
+					if want != 0 {
+						if diff := cmp.Diff(left, w.row(t, conn.ID)); diff != "" {
+							t.Errorf("pinned %t: what came first is no more (-before +after):\n%s", pinned, diff)
+						}
+					}
+					w.clock = w.clock.Add(time.Minute)
+					w.reconciled(t)
+					w.whole(t)
+				})
+			}
 		}
 	}
 }

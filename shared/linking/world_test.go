@@ -28,6 +28,7 @@ const (
 	accountID = 71
 	number    = "0009912345"
 	number2   = "0009912346"
+	number3   = "0009912347"
 	prefix    = "test/carrier/"
 )
 
