@@ -254,7 +254,7 @@ func TestRefresh(t *testing.T) {
 		t.Errorf("again: %d %s", again.StatusCode, again.Body)
 	}
 	// The schedule takes it, and says on whose demand.
-	checked, err := f.Linker.Refresh(t.Context(), desk.Account, f.id, carrier.Breaker{})
+	checked, err := f.Linker.Refresh(t.Context(), carrier.DueConnection{AccountID: desk.Account, ConnectionID: f.id}, carrier.Breaker{})
 	if err != nil || checked.Entry.Trigger != carrier.TriggerManual {
 		t.Errorf("Refresh = %+v, %v, want a manual check", checked.Entry, err)
 	}

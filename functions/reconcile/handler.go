@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"carrierlink/shared/boot"
 	"carrierlink/shared/linking"
 )
 
@@ -12,7 +13,10 @@ type linker interface {
 	Reconcile(ctx context.Context, limit int) (linking.Report, error)
 }
 
-type handler struct{ linker linker }
+type handler struct {
+	linker  linker
+	metrics boot.Metrics
+}
 
 // most is how much one run takes up; the next one goes on.
 const most = 500
@@ -22,5 +26,8 @@ const most = 500
 func (h *handler) run(ctx context.Context) (linking.Report, error) {
 	report, err := h.linker.Reconcile(ctx, most)
 	slog.InfoContext(ctx, "reconciled", slog.Any("report", report))
+	if report.Malformed > 0 {
+		slog.LogAttrs(ctx, slog.LevelError, "entries of by_due that nobody can read were skipped", h.metrics.Count(boot.Malformed, report.Malformed)...)
+	}
 	return report, err
 }

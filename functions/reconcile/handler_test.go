@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/shared/boot"
 	"carrierlink/shared/boot/boottest"
 	"carrierlink/shared/linking"
 )
@@ -30,6 +32,7 @@ func TestRun(t *testing.T) {
 	broken := errors.New("broken")
 	for name, f := range map[string]*fixed{
 		"fails": {report: linking.Report{LinksUndone: 1, Failed: 1}, err: broken},
+		"skips": {report: linking.Report{Malformed: 3}},
 		"works": {report: linking.Report{ChangesSettled: 2, AccountsFollowed: 3, Left: 4}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -37,7 +40,7 @@ func TestRun(t *testing.T) {
 			before := slog.Default()
 			slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
 			defer slog.SetDefault(before)
-			h := &handler{linker: f}
+			h := &handler{linker: f, metrics: boot.Metrics{Stage: "test", Now: time.Now}}
 			got, err := h.run(t.Context())
 			if !errors.Is(err, f.err) || f.limit != 500 {
 				t.Errorf("run = %v with limit %d, want %v with 500", err, f.limit, f.err)
@@ -45,13 +48,17 @@ func TestRun(t *testing.T) {
 			if diff := cmp.Diff(f.report, got); diff != "" {
 				t.Errorf("report (-want +got):\n%s", diff)
 			}
-			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `"links_undone":`) {
-				t.Errorf("log:\n%s\nwant one line with the report", text)
+			lines, metric := 1, false
+			if f.report.Malformed > 0 {
+				lines, metric = 2, true
+			}
+			if text := log.String(); strings.Count(text, "\n") != lines || !strings.Contains(text, `"links_undone":`) || strings.Contains(text, `"Stage":"test","Malformed":3}`) != metric {
+				t.Errorf("log:\n%s\nwant a line with the report, and one that counts what was skipped", text)
 			}
 		})
 	}
 }
 
 func TestWire(t *testing.T) {
-	boottest.Wire(t, build, "TABLE_NAME", "SECRET_PREFIX")
+	boottest.Wire(t, build, "TABLE_NAME", "SECRET_PREFIX", "STAGE")
 }

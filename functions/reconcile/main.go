@@ -11,4 +11,6 @@ func main() { boot.Main(wire) }
 
 func wire(env *boot.Env) any { return build(env).run }
 
-func build(env *boot.Env) *handler { return &handler{linker: wiring.Keeping(env).Linker} }
+func build(env *boot.Env) *handler {
+	return &handler{linker: wiring.Keeping(env).Linker, metrics: env.Metrics()}
+}

@@ -40,5 +40,5 @@ func build(env *boot.Env) (*handler, *refresh.Dispatcher) {
 		Production: refresh.Traffic{Queue: &queue{client, env.Text("QUEUE_URL")}, PerMinute: env.Count("REFRESHES_PER_MINUTE")},
 		Sandbox:    refresh.Traffic{Queue: &queue{client, env.Text("SANDBOX_QUEUE_URL")}, PerMinute: env.Count("SANDBOX_REFRESHES_PER_MINUTE")},
 	}
-	return &handler{pass: dispatcher.Pass, passes: passes, window: window}, dispatcher
+	return &handler{pass: dispatcher.Pass, passes: passes, window: window, metrics: env.Metrics()}, dispatcher
 }

@@ -147,6 +147,7 @@ type Connection struct {
 	ConsecutiveFailures int
 	FirstRefusedAt      time.Time // the first refusal that counts since the latest good check; zero if none
 	NextRefreshAt       time.Time // zero: never
+	Unrecorded          int       // claims of the schedule since the last check that was recorded
 	RefreshRequestedAt  time.Time // a check was asked for and has not been made; zero if none
 	VerifyCalledAt      time.Time // the last call of verify
 	RefreshPolicy       RefreshPolicy
@@ -346,7 +347,7 @@ func (c *Connection) Record(o Observation) HistoryEntry {
 	c.History++
 	c.LastCheck = Check{At: now, Outcome: r.Outcome, Latency: r.Latency, Trigger: o.Trigger, Code: r.Code}
 	c.ModifiedAt = now
-	c.RefreshRequestedAt = time.Time{}
+	c.RefreshRequestedAt, c.Unrecorded = time.Time{}, 0
 	if next, ok := transitions[before]; ok {
 		c.Status = next[found]
 	}

@@ -1,6 +1,9 @@
 package carrier
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Lane is whose turn a check is: each carrier has its own, and the sandbox, as
 // its connections reach no carrier and say nothing about one.
@@ -72,4 +75,31 @@ type ConnectionChange struct {
 	Entry          *HistoryEntry      // nil: no check was made
 	Snapshot       *Snapshot          // nil: the one that is there stays
 	Answer         *IdempotencyRecord // in place of the request's claim; nil without an idempotency key
+}
+
+// ErrPostponed is in the chain of an error of a scheduled check that failed by
+// our fault after its claim: the row knows when it is due again, and nobody has
+// to remember it.
+var ErrPostponed = errors.New("due again by its row")
+
+// ClaimedUntil is when a claimed connection is due again if its check is never
+// recorded; claims counts those since the last one that was, this one included.
+// The first time it is about two minutes after the claim, so that a check which
+// a crash has cut off comes again soon.
+func (t Timing) ClaimedUntil(claims int, leaseUntil, now time.Time) time.Time {
+	floor := leaseUntil.Add(claimMargin / time.Duration(max(t.Speed, 1)))
+	if retry := t.Retry(claims, now); claims > 1 && retry.After(floor) {
+		return retry
+	}
+	return floor
+}
+
+// claimMargin is what ClaimedUntil adds to the end of the lease of 30 s.
+const claimMargin = 90 * time.Second
+
+// Retry is when a check that failed by our fault is due again: a minute later,
+// doubling with each claim that was not recorded up to a day.
+func (t Timing) Retry(claims int, now time.Time) time.Time {
+	wait := min(time.Minute<<min(max(claims-1, 0), 11), 24*time.Hour)
+	return now.Add(wait / time.Duration(max(t.Speed, 1))).Truncate(time.Millisecond)
 }

@@ -88,11 +88,14 @@ func taken(cause error) error {
 }
 
 // Refresh makes the scheduled check of a connection if it is due, and records
-// it; counting it is the caller's business, who makes many. One that is not due,
-// that somebody else is at, that is gone or was changed while its carrier was
-// asked is fault.State or NotFound: there is nothing to do.
-func (l *Linker) Refresh(ctx context.Context, accountID int64, connectionID string, b carrier.Breaker) (Checked, error) {
-	claimed, err := l.Store.ClaimDue(ctx, accountID, connectionID, l.Lease(ctx), l.Now())
+// it; counting it is the caller's business, who makes many.
+//
+// Errors: fault.State or NotFound for one that is not due, that somebody else is
+// at, that is gone or was changed while its carrier was asked: there is nothing to
+// do. Whatever fails by our fault after the claim has carrier.ErrPostponed in its
+// chain: the row is due again by itself, later each time.
+func (l *Linker) Refresh(ctx context.Context, d carrier.DueConnection, b carrier.Breaker) (Checked, error) {
+	claimed, err := l.Store.ClaimDue(ctx, d, l.Lease(ctx), l.Now(), l.Timing)
 	if err != nil {
 		return Checked{}, fmt.Errorf("claiming a due check: %w", err)
 	}
@@ -100,14 +103,19 @@ func (l *Linker) Refresh(ctx context.Context, accountID int64, connectionID stri
 	if !claimed.RefreshRequestedAt.IsZero() {
 		trigger = carrier.TriggerManual
 	}
-	return l.examine(ctx, claimed, examination{trigger: trigger, breaker: b})
+	checked, err := l.examine(ctx, claimed, examination{trigger: trigger, breaker: b, scheduled: true})
+	if err != nil && !fault.Is(err, fault.State) && !fault.Is(err, fault.NotFound) {
+		err = fmt.Errorf("%w: %w", carrier.ErrPostponed, err)
+	}
+	return checked, err
 }
 
 // examination is how a check is made.
 type examination struct {
-	trigger  carrier.Trigger
-	breaker  carrier.Breaker
-	calledAt time.Time // of verify; zero: it is none
+	trigger   carrier.Trigger
+	breaker   carrier.Breaker
+	scheduled bool      // the schedule's
+	calledAt  time.Time // of verify; zero: it is none
 	// again takes a further call of the allowance; nil for the schedule's.
 	again func(context.Context) error
 	// answer makes the record of the answer that is stored with the check; nil, or
@@ -174,10 +182,20 @@ func (l *Linker) examine(ctx context.Context, claimed carrier.Connection, e exam
 }
 
 // unrecorded gives the lease of a check back that failed by our fault, which says
-// nothing of the link. The error is fault.Internal, whatever its cause.
+// nothing of the link; one of the schedule's is due again later each time. The
+// error is fault.Internal, whatever its cause, or Overloaded.
 func (l *Linker) unrecorded(ctx context.Context, conn carrier.Connection, e examination, cause error) error {
 	e.called(&conn)
-	return &fault.Error{Kind: fault.Internal, Cause: errors.Join(cause, l.Store.RecordCheck(ctx, &conn, nil, nil))}
+	if e.scheduled {
+		conn.NextRefreshAt = l.Timing.Retry(conn.Unrecorded, l.Now())
+	}
+	err := l.Store.RecordCheck(ctx, &conn, nil, nil)
+	for _, e := range []error{cause, err} {
+		if fault.Is(e, fault.Overloaded) {
+			return e
+		}
+	}
+	return &fault.Error{Kind: fault.Internal, Cause: errors.Join(cause, err)}
 }
 
 // compare holds a good answer against the one that is kept, and notes the

@@ -149,11 +149,11 @@ func TestOvertakenCheckIsDueAgain(t *testing.T) {
 	conn := w.link(t)
 	w.clock = w.clock.AddDate(0, 0, 3)
 	w.production.meanwhile = func() { _, _ = w.Change(context.Background(), change(w.row(t, conn.ID), "", "two")) }
-	_, err := w.Refresh(t.Context(), accountID, conn.ID, carrier.Breaker{})
+	_, err := w.Refresh(t.Context(), carrier.DueConnection{AccountID: accountID, ConnectionID: conn.ID}, carrier.Breaker{})
 	isState(t, err, true)
 	row := w.row(t, conn.ID)
 	w.clock = row.NextRefreshAt
-	if checked, err := w.Refresh(t.Context(), accountID, conn.ID, carrier.Breaker{}); err != nil || checked.Connection.Checks != 2 {
+	if checked, err := w.Refresh(t.Context(), carrier.DueConnection{AccountID: accountID, ConnectionID: conn.ID}, carrier.Breaker{}); err != nil || checked.Connection.Checks != 2 {
 		t.Errorf("Refresh = %+v, %v", checked.Connection, err)
 	}
 	w.whole(t)
@@ -276,28 +276,28 @@ func TestAnswerIsStoredWithTheCheck(t *testing.T) {
 func TestRefresh(t *testing.T) {
 	w := newWorld(t)
 	conn := w.link(t)
-	_, err := w.Refresh(t.Context(), accountID, conn.ID, carrier.Breaker{})
+	_, err := w.Refresh(t.Context(), carrier.DueConnection{AccountID: accountID, ConnectionID: conn.ID}, carrier.Breaker{})
 	isState(t, err, false) // not due
-	if _, err := w.Refresh(t.Context(), accountID, "se-gone", carrier.Breaker{}); !fault.Is(err, fault.NotFound) {
+	if _, err := w.Refresh(t.Context(), carrier.DueConnection{AccountID: accountID, ConnectionID: "se-gone"}, carrier.Breaker{}); !fault.Is(err, fault.NotFound) {
 		t.Errorf("Refresh of none = %v", err)
 	}
 	w.clock = conn.NextRefreshAt
 	calls := w.counting()
-	checked, err := w.Refresh(t.Context(), accountID, conn.ID, carrier.Breaker{})
+	checked, err := w.Refresh(t.Context(), carrier.DueConnection{AccountID: accountID, ConnectionID: conn.ID}, carrier.Breaker{})
 	if err != nil || checked.Entry.Trigger != carrier.TriggerSchedule {
 		t.Errorf("Refresh = %+v, %v", checked.Entry, err)
 	}
 	if diff := cmp.Diff(map[string]int{"ClaimDue": 1, "Get": 1, "RecordCheck": 1}, calls); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
-	_, err = w.Refresh(t.Context(), accountID, conn.ID, carrier.Breaker{})
+	_, err = w.Refresh(t.Context(), carrier.DueConnection{AccountID: accountID, ConnectionID: conn.ID}, carrier.Breaker{})
 	isState(t, err, false)
 
 	asked, err := w.RequestRefresh(t.Context(), w.row(t, conn.ID), nil)
 	if err != nil || !asked.NextRefreshAt.Equal(w.clock) {
 		t.Errorf("RequestRefresh = %+v, %v", asked, err)
 	}
-	checked, err = w.Refresh(t.Context(), accountID, conn.ID, carrier.Breaker{})
+	checked, err = w.Refresh(t.Context(), carrier.DueConnection{AccountID: accountID, ConnectionID: conn.ID}, carrier.Breaker{})
 	if err != nil || checked.Entry.Trigger != carrier.TriggerManual || !checked.Connection.RefreshRequestedAt.IsZero() {
 		t.Errorf("Refresh on demand = %+v, %v", checked.Entry, err)
 	}

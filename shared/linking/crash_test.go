@@ -120,7 +120,7 @@ func readCheck(ctx context.Context, _ *world, l *linking.Linker, c carrier.Conne
 }
 
 func refresh(ctx context.Context, _ *world, l *linking.Linker, c carrier.Connection) error {
-	_, err := l.Refresh(ctx, accountID, c.ID, carrier.Breaker{})
+	_, err := l.Refresh(ctx, carrier.DueConnection{AccountID: accountID, ConnectionID: c.ID}, carrier.Breaker{})
 	return err
 }
 

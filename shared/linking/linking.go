@@ -77,9 +77,10 @@ type Store interface {
 	// ClaimCheck leases the connection that was read for one check: fault.State
 	// when another process is at it.
 	ClaimCheck(ctx context.Context, conn carrier.Connection, until, now time.Time) (carrier.Connection, error)
-	// ClaimDue leases the connection for one check if it is due: fault.State if
-	// it is not, or somebody is at it.
-	ClaimDue(ctx context.Context, accountID int64, connectionID string, until, now time.Time) (carrier.Connection, error)
+	// ClaimDue leases the connection for one check if it is due, and makes it due
+	// again for when that is never recorded: fault.State if it is not due, or
+	// somebody is at it; carrier.ErrPostponed if nobody can read the row.
+	ClaimDue(ctx context.Context, d carrier.DueConnection, until, now time.Time, t carrier.Timing) (carrier.Connection, error)
 	// RecordCheck writes row, history and snapshot (nil: none) and frees the
 	// lease.
 	RecordCheck(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot) error

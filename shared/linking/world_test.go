@@ -148,8 +148,8 @@ func (s hookedStore) ClaimCheck(ctx context.Context, conn carrier.Connection, un
 	return read(ctx, s.on, "ClaimCheck", func() (carrier.Connection, error) { return s.memory.ClaimCheck(ctx, conn, until, now) })
 }
 
-func (s hookedStore) ClaimDue(ctx context.Context, account int64, id string, until, now time.Time) (carrier.Connection, error) {
-	return read(ctx, s.on, "ClaimDue", func() (carrier.Connection, error) { return s.memory.ClaimDue(ctx, account, id, until, now) })
+func (s hookedStore) ClaimDue(ctx context.Context, d carrier.DueConnection, until, now time.Time, t carrier.Timing) (carrier.Connection, error) {
+	return read(ctx, s.on, "ClaimDue", func() (carrier.Connection, error) { return s.memory.ClaimDue(ctx, d, until, now, t) })
 }
 
 func (s hookedStore) RecordCheck(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot) error {

@@ -58,7 +58,7 @@ func benchmarkWorker(b *testing.B, concurrency int) {
 	for i := 0; i < concurrency; i += 10 {
 		batches = append(batches, d.messages[i:i+10])
 	}
-	worker := refresh.Worker{Checker: d.linker, Breakers: d}
+	worker := refresh.Worker{Checker: d.linker, Breakers: d, Metrics: metrics}
 
 	plain := &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: upstream.roots}, MaxIdleConnsPerHost: concurrency,

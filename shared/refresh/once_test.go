@@ -67,7 +67,7 @@ func TestExactlyOnce(t *testing.T) {
 		Store:          table, Vault: vault.New(vaulttest.NewMemory(), "test/carrier/"), Carriers: linking.Carriers{Production: asked}, Changes: auspostapi.Changes,
 		Timing: carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1}, Now: func() time.Time { return clock }, Random: rand.Reader,
 	}
-	worker := refresh.Worker{Checker: linker, Breakers: table}
+	worker := refresh.Worker{Checker: linker, Breakers: table, Metrics: metrics}
 
 	rows := make([]carrier.Connection, all)
 	var linked sync.WaitGroup

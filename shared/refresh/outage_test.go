@@ -62,7 +62,7 @@ func newYear(t *testing.T) *year {
 	}
 	now := func() time.Time { return y.clock }
 	y.linker = &linking.Linker{Store: y, Timing: y.timing, Now: now}
-	y.worker = refresh.Worker{Checker: y, Breakers: y}
+	y.worker = refresh.Worker{Checker: y, Breakers: y, Metrics: metrics}
 	traffic := refresh.Traffic{Queue: y, PerMinute: perMinute}
 	y.dispatcher = refresh.Dispatcher{Due: y, Timing: y.timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: traffic}
 	for i, group, left := 0, int64(0), 0; i < connections; i, left = i+1, left-1 {
@@ -89,8 +89,8 @@ func newYear(t *testing.T) *year {
 
 // Refresh is linking.Linker's without a vault, and without the packing of
 // answers: that takes the race detector longer than all the rest.
-func (y *year) Refresh(ctx context.Context, accountID int64, id string, b carrier.Breaker) (linking.Checked, error) {
-	conn, err := y.ClaimDue(ctx, accountID, id, y.clock.Add(30*time.Second), y.clock)
+func (y *year) Refresh(ctx context.Context, d carrier.DueConnection, b carrier.Breaker) (linking.Checked, error) {
+	conn, err := y.ClaimDue(ctx, d, y.clock.Add(30*time.Second), y.clock, y.timing)
 	if err != nil {
 		return linking.Checked{}, err
 	}
@@ -105,7 +105,7 @@ func (y *year) Refresh(ctx context.Context, accountID int64, id string, b carrie
 	defer y.mu.Unlock()
 	y.calls[conn.CredentialID] = append(y.calls[conn.CredentialID], y.clock)
 	y.starts[y.clock.Truncate(time.Minute)]++
-	y.status[id], y.checked[id] = conn.Status, y.clock
+	y.status[conn.ID], y.checked[conn.ID] = conn.Status, y.clock
 	if conn.Status == carrier.ActionRequired {
 		y.dead++
 	}

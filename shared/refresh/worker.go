@@ -2,10 +2,13 @@ package refresh
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 
+	"carrierlink/shared/boot"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/linking"
@@ -13,8 +16,10 @@ import (
 
 // Checker makes checks that are due.
 type Checker interface {
-	// Refresh makes one; fault.State or NotFound where there is nothing to do.
-	Refresh(ctx context.Context, accountID int64, connectionID string, b carrier.Breaker) (linking.Checked, error)
+	// Refresh makes one: fault.State or NotFound where there is nothing to do;
+	// with carrier.ErrPostponed where it failed by our fault and its row is due
+	// again by itself.
+	Refresh(ctx context.Context, d carrier.DueConnection, b carrier.Breaker) (linking.Checked, error)
 	// Count adds checks to the carrier's tally, and may switch its breaker.
 	Count(ctx context.Context, name carrier.Name, b carrier.Breaker, checks []carrier.Counted) error
 }
@@ -28,6 +33,7 @@ type Breakers interface {
 type Worker struct {
 	Checker  Checker
 	Breakers Breakers
+	Metrics  boot.Metrics
 }
 
 // Received is a message as the queue delivers it.
@@ -35,9 +41,11 @@ type Received struct{ ID, Body string }
 
 // Batch makes the checks of a batch of messages, all at once, and returns the
 // ids of the messages that have to come again: those that are no messages,
-// until the queue gives up on them, and those whose check failed by our fault.
-// The carrier's failures are results, and recorded. While a carrier's breaker is
-// open its messages are dropped, but for the probe: the connections stay due.
+// until the queue gives up on them, and those that the table could not be told
+// of, because it throttles us or fails. What fails otherwise by our fault is done:
+// its row is due again by itself, and has no second message meanwhile. The
+// carrier's failures are results, and recorded. While a carrier's breaker is open
+// its messages are dropped, but for the probe: the connections stay due.
 func (w *Worker) Batch(ctx context.Context, batch []Received) (failed []string) {
 	breakers, err := w.Breakers.Breakers(ctx)
 	if err != nil {
@@ -47,45 +55,23 @@ func (w *Worker) Batch(ctx context.Context, batch []Received) (failed []string) 
 		}
 		return failed
 	}
-	type result struct {
-		lane    carrier.Lane
-		counted carrier.Counted
-	}
-	results := make([]*result, len(batch))
-	errs := make([]error, len(batch))
+	results := make([]result, len(batch))
 	var running sync.WaitGroup
 	for i, r := range batch {
-		running.Go(func() {
-			m, err := decode(r.Body)
-			if err != nil {
-				errs[i] = err
-				return
-			}
-			b := breakers[m.Lane.Carrier()]
-			if b.Open && !m.Probe {
-				return
-			}
-			checked, err := w.Checker.Refresh(ctx, m.AccountID, m.CarrierID, b)
-			switch {
-			case fault.Is(err, fault.State), fault.Is(err, fault.NotFound):
-			case err != nil:
-				errs[i] = err
-			default:
-				results[i] = &result{m.Lane, carrier.Counted{AccountID: m.AccountID, Outcome: checked.Reading.Outcome}}
-			}
-		})
+		running.Go(func() { results[i] = w.check(ctx, r.Body, breakers) })
 	}
 	running.Wait()
 
 	counted := map[carrier.Name][]carrier.Counted{}
 	for i, r := range results {
-		if errs[i] != nil {
+		if r.again {
 			failed = append(failed, batch[i].ID)
-			slog.ErrorContext(ctx, "a refresh failed", slog.String("message_id", batch[i].ID), slog.String("error", errs[i].Error()))
 		}
-		if r != nil && r.lane != carrier.SandboxLane {
-			name := r.lane.Carrier()
-			counted[name] = append(counted[name], r.counted)
+		if r.err != nil {
+			w.tell(ctx, batch[i].ID, r)
+		}
+		if name := r.message.Lane.Carrier(); r.counted != nil && name != "" {
+			counted[name] = append(counted[name], *r.counted)
 		}
 	}
 	for name, checks := range counted {
@@ -95,4 +81,58 @@ func (w *Worker) Batch(ctx context.Context, batch []Received) (failed []string) 
 		}
 	}
 	return failed
+}
+
+// result is what a message came to.
+type result struct {
+	message Message
+	counted *carrier.Counted // nil: no check was made
+	err     error            // by our fault
+	metric  string           // what the error counts as
+	again   bool             // the message has to come again
+}
+
+func (w *Worker) check(ctx context.Context, body string, breakers map[carrier.Name]carrier.Breaker) result {
+	m, err := decode(body)
+	if err != nil {
+		return result{err: err, metric: boot.Malformed, again: true}
+	}
+	b := breakers[m.Lane.Carrier()]
+	if b.Open && !m.Probe {
+		return result{message: m}
+	}
+	checked, err := w.guarded(ctx, m, b)
+	switch {
+	case fault.Is(err, fault.State), fault.Is(err, fault.NotFound):
+		return result{message: m}
+	case fault.Is(err, fault.Overloaded):
+		return result{message: m, err: err, metric: boot.Throttled, again: true}
+	case err != nil:
+		return result{message: m, err: err, metric: boot.InternalErrors, again: !errors.Is(err, carrier.ErrPostponed)}
+	}
+	return result{message: m, counted: &carrier.Counted{AccountID: m.AccountID, Outcome: checked.Reading.Outcome}}
+}
+
+// guarded makes a check, and an error of a panic, which would take the other
+// checks of the batch with it.
+func (w *Worker) guarded(ctx context.Context, m Message, b carrier.Breaker) (checked linking.Checked, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the check panicked: %T\n%s", v, debug.Stack())
+		}
+	}()
+	return w.Checker.Refresh(ctx, carrier.DueConnection{
+		AccountID: m.AccountID, ConnectionID: m.CarrierID, CredentialID: m.CredentialID, PartnerID: m.PartnerID,
+	}, b)
+}
+
+// tell logs and counts a failure of ours. The status_reason is the line's: the
+// connection's own says nothing of it.
+func (w *Worker) tell(ctx context.Context, messageID string, r result) {
+	attrs := append(w.Metrics.Count(r.metric, 1), slog.String("status_reason", "internal_error"), slog.String("message_id", messageID),
+		slog.Bool("again", r.again), slog.String("error", r.err.Error()))
+	if r.message.CarrierID != "" {
+		attrs = append(attrs, slog.Int64("account_id", r.message.AccountID), slog.String("carrier_id", r.message.CarrierID))
+	}
+	slog.LogAttrs(ctx, slog.LevelError, "a refresh failed", attrs...)
 }

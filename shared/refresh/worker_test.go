@@ -1,15 +1,20 @@
 package refresh_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/shared/boot"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/linking"
@@ -34,10 +39,14 @@ func (c *clerk) Breakers(context.Context) (map[carrier.Name]carrier.Breaker, err
 	return c.breakers, c.down
 }
 
-func (c *clerk) Refresh(_ context.Context, accountID int64, id string, b carrier.Breaker) (linking.Checked, error) {
+func (c *clerk) Refresh(_ context.Context, d carrier.DueConnection, b carrier.Breaker) (linking.Checked, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.asked = append(c.asked, fmt.Sprint(accountID, " ", id, " ", b.Carrier, " ", b.Open))
+	id := d.ConnectionID
+	c.asked = append(c.asked, fmt.Sprint(d.AccountID, " ", id, " ", b.Carrier, " ", b.Open))
+	if id == "se-panic" {
+		panic("canary")
+	}
 	if err := c.errs[id]; err != nil {
 		return linking.Checked{}, err
 	}
@@ -92,6 +101,10 @@ func TestBatchFails(t *testing.T) {
 		{"the breakers can not be read", &clerk{down: broken}, []string{good, "x", other}, []string{"m0", "m1", "m2"}, 0},
 		{"the store is down", &clerk{errs: map[string]error{"se-1": broken, "se-2": fault.New(fault.Internal, "m")}}, []string{good, other}, []string{"m0", "m1"}, 2},
 		{"it is down for one", &clerk{errs: map[string]error{"se-2": broken}}, []string{good, other, good}, []string{"m1"}, 3},
+		{"it failed, and its row is due again", &clerk{errs: map[string]error{"se-1": fmt.Errorf("x: %w: %w", carrier.ErrPostponed, broken)}}, []string{good, other}, nil, 2},
+		{"the table throttles a claim", &clerk{errs: map[string]error{"se-1": fault.New(fault.Overloaded, "m")}}, []string{good, other}, []string{"m0"}, 2},
+		{"it throttles a record", &clerk{errs: map[string]error{"se-1": fmt.Errorf("%w: %w", carrier.ErrPostponed, fault.New(fault.Overloaded, "m"))}}, []string{good, other}, []string{"m0"}, 2},
+		{"a check panics", &clerk{}, []string{good, body(3, "se-panic", auspost, ""), other}, []string{"m1"}, 3},
 		{"not due, or somebody is at it", &clerk{errs: map[string]error{"se-1": fault.New(fault.State, "m")}}, []string{good, other}, nil, 2},
 		{"gone", &clerk{errs: map[string]error{"se-1": fault.New(fault.NotFound, "m")}}, []string{good}, nil, 1},
 		{"nothing can be counted", &clerk{uncount: broken}, []string{good, other}, nil, 2},
@@ -100,7 +113,7 @@ func TestBatchFails(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			w := refresh.Worker{Checker: tc.clerk, Breakers: tc.clerk}
+			w := refresh.Worker{Checker: tc.clerk, Breakers: tc.clerk, Metrics: metrics}
 			if diff := cmp.Diff(tc.want, w.Batch(t.Context(), received(tc.batch...))); diff != "" {
 				t.Errorf("messages that come again (-want +got):\n%s", diff)
 			}
@@ -111,13 +124,57 @@ func TestBatchFails(t *testing.T) {
 	}
 }
 
+// metrics are of the tests' stage.
+var metrics = boot.Metrics{Stage: "test", Now: at} // never changes
+
+// TestFailuresAreTold: each failure of ours is one line of the log, with what it
+// counts as and the connection; the text of a panic is not.
+func TestFailuresAreTold(t *testing.T) {
+	c := &clerk{errs: map[string]error{
+		"se-1": fmt.Errorf("x: %w: %w", carrier.ErrPostponed, errors.New("no JSON")), "se-2": fault.New(fault.Overloaded, "m"), "se-3": fault.New(fault.State, "m"),
+	}}
+	var log bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
+	defer slog.SetDefault(before)
+	w := refresh.Worker{Checker: c, Breakers: c, Metrics: metrics}
+	failed := w.Batch(t.Context(), received(
+		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, ""), body(3, "se-3", auspost, ""), body(4, "se-4", auspost, ""), body(5, "se-panic", auspost, ""), "canary",
+	))
+	if diff := cmp.Diff([]string{"m1", "m4", "m5"}, failed); diff != "" {
+		t.Errorf("messages that come again (-want +got):\n%s", diff)
+	}
+	if strings.Contains(log.String(), "canary") {
+		t.Errorf("the log quotes a panic or a message:\n%s", log.String())
+	}
+	var got []string
+	for line := range strings.Lines(log.String()) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Fatal(err)
+		}
+		for _, metric := range []string{boot.InternalErrors, boot.Malformed, boot.Throttled} {
+			if n, ok := fields[metric]; ok {
+				got = append(got, fmt.Sprint(fields["carrier_id"], " ", fields["status_reason"], " ", metric, " ", n, " ", fields["Stage"]))
+			}
+		}
+	}
+	slices.Sort(got)
+	want := []string{
+		"<nil> internal_error Malformed 1 test", "se-1 internal_error InternalErrors 1 test", "se-2 internal_error Throttled 1 test", "se-panic internal_error InternalErrors 1 test",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+}
+
 // TestOpenBreakerDrops: what was sent before a breaker opened is dropped, but the
 // probe; the other carrier and the sandbox go on.
 func TestOpenBreakerDrops(t *testing.T) {
 	c := &clerk{breakers: map[carrier.Name]carrier.Breaker{
 		carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Open: true}, carrier.StarTrack: {Carrier: carrier.StarTrack},
 	}}
-	w := refresh.Worker{Checker: c, Breakers: c}
+	w := refresh.Worker{Checker: c, Breakers: c, Metrics: metrics}
 	failed := w.Batch(t.Context(), received(
 		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, `,"probe":true`), body(3, "se-3", startrack, ""), body(4, "se-4", carrier.SandboxLane, ""),
 	))
@@ -138,7 +195,7 @@ func TestBatchCounts(t *testing.T) {
 		errs:     map[string]error{"se-6": fault.New(fault.State, "m"), "se-7": errors.New("broken")},
 		breakers: map[carrier.Name]carrier.Breaker{carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Version: 7}},
 	}
-	w := refresh.Worker{Checker: c, Breakers: c}
+	w := refresh.Worker{Checker: c, Breakers: c, Metrics: metrics}
 	failed := w.Batch(t.Context(), received(
 		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, ""), body(3, "se-3", startrack, ""), body(5, "se-5", carrier.SandboxLane, ""),
 		body(6, "se-6", auspost, ""), body(7, "se-7", auspost, ""), "poison",

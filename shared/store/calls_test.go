@@ -178,9 +178,9 @@ func TestRemoteCalls(t *testing.T) {
 		conn.NextRefreshAt = now
 		expect("SaveConnection", s.SaveConnection(ctx, &conn), good, "TransactWriteItems")
 		late := conn
-		conn, err = s.ClaimDue(ctx, account, conn.ID, now.Add(time.Minute), now)
+		conn, err = s.ClaimDue(ctx, carrier.DueConnection{AccountID: account, ConnectionID: conn.ID}, now.Add(time.Minute), now, carrier.Timing{})
 		expect("ClaimDue", err, good, "UpdateItem")
-		_, err = s.ClaimDue(ctx, account, conn.ID, now.Add(time.Minute), now)
+		_, err = s.ClaimDue(ctx, carrier.DueConnection{AccountID: account, ConnectionID: conn.ID}, now.Add(time.Minute), now, carrier.Timing{})
 		expect("ClaimDue, a late message", err, fault.State, "UpdateItem")
 		expect("RecordCheck with an entry", s.RecordCheck(ctx, &conn, entry, nil), good, "TransactWriteItems")
 		expect("RecordCheck, late", s.RecordCheck(ctx, &late, entry, &snap), fault.State, "TransactWriteItems")

@@ -2,8 +2,12 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/aws/smithy-go"
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/store/internal/problem"
@@ -18,38 +22,6 @@ import (
 func (s *Store) ClaimCheck(ctx context.Context, conn carrier.Connection, until, now time.Time) (carrier.Connection, error) {
 	e := claiming(conn.AccountID, conn.ID, until, now)
 	e.compares(attrVersion, "=", numberValue(conn.Version))
-	return s.claim(ctx, e, false, now)
-}
-
-// ClaimDue is ClaimCheck for the schedule, which has not read the row: in one
-// conditional write, on whatever version is there. A row that is gone,
-// disconnected or still an intent is fault.NotFound. fault.State says that its
-// next check is not due, that it is not checked by itself, or that somebody is
-// at it; RetryAfter is the rest of a lease that runs.
-func (s *Store) ClaimDue(ctx context.Context, accountID int64, connectionID string, until, now time.Time) (carrier.Connection, error) {
-	e := claiming(accountID, connectionID, until, now)
-	e.compares(attrNextCheck, "<=", timeValue(now))
-	e.compares(attrStanding, "=", textValue(string(carrier.StandingActive)))
-	return s.claim(ctx, e, true, now)
-}
-
-// claiming is an edit that takes a row's lease, where nobody is at it. It leaves
-// by_due alone: a check that is never recorded stays due.
-func claiming(accountID int64, connectionID string, until, now time.Time) *edit {
-	e := newEdit(connectionKey(accountID, connectionID))
-	e.set(attrLease, timeValue(until))
-	e.add(attrVersion, 1)
-	e.compares(attrStatus, "<>", textValue(string(carrier.Linking)))
-	e.compares(attrStatus, "<>", textValue(string(carrier.Disconnected)))
-	e.lacks(attrWork)
-	e.lacksOr(attrLease, "<=", timeValue(now))
-	e.lacksOr(attrTTL, ">", numberValue(now.Unix()))
-	return e
-}
-
-// claim makes such an edit, for the schedule or for a caller that has read the
-// row.
-func (s *Store) claim(ctx context.Context, e *edit, due bool, now time.Time) (carrier.Connection, error) {
 	it, refused, err := s.edited(ctx, e)
 	if err != nil {
 		return carrier.Connection{}, fmt.Errorf("claiming a connection: %w", err)
@@ -63,16 +35,133 @@ func (s *Store) claim(ctx context.Context, e *edit, due bool, now time.Time) (ca
 	}
 	rest := row.LeaseUntil.Sub(now)
 	switch {
-	case row.Status == carrier.Disconnected, due && row.Status == carrier.Linking:
+	case row.Status == carrier.Disconnected:
 		err = problem.NoConnection()
 	case rest > 0:
 		err = problem.Leased(rest)
-	case due:
-		err = problem.NotDue()
 	default:
 		err = problem.MovedOn()
 	}
 	return carrier.Connection{}, err
+}
+
+// ClaimDue is ClaimCheck for the schedule, which has not read the row: in one
+// conditional write, on whatever version is there. The same write makes the row
+// due again as t.ClaimedUntil says and counts the claim, so that a check which is
+// never recorded, whatever the reason, comes again by itself and stands in
+// nobody's way; from the second claim that was not recorded on another write puts
+// it off further. d is the entry of by_due.
+//
+// A row that is gone, disconnected or still an intent is fault.NotFound.
+// fault.State says that its next check is not due, that it is not checked by
+// itself, or that somebody is at it; RetryAfter is the rest of a lease that runs.
+// A row that nobody can read is fault.Internal with carrier.ErrPostponed. An
+// entry of by_due that the row contradicts is put off by a day, whichever it is.
+func (s *Store) ClaimDue(ctx context.Context, d carrier.DueConnection, until, now time.Time, t carrier.Timing) (carrier.Connection, error) {
+	e := claiming(d.AccountID, d.ConnectionID, until, now)
+	e.compares(attrNextCheck, "<=", timeValue(now))
+	e.compares(attrStanding, "=", textValue(string(carrier.StandingActive)))
+	e.add(attrUnrecorded, 1)
+	due(e, d, t.ClaimedUntil(1, until, now))
+	it, refused, err := s.edited(ctx, e)
+	switch {
+	case invalid(err):
+		// Some attribute is of another type: no claim of it can succeed.
+		if _, postponed := s.putOff(ctx, d, now); postponed == nil {
+			err = fmt.Errorf("%w: %w", carrier.ErrPostponed, err)
+		}
+		return carrier.Connection{}, fmt.Errorf("claiming a connection: %w", err)
+	case err != nil:
+		return carrier.Connection{}, fmt.Errorf("claiming a connection: %w", err)
+	case refused:
+		return carrier.Connection{}, s.notClaimed(ctx, it, d, now)
+	}
+	r := reader{it: it}
+	if claims := int(r.int(attrUnrecorded)); claims > 1 {
+		later := newEdit(e.key)
+		later.compares(attrVersion, "=", numberValue(r.int(attrVersion)))
+		later.add(attrVersion, 1)
+		due(later, d, t.ClaimedUntil(claims, until, now))
+		next, changed, err := s.edited(ctx, later)
+		if err != nil {
+			return carrier.Connection{}, fmt.Errorf("putting a connection off: %w", err)
+		}
+		if !changed { // else its owner has changed it since, and the claim stands
+			it = next
+		}
+	}
+	row, err := readConnection(it)
+	if err != nil {
+		return carrier.Connection{}, fmt.Errorf("%w: %w", carrier.ErrPostponed, err)
+	}
+	return row, nil
+}
+
+// due makes a row due at a time.
+func due(e *edit, d carrier.DueConnection, at time.Time) {
+	e.set(attrNextCheck, timeValue(at))
+	e.set(attrDueKey, textValue(refreshKey(at, d.CredentialID, d.PartnerID)))
+}
+
+// notClaimed says why a row was not claimed as due. Where its entry of by_due says
+// that it is due although no claim can succeed, the entry is wrong: it is put off.
+func (s *Store) notClaimed(ctx context.Context, it item, d carrier.DueConnection, now time.Time) error {
+	r := reader{it: it}
+	leased := r.time(attrLease).After(now)
+	entry := strings.HasPrefix(r.text(attrDuePK), refreshPrefix) && r.text(attrDueKey) < dueUntil(now)
+	var put error
+	if entry && !leased {
+		_, put = s.putOff(ctx, d, now)
+	}
+	if len(it) == 0 || lapsed(it, now) {
+		return errors.Join(problem.NoConnection(), put)
+	}
+	row, err := readConnection(it)
+	switch {
+	case err != nil && entry && !leased && put == nil:
+		return fmt.Errorf("%w: %w", carrier.ErrPostponed, err)
+	case err != nil:
+		return errors.Join(err, put)
+	case !row.Visible():
+		err = problem.NoConnection()
+	case leased:
+		err = problem.Leased(row.LeaseUntil.Sub(now))
+	default:
+		err = problem.NotDue()
+	}
+	return errors.Join(err, put)
+}
+
+// putOff moves an entry of by_due by a day, and touches nothing else of the row.
+func (s *Store) putOff(ctx context.Context, d carrier.DueConnection, now time.Time) (refused bool, err error) {
+	e := newEdit(connectionKey(d.AccountID, d.ConnectionID))
+	e.compares(attrDueKey, "<", textValue(dueUntil(now)))
+	e.set(attrDueKey, textValue(refreshKey(now.Add(24*time.Hour), d.CredentialID, d.PartnerID)))
+	_, refused, err = s.edited(ctx, e)
+	if err != nil {
+		return refused, fmt.Errorf("putting an entry off: %w", err)
+	}
+	return refused, nil
+}
+
+// invalid tells whether DynamoDB refuses a call for what it says, not for what is
+// there or how busy it is.
+func invalid(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && api.ErrorCode() == "ValidationException"
+}
+
+// claiming is an edit that takes a row's lease, where nobody is at it.
+func claiming(accountID int64, connectionID string, until, now time.Time) *edit {
+	e := newEdit(connectionKey(accountID, connectionID))
+	e.set(attrLease, timeValue(until))
+	e.add(attrVersion, 1)
+	e.compares(attrStatus, "<>", textValue(string(carrier.Linking)))
+	e.compares(attrStatus, "<>", textValue(string(carrier.Disconnected)))
+	e.lacks(attrWork)
+	e.lacksOr(attrLease, "<=", timeValue(now))
+	e.lacksOr(attrTTL, ">", numberValue(now.Unix()))
+	return e
 }
 
 // RecordCheck writes the row as conn says and ends the lease, and in the same

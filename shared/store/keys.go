@@ -106,10 +106,13 @@ func dueShards(lane carrier.Lane) int {
 }
 
 func refreshPK(lane carrier.Lane, shard int) string {
-	return "REFRESH#" + string(lane) + "#" + strconv.Itoa(shard)
+	return refreshPrefix + string(lane) + "#" + strconv.Itoa(shard)
 }
 
-const repairPK = "REPAIR"
+const (
+	refreshPrefix = "REFRESH#"
+	repairPK      = "REPAIR"
+)
 
 // shardOf spreads connections evenly, and always in the same way.
 func shardOf(lane carrier.Lane, connectionID string) int {

@@ -28,6 +28,7 @@ const (
 	attrStanding   = "standing"
 	attrWork       = "work"
 	attrNextCheck  = "next_refresh_at"
+	attrUnrecorded = "unrecorded" // claims of the schedule since the last check that was recorded
 	attrCarrierIDs = "carrier_ids"
 	attrClaimID    = "claim_id"
 	attrSealed     = "sealed"
@@ -197,6 +198,7 @@ func connectionItem(c *carrier.Connection) item {
 	it.int("consecutive_failures", int64(c.ConsecutiveFailures))
 	it.time("first_refused_at", c.FirstRefusedAt)
 	it.time(attrNextCheck, c.NextRefreshAt)
+	it.int(attrUnrecorded, int64(c.Unrecorded))
 	it.time("refresh_requested_at", c.RefreshRequestedAt)
 	it.time("verify_called_at", c.VerifyCalledAt)
 	it.text("refresh_policy", string(c.RefreshPolicy))
@@ -260,6 +262,7 @@ func readConnection(it item) (carrier.Connection, error) {
 		ConsecutiveFailures:  int(r.int("consecutive_failures")),
 		FirstRefusedAt:       r.time("first_refused_at"),
 		NextRefreshAt:        r.time(attrNextCheck),
+		Unrecorded:           int(r.int(attrUnrecorded)),
 		RefreshRequestedAt:   r.time("refresh_requested_at"),
 		VerifyCalledAt:       r.time("verify_called_at"),
 		RefreshPolicy:        carrier.RefreshPolicy(r.text("refresh_policy")),

@@ -81,7 +81,7 @@ func recordAll(ctx context.Context, s *store.Store) error {
 }
 
 func due(ctx context.Context, s *store.Store) error {
-	_, err := s.ClaimDue(ctx, 1, "se-1", time.Unix(1, 0), time.Unix(0, 0))
+	_, err := s.ClaimDue(ctx, carrier.DueConnection{AccountID: 1, ConnectionID: "se-1"}, time.Unix(1, 0), time.Unix(0, 0), carrier.Timing{})
 	return err
 }
 

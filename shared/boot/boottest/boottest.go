@@ -28,6 +28,7 @@ var places = map[string]string{
 	"ERROR_SOURCE":                  "ErrorSource",
 	"CARRIER_CALLS_PER_MINUTE":      "CallsPerMinute",
 	"LINKS_PER_MINUTE":              "LinksPerMinute",
+	"STAGE":                         "Stage",
 }
 
 // optional are the settings that may be missing.

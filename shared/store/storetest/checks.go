@@ -103,16 +103,19 @@ func checkTests() tests {
 		"claiming what is due": func(s *suite) {
 			c := s.scheduled(milli(now))
 			until := milli(now.Add(time.Minute))
-			claimed, err := s.ClaimDue(s.Context(), c.AccountID, c.ID, until, now)
+			claimed, err := s.ClaimDue(s.Context(), entry(c), until, now, timing)
 			s.ok(err)
 			want := c
 			want.LeaseUntil, want.Version = until, c.Version+1
+			want.NextRefreshAt, want.Unrecorded = until.Add(90*time.Second), 1
 			s.equal("claimed", claimed, want)
 			s.equal("row", s.row(c), want)
-			_, err = s.ClaimDue(s.Context(), c.AccountID, c.ID, now.Add(time.Hour), until.Add(-3*time.Second))
+			_, err = s.ClaimDue(s.Context(), entry(c), now.Add(time.Hour), until.Add(-3*time.Second), timing)
 			s.equal("RetryAfter", s.problem("a second message", err, fault.State).RetryAfter, 3*time.Second)
 
-			again, err := s.ClaimDue(s.Context(), c.AccountID, c.ID, until.Add(time.Minute), until)
+			s.claimsNot("the lease is over, and it is not due again", claimed, until.Add(90*time.Second-time.Millisecond), fault.State)
+			back := until.Add(90 * time.Second)
+			again, err := s.ClaimDue(s.Context(), entry(c), back.Add(time.Minute), back, timing)
 			s.ok(err)
 			s.fails("the one whose lease ended", s.RecordCheck(s.Context(), &claimed, &first, nil), fault.State)
 			again.NextRefreshAt = milli(now.Add(time.Hour))
@@ -120,9 +123,31 @@ func checkTests() tests {
 			s.claimsNot("a late message", again, until.Add(time.Minute), fault.State)
 			s.unschedule(again)
 		},
+		"checks that are never recorded": func(s *suite) {
+			c := s.scheduled(milli(now))
+			at, gap := milli(now), time.Duration(0)
+			for n := 1; n <= 14; n++ {
+				claimed, err := s.ClaimDue(s.Context(), entry(c), at.Add(30*time.Second), at, timing)
+				s.ok(err)
+				s.equal("counted", claimed.Unrecorded, n)
+				s.equal("row", s.row(c), claimed)
+				gap = claimed.NextRefreshAt.Sub(at)
+				if want := max(min(time.Minute<<(n-1), 24*time.Hour), 2*time.Minute); gap != want {
+					s.Errorf("claim %d is due again after %v, want %v", n, gap, want)
+				}
+				s.claimsNot("before that", claimed, claimed.NextRefreshAt.Add(-time.Millisecond), fault.State)
+				at = claimed.NextRefreshAt
+			}
+			claimed, err := s.ClaimDue(s.Context(), entry(c), at.Add(30*time.Second), at, timing)
+			s.ok(err)
+			claimed.NextRefreshAt, claimed.Unrecorded = at.Add(time.Hour), 0
+			s.ok(s.RecordCheck(s.Context(), &claimed, &first, nil))
+			s.equal("recorded", s.row(c), claimed)
+			s.unschedule(claimed)
+		},
 		"a connection is unlinked between claim and record": func(s *suite) {
 			c := s.scheduled(milli(now))
-			claimed, err := s.ClaimDue(s.Context(), c.AccountID, c.ID, now.Add(time.Minute), now)
+			claimed, err := s.ClaimDue(s.Context(), entry(c), now.Add(time.Minute), now, timing)
 			s.ok(err)
 			gone := s.row(c)
 			s.disconnect(&gone)
@@ -139,7 +164,7 @@ func checkTests() tests {
 		"at once of what is due, one claims": func(s *suite) {
 			c := s.scheduled(milli(now))
 			s.equal("claims", s.won(race(20, func(int) error {
-				_, err := s.ClaimDue(s.Context(), c.AccountID, c.ID, now.Add(time.Minute), now)
+				_, err := s.ClaimDue(s.Context(), entry(c), now.Add(time.Minute), now, timing)
 				return err
 			}), fault.State), 1)
 			s.unschedule(s.row(c))
@@ -216,11 +241,19 @@ func (s *suite) disconnect(c *carrier.Connection) {
 	s.ok(s.Unlink(s.Context(), c))
 }
 
+// entry is what by_due has of a connection.
+func entry(c carrier.Connection) carrier.DueConnection {
+	return carrier.DueConnection{AccountID: c.AccountID, ConnectionID: c.ID, CredentialID: c.CredentialID, PartnerID: c.PartnerID, DueAt: c.NextRefreshAt}
+}
+
+// timing is that of a stack on AWS.
+var timing = carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1} // never changes
+
 // claimsNot checks that ClaimDue refuses a connection, and leaves it alone.
 func (s *suite) claimsNot(what string, c carrier.Connection, at time.Time, kind fault.Kind) {
 	s.Helper()
 	before := s.load(c.AccountID, store.Want{ConnectionID: c.ID}).Connection
-	_, err := s.ClaimDue(s.Context(), c.AccountID, c.ID, at.Add(time.Minute), at)
+	_, err := s.ClaimDue(s.Context(), entry(c), at.Add(time.Minute), at, timing)
 	s.fails(what, err, kind)
 	s.equal(what+": row", s.load(c.AccountID, store.Want{ConnectionID: c.ID}).Connection, before)
 }

@@ -79,13 +79,14 @@ func dueTests() tests {
 			}
 			s.equal("a millisecond before the last", s.due(lane, end.Add(-time.Nanosecond), n), want[:n-1])
 
-			// A claim leaves it where it is, a record moves it.
-			claimed, err := s.ClaimDue(s.Context(), rows[0].AccountID, rows[0].ID, end.Add(time.Minute), end)
+			// A claim moves it, and so does a record.
+			claimed, err := s.ClaimDue(s.Context(), entry(rows[0]), end.Add(time.Minute), end, timing)
 			s.ok(err)
+			want = slices.DeleteFunc(want, func(d carrier.DueConnection) bool { return d.ConnectionID == claimed.ID })
 			s.equal("claimed", s.due(lane, end, n), want)
+			s.equal("claimed, due again", s.due(lane, claimed.NextRefreshAt, n+1), append(slices.Clone(want), entry(claimed)))
 			claimed.NextRefreshAt = end.Add(time.Second)
 			s.ok(s.RecordCheck(s.Context(), &claimed, nil, nil))
-			want = slices.DeleteFunc(want, func(d carrier.DueConnection) bool { return d.ConnectionID == claimed.ID })
 			s.equal("recorded", s.due(lane, end, n), want)
 			want = append(want, carrier.DueConnection{
 				AccountID: claimed.AccountID, ConnectionID: claimed.ID, CredentialID: claimed.CredentialID, PartnerID: claimed.PartnerID,

@@ -187,7 +187,7 @@ func followTests() tests {
 			s.ok(s.SaveConnection(s.Context(), &worked))
 			claimed.NextRefreshAt = long
 			s.ok(s.SaveConnection(s.Context(), &claimed))
-			claimed, err := s.ClaimDue(s.Context(), a.ID, claimed.ID, long, long)
+			claimed, err := s.ClaimDue(s.Context(), entry(claimed), long, long, timing)
 			s.ok(err)
 			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, long.Add(2*time.Second)))
 

@@ -49,7 +49,7 @@ func everything(c carrier.Connection) carrier.Connection {
 	return carrier.Connection{
 		ID: c.ID, AccountID: c.AccountID, PartnerID: c.PartnerID, Environment: carrier.Sandbox, Carrier: carrier.AustraliaPost,
 		AccountNumber: c.AccountNumber, Nickname: "Lager \u6f22", Status: carrier.Restricted, StatusReason: "credit_blocked",
-		Standing: carrier.StandingPaused, Checks: 3, History: 5, LastCheck: first.Check,
+		Standing: carrier.StandingPaused, Unrecorded: 4, Checks: 3, History: 5, LastCheck: first.Check,
 		VerifiedAt: milli(now), ConsecutiveFailures: 2, FirstRefusedAt: milli(now.Add(-time.Hour)), NextRefreshAt: milli(now.Add(time.Hour)),
 		RefreshRequestedAt: milli(now.Add(3 * time.Second)), VerifyCalledAt: milli(now.Add(4 * time.Second)), RefreshPolicy: carrier.RefreshHourly,
 		APIKeyLastFour: "ab12", CredentialID: "0123456789abcdef", CredentialsUpdatedAt: milli(now.Add(time.Second)), SecretVersion: "0f-1",

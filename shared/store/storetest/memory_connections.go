@@ -181,13 +181,13 @@ func (m *Memory) ClaimCheck(ctx context.Context, conn carrier.Connection, until,
 }
 
 // ClaimDue is store.Store's.
-func (m *Memory) ClaimDue(ctx context.Context, accountID int64, id string, until, now time.Time) (carrier.Connection, error) {
+func (m *Memory) ClaimDue(ctx context.Context, d carrier.DueConnection, until, now time.Time, t carrier.Timing) (carrier.Connection, error) {
 	if err := ctx.Err(); err != nil {
 		return carrier.Connection{}, fmt.Errorf("claiming a connection: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	key := connectionID{accountID, id}
+	key := connectionID{d.AccountID, d.ConnectionID}
 	c, there := m.connections[key]
 	switch {
 	case !there || !c.Visible() || over(c.PurgeAt, now):
@@ -197,10 +197,17 @@ func (m *Memory) ClaimDue(ctx context.Context, accountID int64, id string, until
 	case !c.Scheduled() || c.NextRefreshAt.After(milli(now)):
 		return carrier.Connection{}, problem.NotDue()
 	}
+	c.Unrecorded++
+	if c.Unrecorded > 1 {
+		c.Version++ // it is put off by a write of its own
+	}
+	c.NextRefreshAt = milli(t.ClaimedUntil(c.Unrecorded, until, now))
+	m.connections[key] = c
+	m.due.set(dueEntry{queue: string(c.Lane()), id: key, at: c.NextRefreshAt, credential: d.CredentialID, partner: d.PartnerID})
 	return m.claim(key, until), nil
 }
 
-// claim leaves the due index alone.
+// claim takes the lease.
 func (m *Memory) claim(id connectionID, until time.Time) carrier.Connection {
 	c := m.connections[id]
 	c.LeaseUntil = milli(until)

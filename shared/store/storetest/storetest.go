@@ -35,7 +35,7 @@ type Store interface {
 	FinishLink(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot, rec *carrier.IdempotencyRecord) error
 	DropLink(ctx context.Context, conn carrier.Connection) error
 	ClaimCheck(ctx context.Context, conn carrier.Connection, until, now time.Time) (carrier.Connection, error)
-	ClaimDue(ctx context.Context, accountID int64, connectionID string, until, now time.Time) (carrier.Connection, error)
+	ClaimDue(ctx context.Context, d carrier.DueConnection, until, now time.Time, t carrier.Timing) (carrier.Connection, error)
 	RecordCheck(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot) error
 	SaveConnection(ctx context.Context, conn *carrier.Connection) error
 	ChangeConnection(ctx context.Context, conn *carrier.Connection, c carrier.ConnectionChange) error

@@ -1,0 +1,41 @@
+package boot_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/boot"
+)
+
+// TestCount: the line that CloudWatch reads, with all that it needs at its root.
+func TestCount(t *testing.T) {
+	e := env(map[string]string{"STAGE": "staging"})
+	m := e.Metrics()
+	m.Now = func() time.Time { return time.UnixMilli(1_795_000_000_123) }
+	var line bytes.Buffer
+	log := slog.New(slog.NewJSONHandler(&line, nil))
+	log.LogAttrs(t.Context(), slog.LevelError, "three checks", append(m.Count(boot.InternalErrors, 3), slog.String("more", "x"))...)
+	var got map[string]any
+	if err := json.Unmarshal(line.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	delete(got, "time")
+	want := map[string]any{
+		"level": "ERROR", "msg": "three checks", "more": "x", "Stage": "staging", "InternalErrors": 3.0,
+		"_aws": map[string]any{"Timestamp": 1_795_000_000_123.0, "CloudWatchMetrics": []any{map[string]any{
+			"Namespace": "carrierlink", "Dimensions": []any{[]any{"Stage"}}, "Metrics": []any{map[string]any{"Name": "InternalErrors", "Unit": "Count"}},
+		}}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("line (-want +got):\n%s", diff)
+	}
+	none := env(nil)
+	if none.Metrics(); none.Err() == nil || none.Err().Error() != "STAGE is not set" {
+		t.Errorf("without STAGE: %v", none.Err())
+	}
+}

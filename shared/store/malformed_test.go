@@ -1,0 +1,117 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/store"
+)
+
+// TestMalformedRows: a row that nobody can read, or that contradicts its entry of
+// by_due, costs a dozen claims a day, and none of them is the queue's to repeat.
+func TestMalformedRows(t *testing.T) {
+	t.Parallel()
+	text, number := &types.AttributeValueMemberS{Value: "canary"}, func(n int64) types.AttributeValue {
+		return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
+	}
+	noon := time.Date(2031, 1, 2, 12, 0, 0, 0, time.UTC)
+	tests := []struct {
+		name, attr string
+		value      types.AttributeValue
+		postponed  bool // the error says so; else there is nothing to do
+		most       int  // claims in a day
+	}{
+		{"a field of another type", "history", text, true, 12},
+		{"a time of another type", "verified_at", text, true, 12},
+		{"a version of another type", "version", text, true, 1},
+		{"a count of another type", "unrecorded", text, true, 1},
+		{"a lease of another type", "lease_until", text, true, 1},
+		{"a due time of another type", "next_refresh_at", text, true, 1},
+		{"a due time that is another", "next_refresh_at", number(noon.AddDate(1, 0, 0).UnixMilli()), false, 1},
+		{"a standing that checks nothing", "standing", &types.AttributeValueMemberS{Value: "paused"}, false, 1},
+		{"a status that nobody sees", "status", &types.AttributeValueMemberS{Value: "disconnected"}, false, 1},
+		{"an end that is over", "expires_at", number(noon.Unix()), false, 1},
+	}
+	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
+		t.Helper()
+		s := store.New(api, table, store.Options{})
+		for i, tc := range tests {
+			t.Run(tc.name, func(t *testing.T) {
+				t.Parallel()
+				conn := carrier.Connection{
+					ID: "se-" + strconv.Itoa(i), AccountID: 7_000_000 + int64(i), PartnerID: 7, Environment: carrier.Production, Carrier: carrier.StarTrack,
+					AccountNumber: "00040852", Standing: carrier.StandingActive, CredentialID: "00c0ffee00c0ffee", NextRefreshAt: noon, LeaseUntil: noon.Add(-time.Hour),
+				}
+				scheduleRow(t, s, &conn)
+				row := map[string]types.AttributeValue{
+					"pk": &types.AttributeValueMemberS{Value: "ACCOUNT#" + strconv.FormatInt(conn.AccountID, 10)}, "sk": &types.AttributeValueMemberS{Value: "CARRIER#" + conn.ID},
+				}
+				if _, err := api.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+					TableName: aws.String(table), Key: row, UpdateExpression: aws.String("SET #a = :v"),
+					ExpressionAttributeNames: map[string]string{"#a": tc.attr}, ExpressionAttributeValues: map[string]types.AttributeValue{":v": tc.value},
+				}); err != nil {
+					t.Fatal(err)
+				}
+				claims := 0
+				for now := noon; now.Before(noon.AddDate(0, 0, 1)); {
+					d := carrier.DueConnection{AccountID: conn.AccountID, ConnectionID: conn.ID, CredentialID: conn.CredentialID, PartnerID: 7}
+					_, err := s.ClaimDue(t.Context(), d, now.Add(30*time.Second), now, carrier.Timing{})
+					claims++
+					if err == nil || errors.Is(err, carrier.ErrPostponed) != tc.postponed || tc.postponed == (fault.Is(err, fault.State) || fault.Is(err, fault.NotFound)) {
+						t.Fatalf("claim %d: %v", claims, err)
+					}
+					next := dueAgain(t, api, row)
+					if !next.After(now) {
+						t.Fatalf("claim %d: it is due again at %v", claims, next)
+					}
+					now = next
+				}
+				if claims > tc.most {
+					t.Errorf("%d claims in a day, want at most %d", claims, tc.most)
+				}
+			})
+		}
+	})
+}
+
+// scheduleRow stores an active connection of an account that is there for it.
+func scheduleRow(t *testing.T, s *store.Store, conn *carrier.Connection) {
+	t.Helper()
+	account := carrier.Account{ID: conn.AccountID, PartnerID: conn.PartnerID, Environment: conn.Environment, Active: true, CreatedAt: time.Unix(1, 0)}
+	key := carrier.APIKey{ID: conn.AccountID, PartnerID: conn.PartnerID, AccountID: conn.AccountID, Hash: "h"}
+	_, err := s.CreateAccount(t.Context(), store.NewAccount{Account: account, Key: key}, time.Unix(1, 0))
+	if err == nil {
+		err = s.BeginLink(t.Context(), conn, carrier.LinkOptions{})
+	}
+	conn.Status = carrier.Active
+	if err == nil {
+		err = s.FinishLink(t.Context(), conn, nil, nil, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// dueAgain is when the entry of a row in by_due is due.
+func dueAgain(t *testing.T, api *dynamodb.Client, row map[string]types.AttributeValue) time.Time {
+	t.Helper()
+	out, err := api.GetItem(context.WithoutCancel(t.Context()), &dynamodb.GetItemInput{TableName: aws.String(table), Key: row, ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := textOf(out.Item, "due_key")
+	milli, err := strconv.ParseInt(key[:15], 10, 64)
+	if err != nil || key[15:] != "#00c0ffee00c0ffee#7" {
+		t.Fatalf("the due key is %q", key)
+	}
+	return time.UnixMilli(milli).UTC()
+}
