@@ -154,7 +154,7 @@ func TestStaleEntryOfADueCheck(t *testing.T) {
 			t.Fatalf("Due = %+v, %v, want the connection", due, err)
 		}
 		asked := len(w.production.asked)
-		_, err = w.Refresh(t.Context(), accountID, due[0].ConnectionID, carrier.Breaker{})
+		_, err = w.Refresh(t.Context(), due[0], carrier.Breaker{})
 		if made := len(w.production.asked) > asked; made != want {
 			t.Errorf("message %d: the carrier is asked: %t, want %t", check+1, made, want)
 		}
@@ -171,7 +171,7 @@ func TestStaleEntryOfADueCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked := len(w.production.asked)
-	if _, err := w.Refresh(t.Context(), accountID, conn.ID, carrier.Breaker{}); err == nil || len(w.production.asked) != asked {
+	if _, err := w.Refresh(t.Context(), carrier.DueConnection{AccountID: accountID, ConnectionID: conn.ID}, carrier.Breaker{}); err == nil || len(w.production.asked) != asked {
 		t.Errorf("Refresh of an unlinked one = %v", err)
 	}
 }

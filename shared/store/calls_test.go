@@ -182,6 +182,9 @@ func TestRemoteCalls(t *testing.T) {
 		expect("ClaimDue", err, good, "UpdateItem")
 		_, err = s.ClaimDue(ctx, carrier.DueConnection{AccountID: account, ConnectionID: conn.ID}, now.Add(time.Minute), now, carrier.Timing{})
 		expect("ClaimDue, a late message", err, fault.State, "UpdateItem")
+		conn, err = s.ClaimDue(ctx, carrier.DueConnection{AccountID: account, ConnectionID: conn.ID}, now.Add(time.Hour), now.Add(59*time.Minute), carrier.Timing{})
+		expect("ClaimDue, the last one was never recorded", err, good, "UpdateItem", "UpdateItem")
+		conn.NextRefreshAt = now
 		expect("RecordCheck with an entry", s.RecordCheck(ctx, &conn, entry, nil), good, "TransactWriteItems")
 		expect("RecordCheck, late", s.RecordCheck(ctx, &late, entry, &snap), fault.State, "TransactWriteItems")
 		old := conn.AccountNumber

@@ -138,7 +138,9 @@ func read(ctx context.Context, s *store.Store) error {
 
 func update(ctx context.Context, s *store.Store) error {
 	a := carrier.Account{ID: 1, PartnerID: 2, Version: 1}
-	_, err := s.UpdateAccount(ctx, store.AccountChange{Old: a, New: a}, time.Unix(0, 0))
+	next := a
+	next.CompanyName = "x"
+	_, err := s.UpdateAccount(ctx, store.AccountChange{Old: a, New: next}, time.Unix(0, 0))
 	return err
 }
 
