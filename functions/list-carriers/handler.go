@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"carrierlink/shared/auspost"
@@ -63,14 +66,19 @@ func (h *handler) forms(ctx context.Context, req *httpapi.Request) (*httpapi.Res
 	return httpapi.JSON(http.StatusOK, body), nil
 }
 
-// listBody is the account's carriers, as ShipEngine lists them.
+// listBody is a page of the account's carriers, as ShipEngine lists them.
 type listBody struct {
 	Carriers  []carrierBody     `json:"carriers"`
 	RequestID string            `json:"request_id"`
 	Errors    []httpapi.Problem `json:"errors"`
+	Page      int               `json:"page"`
+	PageSize  int               `json:"page_size"`
+	Links     httpapi.LinksBody `json:"links"`
 }
 
-// list shows every connection of the account, the oldest first.
+// list shows a page of the account's connections, the oldest first. A page past
+// the end is empty. fault.Invalid for each paging parameter that is wrong, all at
+// once.
 func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	now := h.now()
 	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
@@ -80,20 +88,46 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	if err != nil {
 		return nil, err
 	}
+	pager := httpapi.Pager{Sealer: h.sealer, Now: now, Owner: owner(caller), Path: "/v1/carriers"}
+	page, problems, err := pager.Parse(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	// All of them, whose number has a cap, in one call: they are kept in the order
+	// of their ids, which is not that of the list.
 	found, snapshots, err := h.connections.ListConnections(ctx, caller.AccountID, true)
 	if err != nil {
 		return nil, fmt.Errorf("reading the connections: %w", err)
 	}
-	body := listBody{Carriers: make([]carrierBody, len(found)), RequestID: req.ID, Errors: []httpapi.Problem{}}
-	for i, conn := range found {
+	if page.After != nil {
+		found = slices.DeleteFunc(found, func(c carrier.Connection) bool {
+			return cmp.Or(c.CreatedAt.Compare(page.After.At), strings.Compare(c.ID, page.After.ID)) <= 0
+		})
+	}
+	found = found[min(page.Skip(), len(found)):]
+	body := listBody{RequestID: req.ID, Errors: []httpapi.Problem{}, Page: page.Number, PageSize: page.Size}
+	body.Carriers = httpapi.Fit(found[:min(page.Size, len(found))], func(conn carrier.Connection) carrierBody {
 		var snap *carrier.Snapshot
 		if s, ok := snapshots[conn.ID]; ok {
 			snap = &s
 		}
-		body.Carriers[i] = newCarrierBody(ctx, req, &conn, snap, now)
+		return newCarrierBody(ctx, req, &conn, snap, now)
+	})
+	var next *httpapi.Position
+	if n := len(body.Carriers); n < len(found) {
+		next = &httpapi.Position{At: found[n-1].CreatedAt, ID: found[n-1].ID}
+	}
+	if body.Links, err = pager.Links(ctx, req, page, next); err != nil {
+		return nil, err
 	}
 	return httpapi.JSON(http.StatusOK, body), nil
 }
+
+// owner is whose lists they are, whoever acts for the account.
+func owner(caller auth.Caller) string { return "account " + strconv.FormatInt(caller.AccountID, 10) }
 
 // get shows one connection, or answers 304 to a caller who has it.
 // fault.Identifier for a malformed carrier_id, NotFound for one that the account

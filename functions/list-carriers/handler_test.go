@@ -317,7 +317,8 @@ const carrierText = `{"requires_funded_amount":false,"balance":0,"friendly_name"
 func TestListAndGet(t *testing.T) {
 	d := newDesk(t)
 	resp := d.ask(t, "account 71", "/v1/carriers")
-	if want := `{"carriers":[],"request_id":"` + resp.Headers["X-Request-Id"] + `","errors":[]}`; resp.Body != want {
+	if want := `{"carriers":[],"request_id":"` + resp.Headers["X-Request-Id"] + `","errors":[],"page":1,"page_size":25,` +
+		`"links":{"first":{"href":"/v1/carriers?page=1&page_size=25"},"prev":{},"next":{}}}`; resp.Body != want {
 		t.Errorf("none: %s, want %s", resp.Body, want)
 	}
 	product := `{"type":"PARCEL POST & MORE","group":"Parcel Post","product_id":"7D55"}`

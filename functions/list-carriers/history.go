@@ -38,8 +38,7 @@ func (h *handler) history(ctx context.Context, req *httpapi.Request) (*httpapi.R
 	if err != nil {
 		return nil, err
 	}
-	// Whoever acts for the account has the same list.
-	pager.Owner = "account " + strconv.FormatInt(caller.AccountID, 10)
+	pager.Owner = owner(caller)
 	page, wrong, err := pager.Parse(ctx, req)
 	if err != nil {
 		return nil, err
@@ -58,7 +57,7 @@ func (h *handler) history(ctx context.Context, req *httpapi.Request) (*httpapi.R
 	if n := len(body.Checks); n < len(found) {
 		next = &carrier.HistoryPosition{At: found[n-1].At, Number: found[n-1].Number}
 	}
-	if body.Links, err = pager.Links(ctx, page, position(next)); err != nil {
+	if body.Links, err = pager.Links(ctx, req, page, position(next)); err != nil {
 		return nil, err
 	}
 	return httpapi.JSON(http.StatusOK, body), nil
@@ -71,12 +70,13 @@ func before(p httpapi.Page) *carrier.HistoryPosition {
 	if p.After == nil {
 		return nil
 	}
-	return &carrier.HistoryPosition{At: p.After.CreatedAt, Number: int(p.After.AccountID)}
+	number, _ := strconv.Atoi(p.After.ID) // signed, as position made it
+	return &carrier.HistoryPosition{At: p.After.At, Number: number}
 }
 
-func position(p *carrier.HistoryPosition) *carrier.Position {
+func position(p *carrier.HistoryPosition) *httpapi.Position {
 	if p == nil {
 		return nil
 	}
-	return &carrier.Position{CreatedAt: p.At, AccountID: int64(p.Number)}
+	return &httpapi.Position{At: p.At, ID: strconv.Itoa(p.Number)}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"carrierlink/shared/carrier"
@@ -44,7 +45,7 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	if externalID != nil {
 		found, err = h.only(ctx, caller.PartnerID, *externalID, filter, page, now)
 	} else {
-		found, next, err = h.accounts.ListAccounts(ctx, caller.PartnerID, filter, page.After, page.Skip(), page.Size, now)
+		found, next, err = h.accounts.ListAccounts(ctx, caller.PartnerID, filter, after(page), page.Skip(), page.Size, now)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listing accounts: %w", err)
@@ -53,10 +54,27 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	if n := len(body.Accounts); n < len(found) {
 		next = &carrier.Position{CreatedAt: found[n-1].CreatedAt, AccountID: found[n-1].ID}
 	}
-	if body.Links, err = pager.Links(ctx, page, next); err != nil {
+	if body.Links, err = pager.Links(ctx, req, page, position(next)); err != nil {
 		return nil, err
 	}
 	return httpapi.JSON(http.StatusOK, body), nil
+}
+
+// after is where the page of a cursor begins, nil for one of a page number; and
+// position is the same for a cursor to come.
+func after(p httpapi.Page) *carrier.Position {
+	if p.After == nil {
+		return nil
+	}
+	id, _ := strconv.ParseInt(p.After.ID, 10, 64) // signed, as position made it
+	return &carrier.Position{CreatedAt: p.After.At, AccountID: id}
+}
+
+func position(p *carrier.Position) *httpapi.Position {
+	if p == nil {
+		return nil
+	}
+	return &httpapi.Position{At: p.CreatedAt, ID: strconv.FormatInt(p.AccountID, 10)}
 }
 
 // only is the list of the one account that can have an external id.

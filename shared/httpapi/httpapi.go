@@ -42,6 +42,9 @@ type API struct {
 	// ErrorSource is the error_source of all but a carrier's faults. Empty:
 	// "shipengine", the one value that strict ShipEngine clients accept.
 	ErrorSource string
+	// URL is the address that callers know the API by, without a slash at the end.
+	// Empty: the one of each request, as the gateway has it.
+	URL string
 	// Log gets one record a request. Nil: slog's default.
 	Log *slog.Logger
 	// Now is the clock. Nil: time.Now.
@@ -81,7 +84,7 @@ func (a *API) Serve(ctx context.Context, event events.APIGatewayProxyRequest) (e
 		log = slog.Default()
 	}
 	start := now()
-	req := &Request{ID: uuid.NewString(), event: event}
+	req := &Request{ID: uuid.NewString(), event: event, url: a.URL}
 	resp, err := a.call(ctx, req)
 	if err != nil {
 		resp = a.render(req, err)

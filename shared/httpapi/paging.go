@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 )
 
@@ -27,17 +26,22 @@ const (
 	// cursorLife is how long a cursor is good for.
 	cursorLife = 24 * time.Hour
 	cursorMAC  = 16 // bytes
-	// largestPage is how many bytes of entries a page holds. Lambda's answers end
-	// at 6 MB, with the body as a text in them, where quotes and backslashes take
-	// two bytes.
-	largestPage = 5 << 19
+	// largestPage is how many bytes of entries a page holds: with what stands
+	// around them it is below 1 MB.
+	largestPage = 990_000
 )
+
+// Position is where a page of a list ends: the next page begins behind it.
+type Position struct {
+	At time.Time // what the list is ordered by, to the millisecond
+	ID string    // tells entries of one time apart
+}
 
 // Page is which part of a list a request asks for.
 type Page struct {
 	Number int // from 1
 	Size   int
-	After  *carrier.Position // of a cursor: the page begins behind it
+	After  *Position // of a cursor: the page begins behind it
 }
 
 // Skip is how many entries a page number passes over; none with a cursor.
@@ -50,10 +54,10 @@ func (p Page) Skip() int {
 
 // cursor is what a cursor says, and signs together with its owner and filters.
 type cursor struct {
-	At     int64 `json:"t"` // creation of the last entry, epoch milliseconds
-	ID     int64 `json:"i"` // its id
-	Page   int   `json:"p"` // number of the page that it leads to
-	Issued int64 `json:"s"` // epoch seconds
+	At     int64  `json:"t"` // of the last entry, epoch milliseconds
+	ID     string `json:"i"` // its id
+	Page   int    `json:"p"` // number of the page that it leads to
+	Issued int64  `json:"s"` // epoch seconds
 }
 
 // Pager reads and writes the paging of one list.
@@ -61,7 +65,7 @@ type Pager struct {
 	Sealer Sealer
 	Now    time.Time
 	Owner  string // whose list it is; a cursor is good for one owner
-	Path   string
+	Path   string // of the list, without what an address has before it
 	// Filters are the query parameters that choose what is in the list, and in
 	// which order: a cursor is good for the same ones only.
 	Filters url.Values
@@ -97,25 +101,32 @@ func (p Pager) Parse(ctx context.Context, req *Request) (Page, fault.List, error
 			return fault.Field(fault.Invalid, "cursor", "cursor is not one of this list, or is older than a day; begin without it.")
 		}
 		page.Number = c.Page
-		page.After = &carrier.Position{CreatedAt: time.UnixMilli(c.At).UTC(), AccountID: c.ID}
+		page.After = &Position{At: time.UnixMilli(c.At).UTC(), ID: c.ID}
 		return nil
 	})...)
 	return page, problems, failure
 }
 
-// Links are the hrefs of a page for its answer. next is nil on the last page.
-func (p Pager) Links(ctx context.Context, page Page, next *carrier.Position) (LinksBody, error) {
-	var links LinksBody
-	links.First.Href = p.href(page.Size, "page", "1")
+// Links are the addresses of a page and its neighbours, for the answer to req.
+// next is nil on the last page.
+func (p Pager) Links(ctx context.Context, req *Request, page Page, next *Position) (LinksBody, error) {
+	href := func(name, value string) LinkBody {
+		q := url.Values{}
+		maps.Copy(q, p.Filters)
+		q.Set("page_size", strconv.Itoa(page.Size))
+		q.Set(name, value)
+		return LinkBody{req.Address(p.Path) + "?" + q.Encode()}
+	}
+	links := LinksBody{First: href("page", "1")}
 	if page.Number > 1 && (page.Number-1)*page.Size <= maxOffset {
-		links.Prev.Href = p.href(page.Size, "page", strconv.Itoa(page.Number-1))
+		links.Prev = href("page", strconv.Itoa(page.Number-1))
 	}
 	if next != nil {
-		text, err := p.seal(ctx, cursor{At: next.CreatedAt.UnixMilli(), ID: next.AccountID, Page: page.Number + 1, Issued: p.Now.Unix()})
+		text, err := p.seal(ctx, cursor{At: next.At.UnixMilli(), ID: next.ID, Page: page.Number + 1, Issued: p.Now.Unix()})
 		if err != nil {
 			return LinksBody{}, err
 		}
-		links.Next.Href = p.href(page.Size, "cursor", text)
+		links.Next = href("cursor", text)
 	}
 	return links, nil
 }
@@ -139,22 +150,12 @@ func Fit[T, B any](found []T, show func(T) B) []B {
 	size := 0
 	for _, f := range found {
 		entry := show(f)
-		if size += len(JSON(http.StatusOK, entry).Body); size > largestPage && len(shown) > 0 {
+		if size += len(JSON(http.StatusOK, entry).Body) + len(","); size > largestPage && len(shown) > 0 {
 			break
 		}
 		shown = append(shown, entry)
 	}
 	return shown
-}
-
-// href is a page of the same list, as a path: the API may have several
-// addresses.
-func (p Pager) href(size int, name, value string) string {
-	q := url.Values{}
-	maps.Copy(q, p.Filters)
-	q.Set("page_size", strconv.Itoa(size))
-	q.Set(name, value)
-	return p.Path + "?" + q.Encode()
 }
 
 func (p Pager) mac(ctx context.Context, payload []byte) ([]byte, error) {

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/shared/carrier"
@@ -33,9 +35,9 @@ func asked(t *testing.T, query string) *httpapi.Request {
 }
 
 // cursorOf is the cursor behind a page.
-func cursorOf(t *testing.T, p httpapi.Pager, page httpapi.Page, next carrier.Position) string {
+func cursorOf(t *testing.T, p httpapi.Pager, page httpapi.Page, next httpapi.Position) string {
 	t.Helper()
-	links, err := p.Links(t.Context(), page, &next)
+	links, err := p.Links(t.Context(), asked(t, ""), page, &next)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +86,7 @@ func TestParsePage(t *testing.T) {
 // beyond what page numbers reach, whatever page says beside it.
 func TestCursor(t *testing.T) {
 	p := pager(nil)
-	last := carrier.Position{CreatedAt: time.Date(2026, 2, 3, 4, 5, 6, 789e6, time.UTC), AccountID: 2147483647}
+	last := httpapi.Position{At: time.Date(2026, 2, 3, 4, 5, 6, 789e6, time.UTC), ID: "se-4821097365120984"}
 	for _, number := range []int{1, 2, 400, 4_000_000} {
 		text := cursorOf(t, p, httpapi.Page{Number: number, Size: 25}, last)
 		for _, query := range []string{"", "&page=7", "&page_size=25&page=400"} {
@@ -103,7 +105,7 @@ func TestCursor(t *testing.T) {
 // character of its alphabet or beyond, and each byte cut or doubled.
 func TestAnyChangeOfACursorIsRefused(t *testing.T) {
 	p := pager(url.Values{"active": {"true"}})
-	text := cursorOf(t, p, httpapi.Page{Number: 1, Size: 25}, carrier.Position{CreatedAt: now(), AccountID: 71})
+	text := cursorOf(t, p, httpapi.Page{Number: 1, Size: 25}, httpapi.Position{At: now(), ID: "71"})
 	if _, problems, err := p.Parse(t.Context(), asked(t, "cursor="+text)); err != nil || problems != nil {
 		t.Fatalf("the cursor itself: %v, %v", problems, err)
 	}
@@ -140,7 +142,7 @@ func TestAnyChangeOfACursorIsRefused(t *testing.T) {
 
 func TestForeignCursor(t *testing.T) {
 	p := pager(url.Values{"active": {"true"}})
-	text := cursorOf(t, p, httpapi.Page{Number: 1, Size: 25}, carrier.Position{CreatedAt: now(), AccountID: 71})
+	text := cursorOf(t, p, httpapi.Page{Number: 1, Size: 25}, httpapi.Position{At: now(), ID: "71"})
 	tests := []struct {
 		name string
 		edit func(*httpapi.Pager)
@@ -173,7 +175,7 @@ func TestForeignCursor(t *testing.T) {
 }
 
 func TestLinks(t *testing.T) {
-	next := &carrier.Position{CreatedAt: now(), AccountID: 71}
+	next := &httpapi.Position{At: now(), ID: "71"}
 	const first, firstOfFilter = "/v1/things?page=1&page_size=25", "/v1/things?active=true&external_account_id=a%2Fb+%26%C3%A9&page=1&page_size=25"
 	tests := []struct {
 		name        string
@@ -201,7 +203,7 @@ func TestLinks(t *testing.T) {
 			if !tc.next {
 				after = nil
 			}
-			got, err := pager(tc.filters).Links(t.Context(), tc.page, after)
+			got, err := pager(tc.filters).Links(t.Context(), asked(t, ""), tc.page, after)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -230,11 +232,11 @@ func TestLinks(t *testing.T) {
 
 // TestFit: a page ends before it is too large, and has one entry at least.
 func TestFit(t *testing.T) {
-	const half = 5 << 18 // of the largest page, with the quotes
+	const half = 495_000 // of the largest page, with the quotes and a comma
 	texts := func(sizes ...int) []string {
 		all := make([]string, len(sizes))
 		for i, n := range sizes {
-			all[i] = strings.Repeat("x", n-2)
+			all[i] = strings.Repeat("x", n-3)
 		}
 		return all
 	}
@@ -255,22 +257,66 @@ func TestFit(t *testing.T) {
 	}
 }
 
+// TestLinksAreAbsolute: a client follows them as they stand.
+func TestLinksAreAbsolute(t *testing.T) {
+	const headers = "evil.example"
+	tests := []struct {
+		name, url, domain, path, want string
+	}{
+		{"no domain", "", "", "/live/v1/things", "/v1/things"},
+		{"the stage", "", "abc123.execute-api.ap-southeast-2.amazonaws.com", "/live/v1/things", "https://abc123.execute-api.ap-southeast-2.amazonaws.com/live/v1/things"},
+		{"a domain of one's own", "", "api.example.com", "/v1/things", "https://api.example.com/v1/things"},
+		{"with a base path", "", "api.example.com", "/a/b/v1/things", "https://api.example.com/a/b/v1/things"},
+		{"slashes that the gateway left out", "", "api.example.com", "/live//v1/things/", "https://api.example.com/live/v1/things"},
+		{"a shorter path than the resource", "", "api.example.com", "/things", "https://api.example.com/v1/things"},
+		{"no path", "", "api.example.com", "", "https://api.example.com/v1/things"},
+		{"a setting", "http://127.0.0.1:8080", "", "/live/v1/things", "http://127.0.0.1:8080/v1/things"},
+		{"a setting before the domain", "https://api.example.com/x", "abc123.execute-api.ap-southeast-2.amazonaws.com", "/live/v1/things", "https://api.example.com/x/v1/things"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			api := quiet(httpapi.Route{Method: "GET", Resource: "/v1/things", Handler: func(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+				links, err := pager(nil).Links(ctx, req, httpapi.Page{Number: 2, Size: 25}, &httpapi.Position{At: now(), ID: "71"})
+				return httpapi.JSON(200, links), err
+			}})
+			api.URL = tc.url
+			resp, err := api.Serve(t.Context(), events.APIGatewayProxyRequest{
+				HTTPMethod: "GET", Resource: "/v1/things", Path: "/v1/things",
+				Headers:        map[string]string{"Host": headers, "X-Forwarded-Host": headers, "X-Forwarded-Proto": "ftp", "Forwarded": "host=" + headers},
+				RequestContext: events.APIGatewayProxyRequestContext{DomainName: tc.domain, Path: tc.path, Stage: "live"},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var links httpapi.LinksBody
+			if err := json.Unmarshal([]byte(resp.Body), &links); err != nil {
+				t.Fatal(err)
+			}
+			for name, href := range map[string]string{"first": links.First.Href, "prev": links.Prev.Href, "next": links.Next.Href} {
+				if got, _, _ := strings.Cut(href, "?"); got != tc.want {
+					t.Errorf("%s is %s, want %s", name, got, tc.want)
+				}
+			}
+		})
+	}
+}
+
 func TestPagingNeedsTheSecret(t *testing.T) {
 	down := errors.New("down")
 	p := pager(nil)
-	text := cursorOf(t, p, httpapi.Page{Number: 1, Size: 25}, carrier.Position{CreatedAt: now(), AccountID: 71})
+	text := cursorOf(t, p, httpapi.Page{Number: 1, Size: 25}, httpapi.Position{At: now(), ID: "71"})
 	p.Sealer = seal.New(func(context.Context) (carrier.Secret, error) { return carrier.Secret{}, down })
 	if _, _, err := p.Parse(t.Context(), asked(t, "cursor="+text)); !errors.Is(err, down) {
 		t.Errorf("Parse = %v", err)
 	}
-	if _, err := p.Links(t.Context(), httpapi.Page{Number: 1, Size: 25}, &carrier.Position{CreatedAt: now(), AccountID: 1}); !errors.Is(err, down) {
+	if _, err := p.Links(t.Context(), asked(t, ""), httpapi.Page{Number: 1, Size: 25}, &httpapi.Position{At: now(), ID: "1"}); !errors.Is(err, down) {
 		t.Errorf("Links = %v", err)
 	}
 	// What is no cursor, and a list without a next page, cost no read of it.
 	if _, problems, err := p.Parse(t.Context(), asked(t, "cursor=x")); err != nil || len(problems) != 1 {
 		t.Errorf("Parse of no cursor = %v, %v", problems, err)
 	}
-	if _, err := p.Links(t.Context(), httpapi.Page{Number: 2, Size: 25}, nil); err != nil {
+	if _, err := p.Links(t.Context(), asked(t, ""), httpapi.Page{Number: 2, Size: 25}, nil); err != nil {
 		t.Errorf("Links without next = %v", err)
 	}
 }

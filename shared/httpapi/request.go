@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"mime"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -22,6 +23,7 @@ type Request struct {
 	ID string
 
 	event  events.APIGatewayProxyRequest
+	url    string // API.URL
 	caller string
 	window *Window
 }
@@ -45,6 +47,32 @@ func (r *Request) Path() string { return r.event.Path }
 
 // Resource is the path as template.yaml spells it, with parameter names.
 func (r *Request) Resource() string { return r.event.Resource }
+
+// Address is the address of a path of this API for the caller: below API.URL,
+// else below the domain that the gateway was called by and what its address has
+// before our paths, a stage or the base path of a domain of one's own. A path as
+// it is where the event names no domain.
+func (r *Request) Address(path string) string {
+	if r.url != "" {
+		return r.url + path
+	}
+	// Of the gateway, never of a header that a caller may choose.
+	domain := r.event.RequestContext.DomainName
+	if domain == "" {
+		return path
+	}
+	ours, all := segments(r.event.Resource), segments(r.event.RequestContext.Path)
+	for _, before := range slices.Backward(all[:max(0, len(all)-len(ours))]) {
+		path = "/" + before + path
+	}
+	return "https://" + domain + path
+}
+
+// segments are what stands between the slashes of a path; empty ones are none,
+// as a gateway may leave them out when it looks for its route.
+func segments(path string) []string {
+	return strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
+}
 
 // Identify notes who calls, for the log, and the caller's rate window.
 func (r *Request) Identify(caller string, w Window) { r.caller, r.window = caller, &w }

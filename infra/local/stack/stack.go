@@ -164,6 +164,7 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 		"Stage":                     "local",
 		"Architecture":              Architecture(),
 		"AusPostBaseUrl":            s.SimulatorURL,
+		"PublicUrl":                 s.APIURL,
 		"RateLimitPerMinute":        strconv.Itoa(RateLimit),
 		"SandboxRateLimitPerMinute": strconv.Itoa(SandboxRateLimit),
 		"SandboxRefreshesPerMinute": "600",

@@ -1974,6 +1974,15 @@ type CarrierList struct {
 	// Errors Always empty; ShipEngine's clients expect it.
 	Errors []Error `json:"errors"`
 
+	// Links Other pages of the list, with the same filters, order and size.
+	Links PageLinks `json:"links"`
+
+	// Page Number of this page. By cursor it goes on counting from where the walk began.
+	Page int `json:"page"`
+
+	// PageSize How many carriers a page has at most.
+	PageSize int `json:"page_size"`
+
 	// RequestId A UUID that names one request.
 	RequestId RequestID `json:"request_id"`
 }
@@ -2622,7 +2631,8 @@ type OpenAPIDocument struct {
 
 // PageLink A page, or `{}` when there is none: `prev` on the first page and beyond the reach of page numbers, `next` on the last page.
 type PageLink struct {
-	// Href Path and query of the page, to be put behind the base address of the API as they are.
+	// Href Address of the page, to be called as it is: below the domain that this request was sent to, with the stage or the base path of
+	// the API.
 	Href *string `json:"href,omitempty"`
 }
 
@@ -3164,6 +3174,18 @@ type UnsupportedMediaType = ErrorEnvelope
 
 // ListCarriersParams defines parameters for ListCarriers.
 type ListCarriersParams struct {
+	// Page Number of the page. `page` × `page_size` is at most 10,000; to walk further, follow `links.next.href`. Beside a `cursor` it says
+	// nothing.
+	Page *Page `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize How many entries a page has at most. A page of very large entries ends before it is 1 MB; `links.next.href` then goes on behind
+	// its last entry, while the next page number would leave out what the page did not hold.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor Where to go on, from `links.next.href`. Repeat the filters and `sort_dir` that the link has. A cursor that is empty or was changed,
+	// that is another caller's or another list's, or that is older than a day is a 400 (`invalid_field_value`).
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
 	// OnBehalfOf The account to act for, when the key is a partner key: then it is required, and the account has to be one of the partner's.
 	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
 	// one is a 404.
@@ -3225,7 +3247,7 @@ type GetCarrierHistoryParams struct {
 	// nothing.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
-	// PageSize How many entries a page has at most. A page of very large entries ends before it is 2.5 MB; `links.next.href` then goes on behind
+	// PageSize How many entries a page has at most. A page of very large entries ends before it is 1 MB; `links.next.href` then goes on behind
 	// its last entry, while the next page number would leave out what the page did not hold.
 	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
 
@@ -3387,7 +3409,7 @@ type ListAccountsParams struct {
 	// nothing.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
-	// PageSize How many entries a page has at most. A page of very large entries ends before it is 2.5 MB; `links.next.href` then goes on behind
+	// PageSize How many entries a page has at most. A page of very large entries ends before it is 1 MB; `links.next.href` then goes on behind
 	// its last entry, while the next page number would leave out what the page did not hold.
 	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
 
@@ -3999,10 +4021,12 @@ type ClientInterface interface {
 
 	// ListCarriers List linked carriers
 	//
-	// All charge accounts that this account has linked and not unlinked, the oldest first, in one page, whatever their `status`. It has the shape of
-	// ShipEngine's answer to the same call, `request_id` and `errors` included; each carrier has our own members behind ShipEngine's.
+	// The charge accounts that this account has linked and not unlinked, the oldest first, a page at a time, whatever their `status`. It
+	// has the shape of ShipEngine's answer to the same call, `request_id` and `errors` included; the paging and each carrier's own
+	// members stand behind ShipEngine's.
 	//
-	// Nothing is asked of a carrier: what is shown was true at the latest good check.
+	// Nothing is asked of a carrier: what is shown was true at the latest good check. To walk through all carriers follow
+	// `links.next.href` until `next` is `{}`.
 	//
 	// Corresponds with GET /v1/carriers (the `ListCarriers` operationId).
 	ListCarriers(ctx context.Context, params *ListCarriersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4534,10 +4558,12 @@ func (c *Client) HeadHealth(ctx context.Context, reqEditors ...RequestEditorFn) 
 
 // ListCarriers List linked carriers
 //
-// All charge accounts that this account has linked and not unlinked, the oldest first, in one page, whatever their `status`. It has the shape of
-// ShipEngine's answer to the same call, `request_id` and `errors` included; each carrier has our own members behind ShipEngine's.
+// The charge accounts that this account has linked and not unlinked, the oldest first, a page at a time, whatever their `status`. It
+// has the shape of ShipEngine's answer to the same call, `request_id` and `errors` included; the paging and each carrier's own
+// members stand behind ShipEngine's.
 //
-// Nothing is asked of a carrier: what is shown was true at the latest good check.
+// Nothing is asked of a carrier: what is shown was true at the latest good check. To walk through all carriers follow
+// `links.next.href` until `next` is `{}`.
 //
 // Corresponds with GET /v1/carriers (the `ListCarriers` operationId).
 func (c *Client) ListCarriers(ctx context.Context, params *ListCarriersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5483,6 +5509,57 @@ func NewListCarriersRequest(server string, params *ListCarriersParams) (*http.Re
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -7473,10 +7550,12 @@ type ClientWithResponsesInterface interface {
 
 	// ListCarriersWithResponse List linked carriers
 	//
-	// All charge accounts that this account has linked and not unlinked, the oldest first, in one page, whatever their `status`. It has the shape of
-	// ShipEngine's answer to the same call, `request_id` and `errors` included; each carrier has our own members behind ShipEngine's.
+	// The charge accounts that this account has linked and not unlinked, the oldest first, a page at a time, whatever their `status`. It
+	// has the shape of ShipEngine's answer to the same call, `request_id` and `errors` included; the paging and each carrier's own
+	// members stand behind ShipEngine's.
 	//
-	// Nothing is asked of a carrier: what is shown was true at the latest good check.
+	// Nothing is asked of a carrier: what is shown was true at the latest good check. To walk through all carriers follow
+	// `links.next.href` until `next` is `{}`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15482,10 +15561,12 @@ func (c *ClientWithResponses) HeadHealthWithResponse(ctx context.Context, reqEdi
 
 // ListCarriersWithResponse List linked carriers
 //
-// All charge accounts that this account has linked and not unlinked, the oldest first, in one page, whatever their `status`. It has the shape of
-// ShipEngine's answer to the same call, `request_id` and `errors` included; each carrier has our own members behind ShipEngine's.
+// The charge accounts that this account has linked and not unlinked, the oldest first, a page at a time, whatever their `status`. It
+// has the shape of ShipEngine's answer to the same call, `request_id` and `errors` included; the paging and each carrier's own
+// members stand behind ShipEngine's.
 //
-// Nothing is asked of a carrier: what is shown was true at the latest good check.
+// Nothing is asked of a carrier: what is shown was true at the latest good check. To walk through all carriers follow
+// `links.next.href` until `next` is `{}`.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -220,3 +220,100 @@ func TestSupportedCarriers(t *testing.T) {
 func ecma(pattern string) *regexp.Regexp {
 	return regexp.MustCompile(regexp.MustCompile(`\\u([0-9a-fA-F]{4})`).ReplaceAllString(pattern, `\x{$1}`))
 }
+
+// Links are followed as they stand, by a client that knows nothing of this API but what it was answered.
+func TestLinksAsTheyStand(t *testing.T) {
+	t.Parallel()
+	p := newPartner(t, "Follower")
+	m := newMerchant(t, p)
+	newMerchant(t, p)
+	for range 3 {
+		link(t, m, "australia_post", ausPostNumber("00"))
+	}
+	carriers := decode[gen.CarrierList](t, api.call(t, request{method: http.MethodGet, path: "/v1/carriers", key: m.Key})).Carriers
+	read(t, m, carriers[0].CarrierId, "?refresh=true").expect(t, http.StatusOK)
+	for _, test := range []struct{ path, key string }{
+		{accountsPath, p.APIKey}, {"/v1/carriers", m.Key}, {carrierPath(carriers[0].CarrierId) + "/history", m.Key},
+	} {
+		t.Run(test.path, func(t *testing.T) {
+			t.Parallel()
+			type page struct {
+				Page  int
+				Links map[string]struct{ Href string }
+			}
+			follow := func(href string) page {
+				t.Helper()
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, href, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Header.Set("API-Key", test.key)
+				// What a caller says of itself makes no link.
+				req.Header.Set("X-Forwarded-Host", "elsewhere.example")
+				req.Header.Set("Forwarded", "host=elsewhere.example")
+				resp, err := http.DefaultClient.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				var got page
+				if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || resp.StatusCode != http.StatusOK {
+					t.Fatalf("%s: %d, %v", href, resp.StatusCode, err)
+				}
+				for name, link := range got.Links {
+					if link.Href != "" && !strings.HasPrefix(link.Href, service.APIURL+test.path+"?") {
+						t.Errorf("%s is %s", name, link.Href)
+					}
+				}
+				return got
+			}
+			first := follow(service.APIURL + test.path + "?page_size=1")
+			second := follow(first.Links["next"].Href)
+			back, again := follow(second.Links["prev"].Href), follow(second.Links["first"].Href)
+			if first.Page != 1 || second.Page != 2 || back.Page != 1 || again.Page != 1 {
+				t.Errorf("pages %d, %d, back %d, first %d; want 1, 2, 1, 1", first.Page, second.Page, back.Page, again.Page)
+			}
+		})
+	}
+}
+
+// The list of carriers by pages is the list at once, each carrier once and in the same order.
+func TestPagesOfCarriers(t *testing.T) {
+	t.Parallel()
+	m := newMerchant(t, production)
+	for range 5 {
+		link(t, m, "australia_post", ausPostNumber("00"))
+	}
+	ids := func(all []gen.Carrier) (ids []string) {
+		for _, c := range all {
+			ids = append(ids, c.CarrierId)
+		}
+		return ids
+	}
+	list := func(path string) gen.CarrierList {
+		a := api.call(t, request{method: http.MethodGet, path: path, key: m.Key})
+		a.expect(t, http.StatusOK)
+		return decode[gen.CarrierList](t, a)
+	}
+	whole := list("/v1/carriers")
+	if whole.Page != 1 || whole.PageSize != 25 || len(whole.Carriers) != 5 || whole.Links.Next.Href != nil {
+		t.Errorf("at once: page %d of %d with %d carriers", whole.Page, whole.PageSize, len(whole.Carriers))
+	}
+	var walked []gen.Carrier
+	for path := "/v1/carriers?page_size=2"; path != ""; {
+		page := list(path)
+		walked = append(walked, page.Carriers...)
+		if path = ""; page.Links.Next.Href != nil {
+			path = *page.Links.Next.Href
+		}
+	}
+	if diff := cmp.Diff(ids(whole.Carriers), ids(walked)); diff != "" {
+		t.Errorf("at once (-) and by pages (+):\n%s", diff)
+	}
+	for query, want := range map[string][]problem{
+		"?page=0&page_size=x&cursor=": {invalid("page"), invalid("page_size"), invalid("cursor")},
+		"?page=1&page=2":              {invalid("page")},
+	} {
+		api.call(t, request{method: http.MethodGet, path: "/v1/carriers" + query, key: m.Key}).expect(t, http.StatusBadRequest, want...)
+	}
+}

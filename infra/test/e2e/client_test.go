@@ -33,7 +33,7 @@ import (
 // request is one call of the API.
 type request struct {
 	method string
-	path   string // with query, escaped as it goes over the wire
+	path   string // with query, escaped as it goes over the wire; or a whole address of this API, as links have it
 	key    string // API-Key; empty: none
 	header [][2]string
 	body   any // nil: none; string and []byte: as they are; else JSON
@@ -183,6 +183,7 @@ func newClient(url string) (*client, error) {
 // call makes a request and checks everything that is true of every answer. It may be used by many goroutines of a test.
 func (c *client) call(t *testing.T, r request) answer {
 	t.Helper()
+	r.path = strings.TrimPrefix(r.path, c.url)
 	var body []byte
 	switch b := r.body.(type) {
 	case nil:

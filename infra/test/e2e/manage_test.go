@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/google/go-cmp/cmp"
@@ -453,7 +454,7 @@ func signedCursor(t *testing.T, partnerID int64, then time.Time) string {
 		}),
 		Now: then, Owner: fmt.Sprintf("partner %d account 0", partnerID), Path: accountsPath,
 	}
-	links, err := pager.Links(t.Context(), httpapi.Page{Number: 1, Size: 25}, &carrier.Position{CreatedAt: time.Now(), AccountID: 1})
+	links, err := pager.Links(t.Context(), httpapi.NewRequest("", events.APIGatewayProxyRequest{}), httpapi.Page{Number: 1, Size: 25}, &httpapi.Position{At: time.Now(), ID: "1"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ var places = map[string]string{
 }
 
 // optional are the settings that may be missing.
-var optional = []string{"ERROR_SOURCE"}
+var optional = []string{"ERROR_SOURCE", "PUBLIC_URL"}
 
 // values are those of settings that can not have just any.
 var values = map[string]string{

@@ -42,6 +42,7 @@ func serveWithSAM(ctx context.Context, out io.Writer, bridge, root, dir string, 
 		"SECRET_PREFIX":     service.SecretPrefix,
 		"SERVICE_SECRET_ID": service.ServiceSecretARN,
 		"AUSPOST_BASE_URL":  carrierURL,
+		"PUBLIC_URL":        "http://127.0.0.1:" + strconv.Itoa(port),
 	}})
 	if err != nil {
 		return err
