@@ -54,7 +54,7 @@ type handler struct {
 }
 
 // How long an answer is used without asking the carrier again, and how long
-// tracking is kept for when the carrier can not be asked.
+// tracking is kept for when the carrier cannot be asked.
 const (
 	freshFor = 2 * time.Minute
 	keptFor  = time.Hour
@@ -294,7 +294,7 @@ func packPart(t *carrier.Tracking) kept {
 	return k
 }
 
-// unpack reads what the cache held. What can not be read was not there.
+// unpack reads what the cache held. What cannot be read was not there.
 func unpack(c carrier.CachedTracking) known {
 	var k kept
 	if json.Unmarshal(c.Body, &k) != nil {

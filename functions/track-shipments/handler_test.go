@@ -453,12 +453,12 @@ func TestAboutTheNumber(t *testing.T) {
 }
 
 func TestOurOwnFailures(t *testing.T) {
-	t.Run("the cache can not be read", func(t *testing.T) {
+	t.Run("the cache cannot be read", func(t *testing.T) {
 		d := linked(t)
 		d.cachedErr = errors.New("canary")
 		expect(t, "problems", []string{"500", "unspecified"}, problems(t, d.ask(t, 71, of(parcel))))
 	})
-	t.Run("the cache can not be written", func(t *testing.T) {
+	t.Run("the cache cannot be written", func(t *testing.T) {
 		out := logged(t)
 		d := linked(t)
 		d.cacheErr = errors.New("throttled")
@@ -864,7 +864,7 @@ func TestTooLargeToKeep(t *testing.T) {
 }
 
 // TestBrands: whose number it is decides the connection's carrier and the merchant
-// location of its account, and the form of the number only where they can not.
+// location of its account, and the form of the number only where they cannot.
 func TestBrands(t *testing.T) {
 	const consignment, item = "36ZZ45032230", "9ZZZ50000001EXP00001"
 	location := func(own string) func(*carrier.Connection) {

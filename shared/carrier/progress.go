@@ -150,11 +150,11 @@ func (e TrackingEvent) Progress() Progress {
 	text, onward := fold(e.Description), false
 	for {
 		// "Delivered to" a place may be anything but a delivery to the receiver.
-		if p := progressOf(text); p.known() && !(onward && p.Status == TrackingDelivered) {
+		if p := progressOf(text); p.known() && (!onward || p.Status != TrackingDelivered) {
 			return p
 		}
 		at, behind := -1, ""
-		for _, sep := range []string{" - ", " (", " in ", " at ", " from ", " to "} {
+		for _, sep := range []string{" - ", " – ", ", ", " (", " in ", " at ", " from ", " to "} {
 			if i := strings.LastIndex(text, sep); i > at {
 				at, behind = i, sep
 			}

@@ -106,7 +106,7 @@ type Tracking struct {
 
 // TrackingEvent is one scan, or one message about a parcel.
 type TrackingEvent struct {
-	At          time.Time // zero where the carrier's time can not be read
+	At          time.Time // zero where the carrier's time cannot be read
 	CarrierTime string    // as the carrier writes it
 	Description string
 	Location    string // may be empty
@@ -124,35 +124,35 @@ func (t *Tracking) Brand(asked Name) Name {
 // Summary is how far the whole is.
 func (t *Tracking) Summary() Summary { return t.summary(Summary{}) }
 
-// summary: above is what the carrier states of what this is a part of. It holds
-// for a part of which the carrier gives no status that is understood. Where
-// nothing is stated at all, the newest event that is understood tells.
+// summary: above is what is stated of what this is a part of.
 func (t *Tracking) summary(above Summary) Summary {
-	whole := combine(t.stated(above), t.summaries(above))
-	if whole.Text != "" || whole.known() {
-		return whole
+	stated := t.stated(above)
+	parts := make([]Summary, len(t.Parts))
+	for i := range t.Parts {
+		parts[i] = t.Parts[i].summary(stated)
+	}
+	return combine(stated, parts)
+}
+
+// stated is what the carrier says of this whole: its own status, or the one of what
+// it is a part of where it has none that is understood. Where there is none at all,
+// not even of a part, the newest event that is understood tells.
+func (t *Tracking) stated(above Summary) Summary {
+	own := Summary{ProgressOf(t.CarrierStatus), t.CarrierStatus}
+	switch {
+	case own.known():
+		return own
+	case above.known():
+		return above
+	case own.Text != "", slices.ContainsFunc(t.Parts, func(p Tracking) bool { return !p.Silent() }):
+		return own
 	}
 	for _, e := range t.Events {
 		if p := e.Progress(); p.known() {
 			return Summary{p, e.Description}
 		}
 	}
-	return whole
-}
-
-func (t *Tracking) summaries(above Summary) []Summary {
-	parts := make([]Summary, len(t.Parts))
-	for i := range t.Parts {
-		parts[i] = t.Parts[i].summary(t.stated(above))
-	}
-	return parts
-}
-
-func (t *Tracking) stated(above Summary) Summary {
-	if own := (Summary{ProgressOf(t.CarrierStatus), t.CarrierStatus}); own.known() || !above.known() {
-		return own
-	}
-	return above
+	return own
 }
 
 // Words are the carrier's own for the status of the whole: what it writes about
@@ -162,7 +162,7 @@ func (t *Tracking) Words() string {
 	case t.CarrierStatus != "":
 		return t.CarrierStatus
 	case len(t.Parts) == 1:
-		return t.Parts[0].Words()
+		return cmp.Or(t.Parts[0].Words(), t.Summary().Text)
 	}
 	return t.Summary().Text
 }

@@ -51,7 +51,7 @@ func trackOne(id string) string {
 
 // exampleOf is the example for an id, and the id that the example has. As with
 // charge accounts the last two digits of a consignment choose its story: 70, both
-// its articles are delivered; 71, only one is; 72, the other one can not be.
+// its articles are delivered; 71, only one is; 72, the other one cannot be.
 func exampleOf(id string) (body, own string) {
 	const starTrack, post = "9ZZZ50000001", "ABC5033490"
 	story := id[max(0, len(id)-2):]
