@@ -219,7 +219,7 @@ func TestTrackShipments(t *testing.T) {
 			{"australia_post", ausPostNumber("00"), "ABC5033471", "IT", "DELIVERED_IN_PART", post, []string{"ABC50334710100931006 DE", "ABC50334710200931004 IT"}},
 			{"australia_post", ausPostNumber("00"), "36ZZ45032272", "EX", "NOT_DELIVERED", post, []string{"36ZZ450322720100931006 DE", "36ZZ450322720200931004 EX"}},
 			{"australia_post", ausPostNumber("00"), "36ZZ45032230", "DE", "DELIVERED", post, []string{"36ZZ45032230 DE"}},
-			{"australia_post", ausPostNumber("00"), "9ZZZ50000001EXP00001", "IT", "IN_TRANSIT", star, []string{"9ZZZ50000001EXP00001FPP00001 IT", "9ZZZ50000001EXP00001FPP00002 AC"}},
+			{"australia_post", ausPostNumber("00"), "9ZZZ50000001EXP00001", "IT", "IN_TRANSIT", star, []string{"9ZZZ50000001EXP00001 IT"}},
 			{"startrack", starTrackNumber("00"), "9ZZZ50000070", "DE", "DELIVERED", star, []string{"9ZZZ50000070EXP00001 DE", "9ZZZ50000070EXP00002 DE"}},
 			{"startrack", starTrackNumber("00"), "9ZZZ50000071", "IT", "DELIVERED_IN_PART", star, []string{"9ZZZ50000071EXP00001 DE", "9ZZZ50000071EXP00002 IT"}},
 			{"startrack", starTrackNumber("00"), "9ZZZ50000072", "EX", "DELIVERED_IN_PART", star, []string{"9ZZZ50000072EXP00001 DE", "9ZZZ50000072EXP00002 EX"}},

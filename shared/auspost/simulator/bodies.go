@@ -31,6 +31,8 @@ var (
 	trackStarTrack string
 	//go:embed examples/track_startrack_delivered.json
 	trackStarTrackDelivered string
+	//go:embed examples/track_startrack_item.json
+	trackStarTrackItem string
 	//go:embed examples/track_startrack_partial.json
 	trackStarTrackPartial string
 	//go:embed examples/track_consignment.json

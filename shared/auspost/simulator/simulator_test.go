@@ -453,7 +453,7 @@ func TestTrack(t *testing.T) {
 		{"quotes", `"<é>"`, 200, []string{"ESB-10001"}},
 		{"10 of Australia Post", repeat("ZZ910006340%05d", 10), 200, []string{"ZZ91000634000000", "ZZ91000634000009"}},
 		{"StarTrack", "2FWZ00000007", 200, []string{`"consignment": {`, "2FWZ00000007FPP00001"}},
-		{"a freight item of StarTrack", "2FWZ00000007EXP00001", 200, []string{`"consignment": {`}},
+		{"a freight item of StarTrack", "2FWZ00000007EXP00070", 200, []string{`"article_id": "2FWZ00000007EXP00070"`, `"In Transit"`}},
 		{"StarTrack's, delivered", "2FWZ00000070", 200, []string{`"Delivered in Full"`, `"2FWZ00000070EXP00002"`}},
 		{"StarTrack's, in part", "2FWZ00000071", 200, []string{`"Partial Delivery"`, `"Item Delivered"`, `"In Transit"`}},
 		{"StarTrack's, failed", "2FWZ00000072", 200, []string{`"Final Shortage"`, `"Item Delivered"`}},

@@ -58,6 +58,8 @@ func exampleOf(id string) (body, own string) {
 	switch {
 	case len(id) < minIDLength || len(id) > maxIDLength:
 		return trackError, "ZZ91000"
+	case isStarTrackID(id) && len(id) > len(starTrack):
+		return trackStarTrackItem, "9ZZZ50000001FPP00001"
 	case isStarTrackID(id) && story == "70":
 		return trackStarTrackDelivered, starTrack
 	case isStarTrackID(id) && story == "71":
