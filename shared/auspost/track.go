@@ -78,10 +78,12 @@ func (t *tracking) call(ctx context.Context, numbers []string) {
 		r.Tracking.Number = n
 		t.reading[n] = r
 	}
-	if a.code == codeMixedNumbers && len(missing) > 1 {
-		first, second := apart(missing)
-		t.call(ctx, first)
-		t.call(ctx, second)
+	if a.code == codeMixedNumbers && len(numbers) > 1 {
+		for _, some := range apart(missing) {
+			if len(some) > 0 {
+				t.call(ctx, some)
+			}
+		}
 		return
 	}
 	for _, n := range missing {
@@ -172,12 +174,12 @@ func resultsBeside(a answer, r carrier.Reading) carrier.TrackingReading {
 
 // apart divides numbers of both brands: by their form, or where that tells
 // nothing in halves.
-func apart(numbers []string) (first, second []string) {
-	first, second = divide(numbers, carrier.IsStarTrackNumber)
-	if len(first) == 0 || len(second) == 0 {
-		return numbers[:len(numbers)/2], numbers[len(numbers)/2:]
+func apart(numbers []string) [2][]string {
+	post, starTrack := divide(numbers, carrier.IsStarTrackNumber)
+	if len(post) == 0 || len(starTrack) == 0 {
+		return [2][]string{numbers[:len(numbers)/2], numbers[len(numbers)/2:]}
 	}
-	return first, second
+	return [2][]string{post, starTrack}
 }
 
 // numberFaults are the codes that are about a number (infra/docs/auspost.md,

@@ -250,16 +250,25 @@ func TestTrackApart(t *testing.T) {
 			}
 		})
 	}
-	t.Run("with some results", func(t *testing.T) {
-		var asked []string
-		got, _ := track(t, func(n int, r *http.Request) (*http.Response, error) {
-			asked = append(asked, r.URL.Query().Get("tracking_ids"))
-			return response(200, []string{beside("51103", good("A1")), results(good("A2")), results(good("A3"))}[n-1]), nil
-		}, allowed, "A1", "A2", "A3")
-		if d := cmp.Diff([]string{"A1,A2,A3", "A2", "A3"}, asked); d != "" || found(got["A1"]) != "Good" || found(got["A3"]) != "Good" {
-			t.Errorf("%v after calls (-want +got):\n%s", got, d)
-		}
-	})
+	for name, tt := range map[string]struct {
+		answers []string
+		asked   []string
+	}{
+		"with some results":    {[]string{beside("51103", good("A1")), results(good("A2")), results(good("A3"))}, []string{"A1,A2,A3", "A2", "A3"}},
+		"with all but one":     {[]string{beside("51103", good("A1"), good("A3")), results(good("A2"))}, []string{"A1,A2,A3", "A2"}},
+		"with all the results": {[]string{beside("51103", good("A1"), good("A3"), good("A2"))}, []string{"A1,A2,A3"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked []string
+			got, _ := track(t, func(n int, r *http.Request) (*http.Response, error) {
+				asked = append(asked, r.URL.Query().Get("tracking_ids"))
+				return response(200, tt.answers[n-1]), nil
+			}, allowed, "A1", "A2", "A3")
+			if d := cmp.Diff(tt.asked, asked); d != "" || found(got["A1"]) != "Good" || found(got["A2"]) != "Good" || found(got["A3"]) != "Good" {
+				t.Errorf("%v after calls (-want +got):\n%s", got, d)
+			}
+		})
+	}
 }
 
 // Attempts and pauses are those of GetAccount; each attempt is asked leave for.

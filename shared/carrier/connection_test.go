@@ -738,3 +738,25 @@ func TestMaskedNumber(t *testing.T) {
 		}
 	}
 }
+
+// TestMerchantLocation is that of the latest good answer.
+func TestMerchantLocation(t *testing.T) {
+	c := carrier.Connection{Status: carrier.PendingVerification, Carrier: carrier.AustraliaPost}
+	for _, step := range []struct {
+		outcome carrier.Outcome
+		own     string // in the answer
+		want    string
+	}{
+		{carrier.OutcomeTimeout, "", ""},
+		{carrier.OutcomeOK, "36ZZ4", "36ZZ4"},
+		{carrier.OutcomeUnauthorized, "", "36ZZ4"},
+		{carrier.OutcomeUnavailable, "", "36ZZ4"},
+		{carrier.OutcomeOK, "ABC", "ABC"},
+		{carrier.OutcomeOK, "", ""}, // the carrier does not say it any more
+	} {
+		c.Record(carrier.Observation{Reading: carrier.Reading{Outcome: step.outcome, Contract: carrier.Contract{MerchantLocationID: step.own}}, Trigger: carrier.TriggerSchedule, Now: time.Now()})
+		if c.MerchantLocationID != step.want {
+			t.Errorf("after %s with %q = %q, want %q", step.outcome, step.own, c.MerchantLocationID, step.want)
+		}
+	}
+}
