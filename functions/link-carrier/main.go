@@ -8,6 +8,7 @@ import (
 
 	"carrierlink/shared/auth"
 	"carrierlink/shared/boot"
+	"carrierlink/shared/carrier"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/seal"
 	"carrierlink/shared/vault"
@@ -23,6 +24,9 @@ func wire(env *boot.Env) any {
 
 func build(env *boot.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	parts := wiring.Linking(env)
+	parts.Table.Caps = carrier.Caps{
+		Connections: env.Count("MAX_CONNECTIONS_PER_ACCOUNT"), Duplicates: env.Count("MAX_DUPLICATES_PER_NUMBER"), LinksPerDay: env.Count("MAX_LINKS_PER_DAY"),
+	}
 	parts.Linker.LinksPerMinute = env.Count("LINKS_PER_MINUTE")
 	secret := vault.NewServiceSecret(parts.Secrets, env.Text("SERVICE_SECRET_ID"))
 	h := &handler{

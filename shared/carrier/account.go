@@ -113,7 +113,7 @@ func (k *APIKey) May(s Scope) bool { return len(k.Scopes) == 0 || slices.Contain
 func (k *APIKey) Expired(now time.Time) bool { return !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(now) }
 
 // MaxKeys is how many keys an account may have at a time, expired ones not
-// counted.
+// counted, where the deployment does not say otherwise.
 const MaxKeys = 50
 
 // KeyUse asks to prove a key and to count one use of it in its one-minute

@@ -38,6 +38,7 @@ const (
 	partNumber      = "number"
 	partOldNumber   = "old number"
 	partHistory     = "history"
+	partDay         = "links of the day"
 	partBreaker     = "breaker"
 )
 

@@ -12,7 +12,7 @@ import (
 )
 
 // An account counts its key items, expired ones included, in the transactions
-// that add and remove them. It holds carrier.MaxKeys at most: when they are that
+// that add and remove them. It holds Caps.Keys at most: when they are that
 // many, a new key takes the place of the one that expired first. So the limit is
 // one of keys that work, and an account's partition can not grow without end.
 
@@ -39,7 +39,7 @@ func (s *Store) ListKeys(ctx context.Context, accountID int64) ([]carrier.APIKey
 // in use it writes nothing and returns the record that is there.
 //
 // It returns fault.NotFound when the account is gone, fault.State when it is
-// deleted or has carrier.MaxKeys keys that have not expired, and fault.Internal
+// deleted or has Caps.Keys keys that have not expired, and fault.Internal
 // with ErrIDTaken when the very key is there already.
 func (s *Store) CreateKey(ctx context.Context, k carrier.APIKey, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
 	existing, err := s.addKey(ctx, k, nil, rec, now)
@@ -136,7 +136,9 @@ func (s *Store) keyParts(k carrier.APIKey, old *ending, spent *carrier.APIKey, n
 	account.lacks(attrTTL)
 	parts := []part{{}, s.insert(partKey, apiKeyItem(k))}
 	if spent == nil {
-		account.compares(attrKeys, "<", numberValue(carrier.MaxKeys))
+		if s.Caps.Keys > 0 {
+			account.compares(attrKeys, "<", numberValue(int64(s.Caps.Keys)))
+		}
 		account.add(attrKeys, 1)
 		parts[0] = s.update(partAccount, account)
 	} else {
@@ -211,10 +213,10 @@ func (s *Store) spentKey(ctx context.Context, accountID int64, old *ending, now 
 	switch {
 	case spent != nil:
 		return spent, nil
-	case len(keys) < carrier.MaxKeys:
+	case len(keys) < s.Caps.Keys:
 		return nil, nil // one was deleted meanwhile
 	case old != nil && !old.at.After(now):
 		return &old.key, nil
 	}
-	return nil, problem.TooManyKeys(carrier.MaxKeys)
+	return nil, problem.TooManyKeys(s.Caps.Keys)
 }

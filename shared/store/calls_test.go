@@ -25,6 +25,7 @@ func TestRemoteCalls(t *testing.T) {
 		const account, partner = 41, 42
 		spy := &calls{api: api}
 		s := store.New(spy, table, store.Options{})
+		s.Caps = carrier.Caps{Connections: 100, Duplicates: 5, LinksPerDay: 50, Keys: carrier.MaxKeys}
 		ctx, now := t.Context(), time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 		expect := func(what string, err error, kind fault.Kind, want ...string) {
 			t.Helper()

@@ -20,9 +20,9 @@ import (
 //
 // It returns fault.NotFound and fault.Inactive (disabled or deleted) for the
 // account, fault.CarrierConflict with ExistingCarrierID when the account holds
-// the number already, and fault.State when the row is not the one that conn
-// says: somebody else took it over, or a new id is taken. Nothing is written
-// then.
+// the number already, and fault.State when one of Caps is reached, or the row is
+// not the one that conn says: somebody else took it over, or a new id is taken.
+// Nothing is written then.
 func (s *Store) BeginLink(ctx context.Context, conn *carrier.Connection, o carrier.LinkOptions) error {
 	next := *conn
 	next.Status = carrier.Linking
@@ -37,21 +37,57 @@ func (s *Store) BeginLink(ctx context.Context, conn *carrier.Connection, o carri
 	}
 	account := newEdit(accountKey(conn.AccountID))
 	account.compares(attrActive, "=", boolValue(true))
-	refused, err := s.transact(ctx, []part{s.check(partAccount, account), s.holdNumber(&next, o.AllowDuplicate), row})
+	s.hasRoom(account)
+	parts := []part{s.check(partAccount, account), s.holdNumber(&next, o.AllowDuplicate), row}
+	if s.Caps.LinksPerDay > 0 {
+		parts = append(parts, s.check(partDay, s.dayHasRoom(conn.AccountID, conn.ModifiedAt, attrMade)))
+	}
+	refused, err := s.transact(ctx, parts)
 	switch {
 	case err != nil:
 		return fmt.Errorf("beginning a link: %w", err)
 	case refused.has(partAccount) && len(refused[partAccount]) == 0:
 		return problem.NoAccount()
+	case refused.has(partAccount) && same(refused[partAccount][attrActive], boolValue(true)):
+		return problem.TooManyConnections(s.Caps.Connections)
 	case refused.has(partAccount):
 		return problem.Inactive()
 	case refused.has(partNumber):
-		return alreadyLinked(refused[partNumber])
+		return s.numberHeld(refused[partNumber], o.AllowDuplicate)
+	case refused.has(partDay):
+		return problem.TooManyLinks(s.Caps.LinksPerDay)
 	case refused.has(partConnection):
 		return problem.MovedOn()
 	}
 	*conn = next
 	return nil
+}
+
+// hasRoom adds the condition that an account may have one connection more.
+func (s *Store) hasRoom(account *edit) {
+	if s.Caps.Connections > 0 {
+		account.lacksOr(attrCarriers, "<", numberValue(int64(s.Caps.Connections)))
+	}
+}
+
+// dayHasRoom is an edit of what an account has linked and unlinked in a day, on
+// the condition that it may do so once more.
+func (s *Store) dayHasRoom(accountID int64, now time.Time, attr string) *edit {
+	e := newEdit(linksKey(accountID, now))
+	e.lacksOr(attr, "<", numberValue(int64(s.Caps.LinksPerDay)))
+	return e
+}
+
+// countDay is the part that counts a link or an unlinking of the day; none where
+// they have no cap. The item ends when no clock can mean its day any more.
+func (s *Store) countDay(accountID int64, now time.Time, attr string) []part {
+	if s.Caps.LinksPerDay == 0 {
+		return nil
+	}
+	e := s.dayHasRoom(accountID, now, attr)
+	e.add(attr, 1)
+	e.set(attrTTL, numberValue(now.Add(48*time.Hour).Unix()))
+	return []part{s.update(partDay, e)}
 }
 
 // holdNumber adds the connection to those that hold its account number: on the
@@ -62,10 +98,21 @@ func (s *Store) holdNumber(c *carrier.Connection, duplicate bool) part {
 	e := newEdit(numberKey(c.AccountID, Number{c.Carrier, c.AccountNumber}))
 	e.include(attrCarrierIDs, textSet(c.ID))
 	e.remove(attrTTL)
-	if !duplicate {
+	switch {
+	case !duplicate:
 		e.lacksOrContains(attrCarrierIDs, textValue(c.ID))
+	case s.Caps.Duplicates > 0:
+		e.hasRoom(attrCarrierIDs, textValue(c.ID), s.Caps.Duplicates)
 	}
 	return s.update(partNumber, e)
+}
+
+// numberHeld says why a connection may not hold a number.
+func (s *Store) numberHeld(holders item, duplicate bool) error {
+	if duplicate {
+		return problem.TooManyDuplicates(s.Caps.Duplicates)
+	}
+	return alreadyLinked(holders)
 }
 
 // dropNumber takes the connection from those that hold a number of its carrier.
@@ -94,22 +141,28 @@ func alreadyLinked(holders item) error {
 // The lease ends. On success conn is what is stored, Version one higher.
 //
 // It returns fault.NotFound when the account is gone, fault.Inactive when it is
-// disabled, and fault.State when it is deleted, or the intent or the claim is no
-// longer the caller's. Nothing is written then.
+// disabled, and fault.State when it is deleted, when one of Caps is reached, or
+// the intent or the claim is no longer the caller's. Nothing is written then.
 func (s *Store) FinishLink(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot, rec *carrier.IdempotencyRecord) error {
 	next := freed(conn)
 	account := newEdit(accountKey(conn.AccountID))
 	account.add(attrCarriers, 1)
 	account.compares(attrActive, "=", boolValue(true))
+	s.hasRoom(account)
 	parts := []part{s.replace(&next, conn.Version), s.update(partAccount, account)}
+	parts = append(parts, s.countDay(conn.AccountID, conn.ModifiedAt, attrMade)...)
 	parts = append(parts, s.checked(&next, entry, snap)...)
 	parts = append(parts, s.answered(rec)...)
 	refused, err := s.transact(ctx, parts)
 	switch {
 	case err != nil:
 		return fmt.Errorf("finishing a link: %w", err)
+	case refused.has(partAccount) && same(refused[partAccount][attrActive], boolValue(true)):
+		return problem.TooManyConnections(s.Caps.Connections)
 	case refused.has(partAccount):
 		return notActive(refused[partAccount])
+	case refused.has(partDay):
+		return problem.TooManyLinks(s.Caps.LinksPerDay)
 	case len(refused) > 0:
 		return problem.MovedOn()
 	}
@@ -201,7 +254,7 @@ func (s *Store) ChangeConnection(ctx context.Context, conn *carrier.Connection, 
 	case refused.has(partIdempotency):
 		return problem.MovedOn()
 	case refused.has(partNumber):
-		return alreadyLinked(refused[partNumber])
+		return s.numberHeld(refused[partNumber], c.AllowDuplicate)
 	}
 	*conn = next
 	return nil
@@ -213,26 +266,30 @@ func (s *Store) ChangeConnection(ctx context.Context, conn *carrier.Connection, 
 // Version one higher.
 //
 // It returns fault.NotFound when the row or the account is gone (a disabled or
-// deleted one will do), and fault.State when the row is another version than the
-// one that was read. Nothing is written then.
+// deleted one will do), and fault.State when the account has unlinked as often in
+// the day as Caps let it, or the row is another version than the one that was
+// read. Nothing is written then.
 func (s *Store) Unlink(ctx context.Context, conn *carrier.Connection) error {
 	next := later(conn)
 	account := newEdit(accountKey(conn.AccountID))
 	account.add(attrCarriers, -1)
 	account.exists(attrPK)
-	refused, err := s.transact(ctx, []part{
+	parts := []part{
 		s.replace(&next, conn.Version),
 		s.update(partAccount, account),
 		s.dropNumber(&next, next.AccountNumber),
 		s.remove(partSnapshot, newEdit(snapshotKey(conn.AccountID, conn.ID))),
-	})
+	}
+	refused, err := s.transact(ctx, append(parts, s.countDay(conn.AccountID, conn.DisconnectedAt, attrUnlinked)...))
 	switch {
 	case err != nil:
 		return fmt.Errorf("unlinking a connection: %w", err)
 	case refused.has(partAccount):
 		return problem.NoAccount()
-	case len(refused) > 0:
+	case refused.has(partConnection):
 		return otherRow(refused)
+	case refused.has(partDay):
+		return problem.TooManyUnlinks(s.Caps.LinksPerDay)
 	}
 	*conn = next
 	return nil

@@ -104,6 +104,13 @@ func (e *edit) lacksOrContains(attr string, v types.AttributeValue) {
 	e.where = append(e.where, "(attribute_not_exists("+e.name(attr)+") OR contains("+e.name(attr)+", "+e.value(v)+"))")
 }
 
+// hasRoom adds the condition that a set is not there, has a member or has fewer
+// than so many.
+func (e *edit) hasRoom(attr string, v types.AttributeValue, limit int) {
+	a := e.name(attr)
+	e.where = append(e.where, "(attribute_not_exists("+a+") OR contains("+a+", "+e.value(v)+") OR size("+a+") < "+e.value(numberValue(int64(limit)))+")")
+}
+
 // condition is nil instead of none: DynamoDB refuses an empty one. So it does
 // empty maps of names and values.
 func (e *edit) condition() *string {

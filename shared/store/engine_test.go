@@ -12,6 +12,7 @@ import (
 
 	"carrierlink/infra/local/emulator"
 	"carrierlink/infra/test/probe"
+	"carrierlink/shared/carrier"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/storetest"
 )
@@ -93,7 +94,11 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
 		t.Helper()
-		storetest.Run(t, func(*testing.T) storetest.Store { return store.New(api, table, store.Options{}) })
+		storetest.Run(t, func(_ *testing.T, caps carrier.Caps) storetest.Store {
+			s := store.New(api, table, store.Options{})
+			s.Caps = caps
+			return s
+		})
 	})
 }
 

@@ -25,6 +25,7 @@ import (
 //	email         EMAIL#<lower-case email>      EMAIL
 //	external id   EXTERNAL#<partner>#<its id>   EXTERNAL
 //	idempotency   IDEMPOTENCY#<sha-256, hex>    IDEMPOTENCY
+//	links         LINKS#<account>               <day, YYYY-MM-DD>
 //	history       HISTORY#<account>#<carrier_id>    <at, ms>#<number>
 //	tracking      TRACKING#<account>#<carrier_id>   <tracking number>
 //	calls         ALLOWANCE#<use>#<account or 0>#<credential id or none>   CALLS
@@ -71,6 +72,10 @@ const (
 
 // key is the primary key of an item.
 type key struct{ pk, sk string }
+
+func linksKey(accountID int64, day time.Time) key {
+	return key{"LINKS#" + number(accountID), day.UTC().Format(time.DateOnly)}
+}
 
 func (k key) item() item {
 	return item{attrPK: &types.AttributeValueMemberS{Value: k.pk}, attrSK: &types.AttributeValueMemberS{Value: k.sk}}

@@ -30,6 +30,8 @@ const (
 	attrNextCheck  = "next_refresh_at"
 	attrUnrecorded = "unrecorded" // claims of the schedule since the last check that was recorded
 	attrCarrierIDs = "carrier_ids"
+	attrMade       = "made"     // of a day: links
+	attrUnlinked   = "unlinked" // of a day
 	attrClaimID    = "claim_id"
 	attrSealed     = "sealed"
 	attrReplacedBy = "replaced_by"

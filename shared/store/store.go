@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store/internal/problem"
 )
@@ -50,6 +51,10 @@ type Options struct {
 
 // Store is the table. It is safe for concurrent use.
 type Store struct {
+	// Caps are held in the transaction that makes the thing. They are set before
+	// the first call.
+	Caps carrier.Caps
+
 	api    API
 	table  string
 	sleep  func(context.Context, time.Duration) error

@@ -17,6 +17,8 @@ import (
 // does, and keeps what the table keeps, times to the millisecond. It is safe
 // for concurrent use, and shares no memory with its callers.
 type Memory struct {
+	Caps carrier.Caps // as store.Store's
+
 	mu          sync.Mutex
 	partners    map[int64]carrier.Partner
 	accounts    map[int64]carrier.Account
@@ -33,6 +35,7 @@ type Memory struct {
 	history     map[connectionID][]carrier.HistoryEntry // the newest last
 	breakers    map[carrier.Name]carrier.Breaker
 	tallies     map[tallyID]carrier.Tally
+	links       map[linksID]*[2]int
 	calls       map[carrier.Allowance][]time.Time // the newest first
 	tracking    map[trackingID]carrier.CachedTracking
 	idempotency map[idempotencyID]carrier.IdempotencyRecord
@@ -65,6 +68,11 @@ type (
 		carrier carrier.Name
 		minute  time.Time
 	}
+	// linksID is a day of an account: what it has linked, and unlinked.
+	linksID struct {
+		account int64
+		day     string
+	}
 	trackingID struct {
 		connection connectionID
 		number     string
@@ -77,6 +85,8 @@ var _ Store = (*Memory)(nil)
 // NewMemory makes an empty store.
 func NewMemory() *Memory {
 	return &Memory{
+		Caps:        carrier.Caps{Keys: carrier.MaxKeys},
+		links:       map[linksID]*[2]int{},
 		partners:    map[int64]carrier.Partner{},
 		accounts:    map[int64]carrier.Account{},
 		wasActive:   map[int64]bool{},

@@ -61,8 +61,39 @@ func numberOf(c *carrier.Connection, number string) numberID {
 // mayHold says why a connection may not hold its account number.
 func (m *Memory) mayHold(c *carrier.Connection, duplicate bool) error {
 	held := m.numbers[numberOf(c, c.AccountNumber)]
-	if !duplicate && len(held) > 0 && !slices.Contains(held, c.ID) {
+	switch {
+	case slices.Contains(held, c.ID) || len(held) == 0:
+		return nil
+	case !duplicate:
 		return problem.AlreadyLinked(held[0])
+	case m.Caps.Duplicates > 0 && len(held) >= m.Caps.Duplicates:
+		return problem.TooManyDuplicates(m.Caps.Duplicates)
+	}
+	return nil
+}
+
+// The two counts of a day.
+const (
+	made = iota
+	unlinked
+)
+
+// day is what an account has linked and unlinked in a day.
+func (m *Memory) day(accountID int64, now time.Time) *[2]int {
+	id := linksID{accountID, now.UTC().Format(time.DateOnly)}
+	if m.links[id] == nil {
+		m.links[id] = new([2]int)
+	}
+	return m.links[id]
+}
+
+// mayLink says why an account may have no connection more.
+func (m *Memory) mayLink(a carrier.Account, now time.Time) error {
+	switch {
+	case m.Caps.Connections > 0 && a.CarriersCount >= m.Caps.Connections:
+		return problem.TooManyConnections(m.Caps.Connections)
+	case m.Caps.LinksPerDay > 0 && m.day(a.ID, now)[made] >= m.Caps.LinksPerDay:
+		return problem.TooManyLinks(m.Caps.LinksPerDay)
 	}
 	return nil
 }
@@ -99,8 +130,12 @@ func (m *Memory) BeginLink(ctx context.Context, conn *carrier.Connection, o carr
 		return problem.NoAccount()
 	case !a.Active:
 		return problem.Inactive()
+	case m.Caps.Connections > 0 && a.CarriersCount >= m.Caps.Connections:
+		return problem.TooManyConnections(m.Caps.Connections)
 	case held != nil:
 		return held
+	case m.mayLink(a, conn.ModifiedAt) != nil:
+		return m.mayLink(a, conn.ModifiedAt)
 	case !o.TakeOver && there, o.TakeOver && (!there || old.Version != conn.Version || old.Status != carrier.Linking):
 		return problem.MovedOn()
 	}
@@ -125,9 +160,12 @@ func (m *Memory) FinishLink(ctx context.Context, conn *carrier.Connection, entry
 		return problem.Deleted()
 	case !a.Active:
 		return problem.Inactive()
+	case m.mayLink(a, conn.ModifiedAt) != nil:
+		return m.mayLink(a, conn.ModifiedAt)
 	case m.read(conn) != nil, rec != nil && !m.ourClaim(*rec):
 		return problem.MovedOn()
 	}
+	m.day(a.ID, conn.ModifiedAt)[made]++
 	a.CarriersCount++
 	m.accounts[conn.AccountID] = a
 	conn.LeaseUntil = time.Time{}
@@ -291,6 +329,11 @@ func (m *Memory) Unlink(ctx context.Context, conn *carrier.Connection) error {
 	if err := m.read(conn); err != nil {
 		return err
 	}
+	day := m.day(a.ID, conn.DisconnectedAt)
+	if m.Caps.LinksPerDay > 0 && day[unlinked] >= m.Caps.LinksPerDay {
+		return problem.TooManyUnlinks(m.Caps.LinksPerDay)
+	}
+	day[unlinked]++
 	a.CarriersCount--
 	m.accounts[conn.AccountID] = a
 	m.write(conn)

@@ -85,10 +85,10 @@ func (m *Memory) addKey(k carrier.APIKey, ended *carrier.APIKey, now time.Time) 
 		return fmt.Errorf("adding an API key: %w", store.ErrIDTaken)
 	}
 	keys := m.keysOf(a.ID)
-	if len(keys) >= carrier.MaxKeys {
+	if m.Caps.Keys > 0 && len(keys) >= m.Caps.Keys {
 		keys = slices.DeleteFunc(keys, func(k carrier.APIKey) bool { return !k.Expired(milli(now)) })
 		if len(keys) == 0 {
-			return problem.TooManyKeys(carrier.MaxKeys)
+			return problem.TooManyKeys(m.Caps.Keys)
 		}
 		delete(m.keys, ownerOf(slices.MinFunc(keys, func(a, b carrier.APIKey) int {
 			if ended != nil && (a.Hash == ended.Hash) != (b.Hash == ended.Hash) {

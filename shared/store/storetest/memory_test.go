@@ -3,11 +3,19 @@ package storetest_test
 import (
 	"testing"
 
+	"carrierlink/shared/carrier"
 	"carrierlink/shared/store/storetest"
 )
 
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	memory := storetest.NewMemory()
-	storetest.Run(t, func(*testing.T) storetest.Store { return memory })
+	storetest.Run(t, func(_ *testing.T, caps carrier.Caps) storetest.Store {
+		if caps == storetest.Caps {
+			return memory
+		}
+		own := storetest.NewMemory()
+		own.Caps = caps
+		return own
+	})
 }

@@ -74,9 +74,12 @@ type Store interface {
 
 var _ Store = (*store.Store)(nil)
 
-// Run holds the store that open returns to the contract. The stores of several
-// calls may share one table: each test makes ids of its own.
-func Run(t *testing.T, open func(t *testing.T) Store) {
+// Caps are those of the suite's stores, but for the tests of caps.
+var Caps = carrier.Caps{Keys: carrier.MaxKeys} // never changes
+
+// Run holds the stores that open returns, with these caps, to the contract. The
+// stores of several calls may share one table: each test makes ids of its own.
+func Run(t *testing.T, open func(t *testing.T, caps carrier.Caps) Store) {
 	t.Helper()
 	for _, group := range []struct {
 		name  string
@@ -86,6 +89,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Create", accountTests()},
 		{"Idempotency", idempotencyTests()},
 		{"Link", linkTests()},
+		{"Caps", capTests()},
 		{"Check", checkTests()},
 		{"Row", rowTests()},
 		{"Follow", followTests()},
@@ -104,7 +108,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 			for name, test := range group.tests {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
-					test(&suite{T: t, Store: open(t)})
+					test(&suite{T: t, Store: open(t, Caps), open: open})
 				})
 			}
 		})
@@ -118,6 +122,7 @@ type tests map[string]func(*suite)
 type suite struct {
 	*testing.T
 	Store
+	open func(t *testing.T, caps carrier.Caps) Store
 }
 
 // now is the clock of every test, with nanoseconds that a store does not keep.

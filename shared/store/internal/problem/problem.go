@@ -88,6 +88,26 @@ func AlreadyLinked(carrierID string) error {
 	return p
 }
 
+// TooManyConnections is for an account that has as many connections as it may.
+func TooManyConnections(limit int) error {
+	return fault.New(fault.State, "An account may have %d carrier connections; unlink one first.", limit)
+}
+
+// TooManyDuplicates is for a number that as many connections hold as may.
+func TooManyDuplicates(limit int) error {
+	return fault.Field(fault.State, "account_number", "An account may link the same account number %d times; unlink one first.", limit)
+}
+
+// TooManyLinks is for an account that has linked as often as it may in a day.
+func TooManyLinks(limit int) error {
+	return fault.New(fault.State, "An account may link %d carriers a day; try again after midnight UTC.", limit)
+}
+
+// TooManyUnlinks is for an account that has unlinked as often as it may in a day.
+func TooManyUnlinks(limit int) error {
+	return fault.New(fault.State, "An account may unlink %d carriers a day; try again after midnight UTC.", limit)
+}
+
 // MovedOn is for a connection that is no longer the one that was read.
 func MovedOn() error {
 	p := fault.New(fault.State, "Another request has changed this carrier connection; try again.")

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/infra/test/desk"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/store/storetest"
+)
+
+// TestCaps: an account that has what it may is told so, and nothing is kept.
+func TestCaps(t *testing.T) {
+	for name, tc := range map[string]struct {
+		caps carrier.Caps
+		want string
+	}{
+		"connections":   {carrier.Caps{Connections: 1}, "invalid_status"},
+		"duplicates":    {carrier.Caps{Duplicates: 1}, "invalid_status account_number"},
+		"links a day":   {carrier.Caps{LinksPerDay: 1}, "invalid_status"},
+		"room for more": {carrier.Caps{Connections: 2, Duplicates: 2, LinksPerDay: 2}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			memory, ok := d.Store.(*storetest.Memory)
+			if !ok {
+				t.Fatalf("the desk has a %T", d.Store)
+			}
+			memory.Caps = tc.caps
+			first := d.Link(desk.Number)
+			resp := post(d, "account 71", "australia_post", body(desk.Number, `,"allow_duplicate_account_number":true`))
+			if tc.want == "" {
+				if resp.StatusCode != http.StatusOK {
+					t.Errorf("%d %s", resp.StatusCode, resp.Body)
+				}
+				return
+			}
+			if diff := cmp.Diff([]string{"409", tc.want}, desk.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != "" {
+				t.Errorf("Retry-After %q (-want +got):\n%s", resp.Headers["Retry-After"], diff)
+			}
+			if diff := cmp.Diff([]string{first.ID}, d.Holders(desk.Number)); diff != "" {
+				t.Errorf("holders (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

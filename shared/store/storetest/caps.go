@@ -1,0 +1,184 @@
+package storetest
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/store"
+)
+
+// capped is the suite with caps, and an account of it.
+func (s *suite) capped(caps carrier.Caps) (*suite, int64) {
+	s.Helper()
+	own := &suite{T: s.T, Store: s.open(s.T, caps), open: s.open}
+	n := own.newAccount()
+	own.create(n)
+	return own, n.Account.ID
+}
+
+// linkAt links one connection more at a time, with this number.
+func (s *suite) linkAt(account int64, number string, at time.Time) (carrier.Connection, error) {
+	s.Helper()
+	c := s.newConnection(account)
+	c.AccountNumber, c.ModifiedAt, c.Standing = number, at, carrier.StandingActive
+	if err := s.BeginLink(s.Context(), &c, carrier.LinkOptions{AllowDuplicate: true}); err != nil {
+		return c, err
+	}
+	c.Status = carrier.Active
+	return c, s.FinishLink(s.Context(), &c, nil, nil, nil)
+}
+
+// refused expects fault.State, without a time to come back, in words that name
+// the cap.
+func (s *suite) refused(what string, err error, words string) {
+	s.Helper()
+	p := s.problem(what, err, fault.State)
+	if p.RetryAfter != 0 || !strings.Contains(p.Message, words) {
+		s.Errorf("%s: %q, Retry-After %v, want %q in it", what, p.Message, p.RetryAfter, words)
+	}
+}
+
+func (s *suite) unlinkAt(c carrier.Connection, at time.Time) error {
+	s.Helper()
+	c.Status, c.DisconnectedAt = carrier.Disconnected, at
+	return s.Unlink(s.Context(), &c)
+}
+
+func capTests() tests {
+	return tests{
+		"connections, at a time": func(s *suite) {
+			s, account := s.capped(carrier.Caps{Connections: 3})
+			var made []carrier.Connection
+			for i := range 3 {
+				c, err := s.linkAt(account, strconv.Itoa(i), now)
+				s.ok(err)
+				made = append(made, c)
+			}
+			_, err := s.linkAt(account, "more", now)
+			s.refused("a fourth", err, "3 carrier connections")
+			s.ok(s.unlinkAt(made[0], now))
+			_, err = s.linkAt(account, "more", now)
+			s.ok(err)
+		},
+		"connections, begun at once": func(s *suite) {
+			s, account := s.capped(carrier.Caps{Connections: 3})
+			var begun []carrier.Connection
+			for i := range 5 {
+				c := s.newConnection(account)
+				c.AccountNumber = strconv.Itoa(i)
+				s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+				begun = append(begun, c)
+			}
+			finished := 0
+			for _, err := range race(len(begun), func(i int) error {
+				c := begun[i]
+				c.Status = carrier.Active
+				return s.FinishLink(context.Background(), &c, nil, nil, nil)
+			}) {
+				if err == nil {
+					finished++
+				} else {
+					s.refused("one too many", err, "3 carrier connections")
+				}
+			}
+			s.equal("connections", finished, 3)
+			s.equal("carriers_count", s.load(account, store.Want{}).Account.CarriersCount, 3)
+		},
+		"duplicates of a number": func(s *suite) {
+			s, account := s.capped(carrier.Caps{Duplicates: 2})
+			first, err := s.linkAt(account, "0001", now)
+			s.ok(err)
+			_, err = s.linkAt(account, "0001", now)
+			s.ok(err)
+			_, err = s.linkAt(account, "0001", now)
+			s.refused("a third", err, "2 times")
+			other, err := s.linkAt(account, "0002", now)
+			s.ok(err)
+			changed := other
+			changed.AccountNumber = "0001"
+			change := carrier.ConnectionChange{OldNumber: "0002", AllowDuplicate: true}
+			s.refused("a change", s.ChangeConnection(s.Context(), &changed, change), "2 times")
+			s.ok(s.unlinkAt(first, now))
+			s.ok(s.ChangeConnection(s.Context(), &changed, change))
+			_, err = s.linkAt(account, "0001", now)
+			s.refused("a third again", err, "2 times")
+		},
+		"links of a day": func(s *suite) {
+			s, account := s.capped(carrier.Caps{LinksPerDay: 2})
+			evening := time.Date(2026, 3, 4, 23, 59, 59, 999_000_000, time.UTC)
+			for i := range 2 {
+				c, err := s.linkAt(account, strconv.Itoa(i), evening)
+				s.ok(err)
+				s.ok(s.unlinkAt(c, evening))
+			}
+			c := s.newConnection(account)
+			c.ModifiedAt = evening
+			s.refused("a third", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), "link 2 carriers a day")
+			_, err := s.Connection(s.Context(), account, c.ID)
+			s.fails("its intent", err, fault.NotFound)
+			// A link that came to nothing counts nothing.
+			midnight := evening.Add(time.Millisecond)
+			for range 4 {
+				failed := s.newConnection(account)
+				failed.ModifiedAt = midnight
+				s.ok(s.BeginLink(s.Context(), &failed, carrier.LinkOptions{}))
+				s.ok(s.DropLink(s.Context(), failed))
+			}
+			for i := range 2 {
+				_, err := s.linkAt(account, strconv.Itoa(i), midnight)
+				s.ok(err)
+			}
+			_, err = s.linkAt(account, "more", midnight)
+			s.refused("a third of the next day", err, "link 2 carriers a day")
+			other := s.newAccount()
+			s.create(other)
+			_, err = s.linkAt(other.Account.ID, "more", midnight)
+			s.ok(err)
+		},
+		"links of a day, begun at once": func(s *suite) {
+			s, account := s.capped(carrier.Caps{LinksPerDay: 1})
+			var begun []carrier.Connection
+			for i := range 2 {
+				c := s.newConnection(account)
+				c.AccountNumber, c.ModifiedAt = strconv.Itoa(i), now
+				s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+				begun = append(begun, c)
+			}
+			s.ok(s.FinishLink(s.Context(), &begun[0], nil, nil, nil))
+			s.refused("the other one", s.FinishLink(s.Context(), &begun[1], nil, nil, nil), "link 1 carriers a day")
+			s.equal("carriers_count", s.load(account, store.Want{}).Account.CarriersCount, 1)
+		},
+		"unlinkings of a day": func(s *suite) {
+			s, account := s.capped(carrier.Caps{LinksPerDay: 2})
+			var made []carrier.Connection
+			for i := range 4 {
+				c, err := s.linkAt(account, strconv.Itoa(i), now.AddDate(0, 0, i/2))
+				s.ok(err)
+				made = append(made, c)
+			}
+			at := now.AddDate(0, 0, 7)
+			s.ok(s.unlinkAt(made[0], at))
+			s.ok(s.unlinkAt(made[1], at))
+			s.refused("a third", s.unlinkAt(made[2], at), "unlink 2 carriers a day")
+			row, err := s.Connection(s.Context(), account, made[2].ID)
+			s.ok(err)
+			s.equal("version", row.Version, made[2].Version)
+			s.ok(s.unlinkAt(made[2], at.AddDate(0, 0, 1)))
+		},
+		"keys": func(s *suite) {
+			s, account := s.capped(carrier.Caps{Keys: 2})
+			k := s.newKey(5, account)
+			_, err := s.CreateKey(s.Context(), k, nil, now)
+			s.ok(err)
+			_, err = s.CreateKey(s.Context(), s.newKey(5, account), nil, now)
+			s.refused("a third", err, "2 API keys")
+			s.ok(s.DeleteKey(s.Context(), k))
+			_, err = s.CreateKey(s.Context(), s.newKey(5, account), nil, now)
+			s.ok(err)
+		},
+	}
+}
