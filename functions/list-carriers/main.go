@@ -30,7 +30,7 @@ func build(env *boot.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
 	secret := vault.NewServiceSecret(secretsmanager.NewFromConfig(cfg), env.Text("SERVICE_SECRET_ID"))
 	h := &handler{auth: auth.New(table, env), connections: table, checks: table, sealer: seal.New(secret.Read), now: time.Now}
-	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), URL: env.Optional("PUBLIC_URL"), Routes: h.routes()}
+	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), URL: env.OptionalURL("PUBLIC_URL"), Routes: h.routes()}
 	return h, api, secret
 }
 

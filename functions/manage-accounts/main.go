@@ -29,7 +29,7 @@ func build(env *boot.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 		auth: auth.New(parts.Table, env), accounts: parts.Table, linker: parts.Linker,
 		sealer: seal.New(secret.Read), now: time.Now,
 	}
-	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), URL: env.Optional("PUBLIC_URL"), Routes: h.routes()}
+	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), URL: env.OptionalURL("PUBLIC_URL"), Routes: h.routes()}
 	return h, api, secret
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -54,6 +55,17 @@ func (e *Env) Text(name string) string {
 
 // Optional is a setting that may be missing.
 func (e *Env) Optional(name string) string { return e.get(name) }
+
+// OptionalURL is an address that may be missing, without a slash at the end, a
+// query or a fragment: paths are put behind it.
+func (e *Env) OptionalURL(name string) string {
+	v := e.get(name)
+	u, err := url.Parse(v)
+	if v != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.ContainsAny(v, "?# ") || strings.HasSuffix(v, "/")) {
+		e.problems = append(e.problems, fmt.Errorf("%s must be an address such as https://api.example.com", name))
+	}
+	return v
+}
 
 // Count is a positive whole number.
 func (e *Env) Count(name string) int {

@@ -76,6 +76,23 @@ func TestEnvReads(t *testing.T) {
 	}
 }
 
+func TestOptionalURL(t *testing.T) {
+	for value, ok := range map[string]bool{
+		"api.example.com": false, "/v1": false, "ftp://api.example.com": false, "https://": false, "https://api.example.com/": false,
+		"https://api.example.com?x=1": false, "https://api.example.com#x": false, "https://user@api.example.com": false, "https://api.example.com/a b": false,
+		"://": false, "": true, "https://api.example.com": true, "https://api.example.com/base/path": true, "http://127.0.0.1:8080": true,
+	} {
+		e := env(map[string]string{"PUBLIC_URL": value})
+		got, err := e.OptionalURL("PUBLIC_URL"), e.Err()
+		if (err == nil) != ok || ok && got != value {
+			t.Errorf("OptionalURL of %q = %q, %v, want it accepted: %t", value, got, err, ok)
+		}
+		if err != nil && err.Error() != "PUBLIC_URL must be an address such as https://api.example.com" { // never the value
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+}
+
 // seen is what a server was sent of the SDK.
 type seen struct{ target, authorization, token string }
 

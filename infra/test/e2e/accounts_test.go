@@ -75,6 +75,7 @@ func badBodies() []struct {
 		{"content type XML", "{}", contentType("application/xml"), 415, invalid("Content-Type")},
 		{"content type form", "{}", contentType("application/x-www-form-urlencoded"), 415, invalid("Content-Type")},
 		{"content type of a patch", "{}", contentType("application/merge-patch+json"), 415, invalid("Content-Type")},
+		{"compressed", "{}", [][2]string{{"Content-Encoding", "gzip"}}, 415, invalid("Content-Encoding")},
 		{"content type broken", "{}", contentType("application/json;;=;"), 415, invalid("Content-Type")},
 		{"charset Latin-1", "{}", contentType("application/json; charset=iso-8859-1"), 415, invalid("Content-Type")},
 		{"binary", []byte{0x1f, 0x8b, 0x08, 0x00, 0xff, 0xfe, 0x00, 0x01, 0x80}, contentType("application/octet-stream"), 415, invalid("Content-Type")},
@@ -473,7 +474,7 @@ func TestCreateAccountStores(t *testing.T) {
 			}
 		})
 	}
-	for _, contentType := range []string{"", "application/json", "Application/JSON; charset=UTF-8", "application/json ; charset=\"utf-8\""} {
+	for _, contentType := range []string{"", "application/json", "Application/JSON; charset=UTF-8", "application/json; charset=utf8", "application/json ; charset=\"utf-8\""} {
 		t.Run("content type "+contentType, func(t *testing.T) {
 			t.Parallel()
 			api.call(t, request{

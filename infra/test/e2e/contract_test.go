@@ -308,7 +308,7 @@ func TestEveryRouteRefusesBadIDs(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, production)
 	integers := []string{
-		"abc", "0", "-1", "+1", "1.5", "1e3", "0x10", "2147483648", "99999999999999999999", "se-", "se--1", "SE-1", " 1", "1 ", "1\x00", "1#2", "1/2", "..", "٣", "%31", "1;x",
+		"abc", "0", "-1", "+1", "042", "se-01", "1.5", "1e3", "0x10", "2147483648", "99999999999999999999", "se-", "se--1", "SE-1", " 1", "1 ", "1\x00", "1#2", "1/2", "..", "٣", "%31", "1;x",
 	}
 	tests := []struct {
 		param string
@@ -353,6 +353,34 @@ func TestEveryRouteRefusesBadIDs(t *testing.T) {
 					r.key = production.APIKey
 				}
 				api.call(t, r).expect(t, http.StatusBadRequest, identifier(test.param))
+			})
+		}
+	}
+}
+
+// A parameter that takes one value is not given twice, on any route, even with the same value.
+func TestEveryParameterIsSingle(t *testing.T) {
+	t.Parallel()
+	c := newCaller(t, production)
+	for _, o := range operations() {
+		for _, p := range o.spec.Parameters {
+			param := p.Value
+			if param.In != "query" || param.Schema.Value.Type.Is("array") {
+				continue
+			}
+			t.Run(o.id+" "+param.Name, func(t *testing.T) {
+				t.Parallel()
+				r := o.request(c.things)
+				if r.key = c.Key; o.partner {
+					r.key = c.partner.APIKey
+				}
+				separator := "?"
+				if strings.Contains(r.path, "?") {
+					separator = "&"
+				}
+				twice := url.Values{param.Name: {fmt.Sprint(param.Example), fmt.Sprint(param.Example)}}
+				r.path += separator + twice.Encode()
+				api.call(t, r).expect(t, http.StatusBadRequest, invalid(param.Name))
 			})
 		}
 	}

@@ -41,6 +41,7 @@ var optional = []string{"ERROR_SOURCE", "PUBLIC_URL"}
 // values are those of settings that can not have just any.
 var values = map[string]string{
 	"AUSPOST_BASE_URL":           "https://carrier.invalid/shipping/v1",
+	"PUBLIC_URL":                 "https://public.invalid/base",
 	"SCHEDULE_PASSES_PER_MINUTE": "5",
 }
 
