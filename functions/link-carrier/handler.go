@@ -7,7 +7,6 @@ import (
 
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/linking"
 	"carrierlink/shared/store"
@@ -76,38 +75,16 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 // decode reads path and body and runs the pre-flight checks on what was given as
 // a text. The error lists every problem in the order of the fields.
 func decode(req *httpapi.Request) (linking.LinkRequest, error) {
-	in := linking.LinkRequest{RefreshPolicy: carrier.RefreshDaily}
-	param, err := req.Param("carrier_name")
+	name, err := req.CarrierName()
 	if err != nil {
-		return in, err
+		return linking.LinkRequest{}, err
 	}
-	name, err := carrier.ParseName(param)
-	if err != nil {
-		return in, err
-	}
-	var typed httpapi.ChargeAccount
-	fields := []httpapi.Field{
-		httpapi.Require(httpapi.String("nickname", &in.Nickname, carrier.NicknameRule.Clean)),
-		httpapi.Require(typed.Number()),
-		httpapi.Require(typed.Key()),
-		httpapi.Require(typed.Secret()),
-		httpapi.Bool("allow_duplicate_account_number", &in.AllowDuplicate),
-		httpapi.String("refresh_policy", (*string)(&in.RefreshPolicy), func(field, s string) (string, *fault.Error) {
-			policy, problem := carrier.ParseRefreshPolicy(field, s)
-			return string(policy), problem
-		}),
-		httpapi.String("external_carrier_id", &in.ExternalID, carrier.ExternalIDRule.Clean),
-		httpapi.Metadata("metadata", &in.Metadata),
-		httpapi.String("verify", new(string), func(field, s string) (string, *fault.Error) {
-			in.VerifyLater = s == "later"
-			if s != "later" && s != "now" {
-				return "", fault.Field(fault.Invalid, field, "%s must be now or later.", field)
-			}
-			return s, nil
-		}),
-	}
+	var body httpapi.LinkInput
+	fields := body.Fields(false)
 	err = req.JSON(fields...)
-	account, problems := typed.Preflight(name, "")
-	in.ChargeAccount = account
-	return in, httpapi.InOrder(fields, err, problems)
+	account, problems := body.Preflight(name, "")
+	return linking.LinkRequest{
+		ChargeAccount: account, Nickname: body.Nickname, AllowDuplicate: body.AllowDuplicate, VerifyLater: body.VerifyLater,
+		RefreshPolicy: body.RefreshPolicy, ExternalID: body.ExternalID, Metadata: body.Metadata,
+	}, httpapi.InOrder(fields, err, problems)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/desk"
+	"carrierlink/shared/carrier"
 	"carrierlink/shared/httpapi"
 )
 
@@ -60,6 +61,9 @@ func TestLinkRefuses(t *testing.T) {
 		{"an empty number", "account 71", "australia_post", body("", ""), nil, []string{"400", "invalid_string_length account_number"}},
 		{"lost zeros", "account 71", "australia_post", body("123400", ""), nil, []string{"400", "invalid_field_value account_number: lost_leading_zeros"}},
 		{"an Australia Post number at StarTrack", "account 71", "startrack", fine, nil, []string{"400", "invalid_field_value account_number: australia_post_number"}},
+		{"masks", "account 71", "australia_post", `{"nickname":"n","account_number":"0000123400","api_key":"********7c8d","api_secret":"********"}`, nil, []string{
+			"400", "invalid_field_value api_key: mask_instead_of_secret", "invalid_field_value api_secret: mask_instead_of_secret",
+		}},
 		{"refresh_policy", "account 71", "australia_post", body("0000123400", `,"refresh_policy":"weekly"`), nil, []string{"400", "invalid_field_value refresh_policy"}},
 		{"verify", "account 71", "australia_post", body("0000123400", `,"verify":"never"`), nil, []string{"400", "invalid_field_value verify"}},
 		{"allow_duplicate_account_number", "account 71", "australia_post", body("0000123400", `,"allow_duplicate_account_number":"yes"`), nil, []string{"400", "invalid_field_value allow_duplicate_account_number"}},
@@ -90,6 +94,23 @@ func TestLinkRefuses(t *testing.T) {
 				t.Errorf("the carrier was asked %d times", n)
 			}
 		})
+	}
+}
+
+// TestLinkHints: credentials of another kind are asked about like any others;
+// where the carrier refuses them, the diagnosis says what is needed.
+func TestLinkHints(t *testing.T) {
+	const token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln-canary"
+	for _, outcome := range []carrier.Outcome{carrier.OutcomeUnauthorized, carrier.OutcomeForbidden} {
+		d := newDesk(t)
+		d.Carrier.Reading = &carrier.Reading{Outcome: outcome, HTTPStatus: 401}
+		resp := post(d, "account 71", "australia_post", `{"nickname":"n","account_number":"0000123400","api_key":"`+token+`","api_secret":"x"}`)
+		if n := len(d.Carrier.Asked()); n != 1 || resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("the carrier was asked %d times: %d %s", n, resp.StatusCode, resp.Body)
+		}
+		if hints := strings.Contains(resp.Body, "access token") && strings.Contains(resp.Body, carrier.Needed); hints != (outcome == carrier.OutcomeUnauthorized) {
+			t.Errorf("%s: %s", outcome, resp.Body)
+		}
 	}
 }
 
@@ -251,7 +272,7 @@ func TestLinkFails(t *testing.T) {
 	}
 	d.Vault.Fail = nil
 	resp = post(d, "account 71", "australia_post", body("0000123400", ""), "Idempotency-Key", "k")
-	if diff := cmp.Diff([]string{"409", "invalid_status account_number"}, desk.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != "30" {
+	if diff := cmp.Diff([]string{"409", "invalid_status account_number"}, desk.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != "1" {
 		t.Errorf("within the lease: Retry-After %q\n%s", resp.Headers["Retry-After"], diff)
 	}
 	d.Pass(30 * time.Second)

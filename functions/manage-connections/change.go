@@ -46,10 +46,11 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 func decode(req *httpapi.Request, conn carrier.Connection) (linking.ChangeRequest, error) {
 	in := linking.ChangeRequest{Connection: conn}
 	var (
-		typed                        httpapi.ChargeAccount
-		nickname, policy, externalID string
-		metadata                     map[string]string
-		edits                        []func(*carrier.Connection)
+		typed                httpapi.ChargeAccount
+		nickname, externalID string
+		policy               carrier.RefreshPolicy
+		metadata             map[string]string
+		edits                []func(*carrier.Connection)
 	)
 	// given is a field that edits the row, if the body has it.
 	given := func(f httpapi.Field, edit func(*carrier.Connection)) httpapi.Field {
@@ -66,10 +67,7 @@ func decode(req *httpapi.Request, conn carrier.Connection) (linking.ChangeReques
 		typed.Key(),
 		typed.Secret(),
 		httpapi.Bool("allow_duplicate_account_number", &in.AllowDuplicate),
-		given(httpapi.String("refresh_policy", &policy, func(field, s string) (string, *fault.Error) {
-			p, problem := carrier.ParseRefreshPolicy(field, s)
-			return string(p), problem
-		}), func(c *carrier.Connection) { c.RefreshPolicy = carrier.RefreshPolicy(policy) }),
+		given(httpapi.RefreshPolicy("refresh_policy", &policy), func(c *carrier.Connection) { c.RefreshPolicy = policy }),
 		given(httpapi.String("external_carrier_id", &externalID, carrier.ExternalIDRule.Clean), func(c *carrier.Connection) { c.ExternalID = externalID }),
 		given(httpapi.Metadata("metadata", &metadata), func(c *carrier.Connection) { c.Metadata = metadata }),
 	}
@@ -91,8 +89,7 @@ func decode(req *httpapi.Request, conn carrier.Connection) (linking.ChangeReques
 		in.Credentials = &account.Credentials
 	}
 	if number {
-		// It has passed; the charge account is empty without credentials beside it.
-		in.Number, _ = carrier.PreflightNumber(conn.Carrier, typed.Typed(conn.Carrier).Number)
+		in.Number = account.Number
 	}
 	in.Edit = func(c *carrier.Connection) {
 		for _, edit := range edits {

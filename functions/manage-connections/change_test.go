@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/desk"
@@ -36,6 +37,9 @@ func TestChangeRefuses(t *testing.T) {
 		{"a wrong key alone", `{"api_key":"a b"}`, nil, []string{"400", "invalid_field_value api_key: inner_blank", "field_value_required api_secret"}},
 		{"lost zeros", `{"account_number":"123400"}`, nil, []string{"400", "invalid_field_value account_number: lost_leading_zeros"}},
 		{"no number", `{"account_number":""}`, nil, []string{"400", "invalid_string_length account_number"}},
+		{"a masked secret", `{"api_key":"` + newKey + `","api_secret":"********"}`, nil, []string{"400", "invalid_field_value api_secret: mask_instead_of_secret"}},
+		{"masks", `{"nickname":"n","api_key":"********7c8d","api_secret":"••••"}`, nil, []string{"400", "invalid_field_value api_key: mask_instead_of_secret", "invalid_field_value api_secret: mask_instead_of_secret"}},
+		{"a masked key alone", `{"api_key":"…7c8d"}`, nil, []string{"400", "invalid_field_value api_key: mask_instead_of_secret", "field_value_required api_secret"}},
 		{"swapped", `{"api_key":"` + newSecret + `","api_secret":"` + newKey + `"}`, nil, []string{"400", "invalid_field_value api_secret: key_and_secret_swapped"}},
 		{"an empty secret", `{"api_key":"` + newKey + `","api_secret":""}`, nil, []string{"400", "invalid_string_length api_secret"}},
 		{"an empty nickname", `{"nickname":""}`, nil, []string{"400", "invalid_string_length nickname"}},
@@ -399,6 +403,42 @@ func TestTwinChanges(t *testing.T) {
 	})
 }
 
+// TestRetryAfterOfTheLoser: another change is most likely over after a second; its
+// lease is the longest that it can take.
+func TestRetryAfterOfTheLoser(t *testing.T) {
+	f := inMemory(t)
+	row := f.Row(f.id)
+	row.Work, row.LeaseUntil = carrier.WorkCredentials, f.Clock.Add(28*time.Second)
+	if err := f.Store.SaveConnection(t.Context(), &row); err != nil {
+		t.Fatal(err)
+	}
+	for name, ask := range map[string]func() events.APIGatewayProxyResponse{
+		"a nickname":  func() events.APIGatewayProxyResponse { return f.change(`{"nickname":"n"}`) },
+		"credentials": func() events.APIGatewayProxyResponse { return f.change(bodyNew) },
+		"unlink":      f.unlink,
+	} {
+		resp := ask()
+		if wants(t, resp, "409", "invalid_status"); resp.Headers["Retry-After"] != "1" {
+			t.Errorf("%s: Retry-After %q, want 1", name, resp.Headers["Retry-After"])
+		}
+	}
+	if n := len(f.Carrier.Asked()); n != 0 {
+		t.Errorf("the carrier was asked %d times", n)
+	}
+}
+
+// TestChangeHints: a change to credentials of another kind is asked about like any
+// other; where the carrier refuses them, the diagnosis says what is needed.
+func TestChangeHints(t *testing.T) {
+	f := inMemory(t)
+	f.Carrier.Reading = &carrier.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: 401}
+	resp := f.change(`{"api_key":"28744ed5982391881611cca6cf5c2409","api_secret":"x-canary-0123456789"}`)
+	wants(t, resp, "400", "verification_failure: credentials_refused")
+	if len(f.Carrier.Asked()) != 1 || !strings.Contains(resp.Body, "Postage Assessment Calculator") || !strings.Contains(resp.Body, carrier.Needed) {
+		t.Errorf("%s", resp.Body)
+	}
+}
+
 // TestChangeWithoutAVault: nothing has changed, or all has.
 func TestChangeWithoutAVault(t *testing.T) {
 	for method, changed := range map[string]bool{"Stage": false, "Align": true} {
@@ -432,6 +472,16 @@ func TestChangeWithoutAVault(t *testing.T) {
 	}
 }
 
+// says checks why a rollback is refused, and that it names what a rollback can do.
+func says(t *testing.T, resp events.APIGatewayProxyResponse, why string) {
+	t.Helper()
+	for _, text := range []string{why, "A rollback brings back the API key, the API secret and the account number", "for 30 days", "credentials.previous_available_until"} {
+		if !strings.Contains(resp.Body, text) {
+			t.Errorf("%s, want it to say: %s", resp.Body, text)
+		}
+	}
+}
+
 func TestRollbackRefuses(t *testing.T) {
 	t.Run("nothing was changed", func(t *testing.T) {
 		f := inMemory(t)
@@ -440,18 +490,24 @@ func TestRollbackRefuses(t *testing.T) {
 		if wants(t, resp, "409", "invalid_status"); resp.Headers["Retry-After"] != "" {
 			t.Errorf("headers %v", resp.Headers)
 		}
+		says(t, resp, "neither credentials nor account number were changed")
 	})
 	t.Run("too long ago", func(t *testing.T) {
 		f := inMemory(t)
 		f.change(bodyNew)
+		until := f.Clock.Add(carrier.PreviousKept)
 		f.Pass(carrier.PreviousKept)
-		wants(t, f.rollback(), "409", "invalid_status")
+		resp := f.rollback()
+		wants(t, resp, "409", "invalid_status")
+		says(t, resp, "were kept until "+until.Format(time.RFC3339))
 	})
 	t.Run("the version is gone", func(t *testing.T) {
 		f := inMemory(t)
 		f.change(bodyNew)
 		f.Vault.Fail = func(string) error { return fault.New(fault.NotFound, "m") }
-		wants(t, f.rollback(), "409", "invalid_status")
+		resp := f.rollback()
+		wants(t, resp, "409", "invalid_status")
+		says(t, resp, "no longer kept")
 	})
 	t.Run("the vault is down", func(t *testing.T) {
 		f := inMemory(t)

@@ -82,10 +82,7 @@ func unfinished(req *httpapi.Request, conn *carrier.Connection) bool {
 func path(req *httpapi.Request) (name carrier.Name, id string, err error) {
 	var problems fault.List
 	if strings.Contains(req.Resource(), "{carrier_name}") {
-		param, err := req.Param("carrier_name")
-		if err == nil {
-			name, err = carrier.ParseName(param)
-		}
+		name, err = req.CarrierName()
 		problems = append(problems, fault.Of(err)...)
 	}
 	param, err := req.Param("carrier_id")

@@ -15,12 +15,14 @@ import (
 func TestRemoteCalls(t *testing.T) {
 	d := desk.OnEngines(t, desk.StartEngines(t), "validate")
 	serve(d)
+	d.Link(desk.OtherNumber)
 	ask(d, account, "australia_post", "") // the first use of a key in a minute is one call more
 	for name, tc := range map[string]struct {
 		number string
 		after  []string
 	}{
 		"a mistake": {"1", []string{}}, "good": {"0000123400", []string{"UpdateItem", "carrier GET"}}, "refused": {"0000123401", []string{"UpdateItem", "carrier GET"}},
+		"linked already": {desk.OtherNumber, []string{"GetItem"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d.Wire.Reset()

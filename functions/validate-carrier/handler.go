@@ -10,24 +10,25 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/linking"
 	"carrierlink/shared/store"
 )
 
 // accounts is what this function needs of the store.
 type accounts interface {
-	linking.Calls
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
+}
+
+// linker is the use case.
+type linker interface {
+	AskNew(ctx context.Context, account carrier.Account, charge carrier.ChargeAccount) (carrier.Reading, *carrier.Snapshot, error)
+	LinkedAs(ctx context.Context, accountID int64, ids []string) (string, error)
 }
 
 type handler struct {
 	auth     *auth.Auth
 	accounts accounts
-	carriers linking.Carriers
-	// linksPerMinute is how often one account may have a carrier asked about
-	// credentials that it has not linked.
-	linksPerMinute int
-	now            func() time.Time
+	linker   linker
+	now      func() time.Time
 }
 
 // validation is what was found.
@@ -38,11 +39,14 @@ type validation struct {
 	Diagnosis      *fault.Diagnosis `json:"diagnosis"` // of the first check that has not passed
 }
 
-// check is one thing that was looked at, and what is wrong with it.
+// check is one thing that was looked at, and what is wrong with it, or what it
+// warns of.
 type check struct {
-	Name    string  `json:"name"`
-	Passed  bool    `json:"passed"`
-	Message *string `json:"message"`
+	Name              string  `json:"name"`
+	Passed            bool    `json:"passed"`
+	Warning           bool    `json:"warning"` // it has passed, and its message is worth a look
+	Message           *string `json:"message"`
+	ExistingCarrierID string  `json:"existing_carrier_id,omitempty"` // of a charge account that is linked
 }
 
 // preview is enough of an account for its owner to know it again.
@@ -61,20 +65,23 @@ type preview struct {
 // checkCarrier is the name of the carrier's own answer among the checks.
 const checkCarrier = "carrier"
 
-// validate answers 200 with what the pre-flight checks find, and when they find
-// nothing with what the carrier says, good or bad. Errors: those of auth.Merchant
-// and Request.JSON, all of the request's at once; and, for an outage, which says
-// nothing about the charge account, fault.CarrierLimited, CarrierDown and
-// CarrierTimeout; and RateLimited when the account has linked and validated too
-// often.
+// validate answers 200 with what the checks find that need no carrier, and when
+// they find nothing with what the carrier says, good or bad. Errors: those of
+// auth.Merchant and Request.JSON, all of the request's at once; for an outage,
+// which says nothing about the charge account, fault.CarrierLimited, CarrierDown
+// and CarrierTimeout; and RateLimited when the account has linked and validated
+// too often.
 func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	typed, inputErr := decode(req)
-	var environment carrier.Environment
-	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
-		loaded, err := h.accounts.Load(ctx, accountID, store.Want{Now: h.now()})
-		if loaded.Account != nil {
-			environment = loaded.Account.Environment
-		}
+	// As at a link, decoding comes first: the number says what to read beside the
+	// key. What it found is told only to a caller who was let in.
+	in, inputErr := decode(req)
+	want := store.Want{Now: h.now()}
+	if inputErr == nil && in.account.Number != "" {
+		want.Number = &store.Number{Carrier: in.account.Carrier, Number: in.account.Number}
+	}
+	var loaded store.Loaded
+	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+		loaded, err = h.accounts.Load(ctx, accountID, want)
 		return loaded.Account, err
 	})
 	if err != nil {
@@ -83,45 +90,55 @@ func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.
 	if inputErr != nil {
 		return nil, inputErr
 	}
-	account, found := carrier.PreflightChecks(typed)
 	v := validation{Valid: true}
-	for _, f := range found {
-		v.add(f.Name, f.Problems)
+	for _, c := range in.checks {
+		v.add(c)
+	}
+	if want.Number != nil {
+		var linked string
+		if !in.AllowDuplicate {
+			if linked, err = h.linker.LinkedAs(ctx, loaded.Account.ID, loaded.LinkedAs); err != nil {
+				return nil, err
+			}
+		}
+		v.add(carrier.NotLinkedYet(linked))
 	}
 	if !v.Valid {
 		return httpapi.JSON(http.StatusOK, v), nil
 	}
-	now := h.now()
-	account.Again = func(ctx context.Context) error {
-		return linking.Allow(ctx, h.accounts, carrier.AccountAllowance(carrier.UseLinking, caller.AccountID), h.linksPerMinute, h.now())
-	}
-	if err := account.Again(ctx); err != nil {
+	reading, _, err := h.linker.AskNew(ctx, *loaded.Account, in.account)
+	if err != nil {
 		return nil, err
 	}
-	reading, _ := h.carriers.Ask(ctx, environment, account, 1, now)
 	switch err := reading.Err(); {
 	case reading.Outcome.IsOutage():
 		return nil, err
 	case err != nil:
-		v.add(checkCarrier, fault.Of(err))
+		v.add(carrier.PreflightCheck{Name: checkCarrier, Problems: fault.Of(err)})
 	default:
-		v.add(checkCarrier, nil)
-		v.AccountPreview = newPreview(account, reading.Contract, now)
+		v.add(carrier.PreflightCheck{Name: checkCarrier})
+		v.AccountPreview = newPreview(in.account, reading.Contract, h.now())
 	}
 	return httpapi.JSON(http.StatusOK, v), nil
 }
 
-// add notes a check and its problems.
-func (v *validation) add(name string, problems fault.List) {
-	messages := make([]string, len(problems))
-	for i, p := range problems {
-		messages[i] = p.Message
+// add notes a check, with what is wrong or what it warns of.
+func (v *validation) add(found carrier.PreflightCheck) {
+	c := check{Name: found.Name, Passed: len(found.Problems) == 0, Warning: found.Warning != ""}
+	messages := make([]string, 0, len(found.Problems)+1)
+	for _, p := range found.Problems {
+		messages = append(messages, p.Message)
+		c.ExistingCarrierID = p.ExistingCarrierID
 		if v.Diagnosis == nil {
 			v.Diagnosis = p.Diagnosis
 		}
 	}
-	v.Checks = append(v.Checks, check{name, len(problems) == 0, httpapi.Text(strings.Join(messages, " "))})
-	v.Valid = v.Valid && len(problems) == 0
+	if c.Warning {
+		messages = append(messages, found.Warning)
+	}
+	c.Message = httpapi.Text(strings.Join(messages, " "))
+	v.Checks = append(v.Checks, c)
+	v.Valid = v.Valid && c.Passed
 }
 
 func newPreview(account carrier.ChargeAccount, c carrier.Contract, now time.Time) *preview {
@@ -136,18 +153,24 @@ func newPreview(account carrier.ChargeAccount, c carrier.Contract, now time.Time
 	return p
 }
 
-// decode reads path and body. What is wrong with a text that is given is no error
-// here.
-func decode(req *httpapi.Request) (carrier.ChargeAccount, error) {
-	param, err := req.Param("carrier_name")
+// input is what is to be tried out.
+type input struct {
+	httpapi.LinkInput
+	account carrier.ChargeAccount // cleaned
+	checks  []carrier.PreflightCheck
+}
+
+// decode reads path and body, which is that of a link. What is wrong with the text
+// of number, key or secret is no error here.
+func decode(req *httpapi.Request) (input, error) {
+	var in input
+	name, err := req.CarrierName()
 	if err != nil {
-		return carrier.ChargeAccount{}, err
+		return in, err
 	}
-	name, err := carrier.ParseName(param)
-	if err != nil {
-		return carrier.ChargeAccount{}, err
+	if err := req.JSON(in.Fields(true)...); err != nil {
+		return in, err
 	}
-	var typed httpapi.ChargeAccount
-	err = req.JSON(httpapi.Require(typed.Number()), httpapi.Require(typed.Key()), httpapi.Require(typed.Secret()))
-	return typed.Typed(name), err
+	in.account, in.checks = carrier.PreflightChecks(in.Typed(name))
+	return in, nil
 }

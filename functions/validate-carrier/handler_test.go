@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ func newDesk(t *testing.T) *desk.Desk {
 }
 
 func serve(d *desk.Desk) {
-	h := &handler{auth: d.Auth(), accounts: d.Store, carriers: linking.Carriers{Production: d.Carrier, Sandbox: d.Carrier}, linksPerMinute: d.Linker.LinksPerMinute, now: d.Now}
+	h := &handler{auth: d.Auth(), accounts: d.Store, linker: d.Linker, now: d.Now}
 	d.Serve(httpapi.Route{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}/validate", Handler: h.validate})
 }
 
@@ -45,8 +46,8 @@ func ask(d *desk.Desk, who, carrierName, body string, headers ...string) events.
 // names are the checks of Australia Post's charge accounts that are made before
 // the carrier is asked.
 var names = []string{
-	"account_number_format", "lost_leading_zeros", "startrack_number", "invisible_character", "inner_blank", "quotes", "key_format", "account_number_as_key",
-	"key_equals_secret", "key_and_secret_swapped",
+	"account_number_format", "lost_leading_zeros", "startrack_number", "mask_instead_of_secret", "invisible_character", "inner_blank", "quotes", "key_format",
+	"account_number_as_key", "key_equals_secret", "key_and_secret_swapped", "credentials_of_another_kind", "not_linked_yet",
 }
 
 func TestValidateRefuses(t *testing.T) {
@@ -71,7 +72,11 @@ func TestValidateRefuses(t *testing.T) {
 			"400", "invalid_field_value account_number", "field_value_required api_key", "invalid_field_value api_secret",
 		}},
 		{"a wrong number beside a missing key", account, "australia_post", `{"account_number":"1","api_secret":"s"}`, nil, []string{"400", "field_value_required api_key"}},
-		{"a nickname", account, "australia_post", strings.Replace(fine, "{", `{"nickname":"n",`, 1), nil, []string{"400", "invalid_field_value nickname"}},
+		{"an unknown member", account, "australia_post", strings.Replace(fine, "{", `{"zip":"n",`, 1), nil, []string{"400", "invalid_field_value zip"}},
+		{"members of a link that are wrong", account, "australia_post", strings.Replace(fine, "{", `{"verify":"never","metadata":1,"refresh_policy":"x","external_carrier_id":"","allow_duplicate_account_number":2,"nickname":"",`, 1), nil, []string{
+			"400", "invalid_string_length nickname", "invalid_field_value allow_duplicate_account_number", "invalid_field_value refresh_policy", "invalid_string_length external_carrier_id",
+			"invalid_field_value metadata", "invalid_field_value verify",
+		}},
 		{"half a surrogate pair", account, "australia_post", `{"account_number":"\ud800","api_key":"k","api_secret":"s"}`, nil, []string{"400", "invalid_field_value account_number"}},
 	}
 	for _, tc := range tests {
@@ -99,6 +104,7 @@ func TestPreflight(t *testing.T) {
 		{"lost zeros", "australia_post", body("123400", desk.APIKey, desk.APISecret), []string{"lost_leading_zeros"}, []string{"account_number has 6 digits; Australia Post numbers have 10."}},
 		{"a StarTrack number", "australia_post", body("12345678", desk.APIKey, desk.APISecret), []string{"startrack_number"}, []string{"has 8 digits"}},
 		{"an Australia Post number", "star_track", body("0000123400", desk.APIKey, desk.APISecret), []string{"australia_post_number"}, []string{"has 10 digits"}},
+		{"masks", "australia_post", body("0000123400", "********7c8d", "••••"), []string{"mask_instead_of_secret"}, []string{"api_key is a mask"}},
 		{"the same twice", "australia_post", body("0000123400", desk.APIKey, desk.APIKey), []string{"key_equals_secret"}, []string{"must differ"}},
 		{"swapped", "australia_post", body("0000123400", desk.APISecret, desk.APIKey), []string{"key_and_secret_swapped"}, []string{"swapped"}},
 		{"the number as the key", "australia_post", body("0000123400", "0000123400", desk.APISecret), []string{"account_number_as_key"}, []string{"account number"}},
@@ -131,7 +137,11 @@ func TestPreflight(t *testing.T) {
 				t.Errorf("failed (-want +got):\n%s", diff)
 			}
 			if tc.carrier == "australia_post" {
-				if diff := cmp.Diff(names, all); diff != "" {
+				want := names
+				if slices.Contains(names[:3], tc.failed[0]) {
+					want = names[:len(names)-1] // without a number there is none to look for
+				}
+				if diff := cmp.Diff(want, all); diff != "" {
 					t.Errorf("checks (-want +got):\n%s", diff)
 				}
 			}
@@ -251,6 +261,124 @@ func TestLeastAccount(t *testing.T) {
 		`"expires_in_days":null,"restricted_reason":null,"products":[]},"diagnosis":null}`
 	if !strings.HasSuffix(resp.Body, want) {
 		t.Errorf("%s, want it to end with\n%s", resp.Body, want)
+	}
+}
+
+// TestTheBodyOfALink: a form sends the same body to both.
+func TestTheBodyOfALink(t *testing.T) {
+	d := newDesk(t)
+	full := strings.Replace(body("0000123400", desk.APIKey, desk.APISecret), "{",
+		`{"nickname":"Main","allow_duplicate_account_number":"true","refresh_policy":"hourly","external_carrier_id":"x","metadata":{"a":"b"},"verify":"later",`, 1)
+	if got := desk.Read[validation](t, ask(d, account, "australia_post", full), http.StatusOK); !got.Valid {
+		t.Errorf("%+v", got)
+	}
+	// An outage stays an error: there is nothing to verify later.
+	d.Carrier.Reading = &carrier.Reading{Outcome: carrier.OutcomeUnavailable}
+	if diff := cmp.Diff([]string{"502", "unspecified: carrier_unavailable"}, desk.Problems(t, ask(d, account, "australia_post", full))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestNotLinkedYet: what a link would refuse as a conflict is a failed check that
+// names the connection, and the carrier is not asked.
+func TestNotLinkedYet(t *testing.T) {
+	find := func(t *testing.T, v validation) check {
+		t.Helper()
+		i := slices.IndexFunc(v.Checks, func(c check) bool { return c.Name == "not_linked_yet" })
+		if i < 0 {
+			t.Fatalf("no such check among %+v", v.Checks)
+		}
+		return v.Checks[i]
+	}
+	d := newDesk(t)
+	conn := d.Link(desk.Number)
+	d.Carrier.Asked()
+	for _, number := range []string{desk.Number, " 0000-1234 00"} {
+		resp := ask(d, account, "australia_post", body(number, desk.APIKey, desk.APISecret))
+		got := desk.Read[validation](t, resp, http.StatusOK)
+		if c := find(t, got); got.Valid || c.Passed || c.ExistingCarrierID != conn.ID || c.Message == nil {
+			t.Errorf("%s", resp.Body)
+		}
+		if got.Diagnosis == nil || got.Diagnosis.Category != "already_linked" || len(d.Carrier.Asked()) != 0 {
+			t.Errorf("the carrier was asked, or the diagnosis is %+v", got.Diagnosis)
+		}
+	}
+	for name, b := range map[string]string{
+		"another number":     body(desk.OtherNumber, desk.APIKey, desk.APISecret),
+		"duplicates allowed": strings.Replace(body(desk.Number, desk.APIKey, desk.APISecret), "{", `{"allow_duplicate_account_number":true,`, 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := desk.Read[validation](t, ask(d, account, "australia_post", b), http.StatusOK)
+			if c := find(t, got); !got.Valid || !c.Passed || c.ExistingCarrierID != "" {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+	t.Run("another account's", func(t *testing.T) {
+		if got := desk.Read[validation](t, ask(d, "account 73", "australia_post", body(desk.Number, desk.APIKey, desk.APISecret)), http.StatusOK); !got.Valid || !find(t, got).Passed {
+			t.Errorf("%+v", got)
+		}
+	})
+	t.Run("unlinked", func(t *testing.T) {
+		if err := d.Linker.Unlink(t.Context(), conn, false); err != nil {
+			t.Fatal(err)
+		}
+		if got := desk.Read[validation](t, ask(d, account, "australia_post", body(desk.Number, desk.APIKey, desk.APISecret)), http.StatusOK); !got.Valid {
+			t.Errorf("%+v", got)
+		}
+	})
+	t.Run("only being linked", func(t *testing.T) {
+		d := newDesk(t)
+		d.Vault.Fail = func(string) error { return errors.New("AccessDenied") }
+		request := linking.LinkRequest{
+			Account:       carrier.Account{ID: desk.Account, PartnerID: 5, Environment: carrier.Production},
+			ChargeAccount: carrier.ChargeAccount{Carrier: carrier.AustraliaPost, Number: desk.Number, Credentials: desk.Credentials(desk.APIKey, desk.APISecret)},
+		}
+		if _, err := d.Linker.Link(t.Context(), request); err == nil {
+			t.Fatal("the link is done")
+		}
+		d.Vault.Fail = nil
+		if len(d.Holders(desk.Number)) != 1 {
+			t.Fatal("nothing holds the number")
+		}
+		if got := desk.Read[validation](t, ask(d, account, "australia_post", body(desk.Number, desk.APIKey, desk.APISecret)), http.StatusOK); !got.Valid || !find(t, got).Passed {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// TestHint: credentials of another kind are warned of and asked about all the
+// same; where the carrier refuses them, the diagnosis says what is needed.
+func TestHint(t *testing.T) {
+	const v2ID = "aB3dE6gH9jK2mN5pQ8sT1vW4xY7zA0cD"
+	for _, refused := range []bool{false, true} {
+		d := newDesk(t)
+		if refused {
+			d.Carrier.Reading = &carrier.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: 401}
+		}
+		resp := ask(d, account, "australia_post", body(desk.Number, v2ID, desk.APISecret))
+		got := desk.Read[validation](t, resp, http.StatusOK)
+		if len(d.Carrier.Asked()) != 1 || got.Valid == refused {
+			t.Errorf("refused %t: %s", refused, resp.Body)
+		}
+		warned := 0
+		for _, c := range got.Checks {
+			if c.Warning {
+				warned++
+				if c.Name != "credentials_of_another_kind" || !c.Passed || c.Message == nil || !strings.Contains(*c.Message, "API v2") || !strings.Contains(*c.Message, carrier.Needed) {
+					t.Errorf("it warns with %+v", c)
+				}
+			}
+		}
+		if warned != 1 {
+			t.Errorf("it warns %d times", warned)
+		}
+		if refused && (got.Diagnosis.Category != "credentials_refused" || !strings.Contains(got.Diagnosis.LikelyCause, "API v2") || got.Diagnosis.NextSteps[0] != carrier.Needed) {
+			t.Errorf("diagnosis %+v", got.Diagnosis)
+		}
+		if strings.Contains(resp.Body, v2ID) {
+			t.Errorf("the answer shows the key: %s", resp.Body)
+		}
 	}
 }
 

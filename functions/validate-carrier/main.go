@@ -28,7 +28,10 @@ func build(env *boot.Env) (*handler, *httpapi.API) {
 	production, sandbox := wiring.Carriers(env)
 	h := &handler{
 		auth: auth.New(table, env), accounts: table,
-		carriers: linking.Carriers{Production: production, Sandbox: sandbox}, linksPerMinute: env.Count("LINKS_PER_MINUTE"), now: time.Now,
+		linker: &linking.Linker{
+			Store: table, Carriers: linking.Carriers{Production: production, Sandbox: sandbox}, LinksPerMinute: env.Count("LINKS_PER_MINUTE"), Now: time.Now,
+		},
+		now: time.Now,
 	}
 	api := &httpapi.API{
 		ErrorSource: env.Optional("ERROR_SOURCE"),

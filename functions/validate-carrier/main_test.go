@@ -7,5 +7,5 @@ import (
 )
 
 func TestWire(t *testing.T) {
-	boottest.Wire(t, build, "ERROR_SOURCE", "TABLE_NAME", "RATE_LIMIT_PER_MINUTE", "SANDBOX_RATE_LIMIT_PER_MINUTE", "AUSPOST_BASE_URL", "LINKS_PER_MINUTE: linksPerMinute")
+	boottest.Wire(t, build, "ERROR_SOURCE", "TABLE_NAME", "RATE_LIMIT_PER_MINUTE", "SANDBOX_RATE_LIMIT_PER_MINUTE", "AUSPOST_BASE_URL", "LINKS_PER_MINUTE")
 }

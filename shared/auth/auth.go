@@ -160,6 +160,8 @@ func (a *Auth) Merchant(ctx context.Context, req *httpapi.Request, beside func(c
 		return Caller{}, unauthorized() // a key that outlived its account
 	case account == nil, key.PartnerID != 0 && account.PartnerID != key.PartnerID:
 		return Caller{}, noAccount()
+	case account.Deleted():
+		return Caller{}, fault.New(fault.Inactive, "This account is deleted; until its purge it can be restored.")
 	case !account.Active:
 		return Caller{}, fault.New(fault.Inactive, "This account is disabled.")
 	}

@@ -299,8 +299,12 @@ func TestDeletedAccount(t *testing.T) {
 		key  auth.Key
 		want string
 	}{{"its own key", w.merchant, "unauthorized"}, {"its partner's key", w.partner, "inactive"}} {
-		if _, err := w.auth.Merchant(t.Context(), requestFor("GET /v1/carriers", tc.key), w.beside); told(err) != tc.want {
+		_, err := w.auth.Merchant(t.Context(), requestFor("GET /v1/carriers", tc.key), w.beside)
+		if told(err) != tc.want {
 			t.Errorf("%s: %v, want %s", tc.name, err, tc.want)
+		}
+		if m := fault.Of(err)[0].Message; tc.want == "inactive" && (!strings.Contains(m, "deleted") || strings.Contains(m, "disabled")) {
+			t.Errorf("%s: a deleted account is told as %q", tc.name, m)
 		}
 	}
 	// A deleted account that is somehow active is no way in.

@@ -1,6 +1,7 @@
 package carrier
 
 import (
+	"slices"
 	"time"
 
 	"carrierlink/shared/fault"
@@ -90,6 +91,7 @@ type Reading struct {
 	RetryAfter time.Duration // the carrier's wish when it throttles us or is unavailable: an hour at most, zero if none
 	Latency    time.Duration // of the whole check, retries and waits in between included
 	Cause      error         // transport or decoding error, for the log
+	Hint       *Hint         // on OutcomeUnauthorized: at credentials of another kind; nil for none
 }
 
 // Err is nil for a good reading; else the fault that tells the caller, with
@@ -137,6 +139,10 @@ func (r Reading) Diagnosis() *fault.Diagnosis {
 	d, ok := diagnoses[r.Outcome]
 	if !ok {
 		d = diagnoses[OutcomeUnexpected]
+	}
+	if r.Hint != nil {
+		d.LikelyCause += " " + r.Hint.Looks
+		d.NextSteps = slices.Concat([]string{Needed}, d.NextSteps)
 	}
 	if r.Outcome != OutcomeNoCredentials {
 		d.CarrierError = &fault.CarrierError{HTTPStatus: r.HTTPStatus, Code: r.Code, Name: r.Name}

@@ -37,9 +37,10 @@ var uuidForm = regexp.MustCompile(`^(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9
 
 // Preflight finds, before any call is made, what can not work: it returns the
 // charge account with blanks and hyphens taken out of the number and outer
-// blanks off the credentials, and the first problem of each of the fields
-// account_number, api_key, api_secret, in this order. Problems are fault.Length
-// or fault.Invalid, most with a diagnosis; none of them repeats what was typed.
+// blanks off the credentials, each empty where something is wrong with it, and
+// the first problem of each of the fields account_number, api_key, api_secret, in
+// this order. Problems are fault.Length or fault.Invalid, most with a diagnosis;
+// none of them repeats what was typed.
 func Preflight(in ChargeAccount) (ChargeAccount, fault.List) {
 	cleaned, all := inspect(in)
 	var problems fault.List
@@ -55,6 +56,8 @@ func Preflight(in ChargeAccount) (ChargeAccount, fault.List) {
 type PreflightCheck struct {
 	Name     string     // the category of its diagnosis
 	Problems fault.List // where it was made, in the order of the fields; each has a diagnosis
+	// Warning is what a Hint says: a check with one has passed all the same.
+	Warning string
 }
 
 // PreflightChecks is Preflight told check by check: all that are made for the
@@ -78,6 +81,9 @@ func PreflightChecks(in ChargeAccount) (ChargeAccount, []PreflightCheck) {
 			}
 			check.Problems = append(check.Problems, &p)
 		}
+		if hint := HintAt(in.Credentials); name == anotherKind && hint != nil {
+			check.Warning = hint.Looks + " " + Needed
+		}
 		checks = append(checks, check)
 	}
 	return cleaned, checks
@@ -89,6 +95,7 @@ const (
 	lostZeros           = "lost_leading_zeros"
 	starTrackNumber     = "startrack_number"
 	australiaPostNumber = "australia_post_number"
+	maskInstead         = "mask_instead_of_secret"
 	invisibleCharacter  = "invisible_character"
 	innerBlank          = "inner_blank"
 	quotes              = "quotes"
@@ -96,10 +103,12 @@ const (
 	numberAsKey         = "account_number_as_key"
 	equalTexts          = "key_equals_secret"
 	swappedTexts        = "key_and_secret_swapped"
+	anotherKind         = "credentials_of_another_kind" // warns only
 )
 
 var preflightNames = [...]string{
-	numberFormat, lostZeros, starTrackNumber, australiaPostNumber, invisibleCharacter, innerBlank, quotes, keyFormat, numberAsKey, equalTexts, swappedTexts,
+	numberFormat, lostZeros, starTrackNumber, australiaPostNumber, maskInstead, invisibleCharacter, innerBlank, quotes, keyFormat, numberAsKey, equalTexts,
+	swappedTexts, anotherKind,
 }
 
 // mistake is a problem and the check that found it.
@@ -108,8 +117,8 @@ type mistake struct {
 	problem *fault.Error
 }
 
-// inspect finds every mistake, in the order of the fields. The charge account is
-// cleaned where there is none, else empty.
+// inspect finds every mistake, in the order of the fields. Number and credentials
+// are cleaned, and empty where there is one.
 func inspect(in ChargeAccount) (ChargeAccount, []mistake) {
 	number, all := inspectNumber(in.Carrier, in.Number)
 	key, ofKey := inspectCredential("api_key", in.Credentials.APIKey.Reveal())
@@ -141,26 +150,15 @@ func inspect(in ChargeAccount) (ChargeAccount, []mistake) {
 			"The API key and the API secret stand in each other's field.",
 			"Put the text of 36 characters with four hyphens into api_key and the other one into api_secret.", docRegister))
 	}
-	if all = slices.Concat(all, ofKey, ofSecret); len(all) > 0 {
-		return ChargeAccount{}, all
+	out := ChargeAccount{Carrier: in.Carrier, Number: number}
+	if len(ofKey)+len(ofSecret) == 0 {
+		out.Credentials = Credentials{APIKey: NewSecret(key), APISecret: NewSecret(secret)}
 	}
-	return ChargeAccount{
-		Carrier: in.Carrier, Number: number,
-		Credentials: Credentials{APIKey: NewSecret(key), APISecret: NewSecret(secret)},
-	}, nil
+	return out, slices.Concat(all, ofKey, ofSecret)
 }
 
 func found(field, check, message, cause, step, doc string) mistake {
 	return mistake{check, preflightProblem(field, check, message, cause, step, doc)}
-}
-
-// PreflightNumber is the part of Preflight about the account number.
-func PreflightNumber(n Name, typed string) (string, *fault.Error) {
-	number, all := inspectNumber(n, typed)
-	if len(all) > 0 {
-		return "", all[0].problem
-	}
-	return number, nil
 }
 
 // cleanNumber takes out what people put between digits.
@@ -186,8 +184,8 @@ func isAccountNumber(s string) bool {
 	return isDigits(s) && (len(s) == AustraliaPost.numberDigits() || len(s) == StarTrack.numberDigits())
 }
 
-// inspectNumber cleans a number and holds it against its carrier's form. A
-// number that lost its leading zeros is refused and never padded: the digits
+// inspectNumber cleans a number and holds it against its carrier's form; it is
+// empty where there is a mistake. A number that lost its leading zeros is refused and never padded: the digits
 // that are left may be another account's.
 func inspectNumber(n Name, typed string) (number string, all []mistake) {
 	const field = "account_number"
@@ -228,7 +226,10 @@ func inspectNumber(n Name, typed string) (number string, all []mistake) {
 			"Another number was pasted, such as the customer number (APCN).",
 			"Copy the charge account number from the contract or an invoice.", docGetAccounts))
 	}
-	return number, all
+	if len(all) > 0 {
+		return "", all
+	}
+	return number, nil
 }
 
 // inspectCredential takes outer blanks off and finds what the encrypted PDF of
@@ -237,6 +238,11 @@ func inspectNumber(n Name, typed string) (number string, all []mistake) {
 // before the rule is applied.
 func inspectCredential(field, typed string) (text string, all []mistake) {
 	const step = "Copy it again from the developer centre or the PDF, without anything around it."
+	if masked(typed) {
+		return "", []mistake{found(field, maskInstead, field+" is a mask of asterisks or dots, not the text behind it.",
+			"A form sent back what it shows in place of the stored text.",
+			"Give the API key and the API secret themselves; a change that leaves both out keeps those that are stored.", docRegister)}
+	}
 	for _, r := range strings.TrimSpace(typed) {
 		var m mistake
 		switch {
@@ -263,6 +269,10 @@ func inspectCredential(field, typed string) (text string, all []mistake) {
 	switch {
 	case problem == nil:
 		return text, nil
+	case problem.Kind == fault.Length && bearerToken(strings.TrimSpace(typed)):
+		m := found(field, keyFormat, problem.Message, field+" looks like an access token (a bearer token).", Needed, docRegister)
+		m.problem.Kind = problem.Kind
+		return "", []mistake{m}
 	case problem.Kind == fault.Length:
 		return "", []mistake{{keyFormat, problem}}
 	}
@@ -283,4 +293,26 @@ func preflightProblem(field, category, message, cause, step, doc string) *fault.
 			NextSteps: []string{step}, Retryable: false, DocURL: doc,
 		},
 	}
+}
+
+// AlreadyLinked says that the account has linked the charge account:
+// fault.CarrierConflict.
+func AlreadyLinked(carrierID string) *fault.Error {
+	return &fault.Error{
+		Kind: fault.CarrierConflict, Field: "account_number", ExistingCarrierID: carrierID,
+		Message: "This charge account is linked already; allow_duplicate_account_number links it once more.",
+	}
+}
+
+// NotLinkedYet is what PreflightChecks can not know: the check that the account
+// has not linked the number, as carrierID; empty if it has not.
+func NotLinkedYet(carrierID string) PreflightCheck {
+	check := PreflightCheck{Name: "not_linked_yet"}
+	if carrierID != "" {
+		problem := AlreadyLinked(carrierID)
+		problem.Diagnosis = preflightProblem(problem.Field, "already_linked", problem.Message, "The account has a connection with this number.",
+			"Use the connection that is there; a PUT gives it another API key and secret.", docGetAccounts).Diagnosis
+		check.Problems = fault.List{problem}
+	}
+	return check
 }

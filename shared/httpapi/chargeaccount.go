@@ -49,7 +49,7 @@ func (c *ChargeAccount) Typed(name carrier.Name) carrier.ChargeAccount {
 }
 
 // Preflight is carrier.Preflight of what is there, with a number that stands for
-// an absent one. The charge account is empty where anything is missing or wrong.
+// an absent one.
 func (c *ChargeAccount) Preflight(name carrier.Name, number string) (carrier.ChargeAccount, fault.List) {
 	in := c.Typed(name)
 	if c.number == nil {

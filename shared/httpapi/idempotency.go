@@ -112,7 +112,7 @@ func (i *Idempotency) Replay(ctx context.Context, existing *carrier.IdempotencyR
 	if len(existing.Sealed) == 0 {
 		return nil, &fault.Error{
 			Kind: fault.State, Field: "Idempotency-Key", Message: "A request with this Idempotency-Key is still running.",
-			RetryAfter: max(existing.LeaseUntil.Sub(i.now), time.Second),
+			RetryAfter: time.Second, // its lease is the longest that it can take
 		}
 	}
 	plain, err := i.sealer.Open(ctx, i.owner(), existing.Sealed)

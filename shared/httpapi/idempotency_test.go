@@ -152,7 +152,7 @@ func TestReplayRefuses(t *testing.T) {
 		{"another path", httpapi.NewRequest("id 2", otherPath), rec, []string{"idempotency mismatch Idempotency-Key"}, 0},
 		{"another method", httpapi.NewRequest("id 2", otherMethod), rec, []string{"idempotency mismatch Idempotency-Key"}, 0},
 		{"another payload while running", keyed("id 2", "k", `{"a":2}`), &running, []string{"idempotency mismatch Idempotency-Key"}, 0},
-		{"running", keyed("id 2", "k", `{"a":1}`), &running, []string{"state Idempotency-Key"}, 9*time.Second + 1},
+		{"running", keyed("id 2", "k", `{"a":1}`), &running, []string{"state Idempotency-Key"}, time.Second},
 		{"running, the lease is over", keyed("id 2", "k", `{"a":1}`), &over, []string{"state Idempotency-Key"}, time.Second},
 		{"another's sealed answer", keyed("id 2", "k", `{"a":1}`), &moved, []string{"internal"}, 0},
 	}
@@ -244,8 +244,8 @@ func TestClaimedRefuses(t *testing.T) {
 		c := &claims{}
 		_, err := claimed(t, c, keyed("id 1", "k", "{}"), "caller", func(*httpapi.Idempotency) (*httpapi.Response, error) {
 			_, err := claimed(t, c, keyed("id 2", "k", "{}"), "caller", unheard)
-			if !fault.Is(err, fault.State) || fault.Of(err)[0].RetryAfter != 20*time.Second {
-				t.Errorf("Claimed beside the first = %v, want state with 20s", err)
+			if !fault.Is(err, fault.State) || fault.Of(err)[0].RetryAfter != time.Second {
+				t.Errorf("Claimed beside the first = %v, want state with a second", err)
 			}
 			return httpapi.JSON(200, nil), nil
 		})

@@ -91,9 +91,8 @@ func (l *Linker) Rollback(ctx context.Context, conn carrier.Connection, answer f
 	if err := l.idle(&conn); err != nil {
 		return nil, err
 	}
-	nothing := fault.New(fault.State, "There are no previous credentials to go back to.")
 	if !conn.Previous.Available(l.Now()) {
-		return nil, nothing
+		return nil, nothingToRollBack(conn.Previous)
 	}
 	again, err := l.allowed(ctx, conn, conn.Previous.CredentialID)
 	if err != nil {
@@ -102,8 +101,7 @@ func (l *Linker) Rollback(ctx context.Context, conn carrier.Connection, answer f
 	version := conn.Previous.SecretVersion
 	credentials, err := l.Vault.Get(ctx, conn.AccountID, conn.ID, version)
 	if fault.Is(err, fault.NotFound) {
-		nothing.Cause = err
-		return nil, nothing
+		return nil, &fault.Error{Kind: fault.State, Message: "The previous credentials are no longer kept. " + rollbackBrings, Cause: err}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the previous credentials: %w", err)
@@ -117,6 +115,19 @@ func (l *Linker) Rollback(ctx context.Context, conn carrier.Connection, answer f
 		account: account, reading: reading, snapshot: snap, answer: answer, edit: func(*carrier.Connection) {},
 		version: func(context.Context) (string, error) { return version, nil },
 	})
+}
+
+// rollbackBrings says what a rollback can do.
+const rollbackBrings = "A rollback brings back the API key, the API secret and the account number that the latest change of any of them replaced, " +
+	"for 30 days; credentials.previous_available_until says until when."
+
+// nothingToRollBack says why there are no previous credentials.
+func nothingToRollBack(p carrier.PreviousCredentials) error {
+	why := "There is nothing to go back to: neither credentials nor account number were changed."
+	if p.SecretVersion != "" {
+		why = "There is nothing to go back to any more: the previous credentials were kept until " + p.Until.UTC().Format(time.RFC3339) + "."
+	}
+	return fault.New(fault.State, "%s %s", why, rollbackBrings)
 }
 
 // edit changes what no carrier has to be asked about, of whatever version of the
@@ -173,8 +184,8 @@ func following() error {
 // idle tells whether nobody is at work on the secret. A lease that is over has
 // no owner any more: what it left is brought into line by whoever writes next.
 func (l *Linker) idle(conn *carrier.Connection) error {
-	if rest := conn.LeaseUntil.Sub(l.Now()); conn.Work != carrier.NoWork && rest > 0 {
-		return &fault.Error{Kind: fault.State, Message: "The carrier connection is being changed by another request.", RetryAfter: rest}
+	if conn.Work != carrier.NoWork && conn.LeaseUntil.After(l.Now()) {
+		return &fault.Error{Kind: fault.State, Message: "The carrier connection is being changed by another request.", RetryAfter: twinPause}
 	}
 	return nil
 }

@@ -42,6 +42,9 @@ func (c Carriers) Ask(ctx context.Context, env carrier.Environment, account carr
 		return carrier.Reading{Outcome: carrier.OutcomeMalformed, Cause: err}, nil
 	}
 	reading := of.GetAccount(ctx, account, check)
+	if reading.Outcome == carrier.OutcomeUnauthorized {
+		reading.Hint = carrier.HintAt(account.Credentials)
+	}
 	if reading.Outcome != carrier.OutcomeOK {
 		return reading, nil
 	}
@@ -211,14 +214,10 @@ func (l *Linker) Link(ctx context.Context, req LinkRequest) (*carrier.Connection
 	if err != nil {
 		return nil, err
 	}
-	account := req.ChargeAccount
-	account.Again = func(ctx context.Context) error {
-		return Allow(ctx, l.Store, carrier.AccountAllowance(carrier.UseLinking, req.Account.ID), l.LinksPerMinute, l.Now())
-	}
-	if err := account.Again(ctx); err != nil {
+	reading, snap, err := l.AskNew(ctx, req.Account, req.ChargeAccount)
+	if err != nil {
 		return nil, err
 	}
-	reading, snap := l.Ask(ctx, req.Account.Environment, account, 1, l.Now())
 	if reading.Outcome != carrier.OutcomeOK && (!req.VerifyLater || !reading.Outcome.IsOutage()) {
 		return nil, reading.Err()
 	}
@@ -261,6 +260,19 @@ func (l *Linker) Link(ctx context.Context, req LinkRequest) (*carrier.Connection
 	return conn, nil
 }
 
+// AskNew asks the carrier about a charge account that the account has not linked,
+// within the account's allowance: fault.RateLimited when it is used up.
+func (l *Linker) AskNew(ctx context.Context, account carrier.Account, charge carrier.ChargeAccount) (carrier.Reading, *carrier.Snapshot, error) {
+	charge.Again = func(ctx context.Context) error {
+		return Allow(ctx, l.Store, carrier.AccountAllowance(carrier.UseLinking, account.ID), l.LinksPerMinute, l.Now())
+	}
+	if err := charge.Again(ctx); err != nil {
+		return carrier.Reading{}, nil, err
+	}
+	reading, snap := l.Ask(ctx, account.Environment, charge, 1, l.Now())
+	return reading, snap, nil
+}
+
 // answerOf makes the record of the answer; nil without an idempotency key.
 func answerOf(answer func(*carrier.Connection) (*carrier.IdempotencyRecord, error), conn *carrier.Connection) (*carrier.IdempotencyRecord, error) {
 	if answer == nil {
@@ -269,41 +281,58 @@ func answerOf(answer func(*carrier.Connection) (*carrier.IdempotencyRecord, erro
 	return answer(conn)
 }
 
-// holder looks at who holds a number: another connection is a conflict unless
-// duplicates are allowed; an intent that a crash left is returned, to be taken
-// over; one at work asks to come back.
-func (l *Linker) holder(ctx context.Context, accountID int64, ids []string, duplicate bool) (*carrier.Connection, error) {
-	ids = slices.Sorted(slices.Values(ids))
-	var live string
-	var busy error
-	var abandoned *carrier.Connection
-	for _, id := range ids {
+// holders is who holds a number.
+type holders struct {
+	live      string              // a connection; empty for none
+	atWork    bool                // another request is linking it
+	abandoned *carrier.Connection // an intent that a crash left
+}
+
+// holders looks at the connections that the table names as a number's.
+func (l *Linker) holders(ctx context.Context, accountID int64, ids []string) (holders, error) {
+	var h holders
+	for _, id := range slices.Sorted(slices.Values(ids)) {
 		conn, err := l.Store.Connection(ctx, accountID, id)
 		switch {
 		case fault.Is(err, fault.NotFound):
 			continue
 		case err != nil:
-			return nil, fmt.Errorf("reading the holder of the number: %w", err)
+			return holders{}, fmt.Errorf("reading the holder of the number: %w", err)
 		case conn.Status == carrier.Disconnected: // it has given the number up since
 			continue
 		case conn.Status != carrier.Linking:
-			live = id
+			h.live = id
 		case conn.LeaseUntil.After(l.Now()):
-			busy = beingLinked(conn.LeaseUntil.Sub(l.Now()))
+			h.atWork = true
 		default:
-			abandoned = &conn
+			h.abandoned = &conn
 		}
 	}
-	if live != "" && !duplicate {
-		return nil, &fault.Error{
-			Kind: fault.CarrierConflict, Field: "account_number", ExistingCarrierID: live,
-			Message: "This charge account is linked already; allow_duplicate_account_number links it once more.",
-		}
+	return h, nil
+}
+
+// LinkedAs is the carrier_id under which the account has linked a number, empty
+// for none. ids are those that the table names as the number's; what is only
+// being linked does not count.
+func (l *Linker) LinkedAs(ctx context.Context, accountID int64, ids []string) (string, error) {
+	h, err := l.holders(ctx, accountID, ids)
+	return h.live, err
+}
+
+// holder looks at who holds a number: another connection is a conflict unless
+// duplicates are allowed; an intent that a crash left is returned, to be taken
+// over; one at work asks to come back.
+func (l *Linker) holder(ctx context.Context, accountID int64, ids []string, duplicate bool) (*carrier.Connection, error) {
+	h, err := l.holders(ctx, accountID, ids)
+	switch {
+	case err != nil:
+		return nil, err
+	case h.live != "" && !duplicate:
+		return nil, carrier.AlreadyLinked(h.live)
+	case h.atWork:
+		return nil, beingLinked()
 	}
-	if busy != nil {
-		return nil, busy
-	}
-	return abandoned, nil
+	return h.abandoned, nil
 }
 
 // conflict is what a CarrierConflict of the store comes to: the holder may be an
@@ -316,12 +345,16 @@ func (l *Linker) conflict(ctx context.Context, accountID int64, err error) error
 	if _, held := l.holder(ctx, accountID, []string{refusal.ExistingCarrierID}, false); held != nil {
 		return held
 	}
-	return beingLinked(time.Second)
+	return beingLinked()
 }
 
-func beingLinked(rest time.Duration) error {
+// twinPause is when to come back while another request is at work. Its lease is
+// the longest that it can take; most are over after a second.
+const twinPause = time.Second
+
+func beingLinked() error {
 	return &fault.Error{
-		Kind: fault.State, Field: "account_number", Message: "This charge account is being linked by another request.", RetryAfter: rest,
+		Kind: fault.State, Field: "account_number", Message: "This charge account is being linked by another request.", RetryAfter: twinPause,
 	}
 }
 

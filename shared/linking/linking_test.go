@@ -180,8 +180,8 @@ func TestLinkAfterACrash(t *testing.T) {
 			w.clock = w.clock.Add(20 * time.Second)
 			w.production.asked = nil
 			_, err := w.Link(t.Context(), w.request(t))
-			if !fault.Is(err, fault.State) || fault.Of(err)[0].RetryAfter != 10*time.Second || len(w.production.asked) != 0 {
-				t.Fatalf("within the lease: Link = %v, want state with 10s, and no question to the carrier", err)
+			if !fault.Is(err, fault.State) || fault.Of(err)[0].RetryAfter != time.Second || len(w.production.asked) != 0 {
+				t.Fatalf("within the lease: Link = %v, want state with a second, and no question to the carrier", err)
 			}
 
 			w.clock = w.clock.Add(10 * time.Second)
@@ -246,7 +246,7 @@ func TestTwinIsFaster(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.on = nil
-		}, fault.State, 30 * time.Second},
+		}, fault.State, time.Second},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(t)

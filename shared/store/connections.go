@@ -51,7 +51,7 @@ func (s *Store) BeginLink(ctx context.Context, conn *carrier.Connection, o carri
 	case refused.has(partAccount) && same(refused[partAccount][attrActive], boolValue(true)):
 		return problem.TooManyConnections(s.Caps.Connections)
 	case refused.has(partAccount):
-		return problem.Inactive()
+		return problem.Inactive(refused[partAccount][attrTTL] != nil)
 	case refused.has(partNumber):
 		return s.numberHeld(refused[partNumber], o.AllowDuplicate)
 	case refused.has(partDay):
@@ -178,7 +178,7 @@ func notActive(account item) error {
 	case account[attrTTL] != nil:
 		return problem.Deleted()
 	}
-	return problem.Inactive()
+	return problem.Inactive(false)
 }
 
 // DropLink takes an intent away as if it had never been: its row, on the

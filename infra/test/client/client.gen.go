@@ -727,6 +727,7 @@ const (
 	DiagnosisCategoryAccountNotFound        DiagnosisCategory = "account_not_found"
 	DiagnosisCategoryAccountNumberAsKey     DiagnosisCategory = "account_number_as_key"
 	DiagnosisCategoryAccountNumberFormat    DiagnosisCategory = "account_number_format"
+	DiagnosisCategoryAlreadyLinked          DiagnosisCategory = "already_linked"
 	DiagnosisCategoryAustraliaPostNumber    DiagnosisCategory = "australia_post_number"
 	DiagnosisCategoryCarrierRateLimited     DiagnosisCategory = "carrier_rate_limited"
 	DiagnosisCategoryCarrierRejectedRequest DiagnosisCategory = "carrier_rejected_request"
@@ -744,6 +745,7 @@ const (
 	DiagnosisCategoryKeyFormat              DiagnosisCategory = "key_format"
 	DiagnosisCategoryKeyNotEntitled         DiagnosisCategory = "key_not_entitled"
 	DiagnosisCategoryLostLeadingZeros       DiagnosisCategory = "lost_leading_zeros"
+	DiagnosisCategoryMaskInsteadOfSecret    DiagnosisCategory = "mask_instead_of_secret"
 	DiagnosisCategoryNumberMismatch         DiagnosisCategory = "number_mismatch"
 	DiagnosisCategoryQuotes                 DiagnosisCategory = "quotes"
 	DiagnosisCategoryRequestMalformed       DiagnosisCategory = "request_malformed"
@@ -758,6 +760,8 @@ func (e DiagnosisCategory) Valid() bool {
 	case DiagnosisCategoryAccountNumberAsKey:
 		return true
 	case DiagnosisCategoryAccountNumberFormat:
+		return true
+	case DiagnosisCategoryAlreadyLinked:
 		return true
 	case DiagnosisCategoryAustraliaPostNumber:
 		return true
@@ -792,6 +796,8 @@ func (e DiagnosisCategory) Valid() bool {
 	case DiagnosisCategoryKeyNotEntitled:
 		return true
 	case DiagnosisCategoryLostLeadingZeros:
+		return true
+	case DiagnosisCategoryMaskInsteadOfSecret:
 		return true
 	case DiagnosisCategoryNumberMismatch:
 		return true
@@ -1271,20 +1277,86 @@ func (e UpdateCarrierRequestRefreshPolicy) Valid() bool {
 	}
 }
 
+// Defines values for ValidateCarrierRequestAllowDuplicateAccountNumber1.
+const (
+	ValidateCarrierRequestAllowDuplicateAccountNumber1False ValidateCarrierRequestAllowDuplicateAccountNumber1 = "false"
+	ValidateCarrierRequestAllowDuplicateAccountNumber1True  ValidateCarrierRequestAllowDuplicateAccountNumber1 = "true"
+)
+
+// Valid indicates whether the value is a known member of the ValidateCarrierRequestAllowDuplicateAccountNumber1 enum.
+func (e ValidateCarrierRequestAllowDuplicateAccountNumber1) Valid() bool {
+	switch e {
+	case ValidateCarrierRequestAllowDuplicateAccountNumber1False:
+		return true
+	case ValidateCarrierRequestAllowDuplicateAccountNumber1True:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ValidateCarrierRequestRefreshPolicy.
+const (
+	ValidateCarrierRequestRefreshPolicyDaily       ValidateCarrierRequestRefreshPolicy = "daily"
+	ValidateCarrierRequestRefreshPolicyHourly      ValidateCarrierRequestRefreshPolicy = "hourly"
+	ValidateCarrierRequestRefreshPolicyLessThannil ValidateCarrierRequestRefreshPolicy = "<nil>"
+	ValidateCarrierRequestRefreshPolicyOff         ValidateCarrierRequestRefreshPolicy = "off"
+)
+
+// Valid indicates whether the value is a known member of the ValidateCarrierRequestRefreshPolicy enum.
+func (e ValidateCarrierRequestRefreshPolicy) Valid() bool {
+	switch e {
+	case ValidateCarrierRequestRefreshPolicyDaily:
+		return true
+	case ValidateCarrierRequestRefreshPolicyHourly:
+		return true
+	case ValidateCarrierRequestRefreshPolicyLessThannil:
+		return true
+	case ValidateCarrierRequestRefreshPolicyOff:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ValidateCarrierRequestVerify.
+const (
+	ValidateCarrierRequestVerifyLater       ValidateCarrierRequestVerify = "later"
+	ValidateCarrierRequestVerifyLessThannil ValidateCarrierRequestVerify = "<nil>"
+	ValidateCarrierRequestVerifyNow         ValidateCarrierRequestVerify = "now"
+)
+
+// Valid indicates whether the value is a known member of the ValidateCarrierRequestVerify enum.
+func (e ValidateCarrierRequestVerify) Valid() bool {
+	switch e {
+	case ValidateCarrierRequestVerifyLater:
+		return true
+	case ValidateCarrierRequestVerifyLessThannil:
+		return true
+	case ValidateCarrierRequestVerifyNow:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ValidationCheckName.
 const (
-	ValidationCheckNameAccountNumberAsKey  ValidationCheckName = "account_number_as_key"
-	ValidationCheckNameAccountNumberFormat ValidationCheckName = "account_number_format"
-	ValidationCheckNameAustraliaPostNumber ValidationCheckName = "australia_post_number"
-	ValidationCheckNameCarrier             ValidationCheckName = "carrier"
-	ValidationCheckNameInnerBlank          ValidationCheckName = "inner_blank"
-	ValidationCheckNameInvisibleCharacter  ValidationCheckName = "invisible_character"
-	ValidationCheckNameKeyAndSecretSwapped ValidationCheckName = "key_and_secret_swapped"
-	ValidationCheckNameKeyEqualsSecret     ValidationCheckName = "key_equals_secret"
-	ValidationCheckNameKeyFormat           ValidationCheckName = "key_format"
-	ValidationCheckNameLostLeadingZeros    ValidationCheckName = "lost_leading_zeros"
-	ValidationCheckNameQuotes              ValidationCheckName = "quotes"
-	ValidationCheckNameStartrackNumber     ValidationCheckName = "startrack_number"
+	ValidationCheckNameAccountNumberAsKey       ValidationCheckName = "account_number_as_key"
+	ValidationCheckNameAccountNumberFormat      ValidationCheckName = "account_number_format"
+	ValidationCheckNameAustraliaPostNumber      ValidationCheckName = "australia_post_number"
+	ValidationCheckNameCarrier                  ValidationCheckName = "carrier"
+	ValidationCheckNameCredentialsOfAnotherKind ValidationCheckName = "credentials_of_another_kind"
+	ValidationCheckNameInnerBlank               ValidationCheckName = "inner_blank"
+	ValidationCheckNameInvisibleCharacter       ValidationCheckName = "invisible_character"
+	ValidationCheckNameKeyAndSecretSwapped      ValidationCheckName = "key_and_secret_swapped"
+	ValidationCheckNameKeyEqualsSecret          ValidationCheckName = "key_equals_secret"
+	ValidationCheckNameKeyFormat                ValidationCheckName = "key_format"
+	ValidationCheckNameLostLeadingZeros         ValidationCheckName = "lost_leading_zeros"
+	ValidationCheckNameMaskInsteadOfSecret      ValidationCheckName = "mask_instead_of_secret"
+	ValidationCheckNameNotLinkedYet             ValidationCheckName = "not_linked_yet"
+	ValidationCheckNameQuotes                   ValidationCheckName = "quotes"
+	ValidationCheckNameStartrackNumber          ValidationCheckName = "startrack_number"
 )
 
 // Valid indicates whether the value is a known member of the ValidationCheckName enum.
@@ -1298,6 +1370,8 @@ func (e ValidationCheckName) Valid() bool {
 		return true
 	case ValidationCheckNameCarrier:
 		return true
+	case ValidationCheckNameCredentialsOfAnotherKind:
+		return true
 	case ValidationCheckNameInnerBlank:
 		return true
 	case ValidationCheckNameInvisibleCharacter:
@@ -1309,6 +1383,10 @@ func (e ValidationCheckName) Valid() bool {
 	case ValidationCheckNameKeyFormat:
 		return true
 	case ValidationCheckNameLostLeadingZeros:
+		return true
+	case ValidationCheckNameMaskInsteadOfSecret:
+		return true
+	case ValidationCheckNameNotLinkedYet:
 		return true
 	case ValidationCheckNameQuotes:
 		return true
@@ -1719,7 +1797,8 @@ type Carrier struct {
 	// ModifiedAt RFC 3339, UTC, milliseconds.
 	ModifiedAt Timestamp `json:"modified_at"`
 
-	// NextRefreshAt When it is checked by itself next; null for never: while it is `paused` or `action_required`, and with the policy `off`.
+	// NextRefreshAt When it is checked by itself next; null for never: while it is `paused` or `action_required`, and with the policy `off`. With
+	// `off` there is a time all the same until a connection is verified, about every hour, and after refreshCarrier.
 	NextRefreshAt *string `json:"next_refresh_at"`
 
 	// Nickname What you call this connection.
@@ -1817,8 +1896,8 @@ type CarrierAccount struct {
 	// Diagnosis Why a link or a check failed, whose turn it is, and what to do. The same failure always gives the same text.
 	Diagnosis *Diagnosis `json:"diagnosis"`
 
-	// NextRefreshAt RFC 3339, UTC, milliseconds; or null.
-	NextRefreshAt *NullableTimestamp `json:"next_refresh_at"`
+	// NextRefreshAt When it is checked by itself next, as in getCarrier; null for never, as with the policy `off`.
+	NextRefreshAt *string `json:"next_refresh_at"`
 
 	// RefreshedAt RFC 3339, UTC, milliseconds.
 	RefreshedAt Timestamp `json:"refreshed_at"`
@@ -2128,7 +2207,8 @@ type Connection struct {
 	// ModifiedAt RFC 3339, UTC, milliseconds.
 	ModifiedAt Timestamp `json:"modified_at"`
 
-	// NextRefreshAt When it is checked by itself next; null for never: while it is `paused` or `action_required`, and with the policy `off`.
+	// NextRefreshAt When it is checked by itself next; null for never: while it is `paused` or `action_required`, and with the policy `off`. With
+	// `off` there is a time all the same until a connection is verified, about every hour, and after refreshCarrier.
 	NextRefreshAt *string `json:"next_refresh_at"`
 
 	// Nickname What you call this connection.
@@ -2382,13 +2462,13 @@ type Diagnosis struct {
 	// CarrierError What the carrier said; null when it was not asked.
 	CarrierError *CarrierError `json:"carrier_error"`
 
-	// Category What happened. The first eleven are found before the carrier is asked.
+	// Category What happened. Those up to `already_linked` are found before the carrier is asked.
 	Category DiagnosisCategory `json:"category"`
 
 	// DocUrl Where the carrier explains it.
 	DocUrl string `json:"doc_url"`
 
-	// LikelyCause Why it probably happened.
+	// LikelyCause Why it probably happened. Where the carrier refused credentials that have the form of another kind, it says which.
 	LikelyCause string `json:"likely_cause"`
 
 	// NextSteps What to do, in this order. Written for the party that has to act.
@@ -2401,7 +2481,7 @@ type Diagnosis struct {
 	WhoMustAct DiagnosisWhoMustAct `json:"who_must_act"`
 }
 
-// DiagnosisCategory What happened. The first eleven are found before the carrier is asked.
+// DiagnosisCategory What happened. Those up to `already_linked` are found before the carrier is asked.
 type DiagnosisCategory string
 
 // DiagnosisWhoMustAct The party that has to do something. `us` is the operator of this service.
@@ -2984,12 +3064,47 @@ type ValidateCarrierRequest struct {
 	// AccountNumber The charge account number, as in linkCarrier.
 	AccountNumber string `json:"account_number"`
 
+	// AllowDuplicateAccountNumber True lets `not_linked_yet` pass, as linkCarrier then links the charge account once more.
+	AllowDuplicateAccountNumber *ValidateCarrierRequest_AllowDuplicateAccountNumber `json:"allow_duplicate_account_number,omitempty"`
+
 	// ApiKey The merchant's API key.
 	ApiKey string `json:"api_key"`
 
 	// ApiSecret The API secret to that key.
 	ApiSecret string `json:"api_secret"`
+
+	// ExternalCarrierId As in linkCarrier. It changes nothing here.
+	ExternalCarrierId *string `json:"external_carrier_id,omitempty"`
+
+	// Metadata Pairs of your own, given back as they are. At most 20, keys of 1 to 40 characters, values of at most 500.
+	Metadata *MetadataInput `json:"metadata,omitempty"`
+
+	// Nickname As in linkCarrier; it may be missing here.
+	Nickname *string `json:"nickname,omitempty"`
+
+	// RefreshPolicy As in linkCarrier. It changes nothing here.
+	RefreshPolicy *ValidateCarrierRequestRefreshPolicy `json:"refresh_policy,omitempty"`
+
+	// Verify As in linkCarrier. Here an outage of the carrier is an error all the same.
+	Verify *ValidateCarrierRequestVerify `json:"verify,omitempty"`
 }
+
+// ValidateCarrierRequestAllowDuplicateAccountNumber0 defines model for ValidateCarrierRequest.AllowDuplicateAccountNumber.0.
+type ValidateCarrierRequestAllowDuplicateAccountNumber0 = bool
+
+// ValidateCarrierRequestAllowDuplicateAccountNumber1 defines model for ValidateCarrierRequest.AllowDuplicateAccountNumber.1.
+type ValidateCarrierRequestAllowDuplicateAccountNumber1 string
+
+// ValidateCarrierRequest_AllowDuplicateAccountNumber True lets `not_linked_yet` pass, as linkCarrier then links the charge account once more.
+type ValidateCarrierRequest_AllowDuplicateAccountNumber struct {
+	union json.RawMessage
+}
+
+// ValidateCarrierRequestRefreshPolicy As in linkCarrier. It changes nothing here.
+type ValidateCarrierRequestRefreshPolicy string
+
+// ValidateCarrierRequestVerify As in linkCarrier. Here an outage of the carrier is an error all the same.
+type ValidateCarrierRequestVerify string
 
 // Validation What a dry run found.
 type Validation struct {
@@ -3008,21 +3123,39 @@ type Validation struct {
 
 // ValidationCheck defines model for ValidationCheck.
 type ValidationCheck struct {
-	// Message What is wrong; null when the check has passed.
+	// ExistingCarrierId The connection that holds the number; only where `not_linked_yet` has failed.
+	ExistingCarrierId *string `json:"existing_carrier_id,omitempty"`
+
+	// Message What is wrong, or what it warns of; else null.
 	Message *string `json:"message"`
 
 	// Name What was looked at. `carrier` is the carrier's own answer; each of the others looks for one mistake that can be seen without
 	// asking, and has the name of its `category` in a diagnosis. `startrack_number` is a check of Australia Post's numbers, and
-	// `australia_post_number` one of StarTrack's.
+	// `australia_post_number` one of StarTrack's. `mask_instead_of_secret` fails for what a form shows in place of a secret and has
+	// sent back, such as `********7c8d`. `not_linked_yet` fails for a number that the account has linked, unless
+	// `allow_duplicate_account_number` is true (category `already_linked`); without a number that can be one it is absent.
+	//
+	// `credentials_of_another_kind` never fails: it warns when key and secret have the form of a client ID and secret of API v2 or of
+	// SecurePay, of a key of the Postage Assessment Calculator, or of an access token. The form is a guess, so the carrier is asked
+	// all the same.
 	Name ValidationCheckName `json:"name"`
 
 	// Passed False when the mistake was found, or when the carrier refuses.
 	Passed bool `json:"passed"`
+
+	// Warning True when the check has passed and `message` is worth a look all the same.
+	Warning bool `json:"warning"`
 }
 
 // ValidationCheckName What was looked at. `carrier` is the carrier's own answer; each of the others looks for one mistake that can be seen without
 // asking, and has the name of its `category` in a diagnosis. `startrack_number` is a check of Australia Post's numbers, and
-// `australia_post_number` one of StarTrack's.
+// `australia_post_number` one of StarTrack's. `mask_instead_of_secret` fails for what a form shows in place of a secret and has
+// sent back, such as `********7c8d`. `not_linked_yet` fails for a number that the account has linked, unless
+// `allow_duplicate_account_number` is true (category `already_linked`); without a number that can be one it is absent.
+//
+// `credentials_of_another_kind` never fails: it warns when key and secret have the form of a client ID and secret of API v2 or of
+// SecurePay, of a key of the Postage Assessment Calculator, or of an access token. The form is a guess, so the carrier is asked
+// all the same.
 type ValidationCheckName string
 
 // Verification A check that was asked for, and the connection after it.
@@ -3869,6 +4002,68 @@ func (t *UpdateCarrierRequest_AllowDuplicateAccountNumber) UnmarshalJSON(b []byt
 	return err
 }
 
+// AsValidateCarrierRequestAllowDuplicateAccountNumber0 returns the union data inside the ValidateCarrierRequest_AllowDuplicateAccountNumber as a ValidateCarrierRequestAllowDuplicateAccountNumber0
+func (t ValidateCarrierRequest_AllowDuplicateAccountNumber) AsValidateCarrierRequestAllowDuplicateAccountNumber0() (ValidateCarrierRequestAllowDuplicateAccountNumber0, error) {
+	var body ValidateCarrierRequestAllowDuplicateAccountNumber0
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromValidateCarrierRequestAllowDuplicateAccountNumber0 overwrites any union data inside the ValidateCarrierRequest_AllowDuplicateAccountNumber as the provided ValidateCarrierRequestAllowDuplicateAccountNumber0
+func (t *ValidateCarrierRequest_AllowDuplicateAccountNumber) FromValidateCarrierRequestAllowDuplicateAccountNumber0(v ValidateCarrierRequestAllowDuplicateAccountNumber0) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeValidateCarrierRequestAllowDuplicateAccountNumber0 performs a merge with any union data inside the ValidateCarrierRequest_AllowDuplicateAccountNumber, using the provided ValidateCarrierRequestAllowDuplicateAccountNumber0
+func (t *ValidateCarrierRequest_AllowDuplicateAccountNumber) MergeValidateCarrierRequestAllowDuplicateAccountNumber0(v ValidateCarrierRequestAllowDuplicateAccountNumber0) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsValidateCarrierRequestAllowDuplicateAccountNumber1 returns the union data inside the ValidateCarrierRequest_AllowDuplicateAccountNumber as a ValidateCarrierRequestAllowDuplicateAccountNumber1
+func (t ValidateCarrierRequest_AllowDuplicateAccountNumber) AsValidateCarrierRequestAllowDuplicateAccountNumber1() (ValidateCarrierRequestAllowDuplicateAccountNumber1, error) {
+	var body ValidateCarrierRequestAllowDuplicateAccountNumber1
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromValidateCarrierRequestAllowDuplicateAccountNumber1 overwrites any union data inside the ValidateCarrierRequest_AllowDuplicateAccountNumber as the provided ValidateCarrierRequestAllowDuplicateAccountNumber1
+func (t *ValidateCarrierRequest_AllowDuplicateAccountNumber) FromValidateCarrierRequestAllowDuplicateAccountNumber1(v ValidateCarrierRequestAllowDuplicateAccountNumber1) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeValidateCarrierRequestAllowDuplicateAccountNumber1 performs a merge with any union data inside the ValidateCarrierRequest_AllowDuplicateAccountNumber, using the provided ValidateCarrierRequestAllowDuplicateAccountNumber1
+func (t *ValidateCarrierRequest_AllowDuplicateAccountNumber) MergeValidateCarrierRequestAllowDuplicateAccountNumber1(v ValidateCarrierRequestAllowDuplicateAccountNumber1) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t ValidateCarrierRequest_AllowDuplicateAccountNumber) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *ValidateCarrierRequest_AllowDuplicateAccountNumber) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
+
 // AsTracking returns the union data inside the TrackShipments200JSONResponseBody as a Tracking
 func (t TrackShipments200JSONResponseBody) AsTracking() (Tracking, error) {
 	var body Tracking
@@ -4158,8 +4353,10 @@ type ClientInterface interface {
 	// `account_preview`, which is reduced to what answers "is this you?", before you link; or `checks` and `diagnosis`, field by field,
 	// while the form is filled in.
 	//
-	// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. The carrier is asked only
-	// when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
+	// It takes the body of linkCarrier, so that a form can send the same one to both; only `nickname` may be missing.
+	//
+	// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the account
+	// has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
 	// account.
 	//
 	// `Idempotency-Key` is ignored: there is nothing to do twice.
@@ -4175,8 +4372,10 @@ type ClientInterface interface {
 	// `account_preview`, which is reduced to what answers "is this you?", before you link; or `checks` and `diagnosis`, field by field,
 	// while the form is filled in.
 	//
-	// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. The carrier is asked only
-	// when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
+	// It takes the body of linkCarrier, so that a form can send the same one to both; only `nickname` may be missing.
+	//
+	// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the account
+	// has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
 	// account.
 	//
 	// `Idempotency-Key` is ignored: there is nothing to do twice.
@@ -4795,8 +4994,10 @@ func (c *Client) LinkCarrier(ctx context.Context, carrierName LinkCarrierParamsC
 // `account_preview`, which is reduced to what answers "is this you?", before you link; or `checks` and `diagnosis`, field by field,
 // while the form is filled in.
 //
-// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. The carrier is asked only
-// when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
+// It takes the body of linkCarrier, so that a form can send the same one to both; only `nickname` may be missing.
+//
+// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the account
+// has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
 // account.
 //
 // `Idempotency-Key` is ignored: there is nothing to do twice.
@@ -4822,8 +5023,10 @@ func (c *Client) ValidateCarrierWithBody(ctx context.Context, carrierName Valida
 // `account_preview`, which is reduced to what answers "is this you?", before you link; or `checks` and `diagnosis`, field by field,
 // while the form is filled in.
 //
-// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. The carrier is asked only
-// when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
+// It takes the body of linkCarrier, so that a form can send the same one to both; only `nickname` may be missing.
+//
+// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the account
+// has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
 // account.
 //
 // `Idempotency-Key` is ignored: there is nothing to do twice.
@@ -7703,8 +7906,10 @@ type ClientWithResponsesInterface interface {
 	// `account_preview`, which is reduced to what answers "is this you?", before you link; or `checks` and `diagnosis`, field by field,
 	// while the form is filled in.
 	//
-	// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. The carrier is asked only
-	// when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
+	// It takes the body of linkCarrier, so that a form can send the same one to both; only `nickname` may be missing.
+	//
+	// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the account
+	// has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
 	// account.
 	//
 	// `Idempotency-Key` is ignored: there is nothing to do twice.
@@ -7720,8 +7925,10 @@ type ClientWithResponsesInterface interface {
 	// `account_preview`, which is reduced to what answers "is this you?", before you link; or `checks` and `diagnosis`, field by field,
 	// while the form is filled in.
 	//
-	// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. The carrier is asked only
-	// when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
+	// It takes the body of linkCarrier, so that a form can send the same one to both; only `nickname` may be missing.
+	//
+	// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the account
+	// has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
 	// account.
 	//
 	// `Idempotency-Key` is ignored: there is nothing to do twice.
@@ -15774,8 +15981,10 @@ func (c *ClientWithResponses) LinkCarrierWithResponse(ctx context.Context, carri
 // `account_preview`, which is reduced to what answers "is this you?", before you link; or `checks` and `diagnosis`, field by field,
 // while the form is filled in.
 //
-// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. The carrier is asked only
-// when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
+// It takes the body of linkCarrier, so that a form can send the same one to both; only `nickname` may be missing.
+//
+// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the account
+// has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
 // account.
 //
 // `Idempotency-Key` is ignored: there is nothing to do twice.
@@ -15797,8 +16006,10 @@ func (c *ClientWithResponses) ValidateCarrierWithBodyWithResponse(ctx context.Co
 // `account_preview`, which is reduced to what answers "is this you?", before you link; or `checks` and `diagnosis`, field by field,
 // while the form is filled in.
 //
-// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. The carrier is asked only
-// when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
+// It takes the body of linkCarrier, so that a form can send the same one to both; only `nickname` may be missing.
+//
+// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the account
+// has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
 // account.
 //
 // `Idempotency-Key` is ignored: there is nothing to do twice.

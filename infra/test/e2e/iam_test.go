@@ -32,7 +32,7 @@ var may = map[string][]string{
 	"list-carriers":           {"Query", "read the service secret"},
 	"create-partner":          {},
 	"describe-api":            {},
-	"validate-carrier":        {},
+	"validate-carrier":        {"GetItem"},
 	"manage-connections":      {"GetItem", "DeleteItem", "Query", "read the service secret", "read a carrier secret", "delete a carrier secret"},
 	"track-shipments":         {"Query", "read a carrier secret"},
 	"schedule-refresh":        {"Query what is due", "look at the queue"},

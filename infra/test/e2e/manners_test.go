@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	gen "carrierlink/infra/test/client"
 )
 
 // ifMatch is values of If-Match that let nothing be changed, and the status that each is answered with. old is a tag from before, now the
@@ -111,5 +113,87 @@ func TestIdempotencyKeyWithAnotherID(t *testing.T) {
 				t.Errorf("the repeat: %d %s", again.status, again.body)
 			}
 		})
+	}
+}
+
+// A form's mask is refused everywhere that takes key and secret, in the sandbox too, where any other text will do.
+func TestMasks(t *testing.T) {
+	t.Parallel()
+	for _, p := range environments() {
+		t.Run(p.Environment, func(t *testing.T) {
+			t.Parallel()
+			m := newMerchant(t, p)
+			c := link(t, m, "australia_post", ausPostNumber("00"))
+			masked := problem{"validation", "invalid_field_value", "api_secret", "mask_instead_of_secret"}
+			maskedKey := problem{"validation", "invalid_field_value", "api_key", "mask_instead_of_secret"}
+			key, secret := newCredentials()
+			for _, mask := range []string{"********", "••••", "********7c8d", "…7c8d", "xxxxxxxxxxxx7c8d"} {
+				body := linkBody(ausPostNumber("00"))
+				api.call(t, request{method: http.MethodPost, path: linkPath("australia_post"), key: m.Key, body: body.with("api_secret", mask)}).expect(t, http.StatusBadRequest, masked)
+				change(t, m, "australia_post", c.CarrierID, fields{"api_key": mask, "api_secret": secret}).expect(t, http.StatusBadRequest, maskedKey)
+				change(t, m, "australia_post", c.CarrierID, fields{"api_key": key, "api_secret": mask}).expect(t, http.StatusBadRequest, masked)
+				a := validate(t, m, "australia_post", body.with("api_key", mask))
+				a.expect(t, http.StatusOK)
+				if got := decode[gen.Validation](t, a); got.Valid || string(got.Diagnosis.Category) != "mask_instead_of_secret" {
+					t.Errorf("%s: %s", mask, a.body)
+				}
+			}
+		})
+	}
+}
+
+// Credentials of another kind are warned of, and asked about all the same; refused with 401 they are told to be what they look like.
+func TestHints(t *testing.T) {
+	t.Parallel()
+	m := newMerchant(t, sandbox)
+	for name, test := range map[string]struct{ key, secret, says string }{
+		"API v2":       {"aB3dE6gH9jK2mN5pQ8sT1vW4xY7zA0cD", "q1W2e3R4t5Y6u7I8o9P0-aSdFgHjKlZxCvBnM_q1W2e3R4t5Y6u7I8o9P0aSdFgHj", "API v2"},
+		"SecurePay":    {"0oaxb9i8P9vQdXTsn3l5", "0aBsGU3x1bc-UIF_vDBA2JzjpCPHjoCP7oI6jisp", "SecurePay"},
+		"PAC":          {"28744ed5982391881611cca6cf5c2409", "x93f21a9c77b0c12de5a", "Postage Assessment"},
+		"bearer token": {"eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl", "x93f21a9c77b0c12de5a", "access token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			body := validateBody(ausPostNumber("00")).with("api_key", test.key, "api_secret", test.secret)
+			a := validate(t, m, "australia_post", body)
+			a.expect(t, http.StatusOK)
+			got, warned := decode[gen.Validation](t, a), 0
+			for _, c := range got.Checks {
+				if c.Warning {
+					warned++
+					if string(c.Name) != "credentials_of_another_kind" || !c.Passed || !strings.Contains(*c.Message, test.says) {
+						t.Errorf("it warns with %+v", c)
+					}
+				}
+			}
+			if !got.Valid || warned != 1 {
+				t.Errorf("answer = %s, want a good one with one warning", a.body)
+			}
+			for _, a := range []answer{
+				validate(t, m, "australia_post", body.with("account_number", ausPostNumber("40"))),
+				api.call(t, request{method: http.MethodPost, path: linkPath("australia_post"), key: m.Key, body: linkBody(ausPostNumber("40")).with("api_key", test.key, "api_secret", test.secret)}),
+			} {
+				if s := string(a.body); !strings.Contains(s, "credentials_refused") || !strings.Contains(s, test.says) || !strings.Contains(s, "Needed here are the API key") {
+					t.Errorf("refused: %d %s", a.status, s)
+				}
+			}
+		})
+	}
+}
+
+// The message of a rollback's 409 says what a rollback can do, and a deleted account is not called disabled.
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	m := newMerchant(t, production)
+	c := link(t, m, "australia_post", ausPostNumber("00"))
+	a := rollback(t, m, "australia_post", c.CarrierID)
+	a.expect(t, http.StatusConflict, state)
+	if !strings.Contains(string(a.body), "for 30 days") || a.header.Get("Retry-After") != "" {
+		t.Errorf("rollback = %s", a.body)
+	}
+	api.call(t, request{method: http.MethodDelete, path: accountPath(m.ID), key: production.APIKey}).expect(t, http.StatusNoContent)
+	a = api.call(t, request{method: http.MethodGet, path: "/v1/carriers", key: production.APIKey, header: [][2]string{{"On-Behalf-Of", text(m.ID)}}})
+	if s := string(a.body); a.status != http.StatusForbidden || !strings.Contains(s, "is deleted") || strings.Contains(s, "disabled") {
+		t.Errorf("a deleted account = %d %s", a.status, s)
 	}
 }

@@ -31,19 +31,17 @@ func TestValidateBadFields(t *testing.T) {
 		problems      []problem
 	}{
 		{"nothing", "australia_post", "{}", []problem{required("account_number"), required("api_key"), required("api_secret")}},
-		{"a nickname", "australia_post", good.with("nickname", "Main"), []problem{invalid("nickname")}},
-		{"what only a link knows", "australia_post", good.with("verify", "later", "metadata", fields{}), []problem{invalid("metadata"), invalid("verify")}},
+		{"an unknown member", "australia_post", good.with("zip", "3000"), []problem{invalid("zip")}},
+		{"what a link refuses too", "australia_post", good.with("verify", "never", "metadata", 1, "nickname", "", "refresh_policy", "x"), []problem{
+			length("nickname"), invalid("refresh_policy"), invalid("metadata"), invalid("verify"),
+		}},
 		{"account_number as a JSON number", "australia_post", good.with("account_number", 1234500), []problem{invalid("account_number")}},
 		{"api_secret null", "australia_post", good.with("api_secret", nil), []problem{required("api_secret")}},
 		{"another carrier", "dhl", good, []problem{{"validation", "carrier_not_supported", "carrier_name", ""}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			a := validate(t, m, test.carrier, test.body)
-			if test.name == "what only a link knows" && a.status == http.StatusBadRequest {
-				slices.SortFunc(test.problems, func(a, b problem) int { return strings.Compare(a.Field, b.Field) })
-			}
-			a.expect(t, http.StatusBadRequest, test.problems...)
+			validate(t, m, test.carrier, test.body).expect(t, http.StatusBadRequest, test.problems...)
 		})
 	}
 	t.Cleanup(func() {
@@ -179,7 +177,17 @@ func TestEveryStoryAtValidate(t *testing.T) {
 		c := newCaller(t, production)
 		number := str(getItem(t, accountPK(c.ID), "CARRIER#"+c.carrier), "account_number")
 		before := holdings(t, c.merchant)
-		a := validate(t, c.merchant, "australia_post", validateBody(number))
+		// The body of a link, as a form sends it to both.
+		a := validate(t, c.merchant, "australia_post", linkBody(number))
+		a.expect(t, http.StatusOK)
+		got := decode[gen.Validation](t, a)
+		if last := got.Checks[len(got.Checks)-1]; got.Valid || string(last.Name) != "not_linked_yet" || last.Passed || *last.ExistingCarrierId != c.carrier {
+			t.Errorf("answer = %s, want that it is linked as %s", a.body, c.carrier)
+		}
+		if string(got.Diagnosis.Category) != "already_linked" {
+			t.Errorf("diagnosis = %+v", got.Diagnosis)
+		}
+		a = validate(t, c.merchant, "australia_post", linkBody(number).with("allow_duplicate_account_number", true, "metadata", fields{"a": "b"}, "verify", "later", "refresh_policy", "off"))
 		if got := decode[gen.Validation](t, a); !got.Valid {
 			t.Errorf("answer = %s, want a good one", a.body)
 		}

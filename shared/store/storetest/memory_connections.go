@@ -129,7 +129,7 @@ func (m *Memory) BeginLink(ctx context.Context, conn *carrier.Connection, o carr
 	case !known:
 		return problem.NoAccount()
 	case !a.Active:
-		return problem.Inactive()
+		return problem.Inactive(a.Deleted())
 	case m.Caps.Connections > 0 && a.CarriersCount >= m.Caps.Connections:
 		return problem.TooManyConnections(m.Caps.Connections)
 	case held != nil:
@@ -159,7 +159,7 @@ func (m *Memory) FinishLink(ctx context.Context, conn *carrier.Connection, entry
 	case a.Deleted():
 		return problem.Deleted()
 	case !a.Active:
-		return problem.Inactive()
+		return problem.Inactive(false)
 	case m.mayLink(a, conn.ModifiedAt) != nil:
 		return m.mayLink(a, conn.ModifiedAt)
 	case m.read(conn) != nil, rec != nil && !m.ourClaim(*rec):

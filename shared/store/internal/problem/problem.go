@@ -27,8 +27,13 @@ func RateLimited(limit int, reset time.Duration) error {
 // NoAccount is for an account that is absent.
 func NoAccount() error { return fault.New(fault.NotFound, "There is no such account.") }
 
-// Inactive is for an account that is disabled.
-func Inactive() error { return fault.New(fault.Inactive, "The account is disabled.") }
+// Inactive is for an account that is disabled, or deleted.
+func Inactive(deleted bool) error {
+	if deleted {
+		return fault.New(fault.Inactive, "The account is deleted; restore it first.")
+	}
+	return fault.New(fault.Inactive, "The account is disabled.")
+}
 
 // Deleted is for a change of an account that waits for its purge.
 func Deleted() error { return fault.New(fault.State, "The account is deleted; restore it first.") }

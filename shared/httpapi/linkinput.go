@@ -1,0 +1,61 @@
+package httpapi
+
+import (
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+)
+
+// LinkInput is the body of a link and of its dry run: a form sends the same one
+// to both.
+type LinkInput struct {
+	ChargeAccount
+	Nickname       string
+	AllowDuplicate bool
+	RefreshPolicy  carrier.RefreshPolicy // daily, if there is none
+	ExternalID     string
+	Metadata       map[string]string
+	VerifyLater    bool
+}
+
+// Fields are its members. The charge account is required; the nickname is, too,
+// but for a dry run.
+func (b *LinkInput) Fields(dryRun bool) []Field {
+	nickname := String("nickname", &b.Nickname, carrier.NicknameRule.Clean)
+	nickname.Required = !dryRun
+	b.RefreshPolicy = carrier.RefreshDaily
+	return []Field{
+		nickname,
+		Require(b.Number()),
+		Require(b.Key()),
+		Require(b.Secret()),
+		Bool("allow_duplicate_account_number", &b.AllowDuplicate),
+		RefreshPolicy("refresh_policy", &b.RefreshPolicy),
+		String("external_carrier_id", &b.ExternalID, carrier.ExternalIDRule.Clean),
+		Metadata("metadata", &b.Metadata),
+		String("verify", new(string), func(field, s string) (string, *fault.Error) {
+			b.VerifyLater = s == "later"
+			if s != "later" && s != "now" {
+				return "", fault.Field(fault.Invalid, field, "%s must be now or later.", field)
+			}
+			return s, nil
+		}),
+	}
+}
+
+// RefreshPolicy is a member that is a refresh policy.
+func RefreshPolicy(name string, dst *carrier.RefreshPolicy) Field {
+	return String(name, (*string)(dst), func(field, s string) (string, *fault.Error) {
+		policy, problem := carrier.ParseRefreshPolicy(field, s)
+		return string(policy), problem
+	})
+}
+
+// CarrierName is the path parameter carrier_name: fault.Identifier for one that
+// does not decode, NotSupported for another carrier.
+func (r *Request) CarrierName() (carrier.Name, error) {
+	param, err := r.Param("carrier_name")
+	if err != nil {
+		return "", err
+	}
+	return carrier.ParseName(param)
+}
