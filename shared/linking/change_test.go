@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
@@ -222,6 +223,17 @@ func TestEdit(t *testing.T) {
 		}
 		if diff := cmp.Diff([]carrier.Connection{before, before}, []carrier.Connection{*got, w.row(t, conn.ID)}); diff != "" || len(calls) != 0 {
 			t.Errorf("calls %v, answer and row (-want +got):\n%s", calls, diff)
+		}
+	})
+	t.Run("of the metadata alone", func(t *testing.T) {
+		for _, metadata := range []map[string]string{{"a": "c"}, {"b": "c"}, nil} {
+			got, err := w.Change(t.Context(), linking.ChangeRequest{Connection: w.row(t, conn.ID), Edit: func(c *carrier.Connection) { c.Metadata = metadata }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(metadata, w.row(t, conn.ID).Metadata, cmpopts.EquateEmpty()); diff != "" || len(got.Metadata) != len(metadata) {
+				t.Errorf("stored (-want +got):\n%s", diff)
+			}
 		}
 	})
 	t.Run("another policy is another schedule", func(t *testing.T) {

@@ -220,6 +220,15 @@ func useCases() []useCase {
 			w.restored(t)
 			w.deleted(t, 25)
 		}, follow},
+		{"delete for another time what was left of a deletion", func(t *testing.T, w *world) {
+			t.Helper()
+			w.link(t)
+			w.deleted(t, 29)
+			w.dies(4, func() { _ = w.Follow(context.Background(), accountID) })
+			w.clock = w.clock.Add(time.Minute)
+			w.restored(t)
+			w.deleted(t, 8)
+		}, follow},
 		{"reconcile an intent", crashed(nothing, 4, linkOf(number, "one", nil)), reconcile},
 		{"reconcile a staged version", crashed(linked, 4, changeOf(number, "", "two")), reconcile},
 		{"reconcile a change", crashed(linked, 5, changeOf(number, "", "two")), reconcile},

@@ -203,6 +203,41 @@ func TestAccountChangesDuringFollow(t *testing.T) {
 	}
 }
 
+// TestFollowLeavesWhatStands: what already stands as its account does is not
+// written again, and what is gone, row or secret, is no failure.
+func TestFollowLeavesWhatStands(t *testing.T) {
+	w := newWorld(t)
+	w.link(t)
+	w.enabled(t, false)
+	down := errors.New("down")
+	w.failing("EndFollow", down)
+	if err := w.Follow(t.Context(), accountID); !errors.Is(err, down) {
+		t.Fatalf("Follow = %v", err)
+	}
+	calls := w.counting()
+	if err := w.Follow(t.Context(), accountID); err != nil || calls["FollowConnection"] != 0 {
+		t.Errorf("Follow again = %v, %d writes, want none", err, calls["FollowConnection"])
+	}
+	w.on = nil
+	w.whole(t)
+
+	w.enabled(t, true)
+	w.failing("FollowConnection", fault.New(fault.NotFound, "m"))
+	if err := w.Follow(t.Context(), accountID); err != nil || w.account(t).Following {
+		t.Errorf("Follow of a row that goes meanwhile = %v", err)
+	}
+
+	w = newWorld(t)
+	conn := w.link(t)
+	w.deleted(t, 20)
+	w.followed(t)
+	w.loses(t, conn.ID)
+	w.restored(t)
+	if err := w.Follow(t.Context(), accountID); err != nil || w.row(t, conn.ID).Standing != carrier.StandingActive || w.account(t).Following {
+		t.Errorf("Follow without a secret = %v, row %+v", err, w.row(t, conn.ID))
+	}
+}
+
 // TestFollowRunsTwice: the second waits for what the first is at.
 func TestFollowRunsTwice(t *testing.T) {
 	w := newWorld(t)
@@ -305,6 +340,32 @@ func TestReconcile(t *testing.T) {
 		defer cancel()
 		report, err := w.Reconcile(ctx, 100)
 		if err != nil || report != (linking.Report{Left: 4}) {
+			t.Errorf("Reconcile = %+v, %v, want all left", report, err)
+		}
+	})
+	t.Run("time enough", func(t *testing.T) {
+		w := newWorld(t)
+		litter(t, w)
+		w.clock = w.clock.Add(time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if report, err := w.Reconcile(ctx, 100); err != nil || report.Left+report.Busy != 0 {
+			t.Errorf("Reconcile = %+v, %v, want nothing left", report, err)
+		}
+		w.whole(t)
+	})
+	t.Run("it is ended", func(t *testing.T) {
+		w := newWorld(t)
+		litter(t, w)
+		w.clock = w.clock.Add(time.Minute)
+		ctx, end := context.WithCancel(t.Context())
+		w.on = func(_ context.Context, name string, do func() error) error {
+			if name == "Unfinished" {
+				defer end()
+			}
+			return do()
+		}
+		if report, err := w.Reconcile(ctx, 100); err != nil || report != (linking.Report{Left: 4}) {
 			t.Errorf("Reconcile = %+v, %v, want all left", report, err)
 		}
 	})
