@@ -61,5 +61,5 @@ func TestWork(t *testing.T) {
 }
 
 func TestWire(t *testing.T) {
-	boottest.Wire(t, build, "TABLE_NAME", "SECRET_PREFIX", "AUSPOST_BASE_URL", "REFUSAL_GAP_SECONDS", "SCHEDULE_SPEED", "STAGE")
+	boottest.Wire(t, build, "TABLE_NAME", "SECRET_PREFIX", "AUSPOST_BASE_URL", "REFUSAL_GAP_SECONDS", "LONE_REFUSAL_SECONDS", "SCHEDULE_SPEED", "STAGE")
 }

@@ -101,7 +101,7 @@ func TestRun(t *testing.T) {
 // TestWire: of what is set wrongly too.
 func TestWire(t *testing.T) {
 	full := boottest.Wire(t, build, "TABLE_NAME", "QUEUE_URL: Production.Queue.url", "SANDBOX_QUEUE_URL: Sandbox.Queue.url",
-		"REFRESHES_PER_MINUTE: Production.PerMinute", "SANDBOX_REFRESHES_PER_MINUTE: Sandbox.PerMinute", "SCHEDULE_PASSES_PER_MINUTE: passes", "SCHEDULE_SPEED", "STAGE")
+		"REFRESHES_PER_MINUTE: Production.PerMinute", "SANDBOX_REFRESHES_PER_MINUTE: Sandbox.PerMinute", "SCHEDULE_PASSES_PER_MINUTE: passes", "REFUSAL_GAP_SECONDS", "SCHEDULE_SPEED", "STAGE")
 	env := boot.NewEnv(func(name string) string { return full[name] })
 	if h, d := build(env); h.window != 12*time.Second || d.Window != h.window {
 		t.Errorf("five passes a minute are %v apart, and each sends for %v, want 12 s", h.window, d.Window)

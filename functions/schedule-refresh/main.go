@@ -35,7 +35,7 @@ func build(env *boot.Env) (*handler, *refresh.Dispatcher) {
 	client := sqs.NewFromConfig(cfg)
 	dispatcher := &refresh.Dispatcher{
 		Due:    store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{}),
-		Timing: carrier.Timing{Speed: env.Count("SCHEDULE_SPEED")},
+		Timing: carrier.Timing{RefusalGap: env.Seconds("REFUSAL_GAP_SECONDS"), Speed: env.Count("SCHEDULE_SPEED")},
 		Now:    time.Now, Window: window,
 		Production: refresh.Traffic{Queue: &queue{client, env.Text("QUEUE_URL")}, PerMinute: env.Count("REFRESHES_PER_MINUTE")},
 		Sandbox:    refresh.Traffic{Queue: &queue{client, env.Text("SANDBOX_QUEUE_URL")}, PerMinute: env.Count("SANDBOX_REFRESHES_PER_MINUTE")},

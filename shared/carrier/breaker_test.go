@@ -12,11 +12,13 @@ import (
 	"carrierlink/shared/carrier"
 )
 
-// event is one check of one account's connection.
+// event is one check of one account's connection, which has a vote; accounts are of
+// partner 1 unless another is said.
 type event struct {
 	at      time.Time
 	account int64
 	outcome carrier.Outcome
+	partner int64
 }
 
 // ledger counts checks by the minute, as the table does.
@@ -27,19 +29,12 @@ func (l ledger) add(events ...event) {
 		minute := e.at.Truncate(time.Minute)
 		t := l[minute]
 		if t == nil {
-			t = &carrier.Tally{Minute: minute, Failed: map[string]int{}, Who: map[string]map[int64]bool{}}
+			t = &carrier.Tally{Minute: minute}
 			l[minute] = t
 		}
-		t.Checks++
-		if e.outcome == carrier.OutcomeOK {
-			t.Good++
-		}
-		if failure := e.outcome.Failure(); failure != "" {
-			t.Failed[failure]++
-			if t.Who[failure] == nil {
-				t.Who[failure] = map[int64]bool{}
-			}
-			t.Who[failure][e.account] = true
+		c := carrier.Counted{PartnerID: max(e.partner, 1), AccountID: e.account, At: e.at, Outcome: e.outcome, Scheduled: true, WasWellAt: e.at.Add(-time.Hour)}
+		if v, ok := c.Vote(); ok {
+			t.Votes = append(t.Votes, v)
 		}
 	}
 }
@@ -63,7 +58,7 @@ func TestTrip(t *testing.T) {
 	checks := func(ago time.Duration, n int, first int64, o carrier.Outcome) []event {
 		var list []event
 		for i := range n {
-			list = append(list, event{now.Add(-ago), first + int64(i), o})
+			list = append(list, event{at: now.Add(-ago), account: first + int64(i), outcome: o})
 		}
 		return list
 	}
@@ -73,6 +68,13 @@ func TestTrip(t *testing.T) {
 		}
 		return list
 	}
+	by := func(partner int64, list []event) []event {
+		for i := range list {
+			list[i].partner = partner
+		}
+		return list
+	}
+	peers := func(list ...carrier.Peer) carrier.Breaker { return carrier.Breaker{Peers: list} }
 	const ok, no, forbidden = carrier.OutcomeOK, carrier.OutcomeUnauthorized, carrier.OutcomeForbidden
 	const m = time.Minute
 	var none carrier.Breaker
@@ -90,7 +92,10 @@ func TestTrip(t *testing.T) {
 		{"a hundred connections of two accounts", none, slices.Concat(of(1, checks(0, 50, 1, no)), of(2, checks(m, 50, 1, no))), ""},
 		{"three accounts", none, checks(0, 3, 1, no), "unauthorized"},
 		{"three accounts, and connections of theirs", none, slices.Concat(checks(0, 3, 1, no), of(1, checks(0, 9, 1, no))), "unauthorized"},
-		{"three accounts, one of them good too", none, slices.Concat(checks(0, 3, 1, no), of(1, checks(0, 3, 1, ok))), "unauthorized"},
+		{"three accounts, one of them good before", none, slices.Concat(of(1, checks(1, 3, 1, ok)), checks(0, 3, 1, no)), "unauthorized"},
+		{"three accounts, one of them good since", none, slices.Concat(checks(1, 3, 1, no), of(1, checks(0, 1, 1, ok))), ""},
+		{"a hundred checks of one account among three", none, slices.Concat(checks(0, 3, 1, no), checks(0, 4, 11, ok), of(1, checks(0, 100, 1, no))), ""},
+		{"a hundred good checks of one account", none, slices.Concat(checks(0, 3, 1, no), of(11, checks(0, 100, 1, ok))), "unauthorized"},
 		{"half of the checks", none, slices.Concat(checks(0, 50, 1, no), checks(0, 50, 51, ok)), "unauthorized"},
 		{"one less than half", none, slices.Concat(checks(0, 49, 1, no), checks(0, 50, 50, ok)), ""},
 		{"three accounts among a hundred", none, slices.Concat(checks(0, 3, 1, no), checks(0, 97, 4, ok)), ""},
@@ -103,6 +108,16 @@ func TestTrip(t *testing.T) {
 		{"malformed", none, checks(0, 500, 1, carrier.OutcomeMalformed), ""},
 		{"unexpected", none, checks(0, 500, 1, carrier.OutcomeUnexpected), ""},
 		{"another number", none, checks(0, 500, 1, carrier.OutcomeNumberMismatch), ""},
+		{"one partner, and others have no vote", none, by(7, checks(0, 9, 1, no)), "unauthorized"},
+		{"one partner, and another's one good vote", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, ok))), ""},
+		{"one partner, and another's vote of another failure", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, forbidden))), ""},
+		{"one partner, and another's that is throttled", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, carrier.OutcomeRateLimited))), ""},
+		{"two partners", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, no))), "unauthorized"},
+		{"two partners, a third one is well", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, no)), by(9, checks(0, 9, 21, ok))), "unauthorized"},
+		{"one partner, another's peer is well", peers(carrier.Peer{PartnerID: 8, WellAt: now.Add(-carrier.VoteWithin)}), by(7, checks(0, 9, 1, no)), ""},
+		{"one partner, its own peer is well", peers(carrier.Peer{PartnerID: 7, WellAt: now}), by(7, checks(0, 9, 1, no)), "unauthorized"},
+		{"one partner, another's peer was well long ago", peers(carrier.Peer{PartnerID: 8, WellAt: now.Add(-carrier.VoteWithin - 1)}), by(7, checks(0, 9, 1, no)), "unauthorized"},
+		{"one partner, another's peer was refused", peers(carrier.Peer{PartnerID: 8, WellAt: now.Add(-time.Hour), RefusedAt: now.Add(-time.Minute)}), by(7, checks(0, 9, 1, no)), "unauthorized"},
 		{"secrets gone", none, checks(0, 500, 1, carrier.OutcomeNoCredentials), ""},
 		{"the same account in three minutes", none, slices.Concat(checks(0, 1, 1, no), checks(m, 1, 1, no), checks(2*m, 1, 1, no)), ""},
 		{"three accounts in three minutes", none, slices.Concat(checks(0, 1, 1, no), checks(m, 1, 2, no), checks(2*m, 1, 3, no)), "unauthorized"},
@@ -110,8 +125,9 @@ func TestTrip(t *testing.T) {
 		{"three accounts in more than that", none, slices.Concat(checks(15*m, 1, 1, no), checks(7*m, 1, 2, no), checks(0, 1, 3, no)), ""},
 		{"good until two minutes ago", none, slices.Concat(checks(2*m, 999, 1, ok), checks(m, 5, 1, no), checks(0, 5, 1, no)), "unauthorized"},
 		{"good until a minute ago", none, slices.Concat(checks(m, 999, 1, ok), checks(0, 10, 1, no)), ""},
-		{"over, but more than half of the time", none, slices.Concat(checks(9*m, 100, 1, no), checks(0, 99, 1, ok)), "unauthorized"},
-		{"over, and less than half of the time", none, slices.Concat(checks(9*m, 99, 1, no), checks(0, 100, 1, ok)), ""},
+		{"over, but more than half of the time", none, slices.Concat(checks(9*m, 100, 1, no), checks(0, 99, 101, ok)), "unauthorized"},
+		{"over, by the latest vote of each", none, slices.Concat(checks(9*m, 100, 1, no), checks(0, 99, 1, ok)), ""},
+		{"over, and less than half of the time", none, slices.Concat(checks(9*m, 99, 1, no), checks(0, 100, 101, ok)), ""},
 		{"open already", carrier.Breaker{Open: true, Failure: "outage", ChangedAt: now.Add(-time.Hour)}, checks(0, 9, 1, no), ""},
 		{"closed an hour ago", carrier.Breaker{ChangedAt: now.Add(-time.Hour)}, checks(0, 9, 1, no), "unauthorized"},
 		{"closed since", carrier.Breaker{ChangedAt: now.Add(-m)}, checks(2*m, 99, 1, no), ""},
@@ -126,7 +142,7 @@ func TestTrip(t *testing.T) {
 			for range 20 { // whatever the order of maps is
 				l := ledger{}
 				l.add(tc.events...)
-				if got, ok := tc.breaker.Trip(l.tallies(now), now); got != tc.want || ok != (tc.want != "") {
+				if got, _, ok := tc.breaker.Trip(l.tallies(now), now); got != tc.want || ok != (tc.want != "") {
 					t.Fatalf("Trip = %q, %t, want %q", got, ok, tc.want)
 				}
 			}
@@ -134,60 +150,77 @@ func TestTrip(t *testing.T) {
 	}
 }
 
-// TestTripAgainstItsDefinition counts every check of random histories by hand.
+// TestTripAgainstItsDefinition goes through every check of random histories by
+// hand.
 func TestTripAgainstItsDefinition(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	all := carrier.Outcomes()
-	tripped := 0
-	for range 5000 {
+	tripped, alone := 0, 0
+	for range 8000 {
 		now := day(1).Add(time.Duration(random.Int64N(int64(time.Minute))))
 		var b carrier.Breaker
 		if random.IntN(2) == 0 {
 			b.ChangedAt = now.Add(-time.Duration(random.Int64N(int64(20 * time.Minute))))
 		}
+		others := map[int64]bool{}
+		if random.IntN(4) == 0 {
+			b.Peers = []carrier.Peer{{PartnerID: 9, WellAt: now.Add(-time.Hour)}}
+			others[9] = true
+		}
 		var events []event
-		mostly := all[random.IntN(len(all))]
+		mostly, partners := all[random.IntN(len(all))], random.Int64N(3)+1
 		for range random.IntN(30) {
-			e := event{now.Add(-time.Duration(random.Int64N(int64(17 * time.Minute)))), random.Int64N(5), all[random.IntN(len(all))]}
-			if random.IntN(2) == 0 {
+			account := random.Int64N(6)
+			e := event{now.Add(-time.Duration(random.Int64N(int64(17 * time.Minute)))), account, all[random.IntN(len(all))], account%partners + 1}
+			if random.IntN(3) > 0 {
 				e.outcome = mostly
 			}
 			events = append(events, e)
 		}
-		want := map[string]bool{}
+		want, lone := map[string]bool{}, map[int64]bool{}
 		for _, window := range []time.Duration{2 * time.Minute, 15 * time.Minute} {
-			checks, failed, accounts := 0, map[string]int{}, map[string]map[int64]bool{}
+			votes := map[int64]event{}
 			for _, e := range events {
 				minute := e.at.Truncate(time.Minute)
-				if !minute.After(now.Add(-window)) || !minute.After(b.ChangedAt) {
-					continue
-				}
-				checks++
-				if f := e.outcome.Failure(); f != "" {
-					if failed[f]++; accounts[f] == nil {
-						accounts[f] = map[int64]bool{}
-					}
-					accounts[f][e.account] = true
+				if minute.After(now.Add(-window)) && minute.After(b.ChangedAt) && e.outcome != carrier.OutcomeNoCredentials && !votes[e.account].at.After(e.at) {
+					votes[e.account] = e
 				}
 			}
-			for f, n := range failed {
-				if 2*n >= checks && len(accounts[f]) >= 3 {
+			accounts, failing, voting := map[string]int{}, map[string]map[int64]bool{}, maps.Clone(others)
+			for _, e := range votes {
+				voting[e.partner] = true
+				if f := e.outcome.Failure(); f != "" {
+					if accounts[f]++; failing[f] == nil {
+						failing[f] = map[int64]bool{}
+					}
+					failing[f][e.partner] = true
+				}
+			}
+			for f, n := range accounts {
+				switch {
+				case 2*n < len(votes) || n < 3:
+				case len(failing[f]) > 1 || len(voting) == 1:
 					want[f] = true
+				default:
+					maps.Copy(lone, failing[f])
 				}
 			}
 		}
 		l := ledger{}
 		l.add(events...)
-		got, ok := b.Trip(l.tallies(now), now)
-		if ok != (len(want) > 0) || ok && !want[got] {
-			t.Fatalf("Trip = %q, %t, want one of %v\nevents %v\nbreaker %+v, now %v", got, ok, slices.Collect(maps.Keys(want)), events, b, now)
+		got, partner, ok := b.Trip(l.tallies(now), now)
+		if ok != (len(want) > 0) || ok && !want[got] || !ok && (partner != 0) != (len(lone) > 0) || !ok && partner != 0 && !lone[partner] {
+			t.Fatalf("Trip = %q, %d, %t, want one of %v, or a lone one of %v\nevents %v\nbreaker %+v, now %v", got, partner, ok, slices.Collect(maps.Keys(want)), lone, events, b, now)
 		}
-		if ok {
+		switch {
+		case ok:
 			tripped++
+		case partner != 0:
+			alone++
 		}
 	}
-	if tripped < 500 {
-		t.Errorf("only %d tripped: the definition is hardly tested", tripped)
+	if tripped < 500 || alone < 200 {
+		t.Errorf("only %d tripped, %d partners were alone: the definition is hardly tested", tripped, alone)
 	}
 }
 
@@ -201,10 +234,10 @@ func storm(n int, until time.Duration, answer func(account int64, at time.Time) 
 	for i := 0; time.Duration(i)*every < until; i++ {
 		at := day(0).Add(time.Duration(i) * every)
 		account := int64(i % n)
-		l.add(event{at, account, answer(account, at)})
+		l.add(event{at: at, account: account, outcome: answer(account, at)})
 		if at.Sub(look) >= 10*time.Second || every > 10*time.Second {
 			look = at
-			if failure, ok := (carrier.Breaker{}).Trip(l.tallies(at), at); ok {
+			if failure, _, ok := (carrier.Breaker{}).Trip(l.tallies(at), at); ok {
 				return at, failure
 			}
 		}
@@ -231,9 +264,9 @@ func TestOneDeadKeyTripsNothing(t *testing.T) {
 	for minute := range 60 {
 		now := day(0).Add(time.Duration(minute) * time.Minute)
 		for range 50 {
-			l.add(event{now, 7, carrier.OutcomeUnauthorized})
+			l.add(event{at: now, account: 7, outcome: carrier.OutcomeUnauthorized})
 		}
-		if failure, ok := (carrier.Breaker{}).Trip(l.tallies(now), now); ok {
+		if failure, _, ok := (carrier.Breaker{}).Trip(l.tallies(now), now); ok {
 			t.Fatalf("fifty connections of one account trip the breaker (%s)", failure)
 		}
 	}
@@ -283,8 +316,8 @@ func TestThreeConnectionsTrip(t *testing.T) {
 	l := ledger{}
 	for i, minute := range []int{0, 5, 10} {
 		now := day(0).Add(time.Duration(minute)*time.Minute + 59*time.Second)
-		l.add(event{now, int64(i + 1), carrier.OutcomeUnauthorized})
-		failure, ok := (carrier.Breaker{}).Trip(l.tallies(now), now)
+		l.add(event{at: now, account: int64(i + 1), outcome: carrier.OutcomeUnauthorized})
+		failure, _, ok := (carrier.Breaker{}).Trip(l.tallies(now), now)
 		if ok != (i == 2) || ok && failure != "unauthorized" {
 			t.Errorf("after %d of three: Trip = %q, %t", i+1, failure, ok)
 		}
@@ -293,8 +326,8 @@ func TestThreeConnectionsTrip(t *testing.T) {
 	l = ledger{}
 	for i, o := range []carrier.Outcome{carrier.OutcomeUnauthorized, carrier.OutcomeOK, carrier.OutcomeOK, carrier.OutcomeUnauthorized} {
 		now := day(0).Add(time.Duration(i) * 4 * time.Minute)
-		l.add(event{now, int64(i % 3), o})
-		if failure, ok := (carrier.Breaker{}).Trip(l.tallies(now), now); ok {
+		l.add(event{at: now, account: int64(i % 3), outcome: o})
+		if failure, _, ok := (carrier.Breaker{}).Trip(l.tallies(now), now); ok {
 			t.Errorf("one of three fails: Trip = %q", failure)
 		}
 	}

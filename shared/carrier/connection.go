@@ -255,13 +255,23 @@ type LinkOptions struct {
 // 2017, so one says nothing (contract: "Known traps" 1).
 const RefusalGap = 10 * time.Minute
 
+// LoneRefusal is how long refusals have to go on before they are believed where
+// there is nobody to compare with.
+const LoneRefusal = 48 * time.Hour
+
 // Timing is how fast the schedule runs. The zero value is for nobody.
 type Timing struct {
 	RefusalGap time.Duration // see RefusalGap; short in local stacks
+	// LoneRefusal, see there, is short in local stacks. Zero: RefusalGap alone
+	// counts.
+	LoneRefusal time.Duration
 	// Speed divides the intervals of policies and of backoff: 1 outside local
 	// stacks.
 	Speed int
 }
+
+// every is an interval of the schedule at its speed.
+func (t Timing) every(d time.Duration) time.Duration { return d / time.Duration(max(t.Speed, 1)) }
 
 // Observation is one check, and when it was made.
 type Observation struct {
@@ -297,40 +307,52 @@ var transitions = map[Status][findings]Status{
 	ActionRequired:      {Active, Restricted, ActionRequired, ActionRequired, ActionRequired, ActionRequired},
 }
 
-// find says what an observation means. A refusal is believed when it is the
-// second one, RefusalGap or more after the first. While the carrier's breaker is
-// open none is believed, and none from before it closed counts as the first. A
-// connection that was never verified can be refused by another account's answer
-// too.
+// find says what an observation means: see believe for refusals. A connection that
+// was never verified can be refused by another account's answer too.
 func (c *Connection) find(o Observation) finding {
-	switch o.Reading.Outcome.class() {
-	case good:
-		if o.Reading.Contract.Restriction() != "" {
-			return unshipable
-		}
+	switch {
+	case o.Reading.Outcome == OutcomeOK && o.Reading.Contract.Restriction() != "":
+		return unshipable
+	case o.Reading.Outcome == OutcomeOK:
 		return fine
-	case refusal:
+	case c.isRefused(o.Reading.Outcome):
 		return c.believe(o)
-	case neither:
-		if c.Status == PendingVerification {
-			return c.believe(o) // it never was another one's
-		}
+	case o.Reading.Outcome.class() == neither:
 		return strange
-	case outage:
 	}
 	return unheard
 }
 
-// believe tells whether what the carrier refuses is to be believed.
+// isRefused tells whether an outcome is a refusal of the connection. One that was
+// never verified never was another account's, either.
+func (c *Connection) isRefused(outcome Outcome) bool {
+	class := outcome.class()
+	return class == refusal || class == neither && c.Status == PendingVerification
+}
+
+// believe tells whether what the carrier refuses is to be believed: the second
+// time, RefusalGap or more after the first, and only if the carrier has answered
+// somebody else well since the first. Where there is nobody to compare with, not
+// before the refusals have gone on for LoneRefusal. While the carrier's breaker is
+// open none is believed, and none from before it closed counts as the first.
+//
+// That the credentials are gone is our own knowledge: nobody else is asked.
 func (c *Connection) believe(o Observation) finding {
-	switch {
-	case o.Breaker.Open, c.FirstRefusedAt.IsZero(), !c.FirstRefusedAt.After(o.Breaker.ChangedAt):
+	first := c.FirstRefusedAt
+	if o.Breaker.Open || first.IsZero() || !first.After(o.Breaker.ChangedAt) || o.Now.Sub(first) < o.Timing.RefusalGap {
 		return doubted
-	case o.Now.Sub(c.FirstRefusedAt) >= o.Timing.RefusalGap:
+	}
+	switch doubt := c.doubt(); {
+	case o.Reading.Outcome == OutcomeNoCredentials, o.Breaker.Vouched(doubt):
+		return refused
+	case o.Breaker.Alone(doubt, o.Now) && o.Now.Sub(first) >= o.Timing.LoneRefusal:
 		return refused
 	}
 	return doubted
 }
+
+// Suspected is the reason of a connection whose refusal is not believed yet.
+func Suspected(o Outcome) string { return string(o) + "_suspected" }
 
 // Record applies one check to the connection: status and its reason, counters,
 // the contract's flags and the time of the next check. It returns the entry for
@@ -359,12 +381,15 @@ func (c *Connection) Record(o Observation) HistoryEntry {
 		c.MerchantLocationID = r.Contract.MerchantLocationID
 	case doubted:
 		c.ConsecutiveFailures++
+		if o.Breaker.Open {
+			break
+		}
 		// The first one that counts; one of before the breaker closed does not.
-		if !o.Breaker.Open && !c.FirstRefusedAt.After(o.Breaker.ChangedAt) {
+		if !c.FirstRefusedAt.After(o.Breaker.ChangedAt) {
 			c.FirstRefusedAt = now
-			if c.Status == PendingVerification {
-				c.StatusReason = string(r.Outcome)
-			}
+		}
+		if c.Status == PendingVerification || c.Status == Active || c.Status == Degraded {
+			c.StatusReason = Suspected(r.Outcome)
 		}
 	case refused:
 		c.ConsecutiveFailures++
@@ -379,28 +404,41 @@ func (c *Connection) Record(o Observation) HistoryEntry {
 	return HistoryEntry{Check: c.LastCheck, Number: c.History, Status: c.Status}
 }
 
-// nextRefresh: the policy's interval ± 10 %; after a refusal one gap to one and
-// a half; after an outage 1 minute doubling to an hour, and never before the
-// carrier lets us. The policy off does not keep what was never verified from
-// being verified.
+// How long after its first refusal a connection that needs action is checked every
+// day; then it is every week.
+const dailyRetries = 30 * 24 * time.Hour
+
+// nextRefresh: the policy's interval ± 10 %. After a refusal one gap to 1.4, then
+// half of the time that the refusals have gone on, up to an hour; once they are
+// believed a day ± 10 %, and after a month a week, whatever the outcome. After an
+// outage 1 minute doubling to an hour, and never before the carrier lets us. The
+// policy off stays off, but does not keep what was never verified from being
+// verified.
 func (c *Connection) nextRefresh(r Reading, now time.Time, t Timing, jitter float64) time.Time {
 	interval, ceiling := c.RefreshPolicy.interval(), time.Hour
-	if interval == 0 && c.Status == PendingVerification {
+	if interval == 0 && (c.Status == PendingVerification || c.Status == ActionRequired && c.VerifiedAt.IsZero()) {
 		interval = time.Hour
 	}
-	if interval == 0 || c.Status == ActionRequired {
+	if interval == 0 {
 		return time.Time{}
 	}
-	speed := time.Duration(max(t.Speed, 1))
 	around := func(d time.Duration) time.Duration { return d + time.Duration((jitter-0.5)*0.2*float64(d)) }
-	switch r.Outcome.class() {
-	case refusal:
-		interval = t.RefusalGap + time.Duration(jitter*float64(t.RefusalGap)/2)
-	case outage, neither:
+	var since time.Duration
+	if !c.FirstRefusedAt.IsZero() {
+		since = now.Sub(c.FirstRefusedAt)
+	}
+	switch class := r.Outcome.class(); {
+	case c.Status == ActionRequired && since < t.every(dailyRetries):
+		interval = around(t.every(24 * time.Hour))
+	case c.Status == ActionRequired:
+		interval = around(t.every(7 * 24 * time.Hour))
+	case class == refusal:
+		interval = max(t.RefusalGap, min(since/2, t.every(ceiling))) + time.Duration(jitter*0.4*float64(t.RefusalGap))
+	case class == good:
+		interval = around(t.every(interval))
+	default:
 		backoff := time.Minute << min(c.ConsecutiveFailures-1, 6)
-		interval = around(min(interval, backoff, ceiling) / speed)
-	case good:
-		interval = around(interval / speed)
+		interval = around(t.every(min(interval, backoff, ceiling)))
 	}
 	if r.Outcome == OutcomeRateLimited {
 		interval = max(interval, carrierPause)

@@ -128,15 +128,16 @@ func pasts(now time.Time) []past {
 	}
 }
 
-// life is the picture of design.md, section 5: the state that each answer leads
-// to. A refusal goes by what was before it: no other one; one less than a gap
-// ago; one a gap ago or more; one from before the breaker last closed; or the
-// breaker is open. "!": the reason is told anew.
+// life is the picture of infra/docs/architecture.md: the state that each answer
+// leads to, where there is nobody to compare with and LoneRefusal is over. A
+// refusal goes by what was before it: no other one; one less than a gap ago; one a
+// gap ago or more; one from before the breaker last closed; or the breaker is
+// open. "!": the reason is told anew; "?": what is suspected is.
 const life = `
 from                  good     blocked      refusal:none      soon              later             before            open                  outage                 differs           differs:open
-pending_verification  active!  restricted!  pending_verification!  pending_verification  action_required!  pending_verification!  pending_verification  pending_verification!  -             -
-active                active!  restricted!  active            active            action_required!  active            active                degraded!              active            active
-degraded              active!  restricted!  degraded          degraded          action_required!  degraded          degraded              degraded!              degraded          degraded
+pending_verification  active!  restricted!  pending_verification?  pending_verification?  action_required!  pending_verification?  pending_verification  pending_verification!  -             -
+active                active!  restricted!  active?           active?           action_required!  active?           active                degraded!              active            active
+degraded              active!  restricted!  degraded?         degraded?         action_required!  degraded?         degraded              degraded!              degraded          degraded
 restricted            active!  restricted!  restricted        restricted        action_required!  restricted        restricted            restricted             restricted        restricted
 action_required       active!  restricted!  action_required   action_required   action_required!  action_required   action_required       action_required        action_required   action_required
 linking               linking!      linking!       linking       linking       linking!       linking       linking       linking       linking       linking
@@ -180,9 +181,15 @@ func TestLifeOfAConnection(t *testing.T) {
 							cell = f[refusal[p.name]]
 						}
 					}
-					to, told := strings.CutSuffix(cell, "!")
+					to, reason := strings.TrimRight(cell, "!?"), "before"
+					switch {
+					case strings.HasSuffix(cell, "!"):
+						reason = string(a.reading.Outcome)
+					case strings.HasSuffix(cell, "?"):
+						reason = string(a.reading.Outcome) + "_suspected"
+					}
 					for _, trigger := range triggers() {
-						checkRecord(t, from, carrier.Status(to), told, a, p, trigger, now)
+						checkRecord(t, from, carrier.Status(to), reason, a, p, trigger, now)
 						cells++
 					}
 				}
@@ -195,7 +202,7 @@ func TestLifeOfAConnection(t *testing.T) {
 }
 
 // checkRecord writes down all that a check changes in a row, and nothing else.
-func checkRecord(t *testing.T, from, to carrier.Status, told bool, a checked, p past, trigger carrier.Trigger, now time.Time) {
+func checkRecord(t *testing.T, from, to carrier.Status, reason string, a checked, p past, trigger carrier.Trigger, now time.Time) {
 	t.Helper()
 	was := carrier.Connection{
 		ID: "se-1", Status: from, StatusReason: "before", Standing: carrier.StandingActive, Checks: 3, History: 8, ConsecutiveFailures: 2, FirstRefusedAt: p.first,
@@ -209,15 +216,14 @@ func checkRecord(t *testing.T, from, to carrier.Status, told bool, a checked, p 
 	want := was
 	want.Status, want.Checks, want.History, want.ModifiedAt, want.RefreshRequestedAt = to, 4, 9, now, time.Time{}
 	want.LastCheck = carrier.Check{At: now, Outcome: a.reading.Outcome, Latency: time.Second, Trigger: trigger, Code: a.reading.Code}
-	if told {
-		want.StatusReason = string(a.reading.Outcome)
-	}
-	want.ConsecutiveFailures = 3
+	want.StatusReason, want.ConsecutiveFailures = reason, 3
 	switch a.column {
 	case "refusal":
-		want.NextRefreshAt = now.Add(12*time.Minute + 30*time.Second)
 		if !p.counts && !p.breaker.Open {
 			want.FirstRefusedAt = now
+		}
+		if want.NextRefreshAt = now.Add(12 * time.Minute); want.FirstRefusedAt.Equal(day(-9999)) {
+			want.NextRefreshAt = now.Add(62 * time.Minute)
 		}
 	case "differs":
 		want.NextRefreshAt = now.Add(4 * time.Minute)
@@ -235,7 +241,10 @@ func checkRecord(t *testing.T, from, to carrier.Status, told bool, a checked, p 
 		}
 	}
 	if to == carrier.ActionRequired {
-		want.NextRefreshAt = time.Time{}
+		want.NextRefreshAt = now.Add(24 * time.Hour)
+		if want.FirstRefusedAt.Equal(day(-9999)) {
+			want.NextRefreshAt = now.Add(7 * 24 * time.Hour)
+		}
 	}
 	// cmp is for the few: there are thousands of cells.
 	if !reflect.DeepEqual(want, got) {
@@ -300,7 +309,7 @@ func TestTwoRefusals(t *testing.T) {
 					if marked := c.Status == carrier.ActionRequired; marked != (between != carrier.OutcomeOK) {
 						t.Errorf("%s: %s once the gap was over", name, c.Status)
 					}
-					if c.Status == carrier.ActionRequired && (c.StatusReason != string(two) || !c.NextRefreshAt.IsZero()) {
+					if c.Status == carrier.ActionRequired && (c.StatusReason != string(two) || c.NextRefreshAt.Sub(first.Add(gap)) != 24*time.Hour) {
 						t.Errorf("%s: reason %q, next check %v", name, c.StatusReason, c.NextRefreshAt)
 					}
 				}
@@ -458,11 +467,15 @@ func TestRecordProperties(t *testing.T) {
 			if entry.At.Before(was.LastCheck.At) || entry.Number != c.History || entry.Status != c.Status {
 				t.Fatalf("check %d at %v follows one at %v", entry.Number, entry.At, was.LastCheck.At)
 			}
-			stopped := c.Status == carrier.ActionRequired || c.RefreshPolicy == carrier.RefreshOff && c.Status != carrier.PendingVerification
+			stopped := c.RefreshPolicy == carrier.RefreshOff && c.Status != carrier.PendingVerification && (c.Status != carrier.ActionRequired || !c.VerifiedAt.IsZero())
+			longest := 66 * time.Minute
+			if c.Status == carrier.ActionRequired {
+				longest = 24 * time.Hour * 11 / 10
+			}
 			if c.NextRefreshAt.IsZero() != stopped {
 				t.Fatalf("%s, policy %s: next check at %v", c.Status, c.RefreshPolicy, c.NextRefreshAt)
 			}
-			if !stopped && (!c.NextRefreshAt.After(now) || c.NextRefreshAt.Sub(now) > 66*time.Minute) {
+			if !stopped && (!c.NextRefreshAt.After(now) || c.NextRefreshAt.Sub(now) > longest) {
 				t.Fatalf("after %s at %v the next check is at %v", o.Reading.Outcome, now, c.NextRefreshAt)
 			}
 		}
@@ -522,16 +535,18 @@ func TestNextRefresh(t *testing.T) {
 		{"off, never verified", off, pending, down, 0, 1, [2]time.Duration{54 * s, 66 * s}},
 		{"off, never verified, often", off, pending, down, 99, 1, [2]time.Duration{54 * m, 66 * m}},
 		{"off, verified at last", off, pending, ok, 3, 1, [2]time.Duration{}},
-		{"off, refused while never verified", off, pending, no, 0, 1, [2]time.Duration{10 * m, 15 * m}},
-		{"refused while never verified", hourly, pending, no, 0, 1, [2]time.Duration{10 * m, 15 * m}},
+		{"off, refused while never verified", off, pending, no, 0, 1, [2]time.Duration{10 * m, 14 * m}},
+		{"refused while never verified", hourly, pending, no, 0, 1, [2]time.Duration{10 * m, 14 * m}},
 		{"another number while never verified", hourly, pending, carrier.OutcomeNumberMismatch, 0, 1, [2]time.Duration{54 * s, 66 * s}},
-		{"action required stays stopped", hourly, required, down, 0, 1, [2]time.Duration{}},
-		{"action required, refused", hourly, required, no, 0, 1, [2]time.Duration{}},
-		{"refused once", daily, active, no, 0, 1, [2]time.Duration{10 * m, 15 * m}},
-		{"refused once, hourly", hourly, degraded, no, 7, 1, [2]time.Duration{10 * m, 15 * m}},
-		{"refused once, restricted", hourly, restricted, carrier.OutcomeContractEnded, 0, 1, [2]time.Duration{10 * m, 15 * m}},
-		{"refused once, no credentials", hourly, active, carrier.OutcomeNoCredentials, 0, 1, [2]time.Duration{10 * m, 15 * m}},
-		{"refused once: speed leaves the gap alone", daily, active, no, 0, 60, [2]time.Duration{10 * m, 15 * m}},
+		{"off, never verified, action required", off, required, no, 0, 1, [2]time.Duration{24 * h * 9 / 10, 24 * h * 11 / 10}},
+		{"action required, outage", hourly, required, down, 0, 1, [2]time.Duration{24 * h * 9 / 10, 24 * h * 11 / 10}},
+		{"action required, refused", hourly, required, no, 0, 1, [2]time.Duration{24 * h * 9 / 10, 24 * h * 11 / 10}},
+		{"action required, 24 times faster", hourly, required, no, 0, 24, [2]time.Duration{54 * m, 66 * m}},
+		{"refused once", daily, active, no, 0, 1, [2]time.Duration{10 * m, 14 * m}},
+		{"refused once, hourly", hourly, degraded, no, 7, 1, [2]time.Duration{10 * m, 14 * m}},
+		{"refused once, restricted", hourly, restricted, carrier.OutcomeContractEnded, 0, 1, [2]time.Duration{10 * m, 14 * m}},
+		{"refused once, no credentials", hourly, active, carrier.OutcomeNoCredentials, 0, 1, [2]time.Duration{10 * m, 14 * m}},
+		{"refused once: speed leaves the gap alone", daily, active, no, 0, 60, [2]time.Duration{10 * m, 14 * m}},
 		{"first outage", daily, active, down, 0, 1, [2]time.Duration{54 * s, 66 * s}},
 		{"second outage", daily, degraded, down, 1, 1, [2]time.Duration{108 * s, 132 * s}},
 		{"sixth outage", daily, degraded, down, 5, 1, [2]time.Duration{32 * m * 9 / 10, 32 * m * 11 / 10}},
@@ -604,6 +619,43 @@ func TestAShortGap(t *testing.T) {
 	}
 }
 
+// TestRefusedForLong: what is refused and not believed is asked less and less; what
+// is believed every day for a month, then every week.
+func TestRefusedForLong(t *testing.T) {
+	const m, h, d = time.Minute, time.Hour, 24 * time.Hour
+	for _, tc := range []struct {
+		name  string
+		from  carrier.Status
+		since time.Duration // the first refusal
+		speed int
+		want  time.Duration
+	}{
+		{"doubted at first", carrier.Active, 0, 1, 10 * m},
+		{"doubted for 20 minutes", carrier.Active, 20 * m, 1, 10 * m},
+		{"doubted for 40 minutes", carrier.Active, 40 * m, 1, 20 * m},
+		{"doubted for two hours", carrier.Degraded, 2 * h, 1, h},
+		{"doubted for a day", carrier.Active, d, 1, h},
+		{"doubted for a day, 60 times faster", carrier.Active, d, 60, 10 * m},
+		{"believed", carrier.ActionRequired, 29 * d, 1, d},
+		{"believed for a month", carrier.ActionRequired, 30 * d, 1, 7 * d},
+		{"believed for a year", carrier.ActionRequired, 365 * d, 1, 7 * d},
+		{"believed for a month, faster", carrier.ActionRequired, d, 30, 7 * d / 30},
+		{"believed by a clock that was put back", carrier.ActionRequired, -h, 1, d},
+	} {
+		c := carrier.Connection{Status: tc.from, RefreshPolicy: carrier.RefreshHourly, AccountID: 1, CredentialID: "1", FirstRefusedAt: day(0).Add(-tc.since)}
+		o := observe(carrier.OutcomeUnauthorized, day(0))
+		o.Timing.Speed, o.Timing.LoneRefusal = tc.speed, time.Duration(1<<62)
+		o.Jitter = 0.5
+		if c.Status != carrier.ActionRequired {
+			o.Jitter = 0
+		}
+		c.Record(o)
+		if got := c.NextRefreshAt.Sub(day(0)); got != tc.want {
+			t.Errorf("%s: the next check comes after %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}
+
 func TestReschedule(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
@@ -615,7 +667,7 @@ func TestReschedule(t *testing.T) {
 		{"off", carrier.RefreshOff, carrier.Active, 1, 0, 0},
 		{"off, degraded", carrier.RefreshOff, carrier.Degraded, 1, 0, 0},
 		{"off, never verified", carrier.RefreshOff, carrier.PendingVerification, 1, 54 * time.Minute, 66 * time.Minute},
-		{"action required", carrier.RefreshHourly, carrier.ActionRequired, 1, 0, 0},
+		{"action required", carrier.RefreshHourly, carrier.ActionRequired, 1, 24 * time.Hour * 9 / 10, 24 * time.Hour * 11 / 10},
 		{"hourly", carrier.RefreshHourly, carrier.Restricted, 1, 54 * time.Minute, 66 * time.Minute},
 		{"daily", carrier.RefreshDaily, carrier.Active, 1, 24 * time.Hour * 9 / 10, 24 * time.Hour * 11 / 10},
 		{"daily, faster", carrier.RefreshDaily, carrier.Active, 24, 54 * time.Minute, 66 * time.Minute},

@@ -55,10 +55,47 @@ type Unfinished struct {
 	ConnectionID string // empty: the account itself
 }
 
-// Counted is one check of a carrier's connections, for its Tally.
+// Counted is one check of a carrier's connections, for its Tally and its Breaker.
 type Counted struct {
-	AccountID int64
-	Outcome   Outcome
+	PartnerID    int64
+	AccountID    int64
+	ConnectionID string
+	CredentialID string
+	At           time.Time
+	Outcome      Outcome
+	RetryAfter   time.Duration // of an outage: how long the carrier asks to be left alone
+	Scheduled    bool          // by the schedule, and not because a caller asked
+	Silent       bool          // not in the sample that votes: see VotesPerMinute
+	WasWellAt    time.Time     // the good answer before this check
+	WellAt       time.Time     // the latest one, this check's included
+	Status       Status        // of the connection after it
+	Listed       bool          // it is checked by the schedule: others may be compared with it
+	Doubt        *Doubt        // it was refused, which is not believed yet
+	Gone         bool          // no check was made: it is no longer one to compare with
+}
+
+// Counted is the check that was just recorded, for the tally; wasWellAt is the
+// connection's VerifiedAt before it, b the breaker that it was recorded with.
+func (c *Connection) Counted(r Reading, wasWellAt time.Time, b Breaker) Counted {
+	counted := Counted{
+		PartnerID: c.PartnerID, AccountID: c.AccountID, ConnectionID: c.ID, CredentialID: c.CredentialID, At: c.LastCheck.At, Outcome: r.Outcome,
+		Scheduled: c.LastCheck.Trigger == TriggerSchedule, WasWellAt: wasWellAt, WellAt: c.VerifiedAt, Status: c.Status, Listed: c.RefreshPolicy != RefreshOff,
+	}
+	if r.Outcome.IsOutage() && r.Outcome != OutcomeRateLimited {
+		counted.RetryAfter = r.RetryAfter
+	}
+	if c.isRefused(r.Outcome) && r.Outcome != OutcomeNoCredentials && !b.Open && c.Status != ActionRequired {
+		d := c.doubt()
+		counted.Doubt = &d
+	}
+	return counted
+}
+
+// Vote is the check's, if it has one.
+func (c Counted) Vote() (Vote, bool) {
+	v := Vote{At: c.At, PartnerID: c.PartnerID, AccountID: c.AccountID, Failure: c.Outcome.Failure()}
+	asked := !c.Gone && c.Outcome != OutcomeNoCredentials
+	return v, asked && c.Scheduled && !c.Silent && !c.WasWellAt.IsZero() && c.At.Sub(c.WasWellAt) <= VoteWithin
 }
 
 // HistoryPosition is a place in a connection's history, between two entries.

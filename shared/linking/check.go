@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"carrierlink/shared/carrier"
@@ -17,6 +18,8 @@ type Checked struct {
 	Snapshot   *carrier.Snapshot // the new one; nil unless the reading is good
 	Reading    carrier.Reading
 	Entry      carrier.HistoryEntry
+	// Counted is the check for Count, which Check and Verify have called.
+	Counted carrier.Counted
 }
 
 // VerifyPause is the least time between two calls of verify.
@@ -72,8 +75,7 @@ func (l *Linker) check(ctx context.Context, conn carrier.Connection, e examinati
 		return Checked{}, err
 	}
 	if claimed.Environment != carrier.Sandbox {
-		counted := []carrier.Counted{{AccountID: claimed.AccountID, Outcome: checked.Reading.Outcome}}
-		if err := l.Count(ctx, claimed.Carrier, e.breaker, counted); err != nil {
+		if err := l.Count(ctx, claimed.Carrier, e.breaker, []carrier.Counted{checked.Counted}); err != nil {
 			// The check is made and recorded; the tally is worth one check less.
 			slog.WarnContext(ctx, "a check was not counted", slog.String("carrier", string(claimed.Carrier)), slog.String("error", err.Error()))
 		}
@@ -103,11 +105,47 @@ func (l *Linker) Refresh(ctx context.Context, d carrier.DueConnection, b carrier
 	if !claimed.RefreshRequestedAt.IsZero() {
 		trigger = carrier.TriggerManual
 	}
-	checked, err := l.examine(ctx, claimed, examination{trigger: trigger, breaker: b, scheduled: true})
+	checked, err := l.unasked(ctx, claimed, examination{trigger: trigger, breaker: b, scheduled: true})
 	if err != nil && !fault.Is(err, fault.State) && !fault.Is(err, fault.NotFound) {
 		err = fmt.Errorf("%w: %w", carrier.ErrPostponed, err)
 	}
 	return checked, err
+}
+
+// unasked is examine for the schedule, which has no caller to tell what went
+// wrong: the log does. What is checked while the breaker is open was chosen as its
+// probe, although a caller may have asked for it.
+func (l *Linker) unasked(ctx context.Context, claimed carrier.Connection, e examination) (Checked, error) {
+	checked, err := l.examine(ctx, claimed, e)
+	if err != nil {
+		return Checked{}, err
+	}
+	if cause := checked.Reading.Cause; cause != nil {
+		slog.WarnContext(ctx, "a check found nothing out", slog.String("carrier", string(claimed.Carrier)), slog.String("carrier_id", claimed.ID),
+			slog.String("outcome", string(checked.Reading.Outcome)), slog.Int("carrier_status", checked.Reading.HTTPStatus), slog.String("error", cause.Error()))
+	}
+	checked.Counted.Scheduled = checked.Counted.Scheduled || e.breaker.Open
+	return checked, nil
+}
+
+// Control makes a check that is not due, of a connection that was well lately: it
+// tells whether a refusal of another one is the carrier's matter. It is recorded
+// as a scheduled one, and counting it is the caller's business. fault.NotFound says
+// that the connection is not, or no longer, one to compare with; fault.State that
+// somebody is at it.
+func (l *Linker) Control(ctx context.Context, accountID int64, connectionID string, b carrier.Breaker) (Checked, error) {
+	conn, err := l.Store.Connection(ctx, accountID, connectionID)
+	if err != nil {
+		return Checked{}, fmt.Errorf("reading a connection to compare with: %w", err)
+	}
+	if !conn.Comparable(l.Now()) {
+		return Checked{}, fault.New(fault.NotFound, "The connection is none to compare with.")
+	}
+	claimed, err := l.Store.ClaimCheck(ctx, conn, l.Lease(ctx), l.Now())
+	if err != nil {
+		return Checked{}, fmt.Errorf("claiming a control check: %w", err)
+	}
+	return l.unasked(ctx, claimed, examination{trigger: carrier.TriggerSchedule, breaker: b})
 }
 
 // examination is how a check is made.
@@ -131,9 +169,11 @@ func (e examination) called(conn *carrier.Connection) {
 }
 
 // examine asks the carrier about a claimed connection and records the answer.
-// Sandbox connections know no breaker.
+// Sandbox connections know no breaker, and each tells a story of its own: there a
+// refusal waits for nobody else's answer.
 func (l *Linker) examine(ctx context.Context, claimed carrier.Connection, e examination) (Checked, error) {
-	if claimed.Environment == carrier.Sandbox {
+	sandbox := claimed.Environment == carrier.Sandbox
+	if sandbox {
 		e.breaker = carrier.Breaker{}
 	}
 	credentials, err := l.Vault.Get(ctx, claimed.AccountID, claimed.ID, claimed.SecretVersion)
@@ -149,6 +189,9 @@ func (l *Linker) examine(ctx context.Context, claimed carrier.Connection, e exam
 		reading, snap = l.Ask(ctx, claimed.Environment, account, claimed.Checks+1, l.Now())
 	}
 	observed := l.observation(reading, e.trigger, e.breaker)
+	if sandbox {
+		observed.Timing.LoneRefusal = 0
+	}
 	var checked Checked
 	err = l.retried(ctx, claimed, false, func(row carrier.Connection) error {
 		// What has the lease that was taken was only edited meanwhile.
@@ -158,6 +201,7 @@ func (l *Linker) examine(ctx context.Context, claimed carrier.Connection, e exam
 		checked = Checked{Connection: row, Snapshot: snap, Reading: reading}
 		conn := &checked.Connection
 		checked.Entry = conn.Record(observed)
+		checked.Counted = conn.Counted(reading, row.VerifiedAt, e.breaker)
 		conn.LeaseUntil = time.Time{}
 		e.called(conn)
 		fresh, err := l.compare(ctx, conn, row, reading, snap, &checked.Entry)
@@ -230,42 +274,72 @@ func (l *Linker) compare(ctx context.Context, conn *carrier.Connection, before c
 	return snap, nil
 }
 
-// Count adds checks of a carrier's production connections to its tally, and
-// opens or closes the breaker, b as it was read, by what they say.
+// Count adds checks of a carrier's production connections to its tally, learns
+// from them whom the carrier answers, and opens or closes the breaker, b as it was
+// read, by what they say. Only checks of the schedule open and close it.
 func (l *Linker) Count(ctx context.Context, name carrier.Name, b carrier.Breaker, checks []carrier.Counted) error {
 	now := l.Now()
 	if err := l.Store.CountChecks(ctx, name, checks, now); err != nil {
 		return fmt.Errorf("counting checks: %w", err)
 	}
-	good, failed := false, false
-	for _, c := range checks {
-		good = good || c.Outcome == carrier.OutcomeOK
-		failed = failed || c.Outcome.Failure() != ""
-	}
-	next := b
-	switch {
-	case b.Open && good:
-		next = b.Closed(now)
-	case !b.Open && failed:
-		tallies, err := l.Store.Tallies(ctx, name, now)
-		if err != nil {
+	var tallies []carrier.Tally
+	if !b.Open && slices.ContainsFunc(checks, func(c carrier.Counted) bool { v, ok := c.Vote(); return ok && v.Failure != "" }) {
+		var err error
+		if tallies, err = l.Store.Tallies(ctx, name, now); err != nil {
 			return fmt.Errorf("reading the tallies: %w", err)
 		}
-		failure, trips := b.Trip(tallies, now)
-		if !trips {
+	}
+	const tries = 5
+	for n := 1; ; n++ {
+		next, worth := l.judged(b, checks, tallies, now)
+		if !worth {
 			return nil
 		}
-		next = b.Opened(failure, now, l.Timing)
-	default:
-		return nil
+		err := l.Store.SaveBreaker(ctx, &next)
+		switch {
+		case err == nil:
+			if next.Open != b.Open {
+				slog.WarnContext(ctx, "a breaker was switched", slog.String("carrier", string(name)), slog.Bool("open", next.Open), slog.String("failure", next.Failure))
+			}
+			return nil
+		case !fault.Is(err, fault.State) || n == tries:
+			return fmt.Errorf("saving what is known of the carrier: %w", err)
+		}
+		// Somebody else has learned something meanwhile: both are to be kept.
+		breakers, err := l.Store.Breakers(ctx)
+		if err != nil {
+			return fmt.Errorf("reading the breaker again: %w", err)
+		}
+		b = breakers[name]
 	}
-	err := l.Store.SaveBreaker(ctx, &next)
-	if fault.Is(err, fault.State) {
-		return nil // somebody else has seen the same
+}
+
+// judged is a carrier's breaker after some checks, and whether it is worth a write.
+func (l *Linker) judged(b carrier.Breaker, checks []carrier.Counted, tallies []carrier.Tally, now time.Time) (carrier.Breaker, bool) {
+	next, worth := b.Learned(checks, now, l.Timing)
+	if !b.Open {
+		failure, lone, trips := next.Trip(tallies, now)
+		switch {
+		case trips:
+			next = next.Opened(failure, now, l.Timing)
+		case lone != 0:
+			doubt := carrier.Doubt{PartnerID: lone, Since: now.Add(-l.Timing.RefusalGap / 2), At: now}
+			var asks bool
+			next, asks = next.Doubted(doubt, now, l.Timing)
+			worth = worth || asks
+		}
+		worth = worth || trips
+	} else if slices.ContainsFunc(checks, func(c carrier.Counted) bool { return c.Scheduled && c.Outcome == carrier.OutcomeOK }) {
+		return next.Closed(now), true
 	}
-	if err != nil {
-		return fmt.Errorf("switching the breaker: %w", err)
+	var wish time.Duration
+	for _, c := range checks {
+		if c.Scheduled {
+			wish = max(wish, c.RetryAfter)
+		}
 	}
-	slog.WarnContext(ctx, "a breaker was switched", slog.String("carrier", string(name)), slog.Bool("open", next.Open), slog.String("failure", next.Failure))
-	return nil
+	if paused := next.Paused(now, wish); next.Open && paused.ProbeAt.After(next.ProbeAt) {
+		return paused, true
+	}
+	return next, worth
 }

@@ -3,6 +3,7 @@ package linking_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -345,11 +346,23 @@ func (w *world) breaker(t *testing.T) carrier.Breaker {
 	return breakers[carrier.AustraliaPost]
 }
 
+// scheduled is a check of the schedule, of a connection that was well an hour before.
+func (w *world) scheduled(account int64, o carrier.Outcome) carrier.Counted {
+	c := carrier.Counted{
+		PartnerID: 5, AccountID: account, ConnectionID: fmt.Sprint("se-", account), CredentialID: fmt.Sprint("key ", account), At: w.clock, Outcome: o,
+		Scheduled: true, Listed: true, Status: carrier.Active, WasWellAt: w.clock.Add(-time.Hour), WellAt: w.clock.Add(-time.Hour),
+	}
+	if o == carrier.OutcomeOK {
+		c.WellAt = w.clock
+	}
+	return c
+}
+
 func TestCount(t *testing.T) {
-	failed := func(accounts ...int64) []carrier.Counted {
+	failed := func(w *world, accounts ...int64) []carrier.Counted {
 		var checks []carrier.Counted
 		for _, id := range accounts {
-			checks = append(checks, carrier.Counted{AccountID: id, Outcome: carrier.OutcomeUnauthorized})
+			checks = append(checks, w.scheduled(id, carrier.OutcomeUnauthorized))
 		}
 		return checks
 	}
@@ -364,9 +377,23 @@ func TestCount(t *testing.T) {
 		for _, name := range []string{"CountChecks", "Tallies", "SaveBreaker"} {
 			w := newWorld(t)
 			w.failing(name, down)
-			if err := w.Count(t.Context(), carrier.AustraliaPost, w.breaker(t), failed(1, 2, 3)); !errors.Is(err, down) {
+			if err := w.Count(t.Context(), carrier.AustraliaPost, w.breaker(t), failed(w, 1, 2, 3)); !errors.Is(err, down) {
 				t.Errorf("%s: Count = %v", name, err)
 			}
+		}
+	})
+	t.Run("somebody else saves at the same time", func(t *testing.T) {
+		w := newWorld(t)
+		stale := w.breaker(t)
+		count(t, w, stale, []carrier.Counted{w.scheduled(1, carrier.OutcomeOK)})
+		w.failing("Breakers", errors.New("down"))
+		if err := w.Count(t.Context(), carrier.AustraliaPost, stale, []carrier.Counted{w.scheduled(2, carrier.OutcomeOK)}); err == nil {
+			t.Error("Count = nil, want an error of the second read")
+		}
+		w.on = nil
+		count(t, w, stale, []carrier.Counted{w.scheduled(2, carrier.OutcomeOK)})
+		if b := w.breaker(t); len(b.Peers) != 2 {
+			t.Errorf("peers %+v, want both", b.Peers)
 		}
 	})
 	t.Run("a check that can not be counted is made", func(t *testing.T) {
@@ -380,54 +407,129 @@ func TestCount(t *testing.T) {
 	t.Run("opens and closes", func(t *testing.T) {
 		w := newWorld(t)
 		calls := w.counting()
-		count(t, w, w.breaker(t), []carrier.Counted{{AccountID: 1, Outcome: carrier.OutcomeOK}})
-		if calls["Tallies"] != 0 {
-			t.Error("the tallies are read although nothing failed")
+		count(t, w, w.breaker(t), []carrier.Counted{w.scheduled(1, carrier.OutcomeOK)})
+		if calls["Tallies"] != 0 || calls["SaveBreaker"] != 1 {
+			t.Errorf("calls %v, want no tallies although nothing failed, and the first peer saved", calls)
 		}
-		count(t, w, w.breaker(t), failed(1, 2))
+		count(t, w, w.breaker(t), []carrier.Counted{w.scheduled(1, carrier.OutcomeOK)})
+		if calls["SaveBreaker"] != 1 {
+			t.Error("the same peer is saved again at once")
+		}
+		count(t, w, w.breaker(t), failed(w, 1, 2))
 		if w.breaker(t).Open {
 			t.Fatal("two accounts open the breaker")
 		}
 		stale := w.breaker(t)
-		count(t, w, stale, failed(3))
+		count(t, w, stale, failed(w, 3))
 		opened := w.breaker(t)
 		if !opened.Open || opened.Failure != string(carrier.OutcomeUnauthorized) || !opened.ProbeAt.Equal(w.clock.Add(carrier.ProbeEvery)) {
 			t.Fatalf("the breaker is %+v", opened)
 		}
 		w.clock = w.clock.Add(time.Second)
-		count(t, w, stale, failed(4)) // by somebody who has read it before
-		if now := w.breaker(t); now != opened {
-			t.Errorf("two have opened it: %+v", now)
+		count(t, w, stale, failed(w, 4)) // by somebody who has read it before
+		if diff := cmp.Diff(opened, w.breaker(t)); diff != "" {
+			t.Errorf("two have opened it:\n%s", diff)
 		}
-		count(t, w, opened, failed(5))
-		if now := w.breaker(t); now != opened {
-			t.Errorf("a failure changes an open one: %+v", now)
+		count(t, w, opened, failed(w, 5))
+		if diff := cmp.Diff(opened, w.breaker(t)); diff != "" {
+			t.Errorf("a failure changes an open one:\n%s", diff)
 		}
-		count(t, w, opened, []carrier.Counted{{AccountID: 1, Outcome: carrier.OutcomeOK}, {AccountID: 2, Outcome: carrier.OutcomeTimeout}})
+		byCaller := w.scheduled(1, carrier.OutcomeOK)
+		byCaller.Scheduled = false
+		count(t, w, opened, []carrier.Counted{byCaller})
+		if !w.breaker(t).Open {
+			t.Error("a caller's check closes it")
+		}
+		opened = w.breaker(t)
+		count(t, w, opened, []carrier.Counted{w.scheduled(1, carrier.OutcomeOK), w.scheduled(2, carrier.OutcomeTimeout)})
 		if now := w.breaker(t); now.Open || !now.ChangedAt.Equal(w.clock) || now.Version != opened.Version+1 {
 			t.Errorf("a good check does not close it: %+v", now)
 		}
-		count(t, w, opened, []carrier.Counted{{AccountID: 1, Outcome: carrier.OutcomeOK}})
-		if now := w.breaker(t); now.Version != opened.Version+1 {
-			t.Errorf("two have closed it: %+v", now)
+	})
+	t.Run("a carrier that asks to be left alone", func(t *testing.T) {
+		w := newWorld(t)
+		down := func(account int64, wish time.Duration) carrier.Counted {
+			c := w.scheduled(account, carrier.OutcomeUnavailable)
+			c.RetryAfter = wish
+			return c
+		}
+		count(t, w, w.breaker(t), []carrier.Counted{down(1, time.Second), down(2, 20*time.Minute), down(3, 0)})
+		opened := w.breaker(t)
+		if want := w.clock.Add(20 * time.Minute); !opened.Open || !opened.ProbeAt.Equal(want) {
+			t.Errorf("open %t, probe at %v, want %v", opened.Open, opened.ProbeAt, want)
+		}
+		w.clock = opened.ProbeAt
+		probed := opened.Probed(w.clock, w.Timing)
+		if err := w.memory.SaveBreaker(t.Context(), &probed); err != nil {
+			t.Fatal(err)
+		}
+		count(t, w, probed, []carrier.Counted{down(1, time.Hour)})
+		if got, want := w.breaker(t).ProbeAt, w.clock.Add(time.Hour); !got.Equal(want) {
+			t.Errorf("after a probe that is told so: the next at %v, want %v", got, want)
+		}
+		byCaller := down(1, 2*time.Hour)
+		byCaller.Scheduled = false
+		count(t, w, w.breaker(t), []carrier.Counted{byCaller})
+		if got, want := w.breaker(t).ProbeAt, w.clock.Add(time.Hour); !got.Equal(want) {
+			t.Errorf("a caller's check moves the probe to %v, want %v", got, want)
 		}
 	})
-	t.Run("a check on demand counts", func(t *testing.T) {
+	t.Run("only one partner fails", func(t *testing.T) {
+		w := newWorld(t)
+		other := w.scheduled(9, carrier.OutcomeOK)
+		other.PartnerID = 6
+		count(t, w, w.breaker(t), []carrier.Counted{other})
+		w.clock = w.clock.Add(time.Hour)
+		count(t, w, w.breaker(t), failed(w, 1, 2, 3))
+		b := w.breaker(t)
+		if _, peer, wanted := b.Control(w.clock, w.Timing); b.Open || !wanted || peer == nil || peer.AccountID != 9 {
+			t.Fatalf("open %t, control %t of %+v, want the other partner's to be asked", b.Open, wanted, peer)
+		}
+		refused := w.scheduled(9, carrier.OutcomeUnauthorized)
+		refused.PartnerID = 6
+		count(t, w, b, []carrier.Counted{refused})
+		if !w.breaker(t).Open {
+			t.Error("the other partner is refused too, and the breaker stays closed")
+		}
+	})
+	t.Run("checks on demand do not count", func(t *testing.T) {
 		w := newWorld(t)
 		conn := w.link(t)
-		count(t, w, w.breaker(t), failed(1, 2))
 		w.production.answers(bad(carrier.OutcomeUnauthorized))
-		if _, err := w.Verify(t.Context(), conn, w.breaker(t), nil); err != nil || !w.breaker(t).Open {
-			t.Fatalf("Verify = %v, the breaker is %+v", err, w.breaker(t))
+		count(t, w, w.breaker(t), failed(w, 1, 2))
+		for range 20 {
+			w.clock = w.clock.Add(time.Minute)
+			if _, err := w.Verify(t.Context(), w.row(t, conn.ID), w.breaker(t), nil); err != nil || w.breaker(t).Open {
+				t.Fatalf("Verify = %v, the breaker is %+v", err, w.breaker(t))
+			}
 		}
+		count(t, w, w.breaker(t), failed(w, 1, 2, 3))
+		if !w.breaker(t).Open {
+			t.Fatal("three checks of the schedule do not open the breaker")
+		}
+		conn = w.row(t, conn.ID)
 		w.clock = w.clock.Add(time.Hour)
-		if _, err := w.Verify(t.Context(), w.row(t, conn.ID), w.breaker(t), nil); err != nil || w.row(t, conn.ID).Status != carrier.Active {
+		if _, err := w.Verify(t.Context(), conn, w.breaker(t), nil); err != nil || w.row(t, conn.ID).Status != conn.Status {
 			t.Errorf("Verify = %v, status %s: nobody is marked while it is open", err, w.row(t, conn.ID).Status)
 		}
 		w.production.reading = nil
 		w.clock = w.clock.Add(time.Hour)
-		if _, err := w.Verify(t.Context(), w.row(t, conn.ID), w.breaker(t), nil); err != nil || w.breaker(t).Open {
+		if _, err := w.Verify(t.Context(), w.row(t, conn.ID), w.breaker(t), nil); err != nil || !w.breaker(t).Open {
 			t.Errorf("Verify = %v, the breaker is %+v", err, w.breaker(t))
+		}
+		// The schedule's own probe closes it, although a caller has asked for it.
+		row := w.row(t, conn.ID)
+		row.NextRefreshAt, row.RefreshRequestedAt = w.clock, w.clock
+		if err := w.memory.SaveConnection(t.Context(), &row); err != nil {
+			t.Fatal(err)
+		}
+		checked, err := w.Refresh(t.Context(), carrier.DueConnection{AccountID: accountID, ConnectionID: conn.ID}, w.breaker(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		count(t, w, w.breaker(t), []carrier.Counted{checked.Counted})
+		if w.breaker(t).Open {
+			t.Error("a probe that a caller has asked for does not close the breaker")
 		}
 	})
 }

@@ -115,6 +115,8 @@ type Store interface {
 	CountChecks(ctx context.Context, name carrier.Name, checks []carrier.Counted, now time.Time) error
 	// Tallies reads the carrier's last minutes.
 	Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]carrier.Tally, error)
+	// Breakers reads the breakers of all carriers.
+	Breakers(ctx context.Context) (map[carrier.Name]carrier.Breaker, error)
 	// SaveBreaker writes a breaker: fault.State when it is no longer the one
 	// that was read.
 	SaveBreaker(ctx context.Context, b *carrier.Breaker) error

@@ -200,6 +200,10 @@ func (s hookedStore) Tallies(ctx context.Context, name carrier.Name, now time.Ti
 	return read(ctx, s.on, "Tallies", func() ([]carrier.Tally, error) { return s.memory.Tallies(ctx, name, now) })
 }
 
+func (s hookedStore) Breakers(ctx context.Context) (map[carrier.Name]carrier.Breaker, error) {
+	return read(ctx, s.on, "Breakers", func() (map[carrier.Name]carrier.Breaker, error) { return s.memory.Breakers(ctx) })
+}
+
 func (s hookedStore) SaveBreaker(ctx context.Context, b *carrier.Breaker) error {
 	return through(ctx, s.on, "SaveBreaker", func() error { return s.memory.SaveBreaker(ctx, b) })
 }

@@ -80,6 +80,7 @@ type Pass struct {
 	Due       int `json:"due"`       // found, as far as was looked
 	Sent      int `json:"sent"`      //
 	Probes    int `json:"probes"`    // of open breakers, among those sent
+	Controls  int `json:"controls"`  // of connections that are not due, among those sent
 	Backlog   int `json:"backlog"`   // in both queues before
 	Malformed int `json:"malformed"` // entries of the index that nobody can read: skipped
 }
@@ -127,7 +128,8 @@ func (d *Dispatcher) send(ctx context.Context, t Traffic, lanes []carrier.Lane, 
 		report.Due += p.due
 		report.Malformed += p.malformed
 		report.Probes += len(p.probes)
-		messages = append(messages, p.probes...)
+		report.Controls += len(p.controls)
+		messages = append(append(messages, p.probes...), p.controls...)
 		regular = append(regular, p.regular)
 	}
 	// Where there is room for less than one of each lane, another one begins in
@@ -163,6 +165,7 @@ func (d *Dispatcher) room(perMinute, backlog int) int {
 type plan struct {
 	due, malformed int
 	probes         []Delayed // sent, whatever room there is
+	controls       []Delayed // likewise
 	regular        []Delayed // sent as far as there is room, the first first
 }
 
@@ -172,14 +175,32 @@ func (d *Dispatcher) lane(ctx context.Context, lane carrier.Lane, b carrier.Brea
 	if lane != carrier.SandboxLane && b.Open {
 		return d.probe(ctx, lane, b, now)
 	}
+	var p plan
+	control, err := d.control(ctx, lane, b, now)
+	if err != nil {
+		return plan{}, err
+	}
+	if control != nil {
+		first, _ := turns(lane, control.CredentialID, now)
+		m := message(lane, *control, false)
+		m.Control = true
+		p.controls = []Delayed{{Message: m, Delay: time.Duration(first) * time.Second}}
+	}
 	if room <= 0 {
-		return plan{}, nil
+		return p, nil
 	}
 	due, malformed, err := d.Due.Due(ctx, lane, now, max(mostRead, 2*room))
+	p.malformed = malformed
 	if err != nil {
-		return plan{malformed: malformed}, fmt.Errorf("finding what is due: %w", err)
+		return p, fmt.Errorf("finding what is due: %w", err)
 	}
-	return plan{due: len(due), malformed: malformed, regular: d.spread(lane, due, now, room)}, nil
+	p.due = len(due)
+	if control != nil { // what has the same API key waits for the next pass
+		due = slices.DeleteFunc(due, func(c carrier.DueConnection) bool { return c.CredentialID == control.CredentialID })
+	}
+	p.regular = d.spread(lane, due, now, room)
+	d.sample(p.regular)
+	return p, nil
 }
 
 // probe is the message of an open breaker's probe, none before its time.

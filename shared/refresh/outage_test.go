@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
 	"carrierlink/shared/linking"
 	"carrierlink/shared/refresh"
 	"carrierlink/shared/store/storetest"
@@ -94,6 +95,26 @@ func (y *year) Refresh(ctx context.Context, d carrier.DueConnection, b carrier.B
 	if err != nil {
 		return linking.Checked{}, err
 	}
+	return y.check(ctx, conn, b)
+}
+
+// Control is linking.Linker's, in the same way.
+func (y *year) Control(ctx context.Context, accountID int64, id string, b carrier.Breaker) (linking.Checked, error) {
+	conn, err := y.Connection(ctx, accountID, id)
+	if err != nil {
+		return linking.Checked{}, err
+	}
+	if !conn.Comparable(y.clock) {
+		return linking.Checked{}, fault.New(fault.NotFound, "The connection is none to compare with.")
+	}
+	if conn, err = y.ClaimCheck(ctx, conn, y.clock.Add(30*time.Second), y.clock); err != nil {
+		return linking.Checked{}, err
+	}
+	return y.check(ctx, conn, b)
+}
+
+func (y *year) check(ctx context.Context, conn carrier.Connection, b carrier.Breaker) (linking.Checked, error) {
+	wasWellAt := conn.VerifiedAt
 	reading := carrier.Reading{Outcome: y.failing}
 	entry := conn.Record(carrier.Observation{
 		Reading: reading, Trigger: carrier.TriggerSchedule, Now: y.clock, Breaker: b, Timing: y.timing, Jitter: rand.Float64(),
@@ -109,7 +130,7 @@ func (y *year) Refresh(ctx context.Context, d carrier.DueConnection, b carrier.B
 	if conn.Status == carrier.ActionRequired {
 		y.dead++
 	}
-	return linking.Checked{Connection: conn, Reading: reading, Entry: entry}, nil
+	return linking.Checked{Connection: conn, Reading: reading, Entry: entry, Counted: conn.Counted(reading, wasWellAt, b)}, nil
 }
 
 // Count is linking.Linker's.

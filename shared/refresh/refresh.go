@@ -25,6 +25,11 @@ type Message struct {
 	// Probe: the breaker of the carrier is open, and this one may find out
 	// whether it still should be.
 	Probe bool `json:"probe,omitempty"`
+	// Control: the connection is not due. Its check tells whether a refusal of
+	// another one is the carrier's matter.
+	Control bool `json:"control,omitempty"`
+	// Silent: the check does not vote (carrier.VotesPerMinute).
+	Silent bool `json:"silent,omitempty"`
 }
 
 // decode reads a message. A body that is not a message is an error; the error never quotes it.

@@ -157,6 +157,10 @@ func (h *hour) Refresh(ctx context.Context, d carrier.DueConnection, b carrier.B
 	return checked, nil
 }
 
+func (h *hour) Control(ctx context.Context, accountID int64, id string, b carrier.Breaker) (linking.Checked, error) {
+	return h.linker.Control(ctx, accountID, id, b)
+}
+
 func (h *hour) Count(ctx context.Context, name carrier.Name, b carrier.Breaker, checks []carrier.Counted) error {
 	return h.linker.Count(ctx, name, b, checks)
 }

@@ -20,6 +20,9 @@ type Checker interface {
 	// with carrier.ErrPostponed where it failed by our fault and its row is due
 	// again by itself.
 	Refresh(ctx context.Context, d carrier.DueConnection, b carrier.Breaker) (linking.Checked, error)
+	// Control makes one that is not due: fault.NotFound where the connection is
+	// none to compare others with, State where somebody is at it.
+	Control(ctx context.Context, accountID int64, connectionID string, b carrier.Breaker) (linking.Checked, error)
 	// Count adds checks to the carrier's tally, and may switch its breaker.
 	Count(ctx context.Context, name carrier.Name, b carrier.Breaker, checks []carrier.Counted) error
 }
@@ -45,7 +48,8 @@ type Received struct{ ID, Body string }
 // of, because it throttles us or fails. What fails otherwise by our fault is done:
 // its row is due again by itself, and has no second message meanwhile. The
 // carrier's failures are results, and recorded. While a carrier's breaker is open
-// its messages are dropped, but for the probe: the connections stay due.
+// its messages are dropped, but for the probe: the connections stay due. A control
+// check that fails by our fault is done: the next pass sends another one.
 func (w *Worker) Batch(ctx context.Context, batch []Received) (failed []string) {
 	breakers, err := w.Breakers.Breakers(ctx)
 	if err != nil {
@@ -103,14 +107,17 @@ func (w *Worker) check(ctx context.Context, body string, breakers map[carrier.Na
 	}
 	checked, err := w.guarded(ctx, m, b)
 	switch {
+	case m.Control && fault.Is(err, fault.NotFound):
+		return result{message: m, counted: &carrier.Counted{AccountID: m.AccountID, ConnectionID: m.CarrierID, Gone: true}}
 	case fault.Is(err, fault.State), fault.Is(err, fault.NotFound):
 		return result{message: m}
 	case fault.Is(err, fault.Overloaded):
-		return result{message: m, err: err, metric: boot.Throttled, again: true}
+		return result{message: m, err: err, metric: boot.Throttled, again: !m.Control}
 	case err != nil:
-		return result{message: m, err: err, metric: boot.InternalErrors, again: !errors.Is(err, carrier.ErrPostponed)}
+		return result{message: m, err: err, metric: boot.InternalErrors, again: !m.Control && !errors.Is(err, carrier.ErrPostponed)}
 	}
-	return result{message: m, counted: &carrier.Counted{AccountID: m.AccountID, Outcome: checked.Reading.Outcome}}
+	checked.Counted.Silent = m.Silent
+	return result{message: m, counted: &checked.Counted}
 }
 
 // guarded makes a check, and an error of a panic, which would take the other
@@ -121,6 +128,9 @@ func (w *Worker) guarded(ctx context.Context, m Message, b carrier.Breaker) (che
 			err = fmt.Errorf("the check panicked: %T\n%s", v, debug.Stack())
 		}
 	}()
+	if m.Control {
+		return w.Checker.Control(ctx, m.AccountID, m.CarrierID, b)
+	}
 	return w.Checker.Refresh(ctx, carrier.DueConnection{
 		AccountID: m.AccountID, ConnectionID: m.CarrierID, CredentialID: m.CredentialID, PartnerID: m.PartnerID,
 	}, b)

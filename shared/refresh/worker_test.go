@@ -42,11 +42,21 @@ func (c *clerk) Breakers(context.Context) (map[carrier.Name]carrier.Breaker, err
 func (c *clerk) Refresh(_ context.Context, d carrier.DueConnection, b carrier.Breaker) (linking.Checked, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	id := d.ConnectionID
-	c.asked = append(c.asked, fmt.Sprint(d.AccountID, " ", id, " ", b.Carrier, " ", b.Open))
-	if id == "se-panic" {
+	c.asked = append(c.asked, fmt.Sprint(d.AccountID, " ", d.ConnectionID, " ", b.Carrier, " ", b.Open))
+	if d.ConnectionID == "se-panic" {
 		panic("canary")
 	}
+	return c.answer(d.AccountID, d.ConnectionID)
+}
+
+func (c *clerk) Control(_ context.Context, accountID int64, id string, b carrier.Breaker) (linking.Checked, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = append(c.asked, fmt.Sprint("control ", accountID, " ", id, " ", b.Carrier, " ", b.Open))
+	return c.answer(accountID, id)
+}
+
+func (c *clerk) answer(accountID int64, id string) (linking.Checked, error) {
 	if err := c.errs[id]; err != nil {
 		return linking.Checked{}, err
 	}
@@ -54,7 +64,7 @@ func (c *clerk) Refresh(_ context.Context, d carrier.DueConnection, b carrier.Br
 	if !ok {
 		outcome = carrier.OutcomeOK
 	}
-	return linking.Checked{Reading: carrier.Reading{Outcome: outcome}}, nil
+	return linking.Checked{Counted: carrier.Counted{AccountID: accountID, Outcome: outcome}}, nil
 }
 
 func (c *clerk) Count(_ context.Context, name carrier.Name, b carrier.Breaker, checks []carrier.Counted) error {
@@ -109,6 +119,9 @@ func TestBatchFails(t *testing.T) {
 		{"gone", &clerk{errs: map[string]error{"se-1": fault.New(fault.NotFound, "m")}}, []string{good}, nil, 1},
 		{"nothing can be counted", &clerk{uncount: broken}, []string{good, other}, nil, 2},
 		{"the carrier fails", &clerk{outcomes: map[string]carrier.Outcome{"se-1": carrier.OutcomeTimeout, "se-2": carrier.OutcomeUnauthorized}}, []string{good, other}, nil, 2},
+		{"no longer one to compare with", &clerk{errs: map[string]error{"se-1": fault.New(fault.NotFound, "m")}}, []string{body(1, "se-1", auspost, `,"control":true`)}, nil, 1},
+		{"somebody is at one to compare with", &clerk{errs: map[string]error{"se-1": fault.New(fault.State, "m")}}, []string{body(1, "se-1", auspost, `,"control":true`)}, nil, 1},
+		{"the store is down for one to compare with", &clerk{errs: map[string]error{"se-1": broken}}, []string{body(1, "se-1", auspost, `,"control":true`)}, nil, 1},
 		{"nothing", &clerk{}, nil, nil, 0},
 	}
 	for _, tc := range tests {
@@ -192,20 +205,25 @@ func TestOpenBreakerDrops(t *testing.T) {
 func TestBatchCounts(t *testing.T) {
 	c := &clerk{
 		outcomes: map[string]carrier.Outcome{"se-1": carrier.OutcomeUnavailable, "se-5": carrier.OutcomeUnavailable},
-		errs:     map[string]error{"se-6": fault.New(fault.State, "m"), "se-7": errors.New("broken")},
+		errs:     map[string]error{"se-6": fault.New(fault.State, "m"), "se-7": errors.New("broken"), "se-10": fault.New(fault.NotFound, "m"), "se-11": fault.New(fault.State, "m")},
 		breakers: map[carrier.Name]carrier.Breaker{carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Version: 7}},
 	}
 	w := refresh.Worker{Checker: c, Breakers: c, Metrics: metrics}
 	failed := w.Batch(t.Context(), received(
 		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, ""), body(3, "se-3", startrack, ""), body(5, "se-5", carrier.SandboxLane, ""),
 		body(6, "se-6", auspost, ""), body(7, "se-7", auspost, ""), "poison",
+		body(8, "se-8", auspost, `,"silent":true`), body(9, "se-9", auspost, `,"control":true`), body(10, "se-10", auspost, `,"control":true`),
+		body(11, "se-11", auspost, `,"control":true`),
 	))
 	if diff := cmp.Diff([]string{"m5", "m6"}, failed); diff != "" {
 		t.Errorf("messages that come again (-want +got):\n%s", diff)
 	}
 	want := map[carrier.Name][]carrier.Counted{
-		carrier.AustraliaPost: {{AccountID: 1, Outcome: carrier.OutcomeUnavailable}, {AccountID: 2, Outcome: carrier.OutcomeOK}},
-		carrier.StarTrack:     {{AccountID: 3, Outcome: carrier.OutcomeOK}},
+		carrier.AustraliaPost: {
+			{AccountID: 1, Outcome: carrier.OutcomeUnavailable}, {AccountID: 2, Outcome: carrier.OutcomeOK}, {AccountID: 8, Outcome: carrier.OutcomeOK, Silent: true},
+			{AccountID: 9, Outcome: carrier.OutcomeOK}, {AccountID: 10, ConnectionID: "se-10", Gone: true},
+		},
+		carrier.StarTrack: {{AccountID: 3, Outcome: carrier.OutcomeOK}},
 	}
 	if diff := cmp.Diff(want, c.counted); diff != "" {
 		t.Errorf("counted (-want +got):\n%s", diff)

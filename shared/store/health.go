@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -21,31 +20,32 @@ const tallyKept = time.Hour
 
 // CountChecks adds checks of a carrier's connections to the tally of the minute,
 // all in one write; none for no checks. What DynamoDB has counted although its
-// answer was lost may be counted twice: a tally is for shares, not for bills.
+// answer was lost may be counted twice, but has one vote.
 func (s *Store) CountChecks(ctx context.Context, name carrier.Name, checks []carrier.Counted, now time.Time) error {
-	if len(checks) == 0 {
-		return nil
-	}
-	var good int64
-	failed, who := map[string]int64{}, map[string][]int64{}
+	var all, good int64
+	var votes []string
 	for _, c := range checks {
+		if c.Gone {
+			continue
+		}
+		all++
 		if c.Outcome == carrier.OutcomeOK {
 			good++
 		}
-		if failure := c.Outcome.Failure(); failure != "" {
-			failed[failure]++
-			if !slices.Contains(who[failure], c.AccountID) {
-				who[failure] = append(who[failure], c.AccountID)
-			}
+		if v, ok := c.Vote(); ok {
+			votes = append(votes, voteText(v))
 		}
+	}
+	if all == 0 {
+		return nil
 	}
 	minute := now.Truncate(time.Minute)
 	e := newEdit(key{healthPK(name), tallySK(minute)})
-	e.add(attrChecks, int64(len(checks)))
+	e.add(attrChecks, all)
 	e.add(attrGood, good)
-	for _, failure := range slices.Sorted(maps.Keys(failed)) {
-		e.add(attrFailed+failure, failed[failure])
-		e.include(attrWho+failure, idSet(who[failure]))
+	if len(votes) > 0 {
+		slices.Sort(votes) // a set of texts has each once
+		e.include(attrVotes, textSet(slices.Compact(votes)...))
 	}
 	e.set(attrTTL, numberValue(minute.Add(tallyKept).Unix()))
 	if _, _, err := s.edited(ctx, e); err != nil {

@@ -86,15 +86,6 @@ func (it item) items(name string, items []item) {
 	it[name] = &types.AttributeValueMemberL{Value: values}
 }
 
-// idSet is a set of numbers.
-func idSet(ids []int64) types.AttributeValue {
-	texts := make([]string, len(ids))
-	for i, id := range ids {
-		texts[i] = strconv.FormatInt(id, 10)
-	}
-	return &types.AttributeValueMemberNS{Value: texts}
-}
-
 func textSet(texts ...string) types.AttributeValue {
 	return &types.AttributeValueMemberSS{Value: texts}
 }
@@ -241,27 +232,6 @@ func (r *reader) set(name string) []string {
 	case nil:
 	case *types.AttributeValueMemberSS:
 		return v.Value
-	default:
-		r.wrong(name, v)
-	}
-	return nil
-}
-
-// ids is a set of numbers.
-func (r *reader) ids(name string) []int64 {
-	switch v := r.it[name].(type) {
-	case nil:
-	case *types.AttributeValueMemberNS:
-		ids := make([]int64, len(v.Value))
-		for i, text := range v.Value {
-			id, err := strconv.ParseInt(text, 10, 64)
-			if err != nil {
-				r.wrong(name, v)
-				return nil
-			}
-			ids[i] = id
-		}
-		return ids
 	default:
 		r.wrong(name, v)
 	}

@@ -3,7 +3,9 @@ package store
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,9 +43,8 @@ const (
 	attrLastDay    = "last_used_day"
 	attrChecks     = "checks"
 	attrGood       = "good"
-	attrFailed     = "failed_" // and the failure: how many checks
-	attrWho        = "who_"    // and the failure: the set of accounts
-	attrCall       = "call_"   // and how many calls ago: when it was
+	attrVotes      = "votes" // a set of voteText
+	attrCall       = "call_" // and how many calls ago: when it was
 )
 
 func partnerItem(p carrier.Partner) item {
@@ -368,6 +369,31 @@ func breakerItem(b carrier.Breaker) item {
 	it.text("failure", b.Failure)
 	it.time("changed_at", b.ChangedAt)
 	it.time("probe_at", b.ProbeAt)
+	it.time("control_at", b.ControlAt)
+	var peers, doubts []item
+	for _, p := range b.Peers {
+		one := item{}
+		one.int(attrPartnerID, p.PartnerID)
+		one.int(attrAccountID, p.AccountID)
+		one.text("carrier_id", p.ConnectionID)
+		one.text("credential_id", p.CredentialID)
+		one.time("well_at", p.WellAt)
+		one.time("refused_at", p.RefusedAt)
+		one.time("tried_at", p.TriedAt)
+		peers = append(peers, one)
+	}
+	for _, d := range b.Doubts {
+		one := item{}
+		one.int(attrPartnerID, d.PartnerID)
+		one.int(attrAccountID, d.AccountID)
+		one.text("carrier_id", d.ConnectionID)
+		one.text("credential_id", d.CredentialID)
+		one.time("since", d.Since)
+		one.time("at", d.At)
+		doubts = append(doubts, one)
+	}
+	it.items("peers", peers)
+	it.items("doubts", doubts)
 	it.int(attrVersion, b.Version)
 	return it
 }
@@ -375,30 +401,60 @@ func breakerItem(b carrier.Breaker) item {
 // readBreaker reads a carrier's breaker; one that was never written is closed.
 func readBreaker(name carrier.Name, it item) (carrier.Breaker, error) {
 	r := reader{it: it}
-	return carrier.Breaker{
+	b := carrier.Breaker{
 		Carrier:   name,
 		Open:      r.bool("open"),
 		Failure:   r.text("failure"),
 		ChangedAt: r.time("changed_at"),
 		ProbeAt:   r.time("probe_at"),
+		ControlAt: r.time("control_at"),
 		Version:   r.int(attrVersion),
-	}, r.done("breaker")
+	}
+	for _, one := range r.items("peers") {
+		p := reader{it: one}
+		b.Peers = append(b.Peers, carrier.Peer{
+			PartnerID: p.int(attrPartnerID), AccountID: p.int(attrAccountID), ConnectionID: p.text("carrier_id"), CredentialID: p.text("credential_id"),
+			WellAt: p.time("well_at"), RefusedAt: p.time("refused_at"), TriedAt: p.time("tried_at"),
+		})
+		r.err = cmp.Or(r.err, p.err)
+	}
+	for _, one := range r.items("doubts") {
+		d := reader{it: one}
+		b.Doubts = append(b.Doubts, carrier.Doubt{
+			PartnerID: d.int(attrPartnerID), AccountID: d.int(attrAccountID), ConnectionID: d.text("carrier_id"), CredentialID: d.text("credential_id"),
+			Since: d.time("since"), At: d.time("at"),
+		})
+		r.err = cmp.Or(r.err, d.err)
+	}
+	return b, r.done("breaker")
+}
+
+// voteText is "<ms since 1970> <partner> <account> <failure>".
+func voteText(v carrier.Vote) string {
+	return fmt.Sprintf("%d %d %d %s", v.At.UnixMilli(), v.PartnerID, v.AccountID, v.Failure)
+}
+
+func readVote(text string) (carrier.Vote, error) {
+	f := strings.Split(text, " ")
+	if len(f) != 4 {
+		return carrier.Vote{}, errors.New("a vote has not four parts")
+	}
+	var n [3]int64
+	var errs [3]error
+	for i := range n {
+		n[i], errs[i] = strconv.ParseInt(f[i], 10, 64)
+	}
+	return carrier.Vote{At: time.UnixMilli(n[0]).UTC(), PartnerID: n[1], AccountID: n[2], Failure: f[3]}, errors.Join(errs[:]...)
 }
 
 func readTally(it item) (carrier.Tally, error) {
 	r := reader{it: it}
 	minute, err := readMinute(r.text(attrSK))
-	t := carrier.Tally{Minute: minute, Checks: int(r.int(attrChecks)), Good: int(r.int(attrGood)), Failed: map[string]int{}, Who: map[string]map[int64]bool{}}
-	for attr := range it {
-		if failure, ok := strings.CutPrefix(attr, attrFailed); ok {
-			t.Failed[failure] = int(r.int(attr))
-		}
-		if failure, ok := strings.CutPrefix(attr, attrWho); ok {
-			t.Who[failure] = map[int64]bool{}
-			for _, id := range r.ids(attr) {
-				t.Who[failure][id] = true
-			}
-		}
+	t := carrier.Tally{Minute: minute, Checks: int(r.int(attrChecks)), Good: int(r.int(attrGood))}
+	for _, text := range r.set(attrVotes) {
+		v, wrong := readVote(text)
+		t.Votes = append(t.Votes, v)
+		err = errors.Join(err, wrong)
 	}
 	return t, errors.Join(r.done("tally"), err)
 }

@@ -26,8 +26,7 @@ type Parts struct {
 	Linker  *linking.Linker
 }
 
-// Linking reads TABLE_NAME, SECRET_PREFIX, AUSPOST_BASE_URL, REFUSAL_GAP_SECONDS
-// and SCHEDULE_SPEED.
+// Linking reads TABLE_NAME, SECRET_PREFIX, AUSPOST_BASE_URL and what Timing reads.
 func Linking(env *boot.Env) Parts {
 	p := Keeping(env)
 	production, sandbox := Carriers(env)
@@ -58,7 +57,9 @@ func Keeping(env *boot.Env) Parts {
 	}}
 }
 
-// Timing reads REFUSAL_GAP_SECONDS and SCHEDULE_SPEED.
+// Timing reads REFUSAL_GAP_SECONDS, LONE_REFUSAL_SECONDS and SCHEDULE_SPEED.
 func Timing(env *boot.Env) carrier.Timing {
-	return carrier.Timing{RefusalGap: env.Seconds("REFUSAL_GAP_SECONDS"), Speed: env.Count("SCHEDULE_SPEED")}
+	return carrier.Timing{
+		RefusalGap: env.Seconds("REFUSAL_GAP_SECONDS"), LoneRefusal: env.Seconds("LONE_REFUSAL_SECONDS"), Speed: env.Count("SCHEDULE_SPEED"),
+	}
 }

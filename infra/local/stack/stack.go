@@ -55,6 +55,8 @@ type Options struct {
 	Carrier http.Handler
 	// RefusalGapSeconds is the template's parameter of that name. 0: 1 s, so that nobody waits for it.
 	RefusalGapSeconds int
+	// LoneRefusalSeconds is the template's parameter of that name. 0: 1 s likewise.
+	LoneRefusalSeconds int
 	// ScheduleSpeed is the template's parameter of that name. 0: 1, as on AWS.
 	ScheduleSpeed int
 	// SchedulePasses is the template's SchedulePassesPerMinute. 0: 6, a pass each 10 s.
@@ -174,6 +176,7 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 		"MaxDuplicatesPerNumber":    "1000000",
 		"MaxLinksPerDay":            "1000000",
 		"RefusalGapSeconds":         strconv.Itoa(cmp.Or(opts.RefusalGapSeconds, 1)),
+		"LoneRefusalSeconds":        strconv.Itoa(cmp.Or(opts.LoneRefusalSeconds, 1)),
 		"ScheduleSpeed":             strconv.Itoa(cmp.Or(opts.ScheduleSpeed, 1)),
 		"SchedulePassesPerMinute":   strconv.Itoa(cmp.Or(opts.SchedulePasses, 6)),
 	})

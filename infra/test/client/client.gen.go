@@ -601,23 +601,30 @@ func (e ConnectionStatus) Valid() bool {
 
 // Defines values for ConnectionStatusReason.
 const (
-	ConnectionStatusReasonAllProductsExpired  ConnectionStatusReason = "all_products_expired"
-	ConnectionStatusReasonContractExpired     ConnectionStatusReason = "contract_expired"
-	ConnectionStatusReasonContractNotSetUp    ConnectionStatusReason = "contract_not_set_up"
-	ConnectionStatusReasonContractNotValid    ConnectionStatusReason = "contract_not_valid"
-	ConnectionStatusReasonCredentialsMissing  ConnectionStatusReason = "credentials_missing"
-	ConnectionStatusReasonCreditBlocked       ConnectionStatusReason = "credit_blocked"
-	ConnectionStatusReasonForbidden           ConnectionStatusReason = "forbidden"
-	ConnectionStatusReasonLessThannil         ConnectionStatusReason = "<nil>"
-	ConnectionStatusReasonMalformedRequest    ConnectionStatusReason = "malformed_request"
-	ConnectionStatusReasonNumberMismatch      ConnectionStatusReason = "number_mismatch"
-	ConnectionStatusReasonRateLimited         ConnectionStatusReason = "rate_limited"
-	ConnectionStatusReasonTimeout             ConnectionStatusReason = "timeout"
-	ConnectionStatusReasonUnauthorized        ConnectionStatusReason = "unauthorized"
-	ConnectionStatusReasonUnavailable         ConnectionStatusReason = "unavailable"
-	ConnectionStatusReasonUnexpectedRejection ConnectionStatusReason = "unexpected_rejection"
-	ConnectionStatusReasonUnknownAccount      ConnectionStatusReason = "unknown_account"
-	ConnectionStatusReasonUnreadable          ConnectionStatusReason = "unreadable"
+	ConnectionStatusReasonAllProductsExpired          ConnectionStatusReason = "all_products_expired"
+	ConnectionStatusReasonContractExpired             ConnectionStatusReason = "contract_expired"
+	ConnectionStatusReasonContractNotSetUp            ConnectionStatusReason = "contract_not_set_up"
+	ConnectionStatusReasonContractNotSetUpSuspected   ConnectionStatusReason = "contract_not_set_up_suspected"
+	ConnectionStatusReasonContractNotValid            ConnectionStatusReason = "contract_not_valid"
+	ConnectionStatusReasonContractNotValidSuspected   ConnectionStatusReason = "contract_not_valid_suspected"
+	ConnectionStatusReasonCredentialsMissing          ConnectionStatusReason = "credentials_missing"
+	ConnectionStatusReasonCredentialsMissingSuspected ConnectionStatusReason = "credentials_missing_suspected"
+	ConnectionStatusReasonCreditBlocked               ConnectionStatusReason = "credit_blocked"
+	ConnectionStatusReasonForbidden                   ConnectionStatusReason = "forbidden"
+	ConnectionStatusReasonForbiddenSuspected          ConnectionStatusReason = "forbidden_suspected"
+	ConnectionStatusReasonLessThannil                 ConnectionStatusReason = "<nil>"
+	ConnectionStatusReasonMalformedRequest            ConnectionStatusReason = "malformed_request"
+	ConnectionStatusReasonNumberMismatch              ConnectionStatusReason = "number_mismatch"
+	ConnectionStatusReasonNumberMismatchSuspected     ConnectionStatusReason = "number_mismatch_suspected"
+	ConnectionStatusReasonRateLimited                 ConnectionStatusReason = "rate_limited"
+	ConnectionStatusReasonTimeout                     ConnectionStatusReason = "timeout"
+	ConnectionStatusReasonUnauthorized                ConnectionStatusReason = "unauthorized"
+	ConnectionStatusReasonUnauthorizedSuspected       ConnectionStatusReason = "unauthorized_suspected"
+	ConnectionStatusReasonUnavailable                 ConnectionStatusReason = "unavailable"
+	ConnectionStatusReasonUnexpectedRejection         ConnectionStatusReason = "unexpected_rejection"
+	ConnectionStatusReasonUnknownAccount              ConnectionStatusReason = "unknown_account"
+	ConnectionStatusReasonUnknownAccountSuspected     ConnectionStatusReason = "unknown_account_suspected"
+	ConnectionStatusReasonUnreadable                  ConnectionStatusReason = "unreadable"
 )
 
 // Valid indicates whether the value is a known member of the ConnectionStatusReason enum.
@@ -629,13 +636,21 @@ func (e ConnectionStatusReason) Valid() bool {
 		return true
 	case ConnectionStatusReasonContractNotSetUp:
 		return true
+	case ConnectionStatusReasonContractNotSetUpSuspected:
+		return true
 	case ConnectionStatusReasonContractNotValid:
 		return true
+	case ConnectionStatusReasonContractNotValidSuspected:
+		return true
 	case ConnectionStatusReasonCredentialsMissing:
+		return true
+	case ConnectionStatusReasonCredentialsMissingSuspected:
 		return true
 	case ConnectionStatusReasonCreditBlocked:
 		return true
 	case ConnectionStatusReasonForbidden:
+		return true
+	case ConnectionStatusReasonForbiddenSuspected:
 		return true
 	case ConnectionStatusReasonLessThannil:
 		return true
@@ -643,17 +658,23 @@ func (e ConnectionStatusReason) Valid() bool {
 		return true
 	case ConnectionStatusReasonNumberMismatch:
 		return true
+	case ConnectionStatusReasonNumberMismatchSuspected:
+		return true
 	case ConnectionStatusReasonRateLimited:
 		return true
 	case ConnectionStatusReasonTimeout:
 		return true
 	case ConnectionStatusReasonUnauthorized:
 		return true
+	case ConnectionStatusReasonUnauthorizedSuspected:
+		return true
 	case ConnectionStatusReasonUnavailable:
 		return true
 	case ConnectionStatusReasonUnexpectedRejection:
 		return true
 	case ConnectionStatusReasonUnknownAccount:
+		return true
+	case ConnectionStatusReasonUnknownAccountSuspected:
 		return true
 	case ConnectionStatusReasonUnreadable:
 		return true
@@ -1797,7 +1818,7 @@ type Carrier struct {
 	// ModifiedAt RFC 3339, UTC, milliseconds.
 	ModifiedAt Timestamp `json:"modified_at"`
 
-	// NextRefreshAt When it is checked by itself next; null for never: while it is `paused` or `action_required`, and with the policy `off`. With
+	// NextRefreshAt When it is checked by itself next; null for never: while it is `paused`, and with the policy `off`. With
 	// `off` there is a time all the same until a connection is verified, about every hour, and after refreshCarrier.
 	NextRefreshAt *string `json:"next_refresh_at"`
 
@@ -1834,8 +1855,12 @@ type Carrier struct {
 	// - `paused`: its account is disabled or deleted, and nothing is checked; it goes on as it was when the account does.
 	Status ConnectionStatus `json:"status"`
 
-	// StatusReason Why the status is not `active`: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`, the outcome of
-	// the check for `degraded`, `action_required` and `pending_verification`. Null otherwise; `last_check` says how the latest check went.
+	// StatusReason Why the status is what it is: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`, the outcome of
+	// the check for `degraded`, `action_required` and `pending_verification`.
+	//
+	// One that ends in `_suspected` is a refusal that is not believed yet, of a connection that is `active`, `degraded` or
+	// `pending_verification`: it may be the carrier's fault, and there is nothing to fix until it is `action_required`. Null otherwise;
+	// `last_check` says how the latest check went.
 	StatusReason *ConnectionStatusReason `json:"status_reason"`
 
 	// SupportsLabelMessages Always false. This service makes no labels.
@@ -2207,7 +2232,7 @@ type Connection struct {
 	// ModifiedAt RFC 3339, UTC, milliseconds.
 	ModifiedAt Timestamp `json:"modified_at"`
 
-	// NextRefreshAt When it is checked by itself next; null for never: while it is `paused` or `action_required`, and with the policy `off`. With
+	// NextRefreshAt When it is checked by itself next; null for never: while it is `paused`, and with the policy `off`. With
 	// `off` there is a time all the same until a connection is verified, about every hour, and after refreshCarrier.
 	NextRefreshAt *string `json:"next_refresh_at"`
 
@@ -2225,8 +2250,12 @@ type Connection struct {
 	// - `paused`: its account is disabled or deleted, and nothing is checked; it goes on as it was when the account does.
 	Status ConnectionStatus `json:"status"`
 
-	// StatusReason Why the status is not `active`: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`, the outcome of
-	// the check for `degraded`, `action_required` and `pending_verification`. Null otherwise; `last_check` says how the latest check went.
+	// StatusReason Why the status is what it is: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`, the outcome of
+	// the check for `degraded`, `action_required` and `pending_verification`.
+	//
+	// One that ends in `_suspected` is a refusal that is not believed yet, of a connection that is `active`, `degraded` or
+	// `pending_verification`: it may be the carrier's fault, and there is nothing to fix until it is `action_required`. Null otherwise;
+	// `last_check` says how the latest check went.
 	StatusReason *ConnectionStatusReason `json:"status_reason"`
 
 	// Verified Whether the carrier has ever accepted it.
@@ -2298,8 +2327,12 @@ type ConnectionCredentials struct {
 // - `paused`: its account is disabled or deleted, and nothing is checked; it goes on as it was when the account does.
 type ConnectionStatus string
 
-// ConnectionStatusReason Why the status is not `active`: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`, the outcome of
-// the check for `degraded`, `action_required` and `pending_verification`. Null otherwise; `last_check` says how the latest check went.
+// ConnectionStatusReason Why the status is what it is: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`, the outcome of
+// the check for `degraded`, `action_required` and `pending_verification`.
+//
+// One that ends in `_suspected` is a refusal that is not believed yet, of a connection that is `active`, `degraded` or
+// `pending_verification`: it may be the carrier's fault, and there is nothing to fix until it is `action_required`. Null otherwise;
+// `last_check` says how the latest check went.
 type ConnectionStatusReason string
 
 // ContractChange One difference between two answers of the carrier about the same charge account.
@@ -3180,8 +3213,12 @@ type Verification struct {
 	// - `paused`: its account is disabled or deleted, and nothing is checked; it goes on as it was when the account does.
 	Status ConnectionStatus `json:"status"`
 
-	// StatusReason Why the status is not `active`: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`, the outcome of
-	// the check for `degraded`, `action_required` and `pending_verification`. Null otherwise; `last_check` says how the latest check went.
+	// StatusReason Why the status is what it is: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`, the outcome of
+	// the check for `degraded`, `action_required` and `pending_verification`.
+	//
+	// One that ends in `_suspected` is a refusal that is not believed yet, of a connection that is `active`, `degraded` or
+	// `pending_verification`: it may be the carrier's fault, and there is nothing to fix until it is `action_required`. Null otherwise;
+	// `last_check` says how the latest check went.
 	StatusReason *ConnectionStatusReason `json:"status_reason"`
 }
 
@@ -4231,8 +4268,9 @@ type ClientInterface interface {
 	// How the carriers themselves are doing, seen from the checks of all connections of this service: it tells "Australia Post is down"
 	// from "this key is dead".
 	//
-	// While the checks of many accounts fail alike, the carrier's *breaker* is open: the schedule asks it no more but for one probe now
-	// and then, no connection is marked for what it answers, and one good answer closes the breaker.
+	// While the scheduled checks of many accounts fail alike, the carrier's *breaker* is open: the schedule asks it no more but for one
+	// probe now and then, no connection is marked for what it answers, and one good scheduled check closes the breaker. Checks that
+	// callers ask for count in `checks` and `success_rate` only.
 	//
 	// Corresponds with GET /v1/carriers/status (the `ListCarrierStatus` operationId).
 	ListCarrierStatus(ctx context.Context, params *ListCarrierStatusParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4448,7 +4486,8 @@ type ClientInterface interface {
 	//
 	// A refusal is the check's result and so a 200, with `check.outcome` and a `diagnosis`: look at `check.outcome`, not at the HTTP
 	// status, to learn whether the link works. One refusal does not yet change the status of a link that worked: that takes two, ten
-	// minutes or more apart, as carriers now and then refuse good keys. An outage says nothing about the link: then the answer is 502,
+	// minutes or more apart, and that the carrier has answered somebody else well in between, as carriers now and then refuse good
+	// keys. An outage says nothing about the link: then the answer is 502,
 	// 503 or 504, and it stands in the history all the same.
 	//
 	// A body is ignored.
@@ -4782,8 +4821,9 @@ func (c *Client) ListCarriers(ctx context.Context, params *ListCarriersParams, r
 // How the carriers themselves are doing, seen from the checks of all connections of this service: it tells "Australia Post is down"
 // from "this key is dead".
 //
-// While the checks of many accounts fail alike, the carrier's *breaker* is open: the schedule asks it no more but for one probe now
-// and then, no connection is marked for what it answers, and one good answer closes the breaker.
+// While the scheduled checks of many accounts fail alike, the carrier's *breaker* is open: the schedule asks it no more but for one
+// probe now and then, no connection is marked for what it answers, and one good scheduled check closes the breaker. Checks that
+// callers ask for count in `checks` and `success_rate` only.
 //
 // Corresponds with GET /v1/carriers/status (the `ListCarrierStatus` operationId).
 func (c *Client) ListCarrierStatus(ctx context.Context, params *ListCarrierStatusParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5149,7 +5189,8 @@ func (c *Client) RollbackCarrier(ctx context.Context, carrierName RollbackCarrie
 //
 // A refusal is the check's result and so a 200, with `check.outcome` and a `diagnosis`: look at `check.outcome`, not at the HTTP
 // status, to learn whether the link works. One refusal does not yet change the status of a link that worked: that takes two, ten
-// minutes or more apart, as carriers now and then refuse good keys. An outage says nothing about the link: then the answer is 502,
+// minutes or more apart, and that the carrier has answered somebody else well in between, as carriers now and then refuse good
+// keys. An outage says nothing about the link: then the answer is 502,
 // 503 or 504, and it stands in the history all the same.
 //
 // A body is ignored.
@@ -7770,8 +7811,9 @@ type ClientWithResponsesInterface interface {
 	// How the carriers themselves are doing, seen from the checks of all connections of this service: it tells "Australia Post is down"
 	// from "this key is dead".
 	//
-	// While the checks of many accounts fail alike, the carrier's *breaker* is open: the schedule asks it no more but for one probe now
-	// and then, no connection is marked for what it answers, and one good answer closes the breaker.
+	// While the scheduled checks of many accounts fail alike, the carrier's *breaker* is open: the schedule asks it no more but for one
+	// probe now and then, no connection is marked for what it answers, and one good scheduled check closes the breaker. Checks that
+	// callers ask for count in `checks` and `success_rate` only.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8005,7 +8047,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// A refusal is the check's result and so a 200, with `check.outcome` and a `diagnosis`: look at `check.outcome`, not at the HTTP
 	// status, to learn whether the link works. One refusal does not yet change the status of a link that worked: that takes two, ten
-	// minutes or more apart, as carriers now and then refuse good keys. An outage says nothing about the link: then the answer is 502,
+	// minutes or more apart, and that the carrier has answered somebody else well in between, as carriers now and then refuse good
+	// keys. An outage says nothing about the link: then the answer is 502,
 	// 503 or 504, and it stands in the history all the same.
 	//
 	// A body is ignored.
@@ -15791,8 +15834,9 @@ func (c *ClientWithResponses) ListCarriersWithResponse(ctx context.Context, para
 // How the carriers themselves are doing, seen from the checks of all connections of this service: it tells "Australia Post is down"
 // from "this key is dead".
 //
-// While the checks of many accounts fail alike, the carrier's *breaker* is open: the schedule asks it no more but for one probe now
-// and then, no connection is marked for what it answers, and one good answer closes the breaker.
+// While the scheduled checks of many accounts fail alike, the carrier's *breaker* is open: the schedule asks it no more but for one
+// probe now and then, no connection is marked for what it answers, and one good scheduled check closes the breaker. Checks that
+// callers ask for count in `checks` and `success_rate` only.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16116,7 +16160,8 @@ func (c *ClientWithResponses) RollbackCarrierWithResponse(ctx context.Context, c
 //
 // A refusal is the check's result and so a 200, with `check.outcome` and a `diagnosis`: look at `check.outcome`, not at the HTTP
 // status, to learn whether the link works. One refusal does not yet change the status of a link that worked: that takes two, ten
-// minutes or more apart, as carriers now and then refuse good keys. An outage says nothing about the link: then the answer is 502,
+// minutes or more apart, and that the carrier has answered somebody else well in between, as carriers now and then refuse good
+// keys. An outage says nothing about the link: then the answer is 502,
 // 503 or 504, and it stands in the history all the same.
 //
 // A body is ignored.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,18 @@ func (s scheduled) check(t *testing.T) gen.HistoryEntry {
 	return checks[0]
 }
 
+// fallDue makes the next check due now, by the schedule itself: what a caller asks for has no vote.
+func (s scheduled) fallDue(t *testing.T) {
+	t.Helper()
+	row := getItem(t, accountPK(s.ID), "CARRIER#"+s.id)
+	_, rest, ok := strings.Cut(str(row, "due_key"), "#")
+	if !ok {
+		t.Fatalf("the connection has no time of its next check: %v", row)
+	}
+	now := time.Now().UnixMilli()
+	setItem(t, accountPK(s.ID), "CARRIER#"+s.id, item{"next_refresh_at": num(now), "due_key": txt(fmt.Sprintf("%015d#%s", now, rest))})
+}
+
 // told is what an entry of the history says of its check.
 func told(e gen.HistoryEntry) string {
 	words := []string{string(e.Trigger), string(e.Outcome), string(e.Status)}
@@ -111,7 +124,7 @@ func TestBreaker(t *testing.T) { //nolint:paralleltest // see above
 		all = append(all, newScheduled(t, newMerchant(t, production), "startrack", starTrackNumber("60")))
 	}
 	for _, s := range all {
-		refresh(t, s.merchant, s.id)
+		s.fallDue(t)
 	}
 	pass(t)
 	eventually(t, checkWithin, "the breaker has not opened", func() bool {
@@ -193,7 +206,9 @@ func healed(w http.ResponseWriter, r *http.Request) {
 func TestSchedule(t *testing.T) {
 	t.Parallel()
 	m := troubled(t, production)
-	gone, dead, down := newScheduled(t, m, "australia_post", ausPostNumber("13")), newScheduled(t, m, "australia_post", ausPostNumber("60")), newScheduled(t, m, "australia_post", ausPostNumber("61"))
+	gone, down := newScheduled(t, m, "australia_post", ausPostNumber("13")), newScheduled(t, m, "australia_post", ausPostNumber("61"))
+	// StarTrack's: TestBreaker has left a connection there that answers when somebody else is refused.
+	dead := newScheduled(t, m, "startrack", starTrackNumber("60"))
 	sandboxed := newScheduled(t, newMerchant(t, sandbox), "startrack", starTrackNumber("13"))
 	paused := newScheduled(t, newMerchant(t, production), "australia_post", ausPostNumber("00"))
 
@@ -256,8 +271,11 @@ func TestSchedule(t *testing.T) {
 				return false
 			})
 			checks := dead.checks(t)
+			// How often it is refused depends on how soon the carrier answers somebody else.
+			told := slices.Compact(toldAll(checks))
+			told = slices.DeleteFunc(told, func(text string) bool { return text == "schedule unauthorized active" })
 			want := []string{"schedule unauthorized action_required", "manual unauthorized active", "link ok active"}
-			if diff := cmp.Diff(want, toldAll(checks)); diff != "" {
+			if diff := cmp.Diff(want, told); diff != "" {
 				t.Errorf("history (-want +got):\n%s", diff)
 			}
 			first, err := time.Parse(time.RFC3339, checks[1].At)
@@ -266,13 +284,13 @@ func TestSchedule(t *testing.T) {
 				t.Errorf("the refusals were at %s and %s, want a second between them", checks[1].At, checks[0].At)
 			}
 			row := decode[connection](t, getCarrier(t, dead.merchant, dead.id))
-			if row.StatusReason == nil || *row.StatusReason != "unauthorized" || row.NextRefreshAt != nil {
-				t.Errorf("connection = %+v, want one that the schedule leaves alone", row)
+			if row.StatusReason == nil || *row.StatusReason != "unauthorized" || row.NextRefreshAt == nil {
+				t.Errorf("connection = %+v, want one that is looked at again", row)
 			}
 			// New credentials bring it back.
 			post.play(dead.number, healed)
 			key, secret := newCredentials()
-			a := change(t, dead.merchant, "australia_post", dead.id, fields{"api_key": key, "api_secret": secret})
+			a := change(t, dead.merchant, "startrack", dead.id, fields{"api_key": key, "api_secret": secret})
 			a.expect(t, http.StatusOK)
 			if got := decode[connection](t, a); got.Status != "active" || got.NextRefreshAt == nil {
 				t.Errorf("connection = %s", a.body)
@@ -295,8 +313,8 @@ func TestSchedule(t *testing.T) {
 		})
 		t.Run("what waits to be verified", func(t *testing.T) {
 			t.Parallel()
-			number := ausPostNumber("50")
-			s := scheduled{m, link(t, m, "australia_post", number, "verify", "later").CarrierID, number}
+			number := starTrackNumber("50")
+			s := scheduled{m, link(t, m, "startrack", number, "verify", "later").CarrierID, number}
 			post.play(number, func(w http.ResponseWriter, r *http.Request) { tell(w, r, "43") })
 			if got := told(s.check(t)); got != "manual forbidden pending_verification" {
 				t.Errorf("the first check after the link = %s, want it not to be believed yet", got)

@@ -24,6 +24,7 @@ var places = map[string]string{
 	"SANDBOX_RATE_LIMIT_PER_MINUTE": "Limits.Sandbox",
 	"AUSPOST_BASE_URL":              "Production.base",
 	"REFUSAL_GAP_SECONDS":           "Timing.RefusalGap",
+	"LONE_REFUSAL_SECONDS":          "Timing.LoneRefusal",
 	"SCHEDULE_SPEED":                "Timing.Speed",
 	"ERROR_SOURCE":                  "ErrorSource",
 	"MAX_CONNECTIONS_PER_ACCOUNT":   "Caps.Connections",

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"carrierlink/shared/carrier"
@@ -14,8 +16,14 @@ func (s *suite) minute() time.Time {
 	return time.Unix(s.id()%10_000_000*3600, 0).UTC()
 }
 
+// count is a check of the schedule at now, of a connection that was well an hour
+// before.
 func count(account int64, o carrier.Outcome) carrier.Counted {
-	return carrier.Counted{AccountID: account, Outcome: o}
+	return carrier.Counted{PartnerID: account * 2, AccountID: account, At: now, Outcome: o, Scheduled: true, WasWellAt: now.Add(-time.Hour)}
+}
+
+func vote(account int64, failure string) carrier.Vote {
+	return carrier.Vote{At: milli(now), PartnerID: account * 2, AccountID: account, Failure: failure}
 }
 
 func healthTests() tests {
@@ -35,21 +43,33 @@ func healthTests() tests {
 			s.ok(s.CountChecks(s.Context(), name, []carrier.Counted{
 				count(3, carrier.OutcomeTimeout), count(1<<31-1, carrier.OutcomeUnavailable), count(3, carrier.OutcomeUnreadable), count(3, carrier.OutcomeUnauthorized),
 			}, minute.Add(time.Minute-time.Nanosecond)))
-			s.ok(s.CountChecks(s.Context(), name, []carrier.Counted{count(4, carrier.OutcomeForbidden), count(3, carrier.OutcomeTimeout), count(5, carrier.OutcomeOK)}, minute))
+			silent, asked, late, missing := count(5, carrier.OutcomeTimeout), count(6, carrier.OutcomeTimeout), count(7, carrier.OutcomeTimeout), count(8, carrier.OutcomeNoCredentials)
+			silent.Silent, asked.Scheduled, late.WasWellAt = true, false, now.Add(-carrier.VoteWithin-1)
+			s.ok(s.CountChecks(s.Context(), name, []carrier.Counted{count(4, carrier.OutcomeForbidden), count(3, carrier.OutcomeTimeout), silent, asked, late, missing, count(5, carrier.OutcomeOK)}, minute))
 			tallies, err := s.Tallies(s.Context(), name, minute.Add(time.Second))
 			s.ok(err)
-			s.equal("tallies", tallies, []carrier.Tally{{
-				Minute: minute, Checks: 9, Good: 2,
-				Failed: map[string]int{"outage": 4, "unauthorized": 1, "forbidden": 1},
-				Who:    map[string]map[int64]bool{"outage": {3: true, 1<<31 - 1: true}, "unauthorized": {3: true}, "forbidden": {4: true}},
-			}})
+			for i := range tallies {
+				slices.SortFunc(tallies[i].Votes, func(a, b carrier.Vote) int {
+					return cmp.Or(cmp.Compare(a.AccountID, b.AccountID), cmp.Compare(a.Failure, b.Failure))
+				})
+			}
+			s.equal("tallies", tallies, []carrier.Tally{{Minute: minute, Checks: 13, Good: 2, Votes: []carrier.Vote{
+				vote(1, ""), vote(2, ""), vote(3, "outage"), vote(3, "unauthorized"), vote(4, "forbidden"), vote(5, ""), vote(1<<31-1, "outage"),
+			}}})
 			tallies, err = s.Tallies(s.Context(), carrier.StarTrack, minute)
 			s.ok(err)
 			s.equal("the other carrier's", []int{len(tallies), tallies[0].Checks}, []int{1, 1})
-			tallies[0].Who["outage"][9] = true
+			tallies[0].Votes[0].Failure = "changed"
 			again, err := s.Tallies(s.Context(), carrier.StarTrack, minute)
 			s.ok(err)
-			s.equal("what callers change changes nothing", again[0].Who["outage"], map[int64]bool{1: true})
+			s.equal("what callers change changes nothing", again[0].Votes, []carrier.Vote{vote(1, "outage")})
+		},
+		"nothing but what was not made": func(s *suite) {
+			minute := s.minute()
+			s.ok(s.CountChecks(s.Context(), name, []carrier.Counted{{AccountID: 1, Gone: true, Scheduled: true, At: now, WasWellAt: now}}, minute))
+			tallies, err := s.Tallies(s.Context(), name, minute)
+			s.ok(err)
+			s.equal("tallies", len(tallies), 0)
 		},
 		"of the last fifteen minutes": func(s *suite) {
 			minute := s.minute()
@@ -96,7 +116,7 @@ func healthTests() tests {
 			tallies, err := s.Tallies(s.Context(), name, minute)
 			s.ok(err)
 			t := tallies[0]
-			s.equal("counts", []int{t.Checks, t.Good, t.Failed["outage"], len(t.Who["outage"])}, []int{40, 20, 20, 20})
+			s.equal("counts", []int{t.Checks, t.Good, len(t.Votes)}, []int{40, 20, 40})
 		},
 		// One test, as there is one breaker for each carrier.
 		"breakers": func(s *suite) {
@@ -108,6 +128,14 @@ func healthTests() tests {
 				s.equal("carrier", b.Carrier, name)
 				late := b
 				opened := b.Opened("outage", milli(now), carrier.Timing{Speed: 1})
+				opened.ControlAt = milli(now.Add(time.Minute))
+				opened.Peers = []carrier.Peer{
+					{PartnerID: 1, AccountID: 2, ConnectionID: "se-3", CredentialID: "4", WellAt: milli(now), RefusedAt: milli(now.Add(1)), TriedAt: milli(now.Add(time.Hour))},
+					{AccountID: 5, WellAt: milli(now)},
+				}
+				opened.Doubts = []carrier.Doubt{
+					{AccountID: 6, ConnectionID: "se-7", CredentialID: "8", Since: milli(now), At: milli(now.Add(time.Minute))}, {PartnerID: 9, At: milli(now)},
+				}
 				s.ok(s.SaveBreaker(s.Context(), &opened))
 				s.equal("version", opened.Version, b.Version+1)
 				s.fails("late", s.SaveBreaker(s.Context(), &late), fault.State)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -20,28 +19,25 @@ func (m *Memory) CountChecks(ctx context.Context, name carrier.Name, checks []ca
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(checks) == 0 {
-		return nil
-	}
 	id := tallyID{name, now.UTC().Truncate(time.Minute)}
-	t, ok := m.tallies[id]
-	if !ok {
-		t = carrier.Tally{Minute: id.minute, Failed: map[string]int{}, Who: map[string]map[int64]bool{}}
-	}
+	t := m.tallies[id]
+	t.Minute = id.minute
 	for _, c := range checks {
+		if c.Gone {
+			continue
+		}
 		t.Checks++
 		if c.Outcome == carrier.OutcomeOK {
 			t.Good++
 		}
-		if failure := c.Outcome.Failure(); failure != "" {
-			t.Failed[failure]++
-			if t.Who[failure] == nil {
-				t.Who[failure] = map[int64]bool{}
-			}
-			t.Who[failure][c.AccountID] = true
+		v, ok := c.Vote()
+		if v.At = milli(v.At); ok && !slices.Contains(t.Votes, v) {
+			t.Votes = append(t.Votes, v)
 		}
 	}
-	m.tallies[id] = t
+	if t.Checks > 0 {
+		m.tallies[id] = t
+	}
 	return nil
 }
 
@@ -56,10 +52,7 @@ func (m *Memory) Tallies(ctx context.Context, name carrier.Name, now time.Time) 
 	last := now.UTC().Truncate(time.Minute)
 	for minute := last.Add(time.Minute - carrier.TallyKept); !minute.After(last); minute = minute.Add(time.Minute) {
 		if t, ok := m.tallies[tallyID{name, minute}]; ok {
-			t.Failed, t.Who = maps.Clone(t.Failed), maps.Clone(t.Who)
-			for failure, who := range t.Who {
-				t.Who[failure] = maps.Clone(who)
-			}
+			t.Votes = slices.Clone(t.Votes)
 			tallies = append(tallies, t)
 		}
 	}
@@ -80,7 +73,7 @@ func (m *Memory) allBreakers() map[carrier.Name]carrier.Breaker {
 	breakers := map[carrier.Name]carrier.Breaker{}
 	for _, name := range carrier.Names() {
 		b := m.breakers[name]
-		b.Carrier = name
+		b.Carrier, b.Peers, b.Doubts = name, slices.Clone(b.Peers), slices.Clone(b.Doubts)
 		breakers[name] = b
 	}
 	return breakers
@@ -98,7 +91,16 @@ func (m *Memory) SaveBreaker(ctx context.Context, b *carrier.Breaker) error {
 	}
 	b.Version++
 	kept := *b
-	kept.ChangedAt, kept.ProbeAt = milli(kept.ChangedAt), milli(kept.ProbeAt)
+	kept.ChangedAt, kept.ProbeAt, kept.ControlAt = milli(kept.ChangedAt), milli(kept.ProbeAt), milli(kept.ControlAt)
+	kept.Peers, kept.Doubts = nil, nil
+	for _, p := range b.Peers {
+		p.WellAt, p.RefusedAt, p.TriedAt = milli(p.WellAt), milli(p.RefusedAt), milli(p.TriedAt)
+		kept.Peers = append(kept.Peers, p)
+	}
+	for _, d := range b.Doubts {
+		d.Since, d.At = milli(d.Since), milli(d.At)
+		kept.Doubts = append(kept.Doubts, d)
+	}
 	m.breakers[b.Carrier] = kept
 	return nil
 }

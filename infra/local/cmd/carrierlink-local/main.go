@@ -21,10 +21,12 @@ import (
 const defaultPort = 8080
 
 // A developer's day takes a minute: what is due daily is, and what is due hourly comes every 2.5 s. Two refusals this far
-// apart mark a connection.
+// apart mark a connection once the carrier has answered somebody else well, and without anybody else they have to go on for
+// so long.
 const (
-	scheduleSpeed     = 24 * 60
-	refusalGapSeconds = 20
+	scheduleSpeed      = 24 * 60
+	refusalGapSeconds  = 20
+	loneRefusalSeconds = 60
 )
 
 func main() {
@@ -74,7 +76,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	fmt.Fprintf(out, "Starting carrierlink on %s. Logs are below %s.\n\n", name, work)
 	bridge := ""
 	options := stack.Options{
-		Emulator: name, Dir: work, Port: port, Log: out, ScheduleSpeed: scheduleSpeed, RefusalGapSeconds: refusalGapSeconds,
+		Emulator: name, Dir: work, Port: port, Log: out, ScheduleSpeed: scheduleSpeed, RefusalGapSeconds: refusalGapSeconds, LoneRefusalSeconds: loneRefusalSeconds,
 	}
 	if command == "sam-local" {
 		options.Port = 0 // sam serves at the port

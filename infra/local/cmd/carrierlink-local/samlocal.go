@@ -55,7 +55,7 @@ func serveWithSAM(ctx context.Context, out io.Writer, bridge, root, dir string, 
 		"--config-file", filepath.Join(root, "samconfig.toml"), "--config-env", "local",
 		"--template", filepath.Join(dir, "build", "template.yaml"), "--env-vars", settingsFile,
 		"--parameter-overrides", "Stage=local", "Architecture="+stack.Architecture(),
-		"ScheduleSpeed="+strconv.Itoa(scheduleSpeed), "RefusalGapSeconds="+strconv.Itoa(refusalGapSeconds),
+		"ScheduleSpeed="+strconv.Itoa(scheduleSpeed), "RefusalGapSeconds="+strconv.Itoa(refusalGapSeconds), "LoneRefusalSeconds="+strconv.Itoa(loneRefusalSeconds),
 		"--host", "127.0.0.1", "--port", strconv.Itoa(port), "--skip-pull-image", "--warm-containers", "LAZY",
 		"--region", service.Region)
 	cmd.Env = service.Environment()

@@ -1,0 +1,317 @@
+package refresh_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/linking"
+	"carrierlink/shared/refresh"
+	"carrierlink/shared/store/storetest"
+)
+
+// fleet is a whole service over virtual time: dispatcher, queue, worker and linker
+// over a store in memory, and a carrier that answers each API key what it is told
+// to. Passes are a minute apart; the clock stands still while something runs.
+type fleet struct {
+	*storetest.Memory
+	linking.Vault // Get alone
+	linker        *linking.Linker
+	worker        refresh.Worker
+	dispatcher    refresh.Dispatcher
+	clock         time.Time
+	waiting       []refresh.Delayed // Delay: from the beginning of the minute
+
+	members []member
+	answer  func(m member, now time.Time) carrier.Outcome
+
+	mu       sync.Mutex
+	calls    map[string][]time.Time // by connection
+	refused  map[string]time.Time   // the first refusal
+	marked   map[string]time.Time
+	opened   int
+	controls int
+}
+
+// member is a connection of a fleet.
+type member struct {
+	id, key          string
+	account, partner int64
+}
+
+const day = 24 * time.Hour
+
+// newFleet has connections that were linked a minute apart, and are checked daily.
+// Their NextRefreshAt is that of a link.
+func newFleet(t *testing.T, members []member) *fleet {
+	t.Helper()
+	f := &fleet{
+		Memory: storetest.NewMemory(), clock: at(), members: members,
+		answer: func(member, time.Time) carrier.Outcome { return carrier.OutcomeOK },
+		calls:  map[string][]time.Time{}, refused: map[string]time.Time{}, marked: map[string]time.Time{},
+	}
+	now := func() time.Time { return f.clock }
+	timing := carrier.Timing{RefusalGap: carrier.RefusalGap, LoneRefusal: carrier.LoneRefusal, Speed: 1}
+	f.linker = &linking.Linker{Store: f.Memory, Vault: f, Carriers: linking.Carriers{Production: f}, Timing: timing, Now: now}
+	f.worker = refresh.Worker{Checker: f.linker, Breakers: f.Memory, Metrics: metrics}
+	traffic := refresh.Traffic{Queue: f, PerMinute: perMinute}
+	f.dispatcher = refresh.Dispatcher{Due: f.Memory, Timing: timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: refresh.Traffic{Queue: &tray{}, PerMinute: 60}}
+	accounts := map[int64]bool{}
+	for i, m := range members {
+		if !accounts[m.account] {
+			makeAccount(t, f, carrier.Account{ID: m.account, PartnerID: m.partner, Environment: carrier.Production, Active: true})
+			accounts[m.account] = true
+		}
+		f.clock = at().Add(time.Duration(i%60) * time.Minute)
+		conn := carrier.Connection{
+			ID: m.id, AccountID: m.account, PartnerID: m.partner, Environment: carrier.Production, Carrier: carrier.AustraliaPost, AccountNumber: fmt.Sprintf("%010d", i+1),
+			Standing: carrier.StandingActive, CredentialID: m.key, RefreshPolicy: carrier.RefreshDaily,
+		}
+		if err := f.BeginLink(t.Context(), &conn, carrier.LinkOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		conn.Status = carrier.PendingVerification
+		entry := conn.Record(carrier.Observation{
+			Reading: carrier.Reading{Outcome: carrier.OutcomeOK}, Trigger: carrier.TriggerLink, Now: f.clock, Timing: timing, Jitter: float64(i*37%100) / 100,
+		})
+		if err := f.FinishLink(t.Context(), &conn, &entry, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.clock = at().Add(time.Hour)
+	return f
+}
+
+// each makes n members, each an account with credentials of its own, of so many
+// partners.
+func each(n, partners int) []member {
+	var all []member
+	for i := range n {
+		all = append(all, member{fmt.Sprintf("se-%04d", i), fmt.Sprintf("key %d", i), int64(i + 1), int64(i%partners + 1)})
+	}
+	return all
+}
+
+// Get is the vault's: the key names the connection.
+func (f *fleet) Get(_ context.Context, _ int64, connectionID, _ string) (carrier.Credentials, error) {
+	return carrier.Credentials{APIKey: carrier.NewSecret(connectionID), APISecret: carrier.NewSecret("secret")}, nil
+}
+
+// GetAccount is the carrier's.
+func (f *fleet) GetAccount(_ context.Context, account carrier.ChargeAccount, _ int) carrier.Reading {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := account.Credentials.APIKey.Reveal()
+	m := f.members[slices.IndexFunc(f.members, func(m member) bool { return m.id == id })]
+	f.calls[id] = append(f.calls[id], f.clock)
+	r := carrier.Reading{Outcome: f.answer(m, f.clock)}
+	if r.Outcome == carrier.OutcomeOK {
+		r.Raw = fmt.Appendf(nil, `{"account_number":%q}`, account.Number)
+	}
+	return r
+}
+
+// Backlog and Send are the queue.
+func (f *fleet) Backlog(context.Context) (int, error) { return len(f.waiting), nil }
+
+func (f *fleet) Send(_ context.Context, messages []refresh.Delayed) error {
+	f.waiting = append(f.waiting, messages...)
+	for _, m := range messages {
+		if m.Message.Control {
+			f.controls++
+		}
+	}
+	return nil
+}
+
+// run lets the time pass, until a time after the start.
+func (f *fleet) run(t *testing.T, until time.Duration) {
+	t.Helper()
+	for end := at().Add(until); f.clock.Before(end); f.clock = f.clock.Truncate(time.Minute).Add(time.Minute) {
+		if _, err := f.dispatcher.Pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		minute := f.clock
+		batch := f.waiting
+		f.waiting = nil
+		for len(batch) > 0 {
+			n := 1
+			for n < min(10, len(batch)) && batch[n].Delay == batch[0].Delay {
+				n++
+			}
+			f.clock = minute.Add(batch[0].Delay)
+			f.deliver(t, batch[:n])
+			batch = batch[n:]
+		}
+		f.clock = minute
+	}
+}
+
+func (f *fleet) deliver(t *testing.T, batch []refresh.Delayed) {
+	t.Helper()
+	before := f.breaker(t)
+	var bodies []string
+	for _, m := range batch {
+		text, err := json.Marshal(m.Message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies = append(bodies, string(text))
+	}
+	if failed := f.worker.Batch(t.Context(), received(bodies...)); len(failed) > 0 {
+		t.Fatalf("messages %v failed", failed)
+	}
+	if !before.Open && f.breaker(t).Open {
+		f.opened++
+	}
+	for _, m := range batch {
+		row := f.row(t, m.Message.AccountID, m.Message.CarrierID)
+		if _, ok := f.refused[row.ID]; !ok && !row.FirstRefusedAt.IsZero() {
+			f.refused[row.ID] = row.FirstRefusedAt
+		}
+		if _, ok := f.marked[row.ID]; !ok && row.Status == carrier.ActionRequired {
+			f.marked[row.ID] = f.clock
+		}
+	}
+}
+
+func (f *fleet) row(t *testing.T, account int64, id string) carrier.Connection {
+	t.Helper()
+	row, err := f.Connection(t.Context(), account, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return row
+}
+
+func (f *fleet) breaker(t *testing.T) carrier.Breaker {
+	t.Helper()
+	b, err := f.Breakers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b[carrier.AustraliaPost]
+}
+
+// unwell lists the connections that are not simply active.
+func (f *fleet) unwell(t *testing.T) []string {
+	t.Helper()
+	var list []string
+	for _, m := range f.members {
+		if row := f.row(t, m.account, m.id); row.Status != carrier.Active || row.StatusReason != "" {
+			list = append(list, fmt.Sprint(m.id, " ", row.Status, " ", row.StatusReason))
+		}
+	}
+	return list
+}
+
+// sizes are those of the fleets.
+var sizes = []int{1, 2, 3, 10, 20, 50, 400}
+
+// TestOutageOfADay: the carrier fails everybody for a day, in each of four ways.
+// Nobody is told to fix anything, nobody's key is asked for all the time, and
+// everybody is well again soon after, by themselves.
+func TestOutageOfADay(t *testing.T) {
+	t.Parallel()
+	const begins, ends = 26 * time.Hour, 50 * time.Hour
+	for _, failing := range []carrier.Outcome{carrier.OutcomeUnauthorized, carrier.OutcomeForbidden, carrier.OutcomeUnavailable, carrier.OutcomeTimeout} {
+		for _, n := range sizes {
+			for _, partners := range []int{1, 3} {
+				if n < partners {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s/%d of %d", failing, n, partners), func(t *testing.T) {
+					t.Parallel()
+					f := newFleet(t, each(n, partners))
+					f.answer = func(_ member, now time.Time) carrier.Outcome {
+						if since := now.Sub(at()); since >= begins && since < ends {
+							return failing
+						}
+						return carrier.OutcomeOK
+					}
+					f.run(t, ends)
+					most := 0
+					for _, calls := range f.calls {
+						during := 0
+						for _, at := range calls {
+							if f.clock.Sub(at) < ends-begins {
+								during++
+							}
+						}
+						most = max(most, during)
+					}
+					f.run(t, ends+2*time.Hour)
+					if len(f.marked) > 0 {
+						t.Errorf("%d of %d are marked", len(f.marked), n)
+					}
+					if unwell := f.unwell(t); len(unwell) > 0 || f.breaker(t).Open {
+						t.Errorf("two hours after the outage %d of %d are not well: %.3v; breaker open: %t", len(unwell), n, unwell, f.breaker(t).Open)
+					}
+					t.Logf("doubted %d; the breaker opened %d times; %d control checks; one key was asked for %d times at most", len(f.refused), f.opened, f.controls, most)
+					// With an open breaker the probes, one a minute, are all there is.
+					if limit := 48; f.opened == 0 && most > limit {
+						t.Errorf("one key was asked for %d times in a day, want %d at most", most, limit)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestOneDeadKey: in a fleet of any size the one key that dies is marked by its
+// second refusal, 10 to 16 minutes after the first, and nobody else; where there is
+// nobody to compare with, after 48 hours. It heals by itself.
+func TestOneDeadKey(t *testing.T) {
+	t.Parallel()
+	for _, n := range sizes {
+		for _, dies := range []time.Duration{2 * time.Hour, 26 * time.Hour} {
+			for _, partners := range []int{1, 3} {
+				if n < partners {
+					continue
+				}
+				t.Run(fmt.Sprintf("%d of %d after %v", n, partners, dies), func(t *testing.T) {
+					t.Parallel()
+					f := newFleet(t, each(n, partners))
+					dead := f.members[n/2]
+					heals := 15 * day
+					f.answer = func(m member, now time.Time) carrier.Outcome {
+						if since := now.Sub(at()); m == dead && since >= dies && since < heals {
+							return carrier.OutcomeUnauthorized
+						}
+						return carrier.OutcomeOK
+					}
+					f.run(t, 68*time.Hour)
+					low, high := 10*time.Minute, 16*time.Minute
+					if n == 1 {
+						low, high = 48*time.Hour, 50*time.Hour
+						if row := f.row(t, dead.account, dead.id); row.Status != carrier.Active || row.StatusReason != "unauthorized_suspected" {
+							t.Errorf("before 48 hours it is %s %q, want active and what is suspected", row.Status, row.StatusReason)
+						}
+						f.run(t, 5*day)
+					}
+					marked, first := f.marked[dead.id], f.refused[dead.id]
+					if took := marked.Sub(first); marked.IsZero() || took < low || took > high || len(f.marked) != 1 {
+						t.Fatalf("%d are marked; the dead one %v after its first refusal, want one after %v to %v", len(f.marked), took, low, high)
+					}
+					row := f.row(t, dead.account, dead.id)
+					if row.StatusReason != "unauthorized" || f.opened > 0 {
+						t.Errorf("its reason is %q; the breaker opened %d times", row.StatusReason, f.opened)
+					}
+					calls := len(f.calls[dead.id])
+					f.run(t, heals+27*time.Hour)
+					if unwell := f.unwell(t); len(unwell) > 0 {
+						t.Errorf("a day after it is right again: %v", unwell)
+					}
+					if daily := len(f.calls[dead.id]) - calls; daily < 10 || daily > 15 {
+						t.Errorf("the dead key was asked for %d times in ten days or more, want once a day", daily)
+					}
+				})
+			}
+		}
+	}
+}
