@@ -225,6 +225,17 @@ func TestEdit(t *testing.T) {
 			t.Errorf("calls %v, answer and row (-want +got):\n%s", calls, diff)
 		}
 	})
+	t.Run("without its answer", func(t *testing.T) {
+		broken := errors.New("broken")
+		before := w.row(t, conn.ID)
+		_, err := w.Change(t.Context(), linking.ChangeRequest{
+			Connection: before, Edit: func(c *carrier.Connection) { c.Nickname = "Unanswered" },
+			Answer: func(*carrier.Connection) (*carrier.IdempotencyRecord, error) { return nil, broken },
+		})
+		if diff := cmp.Diff(before, w.row(t, conn.ID)); !errors.Is(err, broken) || diff != "" {
+			t.Errorf("Change = %v, row (-before +after):\n%s", err, diff)
+		}
+	})
 	t.Run("of the metadata alone", func(t *testing.T) {
 		for _, metadata := range []map[string]string{{"a": "c"}, {"b": "c"}, nil} {
 			got, err := w.Change(t.Context(), linking.ChangeRequest{Connection: w.row(t, conn.ID), Edit: func(c *carrier.Connection) { c.Metadata = metadata }})

@@ -343,6 +343,21 @@ func TestReconcile(t *testing.T) {
 			t.Errorf("Reconcile = %+v, %v, want all left", report, err)
 		}
 	})
+	t.Run("others are faster", func(t *testing.T) {
+		w := newWorld(t)
+		litter(t, w)
+		w.clock = w.clock.Add(time.Minute)
+		w.on = func(_ context.Context, name string, do func() error) error {
+			if name == "SaveConnection" || name == "EndFollow" {
+				return fault.New(fault.Precondition, "m")
+			}
+			return do()
+		}
+		report, err := w.Reconcile(t.Context(), 100)
+		if err != nil || report != (linking.Report{Busy: report.Busy}) || report.Busy == 0 {
+			t.Errorf("Reconcile = %+v, %v, want busy ones and nothing else", report, err)
+		}
+	})
 	t.Run("time enough", func(t *testing.T) {
 		w := newWorld(t)
 		litter(t, w)

@@ -469,3 +469,39 @@ func TestUnknownEnvironment(t *testing.T) {
 		}
 	}
 }
+
+// TestUnknownEnvironmentAsksNobody: a row, or an account, that names no
+// environment of ours has no carrier, in any use case; nor is that ever the
+// merchant's fault.
+func TestUnknownEnvironmentAsksNobody(t *testing.T) {
+	for _, env := range []carrier.Environment{"", "Sandbox", "staging"} {
+		for _, u := range []useCase{
+			{name: "change credentials", act: changeOf(number, "", "two")},
+			{name: "change the number", act: changeOf(number, number2, "")},
+			{name: "roll back", act: of(number, rollback)},
+			{name: "verify", act: of(number, verify)},
+			{name: "read", act: of(number, readCheck)},
+			{name: "refresh", act: of(number, refresh)},
+			{name: "link", act: linkOf(number2, "other", func(r *linking.LinkRequest) { r.Account.Environment = env })},
+			{name: "link for later", act: linkOf(number2, "other", func(r *linking.LinkRequest) { r.Account.Environment, r.VerifyLater = env, true })},
+		} {
+			w := newWorld(t)
+			row := w.changed(t, w.link(t), "", "first")
+			row.Environment = env
+			if err := w.memory.SaveConnection(t.Context(), &row); err != nil {
+				t.Fatal(err)
+			}
+			w.clock = w.clock.AddDate(0, 0, 3)
+			asked := len(w.production.asked)
+			if err := u.act(t.Context(), w, w.Linker); err != nil && !fault.Is(err, fault.CarrierDown) {
+				t.Errorf("%s in %q: %v, want none of the merchant's", u.name, env, err)
+			}
+			if len(w.production.asked) != asked || len(w.sandbox.asked) != 0 {
+				t.Errorf("%s in %q: a carrier is asked", u.name, env)
+			}
+			if now := w.row(t, row.ID); now.Status == carrier.ActionRequired || now.SecretVersion != row.SecretVersion || now.AccountNumber != row.AccountNumber {
+				t.Errorf("%s in %q: the row becomes %s, %s", u.name, env, now.Status, now.StatusReason)
+			}
+		}
+	}
+}
