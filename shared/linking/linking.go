@@ -97,7 +97,8 @@ type Store interface {
 	// counts it out of its account and drops its snapshot.
 	Unlink(ctx context.Context, conn *carrier.Connection) error
 
-	// Account reads an account; fault.NotFound, for one whose purge is due too.
+	// Account reads an account; fault.NotFound, for one whose purge is due too
+	// (by the zero time none is).
 	Account(ctx context.Context, accountID int64, now time.Time) (carrier.Account, error)
 	// AllConnections reads all of an account's rows, whatever their status.
 	AllConnections(ctx context.Context, accountID int64) ([]carrier.Connection, error)
@@ -107,6 +108,8 @@ type Store interface {
 	// EndFollow notes that all connections have followed: fault.Precondition
 	// when the account is no longer the one that was read.
 	EndFollow(ctx context.Context, account carrier.Account) error
+	// EndPurge ends what there still is of an account that is purged.
+	EndPurge(ctx context.Context, accountID int64, at time.Time) error
 	// Unfinished lists what a crash may have left, and counts the entries that
 	// nobody can read.
 	Unfinished(ctx context.Context, now time.Time, limit int) (found []carrier.Unfinished, malformed int, err error)

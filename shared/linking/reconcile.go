@@ -15,14 +15,20 @@ import (
 // says now, so that it may be run again, and by several at once, after whatever
 // crash. An account that changes meanwhile is followed where it went.
 //
-// Errors: fault.NotFound; State when somebody is at work on one of the
-// connections, or the account keeps changing: the reconciler comes back to it.
+// One whose purge is due, or that is gone, is purged.
+//
+// Errors: fault.State when somebody is at work on one of the connections, or the
+// account keeps changing: the reconciler comes back to it.
 func (l *Linker) Follow(ctx context.Context, accountID int64) error {
 	const tries = 4
 	var err error
 	for range tries {
 		var account carrier.Account
-		if account, err = l.Store.Account(ctx, accountID, l.Now()); err != nil {
+		account, err = l.Store.Account(ctx, accountID, time.Time{})
+		if at, is := l.purged(account, err); is {
+			return l.purge(ctx, accountID, at)
+		}
+		if err != nil {
 			return fmt.Errorf("reading the account: %w", err)
 		}
 		if err = l.follow(ctx, account); !fault.Is(err, fault.Precondition) {
@@ -72,6 +78,9 @@ func (l *Linker) follow(ctx context.Context, account carrier.Account) error {
 // touched only while the row says so.
 func (l *Linker) followOne(ctx context.Context, conn carrier.Connection, account carrier.Account) error {
 	standing := account.Standing()
+	if conn.Status == carrier.Disconnected {
+		return l.disconnectedFollows(ctx, conn, account)
+	}
 	if !conn.Visible() || conn.Standing == standing && conn.PurgeAt.Equal(account.PurgeAt) && conn.Work != carrier.WorkFollow {
 		return nil
 	}
@@ -104,6 +113,23 @@ func (l *Linker) followOne(ctx context.Context, conn carrier.Connection, account
 		}
 	}
 	return err
+}
+
+// disconnectedFollows lets the row of an unlinked connection go with its account,
+// where it would have stayed longer; a restore gives it the time that it had.
+func (l *Linker) disconnectedFollows(ctx context.Context, conn carrier.Connection, account carrier.Account) error {
+	end := conn.DisconnectedAt.Add(carrier.HistoryKept)
+	if account.Deleted() && account.PurgeAt.Before(end) {
+		end = account.PurgeAt
+	}
+	if end = end.Truncate(time.Second); conn.PurgeAt.Equal(end) {
+		return nil
+	}
+	if err := l.idle(&conn); err != nil {
+		return err
+	}
+	conn.PurgeAt = end
+	return moved(l.Store.FollowConnection(ctx, &conn, account))
 }
 
 // secretFollows deletes or restores the secret, as the account stands; fresh
@@ -189,7 +215,10 @@ func (l *Linker) settle(ctx context.Context, u carrier.Unfinished, report *Repor
 		return nil // somebody was faster, or is at it
 	}
 	if conn.Work == carrier.WorkFollow {
-		account, err := l.Store.Account(ctx, u.AccountID, l.Now())
+		account, err := l.Store.Account(ctx, u.AccountID, time.Time{})
+		if at, is := l.purged(account, err); is {
+			return l.purgeConnection(ctx, conn, at)
+		}
 		if err != nil {
 			return err
 		}

@@ -184,6 +184,10 @@ func (s hookedStore) EndFollow(ctx context.Context, a carrier.Account) error {
 	return through(ctx, s.on, "EndFollow", func() error { return s.memory.EndFollow(ctx, a) })
 }
 
+func (s hookedStore) EndPurge(ctx context.Context, account int64, at time.Time) error {
+	return through(ctx, s.on, "EndPurge", func() error { return s.memory.EndPurge(ctx, account, at) })
+}
+
 func (s hookedStore) Unfinished(ctx context.Context, now time.Time, limit int) (found []carrier.Unfinished, malformed int, err error) {
 	found, err = read(ctx, s.on, "Unfinished", func() (found []carrier.Unfinished, err error) {
 		found, malformed, err = s.memory.Unfinished(ctx, now, limit)

@@ -40,6 +40,8 @@ const (
 	partHistory     = "history"
 	partDay         = "links of the day"
 	partBreaker     = "breaker"
+	partPurge       = "purge"
+	partEnd         = "end"
 )
 
 // CreateAccount writes the account with Version 1, its key, what keeps its email

@@ -139,7 +139,10 @@ func (s *Store) DeleteAccount(ctx context.Context, a carrier.Account, pinned boo
 			e.set(attrWasIn, textValue(activePK(a.PartnerID, a.Active)))
 			follow(e, now)
 			end := func(e *edit) { e.set(attrTTL, numberValue(purgeAt.Unix())) }
-			return append([]part{s.update(partAccount, e)}, s.eachIdentifier(a, end)...)
+			mark := purgeKey(a.ID).item()
+			mark.text(attrDuePK, repairPK)
+			mark.text(attrDueKey, repairKey(now))
+			return append([]part{s.update(partAccount, e), s.put(partPurge, mark, "", nil)}, s.eachIdentifier(a, end)...)
 		},
 	})
 }

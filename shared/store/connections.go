@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"carrierlink/shared/carrier"
@@ -115,12 +116,43 @@ func (s *Store) numberHeld(holders item, duplicate bool) error {
 	return alreadyLinked(holders)
 }
 
-// dropNumber takes the connection from those that hold a number of its carrier.
-// Where it was the only one an empty item stays.
-func (s *Store) dropNumber(c *carrier.Connection, accountNumber string) part {
-	e := newEdit(numberKey(c.AccountID, Number{c.Carrier, accountNumber}))
-	e.exclude(attrCarrierIDs, textSet(c.ID))
-	return s.update(partOldNumber, e)
+// dropNumber makes the write with a part that takes the connection from those
+// that hold a number of its carrier. The item goes with the last of them: that the
+// connection is the last is taken for granted first, and the refusal tells who
+// else there is.
+func (s *Store) dropNumber(ctx context.Context, c *carrier.Connection, accountNumber string, parts []part) (refusals, error) {
+	k := numberKey(c.AccountID, Number{c.Carrier, accountNumber})
+	only := newEdit(k)
+	only.compares(attrCarrierIDs, "=", textSet(c.ID))
+	drop := []part{s.remove(partOldNumber, only)}
+	for range attempts {
+		refused, err := s.transact(ctx, append(slices.Clone(parts), drop...))
+		old, is := refused[partOldNumber]
+		if delete(refused, partOldNumber); err != nil || !is || len(refused) > 0 {
+			return refused, err
+		}
+		ids, err := readHolders(old)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case len(old) == 0:
+			drop = nil // nobody holds it
+		case len(ids) == 0: // of version 0.3, which left empty ones
+			empty := newEdit(k)
+			empty.lacks(attrCarrierIDs)
+			drop = []part{s.remove(partOldNumber, empty)}
+		case len(ids) == 1 && ids[0] == c.ID:
+			drop = []part{s.remove(partOldNumber, only)}
+		default:
+			one := newEdit(k)
+			one.exclude(attrCarrierIDs, textSet(c.ID))
+			one.exists(attrCarrierIDs)
+			one.compares(attrCarrierIDs, "<>", textSet(c.ID))
+			drop = []part{s.update(partOldNumber, one)}
+		}
+	}
+	return nil, problem.Busy(fmt.Errorf("a number has other holders in each of %d attempts", attempts))
 }
 
 func alreadyLinked(holders item) error {
@@ -189,7 +221,7 @@ func (s *Store) DropLink(ctx context.Context, conn carrier.Connection) error {
 	row := newEdit(connectionKey(conn.AccountID, conn.ID))
 	row.compares(attrVersion, "=", numberValue(conn.Version))
 	row.compares(attrStatus, "=", textValue(string(carrier.Linking)))
-	refused, err := s.transact(ctx, []part{s.remove(partConnection, row), s.dropNumber(&conn, conn.AccountNumber)})
+	refused, err := s.dropNumber(ctx, &conn, conn.AccountNumber, []part{s.remove(partConnection, row)})
 	if err != nil {
 		return fmt.Errorf("dropping a link: %w", err)
 	}
@@ -240,12 +272,14 @@ func (s *Store) ChangeConnection(ctx context.Context, conn *carrier.Connection, 
 		row.compares(attrVersion, "=", numberValue(conn.Version))
 		next, parts = *conn, []part{s.check(partConnection, row)}
 	}
+	write := func() (refusals, error) { return s.transact(ctx, parts) }
 	if c.OldNumber != "" && c.OldNumber != next.AccountNumber {
-		parts = append(parts, s.holdNumber(&next, c.AllowDuplicate), s.dropNumber(&next, c.OldNumber))
+		parts = append(parts, s.holdNumber(&next, c.AllowDuplicate))
+		write = func() (refusals, error) { return s.dropNumber(ctx, &next, c.OldNumber, parts) }
 	}
 	parts = append(parts, s.checked(&next, c.Entry, c.Snapshot)...)
 	parts = append(parts, s.answered(c.Answer)...)
-	refused, err := s.transact(ctx, parts)
+	refused, err := write()
 	switch {
 	case err != nil:
 		return fmt.Errorf("changing a connection: %w", err)
@@ -277,10 +311,10 @@ func (s *Store) Unlink(ctx context.Context, conn *carrier.Connection) error {
 	parts := []part{
 		s.replace(&next, conn.Version),
 		s.update(partAccount, account),
-		s.dropNumber(&next, next.AccountNumber),
 		s.remove(partSnapshot, newEdit(snapshotKey(conn.AccountID, conn.ID))),
 	}
-	refused, err := s.transact(ctx, append(parts, s.countDay(conn.AccountID, conn.DisconnectedAt, attrUnlinked)...))
+	parts = append(parts, s.countDay(conn.AccountID, conn.DisconnectedAt, attrUnlinked)...)
+	refused, err := s.dropNumber(ctx, &next, next.AccountNumber, parts)
 	switch {
 	case err != nil:
 		return fmt.Errorf("unlinking a connection: %w", err)

@@ -126,6 +126,9 @@ func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) (found
 				malformed++
 				continue
 			}
+			if u.ConnectionID == "" && slices.Contains(found, u) {
+				continue // a deleted account is there twice
+			}
 			found = append(found, u)
 		}
 		if len(found) >= limit || len(out.LastEvaluatedKey) == 0 {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -86,6 +87,7 @@ func otherAccount(old item) error {
 // EndFollow says that all connections of the account have followed it: it is no
 // longer Following, which its Version does not count. In the same transaction its
 // API keys get the end that account.PurgeAt is for the account, or lose it.
+// Numbers that nobody holds, which version 0.3 left, go.
 //
 // It returns fault.NotFound when the account is gone, fault.Precondition when it
 // has changed since it was read, and fault.State when its keys keep changing.
@@ -94,20 +96,24 @@ func (s *Store) EndFollow(ctx context.Context, account carrier.Account) error {
 	a.remove(attrDuePK)
 	a.remove(attrDueKey)
 	for range attempts {
-		parts := []part{s.update(partAccount, a)}
-		keys, err := s.queryItems(ctx, accountPK(account.ID), skKey, skKey)
+		parts := []part{s.update(partAccount, a), s.remove(partPurge, newEdit(purgeKey(account.ID)))}
+		items, err := s.queryItems(ctx, accountPK(account.ID), skKey, skNumber)
 		if err != nil {
 			return fmt.Errorf("ending an account's mark: %w", err)
 		}
-		for _, it := range keys {
+		for _, it := range items {
 			r := reader{it: it}
-			if r.seconds(attrTTL).Unix() != account.PurgeAt.Unix() {
-				e := newEdit(key{r.text(attrPK), r.text(attrSK)})
+			e := newEdit(key{r.text(attrPK), r.text(attrSK)})
+			switch number := strings.HasPrefix(e.key.sk, skNumber); {
+			case number && it[attrCarrierIDs] == nil && len(parts) < mostParts:
+				e.lacks(attrCarrierIDs)
+				parts = append(parts, s.remove(partNumber, e))
+			case !number && r.seconds(attrTTL).Unix() != account.PurgeAt.Unix():
 				e.exists(attrPK)
 				e.end(account.PurgeAt)
 				parts = append(parts, s.update(partKey, e))
 			}
-			if err := r.done("API key"); err != nil {
+			if err := r.done("item of an account"); err != nil {
 				return err
 			}
 		}
@@ -120,7 +126,49 @@ func (s *Store) EndFollow(ctx context.Context, account carrier.Account) error {
 		case refused.has(partAccount):
 			return otherAccount(refused[partAccount])
 		}
-		// A key was deleted in between.
+		// A key was deleted in between, or a number taken.
 	}
 	return problem.Busy(fmt.Errorf("the mark of account %d not ended in %d attempts", account.ID, attempts))
+}
+
+// mostParts is as many parts as a transaction of DynamoDB has.
+const mostParts = 100
+
+// EndPurge ends what there still is of an account whose purge is due, whether its
+// own item is there or not: whatever of its partition has no end, or a later one,
+// gets this one (whole seconds), and nothing is left to be done about it. What a
+// crash has left of a connection stays until that is settled.
+func (s *Store) EndPurge(ctx context.Context, accountID int64, at time.Time) error {
+	items, err := s.queryItems(ctx, accountPK(accountID), " ", "~")
+	if err != nil {
+		return fmt.Errorf("ending what is left of an account: %w", err)
+	}
+	var parts []part
+	for _, it := range items {
+		r := reader{it: it}
+		e := newEdit(key{r.text(attrPK), r.text(attrSK)})
+		row := strings.HasPrefix(e.key.sk, skConnection)
+		switch end := r.seconds(attrTTL); {
+		case e.key == purgeKey(accountID), row && it[attrDuePK] != nil:
+		case end.IsZero(), end.After(at), it[attrDuePK] != nil:
+			e.exists(attrPK)
+			e.end(at)
+			e.remove(attrDuePK)
+			e.remove(attrDueKey)
+			parts = append(parts, s.update(partEnd, e))
+		}
+		if err := r.done("item of an account"); err != nil {
+			return err
+		}
+	}
+	for n := 0; n < len(parts); n += mostParts {
+		if _, err := s.transact(ctx, parts[n:min(n+mostParts, len(parts))]); err != nil {
+			return fmt.Errorf("ending what is left of an account: %w", err)
+		}
+	}
+	// Only then: until here the reconciler comes back to it.
+	if _, err := s.transact(ctx, []part{s.remove(partPurge, newEdit(purgeKey(accountID)))}); err != nil {
+		return fmt.Errorf("ending a purge: %w", err)
+	}
+	return nil
 }

@@ -18,6 +18,7 @@ import (
 //
 //	partner       PARTNER#<id>                  PARTNER
 //	account       ACCOUNT#<id>                  ACCOUNT
+//	purge         ACCOUNT#<id>                  PURGE
 //	api key       its owner's partition         KEY#<sha-256 of the key, hex>
 //	connection    ACCOUNT#<id>                  CARRIER#<carrier_id>
 //	snapshot      ACCOUNT#<id>                  SNAPSHOT#<carrier_id>
@@ -65,6 +66,7 @@ const (
 // What the sort keys of the items that are listed begin with.
 const (
 	skKey        = "KEY#"
+	skNumber     = "NUMBER#"
 	skConnection = "CARRIER#"
 	skSnapshot   = "SNAPSHOT#"
 	skMinute     = "MINUTE#"
@@ -154,7 +156,7 @@ func readOwner(k key) (accountID int64, connectionID string, err error) {
 	text, ok := strings.CutPrefix(k.pk, "ACCOUNT#")
 	accountID, err = strconv.ParseInt(text, 10, 64)
 	connectionID, connection := strings.CutPrefix(k.sk, skConnection)
-	if !ok || err != nil || !connection && k != accountKey(accountID) {
+	if !ok || err != nil || !connection && k != accountKey(accountID) && k != purgeKey(accountID) {
 		return 0, "", errors.New("key is no connection's or account's")
 	}
 	if !connection {
@@ -165,6 +167,10 @@ func readOwner(k key) (accountID int64, connectionID string, err error) {
 
 func partnerKey(id int64) key { return key{partnerPK(id), "PARTNER"} }
 func accountKey(id int64) key { return key{accountPK(id), "ACCOUNT"} }
+
+// purgeKey is of the item by which the reconciler finds a deleted account that its
+// connections have not followed: the account's own item may be removed before.
+func purgeKey(id int64) key { return key{accountPK(id), "PURGE"} }
 
 // apiKeyKey: a merchant key lives with its account, a partner key with its
 // partner.
@@ -182,7 +188,7 @@ func connectionKey(accountID int64, id string) key {
 func snapshotKey(accountID int64, id string) key { return key{accountPK(accountID), skSnapshot + id} }
 
 func numberKey(accountID int64, n Number) key {
-	return key{accountPK(accountID), "NUMBER#" + string(n.Carrier) + "#" + n.Number}
+	return key{accountPK(accountID), skNumber + string(n.Carrier) + "#" + n.Number}
 }
 
 func emailKey(email string) key { return key{"EMAIL#" + carrier.EmailKey(email), "EMAIL"} }

@@ -370,6 +370,7 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 	"EndFollow": func(ctx context.Context, s *store.Store) error {
 		return s.EndFollow(ctx, carrier.Account{ID: 1, Version: 1})
 	},
+	"EndPurge": func(ctx context.Context, s *store.Store) error { return s.EndPurge(ctx, 1, time.Unix(9, 0)) },
 	"Idempotency": func(ctx context.Context, s *store.Store) error {
 		_, err := s.Idempotency(ctx, carrier.IdempotencyRecord{Scope: "s", Key: "k"}, time.Unix(0, 0))
 		return err

@@ -112,6 +112,7 @@ func (m *Memory) dropNumber(c *carrier.Connection, number string) {
 	m.numbers[n] = slices.DeleteFunc(m.numbers[n], func(id string) bool { return id == c.ID })
 	if len(m.numbers[n]) == 0 {
 		delete(m.numbers, n)
+		delete(m.numberEnds, n)
 	}
 }
 
@@ -376,6 +377,35 @@ func (m *Memory) EndFollow(ctx context.Context, account carrier.Account) error {
 	a.Following = false
 	m.accounts[a.ID] = a
 	m.due.remove(connectionID{account: a.ID})
+	return nil
+}
+
+// EndPurge is store.Store's.
+func (m *Memory) EndPurge(ctx context.Context, accountID int64, at time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("ending what is left of an account: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if a, known := m.accounts[accountID]; known {
+		a.Following = false
+		if a.PurgeAt.IsZero() || a.PurgeAt.After(second(at)) {
+			a.PurgeAt = second(at)
+		}
+		m.accounts[accountID] = a
+	}
+	for id, c := range m.connections {
+		if id.account == accountID && c.Status != carrier.Linking && c.Work == carrier.NoWork && !c.Scheduled() && (c.PurgeAt.IsZero() || c.PurgeAt.After(second(at))) {
+			c.PurgeAt = second(at)
+			m.connections[id] = c
+		}
+	}
+	for n := range m.numbers {
+		if n.account == accountID {
+			m.numberEnds[n] = second(at)
+		}
+	}
+	m.due.remove(connectionID{account: accountID})
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"carrierlink/shared/carrier"
@@ -148,4 +149,58 @@ func (m *Memory) Unfinished(ctx context.Context, now time.Time, limit int) (foun
 		found = append(found, carrier.Unfinished{AccountID: e.id.account, ConnectionID: e.id.id})
 	}
 	return found, 0, nil
+}
+
+// Expire removes what has an end that is over, as DynamoDB does some time after.
+// What the reconciler has to come back to has none.
+func (m *Memory) Expire(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, a := range m.accounts {
+		if a.Purged(now) {
+			delete(m.accounts, id)
+		}
+	}
+	for id, c := range m.connections {
+		if over(c.PurgeAt, now) {
+			delete(m.connections, id)
+			delete(m.snapshots, id)
+			m.due.remove(id)
+			m.owned[id.account] = slices.DeleteFunc(m.owned[id.account], func(other string) bool { return other == id.id })
+		}
+	}
+	for n, end := range m.numberEnds {
+		if over(end, now) {
+			delete(m.numbers, n)
+			delete(m.numberEnds, n)
+		}
+	}
+}
+
+// Left lists what there is of an account: itself, its connections, snapshots and
+// numbers.
+func (m *Memory) Left(accountID int64) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var left []string
+	if _, ok := m.accounts[accountID]; ok {
+		left = append(left, "account")
+	}
+	for id := range m.connections {
+		if id.account == accountID {
+			left = append(left, "connection "+id.id)
+		}
+	}
+	for id := range m.snapshots {
+		if id.account == accountID {
+			left = append(left, "snapshot "+id.id)
+		}
+	}
+	for n := range m.numbers {
+		if n.account == accountID {
+			left = append(left, "number "+n.number.Number)
+		}
+	}
+	slices.Sort(left)
+	return left
 }

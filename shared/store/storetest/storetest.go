@@ -46,6 +46,7 @@ type Store interface {
 	AllConnections(ctx context.Context, accountID int64) ([]carrier.Connection, error)
 	Snapshot(ctx context.Context, accountID int64, connectionID string) (*carrier.Snapshot, error)
 	Due(ctx context.Context, lane carrier.Lane, now time.Time, limit int) (due []carrier.DueConnection, malformed int, err error)
+	EndPurge(ctx context.Context, accountID int64, at time.Time) error
 	Unfinished(ctx context.Context, now time.Time, limit int) (found []carrier.Unfinished, malformed int, err error)
 	History(ctx context.Context, accountID int64, connectionID string, before *carrier.HistoryPosition, skip, limit int, now time.Time) ([]carrier.HistoryEntry, *carrier.HistoryPosition, error)
 

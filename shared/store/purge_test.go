@@ -1,0 +1,247 @@
+package store_test
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/store"
+)
+
+// estate is an account on an engine with all that can belong to one.
+type estate struct {
+	*testing.T
+	api     *dynamodb.Client
+	s       *store.Store
+	account int64
+	now     time.Time
+	rows    []carrier.Connection
+}
+
+func (e *estate) ok(err error) {
+	e.Helper()
+	if err != nil {
+		e.Fatal(err)
+	}
+}
+
+// newEstate has a connection, two that share a number, one whose number was
+// changed, one that was unlinked, a link that was dropped, and, as version 0.3 left
+// it, a number that nobody holds.
+func newEstate(t *testing.T, api *dynamodb.Client, account int64) *estate {
+	t.Helper()
+	e := &estate{t, api, store.New(api, table, store.Options{}), account, time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC), nil}
+	_, err := e.s.CreateAccount(t.Context(), store.NewAccount{
+		Account: carrier.Account{ID: account, PartnerID: 7, Environment: carrier.Production, Active: true, CreatedAt: e.now},
+		Key:     carrier.APIKey{ID: account, PartnerID: 7, AccountID: account, Hash: "h" + strconv.FormatInt(account, 10)},
+	}, e.now)
+	e.ok(err)
+	for i, number := range []string{"0000000001", "0000000002", "0000000002", "0000000003", "0000000004"} {
+		c := carrier.Connection{
+			ID: "se-" + strconv.Itoa(i), AccountID: account, PartnerID: 7, Environment: carrier.Production, Carrier: carrier.AustraliaPost, AccountNumber: number,
+			Standing: carrier.StandingActive, CredentialID: "00c0ffee00c0ffee", NextRefreshAt: e.now.AddDate(50, 0, 0),
+		}
+		e.ok(e.s.BeginLink(t.Context(), &c, carrier.LinkOptions{AllowDuplicate: true}))
+		c.Status = carrier.Active
+		snap, err := carrier.NewSnapshot([]byte(`{}`), e.now)
+		e.ok(err)
+		e.ok(e.s.FinishLink(t.Context(), &c, nil, &snap, nil))
+		e.rows = append(e.rows, c)
+	}
+	e.rows[3].AccountNumber = "0000000005"
+	e.ok(e.s.ChangeConnection(t.Context(), &e.rows[3], carrier.ConnectionChange{OldNumber: "0000000003"}))
+	e.unlink(4)
+	intent := carrier.Connection{ID: "se-9", AccountID: account, Carrier: carrier.AustraliaPost, AccountNumber: "0000000006"}
+	e.ok(e.s.BeginLink(t.Context(), &intent, carrier.LinkOptions{}))
+	e.ok(e.s.DropLink(t.Context(), intent))
+	_, err = api.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(table), Item: map[string]types.AttributeValue{
+		"pk": &types.AttributeValueMemberS{Value: e.pk()}, "sk": &types.AttributeValueMemberS{Value: "NUMBER#australia_post#0000000007"},
+	}})
+	e.ok(err)
+	return e
+}
+
+func (e *estate) pk() string { return "ACCOUNT#" + strconv.FormatInt(e.account, 10) }
+
+func (e *estate) unlink(i int) {
+	e.Helper()
+	c := &e.rows[i]
+	c.Status, c.DisconnectedAt, c.PurgeAt, c.NextRefreshAt = carrier.Disconnected, e.now, e.now.Add(carrier.HistoryKept), time.Time{}
+	e.ok(e.s.Unlink(e.Context(), c))
+}
+
+func (e *estate) items() map[string]map[string]types.AttributeValue {
+	e.Helper()
+	out, err := e.api.Query(e.Context(), &dynamodb.QueryInput{
+		TableName: aws.String(table), ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("pk = :pk"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":pk": &types.AttributeValueMemberS{Value: e.pk()}},
+	})
+	e.ok(err)
+	found := map[string]map[string]types.AttributeValue{}
+	for _, it := range out.Items {
+		found[textOf(it, "sk")] = it
+	}
+	return found
+}
+
+// numbers are the numbers that the table has, and how many hold each.
+func (e *estate) numbers() map[string]int {
+	e.Helper()
+	found := map[string]int{}
+	for sk, it := range e.items() {
+		if len(sk) > 10 && sk[:7] == "NUMBER#" {
+			holders, _ := it["carrier_ids"].(*types.AttributeValueMemberSS)
+			n := 0
+			if holders != nil {
+				n = len(holders.Value)
+			}
+			found[sk[len(sk)-1:]] = n
+		}
+	}
+	return found
+}
+
+// endless are the items that do not end by a time.
+func (e *estate) endless(by time.Time) []string {
+	e.Helper()
+	var found []string
+	for sk, it := range e.items() {
+		end, _ := it["expires_at"].(*types.AttributeValueMemberN)
+		if end == nil {
+			found = append(found, sk+" never ends")
+			continue
+		}
+		if n, err := strconv.ParseInt(end.Value, 10, 64); err != nil || n > by.Unix() {
+			found = append(found, sk+" ends at "+end.Value)
+		}
+		if it["due_pk"] != nil {
+			found = append(found, sk+" is in by_due")
+		}
+	}
+	return found
+}
+
+// TestNumbersEnd: a number that nobody holds any longer is gone, whoever gave it up
+// last, and a link may take it again.
+func TestNumbersEnd(t *testing.T) {
+	t.Parallel()
+	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
+		t.Helper()
+		e := newEstate(t, api, 7_100_001)
+		steps := []struct {
+			name string
+			do   func()
+			want map[string]int
+		}{
+			{"a change, an unlinking and a dropped link", func() {}, map[string]int{"1": 1, "2": 2, "5": 1, "7": 0}},
+			{"one of two gives it up", func() { e.unlink(1) }, map[string]int{"1": 1, "2": 1, "5": 1, "7": 0}},
+			{"so does the other", func() { e.unlink(2) }, map[string]int{"1": 1, "5": 1, "7": 0}},
+			{"one is taken again", func() {
+				c := carrier.Connection{ID: "se-10", AccountID: e.account, Carrier: carrier.AustraliaPost, AccountNumber: "0000000002"}
+				e.ok(e.s.BeginLink(t.Context(), &c, carrier.LinkOptions{}))
+			}, map[string]int{"1": 1, "2": 1, "5": 1, "7": 0}},
+			{"an empty one of version 0.3 is taken and given up", func() {
+				c := carrier.Connection{ID: "se-11", AccountID: e.account, Carrier: carrier.AustraliaPost, AccountNumber: "0000000007"}
+				e.ok(e.s.BeginLink(t.Context(), &c, carrier.LinkOptions{}))
+				e.ok(e.s.DropLink(t.Context(), c))
+			}, map[string]int{"1": 1, "2": 1, "5": 1}},
+			{"a number that is not there is given up", func() {
+				_, err := api.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: aws.String(table), Key: map[string]types.AttributeValue{
+					"pk": &types.AttributeValueMemberS{Value: e.pk()}, "sk": &types.AttributeValueMemberS{Value: "NUMBER#australia_post#0000000005"},
+				}})
+				e.ok(err)
+				e.unlink(3)
+			}, map[string]int{"1": 1, "2": 1}},
+		}
+		for _, step := range steps {
+			step.do()
+			if diff := cmp.Diff(step.want, e.numbers()); diff != "" {
+				t.Errorf("%s: numbers and their holders (-want +got):\n%s", step.name, diff)
+			}
+		}
+		late := e.rows[0]
+		e.unlink(0)
+		if err := e.s.Unlink(t.Context(), &late); !fault.Is(err, fault.State) {
+			t.Errorf("a second unlinking = %v, want State", err)
+		}
+	})
+}
+
+// TestNothingStays: after a deletion that was followed every item of the account
+// has its end; after one that was not, whether the account's own item was removed
+// or not, the reconciler still finds the account, and EndPurge ends them all.
+func TestNothingStays(t *testing.T) {
+	t.Parallel()
+	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
+		t.Helper()
+		for i, tc := range []struct {
+			name              string
+			followed, removed bool
+		}{{"followed", true, false}, {"not followed", false, false}, {"not followed, and removed", false, true}} {
+			t.Run(tc.name, func(t *testing.T) {
+				e := newEstate(t, api, 7_100_010+int64(i))
+				a, err := e.s.Account(t.Context(), e.account, e.now)
+				e.ok(err)
+				purge := e.now.AddDate(0, 0, 20)
+				_, err = e.s.DeleteAccount(t.Context(), a, false, purge, nil, e.now)
+				e.ok(err)
+				a, err = e.s.Account(t.Context(), e.account, e.now)
+				e.ok(err)
+				if tc.followed {
+					for n := range e.rows {
+						c := &e.rows[n]
+						c.PurgeAt = purge
+						if c.Visible() {
+							c.Standing = carrier.StandingDeleted
+						}
+						e.ok(e.s.FollowConnection(t.Context(), c, a))
+					}
+					e.ok(e.s.EndFollow(t.Context(), a))
+				} else {
+					if tc.removed {
+						_, err := api.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: aws.String(table), Key: map[string]types.AttributeValue{
+							"pk": &types.AttributeValueMemberS{Value: e.pk()}, "sk": &types.AttributeValueMemberS{Value: "ACCOUNT"},
+						}})
+						e.ok(err)
+					}
+					e.finds(1)
+					for n := range e.rows {
+						c := &e.rows[n]
+						if c.PurgeAt = purge; c.Visible() {
+							c.Standing = carrier.StandingDeleted
+						}
+						e.ok(e.s.SaveConnection(t.Context(), c))
+					}
+					e.ok(e.s.EndPurge(t.Context(), e.account, purge))
+				}
+				if found := e.endless(purge); len(found) > 0 {
+					t.Errorf("after the purge there are %q", found)
+				}
+				e.finds(0)
+			})
+		}
+	})
+}
+
+// finds checks how often the reconciler finds the account.
+func (e *estate) finds(want int) {
+	e.Helper()
+	found, _, err := e.s.Unfinished(e.Context(), e.now.AddDate(1, 0, 0), 100_000)
+	e.ok(err)
+	n := 0
+	for _, u := range found {
+		if u.AccountID == e.account {
+			n++
+		}
+	}
+	if n != want {
+		e.Errorf("the reconciler finds the account %d times, want %d", n, want)
+	}
+}
