@@ -220,8 +220,11 @@ func TestBatchCounts(t *testing.T) {
 	}
 	want := map[carrier.Name][]carrier.Counted{
 		carrier.AustraliaPost: {
-			{AccountID: 1, Outcome: carrier.OutcomeUnavailable}, {AccountID: 2, Outcome: carrier.OutcomeOK}, {AccountID: 8, Outcome: carrier.OutcomeOK, Silent: true},
-			{AccountID: 9, Outcome: carrier.OutcomeOK}, {AccountID: 10, ConnectionID: "se-10", Gone: true},
+			{AccountID: 1, Outcome: carrier.OutcomeUnavailable},
+			{AccountID: 2, Outcome: carrier.OutcomeOK},
+			{AccountID: 8, Outcome: carrier.OutcomeOK, Silent: true},
+			{AccountID: 9, Outcome: carrier.OutcomeOK},
+			{AccountID: 10, ConnectionID: "se-10", Gone: true},
 		},
 		carrier.StarTrack: {{AccountID: 3, Outcome: carrier.OutcomeOK}},
 	}
