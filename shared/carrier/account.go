@@ -13,7 +13,7 @@ type Account struct {
 	PartnerID         int64
 	Environment       Environment // its partner's
 	ExternalID        string      // the partner's own id, unique within the partner; optional
-	Email             string      // unique over the whole service; optional
+	Email             string      // unique within its environment; optional
 	CompanyName       string
 	FirstName         string
 	LastName          string

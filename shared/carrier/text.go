@@ -15,6 +15,12 @@ import (
 type TextRule struct {
 	Min, Max int
 	Exact    bool // an identifier or a password: kept to the letter
+	// Identifies: somebody is known by it, so that no two may look alike and
+	// differ. No invisible character is allowed, joiners included.
+	Identifies bool
+	// Opaque: it is not read by people, or looked at elsewhere. Only control
+	// characters are refused.
+	Opaque bool
 }
 
 // The rules of the account and connection fields. Lengths of the account's
@@ -22,20 +28,21 @@ type TextRule struct {
 var (
 	NameRule           = TextRule{Min: 1, Max: 24} // first_name and last_name
 	CompanyRule        = TextRule{Min: 1, Max: 50}
-	EmailRule          = TextRule{Min: 1, Max: 50}
-	ExternalIDRule     = TextRule{Min: 1, Max: 128, Exact: true}
-	PasswordRule       = TextRule{Min: 7, Max: 128, Exact: true}
+	EmailRule          = TextRule{Min: 1, Max: 50, Identifies: true}
+	ExternalIDRule     = TextRule{Min: 1, Max: 128, Exact: true, Identifies: true}
+	PasswordRule       = TextRule{Min: 7, Max: 128, Exact: true, Opaque: true}
 	NicknameRule       = TextRule{Min: 1, Max: 100}
 	PartnerNameRule    = TextRule{Min: 1, Max: 100}
 	DescriptionRule    = TextRule{Min: 1, Max: 100}
-	CredentialRule     = TextRule{Min: 1, Max: 256}
-	metadataKeyRule    = TextRule{Min: 1, Max: 40, Exact: true}
-	metadataValueRule  = TextRule{Min: 0, Max: 500, Exact: true}
+	CredentialRule     = TextRule{Min: 1, Max: 256, Opaque: true} // Preflight looks for invisible characters
+	metadataKeyRule    = TextRule{Min: 1, Max: 40, Exact: true, Opaque: true}
+	metadataValueRule  = TextRule{Min: 0, Max: 500, Exact: true, Opaque: true}
 	metadataMaxMembers = 20
 )
 
 // Clean applies the rule to one field: it returns the text to keep, or
-// fault.Length (too short, too long) or fault.Invalid (control characters).
+// fault.Length (too short, too long) or fault.Invalid (control characters and,
+// unless the text is Opaque, hidden ones).
 func (r TextRule) Clean(field, s string) (string, *fault.Error) {
 	if !r.Exact {
 		s = strings.TrimSpace(s)
@@ -50,8 +57,22 @@ func (r TextRule) Clean(field, s string) (string, *fault.Error) {
 		return "", fault.Field(fault.Length, field, "%s must be at least %d characters.", field, r.Min)
 	case strings.ContainsFunc(s, unicode.IsControl):
 		return "", fault.Field(fault.Invalid, field, "%s must not contain control characters.", field)
+	case !r.Opaque && strings.ContainsFunc(s, r.hidden):
+		return "", fault.Field(fault.Invalid, field, "%s must not contain invisible characters or such as change the direction of text.", field)
 	}
 	return s, nil
+}
+
+// hidden tells whether a character shows nothing, or changes how others show:
+// zero-width and bidirectional ones, and breaks of lines. The joiners of words
+// (U+200C, U+200D) and the selectors of a character's variant, which names are
+// written with, are hidden only where a text identifies.
+func (r TextRule) hidden(c rune) bool {
+	const nonJoiner, joiner = '\u200c', '\u200d'
+	if c == nonJoiner || c == joiner || unicode.Is(unicode.Variation_Selector, c) {
+		return r.Identifies
+	}
+	return unicode.In(c, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }
 
 // CleanEmail is EmailRule and the form of an address.
@@ -65,10 +86,6 @@ func CleanEmail(field, s string) (string, *fault.Error) {
 	}
 	return s, nil
 }
-
-// EmailKey is the form under which an email is unique: letter case does not
-// make another address.
-func EmailKey(email string) string { return strings.ToLower(email) }
 
 // CheckMetadataSize allows 20 keys: more are fault.Invalid.
 func CheckMetadataSize(field string, keys int) *fault.Error {
@@ -93,6 +110,7 @@ func CleanMetadata(field string, keys []string, values map[string]string) fault.
 			continue
 		}
 		if _, p := metadataValueRule.Clean(name, values[k]); p != nil {
+			p.Named = true
 			problems = append(problems, p)
 		}
 	}

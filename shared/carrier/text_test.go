@@ -126,14 +126,41 @@ func TestCleanEmail(t *testing.T) {
 	}
 }
 
-func TestEmailKeyFoldsCase(t *testing.T) {
-	for _, s := range []string{"ada@example.com", "ADA@EXAMPLE.COM", "Ada@Example.com"} {
-		if got, want := carrier.EmailKey(s), "ada@example.com"; got != want {
-			t.Errorf("EmailKey(%q) = %q, want %q", s, got, want)
+// TestHiddenCharacters are refused where a text identifies somebody, and where
+// people read it but for those that names are written with.
+func TestHiddenCharacters(t *testing.T) {
+	for name, tc := range map[string]struct {
+		hidden string
+		joins  bool // names may have it
+	}{
+		"zero width space": {"\u200b", false}, "word joiner": {"\u2060", false}, "byte order mark": {"\ufeff", false}, "soft hyphen": {"\u00ad", false},
+		"right-to-left override": {"\u202e", false}, "left-to-right mark": {"\u200e", false}, "isolate": {"\u2067", false}, "Arabic letter mark": {"\u061c", false},
+		"line separator": {"\u2028", false}, "paragraph separator": {"\u2029", false}, "Hangul filler": {"\u3164", false}, "tag": {"\U000e0041", false},
+		"next line": {"\u0085", false}, "bell": {"\a", false}, "delete": {"\x7f", false},
+		"joiner": {"\u200d", true}, "non-joiner": {"\u200c", true}, "variation selector": {"\ufe0f", true},
+	} {
+		email := "ad" + tc.hidden + "a@example.com"
+		if _, problem := carrier.CleanEmail("email", email); kindOf(problem) != fault.Invalid || problem == nil {
+			t.Errorf("%s in an email: %v", name, problem)
+		}
+		if _, problem := carrier.CleanEmail("email", "ada@exam"+tc.hidden+"ple.com"); kindOf(problem) != fault.Invalid || problem == nil {
+			t.Errorf("%s in a domain: %v", name, problem)
+		}
+		for rule, r := range map[string]carrier.TextRule{"an external id": carrier.ExternalIDRule} {
+			if _, problem := r.Clean("f", "a"+tc.hidden+"b"); kindOf(problem) != fault.Invalid || problem == nil {
+				t.Errorf("%s in %s: %v", name, rule, problem)
+			}
+		}
+		for rule, r := range map[string]carrier.TextRule{
+			"a name": carrier.NameRule, "a company": carrier.CompanyRule, "a nickname": carrier.NicknameRule, "a description": carrier.DescriptionRule, "a partner": carrier.PartnerNameRule,
+		} {
+			if _, problem := r.Clean("f", "a"+tc.hidden+"b"); (problem == nil) != tc.joins {
+				t.Errorf("%s in %s: %v", name, rule, problem)
+			}
 		}
 	}
-	if carrier.EmailKey("ÖRN@example.com") != carrier.EmailKey("örn@example.com") {
-		t.Error("EmailKey keeps the case beyond ASCII")
+	if _, problem := carrier.PasswordRule.Clean("password", "pass\u200bword"); problem != nil {
+		t.Errorf("a password: %v", problem)
 	}
 }
 

@@ -75,7 +75,10 @@ type Error struct {
 	Kind    Kind
 	Field   string // the request field or header at fault, if one is
 	Message string // one sentence for the caller
-	Cause   error  // what lies beneath; never shown to a caller
+	// Named: Field and Message hold a name that the caller chose, which may be
+	// anything, a secret too. They are for the caller and for no log.
+	Named bool
+	Cause error // what lies beneath; never shown to a caller
 
 	RetryAfter        time.Duration // when to come back, zero if unknown
 	ExistingAccountID int64         // the caller's own account that holds the identifier
@@ -93,14 +96,25 @@ func Field(kind Kind, field, format string, args ...any) *Error {
 	return &Error{Kind: kind, Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
-// Error is the operator's text: kind, field, message and cause.
+// Named makes an error about a field whose name the caller chose.
+func Named(kind Kind, field, format string, args ...any) *Error {
+	e := Field(kind, field, format, args...)
+	e.Named = true
+	return e
+}
+
+// Error is the operator's text: kind, field, message and cause; without the first
+// two of these where the caller chose the name.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Kind.String())
-	if e.Field != "" {
+	switch {
+	case e.Named:
+		b.WriteString(": a field that the caller named")
+	case e.Field != "":
 		b.WriteString(" " + e.Field)
 	}
-	if e.Message != "" {
+	if e.Message != "" && !e.Named {
 		b.WriteString(": " + e.Message)
 	}
 	if e.Cause != nil {

@@ -76,7 +76,7 @@ func decode(body []byte, fields []Field) error {
 		known[m.name] = true // it is told once
 		if unknown++; unknown <= maxUnknown {
 			name := shorten(m.name)
-			problems = append(problems, fault.Field(fault.Invalid, name, "%s is not a field of this request.", name))
+			problems = append(problems, fault.Named(fault.Invalid, name, "%s is not a field of this request.", name))
 		}
 	}
 	if unknown > maxUnknown {
@@ -255,6 +255,7 @@ func Metadata(name string, dst *map[string]string) Field {
 				problem = fault.Field(fault.Invalid, field, "%s is given more than once.", field)
 			}
 			if problem != nil {
+				problem.Named = true
 				problems = append(problems, problem)
 				continue
 			}

@@ -35,7 +35,7 @@ func externalOf(a carrier.Account) identifier {
 func emailOf(a carrier.Account) identifier {
 	id := identifier{part: partEmail}
 	if a.Email != "" {
-		id.key = emailKey(a.Email)
+		id.key = emailKey(a.Environment, a.Email)
 	}
 	return id
 }

@@ -23,7 +23,7 @@ import (
 //	connection    ACCOUNT#<id>                  CARRIER#<carrier_id>
 //	snapshot      ACCOUNT#<id>                  SNAPSHOT#<carrier_id>
 //	number        ACCOUNT#<id>                  NUMBER#<carrier>#<account number>
-//	email         EMAIL#<lower-case email>      EMAIL
+//	email         EMAIL#<environment>#<EmailKey>   EMAIL
 //	external id   EXTERNAL#<partner>#<its id>   EXTERNAL
 //	idempotency   IDEMPOTENCY#<sha-256, hex>    IDEMPOTENCY
 //	links         LINKS#<account>               <day, YYYY-MM-DD>
@@ -191,7 +191,9 @@ func numberKey(accountID int64, n Number) key {
 	return key{accountPK(accountID), skNumber + string(n.Carrier) + "#" + n.Number}
 }
 
-func emailKey(email string) key { return key{"EMAIL#" + carrier.EmailKey(email), "EMAIL"} }
+func emailKey(env carrier.Environment, email string) key {
+	return key{"EMAIL#" + string(env) + "#" + EmailKey(email), "EMAIL"}
+}
 
 func externalKey(partnerID int64, externalID string) key {
 	return key{"EXTERNAL#" + number(partnerID) + "#" + externalID, "EXTERNAL"}

@@ -5,6 +5,8 @@ package wiring
 
 import (
 	"crypto/rand"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -39,7 +41,13 @@ func Linking(env *boot.Env) Parts {
 // Carriers are the clients of the carrier: the real one of AUSPOST_BASE_URL, and
 // the simulator for sandbox accounts.
 func Carriers(env *boot.Env) (production, sandbox *auspost.Client) {
-	production, err := auspost.New(auspost.Options{BaseURL: env.Text("AUSPOST_BASE_URL")})
+	base := env.Text("AUSPOST_BASE_URL")
+	production, err := auspost.New(auspost.Options{BaseURL: base})
+	// Credentials go over no open line. The simulator of a local stack has no
+	// certificate.
+	if scheme, _, _ := strings.Cut(base, ":"); strings.EqualFold(scheme, "http") && env.Optional("STAGE") != "local" {
+		err = errors.Join(err, errors.New("http is for the stage local only; use https"))
+	}
 	env.Check("AUSPOST_BASE_URL", err)
 	sandbox, err = auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})
 	env.Check("simulator", err)

@@ -2399,7 +2399,9 @@ type CreateAccountRequest struct {
 	// CompanyName Company of the account's owner.
 	CompanyName *string `json:"company_name,omitempty"`
 
-	// Email Email address of the account's owner, unique over the whole service in any letter case.
+	// Email Email address of the account's owner, unique within the environment (production or sandbox). Addresses are compared without
+	// letter case, in composed form (NFC) and with the domain in ASCII (IDNA); the answer shows what was sent. Control
+	// characters, zero-width ones and such as change the direction of text are refused.
 	Email *string `json:"email,omitempty"`
 
 	// ExternalAccountId Your own id for this merchant, unique among your accounts.
@@ -3030,7 +3032,7 @@ type UpdateAccountRequest struct {
 	// CompanyName Company of the account's owner.
 	CompanyName *string `json:"company_name,omitempty"`
 
-	// Email Email address of the account's owner, unique over the whole service in any letter case. The old one is free at once.
+	// Email Email address of the account's owner, unique within the environment and compared as at the creation. The old one is free at once.
 	Email *string `json:"email,omitempty"`
 
 	// ExternalAccountId Your own id for this merchant, unique among your accounts. The old one is free at once.
@@ -4530,7 +4532,7 @@ type ClientInterface interface {
 	// **The key is in this answer and nowhere else.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
 	//
 	// Give your own id as `external_account_id` and the account can be found by it; it is unique among your accounts. An
-	// `email` is unique over the whole service, in any letter case.
+	// `email` is unique within the environment (production or sandbox), whatever its letter case and spelling.
 	//
 	// To create an account only if there is none yet, send `Prefer: return=existing`: when one of your accounts has this
 	// `external_account_id` (or else this `email`), it is answered as it is, unchanged, with `api_key: null` and
@@ -4551,7 +4553,7 @@ type ClientInterface interface {
 	// **The key is in this answer and nowhere else.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
 	//
 	// Give your own id as `external_account_id` and the account can be found by it; it is unique among your accounts. An
-	// `email` is unique over the whole service, in any letter case.
+	// `email` is unique within the environment (production or sandbox), whatever its letter case and spelling.
 	//
 	// To create an account only if there is none yet, send `Prefer: return=existing`: when one of your accounts has this
 	// `external_account_id` (or else this `email`), it is answered as it is, unchanged, with `api_key: null` and
@@ -5273,7 +5275,7 @@ func (c *Client) ListAccounts(ctx context.Context, params *ListAccountsParams, r
 // **The key is in this answer and nowhere else.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
 //
 // Give your own id as `external_account_id` and the account can be found by it; it is unique among your accounts. An
-// `email` is unique over the whole service, in any letter case.
+// `email` is unique within the environment (production or sandbox), whatever its letter case and spelling.
 //
 // To create an account only if there is none yet, send `Prefer: return=existing`: when one of your accounts has this
 // `external_account_id` (or else this `email`), it is answered as it is, unchanged, with `api_key: null` and
@@ -5304,7 +5306,7 @@ func (c *Client) CreateAccountWithBody(ctx context.Context, params *CreateAccoun
 // **The key is in this answer and nowhere else.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
 //
 // Give your own id as `external_account_id` and the account can be found by it; it is unique among your accounts. An
-// `email` is unique over the whole service, in any letter case.
+// `email` is unique within the environment (production or sandbox), whatever its letter case and spelling.
 //
 // To create an account only if there is none yet, send `Prefer: return=existing`: when one of your accounts has this
 // `external_account_id` (or else this `email`), it is answered as it is, unchanged, with `api_key: null` and
@@ -8099,7 +8101,7 @@ type ClientWithResponsesInterface interface {
 	// **The key is in this answer and nowhere else.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
 	//
 	// Give your own id as `external_account_id` and the account can be found by it; it is unique among your accounts. An
-	// `email` is unique over the whole service, in any letter case.
+	// `email` is unique within the environment (production or sandbox), whatever its letter case and spelling.
 	//
 	// To create an account only if there is none yet, send `Prefer: return=existing`: when one of your accounts has this
 	// `external_account_id` (or else this `email`), it is answered as it is, unchanged, with `api_key: null` and
@@ -8120,7 +8122,7 @@ type ClientWithResponsesInterface interface {
 	// **The key is in this answer and nowhere else.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
 	//
 	// Give your own id as `external_account_id` and the account can be found by it; it is unique among your accounts. An
-	// `email` is unique over the whole service, in any letter case.
+	// `email` is unique within the environment (production or sandbox), whatever its letter case and spelling.
 	//
 	// To create an account only if there is none yet, send `Prefer: return=existing`: when one of your accounts has this
 	// `external_account_id` (or else this `email`), it is answered as it is, unchanged, with `api_key: null` and
@@ -16236,7 +16238,7 @@ func (c *ClientWithResponses) ListAccountsWithResponse(ctx context.Context, para
 // **The key is in this answer and nowhere else.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
 //
 // Give your own id as `external_account_id` and the account can be found by it; it is unique among your accounts. An
-// `email` is unique over the whole service, in any letter case.
+// `email` is unique within the environment (production or sandbox), whatever its letter case and spelling.
 //
 // To create an account only if there is none yet, send `Prefer: return=existing`: when one of your accounts has this
 // `external_account_id` (or else this `email`), it is answered as it is, unchanged, with `api_key: null` and
@@ -16263,7 +16265,7 @@ func (c *ClientWithResponses) CreateAccountWithBodyWithResponse(ctx context.Cont
 // **The key is in this answer and nowhere else.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
 //
 // Give your own id as `external_account_id` and the account can be found by it; it is unique among your accounts. An
-// `email` is unique over the whole service, in any letter case.
+// `email` is unique within the environment (production or sandbox), whatever its letter case and spelling.
 //
 // To create an account only if there is none yet, send `Prefer: return=existing`: when one of your accounts has this
 // `external_account_id` (or else this `email`), it is answered as it is, unchanged, with `api_key: null` and

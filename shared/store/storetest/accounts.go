@@ -221,6 +221,26 @@ func accountTests() tests {
 			s.load(n.Account.ID, store.Want{}).Account.Metadata["a"] = "3"
 			s.equal("metadata", s.load(n.Account.ID, store.Want{}).Account.Metadata, map[string]string{"a": "1"})
 		},
+		"an email is unique within its environment": func(s *suite) {
+			made := map[carrier.Environment]carrier.Account{}
+			for _, env := range []carrier.Environment{carrier.Production, carrier.Sandbox} {
+				n := s.newAccount()
+				n.Account.Environment = env
+				if first, ok := made[carrier.Production]; ok {
+					n.Account.Email = first.Email
+				} else {
+					n.Account.Email = "zo\u00eb" + s.hash()[:10] + "@b\u00fccher.example"
+				}
+				s.create(n)
+				made[env] = n.Account
+			}
+			for env, of := range made {
+				n := s.newAccount()
+				n.Account.Environment = env
+				n.Account.Email = strings.ToUpper(strings.Replace(strings.Replace(of.Email, "\u00eb", "e\u0308", 1), "b\u00fccher", "xn--bcher-kva", 1))
+				s.refuses(string(env), n, conflict{"email", 0})
+			}
+		},
 		"at once with one email, one wins": func(s *suite) {
 			email, partner := s.hash()[:20]+"@example.com", s.id()
 			accounts := make([]store.NewAccount, 20)

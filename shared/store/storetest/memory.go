@@ -24,7 +24,7 @@ type Memory struct {
 	accounts    map[int64]carrier.Account
 	wasActive   map[int64]bool // of deleted accounts
 	keys        map[keyID]*keyRecord
-	emails      map[string]holder
+	emails      map[emailID]holder
 	externals   map[externalID]holder
 	connections map[connectionID]carrier.Connection
 	owned       map[int64][]string // the connections of each account
@@ -73,6 +73,10 @@ type (
 		account int64
 		day     string
 	}
+	emailID struct {
+		environment carrier.Environment
+		key         string
+	}
 	trackingID struct {
 		connection connectionID
 		number     string
@@ -91,7 +95,7 @@ func NewMemory() *Memory {
 		accounts:    map[int64]carrier.Account{},
 		wasActive:   map[int64]bool{},
 		keys:        map[keyID]*keyRecord{},
-		emails:      map[string]holder{},
+		emails:      map[emailID]holder{},
 		externals:   map[externalID]holder{},
 		connections: map[connectionID]carrier.Connection{},
 		owned:       map[int64][]string{},

@@ -19,6 +19,8 @@ func (m *Memory) held(h holder, ok bool, now time.Time) bool {
 	return ok && !a.Purged(now)
 }
 
+func emailOf(a carrier.Account) emailID { return emailID{a.Environment, store.EmailKey(a.Email)} }
+
 // taken is the conflicts of an account's email and external id with those of
 // others than itself.
 func (m *Memory) taken(a carrier.Account, itself int64, now time.Time) fault.List {
@@ -35,7 +37,7 @@ func (m *Memory) taken(a carrier.Account, itself int64, now time.Time) fault.Lis
 	if h, ok := m.externals[externalID{a.PartnerID, a.ExternalID}]; a.ExternalID != "" {
 		ask("external_account_id", h, ok)
 	}
-	if h, ok := m.emails[carrier.EmailKey(a.Email)]; a.Email != "" {
+	if h, ok := m.emails[emailOf(a)]; a.Email != "" {
 		ask("email", h, ok)
 	}
 	return conflicts
@@ -47,14 +49,14 @@ func (m *Memory) hold(a carrier.Account) {
 		m.externals[externalID{a.PartnerID, a.ExternalID}] = holder{a.ID, a.PartnerID}
 	}
 	if a.Email != "" {
-		m.emails[carrier.EmailKey(a.Email)] = holder{a.ID, a.PartnerID}
+		m.emails[emailOf(a)] = holder{a.ID, a.PartnerID}
 	}
 }
 
 // holdsAll tells whether the account's identifiers are its own.
 func (m *Memory) holdsAll(a carrier.Account) bool {
 	return (a.ExternalID == "" || m.externals[externalID{a.PartnerID, a.ExternalID}].account == a.ID) &&
-		(a.Email == "" || m.emails[carrier.EmailKey(a.Email)].account == a.ID)
+		(a.Email == "" || m.emails[emailOf(a)].account == a.ID)
 }
 
 // AccountByExternalID is store.Store's.
@@ -197,8 +199,8 @@ func (m *Memory) UpdateAccount(ctx context.Context, c store.AccountChange, now t
 		if a.ExternalID != next.ExternalID {
 			delete(m.externals, externalID{a.PartnerID, a.ExternalID})
 		}
-		if carrier.EmailKey(a.Email) != carrier.EmailKey(next.Email) {
-			delete(m.emails, carrier.EmailKey(a.Email))
+		if emailOf(a) != emailOf(next) {
+			delete(m.emails, emailOf(a))
 		}
 		m.hold(next)
 		if next.Active != c.Old.Active {

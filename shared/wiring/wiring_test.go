@@ -1,0 +1,35 @@
+package wiring_test
+
+import (
+	"strings"
+	"testing"
+
+	"carrierlink/shared/boot"
+	"carrierlink/shared/wiring"
+)
+
+// TestOpenLinesAreLocal: no credentials of a merchant's go over http.
+func TestOpenLinesAreLocal(t *testing.T) {
+	for _, tc := range []struct {
+		base, stage string
+		ok          bool
+	}{
+		{"http://carrier.invalid/shipping/v1", "production", false},
+		{"http://carrier.invalid/shipping/v1", "staging", false},
+		{"http://carrier.invalid/shipping/v1", "", false},
+		{"HTTP://carrier.invalid/shipping/v1", "production", false},
+		{"http://127.0.0.1:8080/shipping/v1", "production", false},
+		{"http://127.0.0.1:8080/shipping/v1", "local", true},
+		{"https://carrier.invalid/shipping/v1", "production", true},
+		{"https://carrier.invalid/shipping/v1", "", true},
+	} {
+		env := boot.NewEnv(func(name string) string {
+			return map[string]string{"AUSPOST_BASE_URL": tc.base, "STAGE": tc.stage}[name]
+		})
+		wiring.Carriers(env)
+		err := env.Err()
+		if (err == nil) != tc.ok || err != nil && (!strings.Contains(err.Error(), "AUSPOST_BASE_URL") || strings.Contains(err.Error(), "carrier.invalid")) {
+			t.Errorf("%s in the stage %q: %v, want ok %t", tc.base, tc.stage, err, tc.ok)
+		}
+	}
+}
