@@ -22,8 +22,8 @@ func Conditional(req *Request, etag string, show func() *Response) *Response {
 
 func noneMatch(req *Request, etag string) bool {
 	value, _ := req.HeaderList("If-None-Match")
-	tags, any, ok := entityTags(value)
-	return ok && (any || slices.ContainsFunc(tags, func(tag string) bool { return strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(etag, "W/") }))
+	tags, all, ok := entityTags(value)
+	return ok && (all || slices.ContainsFunc(tags, func(tag string) bool { return strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(etag, "W/") }))
 }
 
 // IfMatch compares the request's If-Match with the strong entity tag of a
@@ -40,11 +40,11 @@ func IfMatch(req *Request, etag string) (pinned bool, err error) {
 	if !given {
 		return false, nil
 	}
-	tags, any, ok := entityTags(value)
+	tags, all, ok := entityTags(value)
 	switch {
 	case !ok:
 		return false, fault.Field(fault.Invalid, header, "%s must be * or a list of entity tags in double quotes, as ETag has them.", header)
-	case any:
+	case all:
 		return false, nil
 	case !slices.Contains(tags, etag):
 		return false, fault.Field(fault.Precondition, header, "No entity tag of %s is the current one: the resource has changed. Read it again.", header)
@@ -54,8 +54,8 @@ func IfMatch(req *Request, etag string) (pinned bool, err error) {
 
 // entityTags reads * or a list of entity tags, weak ones with their W/ (RFC 9110,
 // sections 5.6.1 and 8.8.3): a comma may stand within a tag, list members may be
-// empty. ok is false for anything else, and for a list without a tag.
-func entityTags(list string) (tags []string, any, ok bool) {
+// empty. all is true for *, ok false for anything else, and for a list without a tag.
+func entityTags(list string) (tags []string, all, ok bool) {
 	const blank = " \t"
 	if strings.Trim(list, blank) == "*" {
 		return nil, true, true
