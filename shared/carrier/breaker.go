@@ -40,10 +40,11 @@ type Tally struct {
 // of connections that were well within VoteWithin; callers' do not, so that
 // nobody can outvote others by asking often.
 type Vote struct {
-	At        time.Time
-	PartnerID int64
-	AccountID int64
-	Failure   string // see Outcome.Failure; empty: it did not fail
+	At           time.Time
+	PartnerID    int64
+	AccountID    int64
+	CredentialID string // see CredentialID
+	Failure      string // see Outcome.Failure; empty: it did not fail
 }
 
 // VoteWithin is how long after its last good answer a connection has a vote:
@@ -57,16 +58,18 @@ const VotesPerMinute = 100
 // TallyKept is how far back the breaker and the status of a carrier look.
 const TallyKept = 15 * time.Minute
 
-// When a breaker opens. Three accounts: one merchant's own trouble, in however
-// many connections, is not the carrier's.
+// When a breaker opens. Three accounts with three sets of credentials: one
+// merchant's own trouble, in however many connections, is not the carrier's, and
+// nor is one dead key that several accounts share.
 const (
-	tripAccounts = 3
-	tripShare    = 0.5
+	tripAccounts    = 3
+	tripCredentials = 3
+	tripShare       = 0.5
 )
 
 // Trip tells whether the breaker should open, by the tallies of the last
-// TallyKept: three or more accounts, and half of all that have a vote, have
-// failed alike since it last closed. Each account has one vote, its latest. They
+// TallyKept: three or more accounts, with as many credentials, and half of all
+// that have a vote, have failed alike since it last closed. Each account has one vote, its latest. They
 // have in the last two minutes where there are many connections, and in the
 // whole of the time where there are few.
 //
@@ -114,13 +117,19 @@ func (b Breaker) trip(tallies []Tally, now time.Time, window time.Duration) (fai
 			partners[p.PartnerID] = true
 		}
 	}
-	failed, failing := map[string]int{}, map[string]map[int64]bool{}
+	type credential struct{ failure, id string }
+	credentials, failed, failing := map[credential]bool{}, map[string]int{}, map[string]map[int64]bool{}
+	distinct := map[string]int{}
 	for _, v := range latest {
 		partners[v.PartnerID] = true
 		if v.Failure == "" {
 			continue
 		}
 		failed[v.Failure]++
+		if c := (credential{v.Failure, v.CredentialID}); !credentials[c] {
+			credentials[c] = true
+			distinct[v.Failure]++
+		}
 		if failing[v.Failure] == nil {
 			failing[v.Failure] = map[int64]bool{}
 		}
@@ -129,7 +138,7 @@ func (b Breaker) trip(tallies []Tally, now time.Time, window time.Duration) (fai
 	// Two failures can have half of the votes each: the first by name is told.
 	for _, f := range slices.Sorted(maps.Keys(failed)) {
 		switch {
-		case failed[f] < tripAccounts, float64(failed[f]) < tripShare*float64(len(latest)):
+		case failed[f] < tripAccounts, distinct[f] < tripCredentials, float64(failed[f]) < tripShare*float64(len(latest)):
 		case len(failing[f]) > 1 || len(partners) == 1:
 			return f, 0
 		case failure == "":

@@ -1,6 +1,7 @@
 package carrier_test
 
 import (
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -19,6 +20,7 @@ type event struct {
 	account int64
 	outcome carrier.Outcome
 	partner int64
+	key     string // empty: one of the account's own
 }
 
 // ledger counts checks by the minute, as the table does.
@@ -32,7 +34,11 @@ func (l ledger) add(events ...event) {
 			t = &carrier.Tally{Minute: minute}
 			l[minute] = t
 		}
-		c := carrier.Counted{PartnerID: max(e.partner, 1), AccountID: e.account, At: e.at, Outcome: e.outcome, Scheduled: true, WasWellAt: e.at.Add(-time.Hour)}
+		key := e.key
+		if key == "" {
+			key = fmt.Sprint(e.account)
+		}
+		c := carrier.Counted{PartnerID: max(e.partner, 1), AccountID: e.account, CredentialID: key, At: e.at, Outcome: e.outcome, Scheduled: true, WasWellAt: e.at.Add(-time.Hour)}
 		if v, ok := c.Vote(); ok {
 			t.Votes = append(t.Votes, v)
 		}
@@ -74,6 +80,12 @@ func TestTrip(t *testing.T) {
 		}
 		return list
 	}
+	with := func(key string, list []event) []event {
+		for i := range list {
+			list[i].key = key
+		}
+		return list
+	}
 	peers := func(list ...carrier.Peer) carrier.Breaker { return carrier.Breaker{Peers: list} }
 	const ok, no, forbidden = carrier.OutcomeOK, carrier.OutcomeUnauthorized, carrier.OutcomeForbidden
 	const m = time.Minute
@@ -96,6 +108,9 @@ func TestTrip(t *testing.T) {
 		{"three accounts, one of them good since", none, slices.Concat(checks(1, 3, 1, no), of(1, checks(0, 1, 1, ok))), ""},
 		{"a hundred checks of one account among three", none, slices.Concat(checks(0, 3, 1, no), checks(0, 4, 11, ok), of(1, checks(0, 100, 1, no))), ""},
 		{"a hundred good checks of one account", none, slices.Concat(checks(0, 3, 1, no), of(11, checks(0, 100, 1, ok))), "unauthorized"},
+		{"three accounts with one key", none, with("k", checks(0, 3, 1, no)), ""},
+		{"nine accounts with two keys", none, slices.Concat(with("k", checks(0, 8, 1, no)), checks(0, 1, 9, no)), ""},
+		{"nine accounts with three keys", none, slices.Concat(with("k", checks(0, 7, 1, no)), checks(0, 2, 8, no)), "unauthorized"},
 		{"half of the checks", none, slices.Concat(checks(0, 50, 1, no), checks(0, 50, 51, ok)), "unauthorized"},
 		{"one less than half", none, slices.Concat(checks(0, 49, 1, no), checks(0, 50, 50, ok)), ""},
 		{"three accounts among a hundred", none, slices.Concat(checks(0, 3, 1, no), checks(0, 97, 4, ok)), ""},
@@ -171,7 +186,7 @@ func TestTripAgainstItsDefinition(t *testing.T) {
 		mostly, partners := all[random.IntN(len(all))], random.Int64N(3)+1
 		for range random.IntN(30) {
 			account := random.Int64N(6)
-			e := event{now.Add(-time.Duration(random.Int64N(int64(17 * time.Minute)))), account, all[random.IntN(len(all))], account%partners + 1}
+			e := event{now.Add(-time.Duration(random.Int64N(int64(17 * time.Minute)))), account, all[random.IntN(len(all))], account%partners + 1, fmt.Sprint("key ", account/2*(account%2+1))}
 			if random.IntN(3) > 0 {
 				e.outcome = mostly
 			}
@@ -186,19 +201,20 @@ func TestTripAgainstItsDefinition(t *testing.T) {
 					votes[e.account] = e
 				}
 			}
+			keys := map[string]map[string]bool{}
 			accounts, failing, voting := map[string]int{}, map[string]map[int64]bool{}, maps.Clone(others)
 			for _, e := range votes {
 				voting[e.partner] = true
 				if f := e.outcome.Failure(); f != "" {
 					if accounts[f]++; failing[f] == nil {
-						failing[f] = map[int64]bool{}
+						failing[f], keys[f] = map[int64]bool{}, map[string]bool{}
 					}
-					failing[f][e.partner] = true
+					failing[f][e.partner], keys[f][e.key] = true, true
 				}
 			}
 			for f, n := range accounts {
 				switch {
-				case 2*n < len(votes) || n < 3:
+				case 2*n < len(votes) || n < 3 || len(keys[f]) < 3:
 				case len(failing[f]) > 1 || len(voting) == 1:
 					want[f] = true
 				default:

@@ -24,7 +24,8 @@ const PeerKept = 14 * 24 * time.Hour
 // How many peers are kept: nine, of which three at most share an account, three
 // credentials and seven a partner. Seven are enough that some peer shares neither
 // account nor credentials with any given connection, if there is one at all: those
-// that do are six at most. Two more are for another partner.
+// that do are six at most. Two more are for another partner, whose latest is kept in any
+// case.
 const (
 	mostPeers        = 9
 	mostOfAccount    = 3
@@ -269,7 +270,9 @@ func kernel(peers []Peer) []Peer {
 	kept := peers[:0:0]
 	for _, p := range peers {
 		id := pair{p.AccountID, p.CredentialID}
-		if len(kept) == mostPeers || pairs[id] || accounts[p.AccountID] == mostOfAccount || credentials[p.CredentialID] == mostOfCredential || partners[p.PartnerID] == mostOfPartner {
+		crowded := accounts[p.AccountID] >= mostOfAccount || credentials[p.CredentialID] >= mostOfCredential || partners[p.PartnerID] == mostOfPartner
+		second := len(partners) == 1 && partners[p.PartnerID] == 0 // the second partner's first is kept in any case
+		if len(kept) == mostPeers || pairs[id] || crowded && !second {
 			continue
 		}
 		pairs[id] = true

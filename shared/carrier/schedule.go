@@ -93,7 +93,7 @@ func (c *Connection) Counted(r Reading, wasWellAt time.Time, b Breaker) Counted 
 
 // Vote is the check's, if it has one.
 func (c Counted) Vote() (Vote, bool) {
-	v := Vote{At: c.At, PartnerID: c.PartnerID, AccountID: c.AccountID, Failure: c.Outcome.Failure()}
+	v := Vote{At: c.At, PartnerID: c.PartnerID, AccountID: c.AccountID, CredentialID: c.CredentialID, Failure: c.Outcome.Failure()}
 	asked := !c.Gone && c.Outcome != OutcomeNoCredentials
 	return v, asked && c.Scheduled && !c.Silent && !c.WasWellAt.IsZero() && c.At.Sub(c.WasWellAt) <= VoteWithin
 }

@@ -57,7 +57,7 @@ func newFleet(t *testing.T, members []member) *fleet {
 	}
 	now := func() time.Time { return f.clock }
 	timing := carrier.Timing{RefusalGap: carrier.RefusalGap, LoneRefusal: carrier.LoneRefusal, Speed: 1}
-	f.linker = &linking.Linker{Store: f.Memory, Vault: f, Carriers: linking.Carriers{Production: f}, Timing: timing, Now: now}
+	f.linker = &linking.Linker{Store: f.Memory, Vault: f, CallsPerMinute: 1000, Carriers: linking.Carriers{Production: f}, Timing: timing, Now: now}
 	f.worker = refresh.Worker{Checker: f.linker, Breakers: f.Memory, Metrics: metrics}
 	traffic := refresh.Traffic{Queue: f, PerMinute: perMinute}
 	f.dispatcher = refresh.Dispatcher{Due: f.Memory, Timing: timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: refresh.Traffic{Queue: &tray{}, PerMinute: 60}}
@@ -313,5 +313,130 @@ func TestOneDeadKey(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// dies lets the keys of some members die, each at a time of its own.
+func (f *fleet) dies(at map[string]time.Time) {
+	f.answer = func(m member, now time.Time) carrier.Outcome {
+		if died, ok := at[m.id]; ok && !now.Before(died) {
+			return carrier.OutcomeForbidden
+		}
+		return carrier.OutcomeOK
+	}
+}
+
+// TestMixes: many keys die for real, at different times or at once, alone or
+// shared. Each is marked in its time, and nobody else.
+func TestMixes(t *testing.T) {
+	t.Parallel()
+	const inTime = 16 * time.Minute
+	shared := func(n int, key func(i int) string) []member {
+		all := each(n, 1)
+		for i := range all {
+			all[i].key = key(i)
+		}
+		return all
+	}
+	tests := []struct {
+		name    string
+		members []member
+		dies    func(i int) time.Duration // after the start; zero: it does not
+		within  time.Duration             // of the first refusal
+		opens   bool                      // the breaker may: so many refusals at once look like the carrier's
+	}{
+		{"half of 20, one after the other", each(20, 1), func(i int) time.Duration { return time.Duration(i%2) * time.Duration(i+3) * 3 * time.Hour }, inTime, false},
+		{"half of 50 of three partners, at once", each(50, 3), func(i int) time.Duration { return time.Duration(i%2) * 26 * time.Hour }, 4 * day, true},
+		{"all of one partner's, at once", each(30, 3), func(i int) time.Duration {
+			if i%3 == 0 {
+				return 26 * time.Hour
+			}
+			return 0
+		}, inTime, false},
+		{"a key of three accounts among five", shared(5, func(i int) string { return fmt.Sprint("key ", i/3*i) }), func(i int) time.Duration {
+			if i < 3 {
+				return 26 * time.Hour
+			}
+			return 0
+		}, inTime, false},
+		{"two of four, which share a key", shared(4, func(i int) string { return fmt.Sprint("key ", i/2) }), func(i int) time.Duration { return time.Duration(i/2) * 30 * time.Hour }, inTime, false},
+		{"all have one key: nobody to compare with", shared(4, func(int) string { return "key" }), func(int) time.Duration { return 26 * time.Hour }, 50 * time.Hour, true},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, tc.members)
+			dead := map[string]time.Time{}
+			for i, m := range tc.members {
+				if after := tc.dies(i); after > 0 {
+					dead[m.id] = at().Add(after)
+				}
+			}
+			f.dies(dead)
+			f.run(t, 10*day)
+			late := 0
+			for id := range dead {
+				if marked, ok := f.marked[id]; !ok || marked.Sub(f.refused[id]) > tc.within {
+					t.Logf("%s was refused at %v and marked at %v", id, f.refused[id], marked)
+					late++
+				}
+			}
+			t.Logf("%d dead of %d; %d control checks; the breaker opened %d times", len(dead), len(tc.members), f.controls, f.opened)
+			if late > 0 || len(f.marked) != len(dead) {
+				t.Errorf("%d of %d dead keys are not marked within %v; %d connections are marked", late, len(dead), tc.within, len(f.marked))
+			}
+			if f.opened > 0 && !tc.opens {
+				t.Errorf("the breaker opened %d times", f.opened)
+			}
+		})
+	}
+}
+
+// TestLiveReadsOutvoteNobody: one merchant's live reads, good or refused, neither
+// open the breaker nor close it, however many there are.
+func TestLiveReadsOutvoteNobody(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, each(83, 2))
+	read := func(m member, o carrier.Outcome, n int) {
+		t.Helper()
+		f.answer = func(member, time.Time) carrier.Outcome { return o }
+		for range n {
+			f.clock = f.clock.Add(100 * time.Millisecond) // within the allowance of callers
+			if _, err := f.linker.Check(t.Context(), f.row(t, m.account, m.id), carrier.TriggerRead, f.breaker(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	count := func(members []member, o carrier.Outcome) {
+		t.Helper()
+		var checks []carrier.Counted
+		for _, m := range members {
+			checks = append(checks, carrier.Counted{
+				PartnerID: m.partner, AccountID: m.account, ConnectionID: m.id, CredentialID: m.key, At: f.clock, Outcome: o,
+				Scheduled: true, Listed: true, Status: carrier.Active, WasWellAt: f.clock.Add(-time.Hour), WellAt: f.clock,
+			})
+		}
+		if err := f.linker.Count(t.Context(), carrier.AustraliaPost, f.breaker(t), checks); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// 80 good checks of others, and three accounts that ask all the time.
+	count(f.members[3:], carrier.OutcomeOK)
+	for _, m := range f.members[:3] {
+		read(m, carrier.OutcomeUnauthorized, 120)
+	}
+	if f.breaker(t).Open {
+		t.Fatal("360 live reads of three accounts outvote 80 good checks of others")
+	}
+	// Nor do good reads keep it from opening, or close it.
+	read(f.members[0], carrier.OutcomeOK, 360)
+	f.clock = f.clock.Add(5 * time.Minute)
+	count(f.members[3:], carrier.OutcomeTimeout)
+	if !f.breaker(t).Open {
+		t.Fatal("360 good live reads outvote 80 failures of others")
+	}
+	read(f.members[0], carrier.OutcomeOK, 10)
+	if !f.breaker(t).Open {
+		t.Error("a live read closes the breaker")
 	}
 }

@@ -429,22 +429,22 @@ func readBreaker(name carrier.Name, it item) (carrier.Breaker, error) {
 	return b, r.done("breaker")
 }
 
-// voteText is "<ms since 1970> <partner> <account> <failure>".
+// voteText is "<ms since 1970> <partner> <account> <credential id> <failure>".
 func voteText(v carrier.Vote) string {
-	return fmt.Sprintf("%d %d %d %s", v.At.UnixMilli(), v.PartnerID, v.AccountID, v.Failure)
+	return fmt.Sprintf("%d %d %d %s %s", v.At.UnixMilli(), v.PartnerID, v.AccountID, v.CredentialID, v.Failure)
 }
 
 func readVote(text string) (carrier.Vote, error) {
 	f := strings.Split(text, " ")
-	if len(f) != 4 {
-		return carrier.Vote{}, errors.New("a vote has not four parts")
+	if len(f) != 5 {
+		return carrier.Vote{}, errors.New("a vote does not have five parts")
 	}
 	var n [3]int64
 	var errs [3]error
 	for i := range n {
 		n[i], errs[i] = strconv.ParseInt(f[i], 10, 64)
 	}
-	return carrier.Vote{At: time.UnixMilli(n[0]).UTC(), PartnerID: n[1], AccountID: n[2], Failure: f[3]}, errors.Join(errs[:]...)
+	return carrier.Vote{At: time.UnixMilli(n[0]).UTC(), PartnerID: n[1], AccountID: n[2], CredentialID: f[3], Failure: f[4]}, errors.Join(errs[:]...)
 }
 
 func readTally(it item) (carrier.Tally, error) {

@@ -19,11 +19,11 @@ func (s *suite) minute() time.Time {
 // count is a check of the schedule at now, of a connection that was well an hour
 // before.
 func count(account int64, o carrier.Outcome) carrier.Counted {
-	return carrier.Counted{PartnerID: account * 2, AccountID: account, At: now, Outcome: o, Scheduled: true, WasWellAt: now.Add(-time.Hour)}
+	return carrier.Counted{PartnerID: account * 2, AccountID: account, CredentialID: "00c0ffee", At: now, Outcome: o, Scheduled: true, WasWellAt: now.Add(-time.Hour)}
 }
 
 func vote(account int64, failure string) carrier.Vote {
-	return carrier.Vote{At: milli(now), PartnerID: account * 2, AccountID: account, Failure: failure}
+	return carrier.Vote{At: milli(now), PartnerID: account * 2, AccountID: account, CredentialID: "00c0ffee", Failure: failure}
 }
 
 func healthTests() tests {

@@ -1,0 +1,240 @@
+package carrier_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"carrierlink/shared/carrier"
+)
+
+// met is a check of the schedule, of one of a few accounts, credentials and
+// partners.
+func met(now time.Time, partner, account, credential int64, o carrier.Outcome) carrier.Counted {
+	c := carrier.Counted{
+		PartnerID: partner, AccountID: account, CredentialID: fmt.Sprint("key ", credential), ConnectionID: fmt.Sprintf("se-%dx%d", account, credential), At: now,
+		Outcome: o, Scheduled: true, Listed: true, Status: carrier.Active, WasWellAt: now.Add(-time.Hour), WellAt: now.Add(-time.Hour),
+	}
+	switch o {
+	case carrier.OutcomeOK:
+		c.WellAt = now
+	case carrier.OutcomeUnauthorized:
+		c.Doubt = &carrier.Doubt{AccountID: c.AccountID, ConnectionID: c.ConnectionID, CredentialID: c.CredentialID, Since: now, At: now}
+	default:
+	}
+	return c
+}
+
+// TestPeersAgainstTheirDefinition: whatever was checked, and whoever shares
+// accounts and credentials, the few peers that are kept tell of any connection
+// whether the carrier has answered somebody else well since, as all checks would.
+func TestPeersAgainstTheirDefinition(t *testing.T) {
+	random := rand.New(rand.NewPCG(11, 12))
+	vouched, not := 0, 0
+	for range 3000 {
+		var b carrier.Breaker
+		var all []carrier.Counted
+		now := day(0)
+		accounts, credentials, partners := random.Int64N(6)+1, random.Int64N(6)+1, random.Int64N(3)+1
+		for range random.IntN(40) + 1 {
+			now = now.Add(7 * time.Hour) // so that each answer is worth a write
+			account := random.Int64N(accounts) + 1
+			c := met(now, account%partners+1, account, random.Int64N(credentials)+1, carrier.OutcomeOK)
+			all = append(all, c)
+			b, _ = b.Learned([]carrier.Counted{c}, now, timing())
+		}
+		if len(b.Peers) > 9 {
+			t.Fatalf("%d peers, want nine at most", len(b.Peers))
+		}
+		since := all[random.IntN(len(all))].At.Add(-1)
+		for account := range accounts + 1 {
+			for credential := range credentials + 1 {
+				d := carrier.Doubt{AccountID: account + 1, CredentialID: fmt.Sprint("key ", credential+1), Since: since}
+				want := slices.ContainsFunc(all, func(c carrier.Counted) bool {
+					return c.AccountID != d.AccountID && c.CredentialID != d.CredentialID && c.At.After(since)
+				})
+				if got := b.Vouched(d); got != want {
+					t.Fatalf("Vouched(account %d, %s) = %t, want %t\npeers %+v\nchecks %+v", d.AccountID, d.CredentialID, got, want, b.Peers, all)
+				}
+				if want {
+					vouched++
+				} else {
+					not++
+				}
+			}
+		}
+		// Of each partner there is one of another, if there was any.
+		for partner := range partners {
+			d := carrier.Doubt{PartnerID: partner + 1, Since: since}
+			want := slices.ContainsFunc(all, func(c carrier.Counted) bool { return c.PartnerID != d.PartnerID && c.At.After(since) })
+			if got := b.Vouched(d); got != want {
+				t.Fatalf("Vouched(partner %d) = %t, want %t\npeers %+v", d.PartnerID, got, want, b.Peers)
+			}
+		}
+	}
+	if vouched < 10_000 || not < 3_000 {
+		t.Errorf("%d vouched, %d not: the definition is hardly tested", vouched, not)
+	}
+}
+
+// TestLearned: what is worth a write, and what comes of it.
+func TestLearned(t *testing.T) {
+	const ok, no = carrier.OutcomeOK, carrier.OutcomeUnauthorized
+	now := day(10)
+	ago := func(d time.Duration, partner, account, credential int64) carrier.Counted {
+		return met(now.Add(-d), partner, account, credential, ok)
+	}
+	base := []carrier.Counted{ago(time.Hour, 1, 1, 1), ago(2*time.Hour, 1, 2, 2)}
+	change := func(c carrier.Counted, f func(c *carrier.Counted)) carrier.Counted { f(&c); return c }
+	tests := []struct {
+		name  string
+		open  bool
+		check carrier.Counted
+		worth bool
+		peers int
+		asked bool // for a control check
+	}{
+		{"a good one of a peer that is known", false, met(now, 1, 1, 1, ok), false, 2, false},
+		{"a good one of another", false, met(now, 1, 3, 3, ok), true, 3, false},
+		{"a good one that a caller asked for", false, change(met(now, 1, 3, 3, ok), func(c *carrier.Counted) { c.Scheduled = false }), false, 2, false},
+		{"a good one of a peer that is off now", false, change(met(now, 1, 1, 1, ok), func(c *carrier.Counted) { c.Listed = false }), true, 1, false},
+		{"a good one of another that is off", false, change(met(now, 1, 3, 3, ok), func(c *carrier.Counted) { c.Listed = false }), false, 2, false},
+		{"a timeout", false, met(now, 1, 1, 1, carrier.OutcomeTimeout), false, 2, false},
+		{"a refusal of a peer", false, met(now, 1, 1, 1, no), true, 2, true},
+		{"a refusal of another", false, met(now, 1, 3, 3, no), true, 3, true},
+		{"a refusal of one that was well long ago", false, change(met(now, 1, 3, 3, no), func(c *carrier.Counted) { c.WellAt = now.Add(-carrier.PeerKept) }), true, 2, true},
+		{"a refusal that a caller met", false, change(met(now, 1, 1, 1, no), func(c *carrier.Counted) { c.Scheduled = false }), true, 2, true},
+		{"a refusal while the breaker is open", true, met(now, 1, 1, 1, no), false, 2, false},
+		{"a peer that is marked", false, change(met(now, 1, 1, 1, no), func(c *carrier.Counted) { c.Status, c.Doubt = carrier.ActionRequired, nil }), true, 1, false},
+		{"a peer that is gone", false, carrier.Counted{ConnectionID: "se-1x1", Gone: true}, true, 1, false},
+		{"another that is gone", false, carrier.Counted{ConnectionID: "se-9x9", Gone: true}, false, 2, false},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			b, worth := carrier.Breaker{}.Learned(base, now, timing())
+			if !worth || len(b.Peers) != 2 {
+				t.Fatalf("at first %d peers, want two", len(b.Peers))
+			}
+			b.Open = tc.open
+			got, worth := b.Learned([]carrier.Counted{tc.check}, now, timing())
+			_, _, asked := got.Control(now, timing())
+			if worth != tc.worth || len(got.Peers) != tc.peers || asked != tc.asked {
+				t.Errorf("worth a write %t, %d peers, control check wanted %t; want %t, %d, %t", worth, len(got.Peers), asked, tc.worth, tc.peers, tc.asked)
+			}
+			if len(b.Peers) != 2 || !b.Peers[0].RefusedAt.IsZero() {
+				t.Error("the breaker that was given is changed")
+			}
+		})
+	}
+}
+
+// TestControl: whom the dispatcher asks for a doubt, and when.
+func TestControl(t *testing.T) {
+	now := day(10)
+	fleet := func(checks ...carrier.Counted) carrier.Breaker {
+		b, _ := carrier.Breaker{}.Learned(checks, now, timing())
+		return b
+	}
+	well := func(ago time.Duration, account, credential int64) carrier.Counted {
+		return met(now.Add(-ago), 1, account, credential, carrier.OutcomeOK)
+	}
+	refused := met(now, 1, 1, 1, carrier.OutcomeUnauthorized)
+	tests := []struct {
+		name   string
+		b      carrier.Breaker
+		now    time.Time
+		wanted bool
+		want   string // the peer; empty: another connection is to be found
+	}{
+		{"nobody is doubted", fleet(well(time.Hour, 2, 2)), now, false, ""},
+		{"somebody else", fleet(well(time.Hour, 2, 2), refused), now, true, "se-2x2"},
+		{"the same account", fleet(well(time.Hour, 1, 2), refused), now, true, ""},
+		{"the same credentials", fleet(well(time.Hour, 2, 1), refused), now, true, ""},
+		{"somebody who was well two days ago", fleet(well(carrier.VoteWithin, 2, 2), refused), now, true, "se-2x2"},
+		{"somebody who was well longer ago", fleet(well(carrier.VoteWithin+1, 2, 2), refused), now, true, ""},
+		{"somebody who was refused since", fleet(well(time.Hour, 2, 2), refused, met(now, 1, 2, 2, carrier.OutcomeUnauthorized)), now, true, ""},
+		{"who was tried", fleet(well(time.Hour, 2, 2), well(2*time.Hour, 3, 3), refused).Tried("se-2x2", now), now.Add(time.Minute), true, "se-3x3"},
+		{"who was tried half a gap ago", fleet(well(time.Hour, 2, 2), refused).Tried("se-2x2", now), now.Add(gap / 2), true, "se-2x2"},
+		{"one a minute", fleet(well(time.Hour, 2, 2), refused).Tried("se-3x3", now), now.Add(time.Minute - 1), false, ""},
+		{"until there is an answer", fleet(well(time.Hour, 2, 2), refused, met(now.Add(time.Second), 1, 3, 3, carrier.OutcomeOK)), now.Add(time.Minute), false, ""},
+		{"for two gaps", fleet(well(time.Hour, 2, 2), refused), now.Add(2*gap - 1), true, "se-2x2"},
+		{"and no longer", fleet(well(time.Hour, 2, 2), refused), now.Add(2 * gap), false, ""},
+		{"not while the breaker is open", fleet(well(time.Hour, 2, 2), refused).Opened("unauthorized", now, timing()), now, false, ""},
+	}
+	for _, tc := range tests {
+		d, peer, wanted := tc.b.Control(tc.now, timing())
+		got := ""
+		if peer != nil {
+			got = peer.ConnectionID
+		}
+		if wanted != tc.wanted || got != tc.want || wanted && d.ConnectionID == "" {
+			t.Errorf("%s: Control = %q for %q, %t; want %q, %t", tc.name, got, d.ConnectionID, wanted, tc.want, tc.wanted)
+		}
+	}
+}
+
+// TestEightDoubts: no more are kept, and old ones make room.
+func TestEightDoubts(t *testing.T) {
+	var b carrier.Breaker
+	worth := 0
+	for i := range int64(20) {
+		next, write := b.Learned([]carrier.Counted{met(day(0), 1, i+1, i+1, carrier.OutcomeUnauthorized)}, day(0), timing())
+		if b = next; write {
+			worth++
+		}
+	}
+	if len(b.Doubts) != 8 {
+		t.Errorf("%d doubts, want eight", len(b.Doubts))
+	}
+	if b, _ = b.Learned([]carrier.Counted{met(day(1), 1, 30, 30, carrier.OutcomeUnauthorized)}, day(1), timing()); len(b.Doubts) != 1 {
+		t.Errorf("a day later %d doubts, want the new one", len(b.Doubts))
+	}
+	if worth > 9 {
+		t.Errorf("20 refusals are worth %d writes", worth)
+	}
+}
+
+// TestWhoConfirms: the second refusal counts with an answer to somebody else since
+// the first; without anybody else after LoneRefusal.
+func TestWhoConfirms(t *testing.T) {
+	first, second := day(0), day(0).Add(gap)
+	peer := func(account, credential int64, wellAt time.Time) carrier.Peer {
+		return carrier.Peer{AccountID: account, CredentialID: fmt.Sprint("key ", credential), ConnectionID: "se-x", WellAt: wellAt}
+	}
+	for _, tc := range []struct {
+		name  string
+		peers []carrier.Peer
+		now   time.Time
+		want  carrier.Status
+	}{
+		{"nobody to compare with", nil, second, carrier.Active},
+		{"nobody, for almost 48 hours", nil, first.Add(48*time.Hour - 1), carrier.Active},
+		{"nobody, for 48 hours", nil, first.Add(48 * time.Hour), carrier.ActionRequired},
+		{"the same account", []carrier.Peer{peer(1, 2, second)}, second, carrier.Active},
+		{"the same account, for 48 hours", []carrier.Peer{peer(1, 2, second)}, first.Add(48 * time.Hour), carrier.ActionRequired},
+		{"the same credentials", []carrier.Peer{peer(2, 1, second)}, second, carrier.Active},
+		{"somebody else before", []carrier.Peer{peer(2, 2, first)}, second, carrier.Active},
+		{"somebody else before, for 48 hours", []carrier.Peer{peer(2, 2, first)}, first.Add(48 * time.Hour), carrier.Active},
+		{"somebody else before, for 13 days", []carrier.Peer{peer(2, 2, first)}, first.Add(13 * 24 * time.Hour), carrier.Active},
+		{"somebody else before, for 14 days", []carrier.Peer{peer(2, 2, first)}, first.Add(14 * 24 * time.Hour), carrier.ActionRequired},
+		{"somebody else since", []carrier.Peer{peer(1, 1, second), peer(2, 2, first.Add(1))}, second, carrier.ActionRequired},
+		{"somebody else since, too soon", []carrier.Peer{peer(2, 2, first.Add(1))}, second.Add(-1), carrier.Active},
+	} {
+		c := carrier.Connection{ID: "se-1", AccountID: 1, CredentialID: "key 1", Status: carrier.Active, RefreshPolicy: carrier.RefreshDaily}
+		c.Record(observe(carrier.OutcomeUnauthorized, first))
+		o := observe(carrier.OutcomeUnauthorized, tc.now)
+		o.Breaker.Peers, o.Timing.LoneRefusal = tc.peers, carrier.LoneRefusal
+		c.Record(o)
+		if c.Status != tc.want || c.Status == carrier.Active && c.StatusReason != "unauthorized_suspected" {
+			t.Errorf("%s: %s %q, want %s", tc.name, c.Status, c.StatusReason, tc.want)
+		}
+		// That the credentials are gone nobody else has to confirm.
+		c = carrier.Connection{AccountID: 1, Status: carrier.Active, FirstRefusedAt: first, RefreshPolicy: carrier.RefreshDaily}
+		o.Reading.Outcome = carrier.OutcomeNoCredentials
+		if c.Record(o); (c.Status == carrier.ActionRequired) != !tc.now.Before(second) {
+			t.Errorf("%s, credentials missing: %s", tc.name, c.Status)
+		}
+	}
+}
