@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"log/slog"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -84,7 +85,7 @@ func TestRemoteCalls(t *testing.T) {
 	} {
 		t.Run("a forged key, "+path, func(t *testing.T) {
 			wire.Reset()
-			if resp := d.ask(t, "account 71", path, "API-Key", forged.Text.Reveal()); resp.StatusCode != 401 {
+			if resp := d.ask(t, "account 71", path, "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
 				t.Fatalf("%d %s, want 401", resp.StatusCode, resp.Body)
 			}
 			if diff := cmp.Diff(one, slices.Sorted(slices.Values(wire.Calls()))); diff != "" {

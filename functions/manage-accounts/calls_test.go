@@ -137,7 +137,7 @@ func TestRemoteCalls(t *testing.T) {
 	} {
 		t.Run("a forged key, "+target, func(t *testing.T) {
 			wire.Reset()
-			if resp := d.ask(t, "five", http.MethodGet, target, "", "API-Key", forged.Text.Reveal()); resp.StatusCode != 401 {
+			if resp := d.ask(t, "five", http.MethodGet, target, "", "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
 				t.Fatalf("%d %s, want 401", resp.StatusCode, resp.Body)
 			}
 			if diff := cmp.Diff(want, slices.Sorted(slices.Values(wire.Calls()))); diff != "" {

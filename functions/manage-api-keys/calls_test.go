@@ -80,7 +80,7 @@ func TestRemoteCalls(t *testing.T) {
 	} {
 		t.Run("a forged key, "+of.method+of.rest, func(t *testing.T) {
 			wire.Reset()
-			if resp := d.ask(t, "five", of.method, "71", of.rest, "{}", "API-Key", forged.Text.Reveal()); resp.StatusCode != 401 {
+			if resp := d.ask(t, "five", of.method, "71", of.rest, "{}", "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
 				t.Fatalf("%d %s, want 401", resp.StatusCode, resp.Body)
 			}
 			if diff := cmp.Diff(account, slices.Sorted(slices.Values(wire.Calls()))); diff != "" {

@@ -6,7 +6,8 @@ import "strings"
 // name has no letter case; empty if it is not there or has no value. Of several
 // of one name the first counts, whatever its value is. Parameters are passed over.
 func (r *Request) Preference(name string) string {
-	for _, element := range split(strings.Join(r.headers("Prefer"), ","), ',') {
+	header, _ := r.HeaderList("Prefer")
+	for _, element := range split(header, ',') {
 		preference := split(element, ';')[0]
 		got, value, _ := strings.Cut(preference, "=")
 		if strings.EqualFold(strings.TrimSpace(got), name) {

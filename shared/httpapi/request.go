@@ -156,19 +156,6 @@ func (r *Request) Query(name string) []string {
 	return nil
 }
 
-// headers is every value of a header, one for each time that it was sent.
-func (r *Request) headers(name string) []string {
-	for k, v := range r.event.MultiValueHeaders {
-		if strings.EqualFold(k, name) && len(v) > 0 {
-			return v
-		}
-	}
-	if v, ok := r.header(name); ok {
-		return []string{v}
-	}
-	return nil
-}
-
 // body is the request's body as bytes.
 func (r *Request) body() ([]byte, error) {
 	if !r.event.IsBase64Encoded {
@@ -203,7 +190,8 @@ func (r *Request) JSON(fields ...Field) error {
 // checkContent tells from its headers whether a body can be JSON in UTF-8; one
 // without headers can. Else it is fault.MediaType.
 func (r *Request) checkContent() error {
-	for coding := range strings.SplitSeq(strings.Join(r.headers("Content-Encoding"), ","), ",") {
+	codings, _ := r.HeaderList("Content-Encoding")
+	for coding := range strings.SplitSeq(codings, ",") {
 		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
 			return fault.Field(fault.MediaType, "Content-Encoding", "The request body must not be compressed: send it without Content-Encoding.")
 		}

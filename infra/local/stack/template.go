@@ -83,10 +83,10 @@ func (t *template) addFunction(id string, node yaml.Node) error {
 	}
 	t.functions[id] = filepath.Base(properties.CodeURI)
 	for _, event := range properties.Events {
-		switch {
-		case event.Type == "Schedule":
+		switch event.Type {
+		case "Schedule":
 			t.schedules = append(t.schedules, schedule{function: id, rate: event.Properties.Schedule})
-		case event.Type == "Api":
+		case "Api":
 			t.routes = append(t.routes, event.Properties.Method+" "+event.Properties.Path)
 		}
 	}

@@ -238,8 +238,10 @@ func TestLinksAsTheyStand(t *testing.T) {
 		t.Run(test.path, func(t *testing.T) {
 			t.Parallel()
 			type page struct {
-				Page  int
-				Links map[string]struct{ Href string }
+				Page  int `json:"page"`
+				Links map[string]struct {
+					Href string `json:"href"`
+				} `json:"links"`
 			}
 			follow := func(href string) page {
 				t.Helper()
