@@ -40,7 +40,7 @@ import (
 // any more: a lease lasts two seconds longer than its invocation. One that is to
 // live has as long as on AWS.
 const (
-	patience  = 5 * time.Second
+	patience  = 8 * time.Second
 	longLife  = 28 * time.Second
 	leaseOver = patience + 2100*time.Millisecond
 )
