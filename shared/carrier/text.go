@@ -15,8 +15,8 @@ import (
 type TextRule struct {
 	Min, Max int
 	Exact    bool // an identifier or a password: kept to the letter
-	// Identifies: somebody is known by it, so that no two may look alike and
-	// differ. No invisible character is allowed, joiners included.
+	// Identifies: people are known by it to each other, so that no two may look
+	// alike and differ. No invisible character is allowed, joiners included.
 	Identifies bool
 	// Opaque: it is not read by people, or looked at elsewhere. Only control
 	// characters are refused.
@@ -29,7 +29,7 @@ var (
 	NameRule           = TextRule{Min: 1, Max: 24} // first_name and last_name
 	CompanyRule        = TextRule{Min: 1, Max: 50}
 	EmailRule          = TextRule{Min: 1, Max: 50, Identifies: true}
-	ExternalIDRule     = TextRule{Min: 1, Max: 128, Exact: true, Identifies: true}
+	ExternalIDRule     = TextRule{Min: 1, Max: 128, Exact: true}
 	PasswordRule       = TextRule{Min: 7, Max: 128, Exact: true, Opaque: true}
 	NicknameRule       = TextRule{Min: 1, Max: 100}
 	PartnerNameRule    = TextRule{Min: 1, Max: 100}
