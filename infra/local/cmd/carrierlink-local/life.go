@@ -12,7 +12,7 @@ import (
 )
 
 // lifeWithin is how long the three lives may take: the emulator's rule fires once a minute at most, and a key counts as
-// dead only after two refusals.
+// dead only after it was refused for loneRefusalSeconds, as there is no other account to compare with.
 const lifeWithin = 4 * time.Minute
 
 // historyEntry is a check as GET …/history tells of it.
