@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -69,7 +70,7 @@ func TestLaggingIndex(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			batch = append(batch, refresh.Received{ID: fmt.Sprint(n), Body: string(text)})
+			batch = append(batch, refresh.Received{ID: strconv.Itoa(n), Body: string(text)})
 		}
 		if failed := worker.Batch(t.Context(), batch); len(failed) != 0 {
 			t.Errorf("pass %d: messages %v come again", pass, failed)

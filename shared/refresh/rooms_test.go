@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -81,11 +82,11 @@ func (b *mailbox) deliver(ctx context.Context) {
 	for batch := range slices.Chunk(due, 10) {
 		var messages []refresh.Received
 		for i, l := range batch {
-			messages = append(messages, refresh.Received{ID: fmt.Sprint(i), Body: l.body})
+			messages = append(messages, refresh.Received{ID: strconv.Itoa(i), Body: l.body})
 		}
 		failed := b.hour.worker.Batch(ctx, messages)
 		for i, l := range batch {
-			if !slices.Contains(failed, fmt.Sprint(i)) {
+			if !slices.Contains(failed, strconv.Itoa(i)) {
 				continue
 			}
 			if l.received++; l.received == 5 {
@@ -262,14 +263,14 @@ func TestSandboxHoldsNobodyUp(t *testing.T) {
 	h.add(t, "play", 6000, carrier.Sandbox, 1, at().Add(-24*time.Hour), time.Hour)
 	h.add(t, "real", 500, carrier.Production, 2, at(), 0)
 	h.run(t, time.Minute)
-	real := 0
+	production := 0
 	for id := range h.checked {
 		if strings.HasPrefix(id, "se-real") {
-			real++
+			production++
 		}
 	}
-	if sandbox := len(h.checked) - real; real != 500 || sandbox != 60 {
-		t.Errorf("%d of 500 of production and %d of the sandbox were checked in a minute, want 500 and 60", real, sandbox)
+	if sandbox := len(h.checked) - production; production != 500 || sandbox != 60 {
+		t.Errorf("%d of 500 of production and %d of the sandbox were checked in a minute, want 500 and 60", production, sandbox)
 	}
 }
 
@@ -296,7 +297,7 @@ func TestPartnerHoldsNobodyUp(t *testing.T) {
 // where more is due for longer, whatever an old length of the queue tells.
 func TestRateIsReached(t *testing.T) {
 	for _, tc := range []struct{ perMinute, minutes int }{{600, 10}, {6000, 4}, {20_000, 2}} {
-		t.Run(fmt.Sprint(tc.perMinute), func(t *testing.T) {
+		t.Run(strconv.Itoa(tc.perMinute), func(t *testing.T) {
 			t.Parallel()
 			h := newHour(tc.perMinute)
 			h.add(t, "due", tc.perMinute*(tc.minutes+1), carrier.Production, 1, at().Add(-time.Hour), time.Minute)

@@ -125,13 +125,13 @@ func checkTests() tests {
 		},
 		"checks that are never recorded": func(s *suite) {
 			c := s.scheduled(milli(now))
-			at, gap := milli(now), time.Duration(0)
+			at := milli(now)
 			for n := 1; n <= 14; n++ {
 				claimed, err := s.ClaimDue(s.Context(), entry(c), at.Add(30*time.Second), at, timing)
 				s.ok(err)
 				s.equal("counted", claimed.Unrecorded, n)
 				s.equal("row", s.row(c), claimed)
-				gap = claimed.NextRefreshAt.Sub(at)
+				gap := claimed.NextRefreshAt.Sub(at)
 				if want := max(min(time.Minute<<(n-1), 24*time.Hour), 2*time.Minute); gap != want {
 					s.Errorf("claim %d is due again after %v, want %v", n, gap, want)
 				}
