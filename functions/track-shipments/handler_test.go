@@ -945,3 +945,36 @@ func TestStatuses(t *testing.T) {
 		}
 	}
 }
+
+// TestSandboxShipments are the stories that README promises of shipments of
+// several articles.
+func TestSandboxShipments(t *testing.T) {
+	for number, want := range map[string][]string{
+		"ABC5033470":           {"DE DELIVERED", "ABC50334700100931006 DE", "ABC50334700200931004 DE"},
+		"ABC5033471":           {"IT DELIVERED_IN_PART", "ABC50334710100931006 DE", "ABC50334710200931004 IT"},
+		"36ZZ45032272":         {"EX NOT_DELIVERED", "36ZZ450322720100931006 DE", "36ZZ450322720200931004 EX"},
+		"36ZZ45032230":         {"DE DELIVERED", "36ZZ45032230 DE"},
+		"9ZZZ50000001EXP00001": {"IT IN_TRANSIT", "9ZZZ50000001EXP00001 IT"},
+		starTrack:              {"IT IN_TRANSIT", "9ZZZ50000001FPP00001 IT", "9ZZZ50000001FPP00002 AC"},
+		"9ZZZ50000070":         {"DE DELIVERED", "9ZZZ50000070EXP00001 DE", "9ZZZ50000070EXP00002 DE"},
+		"9ZZZ50000071":         {"IT DELIVERED_IN_PART", "9ZZZ50000071EXP00001 DE", "9ZZZ50000071EXP00002 IT"},
+		"9ZZZ50000072":         {"EX DELIVERED_IN_PART", "9ZZZ50000072EXP00001 DE", "9ZZZ50000072EXP00002 EX"},
+	} {
+		d := newDesk(t)
+		d.carriers.Production, d.carriers.Sandbox = d.carriers.Sandbox, d.carriers.Production
+		d.link(t, "se-1", func(c *carrier.Connection) { c.AccountID = 73 })
+		var body trackingBody
+		resp := d.ask(t, 73, of(number))
+		if err := json.Unmarshal([]byte(resp.Body), &body); err != nil || body.StatusDetailCode == nil {
+			t.Fatalf("%s: %s, %v", number, resp.Body, err)
+		}
+		got := []string{body.StatusCode + " " + *body.StatusDetailCode}
+		for _, a := range body.Articles {
+			got = append(got, a.Number+" "+a.StatusCode)
+		}
+		expect(t, number, want, got)
+		if (body.ActualDeliveryDate != nil) != (body.StatusCode == "DE") {
+			t.Errorf("%s: actual_delivery_date = %v", number, body.ActualDeliveryDate)
+		}
+	}
+}
