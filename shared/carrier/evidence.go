@@ -80,7 +80,13 @@ func (b Breaker) Alone(d Doubt, now time.Time) bool {
 
 // live tells whether a doubt still asks for an answer: until the next check of
 // who was refused, which doubts anew.
-func (d Doubt) live(now time.Time, t Timing) bool { return now.Sub(d.At) < 2*t.RefusalGap }
+func (d Doubt) live(now time.Time, t Timing) bool {
+	return now.Sub(d.At) < 2*t.RefusalGap+2*ProbeEvery // some passes at least, however short the gap
+}
+
+// controlEvery is the time between two control checks of a carrier: a minute, and
+// in a local stack with its short gap less.
+func controlEvery(t Timing) time.Duration { return min(t.every(ProbeEvery), t.RefusalGap/10) }
 
 // open lists the doubts that wait for an answer, the latest first.
 func (b Breaker) open(now time.Time, t Timing) []Doubt {
@@ -100,7 +106,7 @@ func (b Breaker) open(now time.Time, t Timing) []Doubt {
 // connection has to be found.
 func (b Breaker) Control(now time.Time, t Timing) (d Doubt, peer *Peer, wanted bool) {
 	doubts := b.open(now, t)
-	if b.Open || len(doubts) == 0 || now.Before(b.ControlAt.Add(t.every(ProbeEvery))) {
+	if b.Open || len(doubts) == 0 || now.Before(b.ControlAt.Add(controlEvery(t))) {
 		return Doubt{}, nil, false
 	}
 	var best *Peer

@@ -159,8 +159,8 @@ func TestControl(t *testing.T) {
 		{"who was tried half a gap ago", fleet(well(time.Hour, 2, 2), refused).Tried("se-2x2", now), now.Add(gap / 2), true, "se-2x2"},
 		{"one a minute", fleet(well(time.Hour, 2, 2), refused).Tried("se-3x3", now), now.Add(time.Minute - 1), false, ""},
 		{"until there is an answer", fleet(well(time.Hour, 2, 2), refused, met(now.Add(time.Second), 1, 3, 3, carrier.OutcomeOK)), now.Add(time.Minute), false, ""},
-		{"for two gaps", fleet(well(time.Hour, 2, 2), refused), now.Add(2*gap - 1), true, "se-2x2"},
-		{"and no longer", fleet(well(time.Hour, 2, 2), refused), now.Add(2 * gap), false, ""},
+		{"for two gaps", fleet(well(time.Hour, 2, 2), refused), now.Add(2*gap + 2*time.Minute - 1), true, "se-2x2"},
+		{"and no longer", fleet(well(time.Hour, 2, 2), refused), now.Add(2*gap + 2*time.Minute), false, ""},
 		{"not while the breaker is open", fleet(well(time.Hour, 2, 2), refused).Opened("unauthorized", now, timing()), now, false, ""},
 	}
 	for _, tc := range tests {
