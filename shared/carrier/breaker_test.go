@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -36,7 +37,7 @@ func (l ledger) add(events ...event) {
 		}
 		key := e.key
 		if key == "" {
-			key = fmt.Sprint(e.account)
+			key = strconv.FormatInt(e.account, 10)
 		}
 		c := carrier.Counted{PartnerID: max(e.partner, 1), AccountID: e.account, CredentialID: key, At: e.at, Outcome: e.outcome, Scheduled: true, WasWellAt: e.at.Add(-time.Hour)}
 		if v, ok := c.Vote(); ok {
