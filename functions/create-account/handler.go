@@ -12,6 +12,7 @@ import (
 
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/email"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
@@ -128,6 +129,7 @@ func decode(req *httpapi.Request) (account carrier.Account, password string, err
 		passwordField,
 		httpapi.Metadata("metadata", &account.Metadata),
 	)
+	account.EmailKey = email.Key(account.Email)
 	return account, password, err
 }
 

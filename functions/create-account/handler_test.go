@@ -24,6 +24,7 @@ import (
 
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/email"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/seal"
@@ -265,6 +266,7 @@ func TestCreateAnswer(t *testing.T) {
 		ID: s.AccountID, PartnerID: 5, Environment: carrier.Production, ExternalID: "shop/1", Email: "Ada@Example.com", CompanyName: "Engines & Co", FirstName: "Ada", LastName: "King",
 		OriginCountryCode: "GB", PasswordHash: loaded.Account.PasswordHash, Metadata: map[string]string{"tier": "<gold>"}, Active: true, CreatedAt: at, ModifiedAt: at, Version: 1,
 	}
+	wantRow.EmailKey = email.Key(wantRow.Email)
 	if diff := cmp.Diff(wantRow, loaded.Account); diff != "" {
 		t.Errorf("row (-want +got):\n%s", diff)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/email"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
@@ -59,6 +60,7 @@ func decode(req *httpapi.Request, a carrier.Account) (carrier.Account, error) {
 		httpapi.String("email", &a.Email, carrier.CleanEmail),
 		httpapi.Metadata("metadata", &a.Metadata),
 	)
+	a.EmailKey = email.Key(a.Email)
 	if err == nil && a.OriginCountryCode != country && a.CarriersCount > 0 {
 		err = fault.Field(fault.State, "origin_country_code", "The country can not change while carriers are linked.")
 	}

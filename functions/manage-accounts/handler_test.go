@@ -19,6 +19,7 @@ import (
 
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/email"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/linking"
 	"carrierlink/shared/seal"
@@ -85,6 +86,7 @@ func (d *desk) key(t *testing.T, name string, k carrier.APIKey, keep func(carrie
 // add makes an account now, with a key of the name "account <id>".
 func (d *desk) add(t *testing.T, a carrier.Account) {
 	t.Helper()
+	a.EmailKey = email.Key(a.Email)
 	a.Environment, a.CreatedAt, a.ModifiedAt = carrier.Production, d.clock, d.clock
 	d.key(t, fmt.Sprintf("account %d", a.ID), carrier.APIKey{PartnerID: a.PartnerID, AccountID: a.ID}, func(k carrier.APIKey) error {
 		_, err := d.mem.CreateAccount(t.Context(), store.NewAccount{Account: a, Key: k}, d.clock)

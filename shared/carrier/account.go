@@ -13,7 +13,8 @@ type Account struct {
 	PartnerID         int64
 	Environment       Environment // its partner's
 	ExternalID        string      // the partner's own id, unique within the partner; optional
-	Email             string      // unique within its environment; optional
+	Email             string      // as it was sent; optional
+	EmailKey          string      // what Email is unique by within the environment (email.Key); empty without one
 	CompanyName       string
 	FirstName         string
 	LastName          string

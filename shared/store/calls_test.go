@@ -43,7 +43,7 @@ func TestRemoteCalls(t *testing.T) {
 
 		answer := carrier.IdempotencyRecord{Scope: "calls", Key: "create", ClaimID: "1", Sealed: []byte("answer"), ExpiresAt: now.Add(time.Hour)}
 		n := store.NewAccount{
-			Account: carrier.Account{ID: account, PartnerID: partner, Active: true, Email: "calls@example.com", ExternalID: "calls"},
+			Account: carrier.Account{ID: account, PartnerID: partner, Active: true, Email: "calls@example.com", EmailKey: "calls@example.com", ExternalID: "calls"},
 			Key:     carrier.APIKey{ID: 2, PartnerID: partner, AccountID: account, Hash: "a"}, Idempotency: &answer,
 		}
 		_, err := s.CreateAccount(ctx, n, now)
@@ -65,7 +65,7 @@ func TestRemoteCalls(t *testing.T) {
 		_, err = s.UseKey(ctx, use)
 		expect("UseKey, absent", err, fault.Unauthorized, "UpdateItem")
 
-		a := carrier.Account{ID: account, PartnerID: partner, Active: true, Email: "calls@example.com", ExternalID: "calls", Version: 1}
+		a := carrier.Account{ID: account, PartnerID: partner, Active: true, Email: "calls@example.com", EmailKey: "calls@example.com", ExternalID: "calls", Version: 1}
 		_, err = s.Load(ctx, account, store.Want{Now: now, Idempotency: &answer})
 		expect("Load of an account with a record", err, good, "BatchGetItem")
 		_, err = s.Idempotency(ctx, answer, now)
@@ -84,7 +84,7 @@ func TestRemoteCalls(t *testing.T) {
 		expect("ListConnections with snapshots", err, good, "Query")
 
 		next := a
-		next.FirstName, next.Email, next.ExternalID = "Jo", "new.calls@example.com", "new"
+		next.FirstName, next.Email, next.EmailKey, next.ExternalID = "Jo", "new.calls@example.com", "new.calls@example.com", "new"
 		change := store.AccountChange{Old: a, New: next, Idempotency: &carrier.IdempotencyRecord{
 			Scope: "calls", Key: "update", ClaimID: "1", Sealed: []byte("answer"), ExpiresAt: now.Add(time.Hour),
 		}}

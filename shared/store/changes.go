@@ -70,7 +70,7 @@ func (s *Store) updateAccount(ctx context.Context, c AccountChange, next carrier
 	if next.ExternalID != a.ExternalID {
 		parts = append(parts, s.swap(a, externalOf(a), externalOf(next), partOldExternal, now)...)
 	}
-	if EmailKey(next.Email) != EmailKey(a.Email) {
+	if next.EmailKey != a.EmailKey {
 		parts = append(parts, s.swap(a, emailOf(a), emailOf(next), partOldEmail, now)...)
 	}
 	existing, refused, err := s.transactOnce(ctx, parts, c.Idempotency, now)

@@ -34,8 +34,8 @@ func externalOf(a carrier.Account) identifier {
 
 func emailOf(a carrier.Account) identifier {
 	id := identifier{part: partEmail}
-	if a.Email != "" {
-		id.key = emailKey(a.Environment, a.Email)
+	if a.EmailKey != "" {
+		id.key = emailKey(a.Environment, a.EmailKey)
 	}
 	return id
 }

@@ -191,8 +191,8 @@ func numberKey(accountID int64, n Number) key {
 	return key{accountPK(accountID), skNumber + string(n.Carrier) + "#" + n.Number}
 }
 
-func emailKey(env carrier.Environment, email string) key {
-	return key{"EMAIL#" + string(env) + "#" + EmailKey(email), "EMAIL"}
+func emailKey(env carrier.Environment, emailKey string) key {
+	return key{"EMAIL#" + string(env) + "#" + emailKey, "EMAIL"}
 }
 
 func externalKey(partnerID int64, externalID string) key {

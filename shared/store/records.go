@@ -64,6 +64,7 @@ func accountItem(a carrier.Account) item {
 	it.text("environment", string(a.Environment))
 	it.text("external_account_id", a.ExternalID)
 	it.text("email", a.Email)
+	it.text("email_key", a.EmailKey)
 	it.text("company_name", a.CompanyName)
 	it.text("first_name", a.FirstName)
 	it.text("last_name", a.LastName)
@@ -98,6 +99,7 @@ func readAccount(it item) (carrier.Account, error) {
 		Environment:       carrier.Environment(r.text("environment")),
 		ExternalID:        r.text("external_account_id"),
 		Email:             r.text("email"),
+		EmailKey:          r.text("email_key"),
 		CompanyName:       r.text("company_name"),
 		FirstName:         r.text("first_name"),
 		LastName:          r.text("last_name"),

@@ -47,7 +47,7 @@ func (ones) Read(b []byte) (int, error) {
 
 func create(ctx context.Context, s *store.Store) error {
 	_, err := s.CreateAccount(ctx, store.NewAccount{
-		Account: carrier.Account{ID: 1, PartnerID: 2, Email: "a@b.example"}, Key: carrier.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"},
+		Account: carrier.Account{ID: 1, PartnerID: 2, Email: "a@b.example", EmailKey: "a@b.example"}, Key: carrier.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"},
 		Idempotency: &carrier.IdempotencyRecord{Scope: "s", Key: "k", ClaimID: "c", ExpiresAt: time.Unix(1, 0)},
 	}, time.Unix(0, 0))
 	return err
@@ -150,13 +150,13 @@ func disable(ctx context.Context, s *store.Store) error {
 }
 
 func remove(ctx context.Context, s *store.Store) error {
-	a := carrier.Account{ID: 1, PartnerID: 2, Email: "a@b.example", Version: 1}
+	a := carrier.Account{ID: 1, PartnerID: 2, Email: "a@b.example", EmailKey: "a@b.example", Version: 1}
 	_, err := s.DeleteAccount(ctx, a, false, time.Unix(9, 0), nil, time.Unix(0, 0))
 	return err
 }
 
 func restore(ctx context.Context, s *store.Store) error {
-	a := carrier.Account{ID: 1, PartnerID: 2, Email: "a@b.example", Version: 1, PurgeAt: time.Unix(9, 0)}
+	a := carrier.Account{ID: 1, PartnerID: 2, Email: "a@b.example", EmailKey: "a@b.example", Version: 1, PurgeAt: time.Unix(9, 0)}
 	_, err := s.RestoreAccount(ctx, a, false, nil, time.Unix(0, 0))
 	return err
 }

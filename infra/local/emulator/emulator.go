@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -187,15 +188,26 @@ func Root() (string, error) {
 	}
 }
 
+// The ports that FreePort chooses from. Linux takes those of outgoing connections, and of servers that ask for any, from
+// 32768 upwards (net.ipv4.ip_local_port_range): one of these would be gone at times before the emulator has it, and
+// whoever has it would answer in its place.
+const (
+	firstPort = 10_000
+	lastPort  = 32_767
+)
+
 // FreePort returns a port of 127.0.0.1 that nobody listens on at the moment.
 func FreePort(ctx context.Context) (int, error) {
 	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("looking for a free port: %w", err)
+	var err error
+	for range 100 {
+		port := firstPort + rand.IntN(lastPort-firstPort+1) //nolint:gosec // no secret
+		var listener net.Listener
+		if listener, err = config.Listen(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
+			return port, listener.Close()
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil //nolint:forcetypeassert // a TCP listener's address
+	return 0, fmt.Errorf("looking for a free port: %w", err)
 }
 
 func requireTools(markers ...string) error {

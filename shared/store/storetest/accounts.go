@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/email"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 )
@@ -232,6 +233,7 @@ func accountTests() tests {
 					n.Account.Email = "zo\u00eb" + s.hash()[:10] + "@b\u00fccher.example"
 				}
 				s.create(n)
+				s.equal("key", s.stored(n.Account.ID).EmailKey, email.Key(n.Account.Email))
 				made[env] = n.Account
 			}
 			for env, of := range made {

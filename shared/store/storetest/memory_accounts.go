@@ -19,7 +19,7 @@ func (m *Memory) held(h holder, ok bool, now time.Time) bool {
 	return ok && !a.Purged(now)
 }
 
-func emailOf(a carrier.Account) emailID { return emailID{a.Environment, store.EmailKey(a.Email)} }
+func emailOf(a carrier.Account) emailID { return emailID{a.Environment, a.EmailKey} }
 
 // taken is the conflicts of an account's email and external id with those of
 // others than itself.
@@ -37,7 +37,7 @@ func (m *Memory) taken(a carrier.Account, itself int64, now time.Time) fault.Lis
 	if h, ok := m.externals[externalID{a.PartnerID, a.ExternalID}]; a.ExternalID != "" {
 		ask("external_account_id", h, ok)
 	}
-	if h, ok := m.emails[emailOf(a)]; a.Email != "" {
+	if h, ok := m.emails[emailOf(a)]; a.EmailKey != "" {
 		ask("email", h, ok)
 	}
 	return conflicts
@@ -48,7 +48,7 @@ func (m *Memory) hold(a carrier.Account) {
 	if a.ExternalID != "" {
 		m.externals[externalID{a.PartnerID, a.ExternalID}] = holder{a.ID, a.PartnerID}
 	}
-	if a.Email != "" {
+	if a.EmailKey != "" {
 		m.emails[emailOf(a)] = holder{a.ID, a.PartnerID}
 	}
 }
@@ -56,7 +56,7 @@ func (m *Memory) hold(a carrier.Account) {
 // holdsAll tells whether the account's identifiers are its own.
 func (m *Memory) holdsAll(a carrier.Account) bool {
 	return (a.ExternalID == "" || m.externals[externalID{a.PartnerID, a.ExternalID}].account == a.ID) &&
-		(a.Email == "" || m.emails[emailOf(a)].account == a.ID)
+		(a.EmailKey == "" || m.emails[emailOf(a)].account == a.ID)
 }
 
 // AccountByExternalID is store.Store's.

@@ -1,14 +1,14 @@
-package store_test
+package email_test
 
 import (
 	"testing"
 
 	"golang.org/x/text/cases"
 
-	"carrierlink/shared/store"
+	"carrierlink/shared/email"
 )
 
-func TestEmailKey(t *testing.T) {
+func TestKey(t *testing.T) {
 	for name, same := range map[string][]string{
 		"letter case":              {"ada@example.com", "ADA@EXAMPLE.COM", "Ada@Example.com"},
 		"case beyond ASCII":        {"\u00f6rn@example.com", "\u00d6RN@example.com"},
@@ -23,28 +23,28 @@ func TestEmailKey(t *testing.T) {
 		"an underscore":            {"a@b_c.example", "A@B_C.example"},
 	} {
 		for _, s := range same {
-			if got, want := store.EmailKey(s), store.EmailKey(same[0]); got != want {
-				t.Errorf("%s: EmailKey(%q) = %q, want %q", name, s, got, want)
+			if got, want := email.Key(s), email.Key(same[0]); got != want {
+				t.Errorf("%s: Key(%q) = %q, want %q", name, s, got, want)
 			}
 		}
 	}
 	seen := map[string]string{}
 	for _, s := range []string{"ada@example.com", "ada@example.org", "a.da@example.com", "ada+x@example.com", "ad\u00e1@example.com", "ada@ex\u00e4mple.com", "ad@aexample.com", "\u0131da@example.com"} {
-		if other, twice := seen[store.EmailKey(s)]; twice {
+		if other, twice := seen[email.Key(s)]; twice {
 			t.Errorf("%q and %q are one", s, other)
 		}
-		seen[store.EmailKey(s)] = s
+		seen[email.Key(s)] = s
 	}
 }
 
-// TestEmailKeyFoldsAsUnicodeDoes: each character and its folding are one.
-func TestEmailKeyFoldsAsUnicodeDoes(t *testing.T) {
+// TestKeyFoldsAsUnicodeDoes: each character and its folding are one.
+func TestKeyFoldsAsUnicodeDoes(t *testing.T) {
 	fold := cases.Fold()
 	for r := range rune(0x20000) {
 		if r >= 0xd800 && r <= 0xdfff {
 			continue
 		}
-		if a, b := store.EmailKey(string(r)+"@b.example"), store.EmailKey(fold.String(string(r))+"@b.example"); a != b {
+		if a, b := email.Key(string(r)+"@b.example"), email.Key(fold.String(string(r))+"@b.example"); a != b {
 			t.Errorf("%U: %q and %q", r, a, b)
 		}
 	}

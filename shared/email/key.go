@@ -1,4 +1,6 @@
-package store
+// Package email tells when two email addresses are the same. It is apart from the
+// domain because its tables are large: only functions that take an address link it.
+package email
 
 import (
 	"strings"
@@ -8,16 +10,16 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// EmailKey is the form under which an email is unique: composed (NFC), without
+// Key is the form under which an email is unique: composed (NFC), without
 // letter case, and its domain in ASCII (IDNA). So neither another spelling of the
 // same characters nor the A-label of a domain makes another address. It is for
 // comparing only: what was sent is what is shown.
-func EmailKey(email string) string {
-	at := strings.LastIndexByte(email, '@')
-	if at < 0 {
-		return foldCase(email)
+func Key(address string) string {
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 { // none at all, or no address
+		return foldCase(address)
 	}
-	local, domain := email[:at], strings.TrimRight(email[at+1:], ".")
+	local, domain := address[:at], strings.TrimRight(address[at+1:], ".")
 	ascii, err := idna.Lookup.ToASCII(domain)
 	if err != nil { // no host name of the DNS, such as an address in brackets
 		ascii = foldCase(domain)
