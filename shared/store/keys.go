@@ -156,10 +156,10 @@ func readOwner(k key) (accountID int64, connectionID string, err error) {
 	text, ok := strings.CutPrefix(k.pk, "ACCOUNT#")
 	accountID, err = strconv.ParseInt(text, 10, 64)
 	connectionID, connection := strings.CutPrefix(k.sk, skConnection)
-	if !ok || err != nil || !connection && k != accountKey(accountID) && k != purgeKey(accountID) {
+	switch {
+	case !ok, err != nil, connection && connectionID == "", !connection && k != accountKey(accountID) && k != purgeKey(accountID):
 		return 0, "", errors.New("key is no connection's or account's")
-	}
-	if !connection {
+	case !connection:
 		connectionID = ""
 	}
 	return accountID, connectionID, nil

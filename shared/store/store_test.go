@@ -566,7 +566,7 @@ func TestLoadAsksAgainForWhatIsLeft(t *testing.T) {
 			if got := len(api.asked); got != tc.calls {
 				t.Errorf("%d calls, want %d", got, tc.calls)
 			}
-			if (err == nil) != tc.ok || err != nil && !fault.Is(err, fault.Internal) {
+			if (err == nil) != tc.ok || err != nil && !fault.Is(err, fault.Overloaded) {
 				t.Fatalf("error %v, want none: %v", err, tc.ok)
 			}
 			if tc.ok && (l.Account == nil || l.Connection == nil || l.Snapshot == nil) {

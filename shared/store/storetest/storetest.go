@@ -134,6 +134,16 @@ func (f folding) UpdateAccount(ctx context.Context, c store.AccountChange, now t
 	return f.Store.UpdateAccount(ctx, c, now)
 }
 
+func (f folding) DeleteAccount(ctx context.Context, a carrier.Account, pinned bool, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	a.EmailKey = email.Key(a.Email)
+	return f.Store.DeleteAccount(ctx, a, pinned, purgeAt, rec, now)
+}
+
+func (f folding) RestoreAccount(ctx context.Context, a carrier.Account, pinned bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+	a.EmailKey = email.Key(a.Email)
+	return f.Store.RestoreAccount(ctx, a, pinned, rec, now)
+}
+
 // suite is one test with its store, and shorthands.
 type suite struct {
 	*testing.T
