@@ -20,7 +20,7 @@ func remoteCalls(t *testing.T, engines desk.Engines) {
 		after          []string
 	}{
 		"without-a-key": {"", work},
-		"with-one":      {"order-66", append([]string{"PutItem"}, work...)},
+		"with-one":      {"order-66", append([]string{"TransactWriteItems"}, work...)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := desk.OnEngines(t, engines, name)

@@ -50,7 +50,7 @@ func Changes(before, after []byte) ([]carrier.Change, error) {
 // parts is an account: what is understood of it, and all else.
 type parts struct {
 	carrier.Contract
-	products []product
+	products []*product
 	rest     map[string]any
 }
 
@@ -90,9 +90,9 @@ func takeApart(raw []byte) (parts, error) {
 	return p, nil
 }
 
-func newProduct(value any) product {
+func newProduct(value any) *product {
 	object, _ := value.(map[string]any)
-	p := product{value: map[string]any{}}
+	p := &product{value: map[string]any{}}
 	maps.Copy(p.value, object)
 	if id, ok := object["product_id"].(string); ok {
 		p.id = id
@@ -198,14 +198,25 @@ var weights = [...]carrier.ChangeType{
 	carrier.ProductRecoded, carrier.ProductExpired, carrier.ProductValidTo, carrier.ChangedField,
 }
 
+// told sorts pointers: each type that is sorted by itself costs ten kilobytes of
+// code, and all pointers share theirs.
 func (d *differences) told() []carrier.Change {
-	slices.SortFunc(*d, func(a, b carrier.Change) int {
+	order := make([]*carrier.Change, len(*d))
+	for i := range order {
+		order[i] = &(*d)[i]
+	}
+	slices.SortFunc(order, func(a, b *carrier.Change) int {
 		return cmp.Or(
 			cmp.Compare(slices.Index(weights[:], a.Type), slices.Index(weights[:], b.Type)), cmp.Compare(a.ProductID, b.ProductID),
 			cmp.Compare(a.Field, b.Field), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
 	})
-	list := slices.Compact(*d)
-	return list[:min(len(list), carrier.MaxChanges)]
+	var list []carrier.Change
+	for i, c := range order {
+		if len(list) < carrier.MaxChanges && (i == 0 || *c != *order[i-1]) {
+			list = append(list, *c)
+		}
+	}
+	return list
 }
 
 func (d *differences) flag(t carrier.ChangeType, id string, before, after bool) {
@@ -226,16 +237,16 @@ func (d *differences) date(t carrier.ChangeType, id, before, after string, a, b 
 
 // products compares postage products. What else has changed of one that was
 // re-coded is told by its new code.
-func (d *differences) products(before, after []product) {
+func (d *differences) products(before, after []*product) {
 	pairs, gone, come := pair(before, after)
 	for _, p := range gone {
-		i := slices.IndexFunc(come, func(q product) bool { return p.Type != "" && p.sameKind(q) })
+		i := slices.IndexFunc(come, func(q *product) bool { return p.Type != "" && p.sameKind(q) })
 		if i < 0 {
 			d.add(carrier.Change{Type: carrier.ProductRemoved, ProductID: p.id, From: p.Type})
 			continue
 		}
 		d.add(carrier.Change{Type: carrier.ProductRecoded, ProductID: come[i].id, From: clip(p.id), To: clip(come[i].id)})
-		pairs = append(pairs, [2]product{p, come[i]})
+		pairs = append(pairs, [2]*product{p, come[i]})
 		come = slices.Delete(come, i, i+1)
 	}
 	for _, p := range come {
@@ -246,7 +257,7 @@ func (d *differences) products(before, after []product) {
 	}
 }
 
-func (d *differences) product(a, b product) {
+func (d *differences) product(a, b *product) {
 	d.flag(carrier.ProductExpired, b.id, a.Expired, b.Expired)
 	was, _ := a.value["contract"].(map[string]any)
 	is, _ := b.value["contract"].(map[string]any)
@@ -264,14 +275,14 @@ func (d *differences) product(a, b product) {
 
 // sameKind compares type and group, whose case varies (infra/docs/auspost.md,
 // "StarTrack differences").
-func (p product) sameKind(q product) bool {
+func (p *product) sameKind(q *product) bool {
 	return strings.EqualFold(p.Type, q.Type) && strings.EqualFold(p.Group, q.Group)
 }
 
 // pair finds products again by their id; gone and come are in its order. Some
 // with the same id are paired as their texts are ordered; copies count once.
 // What is equal altogether is left out.
-func pair(before, after []product) (pairs [][2]product, gone, come []product) {
+func pair(before, after []*product) (pairs [][2]*product, gone, come []*product) {
 	before, after = sorted(before), sorted(after)
 	before, after = without(before, after), without(after, before)
 	for len(before) > 0 && len(after) > 0 {
@@ -282,20 +293,20 @@ func pair(before, after []product) (pairs [][2]product, gone, come []product) {
 		case c > 0:
 			come, after = append(come, b), after[1:]
 		default:
-			pairs, before, after = append(pairs, [2]product{a, b}), before[1:], after[1:]
+			pairs, before, after = append(pairs, [2]*product{a, b}), before[1:], after[1:]
 		}
 	}
 	return pairs, append(gone, before...), append(come, after...)
 }
 
-func byText(a, b product) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.text, b.text)) }
+func byText(a, b *product) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.text, b.text)) }
 
-func sorted(list []product) []product {
-	return slices.CompactFunc(slices.SortedFunc(slices.Values(list), byText), func(a, b product) bool { return byText(a, b) == 0 })
+func sorted(list []*product) []*product {
+	return slices.CompactFunc(slices.SortedFunc(slices.Values(list), byText), func(a, b *product) bool { return byText(a, b) == 0 })
 }
 
-func without(list, others []product) []product {
-	return slices.DeleteFunc(slices.Clone(list), func(p product) bool {
+func without(list, others []*product) []*product {
+	return slices.DeleteFunc(slices.Clone(list), func(p *product) bool {
 		_, ok := slices.BinarySearchFunc(others, p, byText)
 		return ok
 	})
@@ -340,7 +351,7 @@ func (d *differences) members(path string, before, after map[string]any) {
 	}
 }
 
-func (d *differences) list(path string, before, after []product) {
+func (d *differences) list(path string, before, after []*product) {
 	pairs, gone, come := pair(before, after)
 	for _, p := range append(gone, come...) {
 		d.add(carrier.Change{Type: carrier.ChangedField, Field: place(path, p.id)})
@@ -352,7 +363,7 @@ func (d *differences) list(path string, before, after []product) {
 
 // productList takes a list of nothing but objects with a product_id, such as
 // returns_products, or none at all.
-func productList(v any) (products []product, ok bool) {
+func productList(v any) (products []*product, ok bool) {
 	list, ok := v.([]any)
 	for _, e := range list {
 		p := newProduct(e)

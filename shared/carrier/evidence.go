@@ -93,10 +93,9 @@ func (b Breaker) open(now time.Time, t Timing) []Doubt {
 	var open []Doubt
 	for _, d := range b.Doubts {
 		if d.live(now, t) && !b.Vouched(d) {
-			open = append(open, d)
+			open = inOrder(open, d, func(d Doubt) time.Time { return d.At })
 		}
 	}
-	slices.SortStableFunc(open, func(a, b Doubt) int { return b.At.Compare(a.At) })
 	return open
 }
 
@@ -227,7 +226,7 @@ func (b Breaker) well(c Counted, now time.Time, t Timing) (Breaker, bool) {
 	worth := slices.ContainsFunc(open, func(d Doubt) bool { return d.other(peer) && peer.WellAt.After(d.Since) })
 	before := b.Peers
 	b, _ = b.without(c.ConnectionID)
-	b.Peers = kernel(append(b.Peers, peer))
+	b.Peers = kernel(b.Peers, peer)
 	if len(b.Peers) > len(before) {
 		return b, true
 	}
@@ -256,7 +255,7 @@ func (b Breaker) refused(c Counted) (Breaker, bool) {
 	if !c.Listed || c.At.Sub(c.WellAt) >= PeerKept {
 		return b, false
 	}
-	with := kernel(append(slices.Clone(b.Peers), peer))
+	with := kernel(b.Peers, peer)
 	if !slices.Contains(with, peer) {
 		return b, false
 	}
@@ -264,10 +263,21 @@ func (b Breaker) refused(c Counted) (Breaker, bool) {
 	return b, true
 }
 
-// kernel keeps the peers that matter: the latest ones, no more of an account, of
-// credentials and of a partner than can be of use.
-func kernel(peers []Peer) []Peer {
-	slices.SortStableFunc(peers, func(a, b Peer) int { return b.WellAt.Compare(a.WellAt) })
+// inOrder puts one into a list, the latest first, behind those of the same time.
+// The lists are short: a sort of each type would be five kilobytes of code.
+func inOrder[T any](list []T, one T, at func(T) time.Time) []T {
+	i := slices.IndexFunc(list, func(o T) bool { return at(o).Before(at(one)) })
+	if i < 0 {
+		i = len(list)
+	}
+	return slices.Insert(list, i, one)
+}
+
+// kernel keeps of some peers, the latest first, and one more those that matter:
+// the latest ones, no more of an account, of credentials and of a partner than can
+// be of use.
+func kernel(peers []Peer, one Peer) []Peer {
+	peers = inOrder(slices.Clone(peers), one, func(p Peer) time.Time { return p.WellAt })
 	type pair struct {
 		account    int64
 		credential string

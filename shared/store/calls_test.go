@@ -138,9 +138,9 @@ func TestRemoteCalls(t *testing.T) {
 
 		claim := carrier.IdempotencyRecord{Scope: "calls", Key: "link", ClaimID: "1", LeaseUntil: now.Add(time.Minute), ExpiresAt: now.Add(time.Hour)}
 		_, err = s.ClaimIdempotency(ctx, claim, now)
-		expect("ClaimIdempotency", err, good, "PutItem")
-		expect("ReleaseIdempotency", s.ReleaseIdempotency(ctx, claim), good, "DeleteItem")
-		expect("ReleaseIdempotency, gone", s.ReleaseIdempotency(ctx, claim), good, "DeleteItem")
+		expect("ClaimIdempotency", err, good, "TransactWriteItems")
+		expect("ReleaseIdempotency", s.ReleaseIdempotency(ctx, claim), good, "TransactWriteItems")
+		expect("ReleaseIdempotency, gone", s.ReleaseIdempotency(ctx, claim), good, "TransactWriteItems")
 
 		conn := carrier.Connection{
 			ID: "se-1", AccountID: account, Carrier: carrier.AustraliaPost, AccountNumber: "0004085230", Standing: carrier.StandingActive,

@@ -147,13 +147,6 @@ func (c *calls) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput
 	return c.api.BatchGetItem(ctx, in, o...)
 }
 
-func (c *calls) PutItem(ctx context.Context, in *dynamodb.PutItemInput, o ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
-	if err := c.note("PutItem", in); err != nil {
-		return nil, err
-	}
-	return c.api.PutItem(ctx, in, o...)
-}
-
 func (c *calls) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
 	if err := c.note("UpdateItem", in); err != nil {
 		return nil, err
@@ -173,13 +166,6 @@ func (c *calls) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*d
 		return nil, err
 	}
 	return c.api.Query(ctx, in, o...)
-}
-
-func (c *calls) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
-	if err := c.note("DeleteItem", in); err != nil {
-		return nil, err
-	}
-	return c.api.DeleteItem(ctx, in, o...)
 }
 
 func (c *calls) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, o ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"carrierlink/shared/carrier"
 )
@@ -46,28 +45,12 @@ func (s *Store) Idempotency(ctx context.Context, rec carrier.IdempotencyRecord, 
 // free, expired, or left behind by a request whose lease is over, of whatever
 // payload. Else it returns the record that is there, finished or at work.
 func (s *Store) ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
-	condition := ifClaimable
-	err := s.write(ctx, func() error {
-		_, err := s.api.PutItem(ctx, &dynamodb.PutItemInput{
-			TableName: &s.table, Item: idempotencyItem(rec),
-			ConditionExpression: &condition, ExpressionAttributeValues: claimableAt(now),
-			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-		})
-		return err
-	})
-	old, refused := refusedItem(err)
+	refused, err := s.transact(ctx, []part{s.put(partIdempotency, idempotencyItem(rec), ifClaimable, claimableAt(now))})
 	switch {
-	case refused:
-		existing, err := readIdempotency(old)
-		if err != nil {
-			return nil, err
-		}
-		if existing.ClaimID == rec.ClaimID && !existing.Finished() {
-			return nil, nil // our own put: the SDK repeated it after losing the answer
-		}
-		return existing, nil
 	case err != nil:
 		return nil, fmt.Errorf("claiming an idempotency key: %w", err)
+	case refused.has(partIdempotency):
+		return readIdempotency(refused[partIdempotency])
 	}
 	return nil, nil // claimed: there is no earlier record
 }
@@ -75,16 +58,11 @@ func (s *Store) ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRec
 // ReleaseIdempotency frees a key whose request came to nothing. A claim that is
 // gone, finished or somebody else's by now is left alone, without an error.
 func (s *Store) ReleaseIdempotency(ctx context.Context, rec carrier.IdempotencyRecord) error {
-	condition := ifOurClaim
-	err := s.write(ctx, func() error {
-		_, err := s.api.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-			TableName: &s.table, Key: idempotencyKey(rec.Scope, rec.Key).item(),
-			ConditionExpression: &condition, ExpressionAttributeValues: ourClaim(rec),
-		})
-		return err
-	})
-	if _, refused := refusedItem(err); refused || err == nil {
-		return nil
+	e := newEdit(idempotencyKey(rec.Scope, rec.Key))
+	e.compares(attrClaimID, "=", textValue(rec.ClaimID))
+	e.lacks(attrSealed)
+	if _, err := s.transact(ctx, []part{s.remove(partIdempotency, e)}); err != nil {
+		return fmt.Errorf("releasing an idempotency key: %w", err)
 	}
-	return fmt.Errorf("releasing an idempotency key: %w", err)
+	return nil
 }

@@ -42,10 +42,6 @@ func (t throttling) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemI
 	return overloaded(t.API.BatchGetItem(ctx, in, o...))
 }
 
-func (t throttling) PutItem(ctx context.Context, in *dynamodb.PutItemInput, o ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
-	return overloaded(t.API.PutItem(ctx, in, o...))
-}
-
 func (t throttling) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
 	return overloaded(t.API.UpdateItem(ctx, in, o...))
 }
@@ -56,10 +52,6 @@ func (t throttling) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteI
 
 func (t throttling) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
 	return overloaded(t.API.Query(ctx, in, o...))
-}
-
-func (t throttling) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
-	return overloaded(t.API.DeleteItem(ctx, in, o...))
 }
 
 func (t throttling) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, o ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
