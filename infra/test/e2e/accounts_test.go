@@ -236,7 +236,6 @@ func TestCreateAccountTakenIdentifiers(t *testing.T) {
 		{"email in another letter case", production.APIKey, fields{"email": strings.ToUpper(mail)}, nil, []problem{taken("email")}, []int64{first.AccountID}},
 		{"email with blanks", production.APIKey, fields{"email": " " + mail + " "}, nil, []problem{taken("email")}, []int64{first.AccountID}},
 		{"email, another partner", otherProduction.APIKey, fields{"email": mail}, nil, []problem{taken("email")}, []int64{0}},
-		{"email, sandbox", sandbox.APIKey, fields{"email": mail}, nil, []problem{taken("email")}, []int64{0}},
 		{"external id", production.APIKey, fields{"external_account_id": id}, nil, []problem{taken("external_account_id")}, []int64{first.AccountID}},
 		{
 			"both", production.APIKey,
@@ -308,6 +307,11 @@ func TestCreateAccountTakenIdentifiers(t *testing.T) {
 		if got := decode[createdAccount](t, a); got.AccountID == first.AccountID || got.APIKey == nil {
 			t.Errorf("answer = %s, want a new account", a.body)
 		}
+	})
+	t.Run("an email is unique within its environment", func(t *testing.T) {
+		t.Parallel()
+		create(t, sandbox.APIKey, fields{"email": mail}).expect(t, http.StatusOK)
+		create(t, sandbox.APIKey, fields{"email": mail}).expect(t, http.StatusConflict, problem{"business_rules", "identifier_conflict", "email", ""})
 	})
 	t.Run("letter case makes another external id", func(t *testing.T) {
 		t.Parallel()

@@ -21,6 +21,7 @@ import (
 
 	gen "carrierlink/infra/test/client"
 	"carrierlink/shared/carrier"
+	address "carrierlink/shared/email"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/seal"
 )
@@ -691,7 +692,7 @@ func TestDeleteAndRestoreAccount(t *testing.T) {
 		c.remove(made.AccountID, new(7))
 		past := item{"expires_at": num(time.Now().Add(-time.Minute).Unix())}
 		setItem(t, accountPK(made.AccountID), "ACCOUNT", past)
-		setItem(t, "EMAIL#production#"+strings.ToLower(mail), "EMAIL", past)
+		setItem(t, "EMAIL#production#"+address.Key(mail), "EMAIL", past)
 		setItem(t, fmt.Sprintf("EXTERNAL#%d#%s", p.ID, id), "EXTERNAL", past)
 		for _, o := range operations() {
 			about := things{account: text(made.AccountID), key: text(made.APIKey.APIKeyID), external: id}
