@@ -230,8 +230,8 @@ func TestTenancy(t *testing.T) {
 					"link the number of their carrier": api.call(t, request{method: http.MethodPost, path: linkPath("australia_post"), key: mine.Key, body: linkBody(s.number(t))}),
 				} {
 					foreignRequests.Add(1)
-					// An email is unique within an environment.
-					taken := strings.Contains(name, "email") && s.partner.ID != sandbox.ID
+					// An email is unique within an environment: of the sandbox's only what was just created here is in the way.
+					taken := strings.Contains(name, "email") && (s.partner.ID != sandbox.ID || name == "change to their email")
 					if taken != (a.status == http.StatusConflict) {
 						t.Errorf("%s: %d %s", name, a.status, a.body)
 					}
