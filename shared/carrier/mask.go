@@ -11,14 +11,17 @@ import (
 //
 // A real secret is about twenty characters with hardly two alike in a row
 // (auspost.md, "Connection and authentication"), so what decides is how much of
-// the text is runs of one character. Asterisks and signs beyond ASCII count as a
-// mask when eight characters at most are left beside them, or no more than they
-// are; x and ASCII signs, of which a real secret may have a run, only when four
-// are left, or less than two thirds of theirs.
+// the text is runs of one character. Four asterisks or signs beyond ASCII in runs
+// are a mask, and three beside eight characters at most; x and ASCII signs, of
+// which a real secret may have a run, only when four characters are left, or at
+// most two thirds of theirs. A UUID has no signs, so that two of them are enough.
 func masked(text string) bool {
 	text = strings.Join(strings.Fields(text), "")
-	switch strings.ToLower(strings.Trim(text, "[]<>(){}*")) {
-	case "redacted", "hidden", "masked", "filtered":
+	switch strings.ToLower(strings.TrimFunc(text, sign)) {
+	case "redacted", "hidden", "masked", "filtered", "sensitive", "sensitivevalue", "unchanged":
+		return true
+	}
+	if maskedUUID(text) {
 		return true
 	}
 	strong, weak, visible := 0, 0, 0
@@ -43,10 +46,24 @@ func masked(text string) bool {
 	switch {
 	case strong+weak == 0:
 		return visible == 0 && strings.ContainsFunc(text, maskSign)
-	case strong > 0 && (visible <= 8 || visible <= strong):
+	case strong >= 4, strong > 0 && visible <= 8:
 		return true
 	}
-	return visible <= 4 || 3*visible < 2*weak
+	return visible <= 4 || 3*visible <= 2*weak
+}
+
+// maskedUUID tells whether a text is a UUID of which a part is hidden:
+// 6fda3d2a-1b2c-4d5e-****-********9dd1.
+func maskedUUID(text string) bool {
+	hidden := 0
+	uuid := strings.Map(func(r rune) rune {
+		if r == 'x' || r == 'X' || maskSign(r) {
+			hidden++
+			return '0'
+		}
+		return r
+	}, text)
+	return hidden >= 2 && uuidForm.MatchString(uuid)
 }
 
 // maskSign tells whether a sign is hardly ever part of a secret: bullets, blocks

@@ -91,6 +91,7 @@ func cutState(s string, australian bool) (before, state, postcode string) {
 	before = s
 	for range 2 {
 		rest, word := cutWord(before)
+		word = strings.Trim(word, "().") // "Kew (Vic)", "Kew Vic."
 		switch upper := strings.ToUpper(word); {
 		case state == "" && slices.Contains(states, upper):
 			before, state = rest, upper

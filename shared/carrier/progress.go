@@ -1,6 +1,9 @@
 package carrier
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // TrackingStatus is how far a parcel is, in ShipEngine's status codes.
 type TrackingStatus string
@@ -145,26 +148,33 @@ func (p Progress) known() bool { return p.Status != TrackingUnknown && p.Status 
 
 // Progress is what an event's text says. A place or a remark may follow the words
 // of the vocabulary: "In transit to next facility in SYDNEY", "Awaiting
-// collection at INALA LPO", "Delivered - Left in a safe place".
+// collection at INALA LPO", "Delivered - Left in a safe place". The longest words
+// count that the text begins with.
 func (e TrackingEvent) Progress() Progress {
-	text, onward := fold(e.Description), false
-	for {
-		// "Delivered to" a place may be anything but a delivery to the receiver.
-		if p := progressOf(text); p.known() && (!onward || p.Status != TrackingDelivered) {
+	text := strings.TrimRight(fold(e.Description), " .")
+	for end := len(text); end > 0; end = strings.LastIndexAny(text[:end], " ,;:.(/") {
+		if p := progressOf(text[:end]); p.known() && p.goesOn(text[:end], text[end:]) {
 			return p
 		}
-		at, behind := -1, ""
-		for _, sep := range []string{" - ", " – ", ", ", " (", " in ", " at ", " from ", " to "} {
-			if i := strings.LastIndex(text, sep); i > at {
-				at, behind = i, sep
-			}
-		}
-		if at < 0 {
-			return Progress{Status: TrackingUnknown}
-		}
-		text, onward = text[:at], onward || behind == " to "
 	}
+	return Progress{Status: TrackingUnknown}
 }
+
+// goesOn tells whether words still mean this with what follows them. One word may
+// begin another phrase ("Incomplete address"), and a delivery may be none
+// ("Delivered damaged"): one of partings has to follow. "Delivered to" a place may
+// be anything but a delivery to the receiver.
+func (p Progress) goesOn(words, behind string) bool {
+	delivered := p.Status == TrackingDelivered
+	if !delivered && strings.Contains(words, " ") {
+		return true
+	}
+	parted := behind == "" || slices.ContainsFunc(partings, func(s string) bool { return strings.HasPrefix(behind, s) })
+	return parted && !(delivered && strings.Contains(behind, " to "))
+}
+
+// partings are what stands between words of the vocabulary and a place or remark.
+var partings = []string{" - ", " – ", " — ", ", ", ". ", "; ", ": ", " (", " in ", " at ", " from ", " to ", " by ", " on ", " via "}
 
 // Summary is how far a shipment or a part of one is, and the carrier's words that
 // say so: empty if it says nothing.

@@ -158,7 +158,12 @@ func TestEventProgress(t *testing.T) {
 		"Arrived awaiting clearance (Inbound)": "IT", "Received item from Sender (Outbound)": "AC", "Item processed at CHULLORA": "IT",
 		"Attempted delivery - Unable to gain access": "AT", "Unsuccessful delivery - Addressee not available": "AT",
 		"Unable to be left in a safe place - Location not suitable": "AT", "Held by courier in DARWIN": "EX",
-		"Delivered, left in a safe place": "DE", "Attempted delivery – Carded": "AT", "Nobody home, delivered to a neighbour": "UN",
+		"Onboard for delivery SYDNEY NSW": "IT", "Item processed at sorting facility SYDNEY WEST NSW": "IT", "Onboard for delivery: KEW": "IT", "In transit via ADELAIDE": "IT",
+		"At Delivery Depot PERTH WA": "IT", "Booked In for 12/05/2026": "IT", "Possible delay due to weather": "EX", "Returned to sender by KEW LPO": "EX",
+		"Attempted delivery. Card left": "AT", "Final Shortage KEW": "EX", "Cannot be delivered as addressed": "EX", "Partial Delivery KEW": "IT",
+		"Delivered.": "DE", "Delivered. Left at the front door": "DE", "Delivered; signed for": "DE", "Delivered — Left in a safe place": "DE", "Delivered by driver": "DE", "Delivered on 12/05/2026": "DE",
+		"Delivered damaged": "UN", "Item delivered incorrectly": "UN", "Delivered in full to a depot": "UN", "Delivered at KEW to an agent": "UN", "Incomplete address": "UN",
+		"Createdness": "UN", "Cancelled by sender": "EX", "In transition": "UN", "Delivered, left in a safe place": "DE", "Attempted delivery – Carded": "AT", "Nobody home, delivered to a neighbour": "UN",
 	} {
 		if got := (TrackingEvent{Description: text}).Progress().Status; got != want {
 			t.Errorf("the event %q is %s, want %s", text, got, want)
