@@ -135,8 +135,11 @@ func TestCrashAfterEachCall(t *testing.T) {
 
 // TestRemoteCalls counts: auth and one transaction, with an idempotency key or
 // without (design: "Round trips").
-func TestRemoteCalls(t *testing.T) {
+func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
+
+func remoteCalls(t *probe.Attempt) {
 	w := newWorld(t, probe.Emulator(t, emulator.StartDynamoDBLocal), "calls")
+	t.Watch(&w.wire)
 	w.create(`{}`, nil) // the first use of a key in a minute is one call more
 	tests := []struct {
 		name, body string
@@ -158,7 +161,7 @@ func TestRemoteCalls(t *testing.T) {
 		},
 	}
 	for _, tc := range tests {
-		t.Run(tc.name, func(t *testing.T) {
+		t.Run(tc.name, func(t *probe.Attempt) {
 			w.wire.Reset()
 			if resp := w.create(tc.body, tc.headers); resp.StatusCode != tc.status {
 				t.Fatalf("create answers %d: %s, want %d", resp.StatusCode, resp.Body, tc.status)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/probe"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/store"
 )
@@ -44,7 +45,9 @@ func (w *world) get(refresh, etag string) events.APIGatewayProxyResponse {
 // batch read; a live one adds allowance, claim, secret, carrier call, one transaction, and
 // the carrier's tally (design: "Round trips"). An answer that differs from the
 // last one is a read more; one of an open breaker is none.
-func TestRemoteCalls(t *testing.T) {
+func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
+
+func remoteCalls(t *probe.Attempt) {
 	w := newWorld(t)
 	first := w.get("false", "") // the first use of a key in a minute is one call more
 	live := []string{"UpdateItem", "UpdateItem", "GetSecretValue", "carrier GET", "TransactWriteItems", "UpdateItem"}
@@ -69,7 +72,7 @@ func TestRemoteCalls(t *testing.T) {
 		}, http.StatusOK, nil},
 	}
 	for _, tc := range tests {
-		t.Run(tc.name, func(t *testing.T) {
+		t.Run(tc.name, func(t *probe.Attempt) {
 			if tc.before != nil {
 				tc.before()
 			}

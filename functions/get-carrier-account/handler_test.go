@@ -30,11 +30,11 @@ const (
 		`"credit_blocked":false,"merchant_location_id":"ABC","postage_products":[{"type":"PARCEL POST","group":"Parcel Post","product_id":"T28","contract":{"valid_to":"2999-12-31","expired":false}}],"a":{"b":[1,2,{}]}}`
 )
 
-func goodReading(t *testing.T, text string) carrier.Reading {
-	t.Helper()
+func goodReading(tb testing.TB, text string) carrier.Reading {
+	tb.Helper()
 	c, err := auspost.ParseContract([]byte(text))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return carrier.Reading{Outcome: carrier.OutcomeOK, HTTPStatus: http.StatusOK, Raw: []byte(text), Contract: c}
 }

@@ -21,10 +21,13 @@ import (
 
 // TestRemoteCalls counts: what has a key of its own is read beside the one write
 // for the API key, and what there may be many of is asked for once that is proven.
-func TestRemoteCalls(t *testing.T) {
+func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
+
+func remoteCalls(t *probe.Attempt) {
 	url := probe.Emulator(t, emulator.StartDynamoDBLocal)
 	probe.Table(t, emulator.Config(url), "calls")
 	var wire probe.Wire
+	t.Watch(&wire)
 	table := store.New(dynamodb.NewFromConfig(wire.Config(url)), "calls", store.Options{})
 	d := &desk{clock: time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC), keys: map[string]string{}}
 	now := func() time.Time { return d.clock }
@@ -83,7 +86,7 @@ func TestRemoteCalls(t *testing.T) {
 	for _, path := range []string{
 		"/v1/connections/carriers", "/v1/carriers", "/v1/carriers/se-1234567", "/v1/carriers/se-1234567/history", "/v1/carriers/status",
 	} {
-		t.Run("a forged key, "+path, func(t *testing.T) {
+		t.Run("a forged key, "+path, func(t *probe.Attempt) {
 			wire.Reset()
 			if resp := d.ask(t, "account 71", path, "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
 				t.Fatalf("%d %s, want 401", resp.StatusCode, resp.Body)
@@ -94,7 +97,7 @@ func TestRemoteCalls(t *testing.T) {
 		})
 	}
 	for _, tc := range tests {
-		t.Run(tc.name, func(t *testing.T) {
+		t.Run(tc.name, func(t *probe.Attempt) {
 			wire.Reset()
 			resp := d.ask(t, "account 71", tc.path, tc.headers...)
 			if resp.StatusCode != tc.status {

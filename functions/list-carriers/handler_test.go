@@ -146,12 +146,12 @@ func (d *desk) unlink(t *testing.T, id string) {
 }
 
 // ask is a GET; headers are pairs.
-func (d *desk) ask(t *testing.T, who, target string, headers ...string) events.APIGatewayProxyResponse {
-	t.Helper()
+func (d *desk) ask(tb testing.TB, who, target string, headers ...string) events.APIGatewayProxyResponse {
+	tb.Helper()
 	path, query, _ := strings.Cut(target, "?")
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	e := events.APIGatewayProxyRequest{
 		HTTPMethod: http.MethodGet, Path: path, Resource: path, Headers: map[string]string{"API-Key": d.keys[who]}, Body: "null", MultiValueQueryStringParameters: values,
@@ -165,9 +165,9 @@ func (d *desk) ask(t *testing.T, who, target string, headers ...string) events.A
 	for i := 0; i < len(headers); i += 2 {
 		e.Headers[headers[i]] = headers[i+1]
 	}
-	resp, err := d.api.Serve(t.Context(), e)
+	resp, err := d.api.Serve(tb.Context(), e)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return resp
 }
@@ -185,11 +185,11 @@ func problems(t *testing.T, resp events.APIGatewayProxyResponse) []string {
 	return all
 }
 
-func decoded[T any](t *testing.T, resp events.APIGatewayProxyResponse) T {
-	t.Helper()
+func decoded[T any](tb testing.TB, resp events.APIGatewayProxyResponse) T {
+	tb.Helper()
 	var v T
 	if err := json.Unmarshal([]byte(resp.Body), &v); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%d %s, %v, want 200", resp.StatusCode, resp.Body, err)
+		tb.Fatalf("%d %s, %v, want 200", resp.StatusCode, resp.Body, err)
 	}
 	return v
 }

@@ -31,10 +31,13 @@ import (
 // are read, each connection is one write, two where its secret goes and three
 // where it comes back (the vault is in memory), and the account's keys and the
 // mark are the end.
-func TestRemoteCalls(t *testing.T) {
+func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
+
+func remoteCalls(t *probe.Attempt) {
 	url := probe.Emulator(t, emulator.StartDynamoDBLocal)
 	probe.Table(t, emulator.Config(url), "calls")
 	var wire probe.Wire
+	t.Watch(&wire)
 	table := store.New(dynamodb.NewFromConfig(wire.Config(url)), "calls", store.Options{})
 	d := &desk{clock: time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC), keys: map[string]string{}}
 	now := func() time.Time { return d.clock }
@@ -114,7 +117,7 @@ func TestRemoteCalls(t *testing.T) {
 		{"enable, with a carrier", http.MethodPut, linked + "/enable", "", nil, 204, read, following(1)},
 	}
 	for _, tc := range tests {
-		t.Run(tc.name, func(t *testing.T) {
+		t.Run(tc.name, func(t *probe.Attempt) {
 			wire.Reset()
 			if resp := d.ask(t, "five", tc.method, tc.target, tc.body, tc.headers...); resp.StatusCode != tc.status {
 				t.Fatalf("%d %s, want %d", resp.StatusCode, resp.Body, tc.status)
@@ -135,7 +138,7 @@ func TestRemoteCalls(t *testing.T) {
 		allPath: {"UpdateItem"}, allPath + "?active=true&page=2": {"UpdateItem"}, allPath + "?external_account_id=shop%2F1": {"UpdateItem"},
 		one: read, external + "shop%2F1": {"GetItem", "UpdateItem"},
 	} {
-		t.Run("a forged key, "+target, func(t *testing.T) {
+		t.Run("a forged key, "+target, func(t *probe.Attempt) {
 			wire.Reset()
 			if resp := d.ask(t, "five", http.MethodGet, target, "", "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
 				t.Fatalf("%d %s, want 401", resp.StatusCode, resp.Body)
@@ -145,7 +148,7 @@ func TestRemoteCalls(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a repeat whose version has moved on is one read more", func(t *testing.T) {
+	t.Run("a repeat whose version has moved on is one read more", func(t *probe.Attempt) {
 		headers := []string{"Idempotency-Key", "k2", "If-Match", d.ask(t, "five", http.MethodGet, one, "").Headers["ETag"]}
 		for _, after := range [][]string{{"TransactWriteItems"}, {"GetItem"}} {
 			wire.Reset()

@@ -70,15 +70,15 @@ func newDesk(t *testing.T) *desk {
 }
 
 // key makes a key, keeps it as keep does, and notes its text.
-func (d *desk) key(t *testing.T, name string, k carrier.APIKey, keep func(carrier.APIKey) error) {
-	t.Helper()
+func (d *desk) key(tb testing.TB, name string, k carrier.APIKey, keep func(carrier.APIKey) error) {
+	tb.Helper()
 	k.Environment, k.CreatedAt = carrier.Production, d.clock
 	k, text, err := auth.MakeKey(rand.Reader, k)
 	if err == nil {
 		err = keep(k)
 	}
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	d.keys[name] = text.Reveal()
 }
@@ -111,12 +111,12 @@ func (d *desk) link(t *testing.T, account int64) {
 }
 
 // ask is a request; its target may have a query; headers are pairs.
-func (d *desk) ask(t *testing.T, who, method, target, body string, headers ...string) events.APIGatewayProxyResponse {
-	t.Helper()
+func (d *desk) ask(tb testing.TB, who, method, target, body string, headers ...string) events.APIGatewayProxyResponse {
+	tb.Helper()
 	path, query, _ := strings.Cut(target, "?")
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	e := events.APIGatewayProxyRequest{
 		HTTPMethod: method, Path: path, Resource: path, Body: body, MultiValueQueryStringParameters: values,
@@ -133,9 +133,9 @@ func (d *desk) ask(t *testing.T, who, method, target, body string, headers ...st
 	for i := 0; i < len(headers); i += 2 {
 		e.Headers[headers[i]] = headers[i+1]
 	}
-	resp, err := d.api.Serve(t.Context(), e)
+	resp, err := d.api.Serve(tb.Context(), e)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return resp
 }

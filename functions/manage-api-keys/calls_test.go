@@ -25,10 +25,13 @@ import (
 // TestRemoteCalls counts: one write for the partner's key beside the read of the
 // account; where one of its keys is named or all are listed, a query of its keys
 // once the partner's is proven; then one transaction for a change.
-func TestRemoteCalls(t *testing.T) {
+func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
+
+func remoteCalls(t *probe.Attempt) {
 	url := probe.Emulator(t, emulator.StartDynamoDBLocal)
 	probe.Table(t, emulator.Config(url), "calls")
 	var wire probe.Wire
+	t.Watch(&wire)
 	table := store.New(dynamodb.NewFromConfig(wire.Config(url)), "calls", store.Options{})
 	d := &desk{clock: time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC), texts: map[string]string{}, first: map[int64]int64{}}
 	now := func() time.Time { return d.clock }
@@ -78,7 +81,7 @@ func TestRemoteCalls(t *testing.T) {
 	for _, of := range []struct{ method, rest string }{
 		{http.MethodGet, ""}, {http.MethodPost, ""}, {http.MethodPost, own + "/rotate"}, {http.MethodDelete, own},
 	} {
-		t.Run("a forged key, "+of.method+of.rest, func(t *testing.T) {
+		t.Run("a forged key, "+of.method+of.rest, func(t *probe.Attempt) {
 			wire.Reset()
 			if resp := d.ask(t, "five", of.method, "71", of.rest, "{}", "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
 				t.Fatalf("%d %s, want 401", resp.StatusCode, resp.Body)
@@ -89,7 +92,7 @@ func TestRemoteCalls(t *testing.T) {
 		})
 	}
 	for _, tc := range tests {
-		t.Run(tc.name, func(t *testing.T) {
+		t.Run(tc.name, func(t *probe.Attempt) {
 			wire.Reset()
 			if resp := d.ask(t, "five", tc.method, "71", tc.rest, tc.body, tc.headers...); resp.StatusCode != tc.status {
 				t.Fatalf("%d %s, want %d", resp.StatusCode, resp.Body, tc.status)

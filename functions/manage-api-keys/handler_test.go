@@ -64,23 +64,23 @@ func newDesk(t *testing.T) *desk {
 	return d
 }
 
-func (d *desk) made(t *testing.T, name string, k carrier.APIKey, keep func(carrier.APIKey) error) {
-	t.Helper()
+func (d *desk) made(tb testing.TB, name string, k carrier.APIKey, keep func(carrier.APIKey) error) {
+	tb.Helper()
 	k.Environment, k.CreatedAt = carrier.Production, d.clock
 	k, text, err := auth.MakeKey(rand.Reader, k)
 	if err == nil {
 		err = keep(k)
 	}
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	d.texts[name] = text.Reveal()
 }
 
 // ask is a request about the keys of an account: rest is empty, or begins with
 // an api_key_id. Headers are pairs.
-func (d *desk) ask(t *testing.T, who, method, account, rest, body string, headers ...string) events.APIGatewayProxyResponse {
-	t.Helper()
+func (d *desk) ask(tb testing.TB, who, method, account, rest, body string, headers ...string) events.APIGatewayProxyResponse {
+	tb.Helper()
 	e := events.APIGatewayProxyRequest{
 		HTTPMethod: method, Path: "/v1/partners/accounts/" + account + "/api_keys" + rest, Resource: allPath, Body: body,
 		PathParameters: map[string]string{"account_id": account}, Headers: map[string]string{"API-Key": d.texts[who], "Content-Type": "application/json"},
@@ -95,9 +95,9 @@ func (d *desk) ask(t *testing.T, who, method, account, rest, body string, header
 	for i := 0; i < len(headers); i += 2 {
 		e.Headers[headers[i]] = headers[i+1]
 	}
-	resp, err := d.api.Serve(t.Context(), e)
+	resp, err := d.api.Serve(tb.Context(), e)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return resp
 }
@@ -107,9 +107,9 @@ func (d *desk) create(t *testing.T, body string, headers ...string) httpapi.Full
 	return decoded[httpapi.FullKeyBody](t, d.ask(t, "five", http.MethodPost, "71", "", body, headers...))
 }
 
-func (d *desk) list(t *testing.T) []httpapi.KeyInfo {
-	t.Helper()
-	return decoded[listBody](t, d.ask(t, "five", http.MethodGet, "71", "", "")).APIKeys
+func (d *desk) list(tb testing.TB) []httpapi.KeyInfo {
+	tb.Helper()
+	return decoded[listBody](tb, d.ask(tb, "five", http.MethodGet, "71", "", "")).APIKeys
 }
 
 func rotation(id int64) string { return fmt.Sprintf("/%d/rotate", id) }
@@ -138,11 +138,11 @@ func problems(t *testing.T, resp events.APIGatewayProxyResponse) []string {
 	return all
 }
 
-func decoded[T any](t *testing.T, resp events.APIGatewayProxyResponse) T {
-	t.Helper()
+func decoded[T any](tb testing.TB, resp events.APIGatewayProxyResponse) T {
+	tb.Helper()
 	var v T
 	if err := json.Unmarshal([]byte(resp.Body), &v); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%d %s, %v, want 200", resp.StatusCode, resp.Body, err)
+		tb.Fatalf("%d %s, %v, want 200", resp.StatusCode, resp.Body, err)
 	}
 	return v
 }

@@ -1,21 +1,22 @@
 package main
 
 import (
+	"fmt"
 	"slices"
-	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/probe"
 )
 
 // remoteCalls counts what comes after the key beside the connection, its
 // account and the breakers. Each call of the carrier takes one of the allowance
 // first; an idempotency key is one claim more.
-func remoteCalls(t *testing.T, engines desk.Engines) {
+func remoteCalls(t *probe.Attempt, engines desk.Engines) {
 	t.Helper()
-	f := newFront(t, desk.OnEngines(t, engines, "calls"), desk.Number)
+	f := newFront(t, desk.OnEngines(t, engines, fmt.Sprint("calls-", t.N)), desk.Number)
 	f.change("") // the first use of a key in a minute is one call more
 	take, ask, transaction := "UpdateItem", "carrier GET", "TransactWriteItems"
 	for _, tc := range []struct {
@@ -51,7 +52,7 @@ func remoteCalls(t *testing.T, engines desk.Engines) {
 		{"unlink", func() events.APIGatewayProxyResponse { return f.unlink() }, 204, []string{transaction, "DeleteSecret", transaction}},
 		{"unlink, again", func() events.APIGatewayProxyResponse { return f.unlink() }, 404, nil},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
+		t.Run(tc.name, func(t *probe.Attempt) {
 			f.Wire.Reset()
 			if resp := tc.do(); resp.StatusCode != tc.status {
 				t.Fatalf("%d %s, want %d", resp.StatusCode, resp.Body, tc.status)

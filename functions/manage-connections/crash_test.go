@@ -9,13 +9,16 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/probe"
 	"carrierlink/shared/carrier"
 )
 
 // TestOnEngines is what needs the real ones; they are started once.
 func TestOnEngines(t *testing.T) {
 	engines := desk.StartEngines(t)
-	t.Run("remote calls", func(t *testing.T) { remoteCalls(t, engines) })
+	t.Run("remote calls", func(t *testing.T) {
+		probe.Attempts(t, func(t *probe.Attempt) { remoteCalls(t, engines) })
+	})
 	t.Run("crash after each call", func(t *testing.T) { crashAfterEachCall(t, engines) })
 	t.Run("crash without an idempotency key", func(t *testing.T) { crashWithoutAKey(t, engines) })
 }

@@ -44,8 +44,8 @@ func tagOf(f *front) string {
 }
 
 // newFront links the number; an outage is kept to be verified later.
-func newFront(t *testing.T, d *desk.Desk, number string) *front {
-	t.Helper()
+func newFront(tb testing.TB, d *desk.Desk, number string) *front {
+	tb.Helper()
 	serve(d)
 	id := d.Link(number).ID
 	d.Carrier.Asked()

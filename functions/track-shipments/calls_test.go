@@ -27,11 +27,14 @@ import (
 // TestRemoteCalls counts: the key's write beside one read of the account, one
 // read of what is kept, and only where that is not enough the secret, leave for
 // each call of the carrier, the call, and one write.
-func TestRemoteCalls(t *testing.T) {
+func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
+
+func remoteCalls(t *probe.Attempt) {
 	tableURL := probe.Emulator(t, emulator.StartDynamoDBLocal)
 	secretsURL := probe.Emulator(t, emulator.StartMiniStack)
 	probe.Table(t, emulator.Config(tableURL), "calls")
 	wire := probe.Wire{Carrier: simulator.NewTransport()}
+	t.Watch(&wire)
 	clock := time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC)
 	now := func() time.Time { return clock }
 	table := store.New(dynamodb.NewFromConfig(wire.Config(tableURL)), "calls", store.Options{})
@@ -105,7 +108,7 @@ func TestRemoteCalls(t *testing.T) {
 		// The simulator knows that the first is StarTrack's and takes the second for Australia Post's.
 		{"both brands, of one form", "carrier_id", conn.ID, []string{"2FWZ00000001", "36ZZ40000001"}, 200, one, slices.Concat([]string{"BatchGetItem", "GetSecretValue"}, call, call, call, []string{"BatchWriteItem"})},
 	}
-	t.Run("a forged key, by carrier", func(t *testing.T) {
+	t.Run("a forged key, by carrier", func(t *probe.Attempt) {
 		forged, err := auth.NewKey(rand.Reader, carrier.Production, 0, 71)
 		if err != nil {
 			t.Fatal(err)
@@ -120,7 +123,7 @@ func TestRemoteCalls(t *testing.T) {
 		expect(t, "calls", one, slices.Sorted(slices.Values(wire.Calls())))
 	})
 	for _, tc := range tests {
-		t.Run(tc.name, func(t *testing.T) {
+		t.Run(tc.name, func(t *probe.Attempt) {
 			wire.Reset()
 			if resp := ask(tc.by, tc.value, tc.numbers...); resp.StatusCode != tc.status {
 				t.Fatalf("%d %s, want %d", resp.StatusCode, resp.Body, tc.status)

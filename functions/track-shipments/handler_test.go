@@ -262,10 +262,10 @@ func lines(t *testing.T, resp events.APIGatewayProxyResponse) []string {
 	return all
 }
 
-func expect(t *testing.T, what string, want, got []string) {
-	t.Helper()
+func expect(tb testing.TB, what string, want, got []string) {
+	tb.Helper()
 	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("%s (-want +got):\n%s", what, d)
+		tb.Errorf("%s (-want +got):\n%s", what, d)
 	}
 }
 

@@ -8,11 +8,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/probe"
 )
 
 // TestRemoteCalls counts: the key beside the account, and one carrier call
 // that the account's allowance counts.
-func TestRemoteCalls(t *testing.T) {
+func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
+
+func remoteCalls(t *probe.Attempt) {
 	d := desk.OnEngines(t, desk.StartEngines(t), "validate")
 	serve(d)
 	d.Link(desk.OtherNumber)
@@ -24,7 +27,7 @@ func TestRemoteCalls(t *testing.T) {
 		"a mistake": {"1", []string{}}, "good": {"0000123400", []string{"UpdateItem", "carrier GET"}}, "refused": {"0000123401", []string{"UpdateItem", "carrier GET"}},
 		"linked already": {desk.OtherNumber, []string{"GetItem"}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, func(t *probe.Attempt) {
 			d.Wire.Reset()
 			if resp := ask(d, account, "australia_post", body(tc.number, desk.APIKey, desk.APISecret), "Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
 				t.Fatalf("%d %s", resp.StatusCode, resp.Body)

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/smithy-go"
 
 	"carrierlink/shared/fault"
@@ -13,7 +16,8 @@ import (
 
 // clean is what may be known of an SDK error: its code and request id, that the
 // context ended, or how the connection failed. Messages and damaged answers are
-// left out: both can hold the secret.
+// left out: both can hold the secret. What the service throttles after the SDK's
+// own retries is fault.Overloaded with RetryAfter.
 func clean(err error) error {
 	var own *fault.Error
 	var api smithy.APIError
@@ -28,13 +32,23 @@ func clean(err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return context.DeadlineExceeded
 	case errors.As(err, &api):
+		text := "secrets manager: " + api.ErrorCode()
 		var answer interface{ ServiceRequestID() string }
 		if errors.As(err, &answer) && answer.ServiceRequestID() != "" {
-			return fmt.Errorf("secrets manager: %s, request %s", api.ErrorCode(), answer.ServiceRequestID())
+			text += ", request " + answer.ServiceRequestID()
 		}
-		return fmt.Errorf("secrets manager: %s", api.ErrorCode())
+		if (retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}).IsErrorThrottle(err) == aws.TrueTernary {
+			return &fault.Error{
+				Kind: fault.Overloaded, Message: "The service is overloaded; try again shortly.", RetryAfter: overloadPause, Cause: errors.New(text),
+			}
+		}
+		return errors.New(text)
 	case errors.As(err, &dial):
 		return fmt.Errorf("secrets manager: %w", dial)
 	}
 	return fmt.Errorf("secrets manager: %T", err)
 }
+
+// overloadPause is how long a caller should leave an overloaded service alone:
+// the quotas of Secrets Manager are of calls per second.
+const overloadPause = 5 * time.Second

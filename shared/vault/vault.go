@@ -1,7 +1,9 @@
 // Package vault keeps carrier credentials in AWS Secrets Manager: one secret
 // per connection, under a name that follows from the connection. It never puts
 // secret text into an error: of what the service says only the error code gets
-// out, because its messages may quote the request.
+// out, because its messages may quote the request. A call that AWS throttles is
+// fault.Overloaded with RetryAfter, of whatever method; what a method calls
+// "anything else" is the rest.
 //
 // Credentials are written and read by version. The connection's row says which
 // version counts; the labels AWSCURRENT, AWSPREVIOUS and AWSPENDING only keep

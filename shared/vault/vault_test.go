@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -175,6 +177,60 @@ func TestErrorsHoldNoSecretText(t *testing.T) {
 			_, err := vault.NewServiceSecret(api, "service").Read(t.Context())
 			check(t, "Read", err, tc.keeps, tc.target)
 		})
+	}
+}
+
+// TestThrottled: whatever call of whatever method AWS throttles, it is our
+// capacity, and the same call later is worth a try.
+func TestThrottled(t *testing.T) {
+	t.Parallel()
+	throttled := func(t *testing.T, err error, code string) {
+		t.Helper()
+		if p := fault.Of(err); len(p) != 1 || p[0].Kind != fault.Overloaded || p[0].RetryAfter < time.Second || p[0].Message == "" {
+			t.Errorf("error %v, want one problem, Overloaded, with RetryAfter", err)
+		}
+		if !strings.Contains(err.Error(), code) || strings.Contains(err.Error(), canary) {
+			t.Errorf("error %q, want it to say %s and not %q", err, code, canary)
+		}
+	}
+	for _, code := range []string{"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "LimitExceededException", "SlowDown"} {
+		refusal := &smithy.OperationError{ServiceID: "Secrets Manager", Err: &smithy.GenericAPIError{Code: code, Message: "Rate exceeded " + canary}}
+		for _, m := range methods {
+			for _, failing := range m.calls {
+				t.Run(code+"/"+m.name+"/"+failing, func(t *testing.T) {
+					t.Parallel()
+					api := &calls{Memory: vaulttest.NewMemory()}
+					v := vault.New(api, "p/")
+					m.prepare(t, v)
+					api.answer = func(operation string) error {
+						if operation == failing {
+							return refusal
+						}
+						return nil
+					}
+					throttled(t, m.call(t.Context(), v), code)
+				})
+			}
+		}
+		t.Run(code+"/Read", func(t *testing.T) {
+			t.Parallel()
+			_, err := vault.NewServiceSecret(&calls{Memory: vaulttest.NewMemory(), answer: func(string) error { return refusal }}, "service").Read(t.Context())
+			throttled(t, err, code)
+		})
+	}
+}
+
+// TestEveryMethodIsTried: methods leaves none out.
+func TestEveryMethodIsTried(t *testing.T) {
+	t.Parallel()
+	for method := range reflect.TypeFor[*vault.Vault]().Methods() {
+		tried := false
+		for _, m := range methods {
+			tried = tried || m.name == method.Name
+		}
+		if !tried {
+			t.Errorf("%s is not tried", method.Name)
+		}
 	}
 }
 

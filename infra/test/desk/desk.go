@@ -144,6 +144,9 @@ func (d *Desk) connect(e Engines, name string) {
 	d.t.Helper()
 	d.engines, d.table, d.prefix = e, name, name+"/carrier/"
 	d.Wire = &probe.Wire{Carrier: simulator.NewTransport(simulator.WithClock(d.Now))}
+	if a, ok := d.t.(*probe.Attempt); ok {
+		a.Watch(d.Wire)
+	}
 	d.Secrets = secretsmanager.NewFromConfig(emulator.Config(e.secrets))
 	client := dynamodb.NewFromConfig(d.Wire.Config(e.table))
 	var table store.API = client
@@ -288,11 +291,11 @@ func match(resource, path string, params map[string]string) bool {
 
 // Problems is an error answer as a test names it: the status, then of each
 // problem its code, its field, and the category of its diagnosis.
-func Problems(t *testing.T, resp events.APIGatewayProxyResponse) []string {
-	t.Helper()
+func Problems(tb testing.TB, resp events.APIGatewayProxyResponse) []string {
+	tb.Helper()
 	var e httpapi.Envelope
 	if err := json.Unmarshal([]byte(resp.Body), &e); err != nil {
-		t.Fatalf("%d %s: %v", resp.StatusCode, resp.Body, err)
+		tb.Fatalf("%d %s: %v", resp.StatusCode, resp.Body, err)
 	}
 	all := []string{strconv.Itoa(resp.StatusCode)}
 	for _, p := range e.Errors {
@@ -309,11 +312,11 @@ func Problems(t *testing.T, resp events.APIGatewayProxyResponse) []string {
 }
 
 // Read decodes an answer of this status.
-func Read[T any](t *testing.T, resp events.APIGatewayProxyResponse, status int) T {
-	t.Helper()
+func Read[T any](tb testing.TB, resp events.APIGatewayProxyResponse, status int) T {
+	tb.Helper()
 	var body T
 	if err := json.Unmarshal([]byte(resp.Body), &body); err != nil || resp.StatusCode != status {
-		t.Fatalf("%d %s, %v, want %d", resp.StatusCode, resp.Body, err, status)
+		tb.Fatalf("%d %s, %v, want %d", resp.StatusCode, resp.Body, err, status)
 	}
 	return body
 }

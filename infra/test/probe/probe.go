@@ -26,6 +26,7 @@ type Wire struct {
 	mu       sync.Mutex
 	calls    []string
 	counted  map[string]bool // the SDK's invocation ids
+	repeated bool
 	dieAfter int
 	dead     bool
 	underWay int
@@ -78,7 +79,9 @@ func (w *Wire) end(name, invocation string) (dead bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.underWay--
-	if !w.dead && (invocation == "" || !w.counted[invocation]) {
+	again := invocation != "" && w.counted[invocation]
+	w.repeated = w.repeated || again
+	if !w.dead && !again {
 		if w.counted == nil {
 			w.counted = map[string]bool{}
 		}
@@ -97,6 +100,15 @@ func (w *Wire) Reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls = nil
+}
+
+// Repeated tells whether the SDK has ever made a call of this wire again. The
+// repeat is not counted, but it may have met what the call did before its answer
+// was lost.
+func (w *Wire) Repeated() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.repeated
 }
 
 // Calls are the names of the remote calls so far, in the order of their answers.
