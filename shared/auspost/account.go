@@ -246,9 +246,9 @@ func dateOf(value json.RawMessage) string {
 	return s
 }
 
-// countOf reads a small whole number; anything else is zero.
+// countOf reads a small whole number, as a text too; anything else is zero.
 func countOf(value json.RawMessage) int {
-	n, err := strconv.Atoi(string(value))
+	n, err := strconv.Atoi(textOf(value))
 	if err != nil || n < 0 {
 		return 0
 	}

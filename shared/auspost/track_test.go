@@ -479,6 +479,15 @@ func TestTrackWhole(t *testing.T) {
 		{"an article that is not listed", "A", result(`"trackable_items":[{"consignment_id":"A","number_of_items":2,"items":[` + delivered + `]}]`), told{
 			"IT", "DELIVERED_IN_PART", "Delivered", "", []string{` DE "Delivered" 0`},
 		}},
+		{"an article that is not listed, counted in a text", "A", result(`"number_of_items":"2","trackable_items":[` + delivered + `]`), told{
+			"IT", "DELIVERED_IN_PART", "Delivered", "", []string{` DE "Delivered" 0`},
+		}},
+		{"three, mixed", "A", result(`"trackable_items":[` + delivered + `,` + failed + `,` + onItsWay + `]`), told{
+			"EX", "NOT_DELIVERED", "Cannot be delivered", "", []string{` DE "Delivered" 0`, ` EX "Cannot be delivered" 0`, ` IT "In transit" 0`},
+		}},
+		{"any letter case and blanks", "A", result(`"trackable_items":[{"status":" DELIVERED "},{"status":"in  Transit\u00a0"}]`), told{
+			"IT", "DELIVERED_IN_PART", "in  Transit", "", []string{` DE "DELIVERED" 0`, ` IT "in  Transit" 0`},
+		}},
 		{"no status, but events", "A", result(`"trackable_items":[{"events":[{"description":"Picture taken"},{"description":"Delivered - Left in a safe place"}]},` +
 			`{"events":[{"description":"In transit to next facility in SYDNEY"},{"description":"Picked Up"}]}]`), told{
 			"IT", "DELIVERED_IN_PART", "In transit to next facility in SYDNEY", "",

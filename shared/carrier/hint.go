@@ -25,20 +25,28 @@ var (
 	pacKey      = regexp.MustCompile(`^[0-9a-f]{32}$`)
 )
 
-// HintAt is the hint at a key and secret as they were typed, nil for none.
+// HintAt is the hint at a key and secret as they were typed, nil for none. Those
+// of another kind may stand in each other's field. Beside the key of the right
+// form a secret may have any form but a token's.
 func HintAt(c Credentials) *Hint {
 	key, secret := strings.TrimSpace(c.APIKey.Reveal()), strings.TrimSpace(c.APISecret.Reveal())
+	either := func(is func(string) bool) bool { return is(key) || is(secret) }
 	switch {
-	case bearerToken(key), bearerToken(secret):
+	case either(bearerToken):
 		return &Hint{"One of them looks like an access token (a bearer token), which is made from credentials and ends after a while."}
-	case securePayID.MatchString(key):
+	case uuidForm.MatchString(key):
+	case either(securePayID.MatchString):
 		return &Hint{"They look like the client ID and client secret of SecurePay, another product of Australia Post."}
-	case pacKey.MatchString(key):
-		return &Hint{"The API key looks like one of the Postage Assessment Calculator (PAC), or has lost its hyphens."}
-	case v2ID.MatchString(key) && mixedCase(key), !uuidForm.MatchString(key) && v2Secret.MatchString(secret) && mixedCase(secret):
+	case either(pacKey.MatchString):
+		return &Hint{"One of them looks like an API key of the Postage Assessment Calculator (PAC), or like one that has lost its hyphens."}
+	case either(v2Credential):
 		return &Hint{"They look like a client ID and client secret, as the Shipping and Tracking API v2 has them."}
 	}
 	return nil
+}
+
+func v2Credential(text string) bool {
+	return (v2ID.MatchString(text) || v2Secret.MatchString(text)) && mixedCase(text)
 }
 
 // bearerToken tells whether a text is an access token: a JSON Web Token, with or

@@ -29,6 +29,7 @@ func (it item) int(name string, n int64) {
 }
 
 // time is kept in milliseconds since 1970, which compare as they pass.
+//
 //go:noinline
 func (it item) time(name string, t time.Time) {
 	if !t.IsZero() {
