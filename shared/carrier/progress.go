@@ -170,7 +170,7 @@ func (p Progress) goesOn(words, behind string) bool {
 		return true
 	}
 	parted := behind == "" || slices.ContainsFunc(partings, func(s string) bool { return strings.HasPrefix(behind, s) })
-	return parted && !(delivered && strings.Contains(behind, " to "))
+	return parted && (!delivered || !strings.Contains(behind, " to "))
 }
 
 // partings are what stands between words of the vocabulary and a place or remark.

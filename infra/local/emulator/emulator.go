@@ -201,7 +201,7 @@ func FreePort(ctx context.Context) (int, error) {
 	var config net.ListenConfig
 	var err error
 	for range 100 {
-		port := firstPort + rand.IntN(lastPort-firstPort+1) //nolint:gosec // no secret
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
 		var listener net.Listener
 		if listener, err = config.Listen(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
 			return port, listener.Close()
