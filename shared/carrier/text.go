@@ -65,11 +65,11 @@ func (r TextRule) Clean(field, s string) (string, *fault.Error) {
 
 // hidden tells whether a character shows nothing, or changes how others show:
 // zero-width and bidirectional ones, and breaks of lines. The joiners of words
-// (U+200C, U+200D) and the selectors of a character's variant, which names are
-// written with, are hidden only where a text identifies.
+// (U+200C, U+200D), the selectors of a character's variant and blanks, which names
+// are written with, are hidden only where a text identifies.
 func (r TextRule) hidden(c rune) bool {
-	const nonJoiner, joiner = '\u200c', '\u200d'
-	if c == nonJoiner || c == joiner || unicode.Is(unicode.Variation_Selector, c) {
+	const nonJoiner, joiner, brailleBlank = '\u200c', '\u200d', '\u2800'
+	if c == nonJoiner || c == joiner || c == brailleBlank || unicode.In(c, unicode.Zs, unicode.Variation_Selector) {
 		return r.Identifies
 	}
 	return unicode.In(c, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)

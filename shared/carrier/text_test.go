@@ -137,6 +137,7 @@ func TestHiddenCharacters(t *testing.T) {
 		"right-to-left override": {"\u202e", false}, "left-to-right mark": {"\u200e", false}, "isolate": {"\u2067", false}, "Arabic letter mark": {"\u061c", false},
 		"line separator": {"\u2028", false}, "paragraph separator": {"\u2029", false}, "Hangul filler": {"\u3164", false}, "tag": {"\U000e0041", false},
 		"next line": {"\u0085", false}, "bell": {"\a", false}, "delete": {"\x7f", false},
+		"no-break space": {"\u00a0", true}, "em space": {"\u2003", true}, "ideographic space": {"\u3000", true}, "braille blank": {"\u2800", true},
 		"joiner": {"\u200d", true}, "non-joiner": {"\u200c", true}, "variation selector": {"\ufe0f", true},
 	} {
 		email := "ad" + tc.hidden + "a@example.com"

@@ -21,8 +21,13 @@ func Key(address string) string {
 	}
 	local, domain := address[:at], strings.TrimRight(address[at+1:], ".")
 	ascii, err := idna.Lookup.ToASCII(domain)
-	if err != nil { // no host name of the DNS, such as an address in brackets
+	switch {
+	case ascii == "": // nothing is left of it
 		ascii = foldCase(domain)
+	case err != nil:
+		// No host name of the DNS, such as an address in brackets, or one with an
+		// underscore. Its other labels are in ASCII all the same.
+		ascii = foldCase(ascii)
 	}
 	return foldCase(local) + "@" + strings.TrimRight(ascii, ".")
 }
