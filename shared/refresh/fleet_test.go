@@ -316,6 +316,44 @@ func TestOneDeadKey(t *testing.T) {
 	}
 }
 
+// TestOutageHidesADeadKey: the carrier refuses everybody for a day, each time in
+// another way, and in that time one key really dies. After the outage it alone is
+// marked, in small fleets and where one partner is beside a large one.
+func TestOutageHidesADeadKey(t *testing.T) {
+	t.Parallel()
+	const begins, ends = 26 * time.Hour, 50 * time.Hour
+	ways := []carrier.Outcome{carrier.OutcomeUnauthorized, carrier.OutcomeForbidden, carrier.OutcomeUnknownAccount}
+	beside := each(61, 1)
+	for i := range beside[1:] {
+		beside[i+1].partner = 2
+	}
+	for name, members := range map[string][]member{
+		"two": each(2, 1), "four": each(4, 1), "five of two partners": each(5, 2), "a partner's only one beside 60": beside,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, members)
+			dead, calls := f.members[0], 0
+			f.answer = func(m member, now time.Time) carrier.Outcome {
+				since := now.Sub(at())
+				if since < begins || since >= ends && m != dead {
+					return carrier.OutcomeOK
+				}
+				calls++
+				return ways[calls%len(ways)]
+			}
+			f.run(t, ends)
+			if len(f.marked) > 0 {
+				t.Errorf("%d are marked during the outage", len(f.marked))
+			}
+			f.run(t, ends+28*time.Hour)
+			if f.marked[dead.id].IsZero() || len(f.marked) != 1 || len(f.unwell(t)) != 1 || f.breaker(t).Open {
+				t.Errorf("marked %v, not well %v, breaker open: %t; want the dead one alone", f.marked, f.unwell(t), f.breaker(t).Open)
+			}
+		})
+	}
+}
+
 // dies lets the keys of some members die, each at a time of its own.
 func (f *fleet) dies(at map[string]time.Time) {
 	f.answer = func(m member, now time.Time) carrier.Outcome {
