@@ -40,6 +40,7 @@ func remoteCalls(t *probe.Attempt, engines desk.Engines) {
 		{"credentials", func() events.APIGatewayProxyResponse { return f.change(bodyNew) }, 200, []string{
 			take, ask, transaction, "PutSecretValue", transaction, "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage", transaction,
 		}},
+		{"the same credentials", func() events.APIGatewayProxyResponse { return f.change(bodyNew) }, 200, []string{take, "GetSecretValue", ask, transaction}},
 		{"rollback", func() events.APIGatewayProxyResponse { return f.rollback() }, 200, []string{
 			take, "GetSecretValue", ask, transaction, transaction, "DescribeSecret", "UpdateSecretVersionStage", transaction,
 		}},

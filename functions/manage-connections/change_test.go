@@ -173,6 +173,37 @@ func TestChangeOfCredentials(t *testing.T) {
 	}
 }
 
+// TestChangeToTheSameCredentials: what is there already is verified, and is no
+// change: the rollback still brings back what was there before.
+func TestChangeToTheSameCredentials(t *testing.T) {
+	f := inMemory(t)
+	f.change(bodyNew)
+	before := f.Row(f.id)
+	f.Carrier.Asked()
+	f.Pass(time.Hour)
+	for n, body := range []string{bodyNew, `{"account_number":"` + desk.Number + `",` + bodyNew[1:]} {
+		resp := f.change(body, "Idempotency-Key", strconv.Itoa(n))
+		got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusOK)
+		row := f.One(t, desk.Number, newCredentials)
+		if diff := cmp.Diff(httpapi.NewConnectionBody(&row, f.Clock), got); diff != "" || resp.Headers["ETag"] != httpapi.ConnectionETag(&row, f.Clock) {
+			t.Errorf("the answer is not the row (-row +answer):\n%s", diff)
+		}
+		if row.SecretVersion != before.SecretVersion || row.Previous != before.Previous || row.CredentialsUpdatedAt != before.CredentialsUpdatedAt {
+			t.Errorf("the credentials have changed: %+v", row)
+		}
+		if len(f.Carrier.Asked()) != 1 || !row.VerifiedAt.Equal(f.Clock) || len(f.History(f.id)) != 3+n {
+			t.Errorf("it is not verified: %+v", row)
+		}
+		if again := f.change(body, "Idempotency-Key", strconv.Itoa(n)); again.Body != resp.Body || again.Headers["Idempotent-Replayed"] != "true" || len(f.Carrier.Asked()) != 0 {
+			t.Errorf("again: %d %s", again.StatusCode, again.Body)
+		}
+	}
+	if resp := f.rollback(); resp.StatusCode != http.StatusOK {
+		t.Errorf("rollback: %d %s", resp.StatusCode, resp.Body)
+	}
+	f.One(t, desk.Number, oldCredentials)
+}
+
 // TestChangeMendsALink: new credentials make a refused one work again, and one
 // whose secret is gone.
 func TestChangeMendsALink(t *testing.T) {

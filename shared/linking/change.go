@@ -31,7 +31,9 @@ type ChangeRequest struct {
 }
 
 // Change changes a connection. New credentials and another number are verified
-// with the carrier first: a refusal or an outage leaves everything as it was.
+// with the carrier first: a refusal or an outage leaves everything as it was. The
+// credentials that it has already, with its number, are verified only: a good
+// answer is recorded, and what a rollback brings back stays.
 //
 // Errors: those of carrier.Reading.Err; fault.CarrierConflict for a number that
 // another connection holds; RateLimited when the carrier was asked too often with
@@ -57,17 +59,24 @@ func (l *Linker) Change(ctx context.Context, req ChangeRequest) (*carrier.Connec
 	if account.Again, err = l.allowed(ctx, conn, credentialID); err != nil {
 		return nil, err
 	}
+	check, stays := 1, false // what is new to the carrier has its first check
 	if req.Credentials != nil {
 		account.Credentials = *req.Credentials
-	} else {
-		if account.Credentials, err = l.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil {
-			return nil, l.unreadable(conn, err)
+		if stays, err = l.stays(ctx, conn, account); err != nil {
+			return nil, err
 		}
+	} else if account.Credentials, err = l.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil {
+		return nil, l.unreadable(conn, err)
 	}
-	// To the carrier these are new: it is their first check.
-	reading, snap := l.Ask(ctx, conn.Environment, account, 1, l.Now())
+	if stays {
+		check = conn.Checks + 1
+	}
+	reading, snap := l.Ask(ctx, conn.Environment, account, check, l.Now())
 	if err := reading.Err(); err != nil {
 		return nil, err
+	}
+	if stays {
+		return l.reverified(ctx, req, reading, snap)
 	}
 	return l.replace(ctx, conn, replacement{
 		account: account, fresh: true, reading: reading, snapshot: snap, duplicate: req.AllowDuplicate, pinned: req.Pinned, edit: req.Edit, answer: req.Answer,
@@ -82,6 +91,51 @@ func (l *Linker) Change(ctx context.Context, req ChangeRequest) (*carrier.Connec
 			return l.Vault.Stage(ctx, conn.AccountID, conn.ID, token, *req.Credentials)
 		},
 	})
+}
+
+// stays tells whether a charge account is the one that the connection has, to the
+// secret. Credentials that nobody can read any more are not the same: the change
+// mends them.
+func (l *Linker) stays(ctx context.Context, conn carrier.Connection, account carrier.ChargeAccount) (bool, error) {
+	if account.Number != conn.AccountNumber || carrier.CredentialID(account.Credentials.APIKey) != conn.CredentialID {
+		return false, nil
+	}
+	stored, err := l.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion)
+	if fault.Is(err, fault.Overloaded) {
+		return false, l.unreadable(conn, err)
+	}
+	return err == nil && stored.Equal(account.Credentials), nil
+}
+
+// reverified records that the carrier accepts what the connection has, and makes
+// the edit. A check that is running keeps its lease, and is recorded after it.
+func (l *Linker) reverified(ctx context.Context, req ChangeRequest, reading carrier.Reading, snap *carrier.Snapshot) (*carrier.Connection, error) {
+	var next carrier.Connection
+	err := l.retried(ctx, req.Connection, req.Pinned, func(row carrier.Connection) error {
+		if err := l.workable(row, req.Connection); err != nil {
+			return err
+		}
+		row, err := l.settled(ctx, row)
+		if err != nil {
+			return err
+		}
+		next = row
+		entry := next.Record(l.observation(reading, carrier.TriggerManual, carrier.Breaker{}))
+		fresh, err := l.compare(ctx, &next, row, reading, snap, &entry)
+		if err != nil {
+			return err
+		}
+		l.apply(&next, req.Edit)
+		answer, err := answerOf(req.Answer, &next)
+		if err != nil {
+			return err
+		}
+		return moved(l.Store.ChangeConnection(ctx, &next, carrier.ConnectionChange{Entry: &entry, Snapshot: fresh, Answer: answer}))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("recording that the credentials are good: %w", err)
+	}
+	return &next, nil
 }
 
 // Rollback brings the credentials, and the number, back that the last change
@@ -286,18 +340,8 @@ func (l *Linker) undo(ctx context.Context, claimed carrier.Connection) error {
 func (l *Linker) claimWork(ctx context.Context, conn carrier.Connection, pinned bool) (carrier.Connection, error) {
 	var claimed carrier.Connection
 	err := l.retried(ctx, conn, pinned, func(row carrier.Connection) error {
-		switch {
-		case !row.Visible():
-			return gone()
-		case row.SecretVersion != conn.SecretVersion || row.AccountNumber != conn.AccountNumber:
-			// Another change was faster: what was asked of the carrier is history.
-			return &fault.Error{Kind: fault.State, Message: "The carrier connection was changed by another request; try again.", RetryAfter: time.Second}
-		}
-		if err := l.idle(&row); err != nil {
+		if err := l.workable(row, conn); err != nil {
 			return err
-		}
-		if row.Standing == carrier.StandingDeleted || row.Work == carrier.WorkFollow {
-			return following()
 		}
 		// The version that the row names may be held by the very label that the next
 		// one takes.
@@ -310,6 +354,25 @@ func (l *Linker) claimWork(ctx context.Context, conn carrier.Connection, pinned 
 		return moved(l.Store.SaveConnection(ctx, &claimed))
 	})
 	return claimed, err
+}
+
+// workable tells whether a row is still the one about which the carrier was asked,
+// and nobody is at work on its secret.
+func (l *Linker) workable(row, asked carrier.Connection) error {
+	switch {
+	case !row.Visible():
+		return gone()
+	case row.SecretVersion != asked.SecretVersion || row.AccountNumber != asked.AccountNumber:
+		// Another change was faster: what was asked of the carrier is history.
+		return &fault.Error{Kind: fault.State, Message: "The carrier connection was changed by another request; try again.", RetryAfter: time.Second}
+	}
+	if err := l.idle(&row); err != nil {
+		return err
+	}
+	if row.Standing == carrier.StandingDeleted || row.Work == carrier.WorkFollow {
+		return following()
+	}
+	return nil
 }
 
 // settled brings the labels of a secret into line with the row that a crash has

@@ -344,6 +344,107 @@ func TestChange(t *testing.T) {
 	})
 }
 
+// TestChangeToTheSame: the credentials that the connection has are verified, and
+// nothing else: what a rollback brings back stays.
+func TestChangeToTheSame(t *testing.T) {
+	again := func(c carrier.Connection) linking.ChangeRequest { return change(c, "", "two") }
+	setUp := func(t *testing.T) (*world, carrier.Connection) {
+		t.Helper()
+		w := newWorld(t)
+		conn := w.changed(t, w.link(t), "", "two")
+		w.clock = w.clock.Add(time.Hour)
+		w.production.asked, w.production.checks = nil, nil
+		return w, conn
+	}
+	for _, o := range carrier.Outcomes() {
+		if o == carrier.OutcomeOK {
+			continue
+		}
+		t.Run("refused: "+string(o), func(t *testing.T) {
+			w, conn := setUp(t)
+			before := w.kept(t, conn.ID)
+			w.production.answers(bad(o))
+			if got, err := w.Change(t.Context(), again(conn)); got != nil || !fault.Is(err, fault.KindOf(bad(o).Err())) {
+				t.Errorf("Change = %v, %v, want %v", got, err, bad(o).Err())
+			}
+			if diff := cmp.Diff(before, w.kept(t, conn.ID)); diff != "" {
+				t.Errorf("something has changed:\n%s", diff)
+			}
+		})
+	}
+	t.Run("the secret can not be read for now", func(t *testing.T) {
+		w, conn := setUp(t)
+		w.failing("Get", fault.New(fault.Overloaded, "m"))
+		before := w.kept(t, conn.ID)
+		if _, err := w.Change(t.Context(), again(conn)); !fault.Is(err, fault.Overloaded) || len(w.production.asked) != 0 {
+			t.Errorf("Change = %v, want Overloaded; the carrier was asked %d times", err, len(w.production.asked))
+		}
+		if diff := cmp.Diff(before, w.kept(t, conn.ID)); diff != "" {
+			t.Errorf("something has changed:\n%s", diff)
+		}
+	})
+	t.Run("another change was faster", func(t *testing.T) {
+		w, conn := setUp(t)
+		w.production.meanwhile = func() { w.changed(t, conn, "", "three") }
+		if _, err := w.Change(t.Context(), again(conn)); !fault.Is(err, fault.State) || fault.Of(err)[0].RetryAfter == 0 {
+			t.Errorf("Change = %v, want State with RetryAfter", err)
+		}
+		w.keeps(t, conn.ID, credentials("three"))
+	})
+	t.Run("the secret is gone", func(t *testing.T) {
+		w, conn := setUp(t)
+		w.loses(t, conn.ID)
+		row := w.changed(t, conn, "", "two")
+		if row.SecretVersion == conn.SecretVersion {
+			t.Error("the change has not made the secret again")
+		}
+		w.keeps(t, conn.ID, credentials("two"))
+	})
+	for name, tc := range map[string]struct {
+		number, secret string
+		changed        bool
+	}{
+		"another secret of the key":    {"", "secret three", true},
+		"another number":               {number2, "secret two", true},
+		"the same, with the number":    {number, "secret two", false},
+		"the same, without the number": {"", "secret two", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, conn := setUp(t)
+			req := change(conn, tc.number, "two")
+			req.Credentials.APISecret = carrier.NewSecret(tc.secret)
+			req.Edit = func(c *carrier.Connection) { c.Nickname = "Other" }
+			claim := w.claim(t)
+			claim.Sealed = []byte("sealed")
+			req.Answer = func(*carrier.Connection) (*carrier.IdempotencyRecord, error) { return &claim, nil }
+			labels := w.labels(t, conn.ID)
+			got, err := w.Change(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			row := w.row(t, conn.ID)
+			if diff := cmp.Diff(row, *got); diff != "" || row.Nickname != "Other" {
+				t.Errorf("another row is stored:\n%s", diff)
+			}
+			check := conn.Checks + 1
+			if tc.changed {
+				check = 1
+			}
+			if diff := cmp.Diff([]int{check}, w.production.checks); diff != "" || row.Checks != check {
+				t.Errorf("checks %d, asked (-want +got):\n%s", row.Checks, diff)
+			}
+			if h := w.history(t, conn.ID); len(h) != 3 || h[0].At != w.clock || h[0].Trigger != carrier.TriggerManual || !row.VerifiedAt.Equal(w.clock) {
+				t.Errorf("history %+v, verified at %v", h, row.VerifiedAt)
+			}
+			kept := row.SecretVersion == conn.SecretVersion && row.Previous == conn.Previous && row.CredentialsUpdatedAt.Equal(conn.CredentialsUpdatedAt)
+			if kept == tc.changed || cmp.Equal(labels, w.labels(t, conn.ID)) == tc.changed {
+				t.Errorf("kept %v, labels %v, before %v", kept, w.labels(t, conn.ID), labels)
+			}
+			w.whole(t)
+		})
+	}
+}
+
 // TestChangeMeanwhile: what happens while the carrier is asked.
 func TestChangeMeanwhile(t *testing.T) {
 	ctx := context.Background()

@@ -4443,7 +4443,8 @@ type ClientInterface interface {
 	//
 	// New credentials, `api_key` and `api_secret` together, and a new `account_number`, alone or with them, are verified with the carrier
 	// **before** they take the place of the old ones. A refusal or an outage is the answer that linkCarrier gives, and leaves the
-	// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it.
+	// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it. Credentials
+	// and number that the connection has already are verified too: the check is recorded, and what rollbackCarrier brings back stays.
 	//
 	// What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
 	// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
@@ -4461,7 +4462,8 @@ type ClientInterface interface {
 	//
 	// New credentials, `api_key` and `api_secret` together, and a new `account_number`, alone or with them, are verified with the carrier
 	// **before** they take the place of the old ones. A refusal or an outage is the answer that linkCarrier gives, and leaves the
-	// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it.
+	// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it. Credentials
+	// and number that the connection has already are verified too: the check is recorded, and what rollbackCarrier brings back stays.
 	//
 	// What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
 	// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
@@ -5116,7 +5118,8 @@ func (c *Client) UnlinkCarrier(ctx context.Context, carrierName UnlinkCarrierPar
 //
 // New credentials, `api_key` and `api_secret` together, and a new `account_number`, alone or with them, are verified with the carrier
 // **before** they take the place of the old ones. A refusal or an outage is the answer that linkCarrier gives, and leaves the
-// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it.
+// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it. Credentials
+// and number that the connection has already are verified too: the check is recorded, and what rollbackCarrier brings back stays.
 //
 // What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
 // brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
@@ -5144,7 +5147,8 @@ func (c *Client) UpdateCarrierWithBody(ctx context.Context, carrierName UpdateCa
 //
 // New credentials, `api_key` and `api_secret` together, and a new `account_number`, alone or with them, are verified with the carrier
 // **before** they take the place of the old ones. A refusal or an outage is the answer that linkCarrier gives, and leaves the
-// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it.
+// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it. Credentials
+// and number that the connection has already are verified too: the check is recorded, and what rollbackCarrier brings back stays.
 //
 // What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
 // brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
@@ -8002,7 +8006,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// New credentials, `api_key` and `api_secret` together, and a new `account_number`, alone or with them, are verified with the carrier
 	// **before** they take the place of the old ones. A refusal or an outage is the answer that linkCarrier gives, and leaves the
-	// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it.
+	// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it. Credentials
+	// and number that the connection has already are verified too: the check is recorded, and what rollbackCarrier brings back stays.
 	//
 	// What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
 	// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
@@ -8020,7 +8025,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// New credentials, `api_key` and `api_secret` together, and a new `account_number`, alone or with them, are verified with the carrier
 	// **before** they take the place of the old ones. A refusal or an outage is the answer that linkCarrier gives, and leaves the
-	// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it.
+	// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it. Credentials
+	// and number that the connection has already are verified too: the check is recorded, and what rollbackCarrier brings back stays.
 	//
 	// What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
 	// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
@@ -16097,7 +16103,8 @@ func (c *ClientWithResponses) UnlinkCarrierWithResponse(ctx context.Context, car
 //
 // New credentials, `api_key` and `api_secret` together, and a new `account_number`, alone or with them, are verified with the carrier
 // **before** they take the place of the old ones. A refusal or an outage is the answer that linkCarrier gives, and leaves the
-// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it.
+// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it. Credentials
+// and number that the connection has already are verified too: the check is recorded, and what rollbackCarrier brings back stays.
 //
 // What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
 // brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
@@ -16121,7 +16128,8 @@ func (c *ClientWithResponses) UpdateCarrierWithBodyWithResponse(ctx context.Cont
 //
 // New credentials, `api_key` and `api_secret` together, and a new `account_number`, alone or with them, are verified with the carrier
 // **before** they take the place of the old ones. A refusal or an outage is the answer that linkCarrier gives, and leaves the
-// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it.
+// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it. Credentials
+// and number that the connection has already are verified too: the check is recorded, and what rollbackCarrier brings back stays.
 //
 // What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
 // brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
