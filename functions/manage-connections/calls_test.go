@@ -13,7 +13,8 @@ import (
 
 // remoteCalls counts what comes after the key beside the connection, its
 // account and the breakers. Each call of the carrier takes one of the allowance
-// first; an idempotency key is one claim more.
+// first, with other credentials one of the account's too; an idempotency key is
+// one claim more.
 func remoteCalls(t *probe.Attempt, engines desk.Engines) {
 	t.Helper()
 	f := newFront(t, desk.OnEngines(t, engines, fmt.Sprint("calls-", t.N)), desk.Number)
@@ -32,13 +33,13 @@ func remoteCalls(t *probe.Attempt, engines desk.Engines) {
 		{"a nickname, again", func() events.APIGatewayProxyResponse { return f.change(`{"nickname":"n"}`, "Idempotency-Key", "k") }, 200, []string{transaction}},
 		{"refused credentials", func() events.APIGatewayProxyResponse {
 			return f.change(`{"api_key":"` + newKey + `","api_secret":"wrong-canary"}`)
-		}, 400, []string{take, ask, take, ask}},
+		}, 400, []string{take, take, ask, take, take, ask}},
 		{"refused credentials, with a key", func() events.APIGatewayProxyResponse {
 			return f.change(`{"api_key":"`+newKey+`","api_secret":"wrong-canary"}`, "Idempotency-Key", "k2")
-		}, 400, []string{transaction, take, ask, take, ask, transaction}},
+		}, 400, []string{transaction, take, take, ask, take, take, ask, transaction}},
 		// The version is staged, becomes the current one, and is pending no more.
 		{"credentials", func() events.APIGatewayProxyResponse { return f.change(bodyNew) }, 200, []string{
-			take, ask, transaction, "PutSecretValue", transaction, "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage", transaction,
+			take, take, ask, transaction, "PutSecretValue", transaction, "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage", transaction,
 		}},
 		{"the same credentials", func() events.APIGatewayProxyResponse { return f.change(bodyNew) }, 200, []string{take, "GetSecretValue", ask, transaction}},
 		{"rollback", func() events.APIGatewayProxyResponse { return f.rollback() }, 200, []string{

@@ -15,6 +15,7 @@ const (
 	UseTracking Use = "tracking" // GET /v1/tracking
 	UseChecking Use = "checking" // live reads, verify, change and rollback
 	UseLinking  Use = "linking"  // link and validate
+	UseChanging Use = "changing" // changes to credentials that the connection does not know
 )
 
 // Allowance names what calls of a carrier are counted for. Make it with

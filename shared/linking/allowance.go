@@ -31,9 +31,14 @@ func Allow(ctx context.Context, calls Calls, a carrier.Allowance, limit int, now
 	case wait <= 0:
 		return nil
 	}
-	what := "The carrier may be asked %d times a minute with one API key of its own, and that is used up."
-	if a.Use == carrier.UseLinking {
+	var what string
+	switch a.Use {
+	case carrier.UseTracking, carrier.UseChecking:
+		what = "The carrier may be asked %d times a minute with one API key of its own, and that is used up."
+	case carrier.UseLinking:
 		what = "An account may link and validate %d times a minute."
+	case carrier.UseChanging:
+		what = "An account may change connections to other API keys of the carrier %d times a minute."
 	}
 	limited := fault.New(fault.RateLimited, what, limit)
 	limited.RetryAfter = wait
@@ -43,8 +48,21 @@ func Allow(ctx context.Context, calls Calls, a carrier.Allowance, limit int, now
 // allowed takes a call for asking the carrier about a connection with a
 // credential, and returns what takes the next one. The credential is the one that
 // the carrier is asked with, so of a change the new one: the carrier counts by it.
+// Of one that the connection does not know the account has an allowance, too:
+// whoever tries credentials out has new ones each time.
 func (l *Linker) allowed(ctx context.Context, conn carrier.Connection, credentialID string) (again func(context.Context) error, err error) {
-	a := carrier.CredentialAllowance(carrier.UseChecking, conn.Environment, conn.AccountID, credentialID)
-	again = func(ctx context.Context) error { return Allow(ctx, l.Store, a, l.CallsPerMinute, l.Now()) }
+	var allowances []carrier.Allowance
+	if credentialID != conn.CredentialID && credentialID != conn.Previous.CredentialID {
+		allowances = append(allowances, carrier.AccountAllowance(carrier.UseChanging, conn.AccountID))
+	}
+	allowances = append(allowances, carrier.CredentialAllowance(carrier.UseChecking, conn.Environment, conn.AccountID, credentialID))
+	again = func(ctx context.Context) error {
+		for _, a := range allowances {
+			if err := Allow(ctx, l.Store, a, l.CallsPerMinute, l.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	return again, again(ctx)
 }

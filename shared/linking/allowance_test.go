@@ -76,10 +76,40 @@ func TestAllowanceOfAChange(t *testing.T) {
 	// The current ones are used up, those before and others are not.
 	w.changed(t, w.row(t, conn.ID), "", "three")
 	limited(t, "rollback to two", rollback(t.Context(), w, w.Linker, w.row(t, conn.ID)))
-	w.changed(t, w.row(t, conn.ID), "", "four")
-	limited(t, "rollback to three", rollback(t.Context(), w, w.Linker, w.row(t, conn.ID)))
 	_, err := w.Change(t.Context(), change(w.row(t, conn.ID), "", "two"))
 	limited(t, "change to two", err)
+}
+
+// TestAllowanceOfUnknownCredentials is the account's, whatever credentials it
+// tries and with whichever of its connections; those that a connection knows take
+// none of it, and nor do other accounts.
+func TestAllowanceOfUnknownCredentials(t *testing.T) {
+	w := newWorld(t)
+	one := w.linkAs(t, number, "one")
+	two := w.linkAs(t, number2, "two")
+	w.clock = w.clock.Add(time.Hour)
+	w.CallsPerMinute = 3
+	begun := w.clock
+	w.changed(t, w.row(t, one.ID), "", "three")
+	w.clock = w.clock.Add(time.Second)
+	w.production.answers(bad(carrier.OutcomeUnauthorized))
+	for _, key := range []string{"four", "five"} {
+		if _, err := w.Change(t.Context(), change(w.row(t, two.ID), "", key)); !fault.Is(err, fault.CarrierRefused) {
+			t.Fatalf("change to %s: %v", key, err)
+		}
+	}
+	asked := len(w.production.asked)
+	_, err := w.Change(t.Context(), change(w.row(t, one.ID), "", "six"))
+	if wait := limited(t, "a fourth change", err); wait != begun.Add(time.Minute).Sub(w.clock) || len(w.production.asked) != asked {
+		t.Errorf("Retry-After %v, asked %d times", wait, len(w.production.asked)-asked)
+	}
+	w.production.reading = nil
+	w.changed(t, w.row(t, two.ID), number3, "") // with what it has
+	if err := rollback(t.Context(), w, w.Linker, w.row(t, one.ID)); err != nil {
+		t.Errorf("rollback to what it had: %v", err)
+	}
+	w.clock = begun.Add(time.Minute)
+	w.changed(t, w.row(t, one.ID), "", "six")
 }
 
 // TestAllowanceCountsASecondAttempt, as the carrier does.

@@ -460,7 +460,7 @@ func TestChangeMeanwhile(t *testing.T) {
 		}, 0, fault.Precondition},
 		{"another change", func(_ *testing.T, w *world, c carrier.Connection) { _, _ = w.Change(ctx, change(c, "", "three")) }, fault.State, fault.Precondition},
 		{"another change begins", func(_ *testing.T, w *world, c carrier.Connection) {
-			w.dies(2, func() { _, _ = w.Change(ctx, change(c, "", "three")) })
+			w.dies(3, func() { _, _ = w.Change(ctx, change(c, "", "three")) })
 		}, fault.State, fault.Precondition},
 		{"another number", func(_ *testing.T, w *world, c carrier.Connection) { _, _ = w.Change(ctx, change(c, number3, "")) }, fault.State, fault.Precondition},
 		{"it is unlinked", func(_ *testing.T, w *world, c carrier.Connection) { _ = w.Unlink(ctx, c, false) }, fault.NotFound, fault.Precondition},
@@ -514,11 +514,11 @@ func TestChangeIsRunning(t *testing.T) {
 		},
 	}
 	for name, other := range others {
-		for n := 1; n <= 6; n++ { // read, allowance, claim, stage, change, align
+		for n := 1; n <= 7; n++ { // read, two allowances, claim, stage, change, align
 			w := newWorld(t)
 			conn := w.changed(t, w.link(t), "", "two")
 			w.dies(n, func() { _ = changeOf(number, "", "three")(context.Background(), w, w.Linker) })
-			if n > 2 {
+			if n > 3 {
 				asked := len(w.production.asked)
 				err := other(t.Context(), w, w.Linker, w.row(t, conn.ID))
 				isState(t, err, true)

@@ -68,7 +68,7 @@ func TestFollowFails(t *testing.T) {
 		}
 	})
 	t.Run("a change is running", func(t *testing.T) {
-		for n := 3; n <= 6; n++ {
+		for n := 4; n <= 7; n++ {
 			w := newWorld(t)
 			w.link(t)
 			w.linkAs(t, number2, "other")
@@ -270,7 +270,7 @@ func TestReconcile(t *testing.T) {
 	litter := func(t *testing.T, w *world) {
 		t.Helper()
 		w.link(t)
-		w.dies(5, func() { _ = changeOf(number, "", "two")(ctx, w, w.Linker) })
+		w.dies(6, func() { _ = changeOf(number, "", "two")(ctx, w, w.Linker) })
 		w.dies(4, func() { _ = linkOf(number2, "other", nil)(ctx, w, w.Linker) })
 		gone := w.linkAs(t, "0009912347", "gone")
 		w.dies(1, func() { _ = w.Unlink(ctx, gone, false) })
