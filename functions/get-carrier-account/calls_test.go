@@ -63,7 +63,7 @@ func remoteCalls(t *probe.Attempt) {
 		{"live, and another answer", "true", "", func() {
 			raw := strings.Replace(carriersText, number, desk.Number, 1)
 			w.Carrier.Reading = new(goodReading(t, raw))
-		}, http.StatusOK, []string{"UpdateItem", "UpdateItem", "GetSecretValue", "GetItem", "TransactWriteItems", "UpdateItem"}},
+		}, http.StatusOK, []string{"UpdateItem", "UpdateItem", "GetSecretValue", "BatchGetItem", "TransactWriteItems", "UpdateItem"}},
 		{"the breaker is open", "true", "", func() {
 			b := carrier.Breaker{Carrier: carrier.AustraliaPost}.Opened("outage", w.Clock, carrier.Timing{})
 			if err := w.Store.SaveBreaker(t.Context(), &b); err != nil {

@@ -25,7 +25,7 @@ func remoteCalls(t *probe.Attempt) {
 		after  []string
 	}{
 		"a mistake": {"1", []string{}}, "good": {"0000123400", []string{"UpdateItem", "carrier GET"}}, "refused": {"0000123401", []string{"UpdateItem", "carrier GET"}},
-		"linked already": {desk.OtherNumber, []string{"GetItem"}},
+		"linked already": {desk.OtherNumber, []string{"BatchGetItem"}},
 	} {
 		t.Run(name, func(t *probe.Attempt) {
 			d.Wire.Reset()

@@ -163,11 +163,11 @@ func TestRemoteCalls(t *testing.T) {
 		_, err = s.Account(ctx, account, now)
 		expect("Account", err, good, "GetItem")
 		_, err = s.Snapshot(ctx, account, conn.ID)
-		expect("Snapshot", err, good, "GetItem")
+		expect("Snapshot", err, good, "BatchGetItem")
 		_, err = s.AllConnections(ctx, account)
 		expect("AllConnections", err, good, "Query")
 		_, err = s.Connection(ctx, account, conn.ID)
-		expect("Connection", err, good, "GetItem")
+		expect("Connection", err, good, "BatchGetItem")
 		conn, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)
 		expect("ClaimCheck", err, good, "UpdateItem")
 		_, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)
@@ -294,8 +294,8 @@ func TestReadsAreConsistent(t *testing.T) {
 	_, _ = s.Breakers(t.Context())
 	_, _ = s.CachedTracking(t.Context(), 1, "se-1", []string{"n"}, time.Time{})
 	want := []string{
-		"BatchGetItem", "GetItem", "GetItem", "GetItem", "Query", "Query",
-		"GetItem", "GetItem", "Query", "Query", "Query", "BatchGetItem", "BatchGetItem",
+		"BatchGetItem", "BatchGetItem", "GetItem", "GetItem", "Query", "Query",
+		"GetItem", "BatchGetItem", "Query", "Query", "Query", "BatchGetItem", "BatchGetItem",
 	}
 	if diff := cmp.Diff(want, spy.taken()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)

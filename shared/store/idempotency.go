@@ -49,10 +49,14 @@ func (s *Store) ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRec
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("claiming an idempotency key: %w", err)
-	case refused.has(partIdempotency):
-		return readIdempotency(refused[partIdempotency])
+	case !refused.has(partIdempotency):
+		return nil, nil // claimed: there is no earlier record
 	}
-	return nil, nil // claimed: there is no earlier record
+	existing, err := readIdempotency(refused[partIdempotency])
+	if err == nil && existing.ClaimID == rec.ClaimID && !existing.Finished() {
+		return nil, nil // our own claim: an earlier call made it, and its answer was lost
+	}
+	return existing, err
 }
 
 // ReleaseIdempotency frees a key whose request came to nothing. A claim that is

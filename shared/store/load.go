@@ -141,6 +141,13 @@ func (s *Store) batchGet(ctx context.Context, keys []key) (map[key]item, error) 
 	}
 }
 
+// one reads one item, consistently; nil if it is not there. Functions that read
+// several items at other times do without the code of GetItem.
+func (s *Store) one(ctx context.Context, k key) (item, error) {
+	found, err := s.batchGet(ctx, []key{k})
+	return found[k], err
+}
+
 // Account reads an account, consistently. One that is absent, or whose purge is
 // due, is fault.NotFound.
 func (s *Store) Account(ctx context.Context, accountID int64, now time.Time) (carrier.Account, error) {
@@ -157,26 +164,22 @@ func (s *Store) Account(ctx context.Context, accountID int64, now time.Time) (ca
 // disconnected one too. One that the account does not have is fault.NotFound;
 // one whose PurgeAt is over may be there still.
 func (s *Store) Connection(ctx context.Context, accountID int64, connectionID string) (carrier.Connection, error) {
-	out, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.table, Key: connectionKey(accountID, connectionID).item(), ConsistentRead: aws.Bool(true),
-	})
+	it, err := s.one(ctx, connectionKey(accountID, connectionID))
 	if err != nil {
 		return carrier.Connection{}, fmt.Errorf("reading a connection: %w", err)
 	}
-	if len(out.Item) == 0 {
+	if len(it) == 0 {
 		return carrier.Connection{}, problem.NoConnection()
 	}
-	return readConnection(out.Item)
+	return readConnection(it)
 }
 
 // Snapshot reads the snapshot of a connection, consistently; nil if there is
 // none.
 func (s *Store) Snapshot(ctx context.Context, accountID int64, connectionID string) (*carrier.Snapshot, error) {
-	out, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.table, Key: snapshotKey(accountID, connectionID).item(), ConsistentRead: aws.Bool(true),
-	})
+	it, err := s.one(ctx, snapshotKey(accountID, connectionID))
 	if err != nil {
 		return nil, fmt.Errorf("reading a snapshot: %w", err)
 	}
-	return optional(out.Item, readSnapshot)
+	return optional(it, readSnapshot)
 }

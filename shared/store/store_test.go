@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -582,8 +583,10 @@ type stored struct {
 	item map[string]types.AttributeValue
 }
 
-func (s stored) GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
-	return &dynamodb.GetItemOutput{Item: s.item}, nil
+func (s stored) BatchGetItem(_ context.Context, in *dynamodb.BatchGetItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+	it := maps.Clone(s.item)
+	maps.Copy(it, in.RequestItems[table].Keys[0])
+	return &dynamodb.BatchGetItemOutput{Responses: map[string][]map[string]types.AttributeValue{table: {it}}}, nil
 }
 
 func TestItemsOfAnotherForm(t *testing.T) {
