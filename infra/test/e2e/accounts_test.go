@@ -75,7 +75,8 @@ func badBodies() []struct {
 		{"content type XML", "{}", contentType("application/xml"), 415, invalid("Content-Type")},
 		{"content type form", "{}", contentType("application/x-www-form-urlencoded"), 415, invalid("Content-Type")},
 		{"content type of a patch", "{}", contentType("application/merge-patch+json"), 415, invalid("Content-Type")},
-		{"compressed", "{}", [][2]string{{"Content-Encoding", "gzip"}}, 415, invalid("Content-Encoding")},
+		// LocalStack's gateway unpacks gzip itself.
+		{"compressed", "{}", [][2]string{{"Content-Encoding", "br"}}, 415, invalid("Content-Encoding")},
 		{"content type broken", "{}", contentType("application/json;;=;"), 415, invalid("Content-Type")},
 		{"charset Latin-1", "{}", contentType("application/json; charset=iso-8859-1"), 415, invalid("Content-Type")},
 		{"binary", []byte{0x1f, 0x8b, 0x08, 0x00, 0xff, 0xfe, 0x00, 0x01, 0x80}, contentType("application/octet-stream"), 415, invalid("Content-Type")},
