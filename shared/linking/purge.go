@@ -2,7 +2,6 @@ package linking
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -19,27 +18,9 @@ import (
 //
 // Errors: fault.State when somebody is at work on one of the connections; Internal.
 func (l *Linker) purge(ctx context.Context, accountID int64, at time.Time) error {
-	rows, err := l.Store.AllConnections(ctx, accountID)
+	err := l.eachConnection(ctx, accountID, func(conn carrier.Connection) error { return l.purgeConnection(ctx, conn, at) })
 	if err != nil {
-		return fmt.Errorf("reading the connections of an account that is purged: %w", err)
-	}
-	var busy error
-	var failed []error
-	for _, conn := range rows {
-		err := l.purgeConnection(ctx, conn, at)
-		switch {
-		case err == nil, fault.Is(err, fault.NotFound):
-		case fault.Is(err, fault.State):
-			busy = err
-		default:
-			failed = append(failed, fmt.Errorf("%s: %w", conn.ID, err))
-		}
-	}
-	switch {
-	case len(failed) > 0:
-		return &fault.Error{Kind: fault.Internal, Cause: errors.Join(failed...)}
-	case busy != nil:
-		return busy
+		return err
 	}
 	if err := l.Store.EndPurge(ctx, accountID, at); err != nil {
 		return fmt.Errorf("ending a purge: %w", err)

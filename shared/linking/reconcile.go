@@ -38,20 +38,18 @@ func (l *Linker) Follow(ctx context.Context, accountID int64) error {
 	return &fault.Error{Kind: fault.State, Message: "The account is being changed; try again.", RetryAfter: time.Second, Cause: err}
 }
 
-// follow makes the connections follow the account that was read. What one of
-// them can not do keeps no other from it, but the account from being done.
-func (l *Linker) follow(ctx context.Context, account carrier.Account) error {
-	if !account.Following {
-		return nil
-	}
-	rows, err := l.Store.AllConnections(ctx, account.ID)
+// eachConnection does something to each connection of an account. What one of them
+// can not do keeps no other from it, but the account from being done; a
+// fault.Precondition ends it, because the account is another one by now.
+func (l *Linker) eachConnection(ctx context.Context, accountID int64, do func(carrier.Connection) error) error {
+	rows, err := l.Store.AllConnections(ctx, accountID)
 	if err != nil {
 		return fmt.Errorf("reading the connections of the account: %w", err)
 	}
 	var busy error
 	var failed []error
 	for _, conn := range rows {
-		err := l.retried(ctx, conn, false, func(conn carrier.Connection) error { return l.followOne(ctx, conn, account) })
+		err := do(conn)
 		switch {
 		case err == nil, fault.Is(err, fault.NotFound):
 		case fault.Is(err, fault.Precondition):
@@ -62,11 +60,22 @@ func (l *Linker) follow(ctx context.Context, account carrier.Account) error {
 			failed = append(failed, fmt.Errorf("%s: %w", conn.ID, err))
 		}
 	}
-	switch {
-	case len(failed) > 0:
+	if len(failed) > 0 {
 		return &fault.Error{Kind: fault.Internal, Cause: errors.Join(failed...)}
-	case busy != nil:
-		return busy
+	}
+	return busy
+}
+
+// follow makes the connections follow the account that was read.
+func (l *Linker) follow(ctx context.Context, account carrier.Account) error {
+	if !account.Following {
+		return nil
+	}
+	err := l.eachConnection(ctx, account.ID, func(conn carrier.Connection) error {
+		return l.retried(ctx, conn, false, func(conn carrier.Connection) error { return l.followOne(ctx, conn, account) })
+	})
+	if err != nil {
+		return err
 	}
 	if err := l.Store.EndFollow(ctx, account); err != nil {
 		return fmt.Errorf("noting that the account was followed: %w", err)
