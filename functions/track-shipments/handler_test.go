@@ -507,7 +507,7 @@ func TestSeveral(t *testing.T) {
 	out := logged(t)
 	d := linked(t)
 	expect(t, "answers", []string{
-		unknown + " not_found", parcel + " DE live", starTrack + " IT live", parcel + " DE live", abroad + " UN live", unknown + " not_found",
+		unknown + " not_found", parcel + " DE live", starTrack + " IT live", parcel + " DE live", abroad + " IT live", unknown + " not_found",
 	}, lines(t, d.ask(t, 71, of(unknown, " zz91 000634011427", starTrack, parcel, abroad, unknown))))
 	expect(t, "calls: each number once, the brands apart", []string{unknown + "," + parcel + "," + abroad, starTrack}, d.asked)
 

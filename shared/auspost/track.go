@@ -228,7 +228,7 @@ func readTracking(doc []byte) (carrier.TrackingReading, error) {
 // readResult reads what was found for one number. Errors, its own or those of its
 // parts, count where nothing else is said of it.
 func readResult(value json.RawMessage) (id string, result carrier.Tracked) {
-	var p partReader
+	p := partReader{articles: map[string]bool{}, siblings: map[string]bool{}}
 	t := p.read(value)
 	id, t.Number = strings.ToUpper(t.Number), ""
 	switch {
@@ -253,14 +253,17 @@ func trim(t *carrier.Tracking, limit int) {
 
 // partReader reads a result and its parts, at whatever depth they are.
 type partReader struct {
-	parts  int
-	failed carrier.Tracked // the first error
+	parts    int
+	failed   carrier.Tracked // the first error
+	articles map[string]bool // numbers of articles, in capitals
+	siblings map[string]bool // of repeats
 }
 
 // read reads a result, a consignment or an article. All of them may have a
 // status, events, and parts: trackable_items, items or, of StarTrack, consignment
 // (infra/docs/auspost.md, "Track"). A consignment that is alone stands for the
 // whole, and the items beside it are its parts; several are parts themselves.
+// What is listed in several places is one part.
 func (p *partReader) read(value json.RawMessage) carrier.Tracking {
 	var t carrier.Tracking
 	var article, consignment string
@@ -292,25 +295,36 @@ func (p *partReader) read(value json.RawMessage) carrier.Tracking {
 			}
 		}
 	}
+	p.articles[strings.ToUpper(article)] = true
 	t.Number, t.Consignment = cmp.Or(article, consignment), len(consignments) > 0
-	if len(items) > 0 && expected > len(items) {
-		items = append(items, carrier.Tracking{}) // what is not listed is not delivered
-	}
-	if len(consignments) == 1 {
-		consignments[0].Parts = append(consignments[0].Parts, items...)
-		items = nil
-	}
 	t.Parts = append(consignments, items...)
+	home := &t
+	if len(consignments) == 1 {
+		t.Parts[0].Parts = append(t.Parts[0].Parts, items...)
+		t.Parts = t.Parts[:1]
+		home = &t.Parts[0]
+	}
+	(&repeats{siblings: p.siblings}).merge(&t)
+	if len(items) > 0 && expected > articles(&t) {
+		home.Parts = append(home.Parts, carrier.Tracking{}) // what is not listed is not delivered
+	}
 	return t
 }
 
 func (p *partReader) list(value json.RawMessage) []carrier.Tracking {
 	var all []carrier.Tracking
+	seen := map[string]bool{}
 	for item := range objects(value) {
 		if p.parts++; p.parts > maxParts {
 			break
 		}
-		all = append(all, p.read(item))
+		part := p.read(item)
+		number := strings.ToUpper(part.Number)
+		if seen[number] && !p.articles[number] {
+			p.siblings[number] = true
+		}
+		seen[number] = true
+		all = append(all, part)
 	}
 	return all
 }

@@ -482,6 +482,39 @@ func TestTrackWhole(t *testing.T) {
 		{"an article that is not listed, counted in a text", "A", result(`"number_of_items":"2","trackable_items":[` + delivered + `]`), told{
 			"IT", "DELIVERED_IN_PART", "Delivered", "", []string{` DE "Delivered" 0`},
 		}},
+		{"an article under the consignment and beside it", "A", result(`"consignment":{"consignment_id":"C","number_of_items":2,"items":[{"article_id":"A1","status":"Delivered",` +
+			`"events":[{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"}]},{"article_id":"A2"}]},` +
+			`"number_of_items":2,"trackable_items":[{"article_id":"a1","events":[{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"},{"description":"Picked Up"}]},` +
+			`{"article_id":"A2","status":"Item Delivered"}]`), told{
+			"DE", "DELIVERED", "Delivered", "2026-09-18T00:00:00Z", []string{`A1 DE "Delivered" 2`, `A2 DE "Item Delivered" 0`},
+		}},
+		{"repeats at any depth", "A", result(`"consignment":[{"consignment_id":"C1","items":[{"article_id":"A1"},{"article_id":"A2","status":"In transit"}]},{"consignment_id":"C2","items":[{"article_id":"A3"}]}],` +
+			`"trackable_items":[{"consignment_id":"C2","status":"Delivered in Full","items":[{"items":[{"article_id":"A3"}]}]},{"items":[{"article_id":"A1","status":"Delivered"}]},{"article_id":"A4"}]`), told{
+			"IT", "DELIVERED_IN_PART", "In transit", "", []string{`A1 DE "Delivered" 0`, `A2 IT "In transit" 0`, `A3 DE "Delivered in Full" 0`, `A4 UN "" 0`},
+		}},
+		{"listed without its items first", "A", result(`"items":[{"consignment_id":"C1"},{"article_id":"A1","status":"In transit"}],` +
+			`"trackable_items":[{"consignment_id":"C1","status":"Delivered","items":[{"article_id":"A1"},{"article_id":"A2"}]}]`), told{
+			"IT", "DELIVERED_IN_PART", "In transit", "", []string{`A2 DE "Delivered" 0`, `A1 IT "In transit" 0`},
+		}},
+		{"an article within itself", "A", result(`"trackable_items":[{"article_id":"A1","status":"In transit","items":[{"article_id":"A1","events":[{"description":"Picked Up"}]}]}]`), told{
+			"IT", "IN_TRANSIT", "In transit", "", []string{`A1 IT "In transit" 1`},
+		}},
+		{"repeats that contradict each other", "A", result(`"items":[{"article_id":"A1","status":"Delivered"},{"article_id":"A2","status":"In transit","events":[{"date":"2026-09-17T10:00:00+10:00","description":"Onboard for delivery"}]},` +
+			`{"article_id":"A3","status":"Delivered","events":[{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"}]},{"article_id":"A4","status":"Brand new"},{"article_id":"A5","status":"Delivered"}],` +
+			`"trackable_items":[{"article_id":"A1","status":"In transit"},{"article_id":"A2","status":"Delivered","events":[{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"}]},` +
+			`{"article_id":"A3","status":"In transit"},{"article_id":"A4","status":"Delivered"},{"article_id":"A5","status":"Brand new"}]`), told{
+			"IT", "DELIVERED_IN_PART", "In transit", "",
+			[]string{`A1 IT "In transit" 0`, `A2 DE "Delivered" 2`, `A3 DE "Delivered" 1`, `A4 DE "Delivered" 0`, `A5 DE "Delivered" 0`},
+		}},
+		{"items with the number of their consignment alone are no repeats", "A", result(`"consignment":{"consignment_id":"C1","items":[{"consignment_id":"C1","status":"Delivered"},{"consignment_id":"C1","status":"In transit"}]}`), told{
+			"IT", "DELIVERED_IN_PART", "In transit", "", []string{`C1 DE "Delivered" 0`, `C1 IT "In transit" 0`},
+		}},
+		{"a repeat counts once of number_of_items", "A", result(`"number_of_items":2,"trackable_items":[{"article_id":"A1","status":"Delivered"},{"article_id":"A1","status":"Delivered"}]`), told{
+			"IT", "DELIVERED_IN_PART", "Delivered", "", []string{`A1 DE "Delivered" 0`},
+		}},
+		{"number_of_items counts what is nested", "A", result(`"number_of_items":2,"trackable_items":[{"consignment_id":"C1","items":[` + delivered + `,` + delivered + `]}]`), told{
+			"DE", "DELIVERED", "Delivered", "", []string{` DE "Delivered" 0`, ` DE "Delivered" 0`},
+		}},
 		{"three, mixed", "A", result(`"trackable_items":[` + delivered + `,` + failed + `,` + onItsWay + `]`), told{
 			"EX", "NOT_DELIVERED", "Cannot be delivered", "", []string{` DE "Delivered" 0`, ` EX "Cannot be delivered" 0`, ` IT "In transit" 0`},
 		}},

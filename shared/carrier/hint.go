@@ -1,7 +1,6 @@
 package carrier
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
 )
@@ -17,13 +16,24 @@ type Hint struct {
 const Needed = "Needed here are the API key (36 characters with four hyphens) and the API secret (the API password, about 20 characters) " +
 	"of the Shipping and Tracking API v1, from the Australia Post developer centre."
 
-// Forms of credentials of other kinds.
-var (
-	v2ID        = regexp.MustCompile(`^[A-Za-z0-9]{32}$`)
-	v2Secret    = regexp.MustCompile(`^[A-Za-z0-9_-]{60,72}$`)
-	securePayID = regexp.MustCompile(`^0oa[A-Za-z0-9]{17}$`)
-	pacKey      = regexp.MustCompile(`^[0-9a-f]{32}$`)
-)
+// Forms of credentials of other kinds. They are written by hand: a regular
+// expression would be compiled at the start of every function.
+func isSecurePayID(s string) bool {
+	return len(s) == 20 && strings.HasPrefix(s, "0oa") && !strings.ContainsFunc(s, isNoLetterOrDigit)
+}
+
+func isPACKey(s string) bool {
+	return len(s) == 32 && !strings.ContainsFunc(s, func(r rune) bool { return !isDigit(r) && (r < 'a' || r > 'f') })
+}
+
+func isV2ID(s string) bool { return len(s) == 32 && !strings.ContainsFunc(s, isNoLetterOrDigit) }
+
+func isV2Secret(s string) bool {
+	return len(s) >= 60 && len(s) <= 72 && !strings.ContainsFunc(s, func(r rune) bool { return r != '-' && r != '_' && isNoLetterOrDigit(r) })
+}
+
+// isNoLetterOrDigit tells of ASCII's.
+func isNoLetterOrDigit(r rune) bool { return isOther(r) && (r < 'a' || r > 'z') }
 
 // HintAt is the hint at a key and secret as they were typed, nil for none. Those
 // of another kind may stand in each other's field. Beside the key of the right
@@ -34,10 +44,10 @@ func HintAt(c Credentials) *Hint {
 	switch {
 	case either(bearerToken):
 		return &Hint{"One of them looks like an access token (a bearer token), which is made from credentials and ends after a while."}
-	case uuidForm.MatchString(key):
-	case either(securePayID.MatchString):
+	case isUUID(key):
+	case either(isSecurePayID):
 		return &Hint{"They look like the client ID and client secret of SecurePay, another product of Australia Post."}
-	case either(pacKey.MatchString):
+	case either(isPACKey):
 		return &Hint{"One of them looks like an API key of the Postage Assessment Calculator (PAC), or like one that has lost its hyphens."}
 	case either(v2Credential):
 		return &Hint{"They look like a client ID and client secret, as the Shipping and Tracking API v2 has them."}
@@ -46,7 +56,7 @@ func HintAt(c Credentials) *Hint {
 }
 
 func v2Credential(text string) bool {
-	return (v2ID.MatchString(text) || v2Secret.MatchString(text)) && mixedCase(text)
+	return (isV2ID(text) || isV2Secret(text)) && mixedCase(text)
 }
 
 // bearerToken tells whether a text is an access token: a JSON Web Token, with or

@@ -63,7 +63,7 @@ func maskedUUID(text string) bool {
 		}
 		return r
 	}, text)
-	return hidden >= 2 && uuidForm.MatchString(uuid)
+	return hidden >= 2 && isUUID(uuid)
 }
 
 // maskSign tells whether a sign is hardly ever part of a secret: bullets, blocks

@@ -14,20 +14,27 @@ type Place struct {
 	Country    string // ISO 3166-1 alpha-2
 }
 
-// states are those of Australia, as the carrier writes them.
-var states = []string{"ACT", "NSW", "NT", "QLD", "SA", "TAS", "VIC", "WA"}
+// states are those of Australia, by code and by name, in capitals.
+var states = map[string]string{
+	"ACT": "ACT", "NSW": "NSW", "NT": "NT", "QLD": "QLD", "SA": "SA", "TAS": "TAS", "VIC": "VIC", "WA": "WA",
+	"AUSTRALIAN CAPITAL TERRITORY": "ACT", "NEW SOUTH WALES": "NSW", "NORTHERN TERRITORY": "NT", "QUEENSLAND": "QLD",
+	"SOUTH AUSTRALIA": "SA", "TASMANIA": "TAS", "VICTORIA": "VIC", "WESTERN AUSTRALIA": "WA",
+}
 
-const australia = "AU"
+const (
+	longestState = 3 // words of a name
+	australia    = "AU"
+	saudiArabia  = "SA"
+)
 
 // Place splits an event's location, such as "ALEXANDRIA NSW", "Melbourne VIC
-// 3000", "SYDNEY (AU)" or "US-60199, UNITED STATES", in any letter case. A state
-// on its own is taken for a town unless a postcode or Australia comes with it:
-// there are towns of such names.
+// 3000", "Hobart Tasmania", "SYDNEY (AU)", "Auckland, NZ" or "US-60199, UNITED
+// STATES", in any letter case. A state may stand alone.
 func (e TrackingEvent) Place() Place {
 	var p Place
-	rest := strings.Join(strings.Fields(e.Location), " ")
+	rest := trimPlace(strings.Join(strings.Fields(e.Location), " "))
 	for {
-		before, country := cutCountry(rest)
+		before, country := cutCountry(rest, p.Country)
 		if country == "" || p.Country != "" && country != p.Country {
 			break
 		}
@@ -43,19 +50,26 @@ func (e TrackingEvent) Place() Place {
 	return p
 }
 
-// cutCountry takes a country off the end: a code in parentheses, a name behind a
-// comma, or Australia behind a state or postcode. A bare code of another country
-// is not one: "LOS ANGELES, CA" is not in Canada.
-func cutCountry(s string) (before, code string) {
+// cutCountry takes a country off the end: a code in parentheses or behind a
+// comma, a name behind a comma, or Australia behind a state or postcode. known is
+// the country that stood behind it, if any: the code of a state is a country's
+// only if it is that one. "ADELAIDE (SA)" is not in Saudi Arabia, and "LOS
+// ANGELES, CA" not in Canada.
+func cutCountry(s, known string) (before, code string) {
 	if open := strings.LastIndexByte(s, '('); open >= 0 && strings.HasSuffix(s, ")") {
-		code = strings.ToUpper(strings.TrimSpace(s[open+1 : len(s)-1]))
-		if CheckCountry("", code) == nil {
-			return trimPlace(s[:open]), code
+		before, code = trimPlace(s[:open]), strings.ToUpper(strings.TrimSpace(s[open+1:len(s)-1]))
+		if CheckCountry("", code) == nil && (code == known || !ours(before, code)) {
+			return before, code
 		}
 	}
 	if comma := strings.LastIndexByte(s, ','); comma >= 0 {
-		if code = countryNamed(trimPlace(s[comma:])); code != "" {
-			return trimPlace(s[:comma]), code
+		before, text := trimPlace(s[:comma]), trimPlace(s[comma:])
+		if code = countryNamed(text); code != "" {
+			return before, code
+		}
+		code = strings.ToUpper(text)
+		if CheckCountry("", code) == nil && (code == known || !ours(before, code) && !strings.Contains(provinces, " "+code+" ")) {
+			return before, code
 		}
 	}
 	before, word := cutWord(s)
@@ -70,6 +84,19 @@ func cutCountry(s string) (before, code string) {
 	}
 	return s, ""
 }
+
+// ours tells whether a country's code is a state of Australia's behind this town.
+func ours(town, code string) bool { return states[code] != "" && !saudi(town, code) }
+
+// saudi tells whether SA behind a town is Saudi Arabia: the towns of its offices of
+// exchange, through which all of its parcels go.
+func saudi(town, code string) bool {
+	return code == saudiArabia && slices.Contains([]string{"DAMMAM", "JEDDAH", "RIYADH"}, strings.ToUpper(town))
+}
+
+// provinces are the codes of states of the USA and provinces of Canada that are
+// codes of countries, too: behind a comma they may be either.
+const provinces = " AL AR AZ CA CO DE GA ID IL IN KY LA MA MD ME MN MO MS MT NC NE NL NU PA PE SC SD SK TN VA YT "
 
 // countryNamed is the code of a country by its name in ISO 3166-1, or by one that
 // the carrier uses.
@@ -91,19 +118,52 @@ func cutState(s string, australian bool) (before, state, postcode string) {
 	before = s
 	for range 2 {
 		rest, word := cutWord(before)
-		word = strings.Trim(word, "().") // "Kew (Vic)", "Kew Vic."
-		switch upper := strings.ToUpper(word); {
-		case state == "" && slices.Contains(states, upper):
-			before, state = rest, upper
+		word = strings.Trim(word, "().")
+		town, code := "", ""
+		if state == "" {
+			town, code = cutStateWords(before)
+		}
+		switch {
+		case code != "":
+			before, state = town, code
 		case postcode == "" && len(word) == 4 && isDigits(word):
 			before, postcode = rest, word
 		}
 	}
-	switch {
-	case state == "" && !australian, before == "" && postcode == "" && !australian:
+	if state == "" && !australian || !australian && saudi(before, state) {
 		return s, "", ""
 	}
 	return before, state, postcode
+}
+
+// cutStateWords takes a state off the end, by code or name, whatever stands about
+// it: "Kew (Vic)", "Kew Vic.", "Sydney N.S.W.". code is empty if there is none.
+func cutStateWords(s string) (town, code string) {
+	var name string
+	for town = s; town != "" && strings.Count(name, " ") < longestState-1; {
+		rest, word := cutWord(town)
+		name = strings.TrimSpace(strings.ToUpper(strings.Map(func(r rune) rune {
+			if strings.ContainsRune("().", r) {
+				return -1
+			}
+			return r
+		}, word)) + " " + name)
+		apart := len(name) <= len(states["NSW"]) || strings.ContainsAny(s[len(rest):], ",(")
+		if code = states[name]; code != "" && (apart || !beginsAName(rest)) {
+			return rest, code
+		}
+		town = rest
+	}
+	return s, ""
+}
+
+// beginsAName tells whether a word and the name of a state behind it name
+// something else: Port Victoria is in South Australia, North Queensland a region.
+func beginsAName(word string) bool {
+	return slices.Contains([]string{
+		"CAPE", "FORT", "LAKE", "MOUNT", "MT", "POINT", "PORT", "QUEEN", "CENTRAL", "REGIONAL",
+		"EAST", "EASTERN", "NORTH", "NORTHERN", "SOUTH", "SOUTHERN", "WEST", "WESTERN", "FAR NORTH", "NORTH WEST",
+	}, strings.ToUpper(word))
 }
 
 // cutWord takes the last word off the end.

@@ -3,7 +3,6 @@ package carrier
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -31,9 +30,24 @@ const (
 	docRegister    = "https://developers.auspost.com.au/register"
 )
 
-// uuidForm is what an Australia Post API key looks like: 36 characters
-// (contract: "API key format").
-var uuidForm = regexp.MustCompile(`^(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+// isUUID tells whether a text has the form of an Australia Post API key: 36
+// characters, hexadecimal digits of either letter case in groups of 8, 4, 4, 4
+// and 12 (contract: "API key format").
+func isUUID(s string) bool {
+	for i, c := range []byte(s) {
+		switch i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if small := c | ('a' - 'A'); (c < '0' || c > '9') && (small < 'a' || small > 'f') {
+				return false
+			}
+		}
+	}
+	return len(s) == 36
+}
 
 // Preflight finds, before any call is made, what can not work: it returns the
 // charge account with blanks and hyphens taken out of the number and outer
@@ -144,7 +158,7 @@ func inspect(in ChargeAccount) (ChargeAccount, []mistake) {
 			"api_secret must differ from api_key.",
 			"The same text was pasted into both fields.",
 			"Paste the API secret, which the developer centre calls the API password, into api_secret.", docRegister))
-	case uuidForm.MatchString(secret) && !uuidForm.MatchString(key):
+	case isUUID(secret) && !isUUID(key):
 		ofSecret = append(ofSecret, found("api_secret", swappedTexts,
 			"api_secret looks like an API key: the two seem to be swapped.",
 			"The API key and the API secret stand in each other's field.",

@@ -136,7 +136,9 @@ func (t *Tracking) summary(above Summary) Summary {
 
 // stated is what the carrier says of this whole: its own status, or the one of what
 // it is a part of where it has none that is understood. Where there is none at all,
-// not even of a part, the newest event that is understood tells.
+// not even of a part, the newest event that is understood tells; beside a status
+// that is not understood, only the newest event of all: an older one may say what
+// that status has ended.
 func (t *Tracking) stated(above Summary) Summary {
 	own := Summary{ProgressOf(t.CarrierStatus), t.CarrierStatus}
 	switch {
@@ -144,10 +146,14 @@ func (t *Tracking) stated(above Summary) Summary {
 		return own
 	case above.known():
 		return above
-	case own.Text != "", slices.ContainsFunc(t.Parts, func(p Tracking) bool { return !p.Silent() }):
+	case slices.ContainsFunc(t.Parts, func(p Tracking) bool { return !p.Silent() }):
 		return own
 	}
-	for _, e := range t.Events {
+	events := t.Events
+	if own.Text != "" {
+		events = events[:min(1, len(events))]
+	}
+	for _, e := range events {
 		if p := e.Progress(); p.known() {
 			return Summary{p, e.Description}
 		}

@@ -334,6 +334,11 @@ func TestArticles(t *testing.T) {
 		{Number: "A3", Events: events},
 		{},
 	}}
+	unknown := Tracking{Parts: []Tracking{
+		{Number: "A1", CarrierStatus: "Brand new", Events: events},
+		{Number: "A2", CarrierStatus: "Brand new", Events: append([]TrackingEvent{{Description: "Newer"}}, events...)},
+		{Number: "A3", CarrierStatus: "Brand new"},
+	}}
 	want := []Article{
 		{Number: "A1", Summary: Summary{Progress{TrackingDelivered, "DELIVERED"}, "Delivered"}},
 		{Number: "A2", Summary: Summary{Progress{TrackingDelivered, "DELIVERED"}, "Brand new"}, Events: events},
@@ -341,5 +346,18 @@ func TestArticles(t *testing.T) {
 	}
 	if d := cmp.Diff(want, tracking.Articles()); d != "" {
 		t.Errorf("-want +got:\n%s", d)
+	}
+	out := Progress{TrackingInTransit, "OUT_FOR_DELIVERY"}
+	want = []Article{
+		{Number: "A1", Summary: Summary{out, "Brand new"}, Events: events},
+		{Number: "A2", Summary: Summary{Progress{Status: TrackingUnknown}, "Brand new"}, Events: unknown.Parts[1].Events},
+		{Number: "A3", Summary: Summary{Progress{Status: TrackingUnknown}, "Brand new"}},
+	}
+	if d := cmp.Diff(want, unknown.Articles()); d != "" {
+		t.Errorf("of words nobody knows, -want +got:\n%s", d)
+	}
+	whole := Tracking{CarrierStatus: "Brand new", Events: []TrackingEvent{{Description: "Cannot be delivered"}}}
+	if got := whole.Summary(); got != (Summary{Progress{TrackingException, "NOT_DELIVERED"}, "Cannot be delivered"}) || whole.Words() != "Brand new" {
+		t.Errorf("a whole of words nobody knows: %+v, %q", got, whole.Words())
 	}
 }
