@@ -102,7 +102,7 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 		return nil, inputErr
 	}
 	if loaded.Connection == nil || !loaded.Connection.Visible() {
-		return nil, fault.New(fault.NotFound, "There is no such carrier.")
+		return nil, carrier.NoCarrier()
 	}
 	now := h.now()
 	a := answer{Source: "stored"}
@@ -209,7 +209,7 @@ func parse(req *httpapi.Request) (query, error) {
 	})...)
 	problems = append(problems, req.Single("refresh", func(v string) *fault.Error {
 		if q.refresh = v == "true"; v != "true" && v != "false" {
-			return fault.Field(fault.Invalid, "refresh", "refresh must be true or false.")
+			return fault.NotBool("refresh")
 		}
 		return nil
 	})...)

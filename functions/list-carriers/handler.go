@@ -14,7 +14,6 @@ import (
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
 )
@@ -148,7 +147,7 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 	}
 	conn := loaded.Connection
 	if conn == nil || !conn.Visible() {
-		return nil, noCarrier()
+		return nil, carrier.NoCarrier()
 	}
 	return httpapi.Conditional(req, httpapi.ConnectionETag(conn, now), func() *httpapi.Response {
 		return httpapi.JSON(http.StatusOK, newCarrierBody(ctx, req, conn, loaded.Snapshot, now))
@@ -164,8 +163,6 @@ func connectionID(req *httpapi.Request) (string, error) {
 	}
 	return carrier.ParseConnectionID(id)
 }
-
-func noCarrier() error { return fault.New(fault.NotFound, "There is no such carrier.") }
 
 // carrierBody is ShipEngine's carrier, every property of it, and our connection
 // behind.

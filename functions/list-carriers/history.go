@@ -47,7 +47,7 @@ func (h *handler) history(ctx context.Context, req *httpapi.Request) (*httpapi.R
 		return nil, problems
 	}
 	if loaded.Connection == nil || loaded.Connection.Status == carrier.Linking {
-		return nil, noCarrier()
+		return nil, carrier.NoCarrier()
 	}
 	found, next, err := h.checks.History(ctx, caller.AccountID, id, before(page), page.Skip(), page.Size, now)
 	if err != nil {

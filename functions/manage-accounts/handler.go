@@ -112,7 +112,7 @@ func (h *handler) getByExternalID(ctx context.Context, req *httpapi.Request) (*h
 		return nil, fmt.Errorf("reading the account: %w", err)
 	}
 	if loaded.Account == nil || loaded.Account.PartnerID != caller.PartnerID {
-		return nil, fault.New(fault.NotFound, "There is no such account.")
+		return nil, carrier.NoAccount()
 	}
 	return show(req, *loaded.Account), nil
 }
@@ -215,7 +215,7 @@ func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	const param = "purge_after_days"
 	if problems := req.Single(param, func(v string) *fault.Error {
 		if days, err = strconv.Atoi(v); err != nil || days < leastPurgeDays || days > mostPurgeDays {
-			return fault.Field(fault.Invalid, param, "%s must be a whole number from %d to %d.", param, leastPurgeDays, mostPurgeDays)
+			return fault.OutOfRange(param, leastPurgeDays, mostPurgeDays)
 		}
 		return nil
 	}); problems != nil {

@@ -105,7 +105,7 @@ func parseFilter(req *httpapi.Request) (f carrier.AccountFilter, externalID *str
 	each("active", func(v string) *fault.Error {
 		active := v == "true"
 		if f.Active = &active; v != "true" && v != "false" {
-			return fault.Field(fault.Invalid, "active", "active must be true or false.")
+			return fault.NotBool("active")
 		}
 		return nil
 	})
@@ -113,7 +113,7 @@ func parseFilter(req *httpapi.Request) (f carrier.AccountFilter, externalID *str
 		each(name, func(v string) *fault.Error {
 			at, err := time.Parse(time.RFC3339, v)
 			if err != nil {
-				return fault.Field(fault.Invalid, name, "%s must be a time such as 2026-01-02T03:04:05Z.", name)
+				return fault.NotTime(name)
 			}
 			if at.IsZero() {
 				at = at.Add(time.Nanosecond) // it is a bound, not none

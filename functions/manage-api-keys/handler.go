@@ -237,5 +237,5 @@ func (h *handler) find(req *httpapi.Request, c call) (carrier.APIKey, error) {
 			return k, nil
 		}
 	}
-	return carrier.APIKey{}, fault.New(fault.NotFound, "There is no such API key.")
+	return carrier.APIKey{}, carrier.NoKey()
 }

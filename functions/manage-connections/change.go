@@ -76,9 +76,9 @@ func decode(req *httpapi.Request, conn carrier.Connection) (linking.ChangeReques
 	account, problems := typed.Preflight(conn.Carrier, conn.AccountNumber)
 	switch {
 	case key && !secret:
-		problems = append(problems, fault.Field(fault.Required, "api_secret", "api_secret is required."))
+		problems = append(problems, fault.Missing("api_secret"))
 	case secret && !key:
-		problems = append(problems, fault.Field(fault.Required, "api_key", "api_key is required."))
+		problems = append(problems, fault.Missing("api_key"))
 	case err == nil && !number && !key && len(edits) == 0:
 		return in, fault.New(fault.Required, "The request needs at least one member to change.")
 	}

@@ -67,7 +67,7 @@ func (h *handler) begin(ctx context.Context, req *httpapi.Request) (call, error)
 	}
 	conn := loaded.Connection
 	if conn == nil || name != "" && conn.Carrier != name || !conn.Visible() && !unfinished(req, conn) {
-		return call{}, fault.New(fault.NotFound, "There is no such carrier.")
+		return call{}, carrier.NoCarrier()
 	}
 	return call{caller, *conn, loaded.Breakers[conn.Carrier]}, nil
 }

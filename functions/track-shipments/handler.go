@@ -90,7 +90,7 @@ func (h *handler) track(ctx context.Context, req *httpapi.Request) (*httpapi.Res
 		conn = choose(linked, q.carrier)
 	}
 	if conn == nil || !conn.Visible() {
-		return nil, fault.New(fault.NotFound, "There is no such carrier.")
+		return nil, carrier.NoCarrier()
 	}
 	found, err := h.find(ctx, loaded.Account.Environment, conn, q.numbers)
 	if err != nil {
@@ -389,9 +389,8 @@ func parse(req *httpapi.Request) (query, error) {
 		q.carrierID, err = carrier.ParseConnectionID(ids[0])
 		add(err)
 	default:
-		if q.carrier, err = carrier.ParseName(codes[0]); err != nil {
-			add(fault.Field(fault.NotSupported, "carrier_code", "carrier_code must be australia_post or startrack."))
-		}
+		q.carrier, err = carrier.ParseName("carrier_code", codes[0])
+		add(err)
 	}
 	const field = "tracking_number"
 	numbers := req.Query(field)

@@ -121,12 +121,10 @@ func (a *Auth) PartnerAccount(ctx context.Context, req *httpapi.Request, beside 
 	case idErr != nil:
 		return Caller{}, idErr
 	case account == nil || account.PartnerID != caller.PartnerID:
-		return Caller{}, noAccount()
+		return Caller{}, carrier.NoAccount()
 	}
 	return caller, nil
 }
-
-func noAccount() error { return fault.New(fault.NotFound, "There is no such account.") }
 
 // Merchant authenticates a call of a merchant route: with the account's own
 // key, or a partner's and the header On-Behalf-Of. As both name the account,
@@ -159,11 +157,9 @@ func (a *Auth) Merchant(ctx context.Context, req *httpapi.Request, beside func(c
 	case key.AccountID != 0 && (account == nil || account.Deleted()):
 		return Caller{}, unauthorized() // a key that outlived its account
 	case account == nil, key.PartnerID != 0 && account.PartnerID != key.PartnerID:
-		return Caller{}, noAccount()
-	case account.Deleted():
-		return Caller{}, fault.New(fault.Inactive, "This account is deleted; until its purge it can be restored.")
-	case !account.Active:
-		return Caller{}, fault.New(fault.Inactive, "This account is disabled.")
+		return Caller{}, carrier.NoAccount()
+	case account.Deleted(), !account.Active:
+		return Caller{}, carrier.CallerInactive(account.Deleted())
 	}
 	return Caller{Key: used.Key, PartnerID: account.PartnerID, AccountID: accountID}, nil
 }
@@ -229,7 +225,7 @@ func onBehalfOf(req *httpapi.Request, key Key) (int64, error) {
 		return 0, err
 	}
 	if key.AccountID != 0 && key.AccountID != id {
-		return 0, noAccount()
+		return 0, carrier.NoAccount()
 	}
 	return id, nil
 }

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"carrierlink/shared/fault"
 )
 
 // Breaker is what is known of a carrier's health: whether it is asked at all, and
@@ -27,6 +29,14 @@ type Breaker struct {
 // ProbeEvery is the time between two probes of an open breaker, and between two
 // control checks.
 const ProbeEvery = time.Minute
+
+// BreakerMoved is fault.State with RetryAfter: the breaker is no longer the one that
+// was read.
+func BreakerMoved() *fault.Error {
+	p := fault.New(fault.State, "Another process has changed the state of this carrier; try again.")
+	p.RetryAfter = time.Second
+	return p
+}
 
 // Tally is the checks of a carrier's connections within one minute.
 type Tally struct {

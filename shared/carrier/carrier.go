@@ -26,16 +26,16 @@ const (
 	StarTrack     Name = "startrack"
 )
 
-// ParseName reads a carrier name of a request path; star_track is an alias. An
-// unknown one is fault.NotSupported.
-func ParseName(s string) (Name, error) {
+// ParseName reads a carrier name of a request; star_track is an alias. An
+// unknown one is fault.NotSupported, naming field.
+func ParseName(field, s string) (Name, error) {
 	switch s {
 	case "australia_post":
 		return AustraliaPost, nil
 	case "startrack", "star_track":
 		return StarTrack, nil
 	}
-	return "", fault.Field(fault.NotSupported, "carrier_name", "carrier_name must be australia_post or startrack.")
+	return "", fault.Field(fault.NotSupported, field, "%s must be australia_post or startrack.", field)
 }
 
 // FriendlyName is the carrier's name as people write it.

@@ -25,14 +25,14 @@ func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m
 
 func TestParseName(t *testing.T) {
 	for _, in := range []string{"", "AUSTRALIA_POST", "australia-post", "auspost", "star track", "startrack ", "ups", "australia_post/", "\x00"} {
-		if got, err := carrier.ParseName(in); got != "" || !fault.Is(err, fault.NotSupported) || fault.Of(err)[0].Field != "carrier_name" {
+		if got, err := carrier.ParseName("carrier_code", in); got != "" || !fault.Is(err, fault.NotSupported) || fault.Of(err)[0].Field != "carrier_code" {
 			t.Errorf("ParseName(%q) = %q, %v, want not supported", in, got, err)
 		}
 	}
 	for in, want := range map[string]carrier.Name{
 		"australia_post": carrier.AustraliaPost, "startrack": carrier.StarTrack, "star_track": carrier.StarTrack,
 	} {
-		if got, err := carrier.ParseName(in); got != want || err != nil {
+		if got, err := carrier.ParseName("carrier_code", in); got != want || err != nil {
 			t.Errorf("ParseName(%q) = %q, %v, want %q", in, got, err, want)
 		}
 	}

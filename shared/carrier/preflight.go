@@ -207,7 +207,7 @@ func inspectNumber(n Name, typed string) (number string, all []mistake) {
 	want := n.numberDigits()
 	switch {
 	case number == "":
-		all = append(all, mistake{numberFormat, fault.Field(fault.Length, field, "%s must not be empty.", field)})
+		all = append(all, mistake{numberFormat, fault.Empty(field)})
 	case !isDigits(number):
 		all = append(all, found(field, numberFormat,
 			fmt.Sprintf("%s must be %d digits for %s.", field, want, n.FriendlyName()),
@@ -306,15 +306,6 @@ func preflightProblem(field, category, message, cause, step, doc string) *fault.
 			Category: category, WhoMustAct: fault.Merchant, LikelyCause: cause,
 			NextSteps: []string{step}, Retryable: false, DocURL: doc,
 		},
-	}
-}
-
-// AlreadyLinked says that the account has linked the charge account:
-// fault.CarrierConflict.
-func AlreadyLinked(carrierID string) *fault.Error {
-	return &fault.Error{
-		Kind: fault.CarrierConflict, Field: "account_number", ExistingCarrierID: carrierID,
-		Message: "This charge account is linked already; allow_duplicate_account_number links it once more.",
 	}
 }
 

@@ -50,9 +50,9 @@ func (r TextRule) Clean(field, s string) (string, *fault.Error) {
 	n := utf8.RuneCountInString(s)
 	switch {
 	case n > r.Max:
-		return "", fault.Field(fault.Length, field, "%s must be at most %d characters.", field, r.Max)
+		return "", fault.TooLong(field, r.Max)
 	case n < r.Min && r.Min == 1:
-		return "", fault.Field(fault.Length, field, "%s must not be empty.", field)
+		return "", fault.Empty(field)
 	case n < r.Min:
 		return "", fault.Field(fault.Length, field, "%s must be at least %d characters.", field, r.Min)
 	case strings.ContainsFunc(s, unicode.IsControl):

@@ -42,11 +42,11 @@ func CleanTrackingNumber(field, s string) (string, *fault.Error) {
 	}, s))
 	switch {
 	case s == "":
-		return "", fault.Field(fault.Length, field, "%s must not be empty.", field)
+		return "", fault.Empty(field)
 	case strings.ContainsFunc(s, isOther):
 		return "", fault.Field(fault.Invalid, field, "%s must be letters and digits; give the parameter once for each number.", field)
 	case len(s) > longestTrackingNumber:
-		return "", fault.Field(fault.Length, field, "%s must be at most %d characters.", field, longestTrackingNumber)
+		return "", fault.TooLong(field, longestTrackingNumber)
 	}
 	return s, nil
 }

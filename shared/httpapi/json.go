@@ -53,10 +53,10 @@ func decode(body []byte, fields []Field) error {
 		}
 		switch {
 		case len(found) > 1:
-			problems = append(problems, fault.Field(fault.Invalid, f.Name, "%s is given more than once.", f.Name))
+			problems = append(problems, fault.Repeated(f.Name))
 		case len(found) == 0 || string(found[0].value) == "null":
 			if f.Required {
-				problems = append(problems, fault.Field(fault.Required, f.Name, "%s is required.", f.Name))
+				problems = append(problems, fault.Missing(f.Name))
 			}
 		case loneSurrogate(found[0].value):
 			problems = append(problems, fault.Field(fault.Invalid, f.Name, "%s contains half of a surrogate pair.", f.Name))
@@ -193,7 +193,7 @@ func String(name string, dst *string, clean func(field, s string) (string, *faul
 		s := typed
 		if problem == nil {
 			if s, problem = clean(name, typed); problem != nil && problem.Kind == fault.Invalid && typed == "" {
-				problem = empty(name)
+				problem = fault.Empty(name)
 			}
 		}
 		if problem != nil {
@@ -202,10 +202,6 @@ func String(name string, dst *string, clean func(field, s string) (string, *faul
 		*dst = s
 		return nil
 	}}
-}
-
-func empty(name string) *fault.Error {
-	return fault.Field(fault.Length, name, "%s must not be empty.", name)
 }
 
 // Require makes a field required.
@@ -224,9 +220,9 @@ func Bool(name string, dst *bool) Field {
 		case "false":
 			*dst = false
 		case "":
-			return fault.List{empty(name)}
+			return fault.List{fault.Empty(name)}
 		default:
-			return fault.List{fault.Field(fault.Invalid, name, "%s must be true or false.", name)}
+			return fault.List{fault.NotBool(name)}
 		}
 		return nil
 	}}
@@ -252,7 +248,7 @@ func Metadata(name string, dst *map[string]string) Field {
 			field := name + "." + shorten(m.name)
 			s, problem := text(field, m.value)
 			if _, twice := values[m.name]; twice {
-				problem = fault.Field(fault.Invalid, field, "%s is given more than once.", field)
+				problem = fault.Repeated(field)
 			}
 			if problem != nil {
 				problem.Named = true
@@ -301,7 +297,7 @@ func Instant(name string, dst *time.Time) Field {
 		at, err := time.Parse(time.RFC3339, s)
 		at = at.UTC().Truncate(time.Millisecond)
 		if problem != nil || err != nil || at.IsZero() {
-			return fault.List{fault.Field(fault.Invalid, name, "%s must be a time such as 2026-01-02T03:04:05Z.", name)}
+			return fault.List{fault.NotTime(name)}
 		}
 		*dst = at
 		return nil
@@ -313,7 +309,7 @@ func Count(name string, dst *int, least, most int) Field {
 	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
 		n, err := strconv.Atoi(string(value))
 		if err != nil || n < least || n > most {
-			return fault.List{fault.Field(fault.Invalid, name, "%s must be a whole number from %d to %d.", name, least, most)}
+			return fault.List{fault.OutOfRange(name, least, most)}
 		}
 		*dst = n
 		return nil

@@ -53,9 +53,10 @@ func RefreshPolicy(name string, dst *carrier.RefreshPolicy) Field {
 // CarrierName is the path parameter carrier_name: fault.Identifier for one that
 // does not decode, NotSupported for another carrier.
 func (r *Request) CarrierName() (carrier.Name, error) {
-	param, err := r.Param("carrier_name")
+	const name = "carrier_name"
+	param, err := r.Param(name)
 	if err != nil {
 		return "", err
 	}
-	return carrier.ParseName(param)
+	return carrier.ParseName(name, param)
 }

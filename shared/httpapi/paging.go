@@ -81,7 +81,7 @@ func (p Pager) Parse(ctx context.Context, req *Request) (Page, fault.List, error
 		problems = append(problems, req.Single(name, func(v string) *fault.Error {
 			n, err := strconv.Atoi(v)
 			if err != nil || n < 1 || n > most {
-				return fault.Field(fault.Invalid, name, "%s must be a whole number from 1 to %d.", name, most)
+				return fault.OutOfRange(name, 1, most)
 			}
 			*dst = n
 			return nil

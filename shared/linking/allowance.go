@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/fault"
 )
 
 // Calls counts the calls of carriers that callers cause.
@@ -31,18 +30,7 @@ func Allow(ctx context.Context, calls Calls, a carrier.Allowance, limit int, now
 	case wait <= 0:
 		return nil
 	}
-	var what string
-	switch a.Use {
-	case carrier.UseTracking, carrier.UseChecking:
-		what = "The carrier may be asked %d times a minute with one API key of its own, and that is used up."
-	case carrier.UseLinking:
-		what = "An account may link and validate %d times a minute."
-	case carrier.UseChanging:
-		what = "An account may change connections to other API keys of the carrier %d times a minute."
-	}
-	limited := fault.New(fault.RateLimited, what, limit)
-	limited.RetryAfter = wait
-	return limited
+	return carrier.AllowanceUsedUp(a.Use, limit, wait)
 }
 
 // allowed takes a call for asking the carrier about a connection with a

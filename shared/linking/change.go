@@ -146,7 +146,7 @@ func (l *Linker) Rollback(ctx context.Context, conn carrier.Connection, answer f
 		return nil, err
 	}
 	if !conn.Previous.Available(l.Now()) {
-		return nil, nothingToRollBack(conn.Previous)
+		return nil, carrier.NothingToRollBack(conn.Previous)
 	}
 	again, err := l.allowed(ctx, conn, conn.Previous.CredentialID)
 	if err != nil {
@@ -155,7 +155,7 @@ func (l *Linker) Rollback(ctx context.Context, conn carrier.Connection, answer f
 	version := conn.Previous.SecretVersion
 	credentials, err := l.Vault.Get(ctx, conn.AccountID, conn.ID, version)
 	if fault.Is(err, fault.NotFound) {
-		return nil, &fault.Error{Kind: fault.State, Message: "The previous credentials are no longer kept. " + rollbackBrings, Cause: err}
+		return nil, carrier.PreviousGone(err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the previous credentials: %w", err)
@@ -171,19 +171,6 @@ func (l *Linker) Rollback(ctx context.Context, conn carrier.Connection, answer f
 	})
 }
 
-// rollbackBrings says what a rollback can do.
-const rollbackBrings = "A rollback brings back the API key, the API secret and the account number that the latest change of any of them replaced, " +
-	"for 30 days; credentials.previous_available_until says until when."
-
-// nothingToRollBack says why there are no previous credentials.
-func nothingToRollBack(p carrier.PreviousCredentials) error {
-	why := "There is nothing to go back to: neither credentials nor account number were changed."
-	if p.SecretVersion != "" {
-		why = "There is nothing to go back to any more: the previous credentials were kept until " + p.Until.UTC().Format(time.RFC3339) + "."
-	}
-	return fault.New(fault.State, "%s %s", why, rollbackBrings)
-}
-
 // edit changes what no carrier has to be asked about, of whatever version of the
 // row there is. A check that is running keeps its lease, and is recorded after it.
 // An edit that changes nothing writes nothing but the answer.
@@ -191,7 +178,7 @@ func (l *Linker) edit(ctx context.Context, req ChangeRequest) (*carrier.Connecti
 	var changed carrier.Connection
 	err := l.retried(ctx, req.Connection, req.Pinned, func(conn carrier.Connection) error {
 		if !conn.Visible() {
-			return gone()
+			return carrier.NoCarrier()
 		}
 		if err := l.idle(&conn); err != nil {
 			return err
@@ -228,18 +215,11 @@ func (l *Linker) apply(conn *carrier.Connection, edit func(*carrier.Connection))
 	return true
 }
 
-func gone() error { return fault.New(fault.NotFound, "There is no such carrier.") }
-
-// following is for a connection whose secret goes or comes with its account.
-func following() error {
-	return &fault.Error{Kind: fault.State, Message: "The carrier connection is about to follow its account.", RetryAfter: time.Second}
-}
-
 // idle tells whether nobody is at work on the secret. A lease that is over has
 // no owner any more: what it left is brought into line by whoever writes next.
 func (l *Linker) idle(conn *carrier.Connection) error {
 	if conn.Work != carrier.NoWork && conn.LeaseUntil.After(l.Now()) {
-		return &fault.Error{Kind: fault.State, Message: "The carrier connection is being changed by another request.", RetryAfter: twinPause}
+		return carrier.BeingChanged()
 	}
 	return nil
 }
@@ -361,16 +341,16 @@ func (l *Linker) claimWork(ctx context.Context, conn carrier.Connection, pinned 
 func (l *Linker) workable(row, asked carrier.Connection) error {
 	switch {
 	case !row.Visible():
-		return gone()
+		return carrier.NoCarrier()
 	case row.SecretVersion != asked.SecretVersion || row.AccountNumber != asked.AccountNumber:
 		// Another change was faster: what was asked of the carrier is history.
-		return &fault.Error{Kind: fault.State, Message: "The carrier connection was changed by another request; try again.", RetryAfter: time.Second}
+		return carrier.Overtaken()
 	}
 	if err := l.idle(&row); err != nil {
 		return err
 	}
 	if row.Standing == carrier.StandingDeleted || row.Work == carrier.WorkFollow {
-		return following()
+		return carrier.Following()
 	}
 	return nil
 }
@@ -441,7 +421,7 @@ func (l *Linker) Unlink(ctx context.Context, conn carrier.Connection, pinned boo
 			return nil
 		}
 		if !conn.Visible() {
-			return gone()
+			return carrier.NoCarrier()
 		}
 		if err := l.idle(&conn); err != nil {
 			return err

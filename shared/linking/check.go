@@ -43,17 +43,17 @@ func (l *Linker) Verify(ctx context.Context, conn carrier.Connection, b carrier.
 	now := l.Now()
 	// A call in the future was told by a clock that was wrong.
 	if wait := conn.VerifyCalledAt.Add(VerifyPause).Sub(now); wait > 0 && wait <= VerifyPause {
-		return Checked{}, &fault.Error{Kind: fault.RateLimited, Message: "This connection was verified less than 30 seconds ago.", RetryAfter: wait}
+		return Checked{}, carrier.VerifiedLately(wait)
 	}
 	return l.check(ctx, conn, examination{trigger: carrier.TriggerManual, breaker: b, calledAt: now, answer: answer})
 }
 
 func (l *Linker) check(ctx context.Context, conn carrier.Connection, e examination) (Checked, error) {
 	if conn.Standing == carrier.StandingDeleted {
-		return Checked{}, following() // without a secret there is nothing to find out
+		return Checked{}, carrier.Following() // without a secret there is nothing to find out
 	}
 	if conn.LeaseUntil.After(l.Now()) {
-		return Checked{}, taken(nil) // it costs no call of the allowance
+		return Checked{}, carrier.BeingChecked(nil) // it costs no call of the allowance
 	}
 	again, err := l.allowed(ctx, conn, conn.CredentialID)
 	if err != nil {
@@ -65,7 +65,7 @@ func (l *Linker) check(ctx context.Context, conn carrier.Connection, e examinati
 	}
 	claimed, err := l.Store.ClaimCheck(ctx, conn, l.Lease(ctx), l.Now())
 	if fault.Is(err, fault.State) {
-		return Checked{}, taken(err)
+		return Checked{}, carrier.BeingChecked(err)
 	}
 	if err != nil {
 		return Checked{}, fmt.Errorf("claiming the check: %w", err)
@@ -81,12 +81,6 @@ func (l *Linker) check(ctx context.Context, conn carrier.Connection, e examinati
 		}
 	}
 	return checked, nil
-}
-
-// taken is for a connection that somebody is at. The lease is a limit: a check is
-// over much sooner.
-func taken(cause error) error {
-	return &fault.Error{Kind: fault.State, Message: "This connection is being checked or changed by another request.", Cause: cause, RetryAfter: time.Second}
 }
 
 // Refresh makes the scheduled check of a connection if it is due, and records
@@ -139,7 +133,7 @@ func (l *Linker) Control(ctx context.Context, accountID int64, connectionID stri
 		return Checked{}, fmt.Errorf("reading a connection to compare with: %w", err)
 	}
 	if !conn.Comparable(l.Now()) {
-		return Checked{}, fault.New(fault.NotFound, "The connection is none to compare with.")
+		return Checked{}, carrier.NotComparable()
 	}
 	claimed, err := l.Store.ClaimCheck(ctx, conn, l.Lease(ctx), l.Now())
 	if err != nil {
@@ -196,7 +190,7 @@ func (l *Linker) examine(ctx context.Context, claimed carrier.Connection, e exam
 	err = l.retried(ctx, claimed, false, func(row carrier.Connection) error {
 		// What has the lease that was taken was only edited meanwhile.
 		if row.Work != carrier.NoWork || !row.LeaseUntil.Equal(claimed.LeaseUntil) {
-			return &fault.Error{Kind: fault.State, Message: "The carrier connection was changed by another request; try again.", RetryAfter: time.Second}
+			return carrier.Overtaken()
 		}
 		checked = Checked{Connection: row, Snapshot: snap, Reading: reading}
 		conn := &checked.Connection

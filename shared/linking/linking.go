@@ -335,7 +335,7 @@ func (l *Linker) holder(ctx context.Context, accountID int64, ids []string, dupl
 	case h.live != "" && !duplicate:
 		return nil, carrier.AlreadyLinked(h.live)
 	case h.atWork:
-		return nil, beingLinked()
+		return nil, carrier.BeingLinked()
 	}
 	return h.abandoned, nil
 }
@@ -350,17 +350,7 @@ func (l *Linker) conflict(ctx context.Context, accountID int64, err error) error
 	if _, held := l.holder(ctx, accountID, []string{refusal.ExistingCarrierID}, false); held != nil {
 		return held
 	}
-	return beingLinked()
-}
-
-// twinPause is when to come back while another request is at work. Its lease is
-// the longest that it can take; most are over after a second.
-const twinPause = time.Second
-
-func beingLinked() error {
-	return &fault.Error{
-		Kind: fault.State, Field: "account_number", Message: "This charge account is being linked by another request.", RetryAfter: twinPause,
-	}
+	return carrier.BeingLinked()
 }
 
 // fill writes the request into the row of the intent.
@@ -401,7 +391,7 @@ func (l *Linker) retried(ctx context.Context, conn carrier.Connection, pinned bo
 		case now.Version == conn.Version:
 			return moved.State
 		case pinned:
-			return fault.Field(fault.Precondition, "If-Match", "The carrier connection has changed since; read it again.")
+			return carrier.ConnectionChanged()
 		}
 		conn = now
 	}

@@ -35,7 +35,7 @@ func (l *Linker) Follow(ctx context.Context, accountID int64) error {
 			return err
 		}
 	}
-	return &fault.Error{Kind: fault.State, Message: "The account is being changed; try again.", RetryAfter: time.Second, Cause: err}
+	return carrier.AccountBusy(err)
 }
 
 // eachConnection does something to each connection of an account. What one of them

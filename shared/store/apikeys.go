@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/store/internal/problem"
+	"carrierlink/shared/fault"
 )
 
 // An account counts its key items, expired ones included, in the transactions
@@ -86,9 +86,9 @@ func (s *Store) DeleteKey(ctx context.Context, k carrier.APIKey) error {
 	case err != nil:
 		return fmt.Errorf("deleting an API key: %w", err)
 	case refused.has(partAccount):
-		return problem.NoAccount()
+		return carrier.NoAccount()
 	case refused.has(partKey):
-		return problem.NoKey()
+		return carrier.NoKey()
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func (s *Store) addKey(ctx context.Context, k carrier.APIKey, old *ending, rec *
 		case refused.has(partKey):
 			return nil, ErrIDTaken
 		case n+1 == attempts:
-			return nil, problem.Busy(fmt.Errorf("no API key added in %d attempts", n+1))
+			return nil, fault.Busy(fmt.Errorf("no API key added in %d attempts", n+1))
 		}
 		spent = nil
 		if full {
@@ -174,9 +174,9 @@ func (s *Store) keyParts(k carrier.APIKey, old *ending, spent *carrier.APIKey, n
 func refusedKey(account item, now time.Time) (full bool, err error) {
 	switch {
 	case len(account) == 0 || lapsed(account, now):
-		return false, problem.NoAccount()
+		return false, carrier.NoAccount()
 	case account[attrTTL] != nil:
-		return false, problem.Deleted()
+		return false, carrier.AccountDeleted()
 	}
 	return true, nil
 }
@@ -184,18 +184,18 @@ func refusedKey(account item, now time.Time) (full bool, err error) {
 // refusedEnding says why a key is not rotated.
 func refusedEnding(key item, now time.Time) error {
 	if len(key) == 0 {
-		return problem.NoKey()
+		return carrier.NoKey()
 	}
 	k, err := readAPIKey(key)
 	switch {
 	case err != nil:
 		return err
 	case k.Expired(now):
-		return problem.KeyExpired()
+		return carrier.KeyExpired()
 	case k.ReplacedBy != 0:
-		return problem.KeyReplaced()
+		return carrier.KeyReplaced()
 	}
-	return problem.KeyChanged()
+	return carrier.KeyChanged()
 }
 
 // spentKey is the key that expired first, or the one that ends now.
@@ -218,5 +218,5 @@ func (s *Store) spentKey(ctx context.Context, accountID int64, old *ending, now 
 	case old != nil && !old.at.After(now):
 		return &old.key, nil
 	}
-	return nil, problem.TooManyKeys(s.Caps.Keys)
+	return nil, carrier.TooManyKeys(s.Caps.Keys)
 }

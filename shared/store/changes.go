@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/store/internal/problem"
+	"carrierlink/shared/fault"
 )
 
 // AccountChange is an account as it was read and as it shall be, and the answer
@@ -85,11 +85,11 @@ func (s *Store) updateAccount(ctx context.Context, c AccountChange, next carrier
 		case err != nil:
 			return nil, err
 		case stored.Deleted():
-			return nil, problem.Deleted()
+			return nil, carrier.AccountDeleted()
 		case stored.Version != a.Version:
-			return nil, problem.Changed()
+			return nil, carrier.AccountChanged()
 		}
-		return nil, problem.CountryFixed()
+		return nil, carrier.CountryFixed()
 	}
 	if err := taken(refused, a.PartnerID); err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func (s *Store) SetAccountActive(ctx context.Context, a carrier.Account, pinned,
 		done: func(a carrier.Account) bool { return a.Active == active && !a.Deleted() },
 		refuse: func(a carrier.Account) error {
 			if a.Deleted() {
-				return problem.Deleted()
+				return carrier.AccountDeleted()
 			}
 			return nil
 		},
@@ -156,7 +156,7 @@ func (s *Store) RestoreAccount(ctx context.Context, a carrier.Account, pinned bo
 		done: func(carrier.Account) bool { return false },
 		refuse: func(a carrier.Account) error {
 			if !a.Deleted() {
-				return problem.NotDeleted()
+				return carrier.AccountNotDeleted()
 			}
 			return nil
 		},
@@ -213,7 +213,7 @@ func (s *Store) changeState(ctx context.Context, a carrier.Account, pinned bool,
 			return existing, nil
 		case !refused.has(partAccount) && a.Deleted():
 			// Purged by the clock of whoever holds its identifiers now.
-			return nil, problem.NoAccount()
+			return nil, carrier.NoAccount()
 		case !refused.has(partAccount):
 			return nil, fmt.Errorf("%s: its identifiers are not its own", c.what)
 		}
@@ -225,11 +225,11 @@ func (s *Store) changeState(ctx context.Context, a carrier.Account, pinned bool,
 		case refusal != nil && stored.Version == a.Version:
 			return nil, refusal
 		case pinned && stored.Version != a.Version:
-			return nil, problem.Changed()
+			return nil, carrier.AccountChanged()
 		}
 		a = stored
 	}
-	return nil, problem.Busy(fmt.Errorf("%s: another version in each of %d attempts", c.what, attempts))
+	return nil, fault.Busy(fmt.Errorf("%s: another version in each of %d attempts", c.what, attempts))
 }
 
 // differ tells whether the two are kept differently, but for the count of
@@ -260,7 +260,7 @@ func changedAccount(a, next carrier.Account) *edit {
 // whose purge is due, is fault.NotFound.
 func present(it item, now time.Time) (carrier.Account, error) {
 	if len(it) == 0 || lapsed(it, now) {
-		return carrier.Account{}, problem.NoAccount()
+		return carrier.Account{}, carrier.NoAccount()
 	}
 	return readAccount(it)
 }

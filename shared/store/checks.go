@@ -10,7 +10,6 @@ import (
 	"github.com/aws/smithy-go"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/store/internal/problem"
 )
 
 // ClaimCheck takes the connection's lease until the given time, for one check,
@@ -27,7 +26,7 @@ func (s *Store) ClaimCheck(ctx context.Context, conn carrier.Connection, until, 
 		return carrier.Connection{}, fmt.Errorf("claiming a connection: %w", err)
 	}
 	if refused && (len(it) == 0 || lapsed(it, now)) {
-		return carrier.Connection{}, problem.NoConnection()
+		return carrier.Connection{}, carrier.NoConnection()
 	}
 	row, err := readConnection(it)
 	if err != nil || !refused {
@@ -36,11 +35,11 @@ func (s *Store) ClaimCheck(ctx context.Context, conn carrier.Connection, until, 
 	rest := row.LeaseUntil.Sub(now)
 	switch {
 	case row.Status == carrier.Disconnected:
-		err = problem.NoConnection()
+		err = carrier.NoConnection()
 	case rest > 0:
-		err = problem.Leased(rest)
+		err = carrier.Leased(rest)
 	default:
-		err = problem.MovedOn()
+		err = carrier.ConnectionMoved()
 	}
 	return carrier.Connection{}, err
 }
@@ -114,7 +113,7 @@ func (s *Store) notClaimed(ctx context.Context, it item, d carrier.DueConnection
 		_, put = s.putOff(ctx, d, now)
 	}
 	if len(it) == 0 || lapsed(it, now) {
-		return errors.Join(problem.NoConnection(), put)
+		return errors.Join(carrier.NoConnection(), put)
 	}
 	row, err := readConnection(it)
 	switch {
@@ -123,11 +122,11 @@ func (s *Store) notClaimed(ctx context.Context, it item, d carrier.DueConnection
 	case err != nil:
 		return errors.Join(err, put)
 	case !row.Visible():
-		err = problem.NoConnection()
+		err = carrier.NoConnection()
 	case leased:
-		err = problem.Leased(row.LeaseUntil.Sub(now))
+		err = carrier.Leased(row.LeaseUntil.Sub(now))
 	default:
-		err = problem.NotDue()
+		err = carrier.NotDue()
 	}
 	return errors.Join(err, put)
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/store/internal/problem"
+	"carrierlink/shared/fault"
 )
 
 // BeginLink writes the intent: a row in state carrier.Linking with the
@@ -48,17 +48,17 @@ func (s *Store) BeginLink(ctx context.Context, conn *carrier.Connection, o carri
 	case err != nil:
 		return fmt.Errorf("beginning a link: %w", err)
 	case refused.has(partAccount) && len(refused[partAccount]) == 0:
-		return problem.NoAccount()
+		return carrier.NoAccount()
 	case refused.has(partAccount) && same(refused[partAccount][attrActive], boolValue(true)):
-		return problem.TooManyConnections(s.Caps.Connections)
+		return carrier.TooManyConnections(s.Caps.Connections)
 	case refused.has(partAccount):
-		return problem.Inactive(refused[partAccount][attrTTL] != nil)
+		return carrier.AccountInactive(refused[partAccount][attrTTL] != nil)
 	case refused.has(partNumber):
 		return s.numberHeld(refused[partNumber], o.AllowDuplicate)
 	case refused.has(partDay):
-		return problem.TooManyLinks(s.Caps.LinksPerDay)
+		return carrier.TooManyLinks(s.Caps.LinksPerDay)
 	case refused.has(partConnection):
-		return problem.MovedOn()
+		return carrier.ConnectionMoved()
 	}
 	*conn = next
 	return nil
@@ -111,7 +111,7 @@ func (s *Store) holdNumber(c *carrier.Connection, duplicate bool) part {
 // numberHeld says why a connection may not hold a number.
 func (s *Store) numberHeld(holders item, duplicate bool) error {
 	if duplicate {
-		return problem.TooManyDuplicates(s.Caps.Duplicates)
+		return carrier.TooManyDuplicates(s.Caps.Duplicates)
 	}
 	return alreadyLinked(holders)
 }
@@ -152,7 +152,7 @@ func (s *Store) dropNumber(ctx context.Context, c *carrier.Connection, accountNu
 			drop = []part{s.update(partOldNumber, one)}
 		}
 	}
-	return nil, problem.Busy(fmt.Errorf("a number has other holders in each of %d attempts", attempts))
+	return nil, fault.Busy(fmt.Errorf("a number has other holders in each of %d attempts", attempts))
 }
 
 func alreadyLinked(holders item) error {
@@ -163,7 +163,7 @@ func alreadyLinked(holders item) error {
 	if len(ids) == 0 {
 		return errors.New("an account number is held by nobody, and refused")
 	}
-	return problem.AlreadyLinked(ids[0])
+	return carrier.NumberHeld(ids[0])
 }
 
 // FinishLink turns the intent into a connection: in one transaction the row as
@@ -190,13 +190,13 @@ func (s *Store) FinishLink(ctx context.Context, conn *carrier.Connection, entry 
 	case err != nil:
 		return fmt.Errorf("finishing a link: %w", err)
 	case refused.has(partAccount) && same(refused[partAccount][attrActive], boolValue(true)):
-		return problem.TooManyConnections(s.Caps.Connections)
+		return carrier.TooManyConnections(s.Caps.Connections)
 	case refused.has(partAccount):
 		return notActive(refused[partAccount])
 	case refused.has(partDay):
-		return problem.TooManyLinks(s.Caps.LinksPerDay)
+		return carrier.TooManyLinks(s.Caps.LinksPerDay)
 	case len(refused) > 0:
-		return problem.MovedOn()
+		return carrier.ConnectionMoved()
 	}
 	*conn = next
 	return nil
@@ -206,11 +206,11 @@ func (s *Store) FinishLink(ctx context.Context, conn *carrier.Connection, entry 
 func notActive(account item) error {
 	switch {
 	case len(account) == 0:
-		return problem.NoAccount()
+		return carrier.NoAccount()
 	case account[attrTTL] != nil:
-		return problem.Deleted()
+		return carrier.AccountDeleted()
 	}
-	return problem.Inactive(false)
+	return carrier.AccountInactive(false)
 }
 
 // DropLink takes an intent away as if it had never been: its row, on the
@@ -286,7 +286,7 @@ func (s *Store) ChangeConnection(ctx context.Context, conn *carrier.Connection, 
 	case refused.has(partConnection):
 		return otherRow(refused)
 	case refused.has(partIdempotency):
-		return problem.MovedOn()
+		return carrier.ConnectionMoved()
 	case refused.has(partNumber):
 		return s.numberHeld(refused[partNumber], c.AllowDuplicate)
 	}
@@ -319,11 +319,11 @@ func (s *Store) Unlink(ctx context.Context, conn *carrier.Connection) error {
 	case err != nil:
 		return fmt.Errorf("unlinking a connection: %w", err)
 	case refused.has(partAccount):
-		return problem.NoAccount()
+		return carrier.NoAccount()
 	case refused.has(partConnection):
 		return otherRow(refused)
 	case refused.has(partDay):
-		return problem.TooManyUnlinks(s.Caps.LinksPerDay)
+		return carrier.TooManyUnlinks(s.Caps.LinksPerDay)
 	}
 	*conn = next
 	return nil
@@ -376,7 +376,7 @@ func otherRow(refused refusals) error {
 	case !is:
 		return nil
 	case len(old) == 0:
-		return problem.NoConnection()
+		return carrier.NoConnection()
 	}
-	return problem.MovedOn()
+	return carrier.ConnectionMoved()
 }

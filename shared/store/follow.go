@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/store/internal/problem"
+	"carrierlink/shared/fault"
 )
 
 // FollowConnection writes the row exactly as conn says, on the condition that
@@ -79,9 +79,9 @@ func (e *edit) end(at time.Time) {
 // otherAccount says why an account is not the one that was read.
 func otherAccount(old item) error {
 	if len(old) == 0 {
-		return problem.NoAccount()
+		return carrier.NoAccount()
 	}
-	return problem.Changed()
+	return carrier.AccountChanged()
 }
 
 // EndFollow says that all connections of the account have followed it: it is no
@@ -128,7 +128,7 @@ func (s *Store) EndFollow(ctx context.Context, account carrier.Account) error {
 		}
 		// A key was deleted in between, or a number taken.
 	}
-	return problem.Busy(fmt.Errorf("the mark of account %d not ended in %d attempts", account.ID, attempts))
+	return fault.Busy(fmt.Errorf("the mark of account %d not ended in %d attempts", account.ID, attempts))
 }
 
 // mostParts is as many parts as a transaction of DynamoDB has.

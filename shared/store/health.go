@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/store/internal/problem"
 )
 
 // tallyKept is how long the table has a minute's tally: well past what is read
@@ -131,7 +130,7 @@ func (s *Store) SaveBreaker(ctx context.Context, b *carrier.Breaker) error {
 	case err != nil:
 		return fmt.Errorf("saving a breaker: %w", err)
 	case refused.has(partBreaker):
-		return problem.BreakerMoved()
+		return carrier.BreakerMoved()
 	}
 	*b = next
 	return nil

@@ -5,7 +5,6 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
-	"carrierlink/shared/store/internal/problem"
 )
 
 // An identifier is free when nobody holds it, or a purged account does: that
@@ -93,7 +92,7 @@ func taken(refused refusals, partnerID int64) error {
 		if partner != partnerID {
 			holder = 0
 		}
-		conflicts = append(conflicts, problem.Taken(unique.field, holder))
+		conflicts = append(conflicts, carrier.IdentifierTaken(unique.field, holder))
 	}
 	return conflicts.Err()
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/store/internal/problem"
+	"carrierlink/shared/fault"
 )
 
 // RateWindow is the length of a key's rate window: fixed minutes of the clock.
@@ -46,7 +46,7 @@ func (s *Store) UseKey(ctx context.Context, u carrier.KeyUse) (carrier.KeyUsed, 
 			return carrier.KeyUsed{}, fmt.Errorf("using an API key: %w", err)
 		}
 		if len(it) == 0 {
-			return carrier.KeyUsed{}, problem.Unauthorized()
+			return carrier.KeyUsed{}, carrier.KeyNotValid()
 		}
 		k, err := readAPIKey(it)
 		if err != nil {
@@ -62,17 +62,17 @@ func (s *Store) UseKey(ctx context.Context, u carrier.KeyUse) (carrier.KeyUsed, 
 		case counted:
 			return now, nil
 		case !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(u.Now.Truncate(time.Millisecond)):
-			return carrier.KeyUsed{}, problem.Unauthorized()
+			return carrier.KeyUsed{}, carrier.KeyNotValid()
 		case stored < window:
 			open = true
 		case stored == window && used >= u.Limit:
 			now.Used = u.Limit
-			return now, problem.RateLimited(u.Limit, now.Reset)
+			return now, carrier.KeyLimited(u.Limit, now.Reset)
 		default: // another call opened this minute, or a later one
 			window, open = stored, false
 		}
 	}
-	return carrier.KeyUsed{}, problem.Busy(fmt.Errorf("API key not counted in %d attempts", keyAttempts))
+	return carrier.KeyUsed{}, fault.Busy(fmt.Errorf("API key not counted in %d attempts", keyAttempts))
 }
 
 // useKey tries one write. It returns the item as it became when the call was

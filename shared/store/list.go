@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/store/internal/problem"
 )
 
 // AccountByExternalID finds the account of a partner by the partner's own id
@@ -27,7 +26,7 @@ func (s *Store) AccountByExternalID(ctx context.Context, partnerID int64, extern
 		return 0, fmt.Errorf("finding an account: %w", err)
 	}
 	if len(out.Item) == 0 || lapsed(out.Item, now) {
-		return 0, problem.NoAccount()
+		return 0, carrier.NoAccount()
 	}
 	r := reader{it: out.Item}
 	return r.int(attrAccountID), r.done(partExternal)

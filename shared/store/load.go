@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/store/internal/problem"
+	"carrierlink/shared/fault"
 )
 
 // Number is a charge account number of a carrier.
@@ -132,10 +132,10 @@ func (s *Store) batchGet(ctx context.Context, keys []key) (map[key]item, error) 
 			return found, nil
 		}
 		if n+1 == attempts {
-			return nil, problem.Overloaded(fmt.Errorf("items left unread after %d calls", attempts))
+			return nil, fault.Throttled(fmt.Errorf("items left unread after %d calls", attempts))
 		}
 		if err := s.backoff(ctx, n); err != nil {
-			return nil, problem.Overloaded(fmt.Errorf("items left unread: %w", err))
+			return nil, fault.Throttled(fmt.Errorf("items left unread: %w", err))
 		}
 		in.RequestItems = out.UnprocessedKeys
 	}
@@ -169,7 +169,7 @@ func (s *Store) Connection(ctx context.Context, accountID int64, connectionID st
 		return carrier.Connection{}, fmt.Errorf("reading a connection: %w", err)
 	}
 	if len(it) == 0 {
-		return carrier.Connection{}, problem.NoConnection()
+		return carrier.Connection{}, carrier.NoConnection()
 	}
 	return readConnection(it)
 }

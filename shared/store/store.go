@@ -24,7 +24,6 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
-	"carrierlink/shared/store/internal/problem"
 )
 
 // API is what the store calls of the DynamoDB client.
@@ -118,9 +117,9 @@ func (s *Store) write(ctx context.Context, call func() error) error {
 			continue
 		}
 		if throttled {
-			return problem.Overloaded(err)
+			return fault.Throttled(err)
 		}
-		return problem.Busy(err)
+		return fault.Busy(err)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/smithy-go"
 
-	"carrierlink/shared/store/internal/problem"
+	"carrierlink/shared/fault"
 )
 
 // throttling is an API that tells what DynamoDB throttles from what fails:
@@ -29,7 +29,7 @@ func throttles(code string) bool {
 func overloaded[T any](out T, err error) (T, error) {
 	var api smithy.APIError
 	if errors.As(err, &api) && throttles(api.ErrorCode()) {
-		return out, problem.Overloaded(err)
+		return out, fault.Throttled(err)
 	}
 	return out, err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -38,9 +37,7 @@ func clean(err error) error {
 			text += ", request " + answer.ServiceRequestID()
 		}
 		if (retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}).IsErrorThrottle(err) == aws.TrueTernary {
-			return &fault.Error{
-				Kind: fault.Overloaded, Message: "The service is overloaded; try again shortly.", RetryAfter: overloadPause, Cause: errors.New(text),
-			}
+			return fault.Throttled(errors.New(text))
 		}
 		return errors.New(text)
 	case errors.As(err, &dial):
@@ -48,7 +45,3 @@ func clean(err error) error {
 	}
 	return fmt.Errorf("secrets manager: %T", err)
 }
-
-// overloadPause is how long a caller should leave an overloaded service alone:
-// the quotas of Secrets Manager are of calls per second.
-const overloadPause = 5 * time.Second

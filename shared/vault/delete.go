@@ -6,6 +6,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"carrierlink/shared/carrier"
 )
 
 // The recovery window that AWS allows, in days (API reference, "DeleteSecret",
@@ -54,12 +56,12 @@ func (v *Vault) Restore(ctx context.Context, accountID int64, connectionID strin
 		cause := clean(err)
 		var is bool
 		if is, err = v.isScheduled(ctx, name, nil); is {
-			return absent(cause)
+			return carrier.NoCredentials(cause)
 		}
 	}
 	switch {
 	case missing(err):
-		return absent(clean(err))
+		return carrier.NoCredentials(clean(err))
 	case err != nil:
 		return fmt.Errorf("restoring credentials: %w", clean(err))
 	}

@@ -40,7 +40,7 @@ func (v *Vault) Stage(ctx context.Context, accountID int64, connectionID, token 
 	}
 	version, err = v.stage(ctx, name, token, text)
 	if exists(err) || missing(err) || scheduled(err) || invalid(err) {
-		err = busy(clean(err))
+		err = carrier.SecretBusy(clean(err))
 	}
 	if err != nil {
 		return "", fmt.Errorf("staging credentials: %w", clean(err))
@@ -112,11 +112,11 @@ func (v *Vault) Align(ctx context.Context, accountID int64, connectionID, versio
 		now, err := v.api.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &name})
 		switch {
 		case missing(err):
-			return absent(clean(err))
+			return carrier.NoCredentials(clean(err))
 		case err != nil:
 			return fmt.Errorf("reading labels: %w", clean(err))
 		case now.DeletedDate != nil:
-			return absent(nil)
+			return carrier.NoCredentials(nil)
 		}
 		if listed = len(now.VersionIdsToStages[version]) > 0; listed {
 			refused = v.arrange(ctx, name, version, now.VersionIdsToStages)
@@ -131,9 +131,9 @@ func (v *Vault) Align(ctx context.Context, accountID int64, connectionID, versio
 		}
 	}
 	if refused != nil && !listed {
-		return absent(clean(refused))
+		return carrier.NoCredentials(clean(refused))
 	}
-	return busy(clean(refused))
+	return carrier.SecretBusy(clean(refused))
 }
 
 // arrange makes version the current one, and then takes AWSPENDING away: first

@@ -20,14 +20,12 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/fault"
 )
 
 // Getter reads a secret: all that a reader needs of the client.
@@ -135,7 +133,7 @@ func (v *Vault) replace(ctx context.Context, name, token, text string, c carrier
 	case missing(err) && scheduled(created):
 		return "", created // so it was not about a deletion
 	case missing(err), scheduled(err): // somebody deletes it right now
-		return "", busy(clean(err))
+		return "", carrier.SecretBusy(clean(err))
 	case err != nil:
 		return "", err
 	}
@@ -148,7 +146,7 @@ func (v *Vault) replace(ctx context.Context, name, token, text string, c carrier
 	})
 	switch {
 	case exists(err), missing(err), scheduled(err):
-		return "", busy(clean(err))
+		return "", carrier.SecretBusy(clean(err))
 	case err != nil:
 		return "", err
 	}
@@ -161,13 +159,13 @@ func (v *Vault) replace(ctx context.Context, name, token, text string, c carrier
 // so is anything else.
 func (v *Vault) Get(ctx context.Context, accountID int64, connectionID, version string) (carrier.Credentials, error) {
 	if version == "" { // AWS would read whatever is current
-		return carrier.Credentials{}, absent(nil)
+		return carrier.Credentials{}, carrier.NoCredentials(nil)
 	}
 	name := v.name(accountID, connectionID)
 	out, err := v.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name, VersionId: &version})
 	switch {
 	case missing(err), scheduled(err):
-		return carrier.Credentials{}, absent(clean(err))
+		return carrier.Credentials{}, carrier.NoCredentials(clean(err))
 	case err != nil:
 		return carrier.Credentials{}, fmt.Errorf("reading credentials: %w", clean(err))
 	}
@@ -200,17 +198,4 @@ func missing(err error) bool {
 func invalid(err error) bool {
 	var e *types.InvalidParameterException
 	return errors.As(err, &e)
-}
-
-func absent(cause error) error {
-	return &fault.Error{
-		Kind: fault.NotFound, Message: "There are no credentials of this carrier connection.", Cause: cause,
-	}
-}
-
-func busy(cause error) error {
-	return &fault.Error{
-		Kind: fault.State, Message: "Another request is changing the same carrier connection; try again.",
-		RetryAfter: time.Second, Cause: cause,
-	}
 }

@@ -10,7 +10,6 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/store"
-	"carrierlink/shared/store/internal/problem"
 )
 
 // Memory is a store for unit tests: it holds to every condition that the table
@@ -128,14 +127,14 @@ func (m *Memory) UseKey(ctx context.Context, u carrier.KeyUse) (carrier.KeyUsed,
 	defer m.mu.Unlock()
 	r := m.keys[keyID{u.PartnerID, u.AccountID, u.Hash}]
 	if r == nil || r.key.Expired(milli(u.Now)) {
-		return carrier.KeyUsed{}, problem.Unauthorized()
+		return carrier.KeyUsed{}, carrier.KeyNotValid()
 	}
 	if window := u.Now.Truncate(store.RateWindow); r.window.Before(window) {
 		r.window, r.used = window, 0
 	}
 	reset := r.window.Add(store.RateWindow).Sub(u.Now)
 	if r.used >= u.Limit {
-		return carrier.KeyUsed{Key: keptKey(r.key), Used: u.Limit, Reset: reset}, problem.RateLimited(u.Limit, reset)
+		return carrier.KeyUsed{Key: keptKey(r.key), Used: u.Limit, Reset: reset}, carrier.KeyLimited(u.Limit, reset)
 	}
 	r.used++
 	r.key.LastUsedOn = u.Now.UTC().Truncate(24 * time.Hour)
@@ -219,7 +218,7 @@ func (m *Memory) Connection(ctx context.Context, accountID int64, id string) (ca
 	defer m.mu.Unlock()
 	c, ok := m.connections[connectionID{accountID, id}]
 	if !ok {
-		return carrier.Connection{}, problem.NoConnection()
+		return carrier.Connection{}, carrier.NoConnection()
 	}
 	return keptConnection(c), nil
 }

@@ -10,7 +10,6 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
-	"carrierlink/shared/store/internal/problem"
 )
 
 // held tells who holds an identifier; what a purged account holds is free.
@@ -32,7 +31,7 @@ func (m *Memory) taken(a carrier.Account, itself int64, now time.Time) fault.Lis
 		if h.partner != a.PartnerID {
 			h.account = 0
 		}
-		conflicts = append(conflicts, problem.Taken(field, h.account))
+		conflicts = append(conflicts, carrier.IdentifierTaken(field, h.account))
 	}
 	if h, ok := m.externals[externalID{a.PartnerID, a.ExternalID}]; a.ExternalID != "" {
 		ask("external_account_id", h, ok)
@@ -68,7 +67,7 @@ func (m *Memory) AccountByExternalID(ctx context.Context, partnerID int64, id st
 	defer m.mu.Unlock()
 	h, ok := m.externals[externalID{partnerID, id}]
 	if !m.held(h, ok, now) {
-		return 0, problem.NoAccount()
+		return 0, carrier.NoAccount()
 	}
 	return h.account, nil
 }
@@ -179,13 +178,13 @@ func (m *Memory) UpdateAccount(ctx context.Context, c store.AccountChange, now t
 		case err != nil:
 			return err
 		case a.Deleted():
-			return problem.Deleted()
+			return carrier.AccountDeleted()
 		case a.Version != c.Old.Version:
-			return problem.Changed()
+			return carrier.AccountChanged()
 		case same:
 			return nil
 		case c.New.OriginCountryCode != a.OriginCountryCode && a.CarriersCount > 0:
-			return problem.CountryFixed()
+			return carrier.CountryFixed()
 		}
 		next := c.New
 		next.ID, next.PartnerID, next.CreatedAt = a.ID, a.PartnerID, a.CreatedAt
@@ -219,7 +218,7 @@ func (m *Memory) SetAccountActive(ctx context.Context, a carrier.Account, pinned
 		case err != nil:
 			return err
 		case a.Deleted():
-			return problem.Deleted()
+			return carrier.AccountDeleted()
 		case a.Active != active:
 			a.Active, a.ModifiedAt = active, now
 			m.follow(&a, now)
@@ -254,9 +253,9 @@ func (m *Memory) RestoreAccount(ctx context.Context, a carrier.Account, pinned b
 		case err != nil:
 			return err
 		case !a.Deleted():
-			return problem.NotDeleted()
+			return carrier.AccountNotDeleted()
 		case !m.holdsAll(a):
-			return problem.NoAccount()
+			return carrier.NoAccount()
 		}
 		a.Active, a.PurgeAt, a.ModifiedAt = m.wasActive[a.ID], time.Time{}, now
 		m.follow(&a, now)
@@ -297,7 +296,7 @@ func (m *Memory) once(ctx context.Context, what string, rec *carrier.Idempotency
 func (m *Memory) present(id int64, now time.Time) (carrier.Account, error) {
 	a, ok := m.accounts[id]
 	if !ok || a.Purged(now) {
-		return carrier.Account{}, problem.NoAccount()
+		return carrier.Account{}, carrier.NoAccount()
 	}
 	return a, nil
 }
@@ -306,7 +305,7 @@ func (m *Memory) present(id int64, now time.Time) (carrier.Account, error) {
 func (m *Memory) presentAt(read carrier.Account, pinned bool, now time.Time) (carrier.Account, error) {
 	a, err := m.present(read.ID, now)
 	if err == nil && pinned && a.Version != read.Version {
-		err = problem.Changed()
+		err = carrier.AccountChanged()
 	}
 	return a, err
 }

@@ -8,7 +8,6 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/store"
-	"carrierlink/shared/store/internal/problem"
 )
 
 func idOf(c *carrier.Connection) connectionID { return connectionID{c.AccountID, c.ID} }
@@ -47,9 +46,9 @@ func (m *Memory) read(conn *carrier.Connection) error {
 	old, there := m.connections[idOf(conn)]
 	switch {
 	case !there:
-		return problem.NoConnection()
+		return carrier.NoConnection()
 	case old.Version != conn.Version:
-		return problem.MovedOn()
+		return carrier.ConnectionMoved()
 	}
 	return nil
 }
@@ -65,9 +64,9 @@ func (m *Memory) mayHold(c *carrier.Connection, duplicate bool) error {
 	case slices.Contains(held, c.ID) || len(held) == 0:
 		return nil
 	case !duplicate:
-		return problem.AlreadyLinked(held[0])
+		return carrier.NumberHeld(held[0])
 	case m.Caps.Duplicates > 0 && len(held) >= m.Caps.Duplicates:
-		return problem.TooManyDuplicates(m.Caps.Duplicates)
+		return carrier.TooManyDuplicates(m.Caps.Duplicates)
 	}
 	return nil
 }
@@ -91,9 +90,9 @@ func (m *Memory) day(accountID int64, now time.Time) *[2]int {
 func (m *Memory) mayLink(a carrier.Account, now time.Time) error {
 	switch {
 	case m.Caps.Connections > 0 && a.CarriersCount >= m.Caps.Connections:
-		return problem.TooManyConnections(m.Caps.Connections)
+		return carrier.TooManyConnections(m.Caps.Connections)
 	case m.Caps.LinksPerDay > 0 && m.day(a.ID, now)[made] >= m.Caps.LinksPerDay:
-		return problem.TooManyLinks(m.Caps.LinksPerDay)
+		return carrier.TooManyLinks(m.Caps.LinksPerDay)
 	}
 	return nil
 }
@@ -128,17 +127,17 @@ func (m *Memory) BeginLink(ctx context.Context, conn *carrier.Connection, o carr
 	held := m.mayHold(conn, o.AllowDuplicate)
 	switch {
 	case !known:
-		return problem.NoAccount()
+		return carrier.NoAccount()
 	case !a.Active:
-		return problem.Inactive(a.Deleted())
+		return carrier.AccountInactive(a.Deleted())
 	case m.Caps.Connections > 0 && a.CarriersCount >= m.Caps.Connections:
-		return problem.TooManyConnections(m.Caps.Connections)
+		return carrier.TooManyConnections(m.Caps.Connections)
 	case held != nil:
 		return held
 	case m.mayLink(a, conn.ModifiedAt) != nil:
 		return m.mayLink(a, conn.ModifiedAt)
 	case !o.TakeOver && there, o.TakeOver && (!there || old.Version != conn.Version || old.Status != carrier.Linking):
-		return problem.MovedOn()
+		return carrier.ConnectionMoved()
 	}
 	m.holdNumber(conn)
 	conn.Status = carrier.Linking
@@ -156,15 +155,15 @@ func (m *Memory) FinishLink(ctx context.Context, conn *carrier.Connection, entry
 	a, known := m.accounts[conn.AccountID]
 	switch {
 	case !known:
-		return problem.NoAccount()
+		return carrier.NoAccount()
 	case a.Deleted():
-		return problem.Deleted()
+		return carrier.AccountDeleted()
 	case !a.Active:
-		return problem.Inactive(false)
+		return carrier.AccountInactive(false)
 	case m.mayLink(a, conn.ModifiedAt) != nil:
 		return m.mayLink(a, conn.ModifiedAt)
 	case m.read(conn) != nil, rec != nil && !m.ourClaim(*rec):
-		return problem.MovedOn()
+		return carrier.ConnectionMoved()
 	}
 	m.day(a.ID, conn.ModifiedAt)[made]++
 	a.CarriersCount++
@@ -190,7 +189,7 @@ func (m *Memory) DropLink(ctx context.Context, conn carrier.Connection) error {
 		return err
 	}
 	if m.connections[id].Status != carrier.Linking {
-		return problem.MovedOn()
+		return carrier.ConnectionMoved()
 	}
 	m.dropNumber(&conn, conn.AccountNumber)
 	delete(m.connections, id)
@@ -210,11 +209,11 @@ func (m *Memory) ClaimCheck(ctx context.Context, conn carrier.Connection, until,
 	c, there := m.connections[id]
 	switch {
 	case !there || c.Status == carrier.Disconnected || over(c.PurgeAt, now):
-		return carrier.Connection{}, problem.NoConnection()
+		return carrier.Connection{}, carrier.NoConnection()
 	case c.LeaseUntil.After(milli(now)):
-		return carrier.Connection{}, problem.Leased(c.LeaseUntil.Sub(now))
+		return carrier.Connection{}, carrier.Leased(c.LeaseUntil.Sub(now))
 	case c.Version != conn.Version || c.Status == carrier.Linking || c.Work != carrier.NoWork:
-		return carrier.Connection{}, problem.MovedOn()
+		return carrier.Connection{}, carrier.ConnectionMoved()
 	}
 	return m.claim(id, until), nil
 }
@@ -230,11 +229,11 @@ func (m *Memory) ClaimDue(ctx context.Context, d carrier.DueConnection, until, n
 	c, there := m.connections[key]
 	switch {
 	case !there || !c.Visible() || over(c.PurgeAt, now):
-		return carrier.Connection{}, problem.NoConnection()
+		return carrier.Connection{}, carrier.NoConnection()
 	case c.LeaseUntil.After(milli(now)):
-		return carrier.Connection{}, problem.Leased(c.LeaseUntil.Sub(now))
+		return carrier.Connection{}, carrier.Leased(c.LeaseUntil.Sub(now))
 	case !c.Scheduled() || c.NextRefreshAt.After(milli(now)):
-		return carrier.Connection{}, problem.NotDue()
+		return carrier.Connection{}, carrier.NotDue()
 	}
 	c.Unrecorded++
 	if c.Unrecorded > 1 {
@@ -297,7 +296,7 @@ func (m *Memory) ChangeConnection(ctx context.Context, conn *carrier.Connection,
 		return err
 	}
 	if c.Answer != nil && !m.ourClaim(*c.Answer) {
-		return problem.MovedOn()
+		return carrier.ConnectionMoved()
 	}
 	if renumbered {
 		if err := m.mayHold(conn, c.AllowDuplicate); err != nil {
@@ -325,14 +324,14 @@ func (m *Memory) Unlink(ctx context.Context, conn *carrier.Connection) error {
 	defer m.mu.Unlock()
 	a, known := m.accounts[conn.AccountID]
 	if !known {
-		return problem.NoAccount()
+		return carrier.NoAccount()
 	}
 	if err := m.read(conn); err != nil {
 		return err
 	}
 	day := m.day(a.ID, conn.DisconnectedAt)
 	if m.Caps.LinksPerDay > 0 && day[unlinked] >= m.Caps.LinksPerDay {
-		return problem.TooManyUnlinks(m.Caps.LinksPerDay)
+		return carrier.TooManyUnlinks(m.Caps.LinksPerDay)
 	}
 	day[unlinked]++
 	a.CarriersCount--
@@ -414,9 +413,9 @@ func (m *Memory) readAccount(account carrier.Account) error {
 	a, known := m.accounts[account.ID]
 	switch {
 	case !known:
-		return problem.NoAccount()
+		return carrier.NoAccount()
 	case a.Version != account.Version:
-		return problem.Changed()
+		return carrier.AccountChanged()
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/store"
-	"carrierlink/shared/store/internal/problem"
 )
 
 // CountChecks is store.Store's.
@@ -87,7 +86,7 @@ func (m *Memory) SaveBreaker(ctx context.Context, b *carrier.Breaker) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.breakers[b.Carrier].Version != b.Version {
-		return problem.BreakerMoved()
+		return carrier.BreakerMoved()
 	}
 	b.Version++
 	kept := *b

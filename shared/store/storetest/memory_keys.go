@@ -9,7 +9,6 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/store"
-	"carrierlink/shared/store/internal/problem"
 )
 
 // ListKeys is store.Store's.
@@ -49,15 +48,15 @@ func (m *Memory) RotateKey(ctx context.Context, old, k carrier.APIKey, validUnti
 		case err != nil:
 			return err
 		case a.Deleted():
-			return problem.Deleted()
+			return carrier.AccountDeleted()
 		case r == nil:
-			return problem.NoKey()
+			return carrier.NoKey()
 		case r.key.Expired(milli(now)):
-			return problem.KeyExpired()
+			return carrier.KeyExpired()
 		case r.key.ReplacedBy != 0:
-			return problem.KeyReplaced()
+			return carrier.KeyReplaced()
 		case !r.key.ExpiresAt.Equal(milli(old.ExpiresAt)):
-			return problem.KeyChanged()
+			return carrier.KeyChanged()
 		}
 		before := r.key.ExpiresAt
 		if before.IsZero() || before.After(validUntil) {
@@ -80,7 +79,7 @@ func (m *Memory) addKey(k carrier.APIKey, ended *carrier.APIKey, now time.Time) 
 	case err != nil:
 		return err
 	case a.Deleted():
-		return problem.Deleted()
+		return carrier.AccountDeleted()
 	case m.keys[ownerOf(k)] != nil:
 		return fmt.Errorf("adding an API key: %w", store.ErrIDTaken)
 	}
@@ -88,7 +87,7 @@ func (m *Memory) addKey(k carrier.APIKey, ended *carrier.APIKey, now time.Time) 
 	if m.Caps.Keys > 0 && len(keys) >= m.Caps.Keys {
 		keys = slices.DeleteFunc(keys, func(k carrier.APIKey) bool { return !k.Expired(milli(now)) })
 		if len(keys) == 0 {
-			return problem.TooManyKeys(m.Caps.Keys)
+			return carrier.TooManyKeys(m.Caps.Keys)
 		}
 		delete(m.keys, ownerOf(slices.MinFunc(keys, func(a, b carrier.APIKey) int {
 			if ended != nil && (a.Hash == ended.Hash) != (b.Hash == ended.Hash) {
@@ -112,10 +111,10 @@ func (m *Memory) DeleteKey(ctx context.Context, k carrier.APIKey) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, ok := m.accounts[k.AccountID]; !ok && k.AccountID != 0 {
-		return problem.NoAccount()
+		return carrier.NoAccount()
 	}
 	if m.keys[ownerOf(k)] == nil {
-		return problem.NoKey()
+		return carrier.NoKey()
 	}
 	delete(m.keys, ownerOf(k))
 	return nil

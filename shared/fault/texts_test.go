@@ -1,0 +1,135 @@
+package fault_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestNoTextStandsTwice: what a caller is told of a case is written in one place of
+// all product code. A text that begins with the name of its field, in words or as
+// %s, is one text for all fields.
+func TestNoTextStandsTwice(t *testing.T) {
+	places := map[string][]string{}
+	for _, root := range []string{"../../shared", "../../functions"} {
+		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			set := token.NewFileSet()
+			file, err := parser.ParseFile(set, path, nil, parser.ParseComments)
+			if err != nil || ast.IsGenerated(file) {
+				return err
+			}
+			for _, text := range texts(file) {
+				places[text.words] = append(places[text.words], set.Position(text.at).String())
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(places) < 80 {
+		t.Errorf("only %d texts were found: %v", len(places), places)
+	}
+	for words, at := range places {
+		if len(at) > 1 {
+			t.Errorf("%q stands %d times; give it a function beside what it is about:\n\t%s", words, len(at), strings.Join(at, "\n\t"))
+		}
+	}
+}
+
+// text is a literal of a message.
+type text struct {
+	words string
+	at    token.Pos
+}
+
+// texts are the literals of the messages in a file: those of calls of package fault
+// and of fault.Error's Message.
+func texts(file *ast.File) []text {
+	own := file.Name.Name == "fault"
+	from := func(e ast.Expr) string { return exported(e, own) }
+	var found []text
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			switch name := from(n.Fun); {
+			case (name == "Field" || name == "Named") && len(n.Args) > 2:
+				field, _ := literal(n.Args[1])
+				found = append(found, literals(n.Args[2], field)...)
+			case name == "New" && len(n.Args) > 1:
+				found = append(found, literals(n.Args[1], "")...)
+			}
+		case *ast.CompositeLit:
+			if from(n.Type) != "Error" {
+				break
+			}
+			members := map[string]ast.Expr{}
+			for _, e := range n.Elts {
+				if pair, ok := e.(*ast.KeyValueExpr); ok {
+					if key, ok := pair.Key.(*ast.Ident); ok {
+						members[key.Name] = pair.Value
+					}
+				}
+			}
+			field, _ := literal(members["Field"])
+			found = append(found, literals(members["Message"], field)...)
+		}
+		return true
+	})
+	return found
+}
+
+// exported is the name of what an expression means in package fault; empty for
+// what is another package's.
+func exported(e ast.Expr, own bool) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		if own {
+			return e.Name
+		}
+	case *ast.SelectorExpr:
+		if pkg, ok := e.X.(*ast.Ident); ok && pkg.Name == "fault" {
+			return e.Sel.Name
+		}
+	}
+	return ""
+}
+
+// literals are the literals within an expression, with %s for the field.
+func literals(e ast.Expr, field string) []text {
+	var found []text
+	if e == nil {
+		return nil
+	}
+	ast.Inspect(e, func(n ast.Node) bool {
+		expr, ok := n.(ast.Expr)
+		if !ok {
+			return true
+		}
+		if words, ok := literal(expr); ok && strings.Contains(words, " ") {
+			if rest, ok := strings.CutPrefix(words, field+" "); ok && field != "" {
+				words = "%s " + rest
+			}
+			found = append(found, text{words, expr.Pos()})
+		}
+		return true
+	})
+	return found
+}
+
+func literal(e ast.Expr) (string, bool) {
+	lit, ok := e.(*ast.BasicLit)
+	if !ok || lit.Kind != token.STRING {
+		return "", false
+	}
+	s, err := strconv.Unquote(lit.Value)
+	return s, err == nil
+}
