@@ -44,7 +44,7 @@ func AccountNotDeleted() *fault.Error {
 // AccountChanged is fault.Precondition: the account is no longer the one that was
 // read.
 func AccountChanged() *fault.Error {
-	return fault.Field(fault.Precondition, "If-Match", "Another request has changed the account; read it again.")
+	return fault.TooLate("Another request has changed the account")
 }
 
 // AccountBusy is fault.State with RetryAfter: the account changes faster than its

@@ -77,7 +77,7 @@ func TooManyUnlinks(limit int) *fault.Error {
 // ConnectionChanged is fault.Precondition: If-Match pinned the change to a version
 // of the connection that is no longer the current one.
 func ConnectionChanged() *fault.Error {
-	return fault.Field(fault.Precondition, "If-Match", "The carrier connection has changed since; read it again.")
+	return fault.TooLate("The carrier connection has changed since")
 }
 
 // ConnectionMoved is fault.State with RetryAfter: the row is no longer the one that

@@ -34,6 +34,10 @@ func OutOfRange(field string, least, most int) *Error {
 	return Field(Invalid, field, "%s must be a whole number from %d to %d.", field, least, most)
 }
 
+// TooLate is Precondition: If-Match pinned a change to a version that is no longer
+// the current one. what is a sentence that says of which thing, without its stop.
+func TooLate(what string) *Error { return Field(Precondition, "If-Match", "%s; read it again.", what) }
+
 // Throttled is Overloaded with RetryAfter: AWS throttles a call, whatever it was
 // for.
 func Throttled(cause error) *Error {

@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,6 +17,43 @@ import (
 // %s, is one text for all fields.
 func TestNoTextStandsTwice(t *testing.T) {
 	places := map[string][]string{}
+	product(t, func(set *token.FileSet, file *ast.File) {
+		for _, text := range texts(file) {
+			places[text.words] = append(places[text.words], set.Position(text.at).String())
+		}
+	})
+	if len(places) < 80 {
+		t.Errorf("only %d texts were found: %v", len(places), places)
+	}
+	for words, at := range places {
+		if len(at) > 1 {
+			t.Errorf("%q stands %d times; give it a function beside what it is about:\n\t%s", words, len(at), strings.Join(at, "\n\t"))
+		}
+	}
+}
+
+// TestOneReaderOfIfMatch: the header is read in one function, and what was pinned by
+// it and came too late is told by another.
+func TestOneReaderOfIfMatch(t *testing.T) {
+	var at []string
+	product(t, func(set *token.FileSet, file *ast.File) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if expr, ok := n.(ast.Expr); ok {
+				if words, _ := literal(expr); strings.EqualFold(words, "If-Match") {
+					at = append(at, filepath.Base(set.Position(expr.Pos()).Filename))
+				}
+			}
+			return true
+		})
+	})
+	if want := []string{"texts.go", "conditional.go"}; !slices.Equal(at, want) {
+		t.Errorf("If-Match is named in %v, want %v", at, want)
+	}
+}
+
+// product goes through the files of the product that people wrote.
+func product(t *testing.T, visit func(*token.FileSet, *ast.File)) {
+	t.Helper()
 	for _, root := range []string{"../../shared", "../../functions"} {
 		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
@@ -23,24 +61,13 @@ func TestNoTextStandsTwice(t *testing.T) {
 			}
 			set := token.NewFileSet()
 			file, err := parser.ParseFile(set, path, nil, parser.ParseComments)
-			if err != nil || ast.IsGenerated(file) {
-				return err
+			if err == nil && !ast.IsGenerated(file) {
+				visit(set, file)
 			}
-			for _, text := range texts(file) {
-				places[text.words] = append(places[text.words], set.Position(text.at).String())
-			}
-			return nil
+			return err
 		})
 		if err != nil {
 			t.Fatal(err)
-		}
-	}
-	if len(places) < 80 {
-		t.Errorf("only %d texts were found: %v", len(places), places)
-	}
-	for words, at := range places {
-		if len(at) > 1 {
-			t.Errorf("%q stands %d times; give it a function beside what it is about:\n\t%s", words, len(at), strings.Join(at, "\n\t"))
 		}
 	}
 }
@@ -66,6 +93,8 @@ func texts(file *ast.File) []text {
 				found = append(found, literals(n.Args[2], field)...)
 			case name == "New" && len(n.Args) > 1:
 				found = append(found, literals(n.Args[1], "")...)
+			case name == "TooLate" && len(n.Args) > 0:
+				found = append(found, literals(n.Args[0], "")...)
 			}
 		case *ast.CompositeLit:
 			if from(n.Type) != "Error" {
