@@ -21,7 +21,7 @@ type Keys interface {
 }
 
 // Limits are the requests a minute that one key may make.
-type Limits struct{ Production, Sandbox int }
+type Limits = carrier.PerEnvironment[int]
 
 // Auth authenticates requests. It reads beside a key that is not proven yet, to
 // spare a round trip; so what runs beside may read by primary key only, never
@@ -246,9 +246,9 @@ func unauthorized() error {
 // use counts the key, and notes the caller and its window on the request and for
 // the requests to come.
 func (a *Auth) use(ctx context.Context, req *httpapi.Request, key Key, hash string) (carrier.KeyUsed, error) {
-	limit := a.Limits.Production
-	if key.Environment == carrier.Sandbox {
-		limit = a.Limits.Sandbox
+	limit, err := a.Limits.Of(key.Environment)
+	if err != nil {
+		return carrier.KeyUsed{}, err
 	}
 	now := a.Now()
 	used, err := a.Keys.UseKey(ctx, carrier.KeyUse{
