@@ -200,13 +200,9 @@ func parse(req *httpapi.Request) (query, error) {
 		q.carrierID, err = carrier.ParseConnectionID(id)
 	}
 	problems = append(problems, fault.Of(err)...)
-	problems = append(problems, req.Single("max_age", func(v string) *fault.Error {
-		n, err := strconv.ParseUint(v, 10, 32)
-		if q.maxAge = time.Duration(n) * time.Second; err != nil || q.maxAge > largestMaxAge {
-			return fault.Field(fault.Invalid, "max_age", "max_age must be a number of seconds from 0 to %d.", largestMaxAge/time.Second)
-		}
-		return nil
-	})...)
+	maxAge := int(q.maxAge / time.Second)
+	problems = append(problems, req.Number("max_age", &maxAge, 0, int(largestMaxAge/time.Second))...)
+	q.maxAge = time.Duration(maxAge) * time.Second
 	problems = append(problems, req.Single("refresh", func(v string) *fault.Error {
 		if q.refresh = v == "true"; v != "true" && v != "false" {
 			return fault.NotBool("refresh")

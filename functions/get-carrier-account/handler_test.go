@@ -89,6 +89,8 @@ func TestGetRefuses(t *testing.T) {
 		{"max_age empty", "max_age=", "", []string{"400", "invalid_field_value max_age"}},
 		{"max_age negative", "max_age=-1", "", []string{"400", "invalid_field_value max_age"}},
 		{"max_age with a plus", "max_age=+1", "", []string{"400", "invalid_field_value max_age"}},
+		{"max_age with a sign", "max_age=%2B1", "", []string{"400", "invalid_field_value max_age"}},
+		{"max_age with a leading zero", "max_age=01", "", []string{"400", "invalid_field_value max_age"}},
 		{"max_age a fraction", "max_age=1.5", "", []string{"400", "invalid_field_value max_age"}},
 		{"max_age over 30 days by one", "max_age=2592001", "", []string{"400", "invalid_field_value max_age"}},
 		{"max_age beyond 32 bits", "max_age=4294967296", "", []string{"400", "invalid_field_value max_age"}},

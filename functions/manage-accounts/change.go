@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"time"
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/email"
@@ -13,36 +14,64 @@ import (
 	"carrierlink/shared/store"
 )
 
+// patchTries is how often a change without a version is tried that others overtake.
+const patchTries = 4
+
 // change writes the fields that the body has and leaves the others: 200 with the
 // account, which stays as it is, version and ETag too, if they change nothing.
-// fault.Precondition when If-Match names another version, or another
-// request was faster; State for a deleted account, and for a country while
-// carriers are linked; Conflict for each identifier that is taken.
+// One that another request overtakes is made of the account as it is then, unless
+// If-Match pins it. fault.Precondition when If-Match names another version; State
+// for a deleted account, for a country while carriers are linked, and with
+// RetryAfter when others were faster again and again; Conflict for each identifier
+// that is taken.
 func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	return h.once(ctx, req, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
-		changed, err := decode(req, c.account)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := httpapi.IfMatch(req, etag(c.account)); err != nil {
-			return nil, err // else pinned or not: a change is always of the version that was read
-		}
-		if c.account.Deleted() {
-			return nil, fault.New(fault.State, "This account is deleted; restore it first.")
-		}
-		if !changed.Same(c.account) {
-			changed.Version, changed.ModifiedAt = c.account.Version+1, c.now
-		}
-		resp := httpapi.JSON(http.StatusOK, httpapi.NewAccountBody(changed))
-		resp.Header["ETag"] = etag(changed)
-		return i.Write(ctx, resp, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
-			existing, err := h.accounts.UpdateAccount(ctx, store.AccountChange{Old: c.account, New: changed, Idempotency: rec}, c.now)
-			if err != nil {
-				return nil, fmt.Errorf("changing the account: %w", err)
+		for n := 1; ; n++ {
+			resp, pinned, err := h.tryChange(ctx, req, c, i)
+			if pinned || !fault.Is(err, fault.Precondition) {
+				return resp, err
 			}
-			return existing, nil
-		})
+			if n == patchTries {
+				return nil, &fault.Error{Kind: fault.State, Message: "Another request is changing the same resource; try again.", RetryAfter: time.Second, Cause: err}
+			}
+			now, err := h.accounts.Load(ctx, c.account.ID, store.Want{Now: c.now})
+			if err != nil {
+				return nil, fmt.Errorf("reading the account again: %w", err)
+			}
+			if now.Account == nil {
+				return nil, fault.New(fault.NotFound, "There is no such account.")
+			}
+			c.account = *now.Account
+		}
 	})
+}
+
+// tryChange is a change of the account as it was read, with the answer that tells
+// of it. pinned is that of httpapi.IfMatch; a header that does not match is pinned.
+func (h *handler) tryChange(ctx context.Context, req *httpapi.Request, c call, i *httpapi.Idempotency) (resp *httpapi.Response, pinned bool, err error) {
+	changed, err := decode(req, c.account)
+	if err != nil {
+		return nil, false, err
+	}
+	if pinned, err = httpapi.IfMatch(req, etag(c.account)); err != nil {
+		return nil, true, err
+	}
+	if c.account.Deleted() {
+		return nil, pinned, fault.New(fault.State, "This account is deleted; restore it first.")
+	}
+	if !changed.Same(c.account) {
+		changed.Version, changed.ModifiedAt = c.account.Version+1, c.now
+	}
+	resp = httpapi.JSON(http.StatusOK, httpapi.NewAccountBody(changed))
+	resp.Header["ETag"] = etag(changed)
+	resp, err = i.Write(ctx, resp, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+		existing, err := h.accounts.UpdateAccount(ctx, store.AccountChange{Old: c.account, New: changed, Idempotency: rec}, c.now)
+		if err != nil {
+			return nil, fmt.Errorf("changing the account: %w", err)
+		}
+		return existing, nil
+	})
+	return resp, pinned, err
 }
 
 // decode applies a body to an account.

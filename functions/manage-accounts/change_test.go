@@ -354,25 +354,92 @@ func TestAFasterChangeOfState(t *testing.T) {
 }
 
 // TestAFasterChange: what comes between the read and the write is not lost, nor
-// overwritten.
+// overwritten. A change without a version is made of what is there then, and so is
+// the answer that its idempotency key keeps.
 func TestAFasterChange(t *testing.T) {
-	d := newDesk(t)
-	d.accounts = &racing{Memory: d.mem, before: func() {
-		l, err := d.mem.Load(t.Context(), 71, store.Want{})
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		next := *l.Account
-		next.LastName = "First"
-		if _, err := d.mem.UpdateAccount(t.Context(), store.AccountChange{Old: *l.Account, New: next}, d.clock); err != nil {
-			t.Error(err)
-		}
-	}}
-	if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, problems(t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"last_name":"Second"}`))); diff != "" {
-		t.Errorf("answer (-want +got):\n%s", diff)
+	tests := []struct {
+		name  string
+		times int // that others are faster
+		pin   string
+		want  []string // problems
+	}{
+		{"pinned", 1, "tag", []string{"412", "invalid_field_value If-Match"}},
+		{"pinned among others", 1, `"x", tag`, []string{"412", "invalid_field_value If-Match"}},
+		{"again and again", 4, "", []string{"409", "invalid_status"}},
+		{"again and again, of any version", 9, "*", []string{"409", "invalid_status"}},
+		{"once", 1, "", nil},
+		{"once, of any version", 1, "*", nil},
+		{"three times", 3, "", nil},
 	}
-	if a := d.accountsAsTheyAre(t)[0]; a.LastName != "First" || a.FirstName != "Ada" || a.Version != 2 {
-		t.Errorf("account %+v", a)
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			d := newDesk(t)
+			headers := []string{"Idempotency-Key", "k"}
+			if tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]; tc.pin != "" {
+				headers = append(headers, "If-Match", strings.Replace(tc.pin, "tag", tag, 1))
+			}
+			faster := 0
+			d.accounts = &racing{Memory: d.mem, before: func() {
+				if faster == tc.times {
+					return
+				}
+				faster++
+				a := d.accountsAsTheyAre(t)[0]
+				next := a
+				next.LastName, next.Metadata = "First "+strconv.Itoa(faster), map[string]string{"faster": strconv.Itoa(faster)}
+				if _, err := d.mem.UpdateAccount(t.Context(), store.AccountChange{Old: a, New: next}, d.clock); err != nil {
+					t.Error(err)
+				}
+			}}
+			d.clock = d.clock.Add(time.Hour)
+			resp := d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"last_name":"Second"}`, headers...)
+			a := d.accountsAsTheyAre(t)[0]
+			if tc.want != nil {
+				if tc.want[0] == "409" && (resp.Headers["Retry-After"] != "1" || faster != 4) {
+					t.Errorf("Retry-After %q after %d tries", resp.Headers["Retry-After"], faster)
+				}
+				if diff := cmp.Diff(tc.want, problems(t, resp)); diff != "" || !strings.HasPrefix(a.LastName, "First ") || a.Version != int64(faster+1) || tc.pin != "" && tc.pin != "*" && faster != 1 {
+					t.Errorf("account %+v; answer (-want +got):\n%s", a, diff)
+				}
+				return
+			}
+			if a.LastName != "Second" || a.FirstName != "Ada" || a.Metadata["faster"] != strconv.Itoa(tc.times) || a.Version != int64(tc.times+2) {
+				t.Errorf("account %+v", a)
+			}
+			then := d.ask(t, "five", http.MethodGet, allPath+"/71", "")
+			again := d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"last_name":"Second"}`, headers...)
+			for name, other := range map[string]events.APIGatewayProxyResponse{"what is read then": then, "the same request again": again} {
+				if resp.StatusCode != http.StatusOK || other.Body != resp.Body || other.Headers["ETag"] != resp.Headers["ETag"] {
+					t.Errorf("answer and %s:\n%d %s %s\n%s %s", name, resp.StatusCode, resp.Body, resp.Headers["ETag"], other.Body, other.Headers["ETag"])
+				}
+			}
+			if again.Headers["Idempotent-Replayed"] != "true" {
+				t.Errorf("again: %v", again.Headers)
+			}
+		})
 	}
+	t.Run("deleted meanwhile", func(t *testing.T) {
+		d := newDesk(t)
+		d.accounts = &racing{Memory: d.mem, before: func() {
+			if _, err := d.mem.DeleteAccount(t.Context(), d.accountsAsTheyAre(t)[0], false, d.clock.Add(time.Hour), nil, d.clock); err != nil {
+				t.Error(err)
+			}
+		}}
+		if diff := cmp.Diff([]string{"409", "invalid_status"}, problems(t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"last_name":"Second"}`))); diff != "" {
+			t.Errorf("answer (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("a carrier is linked meanwhile", func(t *testing.T) {
+		d := newDesk(t)
+		linked := false
+		d.accounts = &racing{Memory: d.mem, before: func() {
+			if !linked {
+				linked = true
+				d.link(t, 71)
+			}
+		}}
+		if diff := cmp.Diff([]string{"409", "invalid_status origin_country_code"}, problems(t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ"}`))); diff != "" {
+			t.Errorf("answer (-want +got):\n%s", diff)
+		}
+	})
 }

@@ -212,13 +212,7 @@ func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		return nil, err
 	}
 	days := mostPurgeDays
-	const param = "purge_after_days"
-	if problems := req.Single(param, func(v string) *fault.Error {
-		if days, err = strconv.Atoi(v); err != nil || days < leastPurgeDays || days > mostPurgeDays {
-			return fault.OutOfRange(param, leastPurgeDays, mostPurgeDays)
-		}
-		return nil
-	}); problems != nil {
+	if problems := req.Number("purge_after_days", &days, leastPurgeDays, mostPurgeDays); problems != nil {
 		return nil, problems
 	}
 	pinned, err := httpapi.IfMatch(req, etag(c.account))

@@ -430,7 +430,7 @@ func TestLife(t *testing.T) {
 	want204(t, put("enable"))
 	state("enabled", life{Active: true}, "")
 
-	for _, query := range []string{"?purge_after_days=6", "?purge_after_days=31", "?purge_after_days=", "?purge_after_days=ten", "?purge_after_days=7.5", "?purge_after_days=-7", "?purge_after_days=7&purge_after_days=99"} {
+	for _, query := range []string{"?purge_after_days=6", "?purge_after_days=31", "?purge_after_days=", "?purge_after_days=ten", "?purge_after_days=7.5", "?purge_after_days=07", "?purge_after_days=%2B7", "?purge_after_days=-7", "?purge_after_days=7&purge_after_days=99"} {
 		refused(query, remove(query), "400", "invalid_field_value purge_after_days")
 	}
 	state("not deleted", life{Active: true}, "")

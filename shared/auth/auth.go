@@ -213,8 +213,10 @@ func guarded(ctx context.Context, read func(context.Context) error) (err error) 
 // onBehalfOf is the account that a merchant route is about.
 func onBehalfOf(req *httpapi.Request, key Key) (int64, error) {
 	const header = "On-Behalf-Of"
-	value := req.Header(header)
+	value, _, err := req.Header(header)
 	switch {
+	case err != nil:
+		return 0, err
 	case value == "" && key.AccountID != 0:
 		return key.AccountID, nil
 	case value == "":
@@ -232,7 +234,11 @@ func onBehalfOf(req *httpapi.Request, key Key) (int64, error) {
 
 // read finds the key in the request, without a remote call.
 func read(req *httpapi.Request) (Key, error) {
-	key, ok := ParseKey(req.Header("API-Key"))
+	text, _, err := req.Header("API-Key")
+	if err != nil {
+		return Key{}, err
+	}
+	key, ok := ParseKey(text)
 	if !ok {
 		return Key{}, unauthorized()
 	}

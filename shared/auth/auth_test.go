@@ -115,6 +115,36 @@ func TestMistypedKeyCostsNoCall(t *testing.T) {
 	}
 }
 
+// TestHeadersTwice: which of two values counts would be a guess.
+func TestHeadersTwice(t *testing.T) {
+	w := newWorld(t)
+	partner, merchant := w.partner.Text.Reveal(), w.merchant.Text.Reveal()
+	for _, tc := range []struct {
+		name         string
+		keys, behalf []string
+		want         string
+		calls        int32
+	}{
+		{"two keys", []string{partner, merchant}, []string{"71"}, "invalid API-Key", 0},
+		{"a key and a wrong one", []string{"x", merchant}, nil, "invalid API-Key", 0},
+		{"no key", nil, []string{"71", "72"}, "unauthorized", 0},
+		{"a wrong key", []string{"x"}, []string{"71", "72"}, "unauthorized", 0},
+		{"an unproven key", []string{w.alien.Text.Reveal()}, []string{"71", "72"}, "unauthorized", 1},
+		{"two accounts", []string{partner}, []string{"71", "72"}, "invalid On-Behalf-Of", 1},
+		{"two accounts, one is the key's", []string{merchant}, []string{"71", "72"}, "invalid On-Behalf-Of", 1},
+		{"each twice the same", []string{partner, partner}, []string{"71", "71"}, "", 1},
+	} {
+		w.calls.Store(0)
+		req := httpapi.NewRequest("id", events.APIGatewayProxyRequest{
+			HTTPMethod: "GET", Resource: "/v1/carriers", MultiValueHeaders: map[string][]string{"API-Key": tc.keys, "On-Behalf-Of": tc.behalf},
+		})
+		caller, err := w.auth.Merchant(t.Context(), req, w.beside)
+		if told(err) != tc.want || w.calls.Load() != tc.calls || (caller.AccountID == 71) != (tc.want == "") {
+			t.Errorf("%s: %+v, %v after %d calls, want %q after %d", tc.name, caller, err, w.calls.Load(), tc.want, tc.calls)
+		}
+	}
+}
+
 func TestPartner(t *testing.T) {
 	w := newWorld(t)
 	tests := []struct {

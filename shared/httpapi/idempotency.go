@@ -49,9 +49,9 @@ type Idempotency struct {
 // equal keys are two keys; so do two routes'. A malformed key is fault.Invalid.
 func NewIdempotency(ctx context.Context, sealer Sealer, req *Request, caller string, now time.Time) (*Idempotency, error) {
 	const header = "Idempotency-Key"
-	key, ok := req.header(header)
-	if !ok {
-		return nil, nil
+	key, given, err := req.Header(header)
+	if err != nil || !given {
+		return nil, err
 	}
 	if key == "" || len(key) > maxIdempotencyKey {
 		return nil, fault.Field(fault.Length, header, "%s must be 1 to %d characters.", header, maxIdempotencyKey)

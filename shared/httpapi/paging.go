@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,19 +77,7 @@ type Pager struct {
 // older than a day is one of them.
 func (p Pager) Parse(ctx context.Context, req *Request) (Page, fault.List, error) {
 	page := Page{Number: 1, Size: DefaultPageSize}
-	var problems fault.List
-	number := func(name string, dst *int, most int) {
-		problems = append(problems, req.Single(name, func(v string) *fault.Error {
-			n, err := strconv.Atoi(v)
-			if err != nil || n < 1 || n > most {
-				return fault.OutOfRange(name, 1, most)
-			}
-			*dst = n
-			return nil
-		})...)
-	}
-	number("page", &page.Number, maxOffset)
-	number("page_size", &page.Size, MaxPageSize)
+	problems := slices.Concat(req.Number("page", &page.Number, 1, maxOffset), req.Number("page_size", &page.Size, 1, MaxPageSize))
 	if len(problems) == 0 && len(req.Query("cursor")) == 0 && page.Number*page.Size > maxOffset {
 		return page, fault.List{fault.Field(fault.Invalid, "page",
 			"page × page_size must be at most %d; follow links.next.href, which carries a cursor, to walk further.", maxOffset)}, nil

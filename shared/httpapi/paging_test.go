@@ -55,6 +55,7 @@ func TestParsePage(t *testing.T) {
 		skip        int
 		problems    []string
 	}{
+		{"zeros and signs before it", "page=01&page_size=%2B5", httpapi.Page{Number: 1, Size: 25}, 0, []string{"invalid page", "invalid page_size"}},
 		{"both wrong", "page=0&page_size=501", httpapi.Page{Number: 1, Size: 25}, 0, []string{"invalid page", "invalid page_size"}},
 		{"both and the cursor wrong", "page=x&page_size=x&cursor=x", httpapi.Page{Number: 1, Size: 25}, 0, []string{"invalid page", "invalid page_size", "invalid cursor"}},
 		{"an empty cursor", "cursor=", httpapi.Page{Number: 1, Size: 25}, 0, []string{"invalid cursor"}},

@@ -5,6 +5,7 @@ import (
 	"mime"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -77,34 +78,32 @@ func segments(path string) []string {
 // Identify notes who calls, for the log, and the caller's rate window.
 func (r *Request) Identify(caller string, w Window) { r.caller, r.window = caller, &w }
 
-// Header is the value of a header, whatever the letter case of its name: AWS
-// keeps what the client sent, emulators change it. Empty if there is none.
-func (r *Request) Header(name string) string {
-	v, _ := r.header(name)
-	return v
-}
-
-// header tells an empty header from none.
-func (r *Request) header(name string) (value string, ok bool) {
-	if v, ok := r.event.Headers[name]; ok {
-		return v, true
+// Header is the value of a header that has one value, whatever the letter case of
+// its name: AWS keeps what the client sent, emulators change it. given tells an
+// empty one from none. One that comes several times with different values is
+// fault.Invalid: which of them counts would be a guess.
+func (r *Request) Header(name string) (value string, given bool, err error) {
+	lines := r.headerLines(name)
+	if len(lines) == 0 {
+		return "", false, nil
 	}
-	for k, v := range r.event.Headers {
-		if strings.EqualFold(k, name) {
-			return v, true
-		}
+	if slices.ContainsFunc(lines, func(line string) bool { return line != lines[0] }) {
+		return "", true, fault.Field(fault.Invalid, name, "The header %s must have one value.", name)
 	}
-	for k, v := range r.event.MultiValueHeaders {
-		if strings.EqualFold(k, name) && len(v) > 0 {
-			return v[0], true
-		}
-	}
-	return "", false
+	return lines[0], true, nil
 }
 
 // HeaderList is the value of a header that is a list: several header lines of
 // the name are joined to one (RFC 9110, section 5.3). given is false for none.
 func (r *Request) HeaderList(name string) (value string, given bool) {
+	lines := r.headerLines(name)
+	return strings.Join(lines, ", "), len(lines) > 0
+}
+
+// headerLines are the values of a header. AWS has all of them in one member of
+// the event, and the last of each spelling in another; a caller without the first
+// has the second.
+func (r *Request) headerLines(name string) []string {
 	var lines []string
 	for k, v := range r.event.MultiValueHeaders {
 		if strings.EqualFold(k, name) {
@@ -112,9 +111,14 @@ func (r *Request) HeaderList(name string) (value string, given bool) {
 		}
 	}
 	if len(lines) > 0 {
-		return strings.Join(lines, ", "), true
+		return lines
 	}
-	return r.header(name)
+	for k, v := range r.event.Headers {
+		if strings.EqualFold(k, name) {
+			lines = append(lines, v)
+		}
+	}
+	return lines
 }
 
 // Param is a path parameter, decoded once: API Gateway hands it over as it
@@ -142,6 +146,20 @@ func (r *Request) Single(name string, read func(value string) *fault.Error) faul
 		return nil
 	}
 	return fault.List{problem}
+}
+
+// Number reads a query parameter that is a whole number from least to most into
+// dst: plain digits, without sign or leading zeros. Else, and if it is given
+// again, it is fault.Invalid, and dst stays.
+func (r *Request) Number(name string, dst *int, least, most int) fault.List {
+	return r.Single(name, func(v string) *fault.Error {
+		n, err := strconv.Atoi(v)
+		if err != nil || strconv.Itoa(n) != v || n < least || n > most {
+			return fault.OutOfRange(name, least, most)
+		}
+		*dst = n
+		return nil
+	})
 }
 
 // Query is every value of a query parameter that may be given several times;
@@ -196,9 +214,9 @@ func (r *Request) checkContent() error {
 			return fault.Field(fault.MediaType, "Content-Encoding", "The request body must not be compressed: send it without Content-Encoding.")
 		}
 	}
-	ct := r.Header("Content-Type")
-	if ct == "" {
-		return nil
+	ct, _, err := r.Header("Content-Type")
+	if err != nil || ct == "" {
+		return err
 	}
 	media, params, err := mime.ParseMediaType(ct)
 	charset := strings.ToLower(params["charset"])

@@ -10,29 +10,56 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-func TestHeaderInAnyCase(t *testing.T) {
-	one := map[string]string{"Api-kEY": "k"}
-	many := map[string][]string{"API-KEY": {"k", "l"}}
+// TestHeader: in whatever letter case, and one value only.
+func TestHeader(t *testing.T) {
+	event := func(one map[string]string, many map[string][]string) events.APIGatewayProxyRequest {
+		return events.APIGatewayProxyRequest{Headers: one, MultiValueHeaders: many}
+	}
+	twice := []string{"invalid API-Key"}
 	tests := []struct {
-		name  string
-		event events.APIGatewayProxyRequest
-		want  string
+		name    string
+		event   events.APIGatewayProxyRequest
+		want    string
+		given   bool
+		problem []string
 	}{
-		{"none", events.APIGatewayProxyRequest{}, ""},
-		{"another", events.APIGatewayProxyRequest{Headers: map[string]string{"API-Keys": "k", "X-API-Key": "l"}}, ""},
-		{"an empty list", events.APIGatewayProxyRequest{MultiValueHeaders: map[string][]string{"API-Key": nil}}, ""},
-		{"as it is spelled", events.APIGatewayProxyRequest{Headers: map[string]string{"API-Key": "k"}}, "k"},
-		{"in another case", events.APIGatewayProxyRequest{Headers: one}, "k"},
-		{"in lower case", events.APIGatewayProxyRequest{Headers: map[string]string{"api-key": "k"}}, "k"},
-		{"among the lists", events.APIGatewayProxyRequest{MultiValueHeaders: many}, "k"},
-		{"in both", events.APIGatewayProxyRequest{Headers: one, MultiValueHeaders: many}, "k"},
+		{"two values", event(map[string]string{"API-Key": "l"}, map[string][]string{"API-Key": {"k", "l"}}), "", true, twice},
+		{"two values in two spellings", event(nil, map[string][]string{"API-Key": {"k"}, "api-key": {"l"}}), "", true, twice},
+		{"two values in two spellings, without lists", event(map[string]string{"API-Key": "k", "api-key": "l"}, nil), "", true, twice},
+		{"a value and an empty one", event(nil, map[string][]string{"API-Key": {"k", ""}}), "", true, twice},
+		{"in another letter case", event(nil, map[string][]string{"API-Key": {"k", "K"}}), "", true, twice},
+		{"none", event(nil, nil), "", false, nil},
+		{"another", event(map[string]string{"API-Keys": "k", "X-API-Key": "l"}, map[string][]string{"API-Keys": {"k", "l"}}), "", false, nil},
+		{"an empty list", event(nil, map[string][]string{"API-Key": nil}), "", false, nil},
+		{"empty", event(map[string]string{"API-Key": ""}, nil), "", true, nil},
+		{"as it is spelled", event(map[string]string{"API-Key": "k"}, nil), "k", true, nil},
+		{"in another case", event(map[string]string{"Api-kEY": "k"}, nil), "k", true, nil},
+		{"in lower case", event(map[string]string{"api-key": "k"}, nil), "k", true, nil},
+		{"in a list", event(nil, map[string][]string{"API-KEY": {"k"}}), "k", true, nil},
+		{"in both", event(map[string]string{"Api-kEY": "k"}, map[string][]string{"API-KEY": {"k"}}), "k", true, nil},
+		{"twice the same", event(map[string]string{"API-Key": "k"}, map[string][]string{"API-Key": {"k", "k"}}), "k", true, nil},
+		{"twice the same in two spellings", event(nil, map[string][]string{"API-Key": {"k"}, "api-key": {"k"}}), "k", true, nil},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := httpapi.NewRequest("id", tc.event).Header("API-Key"); got != tc.want {
-				t.Errorf("Header = %q, want %q", got, tc.want)
+			got, given, err := httpapi.NewRequest("id", tc.event).Header("API-Key")
+			if diff := cmp.Diff(tc.problem, told(err)); diff != "" || got != tc.want || given != tc.given {
+				t.Errorf("Header = %q, %t, want %q, %t; problems (-want +got):\n%s", got, given, tc.want, tc.given, diff)
 			}
 		})
+	}
+	e := post(`{}`)
+	e.MultiValueHeaders = map[string][]string{"Content-Type": {"application/json", "text/plain"}}
+	if diff := cmp.Diff([]string{"invalid Content-Type"}, told(httpapi.NewRequest("id", e).JSON())); diff != "" {
+		t.Errorf("Content-Type twice (-want +got):\n%s", diff)
+	}
+	e.MultiValueHeaders = map[string][]string{"Idempotency-Key": {"k", "l"}}
+	if _, err := httpapi.NewIdempotency(t.Context(), sealer(), httpapi.NewRequest("id", e), "caller", now()); !cmp.Equal([]string{"invalid Idempotency-Key"}, told(err)) {
+		t.Errorf("Idempotency-Key twice: %v", err)
+	}
+	e.MultiValueHeaders = map[string][]string{"Idempotency-Key": {"k", "k"}}
+	if i, err := httpapi.NewIdempotency(t.Context(), sealer(), httpapi.NewRequest("id", e), "caller", now()); i == nil || err != nil {
+		t.Errorf("Idempotency-Key twice the same: %v", err)
 	}
 }
 
@@ -121,5 +148,26 @@ func TestSingle(t *testing.T) {
 				t.Errorf("Single read %q, want %q; problems (-want +got):\n%s", read, tc.read, diff)
 			}
 		})
+	}
+}
+
+func TestNumber(t *testing.T) {
+	for value, want := range map[string]int{
+		"": -1, "x": -1, " 7": -1, "7 ": -1, "+7": -1, "-7": -1, "07": -1, "00": -1, "-0": -1, "7.0": -1, "7e0": -1, "0x7": -1, "1_0": -1, "\u0667": -1, "31": -1,
+		"99999999999999999999": -1, "18446744073709551623": -1, "0": 0, "7": 7, "30": 30,
+	} {
+		e := events.APIGatewayProxyRequest{QueryStringParameters: map[string]string{"a": value}}
+		got := -1
+		var problem []string
+		if want < 0 {
+			problem = []string{"invalid a"}
+		}
+		if diff := cmp.Diff(problem, told(httpapi.NewRequest("id", e).Number("a", &got, 0, 30).Err())); diff != "" || got != want {
+			t.Errorf("Number of %q = %d, want %d; problems (-want +got):\n%s", value, got, want, diff)
+		}
+	}
+	got := 5
+	if problems := httpapi.NewRequest("id", events.APIGatewayProxyRequest{}).Number("a", &got, 7, 30); problems != nil || got != 5 {
+		t.Errorf("without the parameter: %d, %v", got, problems)
 	}
 }

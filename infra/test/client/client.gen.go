@@ -3317,6 +3317,9 @@ type ConnectionChanged = ErrorEnvelope
 // ConnectionNotFound Every error answer.
 type ConnectionNotFound = ErrorEnvelope
 
+// HeaderRefused Every error answer.
+type HeaderRefused = ErrorEnvelope
+
 // IdempotencyMismatch Every error answer.
 type IdempotencyMismatch = ErrorEnvelope
 
@@ -4609,7 +4612,8 @@ type ClientInterface interface {
 	// each of them is a 400, whatever its value.
 	//
 	// Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
-	// the slower one gets a 412. Of two changes at the very same moment one gets a 412 without it, too; send it again.
+	// the slower one gets a 412. Without it, of two changes at the very same moment the slower one is made of what the faster one
+	// left.
 	//
 	// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
 	//
@@ -4627,7 +4631,8 @@ type ClientInterface interface {
 	// each of them is a 400, whatever its value.
 	//
 	// Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
-	// the slower one gets a 412. Of two changes at the very same moment one gets a 412 without it, too; send it again.
+	// the slower one gets a 412. Without it, of two changes at the very same moment the slower one is made of what the faster one
+	// left.
 	//
 	// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
 	//
@@ -5404,7 +5409,8 @@ func (c *Client) GetAccount(ctx context.Context, accountId AccountIDInPath, para
 // each of them is a 400, whatever its value.
 //
 // Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
-// the slower one gets a 412. Of two changes at the very same moment one gets a 412 without it, too; send it again.
+// the slower one gets a 412. Without it, of two changes at the very same moment the slower one is made of what the faster one
+// left.
 //
 // A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
 //
@@ -5432,7 +5438,8 @@ func (c *Client) UpdateAccountWithBody(ctx context.Context, accountId AccountIDI
 // each of them is a 400, whatever its value.
 //
 // Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
-// the slower one gets a 412. Of two changes at the very same moment one gets a 412 without it, too; send it again.
+// the slower one gets a 412. Without it, of two changes at the very same moment the slower one is made of what the faster one
+// left.
 //
 // A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
 //
@@ -8188,7 +8195,8 @@ type ClientWithResponsesInterface interface {
 	// each of them is a 400, whatever its value.
 	//
 	// Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
-	// the slower one gets a 412. Of two changes at the very same moment one gets a 412 without it, too; send it again.
+	// the slower one gets a 412. Without it, of two changes at the very same moment the slower one is made of what the faster one
+	// left.
 	//
 	// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
 	//
@@ -8206,7 +8214,8 @@ type ClientWithResponsesInterface interface {
 	// each of them is a 400, whatever its value.
 	//
 	// Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
-	// the slower one gets a 412. Of two changes at the very same moment one gets a 412 without it, too; send it again.
+	// the slower one gets a 412. Without it, of two changes at the very same moment the slower one is made of what the faster one
+	// left.
 	//
 	// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
 	//
@@ -15373,6 +15382,18 @@ type ListCountriesResponse200Headers struct {
 	XRequestId              RequestID
 }
 
+// ListCountriesResponse400Headers the declared response headers of an HTTP 400 response for ListCountries
+type ListCountriesResponse400Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
 // ListCountriesResponse401Headers the declared response headers of an HTTP 401 response for ListCountries
 type ListCountriesResponse401Headers struct {
 	ApiVersion              string
@@ -15438,6 +15459,8 @@ type ListCountriesResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *CountryList
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *HeaderRefused
 	// JSON401 the response for an HTTP 401 `application/json` response
 	JSON401 *Unauthorized
 	// JSON403 the response for an HTTP 403 `application/json` response
@@ -15450,6 +15473,8 @@ type ListCountriesResponse struct {
 	JSON503 *Overloaded
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *ListCountriesResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListCountriesResponse400Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *ListCountriesResponse401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
@@ -15465,6 +15490,11 @@ type ListCountriesResponse struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r ListCountriesResponse) GetJSON200() *CountryList {
 	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListCountriesResponse) GetJSON400() *HeaderRefused {
+	return r.JSON400
 }
 
 // GetJSON401 returns the response for an HTTP 401 `application/json` response
@@ -16357,7 +16387,8 @@ func (c *ClientWithResponses) GetAccountWithResponse(ctx context.Context, accoun
 // each of them is a 400, whatever its value.
 //
 // Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
-// the slower one gets a 412. Of two changes at the very same moment one gets a 412 without it, too; send it again.
+// the slower one gets a 412. Without it, of two changes at the very same moment the slower one is made of what the faster one
+// left.
 //
 // A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
 //
@@ -16381,7 +16412,8 @@ func (c *ClientWithResponses) UpdateAccountWithBodyWithResponse(ctx context.Cont
 // each of them is a 400, whatever its value.
 //
 // Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
-// the slower one gets a 412. Of two changes at the very same moment one gets a 412 without it, too; send it again.
+// the slower one gets a 412. Without it, of two changes at the very same moment the slower one is made of what the faster one
+// left.
 //
 // A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
 //
@@ -36363,6 +36395,13 @@ func ParseListCountriesResponse(rsp *http.Response) (*ListCountriesResponse, err
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest HeaderRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
 		var dest Unauthorized
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -36460,6 +36499,65 @@ func ParseListCountriesResponse(rsp *http.Response) (*ListCountriesResponse, err
 			headers.XRequestId = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListCountriesResponse400Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers400 = &headers
 	case rsp.StatusCode == 401:
 		var headers ListCountriesResponse401Headers
 		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
