@@ -36,7 +36,8 @@ type request struct {
 	path   string // with query, escaped as it goes over the wire; or a whole address of this API, as links have it
 	key    string // API-Key; empty: none
 	header [][2]string
-	body   any // nil: none; string and []byte: as they are; else JSON
+	more   [][2]string // headers that come beside those of the same name
+	body   any         // nil: none; string and []byte: as they are; else JSON
 	// loose: the answer may be good although the contract, which describes what a client should send, says otherwise.
 	loose bool
 	// as is the path that the contract is asked about, where it is another one; empty: path.
@@ -252,6 +253,9 @@ func (c *client) request(ctx context.Context, r request, body []byte) (*http.Req
 			req.Header.Del(h[0])
 		}
 	}
+	for _, h := range r.more {
+		req.Header.Add(h[0], h[1])
+	}
 	return req, nil
 }
 
@@ -292,7 +296,9 @@ func (c *client) check(ctx context.Context, r request, body []byte, a answer) er
 		}
 	}
 	// A 401 has them when the key is right and its account is gone; a 500 when the failure came after the key.
-	known := route.Operation.OperationID != "" && r.key != ""
+	// Of two keys none is read.
+	twoKeys := slices.ContainsFunc(r.more, func(h [2]string) bool { return strings.EqualFold(h[0], "API-Key") })
+	known := route.Operation.OperationID != "" && r.key != "" && !twoKeys
 	limited := a.header.Get("RateLimit-Remaining") != ""
 	if limited != known && a.status != http.StatusUnauthorized && a.status != http.StatusInternalServerError && !head {
 		return fmt.Errorf("RateLimit headers: %t, want %t", limited, known)
@@ -464,6 +470,7 @@ func (c *client) note(operation string, a answer) {
 // unseen are answers that the contract names and this suite can not bring about, each with the reason. The tests of the
 // packages have them: store_test.go what the store makes of it, errors_test.go what the API does.
 var unseen = map[string]string{
+	"listCountries 400": "it takes nothing but a key, which is a 400 where two come, and MiniStack joins them: TestHeadersTwice has it",
 	"deleteAPIKey 409": "another transaction has the key or its account at that moment, on every attempt: only the real DynamoDB refuses so",
 }
 

@@ -212,6 +212,18 @@ func TestOnBehalfOf(t *testing.T) {
 		{"disabled, merchant", disabled.Key, nil, 403, inactive},
 		{"disabled, partner", production.APIKey, behalf(disabled.ID), 403, inactive},
 	}
+	for _, r := range routes {
+		if differs("joins headers") {
+			break
+		}
+		t.Run("two values "+r.method+" "+r.path, func(t *testing.T) {
+			t.Parallel()
+			r.key, r.header, r.more = production.APIKey, behalf(m.ID), behalf(other.ID)
+			api.call(t, r).expect(t, http.StatusBadRequest, invalid("On-Behalf-Of"))
+			r.more = [][2]string{{"api-key", m.Key}}
+			api.call(t, r).expect(t, http.StatusBadRequest, invalid("API-Key"))
+		})
+	}
 	for _, test := range tests {
 		for _, r := range routes {
 			t.Run(test.name+" "+r.method+" "+r.path, func(t *testing.T) {

@@ -101,6 +101,7 @@ var differences = []difference{
 	{stack.MiniStack, "repairs UTF-8", "it hands a function the body with replacement characters in place of what is no UTF-8"},
 	{stack.MiniStack, "drops outer slashes", "it leaves out the empty segments of a path before it looks for its route"},
 	{stack.MiniStack, "drops inner slashes", "it leaves out the empty segments of a path before it looks for its route"},
+	{stack.MiniStack, "joins headers", "of several headers of one name it makes one, with commas between the values"},
 	{stack.LocalStack, "drops forms", "of PATCH and PUT it takes a body that is called a form for its own, and hands a function none"},
 	{stack.LocalStack, "tries parameters", "where a literal path lacks a method it goes on to one with a parameter in its place: DELETE /v1/carriers/status"},
 	{stack.LocalStack, "is slow", "a request takes it three times as long as the other one: what is repeated for good measure is repeated less"},
