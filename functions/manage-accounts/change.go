@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"time"
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/email"
@@ -32,14 +31,14 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 				return resp, err
 			}
 			if n == patchTries {
-				return nil, &fault.Error{Kind: fault.State, Message: "Another request is changing the same resource; try again.", RetryAfter: time.Second, Cause: err}
+				return nil, fault.Busy(err)
 			}
 			now, err := h.accounts.Load(ctx, c.account.ID, store.Want{Now: c.now})
 			if err != nil {
 				return nil, fmt.Errorf("reading the account again: %w", err)
 			}
 			if now.Account == nil {
-				return nil, fault.New(fault.NotFound, "There is no such account.")
+				return nil, carrier.NoAccount()
 			}
 			c.account = *now.Account
 		}
@@ -57,7 +56,7 @@ func (h *handler) tryChange(ctx context.Context, req *httpapi.Request, c call, i
 		return nil, true, err
 	}
 	if c.account.Deleted() {
-		return nil, pinned, fault.New(fault.State, "This account is deleted; restore it first.")
+		return nil, pinned, carrier.AccountDeleted()
 	}
 	if !changed.Same(c.account) {
 		changed.Version, changed.ModifiedAt = c.account.Version+1, c.now

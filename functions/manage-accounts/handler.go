@@ -10,7 +10,6 @@ import (
 
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
 )

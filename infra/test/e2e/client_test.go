@@ -471,7 +471,7 @@ func (c *client) note(operation string, a answer) {
 // packages have them: store_test.go what the store makes of it, errors_test.go what the API does.
 var unseen = map[string]string{
 	"listCountries 400": "it takes nothing but a key, which is a 400 where two come, and MiniStack joins them: TestHeadersTwice has it",
-	"deleteAPIKey 409": "another transaction has the key or its account at that moment, on every attempt: only the real DynamoDB refuses so",
+	"deleteAPIKey 409":  "another transaction has the key or its account at that moment, on every attempt: only the real DynamoDB refuses so",
 }
 
 // overloaded is the answer of every route while AWS throttles us, which no emulator does: TestThrottled of the store and
