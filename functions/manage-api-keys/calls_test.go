@@ -1,25 +1,18 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"testing"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/test/desk"
 	"carrierlink/infra/test/probe"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/httpapi"
-	"carrierlink/shared/seal"
-	"carrierlink/shared/store"
 )
 
 // TestRemoteCalls counts: one write for the partner's key beside the read of the
@@ -28,26 +21,7 @@ import (
 func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
 
 func remoteCalls(t *probe.Attempt) {
-	url := probe.Emulator(t, emulator.StartDynamoDBLocal)
-	probe.Table(t, emulator.Config(url), "calls")
-	var wire probe.Wire
-	t.Watch(&wire)
-	table := store.New(dynamodb.NewFromConfig(wire.Config(url)), "calls", store.Options{})
-	d := &desk{clock: time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC), texts: map[string]string{}, first: map[int64]int64{}}
-	now := func() time.Time { return d.clock }
-	d.handler = &handler{
-		auth: &auth.Auth{Keys: table, Now: now, Limits: auth.Limits{Production: 1_000_000}}, keys: table,
-		sealer: seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret("the service secret"), nil }), now: now, random: rand.Reader,
-	}
-	d.api = &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: d.routes()}
-	d.made(t, "five", carrier.APIKey{PartnerID: 5}, func(k carrier.APIKey) error {
-		return table.CreatePartner(t.Context(), carrier.Partner{ID: 5, Environment: carrier.Production}, k)
-	})
-	d.made(t, "account 71", carrier.APIKey{PartnerID: 5, AccountID: 71}, func(k carrier.APIKey) error {
-		d.first[71] = k.ID
-		_, err := table.CreateAccount(t.Context(), store.NewAccount{Account: carrier.Account{ID: 71, PartnerID: 5, Active: true, CreatedAt: d.clock}, Key: k}, d.clock)
-		return err
-	})
+	d := open(desk.EmptyOnEngines(t, desk.StartTable(t), "calls"))
 	d.list(t) // the first use of a key in a minute is one call more
 
 	account, keys := []string{"BatchGetItem", "UpdateItem"}, []string{"Query"}
@@ -82,22 +56,22 @@ func remoteCalls(t *probe.Attempt) {
 		{http.MethodGet, ""}, {http.MethodPost, ""}, {http.MethodPost, own + "/rotate"}, {http.MethodDelete, own},
 	} {
 		t.Run("a forged key, "+of.method+of.rest, func(t *probe.Attempt) {
-			wire.Reset()
-			if resp := d.ask(t, "five", of.method, "71", of.rest, "{}", "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
+			d.Wire.Reset()
+			if resp := d.ask("partner 5", of.method, "71", of.rest, "{}", "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
 				t.Fatalf("%d %s, want 401", resp.StatusCode, resp.Body)
 			}
-			if diff := cmp.Diff(account, slices.Sorted(slices.Values(wire.Calls()))); diff != "" {
+			if diff := cmp.Diff(account, slices.Sorted(slices.Values(d.Wire.Calls()))); diff != "" {
 				t.Errorf("remote calls (-want +got):\n%s", diff)
 			}
 		})
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *probe.Attempt) {
-			wire.Reset()
-			if resp := d.ask(t, "five", tc.method, "71", tc.rest, tc.body, tc.headers...); resp.StatusCode != tc.status {
+			d.Wire.Reset()
+			if resp := d.ask("partner 5", tc.method, "71", tc.rest, tc.body, tc.headers...); resp.StatusCode != tc.status {
 				t.Fatalf("%d %s, want %d", resp.StatusCode, resp.Body, tc.status)
 			}
-			calls := wire.Calls()
+			calls := d.Wire.Calls()
 			slices.Sort(calls[:min(len(tc.beside), len(calls))])
 			if diff := cmp.Diff(append(slices.Clone(tc.beside), tc.after...), calls); diff != "" {
 				t.Errorf("remote calls (-want +got):\n%s", diff)

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
@@ -18,133 +16,70 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/infra/test/desk"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/seal"
 	"carrierlink/shared/store"
-	"carrierlink/shared/store/storetest"
 )
 
-const allPath = "/v1/partners/accounts/{account_id}/api_keys"
-
-// desk is the function over a store in memory, with the partners 5 and 6, and
-// the accounts 71 and 72 of partner 5 and 81 of partner 6, each with a key.
-type desk struct {
+// front is the function over a desk with the partners 5 and 6, and the accounts 71
+// and 72 of partner 5 and 81 of partner 6.
+type front struct {
+	*desk.Desk
 	*handler
-	mem   *storetest.Memory
-	api   *httpapi.API
-	clock time.Time
-	texts map[string]string // of keys, by name
-	first map[int64]int64   // api_key_id of an account's first key
+	first map[int64]int64 // api_key_id of an account's first key
 }
 
 func start() time.Time { return time.Date(2026, 3, 1, 0, 0, 30, 123456789, time.UTC) }
 
-func newDesk(t *testing.T) *desk {
-	t.Helper()
-	d := &desk{mem: storetest.NewMemory(), clock: start(), texts: map[string]string{}, first: map[int64]int64{}}
-	now := func() time.Time { return d.clock }
-	d.handler = &handler{
-		auth: &auth.Auth{Keys: d.mem, Now: now, Limits: auth.Limits{Production: 100_000, Sandbox: 100_000}}, keys: d.mem,
-		sealer: seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret("the service secret"), nil }), now: now, random: rand.Reader,
-	}
-	d.api = &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: d.routes()}
-	for _, p := range []carrier.Partner{{ID: 5, Name: "five"}, {ID: 6, Name: "six"}} {
-		d.made(t, p.Name, carrier.APIKey{PartnerID: p.ID}, func(k carrier.APIKey) error { return d.mem.CreatePartner(t.Context(), p, k) })
-	}
-	for id, partner := range map[int64]int64{71: 5, 72: 5, 81: 6} {
-		account := carrier.Account{ID: id, PartnerID: partner, Environment: carrier.Production, Active: true, CreatedAt: d.clock}
-		d.made(t, fmt.Sprintf("account %d", id), carrier.APIKey{PartnerID: partner, AccountID: id, Description: "Created with the account"}, func(k carrier.APIKey) error {
-			d.first[id] = k.ID
-			_, err := d.mem.CreateAccount(t.Context(), store.NewAccount{Account: account, Key: k}, d.clock)
-			return err
-		})
-	}
-	return d
+func newFront(tb testing.TB) *front {
+	tb.Helper()
+	d := desk.EmptyInMemory(tb)
+	d.Clock = start()
+	return open(d)
 }
 
-func (d *desk) made(tb testing.TB, name string, k carrier.APIKey, keep func(carrier.APIKey) error) {
-	tb.Helper()
-	k.Environment, k.CreatedAt = carrier.Production, d.clock
-	k, text, err := auth.MakeKey(rand.Reader, k)
-	if err == nil {
-		err = keep(k)
+// open makes partners and accounts, and serves them.
+func open(d *desk.Desk) *front {
+	f := &front{d, &handler{auth: d.Auth(), keys: d.Store, sealer: d.Sealer(), now: d.Now, random: rand.Reader}, map[int64]int64{}}
+	d.Serve(f.routes()...)
+	for _, id := range []int64{5, 6} {
+		d.AddPartner(carrier.Partner{ID: id})
 	}
-	if err != nil {
-		tb.Fatal(err)
+	for id, partner := range map[int64]int64{71: 5, 72: 5, 81: 6} {
+		f.first[id] = d.AddAccount(carrier.Account{ID: id, PartnerID: partner, Active: true}).ID
 	}
-	d.texts[name] = text.Reveal()
+	return f
 }
 
 // ask is a request about the keys of an account: rest is empty, or begins with
 // an api_key_id. Headers are pairs.
-func (d *desk) ask(tb testing.TB, who, method, account, rest, body string, headers ...string) events.APIGatewayProxyResponse {
-	tb.Helper()
-	e := events.APIGatewayProxyRequest{
-		HTTPMethod: method, Path: "/v1/partners/accounts/" + account + "/api_keys" + rest, Resource: allPath, Body: body,
-		PathParameters: map[string]string{"account_id": account}, Headers: map[string]string{"API-Key": d.texts[who], "Content-Type": "application/json"},
-	}
-	if rest != "" {
-		id, action, found := strings.Cut(rest[1:], "/")
-		e.PathParameters["api_key_id"] = id
-		if e.Resource += "/{api_key_id}"; found {
-			e.Resource += "/" + action
-		}
-	}
-	for i := 0; i < len(headers); i += 2 {
-		e.Headers[headers[i]] = headers[i+1]
-	}
-	resp, err := d.api.Serve(tb.Context(), e)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return resp
+func (f *front) ask(who, method, account, rest, body string, headers ...string) events.APIGatewayProxyResponse {
+	return f.Do(who, method, "/v1/partners/accounts/"+account+"/api_keys"+rest, body, headers...)
 }
 
-func (d *desk) create(t *testing.T, body string, headers ...string) httpapi.FullKeyBody {
+func (d *front) create(t *testing.T, body string, headers ...string) httpapi.FullKeyBody {
 	t.Helper()
-	return decoded[httpapi.FullKeyBody](t, d.ask(t, "five", http.MethodPost, "71", "", body, headers...))
+	return desk.Read[httpapi.FullKeyBody](t, d.ask("partner 5", http.MethodPost, "71", "", body, headers...), http.StatusOK)
 }
 
-func (d *desk) list(tb testing.TB) []httpapi.KeyInfo {
+func (d *front) list(tb testing.TB) []httpapi.KeyInfo {
 	tb.Helper()
-	return decoded[listBody](tb, d.ask(tb, "five", http.MethodGet, "71", "", "")).APIKeys
+	return desk.Read[listBody](tb, d.ask("partner 5", http.MethodGet, "71", "", ""), http.StatusOK).APIKeys
 }
 
 func rotation(id int64) string { return fmt.Sprintf("/%d/rotate", id) }
 
 // works tells whether a key is accepted now.
-func (d *desk) works(t *testing.T, text string) bool {
+func (d *front) works(t *testing.T, text string) bool {
 	t.Helper()
 	k, ok := auth.ParseKey(text)
 	if !ok {
 		t.Fatalf("%q is no key", text)
 	}
-	_, err := d.mem.UseKey(t.Context(), carrier.KeyUse{PartnerID: k.PartnerID, AccountID: k.AccountID, Hash: k.Hash(), Now: d.clock, Limit: 100_000})
+	_, err := d.Store.UseKey(t.Context(), carrier.KeyUse{PartnerID: k.PartnerID, AccountID: k.AccountID, Hash: k.Hash(), Now: d.Clock, Limit: 100_000})
 	return err == nil
-}
-
-func problems(t *testing.T, resp events.APIGatewayProxyResponse) []string {
-	t.Helper()
-	var e httpapi.Envelope
-	if err := json.Unmarshal([]byte(resp.Body), &e); err != nil {
-		t.Fatalf("%d %q: %v", resp.StatusCode, resp.Body, err)
-	}
-	all := []string{strconv.Itoa(resp.StatusCode)}
-	for _, p := range e.Errors {
-		all = append(all, strings.TrimSuffix(p.ErrorCode+" "+p.FieldName, " "))
-	}
-	return all
-}
-
-func decoded[T any](tb testing.TB, resp events.APIGatewayProxyResponse) T {
-	tb.Helper()
-	var v T
-	if err := json.Unmarshal([]byte(resp.Body), &v); err != nil || resp.StatusCode != http.StatusOK {
-		tb.Fatalf("%d %s, %v, want 200", resp.StatusCode, resp.Body, err)
-	}
-	return v
 }
 
 func gone(t *testing.T, resp events.APIGatewayProxyResponse) {
@@ -155,7 +90,7 @@ func gone(t *testing.T, resp events.APIGatewayProxyResponse) {
 }
 
 func TestEveryOperationRefuses(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	own, foreign := "/"+strconv.FormatInt(d.first[71], 10), "/"+strconv.FormatInt(d.first[81], 10)
 	other := "/" + strconv.FormatInt(d.first[72], 10)
 	operations := []struct {
@@ -174,16 +109,16 @@ func TestEveryOperationRefuses(t *testing.T) {
 		{"no key, a malformed id", "", "x", []string{"401", "unauthorized"}},
 		{"the account's own key", "account 71", "71", []string{"403", "forbidden"}},
 		{"the account's own key, a malformed id", "account 71", "x", []string{"403", "forbidden"}},
-		{"no id", "five", "shop", []string{"400", "invalid_identifier account_id"}},
-		{"zero", "five", "0", []string{"400", "invalid_identifier account_id"}},
-		{"badly encoded", "five", "7%", []string{"400", "invalid_identifier account_id"}},
-		{"absent", "five", "99", []string{"404", "not_found"}},
-		{"another partner's", "five", "81", []string{"404", "not_found"}},
+		{"no id", "partner 5", "shop", []string{"400", "invalid_identifier account_id"}},
+		{"zero", "partner 5", "0", []string{"400", "invalid_identifier account_id"}},
+		{"badly encoded", "partner 5", "7%", []string{"400", "invalid_identifier account_id"}},
+		{"absent", "partner 5", "99", []string{"404", "not_found"}},
+		{"another partner's", "partner 5", "81", []string{"404", "not_found"}},
 	}
 	for _, op := range operations {
 		for _, tc := range tests {
 			t.Run(op.method+op.suffix+", "+tc.name, func(t *testing.T) {
-				if diff := cmp.Diff(tc.want, problems(t, d.ask(t, tc.who, op.method, tc.account, op.key+op.suffix, ""))); diff != "" {
+				if diff := cmp.Diff(tc.want, desk.Problems(t, d.ask(tc.who, op.method, tc.account, op.key+op.suffix, ""))); diff != "" {
 					t.Errorf("answer (-want +got):\n%s", diff)
 				}
 			})
@@ -201,11 +136,11 @@ func TestEveryOperationRefuses(t *testing.T) {
 			"an absent key":              {"/1", []string{"404", "not_found"}},
 			"another account's key":      {other, []string{"404", "not_found"}},
 			"another partner's key":      {foreign, []string{"404", "not_found"}},
-			"the key's text is no id":    {"/" + d.texts["account 71"], []string{"400", "invalid_identifier api_key_id"}},
+			"the key's text is no id":    {"/" + d.Keys["account 71"], []string{"400", "invalid_identifier api_key_id"}},
 			"an id with a letter behind": {own + "a", []string{"400", "invalid_identifier api_key_id"}},
 		} {
 			t.Run(op.method+op.suffix+", "+name, func(t *testing.T) {
-				if diff := cmp.Diff(tc.want, problems(t, d.ask(t, "five", op.method, "71", tc.key+op.suffix, ""))); diff != "" {
+				if diff := cmp.Diff(tc.want, desk.Problems(t, d.ask("partner 5", op.method, "71", tc.key+op.suffix, ""))); diff != "" {
 					t.Errorf("answer (-want +got):\n%s", diff)
 				}
 			})
@@ -213,7 +148,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 		t.Run(op.method+op.suffix+", absent and foreign are equal", func(t *testing.T) {
 			bodies := map[string]string{}
 			for name, key := range map[string]string{"absent": "/1", "another account's": other, "another partner's": foreign} {
-				resp := d.ask(t, "five", op.method, "71", key+op.suffix, "")
+				resp := d.ask("partner 5", op.method, "71", key+op.suffix, "")
 				bodies[strings.Replace(resp.Body, resp.Headers["X-Request-Id"], "ID", 1)] = name
 			}
 			if len(bodies) != 1 {
@@ -221,7 +156,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 			}
 		})
 	}
-	for name, text := range d.texts {
+	for name, text := range d.Keys {
 		if !d.works(t, text) {
 			t.Errorf("the key of %s no longer works", name)
 		}
@@ -263,8 +198,8 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t)
-			if diff := cmp.Diff(tc.want, problems(t, d.ask(t, "five", http.MethodPost, "71", "", tc.body, "Idempotency-Key", "k"))); diff != "" {
+			d := newFront(t)
+			if diff := cmp.Diff(tc.want, desk.Problems(t, d.ask("partner 5", http.MethodPost, "71", "", tc.body, "Idempotency-Key", "k"))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.body, diff)
 			}
 			if keys := d.list(t); len(keys) != 1 {
@@ -274,9 +209,9 @@ func TestCreateRefuses(t *testing.T) {
 		})
 	}
 	t.Run("a deleted account", func(t *testing.T) {
-		d := newDesk(t)
+		d := newFront(t)
 		d.remove(t, 71)
-		if diff := cmp.Diff([]string{"409", "invalid_status"}, problems(t, d.ask(t, "five", http.MethodPost, "71", "", `{}`))); diff != "" {
+		if diff := cmp.Diff([]string{"409", "invalid_status"}, desk.Problems(t, d.ask("partner 5", http.MethodPost, "71", "", `{}`))); diff != "" {
 			t.Error(diff)
 		}
 		if keys := d.list(t); len(keys) != 1 {
@@ -284,18 +219,18 @@ func TestCreateRefuses(t *testing.T) {
 		}
 	})
 	t.Run("no randomness", func(t *testing.T) {
-		d := newDesk(t)
+		d := newFront(t)
 		d.random = iotest.ErrReader(errors.New("none"))
-		if diff := cmp.Diff([]string{"500", "unspecified"}, problems(t, d.ask(t, "five", http.MethodPost, "71", "", `{}`))); diff != "" {
+		if diff := cmp.Diff([]string{"500", "unspecified"}, desk.Problems(t, d.ask("partner 5", http.MethodPost, "71", "", `{}`))); diff != "" {
 			t.Error(diff)
 		}
 	})
 }
 
 // remove deletes an account.
-func (d *desk) remove(t *testing.T, account int64) {
+func (d *front) remove(t *testing.T, account int64) {
 	t.Helper()
-	if _, err := d.mem.DeleteAccount(t.Context(), carrier.Account{ID: account}, false, d.clock.AddDate(0, 0, 30), nil, d.clock); err != nil {
+	if _, err := d.Store.DeleteAccount(t.Context(), carrier.Account{ID: account}, false, d.Clock.AddDate(0, 0, 30), nil, d.Clock); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -320,7 +255,7 @@ func TestCreate(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newFront(t)
 			got := d.create(t, tc.body)
 			tc.want.APIKeyID, tc.want.AccountID, tc.want.CreatedAt = got.APIKeyID, 71, text("2026-03-01T00:00:30.123Z")
 			tc.want.KeyPrefix, tc.want.LastFour = got.EncryptedAPIKey[:14], got.EncryptedAPIKey[len(got.EncryptedAPIKey)-4:]
@@ -343,13 +278,13 @@ func TestCreate(t *testing.T) {
 }
 
 func TestScopesAndExpiryAreKept(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	got := d.create(t, `{"scopes":["read"],"expires_at":"2026-03-01T00:01:00Z"}`)
 	merchant := func(method, resource string) error {
 		_, err := d.auth.Merchant(t.Context(), httpapi.NewRequest("id", events.APIGatewayProxyRequest{
 			HTTPMethod: method, Resource: resource, Headers: map[string]string{"API-Key": got.EncryptedAPIKey},
 		}), func(ctx context.Context, id int64) (*carrier.Account, error) {
-			l, err := d.mem.Load(ctx, id, store.Want{Now: d.clock})
+			l, err := d.Store.Load(ctx, id, store.Want{Now: d.Clock})
 			return l.Account, err
 		})
 		return err
@@ -365,7 +300,7 @@ func TestScopesAndExpiryAreKept(t *testing.T) {
 	if used < 0 || keys[used].LastUsedAt == nil || *keys[used].LastUsedAt != "2026-03-01" {
 		t.Errorf("last used: %+v", keys)
 	}
-	d.clock = time.Date(2026, 3, 1, 0, 1, 0, 0, time.UTC)
+	d.Clock = time.Date(2026, 3, 1, 0, 1, 0, 0, time.UTC)
 	if d.works(t, got.EncryptedAPIKey) {
 		t.Error("an expired key works")
 	}
@@ -375,7 +310,7 @@ func TestScopesAndExpiryAreKept(t *testing.T) {
 }
 
 func TestLimit(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	expiring := d.create(t, `{"expires_at":"2026-03-01T01:00:00Z"}`)
 	for range carrier.MaxKeys - 2 {
 		d.create(t, `{}`)
@@ -384,12 +319,12 @@ func TestLimit(t *testing.T) {
 	full := func(name string) {
 		t.Helper()
 		for _, ask := range []func() events.APIGatewayProxyResponse{
-			func() events.APIGatewayProxyResponse { return d.ask(t, "five", http.MethodPost, "71", "", `{}`) },
+			func() events.APIGatewayProxyResponse { return d.ask("partner 5", http.MethodPost, "71", "", `{}`) },
 			func() events.APIGatewayProxyResponse {
-				return d.ask(t, "five", http.MethodPost, "71", rotation(rotated), `{"grace_period_seconds":1}`)
+				return d.ask("partner 5", http.MethodPost, "71", rotation(rotated), `{"grace_period_seconds":1}`)
 			},
 		} {
-			if diff := cmp.Diff([]string{"409", "invalid_status"}, problems(t, ask())); diff != "" {
+			if diff := cmp.Diff([]string{"409", "invalid_status"}, desk.Problems(t, ask())); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", name, diff)
 			}
 		}
@@ -399,13 +334,13 @@ func TestLimit(t *testing.T) {
 	}
 	full("full")
 	// A rotation that ends the old key at once needs no room.
-	next := decoded[rotatedBody](t, d.ask(t, "five", http.MethodPost, "71", rotation(d.first[71]), `{"grace_period_seconds":0}`))
-	if d.works(t, d.texts["account 71"]) || !d.works(t, next.EncryptedAPIKey) {
+	next := desk.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), `{"grace_period_seconds":0}`), http.StatusOK)
+	if d.works(t, d.Keys["account 71"]) || !d.works(t, next.EncryptedAPIKey) {
 		t.Error("after a rotation at once: the old key works, or the new one does not")
 	}
 	rotated = next.APIKeyID
 	full("full after a rotation")
-	d.clock = d.clock.Add(time.Hour)
+	d.Clock = d.Clock.Add(time.Hour)
 	d.create(t, `{}`) // in the place of the one that has expired
 	for _, k := range d.list(t) {
 		if k.APIKeyID == expiring.APIKeyID {
@@ -413,16 +348,16 @@ func TestLimit(t *testing.T) {
 		}
 	}
 	full("full again")
-	gone(t, d.ask(t, "five", http.MethodDelete, "71", fmt.Sprintf("/%d", next.APIKeyID), ""))
+	gone(t, d.ask("partner 5", http.MethodDelete, "71", fmt.Sprintf("/%d", next.APIKeyID), ""))
 	d.create(t, `{}`)
 }
 
 // TestListShowsNoText: of any key, nor its hash.
 func TestListShowsNoText(t *testing.T) {
-	d := newDesk(t)
-	texts := []string{d.texts["account 71"], d.create(t, `{}`).EncryptedAPIKey}
-	texts = append(texts, decoded[rotatedBody](t, d.ask(t, "five", http.MethodPost, "71", rotation(d.first[71]), ``)).EncryptedAPIKey)
-	body := d.ask(t, "five", http.MethodGet, "71", "", "").Body
+	d := newFront(t)
+	texts := []string{d.Keys["account 71"], d.create(t, `{}`).EncryptedAPIKey}
+	texts = append(texts, desk.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), ``), http.StatusOK).EncryptedAPIKey)
+	body := d.ask("partner 5", http.MethodGet, "71", "", "").Body
 	for _, text := range texts {
 		k, _ := auth.ParseKey(text)
 		if strings.Contains(body, text) || strings.Contains(body, k.Hash()) || strings.Contains(body, text[14:40]) || !strings.Contains(body, text[len(text)-4:]) {
@@ -433,7 +368,7 @@ func TestListShowsNoText(t *testing.T) {
 		t.Error(body)
 	}
 	// The oldest first.
-	d.clock = d.clock.Add(time.Minute)
+	d.Clock = d.Clock.Add(time.Minute)
 	last := d.create(t, `{}`).APIKeyID
 	if keys := d.list(t); len(keys) != 4 || keys[3].APIKeyID != last {
 		t.Errorf("keys %+v, want %d last", keys, last)
@@ -442,17 +377,17 @@ func TestListShowsNoText(t *testing.T) {
 
 func TestRotate(t *testing.T) {
 	t.Run("refuses", func(t *testing.T) {
-		d := newDesk(t)
+		d := newFront(t)
 		for _, body := range []string{
 			`{"grace_period_seconds":-1}`, `{"grace_period_seconds":604801}`, `{"grace_period_seconds":1.5}`, `{"grace_period_seconds":"1"}`, `{"grace_period_seconds":1e2}`,
 			`{"grace_period_seconds":99999999999999999999}`, `{"grace_period_seconds":true}`, `{"grace_period_seconds":""}`,
 		} {
-			if diff := cmp.Diff([]string{"400", "invalid_field_value grace_period_seconds"}, problems(t, d.ask(t, "five", http.MethodPost, "71", rotation(d.first[71]), body))); diff != "" {
+			if diff := cmp.Diff([]string{"400", "invalid_field_value grace_period_seconds"}, desk.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), body))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", body, diff)
 			}
 		}
 		for body, field := range map[string]string{`{"scopes":["read"]}`: " scopes", `[]`: "", `x`: ""} {
-			if diff := cmp.Diff([]string{"400", "invalid_field_value" + field}, problems(t, d.ask(t, "five", http.MethodPost, "71", rotation(d.first[71]), body))); diff != "" {
+			if diff := cmp.Diff([]string{"400", "invalid_field_value" + field}, desk.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), body))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", body, diff)
 			}
 		}
@@ -471,29 +406,29 @@ func TestRotate(t *testing.T) {
 		{"longest", `{"grace_period_seconds":604800}`, 7 * 24 * time.Hour},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newFront(t)
 			old := d.create(t, `{"description":"Till","scopes":["read","link"]}`)
-			d.clock = d.clock.Add(time.Minute)
-			resp := d.ask(t, "five", http.MethodPost, "71", rotation(old.APIKeyID), tc.body)
-			got := decoded[rotatedBody](t, resp)
-			ends := d.clock.Truncate(time.Millisecond).Add(tc.grace)
+			d.Clock = d.Clock.Add(time.Minute)
+			resp := d.ask("partner 5", http.MethodPost, "71", rotation(old.APIKeyID), tc.body)
+			got := desk.Read[rotatedBody](t, resp, http.StatusOK)
+			ends := d.Clock.Truncate(time.Millisecond).Add(tc.grace)
 			if got.Previous.APIKeyID != old.APIKeyID || *got.Previous.ExpiresAt != *httpapi.Time(ends) {
 				t.Errorf("previous: %s, want the end %v", resp.Body, ends)
 			}
 			want := old.KeyInfo
-			want.APIKeyID, want.KeyPrefix, want.LastFour, want.CreatedAt = got.APIKeyID, got.KeyPrefix, got.LastFour, httpapi.Time(d.clock.Truncate(time.Millisecond))
+			want.APIKeyID, want.KeyPrefix, want.LastFour, want.CreatedAt = got.APIKeyID, got.KeyPrefix, got.LastFour, httpapi.Time(d.Clock.Truncate(time.Millisecond))
 			if diff := cmp.Diff(want, got.KeyInfo); diff != "" || got.APIKeyID == old.APIKeyID || got.EncryptedAPIKey == old.EncryptedAPIKey {
 				t.Errorf("the new key (-want +got):\n%s", diff)
 			}
-			d.clock = ends.Add(-time.Millisecond)
+			d.Clock = ends.Add(-time.Millisecond)
 			if tc.grace > 0 && !d.works(t, old.EncryptedAPIKey) {
 				t.Error("the old key does not work until its end")
 			}
-			d.clock = ends
+			d.Clock = ends
 			if d.works(t, old.EncryptedAPIKey) || !d.works(t, got.EncryptedAPIKey) {
 				t.Error("at its end the old key works, or the new one does not")
 			}
-			if diff := cmp.Diff([]string{"409", "invalid_status"}, problems(t, d.ask(t, "five", http.MethodPost, "71", rotation(old.APIKeyID), ""))); diff != "" {
+			if diff := cmp.Diff([]string{"409", "invalid_status"}, desk.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(old.APIKeyID), ""))); diff != "" {
 				t.Errorf("rotating an expired key (-want +got):\n%s", diff)
 			}
 			if n := len(d.list(t)); n != 3 {
@@ -502,44 +437,44 @@ func TestRotate(t *testing.T) {
 		})
 	}
 	t.Run("a key that is rotated already", func(t *testing.T) {
-		d := newDesk(t)
-		decoded[rotatedBody](t, d.ask(t, "five", http.MethodPost, "71", rotation(d.first[71]), ``))
+		d := newFront(t)
+		desk.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), ``), http.StatusOK)
 		for _, body := range []string{``, `{"grace_period_seconds":0}`} {
-			if diff := cmp.Diff([]string{"409", "invalid_status"}, problems(t, d.ask(t, "five", http.MethodPost, "71", rotation(d.first[71]), body))); diff != "" {
+			if diff := cmp.Diff([]string{"409", "invalid_status"}, desk.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), body))); diff != "" {
 				t.Errorf("%q (-want +got):\n%s", body, diff)
 			}
 		}
-		if n := len(d.list(t)); n != 2 || !d.works(t, d.texts["account 71"]) {
+		if n := len(d.list(t)); n != 2 || !d.works(t, d.Keys["account 71"]) {
 			t.Errorf("%d keys, or the old one has ended", n)
 		}
 	})
 	t.Run("a key with an end of its own", func(t *testing.T) {
-		d := newDesk(t)
+		d := newFront(t)
 		old := d.create(t, `{"expires_at":"2026-03-01T01:00:00Z"}`)
-		got := decoded[rotatedBody](t, d.ask(t, "five", http.MethodPost, "71", rotation(old.APIKeyID), ``))
+		got := desk.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(old.APIKeyID), ``), http.StatusOK)
 		if *got.ExpiresAt != *old.ExpiresAt || *got.Previous.ExpiresAt != *old.ExpiresAt {
 			t.Errorf("ends %s and %s, want %s for both", *got.ExpiresAt, *got.Previous.ExpiresAt, *old.ExpiresAt)
 		}
 	})
 	t.Run("a deleted account", func(t *testing.T) {
-		d := newDesk(t)
+		d := newFront(t)
 		d.remove(t, 71)
-		if diff := cmp.Diff([]string{"409", "invalid_status"}, problems(t, d.ask(t, "five", http.MethodPost, "71", rotation(d.first[71]), ``))); diff != "" {
+		if diff := cmp.Diff([]string{"409", "invalid_status"}, desk.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), ``))); diff != "" {
 			t.Error(diff)
 		}
 	})
 }
 
 func TestDelete(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	k := d.create(t, `{}`)
 	path := fmt.Sprintf("/%d", k.APIKeyID)
-	gone(t, d.ask(t, "five", http.MethodDelete, "71", path, "null"))
-	if d.works(t, k.EncryptedAPIKey) || !d.works(t, d.texts["account 71"]) {
+	gone(t, d.ask("partner 5", http.MethodDelete, "71", path, "null"))
+	if d.works(t, k.EncryptedAPIKey) || !d.works(t, d.Keys["account 71"]) {
 		t.Error("the deleted key works, or the other one does not")
 	}
 	for _, op := range []struct{ method, rest string }{{http.MethodDelete, path}, {http.MethodPost, path + "/rotate"}} {
-		if diff := cmp.Diff([]string{"404", "not_found"}, problems(t, d.ask(t, "five", op.method, "71", op.rest, ""))); diff != "" {
+		if diff := cmp.Diff([]string{"404", "not_found"}, desk.Problems(t, d.ask("partner 5", op.method, "71", op.rest, ""))); diff != "" {
 			t.Errorf("%s of a deleted key (-want +got):\n%s", op.method, diff)
 		}
 	}
@@ -548,8 +483,8 @@ func TestDelete(t *testing.T) {
 	}
 	// The last one, and one of a deleted account, too.
 	d.remove(t, 71)
-	gone(t, d.ask(t, "five", http.MethodDelete, "71", fmt.Sprintf("/%d", d.first[71]), ""))
-	if body := d.ask(t, "five", http.MethodGet, "71", "", "").Body; body != `{"api_keys":[]}` {
+	gone(t, d.ask("partner 5", http.MethodDelete, "71", fmt.Sprintf("/%d", d.first[71]), ""))
+	if body := d.ask("partner 5", http.MethodGet, "71", "", "").Body; body != `{"api_keys":[]}` {
 		t.Errorf("no keys: %s", body)
 	}
 }
@@ -557,34 +492,34 @@ func TestDelete(t *testing.T) {
 // TestRepeats: create and rotate answer again with the same key, and make none.
 func TestRepeats(t *testing.T) {
 	for name, op := range map[string]struct {
-		rest  func(d *desk) string
+		rest  func(d *front) string
 		body  string
-		after func(t *testing.T, d *desk)
+		after func(t *testing.T, d *front)
 	}{
-		"create": {func(*desk) string { return "" }, `{"description":"Till"}`, func(*testing.T, *desk) {}},
+		"create": {func(*front) string { return "" }, `{"description":"Till"}`, func(*testing.T, *front) {}},
 		"create, with an end that is past since": {
-			func(*desk) string { return "" }, `{"expires_at":"2026-03-01T00:01:00Z"}`,
-			func(_ *testing.T, d *desk) { d.clock = d.clock.Add(time.Hour) },
+			func(*front) string { return "" }, `{"expires_at":"2026-03-01T00:01:00Z"}`,
+			func(_ *testing.T, d *front) { d.Clock = d.Clock.Add(time.Hour) },
 		},
-		"create, deleted since": {func(*desk) string { return "" }, `{}`, func(t *testing.T, d *desk) { t.Helper(); d.remove(t, 71) }},
-		"rotate":                {func(d *desk) string { return rotation(d.first[71]) }, ``, func(*testing.T, *desk) {}},
+		"create, deleted since": {func(*front) string { return "" }, `{}`, func(t *testing.T, d *front) { t.Helper(); d.remove(t, 71) }},
+		"rotate":                {func(d *front) string { return rotation(d.first[71]) }, ``, func(*testing.T, *front) {}},
 		"rotate, the old key has ended since": {
-			func(d *desk) string { return rotation(d.first[71]) }, `{"grace_period_seconds":1}`,
-			func(_ *testing.T, d *desk) { d.clock = d.clock.Add(time.Hour) },
+			func(d *front) string { return rotation(d.first[71]) }, `{"grace_period_seconds":1}`,
+			func(_ *testing.T, d *front) { d.Clock = d.Clock.Add(time.Hour) },
 		},
 		"rotate, the old key is deleted since": {
-			func(d *desk) string { return rotation(d.first[71]) }, ``,
-			func(t *testing.T, d *desk) {
+			func(d *front) string { return rotation(d.first[71]) }, ``,
+			func(t *testing.T, d *front) {
 				t.Helper()
-				gone(t, d.ask(t, "five", http.MethodDelete, "71", fmt.Sprintf("/%d", d.first[71]), ""))
+				gone(t, d.ask("partner 5", http.MethodDelete, "71", fmt.Sprintf("/%d", d.first[71]), ""))
 			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newFront(t)
 			ask := func(account, body string) events.APIGatewayProxyResponse {
 				t.Helper()
-				return d.ask(t, "five", http.MethodPost, account, op.rest(d), body, "Idempotency-Key", "k")
+				return d.ask("partner 5", http.MethodPost, account, op.rest(d), body, "Idempotency-Key", "k")
 			}
 			first := ask("71", op.body)
 			if first.StatusCode != http.StatusOK {
@@ -601,11 +536,11 @@ func TestRepeats(t *testing.T) {
 			if got := len(d.list(t)); got != n {
 				t.Errorf("%d keys, want %d", got, n)
 			}
-			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, problems(t, ask("71", op.body+" "))); diff != "" {
+			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, desk.Problems(t, ask("71", op.body+" "))); diff != "" {
 				t.Errorf("another payload (-want +got):\n%s", diff)
 			}
 			// The partner is the caller, whichever account the path names.
-			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, problems(t, ask("72", op.body))); diff != "" {
+			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, desk.Problems(t, ask("72", op.body))); diff != "" {
 				t.Errorf("another account (-want +got):\n%s", diff)
 			}
 		})

@@ -1,10 +1,12 @@
-// Package desk is what a function about connections works with, for its tests:
-// accounts with their keys, a table, a vault, a carrier, and the linker over
-// them, in memory or on the real engines with every remote call on a wire.
+// Package desk is what the functions of the API work with, for their tests:
+// partners and accounts with their keys, a table, a vault, a carrier, and the
+// linker over them, in memory or on the real engines with every remote call on a
+// wire.
 package desk
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -28,6 +30,7 @@ import (
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/email"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/linking"
 	"carrierlink/shared/seal"
@@ -81,6 +84,14 @@ const (
 // InMemory makes a desk that calls nobody.
 func InMemory(tb testing.TB) *Desk {
 	tb.Helper()
+	d := EmptyInMemory(tb)
+	d.open()
+	return d
+}
+
+// EmptyInMemory is InMemory without a partner or an account.
+func EmptyInMemory(tb testing.TB) *Desk {
+	tb.Helper()
 	d := newDesk(tb)
 	d.Store, d.Secrets = storetest.NewMemory(), vaulttest.NewMemory()
 	d.prefix = "test/carrier/"
@@ -88,7 +99,6 @@ func InMemory(tb testing.TB) *Desk {
 		BaseURL: simulator.BaseURL, Transport: hurried{simulator.NewTransport(simulator.WithClock(d.Now))},
 		Sleep: func(context.Context, time.Duration) error { return nil },
 	})
-	d.open()
 	return d
 }
 
@@ -108,7 +118,13 @@ type Engines struct {
 	// Tap, if it is there, stands between a desk's store and its client.
 	Tap func(*dynamodb.Client) store.API
 
-	table, secrets string // their addresses
+	table, secrets string // their addresses; without secrets the vault is in memory
+}
+
+// StartTable starts DynamoDB Local alone: the vault of its desks is in memory.
+func StartTable(tb testing.TB) Engines {
+	tb.Helper()
+	return Engines{table: probe.Emulator(tb, emulator.StartDynamoDBLocal)}
 }
 
 // StartEngines starts them for the length of a test.
@@ -121,10 +137,17 @@ func StartEngines(tb testing.TB) Engines {
 // under it.
 func OnEngines(tb testing.TB, e Engines, name string) *Desk {
 	tb.Helper()
+	d := EmptyOnEngines(tb, e, name)
+	d.open()
+	return d
+}
+
+// EmptyOnEngines is OnEngines without a partner or an account.
+func EmptyOnEngines(tb testing.TB, e Engines, name string) *Desk {
+	tb.Helper()
 	d := newDesk(tb)
 	probe.Table(tb, emulator.Config(e.table), name)
 	d.connect(e, name)
-	d.open()
 	return d
 }
 
@@ -147,14 +170,18 @@ func (d *Desk) connect(e Engines, name string) {
 	if a, ok := d.t.(*probe.Attempt); ok {
 		a.Watch(d.Wire)
 	}
-	d.Secrets = secretsmanager.NewFromConfig(emulator.Config(e.secrets))
+	var secrets vault.API = vaulttest.NewMemory()
+	d.Secrets = secrets
+	if e.secrets != "" {
+		d.Secrets, secrets = secretsmanager.NewFromConfig(emulator.Config(e.secrets)), secretsmanager.NewFromConfig(d.Wire.Config(e.secrets))
+	}
 	client := dynamodb.NewFromConfig(d.Wire.Config(e.table))
 	var table store.API = client
 	if e.Tap != nil {
 		table = e.Tap(client)
 	}
 	d.Store = store.New(table, name, store.Options{})
-	d.furnish(vault.New(secretsmanager.NewFromConfig(d.Wire.Config(e.secrets)), d.prefix), auspost.Options{
+	d.furnish(vault.New(secrets, d.prefix), auspost.Options{
 		BaseURL: simulator.BaseURL, Transport: d.Wire, Sleep: func(context.Context, time.Duration) error { return nil },
 	})
 }
@@ -194,19 +221,44 @@ func (d *Desk) furnish(v *vault.Vault, carriers auspost.Options) {
 func (d *Desk) open() {
 	d.t.Helper()
 	for _, id := range []int64{5, 6} {
-		key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: id, Environment: carrier.Production})
-		d.ok(err)
-		d.ok(d.Store.CreatePartner(d.t.Context(), carrier.Partner{ID: id, Environment: carrier.Production}, key))
-		d.Keys["partner "+strconv.FormatInt(id, 10)] = text.Reveal()
+		d.AddPartner(carrier.Partner{ID: id})
 	}
 	for _, id := range []int64{Account, Disabled, Other} {
-		key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 5, AccountID: id, Environment: carrier.Production})
-		d.ok(err)
-		a := carrier.Account{ID: id, PartnerID: 5, Environment: carrier.Production, OriginCountryCode: "AU", Active: id != Disabled, CreatedAt: d.Clock, ModifiedAt: d.Clock}
-		_, err = d.Store.CreateAccount(d.t.Context(), store.NewAccount{Account: a, Key: key}, d.Clock)
-		d.ok(err)
-		d.Keys["account "+strconv.FormatInt(id, 10)] = text.Reveal()
+		d.AddAccount(carrier.Account{ID: id, PartnerID: 5, OriginCountryCode: "AU", Active: id != Disabled})
 	}
+}
+
+// AddPartner makes a partner now, of production unless it says otherwise, whose key
+// is "partner <id>".
+func (d *Desk) AddPartner(p carrier.Partner) {
+	d.t.Helper()
+	p.Environment = cmp.Or(p.Environment, carrier.Production)
+	d.key("partner", p.ID, carrier.APIKey{PartnerID: p.ID, Environment: p.Environment, DefaultCountryCode: p.DefaultCountryCode}, func(k carrier.APIKey) error {
+		return d.Store.CreatePartner(d.t.Context(), p, k)
+	})
+}
+
+// AddAccount makes an account now, of production unless it says otherwise, and
+// returns its key, which is "account <id>".
+func (d *Desk) AddAccount(a carrier.Account) carrier.APIKey {
+	d.t.Helper()
+	a.Environment, a.EmailKey, a.CreatedAt, a.ModifiedAt = cmp.Or(a.Environment, carrier.Production), email.Key(a.Email), d.Now(), d.Now()
+	key := carrier.APIKey{PartnerID: a.PartnerID, AccountID: a.ID, Environment: a.Environment, Description: "Created with the account"}
+	return d.key("account", a.ID, key, func(k carrier.APIKey) error {
+		_, err := d.Store.CreateAccount(d.t.Context(), store.NewAccount{Account: a, Key: k}, d.Now())
+		return err
+	})
+}
+
+// key makes a key, keeps it as keep does, and notes its text.
+func (d *Desk) key(whose string, id int64, k carrier.APIKey, keep func(carrier.APIKey) error) carrier.APIKey {
+	d.t.Helper()
+	k.CreatedAt = d.Now()
+	k, text, err := auth.MakeKey(rand.Reader, k)
+	d.ok(err)
+	d.ok(keep(k))
+	d.Keys[whose+" "+strconv.FormatInt(id, 10)] = text.Reveal()
+	return k
 }
 
 func (d *Desk) ok(err error) {
@@ -290,7 +342,8 @@ func match(resource, path string, params map[string]string) bool {
 }
 
 // Problems is an error answer as a test names it: the status, then of each
-// problem its code, its field, and the category of its diagnosis.
+// problem its code, its field, the account that exists, and the category of its
+// diagnosis.
 func Problems(tb testing.TB, resp events.APIGatewayProxyResponse) []string {
 	tb.Helper()
 	var e httpapi.Envelope
@@ -302,6 +355,9 @@ func Problems(tb testing.TB, resp events.APIGatewayProxyResponse) []string {
 		what := p.ErrorCode
 		if p.FieldName != "" {
 			what += " " + p.FieldName
+		}
+		if p.ExistingAccountID != 0 {
+			what += " (" + strconv.FormatInt(p.ExistingAccountID, 10) + ")"
 		}
 		if p.Diagnosis != nil {
 			what += ": " + p.Diagnosis.Category
