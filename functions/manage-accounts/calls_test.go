@@ -1,27 +1,17 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
-	"log/slog"
 	"net/http"
 	"slices"
 	"testing"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/test/desk"
 	"carrierlink/infra/test/probe"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/httpapi"
-	"carrierlink/shared/linking"
-	"carrierlink/shared/seal"
-	"carrierlink/shared/store"
-	"carrierlink/shared/vault"
-	"carrierlink/shared/vault/vaulttest"
 )
 
 // TestRemoteCalls counts: one write for the key beside the read of the account,
@@ -34,43 +24,21 @@ import (
 func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
 
 func remoteCalls(t *probe.Attempt) {
-	url := probe.Emulator(t, emulator.StartDynamoDBLocal)
-	probe.Table(t, emulator.Config(url), "calls")
-	var wire probe.Wire
-	t.Watch(&wire)
-	table := store.New(dynamodb.NewFromConfig(wire.Config(url)), "calls", store.Options{})
-	d := &desk{clock: time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC), keys: map[string]string{}}
-	now := func() time.Time { return d.clock }
-	d.handler = &handler{
-		auth: &auth.Auth{Keys: table, Now: now, Limits: auth.Limits{Production: 1_000_000}}, accounts: table,
-		linker: &linking.Linker{Store: table, Vault: vault.New(vaulttest.NewMemory(), "calls/"), Now: now},
-		sealer: seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret("the service secret"), nil }), now: now,
-	}
-	d.api = &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: d.routes()}
-	d.key(t, "five", carrier.APIKey{PartnerID: 5}, func(k carrier.APIKey) error {
-		return table.CreatePartner(t.Context(), carrier.Partner{ID: 5, Environment: carrier.Production}, k)
-	})
-	for id, external := range map[int64]string{71: "shop/1", 72: "shop/2"} {
-		k, _, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 5, AccountID: id, CreatedAt: d.clock})
-		if err != nil {
-			t.Fatal(err)
-		}
-		a := carrier.Account{ID: id, PartnerID: 5, ExternalID: external, OriginCountryCode: "AU", Active: true, CreatedAt: d.clock, ModifiedAt: d.clock}
-		if _, err := table.CreateAccount(t.Context(), store.NewAccount{Account: a, Key: k}, d.clock); err != nil {
-			t.Fatal(err)
-		}
-	}
+	d := serve(desk.EmptyOnEngines(t, desk.StartTable(t), "calls"))
+	d.AddPartner(carrier.Partner{ID: 5})
+	d.AddAccount(carrier.Account{ID: 71, PartnerID: 5, ExternalID: "shop/1", OriginCountryCode: "AU", Active: true})
+	d.AddAccount(carrier.Account{ID: 72, PartnerID: 5, ExternalID: "shop/2", OriginCountryCode: "AU", Active: true})
 	conn := carrier.Connection{
-		ID: "se-1234567", AccountID: 72, PartnerID: 5, Carrier: carrier.StarTrack, AccountNumber: "09912345", Standing: carrier.StandingActive, LeaseUntil: d.clock,
+		ID: "se-1234567", AccountID: 72, PartnerID: 5, Carrier: carrier.StarTrack, AccountNumber: "09912345", Standing: carrier.StandingActive, LeaseUntil: d.Clock,
 	}
-	if err := table.BeginLink(t.Context(), &conn, carrier.LinkOptions{}); err != nil {
+	if err := d.Store.BeginLink(t.Context(), &conn, carrier.LinkOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	conn.Status = carrier.Active
-	if err := table.FinishLink(t.Context(), &conn, nil, &carrier.Snapshot{Packed: []byte("x"), At: d.clock}, nil); err != nil {
+	if err := d.Store.FinishLink(t.Context(), &conn, nil, &carrier.Snapshot{Packed: []byte("x"), At: d.Clock}, nil); err != nil {
 		t.Fatal(err)
 	}
-	tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"] // the first use of a key in a minute is one call more
+	tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"] // the first use of a key in a minute is one call more
 
 	read, change := []string{"BatchGetItem", "UpdateItem"}, []string{"TransactWriteItems"}
 	following := func(writes int) []string {
@@ -118,11 +86,11 @@ func remoteCalls(t *probe.Attempt) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *probe.Attempt) {
-			wire.Reset()
-			if resp := d.ask(t, "five", tc.method, tc.target, tc.body, tc.headers...); resp.StatusCode != tc.status {
+			d.Wire.Reset()
+			if resp := d.Do("partner 5", tc.method, tc.target, tc.body, tc.headers...); resp.StatusCode != tc.status {
 				t.Fatalf("%d %s, want %d", resp.StatusCode, resp.Body, tc.status)
 			}
-			calls := wire.Calls()
+			calls := d.Wire.Calls()
 			n := min(len(tc.beside), len(calls))
 			slices.Sort(calls[:n])
 			if diff := cmp.Diff(append(slices.Clone(tc.beside), tc.after...), calls); diff != "" {
@@ -139,23 +107,23 @@ func remoteCalls(t *probe.Attempt) {
 		one: read, external + "shop%2F1": {"GetItem", "UpdateItem"},
 	} {
 		t.Run("a forged key, "+target, func(t *probe.Attempt) {
-			wire.Reset()
-			if resp := d.ask(t, "five", http.MethodGet, target, "", "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
+			d.Wire.Reset()
+			if resp := d.Do("partner 5", http.MethodGet, target, "", "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
 				t.Fatalf("%d %s, want 401", resp.StatusCode, resp.Body)
 			}
-			if diff := cmp.Diff(want, slices.Sorted(slices.Values(wire.Calls()))); diff != "" {
+			if diff := cmp.Diff(want, slices.Sorted(slices.Values(d.Wire.Calls()))); diff != "" {
 				t.Errorf("remote calls (-want +got):\n%s", diff)
 			}
 		})
 	}
 	t.Run("a repeat whose version has moved on is one read more", func(t *probe.Attempt) {
-		headers := []string{"Idempotency-Key", "k2", "If-Match", d.ask(t, "five", http.MethodGet, one, "").Headers["ETag"]}
+		headers := []string{"Idempotency-Key", "k2", "If-Match", d.Do("partner 5", http.MethodGet, one, "").Headers["ETag"]}
 		for _, after := range [][]string{{"TransactWriteItems"}, {"GetItem"}} {
-			wire.Reset()
-			if resp := d.ask(t, "five", http.MethodPatch, one, `{"first_name":"Ada"}`, headers...); resp.StatusCode != http.StatusOK {
+			d.Wire.Reset()
+			if resp := d.Do("partner 5", http.MethodPatch, one, `{"first_name":"Ada"}`, headers...); resp.StatusCode != http.StatusOK {
 				t.Fatalf("%d %s", resp.StatusCode, resp.Body)
 			}
-			if diff := cmp.Diff(after, wire.Calls()[2:]); diff != "" {
+			if diff := cmp.Diff(after, d.Wire.Calls()[2:]); diff != "" {
 				t.Errorf("after authentication (-want +got):\n%s", diff)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/infra/test/desk"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/email"
 	"carrierlink/shared/httpapi"
@@ -63,10 +64,10 @@ func TestChangeRefuses(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newFront(t)
 			before := d.accountsAsTheyAre(t)
-			resp := d.ask(t, "five", http.MethodPatch, allPath+"/71", tc.body, "Idempotency-Key", "k")
-			if diff := cmp.Diff(tc.want, problems(t, resp)); diff != "" {
+			resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", tc.body, "Idempotency-Key", "k")
+			if diff := cmp.Diff(tc.want, desk.Problems(t, resp)); diff != "" {
 				t.Errorf("%.100s (-want +got):\n%s", tc.body, diff)
 			}
 			if diff := cmp.Diff(before, d.accountsAsTheyAre(t)); diff != "" {
@@ -75,9 +76,9 @@ func TestChangeRefuses(t *testing.T) {
 		})
 	}
 	t.Run("content type", func(t *testing.T) {
-		d := newDesk(t)
-		resp := d.ask(t, "five", http.MethodPatch, allPath+"/71", `first_name=Eve`, "Content-Type", "application/x-www-form-urlencoded")
-		if diff := cmp.Diff([]string{"415", "invalid_field_value Content-Type"}, problems(t, resp)); diff != "" {
+		d := newFront(t)
+		resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", `first_name=Eve`, "Content-Type", "application/x-www-form-urlencoded")
+		if diff := cmp.Diff([]string{"415", "invalid_field_value Content-Type"}, desk.Problems(t, resp)); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -115,18 +116,18 @@ func TestChange(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t)
-			d.add(t, carrier.Account{ID: 82, PartnerID: 6, ExternalID: "shop/3", Active: true})
+			d := newFront(t)
+			d.AddAccount(carrier.Account{ID: 82, PartnerID: 6, ExternalID: "shop/3", Active: true})
 			want := d.accountsAsTheyAre(t)
-			d.clock = d.clock.Add(time.Hour + 999*time.Microsecond)
-			resp := d.ask(t, "five", http.MethodPatch, allPath+"/71", tc.body)
-			got := decoded[httpapi.AccountBody](t, resp)
+			d.Clock = d.Clock.Add(time.Hour + 999*time.Microsecond)
+			resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", tc.body)
+			got := desk.Read[httpapi.AccountBody](t, resp, http.StatusOK)
 			read := want[0]
 			tag := `"1-0"`
 			tc.edit(&want[0])
 			want[0].EmailKey = email.Key(want[0].Email)
 			if !want[0].Same(read) {
-				want[0].Version, want[0].ModifiedAt = 2, d.clock.Truncate(time.Millisecond)
+				want[0].Version, want[0].ModifiedAt = 2, d.Clock.Truncate(time.Millisecond)
 				tag = `"2-0"`
 			}
 			after := d.accountsAsTheyAre(t)
@@ -136,50 +137,50 @@ func TestChange(t *testing.T) {
 			if diff := cmp.Diff(httpapi.NewAccountBody(after[0]), got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
 			}
-			then := d.ask(t, "five", http.MethodGet, allPath+"/71", "")
+			then := d.Do("partner 5", http.MethodGet, allPath+"/71", "")
 			if then.Body != resp.Body || then.Headers["ETag"] != tag || resp.Headers["ETag"] != tag {
 				t.Errorf("the answer and what is read then, want the tag %s:\n%s %s\n%s %s", tag, resp.Body, resp.Headers["ETag"], then.Body, then.Headers["ETag"])
 			}
 		})
 	}
 	t.Run("what is given up is free", func(t *testing.T) {
-		d := newDesk(t)
-		decoded[httpapi.AccountBody](t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"external_account_id":"new","email":"new@example.com"}`))
-		decoded[httpapi.AccountBody](t, d.ask(t, "five", http.MethodPatch, allPath+"/72", `{"external_account_id":"shop/1","email":"ada@example.com"}`))
+		d := newFront(t)
+		desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"external_account_id":"new","email":"new@example.com"}`), http.StatusOK)
+		desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodPatch, allPath+"/72", `{"external_account_id":"shop/1","email":"ada@example.com"}`), http.StatusOK)
 		for id, want := range map[string]int64{"new": 71, "shop%2F1": 72} {
-			if got := decoded[httpapi.AccountBody](t, d.ask(t, "five", http.MethodGet, allPath+"/external_account_id/"+id, "")); got.AccountID != want {
+			if got := desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodGet, allPath+"/external_account_id/"+id, ""), http.StatusOK); got.AccountID != want {
 				t.Errorf("%s is %d, want %d", id, got.AccountID, want)
 			}
 		}
-		if resp := d.ask(t, "five", http.MethodGet, allPath+"/external_account_id/shop%2F2", ""); resp.StatusCode != http.StatusNotFound {
+		if resp := d.Do("partner 5", http.MethodGet, allPath+"/external_account_id/shop%2F2", ""); resp.StatusCode != http.StatusNotFound {
 			t.Errorf("the id given up: %d", resp.StatusCode)
 		}
 	})
 }
 
 func TestCountryWithCarriers(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	d.link(t, 71)
-	if diff := cmp.Diff([]string{"409", "invalid_status origin_country_code"}, problems(t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ"}`))); diff != "" {
+	if diff := cmp.Diff([]string{"409", "invalid_status origin_country_code"}, desk.Problems(t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ"}`))); diff != "" {
 		t.Errorf("another country (-want +got):\n%s", diff)
 	}
 	// A wrong body is told first.
-	if diff := cmp.Diff([]string{"400", "invalid_field_value email"}, problems(t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ","email":"x"}`))); diff != "" {
+	if diff := cmp.Diff([]string{"400", "invalid_field_value email"}, desk.Problems(t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ","email":"x"}`))); diff != "" {
 		t.Errorf("another country and a wrong email (-want +got):\n%s", diff)
 	}
-	got := decoded[httpapi.AccountBody](t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"origin_country_code":"AU","first_name":"Eve"}`))
+	got := desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"AU","first_name":"Eve"}`), http.StatusOK)
 	if got.OriginCountryCode != "AU" || *got.FirstName != "Eve" || got.CarriersCount != 1 {
 		t.Errorf("the same country: %+v", got)
 	}
 }
 
 func TestIfMatch(t *testing.T) {
-	d := newDesk(t)
-	tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+	d := newFront(t)
+	tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
 	refusesWith := func(t *testing.T, status, value string) {
 		t.Helper()
-		resp := d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"first_name":"Mal"}`, "If-Match", value)
-		if diff := cmp.Diff([]string{status, "invalid_field_value If-Match"}, problems(t, resp)); diff != "" {
+		resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"Mal"}`, "If-Match", value)
+		if diff := cmp.Diff([]string{status, "invalid_field_value If-Match"}, desk.Problems(t, resp)); diff != "" {
 			t.Errorf("If-Match: %s (-want +got):\n%s", value, diff)
 		}
 	}
@@ -194,31 +195,27 @@ func TestIfMatch(t *testing.T) {
 		refuses(t, value)
 	}
 	for i, form := range []string{"*", "%", `"x",%`, `W/"x", %`, " % "} {
-		tag = d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
-		decoded[httpapi.AccountBody](t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"first_name":"Eve`+strconv.Itoa(i)+`"}`, "if-match", strings.Replace(form, "%", tag, 1)))
+		tag = d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+		desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"Eve`+strconv.Itoa(i)+`"}`, "if-match", strings.Replace(form, "%", tag, 1)), http.StatusOK)
 		refuses(t, tag)
 	}
 	t.Run("a wrong body is told first", func(t *testing.T) {
-		if resp := d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"x":1}`, "If-Match", `"x"`); resp.StatusCode != http.StatusBadRequest {
+		if resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"x":1}`, "If-Match", `"x"`); resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("%d", resp.StatusCode)
 		}
 	})
 	t.Run("other changes count", func(t *testing.T) {
-		tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
-		want204(t, d.ask(t, "five", http.MethodPut, allPath+"/71/disable", ""))
+		tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+		want204(t, d.Do("partner 5", http.MethodPut, allPath+"/71/disable", ""))
 		refuses(t, tag)
 	})
 	t.Run("of many at once one wins", func(t *testing.T) {
-		tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+		tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
 		var all sync.WaitGroup
 		statuses := make([]int, 10)
 		for i := range statuses {
 			all.Go(func() {
-				resp, _ := d.api.Serve(t.Context(), events.APIGatewayProxyRequest{
-					HTTPMethod: http.MethodPatch, Resource: onePath, Path: allPath + "/71", PathParameters: map[string]string{"account_id": "71"},
-					Headers: map[string]string{"API-Key": d.keys["five"], "If-Match": tag}, Body: `{"first_name":"` + string(rune('A'+i)) + `"}`,
-				})
-				statuses[i] = resp.StatusCode
+				statuses[i] = d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"`+string(rune('A'+i))+`"}`, "If-Match", tag).StatusCode
 			})
 		}
 		all.Wait()
@@ -243,19 +240,19 @@ func TestIfMatchOfStates(t *testing.T) {
 	} {
 		for _, form := range []string{"%", `"x", %`, "*"} {
 			t.Run(tc.action+" after "+tc.before+", "+form, func(t *testing.T) {
-				d := newDesk(t)
+				d := newFront(t)
 				switch tc.before {
 				case "":
 				case "delete":
-					want204(t, d.ask(t, "five", http.MethodDelete, allPath+"/71", ""))
+					want204(t, d.Do("partner 5", http.MethodDelete, allPath+"/71", ""))
 				default:
-					want204(t, d.ask(t, "five", http.MethodPut, allPath+"/71/"+tc.before, ""))
+					want204(t, d.Do("partner 5", http.MethodPut, allPath+"/71/"+tc.before, ""))
 				}
 				before := d.accountsAsTheyAre(t)
-				tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+				tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
 				for value, status := range map[string]string{`"7-7"`: "412", "W/" + tag: "412", "": "400", strings.Trim(tag, `"`): "400"} {
-					resp := d.ask(t, "five", http.MethodPut, allPath+"/71/"+tc.action, "", "If-Match", value, "Idempotency-Key", "k")
-					if diff := cmp.Diff([]string{status, "invalid_field_value If-Match"}, problems(t, resp)); diff != "" {
+					resp := d.Do("partner 5", http.MethodPut, allPath+"/71/"+tc.action, "", "If-Match", value, "Idempotency-Key", "k")
+					if diff := cmp.Diff([]string{status, "invalid_field_value If-Match"}, desk.Problems(t, resp)); diff != "" {
 						t.Errorf("If-Match: %s (-want +got):\n%s", value, diff)
 					}
 					if diff := cmp.Diff(before, d.accountsAsTheyAre(t)); diff != "" {
@@ -263,7 +260,7 @@ func TestIfMatchOfStates(t *testing.T) {
 					}
 				}
 				for range 2 { // the second one is the repeat, whose version has moved on
-					want204(t, d.ask(t, "five", http.MethodPut, allPath+"/71/"+tc.action, "", "If-Match", strings.Replace(form, "%", tag, 1), "Idempotency-Key", "k"))
+					want204(t, d.Do("partner 5", http.MethodPut, allPath+"/71/"+tc.action, "", "If-Match", strings.Replace(form, "%", tag, 1), "Idempotency-Key", "k"))
 				}
 				if a := d.accountsAsTheyAre(t)[0]; a.Active != tc.active || a.Deleted() {
 					t.Errorf("active %t, deleted %t, want active %t", a.Active, a.Deleted(), tc.active)
@@ -276,24 +273,24 @@ func TestIfMatchOfStates(t *testing.T) {
 // TestIfMatchOfDeletion: a deletion of one version only, and again of the deleted
 // one.
 func TestIfMatchOfDeletion(t *testing.T) {
-	d := newDesk(t)
-	tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+	d := newFront(t)
+	tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
 	for value, status := range map[string]string{`"7-7"`: "412", "W/" + tag: "412", "": "400", "x": "400"} {
-		resp := d.ask(t, "five", http.MethodDelete, allPath+"/71", "", "If-Match", value)
-		if diff := cmp.Diff([]string{status, "invalid_field_value If-Match"}, problems(t, resp)); diff != "" {
+		resp := d.Do("partner 5", http.MethodDelete, allPath+"/71", "", "If-Match", value)
+		if diff := cmp.Diff([]string{status, "invalid_field_value If-Match"}, desk.Problems(t, resp)); diff != "" {
 			t.Errorf("If-Match: %s (-want +got):\n%s", value, diff)
 		}
 	}
 	if d.accountsAsTheyAre(t)[0].Deleted() {
 		t.Fatal("it is deleted")
 	}
-	want204(t, d.ask(t, "five", http.MethodDelete, allPath+"/71", "", "If-Match", tag))
-	if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, problems(t, d.ask(t, "five", http.MethodDelete, allPath+"/71", "", "If-Match", tag))); diff != "" {
+	want204(t, d.Do("partner 5", http.MethodDelete, allPath+"/71", "", "If-Match", tag))
+	if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, desk.Problems(t, d.Do("partner 5", http.MethodDelete, allPath+"/71", "", "If-Match", tag))); diff != "" {
 		t.Errorf("the tag from before (-want +got):\n%s", diff)
 	}
-	tag = d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+	tag = d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
 	for _, value := range []string{tag, "*"} {
-		want204(t, d.ask(t, "five", http.MethodDelete, allPath+"/71", "", "If-Match", value))
+		want204(t, d.Do("partner 5", http.MethodDelete, allPath+"/71", "", "If-Match", value))
 	}
 }
 
@@ -309,40 +306,40 @@ func TestAFasterChangeOfState(t *testing.T) {
 			"pinned":  func(tag string) []string { return []string{"If-Match", tag} },
 		} {
 			t.Run(tc.method+tc.action+" "+name, func(t *testing.T) {
-				d := newDesk(t)
+				d := newFront(t)
 				switch tc.before {
 				case "":
 				case "delete":
-					want204(t, d.ask(t, "five", http.MethodDelete, allPath+"/71", ""))
+					want204(t, d.Do("partner 5", http.MethodDelete, allPath+"/71", ""))
 				default:
-					want204(t, d.ask(t, "five", http.MethodPut, allPath+"/71"+tc.before, ""))
+					want204(t, d.Do("partner 5", http.MethodPut, allPath+"/71"+tc.before, ""))
 				}
-				tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]
+				tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
 				var between []carrier.Account
-				d.accounts = &racing{Memory: d.mem, before: func() {
+				d.accounts = &racing{Store: d.Store, before: func() {
 					a := d.accountsAsTheyAre(t)[0]
 					var err error
 					if a.Deleted() { // the one change of a deleted account: it is restored, and deleted again
-						_, err = d.mem.RestoreAccount(t.Context(), a, false, nil, d.clock)
+						_, err = d.Store.RestoreAccount(t.Context(), a, false, nil, d.Clock)
 						if err == nil {
-							_, err = d.mem.DeleteAccount(t.Context(), d.accountsAsTheyAre(t)[0], false, a.PurgeAt, nil, d.clock)
+							_, err = d.Store.DeleteAccount(t.Context(), d.accountsAsTheyAre(t)[0], false, a.PurgeAt, nil, d.Clock)
 						}
 					} else {
 						next := a
 						next.LastName = "First"
-						_, err = d.mem.UpdateAccount(t.Context(), store.AccountChange{Old: a, New: next}, d.clock)
+						_, err = d.Store.UpdateAccount(t.Context(), store.AccountChange{Old: a, New: next}, d.Clock)
 					}
 					if err != nil {
 						t.Error(err)
 					}
 					between = d.accountsAsTheyAre(t)
 				}}
-				resp := d.ask(t, "five", tc.method, allPath+"/71"+tc.action, "", pin(tag)...)
+				resp := d.Do("partner 5", tc.method, allPath+"/71"+tc.action, "", pin(tag)...)
 				if name != "pinned" {
 					want204(t, resp)
 					return
 				}
-				if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, problems(t, resp)); diff != "" {
+				if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, desk.Problems(t, resp)); diff != "" {
 					t.Errorf("answer (-want +got):\n%s", diff)
 				}
 				if diff := cmp.Diff(between, d.accountsAsTheyAre(t)); diff != "" {
@@ -373,13 +370,13 @@ func TestAFasterChange(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newFront(t)
 			headers := []string{"Idempotency-Key", "k"}
-			if tag := d.ask(t, "five", http.MethodGet, allPath+"/71", "").Headers["ETag"]; tc.pin != "" {
+			if tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]; tc.pin != "" {
 				headers = append(headers, "If-Match", strings.Replace(tc.pin, "tag", tag, 1))
 			}
 			faster := 0
-			d.accounts = &racing{Memory: d.mem, before: func() {
+			d.accounts = &racing{Store: d.Store, before: func() {
 				if faster == tc.times {
 					return
 				}
@@ -387,18 +384,18 @@ func TestAFasterChange(t *testing.T) {
 				a := d.accountsAsTheyAre(t)[0]
 				next := a
 				next.LastName, next.Metadata = "First "+strconv.Itoa(faster), map[string]string{"faster": strconv.Itoa(faster)}
-				if _, err := d.mem.UpdateAccount(t.Context(), store.AccountChange{Old: a, New: next}, d.clock); err != nil {
+				if _, err := d.Store.UpdateAccount(t.Context(), store.AccountChange{Old: a, New: next}, d.Clock); err != nil {
 					t.Error(err)
 				}
 			}}
-			d.clock = d.clock.Add(time.Hour)
-			resp := d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"last_name":"Second"}`, headers...)
+			d.Clock = d.Clock.Add(time.Hour)
+			resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"last_name":"Second"}`, headers...)
 			a := d.accountsAsTheyAre(t)[0]
 			if tc.want != nil {
 				if tc.want[0] == "409" && (resp.Headers["Retry-After"] != "1" || faster != 4) {
 					t.Errorf("Retry-After %q after %d tries", resp.Headers["Retry-After"], faster)
 				}
-				if diff := cmp.Diff(tc.want, problems(t, resp)); diff != "" || !strings.HasPrefix(a.LastName, "First ") || a.Version != int64(faster+1) || tc.pin != "" && tc.pin != "*" && faster != 1 {
+				if diff := cmp.Diff(tc.want, desk.Problems(t, resp)); diff != "" || !strings.HasPrefix(a.LastName, "First ") || a.Version != int64(faster+1) || tc.pin != "" && tc.pin != "*" && faster != 1 {
 					t.Errorf("account %+v; answer (-want +got):\n%s", a, diff)
 				}
 				return
@@ -406,8 +403,8 @@ func TestAFasterChange(t *testing.T) {
 			if a.LastName != "Second" || a.FirstName != "Ada" || a.Metadata["faster"] != strconv.Itoa(tc.times) || a.Version != int64(tc.times+2) {
 				t.Errorf("account %+v", a)
 			}
-			then := d.ask(t, "five", http.MethodGet, allPath+"/71", "")
-			again := d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"last_name":"Second"}`, headers...)
+			then := d.Do("partner 5", http.MethodGet, allPath+"/71", "")
+			again := d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"last_name":"Second"}`, headers...)
 			for name, other := range map[string]events.APIGatewayProxyResponse{"what is read then": then, "the same request again": again} {
 				if resp.StatusCode != http.StatusOK || other.Body != resp.Body || other.Headers["ETag"] != resp.Headers["ETag"] {
 					t.Errorf("answer and %s:\n%d %s %s\n%s %s", name, resp.StatusCode, resp.Body, resp.Headers["ETag"], other.Body, other.Headers["ETag"])
@@ -419,26 +416,26 @@ func TestAFasterChange(t *testing.T) {
 		})
 	}
 	t.Run("deleted meanwhile", func(t *testing.T) {
-		d := newDesk(t)
-		d.accounts = &racing{Memory: d.mem, before: func() {
-			if _, err := d.mem.DeleteAccount(t.Context(), d.accountsAsTheyAre(t)[0], false, d.clock.Add(time.Hour), nil, d.clock); err != nil {
+		d := newFront(t)
+		d.accounts = &racing{Store: d.Store, before: func() {
+			if _, err := d.Store.DeleteAccount(t.Context(), d.accountsAsTheyAre(t)[0], false, d.Clock.Add(time.Hour), nil, d.Clock); err != nil {
 				t.Error(err)
 			}
 		}}
-		if diff := cmp.Diff([]string{"409", "invalid_status"}, problems(t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"last_name":"Second"}`))); diff != "" {
+		if diff := cmp.Diff([]string{"409", "invalid_status"}, desk.Problems(t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"last_name":"Second"}`))); diff != "" {
 			t.Errorf("answer (-want +got):\n%s", diff)
 		}
 	})
 	t.Run("a carrier is linked meanwhile", func(t *testing.T) {
-		d := newDesk(t)
+		d := newFront(t)
 		linked := false
-		d.accounts = &racing{Memory: d.mem, before: func() {
+		d.accounts = &racing{Store: d.Store, before: func() {
 			if !linked {
 				linked = true
 				d.link(t, 71)
 			}
 		}}
-		if diff := cmp.Diff([]string{"409", "invalid_status origin_country_code"}, problems(t, d.ask(t, "five", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ"}`))); diff != "" {
+		if diff := cmp.Diff([]string{"409", "invalid_status origin_country_code"}, desk.Problems(t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ"}`))); diff != "" {
 			t.Errorf("answer (-want +got):\n%s", diff)
 		}
 	})

@@ -1,127 +1,48 @@
 package main
 
 import (
-	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
-	"maps"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"carrierlink/infra/local/emulator"
-	"carrierlink/infra/test/probe"
-	"carrierlink/shared/auth"
+	"carrierlink/infra/test/desk"
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/httpapi"
-	"carrierlink/shared/linking"
-	"carrierlink/shared/seal"
 	"carrierlink/shared/store"
-	"carrierlink/shared/vault"
 )
 
-const crashTable, crashPrefix = "carrierlink-test", "carrierlink-test/carrier/"
-
-// wired is the function over real engines.
+// wired is the function over real engines, with an account that has one linked
+// connection.
 type wired struct {
-	*desk
-	tableURL, secretsURL string
-	table                *store.Store
-	keeper               *linking.Linker
-	secrets              *secretsmanager.Client
-	account              int64
-	conn                 carrier.Connection
+	*front
+	conn carrier.Connection
 }
 
-// wellAnswers is a carrier that is well.
-type wellAnswers struct{}
-
-func (wellAnswers) GetAccount(context.Context, carrier.ChargeAccount, int) carrier.Reading {
-	return carrier.Reading{Outcome: carrier.OutcomeOK, Raw: []byte(`{}`)}
-}
-
-// newWired has an account with one linked connection.
-func newWired(t *testing.T, tableURL, secretsURL string) *wired {
+func newWired(t *testing.T, engines desk.Engines, table string) *wired {
 	t.Helper()
-	w := &wired{
-		desk:     &desk{clock: time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC), keys: map[string]string{}},
-		tableURL: tableURL, secretsURL: secretsURL, secrets: secretsmanager.NewFromConfig(emulator.Config(secretsURL)),
-	}
-	w.table = store.New(dynamodb.NewFromConfig(emulator.Config(tableURL)), crashTable, store.Options{})
-	w.keeper = &linking.Linker{
-		CallsPerMinute: 1_000_000, LinksPerMinute: 1_000_000,
-		Store: w.table, Vault: vault.New(w.secrets, crashPrefix), Carriers: linking.Carriers{Production: wellAnswers{}},
-		Timing: carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1}, Now: func() time.Time { return w.clock }, Random: rand.Reader,
-	}
-	id, err := carrier.NewID(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.account = id
-	w.key(t, "partner", carrier.APIKey{PartnerID: id}, func(k carrier.APIKey) error {
-		return w.table.CreatePartner(t.Context(), carrier.Partner{ID: id, Environment: carrier.Production}, k)
-	})
-	account := carrier.Account{ID: id, PartnerID: id, Environment: carrier.Production, Active: true, CreatedAt: w.clock, ModifiedAt: w.clock}
-	w.key(t, "merchant", carrier.APIKey{PartnerID: id, AccountID: id}, func(k carrier.APIKey) error {
-		_, err := w.table.CreateAccount(t.Context(), store.NewAccount{Account: account, Key: k}, w.clock)
-		return err
-	})
-	conn, err := w.keeper.Link(t.Context(), linking.LinkRequest{
-		Account: account, RefreshPolicy: carrier.RefreshHourly, ChargeAccount: carrier.ChargeAccount{
-			Carrier: carrier.AustraliaPost, Number: "0000123400",
-			Credentials: carrier.Credentials{APIKey: carrier.NewSecret("a key"), APISecret: carrier.NewSecret("a secret")},
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.conn = *conn
-	return w
+	d := desk.OnEngines(t, engines, table)
+	return &wired{serve(d), d.Link(desk.Number)}
 }
 
-// process is a process of the function, with the time of now, and everything
-// that it works with its own: it can be killed.
-func (w *wired) process() (*desk, *probe.Wire) {
-	wire, clock := &probe.Wire{}, w.clock
-	now := func() time.Time { return clock }
-	table := store.New(dynamodb.NewFromConfig(wire.Config(w.tableURL)), crashTable, store.Options{})
-	secrets := secretsmanager.NewFromConfig(wire.Config(w.secretsURL))
-	h := &handler{
-		auth: &auth.Auth{Keys: table, Now: now, Limits: auth.Limits{Production: 1_000_000}}, accounts: table,
-		linker: &linking.Linker{Store: table, Vault: vault.New(secrets, crashPrefix), Now: now},
-		sealer: seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret("the service secret"), nil }), now: now,
-	}
-	api := &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: h.routes()}
-	return &desk{handler: h, api: api, keys: maps.Clone(w.keys)}, wire
-}
-
-// do makes the request of an operation in a process of its own.
-func (w *wired) do(t *testing.T, method, suffix, idempotencyKey string) int {
-	t.Helper()
-	d, _ := w.process()
-	return w.request(t, d, method, suffix, idempotencyKey)
-}
-
-func (w *wired) request(t *testing.T, d *desk, method, suffix, idempotencyKey string) int {
-	t.Helper()
+// request makes the request of an operation in this process or another one.
+func request(d *desk.Desk, method, suffix, idempotencyKey string) int {
 	var headers []string
 	if idempotencyKey != "" {
 		headers = []string{"Idempotency-Key", idempotencyKey}
 	}
-	return d.ask(t, "partner", method, fmt.Sprintf("%s/%d%s", allPath, w.account, suffix), "", headers...).StatusCode
+	return d.Do("partner 5", method, fmt.Sprintf("%s/%d%s", allPath, desk.Account, suffix), "", headers...).StatusCode
 }
 
 // whole checks that table and vault agree with the account, and that nothing is
 // left to do.
 func (w *wired) whole(t *testing.T, deleted bool) {
 	t.Helper()
-	l, err := w.table.Load(t.Context(), w.account, store.Want{Now: w.clock, ConnectionID: w.conn.ID})
+	l, err := w.Store.Load(t.Context(), desk.Account, store.Want{Now: w.Clock, ConnectionID: w.conn.ID})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +54,7 @@ func (w *wired) whole(t *testing.T, deleted bool) {
 		t.Errorf("the row: standing %s, work %q, lease %v, purge at %v; the account's standing %s, purge at %v",
 			row.Standing, row.Work, row.LeaseUntil, row.PurgeAt, l.Account.Standing(), l.Account.PurgeAt)
 	}
-	due, _, err := w.table.Due(t.Context(), row.Lane(), w.clock.Add(24*time.Hour), 10_000)
+	due, _, err := w.Store.Due(t.Context(), row.Lane(), w.Clock.Add(48*time.Hour), 10_000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,17 +65,17 @@ func (w *wired) whole(t *testing.T, deleted bool) {
 	if found == deleted {
 		t.Errorf("the connection is in the due index: %t", found)
 	}
-	left, _, err := w.table.Unfinished(t.Context(), w.clock.Add(24*time.Hour), 10_000)
+	left, _, err := w.Store.Unfinished(t.Context(), w.Clock.Add(48*time.Hour), 10_000)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, u := range left {
-		if u.AccountID == w.account {
+		if u.AccountID == desk.Account {
 			t.Errorf("%+v is unfinished", u)
 		}
 	}
-	secret, err := w.secrets.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{
-		SecretId: aws.String(fmt.Sprintf("%s%d/%s", crashPrefix, w.account, w.conn.ID)),
+	secret, err := w.Secrets.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{
+		SecretId: aws.String(w.SecretName(w.conn.ID)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -169,9 +90,7 @@ func (w *wired) whole(t *testing.T, deleted bool) {
 // both: table and vault agree, and with what the account is by then. Before the
 // lease of the dead one is over a repeat may leave it to a later one.
 func TestCrashAfterEachCall(t *testing.T) {
-	tableURL := probe.Emulator(t, emulator.StartDynamoDBLocal)
-	secretsURL := probe.Emulator(t, emulator.StartMiniStack)
-	probe.Table(t, emulator.Config(tableURL), crashTable)
+	engines := desk.StartEngines(t)
 	for _, op := range []struct {
 		name, method, suffix, key string
 		repeats                   []int // the answers that a repeat may have
@@ -184,20 +103,21 @@ func TestCrashAfterEachCall(t *testing.T) {
 		for _, repeat := range []bool{true, false} {
 			for n, more := 1, true; more; n++ {
 				t.Run(fmt.Sprintf("%s, call %d, repeated %t", op.name, n, repeat), func(t *testing.T) {
-					w := newWired(t, tableURL, secretsURL)
+					w := newWired(t, engines, fmt.Sprintf("%s-%d-%t", strings.ReplaceAll(op.name, " ", "-"), n, repeat))
 					if op.suffix == "/restore" {
-						if status := w.do(t, http.MethodDelete, "", ""); status != http.StatusNoContent {
+						if status := request(w.Desk, http.MethodDelete, "", ""); status != http.StatusNoContent {
 							t.Fatalf("the deletion before answers %d", status)
 						}
 						w.whole(t, true)
 					}
-					d, wire := w.process()
-					if more = wire.DieAfter(n, func() { w.request(t, d, op.method, op.suffix, op.key) }); !more && n < 9 {
+					p := w.Process()
+					serve(p)
+					if more = p.Wire.DieAfter(n, func() { request(p, op.method, op.suffix, op.key) }); !more && n < 9 {
 						t.Fatalf("it made %d remote calls, want at least 9", n-1)
 					}
-					w.clock = w.clock.Add(31 * time.Second)
+					w.Pass(31 * time.Second)
 					if repeat {
-						status := w.do(t, op.method, op.suffix, op.key)
+						status := request(w.Desk, op.method, op.suffix, op.key)
 						if !more && op.method == http.MethodPut && op.key == "" {
 							op.repeats = []int{http.StatusConflict}
 						}
@@ -208,7 +128,7 @@ func TestCrashAfterEachCall(t *testing.T) {
 					if !repeat || !op.finishes {
 						w.reconcile(t)
 					}
-					l, err := w.table.Load(t.Context(), w.account, store.Want{Now: w.clock})
+					l, err := w.Store.Load(t.Context(), desk.Account, store.Want{Now: w.Clock})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -223,10 +143,10 @@ func TestCrashAfterEachCall(t *testing.T) {
 	}
 }
 
-// reconcile runs the reconciler, which may find what other tests have left too.
+// reconcile runs the reconciler.
 func (w *wired) reconcile(t *testing.T) {
 	t.Helper()
-	report, err := w.keeper.Reconcile(t.Context(), 500)
+	report, err := w.Linker.Reconcile(t.Context(), 500)
 	if err != nil || report.Failed > 0 {
 		t.Fatal(errors.Join(err, fmt.Errorf("report %+v", report)))
 	}

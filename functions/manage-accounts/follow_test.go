@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/shared/carrier"
@@ -45,9 +44,9 @@ func logged(t *testing.T) *bytes.Buffer {
 }
 
 // mark is whether an account waits to be followed.
-func (d *desk) mark(t *testing.T, id int64) bool {
+func (d *front) mark(t *testing.T, id int64) bool {
 	t.Helper()
-	l, err := d.mem.Load(t.Context(), id, store.Want{Now: d.clock})
+	l, err := d.Store.Load(t.Context(), id, store.Want{Now: d.Clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,12 +57,12 @@ func (d *desk) mark(t *testing.T, id int64) bool {
 // answered; the mark that its transaction set is the reconciler's.
 func TestFollowFails(t *testing.T) {
 	for _, failure := range []error{errors.New("broken"), fault.New(fault.State, "m"), fault.New(fault.NotFound, "m"), context.DeadlineExceeded} {
-		d, log := newDesk(t), logged(t)
+		d, log := newFront(t), logged(t)
 		d.linker = &follower{err: failure}
 		for _, op := range []struct{ method, suffix string }{
 			{http.MethodPut, "/disable"}, {http.MethodPut, "/enable"}, {http.MethodDelete, ""}, {http.MethodPut, "/restore"},
 		} {
-			want204(t, d.ask(t, "five", op.method, allPath+"/71"+op.suffix, ""))
+			want204(t, d.Do("partner 5", op.method, allPath+"/71"+op.suffix, ""))
 			if !d.mark(t, 71) {
 				t.Errorf("%s%s after %v: there is no mark", op.method, op.suffix, failure)
 			}
@@ -99,7 +98,7 @@ func TestFollow(t *testing.T) {
 		{"enable of a deleted one", http.MethodPut, "/enable", nil, 409, false},
 		{"restore", http.MethodPut, "/restore", nil, 204, true},
 	}
-	d := newDesk(t)
+	d := newFront(t)
 	linker := d.linker
 	for _, tc := range tests {
 		f := &follower{}
@@ -108,7 +107,7 @@ func TestFollow(t *testing.T) {
 		if tc.method == http.MethodPatch {
 			body = `{"first_name":"Eve"}`
 		}
-		resp := d.ask(t, "five", tc.method, one+tc.suffix, body, tc.headers...)
+		resp := d.Do("partner 5", tc.method, one+tc.suffix, body, tc.headers...)
 		if resp.StatusCode != tc.status {
 			t.Fatalf("%s: %d %s, want %d", tc.name, resp.StatusCode, resp.Body, tc.status)
 		}
@@ -131,26 +130,21 @@ func TestFollow(t *testing.T) {
 		logged(t)
 		for _, op := range []struct{ method, suffix string }{{http.MethodPut, "/disable"}, {http.MethodPut, "/enable"}, {http.MethodDelete, ""}} {
 			d.linker = &follower{err: errors.New("broken")}
-			want204(t, d.ask(t, "five", op.method, one+op.suffix, ""))
+			want204(t, d.Do("partner 5", op.method, one+op.suffix, ""))
 			f := &follower{}
 			d.linker = f
-			want204(t, d.ask(t, "five", op.method, one+op.suffix, ""))
+			want204(t, d.Do("partner 5", op.method, one+op.suffix, ""))
 			if len(f.accounts) != 1 {
 				t.Errorf("%s%s again follows %v", op.method, op.suffix, f.accounts)
 			}
 		}
 	})
 	t.Run("within the time of the request", func(t *testing.T) {
-		d, f := newDesk(t), &follower{}
+		d, f := newFront(t), &follower{}
 		d.linker = f
 		ctx, cancel := context.WithTimeout(t.Context(), 28*time.Second)
 		defer cancel()
-		if _, err := d.api.Serve(ctx, events.APIGatewayProxyRequest{
-			HTTPMethod: http.MethodDelete, Resource: onePath, Path: one, PathParameters: map[string]string{"account_id": "71"},
-			Headers: map[string]string{"API-Key": d.keys["five"]},
-		}); err != nil {
-			t.Fatal(err)
-		}
+		d.DoWithin(ctx, "partner 5", http.MethodDelete, one, "")
 		if f.left <= 20*time.Second || f.left > 26*time.Second {
 			t.Errorf("%v for the connections, want 26s less what was done before", f.left)
 		}
@@ -161,7 +155,7 @@ func TestFollow(t *testing.T) {
 // as its account does, is due only while that is active, and nothing is left to
 // do.
 func TestConnectionsFollow(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	d.link(t, 71)
 	for _, step := range []struct {
 		method, suffix string
@@ -175,8 +169,8 @@ func TestConnectionsFollow(t *testing.T) {
 		{http.MethodDelete, "", carrier.StandingDeleted},
 		{http.MethodPut, "/restore", carrier.StandingPaused},
 	} {
-		want204(t, d.ask(t, "five", step.method, allPath+"/71"+step.suffix, ""))
-		l, err := d.mem.Load(t.Context(), 71, store.Want{Now: d.clock, ConnectionID: "se-1234567"})
+		want204(t, d.Do("partner 5", step.method, allPath+"/71"+step.suffix, ""))
+		l, err := d.Store.Load(t.Context(), 71, store.Want{Now: d.Clock, ConnectionID: "se-1234567"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,14 +179,14 @@ func TestConnectionsFollow(t *testing.T) {
 			t.Errorf("%s%s: standing %s, work %q, purge at %v and the account's %v, to be followed %t",
 				step.method, step.suffix, row.Standing, row.Work, row.PurgeAt, l.Account.PurgeAt, l.Account.Following)
 		}
-		due, _, err := d.mem.Due(t.Context(), row.Lane(), d.clock.Add(time.Hour), 10)
+		due, _, err := d.Store.Due(t.Context(), row.Lane(), d.Clock.Add(time.Hour), 10)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if (len(due) == 1) != (step.want == carrier.StandingActive) {
 			t.Errorf("%s%s: due %v", step.method, step.suffix, due)
 		}
-		if left, _, err := d.mem.Unfinished(t.Context(), d.clock.Add(time.Hour), 10); err != nil || len(left) > 0 {
+		if left, _, err := d.Store.Unfinished(t.Context(), d.Clock.Add(time.Hour), 10); err != nil || len(left) > 0 {
 			t.Errorf("%s%s: unfinished %v, %v", step.method, step.suffix, left, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/infra/test/desk"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
@@ -23,29 +24,29 @@ import (
 // racing is a store in which another request comes before a change; fail is what
 // lists answer.
 type racing struct {
-	*storetest.Memory
+	storetest.Store
 	before func()
 	fail   error
 }
 
 func (r *racing) UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*carrier.IdempotencyRecord, error) {
 	r.before()
-	return r.Memory.UpdateAccount(ctx, c, now)
+	return r.Store.UpdateAccount(ctx, c, now)
 }
 
 func (r *racing) SetAccountActive(ctx context.Context, a carrier.Account, pinned, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
 	r.before()
-	return r.Memory.SetAccountActive(ctx, a, pinned, active, rec, now)
+	return r.Store.SetAccountActive(ctx, a, pinned, active, rec, now)
 }
 
 func (r *racing) DeleteAccount(ctx context.Context, a carrier.Account, pinned bool, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
 	r.before()
-	return r.Memory.DeleteAccount(ctx, a, pinned, purgeAt, rec, now)
+	return r.Store.DeleteAccount(ctx, a, pinned, purgeAt, rec, now)
 }
 
 func (r *racing) RestoreAccount(ctx context.Context, a carrier.Account, pinned bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
 	r.before()
-	return r.Memory.RestoreAccount(ctx, a, pinned, rec, now)
+	return r.Store.RestoreAccount(ctx, a, pinned, rec, now)
 }
 
 func (r *racing) ListAccounts(context.Context, int64, carrier.AccountFilter, *carrier.Position, int, int, time.Time) ([]carrier.Account, *carrier.Position, error) {
@@ -54,25 +55,25 @@ func (r *racing) ListAccounts(context.Context, int64, carrier.AccountFilter, *ca
 
 // crowd is a desk where partner 5 has nothing but the accounts 1001 to 1000+n, a
 // minute between two, the even ones disabled.
-func crowd(t *testing.T, n int) *desk {
+func crowd(t *testing.T, n int) *front {
 	t.Helper()
-	d := newDesk(t)
-	d.clock = d.clock.Add(-time.Duration(n) * time.Minute)
+	d := newFront(t)
+	d.Clock = d.Clock.Add(-time.Duration(n) * time.Minute)
 	for _, id := range []int64{71, 72} {
-		if _, err := d.mem.DeleteAccount(t.Context(), carrier.Account{ID: id}, false, d.clock, nil, d.clock); err != nil {
+		if _, err := d.Store.DeleteAccount(t.Context(), carrier.Account{ID: id}, false, d.Clock, nil, d.Clock); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range n {
-		d.clock = d.clock.Add(time.Minute)
-		d.add(t, carrier.Account{ID: int64(1001 + i), PartnerID: 5, ExternalID: fmt.Sprintf("m-%d", i+1), Active: i%2 == 0})
+		d.Clock = d.Clock.Add(time.Minute)
+		d.AddAccount(carrier.Account{ID: int64(1001 + i), PartnerID: 5, ExternalID: fmt.Sprintf("m-%d", i+1), Active: i%2 == 0})
 	}
 	return d
 }
 
-func (d *desk) list(t *testing.T, target string) (ids []int64, body listBody) {
+func (d *front) list(t *testing.T, target string) (ids []int64, body listBody) {
 	t.Helper()
-	body = decoded[listBody](t, d.ask(t, "five", http.MethodGet, target, ""))
+	body = desk.Read[listBody](t, d.Do("partner 5", http.MethodGet, target, ""), http.StatusOK)
 	ids = []int64{}
 	for _, a := range body.Accounts {
 		ids = append(ids, a.AccountID)
@@ -147,40 +148,40 @@ func TestListRefuses(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			resp := d.ask(t, "five", http.MethodGet, allPath+"?"+tc.query, "")
-			if diff := cmp.Diff(append([]string{"400"}, tc.want...), problems(t, resp)); diff != "" {
+			resp := d.Do("partner 5", http.MethodGet, allPath+"?"+tc.query, "")
+			if diff := cmp.Diff(append([]string{"400"}, tc.want...), desk.Problems(t, resp)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.query, diff)
 			}
 		})
 	}
 	t.Run("too far names the cursor", func(t *testing.T) {
-		if resp := d.ask(t, "five", http.MethodGet, allPath+"?page=401", ""); !strings.Contains(resp.Body, "cursor") {
+		if resp := d.Do("partner 5", http.MethodGet, allPath+"?page=401", ""); !strings.Contains(resp.Body, "cursor") {
 			t.Error(resp.Body)
 		}
 	})
 	t.Run("callers", func(t *testing.T) {
-		for who, want := range map[string][]string{"": {"401", "unauthorized"}, "account 71": {"403", "forbidden"}, "six": {"400", wrongCursor}} {
-			if diff := cmp.Diff(want, problems(t, d.ask(t, who, http.MethodGet, allPath+"?page_size=10&cursor="+cursor, ""))); diff != "" {
+		for who, want := range map[string][]string{"": {"401", "unauthorized"}, "account 71": {"403", "forbidden"}, "partner 6": {"400", wrongCursor}} {
+			if diff := cmp.Diff(want, desk.Problems(t, d.Do(who, http.MethodGet, allPath+"?page_size=10&cursor="+cursor, ""))); diff != "" {
 				t.Errorf("%q (-want +got):\n%s", who, diff)
 			}
 		}
 	})
 	t.Run("age", func(t *testing.T) {
 		target := allPath + "?page_size=10&cursor=" + cursor
-		issued := d.clock
-		d.clock = issued.Add(24 * time.Hour).Truncate(time.Second)
+		issued := d.Clock
+		d.Clock = issued.Add(24 * time.Hour).Truncate(time.Second)
 		if ids, _ := d.list(t, target); len(ids) != 10 {
 			t.Errorf("after a day: %v", ids)
 		}
-		d.clock = issued.Add(24*time.Hour + time.Second)
-		if diff := cmp.Diff([]string{"400", wrongCursor}, problems(t, d.ask(t, "five", http.MethodGet, target, ""))); diff != "" {
+		d.Clock = issued.Add(24*time.Hour + time.Second)
+		if diff := cmp.Diff([]string{"400", wrongCursor}, desk.Problems(t, d.Do("partner 5", http.MethodGet, target, ""))); diff != "" {
 			t.Errorf("after more than a day (-want +got):\n%s", diff)
 		}
 	})
 	t.Run("the store fails", func(t *testing.T) {
-		d := newDesk(t)
-		d.accounts = &racing{Memory: d.mem, fail: errors.New("down")}
-		if diff := cmp.Diff([]string{"500", "unspecified"}, problems(t, d.ask(t, "five", http.MethodGet, allPath, ""))); diff != "" {
+		d := newFront(t)
+		d.accounts = &racing{Store: d.Store, fail: errors.New("down")}
+		if diff := cmp.Diff([]string{"500", "unspecified"}, desk.Problems(t, d.Do("partner 5", http.MethodGet, allPath, ""))); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -236,17 +237,17 @@ func TestListFilters(t *testing.T) {
 	t.Run("as get shows them", func(t *testing.T) {
 		_, body := d.list(t, allPath+"?external_account_id=m-3")
 		_, whole := d.list(t, allPath)
-		one := decoded[httpapi.AccountBody](t, d.ask(t, "five", http.MethodGet, allPath+"/1003", ""))
+		one := desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodGet, allPath+"/1003", ""), http.StatusOK)
 		if diff := cmp.Diff([]httpapi.AccountBody{one, one}, []httpapi.AccountBody{body.Accounts[0], whole.Accounts[3]}); diff != "" {
 			t.Error(diff)
 		}
 	})
 	t.Run("none at all", func(t *testing.T) {
 		const want = `{"accounts":[],"page":1,"page_size":25,"links":{"first":{"href":"/v1/partners/accounts?page=1&page_size=25"},"prev":{},"next":{}}}`
-		if resp := d.ask(t, "five", http.MethodGet, allPath+"?active=true&created_at_end=2020-01-01T00:00:00Z", ""); !strings.HasPrefix(resp.Body, `{"accounts":[],"page":1`) {
+		if resp := d.Do("partner 5", http.MethodGet, allPath+"?active=true&created_at_end=2020-01-01T00:00:00Z", ""); !strings.HasPrefix(resp.Body, `{"accounts":[],"page":1`) {
 			t.Error(resp.Body)
 		}
-		if resp := crowd(t, 0).ask(t, "five", http.MethodGet, allPath, ""); resp.Body != want {
+		if resp := crowd(t, 0).Do("partner 5", http.MethodGet, allPath, ""); resp.Body != want {
 			t.Errorf("%s, want\n%s", resp.Body, want)
 		}
 	})
@@ -312,8 +313,8 @@ func TestWalk(t *testing.T) {
 		for next := allPath + "?page_size=7"; next != ""; {
 			ids, body := d.list(t, next)
 			got, next = append(got, ids...), body.Links.Next.Href
-			d.clock = d.clock.Add(time.Minute)
-			d.add(t, carrier.Account{ID: int64(2000 + len(got)), PartnerID: 5, Active: true})
+			d.Clock = d.Clock.Add(time.Minute)
+			d.AddAccount(carrier.Account{ID: int64(2000 + len(got)), PartnerID: 5, Active: true})
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("walk (-want +got):\n%s", diff)
@@ -353,18 +354,18 @@ func TestLargeAccounts(t *testing.T) {
 	}
 	want := []int64{}
 	for i := range n {
-		d.clock = d.clock.Add(time.Second)
-		d.add(t, carrier.Account{ID: int64(1001 + i), PartnerID: 5, Active: true, Metadata: metadata})
+		d.Clock = d.Clock.Add(time.Second)
+		d.AddAccount(carrier.Account{ID: int64(1001 + i), PartnerID: 5, Active: true, Metadata: metadata})
 		want = append(want, int64(1001+i))
 	}
 	got, pages := []int64{}, 0
 	for next := allPath + "?sort_dir=asc&page_size=500"; next != ""; pages++ {
-		resp := d.ask(t, "five", http.MethodGet, next, "")
+		resp := d.Do("partner 5", http.MethodGet, next, "")
 		event, err := json.Marshal(resp)
 		if err != nil || len(event) > 6<<20 {
 			t.Fatalf("page %d is an event of %d bytes, %v", pages+1, len(event), err)
 		}
-		body := decoded[listBody](t, resp)
+		body := desk.Read[listBody](t, resp, http.StatusOK)
 		for _, a := range body.Accounts {
 			got = append(got, a.AccountID)
 		}

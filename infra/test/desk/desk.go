@@ -62,9 +62,11 @@ type Desk struct {
 	Secrets vault.API // what the vault is kept in; not over the wire
 	Vault   *Vault
 	Carrier *Carrier
+	Client  *auspost.Client // what Carrier asks
 	Linker  *linking.Linker
 	Wire    *probe.Wire       // of a desk on the engines
 	Clock   time.Time         // what Now tells; it moves by Pass
+	URL     string            // of the API, where it is set
 	Keys    map[string]string // the API keys, by "account 71" and "partner 5"
 
 	t       testing.TB
@@ -210,7 +212,7 @@ func (d *Desk) furnish(v *vault.Vault, carriers auspost.Options) {
 	d.t.Helper()
 	client, err := auspost.New(carriers)
 	d.ok(err)
-	d.Vault, d.Carrier = &Vault{Vault: v}, &Carrier{Real: client}
+	d.Vault, d.Carrier, d.Client = &Vault{Vault: v}, &Carrier{Real: client}, client
 	d.Linker = &linking.Linker{
 		Store: d.Store, Vault: d.Vault, Carriers: linking.Carriers{Production: d.Carrier, Sandbox: d.Carrier}, Changes: auspost.Changes,
 		Timing: carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1}, CallsPerMinute: 1_000_000, LinksPerMinute: 1_000_000, Now: d.Now, Random: rand.Reader,
@@ -268,7 +270,8 @@ func (d *Desk) ok(err error) {
 	}
 }
 
-func (d *Desk) secretName(id string) string {
+// SecretName is that of a connection of the account.
+func (d *Desk) SecretName(id string) string {
 	return d.prefix + strconv.FormatInt(Account, 10) + "/" + id
 }
 
@@ -284,12 +287,18 @@ func (d *Desk) Sealer() *seal.Sealer {
 	})
 }
 
-// Serve makes these the routes of Do.
+// Serve makes these the routes of Do, which takes the first one that matches.
 func (d *Desk) Serve(routes ...httpapi.Route) { d.routes = routes }
 
 // Do makes a request with one of the keys, "" for none; headers are pairs. The
 // target is a path, percent-encoded, and its query.
 func (d *Desk) Do(who, method, target, body string, headers ...string) events.APIGatewayProxyResponse {
+	d.t.Helper()
+	return d.DoWithin(context.Background(), who, method, target, body, headers...)
+}
+
+// DoWithin is Do with a context, such as one with a deadline.
+func (d *Desk) DoWithin(ctx context.Context, who, method, target, body string, headers ...string) events.APIGatewayProxyResponse {
 	d.t.Helper()
 	path, query, _ := strings.Cut(target, "?")
 	event := events.APIGatewayProxyRequest{
@@ -307,14 +316,15 @@ func (d *Desk) Do(who, method, target, body string, headers ...string) events.AP
 	for _, r := range d.routes {
 		if r.Method == method && match(r.Resource, path, event.PathParameters) {
 			event.Resource = r.Resource
+			break
 		}
 	}
 	if event.Resource == "" {
 		d.t.Fatalf("no route for %s %s", method, path)
 	}
 	var log bytes.Buffer
-	api := &httpapi.API{Log: slog.New(slog.NewJSONHandler(&log, nil)), Now: d.Now, Routes: d.routes}
-	resp, err := api.Serve(context.Background(), event)
+	api := &httpapi.API{Log: slog.New(slog.NewJSONHandler(&log, nil)), Now: d.Now, Routes: d.routes, URL: d.URL}
+	resp, err := api.Serve(ctx, event)
 	d.ok(err)
 	for what, text := range map[string]string{"answer": resp.Body, "log": log.String()} {
 		if strings.Contains(text, canary) || strings.Contains(text, APIKey) {
@@ -330,6 +340,7 @@ func match(resource, path string, params map[string]string) bool {
 	if len(want) != len(got) {
 		return false
 	}
+	clear(params)
 	for i, w := range want {
 		name, isParam := strings.CutPrefix(w, "{")
 		if isParam {

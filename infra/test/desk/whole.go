@@ -104,8 +104,8 @@ func (d *Desk) counts(t *testing.T, row carrier.Connection, want int) {
 // secret describes the one secret that the account has.
 func (d *Desk) secret(t *testing.T, id string) *secretsmanager.DescribeSecretOutput {
 	t.Helper()
-	name := d.secretName(id)
-	if diff := cmp.Diff([]string{name}, d.secretNames(t)); d.Wire != nil && diff != "" {
+	name := d.SecretName(id)
+	if diff := cmp.Diff([]string{name}, d.secretNames(t)); d.engines.secrets != "" && diff != "" {
 		t.Errorf("secrets of the account (-want +got):\n%s", diff)
 	}
 	secret, err := d.Secrets.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: &name})
@@ -123,7 +123,7 @@ func (d *Desk) secretNames(t *testing.T) []string {
 		return nil
 	}
 	out, err := client.ListSecrets(t.Context(), &secretsmanager.ListSecretsInput{
-		IncludePlannedDeletion: aws.Bool(true), Filters: []smtypes.Filter{{Key: smtypes.FilterNameStringTypeName, Values: []string{d.secretName("")}}},
+		IncludePlannedDeletion: aws.Bool(true), Filters: []smtypes.Filter{{Key: smtypes.FilterNameStringTypeName, Values: []string{d.SecretName("")}}},
 	})
 	if err != nil {
 		t.Fatal(err)
