@@ -3,14 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,101 +13,83 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/shared/auth"
+	"carrierlink/infra/test/desk"
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/httpapi"
-	"carrierlink/shared/seal"
 	"carrierlink/shared/store"
-	"carrierlink/shared/store/storetest"
 )
 
-// desk is the function over a store in memory: partner 5 with the accounts 71
-// and 72 and the disabled 73, partner 6.
-type desk struct {
+// front is the function over a desk with partner 5, its accounts 71 and 72 and the
+// disabled 73, and partner 6.
+type front struct {
+	*desk.Desk
 	*handler
-	mem   *storetest.Memory
-	api   *httpapi.API
-	clock time.Time
-	keys  map[string]string // text by name
-	fail  error             // of the reads beside the account's
+	fail error // of the reads beside the account's
 }
 
 func start() time.Time { return time.Date(2026, 3, 1, 0, 0, 30, 123000000, time.UTC) }
 
 // ListConnections is the store's.
-func (d *desk) ListConnections(ctx context.Context, account int64, withSnapshots bool) ([]carrier.Connection, map[string]carrier.Snapshot, error) {
+func (d *front) ListConnections(ctx context.Context, account int64, withSnapshots bool) ([]carrier.Connection, map[string]carrier.Snapshot, error) {
 	if d.fail != nil {
 		return nil, nil, d.fail
 	}
-	return d.mem.ListConnections(ctx, account, withSnapshots)
+	return d.Store.ListConnections(ctx, account, withSnapshots)
 }
 
 // History is the store's.
-func (d *desk) History(ctx context.Context, account int64, id string, before *carrier.HistoryPosition, skip, limit int, now time.Time) ([]carrier.HistoryEntry, *carrier.HistoryPosition, error) {
+func (d *front) History(ctx context.Context, account int64, id string, before *carrier.HistoryPosition, skip, limit int, now time.Time) ([]carrier.HistoryEntry, *carrier.HistoryPosition, error) {
 	if d.fail != nil {
 		return nil, nil, d.fail
 	}
-	return d.mem.History(ctx, account, id, before, skip, limit, now)
+	return d.Store.History(ctx, account, id, before, skip, limit, now)
 }
 
 // Tallies is the store's.
-func (d *desk) Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]carrier.Tally, error) {
+func (d *front) Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]carrier.Tally, error) {
 	if d.fail != nil {
 		return nil, d.fail
 	}
-	return d.mem.Tallies(ctx, name, now)
+	return d.Store.Tallies(ctx, name, now)
 }
 
 // Load is the store's.
-func (d *desk) Load(ctx context.Context, account int64, want store.Want) (store.Loaded, error) {
-	return d.mem.Load(ctx, account, want)
+func (d *front) Load(ctx context.Context, account int64, want store.Want) (store.Loaded, error) {
+	return d.Store.Load(ctx, account, want)
 }
 
-func sealer() *seal.Sealer {
-	return seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret("the service secret"), nil })
-}
-
-func newDesk(t *testing.T) *desk {
+func newFront(t *testing.T) *front {
 	t.Helper()
-	d := &desk{mem: storetest.NewMemory(), clock: start(), keys: map[string]string{}}
-	now := func() time.Time { return d.clock }
-	d.handler = &handler{auth: &auth.Auth{Keys: d.mem, Now: now, Limits: auth.Limits{Production: 100_000}}, connections: d, checks: d, sealer: sealer(), now: now}
-	d.api = &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: d.routes()}
-	made := func(name string, k carrier.APIKey, keep func(carrier.APIKey) error) {
-		t.Helper()
-		k.Environment = carrier.Production
-		k, text, err := auth.MakeKey(rand.Reader, k)
-		if err == nil {
-			err = keep(k)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		d.keys[name] = text.Reveal()
-	}
-	for _, p := range []carrier.Partner{{ID: 5, Name: "five"}, {ID: 6, Name: "six"}} {
-		made(p.Name, carrier.APIKey{PartnerID: p.ID}, func(k carrier.APIKey) error { return d.mem.CreatePartner(t.Context(), p, k) })
+	d := desk.EmptyInMemory(t)
+	d.Clock = start()
+	f := serve(d)
+	f.connections, f.checks = f, f
+	for _, id := range []int64{5, 6} {
+		d.AddPartner(carrier.Partner{ID: id})
 	}
 	for _, a := range []carrier.Account{{ID: 71, Active: true}, {ID: 72, Active: true}, {ID: 73}} {
-		a.PartnerID, a.Environment, a.CreatedAt = 5, carrier.Production, d.clock
-		made(fmt.Sprintf("account %d", a.ID), carrier.APIKey{PartnerID: 5, AccountID: a.ID}, func(k carrier.APIKey) error {
-			_, err := d.mem.CreateAccount(t.Context(), store.NewAccount{Account: a, Key: k}, d.clock)
-			return err
-		})
+		a.PartnerID = 5
+		d.AddAccount(a)
 	}
-	return d
+	return f
+}
+
+// serve makes the function that a desk serves.
+func serve(d *desk.Desk) *front {
+	f := &front{Desk: d, handler: &handler{auth: d.Auth(), connections: d.Store, checks: d.Store, sealer: d.Sealer(), now: d.Now}}
+	d.Serve(f.routes()...)
+	return f
 }
 
 // link gives an account a connection, and a snapshot of what the carrier said
 // unless that is empty.
-func (d *desk) link(t *testing.T, c carrier.Connection, text string) {
+func (d *front) link(t *testing.T, c carrier.Connection, text string) {
 	t.Helper()
 	if c.AccountID == 0 {
 		c.AccountID = 71
 	}
 	status := c.Status
-	c.PartnerID, c.LeaseUntil = 5, d.clock.Add(time.Minute)
-	if err := d.mem.BeginLink(t.Context(), &c, carrier.LinkOptions{AllowDuplicate: true}); err != nil {
+	c.PartnerID, c.LeaseUntil = 5, d.Clock.Add(time.Minute)
+	if err := d.Store.BeginLink(t.Context(), &c, carrier.LinkOptions{AllowDuplicate: true}); err != nil {
 		t.Fatal(err)
 	}
 	if status == carrier.Linking {
@@ -121,77 +98,33 @@ func (d *desk) link(t *testing.T, c carrier.Connection, text string) {
 	c.Status = status
 	var snap *carrier.Snapshot
 	if text != "" {
-		s, err := carrier.NewSnapshot([]byte(text), d.clock)
+		s, err := carrier.NewSnapshot([]byte(text), d.Clock)
 		if err != nil {
 			t.Fatal(err)
 		}
 		snap = &s
 	}
-	if err := d.mem.FinishLink(t.Context(), &c, nil, snap, nil); err != nil {
+	if err := d.Store.FinishLink(t.Context(), &c, nil, snap, nil); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // unlink takes a connection away.
-func (d *desk) unlink(t *testing.T, id string) {
+func (d *front) unlink(t *testing.T, id string) {
 	t.Helper()
-	c, err := d.mem.Connection(t.Context(), 71, id)
+	c, err := d.Store.Connection(t.Context(), 71, id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Status, c.Work, c.PurgeAt = carrier.Disconnected, carrier.WorkUnlink, d.clock.Add(carrier.HistoryKept)
-	if err := d.mem.Unlink(t.Context(), &c); err != nil {
+	c.Status, c.Work, c.PurgeAt = carrier.Disconnected, carrier.WorkUnlink, d.Clock.Add(carrier.HistoryKept)
+	if err := d.Store.Unlink(t.Context(), &c); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // ask is a GET; headers are pairs.
-func (d *desk) ask(tb testing.TB, who, target string, headers ...string) events.APIGatewayProxyResponse {
-	tb.Helper()
-	path, query, _ := strings.Cut(target, "?")
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	e := events.APIGatewayProxyRequest{
-		HTTPMethod: http.MethodGet, Path: path, Resource: path, Headers: map[string]string{"API-Key": d.keys[who]}, Body: "null", MultiValueQueryStringParameters: values,
-	}
-	if id, ok := strings.CutPrefix(path, "/v1/carriers/"); ok && id != "status" {
-		id, of, below := strings.Cut(id, "/")
-		if e.Resource, e.PathParameters = "/v1/carriers/{carrier_id}", map[string]string{"carrier_id": id}; below {
-			e.Resource += "/" + of
-		}
-	}
-	for i := 0; i < len(headers); i += 2 {
-		e.Headers[headers[i]] = headers[i+1]
-	}
-	resp, err := d.api.Serve(tb.Context(), e)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return resp
-}
-
-func problems(t *testing.T, resp events.APIGatewayProxyResponse) []string {
-	t.Helper()
-	var e httpapi.Envelope
-	if err := json.Unmarshal([]byte(resp.Body), &e); err != nil {
-		t.Fatalf("%d %q: %v", resp.StatusCode, resp.Body, err)
-	}
-	all := []string{strconv.Itoa(resp.StatusCode)}
-	for _, p := range e.Errors {
-		all = append(all, strings.TrimSuffix(p.ErrorCode+" "+p.FieldName, " "))
-	}
-	return all
-}
-
-func decoded[T any](tb testing.TB, resp events.APIGatewayProxyResponse) T {
-	tb.Helper()
-	var v T
-	if err := json.Unmarshal([]byte(resp.Body), &v); err != nil || resp.StatusCode != http.StatusOK {
-		tb.Fatalf("%d %s, %v, want 200", resp.StatusCode, resp.Body, err)
-	}
-	return v
+func (d *front) ask(who, target string, headers ...string) events.APIGatewayProxyResponse {
+	return d.Do(who, http.MethodGet, target, "null", headers...)
 }
 
 func TestEveryOperationRefuses(t *testing.T) {
@@ -201,45 +134,45 @@ func TestEveryOperationRefuses(t *testing.T) {
 	}{
 		{"no key", "", "", []string{"401", "unauthorized"}},
 		{"no key, for an account", "", "71", []string{"401", "unauthorized"}},
-		{"partner, for nobody", "five", "", []string{"400", "field_value_required On-Behalf-Of"}},
-		{"partner, no id", "five", "shop", []string{"400", "invalid_identifier On-Behalf-Of"}},
-		{"partner, an absent account", "five", "99", []string{"404", "not_found"}},
-		{"another partner", "six", "71", []string{"404", "not_found"}},
+		{"partner, for nobody", "partner 5", "", []string{"400", "field_value_required On-Behalf-Of"}},
+		{"partner, no id", "partner 5", "shop", []string{"400", "invalid_identifier On-Behalf-Of"}},
+		{"partner, an absent account", "partner 5", "99", []string{"404", "not_found"}},
+		{"another partner", "partner 6", "71", []string{"404", "not_found"}},
 		{"another account of the partner", "account 71", "72", []string{"404", "not_found"}},
 		{"a disabled account", "account 73", "", []string{"403", "subscription_inactive"}},
-		{"a disabled account, for the partner", "five", "73", []string{"403", "subscription_inactive"}},
+		{"a disabled account, for the partner", "partner 5", "73", []string{"403", "subscription_inactive"}},
 	}
 	for _, path := range []string{
 		"/v1/connections/carriers", "/v1/carriers", "/v1/carriers/status", "/v1/carriers/se-1", "/v1/carriers/x", "/v1/carriers/se-1/history", "/v1/carriers/x/history?page=0",
 	} {
 		for _, tc := range tests {
 			t.Run(path+", "+tc.name, func(t *testing.T) {
-				d := newDesk(t)
+				d := newFront(t)
 				d.link(t, carrier.Connection{ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
-				if diff := cmp.Diff(tc.want, problems(t, d.ask(t, tc.who, path, "On-Behalf-Of", tc.onBehalfOf))); diff != "" {
+				if diff := cmp.Diff(tc.want, desk.Problems(t, d.ask(tc.who, path, "On-Behalf-Of", tc.onBehalfOf))); diff != "" {
 					t.Errorf("answer (-want +got):\n%s", diff)
 				}
 			})
 		}
 	}
 	t.Run("a deleted account", func(t *testing.T) {
-		d := newDesk(t)
-		if _, err := d.mem.DeleteAccount(t.Context(), carrier.Account{ID: 71}, false, d.clock.AddDate(0, 0, 30), nil, d.clock); err != nil {
+		d := newFront(t)
+		if _, err := d.Store.DeleteAccount(t.Context(), carrier.Account{ID: 71}, false, d.Clock.AddDate(0, 0, 30), nil, d.Clock); err != nil {
 			t.Fatal(err)
 		}
-		for who, want := range map[string][]string{"account 71": {"401", "unauthorized"}, "five": {"403", "subscription_inactive"}} {
-			if diff := cmp.Diff(want, problems(t, d.ask(t, who, "/v1/carriers", "On-Behalf-Of", "71"))); diff != "" {
+		for who, want := range map[string][]string{"account 71": {"401", "unauthorized"}, "partner 5": {"403", "subscription_inactive"}} {
+			if diff := cmp.Diff(want, desk.Problems(t, d.ask(who, "/v1/carriers", "On-Behalf-Of", "71"))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", who, diff)
 			}
 		}
 	})
 	t.Run("the store fails", func(t *testing.T) {
-		d := newDesk(t)
+		d := newFront(t)
 		d.link(t, carrier.Connection{ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
 		d.fail = errors.New("down")
 		for _, path := range []string{"/v1/carriers", "/v1/carriers/status", "/v1/carriers/se-1/history"} {
 			for who, want := range map[string][]string{"account 71": {"500", "unspecified"}, "": {"401", "unauthorized"}} {
-				if diff := cmp.Diff(want, problems(t, d.ask(t, who, path))); diff != "" {
+				if diff := cmp.Diff(want, desk.Problems(t, d.ask(who, path))); diff != "" {
 					t.Errorf("%s for %q (-want +got):\n%s", path, who, diff)
 				}
 			}
@@ -248,23 +181,23 @@ func TestEveryOperationRefuses(t *testing.T) {
 }
 
 func TestGetRefuses(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	d.link(t, carrier.Connection{ID: "se-1", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
 	d.link(t, carrier.Connection{ID: "se-2", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Linking}, "")
 	d.link(t, verified("se-4", start()), contract())
 	d.unlink(t, "se-4")
 	for _, id := range []string{"x", "1", "se-", "SE-1", "se-A", "se-1%20", "se-%2F", "se-%", "%ff", "se-" + strings.Repeat("1", 23), "se-%C3%A9"} {
-		if diff := cmp.Diff([]string{"400", "invalid_identifier carrier_id"}, problems(t, d.ask(t, "account 71", "/v1/carriers/"+id))); diff != "" {
+		if diff := cmp.Diff([]string{"400", "invalid_identifier carrier_id"}, desk.Problems(t, d.ask("account 71", "/v1/carriers/"+id))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", id, diff)
 		}
 	}
 	bodies := map[string]string{}
 	for name, ask := range map[string][]string{
 		"absent": {"account 71", "/v1/carriers/se-3"}, "another account's": {"account 71", "/v1/carriers/se-1"}, "an intent": {"account 71", "/v1/carriers/se-2"},
-		"a disconnected one": {"account 71", "/v1/carriers/se-4"}, "another account's, for the partner": {"five", "/v1/carriers/se-1", "On-Behalf-Of", "71"},
+		"a disconnected one": {"account 71", "/v1/carriers/se-4"}, "another account's, for the partner": {"partner 5", "/v1/carriers/se-1", "On-Behalf-Of", "71"},
 	} {
-		resp := d.ask(t, ask[0], ask[1], ask[2:]...)
-		if diff := cmp.Diff([]string{"404", "not_found"}, problems(t, resp)); diff != "" {
+		resp := d.ask(ask[0], ask[1], ask[2:]...)
+		if diff := cmp.Diff([]string{"404", "not_found"}, desk.Problems(t, resp)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 		bodies[strings.Replace(resp.Body, resp.Headers["X-Request-Id"], "ID", 1)] = name
@@ -275,13 +208,13 @@ func TestGetRefuses(t *testing.T) {
 }
 
 func TestForms(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	want := formsBody{[]formBody{
 		{"australia_post", "australia_post", carrier.AustraliaPost.FriendlyName(), carrier.Form(carrier.AustraliaPost)},
 		{"startrack", "startrack", carrier.StarTrack.FriendlyName(), carrier.Form(carrier.StarTrack)},
 	}}
-	for _, ask := range [][]string{{"account 71"}, {"five", "On-Behalf-Of", "se-72"}} {
-		if diff := cmp.Diff(want, decoded[formsBody](t, d.ask(t, ask[0], "/v1/connections/carriers", ask[1:]...))); diff != "" {
+	for _, ask := range [][]string{{"account 71"}, {"partner 5", "On-Behalf-Of", "se-72"}} {
+		if diff := cmp.Diff(want, desk.Read[formsBody](t, d.ask(ask[0], "/v1/connections/carriers", ask[1:]...), http.StatusOK)); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", ask, diff)
 		}
 	}
@@ -315,8 +248,8 @@ const carrierText = `{"requires_funded_amount":false,"balance":0,"friendly_name"
 	`"created_at":"2026-03-01T00:00:30.123Z","modified_at":"2026-03-01T00:00:30.123Z"}`
 
 func TestListAndGet(t *testing.T) {
-	d := newDesk(t)
-	resp := d.ask(t, "account 71", "/v1/carriers")
+	d := newFront(t)
+	resp := d.ask("account 71", "/v1/carriers")
 	if want := `{"carriers":[],"request_id":"` + resp.Headers["X-Request-Id"] + `","errors":[],"page":1,"page_size":25,` +
 		`"links":{"first":{"href":"/v1/carriers?page=1&page_size=25"},"prev":{},"next":{}}}`; resp.Body != want {
 		t.Errorf("none: %s, want %s", resp.Body, want)
@@ -328,47 +261,47 @@ func TestListAndGet(t *testing.T) {
 	d.link(t, verified("se-3", start()), contract())
 	d.unlink(t, "se-3")
 	d.link(t, carrier.Connection{ID: "se-9999999", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
-	for _, ask := range [][]string{{"account 71"}, {"five", "On-Behalf-Of", "71"}} {
-		resp = d.ask(t, ask[0], "/v1/carriers", ask[1:]...)
+	for _, ask := range [][]string{{"account 71"}, {"partner 5", "On-Behalf-Of", "71"}} {
+		resp = d.ask(ask[0], "/v1/carriers", ask[1:]...)
 		if !strings.Contains(resp.Body, carrierText) || strings.Contains(resp.Body, "canary") {
 			t.Errorf("the list:\n%s\nlacks\n%s", resp.Body, carrierText)
 		}
-		got := decoded[listBody](t, resp)
+		got := desk.Read[listBody](t, resp, http.StatusOK)
 		if len(got.Carriers) != 2 || got.Carriers[0].CarrierID != "se-7654321" || len(got.Carriers[0].Services) != 0 || got.Carriers[0].HasMultiPackageSupportingService {
 			t.Errorf("of %d carriers the first is %+v, want the oldest", len(got.Carriers), got.Carriers[0])
 		}
-		one := d.ask(t, ask[0], "/v1/carriers/se-1234567", ask[1:]...)
+		one := d.ask(ask[0], "/v1/carriers/se-1234567", ask[1:]...)
 		if one.Body != carrierText {
 			t.Errorf("get: %s, want\n%s", one.Body, carrierText)
 		}
 	}
-	if got := d.ask(t, "account 71", "/v1/carriers/se-7654321"); !strings.Contains(got.Body, `"services":[]`) {
+	if got := d.ask("account 71", "/v1/carriers/se-7654321"); !strings.Contains(got.Body, `"services":[]`) {
 		t.Errorf("without a snapshot: %s", got.Body)
 	}
 }
 
 func TestETag(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	d.link(t, verified("se-1234567", start()), contract())
 	const path = "/v1/carriers/se-1234567"
-	tag := d.ask(t, "account 71", path).Headers["ETag"]
+	tag := d.ask("account 71", path).Headers["ETag"]
 	for value, hit := range map[string]bool{
 		"": false, `"x"`: false, strings.Trim(tag, `"`): false, tag + "x": false, ",": false,
 		tag: true, "W/" + tag: true, "*": true, `"x", ` + tag: true,
 	} {
-		resp := d.ask(t, "account 71", path, "If-None-Match", value)
+		resp := d.ask("account 71", path, "If-None-Match", value)
 		if got := resp.StatusCode == http.StatusNotModified; got != hit || hit != (resp.Body == "") || resp.Headers["ETag"] != tag || resp.Headers["Cache-Control"] != "private, no-cache" {
 			t.Errorf("If-None-Match: %s = %d, %d bytes, %v", value, resp.StatusCode, len(resp.Body), resp.Headers)
 		}
 	}
-	if resp := d.ask(t, "account 71", "/v1/carriers"); resp.Headers["ETag"] != "" || resp.Headers["Cache-Control"] != "no-store" {
+	if resp := d.ask("account 71", "/v1/carriers"); resp.Headers["ETag"] != "" || resp.Headers["Cache-Control"] != "no-store" {
 		t.Errorf("the list, which has a request id: %v", resp.Headers)
 	}
 	t.Run("what is said counts", func(t *testing.T) {
 		seen := map[string]string{tag: "as it was"}
 		note := func(name string) {
 			t.Helper()
-			resp := d.ask(t, "account 71", path, "If-None-Match", tag)
+			resp := d.ask("account 71", path, "If-None-Match", tag)
 			if twin, dup := seen[resp.Headers["ETag"]]; dup || resp.StatusCode != http.StatusOK {
 				t.Errorf("%s: %d with the ETag of %s", name, resp.StatusCode, twin)
 			}
@@ -376,17 +309,17 @@ func TestETag(t *testing.T) {
 		}
 		check := func(edit func(*carrier.Connection), text string) {
 			t.Helper()
-			l, err := d.mem.Load(t.Context(), 71, store.Want{ConnectionID: "se-1234567"})
+			l, err := d.Store.Load(t.Context(), 71, store.Want{ConnectionID: "se-1234567"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			snap, err := carrier.NewSnapshot([]byte(text), d.clock)
+			snap, err := carrier.NewSnapshot([]byte(text), d.Clock)
 			if err != nil {
 				t.Fatal(err)
 			}
 			edit(l.Connection)
 			l.Connection.ContractHash = carrier.SnapshotHash([]byte(text))
-			if err := d.mem.RecordCheck(t.Context(), l.Connection, nil, &snap); err != nil {
+			if err := d.Store.RecordCheck(t.Context(), l.Connection, nil, &snap); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -394,7 +327,7 @@ func TestETag(t *testing.T) {
 		note("another check")
 		check(func(*carrier.Connection) {}, contract(`{"type":"A","group":"B","product_id":"C"}`))
 		note("another product")
-		d.clock = d.clock.Add(24 * time.Hour)
+		d.Clock = d.Clock.Add(24 * time.Hour)
 		note("a day less until the end")
 	})
 }
@@ -405,24 +338,24 @@ func TestStatuses(t *testing.T) {
 		carrier.PendingVerification: "pending_approval", carrier.ActionRequired: "pending_approval",
 		carrier.Active: "approved", carrier.Degraded: "approved", carrier.Restricted: "approved",
 	} {
-		d := newDesk(t)
+		d := newFront(t)
 		d.link(t, carrier.Connection{ID: "se-1234567", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: status, StatusReason: "r"}, "")
-		got := decoded[carrierBody](t, d.ask(t, "account 71", "/v1/carriers/se-1234567"))
+		got := desk.Read[carrierBody](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
 		if got.ConnectionStatus != want || got.Status != string(status) || *got.StatusReason != "r" || got.FriendlyName != carrier.StarTrack.FriendlyName() {
 			t.Errorf("%s is %q, %q for %v, want %q", status, got.ConnectionStatus, got.Status, got.StatusReason, want)
 		}
-		if list := decoded[listBody](t, d.ask(t, "account 71", "/v1/carriers")); len(list.Carriers) != 1 || list.Carriers[0].ConnectionStatus != want {
+		if list := desk.Read[listBody](t, d.ask("account 71", "/v1/carriers"), http.StatusOK); len(list.Carriers) != 1 || list.Carriers[0].ConnectionStatus != want {
 			t.Errorf("%s in the list: %+v", status, list.Carriers)
 		}
 	}
 }
 
 func TestPaused(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	paused := verified("se-1234567", start())
 	paused.Standing = carrier.StandingPaused // its account is active again, and it has not followed yet
 	d.link(t, paused, contract())
-	got := decoded[carrierBody](t, d.ask(t, "account 71", "/v1/carriers/se-1234567"))
+	got := desk.Read[carrierBody](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
 	if got.ConnectionStatus != "pending_approval" || got.Status != "paused" || got.NextRefreshAt != nil {
 		t.Errorf("%q, %q, next %v", got.ConnectionStatus, got.Status, got.NextRefreshAt)
 	}
@@ -458,9 +391,9 @@ func TestServices(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newFront(t)
 			d.link(t, carrier.Connection{ID: "se-1234567", Carrier: tc.carrier, AccountNumber: "0000123400", Status: carrier.Active}, contract(tc.products...))
-			got := decoded[carrierBody](t, d.ask(t, "account 71", "/v1/carriers/se-1234567"))
+			got := desk.Read[carrierBody](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
 			var services []service
 			for _, s := range got.Services {
 				services = append(services, service{s.ServiceCode, s.Name, s.International, s.IsMultiPackageSupported})
@@ -483,13 +416,13 @@ func TestDamagedSnapshot(t *testing.T) {
 	slog.SetDefault(slog.New(slog.NewJSONHandler(log, nil)))
 	t.Cleanup(func() { slog.SetDefault(before) })
 	for name, text := range map[string]string{"no account": `{}`, "no JSON": `canary`} {
-		d := newDesk(t)
+		d := newFront(t)
 		d.link(t, verified("se-1234567", start()), text)
 		d.link(t, verified("se-7654321", start()), contract(`{"type":"A","group":"B","product_id":"C"}`))
 		log.Reset()
-		resp := d.ask(t, "account 71", "/v1/carriers/se-1234567")
-		list := decoded[listBody](t, d.ask(t, "account 71", "/v1/carriers"))
-		if got := decoded[carrierBody](t, resp); got.Services == nil || len(got.Services) != 0 || got.Status != "active" || resp.Headers["ETag"] == "" {
+		resp := d.ask("account 71", "/v1/carriers/se-1234567")
+		list := desk.Read[listBody](t, d.ask("account 71", "/v1/carriers"), http.StatusOK)
+		if got := desk.Read[carrierBody](t, resp, http.StatusOK); got.Services == nil || len(got.Services) != 0 || got.Status != "active" || resp.Headers["ETag"] == "" {
 			t.Errorf("%s: get: %s", name, resp.Body)
 		}
 		if len(list.Carriers) != 2 || len(list.Carriers[0].Services) != 0 || len(list.Carriers[1].Services) != 1 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -9,20 +10,21 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/infra/test/desk"
 	"carrierlink/shared/carrier"
 )
 
 const historyPath = "/v1/carriers/se-1234567/history"
 
 // checked adds checks to a connection of account 71, the first ones first.
-func (d *desk) checked(t *testing.T, id string, entries ...carrier.HistoryEntry) {
+func (d *front) checked(t *testing.T, id string, entries ...carrier.HistoryEntry) {
 	t.Helper()
 	for _, e := range entries {
-		c, err := d.mem.Connection(t.Context(), 71, id)
+		c, err := d.Store.Connection(t.Context(), 71, id)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.mem.RecordCheck(t.Context(), &c, &e, nil); err != nil {
+		if err := d.Store.RecordCheck(t.Context(), &c, &e, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -46,13 +48,13 @@ func numbers(b historyBody) []int64 {
 }
 
 func TestHistoryRefuses(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	d.link(t, verified("se-1234567", start()), "")
 	d.link(t, verified("se-2", start()), "")
 	d.link(t, carrier.Connection{ID: "se-1", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
 	d.link(t, carrier.Connection{ID: "se-3", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Linking}, "")
 	d.checked(t, "se-2", entry(1, 0), entry(2, time.Minute))
-	foreign := strings.TrimPrefix(decoded[historyBody](t, d.ask(t, "account 71", "/v1/carriers/se-2/history?page_size=1")).Links.Next.Href, "/v1/carriers/se-2/history")
+	foreign := strings.TrimPrefix(desk.Read[historyBody](t, d.ask("account 71", "/v1/carriers/se-2/history?page_size=1"), http.StatusOK).Links.Next.Href, "/v1/carriers/se-2/history")
 	if !strings.Contains(foreign, "cursor=") {
 		t.Fatalf("no cursor in %q", foreign)
 	}
@@ -69,16 +71,16 @@ func TestHistoryRefuses(t *testing.T) {
 		{"an intent", "/v1/carriers/se-3/history", []string{"404", "not_found"}},
 	}
 	for _, tc := range tests {
-		if diff := cmp.Diff(tc.want, problems(t, d.ask(t, "account 71", tc.path))); diff != "" {
+		if diff := cmp.Diff(tc.want, desk.Problems(t, d.ask("account 71", tc.path))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 		}
 	}
 }
 
 func TestHistory(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	d.link(t, verified("se-1234567", start()), "")
-	resp := d.ask(t, "account 71", historyPath)
+	resp := d.ask("account 71", historyPath)
 	if want := `{"checks":[],"page":1,"page_size":25,"links":{"first":{"href":"` + historyPath + `?page=1&page_size=25"},"prev":{},"next":{}}}`; resp.Body != want {
 		t.Errorf("none: %s, want %s", resp.Body, want)
 	}
@@ -86,7 +88,7 @@ func TestHistory(t *testing.T) {
 		Check:  carrier.Check{At: start(), Outcome: carrier.OutcomeUnknownAccount, Latency: time.Second, Trigger: carrier.TriggerRead, Code: "41002"},
 		Number: 1, Status: carrier.Active, Changes: []carrier.Change{{Type: carrier.ProductRecoded, ProductID: "3D85", From: "3D35", To: "3D85"}},
 	})
-	resp = d.ask(t, "five", historyPath, "On-Behalf-Of", "71")
+	resp = d.ask("partner 5", historyPath, "On-Behalf-Of", "71")
 	if want := `{"checks":[{"at":"2026-03-01T00:00:30.123Z","outcome":"unknown_account","latency_ms":1000,"trigger":"read","carrier_code":"41002","status":"active",` +
 		`"changes":[{"type":"product_recoded","product_id":"3D85","field":null,"from":"3D35","to":"3D85"}]}],`; !strings.HasPrefix(resp.Body, want) {
 		t.Errorf("one: %s, want %s…", resp.Body, want)
@@ -96,14 +98,14 @@ func TestHistory(t *testing.T) {
 // TestHistoryPages: by number and by cursor, with checks of one millisecond, and
 // with whoever acts for the account.
 func TestHistoryPages(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	d.link(t, verified("se-1234567", start()), "")
 	d.checked(t, "se-1234567", entry(1, 0), entry(2, time.Minute), entry(3, time.Minute), entry(4, time.Minute), entry(5, time.Hour))
 	want := [][]int64{{5, 4}, {3, 2}, {1}}
 	path := historyPath + "?page_size=2"
 	for i, numbered := range want {
-		byNumber := decoded[historyBody](t, d.ask(t, "account 71", fmt.Sprintf("%s?page_size=2&page=%d", historyPath, i+1)))
-		byCursor := decoded[historyBody](t, d.ask(t, []string{"account 71", "five"}[i%2], path, "On-Behalf-Of", "71"))
+		byNumber := desk.Read[historyBody](t, d.ask("account 71", fmt.Sprintf("%s?page_size=2&page=%d", historyPath, i+1)), http.StatusOK)
+		byCursor := desk.Read[historyBody](t, d.ask([]string{"account 71", "partner 5"}[i%2], path, "On-Behalf-Of", "71"), http.StatusOK)
 		for name, got := range map[string]historyBody{"number": byNumber, "cursor": byCursor} {
 			if diff := cmp.Diff(numbered, numbers(got)); diff != "" || got.Page != i+1 || got.PageSize != 2 {
 				t.Errorf("page %d of %d by %s (-want +got):\n%s", got.Page, i+1, name, diff)
@@ -114,7 +116,7 @@ func TestHistoryPages(t *testing.T) {
 	if path != "" {
 		t.Errorf("the last page goes on: %s", path)
 	}
-	past := decoded[historyBody](t, d.ask(t, "account 71", historyPath+"?page=9"))
+	past := desk.Read[historyBody](t, d.ask("account 71", historyPath+"?page=9"), http.StatusOK)
 	if past.Checks == nil || len(past.Checks) != 0 || past.Page != 9 || past.Links.Prev.Href == "" || past.Links.Next.Href != "" {
 		t.Errorf("past the end: %+v", past)
 	}
@@ -123,7 +125,7 @@ func TestHistoryPages(t *testing.T) {
 // TestLargeHistory: a page that would be too large ends early, and nothing is
 // lost behind it.
 func TestLargeHistory(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	d.link(t, verified("se-1234567", start()), "")
 	const all = 70
 	for n := 1; n <= all; n++ {
@@ -136,11 +138,11 @@ func TestLargeHistory(t *testing.T) {
 	var got []int64
 	pages := 0
 	for path := historyPath + "?page_size=500"; path != ""; pages++ {
-		resp := d.ask(t, "account 71", path)
+		resp := d.ask("account 71", path)
 		if len(resp.Body) >= 1_000_000 {
 			t.Errorf("a page of %d bytes", len(resp.Body))
 		}
-		body := decoded[historyBody](t, resp)
+		body := desk.Read[historyBody](t, resp, http.StatusOK)
 		got, path = append(got, numbers(body)...), body.Links.Next.Href
 	}
 	slices.Reverse(got)
@@ -151,25 +153,25 @@ func TestLargeHistory(t *testing.T) {
 
 // TestHistoryOutlivesTheLink, for as long as it is kept.
 func TestHistoryOutlivesTheLink(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	d.link(t, verified("se-1234567", start()), contract())
 	d.checked(t, "se-1234567", entry(1, 0), entry(2, 24*time.Hour))
-	d.clock = d.clock.Add(48 * time.Hour)
+	d.Clock = d.Clock.Add(48 * time.Hour)
 	d.unlink(t, "se-1234567")
-	for name, ask := range map[string][]string{"account 71": {"account 71", historyPath}, "its partner": {"five", historyPath, "On-Behalf-Of", "71"}} {
-		if diff := cmp.Diff([]int64{2, 1}, numbers(decoded[historyBody](t, d.ask(t, ask[0], ask[1], ask[2:]...)))); diff != "" {
+	for name, ask := range map[string][]string{"account 71": {"account 71", historyPath}, "its partner": {"partner 5", historyPath, "On-Behalf-Of", "71"}} {
+		if diff := cmp.Diff([]int64{2, 1}, numbers(desk.Read[historyBody](t, d.ask(ask[0], ask[1], ask[2:]...), http.StatusOK))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	if diff := cmp.Diff([]string{"404", "not_found"}, problems(t, d.ask(t, "account 72", historyPath))); diff != "" {
+	if diff := cmp.Diff([]string{"404", "not_found"}, desk.Problems(t, d.ask("account 72", historyPath))); diff != "" {
 		t.Errorf("another account (-want +got):\n%s", diff)
 	}
-	d.clock = start().Add(carrier.HistoryKept + 24*time.Hour)
-	if diff := cmp.Diff([]int64(nil), numbers(decoded[historyBody](t, d.ask(t, "account 71", historyPath)))); diff != "" {
+	d.Clock = start().Add(carrier.HistoryKept + 24*time.Hour)
+	if diff := cmp.Diff([]int64(nil), numbers(desk.Read[historyBody](t, d.ask("account 71", historyPath), http.StatusOK))); diff != "" {
 		t.Errorf("after 91 days (-want +got):\n%s", diff)
 	}
-	d.clock = start().Add(carrier.HistoryKept + 48*time.Hour)
-	if diff := cmp.Diff([]string{"404", "not_found"}, problems(t, d.ask(t, "account 71", historyPath))); diff != "" {
+	d.Clock = start().Add(carrier.HistoryKept + 48*time.Hour)
+	if diff := cmp.Diff([]string{"404", "not_found"}, desk.Problems(t, d.ask("account 71", historyPath))); diff != "" {
 		t.Errorf("after its purge (-want +got):\n%s", diff)
 	}
 }

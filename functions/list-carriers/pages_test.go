@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/infra/test/desk"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/httpapi"
 )
@@ -24,13 +26,13 @@ func ids(body listBody) []string {
 }
 
 func TestPagesRefused(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	for _, id := range []string{"se-1", "se-2", "se-3"} {
 		d.link(t, verified(id, start()), "")
 	}
 	cursor := func(who string, headers ...string) string {
 		t.Helper()
-		u, err := url.Parse(decoded[listBody](t, d.ask(t, who, "/v1/carriers?page_size=1", headers...)).Links.Next.Href)
+		u, err := url.Parse(desk.Read[listBody](t, d.ask(who, "/v1/carriers?page_size=1", headers...), http.StatusOK).Links.Next.Href)
 		if err != nil || u.Query().Get("cursor") == "" {
 			t.Fatalf("no cursor in %v, %v", u, err)
 		}
@@ -50,13 +52,13 @@ func TestPagesRefused(t *testing.T) {
 		{"another account's cursor", "cursor=" + cursor("account 72"), []string{"400", "invalid_field_value cursor"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, problems(t, d.ask(t, "account 71", "/v1/carriers?"+tc.query))); diff != "" {
+			if diff := cmp.Diff(tc.want, desk.Problems(t, d.ask("account 71", "/v1/carriers?"+tc.query))); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}
-	d.clock = d.clock.Add(24*time.Hour + time.Second)
-	if diff := cmp.Diff([]string{"400", "invalid_field_value cursor"}, problems(t, d.ask(t, "account 71", "/v1/carriers?cursor="+mine))); diff != "" {
+	d.Clock = d.Clock.Add(24*time.Hour + time.Second)
+	if diff := cmp.Diff([]string{"400", "invalid_field_value cursor"}, desk.Problems(t, d.ask("account 71", "/v1/carriers?cursor="+mine))); diff != "" {
 		t.Errorf("a cursor older than a day (-want +got):\n%s", diff)
 	}
 }
@@ -64,7 +66,7 @@ func TestPagesRefused(t *testing.T) {
 // TestPages walks over connections of few moments, by number and by cursor, as
 // merchant and as partner in turn.
 func TestPages(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	// Two of each moment, which are in the order of their ids.
 	want := []string{"se-7", "se-9", "se-3", "se-6", "se-1", "se-2", "se-8"}
 	for i, id := range slices.Backward(want) {
@@ -73,8 +75,8 @@ func TestPages(t *testing.T) {
 	path := "/v1/carriers?page_size=3"
 	for page, first := 1, 0; first < len(want); page, first = page+1, first+3 {
 		shown := want[first:min(first+3, len(want))]
-		byNumber := decoded[listBody](t, d.ask(t, "account 71", fmt.Sprintf("/v1/carriers?page_size=3&page=%d", page)))
-		byCursor := decoded[listBody](t, d.ask(t, []string{"account 71", "five"}[page%2], path, "On-Behalf-Of", "71"))
+		byNumber := desk.Read[listBody](t, d.ask("account 71", fmt.Sprintf("/v1/carriers?page_size=3&page=%d", page)), http.StatusOK)
+		byCursor := desk.Read[listBody](t, d.ask([]string{"account 71", "partner 5"}[page%2], path, "On-Behalf-Of", "71"), http.StatusOK)
 		for name, got := range map[string]listBody{"number": byNumber, "cursor": byCursor} {
 			if diff := cmp.Diff(shown, ids(got)); diff != "" || got.Page != page || got.PageSize != 3 {
 				t.Errorf("page %d of %d by %s (-want +got):\n%s", got.Page, page, name, diff)
@@ -85,8 +87,8 @@ func TestPages(t *testing.T) {
 	if path != "" {
 		t.Errorf("the last page goes on: %s", path)
 	}
-	past := d.ask(t, "account 71", "/v1/carriers?page=9")
-	if body := decoded[listBody](t, past); len(body.Carriers) != 0 || !strings.Contains(past.Body, `"carriers":[]`) || body.Page != 9 || body.Links.Prev.Href == "" {
+	past := d.ask("account 71", "/v1/carriers?page=9")
+	if body := desk.Read[listBody](t, past, http.StatusOK); len(body.Carriers) != 0 || !strings.Contains(past.Body, `"carriers":[]`) || body.Page != 9 || body.Links.Prev.Href == "" {
 		t.Errorf("past the end: %s", past.Body)
 	}
 }
@@ -94,14 +96,14 @@ func TestPages(t *testing.T) {
 // TestPagesWhileConnectionsGo: what is unlinked between two pages, even the one
 // that the cursor stands on, hides no other.
 func TestPagesWhileConnectionsGo(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	for i, id := range []string{"se-3", "se-1", "se-4", "se-2"} {
 		d.link(t, verified(id, start().Add(time.Duration(i)*time.Second)), "")
 	}
-	first := decoded[listBody](t, d.ask(t, "account 71", "/v1/carriers?page_size=2"))
+	first := desk.Read[listBody](t, d.ask("account 71", "/v1/carriers?page_size=2"), http.StatusOK)
 	d.unlink(t, "se-1")
 	d.unlink(t, "se-3")
-	second := decoded[listBody](t, d.ask(t, "account 71", first.Links.Next.Href))
+	second := desk.Read[listBody](t, d.ask("account 71", first.Links.Next.Href), http.StatusOK)
 	if diff := cmp.Diff([]string{"se-4", "se-2"}, ids(second)); diff != "" || second.Links.Next.Href != "" {
 		t.Errorf("the second page (-want +got):\n%s", diff)
 	}
@@ -118,7 +120,7 @@ const product = `{"type":"PARCEL POST + SIGNATURE %02d","group":"Parcel Post","p
 // its size, one that ends early goes on where it ended, and together the pages
 // have each connection once.
 func TestLargeAccount(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	products := make([]string, 60)
 	for i := range products {
 		products[i] = fmt.Sprintf(product, i, i, i%3)
@@ -135,9 +137,9 @@ func TestLargeAccount(t *testing.T) {
 		var got []string
 		walked, largest := 0, 0
 		for path := fmt.Sprintf("/v1/carriers?page_size=%d", size); path != ""; walked++ {
-			resp := d.ask(t, "account 71", path)
+			resp := d.ask("account 71", path)
 			largest = max(largest, len(resp.Body))
-			body := decoded[listBody](t, resp)
+			body := desk.Read[listBody](t, resp, http.StatusOK)
 			if n := len(body.Carriers); n > 0 && len(body.Carriers[0].Services) != 60 {
 				t.Fatalf("%d services, want 60", len(body.Carriers[0].Services))
 			}
@@ -153,11 +155,11 @@ func TestLargeAccount(t *testing.T) {
 // TestPageLinks: they are absolute where the gateway says by what address it was
 // called.
 func TestPageLinks(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	d.link(t, verified("se-1", start()), "")
 	d.link(t, verified("se-2", start()), "")
-	d.api.URL = "https://api.example.com"
-	links := decoded[listBody](t, d.ask(t, "account 71", "/v1/carriers?page_size=1")).Links
+	d.URL = "https://api.example.com"
+	links := desk.Read[listBody](t, d.ask("account 71", "/v1/carriers?page_size=1"), http.StatusOK).Links
 	next, found := strings.CutPrefix(links.Next.Href, "https://api.example.com/v1/carriers?cursor=")
 	if want := (httpapi.LinkBody{Href: "https://api.example.com/v1/carriers?page=1&page_size=1"}); links.First != want || links.Prev.Href != "" || !found || next == "" {
 		t.Errorf("links = %+v", links)

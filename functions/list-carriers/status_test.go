@@ -10,12 +10,12 @@ import (
 )
 
 func TestStatus(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	quiet := `{"carrier_code":"startrack","friendly_name":"StarTrack","status":"operational","breaker":{"state":"closed","since":null,"failure":null,"next_probe_at":null},` +
 		`"success_rate":null,"checks":0,"window_minutes":15}]}`
 	want := `{"carriers":[{"carrier_code":"australia_post","friendly_name":"Australia Post","status":"operational","breaker":{"state":"closed","since":null,"failure":null,"next_probe_at":null},` +
 		`"success_rate":null,"checks":0,"window_minutes":15},` + quiet
-	if resp := d.ask(t, "account 71", "/v1/carriers/status"); resp.Body != want || resp.Headers["ETag"] != "" {
+	if resp := d.ask("account 71", "/v1/carriers/status"); resp.Body != want || resp.Headers["ETag"] != "" {
 		t.Errorf("nothing was checked: %s, want\n%s", resp.Body, want)
 	}
 	count := func(at time.Time, outcomes ...carrier.Outcome) {
@@ -24,7 +24,7 @@ func TestStatus(t *testing.T) {
 		for i, o := range outcomes {
 			checks = append(checks, carrier.Counted{AccountID: int64(i), Outcome: o})
 		}
-		if err := d.mem.CountChecks(t.Context(), carrier.AustraliaPost, checks, at); err != nil {
+		if err := d.Store.CountChecks(t.Context(), carrier.AustraliaPost, checks, at); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -32,25 +32,25 @@ func TestStatus(t *testing.T) {
 	count(start().Add(-10*time.Minute), carrier.OutcomeOK, carrier.OutcomeTimeout)
 	count(start(), carrier.OutcomeUnavailable)
 	b := carrier.Breaker{Carrier: carrier.AustraliaPost}.Opened("outage", start(), carrier.Timing{})
-	if err := d.mem.SaveBreaker(t.Context(), &b); err != nil {
+	if err := d.Store.SaveBreaker(t.Context(), &b); err != nil {
 		t.Fatal(err)
 	}
 	want = `{"carriers":[{"carrier_code":"australia_post","friendly_name":"Australia Post","status":"failing",` +
 		`"breaker":{"state":"open","since":"2026-03-01T00:00:30.123Z","failure":"outage","next_probe_at":"2026-03-01T00:01:30.123Z"},` +
 		`"success_rate":0.3333,"checks":3,"window_minutes":15},` + quiet
-	for _, ask := range [][]string{{"account 71"}, {"five", "On-Behalf-Of", "72"}} {
-		if diff := cmp.Diff(want, d.ask(t, ask[0], "/v1/carriers/status", ask[1:]...).Body); diff != "" {
+	for _, ask := range [][]string{{"account 71"}, {"partner 5", "On-Behalf-Of", "72"}} {
+		if diff := cmp.Diff(want, d.ask(ask[0], "/v1/carriers/status", ask[1:]...).Body); diff != "" {
 			t.Errorf("it is down, for %v (-want +got):\n%s", ask, diff)
 		}
 	}
 	b = b.Closed(start().Add(time.Minute))
-	if err := d.mem.SaveBreaker(t.Context(), &b); err != nil {
+	if err := d.Store.SaveBreaker(t.Context(), &b); err != nil {
 		t.Fatal(err)
 	}
-	d.clock = start().Add(time.Hour)
+	d.Clock = start().Add(time.Hour)
 	want = `{"carriers":[{"carrier_code":"australia_post","friendly_name":"Australia Post","status":"operational",` +
 		`"breaker":{"state":"closed","since":"2026-03-01T00:01:30.123Z","failure":null,"next_probe_at":null},"success_rate":null,"checks":0,"window_minutes":15},` + quiet
-	if diff := cmp.Diff(want, d.ask(t, "account 71", "/v1/carriers/status").Body); diff != "" {
+	if diff := cmp.Diff(want, d.ask("account 71", "/v1/carriers/status").Body); diff != "" {
 		t.Errorf("it is well again (-want +got):\n%s", diff)
 	}
 }
