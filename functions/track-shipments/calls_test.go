@@ -2,26 +2,18 @@ package main
 
 import (
 	"crypto/rand"
-	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/test/desk"
 	"carrierlink/infra/test/probe"
-	"carrierlink/shared/auspost"
-	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/httpapi"
-	"carrierlink/shared/store"
-	"carrierlink/shared/vault"
 )
 
 // TestRemoteCalls counts: the key's write beside one read of the account, one
@@ -30,57 +22,14 @@ import (
 func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
 
 func remoteCalls(t *probe.Attempt) {
-	tableURL := probe.Emulator(t, emulator.StartDynamoDBLocal)
-	secretsURL := probe.Emulator(t, emulator.StartMiniStack)
-	probe.Table(t, emulator.Config(tableURL), "calls")
-	wire := probe.Wire{Carrier: simulator.NewTransport()}
-	t.Watch(&wire)
-	clock := time.Date(2026, 11, 22, 6, 0, 10, 0, time.UTC)
-	now := func() time.Time { return clock }
-	table := store.New(dynamodb.NewFromConfig(wire.Config(tableURL)), "calls", store.Options{})
-	credentials := vault.New(secretsmanager.NewFromConfig(wire.Config(secretsURL)), "calls/carrier/")
-	client, err := auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: &wire})
-	if err != nil {
-		t.Fatal(err)
+	d := &front{Desk: desk.OnEngines(t, desk.StartEngines(t), "calls")}
+	d.handler = &handler{
+		auth: d.Auth(), connections: d.Store, cache: d.Store, secrets: d.Vault, carriers: carrier.PerEnvironment[tracker]{Production: d.Client, Sandbox: d.Client}, now: d.Now,
 	}
-	h := &handler{
-		auth:        &auth.Auth{Keys: table, Now: now, Limits: auth.Limits{Production: 1_000_000}},
-		connections: table, cache: table, secrets: credentials, carriers: carrier.PerEnvironment[tracker]{Production: client, Sandbox: client}, now: now,
-	}
-	api := &httpapi.API{Log: slog.New(slog.DiscardHandler), Now: now, Routes: []httpapi.Route{{Method: http.MethodGet, Resource: "/v1/tracking", Handler: h.track}}}
-
-	k, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 5, AccountID: 71, Environment: carrier.Production, CreatedAt: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	account := carrier.Account{ID: 71, PartnerID: 5, Environment: carrier.Production, Active: true, CreatedAt: clock}
-	if _, err := table.CreateAccount(t.Context(), store.NewAccount{Account: account, Key: k}, clock); err != nil {
-		t.Fatal(err)
-	}
-	conn := carrier.Connection{
-		ID: "se-1234567", AccountID: 71, PartnerID: 5, Carrier: carrier.AustraliaPost, AccountNumber: "0000123400", Status: carrier.Linking,
-		Standing: carrier.StandingActive, CreatedAt: clock, LeaseUntil: clock.Add(time.Minute), MerchantLocationID: "ZZ9",
-	}
-	if err := table.BeginLink(t.Context(), &conn, carrier.LinkOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	conn.SecretVersion, err = credentials.Create(t.Context(), 71, conn.ID, "0123456789abcdef0123456789abcdef", carrier.Credentials{APIKey: carrier.NewSecret("key"), APISecret: carrier.NewSecret("secret")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn.Status = carrier.Active
-	if err := table.FinishLink(t.Context(), &conn, nil, nil, nil); err != nil {
-		t.Fatal(err)
-	}
+	d.serve()
+	conn := d.Link(desk.Number)
 	ask := func(name, value string, numbers ...string) events.APIGatewayProxyResponse {
-		resp, err := api.Serve(t.Context(), events.APIGatewayProxyRequest{
-			HTTPMethod: http.MethodGet, Resource: "/v1/tracking", Path: "/v1/tracking", Headers: map[string]string{"API-Key": text.Reveal()},
-			MultiValueQueryStringParameters: map[string][]string{name: {value}, "tracking_number": numbers},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp
+		return d.ask(desk.Account, name+"="+value+"&tracking_number="+strings.Join(numbers, "&tracking_number="))
 	}
 	ask("carrier_id", "se-1") // the first use of a key in a minute is one call more
 
@@ -113,22 +62,19 @@ func remoteCalls(t *probe.Attempt) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		own := text
-		text = forged.Text
-		defer func() { text = own }()
-		wire.Reset()
-		if resp := ask("carrier_code", "australia_post", parcel); resp.StatusCode != http.StatusUnauthorized {
+		d.Wire.Reset()
+		if resp := d.ask(desk.Account, "carrier_code=australia_post&tracking_number="+parcel, "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
 			t.Fatalf("%d %s, want 401", resp.StatusCode, resp.Body)
 		}
-		expect(t, "calls", one, slices.Sorted(slices.Values(wire.Calls())))
+		expect(t, "calls", one, slices.Sorted(slices.Values(d.Wire.Calls())))
 	})
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *probe.Attempt) {
-			wire.Reset()
+			d.Wire.Reset()
 			if resp := ask(tc.by, tc.value, tc.numbers...); resp.StatusCode != tc.status {
 				t.Fatalf("%d %s, want %d", resp.StatusCode, resp.Body, tc.status)
 			}
-			calls := wire.Calls()
+			calls := d.Wire.Calls()
 			if len(calls) < len(tc.beside) {
 				t.Fatalf("calls = %q", calls)
 			}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/infra/test/desk"
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/auth"
@@ -28,7 +30,6 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
-	"carrierlink/shared/store/storetest"
 )
 
 // The numbers of the simulator's examples, and one that it does not know.
@@ -39,16 +40,13 @@ const (
 	unknown   = "ZZ91000"
 )
 
-// desk is the function in memory, with three accounts of one partner: 71 and 72,
+// front is the function over a desk with three accounts of one partner: 71 and 72,
 // and 73 of the sandbox. Its carrier is the simulator.
-type desk struct {
+type front struct {
+	*desk.Desk
 	*handler
-	*storetest.Memory
-	api      *httpapi.API
-	clock    time.Time
-	keys     map[int64]string // 5: the partner's
-	asked    []string         // tracking_ids of the carrier's calls
-	accounts []string         // and the account numbers that they were made for
+	asked    []string // tracking_ids of the carrier's calls
+	accounts []string // and the account numbers that they were made for
 	// carrier answers in place of the simulator; nil: it does.
 	carrier *reply
 
@@ -56,7 +54,7 @@ type desk struct {
 }
 
 // RoundTrip is the carrier's.
-func (d *desk) RoundTrip(r *http.Request) (*http.Response, error) {
+func (d *front) RoundTrip(r *http.Request) (*http.Response, error) {
 	d.asked = append(d.asked, r.URL.Query().Get("tracking_ids"))
 	d.accounts = append(d.accounts, r.Header.Get("Account-Number"))
 	if c := d.carrier; c != nil {
@@ -66,32 +64,32 @@ func (d *desk) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // Get is the vault's: connections named alike share a key.
-func (d *desk) Get(_ context.Context, account int64, id, version string) (carrier.Credentials, error) {
+func (d *front) Get(_ context.Context, account int64, id, version string) (carrier.Credentials, error) {
 	if version != "v-"+id {
 		return carrier.Credentials{}, fmt.Errorf("version %q of %d's %s", version, account, id)
 	}
 	return carrier.Credentials{APIKey: carrier.NewSecret("key-canary-" + id[:4]), APISecret: carrier.NewSecret("secret-canary")}, d.getErr
 }
 
-func (d *desk) CachedTracking(ctx context.Context, account int64, id string, numbers []string, now time.Time) (map[string]carrier.CachedTracking, error) {
+func (d *front) CachedTracking(ctx context.Context, account int64, id string, numbers []string, now time.Time) (map[string]carrier.CachedTracking, error) {
 	if d.cachedErr != nil {
 		return nil, d.cachedErr
 	}
-	return d.Memory.CachedTracking(ctx, account, id, numbers, now)
+	return d.Store.CachedTracking(ctx, account, id, numbers, now)
 }
 
-func (d *desk) CacheTracking(ctx context.Context, account int64, id string, tracking []carrier.CachedTracking) error {
+func (d *front) CacheTracking(ctx context.Context, account int64, id string, tracking []carrier.CachedTracking) error {
 	if d.cacheErr != nil {
 		return d.cacheErr
 	}
-	return d.Memory.CacheTracking(ctx, account, id, tracking)
+	return d.Store.CacheTracking(ctx, account, id, tracking)
 }
 
-func (d *desk) TakeCall(ctx context.Context, a carrier.Allowance, limit int, window time.Duration, now time.Time) (time.Duration, error) {
+func (d *front) TakeCall(ctx context.Context, a carrier.Allowance, limit int, window time.Duration, now time.Time) (time.Duration, error) {
 	if d.takeErr != nil {
 		return 0, d.takeErr
 	}
-	return d.Memory.TakeCall(ctx, a, limit, window, now)
+	return d.Store.TakeCall(ctx, a, limit, window, now)
 }
 
 // elsewhere is a carrier that must not be asked.
@@ -102,10 +100,10 @@ func (e elsewhere) Track(context.Context, carrier.ChargeAccount, []string, func(
 	return nil
 }
 
-func newDesk(t *testing.T) *desk {
+func newFront(t *testing.T) *front {
 	t.Helper()
-	d := &desk{Memory: storetest.NewMemory(), clock: time.Date(2026, 11, 22, 6, 0, 30, 0, time.UTC), keys: map[int64]string{}}
-	now := func() time.Time { return d.clock }
+	d := &front{Desk: desk.EmptyInMemory(t)}
+	d.Clock = time.Date(2026, 11, 22, 6, 0, 30, 0, time.UTC)
 	client, err := auspost.New(auspost.Options{
 		BaseURL: simulator.BaseURL, Transport: d, Sleep: func(context.Context, time.Duration) error { return nil },
 	})
@@ -113,109 +111,76 @@ func newDesk(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	d.handler = &handler{
-		auth:        &auth.Auth{Keys: d.Memory, Now: now, Limits: auth.Limits{Production: 1000, Sandbox: 1000}},
-		connections: d.Memory, cache: d, secrets: d, carriers: carrier.PerEnvironment[tracker]{Production: client, Sandbox: elsewhere{t}}, now: now,
+		auth: d.Auth(), connections: d.Store, cache: d, secrets: d, carriers: carrier.PerEnvironment[tracker]{Production: client, Sandbox: elsewhere{t}}, now: d.Now,
 	}
-	d.api = &httpapi.API{
-		Log: slog.New(slog.DiscardHandler), Now: now, Routes: []httpapi.Route{{Method: http.MethodGet, Resource: "/v1/tracking", Handler: d.track}},
-	}
-	for id, env := range map[int64]carrier.Environment{5: carrier.Production, 71: carrier.Production, 72: carrier.Production, 73: carrier.Sandbox} {
-		k := carrier.APIKey{PartnerID: 5, AccountID: id, Environment: env}
-		if id == 5 {
-			k.AccountID = 0
-		}
-		k, text, err := auth.MakeKey(rand.Reader, k)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d.keys[id] = text.Reveal()
-		if id == 5 {
-			err = d.CreatePartner(t.Context(), carrier.Partner{ID: 5, Environment: env}, k)
-		} else {
-			_, err = d.CreateAccount(t.Context(), store.NewAccount{Account: carrier.Account{ID: id, PartnerID: 5, Environment: env, Active: true}, Key: k}, d.clock)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	d.serve()
+	d.AddPartner(carrier.Partner{ID: 5})
+	for id, env := range map[int64]carrier.Environment{71: carrier.Production, 72: carrier.Production, 73: carrier.Sandbox} {
+		d.AddAccount(carrier.Account{ID: id, PartnerID: 5, Environment: env, Active: true})
 	}
 	return d
 }
 
+func (d *front) serve() {
+	d.Serve(httpapi.Route{Method: http.MethodGet, Resource: "/v1/tracking", Handler: d.track})
+}
+
 // link gives account 71 a working connection to Australia Post, unless edited.
-func (d *desk) link(t *testing.T, id string, edit func(*carrier.Connection)) {
+func (d *front) link(t *testing.T, id string, edit func(*carrier.Connection)) {
 	t.Helper()
 	c := carrier.Connection{
 		ID: id, AccountID: 71, PartnerID: 5, Carrier: carrier.AustraliaPost, AccountNumber: "0000123400", Status: carrier.Active, Standing: carrier.StandingActive,
-		SecretVersion: "v-" + id, CreatedAt: d.clock, MerchantLocationID: "ZZ9",
+		SecretVersion: "v-" + id, CreatedAt: d.Clock, MerchantLocationID: "ZZ9",
 	}
 	if edit != nil {
 		edit(&c)
 	}
 	status := c.Status
-	c.Status, c.LeaseUntil = carrier.Linking, d.clock.Add(time.Minute)
-	if err := d.BeginLink(t.Context(), &c, carrier.LinkOptions{AllowDuplicate: true}); err != nil {
+	c.Status, c.LeaseUntil = carrier.Linking, d.Clock.Add(time.Minute)
+	if err := d.Store.BeginLink(t.Context(), &c, carrier.LinkOptions{AllowDuplicate: true}); err != nil {
 		t.Fatal(err)
 	}
 	if status == carrier.Linking {
 		return
 	}
 	c.Status, c.LeaseUntil = status, time.Time{}
-	if err := d.FinishLink(t.Context(), &c, nil, nil, nil); err != nil {
+	if err := d.Store.FinishLink(t.Context(), &c, nil, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if status == carrier.Disconnected {
-		if err := d.Unlink(t.Context(), &c); err != nil {
+		if err := d.Store.Unlink(t.Context(), &c); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
 // linked is a desk with the connection se-1.
-func linked(t *testing.T) *desk {
+func linked(t *testing.T) *front {
 	t.Helper()
-	d := newDesk(t)
+	d := newFront(t)
 	d.link(t, "se-1", nil)
 	return d
 }
 
-// ask is a GET by an account; query is as in a URL, without escapes.
-func (d *desk) ask(t *testing.T, account int64, query string, headers ...string) events.APIGatewayProxyResponse {
-	t.Helper()
-	e := events.APIGatewayProxyRequest{
-		HTTPMethod: http.MethodGet, Resource: "/v1/tracking", Path: "/v1/tracking", Headers: map[string]string{"API-Key": d.keys[account]},
-		MultiValueQueryStringParameters: map[string][]string{},
-	}
+// ask is a GET by an account, or by partner 5; query is as in a URL, without
+// escapes.
+func (d *front) ask(account int64, query string, headers ...string) events.APIGatewayProxyResponse {
+	values := url.Values{}
 	for pair := range strings.SplitSeq(query, "&") {
 		if name, value, ok := strings.Cut(pair, "="); ok {
-			e.MultiValueQueryStringParameters[name] = append(e.MultiValueQueryStringParameters[name], value)
+			values.Add(name, value)
 		}
 	}
-	for i := 0; i < len(headers); i += 2 {
-		e.Headers[headers[i]] = headers[i+1]
+	who := "account "
+	if account == 5 {
+		who = "partner "
 	}
-	resp, err := d.api.Serve(t.Context(), e)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp
+	return d.Do(who+strconv.FormatInt(account, 10), http.MethodGet, "/v1/tracking?"+values.Encode(), "", headers...)
 }
 
 // of asks se-1 for numbers.
 func of(numbers ...string) string {
 	return "carrier_id=se-1&tracking_number=" + strings.Join(numbers, "&tracking_number=")
-}
-
-func problems(t *testing.T, resp events.APIGatewayProxyResponse) []string {
-	t.Helper()
-	var e httpapi.Envelope
-	if err := json.Unmarshal([]byte(resp.Body), &e); err != nil {
-		t.Fatalf("%s: %v", resp.Body, err)
-	}
-	all := []string{strconv.Itoa(resp.StatusCode)}
-	for _, p := range e.Errors {
-		all = append(all, strings.TrimSuffix(p.ErrorCode+" "+p.FieldName, " "))
-	}
-	return all
 }
 
 // line is what an answer says of one number.
@@ -326,7 +291,7 @@ func TestTrackRefuses(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			d := linked(t)
-			expect(t, "problems", tc.want, problems(t, d.ask(t, 71, tc.query, tc.headers...)))
+			expect(t, "problems", tc.want, desk.Problems(t, d.ask(71, tc.query, tc.headers...)))
 			if len(d.asked) > 0 {
 				t.Errorf("the carrier was asked for %q", d.asked)
 			}
@@ -341,12 +306,12 @@ func TestAbsentAndForeignAreEqual(t *testing.T) {
 	d.link(t, "se-8", func(c *carrier.Connection) { c.Status = carrier.Disconnected })
 	bodies := map[string]string{}
 	for name, resp := range map[string]events.APIGatewayProxyResponse{
-		"absent":                             d.ask(t, 71, "carrier_id=se-9&tracking_number="+parcel),
-		"another account's":                  d.ask(t, 72, of(parcel)),
-		"another account's, for the partner": d.ask(t, 5, of(parcel), "On-Behalf-Of", "72"),
-		"an intent":                          d.ask(t, 71, "carrier_id=se-7&tracking_number="+parcel),
-		"a disconnected one":                 d.ask(t, 71, "carrier_id=se-8&tracking_number="+parcel),
-		"none of this carrier":               d.ask(t, 71, "carrier_code=startrack&tracking_number="+parcel),
+		"absent":                             d.ask(71, "carrier_id=se-9&tracking_number="+parcel),
+		"another account's":                  d.ask(72, of(parcel)),
+		"another account's, for the partner": d.ask(5, of(parcel), "On-Behalf-Of", "72"),
+		"an intent":                          d.ask(71, "carrier_id=se-7&tracking_number="+parcel),
+		"a disconnected one":                 d.ask(71, "carrier_id=se-8&tracking_number="+parcel),
+		"none of this carrier":               d.ask(71, "carrier_code=startrack&tracking_number="+parcel),
 	} {
 		if resp.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %d", name, resp.StatusCode)
@@ -362,30 +327,30 @@ func TestAbsentAndForeignAreEqual(t *testing.T) {
 // nothing of it is kept.
 var failures = []struct {
 	name  string
-	fail  func(d *desk)
+	fail  func(d *front)
 	want  []string
 	after string // Retry-After
 }{
-	{"refused", func(d *desk) { d.carrier = answers(401, `{"errors":[{"error_code":"API_001"}]}`) }, []string{"400", "verification_failure"}, ""},
-	{"not entitled", func(d *desk) { d.carrier = answers(403, `{"errors":[{"error_code":"API_003"}]}`) }, []string{"400", "verification_failure"}, ""},
-	{"unknown account", func(d *desk) { d.carrier = answers(400, `{"errors":[{"code":"41001"}]}`) }, []string{"400", "verification_failure account_number"}, ""},
-	{"no contract", func(d *desk) { d.carrier = answers(400, `{"errors":[{"code":"41007"}]}`) }, []string{"400", "verification_failure"}, ""},
-	{"throttled", func(d *desk) { d.carrier = answers(429, "") }, []string{"503", "rate_limit_exceeded"}, "60"},
-	{"down", func(d *desk) { d.carrier = answers(500, "") }, []string{"502", "unspecified"}, ""},
-	{"HTML", func(d *desk) { d.carrier = answers(200, "<html>") }, []string{"502", "unspecified"}, ""},
-	{"no connection", func(d *desk) { d.carrier = &reply{err: io.ErrUnexpectedEOF} }, []string{"502", "unspecified"}, ""},
-	{"no answer", func(d *desk) { d.carrier = &reply{err: slow{}} }, []string{"504", "unspecified"}, ""},
-	{"another number", func(d *desk) { d.carrier = answers(200, `{"tracking_results":[]}`) }, []string{"502", "unspecified"}, ""},
-	{"their system", func(d *desk) {
+	{"refused", func(d *front) { d.carrier = answers(401, `{"errors":[{"error_code":"API_001"}]}`) }, []string{"400", "verification_failure: credentials_refused"}, ""},
+	{"not entitled", func(d *front) { d.carrier = answers(403, `{"errors":[{"error_code":"API_003"}]}`) }, []string{"400", "verification_failure: key_not_entitled"}, ""},
+	{"unknown account", func(d *front) { d.carrier = answers(400, `{"errors":[{"code":"41001"}]}`) }, []string{"400", "verification_failure account_number: account_not_found"}, ""},
+	{"no contract", func(d *front) { d.carrier = answers(400, `{"errors":[{"code":"41007"}]}`) }, []string{"400", "verification_failure: contract_not_set_up"}, ""},
+	{"throttled", func(d *front) { d.carrier = answers(429, "") }, []string{"503", "rate_limit_exceeded: carrier_rate_limited"}, "60"},
+	{"down", func(d *front) { d.carrier = answers(500, "") }, []string{"502", "unspecified: carrier_unavailable"}, ""},
+	{"HTML", func(d *front) { d.carrier = answers(200, "<html>") }, []string{"502", "unspecified: carrier_unreadable"}, ""},
+	{"no connection", func(d *front) { d.carrier = &reply{err: io.ErrUnexpectedEOF} }, []string{"502", "unspecified: carrier_unavailable"}, ""},
+	{"no answer", func(d *front) { d.carrier = &reply{err: slow{}} }, []string{"504", "unspecified: carrier_timeout"}, ""},
+	{"another number", func(d *front) { d.carrier = answers(200, `{"tracking_results":[]}`) }, []string{"502", "unspecified: carrier_unreadable"}, ""},
+	{"their system", func(d *front) {
 		d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","errors":[{"code":"ESB-20010"}]}]}`)
-	}, []string{"502", "unspecified"}, ""},
-	{"no secret", func(d *desk) { d.getErr = fault.New(fault.NotFound, "gone") }, []string{"409", "invalid_status"}, ""},
-	{"no vault", func(d *desk) { d.getErr = errors.New("canary") }, []string{"500", "unspecified"}, ""},
-	{"no counter", func(d *desk) { d.takeErr = errors.New("canary") }, []string{"500", "unspecified"}, ""},
-	{"no allowance", func(d *desk) {
+	}, []string{"502", "unspecified: carrier_unavailable"}, ""},
+	{"no secret", func(d *front) { d.getErr = fault.New(fault.NotFound, "gone") }, []string{"409", "invalid_status: credentials_missing"}, ""},
+	{"no vault", func(d *front) { d.getErr = errors.New("unseen") }, []string{"500", "unspecified"}, ""},
+	{"no counter", func(d *front) { d.takeErr = errors.New("unseen") }, []string{"500", "unspecified"}, ""},
+	{"no allowance", func(d *front) {
 		credential := carrier.CredentialAllowance(carrier.UseTracking, carrier.Production, 71, carrier.CredentialID(carrier.NewSecret("key-canary-se-1")))
 		for range carrier.TrackCalls {
-			_, _ = d.Memory.TakeCall(context.Background(), credential, carrier.TrackCalls, time.Minute, d.clock.Add(-20*time.Second))
+			_, _ = d.Store.TakeCall(context.Background(), credential, carrier.TrackCalls, time.Minute, d.Clock.Add(-20*time.Second))
 		}
 	}, []string{"429", "rate_limit_exceeded"}, "40"},
 }
@@ -396,12 +361,12 @@ func TestNothingKept(t *testing.T) {
 			out := logged(t)
 			d := linked(t)
 			tc.fail(d)
-			resp := d.ask(t, 71, of(parcel))
-			expect(t, "problems", tc.want, problems(t, resp))
+			resp := d.ask(71, of(parcel))
+			expect(t, "problems", tc.want, desk.Problems(t, resp))
 			if resp.Headers["Retry-After"] != tc.after {
 				t.Errorf("Retry-After = %q, want %q", resp.Headers["Retry-After"], tc.after)
 			}
-			if strings.Contains(resp.Body, "canary") || out.Len() > 0 {
+			if strings.Contains(resp.Body, "canary") || strings.Contains(resp.Body, "unseen") || out.Len() > 0 {
 				t.Errorf("too much is told: %s\n%s", resp.Body, out)
 			}
 		})
@@ -414,21 +379,21 @@ func TestOlderIsKept(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			out := logged(t)
 			d := linked(t)
-			expect(t, "at first", []string{parcel + " DE live"}, lines(t, d.ask(t, 71, of(parcel))))
-			d.clock = d.clock.Add(2 * time.Minute)
+			expect(t, "at first", []string{parcel + " DE live"}, lines(t, d.ask(71, of(parcel))))
+			d.Clock = d.Clock.Add(2 * time.Minute)
 			tc.fail(d)
 			out.Reset()
-			expect(t, "later", []string{parcel + " DE cached 120s stale"}, lines(t, d.ask(t, 71, of(parcel))))
+			expect(t, "later", []string{parcel + " DE cached 120s stale"}, lines(t, d.ask(71, of(parcel))))
 			if strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), "carrier_id=se-1 stale=1 failed=0") || strings.Contains(out.String(), parcel) {
 				t.Errorf("logged: %s", out)
 			}
 			if tc.name == "no allowance" {
 				return // by then there is one again
 			}
-			d.clock = d.clock.Add(58*time.Minute - time.Second)
-			expect(t, "just before an hour", []string{parcel + " DE cached 3599s stale"}, lines(t, d.ask(t, 71, of(parcel))))
-			d.clock = d.clock.Add(time.Second)
-			expect(t, "after an hour", tc.want, problems(t, d.ask(t, 71, of(parcel))))
+			d.Clock = d.Clock.Add(58*time.Minute - time.Second)
+			expect(t, "just before an hour", []string{parcel + " DE cached 3599s stale"}, lines(t, d.ask(71, of(parcel))))
+			d.Clock = d.Clock.Add(time.Second)
+			expect(t, "after an hour", tc.want, desk.Problems(t, d.ask(71, of(parcel))))
 		})
 	}
 }
@@ -438,15 +403,15 @@ func TestOlderIsKept(t *testing.T) {
 func TestAboutTheNumber(t *testing.T) {
 	out := logged(t)
 	d := linked(t)
-	expect(t, "unknown", []string{"404", "not_found tracking_number"}, problems(t, d.ask(t, 71, of(unknown))))
-	expect(t, "unknown again", []string{"404", "not_found tracking_number"}, problems(t, d.ask(t, 71, of(unknown))))
+	expect(t, "unknown", []string{"404", "not_found tracking_number"}, desk.Problems(t, d.ask(71, of(unknown))))
+	expect(t, "unknown again", []string{"404", "not_found tracking_number"}, desk.Problems(t, d.ask(71, of(unknown))))
 	expect(t, "calls", []string{unknown}, d.asked)
-	expect(t, "known", []string{parcel + " DE live"}, lines(t, d.ask(t, 71, of(parcel))))
-	d.clock = d.clock.Add(2 * time.Minute)
+	expect(t, "known", []string{parcel + " DE live"}, lines(t, d.ask(71, of(parcel))))
+	d.Clock = d.Clock.Add(2 * time.Minute)
 	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","errors":[{"code":"ESB-10001"}]}]}`)
-	expect(t, "no longer known", []string{"404", "not_found tracking_number"}, problems(t, d.ask(t, 71, of(parcel))))
+	expect(t, "no longer known", []string{"404", "not_found tracking_number"}, desk.Problems(t, d.ask(71, of(parcel))))
 	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+abroad+`","errors":[{"code":"ESB-10002"}]}]}`)
-	expect(t, "not tracked", []string{"400", "invalid_field_value tracking_number"}, problems(t, d.ask(t, 71, of(abroad))))
+	expect(t, "not tracked", []string{"400", "invalid_field_value tracking_number"}, desk.Problems(t, d.ask(71, of(abroad))))
 	if out.Len() > 0 {
 		t.Errorf("logged: %s", out)
 	}
@@ -455,14 +420,14 @@ func TestAboutTheNumber(t *testing.T) {
 func TestOurOwnFailures(t *testing.T) {
 	t.Run("the cache cannot be read", func(t *testing.T) {
 		d := linked(t)
-		d.cachedErr = errors.New("canary")
-		expect(t, "problems", []string{"500", "unspecified"}, problems(t, d.ask(t, 71, of(parcel))))
+		d.cachedErr = errors.New("unseen")
+		expect(t, "problems", []string{"500", "unspecified"}, desk.Problems(t, d.ask(71, of(parcel))))
 	})
 	t.Run("the cache cannot be written", func(t *testing.T) {
 		out := logged(t)
 		d := linked(t)
 		d.cacheErr = errors.New("throttled")
-		expect(t, "answer", []string{parcel + " DE live"}, lines(t, d.ask(t, 71, of(parcel))))
+		expect(t, "answer", []string{parcel + " DE live"}, lines(t, d.ask(71, of(parcel))))
 		if !strings.Contains(out.String(), "throttled") {
 			t.Errorf("logged: %s", out)
 		}
@@ -470,18 +435,18 @@ func TestOurOwnFailures(t *testing.T) {
 	t.Run("the cache holds something else", func(t *testing.T) {
 		d := linked(t)
 		for i, body := range []string{"", "x", "[]", `{"events":7}`} {
-			d.clock = d.clock.Add(time.Minute)
-			kept := []carrier.CachedTracking{{Number: parcel, At: d.clock, Body: []byte(body), ExpiresAt: d.clock.Add(time.Hour)}}
+			d.Clock = d.Clock.Add(time.Minute)
+			kept := []carrier.CachedTracking{{Number: parcel, At: d.Clock, Body: []byte(body), ExpiresAt: d.Clock.Add(time.Hour)}}
 			if err := d.CacheTracking(t.Context(), 71, "se-1", kept); err != nil {
 				t.Fatal(err)
 			}
-			expect(t, fmt.Sprintf("answer %d", i), []string{parcel + " DE live"}, lines(t, d.ask(t, 71, of(parcel))))
+			expect(t, fmt.Sprintf("answer %d", i), []string{parcel + " DE live"}, lines(t, d.ask(71, of(parcel))))
 		}
 	})
 	t.Run("nothing of several numbers", func(t *testing.T) {
 		d := linked(t)
-		d.getErr = errors.New("canary")
-		expect(t, "problems", []string{"500", "unspecified"}, problems(t, d.ask(t, 71, of(parcel, abroad))))
+		d.getErr = errors.New("unseen")
+		expect(t, "problems", []string{"500", "unspecified"}, desk.Problems(t, d.ask(71, of(parcel, abroad))))
 	})
 }
 
@@ -490,8 +455,8 @@ func TestFresh(t *testing.T) {
 	d := linked(t)
 	ask := func(after time.Duration, want string) {
 		t.Helper()
-		d.clock = d.clock.Add(after)
-		expect(t, "answer", []string{parcel + " DE " + want}, lines(t, d.ask(t, 71, of(parcel))))
+		d.Clock = d.Clock.Add(after)
+		expect(t, "answer", []string{parcel + " DE " + want}, lines(t, d.ask(71, of(parcel))))
 	}
 	ask(0, "live")
 	ask(0, "cached 0s")
@@ -500,7 +465,7 @@ func TestFresh(t *testing.T) {
 	ask(-time.Minute, "cached 0s") // of a clock that is behind
 	expect(t, "calls", []string{parcel, parcel}, d.asked)
 	d.link(t, "se-2", nil)
-	expect(t, "another connection", []string{parcel + " DE live"}, lines(t, d.ask(t, 71, "carrier_id=se-2&tracking_number="+parcel)))
+	expect(t, "another connection", []string{parcel + " DE live"}, lines(t, d.ask(71, "carrier_id=se-2&tracking_number="+parcel)))
 }
 
 func TestSeveral(t *testing.T) {
@@ -508,26 +473,26 @@ func TestSeveral(t *testing.T) {
 	d := linked(t)
 	expect(t, "answers", []string{
 		unknown + " not_found", parcel + " DE live", starTrack + " IT live", parcel + " DE live", abroad + " IT live", unknown + " not_found",
-	}, lines(t, d.ask(t, 71, of(unknown, " zz91 000634011427", starTrack, parcel, abroad, unknown))))
+	}, lines(t, d.ask(71, of(unknown, " zz91 000634011427", starTrack, parcel, abroad, unknown))))
 	expect(t, "calls: each number once, the brands apart", []string{unknown + "," + parcel + "," + abroad, starTrack}, d.asked)
 
-	d.clock, d.asked = d.clock.Add(time.Minute), nil
+	d.Clock, d.asked = d.Clock.Add(time.Minute), nil
 	second := "ZZ91000634011428"
-	expect(t, "what is fresh is not asked for", []string{parcel + " DE cached 60s", second + " DE live"}, lines(t, d.ask(t, 71, of(parcel, second))))
+	expect(t, "what is fresh is not asked for", []string{parcel + " DE cached 60s", second + " DE live"}, lines(t, d.ask(71, of(parcel, second))))
 	expect(t, "calls", []string{second}, d.asked)
 	if out.Len() > 0 {
 		t.Errorf("logged: %s", out)
 	}
 
-	d.clock, d.carrier = d.clock.Add(time.Minute), answers(503, "")
+	d.Clock, d.carrier = d.Clock.Add(time.Minute), answers(503, "")
 	third := "ZZ91000634011429"
-	expect(t, "the carrier is down", []string{third + " unspecified", second + " DE cached 60s", parcel + " DE cached 120s stale"}, lines(t, d.ask(t, 71, of(third, second, parcel))))
+	expect(t, "the carrier is down", []string{third + " unspecified", second + " DE cached 60s", parcel + " DE cached 120s stale"}, lines(t, d.ask(71, of(third, second, parcel))))
 	if strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), "stale=1 failed=1") || strings.Contains(out.String(), third) {
 		t.Errorf("logged: %s", out)
 	}
-	expect(t, "twice the same is several", []string{third + " unspecified", third + " unspecified"}, lines(t, d.ask(t, 71, of(third, third))))
-	d.getErr = errors.New("canary")
-	expect(t, "our own failure, and something known", []string{third + " unspecified", parcel + " DE cached 120s stale"}, lines(t, d.ask(t, 71, of(third, parcel))))
+	expect(t, "twice the same is several", []string{third + " unspecified", third + " unspecified"}, lines(t, d.ask(71, of(third, third))))
+	d.getErr = errors.New("unseen")
+	expect(t, "our own failure, and something known", []string{third + " unspecified", parcel + " DE cached 120s stale"}, lines(t, d.ask(71, of(third, parcel))))
 }
 
 // TestSeveralErrors: each is told as it would be alone.
@@ -537,7 +502,7 @@ func TestSeveralErrors(t *testing.T) {
 	var body struct {
 		Results []map[string]any `json:"results"`
 	}
-	if err := json.Unmarshal([]byte(d.ask(t, 71, of(unknown, starTrack)).Body), &body); err != nil {
+	if err := json.Unmarshal([]byte(d.ask(71, of(unknown, starTrack)).Body), &body); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]any{"tracking_number": unknown, "error": map[string]any{
@@ -547,7 +512,7 @@ func TestSeveralErrors(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	d.carrier = answers(401, `{"errors":[{"error_code":"API_001"}]}`)
-	if err := json.Unmarshal([]byte(d.ask(t, 71, of("A1", "A2")).Body), &body); err != nil {
+	if err := json.Unmarshal([]byte(d.ask(71, of("A1", "A2")).Body), &body); err != nil {
 		t.Fatal(err)
 	}
 	problem, _ := body.Results[1]["error"].(map[string]any)
@@ -559,7 +524,7 @@ func TestSeveralErrors(t *testing.T) {
 // TestAllowance: ten calls in any minute for one key of the carrier, whichever
 // connections have it and whatever the carrier says to them.
 func TestAllowance(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	d.link(t, "se-1a", nil)
 	d.link(t, "se-1b", func(c *carrier.Connection) { c.Carrier, c.AccountNumber = carrier.StarTrack, "00123400" })
 	d.link(t, "se-2", nil)
@@ -567,25 +532,25 @@ func TestAllowance(t *testing.T) {
 	ask := func(id, want string) {
 		t.Helper()
 		n++
-		resp := d.ask(t, 71, fmt.Sprintf("carrier_id=%s&tracking_number=ZZ9100063401%04d", id, n))
+		resp := d.ask(71, fmt.Sprintf("carrier_id=%s&tracking_number=ZZ9100063401%04d", id, n))
 		if got := resp.StatusCode; strconv.Itoa(got) != want {
 			t.Errorf("number %d: %d %s, want %s", n, got, resp.Body, want)
 		}
 	}
 	for range 5 {
 		ask("se-1a", "200")
-		d.clock = d.clock.Add(5 * time.Second)
+		d.Clock = d.Clock.Add(5 * time.Second)
 		ask("se-1b", "200")
-		d.clock = d.clock.Add(5 * time.Second)
+		d.Clock = d.Clock.Add(5 * time.Second)
 	}
 	ask("se-1a", "429")
 	ask("se-1b", "429")
 	ask("se-2", "200")
-	d.clock = d.clock.Add(10 * time.Second) // a minute after the first call
+	d.Clock = d.Clock.Add(10 * time.Second) // a minute after the first call
 	d.carrier = answers(500, "")
 	ask("se-1a", "502") // the second attempt has to wait
 	ask("se-1a", "429")
-	d.clock = d.clock.Add(10 * time.Second)
+	d.Clock = d.Clock.Add(10 * time.Second)
 	ask("se-1a", "502") // there were two
 	if len(d.asked) != 14 {
 		t.Errorf("the carrier was asked %d times, want 14", len(d.asked))
@@ -612,9 +577,9 @@ func TestWhichConnection(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newFront(t)
 			for i, edit := range tc.edits {
-				d.clock = d.clock.Add(time.Minute)
+				d.Clock = d.Clock.Add(time.Minute)
 				d.link(t, fmt.Sprintf("se-%d", i), func(c *carrier.Connection) {
 					c.AccountNumber = fmt.Sprintf("000012340%d", i)
 					if edit != nil {
@@ -622,7 +587,7 @@ func TestWhichConnection(t *testing.T) {
 					}
 				})
 			}
-			resp := d.ask(t, 71, "carrier_code=australia_post&tracking_number="+parcel)
+			resp := d.ask(71, "carrier_code=australia_post&tracking_number="+parcel)
 			expect(t, "account numbers", []string{fmt.Sprintf("000012340%d", tc.want)}, d.accounts)
 			if want := fmt.Sprintf(`"carrier_code":"australia_post","carrier_id":"se-%d"`, tc.want); !strings.Contains(resp.Body, want) {
 				t.Errorf("answer without %s: %s", want, resp.Body)
@@ -633,9 +598,9 @@ func TestWhichConnection(t *testing.T) {
 
 // TestByStarTrack: a connection of that carrier, by its alias, for a partner.
 func TestByStarTrack(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	d.link(t, "se-1", func(c *carrier.Connection) { c.Carrier, c.AccountNumber = carrier.StarTrack, "00123400" })
-	resp := d.ask(t, 5, "carrier_code=star_track&tracking_number="+starTrack, "On-Behalf-Of", "71")
+	resp := d.ask(5, "carrier_code=star_track&tracking_number="+starTrack, "On-Behalf-Of", "71")
 	expect(t, "answer", []string{starTrack + " IT live"}, lines(t, resp))
 	if !strings.Contains(resp.Body, `"carrier_code":"startrack"`) || !strings.Contains(resp.Body, "https://startrack.com.au/track/details/"+starTrack) {
 		t.Errorf("answer: %s", resp.Body)
@@ -646,20 +611,20 @@ func TestByStarTrack(t *testing.T) {
 // each account by itself: with the API key of somebody else in the sandbox or in
 // production nobody uses their calls up.
 func TestSandbox(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	d.carriers.Production, d.carriers.Sandbox = d.carriers.Sandbox, d.carriers.Production
 	d.link(t, "se-1", func(c *carrier.Connection) { c.AccountID = 73 })
 	for i := range carrier.TrackCalls {
-		if resp := d.ask(t, 73, of(fmt.Sprintf("ZZ9100063401%04d", i))); resp.StatusCode != http.StatusOK {
+		if resp := d.ask(73, of(fmt.Sprintf("ZZ9100063401%04d", i))); resp.StatusCode != http.StatusOK {
 			t.Fatalf("call %d: %d %s", i, resp.StatusCode, resp.Body)
 		}
 	}
-	expect(t, "one more", []string{"429", "rate_limit_exceeded"}, problems(t, d.ask(t, 73, of(parcel))))
+	expect(t, "one more", []string{"429", "rate_limit_exceeded"}, desk.Problems(t, d.ask(73, of(parcel))))
 	id := carrier.CredentialID(carrier.NewSecret("key-canary-se-1"))
 	for _, other := range []carrier.Allowance{
 		carrier.CredentialAllowance(carrier.UseTracking, carrier.Production, 71, id), carrier.CredentialAllowance(carrier.UseTracking, carrier.Sandbox, 74, id),
 	} {
-		if wait, err := d.Memory.TakeCall(t.Context(), other, carrier.TrackCalls, carrier.AllowanceWindow, d.clock); wait != 0 || err != nil {
+		if wait, err := d.Store.TakeCall(t.Context(), other, carrier.TrackCalls, carrier.AllowanceWindow, d.Clock); wait != 0 || err != nil {
 			t.Errorf("%+v waits for %v, %v: the sandbox has used it up", other, wait, err)
 		}
 	}
@@ -670,18 +635,18 @@ func TestSandbox(t *testing.T) {
 func TestUnknownEnvironment(t *testing.T) {
 	for _, env := range []carrier.Environment{"", "Production", "staging"} {
 		t.Run(string(env), func(t *testing.T) {
-			d := newDesk(t)
+			d := newFront(t)
 			d.carriers.Sandbox = d.carriers.Production // either would be seen
 			k, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 5, AccountID: 74, Environment: carrier.Production})
 			if err != nil {
 				t.Fatal(err)
 			}
-			d.keys[74] = text.Reveal()
-			if _, err := d.CreateAccount(t.Context(), store.NewAccount{Account: carrier.Account{ID: 74, PartnerID: 5, Environment: env, Active: true}, Key: k}, d.clock); err != nil {
+			d.Keys["account 74"] = text.Reveal()
+			if _, err := d.Store.CreateAccount(t.Context(), store.NewAccount{Account: carrier.Account{ID: 74, PartnerID: 5, Environment: env, Active: true}, Key: k}, d.Clock); err != nil {
 				t.Fatal(err)
 			}
 			d.link(t, "se-1", func(c *carrier.Connection) { c.AccountID = 74 })
-			expect(t, "problems", []string{"500", "unspecified"}, problems(t, d.ask(t, 74, of(parcel))))
+			expect(t, "problems", []string{"500", "unspecified"}, desk.Problems(t, d.ask(74, of(parcel))))
 			if len(d.asked) > 0 {
 				t.Errorf("a carrier was asked for %q", d.asked)
 			}
@@ -716,12 +681,12 @@ func TestOneAnswer(t *testing.T) {
 		`{"number":"ZZ2","status_code":"SP","status_detail_code":"AWAITING_COLLECTION_FROM_PICKUP_POINT","status_description":"Delivered To Collection Location",` +
 		`"carrier_status_code":"Awaiting collection","carrier_status_description":"Awaiting collection","events":[` + others + `]}` +
 		`],"source":"live","age_seconds":0,"stale":false}`
-	resp := d.ask(t, 71, of(parcel))
+	resp := d.ask(71, of(parcel))
 	if diff := cmp.Diff(want, resp.Body); diff != "" || resp.StatusCode != http.StatusOK {
 		t.Errorf("%d (-want +got):\n%s", resp.StatusCode, diff)
 	}
-	d.clock = d.clock.Add(time.Minute)
-	again := d.ask(t, 71, of(parcel))
+	d.Clock = d.Clock.Add(time.Minute)
+	again := d.ask(71, of(parcel))
 	if diff := cmp.Diff(strings.Replace(want, `"live","age_seconds":0`, `"cached","age_seconds":60`, 1), again.Body); diff != "" {
 		t.Errorf("from the cache (-want +got):\n%s", diff)
 	}
@@ -730,12 +695,12 @@ func TestOneAnswer(t *testing.T) {
 // TestOldEntry: what was kept before there were articles is read.
 func TestOldEntry(t *testing.T) {
 	d := linked(t)
-	kept := []carrier.CachedTracking{{Number: parcel, At: d.clock, ExpiresAt: d.clock.Add(time.Hour), Body: []byte(
+	kept := []carrier.CachedTracking{{Number: parcel, At: d.Clock, ExpiresAt: d.Clock.Add(time.Hour), Body: []byte(
 		`{"status":"Delivered","events":[{"at":"2026-09-18T04:43:09Z","carrier_time":"2026-09-18T14:43:09+10:00","description":"Delivered","location":"KEW VIC"}]}`)}}
-	if err := d.Memory.CacheTracking(t.Context(), 71, "se-1", kept); err != nil {
+	if err := d.Store.CacheTracking(t.Context(), 71, "se-1", kept); err != nil {
 		t.Fatal(err)
 	}
-	resp := d.ask(t, 71, of(parcel))
+	resp := d.ask(71, of(parcel))
 	expect(t, "answer", []string{parcel + " DE cached 0s"}, lines(t, resp))
 	for _, part := range []string{`"actual_delivery_date":"2026-09-18T04:43:09.000Z"`, `"city_locality":"KEW","state_province":"VIC"`, `"articles":[]`} {
 		if !strings.Contains(resp.Body, part) {
@@ -776,7 +741,7 @@ func TestFieldCases(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, from := range []string{"live", "cached"} {
-				rest := d.ask(t, 71, of(asked.Results[0].ID)).Body
+				rest := d.ask(71, of(asked.Results[0].ID)).Body
 				for part := range strings.SplitSeq(want, "…") {
 					_, behind, ok := strings.Cut(rest, part)
 					if !ok {
@@ -808,18 +773,18 @@ func TestUnknownIsKept(t *testing.T) {
 			d := linked(t)
 			d.carrier = tc.carrier
 			for range 12 {
-				expect(t, "problems", tc.want, problems(t, d.ask(t, 71, of(unknown))))
-				d.clock = d.clock.Add(5 * time.Second)
+				expect(t, "problems", tc.want, desk.Problems(t, d.ask(71, of(unknown))))
+				d.Clock = d.Clock.Add(5 * time.Second)
 			}
 			expect(t, "calls in a minute", []string{unknown}, d.asked)
-			d.clock = d.clock.Add(time.Minute - time.Millisecond)
-			expect(t, "just before two minutes", tc.want, problems(t, d.ask(t, 71, of(unknown))))
+			d.Clock = d.Clock.Add(time.Minute - time.Millisecond)
+			expect(t, "just before two minutes", tc.want, desk.Problems(t, d.ask(71, of(unknown))))
 			expect(t, "calls", []string{unknown}, d.asked)
 			d.carrier = nil
-			expect(t, "among others", []string{unknown + " " + strings.Fields(tc.want[1])[0], parcel + " DE live"}, lines(t, d.ask(t, 71, of(unknown, parcel))))
-			d.clock = d.clock.Add(time.Millisecond)
+			expect(t, "among others", []string{unknown + " " + strings.Fields(tc.want[1])[0], parcel + " DE live"}, lines(t, d.ask(71, of(unknown, parcel))))
+			d.Clock = d.Clock.Add(time.Millisecond)
 			d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+unknown+`","status":"Created"}]}`)
-			expect(t, "asked again after two minutes", []string{unknown + " NY live"}, lines(t, d.ask(t, 71, of(unknown))))
+			expect(t, "asked again after two minutes", []string{unknown + " NY live"}, lines(t, d.ask(71, of(unknown))))
 			expect(t, "calls", []string{unknown, parcel, unknown}, d.asked)
 			if out.Len() > 0 {
 				t.Errorf("logged: %s", out)
@@ -834,15 +799,15 @@ func TestNothingReplacesSomething(t *testing.T) {
 	d := linked(t)
 	silent := answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","trackable_items":[{"article_id":"`+parcel+`"}]}]}`)
 	d.carrier = silent
-	expect(t, "where there is none", []string{parcel + " UN live"}, lines(t, d.ask(t, 71, of(parcel))))
-	d.carrier, d.clock = nil, d.clock.Add(2*time.Minute)
-	expect(t, "something", []string{parcel + " DE live"}, lines(t, d.ask(t, 71, of(parcel))))
-	d.carrier, d.clock = silent, d.clock.Add(2*time.Minute)
-	expect(t, "nothing", []string{parcel + " DE cached 120s stale"}, lines(t, d.ask(t, 71, of(parcel))))
+	expect(t, "where there is none", []string{parcel + " UN live"}, lines(t, d.ask(71, of(parcel))))
+	d.carrier, d.Clock = nil, d.Clock.Add(2*time.Minute)
+	expect(t, "something", []string{parcel + " DE live"}, lines(t, d.ask(71, of(parcel))))
+	d.carrier, d.Clock = silent, d.Clock.Add(2*time.Minute)
+	expect(t, "nothing", []string{parcel + " DE cached 120s stale"}, lines(t, d.ask(71, of(parcel))))
 	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","errors":[{"code":"ESB-10002"}]}]}`)
-	expect(t, "not tracked", []string{parcel + " DE cached 120s stale"}, lines(t, d.ask(t, 71, of(parcel))))
+	expect(t, "not tracked", []string{parcel + " DE cached 120s stale"}, lines(t, d.ask(71, of(parcel))))
 	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","trackable_items":[{"errors":[{"code":"ESB-20010"}]}]}]}`)
-	expect(t, "failed", []string{parcel + " DE cached 120s stale"}, lines(t, d.ask(t, 71, of(parcel))))
+	expect(t, "failed", []string{parcel + " DE cached 120s stale"}, lines(t, d.ask(71, of(parcel))))
 }
 
 // TestTooLargeToKeep: one answer that is keeps no other from being kept.
@@ -856,7 +821,7 @@ func TestTooLargeToKeep(t *testing.T) {
 	item := `{"events":[` + strings.Join(events, ",") + `]}`
 	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+abroad+`","trackable_items":[`+strings.Repeat(item+",", 3)+item+`]},{"tracking_id":"`+parcel+`","status":"Delivered"}]}`)
 	for _, want := range [][]string{{abroad + " UN live", parcel + " DE live"}, {abroad + " UN live", parcel + " DE cached 0s"}} {
-		expect(t, "answer", want, lines(t, d.ask(t, 71, of(abroad, parcel))))
+		expect(t, "answer", want, lines(t, d.ask(71, of(abroad, parcel))))
 	}
 	if !strings.Contains(out.String(), "too many") || strings.Contains(out.String(), abroad) {
 		t.Errorf("logged: %s", out)
@@ -891,7 +856,7 @@ func TestBrands(t *testing.T) {
 		{"articles of an account of StarTrack", star, []string{item, starTrack, parcel}, []string{parcel, item + "," + starTrack}, []string{starPage + item, starPage + starTrack, post + parcel}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newFront(t)
 			d.link(t, "se-1", tc.edit)
 			for range 2 { // live, then from the cache
 				var body struct {
@@ -899,7 +864,7 @@ func TestBrands(t *testing.T) {
 						URL string `json:"tracking_url"`
 					} `json:"results"`
 				}
-				resp := d.ask(t, 71, of(tc.numbers...))
+				resp := d.ask(71, of(tc.numbers...))
 				if err := json.Unmarshal([]byte(resp.Body), &body); err != nil {
 					t.Fatal(err)
 				}
@@ -913,12 +878,12 @@ func TestBrands(t *testing.T) {
 		})
 	}
 	t.Run("apart, as far as the allowance goes", func(t *testing.T) {
-		d := newDesk(t)
+		d := newFront(t)
 		d.link(t, "se-1", location(""))
 		for i := range carrier.TrackCalls - 2 {
-			d.ask(t, 71, of(fmt.Sprintf("ZZ9100063401%04d", i)))
+			d.ask(71, of(fmt.Sprintf("ZZ9100063401%04d", i)))
 		}
-		expect(t, "answers", []string{starTrack + " rate_limit_exceeded", parcel + " DE live"}, lines(t, d.ask(t, 71, of(starTrack, parcel))))
+		expect(t, "answers", []string{starTrack + " rate_limit_exceeded", parcel + " DE live"}, lines(t, d.ask(71, of(starTrack, parcel))))
 		if len(d.asked) != carrier.TrackCalls {
 			t.Errorf("the carrier was asked %d times, want %d", len(d.asked), carrier.TrackCalls)
 		}
@@ -937,7 +902,7 @@ func TestStatuses(t *testing.T) {
 	} {
 		d := linked(t)
 		d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`",`+result+`}]}`)
-		body := d.ask(t, 71, of(parcel)).Body
+		body := d.ask(71, of(parcel)).Body
 		for part := range strings.SplitSeq(want, "…") {
 			if !strings.Contains(body, part) {
 				t.Errorf("%s: no %s in %s", result, part, body)
@@ -960,11 +925,11 @@ func TestSandboxShipments(t *testing.T) {
 		"9ZZZ50000071":         {"IT DELIVERED_IN_PART", "9ZZZ50000071EXP00001 DE", "9ZZZ50000071EXP00002 IT"},
 		"9ZZZ50000072":         {"EX DELIVERED_IN_PART", "9ZZZ50000072EXP00001 DE", "9ZZZ50000072EXP00002 EX"},
 	} {
-		d := newDesk(t)
+		d := newFront(t)
 		d.carriers.Production, d.carriers.Sandbox = d.carriers.Sandbox, d.carriers.Production
 		d.link(t, "se-1", func(c *carrier.Connection) { c.AccountID = 73 })
 		var body trackingBody
-		resp := d.ask(t, 73, of(number))
+		resp := d.ask(73, of(number))
 		if err := json.Unmarshal([]byte(resp.Body), &body); err != nil || body.StatusDetailCode == nil {
 			t.Fatalf("%s: %s, %v", number, resp.Body, err)
 		}
