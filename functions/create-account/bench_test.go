@@ -10,30 +10,37 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/test/desk"
 	"carrierlink/infra/test/probe"
+	"carrierlink/shared/store"
 )
 
 // BenchmarkCreateAccount sets a creation without a password against the two
 // bare SDK calls that it makes: the same inputs, but for their keys, in the same
 // order on the same engine. The budget is 1.15.
 func BenchmarkCreateAccount(b *testing.B) {
-	w := newWorld(b, probe.Emulator(b, emulator.StartDynamoDBLocal), "bench")
-	w.create(`{}`, nil)
+	var seen inputs
+	engines := desk.StartTable(b)
+	engines.Tap = func(client *dynamodb.Client) store.API {
+		seen.Client = client
+		return &seen
+	}
+	d := onTable(b, engines, "bench")
+	post(d, "partner 5", `{}`)
 	n := 0
 	ours := func() {
 		n++
-		resp := w.create(fmt.Sprintf(`{"first_name":"Ada","last_name":"Byron","company_name":"Engines","external_account_id":"m-%d","email":"m%d@example.com"}`, n, n), nil)
+		resp := post(d, "partner 5", fmt.Sprintf(`{"first_name":"Ada","last_name":"Byron","company_name":"Engines","external_account_id":"m-%d","email":"m%d@example.com"}`, n, n))
 		if resp.StatusCode != http.StatusOK {
 			b.Fatalf("create answers %d: %s", resp.StatusCode, resp.Body)
 		}
 	}
 	bare := func() {
-		use, write := w.seen.update, w.seen.transact
-		if _, err := w.client.UpdateItem(context.Background(), use); err != nil {
+		use, write := seen.update, seen.transact
+		if _, err := seen.Client.UpdateItem(context.Background(), use); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := w.client.TransactWriteItems(context.Background(), elsewhere(write)); err != nil {
+		if _, err := seen.Client.TransactWriteItems(context.Background(), elsewhere(write)); err != nil {
 			b.Fatal(err)
 		}
 	}

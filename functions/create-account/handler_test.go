@@ -8,11 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net/http"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -22,30 +20,27 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/argon2"
 
+	"carrierlink/infra/test/desk"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/email"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/seal"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/storetest"
 )
 
-// desk is the function over a store in memory, with the partners 5 (production,
-// AU), 6 (the same) and 9 (sandbox, NZ), and an account of partner 5.
-type desk struct {
+// front is the function over a desk with the partners 5 (production, AU), 6 (the
+// same) and 9 (sandbox, NZ), and the account 71 of partner 5.
+type front struct {
+	*desk.Desk
 	*handler
-	mem   *storetest.Memory
-	spy   *spy
-	api   *httpapi.API
-	clock time.Time
-	keys  map[string]string // text by name
+	spy *spy
 }
 
 // spy notes what is created; taken makes that many ids taken first.
 type spy struct {
-	*storetest.Memory
+	storetest.Store
 	created []store.NewAccount
 	taken   int
 	load    error
@@ -56,7 +51,7 @@ func (s *spy) CreateAccount(ctx context.Context, in store.NewAccount, now time.T
 		s.taken--
 		return nil, fmt.Errorf("creating an account: %w", store.ErrIDTaken)
 	}
-	old, err := s.Memory.CreateAccount(ctx, in, now)
+	old, err := s.Store.CreateAccount(ctx, in, now)
 	if old == nil && err == nil {
 		s.created = append(s.created, in)
 	}
@@ -67,84 +62,35 @@ func (s *spy) Load(ctx context.Context, id int64, want store.Want) (store.Loaded
 	if s.load != nil {
 		return store.Loaded{}, s.load
 	}
-	return s.Memory.Load(ctx, id, want)
+	return s.Store.Load(ctx, id, want)
 }
 
-func newDesk(t *testing.T) *desk {
+func newFront(t *testing.T) *front {
 	t.Helper()
-	mem := storetest.NewMemory()
-	d := &desk{mem: mem, spy: &spy{Memory: mem}, clock: time.Date(2026, 3, 1, 0, 0, 30, 123456789, time.UTC), keys: map[string]string{}}
-	now := func() time.Time { return d.clock }
-	d.handler = &handler{
-		auth: &auth.Auth{Keys: mem, Now: now, Limits: auth.Limits{Production: 1000, Sandbox: 1000}}, accounts: d.spy,
-		sealer: seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret("the service secret"), nil }),
-		now:    now, random: rand.Reader,
-	}
-	d.api = &httpapi.API{
-		Log: slog.New(slog.DiscardHandler), Now: now,
-		Routes: []httpapi.Route{{Method: http.MethodPost, Resource: "/v1/partners/accounts", Handler: d.create}},
-	}
+	d := desk.EmptyInMemory(t)
+	d.Clock = time.Date(2026, 3, 1, 0, 0, 30, 123456789, time.UTC)
+	f := serve(d)
+	f.spy = &spy{Store: d.Store}
+	f.accounts = f.spy
 	for _, p := range []carrier.Partner{
-		{ID: 5, Name: "five", Environment: carrier.Production, DefaultCountryCode: "AU"},
-		{ID: 6, Name: "six", Environment: carrier.Production, DefaultCountryCode: "AU"},
-		{ID: 9, Name: "nine", Environment: carrier.Sandbox, DefaultCountryCode: "NZ"},
+		{ID: 5, DefaultCountryCode: "AU"}, {ID: 6, DefaultCountryCode: "AU"}, {ID: 9, Environment: carrier.Sandbox, DefaultCountryCode: "NZ"},
 	} {
-		key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: p.ID, Environment: p.Environment, DefaultCountryCode: p.DefaultCountryCode})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := mem.CreatePartner(t.Context(), p, key); err != nil {
-			t.Fatal(err)
-		}
-		d.keys[p.Name] = text.Reveal()
+		d.AddPartner(p)
 	}
-	key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 5, AccountID: 71, Environment: carrier.Production})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := mem.CreateAccount(t.Context(), store.NewAccount{Account: carrier.Account{ID: 71, PartnerID: 5, Active: true}, Key: key}, d.clock); err != nil {
-		t.Fatal(err)
-	}
-	d.keys["merchant"] = text.Reveal()
-	return d
+	d.AddAccount(carrier.Account{ID: 71, PartnerID: 5, Active: true})
+	return f
+}
+
+// serve makes the function that a desk serves.
+func serve(d *desk.Desk) *front {
+	f := &front{Desk: d, handler: &handler{auth: d.Auth(), accounts: d.Store, sealer: d.Sealer(), now: d.Now, random: rand.Reader}}
+	d.Serve(httpapi.Route{Method: http.MethodPost, Resource: "/v1/partners/accounts", Handler: f.create})
+	return f
 }
 
 // post asks as a partner; headers are pairs.
-func (d *desk) post(t *testing.T, who, body string, headers ...string) events.APIGatewayProxyResponse {
-	t.Helper()
-	h := map[string]string{"API-Key": d.keys[who], "Content-Type": "application/json"}
-	for i := 0; i < len(headers); i += 2 {
-		h[headers[i]] = headers[i+1]
-	}
-	resp, err := d.api.Serve(t.Context(), events.APIGatewayProxyRequest{
-		HTTPMethod: http.MethodPost, Path: "/v1/partners/accounts", Resource: "/v1/partners/accounts", Headers: h, Body: body,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp
-}
-
-// problems is an error answer as a test names it: status, then code and field of
-// each problem.
-func problems(t *testing.T, resp events.APIGatewayProxyResponse) []string {
-	t.Helper()
-	var body httpapi.Envelope
-	if err := json.Unmarshal([]byte(resp.Body), &body); err != nil {
-		t.Fatalf("%s: %v", resp.Body, err)
-	}
-	all := []string{strconv.Itoa(resp.StatusCode)}
-	for _, p := range body.Errors {
-		what := p.ErrorCode
-		if p.FieldName != "" {
-			what += " " + p.FieldName
-		}
-		if p.ExistingAccountID != 0 {
-			what += fmt.Sprintf(" (%d)", p.ExistingAccountID)
-		}
-		all = append(all, what)
-	}
-	return all
+func post(d *desk.Desk, who, body string, headers ...string) events.APIGatewayProxyResponse {
+	return d.Do(who, http.MethodPost, "/v1/partners/accounts", body, headers...)
 }
 
 type shown struct {
@@ -157,11 +103,7 @@ type shown struct {
 
 func made(t *testing.T, resp events.APIGatewayProxyResponse) shown {
 	t.Helper()
-	var s shown
-	if err := json.Unmarshal([]byte(resp.Body), &s); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%d %s, %v, want 200", resp.StatusCode, resp.Body, err)
-	}
-	return s
+	return desk.Read[shown](t, resp, http.StatusOK)
 }
 
 func TestCreateRefuses(t *testing.T) {
@@ -171,29 +113,29 @@ func TestCreateRefuses(t *testing.T) {
 		want            []string
 	}{
 		{"no key", "", `{}`, []string{"401", "unauthorized"}},
-		{"a merchant's key", "merchant", `{}`, []string{"403", "forbidden"}},
-		{"a merchant's key, with a wrong body", "merchant", `{`, []string{"403", "forbidden"}},
-		{"no body", "five", ``, []string{"400", "request_body_required"}},
-		{"no object", "five", `[]`, []string{"400", "invalid_field_value"}},
-		{"too large", "five", `{"first_name":"` + strings.Repeat("a", 65<<10) + `"}`, []string{"413", "invalid_field_value"}},
-		{"unknown field", "five", `{"firstname":"Ada"}`, []string{"400", "invalid_field_value firstname"}},
-		{"first_name too long by one", "five", `{"first_name":"` + long(25) + `"}`, []string{"400", "invalid_string_length first_name"}},
-		{"last_name empty", "five", `{"last_name":""}`, []string{"400", "invalid_string_length last_name"}},
-		{"company_name too long by one", "five", `{"company_name":"` + long(51) + `"}`, []string{"400", "invalid_string_length company_name"}},
-		{"external_account_id too long by one", "five", `{"external_account_id":"` + long(129) + `"}`, []string{"400", "invalid_string_length external_account_id"}},
-		{"country in small letters", "five", `{"origin_country_code":"au"}`, []string{"400", "invalid_field_value origin_country_code"}},
-		{"country that is none", "five", `{"origin_country_code":"XX"}`, []string{"400", "invalid_field_value origin_country_code"}},
-		{"country empty", "five", `{"origin_country_code":""}`, []string{"400", "invalid_string_length origin_country_code"}},
-		{"email without @", "five", `{"email":"ada"}`, []string{"400", "invalid_field_value email"}},
-		{"password of 6", "five", `{"email":"a@b.c","password":"123456"}`, []string{"400", "invalid_string_length password"}},
-		{"password of 129", "five", `{"email":"a@b.c","password":"` + long(129) + `"}`, []string{"400", "invalid_string_length password"}},
-		{"empty password", "five", `{"email":"a@b.c","password":""}`, []string{"400", "invalid_string_length password"}},
-		{"password without email", "five", `{"password":"1234567"}`, []string{"400", "field_value_required email"}},
-		{"password with email null", "five", `{"email":null,"password":"1234567"}`, []string{"400", "field_value_required email"}},
-		{"password of 6 without email", "five", `{"password":"123456"}`, []string{"400", "field_value_required email", "invalid_string_length password"}},
-		{"password with a wrong email", "five", `{"password":"1234567","email":"ada"}`, []string{"400", "invalid_field_value email"}},
+		{"a merchant's key", "account 71", `{}`, []string{"403", "forbidden"}},
+		{"a merchant's key, with a wrong body", "account 71", `{`, []string{"403", "forbidden"}},
+		{"no body", "partner 5", ``, []string{"400", "request_body_required"}},
+		{"no object", "partner 5", `[]`, []string{"400", "invalid_field_value"}},
+		{"too large", "partner 5", `{"first_name":"` + strings.Repeat("a", 65<<10) + `"}`, []string{"413", "invalid_field_value"}},
+		{"unknown field", "partner 5", `{"firstname":"Ada"}`, []string{"400", "invalid_field_value firstname"}},
+		{"first_name too long by one", "partner 5", `{"first_name":"` + long(25) + `"}`, []string{"400", "invalid_string_length first_name"}},
+		{"last_name empty", "partner 5", `{"last_name":""}`, []string{"400", "invalid_string_length last_name"}},
+		{"company_name too long by one", "partner 5", `{"company_name":"` + long(51) + `"}`, []string{"400", "invalid_string_length company_name"}},
+		{"external_account_id too long by one", "partner 5", `{"external_account_id":"` + long(129) + `"}`, []string{"400", "invalid_string_length external_account_id"}},
+		{"country in small letters", "partner 5", `{"origin_country_code":"au"}`, []string{"400", "invalid_field_value origin_country_code"}},
+		{"country that is none", "partner 5", `{"origin_country_code":"XX"}`, []string{"400", "invalid_field_value origin_country_code"}},
+		{"country empty", "partner 5", `{"origin_country_code":""}`, []string{"400", "invalid_string_length origin_country_code"}},
+		{"email without @", "partner 5", `{"email":"ada"}`, []string{"400", "invalid_field_value email"}},
+		{"password of 6", "partner 5", `{"email":"a@b.c","password":"123456"}`, []string{"400", "invalid_string_length password"}},
+		{"password of 129", "partner 5", `{"email":"a@b.c","password":"` + long(129) + `"}`, []string{"400", "invalid_string_length password"}},
+		{"empty password", "partner 5", `{"email":"a@b.c","password":""}`, []string{"400", "invalid_string_length password"}},
+		{"password without email", "partner 5", `{"password":"1234567"}`, []string{"400", "field_value_required email"}},
+		{"password with email null", "partner 5", `{"email":null,"password":"1234567"}`, []string{"400", "field_value_required email"}},
+		{"password of 6 without email", "partner 5", `{"password":"123456"}`, []string{"400", "field_value_required email", "invalid_string_length password"}},
+		{"password with a wrong email", "partner 5", `{"password":"1234567","email":"ada"}`, []string{"400", "invalid_field_value email"}},
 		{
-			"everything", "five",
+			"everything", "partner 5",
 			`{"x":1,"metadata":{"a":1},"password":"1","email":"ada","origin_country_code":"au","external_account_id":"","company_name":7,"last_name":"\u0000","first_name":"` + long(25) + `"}`,
 			[]string{
 				"400", "invalid_string_length first_name", "invalid_field_value last_name", "invalid_field_value company_name", "invalid_string_length external_account_id",
@@ -203,31 +145,31 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t)
-			resp := d.post(t, tc.who, tc.body, "Idempotency-Key", "k")
-			if diff := cmp.Diff(tc.want, problems(t, resp)); diff != "" {
+			d := newFront(t)
+			resp := post(d.Desk, tc.who, tc.body, "Idempotency-Key", "k")
+			if diff := cmp.Diff(tc.want, desk.Problems(t, resp)); diff != "" {
 				t.Errorf("%.100s (-want +got):\n%s", tc.body, diff)
 			}
 			if len(d.spy.created) != 0 {
 				t.Errorf("an account is made: %+v", d.spy.created)
 			}
 			// What was refused leaves the idempotency key free.
-			if tc.who == "five" {
-				made(t, d.post(t, "five", `{}`, "Idempotency-Key", "k"))
+			if tc.who == "partner 5" {
+				made(t, post(d.Desk, "partner 5", `{}`, "Idempotency-Key", "k"))
 			}
 		})
 	}
 	t.Run("idempotency key too long by one", func(t *testing.T) {
-		d := newDesk(t)
-		if diff := cmp.Diff([]string{"400", "invalid_string_length Idempotency-Key"}, problems(t, d.post(t, "five", `{}`, "Idempotency-Key", strings.Repeat("k", 256)))); diff != "" {
+		d := newFront(t)
+		if diff := cmp.Diff([]string{"400", "invalid_string_length Idempotency-Key"}, desk.Problems(t, post(d.Desk, "partner 5", `{}`, "Idempotency-Key", strings.Repeat("k", 256)))); diff != "" {
 			t.Error(diff)
 		}
 	})
 }
 
 func TestCreateAnswer(t *testing.T) {
-	d := newDesk(t)
-	resp := d.post(t, "five", `{"first_name":" Ada ","last_name":"King","company_name":"Engines & Co","external_account_id":"shop/1","origin_country_code":"GB",`+
+	d := newFront(t)
+	resp := post(d.Desk, "partner 5", `{"first_name":" Ada ","last_name":"King","company_name":"Engines & Co","external_account_id":"shop/1","origin_country_code":"GB",`+
 		`"email":"Ada@Example.com","password":"hunter2-canary","metadata":{"tier":"<gold>"}}`)
 	s := made(t, resp)
 	key, ok := auth.ParseKey(s.APIKey.Text)
@@ -257,7 +199,7 @@ func TestCreateAnswer(t *testing.T) {
 	if strings.Contains(resp.Body, "hunter2") || strings.Contains(resp.Body, "password") {
 		t.Errorf("the answer speaks of the password: %s", resp.Body)
 	}
-	loaded, err := d.mem.Load(t.Context(), s.AccountID, store.Want{})
+	loaded, err := d.Store.Load(t.Context(), s.AccountID, store.Want{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,15 +216,15 @@ func TestCreateAnswer(t *testing.T) {
 		t.Errorf("what is kept holds a secret: %s", kept)
 	}
 	// The key works at once.
-	if used, err := d.mem.UseKey(t.Context(), carrier.KeyUse{AccountID: s.AccountID, Hash: key.Hash(), Now: d.clock, Limit: 1}); err != nil || used.Key.PartnerID != 5 {
+	if used, err := d.Store.UseKey(t.Context(), carrier.KeyUse{AccountID: s.AccountID, Hash: key.Hash(), Now: d.Clock, Limit: 1}); err != nil || used.Key.PartnerID != 5 {
 		t.Errorf("UseKey = %+v, %v", used, err)
 	}
 }
 
 func TestCreateTakesThePartnersDefaults(t *testing.T) {
-	d := newDesk(t)
-	s := made(t, d.post(t, "nine", `{}`))
-	l, err := d.mem.Load(t.Context(), s.AccountID, store.Want{})
+	d := newFront(t)
+	s := made(t, post(d.Desk, "partner 9", `{}`))
+	l, err := d.Store.Load(t.Context(), s.AccountID, store.Want{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,12 +237,12 @@ func TestPasswordHash(t *testing.T) {
 	form := regexp.MustCompile(`^\$argon2id\$v=19\$m=19456,t=2,p=1\$([A-Za-z0-9+/]{22})\$([A-Za-z0-9+/]{43})$`)
 	hashes := map[string]bool{}
 	for _, password := range []string{"1234567", "1234567", strings.Repeat("😀", 128), "  blanks "} {
-		d := newDesk(t)
+		d := newFront(t)
 		body, err := json.Marshal(map[string]string{"email": "a@b.c", "password": password})
 		if err != nil {
 			t.Fatal(err)
 		}
-		made(t, d.post(t, "five", string(body)))
+		made(t, post(d.Desk, "partner 5", string(body)))
 		hash := d.spy.created[0].Account.PasswordHash
 		m := form.FindStringSubmatch(hash)
 		if m == nil {
@@ -322,10 +264,10 @@ func TestPasswordHash(t *testing.T) {
 }
 
 func TestConflicts(t *testing.T) {
-	d := newDesk(t)
-	a := made(t, d.post(t, "five", `{"external_account_id":"a","email":"a@example.com"}`)).AccountID
-	b := made(t, d.post(t, "five", `{"external_account_id":"b","email":"b@example.com"}`)).AccountID
-	c := made(t, d.post(t, "six", `{"external_account_id":"c","email":"c@example.com"}`)).AccountID
+	d := newFront(t)
+	a := made(t, post(d.Desk, "partner 5", `{"external_account_id":"a","email":"a@example.com"}`)).AccountID
+	b := made(t, post(d.Desk, "partner 5", `{"external_account_id":"b","email":"b@example.com"}`)).AccountID
+	c := made(t, post(d.Desk, "partner 6", `{"external_account_id":"c","email":"c@example.com"}`)).AccountID
 	ext, mail := "identifier_conflict external_account_id", "identifier_conflict email"
 	tests := []struct {
 		name, body string
@@ -350,9 +292,9 @@ func TestConflicts(t *testing.T) {
 				"return=existing": true, "Return=Existing": true, "respond-async, return = existing": true, `return="existing"; x="a,b"`: true,
 				"return=existing, return=minimal": true,
 			} {
-				resp := d.post(t, "five", tc.body, "prefer", prefer)
+				resp := post(d.Desk, "partner 5", tc.body, "prefer", prefer)
 				if !wants || tc.existing == 0 {
-					if diff := cmp.Diff(tc.want, problems(t, resp)); diff != "" || resp.Headers["Preference-Applied"] != "" {
+					if diff := cmp.Diff(tc.want, desk.Problems(t, resp)); diff != "" || resp.Headers["Preference-Applied"] != "" {
 						t.Errorf("Prefer: %s (-want +got):\n%s", prefer, diff)
 					}
 					continue
@@ -370,37 +312,37 @@ func TestConflicts(t *testing.T) {
 		t.Error("a conflict makes an account")
 	}
 	t.Run("the same external id of another partner is free", func(t *testing.T) {
-		if s := made(t, d.post(t, "six", `{"external_account_id":"a"}`, "Prefer", "return=existing")); s.AccountID == a || s.AccountID == c || s.APIKey == nil {
+		if s := made(t, post(d.Desk, "partner 6", `{"external_account_id":"a"}`, "Prefer", "return=existing")); s.AccountID == a || s.AccountID == c || s.APIKey == nil {
 			t.Errorf("account %+v", s)
 		}
 	})
 	t.Run("nothing taken", func(t *testing.T) {
-		resp := d.post(t, "five", `{"external_account_id":"new"}`, "Prefer", "return=existing")
+		resp := post(d.Desk, "partner 5", `{"external_account_id":"new"}`, "Prefer", "return=existing")
 		if s := made(t, resp); s.APIKey == nil || resp.Headers["Preference-Applied"] != "" {
 			t.Errorf("%s, %v", resp.Body, resp.Headers)
 		}
 	})
 	t.Run("the existing account can not be read", func(t *testing.T) {
 		d.spy.load = errors.New("down")
-		if got := problems(t, d.post(t, "five", `{"external_account_id":"a"}`, "Prefer", "return=existing")); got[0] != "500" {
+		if got := desk.Problems(t, post(d.Desk, "partner 5", `{"external_account_id":"a"}`, "Prefer", "return=existing")); got[0] != "500" {
 			t.Errorf("%v, want 500", got)
 		}
 	})
 }
 
 func TestIdempotentCreate(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	const body = `{"external_account_id":"a","email":"a@example.com","password":"1234567"}`
-	first := d.post(t, "five", body, "Idempotency-Key", "k")
+	first := post(d.Desk, "partner 5", body, "Idempotency-Key", "k")
 	made(t, first)
 	t.Run("another payload", func(t *testing.T) {
-		if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, problems(t, d.post(t, "five", `{}`, "Idempotency-Key", "k"))); diff != "" {
+		if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, desk.Problems(t, post(d.Desk, "partner 5", `{}`, "Idempotency-Key", "k"))); diff != "" {
 			t.Error(diff)
 		}
 	})
 	t.Run("the same again", func(t *testing.T) {
-		d.clock = d.clock.Add(23 * time.Hour)
-		again := d.post(t, "five", body, "idempotency-key", "k", "Prefer", "return=existing")
+		d.Clock = d.Clock.Add(23 * time.Hour)
+		again := post(d.Desk, "partner 5", body, "idempotency-key", "k", "Prefer", "return=existing")
 		want := maps.Clone(first.Headers)
 		want["Idempotent-Replayed"] = "true"
 		for _, h := range []map[string]string{want, again.Headers} {
@@ -415,33 +357,33 @@ func TestIdempotentCreate(t *testing.T) {
 	})
 	t.Run("an existing account's answer is kept too", func(t *testing.T) {
 		const same = `{"external_account_id":"a"}`
-		one := d.post(t, "five", same, "Idempotency-Key", "e", "Prefer", "return=existing")
-		two := d.post(t, "five", same, "Idempotency-Key", "e", "Prefer", "return=existing")
+		one := post(d.Desk, "partner 5", same, "Idempotency-Key", "e", "Prefer", "return=existing")
+		two := post(d.Desk, "partner 5", same, "Idempotency-Key", "e", "Prefer", "return=existing")
 		if one.StatusCode != http.StatusOK || one.Body != two.Body || two.Headers["Idempotent-Replayed"] != "true" {
 			t.Errorf("%d %s, then %d %s %v", one.StatusCode, one.Body, two.StatusCode, two.Body, two.Headers)
 		}
-		if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, problems(t, d.post(t, "five", `{}`, "Idempotency-Key", "e"))); diff != "" {
+		if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, desk.Problems(t, post(d.Desk, "partner 5", `{}`, "Idempotency-Key", "e"))); diff != "" {
 			t.Error(diff)
 		}
 	})
 	t.Run("an empty key is none that could be kept", func(t *testing.T) {
-		if diff := cmp.Diff([]string{"400", "invalid_string_length Idempotency-Key"}, problems(t, d.post(t, "five", `{}`, "Idempotency-Key", ""))); diff != "" {
+		if diff := cmp.Diff([]string{"400", "invalid_string_length Idempotency-Key"}, desk.Problems(t, post(d.Desk, "partner 5", `{}`, "Idempotency-Key", ""))); diff != "" {
 			t.Error(diff)
 		}
 	})
 	t.Run("another partner's key is another one", func(t *testing.T) {
-		if s := made(t, d.post(t, "six", `{}`, "Idempotency-Key", "k")); s.APIKey == nil {
+		if s := made(t, post(d.Desk, "partner 6", `{}`, "Idempotency-Key", "k")); s.APIKey == nil {
 			t.Error("another partner sees the answer")
 		}
 	})
 	t.Run("after a day it is free", func(t *testing.T) {
-		d.clock = d.clock.Add(2 * time.Hour)
-		if s := made(t, d.post(t, "five", `{}`, "Idempotency-Key", "k")); s.APIKey == nil || s.AccountID == made(t, first).AccountID {
+		d.Clock = d.Clock.Add(2 * time.Hour)
+		if s := made(t, post(d.Desk, "partner 5", `{}`, "Idempotency-Key", "k")); s.APIKey == nil || s.AccountID == made(t, first).AccountID {
 			t.Errorf("account %+v", s)
 		}
 	})
 	t.Run("without a key each is another account", func(t *testing.T) {
-		one, two := made(t, d.post(t, "five", `{}`)), made(t, d.post(t, "five", `{}`))
+		one, two := made(t, post(d.Desk, "partner 5", `{}`)), made(t, post(d.Desk, "partner 5", `{}`))
 		if one.AccountID == two.AccountID {
 			t.Error("one account")
 		}
@@ -449,24 +391,24 @@ func TestIdempotentCreate(t *testing.T) {
 }
 
 func TestTakenIDsAreDrawnAgain(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	d.spy.taken = idDraws - 1
-	made(t, d.post(t, "five", `{}`))
+	made(t, post(d.Desk, "partner 5", `{}`))
 	d.spy.taken = idDraws
-	if got := problems(t, d.post(t, "five", `{}`)); got[0] != "500" || d.spy.taken != 0 {
+	if got := desk.Problems(t, post(d.Desk, "partner 5", `{}`)); got[0] != "500" || d.spy.taken != 0 {
 		t.Errorf("%v with %d draws left, want 500 after %d", got, d.spy.taken, idDraws)
 	}
 }
 
 func TestNoRandomnessMakesNothing(t *testing.T) {
-	d := newDesk(t)
+	d := newFront(t)
 	broken := errors.New("no entropy")
 	for name, r := range map[string]io.Reader{
 		"at the salt or id": iotest.ErrReader(broken), "at the key": io.MultiReader(strings.NewReader("0123456789abcdef1234"), iotest.ErrReader(broken)),
 	} {
 		d.random = r
 		req := httpapi.NewRequest("id", events.APIGatewayProxyRequest{
-			HTTPMethod: http.MethodPost, Resource: "/v1/partners/accounts", Headers: map[string]string{"API-Key": d.keys["five"]}, Body: `{"email":"a@b.c","password":"1234567"}`,
+			HTTPMethod: http.MethodPost, Resource: "/v1/partners/accounts", Headers: map[string]string{"API-Key": d.Keys["partner 5"]}, Body: `{"email":"a@b.c","password":"1234567"}`,
 		})
 		if resp, err := d.create(t.Context(), req); resp != nil || !errors.Is(err, broken) || fault.KindOf(err) != fault.Internal {
 			t.Errorf("%s: create = %v, %v", name, resp, err)

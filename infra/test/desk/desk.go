@@ -21,7 +21,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"carrierlink/infra/local/emulator"
@@ -186,6 +188,15 @@ func (d *Desk) connect(e Engines, name string) {
 	d.furnish(vault.New(secrets, d.prefix), auspost.Options{
 		BaseURL: simulator.BaseURL, Transport: d.Wire, Sleep: func(context.Context, time.Duration) error { return nil },
 	})
+}
+
+// Items are all that the table of a desk on the engines holds, read past the wire.
+func (d *Desk) Items() []map[string]types.AttributeValue {
+	d.t.Helper()
+	client := dynamodb.NewFromConfig(emulator.Config(d.engines.table))
+	out, err := client.Scan(context.Background(), &dynamodb.ScanInput{TableName: &d.table, ConsistentRead: aws.Bool(true)})
+	d.ok(err)
+	return out.Items
 }
 
 func newDesk(tb testing.TB) *Desk {
