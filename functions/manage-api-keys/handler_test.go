@@ -55,8 +55,8 @@ func open(d *desk.Desk) *front {
 
 // ask is a request about the keys of an account: rest is empty, or begins with
 // an api_key_id. Headers are pairs.
-func (f *front) ask(who, method, account, rest, body string, headers ...string) events.APIGatewayProxyResponse {
-	return f.Do(who, method, "/v1/partners/accounts/"+account+"/api_keys"+rest, body, headers...)
+func (d *front) ask(who, method, account, rest, body string, headers ...string) events.APIGatewayProxyResponse {
+	return d.Do(who, method, "/v1/partners/accounts/"+account+"/api_keys"+rest, body, headers...)
 }
 
 func (d *front) create(t *testing.T, body string, headers ...string) httpapi.FullKeyBody {
