@@ -78,7 +78,7 @@ bench: tools ## Print sizes, starts, memory, latencies, the worker's throughput 
 	go run ./infra/bench
 	go test -run='^$$' -bench=. -benchtime=500x -timeout=30m ./functions/...
 	go test -run='^$$' -bench='Walk|Due' -benchtime=1x -timeout=10m ./shared/store
-	go test -run='^$$' -bench=Worker -benchtime=104x -timeout=10m ./shared/refresh
+	go test -run='^$$' -bench=Worker -benchtime=104x -timeout=10m ./shared/schedule
 
 .PHONY: deploy
 deploy: build ## Deploy to AWS as STAGE (staging, production) of samconfig.toml, with your AWS credentials

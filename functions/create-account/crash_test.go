@@ -10,8 +10,8 @@ import (
 
 	"carrierlink/infra/test/desk"
 	"carrierlink/infra/test/probe"
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
-	"carrierlink/shared/carrier"
 )
 
 // onTable is the function over a real table with partner 5, with every remote call
@@ -19,7 +19,7 @@ import (
 func onTable(tb testing.TB, engines desk.Engines, name string) *desk.Desk {
 	tb.Helper()
 	d := desk.EmptyOnEngines(tb, engines, name)
-	d.AddPartner(carrier.Partner{ID: 5, DefaultCountryCode: "AU"})
+	d.AddPartner(account.Partner{ID: 5, DefaultCountryCode: "AU"})
 	serve(d)
 	return d
 }
@@ -53,7 +53,7 @@ func TestCrashAfterEachCall(t *testing.T) {
 			if !ok || key.AccountID != made.AccountID {
 				t.Fatalf("the key does not name account %d", made.AccountID)
 			}
-			if _, err := w.Store.UseKey(t.Context(), carrier.KeyUse{AccountID: key.AccountID, Hash: key.Hash(), Now: w.Clock, Limit: 10}); err != nil {
+			if _, err := w.Store.UseKey(t.Context(), account.KeyUse{AccountID: key.AccountID, Hash: key.Hash(), Now: w.Clock, Limit: 10}); err != nil {
 				t.Errorf("the key does not work: %v", err)
 			}
 			// Partner and its key; account, its key, email, external id; the stored answer.

@@ -10,8 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/email"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
@@ -23,10 +24,10 @@ type accounts interface {
 	// CreateAccount keeps account, key and stored answer at once, or returns the
 	// answer that the idempotency key has already. fault.Conflict, one for each
 	// taken identifier.
-	CreateAccount(ctx context.Context, in store.NewAccount, now time.Time) (*carrier.IdempotencyRecord, error)
+	CreateAccount(ctx context.Context, in store.NewAccount, now time.Time) (*effects.Record, error)
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
 	// ClaimIdempotency keeps an answer for which nothing else is written.
-	ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error)
 }
 
 type handler struct {
@@ -48,7 +49,7 @@ type answer struct {
 
 // newAnswer shows an account as this route does: the owner's names, company and
 // email are null (seed: "This will always be null in the response").
-func newAnswer(a carrier.Account, key *httpapi.KeyBody) answer {
+func newAnswer(a account.Account, key *httpapi.KeyBody) answer {
 	a.FirstName, a.LastName, a.CompanyName, a.Email = "", "", "", ""
 	return answer{httpapi.NewAccountBody(a), key}
 }
@@ -78,7 +79,7 @@ func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		if err != nil {
 			return nil, err
 		}
-		resp, err = idempotency.Write(ctx, resp, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+		resp, err = idempotency.Write(ctx, resp, func(rec *effects.Record) (*effects.Record, error) {
 			in.Idempotency = rec
 			existing, err := h.accounts.CreateAccount(ctx, in, now)
 			if err != nil {
@@ -103,9 +104,9 @@ const idDraws = 4
 
 // decode reads the body into an account. Fields and lengths: ShipStation
 // Partner API, "Request Body Properties".
-func decode(req *httpapi.Request) (account carrier.Account, password string, err error) {
+func decode(req *httpapi.Request) (acct account.Account, password string, err error) {
 	hasEmail := false
-	passwordField := httpapi.String("password", &password, carrier.PasswordRule.Clean)
+	passwordField := httpapi.String("password", &password, account.PasswordRule.Clean)
 	checkPassword := passwordField.Check
 	passwordField.Check = func(name string, value json.RawMessage) fault.List {
 		problems := checkPassword(name, value)
@@ -115,26 +116,26 @@ func decode(req *httpapi.Request) (account carrier.Account, password string, err
 		return problems
 	}
 	err = req.JSON(
-		httpapi.String("first_name", &account.FirstName, carrier.NameRule.Clean),
-		httpapi.String("last_name", &account.LastName, carrier.NameRule.Clean),
-		httpapi.String("company_name", &account.CompanyName, carrier.CompanyRule.Clean),
-		httpapi.String("external_account_id", &account.ExternalID, carrier.ExternalIDRule.Clean),
-		httpapi.String("origin_country_code", &account.OriginCountryCode, func(field, s string) (string, *fault.Error) {
-			return s, carrier.CheckCountry(field, s)
+		httpapi.String("first_name", &acct.FirstName, account.NameRule.Clean),
+		httpapi.String("last_name", &acct.LastName, account.NameRule.Clean),
+		httpapi.String("company_name", &acct.CompanyName, account.CompanyRule.Clean),
+		httpapi.String("external_account_id", &acct.ExternalID, account.ExternalIDRule.Clean),
+		httpapi.String("origin_country_code", &acct.OriginCountryCode, func(field, s string) (string, *fault.Error) {
+			return s, account.CheckCountry(field, s)
 		}),
-		httpapi.String("email", &account.Email, func(field, s string) (string, *fault.Error) {
+		httpapi.String("email", &acct.Email, func(field, s string) (string, *fault.Error) {
 			hasEmail = true
-			return carrier.CleanEmail(field, s)
+			return account.CleanEmail(field, s)
 		}),
 		passwordField,
-		httpapi.Metadata("metadata", &account.Metadata),
+		httpapi.Metadata("metadata", &acct.Metadata),
 	)
-	account.EmailKey = email.Key(account.Email)
-	return account, password, err
+	acct.EmailKey = email.Key(acct.Email)
+	return acct, password, err
 }
 
 // complete gives a decoded account its owner and what its partner decides.
-func (h *handler) complete(account *carrier.Account, caller auth.Caller, password string, now time.Time) (err error) {
+func (h *handler) complete(account *account.Account, caller auth.Caller, password string, now time.Time) (err error) {
 	if account.OriginCountryCode == "" {
 		account.OriginCountryCode = caller.Key.DefaultCountryCode
 	}
@@ -147,19 +148,19 @@ func (h *handler) complete(account *carrier.Account, caller auth.Caller, passwor
 }
 
 // draw gives a complete account an id and its first key, and makes the answer.
-func (h *handler) draw(account carrier.Account) (store.NewAccount, *httpapi.Response, error) {
+func (h *handler) draw(acct account.Account) (store.NewAccount, *httpapi.Response, error) {
 	var err error
-	if account.ID, err = carrier.NewID(h.random); err != nil {
+	if acct.ID, err = account.NewID(h.random); err != nil {
 		return store.NewAccount{}, nil, fmt.Errorf("making an account_id: %w", err)
 	}
-	key, text, err := auth.MakeKey(h.random, carrier.APIKey{
-		PartnerID: account.PartnerID, AccountID: account.ID, Environment: account.Environment, Description: keyDescription, CreatedAt: account.CreatedAt,
+	key, text, err := auth.MakeKey(h.random, account.APIKey{
+		PartnerID: acct.PartnerID, AccountID: acct.ID, Environment: acct.Environment, Description: keyDescription, CreatedAt: acct.CreatedAt,
 	})
 	if err != nil {
 		return store.NewAccount{}, nil, err
 	}
 	body := httpapi.NewKeyBody(key, text)
-	return store.NewAccount{Account: account, Key: key}, httpapi.JSON(http.StatusOK, newAnswer(account, &body)), nil
+	return store.NewAccount{Account: acct, Key: key}, httpapi.JSON(http.StatusOK, newAnswer(acct, &body)), nil
 }
 
 // existing answers with the account that holds the identifiers, when they are
@@ -182,7 +183,7 @@ func (h *handler) existing(ctx context.Context, conflict error, idempotency *htt
 	resp := httpapi.JSON(http.StatusOK, newAnswer(*loaded.Account, nil))
 	resp.Header["Preference-Applied"] = "return=existing"
 	// Nothing was made, so the answer is kept alone.
-	return idempotency.Write(ctx, resp, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+	return idempotency.Write(ctx, resp, func(rec *effects.Record) (*effects.Record, error) {
 		if rec == nil {
 			return nil, nil
 		}

@@ -21,8 +21,10 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"carrierlink/infra/test/desk"
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/email"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
@@ -46,7 +48,7 @@ type spy struct {
 	load    error
 }
 
-func (s *spy) CreateAccount(ctx context.Context, in store.NewAccount, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (s *spy) CreateAccount(ctx context.Context, in store.NewAccount, now time.Time) (*effects.Record, error) {
 	if s.taken > 0 {
 		s.taken--
 		return nil, fmt.Errorf("creating an account: %w", store.ErrIDTaken)
@@ -72,12 +74,12 @@ func newFront(t *testing.T) *front {
 	f := serve(d)
 	f.spy = &spy{Store: d.Store}
 	f.accounts = f.spy
-	for _, p := range []carrier.Partner{
+	for _, p := range []account.Partner{
 		{ID: 5, DefaultCountryCode: "AU"}, {ID: 6, DefaultCountryCode: "AU"}, {ID: 9, Environment: carrier.Sandbox, DefaultCountryCode: "NZ"},
 	} {
 		d.AddPartner(p)
 	}
-	d.AddAccount(carrier.Account{ID: 71, PartnerID: 5, Active: true})
+	d.AddAccount(account.Account{ID: 71, PartnerID: 5, Active: true})
 	return f
 }
 
@@ -204,7 +206,7 @@ func TestCreateAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 3, 1, 0, 0, 30, 123000000, time.UTC)
-	wantRow := &carrier.Account{
+	wantRow := &account.Account{
 		ID: s.AccountID, PartnerID: 5, Environment: carrier.Production, ExternalID: "shop/1", Email: "Ada@Example.com", CompanyName: "Engines & Co", FirstName: "Ada", LastName: "King",
 		OriginCountryCode: "GB", PasswordHash: loaded.Account.PasswordHash, Metadata: map[string]string{"tier": "<gold>"}, Active: true, CreatedAt: at, ModifiedAt: at, Version: 1,
 	}
@@ -216,7 +218,7 @@ func TestCreateAnswer(t *testing.T) {
 		t.Errorf("what is kept holds a secret: %s", kept)
 	}
 	// The key works at once.
-	if used, err := d.Store.UseKey(t.Context(), carrier.KeyUse{AccountID: s.AccountID, Hash: key.Hash(), Now: d.Clock, Limit: 1}); err != nil || used.Key.PartnerID != 5 {
+	if used, err := d.Store.UseKey(t.Context(), account.KeyUse{AccountID: s.AccountID, Hash: key.Hash(), Now: d.Clock, Limit: 1}); err != nil || used.Key.PartnerID != 5 {
 		t.Errorf("UseKey = %+v, %v", used, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
@@ -17,7 +18,7 @@ import (
 
 // partners is what this function needs of the store.
 type partners interface {
-	CreatePartner(ctx context.Context, p carrier.Partner, key carrier.APIKey) error
+	CreatePartner(ctx context.Context, p account.Partner, key account.APIKey) error
 }
 
 type handler struct {
@@ -59,7 +60,7 @@ type answer struct {
 // invocation that succeeds makes another partner.
 func (h *handler) create(ctx context.Context, in request) (*answer, error) {
 	var problems fault.List
-	name, problem := carrier.PartnerNameRule.Clean("name", in.Name)
+	name, problem := account.PartnerNameRule.Clean("name", in.Name)
 	if problem != nil {
 		problems = append(problems, problem)
 	}
@@ -71,19 +72,19 @@ func (h *handler) create(ctx context.Context, in request) (*answer, error) {
 	if country == "" {
 		country = "AU"
 	}
-	if problem := carrier.CheckCountry("default_country_code", country); problem != nil {
+	if problem := account.CheckCountry("default_country_code", country); problem != nil {
 		problems = append(problems, problem)
 	}
 	if len(problems) > 0 {
 		return nil, errors.New(problems.Error())
 	}
-	id, err := carrier.NewID(h.random)
+	id, err := account.NewID(h.random)
 	if err != nil {
 		return nil, fmt.Errorf("making a partner id: %w", err)
 	}
 	now := h.now().UTC().Truncate(time.Millisecond)
-	partner := carrier.Partner{ID: id, Name: name, Environment: env, DefaultCountryCode: country, CreatedAt: now}
-	key, text, err := auth.MakeKey(h.random, carrier.APIKey{
+	partner := account.Partner{ID: id, Name: name, Environment: env, DefaultCountryCode: country, CreatedAt: now}
+	key, text, err := auth.MakeKey(h.random, account.APIKey{
 		PartnerID: id, Environment: env, DefaultCountryCode: country, Description: "First key of the partner", CreatedAt: now,
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/httpapi"
@@ -21,12 +22,12 @@ import (
 // spy notes what is created.
 type spy struct {
 	*storetest.Memory
-	created []carrier.Partner
-	keys    []carrier.APIKey
+	created []account.Partner
+	keys    []account.APIKey
 	fail    error
 }
 
-func (s *spy) CreatePartner(ctx context.Context, p carrier.Partner, key carrier.APIKey) error {
+func (s *spy) CreatePartner(ctx context.Context, p account.Partner, key account.APIKey) error {
 	if s.fail != nil {
 		return s.fail
 	}
@@ -137,15 +138,15 @@ func TestCreate(t *testing.T) {
 			}
 			cut := at().Truncate(time.Millisecond)
 			env := carrier.Environment(tc.in.Environment)
-			wantPartner := carrier.Partner{ID: got.PartnerID, Name: "Shop Ltd", Environment: env, DefaultCountryCode: tc.country, CreatedAt: cut}
-			wantKey := carrier.APIKey{
+			wantPartner := account.Partner{ID: got.PartnerID, Name: "Shop Ltd", Environment: env, DefaultCountryCode: tc.country, CreatedAt: cut}
+			wantKey := account.APIKey{
 				ID: got.APIKey.APIKeyID, PartnerID: got.PartnerID, Hash: key.Hash(), Prefix: text[:14], LastFour: text[46:], Description: description,
 				Environment: env, DefaultCountryCode: tc.country, CreatedAt: cut,
 			}
 			if diff := cmp.Diff([]any{wantPartner, wantKey}, []any{s.created[0], s.keys[0]}); diff != "" {
 				t.Errorf("what is kept (-want +got):\n%s", diff)
 			}
-			used, err := s.UseKey(t.Context(), carrier.KeyUse{PartnerID: got.PartnerID, Hash: key.Hash(), Now: at(), Limit: 1})
+			used, err := s.UseKey(t.Context(), account.KeyUse{PartnerID: got.PartnerID, Hash: key.Hash(), Now: at(), Limit: 1})
 			if err != nil || used.Key.DefaultCountryCode != tc.country {
 				t.Errorf("the key does not work: %+v, %v", used, err)
 			}

@@ -13,6 +13,7 @@ import (
 	"carrierlink/infra/test/desk"
 	"carrierlink/infra/test/probe"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/health"
 	"carrierlink/shared/store"
 )
 
@@ -65,7 +66,7 @@ func remoteCalls(t *probe.Attempt) {
 			w.Carrier.Reading = new(goodReading(t, raw))
 		}, http.StatusOK, []string{"UpdateItem", "UpdateItem", "GetSecretValue", "BatchGetItem", "TransactWriteItems", "UpdateItem"}},
 		{"the breaker is open", "true", "", func() {
-			b := carrier.Breaker{Carrier: carrier.AustraliaPost}.Opened("outage", w.Clock, carrier.Timing{})
+			b := health.Breaker{Carrier: carrier.AustraliaPost}.Opened("outage", w.Clock, health.Timing{})
 			if err := w.Store.SaveBreaker(t.Context(), &b); err != nil {
 				t.Fatal(err)
 			}

@@ -11,12 +11,14 @@ import (
 	"strconv"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/linking"
 	"carrierlink/shared/store"
 )
 
@@ -27,7 +29,7 @@ type accounts interface {
 
 // checker asks the carrier now.
 type checker interface {
-	Check(ctx context.Context, conn carrier.Connection, trigger carrier.Trigger, b carrier.Breaker) (linking.Checked, error)
+	Check(ctx context.Context, conn connection.Connection, trigger connection.Trigger, b health.Breaker) (connection.Checked, error)
 }
 
 type handler struct {
@@ -60,16 +62,16 @@ type answer struct {
 
 // summary is what we understand of the carrier's answer.
 type summary struct {
-	AccountNumber      string            `json:"account_number"`
-	Name               string            `json:"name"`
-	ValidFrom          *string           `json:"valid_from"`
-	ValidTo            *string           `json:"valid_to"`
-	Expired            bool              `json:"expired"`
-	ExpiresInDays      *int              `json:"expires_in_days"`
-	CreditBlocked      bool              `json:"credit_blocked"`
-	RestrictedReason   *string           `json:"restricted_reason"`
-	MerchantLocationID *string           `json:"merchant_location_id"`
-	Products           []carrier.Product `json:"products"`
+	AccountNumber      string               `json:"account_number"`
+	Name               string               `json:"name"`
+	ValidFrom          *string              `json:"valid_from"`
+	ValidTo            *string              `json:"valid_to"`
+	Expired            bool                 `json:"expired"`
+	ExpiresInDays      *int                 `json:"expires_in_days"`
+	CreditBlocked      bool                 `json:"credit_blocked"`
+	RestrictedReason   *string              `json:"restricted_reason"`
+	MerchantLocationID *string              `json:"merchant_location_id"`
+	Products           []connection.Product `json:"products"`
 }
 
 // Why an answer is stale, besides the carrier's outcomes.
@@ -87,11 +89,11 @@ const (
 // says nothing good. Errors: those of auth.Merchant; fault.Identifier, Invalid;
 // NotFound; and, only while there is no snapshot yet, State with RetryAfter
 // (somebody else is asking), RateLimited (of linking.Check) and those of
-// carrier.Reading.Err.
+// connection.Reading.Err.
 func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	q, inputErr := parse(req)
 	var loaded store.Loaded
-	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
 		loaded, err = h.accounts.Load(ctx, accountID, store.Want{Now: h.now(), ConnectionID: q.carrierID, Snapshot: true, Breakers: true})
 		return loaded.Account, err
 	})
@@ -102,7 +104,7 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 		return nil, inputErr
 	}
 	if loaded.Connection == nil || !loaded.Connection.Visible() {
-		return nil, carrier.NoCarrier()
+		return nil, connection.ErrNoCarrier()
 	}
 	now := h.now()
 	a := answer{Source: "stored"}
@@ -128,13 +130,13 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 
 // ask makes a live check, and notes why it gave nothing good. While the
 // carrier's breaker is open nobody asks: fault.CarrierDown.
-func (h *handler) ask(ctx context.Context, conn carrier.Connection, b carrier.Breaker, a *answer) (linking.Checked, error) {
+func (h *handler) ask(ctx context.Context, conn connection.Connection, b health.Breaker, a *answer) (connection.Checked, error) {
 	if b.Open && conn.Environment != carrier.Sandbox {
-		down := carrier.Reading{Outcome: carrier.OutcomeUnavailable}
+		down := connection.Reading{Outcome: carrier.OutcomeUnavailable}
 		a.StaleReason, a.Diagnosis = httpapi.Text(reasonDown), down.Diagnosis()
-		return linking.Checked{}, down.Err()
+		return connection.Checked{}, down.Err()
 	}
-	checked, err := h.checker.Check(ctx, conn, carrier.TriggerRead, b)
+	checked, err := h.checker.Check(ctx, conn, connection.TriggerRead, b)
 	switch {
 	case err == nil:
 		a.StaleReason, a.Diagnosis = httpapi.Text(string(checked.Reading.Outcome)), checked.Reading.Diagnosis()
@@ -150,7 +152,7 @@ func (h *handler) ask(ctx context.Context, conn carrier.Connection, b carrier.Br
 
 // render fills the answer from a snapshot, or answers 304 to a client that has
 // it. The ETag is of what the answer says, not of its age.
-func (h *handler) render(req *httpapi.Request, a answer, conn carrier.Connection, snap carrier.Snapshot) (*httpapi.Response, error) {
+func (h *handler) render(req *httpapi.Request, a answer, conn connection.Connection, snap connection.Snapshot) (*httpapi.Response, error) {
 	raw, err := snap.Raw()
 	if err != nil {
 		return nil, err
@@ -167,7 +169,7 @@ func (h *handler) render(req *httpapi.Request, a answer, conn carrier.Connection
 		RestrictedReason: httpapi.Text(contract.Restriction()), MerchantLocationID: httpapi.Text(contract.MerchantLocationID), Products: contract.Products,
 	}
 	if a.Summary.Products == nil {
-		a.Summary.Products = []carrier.Product{}
+		a.Summary.Products = []connection.Product{}
 	}
 	// The snapshot is as old as the last good check: one that found nothing new
 	// does not write it again.
@@ -197,7 +199,7 @@ func parse(req *httpapi.Request) (query, error) {
 	var problems fault.List
 	id, err := req.Param("carrier_id")
 	if err == nil {
-		q.carrierID, err = carrier.ParseConnectionID(id)
+		q.carrierID, err = connection.ParseID(id)
 	}
 	problems = append(problems, fault.Of(err)...)
 	maxAge := int(q.maxAge / time.Second)

@@ -18,7 +18,9 @@ import (
 	"carrierlink/infra/test/desk"
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
 )
 
@@ -30,13 +32,13 @@ const (
 		`"credit_blocked":false,"merchant_location_id":"ABC","postage_products":[{"type":"PARCEL POST","group":"Parcel Post","product_id":"T28","contract":{"valid_to":"2999-12-31","expired":false}}],"a":{"b":[1,2,{}]}}`
 )
 
-func goodReading(tb testing.TB, text string) carrier.Reading {
+func goodReading(tb testing.TB, text string) connection.Reading {
 	tb.Helper()
 	c, err := auspost.ParseContract([]byte(text))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return carrier.Reading{Outcome: carrier.OutcomeOK, HTTPStatus: http.StatusOK, Raw: []byte(text), Contract: c}
+	return connection.Reading{Outcome: carrier.OutcomeOK, HTTPStatus: http.StatusOK, Raw: []byte(text), Contract: c}
 }
 
 // front is the function over a desk with one connection.
@@ -46,7 +48,7 @@ type front struct {
 }
 
 // newFront links with this reading; an outage is kept to be verified later.
-func newFront(t *testing.T, reading carrier.Reading) *front {
+func newFront(t *testing.T, reading connection.Reading) *front {
 	t.Helper()
 	d := desk.InMemory(t)
 	serve(d)
@@ -123,8 +125,8 @@ func TestGetRefuses(t *testing.T) {
 // TestAbsentAndForeignAreEqual but for the request id.
 func TestAbsentAndForeignAreEqual(t *testing.T) {
 	f := newFront(t, goodReading(t, carriersText))
-	intent := carrier.Connection{ID: "se-7", AccountID: desk.Account, PartnerID: 5, Carrier: carrier.StarTrack, AccountNumber: "09912345", LeaseUntil: f.Clock.Add(time.Minute)}
-	if err := f.Store.BeginLink(t.Context(), &intent, carrier.LinkOptions{}); err != nil {
+	intent := connection.Connection{ID: "se-7", AccountID: desk.Account, PartnerID: 5, Carrier: carrier.StarTrack, AccountNumber: "09912345", LeaseUntil: f.Clock.Add(time.Minute)}
+	if err := f.Store.BeginLink(t.Context(), &intent, connection.LinkOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	unlinked := f.Link(desk.OtherNumber)
@@ -161,7 +163,7 @@ func TestStoredAnswer(t *testing.T) {
 		CarrierID: f.id, CarrierCode: "australia_post", Account: json.RawMessage(carriersText), RefreshedAt: text("2026-03-01T00:00:30.000Z"), AgeSeconds: 600,
 		Source: "stored", NextRefreshAt: got.NextRefreshAt, Summary: summary{
 			AccountNumber: number, Name: "Engines & <Co>", ValidFrom: text("2020-01-01"), ValidTo: text("2026-03-31"), ExpiresInDays: &days, MerchantLocationID: text("ABC"),
-			Products: []carrier.Product{{ID: "T28", Type: "PARCEL POST", Group: "Parcel Post", ValidTo: "2999-12-31"}},
+			Products: []connection.Product{{ID: "T28", Type: "PARCEL POST", Group: "Parcel Post", ValidTo: "2999-12-31"}},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -235,7 +237,7 @@ func TestStaleIfError(t *testing.T) {
 			continue
 		}
 		t.Run(string(o), func(t *testing.T) {
-			bad := carrier.Reading{Outcome: o, HTTPStatus: 418, Code: "41001", Name: "CUSTOMER_NOT_FOUND"}
+			bad := connection.Reading{Outcome: o, HTTPStatus: 418, Code: "41001", Name: "CUSTOMER_NOT_FOUND"}
 			f := newFront(t, goodReading(t, carriersText))
 			f.Pass(time.Hour)
 			f.Carrier.Reading = &bad
@@ -246,11 +248,11 @@ func TestStaleIfError(t *testing.T) {
 			if diff := cmp.Diff(bad.Diagnosis(), got.Diagnosis); diff != "" || got.Diagnosis == nil {
 				t.Errorf("diagnosis (-want +got):\n%s", diff)
 			}
-			if row := f.Row(f.id); row.LastCheck.Outcome != o || row.LastCheck.Trigger != carrier.TriggerRead || row.Checks != 2 {
+			if row := f.Row(f.id); row.LastCheck.Outcome != o || row.LastCheck.Trigger != connection.TriggerRead || row.Checks != 2 {
 				t.Errorf("recorded: %+v", row)
 			}
 
-			f = newFront(t, carrier.Reading{Outcome: carrier.OutcomeTimeout})
+			f = newFront(t, connection.Reading{Outcome: carrier.OutcomeTimeout})
 			f.Carrier.Reading = &bad
 			resp := f.ask("")
 			want := statuses[fault.KindOf(bad.Err())]
@@ -271,7 +273,7 @@ func TestStaleIfError(t *testing.T) {
 func TestWhatKeepsUsFromAsking(t *testing.T) {
 	opened := func(t *testing.T, f *front) {
 		t.Helper()
-		b := carrier.Breaker{Carrier: carrier.AustraliaPost}.Opened("outage", f.Clock, carrier.Timing{})
+		b := health.Breaker{Carrier: carrier.AustraliaPost}.Opened("outage", f.Clock, health.Timing{})
 		if err := f.Store.SaveBreaker(t.Context(), &b); err != nil {
 			t.Fatal(err)
 		}
@@ -310,7 +312,7 @@ func TestWhatKeepsUsFromAsking(t *testing.T) {
 			if n := len(f.Carrier.Asked()); !got.Stale || *got.StaleReason != tc.reason || got.Source != "stored" || category != tc.diagnosis || n != 0 {
 				t.Errorf("stale %t for %v, diagnosis %v, asked %d times", got.Stale, *got.StaleReason, got.Diagnosis, n)
 			}
-			f = newFront(t, carrier.Reading{Outcome: carrier.OutcomeTimeout})
+			f = newFront(t, connection.Reading{Outcome: carrier.OutcomeTimeout})
 			tc.setUp(t, f)
 			resp := f.ask("")
 			if diff := cmp.Diff(tc.want, desk.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != tc.retry {
@@ -337,7 +339,7 @@ func TestWhatKeepsUsFromAsking(t *testing.T) {
 func TestAfterACrashedChange(t *testing.T) {
 	f := newFront(t, goodReading(t, carriersText))
 	row := f.Row(f.id)
-	row.Work, row.LeaseUntil = carrier.WorkCredentials, f.Clock.Add(time.Minute)
+	row.Work, row.LeaseUntil = connection.WorkCredentials, f.Clock.Add(time.Minute)
 	if err := f.Store.SaveConnection(t.Context(), &row); err != nil {
 		t.Fatal(err)
 	}
@@ -348,7 +350,7 @@ func TestAfterACrashedChange(t *testing.T) {
 	if got := read(t, f.ask("refresh=true")); got.Source != "live" || got.Stale {
 		t.Errorf("after it: source %s, stale %t", got.Source, got.Stale)
 	}
-	if row := f.Row(f.id); row.Work != carrier.NoWork {
+	if row := f.Row(f.id); row.Work != connection.NoWork {
 		t.Errorf("work %q", row.Work)
 	}
 }
@@ -434,9 +436,9 @@ func TestETag(t *testing.T) {
 			}
 			seen[resp.Headers["ETag"]] = name
 		}
-		f.Carrier.Reading = new(carrier.Reading{Outcome: carrier.OutcomeTimeout})
+		f.Carrier.Reading = new(connection.Reading{Outcome: carrier.OutcomeTimeout})
 		note("stale")
-		f.Carrier.Reading = new(carrier.Reading{Outcome: carrier.OutcomeUnavailable})
+		f.Carrier.Reading = new(connection.Reading{Outcome: carrier.OutcomeUnavailable})
 		note("stale for another reason")
 		f.Carrier.Reading = new(goodReading(t, strings.Replace(carriersText, `"credit_blocked":false`, `"credit_blocked":true`, 1)))
 		note("another text")
@@ -467,7 +469,7 @@ func TestStaleLog(t *testing.T) {
 	slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
 	t.Cleanup(func() { slog.SetDefault(before) })
 	f := newFront(t, goodReading(t, carriersText))
-	f.Carrier.Reading = new(carrier.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: http.StatusUnauthorized})
+	f.Carrier.Reading = new(connection.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: http.StatusUnauthorized})
 	resp := f.ask("refresh=true")
 	var got map[string]any
 	if err := json.Unmarshal(log.Bytes(), &got); err != nil {
@@ -488,7 +490,7 @@ func TestStaleLog(t *testing.T) {
 func TestDamagedSnapshotIsOurs(t *testing.T) {
 	f := newFront(t, goodReading(t, carriersText))
 	for name, raw := range map[string]string{"no account": `{}`, "no JSON": `x`} {
-		snap, err := carrier.NewSnapshot([]byte(raw), f.Clock)
+		snap, err := connection.NewSnapshot([]byte(raw), f.Clock)
 		if err != nil {
 			t.Fatal(err)
 		}

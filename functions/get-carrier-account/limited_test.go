@@ -10,6 +10,7 @@ import (
 
 	"carrierlink/infra/test/desk"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // TestSixtyLiveReads in three seconds are ten calls of the carrier, and each of
@@ -41,7 +42,7 @@ func TestSixtyLiveReads(t *testing.T) {
 
 // TestLimitedWithoutACopy: there is nothing to show.
 func TestLimitedWithoutACopy(t *testing.T) {
-	f := newFront(t, carrier.Reading{Outcome: carrier.OutcomeTimeout})
+	f := newFront(t, connection.Reading{Outcome: carrier.OutcomeTimeout})
 	f.Linker.CallsPerMinute = 1
 	f.ask("")
 	f.Carrier.Asked()

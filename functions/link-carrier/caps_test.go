@@ -7,20 +7,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/desk"
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/store/storetest"
 )
 
 // TestCaps: an account that has what it may is told so, and nothing is kept.
 func TestCaps(t *testing.T) {
 	for name, tc := range map[string]struct {
-		caps carrier.Caps
+		caps connection.Caps
 		want string
 	}{
-		"connections":   {carrier.Caps{Connections: 1}, "invalid_status"},
-		"duplicates":    {carrier.Caps{Duplicates: 1}, "invalid_status account_number"},
-		"links a day":   {carrier.Caps{LinksPerDay: 1}, "invalid_status"},
-		"room for more": {carrier.Caps{Connections: 2, Duplicates: 2, LinksPerDay: 2}, ""},
+		"connections":   {connection.Caps{Connections: 1}, "invalid_status"},
+		"duplicates":    {connection.Caps{Duplicates: 1}, "invalid_status account_number"},
+		"links a day":   {connection.Caps{LinksPerDay: 1}, "invalid_status"},
+		"room for more": {connection.Caps{Connections: 2, Duplicates: 2, LinksPerDay: 2}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t)

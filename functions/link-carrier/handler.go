@@ -5,10 +5,11 @@ import (
 	"net/http"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/linking"
 	"carrierlink/shared/store"
 )
 
@@ -19,7 +20,7 @@ type accounts interface {
 
 // linker is the use case.
 type linker interface {
-	Link(ctx context.Context, req linking.LinkRequest) (*carrier.Connection, error)
+	Link(ctx context.Context, req connection.LinkRequest) (*connection.Connection, error)
 	Lease(ctx context.Context) time.Time
 }
 
@@ -33,7 +34,7 @@ type handler struct {
 }
 
 // link makes one connection. Errors: those of auth.Merchant, Request.JSON and
-// carrier.Preflight, all of the request's at once; those of linking.Link; 202
+// connection.Preflight, all of the request's at once; those of linking.Link; 202
 // where the carrier is down and the body says that it may be verified later.
 func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	// Decoding comes first, as the number says what to read beside the key; what
@@ -44,7 +45,7 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 		want.Number = &store.Number{Carrier: in.ChargeAccount.Carrier, Number: in.ChargeAccount.Number}
 	}
 	var loaded store.Loaded
-	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
 		loaded, err = h.accounts.Load(ctx, accountID, want)
 		return loaded.Account, err
 	})
@@ -57,9 +58,9 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	return httpapi.Claimed(ctx, h.sealer, h.claims, req, caller.Scope(), h.now(), h.linker.Lease(ctx), func(i *httpapi.Idempotency) (*httpapi.Response, error) {
 		var resp *httpapi.Response
 		in.Account, in.LinkedAs = *loaded.Account, loaded.LinkedAs
-		in.Answer = func(conn *carrier.Connection) (*carrier.IdempotencyRecord, error) {
+		in.Answer = func(conn *connection.Connection) (*effects.Record, error) {
 			status := http.StatusOK
-			if conn.Status == carrier.PendingVerification {
+			if conn.Status == connection.PendingVerification {
 				status = http.StatusAccepted
 			}
 			resp = httpapi.JSON(status, httpapi.NewConnectionBody(conn, h.now()))
@@ -74,16 +75,16 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 
 // decode reads path and body and runs the pre-flight checks on what was given as
 // a text. The error lists every problem in the order of the fields.
-func decode(req *httpapi.Request) (linking.LinkRequest, error) {
+func decode(req *httpapi.Request) (connection.LinkRequest, error) {
 	name, err := req.CarrierName()
 	if err != nil {
-		return linking.LinkRequest{}, err
+		return connection.LinkRequest{}, err
 	}
 	var body httpapi.LinkInput
 	fields := body.Fields(false)
 	err = req.JSON(fields...)
 	account, problems := body.Preflight(name, "")
-	return linking.LinkRequest{
+	return connection.LinkRequest{
 		ChargeAccount: account, Nickname: body.Nickname, AllowDuplicate: body.AllowDuplicate, VerifyLater: body.VerifyLater,
 		RefreshPolicy: body.RefreshPolicy, ExternalID: body.ExternalID, Metadata: body.Metadata,
 	}, httpapi.InOrder(fields, err, problems)

@@ -13,6 +13,7 @@ import (
 
 	"carrierlink/infra/test/desk"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
 )
 
@@ -103,12 +104,12 @@ func TestLinkHints(t *testing.T) {
 	const token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln-canary"
 	for _, outcome := range []carrier.Outcome{carrier.OutcomeUnauthorized, carrier.OutcomeForbidden} {
 		d := newDesk(t)
-		d.Carrier.Reading = &carrier.Reading{Outcome: outcome, HTTPStatus: 401}
+		d.Carrier.Reading = &connection.Reading{Outcome: outcome, HTTPStatus: 401}
 		resp := post(d, "account 71", "australia_post", `{"nickname":"n","account_number":"0000123400","api_key":"`+token+`","api_secret":"x"}`)
 		if n := len(d.Carrier.Asked()); n != 1 || resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("the carrier was asked %d times: %d %s", n, resp.StatusCode, resp.Body)
 		}
-		if hints := strings.Contains(resp.Body, "access token") && strings.Contains(resp.Body, carrier.Needed); hints != (outcome == carrier.OutcomeUnauthorized) {
+		if hints := strings.Contains(resp.Body, "access token") && strings.Contains(resp.Body, connection.Needed); hints != (outcome == carrier.OutcomeUnauthorized) {
 			t.Errorf("%s: %s", outcome, resp.Body)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 	"carrierlink/shared/auth"
 	"carrierlink/shared/boot"
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/seal"
 	"carrierlink/shared/vault"
@@ -24,7 +24,7 @@ func wire(env *boot.Env) any {
 
 func build(env *boot.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	parts := wiring.Linking(env)
-	parts.Table.Caps = carrier.Caps{
+	parts.Table.Caps = connection.Caps{
 		Connections: env.Count("MAX_CONNECTIONS_PER_ACCOUNT"), Duplicates: env.Count("MAX_DUPLICATES_PER_NUMBER"), LinksPerDay: env.Count("MAX_LINKS_PER_DAY"),
 	}
 	parts.Linker.LinksPerMinute = env.Count("LINKS_PER_MINUTE")

@@ -11,8 +11,10 @@ import (
 
 	"carrierlink/infra/test/desk"
 	"carrierlink/infra/test/probe"
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // TestRemoteCalls counts: what has a key of its own is read beside the one write
@@ -21,18 +23,18 @@ func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
 
 func remoteCalls(t *probe.Attempt) {
 	d := serve(desk.EmptyOnEngines(t, desk.StartTable(t), "calls"))
-	d.AddAccount(carrier.Account{ID: 71, PartnerID: 5, Active: true})
+	d.AddAccount(account.Account{ID: 71, PartnerID: 5, Active: true})
 	for _, id := range []string{"se-1234567", "se-7654321"} {
 		conn := verified(id, d.Clock)
 		conn.AccountID, conn.PartnerID, conn.LeaseUntil = 71, 5, d.Clock.Add(time.Minute)
-		if err := d.Store.BeginLink(t.Context(), &conn, carrier.LinkOptions{AllowDuplicate: true}); err != nil {
+		if err := d.Store.BeginLink(t.Context(), &conn, connection.LinkOptions{AllowDuplicate: true}); err != nil {
 			t.Fatal(err)
 		}
-		snap, err := carrier.NewSnapshot([]byte(contract()), d.Clock)
+		snap, err := connection.NewSnapshot([]byte(contract()), d.Clock)
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn.Status = carrier.Active
+		conn.Status = connection.Active
 		if err := d.Store.FinishLink(t.Context(), &conn, nil, &snap, nil); err != nil {
 			t.Fatal(err)
 		}

@@ -11,9 +11,12 @@ import (
 	"strings"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
 )
@@ -21,13 +24,13 @@ import (
 // connections is what this function needs of the store.
 type connections interface {
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
-	ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]carrier.Connection, map[string]carrier.Snapshot, error)
+	ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]connection.Connection, map[string]connection.Snapshot, error)
 }
 
 // checks is what the store knows of checks that were made.
 type checks interface {
-	History(ctx context.Context, accountID int64, connectionID string, before *carrier.HistoryPosition, skip, limit int, now time.Time) ([]carrier.HistoryEntry, *carrier.HistoryPosition, error)
-	Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]carrier.Tally, error)
+	History(ctx context.Context, accountID int64, connectionID string, before *connection.HistoryPosition, skip, limit int, now time.Time) ([]connection.HistoryEntry, *connection.HistoryPosition, error)
+	Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]health.Tally, error)
 }
 
 type handler struct {
@@ -44,15 +47,15 @@ type formsBody struct {
 }
 
 type formBody struct {
-	CarrierName  string              `json:"carrier_name"`
-	CarrierCode  string              `json:"carrier_code"`
-	FriendlyName string              `json:"friendly_name"`
-	Fields       []carrier.FormField `json:"fields"`
+	CarrierName  string                 `json:"carrier_name"`
+	CarrierCode  string                 `json:"carrier_code"`
+	FriendlyName string                 `json:"friendly_name"`
+	Fields       []connection.FormField `json:"fields"`
 }
 
 // forms lists the carriers and the fields of their forms.
 func (h *handler) forms(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	if _, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
+	if _, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*account.Account, error) {
 		loaded, err := h.connections.Load(ctx, accountID, store.Want{Now: h.now()})
 		return loaded.Account, err
 	}); err != nil {
@@ -60,7 +63,7 @@ func (h *handler) forms(ctx context.Context, req *httpapi.Request) (*httpapi.Res
 	}
 	var body formsBody
 	for _, n := range carrier.Names() {
-		body.Carriers = append(body.Carriers, formBody{string(n), string(n), n.FriendlyName(), carrier.Form(n)})
+		body.Carriers = append(body.Carriers, formBody{string(n), string(n), n.FriendlyName(), connection.Form(n)})
 	}
 	return httpapi.JSON(http.StatusOK, body), nil
 }
@@ -80,7 +83,7 @@ type listBody struct {
 // once.
 func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	now := h.now()
-	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*carrier.Account, error) {
+	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*account.Account, error) {
 		loaded, err := h.connections.Load(ctx, accountID, store.Want{Now: now})
 		return loaded.Account, err
 	})
@@ -102,14 +105,14 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 		return nil, fmt.Errorf("reading the connections: %w", err)
 	}
 	if page.After != nil {
-		found = slices.DeleteFunc(found, func(c carrier.Connection) bool {
+		found = slices.DeleteFunc(found, func(c connection.Connection) bool {
 			return cmp.Or(c.CreatedAt.Compare(page.After.At), strings.Compare(c.ID, page.After.ID)) <= 0
 		})
 	}
 	found = found[min(page.Skip(), len(found)):]
 	body := listBody{RequestID: req.ID, Errors: []httpapi.Problem{}, Page: page.Number, PageSize: page.Size}
-	body.Carriers = httpapi.Fit(found[:min(page.Size, len(found))], func(conn carrier.Connection) carrierBody {
-		var snap *carrier.Snapshot
+	body.Carriers = httpapi.Fit(found[:min(page.Size, len(found))], func(conn connection.Connection) carrierBody {
+		var snap *connection.Snapshot
 		if s, ok := snapshots[conn.ID]; ok {
 			snap = &s
 		}
@@ -135,7 +138,7 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 	now := h.now()
 	id, inputErr := connectionID(req)
 	var loaded store.Loaded
-	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
 		loaded, err = h.connections.Load(ctx, accountID, store.Want{Now: now, ConnectionID: id, Snapshot: true})
 		return loaded.Account, err
 	})
@@ -147,7 +150,7 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 	}
 	conn := loaded.Connection
 	if conn == nil || !conn.Visible() {
-		return nil, carrier.NoCarrier()
+		return nil, connection.ErrNoCarrier()
 	}
 	return httpapi.Conditional(req, httpapi.ConnectionETag(conn, now), func() *httpapi.Response {
 		return httpapi.JSON(http.StatusOK, newCarrierBody(ctx, req, conn, loaded.Snapshot, now))
@@ -161,7 +164,7 @@ func connectionID(req *httpapi.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return carrier.ParseConnectionID(id)
+	return connection.ParseID(id)
 }
 
 // carrierBody is ShipEngine's carrier, every property of it, and our connection
@@ -201,7 +204,7 @@ type serviceBody struct {
 // newCarrierBody shows a connection. Its services come from its snapshot: there
 // are none before the first good check, and none of a snapshot that can not be
 // read, which is logged.
-func newCarrierBody(ctx context.Context, req *httpapi.Request, conn *carrier.Connection, snap *carrier.Snapshot, now time.Time) carrierBody {
+func newCarrierBody(ctx context.Context, req *httpapi.Request, conn *connection.Connection, snap *connection.Snapshot, now time.Time) carrierBody {
 	body := carrierBody{
 		FriendlyName: conn.Carrier.FriendlyName(), CarrierCode: string(conn.Carrier), ConnectionStatus: "pending_approval",
 		Services: []serviceBody{}, Packages: []struct{}{}, Options: []struct{}{}, ConnectionBody: httpapi.NewConnectionBody(conn, now),
@@ -233,7 +236,7 @@ func newCarrierBody(ctx context.Context, req *httpapi.Request, conn *carrier.Con
 }
 
 // products are those of a snapshot; none of nil.
-func products(snap *carrier.Snapshot) ([]carrier.Product, error) {
+func products(snap *connection.Snapshot) ([]connection.Product, error) {
 	if snap == nil {
 		return nil, nil
 	}

@@ -14,7 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/desk"
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/health"
 	"carrierlink/shared/store"
 )
 
@@ -29,7 +32,7 @@ type front struct {
 func start() time.Time { return time.Date(2026, 3, 1, 0, 0, 30, 123000000, time.UTC) }
 
 // ListConnections is the store's.
-func (d *front) ListConnections(ctx context.Context, account int64, withSnapshots bool) ([]carrier.Connection, map[string]carrier.Snapshot, error) {
+func (d *front) ListConnections(ctx context.Context, account int64, withSnapshots bool) ([]connection.Connection, map[string]connection.Snapshot, error) {
 	if d.fail != nil {
 		return nil, nil, d.fail
 	}
@@ -37,7 +40,7 @@ func (d *front) ListConnections(ctx context.Context, account int64, withSnapshot
 }
 
 // History is the store's.
-func (d *front) History(ctx context.Context, account int64, id string, before *carrier.HistoryPosition, skip, limit int, now time.Time) ([]carrier.HistoryEntry, *carrier.HistoryPosition, error) {
+func (d *front) History(ctx context.Context, account int64, id string, before *connection.HistoryPosition, skip, limit int, now time.Time) ([]connection.HistoryEntry, *connection.HistoryPosition, error) {
 	if d.fail != nil {
 		return nil, nil, d.fail
 	}
@@ -45,7 +48,7 @@ func (d *front) History(ctx context.Context, account int64, id string, before *c
 }
 
 // Tallies is the store's.
-func (d *front) Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]carrier.Tally, error) {
+func (d *front) Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]health.Tally, error) {
 	if d.fail != nil {
 		return nil, d.fail
 	}
@@ -64,9 +67,9 @@ func newFront(t *testing.T) *front {
 	f := serve(d)
 	f.connections, f.checks = f, f
 	for _, id := range []int64{5, 6} {
-		d.AddPartner(carrier.Partner{ID: id})
+		d.AddPartner(account.Partner{ID: id})
 	}
-	for _, a := range []carrier.Account{{ID: 71, Active: true}, {ID: 72, Active: true}, {ID: 73}} {
+	for _, a := range []account.Account{{ID: 71, Active: true}, {ID: 72, Active: true}, {ID: 73}} {
 		a.PartnerID = 5
 		d.AddAccount(a)
 	}
@@ -82,23 +85,23 @@ func serve(d *desk.Desk) *front {
 
 // link gives an account a connection, and a snapshot of what the carrier said
 // unless that is empty.
-func (d *front) link(t *testing.T, c carrier.Connection, text string) {
+func (d *front) link(t *testing.T, c connection.Connection, text string) {
 	t.Helper()
 	if c.AccountID == 0 {
 		c.AccountID = 71
 	}
 	status := c.Status
 	c.PartnerID, c.LeaseUntil = 5, d.Clock.Add(time.Minute)
-	if err := d.Store.BeginLink(t.Context(), &c, carrier.LinkOptions{AllowDuplicate: true}); err != nil {
+	if err := d.Store.BeginLink(t.Context(), &c, connection.LinkOptions{AllowDuplicate: true}); err != nil {
 		t.Fatal(err)
 	}
-	if status == carrier.Linking {
+	if status == connection.Linking {
 		return
 	}
 	c.Status = status
-	var snap *carrier.Snapshot
+	var snap *connection.Snapshot
 	if text != "" {
-		s, err := carrier.NewSnapshot([]byte(text), d.Clock)
+		s, err := connection.NewSnapshot([]byte(text), d.Clock)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +119,7 @@ func (d *front) unlink(t *testing.T, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Status, c.Work, c.PurgeAt = carrier.Disconnected, carrier.WorkUnlink, d.Clock.Add(carrier.HistoryKept)
+	c.Status, c.Work, c.PurgeAt = connection.Disconnected, connection.WorkUnlink, d.Clock.Add(connection.HistoryKept)
 	if err := d.Store.Unlink(t.Context(), &c); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +151,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 		for _, tc := range tests {
 			t.Run(path+", "+tc.name, func(t *testing.T) {
 				d := newFront(t)
-				d.link(t, carrier.Connection{ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
+				d.link(t, connection.Connection{ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.Active}, "")
 				if diff := cmp.Diff(tc.want, desk.Problems(t, d.ask(tc.who, path, "On-Behalf-Of", tc.onBehalfOf))); diff != "" {
 					t.Errorf("answer (-want +got):\n%s", diff)
 				}
@@ -157,7 +160,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 	}
 	t.Run("a deleted account", func(t *testing.T) {
 		d := newFront(t)
-		if _, err := d.Store.DeleteAccount(t.Context(), carrier.Account{ID: 71}, false, d.Clock.AddDate(0, 0, 30), nil, d.Clock); err != nil {
+		if _, err := d.Store.DeleteAccount(t.Context(), account.Account{ID: 71}, false, d.Clock.AddDate(0, 0, 30), nil, d.Clock); err != nil {
 			t.Fatal(err)
 		}
 		for who, want := range map[string][]string{"account 71": {"401", "unauthorized"}, "partner 5": {"403", "subscription_inactive"}} {
@@ -168,7 +171,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 	})
 	t.Run("the store fails", func(t *testing.T) {
 		d := newFront(t)
-		d.link(t, carrier.Connection{ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
+		d.link(t, connection.Connection{ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.Active}, "")
 		d.fail = errors.New("down")
 		for _, path := range []string{"/v1/carriers", "/v1/carriers/status", "/v1/carriers/se-1/history"} {
 			for who, want := range map[string][]string{"account 71": {"500", "unspecified"}, "": {"401", "unauthorized"}} {
@@ -182,8 +185,8 @@ func TestEveryOperationRefuses(t *testing.T) {
 
 func TestGetRefuses(t *testing.T) {
 	d := newFront(t)
-	d.link(t, carrier.Connection{ID: "se-1", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
-	d.link(t, carrier.Connection{ID: "se-2", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Linking}, "")
+	d.link(t, connection.Connection{ID: "se-1", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.Active}, "")
+	d.link(t, connection.Connection{ID: "se-2", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.Linking}, "")
 	d.link(t, verified("se-4", start()), contract())
 	d.unlink(t, "se-4")
 	for _, id := range []string{"x", "1", "se-", "SE-1", "se-A", "se-1%20", "se-%2F", "se-%", "%ff", "se-" + strings.Repeat("1", 23), "se-%C3%A9"} {
@@ -210,8 +213,8 @@ func TestGetRefuses(t *testing.T) {
 func TestForms(t *testing.T) {
 	d := newFront(t)
 	want := formsBody{[]formBody{
-		{"australia_post", "australia_post", carrier.AustraliaPost.FriendlyName(), carrier.Form(carrier.AustraliaPost)},
-		{"startrack", "startrack", carrier.StarTrack.FriendlyName(), carrier.Form(carrier.StarTrack)},
+		{"australia_post", "australia_post", carrier.AustraliaPost.FriendlyName(), connection.Form(carrier.AustraliaPost)},
+		{"startrack", "startrack", carrier.StarTrack.FriendlyName(), connection.Form(carrier.StarTrack)},
 	}}
 	for _, ask := range [][]string{{"account 71"}, {"partner 5", "On-Behalf-Of", "se-72"}} {
 		if diff := cmp.Diff(want, desk.Read[formsBody](t, d.ask(ask[0], "/v1/connections/carriers", ask[1:]...), http.StatusOK)); diff != "" {
@@ -225,11 +228,11 @@ func contract(products ...string) string {
 	return `{"account_number":"0000123400","name":"Engines & Co","valid_from":"2020-01-01","valid_to":"2026-03-31","expired":false,"postage_products":[` + strings.Join(products, ",") + `]}`
 }
 
-func verified(id string, created time.Time) carrier.Connection {
-	return carrier.Connection{
-		ID: id, Carrier: carrier.AustraliaPost, AccountNumber: "0000123400", Nickname: "Main & <b>", Status: carrier.Active, Checks: 1,
-		LastCheck:  carrier.Check{At: created, Outcome: carrier.OutcomeOK, Latency: 1500 * time.Millisecond, Trigger: carrier.TriggerLink},
-		VerifiedAt: created, NextRefreshAt: created.Add(24 * time.Hour), RefreshPolicy: carrier.RefreshDaily, APIKeyLastFour: "9dd1", CredentialsUpdatedAt: created,
+func verified(id string, created time.Time) connection.Connection {
+	return connection.Connection{
+		ID: id, Carrier: carrier.AustraliaPost, AccountNumber: "0000123400", Nickname: "Main & <b>", Status: connection.Active, Checks: 1,
+		LastCheck:  connection.Check{At: created, Outcome: carrier.OutcomeOK, Latency: 1500 * time.Millisecond, Trigger: connection.TriggerLink},
+		VerifiedAt: created, NextRefreshAt: created.Add(24 * time.Hour), RefreshPolicy: connection.RefreshDaily, APIKeyLastFour: "9dd1", CredentialsUpdatedAt: created,
 		ContractValidTo: "2026-03-31", SecretVersion: "hunter2-canary", ExternalID: "x/1", Metadata: map[string]string{"a": "b"}, CreatedAt: created, ModifiedAt: created,
 	}
 }
@@ -257,10 +260,10 @@ func TestListAndGet(t *testing.T) {
 	product := `{"type":"PARCEL POST & MORE","group":"Parcel Post","product_id":"7D55"}`
 	d.link(t, verified("se-1234567", start()), contract(product))
 	d.link(t, verified("se-7654321", start().Add(-time.Hour)), "") // older, never told its products
-	d.link(t, carrier.Connection{ID: "se-2", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Linking}, "")
+	d.link(t, connection.Connection{ID: "se-2", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.Linking}, "")
 	d.link(t, verified("se-3", start()), contract())
 	d.unlink(t, "se-3")
-	d.link(t, carrier.Connection{ID: "se-9999999", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
+	d.link(t, connection.Connection{ID: "se-9999999", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.Active}, "")
 	for _, ask := range [][]string{{"account 71"}, {"partner 5", "On-Behalf-Of", "71"}} {
 		resp = d.ask(ask[0], "/v1/carriers", ask[1:]...)
 		if !strings.Contains(resp.Body, carrierText) || strings.Contains(resp.Body, "canary") {
@@ -307,25 +310,25 @@ func TestETag(t *testing.T) {
 			}
 			seen[resp.Headers["ETag"]] = name
 		}
-		check := func(edit func(*carrier.Connection), text string) {
+		check := func(edit func(*connection.Connection), text string) {
 			t.Helper()
 			l, err := d.Store.Load(t.Context(), 71, store.Want{ConnectionID: "se-1234567"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			snap, err := carrier.NewSnapshot([]byte(text), d.Clock)
+			snap, err := connection.NewSnapshot([]byte(text), d.Clock)
 			if err != nil {
 				t.Fatal(err)
 			}
 			edit(l.Connection)
-			l.Connection.ContractHash = carrier.SnapshotHash([]byte(text))
+			l.Connection.ContractHash = connection.SnapshotHash([]byte(text))
 			if err := d.Store.RecordCheck(t.Context(), l.Connection, nil, &snap); err != nil {
 				t.Fatal(err)
 			}
 		}
-		check(func(c *carrier.Connection) { c.ConsecutiveFailures = 1 }, contract())
+		check(func(c *connection.Connection) { c.ConsecutiveFailures = 1 }, contract())
 		note("another check")
-		check(func(*carrier.Connection) {}, contract(`{"type":"A","group":"B","product_id":"C"}`))
+		check(func(*connection.Connection) {}, contract(`{"type":"A","group":"B","product_id":"C"}`))
 		note("another product")
 		d.Clock = d.Clock.Add(24 * time.Hour)
 		note("a day less until the end")
@@ -334,12 +337,12 @@ func TestETag(t *testing.T) {
 
 // TestStatuses: ShipEngine's word for each of ours.
 func TestStatuses(t *testing.T) {
-	for status, want := range map[carrier.Status]string{
-		carrier.PendingVerification: "pending_approval", carrier.ActionRequired: "pending_approval",
-		carrier.Active: "approved", carrier.Degraded: "approved", carrier.Restricted: "approved",
+	for status, want := range map[connection.Status]string{
+		connection.PendingVerification: "pending_approval", connection.ActionRequired: "pending_approval",
+		connection.Active: "approved", connection.Degraded: "approved", connection.Restricted: "approved",
 	} {
 		d := newFront(t)
-		d.link(t, carrier.Connection{ID: "se-1234567", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: status, StatusReason: "r"}, "")
+		d.link(t, connection.Connection{ID: "se-1234567", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: status, StatusReason: "r"}, "")
 		got := desk.Read[carrierBody](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
 		if got.ConnectionStatus != want || got.Status != string(status) || *got.StatusReason != "r" || got.FriendlyName != carrier.StarTrack.FriendlyName() {
 			t.Errorf("%s is %q, %q for %v, want %q", status, got.ConnectionStatus, got.Status, got.StatusReason, want)
@@ -353,7 +356,7 @@ func TestStatuses(t *testing.T) {
 func TestPaused(t *testing.T) {
 	d := newFront(t)
 	paused := verified("se-1234567", start())
-	paused.Standing = carrier.StandingPaused // its account is active again, and it has not followed yet
+	paused.Standing = account.StandingPaused // its account is active again, and it has not followed yet
 	d.link(t, paused, contract())
 	got := desk.Read[carrierBody](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
 	if got.ConnectionStatus != "pending_approval" || got.Status != "paused" || got.NextRefreshAt != nil {
@@ -392,7 +395,7 @@ func TestServices(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			d := newFront(t)
-			d.link(t, carrier.Connection{ID: "se-1234567", Carrier: tc.carrier, AccountNumber: "0000123400", Status: carrier.Active}, contract(tc.products...))
+			d.link(t, connection.Connection{ID: "se-1234567", Carrier: tc.carrier, AccountNumber: "0000123400", Status: connection.Active}, contract(tc.products...))
 			got := desk.Read[carrierBody](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
 			var services []service
 			for _, s := range got.Services {

@@ -7,7 +7,8 @@ import (
 	"net/url"
 	"strconv"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
@@ -31,7 +32,7 @@ func (h *handler) history(ctx context.Context, req *httpapi.Request) (*httpapi.R
 	id, idErr := connectionID(req)
 	pager := httpapi.Pager{Sealer: h.sealer, Now: now, Path: "/v1/carriers/" + id + "/history", Filters: url.Values{}}
 	var loaded store.Loaded
-	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
 		loaded, err = h.connections.Load(ctx, accountID, store.Want{Now: now, ConnectionID: id})
 		return loaded.Account, err
 	})
@@ -46,8 +47,8 @@ func (h *handler) history(ctx context.Context, req *httpapi.Request) (*httpapi.R
 	if problems := append(fault.Of(idErr), wrong...); len(problems) > 0 {
 		return nil, problems
 	}
-	if loaded.Connection == nil || loaded.Connection.Status == carrier.Linking {
-		return nil, carrier.NoCarrier()
+	if loaded.Connection == nil || loaded.Connection.Status == connection.Linking {
+		return nil, connection.ErrNoCarrier()
 	}
 	found, next, err := h.checks.History(ctx, caller.AccountID, id, before(page), page.Skip(), page.Size, now)
 	if err != nil {
@@ -55,7 +56,7 @@ func (h *handler) history(ctx context.Context, req *httpapi.Request) (*httpapi.R
 	}
 	body := historyBody{Checks: httpapi.Fit(found, httpapi.NewHistoryEntryBody), Page: page.Number, PageSize: page.Size}
 	if n := len(body.Checks); n < len(found) {
-		next = &carrier.HistoryPosition{At: found[n-1].At, Number: found[n-1].Number}
+		next = &connection.HistoryPosition{At: found[n-1].At, Number: found[n-1].Number}
 	}
 	if body.Links, err = pager.Links(ctx, req, page, position(next)); err != nil {
 		return nil, err
@@ -66,15 +67,15 @@ func (h *handler) history(ctx context.Context, req *httpapi.Request) (*httpapi.R
 // before is where the page of a cursor begins, nil for one of a page number; and
 // position is the same for a cursor to come. What tells two checks of one
 // millisecond apart is their number.
-func before(p httpapi.Page) *carrier.HistoryPosition {
+func before(p httpapi.Page) *connection.HistoryPosition {
 	if p.After == nil {
 		return nil
 	}
 	number, _ := strconv.Atoi(p.After.ID) // signed, as position made it
-	return &carrier.HistoryPosition{At: p.After.At, Number: number}
+	return &connection.HistoryPosition{At: p.After.At, Number: number}
 }
 
-func position(p *carrier.HistoryPosition) *httpapi.Position {
+func position(p *connection.HistoryPosition) *httpapi.Position {
 	if p == nil {
 		return nil
 	}

@@ -12,12 +12,13 @@ import (
 
 	"carrierlink/infra/test/desk"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 const historyPath = "/v1/carriers/se-1234567/history"
 
 // checked adds checks to a connection of account 71, the first ones first.
-func (d *front) checked(t *testing.T, id string, entries ...carrier.HistoryEntry) {
+func (d *front) checked(t *testing.T, id string, entries ...connection.HistoryEntry) {
 	t.Helper()
 	for _, e := range entries {
 		c, err := d.Store.Connection(t.Context(), 71, id)
@@ -31,10 +32,10 @@ func (d *front) checked(t *testing.T, id string, entries ...carrier.HistoryEntry
 }
 
 // entry is the nth check, so long after the start.
-func entry(n int, after time.Duration) carrier.HistoryEntry {
-	return carrier.HistoryEntry{
-		Check:  carrier.Check{At: start().Add(after), Outcome: carrier.OutcomeOK, Latency: time.Duration(n) * time.Millisecond, Trigger: carrier.TriggerSchedule},
-		Number: n, Status: carrier.Active,
+func entry(n int, after time.Duration) connection.HistoryEntry {
+	return connection.HistoryEntry{
+		Check:  connection.Check{At: start().Add(after), Outcome: carrier.OutcomeOK, Latency: time.Duration(n) * time.Millisecond, Trigger: connection.TriggerSchedule},
+		Number: n, Status: connection.Active,
 	}
 }
 
@@ -51,8 +52,8 @@ func TestHistoryRefuses(t *testing.T) {
 	d := newFront(t)
 	d.link(t, verified("se-1234567", start()), "")
 	d.link(t, verified("se-2", start()), "")
-	d.link(t, carrier.Connection{ID: "se-1", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
-	d.link(t, carrier.Connection{ID: "se-3", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Linking}, "")
+	d.link(t, connection.Connection{ID: "se-1", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.Active}, "")
+	d.link(t, connection.Connection{ID: "se-3", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.Linking}, "")
 	d.checked(t, "se-2", entry(1, 0), entry(2, time.Minute))
 	foreign := strings.TrimPrefix(desk.Read[historyBody](t, d.ask("account 71", "/v1/carriers/se-2/history?page_size=1"), http.StatusOK).Links.Next.Href, "/v1/carriers/se-2/history")
 	if !strings.Contains(foreign, "cursor=") {
@@ -84,9 +85,9 @@ func TestHistory(t *testing.T) {
 	if want := `{"checks":[],"page":1,"page_size":25,"links":{"first":{"href":"` + historyPath + `?page=1&page_size=25"},"prev":{},"next":{}}}`; resp.Body != want {
 		t.Errorf("none: %s, want %s", resp.Body, want)
 	}
-	d.checked(t, "se-1234567", carrier.HistoryEntry{
-		Check:  carrier.Check{At: start(), Outcome: carrier.OutcomeUnknownAccount, Latency: time.Second, Trigger: carrier.TriggerRead, Code: "41002"},
-		Number: 1, Status: carrier.Active, Changes: []carrier.Change{{Type: carrier.ProductRecoded, ProductID: "3D85", From: "3D35", To: "3D85"}},
+	d.checked(t, "se-1234567", connection.HistoryEntry{
+		Check:  connection.Check{At: start(), Outcome: carrier.OutcomeUnknownAccount, Latency: time.Second, Trigger: connection.TriggerRead, Code: "41002"},
+		Number: 1, Status: connection.Active, Changes: []connection.Difference{{Type: connection.ProductRecoded, ProductID: "3D85", From: "3D35", To: "3D85"}},
 	})
 	resp = d.ask("partner 5", historyPath, "On-Behalf-Of", "71")
 	if want := `{"checks":[{"at":"2026-03-01T00:00:30.123Z","outcome":"unknown_account","latency_ms":1000,"trigger":"read","carrier_code":"41002","status":"active",` +
@@ -130,8 +131,8 @@ func TestLargeHistory(t *testing.T) {
 	const all = 70
 	for n := 1; n <= all; n++ {
 		e := entry(n, time.Duration(n)*time.Second)
-		for range carrier.MaxChanges {
-			e.Changes = append(e.Changes, carrier.Change{Type: carrier.ChangedField, Field: strings.Repeat("long.", 100)})
+		for range connection.MaxDifferences {
+			e.Changes = append(e.Changes, connection.Difference{Type: connection.ChangedField, Field: strings.Repeat("long.", 100)})
 		}
 		d.checked(t, "se-1234567", e)
 	}
@@ -166,11 +167,11 @@ func TestHistoryOutlivesTheLink(t *testing.T) {
 	if diff := cmp.Diff([]string{"404", "not_found"}, desk.Problems(t, d.ask("account 72", historyPath))); diff != "" {
 		t.Errorf("another account (-want +got):\n%s", diff)
 	}
-	d.Clock = start().Add(carrier.HistoryKept + 24*time.Hour)
+	d.Clock = start().Add(connection.HistoryKept + 24*time.Hour)
 	if diff := cmp.Diff([]int64(nil), numbers(desk.Read[historyBody](t, d.ask("account 71", historyPath), http.StatusOK))); diff != "" {
 		t.Errorf("after 91 days (-want +got):\n%s", diff)
 	}
-	d.Clock = start().Add(carrier.HistoryKept + 48*time.Hour)
+	d.Clock = start().Add(connection.HistoryKept + 48*time.Hour)
 	if diff := cmp.Diff([]string{"404", "not_found"}, desk.Problems(t, d.ask("account 71", historyPath))); diff != "" {
 		t.Errorf("after its purge (-want +got):\n%s", diff)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"carrierlink/infra/test/desk"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
 )
 
@@ -39,8 +40,8 @@ func TestPagesRefused(t *testing.T) {
 		return u.Query().Get("cursor")
 	}
 	mine := cursor("account 71")
-	d.link(t, carrier.Connection{ID: "se-4", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Active}, "")
-	d.link(t, carrier.Connection{ID: "se-5", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912346", Status: carrier.Active}, "")
+	d.link(t, connection.Connection{ID: "se-4", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.Active}, "")
+	d.link(t, connection.Connection{ID: "se-5", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912346", Status: connection.Active}, "")
 	for _, tc := range []struct {
 		name, query string
 		want        []string

@@ -9,7 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
 )
@@ -40,9 +42,9 @@ type breakerBody struct {
 func (h *handler) status(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	now := h.now()
 	names := carrier.Names()
-	tallies := make([][]carrier.Tally, len(names))
+	tallies := make([][]health.Tally, len(names))
 	var loaded store.Loaded
-	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
 		loaded, err = h.connections.Load(ctx, accountID, store.Want{Now: now, Breakers: true})
 		return loaded.Account, err
 	})
@@ -69,10 +71,10 @@ func (h *handler) status(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	return httpapi.JSON(http.StatusOK, body), nil
 }
 
-func newStatusBody(name carrier.Name, b carrier.Breaker, tallies []carrier.Tally) statusBody {
+func newStatusBody(name carrier.Name, b health.Breaker, tallies []health.Tally) statusBody {
 	body := statusBody{
 		CarrierCode: string(name), FriendlyName: name.FriendlyName(), Status: "operational",
-		Breaker: breakerBody{State: "closed", Since: httpapi.Time(b.ChangedAt)}, WindowMinutes: int(carrier.TallyKept / time.Minute),
+		Breaker: breakerBody{State: "closed", Since: httpapi.Time(b.ChangedAt)}, WindowMinutes: int(health.TallyKept / time.Minute),
 	}
 	if b.Open {
 		body.Status, body.Breaker.State = "failing", "open"

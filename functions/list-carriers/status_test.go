@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/health"
 )
 
 func TestStatus(t *testing.T) {
@@ -20,9 +21,9 @@ func TestStatus(t *testing.T) {
 	}
 	count := func(at time.Time, outcomes ...carrier.Outcome) {
 		t.Helper()
-		var checks []carrier.Counted
+		var checks []health.Counted
 		for i, o := range outcomes {
-			checks = append(checks, carrier.Counted{AccountID: int64(i), Outcome: o})
+			checks = append(checks, health.Counted{AccountID: int64(i), Outcome: o})
 		}
 		if err := d.Store.CountChecks(t.Context(), carrier.AustraliaPost, checks, at); err != nil {
 			t.Fatal(err)
@@ -31,7 +32,7 @@ func TestStatus(t *testing.T) {
 	count(start().Add(-time.Hour), carrier.OutcomeOK)
 	count(start().Add(-10*time.Minute), carrier.OutcomeOK, carrier.OutcomeTimeout)
 	count(start(), carrier.OutcomeUnavailable)
-	b := carrier.Breaker{Carrier: carrier.AustraliaPost}.Opened("outage", start(), carrier.Timing{})
+	b := health.Breaker{Carrier: carrier.AustraliaPost}.Opened("outage", start(), health.Timing{})
 	if err := d.Store.SaveBreaker(t.Context(), &b); err != nil {
 		t.Fatal(err)
 	}

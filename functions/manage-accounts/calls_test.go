@@ -10,8 +10,10 @@ import (
 
 	"carrierlink/infra/test/desk"
 	"carrierlink/infra/test/probe"
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // TestRemoteCalls counts: one write for the key beside the read of the account,
@@ -25,17 +27,17 @@ func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
 
 func remoteCalls(t *probe.Attempt) {
 	d := serve(desk.EmptyOnEngines(t, desk.StartTable(t), "calls"))
-	d.AddPartner(carrier.Partner{ID: 5})
-	d.AddAccount(carrier.Account{ID: 71, PartnerID: 5, ExternalID: "shop/1", OriginCountryCode: "AU", Active: true})
-	d.AddAccount(carrier.Account{ID: 72, PartnerID: 5, ExternalID: "shop/2", OriginCountryCode: "AU", Active: true})
-	conn := carrier.Connection{
-		ID: "se-1234567", AccountID: 72, PartnerID: 5, Carrier: carrier.StarTrack, AccountNumber: "09912345", Standing: carrier.StandingActive, LeaseUntil: d.Clock,
+	d.AddPartner(account.Partner{ID: 5})
+	d.AddAccount(account.Account{ID: 71, PartnerID: 5, ExternalID: "shop/1", OriginCountryCode: "AU", Active: true})
+	d.AddAccount(account.Account{ID: 72, PartnerID: 5, ExternalID: "shop/2", OriginCountryCode: "AU", Active: true})
+	conn := connection.Connection{
+		ID: "se-1234567", AccountID: 72, PartnerID: 5, Carrier: carrier.StarTrack, AccountNumber: "09912345", Standing: account.StandingActive, LeaseUntil: d.Clock,
 	}
-	if err := d.Store.BeginLink(t.Context(), &conn, carrier.LinkOptions{}); err != nil {
+	if err := d.Store.BeginLink(t.Context(), &conn, connection.LinkOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	conn.Status = carrier.Active
-	if err := d.Store.FinishLink(t.Context(), &conn, nil, &carrier.Snapshot{Packed: []byte("x"), At: d.Clock}, nil); err != nil {
+	conn.Status = connection.Active
+	if err := d.Store.FinishLink(t.Context(), &conn, nil, &connection.Snapshot{Packed: []byte("x"), At: d.Clock}, nil); err != nil {
 		t.Fatal(err)
 	}
 	tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"] // the first use of a key in a minute is one call more

@@ -6,7 +6,8 @@ import (
 	"maps"
 	"net/http"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/email"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
@@ -38,7 +39,7 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 				return nil, fmt.Errorf("reading the account again: %w", err)
 			}
 			if now.Account == nil {
-				return nil, carrier.NoAccount()
+				return nil, account.ErrNotFound()
 			}
 			c.account = *now.Account
 		}
@@ -56,14 +57,14 @@ func (h *handler) tryChange(ctx context.Context, req *httpapi.Request, c call, i
 		return nil, true, err
 	}
 	if c.account.Deleted() {
-		return nil, pinned, carrier.AccountDeleted()
+		return nil, pinned, account.ErrDeleted()
 	}
 	if !changed.Same(c.account) {
 		changed.Version, changed.ModifiedAt = c.account.Version+1, c.now
 	}
 	resp = httpapi.JSON(http.StatusOK, httpapi.NewAccountBody(changed))
 	resp.Header["ETag"] = etag(changed)
-	resp, err = i.Write(ctx, resp, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+	resp, err = i.Write(ctx, resp, func(rec *effects.Record) (*effects.Record, error) {
 		existing, err := h.accounts.UpdateAccount(ctx, store.AccountChange{Old: c.account, New: changed, Idempotency: rec}, c.now)
 		if err != nil {
 			return nil, fmt.Errorf("changing the account: %w", err)
@@ -74,18 +75,18 @@ func (h *handler) tryChange(ctx context.Context, req *httpapi.Request, c call, i
 }
 
 // decode applies a body to an account.
-func decode(req *httpapi.Request, a carrier.Account) (carrier.Account, error) {
+func decode(req *httpapi.Request, a account.Account) (account.Account, error) {
 	a.Metadata = maps.Clone(a.Metadata)
 	country := a.OriginCountryCode
 	err := req.JSON(
-		httpapi.String("first_name", &a.FirstName, carrier.NameRule.Clean),
-		httpapi.String("last_name", &a.LastName, carrier.NameRule.Clean),
-		httpapi.String("company_name", &a.CompanyName, carrier.CompanyRule.Clean),
-		httpapi.String("external_account_id", &a.ExternalID, carrier.ExternalIDRule.Clean),
+		httpapi.String("first_name", &a.FirstName, account.NameRule.Clean),
+		httpapi.String("last_name", &a.LastName, account.NameRule.Clean),
+		httpapi.String("company_name", &a.CompanyName, account.CompanyRule.Clean),
+		httpapi.String("external_account_id", &a.ExternalID, account.ExternalIDRule.Clean),
 		httpapi.String("origin_country_code", &a.OriginCountryCode, func(field, s string) (string, *fault.Error) {
-			return s, carrier.CheckCountry(field, s)
+			return s, account.CheckCountry(field, s)
 		}),
-		httpapi.String("email", &a.Email, carrier.CleanEmail),
+		httpapi.String("email", &a.Email, account.CleanEmail),
 		httpapi.Metadata("metadata", &a.Metadata),
 	)
 	a.EmailKey = email.Key(a.Email)

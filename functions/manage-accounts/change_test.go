@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/desk"
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
 	"carrierlink/shared/email"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
@@ -88,27 +88,27 @@ func TestChangeRefuses(t *testing.T) {
 func TestChange(t *testing.T) {
 	tests := []struct {
 		name, body string
-		edit       func(*carrier.Account)
+		edit       func(*account.Account)
 	}{
-		{"nothing", `{}`, func(*carrier.Account) {}},
-		{"everything as it is", `{"first_name":" Ada","last_name":"King","company_name":"Engines & Co","email":"ada@example.com","origin_country_code":"AU","metadata":{"tier":"gold"}}`, func(*carrier.Account) {}},
-		{"one of many", `{"first_name":"Ada","last_name":"Hop","metadata":{"tier":"gold"}}`, func(a *carrier.Account) { a.LastName = "Hop" }},
-		{"nulls", `{"first_name":null,"email":null,"metadata":null,"origin_country_code":null,"external_account_id":null}`, func(*carrier.Account) {}},
-		{"first_name", `{"first_name":" Eve "}`, func(a *carrier.Account) { a.FirstName = "Eve" }},
-		{"last_name", `{"last_name":"Hop"}`, func(a *carrier.Account) { a.LastName = "Hop" }},
-		{"company_name", `{"company_name":"Motors & Co"}`, func(a *carrier.Account) { a.CompanyName = "Motors & Co" }},
-		{"external_account_id", `{"external_account_id":" a/b% é"}`, func(a *carrier.Account) { a.ExternalID = " a/b% é" }},
-		{"external_account_id of another partner's account", `{"external_account_id":"shop/3"}`, func(a *carrier.Account) { a.ExternalID = "shop/3" }},
-		{"its own external_account_id", `{"external_account_id":"shop/1"}`, func(*carrier.Account) {}},
-		{"country", `{"origin_country_code":"NZ"}`, func(a *carrier.Account) { a.OriginCountryCode = "NZ" }},
-		{"email", `{"email":"eve@example.com"}`, func(a *carrier.Account) { a.Email = "eve@example.com" }},
-		{"its own email in another letter case", `{"email":"ADA@example.com"}`, func(a *carrier.Account) { a.Email = "ADA@example.com" }},
-		{"metadata", `{"metadata":{"a":"1","b":""}}`, func(a *carrier.Account) { a.Metadata = map[string]string{"a": "1", "b": ""} }},
-		{"metadata emptied", `{"metadata":{}}`, func(a *carrier.Account) { a.Metadata = nil }},
+		{"nothing", `{}`, func(*account.Account) {}},
+		{"everything as it is", `{"first_name":" Ada","last_name":"King","company_name":"Engines & Co","email":"ada@example.com","origin_country_code":"AU","metadata":{"tier":"gold"}}`, func(*account.Account) {}},
+		{"one of many", `{"first_name":"Ada","last_name":"Hop","metadata":{"tier":"gold"}}`, func(a *account.Account) { a.LastName = "Hop" }},
+		{"nulls", `{"first_name":null,"email":null,"metadata":null,"origin_country_code":null,"external_account_id":null}`, func(*account.Account) {}},
+		{"first_name", `{"first_name":" Eve "}`, func(a *account.Account) { a.FirstName = "Eve" }},
+		{"last_name", `{"last_name":"Hop"}`, func(a *account.Account) { a.LastName = "Hop" }},
+		{"company_name", `{"company_name":"Motors & Co"}`, func(a *account.Account) { a.CompanyName = "Motors & Co" }},
+		{"external_account_id", `{"external_account_id":" a/b% é"}`, func(a *account.Account) { a.ExternalID = " a/b% é" }},
+		{"external_account_id of another partner's account", `{"external_account_id":"shop/3"}`, func(a *account.Account) { a.ExternalID = "shop/3" }},
+		{"its own external_account_id", `{"external_account_id":"shop/1"}`, func(*account.Account) {}},
+		{"country", `{"origin_country_code":"NZ"}`, func(a *account.Account) { a.OriginCountryCode = "NZ" }},
+		{"email", `{"email":"eve@example.com"}`, func(a *account.Account) { a.Email = "eve@example.com" }},
+		{"its own email in another letter case", `{"email":"ADA@example.com"}`, func(a *account.Account) { a.Email = "ADA@example.com" }},
+		{"metadata", `{"metadata":{"a":"1","b":""}}`, func(a *account.Account) { a.Metadata = map[string]string{"a": "1", "b": ""} }},
+		{"metadata emptied", `{"metadata":{}}`, func(a *account.Account) { a.Metadata = nil }},
 		{
 			"everything",
 			`{"first_name":"F","last_name":"L","company_name":"C","external_account_id":"e","origin_country_code":"GB","email":"n@example.com","metadata":{"k":"v"}}`,
-			func(a *carrier.Account) {
+			func(a *account.Account) {
 				a.FirstName, a.LastName, a.CompanyName, a.ExternalID, a.OriginCountryCode, a.Email = "F", "L", "C", "e", "GB", "n@example.com"
 				a.Metadata = map[string]string{"k": "v"}
 			},
@@ -117,7 +117,7 @@ func TestChange(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			d := newFront(t)
-			d.AddAccount(carrier.Account{ID: 82, PartnerID: 6, ExternalID: "shop/3", Active: true})
+			d.AddAccount(account.Account{ID: 82, PartnerID: 6, ExternalID: "shop/3", Active: true})
 			want := d.accountsAsTheyAre(t)
 			d.Clock = d.Clock.Add(time.Hour + 999*time.Microsecond)
 			resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", tc.body)
@@ -315,7 +315,7 @@ func TestAFasterChangeOfState(t *testing.T) {
 					want204(t, d.Do("partner 5", http.MethodPut, allPath+"/71"+tc.before, ""))
 				}
 				tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
-				var between []carrier.Account
+				var between []account.Account
 				d.accounts = &racing{Store: d.Store, before: func() {
 					a := d.accountsAsTheyAre(t)[0]
 					var err error

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"carrierlink/infra/test/desk"
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
 )
 
@@ -20,7 +20,7 @@ import (
 // connection.
 type wired struct {
 	*front
-	conn carrier.Connection
+	conn connection.Connection
 }
 
 func newWired(t *testing.T, engines desk.Engines, table string) *wired {
@@ -50,7 +50,7 @@ func (w *wired) whole(t *testing.T, deleted bool) {
 	if l.Account.Deleted() != deleted || l.Account.Following {
 		t.Errorf("the account is deleted: %t, to be followed: %t, want deleted: %t", l.Account.Deleted(), l.Account.Following, deleted)
 	}
-	if row.Standing != l.Account.Standing() || row.Work != carrier.NoWork || !row.LeaseUntil.IsZero() || row.PurgeAt != l.Account.PurgeAt {
+	if row.Standing != l.Account.Standing() || row.Work != connection.NoWork || !row.LeaseUntil.IsZero() || row.PurgeAt != l.Account.PurgeAt {
 		t.Errorf("the row: standing %s, work %q, lease %v, purge at %v; the account's standing %s, purge at %v",
 			row.Standing, row.Work, row.LeaseUntil, row.PurgeAt, l.Account.Standing(), l.Account.PurgeAt)
 	}

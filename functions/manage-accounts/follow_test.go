@@ -12,7 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 )
@@ -159,15 +160,15 @@ func TestConnectionsFollow(t *testing.T) {
 	d.link(t, 71)
 	for _, step := range []struct {
 		method, suffix string
-		want           carrier.Standing
+		want           account.Standing
 	}{
-		{http.MethodPut, "/disable", carrier.StandingPaused},
-		{http.MethodPut, "/enable", carrier.StandingActive},
-		{http.MethodDelete, "", carrier.StandingDeleted},
-		{http.MethodPut, "/restore", carrier.StandingActive},
-		{http.MethodPut, "/disable", carrier.StandingPaused},
-		{http.MethodDelete, "", carrier.StandingDeleted},
-		{http.MethodPut, "/restore", carrier.StandingPaused},
+		{http.MethodPut, "/disable", account.StandingPaused},
+		{http.MethodPut, "/enable", account.StandingActive},
+		{http.MethodDelete, "", account.StandingDeleted},
+		{http.MethodPut, "/restore", account.StandingActive},
+		{http.MethodPut, "/disable", account.StandingPaused},
+		{http.MethodDelete, "", account.StandingDeleted},
+		{http.MethodPut, "/restore", account.StandingPaused},
 	} {
 		want204(t, d.Do("partner 5", step.method, allPath+"/71"+step.suffix, ""))
 		l, err := d.Store.Load(t.Context(), 71, store.Want{Now: d.Clock, ConnectionID: "se-1234567"})
@@ -175,7 +176,7 @@ func TestConnectionsFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 		row := l.Connection
-		if row.Standing != step.want || row.Work != carrier.NoWork || row.PurgeAt != l.Account.PurgeAt || l.Account.Following {
+		if row.Standing != step.want || row.Work != connection.NoWork || row.PurgeAt != l.Account.PurgeAt || l.Account.Following {
 			t.Errorf("%s%s: standing %s, work %q, purge at %v and the account's %v, to be followed %t",
 				step.method, step.suffix, row.Standing, row.Work, row.PurgeAt, l.Account.PurgeAt, l.Account.Following)
 		}
@@ -183,7 +184,7 @@ func TestConnectionsFollow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if (len(due) == 1) != (step.want == carrier.StandingActive) {
+		if (len(due) == 1) != (step.want == account.StandingActive) {
 			t.Errorf("%s%s: due %v", step.method, step.suffix, due)
 		}
 		if left, _, err := d.Store.Unfinished(t.Context(), d.Clock.Add(time.Hour), 10); err != nil || len(left) > 0 {

@@ -8,8 +8,9 @@ import (
 	"strconv"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
 )
@@ -18,13 +19,13 @@ import (
 // the record of its answer, or returns the one that its key has already.
 type accounts interface {
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
-	Idempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	Idempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error)
 	AccountByExternalID(ctx context.Context, partnerID int64, externalID string, now time.Time) (int64, error)
-	ListAccounts(ctx context.Context, partnerID int64, f carrier.AccountFilter, after *carrier.Position, skip, limit int, now time.Time) ([]carrier.Account, *carrier.Position, error)
-	UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*carrier.IdempotencyRecord, error)
-	SetAccountActive(ctx context.Context, a carrier.Account, pinned, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
-	DeleteAccount(ctx context.Context, a carrier.Account, pinned bool, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
-	RestoreAccount(ctx context.Context, a carrier.Account, pinned bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	ListAccounts(ctx context.Context, partnerID int64, f account.Filter, after *account.Position, skip, limit int, now time.Time) ([]account.Account, *account.Position, error)
+	UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*effects.Record, error)
+	SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, rec *effects.Record, now time.Time) (*effects.Record, error)
+	DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, rec *effects.Record, now time.Time) (*effects.Record, error)
+	RestoreAccount(ctx context.Context, a account.Account, pinned bool, rec *effects.Record, now time.Time) (*effects.Record, error)
 }
 
 // linker is what this function needs of shared/linking.
@@ -44,7 +45,7 @@ type handler struct {
 // call is one request about one account of the caller's.
 type call struct {
 	caller  auth.Caller
-	account carrier.Account
+	account account.Account
 	now     time.Time
 }
 
@@ -53,7 +54,7 @@ type call struct {
 func (h *handler) begin(ctx context.Context, req *httpapi.Request) (call, error) {
 	c := call{now: h.now().UTC().Truncate(time.Millisecond)}
 	var loaded store.Loaded
-	caller, err := h.auth.PartnerAccount(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+	caller, err := h.auth.PartnerAccount(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
 		loaded, err = h.accounts.Load(ctx, accountID, store.Want{Now: c.now})
 		return loaded.Account, err
 	})
@@ -71,7 +72,7 @@ func (h *handler) once(ctx context.Context, req *httpapi.Request, do func(c call
 	if err != nil {
 		return nil, err
 	}
-	find := func(ctx context.Context, rec carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+	find := func(ctx context.Context, rec effects.Record) (*effects.Record, error) {
 		return h.accounts.Idempotency(ctx, rec, c.now)
 	}
 	return httpapi.Once(ctx, h.sealer, req, c.caller.Scope(), c.now, find, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
@@ -111,7 +112,7 @@ func (h *handler) getByExternalID(ctx context.Context, req *httpapi.Request) (*h
 		return nil, fmt.Errorf("reading the account: %w", err)
 	}
 	if loaded.Account == nil || loaded.Account.PartnerID != caller.PartnerID {
-		return nil, carrier.NoAccount()
+		return nil, account.ErrNotFound()
 	}
 	return show(req, *loaded.Account), nil
 }
@@ -122,7 +123,7 @@ func externalIDParam(req *httpapi.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	value, problem := carrier.ExternalIDRule.Clean(param, value)
+	value, problem := account.ExternalIDRule.Clean(param, value)
 	if problem != nil {
 		return "", problem
 	}
@@ -130,7 +131,7 @@ func externalIDParam(req *httpapi.Request) (string, error) {
 }
 
 // show is an account in full, with its ETag.
-func show(req *httpapi.Request, a carrier.Account) *httpapi.Response {
+func show(req *httpapi.Request, a account.Account) *httpapi.Response {
 	return httpapi.Conditional(req, etag(a), func() *httpapi.Response {
 		return httpapi.JSON(http.StatusOK, httpapi.NewAccountBody(a))
 	})
@@ -138,7 +139,7 @@ func show(req *httpapi.Request, a carrier.Account) *httpapi.Response {
 
 // etag changes with everything that an account shows: its own changes, and the
 // count of carriers.
-func etag(a carrier.Account) string {
+func etag(a account.Account) string {
 	return `"` + strconv.FormatInt(a.Version, 10) + "-" + strconv.Itoa(a.CarriersCount) + `"`
 }
 
@@ -158,7 +159,7 @@ func (h *handler) setActive(ctx context.Context, req *httpapi.Request, active bo
 		if err != nil {
 			return nil, err
 		}
-		return i.Write(ctx, done(), h.followed(ctx, c.account, c.account.Active != active, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+		return i.Write(ctx, done(), h.followed(ctx, c.account, c.account.Active != active, func(rec *effects.Record) (*effects.Record, error) {
 			return h.accounts.SetAccountActive(ctx, c.account, pinned, active, rec, c.now)
 		}))
 	})
@@ -172,10 +173,10 @@ const answerMargin = 2 * time.Second
 // made by then: what fails or is left is the reconciler's. An account that is so
 // already has been followed, unless its mark says otherwise; a repeat through an
 // idempotency key does not follow again.
-func (h *handler) followed(ctx context.Context, a carrier.Account, changes bool,
-	write func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error),
-) func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
-	return func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+func (h *handler) followed(ctx context.Context, a account.Account, changes bool,
+	write func(rec *effects.Record) (*effects.Record, error),
+) func(rec *effects.Record) (*effects.Record, error) {
+	return func(rec *effects.Record) (*effects.Record, error) {
 		existing, err := write(rec)
 		if err != nil || existing != nil || !changes && !a.Following {
 			return existing, err
@@ -219,7 +220,7 @@ func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		return nil, err
 	}
 	purgeAt := c.now.AddDate(0, 0, days).Truncate(time.Second)
-	remove := h.followed(ctx, c.account, !c.account.Deleted(), func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+	remove := h.followed(ctx, c.account, !c.account.Deleted(), func(rec *effects.Record) (*effects.Record, error) {
 		return h.accounts.DeleteAccount(ctx, c.account, pinned, purgeAt, rec, c.now)
 	})
 	if _, err := remove(nil); err != nil {
@@ -236,7 +237,7 @@ func (h *handler) restore(ctx context.Context, req *httpapi.Request) (*httpapi.R
 		if err != nil {
 			return nil, err
 		}
-		return i.Write(ctx, done(), h.followed(ctx, c.account, true, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+		return i.Write(ctx, done(), h.followed(ctx, c.account, true, func(rec *effects.Record) (*effects.Record, error) {
 			return h.accounts.RestoreAccount(ctx, c.account, pinned, rec, c.now)
 		}))
 	})
@@ -244,7 +245,7 @@ func (h *handler) restore(ctx context.Context, req *httpapi.Request) (*httpapi.R
 
 // countriesBody is the answer of countries.
 type countriesBody struct {
-	Countries []carrier.Country `json:"countries"`
+	Countries []account.Country `json:"countries"`
 }
 
 // countries lists what origin_country_code may be.
@@ -252,5 +253,5 @@ func (h *handler) countries(ctx context.Context, req *httpapi.Request) (*httpapi
 	if _, err := h.auth.Partner(ctx, req); err != nil {
 		return nil, err
 	}
-	return httpapi.JSON(http.StatusOK, countriesBody{carrier.Countries()}), nil
+	return httpapi.JSON(http.StatusOK, countriesBody{account.Countries()}), nil
 }

@@ -14,7 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/desk"
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
 )
@@ -34,14 +36,14 @@ func newFront(tb testing.TB) *front {
 	tb.Helper()
 	d := desk.EmptyInMemory(tb)
 	d.Clock = start()
-	d.AddPartner(carrier.Partner{ID: 5})
-	d.AddPartner(carrier.Partner{ID: 6})
-	d.AddAccount(carrier.Account{
+	d.AddPartner(account.Partner{ID: 5})
+	d.AddPartner(account.Partner{ID: 6})
+	d.AddAccount(account.Account{
 		ID: 71, PartnerID: 5, ExternalID: "shop/1", Email: "ada@example.com", CompanyName: "Engines & Co", FirstName: "Ada", LastName: "King", OriginCountryCode: "AU",
 		PasswordHash: "$argon2id$canary", Metadata: map[string]string{"tier": "gold"}, Active: true,
 	})
-	d.AddAccount(carrier.Account{ID: 72, PartnerID: 5, ExternalID: "shop/2", Email: "bob@example.com", OriginCountryCode: "AU", Active: true})
-	d.AddAccount(carrier.Account{ID: 81, PartnerID: 6, ExternalID: "shop/1", Email: "cy@example.com", OriginCountryCode: "AU", Active: true})
+	d.AddAccount(account.Account{ID: 72, PartnerID: 5, ExternalID: "shop/2", Email: "bob@example.com", OriginCountryCode: "AU", Active: true})
+	d.AddAccount(account.Account{ID: 81, PartnerID: 6, ExternalID: "shop/1", Email: "cy@example.com", OriginCountryCode: "AU", Active: true})
 	return serve(d)
 }
 
@@ -53,16 +55,16 @@ func serve(d *desk.Desk) *front {
 }
 
 // link gives an account a carrier.
-func (d *front) link(t *testing.T, account int64) {
+func (d *front) link(t *testing.T, accountID int64) {
 	t.Helper()
-	conn := carrier.Connection{
-		ID: "se-1234567", AccountID: account, PartnerID: 5, Carrier: carrier.StarTrack, AccountNumber: "09912345", Standing: carrier.StandingActive,
+	conn := connection.Connection{
+		ID: "se-1234567", AccountID: accountID, PartnerID: 5, Carrier: carrier.StarTrack, AccountNumber: "09912345", Standing: account.StandingActive,
 		LeaseUntil: d.Clock.Add(time.Minute), NextRefreshAt: d.Clock.Add(time.Hour),
 	}
-	if err := d.Store.BeginLink(t.Context(), &conn, carrier.LinkOptions{}); err != nil {
+	if err := d.Store.BeginLink(t.Context(), &conn, connection.LinkOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	conn.Status = carrier.Active
+	conn.Status = connection.Active
 	if err := d.Store.FinishLink(t.Context(), &conn, nil, nil, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -132,9 +134,9 @@ func TestEveryOperationRefuses(t *testing.T) {
 	}
 }
 
-func (d *front) accountsAsTheyAre(t *testing.T) []carrier.Account {
+func (d *front) accountsAsTheyAre(t *testing.T) []account.Account {
 	t.Helper()
-	var all []carrier.Account
+	var all []account.Account
 	for _, id := range []int64{71, 72, 81} {
 		l, err := d.Store.Load(t.Context(), id, store.Want{})
 		if err != nil {
@@ -205,18 +207,18 @@ func TestGetByExternalID(t *testing.T) {
 			"a b", "a/b", "a%b", "%2F", "a%2Fb", "100%", "a+b", "é", "日本語", "👩‍🚀", "a?b&c=d#e", " outer ", ".", "..", "../71", "{account_id}", `"quoted"`, "\\", "null", "0",
 			strings.Repeat("é", 128), strings.Repeat("/", 128),
 		} {
-			account := int64(1000 + i)
-			d.AddAccount(carrier.Account{ID: account, PartnerID: 5, ExternalID: id, Active: true})
+			accountID := int64(1000 + i)
+			d.AddAccount(account.Account{ID: accountID, PartnerID: 5, ExternalID: id, Active: true})
 			for name, target := range map[string]string{
 				"in the path": allPath + "/external_account_id/" + url.PathEscape(id), "every byte encoded": allPath + "/external_account_id/" + everyByte(id),
 			} {
 				got := desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodGet, target, ""), http.StatusOK)
-				if got.AccountID != account || *got.ExternalAccountID != id {
+				if got.AccountID != accountID || *got.ExternalAccountID != id {
 					t.Errorf("%q %s = account %d", id, name, got.AccountID)
 				}
 			}
 			list := desk.Read[listBody](t, d.Do("partner 5", http.MethodGet, allPath+"?external_account_id="+url.QueryEscape(id), ""), http.StatusOK)
-			if len(list.Accounts) != 1 || list.Accounts[0].AccountID != account {
+			if len(list.Accounts) != 1 || list.Accounts[0].AccountID != accountID {
 				t.Errorf("%q as a filter = %+v", id, list.Accounts)
 			}
 		}
@@ -247,16 +249,16 @@ func TestCountries(t *testing.T) {
 		}
 	}
 	got := desk.Read[countriesBody](t, d.Do("partner 5", http.MethodGet, "/v1/partners/countries", ""), http.StatusOK).Countries
-	byCode := func(a, b carrier.Country) int { return strings.Compare(a.Code, b.Code) }
-	if len(got) != 249 || !slices.IsSortedFunc(got, byCode) || len(slices.CompactFunc(slices.Clone(got), func(a, b carrier.Country) bool { return a.Code == b.Code })) != 249 {
+	byCode := func(a, b account.Country) int { return strings.Compare(a.Code, b.Code) }
+	if len(got) != 249 || !slices.IsSortedFunc(got, byCode) || len(slices.CompactFunc(slices.Clone(got), func(a, b account.Country) bool { return a.Code == b.Code })) != 249 {
 		t.Errorf("%d countries, want 249 in order, each once", len(got))
 	}
 	for _, c := range got {
-		if p := carrier.CheckCountry("f", c.Code); p != nil || c.Name == "" || len(c.Code) != 2 {
+		if p := account.CheckCountry("f", c.Code); p != nil || c.Name == "" || len(c.Code) != 2 {
 			t.Errorf("%+v is listed and refused: %v", c, p)
 		}
 	}
-	if i, ok := slices.BinarySearchFunc(got, carrier.Country{Code: "AU"}, byCode); !ok || got[i].Name != "Australia" {
+	if i, ok := slices.BinarySearchFunc(got, account.Country{Code: "AU"}, byCode); !ok || got[i].Name != "Australia" {
 		t.Error("Australia is not there")
 	}
 }
@@ -284,7 +286,7 @@ func TestLife(t *testing.T) {
 	merchant := func() error {
 		_, err := d.auth.Merchant(t.Context(), httpapi.NewRequest("id", events.APIGatewayProxyRequest{
 			HTTPMethod: http.MethodGet, Resource: "/v1/carriers", Headers: map[string]string{"API-Key": d.Keys["account 71"]},
-		}), func(ctx context.Context, id int64) (*carrier.Account, error) {
+		}), func(ctx context.Context, id int64) (*account.Account, error) {
 			l, err := d.Store.Load(ctx, id, store.Want{Now: d.Clock})
 			return l.Account, err
 		})

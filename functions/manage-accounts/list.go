@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
@@ -40,8 +40,8 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	if problems = append(problems, wrong...); len(problems) > 0 {
 		return nil, problems
 	}
-	var found []carrier.Account
-	var next *carrier.Position
+	var found []account.Account
+	var next *account.Position
 	if externalID != nil {
 		found, err = h.only(ctx, caller.PartnerID, *externalID, filter, page, now)
 	} else {
@@ -52,7 +52,7 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	}
 	body := listBody{Accounts: httpapi.Fit(found, httpapi.NewAccountBody), Page: page.Number, PageSize: page.Size}
 	if n := len(body.Accounts); n < len(found) {
-		next = &carrier.Position{CreatedAt: found[n-1].CreatedAt, AccountID: found[n-1].ID}
+		next = &account.Position{CreatedAt: found[n-1].CreatedAt, AccountID: found[n-1].ID}
 	}
 	if body.Links, err = pager.Links(ctx, req, page, position(next)); err != nil {
 		return nil, err
@@ -62,15 +62,15 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 
 // after is where the page of a cursor begins, nil for one of a page number; and
 // position is the same for a cursor to come.
-func after(p httpapi.Page) *carrier.Position {
+func after(p httpapi.Page) *account.Position {
 	if p.After == nil {
 		return nil
 	}
 	id, _ := strconv.ParseInt(p.After.ID, 10, 64) // signed, as position made it
-	return &carrier.Position{CreatedAt: p.After.At, AccountID: id}
+	return &account.Position{CreatedAt: p.After.At, AccountID: id}
 }
 
-func position(p *carrier.Position) *httpapi.Position {
+func position(p *account.Position) *httpapi.Position {
 	if p == nil {
 		return nil
 	}
@@ -78,7 +78,7 @@ func position(p *carrier.Position) *httpapi.Position {
 }
 
 // only is the list of the one account that can have an external id.
-func (h *handler) only(ctx context.Context, partnerID int64, externalID string, f carrier.AccountFilter, page httpapi.Page, now time.Time) ([]carrier.Account, error) {
+func (h *handler) only(ctx context.Context, partnerID int64, externalID string, f account.Filter, page httpapi.Page, now time.Time) ([]account.Account, error) {
 	id, err := h.accounts.AccountByExternalID(ctx, partnerID, externalID, now)
 	if fault.Is(err, fault.NotFound) || err == nil && page.Skip() > 0 {
 		return nil, nil
@@ -90,11 +90,11 @@ func (h *handler) only(ctx context.Context, partnerID int64, externalID string, 
 	if err != nil || loaded.Account == nil || loaded.Account.PartnerID != partnerID || !f.Matches(*loaded.Account) {
 		return nil, err
 	}
-	return []carrier.Account{*loaded.Account}, nil
+	return []account.Account{*loaded.Account}, nil
 }
 
 // parseFilter reads what narrows and orders the list, and repeats it for links.
-func parseFilter(req *httpapi.Request) (f carrier.AccountFilter, externalID *string, filters url.Values, problems fault.List) {
+func parseFilter(req *httpapi.Request) (f account.Filter, externalID *string, filters url.Values, problems fault.List) {
 	filters = url.Values{}
 	each := func(name string, read func(v string) *fault.Error) {
 		problems = append(problems, req.Single(name, func(v string) *fault.Error {
@@ -128,7 +128,7 @@ func parseFilter(req *httpapi.Request) (f carrier.AccountFilter, externalID *str
 		problems = append(problems, fault.Field(fault.Invalid, "created_at_end", "created_at_end must not be before created_at_start."))
 	}
 	each("external_account_id", func(v string) *fault.Error {
-		v, p := carrier.ExternalIDRule.Clean("external_account_id", v)
+		v, p := account.ExternalIDRule.Clean("external_account_id", v)
 		externalID = &v
 		return p
 	})

@@ -15,7 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/desk"
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/storetest"
@@ -29,27 +30,27 @@ type racing struct {
 	fail   error
 }
 
-func (r *racing) UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (r *racing) UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*effects.Record, error) {
 	r.before()
 	return r.Store.UpdateAccount(ctx, c, now)
 }
 
-func (r *racing) SetAccountActive(ctx context.Context, a carrier.Account, pinned, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (r *racing) SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, rec *effects.Record, now time.Time) (*effects.Record, error) {
 	r.before()
 	return r.Store.SetAccountActive(ctx, a, pinned, active, rec, now)
 }
 
-func (r *racing) DeleteAccount(ctx context.Context, a carrier.Account, pinned bool, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (r *racing) DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, rec *effects.Record, now time.Time) (*effects.Record, error) {
 	r.before()
 	return r.Store.DeleteAccount(ctx, a, pinned, purgeAt, rec, now)
 }
 
-func (r *racing) RestoreAccount(ctx context.Context, a carrier.Account, pinned bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (r *racing) RestoreAccount(ctx context.Context, a account.Account, pinned bool, rec *effects.Record, now time.Time) (*effects.Record, error) {
 	r.before()
 	return r.Store.RestoreAccount(ctx, a, pinned, rec, now)
 }
 
-func (r *racing) ListAccounts(context.Context, int64, carrier.AccountFilter, *carrier.Position, int, int, time.Time) ([]carrier.Account, *carrier.Position, error) {
+func (r *racing) ListAccounts(context.Context, int64, account.Filter, *account.Position, int, int, time.Time) ([]account.Account, *account.Position, error) {
 	return nil, nil, r.fail
 }
 
@@ -60,13 +61,13 @@ func crowd(t *testing.T, n int) *front {
 	d := newFront(t)
 	d.Clock = d.Clock.Add(-time.Duration(n) * time.Minute)
 	for _, id := range []int64{71, 72} {
-		if _, err := d.Store.DeleteAccount(t.Context(), carrier.Account{ID: id}, false, d.Clock, nil, d.Clock); err != nil {
+		if _, err := d.Store.DeleteAccount(t.Context(), account.Account{ID: id}, false, d.Clock, nil, d.Clock); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range n {
 		d.Clock = d.Clock.Add(time.Minute)
-		d.AddAccount(carrier.Account{ID: int64(1001 + i), PartnerID: 5, ExternalID: fmt.Sprintf("m-%d", i+1), Active: i%2 == 0})
+		d.AddAccount(account.Account{ID: int64(1001 + i), PartnerID: 5, ExternalID: fmt.Sprintf("m-%d", i+1), Active: i%2 == 0})
 	}
 	return d
 }
@@ -314,7 +315,7 @@ func TestWalk(t *testing.T) {
 			ids, body := d.list(t, next)
 			got, next = append(got, ids...), body.Links.Next.Href
 			d.Clock = d.Clock.Add(time.Minute)
-			d.AddAccount(carrier.Account{ID: int64(2000 + len(got)), PartnerID: 5, Active: true})
+			d.AddAccount(account.Account{ID: int64(2000 + len(got)), PartnerID: 5, Active: true})
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("walk (-want +got):\n%s", diff)
@@ -355,7 +356,7 @@ func TestLargeAccounts(t *testing.T) {
 	want := []int64{}
 	for i := range n {
 		d.Clock = d.Clock.Add(time.Second)
-		d.AddAccount(carrier.Account{ID: int64(1001 + i), PartnerID: 5, Active: true, Metadata: metadata})
+		d.AddAccount(account.Account{ID: int64(1001 + i), PartnerID: 5, Active: true, Metadata: metadata})
 		want = append(want, int64(1001+i))
 	}
 	got, pages := []int64{}, 0

@@ -8,8 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
@@ -18,11 +19,11 @@ import (
 // keys is what this function needs of the store.
 type keys interface {
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
-	Idempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
-	ListKeys(ctx context.Context, accountID int64) ([]carrier.APIKey, error)
-	CreateKey(ctx context.Context, k carrier.APIKey, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
-	RotateKey(ctx context.Context, old, next carrier.APIKey, validUntil time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
-	DeleteKey(ctx context.Context, k carrier.APIKey) error
+	Idempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error)
+	ListKeys(ctx context.Context, accountID int64) ([]account.APIKey, error)
+	CreateKey(ctx context.Context, k account.APIKey, rec *effects.Record, now time.Time) (*effects.Record, error)
+	RotateKey(ctx context.Context, old, next account.APIKey, validUntil time.Time, rec *effects.Record, now time.Time) (*effects.Record, error)
+	DeleteKey(ctx context.Context, k account.APIKey) error
 }
 
 type handler struct {
@@ -36,9 +37,9 @@ type handler struct {
 // call is one request about the keys of one account of the caller's.
 type call struct {
 	caller  auth.Caller
-	account carrier.Account
+	account account.Account
 	now     time.Time
-	keys    []carrier.APIKey // where listed
+	keys    []account.APIKey // where listed
 }
 
 // begin authenticates the caller beside the read of the account that the path
@@ -46,7 +47,7 @@ type call struct {
 func (h *handler) begin(ctx context.Context, req *httpapi.Request, listed bool) (call, error) {
 	c := call{now: h.now().UTC().Truncate(time.Millisecond)}
 	var loaded store.Loaded
-	caller, err := h.auth.PartnerAccount(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+	caller, err := h.auth.PartnerAccount(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
 		loaded, err = h.keys.Load(ctx, accountID, store.Want{Now: c.now})
 		return loaded.Account, err
 	})
@@ -69,7 +70,7 @@ func (h *handler) once(ctx context.Context, req *httpapi.Request, listed bool, d
 	if err != nil {
 		return nil, err
 	}
-	find := func(ctx context.Context, rec carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+	find := func(ctx context.Context, rec effects.Record) (*effects.Record, error) {
 		return h.keys.Idempotency(ctx, rec, c.now)
 	}
 	return httpapi.Once(ctx, h.sealer, req, c.caller.Scope(), c.now, find, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
@@ -78,10 +79,10 @@ func (h *handler) once(ctx context.Context, req *httpapi.Request, listed bool, d
 }
 
 // create makes one more key of the account: 200 with its text, this once.
-// fault.State for a deleted account, and for one that has carrier.MaxKeys keys.
+// fault.State for a deleted account, and for one that has account.MaxKeys keys.
 func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	return h.once(ctx, req, false, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
-		k := carrier.APIKey{PartnerID: c.account.PartnerID, AccountID: c.account.ID, Environment: c.account.Environment, CreatedAt: c.now}
+		k := account.APIKey{PartnerID: c.account.PartnerID, AccountID: c.account.ID, Environment: c.account.Environment, CreatedAt: c.now}
 		if err := decode(req, &k, c.now); err != nil {
 			return nil, err
 		}
@@ -89,7 +90,7 @@ func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		if err != nil {
 			return nil, err
 		}
-		return i.Write(ctx, httpapi.JSON(http.StatusOK, httpapi.NewFullKeyBody(k, text)), func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+		return i.Write(ctx, httpapi.JSON(http.StatusOK, httpapi.NewFullKeyBody(k, text)), func(rec *effects.Record) (*effects.Record, error) {
 			existing, err := h.keys.CreateKey(ctx, k, rec, c.now)
 			if err != nil {
 				return nil, fmt.Errorf("creating the key: %w", err)
@@ -101,10 +102,10 @@ func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 
 // decode reads the body of create, which may be missing: every field is
 // optional.
-func decode(req *httpapi.Request, k *carrier.APIKey, now time.Time) error {
+func decode(req *httpapi.Request, k *account.APIKey, now time.Time) error {
 	var scopes []string
 	err := req.JSON(
-		httpapi.String("description", &k.Description, carrier.DescriptionRule.Clean),
+		httpapi.String("description", &k.Description, account.DescriptionRule.Clean),
 		httpapi.Strings("scopes", &scopes, checkScopes),
 		httpapi.Instant("expires_at", &k.ExpiresAt),
 	)
@@ -116,14 +117,14 @@ func decode(req *httpapi.Request, k *carrier.APIKey, now time.Time) error {
 		problems = append(problems, fault.Field(fault.Invalid, "expires_at", "expires_at must be in the future."))
 	}
 	for _, s := range scopes {
-		k.Scopes = append(k.Scopes, carrier.Scope(s))
+		k.Scopes = append(k.Scopes, account.Scope(s))
 	}
 	return problems.Err()
 }
 
 func checkScopes(field string, scopes []string) *fault.Error {
 	for i, s := range scopes {
-		if !slices.Contains(carrier.Scopes(), carrier.Scope(s)) || slices.Contains(scopes[:i], s) {
+		if !slices.Contains(account.Scopes(), account.Scope(s)) || slices.Contains(scopes[:i], s) {
 			return fault.Field(fault.Invalid, field, "%s must be read, link or admin, each once at most.", field)
 		}
 	}
@@ -183,7 +184,7 @@ func (h *handler) rotate(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		if err := req.JSON(httpapi.Count("grace_period_seconds", &grace, 0, longestGrace)); err != nil && !fault.Is(err, fault.BodyRequired) {
 			return nil, err
 		}
-		next, text, err := auth.MakeKey(h.random, carrier.APIKey{
+		next, text, err := auth.MakeKey(h.random, account.APIKey{
 			PartnerID: old.PartnerID, AccountID: old.AccountID, Environment: old.Environment, Description: old.Description,
 			Scopes: old.Scopes, ExpiresAt: old.ExpiresAt, CreatedAt: c.now,
 		})
@@ -195,7 +196,7 @@ func (h *handler) rotate(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 			until = old.ExpiresAt
 		}
 		body := rotatedBody{httpapi.NewFullKeyBody(next, text), previousBody{old.ID, httpapi.Time(until)}}
-		return i.Write(ctx, httpapi.JSON(http.StatusOK, body), func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+		return i.Write(ctx, httpapi.JSON(http.StatusOK, body), func(rec *effects.Record) (*effects.Record, error) {
 			existing, err := h.keys.RotateKey(ctx, old, next, until, rec, c.now)
 			if err != nil {
 				return nil, fmt.Errorf("rotating the key: %w", err)
@@ -222,20 +223,20 @@ func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 }
 
 // find is the key that the path names, among the account's.
-func (h *handler) find(req *httpapi.Request, c call) (carrier.APIKey, error) {
+func (h *handler) find(req *httpapi.Request, c call) (account.APIKey, error) {
 	const param = "api_key_id"
 	value, err := req.Param(param)
 	if err != nil {
-		return carrier.APIKey{}, err
+		return account.APIKey{}, err
 	}
-	id, err := carrier.ParseAccountID(param, value)
+	id, err := account.ParseID(param, value)
 	if err != nil {
-		return carrier.APIKey{}, err
+		return account.APIKey{}, err
 	}
 	for _, k := range c.keys {
 		if k.ID == id {
 			return k, nil
 		}
 	}
-	return carrier.APIKey{}, carrier.NoKey()
+	return account.APIKey{}, account.ErrNoKey()
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/desk"
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
-	"carrierlink/shared/carrier"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
 )
@@ -45,10 +45,10 @@ func open(d *desk.Desk) *front {
 	f := &front{d, &handler{auth: d.Auth(), keys: d.Store, sealer: d.Sealer(), now: d.Now, random: rand.Reader}, map[int64]int64{}}
 	d.Serve(f.routes()...)
 	for _, id := range []int64{5, 6} {
-		d.AddPartner(carrier.Partner{ID: id})
+		d.AddPartner(account.Partner{ID: id})
 	}
 	for id, partner := range map[int64]int64{71: 5, 72: 5, 81: 6} {
-		f.first[id] = d.AddAccount(carrier.Account{ID: id, PartnerID: partner, Active: true}).ID
+		f.first[id] = d.AddAccount(account.Account{ID: id, PartnerID: partner, Active: true}).ID
 	}
 	return f
 }
@@ -78,7 +78,7 @@ func (d *front) works(t *testing.T, text string) bool {
 	if !ok {
 		t.Fatalf("%q is no key", text)
 	}
-	_, err := d.Store.UseKey(t.Context(), carrier.KeyUse{PartnerID: k.PartnerID, AccountID: k.AccountID, Hash: k.Hash(), Now: d.Clock, Limit: 100_000})
+	_, err := d.Store.UseKey(t.Context(), account.KeyUse{PartnerID: k.PartnerID, AccountID: k.AccountID, Hash: k.Hash(), Now: d.Clock, Limit: 100_000})
 	return err == nil
 }
 
@@ -228,9 +228,9 @@ func TestCreateRefuses(t *testing.T) {
 }
 
 // remove deletes an account.
-func (d *front) remove(t *testing.T, account int64) {
+func (d *front) remove(t *testing.T, accountID int64) {
 	t.Helper()
-	if _, err := d.Store.DeleteAccount(t.Context(), carrier.Account{ID: account}, false, d.Clock.AddDate(0, 0, 30), nil, d.Clock); err != nil {
+	if _, err := d.Store.DeleteAccount(t.Context(), account.Account{ID: accountID}, false, d.Clock.AddDate(0, 0, 30), nil, d.Clock); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -283,7 +283,7 @@ func TestScopesAndExpiryAreKept(t *testing.T) {
 	merchant := func(method, resource string) error {
 		_, err := d.auth.Merchant(t.Context(), httpapi.NewRequest("id", events.APIGatewayProxyRequest{
 			HTTPMethod: method, Resource: resource, Headers: map[string]string{"API-Key": got.EncryptedAPIKey},
-		}), func(ctx context.Context, id int64) (*carrier.Account, error) {
+		}), func(ctx context.Context, id int64) (*account.Account, error) {
 			l, err := d.Store.Load(ctx, id, store.Want{Now: d.Clock})
 			return l.Account, err
 		})
@@ -312,7 +312,7 @@ func TestScopesAndExpiryAreKept(t *testing.T) {
 func TestLimit(t *testing.T) {
 	d := newFront(t)
 	expiring := d.create(t, `{"expires_at":"2026-03-01T01:00:00Z"}`)
-	for range carrier.MaxKeys - 2 {
+	for range account.MaxKeys - 2 {
 		d.create(t, `{}`)
 	}
 	rotated := d.first[71]
@@ -328,7 +328,7 @@ func TestLimit(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", name, diff)
 			}
 		}
-		if n := len(d.list(t)); n != carrier.MaxKeys {
+		if n := len(d.list(t)); n != account.MaxKeys {
 			t.Errorf("%s: %d keys", name, n)
 		}
 	}

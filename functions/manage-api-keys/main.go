@@ -12,7 +12,7 @@ import (
 
 	"carrierlink/shared/auth"
 	"carrierlink/shared/boot"
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/seal"
 	"carrierlink/shared/store"
@@ -29,7 +29,7 @@ func wire(env *boot.Env) any {
 func build(env *boot.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	cfg := env.AWS()
 	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
-	table.Caps = carrier.Caps{Keys: env.Count("MAX_KEYS_PER_ACCOUNT")}
+	table.Caps = connection.Caps{Keys: env.Count("MAX_KEYS_PER_ACCOUNT")}
 	secret := vault.NewServiceSecret(secretsmanager.NewFromConfig(cfg), env.Text("SERVICE_SECRET_ID"))
 	h := &handler{
 		auth: auth.New(table, env),

@@ -5,14 +5,14 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/linking"
 )
 
 // change writes the members that the body has and leaves the others: 200 with
-// the connection. Errors: those of Request.JSON and carrier.Preflight, all of the
+// the connection. Errors: those of Request.JSON and connection.Preflight, all of the
 // request's at once; fault.Required for a body without a member to change, and
 // for one of api_key and api_secret without the other; Precondition when If-Match
 // names another state, or another request was faster; those of linking.Change.
@@ -29,12 +29,12 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		if in.Pinned, err = httpapi.IfMatch(req, httpapi.ConnectionETag(&c.conn, h.now())); err != nil {
 			return nil, err
 		}
-		tagged := func(conn *carrier.Connection) *httpapi.Response {
+		tagged := func(conn *connection.Connection) *httpapi.Response {
 			resp := h.show(http.StatusOK)(conn)
 			resp.Header["ETag"] = httpapi.ConnectionETag(conn, h.now())
 			return resp
 		}
-		return answered(ctx, i, tagged, func(answer recorder) (*carrier.Connection, error) {
+		return answered(ctx, i, tagged, func(answer recorder) (*connection.Connection, error) {
 			in.Answer = answer
 			return h.linker.Change(ctx, in)
 		})
@@ -43,17 +43,17 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 
 // decode reads the body as a change of the connection. The error lists every
 // problem in the order of the fields.
-func decode(req *httpapi.Request, conn carrier.Connection) (linking.ChangeRequest, error) {
-	in := linking.ChangeRequest{Connection: conn}
+func decode(req *httpapi.Request, conn connection.Connection) (connection.ChangeRequest, error) {
+	in := connection.ChangeRequest{Connection: conn}
 	var (
 		typed                httpapi.ChargeAccount
 		nickname, externalID string
-		policy               carrier.RefreshPolicy
+		policy               connection.RefreshPolicy
 		metadata             map[string]string
-		edits                []func(*carrier.Connection)
+		edits                []func(*connection.Connection)
 	)
 	// given is a field that edits the row, if the body has it.
-	given := func(f httpapi.Field, edit func(*carrier.Connection)) httpapi.Field {
+	given := func(f httpapi.Field, edit func(*connection.Connection)) httpapi.Field {
 		check := f.Check
 		f.Check = func(name string, value json.RawMessage) fault.List {
 			edits = append(edits, edit)
@@ -62,14 +62,14 @@ func decode(req *httpapi.Request, conn carrier.Connection) (linking.ChangeReques
 		return f
 	}
 	fields := []httpapi.Field{
-		given(httpapi.String("nickname", &nickname, carrier.NicknameRule.Clean), func(c *carrier.Connection) { c.Nickname = nickname }),
+		given(httpapi.String("nickname", &nickname, connection.NicknameRule.Clean), func(c *connection.Connection) { c.Nickname = nickname }),
 		typed.Number(),
 		typed.Key(),
 		typed.Secret(),
 		httpapi.Bool("allow_duplicate_account_number", &in.AllowDuplicate),
-		given(httpapi.RefreshPolicy("refresh_policy", &policy), func(c *carrier.Connection) { c.RefreshPolicy = policy }),
-		given(httpapi.String("external_carrier_id", &externalID, carrier.ExternalIDRule.Clean), func(c *carrier.Connection) { c.ExternalID = externalID }),
-		given(httpapi.Metadata("metadata", &metadata), func(c *carrier.Connection) { c.Metadata = metadata }),
+		given(httpapi.RefreshPolicy("refresh_policy", &policy), func(c *connection.Connection) { c.RefreshPolicy = policy }),
+		given(httpapi.String("external_carrier_id", &externalID, account.ExternalIDRule.Clean), func(c *connection.Connection) { c.ExternalID = externalID }),
+		given(httpapi.Metadata("metadata", &metadata), func(c *connection.Connection) { c.Metadata = metadata }),
 	}
 	err := req.JSON(fields...)
 	number, key, secret := typed.Given()
@@ -91,7 +91,7 @@ func decode(req *httpapi.Request, conn carrier.Connection) (linking.ChangeReques
 	if number {
 		in.Number = account.Number
 	}
-	in.Edit = func(c *carrier.Connection) {
+	in.Edit = func(c *connection.Connection) {
 		for _, edit := range edits {
 			edit(c)
 		}

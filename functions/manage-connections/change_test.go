@@ -13,6 +13,7 @@ import (
 
 	"carrierlink/infra/test/desk"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 )
@@ -112,7 +113,7 @@ func TestChangeOfWhatNoCarrierIsAskedAbout(t *testing.T) {
 	got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusOK)
 	row := f.One(t, desk.Number, oldCredentials)
 	want := before
-	want.Nickname, want.RefreshPolicy, want.ExternalID, want.Metadata, want.ModifiedAt = "Other", carrier.RefreshHourly, "x/1", map[string]string{"a": "b"}, f.Clock
+	want.Nickname, want.RefreshPolicy, want.ExternalID, want.Metadata, want.ModifiedAt = "Other", connection.RefreshHourly, "x/1", map[string]string{"a": "b"}, f.Clock
 	want.NextRefreshAt, want.Version = row.NextRefreshAt, before.Version+1
 	same(t, want, row)
 	if next := row.NextRefreshAt.Sub(f.Clock); next < 54*time.Minute || next > 66*time.Minute {
@@ -158,13 +159,13 @@ func TestChangeOfCredentials(t *testing.T) {
 	if tag := httpapi.ConnectionETag(&row, f.Clock); resp.Headers["ETag"] != tag {
 		t.Errorf("ETag %s, want %s", resp.Headers["ETag"], tag)
 	}
-	wantPrevious := carrier.PreviousCredentials{
-		SecretVersion: before.SecretVersion, AccountNumber: desk.Number, LastFour: before.APIKeyLastFour, CredentialID: before.CredentialID, Until: f.Clock.Add(carrier.PreviousKept),
+	wantPrevious := connection.PreviousCredentials{
+		SecretVersion: before.SecretVersion, AccountNumber: desk.Number, LastFour: before.APIKeyLastFour, CredentialID: before.CredentialID, Until: f.Clock.Add(connection.PreviousKept),
 	}
 	if diff := cmp.Diff(wantPrevious, row.Previous); diff != "" {
 		t.Errorf("previous credentials (-want +got):\n%s", diff)
 	}
-	if h := f.History(f.id); len(h) != 2 || h[0].Trigger != carrier.TriggerManual || row.Checks != 1 || row.History != 2 {
+	if h := f.History(f.id); len(h) != 2 || h[0].Trigger != connection.TriggerManual || row.Checks != 1 || row.History != 2 {
 		t.Errorf("checks %d, history %+v", row.Checks, h)
 	}
 	again := f.change(bodyNew, "Idempotency-Key", "k")
@@ -210,12 +211,12 @@ func TestChangeMendsALink(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		f := inMemory(t)
 		row := f.Row(f.id)
-		row.Status, row.ConsecutiveFailures, row.NextRefreshAt = carrier.ActionRequired, 2, time.Time{}
+		row.Status, row.ConsecutiveFailures, row.NextRefreshAt = connection.ActionRequired, 2, time.Time{}
 		if err := f.Store.SaveConnection(t.Context(), &row); err != nil {
 			t.Fatal(err)
 		}
 		f.change(bodyNew)
-		if row := f.One(t, desk.Number, newCredentials); row.Status != carrier.Active || row.ConsecutiveFailures != 0 || !row.Scheduled() {
+		if row := f.One(t, desk.Number, newCredentials); row.Status != connection.Active || row.ConsecutiveFailures != 0 || !row.Scheduled() {
 			t.Errorf("row %+v", row)
 		}
 	})
@@ -234,7 +235,7 @@ func TestChangeMendsALink(t *testing.T) {
 func TestChangeOfTheNumber(t *testing.T) {
 	for name, tc := range map[string]struct {
 		body string
-		want carrier.Credentials
+		want connection.Credentials
 	}{
 		"alone":            {`{"account_number":"` + desk.OtherNumber + `"}`, oldCredentials},
 		"with credentials": {`{"account_number":"` + desk.OtherNumber + `",` + bodyNew[1:], newCredentials},
@@ -439,7 +440,7 @@ func TestTwinChanges(t *testing.T) {
 func TestRetryAfterOfTheLoser(t *testing.T) {
 	f := inMemory(t)
 	row := f.Row(f.id)
-	row.Work, row.LeaseUntil = carrier.WorkCredentials, f.Clock.Add(28*time.Second)
+	row.Work, row.LeaseUntil = connection.WorkCredentials, f.Clock.Add(28*time.Second)
 	if err := f.Store.SaveConnection(t.Context(), &row); err != nil {
 		t.Fatal(err)
 	}
@@ -462,10 +463,10 @@ func TestRetryAfterOfTheLoser(t *testing.T) {
 // other; where the carrier refuses them, the diagnosis says what is needed.
 func TestChangeHints(t *testing.T) {
 	f := inMemory(t)
-	f.Carrier.Reading = &carrier.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: 401}
+	f.Carrier.Reading = &connection.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: 401}
 	resp := f.change(`{"api_key":"28744ed5982391881611cca6cf5c2409","api_secret":"x-canary-0123456789"}`)
 	wants(t, resp, "400", "verification_failure: credentials_refused")
-	if len(f.Carrier.Asked()) != 1 || !strings.Contains(resp.Body, "Postage Assessment Calculator") || !strings.Contains(resp.Body, carrier.Needed) {
+	if len(f.Carrier.Asked()) != 1 || !strings.Contains(resp.Body, "Postage Assessment Calculator") || !strings.Contains(resp.Body, connection.Needed) {
 		t.Errorf("%s", resp.Body)
 	}
 }
@@ -526,8 +527,8 @@ func TestRollbackRefuses(t *testing.T) {
 	t.Run("too long ago", func(t *testing.T) {
 		f := inMemory(t)
 		f.change(bodyNew)
-		until := f.Clock.Add(carrier.PreviousKept)
-		f.Pass(carrier.PreviousKept)
+		until := f.Clock.Add(connection.PreviousKept)
+		f.Pass(connection.PreviousKept)
 		resp := f.rollback()
 		wants(t, resp, "409", "invalid_status")
 		says(t, resp, "were kept until "+until.Format(time.RFC3339))
@@ -554,7 +555,7 @@ func TestRollbackRefuses(t *testing.T) {
 			f := inMemory(t)
 			f.change(bodyNew)
 			before := f.Row(f.id)
-			f.Carrier.Reading = &carrier.Reading{Outcome: o, HTTPStatus: 418}
+			f.Carrier.Reading = &connection.Reading{Outcome: o, HTTPStatus: 418}
 			if got := desk.Problems(t, f.rollback("Idempotency-Key", "k")); !strings.HasSuffix(got[1], f.Carrier.Reading.Diagnosis().Category) {
 				t.Errorf("%v", got)
 			}
@@ -570,7 +571,7 @@ func TestRollbackRefuses(t *testing.T) {
 		f.change(`{"account_number":"` + desk.OtherNumber + `"}`)
 		newFrontBeside(f, desk.Number)
 		wants(t, f.rollback(), "409", "carrier_conflict account_number")
-		if row := f.Row(f.id); row.AccountNumber != desk.OtherNumber || row.Work != carrier.NoWork {
+		if row := f.Row(f.id); row.AccountNumber != desk.OtherNumber || row.Work != connection.NoWork {
 			t.Errorf("row %+v", row)
 		}
 	})
@@ -595,7 +596,7 @@ func TestRollback(t *testing.T) {
 		t.Errorf("again: %d %s", again.StatusCode, again.Body)
 	}
 	// A second one takes the first one back, and so on.
-	for i, want := range []carrier.Credentials{newCredentials, oldCredentials, newCredentials} {
+	for i, want := range []connection.Credentials{newCredentials, oldCredentials, newCredentials} {
 		if resp := f.rollback("Idempotency-Key", strconv.Itoa(i)); resp.StatusCode != http.StatusOK {
 			t.Errorf("%d: %d %s", i, resp.StatusCode, resp.Body)
 		}

@@ -10,7 +10,7 @@ import (
 
 	"carrierlink/infra/test/desk"
 	"carrierlink/infra/test/probe"
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // TestOnEngines is what needs the real ones; they are started once.
@@ -33,13 +33,13 @@ type scenario struct {
 	late func(status int) bool
 	// undone and done look at what is there if nothing was done, or all was.
 	undone, done func(t *testing.T, f *front)
-	isDone       func(f *front, before carrier.Connection) bool
+	isDone       func(f *front, before connection.Connection) bool
 }
 
 func is2xx(status int) bool { return status/100 == 2 }
 
 // holds checks for one connection with these things, and its checks.
-func holds(number string, c carrier.Credentials, checks int) func(*testing.T, *front) {
+func holds(number string, c connection.Credentials, checks int) func(*testing.T, *front) {
 	return func(t *testing.T, f *front) {
 		t.Helper()
 		row := f.One(t, number, c)
@@ -51,7 +51,7 @@ func holds(number string, c carrier.Credentials, checks int) func(*testing.T, *f
 
 func scenarios() []scenario {
 	const key = "order-66"
-	swapped := func(f *front, before carrier.Connection) bool {
+	swapped := func(f *front, before connection.Connection) bool {
 		row := f.Row(f.id)
 		return row.SecretVersion != before.SecretVersion || row.AccountNumber != before.AccountNumber
 	}
@@ -81,17 +81,17 @@ func scenarios() []scenario {
 		{
 			name: "verify", do: func(f *front) events.APIGatewayProxyResponse { return f.verify("Idempotency-Key", key) },
 			late: is2xx, undone: func(*testing.T, *front) {}, done: holds(desk.Number, oldCredentials, 2),
-			isDone: func(f *front, _ carrier.Connection) bool { return f.Row(f.id).History == 2 },
+			isDone: func(f *front, _ connection.Connection) bool { return f.Row(f.id).History == 2 },
 		},
 		{
 			name: "refresh", do: func(f *front) events.APIGatewayProxyResponse { return f.refresh("Idempotency-Key", key) },
 			late: is2xx, undone: holds(desk.Number, oldCredentials, 1), done: holds(desk.Number, oldCredentials, 1),
-			isDone: func(f *front, _ carrier.Connection) bool { return !f.Row(f.id).RefreshRequestedAt.IsZero() },
+			isDone: func(f *front, _ connection.Connection) bool { return !f.Row(f.id).RefreshRequestedAt.IsZero() },
 		},
 		{
 			name: "unlink", do: (*front).unlink, late: func(status int) bool { return status == http.StatusNoContent || status == http.StatusNotFound },
 			undone: holds(desk.Number, oldCredentials, 1), done: func(t *testing.T, f *front) { t.Helper(); f.Gone(t) },
-			isDone: func(f *front, _ carrier.Connection) bool { return f.Row(f.id).Status == carrier.Disconnected },
+			isDone: func(f *front, _ connection.Connection) bool { return f.Row(f.id).Status == connection.Disconnected },
 		},
 	}
 }
@@ -139,7 +139,7 @@ func crashAfterEachCall(t *testing.T, engines desk.Engines) {
 				}
 				// A repeat that was answered from the first one's answer leaves the
 				// housekeeping to the reconciler.
-				if f.Row(f.id).Work != carrier.NoWork {
+				if f.Row(f.id).Work != connection.NoWork {
 					reconcile(t, f)
 				}
 				if !sc.isDone(f, before) {

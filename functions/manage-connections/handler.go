@@ -6,11 +6,14 @@ import (
 	"strings"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/linking"
 	"carrierlink/shared/store"
 )
 
@@ -20,15 +23,15 @@ type accounts interface {
 }
 
 // recorder makes the record of the answer that is stored with a change.
-type recorder = func(*carrier.Connection) (*carrier.IdempotencyRecord, error)
+type recorder = func(*connection.Connection) (*effects.Record, error)
 
 // linker is the use case.
 type linker interface {
-	Change(ctx context.Context, req linking.ChangeRequest) (*carrier.Connection, error)
-	Rollback(ctx context.Context, conn carrier.Connection, answer recorder) (*carrier.Connection, error)
-	Verify(ctx context.Context, conn carrier.Connection, b carrier.Breaker, answer func(linking.Checked) (*carrier.IdempotencyRecord, error)) (linking.Checked, error)
-	RequestRefresh(ctx context.Context, conn carrier.Connection, answer recorder) (*carrier.Connection, error)
-	Unlink(ctx context.Context, conn carrier.Connection, pinned bool) error
+	Change(ctx context.Context, req connection.ChangeRequest) (*connection.Connection, error)
+	Rollback(ctx context.Context, conn connection.Connection, answer recorder) (*connection.Connection, error)
+	Verify(ctx context.Context, conn connection.Connection, b health.Breaker, answer func(connection.Checked) (*effects.Record, error)) (connection.Checked, error)
+	RequestRefresh(ctx context.Context, conn connection.Connection, answer recorder) (*connection.Connection, error)
+	Unlink(ctx context.Context, conn connection.Connection, pinned bool) error
 	Lease(ctx context.Context) time.Time
 }
 
@@ -44,8 +47,8 @@ type handler struct {
 // call is one request about one connection of the caller's.
 type call struct {
 	caller  auth.Caller
-	conn    carrier.Connection
-	breaker carrier.Breaker
+	conn    connection.Connection
+	breaker health.Breaker
 }
 
 // begin authenticates the caller beside the read of the connection that the path
@@ -55,7 +58,7 @@ type call struct {
 func (h *handler) begin(ctx context.Context, req *httpapi.Request) (call, error) {
 	name, id, inputErr := path(req)
 	var loaded store.Loaded
-	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
 		loaded, err = h.accounts.Load(ctx, accountID, store.Want{Now: h.now(), ConnectionID: id, Breakers: true})
 		return loaded.Account, err
 	})
@@ -67,15 +70,15 @@ func (h *handler) begin(ctx context.Context, req *httpapi.Request) (call, error)
 	}
 	conn := loaded.Connection
 	if conn == nil || name != "" && conn.Carrier != name || !conn.Visible() && !unfinished(req, conn) {
-		return call{}, carrier.NoCarrier()
+		return call{}, connection.ErrNoCarrier()
 	}
 	return call{caller, *conn, loaded.Breakers[conn.Carrier]}, nil
 }
 
 // unfinished tells whether the request asks to unlink what an earlier one began
 // to: that is done again rather than not found, as its secret may be there yet.
-func unfinished(req *httpapi.Request, conn *carrier.Connection) bool {
-	return req.Method() == http.MethodDelete && conn.Status == carrier.Disconnected && conn.Work == carrier.WorkUnlink
+func unfinished(req *httpapi.Request, conn *connection.Connection) bool {
+	return req.Method() == http.MethodDelete && conn.Status == connection.Disconnected && conn.Work == connection.WorkUnlink
 }
 
 // path reads the parameters of the path; name is empty on a route without it.
@@ -87,7 +90,7 @@ func path(req *httpapi.Request) (name carrier.Name, id string, err error) {
 	}
 	param, err := req.Param("carrier_id")
 	if err == nil {
-		id, err = carrier.ParseConnectionID(param)
+		id, err = connection.ParseID(param)
 	}
 	problems = append(problems, fault.Of(err)...)
 	return name, id, problems.Err()
@@ -100,9 +103,9 @@ func (h *handler) once(ctx context.Context, req *httpapi.Request, c call, do fun
 
 // answered runs a change whose answer shows the connection after it. The answer
 // is made before the change is written, to be stored together with it.
-func answered(ctx context.Context, i *httpapi.Idempotency, show func(*carrier.Connection) *httpapi.Response, change func(recorder) (*carrier.Connection, error)) (*httpapi.Response, error) {
+func answered(ctx context.Context, i *httpapi.Idempotency, show func(*connection.Connection) *httpapi.Response, change func(recorder) (*connection.Connection, error)) (*httpapi.Response, error) {
 	var resp *httpapi.Response
-	_, err := change(func(conn *carrier.Connection) (*carrier.IdempotencyRecord, error) {
+	_, err := change(func(conn *connection.Connection) (*effects.Record, error) {
 		resp = show(conn)
 		return i.Record(ctx, resp)
 	})
@@ -113,8 +116,8 @@ func answered(ctx context.Context, i *httpapi.Idempotency, show func(*carrier.Co
 }
 
 // show is an answer of a connection.
-func (h *handler) show(status int) func(*carrier.Connection) *httpapi.Response {
-	return func(conn *carrier.Connection) *httpapi.Response {
+func (h *handler) show(status int) func(*connection.Connection) *httpapi.Response {
+	return func(conn *connection.Connection) *httpapi.Response {
 		return httpapi.JSON(status, httpapi.NewConnectionBody(conn, h.now()))
 	}
 }
@@ -127,7 +130,7 @@ func (h *handler) rollback(ctx context.Context, req *httpapi.Request) (*httpapi.
 		return nil, err
 	}
 	return h.once(ctx, req, c, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
-		return answered(ctx, i, h.show(http.StatusOK), func(answer recorder) (*carrier.Connection, error) {
+		return answered(ctx, i, h.show(http.StatusOK), func(answer recorder) (*connection.Connection, error) {
 			return h.linker.Rollback(ctx, c.conn, answer)
 		})
 	})
@@ -141,7 +144,7 @@ func (h *handler) refresh(ctx context.Context, req *httpapi.Request) (*httpapi.R
 		return nil, err
 	}
 	return h.once(ctx, req, c, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
-		return answered(ctx, i, h.show(http.StatusAccepted), func(answer recorder) (*carrier.Connection, error) {
+		return answered(ctx, i, h.show(http.StatusAccepted), func(answer recorder) (*connection.Connection, error) {
 			return h.linker.RequestRefresh(ctx, c.conn, answer)
 		})
 	})
@@ -158,7 +161,7 @@ type verification struct {
 }
 
 // verify checks the connection now: 200 for a good answer and for a refusal.
-// Errors: those of linking.Verify; those of carrier.Reading.Err for an outage,
+// Errors: those of linking.Verify; those of connection.Reading.Err for an outage,
 // which is recorded all the same and answered by no stored answer.
 func (h *handler) verify(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	c, err := h.begin(ctx, req)
@@ -167,7 +170,7 @@ func (h *handler) verify(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	}
 	return h.once(ctx, req, c, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
 		var resp *httpapi.Response
-		checked, err := h.linker.Verify(ctx, c.conn, c.breaker, func(checked linking.Checked) (*carrier.IdempotencyRecord, error) {
+		checked, err := h.linker.Verify(ctx, c.conn, c.breaker, func(checked connection.Checked) (*effects.Record, error) {
 			if checked.Reading.Outcome.IsOutage() {
 				return nil, nil
 			}

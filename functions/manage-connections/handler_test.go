@@ -12,11 +12,13 @@ import (
 
 	"carrierlink/infra/test/desk"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
 )
 
-const account = "account 71"
+const accountText = "account 71"
 
 // Other credentials than those of the link. The secret holds the text that no
 // answer may show.
@@ -71,27 +73,27 @@ func (f *front) routes() map[string][2]string {
 }
 
 func (f *front) change(body string, headers ...string) events.APIGatewayProxyResponse {
-	return f.Do(account, http.MethodPut, f.named, body, headers...)
+	return f.Do(accountText, http.MethodPut, f.named, body, headers...)
 }
 
 func (f *front) rollback(headers ...string) events.APIGatewayProxyResponse {
-	return f.Do(account, http.MethodPost, f.named+"/rollback", "", headers...)
+	return f.Do(accountText, http.MethodPost, f.named+"/rollback", "", headers...)
 }
 
 func (f *front) verify(headers ...string) events.APIGatewayProxyResponse {
-	return f.Do(account, http.MethodPost, f.named+"/verify", "", headers...)
+	return f.Do(accountText, http.MethodPost, f.named+"/verify", "", headers...)
 }
 
 func (f *front) refresh(headers ...string) events.APIGatewayProxyResponse {
-	return f.Do(account, http.MethodPost, f.byID+"/refresh", "", headers...)
+	return f.Do(accountText, http.MethodPost, f.byID+"/refresh", "", headers...)
 }
 
 func (f *front) unlink() events.APIGatewayProxyResponse {
-	return f.Do(account, http.MethodDelete, f.byID, "")
+	return f.Do(accountText, http.MethodDelete, f.byID, "")
 }
 
 // same checks that a row is as it was.
-func same(t *testing.T, before, after carrier.Connection) {
+func same(t *testing.T, before, after connection.Connection) {
 	t.Helper()
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("the row (-before +after):\n%s", diff)
@@ -124,31 +126,31 @@ func TestEveryRouteRefuses(t *testing.T) {
 			wants(t, do("", f.id, "x"), "401", "unauthorized")
 			wants(t, do("partner 5", "", ""), "400", "field_value_required On-Behalf-Of")
 			wants(t, do("account 72", "", ""), "403", "subscription_inactive")
-			wants(t, do(account, f.id, "242822"), "400", "invalid_identifier carrier_id")
-			wants(t, do(account, f.id, "se-%"), "400", "invalid_identifier carrier_id")
+			wants(t, do(accountText, f.id, "242822"), "400", "invalid_identifier carrier_id")
+			wants(t, do(accountText, f.id, "se-%"), "400", "invalid_identifier carrier_id")
 			if strings.Contains(target, "australia_post") {
-				wants(t, do(account, "australia_post", "ups"), "400", "carrier_not_supported carrier_name")
-				wants(t, do(account, "australia_post/"+f.id, "%zz/x"), "400", "invalid_identifier carrier_name", "invalid_identifier carrier_id")
+				wants(t, do(accountText, "australia_post", "ups"), "400", "carrier_not_supported carrier_name")
+				wants(t, do(accountText, "australia_post/"+f.id, "%zz/x"), "400", "invalid_identifier carrier_name", "invalid_identifier carrier_id")
 			}
 
-			intent := carrier.Connection{
-				ID: "se-7", AccountID: desk.Account, PartnerID: 5, Carrier: carrier.AustraliaPost, AccountNumber: desk.OtherNumber, Status: carrier.Linking, LeaseUntil: f.Clock.Add(time.Minute),
+			intent := connection.Connection{
+				ID: "se-7", AccountID: desk.Account, PartnerID: 5, Carrier: carrier.AustraliaPost, AccountNumber: desk.OtherNumber, Status: connection.Linking, LeaseUntil: f.Clock.Add(time.Minute),
 			}
-			if err := f.Store.BeginLink(t.Context(), &intent, carrier.LinkOptions{}); err != nil {
+			if err := f.Store.BeginLink(t.Context(), &intent, connection.LinkOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			absent := map[string]events.APIGatewayProxyResponse{
-				"absent": do(account, f.id, "se-1"), "an intent": do(account, f.id, "se-7"), "another account's": do("account 73", "", ""),
+				"absent": do(accountText, f.id, "se-1"), "an intent": do(accountText, f.id, "se-7"), "another account's": do("account 73", "", ""),
 				"another account's, for the partner": do("partner 5", "", "", "On-Behalf-Of", "73"),
 			}
 			if strings.Contains(target, "australia_post") {
-				absent["another carrier's"] = do(account, "australia_post", "startrack")
+				absent["another carrier's"] = do(accountText, "australia_post", "startrack")
 			}
 			same(t, before, f.Row(f.id))
 			if resp := f.unlink(); resp.StatusCode != http.StatusNoContent {
 				t.Fatalf("unlink: %d %s", resp.StatusCode, resp.Body)
 			}
-			absent["unlinked"] = do(account, "", "")
+			absent["unlinked"] = do(accountText, "", "")
 			bodies := map[string]string{}
 			for name, resp := range absent {
 				if resp.StatusCode != http.StatusNotFound {
@@ -175,7 +177,7 @@ func TestAKeyOfAnotherRequest(t *testing.T) {
 	f.change(`{"nickname":"one"}`, "Idempotency-Key", "k")
 	wants(t, f.change(`{"nickname":"two"}`, "Idempotency-Key", "k"), "422", "field_conflict Idempotency-Key")
 	other := newFrontBeside(f, desk.OtherNumber)
-	wants(t, f.Do(account, http.MethodPut, other.named, `{"nickname":"one"}`, "Idempotency-Key", "k"), "422", "field_conflict Idempotency-Key")
+	wants(t, f.Do(accountText, http.MethodPut, other.named, `{"nickname":"one"}`, "Idempotency-Key", "k"), "422", "field_conflict Idempotency-Key")
 	if resp := f.refresh("Idempotency-Key", "k"); resp.StatusCode != http.StatusAccepted {
 		t.Errorf("another route: %d %s", resp.StatusCode, resp.Body)
 	}
@@ -195,7 +197,7 @@ func newFrontBeside(f *front, number string) *front {
 func (f *front) busy(t *testing.T, rest time.Duration) {
 	t.Helper()
 	row := f.Row(f.id)
-	row.Work, row.LeaseUntil = carrier.WorkCredentials, f.Clock.Add(rest)
+	row.Work, row.LeaseUntil = connection.WorkCredentials, f.Clock.Add(rest)
 	if err := f.Store.SaveConnection(t.Context(), &row); err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +217,7 @@ func TestBusy(t *testing.T) {
 			before := f.Row(f.id)
 			route := f.routes()[name]
 			for _, key := range []string{"k", "k"} {
-				resp := f.Do(account, route[0], route[1], `{"api_key":"`+desk.APIKey+`","api_secret":"`+desk.APISecret+`"}`, "Idempotency-Key", key)
+				resp := f.Do(accountText, route[0], route[1], `{"api_key":"`+desk.APIKey+`","api_secret":"`+desk.APISecret+`"}`, "Idempotency-Key", key)
 				wants(t, resp, "409", "invalid_status")
 				if resp.Headers["Retry-After"] == "" {
 					t.Errorf("headers %v", resp.Headers)
@@ -226,7 +228,7 @@ func TestBusy(t *testing.T) {
 				t.Errorf("the carrier was asked %d times", n)
 			}
 			f.Pass(10 * time.Second)
-			resp := f.Do(account, route[0], route[1], `{"api_key":"`+desk.APIKey+`","api_secret":"`+desk.APISecret+`"}`, "Idempotency-Key", "k")
+			resp := f.Do(accountText, route[0], route[1], `{"api_key":"`+desk.APIKey+`","api_secret":"`+desk.APISecret+`"}`, "Idempotency-Key", "k")
 			if resp.StatusCode/100 != 2 {
 				t.Errorf("after the lease: %d %s", resp.StatusCode, resp.Body)
 			}
@@ -254,8 +256,8 @@ func TestRefresh(t *testing.T) {
 		t.Errorf("again: %d %s", again.StatusCode, again.Body)
 	}
 	// The schedule takes it, and says on whose demand.
-	checked, err := f.Linker.Refresh(t.Context(), carrier.DueConnection{AccountID: desk.Account, ConnectionID: f.id}, carrier.Breaker{})
-	if err != nil || checked.Entry.Trigger != carrier.TriggerManual {
+	checked, err := f.Linker.Refresh(t.Context(), connection.Due{AccountID: desk.Account, ConnectionID: f.id}, health.Breaker{})
+	if err != nil || checked.Entry.Trigger != connection.TriggerManual {
 		t.Errorf("Refresh = %+v, %v, want a manual check", checked.Entry, err)
 	}
 }
@@ -266,7 +268,7 @@ func TestRefreshOfWhatIsNotScheduled(t *testing.T) {
 	f := inMemory(t)
 	f.change(`{"refresh_policy":"off"}`)
 	row := f.Row(f.id)
-	row.Status = carrier.ActionRequired
+	row.Status = connection.ActionRequired
 	if err := f.Store.SaveConnection(t.Context(), &row); err != nil {
 		t.Fatal(err)
 	}
@@ -286,11 +288,11 @@ func TestVerify(t *testing.T) {
 			if o == carrier.OutcomeNoCredentials {
 				f.Vault.Fail = func(string) error { return fault.New(fault.NotFound, "m") }
 			} else if o != carrier.OutcomeOK {
-				f.Carrier.Reading = &carrier.Reading{Outcome: o, HTTPStatus: 418, Code: "41001", Latency: time.Second}
+				f.Carrier.Reading = &connection.Reading{Outcome: o, HTTPStatus: 418, Code: "41001", Latency: time.Second}
 			}
 			resp := f.verify("Idempotency-Key", "k")
 			row := f.Row(f.id)
-			if row.LastCheck.Outcome != o || row.LastCheck.Trigger != carrier.TriggerManual || row.Checks != 2 || !row.LeaseUntil.IsZero() || !row.VerifyCalledAt.Equal(f.Clock) {
+			if row.LastCheck.Outcome != o || row.LastCheck.Trigger != connection.TriggerManual || row.Checks != 2 || !row.LeaseUntil.IsZero() || !row.VerifyCalledAt.Equal(f.Clock) {
 				t.Errorf("row %+v", row)
 			}
 			if h := f.History(f.id); len(h) != 2 || h[0].Outcome != o || h[0].Number != 2 {
@@ -308,7 +310,7 @@ func TestVerify(t *testing.T) {
 			check := httpapi.NewCheckBody(row.LastCheck)
 			want := verification{
 				CarrierID: f.id, Status: string(row.Status), StatusReason: httpapi.Text(row.StatusReason), Check: check,
-				Diagnosis: carrier.Reading{Outcome: o, HTTPStatus: 418, Code: "41001"}.Diagnosis(), Connection: httpapi.NewConnectionBody(&row, f.Clock),
+				Diagnosis: connection.Reading{Outcome: o, HTTPStatus: 418, Code: "41001"}.Diagnosis(), Connection: httpapi.NewConnectionBody(&row, f.Clock),
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
@@ -358,20 +360,20 @@ func TestVerifyBesideACheck(t *testing.T) {
 func TestVerifyMindsTheBreaker(t *testing.T) {
 	for _, open := range []bool{false, true} {
 		f := inMemory(t)
-		f.Carrier.Reading = &carrier.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: 401}
+		f.Carrier.Reading = &connection.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: 401}
 		if open {
-			b := carrier.Breaker{Carrier: carrier.AustraliaPost}.Opened("unauthorized", f.Clock, carrier.Timing{})
+			b := health.Breaker{Carrier: carrier.AustraliaPost}.Opened("unauthorized", f.Clock, health.Timing{})
 			if err := f.Store.SaveBreaker(t.Context(), &b); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for range 2 {
 			f.verify()
-			f.Pass(carrier.RefusalGap)
+			f.Pass(health.RefusalGap)
 		}
-		want := carrier.ActionRequired
+		want := connection.ActionRequired
 		if open {
-			want = carrier.Active
+			want = connection.Active
 		}
 		if row := f.Row(f.id); row.Status != want || row.ConsecutiveFailures != 2 {
 			t.Errorf("breaker open %t: %s after %d refusals, want %s", open, row.Status, row.ConsecutiveFailures, want)
@@ -395,12 +397,12 @@ func TestUnlink(t *testing.T) {
 	for _, target := range []string{"named", "byID"} {
 		f := inMemory(t)
 		path := map[string]string{"named": f.named, "byID": f.byID}[target]
-		resp := f.Do(account, http.MethodDelete, path, "null")
+		resp := f.Do(accountText, http.MethodDelete, path, "null")
 		if resp.StatusCode != http.StatusNoContent || resp.Body != "" {
 			t.Fatalf("%s: %d %s", target, resp.StatusCode, resp.Body)
 		}
 		f.Gone(t)
-		wants(t, f.Do(account, http.MethodDelete, path, ""), "404", "not_found")
+		wants(t, f.Do(accountText, http.MethodDelete, path, ""), "404", "not_found")
 		if again := f.Link(desk.Number); again.ID == f.id {
 			t.Error("the number is linked under the old id")
 		}
@@ -417,19 +419,19 @@ func TestUnlinkOfOneState(t *testing.T) {
 			f.change(`{"nickname":"n"}`)
 			before, tag := f.Row(f.id), tagOf(f)
 			for value, status := range map[string]string{old: "412", "W/" + tag: "412", `"x", "y"`: "412", "": "400", " ": "400", "x": "400", tag + ", *": "400"} {
-				wants(t, f.Do(account, http.MethodDelete, path, "", "If-Match", value), status, "invalid_field_value If-Match")
+				wants(t, f.Do(accountText, http.MethodDelete, path, "", "If-Match", value), status, "invalid_field_value If-Match")
 				same(t, before, f.Row(f.id))
 			}
-			if resp := f.Do(account, http.MethodDelete, path, "", "If-Match", `"x", `+tag); resp.StatusCode != http.StatusNoContent {
+			if resp := f.Do(accountText, http.MethodDelete, path, "", "If-Match", `"x", `+tag); resp.StatusCode != http.StatusNoContent {
 				t.Errorf("%d %s", resp.StatusCode, resp.Body)
 			}
 			f.Gone(t)
-			wants(t, f.Do(account, http.MethodDelete, path, "", "If-Match", tag), "404", "not_found")
+			wants(t, f.Do(accountText, http.MethodDelete, path, "", "If-Match", tag), "404", "not_found")
 		})
 	}
 	t.Run("any", func(t *testing.T) {
 		f := inMemory(t)
-		if resp := f.Do(account, http.MethodDelete, f.byID, "", "If-Match", "*"); resp.StatusCode != http.StatusNoContent {
+		if resp := f.Do(accountText, http.MethodDelete, f.byID, "", "If-Match", "*"); resp.StatusCode != http.StatusNoContent {
 			t.Errorf("%d %s", resp.StatusCode, resp.Body)
 		}
 	})
@@ -438,7 +440,7 @@ func TestUnlinkOfOneState(t *testing.T) {
 		tag := tagOf(f)
 		f.Vault.Fail = func(string) error { return errors.New("AccessDenied") }
 		for range 2 {
-			if resp := f.Do(account, http.MethodDelete, f.byID, "", "If-Match", tag); resp.StatusCode != http.StatusNoContent {
+			if resp := f.Do(accountText, http.MethodDelete, f.byID, "", "If-Match", tag); resp.StatusCode != http.StatusNoContent {
 				t.Errorf("%d %s", resp.StatusCode, resp.Body)
 			}
 			f.Vault.Fail = nil
@@ -473,7 +475,7 @@ func TestUnlinkWithoutAVault(t *testing.T) {
 			}
 			for route, call := range f.routes() {
 				if call[0] != http.MethodDelete {
-					if resp := f.Do(account, call[0], call[1], `{"nickname":"n"}`); resp.StatusCode != http.StatusNotFound {
+					if resp := f.Do(accountText, call[0], call[1], `{"nickname":"n"}`); resp.StatusCode != http.StatusNotFound {
 						t.Errorf("%s: %d %s", route, resp.StatusCode, resp.Body)
 					}
 				}

@@ -9,7 +9,7 @@ import (
 
 	"carrierlink/shared/auth"
 	"carrierlink/shared/boot"
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/seal"
 	"carrierlink/shared/vault"
@@ -25,7 +25,7 @@ func wire(env *boot.Env) any {
 
 func build(env *boot.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	parts := wiring.Linking(env)
-	parts.Table.Caps = carrier.Caps{Duplicates: env.Count("MAX_DUPLICATES_PER_NUMBER"), LinksPerDay: env.Count("MAX_LINKS_PER_DAY")}
+	parts.Table.Caps = connection.Caps{Duplicates: env.Count("MAX_DUPLICATES_PER_NUMBER"), LinksPerDay: env.Count("MAX_LINKS_PER_DAY")}
 	parts.Linker.CallsPerMinute = env.Count("CARRIER_CALLS_PER_MINUTE")
 	secret := vault.NewServiceSecret(parts.Secrets, env.Text("SERVICE_SECRET_ID"))
 	h := &handler{

@@ -5,12 +5,12 @@ import (
 	"log/slog"
 
 	"carrierlink/shared/boot"
-	"carrierlink/shared/linking"
+	"carrierlink/shared/connection"
 )
 
 // linker is what this function needs of shared/linking.
 type linker interface {
-	Reconcile(ctx context.Context, limit int) (linking.Report, error)
+	Reconcile(ctx context.Context, limit int) (connection.Report, error)
 }
 
 type handler struct {
@@ -23,7 +23,7 @@ const most = 500
 
 // run reconciles and reports what it did. The error, of what could not be
 // settled, makes the invocation count as failed, which raises the alarm.
-func (h *handler) run(ctx context.Context) (linking.Report, error) {
+func (h *handler) run(ctx context.Context) (connection.Report, error) {
 	report, err := h.linker.Reconcile(ctx, most)
 	slog.InfoContext(ctx, "reconciled", slog.Any("report", report))
 	if report.Malformed > 0 {

@@ -13,17 +13,17 @@ import (
 
 	"carrierlink/shared/boot"
 	"carrierlink/shared/boot/boottest"
-	"carrierlink/shared/linking"
+	"carrierlink/shared/connection"
 )
 
 // fixed is a linker that reports what it is told to.
 type fixed struct {
-	report linking.Report
+	report connection.Report
 	err    error
 	limit  int
 }
 
-func (f *fixed) Reconcile(_ context.Context, limit int) (linking.Report, error) {
+func (f *fixed) Reconcile(_ context.Context, limit int) (connection.Report, error) {
 	f.limit = limit
 	return f.report, f.err
 }
@@ -31,9 +31,9 @@ func (f *fixed) Reconcile(_ context.Context, limit int) (linking.Report, error) 
 func TestRun(t *testing.T) {
 	broken := errors.New("broken")
 	for name, f := range map[string]*fixed{
-		"fails": {report: linking.Report{LinksUndone: 1, Failed: 1}, err: broken},
-		"skips": {report: linking.Report{Malformed: 3}},
-		"works": {report: linking.Report{ChangesSettled: 2, AccountsFollowed: 3, Left: 4}},
+		"fails": {report: connection.Report{LinksUndone: 1, Failed: 1}, err: broken},
+		"skips": {report: connection.Report{Malformed: 3}},
+		"works": {report: connection.Report{ChangesSettled: 2, AccountsFollowed: 3, Left: 4}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer

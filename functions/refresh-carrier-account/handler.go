@@ -6,12 +6,12 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"carrierlink/shared/refresh"
+	"carrierlink/shared/schedule"
 )
 
 // worker is what this function needs of shared/refresh.
 type worker interface {
-	Batch(ctx context.Context, batch []refresh.Received) (failed []string)
+	Batch(ctx context.Context, batch []schedule.Received) (failed []string)
 }
 
 type handler struct{ worker worker }
@@ -20,9 +20,9 @@ type handler struct{ worker worker }
 // again; the others are done, whatever their carriers said. It never fails: that
 // would bring the whole batch back.
 func (h *handler) work(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
-	batch := make([]refresh.Received, len(event.Records))
+	batch := make([]schedule.Received, len(event.Records))
 	for i, r := range event.Records {
-		batch[i] = refresh.Received{ID: r.MessageId, Body: r.Body}
+		batch[i] = schedule.Received{ID: r.MessageId, Body: r.Body}
 	}
 	// Not null where there is none: MiniStack can not read that.
 	resp := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}

@@ -10,16 +10,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/shared/boot/boottest"
-	"carrierlink/shared/refresh"
+	"carrierlink/shared/schedule"
 )
 
 // failing is a worker whose messages of certain bodies come again.
 type failing struct {
 	bad []string
-	got []refresh.Received
+	got []schedule.Received
 }
 
-func (w *failing) Batch(_ context.Context, batch []refresh.Received) (failed []string) {
+func (w *failing) Batch(_ context.Context, batch []schedule.Received) (failed []string) {
 	w.got = batch
 	for _, r := range batch {
 		for _, bad := range w.bad {
@@ -53,7 +53,7 @@ func TestWork(t *testing.T) {
 			if err != nil || string(got) != tc.want {
 				t.Errorf("work = %s, %v, want %s", got, err, tc.want)
 			}
-			if diff := cmp.Diff([]refresh.Received{{ID: "1", Body: "a"}, {ID: "2", Body: "b"}, {ID: "3", Body: "c"}}, w.got); diff != "" {
+			if diff := cmp.Diff([]schedule.Received{{ID: "1", Body: "a"}, {ID: "2", Body: "b"}, {ID: "3", Body: "c"}}, w.got); diff != "" {
 				t.Errorf("batch (-want +got):\n%s", diff)
 			}
 		})

@@ -4,7 +4,7 @@ package main
 
 import (
 	"carrierlink/shared/boot"
-	"carrierlink/shared/refresh"
+	"carrierlink/shared/schedule"
 	"carrierlink/shared/wiring"
 )
 
@@ -14,5 +14,5 @@ func wire(env *boot.Env) any { return build(env).work }
 
 func build(env *boot.Env) *handler {
 	parts := wiring.Linking(env)
-	return &handler{worker: &refresh.Worker{Checker: parts.Linker, Breakers: parts.Table, Metrics: env.Metrics()}}
+	return &handler{worker: &schedule.Worker{Checker: parts.Linker, Breakers: parts.Table, Metrics: env.Metrics()}}
 }

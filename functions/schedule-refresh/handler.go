@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"carrierlink/shared/boot"
-	"carrierlink/shared/refresh"
+	"carrierlink/shared/schedule"
 )
 
 type handler struct {
-	pass   func(context.Context) (refresh.Pass, error)
+	pass   func(context.Context) (schedule.Pass, error)
 	passes int           // in a minute
 	window time.Duration // from one to the next
 
@@ -22,8 +22,8 @@ type handler struct {
 // backlog is the last one's. A pass that fails keeps none of those after it from
 // being made: the error, which joins theirs, makes the invocation count as
 // failed.
-func (h *handler) run(ctx context.Context) (refresh.Pass, error) {
-	var sum refresh.Pass
+func (h *handler) run(ctx context.Context) (schedule.Pass, error) {
+	var sum schedule.Pass
 	var errs []error
 	start := time.Now()
 	for n := range h.passes {

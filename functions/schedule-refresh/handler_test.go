@@ -12,24 +12,24 @@ import (
 
 	"carrierlink/shared/boot"
 	"carrierlink/shared/boot/boottest"
-	"carrierlink/shared/refresh"
+	"carrierlink/shared/schedule"
 )
 
 // TestRunFails: a pass that fails is told of at the end, after those behind it;
 // when the time is up no further one is made.
 func TestRunFails(t *testing.T) {
 	first, third := errors.New("first"), errors.New("third")
-	one := refresh.Pass{Due: 1, Sent: 2, Probes: 3, Backlog: 4, Malformed: 5}
+	one := schedule.Pass{Due: 1, Sent: 2, Probes: 3, Backlog: 4, Malformed: 5}
 	tests := []struct {
 		name   string
 		within time.Duration
 		errs   []error // of the passes
-		want   refresh.Pass
+		want   schedule.Pass
 		made   int
 		is     []error
 	}{
-		{"two passes fail", time.Hour, []error{first, nil, third}, refresh.Pass{Due: 3, Sent: 6, Probes: 9, Backlog: 4, Malformed: 5}, 3, []error{first, third}},
-		{"the time is up", 39 * time.Second, []error{nil, nil, nil}, refresh.Pass{Due: 2, Sent: 4, Probes: 6, Backlog: 4, Malformed: 5}, 2, []error{context.DeadlineExceeded}},
+		{"two passes fail", time.Hour, []error{first, nil, third}, schedule.Pass{Due: 3, Sent: 6, Probes: 9, Backlog: 4, Malformed: 5}, 3, []error{first, third}},
+		{"the time is up", 39 * time.Second, []error{nil, nil, nil}, schedule.Pass{Due: 2, Sent: 4, Probes: 6, Backlog: 4, Malformed: 5}, 2, []error{context.DeadlineExceeded}},
 		{"a failure, and the time is up", 19 * time.Second, []error{first, nil, nil}, one, 1, []error{first, context.DeadlineExceeded}},
 	}
 	for _, tc := range tests {
@@ -38,7 +38,7 @@ func TestRunFails(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), tc.within)
 				defer cancel()
 				made := 0
-				h := &handler{passes: len(tc.errs), window: 20 * time.Second, metrics: boot.Metrics{Now: time.Now}, pass: func(context.Context) (refresh.Pass, error) {
+				h := &handler{passes: len(tc.errs), window: 20 * time.Second, metrics: boot.Metrics{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
 					made++
 					return one, tc.errs[made-1]
 				}}
@@ -77,10 +77,10 @@ func TestRun(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
 				var begun []time.Duration
-				h := &handler{passes: tc.passes, window: time.Minute / time.Duration(tc.passes), metrics: boot.Metrics{Now: time.Now}, pass: func(context.Context) (refresh.Pass, error) {
+				h := &handler{passes: tc.passes, window: time.Minute / time.Duration(tc.passes), metrics: boot.Metrics{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
 					begun = append(begun, time.Since(start))
 					time.Sleep(tc.takes[len(begun)-1]) // in a bubble
-					return refresh.Pass{Due: len(begun), Sent: 10, Probes: 1, Backlog: len(begun)}, nil
+					return schedule.Pass{Due: len(begun), Sent: 10, Probes: 1, Backlog: len(begun)}, nil
 				}}
 				got, err := h.run(t.Context())
 				if err != nil {
@@ -90,7 +90,7 @@ func TestRun(t *testing.T) {
 					t.Errorf("passes begin at (-want +got):\n%s", diff)
 				}
 				n := tc.passes
-				if diff := cmp.Diff(refresh.Pass{Due: n * (n + 1) / 2, Sent: 10 * n, Probes: n, Backlog: n}, got); diff != "" {
+				if diff := cmp.Diff(schedule.Pass{Due: n * (n + 1) / 2, Sent: 10 * n, Probes: n, Backlog: n}, got); diff != "" {
 					t.Errorf("sum (-want +got):\n%s", diff)
 				}
 			})

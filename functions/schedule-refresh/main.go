@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"carrierlink/shared/boot"
-	"carrierlink/shared/carrier"
-	"carrierlink/shared/refresh"
+	"carrierlink/shared/health"
+	"carrierlink/shared/schedule"
 	"carrierlink/shared/store"
 )
 
@@ -25,7 +25,7 @@ func wire(env *boot.Env) any {
 	return h.run
 }
 
-func build(env *boot.Env) (*handler, *refresh.Dispatcher) {
+func build(env *boot.Env) (*handler, *schedule.Dispatcher) {
 	cfg := env.AWS()
 	passes := env.Count("SCHEDULE_PASSES_PER_MINUTE")
 	if passes > mostPasses {
@@ -33,12 +33,12 @@ func build(env *boot.Env) (*handler, *refresh.Dispatcher) {
 	}
 	window := time.Minute / time.Duration(max(passes, 1))
 	client := sqs.NewFromConfig(cfg)
-	dispatcher := &refresh.Dispatcher{
+	dispatcher := &schedule.Dispatcher{
 		Due:    store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{}),
-		Timing: carrier.Timing{RefusalGap: env.Seconds("REFUSAL_GAP_SECONDS"), Speed: env.Count("SCHEDULE_SPEED")},
+		Timing: health.Timing{RefusalGap: env.Seconds("REFUSAL_GAP_SECONDS"), Speed: env.Count("SCHEDULE_SPEED")},
 		Now:    time.Now, Window: window,
-		Production: refresh.Traffic{Queue: &queue{client, env.Text("QUEUE_URL")}, PerMinute: env.Count("REFRESHES_PER_MINUTE")},
-		Sandbox:    refresh.Traffic{Queue: &queue{client, env.Text("SANDBOX_QUEUE_URL")}, PerMinute: env.Count("SANDBOX_REFRESHES_PER_MINUTE")},
+		Production: schedule.Traffic{Queue: &queue{client, env.Text("QUEUE_URL")}, PerMinute: env.Count("REFRESHES_PER_MINUTE")},
+		Sandbox:    schedule.Traffic{Queue: &queue{client, env.Text("SANDBOX_QUEUE_URL")}, PerMinute: env.Count("SANDBOX_REFRESHES_PER_MINUTE")},
 	}
 	return &handler{pass: dispatcher.Pass, passes: passes, window: window, metrics: env.Metrics()}, dispatcher
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
-	"carrierlink/shared/refresh"
+	"carrierlink/shared/schedule"
 )
 
 // queue is the refresh queue in SQS.
@@ -62,7 +62,7 @@ func (q *queue) Backlog(ctx context.Context) (int, error) {
 
 // Send sends all that can be sent, batches side by side: the error tells how
 // many messages could not.
-func (q *queue) Send(ctx context.Context, messages []refresh.Delayed) error {
+func (q *queue) Send(ctx context.Context, messages []schedule.Delayed) error {
 	batches := slices.Collect(slices.Chunk(messages, batchSize))
 	lost, errs := make([]int, len(batches)), make([]error, len(batches))
 	var next atomic.Int64
@@ -89,7 +89,7 @@ func (q *queue) Send(ctx context.Context, messages []refresh.Delayed) error {
 
 // sendBatch tells how many messages of a batch were not sent, and why one of
 // them was not.
-func (q *queue) sendBatch(ctx context.Context, batch []refresh.Delayed) (lost int, err error) {
+func (q *queue) sendBatch(ctx context.Context, batch []schedule.Delayed) (lost int, err error) {
 	in := &sqs.SendMessageBatchInput{QueueUrl: &q.url}
 	for i, m := range batch {
 		body, err := json.Marshal(m.Message)

@@ -20,7 +20,8 @@ import (
 	"carrierlink/infra/local/emulator"
 	"carrierlink/infra/test/probe"
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/refresh"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/schedule"
 )
 
 // partial is an SQS that refuses the messages of some accounts, and whole
@@ -44,7 +45,7 @@ func (p *partial) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchIn
 	p.batches = append(p.batches, in.Entries)
 	out := &sqs.SendMessageBatchOutput{}
 	for _, e := range in.Entries {
-		var m refresh.Message
+		var m schedule.Message
 		if err := json.Unmarshal([]byte(*e.MessageBody), &m); err != nil {
 			return nil, err
 		}
@@ -63,11 +64,11 @@ func (p *partial) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchIn
 }
 
 // numbered are messages of the accounts 1 to n, each a second after the last.
-func numbered(n int) []refresh.Delayed {
-	var all []refresh.Delayed
+func numbered(n int) []schedule.Delayed {
+	var all []schedule.Delayed
 	for i := range n {
-		m := refresh.Message{AccountID: int64(i + 1), CarrierID: "se-1234567", Lane: carrier.Lane(carrier.StarTrack)}
-		all = append(all, refresh.Delayed{Message: m, Delay: time.Duration(i) * time.Second})
+		m := schedule.Message{AccountID: int64(i + 1), CarrierID: "se-1234567", Lane: connection.Lane(carrier.StarTrack)}
+		all = append(all, schedule.Delayed{Message: m, Delay: time.Duration(i) * time.Second})
 	}
 	return all
 }
@@ -186,7 +187,7 @@ func TestQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	backlog(25)
-	got := map[int64]refresh.Message{}
+	got := map[int64]schedule.Message{}
 	for len(got) < len(soon) {
 		// What is received stays invisible for longer than the test takes; where the
 		// answer itself is lost, the messages come again after it.
@@ -197,7 +198,7 @@ func TestQueue(t *testing.T) {
 			t.Fatalf("received %d of %d messages, then %v", len(got), len(soon), err)
 		}
 		for _, r := range out.Messages {
-			var m refresh.Message
+			var m schedule.Message
 			if err := json.Unmarshal([]byte(*r.Body), &m); err != nil {
 				t.Fatal(err)
 			}

@@ -4,7 +4,9 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/tracking"
 )
 
 // resultsBody answers for several numbers, in the order in which they were
@@ -80,7 +82,7 @@ type eventBody struct {
 	ProofOfDeliveryURL       *string  `json:"proof_of_delivery_url"`
 }
 
-func newTrackingBody(conn *carrier.Connection, k known, now time.Time) trackingBody {
+func newTrackingBody(conn *connection.Connection, k known, now time.Time) trackingBody {
 	t := k.tracking
 	whole := t.Summary()
 	words := httpapi.Text(t.Words())
@@ -94,7 +96,7 @@ func newTrackingBody(conn *carrier.Connection, k known, now time.Time) trackingB
 	if k.live {
 		body.Source = "live"
 	}
-	if whole.Status == carrier.TrackingException || whole.Status == carrier.TrackingAttempted {
+	if whole.Status == tracking.Exception || whole.Status == tracking.Attempted {
 		body.ExceptionDescription = httpapi.Text(whole.Text)
 	}
 	for _, a := range t.Articles() {
@@ -107,7 +109,7 @@ func newTrackingBody(conn *carrier.Connection, k known, now time.Time) trackingB
 	return body
 }
 
-func newEventBodies(events []carrier.TrackingEvent) []eventBody {
+func newEventBodies(events []tracking.Event) []eventBody {
 	bodies := make([]eventBody, len(events))
 	for i, e := range events {
 		p, place, text := e.Progress(), e.Place(), httpapi.Text(e.Description)
@@ -123,7 +125,7 @@ func newEventBodies(events []carrier.TrackingEvent) []eventBody {
 
 // trackingURL is the carrier's own page about a number (infra/docs/auspost.md,
 // "Track").
-func trackingURL(t *carrier.Tracking, asked carrier.Name) string {
+func trackingURL(t *tracking.Tracking, asked carrier.Name) string {
 	if t.Brand(asked) == carrier.StarTrack {
 		return "https://startrack.com.au/track/details/" + t.Number
 	}

@@ -10,37 +10,40 @@ import (
 	"strconv"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
+	"carrierlink/shared/tracking"
 )
 
 // connections reads the account and its connections.
 type connections interface {
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
 	// ListConnections reads those that are linked, the oldest first.
-	ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]carrier.Connection, map[string]carrier.Snapshot, error)
+	ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]connection.Connection, map[string]connection.Snapshot, error)
 }
 
 // cache keeps what the carrier said, and counts its calls.
 type cache interface {
-	CachedTracking(ctx context.Context, accountID int64, connectionID string, numbers []string, now time.Time) (map[string]carrier.CachedTracking, error)
-	CacheTracking(ctx context.Context, accountID int64, connectionID string, tracking []carrier.CachedTracking) error
+	CachedTracking(ctx context.Context, accountID int64, connectionID string, numbers []string, now time.Time) (map[string]tracking.Cached, error)
+	CacheTracking(ctx context.Context, accountID int64, connectionID string, tracking []tracking.Cached) error
 	// TakeCall counts a call of an allowance where one is left in the window; else
 	// wait says how long until there is.
-	TakeCall(ctx context.Context, a carrier.Allowance, limit int, window time.Duration, now time.Time) (wait time.Duration, err error)
+	TakeCall(ctx context.Context, a connection.Allowance, limit int, window time.Duration, now time.Time) (wait time.Duration, err error)
 }
 
 // secrets reads credentials: fault.NotFound where there are none.
 type secrets interface {
-	Get(ctx context.Context, accountID int64, connectionID, version string) (carrier.Credentials, error)
+	Get(ctx context.Context, accountID int64, connectionID, version string) (connection.Credentials, error)
 }
 
 // tracker asks a carrier. allow is asked before each call.
 type tracker interface {
-	Track(ctx context.Context, account carrier.ChargeAccount, numbers []string, allow func(ctx context.Context) error) carrier.TrackingReading
+	Track(ctx context.Context, account connection.ChargeAccount, numbers []string, allow func(ctx context.Context) error) tracking.Reading
 }
 
 type handler struct {
@@ -71,7 +74,7 @@ const maxKept = 350_000
 func (h *handler) track(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	q, inputErr := parse(req)
 	var loaded store.Loaded
-	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
 		loaded, err = h.connections.Load(ctx, accountID, store.Want{Now: h.now(), ConnectionID: q.carrierID})
 		return loaded.Account, err
 	})
@@ -90,7 +93,7 @@ func (h *handler) track(ctx context.Context, req *httpapi.Request) (*httpapi.Res
 		conn = choose(linked, q.carrier)
 	}
 	if conn == nil || !conn.Visible() {
-		return nil, carrier.NoCarrier()
+		return nil, connection.ErrNoCarrier()
 	}
 	found, err := h.find(ctx, loaded.Account.Environment, conn, q.numbers)
 	if err != nil {
@@ -117,8 +120,8 @@ func (h *handler) track(ctx context.Context, req *httpapi.Request) (*httpapi.Res
 
 // choose is the account's connection to a carrier: the oldest one that works,
 // else the oldest; nil if there is none.
-func choose(linked []carrier.Connection, name carrier.Name) *carrier.Connection {
-	var chosen *carrier.Connection
+func choose(linked []connection.Connection, name carrier.Name) *connection.Connection {
+	var chosen *connection.Connection
 	for i := range linked {
 		switch c := &linked[i]; {
 		case c.Carrier != name:
@@ -133,8 +136,8 @@ func choose(linked []carrier.Connection, name carrier.Name) *carrier.Connection 
 
 // known is what can be said of one number.
 type known struct {
-	tracking *carrier.Tracking // nil: nothing, because of err
-	at       time.Time         // when the carrier said so
+	tracking *tracking.Tracking // nil: nothing, because of err
+	at       time.Time          // when the carrier said so
 	live     bool
 	stale    bool // kept for longer than freshFor, and not renewed, because of err if that is set
 	err      error
@@ -142,7 +145,7 @@ type known struct {
 
 // find says what is known of each number: kept lately, asked for now, or kept
 // for longer where the carrier says nothing of it.
-func (h *handler) find(ctx context.Context, env carrier.Environment, conn *carrier.Connection, numbers []string) (map[string]known, error) {
+func (h *handler) find(ctx context.Context, env carrier.Environment, conn *connection.Connection, numbers []string) (map[string]known, error) {
 	now := h.now()
 	cached, err := h.cache.CachedTracking(ctx, conn.AccountID, conn.ID, numbers, now)
 	if err != nil {
@@ -165,7 +168,7 @@ func (h *handler) find(ctx context.Context, env carrier.Environment, conn *carri
 	}
 	reading := h.ask(ctx, env, conn, ask)
 	now = h.now()
-	keep := make(map[string]carrier.Tracked)
+	keep := make(map[string]tracking.Tracked)
 	for _, n := range ask {
 		r := reading[n]
 		var kept bool
@@ -183,12 +186,12 @@ func (h *handler) find(ctx context.Context, env carrier.Environment, conn *carri
 // that is to be kept. What is kept already stands in for a failure, for an answer
 // that says nothing, and for a product that is suddenly not tracked, but not for a
 // number that the carrier does not know any more.
-func renew(old known, r carrier.Tracked, now time.Time) (k known, keep bool) {
+func renew(old known, r tracking.Tracked, now time.Time) (k known, keep bool) {
 	useful := r.Err == nil && (old.tracking == nil || !r.Tracking.Silent())
 	switch {
 	case useful:
 		return known{tracking: &r.Tracking, at: now, live: true}, true
-	case old.tracking != nil && r.Fault != carrier.NumberUnknown:
+	case old.tracking != nil && r.Fault != tracking.NumberUnknown:
 		old.stale, old.err = true, r.Err
 		return old, false
 	}
@@ -196,8 +199,8 @@ func renew(old known, r carrier.Tracked, now time.Time) (k known, keep bool) {
 }
 
 // keep writes what the carrier said of numbers.
-func (h *handler) keep(ctx context.Context, conn *carrier.Connection, said map[string]carrier.Tracked, now time.Time) error {
-	var entries []carrier.CachedTracking
+func (h *handler) keep(ctx context.Context, conn *connection.Connection, said map[string]tracking.Tracked, now time.Time) error {
+	var entries []tracking.Cached
 	var errs []error
 	for n, r := range said {
 		c, err := pack(n, r, now)
@@ -218,32 +221,32 @@ func (h *handler) keep(ctx context.Context, conn *carrier.Connection, said map[s
 
 // ask asks the carrier with the connection's credentials, as often as their
 // allowance lets it, whatever state the connection is in: that may have changed.
-func (h *handler) ask(ctx context.Context, env carrier.Environment, conn *carrier.Connection, numbers []string) carrier.TrackingReading {
+func (h *handler) ask(ctx context.Context, env carrier.Environment, conn *connection.Connection, numbers []string) tracking.Reading {
 	to, err := h.carriers.Of(env)
-	var credentials carrier.Credentials
+	var credentials connection.Credentials
 	if err == nil {
 		credentials, err = h.secrets.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion)
 	}
 	if fault.Is(err, fault.NotFound) {
-		err = carrier.Reading{Outcome: carrier.OutcomeNoCredentials, Cause: err}.Err()
+		err = connection.Reading{Outcome: carrier.OutcomeNoCredentials, Cause: err}.Err()
 	}
 	if err != nil {
-		reading := carrier.TrackingReading{}
+		reading := tracking.Reading{}
 		for _, n := range numbers {
-			reading[n] = carrier.Tracked{Err: err}
+			reading[n] = tracking.Tracked{Err: err}
 		}
 		return reading
 	}
-	allowance := carrier.CredentialAllowance(carrier.UseTracking, env, conn.AccountID, carrier.CredentialID(credentials.APIKey))
-	account := carrier.ChargeAccount{
+	allowance := connection.CredentialAllowance(connection.UseTracking, env, conn.AccountID, connection.CredentialID(credentials.APIKey))
+	account := connection.ChargeAccount{
 		Carrier: conn.Carrier, Number: conn.AccountNumber, Credentials: credentials, MerchantLocationID: conn.MerchantLocationID,
 	}
 	return to.Track(ctx, account, numbers, func(ctx context.Context) error {
-		wait, err := h.cache.TakeCall(ctx, allowance, carrier.TrackCalls, carrier.AllowanceWindow, h.now())
+		wait, err := h.cache.TakeCall(ctx, allowance, tracking.CallsPerMinute, connection.AllowanceWindow, h.now())
 		if err == nil && wait > 0 {
 			err = &fault.Error{
 				Kind: fault.RateLimited, RetryAfter: wait,
-				Message: fmt.Sprintf("The carrier takes %d tracking calls a minute for an API key, and they are used up.", carrier.TrackCalls),
+				Message: fmt.Sprintf("The carrier takes %d tracking calls a minute for an API key, and they are used up.", tracking.CallsPerMinute),
 			}
 		}
 		return err
@@ -260,8 +263,8 @@ type kept struct {
 	Number string `json:"number,omitempty"`
 	Parts  []kept `json:"parts,omitempty"`
 	// Of the whole.
-	Consignment bool                `json:"consignment,omitempty"`
-	Fault       carrier.NumberFault `json:"fault,omitempty"` // instead of all else
+	Consignment bool                 `json:"consignment,omitempty"`
+	Fault       tracking.NumberFault `json:"fault,omitempty"` // instead of all else
 }
 
 type keptEvent struct {
@@ -273,17 +276,17 @@ type keptEvent struct {
 
 // pack is what is kept of a number: tracking for keptFor, a fault as long as it is
 // fresh, and a second more as the table counts in seconds.
-func pack(number string, r carrier.Tracked, now time.Time) (carrier.CachedTracking, error) {
+func pack(number string, r tracking.Tracked, now time.Time) (tracking.Cached, error) {
 	k, until := kept{Fault: r.Fault}, now.Add(freshFor+time.Second)
 	if r.Err == nil {
 		k, until = packPart(&r.Tracking), now.Add(keptFor)
 		k.Number, k.Consignment = "", r.Tracking.Consignment
 	}
 	body, err := json.Marshal(k)
-	return carrier.CachedTracking{Number: number, At: now, Body: body, ExpiresAt: until}, err
+	return tracking.Cached{Number: number, At: now, Body: body, ExpiresAt: until}, err
 }
 
-func packPart(t *carrier.Tracking) kept {
+func packPart(t *tracking.Tracking) kept {
 	k := kept{Status: t.CarrierStatus, Number: t.Number}
 	for _, e := range t.Events {
 		k.Events = append(k.Events, keptEvent(e))
@@ -295,7 +298,7 @@ func packPart(t *carrier.Tracking) kept {
 }
 
 // unpack reads what the cache held. What cannot be read was not there.
-func unpack(c carrier.CachedTracking) known {
+func unpack(c tracking.Cached) known {
 	var k kept
 	if json.Unmarshal(c.Body, &k) != nil {
 		return known{}
@@ -308,10 +311,10 @@ func unpack(c carrier.CachedTracking) known {
 	return known{tracking: &t, at: c.At}
 }
 
-func unpackPart(k kept) carrier.Tracking {
-	t := carrier.Tracking{Number: k.Number, CarrierStatus: k.Status}
+func unpackPart(k kept) tracking.Tracking {
+	t := tracking.Tracking{Number: k.Number, CarrierStatus: k.Status}
 	for _, e := range k.Events {
-		t.Events = append(t.Events, carrier.TrackingEvent(e))
+		t.Events = append(t.Events, tracking.Event(e))
 	}
 	for _, part := range k.Parts {
 		t.Parts = append(t.Parts, unpackPart(part))
@@ -336,7 +339,7 @@ func useless(found map[string]known) error {
 
 // logFailure tells the operator, once, why an answer is less than the carrier
 // knows. Numbers are people's: they are not logged.
-func (h *handler) logFailure(ctx context.Context, req *httpapi.Request, caller auth.Caller, conn *carrier.Connection, found map[string]known) {
+func (h *handler) logFailure(ctx context.Context, req *httpapi.Request, caller auth.Caller, conn *connection.Connection, found map[string]known) {
 	var err error
 	stale, failed := 0, 0
 	for _, k := range found {
@@ -386,7 +389,7 @@ func parse(req *httpapi.Request) (query, error) {
 	case len(ids) > 0 && len(codes) > 0:
 		add(fault.Field(fault.Invalid, "carrier_code", "carrier_code must not be given with carrier_id."))
 	case len(ids) > 0:
-		q.carrierID, err = carrier.ParseConnectionID(ids[0])
+		q.carrierID, err = connection.ParseID(ids[0])
 		add(err)
 	default:
 		q.carrier, err = carrier.ParseName("carrier_code", codes[0])
@@ -397,11 +400,11 @@ func parse(req *httpapi.Request) (query, error) {
 	switch {
 	case len(numbers) == 0:
 		add(fault.Field(fault.Required, field, "%s is needed.", field))
-	case len(numbers) > carrier.MaxTrackingNumbers:
-		add(fault.Field(fault.Invalid, field, "%s must be given at most %d times.", field, carrier.MaxTrackingNumbers))
+	case len(numbers) > tracking.MaxNumbers:
+		add(fault.Field(fault.Invalid, field, "%s must be given at most %d times.", field, tracking.MaxNumbers))
 	default:
 		for _, n := range numbers {
-			clean, problem := carrier.CleanTrackingNumber(field, n)
+			clean, problem := tracking.CleanNumber(field, n)
 			if problem != nil {
 				add(problem)
 			}

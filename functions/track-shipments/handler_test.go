@@ -23,13 +23,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/desk"
+	"carrierlink/shared/account"
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/secret"
 	"carrierlink/shared/store"
+	"carrierlink/shared/tracking"
 )
 
 // The numbers of the simulator's examples, and one that it does not know.
@@ -64,28 +68,28 @@ func (d *front) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // Get is the vault's: connections named alike share a key.
-func (d *front) Get(_ context.Context, account int64, id, version string) (carrier.Credentials, error) {
+func (d *front) Get(_ context.Context, account int64, id, version string) (connection.Credentials, error) {
 	if version != "v-"+id {
-		return carrier.Credentials{}, fmt.Errorf("version %q of %d's %s", version, account, id)
+		return connection.Credentials{}, fmt.Errorf("version %q of %d's %s", version, account, id)
 	}
-	return carrier.Credentials{APIKey: carrier.NewSecret("key-canary-" + id[:4]), APISecret: carrier.NewSecret("secret-canary")}, d.getErr
+	return connection.Credentials{APIKey: secret.New("key-canary-" + id[:4]), APISecret: secret.New("secret-canary")}, d.getErr
 }
 
-func (d *front) CachedTracking(ctx context.Context, account int64, id string, numbers []string, now time.Time) (map[string]carrier.CachedTracking, error) {
+func (d *front) CachedTracking(ctx context.Context, account int64, id string, numbers []string, now time.Time) (map[string]tracking.Cached, error) {
 	if d.cachedErr != nil {
 		return nil, d.cachedErr
 	}
 	return d.Store.CachedTracking(ctx, account, id, numbers, now)
 }
 
-func (d *front) CacheTracking(ctx context.Context, account int64, id string, tracking []carrier.CachedTracking) error {
+func (d *front) CacheTracking(ctx context.Context, account int64, id string, tracking []tracking.Cached) error {
 	if d.cacheErr != nil {
 		return d.cacheErr
 	}
 	return d.Store.CacheTracking(ctx, account, id, tracking)
 }
 
-func (d *front) TakeCall(ctx context.Context, a carrier.Allowance, limit int, window time.Duration, now time.Time) (time.Duration, error) {
+func (d *front) TakeCall(ctx context.Context, a connection.Allowance, limit int, window time.Duration, now time.Time) (time.Duration, error) {
 	if d.takeErr != nil {
 		return 0, d.takeErr
 	}
@@ -95,7 +99,7 @@ func (d *front) TakeCall(ctx context.Context, a carrier.Allowance, limit int, wi
 // elsewhere is a carrier that must not be asked.
 type elsewhere struct{ testing.TB }
 
-func (e elsewhere) Track(context.Context, carrier.ChargeAccount, []string, func(context.Context) error) carrier.TrackingReading {
+func (e elsewhere) Track(context.Context, connection.ChargeAccount, []string, func(context.Context) error) tracking.Reading {
 	e.Error("the other environment's carrier is asked")
 	return nil
 }
@@ -114,9 +118,9 @@ func newFront(t *testing.T) *front {
 		auth: d.Auth(), connections: d.Store, cache: d, secrets: d, carriers: carrier.PerEnvironment[tracker]{Production: client, Sandbox: elsewhere{t}}, now: d.Now,
 	}
 	d.serve()
-	d.AddPartner(carrier.Partner{ID: 5})
+	d.AddPartner(account.Partner{ID: 5})
 	for id, env := range map[int64]carrier.Environment{71: carrier.Production, 72: carrier.Production, 73: carrier.Sandbox} {
-		d.AddAccount(carrier.Account{ID: id, PartnerID: 5, Environment: env, Active: true})
+		d.AddAccount(account.Account{ID: id, PartnerID: 5, Environment: env, Active: true})
 	}
 	return d
 }
@@ -126,28 +130,28 @@ func (d *front) serve() {
 }
 
 // link gives account 71 a working connection to Australia Post, unless edited.
-func (d *front) link(t *testing.T, id string, edit func(*carrier.Connection)) {
+func (d *front) link(t *testing.T, id string, edit func(*connection.Connection)) {
 	t.Helper()
-	c := carrier.Connection{
-		ID: id, AccountID: 71, PartnerID: 5, Carrier: carrier.AustraliaPost, AccountNumber: "0000123400", Status: carrier.Active, Standing: carrier.StandingActive,
+	c := connection.Connection{
+		ID: id, AccountID: 71, PartnerID: 5, Carrier: carrier.AustraliaPost, AccountNumber: "0000123400", Status: connection.Active, Standing: account.StandingActive,
 		SecretVersion: "v-" + id, CreatedAt: d.Clock, MerchantLocationID: "ZZ9",
 	}
 	if edit != nil {
 		edit(&c)
 	}
 	status := c.Status
-	c.Status, c.LeaseUntil = carrier.Linking, d.Clock.Add(time.Minute)
-	if err := d.Store.BeginLink(t.Context(), &c, carrier.LinkOptions{AllowDuplicate: true}); err != nil {
+	c.Status, c.LeaseUntil = connection.Linking, d.Clock.Add(time.Minute)
+	if err := d.Store.BeginLink(t.Context(), &c, connection.LinkOptions{AllowDuplicate: true}); err != nil {
 		t.Fatal(err)
 	}
-	if status == carrier.Linking {
+	if status == connection.Linking {
 		return
 	}
 	c.Status, c.LeaseUntil = status, time.Time{}
 	if err := d.Store.FinishLink(t.Context(), &c, nil, nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	if status == carrier.Disconnected {
+	if status == connection.Disconnected {
 		if err := d.Store.Unlink(t.Context(), &c); err != nil {
 			t.Fatal(err)
 		}
@@ -302,8 +306,8 @@ func TestTrackRefuses(t *testing.T) {
 // TestAbsentAndForeignAreEqual but for the request id.
 func TestAbsentAndForeignAreEqual(t *testing.T) {
 	d := linked(t)
-	d.link(t, "se-7", func(c *carrier.Connection) { c.Status = carrier.Linking })
-	d.link(t, "se-8", func(c *carrier.Connection) { c.Status = carrier.Disconnected })
+	d.link(t, "se-7", func(c *connection.Connection) { c.Status = connection.Linking })
+	d.link(t, "se-8", func(c *connection.Connection) { c.Status = connection.Disconnected })
 	bodies := map[string]string{}
 	for name, resp := range map[string]events.APIGatewayProxyResponse{
 		"absent":                             d.ask(71, "carrier_id=se-9&tracking_number="+parcel),
@@ -348,9 +352,9 @@ var failures = []struct {
 	{"no vault", func(d *front) { d.getErr = errors.New("unseen") }, []string{"500", "unspecified"}, ""},
 	{"no counter", func(d *front) { d.takeErr = errors.New("unseen") }, []string{"500", "unspecified"}, ""},
 	{"no allowance", func(d *front) {
-		credential := carrier.CredentialAllowance(carrier.UseTracking, carrier.Production, 71, carrier.CredentialID(carrier.NewSecret("key-canary-se-1")))
-		for range carrier.TrackCalls {
-			_, _ = d.Store.TakeCall(context.Background(), credential, carrier.TrackCalls, time.Minute, d.Clock.Add(-20*time.Second))
+		credential := connection.CredentialAllowance(connection.UseTracking, carrier.Production, 71, connection.CredentialID(secret.New("key-canary-se-1")))
+		for range tracking.CallsPerMinute {
+			_, _ = d.Store.TakeCall(context.Background(), credential, tracking.CallsPerMinute, time.Minute, d.Clock.Add(-20*time.Second))
 		}
 	}, []string{"429", "rate_limit_exceeded"}, "40"},
 }
@@ -436,7 +440,7 @@ func TestOurOwnFailures(t *testing.T) {
 		d := linked(t)
 		for i, body := range []string{"", "x", "[]", `{"events":7}`} {
 			d.Clock = d.Clock.Add(time.Minute)
-			kept := []carrier.CachedTracking{{Number: parcel, At: d.Clock, Body: []byte(body), ExpiresAt: d.Clock.Add(time.Hour)}}
+			kept := []tracking.Cached{{Number: parcel, At: d.Clock, Body: []byte(body), ExpiresAt: d.Clock.Add(time.Hour)}}
 			if err := d.CacheTracking(t.Context(), 71, "se-1", kept); err != nil {
 				t.Fatal(err)
 			}
@@ -526,7 +530,7 @@ func TestSeveralErrors(t *testing.T) {
 func TestAllowance(t *testing.T) {
 	d := newFront(t)
 	d.link(t, "se-1a", nil)
-	d.link(t, "se-1b", func(c *carrier.Connection) { c.Carrier, c.AccountNumber = carrier.StarTrack, "00123400" })
+	d.link(t, "se-1b", func(c *connection.Connection) { c.Carrier, c.AccountNumber = carrier.StarTrack, "00123400" })
 	d.link(t, "se-2", nil)
 	n := 0
 	ask := func(id, want string) {
@@ -559,28 +563,28 @@ func TestAllowance(t *testing.T) {
 
 // TestWhichConnection is asked for a carrier: the oldest that works.
 func TestWhichConnection(t *testing.T) {
-	status := func(s carrier.Status) func(*carrier.Connection) {
-		return func(c *carrier.Connection) { c.Status = s }
+	status := func(s connection.Status) func(*connection.Connection) {
+		return func(c *connection.Connection) { c.Status = s }
 	}
 	tests := []struct {
 		name  string
-		edits []func(*carrier.Connection) // of the connections from the oldest on, numbered from 0
+		edits []func(*connection.Connection) // of the connections from the oldest on, numbered from 0
 		want  int
 	}{
-		{"none works", []func(*carrier.Connection){status(carrier.ActionRequired), status(carrier.PendingVerification)}, 0},
-		{"only intents and such are older", []func(*carrier.Connection){status(carrier.Linking), status(carrier.Disconnected), status(carrier.ActionRequired)}, 2},
-		{"another carrier's is older", []func(*carrier.Connection){func(c *carrier.Connection) { c.Carrier = carrier.StarTrack }, nil}, 1},
-		{"a paused one is older", []func(*carrier.Connection){func(c *carrier.Connection) { c.Standing = carrier.StandingPaused }, nil}, 1},
-		{"degraded", []func(*carrier.Connection){status(carrier.ActionRequired), status(carrier.Degraded), nil}, 1},
-		{"restricted", []func(*carrier.Connection){status(carrier.Restricted), nil}, 0},
-		{"the oldest", []func(*carrier.Connection){nil, nil}, 0},
+		{"none works", []func(*connection.Connection){status(connection.ActionRequired), status(connection.PendingVerification)}, 0},
+		{"only intents and such are older", []func(*connection.Connection){status(connection.Linking), status(connection.Disconnected), status(connection.ActionRequired)}, 2},
+		{"another carrier's is older", []func(*connection.Connection){func(c *connection.Connection) { c.Carrier = carrier.StarTrack }, nil}, 1},
+		{"a paused one is older", []func(*connection.Connection){func(c *connection.Connection) { c.Standing = account.StandingPaused }, nil}, 1},
+		{"degraded", []func(*connection.Connection){status(connection.ActionRequired), status(connection.Degraded), nil}, 1},
+		{"restricted", []func(*connection.Connection){status(connection.Restricted), nil}, 0},
+		{"the oldest", []func(*connection.Connection){nil, nil}, 0},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			d := newFront(t)
 			for i, edit := range tc.edits {
 				d.Clock = d.Clock.Add(time.Minute)
-				d.link(t, fmt.Sprintf("se-%d", i), func(c *carrier.Connection) {
+				d.link(t, fmt.Sprintf("se-%d", i), func(c *connection.Connection) {
 					c.AccountNumber = fmt.Sprintf("000012340%d", i)
 					if edit != nil {
 						edit(c)
@@ -599,7 +603,7 @@ func TestWhichConnection(t *testing.T) {
 // TestByStarTrack: a connection of that carrier, by its alias, for a partner.
 func TestByStarTrack(t *testing.T) {
 	d := newFront(t)
-	d.link(t, "se-1", func(c *carrier.Connection) { c.Carrier, c.AccountNumber = carrier.StarTrack, "00123400" })
+	d.link(t, "se-1", func(c *connection.Connection) { c.Carrier, c.AccountNumber = carrier.StarTrack, "00123400" })
 	resp := d.ask(5, "carrier_code=star_track&tracking_number="+starTrack, "On-Behalf-Of", "71")
 	expect(t, "answer", []string{starTrack + " IT live"}, lines(t, resp))
 	if !strings.Contains(resp.Body, `"carrier_code":"startrack"`) || !strings.Contains(resp.Body, "https://startrack.com.au/track/details/"+starTrack) {
@@ -613,18 +617,18 @@ func TestByStarTrack(t *testing.T) {
 func TestSandbox(t *testing.T) {
 	d := newFront(t)
 	d.carriers.Production, d.carriers.Sandbox = d.carriers.Sandbox, d.carriers.Production
-	d.link(t, "se-1", func(c *carrier.Connection) { c.AccountID = 73 })
-	for i := range carrier.TrackCalls {
+	d.link(t, "se-1", func(c *connection.Connection) { c.AccountID = 73 })
+	for i := range tracking.CallsPerMinute {
 		if resp := d.ask(73, of(fmt.Sprintf("ZZ9100063401%04d", i))); resp.StatusCode != http.StatusOK {
 			t.Fatalf("call %d: %d %s", i, resp.StatusCode, resp.Body)
 		}
 	}
 	expect(t, "one more", []string{"429", "rate_limit_exceeded"}, desk.Problems(t, d.ask(73, of(parcel))))
-	id := carrier.CredentialID(carrier.NewSecret("key-canary-se-1"))
-	for _, other := range []carrier.Allowance{
-		carrier.CredentialAllowance(carrier.UseTracking, carrier.Production, 71, id), carrier.CredentialAllowance(carrier.UseTracking, carrier.Sandbox, 74, id),
+	id := connection.CredentialID(secret.New("key-canary-se-1"))
+	for _, other := range []connection.Allowance{
+		connection.CredentialAllowance(connection.UseTracking, carrier.Production, 71, id), connection.CredentialAllowance(connection.UseTracking, carrier.Sandbox, 74, id),
 	} {
-		if wait, err := d.Store.TakeCall(t.Context(), other, carrier.TrackCalls, carrier.AllowanceWindow, d.Clock); wait != 0 || err != nil {
+		if wait, err := d.Store.TakeCall(t.Context(), other, tracking.CallsPerMinute, connection.AllowanceWindow, d.Clock); wait != 0 || err != nil {
 			t.Errorf("%+v waits for %v, %v: the sandbox has used it up", other, wait, err)
 		}
 	}
@@ -637,15 +641,15 @@ func TestUnknownEnvironment(t *testing.T) {
 		t.Run(string(env), func(t *testing.T) {
 			d := newFront(t)
 			d.carriers.Sandbox = d.carriers.Production // either would be seen
-			k, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 5, AccountID: 74, Environment: carrier.Production})
+			k, text, err := auth.MakeKey(rand.Reader, account.APIKey{PartnerID: 5, AccountID: 74, Environment: carrier.Production})
 			if err != nil {
 				t.Fatal(err)
 			}
 			d.Keys["account 74"] = text.Reveal()
-			if _, err := d.Store.CreateAccount(t.Context(), store.NewAccount{Account: carrier.Account{ID: 74, PartnerID: 5, Environment: env, Active: true}, Key: k}, d.Clock); err != nil {
+			if _, err := d.Store.CreateAccount(t.Context(), store.NewAccount{Account: account.Account{ID: 74, PartnerID: 5, Environment: env, Active: true}, Key: k}, d.Clock); err != nil {
 				t.Fatal(err)
 			}
-			d.link(t, "se-1", func(c *carrier.Connection) { c.AccountID = 74 })
+			d.link(t, "se-1", func(c *connection.Connection) { c.AccountID = 74 })
 			expect(t, "problems", []string{"500", "unspecified"}, desk.Problems(t, d.ask(74, of(parcel))))
 			if len(d.asked) > 0 {
 				t.Errorf("a carrier was asked for %q", d.asked)
@@ -695,7 +699,7 @@ func TestOneAnswer(t *testing.T) {
 // TestOldEntry: what was kept before there were articles is read.
 func TestOldEntry(t *testing.T) {
 	d := linked(t)
-	kept := []carrier.CachedTracking{{Number: parcel, At: d.Clock, ExpiresAt: d.Clock.Add(time.Hour), Body: []byte(
+	kept := []tracking.Cached{{Number: parcel, At: d.Clock, ExpiresAt: d.Clock.Add(time.Hour), Body: []byte(
 		`{"status":"Delivered","events":[{"at":"2026-09-18T04:43:09Z","carrier_time":"2026-09-18T14:43:09+10:00","description":"Delivered","location":"KEW VIC"}]}`)}}
 	if err := d.Store.CacheTracking(t.Context(), 71, "se-1", kept); err != nil {
 		t.Fatal(err)
@@ -832,16 +836,16 @@ func TestTooLargeToKeep(t *testing.T) {
 // location of its account, and the form of the number only where they cannot.
 func TestBrands(t *testing.T) {
 	const consignment, item = "36ZZ45032230", "9ZZZ50000001EXP00001"
-	location := func(own string) func(*carrier.Connection) {
-		return func(c *carrier.Connection) { c.MerchantLocationID = own }
+	location := func(own string) func(*connection.Connection) {
+		return func(c *connection.Connection) { c.MerchantLocationID = own }
 	}
-	star := func(c *carrier.Connection) {
+	star := func(c *connection.Connection) {
 		c.Carrier, c.AccountNumber, c.MerchantLocationID = carrier.StarTrack, "00123400", "9ZZZ"
 	}
 	const post, starPage = "https://auspost.com.au/mypost/track/details/", "https://startrack.com.au/track/details/"
 	for _, tc := range []struct {
 		name    string
-		edit    func(*carrier.Connection)
+		edit    func(*connection.Connection)
 		numbers []string
 		asked   []string
 		urls    []string
@@ -880,12 +884,12 @@ func TestBrands(t *testing.T) {
 	t.Run("apart, as far as the allowance goes", func(t *testing.T) {
 		d := newFront(t)
 		d.link(t, "se-1", location(""))
-		for i := range carrier.TrackCalls - 2 {
+		for i := range tracking.CallsPerMinute - 2 {
 			d.ask(71, of(fmt.Sprintf("ZZ9100063401%04d", i)))
 		}
 		expect(t, "answers", []string{starTrack + " rate_limit_exceeded", parcel + " DE live"}, lines(t, d.ask(71, of(starTrack, parcel))))
-		if len(d.asked) != carrier.TrackCalls {
-			t.Errorf("the carrier was asked %d times, want %d", len(d.asked), carrier.TrackCalls)
+		if len(d.asked) != tracking.CallsPerMinute {
+			t.Errorf("the carrier was asked %d times, want %d", len(d.asked), tracking.CallsPerMinute)
 		}
 	})
 }
@@ -927,7 +931,7 @@ func TestSandboxShipments(t *testing.T) {
 	} {
 		d := newFront(t)
 		d.carriers.Production, d.carriers.Sandbox = d.carriers.Sandbox, d.carriers.Production
-		d.link(t, "se-1", func(c *carrier.Connection) { c.AccountID = 73 })
+		d.link(t, "se-1", func(c *connection.Connection) { c.AccountID = 73 })
 		var body trackingBody
 		resp := d.ask(73, of(number))
 		if err := json.Unmarshal([]byte(resp.Body), &body); err != nil || body.StatusDetailCode == nil {

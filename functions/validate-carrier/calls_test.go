@@ -19,7 +19,7 @@ func remoteCalls(t *probe.Attempt) {
 	d := desk.OnEngines(t, desk.StartEngines(t), "validate")
 	serve(d)
 	d.Link(desk.OtherNumber)
-	ask(d, account, "australia_post", "") // the first use of a key in a minute is one call more
+	ask(d, accountText, "australia_post", "") // the first use of a key in a minute is one call more
 	for name, tc := range map[string]struct {
 		number string
 		after  []string
@@ -29,7 +29,7 @@ func remoteCalls(t *probe.Attempt) {
 	} {
 		t.Run(name, func(t *probe.Attempt) {
 			d.Wire.Reset()
-			if resp := ask(d, account, "australia_post", body(tc.number, desk.APIKey, desk.APISecret), "Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
+			if resp := ask(d, accountText, "australia_post", body(tc.number, desk.APIKey, desk.APISecret), "Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
 				t.Fatalf("%d %s", resp.StatusCode, resp.Body)
 			}
 			calls := d.Wire.Calls()

@@ -6,8 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
@@ -20,7 +21,7 @@ type accounts interface {
 
 // linker is the use case.
 type linker interface {
-	AskNew(ctx context.Context, account carrier.Account, charge carrier.ChargeAccount) (carrier.Reading, *carrier.Snapshot, error)
+	AskNew(ctx context.Context, account account.Account, charge connection.ChargeAccount) (connection.Reading, *connection.Snapshot, error)
 	LinkedAs(ctx context.Context, accountID int64, ids []string) (string, error)
 }
 
@@ -51,15 +52,15 @@ type check struct {
 
 // preview is enough of an account for its owner to know it again.
 type preview struct {
-	Name                *string           `json:"name"`
-	Suburb              *string           `json:"suburb"`
-	State               *string           `json:"state"`
-	ABNLastThree        *string           `json:"abn_last_three"`
-	AccountNumberMasked string            `json:"account_number_masked"`
-	ValidTo             *string           `json:"valid_to"`
-	ExpiresInDays       *int              `json:"expires_in_days"`
-	RestrictedReason    *string           `json:"restricted_reason"`
-	Products            []carrier.Product `json:"products"`
+	Name                *string              `json:"name"`
+	Suburb              *string              `json:"suburb"`
+	State               *string              `json:"state"`
+	ABNLastThree        *string              `json:"abn_last_three"`
+	AccountNumberMasked string               `json:"account_number_masked"`
+	ValidTo             *string              `json:"valid_to"`
+	ExpiresInDays       *int                 `json:"expires_in_days"`
+	RestrictedReason    *string              `json:"restricted_reason"`
+	Products            []connection.Product `json:"products"`
 }
 
 // checkCarrier is the name of the carrier's own answer among the checks.
@@ -80,7 +81,7 @@ func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.
 		want.Number = &store.Number{Carrier: in.account.Carrier, Number: in.account.Number}
 	}
 	var loaded store.Loaded
-	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *carrier.Account, err error) {
+	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
 		loaded, err = h.accounts.Load(ctx, accountID, want)
 		return loaded.Account, err
 	})
@@ -101,7 +102,7 @@ func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.
 				return nil, err
 			}
 		}
-		v.add(carrier.NotLinkedYet(linked))
+		v.add(connection.NotLinkedYet(linked))
 	}
 	if !v.Valid {
 		return httpapi.JSON(http.StatusOK, v), nil
@@ -114,16 +115,16 @@ func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.
 	case reading.Outcome.IsOutage():
 		return nil, err
 	case err != nil:
-		v.add(carrier.PreflightCheck{Name: checkCarrier, Problems: fault.Of(err)})
+		v.add(connection.PreflightCheck{Name: checkCarrier, Problems: fault.Of(err)})
 	default:
-		v.add(carrier.PreflightCheck{Name: checkCarrier})
+		v.add(connection.PreflightCheck{Name: checkCarrier})
 		v.AccountPreview = newPreview(in.account, reading.Contract, h.now())
 	}
 	return httpapi.JSON(http.StatusOK, v), nil
 }
 
 // add notes a check, with what is wrong or what it warns of.
-func (v *validation) add(found carrier.PreflightCheck) {
+func (v *validation) add(found connection.PreflightCheck) {
 	c := check{Name: found.Name, Passed: len(found.Problems) == 0, Warning: found.Warning != ""}
 	messages := make([]string, 0, len(found.Problems)+1)
 	for _, p := range found.Problems {
@@ -141,14 +142,14 @@ func (v *validation) add(found carrier.PreflightCheck) {
 	v.Valid = v.Valid && c.Passed
 }
 
-func newPreview(account carrier.ChargeAccount, c carrier.Contract, now time.Time) *preview {
+func newPreview(account connection.ChargeAccount, c connection.Contract, now time.Time) *preview {
 	p := &preview{
 		Name: httpapi.Text(c.Name), Suburb: httpapi.Text(c.Suburb), State: httpapi.Text(c.State), ABNLastThree: httpapi.Text(c.ABNLastThree),
-		AccountNumberMasked: carrier.MaskNumber(account.Number),
+		AccountNumberMasked: connection.MaskNumber(account.Number),
 		ValidTo:             httpapi.Text(c.ValidTo), ExpiresInDays: httpapi.DaysUntil(c.ValidTo, now), RestrictedReason: httpapi.Text(c.Restriction()), Products: c.Products,
 	}
 	if p.Products == nil {
-		p.Products = []carrier.Product{}
+		p.Products = []connection.Product{}
 	}
 	return p
 }
@@ -156,8 +157,8 @@ func newPreview(account carrier.ChargeAccount, c carrier.Contract, now time.Time
 // input is what is to be tried out.
 type input struct {
 	httpapi.LinkInput
-	account carrier.ChargeAccount // cleaned
-	checks  []carrier.PreflightCheck
+	account connection.ChargeAccount // cleaned
+	checks  []connection.PreflightCheck
 }
 
 // decode reads path and body, which is that of a link. What is wrong with the text
@@ -171,6 +172,6 @@ func decode(req *httpapi.Request) (input, error) {
 	if err := req.JSON(in.Fields(true)...); err != nil {
 		return in, err
 	}
-	in.account, in.checks = carrier.PreflightChecks(in.Typed(name))
+	in.account, in.checks = connection.PreflightChecks(in.Typed(name))
 	return in, nil
 }

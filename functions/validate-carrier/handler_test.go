@@ -12,12 +12,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/desk"
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/linking"
 )
 
-const account = "account 71"
+const accountText = "account 71"
 
 func newDesk(t *testing.T) *desk.Desk {
 	t.Helper()
@@ -62,22 +63,22 @@ func TestValidateRefuses(t *testing.T) {
 		{"partner for nobody", "partner 5", "australia_post", fine, nil, []string{"400", "field_value_required On-Behalf-Of"}},
 		{"another partner's account", "partner 6", "australia_post", `{`, []string{"On-Behalf-Of", "71"}, []string{"404", "not_found"}},
 		{"a disabled account", "account 72", "australia_post", fine, nil, []string{"403", "subscription_inactive"}},
-		{"no such carrier", account, "ups", fine, nil, []string{"400", "carrier_not_supported carrier_name"}},
-		{"a carrier that does not decode", account, "%zz", fine, nil, []string{"400", "invalid_identifier carrier_name"}},
-		{"no body", account, "australia_post", "", nil, []string{"400", "request_body_required"}},
-		{"no JSON", account, "australia_post", "{", nil, []string{"400", "invalid_field_value"}},
-		{"wrong content type", account, "australia_post", fine, []string{"Content-Type", "text/plain"}, []string{"415", "invalid_field_value Content-Type"}},
-		{"nothing", account, "australia_post", "{}", nil, []string{"400", "field_value_required account_number", "field_value_required api_key", "field_value_required api_secret"}},
-		{"no texts", account, "australia_post", `{"account_number":1,"api_key":null,"api_secret":["x"]}`, nil, []string{
+		{"no such carrier", accountText, "ups", fine, nil, []string{"400", "carrier_not_supported carrier_name"}},
+		{"a carrier that does not decode", accountText, "%zz", fine, nil, []string{"400", "invalid_identifier carrier_name"}},
+		{"no body", accountText, "australia_post", "", nil, []string{"400", "request_body_required"}},
+		{"no JSON", accountText, "australia_post", "{", nil, []string{"400", "invalid_field_value"}},
+		{"wrong content type", accountText, "australia_post", fine, []string{"Content-Type", "text/plain"}, []string{"415", "invalid_field_value Content-Type"}},
+		{"nothing", accountText, "australia_post", "{}", nil, []string{"400", "field_value_required account_number", "field_value_required api_key", "field_value_required api_secret"}},
+		{"no texts", accountText, "australia_post", `{"account_number":1,"api_key":null,"api_secret":["x"]}`, nil, []string{
 			"400", "invalid_field_value account_number", "field_value_required api_key", "invalid_field_value api_secret",
 		}},
-		{"a wrong number beside a missing key", account, "australia_post", `{"account_number":"1","api_secret":"s"}`, nil, []string{"400", "field_value_required api_key"}},
-		{"an unknown member", account, "australia_post", strings.Replace(fine, "{", `{"zip":"n",`, 1), nil, []string{"400", "invalid_field_value zip"}},
-		{"members of a link that are wrong", account, "australia_post", strings.Replace(fine, "{", `{"verify":"never","metadata":1,"refresh_policy":"x","external_carrier_id":"","allow_duplicate_account_number":2,"nickname":"",`, 1), nil, []string{
+		{"a wrong number beside a missing key", accountText, "australia_post", `{"account_number":"1","api_secret":"s"}`, nil, []string{"400", "field_value_required api_key"}},
+		{"an unknown member", accountText, "australia_post", strings.Replace(fine, "{", `{"zip":"n",`, 1), nil, []string{"400", "invalid_field_value zip"}},
+		{"members of a link that are wrong", accountText, "australia_post", strings.Replace(fine, "{", `{"verify":"never","metadata":1,"refresh_policy":"x","external_carrier_id":"","allow_duplicate_account_number":2,"nickname":"",`, 1), nil, []string{
 			"400", "invalid_string_length nickname", "invalid_field_value allow_duplicate_account_number", "invalid_field_value refresh_policy", "invalid_string_length external_carrier_id",
 			"invalid_field_value metadata", "invalid_field_value verify",
 		}},
-		{"half a surrogate pair", account, "australia_post", `{"account_number":"\ud800","api_key":"k","api_secret":"s"}`, nil, []string{"400", "invalid_field_value account_number"}},
+		{"half a surrogate pair", accountText, "australia_post", `{"account_number":"\ud800","api_key":"k","api_secret":"s"}`, nil, []string{"400", "invalid_field_value account_number"}},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -118,7 +119,7 @@ func TestPreflight(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			d := newDesk(t)
-			got := desk.Read[validation](t, ask(d, account, tc.carrier, tc.body), http.StatusOK)
+			got := desk.Read[validation](t, ask(d, accountText, tc.carrier, tc.body), http.StatusOK)
 			var failed, all []string
 			for _, c := range got.Checks {
 				all = append(all, c.Name)
@@ -165,7 +166,7 @@ func TestStories(t *testing.T) {
 	for story, category := range refusals {
 		t.Run(story, func(t *testing.T) {
 			d := newDesk(t)
-			resp := ask(d, account, "australia_post", body("00001234"+story, desk.APIKey, desk.APISecret))
+			resp := ask(d, accountText, "australia_post", body("00001234"+story, desk.APIKey, desk.APISecret))
 			got := desk.Read[validation](t, resp, http.StatusOK)
 			last := got.Checks[len(got.Checks)-1]
 			if got.Valid || len(got.Checks) != len(names)+1 || last.Name != "carrier" || last.Passed || last.Message == nil || got.AccountPreview != nil {
@@ -186,7 +187,7 @@ func TestStories(t *testing.T) {
 	for story, want := range outages {
 		t.Run(story, func(t *testing.T) {
 			d := newDesk(t)
-			resp := ask(d, account, "australia_post", body("00001234"+story, desk.APIKey, desk.APISecret))
+			resp := ask(d, accountText, "australia_post", body("00001234"+story, desk.APIKey, desk.APISecret))
 			if diff := cmp.Diff(want, desk.Problems(t, resp)); diff != "" || (resp.Headers["Retry-After"] != "") != (story == "49") {
 				t.Errorf("Retry-After %q (-want +got):\n%s", resp.Headers["Retry-After"], diff)
 			}
@@ -199,8 +200,8 @@ func TestStories(t *testing.T) {
 func TestOutcomes(t *testing.T) {
 	for _, o := range carrier.Outcomes() {
 		d := newDesk(t)
-		d.Carrier.Reading = &carrier.Reading{Outcome: o, HTTPStatus: 418}
-		resp := ask(d, account, "australia_post", body("0000123400", desk.APIKey, desk.APISecret))
+		d.Carrier.Reading = &connection.Reading{Outcome: o, HTTPStatus: 418}
+		resp := ask(d, accountText, "australia_post", body("0000123400", desk.APIKey, desk.APISecret))
 		if isResult := resp.StatusCode == http.StatusOK; isResult == o.IsOutage() || !isResult && resp.StatusCode < 500 {
 			t.Errorf("%s: %d %s", o, resp.StatusCode, resp.Body)
 		}
@@ -239,13 +240,13 @@ func TestPreview(t *testing.T) {
 func TestPreviewOfARestrictedAccount(t *testing.T) {
 	for story, reason := range map[string]string{"10": "contract_expired", "12": "credit_blocked", "14": "all_products_expired"} {
 		d := newDesk(t)
-		got := desk.Read[validation](t, ask(d, account, "australia_post", body("00001234"+story, desk.APIKey, desk.APISecret)), http.StatusOK)
+		got := desk.Read[validation](t, ask(d, accountText, "australia_post", body("00001234"+story, desk.APIKey, desk.APISecret)), http.StatusOK)
 		if !got.Valid || got.Diagnosis != nil || got.AccountPreview.RestrictedReason == nil || *got.AccountPreview.RestrictedReason != reason {
 			t.Errorf("story %s: %+v, want that it can be linked, and is restricted by %s", story, got, reason)
 		}
 	}
 	d := newDesk(t)
-	got := desk.Read[validation](t, ask(d, account, "australia_post", body("0000123411", desk.APIKey, desk.APISecret)), http.StatusOK)
+	got := desk.Read[validation](t, ask(d, accountText, "australia_post", body("0000123411", desk.APIKey, desk.APISecret)), http.StatusOK)
 	if days := got.AccountPreview.ExpiresInDays; days == nil || *days != 7 {
 		t.Errorf("expires in %v days, want 7", days)
 	}
@@ -255,8 +256,8 @@ func TestPreviewOfARestrictedAccount(t *testing.T) {
 // list.
 func TestLeastAccount(t *testing.T) {
 	d := newDesk(t)
-	d.Carrier.Reading = &carrier.Reading{Outcome: carrier.OutcomeOK, Raw: []byte("{}"), Contract: carrier.Contract{AccountNumber: "0000123400"}}
-	resp := ask(d, account, "australia_post", body("0000123400", desk.APIKey, desk.APISecret))
+	d.Carrier.Reading = &connection.Reading{Outcome: carrier.OutcomeOK, Raw: []byte("{}"), Contract: connection.Contract{AccountNumber: "0000123400"}}
+	resp := ask(d, accountText, "australia_post", body("0000123400", desk.APIKey, desk.APISecret))
 	const want = `"account_preview":{"name":null,"suburb":null,"state":null,"abn_last_three":null,"account_number_masked":"*******400","valid_to":null,` +
 		`"expires_in_days":null,"restricted_reason":null,"products":[]},"diagnosis":null}`
 	if !strings.HasSuffix(resp.Body, want) {
@@ -269,12 +270,12 @@ func TestTheBodyOfALink(t *testing.T) {
 	d := newDesk(t)
 	full := strings.Replace(body("0000123400", desk.APIKey, desk.APISecret), "{",
 		`{"nickname":"Main","allow_duplicate_account_number":"true","refresh_policy":"hourly","external_carrier_id":"x","metadata":{"a":"b"},"verify":"later",`, 1)
-	if got := desk.Read[validation](t, ask(d, account, "australia_post", full), http.StatusOK); !got.Valid {
+	if got := desk.Read[validation](t, ask(d, accountText, "australia_post", full), http.StatusOK); !got.Valid {
 		t.Errorf("%+v", got)
 	}
 	// An outage stays an error: there is nothing to verify later.
-	d.Carrier.Reading = &carrier.Reading{Outcome: carrier.OutcomeUnavailable}
-	if diff := cmp.Diff([]string{"502", "unspecified: carrier_unavailable"}, desk.Problems(t, ask(d, account, "australia_post", full))); diff != "" {
+	d.Carrier.Reading = &connection.Reading{Outcome: carrier.OutcomeUnavailable}
+	if diff := cmp.Diff([]string{"502", "unspecified: carrier_unavailable"}, desk.Problems(t, ask(d, accountText, "australia_post", full))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -294,7 +295,7 @@ func TestNotLinkedYet(t *testing.T) {
 	conn := d.Link(desk.Number)
 	d.Carrier.Asked()
 	for _, number := range []string{desk.Number, " 0000-1234 00"} {
-		resp := ask(d, account, "australia_post", body(number, desk.APIKey, desk.APISecret))
+		resp := ask(d, accountText, "australia_post", body(number, desk.APIKey, desk.APISecret))
 		got := desk.Read[validation](t, resp, http.StatusOK)
 		if c := find(t, got); got.Valid || c.Passed || c.ExistingCarrierID != conn.ID || c.Message == nil {
 			t.Errorf("%s", resp.Body)
@@ -308,7 +309,7 @@ func TestNotLinkedYet(t *testing.T) {
 		"duplicates allowed": strings.Replace(body(desk.Number, desk.APIKey, desk.APISecret), "{", `{"allow_duplicate_account_number":true,`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := desk.Read[validation](t, ask(d, account, "australia_post", b), http.StatusOK)
+			got := desk.Read[validation](t, ask(d, accountText, "australia_post", b), http.StatusOK)
 			if c := find(t, got); !got.Valid || !c.Passed || c.ExistingCarrierID != "" {
 				t.Errorf("%+v", got)
 			}
@@ -323,16 +324,16 @@ func TestNotLinkedYet(t *testing.T) {
 		if err := d.Linker.Unlink(t.Context(), conn, false); err != nil {
 			t.Fatal(err)
 		}
-		if got := desk.Read[validation](t, ask(d, account, "australia_post", body(desk.Number, desk.APIKey, desk.APISecret)), http.StatusOK); !got.Valid {
+		if got := desk.Read[validation](t, ask(d, accountText, "australia_post", body(desk.Number, desk.APIKey, desk.APISecret)), http.StatusOK); !got.Valid {
 			t.Errorf("%+v", got)
 		}
 	})
 	t.Run("only being linked", func(t *testing.T) {
 		d := newDesk(t)
 		d.Vault.Fail = func(string) error { return errors.New("AccessDenied") }
-		request := linking.LinkRequest{
-			Account:       carrier.Account{ID: desk.Account, PartnerID: 5, Environment: carrier.Production},
-			ChargeAccount: carrier.ChargeAccount{Carrier: carrier.AustraliaPost, Number: desk.Number, Credentials: desk.Credentials(desk.APIKey, desk.APISecret)},
+		request := connection.LinkRequest{
+			Account:       account.Account{ID: desk.Account, PartnerID: 5, Environment: carrier.Production},
+			ChargeAccount: connection.ChargeAccount{Carrier: carrier.AustraliaPost, Number: desk.Number, Credentials: desk.Credentials(desk.APIKey, desk.APISecret)},
 		}
 		if _, err := d.Linker.Link(t.Context(), request); err == nil {
 			t.Fatal("the link is done")
@@ -341,7 +342,7 @@ func TestNotLinkedYet(t *testing.T) {
 		if len(d.Holders(desk.Number)) != 1 {
 			t.Fatal("nothing holds the number")
 		}
-		if got := desk.Read[validation](t, ask(d, account, "australia_post", body(desk.Number, desk.APIKey, desk.APISecret)), http.StatusOK); !got.Valid || !find(t, got).Passed {
+		if got := desk.Read[validation](t, ask(d, accountText, "australia_post", body(desk.Number, desk.APIKey, desk.APISecret)), http.StatusOK); !got.Valid || !find(t, got).Passed {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -354,9 +355,9 @@ func TestHint(t *testing.T) {
 	for _, refused := range []bool{false, true} {
 		d := newDesk(t)
 		if refused {
-			d.Carrier.Reading = &carrier.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: 401}
+			d.Carrier.Reading = &connection.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: 401}
 		}
-		resp := ask(d, account, "australia_post", body(desk.Number, v2ID, desk.APISecret))
+		resp := ask(d, accountText, "australia_post", body(desk.Number, v2ID, desk.APISecret))
 		got := desk.Read[validation](t, resp, http.StatusOK)
 		if len(d.Carrier.Asked()) != 1 || got.Valid == refused {
 			t.Errorf("refused %t: %s", refused, resp.Body)
@@ -365,7 +366,7 @@ func TestHint(t *testing.T) {
 		for _, c := range got.Checks {
 			if c.Warning {
 				warned++
-				if c.Name != "credentials_of_another_kind" || !c.Passed || c.Message == nil || !strings.Contains(*c.Message, "API v2") || !strings.Contains(*c.Message, carrier.Needed) {
+				if c.Name != "credentials_of_another_kind" || !c.Passed || c.Message == nil || !strings.Contains(*c.Message, "API v2") || !strings.Contains(*c.Message, connection.Needed) {
 					t.Errorf("it warns with %+v", c)
 				}
 			}
@@ -373,7 +374,7 @@ func TestHint(t *testing.T) {
 		if warned != 1 {
 			t.Errorf("it warns %d times", warned)
 		}
-		if refused && (got.Diagnosis.Category != "credentials_refused" || !strings.Contains(got.Diagnosis.LikelyCause, "API v2") || got.Diagnosis.NextSteps[0] != carrier.Needed) {
+		if refused && (got.Diagnosis.Category != "credentials_refused" || !strings.Contains(got.Diagnosis.LikelyCause, "API v2") || got.Diagnosis.NextSteps[0] != connection.Needed) {
 			t.Errorf("diagnosis %+v", got.Diagnosis)
 		}
 		if strings.Contains(resp.Body, v2ID) {
@@ -388,7 +389,7 @@ func TestNothingIsKept(t *testing.T) {
 	d := newDesk(t)
 	for _, b := range []string{body("0000123400", desk.APIKey, desk.APISecret), body("1", desk.APIKey, desk.APISecret)} {
 		for range 2 {
-			resp := ask(d, account, "australia_post", b, "Idempotency-Key", "é")
+			resp := ask(d, accountText, "australia_post", b, "Idempotency-Key", "é")
 			if resp.StatusCode != http.StatusOK || resp.Headers["Idempotent-Replayed"] != "" {
 				t.Errorf("%d %v", resp.StatusCode, resp.Headers)
 			}

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/desk"
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // TestAllowance: an account may have a carrier asked so often a minute about
@@ -19,7 +19,7 @@ func TestAllowance(t *testing.T) {
 	serve(d)
 	begun := d.Clock
 	for _, key := range []string{"first-key", "second-key", "third-key"} {
-		if resp := ask(d, account, "australia_post", body("0000123400", key, desk.APISecret)); resp.StatusCode != http.StatusOK {
+		if resp := ask(d, accountText, "australia_post", body("0000123400", key, desk.APISecret)); resp.StatusCode != http.StatusOK {
 			t.Fatalf("%d %s", resp.StatusCode, resp.Body)
 		}
 		d.Pass(10 * time.Second)
@@ -28,26 +28,26 @@ func TestAllowance(t *testing.T) {
 		t.Fatalf("the carrier is asked %d times", n)
 	}
 	good := body("0000123400", "fourth-key", desk.APISecret)
-	resp := ask(d, account, "australia_post", good)
+	resp := ask(d, accountText, "australia_post", good)
 	if diff := cmp.Diff([]string{"429", "rate_limit_exceeded"}, desk.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != "30" {
 		t.Errorf("Retry-After %q (-want +got):\n%s", resp.Headers["Retry-After"], diff)
 	}
 	// What asks no carrier is found all the same.
-	if resp := ask(d, account, "australia_post", body("1", desk.APIKey, desk.APISecret)); resp.StatusCode != http.StatusOK {
+	if resp := ask(d, accountText, "australia_post", body("1", desk.APIKey, desk.APISecret)); resp.StatusCode != http.StatusOK {
 		t.Errorf("a mistake: %d %s", resp.StatusCode, resp.Body)
 	}
 	if n := len(d.Carrier.Asked()); n != 0 {
 		t.Errorf("the carrier is asked %d times", n)
 	}
 	// Link takes from the same, another account has its own.
-	if wait, err := d.Store.TakeCall(t.Context(), carrier.AccountAllowance(carrier.UseLinking, desk.Account), 3, carrier.AllowanceWindow, d.Clock); wait != 30*time.Second || err != nil {
+	if wait, err := d.Store.TakeCall(t.Context(), connection.AccountAllowance(connection.UseLinking, desk.Account), 3, connection.AllowanceWindow, d.Clock); wait != 30*time.Second || err != nil {
 		t.Errorf("link waits for %v, %v", wait, err)
 	}
 	if resp := ask(d, "account 73", "australia_post", good); resp.StatusCode != http.StatusOK {
 		t.Errorf("another account: %d %s", resp.StatusCode, resp.Body)
 	}
 	d.Clock = begun.Add(time.Minute)
-	if resp := ask(d, account, "australia_post", good); resp.StatusCode != http.StatusOK {
+	if resp := ask(d, accountText, "australia_post", good); resp.StatusCode != http.StatusOK {
 		t.Errorf("a minute later: %d %s", resp.StatusCode, resp.Body)
 	}
 }

@@ -10,8 +10,8 @@ import (
 
 	"carrierlink/shared/auth"
 	"carrierlink/shared/boot"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/linking"
 	"carrierlink/shared/store"
 	"carrierlink/shared/wiring"
 )
@@ -28,8 +28,8 @@ func build(env *boot.Env) (*handler, *httpapi.API) {
 	production, sandbox := wiring.Carriers(env)
 	h := &handler{
 		auth: auth.New(table, env), accounts: table,
-		linker: &linking.Linker{
-			Store: table, Carriers: linking.Carriers{Production: production, Sandbox: sandbox}, LinksPerMinute: env.Count("LINKS_PER_MINUTE"), Now: time.Now,
+		linker: &connection.Service{
+			Store: table, Carriers: connection.Carriers{Production: production, Sandbox: sandbox}, LinksPerMinute: env.Count("LINKS_PER_MINUTE"), Now: time.Now,
 		},
 		now: time.Now,
 	}

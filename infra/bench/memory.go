@@ -20,6 +20,7 @@ import (
 	"carrierlink/infra/local/emulator"
 	"carrierlink/infra/test/bootstrap"
 	"carrierlink/infra/test/probe"
+	"carrierlink/shared/account"
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
@@ -220,11 +221,11 @@ func prepare(ctx context.Context, tableURL, secretsURL string) (string, error) {
 		return "", fmt.Errorf("making the service secret: %w", err)
 	}
 	now := time.Now()
-	key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: 7, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now})
+	key, text, err := auth.MakeKey(rand.Reader, account.APIKey{PartnerID: 7, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now})
 	if err != nil {
 		return "", err
 	}
-	partner := carrier.Partner{ID: 7, Name: "Bench", Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now}
+	partner := account.Partner{ID: 7, Name: "Bench", Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now}
 	if err := store.New(dynamodb.NewFromConfig(cfg), table, store.Options{}).CreatePartner(ctx, partner, key); err != nil {
 		return "", err
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 const (
@@ -21,10 +21,10 @@ const (
 
 // ParseContract reads a snapshot: an account as a good Reading keeps it in Raw.
 // The error says what is wrong with another text.
-func ParseContract(raw []byte) (carrier.Contract, error) {
+func ParseContract(raw []byte) (connection.Contract, error) {
 	doc, err := parseObject(raw)
 	if err != nil {
-		return carrier.Contract{}, err
+		return connection.Contract{}, err
 	}
 	return readContract(doc)
 }
@@ -40,9 +40,9 @@ func ParseContract(raw []byte) (carrier.Contract, error) {
 // guess could call an account usable that is not, or another one's. Any other
 // field of the wrong type is left empty, and so is what should be a date and is
 // none.
-func readContract(doc []byte) (carrier.Contract, error) {
+func readContract(doc []byte) (connection.Contract, error) {
 	var (
-		c   carrier.Contract
+		c   connection.Contract
 		err error
 	)
 	for m := range members(doc) {
@@ -56,7 +56,7 @@ func readContract(doc []byte) (carrier.Contract, error) {
 				number = textOf(m.value)
 			}
 			if number == "" || c.AccountNumber != "" && c.AccountNumber != number {
-				return carrier.Contract{}, &failure{text: "account_number is not one text"}
+				return connection.Contract{}, &failure{text: "account_number is not one text"}
 			}
 			c.AccountNumber = number
 		case "name":
@@ -79,11 +79,11 @@ func readContract(doc []byte) (carrier.Contract, error) {
 			c.ABNLastThree = abnOf(m.value)
 		}
 		if err != nil {
-			return carrier.Contract{}, err
+			return connection.Contract{}, err
 		}
 	}
 	if c.AccountNumber == "" {
-		return carrier.Contract{}, &failure{text: "account_number is absent"}
+		return connection.Contract{}, &failure{text: "account_number is absent"}
 	}
 	return c, nil
 }
@@ -130,11 +130,11 @@ func abnOf(details json.RawMessage) (lastThree string) {
 	return lastThree
 }
 
-func productsOf(value json.RawMessage) ([]carrier.Product, error) {
+func productsOf(value json.RawMessage) ([]connection.Product, error) {
 	if value[0] != '[' {
 		return nil, &failure{text: "postage_products is not a list"}
 	}
-	var products []carrier.Product
+	var products []connection.Product
 	for e := range members(value) {
 		if e.value[0] != '{' {
 			return nil, &failure{text: "postage_products holds something else than products"}
@@ -151,8 +151,8 @@ func productsOf(value json.RawMessage) ([]carrier.Product, error) {
 	return products, nil
 }
 
-func productOf(value json.RawMessage) (carrier.Product, error) {
-	var p carrier.Product
+func productOf(value json.RawMessage) (connection.Product, error) {
+	var p connection.Product
 	for m := range members(value) {
 		switch {
 		case m.name == "product_id":
@@ -163,7 +163,7 @@ func productOf(value json.RawMessage) (carrier.Product, error) {
 			p.Group = clip(textOf(m.value))
 		case m.name == "contract" && m.value[0] != 'n':
 			if m.value[0] != '{' {
-				return carrier.Product{}, &failure{text: "a product's contract is no object"}
+				return connection.Product{}, &failure{text: "a product's contract is no object"}
 			}
 			for in := range members(m.value) {
 				var err error
@@ -176,7 +176,7 @@ func productOf(value json.RawMessage) (carrier.Product, error) {
 					p.MaxItemCount = countOf(in.value)
 				}
 				if err != nil {
-					return carrier.Product{}, err
+					return connection.Product{}, err
 				}
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // answer is what came back over HTTP.
@@ -62,8 +63,8 @@ var knownCodes = [...]knownCode{
 }
 
 // read is an answer of Get Accounts; asked is the account number of the request.
-func read(a answer, asked string, now time.Time) carrier.Reading {
-	return interpret(a, now, func(r *carrier.Reading, doc []byte) { readAccount(r, doc, asked) })
+func read(a answer, asked string, now time.Time) connection.Reading {
+	return interpret(a, now, func(r *connection.Reading, doc []byte) { readAccount(r, doc, asked) })
 }
 
 // interpret is the one place that says what an answer means, for all shapes of
@@ -79,8 +80,8 @@ func read(a answer, asked string, now time.Time) carrier.Reading {
 //   - 200 with errors is read as a 400 with those errors. A 4xx goes by its most
 //     telling known code; without one, 422 is a malformed request and the rest is
 //     unexpected: 404 means a wrong URL, not an unknown account.
-func interpret(a answer, now time.Time, good func(r *carrier.Reading, doc []byte)) carrier.Reading {
-	r := carrier.Reading{HTTPStatus: a.status}
+func interpret(a answer, now time.Time, good func(r *connection.Reading, doc []byte)) connection.Reading {
+	r := connection.Reading{HTTPStatus: a.status}
 	doc, problem := parseObject(a.body)
 	code, failed := findError(doc)
 	r.Code, r.Name = code.code, code.name
@@ -120,7 +121,7 @@ func interpret(a answer, now time.Time, good func(r *carrier.Reading, doc []byte
 
 // readAccount takes a good answer in, if it is one: of the account that was
 // asked for.
-func readAccount(r *carrier.Reading, doc []byte, asked string) {
+func readAccount(r *connection.Reading, doc []byte, asked string) {
 	contract, err := readContract(doc)
 	switch {
 	case err != nil:

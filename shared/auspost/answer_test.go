@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 )
 
@@ -28,7 +29,7 @@ type verdict struct {
 	Name    string
 }
 
-func verdictOf(r carrier.Reading) verdict { return verdict{r.Outcome, r.Code, r.Name} }
+func verdictOf(r connection.Reading) verdict { return verdict{r.Outcome, r.Code, r.Name} }
 
 func example(tb testing.TB, name string) []byte {
 	tb.Helper()
@@ -112,11 +113,11 @@ func TestReadExamples(t *testing.T) {
 }
 
 func TestReadContract(t *testing.T) {
-	tests := map[string]carrier.Contract{
+	tests := map[string]connection.Contract{
 		"account_auspost.json": {
 			AccountNumber: "0009912345", Name: "COASTLINE HOMEWARES P/L", ValidFrom: "2021-07-01", ValidTo: "2999-12-31", MerchantLocationID: "ZZ9",
 			Suburb: "DANDENONG SOUTH", State: "VIC", ABNLastThree: "901",
-			Products: []carrier.Product{
+			Products: []connection.Product{
 				{ID: "PTI8", Type: "INTL STANDARD/PACK & TRACK", ValidTo: "2027-06-30"},
 				{ID: "7D55", Type: "PARCEL POST + SIGNATURE", Group: "Parcel Post", ValidTo: "2027-06-30"},
 				{ID: "3J05", Type: "EXPRESS POST + SIGNATURE", Group: "Express Post", ValidTo: "2025-06-30", Expired: true, MaxItemCount: 1},
@@ -125,7 +126,7 @@ func TestReadContract(t *testing.T) {
 		"account_startrack.json": {
 			AccountNumber: "09912345", Name: "COASTLINE HOMEWARES P/L", ValidFrom: "2022-03-01", ValidTo: "2999-12-31", MerchantLocationID: "9ZZZ",
 			Suburb: "DANDENONG SOUTH", State: "VIC", ABNLastThree: "901",
-			Products: []carrier.Product{
+			Products: []connection.Product{
 				{ID: "EXP", Type: "EXPRESS", Group: "StarTrack", ValidTo: "2999-12-31"},
 				{ID: "PRM", Type: "PREMIUM", Group: "StarTrack", ValidTo: "2999-12-31"},
 				{ID: "FPP", Type: "FIXED PRICE PREMIUM", Group: "StarTrack", ValidTo: "2999-12-31"},
@@ -134,7 +135,7 @@ func TestReadContract(t *testing.T) {
 		"account_auspost_expired_blocked.json": {
 			AccountNumber: "0009912346", Name: "LAPSED TRADER P/L", ValidFrom: "2016-07-01", ValidTo: "2025-06-30", Expired: true, CreditBlocked: true,
 			MerchantLocationID: "ZZ7", Suburb: "NORTHGATE", State: "QLD", ABNLastThree: "901",
-			Products: []carrier.Product{{ID: "3D55", Type: "PARCEL POST + SIGNATURE", Group: "Parcel Post", ValidTo: "2025-06-30", Expired: true}},
+			Products: []connection.Product{{ID: "3D55", Type: "PARCEL POST + SIGNATURE", Group: "Parcel Post", ValidTo: "2025-06-30", Expired: true}},
 		},
 		"account_auspost_minimal.json": {
 			AccountNumber: "0009912399", Name: "SMALL SELLER", ValidFrom: "2024-01-01", ValidTo: "2999-12-31", MerchantLocationID: "ZZ8",
@@ -333,9 +334,9 @@ func TestReadToleratesHarmlessTypes(t *testing.T) {
 		"postage_products":[{"product_id":7055,"type":["x"],"group":{},"contract":null},{"contract":{"expired":"false","valid_to":"2027-06-30"}},
 		{"product_id":"A","product_id":"B","type":"` + strings.Repeat("é", 300) + `"}]}`
 	r := read(answer{status: 200, body: []byte(body)}, asked, testNow)
-	want := carrier.Contract{
+	want := connection.Contract{
 		AccountNumber: asked, Expired: true, MerchantLocationID: "77",
-		Products: []carrier.Product{{ID: "7055"}, {ValidTo: "2027-06-30"}, {ID: "B", Type: strings.Repeat("é", maxText)}},
+		Products: []connection.Product{{ID: "7055"}, {ValidTo: "2027-06-30"}, {ID: "B", Type: strings.Repeat("é", maxText)}},
 	}
 	if d := cmp.Diff(want, r.Contract); d != "" {
 		t.Errorf("Contract -want +got:\n%s", d)
@@ -479,7 +480,7 @@ func TestWhatARefusalIs(t *testing.T) {
 }
 
 // getOnce is the reading of a carrier that answers so, whatever it is asked.
-func getOnce(t *testing.T, status int, body string) carrier.Reading {
+func getOnce(t *testing.T, status int, body string) connection.Reading {
 	t.Helper()
 	c, err := New(Options{BaseURL: "https://carrier.example/shipping/v1", Transport: &roundTripper{do: func(int, *http.Request) (*http.Response, error) {
 		return response(status, body), nil

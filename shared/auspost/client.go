@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 const (
@@ -133,34 +134,34 @@ func sleep(ctx context.Context, d time.Duration) error {
 // Retry-After where that is no longer than RetryPause: a carrier that asks for
 // more is left alone. Nothing else is repeated, and nothing where the deadline
 // leaves less than a second for it.
-func (c *Client) GetAccount(ctx context.Context, account carrier.ChargeAccount, check int) carrier.Reading {
+func (c *Client) GetAccount(ctx context.Context, account connection.ChargeAccount, check int) connection.Reading {
 	start := time.Now()
 	r := c.getAccount(ctx, account, check)
 	r.Latency = time.Since(start)
 	return r
 }
 
-func (c *Client) getAccount(ctx context.Context, account carrier.ChargeAccount, check int) carrier.Reading {
+func (c *Client) getAccount(ctx context.Context, account connection.ChargeAccount, check int) connection.Reading {
 	return c.ask(ctx, question{
 		account: account, path: "/accounts/" + url.PathEscape(account.Number), check: check, again: account.Again,
-		read: func(a answer, now time.Time) carrier.Reading { return read(a, account.Number, now) },
+		read: func(a answer, now time.Time) connection.Reading { return read(a, account.Number, now) },
 	})
 }
 
 // question is one thing to ask the carrier for.
 type question struct {
-	account carrier.ChargeAccount
+	account connection.ChargeAccount
 	path    string // behind the base URL, with its query
 	check   int
-	read    func(a answer, now time.Time) carrier.Reading
+	read    func(a answer, now time.Time) connection.Reading
 	// again forbids a second attempt by an error; nil forbids none.
 	again func(ctx context.Context) error
 }
 
 // ask makes the call, and makes it a second time where that may help.
-func (c *Client) ask(ctx context.Context, q question) carrier.Reading {
+func (c *Client) ask(ctx context.Context, q question) connection.Reading {
 	if !sendable(q.account.Number) {
-		return carrier.Reading{Outcome: carrier.OutcomeMalformed, Cause: &failure{text: "the account number can not stand in a path and a header"}}
+		return connection.Reading{Outcome: carrier.OutcomeMalformed, Cause: &failure{text: "the account number can not stand in a path and a header"}}
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -173,7 +174,7 @@ func (c *Client) ask(ctx context.Context, q question) carrier.Reading {
 		return r
 	}
 	if err := c.sleep(ctx, pause); err != nil {
-		return carrier.Reading{Outcome: carrier.OutcomeTimeout, HTTPStatus: r.HTTPStatus, Cause: ended(ctx, err)}
+		return connection.Reading{Outcome: carrier.OutcomeTimeout, HTTPStatus: r.HTTPStatus, Cause: ended(ctx, err)}
 	}
 	if q.again != nil && q.again(ctx) != nil {
 		return r
@@ -182,7 +183,7 @@ func (c *Client) ask(ctx context.Context, q question) carrier.Reading {
 }
 
 // sendable: visible ASCII that is no dot segment. What a charge account number
-// looks like is carrier.Preflight's to say.
+// looks like is connection.Preflight's to say.
 func sendable(number string) bool {
 	for _, b := range []byte(number) {
 		if b <= ' ' || b > '~' {
@@ -193,7 +194,7 @@ func sendable(number string) bool {
 }
 
 // pauseAfter says whether an answer is worth a second attempt, and after how long.
-func (c *Client) pauseAfter(r carrier.Reading) (time.Duration, bool) {
+func (c *Client) pauseAfter(r connection.Reading) (time.Duration, bool) {
 	if r.Outcome == carrier.OutcomeUnauthorized {
 		return c.retryPause, true
 	}
@@ -210,16 +211,16 @@ func hasRoom(ctx context.Context, d time.Duration) bool {
 
 // attempt makes one call. The transport is used without an http.Client: it
 // follows no redirect and puts no URL into its errors.
-func (c *Client) attempt(ctx context.Context, q question) carrier.Reading {
+func (c *Client) attempt(ctx context.Context, q question) connection.Reading {
 	account := q.account
 	ctx, cancel := context.WithTimeout(ctx, c.attemptTimeout)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
-		return carrier.Reading{Outcome: carrier.OutcomeTimeout, Cause: ended(ctx, err)}
+		return connection.Reading{Outcome: carrier.OutcomeTimeout, Cause: ended(ctx, err)}
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+q.path, http.NoBody)
 	if err != nil {
-		return carrier.Reading{Outcome: carrier.OutcomeMalformed, Cause: &failure{text: "the request could not be made"}}
+		return connection.Reading{Outcome: carrier.OutcomeMalformed, Cause: &failure{text: "the request could not be made"}}
 	}
 	req.SetBasicAuth(account.Credentials.APIKey.Reveal(), account.Credentials.APISecret.Reveal())
 	req.Header.Set("Account-Number", account.Number)
@@ -239,7 +240,7 @@ func (c *Client) attempt(ctx context.Context, q question) carrier.Reading {
 	case len(body) > maxBody:
 		body = nil
 		if code := resp.StatusCode; code < http.StatusInternalServerError && code != http.StatusUnauthorized && code != http.StatusForbidden {
-			return carrier.Reading{Outcome: carrier.OutcomeUnreadable, HTTPStatus: resp.StatusCode, Cause: &failure{text: "the answer is longer than 1 MiB"}}
+			return connection.Reading{Outcome: carrier.OutcomeUnreadable, HTTPStatus: resp.StatusCode, Cause: &failure{text: "the answer is longer than 1 MiB"}}
 		}
 	}
 	return q.read(answer{status: resp.StatusCode, header: resp.Header, body: body}, time.Now())

@@ -23,6 +23,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/secret"
 )
 
 // The canaries: none of them may show in an error or a log.
@@ -31,16 +33,16 @@ const (
 	canarySecret = "canäry:secret%9e7b&lt;"
 )
 
-func chargeAccount(number string) carrier.ChargeAccount {
-	return carrier.ChargeAccount{
+func chargeAccount(number string) connection.ChargeAccount {
+	return connection.ChargeAccount{
 		Carrier: carrier.AustraliaPost, Number: number,
-		Credentials: carrier.Credentials{APIKey: carrier.NewSecret(canaryKey), APISecret: carrier.NewSecret(canarySecret)},
+		Credentials: connection.Credentials{APIKey: secret.New(canaryKey), APISecret: secret.New(canarySecret)},
 	}
 }
 
 // checkCanaries looks for what must not be seen in everything that a log could
 // print of a reading that is not good.
-func checkCanaries(t *testing.T, r carrier.Reading) {
+func checkCanaries(t *testing.T, r connection.Reading) {
 	t.Helper()
 	if r.Outcome == carrier.OutcomeOK {
 		return

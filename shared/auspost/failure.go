@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // failure is the cause of a reading without an answer that can be used. Its
@@ -41,8 +42,8 @@ func ended(ctx context.Context, err error) error {
 
 // unanswered is the reading of a call that failed on the way, before the
 // answer's header (status zero) or within its body.
-func unanswered(ctx context.Context, err error, status int, redact *strings.Replacer) carrier.Reading {
-	r := carrier.Reading{Outcome: carrier.OutcomeUnavailable, HTTPStatus: status}
+func unanswered(ctx context.Context, err error, status int, redact *strings.Replacer) connection.Reading {
+	r := connection.Reading{Outcome: carrier.OutcomeUnavailable, HTTPStatus: status}
 	var (
 		timeout interface{ Timeout() bool }
 		corrupt flate.CorruptInputError
@@ -90,7 +91,7 @@ func networkText(err error, redact *strings.Replacer) string {
 
 // redactor takes an account's number and credentials, in each form in which
 // they are sent, out of a text.
-func redactor(account carrier.ChargeAccount) *strings.Replacer {
+func redactor(account connection.ChargeAccount) *strings.Replacer {
 	key, secret := account.Credentials.APIKey.Reveal(), account.Credentials.APISecret.Reveal()
 	var pairs []string
 	for _, s := range []string{

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/tracking"
 )
 
 // repeats merges what the carrier lists in several places of one answer, such as
@@ -15,17 +15,17 @@ type repeats struct {
 	// siblings are numbers that several things of one list share: freight items
 	// that have only the number of their consignment are no repeats.
 	siblings map[string]bool
-	first    map[string]*carrier.Tracking
-	above    []*carrier.Tracking // the parts that the one at hand is in
+	first    map[string]*tracking.Tracking
+	above    []*tracking.Tracking // the parts that the one at hand is in
 }
 
 // merge takes repeats out of a shipment's parts, at any depth.
-func (r *repeats) merge(t *carrier.Tracking) {
-	r.first = map[string]*carrier.Tracking{}
+func (r *repeats) merge(t *tracking.Tracking) {
+	r.first = map[string]*tracking.Tracking{}
 	r.parts(t)
 }
 
-func (r *repeats) parts(t *carrier.Tracking) {
+func (r *repeats) parts(t *tracking.Tracking) {
 	r.above = append(r.above, t)
 	kept := t.Parts[:0]
 	for _, part := range t.Parts {
@@ -59,7 +59,7 @@ func (r *repeats) parts(t *carrier.Tracking) {
 }
 
 // join adds what a repeat says to what is there. One of them has no parts.
-func (r *repeats) join(first *carrier.Tracking, again carrier.Tracking) {
+func (r *repeats) join(first *tracking.Tracking, again tracking.Tracking) {
 	join(first, again)
 	if len(again.Parts) > 0 {
 		first.Parts = again.Parts
@@ -70,9 +70,9 @@ func (r *repeats) join(first *carrier.Tracking, again carrier.Tracking) {
 // join adds status and events. Of two statuses the one counts that we understand;
 // of two such the one with the newer event, and where none is newer the one that
 // is not delivered, as for a whole (decision 0025).
-func join(first *carrier.Tracking, again carrier.Tracking) {
+func join(first *tracking.Tracking, again tracking.Tracking) {
 	newer := newest(again.Events).Compare(newest(first.Events))
-	delivered := carrier.ProgressOf(first.CarrierStatus).Status == carrier.TrackingDelivered
+	delivered := tracking.ProgressOf(first.CarrierStatus).Status == tracking.Delivered
 	if less := knows(*first) - knows(again); less < 0 || less == 0 && (newer > 0 || newer == 0 && delivered) {
 		first.CarrierStatus = again.CarrierStatus
 	}
@@ -80,17 +80,17 @@ func join(first *carrier.Tracking, again carrier.Tracking) {
 }
 
 // knows is 2 for a status that we understand, 1 for another one, 0 for none.
-func knows(t carrier.Tracking) int {
+func knows(t tracking.Tracking) int {
 	switch {
 	case t.CarrierStatus == "":
 		return 0
-	case carrier.ProgressOf(t.CarrierStatus).Status == carrier.TrackingUnknown:
+	case tracking.ProgressOf(t.CarrierStatus).Status == tracking.Unknown:
 		return 1
 	}
 	return 2
 }
 
-func newest(events []carrier.TrackingEvent) time.Time {
+func newest(events []tracking.Event) time.Time {
 	var t time.Time
 	for _, e := range events {
 		if e.At.After(t) {
@@ -101,7 +101,7 @@ func newest(events []carrier.TrackingEvent) time.Time {
 }
 
 // articles counts those that a shipment lists.
-func articles(t *carrier.Tracking) int {
+func articles(t *tracking.Tracking) int {
 	n := 0
 	for i := range t.Parts {
 		n += max(1, articles(&t.Parts[i]))

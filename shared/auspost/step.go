@@ -1,6 +1,8 @@
 package auspost
 
-import "context"
+import (
+	"context"
+)
 
 type stepKey struct{}
 

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/tracking"
 )
 
 // Bounds of what is kept of one number. An answer with more parts is not
@@ -22,22 +24,22 @@ const (
 	maxPartEvents = 500 // of all parts together
 )
 
-// Track asks the carrier for tracking numbers, as carrier.CleanTrackingNumber
+// Track asks the carrier for tracking numbers, as tracking.CleanNumber
 // leaves them (infra/docs/auspost.md, "Track: GET /shipping/v1/track"). Each
 // comes back in the reading, by itself. Attempts, pauses and deadline are those
 // of GetAccount.
 //
 // Numbers that seem to be Australia Post's and those that seem to be StarTrack's
-// (carrier.ChargeAccount.BrandOf) go in calls of their own: together all of them
+// (tracking.BrandOf) go in calls of their own: together all of them
 // would fail, and one key may serve both. Where the carrier finds both brands in
 // one call nevertheless, its numbers are asked for again apart. allow is asked
 // before each call, the second attempt of one included; what it returns becomes
 // the error of the numbers.
-func (c *Client) Track(ctx context.Context, account carrier.ChargeAccount, numbers []string, allow func(ctx context.Context) error) carrier.TrackingReading {
-	t := tracking{Client: c, account: account, allow: allow, reading: make(carrier.TrackingReading, len(numbers))}
-	post, starTrack := divide(numbers, func(n string) bool { return account.BrandOf(n) == carrier.StarTrack })
+func (c *Client) Track(ctx context.Context, account connection.ChargeAccount, numbers []string, allow func(ctx context.Context) error) tracking.Reading {
+	t := trackingOf{Client: c, account: account, allow: allow, reading: make(tracking.Reading, len(numbers))}
+	post, starTrack := divide(numbers, func(n string) bool { return tracking.BrandOf(account, n) == carrier.StarTrack })
 	for _, brand := range [][]string{post, starTrack} {
-		for batch := range slices.Chunk(brand, carrier.MaxTrackingNumbers) {
+		for batch := range slices.Chunk(brand, tracking.MaxNumbers) {
 			t.call(ctx, batch)
 		}
 	}
@@ -55,18 +57,18 @@ func divide(numbers []string, second func(string) bool) (first, rest []string) {
 	return first, rest
 }
 
-// tracking is one Track under way.
-type tracking struct {
+// trackingOf is one Track under way.
+type trackingOf struct {
 	*Client
 
-	account carrier.ChargeAccount
+	account connection.ChargeAccount
 	allow   func(ctx context.Context) error
-	reading carrier.TrackingReading
+	reading tracking.Reading
 }
 
 // call asks for numbers in one call and puts what it comes to for each into the
 // reading.
-func (t *tracking) call(ctx context.Context, numbers []string) {
+func (t *trackingOf) call(ctx context.Context, numbers []string) {
 	a := t.ask(ctx, numbers)
 	var missing []string
 	for _, n := range numbers {
@@ -95,30 +97,30 @@ func (t *tracking) call(ctx context.Context, numbers []string) {
 
 // trackAnswer is what one call came to.
 type trackAnswer struct {
-	results carrier.TrackingReading // by number in capitals
-	failed  error                   // of the numbers without a result; nil if there is no such error
-	code    string                  // why the carrier refuses all of them for one; empty if it does not
+	results tracking.Reading // by number in capitals
+	failed  error            // of the numbers without a result; nil if there is no such error
+	code    string           // why the carrier refuses all of them for one; empty if it does not
 }
 
 // withoutResult is what becomes of each of so many numbers without a result. The
 // carrier does not say which of them it does not find.
-func (a trackAnswer) withoutResult(numbers int) carrier.Tracked {
+func (a trackAnswer) withoutResult(numbers int) tracking.Tracked {
 	about := numberFaults[a.code]
 	switch {
 	case about != "" && numbers == 1:
-		return carrier.Tracked{Err: about.Err(), Fault: about}
+		return tracking.Tracked{Err: about.Err(), Fault: about}
 	case about != "":
-		return carrier.Tracked{Err: fault.Field(fault.Invalid, "tracking_number", "The carrier refuses the numbers that were asked for together; ask for this one on its own.")}
+		return tracking.Tracked{Err: fault.Field(fault.Invalid, "tracking_number", "The carrier refuses the numbers that were asked for together; ask for this one on its own.")}
 	case a.failed != nil:
-		return carrier.Tracked{Err: a.failed}
+		return tracking.Tracked{Err: a.failed}
 	}
-	return carrier.Tracked{Err: carrier.Reading{
+	return tracking.Tracked{Err: connection.Reading{
 		Outcome: carrier.OutcomeUnreadable, HTTPStatus: http.StatusOK, Cause: &failure{text: "a number that was asked for is not in the answer"},
 	}.Err()}
 }
 
 // ask makes a call, if it is allowed.
-func (t *tracking) ask(ctx context.Context, numbers []string) trackAnswer {
+func (t *trackingOf) ask(ctx context.Context, numbers []string) trackAnswer {
 	if err := t.allow(ctx); err != nil {
 		return trackAnswer{failed: err}
 	}
@@ -126,12 +128,12 @@ func (t *tracking) ask(ctx context.Context, numbers []string) trackAnswer {
 	for i, n := range numbers {
 		escaped[i] = url.QueryEscape(n)
 	}
-	var results carrier.TrackingReading
-	var beside carrier.Reading
+	var results tracking.Reading
+	var beside connection.Reading
 	r := t.Client.ask(ctx, question{
 		account: t.account, path: "/track?tracking_ids=" + strings.Join(escaped, ","), check: 1, again: t.allow,
-		read: func(a answer, now time.Time) carrier.Reading {
-			r := interpret(a, now, func(r *carrier.Reading, doc []byte) {
+		read: func(a answer, now time.Time) connection.Reading {
+			r := interpret(a, now, func(r *connection.Reading, doc []byte) {
 				if results, r.Cause = readTracking(doc); r.Cause != nil {
 					r.Outcome = carrier.OutcomeUnreadable
 					return
@@ -140,7 +142,7 @@ func (t *tracking) ask(ctx context.Context, numbers []string) trackAnswer {
 			})
 			if some := resultsBeside(a, r); len(some) > 0 {
 				results, beside = some, r
-				r = carrier.Reading{Outcome: carrier.OutcomeOK, HTTPStatus: r.HTTPStatus}
+				r = connection.Reading{Outcome: carrier.OutcomeOK, HTTPStatus: r.HTTPStatus}
 			}
 			return r
 		},
@@ -157,7 +159,7 @@ func (t *tracking) ask(ctx context.Context, numbers []string) trackAnswer {
 
 // resultsBeside are the results of a 200 that lists errors, too: they count, and
 // the errors are those of the numbers that have none.
-func resultsBeside(a answer, r carrier.Reading) carrier.TrackingReading {
+func resultsBeside(a answer, r connection.Reading) tracking.Reading {
 	if a.status != http.StatusOK || r.Outcome == carrier.OutcomeOK {
 		return nil
 	}
@@ -175,7 +177,7 @@ func resultsBeside(a answer, r carrier.Reading) carrier.TrackingReading {
 // apart divides numbers of both brands: by their form, or where that tells
 // nothing in halves.
 func apart(numbers []string) [2][]string {
-	post, starTrack := divide(numbers, carrier.IsStarTrackNumber)
+	post, starTrack := divide(numbers, tracking.IsStarTrackNumber)
 	if len(post) == 0 || len(starTrack) == 0 {
 		return [2][]string{numbers[:len(numbers)/2], numbers[len(numbers)/2:]}
 	}
@@ -184,34 +186,34 @@ func apart(numbers []string) [2][]string {
 
 // numberFaults are the codes that are about a number (infra/docs/auspost.md,
 // "Codes").
-var numberFaults = map[string]carrier.NumberFault{
-	codeInvalidNumber: carrier.NumberUnknown,
-	"ESB-10001":       carrier.NumberUnknown,
-	"ESB-10002":       carrier.NumberNotTracked,
+var numberFaults = map[string]tracking.NumberFault{
+	codeInvalidNumber: tracking.NumberUnknown,
+	"ESB-10001":       tracking.NumberUnknown,
+	"ESB-10002":       tracking.NumberNotTracked,
 }
 
 // readError is what one error means for its number, under status 200.
-func readError(value json.RawMessage) carrier.Tracked {
-	r := carrier.Reading{Outcome: carrier.OutcomeUnexpected, HTTPStatus: http.StatusOK}
+func readError(value json.RawMessage) tracking.Tracked {
+	r := connection.Reading{Outcome: carrier.OutcomeUnexpected, HTTPStatus: http.StatusOK}
 	if i := rankOf(value); i < len(knownCodes) {
 		r.Outcome, r.Code, r.Name = knownCodes[i].outcome, knownCodes[i].code, knownCodes[i].name
 	}
 	if about := numberFaults[r.Code]; about != "" {
-		return carrier.Tracked{Err: about.Err(), Fault: about}
+		return tracking.Tracked{Err: about.Err(), Fault: about}
 	}
-	return carrier.Tracked{Err: r.Err()}
+	return tracking.Tracked{Err: r.Err()}
 }
 
 // readTracking takes the results out of a track answer, valid JSON, by number in
 // capitals. A result of another form than an object, or without tracking_id, is
 // passed over; of two with the same one, the one that says something counts.
-func readTracking(doc []byte) (carrier.TrackingReading, error) {
-	var results carrier.TrackingReading
+func readTracking(doc []byte) (tracking.Reading, error) {
+	var results tracking.Reading
 	for m := range members(doc) {
 		if m.name != "tracking_results" || m.value[0] != '[' {
 			continue
 		}
-		results = carrier.TrackingReading{}
+		results = tracking.Reading{}
 		for value := range objects(m.value) {
 			id, result := readResult(value)
 			if had, ok := results[id]; id != "" && (!ok || had.Err != nil || had.Tracking.Silent()) {
@@ -227,25 +229,25 @@ func readTracking(doc []byte) (carrier.TrackingReading, error) {
 
 // readResult reads what was found for one number. Errors, its own or those of its
 // parts, count where nothing else is said of it.
-func readResult(value json.RawMessage) (id string, result carrier.Tracked) {
+func readResult(value json.RawMessage) (id string, result tracking.Tracked) {
 	p := partReader{articles: map[string]bool{}, siblings: map[string]bool{}}
 	t := p.read(value)
 	id, t.Number = strings.ToUpper(t.Number), ""
 	switch {
 	case p.parts > maxParts:
-		return id, carrier.Tracked{Err: carrier.Reading{
+		return id, tracking.Tracked{Err: connection.Reading{
 			Outcome: carrier.OutcomeUnreadable, HTTPStatus: http.StatusOK, Cause: &failure{text: "a shipment of too many parts"},
 		}.Err()}
 	case t.Silent() && p.failed.Err != nil:
 		return id, p.failed
 	}
 	trim(&t, max(1, maxPartEvents/max(1, p.parts)))
-	return id, carrier.Tracked{Tracking: t}
+	return id, tracking.Tracked{Tracking: t}
 }
 
 // trim bounds the events of a shipment and of each of its parts.
-func trim(t *carrier.Tracking, limit int) {
-	t.Events = carrier.NewestEvents(t.Events, min(limit, carrier.MaxEvents))
+func trim(t *tracking.Tracking, limit int) {
+	t.Events = tracking.NewestEvents(t.Events, min(limit, tracking.MaxEvents))
 	for i := range t.Parts {
 		trim(&t.Parts[i], limit)
 	}
@@ -254,9 +256,9 @@ func trim(t *carrier.Tracking, limit int) {
 // partReader reads a result and its parts, at whatever depth they are.
 type partReader struct {
 	parts    int
-	failed   carrier.Tracked // the first error
-	articles map[string]bool // numbers of articles, in capitals
-	siblings map[string]bool // of repeats
+	failed   tracking.Tracked // the first error
+	articles map[string]bool  // numbers of articles, in capitals
+	siblings map[string]bool  // of repeats
 }
 
 // read reads a result, a consignment or an article. All of them may have a
@@ -264,10 +266,10 @@ type partReader struct {
 // (infra/docs/auspost.md, "Track"). A consignment that is alone stands for the
 // whole, and the items beside it are its parts; several are parts themselves.
 // What is listed in several places is one part.
-func (p *partReader) read(value json.RawMessage) carrier.Tracking {
-	var t carrier.Tracking
+func (p *partReader) read(value json.RawMessage) tracking.Tracking {
+	var t tracking.Tracking
 	var article, consignment string
-	var consignments, items []carrier.Tracking
+	var consignments, items []tracking.Tracking
 	expected := 0
 	for m := range members(value) {
 		switch m.name {
@@ -306,13 +308,13 @@ func (p *partReader) read(value json.RawMessage) carrier.Tracking {
 	}
 	(&repeats{siblings: p.siblings}).merge(&t)
 	if len(items) > 0 && expected > articles(&t) {
-		home.Parts = append(home.Parts, carrier.Tracking{}) // what is not listed is not delivered
+		home.Parts = append(home.Parts, tracking.Tracking{}) // what is not listed is not delivered
 	}
 	return t
 }
 
-func (p *partReader) list(value json.RawMessage) []carrier.Tracking {
-	var all []carrier.Tracking
+func (p *partReader) list(value json.RawMessage) []tracking.Tracking {
+	var all []tracking.Tracking
 	seen := map[string]bool{}
 	for item := range objects(value) {
 		if p.parts++; p.parts > maxParts {
@@ -329,8 +331,8 @@ func (p *partReader) list(value json.RawMessage) []carrier.Tracking {
 	return all
 }
 
-func readEvent(value json.RawMessage) carrier.TrackingEvent {
-	var e carrier.TrackingEvent
+func readEvent(value json.RawMessage) tracking.Event {
+	var e tracking.Event
 	for m := range members(value) {
 		switch m.name {
 		case "date", "event_date_time":

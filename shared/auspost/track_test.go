@@ -22,8 +22,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/tracking"
 )
 
 // The numbers of the examples.
@@ -37,14 +38,14 @@ const (
 func allowed(context.Context) error { return nil }
 
 // trackAccount is one of Australia Post whose merchant location is known.
-func trackAccount() carrier.ChargeAccount {
+func trackAccount() connection.ChargeAccount {
 	account := chargeAccount(asked)
 	account.MerchantLocationID = "36ZZ4"
 	return account
 }
 
 // track asks a carrier made of a function for numbers.
-func track(t *testing.T, do func(n int, r *http.Request) (*http.Response, error), allow func(context.Context) error, numbers ...string) (carrier.TrackingReading, int) {
+func track(t *testing.T, do func(n int, r *http.Request) (*http.Response, error), allow func(context.Context) error, numbers ...string) (tracking.Reading, int) {
 	t.Helper()
 	rt := &roundTripper{do: do}
 	c, err := New(Options{BaseURL: "https://carrier.example/shipping/v1", Transport: rt})
@@ -60,7 +61,7 @@ func track(t *testing.T, do func(n int, r *http.Request) (*http.Response, error)
 
 // found says in a word what a number came to: the carrier's status, or the kind
 // of its error with the code of the carrier's.
-func found(r carrier.Tracked) string {
+func found(r tracking.Tracked) string {
 	if r.Err == nil {
 		return r.Tracking.Words()
 	}
@@ -169,14 +170,14 @@ func TestTrackOneNumber(t *testing.T) {
 		status int
 		body   string
 		want   string
-		fault  carrier.NumberFault
+		fault  tracking.NumberFault
 	}{
-		"unknown, 400":             {400, `{"errors":[{"code":"51104"}]}`, "not found tracking_number", carrier.NumberUnknown},
-		"unknown, 200":             {200, `{"errors":[{"code":"51104"}]}`, "not found tracking_number", carrier.NumberUnknown},
-		"unknown, 404":             {404, fieldCase(t, "f09b_404_tracking.json"), "not found tracking_number", carrier.NumberUnknown},
-		"unknown, by its own code": {400, `{"errors":[{"code":"ESB-10001"}]}`, "not found tracking_number", carrier.NumberUnknown},
-		"unknown, by its result":   {200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-10001"}]}`), "not found tracking_number", carrier.NumberUnknown},
-		"not tracked":              {200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-10002"}]}`), "invalid tracking_number", carrier.NumberNotTracked},
+		"unknown, 400":             {400, `{"errors":[{"code":"51104"}]}`, "not found tracking_number", tracking.NumberUnknown},
+		"unknown, 200":             {200, `{"errors":[{"code":"51104"}]}`, "not found tracking_number", tracking.NumberUnknown},
+		"unknown, 404":             {404, fieldCase(t, "f09b_404_tracking.json"), "not found tracking_number", tracking.NumberUnknown},
+		"unknown, by its own code": {400, `{"errors":[{"code":"ESB-10001"}]}`, "not found tracking_number", tracking.NumberUnknown},
+		"unknown, by its result":   {200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-10001"}]}`), "not found tracking_number", tracking.NumberUnknown},
+		"not tracked":              {200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-10002"}]}`), "invalid tracking_number", tracking.NumberNotTracked},
 		"both brands":              {400, `{"errors":[{"code":"51103"}]}`, "carrier down 51103", ""},
 		"another's result":         {200, results(good("BBB")), "carrier down", ""},
 	} {
@@ -408,7 +409,7 @@ type told struct {
 	Articles              []string
 }
 
-func tell(tracking carrier.Tracking) told {
+func tell(tracking tracking.Tracking) told {
 	s := tracking.Summary()
 	w := told{Status: string(s.Status), Detail: s.Detail, Words: tracking.Words()}
 	if at := tracking.DeliveredAt(); !at.IsZero() {
@@ -556,7 +557,7 @@ func TestTrackWhole(t *testing.T) {
 		got, _ := track(t, func(int, *http.Request) (*http.Response, error) {
 			return response(200, fieldCase(t, "f10b_errors_only_in_item.json")), nil
 		}, allowed, article)
-		if found(got[article]) != "not found tracking_number" || got[article].Fault != carrier.NumberUnknown {
+		if found(got[article]) != "not found tracking_number" || got[article].Fault != tracking.NumberUnknown {
 			t.Errorf("%s, fault %q", found(got[article]), got[article].Fault)
 		}
 	})
@@ -593,7 +594,7 @@ func TestTrackEvents(t *testing.T) {
 		`],"items":[{"events":[` + event("2026-09-18T00:00:00Z", "") + `,` + event("2026-09-15T10:00:00", `,"description":"No offset"`) + `,` +
 		event("9999-12-31T23:59:59-10:00", "") + `,` + event("0000-01-01T00:00:00+10:00", "") + `,` + event("soon", "") + `]}]}]}`
 	_, got := readResult([]byte(value))
-	want := []carrier.TrackingEvent{
+	want := []tracking.Event{
 		{At: at(19, 0), CarrierTime: "2026-09-19T10:00:00+10:00"},
 		{At: at(18, 0), CarrierTime: "2026-09-18T00:00:00Z"},
 		{At: at(17, 0), CarrierTime: "2026-09-17T10:00:00+10:00", Description: "Second", Location: "X NSW"},
@@ -650,28 +651,28 @@ func TestTrackManyEvents(t *testing.T) {
 
 // TestTrackExamples reads each example of a track answer.
 func TestTrackExamples(t *testing.T) {
-	delivered := carrier.Tracking{Number: article, CarrierStatus: "Delivered", Events: []carrier.TrackingEvent{
+	delivered := tracking.Tracking{Number: article, CarrierStatus: "Delivered", Events: []tracking.Event{
 		{At: time.Date(2026, 9, 18, 4, 43, 9, 0, time.UTC), CarrierTime: "2026-09-18T14:43:09+10:00", Description: "Delivered - Left in a safe place", Location: "ALEXANDRIA NSW"},
 		{At: time.Date(2026, 9, 17, 20, 8, 51, 0, time.UTC), CarrierTime: "2026-09-18T06:08:51+10:00", Description: "Onboard for delivery", Location: "ALEXANDRIA NSW"},
 		{At: time.Date(2026, 9, 17, 9, 40, 19, 0, time.UTC), CarrierTime: "2026-09-17T19:40:19+10:00", Description: "In transit to next facility in ALEXANDRIA NSW"},
 		{At: time.Date(2026, 9, 17, 7, 2, 11, 0, time.UTC), CarrierTime: "2026-09-17T17:02:11+10:00", Description: "Item processed at facility", Location: "CHULLORA NSW"},
 		{At: time.Date(2026, 9, 16, 4, 27, 15, 0, time.UTC), CarrierTime: "2026-09-16T14:27:15+10:00", Description: "Shipping information approved by Australia Post"},
 	}}
-	one := func(number string, part carrier.Tracking) carrier.Tracking {
-		return carrier.Tracking{Number: number, CarrierStatus: part.CarrierStatus, Parts: []carrier.Tracking{part}}
+	one := func(number string, part tracking.Tracking) tracking.Tracking {
+		return tracking.Tracking{Number: number, CarrierStatus: part.CarrierStatus, Parts: []tracking.Tracking{part}}
 	}
-	onItsWay := carrier.Tracking{Number: article, CarrierStatus: "In transit", Events: delivered.Events[3:4]}
-	nested := carrier.Tracking{Number: abroad, Parts: []carrier.Tracking{{Number: abroad, Parts: []carrier.Tracking{{Number: abroad, CarrierStatus: "Unknown", Events: []carrier.TrackingEvent{
+	onItsWay := tracking.Tracking{Number: article, CarrierStatus: "In transit", Events: delivered.Events[3:4]}
+	nested := tracking.Tracking{Number: abroad, Parts: []tracking.Tracking{{Number: abroad, Parts: []tracking.Tracking{{Number: abroad, CarrierStatus: "Unknown", Events: []tracking.Event{
 		{At: time.Date(2026, 2, 2, 21, 8, 0, 0, time.UTC), CarrierTime: "2026-02-03T08:08:00+11:00", Description: "Processed by air carrier"},
 		{At: time.Date(2026, 1, 27, 14, 59, 11, 0, time.UTC), CarrierTime: "2026-01-28T01:59:11+11:00", Description: "Cleared and awaiting international departure", Location: "BRISBANE QLD"},
 	}}}}}}
-	consignment := carrier.Tracking{Number: starTrack, Consignment: true, Parts: []carrier.Tracking{{
+	consignment := tracking.Tracking{Number: starTrack, Consignment: true, Parts: []tracking.Tracking{{
 		CarrierStatus: "In Transit",
-		Events: []carrier.TrackingEvent{
+		Events: []tracking.Event{
 			{At: time.Date(2026, 9, 16, 5, 51, 22, 0, time.UTC), CarrierTime: "2026-09-16T15:51:22+10:00", Description: "Picked Up", Location: "NEWTOWN VIC"},
 		},
-		Parts: []carrier.Tracking{
-			{Number: starTrack + "FPP00001", CarrierStatus: "In Transit", Events: []carrier.TrackingEvent{
+		Parts: []tracking.Tracking{
+			{Number: starTrack + "FPP00001", CarrierStatus: "In Transit", Events: []tracking.Event{
 				{At: time.Date(2026, 9, 16, 12, 10, 4, 0, time.UTC), CarrierTime: "2026-09-16T22:10:04+10:00", Description: "In Transit", Location: "TULLAMARINE VIC"},
 			}},
 			{Number: starTrack + "FPP00002", CarrierStatus: "Confirmed"},
@@ -701,8 +702,8 @@ func TestTrackExamples(t *testing.T) {
 			}, allowed, slices.Sorted(maps.Keys(want))...)
 			for number, w := range want {
 				var d string
-				if tracking, ok := w.(carrier.Tracking); ok {
-					d = cmp.Diff(carrier.Tracked{Tracking: tracking}, got[number], cmpopts.EquateEmpty())
+				if track, ok := w.(tracking.Tracking); ok {
+					d = cmp.Diff(tracking.Tracked{Tracking: track}, got[number], cmpopts.EquateEmpty())
 				} else {
 					d = cmp.Diff(w, any(found(got[number])))
 				}
@@ -737,8 +738,8 @@ func FuzzTrackAnswer(f *testing.F) {
 	f.Add(200, []byte(results(`{"tracking_id":"ZZ91000","errors":[{"code":1},[],null]}`, `{"tracking_id":7,"consignment":[{}]}`)))
 	f.Add(200, []byte(results(`{"tracking_id":"ZZ91000","trackable_items":{"items":{"events":{"date":"0001-01-01T00:00:00+23:59"}}}}`)))
 	f.Add(200, []byte(results(`{"tracking_id":"ZZ91000","trackable_items":[{"status":"delivered","items":[{"items":[{"status":"X"}]}],"number_of_items":9}]}`)))
-	statuses := map[carrier.TrackingStatus]bool{}
-	for _, s := range []carrier.TrackingStatus{"UN", "AC", "IT", "DE", "EX", "AT", "NY", "SP"} {
+	statuses := map[tracking.Status]bool{}
+	for _, s := range []tracking.Status{"UN", "AC", "IT", "DE", "EX", "AT", "NY", "SP"} {
 		statuses[s] = true
 	}
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
@@ -767,11 +768,11 @@ func FuzzTrackAnswer(f *testing.F) {
 			if status != 200 || r.Fault != "" {
 				t.Errorf("%s: good under %d, with the fault %q", number, status, r.Fault)
 			}
-			if !slices.ContainsFunc(ownResults(body, number), func(own carrier.Tracking) bool { return cmp.Equal(own, r.Tracking) }) {
+			if !slices.ContainsFunc(ownResults(body, number), func(own tracking.Tracking) bool { return cmp.Equal(own, r.Tracking) }) {
 				t.Errorf("%s: %+v is of none of its own results", number, r.Tracking)
 			}
 			events := r.Tracking.History()
-			if len(events) > carrier.MaxEvents || !slices.IsSortedFunc(events, func(a, b carrier.TrackingEvent) int { return b.At.Compare(a.At) }) {
+			if len(events) > tracking.MaxEvents || !slices.IsSortedFunc(events, func(a, b tracking.Event) int { return b.At.Compare(a.At) }) {
 				t.Errorf("%s: %d events, or not the newest first", number, len(events))
 			}
 			for _, e := range events {
@@ -784,15 +785,15 @@ func FuzzTrackAnswer(f *testing.F) {
 				if !statuses[a.Status] {
 					t.Errorf("%s: an article is %q", number, a.Status)
 				}
-				all = all && a.Status == carrier.TrackingDelivered
+				all = all && a.Status == tracking.Delivered
 			}
-			if !statuses[whole.Status] || whole.Status == carrier.TrackingDelivered && !all {
+			if !statuses[whole.Status] || whole.Status == tracking.Delivered && !all {
 				t.Errorf("%s: is %q, all articles delivered: %v", number, whole.Status, all)
 			}
-			if got := allDelivered(&r.Tracking, false); (whole.Status == carrier.TrackingDelivered) != got {
+			if got := allDelivered(&r.Tracking, false); (whole.Status == tracking.Delivered) != got {
 				t.Errorf("%s: is %q, all of it delivered: %v", number, whole.Status, got)
 			}
-			if !r.Tracking.DeliveredAt().IsZero() && whole.Status != carrier.TrackingDelivered {
+			if !r.Tracking.DeliveredAt().IsZero() && whole.Status != tracking.Delivered {
 				t.Errorf("%s: a time of delivery while %q", number, whole.Status)
 			}
 		}
@@ -801,16 +802,16 @@ func FuzzTrackAnswer(f *testing.F) {
 
 // allDelivered: the carrier states that it is delivered, of the whole, of what it
 // is a part of (above) or of all parts, and nowhere the contrary.
-func allDelivered(t *carrier.Tracking, above bool) bool {
-	own := carrier.ProgressOf(t.CarrierStatus).Status
-	if own != carrier.TrackingUnknown && own != carrier.TrackingDelivered {
+func allDelivered(t *tracking.Tracking, above bool) bool {
+	own := tracking.ProgressOf(t.CarrierStatus).Status
+	if own != tracking.Unknown && own != tracking.Delivered {
 		return false
 	}
-	stated := above || own == carrier.TrackingDelivered
-	if !stated && t.CarrierStatus == "" && !slices.ContainsFunc(t.Parts, func(p carrier.Tracking) bool { return !p.Silent() }) {
+	stated := above || own == tracking.Delivered
+	if !stated && t.CarrierStatus == "" && !slices.ContainsFunc(t.Parts, func(p tracking.Tracking) bool { return !p.Silent() }) {
 		for _, e := range t.Events {
-			if p := e.Progress().Status; p != carrier.TrackingUnknown {
-				return p == carrier.TrackingDelivered
+			if p := e.Progress().Status; p != tracking.Unknown {
+				return p == tracking.Delivered
 			}
 		}
 	}
@@ -823,11 +824,11 @@ func allDelivered(t *carrier.Tracking, above bool) bool {
 }
 
 // ownResults reads each result of a number as if it were alone.
-func ownResults(body []byte, number string) []carrier.Tracking {
+func ownResults(body []byte, number string) []tracking.Tracking {
 	var doc struct {
 		Results []json.RawMessage `json:"tracking_results"`
 	}
-	var all []carrier.Tracking
+	var all []tracking.Tracking
 	clean, err := parseObject(body)
 	if err != nil {
 		return nil

@@ -11,11 +11,11 @@ import (
 	"strconv"
 	"strings"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // Changes are the differences of two answers of Get Accounts, in the order of
-// weights and at most carrier.MaxChanges of them. Either is an account as a good
+// weights and at most connection.MaxDifferences of them. Either is an account as a good
 // Reading keeps it in Raw; another text is an error, as of ParseContract.
 //
 // What readContract understands is compared by what it reads. The rest is
@@ -24,7 +24,7 @@ import (
 // empty list are absent members. In a list of products each is found by its
 // product_id, in any other list by its place. A difference in this rest is told
 // by its path and never by its values: they can be personal data.
-func Changes(before, after []byte) ([]carrier.Change, error) {
+func Changes(before, after []byte) ([]connection.Difference, error) {
 	a, err := takeApart(before)
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer before: %w", err)
@@ -34,11 +34,11 @@ func Changes(before, after []byte) ([]carrier.Change, error) {
 		return nil, fmt.Errorf("reading the answer after: %w", err)
 	}
 	var d differences
-	d.flag(carrier.ChangedExpired, "", a.Expired, b.Expired)
-	d.date(carrier.ChangedValidTo, "", a.ValidTo, b.ValidTo, a.rest, b.rest)
-	d.flag(carrier.ChangedCreditBlocked, "", a.CreditBlocked, b.CreditBlocked)
+	d.flag(connection.ChangedExpired, "", a.Expired, b.Expired)
+	d.date(connection.ChangedValidTo, "", a.ValidTo, b.ValidTo, a.rest, b.rest)
+	d.flag(connection.ChangedCreditBlocked, "", a.CreditBlocked, b.CreditBlocked)
 	if !reflect.DeepEqual(a.rest["addresses"], b.rest["addresses"]) {
-		d.add(carrier.Change{Type: carrier.ChangedAddress})
+		d.add(connection.Difference{Type: connection.ChangedAddress})
 	}
 	delete(a.rest, "addresses")
 	delete(b.rest, "addresses")
@@ -49,17 +49,17 @@ func Changes(before, after []byte) ([]carrier.Change, error) {
 
 // parts is an account: what is understood of it, and all else.
 type parts struct {
-	carrier.Contract
+	connection.Contract
 	products []*product
 	rest     map[string]any
 }
 
 // product is one of a list of products.
 type product struct {
-	carrier.Product                // of a postage product
-	id              string         // its product_id
-	value           map[string]any // all else
-	text            string         // the value as JSON
+	connection.Product                // of a postage product
+	id                 string         // its product_id
+	value              map[string]any // all else
+	text               string         // the value as JSON
 }
 
 func takeApart(raw []byte) (parts, error) {
@@ -182,54 +182,54 @@ func present(v any) any {
 }
 
 // differences are what was found so far, in any order.
-type differences []carrier.Change
+type differences []connection.Difference
 
-func (d *differences) add(c carrier.Change) {
+func (d *differences) add(c connection.Difference) {
 	c.ProductID, c.Field = clip(c.ProductID), clip(c.Field)
 	*d = append(*d, c)
-	if len(*d) > 10*carrier.MaxChanges { // an answer can hold a hundred thousand
+	if len(*d) > 10*connection.MaxDifferences { // an answer can hold a hundred thousand
 		*d = d.told()
 	}
 }
 
 // weights is the order in which changes are told.
-var weights = [...]carrier.ChangeType{
-	carrier.ChangedExpired, carrier.ChangedValidTo, carrier.ChangedCreditBlocked, carrier.ChangedAddress, carrier.ProductAdded, carrier.ProductRemoved,
-	carrier.ProductRecoded, carrier.ProductExpired, carrier.ProductValidTo, carrier.ChangedField,
+var weights = [...]connection.DifferenceType{
+	connection.ChangedExpired, connection.ChangedValidTo, connection.ChangedCreditBlocked, connection.ChangedAddress, connection.ProductAdded, connection.ProductRemoved,
+	connection.ProductRecoded, connection.ProductExpired, connection.ProductValidTo, connection.ChangedField,
 }
 
 // told sorts pointers: each type that is sorted by itself costs ten kilobytes of
 // code, and all pointers share theirs.
-func (d *differences) told() []carrier.Change {
-	order := make([]*carrier.Change, len(*d))
+func (d *differences) told() []connection.Difference {
+	order := make([]*connection.Difference, len(*d))
 	for i := range order {
 		order[i] = &(*d)[i]
 	}
-	slices.SortFunc(order, func(a, b *carrier.Change) int {
+	slices.SortFunc(order, func(a, b *connection.Difference) int {
 		return cmp.Or(
 			cmp.Compare(slices.Index(weights[:], a.Type), slices.Index(weights[:], b.Type)), cmp.Compare(a.ProductID, b.ProductID),
 			cmp.Compare(a.Field, b.Field), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
 	})
-	var list []carrier.Change
+	var list []connection.Difference
 	for i, c := range order {
-		if len(list) < carrier.MaxChanges && (i == 0 || *c != *order[i-1]) {
+		if len(list) < connection.MaxDifferences && (i == 0 || *c != *order[i-1]) {
 			list = append(list, *c)
 		}
 	}
 	return list
 }
 
-func (d *differences) flag(t carrier.ChangeType, id string, before, after bool) {
+func (d *differences) flag(t connection.DifferenceType, id string, before, after bool) {
 	if before != after {
-		d.add(carrier.Change{Type: t, ProductID: id, From: strconv.FormatBool(before), To: strconv.FormatBool(after)})
+		d.add(connection.Difference{Type: t, ProductID: id, From: strconv.FormatBool(before), To: strconv.FormatBool(after)})
 	}
 }
 
 // date compares the valid_to of two objects, as it was read, and takes it out of
 // them. What is no date has no value to show.
-func (d *differences) date(t carrier.ChangeType, id, before, after string, a, b map[string]any) {
+func (d *differences) date(t connection.DifferenceType, id, before, after string, a, b map[string]any) {
 	if before != after || before == "" && !reflect.DeepEqual(a["valid_to"], b["valid_to"]) {
-		d.add(carrier.Change{Type: t, ProductID: id, From: before, To: after})
+		d.add(connection.Difference{Type: t, ProductID: id, From: before, To: after})
 	}
 	delete(a, "valid_to")
 	delete(b, "valid_to")
@@ -242,15 +242,15 @@ func (d *differences) products(before, after []*product) {
 	for _, p := range gone {
 		i := slices.IndexFunc(come, func(q *product) bool { return p.Type != "" && p.sameKind(q) })
 		if i < 0 {
-			d.add(carrier.Change{Type: carrier.ProductRemoved, ProductID: p.id, From: p.Type})
+			d.add(connection.Difference{Type: connection.ProductRemoved, ProductID: p.id, From: p.Type})
 			continue
 		}
-		d.add(carrier.Change{Type: carrier.ProductRecoded, ProductID: come[i].id, From: clip(p.id), To: clip(come[i].id)})
+		d.add(connection.Difference{Type: connection.ProductRecoded, ProductID: come[i].id, From: clip(p.id), To: clip(come[i].id)})
 		pairs = append(pairs, [2]*product{p, come[i]})
 		come = slices.Delete(come, i, i+1)
 	}
 	for _, p := range come {
-		d.add(carrier.Change{Type: carrier.ProductAdded, ProductID: p.id, To: p.Type})
+		d.add(connection.Difference{Type: connection.ProductAdded, ProductID: p.id, To: p.Type})
 	}
 	for _, both := range pairs {
 		d.product(both[0], both[1])
@@ -258,10 +258,10 @@ func (d *differences) products(before, after []*product) {
 }
 
 func (d *differences) product(a, b *product) {
-	d.flag(carrier.ProductExpired, b.id, a.Expired, b.Expired)
+	d.flag(connection.ProductExpired, b.id, a.Expired, b.Expired)
 	was, _ := a.value["contract"].(map[string]any)
 	is, _ := b.value["contract"].(map[string]any)
-	d.date(carrier.ProductValidTo, b.id, a.ValidTo, b.ValidTo, was, is)
+	d.date(connection.ProductValidTo, b.id, a.ValidTo, b.ValidTo, was, is)
 	delete(was, "expired")
 	delete(is, "expired")
 	if a.sameKind(b) {
@@ -336,7 +336,7 @@ func (d *differences) values(path string, a, b any) {
 		return
 	}
 	if !reflect.DeepEqual(a, b) {
-		d.add(carrier.Change{Type: carrier.ChangedField, Field: path})
+		d.add(connection.Difference{Type: connection.ChangedField, Field: path})
 	}
 }
 
@@ -354,7 +354,7 @@ func (d *differences) members(path string, before, after map[string]any) {
 func (d *differences) list(path string, before, after []*product) {
 	pairs, gone, come := pair(before, after)
 	for _, p := range append(gone, come...) {
-		d.add(carrier.Change{Type: carrier.ChangedField, Field: place(path, p.id)})
+		d.add(connection.Difference{Type: connection.ChangedField, Field: place(path, p.id)})
 	}
 	for _, both := range pairs {
 		d.members(place(path, both[0].id), both[0].value, both[1].value)

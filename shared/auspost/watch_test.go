@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // accounts are the examples of Get Accounts answers.
@@ -31,7 +31,7 @@ func accounts(tb testing.TB) map[string][]byte {
 	return list
 }
 
-func changes(tb testing.TB, before, after string) []carrier.Change {
+func changes(tb testing.TB, before, after string) []connection.Difference {
 	tb.Helper()
 	list, err := Changes([]byte(before), []byte(after))
 	if err != nil {
@@ -41,8 +41,8 @@ func changes(tb testing.TB, before, after string) []carrier.Change {
 }
 
 // field is one difference of what is not understood.
-func field(path string) carrier.Change {
-	return carrier.Change{Type: carrier.ChangedField, Field: path}
+func field(path string) connection.Difference {
+	return connection.Difference{Type: connection.ChangedField, Field: path}
 }
 
 func TestChangesOfWhatIsNoAccount(t *testing.T) {
@@ -86,7 +86,7 @@ func TestChanges(t *testing.T) {
 		}
 		return strings.NewReplacer(pairs...).Replace(live)
 	}
-	type list = []carrier.Change
+	type list = []connection.Difference
 	tests := []struct {
 		name, before, after string
 		want                list
@@ -206,22 +206,22 @@ func TestChanges(t *testing.T) {
 }
 
 // kinds counts changes by type; mirrored counts those of the way back.
-func kinds(list []carrier.Change) map[carrier.ChangeType]int {
-	n := map[carrier.ChangeType]int{}
+func kinds(list []connection.Difference) map[connection.DifferenceType]int {
+	n := map[connection.DifferenceType]int{}
 	for _, c := range list {
 		n[c.Type]++
 	}
 	return n
 }
 
-func mirrored(list []carrier.Change) map[carrier.ChangeType]int {
+func mirrored(list []connection.Difference) map[connection.DifferenceType]int {
 	back := slices.Clone(list)
 	for i := range back {
 		switch back[i].Type { //nolint:exhaustive // the others are their own mirror
-		case carrier.ProductAdded:
-			back[i].Type = carrier.ProductRemoved
-		case carrier.ProductRemoved:
-			back[i].Type = carrier.ProductAdded
+		case connection.ProductAdded:
+			back[i].Type = connection.ProductRemoved
+		case connection.ProductRemoved:
+			back[i].Type = connection.ProductAdded
 		}
 	}
 	return kinds(back)
@@ -339,10 +339,10 @@ func TestAnotherStyleIsNoChange(t *testing.T) {
 // each single member away: there is one change, of the type that belongs to the
 // place.
 func TestEveryMemberIsWatched(t *testing.T) {
-	seen := map[carrier.ChangeType]int{}
+	seen := map[connection.DifferenceType]int{}
 	for name, raw := range accounts(t) {
 		doc := tree(t, raw)
-		check := func(path, what string, want ...carrier.Change) {
+		check := func(path, what string, want ...connection.Difference) {
 			b, err := json.Marshal(doc)
 			if err != nil {
 				t.Fatal(err)
@@ -358,16 +358,16 @@ func TestEveryMemberIsWatched(t *testing.T) {
 		var walk func(path, product string, v any, set func(any))
 		walk = func(path, product string, v any, set func(any)) {
 			inProduct := "postage_products[" + product + "]"
-			expect := func(from, to string) carrier.Change {
+			expect := func(from, to string) connection.Difference {
 				switch {
 				case path == "expired", path == "credit_blocked", path == "valid_to":
-					return carrier.Change{Type: carrier.ChangeType(path), From: from, To: to}
+					return connection.Difference{Type: connection.DifferenceType(path), From: from, To: to}
 				case strings.HasPrefix(path, "addresses"):
-					return carrier.Change{Type: carrier.ChangedAddress}
+					return connection.Difference{Type: connection.ChangedAddress}
 				case path == inProduct+".contract.expired":
-					return carrier.Change{Type: carrier.ProductExpired, ProductID: product, From: from, To: to}
+					return connection.Difference{Type: connection.ProductExpired, ProductID: product, From: from, To: to}
 				case path == inProduct+".contract.valid_to":
-					return carrier.Change{Type: carrier.ProductValidTo, ProductID: product, From: from, To: to}
+					return connection.Difference{Type: connection.ProductValidTo, ProductID: product, From: from, To: to}
 				}
 				return field(path)
 			}
@@ -400,12 +400,12 @@ func TestEveryMemberIsWatched(t *testing.T) {
 					to = "2031-02-03"
 				}
 				set(to)
-				want := []carrier.Change{expect(v, to)}
+				want := []connection.Difference{expect(v, to)}
 				switch path {
 				case inProduct + ".product_id":
-					want = []carrier.Change{{Type: carrier.ProductRecoded, ProductID: to, From: v, To: to}}
+					want = []connection.Difference{{Type: connection.ProductRecoded, ProductID: to, From: v, To: to}}
 				case "returns_products[PR].product_id":
-					want = []carrier.Change{field("returns_products[PR2]"), field("returns_products[PR]")}
+					want = []connection.Difference{field("returns_products[PR2]"), field("returns_products[PR]")}
 				}
 				check(path, "altered", want...)
 				if path != "account_number" && !strings.HasSuffix(path, "product_id") {
@@ -416,9 +416,9 @@ func TestEveryMemberIsWatched(t *testing.T) {
 		}
 		walk("", "", doc, func(any) {})
 	}
-	for _, c := range []carrier.ChangeType{
-		carrier.ChangedExpired, carrier.ChangedValidTo, carrier.ChangedCreditBlocked, carrier.ChangedAddress, carrier.ProductRecoded, carrier.ProductExpired,
-		carrier.ProductValidTo, carrier.ChangedField,
+	for _, c := range []connection.DifferenceType{
+		connection.ChangedExpired, connection.ChangedValidTo, connection.ChangedCreditBlocked, connection.ChangedAddress, connection.ProductRecoded, connection.ProductExpired,
+		connection.ProductValidTo, connection.ChangedField,
 	} {
 		if seen[c] < 3 {
 			t.Errorf("%s was seen %d times: hardly tested", c, seen[c])
@@ -441,12 +441,12 @@ func TestExamplesAgainstEachOther(t *testing.T) {
 		}
 	}
 	got := changes(t, string(all["account_auspost_expired_blocked.json"]), string(all["account_auspost_minimal.json"]))
-	want := []carrier.Change{
-		{Type: carrier.ChangedExpired, From: "true", To: "false"},
-		{Type: carrier.ChangedValidTo, From: "2025-06-30", To: "2999-12-31"},
-		{Type: carrier.ChangedCreditBlocked, From: "true", To: "false"},
-		{Type: carrier.ChangedAddress},
-		{Type: carrier.ProductRemoved, ProductID: "3D55", From: "PARCEL POST + SIGNATURE"},
+	want := []connection.Difference{
+		{Type: connection.ChangedExpired, From: "true", To: "false"},
+		{Type: connection.ChangedValidTo, From: "2025-06-30", To: "2999-12-31"},
+		{Type: connection.ChangedCreditBlocked, From: "true", To: "false"},
+		{Type: connection.ChangedAddress},
+		{Type: connection.ProductRemoved, ProductID: "3D55", From: "PARCEL POST + SIGNATURE"},
 		field("account_number"), field("details"), field("merchant_location_id"), field("name"), field("valid_from"),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -464,11 +464,11 @@ func TestMaxChanges(t *testing.T) {
 	for i := range 60 {
 		fmt.Fprintf(&products, `,{"product_id":"P%02d"}`, i)
 	}
-	want := []carrier.Change{{Type: carrier.ChangedExpired, From: "false", To: "true"}}
+	want := []connection.Difference{{Type: connection.ChangedExpired, From: "false", To: "true"}}
 	for i := range 60 {
-		want = append(want, carrier.Change{Type: carrier.ProductAdded, ProductID: fmt.Sprintf("P%02d", i)})
+		want = append(want, connection.Difference{Type: connection.ProductAdded, ProductID: fmt.Sprintf("P%02d", i)})
 	}
-	for i := range carrier.MaxChanges - 61 {
+	for i := range connection.MaxDifferences - 61 {
 		want = append(want, field(fmt.Sprintf("x%04d", i)))
 	}
 	got := changes(t, `{"account_number":"1"`+before.String()+`}`, `{"account_number":"1"`+after.String()+`,"expired":true,"postage_products":[`+products.String()[1:]+`]}`)
@@ -488,7 +488,7 @@ func TestHostileNames(t *testing.T) {
 	account := `{"account_number":"1","postage_products":[{"product_id":"` + long[:2000] + `","type":"P","y":%d}],"` + long + `":{` + strings.TrimSuffix(leaves.String(), ",") + `}}`
 	fill := func(n int) string { return strings.ReplaceAll(account, "%d", strconv.Itoa(n)) }
 	got := changes(t, fill(1), fill(2))
-	want := []carrier.Change{field("postage_products[" + strings.Repeat("ü", maxText-len("postage_products["))), field(strings.Repeat("ü", maxText))}
+	want := []connection.Difference{field("postage_products[" + strings.Repeat("ü", maxText-len("postage_products["))), field(strings.Repeat("ü", maxText))}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Changes (-want +got):\n%s", diff)
 	}
@@ -522,7 +522,7 @@ func FuzzChanges(f *testing.F) {
 		if diff := cmp.Diff(there, again); diff != "" {
 			t.Errorf("twice the same (-first +second):\n%s", diff)
 		}
-		if len(there) > carrier.MaxChanges || len(back) > carrier.MaxChanges {
+		if len(there) > connection.MaxDifferences || len(back) > connection.MaxDifferences {
 			t.Errorf("%d and %d changes", len(there), len(back))
 		}
 		for _, c := range there {
@@ -534,12 +534,12 @@ func FuzzChanges(f *testing.F) {
 					t.Errorf("%+v is too long", c)
 				}
 			}
-			if c.Type == carrier.ChangedField && (c.From != "" || c.To != "") {
+			if c.Type == connection.ChangedField && (c.From != "" || c.To != "") {
 				t.Errorf("%+v shows a value", c)
 			}
 		}
 		// Changes alike are told once, and may be more on one way than on the other.
-		if len(there) < carrier.MaxChanges && len(back) < carrier.MaxChanges {
+		if len(there) < connection.MaxDifferences && len(back) < connection.MaxDifferences {
 			a, b := slices.Sorted(maps.Keys(mirrored(there))), slices.Sorted(maps.Keys(kinds(back)))
 			if diff := cmp.Diff(a, b); diff != "" {
 				t.Errorf("there %v\nand back %v\n%s", there, back, diff)

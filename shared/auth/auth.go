@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
@@ -17,7 +18,7 @@ type Keys interface {
 	// UseKey proves a key and counts it in its one-minute window:
 	// fault.Unauthorized when it is not there or has expired,
 	// fault.RateLimited, with the window filled, when the window is full.
-	UseKey(ctx context.Context, use carrier.KeyUse) (carrier.KeyUsed, error)
+	UseKey(ctx context.Context, use account.KeyUse) (account.KeyUsed, error)
 }
 
 // Limits are the requests a minute that one key may make.
@@ -51,7 +52,7 @@ func New(keys Keys, s Settings) *Auth {
 
 // Caller is who makes a request.
 type Caller struct {
-	Key       carrier.APIKey
+	Key       account.APIKey
 	PartnerID int64
 	// AccountID is the account that the request is about; zero on partner routes.
 	AccountID int64
@@ -101,17 +102,17 @@ func (a *Auth) PartnerBeside(ctx context.Context, req *httpapi.Request, beside f
 // path parameter account_id, which beside reads while the key is proven. Errors:
 // those of Partner; fault.Identifier for the parameter; NotFound for an account
 // that is absent or another partner's.
-func (a *Auth) PartnerAccount(ctx context.Context, req *httpapi.Request, beside func(ctx context.Context, accountID int64) (*carrier.Account, error)) (Caller, error) {
+func (a *Auth) PartnerAccount(ctx context.Context, req *httpapi.Request, beside func(ctx context.Context, accountID int64) (*account.Account, error)) (Caller, error) {
 	const param = "account_id"
 	var accountID int64
 	value, idErr := req.Param(param)
 	if idErr == nil {
-		accountID, idErr = carrier.ParseAccountID(param, value)
+		accountID, idErr = account.ParseID(param, value)
 	}
-	var account *carrier.Account
+	var acct *account.Account
 	caller, err := a.PartnerBeside(ctx, req, func(ctx context.Context, _ int64) (err error) {
 		if idErr == nil {
-			account, err = beside(ctx, accountID)
+			acct, err = beside(ctx, accountID)
 		}
 		return err
 	})
@@ -120,8 +121,8 @@ func (a *Auth) PartnerAccount(ctx context.Context, req *httpapi.Request, beside 
 		return Caller{}, err
 	case idErr != nil:
 		return Caller{}, idErr
-	case account == nil || account.PartnerID != caller.PartnerID:
-		return Caller{}, carrier.NoAccount()
+	case acct == nil || acct.PartnerID != caller.PartnerID:
+		return Caller{}, account.ErrNotFound()
 	}
 	return caller, nil
 }
@@ -132,18 +133,18 @@ func (a *Auth) PartnerAccount(ctx context.Context, req *httpapi.Request, beside 
 // Errors: fault.Unauthorized, RateLimited, Forbidden for a key without the
 // scope, Required or Identifier for On-Behalf-Of, NotFound for another one's
 // account, Inactive for a disabled one.
-func (a *Auth) Merchant(ctx context.Context, req *httpapi.Request, beside func(ctx context.Context, accountID int64) (*carrier.Account, error)) (Caller, error) {
+func (a *Auth) Merchant(ctx context.Context, req *httpapi.Request, beside func(ctx context.Context, accountID int64) (*account.Account, error)) (Caller, error) {
 	key, err := read(req)
 	if err != nil {
 		return Caller{}, err
 	}
-	var account *carrier.Account
+	var acct *account.Account
 	accountID, headerErr := onBehalfOf(req, key)
 	// The key is proven whatever the header says: a stranger learns nothing of the
 	// route.
 	used, besideErr, err := a.prove(ctx, req, key, func(ctx context.Context) (err error) {
 		if headerErr == nil {
-			account, err = beside(ctx, accountID)
+			acct, err = beside(ctx, accountID)
 		}
 		return err
 	})
@@ -154,24 +155,24 @@ func (a *Auth) Merchant(ctx context.Context, req *httpapi.Request, beside func(c
 		return Caller{}, headerErr
 	case besideErr != nil:
 		return Caller{}, fmt.Errorf("reading the account: %w", besideErr)
-	case key.AccountID != 0 && (account == nil || account.Deleted()):
+	case key.AccountID != 0 && (acct == nil || acct.Deleted()):
 		return Caller{}, unauthorized() // a key that outlived its account
-	case account == nil, key.PartnerID != 0 && account.PartnerID != key.PartnerID:
-		return Caller{}, carrier.NoAccount()
-	case account.Deleted(), !account.Active:
-		return Caller{}, carrier.CallerInactive(account.Deleted())
+	case acct == nil, key.PartnerID != 0 && acct.PartnerID != key.PartnerID:
+		return Caller{}, account.ErrNotFound()
+	case acct.Deleted(), !acct.Active:
+		return Caller{}, account.ErrCallerInactive(acct.Deleted())
 	}
-	return Caller{Key: used.Key, PartnerID: account.PartnerID, AccountID: accountID}, nil
+	return Caller{Key: used.Key, PartnerID: acct.PartnerID, AccountID: accountID}, nil
 }
 
 // prove uses the key, and runs beside at once. beside is over when it returns:
 // it fills its caller's variables. err is about the key.
-func (a *Auth) prove(ctx context.Context, req *httpapi.Request, key Key, beside func(context.Context) error) (used carrier.KeyUsed, besideErr, err error) {
+func (a *Auth) prove(ctx context.Context, req *httpapi.Request, key Key, beside func(context.Context) error) (used account.KeyUsed, besideErr, err error) {
 	hash := key.Hash()
 	known := a.windows.at(hash, a.Now())
 	if err := known.refusal(a.Now()); err != nil {
 		req.Identify(known.caller, known.state)
-		return carrier.KeyUsed{}, nil, err
+		return account.KeyUsed{}, nil, err
 	}
 	if beside == nil {
 		beside = func(context.Context) error { return nil }
@@ -187,14 +188,14 @@ func (a *Auth) prove(ctx context.Context, req *httpapi.Request, key Key, beside 
 		besideErr = <-got
 	}
 	if err != nil {
-		return carrier.KeyUsed{}, nil, err
+		return account.KeyUsed{}, nil, err
 	}
 	scope, ok := RequiredScope(req.Method(), req.Resource())
 	if !ok {
-		return carrier.KeyUsed{}, nil, fmt.Errorf("no scope is set for %s %s", req.Method(), req.Resource())
+		return account.KeyUsed{}, nil, fmt.Errorf("no scope is set for %s %s", req.Method(), req.Resource())
 	}
 	if !used.Key.May(scope) {
-		return carrier.KeyUsed{}, nil, fault.New(fault.Forbidden, "This API key lacks the scope %s.", scope)
+		return account.KeyUsed{}, nil, fault.New(fault.Forbidden, "This API key lacks the scope %s.", scope)
 	}
 	return used, besideErr, nil
 }
@@ -222,12 +223,12 @@ func onBehalfOf(req *httpapi.Request, key Key) (int64, error) {
 	case value == "":
 		return 0, fault.Field(fault.Required, header, "A partner's key needs the header %s with an account_id.", header)
 	}
-	id, err := carrier.ParseAccountID(header, value)
+	id, err := account.ParseID(header, value)
 	if err != nil {
 		return 0, err
 	}
 	if key.AccountID != 0 && key.AccountID != id {
-		return 0, carrier.NoAccount()
+		return 0, account.ErrNotFound()
 	}
 	return id, nil
 }
@@ -251,18 +252,18 @@ func unauthorized() error {
 
 // use counts the key, and notes the caller and its window on the request and for
 // the requests to come.
-func (a *Auth) use(ctx context.Context, req *httpapi.Request, key Key, hash string) (carrier.KeyUsed, error) {
+func (a *Auth) use(ctx context.Context, req *httpapi.Request, key Key, hash string) (account.KeyUsed, error) {
 	limit, err := a.Limits.Of(key.Environment)
 	if err != nil {
-		return carrier.KeyUsed{}, err
+		return account.KeyUsed{}, err
 	}
 	now := a.Now()
-	used, err := a.Keys.UseKey(ctx, carrier.KeyUse{
+	used, err := a.Keys.UseKey(ctx, account.KeyUse{
 		PartnerID: key.PartnerID, AccountID: key.AccountID, Hash: hash, Now: now, Limit: limit,
 	})
 	switch {
 	case fault.Is(err, fault.Unauthorized):
-		return carrier.KeyUsed{}, unauthorized()
+		return account.KeyUsed{}, unauthorized()
 	case err == nil || fault.Is(err, fault.RateLimited):
 		w := window{
 			caller: "key " + strconv.FormatInt(used.Key.ID, 10), state: httpapi.Window{Limit: limit, Used: used.Used, Reset: used.Reset}, ends: now.Add(used.Reset),
@@ -274,7 +275,7 @@ func (a *Auth) use(ctx context.Context, req *httpapi.Request, key Key, hash stri
 		a.windows.keep(hash, w, now)
 	}
 	if err != nil {
-		return carrier.KeyUsed{}, fmt.Errorf("using the key: %w", err)
+		return account.KeyUsed{}, fmt.Errorf("using the key: %w", err)
 	}
 	return used, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
@@ -22,20 +23,20 @@ import (
 
 // table answers UseKey from a map, and counts the calls.
 type table struct {
-	keys  map[string]carrier.KeyUsed // by hash
+	keys  map[string]account.KeyUsed // by hash
 	fail  error                      // besides the answer
 	wait  time.Duration
 	calls atomic.Int32
-	last  carrier.KeyUse
+	last  account.KeyUse
 }
 
-func (f *table) UseKey(_ context.Context, use carrier.KeyUse) (carrier.KeyUsed, error) {
+func (f *table) UseKey(_ context.Context, use account.KeyUse) (account.KeyUsed, error) {
 	f.calls.Add(1)
 	f.last = use
 	time.Sleep(f.wait) // in a bubble
 	used, ok := f.keys[use.Hash]
 	if !ok {
-		return carrier.KeyUsed{}, fault.New(fault.Unauthorized, "the store's own words")
+		return account.KeyUsed{}, fault.New(fault.Unauthorized, "the store's own words")
 	}
 	return used, f.fail
 }
@@ -47,28 +48,28 @@ func clock() time.Time { return time.Date(2026, 3, 1, 0, 0, 30, 0, time.UTC) }
 type world struct {
 	*table
 	auth                                                     *auth.Auth
-	accounts                                                 map[int64]carrier.Account
+	accounts                                                 map[int64]account.Account
 	partner, sandboxPartner, merchant, disabled, gone, alien auth.Key
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		table: &table{keys: map[string]carrier.KeyUsed{}},
-		accounts: map[int64]carrier.Account{
+		table: &table{keys: map[string]account.KeyUsed{}},
+		accounts: map[int64]account.Account{
 			71: {ID: 71, PartnerID: 5, Active: true}, 72: {ID: 72, PartnerID: 5}, 81: {ID: 81, PartnerID: 6, Active: true},
 		},
 		partner: newKey(t, carrier.Production, 5, 0), sandboxPartner: newKey(t, carrier.Sandbox, 9, 0), merchant: newKey(t, carrier.Production, 5, 71),
 		disabled: newKey(t, carrier.Production, 5, 72), gone: newKey(t, carrier.Production, 5, 73), alien: newKey(t, carrier.Production, 5, 71),
 	}
 	for i, k := range []auth.Key{w.partner, w.sandboxPartner, w.merchant, w.disabled, w.gone} {
-		w.keys[k.Hash()] = carrier.KeyUsed{Key: carrier.APIKey{ID: int64(i + 1), PartnerID: 5, AccountID: k.AccountID}, Used: 3, Reset: 30 * time.Second}
+		w.keys[k.Hash()] = account.KeyUsed{Key: account.APIKey{ID: int64(i + 1), PartnerID: 5, AccountID: k.AccountID}, Used: 3, Reset: 30 * time.Second}
 	}
 	w.auth = &auth.Auth{Keys: w.table, Limits: auth.Limits{Production: 200, Sandbox: 20}, Now: clock}
 	return w
 }
 
-func (w *world) beside(_ context.Context, id int64) (*carrier.Account, error) {
+func (w *world) beside(_ context.Context, id int64) (*account.Account, error) {
 	if a, ok := w.accounts[id]; ok {
 		return &a, nil
 	}
@@ -97,7 +98,7 @@ func TestMistypedKeyCostsNoCall(t *testing.T) {
 	for name, text := range slips(w.merchant.Text.Reveal()) {
 		req := request("API-Key", text, "On-Behalf-Of", "71")
 		_, err1 := w.auth.Partner(t.Context(), req)
-		_, err2 := w.auth.Merchant(t.Context(), req, func(context.Context, int64) (*carrier.Account, error) {
+		_, err2 := w.auth.Merchant(t.Context(), req, func(context.Context, int64) (*account.Account, error) {
 			t.Fatalf("%s: the account is read", name)
 			return nil, nil
 		})
@@ -246,11 +247,11 @@ func TestWhatIsAskedOfTheTable(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		key  auth.Key
-		want carrier.KeyUse
+		want account.KeyUse
 	}{
-		{"production", w.partner, carrier.KeyUse{PartnerID: 5, Limit: 200}},
-		{"sandbox", w.sandboxPartner, carrier.KeyUse{PartnerID: 9, Limit: 20}},
-		{"merchant", w.merchant, carrier.KeyUse{AccountID: 71, Limit: 200}},
+		{"production", w.partner, account.KeyUse{PartnerID: 5, Limit: 200}},
+		{"sandbox", w.sandboxPartner, account.KeyUse{PartnerID: 9, Limit: 20}},
+		{"merchant", w.merchant, account.KeyUse{AccountID: 71, Limit: 200}},
 	} {
 		_, _ = w.auth.Partner(t.Context(), request("API-Key", tc.key.Text.Reveal()))
 		tc.want.Hash, tc.want.Now = tc.key.Hash(), clock()
@@ -336,7 +337,7 @@ func TestBesideRunsInParallel(t *testing.T) {
 				}
 				over := false
 				start := time.Now()
-				_, err := w.auth.Merchant(t.Context(), request("API-Key", key.Text.Reveal()), func(ctx context.Context, id int64) (*carrier.Account, error) {
+				_, err := w.auth.Merchant(t.Context(), request("API-Key", key.Text.Reveal()), func(ctx context.Context, id int64) (*account.Account, error) {
 					time.Sleep(tc.beside) // in a bubble
 					over = true
 					return w.beside(ctx, id)
@@ -355,13 +356,13 @@ func TestBesideFails(t *testing.T) {
 	tests := []struct {
 		name   string
 		key    auth.Key
-		beside func(context.Context, int64) (*carrier.Account, error)
+		beside func(context.Context, int64) (*account.Account, error)
 		want   string
 	}{
-		{"an error", w.merchant, func(context.Context, int64) (*carrier.Account, error) { return nil, down }, "internal"},
-		{"an error, with a wrong key", w.alien, func(context.Context, int64) (*carrier.Account, error) { return nil, down }, "unauthorized"},
-		{"a panic", w.merchant, func(context.Context, int64) (*carrier.Account, error) { panic("hunter2-canary") }, "internal"},
-		{"a panic, with a wrong key", w.alien, func(context.Context, int64) (*carrier.Account, error) { panic("hunter2-canary") }, "unauthorized"},
+		{"an error", w.merchant, func(context.Context, int64) (*account.Account, error) { return nil, down }, "internal"},
+		{"an error, with a wrong key", w.alien, func(context.Context, int64) (*account.Account, error) { return nil, down }, "unauthorized"},
+		{"a panic", w.merchant, func(context.Context, int64) (*account.Account, error) { panic("hunter2-canary") }, "internal"},
+		{"a panic, with a wrong key", w.alien, func(context.Context, int64) (*account.Account, error) { panic("hunter2-canary") }, "unauthorized"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -376,12 +377,12 @@ func TestBesideFails(t *testing.T) {
 func TestScopeTellsCallersApart(t *testing.T) {
 	seen := map[string]string{}
 	for name, c := range map[string]auth.Caller{
-		"partner 5":                {Key: carrier.APIKey{PartnerID: 5}, PartnerID: 5},
-		"partner 71":               {Key: carrier.APIKey{PartnerID: 71}, PartnerID: 71},
-		"partner 5 for account 71": {Key: carrier.APIKey{PartnerID: 5}, PartnerID: 5, AccountID: 71},
-		"partner 5 for account 72": {Key: carrier.APIKey{PartnerID: 5}, PartnerID: 5, AccountID: 72},
-		"account 71":               {Key: carrier.APIKey{PartnerID: 5, AccountID: 71}, PartnerID: 5, AccountID: 71},
-		"account 72":               {Key: carrier.APIKey{PartnerID: 5, AccountID: 72}, PartnerID: 5, AccountID: 72},
+		"partner 5":                {Key: account.APIKey{PartnerID: 5}, PartnerID: 5},
+		"partner 71":               {Key: account.APIKey{PartnerID: 71}, PartnerID: 71},
+		"partner 5 for account 71": {Key: account.APIKey{PartnerID: 5}, PartnerID: 5, AccountID: 71},
+		"partner 5 for account 72": {Key: account.APIKey{PartnerID: 5}, PartnerID: 5, AccountID: 72},
+		"account 71":               {Key: account.APIKey{PartnerID: 5, AccountID: 71}, PartnerID: 5, AccountID: 71},
+		"account 72":               {Key: account.APIKey{PartnerID: 5, AccountID: 72}, PartnerID: 5, AccountID: 72},
 	} {
 		if twin, dup := seen[c.Scope()]; dup {
 			t.Errorf("%s and %s share the scope %q", name, twin, c.Scope())
@@ -389,8 +390,8 @@ func TestScopeTellsCallersApart(t *testing.T) {
 		seen[c.Scope()] = name
 	}
 	// Two keys of one account are one caller: a repeat may come with the new one.
-	a := auth.Caller{Key: carrier.APIKey{ID: 1, AccountID: 71}, AccountID: 71}
-	b := auth.Caller{Key: carrier.APIKey{ID: 2, AccountID: 71}, AccountID: 71}
+	a := auth.Caller{Key: account.APIKey{ID: 1, AccountID: 71}, AccountID: 71}
+	b := auth.Caller{Key: account.APIKey{ID: 2, AccountID: 71}, AccountID: 71}
 	if a.Scope() != b.Scope() {
 		t.Errorf("two keys of one account: %q and %q", a.Scope(), b.Scope())
 	}

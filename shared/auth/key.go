@@ -11,7 +11,9 @@ import (
 	"math/big"
 	"strings"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/secret"
 )
 
 // A key is a prefix, 6 base62 digits that name its owner, 30 random ones (178
@@ -27,14 +29,14 @@ const (
 )
 
 // partnerBit is set in the owner digits of a partner key; ids stay below it.
-const partnerBit = carrier.MaxID + 1
+const partnerBit = account.MaxID + 1
 
 // Key is an API key that was read or made.
 type Key struct {
 	Environment carrier.Environment
 	PartnerID   int64 // of a partner key, else 0
 	AccountID   int64 // of a merchant key, else 0
-	Text        carrier.Secret
+	Text        secret.Text
 }
 
 // Hash is what is stored of a key: the SHA-256 of its text, in hex. A key has
@@ -63,7 +65,7 @@ func NewKey(r io.Reader, env carrier.Environment, partnerID, accountID int64) (K
 		return Key{}, fmt.Errorf("reading randomness: %w", err)
 	}
 	body := prefix + base62(big.NewInt(owner), ownerDigits) + base62(new(big.Int).SetBytes(random[:]), randomDigits)
-	key.Text = carrier.NewSecret(body + checksum(body))
+	key.Text = secret.New(body + checksum(body))
 	return key, nil
 }
 
@@ -100,7 +102,7 @@ func ParseKey(text string) (key Key, ok bool) {
 	default:
 		return Key{}, false
 	}
-	key.Text = carrier.NewSecret(text)
+	key.Text = secret.New(text)
 	return key, true
 }
 
@@ -121,14 +123,14 @@ func base62(n *big.Int, digits int) string {
 
 // MakeKey makes the key of an owner (AccountID, or PartnerID alone) and fills
 // in what is kept of it. Its text is returned once and stored nowhere.
-func MakeKey(r io.Reader, k carrier.APIKey) (carrier.APIKey, carrier.Secret, error) {
-	id, err := carrier.NewID(r)
+func MakeKey(r io.Reader, k account.APIKey) (account.APIKey, secret.Text, error) {
+	id, err := account.NewID(r)
 	if err != nil {
-		return carrier.APIKey{}, carrier.Secret{}, fmt.Errorf("making an api_key_id: %w", err)
+		return account.APIKey{}, secret.Text{}, fmt.Errorf("making an api_key_id: %w", err)
 	}
 	key, err := NewKey(r, k.Environment, k.PartnerID, k.AccountID)
 	if err != nil {
-		return carrier.APIKey{}, carrier.Secret{}, fmt.Errorf("making a key: %w", err)
+		return account.APIKey{}, secret.Text{}, fmt.Errorf("making a key: %w", err)
 	}
 	k.ID, k.Hash, k.Prefix, k.LastFour = id, key.Hash(), key.Prefix(), key.Text.LastFour()
 	return k, key.Text, nil

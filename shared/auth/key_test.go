@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 )
@@ -56,9 +57,9 @@ func withSum(body string) string {
 
 func TestKeyRoundTrip(t *testing.T) {
 	random := mathrand.New(mathrand.NewPCG(5, 6))
-	ids := []int64{1, 2, 61, 62, 63, carrier.MaxID - 1, carrier.MaxID}
+	ids := []int64{1, 2, 61, 62, 63, account.MaxID - 1, account.MaxID}
 	for range 200 {
-		ids = append(ids, 1+random.Int64N(carrier.MaxID))
+		ids = append(ids, 1+random.Int64N(account.MaxID))
 	}
 	form := regexp.MustCompile(`^cl_(live|test)_[0-9A-Za-z]{42}$`)
 	seen := map[string]bool{}
@@ -122,7 +123,7 @@ func TestKeyHas178RandomBits(t *testing.T) {
 }
 
 func TestParseKeyOwner(t *testing.T) {
-	const bit = carrier.MaxID + 1
+	const bit = account.MaxID + 1
 	tests := []struct {
 		name             string
 		owner            int64
@@ -134,9 +135,9 @@ func TestParseKeyOwner(t *testing.T) {
 		{"past the partners by one", 2*bit + 1, 0, 0},
 		{"the most that six digits hold", 62*62*62*62*62*62 - 1, 0, 0},
 		{"first account", 1, 0, 1},
-		{"last account", bit - 1, 0, carrier.MaxID},
+		{"last account", bit - 1, 0, account.MaxID},
 		{"first partner", bit + 1, 1, 0},
-		{"last partner", 2*bit - 1, carrier.MaxID, 0},
+		{"last partner", 2*bit - 1, account.MaxID, 0},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -190,7 +191,7 @@ func TestParseKeyRefusesSlips(t *testing.T) {
 }
 
 func TestMakeKey(t *testing.T) {
-	in := carrier.APIKey{PartnerID: 5, AccountID: 7, Environment: carrier.Sandbox, Description: "d"}
+	in := account.APIKey{PartnerID: 5, AccountID: 7, Environment: carrier.Sandbox, Description: "d"}
 	k, text, err := auth.MakeKey(rand.Reader, in)
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
@@ -19,18 +20,18 @@ import (
 )
 
 // every route that needs a key, by the scope that lets it through.
-var routes = map[carrier.Scope][]string{
-	carrier.ScopeRead: {
+var routes = map[account.Scope][]string{
+	account.ScopeRead: {
 		"GET /v1/partners/accounts", "GET /v1/partners/accounts/{account_id}", "GET /v1/partners/accounts/external_account_id/{external_account_id}",
 		"GET /v1/partners/accounts/{account_id}/api_keys", "GET /v1/partners/countries", "GET /v1/connections/carriers", "GET /v1/carriers",
 		"GET /v1/carriers/status", "GET /v1/carriers/{carrier_id}", "GET /v1/carriers/{carrier_id}/account", "GET /v1/carriers/{carrier_id}/history", "GET /v1/tracking",
 	},
-	carrier.ScopeLink: {
+	account.ScopeLink: {
 		"POST /v1/connections/carriers/{carrier_name}", "POST /v1/connections/carriers/{carrier_name}/validate", "PUT /v1/connections/carriers/{carrier_name}/{carrier_id}",
 		"DELETE /v1/connections/carriers/{carrier_name}/{carrier_id}", "POST /v1/connections/carriers/{carrier_name}/{carrier_id}/rollback",
 		"POST /v1/connections/carriers/{carrier_name}/{carrier_id}/verify", "DELETE /v1/carriers/{carrier_id}", "POST /v1/carriers/{carrier_id}/refresh",
 	},
-	carrier.ScopeAdmin: {
+	account.ScopeAdmin: {
 		"POST /v1/partners/accounts", "PATCH /v1/partners/accounts/{account_id}", "DELETE /v1/partners/accounts/{account_id}", "PUT /v1/partners/accounts/{account_id}/enable",
 		"PUT /v1/partners/accounts/{account_id}/disable", "PUT /v1/partners/accounts/{account_id}/restore", "POST /v1/partners/accounts/{account_id}/api_keys",
 		"POST /v1/partners/accounts/{account_id}/api_keys/{api_key_id}/rotate", "DELETE /v1/partners/accounts/{account_id}/api_keys/{api_key_id}",
@@ -55,14 +56,14 @@ func requestFor(route string, key auth.Key, params ...string) *httpapi.Request {
 // TestEachScopeAllowsItsRoutes, and no other one: by each way to authenticate,
 // with a partner's key and a merchant's.
 func TestEachScopeAllowsItsRoutes(t *testing.T) {
-	sets := [][]carrier.Scope{
+	sets := [][]account.Scope{
 		nil,
-		{carrier.ScopeRead},
-		{carrier.ScopeLink},
-		{carrier.ScopeAdmin},
-		{carrier.ScopeRead, carrier.ScopeLink},
-		{carrier.ScopeLink, carrier.ScopeAdmin},
-		{carrier.ScopeRead, carrier.ScopeLink, carrier.ScopeAdmin},
+		{account.ScopeRead},
+		{account.ScopeLink},
+		{account.ScopeAdmin},
+		{account.ScopeRead, account.ScopeLink},
+		{account.ScopeLink, account.ScopeAdmin},
+		{account.ScopeRead, account.ScopeLink, account.ScopeAdmin},
 		{"other"},
 	}
 	tried := 0
@@ -150,7 +151,7 @@ func TestAnUnknownRouteIsClosed(t *testing.T) {
 const accountRoute = "GET /v1/partners/accounts/{account_id}"
 
 func TestPartnerAccount(t *testing.T) {
-	deleted := carrier.Account{ID: 74, PartnerID: 5, PurgeAt: clock().Add(time.Hour)}
+	deleted := account.Account{ID: 74, PartnerID: 5, PurgeAt: clock().Add(time.Hour)}
 	down := errors.New("down")
 	tests := []struct {
 		name, id string
@@ -186,7 +187,7 @@ func TestPartnerAccount(t *testing.T) {
 			w.accounts[74] = deleted
 			key := tc.key(w)
 			reads, asked := 0, int64(0)
-			caller, err := w.auth.PartnerAccount(t.Context(), requestFor(accountRoute, key, "account_id", tc.id), func(ctx context.Context, id int64) (*carrier.Account, error) {
+			caller, err := w.auth.PartnerAccount(t.Context(), requestFor(accountRoute, key, "account_id", tc.id), func(ctx context.Context, id int64) (*account.Account, error) {
 				if key.PartnerID == 0 {
 					t.Error("an account is read for a merchant's key")
 				}

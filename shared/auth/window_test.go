@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
@@ -48,7 +49,7 @@ func TestFullMinute(t *testing.T) {
 		w.counted(w.merchant, tc.used, tc.fail)
 		w.calls.Store(0)
 		reads = 0
-		_, err := w.auth.Merchant(t.Context(), request("API-Key", w.merchant.Text.Reveal()), func(ctx context.Context, id int64) (*carrier.Account, error) {
+		_, err := w.auth.Merchant(t.Context(), request("API-Key", w.merchant.Text.Reveal()), func(ctx context.Context, id int64) (*account.Account, error) {
 			reads++
 			return w.beside(ctx, id)
 		})
@@ -72,21 +73,21 @@ func TestFullMinute(t *testing.T) {
 func TestHalfUsedMinuteIsCountedFirst(t *testing.T) {
 	for name, tc := range map[string]struct {
 		fail   error
-		beside func(context.Context, int64) (*carrier.Account, error)
+		beside func(context.Context, int64) (*account.Account, error)
 		want   string
 		reads  int
 	}{
 		"refused":                 {fault.New(fault.Unauthorized, "gone"), nil, "unauthorized", 0},
 		"the table is down":       {errors.New("down"), nil, "internal", 0},
-		"the read fails":          {nil, func(context.Context, int64) (*carrier.Account, error) { return nil, errors.New("down") }, "internal", 1},
-		"the read panics":         {nil, func(context.Context, int64) (*carrier.Account, error) { panic("canary") }, "internal", 1},
-		"the read brings nothing": {nil, func(context.Context, int64) (*carrier.Account, error) { return nil, nil }, "unauthorized", 1}, //nolint:nilnil // absent
+		"the read fails":          {nil, func(context.Context, int64) (*account.Account, error) { return nil, errors.New("down") }, "internal", 1},
+		"the read panics":         {nil, func(context.Context, int64) (*account.Account, error) { panic("canary") }, "internal", 1},
+		"the read brings nothing": {nil, func(context.Context, int64) (*account.Account, error) { return nil, nil }, "unauthorized", 1}, //nolint:nilnil // absent
 		"proven":                  {nil, nil, "", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			ask := func(beside func(context.Context, int64) (*carrier.Account, error)) (reads int, err error) {
-				_, err = w.auth.Merchant(t.Context(), request("API-Key", w.merchant.Text.Reveal()), func(ctx context.Context, id int64) (*carrier.Account, error) {
+			ask := func(beside func(context.Context, int64) (*account.Account, error)) (reads int, err error) {
+				_, err = w.auth.Merchant(t.Context(), request("API-Key", w.merchant.Text.Reveal()), func(ctx context.Context, id int64) (*account.Account, error) {
 					reads++
 					if beside == nil {
 						beside = w.beside
@@ -113,7 +114,7 @@ func TestManyKeysAreForgotten(t *testing.T) {
 	full := &fault.Error{Kind: fault.RateLimited, Message: "m", RetryAfter: 30 * time.Second}
 	for i := range 10_000 {
 		key := newKey(t, carrier.Production, 5, 71)
-		w.keys[key.Hash()] = carrier.KeyUsed{Key: carrier.APIKey{ID: int64(i + 1), PartnerID: 5, AccountID: 71}, Used: 200, Reset: 30 * time.Second}
+		w.keys[key.Hash()] = account.KeyUsed{Key: account.APIKey{ID: int64(i + 1), PartnerID: 5, AccountID: 71}, Used: 200, Reset: 30 * time.Second}
 		w.fail = full
 		w.calls.Store(0)
 		for n := range 2 {

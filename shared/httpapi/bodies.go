@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/secret"
 )
 
 // AccountBody is an account in our answers.
@@ -28,7 +30,7 @@ type AccountBody struct {
 }
 
 // NewAccountBody shows an account.
-func NewAccountBody(a carrier.Account) AccountBody {
+func NewAccountBody(a account.Account) AccountBody {
 	return AccountBody{
 		AccountID: a.ID, ExternalAccountID: Text(a.ExternalID), CreatedAt: Time(a.CreatedAt), ModifiedAt: Time(a.ModifiedAt),
 		Active: a.Active, Email: Text(a.Email), CompanyName: Text(a.CompanyName), FirstName: Text(a.FirstName), LastName: Text(a.LastName),
@@ -56,7 +58,7 @@ type KeyBody struct {
 }
 
 // NewKeyBody shows a new key with its text.
-func NewKeyBody(k carrier.APIKey, text carrier.Secret) KeyBody {
+func NewKeyBody(k account.APIKey, text secret.Text) KeyBody {
 	body := KeyBody{
 		EncryptedAPIKey: text.Reveal(), APIKeyID: k.ID, Description: Text(k.Description), CreatedAt: Time(k.CreatedAt),
 	}
@@ -80,12 +82,12 @@ type KeyInfo struct {
 }
 
 // NewKeyInfo shows a merchant's key.
-func NewKeyInfo(k carrier.APIKey) KeyInfo {
+func NewKeyInfo(k account.APIKey) KeyInfo {
 	info := KeyInfo{
 		APIKeyID: k.ID, AccountID: k.AccountID, Description: Text(k.Description), KeyPrefix: k.Prefix, LastFour: k.LastFour,
 		Scopes: []string{}, ExpiresAt: Time(k.ExpiresAt), CreatedAt: Time(k.CreatedAt),
 	}
-	for _, s := range carrier.Scopes() {
+	for _, s := range account.Scopes() {
 		if k.May(s) {
 			info.Scopes = append(info.Scopes, string(s))
 		}
@@ -105,7 +107,7 @@ type FullKeyBody struct {
 }
 
 // NewFullKeyBody shows a new merchant's key with its text.
-func NewFullKeyBody(k carrier.APIKey, text carrier.Secret) FullKeyBody {
+func NewFullKeyBody(k account.APIKey, text secret.Text) FullKeyBody {
 	return FullKeyBody{text.Reveal(), NewKeyInfo(k)}
 }
 
@@ -142,7 +144,7 @@ type CheckBody struct {
 }
 
 // NewCheckBody shows a check.
-func NewCheckBody(c carrier.Check) CheckBody {
+func NewCheckBody(c connection.Check) CheckBody {
 	return CheckBody{
 		At: Time(c.At), Outcome: string(c.Outcome), LatencyMS: c.Latency.Milliseconds(), Trigger: string(c.Trigger), CarrierCode: Text(c.Code),
 	}
@@ -165,7 +167,7 @@ type ChangeBody struct {
 }
 
 // NewHistoryEntryBody shows an entry of a history.
-func NewHistoryEntryBody(e carrier.HistoryEntry) HistoryEntryBody {
+func NewHistoryEntryBody(e connection.HistoryEntry) HistoryEntryBody {
 	body := HistoryEntryBody{NewCheckBody(e.Check), string(e.Status), make([]ChangeBody, len(e.Changes))}
 	for i, c := range e.Changes {
 		body.Changes[i] = ChangeBody{string(c.Type), Text(c.ProductID), Text(c.Field), Text(c.From), Text(c.To)}
@@ -191,7 +193,7 @@ type ContractBody struct {
 // NewConnectionBody shows a connection to its owner. While its account is not
 // active it is paused: the schedule does not come to it, and what is wrong with
 // the link itself is not why.
-func NewConnectionBody(c *carrier.Connection, now time.Time) ConnectionBody {
+func NewConnectionBody(c *connection.Connection, now time.Time) ConnectionBody {
 	body := ConnectionBody{
 		CarrierID: c.ID, CarrierName: string(c.Carrier), AccountNumber: c.AccountNumber, AccountNumberMasked: c.MaskedNumber(),
 		Nickname: c.Nickname, Status: string(c.ShownStatus()), Verified: !c.VerifiedAt.IsZero(), VerifiedAt: Time(c.VerifiedAt),
@@ -221,7 +223,7 @@ func NewConnectionBody(c *carrier.Connection, now time.Time) ConnectionBody {
 // soon as anything that is shown of it is, the days until its contract ends and
 // its snapshot included. Leases and other work behind the scenes leave it as it
 // is, so that the tag of an answer outlives the work that the answer began.
-func ConnectionETag(c *carrier.Connection, now time.Time) string {
+func ConnectionETag(c *connection.Connection, now time.Time) string {
 	shown := JSON(http.StatusOK, NewConnectionBody(c, now)).Body
 	sum := sha256.Sum256(append(shown, c.ContractHash...))
 	return `"` + hex.EncodeToString(sum[:16]) + `"`
@@ -229,7 +231,7 @@ func ConnectionETag(c *carrier.Connection, now time.Time) string {
 
 // DaysUntil is expires_in_days: null for a contract without an end.
 func DaysUntil(date string, now time.Time) *int {
-	if days, ok := carrier.DaysUntil(date, now); ok {
+	if days, ok := connection.DaysUntil(date, now); ok {
 		return &days
 	}
 	return nil

@@ -7,8 +7,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/secret"
 )
 
 func encoded(t *testing.T, v any) string {
@@ -29,13 +32,13 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 		want string
 	}{
 		{
-			"bare account", httpapi.NewAccountBody(carrier.Account{ID: 7, PasswordHash: canary}),
+			"bare account", httpapi.NewAccountBody(account.Account{ID: 7, PasswordHash: canary}),
 			`{"account_id":7,"external_account_id":null,"created_at":null,"modified_at":null,"active":false,"email":null,"company_name":null,` +
 				`"first_name":null,"last_name":null,"origin_country_code":"","environment":"","metadata":{},"carriers_count":0,"purge_at":null}`,
 		},
 		{
 			"full account",
-			httpapi.NewAccountBody(carrier.Account{
+			httpapi.NewAccountBody(account.Account{
 				ID: 7, PartnerID: 9, ExternalID: "shop", Email: "a@b.c", CompanyName: "C", FirstName: "F", LastName: "L", OriginCountryCode: "AU",
 				Environment: carrier.Sandbox, Metadata: map[string]string{"a": "b"}, Active: true, CarriersCount: 2, CreatedAt: at, ModifiedAt: at.Add(time.Second), PasswordHash: canary,
 				PurgeAt: at.AddDate(0, 0, 30), Version: 4,
@@ -44,39 +47,39 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 				`"email":"a@b.c","company_name":"C","first_name":"F","last_name":"L","origin_country_code":"AU","environment":"sandbox","metadata":{"a":"b"},"carriers_count":2,"purge_at":"2026-03-31T00:00:00.000Z"}`,
 		},
 		{
-			"key of a partner", httpapi.NewKeyBody(carrier.APIKey{ID: 3, PartnerID: 9, CreatedAt: at}, carrier.NewSecret("cl_live_x")),
+			"key of a partner", httpapi.NewKeyBody(account.APIKey{ID: 3, PartnerID: 9, CreatedAt: at}, secret.New("cl_live_x")),
 			`{"encrypted_api_key":"cl_live_x","api_key_id":3,"description":null,"account_id":null,"created_at":"2026-03-01T00:00:00.000Z"}`,
 		},
 		{
-			"key of an account", httpapi.NewKeyBody(carrier.APIKey{ID: 3, AccountID: 7, Description: "d", CreatedAt: at}, carrier.NewSecret("cl_live_x")),
+			"key of an account", httpapi.NewKeyBody(account.APIKey{ID: 3, AccountID: 7, Description: "d", CreatedAt: at}, secret.New("cl_live_x")),
 			`{"encrypted_api_key":"cl_live_x","api_key_id":3,"description":"d","account_id":7,"created_at":"2026-03-01T00:00:00.000Z"}`,
 		},
 		{
-			"a bare key's rest", httpapi.NewKeyInfo(carrier.APIKey{ID: 3, AccountID: 7, Hash: canary}),
+			"a bare key's rest", httpapi.NewKeyInfo(account.APIKey{ID: 3, AccountID: 7, Hash: canary}),
 			`{"api_key_id":3,"account_id":7,"description":null,"key_prefix":"","last_four":"","scopes":["read","link","admin"],"expires_at":null,"last_used_at":null,"created_at":null}`,
 		},
 		{
 			"a full key with its text",
-			httpapi.NewFullKeyBody(carrier.APIKey{
-				ID: 3, AccountID: 7, Hash: canary, Description: "d", Prefix: "cl_live_00001", LastFour: "wxyz", Scopes: []carrier.Scope{carrier.ScopeAdmin, carrier.ScopeRead},
+			httpapi.NewFullKeyBody(account.APIKey{
+				ID: 3, AccountID: 7, Hash: canary, Description: "d", Prefix: "cl_live_00001", LastFour: "wxyz", Scopes: []account.Scope{account.ScopeAdmin, account.ScopeRead},
 				ExpiresAt: at.Add(time.Hour), LastUsedOn: at, CreatedAt: at,
-			}, carrier.NewSecret("cl_live_x")),
+			}, secret.New("cl_live_x")),
 			`{"encrypted_api_key":"cl_live_x","api_key_id":3,"account_id":7,"description":"d","key_prefix":"cl_live_00001","last_four":"wxyz","scopes":["read","admin"],` +
 				`"expires_at":"2026-03-01T01:00:00.000Z","last_used_at":"2026-03-01","created_at":"2026-03-01T00:00:00.000Z"}`,
 		},
 		{
-			"connection never checked", httpapi.NewConnectionBody(&carrier.Connection{ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.Linking, SecretVersion: canary}, at),
+			"connection never checked", httpapi.NewConnectionBody(&connection.Connection{ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.Linking, SecretVersion: canary}, at),
 			`{"carrier_id":"se-1","carrier_name":"startrack","account_number":"09912345","account_number_masked":"*****345","nickname":"","status":"linking","status_reason":null,` +
 				`"verified":false,"verified_at":null,"last_check":null,"consecutive_failures":0,"next_refresh_at":null,"refresh_policy":"",` +
 				`"credentials":{"api_key_last_four":null,"updated_at":null,"previous_available_until":null},"contract":null,"external_carrier_id":null,"metadata":{},"created_at":null,"modified_at":null}`,
 		},
 		{
 			"verified connection",
-			httpapi.NewConnectionBody(&carrier.Connection{
-				ID: "se-1", Carrier: carrier.AustraliaPost, AccountNumber: "0009912345", Nickname: "n", Status: carrier.Restricted, StatusReason: "credit_blocked", Checks: 1,
-				LastCheck:  carrier.Check{At: at, Outcome: carrier.OutcomeOK, Latency: 1234567 * time.Microsecond, Trigger: carrier.TriggerLink},
-				VerifiedAt: at, ConsecutiveFailures: 1, NextRefreshAt: at.Add(time.Hour), RefreshPolicy: carrier.RefreshHourly, APIKeyLastFour: "9dd1", CredentialsUpdatedAt: at,
-				Previous: carrier.PreviousCredentials{SecretVersion: canary, AccountNumber: canary, LastFour: canary, CredentialID: canary, Until: at.Add(time.Minute)}, CredentialID: canary,
+			httpapi.NewConnectionBody(&connection.Connection{
+				ID: "se-1", Carrier: carrier.AustraliaPost, AccountNumber: "0009912345", Nickname: "n", Status: connection.Restricted, StatusReason: "credit_blocked", Checks: 1,
+				LastCheck:  connection.Check{At: at, Outcome: carrier.OutcomeOK, Latency: 1234567 * time.Microsecond, Trigger: connection.TriggerLink},
+				VerifiedAt: at, ConsecutiveFailures: 1, NextRefreshAt: at.Add(time.Hour), RefreshPolicy: connection.RefreshHourly, APIKeyLastFour: "9dd1", CredentialsUpdatedAt: at,
+				Previous: connection.PreviousCredentials{SecretVersion: canary, AccountNumber: canary, LastFour: canary, CredentialID: canary, Until: at.Add(time.Minute)}, CredentialID: canary,
 				ContractValidTo: "2026-03-11", ContractCreditBlocked: true, ExternalID: "x", Metadata: map[string]string{"a": "b"}, CreatedAt: at, ModifiedAt: at,
 			}, at),
 			`{"carrier_id":"se-1","carrier_name":"australia_post","account_number":"0009912345","account_number_masked":"*******345","nickname":"n","status":"restricted","status_reason":"credit_blocked",` +
@@ -87,10 +90,10 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 		},
 		{
 			"connection of a disabled account",
-			httpapi.NewConnectionBody(&carrier.Connection{
-				ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: carrier.ActionRequired, StatusReason: "unauthorized", Standing: carrier.StandingPaused,
-				Checks: 4, LastCheck: carrier.Check{At: at, Outcome: carrier.OutcomeUnauthorized, Trigger: carrier.TriggerSchedule, Code: "API_001"},
-				ConsecutiveFailures: 2, NextRefreshAt: at.Add(time.Hour), RefreshPolicy: carrier.RefreshDaily, Previous: carrier.PreviousCredentials{SecretVersion: canary, Until: at},
+			httpapi.NewConnectionBody(&connection.Connection{
+				ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.ActionRequired, StatusReason: "unauthorized", Standing: account.StandingPaused,
+				Checks: 4, LastCheck: connection.Check{At: at, Outcome: carrier.OutcomeUnauthorized, Trigger: connection.TriggerSchedule, Code: "API_001"},
+				ConsecutiveFailures: 2, NextRefreshAt: at.Add(time.Hour), RefreshPolicy: connection.RefreshDaily, Previous: connection.PreviousCredentials{SecretVersion: canary, Until: at},
 			}, at),
 			`{"carrier_id":"se-1","carrier_name":"startrack","account_number":"09912345","account_number_masked":"*****345","nickname":"","status":"paused","status_reason":null,` +
 				`"verified":false,"verified_at":null,"last_check":{"at":"2026-03-01T00:00:00.000Z","outcome":"unauthorized","latency_ms":0,"trigger":"schedule","carrier_code":"API_001"},` +
@@ -98,15 +101,15 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 				`"credentials":{"api_key_last_four":null,"updated_at":null,"previous_available_until":null},"contract":null,"external_carrier_id":null,"metadata":{},"created_at":null,"modified_at":null}`,
 		},
 		{
-			"bare entry of a history", httpapi.NewHistoryEntryBody(carrier.HistoryEntry{}),
+			"bare entry of a history", httpapi.NewHistoryEntryBody(connection.HistoryEntry{}),
 			`{"at":null,"outcome":"","latency_ms":0,"trigger":"","carrier_code":null,"status":"","changes":[]}`,
 		},
 		{
 			"full entry of a history",
-			httpapi.NewHistoryEntryBody(carrier.HistoryEntry{
-				Check:  carrier.Check{At: at, Outcome: carrier.OutcomeUnknownAccount, Latency: 1500 * time.Microsecond, Trigger: carrier.TriggerManual, Code: "41002"},
-				Number: 7, Status: carrier.Degraded,
-				Changes: []carrier.Change{{Type: carrier.ProductRecoded, ProductID: "3D85", From: "3D35", To: "3D85"}, {Type: carrier.ChangedField, Field: "details.x"}},
+			httpapi.NewHistoryEntryBody(connection.HistoryEntry{
+				Check:  connection.Check{At: at, Outcome: carrier.OutcomeUnknownAccount, Latency: 1500 * time.Microsecond, Trigger: connection.TriggerManual, Code: "41002"},
+				Number: 7, Status: connection.Degraded,
+				Changes: []connection.Difference{{Type: connection.ProductRecoded, ProductID: "3D85", From: "3D35", To: "3D85"}, {Type: connection.ChangedField, Field: "details.x"}},
 			}),
 			`{"at":"2026-03-01T00:00:00.000Z","outcome":"unknown_account","latency_ms":1,"trigger":"manual","carrier_code":"41002","status":"degraded",` +
 				`"changes":[{"type":"product_recoded","product_id":"3D85","field":null,"from":"3D35","to":"3D85"},{"type":"changed","product_id":null,"field":"details.x","from":null,"to":null}]}`,
@@ -127,15 +130,15 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 // TestConnectionETag: what is shown changes it, and nothing else does.
 func TestConnectionETag(t *testing.T) {
 	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	conn := func(edit func(*carrier.Connection)) *carrier.Connection {
-		c := &carrier.Connection{
-			ID: "se-1", Carrier: carrier.AustraliaPost, AccountNumber: "0009912345", Status: carrier.Active, StatusReason: "r", NextRefreshAt: at, VerifiedAt: at,
-			ContractValidTo: "2026-03-11", ContractHash: "a", Previous: carrier.PreviousCredentials{SecretVersion: "v", Until: at.Add(time.Hour)}, Version: 3,
+	conn := func(edit func(*connection.Connection)) *connection.Connection {
+		c := &connection.Connection{
+			ID: "se-1", Carrier: carrier.AustraliaPost, AccountNumber: "0009912345", Status: connection.Active, StatusReason: "r", NextRefreshAt: at, VerifiedAt: at,
+			ContractValidTo: "2026-03-11", ContractHash: "a", Previous: connection.PreviousCredentials{SecretVersion: "v", Until: at.Add(time.Hour)}, Version: 3,
 		}
 		edit(c)
 		return c
 	}
-	plain := conn(func(*carrier.Connection) {})
+	plain := conn(func(*connection.Connection) {})
 	tag := httpapi.ConnectionETag(plain, at)
 	if len(tag) != 34 || tag[0] != '"' || tag[33] != '"' {
 		t.Fatalf("ConnectionETag = %s, want a strong tag of 32 characters", tag)
@@ -143,13 +146,13 @@ func TestConnectionETag(t *testing.T) {
 	seen := map[string]string{tag: "as it was"}
 	for _, tc := range []struct {
 		name string
-		conn *carrier.Connection
+		conn *connection.Connection
 		now  time.Time
 	}{
-		{"another name", conn(func(c *carrier.Connection) { c.Nickname = "n" }), at},
-		{"a check", conn(func(c *carrier.Connection) { c.LastCheck.At = at }), at},
-		{"another snapshot", conn(func(c *carrier.Connection) { c.ContractHash = "b" }), at},
-		{"paused", conn(func(c *carrier.Connection) { c.Standing = carrier.StandingPaused }), at},
+		{"another name", conn(func(c *connection.Connection) { c.Nickname = "n" }), at},
+		{"a check", conn(func(c *connection.Connection) { c.LastCheck.At = at }), at},
+		{"another snapshot", conn(func(c *connection.Connection) { c.ContractHash = "b" }), at},
+		{"paused", conn(func(c *connection.Connection) { c.Standing = account.StandingPaused }), at},
 		{"the end of the previous credentials", plain, at.Add(time.Hour)},
 		{"a day less until the end of the contract", plain, at.Add(24 * time.Hour)},
 	} {
@@ -159,10 +162,10 @@ func TestConnectionETag(t *testing.T) {
 		}
 		seen[got] = tc.name
 	}
-	for name, c := range map[string]*carrier.Connection{
-		"a lease":    conn(func(c *carrier.Connection) { c.LeaseUntil, c.Version = at, 4 }),
-		"its work":   conn(func(c *carrier.Connection) { c.Work, c.Version = carrier.WorkCredentials, 4 }),
-		"its secret": conn(func(c *carrier.Connection) { c.SecretVersion = "w" }),
+	for name, c := range map[string]*connection.Connection{
+		"a lease":    conn(func(c *connection.Connection) { c.LeaseUntil, c.Version = at, 4 }),
+		"its work":   conn(func(c *connection.Connection) { c.Work, c.Version = connection.WorkCredentials, 4 }),
+		"its secret": conn(func(c *connection.Connection) { c.SecretVersion = "w" }),
 	} {
 		if got := httpapi.ConnectionETag(c, at.Add(time.Minute)); got != tag {
 			t.Errorf("%s changes the tag", name)

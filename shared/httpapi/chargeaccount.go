@@ -5,7 +5,9 @@ import (
 	"strings"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/secret"
 )
 
 // ChargeAccount is a charge account in a request body, as it was typed: nil is
@@ -35,27 +37,27 @@ func (c *ChargeAccount) Given() (number, key, secret bool) {
 }
 
 // Typed is what is there, as a charge account of the carrier.
-func (c *ChargeAccount) Typed(name carrier.Name) carrier.ChargeAccount {
+func (c *ChargeAccount) Typed(name carrier.Name) connection.ChargeAccount {
 	text := func(s *string) string {
 		if s == nil {
 			return ""
 		}
 		return *s
 	}
-	return carrier.ChargeAccount{
+	return connection.ChargeAccount{
 		Carrier: name, Number: text(c.number),
-		Credentials: carrier.Credentials{APIKey: carrier.NewSecret(text(c.key)), APISecret: carrier.NewSecret(text(c.secret))},
+		Credentials: connection.Credentials{APIKey: secret.New(text(c.key)), APISecret: secret.New(text(c.secret))},
 	}
 }
 
-// Preflight is carrier.Preflight of what is there, with a number that stands for
+// Preflight is connection.Preflight of what is there, with a number that stands for
 // an absent one.
-func (c *ChargeAccount) Preflight(name carrier.Name, number string) (carrier.ChargeAccount, fault.List) {
+func (c *ChargeAccount) Preflight(name carrier.Name, number string) (connection.ChargeAccount, fault.List) {
 	in := c.Typed(name)
 	if c.number == nil {
 		in.Number = number
 	}
-	account, problems := carrier.Preflight(in)
+	account, problems := connection.Preflight(in)
 	given := map[string]bool{"account_number": c.number != nil, "api_key": c.key != nil, "api_secret": c.secret != nil}
 	return account, slices.DeleteFunc(problems, func(p *fault.Error) bool { return !given[p.Field] })
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 )
@@ -135,7 +136,7 @@ func TestEnvelopeGolden(t *testing.T) {
 			map[string]string{"WWW-Authenticate": `API-Key realm="carrierlink"`},
 		},
 		{
-			"diagnosis", carrier.Reading{Outcome: carrier.OutcomeTimeout, Cause: errors.New("dial tcp 10.0.0.1")}.Err(), 504,
+			"diagnosis", connection.Reading{Outcome: carrier.OutcomeTimeout, Cause: errors.New("dial tcp 10.0.0.1")}.Err(), 504,
 			`{"request_id":"ID","errors":[{"error_source":"carrier","error_type":"system","error_code":"unspecified","message":"The carrier did not answer in time.","retryable":true,` +
 				`"doc_url":"https://developers.auspost.com.au/apis/shipping-and-tracking/reference/get-accounts","diagnosis":{"category":"carrier_timeout","who_must_act":"carrier",` +
 				`"likely_cause":"The carrier did not answer in time.","next_steps":["Try again in a few minutes; the credentials were not refused."],"retryable":true,` +

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 )
 
@@ -31,9 +31,9 @@ type Sealer interface {
 // store: it claims its key before them.
 type Claims interface {
 	// ClaimIdempotency keeps rec, or returns the record that is there already.
-	ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error)
 	// ReleaseIdempotency takes the claim of rec back.
-	ReleaseIdempotency(ctx context.Context, rec carrier.IdempotencyRecord) error
+	ReleaseIdempotency(ctx context.Context, rec effects.Record) error
 }
 
 // Idempotency is one request's use of the Idempotency-Key header. The nil value
@@ -42,7 +42,7 @@ type Idempotency struct {
 	sealer Sealer
 	now    time.Time
 	id     string // the request's
-	record carrier.IdempotencyRecord
+	record effects.Record
 }
 
 // NewIdempotency reads the header. caller names who calls, so that two callers'
@@ -69,7 +69,7 @@ func NewIdempotency(ctx context.Context, sealer Sealer, req *Request, caller str
 	if err != nil {
 		return nil, err
 	}
-	return &Idempotency{sealer: sealer, now: now, id: req.ID, record: carrier.IdempotencyRecord{
+	return &Idempotency{sealer: sealer, now: now, id: req.ID, record: effects.Record{
 		Scope: caller + " " + req.Method() + " " + req.Resource(), Key: key, PayloadMAC: mac, ExpiresAt: now.Add(IdempotencyTTL),
 	}}, nil
 }
@@ -83,7 +83,7 @@ type stored struct {
 
 // Record seals resp for the transaction that makes the change, so that a crash
 // can not part the two. Only a 2xx answer is ever stored.
-func (i *Idempotency) Record(ctx context.Context, resp *Response) (*carrier.IdempotencyRecord, error) {
+func (i *Idempotency) Record(ctx context.Context, resp *Response) (*effects.Record, error) {
 	if i == nil {
 		return nil, nil
 	}
@@ -105,7 +105,7 @@ func (i *Idempotency) owner() string { return i.record.Scope + " " + i.record.Ke
 // Replay answers from the record that was there already: the stored answer for
 // the same payload, fault.IdempotencyMismatch for another one, fault.State
 // while the first request is still running.
-func (i *Idempotency) Replay(ctx context.Context, existing *carrier.IdempotencyRecord) (*Response, error) {
+func (i *Idempotency) Replay(ctx context.Context, existing *effects.Record) (*Response, error) {
 	if !hmac.Equal(existing.PayloadMAC, i.record.PayloadMAC) {
 		return nil, fault.Field(fault.IdempotencyMismatch, "Idempotency-Key", "This Idempotency-Key was used with another request.")
 	}
@@ -130,7 +130,7 @@ func (i *Idempotency) Replay(ctx context.Context, existing *carrier.IdempotencyR
 // Write runs the transaction that makes a change together with the record of
 // its answer, and answers: with resp, or with the stored answer when the key is
 // taken. It is the one way of every change that is one transaction.
-func (i *Idempotency) Write(ctx context.Context, resp *Response, write func(rec *carrier.IdempotencyRecord) (existing *carrier.IdempotencyRecord, err error)) (*Response, error) {
+func (i *Idempotency) Write(ctx context.Context, resp *Response, write func(rec *effects.Record) (existing *effects.Record, err error)) (*Response, error) {
 	rec, err := i.Record(ctx, resp)
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func (i *Idempotency) Write(ctx context.Context, resp *Response, write func(rec 
 // when the version of If-Match has moved on by it: find then looks for the
 // record of the scope and key, nil for none, which costs a call only then.
 func Once(ctx context.Context, sealer Sealer, req *Request, caller string, now time.Time,
-	find func(ctx context.Context, rec carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error),
+	find func(ctx context.Context, rec effects.Record) (*effects.Record, error),
 	do func(i *Idempotency) (*Response, error),
 ) (*Response, error) {
 	i, err := NewIdempotency(ctx, sealer, req, caller, now)

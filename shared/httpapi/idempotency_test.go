@@ -12,28 +12,29 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/seal"
+	"carrierlink/shared/secret"
 )
 
 func sealer() *seal.Sealer {
-	return seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret("the service secret"), nil })
+	return seal.New(func(context.Context) (secret.Text, error) { return secret.New("the service secret"), nil })
 }
 
 // claims is a table of idempotency keys.
 type claims struct {
-	records map[string]carrier.IdempotencyRecord
+	records map[string]effects.Record
 	fail    error
 }
 
-func (c *claims) ClaimIdempotency(_ context.Context, rec carrier.IdempotencyRecord, _ time.Time) (*carrier.IdempotencyRecord, error) {
+func (c *claims) ClaimIdempotency(_ context.Context, rec effects.Record, _ time.Time) (*effects.Record, error) {
 	if c.fail != nil {
 		return nil, c.fail
 	}
 	if c.records == nil {
-		c.records = map[string]carrier.IdempotencyRecord{}
+		c.records = map[string]effects.Record{}
 	}
 	id := rec.Scope + "|" + rec.Key
 	if old, ok := c.records[id]; ok {
@@ -43,7 +44,7 @@ func (c *claims) ClaimIdempotency(_ context.Context, rec carrier.IdempotencyReco
 	return nil, nil //nolint:nilnil // claimed: there is no earlier record
 }
 
-func (c *claims) ReleaseIdempotency(_ context.Context, rec carrier.IdempotencyRecord) error {
+func (c *claims) ReleaseIdempotency(_ context.Context, rec effects.Record) error {
 	id := rec.Scope + "|" + rec.Key
 	if old := c.records[id]; old.ClaimID == rec.ClaimID && !old.Finished() && c.fail == nil {
 		delete(c.records, id)
@@ -69,7 +70,7 @@ func begin(t *testing.T, req *httpapi.Request, caller string) *httpapi.Idempoten
 }
 
 // record is what a first request leaves behind.
-func record(t *testing.T, req *httpapi.Request, caller string, resp *httpapi.Response) *carrier.IdempotencyRecord {
+func record(t *testing.T, req *httpapi.Request, caller string, resp *httpapi.Response) *effects.Record {
 	t.Helper()
 	rec, err := begin(t, req, caller).Record(t.Context(), resp)
 	if err != nil || rec == nil {
@@ -106,7 +107,7 @@ func TestIdempotencyKeyForm(t *testing.T) {
 }
 
 func TestNoIdempotencyKeyDoesNothing(t *testing.T) {
-	broken := seal.New(func(context.Context) (carrier.Secret, error) { return carrier.Secret{}, errors.New("must not be read") })
+	broken := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, errors.New("must not be read") })
 	i, err := httpapi.NewIdempotency(t.Context(), broken, httpapi.NewRequest("id", post("{}")), "caller", now())
 	if i != nil || err != nil {
 		t.Fatalf("NewIdempotency = %v, %v, want nil", i, err)
@@ -143,7 +144,7 @@ func TestReplayRefuses(t *testing.T) {
 	tests := []struct {
 		name  string
 		req   *httpapi.Request
-		found *carrier.IdempotencyRecord
+		found *effects.Record
 		want  []string
 		retry time.Duration
 	}{
@@ -330,7 +331,7 @@ func TestClaimed(t *testing.T) {
 // alive is a table that does nothing for a request whose time is over.
 type alive struct{ claims }
 
-func (c *alive) ReleaseIdempotency(ctx context.Context, rec carrier.IdempotencyRecord) error {
+func (c *alive) ReleaseIdempotency(ctx context.Context, rec effects.Record) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -339,7 +340,7 @@ func (c *alive) ReleaseIdempotency(ctx context.Context, rec carrier.IdempotencyR
 
 func TestIdempotencyNeedsTheSecret(t *testing.T) {
 	down := errors.New("down")
-	broken := seal.New(func(context.Context) (carrier.Secret, error) { return carrier.Secret{}, down })
+	broken := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, down })
 	if _, err := httpapi.NewIdempotency(t.Context(), broken, keyed("id", "k", "{}"), "caller", now()); !errors.Is(err, down) {
 		t.Errorf("NewIdempotency = %v, want the reader's error", err)
 	}

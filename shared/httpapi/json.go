@@ -11,8 +11,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/text"
 )
 
 // Field says what to do with one member of a request body.
@@ -176,8 +176,8 @@ func escaped(raw []byte) (uint64, bool) {
 	return u, err == nil
 }
 
-// text decodes a JSON string.
-func text(name string, value json.RawMessage) (string, *fault.Error) {
+// textValue decodes a JSON string.
+func textValue(name string, value json.RawMessage) (string, *fault.Error) {
 	var s string
 	if value[0] != '"' || json.Unmarshal(value, &s) != nil {
 		return "", fault.Field(fault.Invalid, name, "%s must be a string.", name)
@@ -189,7 +189,7 @@ func text(name string, value json.RawMessage) (string, *fault.Error) {
 // empty text that the rule finds invalid is fault.Length, in every field alike.
 func String(name string, dst *string, clean func(field, s string) (string, *fault.Error)) Field {
 	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
-		typed, problem := text(name, value)
+		typed, problem := textValue(name, value)
 		s := typed
 		if problem == nil {
 			if s, problem = clean(name, typed); problem != nil && problem.Kind == fault.Invalid && typed == "" {
@@ -239,14 +239,14 @@ func Metadata(name string, dst *map[string]string) Field {
 		if err != nil {
 			return wrong
 		}
-		if problem := carrier.CheckMetadataSize(name, len(members)); problem != nil {
+		if problem := text.CheckMetadataSize(name, len(members)); problem != nil {
 			return fault.List{problem}
 		}
 		var problems fault.List
 		keys, values := make([]string, 0, len(members)), make(map[string]string, len(members))
 		for _, m := range members {
 			field := name + "." + shorten(m.name)
-			s, problem := text(field, m.value)
+			s, problem := textValue(field, m.value)
 			if _, twice := values[m.name]; twice {
 				problem = fault.Repeated(field)
 			}
@@ -257,7 +257,7 @@ func Metadata(name string, dst *map[string]string) Field {
 			}
 			keys, values[m.name] = append(keys, m.name), s
 		}
-		if problems = append(problems, carrier.CleanMetadata(name, keys, values)...); len(problems) > 0 {
+		if problems = append(problems, text.CleanMetadata(name, keys, values)...); len(problems) > 0 {
 			return problems
 		}
 		*dst = values
@@ -273,7 +273,7 @@ func Strings(name string, dst *[]string, clean func(field string, s []string) *f
 		s := make([]string, len(members))
 		for i, m := range members {
 			var problem *fault.Error
-			if s[i], problem = text(name, m); problem != nil {
+			if s[i], problem = textValue(name, m); problem != nil {
 				err = problem
 			}
 		}
@@ -293,7 +293,7 @@ func Strings(name string, dst *[]string, clean func(field string, s []string) *f
 // absent.
 func Instant(name string, dst *time.Time) Field {
 	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
-		s, problem := text(name, value)
+		s, problem := textValue(name, value)
 		at, err := time.Parse(time.RFC3339, s)
 		at = at.UTC().Truncate(time.Millisecond)
 		if problem != nil || err != nil || at.IsZero() {

@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 )
@@ -28,7 +28,7 @@ type input struct {
 
 func (in *input) fields() []httpapi.Field {
 	return []httpapi.Field{
-		httpapi.Require(httpapi.String("name", &in.Name, carrier.NameRule.Clean)),
+		httpapi.Require(httpapi.String("name", &in.Name, account.NameRule.Clean)),
 		httpapi.String("note", &in.Note, func(_, s string) (string, *fault.Error) { return s, nil }),
 		httpapi.Bool("flag", &in.Flag),
 		httpapi.Metadata("metadata", &in.Metadata),

@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 )
 
@@ -11,7 +13,7 @@ type LinkInput struct {
 	ChargeAccount
 	Nickname       string
 	AllowDuplicate bool
-	RefreshPolicy  carrier.RefreshPolicy // daily, if there is none
+	RefreshPolicy  connection.RefreshPolicy // daily, if there is none
 	ExternalID     string
 	Metadata       map[string]string
 	VerifyLater    bool
@@ -20,9 +22,9 @@ type LinkInput struct {
 // Fields are its members. The charge account is required; the nickname is, too,
 // but for a dry run.
 func (b *LinkInput) Fields(dryRun bool) []Field {
-	nickname := String("nickname", &b.Nickname, carrier.NicknameRule.Clean)
+	nickname := String("nickname", &b.Nickname, connection.NicknameRule.Clean)
 	nickname.Required = !dryRun
-	b.RefreshPolicy = carrier.RefreshDaily
+	b.RefreshPolicy = connection.RefreshDaily
 	return []Field{
 		nickname,
 		Require(b.Number()),
@@ -30,7 +32,7 @@ func (b *LinkInput) Fields(dryRun bool) []Field {
 		Require(b.Secret()),
 		Bool("allow_duplicate_account_number", &b.AllowDuplicate),
 		RefreshPolicy("refresh_policy", &b.RefreshPolicy),
-		String("external_carrier_id", &b.ExternalID, carrier.ExternalIDRule.Clean),
+		String("external_carrier_id", &b.ExternalID, account.ExternalIDRule.Clean),
 		Metadata("metadata", &b.Metadata),
 		String("verify", new(string), func(field, s string) (string, *fault.Error) {
 			b.VerifyLater = s == "later"
@@ -43,9 +45,9 @@ func (b *LinkInput) Fields(dryRun bool) []Field {
 }
 
 // RefreshPolicy is a member that is a refresh policy.
-func RefreshPolicy(name string, dst *carrier.RefreshPolicy) Field {
+func RefreshPolicy(name string, dst *connection.RefreshPolicy) Field {
 	return String(name, (*string)(dst), func(field, s string) (string, *fault.Error) {
-		policy, problem := carrier.ParseRefreshPolicy(field, s)
+		policy, problem := connection.ParseRefreshPolicy(field, s)
 		return string(policy), problem
 	})
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
 )
 
@@ -47,7 +47,7 @@ func TestNamesOfCallersReachNoLog(t *testing.T) {
 				Handler: func(_ context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 					var nickname string
 					var metadata map[string]string
-					return nil, req.JSON(httpapi.String("nickname", &nickname, carrier.NicknameRule.Clean), httpapi.Metadata("metadata", &metadata))
+					return nil, req.JSON(httpapi.String("nickname", &nickname, connection.NicknameRule.Clean), httpapi.Metadata("metadata", &metadata))
 				},
 			}}}
 			resp, err := api.Serve(t.Context(), events.APIGatewayProxyRequest{

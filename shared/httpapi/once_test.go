@@ -8,10 +8,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/seal"
+	"carrierlink/shared/secret"
 )
 
 // table keeps records as a store's transactions do.
@@ -22,7 +23,7 @@ type table struct {
 }
 
 // write keeps rec with a change, or finds the one that is there.
-func (c *table) write(rec *carrier.IdempotencyRecord, change error) (*carrier.IdempotencyRecord, error) {
+func (c *table) write(rec *effects.Record, change error) (*effects.Record, error) {
 	if rec != nil {
 		if old, ok := c.records[rec.Scope+"|"+rec.Key]; ok {
 			return &old, nil
@@ -38,7 +39,7 @@ func (c *table) write(rec *carrier.IdempotencyRecord, change error) (*carrier.Id
 	return nil, nil //nolint:nilnil // written: there is no earlier record
 }
 
-func (c *table) find(_ context.Context, rec carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+func (c *table) find(_ context.Context, rec effects.Record) (*effects.Record, error) {
 	c.finds++
 	if c.findErr != nil {
 		return nil, c.findErr
@@ -55,7 +56,7 @@ func TestWrite(t *testing.T) {
 		var none *httpapi.Idempotency
 		tab := &table{}
 		for n := 1; n <= 2; n++ {
-			got, err := none.Write(t.Context(), resp, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+			got, err := none.Write(t.Context(), resp, func(rec *effects.Record) (*effects.Record, error) {
 				if rec != nil {
 					t.Errorf("a record: %+v", rec)
 				}
@@ -68,7 +69,7 @@ func TestWrite(t *testing.T) {
 	})
 	t.Run("refused", func(t *testing.T) {
 		conflict := fault.New(fault.Conflict, "m")
-		got, err := begin(t, keyed("id 1", "k", "{}"), "caller").Write(t.Context(), resp, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+		got, err := begin(t, keyed("id 1", "k", "{}"), "caller").Write(t.Context(), resp, func(rec *effects.Record) (*effects.Record, error) {
 			return (&table{}).write(rec, conflict)
 		})
 		if got != nil || !errors.Is(err, conflict) {
@@ -78,7 +79,7 @@ func TestWrite(t *testing.T) {
 	t.Run("first and repeat", func(t *testing.T) {
 		tab := &table{}
 		write := func(id, body string, resp *httpapi.Response) (*httpapi.Response, error) {
-			return begin(t, keyed(id, "k", body), "caller").Write(t.Context(), resp, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+			return begin(t, keyed(id, "k", body), "caller").Write(t.Context(), resp, func(rec *effects.Record) (*effects.Record, error) {
 				return tab.write(rec, nil)
 			})
 		}
@@ -99,7 +100,7 @@ func TestWrite(t *testing.T) {
 	t.Run("an answer without a body", func(t *testing.T) {
 		tab := &table{}
 		for n, want := range []string{"", "true"} {
-			got, err := begin(t, keyed("id", "k", ""), "caller").Write(t.Context(), &httpapi.Response{Status: 204}, func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+			got, err := begin(t, keyed("id", "k", ""), "caller").Write(t.Context(), &httpapi.Response{Status: 204}, func(rec *effects.Record) (*effects.Record, error) {
 				return tab.write(rec, nil)
 			})
 			if err != nil || got.Status != 204 || len(got.Body) != 0 || got.Header["Idempotent-Replayed"] != want {
@@ -111,10 +112,10 @@ func TestWrite(t *testing.T) {
 
 func TestOnce(t *testing.T) {
 	moved, broken := fault.New(fault.Precondition, "m"), errors.New("down")
-	earlier := func(t *testing.T, body string) map[string]carrier.IdempotencyRecord {
+	earlier := func(t *testing.T, body string) map[string]effects.Record {
 		t.Helper()
 		rec := record(t, keyed("id 1", "k", body), "caller", httpapi.JSON(200, "made"))
-		return map[string]carrier.IdempotencyRecord{rec.Scope + "|" + rec.Key: *rec}
+		return map[string]effects.Record{rec.Scope + "|" + rec.Key: *rec}
 	}
 	tests := []struct {
 		name, key string
@@ -150,7 +151,7 @@ func TestOnce(t *testing.T) {
 				if tc.change != nil {
 					return nil, tc.change
 				}
-				return i.Write(t.Context(), httpapi.JSON(200, "new"), func(rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+				return i.Write(t.Context(), httpapi.JSON(200, "new"), func(rec *effects.Record) (*effects.Record, error) {
 					return tab.write(rec, nil)
 				})
 			})
@@ -164,7 +165,7 @@ func TestOnce(t *testing.T) {
 		})
 	}
 	t.Run("the secret can not be read", func(t *testing.T) {
-		sealer := seal.New(func(context.Context) (carrier.Secret, error) { return carrier.Secret{}, broken })
+		sealer := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, broken })
 		_, err := httpapi.Once(t.Context(), sealer, keyed("id", "k", "{}"), "caller", now(), (&table{}).find, func(*httpapi.Idempotency) (*httpapi.Response, error) {
 			t.Error("the change is made")
 			return nil, nil //nolint:nilnil // not reached

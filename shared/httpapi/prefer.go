@@ -1,6 +1,8 @@
 package httpapi
 
-import "strings"
+import (
+	"strings"
+)
 
 // Preference is the value of a preference in the header Prefer (RFC 7240), whose
 // name has no letter case; empty if it is not there or has no value. Of several

@@ -14,7 +14,7 @@ import (
 	"errors"
 	"fmt"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/secret"
 )
 
 // ErrForged is the cause when a sealed text was changed, or belongs to another
@@ -23,11 +23,11 @@ var ErrForged = errors.New("sealed text does not open")
 
 // Sealer seals and signs. It is safe for concurrent use.
 type Sealer struct {
-	secret func(context.Context) (carrier.Secret, error)
+	secret func(context.Context) (secret.Text, error)
 }
 
 // New makes a sealer over a reader of the service secret, which should cache.
-func New(secret func(context.Context) (carrier.Secret, error)) *Sealer {
+func New(secret func(context.Context) (secret.Text, error)) *Sealer {
 	return &Sealer{secret: secret}
 }
 

@@ -7,12 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"carrierlink/shared/carrier"
 	"carrierlink/shared/seal"
+	"carrierlink/shared/secret"
 )
 
-func sealer(secret string) *seal.Sealer {
-	return seal.New(func(context.Context) (carrier.Secret, error) { return carrier.NewSecret(secret), nil })
+func sealer(secretText string) *seal.Sealer {
+	return seal.New(func(context.Context) (secret.Text, error) { return secret.New(secretText), nil })
 }
 
 func TestSealRefuses(t *testing.T) {
@@ -45,7 +45,7 @@ func TestSealRefuses(t *testing.T) {
 	}
 	t.Run("secret not readable", func(t *testing.T) {
 		down := errors.New("down")
-		s := seal.New(func(context.Context) (carrier.Secret, error) { return carrier.Secret{}, down })
+		s := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, down })
 		_, err1 := s.Seal(ctx, "o", nil)
 		_, err2 := s.Open(ctx, "o", sealed)
 		_, err3 := s.MAC(ctx, "p", nil)

@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/effects"
 )
 
 // ErrIDTaken is in the chain of the fault.Internal that says that a new account
@@ -16,9 +17,9 @@ var ErrIDTaken = errors.New("the id is taken")
 // NewAccount is an account with its first key, and the answer to be repeated
 // under the request's idempotency key, nil without one.
 type NewAccount struct {
-	Account     carrier.Account
-	Key         carrier.APIKey
-	Idempotency *carrier.IdempotencyRecord
+	Account     account.Account
+	Key         account.APIKey
+	Idempotency *effects.Record
 }
 
 // Parts of transactions.
@@ -54,7 +55,7 @@ const (
 // partner; fault.Internal with ErrIDTaken for an id that is taken; and
 // fault.State with RetryAfter when other requests hold on to the same items.
 // What a purged account held is free.
-func (s *Store) CreateAccount(ctx context.Context, n NewAccount, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (s *Store) CreateAccount(ctx context.Context, n NewAccount, now time.Time) (*effects.Record, error) {
 	a := n.Account
 	a.Version = 1
 	account := accountItem(a)
@@ -81,7 +82,7 @@ func (s *Store) CreateAccount(ctx context.Context, n NewAccount, now time.Time) 
 // transactOnce is transact with the answer to be kept under an idempotency key,
 // nil without one. When the key is in use nothing is written: that comes before
 // any refusal, because a repeat finds what the first request has done.
-func (s *Store) transactOnce(ctx context.Context, parts []part, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, refusals, error) {
+func (s *Store) transactOnce(ctx context.Context, parts []part, rec *effects.Record, now time.Time) (*effects.Record, refusals, error) {
 	if rec != nil {
 		parts = append(parts, s.put(partIdempotency, idempotencyItem(*rec), ifClaimable, claimableAt(now)))
 	}
@@ -95,7 +96,7 @@ func (s *Store) transactOnce(ctx context.Context, parts []part, rec *carrier.Ide
 
 // CreatePartner writes a partner and its first key in one transaction. An id
 // that is taken is fault.Internal with ErrIDTaken.
-func (s *Store) CreatePartner(ctx context.Context, p carrier.Partner, k carrier.APIKey) error {
+func (s *Store) CreatePartner(ctx context.Context, p account.Partner, k account.APIKey) error {
 	refused, err := s.transact(ctx, []part{s.insert(partPartner, partnerItem(p)), s.insert(partKey, apiKeyItem(k))})
 	if err == nil && len(refused) > 0 {
 		err = ErrIDTaken

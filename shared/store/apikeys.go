@@ -7,7 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 )
 
@@ -18,18 +19,18 @@ import (
 
 // ListKeys reads all keys of an account, expired ones too, the oldest first. An
 // account that is absent has none.
-func (s *Store) ListKeys(ctx context.Context, accountID int64) ([]carrier.APIKey, error) {
+func (s *Store) ListKeys(ctx context.Context, accountID int64) ([]account.APIKey, error) {
 	items, err := s.queryItems(ctx, accountPK(accountID), skKey, skKey)
 	if err != nil {
 		return nil, fmt.Errorf("listing API keys: %w", err)
 	}
-	keys := make([]carrier.APIKey, len(items))
+	keys := make([]account.APIKey, len(items))
 	for i, it := range items {
 		if keys[i], err = readAPIKey(it); err != nil {
 			return nil, err
 		}
 	}
-	slices.SortFunc(keys, func(a, b carrier.APIKey) int {
+	slices.SortFunc(keys, func(a, b account.APIKey) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
 	return keys, nil
@@ -41,7 +42,7 @@ func (s *Store) ListKeys(ctx context.Context, accountID int64) ([]carrier.APIKey
 // It returns fault.NotFound when the account is gone, fault.State when it is
 // deleted or has Caps.Keys keys that have not expired, and fault.Internal
 // with ErrIDTaken when the very key is there already.
-func (s *Store) CreateKey(ctx context.Context, k carrier.APIKey, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (s *Store) CreateKey(ctx context.Context, k account.APIKey, rec *effects.Record, now time.Time) (*effects.Record, error) {
 	existing, err := s.addKey(ctx, k, nil, rec, now)
 	if err != nil {
 		return nil, fmt.Errorf("creating an API key: %w", err)
@@ -58,7 +59,7 @@ func (s *Store) CreateKey(ctx context.Context, k carrier.APIKey, rec *carrier.Id
 // Beside CreateKey's refusals it returns fault.NotFound when the old key is
 // gone, and fault.State when it has expired, was rotated already, or its end was
 // changed since it was read.
-func (s *Store) RotateKey(ctx context.Context, old, k carrier.APIKey, validUntil time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (s *Store) RotateKey(ctx context.Context, old, k account.APIKey, validUntil time.Time, rec *effects.Record, now time.Time) (*effects.Record, error) {
 	if !old.ExpiresAt.IsZero() && old.ExpiresAt.Before(validUntil) {
 		validUntil = old.ExpiresAt
 	}
@@ -71,7 +72,7 @@ func (s *Store) RotateKey(ctx context.Context, old, k carrier.APIKey, validUntil
 
 // DeleteKey removes a key: it is refused from then on. One that is gone is
 // fault.NotFound.
-func (s *Store) DeleteKey(ctx context.Context, k carrier.APIKey) error {
+func (s *Store) DeleteKey(ctx context.Context, k account.APIKey) error {
 	e := newEdit(apiKeyKey(k.PartnerID, k.AccountID, k.Hash))
 	e.exists(attrPK)
 	parts := []part{s.remove(partKey, e)}
@@ -86,22 +87,22 @@ func (s *Store) DeleteKey(ctx context.Context, k carrier.APIKey) error {
 	case err != nil:
 		return fmt.Errorf("deleting an API key: %w", err)
 	case refused.has(partAccount):
-		return carrier.NoAccount()
+		return account.ErrNotFound()
 	case refused.has(partKey):
-		return carrier.NoKey()
+		return account.ErrNoKey()
 	}
 	return nil
 }
 
 // ending is a key that ends at a time.
 type ending struct {
-	key carrier.APIKey
+	key account.APIKey
 	at  time.Time
 }
 
 // addKey adds a key and ends another one, nil if none.
-func (s *Store) addKey(ctx context.Context, k carrier.APIKey, old *ending, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
-	var spent *carrier.APIKey // whose place the new key takes
+func (s *Store) addKey(ctx context.Context, k account.APIKey, old *ending, rec *effects.Record, now time.Time) (*effects.Record, error) {
+	var spent *account.APIKey // whose place the new key takes
 	for n := 0; ; n++ {
 		existing, refused, err := s.transactOnce(ctx, s.keyParts(k, old, spent, now), rec, now)
 		if err != nil || existing != nil || len(refused) == 0 {
@@ -131,7 +132,7 @@ func (s *Store) addKey(ctx context.Context, k carrier.APIKey, old *ending, rec *
 }
 
 // keyParts adds a key. Without a spent one the account must have room.
-func (s *Store) keyParts(k carrier.APIKey, old *ending, spent *carrier.APIKey, now time.Time) []part {
+func (s *Store) keyParts(k account.APIKey, old *ending, spent *account.APIKey, now time.Time) []part {
 	account := newEdit(accountKey(k.AccountID))
 	account.lacks(attrTTL)
 	parts := []part{{}, s.insert(partKey, apiKeyItem(k))}
@@ -171,12 +172,12 @@ func (s *Store) keyParts(k carrier.APIKey, old *ending, spent *carrier.APIKey, n
 }
 
 // refusedKey says why an account takes no key, or that it is full.
-func refusedKey(account item, now time.Time) (full bool, err error) {
+func refusedKey(acct item, now time.Time) (full bool, err error) {
 	switch {
-	case len(account) == 0 || lapsed(account, now):
-		return false, carrier.NoAccount()
-	case account[attrTTL] != nil:
-		return false, carrier.AccountDeleted()
+	case len(acct) == 0 || lapsed(acct, now):
+		return false, account.ErrNotFound()
+	case acct[attrTTL] != nil:
+		return false, account.ErrDeleted()
 	}
 	return true, nil
 }
@@ -184,27 +185,27 @@ func refusedKey(account item, now time.Time) (full bool, err error) {
 // refusedEnding says why a key is not rotated.
 func refusedEnding(key item, now time.Time) error {
 	if len(key) == 0 {
-		return carrier.NoKey()
+		return account.ErrNoKey()
 	}
 	k, err := readAPIKey(key)
 	switch {
 	case err != nil:
 		return err
 	case k.Expired(now):
-		return carrier.KeyExpired()
+		return account.ErrKeyExpired()
 	case k.ReplacedBy != 0:
-		return carrier.KeyReplaced()
+		return account.ErrKeyReplaced()
 	}
-	return carrier.KeyChanged()
+	return account.ErrKeyChanged()
 }
 
 // spentKey is the key that expired first, or the one that ends now.
-func (s *Store) spentKey(ctx context.Context, accountID int64, old *ending, now time.Time) (*carrier.APIKey, error) {
+func (s *Store) spentKey(ctx context.Context, accountID int64, old *ending, now time.Time) (*account.APIKey, error) {
 	keys, err := s.ListKeys(ctx, accountID)
 	if err != nil {
 		return nil, err
 	}
-	var spent *carrier.APIKey
+	var spent *account.APIKey
 	for _, k := range keys {
 		if k.Expired(now) && (spent == nil || k.ExpiresAt.Before(spent.ExpiresAt)) {
 			spent = &k
@@ -218,5 +219,5 @@ func (s *Store) spentKey(ctx context.Context, accountID int64, old *ending, now 
 	case old != nil && !old.at.After(now):
 		return &old.key, nil
 	}
-	return nil, carrier.TooManyKeys(s.Caps.Keys)
+	return nil, account.ErrTooManyKeys(s.Caps.Keys)
 }

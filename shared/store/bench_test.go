@@ -14,7 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
 )
 
@@ -37,7 +39,7 @@ func BenchmarkWalk(b *testing.B) {
 	const partner, size = 77, 500
 	now := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 	err := fill(b.Context(), e.api, accounts, func(random *rand.Rand, i int) map[string]types.AttributeValue {
-		return store.AccountItem(carrier.Account{
+		return store.AccountItem(account.Account{
 			ID: int64(i + 1), PartnerID: partner, Environment: carrier.Production, ExternalID: fmt.Sprintf("shop-%d", random.Int64()),
 			Email: fmt.Sprintf("owner.%d@example.com", i), CompanyName: "Company " + strconv.Itoa(i), FirstName: "Jo", LastName: "Citizen",
 			OriginCountryCode: "AU", PasswordHash: "$argon2id$v=19$m=19456,t=2,p=1$" + strconv.FormatUint(random.Uint64(), 36),
@@ -51,10 +53,10 @@ func BenchmarkWalk(b *testing.B) {
 	for b.Loop() {
 		meter := &meter{API: e.api, seen: map[string]bool{}}
 		s := store.New(meter, table, store.Options{})
-		var after *carrier.Position
+		var after *account.Position
 		read, pages := 0, 0
 		for {
-			page, next, err := s.ListAccounts(b.Context(), partner, carrier.AccountFilter{}, after, 0, size, now)
+			page, next, err := s.ListAccounts(b.Context(), partner, account.Filter{}, after, 0, size, now)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -102,11 +104,11 @@ func BenchmarkDue(b *testing.B) {
 		if i >= n {
 			next = now.Add(time.Hour + time.Duration(random.IntN(86_400_000))*time.Millisecond)
 		}
-		return store.ConnectionItem(carrier.Connection{
-			ID: fmt.Sprintf("se-%016d", random.Uint64()%1e16), AccountID: int64(1 + random.IntN(carrier.MaxID)), PartnerID: 78,
+		return store.ConnectionItem(connection.Connection{
+			ID: fmt.Sprintf("se-%016d", random.Uint64()%1e16), AccountID: int64(1 + random.IntN(account.MaxID)), PartnerID: 78,
 			Environment: carrier.Production, Carrier: carrier.AustraliaPost, AccountNumber: fmt.Sprintf("%010d", i), Nickname: "Warehouse",
-			Status: carrier.Active, Standing: carrier.StandingActive, Checks: i % 90, LastCheck: carrier.Check{At: now, Outcome: carrier.OutcomeOK},
-			NextRefreshAt: next, RefreshPolicy: carrier.RefreshDaily, CredentialID: fmt.Sprintf("%016x", random.Uint64()), Version: int64(i%90 + 2),
+			Status: connection.Active, Standing: account.StandingActive, Checks: i % 90, LastCheck: connection.Check{At: now, Outcome: carrier.OutcomeOK},
+			NextRefreshAt: next, RefreshPolicy: connection.RefreshDaily, CredentialID: fmt.Sprintf("%016x", random.Uint64()), Version: int64(i%90 + 2),
 		})
 	})
 	if err != nil {
@@ -116,7 +118,7 @@ func BenchmarkDue(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				meter := &meter{API: e.api, seen: map[string]bool{}}
-				found, _, err := store.New(meter, table, store.Options{}).Due(b.Context(), carrier.Lane(carrier.AustraliaPost), at, n)
+				found, _, err := store.New(meter, table, store.Options{}).Due(b.Context(), connection.Lane(carrier.AustraliaPost), at, n)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -10,9 +10,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
 	"carrierlink/shared/store"
+	"carrierlink/shared/tracking"
 )
 
 // TestRemoteCalls holds every method to its exact number of calls: a request's
@@ -22,10 +27,10 @@ import (
 func TestRemoteCalls(t *testing.T) {
 	onEngine(t, engines[0], func(t *testing.T, api *dynamodb.Client) {
 		t.Helper()
-		const account, partner = 41, 42
+		const accountID, partner = 41, 42
 		spy := &calls{api: api}
 		s := store.New(spy, table, store.Options{})
-		s.Caps = carrier.Caps{Connections: 100, Duplicates: 5, LinksPerDay: 50, Keys: carrier.MaxKeys}
+		s.Caps = connection.Caps{Connections: 100, Duplicates: 5, LinksPerDay: 50, Keys: account.MaxKeys}
 		ctx, now := t.Context(), time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 		expect := func(what string, err error, kind fault.Kind, want ...string) {
 			t.Helper()
@@ -38,13 +43,13 @@ func TestRemoteCalls(t *testing.T) {
 		}
 		const good = fault.Internal // no error
 
-		partnerKey := carrier.APIKey{ID: 1, PartnerID: partner, Hash: "p"}
-		expect("CreatePartner", s.CreatePartner(ctx, carrier.Partner{ID: partner}, partnerKey), good, "TransactWriteItems")
+		partnerKey := account.APIKey{ID: 1, PartnerID: partner, Hash: "p"}
+		expect("CreatePartner", s.CreatePartner(ctx, account.Partner{ID: partner}, partnerKey), good, "TransactWriteItems")
 
-		answer := carrier.IdempotencyRecord{Scope: "calls", Key: "create", ClaimID: "1", Sealed: []byte("answer"), ExpiresAt: now.Add(time.Hour)}
+		answer := effects.Record{Scope: "calls", Key: "create", ClaimID: "1", Sealed: []byte("answer"), ExpiresAt: now.Add(time.Hour)}
 		n := store.NewAccount{
-			Account: carrier.Account{ID: account, PartnerID: partner, Active: true, Email: "calls@example.com", EmailKey: "calls@example.com", ExternalID: "calls"},
-			Key:     carrier.APIKey{ID: 2, PartnerID: partner, AccountID: account, Hash: "a"}, Idempotency: &answer,
+			Account: account.Account{ID: accountID, PartnerID: partner, Active: true, Email: "calls@example.com", EmailKey: "calls@example.com", ExternalID: "calls"},
+			Key:     account.APIKey{ID: 2, PartnerID: partner, AccountID: accountID, Hash: "a"}, Idempotency: &answer,
 		}
 		_, err := s.CreateAccount(ctx, n, now)
 		expect("CreateAccount", err, good, "TransactWriteItems")
@@ -54,7 +59,7 @@ func TestRemoteCalls(t *testing.T) {
 		_, err = s.CreateAccount(ctx, n, now)
 		expect("CreateAccount, taken", err, fault.Conflict, "TransactWriteItems")
 
-		use := carrier.KeyUse{AccountID: account, Hash: "a", Now: now, Limit: 2}
+		use := account.KeyUse{AccountID: accountID, Hash: "a", Now: now, Limit: 2}
 		_, err = s.UseKey(ctx, use)
 		expect("UseKey, first of its minute", err, good, "UpdateItem", "UpdateItem")
 		_, err = s.UseKey(ctx, use)
@@ -65,27 +70,27 @@ func TestRemoteCalls(t *testing.T) {
 		_, err = s.UseKey(ctx, use)
 		expect("UseKey, absent", err, fault.Unauthorized, "UpdateItem")
 
-		a := carrier.Account{ID: account, PartnerID: partner, Active: true, Email: "calls@example.com", EmailKey: "calls@example.com", ExternalID: "calls", Version: 1}
-		_, err = s.Load(ctx, account, store.Want{Now: now, Idempotency: &answer})
+		a := account.Account{ID: accountID, PartnerID: partner, Active: true, Email: "calls@example.com", EmailKey: "calls@example.com", ExternalID: "calls", Version: 1}
+		_, err = s.Load(ctx, accountID, store.Want{Now: now, Idempotency: &answer})
 		expect("Load of an account with a record", err, good, "BatchGetItem")
 		_, err = s.Idempotency(ctx, answer, now)
 		expect("Idempotency", err, good, "GetItem")
 		_, err = s.AccountByExternalID(ctx, partner, "calls", now)
 		expect("AccountByExternalID", err, good, "GetItem")
-		_, _, err = s.ListAccounts(ctx, partner, carrier.AccountFilter{}, nil, 3, 25, now)
+		_, _, err = s.ListAccounts(ctx, partner, account.Filter{}, nil, 3, 25, now)
 		expect("ListAccounts", err, good, "Query")
-		_, _, err = s.ListAccounts(ctx, partner, carrier.AccountFilter{CreatedFrom: now, CreatedUntil: now.Add(-time.Hour)}, nil, 0, 25, now)
+		_, _, err = s.ListAccounts(ctx, partner, account.Filter{CreatedFrom: now, CreatedUntil: now.Add(-time.Hour)}, nil, 0, 25, now)
 		expect("ListAccounts, an empty range", err, good)
-		_, err = s.ListKeys(ctx, account)
+		_, err = s.ListKeys(ctx, accountID)
 		expect("ListKeys", err, good, "Query")
-		_, _, err = s.ListConnections(ctx, account, false)
+		_, _, err = s.ListConnections(ctx, accountID, false)
 		expect("ListConnections", err, good, "Query")
-		_, _, err = s.ListConnections(ctx, account, true)
+		_, _, err = s.ListConnections(ctx, accountID, true)
 		expect("ListConnections with snapshots", err, good, "Query")
 
 		next := a
 		next.FirstName, next.Email, next.EmailKey, next.ExternalID = "Jo", "new.calls@example.com", "new.calls@example.com", "new"
-		change := store.AccountChange{Old: a, New: next, Idempotency: &carrier.IdempotencyRecord{
+		change := store.AccountChange{Old: a, New: next, Idempotency: &effects.Record{
 			Scope: "calls", Key: "update", ClaimID: "1", Sealed: []byte("answer"), ExpiresAt: now.Add(time.Hour),
 		}}
 		_, err = s.UpdateAccount(ctx, change, now)
@@ -119,54 +124,54 @@ func TestRemoteCalls(t *testing.T) {
 		_, err = s.SetAccountActive(ctx, a, false, true, nil, now)
 		expect("SetAccountActive", err, good, "TransactWriteItems")
 
-		first := carrier.APIKey{ID: 3, PartnerID: partner, AccountID: account, Hash: "b"}
+		first := account.APIKey{ID: 3, PartnerID: partner, AccountID: accountID, Hash: "b"}
 		_, err = s.CreateKey(ctx, first, nil, now)
 		expect("CreateKey", err, good, "TransactWriteItems")
-		_, err = s.RotateKey(ctx, first, carrier.APIKey{ID: 4, PartnerID: partner, AccountID: account, Hash: "c"}, now.Add(time.Hour), nil, now)
+		_, err = s.RotateKey(ctx, first, account.APIKey{ID: 4, PartnerID: partner, AccountID: accountID, Hash: "c"}, now.Add(time.Hour), nil, now)
 		expect("RotateKey", err, good, "TransactWriteItems")
-		for i := range carrier.MaxKeys - 3 {
-			k := carrier.APIKey{ID: int64(10 + i), PartnerID: partner, AccountID: account, Hash: "n" + strconv.Itoa(i)}
+		for i := range account.MaxKeys - 3 {
+			k := account.APIKey{ID: int64(10 + i), PartnerID: partner, AccountID: accountID, Hash: "n" + strconv.Itoa(i)}
 			_, err = s.CreateKey(ctx, k, nil, now)
 			expect("CreateKey", err, good, "TransactWriteItems")
 		}
-		full := carrier.APIKey{ID: 5, PartnerID: partner, AccountID: account, Hash: "d"}
+		full := account.APIKey{ID: 5, PartnerID: partner, AccountID: accountID, Hash: "d"}
 		_, err = s.CreateKey(ctx, full, nil, now)
 		expect("CreateKey, too many", err, fault.State, "TransactWriteItems", "Query")
 		_, err = s.CreateKey(ctx, full, nil, now.Add(time.Hour))
 		expect("CreateKey, in the place of an expired one", err, good, "TransactWriteItems", "Query", "TransactWriteItems")
 		expect("DeleteKey", s.DeleteKey(ctx, full), good, "TransactWriteItems")
 
-		claim := carrier.IdempotencyRecord{Scope: "calls", Key: "link", ClaimID: "1", LeaseUntil: now.Add(time.Minute), ExpiresAt: now.Add(time.Hour)}
+		claim := effects.Record{Scope: "calls", Key: "link", ClaimID: "1", LeaseUntil: now.Add(time.Minute), ExpiresAt: now.Add(time.Hour)}
 		_, err = s.ClaimIdempotency(ctx, claim, now)
 		expect("ClaimIdempotency", err, good, "TransactWriteItems")
 		expect("ReleaseIdempotency", s.ReleaseIdempotency(ctx, claim), good, "TransactWriteItems")
 		expect("ReleaseIdempotency, gone", s.ReleaseIdempotency(ctx, claim), good, "TransactWriteItems")
 
-		conn := carrier.Connection{
-			ID: "se-1", AccountID: account, Carrier: carrier.AustraliaPost, AccountNumber: "0004085230", Standing: carrier.StandingActive,
+		conn := connection.Connection{
+			ID: "se-1", AccountID: accountID, Carrier: carrier.AustraliaPost, AccountNumber: "0004085230", Standing: account.StandingActive,
 		}
-		entry := &carrier.HistoryEntry{Check: carrier.Check{At: now}, Number: 1}
-		snap, err := carrier.NewSnapshot([]byte("{}"), now)
+		entry := &connection.HistoryEntry{Check: connection.Check{At: now}, Number: 1}
+		snap, err := connection.NewSnapshot([]byte("{}"), now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		expect("BeginLink", s.BeginLink(ctx, &conn, carrier.LinkOptions{}), good, "TransactWriteItems")
-		conn.Status = carrier.Active
+		expect("BeginLink", s.BeginLink(ctx, &conn, connection.LinkOptions{}), good, "TransactWriteItems")
+		conn.Status = connection.Active
 		expect("FinishLink", s.FinishLink(ctx, &conn, entry, &snap, nil), good, "TransactWriteItems")
-		intent := carrier.Connection{ID: "se-2", AccountID: account, Carrier: carrier.AustraliaPost, AccountNumber: "0004085231"}
-		expect("BeginLink", s.BeginLink(ctx, &intent, carrier.LinkOptions{}), good, "TransactWriteItems")
+		intent := connection.Connection{ID: "se-2", AccountID: accountID, Carrier: carrier.AustraliaPost, AccountNumber: "0004085231"}
+		expect("BeginLink", s.BeginLink(ctx, &intent, connection.LinkOptions{}), good, "TransactWriteItems")
 		expect("DropLink", s.DropLink(ctx, intent), good, "TransactWriteItems")
-		_, err = s.Load(ctx, account, store.Want{
+		_, err = s.Load(ctx, accountID, store.Want{
 			ConnectionID: conn.ID, Snapshot: true, Number: &store.Number{Carrier: conn.Carrier, Number: conn.AccountNumber}, Breakers: true,
 		})
 		expect("Load", err, good, "BatchGetItem")
-		_, err = s.Account(ctx, account, now)
+		_, err = s.Account(ctx, accountID, now)
 		expect("Account", err, good, "GetItem")
-		_, err = s.Snapshot(ctx, account, conn.ID)
+		_, err = s.Snapshot(ctx, accountID, conn.ID)
 		expect("Snapshot", err, good, "BatchGetItem")
-		_, err = s.AllConnections(ctx, account)
+		_, err = s.AllConnections(ctx, accountID)
 		expect("AllConnections", err, good, "Query")
-		_, err = s.Connection(ctx, account, conn.ID)
+		_, err = s.Connection(ctx, accountID, conn.ID)
 		expect("Connection", err, good, "BatchGetItem")
 		conn, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)
 		expect("ClaimCheck", err, good, "UpdateItem")
@@ -179,55 +184,55 @@ func TestRemoteCalls(t *testing.T) {
 		conn.NextRefreshAt = now
 		expect("SaveConnection", s.SaveConnection(ctx, &conn), good, "TransactWriteItems")
 		late := conn
-		conn, err = s.ClaimDue(ctx, carrier.DueConnection{AccountID: account, ConnectionID: conn.ID}, now.Add(time.Minute), now, carrier.Timing{})
+		conn, err = s.ClaimDue(ctx, connection.Due{AccountID: accountID, ConnectionID: conn.ID}, now.Add(time.Minute), now, health.Timing{})
 		expect("ClaimDue", err, good, "UpdateItem")
-		_, err = s.ClaimDue(ctx, carrier.DueConnection{AccountID: account, ConnectionID: conn.ID}, now.Add(time.Minute), now, carrier.Timing{})
+		_, err = s.ClaimDue(ctx, connection.Due{AccountID: accountID, ConnectionID: conn.ID}, now.Add(time.Minute), now, health.Timing{})
 		expect("ClaimDue, a late message", err, fault.State, "UpdateItem")
-		conn, err = s.ClaimDue(ctx, carrier.DueConnection{AccountID: account, ConnectionID: conn.ID}, now.Add(time.Hour), now.Add(59*time.Minute), carrier.Timing{})
+		conn, err = s.ClaimDue(ctx, connection.Due{AccountID: accountID, ConnectionID: conn.ID}, now.Add(time.Hour), now.Add(59*time.Minute), health.Timing{})
 		expect("ClaimDue, the last one was never recorded", err, good, "UpdateItem", "UpdateItem")
 		conn.NextRefreshAt = now
 		expect("RecordCheck with an entry", s.RecordCheck(ctx, &conn, entry, nil), good, "TransactWriteItems")
 		expect("RecordCheck, late", s.RecordCheck(ctx, &late, entry, &snap), fault.State, "TransactWriteItems")
 		old := conn.AccountNumber
 		conn.AccountNumber = "0004085239"
-		expect("ChangeConnection", s.ChangeConnection(ctx, &conn, carrier.ConnectionChange{OldNumber: old, Entry: entry, Snapshot: &snap}), good, "TransactWriteItems")
-		_, _, err = s.History(ctx, account, conn.ID, nil, 0, 25, now)
+		expect("ChangeConnection", s.ChangeConnection(ctx, &conn, connection.Update{OldNumber: old, Entry: entry, Snapshot: &snap}), good, "TransactWriteItems")
+		_, _, err = s.History(ctx, accountID, conn.ID, nil, 0, 25, now)
 		expect("History", err, good, "Query")
-		_, _, err = s.History(ctx, account, conn.ID, &carrier.HistoryPosition{}, 0, 25, now)
+		_, _, err = s.History(ctx, accountID, conn.ID, &connection.HistoryPosition{}, 0, 25, now)
 		expect("History, before the first", err, good)
 
 		queries := func(n int) []string { return slices.Repeat([]string{"Query"}, n) }
-		found, _, err := s.Due(ctx, carrier.Lane(carrier.AustraliaPost), now, 25)
+		found, _, err := s.Due(ctx, connection.Lane(carrier.AustraliaPost), now, 25)
 		expect("Due", err, good, queries(8)...)
 		if len(found) != 1 {
 			t.Errorf("%d due, want 1", len(found))
 		}
-		_, _, err = s.Due(ctx, carrier.Lane(carrier.StarTrack), now, 25)
+		_, _, err = s.Due(ctx, connection.Lane(carrier.StarTrack), now, 25)
 		expect("Due of StarTrack", err, good, queries(4)...)
-		_, _, err = s.Due(ctx, carrier.SandboxLane, now, 25)
+		_, _, err = s.Due(ctx, connection.SandboxLane, now, 25)
 		expect("Due of the sandbox", err, good, queries(4)...)
 		_, _, err = s.Unfinished(ctx, now, 25)
 		expect("Unfinished", err, good, "Query")
 
-		follow := func(what string, standing carrier.Standing, purgeAt time.Time, calls int) {
+		follow := func(what string, standing account.Standing, purgeAt time.Time, calls int) {
 			t.Helper()
-			a, err := s.Account(ctx, account, now)
+			a, err := s.Account(ctx, accountID, now)
 			expect("Account", err, good, "GetItem")
 			conn.Standing, conn.PurgeAt = standing, purgeAt
 			expect("FollowConnection, "+what, s.FollowConnection(ctx, &conn, a), good, slices.Repeat([]string{"TransactWriteItems"}, calls)...)
 			expect("EndFollow, "+what, s.EndFollow(ctx, a), good, "Query", "TransactWriteItems")
 		}
-		follow("disabled", carrier.StandingPaused, time.Time{}, 1)
-		follow("deleted", carrier.StandingDeleted, now.Add(time.Hour), 1)
-		follow("restored", carrier.StandingActive, time.Time{}, 2)
-		conn.Status = carrier.Disconnected
+		follow("disabled", account.StandingPaused, time.Time{}, 1)
+		follow("deleted", account.StandingDeleted, now.Add(time.Hour), 1)
+		follow("restored", account.StandingActive, time.Time{}, 2)
+		conn.Status = connection.Disconnected
 		expect("Unlink", s.Unlink(ctx, &conn), good, "TransactWriteItems")
-		conn.Status = carrier.Active // as if it never had a good check
+		conn.Status = connection.Active // as if it never had a good check
 		expect("SaveConnection", s.SaveConnection(ctx, &conn), good, "TransactWriteItems")
-		follow("deleted, without a snapshot", carrier.StandingDeleted, now.Add(time.Hour), 2)
-		follow("restored, without a snapshot", carrier.StandingActive, time.Time{}, 3)
+		follow("deleted, without a snapshot", account.StandingDeleted, now.Add(time.Hour), 2)
+		follow("restored, without a snapshot", account.StandingActive, time.Time{}, 3)
 
-		checks := []carrier.Counted{{AccountID: 1, Outcome: carrier.OutcomeOK}, {AccountID: 2, Outcome: carrier.OutcomeTimeout}, {AccountID: 3, Outcome: carrier.OutcomeForbidden}}
+		checks := []health.Counted{{AccountID: 1, Outcome: carrier.OutcomeOK}, {AccountID: 2, Outcome: carrier.OutcomeTimeout}, {AccountID: 3, Outcome: carrier.OutcomeForbidden}}
 		expect("CountChecks", s.CountChecks(ctx, carrier.AustraliaPost, checks, now), good, "UpdateItem")
 		expect("CountChecks of none", s.CountChecks(ctx, carrier.AustraliaPost, nil, now), good)
 		_, err = s.Tallies(ctx, carrier.AustraliaPost, now)
@@ -238,18 +243,18 @@ func TestRemoteCalls(t *testing.T) {
 		expect("SaveBreaker", s.SaveBreaker(ctx, &breaker), good, "TransactWriteItems")
 
 		for i := range 3 {
-			wait, err := s.TakeCall(ctx, carrier.AccountAllowance(carrier.UseLinking, account), 2, time.Minute, now)
+			wait, err := s.TakeCall(ctx, connection.AccountAllowance(connection.UseLinking, accountID), 2, time.Minute, now)
 			expect("TakeCall", err, good, "UpdateItem")
 			if (wait > 0) != (i == 2) {
 				t.Errorf("call %d: wait %v", i+1, wait)
 			}
 		}
-		tracking := []carrier.CachedTracking{{Number: "a", ExpiresAt: now.Add(time.Hour)}, {Number: "b", ExpiresAt: now.Add(time.Hour)}}
-		expect("CacheTracking", s.CacheTracking(ctx, account, conn.ID, tracking), good, "BatchWriteItem")
-		expect("CacheTracking of none", s.CacheTracking(ctx, account, conn.ID, nil), good)
-		_, err = s.CachedTracking(ctx, account, conn.ID, []string{"a", "b", "a"}, now)
+		tracking := []tracking.Cached{{Number: "a", ExpiresAt: now.Add(time.Hour)}, {Number: "b", ExpiresAt: now.Add(time.Hour)}}
+		expect("CacheTracking", s.CacheTracking(ctx, accountID, conn.ID, tracking), good, "BatchWriteItem")
+		expect("CacheTracking of none", s.CacheTracking(ctx, accountID, conn.ID, nil), good)
+		_, err = s.CachedTracking(ctx, accountID, conn.ID, []string{"a", "b", "a"}, now)
 		expect("CachedTracking", err, good, "BatchGetItem")
-		_, err = s.CachedTracking(ctx, account, conn.ID, nil, now)
+		_, err = s.CachedTracking(ctx, accountID, conn.ID, nil, now)
 		expect("CachedTracking of none", err, good)
 	})
 }
@@ -282,7 +287,7 @@ func TestReadsAreConsistent(t *testing.T) {
 	s := store.New(spy, table, store.Options{})
 	_, _ = s.Load(t.Context(), 1, store.Want{ConnectionID: "se-1", Snapshot: true})
 	_, _ = s.Connection(t.Context(), 1, "se-1")
-	_, _ = s.Idempotency(t.Context(), carrier.IdempotencyRecord{}, time.Time{})
+	_, _ = s.Idempotency(t.Context(), effects.Record{}, time.Time{})
 	_, _ = s.AccountByExternalID(t.Context(), 1, "x", time.Time{})
 	_, _ = s.ListKeys(t.Context(), 1)
 	_, _, _ = s.ListConnections(t.Context(), 1, true)

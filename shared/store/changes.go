@@ -6,15 +6,16 @@ import (
 	"fmt"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 )
 
 // AccountChange is an account as it was read and as it shall be, and the answer
 // to be repeated under the request's idempotency key, nil without one.
 type AccountChange struct {
-	Old, New    carrier.Account
-	Idempotency *carrier.IdempotencyRecord
+	Old, New    account.Account
+	Idempotency *effects.Record
 }
 
 // Every change of an account is one transaction, on the condition that the
@@ -36,7 +37,7 @@ type AccountChange struct {
 // read, fault.State when it is deleted, fault.State with the field when the
 // country shall change and a carrier is linked, and then fault.Conflict as
 // CreateAccount does.
-func (s *Store) UpdateAccount(ctx context.Context, c AccountChange, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (s *Store) UpdateAccount(ctx context.Context, c AccountChange, now time.Time) (*effects.Record, error) {
 	a, next := c.Old, c.New
 	next.ID, next.PartnerID, next.CreatedAt = a.ID, a.PartnerID, a.CreatedAt
 	next.PurgeAt, next.CarriersCount, next.Version = a.PurgeAt, a.CarriersCount, a.Version
@@ -64,9 +65,9 @@ func undeleted(e *edit) *edit {
 
 // updateAccount is the transaction of UpdateAccount. account is its part about
 // the account's own item.
-func (s *Store) updateAccount(ctx context.Context, c AccountChange, next carrier.Account, account part, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (s *Store) updateAccount(ctx context.Context, c AccountChange, next account.Account, acct part, now time.Time) (*effects.Record, error) {
 	a := c.Old
-	parts := []part{account}
+	parts := []part{acct}
 	if next.ExternalID != a.ExternalID {
 		parts = append(parts, s.swap(a, externalOf(a), externalOf(next), partOldExternal, now)...)
 	}
@@ -85,11 +86,11 @@ func (s *Store) updateAccount(ctx context.Context, c AccountChange, next carrier
 		case err != nil:
 			return nil, err
 		case stored.Deleted():
-			return nil, carrier.AccountDeleted()
+			return nil, account.ErrDeleted()
 		case stored.Version != a.Version:
-			return nil, carrier.AccountChanged()
+			return nil, account.ErrChanged()
 		}
-		return nil, carrier.CountryFixed()
+		return nil, account.ErrCountryFixed()
 	}
 	if err := taken(refused, a.PartnerID); err != nil {
 		return nil, err
@@ -101,17 +102,17 @@ func (s *Store) updateAccount(ctx context.Context, c AccountChange, next carrier
 // left as it is. One that has changed since it was read is enabled or disabled
 // as it is now, or is fault.Precondition if the change is pinned to what was
 // read. One that is deleted is fault.State.
-func (s *Store) SetAccountActive(ctx context.Context, a carrier.Account, pinned, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (s *Store) SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, rec *effects.Record, now time.Time) (*effects.Record, error) {
 	return s.changeState(ctx, a, pinned, rec, now, stateChange{
 		what: "enabling or disabling an account",
-		done: func(a carrier.Account) bool { return a.Active == active && !a.Deleted() },
-		refuse: func(a carrier.Account) error {
+		done: func(a account.Account) bool { return a.Active == active && !a.Deleted() },
+		refuse: func(a account.Account) error {
 			if a.Deleted() {
-				return carrier.AccountDeleted()
+				return account.ErrDeleted()
 			}
 			return nil
 		},
-		parts: func(a carrier.Account) []part {
+		parts: func(a account.Account) []part {
 			next := a
 			next.Active, next.ModifiedAt = active, now
 			e := changedAccount(a, next)
@@ -126,12 +127,12 @@ func (s *Store) SetAccountActive(ctx context.Context, a carrier.Account, pinned,
 // What it was is remembered for a restore. One that is deleted already is left
 // as it is: the first date stands. One that has changed since it was read is
 // deleted as it is now, or is fault.Precondition if the deletion is pinned.
-func (s *Store) DeleteAccount(ctx context.Context, a carrier.Account, pinned bool, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (s *Store) DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, rec *effects.Record, now time.Time) (*effects.Record, error) {
 	return s.changeState(ctx, a, pinned, rec, now, stateChange{
 		what:   "deleting an account",
-		done:   func(a carrier.Account) bool { return a.Deleted() },
-		refuse: func(carrier.Account) error { return nil },
-		parts: func(a carrier.Account) []part {
+		done:   func(a account.Account) bool { return a.Deleted() },
+		refuse: func(account.Account) error { return nil },
+		parts: func(a account.Account) []part {
 			next := a
 			next.Active, next.PurgeAt, next.ModifiedAt = false, purgeAt, now
 			e := changedAccount(a, next)
@@ -150,17 +151,17 @@ func (s *Store) DeleteAccount(ctx context.Context, a carrier.Account, pinned boo
 // RestoreAccount takes a deletion back: the account is active if it was before.
 // One that is not deleted is fault.State. One that has changed since it was read
 // is restored as it is now, or is fault.Precondition if the change is pinned.
-func (s *Store) RestoreAccount(ctx context.Context, a carrier.Account, pinned bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (s *Store) RestoreAccount(ctx context.Context, a account.Account, pinned bool, rec *effects.Record, now time.Time) (*effects.Record, error) {
 	return s.changeState(ctx, a, pinned, rec, now, stateChange{
 		what: "restoring an account",
-		done: func(carrier.Account) bool { return false },
-		refuse: func(a carrier.Account) error {
+		done: func(account.Account) bool { return false },
+		refuse: func(a account.Account) error {
 			if !a.Deleted() {
-				return carrier.AccountNotDeleted()
+				return account.ErrNotDeleted()
 			}
 			return nil
 		},
-		parts: func(a carrier.Account) []part {
+		parts: func(a account.Account) []part {
 			next := a
 			next.PurgeAt, next.ModifiedAt = time.Time{}, now
 			e := changedAccount(a, next)
@@ -178,15 +179,15 @@ func (s *Store) RestoreAccount(ctx context.Context, a carrier.Account, pinned bo
 // stateChange is a change from one state of an account to another.
 type stateChange struct {
 	what   string                       // for errors
-	done   func(carrier.Account) bool   // the account is as it shall be
-	refuse func(carrier.Account) error  // the account is in no state for it
-	parts  func(carrier.Account) []part // the change, on conditions that hold for this version of the account
+	done   func(account.Account) bool   // the account is as it shall be
+	refuse func(account.Account) error  // the account is in no state for it
+	parts  func(account.Account) []part // the change, on conditions that hold for this version of the account
 }
 
 // changeState makes a change of whatever version of the account is there: when
 // it is another one than was read, the refusal brings that along, and it is
 // tried again. A pinned change is of the version that was read only.
-func (s *Store) changeState(ctx context.Context, a carrier.Account, pinned bool, rec *carrier.IdempotencyRecord, now time.Time, c stateChange) (*carrier.IdempotencyRecord, error) {
+func (s *Store) changeState(ctx context.Context, a account.Account, pinned bool, rec *effects.Record, now time.Time, c stateChange) (*effects.Record, error) {
 	for range attempts {
 		var parts []part
 		refusal := c.refuse(a)
@@ -213,7 +214,7 @@ func (s *Store) changeState(ctx context.Context, a carrier.Account, pinned bool,
 			return existing, nil
 		case !refused.has(partAccount) && a.Deleted():
 			// Purged by the clock of whoever holds its identifiers now.
-			return nil, carrier.NoAccount()
+			return nil, account.ErrNotFound()
 		case !refused.has(partAccount):
 			return nil, fmt.Errorf("%s: its identifiers are not its own", c.what)
 		}
@@ -225,7 +226,7 @@ func (s *Store) changeState(ctx context.Context, a carrier.Account, pinned bool,
 		case refusal != nil && stored.Version == a.Version:
 			return nil, refusal
 		case pinned && stored.Version != a.Version:
-			return nil, carrier.AccountChanged()
+			return nil, account.ErrChanged()
 		}
 		a = stored
 	}
@@ -234,14 +235,14 @@ func (s *Store) changeState(ctx context.Context, a carrier.Account, pinned bool,
 
 // differ tells whether the two are kept differently, but for the count of
 // carriers, which is the links'.
-func differ(a, next carrier.Account) bool {
+func differ(a, next account.Account) bool {
 	e := newEdit(accountKey(a.ID))
 	e.change(accountItem(a), accountItem(next), attrCarriers)
 	return len(e.sets)+len(e.removes) > 0
 }
 
 // unchanged is an edit of the account that was read.
-func unchanged(a carrier.Account) *edit {
+func unchanged(a account.Account) *edit {
 	e := newEdit(accountKey(a.ID))
 	e.compares(attrVersion, "=", numberValue(a.Version))
 	return e
@@ -249,7 +250,7 @@ func unchanged(a carrier.Account) *edit {
 
 // changedAccount is an edit that makes the account that was read the next one.
 // Links count its carriers meanwhile: their number is left alone.
-func changedAccount(a, next carrier.Account) *edit {
+func changedAccount(a, next account.Account) *edit {
 	next.Version = a.Version + 1
 	e := unchanged(a)
 	e.change(accountItem(a), accountItem(next), attrCarriers)
@@ -258,9 +259,9 @@ func changedAccount(a, next carrier.Account) *edit {
 
 // present is the account that a condition was refused by. One that is absent, or
 // whose purge is due, is fault.NotFound.
-func present(it item, now time.Time) (carrier.Account, error) {
+func present(it item, now time.Time) (account.Account, error) {
 	if len(it) == 0 || lapsed(it, now) {
-		return carrier.Account{}, carrier.NoAccount()
+		return account.Account{}, account.ErrNotFound()
 	}
 	return readAccount(it)
 }

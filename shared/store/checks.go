@@ -9,7 +9,9 @@ import (
 
 	"github.com/aws/smithy-go"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/health"
 )
 
 // ClaimCheck takes the connection's lease until the given time, for one check,
@@ -18,15 +20,15 @@ import (
 // row is no longer the one that was read, that it is still an intent, or that
 // somebody is at it, or was when work was left undone; RetryAfter is the rest of
 // a lease that runs.
-func (s *Store) ClaimCheck(ctx context.Context, conn carrier.Connection, until, now time.Time) (carrier.Connection, error) {
+func (s *Store) ClaimCheck(ctx context.Context, conn connection.Connection, until, now time.Time) (connection.Connection, error) {
 	e := claiming(conn.AccountID, conn.ID, until, now)
 	e.compares(attrVersion, "=", numberValue(conn.Version))
 	it, refused, err := s.edited(ctx, e)
 	if err != nil {
-		return carrier.Connection{}, fmt.Errorf("claiming a connection: %w", err)
+		return connection.Connection{}, fmt.Errorf("claiming a connection: %w", err)
 	}
 	if refused && (len(it) == 0 || lapsed(it, now)) {
-		return carrier.Connection{}, carrier.NoConnection()
+		return connection.Connection{}, connection.ErrNoConnection()
 	}
 	row, err := readConnection(it)
 	if err != nil || !refused {
@@ -34,14 +36,14 @@ func (s *Store) ClaimCheck(ctx context.Context, conn carrier.Connection, until, 
 	}
 	rest := row.LeaseUntil.Sub(now)
 	switch {
-	case row.Status == carrier.Disconnected:
-		err = carrier.NoConnection()
+	case row.Status == connection.Disconnected:
+		err = connection.ErrNoConnection()
 	case rest > 0:
-		err = carrier.Leased(rest)
+		err = connection.ErrLeased(rest)
 	default:
-		err = carrier.ConnectionMoved()
+		err = connection.ErrMoved()
 	}
-	return carrier.Connection{}, err
+	return connection.Connection{}, err
 }
 
 // ClaimDue is ClaimCheck for the schedule, which has not read the row: in one
@@ -54,12 +56,12 @@ func (s *Store) ClaimCheck(ctx context.Context, conn carrier.Connection, until, 
 // A row that is gone, disconnected or still an intent is fault.NotFound.
 // fault.State says that its next check is not due, that it is not checked by
 // itself, or that somebody is at it; RetryAfter is the rest of a lease that runs.
-// A row that nobody can read is fault.Internal with carrier.ErrPostponed. An
+// A row that nobody can read is fault.Internal with connection.ErrPostponed. An
 // entry of by_due that the row contradicts is put off by a day, whichever it is.
-func (s *Store) ClaimDue(ctx context.Context, d carrier.DueConnection, until, now time.Time, t carrier.Timing) (carrier.Connection, error) {
+func (s *Store) ClaimDue(ctx context.Context, d connection.Due, until, now time.Time, t health.Timing) (connection.Connection, error) {
 	e := claiming(d.AccountID, d.ConnectionID, until, now)
 	e.compares(attrNextCheck, "<=", timeValue(now))
-	e.compares(attrStanding, "=", textValue(string(carrier.StandingActive)))
+	e.compares(attrStanding, "=", textValue(string(account.StandingActive)))
 	e.add(attrUnrecorded, 1)
 	due(e, d, t.ClaimedUntil(1, until, now))
 	it, refused, err := s.edited(ctx, e)
@@ -67,13 +69,13 @@ func (s *Store) ClaimDue(ctx context.Context, d carrier.DueConnection, until, no
 	case invalid(err):
 		// Some attribute is of another type: no claim of it can succeed.
 		if _, postponed := s.putOff(ctx, d, now); postponed == nil {
-			err = fmt.Errorf("%w: %w", carrier.ErrPostponed, err)
+			err = fmt.Errorf("%w: %w", connection.ErrPostponed, err)
 		}
-		return carrier.Connection{}, fmt.Errorf("claiming a connection: %w", err)
+		return connection.Connection{}, fmt.Errorf("claiming a connection: %w", err)
 	case err != nil:
-		return carrier.Connection{}, fmt.Errorf("claiming a connection: %w", err)
+		return connection.Connection{}, fmt.Errorf("claiming a connection: %w", err)
 	case refused:
-		return carrier.Connection{}, s.notClaimed(ctx, it, d, now)
+		return connection.Connection{}, s.notClaimed(ctx, it, d, now)
 	}
 	r := reader{it: it}
 	if claims := int(r.int(attrUnrecorded)); claims > 1 {
@@ -83,7 +85,7 @@ func (s *Store) ClaimDue(ctx context.Context, d carrier.DueConnection, until, no
 		due(later, d, t.ClaimedUntil(claims, until, now))
 		next, changed, err := s.edited(ctx, later)
 		if err != nil {
-			return carrier.Connection{}, fmt.Errorf("putting a connection off: %w", err)
+			return connection.Connection{}, fmt.Errorf("putting a connection off: %w", err)
 		}
 		if !changed { // else its owner has changed it since, and the claim stands
 			it = next
@@ -91,20 +93,20 @@ func (s *Store) ClaimDue(ctx context.Context, d carrier.DueConnection, until, no
 	}
 	row, err := readConnection(it)
 	if err != nil {
-		return carrier.Connection{}, fmt.Errorf("%w: %w", carrier.ErrPostponed, err)
+		return connection.Connection{}, fmt.Errorf("%w: %w", connection.ErrPostponed, err)
 	}
 	return row, nil
 }
 
 // due makes a row due at a time.
-func due(e *edit, d carrier.DueConnection, at time.Time) {
+func due(e *edit, d connection.Due, at time.Time) {
 	e.set(attrNextCheck, timeValue(at))
 	e.set(attrDueKey, textValue(refreshKey(at, d.CredentialID, d.PartnerID)))
 }
 
 // notClaimed says why a row was not claimed as due. Where its entry of by_due says
 // that it is due although no claim can succeed, the entry is wrong: it is put off.
-func (s *Store) notClaimed(ctx context.Context, it item, d carrier.DueConnection, now time.Time) error {
+func (s *Store) notClaimed(ctx context.Context, it item, d connection.Due, now time.Time) error {
 	r := reader{it: it}
 	leased := r.time(attrLease).After(now)
 	entry := strings.HasPrefix(r.text(attrDuePK), refreshPrefix) && r.text(attrDueKey) < dueUntil(now)
@@ -113,26 +115,26 @@ func (s *Store) notClaimed(ctx context.Context, it item, d carrier.DueConnection
 		_, put = s.putOff(ctx, d, now)
 	}
 	if len(it) == 0 || lapsed(it, now) {
-		return errors.Join(carrier.NoConnection(), put)
+		return errors.Join(connection.ErrNoConnection(), put)
 	}
 	row, err := readConnection(it)
 	switch {
 	case err != nil && entry && !leased && put == nil:
-		return fmt.Errorf("%w: %w", carrier.ErrPostponed, err)
+		return fmt.Errorf("%w: %w", connection.ErrPostponed, err)
 	case err != nil:
 		return errors.Join(err, put)
 	case !row.Visible():
-		err = carrier.NoConnection()
+		err = connection.ErrNoConnection()
 	case leased:
-		err = carrier.Leased(row.LeaseUntil.Sub(now))
+		err = connection.ErrLeased(row.LeaseUntil.Sub(now))
 	default:
-		err = carrier.NotDue()
+		err = connection.ErrNotDue()
 	}
 	return errors.Join(err, put)
 }
 
 // putOff moves an entry of by_due by a day, and touches nothing else of the row.
-func (s *Store) putOff(ctx context.Context, d carrier.DueConnection, now time.Time) (refused bool, err error) {
+func (s *Store) putOff(ctx context.Context, d connection.Due, now time.Time) (refused bool, err error) {
 	e := newEdit(connectionKey(d.AccountID, d.ConnectionID))
 	e.compares(attrDueKey, "<", textValue(dueUntil(now)))
 	e.set(attrDueKey, textValue(refreshKey(now.Add(24*time.Hour), d.CredentialID, d.PartnerID)))
@@ -155,8 +157,8 @@ func claiming(accountID int64, connectionID string, until, now time.Time) *edit 
 	e := newEdit(connectionKey(accountID, connectionID))
 	e.set(attrLease, timeValue(until))
 	e.add(attrVersion, 1)
-	e.compares(attrStatus, "<>", textValue(string(carrier.Linking)))
-	e.compares(attrStatus, "<>", textValue(string(carrier.Disconnected)))
+	e.compares(attrStatus, "<>", textValue(string(connection.Linking)))
+	e.compares(attrStatus, "<>", textValue(string(connection.Disconnected)))
 	e.lacks(attrWork)
 	e.lacksOr(attrLease, "<=", timeValue(now))
 	e.lacksOr(attrTTL, ">", numberValue(now.Unix()))
@@ -168,7 +170,7 @@ func claiming(accountID int64, connectionID string, until, now time.Time) *edit 
 // one that is there stays). On success conn is what is stored, Version one
 // higher. It returns fault.NotFound when the row is gone, and fault.State when
 // it is no longer the one that was claimed: nothing is written then.
-func (s *Store) RecordCheck(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot) error {
+func (s *Store) RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot) error {
 	next := freed(conn)
 	if entry == nil && snap == nil {
 		if err := s.saveRow(ctx, conn, next); err != nil {

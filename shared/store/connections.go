@@ -7,11 +7,13 @@ import (
 	"slices"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 )
 
-// BeginLink writes the intent: a row in state carrier.Linking with the
+// BeginLink writes the intent: a row in state connection.Linking with the
 // connection's lease, and its id beside the account number. On success conn is
 // what is stored, Version one higher.
 //
@@ -24,22 +26,22 @@ import (
 // the number already, and fault.State when one of Caps is reached, or the row is
 // not the one that conn says: somebody else took it over, or a new id is taken.
 // Nothing is written then.
-func (s *Store) BeginLink(ctx context.Context, conn *carrier.Connection, o carrier.LinkOptions) error {
+func (s *Store) BeginLink(ctx context.Context, conn *connection.Connection, o connection.LinkOptions) error {
 	next := *conn
-	next.Status = carrier.Linking
+	next.Status = connection.Linking
 	next.Version++
 
 	row := s.insert(partConnection, connectionItem(&next))
 	if o.TakeOver {
 		row = s.put(partConnection, connectionItem(&next), "#version = :version AND #status = :linking", item{
-			":version": numberValue(conn.Version), ":linking": textValue(string(carrier.Linking)),
+			":version": numberValue(conn.Version), ":linking": textValue(string(connection.Linking)),
 		})
 		row.write.Put.ExpressionAttributeNames = map[string]string{"#version": attrVersion, "#status": attrStatus}
 	}
-	account := newEdit(accountKey(conn.AccountID))
-	account.compares(attrActive, "=", boolValue(true))
-	s.hasRoom(account)
-	parts := []part{s.check(partAccount, account), s.holdNumber(&next, o.AllowDuplicate), row}
+	acct := newEdit(accountKey(conn.AccountID))
+	acct.compares(attrActive, "=", boolValue(true))
+	s.hasRoom(acct)
+	parts := []part{s.check(partAccount, acct), s.holdNumber(&next, o.AllowDuplicate), row}
 	if s.Caps.LinksPerDay > 0 {
 		parts = append(parts, s.check(partDay, s.dayHasRoom(conn.AccountID, conn.ModifiedAt, attrMade)))
 	}
@@ -48,17 +50,17 @@ func (s *Store) BeginLink(ctx context.Context, conn *carrier.Connection, o carri
 	case err != nil:
 		return fmt.Errorf("beginning a link: %w", err)
 	case refused.has(partAccount) && len(refused[partAccount]) == 0:
-		return carrier.NoAccount()
+		return account.ErrNotFound()
 	case refused.has(partAccount) && same(refused[partAccount][attrActive], boolValue(true)):
-		return carrier.TooManyConnections(s.Caps.Connections)
+		return connection.ErrTooManyConnections(s.Caps.Connections)
 	case refused.has(partAccount):
-		return carrier.AccountInactive(refused[partAccount][attrTTL] != nil)
+		return account.ErrInactive(refused[partAccount][attrTTL] != nil)
 	case refused.has(partNumber):
 		return s.numberHeld(refused[partNumber], o.AllowDuplicate)
 	case refused.has(partDay):
-		return carrier.TooManyLinks(s.Caps.LinksPerDay)
+		return connection.ErrTooManyLinks(s.Caps.LinksPerDay)
 	case refused.has(partConnection):
-		return carrier.ConnectionMoved()
+		return connection.ErrMoved()
 	}
 	*conn = next
 	return nil
@@ -95,7 +97,7 @@ func (s *Store) countDay(accountID int64, now time.Time, attr string) []part {
 // condition that there is no other, unless it may be one of several. The number
 // loses the end that a deletion of the account, taken back since, may have given
 // it.
-func (s *Store) holdNumber(c *carrier.Connection, duplicate bool) part {
+func (s *Store) holdNumber(c *connection.Connection, duplicate bool) part {
 	e := newEdit(numberKey(c.AccountID, Number{c.Carrier, c.AccountNumber}))
 	e.include(attrCarrierIDs, textSet(c.ID))
 	e.remove(attrTTL)
@@ -111,7 +113,7 @@ func (s *Store) holdNumber(c *carrier.Connection, duplicate bool) part {
 // numberHeld says why a connection may not hold a number.
 func (s *Store) numberHeld(holders item, duplicate bool) error {
 	if duplicate {
-		return carrier.TooManyDuplicates(s.Caps.Duplicates)
+		return connection.ErrTooManyDuplicates(s.Caps.Duplicates)
 	}
 	return alreadyLinked(holders)
 }
@@ -120,7 +122,7 @@ func (s *Store) numberHeld(holders item, duplicate bool) error {
 // that hold a number of its carrier. The item goes with the last of them: that the
 // connection is the last is taken for granted first, and the refusal tells who
 // else there is.
-func (s *Store) dropNumber(ctx context.Context, c *carrier.Connection, accountNumber string, parts []part) (refusals, error) {
+func (s *Store) dropNumber(ctx context.Context, c *connection.Connection, accountNumber string, parts []part) (refusals, error) {
 	k := numberKey(c.AccountID, Number{c.Carrier, accountNumber})
 	only := newEdit(k)
 	only.compares(attrCarrierIDs, "=", textSet(c.ID))
@@ -163,7 +165,7 @@ func alreadyLinked(holders item) error {
 	if len(ids) == 0 {
 		return errors.New("an account number is held by nobody, and refused")
 	}
-	return carrier.NumberHeld(ids[0])
+	return connection.ErrNumberHeld(ids[0])
 }
 
 // FinishLink turns the intent into a connection: in one transaction the row as
@@ -175,7 +177,7 @@ func alreadyLinked(holders item) error {
 // It returns fault.NotFound when the account is gone, fault.Inactive when it is
 // disabled, and fault.State when it is deleted, when one of Caps is reached, or
 // the intent or the claim is no longer the caller's. Nothing is written then.
-func (s *Store) FinishLink(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot, rec *carrier.IdempotencyRecord) error {
+func (s *Store) FinishLink(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, rec *effects.Record) error {
 	next := freed(conn)
 	account := newEdit(accountKey(conn.AccountID))
 	account.add(attrCarriers, 1)
@@ -190,37 +192,37 @@ func (s *Store) FinishLink(ctx context.Context, conn *carrier.Connection, entry 
 	case err != nil:
 		return fmt.Errorf("finishing a link: %w", err)
 	case refused.has(partAccount) && same(refused[partAccount][attrActive], boolValue(true)):
-		return carrier.TooManyConnections(s.Caps.Connections)
+		return connection.ErrTooManyConnections(s.Caps.Connections)
 	case refused.has(partAccount):
 		return notActive(refused[partAccount])
 	case refused.has(partDay):
-		return carrier.TooManyLinks(s.Caps.LinksPerDay)
+		return connection.ErrTooManyLinks(s.Caps.LinksPerDay)
 	case len(refused) > 0:
-		return carrier.ConnectionMoved()
+		return connection.ErrMoved()
 	}
 	*conn = next
 	return nil
 }
 
 // notActive says why an account has no use of a new connection.
-func notActive(account item) error {
+func notActive(acct item) error {
 	switch {
-	case len(account) == 0:
-		return carrier.NoAccount()
-	case account[attrTTL] != nil:
-		return carrier.AccountDeleted()
+	case len(acct) == 0:
+		return account.ErrNotFound()
+	case acct[attrTTL] != nil:
+		return account.ErrDeleted()
 	}
-	return carrier.AccountInactive(false)
+	return account.ErrInactive(false)
 }
 
 // DropLink takes an intent away as if it had never been: its row, on the
 // condition that it is the one that was read, and its id beside the account
 // number. It returns fault.NotFound when the row is gone, and fault.State when
 // it is another version, or no intent.
-func (s *Store) DropLink(ctx context.Context, conn carrier.Connection) error {
+func (s *Store) DropLink(ctx context.Context, conn connection.Connection) error {
 	row := newEdit(connectionKey(conn.AccountID, conn.ID))
 	row.compares(attrVersion, "=", numberValue(conn.Version))
-	row.compares(attrStatus, "=", textValue(string(carrier.Linking)))
+	row.compares(attrStatus, "=", textValue(string(connection.Linking)))
 	refused, err := s.dropNumber(ctx, &conn, conn.AccountNumber, []part{s.remove(partConnection, row)})
 	if err != nil {
 		return fmt.Errorf("dropping a link: %w", err)
@@ -232,7 +234,7 @@ func (s *Store) DropLink(ctx context.Context, conn carrier.Connection) error {
 // too. On success conn is what is stored, Version one higher. It returns
 // fault.NotFound when the row is gone, and fault.State when it is another
 // version than the one that was read.
-func (s *Store) SaveConnection(ctx context.Context, conn *carrier.Connection) error {
+func (s *Store) SaveConnection(ctx context.Context, conn *connection.Connection) error {
 	if err := s.saveRow(ctx, conn, later(conn)); err != nil {
 		return fmt.Errorf("saving a connection: %w", err)
 	}
@@ -242,7 +244,7 @@ func (s *Store) SaveConnection(ctx context.Context, conn *carrier.Connection) er
 // saveRow puts the next form of a row in the place of the one that was read: as
 // a transaction, whose request token keeps a repeat after a lost answer from
 // being refused by its own work.
-func (s *Store) saveRow(ctx context.Context, conn *carrier.Connection, next carrier.Connection) error {
+func (s *Store) saveRow(ctx context.Context, conn *connection.Connection, next connection.Connection) error {
 	refused, err := s.transact(ctx, []part{s.replace(&next, conn.Version)})
 	if err != nil {
 		return err
@@ -264,7 +266,7 @@ func (s *Store) saveRow(ctx context.Context, conn *carrier.Connection, next carr
 // version than the one that was read or the claim is no longer the caller's, and
 // fault.CarrierConflict with ExistingCarrierID when another connection of the
 // account holds the new number. Nothing is written then.
-func (s *Store) ChangeConnection(ctx context.Context, conn *carrier.Connection, c carrier.ConnectionChange) error {
+func (s *Store) ChangeConnection(ctx context.Context, conn *connection.Connection, c connection.Update) error {
 	next := later(conn)
 	parts := []part{s.replace(&next, conn.Version)}
 	if c.Unchanged {
@@ -286,7 +288,7 @@ func (s *Store) ChangeConnection(ctx context.Context, conn *carrier.Connection, 
 	case refused.has(partConnection):
 		return otherRow(refused)
 	case refused.has(partIdempotency):
-		return carrier.ConnectionMoved()
+		return connection.ErrMoved()
 	case refused.has(partNumber):
 		return s.numberHeld(refused[partNumber], c.AllowDuplicate)
 	}
@@ -303,14 +305,14 @@ func (s *Store) ChangeConnection(ctx context.Context, conn *carrier.Connection, 
 // deleted one will do), and fault.State when the account has unlinked as often in
 // the day as Caps let it, or the row is another version than the one that was
 // read. Nothing is written then.
-func (s *Store) Unlink(ctx context.Context, conn *carrier.Connection) error {
+func (s *Store) Unlink(ctx context.Context, conn *connection.Connection) error {
 	next := later(conn)
-	account := newEdit(accountKey(conn.AccountID))
-	account.add(attrCarriers, -1)
-	account.exists(attrPK)
+	acct := newEdit(accountKey(conn.AccountID))
+	acct.add(attrCarriers, -1)
+	acct.exists(attrPK)
 	parts := []part{
 		s.replace(&next, conn.Version),
-		s.update(partAccount, account),
+		s.update(partAccount, acct),
 		s.remove(partSnapshot, newEdit(snapshotKey(conn.AccountID, conn.ID))),
 	}
 	parts = append(parts, s.countDay(conn.AccountID, conn.DisconnectedAt, attrUnlinked)...)
@@ -319,39 +321,39 @@ func (s *Store) Unlink(ctx context.Context, conn *carrier.Connection) error {
 	case err != nil:
 		return fmt.Errorf("unlinking a connection: %w", err)
 	case refused.has(partAccount):
-		return carrier.NoAccount()
+		return account.ErrNotFound()
 	case refused.has(partConnection):
 		return otherRow(refused)
 	case refused.has(partDay):
-		return carrier.TooManyUnlinks(s.Caps.LinksPerDay)
+		return connection.ErrTooManyUnlinks(s.Caps.LinksPerDay)
 	}
 	*conn = next
 	return nil
 }
 
 // later is the connection's next version.
-func later(c *carrier.Connection) carrier.Connection {
+func later(c *connection.Connection) connection.Connection {
 	next := *c
 	next.Version++
 	return next
 }
 
 // freed is the connection's next version, without a lease.
-func freed(c *carrier.Connection) carrier.Connection {
+func freed(c *connection.Connection) connection.Connection {
 	next := later(c)
 	next.LeaseUntil = time.Time{}
 	return next
 }
 
 // replace is a part that writes the row on the condition of its version.
-func (s *Store) replace(c *carrier.Connection, version int64) part {
+func (s *Store) replace(c *connection.Connection, version int64) part {
 	p := s.put(partConnection, connectionItem(c), "#version = :version", item{":version": numberValue(version)})
 	p.write.Put.ExpressionAttributeNames = map[string]string{"#version": attrVersion}
 	return p
 }
 
 // checked is the parts that keep what a check has brought, nil for nothing.
-func (s *Store) checked(c *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot) []part {
+func (s *Store) checked(c *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot) []part {
 	var parts []part
 	if entry != nil {
 		parts = append(parts, s.put(partHistory, historyItem(c, *entry), "", nil))
@@ -363,7 +365,7 @@ func (s *Store) checked(c *carrier.Connection, entry *carrier.HistoryEntry, snap
 }
 
 // answered is the part that puts an answer in place of its claim, none for nil.
-func (s *Store) answered(rec *carrier.IdempotencyRecord) []part {
+func (s *Store) answered(rec *effects.Record) []part {
 	if rec == nil {
 		return nil
 	}
@@ -376,7 +378,7 @@ func otherRow(refused refusals) error {
 	case !is:
 		return nil
 	case len(old) == 0:
-		return carrier.NoConnection()
+		return connection.ErrNoConnection()
 	}
-	return carrier.ConnectionMoved()
+	return connection.ErrMoved()
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // Due finds the connections of a lane whose next check is due, the earliest
@@ -23,7 +23,7 @@ import (
 // What is read is paid for. So of each shard no more is read than its share of
 // what is missing, again until nothing unread can be earlier than what is
 // returned.
-func (s *Store) Due(ctx context.Context, lane carrier.Lane, now time.Time, limit int) (found []carrier.DueConnection, malformed int, err error) {
+func (s *Store) Due(ctx context.Context, lane connection.Lane, now time.Time, limit int) (found []connection.Due, malformed int, err error) {
 	shards := make([]*dueShard, dueShards(lane))
 	for i := range shards {
 		shards[i] = &dueShard{next: s.dueQuery(refreshPK(lane, i), now)}
@@ -55,14 +55,14 @@ func (s *Store) Due(ctx context.Context, lane carrier.Lane, now time.Time, limit
 	}
 }
 
-func byDue(a, b carrier.DueConnection) int {
+func byDue(a, b connection.Due) int {
 	return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.CredentialID, b.CredentialID), cmp.Compare(a.ConnectionID, b.ConnectionID))
 }
 
 // dueShard is what was read of one shard, and where to go on; next is nil at its
 // end.
 type dueShard struct {
-	found     []carrier.DueConnection
+	found     []connection.Due
 	malformed int
 	next      *dynamodb.QueryInput
 }
@@ -112,7 +112,7 @@ func (s *Store) readShard(ctx context.Context, shard *dueShard, n int) error {
 // first, limit (at least 1) at most. The index follows the table within a second
 // or so: whoever takes one up asks the table. Entries that nobody can read are
 // skipped: malformed counts those that were met.
-func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) (found []carrier.Unfinished, malformed int, err error) {
+func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) (found []connection.Unfinished, malformed int, err error) {
 	in := s.dueQuery(repairPK, now)
 	for {
 		in.Limit = limitOf(limit - len(found))

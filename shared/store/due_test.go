@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
 )
 
@@ -90,7 +91,7 @@ func TestDueReadsLittle(t *testing.T) {
 			s := store.New(index, table, store.Options{})
 			for _, limit := range []int{1, 5, 8, 9, 100, 999, 1000, 2000, n - 1, n, n + 1, 3 * n} {
 				index.read, index.calls = 0, 0
-				found, _, err := s.Due(t.Context(), carrier.Lane(carrier.AustraliaPost), now, limit)
+				found, _, err := s.Due(t.Context(), connection.Lane(carrier.AustraliaPost), now, limit)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -149,7 +150,7 @@ func TestDueOfAnotherForm(t *testing.T) {
 			}
 			pages := answering{pages: [][]map[string]types.AttributeValue{{tc.entry, tc.entry}, {good(10), tc.entry}, {good(11)}}}
 			s := store.New(pages, table, store.Options{})
-			found, malformed, err := s.Due(t.Context(), carrier.SandboxLane, time.Unix(9, 0), 100)
+			found, malformed, err := s.Due(t.Context(), connection.SandboxLane, time.Unix(9, 0), 100)
 			shards := 4
 			want, bad := 5, 0
 			if tc.unreadable {

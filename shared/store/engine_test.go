@@ -12,7 +12,7 @@ import (
 
 	"carrierlink/infra/local/emulator"
 	"carrierlink/infra/test/probe"
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/storetest"
 )
@@ -94,7 +94,7 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
 		t.Helper()
-		storetest.Run(t, func(_ *testing.T, caps carrier.Caps) storetest.Store {
+		storetest.Run(t, func(_ *testing.T, caps connection.Caps) storetest.Store {
 			s := store.New(api, table, store.Options{})
 			s.Caps = caps
 			return s

@@ -3,12 +3,15 @@ package store
 import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
 )
 
 // AccountItem is what the table holds of an account, for tests that need many
 // of them fast.
-func AccountItem(a carrier.Account) map[string]types.AttributeValue { return accountItem(a) }
+func AccountItem(a account.Account) map[string]types.AttributeValue { return accountItem(a) }
 
 // ConnectionItem is what the table holds of a connection.
-func ConnectionItem(c carrier.Connection) map[string]types.AttributeValue { return connectionItem(&c) }
+func ConnectionItem(c connection.Connection) map[string]types.AttributeValue {
+	return connectionItem(&c)
+}

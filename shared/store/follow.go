@@ -8,7 +8,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 )
 
@@ -21,7 +22,7 @@ import (
 // It returns fault.NotFound when the account or the row is gone,
 // fault.Precondition when the account has changed since it was read, and
 // fault.State when the row is another version. Nothing is written then.
-func (s *Store) FollowConnection(ctx context.Context, conn *carrier.Connection, account carrier.Account) error {
+func (s *Store) FollowConnection(ctx context.Context, conn *connection.Connection, account account.Account) error {
 	next := later(conn)
 	// Without an end there was none before, but in a restore; and some
 	// connections have no snapshot. The refusal of the first try tells.
@@ -79,9 +80,9 @@ func (e *edit) end(at time.Time) {
 // otherAccount says why an account is not the one that was read.
 func otherAccount(old item) error {
 	if len(old) == 0 {
-		return carrier.NoAccount()
+		return account.ErrNotFound()
 	}
-	return carrier.AccountChanged()
+	return account.ErrChanged()
 }
 
 // EndFollow says that all connections of the account have followed it: it is no
@@ -91,7 +92,7 @@ func otherAccount(old item) error {
 //
 // It returns fault.NotFound when the account is gone, fault.Precondition when it
 // has changed since it was read, and fault.State when its keys keep changing.
-func (s *Store) EndFollow(ctx context.Context, account carrier.Account) error {
+func (s *Store) EndFollow(ctx context.Context, account account.Account) error {
 	a := unchanged(account)
 	a.remove(attrDuePK)
 	a.remove(attrDueKey)

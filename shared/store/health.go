@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/health"
 )
 
 // tallyKept is how long the table has a minute's tally: well past what is read
@@ -20,7 +21,7 @@ const tallyKept = time.Hour
 // CountChecks adds checks of a carrier's connections to the tally of the minute,
 // all in one write; none for no checks. What DynamoDB has counted although its
 // answer was lost may be counted twice, but has one vote.
-func (s *Store) CountChecks(ctx context.Context, name carrier.Name, checks []carrier.Counted, now time.Time) error {
+func (s *Store) CountChecks(ctx context.Context, name carrier.Name, checks []health.Counted, now time.Time) error {
 	var all, good int64
 	var votes []string
 	for _, c := range checks {
@@ -53,19 +54,19 @@ func (s *Store) CountChecks(ctx context.Context, name carrier.Name, checks []car
 	return nil
 }
 
-// Tallies reads the tallies of a carrier's last carrier.TallyKept, the earliest
+// Tallies reads the tallies of a carrier's last health.TallyKept, the earliest
 // first: of the minute of now and those before it. Minutes without checks have
 // none.
-func (s *Store) Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]carrier.Tally, error) {
+func (s *Store) Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]health.Tally, error) {
 	minute := now.Truncate(time.Minute)
 	in := &dynamodb.QueryInput{
 		TableName: &s.table, ConsistentRead: aws.Bool(true),
 		KeyConditionExpression: aws.String("pk = :pk AND sk BETWEEN :from AND :to"),
 		ExpressionAttributeValues: item{
-			":pk": textValue(healthPK(name)), ":from": textValue(tallySK(minute.Add(time.Minute - carrier.TallyKept))), ":to": textValue(tallySK(minute)),
+			":pk": textValue(healthPK(name)), ":from": textValue(tallySK(minute.Add(time.Minute - health.TallyKept))), ":to": textValue(tallySK(minute)),
 		},
 	}
-	var tallies []carrier.Tally
+	var tallies []health.Tally
 	for {
 		out, err := s.api.Query(ctx, in)
 		if err != nil {
@@ -87,7 +88,7 @@ func (s *Store) Tallies(ctx context.Context, name carrier.Name, now time.Time) (
 
 // Breakers reads the breakers of all carriers, consistently, in one call. One
 // that was never saved is closed.
-func (s *Store) Breakers(ctx context.Context) (map[carrier.Name]carrier.Breaker, error) {
+func (s *Store) Breakers(ctx context.Context) (map[carrier.Name]health.Breaker, error) {
 	found, err := s.batchGet(ctx, breakerKeys())
 	if err != nil {
 		return nil, fmt.Errorf("reading breakers: %w", err)
@@ -103,8 +104,8 @@ func breakerKeys() []key {
 	return keys
 }
 
-func readBreakers(found map[key]item) (map[carrier.Name]carrier.Breaker, error) {
-	breakers := map[carrier.Name]carrier.Breaker{}
+func readBreakers(found map[key]item) (map[carrier.Name]health.Breaker, error) {
+	breakers := map[carrier.Name]health.Breaker{}
 	var errs []error
 	for _, name := range carrier.Names() {
 		b, err := readBreaker(name, found[breakerKey(name)])
@@ -117,7 +118,7 @@ func readBreakers(found map[key]item) (map[carrier.Name]carrier.Breaker, error) 
 // SaveBreaker writes a breaker. On success b is what is stored, Version one
 // higher. It returns fault.State when the one that is there is not the version
 // that was read.
-func (s *Store) SaveBreaker(ctx context.Context, b *carrier.Breaker) error {
+func (s *Store) SaveBreaker(ctx context.Context, b *health.Breaker) error {
 	next := *b
 	next.Version++
 	p := s.insert(partBreaker, breakerItem(next))
@@ -130,7 +131,7 @@ func (s *Store) SaveBreaker(ctx context.Context, b *carrier.Breaker) error {
 	case err != nil:
 		return fmt.Errorf("saving a breaker: %w", err)
 	case refused.has(partBreaker):
-		return carrier.BreakerMoved()
+		return health.BreakerMoved()
 	}
 	*b = next
 	return nil

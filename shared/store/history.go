@@ -8,16 +8,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // History reads a page of a connection's checks, the newest first: those before
 // a position (nil: from the newest), without the first skip of them, limit (at
 // least 1) at most. next is where the page ends, nil when nothing comes after
-// it. Checks older than carrier.HistoryKept are gone. What is skipped is read and
+// it. Checks older than connection.HistoryKept are gone. What is skipped is read and
 // paid for; a position is free.
-func (s *Store) History(ctx context.Context, accountID int64, connectionID string, before *carrier.HistoryPosition, skip, limit int, now time.Time) (entries []carrier.HistoryEntry, next *carrier.HistoryPosition, err error) {
-	from, to := historySK(now.Add(-carrier.HistoryKept).UnixMilli()+1, 0), historySK(lastMilli, maxNumber)
+func (s *Store) History(ctx context.Context, accountID int64, connectionID string, before *connection.HistoryPosition, skip, limit int, now time.Time) (entries []connection.HistoryEntry, next *connection.HistoryPosition, err error) {
+	from, to := historySK(now.Add(-connection.HistoryKept).UnixMilli()+1, 0), historySK(lastMilli, maxNumber)
 	if before != nil {
 		if to = historySK(before.At.UnixMilli(), before.Number-1); before.Number < 1 {
 			to = historySK(before.At.UnixMilli()-1, maxNumber)
@@ -53,7 +53,7 @@ func (s *Store) History(ctx context.Context, accountID int64, connectionID strin
 		switch {
 		case len(entries) > limit:
 			last := entries[limit-1]
-			return entries[:limit], &carrier.HistoryPosition{At: last.At, Number: last.Number}, nil
+			return entries[:limit], &connection.HistoryPosition{At: last.At, Number: last.Number}, nil
 		case len(out.LastEvaluatedKey) == 0:
 			return entries, nil, nil
 		}

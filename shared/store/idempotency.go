@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 )
 
 // A key may be claimed when it is free, when its record has expired (DynamoDB
@@ -23,11 +23,11 @@ func claimableAt(now time.Time) item {
 	return item{":seconds": numberValue(now.Unix()), ":now": timeValue(now)}
 }
 
-func ourClaim(rec carrier.IdempotencyRecord) item { return item{":claim": textValue(rec.ClaimID)} }
+func ourClaim(rec effects.Record) item { return item{":claim": textValue(rec.ClaimID)} }
 
 // Idempotency reads the record under rec's Scope and Key, consistently: nil when
 // there is none or it has expired.
-func (s *Store) Idempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (s *Store) Idempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error) {
 	out, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &s.table, Key: idempotencyKey(rec.Scope, rec.Key).item(), ConsistentRead: aws.Bool(true),
 	})
@@ -44,7 +44,7 @@ func (s *Store) Idempotency(ctx context.Context, rec carrier.IdempotencyRecord, 
 // before it answers. It returns nil when the claim is the caller's: the key was
 // free, expired, or left behind by a request whose lease is over, of whatever
 // payload. Else it returns the record that is there, finished or at work.
-func (s *Store) ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (s *Store) ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error) {
 	refused, err := s.transact(ctx, []part{s.put(partIdempotency, idempotencyItem(rec), ifClaimable, claimableAt(now))})
 	switch {
 	case err != nil:
@@ -61,7 +61,7 @@ func (s *Store) ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRec
 
 // ReleaseIdempotency frees a key whose request came to nothing. A claim that is
 // gone, finished or somebody else's by now is left alone, without an error.
-func (s *Store) ReleaseIdempotency(ctx context.Context, rec carrier.IdempotencyRecord) error {
+func (s *Store) ReleaseIdempotency(ctx context.Context, rec effects.Record) error {
 	e := newEdit(idempotencyKey(rec.Scope, rec.Key))
 	e.compares(attrClaimID, "=", textValue(rec.ClaimID))
 	e.lacks(attrSealed)

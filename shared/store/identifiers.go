@@ -3,7 +3,7 @@ package store
 import (
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
 	"carrierlink/shared/fault"
 )
 
@@ -23,7 +23,7 @@ type identifier struct {
 
 func (id identifier) held() bool { return id.key != key{} }
 
-func externalOf(a carrier.Account) identifier {
+func externalOf(a account.Account) identifier {
 	id := identifier{part: partExternal}
 	if a.ExternalID != "" {
 		id.key = externalKey(a.PartnerID, a.ExternalID)
@@ -31,7 +31,7 @@ func externalOf(a carrier.Account) identifier {
 	return id
 }
 
-func emailOf(a carrier.Account) identifier {
+func emailOf(a account.Account) identifier {
 	id := identifier{part: partEmail}
 	if a.EmailKey != "" {
 		id.key = emailKey(a.Environment, a.EmailKey)
@@ -40,14 +40,14 @@ func emailOf(a carrier.Account) identifier {
 }
 
 // ours is an edit of an identifier that the account holds.
-func (id identifier) ours(a carrier.Account) *edit {
+func (id identifier) ours(a account.Account) *edit {
 	e := newEdit(id.key)
 	e.compares(attrAccountID, "=", numberValue(a.ID))
 	return e
 }
 
 // swap is the parts that give up one identifier of an account and take another.
-func (s *Store) swap(a carrier.Account, old, next identifier, partOld string, now time.Time) []part {
+func (s *Store) swap(a account.Account, old, next identifier, partOld string, now time.Time) []part {
 	var parts []part
 	if next.held() {
 		parts = append(parts, s.put(next.part, holderItem(next.key, a.ID, a.PartnerID), ifFreeOrOurs, item{
@@ -62,7 +62,7 @@ func (s *Store) swap(a carrier.Account, old, next identifier, partOld string, no
 
 // eachIdentifier is the parts that make one change of all that the account
 // holds.
-func (s *Store) eachIdentifier(a carrier.Account, change func(*edit)) []part {
+func (s *Store) eachIdentifier(a account.Account, change func(*edit)) []part {
 	var parts []part
 	for _, id := range []identifier{externalOf(a), emailOf(a)} {
 		if id.held() {
@@ -92,7 +92,7 @@ func taken(refused refusals, partnerID int64) error {
 		if partner != partnerID {
 			holder = 0
 		}
-		conflicts = append(conflicts, carrier.IdentifierTaken(unique.field, holder))
+		conflicts = append(conflicts, account.ErrIdentifierTaken(unique.field, holder))
 	}
 	return conflicts.Err()
 }

@@ -12,8 +12,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/health"
 	"carrierlink/shared/store"
+	"carrierlink/shared/tracking"
 )
 
 // TestEndsAndDueKeys looks at what no method shows: when DynamoDB may remove an
@@ -22,7 +26,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
 		t.Helper()
-		const account, partner = 51, 52
+		const accountID, partner = 51, 52
 		ctx, s := t.Context(), store.New(api, table, store.Options{})
 		now := time.Date(1980, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
 		purge := now.Add(30 * 24 * time.Hour)
@@ -60,45 +64,45 @@ func TestEndsAndDueKeys(t *testing.T) {
 			}
 		}
 		milli := func(t time.Time) string { return fmt.Sprintf("%015d", t.UnixMilli()) }
-		own := fmt.Sprintf("ACCOUNT#%d", account)
+		own := fmt.Sprintf("ACCOUNT#%d", accountID)
 		seconds := func(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 		ends := seconds(purge)
 
 		_, err := s.CreateAccount(ctx, store.NewAccount{
-			Account: carrier.Account{ID: account, PartnerID: partner, Active: true}, Key: carrier.APIKey{ID: 1, PartnerID: partner, AccountID: account, Hash: "a"},
+			Account: account.Account{ID: accountID, PartnerID: partner, Active: true}, Key: account.APIKey{ID: 1, PartnerID: partner, AccountID: accountID, Hash: "a"},
 		}, now)
 		ok(err)
 		is("account", own, "ACCOUNT", "- - -")
-		conn := carrier.Connection{
-			ID: "se-1", AccountID: account, Carrier: carrier.AustraliaPost, AccountNumber: "0004085230", Standing: carrier.StandingActive,
+		conn := connection.Connection{
+			ID: "se-1", AccountID: accountID, Carrier: carrier.AustraliaPost, AccountNumber: "0004085230", Standing: account.StandingActive,
 			PartnerID: 7, CredentialID: "00c0ffee00c0ffee", LeaseUntil: now.Add(time.Minute), NextRefreshAt: now.Add(time.Hour),
 		}
-		ok(s.BeginLink(ctx, &conn, carrier.LinkOptions{}))
+		ok(s.BeginLink(ctx, &conn, connection.LinkOptions{}))
 		is("intent", own, "CARRIER#se-1", "- REPAIR "+milli(now.Add(time.Minute)))
-		conn.Status = carrier.Active
-		snap, err := carrier.NewSnapshot([]byte("{}"), now)
+		conn.Status = connection.Active
+		snap, err := connection.NewSnapshot([]byte("{}"), now)
 		ok(err)
-		ok(s.FinishLink(ctx, &conn, &carrier.HistoryEntry{Check: carrier.Check{At: now}, Number: 1}, &snap, nil))
+		ok(s.FinishLink(ctx, &conn, &connection.HistoryEntry{Check: connection.Check{At: now}, Number: 1}, &snap, nil))
 		scheduled := " REFRESH#australia_post#2 " + milli(now.Add(time.Hour)) + "#00c0ffee00c0ffee#7"
 		is("connection", own, "CARRIER#se-1", "-"+scheduled)
-		is("history", "HISTORY#51#se-1", milli(now)+"#00000001", seconds(now.Add(carrier.HistoryKept))+" - -")
+		is("history", "HISTORY#51#se-1", milli(now)+"#00000001", seconds(now.Add(connection.HistoryKept))+" - -")
 		conn, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)
 		ok(err)
 		is("claimed", own, "CARRIER#se-1", "-"+scheduled)
-		conn.Work = carrier.WorkCredentials
+		conn.Work = connection.WorkCredentials
 		ok(s.SaveConnection(ctx, &conn))
 		is("in work", own, "CARRIER#se-1", "- REPAIR "+milli(now.Add(time.Minute)))
-		conn.Work, conn.LeaseUntil = carrier.NoWork, time.Time{}
+		conn.Work, conn.LeaseUntil = connection.NoWork, time.Time{}
 		ok(s.SaveConnection(ctx, &conn))
 
-		a, err := s.Account(ctx, account, now)
+		a, err := s.Account(ctx, accountID, now)
 		ok(err)
 		_, err = s.DeleteAccount(ctx, a, false, purge, nil, now)
 		ok(err)
 		is("deleted account", own, "ACCOUNT", ends+" REPAIR "+milli(now))
-		a, err = s.Account(ctx, account, now)
+		a, err = s.Account(ctx, accountID, now)
 		ok(err)
-		conn.Standing, conn.PurgeAt = carrier.StandingDeleted, purge
+		conn.Standing, conn.PurgeAt = account.StandingDeleted, purge
 		ok(s.FollowConnection(ctx, &conn, a))
 		ok(s.EndFollow(ctx, a))
 		is("followed account", own, "ACCOUNT", ends+" - -")
@@ -107,9 +111,9 @@ func TestEndsAndDueKeys(t *testing.T) {
 		}
 		_, err = s.RestoreAccount(ctx, a, false, nil, now)
 		ok(err)
-		a, err = s.Account(ctx, account, now)
+		a, err = s.Account(ctx, accountID, now)
 		ok(err)
-		conn.Standing, conn.PurgeAt = carrier.StandingActive, time.Time{}
+		conn.Standing, conn.PurgeAt = account.StandingActive, time.Time{}
 		ok(s.FollowConnection(ctx, &conn, a))
 		ok(s.EndFollow(ctx, a))
 		is("restored account", own, "ACCOUNT", "- - -")
@@ -117,20 +121,20 @@ func TestEndsAndDueKeys(t *testing.T) {
 		for _, sk := range []string{"KEY#a", "SNAPSHOT#se-1", "NUMBER#australia_post#0004085230"} {
 			is("of a restored account", own, sk, "- - -")
 		}
-		conn.Status, conn.PurgeAt, conn.Work = carrier.Disconnected, purge, carrier.WorkUnlink
+		conn.Status, conn.PurgeAt, conn.Work = connection.Disconnected, purge, connection.WorkUnlink
 		ok(s.Unlink(ctx, &conn))
 		is("unlinked, not to the end", own, "CARRIER#se-1", ends+" REPAIR 000000000000000")
-		conn.Work = carrier.NoWork
+		conn.Work = connection.NoWork
 		ok(s.SaveConnection(ctx, &conn))
 		is("unlinked", own, "CARRIER#se-1", ends+" - -")
 
-		ok(s.CountChecks(ctx, carrier.StarTrack, []carrier.Counted{{AccountID: 1, Outcome: carrier.OutcomeOK}}, now))
+		ok(s.CountChecks(ctx, carrier.StarTrack, []health.Counted{{AccountID: 1, Outcome: carrier.OutcomeOK}}, now))
 		minute := now.Truncate(time.Minute)
 		is("tally", "HEALTH#startrack", fmt.Sprintf("MINUTE#%012d", minute.Unix()/60), seconds(minute.Add(time.Hour))+" - -")
-		_, err = s.TakeCall(ctx, carrier.CredentialAllowance(carrier.UseTracking, carrier.Sandbox, account, "ends"), 10, time.Minute, now)
+		_, err = s.TakeCall(ctx, connection.CredentialAllowance(connection.UseTracking, carrier.Sandbox, accountID, "ends"), 10, time.Minute, now)
 		ok(err)
 		is("calls", "ALLOWANCE#tracking#51#ends", "CALLS", seconds(now.Add(24*time.Hour))+" - -")
-		ok(s.CacheTracking(ctx, account, "se-1", []carrier.CachedTracking{{Number: "7XX", ExpiresAt: purge}}))
+		ok(s.CacheTracking(ctx, accountID, "se-1", []tracking.Cached{{Number: "7XX", ExpiresAt: purge}}))
 		is("tracking", "TRACKING#51#se-1", "7XX", ends+" - -")
 	})
 }
@@ -140,18 +144,18 @@ func TestEndFollowWhileAKeyIsDeleted(t *testing.T) {
 	t.Parallel()
 	onEngine(t, engines[0], func(t *testing.T, api *dynamodb.Client) {
 		t.Helper()
-		const account, partner = 53, 54
+		const accountID, partner = 53, 54
 		ctx, now := t.Context(), time.Date(1980, 1, 2, 3, 4, 5, 0, time.UTC)
 		s := store.New(api, table, store.Options{})
-		a := carrier.Account{ID: account, PartnerID: partner, Active: true, Version: 1}
-		k := carrier.APIKey{ID: 1, PartnerID: partner, AccountID: account, Hash: "a"}
+		a := account.Account{ID: accountID, PartnerID: partner, Active: true, Version: 1}
+		k := account.APIKey{ID: 1, PartnerID: partner, AccountID: accountID, Hash: "a"}
 		if _, err := s.CreateAccount(ctx, store.NewAccount{Account: a, Key: k}, now); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.DeleteAccount(ctx, a, false, now.Add(time.Hour), nil, now); err != nil {
 			t.Fatal(err)
 		}
-		a, err := s.Account(ctx, account, now)
+		a, err := s.Account(ctx, accountID, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +173,7 @@ func TestEndFollowWhileAKeyIsDeleted(t *testing.T) {
 		if diff := cmp.Diff([]string{"Query", "TransactWriteItems", "Query", "TransactWriteItems"}, spy.taken()); diff != "" {
 			t.Errorf("calls (-want +got):\n%s", diff)
 		}
-		keys, err := s.ListKeys(ctx, account)
+		keys, err := s.ListKeys(ctx, accountID)
 		if err != nil || len(keys) != 0 {
 			t.Errorf("keys %v, %v, want none", keys, err)
 		}

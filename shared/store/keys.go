@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // Every key of the table is made in this file and nowhere else.
@@ -105,14 +106,14 @@ func createdKey(milli, id int64) string { return fmt.Sprintf("%s#%010d", milliKe
 
 // dueShards is over how many partitions the connections of a lane are spread:
 // sixteen in all, half of them for the carrier with the most.
-func dueShards(lane carrier.Lane) int {
-	if lane == carrier.Lane(carrier.AustraliaPost) {
+func dueShards(lane connection.Lane) int {
+	if lane == connection.Lane(carrier.AustraliaPost) {
 		return 8
 	}
 	return 4
 }
 
-func refreshPK(lane carrier.Lane, shard int) string {
+func refreshPK(lane connection.Lane, shard int) string {
 	return refreshPrefix + string(lane) + "#" + strconv.Itoa(shard)
 }
 
@@ -122,7 +123,7 @@ const (
 )
 
 // shardOf spreads connections evenly, and always in the same way.
-func shardOf(lane carrier.Lane, connectionID string) int {
+func shardOf(lane connection.Lane, connectionID string) int {
 	return int(sha256.Sum256([]byte(connectionID))[0]) % dueShards(lane)
 }
 
@@ -217,7 +218,7 @@ func trackingKey(accountID int64, connectionID, trackingNumber string) key {
 	return key{"TRACKING#" + number(accountID) + "#" + connectionID, trackingNumber}
 }
 
-func callsKey(a carrier.Allowance) key {
+func callsKey(a connection.Allowance) key {
 	return key{"ALLOWANCE#" + string(a.Use) + "#" + number(a.AccountID) + "#" + a.CredentialID, "CALLS"}
 }
 

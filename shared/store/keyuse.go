@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
 	"carrierlink/shared/fault"
 )
 
@@ -38,46 +38,46 @@ const keyAttempts = 6
 // It returns fault.Unauthorized for a key that is absent, deleted or expired,
 // fault.RateLimited with RetryAfter over the limit (KeyUsed is filled then, Used
 // being Limit), and fault.State when too many callers are at the key at once.
-func (s *Store) UseKey(ctx context.Context, u carrier.KeyUse) (carrier.KeyUsed, error) {
+func (s *Store) UseKey(ctx context.Context, u account.KeyUse) (account.KeyUsed, error) {
 	window, open := u.Now.Truncate(RateWindow).Unix(), false
 	for range keyAttempts {
 		it, counted, err := s.useKey(ctx, u, window, open)
 		if err != nil {
-			return carrier.KeyUsed{}, fmt.Errorf("using an API key: %w", err)
+			return account.KeyUsed{}, fmt.Errorf("using an API key: %w", err)
 		}
 		if len(it) == 0 {
-			return carrier.KeyUsed{}, carrier.KeyNotValid()
+			return account.KeyUsed{}, account.ErrKeyNotValid()
 		}
 		k, err := readAPIKey(it)
 		if err != nil {
-			return carrier.KeyUsed{}, err
+			return account.KeyUsed{}, err
 		}
 		r := reader{it: it}
 		stored, used := r.int(attrWindow), int(r.int(attrUsed))
 		if err := r.done("API key"); err != nil {
-			return carrier.KeyUsed{}, err
+			return account.KeyUsed{}, err
 		}
-		now := carrier.KeyUsed{Key: k, Used: used, Reset: time.Unix(stored, 0).Add(RateWindow).Sub(u.Now)}
+		now := account.KeyUsed{Key: k, Used: used, Reset: time.Unix(stored, 0).Add(RateWindow).Sub(u.Now)}
 		switch {
 		case counted:
 			return now, nil
 		case !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(u.Now.Truncate(time.Millisecond)):
-			return carrier.KeyUsed{}, carrier.KeyNotValid()
+			return account.KeyUsed{}, account.ErrKeyNotValid()
 		case stored < window:
 			open = true
 		case stored == window && used >= u.Limit:
 			now.Used = u.Limit
-			return now, carrier.KeyLimited(u.Limit, now.Reset)
+			return now, account.ErrKeyLimited(u.Limit, now.Reset)
 		default: // another call opened this minute, or a later one
 			window, open = stored, false
 		}
 	}
-	return carrier.KeyUsed{}, fault.Busy(fmt.Errorf("API key not counted in %d attempts", keyAttempts))
+	return account.KeyUsed{}, fault.Busy(fmt.Errorf("API key not counted in %d attempts", keyAttempts))
 }
 
 // useKey tries one write. It returns the item as it became when the call was
 // counted, else as it is: nil if there is none.
-func (s *Store) useKey(ctx context.Context, u carrier.KeyUse, window int64, open bool) (it item, counted bool, err error) {
+func (s *Store) useKey(ctx context.Context, u account.KeyUse, window int64, open bool) (it item, counted bool, err error) {
 	in := &dynamodb.UpdateItemInput{
 		TableName: &s.table,
 		Key:       apiKeyKey(u.PartnerID, u.AccountID, u.Hash).item(),

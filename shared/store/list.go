@@ -12,7 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
 )
 
 // AccountByExternalID finds the account of a partner by the partner's own id
@@ -26,7 +27,7 @@ func (s *Store) AccountByExternalID(ctx context.Context, partnerID int64, extern
 		return 0, fmt.Errorf("finding an account: %w", err)
 	}
 	if len(out.Item) == 0 || lapsed(out.Item, now) {
-		return 0, carrier.NoAccount()
+		return 0, account.ErrNotFound()
 	}
 	r := reader{it: out.Item}
 	return r.int(attrAccountID), r.done(partExternal)
@@ -41,7 +42,7 @@ func (s *Store) AccountByExternalID(ctx context.Context, partnerID int64, extern
 // What is skipped is read and paid for; a position is free. The indexes follow
 // the table within a second or so: what has just changed may be listed as it
 // was.
-func (s *Store) ListAccounts(ctx context.Context, partnerID int64, f carrier.AccountFilter, after *carrier.Position, skip, limit int, now time.Time) (accounts []carrier.Account, next *carrier.Position, err error) {
+func (s *Store) ListAccounts(ctx context.Context, partnerID int64, f account.Filter, after *account.Position, skip, limit int, now time.Time) (accounts []account.Account, next *account.Position, err error) {
 	from, to := createdRange(f, after)
 	if from > to {
 		return nil, nil, nil // DynamoDB refuses a range that is empty
@@ -80,7 +81,7 @@ func (s *Store) ListAccounts(ctx context.Context, partnerID int64, f carrier.Acc
 		case len(accounts) > limit:
 			accounts = accounts[:limit]
 			last := accounts[limit-1]
-			return accounts, &carrier.Position{CreatedAt: last.CreatedAt, AccountID: last.ID}, nil
+			return accounts, &account.Position{CreatedAt: last.CreatedAt, AccountID: last.ID}, nil
 		case len(out.LastEvaluatedKey) == 0:
 			return accounts, nil, nil
 		}
@@ -98,7 +99,7 @@ const maxQuery = 100_000
 
 // createdRange is the first and the last created_key that a filter and a
 // position leave. Times between two milliseconds count as what is kept of them.
-func createdRange(f carrier.AccountFilter, after *carrier.Position) (from, to string) {
+func createdRange(f account.Filter, after *account.Position) (from, to string) {
 	from, to = createdKey(0, 0), createdKey(lastMilli, maxID)
 	if !f.CreatedFrom.IsZero() {
 		from = createdKey(f.CreatedFrom.Add(time.Millisecond-time.Nanosecond).UnixMilli(), 0)
@@ -122,7 +123,7 @@ const maxID = 9_999_999_999
 // ListConnections reads the connections of an account that are visible, the
 // oldest first, and with them their snapshots by carrier id, nil without. An
 // account that is absent has none.
-func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]carrier.Connection, map[string]carrier.Snapshot, error) {
+func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]connection.Connection, map[string]connection.Snapshot, error) {
 	last := skConnection
 	if withSnapshots {
 		last = skSnapshot
@@ -132,7 +133,7 @@ func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapsh
 	if err != nil {
 		return nil, nil, fmt.Errorf("listing connections: %w", err)
 	}
-	var connections []carrier.Connection
+	var connections []connection.Connection
 	var packed []item
 	listed := map[string]bool{}
 	for _, it := range items {
@@ -157,7 +158,7 @@ func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapsh
 	if !withSnapshots {
 		return connections, nil, nil
 	}
-	snapshots := map[string]carrier.Snapshot{}
+	snapshots := map[string]connection.Snapshot{}
 	for _, it := range packed {
 		r := reader{it: it}
 		id := strings.TrimPrefix(r.text(attrSK), skSnapshot)
@@ -175,12 +176,12 @@ func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapsh
 // AllConnections reads all connections of an account, intents and disconnected
 // ones too, the oldest first. One whose PurgeAt is over may be among them. An
 // account that is absent has none.
-func (s *Store) AllConnections(ctx context.Context, accountID int64) ([]carrier.Connection, error) {
+func (s *Store) AllConnections(ctx context.Context, accountID int64) ([]connection.Connection, error) {
 	items, err := s.queryItems(ctx, accountPK(accountID), skConnection, skConnection)
 	if err != nil {
 		return nil, fmt.Errorf("listing connections: %w", err)
 	}
-	connections := make([]carrier.Connection, len(items))
+	connections := make([]connection.Connection, len(items))
 	for i, it := range items {
 		if connections[i], err = readConnection(it); err != nil {
 			return nil, err
@@ -190,7 +191,7 @@ func (s *Store) AllConnections(ctx context.Context, accountID int64) ([]carrier.
 	return connections, nil
 }
 
-func byAge(a, b carrier.Connection) int {
+func byAge(a, b connection.Connection) int {
 	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 }
 

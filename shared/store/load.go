@@ -10,8 +10,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
 )
 
 // Number is a charge account number of a carrier.
@@ -29,19 +33,19 @@ type Want struct {
 	Snapshot     bool    // that connection's snapshot too
 	Number       *Number // which connections of the account hold this number
 	// Idempotency is the record under this one's Scope and Key.
-	Idempotency *carrier.IdempotencyRecord
+	Idempotency *effects.Record
 	Breakers    bool // the breakers of all carriers
 }
 
 // Loaded is what was found; nil means that there is none.
 type Loaded struct {
-	Account    *carrier.Account
-	Connection *carrier.Connection // as it is, one that is not Visible included
-	Snapshot   *carrier.Snapshot
+	Account    *account.Account
+	Connection *connection.Connection // as it is, one that is not Visible included
+	Snapshot   *connection.Snapshot
 	LinkedAs   []string // carrier_ids that hold the number, in order, intents included
 	// Idempotency is the record that is there and has not expired, finished or not.
-	Idempotency *carrier.IdempotencyRecord
-	Breakers    map[carrier.Name]carrier.Breaker // nil if not wanted
+	Idempotency *effects.Record
+	Breakers    map[carrier.Name]health.Breaker // nil if not wanted
 }
 
 // Load reads an account and what is asked for beside it, consistently, in one
@@ -150,12 +154,12 @@ func (s *Store) one(ctx context.Context, k key) (item, error) {
 
 // Account reads an account, consistently. One that is absent, or whose purge is
 // due, is fault.NotFound.
-func (s *Store) Account(ctx context.Context, accountID int64, now time.Time) (carrier.Account, error) {
+func (s *Store) Account(ctx context.Context, accountID int64, now time.Time) (account.Account, error) {
 	out, err := s.api.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &s.table, Key: accountKey(accountID).item(), ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
-		return carrier.Account{}, fmt.Errorf("reading an account: %w", err)
+		return account.Account{}, fmt.Errorf("reading an account: %w", err)
 	}
 	return present(out.Item, now)
 }
@@ -163,20 +167,20 @@ func (s *Store) Account(ctx context.Context, accountID int64, now time.Time) (ca
 // Connection reads one connection, consistently, as it is: an intent or a
 // disconnected one too. One that the account does not have is fault.NotFound;
 // one whose PurgeAt is over may be there still.
-func (s *Store) Connection(ctx context.Context, accountID int64, connectionID string) (carrier.Connection, error) {
+func (s *Store) Connection(ctx context.Context, accountID int64, connectionID string) (connection.Connection, error) {
 	it, err := s.one(ctx, connectionKey(accountID, connectionID))
 	if err != nil {
-		return carrier.Connection{}, fmt.Errorf("reading a connection: %w", err)
+		return connection.Connection{}, fmt.Errorf("reading a connection: %w", err)
 	}
 	if len(it) == 0 {
-		return carrier.Connection{}, carrier.NoConnection()
+		return connection.Connection{}, connection.ErrNoConnection()
 	}
 	return readConnection(it)
 }
 
 // Snapshot reads the snapshot of a connection, consistently; nil if there is
 // none.
-func (s *Store) Snapshot(ctx context.Context, accountID int64, connectionID string) (*carrier.Snapshot, error) {
+func (s *Store) Snapshot(ctx context.Context, accountID int64, connectionID string) (*connection.Snapshot, error) {
 	it, err := s.one(ctx, snapshotKey(accountID, connectionID))
 	if err != nil {
 		return nil, fmt.Errorf("reading a snapshot: %w", err)

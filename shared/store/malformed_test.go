@@ -11,8 +11,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
 	"carrierlink/shared/store"
 )
 
@@ -47,9 +50,9 @@ func TestMalformedRows(t *testing.T) {
 		for i, tc := range tests {
 			t.Run(tc.name, func(t *testing.T) {
 				t.Parallel()
-				conn := carrier.Connection{
+				conn := connection.Connection{
 					ID: "se-" + strconv.Itoa(i), AccountID: 7_000_000 + int64(i), PartnerID: 7, Environment: carrier.Production, Carrier: carrier.StarTrack,
-					AccountNumber: "00040852", Standing: carrier.StandingActive, CredentialID: "00c0ffee00c0ffee", NextRefreshAt: noon, LeaseUntil: noon.Add(-time.Hour),
+					AccountNumber: "00040852", Standing: account.StandingActive, CredentialID: "00c0ffee00c0ffee", NextRefreshAt: noon, LeaseUntil: noon.Add(-time.Hour),
 				}
 				scheduleRow(t, s, &conn)
 				row := map[string]types.AttributeValue{
@@ -63,10 +66,10 @@ func TestMalformedRows(t *testing.T) {
 				}
 				claims := 0
 				for now := noon; now.Before(noon.AddDate(0, 0, 1)); {
-					d := carrier.DueConnection{AccountID: conn.AccountID, ConnectionID: conn.ID, CredentialID: conn.CredentialID, PartnerID: 7}
-					_, err := s.ClaimDue(t.Context(), d, now.Add(30*time.Second), now, carrier.Timing{})
+					d := connection.Due{AccountID: conn.AccountID, ConnectionID: conn.ID, CredentialID: conn.CredentialID, PartnerID: 7}
+					_, err := s.ClaimDue(t.Context(), d, now.Add(30*time.Second), now, health.Timing{})
 					claims++
-					if err == nil || errors.Is(err, carrier.ErrPostponed) != tc.postponed || tc.postponed == (fault.Is(err, fault.State) || fault.Is(err, fault.NotFound)) {
+					if err == nil || errors.Is(err, connection.ErrPostponed) != tc.postponed || tc.postponed == (fault.Is(err, fault.State) || fault.Is(err, fault.NotFound)) {
 						t.Fatalf("claim %d: %v", claims, err)
 					}
 					next := dueAgain(t, api, row)
@@ -84,15 +87,15 @@ func TestMalformedRows(t *testing.T) {
 }
 
 // scheduleRow stores an active connection of an account that is there for it.
-func scheduleRow(t *testing.T, s *store.Store, conn *carrier.Connection) {
+func scheduleRow(t *testing.T, s *store.Store, conn *connection.Connection) {
 	t.Helper()
-	account := carrier.Account{ID: conn.AccountID, PartnerID: conn.PartnerID, Environment: conn.Environment, Active: true, CreatedAt: time.Unix(1, 0)}
-	key := carrier.APIKey{ID: conn.AccountID, PartnerID: conn.PartnerID, AccountID: conn.AccountID, Hash: "h"}
-	_, err := s.CreateAccount(t.Context(), store.NewAccount{Account: account, Key: key}, time.Unix(1, 0))
+	acct := account.Account{ID: conn.AccountID, PartnerID: conn.PartnerID, Environment: conn.Environment, Active: true, CreatedAt: time.Unix(1, 0)}
+	key := account.APIKey{ID: conn.AccountID, PartnerID: conn.PartnerID, AccountID: conn.AccountID, Hash: "h"}
+	_, err := s.CreateAccount(t.Context(), store.NewAccount{Account: acct, Key: key}, time.Unix(1, 0))
 	if err == nil {
-		err = s.BeginLink(t.Context(), conn, carrier.LinkOptions{})
+		err = s.BeginLink(t.Context(), conn, connection.LinkOptions{})
 	}
-	conn.Status = carrier.Active
+	conn.Status = connection.Active
 	if err == nil {
 		err = s.FinishLink(t.Context(), conn, nil, nil, nil)
 	}

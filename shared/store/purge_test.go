@@ -10,7 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 )
@@ -22,7 +24,7 @@ type estate struct {
 	s       *store.Store
 	account int64
 	now     time.Time
-	rows    []carrier.Connection
+	rows    []connection.Connection
 }
 
 func (e *estate) ok(err error) {
@@ -35,31 +37,31 @@ func (e *estate) ok(err error) {
 // newEstate has a connection, two that share a number, one whose number was
 // changed, one that was unlinked, a link that was dropped, and, as version 0.3 left
 // it, a number that nobody holds.
-func newEstate(t *testing.T, api *dynamodb.Client, account int64) *estate {
+func newEstate(t *testing.T, api *dynamodb.Client, accountID int64) *estate {
 	t.Helper()
-	e := &estate{t, api, store.New(api, table, store.Options{}), account, time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC), nil}
+	e := &estate{t, api, store.New(api, table, store.Options{}), accountID, time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC), nil}
 	_, err := e.s.CreateAccount(t.Context(), store.NewAccount{
-		Account: carrier.Account{ID: account, PartnerID: 7, Environment: carrier.Production, Active: true, CreatedAt: e.now},
-		Key:     carrier.APIKey{ID: account, PartnerID: 7, AccountID: account, Hash: "h" + strconv.FormatInt(account, 10)},
+		Account: account.Account{ID: accountID, PartnerID: 7, Environment: carrier.Production, Active: true, CreatedAt: e.now},
+		Key:     account.APIKey{ID: accountID, PartnerID: 7, AccountID: accountID, Hash: "h" + strconv.FormatInt(accountID, 10)},
 	}, e.now)
 	e.ok(err)
 	for i, number := range []string{"0000000001", "0000000002", "0000000002", "0000000003", "0000000004"} {
-		c := carrier.Connection{
-			ID: "se-" + strconv.Itoa(i), AccountID: account, PartnerID: 7, Environment: carrier.Production, Carrier: carrier.AustraliaPost, AccountNumber: number,
-			Standing: carrier.StandingActive, CredentialID: "00c0ffee00c0ffee", NextRefreshAt: e.now.AddDate(50, 0, 0),
+		c := connection.Connection{
+			ID: "se-" + strconv.Itoa(i), AccountID: accountID, PartnerID: 7, Environment: carrier.Production, Carrier: carrier.AustraliaPost, AccountNumber: number,
+			Standing: account.StandingActive, CredentialID: "00c0ffee00c0ffee", NextRefreshAt: e.now.AddDate(50, 0, 0),
 		}
-		e.ok(e.s.BeginLink(t.Context(), &c, carrier.LinkOptions{AllowDuplicate: true}))
-		c.Status = carrier.Active
-		snap, err := carrier.NewSnapshot([]byte(`{}`), e.now)
+		e.ok(e.s.BeginLink(t.Context(), &c, connection.LinkOptions{AllowDuplicate: true}))
+		c.Status = connection.Active
+		snap, err := connection.NewSnapshot([]byte(`{}`), e.now)
 		e.ok(err)
 		e.ok(e.s.FinishLink(t.Context(), &c, nil, &snap, nil))
 		e.rows = append(e.rows, c)
 	}
 	e.rows[3].AccountNumber = "0000000005"
-	e.ok(e.s.ChangeConnection(t.Context(), &e.rows[3], carrier.ConnectionChange{OldNumber: "0000000003"}))
+	e.ok(e.s.ChangeConnection(t.Context(), &e.rows[3], connection.Update{OldNumber: "0000000003"}))
 	e.unlink(4)
-	intent := carrier.Connection{ID: "se-9", AccountID: account, Carrier: carrier.AustraliaPost, AccountNumber: "0000000006"}
-	e.ok(e.s.BeginLink(t.Context(), &intent, carrier.LinkOptions{}))
+	intent := connection.Connection{ID: "se-9", AccountID: accountID, Carrier: carrier.AustraliaPost, AccountNumber: "0000000006"}
+	e.ok(e.s.BeginLink(t.Context(), &intent, connection.LinkOptions{}))
 	e.ok(e.s.DropLink(t.Context(), intent))
 	_, err = api.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(table), Item: map[string]types.AttributeValue{
 		"pk": &types.AttributeValueMemberS{Value: e.pk()}, "sk": &types.AttributeValueMemberS{Value: "NUMBER#australia_post#0000000007"},
@@ -73,7 +75,7 @@ func (e *estate) pk() string { return "ACCOUNT#" + strconv.FormatInt(e.account, 
 func (e *estate) unlink(i int) {
 	e.Helper()
 	c := &e.rows[i]
-	c.Status, c.DisconnectedAt, c.PurgeAt, c.NextRefreshAt = carrier.Disconnected, e.now, e.now.Add(carrier.HistoryKept), time.Time{}
+	c.Status, c.DisconnectedAt, c.PurgeAt, c.NextRefreshAt = connection.Disconnected, e.now, e.now.Add(connection.HistoryKept), time.Time{}
 	e.ok(e.s.Unlink(e.Context(), c))
 }
 
@@ -144,12 +146,12 @@ func TestNumbersEnd(t *testing.T) {
 			{"one of two gives it up", func() { e.unlink(1) }, map[string]int{"1": 1, "2": 1, "5": 1, "7": 0}},
 			{"so does the other", func() { e.unlink(2) }, map[string]int{"1": 1, "5": 1, "7": 0}},
 			{"one is taken again", func() {
-				c := carrier.Connection{ID: "se-10", AccountID: e.account, Carrier: carrier.AustraliaPost, AccountNumber: "0000000002"}
-				e.ok(e.s.BeginLink(t.Context(), &c, carrier.LinkOptions{}))
+				c := connection.Connection{ID: "se-10", AccountID: e.account, Carrier: carrier.AustraliaPost, AccountNumber: "0000000002"}
+				e.ok(e.s.BeginLink(t.Context(), &c, connection.LinkOptions{}))
 			}, map[string]int{"1": 1, "2": 1, "5": 1, "7": 0}},
 			{"an empty one of version 0.3 is taken and given up", func() {
-				c := carrier.Connection{ID: "se-11", AccountID: e.account, Carrier: carrier.AustraliaPost, AccountNumber: "0000000007"}
-				e.ok(e.s.BeginLink(t.Context(), &c, carrier.LinkOptions{}))
+				c := connection.Connection{ID: "se-11", AccountID: e.account, Carrier: carrier.AustraliaPost, AccountNumber: "0000000007"}
+				e.ok(e.s.BeginLink(t.Context(), &c, connection.LinkOptions{}))
 				e.ok(e.s.DropLink(t.Context(), c))
 			}, map[string]int{"1": 1, "2": 1, "5": 1}},
 			{"a number that is not there is given up", func() {
@@ -199,7 +201,7 @@ func TestNothingStays(t *testing.T) {
 						c := &e.rows[n]
 						c.PurgeAt = purge
 						if c.Visible() {
-							c.Standing = carrier.StandingDeleted
+							c.Standing = account.StandingDeleted
 						}
 						e.ok(e.s.FollowConnection(t.Context(), c, a))
 					}
@@ -215,7 +217,7 @@ func TestNothingStays(t *testing.T) {
 					for n := range e.rows {
 						c := &e.rows[n]
 						if c.PurgeAt = purge; c.Visible() {
-							c.Standing = carrier.StandingDeleted
+							c.Standing = account.StandingDeleted
 						}
 						e.ok(e.s.SaveConnection(t.Context(), c))
 					}

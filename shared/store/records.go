@@ -9,7 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
+	"carrierlink/shared/health"
+	"carrierlink/shared/tracking"
 )
 
 // Attributes that conditions and updates name. Everything else is named where
@@ -47,7 +52,7 @@ const (
 	attrCall       = "call_" // and how many calls ago: when it was
 )
 
-func partnerItem(p carrier.Partner) item {
+func partnerItem(p account.Partner) item {
 	it := partnerKey(p.ID).item()
 	it.int(attrPartnerID, p.ID)
 	it.text("name", p.Name)
@@ -57,7 +62,7 @@ func partnerItem(p carrier.Partner) item {
 	return it
 }
 
-func accountItem(a carrier.Account) item {
+func accountItem(a account.Account) item {
 	it := accountKey(a.ID).item()
 	it.int(attrAccountID, a.ID)
 	it.int(attrPartnerID, a.PartnerID)
@@ -91,9 +96,9 @@ func follow(e *edit, now time.Time) {
 
 // readAccount reads an account as the table or an index has it. The indexes have
 // no password hash and do not tell whether it is followed.
-func readAccount(it item) (carrier.Account, error) {
+func readAccount(it item) (account.Account, error) {
 	r := reader{it: it}
-	return carrier.Account{
+	return account.Account{
 		ID:                r.int(attrAccountID),
 		PartnerID:         r.int(attrPartnerID),
 		Environment:       carrier.Environment(r.text("environment")),
@@ -116,7 +121,7 @@ func readAccount(it item) (carrier.Account, error) {
 	}, r.done("account")
 }
 
-func apiKeyItem(k carrier.APIKey) item {
+func apiKeyItem(k account.APIKey) item {
 	it := apiKeyKey(k.PartnerID, k.AccountID, k.Hash).item()
 	it.int("api_key_id", k.ID)
 	it.int(attrPartnerID, k.PartnerID)
@@ -140,13 +145,13 @@ func apiKeyItem(k carrier.APIKey) item {
 	return it
 }
 
-func readAPIKey(it item) (carrier.APIKey, error) {
+func readAPIKey(it item) (account.APIKey, error) {
 	r := reader{it: it}
-	var scopes []carrier.Scope
+	var scopes []account.Scope
 	for _, scope := range r.list("scopes") {
-		scopes = append(scopes, carrier.Scope(scope))
+		scopes = append(scopes, account.Scope(scope))
 	}
-	return carrier.APIKey{
+	return account.APIKey{
 		Scopes:             scopes,
 		LastUsedOn:         r.day(attrLastDay),
 		ID:                 r.int("api_key_id"),
@@ -180,7 +185,7 @@ func lapsed(it item, now time.Time) bool {
 	return !end.IsZero() && !now.Before(end)
 }
 
-func connectionItem(c *carrier.Connection) item {
+func connectionItem(c *connection.Connection) item {
 	it := connectionKey(c.AccountID, c.ID).item()
 	it.text("carrier_id", c.ID)
 	it.int(attrAccountID, c.AccountID)
@@ -231,7 +236,7 @@ func connectionItem(c *carrier.Connection) item {
 	it.seconds(attrTTL, c.PurgeAt)
 	it.int(attrVersion, c.Version)
 	switch {
-	case c.Status == carrier.Linking || c.Work != carrier.NoWork:
+	case c.Status == connection.Linking || c.Work != connection.NoWork:
 		it.text(attrDuePK, repairPK)
 		it.text(attrDueKey, repairKey(c.LeaseUntil))
 	case c.Scheduled():
@@ -241,9 +246,9 @@ func connectionItem(c *carrier.Connection) item {
 	return it
 }
 
-func readConnection(it item) (carrier.Connection, error) {
+func readConnection(it item) (connection.Connection, error) {
 	r := reader{it: it}
-	return carrier.Connection{
+	return connection.Connection{
 		ID:            r.text("carrier_id"),
 		AccountID:     r.int(attrAccountID),
 		PartnerID:     r.int(attrPartnerID),
@@ -251,16 +256,16 @@ func readConnection(it item) (carrier.Connection, error) {
 		Carrier:       carrier.Name(r.text("carrier_name")),
 		AccountNumber: r.text("account_number"),
 		Nickname:      r.text("nickname"),
-		Status:        carrier.Status(r.text(attrStatus)),
+		Status:        connection.Status(r.text(attrStatus)),
 		StatusReason:  r.text("status_reason"),
-		Standing:      carrier.Standing(r.text(attrStanding)),
+		Standing:      account.Standing(r.text(attrStanding)),
 		Checks:        int(r.int("checks")),
 		History:       int(r.int("history")),
-		LastCheck: carrier.Check{
+		LastCheck: connection.Check{
 			At:      r.time("last_check_at"),
 			Outcome: carrier.Outcome(r.text("last_check_outcome")),
 			Latency: time.Duration(r.int("last_check_latency_ns")),
-			Trigger: carrier.Trigger(r.text("last_check_trigger")),
+			Trigger: connection.Trigger(r.text("last_check_trigger")),
 			Code:    r.text("last_check_code"),
 		},
 		VerifiedAt:           r.time("verified_at"),
@@ -270,12 +275,12 @@ func readConnection(it item) (carrier.Connection, error) {
 		Unrecorded:           int(r.int(attrUnrecorded)),
 		RefreshRequestedAt:   r.time("refresh_requested_at"),
 		VerifyCalledAt:       r.time("verify_called_at"),
-		RefreshPolicy:        carrier.RefreshPolicy(r.text("refresh_policy")),
+		RefreshPolicy:        connection.RefreshPolicy(r.text("refresh_policy")),
 		APIKeyLastFour:       r.text("api_key_last_four"),
 		CredentialID:         r.text("credential_id"),
 		CredentialsUpdatedAt: r.time("credentials_updated_at"),
 		SecretVersion:        r.text("secret_version"),
-		Previous: carrier.PreviousCredentials{
+		Previous: connection.PreviousCredentials{
 			SecretVersion: r.text("previous_secret_version"),
 			AccountNumber: r.text("previous_account_number"),
 			LastFour:      r.text("previous_last_four"),
@@ -283,7 +288,7 @@ func readConnection(it item) (carrier.Connection, error) {
 			Until:         r.time("previous_until"),
 		},
 		LeaseUntil:            r.time(attrLease),
-		Work:                  carrier.Work(r.text(attrWork)),
+		Work:                  connection.Work(r.text(attrWork)),
 		ContractExpired:       r.bool("contract_expired"),
 		ContractValidTo:       r.text("contract_valid_to"),
 		ContractCreditBlocked: r.bool("contract_credit_blocked"),
@@ -300,25 +305,25 @@ func readConnection(it item) (carrier.Connection, error) {
 }
 
 // readDue reads a connection of by_due, which holds keys only.
-func readDue(it item) (carrier.DueConnection, error) {
+func readDue(it item) (connection.Due, error) {
 	r := reader{it: it}
 	at, credential, partner, err := readRefreshKey(r.text(attrDueKey))
-	account, connection, ownerErr := readOwner(key{r.text(attrPK), r.text(attrSK)})
-	if _, idErr := carrier.ParseConnectionID(connection); idErr != nil {
+	account, conn, ownerErr := readOwner(key{r.text(attrPK), r.text(attrSK)})
+	if _, idErr := connection.ParseID(conn); idErr != nil {
 		ownerErr = errors.Join(ownerErr, errors.New("key is no connection's"))
 	}
-	return carrier.DueConnection{AccountID: account, ConnectionID: connection, CredentialID: credential, PartnerID: partner, DueAt: at},
+	return connection.Due{AccountID: account, ConnectionID: conn, CredentialID: credential, PartnerID: partner, DueAt: at},
 		errors.Join(r.done("due connection"), err, ownerErr)
 }
 
 // readUnfinished reads a connection or an account of by_due.
-func readUnfinished(it item) (carrier.Unfinished, error) {
+func readUnfinished(it item) (connection.Unfinished, error) {
 	r := reader{it: it}
-	account, connection, err := readOwner(key{r.text(attrPK), r.text(attrSK)})
-	return carrier.Unfinished{AccountID: account, ConnectionID: connection}, errors.Join(r.done("unfinished work"), err)
+	account, conn, err := readOwner(key{r.text(attrPK), r.text(attrSK)})
+	return connection.Unfinished{AccountID: account, ConnectionID: conn}, errors.Join(r.done("unfinished work"), err)
 }
 
-func historyItem(c *carrier.Connection, e carrier.HistoryEntry) item {
+func historyItem(c *connection.Connection, e connection.HistoryEntry) item {
 	it := key{historyPK(c.AccountID, c.ID), historySK(e.At.UnixMilli(), e.Number)}.item()
 	it.time("at", e.At)
 	it.text("outcome", string(e.Outcome))
@@ -337,34 +342,34 @@ func historyItem(c *carrier.Connection, e carrier.HistoryEntry) item {
 		changes[i].text("to", change.To)
 	}
 	it.items("changes", changes)
-	it.seconds(attrTTL, e.At.Add(carrier.HistoryKept))
+	it.seconds(attrTTL, e.At.Add(connection.HistoryKept))
 	return it
 }
 
-func readHistory(it item) (carrier.HistoryEntry, error) {
+func readHistory(it item) (connection.HistoryEntry, error) {
 	r := reader{it: it}
-	e := carrier.HistoryEntry{
-		Check: carrier.Check{
+	e := connection.HistoryEntry{
+		Check: connection.Check{
 			At:      r.time("at"),
 			Outcome: carrier.Outcome(r.text("outcome")),
 			Latency: time.Duration(r.int("latency_ns")),
-			Trigger: carrier.Trigger(r.text("trigger")),
+			Trigger: connection.Trigger(r.text("trigger")),
 			Code:    r.text("code"),
 		},
 		Number: int(r.int("number")),
-		Status: carrier.Status(r.text("status")),
+		Status: connection.Status(r.text("status")),
 	}
 	for _, one := range r.items("changes") {
 		c := reader{it: one}
-		e.Changes = append(e.Changes, carrier.Change{
-			Type: carrier.ChangeType(c.text("type")), ProductID: c.text("product_id"), Field: c.text("field"), From: c.text("from"), To: c.text("to"),
+		e.Changes = append(e.Changes, connection.Difference{
+			Type: connection.DifferenceType(c.text("type")), ProductID: c.text("product_id"), Field: c.text("field"), From: c.text("from"), To: c.text("to"),
 		})
 		r.err = cmp.Or(r.err, c.err)
 	}
 	return e, r.done("check")
 }
 
-func breakerItem(b carrier.Breaker) item {
+func breakerItem(b health.Breaker) item {
 	it := breakerKey(b.Carrier).item()
 	it.text("carrier_name", string(b.Carrier))
 	it.bool("open", b.Open)
@@ -401,9 +406,9 @@ func breakerItem(b carrier.Breaker) item {
 }
 
 // readBreaker reads a carrier's breaker; one that was never written is closed.
-func readBreaker(name carrier.Name, it item) (carrier.Breaker, error) {
+func readBreaker(name carrier.Name, it item) (health.Breaker, error) {
 	r := reader{it: it}
-	b := carrier.Breaker{
+	b := health.Breaker{
 		Carrier:   name,
 		Open:      r.bool("open"),
 		Failure:   r.text("failure"),
@@ -414,7 +419,7 @@ func readBreaker(name carrier.Name, it item) (carrier.Breaker, error) {
 	}
 	for _, one := range r.items("peers") {
 		p := reader{it: one}
-		b.Peers = append(b.Peers, carrier.Peer{
+		b.Peers = append(b.Peers, health.Peer{
 			PartnerID: p.int(attrPartnerID), AccountID: p.int(attrAccountID), ConnectionID: p.text("carrier_id"), CredentialID: p.text("credential_id"),
 			WellAt: p.time("well_at"), RefusedAt: p.time("refused_at"), TriedAt: p.time("tried_at"),
 		})
@@ -422,7 +427,7 @@ func readBreaker(name carrier.Name, it item) (carrier.Breaker, error) {
 	}
 	for _, one := range r.items("doubts") {
 		d := reader{it: one}
-		b.Doubts = append(b.Doubts, carrier.Doubt{
+		b.Doubts = append(b.Doubts, health.Doubt{
 			PartnerID: d.int(attrPartnerID), AccountID: d.int(attrAccountID), ConnectionID: d.text("carrier_id"), CredentialID: d.text("credential_id"),
 			Since: d.time("since"), At: d.time("at"),
 		})
@@ -432,27 +437,27 @@ func readBreaker(name carrier.Name, it item) (carrier.Breaker, error) {
 }
 
 // voteText is "<ms since 1970> <partner> <account> <credential id> <failure>".
-func voteText(v carrier.Vote) string {
+func voteText(v health.Vote) string {
 	return fmt.Sprintf("%d %d %d %s %s", v.At.UnixMilli(), v.PartnerID, v.AccountID, v.CredentialID, v.Failure)
 }
 
-func readVote(text string) (carrier.Vote, error) {
+func readVote(text string) (health.Vote, error) {
 	f := strings.Split(text, " ")
 	if len(f) != 5 {
-		return carrier.Vote{}, errors.New("a vote does not have five parts")
+		return health.Vote{}, errors.New("a vote does not have five parts")
 	}
 	var n [3]int64
 	var errs [3]error
 	for i := range n {
 		n[i], errs[i] = strconv.ParseInt(f[i], 10, 64)
 	}
-	return carrier.Vote{At: time.UnixMilli(n[0]).UTC(), PartnerID: n[1], AccountID: n[2], CredentialID: f[3], Failure: f[4]}, errors.Join(errs[:]...)
+	return health.Vote{At: time.UnixMilli(n[0]).UTC(), PartnerID: n[1], AccountID: n[2], CredentialID: f[3], Failure: f[4]}, errors.Join(errs[:]...)
 }
 
-func readTally(it item) (carrier.Tally, error) {
+func readTally(it item) (health.Tally, error) {
 	r := reader{it: it}
 	minute, err := readMinute(r.text(attrSK))
-	t := carrier.Tally{Minute: minute, Checks: int(r.int(attrChecks)), Good: int(r.int(attrGood))}
+	t := health.Tally{Minute: minute, Checks: int(r.int(attrChecks)), Good: int(r.int(attrGood))}
 	for _, text := range r.set(attrVotes) {
 		v, wrong := readVote(text)
 		t.Votes = append(t.Votes, v)
@@ -461,7 +466,7 @@ func readTally(it item) (carrier.Tally, error) {
 	return t, errors.Join(r.done("tally"), err)
 }
 
-func trackingItem(accountID int64, connectionID string, t carrier.CachedTracking) item {
+func trackingItem(accountID int64, connectionID string, t tracking.Cached) item {
 	it := trackingKey(accountID, connectionID, t.Number).item()
 	it.time("at", t.At)
 	it.bytes("body", t.Body)
@@ -469,12 +474,12 @@ func trackingItem(accountID int64, connectionID string, t carrier.CachedTracking
 	return it
 }
 
-func readTracking(it item) (carrier.CachedTracking, error) {
+func readTracking(it item) (tracking.Cached, error) {
 	r := reader{it: it}
-	return carrier.CachedTracking{Number: r.text(attrSK), At: r.time("at"), Body: r.bytes("body"), ExpiresAt: r.seconds(attrTTL)}, r.done("tracking")
+	return tracking.Cached{Number: r.text(attrSK), At: r.time("at"), Body: r.bytes("body"), ExpiresAt: r.seconds(attrTTL)}, r.done("tracking")
 }
 
-func snapshotItem(c *carrier.Connection, s carrier.Snapshot) item {
+func snapshotItem(c *connection.Connection, s connection.Snapshot) item {
 	it := snapshotKey(c.AccountID, c.ID).item()
 	it.bytes("packed", s.Packed)
 	it.time("at", s.At)
@@ -482,9 +487,9 @@ func snapshotItem(c *carrier.Connection, s carrier.Snapshot) item {
 	return it
 }
 
-func readSnapshot(it item) (carrier.Snapshot, error) {
+func readSnapshot(it item) (connection.Snapshot, error) {
 	r := reader{it: it}
-	return carrier.Snapshot{Packed: r.bytes("packed"), At: r.time("at")}, r.done("snapshot")
+	return connection.Snapshot{Packed: r.bytes("packed"), At: r.time("at")}, r.done("snapshot")
 }
 
 // readHolders lists the connections of a number sentinel, in order.
@@ -495,7 +500,7 @@ func readHolders(it item) ([]string, error) {
 	return ids, r.done("account number")
 }
 
-func idempotencyItem(rec carrier.IdempotencyRecord) item {
+func idempotencyItem(rec effects.Record) item {
 	it := idempotencyKey(rec.Scope, rec.Key).item()
 	it.text("scope", rec.Scope)
 	it.text("idempotency_key", rec.Key)
@@ -507,9 +512,9 @@ func idempotencyItem(rec carrier.IdempotencyRecord) item {
 	return it
 }
 
-func readIdempotency(it item) (*carrier.IdempotencyRecord, error) {
+func readIdempotency(it item) (*effects.Record, error) {
 	r := reader{it: it}
-	return &carrier.IdempotencyRecord{
+	return &effects.Record{
 		Scope:      r.text("scope"),
 		Key:        r.text("idempotency_key"),
 		PayloadMAC: r.bytes("payload_mac"),

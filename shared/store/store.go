@@ -22,7 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 )
 
@@ -50,7 +50,7 @@ type Options struct {
 type Store struct {
 	// Caps are held in the transaction that makes the thing. They are set before
 	// the first call.
-	Caps carrier.Caps
+	Caps connection.Caps
 
 	api    API
 	table  string

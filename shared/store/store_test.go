@@ -16,9 +16,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
 	"carrierlink/shared/store"
+	"carrierlink/shared/tracking"
 )
 
 // What emulators never answer is answered here in their place.
@@ -48,83 +53,83 @@ func (ones) Read(b []byte) (int, error) {
 
 func create(ctx context.Context, s *store.Store) error {
 	_, err := s.CreateAccount(ctx, store.NewAccount{
-		Account: carrier.Account{ID: 1, PartnerID: 2, Email: "a@b.example", EmailKey: "a@b.example"}, Key: carrier.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"},
-		Idempotency: &carrier.IdempotencyRecord{Scope: "s", Key: "k", ClaimID: "c", ExpiresAt: time.Unix(1, 0)},
+		Account: account.Account{ID: 1, PartnerID: 2, Email: "a@b.example", EmailKey: "a@b.example"}, Key: account.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"},
+		Idempotency: &effects.Record{Scope: "s", Key: "k", ClaimID: "c", ExpiresAt: time.Unix(1, 0)},
 	}, time.Unix(0, 0))
 	return err
 }
 
 func use(ctx context.Context, s *store.Store) error {
-	_, err := s.UseKey(ctx, carrier.KeyUse{AccountID: 1, Hash: "h", Now: time.Unix(1000, 0), Limit: 1})
+	_, err := s.UseKey(ctx, account.KeyUse{AccountID: 1, Hash: "h", Now: time.Unix(1000, 0), Limit: 1})
 	return err
 }
 
 func claim(ctx context.Context, s *store.Store) error {
-	_, err := s.ClaimIdempotency(ctx, carrier.IdempotencyRecord{Scope: "s", Key: "k", ExpiresAt: time.Unix(1, 0)}, time.Unix(0, 0))
+	_, err := s.ClaimIdempotency(ctx, effects.Record{Scope: "s", Key: "k", ExpiresAt: time.Unix(1, 0)}, time.Unix(0, 0))
 	return err
 }
 
 func release(ctx context.Context, s *store.Store) error {
-	return s.ReleaseIdempotency(ctx, carrier.IdempotencyRecord{Scope: "s", Key: "k"})
+	return s.ReleaseIdempotency(ctx, effects.Record{Scope: "s", Key: "k"})
 }
 
 func check(ctx context.Context, s *store.Store) error {
-	_, err := s.ClaimCheck(ctx, carrier.Connection{ID: "se-1", AccountID: 1, Version: 1}, time.Unix(1, 0), time.Unix(0, 0))
+	_, err := s.ClaimCheck(ctx, connection.Connection{ID: "se-1", AccountID: 1, Version: 1}, time.Unix(1, 0), time.Unix(0, 0))
 	return err
 }
 
 func record(ctx context.Context, s *store.Store) error {
-	return s.RecordCheck(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, Version: 1}, nil, nil)
+	return s.RecordCheck(ctx, &connection.Connection{ID: "se-1", AccountID: 1, Version: 1}, nil, nil)
 }
 
 func recordAll(ctx context.Context, s *store.Store) error {
-	return s.RecordCheck(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, Version: 1}, &carrier.HistoryEntry{}, nil)
+	return s.RecordCheck(ctx, &connection.Connection{ID: "se-1", AccountID: 1, Version: 1}, &connection.HistoryEntry{}, nil)
 }
 
 func due(ctx context.Context, s *store.Store) error {
-	_, err := s.ClaimDue(ctx, carrier.DueConnection{AccountID: 1, ConnectionID: "se-1"}, time.Unix(1, 0), time.Unix(0, 0), carrier.Timing{})
+	_, err := s.ClaimDue(ctx, connection.Due{AccountID: 1, ConnectionID: "se-1"}, time.Unix(1, 0), time.Unix(0, 0), health.Timing{})
 	return err
 }
 
 func finish(ctx context.Context, s *store.Store) error {
-	return s.FinishLink(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, Version: 1}, nil, nil, nil)
+	return s.FinishLink(ctx, &connection.Connection{ID: "se-1", AccountID: 1, Version: 1}, nil, nil, nil)
 }
 
 func drop(ctx context.Context, s *store.Store) error {
-	return s.DropLink(ctx, carrier.Connection{ID: "se-1", AccountID: 1, Version: 1})
+	return s.DropLink(ctx, connection.Connection{ID: "se-1", AccountID: 1, Version: 1})
 }
 
 func save(ctx context.Context, s *store.Store) error {
-	return s.SaveConnection(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, Version: 1})
+	return s.SaveConnection(ctx, &connection.Connection{ID: "se-1", AccountID: 1, Version: 1})
 }
 
 func change(ctx context.Context, s *store.Store) error {
-	return s.ChangeConnection(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, AccountNumber: "2", Version: 1}, carrier.ConnectionChange{OldNumber: "1"})
+	return s.ChangeConnection(ctx, &connection.Connection{ID: "se-1", AccountID: 1, AccountNumber: "2", Version: 1}, connection.Update{OldNumber: "1"})
 }
 
 func unlink(ctx context.Context, s *store.Store) error {
-	return s.Unlink(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, Version: 1})
+	return s.Unlink(ctx, &connection.Connection{ID: "se-1", AccountID: 1, Version: 1})
 }
 
 func follow(ctx context.Context, s *store.Store) error {
-	return s.FollowConnection(ctx, &carrier.Connection{ID: "se-1", AccountID: 1, Version: 1}, carrier.Account{ID: 1, Version: 1})
+	return s.FollowConnection(ctx, &connection.Connection{ID: "se-1", AccountID: 1, Version: 1}, account.Account{ID: 1, Version: 1})
 }
 
 func count(ctx context.Context, s *store.Store) error {
-	return s.CountChecks(ctx, carrier.StarTrack, []carrier.Counted{{AccountID: 1, Outcome: carrier.OutcomeTimeout}}, time.Unix(0, 0))
+	return s.CountChecks(ctx, carrier.StarTrack, []health.Counted{{AccountID: 1, Outcome: carrier.OutcomeTimeout}}, time.Unix(0, 0))
 }
 
 func breaker(ctx context.Context, s *store.Store) error {
-	return s.SaveBreaker(ctx, &carrier.Breaker{Carrier: carrier.StarTrack, Version: 1})
+	return s.SaveBreaker(ctx, &health.Breaker{Carrier: carrier.StarTrack, Version: 1})
 }
 
 func take(ctx context.Context, s *store.Store) error {
-	_, err := s.TakeCall(ctx, carrier.AccountAllowance(carrier.UseLinking, 1), 10, time.Minute, time.Unix(0, 0))
+	_, err := s.TakeCall(ctx, connection.AccountAllowance(connection.UseLinking, 1), 10, time.Minute, time.Unix(0, 0))
 	return err
 }
 
 func cache(ctx context.Context, s *store.Store) error {
-	return s.CacheTracking(ctx, 1, "se-1", []carrier.CachedTracking{{Number: "n"}})
+	return s.CacheTracking(ctx, 1, "se-1", []tracking.Cached{{Number: "n"}})
 }
 
 func load(ctx context.Context, s *store.Store) error {
@@ -138,7 +143,7 @@ func read(ctx context.Context, s *store.Store) error {
 }
 
 func update(ctx context.Context, s *store.Store) error {
-	a := carrier.Account{ID: 1, PartnerID: 2, Version: 1}
+	a := account.Account{ID: 1, PartnerID: 2, Version: 1}
 	next := a
 	next.CompanyName = "x"
 	_, err := s.UpdateAccount(ctx, store.AccountChange{Old: a, New: next}, time.Unix(0, 0))
@@ -146,35 +151,35 @@ func update(ctx context.Context, s *store.Store) error {
 }
 
 func disable(ctx context.Context, s *store.Store) error {
-	_, err := s.SetAccountActive(ctx, carrier.Account{ID: 1, PartnerID: 2, Active: true, Version: 1}, false, false, nil, time.Unix(0, 0))
+	_, err := s.SetAccountActive(ctx, account.Account{ID: 1, PartnerID: 2, Active: true, Version: 1}, false, false, nil, time.Unix(0, 0))
 	return err
 }
 
 func remove(ctx context.Context, s *store.Store) error {
-	a := carrier.Account{ID: 1, PartnerID: 2, Email: "a@b.example", EmailKey: "a@b.example", Version: 1}
+	a := account.Account{ID: 1, PartnerID: 2, Email: "a@b.example", EmailKey: "a@b.example", Version: 1}
 	_, err := s.DeleteAccount(ctx, a, false, time.Unix(9, 0), nil, time.Unix(0, 0))
 	return err
 }
 
 func restore(ctx context.Context, s *store.Store) error {
-	a := carrier.Account{ID: 1, PartnerID: 2, Email: "a@b.example", EmailKey: "a@b.example", Version: 1, PurgeAt: time.Unix(9, 0)}
+	a := account.Account{ID: 1, PartnerID: 2, Email: "a@b.example", EmailKey: "a@b.example", Version: 1, PurgeAt: time.Unix(9, 0)}
 	_, err := s.RestoreAccount(ctx, a, false, nil, time.Unix(0, 0))
 	return err
 }
 
 func addKey(ctx context.Context, s *store.Store) error {
-	_, err := s.CreateKey(ctx, carrier.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"}, nil, time.Unix(0, 0))
+	_, err := s.CreateKey(ctx, account.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"}, nil, time.Unix(0, 0))
 	return err
 }
 
 func rotate(ctx context.Context, s *store.Store) error {
-	old, k := carrier.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"}, carrier.APIKey{PartnerID: 2, AccountID: 1, Hash: "i"}
+	old, k := account.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"}, account.APIKey{PartnerID: 2, AccountID: 1, Hash: "i"}
 	_, err := s.RotateKey(ctx, old, k, time.Unix(9, 0), nil, time.Unix(0, 0))
 	return err
 }
 
 func deleteKey(ctx context.Context, s *store.Store) error {
-	return s.DeleteKey(ctx, carrier.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"})
+	return s.DeleteKey(ctx, account.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"})
 }
 
 func find(ctx context.Context, s *store.Store) error {
@@ -183,7 +188,7 @@ func find(ctx context.Context, s *store.Store) error {
 }
 
 func list(ctx context.Context, s *store.Store) error {
-	_, _, err := s.ListAccounts(ctx, 1, carrier.AccountFilter{}, nil, 0, 1, time.Unix(0, 0))
+	_, _, err := s.ListAccounts(ctx, 1, account.Filter{}, nil, 0, 1, time.Unix(0, 0))
 	return err
 }
 
@@ -363,17 +368,17 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 	"UpdateAccount": update, "SetAccountActive": disable, "DeleteAccount": remove, "RestoreAccount": restore, "CreateAccount": create,
 	"CreateKey": addKey, "RotateKey": rotate, "DeleteKey": deleteKey, "AccountByExternalID": find, "ListAccounts": list,
 	"BeginLink": func(ctx context.Context, s *store.Store) error {
-		return s.BeginLink(ctx, &carrier.Connection{ID: "se-1", AccountID: 1}, carrier.LinkOptions{})
+		return s.BeginLink(ctx, &connection.Connection{ID: "se-1", AccountID: 1}, connection.LinkOptions{})
 	},
 	"CreatePartner": func(ctx context.Context, s *store.Store) error {
-		return s.CreatePartner(ctx, carrier.Partner{ID: 1}, carrier.APIKey{PartnerID: 1, Hash: "h"})
+		return s.CreatePartner(ctx, account.Partner{ID: 1}, account.APIKey{PartnerID: 1, Hash: "h"})
 	},
 	"EndFollow": func(ctx context.Context, s *store.Store) error {
-		return s.EndFollow(ctx, carrier.Account{ID: 1, Version: 1})
+		return s.EndFollow(ctx, account.Account{ID: 1, Version: 1})
 	},
 	"EndPurge": func(ctx context.Context, s *store.Store) error { return s.EndPurge(ctx, 1, time.Unix(9, 0)) },
 	"Idempotency": func(ctx context.Context, s *store.Store) error {
-		_, err := s.Idempotency(ctx, carrier.IdempotencyRecord{Scope: "s", Key: "k"}, time.Unix(0, 0))
+		_, err := s.Idempotency(ctx, effects.Record{Scope: "s", Key: "k"}, time.Unix(0, 0))
 		return err
 	},
 	"Account": func(ctx context.Context, s *store.Store) error {
@@ -413,7 +418,7 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 		return err
 	},
 	"Due": func(ctx context.Context, s *store.Store) error {
-		_, _, err := s.Due(ctx, carrier.SandboxLane, time.Unix(0, 0), 1)
+		_, _, err := s.Due(ctx, connection.SandboxLane, time.Unix(0, 0), 1)
 		return err
 	},
 	"Unfinished": func(ctx context.Context, s *store.Store) error {

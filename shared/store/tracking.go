@@ -10,7 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/tracking"
 )
 
 // callsKept is how long the table remembers the calls of an allowance that is no
@@ -39,7 +40,7 @@ func HeldCalls(limit int, window time.Duration) (int, time.Duration) {
 // window later than the one limit calls before it, whatever the clocks of those
 // who ask, and no window holds more than limit. A call that DynamoDB has counted
 // although its answer was lost is counted twice.
-func (s *Store) TakeCall(ctx context.Context, a carrier.Allowance, limit int, window time.Duration, now time.Time) (wait time.Duration, err error) {
+func (s *Store) TakeCall(ctx context.Context, a connection.Allowance, limit int, window time.Duration, now time.Time) (wait time.Duration, err error) {
 	limit, window = HeldCalls(limit, window)
 	call := func(ago int) string { return attrCall + strconv.Itoa(ago) }
 	e := newEdit(callsKey(a))
@@ -62,8 +63,8 @@ func (s *Store) TakeCall(ctx context.Context, a carrier.Allowance, limit int, wi
 
 // CachedTracking reads what is kept of tracking numbers, at most 100, in one
 // call. What is absent or has expired is left out.
-func (s *Store) CachedTracking(ctx context.Context, accountID int64, connectionID string, numbers []string, now time.Time) (map[string]carrier.CachedTracking, error) {
-	cached := map[string]carrier.CachedTracking{}
+func (s *Store) CachedTracking(ctx context.Context, accountID int64, connectionID string, numbers []string, now time.Time) (map[string]tracking.Cached, error) {
+	cached := map[string]tracking.Cached{}
 	if len(numbers) == 0 {
 		return cached, nil
 	}
@@ -91,7 +92,7 @@ func (s *Store) CachedTracking(ctx context.Context, accountID int64, connectionI
 // CacheTracking keeps tracking, of at most 25 numbers, until it expires (whole
 // seconds). It is a cache: what DynamoDB has not taken after six calls is
 // dropped, without an error.
-func (s *Store) CacheTracking(ctx context.Context, accountID int64, connectionID string, tracking []carrier.CachedTracking) error {
+func (s *Store) CacheTracking(ctx context.Context, accountID int64, connectionID string, tracking []tracking.Cached) error {
 	byKey := map[string]types.WriteRequest{} // DynamoDB refuses a number twice
 	for _, t := range tracking {
 		byKey[t.Number] = types.WriteRequest{PutRequest: &types.PutRequest{Item: trackingItem(accountID, connectionID, t)}}

@@ -7,7 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // The recovery window that AWS allows, in days (API reference, "DeleteSecret",
@@ -56,12 +56,12 @@ func (v *Vault) Restore(ctx context.Context, accountID int64, connectionID strin
 		cause := clean(err)
 		var is bool
 		if is, err = v.isScheduled(ctx, name, nil); is {
-			return carrier.NoCredentials(cause)
+			return connection.ErrNoCredentials(cause)
 		}
 	}
 	switch {
 	case missing(err):
-		return carrier.NoCredentials(clean(err))
+		return connection.ErrNoCredentials(clean(err))
 	case err != nil:
 		return fmt.Errorf("restoring credentials: %w", clean(err))
 	}

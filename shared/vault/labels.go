@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // The labels of Secrets Manager. AWS moves AWSPREVIOUS by itself, to the version
@@ -32,7 +32,7 @@ const (
 // It returns fault.State with RetryAfter when another request changes the
 // secret at the same time, or token stands for other credentials; anything else
 // is fault.Internal.
-func (v *Vault) Stage(ctx context.Context, accountID int64, connectionID, token string, c carrier.Credentials) (version string, err error) {
+func (v *Vault) Stage(ctx context.Context, accountID int64, connectionID, token string, c connection.Credentials) (version string, err error) {
 	name := v.name(accountID, connectionID)
 	text, err := encode(c)
 	if err != nil {
@@ -40,7 +40,7 @@ func (v *Vault) Stage(ctx context.Context, accountID int64, connectionID, token 
 	}
 	version, err = v.stage(ctx, name, token, text)
 	if exists(err) || missing(err) || scheduled(err) || invalid(err) {
-		err = carrier.SecretBusy(clean(err))
+		err = connection.ErrSecretBusy(clean(err))
 	}
 	if err != nil {
 		return "", fmt.Errorf("staging credentials: %w", clean(err))
@@ -112,11 +112,11 @@ func (v *Vault) Align(ctx context.Context, accountID int64, connectionID, versio
 		now, err := v.api.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &name})
 		switch {
 		case missing(err):
-			return carrier.NoCredentials(clean(err))
+			return connection.ErrNoCredentials(clean(err))
 		case err != nil:
 			return fmt.Errorf("reading labels: %w", clean(err))
 		case now.DeletedDate != nil:
-			return carrier.NoCredentials(nil)
+			return connection.ErrNoCredentials(nil)
 		}
 		if listed = len(now.VersionIdsToStages[version]) > 0; listed {
 			refused = v.arrange(ctx, name, version, now.VersionIdsToStages)
@@ -131,9 +131,9 @@ func (v *Vault) Align(ctx context.Context, accountID int64, connectionID, versio
 		}
 	}
 	if refused != nil && !listed {
-		return carrier.NoCredentials(clean(refused))
+		return connection.ErrNoCredentials(clean(refused))
 	}
-	return carrier.SecretBusy(clean(refused))
+	return connection.ErrSecretBusy(clean(refused))
 }
 
 // arrange makes version the current one, and then takes AWSPENDING away: first

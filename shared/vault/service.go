@@ -7,7 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/secret"
 )
 
 // ServiceSecret is the service's own secret: read when it is first needed, and
@@ -16,7 +16,7 @@ type ServiceSecret struct {
 	api  Getter
 	id   string
 	turn chan struct{} // held while reading, so that one call serves all
-	text carrier.Secret
+	text secret.Text
 }
 
 // NewServiceSecret makes one over a secret's name or ARN; nothing is read yet.
@@ -26,23 +26,23 @@ func NewServiceSecret(client Getter, id string) *ServiceSecret {
 
 // Read returns the secret. A failure, such as a secret that is absent or empty,
 // is fault.Internal; it is not kept, the next Read tries again.
-func (s *ServiceSecret) Read(ctx context.Context) (carrier.Secret, error) {
+func (s *ServiceSecret) Read(ctx context.Context) (secret.Text, error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
-		return carrier.Secret{}, fmt.Errorf("reading the service secret: %w", ctx.Err())
+		return secret.Text{}, fmt.Errorf("reading the service secret: %w", ctx.Err())
 	}
 	if !s.text.IsZero() {
 		return s.text, nil
 	}
 	out, err := s.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &s.id})
 	if err != nil {
-		return carrier.Secret{}, fmt.Errorf("reading the service secret: %w", clean(err))
+		return secret.Text{}, fmt.Errorf("reading the service secret: %w", clean(err))
 	}
 	if out.SecretString == nil || *out.SecretString == "" {
-		return carrier.Secret{}, errors.New("the service secret is empty")
+		return secret.Text{}, errors.New("the service secret is empty")
 	}
-	s.text = carrier.NewSecret(*out.SecretString)
+	s.text = secret.New(*out.SecretString)
 	return s.text, nil
 }

@@ -25,7 +25,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/secret"
 )
 
 // Getter reads a secret: all that a reader needs of the client.
@@ -65,7 +66,7 @@ type record struct {
 	APISecret string `json:"api_secret"`
 }
 
-func encode(c carrier.Credentials) (string, error) {
+func encode(c connection.Credentials) (string, error) {
 	b, err := json.Marshal(record{c.APIKey.Reveal(), c.APISecret.Reveal()}) //nolint:gosec // on its way into Secrets Manager
 	if err != nil {
 		return "", errors.New("credentials can not be encoded")
@@ -74,12 +75,12 @@ func encode(c carrier.Credentials) (string, error) {
 }
 
 // decode does not pass on what encoding/json says: it quotes its input.
-func decode(text *string) (carrier.Credentials, error) {
+func decode(text *string) (connection.Credentials, error) {
 	var r record
 	if text == nil || json.Unmarshal([]byte(*text), &r) != nil || r.APIKey == "" || r.APISecret == "" {
-		return carrier.Credentials{}, errors.New("the secret is not an object of api_key and api_secret")
+		return connection.Credentials{}, errors.New("the secret is not an object of api_key and api_secret")
 	}
-	return carrier.Credentials{APIKey: carrier.NewSecret(r.APIKey), APISecret: carrier.NewSecret(r.APISecret)}, nil
+	return connection.Credentials{APIKey: secret.New(r.APIKey), APISecret: secret.New(r.APISecret)}, nil
 }
 
 // Create makes sure that the connection's current credentials are c, and returns
@@ -95,7 +96,7 @@ func decode(text *string) (carrier.Credentials, error) {
 //
 // It returns fault.State with RetryAfter when another request changes the
 // secret at the same time; anything else is fault.Internal.
-func (v *Vault) Create(ctx context.Context, accountID int64, connectionID, token string, c carrier.Credentials) (version string, err error) {
+func (v *Vault) Create(ctx context.Context, accountID int64, connectionID, token string, c connection.Credentials) (version string, err error) {
 	name := v.name(accountID, connectionID)
 	text, err := encode(c)
 	if err != nil {
@@ -121,7 +122,7 @@ func (v *Vault) Create(ctx context.Context, accountID int64, connectionID, token
 // a request token to one value for good, so the new value's token is made of
 // token and of the version that it replaces: a repeat has the same one, and no
 // other change does.
-func (v *Vault) replace(ctx context.Context, name, token, text string, c carrier.Credentials, created error) (string, error) {
+func (v *Vault) replace(ctx context.Context, name, token, text string, c connection.Credentials, created error) (string, error) {
 	read := &secretsmanager.GetSecretValueInput{SecretId: &name}
 	now, err := v.api.GetSecretValue(ctx, read)
 	if scheduled(err) {
@@ -133,7 +134,7 @@ func (v *Vault) replace(ctx context.Context, name, token, text string, c carrier
 	case missing(err) && scheduled(created):
 		return "", created // so it was not about a deletion
 	case missing(err), scheduled(err): // somebody deletes it right now
-		return "", carrier.SecretBusy(clean(err))
+		return "", connection.ErrSecretBusy(clean(err))
 	case err != nil:
 		return "", err
 	}
@@ -146,7 +147,7 @@ func (v *Vault) replace(ctx context.Context, name, token, text string, c carrier
 	})
 	switch {
 	case exists(err), missing(err), scheduled(err):
-		return "", carrier.SecretBusy(clean(err))
+		return "", connection.ErrSecretBusy(clean(err))
 	case err != nil:
 		return "", err
 	}
@@ -157,21 +158,21 @@ func (v *Vault) replace(ctx context.Context, name, token, text string, c carrier
 // returns fault.NotFound when there is no secret, one that is scheduled for
 // deletion, or no such version; a secret of another form is fault.Internal, and
 // so is anything else.
-func (v *Vault) Get(ctx context.Context, accountID int64, connectionID, version string) (carrier.Credentials, error) {
+func (v *Vault) Get(ctx context.Context, accountID int64, connectionID, version string) (connection.Credentials, error) {
 	if version == "" { // AWS would read whatever is current
-		return carrier.Credentials{}, carrier.NoCredentials(nil)
+		return connection.Credentials{}, connection.ErrNoCredentials(nil)
 	}
 	name := v.name(accountID, connectionID)
 	out, err := v.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name, VersionId: &version})
 	switch {
 	case missing(err), scheduled(err):
-		return carrier.Credentials{}, carrier.NoCredentials(clean(err))
+		return connection.Credentials{}, connection.ErrNoCredentials(clean(err))
 	case err != nil:
-		return carrier.Credentials{}, fmt.Errorf("reading credentials: %w", clean(err))
+		return connection.Credentials{}, fmt.Errorf("reading credentials: %w", clean(err))
 	}
 	c, err := decode(out.SecretString)
 	if err != nil {
-		return carrier.Credentials{}, fmt.Errorf("reading credentials: %w", err)
+		return connection.Credentials{}, fmt.Errorf("reading credentials: %w", err)
 	}
 	return c, nil
 }

@@ -20,8 +20,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/secret"
 	"carrierlink/shared/vault"
 	"carrierlink/shared/vault/vaulttest"
 )
@@ -122,15 +123,15 @@ func (c *calls) RestoreSecret(ctx context.Context, in *secretsmanager.RestoreSec
 }
 
 const (
-	canary     = "xK9-canary"
-	account    = 7
-	connection = "se-1000000000000007"
-	initial    = "8c1f2a3e-0d5b-4b7a-9d36-0f7d3c1a5e21"
-	another    = "0b7e7d4c-6f0a-4c2e-8f7b-7b1f3c9d2a10"
+	canary  = "xK9-canary"
+	account = 7
+	conn    = "se-1000000000000007"
+	initial = "8c1f2a3e-0d5b-4b7a-9d36-0f7d3c1a5e21"
+	another = "0b7e7d4c-6f0a-4c2e-8f7b-7b1f3c9d2a10"
 )
 
-func credentials(secret string) carrier.Credentials {
-	return carrier.Credentials{APIKey: carrier.NewSecret("key " + canary), APISecret: carrier.NewSecret(secret + canary)}
+func credentials(secretText string) connection.Credentials {
+	return connection.Credentials{APIKey: secret.New("key " + canary), APISecret: secret.New(secretText + canary)}
 }
 
 // TestErrorsHoldNoSecretText injects what an SDK could say at its worst.
@@ -244,7 +245,7 @@ var methods = []struct {
 	{
 		"Create", deleted,
 		func(ctx context.Context, v *vault.Vault) error {
-			_, err := v.Create(ctx, account, connection, initial, credentials("new "))
+			_, err := v.Create(ctx, account, conn, initial, credentials("new "))
 			return err
 		},
 		[]string{"CreateSecret", "GetSecretValue", "RestoreSecret", "PutSecretValue"},
@@ -252,7 +253,7 @@ var methods = []struct {
 	{
 		"Get", linked,
 		func(ctx context.Context, v *vault.Vault) error {
-			_, err := v.Get(ctx, account, connection, initial)
+			_, err := v.Get(ctx, account, conn, initial)
 			return err
 		},
 		[]string{"GetSecretValue"},
@@ -260,7 +261,7 @@ var methods = []struct {
 	{
 		"Stage", deleted,
 		func(ctx context.Context, v *vault.Vault) error {
-			_, err := v.Stage(ctx, account, connection, another, credentials("new "))
+			_, err := v.Stage(ctx, account, conn, another, credentials("new "))
 			return err
 		},
 		[]string{"PutSecretValue", "RestoreSecret"},
@@ -268,24 +269,24 @@ var methods = []struct {
 	{
 		"Stage of the first", func(*testing.T, *vault.Vault) {},
 		func(ctx context.Context, v *vault.Vault) error {
-			_, err := v.Stage(ctx, account, connection, another, credentials("new "))
+			_, err := v.Stage(ctx, account, conn, another, credentials("new "))
 			return err
 		},
 		[]string{"CreateSecret"},
 	},
 	{
 		"Align", staged,
-		func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, connection, another) },
+		func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, conn, another) },
 		[]string{"DescribeSecret", "UpdateSecretVersionStage"},
 	},
 	{
 		"Delete", deleted,
-		func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, connection, 7) },
+		func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, conn, 7) },
 		[]string{"DeleteSecret", "DescribeSecret"},
 	},
 	{
 		"Restore", linked,
-		func(ctx context.Context, v *vault.Vault) error { return v.Restore(ctx, account, connection) },
+		func(ctx context.Context, v *vault.Vault) error { return v.Restore(ctx, account, conn) },
 		[]string{"RestoreSecret", "DescribeSecret"},
 	},
 }
@@ -293,7 +294,7 @@ var methods = []struct {
 // linked, staged and deleted are states of a connection's secret.
 func linked(t *testing.T, v *vault.Vault) {
 	t.Helper()
-	if got, err := v.Create(t.Context(), account, connection, initial, credentials("old ")); err != nil || got != initial {
+	if got, err := v.Create(t.Context(), account, conn, initial, credentials("old ")); err != nil || got != initial {
 		t.Fatalf("Create = %q, %v, want %q", got, err, initial)
 	}
 }
@@ -301,7 +302,7 @@ func linked(t *testing.T, v *vault.Vault) {
 func staged(t *testing.T, v *vault.Vault) {
 	t.Helper()
 	linked(t, v)
-	if got, err := v.Stage(t.Context(), account, connection, another, credentials("new ")); err != nil || got != another {
+	if got, err := v.Stage(t.Context(), account, conn, another, credentials("new ")); err != nil || got != another {
 		t.Fatalf("Stage = %q, %v, want %q", got, err, another)
 	}
 }
@@ -309,7 +310,7 @@ func staged(t *testing.T, v *vault.Vault) {
 func deleted(t *testing.T, v *vault.Vault) {
 	t.Helper()
 	linked(t, v)
-	if err := v.Delete(t.Context(), account, connection, 7); err != nil {
+	if err := v.Delete(t.Context(), account, conn, 7); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -341,17 +342,17 @@ func TestWhileOthersWork(t *testing.T) {
 	refused := &types.InvalidRequestException{Message: aws.String(canary)}
 	moved := &types.InvalidParameterException{Message: aws.String(canary)}
 	create := func(ctx context.Context, v *vault.Vault) error {
-		_, err := v.Create(ctx, account, connection, another, credentials("new "))
+		_, err := v.Create(ctx, account, conn, another, credentials("new "))
 		return err
 	}
 	stage := func(token, secret string) func(context.Context, *vault.Vault) error {
 		return func(ctx context.Context, v *vault.Vault) error {
-			_, err := v.Stage(ctx, account, connection, token, credentials(secret))
+			_, err := v.Stage(ctx, account, conn, token, credentials(secret))
 			return err
 		}
 	}
 	align := func(version string) func(context.Context, *vault.Vault) error {
-		return func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, connection, version) }
+		return func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, conn, version) }
 	}
 	for _, tc := range []struct {
 		name    string
@@ -400,10 +401,10 @@ func TestAlignLooksAgain(t *testing.T) {
 		meanwhile func(context.Context, *vault.Vault) error
 		gone      bool
 	}{
-		{"deleted", func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, connection, 0) }, true},
-		{"scheduled for deletion", func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, connection, 7) }, true},
-		{"aligned by another", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, connection, another) }, false},
-		{"aligned with another version", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, connection, initial) }, true},
+		{"deleted", func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, conn, 0) }, true},
+		{"scheduled for deletion", func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, conn, 7) }, true},
+		{"aligned by another", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, conn, another) }, false},
+		{"aligned with another version", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, conn, initial) }, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -417,7 +418,7 @@ func TestAlignLooksAgain(t *testing.T) {
 				}
 				return err
 			}
-			if err := v.Align(t.Context(), account, connection, another); tc.gone != fault.Is(err, fault.NotFound) || !tc.gone && err != nil {
+			if err := v.Align(t.Context(), account, conn, another); tc.gone != fault.Is(err, fault.NotFound) || !tc.gone && err != nil {
 				t.Errorf("Align = %v, want not found: %t", err, tc.gone)
 			}
 		})
@@ -486,16 +487,16 @@ func TestChangeCut(t *testing.T) {
 					how.cut(api, nth(n))
 					row := initial
 					change := func() error {
-						version, err := v.Stage(t.Context(), account, connection, another, credentials("new "))
+						version, err := v.Stage(t.Context(), account, conn, another, credentials("new "))
 						if err != nil {
 							return err
 						}
 						row = version
-						return v.Align(t.Context(), account, connection, row)
+						return v.Align(t.Context(), account, conn, row)
 					}
 					done = change() == nil
 					api.answer, api.lost = nil, nil
-					if err := v.Align(t.Context(), account, connection, row); err != nil {
+					if err := v.Align(t.Context(), account, conn, row); err != nil {
 						t.Fatalf("cut at call %d: aligning %q: %v", n, row, err)
 					}
 					if row == initial {
@@ -514,7 +515,7 @@ func TestChangeCut(t *testing.T) {
 // labels checks them all, and that whatever has one can be read.
 func labels(t *testing.T, api *vaulttest.Memory, want map[string][]string) {
 	t.Helper()
-	out, err := api.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(fmt.Sprintf("p/%d/%s", account, connection))})
+	out, err := api.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(fmt.Sprintf("p/%d/%s", account, conn))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -522,7 +523,7 @@ func labels(t *testing.T, api *vaulttest.Memory, want map[string][]string) {
 		t.Errorf("labels (-want +got):\n%s", diff)
 	}
 	for version := range want {
-		if _, err := vault.New(api, "p/").Get(t.Context(), account, connection, version); err != nil {
+		if _, err := vault.New(api, "p/").Get(t.Context(), account, conn, version); err != nil {
 			t.Errorf("Get(%q): %v", version, err)
 		}
 	}
@@ -531,7 +532,7 @@ func labels(t *testing.T, api *vaulttest.Memory, want map[string][]string) {
 // TestDeletionWindow checks what AWS is asked for.
 func TestDeletionWindow(t *testing.T) {
 	t.Parallel()
-	name := fmt.Sprintf("p/%d/%s", account, connection)
+	name := fmt.Sprintf("p/%d/%s", account, conn)
 	for _, tc := range []struct {
 		days int
 		want int64 // 0: at once
@@ -541,7 +542,7 @@ func TestDeletionWindow(t *testing.T) {
 			api := &calls{Memory: vaulttest.NewMemory()}
 			v := vault.New(api, "p/")
 			linked(t, v)
-			if err := v.Delete(t.Context(), account, connection, tc.days); err != nil {
+			if err := v.Delete(t.Context(), account, conn, tc.days); err != nil {
 				t.Fatal(err)
 			}
 			want := &secretsmanager.DeleteSecretInput{SecretId: &name, RecoveryWindowInDays: &tc.want}
@@ -566,8 +567,8 @@ func TestRefusedForAnotherReason(t *testing.T) {
 		call    func(context.Context, *vault.Vault) error
 		kind    fault.Kind
 	}{
-		{"Delete", linked, func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, connection, 7) }, fault.Internal},
-		{"Restore past recovery", deleted, func(ctx context.Context, v *vault.Vault) error { return v.Restore(ctx, account, connection) }, fault.NotFound},
+		{"Delete", linked, func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, conn, 7) }, fault.Internal},
+		{"Restore past recovery", deleted, func(ctx context.Context, v *vault.Vault) error { return v.Restore(ctx, account, conn) }, fault.NotFound},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -596,9 +597,9 @@ func TestLabelsLost(t *testing.T) {
 		name string
 		lose func(context.Context, *vault.Vault) error
 	}{
-		{"to an alignment", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, connection, initial) }},
+		{"to an alignment", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, conn, initial) }},
 		{"to another that is staged", func(ctx context.Context, v *vault.Vault) error {
-			_, err := v.Stage(ctx, account, connection, third, credentials("third "))
+			_, err := v.Stage(ctx, account, conn, third, credentials("third "))
 			return err
 		}},
 	} {
@@ -614,10 +615,10 @@ func TestLabelsLost(t *testing.T) {
 				want := map[string][]string{initial: {"AWSCURRENT"}, another: {"AWSPENDING"}}
 				if again == "aligned" {
 					want = map[string][]string{initial: {"AWSPREVIOUS"}, another: {"AWSCURRENT"}}
-					if err := v.Align(t.Context(), account, connection, another); err != nil {
+					if err := v.Align(t.Context(), account, conn, another); err != nil {
 						t.Fatal(err)
 					}
-				} else if got, err := v.Stage(t.Context(), account, connection, another, credentials("new ")); err != nil || got != another {
+				} else if got, err := v.Stage(t.Context(), account, conn, another, credentials("new ")); err != nil || got != another {
 					t.Fatalf("Stage = %q, %v, want %q", got, err, another)
 				}
 				labels(t, api, want)
@@ -640,20 +641,20 @@ func TestRemoteCalls(t *testing.T) {
 		}
 	}
 	create := func(token, secret string) error {
-		_, err := v.Create(t.Context(), account, connection, token, credentials(secret))
+		_, err := v.Create(t.Context(), account, conn, token, credentials(secret))
 		return err
 	}
 	stage := func(token, secret string) error {
-		_, err := v.Stage(t.Context(), account, connection, token, credentials(secret))
+		_, err := v.Stage(t.Context(), account, conn, token, credentials(secret))
 		return err
 	}
 	get := func(version string) error {
-		_, err := v.Get(t.Context(), account, connection, version)
+		_, err := v.Get(t.Context(), account, conn, version)
 		return err
 	}
-	align := func(version string) error { return v.Align(t.Context(), account, connection, version) }
-	remove := func(days int) error { return v.Delete(t.Context(), account, connection, days) }
-	restore := func() error { return v.Restore(t.Context(), account, connection) }
+	align := func(version string) error { return v.Align(t.Context(), account, conn, version) }
+	remove := func(days int) error { return v.Delete(t.Context(), account, conn, days) }
+	restore := func() error { return v.Restore(t.Context(), account, conn) }
 	third := strings.Repeat("3", 32)
 
 	expect("new", create(initial, "a"), "CreateSecret")

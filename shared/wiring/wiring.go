@@ -15,8 +15,8 @@ import (
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/boot"
-	"carrierlink/shared/carrier"
-	"carrierlink/shared/linking"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/health"
 	"carrierlink/shared/store"
 	"carrierlink/shared/vault"
 )
@@ -25,14 +25,14 @@ import (
 type Parts struct {
 	Table   *store.Store
 	Secrets *secretsmanager.Client
-	Linker  *linking.Linker
+	Linker  *connection.Service
 }
 
 // Linking reads TABLE_NAME, SECRET_PREFIX, AUSPOST_BASE_URL and what Timing reads.
 func Linking(env *boot.Env) Parts {
 	p := Keeping(env)
 	production, sandbox := Carriers(env)
-	p.Linker.Carriers = linking.Carriers{Production: production, Sandbox: sandbox}
+	p.Linker.Carriers = connection.Carriers{Production: production, Sandbox: sandbox}
 	p.Linker.Changes = auspost.Changes
 	p.Linker.Timing = Timing(env)
 	return p
@@ -60,14 +60,14 @@ func Keeping(env *boot.Env) Parts {
 	cfg := env.AWS()
 	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
 	secrets := secretsmanager.NewFromConfig(cfg)
-	return Parts{table, secrets, &linking.Linker{
+	return Parts{table, secrets, &connection.Service{
 		Store: table, Vault: vault.New(secrets, env.Text("SECRET_PREFIX")), Now: time.Now, Random: rand.Reader,
 	}}
 }
 
 // Timing reads REFUSAL_GAP_SECONDS, LONE_REFUSAL_SECONDS and SCHEDULE_SPEED.
-func Timing(env *boot.Env) carrier.Timing {
-	return carrier.Timing{
+func Timing(env *boot.Env) health.Timing {
+	return health.Timing{
 		RefusalGap: env.Seconds("REFUSAL_GAP_SECONDS"), LoneRefusal: env.Seconds("LONE_REFUSAL_SECONDS"), Speed: env.Count("SCHEDULE_SPEED"),
 	}
 }

@@ -21,8 +21,9 @@ import (
 	"carrierlink/infra/local/emulator"
 	"carrierlink/infra/test/bootstrap"
 	"carrierlink/infra/test/probe"
+	"carrierlink/shared/account"
 	"carrierlink/shared/auspost/simulator"
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 const (
@@ -95,7 +96,7 @@ func scenarios() []scenario {
 			event:    func(w *world) any { return request(http.MethodDelete, connRoute, w.path(), w.key, "", "") },
 			statuses: []int{http.StatusNoContent, http.StatusNotFound}, check: func(w *world, when string) {
 				rows := w.connections()
-				if len(rows) != 1 || rows[0].Status != carrier.Disconnected || len(w.holders(number)) != 0 {
+				if len(rows) != 1 || rows[0].Status != connection.Disconnected || len(w.holders(number)) != 0 {
 					w.t.Errorf("%s: rows %+v, number held by %v", when, rows, w.holders(number))
 				}
 			},
@@ -121,7 +122,7 @@ func scenarios() []scenario {
 		{
 			name: "deletion of the account", function: "manage-accounts", arrange: (*world).linked,
 			event:    func(w *world) any { return request(http.MethodDelete, accRoute, w.accountPath(), w.partner, "", "") },
-			statuses: []int{http.StatusNoContent}, check: func(w *world, when string) { w.stands(when, carrier.StandingDeleted) },
+			statuses: []int{http.StatusNoContent}, check: func(w *world, when string) { w.stands(when, account.StandingDeleted) },
 		},
 		{
 			name: "restoring the account", function: "manage-accounts",
@@ -133,7 +134,7 @@ func scenarios() []scenario {
 				return request(http.MethodPut, accRoute+"/restore", w.accountPath(), w.partner, "key-5", "")
 			},
 			statuses: []int{http.StatusNoContent}, check: func(w *world, when string) {
-				w.stands(when, carrier.StandingActive)
+				w.stands(when, account.StandingActive)
 				w.one(when, number, w.apiKey)
 			},
 		},
@@ -142,7 +143,7 @@ func scenarios() []scenario {
 			event: func(w *world) any {
 				return request(http.MethodPut, accRoute+"/disable", w.accountPath(), w.partner, "key-6", "")
 			},
-			statuses: []int{http.StatusNoContent}, check: func(w *world, when string) { w.stands(when, carrier.StandingPaused) },
+			statuses: []int{http.StatusNoContent}, check: func(w *world, when string) { w.stands(when, account.StandingPaused) },
 		},
 		{
 			// What four killed requests have left: a link with its secret, a change
@@ -357,7 +358,7 @@ func (w *world) one(when, number, apiKey string) {
 		return
 	}
 	c := rows[0]
-	if c.Status != carrier.Active || c.AccountNumber != number || !strings.HasSuffix(apiKey, c.APIKeyLastFour) {
+	if c.Status != connection.Active || c.AccountNumber != number || !strings.HasSuffix(apiKey, c.APIKeyLastFour) {
 		w.t.Errorf("%s: %s of %s with the key …%s, want it active, of %s with the key …%s", when, c.Status, c.MaskedNumber(), c.APIKeyLastFour, number, apiKey[len(apiKey)-4:])
 	}
 	if got := w.vault()[c.ID].values[c.SecretVersion][0]; got != apiKey {
@@ -376,10 +377,10 @@ func (w *world) previous(when, number, apiKey string) {
 }
 
 // stands checks that the one connection has followed its account.
-func (w *world) stands(when string, standing carrier.Standing) {
+func (w *world) stands(when string, standing account.Standing) {
 	w.t.Helper()
 	rows := w.connections()
-	if len(rows) != 1 || rows[0].Standing != standing || rows[0].PurgeAt.IsZero() == (standing == carrier.StandingDeleted) {
+	if len(rows) != 1 || rows[0].Standing != standing || rows[0].PurgeAt.IsZero() == (standing == account.StandingDeleted) {
 		w.t.Errorf("%s: %+v, want one connection that is %s", when, rows, standing)
 	}
 }

@@ -30,8 +30,10 @@ import (
 	"carrierlink/infra/local/emulator"
 	"carrierlink/infra/test/bootstrap"
 	"carrierlink/infra/test/probe"
+	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
 )
 
@@ -60,7 +62,7 @@ type world struct {
 	table   *store.Store
 	db      *dynamodb.Client
 	secrets *secretsmanager.Client
-	account carrier.Account
+	account account.Account
 	partner string // keys
 	key     string
 	apiKey  string // of the carrier, another one in each world: the simulator counts by it
@@ -89,12 +91,12 @@ func newWorld(t *testing.T, e *engines) *world {
 	w.table = store.New(w.db, w.name, store.Options{})
 	w.secrets = secretsmanager.NewFromConfig(emulator.Config(e.secretsURL))
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	id, err := carrier.NewID(rand.Reader)
+	id, err := account.NewID(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	partner := carrier.Partner{ID: id, Name: "Acme", Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now}
-	partnerKey, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: id, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now})
+	partner := account.Partner{ID: id, Name: "Acme", Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now}
+	partnerKey, text, err := auth.MakeKey(rand.Reader, account.APIKey{PartnerID: id, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,8 +104,8 @@ func newWorld(t *testing.T, e *engines) *world {
 	if err := w.table.CreatePartner(t.Context(), partner, partnerKey); err != nil {
 		t.Fatal(err)
 	}
-	w.account = carrier.Account{ID: id, PartnerID: id, Environment: carrier.Production, OriginCountryCode: "AU", Active: true, CreatedAt: now, ModifiedAt: now}
-	key, text, err := auth.MakeKey(rand.Reader, carrier.APIKey{PartnerID: id, AccountID: id, Environment: carrier.Production, CreatedAt: now})
+	w.account = account.Account{ID: id, PartnerID: id, Environment: carrier.Production, OriginCountryCode: "AU", Active: true, CreatedAt: now, ModifiedAt: now}
+	key, text, err := auth.MakeKey(rand.Reader, account.APIKey{PartnerID: id, AccountID: id, Environment: carrier.Production, CreatedAt: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +239,7 @@ func request(method, resource string, params map[string]string, key, idempotency
 }
 
 // connections are all rows of the account.
-func (w *world) connections() []carrier.Connection {
+func (w *world) connections() []connection.Connection {
 	w.t.Helper()
 	rows, err := w.table.AllConnections(context.Background(), w.account.ID)
 	if err != nil {
@@ -349,10 +351,10 @@ func (w *world) sound(when string) {
 	for _, c := range rows {
 		named[c.ID] = true
 		s, there := secrets[c.ID]
-		if c.Work != carrier.NoWork || c.Status == carrier.Linking {
+		if c.Work != connection.NoWork || c.Status == connection.Linking {
 			w.t.Errorf("%s: connection %s is %s, work %q", when, c.ID, c.Status, c.Work)
 		}
-		wantSecret := c.Visible() && c.Standing != carrier.StandingDeleted
+		wantSecret := c.Visible() && c.Standing != account.StandingDeleted
 		switch {
 		case wantSecret && (!there || s.deleted):
 			w.t.Errorf("%s: %s is %s and has no secret", when, c.ID, c.Status)

@@ -28,14 +28,17 @@ import (
 
 	"carrierlink/infra/local/emulator"
 	"carrierlink/infra/test/probe"
+	"carrierlink/shared/account"
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/email"
+	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/linking"
 	"carrierlink/shared/seal"
+	"carrierlink/shared/secret"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/storetest"
 	"carrierlink/shared/vault"
@@ -65,7 +68,7 @@ type Desk struct {
 	Vault   *Vault
 	Carrier *Carrier
 	Client  *auspost.Client // what Carrier asks
-	Linker  *linking.Linker
+	Linker  *connection.Service
 	Wire    *probe.Wire       // of a desk on the engines
 	Clock   time.Time         // what Now tells; it moves by Pass
 	URL     string            // of the API, where it is set
@@ -224,9 +227,9 @@ func (d *Desk) furnish(v *vault.Vault, carriers auspost.Options) {
 	client, err := auspost.New(carriers)
 	d.ok(err)
 	d.Vault, d.Carrier, d.Client = &Vault{Vault: v}, &Carrier{Real: client}, client
-	d.Linker = &linking.Linker{
-		Store: d.Store, Vault: d.Vault, Carriers: linking.Carriers{Production: d.Carrier, Sandbox: d.Carrier}, Changes: auspost.Changes,
-		Timing: carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1}, CallsPerMinute: 1_000_000, LinksPerMinute: 1_000_000, Now: d.Now, Random: rand.Reader,
+	d.Linker = &connection.Service{
+		Store: d.Store, Vault: d.Vault, Carriers: connection.Carriers{Production: d.Carrier, Sandbox: d.Carrier}, Changes: auspost.Changes,
+		Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, CallsPerMinute: 1_000_000, LinksPerMinute: 1_000_000, Now: d.Now, Random: rand.Reader,
 	}
 }
 
@@ -234,37 +237,37 @@ func (d *Desk) furnish(v *vault.Vault, carriers auspost.Options) {
 func (d *Desk) open() {
 	d.t.Helper()
 	for _, id := range []int64{5, 6} {
-		d.AddPartner(carrier.Partner{ID: id})
+		d.AddPartner(account.Partner{ID: id})
 	}
 	for _, id := range []int64{Account, Disabled, Other} {
-		d.AddAccount(carrier.Account{ID: id, PartnerID: 5, OriginCountryCode: "AU", Active: id != Disabled})
+		d.AddAccount(account.Account{ID: id, PartnerID: 5, OriginCountryCode: "AU", Active: id != Disabled})
 	}
 }
 
 // AddPartner makes a partner now, of production unless it says otherwise, whose key
 // is "partner <id>".
-func (d *Desk) AddPartner(p carrier.Partner) {
+func (d *Desk) AddPartner(p account.Partner) {
 	d.t.Helper()
 	p.Environment = cmp.Or(p.Environment, carrier.Production)
-	d.key("partner", p.ID, carrier.APIKey{PartnerID: p.ID, Environment: p.Environment, DefaultCountryCode: p.DefaultCountryCode}, func(k carrier.APIKey) error {
+	d.key("partner", p.ID, account.APIKey{PartnerID: p.ID, Environment: p.Environment, DefaultCountryCode: p.DefaultCountryCode}, func(k account.APIKey) error {
 		return d.Store.CreatePartner(d.t.Context(), p, k)
 	})
 }
 
 // AddAccount makes an account now, of production unless it says otherwise, and
 // returns its key, which is "account <id>".
-func (d *Desk) AddAccount(a carrier.Account) carrier.APIKey {
+func (d *Desk) AddAccount(a account.Account) account.APIKey {
 	d.t.Helper()
 	a.Environment, a.EmailKey, a.CreatedAt, a.ModifiedAt = cmp.Or(a.Environment, carrier.Production), email.Key(a.Email), d.Now(), d.Now()
-	key := carrier.APIKey{PartnerID: a.PartnerID, AccountID: a.ID, Environment: a.Environment, Description: "Created with the account"}
-	return d.key("account", a.ID, key, func(k carrier.APIKey) error {
+	key := account.APIKey{PartnerID: a.PartnerID, AccountID: a.ID, Environment: a.Environment, Description: "Created with the account"}
+	return d.key("account", a.ID, key, func(k account.APIKey) error {
 		_, err := d.Store.CreateAccount(d.t.Context(), store.NewAccount{Account: a, Key: k}, d.Now())
 		return err
 	})
 }
 
 // key makes a key, keeps it as keep does, and notes its text.
-func (d *Desk) key(whose string, id int64, k carrier.APIKey, keep func(carrier.APIKey) error) carrier.APIKey {
+func (d *Desk) key(whose string, id int64, k account.APIKey, keep func(account.APIKey) error) account.APIKey {
 	d.t.Helper()
 	k.CreatedAt = d.Now()
 	k, text, err := auth.MakeKey(rand.Reader, k)
@@ -293,8 +296,8 @@ func (d *Desk) Auth() *auth.Auth {
 
 // Sealer seals under a secret of its own.
 func (d *Desk) Sealer() *seal.Sealer {
-	return seal.New(func(context.Context) (carrier.Secret, error) {
-		return carrier.NewSecret("the service secret of the tests"), nil
+	return seal.New(func(context.Context) (secret.Text, error) {
+		return secret.New("the service secret of the tests"), nil
 	})
 }
 
@@ -401,25 +404,25 @@ func Read[T any](tb testing.TB, resp events.APIGatewayProxyResponse, status int)
 
 // Link links a number of Australia Post's to the account, with the desk's
 // credentials.
-func (d *Desk) Link(number string) carrier.Connection {
+func (d *Desk) Link(number string) connection.Connection {
 	d.t.Helper()
 	account, err := d.Store.Account(d.t.Context(), Account, d.Clock)
 	d.ok(err)
-	conn, err := d.Linker.Link(d.t.Context(), linking.LinkRequest{
-		Account: account, Nickname: "Main", RefreshPolicy: carrier.RefreshDaily, VerifyLater: true,
-		ChargeAccount: carrier.ChargeAccount{Carrier: carrier.AustraliaPost, Number: number, Credentials: Credentials(APIKey, APISecret)},
+	conn, err := d.Linker.Link(d.t.Context(), connection.LinkRequest{
+		Account: account, Nickname: "Main", RefreshPolicy: connection.RefreshDaily, VerifyLater: true,
+		ChargeAccount: connection.ChargeAccount{Carrier: carrier.AustraliaPost, Number: number, Credentials: Credentials(APIKey, APISecret)},
 	})
 	d.ok(err)
 	return *conn
 }
 
 // Credentials are a key and a secret.
-func Credentials(key, secret string) carrier.Credentials {
-	return carrier.Credentials{APIKey: carrier.NewSecret(key), APISecret: carrier.NewSecret(secret)}
+func Credentials(key, secretText string) connection.Credentials {
+	return connection.Credentials{APIKey: secret.New(key), APISecret: secret.New(secretText)}
 }
 
 // Row is a connection of the account as it is stored.
-func (d *Desk) Row(id string) carrier.Connection {
+func (d *Desk) Row(id string) connection.Connection {
 	d.t.Helper()
 	conn, err := d.Store.Connection(d.t.Context(), Account, id)
 	d.ok(err)
@@ -435,7 +438,7 @@ func (d *Desk) Holders(number string) []string {
 }
 
 // History is what is kept of the connection's checks, the newest first.
-func (d *Desk) History(id string) []carrier.HistoryEntry {
+func (d *Desk) History(id string) []connection.HistoryEntry {
 	d.t.Helper()
 	entries, _, err := d.Store.History(d.t.Context(), Account, id, nil, 0, 100, d.Clock)
 	d.ok(err)
@@ -456,7 +459,7 @@ func (v *Vault) fails(method string) error {
 }
 
 // Create is the vault's.
-func (v *Vault) Create(ctx context.Context, account int64, id, token string, c carrier.Credentials) (string, error) {
+func (v *Vault) Create(ctx context.Context, account int64, id, token string, c connection.Credentials) (string, error) {
 	if err := v.fails("Create"); err != nil {
 		return "", err
 	}
@@ -464,15 +467,15 @@ func (v *Vault) Create(ctx context.Context, account int64, id, token string, c c
 }
 
 // Get is the vault's.
-func (v *Vault) Get(ctx context.Context, account int64, id, version string) (carrier.Credentials, error) {
+func (v *Vault) Get(ctx context.Context, account int64, id, version string) (connection.Credentials, error) {
 	if err := v.fails("Get"); err != nil {
-		return carrier.Credentials{}, err
+		return connection.Credentials{}, err
 	}
 	return v.Vault.Get(ctx, account, id, version)
 }
 
 // Stage is the vault's.
-func (v *Vault) Stage(ctx context.Context, account int64, id, token string, c carrier.Credentials) (string, error) {
+func (v *Vault) Stage(ctx context.Context, account int64, id, token string, c connection.Credentials) (string, error) {
 	if err := v.fails("Stage"); err != nil {
 		return "", err
 	}
@@ -497,9 +500,9 @@ func (v *Vault) Delete(ctx context.Context, account int64, id string, days int) 
 
 // Carrier is the simulator, unless it is told what to answer.
 type Carrier struct {
-	Real      linking.Carrier
-	Reading   *carrier.Reading // the answer; nil: the simulator's
-	Meanwhile func()           // while it is asked, once
+	Real      connection.Carrier
+	Reading   *connection.Reading // the answer; nil: the simulator's
+	Meanwhile func()              // while it is asked, once
 
 	mu    sync.Mutex
 	asked []Question
@@ -507,12 +510,12 @@ type Carrier struct {
 
 // Question is one check that the carrier was asked for.
 type Question struct {
-	Account carrier.ChargeAccount
+	Account connection.ChargeAccount
 	Check   int
 }
 
 // GetAccount is a check.
-func (c *Carrier) GetAccount(ctx context.Context, account carrier.ChargeAccount, check int) carrier.Reading {
+func (c *Carrier) GetAccount(ctx context.Context, account connection.ChargeAccount, check int) connection.Reading {
 	c.mu.Lock()
 	asked := account
 	asked.Again = nil // of no interest, and nothing to compare

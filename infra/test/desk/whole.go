@@ -10,27 +10,27 @@ import (
 	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // One checks that table and vault tell of exactly one connection, and the same:
 // it holds its number, its credentials are those, and nobody is at work on it.
 // It returns the row.
-func (d *Desk) One(t *testing.T, number string, c carrier.Credentials) carrier.Connection {
+func (d *Desk) One(t *testing.T, number string, c connection.Credentials) connection.Connection {
 	t.Helper()
 	row := d.only(t)
-	if !row.Visible() || row.Work != carrier.NoWork || !row.LeaseUntil.IsZero() || row.AccountNumber != number {
+	if !row.Visible() || row.Work != connection.NoWork || !row.LeaseUntil.IsZero() || row.AccountNumber != number {
 		t.Errorf("the connection is %s with the number %s, work %q until %v", row.Status, row.AccountNumber, row.Work, row.LeaseUntil)
 	}
 	d.counts(t, row, 1)
-	if stored, err := d.Vault.Get(t.Context(), Account, row.ID, row.SecretVersion); err != nil || !stored.Equal(c) || row.CredentialID != carrier.CredentialID(c.APIKey) {
+	if stored, err := d.Vault.Get(t.Context(), Account, row.ID, row.SecretVersion); err != nil || !stored.Equal(c) || row.CredentialID != connection.CredentialID(c.APIKey) {
 		t.Errorf("the credentials of the row are others, or can not be read: %v", err)
 	}
 	snap, err := d.Store.Snapshot(t.Context(), Account, row.ID)
 	if err != nil || snap == nil {
 		t.Fatalf("the snapshot: %v, %v", snap, err)
 	}
-	if raw, err := snap.Raw(); err != nil || !strings.Contains(string(raw), number) || carrier.SnapshotHash(raw) != row.ContractHash {
+	if raw, err := snap.Raw(); err != nil || !strings.Contains(string(raw), number) || connection.SnapshotHash(raw) != row.ContractHash {
 		t.Errorf("the snapshot is another one: %v", err)
 	}
 	secret := d.secret(t, row.ID)
@@ -49,7 +49,7 @@ func (d *Desk) One(t *testing.T, number string, c carrier.Credentials) carrier.C
 func (d *Desk) Gone(t *testing.T) {
 	t.Helper()
 	row := d.only(t)
-	if row.Status != carrier.Disconnected || row.Work != carrier.NoWork || !row.LeaseUntil.IsZero() || row.PurgeAt.IsZero() {
+	if row.Status != connection.Disconnected || row.Work != connection.NoWork || !row.LeaseUntil.IsZero() || row.PurgeAt.IsZero() {
 		t.Errorf("the connection is %s, work %q until %v, purged at %v", row.Status, row.Work, row.LeaseUntil, row.PurgeAt)
 	}
 	d.counts(t, row, 0)
@@ -67,14 +67,14 @@ func (d *Desk) Gone(t *testing.T) {
 // Nothing checks that there is no trace of a connection, nor of a secret.
 func (d *Desk) Nothing(t *testing.T) {
 	t.Helper()
-	d.counts(t, carrier.Connection{AccountNumber: Number}, 0)
+	d.counts(t, connection.Connection{AccountNumber: Number}, 0)
 	if names := d.secretNames(t); len(names) != 0 {
 		t.Errorf("secrets of the account: %v", names)
 	}
 }
 
 // only is the one row that the account has, of whatever status.
-func (d *Desk) only(t *testing.T) carrier.Connection {
+func (d *Desk) only(t *testing.T) connection.Connection {
 	t.Helper()
 	rows, err := d.Store.AllConnections(t.Context(), Account)
 	if err != nil || len(rows) != 1 {
@@ -84,7 +84,7 @@ func (d *Desk) only(t *testing.T) carrier.Connection {
 }
 
 // counts checks who holds which number, and the account's count.
-func (d *Desk) counts(t *testing.T, row carrier.Connection, want int) {
+func (d *Desk) counts(t *testing.T, row connection.Connection, want int) {
 	t.Helper()
 	for _, number := range slices.Compact([]string{row.AccountNumber, Number, OtherNumber}) {
 		var holders []string

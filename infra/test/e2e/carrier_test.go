@@ -345,7 +345,7 @@ func TestVerifyLater(t *testing.T) {
 					return
 				}
 				a.expect(t, http.StatusAccepted)
-				c := decode[connection](t, a)
+				c := decode[connectionBody](t, a)
 				defer unlink(t, m, c.CarrierID)
 				if c.Status != "pending_verification" || c.Verified || c.Contract != nil || c.LastCheck == nil || c.LastCheck.Outcome != outcome {
 					t.Fatalf("connection = %s, want one that waits, its check %s", a.body, outcome)

@@ -34,11 +34,11 @@ func verify(t *testing.T, m merchant, carrier, id string) answer {
 }
 
 // refresh makes a connection due now.
-func refresh(t *testing.T, m merchant, id string) connection {
+func refresh(t *testing.T, m merchant, id string) connectionBody {
 	t.Helper()
 	a := api.call(t, request{method: http.MethodPost, path: carrierPath(id) + "/refresh", key: m.Key})
 	a.expect(t, http.StatusAccepted)
-	return decode[connection](t, a)
+	return decode[connectionBody](t, a)
 }
 
 func unlink(t *testing.T, m merchant, id string) {
@@ -248,7 +248,7 @@ func TestRefusedChanges(t *testing.T) {
 		}
 		a = change(t, m, "australia_post", one.CarrierID, fields{"account_number": two.AccountNumber, "allow_duplicate_account_number": "true"})
 		a.expect(t, http.StatusOK)
-		if got := decode[connection](t, a); got.AccountNumber != two.AccountNumber || got.CarrierID != one.CarrierID {
+		if got := decode[connectionBody](t, a); got.AccountNumber != two.AccountNumber || got.CarrierID != one.CarrierID {
 			t.Errorf("connection = %s", a.body)
 		}
 	})
@@ -274,7 +274,7 @@ func TestChangeAndRollback(t *testing.T) {
 				tag := getCarrier(t, m, c.CarrierID).header.Get("ETag")
 				a := change(t, m, brand.carrier, c.CarrierID, fields{"api_key": " " + key, "api_secret": secret + "\n", "nickname": "Renamed"}, [2]string{"If-Match", tag})
 				a.expect(t, http.StatusOK)
-				got := decode[connection](t, a)
+				got := decode[connectionBody](t, a)
 				if got.CarrierID != c.CarrierID || got.Nickname != "Renamed" || *got.Credentials.APIKeyLastFour != key[len(key)-4:] || got.Credentials.PreviousAvailableUntil == nil ||
 					got.Status != "active" || got.AccountNumber != brand.number || got.LastCheck.Trigger != "manual" || got.LastCheck.Outcome != "ok" {
 					t.Errorf("connection = %s", a.body)
@@ -307,7 +307,7 @@ func TestChangeAndRollback(t *testing.T) {
 
 				a = rollback(t, m, brand.carrier, c.CarrierID)
 				a.expect(t, http.StatusOK)
-				if got := decode[connection](t, a); *got.Credentials.APIKeyLastFour != oldKey[len(oldKey)-4:] || got.Nickname != "Renamed" {
+				if got := decode[connectionBody](t, a); *got.Credentials.APIKeyLastFour != oldKey[len(oldKey)-4:] || got.Nickname != "Renamed" {
 					t.Errorf("the connection after a rollback = %s", a.body)
 				}
 				holds(oldKey+" "+oldSecret, false)
@@ -316,13 +316,13 @@ func TestChangeAndRollback(t *testing.T) {
 				// The number and the credentials together, and both back.
 				a = change(t, m, brand.carrier, c.CarrierID, fields{"account_number": brand.next, "api_key": key, "api_secret": secret})
 				a.expect(t, http.StatusOK)
-				if got := decode[connection](t, a); got.AccountNumber != brand.next {
+				if got := decode[connectionBody](t, a); got.AccountNumber != brand.next {
 					t.Errorf("connection = %s", a.body)
 				}
 				uses(key)
 				a = rollback(t, m, brand.carrier, c.CarrierID)
 				a.expect(t, http.StatusOK)
-				if got := decode[connection](t, a); got.AccountNumber != brand.number || *got.Credentials.APIKeyLastFour != oldKey[len(oldKey)-4:] {
+				if got := decode[connectionBody](t, a); got.AccountNumber != brand.number || *got.Credentials.APIKeyLastFour != oldKey[len(oldKey)-4:] {
 					t.Errorf("connection = %s", a.body)
 				}
 				uses(oldKey)
@@ -371,11 +371,11 @@ func TestChangeAndRollback(t *testing.T) {
 		} {
 			a := change(t, m, "australia_post", c.CarrierID, body)
 			a.expect(t, http.StatusOK)
-			if got := decode[connection](t, a); body["refresh_policy"] == "off" && got.NextRefreshAt != nil || body["refresh_policy"] == "hourly" && got.NextRefreshAt == nil {
+			if got := decode[connectionBody](t, a); body["refresh_policy"] == "off" && got.NextRefreshAt != nil || body["refresh_policy"] == "hourly" && got.NextRefreshAt == nil {
 				t.Errorf("next_refresh_at = %s", a.body)
 			}
 		}
-		got := decode[connection](t, getCarrier(t, m, c.CarrierID))
+		got := decode[connectionBody](t, getCarrier(t, m, c.CarrierID))
 		if got.Nickname != "Depot" || got.RefreshPolicy != "hourly" || *got.ExternalCarrierID != "depot-1" || got.Metadata["a"] != "b" || post.count(number) != calls {
 			t.Errorf("connection = %+v, and the carrier was asked %d times", got, post.count(number)-calls)
 		}
@@ -701,7 +701,7 @@ func TestConnectionsFollowTheirAccount(t *testing.T) {
 				if got := decode[carrierAccount](t, a); got.Source != "live" {
 					t.Errorf("answer = %s, want a live one", a.body)
 				}
-				if got := decode[connection](t, getCarrier(t, m, id)); got.Status != "active" {
+				if got := decode[connectionBody](t, getCarrier(t, m, id)); got.Status != "active" {
 					t.Errorf("status = %s, want active", got.Status)
 				}
 			}

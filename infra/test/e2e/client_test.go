@@ -579,7 +579,7 @@ type createdAccount struct {
 	} `json:"api_key"`
 }
 
-type connection struct {
+type connectionBody struct {
 	CarrierID           string  `json:"carrier_id"`
 	CarrierName         string  `json:"carrier_name"`
 	AccountNumber       string  `json:"account_number"`

@@ -346,7 +346,7 @@ func TestLinkKeeps(t *testing.T) {
 		"refresh_policy": "hourly", "external_carrier_id": wide(128), "metadata": fields{"depot": "MEL"}, "verify": "now",
 	}})
 	a.expect(t, http.StatusOK)
-	c := decode[connection](t, a)
+	c := decode[connectionBody](t, a)
 	if c.AccountNumber != number || c.AccountNumberMasked != "*******"+number[7:] || c.Nickname != strings.Repeat("😀", 98) || c.RefreshPolicy != "hourly" ||
 		*c.ExternalCarrierID != wide(128) || c.Metadata["depot"] != "MEL" || *c.Credentials.APIKeyLastFour != key[32:] || c.LastCheck.Outcome != "ok" || c.LastCheck.Trigger != "link" {
 		t.Errorf("connection = %s", a.body)

@@ -199,11 +199,11 @@ func carrierPath(carrierID string) string { return "/v1/carriers/" + carrierID }
 func readPath(carrierID string) string { return "/v1/carriers/" + carrierID + "/account" }
 
 // link links a number that must be fine.
-func link(t *testing.T, m merchant, carrier, number string, changes ...any) connection {
+func link(t *testing.T, m merchant, carrier, number string, changes ...any) connectionBody {
 	t.Helper()
 	a := api.call(t, request{method: http.MethodPost, path: linkPath(carrier), key: m.Key, body: linkBody(number).with(changes...)})
 	if a.status != http.StatusAccepted {
 		a.expect(t, http.StatusOK)
 	}
-	return decode[connection](t, a)
+	return decode[connectionBody](t, a)
 }

@@ -20,10 +20,10 @@ import (
 	"github.com/google/uuid"
 
 	gen "carrierlink/infra/test/client"
-	"carrierlink/shared/carrier"
 	address "carrierlink/shared/email"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/seal"
+	"carrierlink/shared/secret"
 )
 
 func accountPath(id any) string { return fmt.Sprint(accountsPath, "/", id) }
@@ -450,8 +450,8 @@ func signedCursor(t *testing.T, partnerID int64, then time.Time) string {
 		t.Fatal(err)
 	}
 	pager := httpapi.Pager{
-		Sealer: seal.New(func(context.Context) (carrier.Secret, error) {
-			return carrier.NewSecret(aws.ToString(out.SecretString)), nil
+		Sealer: seal.New(func(context.Context) (secret.Text, error) {
+			return secret.New(aws.ToString(out.SecretString)), nil
 		}),
 		Now: then, Owner: fmt.Sprintf("partner %d account 0", partnerID), Path: accountsPath,
 	}

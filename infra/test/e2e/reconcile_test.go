@@ -9,7 +9,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
 )
 
@@ -43,7 +45,7 @@ func TestReconcile(t *testing.T) {
 	secrets := secretsmanager.NewFromConfig(service.AWSConfig())
 	m := newMerchant(t, production)
 	past, ahead := time.Now().Add(-time.Second), time.Now().Add(time.Hour)
-	load := func(id string) carrier.Connection {
+	load := func(id string) connection.Connection {
 		t.Helper()
 		conn, err := rows.Connection(t.Context(), m.ID, id)
 		if err != nil {
@@ -51,7 +53,7 @@ func TestReconcile(t *testing.T) {
 		}
 		return conn
 	}
-	save := func(conn carrier.Connection) {
+	save := func(conn connection.Connection) {
 		t.Helper()
 		if err := rows.SaveConnection(t.Context(), &conn); err != nil {
 			t.Fatal(err)
@@ -60,13 +62,13 @@ func TestReconcile(t *testing.T) {
 
 	// A link that got as far as its secret, and one that is still running.
 	number, running := ausPostNumber("00"), ausPostNumber("00")
-	intent := func(id, number string, until time.Time) carrier.Connection {
+	intent := func(id, number string, until time.Time) connection.Connection {
 		t.Helper()
-		conn := carrier.Connection{
+		conn := connection.Connection{
 			ID: id, AccountID: m.ID, PartnerID: production.ID, Environment: carrier.Production, Carrier: carrier.AustraliaPost, AccountNumber: number, Nickname: "Crashed",
-			Status: carrier.Linking, Standing: carrier.StandingActive, RefreshPolicy: carrier.RefreshDaily, CreatedAt: past, ModifiedAt: past, LeaseUntil: until,
+			Status: connection.Linking, Standing: account.StandingActive, RefreshPolicy: connection.RefreshDaily, CreatedAt: past, ModifiedAt: past, LeaseUntil: until,
 		}
-		if err := rows.BeginLink(t.Context(), &conn, carrier.LinkOptions{}); err != nil {
+		if err := rows.BeginLink(t.Context(), &conn, connection.LinkOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		return conn
@@ -84,7 +86,7 @@ func TestReconcile(t *testing.T) {
 	changing := link(t, m, "australia_post", ausPostNumber("00")).CarrierID
 	before := secretOf(t, m, changing)
 	conn := load(changing)
-	conn.Work, conn.LeaseUntil = carrier.WorkCredentials, past
+	conn.Work, conn.LeaseUntil = connection.WorkCredentials, past
 	save(conn)
 	if _, err := secrets.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
 		SecretId: aws.String(secretName(m, changing)), SecretString: aws.String(`{"api_key":"` + key + `","api_secret":"` + secret + `"}`), VersionStages: []string{"AWSPENDING"},
@@ -94,7 +96,7 @@ func TestReconcile(t *testing.T) {
 	// An unlink that got as far as its row.
 	unlinked := link(t, m, "australia_post", ausPostNumber("00")).CarrierID
 	conn = load(unlinked)
-	conn.Status, conn.Work, conn.LeaseUntil, conn.DisconnectedAt, conn.PurgeAt = carrier.Disconnected, carrier.WorkUnlink, past, past, past.Add(carrier.HistoryKept)
+	conn.Status, conn.Work, conn.LeaseUntil, conn.DisconnectedAt, conn.PurgeAt = connection.Disconnected, connection.WorkUnlink, past, past, past.Add(connection.HistoryKept)
 	conn.NextRefreshAt = time.Time{}
 	if err := rows.Unlink(t.Context(), &conn); err != nil {
 		t.Fatal(err)

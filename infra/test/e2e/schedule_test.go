@@ -65,7 +65,7 @@ func (s scheduled) checks(t *testing.T) []gen.HistoryEntry {
 
 func (s scheduled) status(t *testing.T) string {
 	t.Helper()
-	return decode[connection](t, getCarrier(t, s.merchant, s.id)).Status
+	return decode[connectionBody](t, getCarrier(t, s.merchant, s.id)).Status
 }
 
 // check brings the next check forward, and returns what the history has of it.
@@ -285,7 +285,7 @@ func TestSchedule(t *testing.T) {
 			if err != nil || err2 != nil || second.Sub(first) < time.Second {
 				t.Errorf("the refusals were at %s and %s, want a second between them", checks[1].At, checks[0].At)
 			}
-			row := decode[connection](t, getCarrier(t, dead.merchant, dead.id))
+			row := decode[connectionBody](t, getCarrier(t, dead.merchant, dead.id))
 			if row.StatusReason == nil || *row.StatusReason != "unauthorized" || row.NextRefreshAt == nil {
 				t.Errorf("connection = %+v, want one that is looked at again", row)
 			}
@@ -294,7 +294,7 @@ func TestSchedule(t *testing.T) {
 			key, secret := newCredentials()
 			a := change(t, dead.merchant, "startrack", dead.id, fields{"api_key": key, "api_secret": secret})
 			a.expect(t, http.StatusOK)
-			if got := decode[connection](t, a); got.Status != "active" || got.NextRefreshAt == nil {
+			if got := decode[connectionBody](t, a); got.Status != "active" || got.NextRefreshAt == nil {
 				t.Errorf("connection = %s", a.body)
 			}
 		})

@@ -278,7 +278,7 @@ func TestTrackFailures(t *testing.T) {
 				t.Errorf("answer = %s, want the old one, stale", a.body)
 			}
 			// Tracking says nothing about the connection.
-			if got := decode[connection](t, getCarrier(t, m, tr.id)); got.Status != "active" || got.ConsecutiveFailures != 0 {
+			if got := decode[connectionBody](t, getCarrier(t, m, tr.id)); got.Status != "active" || got.ConsecutiveFailures != 0 {
 				t.Errorf("connection = %+v", got)
 			}
 		})

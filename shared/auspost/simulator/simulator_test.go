@@ -21,15 +21,17 @@ import (
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/secret"
 )
 
 var now = time.Date(2026, 11, 3, 1, 2, 3, 0, time.UTC)
 
 func fixed() time.Time { return now }
 
-func chargeAccount(number string) carrier.ChargeAccount {
-	return carrier.ChargeAccount{Number: number, Credentials: carrier.Credentials{
-		APIKey: carrier.NewSecret("key-of-the-test"), APISecret: carrier.NewSecret("x123"),
+func chargeAccount(number string) connection.ChargeAccount {
+	return connection.ChargeAccount{Number: number, Credentials: connection.Credentials{
+		APIKey: secret.New("key-of-the-test"), APISecret: secret.New("x123"),
 	}}
 }
 
@@ -67,7 +69,7 @@ func serve(tb testing.TB, h http.Handler) string {
 func numbers(ending string) []string { return []string{"00099123" + ending, "099123" + ending} }
 
 // summary is what a story comes to.
-func summary(r carrier.Reading) string {
+func summary(r connection.Reading) string {
 	s := string(r.Outcome)
 	if r.Code != "" {
 		s += " " + r.Code
@@ -78,7 +80,7 @@ func summary(r carrier.Reading) string {
 	if n := len(r.Contract.Products); r.Outcome == carrier.OutcomeOK && n != 3 {
 		s += fmt.Sprintf(" %d products", n)
 	}
-	if days, ok := carrier.DaysUntil(r.Contract.ValidTo, now); ok && days >= 0 {
+	if days, ok := connection.DaysUntil(r.Contract.ValidTo, now); ok && days >= 0 {
 		s += fmt.Sprintf(" %d days", days)
 	}
 	return s
@@ -231,20 +233,20 @@ func TestDatesFollowTheClock(t *testing.T) {
 		client := newClient(t, auspost.Options{Transport: simulator.NewTransport(simulator.WithClock(func() time.Time { return at }))})
 		for _, number := range numbers("11") {
 			c := client.GetAccount(t.Context(), chargeAccount(number), 1).Contract
-			if got, ok := carrier.DaysUntil(c.ValidTo, at); !ok || got != 7 {
+			if got, ok := connection.DaysUntil(c.ValidTo, at); !ok || got != 7 {
 				t.Fatalf("at %v the contract of %s ends in %d days", at, number, got)
 			}
 		}
 		for _, number := range numbers("14") {
 			for _, p := range client.GetAccount(t.Context(), chargeAccount(number), 1).Contract.Products {
-				if got, ok := carrier.DaysUntil(p.ValidTo, at); !p.Expired || !ok || got >= -180 {
+				if got, ok := connection.DaysUntil(p.ValidTo, at); !p.Expired || !ok || got >= -180 {
 					t.Fatalf("at %v product %s of %s: expired %v, ends in %d days", at, p.ID, number, p.Expired, got)
 				}
 			}
 		}
 		for _, number := range numbers("00") {
 			for _, p := range client.GetAccount(t.Context(), chargeAccount(number), 1).Contract.Products {
-				if got, ok := carrier.DaysUntil(p.ValidTo, at); ok && (got < 0) != p.Expired || ok && got >= 0 && got < 180 {
+				if got, ok := connection.DaysUntil(p.ValidTo, at); ok && (got < 0) != p.Expired || ok && got >= 0 && got < 180 {
 					t.Fatalf("at %v product %s of %s: expired %v, ends in %d days", at, p.ID, number, p.Expired, got)
 				}
 			}

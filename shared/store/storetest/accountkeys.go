@@ -6,19 +6,21 @@ import (
 	"strconv"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 )
 
 // withKeys stores an account with n keys, the first one included, the oldest
 // first.
-func (s *suite) withKeys(n int, change func(i int, k *carrier.APIKey)) (carrier.Account, []carrier.APIKey) {
+func (s *suite) withKeys(n int, change func(i int, k *account.APIKey)) (account.Account, []account.APIKey) {
 	s.Helper()
 	in := s.newAccount()
 	change(0, &in.Key)
 	s.create(in)
-	keys := []carrier.APIKey{in.Key}
+	keys := []account.APIKey{in.Key}
 	for i := 1; i < n; i++ {
 		k := s.newKey(in.Account.PartnerID, in.Account.ID)
 		k.CreatedAt = k.CreatedAt.Add(time.Duration(i) * time.Second)
@@ -29,7 +31,7 @@ func (s *suite) withKeys(n int, change func(i int, k *carrier.APIKey)) (carrier.
 	return in.Account, keys
 }
 
-func (s *suite) keys(account int64) []carrier.APIKey {
+func (s *suite) keys(account int64) []account.APIKey {
 	s.Helper()
 	keys, err := s.ListKeys(s.Context(), account)
 	s.ok(err)
@@ -37,9 +39,9 @@ func (s *suite) keys(account int64) []carrier.APIKey {
 }
 
 // works tells whether a key lets its caller in.
-func (s *suite) works(k carrier.APIKey, at time.Time) bool {
+func (s *suite) works(k account.APIKey, at time.Time) bool {
 	s.Helper()
-	_, err := s.UseKey(s.Context(), carrier.KeyUse{AccountID: k.AccountID, Hash: k.Hash, Now: at, Limit: 1000})
+	_, err := s.UseKey(s.Context(), account.KeyUse{AccountID: k.AccountID, Hash: k.Hash, Now: at, Limit: 1000})
 	if err != nil {
 		s.fails("UseKey", err, fault.Unauthorized)
 	}
@@ -47,11 +49,11 @@ func (s *suite) works(k carrier.APIKey, at time.Time) bool {
 }
 
 func accountKeyTests() tests {
-	same := func(int, *carrier.APIKey) {}
+	same := func(int, *account.APIKey) {}
 	return tests{
 		"of no account": func(s *suite) {
 			k := s.newKey(s.id(), s.id())
-			for _, rec := range []*carrier.IdempotencyRecord{nil, s.answer()} {
+			for _, rec := range []*effects.Record{nil, s.answer()} {
 				_, err := s.CreateKey(s.Context(), k, rec, now)
 				s.fails("CreateKey", err, fault.NotFound)
 				_, err = s.RotateKey(s.Context(), s.newKey(k.PartnerID, k.AccountID), k, now, rec, now)
@@ -61,10 +63,10 @@ func accountKeyTests() tests {
 			s.equal("works", s.works(k, now), false)
 		},
 		"everything comes back, the oldest first": func(s *suite) {
-			a, keys := s.withKeys(4, func(i int, k *carrier.APIKey) {
+			a, keys := s.withKeys(4, func(i int, k *account.APIKey) {
 				if i == 2 {
 					k.Description, k.ExpiresAt = "for \u6f22", milli(now.Add(time.Hour))
-					k.Scopes = []carrier.Scope{carrier.ScopeLink, carrier.ScopeRead}
+					k.Scopes = []account.Scope{account.ScopeLink, account.ScopeRead}
 				}
 				k.CreatedAt = milli(now.Add(-time.Duration(i) * time.Hour))
 			})
@@ -73,7 +75,7 @@ func accountKeyTests() tests {
 			s.equal("works", s.works(keys[0], now), true)
 			keys[0].LastUsedOn = today
 			s.equal("keys, one used", s.keys(a.ID), keys)
-			used, err := s.UseKey(s.Context(), carrier.KeyUse{AccountID: a.ID, Hash: keys[1].Hash, Now: now, Limit: 5})
+			used, err := s.UseKey(s.Context(), account.KeyUse{AccountID: a.ID, Hash: keys[1].Hash, Now: now, Limit: 5})
 			s.ok(err)
 			s.equal("scopes", used.Key.Scopes, keys[1].Scopes)
 			s.account() // somebody else's key
@@ -113,11 +115,11 @@ func accountKeyTests() tests {
 			s.done(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now))
 		},
 		"delete of a partner's key": func(s *suite) {
-			p := carrier.Partner{ID: s.id(), Environment: carrier.Production, CreatedAt: milli(now)}
+			p := account.Partner{ID: s.id(), Environment: carrier.Production, CreatedAt: milli(now)}
 			k := s.newKey(p.ID, 0)
 			s.ok(s.CreatePartner(s.Context(), p, k))
 			s.ok(s.DeleteKey(s.Context(), k))
-			_, err := s.UseKey(s.Context(), carrier.KeyUse{PartnerID: p.ID, Hash: k.Hash, Now: now, Limit: 5})
+			_, err := s.UseKey(s.Context(), account.KeyUse{PartnerID: p.ID, Hash: k.Hash, Now: now, Limit: 5})
 			s.fails("UseKey", err, fault.Unauthorized)
 			s.fails("again", s.DeleteKey(s.Context(), k), fault.NotFound)
 		},
@@ -133,19 +135,19 @@ func accountKeyTests() tests {
 				"to the end that it has":    {expires: end, until: end, want: end},
 				"at once, of what will end": {expires: end, until: now, want: milli(now)},
 			} {
-				a, keys := s.withKeys(1, func(_ int, k *carrier.APIKey) { k.ExpiresAt = tc.expires })
+				a, keys := s.withKeys(1, func(_ int, k *account.APIKey) { k.ExpiresAt = tc.expires })
 				k := s.newKey(a.PartnerID, a.ID)
 				k.CreatedAt = k.CreatedAt.Add(time.Second)
 				s.done(s.RotateKey(s.Context(), keys[0], k, tc.until, nil, now))
 				keys[0].ExpiresAt, keys[0].ReplacedBy = tc.want, k.ID
-				s.equal(name, s.keys(a.ID), []carrier.APIKey{keys[0], k})
+				s.equal(name, s.keys(a.ID), []account.APIKey{keys[0], k})
 				s.equal(name+": the old one works", s.works(keys[0], now), tc.want.After(now))
 				s.equal(name+": the old one works at its end", s.works(keys[0], tc.want), false)
 				s.equal(name+": the new one works", s.works(k, end.Add(time.Hour)), true)
 			}
 		},
 		"rotation of what is gone, expired or changed": func(s *suite) {
-			a, keys := s.withKeys(3, func(i int, k *carrier.APIKey) {
+			a, keys := s.withKeys(3, func(i int, k *account.APIKey) {
 				if i == 1 {
 					k.ExpiresAt = milli(now.Add(time.Minute))
 				}
@@ -158,14 +160,14 @@ func accountKeyTests() tests {
 			s.done(s.RotateKey(s.Context(), keys[2], s.newKey(a.PartnerID, a.ID), now.Add(time.Hour), nil, now))
 			_, err = s.RotateKey(s.Context(), keys[2], next, now.Add(2*time.Hour), nil, now)
 			s.fails("changed", err, fault.State)
-			again := s.keys(a.ID)[slices.IndexFunc(s.keys(a.ID), func(k carrier.APIKey) bool { return k.ID == keys[2].ID })]
+			again := s.keys(a.ID)[slices.IndexFunc(s.keys(a.ID), func(k account.APIKey) bool { return k.ID == keys[2].ID })]
 			_, err = s.RotateKey(s.Context(), again, next, now.Add(2*time.Hour), nil, now)
 			s.fails("rotated already", err, fault.State)
 			s.equal("keys", len(s.keys(a.ID)), 4)
 			s.equal("works", s.works(next, now), false)
 		},
 		"no more than the limit": func(s *suite) {
-			a, keys := s.withKeys(carrier.MaxKeys, same)
+			a, keys := s.withKeys(account.MaxKeys, same)
 			next := s.newKey(a.PartnerID, a.ID)
 			rec := s.answer()
 			_, err := s.CreateKey(s.Context(), next, rec, now)
@@ -177,7 +179,7 @@ func accountKeyTests() tests {
 			s.done(s.RotateKey(s.Context(), keys[0], next, now, rec, now))
 			s.equal("the old one works", s.works(keys[0], now), false)
 			s.equal("the new one works", s.works(next, now), true)
-			s.equal("keys", len(s.keys(a.ID)), carrier.MaxKeys)
+			s.equal("keys", len(s.keys(a.ID)), account.MaxKeys)
 			_, err = s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now)
 			s.fails("CreateKey", err, fault.State)
 			existing, err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), rec, now)
@@ -187,7 +189,7 @@ func accountKeyTests() tests {
 			s.done(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now))
 		},
 		"expired keys make room, the first that expired": func(s *suite) {
-			a, keys := s.withKeys(carrier.MaxKeys, func(i int, k *carrier.APIKey) {
+			a, keys := s.withKeys(account.MaxKeys, func(i int, k *account.APIKey) {
 				if i == 3 || i == 8 {
 					k.ExpiresAt = milli(now.Add(time.Duration(i) * time.Minute))
 				}
@@ -201,11 +203,11 @@ func accountKeyTests() tests {
 			s.done(s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now.Add(2*time.Hour), nil, now.Add(time.Hour)))
 			_, err = s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now.Add(time.Hour))
 			s.fails("none has expired now", err, fault.State)
-			s.equal("keys", len(s.keys(a.ID)), carrier.MaxKeys)
+			s.equal("keys", len(s.keys(a.ID)), account.MaxKeys)
 		},
 		"at once, no more than the limit": func(s *suite) {
 			const rivals = 6
-			a, keys := s.withKeys(carrier.MaxKeys-2, func(i int, k *carrier.APIKey) {
+			a, keys := s.withKeys(account.MaxKeys-2, func(i int, k *account.APIKey) {
 				if i == 5 {
 					k.ExpiresAt = milli(now.Add(time.Minute))
 				}
@@ -226,11 +228,11 @@ func accountKeyTests() tests {
 				}
 			}
 			s.equal("created: two places, and that of the expired one", created, 3)
-			s.equal("keys", len(s.keys(a.ID)), carrier.MaxKeys)
-			s.equal("the expired one is there", slices.ContainsFunc(s.keys(a.ID), func(k carrier.APIKey) bool { return k.Hash == keys[5].Hash }), false)
+			s.equal("keys", len(s.keys(a.ID)), account.MaxKeys)
+			s.equal("the expired one is there", slices.ContainsFunc(s.keys(a.ID), func(k account.APIKey) bool { return k.Hash == keys[5].Hash }), false)
 		},
 		"at once deleted, the count is right": func(s *suite) {
-			a, keys := s.withKeys(carrier.MaxKeys, same)
+			a, keys := s.withKeys(account.MaxKeys, same)
 			gone := 0
 			for _, err := range race(6, func(int) error { return s.DeleteKey(s.Context(), keys[0]) }) {
 				if err == nil {

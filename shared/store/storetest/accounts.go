@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/email"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
@@ -39,7 +41,7 @@ func (s *suite) refuses(what string, n store.NewAccount, want ...conflict) {
 	if l := s.load(n.Account.ID, store.Want{}); l.Account != nil && l.Account.CreatedAt.Equal(n.Account.CreatedAt) && l.Account.Email == n.Account.Email {
 		s.Errorf("%s: the account is there", what)
 	}
-	_, err = s.UseKey(s.Context(), carrier.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Now: now, Limit: 9})
+	_, err = s.UseKey(s.Context(), account.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Now: now, Limit: 9})
 	s.fails(what+": its key", err, fault.Unauthorized)
 }
 
@@ -122,7 +124,7 @@ func accountTests() tests {
 			s.equal("account", s.load(first.Account.ID, store.Want{}).Account, &first.Account)
 		},
 		"a partner's id that is taken is ErrIDTaken": func(s *suite) {
-			p := carrier.Partner{ID: s.id(), Name: "first", Environment: carrier.Production, CreatedAt: milli(now)}
+			p := account.Partner{ID: s.id(), Name: "first", Environment: carrier.Production, CreatedAt: milli(now)}
 			s.ok(s.CreatePartner(s.Context(), p, s.newKey(p.ID, 0)))
 			k := s.newKey(p.ID, 0)
 			err := s.CreatePartner(s.Context(), p, k)
@@ -130,7 +132,7 @@ func accountTests() tests {
 			if !errors.Is(err, store.ErrIDTaken) {
 				s.Errorf("CreatePartner = %v, want ErrIDTaken", err)
 			}
-			_, err = s.UseKey(s.Context(), carrier.KeyUse{PartnerID: p.ID, Hash: k.Hash, Now: now, Limit: 9})
+			_, err = s.UseKey(s.Context(), account.KeyUse{PartnerID: p.ID, Hash: k.Hash, Now: now, Limit: 9})
 			s.fails("its key", err, fault.Unauthorized)
 		},
 		"an ended context is internal": func(s *suite) {
@@ -195,7 +197,7 @@ func accountTests() tests {
 		},
 		"everything comes back": func(s *suite) {
 			n := s.newAccount()
-			n.Account = carrier.Account{
+			n.Account = account.Account{
 				ID: n.Account.ID, PartnerID: n.Account.PartnerID, Environment: carrier.Sandbox, ExternalID: longExternalID(),
 				Email: s.hash()[:20] + "@example.com", CompanyName: "Ünï & Söhne \u6f22", FirstName: "Jo", LastName: "O'Neil", OriginCountryCode: "AU",
 				PasswordHash: s.hash(),
@@ -209,7 +211,7 @@ func accountTests() tests {
 		},
 		"little comes back as little": func(s *suite) {
 			n := s.newAccount()
-			n.Account = carrier.Account{ID: n.Account.ID, PartnerID: n.Account.PartnerID, Metadata: map[string]string{}}
+			n.Account = account.Account{ID: n.Account.ID, PartnerID: n.Account.PartnerID, Metadata: map[string]string{}}
 			s.create(n)
 			n.Account.Metadata, n.Account.Version = nil, 1
 			s.equal("account", s.load(n.Account.ID, store.Want{}).Account, &n.Account)
@@ -223,7 +225,7 @@ func accountTests() tests {
 			s.equal("metadata", s.load(n.Account.ID, store.Want{}).Account.Metadata, map[string]string{"a": "1"})
 		},
 		"an email is unique within its environment": func(s *suite) {
-			made := map[carrier.Environment]carrier.Account{}
+			made := map[carrier.Environment]account.Account{}
 			for _, env := range []carrier.Environment{carrier.Production, carrier.Sandbox} {
 				n := s.newAccount()
 				n.Account.Environment = env
@@ -287,7 +289,7 @@ func accountTests() tests {
 				accounts[i].Account.Email, accounts[i].Idempotency = email, &mine
 			}
 			type result struct {
-				existing *carrier.IdempotencyRecord
+				existing *effects.Record
 				err      error
 			}
 			created, claim := 0, ""

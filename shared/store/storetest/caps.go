@@ -6,13 +6,14 @@ import (
 	"strings"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 )
 
 // capped is the suite with caps, and an account of it.
-func (s *suite) capped(caps carrier.Caps) (*suite, int64) {
+func (s *suite) capped(caps connection.Caps) (*suite, int64) {
 	s.Helper()
 	own := &suite{T: s.T, Store: s.open(s.T, caps), open: s.open}
 	n := own.newAccount()
@@ -21,14 +22,14 @@ func (s *suite) capped(caps carrier.Caps) (*suite, int64) {
 }
 
 // linkAt links one connection more at a time, with this number.
-func (s *suite) linkAt(account int64, number string, at time.Time) (carrier.Connection, error) {
+func (s *suite) linkAt(accountID int64, number string, at time.Time) (connection.Connection, error) {
 	s.Helper()
-	c := s.newConnection(account)
-	c.AccountNumber, c.ModifiedAt, c.Standing = number, at, carrier.StandingActive
-	if err := s.BeginLink(s.Context(), &c, carrier.LinkOptions{AllowDuplicate: true}); err != nil {
+	c := s.newConnection(accountID)
+	c.AccountNumber, c.ModifiedAt, c.Standing = number, at, account.StandingActive
+	if err := s.BeginLink(s.Context(), &c, connection.LinkOptions{AllowDuplicate: true}); err != nil {
 		return c, err
 	}
-	c.Status = carrier.Active
+	c.Status = connection.Active
 	return c, s.FinishLink(s.Context(), &c, nil, nil, nil)
 }
 
@@ -42,17 +43,17 @@ func (s *suite) refused(what string, err error, words string) {
 	}
 }
 
-func (s *suite) unlinkAt(c carrier.Connection, at time.Time) error {
+func (s *suite) unlinkAt(c connection.Connection, at time.Time) error {
 	s.Helper()
-	c.Status, c.DisconnectedAt = carrier.Disconnected, at
+	c.Status, c.DisconnectedAt = connection.Disconnected, at
 	return s.Unlink(s.Context(), &c)
 }
 
 func capTests() tests {
 	return tests{
 		"connections, at a time": func(s *suite) {
-			s, account := s.capped(carrier.Caps{Connections: 3})
-			var made []carrier.Connection
+			s, account := s.capped(connection.Caps{Connections: 3})
+			var made []connection.Connection
 			for i := range 3 {
 				c, err := s.linkAt(account, strconv.Itoa(i), now)
 				s.ok(err)
@@ -65,18 +66,18 @@ func capTests() tests {
 			s.ok(err)
 		},
 		"connections, begun at once": func(s *suite) {
-			s, account := s.capped(carrier.Caps{Connections: 3})
-			var begun []carrier.Connection
+			s, account := s.capped(connection.Caps{Connections: 3})
+			var begun []connection.Connection
 			for i := range 5 {
 				c := s.newConnection(account)
 				c.AccountNumber = strconv.Itoa(i)
-				s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+				s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 				begun = append(begun, c)
 			}
 			finished := 0
 			for _, err := range race(len(begun), func(i int) error {
 				c := begun[i]
-				c.Status = carrier.Active
+				c.Status = connection.Active
 				return s.FinishLink(context.Background(), &c, nil, nil, nil)
 			}) {
 				if err == nil {
@@ -89,7 +90,7 @@ func capTests() tests {
 			s.equal("carriers_count", s.load(account, store.Want{}).Account.CarriersCount, 3)
 		},
 		"duplicates of a number": func(s *suite) {
-			s, account := s.capped(carrier.Caps{Duplicates: 2})
+			s, account := s.capped(connection.Caps{Duplicates: 2})
 			first, err := s.linkAt(account, "0001", now)
 			s.ok(err)
 			_, err = s.linkAt(account, "0001", now)
@@ -100,7 +101,7 @@ func capTests() tests {
 			s.ok(err)
 			changed := other
 			changed.AccountNumber = "0001"
-			change := carrier.ConnectionChange{OldNumber: "0002", AllowDuplicate: true}
+			change := connection.Update{OldNumber: "0002", AllowDuplicate: true}
 			s.refused("a change", s.ChangeConnection(s.Context(), &changed, change), "2 times")
 			s.ok(s.unlinkAt(first, now))
 			s.ok(s.ChangeConnection(s.Context(), &changed, change))
@@ -108,7 +109,7 @@ func capTests() tests {
 			s.refused("a third again", err, "2 times")
 		},
 		"links of a day": func(s *suite) {
-			s, account := s.capped(carrier.Caps{LinksPerDay: 2})
+			s, account := s.capped(connection.Caps{LinksPerDay: 2})
 			evening := time.Date(2026, 3, 4, 23, 59, 59, 999_000_000, time.UTC)
 			for i := range 2 {
 				c, err := s.linkAt(account, strconv.Itoa(i), evening)
@@ -117,7 +118,7 @@ func capTests() tests {
 			}
 			c := s.newConnection(account)
 			c.ModifiedAt = evening
-			s.refused("a third", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), "link 2 carriers a day")
+			s.refused("a third", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), "link 2 carriers a day")
 			_, err := s.Connection(s.Context(), account, c.ID)
 			s.fails("its intent", err, fault.NotFound)
 			// A link that came to nothing counts nothing.
@@ -125,7 +126,7 @@ func capTests() tests {
 			for range 4 {
 				failed := s.newConnection(account)
 				failed.ModifiedAt = midnight
-				s.ok(s.BeginLink(s.Context(), &failed, carrier.LinkOptions{}))
+				s.ok(s.BeginLink(s.Context(), &failed, connection.LinkOptions{}))
 				s.ok(s.DropLink(s.Context(), failed))
 			}
 			for i := range 2 {
@@ -140,12 +141,12 @@ func capTests() tests {
 			s.ok(err)
 		},
 		"links of a day, begun at once": func(s *suite) {
-			s, account := s.capped(carrier.Caps{LinksPerDay: 1})
-			var begun []carrier.Connection
+			s, account := s.capped(connection.Caps{LinksPerDay: 1})
+			var begun []connection.Connection
 			for i := range 2 {
 				c := s.newConnection(account)
 				c.AccountNumber, c.ModifiedAt = strconv.Itoa(i), now
-				s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+				s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 				begun = append(begun, c)
 			}
 			s.ok(s.FinishLink(s.Context(), &begun[0], nil, nil, nil))
@@ -153,8 +154,8 @@ func capTests() tests {
 			s.equal("carriers_count", s.load(account, store.Want{}).Account.CarriersCount, 1)
 		},
 		"unlinkings of a day": func(s *suite) {
-			s, account := s.capped(carrier.Caps{LinksPerDay: 2})
-			var made []carrier.Connection
+			s, account := s.capped(connection.Caps{LinksPerDay: 2})
+			var made []connection.Connection
 			for i := range 4 {
 				c, err := s.linkAt(account, strconv.Itoa(i), now.AddDate(0, 0, i/2))
 				s.ok(err)
@@ -170,7 +171,7 @@ func capTests() tests {
 			s.ok(s.unlinkAt(made[2], at.AddDate(0, 0, 1)))
 		},
 		"keys": func(s *suite) {
-			s, account := s.capped(carrier.Caps{Keys: 2})
+			s, account := s.capped(connection.Caps{Keys: 2})
 			k := s.newKey(5, account)
 			_, err := s.CreateKey(s.Context(), k, nil, now)
 			s.ok(err)

@@ -7,13 +7,15 @@ import (
 	"strings"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 )
 
 // full stores an account with an email and an external id.
-func (s *suite) full() carrier.Account {
+func (s *suite) full() account.Account {
 	s.Helper()
 	n := s.newAccount()
 	n.Account.Email, n.Account.ExternalID = s.hash()[:20]+"@example.com", s.hash()
@@ -22,7 +24,7 @@ func (s *suite) full() carrier.Account {
 }
 
 // stored is the account as it is now.
-func (s *suite) stored(id int64) carrier.Account {
+func (s *suite) stored(id int64) account.Account {
 	s.Helper()
 	a := s.load(id, store.Want{}).Account
 	if a == nil {
@@ -32,13 +34,13 @@ func (s *suite) stored(id int64) carrier.Account {
 }
 
 // asListed is an account as lists show it.
-func asListed(a carrier.Account) carrier.Account {
+func asListed(a account.Account) account.Account {
 	a.PasswordHash, a.Following = "", false
 	return a
 }
 
 // done checks that a change was made, and was nobody's before.
-func (s *suite) done(existing *carrier.IdempotencyRecord, err error) {
+func (s *suite) done(existing *effects.Record, err error) {
 	s.Helper()
 	s.ok(err)
 	if existing != nil {
@@ -47,7 +49,7 @@ func (s *suite) done(existing *carrier.IdempotencyRecord, err error) {
 }
 
 // update changes the stored account by f, and returns it as it is then.
-func (s *suite) update(a carrier.Account, f func(*carrier.Account)) carrier.Account {
+func (s *suite) update(a account.Account, f func(*account.Account)) account.Account {
 	s.Helper()
 	next := a
 	f(&next)
@@ -56,7 +58,7 @@ func (s *suite) update(a carrier.Account, f func(*carrier.Account)) carrier.Acco
 }
 
 // refusesUpdate checks that a change is refused and nothing of it is kept.
-func (s *suite) refusesUpdate(what string, a carrier.Account, f func(*carrier.Account), kind fault.Kind) []*fault.Error {
+func (s *suite) refusesUpdate(what string, a account.Account, f func(*account.Account), kind fault.Kind) []*fault.Error {
 	s.Helper()
 	before := s.load(a.ID, store.Want{}).Account
 	next := a
@@ -75,14 +77,14 @@ func (s *suite) refusesUpdate(what string, a carrier.Account, f func(*carrier.Ac
 }
 
 // answer is a record of a finished request.
-func (s *suite) answer() *carrier.IdempotencyRecord {
+func (s *suite) answer() *effects.Record {
 	rec := s.newRecord()
 	rec.Sealed, rec.LeaseUntil = []byte("answer"), time.Time{}
 	return &rec
 }
 
 // free checks that an account can be created with these identifiers.
-func (s *suite) free(a carrier.Account, at time.Time) {
+func (s *suite) free(a account.Account, at time.Time) {
 	s.Helper()
 	n := s.newAccount()
 	n.Account.PartnerID, n.Account.Email, n.Account.ExternalID = a.PartnerID, a.Email, a.ExternalID
@@ -90,7 +92,7 @@ func (s *suite) free(a carrier.Account, at time.Time) {
 }
 
 func changeTests() tests {
-	rename := func(a *carrier.Account) { a.FirstName = "Changed" }
+	rename := func(a *account.Account) { a.FirstName = "Changed" }
 	return tests{
 		"of what is gone": func(s *suite) {
 			a := s.newAccount().Account
@@ -107,13 +109,13 @@ func changeTests() tests {
 			a := s.account()
 			b := s.update(a, rename)
 			s.equal("version", b.Version, a.Version+1)
-			s.refusesUpdate("old", a, func(a *carrier.Account) { a.LastName = "Late" }, fault.Precondition)
+			s.refusesUpdate("old", a, func(a *account.Account) { a.LastName = "Late" }, fault.Precondition)
 			b.Version++
 			s.refusesUpdate("new", b, rename, fault.Precondition)
 		},
 		"of the country while a carrier is linked": func(s *suite) {
 			a := s.stored(s.linked().AccountID)
-			abroad := func(a *carrier.Account) { a.OriginCountryCode = "NZ" }
+			abroad := func(a *account.Account) { a.OriginCountryCode = "NZ" }
 			p := s.refusesUpdate("linked", a, abroad, fault.State)
 			s.equal("field", p[0].Field, "origin_country_code")
 			s.update(a, rename)
@@ -125,7 +127,7 @@ func changeTests() tests {
 			n.Account.Metadata = map[string]string{"a": "b", "c": ""}
 			s.create(n)
 			a := s.stored(n.Account.ID)
-			s.equal("without a record", s.update(a, func(*carrier.Account) {}), a)
+			s.equal("without a record", s.update(a, func(*account.Account) {}), a)
 			rec := s.answer()
 			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: a, Idempotency: rec}, now))
 			s.equal("with a record", s.stored(a.ID), a)
@@ -133,22 +135,22 @@ func changeTests() tests {
 			s.ok(err)
 			s.equal("its repeat", existing, rec)
 			b := s.update(a, rename)
-			s.refusesUpdate("of another version", a, func(*carrier.Account) {}, fault.Precondition)
+			s.refusesUpdate("of another version", a, func(*account.Account) {}, fault.Precondition)
 			s.done(s.DeleteAccount(s.Context(), b, false, purge, nil, now))
-			s.refusesUpdate("of a deleted one", b, func(*carrier.Account) {}, fault.State)
+			s.refusesUpdate("of a deleted one", b, func(*account.Account) {}, fault.State)
 			// Carriers are counted by links, whatever a change says of them.
 			c := s.stored(s.linked().AccountID)
-			s.equal("while a carrier is linked", s.update(c, func(a *carrier.Account) { a.CarriersCount = 0 }), c)
+			s.equal("while a carrier is linked", s.update(c, func(a *account.Account) { a.CarriersCount = 0 }), c)
 		},
 		"of a state, pinned to what was read": func(s *suite) {
-			for what, change := range map[string]func(a carrier.Account, rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error){
-				"disable": func(a carrier.Account, rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+			for what, change := range map[string]func(a account.Account, rec *effects.Record) (*effects.Record, error){
+				"disable": func(a account.Account, rec *effects.Record) (*effects.Record, error) {
 					return s.SetAccountActive(s.Context(), a, true, false, rec, now)
 				},
-				"delete": func(a carrier.Account, rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+				"delete": func(a account.Account, rec *effects.Record) (*effects.Record, error) {
 					return s.DeleteAccount(s.Context(), a, true, purge, rec, now)
 				},
-				"restore": func(a carrier.Account, rec *carrier.IdempotencyRecord) (*carrier.IdempotencyRecord, error) {
+				"restore": func(a account.Account, rec *effects.Record) (*effects.Record, error) {
 					return s.RestoreAccount(s.Context(), a, true, rec, now)
 				},
 			} {
@@ -161,7 +163,7 @@ func changeTests() tests {
 					s.done(s.DeleteAccount(s.Context(), s.stored(old.ID), false, purge, nil, now))
 					read = s.stored(old.ID)
 				}
-				for _, rec := range []*carrier.IdempotencyRecord{nil, s.answer()} {
+				for _, rec := range []*effects.Record{nil, s.answer()} {
 					_, err := change(old, rec)
 					s.fails(what+" of an old version", err, fault.Precondition)
 					s.equal(what, s.stored(read.ID), read)
@@ -178,7 +180,7 @@ func changeTests() tests {
 			a, same, stranger := s.full(), s.newAccount(), s.full()
 			same.Account.PartnerID, same.Account.ExternalID = a.PartnerID, "same"
 			s.create(same)
-			list := s.refusesUpdate("both", a, func(a *carrier.Account) {
+			list := s.refusesUpdate("both", a, func(a *account.Account) {
 				a.ExternalID, a.Email = "same", strings.ToUpper(stranger.Email)
 			}, fault.Conflict)
 			var got []conflict
@@ -186,7 +188,7 @@ func changeTests() tests {
 				got = append(got, conflict{p.Field, p.ExistingAccountID})
 			}
 			s.equal("conflicts", got, []conflict{{"external_account_id", same.Account.ID}, {"email", 0}})
-			list = s.refusesUpdate("one", a, func(a *carrier.Account) { a.Email, a.ExternalID = "", "same" }, fault.Conflict)
+			list = s.refusesUpdate("one", a, func(a *account.Account) { a.Email, a.ExternalID = "", "same" }, fault.Conflict)
 			s.equal("conflicts", len(list), 1)
 			id, err := s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, now)
 			s.ok(err)
@@ -195,12 +197,12 @@ func changeTests() tests {
 		"an old version of an account comes before conflicts": func(s *suite) {
 			a, other := s.full(), s.full()
 			s.update(a, rename)
-			s.refusesUpdate("both", a, func(a *carrier.Account) { a.Email = other.Email }, fault.Precondition)
+			s.refusesUpdate("both", a, func(a *account.Account) { a.Email = other.Email }, fault.Precondition)
 		},
 		"of identifiers": func(s *suite) {
 			a := s.full()
 			old := a
-			b := s.update(a, func(a *carrier.Account) { a.Email, a.ExternalID = "new."+a.Email, "n#/%"+a.ExternalID })
+			b := s.update(a, func(a *account.Account) { a.Email, a.ExternalID = "new."+a.Email, "n#/%"+a.ExternalID })
 			s.free(old, now)
 			id, err := s.AccountByExternalID(s.Context(), b.PartnerID, b.ExternalID, now)
 			s.ok(err)
@@ -209,13 +211,13 @@ func changeTests() tests {
 			n.Account.PartnerID, n.Account.Email, n.Account.ExternalID = b.PartnerID, b.Email, b.ExternalID
 			s.refuses("the new ones", n, conflict{"external_account_id", a.ID}, conflict{"email", a.ID})
 
-			c := s.update(b, func(a *carrier.Account) { a.Email, a.ExternalID = "", "" })
+			c := s.update(b, func(a *account.Account) { a.Email, a.ExternalID = "", "" })
 			s.free(b, now)
-			s.update(c, func(a *carrier.Account) { a.Email, a.ExternalID = s.hash()[:20]+"@example.com", "again" })
+			s.update(c, func(a *account.Account) { a.Email, a.ExternalID = s.hash()[:20]+"@example.com", "again" })
 		},
 		"of an email's letter case is no conflict with itself": func(s *suite) {
 			a := s.full()
-			b := s.update(a, func(a *carrier.Account) { a.Email = strings.ToUpper(a.Email) })
+			b := s.update(a, func(a *account.Account) { a.Email = strings.ToUpper(a.Email) })
 			s.equal("email", b.Email, strings.ToUpper(a.Email))
 			n := s.newAccount()
 			n.Account.Email = a.Email
@@ -237,15 +239,15 @@ func changeTests() tests {
 			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, now))
 			s.equal("account", s.stored(a.ID), want)
 			want.Metadata = map[string]string{"b#c": "2"}
-			s.equal("metadata", s.update(s.stored(a.ID), func(a *carrier.Account) { a.Metadata = want.Metadata }).Metadata, want.Metadata)
+			s.equal("metadata", s.update(s.stored(a.ID), func(a *account.Account) { a.Metadata = want.Metadata }).Metadata, want.Metadata)
 			little := want
 			little.ExternalID, little.Email, little.CompanyName, little.FirstName, little.LastName, little.Metadata = "", "", "", "", "", nil
 			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: s.stored(a.ID), New: little}, now))
 			little.Version = 4
 			s.equal("account", s.stored(a.ID), little)
-			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{Active: &little.Active}, nil, 0, 9, now)
+			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{Active: &little.Active}, nil, 0, 9, now)
 			s.ok(err)
-			s.equal("listed", found, []carrier.Account{asListed(little)})
+			s.equal("listed", found, []account.Account{asListed(little)})
 		},
 		"of an account as a list shows it leaves its password": func(s *suite) {
 			n := s.newAccount()
@@ -295,7 +297,7 @@ func changeTests() tests {
 			want.Active, want.Following, want.Version, want.ModifiedAt = false, true, 2, milli(now.Add(time.Second))
 			s.equal("disabled", s.stored(a.ID), want)
 			c := s.newConnection(a.ID)
-			s.fails("BeginLink", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), fault.Inactive)
+			s.fails("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.Inactive)
 
 			// As read before: it is what it is now that counts.
 			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
@@ -314,7 +316,7 @@ func changeTests() tests {
 			_, update := s.UpdateAccount(ctx, store.AccountChange{Old: a, New: renamed}, now)
 			_, disable := s.SetAccountActive(ctx, a, false, false, nil, now)
 			_, remove := s.DeleteAccount(ctx, a, false, now, nil, now)
-			_, _, list := s.ListAccounts(ctx, a.PartnerID, carrier.AccountFilter{}, nil, 0, 1, now)
+			_, _, list := s.ListAccounts(ctx, a.PartnerID, account.Filter{}, nil, 0, 1, now)
 			_, _, connections := s.ListConnections(ctx, a.ID, true)
 			_, keys := s.ListKeys(ctx, a.ID)
 			_, find := s.AccountByExternalID(ctx, a.PartnerID, "x", now)
@@ -348,7 +350,7 @@ func changeTests() tests {
 			a, rec := s.full(), s.answer()
 			var done, repeats int
 			type result struct {
-				existing *carrier.IdempotencyRecord
+				existing *effects.Record
 				err      error
 			}
 			for _, r := range race(8, func(i int) result {
@@ -371,12 +373,12 @@ func changeTests() tests {
 		},
 		"at once with links, no carrier is lost": func(s *suite) {
 			a := s.account()
-			conns := make([]carrier.Connection, 4)
+			conns := make([]connection.Connection, 4)
 			for i := range conns {
 				conns[i] = s.newConnection(a.ID)
 				conns[i].AccountNumber = "000408523" + strconv.Itoa(i)
-				s.ok(s.BeginLink(s.Context(), &conns[i], carrier.LinkOptions{}))
-				conns[i].Status = carrier.Active
+				s.ok(s.BeginLink(s.Context(), &conns[i], connection.LinkOptions{}))
+				conns[i].Status = connection.Active
 			}
 			race(8, func(i int) error {
 				if i < len(conns) {
@@ -416,9 +418,9 @@ func changeTests() tests {
 				}
 			}
 			got := s.stored(a.ID)
-			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{Active: &got.Active}, nil, 0, 9, now)
+			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{Active: &got.Active}, nil, 0, 9, now)
 			s.ok(err)
-			s.equal("listed", found, []carrier.Account{asListed(got)})
+			s.equal("listed", found, []account.Account{asListed(got)})
 		},
 	}
 }

@@ -3,8 +3,10 @@ package storetest
 import (
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
 	"carrierlink/shared/store"
 )
 
@@ -19,7 +21,7 @@ func checkTests() tests {
 		},
 		"claiming an intent": func(s *suite) {
 			c := s.newConnection(s.account().ID)
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			_, err := s.ClaimCheck(s.Context(), c, now.Add(time.Hour), now.Add(time.Minute))
 			s.fails("ClaimCheck", err, fault.State)
 		},
@@ -32,7 +34,7 @@ func checkTests() tests {
 			want.LeaseUntil, want.Version = until, c.Version+1
 			s.equal("claimed", claimed, want)
 
-			for name, read := range map[string]carrier.Connection{"read before": c, "read after": claimed} {
+			for name, read := range map[string]connection.Connection{"read before": c, "read after": claimed} {
 				_, err = s.ClaimCheck(s.Context(), read, now.Add(time.Hour), until.Add(-3*time.Second))
 				s.equal(name, s.problem(name, err, fault.State).RetryAfter, 3*time.Second)
 			}
@@ -59,7 +61,7 @@ func checkTests() tests {
 		},
 		"claiming what is in work": func(s *suite) {
 			c := s.linked()
-			c.Work, c.LeaseUntil = carrier.WorkCredentials, milli(now.Add(time.Minute))
+			c.Work, c.LeaseUntil = connection.WorkCredentials, milli(now.Add(time.Minute))
 			s.ok(s.SaveConnection(s.Context(), &c))
 			_, err := s.ClaimCheck(s.Context(), c, now.Add(time.Hour), now)
 			rest := s.problem("its lease runs", err, fault.State).RetryAfter
@@ -79,19 +81,19 @@ func checkTests() tests {
 			s.claimsNot("gone", s.newConnection(s.account().ID), now, fault.NotFound)
 			intent := s.newConnection(s.account().ID)
 			intent.NextRefreshAt, intent.LeaseUntil = milli(now), milli(now)
-			s.ok(s.BeginLink(s.Context(), &intent, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &intent, connection.LinkOptions{}))
 			s.claimsNot("an intent", intent, now, fault.NotFound)
 			for name, tc := range map[string]struct {
-				change func(*carrier.Connection)
+				change func(*connection.Connection)
 				kind   fault.Kind
 			}{
-				"disconnected": {func(c *carrier.Connection) { c.Status = carrier.Disconnected }, fault.NotFound},
-				"never":        {func(c *carrier.Connection) { c.NextRefreshAt = time.Time{} }, fault.State},
-				"later":        {func(c *carrier.Connection) { c.NextRefreshAt = milli(now).Add(time.Millisecond) }, fault.State},
-				"paused":       {func(c *carrier.Connection) { c.Standing = carrier.StandingPaused }, fault.State},
-				"deleted":      {func(c *carrier.Connection) { c.Standing = carrier.StandingDeleted }, fault.State},
-				"in work":      {func(c *carrier.Connection) { c.Work = carrier.WorkFollow }, fault.State},
-				"leased":       {func(c *carrier.Connection) { c.LeaseUntil = milli(now).Add(time.Millisecond) }, fault.State},
+				"disconnected": {func(c *connection.Connection) { c.Status = connection.Disconnected }, fault.NotFound},
+				"never":        {func(c *connection.Connection) { c.NextRefreshAt = time.Time{} }, fault.State},
+				"later":        {func(c *connection.Connection) { c.NextRefreshAt = milli(now).Add(time.Millisecond) }, fault.State},
+				"paused":       {func(c *connection.Connection) { c.Standing = account.StandingPaused }, fault.State},
+				"deleted":      {func(c *connection.Connection) { c.Standing = account.StandingDeleted }, fault.State},
+				"in work":      {func(c *connection.Connection) { c.Work = connection.WorkFollow }, fault.State},
+				"leased":       {func(c *connection.Connection) { c.LeaseUntil = milli(now).Add(time.Millisecond) }, fault.State},
 			} {
 				c := s.scheduled(milli(now))
 				tc.change(&c)
@@ -183,7 +185,7 @@ func checkTests() tests {
 			c, err := s.ClaimCheck(s.Context(), c, now.Add(time.Minute), now)
 			s.ok(err)
 			good := s.snapshot(200, milli(now))
-			c.Status, c.Checks, c.ModifiedAt = carrier.Active, 2, milli(now.Add(time.Second))
+			c.Status, c.Checks, c.ModifiedAt = connection.Active, 2, milli(now.Add(time.Second))
 			s.ok(s.RecordCheck(s.Context(), &c, nil, good))
 			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
 			s.equal("row", l.Connection, &c)
@@ -192,7 +194,7 @@ func checkTests() tests {
 
 			c, err = s.ClaimCheck(s.Context(), c, now.Add(time.Minute), now)
 			s.ok(err)
-			c.Status, c.StatusReason = carrier.Degraded, "timeout"
+			c.Status, c.StatusReason = connection.Degraded, "timeout"
 			s.ok(s.RecordCheck(s.Context(), &c, nil, nil))
 			l = s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
 			s.equal("row", l.Connection, &c)
@@ -204,7 +206,7 @@ func checkTests() tests {
 			second := first
 			second.Number = 2
 			s.ok(s.RecordCheck(s.Context(), &c, &second, better))
-			s.equal("history", s.historyOf(c), []carrier.HistoryEntry{second})
+			s.equal("history", s.historyOf(c), []connection.HistoryEntry{second})
 			s.equal("the new snapshot", s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true}).Snapshot, better)
 		},
 		"at once, one claims": func(s *suite) {
@@ -218,7 +220,7 @@ func checkTests() tests {
 }
 
 // scheduled stores a connection whose next check is due at a time.
-func (s *suite) scheduled(at time.Time) carrier.Connection {
+func (s *suite) scheduled(at time.Time) connection.Connection {
 	s.Helper()
 	c := s.linked()
 	c.NextRefreshAt = at
@@ -228,29 +230,29 @@ func (s *suite) scheduled(at time.Time) carrier.Connection {
 
 // unschedule takes a connection from the schedule, for tests that look at all of
 // it.
-func (s *suite) unschedule(c carrier.Connection) {
+func (s *suite) unschedule(c connection.Connection) {
 	s.Helper()
-	c.NextRefreshAt, c.Work = time.Time{}, carrier.NoWork
+	c.NextRefreshAt, c.Work = time.Time{}, connection.NoWork
 	s.ok(s.SaveConnection(s.Context(), &c))
 }
 
 // disconnect unlinks a connection, to the end.
-func (s *suite) disconnect(c *carrier.Connection) {
+func (s *suite) disconnect(c *connection.Connection) {
 	s.Helper()
-	c.Status, c.DisconnectedAt, c.PurgeAt, c.NextRefreshAt = carrier.Disconnected, milli(now), purge, time.Time{}
+	c.Status, c.DisconnectedAt, c.PurgeAt, c.NextRefreshAt = connection.Disconnected, milli(now), purge, time.Time{}
 	s.ok(s.Unlink(s.Context(), c))
 }
 
 // entry is what by_due has of a connection.
-func entry(c carrier.Connection) carrier.DueConnection {
-	return carrier.DueConnection{AccountID: c.AccountID, ConnectionID: c.ID, CredentialID: c.CredentialID, PartnerID: c.PartnerID, DueAt: c.NextRefreshAt}
+func entry(c connection.Connection) connection.Due {
+	return connection.Due{AccountID: c.AccountID, ConnectionID: c.ID, CredentialID: c.CredentialID, PartnerID: c.PartnerID, DueAt: c.NextRefreshAt}
 }
 
 // timing is that of a stack on AWS.
-var timing = carrier.Timing{RefusalGap: carrier.RefusalGap, Speed: 1} // never changes
+var timing = health.Timing{RefusalGap: health.RefusalGap, Speed: 1} // never changes
 
 // claimsNot checks that ClaimDue refuses a connection, and leaves it alone.
-func (s *suite) claimsNot(what string, c carrier.Connection, at time.Time, kind fault.Kind) {
+func (s *suite) claimsNot(what string, c connection.Connection, at time.Time, kind fault.Kind) {
 	s.Helper()
 	before := s.load(c.AccountID, store.Want{ConnectionID: c.ID}).Connection
 	_, err := s.ClaimDue(s.Context(), entry(c), at.Add(time.Minute), at, timing)
@@ -269,7 +271,7 @@ func loadTests() tests {
 			s.fails("Account", err, fault.NotFound)
 			snap, err := s.Snapshot(s.Context(), c.AccountID, c.ID)
 			s.ok(err)
-			s.equal("Snapshot", snap, (*carrier.Snapshot)(nil))
+			s.equal("Snapshot", snap, (*connection.Snapshot)(nil))
 			rows, err := s.AllConnections(s.Context(), c.AccountID)
 			s.ok(err)
 			s.equal("AllConnections", len(rows), 0)
@@ -306,7 +308,7 @@ func loadTests() tests {
 		},
 		"only what is asked for": func(s *suite) {
 			c := s.newConnection(s.account().ID)
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			s.ok(s.FinishLink(s.Context(), &c, nil, s.snapshot(100, now), nil))
 			for name, tc := range map[string]struct {
 				want           store.Want

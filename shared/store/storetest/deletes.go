@@ -3,7 +3,9 @@ package storetest
 import (
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 )
@@ -12,7 +14,7 @@ import (
 var purge = now.Add(30 * 24 * time.Hour).Truncate(time.Second) // never changes
 
 // deleted stores a deleted account.
-func (s *suite) deleted() carrier.Account {
+func (s *suite) deleted() account.Account {
 	s.Helper()
 	a := s.full()
 	s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
@@ -27,13 +29,13 @@ func deleteTests() tests {
 			want := a
 			want.Active, want.PurgeAt, want.Following, want.Version, want.ModifiedAt = false, purge, true, 2, milli(now)
 			s.equal("account", s.stored(a.ID), want)
-			for name, f := range map[string]carrier.AccountFilter{"all": {}, "disabled": {Active: new(bool)}} {
+			for name, f := range map[string]account.Filter{"all": {}, "disabled": {Active: new(bool)}} {
 				found, _, err := s.ListAccounts(s.Context(), a.PartnerID, f, nil, 0, 9, now)
 				s.ok(err)
-				s.equal(name, found, []carrier.Account{asListed(want)})
+				s.equal(name, found, []account.Account{asListed(want)})
 			}
 			yes := true
-			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{Active: &yes}, nil, 0, 9, now)
+			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{Active: &yes}, nil, 0, 9, now)
 			s.ok(err)
 			s.equal("active", len(found), 0)
 		},
@@ -41,7 +43,7 @@ func deleteTests() tests {
 			a := s.full()
 			s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
 			b := s.stored(a.ID)
-			for name, read := range map[string]carrier.Account{"read before": a, "read after": b} {
+			for name, read := range map[string]account.Account{"read before": a, "read after": b} {
 				s.done(s.DeleteAccount(s.Context(), read, false, purge.Add(-time.Hour), nil, now.Add(time.Hour)))
 				rec := s.answer()
 				s.done(s.DeleteAccount(s.Context(), read, false, purge.Add(-time.Hour), rec, now.Add(time.Hour)))
@@ -55,7 +57,7 @@ func deleteTests() tests {
 		},
 		"of an account that was changed meanwhile": func(s *suite) {
 			a := s.full()
-			b := s.update(a, func(a *carrier.Account) { a.Email, a.ExternalID = "new."+a.Email, "new" })
+			b := s.update(a, func(a *account.Account) { a.Email, a.ExternalID = "new."+a.Email, "new" })
 			s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
 			s.equal("purge", s.stored(a.ID).PurgeAt, purge)
 			s.free(a, now)
@@ -63,9 +65,9 @@ func deleteTests() tests {
 		},
 		"refuses every change": func(s *suite) {
 			a := s.deleted()
-			s.refusesUpdate("update", a, func(a *carrier.Account) { a.FirstName = "x" }, fault.State)
+			s.refusesUpdate("update", a, func(a *account.Account) { a.FirstName = "x" }, fault.State)
 			for _, active := range []bool{true, false} {
-				for _, rec := range []*carrier.IdempotencyRecord{nil, s.answer()} {
+				for _, rec := range []*effects.Record{nil, s.answer()} {
 					_, err := s.SetAccountActive(s.Context(), a, false, active, rec, now)
 					s.fails("enable or disable", err, fault.State)
 				}
@@ -73,13 +75,13 @@ func deleteTests() tests {
 			_, err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now)
 			s.fails("CreateKey", err, fault.State)
 			c := s.newConnection(a.ID)
-			s.fails("BeginLink", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), fault.Inactive)
+			s.fails("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.Inactive)
 			s.equal("account", s.stored(a.ID), a)
 		},
 		"a link that is at work does not finish": func(s *suite) {
 			a := s.account()
 			c := s.newConnection(a.ID)
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
 			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, nil), fault.State)
 			s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), false, nil, now))
@@ -97,7 +99,7 @@ func deleteTests() tests {
 				s.equal("found", id, a.ID)
 			}
 			other := s.full()
-			s.refusesUpdate("another's email", other, func(o *carrier.Account) { o.Email = a.Email }, fault.Conflict)
+			s.refusesUpdate("another's email", other, func(o *account.Account) { o.Email = a.Email }, fault.Conflict)
 			_, err := s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, purge)
 			s.fails("at purge", err, fault.NotFound)
 			other.Email, n.Account.Email = a.Email, ""
@@ -119,20 +121,20 @@ func deleteTests() tests {
 				if s.load(a.ID, store.Want{Now: at}).Account != nil {
 					s.Error("Load: the account is there")
 				}
-				found, next, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{}, nil, 0, 1, at)
+				found, next, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{}, nil, 0, 1, at)
 				s.ok(err)
 				s.equal("listed", len(found), 0)
-				s.equal("more", next, (*carrier.Position)(nil))
-				for name, change := range map[string]func(rec *carrier.IdempotencyRecord) error{
-					"restore": func(rec *carrier.IdempotencyRecord) error {
+				s.equal("more", next, (*account.Position)(nil))
+				for name, change := range map[string]func(rec *effects.Record) error{
+					"restore": func(rec *effects.Record) error {
 						_, err := s.RestoreAccount(s.Context(), a, false, rec, at)
 						return err
 					},
-					"update": func(rec *carrier.IdempotencyRecord) error {
+					"update": func(rec *effects.Record) error {
 						_, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: renamed, Idempotency: rec}, at)
 						return err
 					},
-					"key": func(rec *carrier.IdempotencyRecord) error {
+					"key": func(rec *effects.Record) error {
 						_, err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), rec, at)
 						return err
 					},
@@ -158,14 +160,14 @@ func deleteTests() tests {
 			s.equal("its repeat, read afterwards", existing, rec)
 
 			yes := true
-			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{Active: &yes}, nil, 0, 9, purge)
+			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{Active: &yes}, nil, 0, 9, purge)
 			s.ok(err)
-			s.equal("listed after the date", found, []carrier.Account{asListed(want)})
+			s.equal("listed after the date", found, []account.Account{asListed(want)})
 			n := s.newAccount()
 			n.Account.PartnerID, n.Account.Email, n.Account.ExternalID = a.PartnerID, a.Email, a.ExternalID
 			_, err = s.CreateAccount(s.Context(), n, purge.Add(time.Hour))
 			s.equal("conflicts", len(fault.Of(err)), 2)
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			s.done(s.DeleteAccount(s.Context(), want, false, purge.Add(time.Hour), nil, now))
 			s.equal("deleted again", s.stored(a.ID).PurgeAt, purge.Add(time.Hour))
 		},
@@ -177,15 +179,15 @@ func deleteTests() tests {
 			s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), false, nil, now))
 			got := s.stored(a.ID)
 			s.equal("active", got.Active, false)
-			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{Active: new(bool)}, nil, 0, 9, now)
+			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{Active: new(bool)}, nil, 0, 9, now)
 			s.ok(err)
-			s.equal("listed", found, []carrier.Account{asListed(got)})
+			s.equal("listed", found, []account.Account{asListed(got)})
 			s.done(s.SetAccountActive(s.Context(), got, false, true, nil, now))
 			s.equal("active", s.stored(a.ID).Active, true)
 		},
 		"restore of what is not deleted": func(s *suite) {
 			a := s.full()
-			for _, rec := range []*carrier.IdempotencyRecord{nil, s.answer()} {
+			for _, rec := range []*effects.Record{nil, s.answer()} {
 				_, err := s.RestoreAccount(s.Context(), a, false, rec, now)
 				s.fails("RestoreAccount", err, fault.State)
 			}

@@ -8,19 +8,21 @@ import (
 	"sync"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
-func byDue(a, b carrier.DueConnection) int {
+func byDue(a, b connection.Due) int {
 	return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ConnectionID, b.ConnectionID))
 }
 
 // plan stores n scheduled connections of a carrier, and returns what is to be
 // found of them, in order.
-func (s *suite) plan(n int, name carrier.Name, env carrier.Environment, at func(i int) time.Time) (rows []carrier.Connection, due []carrier.DueConnection) {
+func (s *suite) plan(n int, name carrier.Name, env carrier.Environment, at func(i int) time.Time) (rows []connection.Connection, due []connection.Due) {
 	s.Helper()
 	account := s.account().ID
-	rows, due = make([]carrier.Connection, n), make([]carrier.DueConnection, n)
+	rows, due = make([]connection.Connection, n), make([]connection.Due, n)
 	times := make([]time.Time, n)
 	for i := range times {
 		times[i] = at(i)
@@ -32,15 +34,15 @@ func (s *suite) plan(n int, name carrier.Name, env carrier.Environment, at func(
 				c := s.newConnection(account)
 				c.Carrier, c.Environment, c.AccountNumber = name, env, fmt.Sprintf("%010d", i)
 				c.CredentialID = fmt.Sprintf("%016x", i%7)
-				err := s.BeginLink(s.Context(), &c, carrier.LinkOptions{})
-				c.Status, c.NextRefreshAt = carrier.Active, times[i]
+				err := s.BeginLink(s.Context(), &c, connection.LinkOptions{})
+				c.Status, c.NextRefreshAt = connection.Active, times[i]
 				if err == nil {
 					err = s.FinishLink(s.Context(), &c, nil, nil, nil)
 				}
 				if err != nil {
 					s.Error(err)
 				}
-				rows[i], due[i] = c, carrier.DueConnection{AccountID: account, ConnectionID: c.ID, CredentialID: c.CredentialID, PartnerID: c.PartnerID, DueAt: c.NextRefreshAt}
+				rows[i], due[i] = c, connection.Due{AccountID: account, ConnectionID: c.ID, CredentialID: c.CredentialID, PartnerID: c.PartnerID, DueAt: c.NextRefreshAt}
 			}
 		})
 	}
@@ -50,11 +52,11 @@ func (s *suite) plan(n int, name carrier.Name, env carrier.Environment, at func(
 }
 
 // due is what is due. What others have left in the lane is due later.
-func (s *suite) due(lane carrier.Lane, at time.Time, limit int) []carrier.DueConnection {
+func (s *suite) due(lane connection.Lane, at time.Time, limit int) []connection.Due {
 	s.Helper()
 	found, _, err := s.Due(s.Context(), lane, at, limit)
 	s.ok(err)
-	if !slices.IsSortedFunc(found, func(a, b carrier.DueConnection) int { return a.DueAt.Compare(b.DueAt) }) {
+	if !slices.IsSortedFunc(found, func(a, b connection.Due) int { return a.DueAt.Compare(b.DueAt) }) {
 		s.Errorf("%v is not in order", found)
 	}
 	slices.SortFunc(found, byDue)
@@ -67,7 +69,7 @@ func dueTests() tests {
 		"the earliest of all shards": func(s *suite) {
 			const n = 60
 			random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
-			lane := carrier.Lane(carrier.AustraliaPost)
+			lane := connection.Lane(carrier.AustraliaPost)
 			rows, want := s.plan(n, carrier.AustraliaPost, carrier.Production, func(i int) time.Time {
 				return long.Add(time.Duration(i)*time.Hour + time.Duration(random.IntN(1000))*time.Millisecond)
 			})
@@ -82,34 +84,34 @@ func dueTests() tests {
 			// A claim moves it, and so does a record.
 			claimed, err := s.ClaimDue(s.Context(), entry(rows[0]), end.Add(time.Minute), end, timing)
 			s.ok(err)
-			want = slices.DeleteFunc(want, func(d carrier.DueConnection) bool { return d.ConnectionID == claimed.ID })
+			want = slices.DeleteFunc(want, func(d connection.Due) bool { return d.ConnectionID == claimed.ID })
 			s.equal("claimed", s.due(lane, end, n), want)
 			s.equal("claimed, due again", s.due(lane, claimed.NextRefreshAt, n+1), append(slices.Clone(want), entry(claimed)))
 			claimed.NextRefreshAt = end.Add(time.Second)
 			s.ok(s.RecordCheck(s.Context(), &claimed, nil, nil))
 			s.equal("recorded", s.due(lane, end, n), want)
-			want = append(want, carrier.DueConnection{
+			want = append(want, connection.Due{
 				AccountID: claimed.AccountID, ConnectionID: claimed.ID, CredentialID: claimed.CredentialID, PartnerID: claimed.PartnerID,
 				DueAt: claimed.NextRefreshAt,
 			})
 			s.equal("due again", s.due(lane, end.Add(time.Second), n), want)
 			rows[0] = claimed
 
-			for i, leave := range []func(*carrier.Connection){
-				func(c *carrier.Connection) { c.NextRefreshAt = time.Time{} },
-				func(c *carrier.Connection) { c.Standing = carrier.StandingPaused },
-				func(c *carrier.Connection) { c.Standing = carrier.StandingDeleted },
-				func(c *carrier.Connection) { c.Work = carrier.WorkCredentials },
+			for i, leave := range []func(*connection.Connection){
+				func(c *connection.Connection) { c.NextRefreshAt = time.Time{} },
+				func(c *connection.Connection) { c.Standing = account.StandingPaused },
+				func(c *connection.Connection) { c.Standing = account.StandingDeleted },
+				func(c *connection.Connection) { c.Work = connection.WorkCredentials },
 			} {
 				c := rows[i+1]
 				leave(&c)
 				s.ok(s.SaveConnection(s.Context(), &c))
 				rows[i+1] = c
-				want = slices.DeleteFunc(want, func(d carrier.DueConnection) bool { return d.ConnectionID == c.ID })
+				want = slices.DeleteFunc(want, func(d connection.Due) bool { return d.ConnectionID == c.ID })
 				s.equal(fmt.Sprint("left ", i), s.due(lane, end.Add(time.Second), n), want)
 			}
 			s.disconnect(&rows[n-1])
-			want = slices.DeleteFunc(want, func(d carrier.DueConnection) bool { return d.ConnectionID == rows[n-1].ID })
+			want = slices.DeleteFunc(want, func(d connection.Due) bool { return d.ConnectionID == rows[n-1].ID })
 			s.equal("unlinked", s.due(lane, end.Add(time.Second), n), want)
 			for _, c := range rows[:n-1] {
 				s.unschedule(c)
@@ -117,7 +119,7 @@ func dueTests() tests {
 			s.equal("none left", len(s.due(lane, end.Add(time.Second), n)), 0)
 		},
 		"many at one time": func(s *suite) {
-			lane := carrier.Lane(carrier.StarTrack)
+			lane := connection.Lane(carrier.StarTrack)
 			rows, want := s.plan(20, carrier.StarTrack, carrier.Production, func(int) time.Time { return long })
 			s.equal("all", s.due(lane, long, 20), want)
 			found := s.due(lane, long, 9)
@@ -132,7 +134,7 @@ func dueTests() tests {
 			more, others := s.plan(6, carrier.StarTrack, carrier.Sandbox, func(i int) time.Time { return long.Add(time.Duration(i) * time.Minute) })
 			want = append(want, others...)
 			slices.SortFunc(want, byDue)
-			s.equal("sandbox", s.due(carrier.SandboxLane, long.Add(time.Hour), 100), want)
+			s.equal("sandbox", s.due(connection.SandboxLane, long.Add(time.Hour), 100), want)
 			for _, c := range append(rows, more...) {
 				s.unschedule(c)
 			}

@@ -4,7 +4,8 @@ import (
 	"slices"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 )
@@ -45,7 +46,7 @@ func followTests() tests {
 				a = want
 			}
 			s.equal("new", a.Following, false)
-			a = s.update(a, func(a *carrier.Account) { a.FirstName = "Changed" })
+			a = s.update(a, func(a *account.Account) { a.FirstName = "Changed" })
 			s.equal("renamed", a.Following, false)
 			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, long))
 			mark("disabled", long)
@@ -66,11 +67,11 @@ func followTests() tests {
 		"a mark outlives other changes": func(s *suite) {
 			a := s.account()
 			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, long))
-			listed, _, err := s.ListAccounts(s.Context(), a.PartnerID, carrier.AccountFilter{}, nil, 0, 9, now)
+			listed, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{}, nil, 0, 9, now)
 			s.ok(err)
 			// As a list shows it: there nobody is marked.
-			s.equal("marked", s.update(listed[0], func(a *carrier.Account) { a.FirstName = "Changed" }).Following, true)
-			a = s.update(s.stored(a.ID), func(a *carrier.Account) { a.LastName = "Changed" })
+			s.equal("marked", s.update(listed[0], func(a *account.Account) { a.FirstName = "Changed" }).Following, true)
+			a = s.update(s.stored(a.ID), func(a *account.Account) { a.LastName = "Changed" })
 			s.equal("marked", a.Following, true)
 			s.ok(s.EndFollow(s.Context(), a))
 		},
@@ -105,7 +106,7 @@ func followTests() tests {
 			c := s.linked()
 			a := s.stored(c.AccountID)
 			next := c
-			next.Standing = carrier.StandingPaused
+			next.Standing = account.StandingPaused
 			s.fails("gone", s.FollowConnection(s.Context(), &next, s.newAccount().Account), fault.NotFound)
 			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
 			s.fails("changed", s.FollowConnection(s.Context(), &next, a), fault.Precondition)
@@ -123,13 +124,13 @@ func followTests() tests {
 			s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c), Now: purge}).LinkedAs, []string{c.ID})
 		},
 		"following, through a life": func(s *suite) {
-			for name, snap := range map[string]*carrier.Snapshot{"with a snapshot": s.snapshot(100, milli(now)), "without": nil} {
+			for name, snap := range map[string]*connection.Snapshot{"with a snapshot": s.snapshot(100, milli(now)), "without": nil} {
 				c := s.newConnection(s.account().ID)
 				s.link(&c, snap)
-				follow := func(what string, standing carrier.Standing, purgeAt time.Time) {
+				follow := func(what string, standing account.Standing, purgeAt time.Time) {
 					s.Helper()
 					before := c
-					c.Standing, c.PurgeAt, c.Work, c.LeaseUntil = standing, purgeAt, carrier.WorkFollow, milli(now.Add(time.Minute))
+					c.Standing, c.PurgeAt, c.Work, c.LeaseUntil = standing, purgeAt, connection.WorkFollow, milli(now.Add(time.Minute))
 					want := c
 					want.Version = before.Version + 1
 					s.ok(s.FollowConnection(s.Context(), &c, s.stored(c.AccountID)))
@@ -145,14 +146,14 @@ func followTests() tests {
 				}
 				a := s.stored(c.AccountID)
 				s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
-				follow("paused", carrier.StandingPaused, time.Time{})
+				follow("paused", account.StandingPaused, time.Time{})
 				s.done(s.SetAccountActive(s.Context(), s.stored(a.ID), false, true, nil, now))
-				follow("active", carrier.StandingActive, time.Time{})
+				follow("active", account.StandingActive, time.Time{})
 				s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
-				follow("deleted", carrier.StandingDeleted, purge)
-				follow("deleted, again", carrier.StandingDeleted, purge)
+				follow("deleted", account.StandingDeleted, purge)
+				follow("deleted, again", account.StandingDeleted, purge)
 				s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), false, nil, now))
-				follow("restored", carrier.StandingActive, time.Time{})
+				follow("restored", account.StandingActive, time.Time{})
 				s.unschedule(c)
 			}
 		},
@@ -180,10 +181,10 @@ func followTests() tests {
 			intent, worked, claimed := s.newConnection(a.ID), s.newConnection(a.ID), s.newConnection(a.ID)
 			worked.AccountNumber, claimed.AccountNumber = "0004085231", "0004085232"
 			intent.LeaseUntil = long.Add(time.Second)
-			s.ok(s.BeginLink(s.Context(), &intent, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &intent, connection.LinkOptions{}))
 			s.link(&worked, nil)
 			s.link(&claimed, nil)
-			worked.Work, worked.LeaseUntil = carrier.WorkCredentials, long
+			worked.Work, worked.LeaseUntil = connection.WorkCredentials, long
 			s.ok(s.SaveConnection(s.Context(), &worked))
 			claimed.NextRefreshAt = long
 			s.ok(s.SaveConnection(s.Context(), &claimed))
@@ -215,7 +216,7 @@ func followTests() tests {
 			c := s.linked()
 			race(6, func(i int) error {
 				if i < 2 {
-					_, err := s.SetAccountActive(s.Context(), carrier.Account{ID: c.AccountID, Active: i == 0}, false, i == 1, nil, now)
+					_, err := s.SetAccountActive(s.Context(), account.Account{ID: c.AccountID, Active: i == 0}, false, i == 1, nil, now)
 					return err
 				}
 				for range 4 {
@@ -246,7 +247,7 @@ func followTests() tests {
 	}
 }
 
-func active(a carrier.Account, is bool) carrier.Account {
+func active(a account.Account, is bool) account.Account {
 	a.Active = is
 	return a
 }

@@ -7,6 +7,7 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
 	"carrierlink/shared/store"
 )
 
@@ -18,12 +19,12 @@ func (s *suite) minute() time.Time {
 
 // count is a check of the schedule at now, of a connection that was well an hour
 // before.
-func count(account int64, o carrier.Outcome) carrier.Counted {
-	return carrier.Counted{PartnerID: account * 2, AccountID: account, CredentialID: "00c0ffee", At: now, Outcome: o, Scheduled: true, WasWellAt: now.Add(-time.Hour)}
+func count(account int64, o carrier.Outcome) health.Counted {
+	return health.Counted{PartnerID: account * 2, AccountID: account, CredentialID: "00c0ffee", At: now, Outcome: o, Scheduled: true, WasWellAt: now.Add(-time.Hour)}
 }
 
-func vote(account int64, failure string) carrier.Vote {
-	return carrier.Vote{At: milli(now), PartnerID: account * 2, AccountID: account, CredentialID: "00c0ffee", Failure: failure}
+func vote(account int64, failure string) health.Vote {
+	return health.Vote{At: milli(now), PartnerID: account * 2, AccountID: account, CredentialID: "00c0ffee", Failure: failure}
 }
 
 func healthTests() tests {
@@ -38,22 +39,22 @@ func healthTests() tests {
 		},
 		"checks of each kind": func(s *suite) {
 			minute := s.minute()
-			s.ok(s.CountChecks(s.Context(), name, []carrier.Counted{count(1, carrier.OutcomeOK), count(2, carrier.OutcomeRateLimited)}, minute))
-			s.ok(s.CountChecks(s.Context(), carrier.StarTrack, []carrier.Counted{count(1, carrier.OutcomeTimeout)}, minute))
-			s.ok(s.CountChecks(s.Context(), name, []carrier.Counted{
+			s.ok(s.CountChecks(s.Context(), name, []health.Counted{count(1, carrier.OutcomeOK), count(2, carrier.OutcomeRateLimited)}, minute))
+			s.ok(s.CountChecks(s.Context(), carrier.StarTrack, []health.Counted{count(1, carrier.OutcomeTimeout)}, minute))
+			s.ok(s.CountChecks(s.Context(), name, []health.Counted{
 				count(3, carrier.OutcomeTimeout), count(1<<31-1, carrier.OutcomeUnavailable), count(3, carrier.OutcomeUnreadable), count(3, carrier.OutcomeUnauthorized),
 			}, minute.Add(time.Minute-time.Nanosecond)))
 			silent, asked, late, missing := count(5, carrier.OutcomeTimeout), count(6, carrier.OutcomeTimeout), count(7, carrier.OutcomeTimeout), count(8, carrier.OutcomeNoCredentials)
-			silent.Silent, asked.Scheduled, late.WasWellAt = true, false, now.Add(-carrier.VoteWithin-1)
-			s.ok(s.CountChecks(s.Context(), name, []carrier.Counted{count(4, carrier.OutcomeForbidden), count(3, carrier.OutcomeTimeout), silent, asked, late, missing, count(5, carrier.OutcomeOK)}, minute))
+			silent.Silent, asked.Scheduled, late.WasWellAt = true, false, now.Add(-health.VoteWithin-1)
+			s.ok(s.CountChecks(s.Context(), name, []health.Counted{count(4, carrier.OutcomeForbidden), count(3, carrier.OutcomeTimeout), silent, asked, late, missing, count(5, carrier.OutcomeOK)}, minute))
 			tallies, err := s.Tallies(s.Context(), name, minute.Add(time.Second))
 			s.ok(err)
 			for i := range tallies {
-				slices.SortFunc(tallies[i].Votes, func(a, b carrier.Vote) int {
+				slices.SortFunc(tallies[i].Votes, func(a, b health.Vote) int {
 					return cmp.Or(cmp.Compare(a.AccountID, b.AccountID), cmp.Compare(a.Failure, b.Failure))
 				})
 			}
-			s.equal("tallies", tallies, []carrier.Tally{{Minute: minute, Checks: 13, Good: 2, Votes: []carrier.Vote{
+			s.equal("tallies", tallies, []health.Tally{{Minute: minute, Checks: 13, Good: 2, Votes: []health.Vote{
 				vote(1, ""), vote(2, ""), vote(3, "outage"), vote(3, "unauthorized"), vote(4, "forbidden"), vote(5, ""), vote(1<<31-1, "outage"),
 			}}})
 			tallies, err = s.Tallies(s.Context(), carrier.StarTrack, minute)
@@ -62,11 +63,11 @@ func healthTests() tests {
 			tallies[0].Votes[0].Failure = "changed"
 			again, err := s.Tallies(s.Context(), carrier.StarTrack, minute)
 			s.ok(err)
-			s.equal("what callers change changes nothing", again[0].Votes, []carrier.Vote{vote(1, "outage")})
+			s.equal("what callers change changes nothing", again[0].Votes, []health.Vote{vote(1, "outage")})
 		},
 		"nothing but what was not made": func(s *suite) {
 			minute := s.minute()
-			s.ok(s.CountChecks(s.Context(), name, []carrier.Counted{{AccountID: 1, Gone: true, Scheduled: true, At: now, WasWellAt: now}}, minute))
+			s.ok(s.CountChecks(s.Context(), name, []health.Counted{{AccountID: 1, Gone: true, Scheduled: true, At: now, WasWellAt: now}}, minute))
 			tallies, err := s.Tallies(s.Context(), name, minute)
 			s.ok(err)
 			s.equal("tallies", len(tallies), 0)
@@ -74,7 +75,7 @@ func healthTests() tests {
 		"of the last fifteen minutes": func(s *suite) {
 			minute := s.minute()
 			for i := range 17 {
-				s.ok(s.CountChecks(s.Context(), name, []carrier.Counted{count(1, carrier.OutcomeOK)}, minute.Add(time.Duration(i)*time.Minute)))
+				s.ok(s.CountChecks(s.Context(), name, []health.Counted{count(1, carrier.OutcomeOK)}, minute.Add(time.Duration(i)*time.Minute)))
 			}
 			for _, tc := range []struct {
 				name     string
@@ -107,7 +108,7 @@ func healthTests() tests {
 		"at once, none is lost": func(s *suite) {
 			minute := s.minute()
 			race(20, func(i int) error {
-				err := s.CountChecks(s.Context(), name, []carrier.Counted{count(int64(i), carrier.OutcomeTimeout), count(int64(i), carrier.OutcomeOK)}, minute)
+				err := s.CountChecks(s.Context(), name, []health.Counted{count(int64(i), carrier.OutcomeTimeout), count(int64(i), carrier.OutcomeOK)}, minute)
 				if err != nil {
 					s.Error(err)
 				}
@@ -127,13 +128,13 @@ func healthTests() tests {
 				b := found[name]
 				s.equal("carrier", b.Carrier, name)
 				late := b
-				opened := b.Opened("outage", milli(now), carrier.Timing{Speed: 1})
+				opened := b.Opened("outage", milli(now), health.Timing{Speed: 1})
 				opened.ControlAt = milli(now.Add(time.Minute))
-				opened.Peers = []carrier.Peer{
+				opened.Peers = []health.Peer{
 					{PartnerID: 1, AccountID: 2, ConnectionID: "se-3", CredentialID: "4", WellAt: milli(now), RefusedAt: milli(now.Add(1)), TriedAt: milli(now.Add(time.Hour))},
 					{AccountID: 5, WellAt: milli(now)},
 				}
-				opened.Doubts = []carrier.Doubt{
+				opened.Doubts = []health.Doubt{
 					{AccountID: 6, ConnectionID: "se-7", CredentialID: "8", Since: milli(now), At: milli(now.Add(time.Minute))}, {PartnerID: 9, At: milli(now)},
 				}
 				s.ok(s.SaveBreaker(s.Context(), &opened))
@@ -147,7 +148,7 @@ func healthTests() tests {
 				s.equal("opened", found[name], opened)
 
 				s.equal("saved", s.won(race(8, func(int) error {
-					mine := opened.Probed(milli(now.Add(time.Minute)), carrier.Timing{})
+					mine := opened.Probed(milli(now.Add(time.Minute)), health.Timing{})
 					return s.SaveBreaker(s.Context(), &mine)
 				}), fault.State), 1)
 				found, err = s.Breakers(s.Context())

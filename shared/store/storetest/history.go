@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // historyOf is all that the history of a connection holds, the newest first.
-func (s *suite) historyOf(c carrier.Connection) []carrier.HistoryEntry {
+func (s *suite) historyOf(c connection.Connection) []connection.HistoryEntry {
 	s.Helper()
 	entries, next, err := s.History(s.Context(), c.AccountID, c.ID, nil, 0, 1000, now)
 	s.ok(err)
@@ -21,16 +22,16 @@ func (s *suite) historyOf(c carrier.Connection) []carrier.HistoryEntry {
 
 // checked stores a connection with a history, and returns that, the newest
 // first.
-func (s *suite) checked(at ...time.Time) (carrier.Connection, []carrier.HistoryEntry) {
+func (s *suite) checked(at ...time.Time) (connection.Connection, []connection.HistoryEntry) {
 	s.Helper()
 	c := s.linked()
-	var entries []carrier.HistoryEntry
+	var entries []connection.HistoryEntry
 	for i, t := range at {
-		e := carrier.HistoryEntry{Check: carrier.Check{At: t, Outcome: carrier.OutcomeOK, Trigger: carrier.TriggerSchedule}, Number: i + 1, Status: carrier.Active}
+		e := connection.HistoryEntry{Check: connection.Check{At: t, Outcome: carrier.OutcomeOK, Trigger: connection.TriggerSchedule}, Number: i + 1, Status: connection.Active}
 		s.ok(s.RecordCheck(s.Context(), &c, &e, nil))
 		entries = append(entries, e)
 	}
-	slices.SortFunc(entries, func(a, b carrier.HistoryEntry) int { return b.At.Compare(a.At) })
+	slices.SortFunc(entries, func(a, b connection.HistoryEntry) int { return b.At.Compare(a.At) })
 	return c, entries
 }
 
@@ -39,7 +40,7 @@ func historyTests() tests {
 		"none": func(s *suite) {
 			c := s.linked()
 			s.checked(now) // somebody else's
-			for _, before := range []*carrier.HistoryPosition{nil, {At: now, Number: 3}, {}} {
+			for _, before := range []*connection.HistoryPosition{nil, {At: now, Number: 3}, {}} {
 				entries, next, err := s.History(s.Context(), c.AccountID, c.ID, before, 0, 9, now)
 				s.ok(err)
 				if len(entries) > 0 || next != nil {
@@ -54,8 +55,8 @@ func historyTests() tests {
 			}
 			c, want := s.checked(times...)
 			for _, size := range []int{1, 4, 24, 25, 26} {
-				var got []carrier.HistoryEntry
-				var before *carrier.HistoryPosition
+				var got []connection.HistoryEntry
+				var before *connection.HistoryPosition
 				for {
 					page, next, err := s.History(s.Context(), c.AccountID, c.ID, before, 0, size, now)
 					s.ok(err)
@@ -64,7 +65,7 @@ func historyTests() tests {
 						break
 					}
 					last := page[len(page)-1]
-					s.equal("position", next, &carrier.HistoryPosition{At: last.At, Number: last.Number})
+					s.equal("position", next, &connection.HistoryPosition{At: last.At, Number: last.Number})
 					s.equal("page", len(page), size)
 					before = next
 				}
@@ -82,18 +83,18 @@ func historyTests() tests {
 		},
 		"two of one millisecond, by their number": func(s *suite) {
 			c := s.linked()
-			var want []carrier.HistoryEntry
+			var want []connection.HistoryEntry
 			for n := 9; n <= 11; n++ {
 				e := first
 				e.Number = n
 				s.ok(s.RecordCheck(s.Context(), &c, &e, nil))
-				want = append([]carrier.HistoryEntry{e}, want...)
+				want = append([]connection.HistoryEntry{e}, want...)
 			}
 			s.equal("entries", s.historyOf(c), want)
-			got, _, err := s.History(s.Context(), c.AccountID, c.ID, &carrier.HistoryPosition{At: first.At, Number: 11}, 0, 9, now)
+			got, _, err := s.History(s.Context(), c.AccountID, c.ID, &connection.HistoryPosition{At: first.At, Number: 11}, 0, 9, now)
 			s.ok(err)
 			s.equal("before the last", got, want[1:])
-			got, _, err = s.History(s.Context(), c.AccountID, c.ID, &carrier.HistoryPosition{At: first.At}, 0, 9, now)
+			got, _, err = s.History(s.Context(), c.AccountID, c.ID, &connection.HistoryPosition{At: first.At}, 0, 9, now)
 			s.ok(err)
 			s.equal("before the first", len(got), 0)
 		},
@@ -104,9 +105,9 @@ func historyTests() tests {
 				at   time.Time
 				want int
 			}{
-				{"before", want[1].At.Add(carrier.HistoryKept - time.Millisecond), 2},
-				{"the first one's time", want[1].At.Add(carrier.HistoryKept), 1},
-				{"later", now.Add(2 * carrier.HistoryKept), 0},
+				{"before", want[1].At.Add(connection.HistoryKept - time.Millisecond), 2},
+				{"the first one's time", want[1].At.Add(connection.HistoryKept), 1},
+				{"later", now.Add(2 * connection.HistoryKept), 0},
 			} {
 				got, next, err := s.History(s.Context(), c.AccountID, c.ID, nil, 0, 9, tc.at)
 				s.ok(err)
@@ -115,15 +116,15 @@ func historyTests() tests {
 					s.Errorf("%s: there is more", tc.name)
 				}
 			}
-			got, _, err := s.History(s.Context(), c.AccountID, c.ID, &carrier.HistoryPosition{At: now, Number: 9}, 0, 9, now.Add(2*carrier.HistoryKept))
+			got, _, err := s.History(s.Context(), c.AccountID, c.ID, &connection.HistoryPosition{At: now, Number: 9}, 0, 9, now.Add(2*connection.HistoryKept))
 			s.ok(err)
 			s.equal("after a position of then", len(got), 0)
 		},
 		"more than one read": func(s *suite) {
 			c := s.linked()
 			e := first
-			for range carrier.MaxChanges {
-				e.Changes = append(e.Changes, carrier.Change{Type: carrier.ChangedField, Field: s.hash() + s.hash() + s.hash(), From: s.hash(), To: s.hash()})
+			for range connection.MaxDifferences {
+				e.Changes = append(e.Changes, connection.Difference{Type: connection.ChangedField, Field: s.hash() + s.hash() + s.hash(), From: s.hash(), To: s.hash()})
 			}
 			for n := range 40 { // 1.5 MB
 				e.Number = n + 1
@@ -141,7 +142,7 @@ func historyTests() tests {
 			s.ok(s.RecordCheck(s.Context(), &c, &e, nil))
 			e.Changes[0].From = "changed"
 			s.historyOf(c)[0].Changes[0].From = "changed"
-			s.equal("entries", s.historyOf(c), []carrier.HistoryEntry{first})
+			s.equal("entries", s.historyOf(c), []connection.HistoryEntry{first})
 		},
 	}
 }

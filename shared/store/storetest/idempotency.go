@@ -5,11 +5,12 @@ import (
 	"strings"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 )
 
 // claims takes the key at a time and checks that nobody stands in the way.
-func (s *suite) claims(what string, rec carrier.IdempotencyRecord, at time.Time) {
+func (s *suite) claims(what string, rec effects.Record, at time.Time) {
 	s.Helper()
 	existing, err := s.ClaimIdempotency(s.Context(), rec, at)
 	s.ok(err)
@@ -19,7 +20,7 @@ func (s *suite) claims(what string, rec carrier.IdempotencyRecord, at time.Time)
 }
 
 // findsClaimed checks that a record stands in the way at a time.
-func (s *suite) findsClaimed(what string, rec carrier.IdempotencyRecord, at time.Time, want carrier.IdempotencyRecord) {
+func (s *suite) findsClaimed(what string, rec effects.Record, at time.Time, want effects.Record) {
 	s.Helper()
 	existing, err := s.ClaimIdempotency(s.Context(), rec, at)
 	s.ok(err)
@@ -27,7 +28,7 @@ func (s *suite) findsClaimed(what string, rec carrier.IdempotencyRecord, at time
 }
 
 // rival is another request under the record's key.
-func rival(rec carrier.IdempotencyRecord) carrier.IdempotencyRecord {
+func rival(rec effects.Record) effects.Record {
 	rec.ClaimID = "rival of " + rec.ClaimID
 	rec.PayloadMAC = []byte("another payload")
 	return rec
@@ -54,7 +55,7 @@ func idempotencyTests() tests {
 			c := s.newConnection(s.account().ID)
 			rec := s.newRecord()
 			s.claims("first", rec, now)
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			rec.Sealed = []byte{0, 255, 1}
 			s.ok(s.FinishLink(s.Context(), &c, nil, nil, &rec))
 			other := rival(rec)
@@ -92,7 +93,7 @@ func idempotencyTests() tests {
 			c := s.newConnection(s.account().ID)
 			rec := s.newRecord()
 			s.claims("first", rec, now)
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			rec.Sealed = []byte("answer")
 			s.ok(s.FinishLink(s.Context(), &c, nil, nil, &rec))
 			s.ok(s.ReleaseIdempotency(s.Context(), rec))
@@ -101,7 +102,7 @@ func idempotencyTests() tests {
 		"at once, one claims": func(s *suite) {
 			rec := s.newRecord()
 			won := 0
-			for _, existing := range race(20, func(i int) *carrier.IdempotencyRecord {
+			for _, existing := range race(20, func(i int) *effects.Record {
 				mine := rec
 				mine.ClaimID = strconv.Itoa(i)
 				existing, err := s.ClaimIdempotency(s.Context(), mine, now)

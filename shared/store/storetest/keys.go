@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 )
@@ -16,27 +17,27 @@ func keyTests() tests {
 	return tests{
 		"absent is unauthorized": func(s *suite) {
 			a := s.account()
-			for name, u := range map[string]carrier.KeyUse{
+			for name, u := range map[string]account.KeyUse{
 				"nobody's":           {AccountID: s.id(), Hash: s.hash(), Now: now, Limit: 5},
 				"another hash":       {AccountID: a.ID, Hash: s.hash(), Now: now, Limit: 5},
 				"partner of nothing": {PartnerID: s.id(), Hash: s.hash(), Now: now, Limit: 5},
 			} {
 				got, err := s.UseKey(s.Context(), u)
 				s.fails(name, err, fault.Unauthorized)
-				s.equal(name, got, carrier.KeyUsed{})
+				s.equal(name, got, account.KeyUsed{})
 			}
 		},
 		"a merchant's hash is no key of its partner": func(s *suite) {
 			n := s.newAccount()
 			s.create(n)
-			_, err := s.UseKey(s.Context(), carrier.KeyUse{PartnerID: n.Account.PartnerID, Hash: n.Key.Hash, Now: now, Limit: 5})
+			_, err := s.UseKey(s.Context(), account.KeyUse{PartnerID: n.Account.PartnerID, Hash: n.Key.Hash, Now: now, Limit: 5})
 			s.fails("UseKey", err, fault.Unauthorized)
 		},
 		"expired is unauthorized, from the very millisecond": func(s *suite) {
 			n := s.newAccount()
 			n.Key.ExpiresAt = milli(now)
 			s.create(n)
-			use := carrier.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Limit: 5}
+			use := account.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Limit: 5}
 			for _, tc := range []struct {
 				name string
 				at   time.Time
@@ -61,7 +62,7 @@ func keyTests() tests {
 			s.create(n)
 			ctx, cancel := context.WithCancel(s.Context())
 			cancel()
-			_, err := s.UseKey(ctx, carrier.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Now: now, Limit: 5})
+			_, err := s.UseKey(ctx, account.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Now: now, Limit: 5})
 			s.fails("UseKey", err, fault.Internal)
 			if !errors.Is(err, context.Canceled) {
 				s.Errorf("UseKey = %v, want a chain with context.Canceled", err)
@@ -72,28 +73,28 @@ func keyTests() tests {
 			n.Key.Description = "first key"
 			s.create(n)
 			n.Key.LastUsedOn = today
-			use := carrier.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Limit: 2, Now: now}
+			use := account.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Limit: 2, Now: now}
 			left := time.Minute - now.Sub(now.Truncate(time.Minute))
 			for used := 1; used <= 2; used++ {
 				got, err := s.UseKey(s.Context(), use)
 				s.ok(err)
-				s.equal("within the limit", got, carrier.KeyUsed{Key: n.Key, Used: used, Reset: left})
+				s.equal("within the limit", got, account.KeyUsed{Key: n.Key, Used: used, Reset: left})
 			}
 			for range 2 {
 				got, err := s.UseKey(s.Context(), use)
 				p := s.problem("over the limit", err, fault.RateLimited)
 				s.equal("RetryAfter", p.RetryAfter, left)
-				s.equal("over the limit", got, carrier.KeyUsed{Key: n.Key, Used: 2, Reset: left})
+				s.equal("over the limit", got, account.KeyUsed{Key: n.Key, Used: 2, Reset: left})
 			}
 			use.Now = now.Truncate(time.Minute).Add(time.Minute)
 			got, err := s.UseKey(s.Context(), use)
 			s.ok(err)
-			s.equal("new minute", got, carrier.KeyUsed{Key: n.Key, Used: 1, Reset: time.Minute})
+			s.equal("new minute", got, account.KeyUsed{Key: n.Key, Used: 1, Reset: time.Minute})
 		},
 		"a lower limit counts what was used": func(s *suite) {
 			n := s.newAccount()
 			s.create(n)
-			use := carrier.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Limit: 10, Now: now}
+			use := account.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Limit: 10, Now: now}
 			for range 3 {
 				_, err := s.UseKey(s.Context(), use)
 				s.ok(err)
@@ -106,7 +107,7 @@ func keyTests() tests {
 		"a clock behind counts in the minute that is open": func(s *suite) {
 			n := s.newAccount()
 			s.create(n)
-			use := carrier.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Limit: 3}
+			use := account.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Limit: 3}
 			ahead, behind := now.Truncate(time.Minute).Add(time.Second), now.Truncate(time.Minute).Add(-time.Second)
 			for i, at := range []time.Time{ahead, behind, ahead} {
 				use.Now = at
@@ -120,11 +121,11 @@ func keyTests() tests {
 			s.equal("Reset", got.Reset, 61*time.Second)
 		},
 		"a partner key": func(s *suite) {
-			p := carrier.Partner{ID: s.id(), Name: "Shop Ltd", Environment: carrier.Sandbox, DefaultCountryCode: "NZ", CreatedAt: milli(now)}
+			p := account.Partner{ID: s.id(), Name: "Shop Ltd", Environment: carrier.Sandbox, DefaultCountryCode: "NZ", CreatedAt: milli(now)}
 			k := s.newKey(p.ID, 0)
 			k.Environment, k.DefaultCountryCode, k.Description, k.ExpiresAt = carrier.Sandbox, "NZ", "made by the operator", milli(now.Add(time.Hour))
 			s.ok(s.CreatePartner(s.Context(), p, k))
-			got, err := s.UseKey(s.Context(), carrier.KeyUse{PartnerID: p.ID, Hash: k.Hash, Now: now, Limit: 1})
+			got, err := s.UseKey(s.Context(), account.KeyUse{PartnerID: p.ID, Hash: k.Hash, Now: now, Limit: 1})
 			s.ok(err)
 			k.LastUsedOn = today
 			s.equal("key", got.Key, k)
@@ -138,7 +139,7 @@ func keyTests() tests {
 				seen := map[int]int{}
 				for _, err := range race(callers, func(int) error {
 					for {
-						got, err := s.UseKey(s.Context(), carrier.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Now: at, Limit: limit})
+						got, err := s.UseKey(s.Context(), account.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Now: at, Limit: limit})
 						if !fault.Is(err, fault.State) {
 							if err == nil && (got.Used < 1 || got.Used > limit) {
 								s.Errorf("Used = %d, want 1 to %d", got.Used, limit)

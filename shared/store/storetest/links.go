@@ -6,13 +6,15 @@ import (
 	"strings"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 )
 
 // snapshot is an answer of a carrier, n bytes long and hard to pack.
-func (s *suite) snapshot(n int, at time.Time) *carrier.Snapshot {
+func (s *suite) snapshot(n int, at time.Time) *connection.Snapshot {
 	s.Helper()
 	var b strings.Builder
 	b.WriteString(`{"account_number":"0004085230","filler":"`)
@@ -20,24 +22,24 @@ func (s *suite) snapshot(n int, at time.Time) *carrier.Snapshot {
 		b.WriteString(s.hash())
 	}
 	b.WriteString(`"}`)
-	snap, err := carrier.NewSnapshot([]byte(b.String()), at)
+	snap, err := connection.NewSnapshot([]byte(b.String()), at)
 	s.ok(err)
 	return &snap
 }
 
-func (s *suite) number(c carrier.Connection) *store.Number {
+func (s *suite) number(c connection.Connection) *store.Number {
 	return &store.Number{Carrier: c.Carrier, Number: c.AccountNumber}
 }
 
 // first is an entry of a history with all that an entry can hold.
-var first = carrier.HistoryEntry{ // never changes
-	Check: carrier.Check{
-		At: milli(now), Outcome: carrier.OutcomeUnknownAccount, Latency: 1234567 * time.Nanosecond, Trigger: carrier.TriggerLink, Code: "41001",
+var first = connection.HistoryEntry{ // never changes
+	Check: connection.Check{
+		At: milli(now), Outcome: carrier.OutcomeUnknownAccount, Latency: 1234567 * time.Nanosecond, Trigger: connection.TriggerLink, Code: "41001",
 	},
-	Number: 1, Status: carrier.Active,
-	Changes: []carrier.Change{
-		{Type: carrier.ChangedValidTo, From: "2026-01-01", To: "2027-01-01"},
-		{Type: carrier.ChangedField, ProductID: "3D35", Field: "details.lodgement_postcode"},
+	Number: 1, Status: connection.Active,
+	Changes: []connection.Difference{
+		{Type: connection.ChangedValidTo, From: "2026-01-01", To: "2027-01-01"},
+		{Type: connection.ChangedField, ProductID: "3D35", Field: "details.lodgement_postcode"},
 		{},
 	},
 }
@@ -45,18 +47,18 @@ var first = carrier.HistoryEntry{ // never changes
 // everything gives a row a value in every field but for DisconnectedAt and
 // PurgeAt, which a link has not. A field that is added and forgotten here fails
 // the test of the full row.
-func everything(c carrier.Connection) carrier.Connection {
-	return carrier.Connection{
+func everything(c connection.Connection) connection.Connection {
+	return connection.Connection{
 		ID: c.ID, AccountID: c.AccountID, PartnerID: c.PartnerID, Environment: carrier.Sandbox, Carrier: carrier.AustraliaPost,
-		AccountNumber: c.AccountNumber, Nickname: "Lager \u6f22", Status: carrier.Restricted, StatusReason: "credit_blocked",
-		Standing: carrier.StandingPaused, Unrecorded: 4, Checks: 3, History: 5, LastCheck: first.Check,
+		AccountNumber: c.AccountNumber, Nickname: "Lager \u6f22", Status: connection.Restricted, StatusReason: "credit_blocked",
+		Standing: account.StandingPaused, Unrecorded: 4, Checks: 3, History: 5, LastCheck: first.Check,
 		VerifiedAt: milli(now), ConsecutiveFailures: 2, FirstRefusedAt: milli(now.Add(-time.Hour)), NextRefreshAt: milli(now.Add(time.Hour)),
-		RefreshRequestedAt: milli(now.Add(3 * time.Second)), VerifyCalledAt: milli(now.Add(4 * time.Second)), RefreshPolicy: carrier.RefreshHourly,
+		RefreshRequestedAt: milli(now.Add(3 * time.Second)), VerifyCalledAt: milli(now.Add(4 * time.Second)), RefreshPolicy: connection.RefreshHourly,
 		APIKeyLastFour: "ab12", CredentialID: "0123456789abcdef", CredentialsUpdatedAt: milli(now.Add(time.Second)), SecretVersion: "0f-1",
-		Previous: carrier.PreviousCredentials{
+		Previous: connection.PreviousCredentials{
 			SecretVersion: "0f-0", AccountNumber: "0004085239", LastFour: "cd34", CredentialID: "fedcba9876543210", Until: milli(now.Add(time.Hour)),
 		},
-		LeaseUntil: milli(now.Add(time.Minute)), Work: carrier.WorkCredentials,
+		LeaseUntil: milli(now.Add(time.Minute)), Work: connection.WorkCredentials,
 		ContractExpired: true, ContractValidTo: "2999-12-31", ContractCreditBlocked: true, ContractHash: "00ff", MerchantLocationID: "ZZ9",
 		ExternalID: "their#id", Metadata: map[string]string{"k": "v", "e": ""}, CreatedAt: milli(now), ModifiedAt: milli(now.Add(2 * time.Second)),
 		Version: c.Version,
@@ -68,7 +70,7 @@ func linkTests() tests {
 		"no account": func(s *suite) {
 			c := s.newConnection(s.id())
 			before := c
-			s.fails("BeginLink", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), fault.NotFound)
+			s.fails("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.NotFound)
 			s.equal("connection after a failure", c, before)
 			_, err := s.Connection(s.Context(), c.AccountID, c.ID)
 			s.fails("Connection", err, fault.NotFound)
@@ -78,13 +80,13 @@ func linkTests() tests {
 			n.Account.Active = false
 			s.create(n)
 			c := s.newConnection(n.Account.ID)
-			s.fails("BeginLink", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), fault.Inactive)
+			s.fails("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.Inactive)
 			s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs, []string(nil))
 		},
 		"a number that is held": func(s *suite) {
 			first := s.linked()
 			c := s.newConnection(first.AccountID)
-			p := s.problem("BeginLink", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), fault.CarrierConflict)
+			p := s.problem("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.CarrierConflict)
 			s.equal("existing connection", p.ExistingCarrierID, first.ID)
 			s.equal("field", p.Field, "account_number")
 			s.equal("connection after a failure", c.Version, int64(0))
@@ -95,28 +97,28 @@ func linkTests() tests {
 			first := s.linked()
 			startrack := s.newConnection(first.AccountID)
 			startrack.Carrier = carrier.StarTrack
-			s.ok(s.BeginLink(s.Context(), &startrack, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &startrack, connection.LinkOptions{}))
 			other := s.newConnection(first.AccountID)
 			other.AccountNumber = "0004085231"
-			s.ok(s.BeginLink(s.Context(), &other, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &other, connection.LinkOptions{}))
 			s.linked() // same number, another account
 		},
 		"a duplicate that is wanted": func(s *suite) {
 			first := s.linked()
 			c := s.newConnection(first.AccountID)
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{AllowDuplicate: true}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{AllowDuplicate: true}))
 			want := []string{first.ID, c.ID}
 			slices.Sort(want)
 			s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs, want)
 			third := s.newConnection(first.AccountID)
-			p := s.problem("BeginLink", s.BeginLink(s.Context(), &third, carrier.LinkOptions{}), fault.CarrierConflict)
+			p := s.problem("BeginLink", s.BeginLink(s.Context(), &third, connection.LinkOptions{}), fault.CarrierConflict)
 			s.equal("existing connection", p.ExistingCarrierID, want[0])
 		},
 		"an id that is taken": func(s *suite) {
 			first := s.linked()
 			c := s.newConnection(first.AccountID)
 			c.ID, c.AccountNumber = first.ID, "0004085999"
-			s.fails("BeginLink", s.BeginLink(s.Context(), &c, carrier.LinkOptions{}), fault.State)
+			s.fails("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.State)
 			got, err := s.Connection(s.Context(), first.AccountID, first.ID)
 			s.ok(err)
 			s.equal("row", got, first)
@@ -124,28 +126,28 @@ func linkTests() tests {
 		"taking over what is not an intent": func(s *suite) {
 			first := s.linked()
 			taken := first
-			s.fails("BeginLink", s.BeginLink(s.Context(), &taken, carrier.LinkOptions{TakeOver: true}), fault.State)
+			s.fails("BeginLink", s.BeginLink(s.Context(), &taken, connection.LinkOptions{TakeOver: true}), fault.State)
 			absent := s.newConnection(s.account().ID)
 			absent.Version = 1
-			s.fails("BeginLink", s.BeginLink(s.Context(), &absent, carrier.LinkOptions{TakeOver: true}), fault.State)
+			s.fails("BeginLink", s.BeginLink(s.Context(), &absent, connection.LinkOptions{TakeOver: true}), fault.State)
 			s.equal("holders", s.load(absent.AccountID, store.Want{Number: s.number(absent)}).LinkedAs, []string(nil))
 		},
 		"taking over an intent, once": func(s *suite) {
 			c := s.newConnection(s.account().ID)
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			s.equal("version", c.Version, int64(1))
-			s.equal("status", c.Status, carrier.Linking)
+			s.equal("status", c.Status, connection.Linking)
 			read, err := s.Connection(s.Context(), c.AccountID, c.ID)
 			s.ok(err)
 			s.equal("intent", read, c)
 			mine, late := read, read
 			mine.LeaseUntil = milli(now.Add(time.Hour))
-			s.ok(s.BeginLink(s.Context(), &mine, carrier.LinkOptions{TakeOver: true}))
+			s.ok(s.BeginLink(s.Context(), &mine, connection.LinkOptions{TakeOver: true}))
 			s.equal("version", mine.Version, int64(2))
-			s.fails("another taker", s.BeginLink(s.Context(), &late, carrier.LinkOptions{TakeOver: true}), fault.State)
+			s.fails("another taker", s.BeginLink(s.Context(), &late, connection.LinkOptions{TakeOver: true}), fault.State)
 			s.fails("the one that was taken from", s.FinishLink(s.Context(), &c, nil, nil, nil), fault.State)
 			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 0)
-			mine.Status = carrier.Active
+			mine.Status = connection.Active
 			s.ok(s.FinishLink(s.Context(), &mine, nil, nil, nil))
 			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 1)
 			s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs, []string{c.ID})
@@ -164,7 +166,7 @@ func linkTests() tests {
 		"finishing in an account that is disabled, or was deleted": func(s *suite) {
 			a := s.account()
 			c := s.newConnection(a.ID)
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
 			before := c
 			s.fails("disabled", s.FinishLink(s.Context(), &c, &first, s.snapshot(100, now), nil), fault.Inactive)
@@ -180,7 +182,7 @@ func linkTests() tests {
 		},
 		"finishing an intent that was dropped": func(s *suite) {
 			c := s.newConnection(s.account().ID)
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			s.ok(s.DropLink(s.Context(), c))
 			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, nil), fault.State)
 			_, err := s.Connection(s.Context(), c.AccountID, c.ID)
@@ -189,7 +191,7 @@ func linkTests() tests {
 		},
 		"finishing under a claim that is lost": func(s *suite) {
 			c := s.newConnection(s.account().ID)
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			rec := s.newRecord()
 			rec.Sealed = []byte("answer")
 			before := c
@@ -208,7 +210,7 @@ func linkTests() tests {
 			c := s.newConnection(s.account().ID)
 			rec := s.newRecord()
 			s.claims("claim", rec, now)
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			began := c.Version
 			c = everything(c)
 			snap := s.snapshot(300, milli(now))
@@ -225,7 +227,7 @@ func linkTests() tests {
 			got, err := s.Connection(s.Context(), c.AccountID, c.ID)
 			s.ok(err)
 			s.equal("Connection", got, c)
-			s.equal("history", s.historyOf(c), []carrier.HistoryEntry{first})
+			s.equal("history", s.historyOf(c), []connection.HistoryEntry{first})
 			for field, v := range reflect.ValueOf(everything(got)).Fields() {
 				if v.IsZero() && field.Name != "DisconnectedAt" && field.Name != "PurgeAt" {
 					s.Errorf("%s has no value in this test", field.Name)
@@ -235,23 +237,23 @@ func linkTests() tests {
 		},
 		"the largest snapshot": func(s *suite) {
 			c := s.newConnection(s.account().ID)
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			snap := s.snapshot(650_000, milli(now))
 			if len(snap.Packed) < 330_000 {
 				s.Fatalf("the snapshot packs to %d bytes: too small to show anything", len(snap.Packed))
 			}
-			c.Status = carrier.Active
+			c.Status = connection.Active
 			s.ok(s.FinishLink(s.Context(), &c, nil, snap, nil))
 			s.equal("snapshot", s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true}).Snapshot, snap)
 		},
 		"at once with one number, one begins": func(s *suite) {
 			account := s.account().ID
-			conns := make([]carrier.Connection, 8)
+			conns := make([]connection.Connection, 8)
 			for i := range conns {
 				conns[i] = s.newConnection(account)
 			}
 			var winner string
-			results := race(len(conns), func(i int) error { return s.BeginLink(s.Context(), &conns[i], carrier.LinkOptions{}) })
+			results := race(len(conns), func(i int) error { return s.BeginLink(s.Context(), &conns[i], connection.LinkOptions{}) })
 			for i, err := range results {
 				if err == nil && winner != "" {
 					s.Error("two intents for one number")
@@ -268,11 +270,11 @@ func linkTests() tests {
 		},
 		"at once taking over, one does": func(s *suite) {
 			c := s.newConnection(s.account().ID)
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			won := 0
 			for _, err := range race(8, func(int) error {
 				mine := c
-				return s.BeginLink(s.Context(), &mine, carrier.LinkOptions{TakeOver: true})
+				return s.BeginLink(s.Context(), &mine, connection.LinkOptions{TakeOver: true})
 			}) {
 				if err == nil {
 					won++

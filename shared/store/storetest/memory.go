@@ -8,36 +8,41 @@ import (
 	"sync"
 	"time"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
+	"carrierlink/shared/health"
 	"carrierlink/shared/store"
+	"carrierlink/shared/tracking"
 )
 
 // Memory is a store for unit tests: it holds to every condition that the table
 // does, and keeps what the table keeps, times to the millisecond. It is safe
 // for concurrent use, and shares no memory with its callers.
 type Memory struct {
-	Caps carrier.Caps // as store.Store's
+	Caps connection.Caps // as store.Store's
 
 	mu          sync.Mutex
-	partners    map[int64]carrier.Partner
-	accounts    map[int64]carrier.Account
+	partners    map[int64]account.Partner
+	accounts    map[int64]account.Account
 	wasActive   map[int64]bool // of deleted accounts
 	keys        map[keyID]*keyRecord
 	emails      map[emailID]holder
 	externals   map[externalID]holder
-	connections map[connectionID]carrier.Connection
+	connections map[connectionID]connection.Connection
 	owned       map[int64][]string // the connections of each account
-	snapshots   map[connectionID]carrier.Snapshot
+	snapshots   map[connectionID]connection.Snapshot
 	numbers     map[numberID][]string // in order
 	numberEnds  map[numberID]time.Time
 	due         dueIndex
-	history     map[connectionID][]carrier.HistoryEntry // the newest last
-	breakers    map[carrier.Name]carrier.Breaker
-	tallies     map[tallyID]carrier.Tally
+	history     map[connectionID][]connection.HistoryEntry // the newest last
+	breakers    map[carrier.Name]health.Breaker
+	tallies     map[tallyID]health.Tally
 	links       map[linksID]*[2]int
-	calls       map[carrier.Allowance][]time.Time // the newest first
-	tracking    map[trackingID]carrier.CachedTracking
-	idempotency map[idempotencyID]carrier.IdempotencyRecord
+	calls       map[connection.Allowance][]time.Time // the newest first
+	tracking    map[trackingID]tracking.Cached
+	idempotency map[idempotencyID]effects.Record
 }
 
 type (
@@ -46,7 +51,7 @@ type (
 		hash             string
 	}
 	keyRecord struct {
-		key    carrier.APIKey
+		key    account.APIKey
 		window time.Time
 		used   int
 	}
@@ -88,30 +93,30 @@ var _ Store = (*Memory)(nil)
 // NewMemory makes an empty store.
 func NewMemory() *Memory {
 	return &Memory{
-		Caps:        carrier.Caps{Keys: carrier.MaxKeys},
+		Caps:        connection.Caps{Keys: account.MaxKeys},
 		links:       map[linksID]*[2]int{},
-		partners:    map[int64]carrier.Partner{},
-		accounts:    map[int64]carrier.Account{},
+		partners:    map[int64]account.Partner{},
+		accounts:    map[int64]account.Account{},
 		wasActive:   map[int64]bool{},
 		keys:        map[keyID]*keyRecord{},
 		emails:      map[emailID]holder{},
 		externals:   map[externalID]holder{},
-		connections: map[connectionID]carrier.Connection{},
+		connections: map[connectionID]connection.Connection{},
 		owned:       map[int64][]string{},
-		snapshots:   map[connectionID]carrier.Snapshot{},
+		snapshots:   map[connectionID]connection.Snapshot{},
 		numbers:     map[numberID][]string{},
 		numberEnds:  map[numberID]time.Time{},
 		due:         dueIndex{queues: map[string]*dueQueue{}, current: map[connectionID]*dueEntry{}},
-		history:     map[connectionID][]carrier.HistoryEntry{},
-		breakers:    map[carrier.Name]carrier.Breaker{},
-		tallies:     map[tallyID]carrier.Tally{},
-		calls:       map[carrier.Allowance][]time.Time{},
-		tracking:    map[trackingID]carrier.CachedTracking{},
-		idempotency: map[idempotencyID]carrier.IdempotencyRecord{},
+		history:     map[connectionID][]connection.HistoryEntry{},
+		breakers:    map[carrier.Name]health.Breaker{},
+		tallies:     map[tallyID]health.Tally{},
+		calls:       map[connection.Allowance][]time.Time{},
+		tracking:    map[trackingID]tracking.Cached{},
+		idempotency: map[idempotencyID]effects.Record{},
 	}
 }
 
-func ownerOf(k carrier.APIKey) keyID {
+func ownerOf(k account.APIKey) keyID {
 	if k.AccountID != 0 {
 		return keyID{account: k.AccountID, hash: k.Hash}
 	}
@@ -119,26 +124,26 @@ func ownerOf(k carrier.APIKey) keyID {
 }
 
 // UseKey is store.Store's.
-func (m *Memory) UseKey(ctx context.Context, u carrier.KeyUse) (carrier.KeyUsed, error) {
+func (m *Memory) UseKey(ctx context.Context, u account.KeyUse) (account.KeyUsed, error) {
 	if err := ctx.Err(); err != nil {
-		return carrier.KeyUsed{}, fmt.Errorf("using an API key: %w", err)
+		return account.KeyUsed{}, fmt.Errorf("using an API key: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.keys[keyID{u.PartnerID, u.AccountID, u.Hash}]
 	if r == nil || r.key.Expired(milli(u.Now)) {
-		return carrier.KeyUsed{}, carrier.KeyNotValid()
+		return account.KeyUsed{}, account.ErrKeyNotValid()
 	}
 	if window := u.Now.Truncate(store.RateWindow); r.window.Before(window) {
 		r.window, r.used = window, 0
 	}
 	reset := r.window.Add(store.RateWindow).Sub(u.Now)
 	if r.used >= u.Limit {
-		return carrier.KeyUsed{Key: keptKey(r.key), Used: u.Limit, Reset: reset}, carrier.KeyLimited(u.Limit, reset)
+		return account.KeyUsed{Key: keptKey(r.key), Used: u.Limit, Reset: reset}, account.ErrKeyLimited(u.Limit, reset)
 	}
 	r.used++
 	r.key.LastUsedOn = u.Now.UTC().Truncate(24 * time.Hour)
-	return carrier.KeyUsed{Key: keptKey(r.key), Used: r.used, Reset: reset}, nil
+	return account.KeyUsed{Key: keptKey(r.key), Used: r.used, Reset: reset}, nil
 }
 
 // Load is store.Store's.
@@ -176,21 +181,21 @@ func (m *Memory) Load(ctx context.Context, accountID int64, w store.Want) (store
 }
 
 // Account is store.Store's.
-func (m *Memory) Account(ctx context.Context, accountID int64, now time.Time) (carrier.Account, error) {
+func (m *Memory) Account(ctx context.Context, accountID int64, now time.Time) (account.Account, error) {
 	if err := ctx.Err(); err != nil {
-		return carrier.Account{}, fmt.Errorf("reading an account: %w", err)
+		return account.Account{}, fmt.Errorf("reading an account: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	a, err := m.present(accountID, now)
 	if err != nil {
-		return carrier.Account{}, err
+		return account.Account{}, err
 	}
 	return keptAccount(a), nil
 }
 
 // Snapshot is store.Store's.
-func (m *Memory) Snapshot(ctx context.Context, accountID int64, id string) (*carrier.Snapshot, error) {
+func (m *Memory) Snapshot(ctx context.Context, accountID int64, id string) (*connection.Snapshot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("reading a snapshot: %w", err)
 	}
@@ -200,7 +205,7 @@ func (m *Memory) Snapshot(ctx context.Context, accountID int64, id string) (*car
 }
 
 // snapshot is nil if there is none.
-func (m *Memory) snapshot(id connectionID) *carrier.Snapshot {
+func (m *Memory) snapshot(id connectionID) *connection.Snapshot {
 	s, ok := m.snapshots[id]
 	if !ok {
 		return nil
@@ -210,21 +215,21 @@ func (m *Memory) snapshot(id connectionID) *carrier.Snapshot {
 }
 
 // Connection is store.Store's.
-func (m *Memory) Connection(ctx context.Context, accountID int64, id string) (carrier.Connection, error) {
+func (m *Memory) Connection(ctx context.Context, accountID int64, id string) (connection.Connection, error) {
 	if err := ctx.Err(); err != nil {
-		return carrier.Connection{}, fmt.Errorf("reading a connection: %w", err)
+		return connection.Connection{}, fmt.Errorf("reading a connection: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c, ok := m.connections[connectionID{accountID, id}]
 	if !ok {
-		return carrier.Connection{}, carrier.NoConnection()
+		return connection.Connection{}, connection.ErrNoConnection()
 	}
 	return keptConnection(c), nil
 }
 
 // CreateAccount is store.Store's.
-func (m *Memory) CreateAccount(ctx context.Context, n store.NewAccount, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (m *Memory) CreateAccount(ctx context.Context, n store.NewAccount, now time.Time) (*effects.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("creating an account: %w", err)
 	}
@@ -253,7 +258,7 @@ func (m *Memory) CreateAccount(ctx context.Context, n store.NewAccount, now time
 }
 
 // CreatePartner is store.Store's.
-func (m *Memory) CreatePartner(ctx context.Context, p carrier.Partner, k carrier.APIKey) error {
+func (m *Memory) CreatePartner(ctx context.Context, p account.Partner, k account.APIKey) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("creating a partner: %w", err)
 	}
@@ -268,7 +273,7 @@ func (m *Memory) CreatePartner(ctx context.Context, p carrier.Partner, k carrier
 }
 
 // notClaimable is the record that stands in the way of another, nil if none.
-func (m *Memory) notClaimable(rec carrier.IdempotencyRecord, now time.Time) *carrier.IdempotencyRecord {
+func (m *Memory) notClaimable(rec effects.Record, now time.Time) *effects.Record {
 	old, ok := m.idempotency[idempotencyID{rec.Scope, rec.Key}]
 	abandoned := !old.Finished() && !old.LeaseUntil.IsZero() && !old.LeaseUntil.After(milli(now))
 	if !ok || old.Expired(now) || abandoned {
@@ -279,7 +284,7 @@ func (m *Memory) notClaimable(rec carrier.IdempotencyRecord, now time.Time) *car
 }
 
 // record is the record under the same scope and key, nil if none counts.
-func (m *Memory) record(rec carrier.IdempotencyRecord, now time.Time) *carrier.IdempotencyRecord {
+func (m *Memory) record(rec effects.Record, now time.Time) *effects.Record {
 	old, ok := m.idempotency[idempotencyID{rec.Scope, rec.Key}]
 	if !ok || old.Expired(now) {
 		return nil
@@ -289,7 +294,7 @@ func (m *Memory) record(rec carrier.IdempotencyRecord, now time.Time) *carrier.I
 }
 
 // Idempotency is store.Store's.
-func (m *Memory) Idempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (m *Memory) Idempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("reading an idempotency record: %w", err)
 	}
@@ -298,17 +303,17 @@ func (m *Memory) Idempotency(ctx context.Context, rec carrier.IdempotencyRecord,
 	return m.record(rec, now), nil
 }
 
-func (m *Memory) keep(rec carrier.IdempotencyRecord) {
+func (m *Memory) keep(rec effects.Record) {
 	m.idempotency[idempotencyID{rec.Scope, rec.Key}] = keptIdempotency(rec)
 }
 
-func (m *Memory) ourClaim(rec carrier.IdempotencyRecord) bool {
+func (m *Memory) ourClaim(rec effects.Record) bool {
 	old, ok := m.idempotency[idempotencyID{rec.Scope, rec.Key}]
 	return ok && old.ClaimID == rec.ClaimID && !old.Finished()
 }
 
 // ClaimIdempotency is store.Store's.
-func (m *Memory) ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (m *Memory) ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("claiming an idempotency key: %w", err)
 	}
@@ -323,7 +328,7 @@ func (m *Memory) ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRe
 }
 
 // ReleaseIdempotency is store.Store's.
-func (m *Memory) ReleaseIdempotency(ctx context.Context, rec carrier.IdempotencyRecord) error {
+func (m *Memory) ReleaseIdempotency(ctx context.Context, rec effects.Record) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("releasing an idempotency key: %w", err)
 	}
@@ -363,20 +368,20 @@ func keptTexts(m map[string]string) map[string]string {
 	return maps.Clone(m)
 }
 
-func keptKey(k carrier.APIKey) carrier.APIKey {
+func keptKey(k account.APIKey) account.APIKey {
 	k.Scopes = slices.Clone(k.Scopes)
 	k.ExpiresAt, k.CreatedAt = milli(k.ExpiresAt), milli(k.CreatedAt)
 	return k
 }
 
-func keptAccount(a carrier.Account) carrier.Account {
+func keptAccount(a account.Account) account.Account {
 	a.Metadata = keptTexts(a.Metadata)
 	a.CreatedAt, a.ModifiedAt = milli(a.CreatedAt), milli(a.ModifiedAt)
 	a.PurgeAt = second(a.PurgeAt)
 	return a
 }
 
-func keptConnection(c carrier.Connection) carrier.Connection {
+func keptConnection(c connection.Connection) connection.Connection {
 	c.Metadata = keptTexts(c.Metadata)
 	for _, t := range []*time.Time{
 		&c.LastCheck.At, &c.VerifiedAt, &c.FirstRefusedAt, &c.NextRefreshAt, &c.RefreshRequestedAt, &c.VerifyCalledAt, &c.CredentialsUpdatedAt,
@@ -388,11 +393,11 @@ func keptConnection(c carrier.Connection) carrier.Connection {
 	return c
 }
 
-func keptSnapshot(s carrier.Snapshot) carrier.Snapshot {
-	return carrier.Snapshot{Packed: bytesOrNil(s.Packed), At: milli(s.At)}
+func keptSnapshot(s connection.Snapshot) connection.Snapshot {
+	return connection.Snapshot{Packed: bytesOrNil(s.Packed), At: milli(s.At)}
 }
 
-func keptIdempotency(r carrier.IdempotencyRecord) carrier.IdempotencyRecord {
+func keptIdempotency(r effects.Record) effects.Record {
 	r.PayloadMAC, r.Sealed = bytesOrNil(r.PayloadMAC), bytesOrNil(r.Sealed)
 	r.LeaseUntil = milli(r.LeaseUntil)
 	r.ExpiresAt = second(r.ExpiresAt)

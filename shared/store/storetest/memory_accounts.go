@@ -7,7 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 )
@@ -18,11 +20,11 @@ func (m *Memory) held(h holder, ok bool, now time.Time) bool {
 	return ok && !a.Purged(now)
 }
 
-func emailOf(a carrier.Account) emailID { return emailID{a.Environment, a.EmailKey} }
+func emailOf(a account.Account) emailID { return emailID{a.Environment, a.EmailKey} }
 
 // taken is the conflicts of an account's email and external id with those of
 // others than itself.
-func (m *Memory) taken(a carrier.Account, itself int64, now time.Time) fault.List {
+func (m *Memory) taken(a account.Account, itself int64, now time.Time) fault.List {
 	var conflicts fault.List
 	ask := func(field string, h holder, ok bool) {
 		if !m.held(h, ok, now) || h.account == itself {
@@ -31,7 +33,7 @@ func (m *Memory) taken(a carrier.Account, itself int64, now time.Time) fault.Lis
 		if h.partner != a.PartnerID {
 			h.account = 0
 		}
-		conflicts = append(conflicts, carrier.IdentifierTaken(field, h.account))
+		conflicts = append(conflicts, account.ErrIdentifierTaken(field, h.account))
 	}
 	if h, ok := m.externals[externalID{a.PartnerID, a.ExternalID}]; a.ExternalID != "" {
 		ask("external_account_id", h, ok)
@@ -43,7 +45,7 @@ func (m *Memory) taken(a carrier.Account, itself int64, now time.Time) fault.Lis
 }
 
 // hold takes the account's identifiers.
-func (m *Memory) hold(a carrier.Account) {
+func (m *Memory) hold(a account.Account) {
 	if a.ExternalID != "" {
 		m.externals[externalID{a.PartnerID, a.ExternalID}] = holder{a.ID, a.PartnerID}
 	}
@@ -53,7 +55,7 @@ func (m *Memory) hold(a carrier.Account) {
 }
 
 // holdsAll tells whether the account's identifiers are its own.
-func (m *Memory) holdsAll(a carrier.Account) bool {
+func (m *Memory) holdsAll(a account.Account) bool {
 	return (a.ExternalID == "" || m.externals[externalID{a.PartnerID, a.ExternalID}].account == a.ID) &&
 		(a.EmailKey == "" || m.emails[emailOf(a)].account == a.ID)
 }
@@ -67,26 +69,26 @@ func (m *Memory) AccountByExternalID(ctx context.Context, partnerID int64, id st
 	defer m.mu.Unlock()
 	h, ok := m.externals[externalID{partnerID, id}]
 	if !m.held(h, ok, now) {
-		return 0, carrier.NoAccount()
+		return 0, account.ErrNotFound()
 	}
 	return h.account, nil
 }
 
 // ListAccounts is store.Store's.
-func (m *Memory) ListAccounts(ctx context.Context, partnerID int64, f carrier.AccountFilter, after *carrier.Position, skip, limit int, now time.Time) ([]carrier.Account, *carrier.Position, error) {
+func (m *Memory) ListAccounts(ctx context.Context, partnerID int64, f account.Filter, after *account.Position, skip, limit int, now time.Time) ([]account.Account, *account.Position, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, fmt.Errorf("listing accounts: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	order := func(a, b carrier.Position) int {
+	order := func(a, b account.Position) int {
 		c := cmp.Or(milli(a.CreatedAt).Compare(milli(b.CreatedAt)), cmp.Compare(a.AccountID, b.AccountID))
 		if f.Ascending {
 			return c
 		}
 		return -c
 	}
-	var found []carrier.Account
+	var found []account.Account
 	for _, a := range m.accounts {
 		switch {
 		case a.PartnerID != partnerID, a.Purged(now), f.Active != nil && *f.Active != a.Active,
@@ -99,7 +101,7 @@ func (m *Memory) ListAccounts(ctx context.Context, partnerID int64, f carrier.Ac
 		a.PasswordHash, a.Following = "", false
 		found = append(found, a)
 	}
-	slices.SortFunc(found, func(a, b carrier.Account) int { return order(position(a), position(b)) })
+	slices.SortFunc(found, func(a, b account.Account) int { return order(position(a), position(b)) })
 	found = found[min(skip, len(found)):]
 	if len(found) == 0 {
 		return nil, nil, nil
@@ -111,21 +113,21 @@ func (m *Memory) ListAccounts(ctx context.Context, partnerID int64, f carrier.Ac
 	return found[:limit], &next, nil
 }
 
-func position(a carrier.Account) carrier.Position {
-	return carrier.Position{CreatedAt: a.CreatedAt, AccountID: a.ID}
+func position(a account.Account) account.Position {
+	return account.Position{CreatedAt: a.CreatedAt, AccountID: a.ID}
 }
 
 // ListConnections is store.Store's.
-func (m *Memory) ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]carrier.Connection, map[string]carrier.Snapshot, error) {
+func (m *Memory) ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]connection.Connection, map[string]connection.Snapshot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, fmt.Errorf("listing connections: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var connections []carrier.Connection
-	var snapshots map[string]carrier.Snapshot
+	var connections []connection.Connection
+	var snapshots map[string]connection.Snapshot
 	if withSnapshots {
-		snapshots = map[string]carrier.Snapshot{}
+		snapshots = map[string]connection.Snapshot{}
 	}
 	for _, c := range m.connectionsOf(accountID) {
 		if !c.Visible() {
@@ -140,7 +142,7 @@ func (m *Memory) ListConnections(ctx context.Context, accountID int64, withSnaps
 }
 
 // AllConnections is store.Store's.
-func (m *Memory) AllConnections(ctx context.Context, accountID int64) ([]carrier.Connection, error) {
+func (m *Memory) AllConnections(ctx context.Context, accountID int64) ([]connection.Connection, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("listing connections: %w", err)
 	}
@@ -150,8 +152,8 @@ func (m *Memory) AllConnections(ctx context.Context, accountID int64) ([]carrier
 }
 
 // connectionsOf is all connections of an account, the oldest first.
-func (m *Memory) connectionsOf(accountID int64) []carrier.Connection {
-	connections := []carrier.Connection{}
+func (m *Memory) connectionsOf(accountID int64) []connection.Connection {
+	connections := []connection.Connection{}
 	for _, id := range m.owned[accountID] {
 		connections = append(connections, keptConnection(m.connections[connectionID{accountID, id}]))
 	}
@@ -159,12 +161,12 @@ func (m *Memory) connectionsOf(accountID int64) []carrier.Connection {
 	return connections
 }
 
-func byAge(a, b carrier.Connection) int {
+func byAge(a, b connection.Connection) int {
 	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 }
 
 // UpdateAccount is store.Store's.
-func (m *Memory) UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (m *Memory) UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*effects.Record, error) {
 	shown := c.New // but for what does not count
 	shown.ID, shown.PartnerID, shown.CreatedAt = c.Old.ID, c.Old.PartnerID, c.Old.CreatedAt
 	shown.PurgeAt, shown.CarriersCount, shown.Version = c.Old.PurgeAt, c.Old.CarriersCount, c.Old.Version
@@ -178,13 +180,13 @@ func (m *Memory) UpdateAccount(ctx context.Context, c store.AccountChange, now t
 		case err != nil:
 			return err
 		case a.Deleted():
-			return carrier.AccountDeleted()
+			return account.ErrDeleted()
 		case a.Version != c.Old.Version:
-			return carrier.AccountChanged()
+			return account.ErrChanged()
 		case same:
 			return nil
 		case c.New.OriginCountryCode != a.OriginCountryCode && a.CarriersCount > 0:
-			return carrier.CountryFixed()
+			return account.ErrCountryFixed()
 		}
 		next := c.New
 		next.ID, next.PartnerID, next.CreatedAt = a.ID, a.PartnerID, a.CreatedAt
@@ -211,14 +213,14 @@ func (m *Memory) UpdateAccount(ctx context.Context, c store.AccountChange, now t
 }
 
 // SetAccountActive is store.Store's.
-func (m *Memory) SetAccountActive(ctx context.Context, a carrier.Account, pinned, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (m *Memory) SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, rec *effects.Record, now time.Time) (*effects.Record, error) {
 	return m.once(ctx, "enabling or disabling an account", rec, now, func() error {
 		a, err := m.presentAt(a, pinned, now)
 		switch {
 		case err != nil:
 			return err
 		case a.Deleted():
-			return carrier.AccountDeleted()
+			return account.ErrDeleted()
 		case a.Active != active:
 			a.Active, a.ModifiedAt = active, now
 			m.follow(&a, now)
@@ -229,7 +231,7 @@ func (m *Memory) SetAccountActive(ctx context.Context, a carrier.Account, pinned
 }
 
 // DeleteAccount is store.Store's.
-func (m *Memory) DeleteAccount(ctx context.Context, a carrier.Account, pinned bool, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (m *Memory) DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, rec *effects.Record, now time.Time) (*effects.Record, error) {
 	return m.once(ctx, "deleting an account", rec, now, func() error {
 		a, err := m.presentAt(a, pinned, now)
 		switch {
@@ -246,16 +248,16 @@ func (m *Memory) DeleteAccount(ctx context.Context, a carrier.Account, pinned bo
 }
 
 // RestoreAccount is store.Store's.
-func (m *Memory) RestoreAccount(ctx context.Context, a carrier.Account, pinned bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (m *Memory) RestoreAccount(ctx context.Context, a account.Account, pinned bool, rec *effects.Record, now time.Time) (*effects.Record, error) {
 	return m.once(ctx, "restoring an account", rec, now, func() error {
 		a, err := m.presentAt(a, pinned, now)
 		switch {
 		case err != nil:
 			return err
 		case !a.Deleted():
-			return carrier.AccountNotDeleted()
+			return account.ErrNotDeleted()
 		case !m.holdsAll(a):
-			return carrier.NoAccount()
+			return account.ErrNotFound()
 		}
 		a.Active, a.PurgeAt, a.ModifiedAt = m.wasActive[a.ID], time.Time{}, now
 		m.follow(&a, now)
@@ -265,14 +267,14 @@ func (m *Memory) RestoreAccount(ctx context.Context, a carrier.Account, pinned b
 }
 
 // follow marks an account whose connections have to follow it.
-func (m *Memory) follow(a *carrier.Account, now time.Time) {
+func (m *Memory) follow(a *account.Account, now time.Time) {
 	a.Following = true
 	m.due.set(dueEntry{queue: repairs, id: connectionID{account: a.ID}, at: milli(now)})
 }
 
 // once makes a change and keeps its answer, unless the idempotency key has one
 // already.
-func (m *Memory) once(ctx context.Context, what string, rec *carrier.IdempotencyRecord, now time.Time, change func() error) (*carrier.IdempotencyRecord, error) {
+func (m *Memory) once(ctx context.Context, what string, rec *effects.Record, now time.Time, change func() error) (*effects.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
@@ -293,25 +295,25 @@ func (m *Memory) once(ctx context.Context, what string, rec *carrier.Idempotency
 }
 
 // present is an account that is there.
-func (m *Memory) present(id int64, now time.Time) (carrier.Account, error) {
+func (m *Memory) present(id int64, now time.Time) (account.Account, error) {
 	a, ok := m.accounts[id]
 	if !ok || a.Purged(now) {
-		return carrier.Account{}, carrier.NoAccount()
+		return account.Account{}, account.ErrNotFound()
 	}
 	return a, nil
 }
 
 // presentAt is present, of the version that was read if the change is pinned.
-func (m *Memory) presentAt(read carrier.Account, pinned bool, now time.Time) (carrier.Account, error) {
+func (m *Memory) presentAt(read account.Account, pinned bool, now time.Time) (account.Account, error) {
 	a, err := m.present(read.ID, now)
 	if err == nil && pinned && a.Version != read.Version {
-		err = carrier.AccountChanged()
+		err = account.ErrChanged()
 	}
 	return a, err
 }
 
 // change keeps the next version of an account.
-func (m *Memory) change(a carrier.Account, version int64) {
+func (m *Memory) change(a account.Account, version int64) {
 	a.Version = version + 1
 	m.accounts[a.ID] = keptAccount(a)
 }

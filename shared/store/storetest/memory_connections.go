@@ -6,14 +6,17 @@ import (
 	"slices"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
+	"carrierlink/shared/health"
 	"carrierlink/shared/store"
 )
 
-func idOf(c *carrier.Connection) connectionID { return connectionID{c.AccountID, c.ID} }
+func idOf(c *connection.Connection) connectionID { return connectionID{c.AccountID, c.ID} }
 
 // write keeps the next version of a row.
-func (m *Memory) write(conn *carrier.Connection) {
+func (m *Memory) write(conn *connection.Connection) {
 	conn.Version++
 	id := idOf(conn)
 	if _, there := m.connections[id]; !there {
@@ -22,7 +25,7 @@ func (m *Memory) write(conn *carrier.Connection) {
 	c := keptConnection(*conn)
 	m.connections[id] = c
 	switch {
-	case c.Status == carrier.Linking || c.Work != carrier.NoWork:
+	case c.Status == connection.Linking || c.Work != connection.NoWork:
 		m.due.set(dueEntry{queue: repairs, id: id, at: c.LeaseUntil})
 	case c.Scheduled():
 		m.due.set(dueEntry{queue: string(c.Lane()), id: id, at: c.NextRefreshAt, credential: c.CredentialID, partner: c.PartnerID})
@@ -32,7 +35,7 @@ func (m *Memory) write(conn *carrier.Connection) {
 }
 
 // keepCheck keeps what a check has brought.
-func (m *Memory) keepCheck(id connectionID, entry *carrier.HistoryEntry, snap *carrier.Snapshot) {
+func (m *Memory) keepCheck(id connectionID, entry *connection.HistoryEntry, snap *connection.Snapshot) {
 	if entry != nil {
 		m.history[id] = append(m.history[id], keptEntry(*entry))
 	}
@@ -42,31 +45,31 @@ func (m *Memory) keepCheck(id connectionID, entry *carrier.HistoryEntry, snap *c
 }
 
 // read says why a row is not the one that was read; nil if it is.
-func (m *Memory) read(conn *carrier.Connection) error {
+func (m *Memory) read(conn *connection.Connection) error {
 	old, there := m.connections[idOf(conn)]
 	switch {
 	case !there:
-		return carrier.NoConnection()
+		return connection.ErrNoConnection()
 	case old.Version != conn.Version:
-		return carrier.ConnectionMoved()
+		return connection.ErrMoved()
 	}
 	return nil
 }
 
-func numberOf(c *carrier.Connection, number string) numberID {
+func numberOf(c *connection.Connection, number string) numberID {
 	return numberID{c.AccountID, store.Number{Carrier: c.Carrier, Number: number}}
 }
 
 // mayHold says why a connection may not hold its account number.
-func (m *Memory) mayHold(c *carrier.Connection, duplicate bool) error {
+func (m *Memory) mayHold(c *connection.Connection, duplicate bool) error {
 	held := m.numbers[numberOf(c, c.AccountNumber)]
 	switch {
 	case slices.Contains(held, c.ID) || len(held) == 0:
 		return nil
 	case !duplicate:
-		return carrier.NumberHeld(held[0])
+		return connection.ErrNumberHeld(held[0])
 	case m.Caps.Duplicates > 0 && len(held) >= m.Caps.Duplicates:
-		return carrier.TooManyDuplicates(m.Caps.Duplicates)
+		return connection.ErrTooManyDuplicates(m.Caps.Duplicates)
 	}
 	return nil
 }
@@ -87,17 +90,17 @@ func (m *Memory) day(accountID int64, now time.Time) *[2]int {
 }
 
 // mayLink says why an account may have no connection more.
-func (m *Memory) mayLink(a carrier.Account, now time.Time) error {
+func (m *Memory) mayLink(a account.Account, now time.Time) error {
 	switch {
 	case m.Caps.Connections > 0 && a.CarriersCount >= m.Caps.Connections:
-		return carrier.TooManyConnections(m.Caps.Connections)
+		return connection.ErrTooManyConnections(m.Caps.Connections)
 	case m.Caps.LinksPerDay > 0 && m.day(a.ID, now)[made] >= m.Caps.LinksPerDay:
-		return carrier.TooManyLinks(m.Caps.LinksPerDay)
+		return connection.ErrTooManyLinks(m.Caps.LinksPerDay)
 	}
 	return nil
 }
 
-func (m *Memory) holdNumber(c *carrier.Connection) {
+func (m *Memory) holdNumber(c *connection.Connection) {
 	n := numberOf(c, c.AccountNumber)
 	delete(m.numberEnds, n)
 	if !slices.Contains(m.numbers[n], c.ID) {
@@ -106,7 +109,7 @@ func (m *Memory) holdNumber(c *carrier.Connection) {
 	}
 }
 
-func (m *Memory) dropNumber(c *carrier.Connection, number string) {
+func (m *Memory) dropNumber(c *connection.Connection, number string) {
 	n := numberOf(c, number)
 	m.numbers[n] = slices.DeleteFunc(m.numbers[n], func(id string) bool { return id == c.ID })
 	if len(m.numbers[n]) == 0 {
@@ -116,7 +119,7 @@ func (m *Memory) dropNumber(c *carrier.Connection, number string) {
 }
 
 // BeginLink is store.Store's.
-func (m *Memory) BeginLink(ctx context.Context, conn *carrier.Connection, o carrier.LinkOptions) error {
+func (m *Memory) BeginLink(ctx context.Context, conn *connection.Connection, o connection.LinkOptions) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("beginning a link: %w", err)
 	}
@@ -127,26 +130,26 @@ func (m *Memory) BeginLink(ctx context.Context, conn *carrier.Connection, o carr
 	held := m.mayHold(conn, o.AllowDuplicate)
 	switch {
 	case !known:
-		return carrier.NoAccount()
+		return account.ErrNotFound()
 	case !a.Active:
-		return carrier.AccountInactive(a.Deleted())
+		return account.ErrInactive(a.Deleted())
 	case m.Caps.Connections > 0 && a.CarriersCount >= m.Caps.Connections:
-		return carrier.TooManyConnections(m.Caps.Connections)
+		return connection.ErrTooManyConnections(m.Caps.Connections)
 	case held != nil:
 		return held
 	case m.mayLink(a, conn.ModifiedAt) != nil:
 		return m.mayLink(a, conn.ModifiedAt)
-	case !o.TakeOver && there, o.TakeOver && (!there || old.Version != conn.Version || old.Status != carrier.Linking):
-		return carrier.ConnectionMoved()
+	case !o.TakeOver && there, o.TakeOver && (!there || old.Version != conn.Version || old.Status != connection.Linking):
+		return connection.ErrMoved()
 	}
 	m.holdNumber(conn)
-	conn.Status = carrier.Linking
+	conn.Status = connection.Linking
 	m.write(conn)
 	return nil
 }
 
 // FinishLink is store.Store's.
-func (m *Memory) FinishLink(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot, rec *carrier.IdempotencyRecord) error {
+func (m *Memory) FinishLink(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, rec *effects.Record) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("finishing a link: %w", err)
 	}
@@ -155,15 +158,15 @@ func (m *Memory) FinishLink(ctx context.Context, conn *carrier.Connection, entry
 	a, known := m.accounts[conn.AccountID]
 	switch {
 	case !known:
-		return carrier.NoAccount()
+		return account.ErrNotFound()
 	case a.Deleted():
-		return carrier.AccountDeleted()
+		return account.ErrDeleted()
 	case !a.Active:
-		return carrier.AccountInactive(false)
+		return account.ErrInactive(false)
 	case m.mayLink(a, conn.ModifiedAt) != nil:
 		return m.mayLink(a, conn.ModifiedAt)
 	case m.read(conn) != nil, rec != nil && !m.ourClaim(*rec):
-		return carrier.ConnectionMoved()
+		return connection.ErrMoved()
 	}
 	m.day(a.ID, conn.ModifiedAt)[made]++
 	a.CarriersCount++
@@ -178,7 +181,7 @@ func (m *Memory) FinishLink(ctx context.Context, conn *carrier.Connection, entry
 }
 
 // DropLink is store.Store's.
-func (m *Memory) DropLink(ctx context.Context, conn carrier.Connection) error {
+func (m *Memory) DropLink(ctx context.Context, conn connection.Connection) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("dropping a link: %w", err)
 	}
@@ -188,8 +191,8 @@ func (m *Memory) DropLink(ctx context.Context, conn carrier.Connection) error {
 	if err := m.read(&conn); err != nil {
 		return err
 	}
-	if m.connections[id].Status != carrier.Linking {
-		return carrier.ConnectionMoved()
+	if m.connections[id].Status != connection.Linking {
+		return connection.ErrMoved()
 	}
 	m.dropNumber(&conn, conn.AccountNumber)
 	delete(m.connections, id)
@@ -199,29 +202,29 @@ func (m *Memory) DropLink(ctx context.Context, conn carrier.Connection) error {
 }
 
 // ClaimCheck is store.Store's.
-func (m *Memory) ClaimCheck(ctx context.Context, conn carrier.Connection, until, now time.Time) (carrier.Connection, error) {
+func (m *Memory) ClaimCheck(ctx context.Context, conn connection.Connection, until, now time.Time) (connection.Connection, error) {
 	if err := ctx.Err(); err != nil {
-		return carrier.Connection{}, fmt.Errorf("claiming a connection: %w", err)
+		return connection.Connection{}, fmt.Errorf("claiming a connection: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	id := idOf(&conn)
 	c, there := m.connections[id]
 	switch {
-	case !there || c.Status == carrier.Disconnected || over(c.PurgeAt, now):
-		return carrier.Connection{}, carrier.NoConnection()
+	case !there || c.Status == connection.Disconnected || over(c.PurgeAt, now):
+		return connection.Connection{}, connection.ErrNoConnection()
 	case c.LeaseUntil.After(milli(now)):
-		return carrier.Connection{}, carrier.Leased(c.LeaseUntil.Sub(now))
-	case c.Version != conn.Version || c.Status == carrier.Linking || c.Work != carrier.NoWork:
-		return carrier.Connection{}, carrier.ConnectionMoved()
+		return connection.Connection{}, connection.ErrLeased(c.LeaseUntil.Sub(now))
+	case c.Version != conn.Version || c.Status == connection.Linking || c.Work != connection.NoWork:
+		return connection.Connection{}, connection.ErrMoved()
 	}
 	return m.claim(id, until), nil
 }
 
 // ClaimDue is store.Store's.
-func (m *Memory) ClaimDue(ctx context.Context, d carrier.DueConnection, until, now time.Time, t carrier.Timing) (carrier.Connection, error) {
+func (m *Memory) ClaimDue(ctx context.Context, d connection.Due, until, now time.Time, t health.Timing) (connection.Connection, error) {
 	if err := ctx.Err(); err != nil {
-		return carrier.Connection{}, fmt.Errorf("claiming a connection: %w", err)
+		return connection.Connection{}, fmt.Errorf("claiming a connection: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -229,11 +232,11 @@ func (m *Memory) ClaimDue(ctx context.Context, d carrier.DueConnection, until, n
 	c, there := m.connections[key]
 	switch {
 	case !there || !c.Visible() || over(c.PurgeAt, now):
-		return carrier.Connection{}, carrier.NoConnection()
+		return connection.Connection{}, connection.ErrNoConnection()
 	case c.LeaseUntil.After(milli(now)):
-		return carrier.Connection{}, carrier.Leased(c.LeaseUntil.Sub(now))
+		return connection.Connection{}, connection.ErrLeased(c.LeaseUntil.Sub(now))
 	case !c.Scheduled() || c.NextRefreshAt.After(milli(now)):
-		return carrier.Connection{}, carrier.NotDue()
+		return connection.Connection{}, connection.ErrNotDue()
 	}
 	c.Unrecorded++
 	if c.Unrecorded > 1 {
@@ -246,7 +249,7 @@ func (m *Memory) ClaimDue(ctx context.Context, d carrier.DueConnection, until, n
 }
 
 // claim takes the lease.
-func (m *Memory) claim(id connectionID, until time.Time) carrier.Connection {
+func (m *Memory) claim(id connectionID, until time.Time) connection.Connection {
 	c := m.connections[id]
 	c.LeaseUntil = milli(until)
 	c.Version++
@@ -255,7 +258,7 @@ func (m *Memory) claim(id connectionID, until time.Time) carrier.Connection {
 }
 
 // RecordCheck is store.Store's.
-func (m *Memory) RecordCheck(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot) error {
+func (m *Memory) RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("recording a check: %w", err)
 	}
@@ -271,7 +274,7 @@ func (m *Memory) RecordCheck(ctx context.Context, conn *carrier.Connection, entr
 }
 
 // SaveConnection is store.Store's.
-func (m *Memory) SaveConnection(ctx context.Context, conn *carrier.Connection) error {
+func (m *Memory) SaveConnection(ctx context.Context, conn *connection.Connection) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("saving a connection: %w", err)
 	}
@@ -285,7 +288,7 @@ func (m *Memory) SaveConnection(ctx context.Context, conn *carrier.Connection) e
 }
 
 // ChangeConnection is store.Store's.
-func (m *Memory) ChangeConnection(ctx context.Context, conn *carrier.Connection, c carrier.ConnectionChange) error {
+func (m *Memory) ChangeConnection(ctx context.Context, conn *connection.Connection, c connection.Update) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("changing a connection: %w", err)
 	}
@@ -296,7 +299,7 @@ func (m *Memory) ChangeConnection(ctx context.Context, conn *carrier.Connection,
 		return err
 	}
 	if c.Answer != nil && !m.ourClaim(*c.Answer) {
-		return carrier.ConnectionMoved()
+		return connection.ErrMoved()
 	}
 	if renumbered {
 		if err := m.mayHold(conn, c.AllowDuplicate); err != nil {
@@ -316,7 +319,7 @@ func (m *Memory) ChangeConnection(ctx context.Context, conn *carrier.Connection,
 }
 
 // Unlink is store.Store's.
-func (m *Memory) Unlink(ctx context.Context, conn *carrier.Connection) error {
+func (m *Memory) Unlink(ctx context.Context, conn *connection.Connection) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("unlinking a connection: %w", err)
 	}
@@ -324,14 +327,14 @@ func (m *Memory) Unlink(ctx context.Context, conn *carrier.Connection) error {
 	defer m.mu.Unlock()
 	a, known := m.accounts[conn.AccountID]
 	if !known {
-		return carrier.NoAccount()
+		return account.ErrNotFound()
 	}
 	if err := m.read(conn); err != nil {
 		return err
 	}
 	day := m.day(a.ID, conn.DisconnectedAt)
 	if m.Caps.LinksPerDay > 0 && day[unlinked] >= m.Caps.LinksPerDay {
-		return carrier.TooManyUnlinks(m.Caps.LinksPerDay)
+		return connection.ErrTooManyUnlinks(m.Caps.LinksPerDay)
 	}
 	day[unlinked]++
 	a.CarriersCount--
@@ -343,7 +346,7 @@ func (m *Memory) Unlink(ctx context.Context, conn *carrier.Connection) error {
 }
 
 // FollowConnection is store.Store's.
-func (m *Memory) FollowConnection(ctx context.Context, conn *carrier.Connection, account carrier.Account) error {
+func (m *Memory) FollowConnection(ctx context.Context, conn *connection.Connection, account account.Account) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("following an account: %w", err)
 	}
@@ -363,7 +366,7 @@ func (m *Memory) FollowConnection(ctx context.Context, conn *carrier.Connection,
 }
 
 // EndFollow is store.Store's.
-func (m *Memory) EndFollow(ctx context.Context, account carrier.Account) error {
+func (m *Memory) EndFollow(ctx context.Context, account account.Account) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("ending an account's mark: %w", err)
 	}
@@ -394,7 +397,7 @@ func (m *Memory) EndPurge(ctx context.Context, accountID int64, at time.Time) er
 		m.accounts[accountID] = a
 	}
 	for id, c := range m.connections {
-		if id.account == accountID && c.Status != carrier.Linking && c.Work == carrier.NoWork && !c.Scheduled() && (c.PurgeAt.IsZero() || c.PurgeAt.After(second(at))) {
+		if id.account == accountID && c.Status != connection.Linking && c.Work == connection.NoWork && !c.Scheduled() && (c.PurgeAt.IsZero() || c.PurgeAt.After(second(at))) {
 			c.PurgeAt = second(at)
 			m.connections[id] = c
 		}
@@ -409,13 +412,13 @@ func (m *Memory) EndPurge(ctx context.Context, accountID int64, at time.Time) er
 }
 
 // readAccount says why an account is not the one that was read; nil if it is.
-func (m *Memory) readAccount(account carrier.Account) error {
-	a, known := m.accounts[account.ID]
+func (m *Memory) readAccount(acct account.Account) error {
+	a, known := m.accounts[acct.ID]
 	switch {
 	case !known:
-		return carrier.NoAccount()
-	case a.Version != account.Version:
-		return carrier.AccountChanged()
+		return account.ErrNotFound()
+	case a.Version != acct.Version:
+		return account.ErrChanged()
 	}
 	return nil
 }

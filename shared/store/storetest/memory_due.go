@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 )
 
 // dueIndex finds what is due without a look at what is not. Its queues hold
@@ -126,27 +126,27 @@ func (q *dueQueue) Pop() any {
 }
 
 // Due is store.Store's.
-func (m *Memory) Due(ctx context.Context, lane carrier.Lane, now time.Time, limit int) (due []carrier.DueConnection, malformed int, err error) {
+func (m *Memory) Due(ctx context.Context, lane connection.Lane, now time.Time, limit int) (due []connection.Due, malformed int, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, 0, fmt.Errorf("finding due connections: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, e := range m.due.until(string(lane), now, limit) {
-		due = append(due, carrier.DueConnection{AccountID: e.id.account, ConnectionID: e.id.id, CredentialID: e.credential, PartnerID: e.partner, DueAt: e.at})
+		due = append(due, connection.Due{AccountID: e.id.account, ConnectionID: e.id.id, CredentialID: e.credential, PartnerID: e.partner, DueAt: e.at})
 	}
 	return due, 0, nil
 }
 
 // Unfinished is store.Store's.
-func (m *Memory) Unfinished(ctx context.Context, now time.Time, limit int) (found []carrier.Unfinished, malformed int, err error) {
+func (m *Memory) Unfinished(ctx context.Context, now time.Time, limit int) (found []connection.Unfinished, malformed int, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, 0, fmt.Errorf("finding unfinished work: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, e := range m.due.until(repairs, now, limit) {
-		found = append(found, carrier.Unfinished{AccountID: e.id.account, ConnectionID: e.id.id})
+		found = append(found, connection.Unfinished{AccountID: e.id.account, ConnectionID: e.id.id})
 	}
 	return found, 0, nil
 }

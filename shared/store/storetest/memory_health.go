@@ -8,11 +8,14 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/health"
 	"carrierlink/shared/store"
+	"carrierlink/shared/tracking"
 )
 
 // CountChecks is store.Store's.
-func (m *Memory) CountChecks(ctx context.Context, name carrier.Name, checks []carrier.Counted, now time.Time) error {
+func (m *Memory) CountChecks(ctx context.Context, name carrier.Name, checks []health.Counted, now time.Time) error {
 	if err := ctx.Err(); err != nil && len(checks) > 0 {
 		return fmt.Errorf("counting checks: %w", err)
 	}
@@ -41,15 +44,15 @@ func (m *Memory) CountChecks(ctx context.Context, name carrier.Name, checks []ca
 }
 
 // Tallies is store.Store's.
-func (m *Memory) Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]carrier.Tally, error) {
+func (m *Memory) Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]health.Tally, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("reading tallies: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var tallies []carrier.Tally
+	var tallies []health.Tally
 	last := now.UTC().Truncate(time.Minute)
-	for minute := last.Add(time.Minute - carrier.TallyKept); !minute.After(last); minute = minute.Add(time.Minute) {
+	for minute := last.Add(time.Minute - health.TallyKept); !minute.After(last); minute = minute.Add(time.Minute) {
 		if t, ok := m.tallies[tallyID{name, minute}]; ok {
 			t.Votes = slices.Clone(t.Votes)
 			tallies = append(tallies, t)
@@ -59,7 +62,7 @@ func (m *Memory) Tallies(ctx context.Context, name carrier.Name, now time.Time) 
 }
 
 // Breakers is store.Store's.
-func (m *Memory) Breakers(ctx context.Context) (map[carrier.Name]carrier.Breaker, error) {
+func (m *Memory) Breakers(ctx context.Context) (map[carrier.Name]health.Breaker, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("reading breakers: %w", err)
 	}
@@ -68,8 +71,8 @@ func (m *Memory) Breakers(ctx context.Context) (map[carrier.Name]carrier.Breaker
 	return m.allBreakers(), nil
 }
 
-func (m *Memory) allBreakers() map[carrier.Name]carrier.Breaker {
-	breakers := map[carrier.Name]carrier.Breaker{}
+func (m *Memory) allBreakers() map[carrier.Name]health.Breaker {
+	breakers := map[carrier.Name]health.Breaker{}
 	for _, name := range carrier.Names() {
 		b := m.breakers[name]
 		b.Carrier, b.Peers, b.Doubts = name, slices.Clone(b.Peers), slices.Clone(b.Doubts)
@@ -79,14 +82,14 @@ func (m *Memory) allBreakers() map[carrier.Name]carrier.Breaker {
 }
 
 // SaveBreaker is store.Store's.
-func (m *Memory) SaveBreaker(ctx context.Context, b *carrier.Breaker) error {
+func (m *Memory) SaveBreaker(ctx context.Context, b *health.Breaker) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("saving a breaker: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.breakers[b.Carrier].Version != b.Version {
-		return carrier.BreakerMoved()
+		return health.BreakerMoved()
 	}
 	b.Version++
 	kept := *b
@@ -105,23 +108,23 @@ func (m *Memory) SaveBreaker(ctx context.Context, b *carrier.Breaker) error {
 }
 
 // History is store.Store's.
-func (m *Memory) History(ctx context.Context, accountID int64, id string, before *carrier.HistoryPosition, skip, limit int, now time.Time) ([]carrier.HistoryEntry, *carrier.HistoryPosition, error) {
+func (m *Memory) History(ctx context.Context, accountID int64, id string, before *connection.HistoryPosition, skip, limit int, now time.Time) ([]connection.HistoryEntry, *connection.HistoryPosition, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, fmt.Errorf("reading a history: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	order := func(a, b carrier.HistoryPosition) int {
+	order := func(a, b connection.HistoryPosition) int {
 		return cmp.Or(milli(a.At).Compare(milli(b.At)), cmp.Compare(a.Number, b.Number))
 	}
-	oldest := milli(now.Add(-carrier.HistoryKept))
-	var found []carrier.HistoryEntry
+	oldest := milli(now.Add(-connection.HistoryKept))
+	var found []connection.HistoryEntry
 	for _, e := range m.history[connectionID{accountID, id}] {
 		if e.At.After(oldest) && (before == nil || order(placeOf(e), *before) < 0) {
 			found = append(found, keptEntry(e))
 		}
 	}
-	slices.SortFunc(found, func(a, b carrier.HistoryEntry) int { return order(placeOf(b), placeOf(a)) })
+	slices.SortFunc(found, func(a, b connection.HistoryEntry) int { return order(placeOf(b), placeOf(a)) })
 	found = found[min(skip, len(found)):]
 	if len(found) == 0 {
 		return nil, nil, nil
@@ -133,11 +136,11 @@ func (m *Memory) History(ctx context.Context, accountID int64, id string, before
 	return found[:limit], &next, nil
 }
 
-func placeOf(e carrier.HistoryEntry) carrier.HistoryPosition {
-	return carrier.HistoryPosition{At: e.At, Number: e.Number}
+func placeOf(e connection.HistoryEntry) connection.HistoryPosition {
+	return connection.HistoryPosition{At: e.At, Number: e.Number}
 }
 
-func keptEntry(e carrier.HistoryEntry) carrier.HistoryEntry {
+func keptEntry(e connection.HistoryEntry) connection.HistoryEntry {
 	e.At = milli(e.At)
 	if e.Changes = slices.Clone(e.Changes); len(e.Changes) == 0 {
 		e.Changes = nil
@@ -146,7 +149,7 @@ func keptEntry(e carrier.HistoryEntry) carrier.HistoryEntry {
 }
 
 // TakeCall is store.Store's.
-func (m *Memory) TakeCall(ctx context.Context, a carrier.Allowance, limit int, window time.Duration, now time.Time) (time.Duration, error) {
+func (m *Memory) TakeCall(ctx context.Context, a connection.Allowance, limit int, window time.Duration, now time.Time) (time.Duration, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, fmt.Errorf("taking a call: %w", err)
 	}
@@ -162,13 +165,13 @@ func (m *Memory) TakeCall(ctx context.Context, a carrier.Allowance, limit int, w
 }
 
 // CachedTracking is store.Store's.
-func (m *Memory) CachedTracking(ctx context.Context, accountID int64, id string, numbers []string, now time.Time) (map[string]carrier.CachedTracking, error) {
+func (m *Memory) CachedTracking(ctx context.Context, accountID int64, id string, numbers []string, now time.Time) (map[string]tracking.Cached, error) {
 	if err := ctx.Err(); err != nil && len(numbers) > 0 {
 		return nil, fmt.Errorf("reading cached tracking: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	cached := map[string]carrier.CachedTracking{}
+	cached := map[string]tracking.Cached{}
 	for _, number := range numbers {
 		if t, ok := m.tracking[trackingID{connectionID{accountID, id}, number}]; ok && !over(t.ExpiresAt, now) {
 			t.Body = bytesOrNil(t.Body)
@@ -179,7 +182,7 @@ func (m *Memory) CachedTracking(ctx context.Context, accountID int64, id string,
 }
 
 // CacheTracking is store.Store's.
-func (m *Memory) CacheTracking(ctx context.Context, accountID int64, id string, tracking []carrier.CachedTracking) error {
+func (m *Memory) CacheTracking(ctx context.Context, accountID int64, id string, tracking []tracking.Cached) error {
 	if err := ctx.Err(); err != nil && len(tracking) > 0 {
 		return fmt.Errorf("caching tracking: %w", err)
 	}

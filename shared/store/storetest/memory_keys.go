@@ -7,12 +7,13 @@ import (
 	"slices"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/account"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/store"
 )
 
 // ListKeys is store.Store's.
-func (m *Memory) ListKeys(ctx context.Context, accountID int64) ([]carrier.APIKey, error) {
+func (m *Memory) ListKeys(ctx context.Context, accountID int64) ([]account.APIKey, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("listing API keys: %w", err)
 	}
@@ -21,26 +22,26 @@ func (m *Memory) ListKeys(ctx context.Context, accountID int64) ([]carrier.APIKe
 	return m.keysOf(accountID), nil
 }
 
-func (m *Memory) keysOf(accountID int64) []carrier.APIKey {
-	keys := []carrier.APIKey{}
+func (m *Memory) keysOf(accountID int64) []account.APIKey {
+	keys := []account.APIKey{}
 	for id, r := range m.keys {
 		if id.account == accountID {
 			keys = append(keys, keptKey(r.key))
 		}
 	}
-	slices.SortFunc(keys, func(a, b carrier.APIKey) int {
+	slices.SortFunc(keys, func(a, b account.APIKey) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
 	return keys
 }
 
 // CreateKey is store.Store's.
-func (m *Memory) CreateKey(ctx context.Context, k carrier.APIKey, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (m *Memory) CreateKey(ctx context.Context, k account.APIKey, rec *effects.Record, now time.Time) (*effects.Record, error) {
 	return m.once(ctx, "creating an API key", rec, now, func() error { return m.addKey(k, nil, now) })
 }
 
 // RotateKey is store.Store's.
-func (m *Memory) RotateKey(ctx context.Context, old, k carrier.APIKey, validUntil time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (m *Memory) RotateKey(ctx context.Context, old, k account.APIKey, validUntil time.Time, rec *effects.Record, now time.Time) (*effects.Record, error) {
 	return m.once(ctx, "rotating an API key", rec, now, func() error {
 		a, err := m.present(k.AccountID, now)
 		r := m.keys[ownerOf(old)]
@@ -48,15 +49,15 @@ func (m *Memory) RotateKey(ctx context.Context, old, k carrier.APIKey, validUnti
 		case err != nil:
 			return err
 		case a.Deleted():
-			return carrier.AccountDeleted()
+			return account.ErrDeleted()
 		case r == nil:
-			return carrier.NoKey()
+			return account.ErrNoKey()
 		case r.key.Expired(milli(now)):
-			return carrier.KeyExpired()
+			return account.ErrKeyExpired()
 		case r.key.ReplacedBy != 0:
-			return carrier.KeyReplaced()
+			return account.ErrKeyReplaced()
 		case !r.key.ExpiresAt.Equal(milli(old.ExpiresAt)):
-			return carrier.KeyChanged()
+			return account.ErrKeyChanged()
 		}
 		before := r.key.ExpiresAt
 		if before.IsZero() || before.After(validUntil) {
@@ -73,23 +74,23 @@ func (m *Memory) RotateKey(ctx context.Context, old, k carrier.APIKey, validUnti
 
 // addKey adds a key, in the place of an expired one where the account is full:
 // the one that ends now comes last.
-func (m *Memory) addKey(k carrier.APIKey, ended *carrier.APIKey, now time.Time) error {
+func (m *Memory) addKey(k account.APIKey, ended *account.APIKey, now time.Time) error {
 	a, err := m.present(k.AccountID, now)
 	switch {
 	case err != nil:
 		return err
 	case a.Deleted():
-		return carrier.AccountDeleted()
+		return account.ErrDeleted()
 	case m.keys[ownerOf(k)] != nil:
 		return fmt.Errorf("adding an API key: %w", store.ErrIDTaken)
 	}
 	keys := m.keysOf(a.ID)
 	if m.Caps.Keys > 0 && len(keys) >= m.Caps.Keys {
-		keys = slices.DeleteFunc(keys, func(k carrier.APIKey) bool { return !k.Expired(milli(now)) })
+		keys = slices.DeleteFunc(keys, func(k account.APIKey) bool { return !k.Expired(milli(now)) })
 		if len(keys) == 0 {
-			return carrier.TooManyKeys(m.Caps.Keys)
+			return account.ErrTooManyKeys(m.Caps.Keys)
 		}
-		delete(m.keys, ownerOf(slices.MinFunc(keys, func(a, b carrier.APIKey) int {
+		delete(m.keys, ownerOf(slices.MinFunc(keys, func(a, b account.APIKey) int {
 			if ended != nil && (a.Hash == ended.Hash) != (b.Hash == ended.Hash) {
 				if a.Hash == ended.Hash {
 					return 1
@@ -104,17 +105,17 @@ func (m *Memory) addKey(k carrier.APIKey, ended *carrier.APIKey, now time.Time) 
 }
 
 // DeleteKey is store.Store's.
-func (m *Memory) DeleteKey(ctx context.Context, k carrier.APIKey) error {
+func (m *Memory) DeleteKey(ctx context.Context, k account.APIKey) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("deleting an API key: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, ok := m.accounts[k.AccountID]; !ok && k.AccountID != 0 {
-		return carrier.NoAccount()
+		return account.ErrNotFound()
 	}
 	if m.keys[ownerOf(k)] == nil {
-		return carrier.NoKey()
+		return account.ErrNoKey()
 	}
 	delete(m.keys, ownerOf(k))
 	return nil

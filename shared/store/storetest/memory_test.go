@@ -3,14 +3,14 @@ package storetest_test
 import (
 	"testing"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/store/storetest"
 )
 
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	memory := storetest.NewMemory()
-	storetest.Run(t, func(_ *testing.T, caps carrier.Caps) storetest.Store {
+	storetest.Run(t, func(_ *testing.T, caps connection.Caps) storetest.Store {
 		if caps == storetest.Caps {
 			return memory
 		}

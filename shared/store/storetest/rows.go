@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 )
@@ -31,14 +31,14 @@ func rowTests() tests {
 			s.ok(s.SaveConnection(s.Context(), &c))
 			s.equal("version", c.Version, linked.Version+1)
 			s.equal("row", s.row(c), c)
-			s.ok(s.SaveConnection(s.Context(), &carrier.Connection{ID: c.ID, AccountID: c.AccountID, Version: c.Version}))
-			s.equal("row", s.row(c), carrier.Connection{ID: c.ID, AccountID: c.AccountID, Version: c.Version + 1})
+			s.ok(s.SaveConnection(s.Context(), &connection.Connection{ID: c.ID, AccountID: c.AccountID, Version: c.Version}))
+			s.equal("row", s.row(c), connection.Connection{ID: c.ID, AccountID: c.AccountID, Version: c.Version + 1})
 		},
 		"at once saving, one does": func(s *suite) {
 			c := s.linked()
 			s.equal("saved", s.won(race(8, func(int) error {
 				mine := c
-				mine.Work, mine.LeaseUntil = carrier.WorkCredentials, now
+				mine.Work, mine.LeaseUntil = connection.WorkCredentials, now
 				return s.SaveConnection(s.Context(), &mine)
 			}), fault.State), 1)
 			s.unschedule(s.row(c))
@@ -50,9 +50,9 @@ func rowTests() tests {
 			s.fails("linked", s.DropLink(s.Context(), linked), fault.State)
 			s.equal("row", s.row(linked), linked)
 			c := s.newConnection(s.account().ID)
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			late := c
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{TakeOver: true}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{TakeOver: true}))
 			s.fails("taken over", s.DropLink(s.Context(), late), fault.State)
 			s.equal("row", s.row(c), c)
 			s.equal("holders", s.holders(c), []string{c.ID})
@@ -60,13 +60,13 @@ func rowTests() tests {
 		"dropping an intent frees its number": func(s *suite) {
 			first := s.linked()
 			c := s.newConnection(first.AccountID)
-			s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{AllowDuplicate: true}))
+			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{AllowDuplicate: true}))
 			s.ok(s.DropLink(s.Context(), c))
 			s.equal("other holders", s.holders(c), []string{first.ID})
 			s.fails("again", s.DropLink(s.Context(), c), fault.NotFound)
 
 			alone := s.newConnection(s.account().ID)
-			s.ok(s.BeginLink(s.Context(), &alone, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &alone, connection.LinkOptions{}))
 			s.ok(s.DropLink(s.Context(), alone))
 			s.equal("holders", s.holders(alone), []string(nil))
 			again := s.newConnection(alone.AccountID)
@@ -74,12 +74,12 @@ func rowTests() tests {
 			s.equal("holders", s.holders(again), []string{again.ID})
 			rows, err := s.AllConnections(s.Context(), alone.AccountID)
 			s.ok(err)
-			s.equal("rows", rows, []carrier.Connection{again})
+			s.equal("rows", rows, []connection.Connection{again})
 		},
 		"changing what is gone, or another version": func(s *suite) {
 			absent := s.newConnection(s.account().ID)
 			absent.Version = 3
-			change := carrier.ConnectionChange{OldNumber: "0004085999", Entry: &first, Snapshot: s.snapshot(100, now)}
+			change := connection.Update{OldNumber: "0004085999", Entry: &first, Snapshot: s.snapshot(100, now)}
 			s.fails("absent", s.ChangeConnection(s.Context(), &absent, change), fault.NotFound)
 			s.equal("holders", s.holders(absent), []string(nil))
 			c := s.linked()
@@ -95,7 +95,7 @@ func rowTests() tests {
 			next, rec := c, s.newRecord()
 			next.AccountNumber, rec.Sealed = "0004085231", []byte("answer")
 			s.claims("a rival", rival(rec), now)
-			change := carrier.ConnectionChange{OldNumber: c.AccountNumber, Entry: &first, Snapshot: s.snapshot(100, now), Answer: &rec}
+			change := connection.Update{OldNumber: c.AccountNumber, Entry: &first, Snapshot: s.snapshot(100, now), Answer: &rec}
 			s.fails("ChangeConnection", s.ChangeConnection(s.Context(), &next, change), fault.State)
 			s.equal("version after a failure", next.Version, c.Version)
 			s.unchangedBut(c, next)
@@ -109,7 +109,7 @@ func rowTests() tests {
 			next.AccountNumber = other.AccountNumber
 			s.claims("claim", rec, now)
 			rec.Sealed = []byte("answer")
-			change := carrier.ConnectionChange{OldNumber: c.AccountNumber, Entry: &first, Snapshot: s.snapshot(100, now), Answer: &rec}
+			change := connection.Update{OldNumber: c.AccountNumber, Entry: &first, Snapshot: s.snapshot(100, now), Answer: &rec}
 			p := s.problem("ChangeConnection", s.ChangeConnection(s.Context(), &next, change), fault.CarrierConflict)
 			s.equal("existing connection", p.ExistingCarrierID, other.ID)
 			s.equal("holders", s.holders(other), []string{other.ID})
@@ -134,41 +134,41 @@ func rowTests() tests {
 			s.claims("claim", rec, now)
 			rec.Sealed = []byte("answer")
 			snap := s.snapshot(200, milli(now))
-			s.ok(s.ChangeConnection(s.Context(), &next, carrier.ConnectionChange{OldNumber: c.AccountNumber, Entry: &first, Snapshot: snap, Answer: &rec}))
+			s.ok(s.ChangeConnection(s.Context(), &next, connection.Update{OldNumber: c.AccountNumber, Entry: &first, Snapshot: snap, Answer: &rec}))
 			want := everything(c)
 			want.AccountNumber, want.Version = "0004085231", c.Version+1
 			s.equal("connection", next, want)
 			s.equal("row", s.row(c), want)
 			s.equal("holders of the old number", s.holders(c), []string(nil))
 			s.equal("holders of the new one", s.holders(next), []string{c.ID})
-			s.equal("history", s.historyOf(c), []carrier.HistoryEntry{first})
+			s.equal("history", s.historyOf(c), []connection.HistoryEntry{first})
 			got, err := s.Snapshot(s.Context(), c.AccountID, c.ID)
 			s.ok(err)
 			s.equal("snapshot", got, snap)
 			s.findsClaimed("answer", rival(rec), now, rec)
 			free := s.newConnection(c.AccountID)
-			s.ok(s.BeginLink(s.Context(), &free, carrier.LinkOptions{}))
+			s.ok(s.BeginLink(s.Context(), &free, connection.LinkOptions{}))
 
-			s.ok(s.ChangeConnection(s.Context(), &next, carrier.ConnectionChange{OldNumber: next.AccountNumber}))
+			s.ok(s.ChangeConnection(s.Context(), &next, connection.Update{OldNumber: next.AccountNumber}))
 			next.Nickname = "and nothing else"
-			s.ok(s.ChangeConnection(s.Context(), &next, carrier.ConnectionChange{}))
+			s.ok(s.ChangeConnection(s.Context(), &next, connection.Update{}))
 			s.equal("row", s.row(c), next)
 			s.equal("holders", s.holders(next), []string{c.ID})
-			s.equal("history", s.historyOf(c), []carrier.HistoryEntry{first})
+			s.equal("history", s.historyOf(c), []connection.HistoryEntry{first})
 			s.unschedule(next)
 		},
 		"keeping an answer beside a row that stays": func(s *suite) {
 			c, rec := s.linked(), s.newRecord()
 			s.claims("claim", rec, now)
 			rec.Sealed = []byte("answer")
-			keep := carrier.ConnectionChange{Unchanged: true, Answer: &rec}
+			keep := connection.Update{Unchanged: true, Answer: &rec}
 			late := c
 			late.Version++
 			s.fails("another version", s.ChangeConnection(s.Context(), &late, keep), fault.State)
 			absent := s.newConnection(c.AccountID)
 			s.fails("absent", s.ChangeConnection(s.Context(), &absent, keep), fault.NotFound)
 			lost := rival(rec)
-			s.fails("another's claim", s.ChangeConnection(s.Context(), &c, carrier.ConnectionChange{Unchanged: true, Answer: &lost}), fault.State)
+			s.fails("another's claim", s.ChangeConnection(s.Context(), &c, connection.Update{Unchanged: true, Answer: &lost}), fault.State)
 			next := c
 			s.ok(s.ChangeConnection(s.Context(), &next, keep))
 			s.equal("connection", next, c)
@@ -177,7 +177,7 @@ func rowTests() tests {
 		},
 		"at once to one number, one changes": func(s *suite) {
 			account := s.account().ID
-			conns := make([]carrier.Connection, 4)
+			conns := make([]connection.Connection, 4)
 			for i := range conns {
 				conns[i] = s.newConnection(account)
 				conns[i].AccountNumber = "000408523" + strconv.Itoa(i)
@@ -187,7 +187,7 @@ func rowTests() tests {
 			for _, err := range race(len(conns), func(i int) error {
 				old := conns[i].AccountNumber
 				conns[i].AccountNumber = "0004085999"
-				return s.ChangeConnection(s.Context(), &conns[i], carrier.ConnectionChange{OldNumber: old})
+				return s.ChangeConnection(s.Context(), &conns[i], connection.Update{OldNumber: old})
 			}) {
 				if err == nil {
 					changed++
@@ -208,7 +208,7 @@ func rowTests() tests {
 			s.link(&c, s.snapshot(100, now))
 			late := c
 			s.ok(s.SaveConnection(s.Context(), &c))
-			late.Status = carrier.Disconnected
+			late.Status = connection.Disconnected
 			s.fails("late", s.Unlink(s.Context(), &late), fault.State)
 			s.equal("row", s.row(c), c)
 			s.equal("carriers", s.stored(c.AccountID).CarriersCount, 1)
@@ -226,7 +226,7 @@ func rowTests() tests {
 			s.ok(err)
 			s.ok(s.RecordCheck(s.Context(), &c, &first, nil))
 			account := s.stored(c.AccountID)
-			c.Status, c.Work, c.LeaseUntil = carrier.Disconnected, carrier.WorkUnlink, milli(now.Add(time.Minute))
+			c.Status, c.Work, c.LeaseUntil = connection.Disconnected, connection.WorkUnlink, milli(now.Add(time.Minute))
 			c.DisconnectedAt, c.PurgeAt = milli(now), purge
 			want := c
 			want.Version++
@@ -241,10 +241,10 @@ func rowTests() tests {
 			}
 			account.CarriersCount = 0
 			s.equal("account", l.Account, &account)
-			s.equal("history", s.historyOf(c), []carrier.HistoryEntry{first})
+			s.equal("history", s.historyOf(c), []connection.HistoryEntry{first})
 			rows, err := s.AllConnections(s.Context(), c.AccountID)
 			s.ok(err)
-			s.equal("all", rows, []carrier.Connection{want})
+			s.equal("all", rows, []connection.Connection{want})
 			visible, _, err := s.ListConnections(s.Context(), c.AccountID, true)
 			s.ok(err)
 			s.equal("visible", len(visible), 0)
@@ -252,7 +252,7 @@ func rowTests() tests {
 			again := s.newConnection(c.AccountID)
 			s.link(&again, nil)
 			s.equal("carriers", s.stored(c.AccountID).CarriersCount, 1)
-			c.Work, c.LeaseUntil = carrier.NoWork, time.Time{}
+			c.Work, c.LeaseUntil = connection.NoWork, time.Time{}
 			s.ok(s.SaveConnection(s.Context(), &c))
 			if s.load(c.AccountID, store.Want{ConnectionID: c.ID, Now: purge}).Connection != nil {
 				s.Error("the row is there after its purge")
@@ -261,8 +261,8 @@ func rowTests() tests {
 		"unlinking one of two of a number, in an account that is disabled or deleted": func(s *suite) {
 			c := s.linked()
 			twin := s.newConnection(c.AccountID)
-			s.ok(s.BeginLink(s.Context(), &twin, carrier.LinkOptions{AllowDuplicate: true}))
-			twin.Status = carrier.Active
+			s.ok(s.BeginLink(s.Context(), &twin, connection.LinkOptions{AllowDuplicate: true}))
+			twin.Status = connection.Active
 			s.ok(s.FinishLink(s.Context(), &twin, nil, nil, nil))
 			a := s.stored(c.AccountID)
 			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
@@ -280,20 +280,20 @@ func rowTests() tests {
 			s.link(&other, nil)
 			s.equal("unlinked", s.won(race(8, func(int) error {
 				mine := c
-				mine.Status, mine.PurgeAt = carrier.Disconnected, purge
+				mine.Status, mine.PurgeAt = connection.Disconnected, purge
 				return s.Unlink(s.Context(), &mine)
 			}), fault.State), 1)
 			s.equal("carriers", s.stored(c.AccountID).CarriersCount, 1)
 		},
 		"all of them, the oldest first": func(s *suite) {
 			a := s.account()
-			want := make([]carrier.Connection, 3)
+			want := make([]connection.Connection, 3)
 			for i := range want {
 				c := s.newConnection(a.ID)
 				c.AccountNumber, c.CreatedAt = "000408523"+strconv.Itoa(i), milli(now.Add(-time.Duration(i)*time.Hour))
-				s.ok(s.BeginLink(s.Context(), &c, carrier.LinkOptions{}))
+				s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 				if i > 0 {
-					c.Status = carrier.Active
+					c.Status = connection.Active
 					s.ok(s.FinishLink(s.Context(), &c, &first, s.snapshot(100, now), nil))
 				}
 				if i > 1 {
@@ -312,7 +312,7 @@ func rowTests() tests {
 }
 
 // unchangedBut checks that nothing came of a change.
-func (s *suite) unchangedBut(c, next carrier.Connection) {
+func (s *suite) unchangedBut(c, next connection.Connection) {
 	s.Helper()
 	s.equal("row", s.row(c), c)
 	s.equal("holders of the old number", s.holders(c), []string{c.ID})

@@ -16,73 +16,78 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/email"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
 	"carrierlink/shared/store"
+	"carrierlink/shared/tracking"
 )
 
 // Store is every method of store.Store.
 type Store interface {
-	UseKey(ctx context.Context, u carrier.KeyUse) (carrier.KeyUsed, error)
+	UseKey(ctx context.Context, u account.KeyUse) (account.KeyUsed, error)
 	Load(ctx context.Context, accountID int64, w store.Want) (store.Loaded, error)
-	Account(ctx context.Context, accountID int64, now time.Time) (carrier.Account, error)
-	Connection(ctx context.Context, accountID int64, connectionID string) (carrier.Connection, error)
-	CreateAccount(ctx context.Context, n store.NewAccount, now time.Time) (*carrier.IdempotencyRecord, error)
-	CreatePartner(ctx context.Context, p carrier.Partner, k carrier.APIKey) error
-	ClaimIdempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
-	Idempotency(ctx context.Context, rec carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
-	ReleaseIdempotency(ctx context.Context, rec carrier.IdempotencyRecord) error
-	BeginLink(ctx context.Context, conn *carrier.Connection, o carrier.LinkOptions) error
-	FinishLink(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot, rec *carrier.IdempotencyRecord) error
-	DropLink(ctx context.Context, conn carrier.Connection) error
-	ClaimCheck(ctx context.Context, conn carrier.Connection, until, now time.Time) (carrier.Connection, error)
-	ClaimDue(ctx context.Context, d carrier.DueConnection, until, now time.Time, t carrier.Timing) (carrier.Connection, error)
-	RecordCheck(ctx context.Context, conn *carrier.Connection, entry *carrier.HistoryEntry, snap *carrier.Snapshot) error
-	SaveConnection(ctx context.Context, conn *carrier.Connection) error
-	ChangeConnection(ctx context.Context, conn *carrier.Connection, c carrier.ConnectionChange) error
-	Unlink(ctx context.Context, conn *carrier.Connection) error
-	FollowConnection(ctx context.Context, conn *carrier.Connection, account carrier.Account) error
-	EndFollow(ctx context.Context, account carrier.Account) error
+	Account(ctx context.Context, accountID int64, now time.Time) (account.Account, error)
+	Connection(ctx context.Context, accountID int64, connectionID string) (connection.Connection, error)
+	CreateAccount(ctx context.Context, n store.NewAccount, now time.Time) (*effects.Record, error)
+	CreatePartner(ctx context.Context, p account.Partner, k account.APIKey) error
+	ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error)
+	Idempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error)
+	ReleaseIdempotency(ctx context.Context, rec effects.Record) error
+	BeginLink(ctx context.Context, conn *connection.Connection, o connection.LinkOptions) error
+	FinishLink(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, rec *effects.Record) error
+	DropLink(ctx context.Context, conn connection.Connection) error
+	ClaimCheck(ctx context.Context, conn connection.Connection, until, now time.Time) (connection.Connection, error)
+	ClaimDue(ctx context.Context, d connection.Due, until, now time.Time, t health.Timing) (connection.Connection, error)
+	RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot) error
+	SaveConnection(ctx context.Context, conn *connection.Connection) error
+	ChangeConnection(ctx context.Context, conn *connection.Connection, c connection.Update) error
+	Unlink(ctx context.Context, conn *connection.Connection) error
+	FollowConnection(ctx context.Context, conn *connection.Connection, account account.Account) error
+	EndFollow(ctx context.Context, account account.Account) error
 
-	AllConnections(ctx context.Context, accountID int64) ([]carrier.Connection, error)
-	Snapshot(ctx context.Context, accountID int64, connectionID string) (*carrier.Snapshot, error)
-	Due(ctx context.Context, lane carrier.Lane, now time.Time, limit int) (due []carrier.DueConnection, malformed int, err error)
+	AllConnections(ctx context.Context, accountID int64) ([]connection.Connection, error)
+	Snapshot(ctx context.Context, accountID int64, connectionID string) (*connection.Snapshot, error)
+	Due(ctx context.Context, lane connection.Lane, now time.Time, limit int) (due []connection.Due, malformed int, err error)
 	EndPurge(ctx context.Context, accountID int64, at time.Time) error
-	Unfinished(ctx context.Context, now time.Time, limit int) (found []carrier.Unfinished, malformed int, err error)
-	History(ctx context.Context, accountID int64, connectionID string, before *carrier.HistoryPosition, skip, limit int, now time.Time) ([]carrier.HistoryEntry, *carrier.HistoryPosition, error)
+	Unfinished(ctx context.Context, now time.Time, limit int) (found []connection.Unfinished, malformed int, err error)
+	History(ctx context.Context, accountID int64, connectionID string, before *connection.HistoryPosition, skip, limit int, now time.Time) ([]connection.HistoryEntry, *connection.HistoryPosition, error)
 
-	CountChecks(ctx context.Context, name carrier.Name, checks []carrier.Counted, now time.Time) error
-	Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]carrier.Tally, error)
-	Breakers(ctx context.Context) (map[carrier.Name]carrier.Breaker, error)
-	SaveBreaker(ctx context.Context, b *carrier.Breaker) error
+	CountChecks(ctx context.Context, name carrier.Name, checks []health.Counted, now time.Time) error
+	Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]health.Tally, error)
+	Breakers(ctx context.Context) (map[carrier.Name]health.Breaker, error)
+	SaveBreaker(ctx context.Context, b *health.Breaker) error
 
-	TakeCall(ctx context.Context, a carrier.Allowance, limit int, window time.Duration, now time.Time) (time.Duration, error)
-	CachedTracking(ctx context.Context, accountID int64, connectionID string, numbers []string, now time.Time) (map[string]carrier.CachedTracking, error)
-	CacheTracking(ctx context.Context, accountID int64, connectionID string, tracking []carrier.CachedTracking) error
+	TakeCall(ctx context.Context, a connection.Allowance, limit int, window time.Duration, now time.Time) (time.Duration, error)
+	CachedTracking(ctx context.Context, accountID int64, connectionID string, numbers []string, now time.Time) (map[string]tracking.Cached, error)
+	CacheTracking(ctx context.Context, accountID int64, connectionID string, tracking []tracking.Cached) error
 
 	AccountByExternalID(ctx context.Context, partnerID int64, externalID string, now time.Time) (int64, error)
-	ListAccounts(ctx context.Context, partnerID int64, f carrier.AccountFilter, after *carrier.Position, skip, limit int, now time.Time) ([]carrier.Account, *carrier.Position, error)
-	ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]carrier.Connection, map[string]carrier.Snapshot, error)
-	UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*carrier.IdempotencyRecord, error)
-	SetAccountActive(ctx context.Context, a carrier.Account, pinned, active bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
-	DeleteAccount(ctx context.Context, a carrier.Account, pinned bool, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
-	RestoreAccount(ctx context.Context, a carrier.Account, pinned bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
+	ListAccounts(ctx context.Context, partnerID int64, f account.Filter, after *account.Position, skip, limit int, now time.Time) ([]account.Account, *account.Position, error)
+	ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]connection.Connection, map[string]connection.Snapshot, error)
+	UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*effects.Record, error)
+	SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, rec *effects.Record, now time.Time) (*effects.Record, error)
+	DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, rec *effects.Record, now time.Time) (*effects.Record, error)
+	RestoreAccount(ctx context.Context, a account.Account, pinned bool, rec *effects.Record, now time.Time) (*effects.Record, error)
 
-	ListKeys(ctx context.Context, accountID int64) ([]carrier.APIKey, error)
-	CreateKey(ctx context.Context, k carrier.APIKey, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
-	RotateKey(ctx context.Context, old, k carrier.APIKey, validUntil time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error)
-	DeleteKey(ctx context.Context, k carrier.APIKey) error
+	ListKeys(ctx context.Context, accountID int64) ([]account.APIKey, error)
+	CreateKey(ctx context.Context, k account.APIKey, rec *effects.Record, now time.Time) (*effects.Record, error)
+	RotateKey(ctx context.Context, old, k account.APIKey, validUntil time.Time, rec *effects.Record, now time.Time) (*effects.Record, error)
+	DeleteKey(ctx context.Context, k account.APIKey) error
 }
 
 var _ Store = (*store.Store)(nil)
 
 // Caps are those of the suite's stores, but for the tests of caps.
-var Caps = carrier.Caps{Keys: carrier.MaxKeys} // never changes
+var Caps = connection.Caps{Keys: account.MaxKeys} // never changes
 
 // Run holds the stores that open returns, with these caps, to the contract. The
 // stores of several calls may share one table: each test makes ids of its own.
-func Run(t *testing.T, open func(t *testing.T, caps carrier.Caps) Store) {
+func Run(t *testing.T, open func(t *testing.T, caps connection.Caps) Store) {
 	t.Helper()
 	for _, group := range []struct {
 		name  string
@@ -124,22 +129,22 @@ type tests map[string]func(*suite)
 // folding gives accounts the key of their email, as whoever takes an address does.
 type folding struct{ Store }
 
-func (f folding) CreateAccount(ctx context.Context, n store.NewAccount, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (f folding) CreateAccount(ctx context.Context, n store.NewAccount, now time.Time) (*effects.Record, error) {
 	n.Account.EmailKey = email.Key(n.Account.Email)
 	return f.Store.CreateAccount(ctx, n, now)
 }
 
-func (f folding) UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (f folding) UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*effects.Record, error) {
 	c.Old.EmailKey, c.New.EmailKey = email.Key(c.Old.Email), email.Key(c.New.Email)
 	return f.Store.UpdateAccount(ctx, c, now)
 }
 
-func (f folding) DeleteAccount(ctx context.Context, a carrier.Account, pinned bool, purgeAt time.Time, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (f folding) DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, rec *effects.Record, now time.Time) (*effects.Record, error) {
 	a.EmailKey = email.Key(a.Email)
 	return f.Store.DeleteAccount(ctx, a, pinned, purgeAt, rec, now)
 }
 
-func (f folding) RestoreAccount(ctx context.Context, a carrier.Account, pinned bool, rec *carrier.IdempotencyRecord, now time.Time) (*carrier.IdempotencyRecord, error) {
+func (f folding) RestoreAccount(ctx context.Context, a account.Account, pinned bool, rec *effects.Record, now time.Time) (*effects.Record, error) {
 	a.EmailKey = email.Key(a.Email)
 	return f.Store.RestoreAccount(ctx, a, pinned, rec, now)
 }
@@ -148,7 +153,7 @@ func (f folding) RestoreAccount(ctx context.Context, a carrier.Account, pinned b
 type suite struct {
 	*testing.T
 	Store
-	open func(t *testing.T, caps carrier.Caps) Store
+	open func(t *testing.T, caps connection.Caps) Store
 }
 
 // now is the clock of every test, with nanoseconds that a store does not keep.
@@ -156,14 +161,14 @@ var now = time.Date(2026, 3, 4, 5, 6, 30, 987_654_321, time.UTC) // never change
 
 func (s *suite) id() int64 {
 	s.Helper()
-	id, err := carrier.NewID(rand.Reader)
+	id, err := account.NewID(rand.Reader)
 	s.ok(err)
 	return id
 }
 
 func (s *suite) connectionID() string {
 	s.Helper()
-	id, err := carrier.NewConnectionID(rand.Reader)
+	id, err := connection.NewID(rand.Reader)
 	s.ok(err)
 	return id
 }
@@ -178,7 +183,7 @@ func (s *suite) ok(err error) {
 func (s *suite) equal(what string, got, want any) {
 	s.Helper()
 	// The key of an email follows from it, and lists do not have it.
-	ignored := cmpopts.IgnoreFields(carrier.Account{}, "EmailKey")
+	ignored := cmpopts.IgnoreFields(account.Account{}, "EmailKey")
 	if diff := cmp.Diff(want, got, cmp.Comparer(bytes.Equal), ignored); diff != "" {
 		s.Errorf("%s (-want +got):\n%s", what, diff)
 	}
@@ -209,7 +214,7 @@ func (s *suite) newAccount() store.NewAccount {
 	s.Helper()
 	id, partner := s.id(), s.id()
 	return store.NewAccount{
-		Account: carrier.Account{
+		Account: account.Account{
 			ID: id, PartnerID: partner, Environment: carrier.Production, OriginCountryCode: "AU",
 			Active: true, CreatedAt: milli(now), ModifiedAt: milli(now), Version: 1,
 		},
@@ -217,10 +222,10 @@ func (s *suite) newAccount() store.NewAccount {
 	}
 }
 
-func (s *suite) newKey(partner, account int64) carrier.APIKey {
+func (s *suite) newKey(partner, accountID int64) account.APIKey {
 	s.Helper()
-	return carrier.APIKey{
-		ID: s.id(), PartnerID: partner, AccountID: account, Hash: s.hash(), Prefix: "cl_live_", LastFour: "wxyz",
+	return account.APIKey{
+		ID: s.id(), PartnerID: partner, AccountID: accountID, Hash: s.hash(), Prefix: "cl_live_", LastFour: "wxyz",
 		Environment: carrier.Production, CreatedAt: milli(now),
 	}
 }
@@ -231,7 +236,7 @@ func (s *suite) hash() string {
 }
 
 // account stores a valid account.
-func (s *suite) account() carrier.Account {
+func (s *suite) account() account.Account {
 	s.Helper()
 	n := s.newAccount()
 	s.create(n)
@@ -254,26 +259,26 @@ func (s *suite) load(account int64, w store.Want) store.Loaded {
 	return l
 }
 
-func (s *suite) newRecord() carrier.IdempotencyRecord {
-	return carrier.IdempotencyRecord{
+func (s *suite) newRecord() effects.Record {
+	return effects.Record{
 		Scope: "partner " + rand.Text() + " POST /v1/partners/accounts", Key: "order-17", PayloadMAC: []byte{0, 1, 255}, ClaimID: rand.Text(),
 		LeaseUntil: milli(now.Add(28 * time.Second)), ExpiresAt: now.Add(24 * time.Hour).Truncate(time.Second),
 	}
 }
 
 // newConnection is an intent of the account for a number that nobody holds.
-func (s *suite) newConnection(account int64) carrier.Connection {
+func (s *suite) newConnection(accountID int64) connection.Connection {
 	s.Helper()
-	return carrier.Connection{
-		ID: s.connectionID(), AccountID: account, PartnerID: 7, Environment: carrier.Production, Carrier: carrier.AustraliaPost,
-		AccountNumber: "0004085230", Standing: carrier.StandingActive, CredentialID: "00c0ffee00c0ffee",
-		RefreshPolicy: carrier.RefreshDaily, SecretVersion: "5f9c", LeaseUntil: milli(now.Add(28 * time.Second)),
+	return connection.Connection{
+		ID: s.connectionID(), AccountID: accountID, PartnerID: 7, Environment: carrier.Production, Carrier: carrier.AustraliaPost,
+		AccountNumber: "0004085230", Standing: account.StandingActive, CredentialID: "00c0ffee00c0ffee",
+		RefreshPolicy: connection.RefreshDaily, SecretVersion: "5f9c", LeaseUntil: milli(now.Add(28 * time.Second)),
 		CreatedAt: milli(now), ModifiedAt: milli(now),
 	}
 }
 
 // linked stores an active connection of a new account.
-func (s *suite) linked() carrier.Connection {
+func (s *suite) linked() connection.Connection {
 	s.Helper()
 	c := s.newConnection(s.account().ID)
 	s.link(&c, nil)
@@ -281,15 +286,15 @@ func (s *suite) linked() carrier.Connection {
 }
 
 // link makes an active connection of a new one.
-func (s *suite) link(c *carrier.Connection, snap *carrier.Snapshot) {
+func (s *suite) link(c *connection.Connection, snap *connection.Snapshot) {
 	s.Helper()
-	s.ok(s.BeginLink(s.Context(), c, carrier.LinkOptions{}))
-	c.Status = carrier.Active
+	s.ok(s.BeginLink(s.Context(), c, connection.LinkOptions{}))
+	c.Status = connection.Active
 	s.ok(s.FinishLink(s.Context(), c, nil, snap, nil))
 }
 
 // row is a connection as it is now.
-func (s *suite) row(c carrier.Connection) carrier.Connection {
+func (s *suite) row(c connection.Connection) connection.Connection {
 	s.Helper()
 	got, err := s.Connection(s.Context(), c.AccountID, c.ID)
 	s.ok(err)
@@ -297,7 +302,7 @@ func (s *suite) row(c carrier.Connection) carrier.Connection {
 }
 
 // holders is who holds the connection's account number.
-func (s *suite) holders(c carrier.Connection) []string {
+func (s *suite) holders(c connection.Connection) []string {
 	s.Helper()
 	return s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/tracking"
 )
 
 // allowance is the carrier's for tracking.
@@ -17,7 +19,7 @@ const (
 )
 
 // take asks for a call.
-func (s *suite) take(credential carrier.Allowance, at time.Time) time.Duration {
+func (s *suite) take(credential connection.Allowance, at time.Time) time.Duration {
 	s.Helper()
 	wait, err := s.TakeCall(s.Context(), credential, allowance, allowanceWindow, at)
 	s.ok(err)
@@ -25,8 +27,8 @@ func (s *suite) take(credential carrier.Allowance, at time.Time) time.Duration {
 }
 
 // allowance is one that nobody else has.
-func (s *suite) allowance() carrier.Allowance {
-	return carrier.CredentialAllowance(carrier.UseTracking, carrier.Production, s.id(), s.hash())
+func (s *suite) allowance() connection.Allowance {
+	return connection.CredentialAllowance(connection.UseTracking, carrier.Production, s.id(), s.hash())
 }
 
 // most is the largest number of times within any window.
@@ -126,21 +128,21 @@ func callTests() tests {
 		},
 		"each use, each account of the sandbox and each account that links counts for itself": func(s *suite) {
 			a, b, credential := s.id(), s.id(), s.hash()
-			full := carrier.CredentialAllowance(carrier.UseTracking, carrier.Production, a, credential)
+			full := connection.CredentialAllowance(connection.UseTracking, carrier.Production, a, credential)
 			for range allowance {
 				s.equal("wait", s.take(full, now), time.Duration(0))
 			}
-			for name, other := range map[string]carrier.Allowance{
-				"another use":                    carrier.CredentialAllowance(carrier.UseChecking, carrier.Production, a, credential),
-				"the sandbox":                    carrier.CredentialAllowance(carrier.UseTracking, carrier.Sandbox, a, credential),
-				"another account, the sandbox":   carrier.CredentialAllowance(carrier.UseTracking, carrier.Sandbox, b, credential),
-				"the account's links":            carrier.AccountAllowance(carrier.UseLinking, a),
-				"another account's links":        carrier.AccountAllowance(carrier.UseLinking, b),
-				"a credential that begins alike": carrier.CredentialAllowance(carrier.UseTracking, carrier.Production, a, credential+"0"),
+			for name, other := range map[string]connection.Allowance{
+				"another use":                    connection.CredentialAllowance(connection.UseChecking, carrier.Production, a, credential),
+				"the sandbox":                    connection.CredentialAllowance(connection.UseTracking, carrier.Sandbox, a, credential),
+				"another account, the sandbox":   connection.CredentialAllowance(connection.UseTracking, carrier.Sandbox, b, credential),
+				"the account's links":            connection.AccountAllowance(connection.UseLinking, a),
+				"another account's links":        connection.AccountAllowance(connection.UseLinking, b),
+				"a credential that begins alike": connection.CredentialAllowance(connection.UseTracking, carrier.Production, a, credential+"0"),
 			} {
 				s.equal(name, s.take(other, now), time.Duration(0))
 			}
-			if s.take(carrier.CredentialAllowance(carrier.UseTracking, carrier.Production, b, credential), now) == 0 {
+			if s.take(connection.CredentialAllowance(connection.UseTracking, carrier.Production, b, credential), now) == 0 {
 				s.Error("another account's calls with the credential are not counted with it")
 			}
 		},
@@ -176,10 +178,10 @@ func trackingTests() tests {
 		"until it expires": func(s *suite) {
 			account, connection := s.id(), s.connectionID()
 			end := now.Add(5 * time.Minute).Truncate(time.Second)
-			var kept []carrier.CachedTracking
+			var kept []tracking.Cached
 			var numbers []string
 			for i, number := range []string{"7XX1000634011427", "a#b", "größe", " ", strings.Repeat("z", 50)} {
-				kept = append(kept, carrier.CachedTracking{
+				kept = append(kept, tracking.Cached{
 					Number: number, At: milli(now), Body: []byte(`{"n":` + strconv.Itoa(i) + `}`), ExpiresAt: end.Add(time.Duration(i) * time.Second),
 				})
 				numbers = append(numbers, number)
@@ -205,26 +207,26 @@ func trackingTests() tests {
 		},
 		"the latest stays": func(s *suite) {
 			account, end := s.id(), now.Add(time.Hour).Truncate(time.Second)
-			at := func(i byte) carrier.CachedTracking {
-				return carrier.CachedTracking{Number: "n", At: milli(now.Add(time.Duration(i) * time.Second)), Body: []byte{i}, ExpiresAt: end}
+			at := func(i byte) tracking.Cached {
+				return tracking.Cached{Number: "n", At: milli(now.Add(time.Duration(i) * time.Second)), Body: []byte{i}, ExpiresAt: end}
 			}
-			s.ok(s.CacheTracking(s.Context(), account, "se-1", []carrier.CachedTracking{at(1)}))
-			s.ok(s.CacheTracking(s.Context(), account, "se-1", []carrier.CachedTracking{at(2), at(3)}))
+			s.ok(s.CacheTracking(s.Context(), account, "se-1", []tracking.Cached{at(1)}))
+			s.ok(s.CacheTracking(s.Context(), account, "se-1", []tracking.Cached{at(2), at(3)}))
 			got, err := s.CachedTracking(s.Context(), account, "se-1", []string{"n"}, now)
 			s.ok(err)
-			s.equal("cached", got, map[string]carrier.CachedTracking{"n": at(3)})
+			s.equal("cached", got, map[string]tracking.Cached{"n": at(3)})
 			got["n"].Body[0] = 9
 			got, err = s.CachedTracking(s.Context(), account, "se-1", []string{"n"}, now)
 			s.ok(err)
-			s.equal("what callers change changes nothing", got, map[string]carrier.CachedTracking{"n": at(3)})
+			s.equal("what callers change changes nothing", got, map[string]tracking.Cached{"n": at(3)})
 		},
 		"as many as one write takes": func(s *suite) {
 			account := s.id()
-			var kept []carrier.CachedTracking
+			var kept []tracking.Cached
 			var numbers []string
 			for i := range 25 {
 				numbers = append(numbers, strconv.Itoa(i))
-				kept = append(kept, carrier.CachedTracking{Number: numbers[i], At: milli(now), ExpiresAt: now.Add(time.Hour).Truncate(time.Second)})
+				kept = append(kept, tracking.Cached{Number: numbers[i], At: milli(now), ExpiresAt: now.Add(time.Hour).Truncate(time.Second)})
 			}
 			s.ok(s.CacheTracking(s.Context(), account, "se-1", kept))
 			got, err := s.CachedTracking(s.Context(), account, "se-1", numbers, now)

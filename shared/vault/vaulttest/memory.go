@@ -35,10 +35,10 @@ type Memory struct {
 	EndsPending bool
 
 	mu      sync.Mutex
-	secrets map[string]*secret
+	secrets map[string]*memorySecret
 }
 
-type secret struct {
+type memorySecret struct {
 	values  map[string]string // by version
 	holders map[string]string // the version of each label
 	window  int64             // days until it is deleted, 0 for never
@@ -65,7 +65,7 @@ func checkToken(token *string) error {
 }
 
 // find is a secret that is not scheduled for deletion.
-func (m *Memory) find(id *string) (*secret, error) {
+func (m *Memory) find(id *string) (*memorySecret, error) {
 	s := m.secrets[aws.ToString(id)]
 	switch {
 	case s == nil:
@@ -77,7 +77,7 @@ func (m *Memory) find(id *string) (*secret, error) {
 }
 
 // labels are those of a version, in order.
-func (s *secret) labels(version string) []string {
+func (s *memorySecret) labels(version string) []string {
 	var all []string
 	for label, holder := range s.holders {
 		if holder == version {
@@ -89,7 +89,7 @@ func (s *secret) labels(version string) []string {
 }
 
 // label gives a label to a version, and takes it from any other.
-func (m *Memory) label(s *secret, label, version string) {
+func (m *Memory) label(s *memorySecret, label, version string) {
 	old, held := s.holders[label]
 	s.holders[label] = version
 	if label == current && held && old != version {
@@ -102,7 +102,7 @@ func (m *Memory) label(s *secret, label, version string) {
 }
 
 // drop forgets the versions that nothing holds.
-func (m *Memory) drop(s *secret) {
+func (m *Memory) drop(s *memorySecret) {
 	if m.KeepsUnlabelled {
 		return
 	}
@@ -128,9 +128,9 @@ func (m *Memory) CreateSecret(ctx context.Context, in *secretsmanager.CreateSecr
 	s := m.secrets[aws.ToString(in.Name)]
 	if s == nil {
 		if m.secrets == nil {
-			m.secrets = map[string]*secret{}
+			m.secrets = map[string]*memorySecret{}
 		}
-		m.secrets[aws.ToString(in.Name)] = &secret{values: map[string]string{token: text}, holders: map[string]string{current: token}}
+		m.secrets[aws.ToString(in.Name)] = &memorySecret{values: map[string]string{token: text}, holders: map[string]string{current: token}}
 		return out, nil
 	}
 	if s.window > 0 {

@@ -15,8 +15,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/secret"
 	"carrierlink/shared/vault"
 )
 
@@ -69,25 +70,25 @@ type suite struct {
 
 // The connection of most tests, and request tokens for its credentials.
 const (
-	account    = 242822
-	connection = "se-1234567890123456"
-	initial    = "8c1f2a3e-0d5b-4b7a-9d36-0f7d3c1a5e21"
-	another    = "0b7e7d4c-6f0a-4c2e-8f7b-7b1f3c9d2a10"
-	third      = "3d5f0c9b-1f2e-4a6b-8c7d-9e0f1a2b3c4d"
+	account = 242822
+	conn    = "se-1234567890123456"
+	initial = "8c1f2a3e-0d5b-4b7a-9d36-0f7d3c1a5e21"
+	another = "0b7e7d4c-6f0a-4c2e-8f7b-7b1f3c9d2a10"
+	third   = "3d5f0c9b-1f2e-4a6b-8c7d-9e0f1a2b3c4d"
 )
 
 // name is where AWS is told to keep the secret; a stack's policies name it too.
 func (s *suite) name() *string {
-	return aws.String(fmt.Sprintf("%s%d/%s", s.prefix, account, connection))
+	return aws.String(fmt.Sprintf("%s%d/%s", s.prefix, account, conn))
 }
 
-func credentials(key, secret string) carrier.Credentials {
-	return carrier.Credentials{APIKey: carrier.NewSecret(key), APISecret: carrier.NewSecret(secret)}
+func credentials(key, secretText string) connection.Credentials {
+	return connection.Credentials{APIKey: secret.New(key), APISecret: secret.New(secretText)}
 }
 
-func first() carrier.Credentials { return credentials("first-key-canary", "first-secret-canary") }
+func first() connection.Credentials { return credentials("first-key-canary", "first-secret-canary") }
 
-func second() carrier.Credentials { return credentials("second-key-canary", "second-secret-canary") }
+func second() connection.Credentials { return credentials("second-key-canary", "second-secret-canary") }
 
 func (s *suite) ok(err error) {
 	s.Helper()
@@ -108,9 +109,9 @@ func (s *suite) fails(what string, err error, kind fault.Kind) {
 }
 
 // create stores credentials and returns their version.
-func (s *suite) create(token string, c carrier.Credentials) string {
+func (s *suite) create(token string, c connection.Credentials) string {
 	s.Helper()
-	version, err := s.Create(s.Context(), account, connection, token, c)
+	version, err := s.Create(s.Context(), account, conn, token, c)
 	s.ok(err)
 	s.holds(version, c)
 	s.labelled(current, version)
@@ -118,9 +119,9 @@ func (s *suite) create(token string, c carrier.Credentials) string {
 }
 
 // stage stages credentials and returns their version.
-func (s *suite) stage(token string, c carrier.Credentials) string {
+func (s *suite) stage(token string, c connection.Credentials) string {
 	s.Helper()
-	version, err := s.Stage(s.Context(), account, connection, token, c)
+	version, err := s.Stage(s.Context(), account, conn, token, c)
 	s.ok(err)
 	s.holds(version, c)
 	return version
@@ -128,20 +129,20 @@ func (s *suite) stage(token string, c carrier.Credentials) string {
 
 func (s *suite) align(version string) {
 	s.Helper()
-	s.ok(s.Align(s.Context(), account, connection, version))
+	s.ok(s.Align(s.Context(), account, conn, version))
 	s.labelled(current, version)
 	s.labelled(pending, "")
 }
 
 func (s *suite) delete() {
 	s.Helper()
-	s.ok(s.Delete(s.Context(), account, connection, 7))
+	s.ok(s.Delete(s.Context(), account, conn, 7))
 }
 
 // holds checks the credentials of a version.
-func (s *suite) holds(version string, want carrier.Credentials) {
+func (s *suite) holds(version string, want connection.Credentials) {
 	s.Helper()
-	got, err := s.Get(s.Context(), account, connection, version)
+	got, err := s.Get(s.Context(), account, conn, version)
 	s.ok(err)
 	if !got.Equal(want) {
 		s.Errorf("Get(%q) returned other credentials", version)
@@ -151,7 +152,7 @@ func (s *suite) holds(version string, want carrier.Credentials) {
 // gone checks that a version can not be read.
 func (s *suite) gone(version string) {
 	s.Helper()
-	_, err := s.Get(s.Context(), account, connection, version)
+	_, err := s.Get(s.Context(), account, conn, version)
 	s.fails("Get", err, fault.NotFound)
 }
 
@@ -173,10 +174,10 @@ func (s *suite) labelled(label, want string) {
 
 func absent(s *suite) {
 	s.gone(initial)
-	s.fails("Align", s.Align(s.Context(), account, connection, initial), fault.NotFound)
-	s.fails("Restore", s.Restore(s.Context(), account, connection), fault.NotFound)
+	s.fails("Align", s.Align(s.Context(), account, conn, initial), fault.NotFound)
+	s.fails("Restore", s.Restore(s.Context(), account, conn), fault.NotFound)
 	for _, days := range []int{7, 0} {
-		s.ok(s.Delete(s.Context(), account, connection, days))
+		s.ok(s.Delete(s.Context(), account, conn, days))
 	}
 }
 
@@ -185,7 +186,7 @@ func noVersion(s *suite) {
 	for _, other := range []string{"", another} {
 		s.gone(other)
 	}
-	s.fails("Align", s.Align(s.Context(), account, connection, another), fault.NotFound)
+	s.fails("Align", s.Align(s.Context(), account, conn, another), fault.NotFound)
 	s.holds(version, first())
 	s.labelled(current, version)
 }
@@ -196,9 +197,9 @@ func scheduled(s *suite) {
 	s.delete()
 	for _, v := range []string{version, staged} {
 		s.gone(v)
-		s.fails("Align", s.Align(s.Context(), account, connection, v), fault.NotFound)
+		s.fails("Align", s.Align(s.Context(), account, conn, v), fault.NotFound)
 	}
-	s.ok(s.Restore(s.Context(), account, connection))
+	s.ok(s.Restore(s.Context(), account, conn))
 	s.labelled(current, version)
 	s.labelled(pending, staged)
 }
@@ -207,13 +208,13 @@ func deletedAtOnce(s *suite) {
 	for _, days := range []int{0, 7} { // not scheduled before, and scheduled
 		version := s.create(initial, first())
 		if days > 0 {
-			s.ok(s.Delete(s.Context(), account, connection, days))
+			s.ok(s.Delete(s.Context(), account, conn, days))
 		}
 		for range 2 {
-			s.ok(s.Delete(s.Context(), account, connection, 0))
+			s.ok(s.Delete(s.Context(), account, conn, 0))
 			s.gone(version)
 		}
-		s.fails("Restore", s.Restore(s.Context(), account, connection), fault.NotFound)
+		s.fails("Restore", s.Restore(s.Context(), account, conn), fault.NotFound)
 	}
 }
 
@@ -232,7 +233,7 @@ func malformed(s *suite) {
 		"canary", `{"api_key":"canary"`, `{"api_key":"canary"}`, `{"api_secret":"canary"}`, `["canary"]`, `null`, `"canary"`,
 		`{"api_key":{"canary":1},"api_secret":"canary"}`, `{"api_key":"canary","api_secret":""}`,
 	} {
-		_, err := s.Get(s.Context(), account, connection, s.put(text))
+		_, err := s.Get(s.Context(), account, conn, s.put(text))
 		s.fails(text, err, fault.Internal)
 	}
 }
@@ -250,14 +251,14 @@ func (s *suite) put(text string) string {
 func ended(s *suite) {
 	ctx, cancel := context.WithCancel(s.Context())
 	cancel()
-	_, created := s.Create(ctx, account, connection, initial, first())
-	_, read := s.Get(ctx, account, connection, initial)
-	_, staged := s.Stage(ctx, account, connection, initial, first())
+	_, created := s.Create(ctx, account, conn, initial, first())
+	_, read := s.Get(ctx, account, conn, initial)
+	_, staged := s.Stage(ctx, account, conn, initial, first())
 	for what, err := range map[string]error{
 		"Create": created, "Get": read, "Stage": staged,
-		"Align":   s.Align(ctx, account, connection, initial),
-		"Delete":  s.Delete(ctx, account, connection, 7),
-		"Restore": s.Restore(ctx, account, connection),
+		"Align":   s.Align(ctx, account, conn, initial),
+		"Delete":  s.Delete(ctx, account, conn, 7),
+		"Restore": s.Restore(ctx, account, conn),
 	} {
 		s.fails(what, err, fault.Internal)
 		if !errors.Is(err, context.Canceled) {
@@ -267,7 +268,7 @@ func ended(s *suite) {
 }
 
 func created(s *suite) {
-	for i, c := range []carrier.Credentials{
+	for i, c := range []connection.Credentials{
 		first(), credentials(`quo"te\back/slash`, "<&>\u2028\u6f22\U0001F4E6"), credentials("k", strings.Repeat("\U0001F4E6", 256)),
 	} {
 		id := fmt.Sprintf("se-%016d", i)
@@ -297,7 +298,7 @@ func repeated(s *suite) {
 }
 
 func replaced(s *suite) {
-	for i, c := range []carrier.Credentials{first(), second(), first(), second()} {
+	for i, c := range []connection.Credentials{first(), second(), first(), second()} {
 		v := fmt.Sprintf("%s-%d", initial, i)
 		before := s.create(v, c)
 		if got := s.create(v, c); got != before {
@@ -342,12 +343,12 @@ func stagedFirst(s *suite) {
 func stagedRestored(s *suite) {
 	version := s.create(initial, first())
 	s.delete()
-	pended, err := s.Stage(s.Context(), account, connection, another, second())
+	pended, err := s.Stage(s.Context(), account, conn, another, second())
 	s.ok(err)
 	// LocalStack takes a value for a secret that is scheduled for deletion, and
 	// deletes it all the same. AWS refuses ("PutSecretValue", Errors), so that
 	// Stage has restored it and this does nothing.
-	s.ok(s.Restore(s.Context(), account, connection))
+	s.ok(s.Restore(s.Context(), account, conn))
 	s.holds(version, first())
 	s.holds(pended, second())
 	s.labelled(current, version)
@@ -415,7 +416,7 @@ func deletedRestored(s *suite) {
 			s.gone(next)
 		}
 		for range 2 {
-			s.ok(s.Restore(s.Context(), account, connection))
+			s.ok(s.Restore(s.Context(), account, conn))
 			s.holds(next, second())
 			s.holds(version, first())
 		}
@@ -426,13 +427,13 @@ func deletedRestored(s *suite) {
 
 func apart(s *suite) {
 	version := s.create(initial, first())
-	_, err := s.Create(s.Context(), account, connection+"0", initial, second())
+	_, err := s.Create(s.Context(), account, conn+"0", initial, second())
 	s.ok(err)
-	_, err = s.Create(s.Context(), account+1, connection, initial, second())
+	_, err = s.Create(s.Context(), account+1, conn, initial, second())
 	s.ok(err)
-	s.ok(s.Delete(s.Context(), account+1, connection, 0))
+	s.ok(s.Delete(s.Context(), account+1, conn, 0))
 	s.holds(version, first())
-	_, err = s.Get(s.Context(), account+2, connection, version)
+	_, err = s.Get(s.Context(), account+2, conn, version)
 	s.fails("Get", err, fault.NotFound)
 }
 
@@ -444,7 +445,7 @@ func together(s *suite) {
 	for i := range callers {
 		wg.Go(func() {
 			var err error
-			if versions[i], err = s.Create(s.Context(), account, connection, initial, first()); err != nil {
+			if versions[i], err = s.Create(s.Context(), account, conn, initial, first()); err != nil {
 				s.Errorf("Create: %v", err)
 			}
 		})
@@ -460,7 +461,7 @@ func against(s *suite) {
 	var wg sync.WaitGroup
 	for i := range callers {
 		wg.Go(func() {
-			_, err := s.Create(s.Context(), account, connection, initial, credentials("key-canary", fmt.Sprint("canary-", i)))
+			_, err := s.Create(s.Context(), account, conn, initial, credentials("key-canary", fmt.Sprint("canary-", i)))
 			if err != nil && !fault.Is(err, fault.State) {
 				s.Errorf("Create: %v, want none or State", err)
 			}
@@ -469,7 +470,7 @@ func against(s *suite) {
 	wg.Wait()
 	out, err := s.api.GetSecretValue(s.Context(), &secretsmanager.GetSecretValueInput{SecretId: s.name()})
 	s.ok(err)
-	got, err := s.Get(s.Context(), account, connection, aws.ToString(out.VersionId))
+	got, err := s.Get(s.Context(), account, conn, aws.ToString(out.VersionId))
 	s.ok(err)
 	if !strings.HasPrefix(got.APISecret.Reveal(), "canary-") {
 		s.Error("Get returned what nobody stored")
@@ -482,7 +483,7 @@ func alignedTogether(s *suite) {
 	var wg sync.WaitGroup
 	for range callers {
 		wg.Go(func() {
-			if err := s.Align(s.Context(), account, connection, next); err != nil {
+			if err := s.Align(s.Context(), account, conn, next); err != nil {
 				s.Errorf("Align: %v", err)
 			}
 		})

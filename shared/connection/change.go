@@ -1,0 +1,455 @@
+package connection
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"carrierlink/shared/account"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
+)
+
+// UnlinkedSecretDays is how long the secret of an unlinked connection can still
+// be brought back by the operator: the shortest time that AWS has.
+const UnlinkedSecretDays = 7
+
+// ChangeRequest is a change of a connection.
+type ChangeRequest struct {
+	Connection  Connection   // as it was read
+	Credentials *Credentials // nil: those that it has
+	Number      string       // empty: the one that it has
+	// AllowDuplicate: another connection of the account may hold the number.
+	AllowDuplicate bool
+	// Pinned: of the version that was read, and no later one.
+	Pinned bool
+	// Edit changes what no carrier has to be asked about.
+	Edit func(*Connection)
+	// Answer makes the record of the answer that is stored with the change; nil
+	// without an idempotency key.
+	Answer func(*Connection) (*effects.Record, error)
+}
+
+// Change changes a connection. New credentials and another number are verified
+// with the carrier first: a refusal or an outage leaves everything as it was. The
+// credentials that it has already, with its number, are verified only: a good
+// answer is recorded, and what a rollback brings back stays.
+//
+// Errors: those of connection.Reading.Err; fault.CarrierConflict for a number that
+// another connection holds; RateLimited when the carrier was asked too often with
+// the credentials; State with RetryAfter while another change runs;
+// Precondition for a pinned one that came too late; NotFound.
+func (l *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, error) {
+	if req.Credentials == nil && (req.Number == "" || req.Number == req.Connection.AccountNumber) {
+		return l.edit(ctx, req)
+	}
+	conn := req.Connection
+	if err := l.idle(&conn); err != nil {
+		return nil, err
+	}
+	account := ChargeAccount{Carrier: conn.Carrier, Number: conn.AccountNumber}
+	if req.Number != "" {
+		account.Number = req.Number
+	}
+	credentialID := conn.CredentialID
+	if req.Credentials != nil {
+		credentialID = CredentialID(req.Credentials.APIKey)
+	}
+	var err error
+	if account.Again, err = l.allowed(ctx, conn, credentialID); err != nil {
+		return nil, err
+	}
+	check, stays := 1, false // what is new to the carrier has its first check
+	if req.Credentials != nil {
+		account.Credentials = *req.Credentials
+		if stays, err = l.stays(ctx, conn, account); err != nil {
+			return nil, err
+		}
+	} else if account.Credentials, err = l.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil {
+		return nil, l.unreadable(conn, err)
+	}
+	if stays {
+		check = conn.Checks + 1
+	}
+	reading, snap := l.Ask(ctx, conn.Environment, account, check, l.Now())
+	if err := reading.Err(); err != nil {
+		return nil, err
+	}
+	if stays {
+		return l.reverified(ctx, req, reading, snap)
+	}
+	return l.replace(ctx, conn, replacement{
+		account: account, fresh: true, reading: reading, snapshot: snap, duplicate: req.AllowDuplicate, pinned: req.Pinned, edit: req.Edit, answer: req.Answer,
+		version: func(ctx context.Context) (string, error) {
+			if req.Credentials == nil {
+				return conn.SecretVersion, nil
+			}
+			token, err := NewSecretVersion(l.Random)
+			if err != nil {
+				return "", fmt.Errorf("naming the secret's version: %w", err)
+			}
+			return l.Vault.Stage(ctx, conn.AccountID, conn.ID, token, *req.Credentials)
+		},
+	})
+}
+
+// stays tells whether a charge account is the one that the connection has, to the
+// secret. Credentials that nobody can read any more are not the same: the change
+// mends them.
+func (l *Service) stays(ctx context.Context, conn Connection, account ChargeAccount) (bool, error) {
+	if account.Number != conn.AccountNumber || CredentialID(account.Credentials.APIKey) != conn.CredentialID {
+		return false, nil
+	}
+	stored, err := l.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion)
+	if fault.Is(err, fault.Overloaded) {
+		return false, l.unreadable(conn, err)
+	}
+	return err == nil && stored.Equal(account.Credentials), nil
+}
+
+// reverified records that the carrier accepts what the connection has, and makes
+// the edit. A check that is running keeps its lease, and is recorded after it.
+func (l *Service) reverified(ctx context.Context, req ChangeRequest, reading Reading, snap *Snapshot) (*Connection, error) {
+	var next Connection
+	err := l.retried(ctx, req.Connection, req.Pinned, func(row Connection) error {
+		if err := l.workable(row, req.Connection); err != nil {
+			return err
+		}
+		row, err := l.settled(ctx, row)
+		if err != nil {
+			return err
+		}
+		next = row
+		entry := next.Record(l.observation(reading, TriggerManual, health.Breaker{}))
+		fresh, err := l.compare(ctx, &next, row, reading, snap, &entry)
+		if err != nil {
+			return err
+		}
+		l.apply(&next, req.Edit)
+		answer, err := answerOf(req.Answer, &next)
+		if err != nil {
+			return err
+		}
+		return moved(l.Store.ChangeConnection(ctx, &next, Update{Entry: &entry, Snapshot: fresh, Answer: answer}))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("recording that the credentials are good: %w", err)
+	}
+	return &next, nil
+}
+
+// Rollback brings the credentials, and the number, back that the last change
+// replaced, once the carrier accepts them. Errors: those of Change; fault.State
+// without RetryAfter where there is nothing to roll back to.
+func (l *Service) Rollback(ctx context.Context, conn Connection, answer func(*Connection) (*effects.Record, error)) (*Connection, error) {
+	if err := l.idle(&conn); err != nil {
+		return nil, err
+	}
+	if !conn.Previous.Available(l.Now()) {
+		return nil, ErrNothingToRollBack(conn.Previous)
+	}
+	again, err := l.allowed(ctx, conn, conn.Previous.CredentialID)
+	if err != nil {
+		return nil, err
+	}
+	version := conn.Previous.SecretVersion
+	credentials, err := l.Vault.Get(ctx, conn.AccountID, conn.ID, version)
+	if fault.Is(err, fault.NotFound) {
+		return nil, ErrPreviousGone(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the previous credentials: %w", err)
+	}
+	account := ChargeAccount{Carrier: conn.Carrier, Number: conn.Previous.AccountNumber, Credentials: credentials, Again: again}
+	reading, snap := l.Ask(ctx, conn.Environment, account, conn.Checks+1, l.Now())
+	if err := reading.Err(); err != nil {
+		return nil, err
+	}
+	return l.replace(ctx, conn, replacement{
+		account: account, reading: reading, snapshot: snap, answer: answer, edit: func(*Connection) {},
+		version: func(context.Context) (string, error) { return version, nil },
+	})
+}
+
+// edit changes what no carrier has to be asked about, of whatever version of the
+// row there is. A check that is running keeps its lease, and is recorded after it.
+// An edit that changes nothing writes nothing but the answer.
+func (l *Service) edit(ctx context.Context, req ChangeRequest) (*Connection, error) {
+	var changed Connection
+	err := l.retried(ctx, req.Connection, req.Pinned, func(conn Connection) error {
+		if !conn.Visible() {
+			return ErrNoCarrier()
+		}
+		if err := l.idle(&conn); err != nil {
+			return err
+		}
+		var err error
+		if changed, err = l.settled(ctx, conn); err != nil {
+			return err
+		}
+		differs := l.apply(&changed, req.Edit)
+		answer, err := answerOf(req.Answer, &changed)
+		if err != nil || !differs && answer == nil {
+			return err
+		}
+		return moved(l.Store.ChangeConnection(ctx, &changed, Update{Unchanged: !differs, Answer: answer}))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &changed, nil
+}
+
+// apply makes an edit, and tells whether it has changed anything; another policy
+// makes another schedule.
+func (l *Service) apply(conn *Connection, edit func(*Connection)) (differs bool) {
+	before := *conn
+	edit(conn)
+	if conn.Same(before) {
+		return false
+	}
+	conn.ModifiedAt = l.Now()
+	if conn.RefreshPolicy != before.RefreshPolicy && conn.Status != ActionRequired {
+		conn.Reschedule(l.Now(), l.Timing, jitter())
+	}
+	return true
+}
+
+// idle tells whether nobody is at work on the secret. A lease that is over has
+// no owner any more: what it left is brought into line by whoever writes next.
+func (l *Service) idle(conn *Connection) error {
+	if conn.Work != NoWork && conn.LeaseUntil.After(l.Now()) {
+		return ErrBeingChanged()
+	}
+	return nil
+}
+
+// unreadable is why credentials could not be read.
+func (l *Service) unreadable(conn Connection, err error) error {
+	if fault.Is(err, fault.NotFound) {
+		return Reading{Outcome: carrier.OutcomeNoCredentials, Cause: err}.Err()
+	}
+	return fmt.Errorf("reading the credentials of %s: %w", conn.ID, err)
+}
+
+// replacement is what takes the place of a connection's credentials and number,
+// verified.
+type replacement struct {
+	account   ChargeAccount
+	version   func(context.Context) (string, error) // of the secret, made if need be
+	fresh     bool                                  // credentials that had no check before
+	reading   Reading
+	snapshot  *Snapshot
+	duplicate bool
+	pinned    bool
+	edit      func(*Connection)
+	answer    func(*Connection) (*effects.Record, error)
+}
+
+// replace swaps the credentials: the row says that somebody is at work on them,
+// the version is there, the row names it, the secret's labels follow. Until the
+// row names it nothing has changed; from then on all has.
+func (l *Service) replace(ctx context.Context, conn Connection, r replacement) (*Connection, error) {
+	claimed, err := l.claimWork(ctx, conn, r.pinned)
+	if err != nil {
+		return nil, err
+	}
+	next, err := l.swap(ctx, claimed, r)
+	if err != nil {
+		if undone := l.undo(ctx, claimed); undone != nil {
+			err = fmt.Errorf("%w; and undoing it: %v", err, undone) //nolint:errorlint // its kind must not decide the answer
+		}
+		return nil, err
+	}
+	// The change is made. What is left is housekeeping, and the reconciler's if
+	// it fails.
+	if err := l.alignAndFree(ctx, next); err != nil {
+		slog.WarnContext(ctx, "credentials were changed, and their labels not yet", slog.String("carrier_id", next.ID), slog.String("error", err.Error()))
+	}
+	return next, nil
+}
+
+func (l *Service) swap(ctx context.Context, claimed Connection, r replacement) (*Connection, error) {
+	version, err := r.version(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("keeping the credentials: %w", err)
+	}
+	now := l.Now()
+	next := claimed
+	next.Previous = PreviousCredentials{
+		SecretVersion: claimed.SecretVersion, AccountNumber: claimed.AccountNumber, LastFour: claimed.APIKeyLastFour, CredentialID: claimed.CredentialID,
+		Until: now.Add(PreviousKept),
+	}
+	next.SecretVersion, next.AccountNumber, next.CredentialsUpdatedAt = version, r.account.Number, now
+	known(&next, r.account.Credentials)
+	if r.fresh {
+		next.Checks = 0
+	}
+	entry := next.Record(l.observation(r.reading, TriggerManual, health.Breaker{}))
+	fresh, err := l.compare(ctx, &next, claimed, r.reading, r.snapshot, &entry)
+	if err != nil {
+		return nil, err
+	}
+	l.apply(&next, r.edit)
+	answer, err := answerOf(r.answer, &next)
+	if err != nil {
+		return nil, err
+	}
+	change := Update{OldNumber: claimed.AccountNumber, AllowDuplicate: r.duplicate, Entry: &entry, Snapshot: fresh, Answer: answer}
+	if err := l.Store.ChangeConnection(ctx, &next, change); err != nil {
+		return nil, fmt.Errorf("changing the connection: %w", l.conflict(ctx, next.AccountID, err))
+	}
+	return &next, nil
+}
+
+// undo leaves no version pending that a failed change has staged, and ends the
+// work. The write that was to name that version may have arrived all the same, or
+// may yet: one more write of the row shuts it out, or is refused by it. Then, as
+// with whatever else fails here, the reconciler looks at the row.
+func (l *Service) undo(ctx context.Context, claimed Connection) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseMargin)
+	defer cancel()
+	if err := l.Store.SaveConnection(ctx, &claimed); err != nil {
+		return fmt.Errorf("keeping the work on the secret: %w", err)
+	}
+	return l.alignAndFree(ctx, &claimed)
+}
+
+// claimWork takes the connection's lease for work on its credentials. A check
+// that is running is overtaken: its record will fail.
+func (l *Service) claimWork(ctx context.Context, conn Connection, pinned bool) (Connection, error) {
+	var claimed Connection
+	err := l.retried(ctx, conn, pinned, func(row Connection) error {
+		if err := l.workable(row, conn); err != nil {
+			return err
+		}
+		// The version that the row names may be held by the very label that the next
+		// one takes.
+		row, err := l.settled(ctx, row)
+		if err != nil {
+			return err
+		}
+		claimed = row
+		claimed.Work, claimed.LeaseUntil = WorkCredentials, l.Lease(ctx)
+		return moved(l.Store.SaveConnection(ctx, &claimed))
+	})
+	return claimed, err
+}
+
+// workable tells whether a row is still the one about which the carrier was asked,
+// and nobody is at work on its secret.
+func (l *Service) workable(row, asked Connection) error {
+	switch {
+	case !row.Visible():
+		return ErrNoCarrier()
+	case row.SecretVersion != asked.SecretVersion || row.AccountNumber != asked.AccountNumber:
+		// Another change was faster: what was asked of the carrier is history.
+		return ErrOvertaken()
+	}
+	if err := l.idle(&row); err != nil {
+		return err
+	}
+	if row.Standing == account.StandingDeleted || row.Work == WorkFollow {
+		return ErrFollowing()
+	}
+	return nil
+}
+
+// settled brings the labels of a secret into line with the row that a crash has
+// left at work on it, once its lease is over. Any other row is returned as it is.
+func (l *Service) settled(ctx context.Context, conn Connection) (Connection, error) {
+	if conn.Work != WorkCredentials || conn.LeaseUntil.After(l.Now()) {
+		return conn, nil
+	}
+	conn.LeaseUntil = l.Lease(ctx)
+	if err := l.Store.SaveConnection(ctx, &conn); err != nil {
+		return conn, fmt.Errorf("taking an unfinished change over: %w", moved(err))
+	}
+	if err := l.alignAndFree(ctx, &conn); err != nil {
+		return conn, fmt.Errorf("settling an unfinished change: %w", err)
+	}
+	return conn, nil
+}
+
+// align brings the labels of the secret into line with the row. A secret that is
+// gone has none: its next check will tell.
+func (l *Service) align(ctx context.Context, conn Connection) error {
+	if err := l.Vault.Align(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil && !fault.Is(err, fault.NotFound) {
+		return fmt.Errorf("moving the labels of the secret: %w", err)
+	}
+	return nil
+}
+
+// alignAndFree brings the labels of the secret into line with the row, and ends
+// the work on it.
+func (l *Service) alignAndFree(ctx context.Context, conn *Connection) error {
+	if err := l.align(ctx, *conn); err != nil {
+		return err
+	}
+	return l.free(ctx, conn)
+}
+
+// free ends the work on a connection.
+func (l *Service) free(ctx context.Context, conn *Connection) error {
+	done := *conn
+	done.Work, done.LeaseUntil = NoWork, time.Time{}
+	if err := l.Store.SaveConnection(ctx, &done); err != nil {
+		return fmt.Errorf("ending the work on the secret: %w", err)
+	}
+	*conn = done
+	return nil
+}
+
+// RequestRefresh makes the connection due now, whatever its schedule: the
+// schedule's next pass takes it.
+func (l *Service) RequestRefresh(ctx context.Context, conn Connection, answer func(*Connection) (*effects.Record, error)) (*Connection, error) {
+	return l.edit(ctx, ChangeRequest{Connection: conn, Answer: answer, Edit: func(c *Connection) {
+		c.NextRefreshAt, c.RefreshRequestedAt = l.Now(), l.Now()
+	}})
+}
+
+// Unlink takes a connection away: at once for everybody, its secret scheduled
+// for deletion, its row kept as long as its history. pinned: the version that was
+// read, and no later one. Errors: fault.NotFound, also for one that is unlinked;
+// State with RetryAfter while its credentials are being changed; Precondition for
+// a pinned one that came too late.
+func (l *Service) Unlink(ctx context.Context, conn Connection, pinned bool) error {
+	var row Connection
+	err := l.retried(ctx, conn, pinned, func(conn Connection) error {
+		if conn.Status == Disconnected && conn.Work == WorkUnlink {
+			row = conn // a repeat: what is left is done below
+			return nil
+		}
+		if !conn.Visible() {
+			return ErrNoCarrier()
+		}
+		if err := l.idle(&conn); err != nil {
+			return err
+		}
+		now := l.Now()
+		row = conn
+		row.Status, row.StatusReason, row.Work, row.LeaseUntil = Disconnected, "", WorkUnlink, l.Lease(ctx)
+		row.DisconnectedAt, row.ModifiedAt, row.PurgeAt = now, now, now.Add(HistoryKept)
+		row.NextRefreshAt, row.RefreshRequestedAt = time.Time{}, time.Time{}
+		row.Previous, row.ContractHash = PreviousCredentials{}, ""
+		return moved(l.Store.Unlink(ctx, &row))
+	})
+	if err != nil {
+		return err
+	}
+	if err := l.finishUnlink(ctx, row); err != nil {
+		slog.WarnContext(ctx, "a connection was unlinked, and its secret is still there", slog.String("carrier_id", row.ID), slog.String("error", err.Error()))
+	}
+	return nil
+}
+
+// finishUnlink is what comes after the row says that the connection is gone.
+func (l *Service) finishUnlink(ctx context.Context, row Connection) error {
+	if err := l.Vault.Delete(ctx, row.AccountID, row.ID, UnlinkedSecretDays); err != nil {
+		return fmt.Errorf("deleting the secret: %w", err)
+	}
+	return l.free(ctx, &row)
+}

@@ -1,0 +1,342 @@
+package connection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"carrierlink/shared/account"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
+)
+
+// Checked is what a check came to.
+type Checked struct {
+	Connection Connection
+	Snapshot   *Snapshot // the new one; nil unless the reading is good
+	Reading    Reading
+	Entry      HistoryEntry
+	// Counted is the check for Count, which Check and Verify have called.
+	Counted health.Counted
+}
+
+// VerifyPause is the least time between two calls of verify.
+const VerifyPause = 30 * time.Second
+
+// Check asks the carrier about the connection that was read, records what it
+// says and counts it for the carrier's breaker. A refusal or an outage is no
+// error: it stands in Reading.
+//
+// Errors: fault.State with RetryAfter while another check runs, or a change of
+// its credentials, or its account takes the connection along; RateLimited when
+// the carrier was asked too often with its credentials; NotFound.
+func (l *Service) Check(ctx context.Context, conn Connection, trigger Trigger, b health.Breaker) (Checked, error) {
+	return l.check(ctx, conn, examination{trigger: trigger, breaker: b})
+}
+
+// Verify is Check on the merchant's demand; fault.RateLimited within VerifyPause
+// of the last one. answer makes the record of the answer that is stored with the
+// check, nil for one that is not to be repeated; it may be nil itself.
+func (l *Service) Verify(ctx context.Context, conn Connection, b health.Breaker, answer func(Checked) (*effects.Record, error)) (Checked, error) {
+	now := l.Now()
+	// A call in the future was told by a clock that was wrong.
+	if wait := conn.VerifyCalledAt.Add(VerifyPause).Sub(now); wait > 0 && wait <= VerifyPause {
+		return Checked{}, ErrVerifiedLately(wait)
+	}
+	return l.check(ctx, conn, examination{trigger: TriggerManual, breaker: b, calledAt: now, answer: answer})
+}
+
+func (l *Service) check(ctx context.Context, conn Connection, e examination) (Checked, error) {
+	if conn.Standing == account.StandingDeleted {
+		return Checked{}, ErrFollowing() // without a secret there is nothing to find out
+	}
+	if conn.LeaseUntil.After(l.Now()) {
+		return Checked{}, ErrBeingChecked(nil) // it costs no call of the allowance
+	}
+	again, err := l.allowed(ctx, conn, conn.CredentialID)
+	if err != nil {
+		return Checked{}, err
+	}
+	e.again = again
+	if conn, err = l.settled(ctx, conn); err != nil {
+		return Checked{}, err
+	}
+	claimed, err := l.Store.ClaimCheck(ctx, conn, l.Lease(ctx), l.Now())
+	if fault.Is(err, fault.State) {
+		return Checked{}, ErrBeingChecked(err)
+	}
+	if err != nil {
+		return Checked{}, fmt.Errorf("claiming the check: %w", err)
+	}
+	checked, err := l.examine(ctx, claimed, e)
+	if err != nil {
+		return Checked{}, err
+	}
+	if claimed.Environment != carrier.Sandbox {
+		if err := l.Count(ctx, claimed.Carrier, e.breaker, []health.Counted{checked.Counted}); err != nil {
+			// The check is made and recorded; the tally is worth one check less.
+			slog.WarnContext(ctx, "a check was not counted", slog.String("carrier", string(claimed.Carrier)), slog.String("error", err.Error()))
+		}
+	}
+	return checked, nil
+}
+
+// Refresh makes the scheduled check of a connection if it is due, and records
+// it; counting it is the caller's business, who makes many.
+//
+// Errors: fault.State or NotFound for one that is not due, that somebody else is
+// at, that is gone or was changed while its carrier was asked: there is nothing to
+// do. Whatever fails by our fault after the claim has connection.ErrPostponed in its
+// chain: the row is due again by itself, later each time.
+func (l *Service) Refresh(ctx context.Context, d Due, b health.Breaker) (Checked, error) {
+	claimed, err := l.Store.ClaimDue(ctx, d, l.Lease(ctx), l.Now(), l.Timing)
+	if err != nil {
+		return Checked{}, fmt.Errorf("claiming a due check: %w", err)
+	}
+	trigger := TriggerSchedule
+	if !claimed.RefreshRequestedAt.IsZero() {
+		trigger = TriggerManual
+	}
+	checked, err := l.unasked(ctx, claimed, examination{trigger: trigger, breaker: b, scheduled: true})
+	if err != nil && !fault.Is(err, fault.State) && !fault.Is(err, fault.NotFound) {
+		err = fmt.Errorf("%w: %w", ErrPostponed, err)
+	}
+	return checked, err
+}
+
+// unasked is examine for the schedule, which has no caller to tell what went
+// wrong: the log does. What is checked while the breaker is open was chosen as its
+// probe, although a caller may have asked for it.
+func (l *Service) unasked(ctx context.Context, claimed Connection, e examination) (Checked, error) {
+	checked, err := l.examine(ctx, claimed, e)
+	if err != nil {
+		return Checked{}, err
+	}
+	if cause := checked.Reading.Cause; cause != nil {
+		slog.WarnContext(ctx, "a check found nothing out", slog.String("carrier", string(claimed.Carrier)), slog.String("carrier_id", claimed.ID),
+			slog.String("outcome", string(checked.Reading.Outcome)), slog.Int("carrier_status", checked.Reading.HTTPStatus), slog.String("error", cause.Error()))
+	}
+	checked.Counted.Scheduled = checked.Counted.Scheduled || e.breaker.Open
+	return checked, nil
+}
+
+// Control makes a check that is not due, of a connection that was well lately: it
+// tells whether a refusal of another one is the carrier's matter. It is recorded
+// as a scheduled one, and counting it is the caller's business. fault.NotFound says
+// that the connection is not, or no longer, one to compare with; fault.State that
+// somebody is at it.
+func (l *Service) Control(ctx context.Context, accountID int64, connectionID string, b health.Breaker) (Checked, error) {
+	conn, err := l.Store.Connection(ctx, accountID, connectionID)
+	if err != nil {
+		return Checked{}, fmt.Errorf("reading a connection to compare with: %w", err)
+	}
+	if !conn.Comparable(l.Now()) {
+		return Checked{}, ErrNotComparable()
+	}
+	claimed, err := l.Store.ClaimCheck(ctx, conn, l.Lease(ctx), l.Now())
+	if err != nil {
+		return Checked{}, fmt.Errorf("claiming a control check: %w", err)
+	}
+	return l.unasked(ctx, claimed, examination{trigger: TriggerSchedule, breaker: b})
+}
+
+// examination is how a check is made.
+type examination struct {
+	trigger   Trigger
+	breaker   health.Breaker
+	scheduled bool      // the schedule's
+	calledAt  time.Time // of verify; zero: it is none
+	// again takes a further call of the allowance; nil for the schedule's.
+	again func(context.Context) error
+	// answer makes the record of the answer that is stored with the check; nil, or
+	// a nil record, for none.
+	answer func(Checked) (*effects.Record, error)
+}
+
+// called notes a call of verify in the row.
+func (e examination) called(conn *Connection) {
+	if !e.calledAt.IsZero() {
+		conn.VerifyCalledAt = e.calledAt
+	}
+}
+
+// examine asks the carrier about a claimed connection and records the answer.
+// Sandbox connections know no breaker, and each tells a story of its own: there a
+// refusal waits for nobody else's answer.
+func (l *Service) examine(ctx context.Context, claimed Connection, e examination) (Checked, error) {
+	sandbox := claimed.Environment == carrier.Sandbox
+	if sandbox {
+		e.breaker = health.Breaker{}
+	}
+	credentials, err := l.Vault.Get(ctx, claimed.AccountID, claimed.ID, claimed.SecretVersion)
+	var reading Reading
+	var snap *Snapshot
+	switch {
+	case fault.Is(err, fault.NotFound):
+		reading = Reading{Outcome: carrier.OutcomeNoCredentials, Cause: err}
+	case err != nil:
+		return Checked{}, l.unrecorded(ctx, claimed, e, fmt.Errorf("reading the credentials of %s: %w", claimed.ID, err))
+	default:
+		account := ChargeAccount{Carrier: claimed.Carrier, Number: claimed.AccountNumber, Credentials: credentials, Again: e.again}
+		reading, snap = l.Ask(ctx, claimed.Environment, account, claimed.Checks+1, l.Now())
+	}
+	observed := l.observation(reading, e.trigger, e.breaker)
+	if sandbox {
+		observed.Timing.LoneRefusal = 0
+	}
+	var checked Checked
+	err = l.retried(ctx, claimed, false, func(row Connection) error {
+		// What has the lease that was taken was only edited meanwhile.
+		if row.Work != NoWork || !row.LeaseUntil.Equal(claimed.LeaseUntil) {
+			return ErrOvertaken()
+		}
+		checked = Checked{Connection: row, Snapshot: snap, Reading: reading}
+		conn := &checked.Connection
+		checked.Entry = conn.Record(observed)
+		checked.Counted = conn.Counted(reading, row.VerifiedAt, e.breaker)
+		conn.LeaseUntil = time.Time{}
+		e.called(conn)
+		fresh, err := l.compare(ctx, conn, row, reading, snap, &checked.Entry)
+		if err != nil {
+			return l.unrecorded(ctx, row, e, err)
+		}
+		var answer *effects.Record
+		if e.answer != nil {
+			if answer, err = e.answer(checked); err != nil {
+				return l.unrecorded(ctx, row, e, err)
+			}
+		}
+		if answer != nil {
+			return moved(l.Store.ChangeConnection(ctx, conn, Update{Entry: &checked.Entry, Snapshot: fresh, Answer: answer}))
+		}
+		return moved(l.Store.RecordCheck(ctx, conn, &checked.Entry, fresh))
+	})
+	if err != nil {
+		return Checked{}, fmt.Errorf("recording the check: %w", err)
+	}
+	return checked, nil
+}
+
+// unrecorded gives the lease of a check back that failed by our fault, which says
+// nothing of the link; one of the schedule's is due again later each time. The
+// error is fault.Internal, whatever its cause, or Overloaded.
+func (l *Service) unrecorded(ctx context.Context, conn Connection, e examination, cause error) error {
+	e.called(&conn)
+	if e.scheduled {
+		conn.NextRefreshAt = l.Timing.Retry(conn.Unrecorded, l.Now())
+	}
+	err := l.Store.RecordCheck(ctx, &conn, nil, nil)
+	for _, e := range []error{cause, err} {
+		if fault.Is(e, fault.Overloaded) {
+			return e
+		}
+	}
+	return &fault.Error{Kind: fault.Internal, Cause: errors.Join(cause, err)}
+}
+
+// compare holds a good answer against the one that is kept, and notes the
+// changes in the entry. It returns the snapshot if it has to be written: one
+// that is kept already costs neither a read nor a write.
+func (l *Service) compare(ctx context.Context, conn *Connection, before Connection, r Reading, snap *Snapshot, entry *HistoryEntry) (*Snapshot, error) {
+	if snap == nil {
+		return nil, nil
+	}
+	conn.ContractHash = SnapshotHash(r.Raw)
+	if conn.ContractHash == before.ContractHash && conn.AccountNumber == before.AccountNumber {
+		return nil, nil
+	}
+	if before.ContractHash == "" || conn.AccountNumber != before.AccountNumber {
+		return snap, nil
+	}
+	old, err := l.Store.Snapshot(ctx, conn.AccountID, conn.ID)
+	if err != nil {
+		return nil, fmt.Errorf("reading the last answer: %w", err)
+	}
+	if old == nil {
+		return snap, nil
+	}
+	raw, err := old.Raw()
+	if err == nil {
+		entry.Changes, err = l.Changes(raw, r.Raw)
+	}
+	if err != nil {
+		// What was kept can not be read any more: that is all that can be said.
+		entry.Changes = []Difference{{Type: ChangedField}}
+	}
+	return snap, nil
+}
+
+// Count adds checks of a carrier's production connections to its tally, learns
+// from them whom the carrier answers, and opens or closes the breaker, b as it was
+// read, by what they say. Only checks of the schedule open and close it.
+func (l *Service) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Counted) error {
+	now := l.Now()
+	if err := l.Store.CountChecks(ctx, name, checks, now); err != nil {
+		return fmt.Errorf("counting checks: %w", err)
+	}
+	var tallies []health.Tally
+	if !b.Open && slices.ContainsFunc(checks, func(c health.Counted) bool { v, ok := c.Vote(); return ok && v.Failure != "" }) {
+		var err error
+		if tallies, err = l.Store.Tallies(ctx, name, now); err != nil {
+			return fmt.Errorf("reading the tallies: %w", err)
+		}
+	}
+	const tries = 5
+	for n := 1; ; n++ {
+		next, worth := l.judged(b, checks, tallies, now)
+		if !worth {
+			return nil
+		}
+		err := l.Store.SaveBreaker(ctx, &next)
+		switch {
+		case err == nil:
+			if next.Open != b.Open {
+				slog.WarnContext(ctx, "a breaker was switched", slog.String("carrier", string(name)), slog.Bool("open", next.Open), slog.String("failure", next.Failure))
+			}
+			return nil
+		case !fault.Is(err, fault.State) || n == tries:
+			return fmt.Errorf("saving what is known of the carrier: %w", err)
+		}
+		// Somebody else has learned something meanwhile: both are to be kept.
+		breakers, err := l.Store.Breakers(ctx)
+		if err != nil {
+			return fmt.Errorf("reading the breaker again: %w", err)
+		}
+		b = breakers[name]
+	}
+}
+
+// judged is a carrier's breaker after some checks, and whether it is worth a write.
+func (l *Service) judged(b health.Breaker, checks []health.Counted, tallies []health.Tally, now time.Time) (health.Breaker, bool) {
+	next, worth := b.Learned(checks, now, l.Timing)
+	if !b.Open {
+		failure, lone, trips := next.Trip(tallies, now)
+		switch {
+		case trips:
+			next = next.Opened(failure, now, l.Timing)
+		case lone != 0:
+			doubt := health.Doubt{PartnerID: lone, Since: now.Add(-l.Timing.RefusalGap / 2), At: now}
+			var asks bool
+			next, asks = next.Doubted(doubt, now, l.Timing)
+			worth = worth || asks
+		}
+		worth = worth || trips
+	} else if slices.ContainsFunc(checks, func(c health.Counted) bool { return c.Scheduled && c.Outcome == carrier.OutcomeOK }) {
+		return next.Closed(now), true
+	}
+	var wish time.Duration
+	for _, c := range checks {
+		if c.Scheduled {
+			wish = max(wish, c.RetryAfter)
+		}
+	}
+	if paused := next.Paused(now, wish); next.Open && paused.ProbeAt.After(next.ProbeAt) {
+		return paused, true
+	}
+	return next, worth
+}

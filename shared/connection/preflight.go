@@ -1,0 +1,325 @@
+package connection
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/secret"
+)
+
+// ChargeAccount is what a merchant gives to link one: the carrier, the account
+// number and the credentials, as typed or as cleaned by Preflight.
+type ChargeAccount struct {
+	Carrier     carrier.Name
+	Number      string
+	Credentials Credentials
+	// MerchantLocationID begins the account's own tracking numbers; empty if it is
+	// not known. Only tracking uses it.
+	MerchantLocationID string
+	// Again is asked before a carrier that has not answered well is called once
+	// more; an error forbids it. Nil allows it.
+	Again func(ctx context.Context) error
+}
+
+// Where merchants find their number and make their key.
+const (
+	docGetAccounts = "https://developers.auspost.com.au/apis/shipping-and-tracking/reference/get-accounts"
+	docRegister    = "https://developers.auspost.com.au/register"
+)
+
+// isUUID tells whether a text has the form of an Australia Post API key: 36
+// characters, hexadecimal digits of either letter case in groups of 8, 4, 4, 4
+// and 12 (contract: "API key format").
+func isUUID(s string) bool {
+	for i, c := range []byte(s) {
+		switch i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if small := c | ('a' - 'A'); (c < '0' || c > '9') && (small < 'a' || small > 'f') {
+				return false
+			}
+		}
+	}
+	return len(s) == 36
+}
+
+// Preflight finds, before any call is made, what can not work: it returns the
+// charge account with blanks and hyphens taken out of the number and outer
+// blanks off the credentials, each empty where something is wrong with it, and
+// the first problem of each of the fields account_number, api_key, api_secret, in
+// this order. Problems are fault.Length or fault.Invalid, most with a diagnosis;
+// none of them repeats what was typed.
+func Preflight(in ChargeAccount) (ChargeAccount, fault.List) {
+	cleaned, all := inspect(in)
+	var problems fault.List
+	for _, f := range all {
+		if n := len(problems); n == 0 || problems[n-1].Field != f.problem.Field {
+			problems = append(problems, f.problem)
+		}
+	}
+	return cleaned, problems
+}
+
+// PreflightCheck is one mistake that can be seen without asking the carrier.
+type PreflightCheck struct {
+	Name     string     // the category of its diagnosis
+	Problems fault.List // where it was made, in the order of the fields; each has a diagnosis
+	// Warning is what a Hint says: a check with one has passed all the same.
+	Warning string
+}
+
+// PreflightChecks is Preflight told check by check: all that are made for the
+// carrier, those that have passed too, in the order in which they are made.
+func PreflightChecks(in ChargeAccount) (ChargeAccount, []PreflightCheck) {
+	cleaned, all := inspect(in)
+	var checks []PreflightCheck
+	for _, name := range preflightNames {
+		if in.Carrier == carrier.AustraliaPost && name == australiaPostNumber || in.Carrier == carrier.StarTrack && name == starTrackNumber {
+			continue
+		}
+		check := PreflightCheck{Name: name}
+		for _, f := range all {
+			if f.check != name {
+				continue
+			}
+			p := *f.problem
+			if p.Diagnosis == nil {
+				p.Diagnosis = preflightProblem(p.Field, name, p.Message, "Nothing was typed, or another text was pasted.",
+					"Copy it again from where the carrier shows it.", docRegister).Diagnosis
+			}
+			check.Problems = append(check.Problems, &p)
+		}
+		if hint := HintAt(in.Credentials); name == anotherKind && hint != nil {
+			check.Warning = hint.Looks + " " + Needed
+		}
+		checks = append(checks, check)
+	}
+	return cleaned, checks
+}
+
+// The pre-flight checks, by the categories of their diagnoses.
+const (
+	numberFormat        = "account_number_format"
+	lostZeros           = "lost_leading_zeros"
+	starTrackNumber     = "startrack_number"
+	australiaPostNumber = "australia_post_number"
+	maskInstead         = "mask_instead_of_secret"
+	invisibleCharacter  = "invisible_character"
+	innerBlank          = "inner_blank"
+	quotes              = "quotes"
+	keyFormat           = "key_format"
+	numberAsKey         = "account_number_as_key"
+	equalTexts          = "key_equals_secret"
+	swappedTexts        = "key_and_secret_swapped"
+	anotherKind         = "credentials_of_another_kind" // warns only
+)
+
+var preflightNames = [...]string{
+	numberFormat, lostZeros, starTrackNumber, australiaPostNumber, maskInstead, invisibleCharacter, innerBlank, quotes, keyFormat, numberAsKey, equalTexts,
+	swappedTexts, anotherKind,
+}
+
+// mistake is a problem and the check that found it.
+type mistake struct {
+	check   string
+	problem *fault.Error
+}
+
+// inspect finds every mistake, in the order of the fields. Number and credentials
+// are cleaned, and empty where there is one.
+func inspect(in ChargeAccount) (ChargeAccount, []mistake) {
+	number, all := inspectNumber(in.Carrier, in.Number)
+	key, ofKey := inspectCredential("api_key", in.Credentials.APIKey.Reveal())
+	secretText, ofSecret := inspectCredential("api_secret", in.Credentials.APISecret.Reveal())
+	clean := len(ofKey) == 0
+	switch {
+	case !clean:
+	case isAccountNumber(cleanNumber(key)):
+		ofKey = append(ofKey, found("api_key", numberAsKey,
+			"api_key looks like an account number, not like an API key.",
+			"The charge account number was put into the field of the API key.",
+			"Copy the API key from the Australia Post developer centre; it has 36 characters.", docRegister))
+	case strings.Contains(key, ":"):
+		ofKey = append(ofKey, found("api_key", keyFormat,
+			"api_key must not contain a colon.",
+			"Key and secret were pasted together, or another text was pasted.",
+			"Paste the API key alone; it has 36 characters.", docRegister))
+	}
+	switch {
+	case len(ofSecret) > 0 || !clean:
+	case key == secretText:
+		ofSecret = append(ofSecret, found("api_secret", equalTexts,
+			"api_secret must differ from api_key.",
+			"The same text was pasted into both fields.",
+			"Paste the API secret, which the developer centre calls the API password, into api_secret.", docRegister))
+	case isUUID(secretText) && !isUUID(key):
+		ofSecret = append(ofSecret, found("api_secret", swappedTexts,
+			"api_secret looks like an API key: the two seem to be swapped.",
+			"The API key and the API secret stand in each other's field.",
+			"Put the text of 36 characters with four hyphens into api_key and the other one into api_secret.", docRegister))
+	}
+	out := ChargeAccount{Carrier: in.Carrier, Number: number}
+	if len(ofKey)+len(ofSecret) == 0 {
+		out.Credentials = Credentials{APIKey: secret.New(key), APISecret: secret.New(secretText)}
+	}
+	return out, slices.Concat(all, ofKey, ofSecret)
+}
+
+func found(field, check, message, cause, step, doc string) mistake {
+	return mistake{check, preflightProblem(field, check, message, cause, step, doc)}
+}
+
+// cleanNumber takes out what people put between digits.
+func cleanNumber(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || r == '-' || r == '\u2010' || r == '\u2011' || r == '\u2013' {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+func isDigits(s string) bool {
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isAccountNumber(s string) bool {
+	return isDigits(s) && (len(s) == carrier.AustraliaPost.NumberDigits() || len(s) == carrier.StarTrack.NumberDigits())
+}
+
+// inspectNumber cleans a number and holds it against its carrier's form; it is
+// empty where there is a mistake. A number that lost its leading zeros is refused and never padded: the digits
+// that are left may be another account's.
+func inspectNumber(n carrier.Name, typed string) (number string, all []mistake) {
+	const field = "account_number"
+	number = cleanNumber(typed)
+	want := n.NumberDigits()
+	switch {
+	case number == "":
+		all = append(all, mistake{numberFormat, fault.Empty(field)})
+	case !isDigits(number):
+		all = append(all, found(field, numberFormat,
+			fmt.Sprintf("%s must be %d digits for %s.", field, want, n.FriendlyName()),
+			"The number holds letters or signs, or another text was pasted.",
+			"Copy the charge account number from the contract or an invoice.", docGetAccounts))
+	case len(number) == want:
+	case n == carrier.AustraliaPost && len(number) == carrier.StarTrack.NumberDigits():
+		all = append(all, found(field, starTrackNumber,
+			"account_number has 8 digits; an Australia Post charge account number has 10.",
+			"This is a StarTrack account number, or an Australia Post number that lost two leading zeros.",
+			"If the account is a StarTrack one, connect it as startrack; else put 2 zeros in front of the number.", docGetAccounts))
+	case n == carrier.StarTrack && len(number) == carrier.AustraliaPost.NumberDigits():
+		all = append(all, found(field, australiaPostNumber,
+			"account_number has 10 digits; a StarTrack account number has 8.",
+			"This is an Australia Post charge account number.",
+			"Connect it as australia_post, or copy the 8 digits of the StarTrack account.", docGetAccounts))
+	case len(number) < want:
+		missing := want - len(number)
+		zeros := "zeros"
+		if missing == 1 {
+			zeros = "zero"
+		}
+		all = append(all, found(field, lostZeros,
+			fmt.Sprintf("account_number has %d digits; %s numbers have %d.", len(number), n.FriendlyName(), want),
+			"A spreadsheet or a numeric form field dropped the leading zeros.",
+			fmt.Sprintf("Compare with the contract; put %d %s in front of the number if it shows them.", missing, zeros), docGetAccounts))
+	default:
+		all = append(all, found(field, numberFormat,
+			fmt.Sprintf("account_number has %d digits; %s numbers have %d.", len(number), n.FriendlyName(), want),
+			"Another number was pasted, such as the customer number (APCN).",
+			"Copy the charge account number from the contract or an invoice.", docGetAccounts))
+	}
+	if len(all) > 0 {
+		return "", all
+	}
+	return number, nil
+}
+
+// inspectCredential takes outer blanks off and finds what the encrypted PDF of
+// the credentials leaves when text is copied from it, once each, in the order of
+// the text. Line breaks are control characters too, so blanks are looked for
+// before the rule is applied.
+func inspectCredential(field, typed string) (text string, all []mistake) {
+	const step = "Copy it again from the developer centre or the PDF, without anything around it."
+	if masked(typed) {
+		return "", []mistake{found(field, maskInstead, field+" is a mask of asterisks or dots, not the text behind it.",
+			"A form sent back what it shows in place of the stored text.",
+			"Give the API key and the API secret themselves; a change that leaves both out keeps those that are stored.", docRegister)}
+	}
+	for _, r := range strings.TrimSpace(typed) {
+		var m mistake
+		switch {
+		case invisible(r):
+			m = found(field, invisibleCharacter, field+" contains an invisible character.",
+				"Text copied from the encrypted PDF carries zero-width characters.", step, docRegister)
+		case unicode.IsSpace(r):
+			m = found(field, innerBlank, field+" contains a blank.",
+				"The text was copied across a line break, or two texts at once.", step, docRegister)
+		case strings.ContainsRune("\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb", r):
+			m = found(field, quotes, field+" contains a quotation mark.",
+				"The text was copied with the quotation marks around it.", step, docRegister)
+		default:
+			continue
+		}
+		if !slices.ContainsFunc(all, func(other mistake) bool { return other.check == m.check }) {
+			all = append(all, m)
+		}
+	}
+	if len(all) > 0 {
+		return "", all
+	}
+	text, problem := CredentialRule.Clean(field, typed)
+	switch {
+	case problem == nil:
+		return text, nil
+	case problem.Kind == fault.Length && bearerToken(strings.TrimSpace(typed)):
+		m := found(field, keyFormat, problem.Message, field+" looks like an access token (a bearer token).", Needed, docRegister)
+		m.problem.Kind = problem.Kind
+		return "", []mistake{m}
+	case problem.Kind == fault.Length:
+		return "", []mistake{{keyFormat, problem}}
+	}
+	return "", []mistake{{invisibleCharacter, problem}} // a control character
+}
+
+// invisible tells whether a character leaves no trace on a screen: Unicode's
+// format characters and variation selectors, and letters that are drawn empty.
+func invisible(r rune) bool {
+	return unicode.In(r, unicode.Cf, unicode.Variation_Selector) || strings.ContainsRune("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0", r)
+}
+
+func preflightProblem(field, category, message, cause, step, doc string) *fault.Error {
+	return &fault.Error{
+		Kind: fault.Invalid, Field: field, Message: message,
+		Diagnosis: &fault.Diagnosis{
+			Category: category, WhoMustAct: fault.Merchant, LikelyCause: cause,
+			NextSteps: []string{step}, Retryable: false, DocURL: doc,
+		},
+	}
+}
+
+// NotLinkedYet is what PreflightChecks can not know: the check that the account
+// has not linked the number, as carrierID; empty if it has not.
+func NotLinkedYet(carrierID string) PreflightCheck {
+	check := PreflightCheck{Name: "not_linked_yet"}
+	if carrierID != "" {
+		problem := ErrAlreadyLinked(carrierID)
+		problem.Diagnosis = preflightProblem(problem.Field, "already_linked", problem.Message, "The account has a connection with this number.",
+			"Use the connection that is there; a PUT gives it another API key and secret.", docGetAccounts).Diagnosis
+		check.Problems = fault.List{problem}
+	}
+	return check
+}

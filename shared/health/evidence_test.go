@@ -1,0 +1,198 @@
+package health_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/health"
+)
+
+// met is a check of the schedule, of one of a few accounts, credentials and
+// partners.
+func met(now time.Time, partner, account, credential int64, o carrier.Outcome) health.Counted {
+	c := health.Counted{
+		PartnerID: partner, AccountID: account, CredentialID: fmt.Sprint("key ", credential), ConnectionID: fmt.Sprintf("se-%dx%d", account, credential), At: now,
+		Outcome: o, Scheduled: true, Listed: true, WasWellAt: now.Add(-time.Hour), WellAt: now.Add(-time.Hour),
+	}
+	switch o {
+	case carrier.OutcomeOK:
+		c.WellAt = now
+	case carrier.OutcomeUnauthorized:
+		c.Doubt = &health.Doubt{AccountID: c.AccountID, ConnectionID: c.ConnectionID, CredentialID: c.CredentialID, Since: now, At: now}
+	default:
+	}
+	return c
+}
+
+// TestPeersAgainstTheirDefinition: whatever was checked, and whoever shares
+// accounts and credentials, the few peers that are kept tell of any connection
+// whether the carrier has answered somebody else well since, as all checks would.
+func TestPeersAgainstTheirDefinition(t *testing.T) {
+	random := rand.New(rand.NewPCG(11, 12))
+	vouched, not := 0, 0
+	for range 3000 {
+		var b health.Breaker
+		var all []health.Counted
+		now := day(0)
+		accounts, credentials, partners := random.Int64N(6)+1, random.Int64N(6)+1, random.Int64N(3)+1
+		for range random.IntN(40) + 1 {
+			now = now.Add(7 * time.Hour) // so that each answer is worth a write
+			account := random.Int64N(accounts) + 1
+			c := met(now, account%partners+1, account, random.Int64N(credentials)+1, carrier.OutcomeOK)
+			all = append(all, c)
+			b, _ = b.Learned([]health.Counted{c}, now, timing())
+		}
+		if len(b.Peers) > 9 {
+			t.Fatalf("%d peers, want nine at most", len(b.Peers))
+		}
+		since := all[random.IntN(len(all))].At.Add(-1)
+		for account := range accounts + 1 {
+			for credential := range credentials + 1 {
+				d := health.Doubt{AccountID: account + 1, CredentialID: fmt.Sprint("key ", credential+1), Since: since}
+				want := slices.ContainsFunc(all, func(c health.Counted) bool {
+					return c.AccountID != d.AccountID && c.CredentialID != d.CredentialID && c.At.After(since)
+				})
+				if got := b.Vouched(d); got != want {
+					t.Fatalf("Vouched(account %d, %s) = %t, want %t\npeers %+v\nchecks %+v", d.AccountID, d.CredentialID, got, want, b.Peers, all)
+				}
+				if want {
+					vouched++
+				} else {
+					not++
+				}
+			}
+		}
+		// Of each partner there is one of another, if there was any.
+		for partner := range partners {
+			d := health.Doubt{PartnerID: partner + 1, Since: since}
+			want := slices.ContainsFunc(all, func(c health.Counted) bool { return c.PartnerID != d.PartnerID && c.At.After(since) })
+			if got := b.Vouched(d); got != want {
+				t.Fatalf("Vouched(partner %d) = %t, want %t\npeers %+v", d.PartnerID, got, want, b.Peers)
+			}
+		}
+	}
+	if vouched < 10_000 || not < 3_000 {
+		t.Errorf("%d vouched, %d not: the definition is hardly tested", vouched, not)
+	}
+}
+
+// TestLearned: what is worth a write, and what comes of it.
+func TestLearned(t *testing.T) {
+	const ok, no = carrier.OutcomeOK, carrier.OutcomeUnauthorized
+	now := day(10)
+	ago := func(d time.Duration, partner, account, credential int64) health.Counted {
+		return met(now.Add(-d), partner, account, credential, ok)
+	}
+	base := []health.Counted{ago(time.Hour, 1, 1, 1), ago(2*time.Hour, 1, 2, 2)}
+	change := func(c health.Counted, f func(c *health.Counted)) health.Counted { f(&c); return c }
+	tests := []struct {
+		name  string
+		open  bool
+		check health.Counted
+		worth bool
+		peers int
+		asked bool // for a control check
+	}{
+		{"a good one of a peer that is known", false, met(now, 1, 1, 1, ok), false, 2, false},
+		{"a good one of another", false, met(now, 1, 3, 3, ok), true, 3, false},
+		{"a good one that a caller asked for", false, change(met(now, 1, 3, 3, ok), func(c *health.Counted) { c.Scheduled = false }), false, 2, false},
+		{"a good one of a peer that is off now", false, change(met(now, 1, 1, 1, ok), func(c *health.Counted) { c.Listed = false }), true, 1, false},
+		{"a good one of another that is off", false, change(met(now, 1, 3, 3, ok), func(c *health.Counted) { c.Listed = false }), false, 2, false},
+		{"a timeout", false, met(now, 1, 1, 1, carrier.OutcomeTimeout), false, 2, false},
+		{"a refusal of a peer", false, met(now, 1, 1, 1, no), true, 2, true},
+		{"a refusal of another", false, met(now, 1, 3, 3, no), true, 3, true},
+		{"a refusal of one that was well long ago", false, change(met(now, 1, 3, 3, no), func(c *health.Counted) { c.WellAt = now.Add(-health.PeerKept) }), true, 2, true},
+		{"a refusal that a caller met", false, change(met(now, 1, 1, 1, no), func(c *health.Counted) { c.Scheduled = false }), true, 2, true},
+		{"a refusal while the breaker is open", true, met(now, 1, 1, 1, no), false, 2, false},
+		{"a peer that is marked", false, change(met(now, 1, 1, 1, no), func(c *health.Counted) { c.Marked, c.Doubt = true, nil }), true, 1, false},
+		{"a peer that is gone", false, health.Counted{ConnectionID: "se-1x1", Gone: true}, true, 1, false},
+		{"another that is gone", false, health.Counted{ConnectionID: "se-9x9", Gone: true}, false, 2, false},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			b, worth := health.Breaker{}.Learned(base, now, timing())
+			if !worth || len(b.Peers) != 2 {
+				t.Fatalf("at first %d peers, want two", len(b.Peers))
+			}
+			b.Open = tc.open
+			got, worth := b.Learned([]health.Counted{tc.check}, now, timing())
+			_, _, asked := got.Control(now, timing())
+			if worth != tc.worth || len(got.Peers) != tc.peers || asked != tc.asked {
+				t.Errorf("worth a write %t, %d peers, control check wanted %t; want %t, %d, %t", worth, len(got.Peers), asked, tc.worth, tc.peers, tc.asked)
+			}
+			if len(b.Peers) != 2 || !b.Peers[0].RefusedAt.IsZero() {
+				t.Error("the breaker that was given is changed")
+			}
+		})
+	}
+}
+
+// TestControl: whom the dispatcher asks for a doubt, and when.
+func TestControl(t *testing.T) {
+	now := day(10)
+	fleet := func(checks ...health.Counted) health.Breaker {
+		b, _ := health.Breaker{}.Learned(checks, now, timing())
+		return b
+	}
+	well := func(ago time.Duration, account, credential int64) health.Counted {
+		return met(now.Add(-ago), 1, account, credential, carrier.OutcomeOK)
+	}
+	refused := met(now, 1, 1, 1, carrier.OutcomeUnauthorized)
+	tests := []struct {
+		name   string
+		b      health.Breaker
+		now    time.Time
+		wanted bool
+		want   string // the peer; empty: another connection is to be found
+	}{
+		{"nobody is doubted", fleet(well(time.Hour, 2, 2)), now, false, ""},
+		{"somebody else", fleet(well(time.Hour, 2, 2), refused), now, true, "se-2x2"},
+		{"the same account", fleet(well(time.Hour, 1, 2), refused), now, true, ""},
+		{"the same credentials", fleet(well(time.Hour, 2, 1), refused), now, true, ""},
+		{"somebody who was well two days ago", fleet(well(health.VoteWithin, 2, 2), refused), now, true, "se-2x2"},
+		{"somebody who was well longer ago", fleet(well(health.VoteWithin+1, 2, 2), refused), now, true, ""},
+		{"somebody who was refused since", fleet(well(time.Hour, 2, 2), refused, met(now, 1, 2, 2, carrier.OutcomeUnauthorized)), now, true, ""},
+		{"who was tried", fleet(well(time.Hour, 2, 2), well(2*time.Hour, 3, 3), refused).Tried("se-2x2", now), now.Add(time.Minute), true, "se-3x3"},
+		{"who was tried half a gap ago", fleet(well(time.Hour, 2, 2), refused).Tried("se-2x2", now), now.Add(gap / 2), true, "se-2x2"},
+		{"one a minute", fleet(well(time.Hour, 2, 2), refused).Tried("se-3x3", now), now.Add(time.Minute - 1), false, ""},
+		{"until there is an answer", fleet(well(time.Hour, 2, 2), refused, met(now.Add(time.Second), 1, 3, 3, carrier.OutcomeOK)), now.Add(time.Minute), false, ""},
+		{"for two gaps", fleet(well(time.Hour, 2, 2), refused), now.Add(2*gap + 2*time.Minute - 1), true, "se-2x2"},
+		{"and no longer", fleet(well(time.Hour, 2, 2), refused), now.Add(2*gap + 2*time.Minute), false, ""},
+		{"not while the breaker is open", fleet(well(time.Hour, 2, 2), refused).Opened("unauthorized", now, timing()), now, false, ""},
+	}
+	for _, tc := range tests {
+		d, peer, wanted := tc.b.Control(tc.now, timing())
+		got := ""
+		if peer != nil {
+			got = peer.ConnectionID
+		}
+		if wanted != tc.wanted || got != tc.want || wanted && d.ConnectionID == "" {
+			t.Errorf("%s: Control = %q for %q, %t; want %q, %t", tc.name, got, d.ConnectionID, wanted, tc.want, tc.wanted)
+		}
+	}
+}
+
+// TestEightDoubts: no more are kept, and old ones make room.
+func TestEightDoubts(t *testing.T) {
+	var b health.Breaker
+	worth := 0
+	for i := range int64(20) {
+		next, write := b.Learned([]health.Counted{met(day(0), 1, i+1, i+1, carrier.OutcomeUnauthorized)}, day(0), timing())
+		if b = next; write {
+			worth++
+		}
+	}
+	if len(b.Doubts) != 8 {
+		t.Errorf("%d doubts, want eight", len(b.Doubts))
+	}
+	if b, _ = b.Learned([]health.Counted{met(day(1), 1, 30, 30, carrier.OutcomeUnauthorized)}, day(1), timing()); len(b.Doubts) != 1 {
+		t.Errorf("a day later %d doubts, want the new one", len(b.Doubts))
+	}
+	if worth > 9 {
+		t.Errorf("20 refusals are worth %d writes", worth)
+	}
+}

@@ -1,0 +1,92 @@
+package schedule_test
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"carrierlink/shared/account"
+	auspostapi "carrierlink/shared/auspost"
+	"carrierlink/shared/auspost/simulator"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/health"
+	"carrierlink/shared/schedule"
+	"carrierlink/shared/secret"
+	"carrierlink/shared/store/storetest"
+	"carrierlink/shared/vault"
+	"carrierlink/shared/vault/vaulttest"
+)
+
+// TestLaggingIndex: the index goes on naming connections that were checked, and
+// one that was unlinked. Each pass sends them again; the worker checks each of
+// them once, and no message comes again.
+func TestLaggingIndex(t *testing.T) {
+	memory := storetest.NewMemory()
+	client, err := auspostapi.New(auspostapi.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := at()
+	asked := &counting{Carrier: client, calls: map[string]int{}}
+	linker := &connection.Service{
+		LinksPerMinute: 1_000_000,
+		Store:          memory, Vault: vault.New(vaulttest.NewMemory(), "test/carrier/"), Carriers: connection.Carriers{Production: asked}, Changes: auspostapi.Changes,
+		Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, Now: func() time.Time { return clock }, Random: rand.Reader,
+	}
+	account := account.Account{ID: 1, PartnerID: 5, Environment: carrier.Production, Active: true}
+	makeAccount(t, memory, account)
+	const linked = 3
+	var rows []*connection.Connection
+	for n := range linked {
+		conn, err := linker.Link(t.Context(), connection.LinkRequest{
+			Account: account, RefreshPolicy: connection.RefreshHourly,
+			ChargeAccount: connection.ChargeAccount{
+				Carrier: carrier.AustraliaPost, Number: fmt.Sprintf("%08d00", n),
+				Credentials: connection.Credentials{APIKey: secret.New(fmt.Sprint("key ", n)), APISecret: secret.New("secret")},
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, conn)
+	}
+	clock = clock.Add(2 * time.Hour)
+	memory.LagDue(1_000)
+	if err := linker.Unlink(t.Context(), *rows[0], false); err != nil {
+		t.Fatal(err)
+	}
+	worker := schedule.Worker{Checker: linker, Breakers: memory, Metrics: metrics}
+	for pass := range 3 {
+		q := &tray{}
+		d := dispatcher(memory, q)
+		d.Now = func() time.Time { return clock }
+		if _, err := d.Pass(t.Context()); err != nil || len(q.sent) != linked {
+			t.Fatalf("pass %d sends %d messages, %v, want %d: the index lags", pass, len(q.sent), err, linked)
+		}
+		var batch []schedule.Received
+		for n, m := range q.sent {
+			text, err := json.Marshal(m.Message)
+			if err != nil {
+				t.Fatal(err)
+			}
+			batch = append(batch, schedule.Received{ID: strconv.Itoa(n), Body: string(text)})
+		}
+		if failed := worker.Batch(t.Context(), batch); len(failed) != 0 {
+			t.Errorf("pass %d: messages %v come again", pass, failed)
+		}
+		clock = clock.Add(time.Minute)
+	}
+	for n, row := range rows {
+		want := 2 // its link and one check
+		if n == 0 {
+			want = 1
+		}
+		if got := asked.calls[row.AccountNumber]; got != want {
+			t.Errorf("the carrier is asked %d times about connection %d, want %d", got, n, want)
+		}
+	}
+}

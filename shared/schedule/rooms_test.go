@@ -1,0 +1,319 @@
+package schedule_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"carrierlink/shared/account"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
+	"carrierlink/shared/schedule"
+	"carrierlink/shared/secret"
+	"carrierlink/shared/store/storetest"
+)
+
+// hour is a schedule over virtual time: the dispatcher, two queues as SQS has
+// them, the worker and the linker over a store in memory, with a carrier that is
+// well. Rows whose ids begin with poison fail, each in its own way.
+type hour struct {
+	*storetest.Memory
+	clock               time.Time
+	linker              *connection.Service
+	production, sandbox *mailbox
+	dispatcher          schedule.Dispatcher
+	worker              schedule.Worker
+
+	mu      sync.Mutex
+	claims  map[string]int           // by connection
+	checked map[string]time.Time     // the latest check
+	late    map[string]time.Duration // the worst that a check was after its time
+}
+
+// mailbox is a queue: it hides for 180 s what has failed, hands it out five
+// times, and tells how much it held at most within the last minute.
+type mailbox struct {
+	hour    *hour
+	waiting map[time.Time][]letter
+	lengths []int // by the second
+	dead    int
+}
+
+type letter struct {
+	body     string
+	received int
+}
+
+func (b *mailbox) Send(_ context.Context, messages []schedule.Delayed) error {
+	for _, m := range messages {
+		text, err := json.Marshal(m.Message)
+		if err != nil {
+			return err
+		}
+		at := b.hour.clock.Add(m.Delay)
+		b.waiting[at] = append(b.waiting[at], letter{string(text), 0})
+	}
+	return nil
+}
+
+func (b *mailbox) length() int {
+	n := 0
+	for _, list := range b.waiting {
+		n += len(list)
+	}
+	return n
+}
+
+func (b *mailbox) Backlog(context.Context) (int, error) {
+	return slices.Max(append(b.lengths[max(len(b.lengths)-60, 0):], 0)), nil
+}
+
+// deliver hands out what is due, ten at a time.
+func (b *mailbox) deliver(ctx context.Context) {
+	due := b.waiting[b.hour.clock]
+	delete(b.waiting, b.hour.clock)
+	for batch := range slices.Chunk(due, 10) {
+		var messages []schedule.Received
+		for i, l := range batch {
+			messages = append(messages, schedule.Received{ID: strconv.Itoa(i), Body: l.body})
+		}
+		failed := b.hour.worker.Batch(ctx, messages)
+		for i, l := range batch {
+			if !slices.Contains(failed, strconv.Itoa(i)) {
+				continue
+			}
+			if l.received++; l.received == 5 {
+				b.dead++
+				continue
+			}
+			again := b.hour.clock.Add(180 * time.Second)
+			b.waiting[again] = append(b.waiting[again], l)
+		}
+	}
+	b.lengths = append(b.lengths, b.length())
+}
+
+func newHour(perMinute int) *hour {
+	h := &hour{Memory: storetest.NewMemory(), clock: at(), claims: map[string]int{}, checked: map[string]time.Time{}, late: map[string]time.Duration{}}
+	h.production, h.sandbox = &mailbox{hour: h, waiting: map[time.Time][]letter{}}, &mailbox{hour: h, waiting: map[time.Time][]letter{}}
+	now := func() time.Time { return h.clock }
+	timing := health.Timing{RefusalGap: health.RefusalGap, Speed: 1}
+	h.linker = &connection.Service{
+		Store: h, Vault: poisonedVault{}, Carriers: connection.Carriers{Production: well{}, Sandbox: well{}}, Timing: timing, Now: now, Random: rand.Reader,
+		Changes: func(_, _ []byte) ([]connection.Difference, error) { return nil, nil },
+	}
+	h.worker = schedule.Worker{Checker: h, Breakers: h, Metrics: metrics}
+	h.dispatcher = schedule.Dispatcher{
+		Due: h, Timing: timing, Now: now, Window: time.Minute,
+		Production: schedule.Traffic{Queue: h.production, PerMinute: perMinute}, Sandbox: schedule.Traffic{Queue: h.sandbox, PerMinute: max(perMinute/10, 1)},
+	}
+	return h
+}
+
+// add stores n connections of one partner, each of an API key of its own, due
+// evenly over some time from a moment on.
+func (h *hour) add(t *testing.T, name string, n int, env carrier.Environment, partner int64, from time.Time, over time.Duration) {
+	t.Helper()
+	makeAccount(t, h, account.Account{ID: partner, PartnerID: partner, Environment: env, Active: true})
+	for i := range n {
+		conn := connection.Connection{
+			ID: fmt.Sprintf("se-%s%d", name, i), AccountID: partner, PartnerID: partner, Environment: env, Carrier: carrier.AustraliaPost,
+			AccountNumber: fmt.Sprintf("%s%08d", name, i), RefreshPolicy: connection.RefreshHourly, Standing: account.StandingActive,
+			CredentialID: fmt.Sprint(name, i), NextRefreshAt: from.Add(over * time.Duration(i) / time.Duration(n)), ContractHash: "old",
+		}
+		if err := h.BeginLink(t.Context(), &conn, connection.LinkOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		conn.Status = connection.Active
+		if err := h.FinishLink(t.Context(), &conn, nil, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Refresh is the linker's, and notes when.
+func (h *hour) Refresh(ctx context.Context, d connection.Due, b health.Breaker) (connection.Checked, error) {
+	before, err := h.Connection(ctx, d.AccountID, d.ConnectionID)
+	if err != nil {
+		return connection.Checked{}, err
+	}
+	h.mu.Lock()
+	h.claims[d.ConnectionID]++
+	h.mu.Unlock()
+	checked, err := h.linker.Refresh(ctx, d, b)
+	if err != nil {
+		return checked, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.checked[d.ConnectionID] = h.clock
+	h.late[d.ConnectionID] = max(h.late[d.ConnectionID], h.clock.Sub(before.NextRefreshAt))
+	return checked, nil
+}
+
+func (h *hour) Control(ctx context.Context, accountID int64, id string, b health.Breaker) (connection.Checked, error) {
+	return h.linker.Control(ctx, accountID, id, b)
+}
+
+func (h *hour) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Counted) error {
+	return h.linker.Count(ctx, name, b, checks)
+}
+
+// Snapshot can not be read of one kind of poison.
+func (h *hour) Snapshot(ctx context.Context, accountID int64, id string) (*connection.Snapshot, error) {
+	if strings.HasPrefix(id, "se-poisoncopy") {
+		return nil, errors.New("a snapshot of another form")
+	}
+	return h.Memory.Snapshot(ctx, accountID, id)
+}
+
+// RecordCheck throttles one kind of poison for good.
+func (h *hour) RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot) error {
+	if strings.HasPrefix(conn.ID, "se-poisonhot") {
+		return fault.New(fault.Overloaded, "throttled")
+	}
+	return h.Memory.RecordCheck(ctx, conn, entry, snap)
+}
+
+// poisonedVault has credentials for everybody but the poisoned.
+type poisonedVault struct{ connection.Vault }
+
+func (poisonedVault) Get(_ context.Context, _ int64, id, _ string) (connection.Credentials, error) {
+	switch {
+	case strings.HasPrefix(id, "se-poisonsecret"):
+		return connection.Credentials{}, errors.New("the secret is no JSON")
+	case strings.HasPrefix(id, "se-poisonpanic"):
+		panic("a bug")
+	}
+	return connection.Credentials{APIKey: secret.New("k"), APISecret: secret.New("s")}, nil
+}
+
+// well is a carrier that is.
+type well struct{}
+
+func (well) GetAccount(context.Context, connection.ChargeAccount, int) connection.Reading {
+	return connection.Reading{Outcome: carrier.OutcomeOK, Raw: []byte(`{}`)}
+}
+
+// run lets the time pass, second by second; each minute begins with a pass.
+func (h *hour) run(t *testing.T, d time.Duration) {
+	t.Helper()
+	for end := h.clock.Add(d); h.clock.Before(end); h.clock = h.clock.Add(time.Second) {
+		if h.clock.Second() == 0 {
+			if _, err := h.dispatcher.Pass(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.production.deliver(t.Context())
+		h.sandbox.deliver(t.Context())
+	}
+}
+
+// TestPoison: 40 connections of 100 fail at each check by our fault, in four ways.
+// Every check of the others is made in time, for three hours; the poisoned are
+// tried less and less.
+func TestPoison(t *testing.T) {
+	t.Parallel()
+	h := newHour(600)
+	h.add(t, "healthy", 60, carrier.Production, 1, at(), time.Hour)
+	for i, kind := range []string{"poisonsecret", "poisonpanic", "poisoncopy", "poisonhot"} {
+		h.add(t, kind, 10, carrier.Production, int64(10+i), at(), time.Minute)
+	}
+	h.run(t, 3*time.Hour)
+	checks, inTime := 0, 0
+	for i := range 60 {
+		id := fmt.Sprint("se-healthy", i)
+		checks += h.claims[id]
+		row, err := h.Connection(t.Context(), 1, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A pass each minute, and its window to spread what it found.
+		if h.claims[id] >= 2 && h.late[id] < 2*time.Minute && h.clock.Sub(row.NextRefreshAt) < 2*time.Minute && row.Unrecorded == 0 {
+			inTime++
+		}
+	}
+	most := 0
+	for id, n := range h.claims {
+		if strings.HasPrefix(id, "se-poison") {
+			most = max(most, n)
+		}
+	}
+	t.Logf("%d of 60 healthy connections checked in time, %d checks; a poisoned one claimed %d times at most; %d dead letters", inTime, checks, most, h.production.dead)
+	if inTime != 60 {
+		t.Errorf("%d of 60 healthy connections were checked in time", inTime)
+	}
+	if most > 25 { // 1, 2, 4 … minutes apart, and what comes again through the queue
+		t.Errorf("a poisoned connection was claimed %d times", most)
+	}
+}
+
+// TestSandboxHoldsNobodyUp: with 6,000 connections of the sandbox overdue every
+// one of 500 of production is checked within its minute.
+func TestSandboxHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	h := newHour(600)
+	h.add(t, "play", 6000, carrier.Sandbox, 1, at().Add(-24*time.Hour), time.Hour)
+	h.add(t, "real", 500, carrier.Production, 2, at(), 0)
+	h.run(t, time.Minute)
+	production := 0
+	for id := range h.checked {
+		if strings.HasPrefix(id, "se-real") {
+			production++
+		}
+	}
+	if sandbox := len(h.checked) - production; production != 500 || sandbox != 60 {
+		t.Errorf("%d of 500 of production and %d of the sandbox were checked in a minute, want 500 and 60", production, sandbox)
+	}
+}
+
+// TestPartnerHoldsNobodyUp: one partner has 5,000 overdue, another 50 that are due
+// now: they are checked within their minute.
+func TestPartnerHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	h := newHour(600)
+	h.add(t, "large", 5000, carrier.Production, 1, at().Add(-24*time.Hour), time.Hour)
+	h.add(t, "small", 50, carrier.Production, 2, at(), 0)
+	h.run(t, time.Minute)
+	small := 0
+	for id := range h.checked {
+		if strings.HasPrefix(id, "se-small") {
+			small++
+		}
+	}
+	if large := len(h.checked) - small; small != 50 || large != 550 {
+		t.Errorf("%d of 50 of the small partner and %d of the large one were checked in a minute, want 50 and 550", small, large)
+	}
+}
+
+// TestRateIsReached: as many checks begin in a minute as may, minute by minute,
+// where more is due for longer, whatever an old length of the queue tells.
+func TestRateIsReached(t *testing.T) {
+	for _, tc := range []struct{ perMinute, minutes int }{{600, 10}, {6000, 4}, {20_000, 2}} {
+		t.Run(strconv.Itoa(tc.perMinute), func(t *testing.T) {
+			t.Parallel()
+			h := newHour(tc.perMinute)
+			h.add(t, "due", tc.perMinute*(tc.minutes+1), carrier.Production, 1, at().Add(-time.Hour), time.Minute)
+			made := 0
+			for minute := range tc.minutes {
+				h.run(t, time.Minute)
+				n := len(h.checked) - made
+				made = len(h.checked)
+				if share := float64(n) / float64(tc.perMinute); share < 0.98 || share > 1 {
+					t.Errorf("minute %d: %d checks, %.3f of what may begin, want 0.98 to 1", minute+1, n, share)
+				}
+			}
+			t.Logf("%d checks in %d minutes, %.3f of what may begin", made, tc.minutes, float64(made)/float64(tc.perMinute*tc.minutes))
+		})
+	}
+}

@@ -1,0 +1,238 @@
+package schedule_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/boot"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
+	"carrierlink/shared/schedule"
+)
+
+// clerk is a checker whose checks come out as they are told to, by connection.
+type clerk struct {
+	outcomes map[string]carrier.Outcome
+	errs     map[string]error
+	breakers map[carrier.Name]health.Breaker
+	down     error // the breakers can not be read
+	uncount  error // nothing can be counted
+
+	mu      sync.Mutex
+	asked   []string
+	counted map[carrier.Name][]health.Counted
+	with    map[carrier.Name]health.Breaker
+}
+
+func (c *clerk) Breakers(context.Context) (map[carrier.Name]health.Breaker, error) {
+	return c.breakers, c.down
+}
+
+func (c *clerk) Refresh(_ context.Context, d connection.Due, b health.Breaker) (connection.Checked, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = append(c.asked, fmt.Sprint(d.AccountID, " ", d.ConnectionID, " ", b.Carrier, " ", b.Open))
+	if d.ConnectionID == "se-panic" {
+		panic("canary")
+	}
+	return c.answer(d.AccountID, d.ConnectionID)
+}
+
+func (c *clerk) Control(_ context.Context, accountID int64, id string, b health.Breaker) (connection.Checked, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = append(c.asked, fmt.Sprint("control ", accountID, " ", id, " ", b.Carrier, " ", b.Open))
+	return c.answer(accountID, id)
+}
+
+func (c *clerk) answer(accountID int64, id string) (connection.Checked, error) {
+	if err := c.errs[id]; err != nil {
+		return connection.Checked{}, err
+	}
+	outcome, ok := c.outcomes[id]
+	if !ok {
+		outcome = carrier.OutcomeOK
+	}
+	return connection.Checked{Counted: health.Counted{AccountID: accountID, Outcome: outcome}}, nil
+}
+
+func (c *clerk) Count(_ context.Context, name carrier.Name, b health.Breaker, checks []health.Counted) error {
+	if c.counted == nil {
+		c.counted, c.with = map[carrier.Name][]health.Counted{}, map[carrier.Name]health.Breaker{}
+	}
+	c.counted[name], c.with[name] = append(c.counted[name], checks...), b
+	return c.uncount
+}
+
+// received makes a batch of bodies with the ids m0, m1 and so on.
+func received(bodies ...string) []schedule.Received {
+	var batch []schedule.Received
+	for i, b := range bodies {
+		batch = append(batch, schedule.Received{ID: fmt.Sprint("m", i), Body: b})
+	}
+	return batch
+}
+
+func body(account int64, id string, lane connection.Lane, more string) string {
+	return fmt.Sprintf(`{"account_id":%d,"carrier_id":%q,"lane":%q%s}`, account, id, lane, more)
+}
+
+// poison is what is no message of ours.
+var poison = []string{
+	"", "null", "{}", "[]", `"x"`, "not JSON", `{"account_id":1}`, `{"carrier_id":"se-1"}`, `{"account_id":0,"carrier_id":"se-1","lane":"sandbox"}`,
+	`{"account_id":-1,"carrier_id":"se-1","lane":"sandbox"}`, `{"account_id":"1","carrier_id":"se-1"}`, `{"account_id":1,"carrier_id":"","lane":"sandbox"}`,
+	`{"account_id":1,"carrier_id":"se-1","lane":"sandbox"}x`, `{"account_id":1.5,"carrier_id":"se-1","lane":"sandbox"}`,
+	`{"account_id":1,"carrier_id":"se-1"}`, `{"account_id":1,"carrier_id":"se-1","lane":"pigeon"}`,
+}
+
+func TestBatchFails(t *testing.T) {
+	broken := errors.New("broken")
+	good, other := body(1, "se-1", auspost, ""), body(2, "se-2", startrack, "")
+	tests := []struct {
+		name  string
+		clerk *clerk
+		batch []string
+		want  []string
+		asked int
+	}{
+		{"poison", &clerk{}, poison, []string{"m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9", "m10", "m11", "m12", "m13", "m14", "m15"}, 0},
+		{"poison among good ones", &clerk{}, []string{good, "x", other}, []string{"m1"}, 2},
+		{"the breakers can not be read", &clerk{down: broken}, []string{good, "x", other}, []string{"m0", "m1", "m2"}, 0},
+		{"the store is down", &clerk{errs: map[string]error{"se-1": broken, "se-2": fault.New(fault.Internal, "m")}}, []string{good, other}, []string{"m0", "m1"}, 2},
+		{"it is down for one", &clerk{errs: map[string]error{"se-2": broken}}, []string{good, other, good}, []string{"m1"}, 3},
+		{"it failed, and its row is due again", &clerk{errs: map[string]error{"se-1": fmt.Errorf("x: %w: %w", connection.ErrPostponed, broken)}}, []string{good, other}, nil, 2},
+		{"the table throttles a claim", &clerk{errs: map[string]error{"se-1": fault.New(fault.Overloaded, "m")}}, []string{good, other}, []string{"m0"}, 2},
+		{"it throttles a record", &clerk{errs: map[string]error{"se-1": fmt.Errorf("%w: %w", connection.ErrPostponed, fault.New(fault.Overloaded, "m"))}}, []string{good, other}, []string{"m0"}, 2},
+		{"a check panics", &clerk{}, []string{good, body(3, "se-panic", auspost, ""), other}, []string{"m1"}, 3},
+		{"not due, or somebody is at it", &clerk{errs: map[string]error{"se-1": fault.New(fault.State, "m")}}, []string{good, other}, nil, 2},
+		{"gone", &clerk{errs: map[string]error{"se-1": fault.New(fault.NotFound, "m")}}, []string{good}, nil, 1},
+		{"nothing can be counted", &clerk{uncount: broken}, []string{good, other}, nil, 2},
+		{"the carrier fails", &clerk{outcomes: map[string]carrier.Outcome{"se-1": carrier.OutcomeTimeout, "se-2": carrier.OutcomeUnauthorized}}, []string{good, other}, nil, 2},
+		{"no longer one to compare with", &clerk{errs: map[string]error{"se-1": fault.New(fault.NotFound, "m")}}, []string{body(1, "se-1", auspost, `,"control":true`)}, nil, 1},
+		{"somebody is at one to compare with", &clerk{errs: map[string]error{"se-1": fault.New(fault.State, "m")}}, []string{body(1, "se-1", auspost, `,"control":true`)}, nil, 1},
+		{"the store is down for one to compare with", &clerk{errs: map[string]error{"se-1": broken}}, []string{body(1, "se-1", auspost, `,"control":true`)}, nil, 1},
+		{"nothing", &clerk{}, nil, nil, 0},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			w := schedule.Worker{Checker: tc.clerk, Breakers: tc.clerk, Metrics: metrics}
+			if diff := cmp.Diff(tc.want, w.Batch(t.Context(), received(tc.batch...))); diff != "" {
+				t.Errorf("messages that come again (-want +got):\n%s", diff)
+			}
+			if len(tc.clerk.asked) != tc.asked {
+				t.Errorf("%d checks, want %d: %v", len(tc.clerk.asked), tc.asked, tc.clerk.asked)
+			}
+		})
+	}
+}
+
+// metrics are of the tests' stage.
+var metrics = boot.Metrics{Stage: "test", Now: at} // never changes
+
+// TestFailuresAreTold: each failure of ours is one line of the log, with what it
+// counts as and the connection; the text of a panic is not.
+func TestFailuresAreTold(t *testing.T) {
+	c := &clerk{errs: map[string]error{
+		"se-1": fmt.Errorf("x: %w: %w", connection.ErrPostponed, errors.New("no JSON")), "se-2": fault.New(fault.Overloaded, "m"), "se-3": fault.New(fault.State, "m"),
+	}}
+	var log bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
+	defer slog.SetDefault(before)
+	w := schedule.Worker{Checker: c, Breakers: c, Metrics: metrics}
+	failed := w.Batch(t.Context(), received(
+		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, ""), body(3, "se-3", auspost, ""), body(4, "se-4", auspost, ""), body(5, "se-panic", auspost, ""), "canary",
+	))
+	if diff := cmp.Diff([]string{"m1", "m4", "m5"}, failed); diff != "" {
+		t.Errorf("messages that come again (-want +got):\n%s", diff)
+	}
+	if strings.Contains(log.String(), "canary") {
+		t.Errorf("the log quotes a panic or a message:\n%s", log.String())
+	}
+	var got []string
+	for line := range strings.Lines(log.String()) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Fatal(err)
+		}
+		for _, metric := range []string{boot.InternalErrors, boot.Malformed, boot.Throttled} {
+			if n, ok := fields[metric]; ok {
+				got = append(got, fmt.Sprint(fields["carrier_id"], " ", fields["status_reason"], " ", metric, " ", n, " ", fields["Stage"]))
+			}
+		}
+	}
+	slices.Sort(got)
+	want := []string{
+		"<nil> internal_error Malformed 1 test", "se-1 internal_error InternalErrors 1 test", "se-2 internal_error Throttled 1 test", "se-panic internal_error InternalErrors 1 test",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+}
+
+// TestOpenBreakerDrops: what was sent before a breaker opened is dropped, but the
+// probe; the other carrier and the sandbox go on.
+func TestOpenBreakerDrops(t *testing.T) {
+	c := &clerk{breakers: map[carrier.Name]health.Breaker{
+		carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Open: true}, carrier.StarTrack: {Carrier: carrier.StarTrack},
+	}}
+	w := schedule.Worker{Checker: c, Breakers: c, Metrics: metrics}
+	failed := w.Batch(t.Context(), received(
+		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, `,"probe":true`), body(3, "se-3", startrack, ""), body(4, "se-4", connection.SandboxLane, ""),
+	))
+	if failed != nil {
+		t.Errorf("messages %v come again", failed)
+	}
+	slices.Sort(c.asked)
+	if diff := cmp.Diff([]string{"2 se-2 australia_post true", "3 se-3 startrack false", "4 se-4  false"}, c.asked); diff != "" {
+		t.Errorf("checks (-want +got):\n%s", diff)
+	}
+}
+
+// TestBatchCounts: every check that was made counts for its own carrier, with the
+// breaker as it was read; the sandbox counts for none.
+func TestBatchCounts(t *testing.T) {
+	c := &clerk{
+		outcomes: map[string]carrier.Outcome{"se-1": carrier.OutcomeUnavailable, "se-5": carrier.OutcomeUnavailable},
+		errs:     map[string]error{"se-6": fault.New(fault.State, "m"), "se-7": errors.New("broken"), "se-10": fault.New(fault.NotFound, "m"), "se-11": fault.New(fault.State, "m")},
+		breakers: map[carrier.Name]health.Breaker{carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Version: 7}},
+	}
+	w := schedule.Worker{Checker: c, Breakers: c, Metrics: metrics}
+	failed := w.Batch(t.Context(), received(
+		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, ""), body(3, "se-3", startrack, ""), body(5, "se-5", connection.SandboxLane, ""),
+		body(6, "se-6", auspost, ""), body(7, "se-7", auspost, ""), "poison",
+		body(8, "se-8", auspost, `,"silent":true`), body(9, "se-9", auspost, `,"control":true`), body(10, "se-10", auspost, `,"control":true`),
+		body(11, "se-11", auspost, `,"control":true`),
+	))
+	if diff := cmp.Diff([]string{"m5", "m6"}, failed); diff != "" {
+		t.Errorf("messages that come again (-want +got):\n%s", diff)
+	}
+	want := map[carrier.Name][]health.Counted{
+		carrier.AustraliaPost: {
+			{AccountID: 1, Outcome: carrier.OutcomeUnavailable},
+			{AccountID: 2, Outcome: carrier.OutcomeOK},
+			{AccountID: 8, Outcome: carrier.OutcomeOK, Silent: true},
+			{AccountID: 9, Outcome: carrier.OutcomeOK},
+			{AccountID: 10, ConnectionID: "se-10", Gone: true},
+		},
+		carrier.StarTrack: {{AccountID: 3, Outcome: carrier.OutcomeOK}},
+	}
+	if diff := cmp.Diff(want, c.counted); diff != "" {
+		t.Errorf("counted (-want +got):\n%s", diff)
+	}
+	if c.with[carrier.AustraliaPost].Version != 7 {
+		t.Errorf("counted with the breaker %+v", c.with[carrier.AustraliaPost])
+	}
+}

@@ -1,0 +1,2 @@
+// Package secret holds text that must never be printed.
+package secret

@@ -1,0 +1,3 @@
+// Package text checks the text that callers send: lengths, invisible
+// characters, metadata.
+package text

@@ -1,0 +1,233 @@
+package tracking
+
+import (
+	"slices"
+	"strings"
+)
+
+// Status is how far a parcel is, in ShipEngine's status codes.
+type Status string
+
+// The status codes.
+const (
+	Unknown    Status = "UN"
+	Accepted   Status = "AC"
+	InTransit  Status = "IT"
+	Delivered  Status = "DE"
+	Exception  Status = "EX"
+	Attempted  Status = "AT"
+	NotYet     Status = "NY"
+	Collection Status = "SP"
+)
+
+// Description is ShipEngine's text of a status code.
+func (s Status) Description() string {
+	switch s {
+	case Accepted:
+		return "Accepted"
+	case InTransit:
+		return "In Transit"
+	case Delivered:
+		return "Delivered"
+	case Exception:
+		return "Exception"
+	case Attempted:
+		return "Delivery Attempt"
+	case NotYet:
+		return "Not Yet In System"
+	case Collection:
+		return "Delivered To Collection Location"
+	case Unknown:
+	}
+	return "Unknown"
+}
+
+// Progress is what a carrier's status means: ShipEngine's code and, where one
+// fits, its detail code.
+type Progress struct {
+	Status Status
+	Detail string
+}
+
+// progress is the carrier's whole vocabulary, in lower case (contract: "Status
+// vocabulary", "Event texts"): the statuses of Australia Post articles, StarTrack
+// consignments and StarTrack freight items, then the texts of events. What a
+// status means is told by the official reference of statuses; an event means what
+// the status does that it leads to.
+var progress = map[string]Progress{
+	// Australia Post articles
+	"created":             {NotYet, "SHIPMENT_CREATED"}, // in no order yet
+	"sealed":              {NotYet, "SHIPMENT_CREATED"}, // in an order that is not final
+	"initiated":           {Accepted, "ELEC_ADVICE_RECD_BY_CARRIER"},
+	"in transit":          {InTransit, "IN_TRANSIT"}, // StarTrack's too
+	"delivered":           {Delivered, "DELIVERED"},  // StarTrack's too
+	"awaiting collection": {Collection, "AWAITING_COLLECTION_FROM_PICKUP_POINT"},
+	"possible delay":      {Exception, "CARRIER_DELAYS"},
+	"unsuccessful pickup": {Exception, "PICKUP_FAILED"}, // from the sender
+	"article damaged":     {Exception, "PARCEL_DAMAGED"},
+	"cancelled":           {Exception, "CANCELLED"},
+	"held by courier":     {Exception, "HELD_BY_CARRIER"},
+	"cannot be delivered": {Exception, "NOT_DELIVERED"},
+	// The items of a shipment differ: each has to be asked for.
+	"track items for detailed delivery information": {Status: Unknown},
+
+	// StarTrack consignments and freight items
+	"at delivery depot":     {InTransit, "RECEIVED_LOCAL_DELIVERY_DEPOT"},
+	"booked in":             {InTransit, "DELIVERY_SCHEDULED"}, // held at the depot until the receiver's date
+	"confirmed":             {Accepted, "ELEC_ADVICE_RECD_BY_CARRIER"},
+	"deleted":               {Exception, "CANCELLED"}, // by the sender
+	"delivered in full":     {Delivered, "DELIVERED"},
+	"item delivered":        {Delivered, "DELIVERED"},
+	"final shortage":        {Exception, "DELIVERED_IN_PART"}, // and nothing more will come
+	"incomplete":            {NotYet, "SHIPMENT_CREATED"},     // the sender's information is
+	"on board for delivery": {InTransit, "OUT_FOR_DELIVERY"},
+	"partial delivery":      {InTransit, "DELIVERED_IN_PART"},
+	"partial pickup":        {Accepted, "PICKED_UP"},
+	"picked up":             {Accepted, "PICKED_UP"},
+	"re-consigned":          {Exception, "UNSPECIFIED_EXCEPTION"}, // goes on under another number
+	"to be re-delivered":    {Attempted, "DELIVERY_RESCHEDULED"},
+	"ready for pickup":      {Accepted, "AWAITING_PICKUP_DROP_OFF"}, // by the carrier
+	"unconfirmed":           {NotYet, "SHIPMENT_CREATED"},
+	"unsuccessful delivery": {Attempted, "ATTEMPTED_DELIVERY"},
+	"freight handling":      {InTransit, "HUB_PROCESSING"}, // seen in one client only
+
+	"unknown": {Status: Unknown},
+
+	// Events before the carrier has the parcel
+	"shipping information received by australia post": {Accepted, "ELEC_ADVICE_RECD_BY_CARRIER"},
+	"shipping information approved by australia post": {Accepted, "ELEC_ADVICE_RECD_BY_CARRIER"},
+	"received and ready for processing":               {Accepted, "RECEIVED_BY_CARRIER"},
+	"received by australia post":                      {Accepted, "RECEIVED_BY_CARRIER"},
+	"received item":                                   {Accepted, "RECEIVED_BY_CARRIER"}, // from the sender, abroad
+
+	// on the way
+	"arrived":                                      {InTransit, "IN_TRANSIT"}, // in a country or town
+	"arrived at facility":                          {InTransit, "HUB_SCAN_IN"},
+	"arrived at sorting facility":                  {InTransit, "HUB_SCAN_IN"},
+	"item processed":                               {InTransit, "HUB_PROCESSING"},
+	"item processed at facility":                   {InTransit, "HUB_PROCESSING"},
+	"item processed at sorting facility":           {InTransit, "HUB_PROCESSING"},
+	"processed through australia post facility":    {InTransit, "HUB_PROCESSING"},
+	"processed at export facility":                 {InTransit, "HUB_PROCESSING"},
+	"departed facility":                            {InTransit, "HUB_SCAN_OUT"},
+	"despatch parcels from export facility":        {InTransit, "HUB_SCAN_OUT"},
+	"in transit to next facility":                  {InTransit, "IN_TRANSIT"},
+	"processed by air carrier":                     {InTransit, "IN_TRANSIT"},
+	"arrived awaiting clearance":                   {InTransit, "CUSTOMS_PROCESSING"},
+	"item is in customs":                           {InTransit, "CUSTOMS_PROCESSING"},
+	"item received into customs for clearance":     {InTransit, "CUSTOMS_PROCESSING"},
+	"item cleared by customs":                      {InTransit, "CUSTOMS_CLEARED"},
+	"cleared and awaiting international departure": {InTransit, "CUSTOMS_CLEARED"},
+
+	// and at the door
+	"onboard for delivery":                   {InTransit, "OUT_FOR_DELIVERY"},
+	"out for delivery":                       {InTransit, "OUT_FOR_DELIVERY"},
+	"with australia post for delivery today": {InTransit, "OUT_FOR_DELIVERY"},
+	"attempted delivery":                     {Attempted, "ATTEMPTED_DELIVERY"},
+	"unable to be left in a safe place":      {Attempted, "ATTEMPTED_DELIVERY"},
+	"delivered in part":                      {InTransit, "DELIVERED_IN_PART"},
+	"return to sender":                       {Exception, "RETURN_TO_SENDER"},
+	"returned to sender":                     {Exception, "RETURN_TO_SENDER"},
+}
+
+// ProgressOf reads a carrier's status, in whatever letter case and with whatever
+// blanks. One that is not in the vocabulary is Unknown.
+func ProgressOf(text string) Progress { return progressOf(fold(text)) }
+
+func progressOf(folded string) Progress {
+	p, ok := progress[folded]
+	if !ok {
+		p.Status = Unknown
+	}
+	return p
+}
+
+func fold(text string) string { return strings.ToLower(strings.Join(strings.Fields(text), " ")) }
+
+func (p Progress) known() bool { return p.Status != Unknown && p.Status != "" }
+
+// Progress is what an event's text says. A place or a remark may follow the words
+// of the vocabulary: "In transit to next facility in SYDNEY", "Awaiting
+// collection at INALA LPO", "Delivered - Left in a safe place". The longest words
+// count that the text begins with.
+func (e Event) Progress() Progress {
+	text := strings.TrimRight(fold(e.Description), " .")
+	for end := len(text); end > 0; end = strings.LastIndexAny(text[:end], " ,;:.(/") {
+		if p := progressOf(text[:end]); p.known() && p.goesOn(text[:end], text[end:]) {
+			return p
+		}
+	}
+	return Progress{Status: Unknown}
+}
+
+// goesOn tells whether words still mean this with what follows them. One word may
+// begin another phrase ("Incomplete address"), and a delivery may be none
+// ("Delivered damaged"): one of partings has to follow. "Delivered to" a place may
+// be anything but a delivery to the receiver.
+func (p Progress) goesOn(words, behind string) bool {
+	delivered := p.Status == Delivered
+	if !delivered && strings.Contains(words, " ") {
+		return true
+	}
+	parted := behind == "" || slices.ContainsFunc(partings, func(s string) bool { return strings.HasPrefix(behind, s) })
+	return parted && (!delivered || !strings.Contains(behind, " to "))
+}
+
+// partings are what stands between words of the vocabulary and a place or remark.
+var partings = []string{" - ", " – ", " — ", ", ", ". ", "; ", ": ", " (", " in ", " at ", " from ", " to ", " by ", " on ", " via "}
+
+// Summary is how far a shipment or a part of one is, and the carrier's words that
+// say so: empty if it says nothing.
+type Summary struct {
+	Progress
+
+	Text string
+}
+
+// pace orders the states on the way to delivery, the least advanced first.
+var pace = map[Status]int{
+	NotYet: 1, Accepted: 2, InTransit: 3, Attempted: 4, Collection: 5, Delivered: 6,
+}
+
+// partlyDelivered tells whether something of a part has been delivered.
+func (s Summary) partlyDelivered() bool {
+	return s.Status == Delivered || s.Detail == deliveredInPart
+}
+
+const deliveredInPart = "DELIVERED_IN_PART"
+
+// combine says how far a whole is (decision 0025): delivered where all of it is;
+// failed where any of it is; in transit and delivered in part where some of it is
+// delivered; else what the carrier states of the whole, and where it states
+// nothing the least advanced part. A part that nothing is known of is not
+// delivered, and says nothing else.
+func combine(stated Summary, parts []Summary) Summary {
+	all := parts
+	if stated.known() {
+		all = append([]Summary{stated}, parts...)
+	}
+	delivered, partly := true, false
+	slowest := Summary{Progress: Progress{Status: Unknown}, Text: stated.Text}
+	for _, s := range all {
+		if s.Status == Exception {
+			return s
+		}
+		if slowest.Text == "" {
+			slowest.Text = s.Text
+		}
+		delivered = delivered && s.Status == Delivered
+		partly = partly || s.partlyDelivered()
+		if s.known() && (!slowest.known() || pace[s.Status] < pace[slowest.Status]) {
+			slowest = s
+		}
+	}
+	switch {
+	case delivered && len(all) > 0:
+		return all[0]
+	case partly:
+		return Summary{Progress{InTransit, deliveredInPart}, slowest.Text}
+	case stated.known():
+		return stated
+	}
+	return slowest
+}
