@@ -17,6 +17,7 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
+	"carrierlink/shared/views"
 )
 
 // accounts is what this function needs of the store.
@@ -43,15 +44,15 @@ const keyDescription = "Created with the account"
 
 // answer is the account and, unless it existed already, its first key.
 type answer struct {
-	httpapi.AccountBody
-	APIKey *httpapi.KeyBody `json:"api_key"`
+	views.Account
+	APIKey *views.FirstKey `json:"api_key"`
 }
 
 // newAnswer shows an account as this route does: the owner's names, company and
 // email are null (seed: "This will always be null in the response").
-func newAnswer(a account.Account, key *httpapi.KeyBody) answer {
+func newAnswer(a account.Account, key *views.FirstKey) answer {
 	a.FirstName, a.LastName, a.CompanyName, a.Email = "", "", "", ""
-	return answer{httpapi.NewAccountBody(a), key}
+	return answer{views.NewAccount(a), key}
 }
 
 // create makes one account. Errors: those of auth.Partner and Request.JSON;
@@ -159,7 +160,7 @@ func (h *handler) draw(acct account.Account) (store.NewAccount, *httpapi.Respons
 	if err != nil {
 		return store.NewAccount{}, nil, err
 	}
-	body := httpapi.NewKeyBody(key, text)
+	body := views.NewFirstKey(key, text)
 	return store.NewAccount{Account: acct, Key: key}, httpapi.JSON(http.StatusOK, newAnswer(acct, &body)), nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/views"
 )
 
 // partners is what this function needs of the store.
@@ -48,12 +49,12 @@ func (r *request) UnmarshalJSON(b []byte) error {
 
 // answer shows the partner's first key, this once.
 type answer struct {
-	PartnerID          int64           `json:"partner_id"`
-	Name               string          `json:"name"`
-	Environment        string          `json:"environment"`
-	DefaultCountryCode string          `json:"default_country_code"`
-	CreatedAt          *string         `json:"created_at"`
-	APIKey             httpapi.KeyBody `json:"api_key"`
+	PartnerID          int64          `json:"partner_id"`
+	Name               string         `json:"name"`
+	Environment        string         `json:"environment"`
+	DefaultCountryCode string         `json:"default_country_code"`
+	CreatedAt          *string        `json:"created_at"`
+	APIKey             views.FirstKey `json:"api_key"`
 }
 
 // create makes one partner. The error lists every problem of the payload; each
@@ -95,6 +96,6 @@ func (h *handler) create(ctx context.Context, in request) (*answer, error) {
 	}
 	return &answer{
 		PartnerID: id, Name: name, Environment: string(env), DefaultCountryCode: country,
-		CreatedAt: httpapi.Time(now), APIKey: httpapi.NewKeyBody(key, text),
+		CreatedAt: httpapi.Time(now), APIKey: views.NewFirstKey(key, text),
 	}, nil
 }

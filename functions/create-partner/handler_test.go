@@ -15,8 +15,8 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store/storetest"
+	"carrierlink/shared/views"
 )
 
 // spy notes what is created.
@@ -131,7 +131,7 @@ func TestCreate(t *testing.T) {
 			stamp, description := "2026-03-01T00:00:30.123Z", "First key of the partner"
 			want := &answer{
 				PartnerID: got.PartnerID, Name: "Shop Ltd", Environment: tc.in.Environment, DefaultCountryCode: tc.country, CreatedAt: &stamp,
-				APIKey: httpapi.KeyBody{EncryptedAPIKey: text, APIKeyID: got.APIKey.APIKeyID, Description: &description, CreatedAt: &stamp},
+				APIKey: views.FirstKey{EncryptedAPIKey: text, APIKeyID: got.APIKey.APIKeyID, Description: &description, CreatedAt: &stamp},
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)

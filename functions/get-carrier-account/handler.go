@@ -20,6 +20,7 @@ import (
 	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
+	"carrierlink/shared/views"
 )
 
 // accounts is what this function needs of the store.
@@ -165,7 +166,7 @@ func (h *handler) render(req *httpapi.Request, a answer, conn connection.Connect
 	a.CarrierID, a.CarrierCode, a.Account = conn.ID, string(conn.Carrier), raw
 	a.Summary = summary{
 		AccountNumber: contract.AccountNumber, Name: contract.Name, ValidFrom: httpapi.Text(contract.ValidFrom), ValidTo: httpapi.Text(contract.ValidTo),
-		Expired: contract.Expired, ExpiresInDays: httpapi.DaysUntil(contract.ValidTo, now), CreditBlocked: contract.CreditBlocked,
+		Expired: contract.Expired, ExpiresInDays: views.DaysUntil(contract.ValidTo, now), CreditBlocked: contract.CreditBlocked,
 		RestrictedReason: httpapi.Text(contract.Restriction()), MerchantLocationID: httpapi.Text(contract.MerchantLocationID), Products: contract.Products,
 	}
 	if a.Summary.Products == nil {

@@ -11,6 +11,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
+	"carrierlink/shared/views"
 )
 
 // accounts is what this function needs of the store to know whom it works for.
@@ -63,7 +64,7 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 			if conn.Status == connection.PendingVerification {
 				status = http.StatusAccepted
 			}
-			resp = httpapi.JSON(status, httpapi.NewConnectionBody(conn, h.now()))
+			resp = httpapi.JSON(status, views.NewConnection(conn, h.now()))
 			return i.Record(ctx, resp)
 		}
 		if _, err := h.linker.Link(ctx, in); err != nil {
@@ -76,11 +77,11 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 // decode reads path and body and runs the pre-flight checks on what was given as
 // a text. The error lists every problem in the order of the fields.
 func decode(req *httpapi.Request) (connection.LinkRequest, error) {
-	name, err := req.CarrierName()
+	name, err := views.CarrierName(req)
 	if err != nil {
 		return connection.LinkRequest{}, err
 	}
-	var body httpapi.LinkInput
+	var body views.LinkInput
 	fields := body.Fields(false)
 	err = req.JSON(fields...)
 	account, problems := body.Preflight(name, "")

@@ -15,6 +15,7 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/views"
 )
 
 func newDesk(t *testing.T) *desk.Desk {
@@ -160,7 +161,7 @@ func TestLinkStories(t *testing.T) {
 				}
 				return
 			}
-			conn := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusAccepted)
+			conn := desk.Read[views.Connection](t, resp, http.StatusAccepted)
 			if conn.Status != "pending_verification" || conn.Verified || conn.StatusReason == nil || conn.NextRefreshAt == nil || conn.Contract != nil {
 				t.Errorf("verify later: %s", resp.Body)
 			}
@@ -175,14 +176,14 @@ func TestLinkStories(t *testing.T) {
 func TestLinkAnswer(t *testing.T) {
 	d := newDesk(t)
 	resp := post(d, "account 71", "australia_post", body(" 0000-1234 00", `,"refresh_policy":"hourly","external_carrier_id":"x/1","metadata":{"a":"b"},"allow_duplicate_account_number":"false"`))
-	got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusOK)
+	got := desk.Read[views.Connection](t, resp, http.StatusOK)
 	text := func(s string) *string { return &s }
 	stamp := text("2026-03-01T00:00:30.000Z")
-	want := httpapi.ConnectionBody{
+	want := views.Connection{
 		CarrierID: got.CarrierID, CarrierName: "australia_post", AccountNumber: "0000123400", AccountNumberMasked: "*******400", Nickname: "Main", Status: "active",
-		Verified: true, VerifiedAt: stamp, LastCheck: &httpapi.CheckBody{At: stamp, Outcome: "ok", LatencyMS: got.LastCheck.LatencyMS, Trigger: "link"},
-		NextRefreshAt: got.NextRefreshAt, RefreshPolicy: "hourly", Credentials: httpapi.CredentialsBody{APIKeyLastFour: text("9dd1"), UpdatedAt: stamp},
-		Contract: &httpapi.ContractBody{ValidTo: text("2999-12-31")}, ExternalCarrierID: text("x/1"), Metadata: map[string]string{"a": "b"}, CreatedAt: stamp, ModifiedAt: stamp,
+		Verified: true, VerifiedAt: stamp, LastCheck: &views.Check{At: stamp, Outcome: "ok", LatencyMS: got.LastCheck.LatencyMS, Trigger: "link"},
+		NextRefreshAt: got.NextRefreshAt, RefreshPolicy: "hourly", Credentials: views.Credentials{APIKeyLastFour: text("9dd1"), UpdatedAt: stamp},
+		Contract: &views.Contract{ValidTo: text("2999-12-31")}, ExternalCarrierID: text("x/1"), Metadata: map[string]string{"a": "b"}, CreatedAt: stamp, ModifiedAt: stamp,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
@@ -219,7 +220,7 @@ func TestStarTrackAndItsAlias(t *testing.T) {
 func TestLinkTwice(t *testing.T) {
 	d := newDesk(t)
 	first := post(d, "account 71", "australia_post", body("0000123400", ""), "Idempotency-Key", "k")
-	conn := desk.Read[httpapi.ConnectionBody](t, first, http.StatusOK)
+	conn := desk.Read[views.Connection](t, first, http.StatusOK)
 	d.Carrier.Asked()
 	t.Run("conflict", func(t *testing.T) {
 		resp := post(d, "partner 5", "australia_post", body("0000123400", ""), "On-Behalf-Of", "71")

@@ -19,6 +19,7 @@ import (
 	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
+	"carrierlink/shared/views"
 )
 
 // connections is what this function needs of the store.
@@ -152,7 +153,7 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 	if conn == nil || !conn.Visible() {
 		return nil, connection.ErrNoCarrier()
 	}
-	return httpapi.Conditional(req, httpapi.ConnectionETag(conn, now), func() *httpapi.Response {
+	return httpapi.Conditional(req, views.ConnectionETag(conn, now), func() *httpapi.Response {
 		return httpapi.JSON(http.StatusOK, newCarrierBody(ctx, req, conn, loaded.Snapshot, now))
 	}), nil
 }
@@ -186,7 +187,7 @@ type carrierBody struct {
 	SendRates                        bool          `json:"send_rates"`
 	SupportsUserManagedRates         bool          `json:"supports_user_managed_rates"`
 	ConnectionStatus                 string        `json:"connection_status"`
-	httpapi.ConnectionBody
+	views.Connection
 }
 
 // serviceBody is a product of the contract as one of ShipEngine's services.
@@ -207,7 +208,7 @@ type serviceBody struct {
 func newCarrierBody(ctx context.Context, req *httpapi.Request, conn *connection.Connection, snap *connection.Snapshot, now time.Time) carrierBody {
 	body := carrierBody{
 		FriendlyName: conn.Carrier.FriendlyName(), CarrierCode: string(conn.Carrier), ConnectionStatus: "pending_approval",
-		Services: []serviceBody{}, Packages: []struct{}{}, Options: []struct{}{}, ConnectionBody: httpapi.NewConnectionBody(conn, now),
+		Services: []serviceBody{}, Packages: []struct{}{}, Options: []struct{}{}, Connection: views.NewConnection(conn, now),
 	}
 	if conn.ShownStatus().Works() {
 		body.ConnectionStatus = "approved"

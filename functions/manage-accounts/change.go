@@ -12,6 +12,7 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
+	"carrierlink/shared/views"
 )
 
 // patchTries is how often a change without a version is tried that others overtake.
@@ -62,7 +63,7 @@ func (h *handler) tryChange(ctx context.Context, req *httpapi.Request, c call, i
 	if !changed.Same(c.account) {
 		changed.Version, changed.ModifiedAt = c.account.Version+1, c.now
 	}
-	resp = httpapi.JSON(http.StatusOK, httpapi.NewAccountBody(changed))
+	resp = httpapi.JSON(http.StatusOK, views.NewAccount(changed))
 	resp.Header["ETag"] = etag(changed)
 	resp, err = i.Write(ctx, resp, func(rec *effects.Record) (*effects.Record, error) {
 		existing, err := h.accounts.UpdateAccount(ctx, store.AccountChange{Old: c.account, New: changed, Idempotency: rec}, c.now)

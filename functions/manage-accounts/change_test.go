@@ -14,8 +14,8 @@ import (
 	"carrierlink/infra/test/desk"
 	"carrierlink/shared/account"
 	"carrierlink/shared/email"
-	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
+	"carrierlink/shared/views"
 )
 
 func TestChangeRefuses(t *testing.T) {
@@ -121,7 +121,7 @@ func TestChange(t *testing.T) {
 			want := d.accountsAsTheyAre(t)
 			d.Clock = d.Clock.Add(time.Hour + 999*time.Microsecond)
 			resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", tc.body)
-			got := desk.Read[httpapi.AccountBody](t, resp, http.StatusOK)
+			got := desk.Read[views.Account](t, resp, http.StatusOK)
 			read := want[0]
 			tag := `"1-0"`
 			tc.edit(&want[0])
@@ -134,7 +134,7 @@ func TestChange(t *testing.T) {
 			if diff := cmp.Diff(want, after); diff != "" {
 				t.Errorf("accounts (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(httpapi.NewAccountBody(after[0]), got); diff != "" {
+			if diff := cmp.Diff(views.NewAccount(after[0]), got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
 			}
 			then := d.Do("partner 5", http.MethodGet, allPath+"/71", "")
@@ -145,10 +145,10 @@ func TestChange(t *testing.T) {
 	}
 	t.Run("what is given up is free", func(t *testing.T) {
 		d := newFront(t)
-		desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"external_account_id":"new","email":"new@example.com"}`), http.StatusOK)
-		desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodPatch, allPath+"/72", `{"external_account_id":"shop/1","email":"ada@example.com"}`), http.StatusOK)
+		desk.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"external_account_id":"new","email":"new@example.com"}`), http.StatusOK)
+		desk.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/72", `{"external_account_id":"shop/1","email":"ada@example.com"}`), http.StatusOK)
 		for id, want := range map[string]int64{"new": 71, "shop%2F1": 72} {
-			if got := desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodGet, allPath+"/external_account_id/"+id, ""), http.StatusOK); got.AccountID != want {
+			if got := desk.Read[views.Account](t, d.Do("partner 5", http.MethodGet, allPath+"/external_account_id/"+id, ""), http.StatusOK); got.AccountID != want {
 				t.Errorf("%s is %d, want %d", id, got.AccountID, want)
 			}
 		}
@@ -168,7 +168,7 @@ func TestCountryWithCarriers(t *testing.T) {
 	if diff := cmp.Diff([]string{"400", "invalid_field_value email"}, desk.Problems(t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ","email":"x"}`))); diff != "" {
 		t.Errorf("another country and a wrong email (-want +got):\n%s", diff)
 	}
-	got := desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"AU","first_name":"Eve"}`), http.StatusOK)
+	got := desk.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"AU","first_name":"Eve"}`), http.StatusOK)
 	if got.OriginCountryCode != "AU" || *got.FirstName != "Eve" || got.CarriersCount != 1 {
 		t.Errorf("the same country: %+v", got)
 	}
@@ -196,7 +196,7 @@ func TestIfMatch(t *testing.T) {
 	}
 	for i, form := range []string{"*", "%", `"x",%`, `W/"x", %`, " % "} {
 		tag = d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
-		desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"Eve`+strconv.Itoa(i)+`"}`, "if-match", strings.Replace(form, "%", tag, 1)), http.StatusOK)
+		desk.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"Eve`+strconv.Itoa(i)+`"}`, "if-match", strings.Replace(form, "%", tag, 1)), http.StatusOK)
 		refuses(t, tag)
 	}
 	t.Run("a wrong body is told first", func(t *testing.T) {

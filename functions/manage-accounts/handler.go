@@ -13,6 +13,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
+	"carrierlink/shared/views"
 )
 
 // accounts is what this function needs of the store. Each change is made with
@@ -133,7 +134,7 @@ func externalIDParam(req *httpapi.Request) (string, error) {
 // show is an account in full, with its ETag.
 func show(req *httpapi.Request, a account.Account) *httpapi.Response {
 	return httpapi.Conditional(req, etag(a), func() *httpapi.Response {
-		return httpapi.JSON(http.StatusOK, httpapi.NewAccountBody(a))
+		return httpapi.JSON(http.StatusOK, views.NewAccount(a))
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
+	"carrierlink/shared/views"
 )
 
 const allPath = "/v1/partners/accounts"
@@ -168,7 +169,7 @@ func TestGet(t *testing.T) {
 		t.Errorf("ETags %q, want one, a strong one", tags)
 	}
 	d.link(t, 71)
-	if resp := d.Do("partner 5", http.MethodGet, allPath+"/71", "", "If-None-Match", tags[0]); desk.Read[httpapi.AccountBody](t, resp, http.StatusOK).CarriersCount != 1 {
+	if resp := d.Do("partner 5", http.MethodGet, allPath+"/71", "", "If-None-Match", tags[0]); desk.Read[views.Account](t, resp, http.StatusOK).CarriersCount != 1 {
 		t.Errorf("with a carrier: %s", resp.Body)
 	}
 }
@@ -212,7 +213,7 @@ func TestGetByExternalID(t *testing.T) {
 			for name, target := range map[string]string{
 				"in the path": allPath + "/external_account_id/" + url.PathEscape(id), "every byte encoded": allPath + "/external_account_id/" + everyByte(id),
 			} {
-				got := desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodGet, target, ""), http.StatusOK)
+				got := desk.Read[views.Account](t, d.Do("partner 5", http.MethodGet, target, ""), http.StatusOK)
 				if got.AccountID != accountID || *got.ExternalAccountID != id {
 					t.Errorf("%q %s = account %d", id, name, got.AccountID)
 				}
@@ -226,7 +227,7 @@ func TestGetByExternalID(t *testing.T) {
 	t.Run("each partner has its own", func(t *testing.T) {
 		d := newFront(t)
 		for who, want := range map[string]int64{"partner 5": 71, "partner 6": 81} {
-			if got := desk.Read[httpapi.AccountBody](t, d.Do(who, http.MethodGet, allPath+"/external_account_id/shop%2F1", ""), http.StatusOK); got.AccountID != want {
+			if got := desk.Read[views.Account](t, d.Do(who, http.MethodGet, allPath+"/external_account_id/shop%2F1", ""), http.StatusOK); got.AccountID != want {
 				t.Errorf("%s finds %d, want %d", who, got.AccountID, want)
 			}
 		}
@@ -271,7 +272,7 @@ type life struct {
 
 func (d *front) life(t *testing.T, target string) life {
 	t.Helper()
-	a := desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodGet, target, ""), http.StatusOK)
+	a := desk.Read[views.Account](t, d.Do("partner 5", http.MethodGet, target, ""), http.StatusOK)
 	l := life{Active: a.Active}
 	if a.PurgeAt != nil {
 		l.PurgeAt = *a.PurgeAt
@@ -377,7 +378,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("its key: %v", err)
 	}
 	// What it held is free.
-	if got := desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodPatch, allPath+"/72", `{"external_account_id":"shop/1","email":"ada@example.com"}`), http.StatusOK); *got.ExternalAccountID != "shop/1" {
+	if got := desk.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/72", `{"external_account_id":"shop/1","email":"ada@example.com"}`), http.StatusOK); *got.ExternalAccountID != "shop/1" {
 		t.Errorf("after the purge: %+v", got)
 	}
 }
@@ -468,13 +469,13 @@ func TestRepeats(t *testing.T) {
 		if resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"email":"bob@example.com"}`, "Idempotency-Key", "k"); resp.StatusCode != http.StatusConflict {
 			t.Fatalf("%d %s", resp.StatusCode, resp.Body)
 		}
-		desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"email":"new@example.com"}`, "Idempotency-Key", "k"), http.StatusOK)
+		desk.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"email":"new@example.com"}`, "Idempotency-Key", "k"), http.StatusOK)
 	})
 	t.Run("after a day the key is free", func(t *testing.T) {
 		d := newFront(t)
-		desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"Eve"}`, "Idempotency-Key", "k"), http.StatusOK)
+		desk.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"Eve"}`, "Idempotency-Key", "k"), http.StatusOK)
 		d.Clock = d.Clock.Add(24 * time.Hour)
-		if resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"Mal"}`, "Idempotency-Key", "k"); *desk.Read[httpapi.AccountBody](t, resp, http.StatusOK).FirstName != "Mal" {
+		if resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"Mal"}`, "Idempotency-Key", "k"); *desk.Read[views.Account](t, resp, http.StatusOK).FirstName != "Mal" {
 			t.Errorf("%s", resp.Body)
 		}
 	})

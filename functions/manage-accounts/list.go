@@ -12,14 +12,15 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
+	"carrierlink/shared/views"
 )
 
 // listBody is a page of accounts.
 type listBody struct {
-	Accounts []httpapi.AccountBody `json:"accounts"`
-	Page     int                   `json:"page"`
-	PageSize int                   `json:"page_size"`
-	Links    httpapi.LinksBody     `json:"links"`
+	Accounts []views.Account   `json:"accounts"`
+	Page     int               `json:"page"`
+	PageSize int               `json:"page_size"`
+	Links    httpapi.LinksBody `json:"links"`
 }
 
 // list answers with a page of the partner's accounts. A page past the end is
@@ -50,7 +51,7 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	if err != nil {
 		return nil, fmt.Errorf("listing accounts: %w", err)
 	}
-	body := listBody{Accounts: httpapi.Fit(found, httpapi.NewAccountBody), Page: page.Number, PageSize: page.Size}
+	body := listBody{Accounts: httpapi.Fit(found, views.NewAccount), Page: page.Number, PageSize: page.Size}
 	if n := len(body.Accounts); n < len(found) {
 		next = &account.Position{CreatedAt: found[n-1].CreatedAt, AccountID: found[n-1].ID}
 	}

@@ -20,6 +20,7 @@ import (
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/storetest"
+	"carrierlink/shared/views"
 )
 
 // racing is a store in which another request comes before a change; fail is what
@@ -238,8 +239,8 @@ func TestListFilters(t *testing.T) {
 	t.Run("as get shows them", func(t *testing.T) {
 		_, body := d.list(t, allPath+"?external_account_id=m-3")
 		_, whole := d.list(t, allPath)
-		one := desk.Read[httpapi.AccountBody](t, d.Do("partner 5", http.MethodGet, allPath+"/1003", ""), http.StatusOK)
-		if diff := cmp.Diff([]httpapi.AccountBody{one, one}, []httpapi.AccountBody{body.Accounts[0], whole.Accounts[3]}); diff != "" {
+		one := desk.Read[views.Account](t, d.Do("partner 5", http.MethodGet, allPath+"/1003", ""), http.StatusOK)
+		if diff := cmp.Diff([]views.Account{one, one}, []views.Account{body.Accounts[0], whole.Accounts[3]}); diff != "" {
 			t.Error(diff)
 		}
 	})

@@ -14,6 +14,7 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
+	"carrierlink/shared/views"
 )
 
 // keys is what this function needs of the store.
@@ -90,7 +91,7 @@ func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		if err != nil {
 			return nil, err
 		}
-		return i.Write(ctx, httpapi.JSON(http.StatusOK, httpapi.NewFullKeyBody(k, text)), func(rec *effects.Record) (*effects.Record, error) {
+		return i.Write(ctx, httpapi.JSON(http.StatusOK, views.NewFullKey(k, text)), func(rec *effects.Record) (*effects.Record, error) {
 			existing, err := h.keys.CreateKey(ctx, k, rec, c.now)
 			if err != nil {
 				return nil, fmt.Errorf("creating the key: %w", err)
@@ -136,7 +137,7 @@ func checkScopes(field string, scopes []string) *fault.Error {
 
 // listBody is the answer of list.
 type listBody struct {
-	APIKeys []httpapi.KeyInfo `json:"api_keys"`
+	APIKeys []views.Key `json:"api_keys"`
 }
 
 // list shows the account's keys, expired ones too, never their text.
@@ -145,9 +146,9 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	if err != nil {
 		return nil, err
 	}
-	body := listBody{APIKeys: make([]httpapi.KeyInfo, len(c.keys))}
+	body := listBody{APIKeys: make([]views.Key, len(c.keys))}
 	for i, k := range c.keys {
-		body.APIKeys[i] = httpapi.NewKeyInfo(k)
+		body.APIKeys[i] = views.NewKey(k)
 	}
 	return httpapi.JSON(http.StatusOK, body), nil
 }
@@ -161,7 +162,7 @@ const (
 // rotatedBody is the answer of rotate: the new key, and how long the old one
 // goes on.
 type rotatedBody struct {
-	httpapi.FullKeyBody
+	views.FullKey
 	Previous previousBody `json:"previous"`
 }
 
@@ -195,7 +196,7 @@ func (h *handler) rotate(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		if !old.ExpiresAt.IsZero() && old.ExpiresAt.Before(until) {
 			until = old.ExpiresAt
 		}
-		body := rotatedBody{httpapi.NewFullKeyBody(next, text), previousBody{old.ID, httpapi.Time(until)}}
+		body := rotatedBody{views.NewFullKey(next, text), previousBody{old.ID, httpapi.Time(until)}}
 		return i.Write(ctx, httpapi.JSON(http.StatusOK, body), func(rec *effects.Record) (*effects.Record, error) {
 			existing, err := h.keys.RotateKey(ctx, old, next, until, rec, c.now)
 			if err != nil {

@@ -21,6 +21,7 @@ import (
 	"carrierlink/shared/auth"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
+	"carrierlink/shared/views"
 )
 
 // front is the function over a desk with the partners 5 and 6, and the accounts 71
@@ -59,12 +60,12 @@ func (d *front) ask(who, method, account, rest, body string, headers ...string) 
 	return d.Do(who, method, "/v1/partners/accounts/"+account+"/api_keys"+rest, body, headers...)
 }
 
-func (d *front) create(t *testing.T, body string, headers ...string) httpapi.FullKeyBody {
+func (d *front) create(t *testing.T, body string, headers ...string) views.FullKey {
 	t.Helper()
-	return desk.Read[httpapi.FullKeyBody](t, d.ask("partner 5", http.MethodPost, "71", "", body, headers...), http.StatusOK)
+	return desk.Read[views.FullKey](t, d.ask("partner 5", http.MethodPost, "71", "", body, headers...), http.StatusOK)
 }
 
-func (d *front) list(tb testing.TB) []httpapi.KeyInfo {
+func (d *front) list(tb testing.TB) []views.Key {
 	tb.Helper()
 	return desk.Read[listBody](tb, d.ask("partner 5", http.MethodGet, "71", "", ""), http.StatusOK).APIKeys
 }
@@ -240,18 +241,18 @@ func TestCreate(t *testing.T) {
 	text := func(s string) *string { return &s }
 	tests := []struct {
 		name, body string
-		want       httpapi.KeyInfo
+		want       views.Key
 	}{
-		{"no body", ``, httpapi.KeyInfo{Scopes: all}},
-		{"null", `null`, httpapi.KeyInfo{Scopes: all}},
-		{"nothing", `{}`, httpapi.KeyInfo{Scopes: all}},
-		{"nulls", `{"description":null,"scopes":null,"expires_at":null}`, httpapi.KeyInfo{Scopes: all}},
-		{"description", `{"description":" Till 4 "}`, httpapi.KeyInfo{Scopes: all, Description: text("Till 4")}},
-		{"one scope", `{"scopes":["link"]}`, httpapi.KeyInfo{Scopes: []string{"link"}}},
-		{"scopes in another order", `{"scopes":["admin","read"]}`, httpapi.KeyInfo{Scopes: []string{"read", "admin"}}},
-		{"every scope", `{"scopes":["admin","link","read"]}`, httpapi.KeyInfo{Scopes: all}},
-		{"expires a moment later", `{"expires_at":"2026-03-01T10:00:30.124+10:00"}`, httpapi.KeyInfo{Scopes: all, ExpiresAt: text("2026-03-01T00:00:30.124Z")}},
-		{"expires far away", `{"expires_at":"9999-12-31T23:59:59Z"}`, httpapi.KeyInfo{Scopes: all, ExpiresAt: text("9999-12-31T23:59:59.000Z")}},
+		{"no body", ``, views.Key{Scopes: all}},
+		{"null", `null`, views.Key{Scopes: all}},
+		{"nothing", `{}`, views.Key{Scopes: all}},
+		{"nulls", `{"description":null,"scopes":null,"expires_at":null}`, views.Key{Scopes: all}},
+		{"description", `{"description":" Till 4 "}`, views.Key{Scopes: all, Description: text("Till 4")}},
+		{"one scope", `{"scopes":["link"]}`, views.Key{Scopes: []string{"link"}}},
+		{"scopes in another order", `{"scopes":["admin","read"]}`, views.Key{Scopes: []string{"read", "admin"}}},
+		{"every scope", `{"scopes":["admin","link","read"]}`, views.Key{Scopes: all}},
+		{"expires a moment later", `{"expires_at":"2026-03-01T10:00:30.124+10:00"}`, views.Key{Scopes: all, ExpiresAt: text("2026-03-01T00:00:30.124Z")}},
+		{"expires far away", `{"expires_at":"9999-12-31T23:59:59Z"}`, views.Key{Scopes: all, ExpiresAt: text("9999-12-31T23:59:59.000Z")}},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -259,7 +260,7 @@ func TestCreate(t *testing.T) {
 			got := d.create(t, tc.body)
 			tc.want.APIKeyID, tc.want.AccountID, tc.want.CreatedAt = got.APIKeyID, 71, text("2026-03-01T00:00:30.123Z")
 			tc.want.KeyPrefix, tc.want.LastFour = got.EncryptedAPIKey[:14], got.EncryptedAPIKey[len(got.EncryptedAPIKey)-4:]
-			if diff := cmp.Diff(httpapi.FullKeyBody{EncryptedAPIKey: got.EncryptedAPIKey, KeyInfo: tc.want}, got); diff != "" {
+			if diff := cmp.Diff(views.FullKey{EncryptedAPIKey: got.EncryptedAPIKey, Key: tc.want}, got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
 			}
 			keys := d.list(t)
@@ -296,7 +297,7 @@ func TestScopesAndExpiryAreKept(t *testing.T) {
 		t.Errorf("link: %v, want that the scope is missing", err)
 	}
 	keys := d.list(t)
-	used := slices.IndexFunc(keys, func(k httpapi.KeyInfo) bool { return k.APIKeyID == got.APIKeyID })
+	used := slices.IndexFunc(keys, func(k views.Key) bool { return k.APIKeyID == got.APIKeyID })
 	if used < 0 || keys[used].LastUsedAt == nil || *keys[used].LastUsedAt != "2026-03-01" {
 		t.Errorf("last used: %+v", keys)
 	}
@@ -415,9 +416,9 @@ func TestRotate(t *testing.T) {
 			if got.Previous.APIKeyID != old.APIKeyID || *got.Previous.ExpiresAt != *httpapi.Time(ends) {
 				t.Errorf("previous: %s, want the end %v", resp.Body, ends)
 			}
-			want := old.KeyInfo
+			want := old.Key
 			want.APIKeyID, want.KeyPrefix, want.LastFour, want.CreatedAt = got.APIKeyID, got.KeyPrefix, got.LastFour, httpapi.Time(d.Clock.Truncate(time.Millisecond))
-			if diff := cmp.Diff(want, got.KeyInfo); diff != "" || got.APIKeyID == old.APIKeyID || got.EncryptedAPIKey == old.EncryptedAPIKey {
+			if diff := cmp.Diff(want, got.Key); diff != "" || got.APIKeyID == old.APIKeyID || got.EncryptedAPIKey == old.EncryptedAPIKey {
 				t.Errorf("the new key (-want +got):\n%s", diff)
 			}
 			d.Clock = ends.Add(-time.Millisecond)

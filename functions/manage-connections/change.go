@@ -9,6 +9,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/views"
 )
 
 // change writes the members that the body has and leaves the others: 200 with
@@ -26,12 +27,12 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		return nil, err
 	}
 	return h.once(ctx, req, c, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
-		if in.Pinned, err = httpapi.IfMatch(req, httpapi.ConnectionETag(&c.conn, h.now())); err != nil {
+		if in.Pinned, err = httpapi.IfMatch(req, views.ConnectionETag(&c.conn, h.now())); err != nil {
 			return nil, err
 		}
 		tagged := func(conn *connection.Connection) *httpapi.Response {
 			resp := h.show(http.StatusOK)(conn)
-			resp.Header["ETag"] = httpapi.ConnectionETag(conn, h.now())
+			resp.Header["ETag"] = views.ConnectionETag(conn, h.now())
 			return resp
 		}
 		return answered(ctx, i, tagged, func(answer recorder) (*connection.Connection, error) {
@@ -46,7 +47,7 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 func decode(req *httpapi.Request, conn connection.Connection) (connection.ChangeRequest, error) {
 	in := connection.ChangeRequest{Connection: conn}
 	var (
-		typed                httpapi.ChargeAccount
+		typed                views.ChargeAccount
 		nickname, externalID string
 		policy               connection.RefreshPolicy
 		metadata             map[string]string
@@ -67,7 +68,7 @@ func decode(req *httpapi.Request, conn connection.Connection) (connection.Change
 		typed.Key(),
 		typed.Secret(),
 		httpapi.Bool("allow_duplicate_account_number", &in.AllowDuplicate),
-		given(httpapi.RefreshPolicy("refresh_policy", &policy), func(c *connection.Connection) { c.RefreshPolicy = policy }),
+		given(views.RefreshPolicy("refresh_policy", &policy), func(c *connection.Connection) { c.RefreshPolicy = policy }),
 		given(httpapi.String("external_carrier_id", &externalID, account.ExternalIDRule.Clean), func(c *connection.Connection) { c.ExternalID = externalID }),
 		given(httpapi.Metadata("metadata", &metadata), func(c *connection.Connection) { c.Metadata = metadata }),
 	}

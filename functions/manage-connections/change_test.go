@@ -16,6 +16,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/views"
 )
 
 func TestChangeRefuses(t *testing.T) {
@@ -110,7 +111,7 @@ func TestChangeOfWhatNoCarrierIsAskedAbout(t *testing.T) {
 	before := f.Row(f.id)
 	f.Pass(time.Hour)
 	resp := f.change(`{"nickname":"  Other ","refresh_policy":"hourly","external_carrier_id":"x/1","metadata":{"a":"b"},"account_number":" 0000-123400"}`, "Idempotency-Key", "k")
-	got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusOK)
+	got := desk.Read[views.Connection](t, resp, http.StatusOK)
 	row := f.One(t, desk.Number, oldCredentials)
 	want := before
 	want.Nickname, want.RefreshPolicy, want.ExternalID, want.Metadata, want.ModifiedAt = "Other", connection.RefreshHourly, "x/1", map[string]string{"a": "b"}, f.Clock
@@ -119,10 +120,10 @@ func TestChangeOfWhatNoCarrierIsAskedAbout(t *testing.T) {
 	if next := row.NextRefreshAt.Sub(f.Clock); next < 54*time.Minute || next > 66*time.Minute {
 		t.Errorf("the next check is in %v", next)
 	}
-	if diff := cmp.Diff(httpapi.NewConnectionBody(&row, f.Clock), got); diff != "" {
+	if diff := cmp.Diff(views.NewConnection(&row, f.Clock), got); diff != "" {
 		t.Errorf("the answer is not the row (-row +answer):\n%s", diff)
 	}
-	if tag := httpapi.ConnectionETag(&row, f.Clock); resp.Headers["ETag"] != tag {
+	if tag := views.ConnectionETag(&row, f.Clock); resp.Headers["ETag"] != tag {
 		t.Errorf("ETag %s, want %s", resp.Headers["ETag"], tag)
 	}
 	again := f.change(`{"nickname":"  Other ","refresh_policy":"hourly","external_carrier_id":"x/1","metadata":{"a":"b"},"account_number":" 0000-123400"}`, "Idempotency-Key", "k")
@@ -144,7 +145,7 @@ func TestChangeOfCredentials(t *testing.T) {
 	before := f.Row(f.id)
 	f.Pass(time.Hour)
 	resp := f.change(bodyNew, "Idempotency-Key", "k")
-	got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusOK)
+	got := desk.Read[views.Connection](t, resp, http.StatusOK)
 	asked := f.Carrier.Asked()
 	if len(asked) != 1 || asked[0].Check != 1 || asked[0].Account.Number != desk.Number || !asked[0].Account.Credentials.Equal(newCredentials) {
 		t.Errorf("the carrier was asked %d times", len(asked))
@@ -153,10 +154,10 @@ func TestChangeOfCredentials(t *testing.T) {
 	if got.CarrierID != f.id || got.Credentials.PreviousAvailableUntil == nil || *got.Credentials.APIKeyLastFour != newKey[len(newKey)-4:] || *got.Credentials.UpdatedAt != *httpapi.Time(f.Clock) {
 		t.Errorf("%s", resp.Body)
 	}
-	if diff := cmp.Diff(httpapi.NewConnectionBody(&row, f.Clock), got); diff != "" {
+	if diff := cmp.Diff(views.NewConnection(&row, f.Clock), got); diff != "" {
 		t.Errorf("the answer is not the row (-row +answer):\n%s", diff)
 	}
-	if tag := httpapi.ConnectionETag(&row, f.Clock); resp.Headers["ETag"] != tag {
+	if tag := views.ConnectionETag(&row, f.Clock); resp.Headers["ETag"] != tag {
 		t.Errorf("ETag %s, want %s", resp.Headers["ETag"], tag)
 	}
 	wantPrevious := connection.PreviousCredentials{
@@ -184,9 +185,9 @@ func TestChangeToTheSameCredentials(t *testing.T) {
 	f.Pass(time.Hour)
 	for n, body := range []string{bodyNew, `{"account_number":"` + desk.Number + `",` + bodyNew[1:]} {
 		resp := f.change(body, "Idempotency-Key", strconv.Itoa(n))
-		got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusOK)
+		got := desk.Read[views.Connection](t, resp, http.StatusOK)
 		row := f.One(t, desk.Number, newCredentials)
-		if diff := cmp.Diff(httpapi.NewConnectionBody(&row, f.Clock), got); diff != "" || resp.Headers["ETag"] != httpapi.ConnectionETag(&row, f.Clock) {
+		if diff := cmp.Diff(views.NewConnection(&row, f.Clock), got); diff != "" || resp.Headers["ETag"] != views.ConnectionETag(&row, f.Clock) {
 			t.Errorf("the answer is not the row (-row +answer):\n%s", diff)
 		}
 		if row.SecretVersion != before.SecretVersion || row.Previous != before.Previous || row.CredentialsUpdatedAt != before.CredentialsUpdatedAt {
@@ -243,7 +244,7 @@ func TestChangeOfTheNumber(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := inMemory(t)
 			resp := f.change(tc.body)
-			if got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusOK); got.AccountNumber != desk.OtherNumber || got.AccountNumberMasked != "*******700" {
+			if got := desk.Read[views.Connection](t, resp, http.StatusOK); got.AccountNumber != desk.OtherNumber || got.AccountNumberMasked != "*******700" {
 				t.Errorf("%s", resp.Body)
 			}
 			f.One(t, desk.OtherNumber, tc.want)
@@ -315,7 +316,7 @@ func TestIfMatch(t *testing.T) {
 	t.Run("somebody is faster", func(t *testing.T) {
 		row := f.Row(f.id)
 		f.Carrier.Meanwhile = func() { f.change(`{"nickname":"faster"}`) }
-		wants(t, f.change(bodyNew, "If-Match", httpapi.ConnectionETag(&row, f.Clock)), "412", "invalid_field_value If-Match")
+		wants(t, f.change(bodyNew, "If-Match", views.ConnectionETag(&row, f.Clock)), "412", "invalid_field_value If-Match")
 		if now := f.Row(f.id); now.Nickname != "faster" || now.SecretVersion != row.SecretVersion {
 			t.Errorf("row %+v", now)
 		}
@@ -583,9 +584,9 @@ func TestRollback(t *testing.T) {
 	f.Carrier.Asked()
 	f.Pass(time.Hour)
 	resp := f.rollback("Idempotency-Key", "k")
-	got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusOK)
+	got := desk.Read[views.Connection](t, resp, http.StatusOK)
 	row := f.One(t, desk.Number, oldCredentials)
-	if diff := cmp.Diff(httpapi.NewConnectionBody(&row, f.Clock), got); diff != "" {
+	if diff := cmp.Diff(views.NewConnection(&row, f.Clock), got); diff != "" {
 		t.Errorf("the answer is not the row (-row +answer):\n%s", diff)
 	}
 	if asked := f.Carrier.Asked(); len(asked) != 1 || !asked[0].Account.Credentials.Equal(oldCredentials) {

@@ -15,6 +15,7 @@ import (
 	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
+	"carrierlink/shared/views"
 )
 
 // accounts is what this function needs of the store to know whom it works for.
@@ -85,7 +86,7 @@ func unfinished(req *httpapi.Request, conn *connection.Connection) bool {
 func path(req *httpapi.Request) (name carrier.Name, id string, err error) {
 	var problems fault.List
 	if strings.Contains(req.Resource(), "{carrier_name}") {
-		name, err = req.CarrierName()
+		name, err = views.CarrierName(req)
 		problems = append(problems, fault.Of(err)...)
 	}
 	param, err := req.Param("carrier_id")
@@ -118,7 +119,7 @@ func answered(ctx context.Context, i *httpapi.Idempotency, show func(*connection
 // show is an answer of a connection.
 func (h *handler) show(status int) func(*connection.Connection) *httpapi.Response {
 	return func(conn *connection.Connection) *httpapi.Response {
-		return httpapi.JSON(status, httpapi.NewConnectionBody(conn, h.now()))
+		return httpapi.JSON(status, views.NewConnection(conn, h.now()))
 	}
 }
 
@@ -152,12 +153,12 @@ func (h *handler) refresh(ctx context.Context, req *httpapi.Request) (*httpapi.R
 
 // verification is a check and the connection after it.
 type verification struct {
-	CarrierID    string                 `json:"carrier_id"`
-	Status       string                 `json:"status"`
-	StatusReason *string                `json:"status_reason"`
-	Check        httpapi.CheckBody      `json:"check"`
-	Diagnosis    *fault.Diagnosis       `json:"diagnosis"`
-	Connection   httpapi.ConnectionBody `json:"connection"`
+	CarrierID    string           `json:"carrier_id"`
+	Status       string           `json:"status"`
+	StatusReason *string          `json:"status_reason"`
+	Check        views.Check      `json:"check"`
+	Diagnosis    *fault.Diagnosis `json:"diagnosis"`
+	Connection   views.Connection `json:"connection"`
 }
 
 // verify checks the connection now: 200 for a good answer and for a refusal.
@@ -174,9 +175,9 @@ func (h *handler) verify(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 			if checked.Reading.Outcome.IsOutage() {
 				return nil, nil
 			}
-			body := httpapi.NewConnectionBody(&checked.Connection, h.now())
+			body := views.NewConnection(&checked.Connection, h.now())
 			resp = httpapi.JSON(http.StatusOK, verification{
-				body.CarrierID, body.Status, body.StatusReason, httpapi.NewCheckBody(checked.Entry.Check), checked.Reading.Diagnosis(), body,
+				body.CarrierID, body.Status, body.StatusReason, views.NewCheck(checked.Entry.Check), checked.Reading.Diagnosis(), body,
 			})
 			return i.Record(ctx, resp)
 		})
@@ -200,7 +201,7 @@ func (h *handler) unlink(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	}
 	var pinned bool
 	if c.conn.Visible() {
-		if pinned, err = httpapi.IfMatch(req, httpapi.ConnectionETag(&c.conn, h.now())); err != nil {
+		if pinned, err = httpapi.IfMatch(req, views.ConnectionETag(&c.conn, h.now())); err != nil {
 			return nil, err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/views"
 )
 
 const accountText = "account 71"
@@ -42,7 +43,7 @@ type front struct {
 
 func tagOf(f *front) string {
 	row := f.Row(f.id)
-	return httpapi.ConnectionETag(&row, f.Clock)
+	return views.ConnectionETag(&row, f.Clock)
 }
 
 // newFront links the number; an outage is kept to be verified later.
@@ -240,11 +241,11 @@ func TestRefresh(t *testing.T) {
 	f := inMemory(t)
 	f.Pass(time.Hour)
 	resp := f.refresh("Idempotency-Key", "k")
-	got := desk.Read[httpapi.ConnectionBody](t, resp, http.StatusAccepted)
+	got := desk.Read[views.Connection](t, resp, http.StatusAccepted)
 	if got.CarrierID != f.id || got.NextRefreshAt == nil || *got.NextRefreshAt != *httpapi.Time(f.Clock) {
 		t.Errorf("%s", resp.Body)
 	}
-	if diff := cmp.Diff(httpapi.NewConnectionBody(new(f.Row(f.id)), f.Clock), got); diff != "" {
+	if diff := cmp.Diff(views.NewConnection(new(f.Row(f.id)), f.Clock), got); diff != "" {
 		t.Errorf("the answer is not the row (-row +answer):\n%s", diff)
 	}
 	if n := len(f.Carrier.Asked()); n != 0 {
@@ -307,10 +308,10 @@ func TestVerify(t *testing.T) {
 				return
 			}
 			got := desk.Read[verification](t, resp, http.StatusOK)
-			check := httpapi.NewCheckBody(row.LastCheck)
+			check := views.NewCheck(row.LastCheck)
 			want := verification{
 				CarrierID: f.id, Status: string(row.Status), StatusReason: httpapi.Text(row.StatusReason), Check: check,
-				Diagnosis: connection.Reading{Outcome: o, HTTPStatus: 418, Code: "41001"}.Diagnosis(), Connection: httpapi.NewConnectionBody(&row, f.Clock),
+				Diagnosis: connection.Reading{Outcome: o, HTTPStatus: 418, Code: "41001"}.Diagnosis(), Connection: views.NewConnection(&row, f.Clock),
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)

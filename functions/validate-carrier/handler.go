@@ -12,6 +12,7 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
+	"carrierlink/shared/views"
 )
 
 // accounts is what this function needs of the store.
@@ -146,7 +147,7 @@ func newPreview(account connection.ChargeAccount, c connection.Contract, now tim
 	p := &preview{
 		Name: httpapi.Text(c.Name), Suburb: httpapi.Text(c.Suburb), State: httpapi.Text(c.State), ABNLastThree: httpapi.Text(c.ABNLastThree),
 		AccountNumberMasked: connection.MaskNumber(account.Number),
-		ValidTo:             httpapi.Text(c.ValidTo), ExpiresInDays: httpapi.DaysUntil(c.ValidTo, now), RestrictedReason: httpapi.Text(c.Restriction()), Products: c.Products,
+		ValidTo:             httpapi.Text(c.ValidTo), ExpiresInDays: views.DaysUntil(c.ValidTo, now), RestrictedReason: httpapi.Text(c.Restriction()), Products: c.Products,
 	}
 	if p.Products == nil {
 		p.Products = []connection.Product{}
@@ -156,7 +157,7 @@ func newPreview(account connection.ChargeAccount, c connection.Contract, now tim
 
 // input is what is to be tried out.
 type input struct {
-	httpapi.LinkInput
+	views.LinkInput
 	account connection.ChargeAccount // cleaned
 	checks  []connection.PreflightCheck
 }
@@ -165,7 +166,7 @@ type input struct {
 // of number, key or secret is no error here.
 func decode(req *httpapi.Request) (input, error) {
 	var in input
-	name, err := req.CarrierName()
+	name, err := views.CarrierName(req)
 	if err != nil {
 		return in, err
 	}

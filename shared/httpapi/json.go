@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -314,4 +315,19 @@ func Count(name string, dst *int, least, most int) Field {
 		*dst = n
 		return nil
 	}}
+}
+
+// InOrder joins the error of Request.JSON with what the fields' values say
+// together, in the order of the fields; what belongs to none comes last.
+func InOrder(fields []Field, err error, more fault.List) error {
+	rank := func(p *fault.Error) int {
+		name, _, _ := strings.Cut(p.Field, ".")
+		if i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == name }); i >= 0 {
+			return i
+		}
+		return len(fields)
+	}
+	all := append(fault.Of(err), more...)
+	slices.SortStableFunc(all, func(a, b *fault.Error) int { return rank(a) - rank(b) })
+	return all.Err()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -406,4 +407,14 @@ func rawMember(t *testing.T, object []byte, name string) json.RawMessage {
 		t.Fatal(err)
 	}
 	return doc[name]
+}
+
+func TestInOrder(t *testing.T) {
+	if err := httpapi.InOrder(nil, nil, nil); err != nil {
+		t.Errorf("InOrder of nothing = %v", err)
+	}
+	down := errors.New("down")
+	if err := httpapi.InOrder(nil, down, nil); fault.KindOf(err) != fault.Internal || !errors.Is(err, down) {
+		t.Errorf("InOrder = %v, want the cause kept", err)
+	}
 }

@@ -1,10 +1,11 @@
-package httpapi
+package views
 
 import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
 )
 
 // LinkInput is the body of a link and of its dry run: a form sends the same one
@@ -21,20 +22,20 @@ type LinkInput struct {
 
 // Fields are its members. The charge account is required; the nickname is, too,
 // but for a dry run.
-func (b *LinkInput) Fields(dryRun bool) []Field {
-	nickname := String("nickname", &b.Nickname, connection.NicknameRule.Clean)
+func (b *LinkInput) Fields(dryRun bool) []httpapi.Field {
+	nickname := httpapi.String("nickname", &b.Nickname, connection.NicknameRule.Clean)
 	nickname.Required = !dryRun
 	b.RefreshPolicy = connection.RefreshDaily
-	return []Field{
+	return []httpapi.Field{
 		nickname,
-		Require(b.Number()),
-		Require(b.Key()),
-		Require(b.Secret()),
-		Bool("allow_duplicate_account_number", &b.AllowDuplicate),
+		httpapi.Require(b.Number()),
+		httpapi.Require(b.Key()),
+		httpapi.Require(b.Secret()),
+		httpapi.Bool("allow_duplicate_account_number", &b.AllowDuplicate),
 		RefreshPolicy("refresh_policy", &b.RefreshPolicy),
-		String("external_carrier_id", &b.ExternalID, account.ExternalIDRule.Clean),
-		Metadata("metadata", &b.Metadata),
-		String("verify", new(string), func(field, s string) (string, *fault.Error) {
+		httpapi.String("external_carrier_id", &b.ExternalID, account.ExternalIDRule.Clean),
+		httpapi.Metadata("metadata", &b.Metadata),
+		httpapi.String("verify", new(string), func(field, s string) (string, *fault.Error) {
 			b.VerifyLater = s == "later"
 			if s != "later" && s != "now" {
 				return "", fault.Field(fault.Invalid, field, "%s must be now or later.", field)
@@ -45,8 +46,8 @@ func (b *LinkInput) Fields(dryRun bool) []Field {
 }
 
 // RefreshPolicy is a member that is a refresh policy.
-func RefreshPolicy(name string, dst *connection.RefreshPolicy) Field {
-	return String(name, (*string)(dst), func(field, s string) (string, *fault.Error) {
+func RefreshPolicy(name string, dst *connection.RefreshPolicy) httpapi.Field {
+	return httpapi.String(name, (*string)(dst), func(field, s string) (string, *fault.Error) {
 		policy, problem := connection.ParseRefreshPolicy(field, s)
 		return string(policy), problem
 	})
@@ -54,7 +55,7 @@ func RefreshPolicy(name string, dst *connection.RefreshPolicy) Field {
 
 // CarrierName is the path parameter carrier_name: fault.Identifier for one that
 // does not decode, NotSupported for another carrier.
-func (r *Request) CarrierName() (carrier.Name, error) {
+func CarrierName(r *httpapi.Request) (carrier.Name, error) {
 	const name = "carrier_name"
 	param, err := r.Param(name)
 	if err != nil {

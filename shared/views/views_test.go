@@ -1,4 +1,4 @@
-package httpapi_test
+package views_test
 
 import (
 	"encoding/json"
@@ -10,9 +10,12 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
-	"carrierlink/shared/httpapi"
 	"carrierlink/shared/secret"
+	"carrierlink/shared/views"
 )
+
+// canary is what no body shows.
+const canary = "hunter2-canary-7f3a"
 
 func encoded(t *testing.T, v any) string {
 	t.Helper()
@@ -32,13 +35,13 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 		want string
 	}{
 		{
-			"bare account", httpapi.NewAccountBody(account.Account{ID: 7, PasswordHash: canary}),
+			"bare account", views.NewAccount(account.Account{ID: 7, PasswordHash: canary}),
 			`{"account_id":7,"external_account_id":null,"created_at":null,"modified_at":null,"active":false,"email":null,"company_name":null,` +
 				`"first_name":null,"last_name":null,"origin_country_code":"","environment":"","metadata":{},"carriers_count":0,"purge_at":null}`,
 		},
 		{
 			"full account",
-			httpapi.NewAccountBody(account.Account{
+			views.NewAccount(account.Account{
 				ID: 7, PartnerID: 9, ExternalID: "shop", Email: "a@b.c", CompanyName: "C", FirstName: "F", LastName: "L", OriginCountryCode: "AU",
 				Environment: carrier.Sandbox, Metadata: map[string]string{"a": "b"}, Active: true, CarriersCount: 2, CreatedAt: at, ModifiedAt: at.Add(time.Second), PasswordHash: canary,
 				PurgeAt: at.AddDate(0, 0, 30), Version: 4,
@@ -47,20 +50,20 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 				`"email":"a@b.c","company_name":"C","first_name":"F","last_name":"L","origin_country_code":"AU","environment":"sandbox","metadata":{"a":"b"},"carriers_count":2,"purge_at":"2026-03-31T00:00:00.000Z"}`,
 		},
 		{
-			"key of a partner", httpapi.NewKeyBody(account.APIKey{ID: 3, PartnerID: 9, CreatedAt: at}, secret.New("cl_live_x")),
+			"key of a partner", views.NewFirstKey(account.APIKey{ID: 3, PartnerID: 9, CreatedAt: at}, secret.New("cl_live_x")),
 			`{"encrypted_api_key":"cl_live_x","api_key_id":3,"description":null,"account_id":null,"created_at":"2026-03-01T00:00:00.000Z"}`,
 		},
 		{
-			"key of an account", httpapi.NewKeyBody(account.APIKey{ID: 3, AccountID: 7, Description: "d", CreatedAt: at}, secret.New("cl_live_x")),
+			"key of an account", views.NewFirstKey(account.APIKey{ID: 3, AccountID: 7, Description: "d", CreatedAt: at}, secret.New("cl_live_x")),
 			`{"encrypted_api_key":"cl_live_x","api_key_id":3,"description":"d","account_id":7,"created_at":"2026-03-01T00:00:00.000Z"}`,
 		},
 		{
-			"a bare key's rest", httpapi.NewKeyInfo(account.APIKey{ID: 3, AccountID: 7, Hash: canary}),
+			"a bare key's rest", views.NewKey(account.APIKey{ID: 3, AccountID: 7, Hash: canary}),
 			`{"api_key_id":3,"account_id":7,"description":null,"key_prefix":"","last_four":"","scopes":["read","link","admin"],"expires_at":null,"last_used_at":null,"created_at":null}`,
 		},
 		{
 			"a full key with its text",
-			httpapi.NewFullKeyBody(account.APIKey{
+			views.NewFullKey(account.APIKey{
 				ID: 3, AccountID: 7, Hash: canary, Description: "d", Prefix: "cl_live_00001", LastFour: "wxyz", Scopes: []account.Scope{account.ScopeAdmin, account.ScopeRead},
 				ExpiresAt: at.Add(time.Hour), LastUsedOn: at, CreatedAt: at,
 			}, secret.New("cl_live_x")),
@@ -68,14 +71,14 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 				`"expires_at":"2026-03-01T01:00:00.000Z","last_used_at":"2026-03-01","created_at":"2026-03-01T00:00:00.000Z"}`,
 		},
 		{
-			"connection never checked", httpapi.NewConnectionBody(&connection.Connection{ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.Linking, SecretVersion: canary}, at),
+			"connection never checked", views.NewConnection(&connection.Connection{ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.Linking, SecretVersion: canary}, at),
 			`{"carrier_id":"se-1","carrier_name":"startrack","account_number":"09912345","account_number_masked":"*****345","nickname":"","status":"linking","status_reason":null,` +
 				`"verified":false,"verified_at":null,"last_check":null,"consecutive_failures":0,"next_refresh_at":null,"refresh_policy":"",` +
 				`"credentials":{"api_key_last_four":null,"updated_at":null,"previous_available_until":null},"contract":null,"external_carrier_id":null,"metadata":{},"created_at":null,"modified_at":null}`,
 		},
 		{
 			"verified connection",
-			httpapi.NewConnectionBody(&connection.Connection{
+			views.NewConnection(&connection.Connection{
 				ID: "se-1", Carrier: carrier.AustraliaPost, AccountNumber: "0009912345", Nickname: "n", Status: connection.Restricted, StatusReason: "credit_blocked", Checks: 1,
 				LastCheck:  connection.Check{At: at, Outcome: carrier.OutcomeOK, Latency: 1234567 * time.Microsecond, Trigger: connection.TriggerLink},
 				VerifiedAt: at, ConsecutiveFailures: 1, NextRefreshAt: at.Add(time.Hour), RefreshPolicy: connection.RefreshHourly, APIKeyLastFour: "9dd1", CredentialsUpdatedAt: at,
@@ -90,7 +93,7 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 		},
 		{
 			"connection of a disabled account",
-			httpapi.NewConnectionBody(&connection.Connection{
+			views.NewConnection(&connection.Connection{
 				ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.ActionRequired, StatusReason: "unauthorized", Standing: account.StandingPaused,
 				Checks: 4, LastCheck: connection.Check{At: at, Outcome: carrier.OutcomeUnauthorized, Trigger: connection.TriggerSchedule, Code: "API_001"},
 				ConsecutiveFailures: 2, NextRefreshAt: at.Add(time.Hour), RefreshPolicy: connection.RefreshDaily, Previous: connection.PreviousCredentials{SecretVersion: canary, Until: at},
@@ -101,12 +104,12 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 				`"credentials":{"api_key_last_four":null,"updated_at":null,"previous_available_until":null},"contract":null,"external_carrier_id":null,"metadata":{},"created_at":null,"modified_at":null}`,
 		},
 		{
-			"bare entry of a history", httpapi.NewHistoryEntryBody(connection.HistoryEntry{}),
+			"bare entry of a history", views.NewHistoryEntry(connection.HistoryEntry{}),
 			`{"at":null,"outcome":"","latency_ms":0,"trigger":"","carrier_code":null,"status":"","changes":[]}`,
 		},
 		{
 			"full entry of a history",
-			httpapi.NewHistoryEntryBody(connection.HistoryEntry{
+			views.NewHistoryEntry(connection.HistoryEntry{
 				Check:  connection.Check{At: at, Outcome: carrier.OutcomeUnknownAccount, Latency: 1500 * time.Microsecond, Trigger: connection.TriggerManual, Code: "41002"},
 				Number: 7, Status: connection.Degraded,
 				Changes: []connection.Difference{{Type: connection.ProductRecoded, ProductID: "3D85", From: "3D35", To: "3D85"}, {Type: connection.ChangedField, Field: "details.x"}},
@@ -122,7 +125,7 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 			}
 		})
 	}
-	if got := encoded(t, httpapi.DaysUntil("2999-12-31", at)); got != "null" {
+	if got := encoded(t, views.DaysUntil("2999-12-31", at)); got != "null" {
 		t.Errorf("DaysUntil of an open end = %s, want null", got)
 	}
 }
@@ -139,7 +142,7 @@ func TestConnectionETag(t *testing.T) {
 		return c
 	}
 	plain := conn(func(*connection.Connection) {})
-	tag := httpapi.ConnectionETag(plain, at)
+	tag := views.ConnectionETag(plain, at)
 	if len(tag) != 34 || tag[0] != '"' || tag[33] != '"' {
 		t.Fatalf("ConnectionETag = %s, want a strong tag of 32 characters", tag)
 	}
@@ -156,7 +159,7 @@ func TestConnectionETag(t *testing.T) {
 		{"the end of the previous credentials", plain, at.Add(time.Hour)},
 		{"a day less until the end of the contract", plain, at.Add(24 * time.Hour)},
 	} {
-		got := httpapi.ConnectionETag(tc.conn, tc.now)
+		got := views.ConnectionETag(tc.conn, tc.now)
 		if twin, dup := seen[got]; dup {
 			t.Errorf("%s: the tag of %s", tc.name, twin)
 		}
@@ -167,7 +170,7 @@ func TestConnectionETag(t *testing.T) {
 		"its work":   conn(func(c *connection.Connection) { c.Work, c.Version = connection.WorkCredentials, 4 }),
 		"its secret": conn(func(c *connection.Connection) { c.SecretVersion = "w" }),
 	} {
-		if got := httpapi.ConnectionETag(c, at.Add(time.Minute)); got != tag {
+		if got := views.ConnectionETag(c, at.Add(time.Minute)); got != tag {
 			t.Errorf("%s changes the tag", name)
 		}
 	}

@@ -1,12 +1,12 @@
-package httpapi
+package views
 
 import (
 	"slices"
-	"strings"
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/httpapi"
 	"carrierlink/shared/secret"
 )
 
@@ -16,16 +16,16 @@ type ChargeAccount struct{ number, key, secret *string }
 
 // Number is account_number. Of this field, as of the next two, any text passes:
 // what is wrong with it, Preflight tells.
-func (c *ChargeAccount) Number() Field { return typed("account_number", &c.number) }
+func (c *ChargeAccount) Number() httpapi.Field { return typed("account_number", &c.number) }
 
 // Key is api_key.
-func (c *ChargeAccount) Key() Field { return typed("api_key", &c.key) }
+func (c *ChargeAccount) Key() httpapi.Field { return typed("api_key", &c.key) }
 
 // Secret is api_secret.
-func (c *ChargeAccount) Secret() Field { return typed("api_secret", &c.secret) }
+func (c *ChargeAccount) Secret() httpapi.Field { return typed("api_secret", &c.secret) }
 
-func typed(name string, dst **string) Field {
-	return String(name, new(string), func(_, s string) (string, *fault.Error) {
+func typed(name string, dst **string) httpapi.Field {
+	return httpapi.String(name, new(string), func(_, s string) (string, *fault.Error) {
 		*dst = &s
 		return s, nil
 	})
@@ -60,19 +60,4 @@ func (c *ChargeAccount) Preflight(name carrier.Name, number string) (connection.
 	account, problems := connection.Preflight(in)
 	given := map[string]bool{"account_number": c.number != nil, "api_key": c.key != nil, "api_secret": c.secret != nil}
 	return account, slices.DeleteFunc(problems, func(p *fault.Error) bool { return !given[p.Field] })
-}
-
-// InOrder joins the error of Request.JSON with what the fields' values say
-// together, in the order of the fields; what belongs to none comes last.
-func InOrder(fields []Field, err error, more fault.List) error {
-	rank := func(p *fault.Error) int {
-		name, _, _ := strings.Cut(p.Field, ".")
-		if i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == name }); i >= 0 {
-			return i
-		}
-		return len(fields)
-	}
-	all := append(fault.Of(err), more...)
-	slices.SortStableFunc(all, func(a, b *fault.Error) int { return rank(a) - rank(b) })
-	return all.Err()
 }

@@ -1,15 +1,30 @@
-package httpapi_test
+package views_test
 
 import (
-	"errors"
 	"testing"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/views"
 )
+
+// told is the kind and field of each problem.
+func told(err error) []string {
+	var all []string
+	for _, p := range fault.Of(err) {
+		what := p.Kind.String()
+		if p.Field != "" {
+			what += " " + p.Field
+		}
+		all = append(all, what)
+	}
+	return all
+}
 
 // TestChargeAccount: pre-flight problems stand between those of the other
 // fields, in the order of the fields, and only of what is there as a text.
@@ -34,29 +49,20 @@ func TestChargeAccount(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			var in input
-			var typed httpapi.ChargeAccount
-			fields := []httpapi.Field{in.fields()[0], typed.Number(), httpapi.Require(typed.Key()), typed.Secret(), httpapi.Metadata("metadata", &in.Metadata)}
-			err := httpapi.NewRequest("id", post(tc.body)).JSON(fields...)
-			account, problems := typed.Preflight(carrier.AustraliaPost, "")
+			var name string
+			var metadata map[string]string
+			var typed views.ChargeAccount
+			fields := []httpapi.Field{httpapi.Require(httpapi.String("name", &name, account.NameRule.Clean)), typed.Number(), httpapi.Require(typed.Key()), typed.Secret(), httpapi.Metadata("metadata", &metadata)}
+			err := httpapi.NewRequest("id", events.APIGatewayProxyRequest{Body: tc.body}).JSON(fields...)
+			charge, problems := typed.Preflight(carrier.AustraliaPost, "")
 			err = httpapi.InOrder(fields, err, problems)
 			if diff := cmp.Diff(tc.want, told(err)); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
 			number, hasKey, hasSecret := typed.Given()
-			if all := number && hasKey && hasSecret; err == nil && (account.Number != "0000123400" && all || account.Number != "" && !all) {
-				t.Errorf("account %v, given %t, %t, %t", account, number, hasKey, hasSecret)
+			if all := number && hasKey && hasSecret; err == nil && (charge.Number != "0000123400" && all || charge.Number != "" && !all) {
+				t.Errorf("account %v, given %t, %t, %t", charge, number, hasKey, hasSecret)
 			}
 		})
-	}
-}
-
-func TestInOrder(t *testing.T) {
-	if err := httpapi.InOrder(nil, nil, nil); err != nil {
-		t.Errorf("InOrder of nothing = %v", err)
-	}
-	down := errors.New("down")
-	if err := httpapi.InOrder(nil, down, nil); fault.KindOf(err) != fault.Internal || !errors.Is(err, down) {
-		t.Errorf("InOrder = %v, want the cause kept", err)
 	}
 }

@@ -1,0 +1,137 @@
+package views
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"time"
+
+	"carrierlink/shared/connection"
+	"carrierlink/shared/httpapi"
+)
+
+// Connection is a connection in our answers.
+type Connection struct {
+	CarrierID           string            `json:"carrier_id"`
+	CarrierName         string            `json:"carrier_name"`
+	AccountNumber       string            `json:"account_number"`
+	AccountNumberMasked string            `json:"account_number_masked"`
+	Nickname            string            `json:"nickname"`
+	Status              string            `json:"status"`
+	StatusReason        *string           `json:"status_reason"`
+	Verified            bool              `json:"verified"`
+	VerifiedAt          *string           `json:"verified_at"`
+	LastCheck           *Check            `json:"last_check"`
+	ConsecutiveFailures int               `json:"consecutive_failures"`
+	NextRefreshAt       *string           `json:"next_refresh_at"`
+	RefreshPolicy       string            `json:"refresh_policy"`
+	Credentials         Credentials       `json:"credentials"`
+	Contract            *Contract         `json:"contract"`
+	ExternalCarrierID   *string           `json:"external_carrier_id"`
+	Metadata            map[string]string `json:"metadata"`
+	CreatedAt           *string           `json:"created_at"`
+	ModifiedAt          *string           `json:"modified_at"`
+}
+
+// Check is a check of a connection.
+type Check struct {
+	At          *string `json:"at"`
+	Outcome     string  `json:"outcome"`
+	LatencyMS   int64   `json:"latency_ms"`
+	Trigger     string  `json:"trigger"`
+	CarrierCode *string `json:"carrier_code"` // of its error, where it is a known one
+}
+
+// NewCheck shows a check.
+func NewCheck(c connection.Check) Check {
+	return Check{
+		At: httpapi.Time(c.At), Outcome: string(c.Outcome), LatencyMS: c.Latency.Milliseconds(), Trigger: string(c.Trigger), CarrierCode: httpapi.Text(c.Code),
+	}
+}
+
+// HistoryEntry is a check in the history of its connection.
+type HistoryEntry struct {
+	Check
+	Status  string       `json:"status"` // of the connection after it
+	Changes []Difference `json:"changes"`
+}
+
+// Difference is a difference between two answers of the carrier.
+type Difference struct {
+	Type      string  `json:"type"`
+	ProductID *string `json:"product_id"`
+	Field     *string `json:"field"`
+	From      *string `json:"from"`
+	To        *string `json:"to"`
+}
+
+// NewHistoryEntry shows an entry of a history.
+func NewHistoryEntry(e connection.HistoryEntry) HistoryEntry {
+	body := HistoryEntry{NewCheck(e.Check), string(e.Status), make([]Difference, len(e.Changes))}
+	for i, c := range e.Changes {
+		body.Changes[i] = Difference{string(c.Type), httpapi.Text(c.ProductID), httpapi.Text(c.Field), httpapi.Text(c.From), httpapi.Text(c.To)}
+	}
+	return body
+}
+
+// Credentials tells credentials apart without showing them.
+type Credentials struct {
+	APIKeyLastFour         *string `json:"api_key_last_four"`
+	UpdatedAt              *string `json:"updated_at"`
+	PreviousAvailableUntil *string `json:"previous_available_until"`
+}
+
+// Contract is what matters most of a contract.
+type Contract struct {
+	Expired       bool    `json:"expired"`
+	ValidTo       *string `json:"valid_to"`
+	ExpiresInDays *int    `json:"expires_in_days"`
+	CreditBlocked bool    `json:"credit_blocked"`
+}
+
+// NewConnection shows a connection to its owner. While its account is not
+// active it is paused: the schedule does not come to it, and what is wrong with
+// the link itself is not why.
+func NewConnection(c *connection.Connection, now time.Time) Connection {
+	body := Connection{
+		CarrierID: c.ID, CarrierName: string(c.Carrier), AccountNumber: c.AccountNumber, AccountNumberMasked: c.MaskedNumber(),
+		Nickname: c.Nickname, Status: string(c.ShownStatus()), Verified: !c.VerifiedAt.IsZero(), VerifiedAt: httpapi.Time(c.VerifiedAt),
+		ConsecutiveFailures: c.ConsecutiveFailures, RefreshPolicy: string(c.RefreshPolicy),
+		Credentials:       Credentials{APIKeyLastFour: httpapi.Text(c.APIKeyLastFour), UpdatedAt: httpapi.Time(c.CredentialsUpdatedAt)},
+		ExternalCarrierID: httpapi.Text(c.ExternalID), Metadata: metadata(c.Metadata), CreatedAt: httpapi.Time(c.CreatedAt), ModifiedAt: httpapi.Time(c.ModifiedAt),
+	}
+	if c.ShownStatus() == c.Status {
+		body.StatusReason, body.NextRefreshAt = httpapi.Text(c.StatusReason), httpapi.Time(c.NextRefreshAt)
+	}
+	if !c.LastCheck.At.IsZero() {
+		check := NewCheck(c.LastCheck)
+		body.LastCheck = &check
+	}
+	if c.Previous.Available(now) {
+		body.Credentials.PreviousAvailableUntil = httpapi.Time(c.Previous.Until)
+	}
+	if body.Verified {
+		body.Contract = &Contract{
+			Expired: c.ContractExpired, ValidTo: httpapi.Text(c.ContractValidTo), ExpiresInDays: DaysUntil(c.ContractValidTo, now), CreditBlocked: c.ContractCreditBlocked,
+		}
+	}
+	return body
+}
+
+// ConnectionETag is the strong entity tag of a connection: it is another one as
+// soon as anything that is shown of it is, the days until its contract ends and
+// its snapshot included. Leases and other work behind the scenes leave it as it
+// is, so that the tag of an answer outlives the work that the answer began.
+func ConnectionETag(c *connection.Connection, now time.Time) string {
+	shown := httpapi.JSON(http.StatusOK, NewConnection(c, now)).Body
+	sum := sha256.Sum256(append(shown, c.ContractHash...))
+	return `"` + hex.EncodeToString(sum[:16]) + `"`
+}
+
+// DaysUntil is expires_in_days: null for a contract without an end.
+func DaysUntil(date string, now time.Time) *int {
+	if days, ok := connection.DaysUntil(date, now); ok {
+		return &days
+	}
+	return nil
+}
