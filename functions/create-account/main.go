@@ -10,22 +10,22 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"carrierlink/shared/app"
 	"carrierlink/shared/auth"
-	"carrierlink/shared/boot"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/seal"
 	"carrierlink/shared/store"
 	"carrierlink/shared/vault"
 )
 
-func main() { boot.Main(wire) }
+func main() { app.Main(wire) }
 
-func wire(env *boot.Env) any {
+func wire(env *app.Env) any {
 	_, api, _ := build(env)
 	return api.Serve
 }
 
-func build(env *boot.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
+func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	cfg := env.AWS()
 	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
 	secret := vault.NewServiceSecret(secretsmanager.NewFromConfig(cfg), env.Text("SERVICE_SECRET_ID"))

@@ -8,15 +8,15 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"carrierlink/shared/boot"
+	"carrierlink/shared/app"
 	"carrierlink/shared/store"
 )
 
-func main() { boot.Main(wire) }
+func main() { app.Main(wire) }
 
-func wire(env *boot.Env) any { return build(env).create }
+func wire(env *app.Env) any { return build(env).create }
 
-func build(env *boot.Env) *handler {
+func build(env *app.Env) *handler {
 	return &handler{
 		partners: store.New(dynamodb.NewFromConfig(env.AWS()), env.Text("TABLE_NAME"), store.Options{}),
 		now:      time.Now, random: rand.Reader,

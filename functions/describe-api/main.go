@@ -6,7 +6,7 @@ import (
 	_ "embed"
 	"net/http"
 
-	"carrierlink/shared/boot"
+	"carrierlink/shared/app"
 	"carrierlink/shared/httpapi"
 )
 
@@ -16,13 +16,13 @@ import (
 //go:embed openapi.json
 var contract []byte
 
-func main() { boot.Main(wire) }
+func main() { app.Main(wire) }
 
-func wire(env *boot.Env) any {
+func wire(env *app.Env) any {
 	return build(env).Serve
 }
 
-func build(env *boot.Env) *httpapi.API { return newAPI(env.Optional("ERROR_SOURCE")) }
+func build(env *app.Env) *httpapi.API { return newAPI(env.Optional("ERROR_SOURCE")) }
 
 func newAPI(errorSource string) *httpapi.API {
 	return &httpapi.API{

@@ -3,9 +3,9 @@ package main
 import (
 	"testing"
 
-	"carrierlink/shared/boot/boottest"
+	"carrierlink/shared/app/apptest"
 )
 
 func TestWire(t *testing.T) {
-	boottest.Wire(t, build, "ERROR_SOURCE")
+	apptest.Wire(t, build, "ERROR_SOURCE")
 }

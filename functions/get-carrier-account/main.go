@@ -6,23 +6,23 @@ import (
 	"net/http"
 	"time"
 
+	"carrierlink/shared/app"
+	"carrierlink/shared/app/construct"
 	"carrierlink/shared/auth"
-	"carrierlink/shared/boot"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/wiring"
 )
 
-func main() { boot.Main(wire) }
+func main() { app.Main(wire) }
 
-func wire(env *boot.Env) any {
+func wire(env *app.Env) any {
 	_, api := build(env)
 	return api.Serve
 }
 
-func build(env *boot.Env) (*handler, *httpapi.API) {
-	parts := wiring.Linking(env)
-	parts.Linker.CallsPerMinute = env.Count("CARRIER_CALLS_PER_MINUTE")
-	h := &handler{auth: auth.New(parts.Table, env), accounts: parts.Table, checker: parts.Linker, now: time.Now}
+func build(env *app.Env) (*handler, *httpapi.API) {
+	parts := construct.Connections(env)
+	parts.Connections.CallsPerMinute = env.Count("CARRIER_CALLS_PER_MINUTE")
+	h := &handler{auth: auth.New(parts.Table, env), accounts: parts.Table, checker: parts.Connections, now: time.Now}
 	api := &httpapi.API{
 		ErrorSource: env.Optional("ERROR_SOURCE"),
 		Routes:      []httpapi.Route{{Method: http.MethodGet, Resource: "/v1/carriers/{carrier_id}/account", Handler: h.get}},

@@ -3,10 +3,10 @@ package main
 import (
 	"testing"
 
-	"carrierlink/shared/boot/boottest"
+	"carrierlink/shared/app/apptest"
 )
 
 func TestWire(t *testing.T) {
-	boottest.Wire(t, build, "ERROR_SOURCE", "TABLE_NAME", "RATE_LIMIT_PER_MINUTE", "SANDBOX_RATE_LIMIT_PER_MINUTE",
+	apptest.Wire(t, build, "ERROR_SOURCE", "TABLE_NAME", "RATE_LIMIT_PER_MINUTE", "SANDBOX_RATE_LIMIT_PER_MINUTE",
 		"SECRET_PREFIX", "REFUSAL_GAP_SECONDS", "LONE_REFUSAL_SECONDS", "SCHEDULE_SPEED", "AUSPOST_BASE_URL", "CARRIER_CALLS_PER_MINUTE")
 }

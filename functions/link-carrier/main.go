@@ -6,32 +6,32 @@ import (
 	"net/http"
 	"time"
 
+	"carrierlink/shared/app"
+	"carrierlink/shared/app/construct"
 	"carrierlink/shared/auth"
-	"carrierlink/shared/boot"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/seal"
 	"carrierlink/shared/vault"
-	"carrierlink/shared/wiring"
 )
 
-func main() { boot.Main(wire) }
+func main() { app.Main(wire) }
 
-func wire(env *boot.Env) any {
+func wire(env *app.Env) any {
 	_, api, _ := build(env)
 	return api.Serve
 }
 
-func build(env *boot.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
-	parts := wiring.Linking(env)
+func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
+	parts := construct.Connections(env)
 	parts.Table.Caps = connection.Caps{
 		Connections: env.Count("MAX_CONNECTIONS_PER_ACCOUNT"), Duplicates: env.Count("MAX_DUPLICATES_PER_NUMBER"), LinksPerDay: env.Count("MAX_LINKS_PER_DAY"),
 	}
-	parts.Linker.LinksPerMinute = env.Count("LINKS_PER_MINUTE")
+	parts.Connections.LinksPerMinute = env.Count("LINKS_PER_MINUTE")
 	secret := vault.NewServiceSecret(parts.Secrets, env.Text("SERVICE_SECRET_ID"))
 	h := &handler{
 		auth: auth.New(parts.Table, env), accounts: parts.Table, claims: parts.Table,
-		sealer: seal.New(secret.Read), linker: parts.Linker, now: time.Now,
+		sealer: seal.New(secret.Read), linker: parts.Connections, now: time.Now,
 	}
 	api := &httpapi.API{
 		ErrorSource: env.Optional("ERROR_SOURCE"),

@@ -3,10 +3,10 @@ package main
 import (
 	"testing"
 
-	"carrierlink/shared/boot/boottest"
+	"carrierlink/shared/app/apptest"
 )
 
 func TestWire(t *testing.T) {
-	boottest.Wire(t, build, "ERROR_SOURCE", "TABLE_NAME", "RATE_LIMIT_PER_MINUTE", "SANDBOX_RATE_LIMIT_PER_MINUTE", "SERVICE_SECRET_ID",
+	apptest.Wire(t, build, "ERROR_SOURCE", "TABLE_NAME", "RATE_LIMIT_PER_MINUTE", "SANDBOX_RATE_LIMIT_PER_MINUTE", "SERVICE_SECRET_ID",
 		"SECRET_PREFIX", "REFUSAL_GAP_SECONDS", "LONE_REFUSAL_SECONDS", "SCHEDULE_SPEED", "AUSPOST_BASE_URL", "MAX_CONNECTIONS_PER_ACCOUNT", "MAX_DUPLICATES_PER_NUMBER", "MAX_LINKS_PER_DAY", "LINKS_PER_MINUTE")
 }

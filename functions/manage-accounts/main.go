@@ -7,26 +7,26 @@ import (
 	"net/http"
 	"time"
 
+	"carrierlink/shared/app"
+	"carrierlink/shared/app/construct"
 	"carrierlink/shared/auth"
-	"carrierlink/shared/boot"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/seal"
 	"carrierlink/shared/vault"
-	"carrierlink/shared/wiring"
 )
 
-func main() { boot.Main(wire) }
+func main() { app.Main(wire) }
 
-func wire(env *boot.Env) any {
+func wire(env *app.Env) any {
 	_, api, _ := build(env)
 	return api.Serve
 }
 
-func build(env *boot.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
-	parts := wiring.Keeping(env)
+func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
+	parts := construct.ConnectionsWithoutCarriers(env)
 	secret := vault.NewServiceSecret(parts.Secrets, env.Text("SERVICE_SECRET_ID"))
 	h := &handler{
-		auth: auth.New(parts.Table, env), accounts: parts.Table, linker: parts.Linker,
+		auth: auth.New(parts.Table, env), accounts: parts.Table, linker: parts.Connections,
 		sealer: seal.New(secret.Read), now: time.Now,
 	}
 	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), URL: env.OptionalURL("PUBLIC_URL"), Routes: h.routes()}

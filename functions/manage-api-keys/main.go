@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"carrierlink/shared/app"
 	"carrierlink/shared/auth"
-	"carrierlink/shared/boot"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/seal"
@@ -19,14 +19,14 @@ import (
 	"carrierlink/shared/vault"
 )
 
-func main() { boot.Main(wire) }
+func main() { app.Main(wire) }
 
-func wire(env *boot.Env) any {
+func wire(env *app.Env) any {
 	_, api, _ := build(env)
 	return api.Serve
 }
 
-func build(env *boot.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
+func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	cfg := env.AWS()
 	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
 	table.Caps = connection.Caps{Keys: env.Count("MAX_KEYS_PER_ACCOUNT")}

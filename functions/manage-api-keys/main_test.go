@@ -3,9 +3,9 @@ package main
 import (
 	"testing"
 
-	"carrierlink/shared/boot/boottest"
+	"carrierlink/shared/app/apptest"
 )
 
 func TestWire(t *testing.T) {
-	boottest.Wire(t, build, "ERROR_SOURCE", "TABLE_NAME", "RATE_LIMIT_PER_MINUTE", "SANDBOX_RATE_LIMIT_PER_MINUTE", "SERVICE_SECRET_ID", "MAX_KEYS_PER_ACCOUNT")
+	apptest.Wire(t, build, "ERROR_SOURCE", "TABLE_NAME", "RATE_LIMIT_PER_MINUTE", "SANDBOX_RATE_LIMIT_PER_MINUTE", "SERVICE_SECRET_ID", "MAX_KEYS_PER_ACCOUNT")
 }

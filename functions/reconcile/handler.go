@@ -4,8 +4,8 @@ import (
 	"context"
 	"log/slog"
 
-	"carrierlink/shared/boot"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/metrics"
 )
 
 // linker is what this function needs of shared/linking.
@@ -15,7 +15,7 @@ type linker interface {
 
 type handler struct {
 	linker  linker
-	metrics boot.Metrics
+	metrics metrics.Counter
 }
 
 // most is how much one run takes up; the next one goes on.
@@ -27,7 +27,7 @@ func (h *handler) run(ctx context.Context) (connection.Report, error) {
 	report, err := h.linker.Reconcile(ctx, most)
 	slog.InfoContext(ctx, "reconciled", slog.Any("report", report))
 	if report.Malformed > 0 {
-		slog.LogAttrs(ctx, slog.LevelError, "entries of by_due that nobody can read were skipped", h.metrics.Count(boot.Malformed, report.Malformed)...)
+		slog.LogAttrs(ctx, slog.LevelError, "entries of by_due that nobody can read were skipped", h.metrics.Count(metrics.Malformed, report.Malformed)...)
 	}
 	return report, err
 }

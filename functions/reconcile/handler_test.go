@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/shared/boot"
-	"carrierlink/shared/boot/boottest"
+	"carrierlink/shared/app/apptest"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/metrics"
 )
 
 // fixed is a linker that reports what it is told to.
@@ -40,7 +40,7 @@ func TestRun(t *testing.T) {
 			before := slog.Default()
 			slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
 			defer slog.SetDefault(before)
-			h := &handler{linker: f, metrics: boot.Metrics{Stage: "test", Now: time.Now}}
+			h := &handler{linker: f, metrics: metrics.Counter{Stage: "test", Now: time.Now}}
 			got, err := h.run(t.Context())
 			if !errors.Is(err, f.err) || f.limit != 500 {
 				t.Errorf("run = %v with limit %d, want %v with 500", err, f.limit, f.err)
@@ -60,5 +60,5 @@ func TestRun(t *testing.T) {
 }
 
 func TestWire(t *testing.T) {
-	boottest.Wire(t, build, "TABLE_NAME", "SECRET_PREFIX", "STAGE")
+	apptest.Wire(t, build, "TABLE_NAME", "SECRET_PREFIX", "STAGE")
 }

@@ -3,14 +3,14 @@
 package main
 
 import (
-	"carrierlink/shared/boot"
-	"carrierlink/shared/wiring"
+	"carrierlink/shared/app"
+	"carrierlink/shared/app/construct"
 )
 
-func main() { boot.Main(wire) }
+func main() { app.Main(wire) }
 
-func wire(env *boot.Env) any { return build(env).run }
+func wire(env *app.Env) any { return build(env).run }
 
-func build(env *boot.Env) *handler {
-	return &handler{linker: wiring.Keeping(env).Linker, metrics: env.Metrics()}
+func build(env *app.Env) *handler {
+	return &handler{linker: construct.ConnectionsWithoutCarriers(env).Connections, metrics: env.Metrics()}
 }

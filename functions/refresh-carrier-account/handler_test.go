@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/shared/boot/boottest"
+	"carrierlink/shared/app/apptest"
 	"carrierlink/shared/schedule"
 )
 
@@ -61,5 +61,5 @@ func TestWork(t *testing.T) {
 }
 
 func TestWire(t *testing.T) {
-	boottest.Wire(t, build, "TABLE_NAME", "SECRET_PREFIX", "AUSPOST_BASE_URL", "REFUSAL_GAP_SECONDS", "LONE_REFUSAL_SECONDS", "SCHEDULE_SPEED", "STAGE")
+	apptest.Wire(t, build, "TABLE_NAME", "SECRET_PREFIX", "AUSPOST_BASE_URL", "REFUSAL_GAP_SECONDS", "LONE_REFUSAL_SECONDS", "SCHEDULE_SPEED", "STAGE")
 }

@@ -3,16 +3,16 @@
 package main
 
 import (
-	"carrierlink/shared/boot"
+	"carrierlink/shared/app"
+	"carrierlink/shared/app/construct"
 	"carrierlink/shared/schedule"
-	"carrierlink/shared/wiring"
 )
 
-func main() { boot.Main(wire) }
+func main() { app.Main(wire) }
 
-func wire(env *boot.Env) any { return build(env).work }
+func wire(env *app.Env) any { return build(env).work }
 
-func build(env *boot.Env) *handler {
-	parts := wiring.Linking(env)
-	return &handler{worker: &schedule.Worker{Checker: parts.Linker, Breakers: parts.Table, Metrics: env.Metrics()}}
+func build(env *app.Env) *handler {
+	parts := construct.Connections(env)
+	return &handler{worker: &schedule.Worker{Checker: parts.Connections, Breakers: parts.Table, Metrics: env.Metrics()}}
 }

@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"time"
 
-	"carrierlink/shared/boot"
+	"carrierlink/shared/metrics"
 	"carrierlink/shared/schedule"
 )
 
@@ -15,7 +15,7 @@ type handler struct {
 	passes int           // in a minute
 	window time.Duration // from one to the next
 
-	metrics boot.Metrics
+	metrics metrics.Counter
 }
 
 // run makes the passes of one minute and returns what they did together; the
@@ -41,7 +41,7 @@ func (h *handler) run(ctx context.Context) (schedule.Pass, error) {
 	slog.InfoContext(ctx, "passes", slog.Int("passes", h.passes), slog.Int("failed", len(errs)),
 		slog.Int("due", sum.Due), slog.Int("sent", sum.Sent), slog.Int("probes", sum.Probes), slog.Int("backlog", sum.Backlog), slog.Int("malformed", sum.Malformed))
 	if sum.Malformed > 0 {
-		slog.LogAttrs(ctx, slog.LevelError, "entries of by_due that nobody can read were skipped", h.metrics.Count(boot.Malformed, sum.Malformed)...)
+		slog.LogAttrs(ctx, slog.LevelError, "entries of by_due that nobody can read were skipped", h.metrics.Count(metrics.Malformed, sum.Malformed)...)
 	}
 	return sum, errors.Join(errs...)
 }

@@ -10,8 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/shared/boot"
-	"carrierlink/shared/boot/boottest"
+	"carrierlink/shared/app"
+	"carrierlink/shared/app/apptest"
+	"carrierlink/shared/metrics"
 	"carrierlink/shared/schedule"
 )
 
@@ -38,7 +39,7 @@ func TestRunFails(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), tc.within)
 				defer cancel()
 				made := 0
-				h := &handler{passes: len(tc.errs), window: 20 * time.Second, metrics: boot.Metrics{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
+				h := &handler{passes: len(tc.errs), window: 20 * time.Second, metrics: metrics.Counter{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
 					made++
 					return one, tc.errs[made-1]
 				}}
@@ -77,7 +78,7 @@ func TestRun(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
 				var begun []time.Duration
-				h := &handler{passes: tc.passes, window: time.Minute / time.Duration(tc.passes), metrics: boot.Metrics{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
+				h := &handler{passes: tc.passes, window: time.Minute / time.Duration(tc.passes), metrics: metrics.Counter{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
 					begun = append(begun, time.Since(start))
 					time.Sleep(tc.takes[len(begun)-1]) // in a bubble
 					return schedule.Pass{Due: len(begun), Sent: 10, Probes: 1, Backlog: len(begun)}, nil
@@ -100,15 +101,15 @@ func TestRun(t *testing.T) {
 
 // TestWire: of what is set wrongly too.
 func TestWire(t *testing.T) {
-	full := boottest.Wire(t, build, "TABLE_NAME", "QUEUE_URL: Production.Queue.url", "SANDBOX_QUEUE_URL: Sandbox.Queue.url",
+	full := apptest.Wire(t, build, "TABLE_NAME", "QUEUE_URL: Production.Queue.url", "SANDBOX_QUEUE_URL: Sandbox.Queue.url",
 		"REFRESHES_PER_MINUTE: Production.PerMinute", "SANDBOX_REFRESHES_PER_MINUTE: Sandbox.PerMinute", "SCHEDULE_PASSES_PER_MINUTE: passes", "REFUSAL_GAP_SECONDS", "SCHEDULE_SPEED", "STAGE")
-	env := boot.NewEnv(func(name string) string { return full[name] })
+	env := app.NewEnv(func(name string) string { return full[name] })
 	if h, d := build(env); h.window != 12*time.Second || d.Window != h.window {
 		t.Errorf("five passes a minute are %v apart, and each sends for %v, want 12 s", h.window, d.Window)
 	}
 	for passes, problem := range map[string]string{"7": "SCHEDULE_PASSES_PER_MINUTE: at most 6", "0": "SCHEDULE_PASSES_PER_MINUTE must be", "1": "", "6": ""} {
 		full["SCHEDULE_PASSES_PER_MINUTE"] = passes
-		env := boot.NewEnv(func(name string) string { return full[name] })
+		env := app.NewEnv(func(name string) string { return full[name] })
 		handler, err := wire(env), env.Err()
 		if handler == nil || (err == nil) != (problem == "") || err != nil && !strings.Contains(err.Error(), problem) {
 			t.Errorf("with %s passes: %v, want %q", passes, err, problem)

@@ -9,23 +9,23 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
-	"carrierlink/shared/boot"
+	"carrierlink/shared/app"
 	"carrierlink/shared/health"
 	"carrierlink/shared/schedule"
 	"carrierlink/shared/store"
 )
 
-func main() { boot.Main(wire) }
+func main() { app.Main(wire) }
 
 // mostPasses is how many passes fit into a minute: each looks at all the index.
 const mostPasses = 6
 
-func wire(env *boot.Env) any {
+func wire(env *app.Env) any {
 	h, _ := build(env)
 	return h.run
 }
 
-func build(env *boot.Env) (*handler, *schedule.Dispatcher) {
+func build(env *app.Env) (*handler, *schedule.Dispatcher) {
 	cfg := env.AWS()
 	passes := env.Count("SCHEDULE_PASSES_PER_MINUTE")
 	if passes > mostPasses {

@@ -6,25 +6,25 @@ import (
 	"net/http"
 	"time"
 
+	"carrierlink/shared/app"
+	"carrierlink/shared/app/construct"
 	"carrierlink/shared/auth"
-	"carrierlink/shared/boot"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/wiring"
 )
 
-func main() { boot.Main(wire) }
+func main() { app.Main(wire) }
 
-func wire(env *boot.Env) any {
+func wire(env *app.Env) any {
 	_, api := build(env)
 	return api.Serve
 }
 
-func build(env *boot.Env) (*handler, *httpapi.API) {
-	parts := wiring.Keeping(env)
-	production, sandbox := wiring.Carriers(env)
+func build(env *app.Env) (*handler, *httpapi.API) {
+	parts := construct.ConnectionsWithoutCarriers(env)
+	production, sandbox := construct.Carriers(env)
 	h := &handler{
-		auth: auth.New(parts.Table, env), connections: parts.Table, cache: parts.Table, secrets: parts.Linker.Vault,
+		auth: auth.New(parts.Table, env), connections: parts.Table, cache: parts.Table, secrets: parts.Connections.Vault,
 		carriers: carrier.PerEnvironment[tracker]{Production: production, Sandbox: sandbox}, errorSource: env.Optional("ERROR_SOURCE"), now: time.Now,
 	}
 	api := &httpapi.API{

@@ -8,24 +8,24 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"carrierlink/shared/app"
+	"carrierlink/shared/app/construct"
 	"carrierlink/shared/auth"
-	"carrierlink/shared/boot"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
-	"carrierlink/shared/wiring"
 )
 
-func main() { boot.Main(wire) }
+func main() { app.Main(wire) }
 
-func wire(env *boot.Env) any {
+func wire(env *app.Env) any {
 	_, api := build(env)
 	return api.Serve
 }
 
-func build(env *boot.Env) (*handler, *httpapi.API) {
+func build(env *app.Env) (*handler, *httpapi.API) {
 	table := store.New(dynamodb.NewFromConfig(env.AWS()), env.Text("TABLE_NAME"), store.Options{})
-	production, sandbox := wiring.Carriers(env)
+	production, sandbox := construct.Carriers(env)
 	h := &handler{
 		auth: auth.New(table, env), accounts: table,
 		linker: &connection.Service{

@@ -38,7 +38,7 @@ type Auth struct {
 	windows windows
 }
 
-// Settings reads the limits; a boot.Env does.
+// Settings reads the limits; an app.Env does.
 type Settings interface{ Count(name string) int }
 
 // New makes one with the limits of the settings RATE_LIMIT_PER_MINUTE and

@@ -61,7 +61,7 @@ func newFleet(t *testing.T, members []member) *fleet {
 	now := func() time.Time { return f.clock }
 	timing := health.Timing{RefusalGap: health.RefusalGap, LoneRefusal: health.LoneRefusal, Speed: 1}
 	f.linker = &connection.Service{Store: f.Memory, Vault: f, CallsPerMinute: 1000, Carriers: connection.Carriers{Production: f}, Timing: timing, Now: now}
-	f.worker = schedule.Worker{Checker: f.linker, Breakers: f.Memory, Metrics: metrics}
+	f.worker = schedule.Worker{Checker: f.linker, Breakers: f.Memory, Metrics: testMetrics}
 	traffic := schedule.Traffic{Queue: f, PerMinute: perMinute}
 	f.dispatcher = schedule.Dispatcher{Due: f.Memory, Timing: timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: schedule.Traffic{Queue: &tray{}, PerMinute: 60}}
 	accounts := map[int64]bool{}

@@ -59,7 +59,7 @@ func TestLaggingIndex(t *testing.T) {
 	if err := linker.Unlink(t.Context(), *rows[0], false); err != nil {
 		t.Fatal(err)
 	}
-	worker := schedule.Worker{Checker: linker, Breakers: memory, Metrics: metrics}
+	worker := schedule.Worker{Checker: linker, Breakers: memory, Metrics: testMetrics}
 	for pass := range 3 {
 		q := &tray{}
 		d := dispatcher(memory, q)

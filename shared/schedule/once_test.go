@@ -76,7 +76,7 @@ func exactlyOnce(t *probe.Attempt) {
 		Store:          table, Vault: vault.New(vaulttest.NewMemory(), "test/carrier/"), Carriers: connection.Carriers{Production: asked}, Changes: auspostapi.Changes,
 		Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, Now: func() time.Time { return clock }, Random: rand.Reader,
 	}
-	worker := schedule.Worker{Checker: linker, Breakers: table, Metrics: metrics}
+	worker := schedule.Worker{Checker: linker, Breakers: table, Metrics: testMetrics}
 
 	rows := make([]connection.Connection, all)
 	var linked sync.WaitGroup

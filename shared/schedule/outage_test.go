@@ -65,7 +65,7 @@ func newYear(t *testing.T) *year {
 	}
 	now := func() time.Time { return y.clock }
 	y.linker = &connection.Service{Store: y, Timing: y.timing, Now: now}
-	y.worker = schedule.Worker{Checker: y, Breakers: y, Metrics: metrics}
+	y.worker = schedule.Worker{Checker: y, Breakers: y, Metrics: testMetrics}
 	traffic := schedule.Traffic{Queue: y, PerMinute: perMinute}
 	y.dispatcher = schedule.Dispatcher{Due: y, Timing: y.timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: traffic}
 	for i, group, left := 0, int64(0), 0; i < connections; i, left = i+1, left-1 {

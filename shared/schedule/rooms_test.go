@@ -112,7 +112,7 @@ func newHour(perMinute int) *hour {
 		Store: h, Vault: poisonedVault{}, Carriers: connection.Carriers{Production: well{}, Sandbox: well{}}, Timing: timing, Now: now, Random: rand.Reader,
 		Changes: func(_, _ []byte) ([]connection.Difference, error) { return nil, nil },
 	}
-	h.worker = schedule.Worker{Checker: h, Breakers: h, Metrics: metrics}
+	h.worker = schedule.Worker{Checker: h, Breakers: h, Metrics: testMetrics}
 	h.dispatcher = schedule.Dispatcher{
 		Due: h, Timing: timing, Now: now, Window: time.Minute,
 		Production: schedule.Traffic{Queue: h.production, PerMinute: perMinute}, Sandbox: schedule.Traffic{Queue: h.sandbox, PerMinute: max(perMinute/10, 1)},

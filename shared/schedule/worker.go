@@ -8,11 +8,11 @@ import (
 	"runtime/debug"
 	"sync"
 
-	"carrierlink/shared/boot"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
+	"carrierlink/shared/metrics"
 )
 
 // Checker makes checks that are due.
@@ -37,7 +37,7 @@ type Breakers interface {
 type Worker struct {
 	Checker  Checker
 	Breakers Breakers
-	Metrics  boot.Metrics
+	Metrics  metrics.Counter
 }
 
 // Received is a message as the queue delivers it.
@@ -100,7 +100,7 @@ type result struct {
 func (w *Worker) check(ctx context.Context, body string, breakers map[carrier.Name]health.Breaker) result {
 	m, err := decode(body)
 	if err != nil {
-		return result{err: err, metric: boot.Malformed, again: true}
+		return result{err: err, metric: metrics.Malformed, again: true}
 	}
 	b := breakers[m.Lane.Carrier()]
 	if b.Open && !m.Probe {
@@ -113,9 +113,9 @@ func (w *Worker) check(ctx context.Context, body string, breakers map[carrier.Na
 	case fault.Is(err, fault.State), fault.Is(err, fault.NotFound):
 		return result{message: m}
 	case fault.Is(err, fault.Overloaded):
-		return result{message: m, err: err, metric: boot.Throttled, again: !m.Control}
+		return result{message: m, err: err, metric: metrics.Throttled, again: !m.Control}
 	case err != nil:
-		return result{message: m, err: err, metric: boot.InternalErrors, again: !m.Control && !errors.Is(err, connection.ErrPostponed)}
+		return result{message: m, err: err, metric: metrics.InternalErrors, again: !m.Control && !errors.Is(err, connection.ErrPostponed)}
 	}
 	checked.Counted.Silent = m.Silent
 	return result{message: m, counted: &checked.Counted}

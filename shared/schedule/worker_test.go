@@ -14,11 +14,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/shared/boot"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
+	"carrierlink/shared/metrics"
 	"carrierlink/shared/schedule"
 )
 
@@ -127,7 +127,7 @@ func TestBatchFails(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			w := schedule.Worker{Checker: tc.clerk, Breakers: tc.clerk, Metrics: metrics}
+			w := schedule.Worker{Checker: tc.clerk, Breakers: tc.clerk, Metrics: testMetrics}
 			if diff := cmp.Diff(tc.want, w.Batch(t.Context(), received(tc.batch...))); diff != "" {
 				t.Errorf("messages that come again (-want +got):\n%s", diff)
 			}
@@ -138,8 +138,8 @@ func TestBatchFails(t *testing.T) {
 	}
 }
 
-// metrics are of the tests' stage.
-var metrics = boot.Metrics{Stage: "test", Now: at} // never changes
+// testMetrics are of the tests' stage.
+var testMetrics = metrics.Counter{Stage: "test", Now: at} // never changes
 
 // TestFailuresAreTold: each failure of ours is one line of the log, with what it
 // counts as and the connection; the text of a panic is not.
@@ -151,7 +151,7 @@ func TestFailuresAreTold(t *testing.T) {
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
 	defer slog.SetDefault(before)
-	w := schedule.Worker{Checker: c, Breakers: c, Metrics: metrics}
+	w := schedule.Worker{Checker: c, Breakers: c, Metrics: testMetrics}
 	failed := w.Batch(t.Context(), received(
 		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, ""), body(3, "se-3", auspost, ""), body(4, "se-4", auspost, ""), body(5, "se-panic", auspost, ""), "canary",
 	))
@@ -167,7 +167,7 @@ func TestFailuresAreTold(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
 			t.Fatal(err)
 		}
-		for _, metric := range []string{boot.InternalErrors, boot.Malformed, boot.Throttled} {
+		for _, metric := range []string{metrics.InternalErrors, metrics.Malformed, metrics.Throttled} {
 			if n, ok := fields[metric]; ok {
 				got = append(got, fmt.Sprint(fields["carrier_id"], " ", fields["status_reason"], " ", metric, " ", n, " ", fields["Stage"]))
 			}
@@ -188,7 +188,7 @@ func TestOpenBreakerDrops(t *testing.T) {
 	c := &clerk{breakers: map[carrier.Name]health.Breaker{
 		carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Open: true}, carrier.StarTrack: {Carrier: carrier.StarTrack},
 	}}
-	w := schedule.Worker{Checker: c, Breakers: c, Metrics: metrics}
+	w := schedule.Worker{Checker: c, Breakers: c, Metrics: testMetrics}
 	failed := w.Batch(t.Context(), received(
 		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, `,"probe":true`), body(3, "se-3", startrack, ""), body(4, "se-4", connection.SandboxLane, ""),
 	))
@@ -209,7 +209,7 @@ func TestBatchCounts(t *testing.T) {
 		errs:     map[string]error{"se-6": fault.New(fault.State, "m"), "se-7": errors.New("broken"), "se-10": fault.New(fault.NotFound, "m"), "se-11": fault.New(fault.State, "m")},
 		breakers: map[carrier.Name]health.Breaker{carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Version: 7}},
 	}
-	w := schedule.Worker{Checker: c, Breakers: c, Metrics: metrics}
+	w := schedule.Worker{Checker: c, Breakers: c, Metrics: testMetrics}
 	failed := w.Batch(t.Context(), received(
 		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, ""), body(3, "se-3", startrack, ""), body(5, "se-5", connection.SandboxLane, ""),
 		body(6, "se-6", auspost, ""), body(7, "se-7", auspost, ""), "poison",

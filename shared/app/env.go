@@ -1,7 +1,8 @@
-// Package boot starts a function: settings from the environment, the logger,
-// the AWS configuration, and the Lambda runtime. It calls nobody: the first
-// call to AWS is the first event's.
-package boot
+// Package app starts a function: it reads the settings from the environment and
+// makes the logger and the AWS configuration. It makes no remote call: the first
+// call to AWS belongs to the first event. What a function is made of is built in
+// app/construct.
+package app
 
 import (
 	"context"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"carrierlink/shared/metrics"
 )
 
 // Main wires a function with the environment and serves events until the
@@ -132,4 +135,9 @@ func (e *Env) Check(name string, err error) {
 	if err != nil {
 		e.problems = append(e.problems, fmt.Errorf("%s: %w", name, err))
 	}
+}
+
+// Metrics reads STAGE.
+func (e *Env) Metrics() metrics.Counter {
+	return metrics.Counter{Stage: e.Text("STAGE"), Now: time.Now}
 }

@@ -1,19 +1,17 @@
-package boot
+// Package metrics makes lines of the log that CloudWatch reads as metrics.
+package metrics
 
 import (
 	"log/slog"
 	"time"
 )
 
-// Metrics make a line of the log count: CloudWatch reads such a line as a metric
-// (its embedded metric format) of the namespace carrierlink, by stage.
-type Metrics struct {
+// Counter adds a metric of the namespace carrierlink, by stage, to a line of the
+// log, in the embedded metric format of CloudWatch.
+type Counter struct {
 	Stage string
 	Now   func() time.Time
 }
-
-// Metrics reads STAGE.
-func (e *Env) Metrics() Metrics { return Metrics{Stage: e.Text("STAGE"), Now: time.Now} }
 
 // The metrics. template.yaml has their alarms.
 const (
@@ -22,8 +20,8 @@ const (
 	Throttled      = "Throttled"      // scheduled checks that AWS throttled
 )
 
-// Count is what to add to a line for n of a metric.
-func (m Metrics) Count(metric string, n int) []slog.Attr {
+// Count returns the attributes that make a line count n of a metric.
+func (c Counter) Count(metric string, n int) []slog.Attr {
 	type definition struct {
 		Name string `json:"Name"`
 		Unit string `json:"Unit"`
@@ -38,9 +36,9 @@ func (m Metrics) Count(metric string, n int) []slog.Attr {
 		CloudWatchMetrics []directive `json:"CloudWatchMetrics"`
 	}
 	return []slog.Attr{
-		slog.Any("_aws", metadata{Timestamp: m.Now().UnixMilli(), CloudWatchMetrics: []directive{{
+		slog.Any("_aws", metadata{Timestamp: c.Now().UnixMilli(), CloudWatchMetrics: []directive{{
 			Namespace: "carrierlink", Dimensions: [][]string{{"Stage"}}, Metrics: []definition{{metric, "Count"}},
 		}}}),
-		slog.String("Stage", m.Stage), slog.Int(metric, n),
+		slog.String("Stage", c.Stage), slog.Int(metric, n),
 	}
 }

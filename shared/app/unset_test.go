@@ -1,4 +1,4 @@
-package boot_test
+package app_test
 
 import (
 	"os"

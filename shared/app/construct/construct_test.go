@@ -1,11 +1,11 @@
-package wiring_test
+package construct_test
 
 import (
 	"strings"
 	"testing"
 
-	"carrierlink/shared/boot"
-	"carrierlink/shared/wiring"
+	"carrierlink/shared/app"
+	"carrierlink/shared/app/construct"
 )
 
 // TestOpenLinesAreLocal: no credentials of a merchant's go over http.
@@ -23,10 +23,10 @@ func TestOpenLinesAreLocal(t *testing.T) {
 		{"https://carrier.invalid/shipping/v1", "production", true},
 		{"https://carrier.invalid/shipping/v1", "", true},
 	} {
-		env := boot.NewEnv(func(name string) string {
+		env := app.NewEnv(func(name string) string {
 			return map[string]string{"AUSPOST_BASE_URL": tc.base, "STAGE": tc.stage}[name]
 		})
-		wiring.Carriers(env)
+		construct.Carriers(env)
 		err := env.Err()
 		if (err == nil) != tc.ok || err != nil && (!strings.Contains(err.Error(), "AUSPOST_BASE_URL") || strings.Contains(err.Error(), "carrier.invalid")) {
 			t.Errorf("%s in the stage %q: %v, want ok %t", tc.base, tc.stage, err, tc.ok)

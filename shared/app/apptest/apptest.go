@@ -1,5 +1,5 @@
-// Package boottest tests what a function's main makes of its settings.
-package boottest
+// Package apptest tests what a function's main makes of its settings.
+package apptest
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"carrierlink/shared/boot"
+	"carrierlink/shared/app"
 )
 
 // places are where the settings that several functions have end up in what their
@@ -46,10 +46,10 @@ var values = map[string]string{
 	"SCHEDULE_PASSES_PER_MINUTE": "5",
 }
 
-// aws are the settings of boot.Env.AWS, whose own tests say where they go.
+// aws are the settings of app.Env.AWS, whose own tests say where they go.
 var aws = []string{"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 
-// Wire checks what a function's main builds. build takes the *boot.Env and
+// Wire checks what a function's main builds. build takes the *app.Env and
 // returns whatever it built. settings are the function's, all of them, each a
 // name, or "NAME: place" where the place is not the one that every function has
 // for it: the last fields of the way from what was built to the value, as in
@@ -80,7 +80,7 @@ func Wire(t *testing.T, build any, settings ...string) map[string]string {
 	missed(t, build, full)
 
 	read := map[string]bool{}
-	env := boot.NewEnv(func(name string) string { read[name] = true; return full[name] })
+	env := app.NewEnv(func(name string) string { read[name] = true; return full[name] })
 	built := call(build, env)
 	if err := env.Err(); err != nil {
 		t.Fatalf("with every setting: %v", err)
@@ -114,7 +114,7 @@ func Wire(t *testing.T, build any, settings ...string) map[string]string {
 func missed(t *testing.T, build any, full map[string]string) {
 	t.Helper()
 	read := map[string]bool{}
-	empty := boot.NewEnv(func(name string) string { read[name] = true; return "" })
+	empty := app.NewEnv(func(name string) string { read[name] = true; return "" })
 	call(build, empty)
 	for name := range full {
 		if !read[name] && slices.Contains(aws, name) {
@@ -126,7 +126,7 @@ func missed(t *testing.T, build any, full map[string]string) {
 	}
 }
 
-func call(build any, env *boot.Env) []reflect.Value {
+func call(build any, env *app.Env) []reflect.Value {
 	return reflect.ValueOf(build).Call([]reflect.Value{reflect.ValueOf(env)})
 }
 

@@ -1,4 +1,4 @@
-package boot_test
+package app_test
 
 import (
 	"errors"
@@ -14,11 +14,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/shared/boot"
+	"carrierlink/shared/app"
 )
 
-func env(values map[string]string) *boot.Env {
-	return boot.NewEnv(func(name string) string { return values[name] })
+func env(values map[string]string) *app.Env {
+	return app.NewEnv(func(name string) string { return values[name] })
 }
 
 // TestEveryProblemAtOnce: by name, in the order of reading, without the values.
@@ -179,5 +179,15 @@ func TestWithoutOverridesTheRegionDecides(t *testing.T) {
 	c, err := cfg.Credentials.Retrieve(t.Context())
 	if want := (aws.Credentials{AccessKeyID: "a", SecretAccessKey: "b", Source: "environment"}); err != nil || c != want {
 		t.Errorf("credentials %+v, %v, want %+v", c, err, want)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	if got := env(map[string]string{"STAGE": "staging"}).Metrics(); got.Stage != "staging" || got.Now == nil {
+		t.Errorf("Metrics() = %+v", got)
+	}
+	none := env(nil)
+	if none.Metrics(); none.Err() == nil || none.Err().Error() != "STAGE is not set" {
+		t.Errorf("without STAGE: %v", none.Err())
 	}
 }
