@@ -11,7 +11,6 @@ import (
 	"carrierlink/infra/test/desk"
 	"carrierlink/infra/test/probe"
 	"carrierlink/shared/account"
-	"carrierlink/shared/auth"
 )
 
 // onTable is the function over a real table with partner 5, with every remote call
@@ -49,7 +48,7 @@ func TestCrashAfterEachCall(t *testing.T) {
 			if err := json.Unmarshal([]byte(first.Body), &made); err != nil {
 				t.Fatal(err)
 			}
-			key, ok := auth.ParseKey(made.APIKey.EncryptedAPIKey)
+			key, ok := account.ParseKey(made.APIKey.EncryptedAPIKey)
 			if !ok || key.AccountID != made.AccountID {
 				t.Fatalf("the key does not name account %d", made.AccountID)
 			}

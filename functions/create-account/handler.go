@@ -154,7 +154,7 @@ func (h *handler) draw(acct account.Account) (store.NewAccount, *httpapi.Respons
 	if acct.ID, err = account.NewID(h.random); err != nil {
 		return store.NewAccount{}, nil, fmt.Errorf("making an account_id: %w", err)
 	}
-	key, text, err := auth.MakeKey(h.random, account.APIKey{
+	key, text, err := account.MakeKey(h.random, account.APIKey{
 		PartnerID: acct.PartnerID, AccountID: acct.ID, Environment: acct.Environment, Description: keyDescription, CreatedAt: acct.CreatedAt,
 	})
 	if err != nil {

@@ -22,7 +22,6 @@ import (
 
 	"carrierlink/infra/test/desk"
 	"carrierlink/shared/account"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/email"
@@ -174,7 +173,7 @@ func TestCreateAnswer(t *testing.T) {
 	resp := post(d.Desk, "partner 5", `{"first_name":" Ada ","last_name":"King","company_name":"Engines & Co","external_account_id":"shop/1","origin_country_code":"GB",`+
 		`"email":"Ada@Example.com","password":"hunter2-canary","metadata":{"tier":"<gold>"}}`)
 	s := made(t, resp)
-	key, ok := auth.ParseKey(s.APIKey.Text)
+	key, ok := account.ParseKey(s.APIKey.Text)
 	if !ok || key.AccountID != s.AccountID || s.APIKey.AccountID != s.AccountID || key.Environment != carrier.Production {
 		t.Errorf("the key %q is %+v", s.APIKey.Text, key)
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"carrierlink/shared/account"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
@@ -85,7 +84,7 @@ func (h *handler) create(ctx context.Context, in request) (*answer, error) {
 	}
 	now := h.now().UTC().Truncate(time.Millisecond)
 	partner := account.Partner{ID: id, Name: name, Environment: env, DefaultCountryCode: country, CreatedAt: now}
-	key, text, err := auth.MakeKey(h.random, account.APIKey{
+	key, text, err := account.MakeKey(h.random, account.APIKey{
 		PartnerID: id, Environment: env, DefaultCountryCode: country, Description: "First key of the partner", CreatedAt: now,
 	})
 	if err != nil {

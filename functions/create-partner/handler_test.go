@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/shared/account"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/store/storetest"
 	"carrierlink/shared/views"
@@ -124,7 +123,7 @@ func TestCreate(t *testing.T) {
 				t.Fatal(err)
 			}
 			text := got.APIKey.EncryptedAPIKey
-			key, ok := auth.ParseKey(text)
+			key, ok := account.ParseKey(text)
 			if !ok || key.PartnerID != got.PartnerID || !strings.HasPrefix(text, tc.prefix) {
 				t.Errorf("the key %q is %+v, partner %d", text, key, got.PartnerID)
 			}

@@ -12,7 +12,6 @@ import (
 	"carrierlink/infra/test/desk"
 	"carrierlink/infra/test/probe"
 	"carrierlink/shared/account"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 )
@@ -62,7 +61,7 @@ func remoteCalls(t *probe.Attempt) {
 		{"a history without end", "/v1/carriers/se-1/history?page=0", nil, 400, one, nil},
 		{"the carriers themselves", "/v1/carriers/status", nil, 200, one, []string{"Query", "Query"}},
 	}
-	forged, err := auth.NewKey(rand.Reader, carrier.Production, 0, 71)
+	forged, err := account.NewKey(rand.Reader, carrier.Production, 0, 71)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"carrierlink/infra/test/desk"
 	"carrierlink/infra/test/probe"
 	"carrierlink/shared/account"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 )
@@ -100,7 +99,7 @@ func remoteCalls(t *probe.Attempt) {
 			}
 		})
 	}
-	forged, err := auth.NewKey(rand.Reader, carrier.Production, 5, 0)
+	forged, err := account.NewKey(rand.Reader, carrier.Production, 5, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"carrierlink/infra/test/desk"
 	"carrierlink/infra/test/probe"
-	"carrierlink/shared/auth"
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 )
 
@@ -24,7 +24,7 @@ func remoteCalls(t *probe.Attempt) {
 	d := open(desk.EmptyOnEngines(t, desk.StartTable(t), "calls"))
 	d.list(t) // the first use of a key in a minute is one call more
 
-	account, keys := []string{"BatchGetItem", "UpdateItem"}, []string{"Query"}
+	acct, keys := []string{"BatchGetItem", "UpdateItem"}, []string{"Query"}
 	change := []string{"TransactWriteItems"}
 	keysAndChange := []string{"Query", "TransactWriteItems"}
 	own := fmt.Sprintf("/%d", d.first[71])
@@ -35,20 +35,20 @@ func remoteCalls(t *probe.Attempt) {
 		beside, after            []string // at once, in any order; then
 	}{
 		{"no key", http.MethodGet, "", "", []string{"API-Key", "x"}, 401, nil, nil},
-		{"list", http.MethodGet, "", "", nil, 200, account, keys},
-		{"create, wrong", http.MethodPost, "", `{"scopes":[]}`, nil, 400, account, nil},
-		{"create", http.MethodPost, "", `{}`, nil, 200, account, change},
-		{"create with an idempotency key", http.MethodPost, "", `{}`, []string{"Idempotency-Key", "k"}, 200, account, change},
-		{"create, again", http.MethodPost, "", `{}`, []string{"Idempotency-Key", "k"}, 200, account, change},
-		{"rotate an absent one", http.MethodPost, "/1/rotate", ``, nil, 404, account, keys},
-		{"rotate, wrong", http.MethodPost, own + "/rotate", `{"x":1}`, nil, 400, account, keys},
-		{"rotate", http.MethodPost, own + "/rotate", ``, []string{"Idempotency-Key", "k"}, 200, account, keysAndChange},
-		{"rotate, again", http.MethodPost, own + "/rotate", ``, []string{"Idempotency-Key", "k"}, 200, account, keysAndChange},
-		{"rotate a rotated one", http.MethodPost, own + "/rotate", ``, nil, 409, account, keysAndChange},
-		{"delete", http.MethodDelete, own, "", nil, 204, account, keysAndChange},
-		{"delete an absent one", http.MethodDelete, own, "", nil, 404, account, keys},
+		{"list", http.MethodGet, "", "", nil, 200, acct, keys},
+		{"create, wrong", http.MethodPost, "", `{"scopes":[]}`, nil, 400, acct, nil},
+		{"create", http.MethodPost, "", `{}`, nil, 200, acct, change},
+		{"create with an idempotency key", http.MethodPost, "", `{}`, []string{"Idempotency-Key", "k"}, 200, acct, change},
+		{"create, again", http.MethodPost, "", `{}`, []string{"Idempotency-Key", "k"}, 200, acct, change},
+		{"rotate an absent one", http.MethodPost, "/1/rotate", ``, nil, 404, acct, keys},
+		{"rotate, wrong", http.MethodPost, own + "/rotate", `{"x":1}`, nil, 400, acct, keys},
+		{"rotate", http.MethodPost, own + "/rotate", ``, []string{"Idempotency-Key", "k"}, 200, acct, keysAndChange},
+		{"rotate, again", http.MethodPost, own + "/rotate", ``, []string{"Idempotency-Key", "k"}, 200, acct, keysAndChange},
+		{"rotate a rotated one", http.MethodPost, own + "/rotate", ``, nil, 409, acct, keysAndChange},
+		{"delete", http.MethodDelete, own, "", nil, 204, acct, keysAndChange},
+		{"delete an absent one", http.MethodDelete, own, "", nil, 404, acct, keys},
 	}
-	forged, err := auth.NewKey(rand.Reader, carrier.Production, 5, 0)
+	forged, err := account.NewKey(rand.Reader, carrier.Production, 5, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func remoteCalls(t *probe.Attempt) {
 			if resp := d.ask("partner 5", of.method, "71", of.rest, "{}", "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
 				t.Fatalf("%d %s, want 401", resp.StatusCode, resp.Body)
 			}
-			if diff := cmp.Diff(account, slices.Sorted(slices.Values(d.Wire.Calls()))); diff != "" {
+			if diff := cmp.Diff(acct, slices.Sorted(slices.Values(d.Wire.Calls()))); diff != "" {
 				t.Errorf("remote calls (-want +got):\n%s", diff)
 			}
 		})

@@ -87,7 +87,7 @@ func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		if err := decode(req, &k, c.now); err != nil {
 			return nil, err
 		}
-		k, text, err := auth.MakeKey(h.random, k)
+		k, text, err := account.MakeKey(h.random, k)
 		if err != nil {
 			return nil, err
 		}
@@ -185,7 +185,7 @@ func (h *handler) rotate(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		if err := req.JSON(httpapi.Count("grace_period_seconds", &grace, 0, longestGrace)); err != nil && !fault.Is(err, fault.BodyRequired) {
 			return nil, err
 		}
-		next, text, err := auth.MakeKey(h.random, account.APIKey{
+		next, text, err := account.MakeKey(h.random, account.APIKey{
 			PartnerID: old.PartnerID, AccountID: old.AccountID, Environment: old.Environment, Description: old.Description,
 			Scopes: old.Scopes, ExpiresAt: old.ExpiresAt, CreatedAt: c.now,
 		})

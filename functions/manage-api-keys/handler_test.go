@@ -18,7 +18,6 @@ import (
 
 	"carrierlink/infra/test/desk"
 	"carrierlink/shared/account"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
 	"carrierlink/shared/views"
@@ -75,7 +74,7 @@ func rotation(id int64) string { return fmt.Sprintf("/%d/rotate", id) }
 // works tells whether a key is accepted now.
 func (d *front) works(t *testing.T, text string) bool {
 	t.Helper()
-	k, ok := auth.ParseKey(text)
+	k, ok := account.ParseKey(text)
 	if !ok {
 		t.Fatalf("%q is no key", text)
 	}
@@ -360,7 +359,7 @@ func TestListShowsNoText(t *testing.T) {
 	texts = append(texts, desk.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), ``), http.StatusOK).EncryptedAPIKey)
 	body := d.ask("partner 5", http.MethodGet, "71", "", "").Body
 	for _, text := range texts {
-		k, _ := auth.ParseKey(text)
+		k, _ := account.ParseKey(text)
 		if strings.Contains(body, text) || strings.Contains(body, k.Hash()) || strings.Contains(body, text[14:40]) || !strings.Contains(body, text[len(text)-4:]) {
 			t.Errorf("the list shows a key, or not its end: %s", body)
 		}

@@ -12,7 +12,7 @@ import (
 
 	"carrierlink/infra/test/desk"
 	"carrierlink/infra/test/probe"
-	"carrierlink/shared/auth"
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 )
 
@@ -58,7 +58,7 @@ func remoteCalls(t *probe.Attempt) {
 		{"both brands, of one form", "carrier_id", conn.ID, []string{"2FWZ00000001", "36ZZ40000001"}, 200, one, slices.Concat([]string{"BatchGetItem", "GetSecretValue"}, call, call, call, []string{"BatchWriteItem"})},
 	}
 	t.Run("a forged key, by carrier", func(t *probe.Attempt) {
-		forged, err := auth.NewKey(rand.Reader, carrier.Production, 0, 71)
+		forged, err := account.NewKey(rand.Reader, carrier.Production, 0, 71)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,7 +26,6 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/auspost/simulator"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
@@ -641,7 +640,7 @@ func TestUnknownEnvironment(t *testing.T) {
 		t.Run(string(env), func(t *testing.T) {
 			d := newFront(t)
 			d.carriers.Sandbox = d.carriers.Production // either would be seen
-			k, text, err := auth.MakeKey(rand.Reader, account.APIKey{PartnerID: 5, AccountID: 74, Environment: carrier.Production})
+			k, text, err := account.MakeKey(rand.Reader, account.APIKey{PartnerID: 5, AccountID: 74, Environment: carrier.Production})
 			if err != nil {
 				t.Fatal(err)
 			}

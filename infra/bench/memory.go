@@ -22,7 +22,6 @@ import (
 	"carrierlink/infra/test/probe"
 	"carrierlink/shared/account"
 	"carrierlink/shared/auspost/simulator"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/store"
 )
@@ -221,7 +220,7 @@ func prepare(ctx context.Context, tableURL, secretsURL string) (string, error) {
 		return "", fmt.Errorf("making the service secret: %w", err)
 	}
 	now := time.Now()
-	key, text, err := auth.MakeKey(rand.Reader, account.APIKey{PartnerID: 7, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now})
+	key, text, err := account.MakeKey(rand.Reader, account.APIKey{PartnerID: 7, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now})
 	if err != nil {
 		return "", err
 	}

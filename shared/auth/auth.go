@@ -1,3 +1,5 @@
+// Package auth says who calls and what they may do: API keys, the account a
+// partner acts for, and the rate window of a key.
 package auth
 
 import (
@@ -167,7 +169,7 @@ func (a *Auth) Merchant(ctx context.Context, req *httpapi.Request, beside func(c
 
 // prove uses the key, and runs beside at once. beside is over when it returns:
 // it fills its caller's variables. err is about the key.
-func (a *Auth) prove(ctx context.Context, req *httpapi.Request, key Key, beside func(context.Context) error) (used account.KeyUsed, besideErr, err error) {
+func (a *Auth) prove(ctx context.Context, req *httpapi.Request, key account.Key, beside func(context.Context) error) (used account.KeyUsed, besideErr, err error) {
 	hash := key.Hash()
 	known := a.windows.at(hash, a.Now())
 	if err := known.refusal(a.Now()); err != nil {
@@ -212,7 +214,7 @@ func guarded(ctx context.Context, read func(context.Context) error) (err error) 
 }
 
 // onBehalfOf is the account that a merchant route is about.
-func onBehalfOf(req *httpapi.Request, key Key) (int64, error) {
+func onBehalfOf(req *httpapi.Request, key account.Key) (int64, error) {
 	const header = "On-Behalf-Of"
 	value, _, err := req.Header(header)
 	switch {
@@ -234,14 +236,14 @@ func onBehalfOf(req *httpapi.Request, key Key) (int64, error) {
 }
 
 // read finds the key in the request, without a remote call.
-func read(req *httpapi.Request) (Key, error) {
+func read(req *httpapi.Request) (account.Key, error) {
 	text, _, err := req.Header("API-Key")
 	if err != nil {
-		return Key{}, err
+		return account.Key{}, err
 	}
-	key, ok := ParseKey(text)
+	key, ok := account.ParseKey(text)
 	if !ok {
-		return Key{}, unauthorized()
+		return account.Key{}, unauthorized()
 	}
 	return key, nil
 }
@@ -252,7 +254,7 @@ func unauthorized() error {
 
 // use counts the key, and notes the caller and its window on the request and for
 // the requests to come.
-func (a *Auth) use(ctx context.Context, req *httpapi.Request, key Key, hash string) (account.KeyUsed, error) {
+func (a *Auth) use(ctx context.Context, req *httpapi.Request, key account.Key, hash string) (account.KeyUsed, error) {
 	limit, err := a.Limits.Of(key.Environment)
 	if err != nil {
 		return account.KeyUsed{}, err

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,7 +50,7 @@ type world struct {
 	*table
 	auth                                                     *auth.Auth
 	accounts                                                 map[int64]account.Account
-	partner, sandboxPartner, merchant, disabled, gone, alien auth.Key
+	partner, sandboxPartner, merchant, disabled, gone, alien account.Key
 }
 
 func newWorld(t *testing.T) *world {
@@ -62,7 +63,7 @@ func newWorld(t *testing.T) *world {
 		partner: newKey(t, carrier.Production, 5, 0), sandboxPartner: newKey(t, carrier.Sandbox, 9, 0), merchant: newKey(t, carrier.Production, 5, 71),
 		disabled: newKey(t, carrier.Production, 5, 72), gone: newKey(t, carrier.Production, 5, 73), alien: newKey(t, carrier.Production, 5, 71),
 	}
-	for i, k := range []auth.Key{w.partner, w.sandboxPartner, w.merchant, w.disabled, w.gone} {
+	for i, k := range []account.Key{w.partner, w.sandboxPartner, w.merchant, w.disabled, w.gone} {
 		w.keys[k.Hash()] = account.KeyUsed{Key: account.APIKey{ID: int64(i + 1), PartnerID: 5, AccountID: k.AccountID}, Used: 3, Reset: 30 * time.Second}
 	}
 	w.auth = &auth.Auth{Keys: w.table, Limits: auth.Limits{Production: 200, Sandbox: 20}, Now: clock}
@@ -91,6 +92,30 @@ func told(err error) string {
 	}
 	p := fault.Of(err)[0]
 	return strings.TrimSuffix(p.Kind.String()+" "+p.Field, " ")
+}
+
+func newKey(t *testing.T, env carrier.Environment, partnerID, accountID int64) account.Key {
+	t.Helper()
+	k, err := account.NewKey(rand.Reader, env, partnerID, accountID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// slips are texts that a slip of a finger or of a copy makes of a key's text. The
+// tests of account.ParseKey have them all.
+func slips(text string) map[string]string {
+	m := map[string]string{
+		"nothing": "", "prefix alone": text[:8], "no prefix": text[8:], "the other environment's prefix": "cl_test_" + text[8:], "Bearer": "Bearer " + text,
+		"blank before": " " + text, "line break behind": text + "\n", "twice": text + text,
+	}
+	for i := range len(text) {
+		m[fmt.Sprintf("character %d becomes !", i)] = text[:i] + "!" + text[i+1:]
+		m[fmt.Sprintf("without character %d", i)] = text[:i] + text[i+1:]
+		m[fmt.Sprintf("character %d twice", i)] = text[:i+1] + text[i:]
+	}
+	return m
 }
 
 func TestMistypedKeyCostsNoCall(t *testing.T) {
@@ -150,7 +175,7 @@ func TestPartner(t *testing.T) {
 	w := newWorld(t)
 	tests := []struct {
 		name string
-		key  auth.Key
+		key  account.Key
 		want string
 	}{
 		{"a key that the table does not have", w.alien, "unauthorized"},
@@ -183,7 +208,7 @@ func TestMerchant(t *testing.T) {
 	w := newWorld(t)
 	tests := []struct {
 		name, onBehalfOf string
-		key              auth.Key
+		key              account.Key
 		want             string
 		account          int64
 	}{
@@ -246,7 +271,7 @@ func TestWhatIsAskedOfTheTable(t *testing.T) {
 	w := newWorld(t)
 	for _, tc := range []struct {
 		name string
-		key  auth.Key
+		key  account.Key
 		want account.KeyUse
 	}{
 		{"production", w.partner, account.KeyUse{PartnerID: 5, Limit: 200}},
@@ -265,20 +290,20 @@ func TestWhatIsAskedOfTheTable(t *testing.T) {
 func TestRateLimited(t *testing.T) {
 	tests := []struct {
 		name string
-		key  func(*world) auth.Key
+		key  func(*world) account.Key
 		fail error
 		used int
 		code int
 		want map[string]string
 	}{
 		{
-			"over", func(w *world) auth.Key { return w.partner }, &fault.Error{Kind: fault.RateLimited, Message: "m", RetryAfter: 30 * time.Second}, 200, 429,
+			"over", func(w *world) account.Key { return w.partner }, &fault.Error{Kind: fault.RateLimited, Message: "m", RetryAfter: 30 * time.Second}, 200, 429,
 			map[string]string{"RateLimit-Limit": "200", "RateLimit-Remaining": "0", "RateLimit-Reset": "30", "Retry-After": "30"},
 		},
-		{"unauthorized says nothing of a window", func(w *world) auth.Key { return w.alien }, nil, 0, 401, map[string]string{}},
-		{"the table is down", func(w *world) auth.Key { return w.partner }, errors.New("down"), 0, 500, map[string]string{}},
-		{"sandbox", func(w *world) auth.Key { return w.sandboxPartner }, nil, 20, 200, map[string]string{"RateLimit-Limit": "20", "RateLimit-Remaining": "0", "RateLimit-Reset": "30"}},
-		{"within", func(w *world) auth.Key { return w.partner }, nil, 3, 200, map[string]string{"RateLimit-Limit": "200", "RateLimit-Remaining": "197", "RateLimit-Reset": "30"}},
+		{"unauthorized says nothing of a window", func(w *world) account.Key { return w.alien }, nil, 0, 401, map[string]string{}},
+		{"the table is down", func(w *world) account.Key { return w.partner }, errors.New("down"), 0, 500, map[string]string{}},
+		{"sandbox", func(w *world) account.Key { return w.sandboxPartner }, nil, 20, 200, map[string]string{"RateLimit-Limit": "20", "RateLimit-Remaining": "0", "RateLimit-Reset": "30"}},
+		{"within", func(w *world) account.Key { return w.partner }, nil, 3, 200, map[string]string{"RateLimit-Limit": "200", "RateLimit-Remaining": "197", "RateLimit-Reset": "30"}},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -355,7 +380,7 @@ func TestBesideFails(t *testing.T) {
 	down := errors.New("down")
 	tests := []struct {
 		name   string
-		key    auth.Key
+		key    account.Key
 		beside func(context.Context, int64) (*account.Account, error)
 		want   string
 	}{

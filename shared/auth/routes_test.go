@@ -39,7 +39,7 @@ var routes = map[account.Scope][]string{
 }
 
 // requestFor is a request on a route, for account 71.
-func requestFor(route string, key auth.Key, params ...string) *httpapi.Request {
+func requestFor(route string, key account.Key, params ...string) *httpapi.Request {
 	method, resource, _ := strings.Cut(route, " ")
 	e := events.APIGatewayProxyRequest{
 		HTTPMethod: method, Resource: resource, Headers: map[string]string{"API-Key": key.Text.Reveal()}, PathParameters: map[string]string{"account_id": "71"},
@@ -155,30 +155,30 @@ func TestPartnerAccount(t *testing.T) {
 	down := errors.New("down")
 	tests := []struct {
 		name, id string
-		key      func(*world) auth.Key
+		key      func(*world) account.Key
 		fail     error
 		want     string
 		account  int64
 		reads    int
 	}{
-		{"a key that the table does not have", "71", func(w *world) auth.Key { return w.alien }, nil, "unauthorized", 0, 0},
-		{"a key that the table does not have, no id", "x", func(w *world) auth.Key { return w.alien }, nil, "unauthorized", 0, 0},
-		{"a merchant's key, its own account", "71", func(w *world) auth.Key { return w.merchant }, nil, "forbidden", 0, 0},
-		{"a merchant's key, no id", "x", func(w *world) auth.Key { return w.merchant }, nil, "forbidden", 0, 0},
-		{"no id", "x", func(w *world) auth.Key { return w.partner }, nil, "identifier account_id", 0, 0},
-		{"empty", "", func(w *world) auth.Key { return w.partner }, nil, "identifier account_id", 0, 0},
-		{"zero", "0", func(w *world) auth.Key { return w.partner }, nil, "identifier account_id", 0, 0},
-		{"encoded badly", "%7", func(w *world) auth.Key { return w.partner }, nil, "identifier account_id", 0, 0},
-		{"encoded twice", "%2537%2531", func(w *world) auth.Key { return w.partner }, nil, "identifier account_id", 0, 0},
-		{"too large", "2147483648", func(w *world) auth.Key { return w.partner }, nil, "identifier account_id", 0, 0},
-		{"the read fails", "71", func(w *world) auth.Key { return w.partner }, down, "internal", 0, 1},
-		{"absent", "99", func(w *world) auth.Key { return w.partner }, nil, "not found", 0, 1},
-		{"another partner's", "81", func(w *world) auth.Key { return w.partner }, nil, "not found", 0, 1},
-		{"its own", "71", func(w *world) auth.Key { return w.partner }, nil, "", 71, 1},
-		{"as ShipEngine prints it", "se-71", func(w *world) auth.Key { return w.partner }, nil, "", 71, 1},
-		{"encoded", "%37%31", func(w *world) auth.Key { return w.partner }, nil, "", 71, 1},
-		{"disabled", "72", func(w *world) auth.Key { return w.partner }, nil, "", 72, 1},
-		{"deleted", "74", func(w *world) auth.Key { return w.partner }, nil, "", 74, 1},
+		{"a key that the table does not have", "71", func(w *world) account.Key { return w.alien }, nil, "unauthorized", 0, 0},
+		{"a key that the table does not have, no id", "x", func(w *world) account.Key { return w.alien }, nil, "unauthorized", 0, 0},
+		{"a merchant's key, its own account", "71", func(w *world) account.Key { return w.merchant }, nil, "forbidden", 0, 0},
+		{"a merchant's key, no id", "x", func(w *world) account.Key { return w.merchant }, nil, "forbidden", 0, 0},
+		{"no id", "x", func(w *world) account.Key { return w.partner }, nil, "identifier account_id", 0, 0},
+		{"empty", "", func(w *world) account.Key { return w.partner }, nil, "identifier account_id", 0, 0},
+		{"zero", "0", func(w *world) account.Key { return w.partner }, nil, "identifier account_id", 0, 0},
+		{"encoded badly", "%7", func(w *world) account.Key { return w.partner }, nil, "identifier account_id", 0, 0},
+		{"encoded twice", "%2537%2531", func(w *world) account.Key { return w.partner }, nil, "identifier account_id", 0, 0},
+		{"too large", "2147483648", func(w *world) account.Key { return w.partner }, nil, "identifier account_id", 0, 0},
+		{"the read fails", "71", func(w *world) account.Key { return w.partner }, down, "internal", 0, 1},
+		{"absent", "99", func(w *world) account.Key { return w.partner }, nil, "not found", 0, 1},
+		{"another partner's", "81", func(w *world) account.Key { return w.partner }, nil, "not found", 0, 1},
+		{"its own", "71", func(w *world) account.Key { return w.partner }, nil, "", 71, 1},
+		{"as ShipEngine prints it", "se-71", func(w *world) account.Key { return w.partner }, nil, "", 71, 1},
+		{"encoded", "%37%31", func(w *world) account.Key { return w.partner }, nil, "", 71, 1},
+		{"disabled", "72", func(w *world) account.Key { return w.partner }, nil, "", 72, 1},
+		{"deleted", "74", func(w *world) account.Key { return w.partner }, nil, "", 74, 1},
 	}
 	texts := map[string]string{}
 	for _, tc := range tests {
@@ -224,17 +224,17 @@ func TestPartnerBeside(t *testing.T) {
 	down := fault.New(fault.NotFound, "m")
 	tests := []struct {
 		name  string
-		key   func(*world) auth.Key
+		key   func(*world) account.Key
 		fail  error
 		want  string
 		reads int64 // the partner that is read, zero: none
 	}{
-		{"a key that the table does not have", func(w *world) auth.Key { return w.alien }, nil, "unauthorized", 0},
-		{"a merchant's key", func(w *world) auth.Key { return w.merchant }, nil, "forbidden", 0},
-		{"a merchant's key, the read would fail", func(w *world) auth.Key { return w.merchant }, down, "forbidden", 0},
-		{"the read fails", func(w *world) auth.Key { return w.partner }, down, "not found", 5},
-		{"a partner's key", func(w *world) auth.Key { return w.partner }, nil, "", 5},
-		{"another partner's key", func(w *world) auth.Key { return w.sandboxPartner }, nil, "", 9},
+		{"a key that the table does not have", func(w *world) account.Key { return w.alien }, nil, "unauthorized", 0},
+		{"a merchant's key", func(w *world) account.Key { return w.merchant }, nil, "forbidden", 0},
+		{"a merchant's key, the read would fail", func(w *world) account.Key { return w.merchant }, down, "forbidden", 0},
+		{"the read fails", func(w *world) account.Key { return w.partner }, down, "not found", 5},
+		{"a partner's key", func(w *world) account.Key { return w.partner }, nil, "", 5},
+		{"another partner's key", func(w *world) account.Key { return w.sandboxPartner }, nil, "", 9},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -297,7 +297,7 @@ func TestDeletedAccount(t *testing.T) {
 	w.accounts[71] = a
 	for _, tc := range []struct {
 		name string
-		key  auth.Key
+		key  account.Key
 		want string
 	}{{"its own key", w.merchant, "unauthorized"}, {"its partner's key", w.partner, "inactive"}} {
 		_, err := w.auth.Merchant(t.Context(), requestFor("GET /v1/carriers", tc.key), w.beside)

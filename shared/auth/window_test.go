@@ -7,13 +7,12 @@ import (
 	"time"
 
 	"carrierlink/shared/account"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 )
 
 // counted lets the table say this of a key, whoever has used it.
-func (w *world) counted(key auth.Key, used int, fail error) {
+func (w *world) counted(key account.Key, used int, fail error) {
 	k := w.keys[key.Hash()]
 	k.Used = used
 	w.keys[key.Hash()], w.fail = k, fail

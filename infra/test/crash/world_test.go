@@ -31,7 +31,6 @@ import (
 	"carrierlink/infra/test/bootstrap"
 	"carrierlink/infra/test/probe"
 	"carrierlink/shared/account"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
@@ -96,7 +95,7 @@ func newWorld(t *testing.T, e *engines) *world {
 		t.Fatal(err)
 	}
 	partner := account.Partner{ID: id, Name: "Acme", Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now}
-	partnerKey, text, err := auth.MakeKey(rand.Reader, account.APIKey{PartnerID: id, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now})
+	partnerKey, text, err := account.MakeKey(rand.Reader, account.APIKey{PartnerID: id, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +104,7 @@ func newWorld(t *testing.T, e *engines) *world {
 		t.Fatal(err)
 	}
 	w.account = account.Account{ID: id, PartnerID: id, Environment: carrier.Production, OriginCountryCode: "AU", Active: true, CreatedAt: now, ModifiedAt: now}
-	key, text, err := auth.MakeKey(rand.Reader, account.APIKey{PartnerID: id, AccountID: id, Environment: carrier.Production, CreatedAt: now})
+	key, text, err := account.MakeKey(rand.Reader, account.APIKey{PartnerID: id, AccountID: id, Environment: carrier.Production, CreatedAt: now})
 	if err != nil {
 		t.Fatal(err)
 	}

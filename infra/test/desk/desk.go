@@ -270,7 +270,7 @@ func (d *Desk) AddAccount(a account.Account) account.APIKey {
 func (d *Desk) key(whose string, id int64, k account.APIKey, keep func(account.APIKey) error) account.APIKey {
 	d.t.Helper()
 	k.CreatedAt = d.Now()
-	k, text, err := auth.MakeKey(rand.Reader, k)
+	k, text, err := account.MakeKey(rand.Reader, k)
 	d.ok(err)
 	d.ok(keep(k))
 	d.Keys[whose+" "+strconv.FormatInt(id, 10)] = text.Reveal()

@@ -1,4 +1,4 @@
-package auth_test
+package account_test
 
 import (
 	"bytes"
@@ -18,7 +18,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/shared/account"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 )
 
@@ -28,9 +27,9 @@ func environments() map[carrier.Environment]string {
 	return map[carrier.Environment]string{carrier.Production: "cl_live_", carrier.Sandbox: "cl_test_"}
 }
 
-func newKey(t *testing.T, env carrier.Environment, partnerID, accountID int64) auth.Key {
+func newKey(t *testing.T, env carrier.Environment, partnerID, accountID int64) account.Key {
 	t.Helper()
-	k, err := auth.NewKey(rand.Reader, env, partnerID, accountID)
+	k, err := account.NewKey(rand.Reader, env, partnerID, accountID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,8 +64,8 @@ func TestKeyRoundTrip(t *testing.T) {
 	seen := map[string]bool{}
 	for env, prefix := range environments() {
 		for _, id := range ids {
-			for _, want := range []auth.Key{{Environment: env, PartnerID: id}, {Environment: env, AccountID: id}} {
-				made, err := auth.NewKey(rand.Reader, env, want.PartnerID, want.AccountID)
+			for _, want := range []account.Key{{Environment: env, PartnerID: id}, {Environment: env, AccountID: id}} {
+				made, err := account.NewKey(rand.Reader, env, want.PartnerID, want.AccountID)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -77,7 +76,7 @@ func TestKeyRoundTrip(t *testing.T) {
 				if sum := sha256.Sum256([]byte(text)); made.Hash() != hex.EncodeToString(sum[:]) {
 					t.Fatalf("Hash() = %s, want the SHA-256 of the text", made.Hash())
 				}
-				got, ok := auth.ParseKey(text)
+				got, ok := account.ParseKey(text)
 				if !ok || got.Environment != env || got.PartnerID != want.PartnerID || got.AccountID != want.AccountID || got.Text.Reveal() != text {
 					t.Fatalf("ParseKey(%q) = %+v, %t, want %+v", text, got, ok, want)
 				}
@@ -95,7 +94,7 @@ func TestKeyRoundTrip(t *testing.T) {
 }
 
 func TestKeyHas178RandomBits(t *testing.T) {
-	zero, err := auth.NewKey(bytes.NewReader(make([]byte, 24)), carrier.Production, 0, 7)
+	zero, err := account.NewKey(bytes.NewReader(make([]byte, 24)), carrier.Production, 0, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,17 +106,17 @@ func TestKeyHas178RandomBits(t *testing.T) {
 	for bit := range 178 {
 		b := make([]byte, 24)
 		b[23-bit/8] = 1 << (bit % 8)
-		k, err := auth.NewKey(bytes.NewReader(b), carrier.Production, 0, 7)
+		k, err := account.NewKey(bytes.NewReader(b), carrier.Production, 0, 7)
 		if err != nil || seen[k.Text.Reveal()] {
 			t.Fatalf("bit %d makes no other key: %q, %v", bit, k.Text.Reveal(), err)
 		}
 		seen[k.Text.Reveal()] = true
 	}
 	broken := errors.New("no entropy")
-	if _, err := auth.NewKey(iotest.ErrReader(broken), carrier.Production, 0, 7); !errors.Is(err, broken) {
+	if _, err := account.NewKey(iotest.ErrReader(broken), carrier.Production, 0, 7); !errors.Is(err, broken) {
 		t.Errorf("NewKey of a failing reader: %v", err)
 	}
-	if _, err := auth.NewKey(bytes.NewReader(make([]byte, 23)), carrier.Production, 0, 7); err == nil {
+	if _, err := account.NewKey(bytes.NewReader(make([]byte, 23)), carrier.Production, 0, 7); err == nil {
 		t.Error("NewKey of 23 bytes succeeds")
 	}
 }
@@ -142,13 +141,13 @@ func TestParseKeyOwner(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			text := withSum("cl_live_" + inBase62(tc.owner, 6) + strings.Repeat("x", 30))
-			got, ok := auth.ParseKey(text)
+			got, ok := account.ParseKey(text)
 			if ok != (tc.partner+tc.account > 0) || got.PartnerID != tc.partner || got.AccountID != tc.account {
 				t.Errorf("ParseKey(%q) = %+v, %t, want partner %d, account %d", text, got, ok, tc.partner, tc.account)
 			}
 		})
 	}
-	if _, ok := auth.ParseKey(withSum("cl_live_" + "00000!" + strings.Repeat("x", 30))); ok {
+	if _, ok := account.ParseKey(withSum("cl_live_" + "00000!" + strings.Repeat("x", 30))); ok {
 		t.Error("an owner that is no base62 passes")
 	}
 }
@@ -181,9 +180,9 @@ func slips(text string) map[string]string {
 }
 
 func TestParseKeyRefusesSlips(t *testing.T) {
-	for _, k := range []auth.Key{newKey(t, carrier.Production, 0, 242822), newKey(t, carrier.Production, 7, 0)} {
+	for _, k := range []account.Key{newKey(t, carrier.Production, 0, 242822), newKey(t, carrier.Production, 7, 0)} {
 		for name, text := range slips(k.Text.Reveal()) {
-			if got, ok := auth.ParseKey(text); ok || got != (auth.Key{}) {
+			if got, ok := account.ParseKey(text); ok || got != (account.Key{}) {
 				t.Errorf("%s of %q: ParseKey(%q) = %+v, %t", name, k.Text.Reveal(), text, got, ok)
 			}
 		}
@@ -192,11 +191,11 @@ func TestParseKeyRefusesSlips(t *testing.T) {
 
 func TestMakeKey(t *testing.T) {
 	in := account.APIKey{PartnerID: 5, AccountID: 7, Environment: carrier.Sandbox, Description: "d"}
-	k, text, err := auth.MakeKey(rand.Reader, in)
+	k, text, err := account.MakeKey(rand.Reader, in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	parsed, ok := auth.ParseKey(text.Reveal())
+	parsed, ok := account.ParseKey(text.Reveal())
 	if !ok || parsed.AccountID != 7 || parsed.Environment != carrier.Sandbox {
 		t.Errorf("MakeKey's text parses as %+v, %t", parsed, ok)
 	}
@@ -210,11 +209,11 @@ func TestMakeKey(t *testing.T) {
 	}
 	broken := errors.New("no entropy")
 	for n := range 28 {
-		if _, text, err := auth.MakeKey(iotest.TimeoutReader(bytes.NewReader(bytes.Repeat([]byte{1}, n))), in); err == nil || !text.IsZero() {
+		if _, text, err := account.MakeKey(iotest.TimeoutReader(bytes.NewReader(bytes.Repeat([]byte{1}, n))), in); err == nil || !text.IsZero() {
 			t.Errorf("MakeKey of %d random bytes succeeds", n)
 		}
 	}
-	if _, _, err := auth.MakeKey(iotest.ErrReader(broken), in); !errors.Is(err, broken) {
+	if _, _, err := account.MakeKey(iotest.ErrReader(broken), in); !errors.Is(err, broken) {
 		t.Errorf("MakeKey of a failing reader: %v", err)
 	}
 }

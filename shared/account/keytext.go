@@ -1,6 +1,4 @@
-// Package auth says who calls and what they may do: API keys, the account a
-// partner acts for, and the rate window of a key.
-package auth
+package account
 
 import (
 	"crypto/sha256"
@@ -11,7 +9,6 @@ import (
 	"math/big"
 	"strings"
 
-	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/secret"
 )
@@ -29,9 +26,9 @@ const (
 )
 
 // partnerBit is set in the owner digits of a partner key; ids stay below it.
-const partnerBit = account.MaxID + 1
+const partnerBit = MaxID + 1
 
-// Key is an API key that was read or made.
+// Key is an API key as its owner holds it, with its text; APIKey is what we keep of it.
 type Key struct {
 	Environment carrier.Environment
 	PartnerID   int64 // of a partner key, else 0
@@ -49,7 +46,7 @@ func (k Key) Hash() string {
 // Prefix is what a person may see of a key besides its last four characters.
 func (k Key) Prefix() string { return k.Text.Reveal()[:len(livePrefix)+ownerDigits] }
 
-// NewKey makes a key for a partner (accountID 0) or a merchant account.
+// NewKey makes a key for a partner (accountID 0) or a merchant
 func NewKey(r io.Reader, env carrier.Environment, partnerID, accountID int64) (Key, error) {
 	prefix, owner := livePrefix, accountID
 	if env == carrier.Sandbox {
@@ -69,7 +66,7 @@ func NewKey(r io.Reader, env carrier.Environment, partnerID, accountID int64) (K
 	return key, nil
 }
 
-// ParseKey reads a key's text; ok is false for what can not be one.
+// ParseKey reads a key's text; ok is false for what cannot be one.
 func ParseKey(text string) (key Key, ok bool) {
 	key.Environment = carrier.Production
 	rest, ok := strings.CutPrefix(text, livePrefix)
@@ -123,14 +120,14 @@ func base62(n *big.Int, digits int) string {
 
 // MakeKey makes the key of an owner (AccountID, or PartnerID alone) and fills
 // in what is kept of it. Its text is returned once and stored nowhere.
-func MakeKey(r io.Reader, k account.APIKey) (account.APIKey, secret.Text, error) {
-	id, err := account.NewID(r)
+func MakeKey(r io.Reader, k APIKey) (APIKey, secret.Text, error) {
+	id, err := NewID(r)
 	if err != nil {
-		return account.APIKey{}, secret.Text{}, fmt.Errorf("making an api_key_id: %w", err)
+		return APIKey{}, secret.Text{}, fmt.Errorf("making an api_key_id: %w", err)
 	}
 	key, err := NewKey(r, k.Environment, k.PartnerID, k.AccountID)
 	if err != nil {
-		return account.APIKey{}, secret.Text{}, fmt.Errorf("making a key: %w", err)
+		return APIKey{}, secret.Text{}, fmt.Errorf("making a key: %w", err)
 	}
 	k.ID, k.Hash, k.Prefix, k.LastFour = id, key.Hash(), key.Prefix(), key.Text.LastFour()
 	return k, key.Text, nil
