@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"carrierlink/infra/test/desk"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/store"
 )
 
@@ -20,7 +20,7 @@ import (
 // order on the same engine. The budget is 1.15.
 func BenchmarkCreateAccount(b *testing.B) {
 	var seen inputs
-	engines := desk.StartTable(b)
+	engines := functiontest.StartTable(b)
 	engines.Tap = func(client *dynamodb.Client) store.API {
 		seen.Client = client
 		return &seen
@@ -44,7 +44,7 @@ func BenchmarkCreateAccount(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	probe.Compare(b, ours, bare)
+	calltrace.Compare(b, ours, bare)
 }
 
 // elsewhere is the same transaction in other partitions.

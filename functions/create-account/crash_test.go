@@ -8,16 +8,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 )
 
 // onTable is the function over a real table with partner 5, with every remote call
 // on a wire.
-func onTable(tb testing.TB, engines desk.Engines, name string) *desk.Desk {
+func onTable(tb testing.TB, engines functiontest.Engines, name string) *functiontest.Fixture {
 	tb.Helper()
-	d := desk.EmptyOnEngines(tb, engines, name)
+	d := functiontest.EmptyOnEngines(tb, engines, name)
 	d.AddPartner(account.Partner{ID: 5, DefaultCountryCode: "AU"})
 	serve(d)
 	return d
@@ -26,7 +26,7 @@ func onTable(tb testing.TB, engines desk.Engines, name string) *desk.Desk {
 // TestCrashAfterEachCall kills the process after each remote call of a creation
 // and sends the same request again: there is one account, and its key works.
 func TestCrashAfterEachCall(t *testing.T) {
-	engines := desk.StartTable(t)
+	engines := functiontest.StartTable(t)
 	const body = `{"first_name":"Ada","external_account_id":"m-1","email":"ada@example.com"}`
 	for n, more := 1, true; more; n++ {
 		t.Run(fmt.Sprintf("call %d", n), func(t *testing.T) {
@@ -34,7 +34,7 @@ func TestCrashAfterEachCall(t *testing.T) {
 			headers := []string{"Idempotency-Key", "order-66"}
 			p := w.Process()
 			serve(p)
-			if more = p.Wire.DieAfter(n, func() { post(p, "partner 5", body, headers...) }); !more && n < 3 {
+			if more = p.Transport.DieAfter(n, func() { post(p, "partner 5", body, headers...) }); !more && n < 3 {
 				t.Fatalf("a creation made %d remote calls, want at least 2", n-1)
 			}
 			first, second := post(w, "partner 5", body, headers...), post(w, "partner 5", body, headers...)
@@ -65,10 +65,10 @@ func TestCrashAfterEachCall(t *testing.T) {
 
 // TestRemoteCalls counts: auth and one transaction, with an idempotency key or
 // without (design: "Round trips").
-func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
+func TestRemoteCalls(t *testing.T) { calltrace.Attempts(t, remoteCalls) }
 
-func remoteCalls(t *probe.Attempt) {
-	w := onTable(t, desk.StartTable(t), "calls")
+func remoteCalls(t *calltrace.Attempt) {
+	w := onTable(t, functiontest.StartTable(t), "calls")
 	key := w.Keys["partner 5"]
 	post(w, "partner 5", `{}`) // the first use of a key in a minute is one call more
 	tests := []struct {
@@ -91,12 +91,12 @@ func remoteCalls(t *probe.Attempt) {
 		},
 	}
 	for _, tc := range tests {
-		t.Run(tc.name, func(t *probe.Attempt) {
-			w.Wire.Reset()
+		t.Run(tc.name, func(t *calltrace.Attempt) {
+			w.Transport.Reset()
 			if resp := post(w, "partner 5", tc.body, tc.headers...); resp.StatusCode != tc.status {
 				t.Fatalf("create answers %d: %s, want %d", resp.StatusCode, resp.Body, tc.status)
 			}
-			if diff := cmp.Diff(tc.want, w.Wire.Calls()); diff != "" {
+			if diff := cmp.Diff(tc.want, w.Transport.Calls()); diff != "" {
 				t.Errorf("remote calls (-want +got):\n%s", diff)
 			}
 		})

@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/argon2"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/effects"
@@ -31,10 +31,10 @@ import (
 	"carrierlink/shared/store/storetest"
 )
 
-// front is the function over a desk with the partners 5 (production, AU), 6 (the
+// front is the function over a fixture with the partners 5 (production, AU), 6 (the
 // same) and 9 (sandbox, NZ), and the account 71 of partner 5.
 type front struct {
-	*desk.Desk
+	*functiontest.Fixture
 	*handler
 	spy *spy
 }
@@ -68,7 +68,7 @@ func (s *spy) Load(ctx context.Context, id int64, want store.Want) (store.Loaded
 
 func newFront(t *testing.T) *front {
 	t.Helper()
-	d := desk.EmptyInMemory(t)
+	d := functiontest.EmptyInMemory(t)
 	d.Clock = time.Date(2026, 3, 1, 0, 0, 30, 123456789, time.UTC)
 	f := serve(d)
 	f.spy = &spy{Store: d.Store}
@@ -82,15 +82,15 @@ func newFront(t *testing.T) *front {
 	return f
 }
 
-// serve makes the function that a desk serves.
-func serve(d *desk.Desk) *front {
-	f := &front{Desk: d, handler: &handler{auth: d.Auth(), accounts: d.Store, sealer: d.Sealer(), now: d.Now, random: rand.Reader}}
+// serve makes the function that a fixture serves.
+func serve(d *functiontest.Fixture) *front {
+	f := &front{Fixture: d, handler: &handler{auth: d.Auth(), accounts: d.Store, sealer: d.Sealer(), now: d.Now, random: rand.Reader}}
 	d.Serve(httpapi.Route{Method: http.MethodPost, Resource: "/v1/partners/accounts", Handler: f.create})
 	return f
 }
 
 // post asks as a partner; headers are pairs.
-func post(d *desk.Desk, who, body string, headers ...string) events.APIGatewayProxyResponse {
+func post(d *functiontest.Fixture, who, body string, headers ...string) events.APIGatewayProxyResponse {
 	return d.Do(who, http.MethodPost, "/v1/partners/accounts", body, headers...)
 }
 
@@ -104,7 +104,7 @@ type shown struct {
 
 func made(t *testing.T, resp events.APIGatewayProxyResponse) shown {
 	t.Helper()
-	return desk.Read[shown](t, resp, http.StatusOK)
+	return functiontest.Read[shown](t, resp, http.StatusOK)
 }
 
 func TestCreateRefuses(t *testing.T) {
@@ -147,8 +147,8 @@ func TestCreateRefuses(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			d := newFront(t)
-			resp := post(d.Desk, tc.who, tc.body, "Idempotency-Key", "k")
-			if diff := cmp.Diff(tc.want, desk.Problems(t, resp)); diff != "" {
+			resp := post(d.Fixture, tc.who, tc.body, "Idempotency-Key", "k")
+			if diff := cmp.Diff(tc.want, functiontest.Problems(t, resp)); diff != "" {
 				t.Errorf("%.100s (-want +got):\n%s", tc.body, diff)
 			}
 			if len(d.spy.created) != 0 {
@@ -156,13 +156,13 @@ func TestCreateRefuses(t *testing.T) {
 			}
 			// What was refused leaves the idempotency key free.
 			if tc.who == "partner 5" {
-				made(t, post(d.Desk, "partner 5", `{}`, "Idempotency-Key", "k"))
+				made(t, post(d.Fixture, "partner 5", `{}`, "Idempotency-Key", "k"))
 			}
 		})
 	}
 	t.Run("idempotency key too long by one", func(t *testing.T) {
 		d := newFront(t)
-		if diff := cmp.Diff([]string{"400", "invalid_string_length Idempotency-Key"}, desk.Problems(t, post(d.Desk, "partner 5", `{}`, "Idempotency-Key", strings.Repeat("k", 256)))); diff != "" {
+		if diff := cmp.Diff([]string{"400", "invalid_string_length Idempotency-Key"}, functiontest.Problems(t, post(d.Fixture, "partner 5", `{}`, "Idempotency-Key", strings.Repeat("k", 256)))); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -170,7 +170,7 @@ func TestCreateRefuses(t *testing.T) {
 
 func TestCreateAnswer(t *testing.T) {
 	d := newFront(t)
-	resp := post(d.Desk, "partner 5", `{"first_name":" Ada ","last_name":"King","company_name":"Engines & Co","external_account_id":"shop/1","origin_country_code":"GB",`+
+	resp := post(d.Fixture, "partner 5", `{"first_name":" Ada ","last_name":"King","company_name":"Engines & Co","external_account_id":"shop/1","origin_country_code":"GB",`+
 		`"email":"Ada@Example.com","password":"hunter2-canary","metadata":{"tier":"<gold>"}}`)
 	s := made(t, resp)
 	key, ok := account.ParseKey(s.APIKey.Text)
@@ -224,7 +224,7 @@ func TestCreateAnswer(t *testing.T) {
 
 func TestCreateTakesThePartnersDefaults(t *testing.T) {
 	d := newFront(t)
-	s := made(t, post(d.Desk, "partner 9", `{}`))
+	s := made(t, post(d.Fixture, "partner 9", `{}`))
 	l, err := d.Store.Load(t.Context(), s.AccountID, store.Want{})
 	if err != nil {
 		t.Fatal(err)
@@ -243,7 +243,7 @@ func TestPasswordHash(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		made(t, post(d.Desk, "partner 5", string(body)))
+		made(t, post(d.Fixture, "partner 5", string(body)))
 		hash := d.spy.created[0].Account.PasswordHash
 		m := form.FindStringSubmatch(hash)
 		if m == nil {
@@ -266,9 +266,9 @@ func TestPasswordHash(t *testing.T) {
 
 func TestConflicts(t *testing.T) {
 	d := newFront(t)
-	a := made(t, post(d.Desk, "partner 5", `{"external_account_id":"a","email":"a@example.com"}`)).AccountID
-	b := made(t, post(d.Desk, "partner 5", `{"external_account_id":"b","email":"b@example.com"}`)).AccountID
-	c := made(t, post(d.Desk, "partner 6", `{"external_account_id":"c","email":"c@example.com"}`)).AccountID
+	a := made(t, post(d.Fixture, "partner 5", `{"external_account_id":"a","email":"a@example.com"}`)).AccountID
+	b := made(t, post(d.Fixture, "partner 5", `{"external_account_id":"b","email":"b@example.com"}`)).AccountID
+	c := made(t, post(d.Fixture, "partner 6", `{"external_account_id":"c","email":"c@example.com"}`)).AccountID
 	ext, mail := "identifier_conflict external_account_id", "identifier_conflict email"
 	tests := []struct {
 		name, body string
@@ -293,9 +293,9 @@ func TestConflicts(t *testing.T) {
 				"return=existing": true, "Return=Existing": true, "respond-async, return = existing": true, `return="existing"; x="a,b"`: true,
 				"return=existing, return=minimal": true,
 			} {
-				resp := post(d.Desk, "partner 5", tc.body, "prefer", prefer)
+				resp := post(d.Fixture, "partner 5", tc.body, "prefer", prefer)
 				if !wants || tc.existing == 0 {
-					if diff := cmp.Diff(tc.want, desk.Problems(t, resp)); diff != "" || resp.Headers["Preference-Applied"] != "" {
+					if diff := cmp.Diff(tc.want, functiontest.Problems(t, resp)); diff != "" || resp.Headers["Preference-Applied"] != "" {
 						t.Errorf("Prefer: %s (-want +got):\n%s", prefer, diff)
 					}
 					continue
@@ -313,19 +313,19 @@ func TestConflicts(t *testing.T) {
 		t.Error("a conflict makes an account")
 	}
 	t.Run("the same external id of another partner is free", func(t *testing.T) {
-		if s := made(t, post(d.Desk, "partner 6", `{"external_account_id":"a"}`, "Prefer", "return=existing")); s.AccountID == a || s.AccountID == c || s.APIKey == nil {
+		if s := made(t, post(d.Fixture, "partner 6", `{"external_account_id":"a"}`, "Prefer", "return=existing")); s.AccountID == a || s.AccountID == c || s.APIKey == nil {
 			t.Errorf("account %+v", s)
 		}
 	})
 	t.Run("nothing taken", func(t *testing.T) {
-		resp := post(d.Desk, "partner 5", `{"external_account_id":"new"}`, "Prefer", "return=existing")
+		resp := post(d.Fixture, "partner 5", `{"external_account_id":"new"}`, "Prefer", "return=existing")
 		if s := made(t, resp); s.APIKey == nil || resp.Headers["Preference-Applied"] != "" {
 			t.Errorf("%s, %v", resp.Body, resp.Headers)
 		}
 	})
 	t.Run("the existing account can not be read", func(t *testing.T) {
 		d.spy.load = errors.New("down")
-		if got := desk.Problems(t, post(d.Desk, "partner 5", `{"external_account_id":"a"}`, "Prefer", "return=existing")); got[0] != "500" {
+		if got := functiontest.Problems(t, post(d.Fixture, "partner 5", `{"external_account_id":"a"}`, "Prefer", "return=existing")); got[0] != "500" {
 			t.Errorf("%v, want 500", got)
 		}
 	})
@@ -334,16 +334,16 @@ func TestConflicts(t *testing.T) {
 func TestIdempotentCreate(t *testing.T) {
 	d := newFront(t)
 	const body = `{"external_account_id":"a","email":"a@example.com","password":"1234567"}`
-	first := post(d.Desk, "partner 5", body, "Idempotency-Key", "k")
+	first := post(d.Fixture, "partner 5", body, "Idempotency-Key", "k")
 	made(t, first)
 	t.Run("another payload", func(t *testing.T) {
-		if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, desk.Problems(t, post(d.Desk, "partner 5", `{}`, "Idempotency-Key", "k"))); diff != "" {
+		if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, functiontest.Problems(t, post(d.Fixture, "partner 5", `{}`, "Idempotency-Key", "k"))); diff != "" {
 			t.Error(diff)
 		}
 	})
 	t.Run("the same again", func(t *testing.T) {
 		d.Clock = d.Clock.Add(23 * time.Hour)
-		again := post(d.Desk, "partner 5", body, "idempotency-key", "k", "Prefer", "return=existing")
+		again := post(d.Fixture, "partner 5", body, "idempotency-key", "k", "Prefer", "return=existing")
 		want := maps.Clone(first.Headers)
 		want["Idempotent-Replayed"] = "true"
 		for _, h := range []map[string]string{want, again.Headers} {
@@ -358,33 +358,33 @@ func TestIdempotentCreate(t *testing.T) {
 	})
 	t.Run("an existing account's answer is kept too", func(t *testing.T) {
 		const same = `{"external_account_id":"a"}`
-		one := post(d.Desk, "partner 5", same, "Idempotency-Key", "e", "Prefer", "return=existing")
-		two := post(d.Desk, "partner 5", same, "Idempotency-Key", "e", "Prefer", "return=existing")
+		one := post(d.Fixture, "partner 5", same, "Idempotency-Key", "e", "Prefer", "return=existing")
+		two := post(d.Fixture, "partner 5", same, "Idempotency-Key", "e", "Prefer", "return=existing")
 		if one.StatusCode != http.StatusOK || one.Body != two.Body || two.Headers["Idempotent-Replayed"] != "true" {
 			t.Errorf("%d %s, then %d %s %v", one.StatusCode, one.Body, two.StatusCode, two.Body, two.Headers)
 		}
-		if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, desk.Problems(t, post(d.Desk, "partner 5", `{}`, "Idempotency-Key", "e"))); diff != "" {
+		if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, functiontest.Problems(t, post(d.Fixture, "partner 5", `{}`, "Idempotency-Key", "e"))); diff != "" {
 			t.Error(diff)
 		}
 	})
 	t.Run("an empty key is none that could be kept", func(t *testing.T) {
-		if diff := cmp.Diff([]string{"400", "invalid_string_length Idempotency-Key"}, desk.Problems(t, post(d.Desk, "partner 5", `{}`, "Idempotency-Key", ""))); diff != "" {
+		if diff := cmp.Diff([]string{"400", "invalid_string_length Idempotency-Key"}, functiontest.Problems(t, post(d.Fixture, "partner 5", `{}`, "Idempotency-Key", ""))); diff != "" {
 			t.Error(diff)
 		}
 	})
 	t.Run("another partner's key is another one", func(t *testing.T) {
-		if s := made(t, post(d.Desk, "partner 6", `{}`, "Idempotency-Key", "k")); s.APIKey == nil {
+		if s := made(t, post(d.Fixture, "partner 6", `{}`, "Idempotency-Key", "k")); s.APIKey == nil {
 			t.Error("another partner sees the answer")
 		}
 	})
 	t.Run("after a day it is free", func(t *testing.T) {
 		d.Clock = d.Clock.Add(2 * time.Hour)
-		if s := made(t, post(d.Desk, "partner 5", `{}`, "Idempotency-Key", "k")); s.APIKey == nil || s.AccountID == made(t, first).AccountID {
+		if s := made(t, post(d.Fixture, "partner 5", `{}`, "Idempotency-Key", "k")); s.APIKey == nil || s.AccountID == made(t, first).AccountID {
 			t.Errorf("account %+v", s)
 		}
 	})
 	t.Run("without a key each is another account", func(t *testing.T) {
-		one, two := made(t, post(d.Desk, "partner 5", `{}`)), made(t, post(d.Desk, "partner 5", `{}`))
+		one, two := made(t, post(d.Fixture, "partner 5", `{}`)), made(t, post(d.Fixture, "partner 5", `{}`))
 		if one.AccountID == two.AccountID {
 			t.Error("one account")
 		}
@@ -394,9 +394,9 @@ func TestIdempotentCreate(t *testing.T) {
 func TestTakenIDsAreDrawnAgain(t *testing.T) {
 	d := newFront(t)
 	d.spy.taken = idDraws - 1
-	made(t, post(d.Desk, "partner 5", `{}`))
+	made(t, post(d.Fixture, "partner 5", `{}`))
 	d.spy.taken = idDraws
-	if got := desk.Problems(t, post(d.Desk, "partner 5", `{}`)); got[0] != "500" || d.spy.taken != 0 {
+	if got := functiontest.Problems(t, post(d.Fixture, "partner 5", `{}`)); got[0] != "500" || d.spy.taken != 0 {
 		t.Errorf("%v with %d draws left, want 500 after %d", got, d.spy.taken, idDraws)
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
 )
 
 // BenchmarkAuthenticatedRead sets a read of a stored snapshot against the two
@@ -36,7 +36,7 @@ func BenchmarkAuthenticatedRead(b *testing.B) {
 		}
 		wg.Wait()
 	}
-	probe.Compare(b, ours, bare)
+	calltrace.Compare(b, ours, bare)
 }
 
 // inputs notes what the store asks of DynamoDB.

@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/health"
 	"carrierlink/shared/store"
@@ -19,7 +19,7 @@ import (
 
 // world is the function over real engines, with one linked account.
 type world struct {
-	*desk.Desk
+	*functiontest.Fixture
 	seen inputs
 	id   string
 }
@@ -27,14 +27,14 @@ type world struct {
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	w := &world{}
-	engines := desk.StartEngines(tb)
+	engines := functiontest.StartEngines(tb)
 	engines.Tap = func(client *dynamodb.Client) store.API {
 		w.seen.Client = client
 		return &w.seen
 	}
-	w.Desk = desk.OnEngines(tb, engines, "calls")
-	serve(w.Desk)
-	w.id = w.Link(desk.Number).ID
+	w.Fixture = functiontest.OnEngines(tb, engines, "calls")
+	serve(w.Fixture)
+	w.id = w.Link(functiontest.Number).ID
 	return w
 }
 
@@ -46,9 +46,9 @@ func (w *world) get(refresh, etag string) events.APIGatewayProxyResponse {
 // batch read; a live one adds allowance, claim, secret, carrier call, one transaction, and
 // the carrier's tally (design: "Round trips"). An answer that differs from the
 // last one is a read more; one of an open breaker is none.
-func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
+func TestRemoteCalls(t *testing.T) { calltrace.Attempts(t, remoteCalls) }
 
-func remoteCalls(t *probe.Attempt) {
+func remoteCalls(t *calltrace.Attempt) {
 	w := newWorld(t)
 	first := w.get("false", "") // the first use of a key in a minute is one call more
 	live := []string{"UpdateItem", "UpdateItem", "GetSecretValue", "carrier GET", "TransactWriteItems", "UpdateItem"}
@@ -62,7 +62,7 @@ func remoteCalls(t *probe.Attempt) {
 		{"not modified", "false", first.Headers["ETag"], nil, http.StatusNotModified, nil},
 		{"live", "true", "", nil, http.StatusOK, live},
 		{"live, and another answer", "true", "", func() {
-			raw := strings.Replace(carriersText, number, desk.Number, 1)
+			raw := strings.Replace(carriersText, number, functiontest.Number, 1)
 			w.Carrier.Reading = new(goodReading(t, raw))
 		}, http.StatusOK, []string{"UpdateItem", "UpdateItem", "GetSecretValue", "BatchGetItem", "TransactWriteItems", "UpdateItem"}},
 		{"the breaker is open", "true", "", func() {
@@ -73,15 +73,15 @@ func remoteCalls(t *probe.Attempt) {
 		}, http.StatusOK, nil},
 	}
 	for _, tc := range tests {
-		t.Run(tc.name, func(t *probe.Attempt) {
+		t.Run(tc.name, func(t *calltrace.Attempt) {
 			if tc.before != nil {
 				tc.before()
 			}
-			w.Wire.Reset()
+			w.Transport.Reset()
 			if resp := w.get(tc.refresh, tc.etag); resp.StatusCode != tc.status {
 				t.Fatalf("get answers %d: %s, want %d", resp.StatusCode, resp.Body, tc.status)
 			}
-			calls := w.Wire.Calls()
+			calls := w.Transport.Calls()
 			beside := slices.Sorted(slices.Values(calls[:2])) // at once, in either order
 			if diff := cmp.Diff([]string{"BatchGetItem", "UpdateItem"}, beside); diff != "" {
 				t.Errorf("calls of authentication (-want +got):\n%s", diff)

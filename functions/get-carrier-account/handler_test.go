@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
@@ -41,16 +41,16 @@ func goodReading(tb testing.TB, text string) connection.Reading {
 	return connection.Reading{Outcome: carrier.OutcomeOK, HTTPStatus: http.StatusOK, Raw: []byte(text), Contract: c}
 }
 
-// front is the function over a desk with one connection.
+// front is the function over a fixture with one connection.
 type front struct {
-	*desk.Desk
+	*functiontest.Fixture
 	id string
 }
 
 // newFront links with this reading; an outage is kept to be verified later.
 func newFront(t *testing.T, reading connection.Reading) *front {
 	t.Helper()
-	d := desk.InMemory(t)
+	d := functiontest.InMemory(t)
 	serve(d)
 	d.Carrier.Reading = &reading
 	f := &front{d, d.Link(number).ID}
@@ -58,8 +58,8 @@ func newFront(t *testing.T, reading connection.Reading) *front {
 	return f
 }
 
-func serve(d *desk.Desk) {
-	h := &handler{auth: d.Auth(), accounts: d.Store, checker: d.Linker, now: d.Now}
+func serve(d *functiontest.Fixture) {
+	h := &handler{auth: d.Auth(), accounts: d.Store, checker: d.Connections, now: d.Now}
 	d.Serve(httpapi.Route{Method: http.MethodGet, Resource: "/v1/carriers/{carrier_id}/account", Handler: h.get})
 }
 
@@ -74,7 +74,7 @@ func (f *front) as(who, id, query string, headers ...string) events.APIGatewayPr
 
 func read(t *testing.T, resp events.APIGatewayProxyResponse) answer {
 	t.Helper()
-	return desk.Read[answer](t, resp, http.StatusOK)
+	return functiontest.Read[answer](t, resp, http.StatusOK)
 }
 
 func TestGetRefuses(t *testing.T) {
@@ -109,10 +109,10 @@ func TestGetRefuses(t *testing.T) {
 			if tc.id != "" {
 				id = tc.id
 			}
-			if diff := cmp.Diff([]string{"401", "unauthorized"}, desk.Problems(t, f.as("", id, tc.query))); diff != "" {
+			if diff := cmp.Diff([]string{"401", "unauthorized"}, functiontest.Problems(t, f.as("", id, tc.query))); diff != "" {
 				t.Errorf("without a key (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(tc.want, desk.Problems(t, f.as("account 71", id, tc.query))); diff != "" {
+			if diff := cmp.Diff(tc.want, functiontest.Problems(t, f.as("account 71", id, tc.query))); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
 			if n := len(f.Carrier.Asked()); n != 0 {
@@ -125,12 +125,12 @@ func TestGetRefuses(t *testing.T) {
 // TestAbsentAndForeignAreEqual but for the request id.
 func TestAbsentAndForeignAreEqual(t *testing.T) {
 	f := newFront(t, goodReading(t, carriersText))
-	intent := connection.Connection{ID: "se-7", AccountID: desk.Account, PartnerID: 5, Carrier: carrier.StarTrack, AccountNumber: "09912345", LeaseUntil: f.Clock.Add(time.Minute)}
+	intent := connection.Connection{ID: "se-7", AccountID: functiontest.Account, PartnerID: 5, Carrier: carrier.StarTrack, AccountNumber: "09912345", LeaseUntil: f.Clock.Add(time.Minute)}
 	if err := f.Store.BeginLink(t.Context(), &intent, connection.LinkOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	unlinked := f.Link(desk.OtherNumber)
-	if err := f.Linker.Unlink(t.Context(), unlinked, false); err != nil {
+	unlinked := f.Link(functiontest.OtherNumber)
+	if err := f.Connections.Unlink(t.Context(), unlinked, false); err != nil {
 		t.Fatal(err)
 	}
 	f.Carrier.Asked()
@@ -315,7 +315,7 @@ func TestWhatKeepsUsFromAsking(t *testing.T) {
 			f = newFront(t, connection.Reading{Outcome: carrier.OutcomeTimeout})
 			tc.setUp(t, f)
 			resp := f.ask("")
-			if diff := cmp.Diff(tc.want, desk.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != tc.retry {
+			if diff := cmp.Diff(tc.want, functiontest.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != tc.retry {
 				t.Errorf("without a snapshot: Retry-After %q (-want +got):\n%s", resp.Headers["Retry-After"], diff)
 			}
 		})

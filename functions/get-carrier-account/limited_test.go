@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 )
@@ -17,7 +17,7 @@ import (
 // the others the stored copy: in memory, where they come one after the other.
 func TestSixtyLiveReads(t *testing.T) {
 	f := newFront(t, goodReading(t, carriersText))
-	f.Linker.CallsPerMinute = 10
+	f.Connections.CallsPerMinute = 10
 	got := map[string]int{}
 	for range 60 {
 		a := read(t, f.ask("refresh=true"))
@@ -43,11 +43,11 @@ func TestSixtyLiveReads(t *testing.T) {
 // TestLimitedWithoutACopy: there is nothing to show.
 func TestLimitedWithoutACopy(t *testing.T) {
 	f := newFront(t, connection.Reading{Outcome: carrier.OutcomeTimeout})
-	f.Linker.CallsPerMinute = 1
+	f.Connections.CallsPerMinute = 1
 	f.ask("")
 	f.Carrier.Asked()
 	resp := f.ask("")
-	if diff := cmp.Diff([]string{"429", "rate_limit_exceeded"}, desk.Problems(t, resp)); diff != "" {
+	if diff := cmp.Diff([]string{"429", "rate_limit_exceeded"}, functiontest.Problems(t, resp)); diff != "" {
 		t.Errorf("answer without a copy (-want +got):\n%s", diff)
 	}
 	if resp.Headers["Retry-After"] != "60" || len(f.Carrier.Asked()) != 0 {
@@ -58,10 +58,10 @@ func TestLimitedWithoutACopy(t *testing.T) {
 // TestLimitedOnEngines: sixty at once, of two connections that share a key, are
 // ten calls of the carrier too.
 func TestLimitedOnEngines(t *testing.T) {
-	d := desk.OnEngines(t, desk.StartEngines(t), "limited")
+	d := functiontest.OnEngines(t, functiontest.StartEngines(t), "limited")
 	serve(d)
-	ids := []string{d.Link(desk.Number).ID, d.Link(desk.OtherNumber).ID}
-	d.Linker.CallsPerMinute = 10
+	ids := []string{d.Link(functiontest.Number).ID, d.Link(functiontest.OtherNumber).ID}
+	d.Connections.CallsPerMinute = 10
 	d.Carrier.Asked()
 	statuses := make(chan string)
 	for i := range 60 {

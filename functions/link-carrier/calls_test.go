@@ -8,13 +8,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
+	"carrierlink/infra/test/functiontest"
 )
 
 // remoteCalls counts: auth, carrier call, intent, CreateSecret, activate
 // (design: "Round trips"), and one claim more with an idempotency key.
-func remoteCalls(t *testing.T, engines desk.Engines) {
+func remoteCalls(t *testing.T, engines functiontest.Engines) {
 	t.Helper()
 	work := []string{"UpdateItem", "carrier GET", "TransactWriteItems", "CreateSecret", "TransactWriteItems"}
 	for name, tc := range map[string]struct {
@@ -25,15 +25,15 @@ func remoteCalls(t *testing.T, engines desk.Engines) {
 		"with-one":      {"order-66", append([]string{"TransactWriteItems"}, work...)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			probe.Attempts(t, func(t *probe.Attempt) {
-				d := desk.OnEngines(t, engines, fmt.Sprintf("%s-%d", name, t.N))
+			calltrace.Attempts(t, func(t *calltrace.Attempt) {
+				d := functiontest.OnEngines(t, engines, fmt.Sprintf("%s-%d", name, t.N))
 				serve(d)
 				post(d, "account 71", "australia_post", "") // the first use of a key in a minute is one call more
-				d.Wire.Reset()
+				d.Transport.Reset()
 				if resp := link(d, tc.idempotencyKey); resp.StatusCode != http.StatusOK {
 					t.Fatalf("link answers %d: %s", resp.StatusCode, resp.Body)
 				}
-				got := d.Wire.Calls()
+				got := d.Transport.Calls()
 				beside := slices.Sorted(slices.Values(got[:2])) // at once, in either order
 				if diff := cmp.Diff([]string{"BatchGetItem", "UpdateItem"}, beside); diff != "" {
 					t.Errorf("calls of authentication (-want +got):\n%s", diff)

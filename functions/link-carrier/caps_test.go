@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/store/storetest"
 )
@@ -23,24 +23,24 @@ func TestCaps(t *testing.T) {
 		"room for more": {connection.Caps{Connections: 2, Duplicates: 2, LinksPerDay: 2}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newFixture(t)
 			memory, ok := d.Store.(*storetest.Memory)
 			if !ok {
-				t.Fatalf("the desk has a %T", d.Store)
+				t.Fatalf("the fixture has a %T", d.Store)
 			}
 			memory.Caps = tc.caps
-			first := d.Link(desk.Number)
-			resp := post(d, "account 71", "australia_post", body(desk.Number, `,"allow_duplicate_account_number":true`))
+			first := d.Link(functiontest.Number)
+			resp := post(d, "account 71", "australia_post", body(functiontest.Number, `,"allow_duplicate_account_number":true`))
 			if tc.want == "" {
 				if resp.StatusCode != http.StatusOK {
 					t.Errorf("%d %s", resp.StatusCode, resp.Body)
 				}
 				return
 			}
-			if diff := cmp.Diff([]string{"409", tc.want}, desk.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != "" {
+			if diff := cmp.Diff([]string{"409", tc.want}, functiontest.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != "" {
 				t.Errorf("Retry-After %q (-want +got):\n%s", resp.Headers["Retry-After"], diff)
 			}
-			if diff := cmp.Diff([]string{first.ID}, d.Holders(desk.Number)); diff != "" {
+			if diff := cmp.Diff([]string{first.ID}, d.Holders(functiontest.Number)); diff != "" {
 				t.Errorf("holders (-want +got):\n%s", diff)
 			}
 		})

@@ -9,50 +9,50 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 )
 
 // link asks for the link, with an idempotency key where there is one.
-func link(d *desk.Desk, idempotencyKey string) events.APIGatewayProxyResponse {
+func link(d *functiontest.Fixture, idempotencyKey string) events.APIGatewayProxyResponse {
 	var headers []string
 	if idempotencyKey != "" {
 		headers = []string{"Idempotency-Key", idempotencyKey}
 	}
-	return post(d, "account 71", "australia_post", body(desk.Number, ""), headers...)
+	return post(d, "account 71", "australia_post", body(functiontest.Number, ""), headers...)
 }
 
 // TestOnEngines is what needs the real ones; they are started once.
 func TestOnEngines(t *testing.T) {
-	engines := desk.StartEngines(t)
+	engines := functiontest.StartEngines(t)
 	t.Run("remote calls", func(t *testing.T) { remoteCalls(t, engines) })
 	t.Run("crash after each call", func(t *testing.T) { crashAfterEachCall(t, engines) })
 }
 
 // killed asks for the link in a process that is killed after its n-th remote
 // call, and tells whether it made that many.
-func killed(d *desk.Desk, n int, idempotencyKey string) bool {
+func killed(d *functiontest.Fixture, n int, idempotencyKey string) bool {
 	p := d.Process()
 	serve(p)
-	return p.Wire.DieAfter(n, func() { link(p, idempotencyKey) })
+	return p.Transport.DieAfter(n, func() { link(p, idempotencyKey) })
 }
 
 // crashAfterEachCall kills the process after each remote call of a link.
 // Then the same request comes again, or the reconciler: while the lease of the
 // dead one lasts a repeat may have to wait, after it there is one connection,
 // one secret and no orphan; the reconciler leaves that, or nothing.
-func crashAfterEachCall(t *testing.T, engines desk.Engines) {
+func crashAfterEachCall(t *testing.T, engines functiontest.Engines) {
 	t.Helper()
 	for _, idempotencyKey := range []string{"", "order-66"} {
 		for n, more := 1, true; more; n++ {
 			t.Run(fmt.Sprintf("key %q, call %d", idempotencyKey, n), func(t *testing.T) {
-				d := desk.OnEngines(t, engines, "link-"+idempotencyKey+strconv.Itoa(n))
+				d := functiontest.OnEngines(t, engines, "link-"+idempotencyKey+strconv.Itoa(n))
 				serve(d)
 				more = killed(d, n, idempotencyKey)
 				if !more {
 					if n < 6 {
 						t.Fatalf("a link made %d remote calls, want at least 6", n-1)
 					}
-					d.One(t, desk.Number, desk.Credentials(desk.APIKey, desk.APISecret))
+					d.One(t, functiontest.Number, functiontest.Credentials(functiontest.APIKey, functiontest.APISecret))
 					return
 				}
 				early := link(d, idempotencyKey)
@@ -69,23 +69,23 @@ func crashAfterEachCall(t *testing.T, engines desk.Engines) {
 				default:
 					t.Errorf("the repeat after the lease answers %d: %s", late.StatusCode, late.Body)
 				}
-				d.One(t, desk.Number, desk.Credentials(desk.APIKey, desk.APISecret))
+				d.One(t, functiontest.Number, functiontest.Credentials(functiontest.APIKey, functiontest.APISecret))
 
-				reconciled := desk.OnEngines(t, engines, "reconcile-"+idempotencyKey+strconv.Itoa(n))
+				reconciled := functiontest.OnEngines(t, engines, "reconcile-"+idempotencyKey+strconv.Itoa(n))
 				serve(reconciled)
 				killed(reconciled, n, idempotencyKey)
 				reconciled.Pass(31 * time.Second)
-				if _, err := reconciled.Linker.Reconcile(t.Context(), 10); err != nil {
+				if _, err := reconciled.Connections.Reconcile(t.Context(), 10); err != nil {
 					t.Fatal(err)
 				}
-				rows, err := reconciled.Store.AllConnections(t.Context(), desk.Account)
+				rows, err := reconciled.Store.AllConnections(t.Context(), functiontest.Account)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if len(rows) == 0 {
 					reconciled.Nothing(t)
 				} else {
-					reconciled.One(t, desk.Number, desk.Credentials(desk.APIKey, desk.APISecret))
+					reconciled.One(t, functiontest.Number, functiontest.Credentials(functiontest.APIKey, functiontest.APISecret))
 				}
 			})
 		}

@@ -11,33 +11,33 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/views"
 )
 
-func newDesk(t *testing.T) *desk.Desk {
+func newFixture(t *testing.T) *functiontest.Fixture {
 	t.Helper()
-	d := desk.InMemory(t)
+	d := functiontest.InMemory(t)
 	serve(d)
 	return d
 }
 
-func serve(d *desk.Desk) {
-	h := &handler{auth: d.Auth(), accounts: d.Store, claims: d.Store, sealer: d.Sealer(), linker: d.Linker, now: d.Now}
+func serve(d *functiontest.Fixture) {
+	h := &handler{auth: d.Auth(), accounts: d.Store, claims: d.Store, sealer: d.Sealer(), linker: d.Connections, now: d.Now}
 	d.Serve(httpapi.Route{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}", Handler: h.link})
 }
 
 // post asks to link at a carrier; headers are pairs.
-func post(d *desk.Desk, who, carrierName, body string, headers ...string) events.APIGatewayProxyResponse {
+func post(d *functiontest.Fixture, who, carrierName, body string, headers ...string) events.APIGatewayProxyResponse {
 	return d.Do(who, http.MethodPost, "/v1/connections/carriers/"+carrierName, body, headers...)
 }
 
 // body is a request for a number, with more members behind it.
 func body(n, more string) string {
-	return `{"nickname":"Main","account_number":"` + n + `","api_key":"` + desk.APIKey + `","api_secret":"` + desk.APISecret + `"` + more + `}`
+	return `{"nickname":"Main","account_number":"` + n + `","api_key":"` + functiontest.APIKey + `","api_secret":"` + functiontest.APISecret + `"` + more + `}`
 }
 
 func TestLinkRefuses(t *testing.T) {
@@ -72,12 +72,12 @@ func TestLinkRefuses(t *testing.T) {
 		{"pre-flight beside a missing field", "account 71", "australia_post", `{"nickname":"n","account_number":"1","api_key":"a b"}`, nil, []string{
 			"400", "invalid_field_value account_number: lost_leading_zeros", "invalid_field_value api_key: inner_blank", "field_value_required api_secret",
 		}},
-		{"pre-flight beside a wrong type", "account 71", "australia_post", `{"nickname":"n","account_number":"1","api_key":7,"api_secret":"` + desk.APISecret + `"}`, nil, []string{
+		{"pre-flight beside a wrong type", "account 71", "australia_post", `{"nickname":"n","account_number":"1","api_key":7,"api_secret":"` + functiontest.APISecret + `"}`, nil, []string{
 			"400", "invalid_field_value account_number: lost_leading_zeros", "invalid_field_value api_key",
 		}},
 		{
 			"everything, in the order of the fields", "account 71", "australia_post",
-			`{"extra":1,"verify":"x","metadata":{"a":1},"external_carrier_id":"","refresh_policy":"x","allow_duplicate_account_number":1,"api_secret":"` + desk.APIKey + `","api_key":"'k'","account_number":"1","nickname":""}`, nil,
+			`{"extra":1,"verify":"x","metadata":{"a":1},"external_carrier_id":"","refresh_policy":"x","allow_duplicate_account_number":1,"api_secret":"` + functiontest.APIKey + `","api_key":"'k'","account_number":"1","nickname":""}`, nil,
 			[]string{
 				"400", "invalid_string_length nickname", "invalid_field_value account_number: lost_leading_zeros", "invalid_field_value api_key: quotes",
 				"invalid_field_value allow_duplicate_account_number", "invalid_field_value refresh_policy", "invalid_string_length external_carrier_id",
@@ -88,8 +88,8 @@ func TestLinkRefuses(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t)
-			if diff := cmp.Diff(tc.want, desk.Problems(t, post(d, tc.who, tc.carrier, tc.body, tc.headers...))); diff != "" {
+			d := newFixture(t)
+			if diff := cmp.Diff(tc.want, functiontest.Problems(t, post(d, tc.who, tc.carrier, tc.body, tc.headers...))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.body, diff)
 			}
 			if n := len(d.Carrier.Asked()); n != 0 || len(d.Holders("0000123400")) != 0 {
@@ -104,7 +104,7 @@ func TestLinkRefuses(t *testing.T) {
 func TestLinkHints(t *testing.T) {
 	const token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln-canary"
 	for _, outcome := range []carrier.Outcome{carrier.OutcomeUnauthorized, carrier.OutcomeForbidden} {
-		d := newDesk(t)
+		d := newFixture(t)
 		d.Carrier.Reading = &connection.Reading{Outcome: outcome, HTTPStatus: 401}
 		resp := post(d, "account 71", "australia_post", `{"nickname":"n","account_number":"0000123400","api_key":"`+token+`","api_secret":"x"}`)
 		if n := len(d.Carrier.Asked()); n != 1 || resp.StatusCode != http.StatusBadRequest {
@@ -141,10 +141,10 @@ func TestLinkStories(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.story, func(t *testing.T) {
-			d := newDesk(t)
+			d := newFixture(t)
 			n := "00001234" + tc.story
 			resp := post(d, "account 71", "australia_post", body(n, `,"verify":"now"`), "Idempotency-Key", "k")
-			if diff := cmp.Diff(tc.want, desk.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != tc.retry {
+			if diff := cmp.Diff(tc.want, functiontest.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != tc.retry {
 				t.Errorf("Retry-After %q (-want +got):\n%s", resp.Headers["Retry-After"], diff)
 			}
 			if strings.Contains(resp.Body, n) {
@@ -156,12 +156,12 @@ func TestLinkStories(t *testing.T) {
 			// The key is free again, for this body and for another one.
 			resp = post(d, "account 71", "australia_post", body(n, `,"verify":"later"`), "Idempotency-Key", "k")
 			if !tc.outage {
-				if diff := cmp.Diff(tc.want, desk.Problems(t, resp)); diff != "" {
+				if diff := cmp.Diff(tc.want, functiontest.Problems(t, resp)); diff != "" {
 					t.Errorf("verify later (-want +got):\n%s", diff)
 				}
 				return
 			}
-			conn := desk.Read[views.Connection](t, resp, http.StatusAccepted)
+			conn := functiontest.Read[views.Connection](t, resp, http.StatusAccepted)
 			if conn.Status != "pending_verification" || conn.Verified || conn.StatusReason == nil || conn.NextRefreshAt == nil || conn.Contract != nil {
 				t.Errorf("verify later: %s", resp.Body)
 			}
@@ -174,9 +174,9 @@ func TestLinkStories(t *testing.T) {
 }
 
 func TestLinkAnswer(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	resp := post(d, "account 71", "australia_post", body(" 0000-1234 00", `,"refresh_policy":"hourly","external_carrier_id":"x/1","metadata":{"a":"b"},"allow_duplicate_account_number":"false"`))
-	got := desk.Read[views.Connection](t, resp, http.StatusOK)
+	got := functiontest.Read[views.Connection](t, resp, http.StatusOK)
 	text := func(s string) *string { return &s }
 	stamp := text("2026-03-01T00:00:30.000Z")
 	want := views.Connection{
@@ -188,8 +188,8 @@ func TestLinkAnswer(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
 	}
-	c, err := d.Vault.Get(t.Context(), desk.Account, got.CarrierID, d.Row(got.CarrierID).SecretVersion)
-	if err != nil || !c.Equal(desk.Credentials(desk.APIKey, desk.APISecret)) {
+	c, err := d.Vault.Get(t.Context(), functiontest.Account, got.CarrierID, d.Row(got.CarrierID).SecretVersion)
+	if err != nil || !c.Equal(functiontest.Credentials(functiontest.APIKey, functiontest.APISecret)) {
 		t.Errorf("the vault: %v", err)
 	}
 	if h := d.History(got.CarrierID); len(h) != 1 || h[0].Trigger != "link" || h[0].Outcome != "ok" || h[0].Number != 1 {
@@ -199,7 +199,7 @@ func TestLinkAnswer(t *testing.T) {
 
 func TestLinkRestricted(t *testing.T) {
 	for story, reason := range map[string]string{"10": "contract_expired", "12": "credit_blocked", "14": "all_products_expired"} {
-		d := newDesk(t)
+		d := newFixture(t)
 		resp := post(d, "account 71", "australia_post", body("00001234"+story, ""))
 		if resp.StatusCode != http.StatusOK || !strings.Contains(resp.Body, `"status":"restricted","status_reason":"`+reason+`"`) {
 			t.Errorf("story %s: %d %s, want restricted, %s", story, resp.StatusCode, resp.Body, reason)
@@ -209,7 +209,7 @@ func TestLinkRestricted(t *testing.T) {
 
 func TestStarTrackAndItsAlias(t *testing.T) {
 	for _, name := range []string{"startrack", "star_track"} {
-		d := newDesk(t)
+		d := newFixture(t)
 		resp := post(d, "partner 5", name, body("00012300", ""), "On-Behalf-Of", "se-71")
 		if resp.StatusCode != http.StatusOK || !strings.Contains(resp.Body, `"carrier_name":"startrack"`) {
 			t.Errorf("%s: %d %s", name, resp.StatusCode, resp.Body)
@@ -218,19 +218,19 @@ func TestStarTrackAndItsAlias(t *testing.T) {
 }
 
 func TestLinkTwice(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	first := post(d, "account 71", "australia_post", body("0000123400", ""), "Idempotency-Key", "k")
-	conn := desk.Read[views.Connection](t, first, http.StatusOK)
+	conn := functiontest.Read[views.Connection](t, first, http.StatusOK)
 	d.Carrier.Asked()
 	t.Run("conflict", func(t *testing.T) {
 		resp := post(d, "partner 5", "australia_post", body("0000123400", ""), "On-Behalf-Of", "71")
-		if diff := cmp.Diff([]string{"409", "carrier_conflict account_number"}, desk.Problems(t, resp)); diff != "" || !strings.Contains(resp.Body, `"existing_carrier_id":"`+conn.CarrierID+`"`) {
+		if diff := cmp.Diff([]string{"409", "carrier_conflict account_number"}, functiontest.Problems(t, resp)); diff != "" || !strings.Contains(resp.Body, `"existing_carrier_id":"`+conn.CarrierID+`"`) {
 			t.Errorf("%s\n%s", resp.Body, diff)
 		}
 	})
 	t.Run("another payload", func(t *testing.T) {
 		resp := post(d, "account 71", "australia_post", body("0000123499", ""), "Idempotency-Key", "k")
-		if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, desk.Problems(t, resp)); diff != "" {
+		if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, functiontest.Problems(t, resp)); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -247,7 +247,7 @@ func TestLinkTwice(t *testing.T) {
 	})
 	t.Run("another caller's key is another one", func(t *testing.T) {
 		resp := post(d, "partner 5", "australia_post", body("0000123400", ""), "On-Behalf-Of", "71", "Idempotency-Key", "k")
-		if got := desk.Problems(t, resp); got[0] != "409" || resp.Headers["Idempotent-Replayed"] != "" {
+		if got := functiontest.Problems(t, resp); got[0] != "409" || resp.Headers["Idempotent-Replayed"] != "" {
 			t.Errorf("%v", got)
 		}
 	})
@@ -266,15 +266,15 @@ func TestLinkTwice(t *testing.T) {
 // TestLinkFails: our own failure shows nothing, and the twin that comes while it
 // is at work is asked to come back.
 func TestLinkFails(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.Vault.Fail = func(string) error { return errors.New("AccessDenied") }
 	resp := post(d, "account 71", "australia_post", body("0000123400", ""), "Idempotency-Key", "k")
-	if diff := cmp.Diff([]string{"500", "unspecified"}, desk.Problems(t, resp)); diff != "" {
+	if diff := cmp.Diff([]string{"500", "unspecified"}, functiontest.Problems(t, resp)); diff != "" {
 		t.Error(diff)
 	}
 	d.Vault.Fail = nil
 	resp = post(d, "account 71", "australia_post", body("0000123400", ""), "Idempotency-Key", "k")
-	if diff := cmp.Diff([]string{"409", "invalid_status account_number"}, desk.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != "1" {
+	if diff := cmp.Diff([]string{"409", "invalid_status account_number"}, functiontest.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != "1" {
 		t.Errorf("within the lease: Retry-After %q\n%s", resp.Headers["Retry-After"], diff)
 	}
 	d.Pass(30 * time.Second)

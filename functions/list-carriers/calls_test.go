@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
@@ -18,10 +18,10 @@ import (
 
 // TestRemoteCalls counts: what has a key of its own is read beside the one write
 // for the API key, and what there may be many of is asked for once that is proven.
-func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
+func TestRemoteCalls(t *testing.T) { calltrace.Attempts(t, remoteCalls) }
 
-func remoteCalls(t *probe.Attempt) {
-	d := serve(desk.EmptyOnEngines(t, desk.StartTable(t), "calls"))
+func remoteCalls(t *calltrace.Attempt) {
+	d := serve(functiontest.EmptyOnEngines(t, functiontest.StartTable(t), "calls"))
 	d.AddAccount(account.Account{ID: 71, PartnerID: 5, Active: true})
 	for _, id := range []string{"se-1234567", "se-7654321"} {
 		conn := verified(id, d.Clock)
@@ -68,30 +68,30 @@ func remoteCalls(t *probe.Attempt) {
 	for _, path := range []string{
 		"/v1/connections/carriers", "/v1/carriers", "/v1/carriers/se-1234567", "/v1/carriers/se-1234567/history", "/v1/carriers/status",
 	} {
-		t.Run("a forged key, "+path, func(t *probe.Attempt) {
-			d.Wire.Reset()
+		t.Run("a forged key, "+path, func(t *calltrace.Attempt) {
+			d.Transport.Reset()
 			if resp := d.ask("account 71", path, "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
 				t.Fatalf("%d %s, want 401", resp.StatusCode, resp.Body)
 			}
-			if diff := cmp.Diff(one, slices.Sorted(slices.Values(d.Wire.Calls()))); diff != "" {
+			if diff := cmp.Diff(one, slices.Sorted(slices.Values(d.Transport.Calls()))); diff != "" {
 				t.Errorf("remote calls (-want +got):\n%s", diff)
 			}
 		})
 	}
 	for _, tc := range tests {
-		t.Run(tc.name, func(t *probe.Attempt) {
-			d.Wire.Reset()
+		t.Run(tc.name, func(t *calltrace.Attempt) {
+			d.Transport.Reset()
 			resp := d.ask("account 71", tc.path, tc.headers...)
 			if resp.StatusCode != tc.status {
 				t.Fatalf("%d %s, want %d", resp.StatusCode, resp.Body, tc.status)
 			}
-			calls := d.Wire.Calls()
+			calls := d.Transport.Calls()
 			slices.Sort(calls[:min(len(tc.beside), len(calls))])
 			if diff := cmp.Diff(append(slices.Clone(tc.beside), tc.after...), calls); diff != "" {
 				t.Errorf("remote calls (-want +got):\n%s", diff)
 			}
 			if tc.name == "list" {
-				if got := desk.Read[listBody](t, resp, http.StatusOK); len(got.Carriers) != 2 {
+				if got := functiontest.Read[listBody](t, resp, http.StatusOK); len(got.Carriers) != 2 {
 					t.Errorf("%d carriers", len(got.Carriers))
 				}
 			}

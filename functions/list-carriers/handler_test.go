@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
@@ -21,10 +21,10 @@ import (
 	"carrierlink/shared/store"
 )
 
-// front is the function over a desk with partner 5, its accounts 71 and 72 and the
+// front is the function over a fixture with partner 5, its accounts 71 and 72 and the
 // disabled 73, and partner 6.
 type front struct {
-	*desk.Desk
+	*functiontest.Fixture
 	*handler
 	fail error // of the reads beside the account's
 }
@@ -62,7 +62,7 @@ func (d *front) Load(ctx context.Context, account int64, want store.Want) (store
 
 func newFront(t *testing.T) *front {
 	t.Helper()
-	d := desk.EmptyInMemory(t)
+	d := functiontest.EmptyInMemory(t)
 	d.Clock = start()
 	f := serve(d)
 	f.connections, f.checks = f, f
@@ -76,9 +76,9 @@ func newFront(t *testing.T) *front {
 	return f
 }
 
-// serve makes the function that a desk serves.
-func serve(d *desk.Desk) *front {
-	f := &front{Desk: d, handler: &handler{auth: d.Auth(), connections: d.Store, checks: d.Store, sealer: d.Sealer(), now: d.Now}}
+// serve makes the function that a fixture serves.
+func serve(d *functiontest.Fixture) *front {
+	f := &front{Fixture: d, handler: &handler{auth: d.Auth(), connections: d.Store, checks: d.Store, sealer: d.Sealer(), now: d.Now}}
 	d.Serve(f.routes()...)
 	return f
 }
@@ -152,7 +152,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 			t.Run(path+", "+tc.name, func(t *testing.T) {
 				d := newFront(t)
 				d.link(t, connection.Connection{ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.Active}, "")
-				if diff := cmp.Diff(tc.want, desk.Problems(t, d.ask(tc.who, path, "On-Behalf-Of", tc.onBehalfOf))); diff != "" {
+				if diff := cmp.Diff(tc.want, functiontest.Problems(t, d.ask(tc.who, path, "On-Behalf-Of", tc.onBehalfOf))); diff != "" {
 					t.Errorf("answer (-want +got):\n%s", diff)
 				}
 			})
@@ -164,7 +164,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		for who, want := range map[string][]string{"account 71": {"401", "unauthorized"}, "partner 5": {"403", "subscription_inactive"}} {
-			if diff := cmp.Diff(want, desk.Problems(t, d.ask(who, "/v1/carriers", "On-Behalf-Of", "71"))); diff != "" {
+			if diff := cmp.Diff(want, functiontest.Problems(t, d.ask(who, "/v1/carriers", "On-Behalf-Of", "71"))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", who, diff)
 			}
 		}
@@ -175,7 +175,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 		d.fail = errors.New("down")
 		for _, path := range []string{"/v1/carriers", "/v1/carriers/status", "/v1/carriers/se-1/history"} {
 			for who, want := range map[string][]string{"account 71": {"500", "unspecified"}, "": {"401", "unauthorized"}} {
-				if diff := cmp.Diff(want, desk.Problems(t, d.ask(who, path))); diff != "" {
+				if diff := cmp.Diff(want, functiontest.Problems(t, d.ask(who, path))); diff != "" {
 					t.Errorf("%s for %q (-want +got):\n%s", path, who, diff)
 				}
 			}
@@ -190,7 +190,7 @@ func TestGetRefuses(t *testing.T) {
 	d.link(t, verified("se-4", start()), contract())
 	d.unlink(t, "se-4")
 	for _, id := range []string{"x", "1", "se-", "SE-1", "se-A", "se-1%20", "se-%2F", "se-%", "%ff", "se-" + strings.Repeat("1", 23), "se-%C3%A9"} {
-		if diff := cmp.Diff([]string{"400", "invalid_identifier carrier_id"}, desk.Problems(t, d.ask("account 71", "/v1/carriers/"+id))); diff != "" {
+		if diff := cmp.Diff([]string{"400", "invalid_identifier carrier_id"}, functiontest.Problems(t, d.ask("account 71", "/v1/carriers/"+id))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", id, diff)
 		}
 	}
@@ -200,7 +200,7 @@ func TestGetRefuses(t *testing.T) {
 		"a disconnected one": {"account 71", "/v1/carriers/se-4"}, "another account's, for the partner": {"partner 5", "/v1/carriers/se-1", "On-Behalf-Of", "71"},
 	} {
 		resp := d.ask(ask[0], ask[1], ask[2:]...)
-		if diff := cmp.Diff([]string{"404", "not_found"}, desk.Problems(t, resp)); diff != "" {
+		if diff := cmp.Diff([]string{"404", "not_found"}, functiontest.Problems(t, resp)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 		bodies[strings.Replace(resp.Body, resp.Headers["X-Request-Id"], "ID", 1)] = name
@@ -217,7 +217,7 @@ func TestForms(t *testing.T) {
 		{"startrack", "startrack", carrier.StarTrack.FriendlyName(), connection.Form(carrier.StarTrack)},
 	}}
 	for _, ask := range [][]string{{"account 71"}, {"partner 5", "On-Behalf-Of", "se-72"}} {
-		if diff := cmp.Diff(want, desk.Read[formsBody](t, d.ask(ask[0], "/v1/connections/carriers", ask[1:]...), http.StatusOK)); diff != "" {
+		if diff := cmp.Diff(want, functiontest.Read[formsBody](t, d.ask(ask[0], "/v1/connections/carriers", ask[1:]...), http.StatusOK)); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", ask, diff)
 		}
 	}
@@ -269,7 +269,7 @@ func TestListAndGet(t *testing.T) {
 		if !strings.Contains(resp.Body, carrierText) || strings.Contains(resp.Body, "canary") {
 			t.Errorf("the list:\n%s\nlacks\n%s", resp.Body, carrierText)
 		}
-		got := desk.Read[listBody](t, resp, http.StatusOK)
+		got := functiontest.Read[listBody](t, resp, http.StatusOK)
 		if len(got.Carriers) != 2 || got.Carriers[0].CarrierID != "se-7654321" || len(got.Carriers[0].Services) != 0 || got.Carriers[0].HasMultiPackageSupportingService {
 			t.Errorf("of %d carriers the first is %+v, want the oldest", len(got.Carriers), got.Carriers[0])
 		}
@@ -343,11 +343,11 @@ func TestStatuses(t *testing.T) {
 	} {
 		d := newFront(t)
 		d.link(t, connection.Connection{ID: "se-1234567", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: status, StatusReason: "r"}, "")
-		got := desk.Read[carrierBody](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
+		got := functiontest.Read[carrierBody](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
 		if got.ConnectionStatus != want || got.Status != string(status) || *got.StatusReason != "r" || got.FriendlyName != carrier.StarTrack.FriendlyName() {
 			t.Errorf("%s is %q, %q for %v, want %q", status, got.ConnectionStatus, got.Status, got.StatusReason, want)
 		}
-		if list := desk.Read[listBody](t, d.ask("account 71", "/v1/carriers"), http.StatusOK); len(list.Carriers) != 1 || list.Carriers[0].ConnectionStatus != want {
+		if list := functiontest.Read[listBody](t, d.ask("account 71", "/v1/carriers"), http.StatusOK); len(list.Carriers) != 1 || list.Carriers[0].ConnectionStatus != want {
 			t.Errorf("%s in the list: %+v", status, list.Carriers)
 		}
 	}
@@ -358,7 +358,7 @@ func TestPaused(t *testing.T) {
 	paused := verified("se-1234567", start())
 	paused.Standing = account.StandingPaused // its account is active again, and it has not followed yet
 	d.link(t, paused, contract())
-	got := desk.Read[carrierBody](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
+	got := functiontest.Read[carrierBody](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
 	if got.ConnectionStatus != "pending_approval" || got.Status != "paused" || got.NextRefreshAt != nil {
 		t.Errorf("%q, %q, next %v", got.ConnectionStatus, got.Status, got.NextRefreshAt)
 	}
@@ -396,7 +396,7 @@ func TestServices(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			d := newFront(t)
 			d.link(t, connection.Connection{ID: "se-1234567", Carrier: tc.carrier, AccountNumber: "0000123400", Status: connection.Active}, contract(tc.products...))
-			got := desk.Read[carrierBody](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
+			got := functiontest.Read[carrierBody](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
 			var services []service
 			for _, s := range got.Services {
 				services = append(services, service{s.ServiceCode, s.Name, s.International, s.IsMultiPackageSupported})
@@ -424,8 +424,8 @@ func TestDamagedSnapshot(t *testing.T) {
 		d.link(t, verified("se-7654321", start()), contract(`{"type":"A","group":"B","product_id":"C"}`))
 		log.Reset()
 		resp := d.ask("account 71", "/v1/carriers/se-1234567")
-		list := desk.Read[listBody](t, d.ask("account 71", "/v1/carriers"), http.StatusOK)
-		if got := desk.Read[carrierBody](t, resp, http.StatusOK); got.Services == nil || len(got.Services) != 0 || got.Status != "active" || resp.Headers["ETag"] == "" {
+		list := functiontest.Read[listBody](t, d.ask("account 71", "/v1/carriers"), http.StatusOK)
+		if got := functiontest.Read[carrierBody](t, resp, http.StatusOK); got.Services == nil || len(got.Services) != 0 || got.Status != "active" || resp.Headers["ETag"] == "" {
 			t.Errorf("%s: get: %s", name, resp.Body)
 		}
 		if len(list.Carriers) != 2 || len(list.Carriers[0].Services) != 0 || len(list.Carriers[1].Services) != 1 {

@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
@@ -22,10 +22,10 @@ import (
 // are read, each connection is one write, two where its secret goes and three
 // where it comes back (the vault is in memory), and the account's keys and the
 // mark are the end.
-func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
+func TestRemoteCalls(t *testing.T) { calltrace.Attempts(t, remoteCalls) }
 
-func remoteCalls(t *probe.Attempt) {
-	d := serve(desk.EmptyOnEngines(t, desk.StartTable(t), "calls"))
+func remoteCalls(t *calltrace.Attempt) {
+	d := serve(functiontest.EmptyOnEngines(t, functiontest.StartTable(t), "calls"))
 	d.AddPartner(account.Partner{ID: 5})
 	d.AddAccount(account.Account{ID: 71, PartnerID: 5, ExternalID: "shop/1", OriginCountryCode: "AU", Active: true})
 	d.AddAccount(account.Account{ID: 72, PartnerID: 5, ExternalID: "shop/2", OriginCountryCode: "AU", Active: true})
@@ -86,12 +86,12 @@ func remoteCalls(t *probe.Attempt) {
 		{"enable, with a carrier", http.MethodPut, linked + "/enable", "", nil, 204, read, following(1)},
 	}
 	for _, tc := range tests {
-		t.Run(tc.name, func(t *probe.Attempt) {
-			d.Wire.Reset()
+		t.Run(tc.name, func(t *calltrace.Attempt) {
+			d.Transport.Reset()
 			if resp := d.Do("partner 5", tc.method, tc.target, tc.body, tc.headers...); resp.StatusCode != tc.status {
 				t.Fatalf("%d %s, want %d", resp.StatusCode, resp.Body, tc.status)
 			}
-			calls := d.Wire.Calls()
+			calls := d.Transport.Calls()
 			n := min(len(tc.beside), len(calls))
 			slices.Sort(calls[:n])
 			if diff := cmp.Diff(append(slices.Clone(tc.beside), tc.after...), calls); diff != "" {
@@ -107,24 +107,24 @@ func remoteCalls(t *probe.Attempt) {
 		allPath: {"UpdateItem"}, allPath + "?active=true&page=2": {"UpdateItem"}, allPath + "?external_account_id=shop%2F1": {"UpdateItem"},
 		one: read, external + "shop%2F1": {"GetItem", "UpdateItem"},
 	} {
-		t.Run("a forged key, "+target, func(t *probe.Attempt) {
-			d.Wire.Reset()
+		t.Run("a forged key, "+target, func(t *calltrace.Attempt) {
+			d.Transport.Reset()
 			if resp := d.Do("partner 5", http.MethodGet, target, "", "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
 				t.Fatalf("%d %s, want 401", resp.StatusCode, resp.Body)
 			}
-			if diff := cmp.Diff(want, slices.Sorted(slices.Values(d.Wire.Calls()))); diff != "" {
+			if diff := cmp.Diff(want, slices.Sorted(slices.Values(d.Transport.Calls()))); diff != "" {
 				t.Errorf("remote calls (-want +got):\n%s", diff)
 			}
 		})
 	}
-	t.Run("a repeat whose version has moved on is one read more", func(t *probe.Attempt) {
+	t.Run("a repeat whose version has moved on is one read more", func(t *calltrace.Attempt) {
 		headers := []string{"Idempotency-Key", "k2", "If-Match", d.Do("partner 5", http.MethodGet, one, "").Headers["ETag"]}
 		for _, after := range [][]string{{"TransactWriteItems"}, {"GetItem"}} {
-			d.Wire.Reset()
+			d.Transport.Reset()
 			if resp := d.Do("partner 5", http.MethodPatch, one, `{"first_name":"Ada"}`, headers...); resp.StatusCode != http.StatusOK {
 				t.Fatalf("%d %s", resp.StatusCode, resp.Body)
 			}
-			if diff := cmp.Diff(after, d.Wire.Calls()[2:]); diff != "" {
+			if diff := cmp.Diff(after, d.Transport.Calls()[2:]); diff != "" {
 				t.Errorf("after authentication (-want +got):\n%s", diff)
 			}
 		}

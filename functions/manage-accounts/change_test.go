@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/email"
 	"carrierlink/shared/store"
@@ -67,7 +67,7 @@ func TestChangeRefuses(t *testing.T) {
 			d := newFront(t)
 			before := d.accountsAsTheyAre(t)
 			resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", tc.body, "Idempotency-Key", "k")
-			if diff := cmp.Diff(tc.want, desk.Problems(t, resp)); diff != "" {
+			if diff := cmp.Diff(tc.want, functiontest.Problems(t, resp)); diff != "" {
 				t.Errorf("%.100s (-want +got):\n%s", tc.body, diff)
 			}
 			if diff := cmp.Diff(before, d.accountsAsTheyAre(t)); diff != "" {
@@ -78,7 +78,7 @@ func TestChangeRefuses(t *testing.T) {
 	t.Run("content type", func(t *testing.T) {
 		d := newFront(t)
 		resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", `first_name=Eve`, "Content-Type", "application/x-www-form-urlencoded")
-		if diff := cmp.Diff([]string{"415", "invalid_field_value Content-Type"}, desk.Problems(t, resp)); diff != "" {
+		if diff := cmp.Diff([]string{"415", "invalid_field_value Content-Type"}, functiontest.Problems(t, resp)); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -121,7 +121,7 @@ func TestChange(t *testing.T) {
 			want := d.accountsAsTheyAre(t)
 			d.Clock = d.Clock.Add(time.Hour + 999*time.Microsecond)
 			resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", tc.body)
-			got := desk.Read[views.Account](t, resp, http.StatusOK)
+			got := functiontest.Read[views.Account](t, resp, http.StatusOK)
 			read := want[0]
 			tag := `"1-0"`
 			tc.edit(&want[0])
@@ -145,10 +145,10 @@ func TestChange(t *testing.T) {
 	}
 	t.Run("what is given up is free", func(t *testing.T) {
 		d := newFront(t)
-		desk.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"external_account_id":"new","email":"new@example.com"}`), http.StatusOK)
-		desk.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/72", `{"external_account_id":"shop/1","email":"ada@example.com"}`), http.StatusOK)
+		functiontest.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"external_account_id":"new","email":"new@example.com"}`), http.StatusOK)
+		functiontest.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/72", `{"external_account_id":"shop/1","email":"ada@example.com"}`), http.StatusOK)
 		for id, want := range map[string]int64{"new": 71, "shop%2F1": 72} {
-			if got := desk.Read[views.Account](t, d.Do("partner 5", http.MethodGet, allPath+"/external_account_id/"+id, ""), http.StatusOK); got.AccountID != want {
+			if got := functiontest.Read[views.Account](t, d.Do("partner 5", http.MethodGet, allPath+"/external_account_id/"+id, ""), http.StatusOK); got.AccountID != want {
 				t.Errorf("%s is %d, want %d", id, got.AccountID, want)
 			}
 		}
@@ -161,14 +161,14 @@ func TestChange(t *testing.T) {
 func TestCountryWithCarriers(t *testing.T) {
 	d := newFront(t)
 	d.link(t, 71)
-	if diff := cmp.Diff([]string{"409", "invalid_status origin_country_code"}, desk.Problems(t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ"}`))); diff != "" {
+	if diff := cmp.Diff([]string{"409", "invalid_status origin_country_code"}, functiontest.Problems(t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ"}`))); diff != "" {
 		t.Errorf("another country (-want +got):\n%s", diff)
 	}
 	// A wrong body is told first.
-	if diff := cmp.Diff([]string{"400", "invalid_field_value email"}, desk.Problems(t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ","email":"x"}`))); diff != "" {
+	if diff := cmp.Diff([]string{"400", "invalid_field_value email"}, functiontest.Problems(t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ","email":"x"}`))); diff != "" {
 		t.Errorf("another country and a wrong email (-want +got):\n%s", diff)
 	}
-	got := desk.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"AU","first_name":"Eve"}`), http.StatusOK)
+	got := functiontest.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"AU","first_name":"Eve"}`), http.StatusOK)
 	if got.OriginCountryCode != "AU" || *got.FirstName != "Eve" || got.CarriersCount != 1 {
 		t.Errorf("the same country: %+v", got)
 	}
@@ -180,7 +180,7 @@ func TestIfMatch(t *testing.T) {
 	refusesWith := func(t *testing.T, status, value string) {
 		t.Helper()
 		resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"Mal"}`, "If-Match", value)
-		if diff := cmp.Diff([]string{status, "invalid_field_value If-Match"}, desk.Problems(t, resp)); diff != "" {
+		if diff := cmp.Diff([]string{status, "invalid_field_value If-Match"}, functiontest.Problems(t, resp)); diff != "" {
 			t.Errorf("If-Match: %s (-want +got):\n%s", value, diff)
 		}
 	}
@@ -196,7 +196,7 @@ func TestIfMatch(t *testing.T) {
 	}
 	for i, form := range []string{"*", "%", `"x",%`, `W/"x", %`, " % "} {
 		tag = d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
-		desk.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"Eve`+strconv.Itoa(i)+`"}`, "if-match", strings.Replace(form, "%", tag, 1)), http.StatusOK)
+		functiontest.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"Eve`+strconv.Itoa(i)+`"}`, "if-match", strings.Replace(form, "%", tag, 1)), http.StatusOK)
 		refuses(t, tag)
 	}
 	t.Run("a wrong body is told first", func(t *testing.T) {
@@ -252,7 +252,7 @@ func TestIfMatchOfStates(t *testing.T) {
 				tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
 				for value, status := range map[string]string{`"7-7"`: "412", "W/" + tag: "412", "": "400", strings.Trim(tag, `"`): "400"} {
 					resp := d.Do("partner 5", http.MethodPut, allPath+"/71/"+tc.action, "", "If-Match", value, "Idempotency-Key", "k")
-					if diff := cmp.Diff([]string{status, "invalid_field_value If-Match"}, desk.Problems(t, resp)); diff != "" {
+					if diff := cmp.Diff([]string{status, "invalid_field_value If-Match"}, functiontest.Problems(t, resp)); diff != "" {
 						t.Errorf("If-Match: %s (-want +got):\n%s", value, diff)
 					}
 					if diff := cmp.Diff(before, d.accountsAsTheyAre(t)); diff != "" {
@@ -277,7 +277,7 @@ func TestIfMatchOfDeletion(t *testing.T) {
 	tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
 	for value, status := range map[string]string{`"7-7"`: "412", "W/" + tag: "412", "": "400", "x": "400"} {
 		resp := d.Do("partner 5", http.MethodDelete, allPath+"/71", "", "If-Match", value)
-		if diff := cmp.Diff([]string{status, "invalid_field_value If-Match"}, desk.Problems(t, resp)); diff != "" {
+		if diff := cmp.Diff([]string{status, "invalid_field_value If-Match"}, functiontest.Problems(t, resp)); diff != "" {
 			t.Errorf("If-Match: %s (-want +got):\n%s", value, diff)
 		}
 	}
@@ -285,7 +285,7 @@ func TestIfMatchOfDeletion(t *testing.T) {
 		t.Fatal("it is deleted")
 	}
 	want204(t, d.Do("partner 5", http.MethodDelete, allPath+"/71", "", "If-Match", tag))
-	if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, desk.Problems(t, d.Do("partner 5", http.MethodDelete, allPath+"/71", "", "If-Match", tag))); diff != "" {
+	if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, functiontest.Problems(t, d.Do("partner 5", http.MethodDelete, allPath+"/71", "", "If-Match", tag))); diff != "" {
 		t.Errorf("the tag from before (-want +got):\n%s", diff)
 	}
 	tag = d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
@@ -339,7 +339,7 @@ func TestAFasterChangeOfState(t *testing.T) {
 					want204(t, resp)
 					return
 				}
-				if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, desk.Problems(t, resp)); diff != "" {
+				if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, functiontest.Problems(t, resp)); diff != "" {
 					t.Errorf("answer (-want +got):\n%s", diff)
 				}
 				if diff := cmp.Diff(between, d.accountsAsTheyAre(t)); diff != "" {
@@ -395,7 +395,7 @@ func TestAFasterChange(t *testing.T) {
 				if tc.want[0] == "409" && (resp.Headers["Retry-After"] != "1" || faster != 4) {
 					t.Errorf("Retry-After %q after %d tries", resp.Headers["Retry-After"], faster)
 				}
-				if diff := cmp.Diff(tc.want, desk.Problems(t, resp)); diff != "" || !strings.HasPrefix(a.LastName, "First ") || a.Version != int64(faster+1) || tc.pin != "" && tc.pin != "*" && faster != 1 {
+				if diff := cmp.Diff(tc.want, functiontest.Problems(t, resp)); diff != "" || !strings.HasPrefix(a.LastName, "First ") || a.Version != int64(faster+1) || tc.pin != "" && tc.pin != "*" && faster != 1 {
 					t.Errorf("account %+v; answer (-want +got):\n%s", a, diff)
 				}
 				return
@@ -422,7 +422,7 @@ func TestAFasterChange(t *testing.T) {
 				t.Error(err)
 			}
 		}}
-		if diff := cmp.Diff([]string{"409", "invalid_status"}, desk.Problems(t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"last_name":"Second"}`))); diff != "" {
+		if diff := cmp.Diff([]string{"409", "invalid_status"}, functiontest.Problems(t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"last_name":"Second"}`))); diff != "" {
 			t.Errorf("answer (-want +got):\n%s", diff)
 		}
 	})
@@ -435,7 +435,7 @@ func TestAFasterChange(t *testing.T) {
 				d.link(t, 71)
 			}
 		}}
-		if diff := cmp.Diff([]string{"409", "invalid_status origin_country_code"}, desk.Problems(t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ"}`))); diff != "" {
+		if diff := cmp.Diff([]string{"409", "invalid_status origin_country_code"}, functiontest.Problems(t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ"}`))); diff != "" {
 			t.Errorf("answer (-want +got):\n%s", diff)
 		}
 	})

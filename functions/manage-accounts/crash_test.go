@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
 )
@@ -23,26 +23,26 @@ type wired struct {
 	conn connection.Connection
 }
 
-func newWired(t *testing.T, engines desk.Engines, table string) *wired {
+func newWired(t *testing.T, engines functiontest.Engines, table string) *wired {
 	t.Helper()
-	d := desk.OnEngines(t, engines, table)
-	return &wired{serve(d), d.Link(desk.Number)}
+	d := functiontest.OnEngines(t, engines, table)
+	return &wired{serve(d), d.Link(functiontest.Number)}
 }
 
 // request makes the request of an operation in this process or another one.
-func request(d *desk.Desk, method, suffix, idempotencyKey string) int {
+func request(d *functiontest.Fixture, method, suffix, idempotencyKey string) int {
 	var headers []string
 	if idempotencyKey != "" {
 		headers = []string{"Idempotency-Key", idempotencyKey}
 	}
-	return d.Do("partner 5", method, fmt.Sprintf("%s/%d%s", allPath, desk.Account, suffix), "", headers...).StatusCode
+	return d.Do("partner 5", method, fmt.Sprintf("%s/%d%s", allPath, functiontest.Account, suffix), "", headers...).StatusCode
 }
 
 // whole checks that table and vault agree with the account, and that nothing is
 // left to do.
 func (w *wired) whole(t *testing.T, deleted bool) {
 	t.Helper()
-	l, err := w.Store.Load(t.Context(), desk.Account, store.Want{Now: w.Clock, ConnectionID: w.conn.ID})
+	l, err := w.Store.Load(t.Context(), functiontest.Account, store.Want{Now: w.Clock, ConnectionID: w.conn.ID})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func (w *wired) whole(t *testing.T, deleted bool) {
 		t.Fatal(err)
 	}
 	for _, u := range left {
-		if u.AccountID == desk.Account {
+		if u.AccountID == functiontest.Account {
 			t.Errorf("%+v is unfinished", u)
 		}
 	}
@@ -90,7 +90,7 @@ func (w *wired) whole(t *testing.T, deleted bool) {
 // both: table and vault agree, and with what the account is by then. Before the
 // lease of the dead one is over a repeat may leave it to a later one.
 func TestCrashAfterEachCall(t *testing.T) {
-	engines := desk.StartEngines(t)
+	engines := functiontest.StartEngines(t)
 	for _, op := range []struct {
 		name, method, suffix, key string
 		repeats                   []int // the answers that a repeat may have
@@ -105,19 +105,19 @@ func TestCrashAfterEachCall(t *testing.T) {
 				t.Run(fmt.Sprintf("%s, call %d, repeated %t", op.name, n, repeat), func(t *testing.T) {
 					w := newWired(t, engines, fmt.Sprintf("%s-%d-%t", strings.ReplaceAll(op.name, " ", "-"), n, repeat))
 					if op.suffix == "/restore" {
-						if status := request(w.Desk, http.MethodDelete, "", ""); status != http.StatusNoContent {
+						if status := request(w.Fixture, http.MethodDelete, "", ""); status != http.StatusNoContent {
 							t.Fatalf("the deletion before answers %d", status)
 						}
 						w.whole(t, true)
 					}
 					p := w.Process()
 					serve(p)
-					if more = p.Wire.DieAfter(n, func() { request(p, op.method, op.suffix, op.key) }); !more && n < 9 {
+					if more = p.Transport.DieAfter(n, func() { request(p, op.method, op.suffix, op.key) }); !more && n < 9 {
 						t.Fatalf("it made %d remote calls, want at least 9", n-1)
 					}
 					w.Pass(31 * time.Second)
 					if repeat {
-						status := request(w.Desk, op.method, op.suffix, op.key)
+						status := request(w.Fixture, op.method, op.suffix, op.key)
 						if !more && op.method == http.MethodPut && op.key == "" {
 							op.repeats = []int{http.StatusConflict}
 						}
@@ -128,7 +128,7 @@ func TestCrashAfterEachCall(t *testing.T) {
 					if !repeat || !op.finishes {
 						w.reconcile(t)
 					}
-					l, err := w.Store.Load(t.Context(), desk.Account, store.Want{Now: w.Clock})
+					l, err := w.Store.Load(t.Context(), functiontest.Account, store.Want{Now: w.Clock})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -146,7 +146,7 @@ func TestCrashAfterEachCall(t *testing.T) {
 // reconcile runs the reconciler.
 func (w *wired) reconcile(t *testing.T) {
 	t.Helper()
-	report, err := w.Linker.Reconcile(t.Context(), 500)
+	report, err := w.Connections.Reconcile(t.Context(), 500)
 	if err != nil || report.Failed > 0 {
 		t.Fatal(errors.Join(err, fmt.Errorf("report %+v", report)))
 	}

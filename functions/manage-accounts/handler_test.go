@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
@@ -24,10 +24,10 @@ import (
 
 const allPath = "/v1/partners/accounts"
 
-// front is the function over a desk with the partners 5 and 6. Account 71 and 72
+// front is the function over a fixture with the partners 5 and 6. Account 71 and 72
 // are partner 5's, 81 is partner 6's.
 type front struct {
-	*desk.Desk
+	*functiontest.Fixture
 	*handler
 }
 
@@ -35,7 +35,7 @@ func start() time.Time { return time.Date(2026, 3, 1, 0, 0, 30, 123000000, time.
 
 func newFront(tb testing.TB) *front {
 	tb.Helper()
-	d := desk.EmptyInMemory(tb)
+	d := functiontest.EmptyInMemory(tb)
 	d.Clock = start()
 	d.AddPartner(account.Partner{ID: 5})
 	d.AddPartner(account.Partner{ID: 6})
@@ -48,9 +48,9 @@ func newFront(tb testing.TB) *front {
 	return serve(d)
 }
 
-// serve makes the function that a desk serves.
-func serve(d *desk.Desk) *front {
-	f := &front{d, &handler{auth: d.Auth(), accounts: d.Store, linker: d.Linker, sealer: d.Sealer(), now: d.Now}}
+// serve makes the function that a fixture serves.
+func serve(d *functiontest.Fixture) *front {
+	f := &front{d, &handler{auth: d.Auth(), accounts: d.Store, linker: d.Connections, sealer: d.Sealer(), now: d.Now}}
 	d.Serve(f.routes()...)
 	return f
 }
@@ -116,7 +116,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 				d := newFront(t)
 				before := d.accountsAsTheyAre(t)
 				resp := d.Do(tc.who, op.method, allPath+"/"+tc.id+op.suffix, op.body)
-				if diff := cmp.Diff(tc.want, desk.Problems(t, resp)); diff != "" {
+				if diff := cmp.Diff(tc.want, functiontest.Problems(t, resp)); diff != "" {
 					t.Errorf("answer (-want +got):\n%s", diff)
 				}
 				if diff := cmp.Diff(before, d.accountsAsTheyAre(t)); diff != "" {
@@ -169,7 +169,7 @@ func TestGet(t *testing.T) {
 		t.Errorf("ETags %q, want one, a strong one", tags)
 	}
 	d.link(t, 71)
-	if resp := d.Do("partner 5", http.MethodGet, allPath+"/71", "", "If-None-Match", tags[0]); desk.Read[views.Account](t, resp, http.StatusOK).CarriersCount != 1 {
+	if resp := d.Do("partner 5", http.MethodGet, allPath+"/71", "", "If-None-Match", tags[0]); functiontest.Read[views.Account](t, resp, http.StatusOK).CarriersCount != 1 {
 		t.Errorf("with a carrier: %s", resp.Body)
 	}
 }
@@ -196,7 +196,7 @@ func TestGetByExternalID(t *testing.T) {
 			{"an account's id", "partner 5", "71", []string{"404", "not_found"}},
 		} {
 			t.Run(tc.name, func(t *testing.T) {
-				if diff := cmp.Diff(tc.want, desk.Problems(t, d.Do(tc.who, http.MethodGet, allPath+"/external_account_id/"+tc.id, ""))); diff != "" {
+				if diff := cmp.Diff(tc.want, functiontest.Problems(t, d.Do(tc.who, http.MethodGet, allPath+"/external_account_id/"+tc.id, ""))); diff != "" {
 					t.Errorf("answer (-want +got):\n%s", diff)
 				}
 			})
@@ -213,12 +213,12 @@ func TestGetByExternalID(t *testing.T) {
 			for name, target := range map[string]string{
 				"in the path": allPath + "/external_account_id/" + url.PathEscape(id), "every byte encoded": allPath + "/external_account_id/" + everyByte(id),
 			} {
-				got := desk.Read[views.Account](t, d.Do("partner 5", http.MethodGet, target, ""), http.StatusOK)
+				got := functiontest.Read[views.Account](t, d.Do("partner 5", http.MethodGet, target, ""), http.StatusOK)
 				if got.AccountID != accountID || *got.ExternalAccountID != id {
 					t.Errorf("%q %s = account %d", id, name, got.AccountID)
 				}
 			}
-			list := desk.Read[listBody](t, d.Do("partner 5", http.MethodGet, allPath+"?external_account_id="+url.QueryEscape(id), ""), http.StatusOK)
+			list := functiontest.Read[listBody](t, d.Do("partner 5", http.MethodGet, allPath+"?external_account_id="+url.QueryEscape(id), ""), http.StatusOK)
 			if len(list.Accounts) != 1 || list.Accounts[0].AccountID != accountID {
 				t.Errorf("%q as a filter = %+v", id, list.Accounts)
 			}
@@ -227,7 +227,7 @@ func TestGetByExternalID(t *testing.T) {
 	t.Run("each partner has its own", func(t *testing.T) {
 		d := newFront(t)
 		for who, want := range map[string]int64{"partner 5": 71, "partner 6": 81} {
-			if got := desk.Read[views.Account](t, d.Do(who, http.MethodGet, allPath+"/external_account_id/shop%2F1", ""), http.StatusOK); got.AccountID != want {
+			if got := functiontest.Read[views.Account](t, d.Do(who, http.MethodGet, allPath+"/external_account_id/shop%2F1", ""), http.StatusOK); got.AccountID != want {
 				t.Errorf("%s finds %d, want %d", who, got.AccountID, want)
 			}
 		}
@@ -245,11 +245,11 @@ func everyByte(s string) string {
 func TestCountries(t *testing.T) {
 	d := newFront(t)
 	for who, want := range map[string][]string{"": {"401", "unauthorized"}, "account 71": {"403", "forbidden"}} {
-		if diff := cmp.Diff(want, desk.Problems(t, d.Do(who, http.MethodGet, "/v1/partners/countries", ""))); diff != "" {
+		if diff := cmp.Diff(want, functiontest.Problems(t, d.Do(who, http.MethodGet, "/v1/partners/countries", ""))); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", who, diff)
 		}
 	}
-	got := desk.Read[countriesBody](t, d.Do("partner 5", http.MethodGet, "/v1/partners/countries", ""), http.StatusOK).Countries
+	got := functiontest.Read[countriesBody](t, d.Do("partner 5", http.MethodGet, "/v1/partners/countries", ""), http.StatusOK).Countries
 	byCode := func(a, b account.Country) int { return strings.Compare(a.Code, b.Code) }
 	if len(got) != 249 || !slices.IsSortedFunc(got, byCode) || len(slices.CompactFunc(slices.Clone(got), func(a, b account.Country) bool { return a.Code == b.Code })) != 249 {
 		t.Errorf("%d countries, want 249 in order, each once", len(got))
@@ -272,7 +272,7 @@ type life struct {
 
 func (d *front) life(t *testing.T, target string) life {
 	t.Helper()
-	a := desk.Read[views.Account](t, d.Do("partner 5", http.MethodGet, target, ""), http.StatusOK)
+	a := functiontest.Read[views.Account](t, d.Do("partner 5", http.MethodGet, target, ""), http.StatusOK)
 	l := life{Active: a.Active}
 	if a.PurgeAt != nil {
 		l.PurgeAt = *a.PurgeAt
@@ -307,7 +307,7 @@ func TestLife(t *testing.T) {
 	}
 	refused := func(name string, resp events.APIGatewayProxyResponse, want ...string) {
 		t.Helper()
-		if diff := cmp.Diff(want, desk.Problems(t, resp)); diff != "" {
+		if diff := cmp.Diff(want, functiontest.Problems(t, resp)); diff != "" {
 			t.Fatalf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -349,7 +349,7 @@ func TestLife(t *testing.T) {
 	refused("enable of a deleted one", put("enable"), "409", "invalid_status")
 	refused("disable of a deleted one", put("disable"), "409", "invalid_status")
 	refused("a change of a deleted one", d.Do("partner 5", http.MethodPatch, one, `{"first_name":"Eve"}`), "409", "invalid_status")
-	if list := desk.Read[listBody](t, d.Do("partner 5", http.MethodGet, allPath+"?active=false", ""), http.StatusOK); len(list.Accounts) != 1 || list.Accounts[0].PurgeAt == nil {
+	if list := functiontest.Read[listBody](t, d.Do("partner 5", http.MethodGet, allPath+"?active=false", ""), http.StatusOK); len(list.Accounts) != 1 || list.Accounts[0].PurgeAt == nil {
 		t.Fatalf("a deleted one is not listed: %+v", list)
 	}
 
@@ -370,7 +370,7 @@ func TestLife(t *testing.T) {
 	}
 	refused("purged, by external id", d.Do("partner 5", http.MethodGet, allPath+"/external_account_id/shop%2F1", ""), "404", "not_found")
 	for _, query := range []string{"?external_account_id=shop/1", "?active=false"} {
-		if list := desk.Read[listBody](t, d.Do("partner 5", http.MethodGet, allPath+query, ""), http.StatusOK); len(list.Accounts) != 0 {
+		if list := functiontest.Read[listBody](t, d.Do("partner 5", http.MethodGet, allPath+query, ""), http.StatusOK); len(list.Accounts) != 0 {
 			t.Errorf("a purged one is listed: %+v", list.Accounts)
 		}
 	}
@@ -378,7 +378,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("its key: %v", err)
 	}
 	// What it held is free.
-	if got := desk.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/72", `{"external_account_id":"shop/1","email":"ada@example.com"}`), http.StatusOK); *got.ExternalAccountID != "shop/1" {
+	if got := functiontest.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/72", `{"external_account_id":"shop/1","email":"ada@example.com"}`), http.StatusOK); *got.ExternalAccountID != "shop/1" {
 		t.Errorf("after the purge: %+v", got)
 	}
 }
@@ -443,11 +443,11 @@ func TestRepeats(t *testing.T) {
 			if diff := cmp.Diff(now, d.accountsAsTheyAre(t)); diff != "" {
 				t.Errorf("a repeat has changed something:\n%s", diff)
 			}
-			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, desk.Problems(t, ask("71", `{"first_name":"Mal"}`))); diff != "" {
+			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, functiontest.Problems(t, ask("71", `{"first_name":"Mal"}`))); diff != "" {
 				t.Errorf("another payload (-want +got):\n%s", diff)
 			}
 			// The partner is the caller, whichever account the path names.
-			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, desk.Problems(t, d.Do("partner 5", tc.op.method, allPath+"/72"+tc.op.suffix, tc.op.body, "Idempotency-Key", "k"))); diff != "" {
+			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, functiontest.Problems(t, d.Do("partner 5", tc.op.method, allPath+"/72"+tc.op.suffix, tc.op.body, "Idempotency-Key", "k"))); diff != "" {
 				t.Errorf("another account (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(now, d.accountsAsTheyAre(t)); diff != "" {
@@ -469,13 +469,13 @@ func TestRepeats(t *testing.T) {
 		if resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"email":"bob@example.com"}`, "Idempotency-Key", "k"); resp.StatusCode != http.StatusConflict {
 			t.Fatalf("%d %s", resp.StatusCode, resp.Body)
 		}
-		desk.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"email":"new@example.com"}`, "Idempotency-Key", "k"), http.StatusOK)
+		functiontest.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"email":"new@example.com"}`, "Idempotency-Key", "k"), http.StatusOK)
 	})
 	t.Run("after a day the key is free", func(t *testing.T) {
 		d := newFront(t)
-		desk.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"Eve"}`, "Idempotency-Key", "k"), http.StatusOK)
+		functiontest.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"Eve"}`, "Idempotency-Key", "k"), http.StatusOK)
 		d.Clock = d.Clock.Add(24 * time.Hour)
-		if resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"Mal"}`, "Idempotency-Key", "k"); *desk.Read[views.Account](t, resp, http.StatusOK).FirstName != "Mal" {
+		if resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"Mal"}`, "Idempotency-Key", "k"); *functiontest.Read[views.Account](t, resp, http.StatusOK).FirstName != "Mal" {
 			t.Errorf("%s", resp.Body)
 		}
 	})
@@ -483,7 +483,7 @@ func TestRepeats(t *testing.T) {
 		d := newFront(t)
 		before := d.accountsAsTheyAre(t)
 		for _, op := range operations[1:4] {
-			if diff := cmp.Diff([]string{"400", "invalid_field_value Idempotency-Key"}, desk.Problems(t, d.Do("partner 5", op.method, allPath+"/71"+op.suffix, op.body, "Idempotency-Key", "clé"))); diff != "" {
+			if diff := cmp.Diff([]string{"400", "invalid_field_value Idempotency-Key"}, functiontest.Problems(t, d.Do("partner 5", op.method, allPath+"/71"+op.suffix, op.body, "Idempotency-Key", "clé"))); diff != "" {
 				t.Errorf("%s%s (-want +got):\n%s", op.method, op.suffix, diff)
 			}
 		}

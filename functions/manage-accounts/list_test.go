@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/httpapi"
@@ -55,7 +55,7 @@ func (r *racing) ListAccounts(context.Context, int64, account.Filter, *account.P
 	return nil, nil, r.fail
 }
 
-// crowd is a desk where partner 5 has nothing but the accounts 1001 to 1000+n, a
+// crowd is a fixture where partner 5 has nothing but the accounts 1001 to 1000+n, a
 // minute between two, the even ones disabled.
 func crowd(t *testing.T, n int) *front {
 	t.Helper()
@@ -75,7 +75,7 @@ func crowd(t *testing.T, n int) *front {
 
 func (d *front) list(t *testing.T, target string) (ids []int64, body listBody) {
 	t.Helper()
-	body = desk.Read[listBody](t, d.Do("partner 5", http.MethodGet, target, ""), http.StatusOK)
+	body = functiontest.Read[listBody](t, d.Do("partner 5", http.MethodGet, target, ""), http.StatusOK)
 	ids = []int64{}
 	for _, a := range body.Accounts {
 		ids = append(ids, a.AccountID)
@@ -151,7 +151,7 @@ func TestListRefuses(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			resp := d.Do("partner 5", http.MethodGet, allPath+"?"+tc.query, "")
-			if diff := cmp.Diff(append([]string{"400"}, tc.want...), desk.Problems(t, resp)); diff != "" {
+			if diff := cmp.Diff(append([]string{"400"}, tc.want...), functiontest.Problems(t, resp)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.query, diff)
 			}
 		})
@@ -163,7 +163,7 @@ func TestListRefuses(t *testing.T) {
 	})
 	t.Run("callers", func(t *testing.T) {
 		for who, want := range map[string][]string{"": {"401", "unauthorized"}, "account 71": {"403", "forbidden"}, "partner 6": {"400", wrongCursor}} {
-			if diff := cmp.Diff(want, desk.Problems(t, d.Do(who, http.MethodGet, allPath+"?page_size=10&cursor="+cursor, ""))); diff != "" {
+			if diff := cmp.Diff(want, functiontest.Problems(t, d.Do(who, http.MethodGet, allPath+"?page_size=10&cursor="+cursor, ""))); diff != "" {
 				t.Errorf("%q (-want +got):\n%s", who, diff)
 			}
 		}
@@ -176,14 +176,14 @@ func TestListRefuses(t *testing.T) {
 			t.Errorf("after a day: %v", ids)
 		}
 		d.Clock = issued.Add(24*time.Hour + time.Second)
-		if diff := cmp.Diff([]string{"400", wrongCursor}, desk.Problems(t, d.Do("partner 5", http.MethodGet, target, ""))); diff != "" {
+		if diff := cmp.Diff([]string{"400", wrongCursor}, functiontest.Problems(t, d.Do("partner 5", http.MethodGet, target, ""))); diff != "" {
 			t.Errorf("after more than a day (-want +got):\n%s", diff)
 		}
 	})
 	t.Run("the store fails", func(t *testing.T) {
 		d := newFront(t)
 		d.accounts = &racing{Store: d.Store, fail: errors.New("down")}
-		if diff := cmp.Diff([]string{"500", "unspecified"}, desk.Problems(t, d.Do("partner 5", http.MethodGet, allPath, ""))); diff != "" {
+		if diff := cmp.Diff([]string{"500", "unspecified"}, functiontest.Problems(t, d.Do("partner 5", http.MethodGet, allPath, ""))); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -239,7 +239,7 @@ func TestListFilters(t *testing.T) {
 	t.Run("as get shows them", func(t *testing.T) {
 		_, body := d.list(t, allPath+"?external_account_id=m-3")
 		_, whole := d.list(t, allPath)
-		one := desk.Read[views.Account](t, d.Do("partner 5", http.MethodGet, allPath+"/1003", ""), http.StatusOK)
+		one := functiontest.Read[views.Account](t, d.Do("partner 5", http.MethodGet, allPath+"/1003", ""), http.StatusOK)
 		if diff := cmp.Diff([]views.Account{one, one}, []views.Account{body.Accounts[0], whole.Accounts[3]}); diff != "" {
 			t.Error(diff)
 		}
@@ -367,7 +367,7 @@ func TestLargeAccounts(t *testing.T) {
 		if err != nil || len(event) > 6<<20 {
 			t.Fatalf("page %d is an event of %d bytes, %v", pages+1, len(event), err)
 		}
-		body := desk.Read[listBody](t, resp, http.StatusOK)
+		body := functiontest.Read[listBody](t, resp, http.StatusOK)
 		for _, a := range body.Accounts {
 			got = append(got, a.AccountID)
 		}

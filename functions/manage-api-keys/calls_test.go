@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 )
@@ -18,10 +18,10 @@ import (
 // TestRemoteCalls counts: one write for the partner's key beside the read of the
 // account; where one of its keys is named or all are listed, a query of its keys
 // once the partner's is proven; then one transaction for a change.
-func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
+func TestRemoteCalls(t *testing.T) { calltrace.Attempts(t, remoteCalls) }
 
-func remoteCalls(t *probe.Attempt) {
-	d := open(desk.EmptyOnEngines(t, desk.StartTable(t), "calls"))
+func remoteCalls(t *calltrace.Attempt) {
+	d := open(functiontest.EmptyOnEngines(t, functiontest.StartTable(t), "calls"))
 	d.list(t) // the first use of a key in a minute is one call more
 
 	acct, keys := []string{"BatchGetItem", "UpdateItem"}, []string{"Query"}
@@ -55,23 +55,23 @@ func remoteCalls(t *probe.Attempt) {
 	for _, of := range []struct{ method, rest string }{
 		{http.MethodGet, ""}, {http.MethodPost, ""}, {http.MethodPost, own + "/rotate"}, {http.MethodDelete, own},
 	} {
-		t.Run("a forged key, "+of.method+of.rest, func(t *probe.Attempt) {
-			d.Wire.Reset()
+		t.Run("a forged key, "+of.method+of.rest, func(t *calltrace.Attempt) {
+			d.Transport.Reset()
 			if resp := d.ask("partner 5", of.method, "71", of.rest, "{}", "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
 				t.Fatalf("%d %s, want 401", resp.StatusCode, resp.Body)
 			}
-			if diff := cmp.Diff(acct, slices.Sorted(slices.Values(d.Wire.Calls()))); diff != "" {
+			if diff := cmp.Diff(acct, slices.Sorted(slices.Values(d.Transport.Calls()))); diff != "" {
 				t.Errorf("remote calls (-want +got):\n%s", diff)
 			}
 		})
 	}
 	for _, tc := range tests {
-		t.Run(tc.name, func(t *probe.Attempt) {
-			d.Wire.Reset()
+		t.Run(tc.name, func(t *calltrace.Attempt) {
+			d.Transport.Reset()
 			if resp := d.ask("partner 5", tc.method, "71", tc.rest, tc.body, tc.headers...); resp.StatusCode != tc.status {
 				t.Fatalf("%d %s, want %d", resp.StatusCode, resp.Body, tc.status)
 			}
-			calls := d.Wire.Calls()
+			calls := d.Transport.Calls()
 			slices.Sort(calls[:min(len(tc.beside), len(calls))])
 			if diff := cmp.Diff(append(slices.Clone(tc.beside), tc.after...), calls); diff != "" {
 				t.Errorf("remote calls (-want +got):\n%s", diff)

@@ -16,17 +16,17 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
 	"carrierlink/shared/views"
 )
 
-// front is the function over a desk with the partners 5 and 6, and the accounts 71
+// front is the function over a fixture with the partners 5 and 6, and the accounts 71
 // and 72 of partner 5 and 81 of partner 6.
 type front struct {
-	*desk.Desk
+	*functiontest.Fixture
 	*handler
 	first map[int64]int64 // api_key_id of an account's first key
 }
@@ -35,13 +35,13 @@ func start() time.Time { return time.Date(2026, 3, 1, 0, 0, 30, 123456789, time.
 
 func newFront(tb testing.TB) *front {
 	tb.Helper()
-	d := desk.EmptyInMemory(tb)
+	d := functiontest.EmptyInMemory(tb)
 	d.Clock = start()
 	return open(d)
 }
 
 // open makes partners and accounts, and serves them.
-func open(d *desk.Desk) *front {
+func open(d *functiontest.Fixture) *front {
 	f := &front{d, &handler{auth: d.Auth(), keys: d.Store, sealer: d.Sealer(), now: d.Now, random: rand.Reader}, map[int64]int64{}}
 	d.Serve(f.routes()...)
 	for _, id := range []int64{5, 6} {
@@ -61,12 +61,12 @@ func (d *front) ask(who, method, account, rest, body string, headers ...string) 
 
 func (d *front) create(t *testing.T, body string, headers ...string) views.FullKey {
 	t.Helper()
-	return desk.Read[views.FullKey](t, d.ask("partner 5", http.MethodPost, "71", "", body, headers...), http.StatusOK)
+	return functiontest.Read[views.FullKey](t, d.ask("partner 5", http.MethodPost, "71", "", body, headers...), http.StatusOK)
 }
 
 func (d *front) list(tb testing.TB) []views.Key {
 	tb.Helper()
-	return desk.Read[listBody](tb, d.ask("partner 5", http.MethodGet, "71", "", ""), http.StatusOK).APIKeys
+	return functiontest.Read[listBody](tb, d.ask("partner 5", http.MethodGet, "71", "", ""), http.StatusOK).APIKeys
 }
 
 func rotation(id int64) string { return fmt.Sprintf("/%d/rotate", id) }
@@ -118,7 +118,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 	for _, op := range operations {
 		for _, tc := range tests {
 			t.Run(op.method+op.suffix+", "+tc.name, func(t *testing.T) {
-				if diff := cmp.Diff(tc.want, desk.Problems(t, d.ask(tc.who, op.method, tc.account, op.key+op.suffix, ""))); diff != "" {
+				if diff := cmp.Diff(tc.want, functiontest.Problems(t, d.ask(tc.who, op.method, tc.account, op.key+op.suffix, ""))); diff != "" {
 					t.Errorf("answer (-want +got):\n%s", diff)
 				}
 			})
@@ -140,7 +140,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 			"an id with a letter behind": {own + "a", []string{"400", "invalid_identifier api_key_id"}},
 		} {
 			t.Run(op.method+op.suffix+", "+name, func(t *testing.T) {
-				if diff := cmp.Diff(tc.want, desk.Problems(t, d.ask("partner 5", op.method, "71", tc.key+op.suffix, ""))); diff != "" {
+				if diff := cmp.Diff(tc.want, functiontest.Problems(t, d.ask("partner 5", op.method, "71", tc.key+op.suffix, ""))); diff != "" {
 					t.Errorf("answer (-want +got):\n%s", diff)
 				}
 			})
@@ -199,7 +199,7 @@ func TestCreateRefuses(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			d := newFront(t)
-			if diff := cmp.Diff(tc.want, desk.Problems(t, d.ask("partner 5", http.MethodPost, "71", "", tc.body, "Idempotency-Key", "k"))); diff != "" {
+			if diff := cmp.Diff(tc.want, functiontest.Problems(t, d.ask("partner 5", http.MethodPost, "71", "", tc.body, "Idempotency-Key", "k"))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.body, diff)
 			}
 			if keys := d.list(t); len(keys) != 1 {
@@ -211,7 +211,7 @@ func TestCreateRefuses(t *testing.T) {
 	t.Run("a deleted account", func(t *testing.T) {
 		d := newFront(t)
 		d.remove(t, 71)
-		if diff := cmp.Diff([]string{"409", "invalid_status"}, desk.Problems(t, d.ask("partner 5", http.MethodPost, "71", "", `{}`))); diff != "" {
+		if diff := cmp.Diff([]string{"409", "invalid_status"}, functiontest.Problems(t, d.ask("partner 5", http.MethodPost, "71", "", `{}`))); diff != "" {
 			t.Error(diff)
 		}
 		if keys := d.list(t); len(keys) != 1 {
@@ -221,7 +221,7 @@ func TestCreateRefuses(t *testing.T) {
 	t.Run("no randomness", func(t *testing.T) {
 		d := newFront(t)
 		d.random = iotest.ErrReader(errors.New("none"))
-		if diff := cmp.Diff([]string{"500", "unspecified"}, desk.Problems(t, d.ask("partner 5", http.MethodPost, "71", "", `{}`))); diff != "" {
+		if diff := cmp.Diff([]string{"500", "unspecified"}, functiontest.Problems(t, d.ask("partner 5", http.MethodPost, "71", "", `{}`))); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -324,7 +324,7 @@ func TestLimit(t *testing.T) {
 				return d.ask("partner 5", http.MethodPost, "71", rotation(rotated), `{"grace_period_seconds":1}`)
 			},
 		} {
-			if diff := cmp.Diff([]string{"409", "invalid_status"}, desk.Problems(t, ask())); diff != "" {
+			if diff := cmp.Diff([]string{"409", "invalid_status"}, functiontest.Problems(t, ask())); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", name, diff)
 			}
 		}
@@ -334,7 +334,7 @@ func TestLimit(t *testing.T) {
 	}
 	full("full")
 	// A rotation that ends the old key at once needs no room.
-	next := desk.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), `{"grace_period_seconds":0}`), http.StatusOK)
+	next := functiontest.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), `{"grace_period_seconds":0}`), http.StatusOK)
 	if d.works(t, d.Keys["account 71"]) || !d.works(t, next.EncryptedAPIKey) {
 		t.Error("after a rotation at once: the old key works, or the new one does not")
 	}
@@ -356,7 +356,7 @@ func TestLimit(t *testing.T) {
 func TestListShowsNoText(t *testing.T) {
 	d := newFront(t)
 	texts := []string{d.Keys["account 71"], d.create(t, `{}`).EncryptedAPIKey}
-	texts = append(texts, desk.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), ``), http.StatusOK).EncryptedAPIKey)
+	texts = append(texts, functiontest.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), ``), http.StatusOK).EncryptedAPIKey)
 	body := d.ask("partner 5", http.MethodGet, "71", "", "").Body
 	for _, text := range texts {
 		k, _ := account.ParseKey(text)
@@ -382,12 +382,12 @@ func TestRotate(t *testing.T) {
 			`{"grace_period_seconds":-1}`, `{"grace_period_seconds":604801}`, `{"grace_period_seconds":1.5}`, `{"grace_period_seconds":"1"}`, `{"grace_period_seconds":1e2}`,
 			`{"grace_period_seconds":99999999999999999999}`, `{"grace_period_seconds":true}`, `{"grace_period_seconds":""}`,
 		} {
-			if diff := cmp.Diff([]string{"400", "invalid_field_value grace_period_seconds"}, desk.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), body))); diff != "" {
+			if diff := cmp.Diff([]string{"400", "invalid_field_value grace_period_seconds"}, functiontest.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), body))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", body, diff)
 			}
 		}
 		for body, field := range map[string]string{`{"scopes":["read"]}`: " scopes", `[]`: "", `x`: ""} {
-			if diff := cmp.Diff([]string{"400", "invalid_field_value" + field}, desk.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), body))); diff != "" {
+			if diff := cmp.Diff([]string{"400", "invalid_field_value" + field}, functiontest.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), body))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", body, diff)
 			}
 		}
@@ -410,7 +410,7 @@ func TestRotate(t *testing.T) {
 			old := d.create(t, `{"description":"Till","scopes":["read","link"]}`)
 			d.Clock = d.Clock.Add(time.Minute)
 			resp := d.ask("partner 5", http.MethodPost, "71", rotation(old.APIKeyID), tc.body)
-			got := desk.Read[rotatedBody](t, resp, http.StatusOK)
+			got := functiontest.Read[rotatedBody](t, resp, http.StatusOK)
 			ends := d.Clock.Truncate(time.Millisecond).Add(tc.grace)
 			if got.Previous.APIKeyID != old.APIKeyID || *got.Previous.ExpiresAt != *httpapi.Time(ends) {
 				t.Errorf("previous: %s, want the end %v", resp.Body, ends)
@@ -428,7 +428,7 @@ func TestRotate(t *testing.T) {
 			if d.works(t, old.EncryptedAPIKey) || !d.works(t, got.EncryptedAPIKey) {
 				t.Error("at its end the old key works, or the new one does not")
 			}
-			if diff := cmp.Diff([]string{"409", "invalid_status"}, desk.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(old.APIKeyID), ""))); diff != "" {
+			if diff := cmp.Diff([]string{"409", "invalid_status"}, functiontest.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(old.APIKeyID), ""))); diff != "" {
 				t.Errorf("rotating an expired key (-want +got):\n%s", diff)
 			}
 			if n := len(d.list(t)); n != 3 {
@@ -438,9 +438,9 @@ func TestRotate(t *testing.T) {
 	}
 	t.Run("a key that is rotated already", func(t *testing.T) {
 		d := newFront(t)
-		desk.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), ``), http.StatusOK)
+		functiontest.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), ``), http.StatusOK)
 		for _, body := range []string{``, `{"grace_period_seconds":0}`} {
-			if diff := cmp.Diff([]string{"409", "invalid_status"}, desk.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), body))); diff != "" {
+			if diff := cmp.Diff([]string{"409", "invalid_status"}, functiontest.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), body))); diff != "" {
 				t.Errorf("%q (-want +got):\n%s", body, diff)
 			}
 		}
@@ -451,7 +451,7 @@ func TestRotate(t *testing.T) {
 	t.Run("a key with an end of its own", func(t *testing.T) {
 		d := newFront(t)
 		old := d.create(t, `{"expires_at":"2026-03-01T01:00:00Z"}`)
-		got := desk.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(old.APIKeyID), ``), http.StatusOK)
+		got := functiontest.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(old.APIKeyID), ``), http.StatusOK)
 		if *got.ExpiresAt != *old.ExpiresAt || *got.Previous.ExpiresAt != *old.ExpiresAt {
 			t.Errorf("ends %s and %s, want %s for both", *got.ExpiresAt, *got.Previous.ExpiresAt, *old.ExpiresAt)
 		}
@@ -459,7 +459,7 @@ func TestRotate(t *testing.T) {
 	t.Run("a deleted account", func(t *testing.T) {
 		d := newFront(t)
 		d.remove(t, 71)
-		if diff := cmp.Diff([]string{"409", "invalid_status"}, desk.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), ``))); diff != "" {
+		if diff := cmp.Diff([]string{"409", "invalid_status"}, functiontest.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), ``))); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -474,7 +474,7 @@ func TestDelete(t *testing.T) {
 		t.Error("the deleted key works, or the other one does not")
 	}
 	for _, op := range []struct{ method, rest string }{{http.MethodDelete, path}, {http.MethodPost, path + "/rotate"}} {
-		if diff := cmp.Diff([]string{"404", "not_found"}, desk.Problems(t, d.ask("partner 5", op.method, "71", op.rest, ""))); diff != "" {
+		if diff := cmp.Diff([]string{"404", "not_found"}, functiontest.Problems(t, d.ask("partner 5", op.method, "71", op.rest, ""))); diff != "" {
 			t.Errorf("%s of a deleted key (-want +got):\n%s", op.method, diff)
 		}
 	}
@@ -536,11 +536,11 @@ func TestRepeats(t *testing.T) {
 			if got := len(d.list(t)); got != n {
 				t.Errorf("%d keys, want %d", got, n)
 			}
-			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, desk.Problems(t, ask("71", op.body+" "))); diff != "" {
+			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, functiontest.Problems(t, ask("71", op.body+" "))); diff != "" {
 				t.Errorf("another payload (-want +got):\n%s", diff)
 			}
 			// The partner is the caller, whichever account the path names.
-			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, desk.Problems(t, ask("72", op.body))); diff != "" {
+			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, functiontest.Problems(t, ask("72", op.body))); diff != "" {
 				t.Errorf("another account (-want +got):\n%s", diff)
 			}
 		})

@@ -7,17 +7,17 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
+	"carrierlink/infra/test/functiontest"
 )
 
 // remoteCalls counts what comes after the key beside the connection, its
 // account and the breakers. Each call of the carrier takes one of the allowance
 // first, with other credentials one of the account's too; an idempotency key is
 // one claim more.
-func remoteCalls(t *probe.Attempt, engines desk.Engines) {
+func remoteCalls(t *calltrace.Attempt, engines functiontest.Engines) {
 	t.Helper()
-	f := newFront(t, desk.OnEngines(t, engines, fmt.Sprint("calls-", t.N)), desk.Number)
+	f := newFront(t, functiontest.OnEngines(t, engines, fmt.Sprint("calls-", t.N)), functiontest.Number)
 	f.change("") // the first use of a key in a minute is one call more
 	take, ask, transaction := "UpdateItem", "carrier GET", "TransactWriteItems"
 	for _, tc := range []struct {
@@ -46,7 +46,7 @@ func remoteCalls(t *probe.Attempt, engines desk.Engines) {
 			take, "GetSecretValue", ask, transaction, transaction, "DescribeSecret", "UpdateSecretVersionStage", transaction,
 		}},
 		{"a number", func() events.APIGatewayProxyResponse {
-			return f.change(`{"account_number":"` + desk.OtherNumber + `"}`)
+			return f.change(`{"account_number":"` + functiontest.OtherNumber + `"}`)
 		}, 200, []string{take, "GetSecretValue", ask, transaction, transaction, "DescribeSecret", transaction}},
 		{"refresh", func() events.APIGatewayProxyResponse { return f.refresh() }, 202, []string{transaction}},
 		{"verify", func() events.APIGatewayProxyResponse { return f.verify() }, 200, []string{take, "UpdateItem", "GetSecretValue", ask, transaction, "UpdateItem"}},
@@ -54,12 +54,12 @@ func remoteCalls(t *probe.Attempt, engines desk.Engines) {
 		{"unlink", func() events.APIGatewayProxyResponse { return f.unlink() }, 204, []string{transaction, "DeleteSecret", transaction}},
 		{"unlink, again", func() events.APIGatewayProxyResponse { return f.unlink() }, 404, nil},
 	} {
-		t.Run(tc.name, func(t *probe.Attempt) {
-			f.Wire.Reset()
+		t.Run(tc.name, func(t *calltrace.Attempt) {
+			f.Transport.Reset()
 			if resp := tc.do(); resp.StatusCode != tc.status {
 				t.Fatalf("%d %s, want %d", resp.StatusCode, resp.Body, tc.status)
 			}
-			calls := f.Wire.Calls()
+			calls := f.Transport.Calls()
 			beside := slices.Sorted(slices.Values(calls[:2])) // at once, in either order
 			if diff := cmp.Diff([]string{"BatchGetItem", "UpdateItem"}, beside); diff != "" {
 				t.Errorf("calls of authentication (-want +got):\n%s", diff)

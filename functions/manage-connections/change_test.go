@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
@@ -98,7 +98,7 @@ func TestChangeNeverBreaks(t *testing.T) {
 			for range 2 {
 				wants(t, f.change(body, "Idempotency-Key", "k"), want...)
 			}
-			same(t, before, f.One(t, desk.Number, oldCredentials))
+			same(t, before, f.One(t, functiontest.Number, oldCredentials))
 			if n := len(f.History(f.id)); n != 1 {
 				t.Errorf("the history has %d entries", n)
 			}
@@ -111,8 +111,8 @@ func TestChangeOfWhatNoCarrierIsAskedAbout(t *testing.T) {
 	before := f.Row(f.id)
 	f.Pass(time.Hour)
 	resp := f.change(`{"nickname":"  Other ","refresh_policy":"hourly","external_carrier_id":"x/1","metadata":{"a":"b"},"account_number":" 0000-123400"}`, "Idempotency-Key", "k")
-	got := desk.Read[views.Connection](t, resp, http.StatusOK)
-	row := f.One(t, desk.Number, oldCredentials)
+	got := functiontest.Read[views.Connection](t, resp, http.StatusOK)
+	row := f.One(t, functiontest.Number, oldCredentials)
 	want := before
 	want.Nickname, want.RefreshPolicy, want.ExternalID, want.Metadata, want.ModifiedAt = "Other", connection.RefreshHourly, "x/1", map[string]string{"a": "b"}, f.Clock
 	want.NextRefreshAt, want.Version = row.NextRefreshAt, before.Version+1
@@ -145,12 +145,12 @@ func TestChangeOfCredentials(t *testing.T) {
 	before := f.Row(f.id)
 	f.Pass(time.Hour)
 	resp := f.change(bodyNew, "Idempotency-Key", "k")
-	got := desk.Read[views.Connection](t, resp, http.StatusOK)
+	got := functiontest.Read[views.Connection](t, resp, http.StatusOK)
 	asked := f.Carrier.Asked()
-	if len(asked) != 1 || asked[0].Check != 1 || asked[0].Account.Number != desk.Number || !asked[0].Account.Credentials.Equal(newCredentials) {
+	if len(asked) != 1 || asked[0].Check != 1 || asked[0].Account.Number != functiontest.Number || !asked[0].Account.Credentials.Equal(newCredentials) {
 		t.Errorf("the carrier was asked %d times", len(asked))
 	}
-	row := f.One(t, desk.Number, newCredentials)
+	row := f.One(t, functiontest.Number, newCredentials)
 	if got.CarrierID != f.id || got.Credentials.PreviousAvailableUntil == nil || *got.Credentials.APIKeyLastFour != newKey[len(newKey)-4:] || *got.Credentials.UpdatedAt != *httpapi.Time(f.Clock) {
 		t.Errorf("%s", resp.Body)
 	}
@@ -161,7 +161,7 @@ func TestChangeOfCredentials(t *testing.T) {
 		t.Errorf("ETag %s, want %s", resp.Headers["ETag"], tag)
 	}
 	wantPrevious := connection.PreviousCredentials{
-		SecretVersion: before.SecretVersion, AccountNumber: desk.Number, LastFour: before.APIKeyLastFour, CredentialID: before.CredentialID, Until: f.Clock.Add(connection.PreviousKept),
+		SecretVersion: before.SecretVersion, AccountNumber: functiontest.Number, LastFour: before.APIKeyLastFour, CredentialID: before.CredentialID, Until: f.Clock.Add(connection.PreviousKept),
 	}
 	if diff := cmp.Diff(wantPrevious, row.Previous); diff != "" {
 		t.Errorf("previous credentials (-want +got):\n%s", diff)
@@ -183,10 +183,10 @@ func TestChangeToTheSameCredentials(t *testing.T) {
 	before := f.Row(f.id)
 	f.Carrier.Asked()
 	f.Pass(time.Hour)
-	for n, body := range []string{bodyNew, `{"account_number":"` + desk.Number + `",` + bodyNew[1:]} {
+	for n, body := range []string{bodyNew, `{"account_number":"` + functiontest.Number + `",` + bodyNew[1:]} {
 		resp := f.change(body, "Idempotency-Key", strconv.Itoa(n))
-		got := desk.Read[views.Connection](t, resp, http.StatusOK)
-		row := f.One(t, desk.Number, newCredentials)
+		got := functiontest.Read[views.Connection](t, resp, http.StatusOK)
+		row := f.One(t, functiontest.Number, newCredentials)
 		if diff := cmp.Diff(views.NewConnection(&row, f.Clock), got); diff != "" || resp.Headers["ETag"] != views.ConnectionETag(&row, f.Clock) {
 			t.Errorf("the answer is not the row (-row +answer):\n%s", diff)
 		}
@@ -203,7 +203,7 @@ func TestChangeToTheSameCredentials(t *testing.T) {
 	if resp := f.rollback(); resp.StatusCode != http.StatusOK {
 		t.Errorf("rollback: %d %s", resp.StatusCode, resp.Body)
 	}
-	f.One(t, desk.Number, oldCredentials)
+	f.One(t, functiontest.Number, oldCredentials)
 }
 
 // TestChangeMendsALink: new credentials make a refused one work again, and one
@@ -217,18 +217,18 @@ func TestChangeMendsALink(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.change(bodyNew)
-		if row := f.One(t, desk.Number, newCredentials); row.Status != connection.Active || row.ConsecutiveFailures != 0 || !row.Scheduled() {
+		if row := f.One(t, functiontest.Number, newCredentials); row.Status != connection.Active || row.ConsecutiveFailures != 0 || !row.Scheduled() {
 			t.Errorf("row %+v", row)
 		}
 	})
 	t.Run("the secret is gone", func(t *testing.T) {
 		f := inMemory(t)
-		if err := f.Vault.Delete(t.Context(), desk.Account, f.id, 0); err != nil {
+		if err := f.Vault.Delete(t.Context(), functiontest.Account, f.id, 0); err != nil {
 			t.Fatal(err)
 		}
-		wants(t, f.change(`{"account_number":"`+desk.OtherNumber+`"}`), "409", "invalid_status: credentials_missing")
+		wants(t, f.change(`{"account_number":"`+functiontest.OtherNumber+`"}`), "409", "invalid_status: credentials_missing")
 		f.change(bodyNew)
-		f.One(t, desk.Number, newCredentials)
+		f.One(t, functiontest.Number, newCredentials)
 		wants(t, f.rollback(), "409", "invalid_status")
 	})
 }
@@ -238,30 +238,30 @@ func TestChangeOfTheNumber(t *testing.T) {
 		body string
 		want connection.Credentials
 	}{
-		"alone":            {`{"account_number":"` + desk.OtherNumber + `"}`, oldCredentials},
-		"with credentials": {`{"account_number":"` + desk.OtherNumber + `",` + bodyNew[1:], newCredentials},
+		"alone":            {`{"account_number":"` + functiontest.OtherNumber + `"}`, oldCredentials},
+		"with credentials": {`{"account_number":"` + functiontest.OtherNumber + `",` + bodyNew[1:], newCredentials},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := inMemory(t)
 			resp := f.change(tc.body)
-			if got := desk.Read[views.Connection](t, resp, http.StatusOK); got.AccountNumber != desk.OtherNumber || got.AccountNumberMasked != "*******700" {
+			if got := functiontest.Read[views.Connection](t, resp, http.StatusOK); got.AccountNumber != functiontest.OtherNumber || got.AccountNumberMasked != "*******700" {
 				t.Errorf("%s", resp.Body)
 			}
-			f.One(t, desk.OtherNumber, tc.want)
+			f.One(t, functiontest.OtherNumber, tc.want)
 			f.Pass(time.Minute)
 			if resp := f.rollback(); resp.StatusCode != http.StatusOK {
 				t.Errorf("rollback: %d %s", resp.StatusCode, resp.Body)
 			}
-			f.One(t, desk.Number, oldCredentials)
+			f.One(t, functiontest.Number, oldCredentials)
 		})
 	}
 }
 
 func TestChangeToALinkedNumber(t *testing.T) {
 	f := inMemory(t)
-	other := newFrontBeside(f, desk.OtherNumber)
+	other := newFrontBeside(f, functiontest.OtherNumber)
 	before := f.Row(f.id)
-	resp := f.change(`{"account_number":"`+desk.OtherNumber+`"}`, "Idempotency-Key", "k")
+	resp := f.change(`{"account_number":"`+functiontest.OtherNumber+`"}`, "Idempotency-Key", "k")
 	wants(t, resp, "409", "carrier_conflict account_number")
 	if !strings.Contains(resp.Body, `"existing_carrier_id":"`+other.id+`"`) {
 		t.Errorf("%s", resp.Body)
@@ -269,15 +269,15 @@ func TestChangeToALinkedNumber(t *testing.T) {
 	after := f.Row(f.id)
 	before.Version = after.Version // it was at work, and ended
 	same(t, before, after)
-	if holders := f.Holders(desk.OtherNumber); len(holders) != 1 {
+	if holders := f.Holders(functiontest.OtherNumber); len(holders) != 1 {
 		t.Errorf("holders %v", holders)
 	}
 	for _, yes := range []string{`true`, `"true"`} {
-		if resp := f.change(`{"account_number":"`+desk.OtherNumber+`","allow_duplicate_account_number":`+yes+`}`, "Idempotency-Key", yes); resp.StatusCode != http.StatusOK {
+		if resp := f.change(`{"account_number":"`+functiontest.OtherNumber+`","allow_duplicate_account_number":`+yes+`}`, "Idempotency-Key", yes); resp.StatusCode != http.StatusOK {
 			t.Errorf("%s: %d %s", yes, resp.StatusCode, resp.Body)
 		}
 	}
-	if a, b := f.Holders(desk.OtherNumber), f.Holders(desk.Number); len(a) != 2 || len(b) != 0 {
+	if a, b := f.Holders(functiontest.OtherNumber), f.Holders(functiontest.Number); len(a) != 2 || len(b) != 0 {
 		t.Errorf("holders %v and %v", a, b)
 	}
 }
@@ -371,7 +371,7 @@ func TestChangeOfNothing(t *testing.T) {
 	f.change(body)
 	before, tag := f.Row(f.id), tagOf(f)
 	f.Pass(time.Hour)
-	for _, body := range []string{body, `{"nickname":"n"}`, `{"metadata":{"a":"b"}}`, `{"account_number":"` + desk.Number + `"}`, `{"refresh_policy":"hourly"}`} {
+	for _, body := range []string{body, `{"nickname":"n"}`, `{"metadata":{"a":"b"}}`, `{"account_number":"` + functiontest.Number + `"}`, `{"refresh_policy":"hourly"}`} {
 		for _, headers := range [][]string{nil, {"If-Match", tag}, {"If-Match", "*", "Idempotency-Key", body}, {"Idempotency-Key", body}} {
 			resp := f.change(body, headers...)
 			if resp.StatusCode != http.StatusOK || resp.Headers["ETag"] != tag {
@@ -405,7 +405,7 @@ func TestTwinChanges(t *testing.T) {
 		if resp := f.change(bodyNew); resp.StatusCode != http.StatusOK {
 			t.Errorf("%d %s", resp.StatusCode, resp.Body)
 		}
-		if row := f.One(t, desk.Number, newCredentials); row.Nickname != "twin" {
+		if row := f.One(t, functiontest.Number, newCredentials); row.Nickname != "twin" {
 			t.Errorf("nickname %q", row.Nickname)
 		}
 	})
@@ -418,7 +418,7 @@ func TestTwinChanges(t *testing.T) {
 		if wants(t, resp, "409", "invalid_status"); resp.Headers["Retry-After"] == "" {
 			t.Errorf("headers %v", resp.Headers)
 		}
-		f.One(t, desk.Number, desk.Credentials("22222222-2222-4333-8444-555555555555", "twin-canary"))
+		f.One(t, functiontest.Number, functiontest.Credentials("22222222-2222-4333-8444-555555555555", "twin-canary"))
 	})
 	t.Run("unlinked", func(t *testing.T) {
 		f := inMemory(t)
@@ -432,7 +432,7 @@ func TestTwinChanges(t *testing.T) {
 		if resp := f.change(bodyNew, "Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
 			t.Errorf("%d %s", resp.StatusCode, resp.Body)
 		}
-		f.One(t, desk.Number, newCredentials)
+		f.One(t, functiontest.Number, newCredentials)
 	})
 }
 
@@ -493,14 +493,14 @@ func TestChangeWithoutAVault(t *testing.T) {
 			}
 			f.Vault.Fail = nil
 			f.Pass(time.Minute)
-			if _, err := f.Linker.Reconcile(t.Context(), 10); err != nil {
+			if _, err := f.Connections.Reconcile(t.Context(), 10); err != nil {
 				t.Fatal(err)
 			}
-			f.One(t, desk.Number, want)
+			f.One(t, functiontest.Number, want)
 			if resp := f.change(bodyNew, "Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
 				t.Errorf("again: %d %s", resp.StatusCode, resp.Body)
 			}
-			f.One(t, desk.Number, newCredentials)
+			f.One(t, functiontest.Number, newCredentials)
 		})
 	}
 }
@@ -557,10 +557,10 @@ func TestRollbackRefuses(t *testing.T) {
 			f.change(bodyNew)
 			before := f.Row(f.id)
 			f.Carrier.Reading = &connection.Reading{Outcome: o, HTTPStatus: 418}
-			if got := desk.Problems(t, f.rollback("Idempotency-Key", "k")); !strings.HasSuffix(got[1], f.Carrier.Reading.Diagnosis().Category) {
+			if got := functiontest.Problems(t, f.rollback("Idempotency-Key", "k")); !strings.HasSuffix(got[1], f.Carrier.Reading.Diagnosis().Category) {
 				t.Errorf("%v", got)
 			}
-			same(t, before, f.One(t, desk.Number, newCredentials))
+			same(t, before, f.One(t, functiontest.Number, newCredentials))
 			f.Carrier.Reading = nil
 			if resp := f.rollback("Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
 				t.Errorf("once it works: %d %s", resp.StatusCode, resp.Body)
@@ -569,10 +569,10 @@ func TestRollbackRefuses(t *testing.T) {
 	}
 	t.Run("the number is another connection's by now", func(t *testing.T) {
 		f := inMemory(t)
-		f.change(`{"account_number":"` + desk.OtherNumber + `"}`)
-		newFrontBeside(f, desk.Number)
+		f.change(`{"account_number":"` + functiontest.OtherNumber + `"}`)
+		newFrontBeside(f, functiontest.Number)
 		wants(t, f.rollback(), "409", "carrier_conflict account_number")
-		if row := f.Row(f.id); row.AccountNumber != desk.OtherNumber || row.Work != connection.NoWork {
+		if row := f.Row(f.id); row.AccountNumber != functiontest.OtherNumber || row.Work != connection.NoWork {
 			t.Errorf("row %+v", row)
 		}
 	})
@@ -584,8 +584,8 @@ func TestRollback(t *testing.T) {
 	f.Carrier.Asked()
 	f.Pass(time.Hour)
 	resp := f.rollback("Idempotency-Key", "k")
-	got := desk.Read[views.Connection](t, resp, http.StatusOK)
-	row := f.One(t, desk.Number, oldCredentials)
+	got := functiontest.Read[views.Connection](t, resp, http.StatusOK)
+	row := f.One(t, functiontest.Number, oldCredentials)
 	if diff := cmp.Diff(views.NewConnection(&row, f.Clock), got); diff != "" {
 		t.Errorf("the answer is not the row (-row +answer):\n%s", diff)
 	}
@@ -601,7 +601,7 @@ func TestRollback(t *testing.T) {
 		if resp := f.rollback("Idempotency-Key", strconv.Itoa(i)); resp.StatusCode != http.StatusOK {
 			t.Errorf("%d: %d %s", i, resp.StatusCode, resp.Body)
 		}
-		f.One(t, desk.Number, want)
+		f.One(t, functiontest.Number, want)
 	}
 	if n := len(f.History(f.id)); n != 6 {
 		t.Errorf("the history has %d entries, want one of the link, the change and each rollback", n)

@@ -8,16 +8,16 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"carrierlink/infra/test/desk"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/connection"
 )
 
 // TestOnEngines is what needs the real ones; they are started once.
 func TestOnEngines(t *testing.T) {
-	engines := desk.StartEngines(t)
+	engines := functiontest.StartEngines(t)
 	t.Run("remote calls", func(t *testing.T) {
-		probe.Attempts(t, func(t *probe.Attempt) { remoteCalls(t, engines) })
+		calltrace.Attempts(t, func(t *calltrace.Attempt) { remoteCalls(t, engines) })
 	})
 	t.Run("crash after each call", func(t *testing.T) { crashAfterEachCall(t, engines) })
 	t.Run("crash without an idempotency key", func(t *testing.T) { crashWithoutAKey(t, engines) })
@@ -58,39 +58,39 @@ func scenarios() []scenario {
 	return []scenario{
 		{
 			name: "credentials", do: func(f *front) events.APIGatewayProxyResponse { return f.change(bodyNew, "Idempotency-Key", key) },
-			late: is2xx, undone: holds(desk.Number, oldCredentials, 1), done: holds(desk.Number, newCredentials, 2), isDone: swapped,
+			late: is2xx, undone: holds(functiontest.Number, oldCredentials, 1), done: holds(functiontest.Number, newCredentials, 2), isDone: swapped,
 		},
 		{
 			name: "credentials and number of this state",
 			do: func(f *front) events.APIGatewayProxyResponse {
-				return f.change(`{"account_number":"`+desk.OtherNumber+`",`+bodyNew[1:], "Idempotency-Key", key, "If-Match", f.tag)
+				return f.change(`{"account_number":"`+functiontest.OtherNumber+`",`+bodyNew[1:], "Idempotency-Key", key, "If-Match", f.tag)
 			},
-			late: is2xx, undone: holds(desk.Number, oldCredentials, 1), done: holds(desk.OtherNumber, newCredentials, 2), isDone: swapped,
+			late: is2xx, undone: holds(functiontest.Number, oldCredentials, 1), done: holds(functiontest.OtherNumber, newCredentials, 2), isDone: swapped,
 		},
 		{
 			name: "number", do: func(f *front) events.APIGatewayProxyResponse {
-				return f.change(`{"account_number":"`+desk.OtherNumber+`"}`, "Idempotency-Key", key)
+				return f.change(`{"account_number":"`+functiontest.OtherNumber+`"}`, "Idempotency-Key", key)
 			},
-			late: is2xx, undone: holds(desk.Number, oldCredentials, 1), done: holds(desk.OtherNumber, oldCredentials, 2), isDone: swapped,
+			late: is2xx, undone: holds(functiontest.Number, oldCredentials, 1), done: holds(functiontest.OtherNumber, oldCredentials, 2), isDone: swapped,
 		},
 		{
 			name: "rollback", arrange: func(f *front) { f.change(bodyNew) },
 			do:   func(f *front) events.APIGatewayProxyResponse { return f.rollback("Idempotency-Key", key) },
-			late: is2xx, undone: holds(desk.Number, newCredentials, 2), done: holds(desk.Number, oldCredentials, 3), isDone: swapped,
+			late: is2xx, undone: holds(functiontest.Number, newCredentials, 2), done: holds(functiontest.Number, oldCredentials, 3), isDone: swapped,
 		},
 		{
 			name: "verify", do: func(f *front) events.APIGatewayProxyResponse { return f.verify("Idempotency-Key", key) },
-			late: is2xx, undone: func(*testing.T, *front) {}, done: holds(desk.Number, oldCredentials, 2),
+			late: is2xx, undone: func(*testing.T, *front) {}, done: holds(functiontest.Number, oldCredentials, 2),
 			isDone: func(f *front, _ connection.Connection) bool { return f.Row(f.id).History == 2 },
 		},
 		{
 			name: "refresh", do: func(f *front) events.APIGatewayProxyResponse { return f.refresh("Idempotency-Key", key) },
-			late: is2xx, undone: holds(desk.Number, oldCredentials, 1), done: holds(desk.Number, oldCredentials, 1),
+			late: is2xx, undone: holds(functiontest.Number, oldCredentials, 1), done: holds(functiontest.Number, oldCredentials, 1),
 			isDone: func(f *front, _ connection.Connection) bool { return !f.Row(f.id).RefreshRequestedAt.IsZero() },
 		},
 		{
 			name: "unlink", do: (*front).unlink, late: func(status int) bool { return status == http.StatusNoContent || status == http.StatusNotFound },
-			undone: holds(desk.Number, oldCredentials, 1), done: func(t *testing.T, f *front) { t.Helper(); f.Gone(t) },
+			undone: holds(functiontest.Number, oldCredentials, 1), done: func(t *testing.T, f *front) { t.Helper(); f.Gone(t) },
 			isDone: func(f *front, _ connection.Connection) bool { return f.Row(f.id).Status == connection.Disconnected },
 		},
 	}
@@ -100,21 +100,21 @@ func scenarios() []scenario {
 // and tells whether it made that many.
 func killed(f *front, n int, do func(*front) events.APIGatewayProxyResponse) bool {
 	p := *f
-	p.Desk = f.Process()
-	serve(p.Desk)
-	return p.Wire.DieAfter(n, func() { do(&p) })
+	p.Fixture = f.Process()
+	serve(p.Fixture)
+	return p.Transport.DieAfter(n, func() { do(&p) })
 }
 
 // crashAfterEachCall kills the process after each remote call of a request.
 // Then the same request comes again: within the lease of the dead one it may have
 // to wait, after it the work is done, once, and the answer is a success. Or the
 // reconciler comes: the work is done, or it is not.
-func crashAfterEachCall(t *testing.T, engines desk.Engines) {
+func crashAfterEachCall(t *testing.T, engines functiontest.Engines) {
 	t.Helper()
 	for s, sc := range scenarios() {
 		arranged := func(t *testing.T, name string) *front {
 			t.Helper()
-			f := newFront(t, desk.OnEngines(t, engines, name), desk.Number)
+			f := newFront(t, functiontest.OnEngines(t, engines, name), functiontest.Number)
 			if sc.arrange != nil {
 				sc.arrange(f)
 			}
@@ -164,29 +164,29 @@ func crashAfterEachCall(t *testing.T, engines desk.Engines) {
 
 func reconcile(t *testing.T, f *front) {
 	t.Helper()
-	if report, err := f.Linker.Reconcile(t.Context(), 10); err != nil || report.Busy+report.Failed > 0 {
+	if report, err := f.Connections.Reconcile(t.Context(), 10); err != nil || report.Busy+report.Failed > 0 {
 		t.Errorf("Reconcile = %+v, %v", report, err)
 	}
 }
 
 // crashWithoutAKey: a change of credentials that is sent again without an
 // idempotency key ends with them, made once more at most.
-func crashWithoutAKey(t *testing.T, engines desk.Engines) {
+func crashWithoutAKey(t *testing.T, engines functiontest.Engines) {
 	t.Helper()
 	for n, more := 1, true; more; n++ {
 		t.Run(fmt.Sprint("call ", n), func(t *testing.T) {
-			f := newFront(t, desk.OnEngines(t, engines, fmt.Sprintf("keyless-%d", n)), desk.Number)
+			f := newFront(t, functiontest.OnEngines(t, engines, fmt.Sprintf("keyless-%d", n)), functiontest.Number)
 			more = killed(f, n, func(f *front) events.APIGatewayProxyResponse { return f.change(bodyNew) })
 			f.Pass(31 * time.Second)
 			if resp := f.change(bodyNew); resp.StatusCode != http.StatusOK {
 				t.Errorf("again: %d %s", resp.StatusCode, resp.Body)
 			}
-			f.One(t, desk.Number, newCredentials)
+			f.One(t, functiontest.Number, newCredentials)
 			// Others come after, and find nothing in their way.
-			if resp := f.change(`{"api_key":"` + desk.APIKey + `","api_secret":"` + desk.APISecret + `"}`); resp.StatusCode != http.StatusOK {
+			if resp := f.change(`{"api_key":"` + functiontest.APIKey + `","api_secret":"` + functiontest.APISecret + `"}`); resp.StatusCode != http.StatusOK {
 				t.Errorf("the next one: %d %s", resp.StatusCode, resp.Body)
 			}
-			f.One(t, desk.Number, oldCredentials)
+			f.One(t, functiontest.Number, oldCredentials)
 		})
 	}
 }

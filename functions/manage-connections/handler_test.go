@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
@@ -29,14 +29,14 @@ const (
 )
 
 var (
-	oldCredentials = desk.Credentials(desk.APIKey, desk.APISecret)
-	newCredentials = desk.Credentials(newKey, newSecret)
+	oldCredentials = functiontest.Credentials(functiontest.APIKey, functiontest.APISecret)
+	newCredentials = functiontest.Credentials(newKey, newSecret)
 	bodyNew        = `{"api_key":"` + newKey + `","api_secret":"` + newSecret + `"}`
 )
 
-// front is the function over a desk with one connection.
+// front is the function over a fixture with one connection.
 type front struct {
-	*desk.Desk
+	*functiontest.Fixture
 	id, named, byID string // of the connection; its paths
 	tag             string // its ETag before a request
 }
@@ -47,22 +47,22 @@ func tagOf(f *front) string {
 }
 
 // newFront links the number; an outage is kept to be verified later.
-func newFront(tb testing.TB, d *desk.Desk, number string) *front {
+func newFront(tb testing.TB, d *functiontest.Fixture, number string) *front {
 	tb.Helper()
 	serve(d)
 	id := d.Link(number).ID
 	d.Carrier.Asked()
-	return &front{Desk: d, id: id, named: "/v1/connections/carriers/australia_post/" + id, byID: "/v1/carriers/" + id}
+	return &front{Fixture: d, id: id, named: "/v1/connections/carriers/australia_post/" + id, byID: "/v1/carriers/" + id}
 }
 
-func serve(d *desk.Desk) {
-	h := &handler{auth: d.Auth(), accounts: d.Store, claims: d.Store, sealer: d.Sealer(), linker: d.Linker, now: d.Now}
+func serve(d *functiontest.Fixture) {
+	h := &handler{auth: d.Auth(), accounts: d.Store, claims: d.Store, sealer: d.Sealer(), linker: d.Connections, now: d.Now}
 	d.Serve(h.routes()...)
 }
 
 func inMemory(t *testing.T) *front {
 	t.Helper()
-	return newFront(t, desk.InMemory(t), desk.Number)
+	return newFront(t, functiontest.InMemory(t), functiontest.Number)
 }
 
 // routes are what the function answers, as methods and targets.
@@ -104,7 +104,7 @@ func same(t *testing.T, before, after connection.Connection) {
 // wants checks an error answer.
 func wants(t *testing.T, resp events.APIGatewayProxyResponse, want ...string) {
 	t.Helper()
-	if diff := cmp.Diff(want, desk.Problems(t, resp)); diff != "" {
+	if diff := cmp.Diff(want, functiontest.Problems(t, resp)); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", resp.Body, diff)
 	}
 }
@@ -135,7 +135,7 @@ func TestEveryRouteRefuses(t *testing.T) {
 			}
 
 			intent := connection.Connection{
-				ID: "se-7", AccountID: desk.Account, PartnerID: 5, Carrier: carrier.AustraliaPost, AccountNumber: desk.OtherNumber, Status: connection.Linking, LeaseUntil: f.Clock.Add(time.Minute),
+				ID: "se-7", AccountID: functiontest.Account, PartnerID: 5, Carrier: carrier.AustraliaPost, AccountNumber: functiontest.OtherNumber, Status: connection.Linking, LeaseUntil: f.Clock.Add(time.Minute),
 			}
 			if err := f.Store.BeginLink(t.Context(), &intent, connection.LinkOptions{}); err != nil {
 				t.Fatal(err)
@@ -177,7 +177,7 @@ func TestAKeyOfAnotherRequest(t *testing.T) {
 	wants(t, f.change(`{"nickname":"n"}`, "Idempotency-Key", "é"), "400", "invalid_field_value Idempotency-Key")
 	f.change(`{"nickname":"one"}`, "Idempotency-Key", "k")
 	wants(t, f.change(`{"nickname":"two"}`, "Idempotency-Key", "k"), "422", "field_conflict Idempotency-Key")
-	other := newFrontBeside(f, desk.OtherNumber)
+	other := newFrontBeside(f, functiontest.OtherNumber)
 	wants(t, f.Do(accountText, http.MethodPut, other.named, `{"nickname":"one"}`, "Idempotency-Key", "k"), "422", "field_conflict Idempotency-Key")
 	if resp := f.refresh("Idempotency-Key", "k"); resp.StatusCode != http.StatusAccepted {
 		t.Errorf("another route: %d %s", resp.StatusCode, resp.Body)
@@ -187,11 +187,11 @@ func TestAKeyOfAnotherRequest(t *testing.T) {
 	}
 }
 
-// newFrontBeside is another connection on the same desk.
+// newFrontBeside is another connection on the same fixture.
 func newFrontBeside(f *front, number string) *front {
 	id := f.Link(number).ID
 	f.Carrier.Asked()
-	return &front{Desk: f.Desk, id: id, named: "/v1/connections/carriers/australia_post/" + id, byID: "/v1/carriers/" + id}
+	return &front{Fixture: f.Fixture, id: id, named: "/v1/connections/carriers/australia_post/" + id, byID: "/v1/carriers/" + id}
 }
 
 // busy makes another request hold the connection for work on its credentials.
@@ -218,7 +218,7 @@ func TestBusy(t *testing.T) {
 			before := f.Row(f.id)
 			route := f.routes()[name]
 			for _, key := range []string{"k", "k"} {
-				resp := f.Do(accountText, route[0], route[1], `{"api_key":"`+desk.APIKey+`","api_secret":"`+desk.APISecret+`"}`, "Idempotency-Key", key)
+				resp := f.Do(accountText, route[0], route[1], `{"api_key":"`+functiontest.APIKey+`","api_secret":"`+functiontest.APISecret+`"}`, "Idempotency-Key", key)
 				wants(t, resp, "409", "invalid_status")
 				if resp.Headers["Retry-After"] == "" {
 					t.Errorf("headers %v", resp.Headers)
@@ -229,7 +229,7 @@ func TestBusy(t *testing.T) {
 				t.Errorf("the carrier was asked %d times", n)
 			}
 			f.Pass(10 * time.Second)
-			resp := f.Do(accountText, route[0], route[1], `{"api_key":"`+desk.APIKey+`","api_secret":"`+desk.APISecret+`"}`, "Idempotency-Key", "k")
+			resp := f.Do(accountText, route[0], route[1], `{"api_key":"`+functiontest.APIKey+`","api_secret":"`+functiontest.APISecret+`"}`, "Idempotency-Key", "k")
 			if resp.StatusCode/100 != 2 {
 				t.Errorf("after the lease: %d %s", resp.StatusCode, resp.Body)
 			}
@@ -241,7 +241,7 @@ func TestRefresh(t *testing.T) {
 	f := inMemory(t)
 	f.Pass(time.Hour)
 	resp := f.refresh("Idempotency-Key", "k")
-	got := desk.Read[views.Connection](t, resp, http.StatusAccepted)
+	got := functiontest.Read[views.Connection](t, resp, http.StatusAccepted)
 	if got.CarrierID != f.id || got.NextRefreshAt == nil || *got.NextRefreshAt != *httpapi.Time(f.Clock) {
 		t.Errorf("%s", resp.Body)
 	}
@@ -257,7 +257,7 @@ func TestRefresh(t *testing.T) {
 		t.Errorf("again: %d %s", again.StatusCode, again.Body)
 	}
 	// The schedule takes it, and says on whose demand.
-	checked, err := f.Linker.Refresh(t.Context(), connection.Due{AccountID: desk.Account, ConnectionID: f.id}, health.Breaker{})
+	checked, err := f.Connections.Refresh(t.Context(), connection.Due{AccountID: functiontest.Account, ConnectionID: f.id}, health.Breaker{})
 	if err != nil || checked.Entry.Trigger != connection.TriggerManual {
 		t.Errorf("Refresh = %+v, %v, want a manual check", checked.Entry, err)
 	}
@@ -301,13 +301,13 @@ func TestVerify(t *testing.T) {
 			}
 			again := f.verify("Idempotency-Key", "k")
 			if o.IsOutage() {
-				if got := desk.Problems(t, resp); got[0] < "502" || got[0] > "504" || (resp.Headers["Retry-After"] != "") != (o == carrier.OutcomeRateLimited) {
+				if got := functiontest.Problems(t, resp); got[0] < "502" || got[0] > "504" || (resp.Headers["Retry-After"] != "") != (o == carrier.OutcomeRateLimited) {
 					t.Errorf("%v, headers %v", got, resp.Headers)
 				}
 				wants(t, again, "429", "rate_limit_exceeded") // the key is free, the connection is not
 				return
 			}
-			got := desk.Read[verification](t, resp, http.StatusOK)
+			got := functiontest.Read[verification](t, resp, http.StatusOK)
 			check := views.NewCheck(row.LastCheck)
 			want := verification{
 				CarrierID: f.id, Status: string(row.Status), StatusReason: httpapi.Text(row.StatusReason), Check: check,
@@ -404,7 +404,7 @@ func TestUnlink(t *testing.T) {
 		}
 		f.Gone(t)
 		wants(t, f.Do(accountText, http.MethodDelete, path, ""), "404", "not_found")
-		if again := f.Link(desk.Number); again.ID == f.id {
+		if again := f.Link(functiontest.Number); again.ID == f.id {
 			t.Error("the number is linked under the old id")
 		}
 	}
@@ -463,7 +463,7 @@ func TestUnlinkWithoutAVault(t *testing.T) {
 		"reconciled": func(t *testing.T, f *front) {
 			t.Helper()
 			f.Pass(time.Minute)
-			if report, err := f.Linker.Reconcile(t.Context(), 10); err != nil || report.UnlinksFinished != 1 {
+			if report, err := f.Connections.Reconcile(t.Context(), 10); err != nil || report.UnlinksFinished != 1 {
 				t.Errorf("Reconcile = %+v, %v", report, err)
 			}
 		},

@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/local/emulator"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/schedule"
@@ -148,7 +148,7 @@ func TestBacklogFails(t *testing.T) {
 // least once, and the SDK repeats a batch whose answer was lost: there may be more
 // messages than were sent, never fewer.
 func TestQueue(t *testing.T) {
-	url := probe.Emulator(t, emulator.StartMiniStack)
+	url := calltrace.Emulator(t, emulator.StartMiniStack)
 	client := sqs.NewFromConfig(emulator.Config(url))
 	absent := &queue{api: client, url: url + "/000000000000/absent"}
 	if n, err := absent.Backlog(t.Context()); err == nil {

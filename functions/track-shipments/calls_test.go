@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 )
@@ -19,17 +19,17 @@ import (
 // TestRemoteCalls counts: the key's write beside one read of the account, one
 // read of what is kept, and only where that is not enough the secret, leave for
 // each call of the carrier, the call, and one write.
-func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
+func TestRemoteCalls(t *testing.T) { calltrace.Attempts(t, remoteCalls) }
 
-func remoteCalls(t *probe.Attempt) {
-	d := &front{Desk: desk.OnEngines(t, desk.StartEngines(t), "calls")}
+func remoteCalls(t *calltrace.Attempt) {
+	d := &front{Fixture: functiontest.OnEngines(t, functiontest.StartEngines(t), "calls")}
 	d.handler = &handler{
 		auth: d.Auth(), connections: d.Store, cache: d.Store, secrets: d.Vault, carriers: carrier.PerEnvironment[tracker]{Production: d.Client, Sandbox: d.Client}, now: d.Now,
 	}
 	d.serve()
-	conn := d.Link(desk.Number)
+	conn := d.Link(functiontest.Number)
 	ask := func(name, value string, numbers ...string) events.APIGatewayProxyResponse {
-		return d.ask(desk.Account, name+"="+value+"&tracking_number="+strings.Join(numbers, "&tracking_number="))
+		return d.ask(functiontest.Account, name+"="+value+"&tracking_number="+strings.Join(numbers, "&tracking_number="))
 	}
 	ask("carrier_id", "se-1") // the first use of a key in a minute is one call more
 
@@ -57,24 +57,24 @@ func remoteCalls(t *probe.Attempt) {
 		// The simulator knows that the first is StarTrack's and takes the second for Australia Post's.
 		{"both brands, of one form", "carrier_id", conn.ID, []string{"2FWZ00000001", "36ZZ40000001"}, 200, one, slices.Concat([]string{"BatchGetItem", "GetSecretValue"}, call, call, call, []string{"BatchWriteItem"})},
 	}
-	t.Run("a forged key, by carrier", func(t *probe.Attempt) {
+	t.Run("a forged key, by carrier", func(t *calltrace.Attempt) {
 		forged, err := account.NewKey(rand.Reader, carrier.Production, 0, 71)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.Wire.Reset()
-		if resp := d.ask(desk.Account, "carrier_code=australia_post&tracking_number="+parcel, "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
+		d.Transport.Reset()
+		if resp := d.ask(functiontest.Account, "carrier_code=australia_post&tracking_number="+parcel, "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
 			t.Fatalf("%d %s, want 401", resp.StatusCode, resp.Body)
 		}
-		expect(t, "calls", one, slices.Sorted(slices.Values(d.Wire.Calls())))
+		expect(t, "calls", one, slices.Sorted(slices.Values(d.Transport.Calls())))
 	})
 	for _, tc := range tests {
-		t.Run(tc.name, func(t *probe.Attempt) {
-			d.Wire.Reset()
+		t.Run(tc.name, func(t *calltrace.Attempt) {
+			d.Transport.Reset()
 			if resp := ask(tc.by, tc.value, tc.numbers...); resp.StatusCode != tc.status {
 				t.Fatalf("%d %s, want %d", resp.StatusCode, resp.Body, tc.status)
 			}
-			calls := d.Wire.Calls()
+			calls := d.Transport.Calls()
 			if len(calls) < len(tc.beside) {
 				t.Fatalf("calls = %q", calls)
 			}

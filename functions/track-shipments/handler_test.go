@@ -22,7 +22,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/auspost/simulator"
@@ -43,10 +43,10 @@ const (
 	unknown   = "ZZ91000"
 )
 
-// front is the function over a desk with three accounts of one partner: 71 and 72,
+// front is the function over a fixture with three accounts of one partner: 71 and 72,
 // and 73 of the sandbox. Its carrier is the simulator.
 type front struct {
-	*desk.Desk
+	*functiontest.Fixture
 	*handler
 	asked    []string // tracking_ids of the carrier's calls
 	accounts []string // and the account numbers that they were made for
@@ -105,7 +105,7 @@ func (e elsewhere) Track(context.Context, connection.ChargeAccount, []string, fu
 
 func newFront(t *testing.T) *front {
 	t.Helper()
-	d := &front{Desk: desk.EmptyInMemory(t)}
+	d := &front{Fixture: functiontest.EmptyInMemory(t)}
 	d.Clock = time.Date(2026, 11, 22, 6, 0, 30, 0, time.UTC)
 	client, err := auspost.New(auspost.Options{
 		BaseURL: simulator.BaseURL, Transport: d, Sleep: func(context.Context, time.Duration) error { return nil },
@@ -157,7 +157,7 @@ func (d *front) link(t *testing.T, id string, edit func(*connection.Connection))
 	}
 }
 
-// linked is a desk with the connection se-1.
+// linked is a fixture with the connection se-1.
 func linked(t *testing.T) *front {
 	t.Helper()
 	d := newFront(t)
@@ -294,7 +294,7 @@ func TestTrackRefuses(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			d := linked(t)
-			expect(t, "problems", tc.want, desk.Problems(t, d.ask(71, tc.query, tc.headers...)))
+			expect(t, "problems", tc.want, functiontest.Problems(t, d.ask(71, tc.query, tc.headers...)))
 			if len(d.asked) > 0 {
 				t.Errorf("the carrier was asked for %q", d.asked)
 			}
@@ -365,7 +365,7 @@ func TestNothingKept(t *testing.T) {
 			d := linked(t)
 			tc.fail(d)
 			resp := d.ask(71, of(parcel))
-			expect(t, "problems", tc.want, desk.Problems(t, resp))
+			expect(t, "problems", tc.want, functiontest.Problems(t, resp))
 			if resp.Headers["Retry-After"] != tc.after {
 				t.Errorf("Retry-After = %q, want %q", resp.Headers["Retry-After"], tc.after)
 			}
@@ -396,7 +396,7 @@ func TestOlderIsKept(t *testing.T) {
 			d.Clock = d.Clock.Add(58*time.Minute - time.Second)
 			expect(t, "just before an hour", []string{parcel + " DE cached 3599s stale"}, lines(t, d.ask(71, of(parcel))))
 			d.Clock = d.Clock.Add(time.Second)
-			expect(t, "after an hour", tc.want, desk.Problems(t, d.ask(71, of(parcel))))
+			expect(t, "after an hour", tc.want, functiontest.Problems(t, d.ask(71, of(parcel))))
 		})
 	}
 }
@@ -406,15 +406,15 @@ func TestOlderIsKept(t *testing.T) {
 func TestAboutTheNumber(t *testing.T) {
 	out := logged(t)
 	d := linked(t)
-	expect(t, "unknown", []string{"404", "not_found tracking_number"}, desk.Problems(t, d.ask(71, of(unknown))))
-	expect(t, "unknown again", []string{"404", "not_found tracking_number"}, desk.Problems(t, d.ask(71, of(unknown))))
+	expect(t, "unknown", []string{"404", "not_found tracking_number"}, functiontest.Problems(t, d.ask(71, of(unknown))))
+	expect(t, "unknown again", []string{"404", "not_found tracking_number"}, functiontest.Problems(t, d.ask(71, of(unknown))))
 	expect(t, "calls", []string{unknown}, d.asked)
 	expect(t, "known", []string{parcel + " DE live"}, lines(t, d.ask(71, of(parcel))))
 	d.Clock = d.Clock.Add(2 * time.Minute)
 	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","errors":[{"code":"ESB-10001"}]}]}`)
-	expect(t, "no longer known", []string{"404", "not_found tracking_number"}, desk.Problems(t, d.ask(71, of(parcel))))
+	expect(t, "no longer known", []string{"404", "not_found tracking_number"}, functiontest.Problems(t, d.ask(71, of(parcel))))
 	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+abroad+`","errors":[{"code":"ESB-10002"}]}]}`)
-	expect(t, "not tracked", []string{"400", "invalid_field_value tracking_number"}, desk.Problems(t, d.ask(71, of(abroad))))
+	expect(t, "not tracked", []string{"400", "invalid_field_value tracking_number"}, functiontest.Problems(t, d.ask(71, of(abroad))))
 	if out.Len() > 0 {
 		t.Errorf("logged: %s", out)
 	}
@@ -424,7 +424,7 @@ func TestOurOwnFailures(t *testing.T) {
 	t.Run("the cache cannot be read", func(t *testing.T) {
 		d := linked(t)
 		d.cachedErr = errors.New("unseen")
-		expect(t, "problems", []string{"500", "unspecified"}, desk.Problems(t, d.ask(71, of(parcel))))
+		expect(t, "problems", []string{"500", "unspecified"}, functiontest.Problems(t, d.ask(71, of(parcel))))
 	})
 	t.Run("the cache cannot be written", func(t *testing.T) {
 		out := logged(t)
@@ -449,7 +449,7 @@ func TestOurOwnFailures(t *testing.T) {
 	t.Run("nothing of several numbers", func(t *testing.T) {
 		d := linked(t)
 		d.getErr = errors.New("unseen")
-		expect(t, "problems", []string{"500", "unspecified"}, desk.Problems(t, d.ask(71, of(parcel, abroad))))
+		expect(t, "problems", []string{"500", "unspecified"}, functiontest.Problems(t, d.ask(71, of(parcel, abroad))))
 	})
 }
 
@@ -622,7 +622,7 @@ func TestSandbox(t *testing.T) {
 			t.Fatalf("call %d: %d %s", i, resp.StatusCode, resp.Body)
 		}
 	}
-	expect(t, "one more", []string{"429", "rate_limit_exceeded"}, desk.Problems(t, d.ask(73, of(parcel))))
+	expect(t, "one more", []string{"429", "rate_limit_exceeded"}, functiontest.Problems(t, d.ask(73, of(parcel))))
 	id := connection.CredentialID(secret.New("key-canary-se-1"))
 	for _, other := range []connection.Allowance{
 		connection.CredentialAllowance(connection.UseTracking, carrier.Production, 71, id), connection.CredentialAllowance(connection.UseTracking, carrier.Sandbox, 74, id),
@@ -649,7 +649,7 @@ func TestUnknownEnvironment(t *testing.T) {
 				t.Fatal(err)
 			}
 			d.link(t, "se-1", func(c *connection.Connection) { c.AccountID = 74 })
-			expect(t, "problems", []string{"500", "unspecified"}, desk.Problems(t, d.ask(74, of(parcel))))
+			expect(t, "problems", []string{"500", "unspecified"}, functiontest.Problems(t, d.ask(74, of(parcel))))
 			if len(d.asked) > 0 {
 				t.Errorf("a carrier was asked for %q", d.asked)
 			}
@@ -776,12 +776,12 @@ func TestUnknownIsKept(t *testing.T) {
 			d := linked(t)
 			d.carrier = tc.carrier
 			for range 12 {
-				expect(t, "problems", tc.want, desk.Problems(t, d.ask(71, of(unknown))))
+				expect(t, "problems", tc.want, functiontest.Problems(t, d.ask(71, of(unknown))))
 				d.Clock = d.Clock.Add(5 * time.Second)
 			}
 			expect(t, "calls in a minute", []string{unknown}, d.asked)
 			d.Clock = d.Clock.Add(time.Minute - time.Millisecond)
-			expect(t, "just before two minutes", tc.want, desk.Problems(t, d.ask(71, of(unknown))))
+			expect(t, "just before two minutes", tc.want, functiontest.Problems(t, d.ask(71, of(unknown))))
 			expect(t, "calls", []string{unknown}, d.asked)
 			d.carrier = nil
 			expect(t, "among others", []string{unknown + " " + strings.Fields(tc.want[1])[0], parcel + " DE live"}, lines(t, d.ask(71, of(unknown, parcel))))

@@ -7,32 +7,32 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
+	"carrierlink/infra/test/functiontest"
 )
 
 // TestRemoteCalls counts: the key beside the account, and one carrier call
 // that the account's allowance counts.
-func TestRemoteCalls(t *testing.T) { probe.Attempts(t, remoteCalls) }
+func TestRemoteCalls(t *testing.T) { calltrace.Attempts(t, remoteCalls) }
 
-func remoteCalls(t *probe.Attempt) {
-	d := desk.OnEngines(t, desk.StartEngines(t), "validate")
+func remoteCalls(t *calltrace.Attempt) {
+	d := functiontest.OnEngines(t, functiontest.StartEngines(t), "validate")
 	serve(d)
-	d.Link(desk.OtherNumber)
+	d.Link(functiontest.OtherNumber)
 	ask(d, accountText, "australia_post", "") // the first use of a key in a minute is one call more
 	for name, tc := range map[string]struct {
 		number string
 		after  []string
 	}{
 		"a mistake": {"1", []string{}}, "good": {"0000123400", []string{"UpdateItem", "carrier GET"}}, "refused": {"0000123401", []string{"UpdateItem", "carrier GET"}},
-		"linked already": {desk.OtherNumber, []string{"BatchGetItem"}},
+		"linked already": {functiontest.OtherNumber, []string{"BatchGetItem"}},
 	} {
-		t.Run(name, func(t *probe.Attempt) {
-			d.Wire.Reset()
-			if resp := ask(d, accountText, "australia_post", body(tc.number, desk.APIKey, desk.APISecret), "Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
+		t.Run(name, func(t *calltrace.Attempt) {
+			d.Transport.Reset()
+			if resp := ask(d, accountText, "australia_post", body(tc.number, functiontest.APIKey, functiontest.APISecret), "Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
 				t.Fatalf("%d %s", resp.StatusCode, resp.Body)
 			}
-			calls := d.Wire.Calls()
+			calls := d.Transport.Calls()
 			beside := slices.Sorted(slices.Values(calls[:2])) // at once, in either order
 			if diff := cmp.Diff([]string{"BatchGetItem", "UpdateItem"}, beside); diff != "" {
 				t.Errorf("calls of authentication (-want +got):\n%s", diff)

@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
@@ -20,15 +20,15 @@ import (
 
 const accountText = "account 71"
 
-func newDesk(t *testing.T) *desk.Desk {
+func newFixture(t *testing.T) *functiontest.Fixture {
 	t.Helper()
-	d := desk.InMemory(t)
+	d := functiontest.InMemory(t)
 	serve(d)
 	return d
 }
 
-func serve(d *desk.Desk) {
-	h := &handler{auth: d.Auth(), accounts: d.Store, linker: d.Linker, now: d.Now}
+func serve(d *functiontest.Fixture) {
+	h := &handler{auth: d.Auth(), accounts: d.Store, linker: d.Connections, now: d.Now}
 	d.Serve(httpapi.Route{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}/validate", Handler: h.validate})
 }
 
@@ -40,7 +40,7 @@ func body(number, key, secret string) string {
 	return string(b)
 }
 
-func ask(d *desk.Desk, who, carrierName, body string, headers ...string) events.APIGatewayProxyResponse {
+func ask(d *functiontest.Fixture, who, carrierName, body string, headers ...string) events.APIGatewayProxyResponse {
 	return d.Do(who, http.MethodPost, "/v1/connections/carriers/"+carrierName+"/validate", body, headers...)
 }
 
@@ -52,7 +52,7 @@ var names = []string{
 }
 
 func TestValidateRefuses(t *testing.T) {
-	fine := body("0000123400", desk.APIKey, desk.APISecret)
+	fine := body("0000123400", functiontest.APIKey, functiontest.APISecret)
 	tests := []struct {
 		name, who, carrier, body string
 		headers                  []string
@@ -82,8 +82,8 @@ func TestValidateRefuses(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t)
-			if diff := cmp.Diff(tc.want, desk.Problems(t, ask(d, tc.who, tc.carrier, tc.body, tc.headers...))); diff != "" {
+			d := newFixture(t)
+			if diff := cmp.Diff(tc.want, functiontest.Problems(t, ask(d, tc.who, tc.carrier, tc.body, tc.headers...))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.body, diff)
 			}
 			if n := len(d.Carrier.Asked()); n != 0 {
@@ -101,14 +101,14 @@ func TestPreflight(t *testing.T) {
 		failed              []string // checks
 		messages            []string // parts of theirs
 	}{
-		{"no number", "australia_post", body("", desk.APIKey, desk.APISecret), []string{"account_number_format"}, []string{"account_number must not be empty."}},
-		{"lost zeros", "australia_post", body("123400", desk.APIKey, desk.APISecret), []string{"lost_leading_zeros"}, []string{"account_number has 6 digits; Australia Post numbers have 10."}},
-		{"a StarTrack number", "australia_post", body("12345678", desk.APIKey, desk.APISecret), []string{"startrack_number"}, []string{"has 8 digits"}},
-		{"an Australia Post number", "star_track", body("0000123400", desk.APIKey, desk.APISecret), []string{"australia_post_number"}, []string{"has 10 digits"}},
+		{"no number", "australia_post", body("", functiontest.APIKey, functiontest.APISecret), []string{"account_number_format"}, []string{"account_number must not be empty."}},
+		{"lost zeros", "australia_post", body("123400", functiontest.APIKey, functiontest.APISecret), []string{"lost_leading_zeros"}, []string{"account_number has 6 digits; Australia Post numbers have 10."}},
+		{"a StarTrack number", "australia_post", body("12345678", functiontest.APIKey, functiontest.APISecret), []string{"startrack_number"}, []string{"has 8 digits"}},
+		{"an Australia Post number", "star_track", body("0000123400", functiontest.APIKey, functiontest.APISecret), []string{"australia_post_number"}, []string{"has 10 digits"}},
 		{"masks", "australia_post", body("0000123400", "********7c8d", "••••"), []string{"mask_instead_of_secret"}, []string{"api_key is a mask"}},
-		{"the same twice", "australia_post", body("0000123400", desk.APIKey, desk.APIKey), []string{"key_equals_secret"}, []string{"must differ"}},
-		{"swapped", "australia_post", body("0000123400", desk.APISecret, desk.APIKey), []string{"key_and_secret_swapped"}, []string{"swapped"}},
-		{"the number as the key", "australia_post", body("0000123400", "0000123400", desk.APISecret), []string{"account_number_as_key"}, []string{"account number"}},
+		{"the same twice", "australia_post", body("0000123400", functiontest.APIKey, functiontest.APIKey), []string{"key_equals_secret"}, []string{"must differ"}},
+		{"swapped", "australia_post", body("0000123400", functiontest.APISecret, functiontest.APIKey), []string{"key_and_secret_swapped"}, []string{"swapped"}},
+		{"the number as the key", "australia_post", body("0000123400", "0000123400", functiontest.APISecret), []string{"account_number_as_key"}, []string{"account number"}},
 		{"both credentials", "australia_post", body("0000123400", "'k'", "a b' "), []string{"inner_blank", "quotes"}, []string{
 			"api_secret contains a blank.", "api_key contains a quotation mark. api_secret contains a quotation mark.",
 		}},
@@ -118,8 +118,8 @@ func TestPreflight(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t)
-			got := desk.Read[validation](t, ask(d, accountText, tc.carrier, tc.body), http.StatusOK)
+			d := newFixture(t)
+			got := functiontest.Read[validation](t, ask(d, accountText, tc.carrier, tc.body), http.StatusOK)
 			var failed, all []string
 			for _, c := range got.Checks {
 				all = append(all, c.Name)
@@ -165,9 +165,9 @@ func TestStories(t *testing.T) {
 	}
 	for story, category := range refusals {
 		t.Run(story, func(t *testing.T) {
-			d := newDesk(t)
-			resp := ask(d, accountText, "australia_post", body("00001234"+story, desk.APIKey, desk.APISecret))
-			got := desk.Read[validation](t, resp, http.StatusOK)
+			d := newFixture(t)
+			resp := ask(d, accountText, "australia_post", body("00001234"+story, functiontest.APIKey, functiontest.APISecret))
+			got := functiontest.Read[validation](t, resp, http.StatusOK)
 			last := got.Checks[len(got.Checks)-1]
 			if got.Valid || len(got.Checks) != len(names)+1 || last.Name != "carrier" || last.Passed || last.Message == nil || got.AccountPreview != nil {
 				t.Errorf("%s", resp.Body)
@@ -186,9 +186,9 @@ func TestStories(t *testing.T) {
 	}
 	for story, want := range outages {
 		t.Run(story, func(t *testing.T) {
-			d := newDesk(t)
-			resp := ask(d, accountText, "australia_post", body("00001234"+story, desk.APIKey, desk.APISecret))
-			if diff := cmp.Diff(want, desk.Problems(t, resp)); diff != "" || (resp.Headers["Retry-After"] != "") != (story == "49") {
+			d := newFixture(t)
+			resp := ask(d, accountText, "australia_post", body("00001234"+story, functiontest.APIKey, functiontest.APISecret))
+			if diff := cmp.Diff(want, functiontest.Problems(t, resp)); diff != "" || (resp.Headers["Retry-After"] != "") != (story == "49") {
 				t.Errorf("Retry-After %q (-want +got):\n%s", resp.Headers["Retry-After"], diff)
 			}
 		})
@@ -199,9 +199,9 @@ func TestStories(t *testing.T) {
 // what it says about the link.
 func TestOutcomes(t *testing.T) {
 	for _, o := range carrier.Outcomes() {
-		d := newDesk(t)
+		d := newFixture(t)
 		d.Carrier.Reading = &connection.Reading{Outcome: o, HTTPStatus: 418}
-		resp := ask(d, accountText, "australia_post", body("0000123400", desk.APIKey, desk.APISecret))
+		resp := ask(d, accountText, "australia_post", body("0000123400", functiontest.APIKey, functiontest.APISecret))
 		if isResult := resp.StatusCode == http.StatusOK; isResult == o.IsOutage() || !isResult && resp.StatusCode < 500 {
 			t.Errorf("%s: %d %s", o, resp.StatusCode, resp.Body)
 		}
@@ -209,11 +209,11 @@ func TestOutcomes(t *testing.T) {
 }
 
 func TestPreview(t *testing.T) {
-	d := newDesk(t)
-	resp := ask(d, "partner 5", "australia_post", body(" 0000-1234 00", desk.APIKey, " "+desk.APISecret), "On-Behalf-Of", "se-71")
-	got := desk.Read[validation](t, resp, http.StatusOK)
+	d := newFixture(t)
+	resp := ask(d, "partner 5", "australia_post", body(" 0000-1234 00", functiontest.APIKey, " "+functiontest.APISecret), "On-Behalf-Of", "se-71")
+	got := functiontest.Read[validation](t, resp, http.StatusOK)
 	asked := d.Carrier.Asked()
-	if len(asked) != 1 || asked[0].Check != 1 || asked[0].Account.Number != "0000123400" || !asked[0].Account.Credentials.Equal(desk.Credentials(desk.APIKey, desk.APISecret)) {
+	if len(asked) != 1 || asked[0].Check != 1 || asked[0].Account.Number != "0000123400" || !asked[0].Account.Credentials.Equal(functiontest.Credentials(functiontest.APIKey, functiontest.APISecret)) {
 		t.Errorf("the carrier was asked %d times", len(asked))
 	}
 	text := func(s string) *string { return &s }
@@ -239,14 +239,14 @@ func TestPreview(t *testing.T) {
 
 func TestPreviewOfARestrictedAccount(t *testing.T) {
 	for story, reason := range map[string]string{"10": "contract_expired", "12": "credit_blocked", "14": "all_products_expired"} {
-		d := newDesk(t)
-		got := desk.Read[validation](t, ask(d, accountText, "australia_post", body("00001234"+story, desk.APIKey, desk.APISecret)), http.StatusOK)
+		d := newFixture(t)
+		got := functiontest.Read[validation](t, ask(d, accountText, "australia_post", body("00001234"+story, functiontest.APIKey, functiontest.APISecret)), http.StatusOK)
 		if !got.Valid || got.Diagnosis != nil || got.AccountPreview.RestrictedReason == nil || *got.AccountPreview.RestrictedReason != reason {
 			t.Errorf("story %s: %+v, want that it can be linked, and is restricted by %s", story, got, reason)
 		}
 	}
-	d := newDesk(t)
-	got := desk.Read[validation](t, ask(d, accountText, "australia_post", body("0000123411", desk.APIKey, desk.APISecret)), http.StatusOK)
+	d := newFixture(t)
+	got := functiontest.Read[validation](t, ask(d, accountText, "australia_post", body("0000123411", functiontest.APIKey, functiontest.APISecret)), http.StatusOK)
 	if days := got.AccountPreview.ExpiresInDays; days == nil || *days != 7 {
 		t.Errorf("expires in %v days, want 7", days)
 	}
@@ -255,9 +255,9 @@ func TestPreviewOfARestrictedAccount(t *testing.T) {
 // TestLeastAccount: what the carrier does not say is null, and products are a
 // list.
 func TestLeastAccount(t *testing.T) {
-	d := newDesk(t)
+	d := newFixture(t)
 	d.Carrier.Reading = &connection.Reading{Outcome: carrier.OutcomeOK, Raw: []byte("{}"), Contract: connection.Contract{AccountNumber: "0000123400"}}
-	resp := ask(d, accountText, "australia_post", body("0000123400", desk.APIKey, desk.APISecret))
+	resp := ask(d, accountText, "australia_post", body("0000123400", functiontest.APIKey, functiontest.APISecret))
 	const want = `"account_preview":{"name":null,"suburb":null,"state":null,"abn_last_three":null,"account_number_masked":"*******400","valid_to":null,` +
 		`"expires_in_days":null,"restricted_reason":null,"products":[]},"diagnosis":null}`
 	if !strings.HasSuffix(resp.Body, want) {
@@ -267,15 +267,15 @@ func TestLeastAccount(t *testing.T) {
 
 // TestTheBodyOfALink: a form sends the same body to both.
 func TestTheBodyOfALink(t *testing.T) {
-	d := newDesk(t)
-	full := strings.Replace(body("0000123400", desk.APIKey, desk.APISecret), "{",
+	d := newFixture(t)
+	full := strings.Replace(body("0000123400", functiontest.APIKey, functiontest.APISecret), "{",
 		`{"nickname":"Main","allow_duplicate_account_number":"true","refresh_policy":"hourly","external_carrier_id":"x","metadata":{"a":"b"},"verify":"later",`, 1)
-	if got := desk.Read[validation](t, ask(d, accountText, "australia_post", full), http.StatusOK); !got.Valid {
+	if got := functiontest.Read[validation](t, ask(d, accountText, "australia_post", full), http.StatusOK); !got.Valid {
 		t.Errorf("%+v", got)
 	}
 	// An outage stays an error: there is nothing to verify later.
 	d.Carrier.Reading = &connection.Reading{Outcome: carrier.OutcomeUnavailable}
-	if diff := cmp.Diff([]string{"502", "unspecified: carrier_unavailable"}, desk.Problems(t, ask(d, accountText, "australia_post", full))); diff != "" {
+	if diff := cmp.Diff([]string{"502", "unspecified: carrier_unavailable"}, functiontest.Problems(t, ask(d, accountText, "australia_post", full))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -291,12 +291,12 @@ func TestNotLinkedYet(t *testing.T) {
 		}
 		return v.Checks[i]
 	}
-	d := newDesk(t)
-	conn := d.Link(desk.Number)
+	d := newFixture(t)
+	conn := d.Link(functiontest.Number)
 	d.Carrier.Asked()
-	for _, number := range []string{desk.Number, " 0000-1234 00"} {
-		resp := ask(d, accountText, "australia_post", body(number, desk.APIKey, desk.APISecret))
-		got := desk.Read[validation](t, resp, http.StatusOK)
+	for _, number := range []string{functiontest.Number, " 0000-1234 00"} {
+		resp := ask(d, accountText, "australia_post", body(number, functiontest.APIKey, functiontest.APISecret))
+		got := functiontest.Read[validation](t, resp, http.StatusOK)
 		if c := find(t, got); got.Valid || c.Passed || c.ExistingCarrierID != conn.ID || c.Message == nil {
 			t.Errorf("%s", resp.Body)
 		}
@@ -305,44 +305,44 @@ func TestNotLinkedYet(t *testing.T) {
 		}
 	}
 	for name, b := range map[string]string{
-		"another number":     body(desk.OtherNumber, desk.APIKey, desk.APISecret),
-		"duplicates allowed": strings.Replace(body(desk.Number, desk.APIKey, desk.APISecret), "{", `{"allow_duplicate_account_number":true,`, 1),
+		"another number":     body(functiontest.OtherNumber, functiontest.APIKey, functiontest.APISecret),
+		"duplicates allowed": strings.Replace(body(functiontest.Number, functiontest.APIKey, functiontest.APISecret), "{", `{"allow_duplicate_account_number":true,`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := desk.Read[validation](t, ask(d, accountText, "australia_post", b), http.StatusOK)
+			got := functiontest.Read[validation](t, ask(d, accountText, "australia_post", b), http.StatusOK)
 			if c := find(t, got); !got.Valid || !c.Passed || c.ExistingCarrierID != "" {
 				t.Errorf("%+v", got)
 			}
 		})
 	}
 	t.Run("another account's", func(t *testing.T) {
-		if got := desk.Read[validation](t, ask(d, "account 73", "australia_post", body(desk.Number, desk.APIKey, desk.APISecret)), http.StatusOK); !got.Valid || !find(t, got).Passed {
+		if got := functiontest.Read[validation](t, ask(d, "account 73", "australia_post", body(functiontest.Number, functiontest.APIKey, functiontest.APISecret)), http.StatusOK); !got.Valid || !find(t, got).Passed {
 			t.Errorf("%+v", got)
 		}
 	})
 	t.Run("unlinked", func(t *testing.T) {
-		if err := d.Linker.Unlink(t.Context(), conn, false); err != nil {
+		if err := d.Connections.Unlink(t.Context(), conn, false); err != nil {
 			t.Fatal(err)
 		}
-		if got := desk.Read[validation](t, ask(d, accountText, "australia_post", body(desk.Number, desk.APIKey, desk.APISecret)), http.StatusOK); !got.Valid {
+		if got := functiontest.Read[validation](t, ask(d, accountText, "australia_post", body(functiontest.Number, functiontest.APIKey, functiontest.APISecret)), http.StatusOK); !got.Valid {
 			t.Errorf("%+v", got)
 		}
 	})
 	t.Run("only being linked", func(t *testing.T) {
-		d := newDesk(t)
+		d := newFixture(t)
 		d.Vault.Fail = func(string) error { return errors.New("AccessDenied") }
 		request := connection.LinkRequest{
-			Account:       account.Account{ID: desk.Account, PartnerID: 5, Environment: carrier.Production},
-			ChargeAccount: connection.ChargeAccount{Carrier: carrier.AustraliaPost, Number: desk.Number, Credentials: desk.Credentials(desk.APIKey, desk.APISecret)},
+			Account:       account.Account{ID: functiontest.Account, PartnerID: 5, Environment: carrier.Production},
+			ChargeAccount: connection.ChargeAccount{Carrier: carrier.AustraliaPost, Number: functiontest.Number, Credentials: functiontest.Credentials(functiontest.APIKey, functiontest.APISecret)},
 		}
-		if _, err := d.Linker.Link(t.Context(), request); err == nil {
+		if _, err := d.Connections.Link(t.Context(), request); err == nil {
 			t.Fatal("the link is done")
 		}
 		d.Vault.Fail = nil
-		if len(d.Holders(desk.Number)) != 1 {
+		if len(d.Holders(functiontest.Number)) != 1 {
 			t.Fatal("nothing holds the number")
 		}
-		if got := desk.Read[validation](t, ask(d, accountText, "australia_post", body(desk.Number, desk.APIKey, desk.APISecret)), http.StatusOK); !got.Valid || !find(t, got).Passed {
+		if got := functiontest.Read[validation](t, ask(d, accountText, "australia_post", body(functiontest.Number, functiontest.APIKey, functiontest.APISecret)), http.StatusOK); !got.Valid || !find(t, got).Passed {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -353,12 +353,12 @@ func TestNotLinkedYet(t *testing.T) {
 func TestHint(t *testing.T) {
 	const v2ID = "aB3dE6gH9jK2mN5pQ8sT1vW4xY7zA0cD"
 	for _, refused := range []bool{false, true} {
-		d := newDesk(t)
+		d := newFixture(t)
 		if refused {
 			d.Carrier.Reading = &connection.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: 401}
 		}
-		resp := ask(d, accountText, "australia_post", body(desk.Number, v2ID, desk.APISecret))
-		got := desk.Read[validation](t, resp, http.StatusOK)
+		resp := ask(d, accountText, "australia_post", body(functiontest.Number, v2ID, functiontest.APISecret))
+		got := functiontest.Read[validation](t, resp, http.StatusOK)
 		if len(d.Carrier.Asked()) != 1 || got.Valid == refused {
 			t.Errorf("refused %t: %s", refused, resp.Body)
 		}
@@ -386,8 +386,8 @@ func TestHint(t *testing.T) {
 // TestNothingIsKept: neither a connection nor a number, and the idempotency key
 // stays free, for whatever body.
 func TestNothingIsKept(t *testing.T) {
-	d := newDesk(t)
-	for _, b := range []string{body("0000123400", desk.APIKey, desk.APISecret), body("1", desk.APIKey, desk.APISecret)} {
+	d := newFixture(t)
+	for _, b := range []string{body("0000123400", functiontest.APIKey, functiontest.APISecret), body("1", functiontest.APIKey, functiontest.APISecret)} {
 		for range 2 {
 			resp := ask(d, accountText, "australia_post", b, "Idempotency-Key", "é")
 			if resp.StatusCode != http.StatusOK || resp.Headers["Idempotent-Replayed"] != "" {
@@ -398,7 +398,7 @@ func TestNothingIsKept(t *testing.T) {
 	if n := len(d.Carrier.Asked()); n != 2 {
 		t.Errorf("the carrier was asked %d times, want once for each request without a mistake", n)
 	}
-	rows, err := d.Store.AllConnections(t.Context(), desk.Account)
+	rows, err := d.Store.AllConnections(t.Context(), functiontest.Account)
 	if err != nil || len(rows) != 0 || len(d.Holders("0000123400")) != 0 {
 		t.Errorf("kept: %v, %v, %v", rows, d.Holders("0000123400"), err)
 	}

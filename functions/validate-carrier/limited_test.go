@@ -7,19 +7,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/infra/test/desk"
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/connection"
 )
 
 // TestAllowance: an account may have a carrier asked so often a minute about
 // credentials that it has not linked, whichever they are.
 func TestAllowance(t *testing.T) {
-	d := desk.InMemory(t)
-	d.Linker.LinksPerMinute = 3
+	d := functiontest.InMemory(t)
+	d.Connections.LinksPerMinute = 3
 	serve(d)
 	begun := d.Clock
 	for _, key := range []string{"first-key", "second-key", "third-key"} {
-		if resp := ask(d, accountText, "australia_post", body("0000123400", key, desk.APISecret)); resp.StatusCode != http.StatusOK {
+		if resp := ask(d, accountText, "australia_post", body("0000123400", key, functiontest.APISecret)); resp.StatusCode != http.StatusOK {
 			t.Fatalf("%d %s", resp.StatusCode, resp.Body)
 		}
 		d.Pass(10 * time.Second)
@@ -27,20 +27,20 @@ func TestAllowance(t *testing.T) {
 	if n := len(d.Carrier.Asked()); n != 3 {
 		t.Fatalf("the carrier is asked %d times", n)
 	}
-	good := body("0000123400", "fourth-key", desk.APISecret)
+	good := body("0000123400", "fourth-key", functiontest.APISecret)
 	resp := ask(d, accountText, "australia_post", good)
-	if diff := cmp.Diff([]string{"429", "rate_limit_exceeded"}, desk.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != "30" {
+	if diff := cmp.Diff([]string{"429", "rate_limit_exceeded"}, functiontest.Problems(t, resp)); diff != "" || resp.Headers["Retry-After"] != "30" {
 		t.Errorf("Retry-After %q (-want +got):\n%s", resp.Headers["Retry-After"], diff)
 	}
 	// What asks no carrier is found all the same.
-	if resp := ask(d, accountText, "australia_post", body("1", desk.APIKey, desk.APISecret)); resp.StatusCode != http.StatusOK {
+	if resp := ask(d, accountText, "australia_post", body("1", functiontest.APIKey, functiontest.APISecret)); resp.StatusCode != http.StatusOK {
 		t.Errorf("a mistake: %d %s", resp.StatusCode, resp.Body)
 	}
 	if n := len(d.Carrier.Asked()); n != 0 {
 		t.Errorf("the carrier is asked %d times", n)
 	}
 	// Link takes from the same, another account has its own.
-	if wait, err := d.Store.TakeCall(t.Context(), connection.AccountAllowance(connection.UseLinking, desk.Account), 3, connection.AllowanceWindow, d.Clock); wait != 30*time.Second || err != nil {
+	if wait, err := d.Store.TakeCall(t.Context(), connection.AccountAllowance(connection.UseLinking, functiontest.Account), 3, connection.AllowanceWindow, d.Clock); wait != 30*time.Second || err != nil {
 		t.Errorf("link waits for %v, %v", wait, err)
 	}
 	if resp := ask(d, "account 73", "australia_post", good); resp.StatusCode != http.StatusOK {

@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"carrierlink/infra/test/bootstrap"
+	"carrierlink/infra/test/lambdaproc"
 )
 
 // functions are the folders of functions/ with the largest ratio that each may
@@ -37,12 +37,12 @@ const hello = "infra/bench/hello"
 // files by name.
 func buildAll(ctx context.Context, root, arch, dir string) (map[string]string, error) {
 	files := map[string]string{"hello": filepath.Join(dir, "hello")}
-	if err := bootstrap.Build(ctx, root, hello, arch, files["hello"]); err != nil {
+	if err := lambdaproc.Build(ctx, root, hello, arch, files["hello"]); err != nil {
 		return nil, err
 	}
 	for _, f := range functions {
 		files[f.name] = filepath.Join(dir, f.name)
-		if err := bootstrap.Build(ctx, root, "functions/"+f.name, arch, files[f.name]); err != nil {
+		if err := lambdaproc.Build(ctx, root, "functions/"+f.name, arch, files[f.name]); err != nil {
 			return nil, err
 		}
 	}

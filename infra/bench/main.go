@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"carrierlink/infra/local/emulator"
-	"carrierlink/infra/test/bootstrap"
+	"carrierlink/infra/test/lambdaproc"
 )
 
 // pairs is how many starts of each function are measured, each beside one of
@@ -94,7 +94,7 @@ func starts(ctx context.Context, function, hello string) (ours, base time.Durati
 	var times [2][]time.Duration
 	for range pairs {
 		for side, file := range []string{function, hello} {
-			p, took, err := bootstrap.Start(ctx, file, env, os.Stderr)
+			p, took, err := lambdaproc.Start(ctx, file, env, os.Stderr)
 			if err != nil {
 				return 0, 0, err
 			}

@@ -18,8 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"carrierlink/infra/local/emulator"
-	"carrierlink/infra/test/bootstrap"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
+	"carrierlink/infra/test/lambdaproc"
 	"carrierlink/shared/account"
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/carrier"
@@ -81,7 +81,7 @@ func memory(ctx context.Context, files map[string]string) ([]peak, error) {
 	const requests = 200
 	var peaks []peak
 	measure := func(name string, event func(i int) events.APIGatewayProxyRequest, answer func(body string) error) error {
-		p, _, err := bootstrap.Start(ctx, files[name], env, os.Stderr)
+		p, _, err := lambdaproc.Start(ctx, files[name], env, os.Stderr)
 		if err != nil {
 			return err
 		}
@@ -210,7 +210,7 @@ func request(method, resource string, params map[string]string, key, body string
 // prepare makes table, service secret and a partner, and returns its key.
 func prepare(ctx context.Context, tableURL, secretsURL string) (string, error) {
 	cfg := emulator.Config(tableURL)
-	if err := probe.CreateTable(ctx, cfg, table); err != nil {
+	if err := calltrace.CreateTable(ctx, cfg, table); err != nil {
 		return "", err
 	}
 	_, err := secretsmanager.NewFromConfig(emulator.Config(secretsURL)).CreateSecret(ctx, &secretsmanager.CreateSecretInput{

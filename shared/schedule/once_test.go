@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/local/emulator"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
 	"carrierlink/shared/account"
 	auspostapi "carrierlink/shared/auspost"
 	"carrierlink/shared/auspost/simulator"
@@ -51,18 +51,18 @@ func (c *counting) GetAccount(ctx context.Context, account connection.ChargeAcco
 // again is the poison and nothing else.
 // A claim whose answer was lost is refused to its repeat, and its check is made
 // later: such a run does not count.
-func TestExactlyOnce(t *testing.T) { probe.Attempts(t, exactlyOnce) }
+func TestExactlyOnce(t *testing.T) { calltrace.Attempts(t, exactlyOnce) }
 
-func exactlyOnce(t *probe.Attempt) {
+func exactlyOnce(t *calltrace.Attempt) {
 	const (
 		accounts, each = 50, 20
 		all            = accounts * each
 		periods        = 2
 		atOnce         = 8 // batches
 	)
-	url := probe.Emulator(t, emulator.StartDynamoDBLocal)
-	probe.Table(t, emulator.Config(url), "once")
-	var wire probe.Wire
+	url := calltrace.Emulator(t, emulator.StartDynamoDBLocal)
+	calltrace.Table(t, emulator.Config(url), "once")
+	var wire calltrace.Transport
 	t.Watch(&wire)
 	table := store.New(dynamodb.NewFromConfig(wire.Config(url)), "once", store.Options{})
 	client, err := auspostapi.New(auspostapi.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})

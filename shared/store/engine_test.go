@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"carrierlink/infra/local/emulator"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/storetest"
@@ -69,7 +69,7 @@ func (e *engine) open() (err error) {
 	}
 	cfg := emulator.Config(e.run.URL)
 	e.api = dynamodb.NewFromConfig(cfg)
-	return probe.CreateTable(ctx, cfg, table)
+	return calltrace.CreateTable(ctx, cfg, table)
 }
 
 // onEngines runs a test on each engine.

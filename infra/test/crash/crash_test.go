@@ -19,8 +19,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"carrierlink/infra/local/emulator"
-	"carrierlink/infra/test/bootstrap"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
+	"carrierlink/infra/test/lambdaproc"
 	"carrierlink/shared/account"
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/connection"
@@ -230,7 +230,7 @@ func (s scenario) kill(t *testing.T, e *engines, n int, reconcile bool) {
 	if s.arrange != nil {
 		s.arrange(w)
 	}
-	if _, _, err := s.ask(w, afterCall(n)); err != nil && !errors.Is(err, bootstrap.ErrKilled) {
+	if _, _, err := s.ask(w, afterCall(n)); err != nil && !errors.Is(err, lambdaproc.ErrKilled) {
 		t.Errorf("%s: %v", when, err)
 		return
 	}
@@ -273,13 +273,13 @@ func newEngines(t *testing.T) *engines {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &engines{tableURL: probe.Emulator(t, emulator.StartDynamoDBLocal), secretsURL: probe.Emulator(t, emulator.StartMiniStack), files: map[string]string{}}
+	e := &engines{tableURL: calltrace.Emulator(t, emulator.StartDynamoDBLocal), secretsURL: calltrace.Emulator(t, emulator.StartMiniStack), files: map[string]string{}}
 	server := httptest.NewServer(simulator.NewHandler())
 	t.Cleanup(server.Close)
 	e.carrierURL = server.URL
 	for _, function := range []string{"link-carrier", "manage-connections", "manage-accounts", "refresh-carrier-account", "reconcile"} {
 		e.files[function] = filepath.Join(t.TempDir(), function)
-		if err := bootstrap.Build(t.Context(), root, "functions/"+function, runtime.GOARCH, e.files[function]); err != nil {
+		if err := lambdaproc.Build(t.Context(), root, "functions/"+function, runtime.GOARCH, e.files[function]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -311,7 +311,7 @@ func (w *world) must(function string, event events.APIGatewayProxyRequest) {
 // leave makes a request and kills it after its first call of an operation.
 func (w *world) leave(function, operation string, event events.APIGatewayProxyRequest) {
 	w.t.Helper()
-	if _, err := w.run(function, afterFirst(operation), event, nil); !errors.Is(err, bootstrap.ErrKilled) {
+	if _, err := w.run(function, afterFirst(operation), event, nil); !errors.Is(err, lambdaproc.ErrKilled) {
 		w.t.Errorf("arranging: %s was not killed after %s: %v\n%s", function, operation, err, w.logs())
 	}
 }

@@ -28,8 +28,8 @@ import (
 	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"carrierlink/infra/local/emulator"
-	"carrierlink/infra/test/bootstrap"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
+	"carrierlink/infra/test/lambdaproc"
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
@@ -85,7 +85,7 @@ func newWorld(t *testing.T, e *engines) *world {
 	t.Helper()
 	w := &world{engines: e, t: t, name: "crash-" + random(), apiKey: uuid()}
 	cfg := emulator.Config(e.tableURL)
-	probe.Table(t, cfg, w.name)
+	calltrace.Table(t, cfg, w.name)
 	w.db = dynamodb.NewFromConfig(cfg)
 	w.table = store.New(w.db, w.name, store.Options{})
 	w.secrets = secretsmanager.NewFromConfig(emulator.Config(e.secretsURL))
@@ -140,11 +140,11 @@ func afterFirst(operation string) moment {
 
 // run starts a function, hands it one event, and kills it with SIGKILL when the
 // moment has come: the call was answered, and it has not heard of the answer. It
-// returns how many calls were made, and bootstrap.ErrKilled when it was killed.
+// returns how many calls were made, and lambdaproc.ErrKilled when it was killed.
 func (w *world) run(function string, when moment, event, out any) (calls int, err error) {
 	var mu sync.Mutex
 	killed := false
-	var process *bootstrap.Process
+	var process *lambdaproc.Process
 	started := make(chan struct{})
 	dead := make(chan struct{})
 	// proxy passes calls on to a remote end.
@@ -193,7 +193,7 @@ func (w *world) run(function string, when moment, event, out any) (calls int, er
 	defer table.Close()
 	defer secrets.Close()
 	defer carrierEnd.Close()
-	process, _, err = bootstrap.Start(context.Background(), w.files[function], w.environment(table.URL, secrets.URL, carrierEnd.URL), writer{w})
+	process, _, err = lambdaproc.Start(context.Background(), w.files[function], w.environment(table.URL, secrets.URL, carrierEnd.URL), writer{w})
 	if err != nil {
 		return 0, err
 	}

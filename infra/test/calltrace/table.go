@@ -1,4 +1,4 @@
-package probe
+package calltrace
 
 import (
 	"context"

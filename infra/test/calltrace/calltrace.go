@@ -1,7 +1,7 @@
-// Package probe stands between a function's handler and everything that it
-// calls, in tests that run the real SDK clients against the real engines: it
-// writes down each remote call, and can let the process "die" after any of them.
-package probe
+// Package calltrace records the remote calls of a function under test, which runs
+// the real SDK clients against the real engines, and can stop the function for
+// good after any of its calls, as a crash would.
+package calltrace
 
 import (
 	"context"
@@ -17,9 +17,9 @@ import (
 	"carrierlink/infra/local/emulator"
 )
 
-// Wire carries all remote calls of one process. It is an aws.HTTPClient and an
+// Transport carries all remote calls of one process. It is an aws.HTTPClient and an
 // http.RoundTripper. The zero value passes everything on.
-type Wire struct {
+type Transport struct {
 	// Carrier answers what is not for AWS; nil: nothing is sent there.
 	Carrier http.RoundTripper
 
@@ -35,26 +35,26 @@ type Wire struct {
 
 // Config is the configuration of clients that talk over the wire to an
 // emulator.
-func (w *Wire) Config(url string) aws.Config {
+func (w *Transport) Config(url string) aws.Config {
 	cfg := emulator.Config(url)
 	cfg.HTTPClient = w
 	return cfg
 }
 
 // Do is a call to AWS.
-func (w *Wire) Do(r *http.Request) (*http.Response, error) {
+func (w *Transport) Do(r *http.Request) (*http.Response, error) {
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	return w.pass(operation, r, http.DefaultTransport)
 }
 
 // RoundTrip is a call to the carrier.
-func (w *Wire) RoundTrip(r *http.Request) (*http.Response, error) {
+func (w *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.pass("carrier "+r.Method, r, w.Carrier)
 }
 
 // pass sends a request. In a dead process it never returns: nothing more is sent,
 // and nobody hears of the answers to what was sent.
-func (w *Wire) pass(name string, r *http.Request, to http.RoundTripper) (*http.Response, error) {
+func (w *Transport) pass(name string, r *http.Request, to http.RoundTripper) (*http.Response, error) {
 	if w.begin() {
 		select {}
 	}
@@ -65,7 +65,7 @@ func (w *Wire) pass(name string, r *http.Request, to http.RoundTripper) (*http.R
 	return resp, err
 }
 
-func (w *Wire) begin() (dead bool) {
+func (w *Transport) begin() (dead bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.dead {
@@ -75,7 +75,7 @@ func (w *Wire) begin() (dead bool) {
 }
 
 // end counts a call, unless it is the SDK's repeat of one whose answer was lost.
-func (w *Wire) end(name, invocation string) (dead bool) {
+func (w *Transport) end(name, invocation string) (dead bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.underWay--
@@ -96,7 +96,7 @@ func (w *Wire) end(name, invocation string) (dead bool) {
 }
 
 // Reset forgets the calls so far.
-func (w *Wire) Reset() {
+func (w *Transport) Reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls = nil
@@ -105,14 +105,14 @@ func (w *Wire) Reset() {
 // Repeated tells whether the SDK has ever made a call of this wire again. The
 // repeat is not counted, but it may have met what the call did before its answer
 // was lost.
-func (w *Wire) Repeated() bool {
+func (w *Transport) Repeated() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.repeated
 }
 
 // Calls are the names of the remote calls so far, in the order of their answers.
-func (w *Wire) Calls() []string {
+func (w *Transport) Calls() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]string(nil), w.calls...)
@@ -124,7 +124,7 @@ func (w *Wire) Calls() []string {
 // call and never returns. What f works with must therefore be its own: nothing
 // orders its last steps and what the test does next. Calls that were under way
 // have reached the other side when DieAfter returns.
-func (w *Wire) DieAfter(n int, f func()) bool {
+func (w *Transport) DieAfter(n int, f func()) bool {
 	w.mu.Lock()
 	w.calls, w.dieAfter, w.died = nil, n, make(chan struct{})
 	w.mu.Unlock()

@@ -1,4 +1,4 @@
-package desk
+package functiontest
 
 import (
 	"slices"
@@ -16,7 +16,7 @@ import (
 // One checks that table and vault tell of exactly one connection, and the same:
 // it holds its number, its credentials are those, and nobody is at work on it.
 // It returns the row.
-func (d *Desk) One(t *testing.T, number string, c connection.Credentials) connection.Connection {
+func (d *Fixture) One(t *testing.T, number string, c connection.Credentials) connection.Connection {
 	t.Helper()
 	row := d.only(t)
 	if !row.Visible() || row.Work != connection.NoWork || !row.LeaseUntil.IsZero() || row.AccountNumber != number {
@@ -46,7 +46,7 @@ func (d *Desk) One(t *testing.T, number string, c connection.Credentials) connec
 }
 
 // Gone checks that the one connection is disconnected, and what is left of it.
-func (d *Desk) Gone(t *testing.T) {
+func (d *Fixture) Gone(t *testing.T) {
 	t.Helper()
 	row := d.only(t)
 	if row.Status != connection.Disconnected || row.Work != connection.NoWork || !row.LeaseUntil.IsZero() || row.PurgeAt.IsZero() {
@@ -65,7 +65,7 @@ func (d *Desk) Gone(t *testing.T) {
 }
 
 // Nothing checks that there is no trace of a connection, nor of a secret.
-func (d *Desk) Nothing(t *testing.T) {
+func (d *Fixture) Nothing(t *testing.T) {
 	t.Helper()
 	d.counts(t, connection.Connection{AccountNumber: Number}, 0)
 	if names := d.secretNames(t); len(names) != 0 {
@@ -74,7 +74,7 @@ func (d *Desk) Nothing(t *testing.T) {
 }
 
 // only is the one row that the account has, of whatever status.
-func (d *Desk) only(t *testing.T) connection.Connection {
+func (d *Fixture) only(t *testing.T) connection.Connection {
 	t.Helper()
 	rows, err := d.Store.AllConnections(t.Context(), Account)
 	if err != nil || len(rows) != 1 {
@@ -84,7 +84,7 @@ func (d *Desk) only(t *testing.T) connection.Connection {
 }
 
 // counts checks who holds which number, and the account's count.
-func (d *Desk) counts(t *testing.T, row connection.Connection, want int) {
+func (d *Fixture) counts(t *testing.T, row connection.Connection, want int) {
 	t.Helper()
 	for _, number := range slices.Compact([]string{row.AccountNumber, Number, OtherNumber}) {
 		var holders []string
@@ -102,7 +102,7 @@ func (d *Desk) counts(t *testing.T, row connection.Connection, want int) {
 }
 
 // secret describes the one secret that the account has.
-func (d *Desk) secret(t *testing.T, id string) *secretsmanager.DescribeSecretOutput {
+func (d *Fixture) secret(t *testing.T, id string) *secretsmanager.DescribeSecretOutput {
 	t.Helper()
 	name := d.SecretName(id)
 	if diff := cmp.Diff([]string{name}, d.secretNames(t)); d.engines.secrets != "" && diff != "" {
@@ -116,7 +116,7 @@ func (d *Desk) secret(t *testing.T, id string) *secretsmanager.DescribeSecretOut
 }
 
 // secretNames are the names of the account's secrets, on the engines.
-func (d *Desk) secretNames(t *testing.T) []string {
+func (d *Fixture) secretNames(t *testing.T) []string {
 	t.Helper()
 	client, ok := d.Secrets.(*secretsmanager.Client)
 	if !ok {

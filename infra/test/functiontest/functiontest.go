@@ -1,8 +1,8 @@
-// Package desk is what the functions of the API work with, for their tests:
-// partners and accounts with their keys, a table, a vault, a carrier, and the
-// linker over them, in memory or on the real engines with every remote call on a
-// wire.
-package desk
+// Package functiontest has the fixture of the tests of the API's functions:
+// partners and accounts with their keys, a table, a vault, a carrier and the
+// connection service over them, in memory or on the real engines with every
+// remote call traced.
+package functiontest
 
 import (
 	"bytes"
@@ -27,7 +27,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"carrierlink/infra/local/emulator"
-	"carrierlink/infra/test/probe"
+	"carrierlink/infra/test/calltrace"
 	"carrierlink/shared/account"
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/auspost/simulator"
@@ -61,18 +61,18 @@ const (
 	canary    = "canary"
 )
 
-// Desk is the parts of a function.
-type Desk struct {
-	Store   storetest.Store
-	Secrets vault.API // what the vault is kept in; not over the wire
-	Vault   *Vault
-	Carrier *Carrier
-	Client  *auspost.Client // what Carrier asks
-	Linker  *connection.Service
-	Wire    *probe.Wire       // of a desk on the engines
-	Clock   time.Time         // what Now tells; it moves by Pass
-	URL     string            // of the API, where it is set
-	Keys    map[string]string // the API keys, by "account 71" and "partner 5"
+// Fixture has all that a function under test works with.
+type Fixture struct {
+	Store       storetest.Store
+	Secrets     vault.API // what the vault is kept in; not over the wire
+	Vault       *Vault
+	Carrier     *Carrier
+	Client      *auspost.Client // what Carrier asks
+	Connections *connection.Service
+	Transport   *calltrace.Transport // of a fixture on the engines
+	Clock       time.Time            // what Now tells; it moves by Pass
+	URL         string               // of the API, where it is set
+	Keys        map[string]string    // the API keys, by "account 71" and "partner 5"
 
 	t       testing.TB
 	mu      sync.Mutex
@@ -88,8 +88,8 @@ const (
 	OtherNumber = "0000456700"
 )
 
-// InMemory makes a desk that calls nobody.
-func InMemory(tb testing.TB) *Desk {
+// InMemory makes a fixture that calls nobody.
+func InMemory(tb testing.TB) *Fixture {
 	tb.Helper()
 	d := EmptyInMemory(tb)
 	d.open()
@@ -97,9 +97,9 @@ func InMemory(tb testing.TB) *Desk {
 }
 
 // EmptyInMemory is InMemory without a partner or an account.
-func EmptyInMemory(tb testing.TB) *Desk {
+func EmptyInMemory(tb testing.TB) *Fixture {
 	tb.Helper()
-	d := newDesk(tb)
+	d := newFixture(tb)
 	d.Store, d.Secrets = storetest.NewMemory(), vaulttest.NewMemory()
 	d.prefix = "test/carrier/"
 	d.furnish(vault.New(d.Secrets, d.prefix), auspost.Options{
@@ -122,7 +122,7 @@ func (h hurried) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // Engines are DynamoDB Local and MiniStack.
 type Engines struct {
-	// Tap, if it is there, stands between a desk's store and its client.
+	// Tap, if it is there, stands between a fixture's store and its client.
 	Tap func(*dynamodb.Client) store.API
 
 	table, secrets string // their addresses; without secrets the vault is in memory
@@ -131,18 +131,18 @@ type Engines struct {
 // StartTable starts DynamoDB Local alone: the vault of its desks is in memory.
 func StartTable(tb testing.TB) Engines {
 	tb.Helper()
-	return Engines{table: probe.Emulator(tb, emulator.StartDynamoDBLocal)}
+	return Engines{table: calltrace.Emulator(tb, emulator.StartDynamoDBLocal)}
 }
 
 // StartEngines starts them for the length of a test.
 func StartEngines(tb testing.TB) Engines {
 	tb.Helper()
-	return Engines{table: probe.Emulator(tb, emulator.StartDynamoDBLocal), secrets: probe.Emulator(tb, emulator.StartMiniStack)}
+	return Engines{table: calltrace.Emulator(tb, emulator.StartDynamoDBLocal), secrets: calltrace.Emulator(tb, emulator.StartMiniStack)}
 }
 
-// OnEngines makes a desk with a table of its own, of this name, and secrets
+// OnEngines makes a fixture with a table of its own, of this name, and secrets
 // under it.
-func OnEngines(tb testing.TB, e Engines, name string) *Desk {
+func OnEngines(tb testing.TB, e Engines, name string) *Fixture {
 	tb.Helper()
 	d := EmptyOnEngines(tb, e, name)
 	d.open()
@@ -150,51 +150,51 @@ func OnEngines(tb testing.TB, e Engines, name string) *Desk {
 }
 
 // EmptyOnEngines is OnEngines without a partner or an account.
-func EmptyOnEngines(tb testing.TB, e Engines, name string) *Desk {
+func EmptyOnEngines(tb testing.TB, e Engines, name string) *Fixture {
 	tb.Helper()
-	d := newDesk(tb)
-	probe.Table(tb, emulator.Config(e.table), name)
+	d := newFixture(tb)
+	calltrace.Table(tb, emulator.Config(e.table), name)
 	d.connect(e, name)
 	return d
 }
 
 // Process is another process of the function, over the same table and secrets,
-// with the time of now. It shares nothing else with the desk, so that it can be
+// with the time of now. It shares nothing else with the fixture, so that it can be
 // killed: Process().Wire.DieAfter.
-func (d *Desk) Process() *Desk {
+func (d *Fixture) Process() *Fixture {
 	d.t.Helper()
-	p := newDesk(d.t)
+	p := newFixture(d.t)
 	p.Clock, p.Keys = d.Now(), maps.Clone(d.Keys)
 	p.connect(d.engines, d.table)
 	return p
 }
 
 // connect makes what a process on the engines works with.
-func (d *Desk) connect(e Engines, name string) {
+func (d *Fixture) connect(e Engines, name string) {
 	d.t.Helper()
 	d.engines, d.table, d.prefix = e, name, name+"/carrier/"
-	d.Wire = &probe.Wire{Carrier: simulator.NewTransport(simulator.WithClock(d.Now))}
-	if a, ok := d.t.(*probe.Attempt); ok {
-		a.Watch(d.Wire)
+	d.Transport = &calltrace.Transport{Carrier: simulator.NewTransport(simulator.WithClock(d.Now))}
+	if a, ok := d.t.(*calltrace.Attempt); ok {
+		a.Watch(d.Transport)
 	}
 	var secrets vault.API = vaulttest.NewMemory()
 	d.Secrets = secrets
 	if e.secrets != "" {
-		d.Secrets, secrets = secretsmanager.NewFromConfig(emulator.Config(e.secrets)), secretsmanager.NewFromConfig(d.Wire.Config(e.secrets))
+		d.Secrets, secrets = secretsmanager.NewFromConfig(emulator.Config(e.secrets)), secretsmanager.NewFromConfig(d.Transport.Config(e.secrets))
 	}
-	client := dynamodb.NewFromConfig(d.Wire.Config(e.table))
+	client := dynamodb.NewFromConfig(d.Transport.Config(e.table))
 	var table store.API = client
 	if e.Tap != nil {
 		table = e.Tap(client)
 	}
 	d.Store = store.New(table, name, store.Options{})
 	d.furnish(vault.New(secrets, d.prefix), auspost.Options{
-		BaseURL: simulator.BaseURL, Transport: d.Wire, Sleep: func(context.Context, time.Duration) error { return nil },
+		BaseURL: simulator.BaseURL, Transport: d.Transport, Sleep: func(context.Context, time.Duration) error { return nil },
 	})
 }
 
-// Items are all that the table of a desk on the engines holds, read past the wire.
-func (d *Desk) Items() []map[string]types.AttributeValue {
+// Items are all that the table of a fixture on the engines holds, read past the wire.
+func (d *Fixture) Items() []map[string]types.AttributeValue {
 	d.t.Helper()
 	client := dynamodb.NewFromConfig(emulator.Config(d.engines.table))
 	out, err := client.Scan(context.Background(), &dynamodb.ScanInput{TableName: &d.table, ConsistentRead: aws.Bool(true)})
@@ -202,39 +202,39 @@ func (d *Desk) Items() []map[string]types.AttributeValue {
 	return out.Items
 }
 
-func newDesk(tb testing.TB) *Desk {
+func newFixture(tb testing.TB) *Fixture {
 	tb.Helper()
-	return &Desk{t: tb, Clock: time.Date(2026, 3, 1, 0, 0, 30, 0, time.UTC), Keys: map[string]string{}}
+	return &Fixture{t: tb, Clock: time.Date(2026, 3, 1, 0, 0, 30, 0, time.UTC), Keys: map[string]string{}}
 }
 
-// Now is the desk's clock.
-func (d *Desk) Now() time.Time {
+// Now is the fixture's clock.
+func (d *Fixture) Now() time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.Clock
 }
 
 // Pass lets time pass.
-func (d *Desk) Pass(by time.Duration) {
+func (d *Fixture) Pass(by time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.Clock = d.Clock.Add(by)
 }
 
 // furnish makes vault, carrier and linker.
-func (d *Desk) furnish(v *vault.Vault, carriers auspost.Options) {
+func (d *Fixture) furnish(v *vault.Vault, carriers auspost.Options) {
 	d.t.Helper()
 	client, err := auspost.New(carriers)
 	d.ok(err)
 	d.Vault, d.Carrier, d.Client = &Vault{Vault: v}, &Carrier{Real: client}, client
-	d.Linker = &connection.Service{
+	d.Connections = &connection.Service{
 		Store: d.Store, Vault: d.Vault, Carriers: connection.Carriers{Production: d.Carrier, Sandbox: d.Carrier}, Changes: auspost.Changes,
 		Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, CallsPerMinute: 1_000_000, LinksPerMinute: 1_000_000, Now: d.Now, Random: rand.Reader,
 	}
 }
 
 // open makes partners and accounts.
-func (d *Desk) open() {
+func (d *Fixture) open() {
 	d.t.Helper()
 	for _, id := range []int64{5, 6} {
 		d.AddPartner(account.Partner{ID: id})
@@ -246,7 +246,7 @@ func (d *Desk) open() {
 
 // AddPartner makes a partner now, of production unless it says otherwise, whose key
 // is "partner <id>".
-func (d *Desk) AddPartner(p account.Partner) {
+func (d *Fixture) AddPartner(p account.Partner) {
 	d.t.Helper()
 	p.Environment = cmp.Or(p.Environment, carrier.Production)
 	d.key("partner", p.ID, account.APIKey{PartnerID: p.ID, Environment: p.Environment, DefaultCountryCode: p.DefaultCountryCode}, func(k account.APIKey) error {
@@ -256,7 +256,7 @@ func (d *Desk) AddPartner(p account.Partner) {
 
 // AddAccount makes an account now, of production unless it says otherwise, and
 // returns its key, which is "account <id>".
-func (d *Desk) AddAccount(a account.Account) account.APIKey {
+func (d *Fixture) AddAccount(a account.Account) account.APIKey {
 	d.t.Helper()
 	a.Environment, a.EmailKey, a.CreatedAt, a.ModifiedAt = cmp.Or(a.Environment, carrier.Production), email.Key(a.Email), d.Now(), d.Now()
 	key := account.APIKey{PartnerID: a.PartnerID, AccountID: a.ID, Environment: a.Environment, Description: "Created with the account"}
@@ -267,7 +267,7 @@ func (d *Desk) AddAccount(a account.Account) account.APIKey {
 }
 
 // key makes a key, keeps it as keep does, and notes its text.
-func (d *Desk) key(whose string, id int64, k account.APIKey, keep func(account.APIKey) error) account.APIKey {
+func (d *Fixture) key(whose string, id int64, k account.APIKey, keep func(account.APIKey) error) account.APIKey {
 	d.t.Helper()
 	k.CreatedAt = d.Now()
 	k, text, err := account.MakeKey(rand.Reader, k)
@@ -277,7 +277,7 @@ func (d *Desk) key(whose string, id int64, k account.APIKey, keep func(account.A
 	return k
 }
 
-func (d *Desk) ok(err error) {
+func (d *Fixture) ok(err error) {
 	d.t.Helper()
 	if err != nil {
 		d.t.Fatal(err)
@@ -285,34 +285,34 @@ func (d *Desk) ok(err error) {
 }
 
 // SecretName is that of a connection of the account.
-func (d *Desk) SecretName(id string) string {
+func (d *Fixture) SecretName(id string) string {
 	return d.prefix + strconv.FormatInt(Account, 10) + "/" + id
 }
 
-// Auth authenticates by the desk's keys.
-func (d *Desk) Auth() *auth.Auth {
+// Auth authenticates by the fixture's keys.
+func (d *Fixture) Auth() *auth.Auth {
 	return &auth.Auth{Keys: d.Store, Now: d.Now, Limits: auth.Limits{Production: 1_000_000, Sandbox: 1_000_000}}
 }
 
 // Sealer seals under a secret of its own.
-func (d *Desk) Sealer() *seal.Sealer {
+func (d *Fixture) Sealer() *seal.Sealer {
 	return seal.New(func(context.Context) (secret.Text, error) {
 		return secret.New("the service secret of the tests"), nil
 	})
 }
 
 // Serve makes these the routes of Do, which takes the first one that matches.
-func (d *Desk) Serve(routes ...httpapi.Route) { d.routes = routes }
+func (d *Fixture) Serve(routes ...httpapi.Route) { d.routes = routes }
 
 // Do makes a request with one of the keys, "" for none; headers are pairs. The
 // target is a path, percent-encoded, and its query.
-func (d *Desk) Do(who, method, target, body string, headers ...string) events.APIGatewayProxyResponse {
+func (d *Fixture) Do(who, method, target, body string, headers ...string) events.APIGatewayProxyResponse {
 	d.t.Helper()
 	return d.DoWithin(context.Background(), who, method, target, body, headers...)
 }
 
 // DoWithin is Do with a context, such as one with a deadline.
-func (d *Desk) DoWithin(ctx context.Context, who, method, target, body string, headers ...string) events.APIGatewayProxyResponse {
+func (d *Fixture) DoWithin(ctx context.Context, who, method, target, body string, headers ...string) events.APIGatewayProxyResponse {
 	d.t.Helper()
 	path, query, _ := strings.Cut(target, "?")
 	event := events.APIGatewayProxyRequest{
@@ -402,13 +402,13 @@ func Read[T any](tb testing.TB, resp events.APIGatewayProxyResponse, status int)
 	return body
 }
 
-// Link links a number of Australia Post's to the account, with the desk's
+// Link links a number of Australia Post's to the account, with the fixture's
 // credentials.
-func (d *Desk) Link(number string) connection.Connection {
+func (d *Fixture) Link(number string) connection.Connection {
 	d.t.Helper()
 	account, err := d.Store.Account(d.t.Context(), Account, d.Clock)
 	d.ok(err)
-	conn, err := d.Linker.Link(d.t.Context(), connection.LinkRequest{
+	conn, err := d.Connections.Link(d.t.Context(), connection.LinkRequest{
 		Account: account, Nickname: "Main", RefreshPolicy: connection.RefreshDaily, VerifyLater: true,
 		ChargeAccount: connection.ChargeAccount{Carrier: carrier.AustraliaPost, Number: number, Credentials: Credentials(APIKey, APISecret)},
 	})
@@ -422,7 +422,7 @@ func Credentials(key, secretText string) connection.Credentials {
 }
 
 // Row is a connection of the account as it is stored.
-func (d *Desk) Row(id string) connection.Connection {
+func (d *Fixture) Row(id string) connection.Connection {
 	d.t.Helper()
 	conn, err := d.Store.Connection(d.t.Context(), Account, id)
 	d.ok(err)
@@ -430,7 +430,7 @@ func (d *Desk) Row(id string) connection.Connection {
 }
 
 // Holders are the connections of the account that hold a number.
-func (d *Desk) Holders(number string) []string {
+func (d *Fixture) Holders(number string) []string {
 	d.t.Helper()
 	l, err := d.Store.Load(d.t.Context(), Account, store.Want{Now: d.Clock, Number: &store.Number{Carrier: carrier.AustraliaPost, Number: number}})
 	d.ok(err)
@@ -438,7 +438,7 @@ func (d *Desk) Holders(number string) []string {
 }
 
 // History is what is kept of the connection's checks, the newest first.
-func (d *Desk) History(id string) []connection.HistoryEntry {
+func (d *Fixture) History(id string) []connection.HistoryEntry {
 	d.t.Helper()
 	entries, _, err := d.Store.History(d.t.Context(), Account, id, nil, 0, 100, d.Clock)
 	d.ok(err)

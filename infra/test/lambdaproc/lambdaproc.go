@@ -1,7 +1,7 @@
-// Package bootstrap builds the functions as they are deployed and runs them as
+// Package lambdaproc builds the functions as they are deployed and runs them as
 // processes of this machine, with a Lambda Runtime API in front: for tests that
 // kill a process, and for benchmarks that weigh one.
-package bootstrap
+package lambdaproc
 
 import (
 	"context"

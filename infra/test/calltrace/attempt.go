@@ -1,4 +1,4 @@
-package probe
+package calltrace
 
 import (
 	"fmt"
@@ -22,7 +22,7 @@ type Attempt struct {
 type notes struct {
 	mu       sync.Mutex
 	problems []string
-	wires    []*Wire
+	wires    []*Transport
 }
 
 // Attempts runs a test that expects exact remote calls. An engine under load may
@@ -50,7 +50,7 @@ func attempts(tb testing.TB, run func(*Attempt)) (problems []string) {
 }
 
 // Watch names a wire whose repeated calls disturb the run.
-func (a *Attempt) Watch(w *Wire) {
+func (a *Attempt) Watch(w *Transport) {
 	a.notes.mu.Lock()
 	defer a.notes.mu.Unlock()
 	a.notes.wires = append(a.notes.wires, w)

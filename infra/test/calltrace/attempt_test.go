@@ -1,4 +1,4 @@
-package probe
+package calltrace
 
 import (
 	"net/http"
@@ -10,7 +10,7 @@ import (
 )
 
 // send makes a call with an invocation id over a wire.
-func send(tb testing.TB, w *Wire, url, invocation string) {
+func send(tb testing.TB, w *Transport, url, invocation string) {
 	tb.Helper()
 	r, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, url, nil)
 	if err != nil {
@@ -30,7 +30,7 @@ func send(tb testing.TB, w *Wire, url, invocation string) {
 func TestWireTellsOfRepeats(t *testing.T) {
 	engine := httptest.NewServer(http.NotFoundHandler())
 	defer engine.Close()
-	var w Wire
+	var w Transport
 	for _, tc := range []struct {
 		invocation string
 		calls      int
@@ -64,7 +64,7 @@ func TestAttempts(t *testing.T) {
 			runs := 0
 			got := attempts(t, func(a *Attempt) {
 				runs++
-				var w Wire
+				var w Transport
 				a.Watch(&w)
 				send(a, &w, engine.URL, "a")
 				if a.N <= tc.repeats {
