@@ -7,14 +7,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-
 	"carrierlink/shared/app"
-	"carrierlink/shared/auth"
+	"carrierlink/shared/app/construct"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/seal"
-	"carrierlink/shared/store"
 	"carrierlink/shared/vault"
 )
 
@@ -26,16 +21,8 @@ func wire(env *app.Env) any {
 }
 
 func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
-	cfg := env.AWS()
-	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
-	secret := vault.NewServiceSecret(secretsmanager.NewFromConfig(cfg), env.Text("SERVICE_SECRET_ID"))
-	h := &handler{
-		auth:     auth.New(table, env),
-		accounts: table, sealer: seal.New(secret.Read), now: time.Now, random: rand.Reader,
-	}
-	api := &httpapi.API{
-		ErrorSource: env.Optional("ERROR_SOURCE"),
-		Routes:      []httpapi.Route{{Method: http.MethodPost, Resource: "/v1/partners/accounts", Handler: h.create}},
-	}
-	return h, api, secret
+	parts := construct.From(env)
+	h := &handler{auth: parts.Auth(), accounts: parts.Table(), sealer: parts.Sealer(), now: time.Now, random: rand.Reader}
+	api := parts.API(httpapi.Route{Method: http.MethodPost, Resource: "/v1/partners/accounts", Handler: h.create})
+	return h, api, parts.ServiceSecret()
 }

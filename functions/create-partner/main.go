@@ -6,10 +6,8 @@ import (
 	"crypto/rand"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
 	"carrierlink/shared/app"
-	"carrierlink/shared/store"
+	"carrierlink/shared/app/construct"
 )
 
 func main() { app.Main(wire) }
@@ -17,8 +15,5 @@ func main() { app.Main(wire) }
 func wire(env *app.Env) any { return build(env).create }
 
 func build(env *app.Env) *handler {
-	return &handler{
-		partners: store.New(dynamodb.NewFromConfig(env.AWS()), env.Text("TABLE_NAME"), store.Options{}),
-		now:      time.Now, random: rand.Reader,
-	}
+	return &handler{partners: construct.From(env).Table(), now: time.Now, random: rand.Reader}
 }

@@ -8,7 +8,6 @@ import (
 
 	"carrierlink/shared/app"
 	"carrierlink/shared/app/construct"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/httpapi"
 )
 
@@ -20,12 +19,9 @@ func wire(env *app.Env) any {
 }
 
 func build(env *app.Env) (*handler, *httpapi.API) {
-	parts := construct.Connections(env)
-	parts.Connections.CallsPerMinute = env.Count("CARRIER_CALLS_PER_MINUTE")
-	h := &handler{auth: auth.New(parts.Table, env), accounts: parts.Table, checker: parts.Connections, now: time.Now}
-	api := &httpapi.API{
-		ErrorSource: env.Optional("ERROR_SOURCE"),
-		Routes:      []httpapi.Route{{Method: http.MethodGet, Resource: "/v1/carriers/{carrier_id}/account", Handler: h.get}},
-	}
-	return h, api
+	parts := construct.From(env)
+	connections := parts.Connections()
+	connections.CallsPerMinute = env.Count("CARRIER_CALLS_PER_MINUTE")
+	h := &handler{auth: parts.Auth(), accounts: parts.Table(), checker: connections, now: time.Now}
+	return h, parts.API(httpapi.Route{Method: http.MethodGet, Resource: "/v1/carriers/{carrier_id}/account", Handler: h.get})
 }

@@ -8,10 +8,8 @@ import (
 
 	"carrierlink/shared/app"
 	"carrierlink/shared/app/construct"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/seal"
 	"carrierlink/shared/vault"
 )
 
@@ -23,19 +21,13 @@ func wire(env *app.Env) any {
 }
 
 func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
-	parts := construct.Connections(env)
-	parts.Table.Caps = connection.Caps{
+	parts := construct.From(env)
+	table, connections := parts.Table(), parts.Connections()
+	table.Caps = connection.Caps{
 		Connections: env.Count("MAX_CONNECTIONS_PER_ACCOUNT"), Duplicates: env.Count("MAX_DUPLICATES_PER_NUMBER"), LinksPerDay: env.Count("MAX_LINKS_PER_DAY"),
 	}
-	parts.Connections.LinksPerMinute = env.Count("LINKS_PER_MINUTE")
-	secret := vault.NewServiceSecret(parts.Secrets, env.Text("SERVICE_SECRET_ID"))
-	h := &handler{
-		auth: auth.New(parts.Table, env), accounts: parts.Table, claims: parts.Table,
-		sealer: seal.New(secret.Read), linker: parts.Connections, now: time.Now,
-	}
-	api := &httpapi.API{
-		ErrorSource: env.Optional("ERROR_SOURCE"),
-		Routes:      []httpapi.Route{{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}", Handler: h.link}},
-	}
-	return h, api, secret
+	connections.LinksPerMinute = env.Count("LINKS_PER_MINUTE")
+	h := &handler{auth: parts.Auth(), accounts: table, claims: table, sealer: parts.Sealer(), linker: connections, now: time.Now}
+	api := parts.API(httpapi.Route{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}", Handler: h.link})
+	return h, api, parts.ServiceSecret()
 }

@@ -7,14 +7,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-
 	"carrierlink/shared/app"
-	"carrierlink/shared/auth"
+	"carrierlink/shared/app/construct"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/seal"
-	"carrierlink/shared/store"
 	"carrierlink/shared/vault"
 )
 
@@ -26,12 +21,9 @@ func wire(env *app.Env) any {
 }
 
 func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
-	cfg := env.AWS()
-	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
-	secret := vault.NewServiceSecret(secretsmanager.NewFromConfig(cfg), env.Text("SERVICE_SECRET_ID"))
-	h := &handler{auth: auth.New(table, env), connections: table, checks: table, sealer: seal.New(secret.Read), now: time.Now}
-	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), URL: env.OptionalURL("PUBLIC_URL"), Routes: h.routes()}
-	return h, api, secret
+	parts := construct.From(env)
+	h := &handler{auth: parts.Auth(), connections: parts.Table(), checks: parts.Table(), sealer: parts.Sealer(), now: time.Now}
+	return h, parts.APIWithLinks(h.routes()...), parts.ServiceSecret()
 }
 
 func (h *handler) routes() []httpapi.Route {

@@ -9,9 +9,7 @@ import (
 
 	"carrierlink/shared/app"
 	"carrierlink/shared/app/construct"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/seal"
 	"carrierlink/shared/vault"
 )
 
@@ -23,14 +21,9 @@ func wire(env *app.Env) any {
 }
 
 func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
-	parts := construct.ConnectionsWithoutCarriers(env)
-	secret := vault.NewServiceSecret(parts.Secrets, env.Text("SERVICE_SECRET_ID"))
-	h := &handler{
-		auth: auth.New(parts.Table, env), accounts: parts.Table, linker: parts.Connections,
-		sealer: seal.New(secret.Read), now: time.Now,
-	}
-	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), URL: env.OptionalURL("PUBLIC_URL"), Routes: h.routes()}
-	return h, api, secret
+	parts := construct.From(env)
+	h := &handler{auth: parts.Auth(), accounts: parts.Table(), linker: parts.ConnectionsWithoutCarriers(), sealer: parts.Sealer(), now: time.Now}
+	return h, parts.APIWithLinks(h.routes()...), parts.ServiceSecret()
 }
 
 func (h *handler) routes() []httpapi.Route {

@@ -7,15 +7,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-
 	"carrierlink/shared/app"
-	"carrierlink/shared/auth"
+	"carrierlink/shared/app/construct"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/seal"
-	"carrierlink/shared/store"
 	"carrierlink/shared/vault"
 )
 
@@ -27,16 +22,10 @@ func wire(env *app.Env) any {
 }
 
 func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
-	cfg := env.AWS()
-	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
-	table.Caps = connection.Caps{Keys: env.Count("MAX_KEYS_PER_ACCOUNT")}
-	secret := vault.NewServiceSecret(secretsmanager.NewFromConfig(cfg), env.Text("SERVICE_SECRET_ID"))
-	h := &handler{
-		auth: auth.New(table, env),
-		keys: table, sealer: seal.New(secret.Read), now: time.Now, random: rand.Reader,
-	}
-	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), Routes: h.routes()}
-	return h, api, secret
+	parts := construct.From(env)
+	parts.Table().Caps = connection.Caps{Keys: env.Count("MAX_KEYS_PER_ACCOUNT")}
+	h := &handler{auth: parts.Auth(), keys: parts.Table(), sealer: parts.Sealer(), now: time.Now, random: rand.Reader}
+	return h, parts.API(h.routes()...), parts.ServiceSecret()
 }
 
 func (h *handler) routes() []httpapi.Route {

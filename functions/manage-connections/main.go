@@ -9,10 +9,8 @@ import (
 
 	"carrierlink/shared/app"
 	"carrierlink/shared/app/construct"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/seal"
 	"carrierlink/shared/vault"
 )
 
@@ -24,16 +22,12 @@ func wire(env *app.Env) any {
 }
 
 func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
-	parts := construct.Connections(env)
-	parts.Table.Caps = connection.Caps{Duplicates: env.Count("MAX_DUPLICATES_PER_NUMBER"), LinksPerDay: env.Count("MAX_LINKS_PER_DAY")}
-	parts.Connections.CallsPerMinute = env.Count("CARRIER_CALLS_PER_MINUTE")
-	secret := vault.NewServiceSecret(parts.Secrets, env.Text("SERVICE_SECRET_ID"))
-	h := &handler{
-		auth: auth.New(parts.Table, env), accounts: parts.Table, claims: parts.Table,
-		sealer: seal.New(secret.Read), linker: parts.Connections, now: time.Now,
-	}
-	api := &httpapi.API{ErrorSource: env.Optional("ERROR_SOURCE"), Routes: h.routes()}
-	return h, api, secret
+	parts := construct.From(env)
+	table, connections := parts.Table(), parts.Connections()
+	table.Caps = connection.Caps{Duplicates: env.Count("MAX_DUPLICATES_PER_NUMBER"), LinksPerDay: env.Count("MAX_LINKS_PER_DAY")}
+	connections.CallsPerMinute = env.Count("CARRIER_CALLS_PER_MINUTE")
+	h := &handler{auth: parts.Auth(), accounts: table, claims: table, sealer: parts.Sealer(), linker: connections, now: time.Now}
+	return h, parts.API(h.routes()...), parts.ServiceSecret()
 }
 
 func (h *handler) routes() []httpapi.Route {

@@ -13,6 +13,6 @@ func main() { app.Main(wire) }
 func wire(env *app.Env) any { return build(env).work }
 
 func build(env *app.Env) *handler {
-	parts := construct.Connections(env)
-	return &handler{worker: &schedule.Worker{Checker: parts.Connections, Breakers: parts.Table, Metrics: env.Metrics()}}
+	parts := construct.From(env)
+	return &handler{worker: &schedule.Worker{Checker: parts.Connections(), Breakers: parts.Table(), Metrics: env.Metrics()}}
 }

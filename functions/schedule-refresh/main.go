@@ -6,13 +6,12 @@ import (
 	"errors"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"carrierlink/shared/app"
+	"carrierlink/shared/app/construct"
 	"carrierlink/shared/health"
 	"carrierlink/shared/schedule"
-	"carrierlink/shared/store"
 )
 
 func main() { app.Main(wire) }
@@ -26,15 +25,14 @@ func wire(env *app.Env) any {
 }
 
 func build(env *app.Env) (*handler, *schedule.Dispatcher) {
-	cfg := env.AWS()
 	passes := env.Count("SCHEDULE_PASSES_PER_MINUTE")
 	if passes > mostPasses {
 		env.Check("SCHEDULE_PASSES_PER_MINUTE", errors.New("at most 6"))
 	}
 	window := time.Minute / time.Duration(max(passes, 1))
-	client := sqs.NewFromConfig(cfg)
+	client := sqs.NewFromConfig(env.AWS())
 	dispatcher := &schedule.Dispatcher{
-		Due:    store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{}),
+		Due:    construct.From(env).Table(),
 		Timing: health.Timing{RefusalGap: env.Seconds("REFUSAL_GAP_SECONDS"), Speed: env.Count("SCHEDULE_SPEED")},
 		Now:    time.Now, Window: window,
 		Production: schedule.Traffic{Queue: &queue{client, env.Text("QUEUE_URL")}, PerMinute: env.Count("REFRESHES_PER_MINUTE")},

@@ -8,7 +8,6 @@ import (
 
 	"carrierlink/shared/app"
 	"carrierlink/shared/app/construct"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/httpapi"
 )
@@ -21,15 +20,11 @@ func wire(env *app.Env) any {
 }
 
 func build(env *app.Env) (*handler, *httpapi.API) {
-	parts := construct.ConnectionsWithoutCarriers(env)
-	production, sandbox := construct.Carriers(env)
+	parts := construct.From(env)
+	production, sandbox := parts.Carriers()
 	h := &handler{
-		auth: auth.New(parts.Table, env), connections: parts.Table, cache: parts.Table, secrets: parts.Connections.Vault,
+		auth: parts.Auth(), connections: parts.Table(), cache: parts.Table(), secrets: parts.Vault(),
 		carriers: carrier.PerEnvironment[tracker]{Production: production, Sandbox: sandbox}, errorSource: env.Optional("ERROR_SOURCE"), now: time.Now,
 	}
-	api := &httpapi.API{
-		ErrorSource: h.errorSource,
-		Routes:      []httpapi.Route{{Method: http.MethodGet, Resource: "/v1/tracking", Handler: h.track}},
-	}
-	return h, api
+	return h, parts.API(httpapi.Route{Method: http.MethodGet, Resource: "/v1/tracking", Handler: h.track})
 }

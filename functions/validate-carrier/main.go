@@ -6,14 +6,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
 	"carrierlink/shared/app"
 	"carrierlink/shared/app/construct"
-	"carrierlink/shared/auth"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/store"
 )
 
 func main() { app.Main(wire) }
@@ -24,18 +20,14 @@ func wire(env *app.Env) any {
 }
 
 func build(env *app.Env) (*handler, *httpapi.API) {
-	table := store.New(dynamodb.NewFromConfig(env.AWS()), env.Text("TABLE_NAME"), store.Options{})
-	production, sandbox := construct.Carriers(env)
+	parts := construct.From(env)
+	production, sandbox := parts.Carriers()
 	h := &handler{
-		auth: auth.New(table, env), accounts: table,
+		auth: parts.Auth(), accounts: parts.Table(),
 		linker: &connection.Service{
-			Store: table, Carriers: connection.Carriers{Production: production, Sandbox: sandbox}, LinksPerMinute: env.Count("LINKS_PER_MINUTE"), Now: time.Now,
+			Store: parts.Table(), Carriers: connection.Carriers{Production: production, Sandbox: sandbox}, LinksPerMinute: env.Count("LINKS_PER_MINUTE"), Now: time.Now,
 		},
 		now: time.Now,
 	}
-	api := &httpapi.API{
-		ErrorSource: env.Optional("ERROR_SOURCE"),
-		Routes:      []httpapi.Route{{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}/validate", Handler: h.validate}},
-	}
-	return h, api
+	return h, parts.API(httpapi.Route{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}/validate", Handler: h.validate})
 }

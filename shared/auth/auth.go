@@ -40,18 +40,6 @@ type Auth struct {
 	windows windows
 }
 
-// Settings reads the limits; an app.Env does.
-type Settings interface{ Count(name string) int }
-
-// New makes one with the limits of the settings RATE_LIMIT_PER_MINUTE and
-// SANDBOX_RATE_LIMIT_PER_MINUTE.
-func New(keys Keys, s Settings) *Auth {
-	return &Auth{
-		Keys: keys, Now: time.Now,
-		Limits: Limits{Production: s.Count("RATE_LIMIT_PER_MINUTE"), Sandbox: s.Count("SANDBOX_RATE_LIMIT_PER_MINUTE")},
-	}
-}
-
 // Caller is who makes a request.
 type Caller struct {
 	Key       account.APIKey

@@ -1,7 +1,7 @@
-// Package construct builds what functions are made of from their settings. It is
-// the one place where the adapters meet; only functions import it. It is apart
-// from app because a binary that imports it links the clients of AWS
-// (infra/docs/decisions/0032).
+// Package construct builds the parts of functions from their settings. It is the
+// one place where the adapters meet; only functions import it. It is apart from
+// app because a binary that imports it links the clients of AWS
+// (infra/docs/decisions/0032-construction-beside-app.md).
 package construct
 
 import (
@@ -16,59 +16,117 @@ import (
 	"carrierlink/shared/app"
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/auspost/simulator"
+	"carrierlink/shared/auth"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/health"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/seal"
 	"carrierlink/shared/store"
 	"carrierlink/shared/vault"
 )
 
-// Parts are the connection service and what it is made of.
+// Parts builds the parts of one function. Each method reads the settings that its
+// comment names and notes what is wrong with them in the environment. The table,
+// the service secret and the clients of AWS are built once, when first asked for.
 type Parts struct {
-	Table       *store.Store
-	Secrets     *secretsmanager.Client
-	Connections *connection.Service
+	env     *app.Env
+	table   *store.Store
+	secrets *secretsmanager.Client
+	service *vault.ServiceSecret
 }
 
-// Connections builds the service with its carriers. It reads TABLE_NAME, SECRET_PREFIX, AUSPOST_BASE_URL and what Timing reads.
-func Connections(env *app.Env) Parts {
-	p := ConnectionsWithoutCarriers(env)
-	production, sandbox := Carriers(env)
-	p.Connections.Carriers = connection.Carriers{Production: production, Sandbox: sandbox}
-	p.Connections.Changes = auspost.Changes
-	p.Connections.Timing = Timing(env)
-	return p
+// From builds parts from the settings of an environment.
+func From(env *app.Env) *Parts { return &Parts{env: env} }
+
+// Table reads TABLE_NAME.
+func (p *Parts) Table() *store.Store {
+	if p.table == nil {
+		p.table = store.New(dynamodb.NewFromConfig(p.env.AWS()), p.env.Text("TABLE_NAME"), store.Options{})
+	}
+	return p.table
+}
+
+// secretsManager is one client for the vault and the service secret, so that they
+// share connections.
+func (p *Parts) secretsManager() *secretsmanager.Client {
+	if p.secrets == nil {
+		p.secrets = secretsmanager.NewFromConfig(p.env.AWS())
+	}
+	return p.secrets
+}
+
+// Vault reads SECRET_PREFIX.
+func (p *Parts) Vault() *vault.Vault {
+	return vault.New(p.secretsManager(), p.env.Text("SECRET_PREFIX"))
+}
+
+// ServiceSecret reads SERVICE_SECRET_ID.
+func (p *Parts) ServiceSecret() *vault.ServiceSecret {
+	if p.service == nil {
+		p.service = vault.NewServiceSecret(p.secretsManager(), p.env.Text("SERVICE_SECRET_ID"))
+	}
+	return p.service
+}
+
+// Sealer seals under the service secret.
+func (p *Parts) Sealer() *seal.Sealer { return seal.New(p.ServiceSecret().Read) }
+
+// Auth authenticates callers by the keys of the table. It reads
+// RATE_LIMIT_PER_MINUTE and SANDBOX_RATE_LIMIT_PER_MINUTE.
+func (p *Parts) Auth() *auth.Auth {
+	limits := auth.Limits{Production: p.env.Count("RATE_LIMIT_PER_MINUTE"), Sandbox: p.env.Count("SANDBOX_RATE_LIMIT_PER_MINUTE")}
+	return &auth.Auth{Keys: p.Table(), Now: time.Now, Limits: limits}
+}
+
+// API serves routes. It reads ERROR_SOURCE.
+func (p *Parts) API(routes ...httpapi.Route) *httpapi.API {
+	return &httpapi.API{ErrorSource: p.env.Optional("ERROR_SOURCE"), Routes: routes}
+}
+
+// APIWithLinks is API for routes whose answers link to other pages. It reads
+// PUBLIC_URL too.
+func (p *Parts) APIWithLinks(routes ...httpapi.Route) *httpapi.API {
+	api := p.API(routes...)
+	api.URL = p.env.OptionalURL("PUBLIC_URL")
+	return api
 }
 
 // Carriers are the clients of the carrier: the real one of AUSPOST_BASE_URL, and
 // the simulator for sandbox accounts.
-func Carriers(env *app.Env) (production, sandbox *auspost.Client) {
-	base := env.Text("AUSPOST_BASE_URL")
+func (p *Parts) Carriers() (production, sandbox *auspost.Client) {
+	base := p.env.Text("AUSPOST_BASE_URL")
 	production, err := auspost.New(auspost.Options{BaseURL: base})
-	// Credentials go over no open line. The simulator of a local stack has no
+	// Credentials are sent over TLS only. The simulator of a local stack has no
 	// certificate.
-	if scheme, _, _ := strings.Cut(base, ":"); strings.EqualFold(scheme, "http") && env.Optional("STAGE") != "local" {
+	if scheme, _, _ := strings.Cut(base, ":"); strings.EqualFold(scheme, "http") && p.env.Optional("STAGE") != "local" {
 		err = errors.Join(err, errors.New("http is for the stage local only; use https"))
 	}
-	env.Check("AUSPOST_BASE_URL", err)
+	p.env.Check("AUSPOST_BASE_URL", err)
 	sandbox, err = auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})
-	env.Check("simulator", err)
+	p.env.Check("simulator", err)
 	return production, sandbox
+}
+
+// Connections is the connection service with its carriers. It reads what
+// ConnectionsWithoutCarriers, Carriers and Timing read.
+func (p *Parts) Connections() *connection.Service {
+	s := p.ConnectionsWithoutCarriers()
+	production, sandbox := p.Carriers()
+	s.Carriers = connection.Carriers{Production: production, Sandbox: sandbox}
+	s.Changes = auspost.Changes
+	s.Timing = p.Timing()
+	return s
 }
 
 // ConnectionsWithoutCarriers is for functions that never call a carrier. It reads
 // TABLE_NAME and SECRET_PREFIX.
-func ConnectionsWithoutCarriers(env *app.Env) Parts {
-	cfg := env.AWS()
-	table := store.New(dynamodb.NewFromConfig(cfg), env.Text("TABLE_NAME"), store.Options{})
-	secrets := secretsmanager.NewFromConfig(cfg)
-	return Parts{table, secrets, &connection.Service{
-		Store: table, Vault: vault.New(secrets, env.Text("SECRET_PREFIX")), Now: time.Now, Random: rand.Reader,
-	}}
+func (p *Parts) ConnectionsWithoutCarriers() *connection.Service {
+	return &connection.Service{Store: p.Table(), Vault: p.Vault(), Now: time.Now, Random: rand.Reader}
 }
 
 // Timing reads REFUSAL_GAP_SECONDS, LONE_REFUSAL_SECONDS and SCHEDULE_SPEED.
-func Timing(env *app.Env) health.Timing {
+func (p *Parts) Timing() health.Timing {
 	return health.Timing{
-		RefusalGap: env.Seconds("REFUSAL_GAP_SECONDS"), LoneRefusal: env.Seconds("LONE_REFUSAL_SECONDS"), Speed: env.Count("SCHEDULE_SPEED"),
+		RefusalGap: p.env.Seconds("REFUSAL_GAP_SECONDS"), LoneRefusal: p.env.Seconds("LONE_REFUSAL_SECONDS"), Speed: p.env.Count("SCHEDULE_SPEED"),
 	}
 }

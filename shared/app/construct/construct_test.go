@@ -26,7 +26,7 @@ func TestOpenLinesAreLocal(t *testing.T) {
 		env := app.NewEnv(func(name string) string {
 			return map[string]string{"AUSPOST_BASE_URL": tc.base, "STAGE": tc.stage}[name]
 		})
-		construct.Carriers(env)
+		construct.From(env).Carriers()
 		err := env.Err()
 		if (err == nil) != tc.ok || err != nil && (!strings.Contains(err.Error(), "AUSPOST_BASE_URL") || strings.Contains(err.Error(), "carrier.invalid")) {
 			t.Errorf("%s in the stage %q: %v, want ok %t", tc.base, tc.stage, err, tc.ok)
