@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/shared/app/apptest"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/metrics"
 )
@@ -57,8 +56,4 @@ func TestRun(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestWire(t *testing.T) {
-	apptest.Wire(t, build, "TABLE_NAME", "SECRET_PREFIX", "STAGE")
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/shared/app/apptest"
 	"carrierlink/shared/schedule"
 )
 
@@ -58,8 +57,4 @@ func TestWork(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestWire(t *testing.T) {
-	apptest.Wire(t, build, "TABLE_NAME", "SECRET_PREFIX", "AUSPOST_BASE_URL", "REFUSAL_GAP_SECONDS", "LONE_REFUSAL_SECONDS", "SCHEDULE_SPEED", "STAGE")
 }

@@ -3,15 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"carrierlink/shared/app"
-	"carrierlink/shared/app/apptest"
 	"carrierlink/shared/metrics"
 	"carrierlink/shared/schedule"
 )
@@ -96,23 +93,5 @@ func TestRun(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// TestWire: of what is set wrongly too.
-func TestWire(t *testing.T) {
-	full := apptest.Wire(t, build, "TABLE_NAME", "QUEUE_URL: Production.Queue.url", "SANDBOX_QUEUE_URL: Sandbox.Queue.url",
-		"REFRESHES_PER_MINUTE: Production.PerMinute", "SANDBOX_REFRESHES_PER_MINUTE: Sandbox.PerMinute", "SCHEDULE_PASSES_PER_MINUTE: passes", "REFUSAL_GAP_SECONDS", "SCHEDULE_SPEED", "STAGE")
-	env := app.NewEnv(func(name string) string { return full[name] })
-	if h, d := build(env); h.window != 12*time.Second || d.Window != h.window {
-		t.Errorf("five passes a minute are %v apart, and each sends for %v, want 12 s", h.window, d.Window)
-	}
-	for passes, problem := range map[string]string{"7": "SCHEDULE_PASSES_PER_MINUTE: at most 6", "0": "SCHEDULE_PASSES_PER_MINUTE must be", "1": "", "6": ""} {
-		full["SCHEDULE_PASSES_PER_MINUTE"] = passes
-		env := app.NewEnv(func(name string) string { return full[name] })
-		handler, err := wire(env), env.Err()
-		if handler == nil || (err == nil) != (problem == "") || err != nil && !strings.Contains(err.Error(), problem) {
-			t.Errorf("with %s passes: %v, want %q", passes, err, problem)
-		}
 	}
 }
