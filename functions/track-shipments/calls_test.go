@@ -14,6 +14,7 @@ import (
 	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/tracking"
 )
 
 // TestRemoteCalls counts: the key's write beside one read of the account, one
@@ -23,8 +24,8 @@ func TestRemoteCalls(t *testing.T) { calltrace.Attempts(t, remoteCalls) }
 
 func remoteCalls(t *calltrace.Attempt) {
 	d := &front{Fixture: functiontest.OnEngines(t, functiontest.StartEngines(t), "calls")}
-	d.handler = &handler{
-		auth: d.Auth(), connections: d.Store, cache: d.Store, secrets: d.Vault, carriers: carrier.PerEnvironment[tracker]{Production: d.Client, Sandbox: d.Client}, now: d.Now,
+	d.service = &tracking.Service{
+		Connections: d.Store, Cache: d.Store, Vault: d.Vault, Carriers: carrier.PerEnvironment[tracking.Carrier]{Production: d.Client, Sandbox: d.Client}, Now: d.Now,
 	}
 	d.serve()
 	conn := d.Link(functiontest.Number)

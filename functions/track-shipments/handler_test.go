@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,8 +30,8 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/secret"
-	"carrierlink/shared/store"
 	"carrierlink/shared/tracking"
+	"carrierlink/shared/views"
 )
 
 // The numbers of the simulator's examples, and one that it does not know.
@@ -48,18 +47,17 @@ const (
 type front struct {
 	*functiontest.Fixture
 	*handler
-	asked    []string // tracking_ids of the carrier's calls
-	accounts []string // and the account numbers that they were made for
+	service *tracking.Service
+	asked   []string // tracking_ids of the carrier's calls
 	// carrier answers in place of the simulator; nil: it does.
 	carrier *reply
 
-	getErr, cachedErr, cacheErr, takeErr error
+	getErr error // the vault's
 }
 
 // RoundTrip is the carrier's.
 func (d *front) RoundTrip(r *http.Request) (*http.Response, error) {
 	d.asked = append(d.asked, r.URL.Query().Get("tracking_ids"))
-	d.accounts = append(d.accounts, r.Header.Get("Account-Number"))
 	if c := d.carrier; c != nil {
 		return &http.Response{StatusCode: c.status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(c.body))}, c.err
 	}
@@ -72,27 +70,6 @@ func (d *front) Get(_ context.Context, account int64, id, version string) (conne
 		return connection.Credentials{}, fmt.Errorf("version %q of %d's %s", version, account, id)
 	}
 	return connection.Credentials{APIKey: secret.New("key-canary-" + id[:4]), APISecret: secret.New("secret-canary")}, d.getErr
-}
-
-func (d *front) CachedTracking(ctx context.Context, account int64, id string, numbers []string, now time.Time) (map[string]tracking.Cached, error) {
-	if d.cachedErr != nil {
-		return nil, d.cachedErr
-	}
-	return d.Store.CachedTracking(ctx, account, id, numbers, now)
-}
-
-func (d *front) CacheTracking(ctx context.Context, account int64, id string, tracking []tracking.Cached) error {
-	if d.cacheErr != nil {
-		return d.cacheErr
-	}
-	return d.Store.CacheTracking(ctx, account, id, tracking)
-}
-
-func (d *front) TakeCall(ctx context.Context, a connection.Allowance, limit int, window time.Duration, now time.Time) (time.Duration, error) {
-	if d.takeErr != nil {
-		return 0, d.takeErr
-	}
-	return d.Store.TakeCall(ctx, a, limit, window, now)
 }
 
 // elsewhere is a carrier that must not be asked.
@@ -113,8 +90,8 @@ func newFront(t *testing.T) *front {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.handler = &handler{
-		auth: d.Auth(), connections: d.Store, cache: d, secrets: d, carriers: carrier.PerEnvironment[tracker]{Production: client, Sandbox: elsewhere{t}}, now: d.Now,
+	d.service = &tracking.Service{
+		Connections: d.Store, Cache: d.Store, Vault: d, Carriers: carrier.PerEnvironment[tracking.Carrier]{Production: client, Sandbox: elsewhere{t}}, Now: d.Now,
 	}
 	d.serve()
 	d.AddPartner(account.Partner{ID: 5})
@@ -125,6 +102,7 @@ func newFront(t *testing.T) *front {
 }
 
 func (d *front) serve() {
+	d.handler = &handler{auth: d.Auth(), accounts: d.Store, tracker: d.service, now: d.Now}
 	d.Serve(httpapi.Route{Method: http.MethodGet, Resource: "/v1/tracking", Handler: d.track})
 }
 
@@ -326,8 +304,8 @@ func TestAbsentAndForeignAreEqual(t *testing.T) {
 	}
 }
 
-// failures are ways not to get tracking: what one number is answered with where
-// nothing of it is kept.
+// failures are ways not to get tracking, one of each kind of answer: what one
+// number is answered with if nothing of it is kept.
 var failures = []struct {
 	name  string
 	fail  func(d *front)
@@ -335,27 +313,17 @@ var failures = []struct {
 	after string // Retry-After
 }{
 	{"refused", func(d *front) { d.carrier = answers(401, `{"errors":[{"error_code":"API_001"}]}`) }, []string{"400", "verification_failure: credentials_refused"}, ""},
-	{"not entitled", func(d *front) { d.carrier = answers(403, `{"errors":[{"error_code":"API_003"}]}`) }, []string{"400", "verification_failure: key_not_entitled"}, ""},
 	{"unknown account", func(d *front) { d.carrier = answers(400, `{"errors":[{"code":"41001"}]}`) }, []string{"400", "verification_failure account_number: account_not_found"}, ""},
-	{"no contract", func(d *front) { d.carrier = answers(400, `{"errors":[{"code":"41007"}]}`) }, []string{"400", "verification_failure: contract_not_set_up"}, ""},
 	{"throttled", func(d *front) { d.carrier = answers(429, "") }, []string{"503", "rate_limit_exceeded: carrier_rate_limited"}, "60"},
 	{"down", func(d *front) { d.carrier = answers(500, "") }, []string{"502", "unspecified: carrier_unavailable"}, ""},
-	{"HTML", func(d *front) { d.carrier = answers(200, "<html>") }, []string{"502", "unspecified: carrier_unreadable"}, ""},
-	{"no connection", func(d *front) { d.carrier = &reply{err: io.ErrUnexpectedEOF} }, []string{"502", "unspecified: carrier_unavailable"}, ""},
 	{"no answer", func(d *front) { d.carrier = &reply{err: slow{}} }, []string{"504", "unspecified: carrier_timeout"}, ""},
-	{"another number", func(d *front) { d.carrier = answers(200, `{"tracking_results":[]}`) }, []string{"502", "unspecified: carrier_unreadable"}, ""},
-	{"their system", func(d *front) {
-		d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","errors":[{"code":"ESB-20010"}]}]}`)
-	}, []string{"502", "unspecified: carrier_unavailable"}, ""},
 	{"no secret", func(d *front) { d.getErr = fault.New(fault.NotFound, "gone") }, []string{"409", "invalid_status: credentials_missing"}, ""},
 	{"no vault", func(d *front) { d.getErr = errors.New("unseen") }, []string{"500", "unspecified"}, ""},
-	{"no counter", func(d *front) { d.takeErr = errors.New("unseen") }, []string{"500", "unspecified"}, ""},
 	{"no allowance", func(d *front) {
-		credential := connection.CredentialAllowance(connection.UseTracking, carrier.Production, 71, connection.CredentialID(secret.New("key-canary-se-1")))
-		for range tracking.CallsPerMinute {
-			_, _ = d.Store.TakeCall(context.Background(), credential, tracking.CallsPerMinute, time.Minute, d.Clock.Add(-20*time.Second))
+		for i := range tracking.CallsPerMinute {
+			d.ask(71, of(fmt.Sprintf("ZZ9100063401%04d", i)))
 		}
-	}, []string{"429", "rate_limit_exceeded"}, "40"},
+	}, []string{"429", "rate_limit_exceeded"}, "60"},
 }
 
 func TestNothingKept(t *testing.T) {
@@ -376,126 +344,27 @@ func TestNothingKept(t *testing.T) {
 	}
 }
 
-// TestOlderIsKept: whatever fails, what is known is told, and the operator why.
-func TestOlderIsKept(t *testing.T) {
-	for _, tc := range failures {
-		t.Run(tc.name, func(t *testing.T) {
-			out := logged(t)
-			d := linked(t)
-			expect(t, "at first", []string{parcel + " DE live"}, lines(t, d.ask(71, of(parcel))))
-			d.Clock = d.Clock.Add(2 * time.Minute)
-			tc.fail(d)
-			out.Reset()
-			expect(t, "later", []string{parcel + " DE cached 120s stale"}, lines(t, d.ask(71, of(parcel))))
-			if strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), "carrier_id=se-1 stale=1 failed=0") || strings.Contains(out.String(), parcel) {
-				t.Errorf("logged: %s", out)
-			}
-			if tc.name == "no allowance" {
-				return // by then there is one again
-			}
-			d.Clock = d.Clock.Add(58*time.Minute - time.Second)
-			expect(t, "just before an hour", []string{parcel + " DE cached 3599s stale"}, lines(t, d.ask(71, of(parcel))))
-			d.Clock = d.Clock.Add(time.Second)
-			expect(t, "after an hour", tc.want, functiontest.Problems(t, d.ask(71, of(parcel))))
-		})
-	}
-}
-
-// TestAboutTheNumber: what the carrier says of the number itself counts, and is
-// no failure.
-func TestAboutTheNumber(t *testing.T) {
-	out := logged(t)
-	d := linked(t)
-	expect(t, "unknown", []string{"404", "not_found tracking_number"}, functiontest.Problems(t, d.ask(71, of(unknown))))
-	expect(t, "unknown again", []string{"404", "not_found tracking_number"}, functiontest.Problems(t, d.ask(71, of(unknown))))
-	expect(t, "calls", []string{unknown}, d.asked)
-	expect(t, "known", []string{parcel + " DE live"}, lines(t, d.ask(71, of(parcel))))
-	d.Clock = d.Clock.Add(2 * time.Minute)
-	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","errors":[{"code":"ESB-10001"}]}]}`)
-	expect(t, "no longer known", []string{"404", "not_found tracking_number"}, functiontest.Problems(t, d.ask(71, of(parcel))))
-	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+abroad+`","errors":[{"code":"ESB-10002"}]}]}`)
-	expect(t, "not tracked", []string{"400", "invalid_field_value tracking_number"}, functiontest.Problems(t, d.ask(71, of(abroad))))
-	if out.Len() > 0 {
-		t.Errorf("logged: %s", out)
-	}
-}
-
-func TestOurOwnFailures(t *testing.T) {
-	t.Run("the cache cannot be read", func(t *testing.T) {
-		d := linked(t)
-		d.cachedErr = errors.New("unseen")
-		expect(t, "problems", []string{"500", "unspecified"}, functiontest.Problems(t, d.ask(71, of(parcel))))
-	})
-	t.Run("the cache cannot be written", func(t *testing.T) {
-		out := logged(t)
-		d := linked(t)
-		d.cacheErr = errors.New("throttled")
-		expect(t, "answer", []string{parcel + " DE live"}, lines(t, d.ask(71, of(parcel))))
-		if !strings.Contains(out.String(), "throttled") {
-			t.Errorf("logged: %s", out)
-		}
-	})
-	t.Run("the cache holds something else", func(t *testing.T) {
-		d := linked(t)
-		for i, body := range []string{"", "x", "[]", `{"events":7}`} {
-			d.Clock = d.Clock.Add(time.Minute)
-			kept := []tracking.Cached{{Number: parcel, At: d.Clock, Body: []byte(body), ExpiresAt: d.Clock.Add(time.Hour)}}
-			if err := d.CacheTracking(t.Context(), 71, "se-1", kept); err != nil {
-				t.Fatal(err)
-			}
-			expect(t, fmt.Sprintf("answer %d", i), []string{parcel + " DE live"}, lines(t, d.ask(71, of(parcel))))
-		}
-	})
-	t.Run("nothing of several numbers", func(t *testing.T) {
-		d := linked(t)
-		d.getErr = errors.New("unseen")
-		expect(t, "problems", []string{"500", "unspecified"}, functiontest.Problems(t, d.ask(71, of(parcel, abroad))))
-	})
-}
-
-// TestFresh: within two minutes the carrier is not asked again.
-func TestFresh(t *testing.T) {
-	d := linked(t)
-	ask := func(after time.Duration, want string) {
-		t.Helper()
-		d.Clock = d.Clock.Add(after)
-		expect(t, "answer", []string{parcel + " DE " + want}, lines(t, d.ask(71, of(parcel))))
-	}
-	ask(0, "live")
-	ask(0, "cached 0s")
-	ask(2*time.Minute-time.Millisecond, "cached 119s")
-	ask(time.Millisecond, "live")
-	ask(-time.Minute, "cached 0s") // of a clock that is behind
-	expect(t, "calls", []string{parcel, parcel}, d.asked)
-	d.link(t, "se-2", nil)
-	expect(t, "another connection", []string{parcel + " DE live"}, lines(t, d.ask(71, "carrier_id=se-2&tracking_number="+parcel)))
-}
-
+// TestSeveral: a line for each number that was asked, in its order and as often. The
+// operator is told once why an answer says less than the carrier knows, without the
+// numbers.
 func TestSeveral(t *testing.T) {
 	out := logged(t)
 	d := linked(t)
 	expect(t, "answers", []string{
 		unknown + " not_found", parcel + " DE live", starTrack + " IT live", parcel + " DE live", abroad + " IT live", unknown + " not_found",
 	}, lines(t, d.ask(71, of(unknown, " zz91 000634011427", starTrack, parcel, abroad, unknown))))
-	expect(t, "calls: each number once, the brands apart", []string{unknown + "," + parcel + "," + abroad, starTrack}, d.asked)
-
-	d.Clock, d.asked = d.Clock.Add(time.Minute), nil
-	second := "ZZ91000634011428"
-	expect(t, "what is fresh is not asked for", []string{parcel + " DE cached 60s", second + " DE live"}, lines(t, d.ask(71, of(parcel, second))))
-	expect(t, "calls", []string{second}, d.asked)
 	if out.Len() > 0 {
 		t.Errorf("logged: %s", out)
 	}
-
-	d.Clock, d.carrier = d.Clock.Add(time.Minute), answers(503, "")
+	d.Clock, d.carrier = d.Clock.Add(2*time.Minute), answers(503, "")
 	third := "ZZ91000634011429"
-	expect(t, "the carrier is down", []string{third + " unspecified", second + " DE cached 60s", parcel + " DE cached 120s stale"}, lines(t, d.ask(71, of(third, second, parcel))))
-	if strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), "stale=1 failed=1") || strings.Contains(out.String(), third) {
+	expect(t, "the carrier is down", []string{third + " unspecified", parcel + " DE cached 120s stale"}, lines(t, d.ask(71, of(third, parcel))))
+	if strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), "carrier_id=se-1 stale=1 failed=1") || strings.Contains(out.String(), third) {
 		t.Errorf("logged: %s", out)
 	}
 	expect(t, "twice the same is several", []string{third + " unspecified", third + " unspecified"}, lines(t, d.ask(71, of(third, third))))
 	d.getErr = errors.New("unseen")
-	expect(t, "our own failure, and something known", []string{third + " unspecified", parcel + " DE cached 120s stale"}, lines(t, d.ask(71, of(third, parcel))))
+	expect(t, "our own failure, of all", []string{"500", "unspecified"}, functiontest.Problems(t, d.ask(71, of(third, "ZZ91000634011430"))))
 }
 
 // TestSeveralErrors: each is told as it would be alone.
@@ -524,81 +393,6 @@ func TestSeveralErrors(t *testing.T) {
 	}
 }
 
-// TestAllowance: ten calls in any minute for one key of the carrier, whichever
-// connections have it and whatever the carrier says to them.
-func TestAllowance(t *testing.T) {
-	d := newFront(t)
-	d.link(t, "se-1a", nil)
-	d.link(t, "se-1b", func(c *connection.Connection) { c.Carrier, c.AccountNumber = carrier.StarTrack, "00123400" })
-	d.link(t, "se-2", nil)
-	n := 0
-	ask := func(id, want string) {
-		t.Helper()
-		n++
-		resp := d.ask(71, fmt.Sprintf("carrier_id=%s&tracking_number=ZZ9100063401%04d", id, n))
-		if got := resp.StatusCode; strconv.Itoa(got) != want {
-			t.Errorf("number %d: %d %s, want %s", n, got, resp.Body, want)
-		}
-	}
-	for range 5 {
-		ask("se-1a", "200")
-		d.Clock = d.Clock.Add(5 * time.Second)
-		ask("se-1b", "200")
-		d.Clock = d.Clock.Add(5 * time.Second)
-	}
-	ask("se-1a", "429")
-	ask("se-1b", "429")
-	ask("se-2", "200")
-	d.Clock = d.Clock.Add(10 * time.Second) // a minute after the first call
-	d.carrier = answers(500, "")
-	ask("se-1a", "502") // the second attempt has to wait
-	ask("se-1a", "429")
-	d.Clock = d.Clock.Add(10 * time.Second)
-	ask("se-1a", "502") // there were two
-	if len(d.asked) != 14 {
-		t.Errorf("the carrier was asked %d times, want 14", len(d.asked))
-	}
-}
-
-// TestWhichConnection is asked for a carrier: the oldest that works.
-func TestWhichConnection(t *testing.T) {
-	status := func(s connection.Status) func(*connection.Connection) {
-		return func(c *connection.Connection) { c.Status = s }
-	}
-	tests := []struct {
-		name  string
-		edits []func(*connection.Connection) // of the connections from the oldest on, numbered from 0
-		want  int
-	}{
-		{"none works", []func(*connection.Connection){status(connection.ActionRequired), status(connection.PendingVerification)}, 0},
-		{"only intents and such are older", []func(*connection.Connection){status(connection.Linking), status(connection.Disconnected), status(connection.ActionRequired)}, 2},
-		{"another carrier's is older", []func(*connection.Connection){func(c *connection.Connection) { c.Carrier = carrier.StarTrack }, nil}, 1},
-		{"a paused one is older", []func(*connection.Connection){func(c *connection.Connection) { c.Standing = account.StandingPaused }, nil}, 1},
-		{"degraded", []func(*connection.Connection){status(connection.ActionRequired), status(connection.Degraded), nil}, 1},
-		{"restricted", []func(*connection.Connection){status(connection.Restricted), nil}, 0},
-		{"the oldest", []func(*connection.Connection){nil, nil}, 0},
-	}
-	for _, tc := range tests {
-		t.Run(tc.name, func(t *testing.T) {
-			d := newFront(t)
-			for i, edit := range tc.edits {
-				d.Clock = d.Clock.Add(time.Minute)
-				d.link(t, fmt.Sprintf("se-%d", i), func(c *connection.Connection) {
-					c.AccountNumber = fmt.Sprintf("000012340%d", i)
-					if edit != nil {
-						edit(c)
-					}
-				})
-			}
-			resp := d.ask(71, "carrier_code=australia_post&tracking_number="+parcel)
-			expect(t, "account numbers", []string{fmt.Sprintf("000012340%d", tc.want)}, d.accounts)
-			if want := fmt.Sprintf(`"carrier_code":"australia_post","carrier_id":"se-%d"`, tc.want); !strings.Contains(resp.Body, want) {
-				t.Errorf("answer without %s: %s", want, resp.Body)
-			}
-		})
-	}
-}
-
 // TestByStarTrack: a connection of that carrier, by its alias, for a partner.
 func TestByStarTrack(t *testing.T) {
 	d := newFront(t)
@@ -607,53 +401,6 @@ func TestByStarTrack(t *testing.T) {
 	expect(t, "answer", []string{starTrack + " IT live"}, lines(t, resp))
 	if !strings.Contains(resp.Body, `"carrier_code":"startrack"`) || !strings.Contains(resp.Body, "https://startrack.com.au/track/details/"+starTrack) {
 		t.Errorf("answer: %s", resp.Body)
-	}
-}
-
-// TestSandbox accounts ask the other carrier, and their allowance counts too, for
-// each account by itself: with the API key of somebody else in the sandbox or in
-// production nobody uses their calls up.
-func TestSandbox(t *testing.T) {
-	d := newFront(t)
-	d.carriers.Production, d.carriers.Sandbox = d.carriers.Sandbox, d.carriers.Production
-	d.link(t, "se-1", func(c *connection.Connection) { c.AccountID = 73 })
-	for i := range tracking.CallsPerMinute {
-		if resp := d.ask(73, of(fmt.Sprintf("ZZ9100063401%04d", i))); resp.StatusCode != http.StatusOK {
-			t.Fatalf("call %d: %d %s", i, resp.StatusCode, resp.Body)
-		}
-	}
-	expect(t, "one more", []string{"429", "rate_limit_exceeded"}, functiontest.Problems(t, d.ask(73, of(parcel))))
-	id := connection.CredentialID(secret.New("key-canary-se-1"))
-	for _, other := range []connection.Allowance{
-		connection.CredentialAllowance(connection.UseTracking, carrier.Production, 71, id), connection.CredentialAllowance(connection.UseTracking, carrier.Sandbox, 74, id),
-	} {
-		if wait, err := d.Store.TakeCall(t.Context(), other, tracking.CallsPerMinute, connection.AllowanceWindow, d.Clock); wait != 0 || err != nil {
-			t.Errorf("%+v waits for %v, %v: the sandbox has used it up", other, wait, err)
-		}
-	}
-}
-
-// TestUnknownEnvironment: an account whose environment is unknown asks no
-// carrier, neither production's nor the sandbox's.
-func TestUnknownEnvironment(t *testing.T) {
-	for _, env := range []carrier.Environment{"", "Production", "staging"} {
-		t.Run(string(env), func(t *testing.T) {
-			d := newFront(t)
-			d.carriers.Sandbox = d.carriers.Production // either would be seen
-			k, text, err := account.MakeKey(rand.Reader, account.APIKey{PartnerID: 5, AccountID: 74, Environment: carrier.Production})
-			if err != nil {
-				t.Fatal(err)
-			}
-			d.Keys["account 74"] = text.Reveal()
-			if _, err := d.Store.CreateAccount(t.Context(), store.NewAccount{Account: account.Account{ID: 74, PartnerID: 5, Environment: env, Active: true}, Key: k}, d.Clock); err != nil {
-				t.Fatal(err)
-			}
-			d.link(t, "se-1", func(c *connection.Connection) { c.AccountID = 74 })
-			expect(t, "problems", []string{"500", "unspecified"}, functiontest.Problems(t, d.ask(74, of(parcel))))
-			if len(d.asked) > 0 {
-				t.Errorf("a carrier was asked for %q", d.asked)
-			}
-		})
 	}
 }
 
@@ -692,23 +439,6 @@ func TestOneAnswer(t *testing.T) {
 	again := d.ask(71, of(parcel))
 	if diff := cmp.Diff(strings.Replace(want, `"live","age_seconds":0`, `"cached","age_seconds":60`, 1), again.Body); diff != "" {
 		t.Errorf("from the cache (-want +got):\n%s", diff)
-	}
-}
-
-// TestOldEntry: what was kept before there were articles is read.
-func TestOldEntry(t *testing.T) {
-	d := linked(t)
-	kept := []tracking.Cached{{Number: parcel, At: d.Clock, ExpiresAt: d.Clock.Add(time.Hour), Body: []byte(
-		`{"status":"Delivered","events":[{"at":"2026-09-18T04:43:09Z","carrier_time":"2026-09-18T14:43:09+10:00","description":"Delivered","location":"KEW VIC"}]}`)}}
-	if err := d.Store.CacheTracking(t.Context(), 71, "se-1", kept); err != nil {
-		t.Fatal(err)
-	}
-	resp := d.ask(71, of(parcel))
-	expect(t, "answer", []string{parcel + " DE cached 0s"}, lines(t, resp))
-	for _, part := range []string{`"actual_delivery_date":"2026-09-18T04:43:09.000Z"`, `"city_locality":"KEW","state_province":"VIC"`, `"articles":[]`} {
-		if !strings.Contains(resp.Body, part) {
-			t.Errorf("no %s in %s", part, resp.Body)
-		}
 	}
 }
 
@@ -760,139 +490,6 @@ func TestFieldCases(t *testing.T) {
 	}
 }
 
-// TestUnknownIsKept: twelve questions within a minute cost one call of the
-// carrier, whose allowance is left for other parcels.
-func TestUnknownIsKept(t *testing.T) {
-	for name, tc := range map[string]struct {
-		carrier *reply
-		want    []string
-	}{
-		"by its result":        {nil, []string{"404", "not_found tracking_number"}},
-		"by the whole answer":  {answers(404, `{"errors":[{"code":"51104","name":"INVALID_TRACKING_ID"}]}`), []string{"404", "not_found tracking_number"}},
-		"a product, untracked": {answers(200, `{"tracking_results":[{"tracking_id":"`+unknown+`","errors":[{"code":"ESB-10002"}]}]}`), []string{"400", "invalid_field_value tracking_number"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			out := logged(t)
-			d := linked(t)
-			d.carrier = tc.carrier
-			for range 12 {
-				expect(t, "problems", tc.want, functiontest.Problems(t, d.ask(71, of(unknown))))
-				d.Clock = d.Clock.Add(5 * time.Second)
-			}
-			expect(t, "calls in a minute", []string{unknown}, d.asked)
-			d.Clock = d.Clock.Add(time.Minute - time.Millisecond)
-			expect(t, "just before two minutes", tc.want, functiontest.Problems(t, d.ask(71, of(unknown))))
-			expect(t, "calls", []string{unknown}, d.asked)
-			d.carrier = nil
-			expect(t, "among others", []string{unknown + " " + strings.Fields(tc.want[1])[0], parcel + " DE live"}, lines(t, d.ask(71, of(unknown, parcel))))
-			d.Clock = d.Clock.Add(time.Millisecond)
-			d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+unknown+`","status":"Created"}]}`)
-			expect(t, "asked again after two minutes", []string{unknown + " NY live"}, lines(t, d.ask(71, of(unknown))))
-			expect(t, "calls", []string{unknown, parcel, unknown}, d.asked)
-			if out.Len() > 0 {
-				t.Errorf("logged: %s", out)
-			}
-		})
-	}
-}
-
-// TestNothingReplacesSomething: an answer that says nothing of a number takes the
-// place of no tracking.
-func TestNothingReplacesSomething(t *testing.T) {
-	d := linked(t)
-	silent := answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","trackable_items":[{"article_id":"`+parcel+`"}]}]}`)
-	d.carrier = silent
-	expect(t, "where there is none", []string{parcel + " UN live"}, lines(t, d.ask(71, of(parcel))))
-	d.carrier, d.Clock = nil, d.Clock.Add(2*time.Minute)
-	expect(t, "something", []string{parcel + " DE live"}, lines(t, d.ask(71, of(parcel))))
-	d.carrier, d.Clock = silent, d.Clock.Add(2*time.Minute)
-	expect(t, "nothing", []string{parcel + " DE cached 120s stale"}, lines(t, d.ask(71, of(parcel))))
-	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","errors":[{"code":"ESB-10002"}]}]}`)
-	expect(t, "not tracked", []string{parcel + " DE cached 120s stale"}, lines(t, d.ask(71, of(parcel))))
-	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","trackable_items":[{"errors":[{"code":"ESB-20010"}]}]}]}`)
-	expect(t, "failed", []string{parcel + " DE cached 120s stale"}, lines(t, d.ask(71, of(parcel))))
-}
-
-// TestTooLargeToKeep: one answer that is keeps no other from being kept.
-func TestTooLargeToKeep(t *testing.T) {
-	out := logged(t)
-	d := linked(t)
-	var events []string
-	for i := range 100 {
-		events = append(events, fmt.Sprintf(`{"date":"2026-09-18T14:43:%02d+10:00","description":"%s%d","location":"%[2]s"}`, i%60, strings.Repeat("\U0001F4E6", 195), i))
-	}
-	item := `{"events":[` + strings.Join(events, ",") + `]}`
-	d.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+abroad+`","trackable_items":[`+strings.Repeat(item+",", 3)+item+`]},{"tracking_id":"`+parcel+`","status":"Delivered"}]}`)
-	for _, want := range [][]string{{abroad + " UN live", parcel + " DE live"}, {abroad + " UN live", parcel + " DE cached 0s"}} {
-		expect(t, "answer", want, lines(t, d.ask(71, of(abroad, parcel))))
-	}
-	if !strings.Contains(out.String(), "too many") || strings.Contains(out.String(), abroad) {
-		t.Errorf("logged: %s", out)
-	}
-}
-
-// TestBrands: whose number it is decides the connection's carrier and the merchant
-// location of its account, and the form of the number only where they cannot.
-func TestBrands(t *testing.T) {
-	const consignment, item = "36ZZ45032230", "9ZZZ50000001EXP00001"
-	location := func(own string) func(*connection.Connection) {
-		return func(c *connection.Connection) { c.MerchantLocationID = own }
-	}
-	star := func(c *connection.Connection) {
-		c.Carrier, c.AccountNumber, c.MerchantLocationID = carrier.StarTrack, "00123400", "9ZZZ"
-	}
-	const post, starPage = "https://auspost.com.au/mypost/track/details/", "https://startrack.com.au/track/details/"
-	for _, tc := range []struct {
-		name    string
-		edit    func(*connection.Connection)
-		numbers []string
-		asked   []string
-		urls    []string
-	}{
-		{"the account's own consignment", location("36ZZ4"), []string{consignment, parcel}, []string{consignment + "," + parcel}, []string{post + consignment, post + parcel}},
-		{"an account that is not known yet", location(""), []string{consignment, parcel}, []string{consignment + "," + parcel}, []string{post + consignment, post + parcel}},
-		{"another account's", location("ZZ9"), []string{consignment, parcel}, []string{parcel, consignment}, []string{post + consignment, post + parcel}},
-		{"StarTrack's, told by the answer", location("ZZ9"), []string{starTrack, parcel}, []string{parcel, starTrack}, []string{starPage + starTrack, post + parcel}},
-		{"both in one call", location(""), []string{starTrack, parcel}, []string{starTrack + "," + parcel, parcel, starTrack}, []string{starPage + starTrack, post + parcel}},
-		{"both in one call, of one form", star, []string{starTrack, consignment}, []string{starTrack + "," + consignment, starTrack, consignment}, []string{starPage + starTrack, starPage + consignment}},
-		{"a freight item", location("ZZ9"), []string{item, parcel}, []string{parcel, item}, []string{starPage + item, post + parcel}},
-		{"articles of an account of StarTrack", star, []string{item, starTrack, parcel}, []string{parcel, item + "," + starTrack}, []string{starPage + item, starPage + starTrack, post + parcel}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			d := newFront(t)
-			d.link(t, "se-1", tc.edit)
-			for range 2 { // live, then from the cache
-				var body struct {
-					Results []struct {
-						URL string `json:"tracking_url"`
-					} `json:"results"`
-				}
-				resp := d.ask(71, of(tc.numbers...))
-				if err := json.Unmarshal([]byte(resp.Body), &body); err != nil {
-					t.Fatal(err)
-				}
-				var urls []string
-				for _, r := range body.Results {
-					urls = append(urls, r.URL)
-				}
-				expect(t, "pages", tc.urls, urls)
-			}
-			expect(t, "calls", tc.asked, d.asked)
-		})
-	}
-	t.Run("apart, as far as the allowance goes", func(t *testing.T) {
-		d := newFront(t)
-		d.link(t, "se-1", location(""))
-		for i := range tracking.CallsPerMinute - 2 {
-			d.ask(71, of(fmt.Sprintf("ZZ9100063401%04d", i)))
-		}
-		expect(t, "answers", []string{starTrack + " rate_limit_exceeded", parcel + " DE live"}, lines(t, d.ask(71, of(starTrack, parcel))))
-		if len(d.asked) != tracking.CallsPerMinute {
-			t.Errorf("the carrier was asked %d times, want %d", len(d.asked), tracking.CallsPerMinute)
-		}
-	})
-}
-
 // TestStatuses: the words about what went wrong, and a number without any.
 func TestStatuses(t *testing.T) {
 	for result, want := range map[string]string{
@@ -929,9 +526,9 @@ func TestSandboxShipments(t *testing.T) {
 		"9ZZZ50000072":         {"EX DELIVERED_IN_PART", "9ZZZ50000072EXP00001 DE", "9ZZZ50000072EXP00002 EX"},
 	} {
 		d := newFront(t)
-		d.carriers.Production, d.carriers.Sandbox = d.carriers.Sandbox, d.carriers.Production
+		d.service.Carriers.Production, d.service.Carriers.Sandbox = d.service.Carriers.Sandbox, d.service.Carriers.Production
 		d.link(t, "se-1", func(c *connection.Connection) { c.AccountID = 73 })
-		var body trackingBody
+		var body views.Tracking
 		resp := d.ask(73, of(number))
 		if err := json.Unmarshal([]byte(resp.Body), &body); err != nil || body.StatusDetailCode == nil {
 			t.Fatalf("%s: %s, %v", number, resp.Body, err)

@@ -10,6 +10,7 @@ import (
 	"carrierlink/shared/app/construct"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/tracking"
 )
 
 func main() { app.Main(wire) }
@@ -23,8 +24,11 @@ func build(env *app.Env) (*handler, *httpapi.API) {
 	parts := construct.From(env)
 	production, sandbox := parts.Carriers()
 	h := &handler{
-		auth: parts.Auth(), connections: parts.Table(), cache: parts.Table(), secrets: parts.Vault(),
-		carriers: carrier.PerEnvironment[tracker]{Production: production, Sandbox: sandbox}, errorSource: env.Optional("ERROR_SOURCE"), now: time.Now,
+		auth: parts.Auth(), accounts: parts.Table(), errorSource: env.Optional("ERROR_SOURCE"), now: time.Now,
+		tracker: &tracking.Service{
+			Connections: parts.Table(), Cache: parts.Table(), Vault: parts.Vault(),
+			Carriers: carrier.PerEnvironment[tracking.Carrier]{Production: production, Sandbox: sandbox}, Now: time.Now,
+		},
 	}
 	return h, parts.API(httpapi.Route{Method: http.MethodGet, Resource: "/v1/tracking", Handler: h.track})
 }

@@ -11,6 +11,7 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/secret"
+	"carrierlink/shared/tracking"
 	"carrierlink/shared/views"
 )
 
@@ -173,5 +174,32 @@ func TestConnectionETag(t *testing.T) {
 		if got := views.ConnectionETag(c, at.Add(time.Minute)); got != tag {
 			t.Errorf("%s changes the tag", name)
 		}
+	}
+}
+
+// TestTrackingURL: whose page it is, the answer tells, then the form of the number.
+func TestTrackingURL(t *testing.T) {
+	const post, starTrack = "https://auspost.com.au/mypost/track/details/", "https://startrack.com.au/track/details/"
+	for _, tc := range []struct {
+		name        string
+		carrier     carrier.Name
+		number      string
+		consignment bool
+		want        string
+	}{
+		{"Australia Post's parcel", carrier.AustraliaPost, "ZZ91000634011427", false, post},
+		{"a consignment by an Australia Post account", carrier.AustraliaPost, "9ZZZ50000001", false, post},
+		{"told by the answer", carrier.AustraliaPost, "9ZZZ50000001", true, starTrack},
+		{"a freight item", carrier.AustraliaPost, "9ZZZ50000001EXP00001", false, starTrack},
+		{"a consignment by a StarTrack account", carrier.StarTrack, "9ZZZ50000001", false, starTrack},
+		{"a parcel by a StarTrack account", carrier.StarTrack, "ZZ91000634011427", false, post},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			found := tracking.Answer{Tracking: &tracking.Tracking{Number: tc.number, Consignment: tc.consignment}}
+			got := views.NewTracking(&connection.Connection{Carrier: tc.carrier}, found, time.Time{}).TrackingURL
+			if got != tc.want+tc.number {
+				t.Errorf("TrackingURL = %s, want %s", got, tc.want+tc.number)
+			}
+		})
 	}
 }

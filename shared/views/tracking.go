@@ -1,0 +1,149 @@
+package views
+
+import (
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/httpapi"
+	"carrierlink/shared/tracking"
+)
+
+// Trackings answers for several numbers, in the order in which they were asked: a
+// Tracking or a TrackingFailure each.
+type Trackings struct {
+	Results []any `json:"results"`
+}
+
+// TrackingFailure is a number of which nothing is known, and why.
+type TrackingFailure struct {
+	TrackingNumber string          `json:"tracking_number"`
+	Error          httpapi.Problem `json:"error"`
+}
+
+// NewTrackings shows what is known of numbers. errorSource is API.ErrorSource.
+func NewTrackings(found tracking.Result, numbers []string, errorSource string, now time.Time) Trackings {
+	body := Trackings{Results: make([]any, len(numbers))}
+	for i, n := range numbers {
+		if a := found.Answers[n]; a.Tracking == nil {
+			body.Results[i] = TrackingFailure{n, httpapi.Problems(errorSource, a.Err)[0]}
+		} else {
+			body.Results[i] = NewTracking(found.Connection, a, now)
+		}
+	}
+	return body
+}
+
+// Tracking is ShipEngine's tracking_information, every property of it, followed by
+// our own. The carrier sends text only, so the text also fills the code fields.
+type Tracking struct {
+	TrackingNumber           string            `json:"tracking_number"`
+	TrackingURL              string            `json:"tracking_url"`
+	StatusCode               string            `json:"status_code"`
+	StatusDetailCode         *string           `json:"status_detail_code"`
+	CarrierCode              string            `json:"carrier_code"`
+	CarrierID                string            `json:"carrier_id"`
+	StatusDescription        string            `json:"status_description"`
+	StatusDetailDescription  *string           `json:"status_detail_description"`
+	CarrierStatusCode        *string           `json:"carrier_status_code"`
+	CarrierDetailCode        *string           `json:"carrier_detail_code"`
+	CarrierStatusDescription *string           `json:"carrier_status_description"`
+	ShipDate                 *string           `json:"ship_date"`
+	EstimatedDeliveryDate    *string           `json:"estimated_delivery_date"`
+	ActualDeliveryDate       *string           `json:"actual_delivery_date"`
+	ExceptionDescription     *string           `json:"exception_description"`
+	Events                   []TrackingEvent   `json:"events"`
+	Articles                 []TrackingArticle `json:"articles"`
+	Source                   string            `json:"source"` // live or cached
+	AgeSeconds               int64             `json:"age_seconds"`
+	Stale                    bool              `json:"stale"`
+}
+
+// TrackingArticle is one article of a shipment.
+type TrackingArticle struct {
+	Number                   string          `json:"number"`
+	StatusCode               string          `json:"status_code"`
+	StatusDetailCode         *string         `json:"status_detail_code"`
+	StatusDescription        string          `json:"status_description"`
+	CarrierStatusCode        *string         `json:"carrier_status_code"`
+	CarrierStatusDescription *string         `json:"carrier_status_description"`
+	Events                   []TrackingEvent `json:"events"`
+}
+
+// TrackingEvent is ShipEngine's track_event, every property of it. Of the members that
+// it requires, places are empty rather than null, and the codes have the carrier's
+// text: null only where it says nothing.
+type TrackingEvent struct {
+	OccurredAt               *string  `json:"occurred_at"`
+	CarrierOccurredAt        *string  `json:"carrier_occurred_at"`
+	Description              *string  `json:"description"`
+	CityLocality             string   `json:"city_locality"`
+	StateProvince            string   `json:"state_province"`
+	PostalCode               string   `json:"postal_code"`
+	CountryCode              *string  `json:"country_code"`
+	CompanyName              *string  `json:"company_name"`
+	Signer                   *string  `json:"signer"`
+	EventCode                *string  `json:"event_code"`
+	CarrierDetailCode        *string  `json:"carrier_detail_code"`
+	StatusCode               string   `json:"status_code"`
+	StatusDetailCode         *string  `json:"status_detail_code"`
+	StatusDescription        string   `json:"status_description"`
+	StatusDetailDescription  *string  `json:"status_detail_description"`
+	CarrierStatusCode        *string  `json:"carrier_status_code"`
+	CarrierStatusDescription *string  `json:"carrier_status_description"`
+	Latitude                 *float64 `json:"latitude"`
+	Longitude                *float64 `json:"longitude"`
+	ProofOfDeliveryURL       *string  `json:"proof_of_delivery_url"`
+}
+
+// NewTracking shows what is known of one number, by a connection; a.Tracking is not
+// nil.
+func NewTracking(conn *connection.Connection, a tracking.Answer, now time.Time) Tracking {
+	t := a.Tracking
+	whole := t.Summary()
+	words := httpapi.Text(t.Words())
+	body := Tracking{
+		TrackingNumber: t.Number, TrackingURL: trackingURL(t, conn.Carrier), CarrierCode: string(conn.Carrier), CarrierID: conn.ID,
+		StatusCode: string(whole.Status), StatusDetailCode: httpapi.Text(whole.Detail), StatusDescription: whole.Status.Description(),
+		CarrierStatusCode: words, CarrierStatusDescription: words, ActualDeliveryDate: httpapi.Time(t.DeliveredAt()),
+		Events: newTrackingEvents(t.History()), Articles: []TrackingArticle{},
+		Source: "cached", AgeSeconds: max(0, int64(now.Sub(a.At)/time.Second)), Stale: a.Stale,
+	}
+	if a.Live {
+		body.Source = "live"
+	}
+	if whole.Status == tracking.Exception || whole.Status == tracking.Attempted {
+		body.ExceptionDescription = httpapi.Text(whole.Text)
+	}
+	for _, article := range t.Articles() {
+		text := httpapi.Text(article.Text)
+		body.Articles = append(body.Articles, TrackingArticle{
+			Number: article.Number, StatusCode: string(article.Status), StatusDetailCode: httpapi.Text(article.Detail), StatusDescription: article.Status.Description(),
+			CarrierStatusCode: text, CarrierStatusDescription: text, Events: newTrackingEvents(article.Events),
+		})
+	}
+	return body
+}
+
+func newTrackingEvents(events []tracking.Event) []TrackingEvent {
+	bodies := make([]TrackingEvent, len(events))
+	for i, e := range events {
+		p, place, text := e.Progress(), e.Place(), httpapi.Text(e.Description)
+		bodies[i] = TrackingEvent{
+			OccurredAt: httpapi.Time(e.At), CarrierOccurredAt: httpapi.Text(e.CarrierTime), Description: text,
+			CityLocality: place.City, StateProvince: place.State, PostalCode: place.PostalCode, CountryCode: httpapi.Text(place.Country),
+			StatusCode: string(p.Status), StatusDetailCode: httpapi.Text(p.Detail), StatusDescription: p.Status.Description(),
+			CarrierStatusCode: text, CarrierStatusDescription: text, CarrierDetailCode: text,
+		}
+	}
+	return bodies
+}
+
+// trackingURL is the carrier's own page about a number (infra/docs/auspost.md,
+// "Track").
+func trackingURL(t *tracking.Tracking, asked carrier.Name) string {
+	if t.Brand(asked) == carrier.StarTrack {
+		return "https://startrack.com.au/track/details/" + t.Number
+	}
+	return "https://auspost.com.au/mypost/track/details/" + t.Number
+}
