@@ -30,9 +30,10 @@ func build(env *app.Env) (*handler, *schedule.Dispatcher) {
 		env.Check("SCHEDULE_PASSES_PER_MINUTE", errors.New("at most 6"))
 	}
 	window := time.Minute / time.Duration(max(passes, 1))
-	client := sqs.NewFromConfig(env.AWS())
+	parts := construct.From(env)
+	client := sqs.NewFromConfig(parts.AWS())
 	dispatcher := &schedule.Dispatcher{
-		Due:    construct.From(env).Table(),
+		Due:    parts.Table(),
 		Timing: health.Timing{RefusalGap: env.Seconds("REFUSAL_GAP_SECONDS"), Speed: env.Count("SCHEDULE_SPEED")},
 		Now:    time.Now, Window: window,
 		Production: schedule.Traffic{Queue: &queue{client, env.Text("QUEUE_URL")}, PerMinute: env.Count("REFRESHES_PER_MINUTE")},

@@ -39,7 +39,6 @@ func Main(wire func(env *Env) any) {
 type Env struct {
 	get      func(string) string
 	problems []error
-	aws      *aws.Config // once it was read
 }
 
 // NewEnv reads settings through get, which is os.Getenv outside tests.
@@ -98,16 +97,8 @@ func (e *Env) LogLevel() slog.Level {
 // AWS is the configuration of the SDK's clients, as a literal: what the default
 // chain adds beyond the Lambda variables is half again the size of a function
 // and of its start (infra/docs/decisions/0005). Endpoint overrides are honoured:
-// AWS_ENDPOINT_URL, and AWS_ENDPOINT_URL_<SERVICE> before it. It is read once.
+// AWS_ENDPOINT_URL, and AWS_ENDPOINT_URL_<SERVICE> before it.
 func (e *Env) AWS() aws.Config {
-	if e.aws == nil {
-		cfg := e.readAWS()
-		e.aws = &cfg
-	}
-	return *e.aws
-}
-
-func (e *Env) readAWS() aws.Config {
 	cfg := aws.Config{
 		Region:        e.Text("AWS_REGION"),
 		Credentials:   e.credentials(),

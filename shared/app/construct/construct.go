@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
@@ -30,6 +31,7 @@ import (
 // the service secret and the clients of AWS are built once, when first asked for.
 type Parts struct {
 	env     *app.Env
+	aws     *aws.Config
 	table   *store.Store
 	secrets *secretsmanager.Client
 	service *vault.ServiceSecret
@@ -38,10 +40,19 @@ type Parts struct {
 // From builds parts from the settings of an environment.
 func From(env *app.Env) *Parts { return &Parts{env: env} }
 
+// AWS is the configuration of all clients of AWS. It reads what app.Env.AWS reads.
+func (p *Parts) AWS() aws.Config {
+	if p.aws == nil {
+		cfg := p.env.AWS()
+		p.aws = &cfg
+	}
+	return *p.aws
+}
+
 // Table reads TABLE_NAME.
 func (p *Parts) Table() *store.Store {
 	if p.table == nil {
-		p.table = store.New(dynamodb.NewFromConfig(p.env.AWS()), p.env.Text("TABLE_NAME"), store.Options{})
+		p.table = store.New(dynamodb.NewFromConfig(p.AWS()), p.env.Text("TABLE_NAME"), store.Options{})
 	}
 	return p.table
 }
@@ -50,7 +61,7 @@ func (p *Parts) Table() *store.Store {
 // share connections.
 func (p *Parts) secretsManager() *secretsmanager.Client {
 	if p.secrets == nil {
-		p.secrets = secretsmanager.NewFromConfig(p.env.AWS())
+		p.secrets = secretsmanager.NewFromConfig(p.AWS())
 	}
 	return p.secrets
 }
