@@ -22,13 +22,12 @@ import (
 
 // accounts is what this function needs of the store.
 type accounts interface {
-	// CreateAccount keeps account, key and stored answer at once, or returns the
-	// answer that the idempotency key has already. fault.Conflict, one for each
-	// taken identifier.
-	CreateAccount(ctx context.Context, in store.NewAccount, now time.Time) (*effects.Record, error)
+	// CreateAccount writes account, key and effects at once. fault.Conflict, one for
+	// each taken identifier; *effects.Replay.
+	CreateAccount(ctx context.Context, in store.NewAccount, fx effects.Effects, now time.Time) error
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
 	// ClaimIdempotency keeps an answer for which nothing else is written.
-	ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error)
+	ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) error
 }
 
 type handler struct {
@@ -68,33 +67,35 @@ func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		return nil, err
 	}
 	now := h.now().UTC().Truncate(time.Millisecond)
-	idempotency, err := httpapi.NewIdempotency(ctx, h.sealer, req, caller.Scope(), now)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.complete(&account, caller, password, now); err != nil {
-		return nil, err
-	}
+	return httpapi.Once(ctx, h.sealer, req, caller, now, nil, func(change *httpapi.Change) (*httpapi.Response, error) {
+		if err := h.complete(&account, caller, password, now); err != nil {
+			return nil, err
+		}
+		resp, err := h.write(ctx, account, change)
+		if err != nil && strings.EqualFold(req.Preference("return"), "existing") {
+			return h.existing(ctx, err, change, now)
+		}
+		return resp, err
+	})
+}
+
+// write makes a complete account with its first key, under an id that nobody has.
+func (h *handler) write(ctx context.Context, account account.Account, change *httpapi.Change) (*httpapi.Response, error) {
 	for range idDraws {
 		in, resp, err := h.draw(account)
 		if err != nil {
 			return nil, err
 		}
-		resp, err = idempotency.Write(ctx, resp, func(rec *effects.Record) (*effects.Record, error) {
-			in.Idempotency = rec
-			existing, err := h.accounts.CreateAccount(ctx, in, now)
-			if err != nil {
-				return nil, fmt.Errorf("creating the account: %w", err)
-			}
-			return existing, nil
+		resp, err = change.Write(ctx, resp, func(fx effects.Effects) error {
+			return h.accounts.CreateAccount(ctx, in, fx, account.CreatedAt)
 		})
 		switch {
 		case errors.Is(err, store.ErrIDTaken):
 			continue
-		case err != nil && strings.EqualFold(req.Preference("return"), "existing"):
-			return h.existing(ctx, err, idempotency, now)
+		case err != nil:
+			return nil, fmt.Errorf("creating the account: %w", err)
 		}
-		return resp, err
+		return resp, nil
 	}
 	return nil, fmt.Errorf("creating the account: %w", store.ErrIDTaken)
 }
@@ -166,7 +167,7 @@ func (h *handler) draw(acct account.Account) (store.NewAccount, *httpapi.Respons
 
 // existing answers with the account that holds the identifiers, when they are
 // one account's and it is the caller's own; else with the conflict.
-func (h *handler) existing(ctx context.Context, conflict error, idempotency *httpapi.Idempotency, now time.Time) (*httpapi.Response, error) {
+func (h *handler) existing(ctx context.Context, conflict error, change *httpapi.Change, now time.Time) (*httpapi.Response, error) {
 	var id int64
 	for _, p := range fault.Of(conflict) {
 		if p.Kind != fault.Conflict || p.ExistingAccountID == 0 || id != 0 && id != p.ExistingAccountID {
@@ -184,10 +185,10 @@ func (h *handler) existing(ctx context.Context, conflict error, idempotency *htt
 	resp := httpapi.JSON(http.StatusOK, newAnswer(*loaded.Account, nil))
 	resp.Header["Preference-Applied"] = "return=existing"
 	// Nothing was made, so the answer is kept alone.
-	return idempotency.Write(ctx, resp, func(rec *effects.Record) (*effects.Record, error) {
-		if rec == nil {
-			return nil, nil
+	return change.Write(ctx, resp, func(fx effects.Effects) error {
+		if fx.Answer == nil {
+			return nil
 		}
-		return h.accounts.ClaimIdempotency(ctx, *rec, now)
+		return h.accounts.ClaimIdempotency(ctx, *fx.Answer, now)
 	})
 }

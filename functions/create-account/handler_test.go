@@ -47,16 +47,16 @@ type spy struct {
 	load    error
 }
 
-func (s *spy) CreateAccount(ctx context.Context, in store.NewAccount, now time.Time) (*effects.Record, error) {
+func (s *spy) CreateAccount(ctx context.Context, in store.NewAccount, fx effects.Effects, now time.Time) error {
 	if s.taken > 0 {
 		s.taken--
-		return nil, fmt.Errorf("creating an account: %w", store.ErrIDTaken)
+		return fmt.Errorf("creating an account: %w", store.ErrIDTaken)
 	}
-	old, err := s.Store.CreateAccount(ctx, in, now)
-	if old == nil && err == nil {
+	err := s.Store.CreateAccount(ctx, in, fx, now)
+	if err == nil {
 		s.created = append(s.created, in)
 	}
-	return old, err
+	return err
 }
 
 func (s *spy) Load(ctx context.Context, id int64, want store.Want) (store.Loaded, error) {

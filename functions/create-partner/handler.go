@@ -11,6 +11,7 @@ import (
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/views"
@@ -18,7 +19,7 @@ import (
 
 // partners is what this function needs of the store.
 type partners interface {
-	CreatePartner(ctx context.Context, p account.Partner, key account.APIKey) error
+	CreatePartner(ctx context.Context, p account.Partner, key account.APIKey, fx effects.Effects, now time.Time) error
 }
 
 type handler struct {
@@ -90,7 +91,7 @@ func (h *handler) create(ctx context.Context, in request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.partners.CreatePartner(ctx, partner, key); err != nil {
+	if err := h.partners.CreatePartner(ctx, partner, key, effects.Effects{By: effects.By{Service: effects.Operator}}, now); err != nil {
 		return nil, fmt.Errorf("creating the partner: %w", err)
 	}
 	return &answer{

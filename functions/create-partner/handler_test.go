@@ -14,6 +14,7 @@ import (
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/store/storetest"
 	"carrierlink/shared/views"
 )
@@ -26,12 +27,12 @@ type spy struct {
 	fail    error
 }
 
-func (s *spy) CreatePartner(ctx context.Context, p account.Partner, key account.APIKey) error {
+func (s *spy) CreatePartner(ctx context.Context, p account.Partner, key account.APIKey, fx effects.Effects, now time.Time) error {
 	if s.fail != nil {
 		return s.fail
 	}
 	s.created, s.keys = append(s.created, p), append(s.keys, key)
-	return s.Memory.CreatePartner(ctx, p, key)
+	return s.Memory.CreatePartner(ctx, p, key, fx, now)
 }
 
 func at() time.Time { return time.Date(2026, 3, 1, 0, 0, 30, 123456789, time.UTC) }

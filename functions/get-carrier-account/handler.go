@@ -16,6 +16,7 @@ import (
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
@@ -30,7 +31,7 @@ type accounts interface {
 
 // checker asks the carrier now.
 type checker interface {
-	Check(ctx context.Context, conn connection.Connection, trigger connection.Trigger, b health.Breaker) (connection.Checked, error)
+	Check(ctx context.Context, conn connection.Connection, trigger connection.Trigger, b health.Breaker, fx effects.For[connection.Checked]) (connection.Checked, error)
 }
 
 type handler struct {
@@ -111,7 +112,7 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 	a := answer{Source: "stored"}
 	conn, snap := *loaded.Connection, loaded.Snapshot
 	if q.refresh || snap == nil || now.Sub(conn.VerifiedAt) > q.maxAge {
-		checked, err := h.ask(ctx, conn, loaded.Breakers[conn.Carrier], &a)
+		checked, err := h.ask(ctx, caller, conn, loaded.Breakers[conn.Carrier], &a)
 		if err == nil {
 			conn, err = checked.Connection, checked.Reading.Err()
 		}
@@ -131,13 +132,13 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 
 // ask makes a live check, and notes why it gave nothing good. While the
 // carrier's breaker is open nobody asks: fault.CarrierDown.
-func (h *handler) ask(ctx context.Context, conn connection.Connection, b health.Breaker, a *answer) (connection.Checked, error) {
+func (h *handler) ask(ctx context.Context, caller auth.Caller, conn connection.Connection, b health.Breaker, a *answer) (connection.Checked, error) {
 	if b.Open && conn.Environment != carrier.Sandbox {
 		down := connection.Reading{Outcome: carrier.OutcomeUnavailable}
 		a.StaleReason, a.Diagnosis = httpapi.Text(reasonDown), down.Diagnosis()
 		return connection.Checked{}, down.Err()
 	}
-	checked, err := h.checker.Check(ctx, conn, connection.TriggerRead, b)
+	checked, err := h.checker.Check(ctx, conn, connection.TriggerRead, b, effects.MadeBy[connection.Checked](caller.By()))
 	switch {
 	case err == nil:
 		a.StaleReason, a.Diagnosis = httpapi.Text(string(checked.Reading.Outcome)), checked.Reading.Diagnosis()

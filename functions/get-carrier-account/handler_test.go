@@ -19,6 +19,7 @@ import (
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
@@ -130,7 +131,7 @@ func TestAbsentAndForeignAreEqual(t *testing.T) {
 		t.Fatal(err)
 	}
 	unlinked := f.Link(functiontest.OtherNumber)
-	if err := f.Connections.Unlink(t.Context(), unlinked, false); err != nil {
+	if err := f.Connections.Unlink(t.Context(), unlinked, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	f.Carrier.Asked()
@@ -495,7 +496,7 @@ func TestDamagedSnapshotIsOurs(t *testing.T) {
 			t.Fatal(err)
 		}
 		row := f.Row(f.id)
-		if err := f.Store.RecordCheck(t.Context(), &row, nil, &snap); err != nil {
+		if err := f.Store.RecordCheck(t.Context(), &row, nil, &snap, effects.Effects{}, f.Clock); err != nil {
 			t.Fatal(err)
 		}
 		if resp := f.ask(""); resp.StatusCode != http.StatusInternalServerError {

@@ -56,21 +56,20 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	if inputErr != nil {
 		return nil, inputErr
 	}
-	return httpapi.Claimed(ctx, h.sealer, h.claims, req, caller.Scope(), h.now(), h.linker.Lease(ctx), func(i *httpapi.Idempotency) (*httpapi.Response, error) {
-		var resp *httpapi.Response
+	return httpapi.Claimed(ctx, h.sealer, h.claims, req, caller, h.now(), h.linker.Lease(ctx), func(change *httpapi.Change) (*httpapi.Response, error) {
 		in.Account, in.LinkedAs = *loaded.Account, loaded.LinkedAs
-		in.Answer = func(conn *connection.Connection) (*effects.Record, error) {
+		show := func(conn *connection.Connection) *httpapi.Response {
 			status := http.StatusOK
 			if conn.Status == connection.PendingVerification {
 				status = http.StatusAccepted
 			}
-			resp = httpapi.JSON(status, views.NewConnection(conn, h.now()))
-			return i.Record(ctx, resp)
+			return httpapi.JSON(status, views.NewConnection(conn, h.now()))
 		}
-		if _, err := h.linker.Link(ctx, in); err != nil {
-			return nil, err
-		}
-		return resp, nil
+		return httpapi.Show(ctx, change, show, func(fx effects.For[*connection.Connection]) error {
+			in.Effects = fx
+			_, err := h.linker.Link(ctx, in)
+			return err
+		})
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 )
 
 // TestRemoteCalls counts: what has a key of its own is read beside the one write
@@ -34,7 +35,7 @@ func remoteCalls(t *calltrace.Attempt) {
 			t.Fatal(err)
 		}
 		conn.Status = connection.Active
-		if err := d.Store.FinishLink(t.Context(), &conn, nil, &snap, nil); err != nil {
+		if err := d.Store.FinishLink(t.Context(), &conn, nil, &snap, effects.Effects{}, d.Clock); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/health"
 	"carrierlink/shared/store"
 )
@@ -107,7 +108,7 @@ func (d *front) link(t *testing.T, c connection.Connection, text string) {
 		}
 		snap = &s
 	}
-	if err := d.Store.FinishLink(t.Context(), &c, nil, snap, nil); err != nil {
+	if err := d.Store.FinishLink(t.Context(), &c, nil, snap, effects.Effects{}, d.Clock); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -120,7 +121,7 @@ func (d *front) unlink(t *testing.T, id string) {
 		t.Fatal(err)
 	}
 	c.Status, c.Work, c.PurgeAt = connection.Disconnected, connection.WorkUnlink, d.Clock.Add(connection.HistoryKept)
-	if err := d.Store.Unlink(t.Context(), &c); err != nil {
+	if err := d.Store.Unlink(t.Context(), &c, effects.Effects{}, d.Clock); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -160,7 +161,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 	}
 	t.Run("a deleted account", func(t *testing.T) {
 		d := newFront(t)
-		if _, err := d.Store.DeleteAccount(t.Context(), account.Account{ID: 71}, false, d.Clock.AddDate(0, 0, 30), nil, d.Clock); err != nil {
+		if err := d.Store.DeleteAccount(t.Context(), account.Account{ID: 71}, false, d.Clock.AddDate(0, 0, 30), effects.Effects{}, d.Clock); err != nil {
 			t.Fatal(err)
 		}
 		for who, want := range map[string][]string{"account 71": {"401", "unauthorized"}, "partner 5": {"403", "subscription_inactive"}} {
@@ -322,7 +323,7 @@ func TestETag(t *testing.T) {
 			}
 			edit(l.Connection)
 			l.Connection.ContractHash = connection.SnapshotHash([]byte(text))
-			if err := d.Store.RecordCheck(t.Context(), l.Connection, nil, &snap); err != nil {
+			if err := d.Store.RecordCheck(t.Context(), l.Connection, nil, &snap, effects.Effects{}, d.Clock); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 )
 
 const historyPath = "/v1/carriers/se-1234567/history"
@@ -25,7 +26,7 @@ func (d *front) checked(t *testing.T, id string, entries ...connection.HistoryEn
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Store.RecordCheck(t.Context(), &c, &e, nil); err != nil {
+		if err := d.Store.RecordCheck(t.Context(), &c, &e, nil, effects.Effects{}, d.Clock); err != nil {
 			t.Fatal(err)
 		}
 	}

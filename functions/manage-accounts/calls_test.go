@@ -13,6 +13,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 )
 
 // TestRemoteCalls counts: one write for the key beside the read of the account,
@@ -36,7 +37,7 @@ func remoteCalls(t *calltrace.Attempt) {
 		t.Fatal(err)
 	}
 	conn.Status = connection.Active
-	if err := d.Store.FinishLink(t.Context(), &conn, nil, &connection.Snapshot{Packed: []byte("x"), At: d.Clock}, nil); err != nil {
+	if err := d.Store.FinishLink(t.Context(), &conn, nil, &connection.Snapshot{Packed: []byte("x"), At: d.Clock}, effects.Effects{}, d.Clock); err != nil {
 		t.Fatal(err)
 	}
 	tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"] // the first use of a key in a minute is one call more

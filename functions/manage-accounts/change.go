@@ -26,9 +26,9 @@ const patchTries = 4
 // RetryAfter when others were faster again and again; Conflict for each identifier
 // that is taken.
 func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	return h.once(ctx, req, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
+	return h.once(ctx, req, func(c call, change *httpapi.Change) (*httpapi.Response, error) {
 		for n := 1; ; n++ {
-			resp, pinned, err := h.tryChange(ctx, req, c, i)
+			resp, pinned, err := h.tryChange(ctx, req, c, change)
 			if pinned || !fault.Is(err, fault.Precondition) {
 				return resp, err
 			}
@@ -49,7 +49,7 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 
 // tryChange is a change of the account as it was read, with the answer that tells
 // of it. pinned is that of httpapi.IfMatch; a header that does not match is pinned.
-func (h *handler) tryChange(ctx context.Context, req *httpapi.Request, c call, i *httpapi.Idempotency) (resp *httpapi.Response, pinned bool, err error) {
+func (h *handler) tryChange(ctx context.Context, req *httpapi.Request, c call, change *httpapi.Change) (resp *httpapi.Response, pinned bool, err error) {
 	changed, err := decode(req, c.account)
 	if err != nil {
 		return nil, false, err
@@ -65,12 +65,11 @@ func (h *handler) tryChange(ctx context.Context, req *httpapi.Request, c call, i
 	}
 	resp = httpapi.JSON(http.StatusOK, views.NewAccount(changed))
 	resp.Header["ETag"] = etag(changed)
-	resp, err = i.Write(ctx, resp, func(rec *effects.Record) (*effects.Record, error) {
-		existing, err := h.accounts.UpdateAccount(ctx, store.AccountChange{Old: c.account, New: changed, Idempotency: rec}, c.now)
-		if err != nil {
-			return nil, fmt.Errorf("changing the account: %w", err)
+	resp, err = change.Write(ctx, resp, func(fx effects.Effects) error {
+		if err := h.accounts.UpdateAccount(ctx, store.AccountChange{Old: c.account, New: changed}, fx, c.now); err != nil {
+			return fmt.Errorf("changing the account: %w", err)
 		}
-		return existing, nil
+		return nil
 	})
 	return resp, pinned, err
 }

@@ -13,6 +13,7 @@ import (
 
 	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/email"
 	"carrierlink/shared/store"
 	"carrierlink/shared/views"
@@ -320,14 +321,14 @@ func TestAFasterChangeOfState(t *testing.T) {
 					a := d.accountsAsTheyAre(t)[0]
 					var err error
 					if a.Deleted() { // the one change of a deleted account: it is restored, and deleted again
-						_, err = d.Store.RestoreAccount(t.Context(), a, false, nil, d.Clock)
+						err = d.Store.RestoreAccount(t.Context(), a, false, effects.Effects{}, d.Clock)
 						if err == nil {
-							_, err = d.Store.DeleteAccount(t.Context(), d.accountsAsTheyAre(t)[0], false, a.PurgeAt, nil, d.Clock)
+							err = d.Store.DeleteAccount(t.Context(), d.accountsAsTheyAre(t)[0], false, a.PurgeAt, effects.Effects{}, d.Clock)
 						}
 					} else {
 						next := a
 						next.LastName = "First"
-						_, err = d.Store.UpdateAccount(t.Context(), store.AccountChange{Old: a, New: next}, d.Clock)
+						err = d.Store.UpdateAccount(t.Context(), store.AccountChange{Old: a, New: next}, effects.Effects{}, d.Clock)
 					}
 					if err != nil {
 						t.Error(err)
@@ -384,7 +385,7 @@ func TestAFasterChange(t *testing.T) {
 				a := d.accountsAsTheyAre(t)[0]
 				next := a
 				next.LastName, next.Metadata = "First "+strconv.Itoa(faster), map[string]string{"faster": strconv.Itoa(faster)}
-				if _, err := d.Store.UpdateAccount(t.Context(), store.AccountChange{Old: a, New: next}, d.Clock); err != nil {
+				if err := d.Store.UpdateAccount(t.Context(), store.AccountChange{Old: a, New: next}, effects.Effects{}, d.Clock); err != nil {
 					t.Error(err)
 				}
 			}}
@@ -418,7 +419,7 @@ func TestAFasterChange(t *testing.T) {
 	t.Run("deleted meanwhile", func(t *testing.T) {
 		d := newFront(t)
 		d.accounts = &racing{Store: d.Store, before: func() {
-			if _, err := d.Store.DeleteAccount(t.Context(), d.accountsAsTheyAre(t)[0], false, d.Clock.Add(time.Hour), nil, d.Clock); err != nil {
+			if err := d.Store.DeleteAccount(t.Context(), d.accountsAsTheyAre(t)[0], false, d.Clock.Add(time.Hour), effects.Effects{}, d.Clock); err != nil {
 				t.Error(err)
 			}
 		}}

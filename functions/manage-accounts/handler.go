@@ -16,17 +16,17 @@ import (
 	"carrierlink/shared/views"
 )
 
-// accounts is what this function needs of the store. Each change is made with
-// the record of its answer, or returns the one that its key has already.
+// accounts is what this function needs of the store. Each change is written with
+// its effects, or returns *effects.Replay.
 type accounts interface {
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
 	Idempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error)
 	AccountByExternalID(ctx context.Context, partnerID int64, externalID string, now time.Time) (int64, error)
 	ListAccounts(ctx context.Context, partnerID int64, f account.Filter, after *account.Position, skip, limit int, now time.Time) ([]account.Account, *account.Position, error)
-	UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*effects.Record, error)
-	SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, rec *effects.Record, now time.Time) (*effects.Record, error)
-	DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, rec *effects.Record, now time.Time) (*effects.Record, error)
-	RestoreAccount(ctx context.Context, a account.Account, pinned bool, rec *effects.Record, now time.Time) (*effects.Record, error)
+	UpdateAccount(ctx context.Context, c store.AccountChange, fx effects.Effects, now time.Time) error
+	SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, fx effects.Effects, now time.Time) error
+	DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, fx effects.Effects, now time.Time) error
+	RestoreAccount(ctx context.Context, a account.Account, pinned bool, fx effects.Effects, now time.Time) error
 }
 
 // linker is what this function needs of shared/linking.
@@ -68,16 +68,13 @@ func (h *handler) begin(ctx context.Context, req *httpapi.Request) (call, error)
 
 // once is a handler of a change: what it does is done once for each idempotency
 // key, and answered again with the same answer.
-func (h *handler) once(ctx context.Context, req *httpapi.Request, do func(c call, i *httpapi.Idempotency) (*httpapi.Response, error)) (*httpapi.Response, error) {
+func (h *handler) once(ctx context.Context, req *httpapi.Request, do func(c call, change *httpapi.Change) (*httpapi.Response, error)) (*httpapi.Response, error) {
 	c, err := h.begin(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	find := func(ctx context.Context, rec effects.Record) (*effects.Record, error) {
-		return h.accounts.Idempotency(ctx, rec, c.now)
-	}
-	return httpapi.Once(ctx, h.sealer, req, c.caller.Scope(), c.now, find, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
-		return do(c, i)
+	return httpapi.Once(ctx, h.sealer, req, c.caller, c.now, h.accounts.Idempotency, func(change *httpapi.Change) (*httpapi.Response, error) {
+		return do(c, change)
 	})
 }
 
@@ -155,13 +152,13 @@ func (h *handler) disable(ctx context.Context, req *httpapi.Request) (*httpapi.R
 }
 
 func (h *handler) setActive(ctx context.Context, req *httpapi.Request, active bool) (*httpapi.Response, error) {
-	return h.once(ctx, req, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
+	return h.once(ctx, req, func(c call, change *httpapi.Change) (*httpapi.Response, error) {
 		pinned, err := httpapi.IfMatch(req, etag(c.account))
 		if err != nil {
 			return nil, err
 		}
-		return i.Write(ctx, done(), h.followed(ctx, c.account, c.account.Active != active, func(rec *effects.Record) (*effects.Record, error) {
-			return h.accounts.SetAccountActive(ctx, c.account, pinned, active, rec, c.now)
+		return change.Write(ctx, done(), h.followed(ctx, c.account, c.account.Active != active, func(fx effects.Effects) error {
+			return h.accounts.SetAccountActive(ctx, c.account, pinned, active, fx, c.now)
 		}))
 	})
 }
@@ -174,13 +171,10 @@ const answerMargin = 2 * time.Second
 // made by then: what fails or is left is the reconciler's. An account that is so
 // already has been followed, unless its mark says otherwise; a repeat through an
 // idempotency key does not follow again.
-func (h *handler) followed(ctx context.Context, a account.Account, changes bool,
-	write func(rec *effects.Record) (*effects.Record, error),
-) func(rec *effects.Record) (*effects.Record, error) {
-	return func(rec *effects.Record) (*effects.Record, error) {
-		existing, err := write(rec)
-		if err != nil || existing != nil || !changes && !a.Following {
-			return existing, err
+func (h *handler) followed(ctx context.Context, a account.Account, changes bool, write func(effects.Effects) error) func(effects.Effects) error {
+	return func(fx effects.Effects) error {
+		if err := write(fx); err != nil || !changes && !a.Following {
+			return err
 		}
 		if deadline, ok := ctx.Deadline(); ok {
 			var cancel context.CancelFunc
@@ -190,7 +184,7 @@ func (h *handler) followed(ctx context.Context, a account.Account, changes bool,
 		if err := h.linker.Follow(ctx, a.ID); err != nil {
 			slog.WarnContext(ctx, "connections have not followed their account yet", slog.Int64("account_id", a.ID), slog.String("error", err.Error()))
 		}
-		return nil, nil
+		return nil
 	}
 }
 
@@ -221,10 +215,10 @@ func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		return nil, err
 	}
 	purgeAt := c.now.AddDate(0, 0, days).Truncate(time.Second)
-	remove := h.followed(ctx, c.account, !c.account.Deleted(), func(rec *effects.Record) (*effects.Record, error) {
-		return h.accounts.DeleteAccount(ctx, c.account, pinned, purgeAt, rec, c.now)
+	remove := h.followed(ctx, c.account, !c.account.Deleted(), func(fx effects.Effects) error {
+		return h.accounts.DeleteAccount(ctx, c.account, pinned, purgeAt, fx, c.now)
 	})
-	if _, err := remove(nil); err != nil {
+	if err := remove(effects.Effects{By: c.caller.By()}); err != nil {
 		return nil, fmt.Errorf("deleting the account: %w", err)
 	}
 	return done(), nil
@@ -233,13 +227,13 @@ func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 // restore takes a deletion back until the purge: 204. fault.State for an account
 // that is not deleted.
 func (h *handler) restore(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	return h.once(ctx, req, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
+	return h.once(ctx, req, func(c call, change *httpapi.Change) (*httpapi.Response, error) {
 		pinned, err := httpapi.IfMatch(req, etag(c.account))
 		if err != nil {
 			return nil, err
 		}
-		return i.Write(ctx, done(), h.followed(ctx, c.account, true, func(rec *effects.Record) (*effects.Record, error) {
-			return h.accounts.RestoreAccount(ctx, c.account, pinned, rec, c.now)
+		return change.Write(ctx, done(), h.followed(ctx, c.account, true, func(fx effects.Effects) error {
+			return h.accounts.RestoreAccount(ctx, c.account, pinned, fx, c.now)
 		}))
 	})
 }

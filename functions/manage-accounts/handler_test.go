@@ -17,6 +17,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
 	"carrierlink/shared/views"
@@ -66,7 +67,7 @@ func (d *front) link(t *testing.T, accountID int64) {
 		t.Fatal(err)
 	}
 	conn.Status = connection.Active
-	if err := d.Store.FinishLink(t.Context(), &conn, nil, nil, nil); err != nil {
+	if err := d.Store.FinishLink(t.Context(), &conn, nil, nil, effects.Effects{}, d.Clock); err != nil {
 		t.Fatal(err)
 	}
 }

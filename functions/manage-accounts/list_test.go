@@ -31,24 +31,24 @@ type racing struct {
 	fail   error
 }
 
-func (r *racing) UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*effects.Record, error) {
+func (r *racing) UpdateAccount(ctx context.Context, c store.AccountChange, fx effects.Effects, now time.Time) error {
 	r.before()
-	return r.Store.UpdateAccount(ctx, c, now)
+	return r.Store.UpdateAccount(ctx, c, fx, now)
 }
 
-func (r *racing) SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, rec *effects.Record, now time.Time) (*effects.Record, error) {
+func (r *racing) SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, fx effects.Effects, now time.Time) error {
 	r.before()
-	return r.Store.SetAccountActive(ctx, a, pinned, active, rec, now)
+	return r.Store.SetAccountActive(ctx, a, pinned, active, fx, now)
 }
 
-func (r *racing) DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, rec *effects.Record, now time.Time) (*effects.Record, error) {
+func (r *racing) DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, fx effects.Effects, now time.Time) error {
 	r.before()
-	return r.Store.DeleteAccount(ctx, a, pinned, purgeAt, rec, now)
+	return r.Store.DeleteAccount(ctx, a, pinned, purgeAt, fx, now)
 }
 
-func (r *racing) RestoreAccount(ctx context.Context, a account.Account, pinned bool, rec *effects.Record, now time.Time) (*effects.Record, error) {
+func (r *racing) RestoreAccount(ctx context.Context, a account.Account, pinned bool, fx effects.Effects, now time.Time) error {
 	r.before()
-	return r.Store.RestoreAccount(ctx, a, pinned, rec, now)
+	return r.Store.RestoreAccount(ctx, a, pinned, fx, now)
 }
 
 func (r *racing) ListAccounts(context.Context, int64, account.Filter, *account.Position, int, int, time.Time) ([]account.Account, *account.Position, error) {
@@ -62,7 +62,7 @@ func crowd(t *testing.T, n int) *front {
 	d := newFront(t)
 	d.Clock = d.Clock.Add(-time.Duration(n) * time.Minute)
 	for _, id := range []int64{71, 72} {
-		if _, err := d.Store.DeleteAccount(t.Context(), account.Account{ID: id}, false, d.Clock, nil, d.Clock); err != nil {
+		if err := d.Store.DeleteAccount(t.Context(), account.Account{ID: id}, false, d.Clock, effects.Effects{}, d.Clock); err != nil {
 			t.Fatal(err)
 		}
 	}

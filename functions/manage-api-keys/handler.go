@@ -22,9 +22,9 @@ type keys interface {
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
 	Idempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error)
 	ListKeys(ctx context.Context, accountID int64) ([]account.APIKey, error)
-	CreateKey(ctx context.Context, k account.APIKey, rec *effects.Record, now time.Time) (*effects.Record, error)
-	RotateKey(ctx context.Context, old, next account.APIKey, validUntil time.Time, rec *effects.Record, now time.Time) (*effects.Record, error)
-	DeleteKey(ctx context.Context, k account.APIKey) error
+	CreateKey(ctx context.Context, k account.APIKey, fx effects.Effects, now time.Time) error
+	RotateKey(ctx context.Context, old, next account.APIKey, validUntil time.Time, fx effects.Effects, now time.Time) error
+	DeleteKey(ctx context.Context, k account.APIKey, fx effects.Effects, now time.Time) error
 }
 
 type handler struct {
@@ -66,23 +66,20 @@ func (h *handler) begin(ctx context.Context, req *httpapi.Request, listed bool) 
 
 // once is a handler of a change: what it does is done once for each idempotency
 // key, and answered again with the same answer.
-func (h *handler) once(ctx context.Context, req *httpapi.Request, listed bool, do func(c call, i *httpapi.Idempotency) (*httpapi.Response, error)) (*httpapi.Response, error) {
+func (h *handler) once(ctx context.Context, req *httpapi.Request, listed bool, do func(c call, change *httpapi.Change) (*httpapi.Response, error)) (*httpapi.Response, error) {
 	c, err := h.begin(ctx, req, listed)
 	if err != nil {
 		return nil, err
 	}
-	find := func(ctx context.Context, rec effects.Record) (*effects.Record, error) {
-		return h.keys.Idempotency(ctx, rec, c.now)
-	}
-	return httpapi.Once(ctx, h.sealer, req, c.caller.Scope(), c.now, find, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
-		return do(c, i)
+	return httpapi.Once(ctx, h.sealer, req, c.caller, c.now, h.keys.Idempotency, func(change *httpapi.Change) (*httpapi.Response, error) {
+		return do(c, change)
 	})
 }
 
 // create makes one more key of the account: 200 with its text, this once.
 // fault.State for a deleted account, and for one that has account.MaxKeys keys.
 func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	return h.once(ctx, req, false, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
+	return h.once(ctx, req, false, func(c call, change *httpapi.Change) (*httpapi.Response, error) {
 		k := account.APIKey{PartnerID: c.account.PartnerID, AccountID: c.account.ID, Environment: c.account.Environment, CreatedAt: c.now}
 		if err := decode(req, &k, c.now); err != nil {
 			return nil, err
@@ -91,12 +88,11 @@ func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		if err != nil {
 			return nil, err
 		}
-		return i.Write(ctx, httpapi.JSON(http.StatusOK, views.NewFullKey(k, text)), func(rec *effects.Record) (*effects.Record, error) {
-			existing, err := h.keys.CreateKey(ctx, k, rec, c.now)
-			if err != nil {
-				return nil, fmt.Errorf("creating the key: %w", err)
+		return change.Write(ctx, httpapi.JSON(http.StatusOK, views.NewFullKey(k, text)), func(fx effects.Effects) error {
+			if err := h.keys.CreateKey(ctx, k, fx, c.now); err != nil {
+				return fmt.Errorf("creating the key: %w", err)
 			}
-			return existing, nil
+			return nil
 		})
 	})
 }
@@ -176,7 +172,7 @@ type previousBody struct {
 // for a key that is not there, State for one that has expired or a deleted
 // account.
 func (h *handler) rotate(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	return h.once(ctx, req, true, func(c call, i *httpapi.Idempotency) (*httpapi.Response, error) {
+	return h.once(ctx, req, true, func(c call, change *httpapi.Change) (*httpapi.Response, error) {
 		old, err := h.find(req, c)
 		if err != nil {
 			return nil, err
@@ -197,12 +193,11 @@ func (h *handler) rotate(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 			until = old.ExpiresAt
 		}
 		body := rotatedBody{views.NewFullKey(next, text), previousBody{old.ID, httpapi.Time(until)}}
-		return i.Write(ctx, httpapi.JSON(http.StatusOK, body), func(rec *effects.Record) (*effects.Record, error) {
-			existing, err := h.keys.RotateKey(ctx, old, next, until, rec, c.now)
-			if err != nil {
-				return nil, fmt.Errorf("rotating the key: %w", err)
+		return change.Write(ctx, httpapi.JSON(http.StatusOK, body), func(fx effects.Effects) error {
+			if err := h.keys.RotateKey(ctx, old, next, until, fx, c.now); err != nil {
+				return fmt.Errorf("rotating the key: %w", err)
 			}
-			return existing, nil
+			return nil
 		})
 	})
 }
@@ -217,7 +212,7 @@ func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	if err != nil {
 		return nil, err
 	}
-	if err := h.keys.DeleteKey(ctx, k); err != nil {
+	if err := h.keys.DeleteKey(ctx, k, effects.Effects{By: c.caller.By()}, c.now); err != nil {
 		return nil, fmt.Errorf("deleting the key: %w", err)
 	}
 	return &httpapi.Response{Status: http.StatusNoContent}, nil

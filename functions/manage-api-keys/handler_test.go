@@ -18,6 +18,7 @@ import (
 
 	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
 	"carrierlink/shared/views"
@@ -230,7 +231,7 @@ func TestCreateRefuses(t *testing.T) {
 // remove deletes an account.
 func (d *front) remove(t *testing.T, accountID int64) {
 	t.Helper()
-	if _, err := d.Store.DeleteAccount(t.Context(), account.Account{ID: accountID}, false, d.Clock.AddDate(0, 0, 30), nil, d.Clock); err != nil {
+	if err := d.Store.DeleteAccount(t.Context(), account.Account{ID: accountID}, false, d.Clock.AddDate(0, 0, 30), effects.Effects{}, d.Clock); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/views"
@@ -26,7 +27,7 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	if err != nil {
 		return nil, err
 	}
-	return h.once(ctx, req, c, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
+	return h.once(ctx, req, c, func(change *httpapi.Change) (*httpapi.Response, error) {
 		if in.Pinned, err = httpapi.IfMatch(req, views.ConnectionETag(&c.conn, h.now())); err != nil {
 			return nil, err
 		}
@@ -35,9 +36,10 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 			resp.Header["ETag"] = views.ConnectionETag(conn, h.now())
 			return resp
 		}
-		return answered(ctx, i, tagged, func(answer recorder) (*connection.Connection, error) {
-			in.Answer = answer
-			return h.linker.Change(ctx, in)
+		return httpapi.Show(ctx, change, tagged, func(fx effects.For[*connection.Connection]) error {
+			in.Effects = fx
+			_, err := h.linker.Change(ctx, in)
+			return err
 		})
 	})
 }

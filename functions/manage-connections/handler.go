@@ -23,16 +23,13 @@ type accounts interface {
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
 }
 
-// recorder makes the record of the answer that is stored with a change.
-type recorder = func(*connection.Connection) (*effects.Record, error)
-
 // linker is the use case.
 type linker interface {
 	Change(ctx context.Context, req connection.ChangeRequest) (*connection.Connection, error)
-	Rollback(ctx context.Context, conn connection.Connection, answer recorder) (*connection.Connection, error)
-	Verify(ctx context.Context, conn connection.Connection, b health.Breaker, answer func(connection.Checked) (*effects.Record, error)) (connection.Checked, error)
-	RequestRefresh(ctx context.Context, conn connection.Connection, answer recorder) (*connection.Connection, error)
-	Unlink(ctx context.Context, conn connection.Connection, pinned bool) error
+	Rollback(ctx context.Context, conn connection.Connection, fx effects.For[*connection.Connection]) (*connection.Connection, error)
+	Verify(ctx context.Context, conn connection.Connection, b health.Breaker, fx effects.For[connection.Checked]) (connection.Checked, error)
+	RequestRefresh(ctx context.Context, conn connection.Connection, fx effects.For[*connection.Connection]) (*connection.Connection, error)
+	Unlink(ctx context.Context, conn connection.Connection, pinned bool, fx effects.For[*connection.Connection]) error
 	Lease(ctx context.Context) time.Time
 }
 
@@ -97,23 +94,9 @@ func path(req *httpapi.Request) (name carrier.Name, id string, err error) {
 	return name, id, problems.Err()
 }
 
-// once runs a change once for each idempotency key.
-func (h *handler) once(ctx context.Context, req *httpapi.Request, c call, do func(i *httpapi.Idempotency) (*httpapi.Response, error)) (*httpapi.Response, error) {
-	return httpapi.Claimed(ctx, h.sealer, h.claims, req, c.caller.Scope(), h.now(), h.linker.Lease(ctx), do)
-}
-
-// answered runs a change whose answer shows the connection after it. The answer
-// is made before the change is written, to be stored together with it.
-func answered(ctx context.Context, i *httpapi.Idempotency, show func(*connection.Connection) *httpapi.Response, change func(recorder) (*connection.Connection, error)) (*httpapi.Response, error) {
-	var resp *httpapi.Response
-	_, err := change(func(conn *connection.Connection) (*effects.Record, error) {
-		resp = show(conn)
-		return i.Record(ctx, resp)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return resp, nil
+// once runs a change once for each Idempotency-Key.
+func (h *handler) once(ctx context.Context, req *httpapi.Request, c call, do func(*httpapi.Change) (*httpapi.Response, error)) (*httpapi.Response, error) {
+	return httpapi.Claimed(ctx, h.sealer, h.claims, req, c.caller, h.now(), h.linker.Lease(ctx), do)
 }
 
 // show is an answer of a connection.
@@ -130,9 +113,10 @@ func (h *handler) rollback(ctx context.Context, req *httpapi.Request) (*httpapi.
 	if err != nil {
 		return nil, err
 	}
-	return h.once(ctx, req, c, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
-		return answered(ctx, i, h.show(http.StatusOK), func(answer recorder) (*connection.Connection, error) {
-			return h.linker.Rollback(ctx, c.conn, answer)
+	return h.once(ctx, req, c, func(change *httpapi.Change) (*httpapi.Response, error) {
+		return httpapi.Show(ctx, change, h.show(http.StatusOK), func(fx effects.For[*connection.Connection]) error {
+			_, err := h.linker.Rollback(ctx, c.conn, fx)
+			return err
 		})
 	})
 }
@@ -144,9 +128,10 @@ func (h *handler) refresh(ctx context.Context, req *httpapi.Request) (*httpapi.R
 	if err != nil {
 		return nil, err
 	}
-	return h.once(ctx, req, c, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
-		return answered(ctx, i, h.show(http.StatusAccepted), func(answer recorder) (*connection.Connection, error) {
-			return h.linker.RequestRefresh(ctx, c.conn, answer)
+	return h.once(ctx, req, c, func(change *httpapi.Change) (*httpapi.Response, error) {
+		return httpapi.Show(ctx, change, h.show(http.StatusAccepted), func(fx effects.For[*connection.Connection]) error {
+			_, err := h.linker.RequestRefresh(ctx, c.conn, fx)
+			return err
 		})
 	})
 }
@@ -169,25 +154,25 @@ func (h *handler) verify(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	if err != nil {
 		return nil, err
 	}
-	return h.once(ctx, req, c, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
-		var resp *httpapi.Response
-		checked, err := h.linker.Verify(ctx, c.conn, c.breaker, func(checked connection.Checked) (*effects.Record, error) {
-			if checked.Reading.Outcome.IsOutage() {
-				return nil, nil
+	return h.once(ctx, req, c, func(change *httpapi.Change) (*httpapi.Response, error) {
+		var reading connection.Reading
+		show := func(checked connection.Checked) *httpapi.Response {
+			if reading = checked.Reading; reading.Outcome.IsOutage() {
+				return nil
 			}
 			body := views.NewConnection(&checked.Connection, h.now())
-			resp = httpapi.JSON(http.StatusOK, verification{
-				body.CarrierID, body.Status, body.StatusReason, views.NewCheck(checked.Entry.Check), checked.Reading.Diagnosis(), body,
+			return httpapi.JSON(http.StatusOK, verification{
+				body.CarrierID, body.Status, body.StatusReason, views.NewCheck(checked.Entry.Check), reading.Diagnosis(), body,
 			})
-			return i.Record(ctx, resp)
+		}
+		resp, err := httpapi.Show(ctx, change, show, func(fx effects.For[connection.Checked]) error {
+			_, err := h.linker.Verify(ctx, c.conn, c.breaker, fx)
+			return err
 		})
-		if err != nil {
-			return nil, err
+		if err == nil && resp == nil {
+			err = reading.Err()
 		}
-		if resp == nil {
-			return nil, checked.Reading.Err()
-		}
-		return resp, nil
+		return resp, err
 	})
 }
 
@@ -205,7 +190,7 @@ func (h *handler) unlink(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 			return nil, err
 		}
 	}
-	if err := h.linker.Unlink(ctx, c.conn, pinned); err != nil {
+	if err := h.linker.Unlink(ctx, c.conn, pinned, effects.MadeBy[*connection.Connection](c.caller.By())); err != nil {
 		return nil, err
 	}
 	return &httpapi.Response{Status: http.StatusNoContent, Header: map[string]string{}}, nil

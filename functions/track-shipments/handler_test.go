@@ -27,6 +27,7 @@ import (
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/secret"
@@ -125,11 +126,11 @@ func (d *front) link(t *testing.T, id string, edit func(*connection.Connection))
 		return
 	}
 	c.Status, c.LeaseUntil = status, time.Time{}
-	if err := d.Store.FinishLink(t.Context(), &c, nil, nil, nil); err != nil {
+	if err := d.Store.FinishLink(t.Context(), &c, nil, nil, effects.Effects{}, d.Clock); err != nil {
 		t.Fatal(err)
 	}
 	if status == connection.Disconnected {
-		if err := d.Store.Unlink(t.Context(), &c); err != nil {
+		if err := d.Store.Unlink(t.Context(), &c, effects.Effects{}, d.Clock); err != nil {
 			t.Fatal(err)
 		}
 	}

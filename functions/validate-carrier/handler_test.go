@@ -321,7 +321,7 @@ func TestNotLinkedYet(t *testing.T) {
 		}
 	})
 	t.Run("unlinked", func(t *testing.T) {
-		if err := d.Connections.Unlink(t.Context(), conn, false); err != nil {
+		if err := d.Connections.Unlink(t.Context(), conn, false, nil); err != nil {
 			t.Fatal(err)
 		}
 		if got := functiontest.Read[validation](t, ask(d, accountText, "australia_post", body(functiontest.Number, functiontest.APIKey, functiontest.APISecret)), http.StatusOK); !got.Valid {

@@ -23,6 +23,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/store"
 )
 
@@ -225,7 +226,7 @@ func prepare(ctx context.Context, tableURL, secretsURL string) (string, error) {
 		return "", err
 	}
 	partner := account.Partner{ID: 7, Name: "Bench", Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now}
-	if err := store.New(dynamodb.NewFromConfig(cfg), table, store.Options{}).CreatePartner(ctx, partner, key); err != nil {
+	if err := store.New(dynamodb.NewFromConfig(cfg), table, store.Options{}).CreatePartner(ctx, partner, key, effects.Effects{}, now); err != nil {
 		return "", err
 	}
 	return text.Reveal(), nil

@@ -11,6 +11,7 @@ import (
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 )
@@ -57,6 +58,11 @@ func (c Caller) Scope() string {
 		scope = "partner " + strconv.FormatInt(c.PartnerID, 10) + " " + scope
 	}
 	return scope
+}
+
+// By names the caller as who makes a change.
+func (c Caller) By() effects.By {
+	return effects.By{KeyID: c.Key.ID, PartnerID: c.PartnerID, AccountID: c.AccountID}
 }
 
 // Partner authenticates a call of a partner route. Errors: fault.Unauthorized,

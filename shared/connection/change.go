@@ -27,10 +27,8 @@ type ChangeRequest struct {
 	// Pinned: of the version that was read, and no later one.
 	Pinned bool
 	// Edit changes what no carrier has to be asked about.
-	Edit func(*Connection)
-	// Answer makes the record of the answer that is stored with the change; nil
-	// without an idempotency key.
-	Answer func(*Connection) (*effects.Record, error)
+	Edit    func(*Connection)
+	Effects effects.For[*Connection]
 }
 
 // Change changes a connection. New credentials and another number are verified
@@ -41,7 +39,7 @@ type ChangeRequest struct {
 // Errors: those of connection.Reading.Err; fault.CarrierConflict for a number that
 // another connection holds; RateLimited when the carrier was asked too often with
 // the credentials; State with RetryAfter while another change runs;
-// Precondition for a pinned one that came too late; NotFound.
+// Precondition for a pinned one that came too late; NotFound; *effects.Replay.
 func (l *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, error) {
 	if req.Credentials == nil && (req.Number == "" || req.Number == req.Connection.AccountNumber) {
 		return l.edit(ctx, req)
@@ -82,7 +80,7 @@ func (l *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, e
 		return l.reverified(ctx, req, reading, snap)
 	}
 	return l.replace(ctx, conn, replacement{
-		account: account, fresh: true, reading: reading, snapshot: snap, duplicate: req.AllowDuplicate, pinned: req.Pinned, edit: req.Edit, answer: req.Answer,
+		account: account, fresh: true, reading: reading, snapshot: snap, duplicate: req.AllowDuplicate, pinned: req.Pinned, edit: req.Edit, effects: req.Effects,
 		version: func(ctx context.Context) (string, error) {
 			if req.Credentials == nil {
 				return conn.SecretVersion, nil
@@ -129,11 +127,11 @@ func (l *Service) reverified(ctx context.Context, req ChangeRequest, reading Rea
 			return err
 		}
 		l.apply(&next, req.Edit)
-		answer, err := answerOf(req.Answer, &next)
+		fx, err := req.Effects.Of(&next)
 		if err != nil {
 			return err
 		}
-		return moved(l.Store.ChangeConnection(ctx, &next, Update{Entry: &entry, Snapshot: fresh, Answer: answer}))
+		return moved(l.Store.ChangeConnection(ctx, &next, Update{Entry: &entry, Snapshot: fresh}, fx, l.Now()))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("recording that the credentials are good: %w", err)
@@ -144,7 +142,7 @@ func (l *Service) reverified(ctx context.Context, req ChangeRequest, reading Rea
 // Rollback brings the credentials, and the number, back that the last change
 // replaced, once the carrier accepts them. Errors: those of Change; fault.State
 // without RetryAfter where there is nothing to roll back to.
-func (l *Service) Rollback(ctx context.Context, conn Connection, answer func(*Connection) (*effects.Record, error)) (*Connection, error) {
+func (l *Service) Rollback(ctx context.Context, conn Connection, fx effects.For[*Connection]) (*Connection, error) {
 	if err := l.idle(&conn); err != nil {
 		return nil, err
 	}
@@ -169,7 +167,7 @@ func (l *Service) Rollback(ctx context.Context, conn Connection, answer func(*Co
 		return nil, err
 	}
 	return l.replace(ctx, conn, replacement{
-		account: account, reading: reading, snapshot: snap, answer: answer, edit: func(*Connection) {},
+		account: account, reading: reading, snapshot: snap, effects: fx, edit: func(*Connection) {},
 		version: func(context.Context) (string, error) { return version, nil },
 	})
 }
@@ -191,11 +189,11 @@ func (l *Service) edit(ctx context.Context, req ChangeRequest) (*Connection, err
 			return err
 		}
 		differs := l.apply(&changed, req.Edit)
-		answer, err := answerOf(req.Answer, &changed)
-		if err != nil || !differs && answer == nil {
+		fx, err := req.Effects.Of(&changed)
+		if err != nil || !differs && fx.Answer == nil {
 			return err
 		}
-		return moved(l.Store.ChangeConnection(ctx, &changed, Update{Unchanged: !differs, Answer: answer}))
+		return moved(l.Store.ChangeConnection(ctx, &changed, Update{Unchanged: !differs}, fx, l.Now()))
 	})
 	if err != nil {
 		return nil, err
@@ -246,7 +244,7 @@ type replacement struct {
 	duplicate bool
 	pinned    bool
 	edit      func(*Connection)
-	answer    func(*Connection) (*effects.Record, error)
+	effects   effects.For[*Connection]
 }
 
 // replace swaps the credentials: the row says that somebody is at work on them,
@@ -294,12 +292,12 @@ func (l *Service) swap(ctx context.Context, claimed Connection, r replacement) (
 		return nil, err
 	}
 	l.apply(&next, r.edit)
-	answer, err := answerOf(r.answer, &next)
+	fx, err := r.effects.Of(&next)
 	if err != nil {
 		return nil, err
 	}
-	change := Update{OldNumber: claimed.AccountNumber, AllowDuplicate: r.duplicate, Entry: &entry, Snapshot: fresh, Answer: answer}
-	if err := l.Store.ChangeConnection(ctx, &next, change); err != nil {
+	change := Update{OldNumber: claimed.AccountNumber, AllowDuplicate: r.duplicate, Entry: &entry, Snapshot: fresh}
+	if err := l.Store.ChangeConnection(ctx, &next, change, fx, l.Now()); err != nil {
 		return nil, fmt.Errorf("changing the connection: %w", l.conflict(ctx, next.AccountID, err))
 	}
 	return &next, nil
@@ -405,8 +403,8 @@ func (l *Service) free(ctx context.Context, conn *Connection) error {
 
 // RequestRefresh makes the connection due now, whatever its schedule: the
 // schedule's next pass takes it.
-func (l *Service) RequestRefresh(ctx context.Context, conn Connection, answer func(*Connection) (*effects.Record, error)) (*Connection, error) {
-	return l.edit(ctx, ChangeRequest{Connection: conn, Answer: answer, Edit: func(c *Connection) {
+func (l *Service) RequestRefresh(ctx context.Context, conn Connection, fx effects.For[*Connection]) (*Connection, error) {
+	return l.edit(ctx, ChangeRequest{Connection: conn, Effects: fx, Edit: func(c *Connection) {
 		c.NextRefreshAt, c.RefreshRequestedAt = l.Now(), l.Now()
 	}})
 }
@@ -416,7 +414,7 @@ func (l *Service) RequestRefresh(ctx context.Context, conn Connection, answer fu
 // read, and no later one. Errors: fault.NotFound, also for one that is unlinked;
 // State with RetryAfter while its credentials are being changed; Precondition for
 // a pinned one that came too late.
-func (l *Service) Unlink(ctx context.Context, conn Connection, pinned bool) error {
+func (l *Service) Unlink(ctx context.Context, conn Connection, pinned bool, fx effects.For[*Connection]) error {
 	var row Connection
 	err := l.retried(ctx, conn, pinned, func(conn Connection) error {
 		if conn.Status == Disconnected && conn.Work == WorkUnlink {
@@ -435,7 +433,11 @@ func (l *Service) Unlink(ctx context.Context, conn Connection, pinned bool) erro
 		row.DisconnectedAt, row.ModifiedAt, row.PurgeAt = now, now, now.Add(HistoryKept)
 		row.NextRefreshAt, row.RefreshRequestedAt = time.Time{}, time.Time{}
 		row.Previous, row.ContractHash = PreviousCredentials{}, ""
-		return moved(l.Store.Unlink(ctx, &row))
+		made, err := fx.Of(&row)
+		if err != nil {
+			return err
+		}
+		return moved(l.Store.Unlink(ctx, &row, made, now))
 	})
 	if err != nil {
 		return err

@@ -87,11 +87,11 @@ func TestChangeFails(t *testing.T) {
 		{"the table is down", func(_ *testing.T, w *world, _ *connection.ChangeRequest) { w.failing("ChangeConnection", broken) }, fault.Internal},
 		{"no randomness", func(_ *testing.T, w *world, _ *connection.ChangeRequest) { w.Random = bytes.NewReader(nil) }, fault.Internal},
 		{"the answer can not be made", func(_ *testing.T, _ *world, r *connection.ChangeRequest) {
-			r.Answer = func(*connection.Connection) (*effects.Record, error) { return nil, broken }
+			r.Effects = func(*connection.Connection) (effects.Effects, error) { return effects.Effects{}, broken }
 		}, fault.Internal},
 		{"the claim has passed to another request", func(_ *testing.T, _ *world, r *connection.ChangeRequest) {
-			r.Answer = func(*connection.Connection) (*effects.Record, error) {
-				return &effects.Record{Scope: "s", Key: "k", ClaimID: "none"}, nil
+			r.Effects = func(*connection.Connection) (effects.Effects, error) {
+				return effects.Effects{Answer: &effects.Record{Scope: "s", Key: "k", ClaimID: "none"}}, nil
 			}
 		}, fault.State},
 		{"the request's time is over", func(_ *testing.T, w *world, _ *connection.ChangeRequest) {
@@ -199,8 +199,8 @@ func TestEdit(t *testing.T) {
 	})
 	t.Run("a claim that has passed on is no version", func(t *testing.T) {
 		for _, pinned := range []bool{false, true} {
-			_, err := w.Change(t.Context(), connection.ChangeRequest{Connection: w.row(t, conn.ID), Edit: edit, Pinned: pinned, Answer: func(*connection.Connection) (*effects.Record, error) {
-				return &effects.Record{Scope: "s", Key: "k", ClaimID: "none"}, nil
+			_, err := w.Change(t.Context(), connection.ChangeRequest{Connection: w.row(t, conn.ID), Edit: edit, Pinned: pinned, Effects: func(*connection.Connection) (effects.Effects, error) {
+				return effects.Effects{Answer: &effects.Record{Scope: "s", Key: "k", ClaimID: "none"}}, nil
 			}})
 			isState(t, err, true)
 		}
@@ -234,7 +234,7 @@ func TestEdit(t *testing.T) {
 		before := w.row(t, conn.ID)
 		_, err := w.Change(t.Context(), connection.ChangeRequest{
 			Connection: before, Edit: func(c *connection.Connection) { c.Nickname = "Unanswered" },
-			Answer: func(*connection.Connection) (*effects.Record, error) { return nil, broken },
+			Effects: func(*connection.Connection) (effects.Effects, error) { return effects.Effects{}, broken },
 		})
 		if diff := cmp.Diff(before, w.row(t, conn.ID)); !errors.Is(err, broken) || diff != "" {
 			t.Errorf("Change = %v, row (-before +after):\n%s", err, diff)
@@ -298,11 +298,11 @@ func TestChange(t *testing.T) {
 			req.Edit = func(c *connection.Connection) { c.Nickname = "Other" }
 			claim := w.claim(t)
 			claim.Sealed = []byte("sealed")
-			req.Answer = func(c *connection.Connection) (*effects.Record, error) {
+			req.Effects = func(c *connection.Connection) (effects.Effects, error) {
 				if c.Nickname != "Other" || !c.VerifiedAt.Equal(w.clock) {
 					t.Errorf("the answer is of %+v", c)
 				}
-				return &claim, nil
+				return effects.Effects{Answer: &claim}, nil
 			}
 			got, err := w.Change(t.Context(), req)
 			if err != nil {
@@ -420,7 +420,7 @@ func TestChangeToTheSame(t *testing.T) {
 			req.Edit = func(c *connection.Connection) { c.Nickname = "Other" }
 			claim := w.claim(t)
 			claim.Sealed = []byte("sealed")
-			req.Answer = func(*connection.Connection) (*effects.Record, error) { return &claim, nil }
+			req.Effects = func(*connection.Connection) (effects.Effects, error) { return effects.Effects{Answer: &claim}, nil }
 			labels := w.labels(t, conn.ID)
 			got, err := w.Change(t.Context(), req)
 			if err != nil {
@@ -467,7 +467,7 @@ func TestChangeMeanwhile(t *testing.T) {
 			w.dies(3, func() { _, _ = w.Change(ctx, change(c, "", "three")) })
 		}, fault.State, fault.Precondition},
 		{"another number", func(_ *testing.T, w *world, c connection.Connection) { _, _ = w.Change(ctx, change(c, number3, "")) }, fault.State, fault.Precondition},
-		{"it is unlinked", func(_ *testing.T, w *world, c connection.Connection) { _ = w.Unlink(ctx, c, false) }, fault.NotFound, fault.Precondition},
+		{"it is unlinked", func(_ *testing.T, w *world, c connection.Connection) { _ = w.Unlink(ctx, c, false, nil) }, fault.NotFound, fault.Precondition},
 		{"its account is disabled", func(t *testing.T, w *world, _ connection.Connection) { t.Helper(); w.enabled(t, false); w.followed(t) }, 0, fault.Precondition},
 		{"its account is deleted", func(t *testing.T, w *world, _ connection.Connection) { t.Helper(); w.deleted(t, 30); w.followed(t) }, fault.State, fault.Precondition},
 		{"its account is being deleted", func(t *testing.T, w *world, _ connection.Connection) {
@@ -596,7 +596,7 @@ func TestUnlink(t *testing.T) {
 	conn := w.changed(t, w.link(t), "", "two")
 	// A check that is running is overtaken.
 	var err error
-	w.production.meanwhile = func() { err = w.Unlink(context.Background(), conn, false) }
+	w.production.meanwhile = func() { err = w.Unlink(context.Background(), conn, false, nil) }
 	isState(t, readCheck(t.Context(), w, w.Service, conn), true)
 	if err != nil {
 		t.Fatal(err)
@@ -610,8 +610,8 @@ func TestUnlink(t *testing.T) {
 	}
 	w.whole(t)
 	for name, again := range map[string]func() error{
-		"Unlink":                        func() error { return w.Unlink(t.Context(), row, false) },
-		"Unlink, as it was read before": func() error { return w.Unlink(t.Context(), conn, false) },
+		"Unlink":                        func() error { return w.Unlink(t.Context(), row, false, nil) },
+		"Unlink, as it was read before": func() error { return w.Unlink(t.Context(), conn, false, nil) },
 		"Change":                        func() error { return rename(t.Context(), w, w.Service, row) },
 		"Check":                         func() error { return readCheck(t.Context(), w, w.Service, row) },
 		"Refresh":                       func() error { return refresh(t.Context(), w, w.Service, row) },
@@ -627,13 +627,13 @@ func TestUnlink(t *testing.T) {
 		w.on = func(_ context.Context, name string, do func() error) error {
 			if name == "Delete" {
 				w.on = nil
-				if err := w.Unlink(context.Background(), conn, false); err != nil {
+				if err := w.Unlink(context.Background(), conn, false, nil); err != nil {
 					t.Errorf("the second: %v", err)
 				}
 			}
 			return do()
 		}
-		if err := w.Unlink(t.Context(), conn, false); err != nil {
+		if err := w.Unlink(t.Context(), conn, false, nil); err != nil {
 			t.Errorf("the first: %v", err)
 		}
 		w.whole(t)
@@ -642,7 +642,7 @@ func TestUnlink(t *testing.T) {
 		w := newWorld(t)
 		conn := w.link(t)
 		w.failing("Delete", errors.New("down"))
-		if err := w.Unlink(t.Context(), conn, false); err != nil {
+		if err := w.Unlink(t.Context(), conn, false, nil); err != nil {
 			t.Errorf("Unlink = %v: the connection is gone all the same", err)
 		}
 		w.on = nil

@@ -35,20 +35,19 @@ const VerifyPause = 30 * time.Second
 // Errors: fault.State with RetryAfter while another check runs, or a change of
 // its credentials, or its account takes the connection along; RateLimited when
 // the carrier was asked too often with its credentials; NotFound.
-func (l *Service) Check(ctx context.Context, conn Connection, trigger Trigger, b health.Breaker) (Checked, error) {
-	return l.check(ctx, conn, examination{trigger: trigger, breaker: b})
+func (l *Service) Check(ctx context.Context, conn Connection, trigger Trigger, b health.Breaker, fx effects.For[Checked]) (Checked, error) {
+	return l.check(ctx, conn, examination{trigger: trigger, breaker: b, effects: fx})
 }
 
 // Verify is Check on the merchant's demand; fault.RateLimited within VerifyPause
-// of the last one. answer makes the record of the answer that is stored with the
-// check, nil for one that is not to be repeated; it may be nil itself.
-func (l *Service) Verify(ctx context.Context, conn Connection, b health.Breaker, answer func(Checked) (*effects.Record, error)) (Checked, error) {
+// of the last one.
+func (l *Service) Verify(ctx context.Context, conn Connection, b health.Breaker, fx effects.For[Checked]) (Checked, error) {
 	now := l.Now()
 	// A call in the future was told by a clock that was wrong.
 	if wait := conn.VerifyCalledAt.Add(VerifyPause).Sub(now); wait > 0 && wait <= VerifyPause {
 		return Checked{}, ErrVerifiedLately(wait)
 	}
-	return l.check(ctx, conn, examination{trigger: TriggerManual, breaker: b, calledAt: now, answer: answer})
+	return l.check(ctx, conn, examination{trigger: TriggerManual, breaker: b, calledAt: now, effects: fx})
 }
 
 func (l *Service) check(ctx context.Context, conn Connection, e examination) (Checked, error) {
@@ -102,7 +101,7 @@ func (l *Service) Refresh(ctx context.Context, d Due, b health.Breaker) (Checked
 	if !claimed.RefreshRequestedAt.IsZero() {
 		trigger = TriggerManual
 	}
-	checked, err := l.unasked(ctx, claimed, examination{trigger: trigger, breaker: b, scheduled: true})
+	checked, err := l.unasked(ctx, claimed, examination{trigger: trigger, breaker: b, scheduled: true, effects: bySchedule})
 	if err != nil && !fault.Is(err, fault.State) && !fault.Is(err, fault.NotFound) {
 		err = fmt.Errorf("%w: %w", ErrPostponed, err)
 	}
@@ -142,7 +141,12 @@ func (l *Service) Control(ctx context.Context, accountID int64, connectionID str
 	if err != nil {
 		return Checked{}, fmt.Errorf("claiming a control check: %w", err)
 	}
-	return l.unasked(ctx, claimed, examination{trigger: TriggerSchedule, breaker: b})
+	return l.unasked(ctx, claimed, examination{trigger: TriggerSchedule, breaker: b, effects: bySchedule})
+}
+
+// bySchedule makes the effects of the checks that nobody asked for.
+func bySchedule(Checked) (effects.Effects, error) {
+	return effects.Effects{By: effects.By{Service: effects.Schedule}}, nil
 }
 
 // examination is how a check is made.
@@ -152,10 +156,8 @@ type examination struct {
 	scheduled bool      // the schedule's
 	calledAt  time.Time // of verify; zero: it is none
 	// again takes a further call of the allowance; nil for the schedule's.
-	again func(context.Context) error
-	// answer makes the record of the answer that is stored with the check; nil, or
-	// a nil record, for none.
-	answer func(Checked) (*effects.Record, error)
+	again   func(context.Context) error
+	effects effects.For[Checked]
 }
 
 // called notes a call of verify in the row.
@@ -205,16 +207,11 @@ func (l *Service) examine(ctx context.Context, claimed Connection, e examination
 		if err != nil {
 			return l.unrecorded(ctx, row, e, err)
 		}
-		var answer *effects.Record
-		if e.answer != nil {
-			if answer, err = e.answer(checked); err != nil {
-				return l.unrecorded(ctx, row, e, err)
-			}
+		fx, err := e.effects.Of(checked)
+		if err != nil {
+			return l.unrecorded(ctx, row, e, err)
 		}
-		if answer != nil {
-			return moved(l.Store.ChangeConnection(ctx, conn, Update{Entry: &checked.Entry, Snapshot: fresh, Answer: answer}))
-		}
-		return moved(l.Store.RecordCheck(ctx, conn, &checked.Entry, fresh))
+		return moved(l.Store.RecordCheck(ctx, conn, &checked.Entry, fresh, fx, l.Now()))
 	})
 	if err != nil {
 		return Checked{}, fmt.Errorf("recording the check: %w", err)
@@ -230,7 +227,7 @@ func (l *Service) unrecorded(ctx context.Context, conn Connection, e examination
 	if e.scheduled {
 		conn.NextRefreshAt = l.Timing.Retry(conn.Unrecorded, l.Now())
 	}
-	err := l.Store.RecordCheck(ctx, &conn, nil, nil)
+	err := l.Store.RecordCheck(ctx, &conn, nil, nil, effects.Effects{}, l.Now())
 	for _, e := range []error{cause, err} {
 		if fault.Is(e, fault.Overloaded) {
 			return e

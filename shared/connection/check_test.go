@@ -51,7 +51,7 @@ func TestCheckFails(t *testing.T) {
 		}, fault.Internal, 1},
 		{"the row can not be written", func(_ *testing.T, w *world, _ *connection.Connection) { w.failing("RecordCheck", down) }, fault.Internal, 1},
 		{"unlinked meanwhile", func(_ *testing.T, w *world, c *connection.Connection) {
-			w.production.meanwhile = func() { _ = w.Unlink(context.Background(), w.row(t, c.ID), false) }
+			w.production.meanwhile = func() { _ = w.Unlink(context.Background(), w.row(t, c.ID), false, nil) }
 		}, fault.State, 1},
 		{"changed meanwhile", func(_ *testing.T, w *world, c *connection.Connection) {
 			w.production.meanwhile = func() { _, _ = w.Change(context.Background(), change(w.row(t, c.ID), "", "two")) }
@@ -68,7 +68,7 @@ func TestCheckFails(t *testing.T) {
 			w.production.asked = nil
 			arg := before
 			tc.setUp(t, w, &arg)
-			got, err := w.Check(t.Context(), arg, connection.TriggerRead, health.Breaker{})
+			got, err := w.Check(t.Context(), arg, connection.TriggerRead, health.Breaker{}, nil)
 			if !fault.Is(err, tc.want) || tc.want == fault.State && fault.Of(err)[0].RetryAfter <= 0 {
 				t.Fatalf("Check = %v, want %v", err, tc.want)
 			}
@@ -102,7 +102,7 @@ func TestCheckRecords(t *testing.T) {
 				w.production.answers(good(number))
 				w.production.reading.Raw = []byte(`{"new":1}`)
 			}
-			got, err := w.Check(t.Context(), before, connection.TriggerRead, health.Breaker{})
+			got, err := w.Check(t.Context(), before, connection.TriggerRead, health.Breaker{}, nil)
 			if err != nil || got.Reading.Outcome != o {
 				t.Fatalf("Check = %v, %v", got.Reading.Outcome, err)
 			}
@@ -168,7 +168,7 @@ func TestCheckOfTooLargeAnAnswer(t *testing.T) {
 	before := w.link(t)
 	w.production.answers(good(number))
 	w.production.reading.Raw = make([]byte, 1<<20+1)
-	got, err := w.Check(t.Context(), before, connection.TriggerRead, health.Breaker{})
+	got, err := w.Check(t.Context(), before, connection.TriggerRead, health.Breaker{}, nil)
 	if err != nil || got.Reading.Outcome != carrier.OutcomeUnreadable || got.Snapshot != nil || got.Connection.Status != connection.Degraded {
 		t.Errorf("Check = %+v, %v, want unreadable and degraded", got.Reading.Outcome, err)
 	}
@@ -227,8 +227,8 @@ func TestVerify(t *testing.T) {
 func (w *world) claim(t *testing.T) effects.Record {
 	t.Helper()
 	claim := effects.Record{Scope: "s", Key: "k", ClaimID: "c", PayloadMAC: []byte{1}, LeaseUntil: w.clock.Add(time.Minute), ExpiresAt: w.clock.Add(time.Hour)}
-	if old, err := w.memory.ClaimIdempotency(t.Context(), claim, w.clock); old != nil || err != nil {
-		t.Fatal(old, err)
+	if err := w.memory.ClaimIdempotency(t.Context(), claim, w.clock); err != nil {
+		t.Fatal(err)
 	}
 	return claim
 }
@@ -238,27 +238,29 @@ func TestAnswerIsStoredWithTheCheck(t *testing.T) {
 	conn := w.link(t)
 	claim := w.claim(t)
 	claim.Sealed = []byte("sealed")
-	answers := func(checked connection.Checked) (*effects.Record, error) {
+	answers := func(checked connection.Checked) (effects.Effects, error) {
 		if checked.Connection.History != 2 || checked.Entry.Number != 2 {
 			t.Errorf("the answer is of %+v", checked.Entry)
 		}
-		return &claim, nil
+		return effects.Effects{Answer: &claim}, nil
 	}
 	t.Run("the claim has passed to another request", func(t *testing.T) {
 		mine := claim.ClaimID
 		claim.ClaimID = "other"
 		calls := w.counting()
 		_, err := w.Verify(t.Context(), conn, health.Breaker{}, answers)
-		isState(t, err, true)
-		if calls["ChangeConnection"] != 1 {
-			t.Errorf("it is tried %d times", calls["ChangeConnection"])
+		if _, ok := errors.AsType[*effects.Replay](err); !ok {
+			t.Errorf("Verify = %v, want a replay", err)
+		}
+		if calls["RecordCheck"] != 1 {
+			t.Errorf("it is tried %d times", calls["RecordCheck"])
 		}
 		claim.ClaimID, w.on = mine, nil
 		w.clock = w.clock.Add(time.Minute)
 	})
 	t.Run("it can not be made", func(t *testing.T) {
 		broken := errors.New("broken")
-		_, err := w.Verify(t.Context(), w.row(t, conn.ID), health.Breaker{}, func(connection.Checked) (*effects.Record, error) { return nil, broken })
+		_, err := w.Verify(t.Context(), w.row(t, conn.ID), health.Breaker{}, func(connection.Checked) (effects.Effects, error) { return effects.Effects{}, broken })
 		if !errors.Is(err, broken) || !fault.Is(err, fault.Internal) || !w.row(t, conn.ID).LeaseUntil.IsZero() {
 			t.Errorf("Verify = %v", err)
 		}
@@ -269,8 +271,8 @@ func TestAnswerIsStoredWithTheCheck(t *testing.T) {
 	}
 	again := claim
 	again.ClaimID = "d"
-	if old, err := w.memory.ClaimIdempotency(t.Context(), again, w.clock); err != nil || old == nil || string(old.Sealed) != "sealed" {
-		t.Errorf("the stored answer is %v, %v", old, err)
+	if replay, ok := errors.AsType[*effects.Replay](w.memory.ClaimIdempotency(t.Context(), again, w.clock)); !ok || string(replay.Record.Sealed) != "sealed" {
+		t.Errorf("the stored answer is %v", replay)
 	}
 	if row := w.row(t, conn.ID); row.History != 2 || !row.LeaseUntil.IsZero() || len(w.history(t, conn.ID)) != 2 {
 		t.Errorf("row %+v", row)
@@ -305,7 +307,7 @@ func TestRefresh(t *testing.T) {
 	if err != nil || checked.Entry.Trigger != connection.TriggerManual || !checked.Connection.RefreshRequestedAt.IsZero() {
 		t.Errorf("Refresh on demand = %+v, %v", checked.Entry, err)
 	}
-	if err := w.Unlink(t.Context(), w.row(t, conn.ID), false); err != nil {
+	if err := w.Unlink(t.Context(), w.row(t, conn.ID), false, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.RequestRefresh(t.Context(), w.row(t, conn.ID), nil); !fault.Is(err, fault.NotFound) {
@@ -327,7 +329,7 @@ func TestSandbox(t *testing.T) {
 	calls := w.counting()
 	open := health.Breaker{Carrier: carrier.AustraliaPost, Open: true, ChangedAt: w.clock.Add(time.Hour)}
 	for range 2 {
-		if _, err := w.Check(t.Context(), w.row(t, conn.ID), connection.TriggerRead, open); err != nil {
+		if _, err := w.Check(t.Context(), w.row(t, conn.ID), connection.TriggerRead, open, nil); err != nil {
 			t.Fatal(err)
 		}
 		w.clock = w.clock.Add(health.RefusalGap)
@@ -403,7 +405,7 @@ func TestCount(t *testing.T) {
 		w := newWorld(t)
 		conn := w.link(t)
 		w.failing("CountChecks", errors.New("down"))
-		if _, err := w.Check(t.Context(), conn, connection.TriggerRead, health.Breaker{}); err != nil || w.row(t, conn.ID).History != 2 {
+		if _, err := w.Check(t.Context(), conn, connection.TriggerRead, health.Breaker{}, nil); err != nil || w.row(t, conn.ID).History != 2 {
 			t.Errorf("Check = %v", err)
 		}
 	})
@@ -540,7 +542,7 @@ func TestCount(t *testing.T) {
 func TestContractWatch(t *testing.T) {
 	check := func(t *testing.T, w *world, conn connection.Connection) connection.HistoryEntry {
 		t.Helper()
-		checked, err := w.Check(t.Context(), conn, connection.TriggerRead, health.Breaker{})
+		checked, err := w.Check(t.Context(), conn, connection.TriggerRead, health.Breaker{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -602,7 +604,7 @@ func TestContractWatch(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(t)
 			conn := w.link(t)
-			if err := w.memory.RecordCheck(t.Context(), &conn, nil, tc.snap(t)); err != nil {
+			if err := w.memory.RecordCheck(t.Context(), &conn, nil, tc.snap(t), effects.Effects{}, w.clock); err != nil {
 				t.Fatal(err)
 			}
 			answers(w, `{"new":1}`)
@@ -630,7 +632,7 @@ func TestSecretDeletedByHand(t *testing.T) {
 	w.loses(t, conn.ID)
 	w.clock = w.clock.Add(time.Hour)
 	for i, want := range []connection.Status{connection.Active, connection.ActionRequired} {
-		checked, err := w.Check(t.Context(), w.row(t, conn.ID), connection.TriggerRead, health.Breaker{})
+		checked, err := w.Check(t.Context(), w.row(t, conn.ID), connection.TriggerRead, health.Breaker{}, nil)
 		if err != nil || checked.Reading.Outcome != carrier.OutcomeNoCredentials || checked.Connection.Status != want {
 			t.Fatalf("check %d: %s, %s, %v, want %s", i, checked.Reading.Outcome, checked.Connection.Status, err, want)
 		}

@@ -15,6 +15,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/vault/vaulttest"
@@ -117,7 +118,7 @@ func verify(ctx context.Context, _ *world, l *connection.Service, c connection.C
 }
 
 func readCheck(ctx context.Context, _ *world, l *connection.Service, c connection.Connection) error {
-	_, err := l.Check(ctx, c, connection.TriggerRead, health.Breaker{})
+	_, err := l.Check(ctx, c, connection.TriggerRead, health.Breaker{}, nil)
 	return err
 }
 
@@ -132,7 +133,7 @@ func requestRefresh(ctx context.Context, _ *world, l *connection.Service, c conn
 }
 
 func unlink(ctx context.Context, _ *world, l *connection.Service, c connection.Connection) error {
-	return l.Unlink(ctx, c, false)
+	return l.Unlink(ctx, c, false, nil)
 }
 
 // rename changes nickname and policy.
@@ -393,7 +394,7 @@ func operations() []useCase {
 	}
 	enable := func(active bool) func(*world) error {
 		return func(w *world) error {
-			_, err := w.memory.SetAccountActive(context.Background(), get(w), false, active, nil, w.clock)
+			err := w.memory.SetAccountActive(context.Background(), get(w), false, active, effects.Effects{}, w.clock)
 			return err
 		}
 	}
@@ -425,11 +426,11 @@ func operations() []useCase {
 		{name: "disable", act: changing(enable(false))},
 		{name: "enable", act: changing(enable(true))},
 		{name: "delete", act: changing(func(w *world) error {
-			_, err := w.memory.DeleteAccount(context.Background(), get(w), false, w.clock.AddDate(0, 0, 7+w.clock.Second()%20), nil, w.clock)
+			err := w.memory.DeleteAccount(context.Background(), get(w), false, w.clock.AddDate(0, 0, 7+w.clock.Second()%20), effects.Effects{}, w.clock)
 			return err
 		})},
 		{name: "restore", act: changing(func(w *world) error {
-			_, err := w.memory.RestoreAccount(context.Background(), get(w), false, nil, w.clock)
+			err := w.memory.RestoreAccount(context.Background(), get(w), false, effects.Effects{}, w.clock)
 			return err
 		})},
 		{name: "reconcile", act: reconcile},

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"carrierlink/shared/carrier"
-	"carrierlink/shared/effects"
 	"carrierlink/shared/health"
 )
 
@@ -89,12 +88,11 @@ type HistoryPosition struct {
 
 // Update is what is written together with a changed connection.
 type Update struct {
-	Unchanged      bool            // the row stays as it was read, its Version too
-	OldNumber      string          // the account number that the row held before; empty: the same
-	AllowDuplicate bool            // another connection of the account may hold the new one
-	Entry          *HistoryEntry   // nil: no check was made
-	Snapshot       *Snapshot       // nil: the one that is there stays
-	Answer         *effects.Record // in place of the request's claim; nil without an idempotency key
+	Unchanged      bool          // the row stays as it was read, its Version too
+	OldNumber      string        // the account number that the row held before; empty: the same
+	AllowDuplicate bool          // another connection of the account may hold the new one
+	Entry          *HistoryEntry // nil: no check was made
+	Snapshot       *Snapshot     // nil: the one that is there stays
 }
 
 // ErrPostponed is in the chain of an error of a scheduled check that failed by

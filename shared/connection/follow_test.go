@@ -118,7 +118,7 @@ func TestFollow(t *testing.T) {
 				w.linkAs(t, number2, "other")
 				w.changed(t, conn, "", "two")
 				gone := w.linkAs(t, "0009912347", "gone")
-				if err := w.Unlink(t.Context(), gone, false); err != nil {
+				if err := w.Unlink(t.Context(), gone, false, nil); err != nil {
 					t.Fatal(err)
 				}
 				unlinked := w.row(t, gone.ID)
@@ -273,7 +273,7 @@ func TestReconcile(t *testing.T) {
 		w.dies(6, func() { _ = changeOf(number, "", "two")(ctx, w, w.Service) })
 		w.dies(4, func() { _ = linkOf(number2, "other", nil)(ctx, w, w.Service) })
 		gone := w.linkAs(t, "0009912347", "gone")
-		w.dies(1, func() { _ = w.Unlink(ctx, gone, false) })
+		w.dies(1, func() { _ = w.Unlink(ctx, gone, false, nil) })
 		w.enabled(t, false)
 	}
 	t.Run("cannot look", func(t *testing.T) {

@@ -167,7 +167,7 @@ func TestStaleEntryOfADueCheck(t *testing.T) {
 	}
 	// Nor of one that was unlinked meanwhile.
 	w.clock = w.clock.AddDate(0, 0, 3)
-	if err := w.Unlink(t.Context(), w.row(t, conn.ID), false); err != nil {
+	if err := w.Unlink(t.Context(), w.row(t, conn.ID), false, nil); err != nil {
 		t.Fatal(err)
 	}
 	asked := len(w.production.asked)

@@ -51,7 +51,8 @@ func (c Carriers) Ask(ctx context.Context, env carrier.Environment, account Char
 
 // Store keeps connections. Every write of a row is on the condition that its
 // Version is the one that was read: else fault.State, or NotFound where it is
-// gone. After it *conn is what is stored.
+// gone. After it *conn is what is stored. Effects are written with the row: nothing
+// is, and the error is *effects.Replay, when the Idempotency-Key is taken.
 type Store interface {
 	Calls
 
@@ -64,9 +65,9 @@ type Store interface {
 	// holds the number, State when a twin was faster, NotFound or Inactive for
 	// the account.
 	BeginLink(ctx context.Context, conn *Connection, o LinkOptions) error
-	// FinishLink writes row, history, snapshot and stored answer at once:
-	// fault.NotFound, Inactive or State for the account.
-	FinishLink(ctx context.Context, conn *Connection, entry *HistoryEntry, snap *Snapshot, answer *effects.Record) error
+	// FinishLink writes row, history, snapshot and effects at once: fault.NotFound,
+	// Inactive or State for the account.
+	FinishLink(ctx context.Context, conn *Connection, entry *HistoryEntry, snap *Snapshot, fx effects.Effects, now time.Time) error
 	// DropLink takes an intent away, and with it the account number.
 	DropLink(ctx context.Context, conn Connection) error
 
@@ -79,16 +80,16 @@ type Store interface {
 	ClaimDue(ctx context.Context, d Due, until, now time.Time, t health.Timing) (Connection, error)
 	// RecordCheck writes row, history and snapshot (nil: none) and frees the
 	// lease.
-	RecordCheck(ctx context.Context, conn *Connection, entry *HistoryEntry, snap *Snapshot) error
+	RecordCheck(ctx context.Context, conn *Connection, entry *HistoryEntry, snap *Snapshot, fx effects.Effects, now time.Time) error
 
 	// SaveConnection writes the row as it is.
 	SaveConnection(ctx context.Context, conn *Connection) error
 	// ChangeConnection writes the row and what goes with it at once:
 	// fault.CarrierConflict when another connection holds the new number.
-	ChangeConnection(ctx context.Context, conn *Connection, c Update) error
+	ChangeConnection(ctx context.Context, conn *Connection, c Update, fx effects.Effects, now time.Time) error
 	// Unlink writes the row of a disconnected connection, gives its number up,
 	// counts it out of its account and drops its snapshot.
-	Unlink(ctx context.Context, conn *Connection) error
+	Unlink(ctx context.Context, conn *Connection, fx effects.Effects, now time.Time) error
 
 	// Account reads an account; fault.NotFound, for one whose purge is due too
 	// (by the zero time none is).
@@ -192,9 +193,7 @@ type LinkRequest struct {
 	ExternalID     string
 	Metadata       map[string]string
 	LinkedAs       []string // connections that hold this number now
-	// Answer makes the record of the answer that is stored with the change; nil
-	// without an idempotency key.
-	Answer func(*Connection) (*effects.Record, error)
+	Effects        effects.For[*Connection]
 }
 
 // Link verifies a charge account with its carrier and keeps it: the intent, the
@@ -206,7 +205,7 @@ type LinkRequest struct {
 // Errors: fault.CarrierConflict (linked already, with ExistingCarrierID), State
 // with RetryAfter (a twin is at work), RateLimited when the account has linked
 // and validated too often, those of connection.Reading.Err, NotFound or Inactive for
-// an account that went away meanwhile.
+// an account that went away meanwhile; *effects.Replay.
 func (l *Service) Link(ctx context.Context, req LinkRequest) (*Connection, error) {
 	abandoned, err := l.holder(ctx, req.Account.ID, req.LinkedAs, req.AllowDuplicate)
 	if err != nil {
@@ -248,11 +247,11 @@ func (l *Service) Link(ctx context.Context, req LinkRequest) (*Connection, error
 	if snap != nil {
 		conn.ContractHash = SnapshotHash(reading.Raw)
 	}
-	answer, err := answerOf(req.Answer, conn)
+	fx, err := req.Effects.Of(conn)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.Store.FinishLink(ctx, conn, &entry, snap, answer); err != nil {
+	if err := l.Store.FinishLink(ctx, conn, &entry, snap, fx, l.Now()); err != nil {
 		return nil, fmt.Errorf("activating the connection: %w", err)
 	}
 	return conn, nil
@@ -269,14 +268,6 @@ func (l *Service) AskNew(ctx context.Context, account account.Account, charge Ch
 	}
 	reading, snap := l.Ask(ctx, account.Environment, charge, 1, l.Now())
 	return reading, snap, nil
-}
-
-// answerOf makes the record of the answer; nil without an idempotency key.
-func answerOf(answer func(*Connection) (*effects.Record, error), conn *Connection) (*effects.Record, error) {
-	if answer == nil {
-		return nil, nil
-	}
-	return answer(conn)
 }
 
 // holders is who holds a number.
@@ -366,8 +357,8 @@ func known(conn *Connection, c Credentials) {
 // retried runs a change of a row that somebody else may change at the same
 // time: when the version has moved on, try is given the row that is there now,
 // or a pinned change is too late: fault.Precondition. One that is still as it was
-// read was refused for something else, such as a claim of an idempotency key that
-// has passed to another request.
+// read was refused for something else, such as a claim of an Idempotency-Key that
+// is gone.
 func (l *Service) retried(ctx context.Context, conn Connection, pinned bool, try func(Connection) error) error {
 	const tries = 4
 	for n := 1; ; n++ {

@@ -329,7 +329,7 @@ func TestLinkFails(t *testing.T) {
 			w.failing("Create", &fault.Error{Kind: fault.State, Message: "m", RetryAfter: time.Second})
 		}, fault.State},
 		{"the answer can not be sealed", func(_ *world, r *connection.LinkRequest) {
-			r.Answer = func(*connection.Connection) (*effects.Record, error) { return nil, broken }
+			r.Effects = func(*connection.Connection) (effects.Effects, error) { return effects.Effects{}, broken }
 		}, fault.Internal},
 	}
 	for _, tc := range tests {
@@ -355,16 +355,16 @@ func TestLinkFails(t *testing.T) {
 func TestAnswerIsStoredWithTheLink(t *testing.T) {
 	w := newWorld(t)
 	claim := effects.Record{Scope: "s", Key: "k", ClaimID: "c", PayloadMAC: []byte{1}, LeaseUntil: w.clock.Add(time.Minute), ExpiresAt: w.clock.Add(time.Hour)}
-	if old, err := w.memory.ClaimIdempotency(t.Context(), claim, w.clock); old != nil || err != nil {
-		t.Fatal(old, err)
+	if err := w.memory.ClaimIdempotency(t.Context(), claim, w.clock); err != nil {
+		t.Fatal(err)
 	}
 	req := w.request(t)
 	var shown connection.Connection
-	req.Answer = func(c *connection.Connection) (*effects.Record, error) {
+	req.Effects = func(c *connection.Connection) (effects.Effects, error) {
 		shown = *c
 		rec := claim
 		rec.Sealed = []byte("sealed")
-		return &rec, nil
+		return effects.Effects{Answer: &rec}, nil
 	}
 	conn, err := w.Link(t.Context(), req)
 	if err != nil {
@@ -375,8 +375,8 @@ func TestAnswerIsStoredWithTheLink(t *testing.T) {
 	}
 	again := claim
 	again.ClaimID = "d"
-	if old, err := w.memory.ClaimIdempotency(t.Context(), again, w.clock); err != nil || old == nil || string(old.Sealed) != "sealed" {
-		t.Errorf("the stored answer is %v, %v", old, err)
+	if replay, ok := errors.AsType[*effects.Replay](w.memory.ClaimIdempotency(t.Context(), again, w.clock)); !ok || string(replay.Record.Sealed) != "sealed" {
+		t.Errorf("the stored answer is %v", replay)
 	}
 }
 
@@ -403,7 +403,7 @@ func TestLinkWhatWasUnlinked(t *testing.T) {
 	w := newWorld(t)
 	first := w.link(t)
 	req := w.request(t)
-	if err := w.Unlink(t.Context(), first, false); err != nil {
+	if err := w.Unlink(t.Context(), first, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	if second, err := w.Link(t.Context(), req); err != nil || second.ID == first.ID {

@@ -54,7 +54,7 @@ func TestPurge(t *testing.T) {
 				w.link(t)
 				w.linkAs(t, number2, "other")
 				gone := w.linkAs(t, "0009912347", "gone")
-				if err := w.Unlink(t.Context(), gone, false); err != nil {
+				if err := w.Unlink(t.Context(), gone, false, nil); err != nil {
 					t.Fatal(err)
 				}
 				arrange(t, w)

@@ -142,8 +142,8 @@ func (s hookedStore) BeginLink(ctx context.Context, conn *connection.Connection,
 	return s.write(ctx, "BeginLink", conn, func(conn *connection.Connection) error { return s.memory.BeginLink(ctx, conn, o) })
 }
 
-func (s hookedStore) FinishLink(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, answer *effects.Record) error {
-	return s.write(ctx, "FinishLink", conn, func(conn *connection.Connection) error { return s.memory.FinishLink(ctx, conn, entry, snap, answer) })
+func (s hookedStore) FinishLink(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error {
+	return s.write(ctx, "FinishLink", conn, func(conn *connection.Connection) error { return s.memory.FinishLink(ctx, conn, entry, snap, fx, now) })
 }
 
 func (s hookedStore) DropLink(ctx context.Context, conn connection.Connection) error {
@@ -158,20 +158,20 @@ func (s hookedStore) ClaimDue(ctx context.Context, d connection.Due, until, now 
 	return read(ctx, s.on, "ClaimDue", func() (connection.Connection, error) { return s.memory.ClaimDue(ctx, d, until, now, t) })
 }
 
-func (s hookedStore) RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot) error {
-	return s.write(ctx, "RecordCheck", conn, func(conn *connection.Connection) error { return s.memory.RecordCheck(ctx, conn, entry, snap) })
+func (s hookedStore) RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error {
+	return s.write(ctx, "RecordCheck", conn, func(conn *connection.Connection) error { return s.memory.RecordCheck(ctx, conn, entry, snap, fx, now) })
 }
 
 func (s hookedStore) SaveConnection(ctx context.Context, conn *connection.Connection) error {
 	return s.write(ctx, "SaveConnection", conn, func(conn *connection.Connection) error { return s.memory.SaveConnection(ctx, conn) })
 }
 
-func (s hookedStore) ChangeConnection(ctx context.Context, conn *connection.Connection, c connection.Update) error {
-	return s.write(ctx, "ChangeConnection", conn, func(conn *connection.Connection) error { return s.memory.ChangeConnection(ctx, conn, c) })
+func (s hookedStore) ChangeConnection(ctx context.Context, conn *connection.Connection, c connection.Update, fx effects.Effects, now time.Time) error {
+	return s.write(ctx, "ChangeConnection", conn, func(conn *connection.Connection) error { return s.memory.ChangeConnection(ctx, conn, c, fx, now) })
 }
 
-func (s hookedStore) Unlink(ctx context.Context, conn *connection.Connection) error {
-	return s.write(ctx, "Unlink", conn, func(conn *connection.Connection) error { return s.memory.Unlink(ctx, conn) })
+func (s hookedStore) Unlink(ctx context.Context, conn *connection.Connection, fx effects.Effects, now time.Time) error {
+	return s.write(ctx, "Unlink", conn, func(conn *connection.Connection) error { return s.memory.Unlink(ctx, conn, fx, now) })
 }
 
 func (s hookedStore) Account(ctx context.Context, accountID int64, now time.Time) (account.Account, error) {
@@ -324,7 +324,7 @@ func merchant(id int64) account.Account {
 func (w *world) newAccount(t *testing.T, a account.Account) {
 	t.Helper()
 	n := store.NewAccount{Account: a, Key: account.APIKey{ID: a.ID, PartnerID: 5, AccountID: a.ID, Hash: strconv.FormatInt(a.ID, 10)}}
-	if _, err := w.memory.CreateAccount(context.Background(), n, w.clock); err != nil {
+	if err := w.memory.CreateAccount(context.Background(), n, effects.Effects{}, w.clock); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -451,21 +451,21 @@ func (w *world) changed(t *testing.T, conn connection.Connection, n, which strin
 // The changes of the account's state, without its connections.
 func (w *world) enabled(t *testing.T, active bool) {
 	t.Helper()
-	if _, err := w.memory.SetAccountActive(context.Background(), w.account(t), false, active, nil, w.clock); err != nil {
+	if err := w.memory.SetAccountActive(context.Background(), w.account(t), false, active, effects.Effects{}, w.clock); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func (w *world) deleted(t *testing.T, days int) {
 	t.Helper()
-	if _, err := w.memory.DeleteAccount(context.Background(), w.account(t), false, w.clock.AddDate(0, 0, days), nil, w.clock); err != nil {
+	if err := w.memory.DeleteAccount(context.Background(), w.account(t), false, w.clock.AddDate(0, 0, days), effects.Effects{}, w.clock); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func (w *world) restored(t *testing.T) {
 	t.Helper()
-	if _, err := w.memory.RestoreAccount(context.Background(), w.account(t), false, nil, w.clock); err != nil {
+	if err := w.memory.RestoreAccount(context.Background(), w.account(t), false, effects.Effects{}, w.clock); err != nil {
 		t.Fatal(err)
 	}
 }

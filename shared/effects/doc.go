@@ -1,3 +1,3 @@
-// Package effects holds what a change brings along: the answer that is stored
-// under an idempotency key.
+// Package effects holds what a change brings along: who makes it, the answer that
+// is stored under its Idempotency-Key, and the events that tell of it.
 package effects

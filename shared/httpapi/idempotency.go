@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -30,34 +31,42 @@ type Sealer interface {
 // Claims is what a flow with remote calls besides its transaction needs of the
 // store: it claims its key before them.
 type Claims interface {
-	// ClaimIdempotency keeps rec, or returns the record that is there already.
-	ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error)
+	// ClaimIdempotency keeps rec; *effects.Replay when the key is taken.
+	ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) error
 	// ReleaseIdempotency takes the claim of rec back.
 	ReleaseIdempotency(ctx context.Context, rec effects.Record) error
 }
 
-// Idempotency is one request's use of the Idempotency-Key header. The nil value
-// is a request without one: every method then does nothing.
-type Idempotency struct {
-	sealer Sealer
-	now    time.Time
-	id     string // the request's
-	record effects.Record
+// Caller is who asks for a change; an auth.Caller is one.
+type Caller interface {
+	// Scope names the caller for Idempotency-Keys.
+	Scope() string
+	By() effects.By
 }
 
-// NewIdempotency reads the header. caller names who calls, so that two callers'
-// equal keys are two keys; so do two routes'. A malformed key is fault.Invalid.
-func NewIdempotency(ctx context.Context, sealer Sealer, req *Request, caller string, now time.Time) (*Idempotency, error) {
+// Change is a change that a request asks for: who makes it, and under which
+// Idempotency-Key.
+type Change struct {
+	by     effects.By
+	sealer Sealer
+	id     string          // the request's
+	record *effects.Record // nil without an Idempotency-Key
+}
+
+// newChange reads the header Idempotency-Key. Keys are scoped by caller and route.
+// A malformed key is fault.Length or Invalid.
+func newChange(ctx context.Context, sealer Sealer, req *Request, caller Caller, now time.Time) (*Change, error) {
 	const header = "Idempotency-Key"
+	c := &Change{by: caller.By(), sealer: sealer, id: req.ID}
 	key, given, err := req.Header(header)
 	if err != nil || !given {
-		return nil, err
+		return c, err
 	}
 	if key == "" || len(key) > maxIdempotencyKey {
 		return nil, fault.Field(fault.Length, header, "%s must be 1 to %d characters.", header, maxIdempotencyKey)
 	}
-	for _, c := range []byte(key) {
-		if c < 0x20 || c > 0x7e {
+	for _, b := range []byte(key) {
+		if b < 0x20 || b > 0x7e {
 			return nil, fault.Field(fault.Invalid, header, "%s must be printable ASCII.", header)
 		}
 	}
@@ -69,9 +78,10 @@ func NewIdempotency(ctx context.Context, sealer Sealer, req *Request, caller str
 	if err != nil {
 		return nil, err
 	}
-	return &Idempotency{sealer: sealer, now: now, id: req.ID, record: effects.Record{
-		Scope: caller + " " + req.Method() + " " + req.Resource(), Key: key, PayloadMAC: mac, ExpiresAt: now.Add(IdempotencyTTL),
-	}}, nil
+	c.record = &effects.Record{
+		Scope: caller.Scope() + " " + req.Method() + " " + req.Resource(), Key: key, PayloadMAC: mac, ExpiresAt: now.Add(IdempotencyTTL),
+	}
+	return c, nil
 }
 
 // stored is an answer as it is sealed.
@@ -81,41 +91,77 @@ type stored struct {
 	Body   []byte            `json:"b"`
 }
 
-// Record seals resp for the transaction that makes the change, so that a crash
-// can not part the two. Only a 2xx answer is ever stored.
-func (i *Idempotency) Record(ctx context.Context, resp *Response) (*effects.Record, error) {
-	if i == nil {
-		return nil, nil
+// Effects returns what the change brings along when it is answered with resp: who
+// makes it and, under an Idempotency-Key, the sealed answer, so that a crash cannot
+// part it from the change. A nil resp is not kept, and no other answer than a 2xx
+// may be given.
+func (c *Change) Effects(ctx context.Context, resp *Response) (effects.Effects, error) {
+	fx := effects.Effects{By: c.by}
+	if c.record == nil || resp == nil {
+		return fx, nil
 	}
-	header := map[string]string{"X-Request-Id": i.id}
+	header := map[string]string{"X-Request-Id": c.id}
 	maps.Copy(header, resp.Header)
 	plain, err := json.Marshal(stored{resp.Status, header, resp.Body})
 	if err != nil {
-		return nil, fmt.Errorf("encoding the answer: %w", err)
+		return effects.Effects{}, fmt.Errorf("encoding the answer: %w", err)
 	}
-	rec := i.record
-	if rec.Sealed, err = i.sealer.Seal(ctx, i.owner(), plain); err != nil {
-		return nil, fmt.Errorf("sealing the answer: %w", err)
+	rec := *c.record
+	if rec.Sealed, err = c.sealer.Seal(ctx, c.owner(), plain); err != nil {
+		return effects.Effects{}, fmt.Errorf("sealing the answer: %w", err)
 	}
-	return &rec, nil
+	fx.Answer = &rec
+	return fx, nil
 }
 
-func (i *Idempotency) owner() string { return i.record.Scope + " " + i.record.Key }
+func (c *Change) owner() string { return c.record.Scope + " " + c.record.Key }
 
-// Replay answers from the record that was there already: the stored answer for
-// the same payload, fault.IdempotencyMismatch for another one, fault.State
-// while the first request is still running.
-func (i *Idempotency) Replay(ctx context.Context, existing *effects.Record) (*Response, error) {
-	if !hmac.Equal(existing.PayloadMAC, i.record.PayloadMAC) {
+// Show makes a change whose answer shows what it came to. The answer is made before
+// the change is written, to be stored with it; where show returns nil, none is.
+func Show[T any](ctx context.Context, c *Change, show func(T) *Response, change func(effects.For[T]) error) (*Response, error) {
+	var resp *Response
+	err := change(func(result T) (effects.Effects, error) {
+		resp = show(result)
+		return c.Effects(ctx, resp)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// Write makes a change whose answer is known before.
+func (c *Change) Write(ctx context.Context, resp *Response, write func(effects.Effects) error) (*Response, error) {
+	fx, err := c.Effects(ctx, resp)
+	if err != nil {
+		return nil, err
+	}
+	if err := write(fx); err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// replayed answers from the record that a *effects.Replay in the chain of err
+// names: the stored answer for the same payload, fault.IdempotencyMismatch for
+// another one, fault.State while the first request is still running. Any other err
+// is returned as it is.
+func (c *Change) replayed(ctx context.Context, err error) (*Response, error) {
+	replay, ok := errors.AsType[*effects.Replay](err)
+	if !ok || c.record == nil {
+		return nil, err
+	}
+	existing := replay.Record
+	if !hmac.Equal(existing.PayloadMAC, c.record.PayloadMAC) {
 		return nil, fault.Field(fault.IdempotencyMismatch, "Idempotency-Key", "This Idempotency-Key was used with another request.")
 	}
-	if len(existing.Sealed) == 0 {
+	if !existing.Finished() {
 		return nil, &fault.Error{
 			Kind: fault.State, Field: "Idempotency-Key", Message: "A request with this Idempotency-Key is still running.",
 			RetryAfter: time.Second, // its lease is the longest that it can take
 		}
 	}
-	plain, err := i.sealer.Open(ctx, i.owner(), existing.Sealed)
+	plain, err := c.sealer.Open(ctx, c.owner(), existing.Sealed)
 	if err != nil {
 		return nil, fmt.Errorf("opening the stored answer: %w", err)
 	}
@@ -127,82 +173,62 @@ func (i *Idempotency) Replay(ctx context.Context, existing *effects.Record) (*Re
 	return &Response{Status: s.Status, Header: s.Header, Body: s.Body}, nil
 }
 
-// Write runs the transaction that makes a change together with the record of
-// its answer, and answers: with resp, or with the stored answer when the key is
-// taken. It is the one way of every change that is one transaction.
-func (i *Idempotency) Write(ctx context.Context, resp *Response, write func(rec *effects.Record) (existing *effects.Record, err error)) (*Response, error) {
-	rec, err := i.Record(ctx, resp)
-	if err != nil {
-		return nil, err
-	}
-	existing, err := write(rec)
-	if existing != nil {
-		return i.Replay(ctx, existing)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return resp, nil
-}
+// Find looks for the record of a scope and key; nil for none.
+type Find func(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error)
 
-// Once runs a change once for each idempotency key: do makes it through Write.
-// When do fails, its first try may have succeeded and be the very reason, as
-// when the version of If-Match has moved on by it: find then looks for the
-// record of the scope and key, nil for none, which costs a call only then.
-func Once(ctx context.Context, sealer Sealer, req *Request, caller string, now time.Time,
-	find func(ctx context.Context, rec effects.Record) (*effects.Record, error),
-	do func(i *Idempotency) (*Response, error),
-) (*Response, error) {
-	i, err := NewIdempotency(ctx, sealer, req, caller, now)
+// Once runs a change that is one transaction, once for each Idempotency-Key. When
+// do fails, its first try may have succeeded and be the very reason, as when the
+// version of If-Match has moved on by it: find then looks for the record, which
+// costs a call only then. A nil find does not look.
+func Once(ctx context.Context, sealer Sealer, req *Request, caller Caller, now time.Time, find Find, do func(*Change) (*Response, error)) (*Response, error) {
+	c, err := newChange(ctx, sealer, req, caller, now)
 	if err != nil {
 		return nil, err
 	}
-	resp, failure := do(i)
-	if failure == nil || i == nil || fault.Is(failure, fault.Internal) {
-		return resp, failure
-	}
-	existing, err := find(ctx, i.record)
-	if err != nil {
-		// Whether the change was made is not known: failure would deny it.
-		return nil, fmt.Errorf("looking for the stored answer, after %q: %w", failure.Error(), err)
-	}
-	if existing == nil {
-		return nil, failure
-	}
-	return i.Replay(ctx, existing)
-}
-
-// Claimed runs a change that can not do all its work in one transaction, once
-// for each idempotency key: it claims the key until lease before do, which keeps
-// the Record of its answer with the change, and gives it free when do fails.
-// When the key is taken it answers as Replay.
-func Claimed(ctx context.Context, sealer Sealer, claims Claims, req *Request, caller string, now, lease time.Time,
-	do func(i *Idempotency) (*Response, error),
-) (*Response, error) {
-	i, err := NewIdempotency(ctx, sealer, req, caller, now)
-	if err != nil {
-		return nil, err
-	}
-	if i == nil {
-		return do(nil)
-	}
-	i.record.ClaimID, i.record.LeaseUntil = uuid.NewString(), lease
-	existing, err := claims.ClaimIdempotency(ctx, i.record, i.now)
-	if err != nil {
-		return nil, fmt.Errorf("claiming the idempotency key: %w", err)
-	}
-	if existing != nil {
-		return i.Replay(ctx, existing)
-	}
-	resp, failure := do(i)
+	resp, failure := do(c)
 	if failure == nil {
 		return resp, nil
+	}
+	if find != nil && c.record != nil && !fault.Is(failure, fault.Internal) {
+		existing, err := find(ctx, *c.record, now)
+		if err != nil {
+			// Whether the change was made is not known: failure would deny it.
+			return nil, fmt.Errorf("looking for the stored answer, after %q: %w", failure.Error(), err)
+		}
+		if existing != nil {
+			failure = &effects.Replay{Record: *existing}
+		}
+	}
+	return c.replayed(ctx, failure)
+}
+
+// Claimed runs a change that cannot do all its work in one transaction, once for
+// each Idempotency-Key: it claims the key until lease before do, whose Effects put
+// the answer in the claim's place, and releases it when do fails.
+func Claimed(ctx context.Context, sealer Sealer, claims Claims, req *Request, caller Caller, now, lease time.Time, do func(*Change) (*Response, error)) (*Response, error) {
+	c, err := newChange(ctx, sealer, req, caller, now)
+	if err != nil {
+		return nil, err
+	}
+	if c.record == nil {
+		return do(c)
+	}
+	c.record.ClaimID, c.record.LeaseUntil = uuid.NewString(), lease
+	if err := claims.ClaimIdempotency(ctx, *c.record, now); err != nil {
+		return c.replayed(ctx, fmt.Errorf("claiming the idempotency key: %w", err))
+	}
+	resp, failure := do(c)
+	if failure == nil {
+		return resp, nil
+	}
+	if _, taken := errors.AsType[*effects.Replay](failure); taken {
+		return c.replayed(ctx, failure) // the claim is another request's by now
 	}
 	// The answer is not stored: the key must be free for the next try, even when
 	// the time of this request is over.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if err := claims.ReleaseIdempotency(ctx, i.record); err != nil {
+	if err := claims.ReleaseIdempotency(ctx, *c.record); err != nil {
 		// Its kind must not decide the answer, so it is not wrapped.
 		return nil, fmt.Errorf("%w; and releasing the idempotency key: %v", failure, err) //nolint:errorlint // see above
 	}

@@ -29,19 +29,19 @@ type claims struct {
 	fail    error
 }
 
-func (c *claims) ClaimIdempotency(_ context.Context, rec effects.Record, _ time.Time) (*effects.Record, error) {
+func (c *claims) ClaimIdempotency(_ context.Context, rec effects.Record, _ time.Time) error {
 	if c.fail != nil {
-		return nil, c.fail
+		return c.fail
 	}
 	if c.records == nil {
 		c.records = map[string]effects.Record{}
 	}
 	id := rec.Scope + "|" + rec.Key
 	if old, ok := c.records[id]; ok {
-		return &old, nil
+		return &effects.Replay{Record: old}
 	}
 	c.records[id] = rec
-	return nil, nil //nolint:nilnil // claimed: there is no earlier record
+	return nil
 }
 
 func (c *claims) ReleaseIdempotency(_ context.Context, rec effects.Record) error {
@@ -60,23 +60,30 @@ func keyed(id, key, body string) *httpapi.Request {
 
 func now() time.Time { return time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC) }
 
-func begin(t *testing.T, req *httpapi.Request, caller string) *httpapi.Idempotency {
+// caller is who asks, by the scope of its keys.
+type caller string
+
+func (c caller) Scope() string { return string(c) }
+
+func (c caller) By() effects.By { return effects.By{KeyID: 7, PartnerID: 5, AccountID: int64(len(c))} }
+
+func begin(t *testing.T, req *httpapi.Request, who caller) *httpapi.Change {
 	t.Helper()
-	i, err := httpapi.NewIdempotency(t.Context(), sealer(), req, caller, now())
+	c, err := httpapi.NewChange(t.Context(), sealer(), req, who, now())
 	if err != nil {
-		t.Fatalf("NewIdempotency = %v", err)
+		t.Fatalf("NewChange = %v", err)
 	}
-	return i
+	return c
 }
 
 // record is what a first request leaves behind.
-func record(t *testing.T, req *httpapi.Request, caller string, resp *httpapi.Response) *effects.Record {
+func record(t *testing.T, req *httpapi.Request, who caller, resp *httpapi.Response) *effects.Record {
 	t.Helper()
-	rec, err := begin(t, req, caller).Record(t.Context(), resp)
-	if err != nil || rec == nil {
-		t.Fatalf("Record = %v, %v", rec, err)
+	fx, err := begin(t, req, who).Effects(t.Context(), resp)
+	if err != nil || fx.Answer == nil {
+		t.Fatalf("Effects = %v, %v", fx, err)
 	}
-	return rec
+	return fx.Answer
 }
 
 func TestIdempotencyKeyForm(t *testing.T) {
@@ -95,9 +102,9 @@ func TestIdempotencyKeyForm(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := httpapi.NewIdempotency(t.Context(), sealer(), keyed("id", tc.key, "{}"), "caller", now())
+			_, err := httpapi.NewChange(t.Context(), sealer(), keyed("id", tc.key, "{}"), caller("caller"), now())
 			if diff := cmp.Diff(tc.want, told(err)); diff != "" {
-				t.Errorf("NewIdempotency (-want +got):\n%s", diff)
+				t.Errorf("NewChange (-want +got):\n%s", diff)
 			}
 			if err != nil && strings.Contains(err.Error(), tc.key) {
 				t.Errorf("the problem repeats the key: %v", err)
@@ -108,20 +115,21 @@ func TestIdempotencyKeyForm(t *testing.T) {
 
 func TestNoIdempotencyKeyDoesNothing(t *testing.T) {
 	broken := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, errors.New("must not be read") })
-	i, err := httpapi.NewIdempotency(t.Context(), broken, httpapi.NewRequest("id", post("{}")), "caller", now())
-	if i != nil || err != nil {
-		t.Fatalf("NewIdempotency = %v, %v, want nil", i, err)
+	i, err := httpapi.NewChange(t.Context(), broken, httpapi.NewRequest("id", post("{}")), caller("caller"), now())
+	if err != nil {
+		t.Fatalf("NewChange = %v", err)
 	}
 	c := &claims{fail: errors.New("must not be called")}
 	refused := fault.New(fault.CarrierRefused, "m")
-	resp, err := httpapi.Claimed(t.Context(), broken, c, httpapi.NewRequest("id", post("{}")), "caller", now(), now(), func(*httpapi.Idempotency) (*httpapi.Response, error) {
+	resp, err := httpapi.Claimed(t.Context(), broken, c, httpapi.NewRequest("id", post("{}")), caller("caller"), now(), now(), func(*httpapi.Change) (*httpapi.Response, error) {
 		return nil, refused
 	})
 	if resp != nil || err != error(refused) { //nolint:errorlint // as it came
 		t.Errorf("Claimed = %v, %v", resp, err)
 	}
-	if rec, err := i.Record(t.Context(), httpapi.JSON(200, nil)); rec != nil || err != nil {
-		t.Errorf("Record = %v, %v", rec, err)
+	fx, err := i.Effects(t.Context(), httpapi.JSON(200, nil))
+	if diff := cmp.Diff(effects.Effects{By: caller("caller").By()}, fx); diff != "" || err != nil {
+		t.Errorf("Effects = %v (-want +got):\n%s", err, diff)
 	}
 }
 
@@ -159,7 +167,7 @@ func TestReplayRefuses(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := begin(t, tc.req, "caller").Replay(t.Context(), tc.found)
+			got, err := begin(t, tc.req, "caller").Replayed(t.Context(), &effects.Replay{Record: *tc.found})
 			if diff := cmp.Diff(tc.want, told(err)); diff != "" || got != nil {
 				t.Fatalf("Replay = %v (-want +got):\n%s", got, diff)
 			}
@@ -177,7 +185,7 @@ func TestReplayByteForByte(t *testing.T) {
 	if len(first.Header) != 1 {
 		t.Errorf("Record changes the answer: %v", first.Header)
 	}
-	got, err := begin(t, keyed("id 2", "k", `{"a":1}`), "caller").Replay(t.Context(), rec)
+	got, err := begin(t, keyed("id 2", "k", `{"a":1}`), "caller").Replayed(t.Context(), &effects.Replay{Record: *rec})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,9 +211,9 @@ func TestSealedRecordShowsNothing(t *testing.T) {
 }
 
 func TestScopeIsCallerAndRoute(t *testing.T) {
-	scope := func(e events.APIGatewayProxyRequest, caller string) string {
+	scope := func(e events.APIGatewayProxyRequest, who caller) string {
 		e.Headers = map[string]string{"Idempotency-Key": "k"}
-		return record(t, httpapi.NewRequest("id", e), caller, httpapi.JSON(200, nil)).Scope
+		return record(t, httpapi.NewRequest("id", e), who, httpapi.JSON(200, nil)).Scope
 	}
 	base := post("{}")
 	put, other := base, base
@@ -220,13 +228,13 @@ func TestScopeIsCallerAndRoute(t *testing.T) {
 }
 
 // claimed runs do under the request's key.
-func claimed(t *testing.T, c *claims, req *httpapi.Request, caller string, do func(i *httpapi.Idempotency) (*httpapi.Response, error)) (*httpapi.Response, error) {
+func claimed(t *testing.T, c *claims, req *httpapi.Request, who caller, do func(i *httpapi.Change) (*httpapi.Response, error)) (*httpapi.Response, error) {
 	t.Helper()
-	return httpapi.Claimed(t.Context(), sealer(), c, req, caller, now(), now().Add(20*time.Second), do)
+	return httpapi.Claimed(t.Context(), sealer(), c, req, who, now(), now().Add(20*time.Second), do)
 }
 
 func TestClaimedRefuses(t *testing.T) {
-	unheard := func(*httpapi.Idempotency) (*httpapi.Response, error) {
+	unheard := func(*httpapi.Change) (*httpapi.Response, error) {
 		t.Error("the change is made")
 		return httpapi.JSON(200, nil), nil
 	}
@@ -243,7 +251,7 @@ func TestClaimedRefuses(t *testing.T) {
 	})
 	t.Run("running", func(t *testing.T) {
 		c := &claims{}
-		_, err := claimed(t, c, keyed("id 1", "k", "{}"), "caller", func(*httpapi.Idempotency) (*httpapi.Response, error) {
+		_, err := claimed(t, c, keyed("id 1", "k", "{}"), "caller", func(*httpapi.Change) (*httpapi.Response, error) {
 			_, err := claimed(t, c, keyed("id 2", "k", "{}"), "caller", unheard)
 			if !fault.Is(err, fault.State) || fault.Of(err)[0].RetryAfter != time.Second {
 				t.Errorf("Claimed beside the first = %v, want state with a second", err)
@@ -256,7 +264,7 @@ func TestClaimedRefuses(t *testing.T) {
 	})
 	t.Run("the change fails, and then the store", func(t *testing.T) {
 		c := &claims{}
-		_, err := claimed(t, c, keyed("id", "k", "{}"), "caller", func(*httpapi.Idempotency) (*httpapi.Response, error) {
+		_, err := claimed(t, c, keyed("id", "k", "{}"), "caller", func(*httpapi.Change) (*httpapi.Response, error) {
 			c.fail = fault.New(fault.NotFound, "m")
 			return nil, fault.New(fault.CarrierRefused, "m")
 		})
@@ -268,14 +276,15 @@ func TestClaimedRefuses(t *testing.T) {
 
 func TestClaimed(t *testing.T) {
 	// made is a change that keeps its answer; it counts its calls.
-	made := func(c *claims, times *int, failure error) func(i *httpapi.Idempotency) (*httpapi.Response, error) {
-		return func(i *httpapi.Idempotency) (*httpapi.Response, error) {
+	made := func(c *claims, times *int, failure error) func(i *httpapi.Change) (*httpapi.Response, error) {
+		return func(i *httpapi.Change) (*httpapi.Response, error) {
 			*times++
 			resp := httpapi.JSON(200, "made")
-			rec, err := i.Record(t.Context(), resp)
+			fx, err := i.Effects(t.Context(), resp)
 			if err != nil {
 				t.Fatal(err)
 			}
+			rec := fx.Answer
 			if kept := c.records[rec.Scope+"|"+rec.Key]; kept.ClaimID == "" || kept.ClaimID != rec.ClaimID || !kept.LeaseUntil.Equal(now().Add(20*time.Second)) {
 				t.Errorf("the record is not the claim's: %+v", rec)
 			}
@@ -307,7 +316,7 @@ func TestClaimed(t *testing.T) {
 	t.Run("a failure frees the key", func(t *testing.T) {
 		c, refused := &claims{}, fault.New(fault.CarrierRefused, "m")
 		for range 2 {
-			if _, err := claimed(t, c, keyed("id", "k", "{}"), "caller", func(*httpapi.Idempotency) (*httpapi.Response, error) { return nil, refused }); !errors.Is(err, refused) {
+			if _, err := claimed(t, c, keyed("id", "k", "{}"), "caller", func(*httpapi.Change) (*httpapi.Response, error) { return nil, refused }); !errors.Is(err, refused) {
 				t.Errorf("Claimed = %v, want what the change says", err)
 			}
 		}
@@ -318,7 +327,7 @@ func TestClaimed(t *testing.T) {
 	t.Run("also when the time of the request is over", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		c := &alive{}
-		_, err := httpapi.Claimed(ctx, sealer(), c, keyed("id", "k", "{}"), "caller", now(), now(), func(*httpapi.Idempotency) (*httpapi.Response, error) {
+		_, err := httpapi.Claimed(ctx, sealer(), c, keyed("id", "k", "{}"), caller("caller"), now(), now(), func(*httpapi.Change) (*httpapi.Response, error) {
 			cancel()
 			return nil, ctx.Err()
 		})
@@ -341,12 +350,12 @@ func (c *alive) ReleaseIdempotency(ctx context.Context, rec effects.Record) erro
 func TestIdempotencyNeedsTheSecret(t *testing.T) {
 	down := errors.New("down")
 	broken := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, down })
-	if _, err := httpapi.NewIdempotency(t.Context(), broken, keyed("id", "k", "{}"), "caller", now()); !errors.Is(err, down) {
-		t.Errorf("NewIdempotency = %v, want the reader's error", err)
+	if _, err := httpapi.NewChange(t.Context(), broken, keyed("id", "k", "{}"), caller("caller"), now()); !errors.Is(err, down) {
+		t.Errorf("NewChange = %v, want the reader's error", err)
 	}
 	bad := post("x")
 	bad.IsBase64Encoded, bad.Headers = true, map[string]string{"Idempotency-Key": "k"}
-	if _, err := httpapi.NewIdempotency(t.Context(), sealer(), httpapi.NewRequest("id", bad), "caller", now()); !fault.Is(err, fault.Invalid) {
-		t.Errorf("NewIdempotency of broken base64 = %v", err)
+	if _, err := httpapi.NewChange(t.Context(), sealer(), httpapi.NewRequest("id", bad), caller("caller"), now()); !fault.Is(err, fault.Invalid) {
+		t.Errorf("NewChange of broken base64 = %v", err)
 	}
 }

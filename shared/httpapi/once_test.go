@@ -22,24 +22,24 @@ type table struct {
 	findErr       error
 }
 
-// write keeps rec with a change, or finds the one that is there.
-func (c *table) write(rec *effects.Record, change error) (*effects.Record, error) {
-	if rec != nil {
-		if old, ok := c.records[rec.Scope+"|"+rec.Key]; ok {
-			return &old, nil
+// write keeps the answer with a change, or finds the one that is there.
+func (c *table) write(fx effects.Effects, change error) error {
+	if fx.Answer != nil {
+		if old, ok := c.records[fx.Answer.Scope+"|"+fx.Answer.Key]; ok {
+			return &effects.Replay{Record: old}
 		}
 	}
 	if change != nil {
-		return nil, change
+		return change
 	}
 	c.writes++
-	if rec != nil {
-		return c.ClaimIdempotency(context.Background(), *rec, now())
+	if fx.Answer != nil {
+		return c.ClaimIdempotency(context.Background(), *fx.Answer, now())
 	}
-	return nil, nil //nolint:nilnil // written: there is no earlier record
+	return nil
 }
 
-func (c *table) find(_ context.Context, rec effects.Record) (*effects.Record, error) {
+func (c *table) find(_ context.Context, rec effects.Record, _ time.Time) (*effects.Record, error) {
 	c.finds++
 	if c.findErr != nil {
 		return nil, c.findErr
@@ -52,15 +52,21 @@ func (c *table) find(_ context.Context, rec effects.Record) (*effects.Record, er
 
 func TestWrite(t *testing.T) {
 	resp := httpapi.JSON(200, "made")
+	// written runs a write through Once, as handlers do.
+	written := func(t *testing.T, req *httpapi.Request, resp *httpapi.Response, write func(effects.Effects) error) (*httpapi.Response, error) {
+		t.Helper()
+		return httpapi.Once(t.Context(), sealer(), req, caller("caller"), now(), nil, func(c *httpapi.Change) (*httpapi.Response, error) {
+			return c.Write(t.Context(), resp, write)
+		})
+	}
 	t.Run("without a key", func(t *testing.T) {
-		var none *httpapi.Idempotency
 		tab := &table{}
 		for n := 1; n <= 2; n++ {
-			got, err := none.Write(t.Context(), resp, func(rec *effects.Record) (*effects.Record, error) {
-				if rec != nil {
-					t.Errorf("a record: %+v", rec)
+			got, err := written(t, httpapi.NewRequest("id", post("{}")), resp, func(fx effects.Effects) error {
+				if fx.Answer != nil || fx.By != caller("caller").By() {
+					t.Errorf("effects: %+v, want who makes the change and no answer", fx)
 				}
-				return tab.write(rec, nil)
+				return tab.write(fx, nil)
 			})
 			if got != resp || err != nil || tab.writes != n {
 				t.Errorf("Write = %v, %v after %d writes", got, err, tab.writes)
@@ -69,9 +75,7 @@ func TestWrite(t *testing.T) {
 	})
 	t.Run("refused", func(t *testing.T) {
 		conflict := fault.New(fault.Conflict, "m")
-		got, err := begin(t, keyed("id 1", "k", "{}"), "caller").Write(t.Context(), resp, func(rec *effects.Record) (*effects.Record, error) {
-			return (&table{}).write(rec, conflict)
-		})
+		got, err := written(t, keyed("id 1", "k", "{}"), resp, func(fx effects.Effects) error { return (&table{}).write(fx, conflict) })
 		if got != nil || !errors.Is(err, conflict) {
 			t.Errorf("Write = %v, %v, want the refusal", got, err)
 		}
@@ -79,8 +83,11 @@ func TestWrite(t *testing.T) {
 	t.Run("first and repeat", func(t *testing.T) {
 		tab := &table{}
 		write := func(id, body string, resp *httpapi.Response) (*httpapi.Response, error) {
-			return begin(t, keyed(id, "k", body), "caller").Write(t.Context(), resp, func(rec *effects.Record) (*effects.Record, error) {
-				return tab.write(rec, nil)
+			return written(t, keyed(id, "k", body), resp, func(fx effects.Effects) error {
+				if fx.Answer == nil || fx.By != caller("caller").By() {
+					t.Errorf("effects: %+v, want who makes the change and its answer", fx)
+				}
+				return tab.write(fx, nil)
 			})
 		}
 		if got, err := write("id 1", "{}", resp); got != resp || err != nil {
@@ -100,14 +107,55 @@ func TestWrite(t *testing.T) {
 	t.Run("an answer without a body", func(t *testing.T) {
 		tab := &table{}
 		for n, want := range []string{"", "true"} {
-			got, err := begin(t, keyed("id", "k", ""), "caller").Write(t.Context(), &httpapi.Response{Status: 204}, func(rec *effects.Record) (*effects.Record, error) {
-				return tab.write(rec, nil)
-			})
+			got, err := written(t, keyed("id", "k", ""), &httpapi.Response{Status: 204}, func(fx effects.Effects) error { return tab.write(fx, nil) })
 			if err != nil || got.Status != 204 || len(got.Body) != 0 || got.Header["Idempotent-Replayed"] != want {
 				t.Errorf("try %d: %+v, %v", n, got, err)
 			}
 		}
 	})
+}
+
+// TestShow holds the answer of a change to what its last try came to.
+func TestShow(t *testing.T) {
+	broken := errors.New("broken")
+	show := func(n int) *httpapi.Response {
+		if n < 0 {
+			return nil
+		}
+		return httpapi.JSON(200, n)
+	}
+	tests := []struct {
+		name    string
+		results []int // of the tries
+		err     error // of the change
+		want    string
+		kept    bool
+	}{
+		{"the change fails", []int{1}, broken, "", true},
+		{"nothing to show", []int{-1}, nil, "", false},
+		{"a second try", []int{1, 2}, nil, "2", true},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			c := begin(t, keyed("id", "k", "{}"), "caller")
+			resp, err := httpapi.Show(t.Context(), c, show, func(fx effects.For[int]) error {
+				for _, n := range tc.results {
+					made, err := fx.Of(n)
+					if err != nil || made.By != caller("caller").By() || (made.Answer != nil) != tc.kept {
+						t.Errorf("effects of %d: %+v, %v", n, made, err)
+					}
+				}
+				return tc.err
+			})
+			got := ""
+			if resp != nil {
+				got = string(resp.Body)
+			}
+			if got != tc.want || !errors.Is(err, tc.err) {
+				t.Errorf("Show = %q, %v, want %q, %v", got, err, tc.want, tc.err)
+			}
+		})
+	}
 }
 
 func TestOnce(t *testing.T) {
@@ -147,12 +195,12 @@ func TestOnce(t *testing.T) {
 			if tc.key == "" {
 				req = httpapi.NewRequest("id 2", post("{}"))
 			}
-			resp, err := httpapi.Once(t.Context(), sealer(), req, "caller", now(), tab.find, func(i *httpapi.Idempotency) (*httpapi.Response, error) {
+			resp, err := httpapi.Once(t.Context(), sealer(), req, caller("caller"), now(), tab.find, func(i *httpapi.Change) (*httpapi.Response, error) {
 				if tc.change != nil {
 					return nil, tc.change
 				}
-				return i.Write(t.Context(), httpapi.JSON(200, "new"), func(rec *effects.Record) (*effects.Record, error) {
-					return tab.write(rec, nil)
+				return i.Write(t.Context(), httpapi.JSON(200, "new"), func(fx effects.Effects) error {
+					return tab.write(fx, nil)
 				})
 			})
 			got := ""
@@ -166,7 +214,7 @@ func TestOnce(t *testing.T) {
 	}
 	t.Run("the secret can not be read", func(t *testing.T) {
 		sealer := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, broken })
-		_, err := httpapi.Once(t.Context(), sealer, keyed("id", "k", "{}"), "caller", now(), (&table{}).find, func(*httpapi.Idempotency) (*httpapi.Response, error) {
+		_, err := httpapi.Once(t.Context(), sealer, keyed("id", "k", "{}"), caller("caller"), now(), (&table{}).find, func(*httpapi.Change) (*httpapi.Response, error) {
 			t.Error("the change is made")
 			return nil, nil //nolint:nilnil // not reached
 		})

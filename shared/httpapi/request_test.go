@@ -54,12 +54,12 @@ func TestHeader(t *testing.T) {
 		t.Errorf("Content-Type twice (-want +got):\n%s", diff)
 	}
 	e.MultiValueHeaders = map[string][]string{"Idempotency-Key": {"k", "l"}}
-	if _, err := httpapi.NewIdempotency(t.Context(), sealer(), httpapi.NewRequest("id", e), "caller", now()); !cmp.Equal([]string{"invalid Idempotency-Key"}, told(err)) {
+	if _, err := httpapi.NewChange(t.Context(), sealer(), httpapi.NewRequest("id", e), caller("caller"), now()); !cmp.Equal([]string{"invalid Idempotency-Key"}, told(err)) {
 		t.Errorf("Idempotency-Key twice: %v", err)
 	}
 	e.MultiValueHeaders = map[string][]string{"Idempotency-Key": {"k", "k"}}
-	if i, err := httpapi.NewIdempotency(t.Context(), sealer(), httpapi.NewRequest("id", e), "caller", now()); i == nil || err != nil {
-		t.Errorf("Idempotency-Key twice the same: %v", err)
+	if rec := record(t, httpapi.NewRequest("id", e), "caller", httpapi.JSON(200, nil)); rec.Key != "k" {
+		t.Errorf("Idempotency-Key twice the same: %q", rec.Key)
 	}
 }
 

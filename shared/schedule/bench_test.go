@@ -25,6 +25,7 @@ import (
 	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/health"
 	"carrierlink/shared/schedule"
 	"carrierlink/shared/secret"
@@ -151,8 +152,8 @@ func newDueAlways(b *testing.B, client connection.Carrier, n int) *dueAlways {
 }
 
 // RecordCheck keeps no history: it would grow with the benchmark.
-func (d *dueAlways) RecordCheck(ctx context.Context, conn *connection.Connection, _ *connection.HistoryEntry, snap *connection.Snapshot) error {
-	return d.Memory.RecordCheck(ctx, conn, nil, snap)
+func (d *dueAlways) RecordCheck(ctx context.Context, conn *connection.Connection, _ *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error {
+	return d.Memory.RecordCheck(ctx, conn, nil, snap, fx, now)
 }
 
 // answers is a carrier that is well, for the links.

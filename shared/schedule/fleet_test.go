@@ -12,6 +12,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/health"
 	"carrierlink/shared/schedule"
 	"carrierlink/shared/secret"
@@ -82,7 +83,7 @@ func newFleet(t *testing.T, members []member) *fleet {
 		entry := conn.Record(connection.Observation{
 			Reading: connection.Reading{Outcome: carrier.OutcomeOK}, Trigger: connection.TriggerLink, Now: f.clock, Timing: timing, Jitter: float64(i*37%100) / 100,
 		})
-		if err := f.FinishLink(t.Context(), &conn, &entry, nil, nil); err != nil {
+		if err := f.FinishLink(t.Context(), &conn, &entry, nil, effects.Effects{}, f.clock); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -443,7 +444,7 @@ func TestLiveReadsOutvoteNobody(t *testing.T) {
 		f.answer = func(member, time.Time) carrier.Outcome { return o }
 		for range n {
 			f.clock = f.clock.Add(100 * time.Millisecond) // within the allowance of callers
-			if _, err := f.linker.Check(t.Context(), f.row(t, m.account, m.id), connection.TriggerRead, f.breaker(t)); err != nil {
+			if _, err := f.linker.Check(t.Context(), f.row(t, m.account, m.id), connection.TriggerRead, f.breaker(t), nil); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -56,7 +56,7 @@ func TestLaggingIndex(t *testing.T) {
 	}
 	clock = clock.Add(2 * time.Hour)
 	memory.LagDue(1_000)
-	if err := linker.Unlink(t.Context(), *rows[0], false); err != nil {
+	if err := linker.Unlink(t.Context(), *rows[0], false, nil); err != nil {
 		t.Fatal(err)
 	}
 	worker := schedule.Worker{Checker: linker, Breakers: memory, Metrics: testMetrics}

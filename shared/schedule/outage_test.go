@@ -15,6 +15,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/schedule"
@@ -83,7 +84,7 @@ func newYear(t *testing.T) *year {
 			t.Fatal(err)
 		}
 		conn.Status = connection.Active
-		if err := y.FinishLink(t.Context(), &conn, nil, nil, nil); err != nil {
+		if err := y.FinishLink(t.Context(), &conn, nil, nil, effects.Effects{}, y.clock); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -121,7 +122,7 @@ func (y *year) check(ctx context.Context, conn connection.Connection, b health.B
 	entry := conn.Record(connection.Observation{
 		Reading: reading, Trigger: connection.TriggerSchedule, Now: y.clock, Breaker: b, Timing: y.timing, Jitter: rand.Float64(),
 	})
-	if err := y.RecordCheck(ctx, &conn, &entry, nil); err != nil {
+	if err := y.RecordCheck(ctx, &conn, &entry, nil, effects.Effects{}, y.clock); err != nil {
 		return connection.Checked{}, err
 	}
 	y.mu.Lock()

@@ -16,6 +16,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/schedule"
@@ -135,7 +136,7 @@ func (h *hour) add(t *testing.T, name string, n int, env carrier.Environment, pa
 			t.Fatal(err)
 		}
 		conn.Status = connection.Active
-		if err := h.FinishLink(t.Context(), &conn, nil, nil, nil); err != nil {
+		if err := h.FinishLink(t.Context(), &conn, nil, nil, effects.Effects{}, h.clock); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -178,11 +179,11 @@ func (h *hour) Snapshot(ctx context.Context, accountID int64, id string) (*conne
 }
 
 // RecordCheck throttles one kind of poison for good.
-func (h *hour) RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot) error {
+func (h *hour) RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error {
 	if strings.HasPrefix(conn.ID, "se-poisonhot") {
 		return fault.New(fault.Overloaded, "throttled")
 	}
-	return h.Memory.RecordCheck(ctx, conn, entry, snap)
+	return h.Memory.RecordCheck(ctx, conn, entry, snap, fx, now)
 }
 
 // poisonedVault has credentials for everybody but the poisoned.

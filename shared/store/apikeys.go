@@ -36,43 +36,39 @@ func (s *Store) ListKeys(ctx context.Context, accountID int64) ([]account.APIKey
 	return keys, nil
 }
 
-// CreateKey adds a key to its account. When the idempotency key (nil: none) is
-// in use it writes nothing and returns the record that is there.
+// CreateKey adds a key to its account, with the effects.
 //
-// It returns fault.NotFound when the account is gone, fault.State when it is
+// It returns *effects.Replay when the Idempotency-Key is taken, fault.NotFound when the account is gone, fault.State when it is
 // deleted or has Caps.Keys keys that have not expired, and fault.Internal
 // with ErrIDTaken when the very key is there already.
-func (s *Store) CreateKey(ctx context.Context, k account.APIKey, rec *effects.Record, now time.Time) (*effects.Record, error) {
-	existing, err := s.addKey(ctx, k, nil, rec, now)
-	if err != nil {
-		return nil, fmt.Errorf("creating an API key: %w", err)
+func (s *Store) CreateKey(ctx context.Context, k account.APIKey, fx effects.Effects, now time.Time) error {
+	if err := s.addKey(ctx, k, nil, fx, now); err != nil {
+		return fmt.Errorf("creating an API key: %w", err)
 	}
-	return existing, nil
+	return nil
 }
 
 // RotateKey adds a key to its account and ends another one at validUntil, or
 // when that one expires by itself if that is earlier: its end only ever comes
 // nearer. One that ends at once makes room for the new key where the account is
-// full. When the idempotency key (nil: none) is in use it writes nothing and
-// returns the record that is there.
+// full.
 //
 // Beside CreateKey's refusals it returns fault.NotFound when the old key is
 // gone, and fault.State when it has expired, was rotated already, or its end was
 // changed since it was read.
-func (s *Store) RotateKey(ctx context.Context, old, k account.APIKey, validUntil time.Time, rec *effects.Record, now time.Time) (*effects.Record, error) {
+func (s *Store) RotateKey(ctx context.Context, old, k account.APIKey, validUntil time.Time, fx effects.Effects, now time.Time) error {
 	if !old.ExpiresAt.IsZero() && old.ExpiresAt.Before(validUntil) {
 		validUntil = old.ExpiresAt
 	}
-	existing, err := s.addKey(ctx, k, &ending{old, validUntil}, rec, now)
-	if err != nil {
-		return nil, fmt.Errorf("rotating an API key: %w", err)
+	if err := s.addKey(ctx, k, &ending{old, validUntil}, fx, now); err != nil {
+		return fmt.Errorf("rotating an API key: %w", err)
 	}
-	return existing, nil
+	return nil
 }
 
-// DeleteKey removes a key: it is refused from then on. One that is gone is
-// fault.NotFound.
-func (s *Store) DeleteKey(ctx context.Context, k account.APIKey) error {
+// DeleteKey removes a key: it is refused from then on. It returns *effects.Replay
+// when the Idempotency-Key is taken, and fault.NotFound when the key is gone.
+func (s *Store) DeleteKey(ctx context.Context, k account.APIKey, fx effects.Effects, now time.Time) error {
 	e := newEdit(apiKeyKey(k.PartnerID, k.AccountID, k.Hash))
 	e.exists(attrPK)
 	parts := []part{s.remove(partKey, e)}
@@ -82,7 +78,7 @@ func (s *Store) DeleteKey(ctx context.Context, k account.APIKey) error {
 		count.exists(attrPK)
 		parts = append(parts, s.update(partAccount, count))
 	}
-	refused, err := s.transact(ctx, parts)
+	refused, err := s.commit(ctx, parts, fx, now)
 	switch {
 	case err != nil:
 		return fmt.Errorf("deleting an API key: %w", err)
@@ -101,31 +97,31 @@ type ending struct {
 }
 
 // addKey adds a key and ends another one, nil if none.
-func (s *Store) addKey(ctx context.Context, k account.APIKey, old *ending, rec *effects.Record, now time.Time) (*effects.Record, error) {
+func (s *Store) addKey(ctx context.Context, k account.APIKey, old *ending, fx effects.Effects, now time.Time) error {
 	var spent *account.APIKey // whose place the new key takes
 	for n := 0; ; n++ {
-		existing, refused, err := s.transactOnce(ctx, s.keyParts(k, old, spent, now), rec, now)
-		if err != nil || existing != nil || len(refused) == 0 {
-			return existing, err
+		refused, err := s.commit(ctx, s.keyParts(k, old, spent, now), fx, now)
+		if err != nil || len(refused) == 0 {
+			return err
 		}
 		full := false
 		if refused.has(partAccount) {
 			if full, err = refusedKey(refused[partAccount], now); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		switch {
 		case refused.has(partOldKey):
-			return nil, refusedEnding(refused[partOldKey], now)
+			return refusedEnding(refused[partOldKey], now)
 		case refused.has(partKey):
-			return nil, ErrIDTaken
+			return ErrIDTaken
 		case n+1 == attempts:
-			return nil, fault.Busy(fmt.Errorf("no API key added in %d attempts", n+1))
+			return fault.Busy(fmt.Errorf("no API key added in %d attempts", n+1))
 		}
 		spent = nil
 		if full {
 			if spent, err = s.spentKey(ctx, k.AccountID, old, now); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}

@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"testing"
@@ -44,19 +46,25 @@ func TestRemoteCalls(t *testing.T) {
 		const good = fault.Internal // no error
 
 		partnerKey := account.APIKey{ID: 1, PartnerID: partner, Hash: "p"}
-		expect("CreatePartner", s.CreatePartner(ctx, account.Partner{ID: partner}, partnerKey), good, "TransactWriteItems")
+		expect("CreatePartner", s.CreatePartner(ctx, account.Partner{ID: partner}, partnerKey, effects.Effects{}, now), good, "TransactWriteItems")
 
-		answer := effects.Record{Scope: "calls", Key: "create", ClaimID: "1", Sealed: []byte("answer"), ExpiresAt: now.Add(time.Hour)}
+		// replayed is nil for a replay, and an error for what is none.
+		replayed := func(err error) error {
+			if _, ok := errors.AsType[*effects.Replay](err); !ok {
+				return fmt.Errorf("%w, want a replay", err)
+			}
+			return nil
+		}
+		answer := effects.Record{Scope: "calls", Key: "create", Sealed: []byte("answer"), ExpiresAt: now.Add(time.Hour)}
 		n := store.NewAccount{
 			Account: account.Account{ID: accountID, PartnerID: partner, Active: true, Email: "calls@example.com", EmailKey: "calls@example.com", ExternalID: "calls"},
-			Key:     account.APIKey{ID: 2, PartnerID: partner, AccountID: accountID, Hash: "a"}, Idempotency: &answer,
+			Key:     account.APIKey{ID: 2, PartnerID: partner, AccountID: accountID, Hash: "a"},
 		}
-		_, err := s.CreateAccount(ctx, n, now)
+		err := s.CreateAccount(ctx, n, effects.Effects{Answer: &answer}, now)
 		expect("CreateAccount", err, good, "TransactWriteItems")
-		_, err = s.CreateAccount(ctx, n, now)
-		expect("CreateAccount, repeated", err, good, "TransactWriteItems")
-		n.Idempotency = nil
-		_, err = s.CreateAccount(ctx, n, now)
+		err = s.CreateAccount(ctx, n, effects.Effects{Answer: &answer}, now)
+		expect("CreateAccount, repeated", replayed(err), good, "TransactWriteItems")
+		err = s.CreateAccount(ctx, n, effects.Effects{}, now)
 		expect("CreateAccount, taken", err, fault.Conflict, "TransactWriteItems")
 
 		use := account.KeyUse{AccountID: accountID, Hash: "a", Now: now, Limit: 2}
@@ -90,59 +98,60 @@ func TestRemoteCalls(t *testing.T) {
 
 		next := a
 		next.FirstName, next.Email, next.EmailKey, next.ExternalID = "Jo", "new.calls@example.com", "new.calls@example.com", "new"
-		change := store.AccountChange{Old: a, New: next, Idempotency: &effects.Record{
-			Scope: "calls", Key: "update", ClaimID: "1", Sealed: []byte("answer"), ExpiresAt: now.Add(time.Hour),
-		}}
-		_, err = s.UpdateAccount(ctx, change, now)
+		change := store.AccountChange{Old: a, New: next}
+		fx := effects.Effects{
+			Answer: &effects.Record{Scope: "calls", Key: "update", Sealed: []byte("answer"), ExpiresAt: now.Add(time.Hour)},
+			Events: []effects.Event{{ID: "evt-1", Type: "t", AccountID: accountID, At: now}},
+		}
+		err = s.UpdateAccount(ctx, change, fx, now)
 		expect("UpdateAccount", err, good, "TransactWriteItems")
-		_, err = s.UpdateAccount(ctx, change, now)
-		expect("UpdateAccount, repeated", err, good, "TransactWriteItems")
-		change.Idempotency = nil
-		_, err = s.UpdateAccount(ctx, change, now)
+		err = s.UpdateAccount(ctx, change, fx, now)
+		expect("UpdateAccount, repeated", replayed(err), good, "TransactWriteItems")
+		err = s.UpdateAccount(ctx, change, effects.Effects{}, now)
 		expect("UpdateAccount, old version", err, fault.Precondition, "TransactWriteItems")
 		a = next
 		a.Version = 2
-		_, err = s.SetAccountActive(ctx, a, false, true, nil, now)
+		err = s.SetAccountActive(ctx, a, false, true, effects.Effects{}, now)
 		expect("SetAccountActive, nothing to do", err, good)
-		_, err = s.SetAccountActive(ctx, a, false, false, nil, now)
+		err = s.SetAccountActive(ctx, a, false, false, effects.Effects{}, now)
 		expect("SetAccountActive", err, good, "TransactWriteItems")
-		_, err = s.SetAccountActive(ctx, a, false, false, nil, now)
+		err = s.SetAccountActive(ctx, a, false, false, effects.Effects{}, now)
 		expect("SetAccountActive, of an old version", err, good, "TransactWriteItems")
-		_, err = s.SetAccountActive(ctx, a, false, true, nil, now)
+		err = s.SetAccountActive(ctx, a, false, true, effects.Effects{}, now)
 		expect("SetAccountActive, nothing to do as it was read", err, good)
 		a.Active, a.Version = false, 3
-		_, err = s.DeleteAccount(ctx, a, false, now.Add(time.Hour), nil, now)
+		err = s.DeleteAccount(ctx, a, false, now.Add(time.Hour), effects.Effects{}, now)
 		expect("DeleteAccount", err, good, "TransactWriteItems")
 		a.PurgeAt, a.Version = now.Add(time.Hour), 4
-		_, err = s.DeleteAccount(ctx, a, false, now.Add(time.Hour), nil, now)
+		err = s.DeleteAccount(ctx, a, false, now.Add(time.Hour), effects.Effects{}, now)
 		expect("DeleteAccount, again", err, good)
-		_, err = s.RestoreAccount(ctx, a, false, nil, now)
+		err = s.RestoreAccount(ctx, a, false, effects.Effects{}, now)
 		expect("RestoreAccount", err, good, "TransactWriteItems")
 		a.PurgeAt, a.Version = time.Time{}, 5
-		_, err = s.RestoreAccount(ctx, a, false, nil, now)
+		err = s.RestoreAccount(ctx, a, false, effects.Effects{}, now)
 		expect("RestoreAccount, not deleted", err, fault.State)
-		_, err = s.SetAccountActive(ctx, a, false, true, nil, now)
+		err = s.SetAccountActive(ctx, a, false, true, effects.Effects{}, now)
 		expect("SetAccountActive", err, good, "TransactWriteItems")
 
 		first := account.APIKey{ID: 3, PartnerID: partner, AccountID: accountID, Hash: "b"}
-		_, err = s.CreateKey(ctx, first, nil, now)
+		err = s.CreateKey(ctx, first, effects.Effects{}, now)
 		expect("CreateKey", err, good, "TransactWriteItems")
-		_, err = s.RotateKey(ctx, first, account.APIKey{ID: 4, PartnerID: partner, AccountID: accountID, Hash: "c"}, now.Add(time.Hour), nil, now)
+		err = s.RotateKey(ctx, first, account.APIKey{ID: 4, PartnerID: partner, AccountID: accountID, Hash: "c"}, now.Add(time.Hour), effects.Effects{}, now)
 		expect("RotateKey", err, good, "TransactWriteItems")
 		for i := range account.MaxKeys - 3 {
 			k := account.APIKey{ID: int64(10 + i), PartnerID: partner, AccountID: accountID, Hash: "n" + strconv.Itoa(i)}
-			_, err = s.CreateKey(ctx, k, nil, now)
+			err = s.CreateKey(ctx, k, effects.Effects{}, now)
 			expect("CreateKey", err, good, "TransactWriteItems")
 		}
 		full := account.APIKey{ID: 5, PartnerID: partner, AccountID: accountID, Hash: "d"}
-		_, err = s.CreateKey(ctx, full, nil, now)
+		err = s.CreateKey(ctx, full, effects.Effects{}, now)
 		expect("CreateKey, too many", err, fault.State, "TransactWriteItems", "Query")
-		_, err = s.CreateKey(ctx, full, nil, now.Add(time.Hour))
+		err = s.CreateKey(ctx, full, effects.Effects{}, now.Add(time.Hour))
 		expect("CreateKey, in the place of an expired one", err, good, "TransactWriteItems", "Query", "TransactWriteItems")
-		expect("DeleteKey", s.DeleteKey(ctx, full), good, "TransactWriteItems")
+		expect("DeleteKey", s.DeleteKey(ctx, full, effects.Effects{}, now), good, "TransactWriteItems")
 
 		claim := effects.Record{Scope: "calls", Key: "link", ClaimID: "1", LeaseUntil: now.Add(time.Minute), ExpiresAt: now.Add(time.Hour)}
-		_, err = s.ClaimIdempotency(ctx, claim, now)
+		err = s.ClaimIdempotency(ctx, claim, now)
 		expect("ClaimIdempotency", err, good, "TransactWriteItems")
 		expect("ReleaseIdempotency", s.ReleaseIdempotency(ctx, claim), good, "TransactWriteItems")
 		expect("ReleaseIdempotency, gone", s.ReleaseIdempotency(ctx, claim), good, "TransactWriteItems")
@@ -157,7 +166,7 @@ func TestRemoteCalls(t *testing.T) {
 		}
 		expect("BeginLink", s.BeginLink(ctx, &conn, connection.LinkOptions{}), good, "TransactWriteItems")
 		conn.Status = connection.Active
-		expect("FinishLink", s.FinishLink(ctx, &conn, entry, &snap, nil), good, "TransactWriteItems")
+		expect("FinishLink", s.FinishLink(ctx, &conn, entry, &snap, effects.Effects{}, now), good, "TransactWriteItems")
 		intent := connection.Connection{ID: "se-2", AccountID: accountID, Carrier: carrier.AustraliaPost, AccountNumber: "0004085231"}
 		expect("BeginLink", s.BeginLink(ctx, &intent, connection.LinkOptions{}), good, "TransactWriteItems")
 		expect("DropLink", s.DropLink(ctx, intent), good, "TransactWriteItems")
@@ -177,10 +186,10 @@ func TestRemoteCalls(t *testing.T) {
 		expect("ClaimCheck", err, good, "UpdateItem")
 		_, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)
 		expect("ClaimCheck, busy", err, fault.State, "UpdateItem")
-		expect("RecordCheck with a snapshot", s.RecordCheck(ctx, &conn, nil, &snap), good, "TransactWriteItems")
+		expect("RecordCheck with a snapshot", s.RecordCheck(ctx, &conn, nil, &snap, effects.Effects{}, now), good, "TransactWriteItems")
 		conn, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)
 		expect("ClaimCheck", err, good, "UpdateItem")
-		expect("RecordCheck without", s.RecordCheck(ctx, &conn, nil, nil), good, "TransactWriteItems")
+		expect("RecordCheck without", s.RecordCheck(ctx, &conn, nil, nil, effects.Effects{}, now), good, "TransactWriteItems")
 		conn.NextRefreshAt = now
 		expect("SaveConnection", s.SaveConnection(ctx, &conn), good, "TransactWriteItems")
 		late := conn
@@ -191,11 +200,11 @@ func TestRemoteCalls(t *testing.T) {
 		conn, err = s.ClaimDue(ctx, connection.Due{AccountID: accountID, ConnectionID: conn.ID}, now.Add(time.Hour), now.Add(59*time.Minute), health.Timing{})
 		expect("ClaimDue, the last one was never recorded", err, good, "UpdateItem", "UpdateItem")
 		conn.NextRefreshAt = now
-		expect("RecordCheck with an entry", s.RecordCheck(ctx, &conn, entry, nil), good, "TransactWriteItems")
-		expect("RecordCheck, late", s.RecordCheck(ctx, &late, entry, &snap), fault.State, "TransactWriteItems")
+		expect("RecordCheck with an entry", s.RecordCheck(ctx, &conn, entry, nil, effects.Effects{}, now), good, "TransactWriteItems")
+		expect("RecordCheck, late", s.RecordCheck(ctx, &late, entry, &snap, effects.Effects{}, now), fault.State, "TransactWriteItems")
 		old := conn.AccountNumber
 		conn.AccountNumber = "0004085239"
-		expect("ChangeConnection", s.ChangeConnection(ctx, &conn, connection.Update{OldNumber: old, Entry: entry, Snapshot: &snap}), good, "TransactWriteItems")
+		expect("ChangeConnection", s.ChangeConnection(ctx, &conn, connection.Update{OldNumber: old, Entry: entry, Snapshot: &snap}, effects.Effects{}, now), good, "TransactWriteItems")
 		_, _, err = s.History(ctx, accountID, conn.ID, nil, 0, 25, now)
 		expect("History", err, good, "Query")
 		_, _, err = s.History(ctx, accountID, conn.ID, &connection.HistoryPosition{}, 0, 25, now)
@@ -226,7 +235,7 @@ func TestRemoteCalls(t *testing.T) {
 		follow("deleted", account.StandingDeleted, now.Add(time.Hour), 1)
 		follow("restored", account.StandingActive, time.Time{}, 2)
 		conn.Status = connection.Disconnected
-		expect("Unlink", s.Unlink(ctx, &conn), good, "TransactWriteItems")
+		expect("Unlink", s.Unlink(ctx, &conn, effects.Effects{}, now), good, "TransactWriteItems")
 		conn.Status = connection.Active // as if it never had a good check
 		expect("SaveConnection", s.SaveConnection(ctx, &conn), good, "TransactWriteItems")
 		follow("deleted, without a snapshot", account.StandingDeleted, now.Add(time.Hour), 2)

@@ -11,19 +11,14 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// AccountChange is an account as it was read and as it shall be, and the answer
-// to be repeated under the request's idempotency key, nil without one.
-type AccountChange struct {
-	Old, New    account.Account
-	Idempotency *effects.Record
-}
+// AccountChange is an account as it was read and as it shall be.
+type AccountChange struct{ Old, New account.Account }
 
 // Every change of an account is one transaction, on the condition that the
 // account is the one that was read, and makes its Version one higher. A change
-// of nothing writes nothing but the answer, if there is one to keep. When the
-// idempotency key (nil: none) is in use nothing is written, and the record that
-// is there is returned. An account that is gone, or whose purge is due, is
-// fault.NotFound.
+// of nothing writes nothing but the answer, if there is one to keep: no event
+// tells of it. A taken Idempotency-Key is *effects.Replay. An account that is
+// gone, or whose purge is due, is fault.NotFound.
 //
 // A change of what the account lets its connections do marks it as Following,
 // until EndFollow.
@@ -37,15 +32,15 @@ type AccountChange struct {
 // read, fault.State when it is deleted, fault.State with the field when the
 // country shall change and a carrier is linked, and then fault.Conflict as
 // CreateAccount does.
-func (s *Store) UpdateAccount(ctx context.Context, c AccountChange, now time.Time) (*effects.Record, error) {
+func (s *Store) UpdateAccount(ctx context.Context, c AccountChange, fx effects.Effects, now time.Time) error {
 	a, next := c.Old, c.New
 	next.ID, next.PartnerID, next.CreatedAt = a.ID, a.PartnerID, a.CreatedAt
 	next.PurgeAt, next.CarriersCount, next.Version = a.PurgeAt, a.CarriersCount, a.Version
 	if !differ(a, next) {
-		if c.Idempotency == nil {
-			return nil, nil // nothing to do, and no answer to keep
+		if fx.Answer == nil {
+			return nil // nothing to do, and no answer to keep
 		}
-		return s.updateAccount(ctx, c, next, s.check(partAccount, undeleted(unchanged(a))), now)
+		return s.updateAccount(ctx, a, next, s.check(partAccount, undeleted(unchanged(a))), fx.AnswerOnly(), now)
 	}
 	e := undeleted(changedAccount(a, next))
 	if next.Active != a.Active {
@@ -54,7 +49,7 @@ func (s *Store) UpdateAccount(ctx context.Context, c AccountChange, now time.Tim
 	if next.OriginCountryCode != a.OriginCountryCode {
 		e.lacksOr(attrCarriers, "=", numberValue(0))
 	}
-	return s.updateAccount(ctx, c, next, s.update(partAccount, e), now)
+	return s.updateAccount(ctx, a, next, s.update(partAccount, e), fx, now)
 }
 
 // undeleted adds the condition that the account is not deleted.
@@ -63,10 +58,9 @@ func undeleted(e *edit) *edit {
 	return e
 }
 
-// updateAccount is the transaction of UpdateAccount. account is its part about
-// the account's own item.
-func (s *Store) updateAccount(ctx context.Context, c AccountChange, next account.Account, acct part, now time.Time) (*effects.Record, error) {
-	a := c.Old
+// updateAccount is the transaction of UpdateAccount. acct is its part about the
+// account's own item.
+func (s *Store) updateAccount(ctx context.Context, a, next account.Account, acct part, fx effects.Effects, now time.Time) error {
 	parts := []part{acct}
 	if next.ExternalID != a.ExternalID {
 		parts = append(parts, s.swap(a, externalOf(a), externalOf(next), partOldExternal, now)...)
@@ -74,36 +68,36 @@ func (s *Store) updateAccount(ctx context.Context, c AccountChange, next account
 	if next.EmailKey != a.EmailKey {
 		parts = append(parts, s.swap(a, emailOf(a), emailOf(next), partOldEmail, now)...)
 	}
-	existing, refused, err := s.transactOnce(ctx, parts, c.Idempotency, now)
+	refused, err := s.commit(ctx, parts, fx, now)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("updating an account: %w", err)
-	case existing != nil || len(refused) == 0:
-		return existing, nil
+		return fmt.Errorf("updating an account: %w", err)
+	case len(refused) == 0:
+		return nil
 	case refused.has(partAccount):
 		stored, err := present(refused[partAccount], now)
 		switch {
 		case err != nil:
-			return nil, err
+			return err
 		case stored.Deleted():
-			return nil, account.ErrDeleted()
+			return account.ErrDeleted()
 		case stored.Version != a.Version:
-			return nil, account.ErrChanged()
+			return account.ErrChanged()
 		}
-		return nil, account.ErrCountryFixed()
+		return account.ErrCountryFixed()
 	}
 	if err := taken(refused, a.PartnerID); err != nil {
-		return nil, err
+		return err
 	}
-	return nil, errors.New("updating an account: what it gives up is not its own")
+	return errors.New("updating an account: what it gives up is not its own")
 }
 
 // SetAccountActive enables or disables an account. One that is so already is
 // left as it is. One that has changed since it was read is enabled or disabled
 // as it is now, or is fault.Precondition if the change is pinned to what was
 // read. One that is deleted is fault.State.
-func (s *Store) SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, rec *effects.Record, now time.Time) (*effects.Record, error) {
-	return s.changeState(ctx, a, pinned, rec, now, stateChange{
+func (s *Store) SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, fx effects.Effects, now time.Time) error {
+	return s.changeState(ctx, a, pinned, fx, now, stateChange{
 		what: "enabling or disabling an account",
 		done: func(a account.Account) bool { return a.Active == active && !a.Deleted() },
 		refuse: func(a account.Account) error {
@@ -127,8 +121,8 @@ func (s *Store) SetAccountActive(ctx context.Context, a account.Account, pinned,
 // What it was is remembered for a restore. One that is deleted already is left
 // as it is: the first date stands. One that has changed since it was read is
 // deleted as it is now, or is fault.Precondition if the deletion is pinned.
-func (s *Store) DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, rec *effects.Record, now time.Time) (*effects.Record, error) {
-	return s.changeState(ctx, a, pinned, rec, now, stateChange{
+func (s *Store) DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, fx effects.Effects, now time.Time) error {
+	return s.changeState(ctx, a, pinned, fx, now, stateChange{
 		what:   "deleting an account",
 		done:   func(a account.Account) bool { return a.Deleted() },
 		refuse: func(account.Account) error { return nil },
@@ -151,8 +145,8 @@ func (s *Store) DeleteAccount(ctx context.Context, a account.Account, pinned boo
 // RestoreAccount takes a deletion back: the account is active if it was before.
 // One that is not deleted is fault.State. One that has changed since it was read
 // is restored as it is now, or is fault.Precondition if the change is pinned.
-func (s *Store) RestoreAccount(ctx context.Context, a account.Account, pinned bool, rec *effects.Record, now time.Time) (*effects.Record, error) {
-	return s.changeState(ctx, a, pinned, rec, now, stateChange{
+func (s *Store) RestoreAccount(ctx context.Context, a account.Account, pinned bool, fx effects.Effects, now time.Time) error {
+	return s.changeState(ctx, a, pinned, fx, now, stateChange{
 		what: "restoring an account",
 		done: func(account.Account) bool { return false },
 		refuse: func(a account.Account) error {
@@ -187,50 +181,51 @@ type stateChange struct {
 // changeState makes a change of whatever version of the account is there: when
 // it is another one than was read, the refusal brings that along, and it is
 // tried again. A pinned change is of the version that was read only.
-func (s *Store) changeState(ctx context.Context, a account.Account, pinned bool, rec *effects.Record, now time.Time, c stateChange) (*effects.Record, error) {
+func (s *Store) changeState(ctx context.Context, a account.Account, pinned bool, fx effects.Effects, now time.Time, c stateChange) error {
 	for range attempts {
 		var parts []part
+		with := fx.AnswerOnly()
 		refusal := c.refuse(a)
 		switch {
-		case refusal != nil && rec == nil:
-			return nil, refusal
+		case refusal != nil && fx.Answer == nil:
+			return refusal
 		case refusal != nil:
 			// The key is asked whether this is a repeat of what has been done.
 			never := unchanged(a)
 			never.lacks(attrPK)
 			parts = []part{s.check(partAccount, never)}
 		case !c.done(a):
-			parts = c.parts(a)
-		case rec == nil:
-			return nil, nil // nothing to do, and no answer to keep
+			parts, with = c.parts(a), fx
+		case fx.Answer == nil:
+			return nil // nothing to do, and no answer to keep
 		default:
 			parts = []part{s.check(partAccount, unchanged(a))}
 		}
-		existing, refused, err := s.transactOnce(ctx, parts, rec, now)
+		refused, err := s.commit(ctx, parts, with, now)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("%s: %w", c.what, err)
-		case existing != nil || len(refused) == 0:
-			return existing, nil
+			return fmt.Errorf("%s: %w", c.what, err)
+		case len(refused) == 0:
+			return nil
 		case !refused.has(partAccount) && a.Deleted():
 			// Purged by the clock of whoever holds its identifiers now.
-			return nil, account.ErrNotFound()
+			return account.ErrNotFound()
 		case !refused.has(partAccount):
-			return nil, fmt.Errorf("%s: its identifiers are not its own", c.what)
+			return fmt.Errorf("%s: its identifiers are not its own", c.what)
 		}
 		stored, err := present(refused[partAccount], now)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		switch {
 		case refusal != nil && stored.Version == a.Version:
-			return nil, refusal
+			return refusal
 		case pinned && stored.Version != a.Version:
-			return nil, account.ErrChanged()
+			return account.ErrChanged()
 		}
 		a = stored
 	}
-	return nil, fault.Busy(fmt.Errorf("%s: another version in each of %d attempts", c.what, attempts))
+	return fault.Busy(fmt.Errorf("%s: another version in each of %d attempts", c.what, attempts))
 }
 
 // differ tells whether the two are kept differently, but for the count of

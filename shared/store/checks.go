@@ -11,6 +11,7 @@ import (
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/health"
 )
 
@@ -166,19 +167,14 @@ func claiming(accountID int64, connectionID string, until, now time.Time) *edit 
 }
 
 // RecordCheck writes the row as conn says and ends the lease, and in the same
-// transaction the entry of the history (nil: none) and the snapshot (nil: the
-// one that is there stays). On success conn is what is stored, Version one
-// higher. It returns fault.NotFound when the row is gone, and fault.State when
-// it is no longer the one that was claimed: nothing is written then.
-func (s *Store) RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot) error {
+// transaction the entry of the history (nil: none), the snapshot (nil: the one
+// that is there stays) and the effects. On success conn is what is stored, Version
+// one higher. It returns *effects.Replay when the Idempotency-Key is taken,
+// fault.NotFound when the row is gone, and fault.State when it is no longer the
+// one that was claimed: nothing is written then.
+func (s *Store) RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error {
 	next := freed(conn)
-	if entry == nil && snap == nil {
-		if err := s.saveRow(ctx, conn, next); err != nil {
-			return fmt.Errorf("recording a check: %w", err)
-		}
-		return nil
-	}
-	refused, err := s.transact(ctx, append([]part{s.replace(&next, conn.Version)}, s.checked(&next, entry, snap)...))
+	refused, err := s.commit(ctx, append([]part{s.replace(&next, conn.Version)}, s.checked(&next, entry, snap)...), fx, now)
 	if err != nil {
 		return fmt.Errorf("recording a check: %w", err)
 	}

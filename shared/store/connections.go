@@ -122,13 +122,13 @@ func (s *Store) numberHeld(holders item, duplicate bool) error {
 // that hold a number of its carrier. The item goes with the last of them: that the
 // connection is the last is taken for granted first, and the refusal tells who
 // else there is.
-func (s *Store) dropNumber(ctx context.Context, c *connection.Connection, accountNumber string, parts []part) (refusals, error) {
+func (s *Store) dropNumber(ctx context.Context, c *connection.Connection, accountNumber string, parts []part, fx effects.Effects, now time.Time) (refusals, error) {
 	k := numberKey(c.AccountID, Number{c.Carrier, accountNumber})
 	only := newEdit(k)
 	only.compares(attrCarrierIDs, "=", textSet(c.ID))
 	drop := []part{s.remove(partOldNumber, only)}
 	for range attempts {
-		refused, err := s.transact(ctx, append(slices.Clone(parts), drop...))
+		refused, err := s.commit(ctx, append(slices.Clone(parts), drop...), fx, now)
 		old, is := refused[partOldNumber]
 		if delete(refused, partOldNumber); err != nil || !is || len(refused) > 0 {
 			return refused, err
@@ -171,13 +171,13 @@ func alreadyLinked(holders item) error {
 // FinishLink turns the intent into a connection: in one transaction the row as
 // conn says, the first entry of its history (nil: no check was made), its
 // snapshot (nil: none yet), one more in the account's count of carriers, and the
-// answer under the idempotency key (nil: none) in place of the request's claim.
-// The lease ends. On success conn is what is stored, Version one higher.
+// effects. The lease ends. On success conn is what is stored, Version one higher.
 //
-// It returns fault.NotFound when the account is gone, fault.Inactive when it is
-// disabled, and fault.State when it is deleted, when one of Caps is reached, or
-// the intent or the claim is no longer the caller's. Nothing is written then.
-func (s *Store) FinishLink(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, rec *effects.Record) error {
+// It returns *effects.Replay when the Idempotency-Key is taken, fault.NotFound when
+// the account is gone, fault.Inactive when it is disabled, and fault.State when it
+// is deleted, when one of Caps is reached, or the intent or the claim is no longer
+// the caller's. Nothing is written then.
+func (s *Store) FinishLink(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error {
 	next := freed(conn)
 	account := newEdit(accountKey(conn.AccountID))
 	account.add(attrCarriers, 1)
@@ -186,8 +186,7 @@ func (s *Store) FinishLink(ctx context.Context, conn *connection.Connection, ent
 	parts := []part{s.replace(&next, conn.Version), s.update(partAccount, account)}
 	parts = append(parts, s.countDay(conn.AccountID, conn.ModifiedAt, attrMade)...)
 	parts = append(parts, s.checked(&next, entry, snap)...)
-	parts = append(parts, s.answered(rec)...)
-	refused, err := s.transact(ctx, parts)
+	refused, err := s.commit(ctx, parts, fx, now)
 	switch {
 	case err != nil:
 		return fmt.Errorf("finishing a link: %w", err)
@@ -223,7 +222,7 @@ func (s *Store) DropLink(ctx context.Context, conn connection.Connection) error 
 	row := newEdit(connectionKey(conn.AccountID, conn.ID))
 	row.compares(attrVersion, "=", numberValue(conn.Version))
 	row.compares(attrStatus, "=", textValue(string(connection.Linking)))
-	refused, err := s.dropNumber(ctx, &conn, conn.AccountNumber, []part{s.remove(partConnection, row)})
+	refused, err := s.dropNumber(ctx, &conn, conn.AccountNumber, []part{s.remove(partConnection, row)}, effects.Effects{}, time.Time{})
 	if err != nil {
 		return fmt.Errorf("dropping a link: %w", err)
 	}
@@ -235,19 +234,12 @@ func (s *Store) DropLink(ctx context.Context, conn connection.Connection) error 
 // fault.NotFound when the row is gone, and fault.State when it is another
 // version than the one that was read.
 func (s *Store) SaveConnection(ctx context.Context, conn *connection.Connection) error {
-	if err := s.saveRow(ctx, conn, later(conn)); err != nil {
-		return fmt.Errorf("saving a connection: %w", err)
-	}
-	return nil
-}
-
-// saveRow puts the next form of a row in the place of the one that was read: as
-// a transaction, whose request token keeps a repeat after a lost answer from
-// being refused by its own work.
-func (s *Store) saveRow(ctx context.Context, conn *connection.Connection, next connection.Connection) error {
+	next := later(conn)
+	// A transaction: its request token keeps a repeat after a lost answer from being
+	// refused by its own work.
 	refused, err := s.transact(ctx, []part{s.replace(&next, conn.Version)})
 	if err != nil {
-		return err
+		return fmt.Errorf("saving a connection: %w", err)
 	}
 	if err := otherRow(refused); err != nil {
 		return err
@@ -259,36 +251,34 @@ func (s *Store) saveRow(ctx context.Context, conn *connection.Connection, next c
 // ChangeConnection writes the row exactly as conn says, its lease and its work
 // too, and in the same transaction what belongs to the change: its account
 // number in the place of the old one among those that are held, an entry of the
-// history, the snapshot, and the answer in place of the request's claim. On
+// history, the snapshot, and the effects, of an Unchanged one only the answer. On
 // success conn is what is stored, Version one higher unless it is Unchanged.
 //
-// It returns fault.NotFound when the row is gone, fault.State when it is another
-// version than the one that was read or the claim is no longer the caller's, and
-// fault.CarrierConflict with ExistingCarrierID when another connection of the
-// account holds the new number. Nothing is written then.
-func (s *Store) ChangeConnection(ctx context.Context, conn *connection.Connection, c connection.Update) error {
+// It returns *effects.Replay when the Idempotency-Key is taken, fault.NotFound when
+// the row is gone, fault.State when it is another version than the one that was
+// read or the claim is no longer the caller's, and fault.CarrierConflict with
+// ExistingCarrierID when another connection of the account holds the new number.
+// Nothing is written then.
+func (s *Store) ChangeConnection(ctx context.Context, conn *connection.Connection, c connection.Update, fx effects.Effects, now time.Time) error {
 	next := later(conn)
 	parts := []part{s.replace(&next, conn.Version)}
 	if c.Unchanged {
 		row := newEdit(connectionKey(conn.AccountID, conn.ID))
 		row.compares(attrVersion, "=", numberValue(conn.Version))
-		next, parts = *conn, []part{s.check(partConnection, row)}
+		next, parts, fx = *conn, []part{s.check(partConnection, row)}, fx.AnswerOnly()
 	}
-	write := func() (refusals, error) { return s.transact(ctx, parts) }
+	write := func() (refusals, error) { return s.commit(ctx, parts, fx, now) }
 	if c.OldNumber != "" && c.OldNumber != next.AccountNumber {
 		parts = append(parts, s.holdNumber(&next, c.AllowDuplicate))
-		write = func() (refusals, error) { return s.dropNumber(ctx, &next, c.OldNumber, parts) }
+		write = func() (refusals, error) { return s.dropNumber(ctx, &next, c.OldNumber, parts, fx, now) }
 	}
 	parts = append(parts, s.checked(&next, c.Entry, c.Snapshot)...)
-	parts = append(parts, s.answered(c.Answer)...)
 	refused, err := write()
 	switch {
 	case err != nil:
 		return fmt.Errorf("changing a connection: %w", err)
 	case refused.has(partConnection):
 		return otherRow(refused)
-	case refused.has(partIdempotency):
-		return connection.ErrMoved()
 	case refused.has(partNumber):
 		return s.numberHeld(refused[partNumber], c.AllowDuplicate)
 	}
@@ -298,14 +288,14 @@ func (s *Store) ChangeConnection(ctx context.Context, conn *connection.Connectio
 
 // Unlink writes the row exactly as conn says, which is disconnected, and in the
 // same transaction gives up its account number, takes it from the account's
-// count of carriers and deletes its snapshot. On success conn is what is stored,
-// Version one higher.
+// count of carriers and deletes its snapshot; the effects are written with it. On
+// success conn is what is stored, Version one higher.
 //
-// It returns fault.NotFound when the row or the account is gone (a disabled or
-// deleted one will do), and fault.State when the account has unlinked as often in
-// the day as Caps let it, or the row is another version than the one that was
-// read. Nothing is written then.
-func (s *Store) Unlink(ctx context.Context, conn *connection.Connection) error {
+// It returns *effects.Replay when the Idempotency-Key is taken, fault.NotFound when
+// the row or the account is gone (a disabled or deleted one will do), and
+// fault.State when the account has unlinked as often in the day as Caps let it, or
+// the row is another version than the one that was read. Nothing is written then.
+func (s *Store) Unlink(ctx context.Context, conn *connection.Connection, fx effects.Effects, now time.Time) error {
 	next := later(conn)
 	acct := newEdit(accountKey(conn.AccountID))
 	acct.add(attrCarriers, -1)
@@ -316,7 +306,7 @@ func (s *Store) Unlink(ctx context.Context, conn *connection.Connection) error {
 		s.remove(partSnapshot, newEdit(snapshotKey(conn.AccountID, conn.ID))),
 	}
 	parts = append(parts, s.countDay(conn.AccountID, conn.DisconnectedAt, attrUnlinked)...)
-	refused, err := s.dropNumber(ctx, &next, next.AccountNumber, parts)
+	refused, err := s.dropNumber(ctx, &next, next.AccountNumber, parts, fx, now)
 	switch {
 	case err != nil:
 		return fmt.Errorf("unlinking a connection: %w", err)
@@ -362,14 +352,6 @@ func (s *Store) checked(c *connection.Connection, entry *connection.HistoryEntry
 		parts = append(parts, s.put(partSnapshot, snapshotItem(c, *snap), "", nil))
 	}
 	return parts
-}
-
-// answered is the part that puts an answer in place of its claim, none for nil.
-func (s *Store) answered(rec *effects.Record) []part {
-	if rec == nil {
-		return nil
-	}
-	return []part{s.put(partIdempotency, idempotencyItem(*rec), ifOurClaim, ourClaim(*rec))}
 }
 
 // otherRow says why a row is not the one that was read; nil if it is.

@@ -94,10 +94,10 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
 		t.Helper()
-		storetest.Run(t, func(_ *testing.T, caps connection.Caps) storetest.Store {
+		storetest.Run(t, func(_ *testing.T, caps connection.Caps) storetest.Table {
 			s := store.New(api, table, store.Options{})
 			s.Caps = caps
-			return s
+			return eventTable{s, api}
 		})
 	})
 }

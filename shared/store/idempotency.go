@@ -19,12 +19,6 @@ const (
 	ifOurClaim  = "claim_id = :claim AND attribute_not_exists(sealed)"
 )
 
-func claimableAt(now time.Time) item {
-	return item{":seconds": numberValue(now.Unix()), ":now": timeValue(now)}
-}
-
-func ourClaim(rec effects.Record) item { return item{":claim": textValue(rec.ClaimID)} }
-
 // Idempotency reads the record under rec's Scope and Key, consistently: nil when
 // there is none or it has expired.
 func (s *Store) Idempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error) {
@@ -41,22 +35,25 @@ func (s *Store) Idempotency(ctx context.Context, rec effects.Record, now time.Ti
 }
 
 // ClaimIdempotency takes an idempotency key for a request that calls others
-// before it answers. It returns nil when the claim is the caller's: the key was
-// free, expired, or left behind by a request whose lease is over, of whatever
-// payload. Else it returns the record that is there, finished or at work.
-func (s *Store) ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error) {
-	refused, err := s.transact(ctx, []part{s.put(partIdempotency, idempotencyItem(rec), ifClaimable, claimableAt(now))})
+// before it answers: one that is free, expired, or left behind by a request whose
+// lease is over, of whatever payload. Else it returns *effects.Replay with the
+// record that is there, finished or at work.
+func (s *Store) ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) error {
+	refused, err := s.transact(ctx, []part{s.claim(rec, now)})
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("claiming an idempotency key: %w", err)
+		return fmt.Errorf("claiming an idempotency key: %w", err)
 	case !refused.has(partIdempotency):
-		return nil, nil // claimed: there is no earlier record
+		return nil
 	}
 	existing, err := readIdempotency(refused[partIdempotency])
-	if err == nil && existing.ClaimID == rec.ClaimID && !existing.Finished() {
-		return nil, nil // our own claim: an earlier call made it, and its answer was lost
+	switch {
+	case err != nil:
+		return err
+	case existing.ClaimID == rec.ClaimID && !existing.Finished():
+		return nil // our own claim: an earlier call made it, and its answer was lost
 	}
-	return existing, err
+	return &effects.Replay{Record: *existing}
 }
 
 // ReleaseIdempotency frees a key whose request came to nothing. A claim that is

@@ -15,6 +15,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/health"
 	"carrierlink/shared/store"
 	"carrierlink/shared/tracking"
@@ -68,9 +69,9 @@ func TestEndsAndDueKeys(t *testing.T) {
 		seconds := func(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 		ends := seconds(purge)
 
-		_, err := s.CreateAccount(ctx, store.NewAccount{
+		err := s.CreateAccount(ctx, store.NewAccount{
 			Account: account.Account{ID: accountID, PartnerID: partner, Active: true}, Key: account.APIKey{ID: 1, PartnerID: partner, AccountID: accountID, Hash: "a"},
-		}, now)
+		}, effects.Effects{}, now)
 		ok(err)
 		is("account", own, "ACCOUNT", "- - -")
 		conn := connection.Connection{
@@ -82,7 +83,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 		conn.Status = connection.Active
 		snap, err := connection.NewSnapshot([]byte("{}"), now)
 		ok(err)
-		ok(s.FinishLink(ctx, &conn, &connection.HistoryEntry{Check: connection.Check{At: now}, Number: 1}, &snap, nil))
+		ok(s.FinishLink(ctx, &conn, &connection.HistoryEntry{Check: connection.Check{At: now}, Number: 1}, &snap, effects.Effects{}, now))
 		scheduled := " REFRESH#australia_post#2 " + milli(now.Add(time.Hour)) + "#00c0ffee00c0ffee#7"
 		is("connection", own, "CARRIER#se-1", "-"+scheduled)
 		is("history", "HISTORY#51#se-1", milli(now)+"#00000001", seconds(now.Add(connection.HistoryKept))+" - -")
@@ -97,7 +98,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 
 		a, err := s.Account(ctx, accountID, now)
 		ok(err)
-		_, err = s.DeleteAccount(ctx, a, false, purge, nil, now)
+		err = s.DeleteAccount(ctx, a, false, purge, effects.Effects{}, now)
 		ok(err)
 		is("deleted account", own, "ACCOUNT", ends+" REPAIR "+milli(now))
 		a, err = s.Account(ctx, accountID, now)
@@ -109,7 +110,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 		for _, sk := range []string{"KEY#a", "CARRIER#se-1", "SNAPSHOT#se-1", "NUMBER#australia_post#0004085230"} {
 			is("of a deleted account", own, sk, ends+" - -")
 		}
-		_, err = s.RestoreAccount(ctx, a, false, nil, now)
+		err = s.RestoreAccount(ctx, a, false, effects.Effects{}, now)
 		ok(err)
 		a, err = s.Account(ctx, accountID, now)
 		ok(err)
@@ -122,7 +123,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 			is("of a restored account", own, sk, "- - -")
 		}
 		conn.Status, conn.PurgeAt, conn.Work = connection.Disconnected, purge, connection.WorkUnlink
-		ok(s.Unlink(ctx, &conn))
+		ok(s.Unlink(ctx, &conn, effects.Effects{}, now))
 		is("unlinked, not to the end", own, "CARRIER#se-1", ends+" REPAIR 000000000000000")
 		conn.Work = connection.NoWork
 		ok(s.SaveConnection(ctx, &conn))
@@ -149,10 +150,10 @@ func TestEndFollowWhileAKeyIsDeleted(t *testing.T) {
 		s := store.New(api, table, store.Options{})
 		a := account.Account{ID: accountID, PartnerID: partner, Active: true, Version: 1}
 		k := account.APIKey{ID: 1, PartnerID: partner, AccountID: accountID, Hash: "a"}
-		if _, err := s.CreateAccount(ctx, store.NewAccount{Account: a, Key: k}, now); err != nil {
+		if err := s.CreateAccount(ctx, store.NewAccount{Account: a, Key: k}, effects.Effects{}, now); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.DeleteAccount(ctx, a, false, now.Add(time.Hour), nil, now); err != nil {
+		if err := s.DeleteAccount(ctx, a, false, now.Add(time.Hour), effects.Effects{}, now); err != nil {
 			t.Fatal(err)
 		}
 		a, err := s.Account(ctx, accountID, now)
@@ -165,7 +166,7 @@ func TestEndFollowWhileAKeyIsDeleted(t *testing.T) {
 				return nil
 			}
 			deleted = true
-			return s.DeleteKey(ctx, k)
+			return s.DeleteKey(ctx, k, effects.Effects{}, now)
 		}}
 		if err := store.New(spy, table, store.Options{}).EndFollow(ctx, a); err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 )
 
 // Every key of the table is made in this file and nowhere else.
@@ -33,6 +34,7 @@ import (
 //	calls         ALLOWANCE#<use>#<account or 0>#<credential id or none>   CALLS
 //	breaker       HEALTH#<carrier>              BREAKER
 //	tally         HEALTH#<carrier>              MINUTE#<minutes since 1970>
+//	event         EVENTS#<account or 0>         <at, ms>#<event id>
 //
 // What a caller chose stands last in its key, after parts that hold no "#", so
 // that no choice of text can reach another item. What there may be many of is
@@ -213,6 +215,11 @@ func historyPK(accountID int64, connectionID string) string {
 
 // historySK sorts as the checks of a connection do.
 func historySK(milli int64, n int) string { return fmt.Sprintf("%s#%08d", milliKey(milli), max(n, 0)) }
+
+// eventKey sorts the events of an account by time and id.
+func eventKey(e effects.Event) key {
+	return key{"EVENTS#" + number(e.AccountID), milliKey(e.At.UnixMilli()) + "#" + e.ID}
+}
 
 func trackingKey(accountID int64, connectionID, trackingNumber string) key {
 	return key{"TRACKING#" + number(accountID) + "#" + connectionID, trackingNumber}

@@ -14,6 +14,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/store"
@@ -91,13 +92,13 @@ func scheduleRow(t *testing.T, s *store.Store, conn *connection.Connection) {
 	t.Helper()
 	acct := account.Account{ID: conn.AccountID, PartnerID: conn.PartnerID, Environment: conn.Environment, Active: true, CreatedAt: time.Unix(1, 0)}
 	key := account.APIKey{ID: conn.AccountID, PartnerID: conn.PartnerID, AccountID: conn.AccountID, Hash: "h"}
-	_, err := s.CreateAccount(t.Context(), store.NewAccount{Account: acct, Key: key}, time.Unix(1, 0))
+	err := s.CreateAccount(t.Context(), store.NewAccount{Account: acct, Key: key}, effects.Effects{}, time.Unix(1, 0))
 	if err == nil {
 		err = s.BeginLink(t.Context(), conn, connection.LinkOptions{})
 	}
 	conn.Status = connection.Active
 	if err == nil {
-		err = s.FinishLink(t.Context(), conn, nil, nil, nil)
+		err = s.FinishLink(t.Context(), conn, nil, nil, effects.Effects{}, time.Unix(0, 0))
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 )
@@ -40,10 +41,10 @@ func (e *estate) ok(err error) {
 func newEstate(t *testing.T, api *dynamodb.Client, accountID int64) *estate {
 	t.Helper()
 	e := &estate{t, api, store.New(api, table, store.Options{}), accountID, time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC), nil}
-	_, err := e.s.CreateAccount(t.Context(), store.NewAccount{
+	err := e.s.CreateAccount(t.Context(), store.NewAccount{
 		Account: account.Account{ID: accountID, PartnerID: 7, Environment: carrier.Production, Active: true, CreatedAt: e.now},
 		Key:     account.APIKey{ID: accountID, PartnerID: 7, AccountID: accountID, Hash: "h" + strconv.FormatInt(accountID, 10)},
-	}, e.now)
+	}, effects.Effects{}, e.now)
 	e.ok(err)
 	for i, number := range []string{"0000000001", "0000000002", "0000000002", "0000000003", "0000000004"} {
 		c := connection.Connection{
@@ -54,11 +55,11 @@ func newEstate(t *testing.T, api *dynamodb.Client, accountID int64) *estate {
 		c.Status = connection.Active
 		snap, err := connection.NewSnapshot([]byte(`{}`), e.now)
 		e.ok(err)
-		e.ok(e.s.FinishLink(t.Context(), &c, nil, &snap, nil))
+		e.ok(e.s.FinishLink(t.Context(), &c, nil, &snap, effects.Effects{}, e.now))
 		e.rows = append(e.rows, c)
 	}
 	e.rows[3].AccountNumber = "0000000005"
-	e.ok(e.s.ChangeConnection(t.Context(), &e.rows[3], connection.Update{OldNumber: "0000000003"}))
+	e.ok(e.s.ChangeConnection(t.Context(), &e.rows[3], connection.Update{OldNumber: "0000000003"}, effects.Effects{}, e.now))
 	e.unlink(4)
 	intent := connection.Connection{ID: "se-9", AccountID: accountID, Carrier: carrier.AustraliaPost, AccountNumber: "0000000006"}
 	e.ok(e.s.BeginLink(t.Context(), &intent, connection.LinkOptions{}))
@@ -76,7 +77,7 @@ func (e *estate) unlink(i int) {
 	e.Helper()
 	c := &e.rows[i]
 	c.Status, c.DisconnectedAt, c.PurgeAt, c.NextRefreshAt = connection.Disconnected, e.now, e.now.Add(connection.HistoryKept), time.Time{}
-	e.ok(e.s.Unlink(e.Context(), c))
+	e.ok(e.s.Unlink(e.Context(), c, effects.Effects{}, e.now))
 }
 
 func (e *estate) items() map[string]map[string]types.AttributeValue {
@@ -170,7 +171,7 @@ func TestNumbersEnd(t *testing.T) {
 		}
 		late := e.rows[0]
 		e.unlink(0)
-		if err := e.s.Unlink(t.Context(), &late); !fault.Is(err, fault.State) {
+		if err := e.s.Unlink(t.Context(), &late, effects.Effects{}, e.now); !fault.Is(err, fault.State) {
 			t.Errorf("a second unlinking = %v, want State", err)
 		}
 	})
@@ -192,7 +193,7 @@ func TestNothingStays(t *testing.T) {
 				a, err := e.s.Account(t.Context(), e.account, e.now)
 				e.ok(err)
 				purge := e.now.AddDate(0, 0, 20)
-				_, err = e.s.DeleteAccount(t.Context(), a, false, purge, nil, e.now)
+				err = e.s.DeleteAccount(t.Context(), a, false, purge, effects.Effects{}, e.now)
 				e.ok(err)
 				a, err = e.s.Account(t.Context(), e.account, e.now)
 				e.ok(err)

@@ -52,11 +52,9 @@ func (ones) Read(b []byte) (int, error) {
 }
 
 func create(ctx context.Context, s *store.Store) error {
-	_, err := s.CreateAccount(ctx, store.NewAccount{
+	return s.CreateAccount(ctx, store.NewAccount{
 		Account: account.Account{ID: 1, PartnerID: 2, Email: "a@b.example", EmailKey: "a@b.example"}, Key: account.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"},
-		Idempotency: &effects.Record{Scope: "s", Key: "k", ClaimID: "c", ExpiresAt: time.Unix(1, 0)},
-	}, time.Unix(0, 0))
-	return err
+	}, effects.Effects{Answer: &effects.Record{Scope: "s", Key: "k", ExpiresAt: time.Unix(1, 0)}}, time.Unix(0, 0))
 }
 
 func use(ctx context.Context, s *store.Store) error {
@@ -65,8 +63,7 @@ func use(ctx context.Context, s *store.Store) error {
 }
 
 func claim(ctx context.Context, s *store.Store) error {
-	_, err := s.ClaimIdempotency(ctx, effects.Record{Scope: "s", Key: "k", ExpiresAt: time.Unix(1, 0)}, time.Unix(0, 0))
-	return err
+	return s.ClaimIdempotency(ctx, effects.Record{Scope: "s", Key: "k", ExpiresAt: time.Unix(1, 0)}, time.Unix(0, 0))
 }
 
 func release(ctx context.Context, s *store.Store) error {
@@ -79,11 +76,11 @@ func check(ctx context.Context, s *store.Store) error {
 }
 
 func record(ctx context.Context, s *store.Store) error {
-	return s.RecordCheck(ctx, &connection.Connection{ID: "se-1", AccountID: 1, Version: 1}, nil, nil)
+	return s.RecordCheck(ctx, &connection.Connection{ID: "se-1", AccountID: 1, Version: 1}, nil, nil, effects.Effects{}, time.Unix(0, 0))
 }
 
 func recordAll(ctx context.Context, s *store.Store) error {
-	return s.RecordCheck(ctx, &connection.Connection{ID: "se-1", AccountID: 1, Version: 1}, &connection.HistoryEntry{}, nil)
+	return s.RecordCheck(ctx, &connection.Connection{ID: "se-1", AccountID: 1, Version: 1}, &connection.HistoryEntry{}, nil, effects.Effects{}, time.Unix(0, 0))
 }
 
 func due(ctx context.Context, s *store.Store) error {
@@ -92,7 +89,7 @@ func due(ctx context.Context, s *store.Store) error {
 }
 
 func finish(ctx context.Context, s *store.Store) error {
-	return s.FinishLink(ctx, &connection.Connection{ID: "se-1", AccountID: 1, Version: 1}, nil, nil, nil)
+	return s.FinishLink(ctx, &connection.Connection{ID: "se-1", AccountID: 1, Version: 1}, nil, nil, effects.Effects{}, time.Unix(0, 0))
 }
 
 func drop(ctx context.Context, s *store.Store) error {
@@ -104,11 +101,11 @@ func save(ctx context.Context, s *store.Store) error {
 }
 
 func change(ctx context.Context, s *store.Store) error {
-	return s.ChangeConnection(ctx, &connection.Connection{ID: "se-1", AccountID: 1, AccountNumber: "2", Version: 1}, connection.Update{OldNumber: "1"})
+	return s.ChangeConnection(ctx, &connection.Connection{ID: "se-1", AccountID: 1, AccountNumber: "2", Version: 1}, connection.Update{OldNumber: "1"}, effects.Effects{}, time.Unix(0, 0))
 }
 
 func unlink(ctx context.Context, s *store.Store) error {
-	return s.Unlink(ctx, &connection.Connection{ID: "se-1", AccountID: 1, Version: 1})
+	return s.Unlink(ctx, &connection.Connection{ID: "se-1", AccountID: 1, Version: 1}, effects.Effects{}, time.Unix(0, 0))
 }
 
 func follow(ctx context.Context, s *store.Store) error {
@@ -146,40 +143,40 @@ func update(ctx context.Context, s *store.Store) error {
 	a := account.Account{ID: 1, PartnerID: 2, Version: 1}
 	next := a
 	next.CompanyName = "x"
-	_, err := s.UpdateAccount(ctx, store.AccountChange{Old: a, New: next}, time.Unix(0, 0))
+	err := s.UpdateAccount(ctx, store.AccountChange{Old: a, New: next}, effects.Effects{}, time.Unix(0, 0))
 	return err
 }
 
 func disable(ctx context.Context, s *store.Store) error {
-	_, err := s.SetAccountActive(ctx, account.Account{ID: 1, PartnerID: 2, Active: true, Version: 1}, false, false, nil, time.Unix(0, 0))
+	err := s.SetAccountActive(ctx, account.Account{ID: 1, PartnerID: 2, Active: true, Version: 1}, false, false, effects.Effects{}, time.Unix(0, 0))
 	return err
 }
 
 func remove(ctx context.Context, s *store.Store) error {
 	a := account.Account{ID: 1, PartnerID: 2, Email: "a@b.example", EmailKey: "a@b.example", Version: 1}
-	_, err := s.DeleteAccount(ctx, a, false, time.Unix(9, 0), nil, time.Unix(0, 0))
+	err := s.DeleteAccount(ctx, a, false, time.Unix(9, 0), effects.Effects{}, time.Unix(0, 0))
 	return err
 }
 
 func restore(ctx context.Context, s *store.Store) error {
 	a := account.Account{ID: 1, PartnerID: 2, Email: "a@b.example", EmailKey: "a@b.example", Version: 1, PurgeAt: time.Unix(9, 0)}
-	_, err := s.RestoreAccount(ctx, a, false, nil, time.Unix(0, 0))
+	err := s.RestoreAccount(ctx, a, false, effects.Effects{}, time.Unix(0, 0))
 	return err
 }
 
 func addKey(ctx context.Context, s *store.Store) error {
-	_, err := s.CreateKey(ctx, account.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"}, nil, time.Unix(0, 0))
+	err := s.CreateKey(ctx, account.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"}, effects.Effects{}, time.Unix(0, 0))
 	return err
 }
 
 func rotate(ctx context.Context, s *store.Store) error {
 	old, k := account.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"}, account.APIKey{PartnerID: 2, AccountID: 1, Hash: "i"}
-	_, err := s.RotateKey(ctx, old, k, time.Unix(9, 0), nil, time.Unix(0, 0))
+	err := s.RotateKey(ctx, old, k, time.Unix(9, 0), effects.Effects{}, time.Unix(0, 0))
 	return err
 }
 
 func deleteKey(ctx context.Context, s *store.Store) error {
-	return s.DeleteKey(ctx, account.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"})
+	return s.DeleteKey(ctx, account.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"}, effects.Effects{}, time.Unix(0, 0))
 }
 
 func find(ctx context.Context, s *store.Store) error {
@@ -371,7 +368,7 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 		return s.BeginLink(ctx, &connection.Connection{ID: "se-1", AccountID: 1}, connection.LinkOptions{})
 	},
 	"CreatePartner": func(ctx context.Context, s *store.Store) error {
-		return s.CreatePartner(ctx, account.Partner{ID: 1}, account.APIKey{PartnerID: 1, Hash: "h"})
+		return s.CreatePartner(ctx, account.Partner{ID: 1}, account.APIKey{PartnerID: 1, Hash: "h"}, effects.Effects{}, time.Unix(0, 0))
 	},
 	"EndFollow": func(ctx context.Context, s *store.Store) error {
 		return s.EndFollow(ctx, account.Account{ID: 1, Version: 1})

@@ -33,6 +33,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/store"
 )
 
@@ -100,7 +101,7 @@ func newWorld(t *testing.T, e *engines) *world {
 		t.Fatal(err)
 	}
 	w.partner = text.Reveal()
-	if err := w.table.CreatePartner(t.Context(), partner, partnerKey); err != nil {
+	if err := w.table.CreatePartner(t.Context(), partner, partnerKey, effects.Effects{}, now); err != nil {
 		t.Fatal(err)
 	}
 	w.account = account.Account{ID: id, PartnerID: id, Environment: carrier.Production, OriginCountryCode: "AU", Active: true, CreatedAt: now, ModifiedAt: now}
@@ -109,7 +110,7 @@ func newWorld(t *testing.T, e *engines) *world {
 		t.Fatal(err)
 	}
 	w.key = text.Reveal()
-	if _, err := w.table.CreateAccount(t.Context(), store.NewAccount{Account: w.account, Key: key}, now); err != nil {
+	if err := w.table.CreateAccount(t.Context(), store.NewAccount{Account: w.account, Key: key}, effects.Effects{}, now); err != nil {
 		t.Fatal(err)
 	}
 	return w

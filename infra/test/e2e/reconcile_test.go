@@ -12,6 +12,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/store"
 )
 
@@ -98,7 +99,7 @@ func TestReconcile(t *testing.T) {
 	conn = load(unlinked)
 	conn.Status, conn.Work, conn.LeaseUntil, conn.DisconnectedAt, conn.PurgeAt = connection.Disconnected, connection.WorkUnlink, past, past, past.Add(connection.HistoryKept)
 	conn.NextRefreshAt = time.Time{}
-	if err := rows.Unlink(t.Context(), &conn); err != nil {
+	if err := rows.Unlink(t.Context(), &conn, effects.Effects{}, past); err != nil {
 		t.Fatal(err)
 	}
 	// An account whose connections have not followed it.
@@ -108,7 +109,7 @@ func TestReconcile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := rows.SetAccountActive(t.Context(), account, false, false, nil, past); err != nil {
+	if err := rows.SetAccountActive(t.Context(), account, false, false, effects.Effects{}, past); err != nil {
 		t.Fatal(err)
 	}
 

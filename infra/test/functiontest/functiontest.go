@@ -34,6 +34,7 @@ import (
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/email"
 	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
@@ -250,7 +251,7 @@ func (d *Fixture) AddPartner(p account.Partner) {
 	d.t.Helper()
 	p.Environment = cmp.Or(p.Environment, carrier.Production)
 	d.key("partner", p.ID, account.APIKey{PartnerID: p.ID, Environment: p.Environment, DefaultCountryCode: p.DefaultCountryCode}, func(k account.APIKey) error {
-		return d.Store.CreatePartner(d.t.Context(), p, k)
+		return d.Store.CreatePartner(d.t.Context(), p, k, effects.Effects{}, d.Clock)
 	})
 }
 
@@ -261,7 +262,7 @@ func (d *Fixture) AddAccount(a account.Account) account.APIKey {
 	a.Environment, a.EmailKey, a.CreatedAt, a.ModifiedAt = cmp.Or(a.Environment, carrier.Production), email.Key(a.Email), d.Now(), d.Now()
 	key := account.APIKey{PartnerID: a.PartnerID, AccountID: a.ID, Environment: a.Environment, Description: "Created with the account"}
 	return d.key("account", a.ID, key, func(k account.APIKey) error {
-		_, err := d.Store.CreateAccount(d.t.Context(), store.NewAccount{Account: a, Key: k}, d.Now())
+		err := d.Store.CreateAccount(d.t.Context(), store.NewAccount{Account: a, Key: k}, effects.Effects{}, d.Now())
 		return err
 	})
 }

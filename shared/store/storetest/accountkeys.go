@@ -25,7 +25,7 @@ func (s *suite) withKeys(n int, change func(i int, k *account.APIKey)) (account.
 		k := s.newKey(in.Account.PartnerID, in.Account.ID)
 		k.CreatedAt = k.CreatedAt.Add(time.Duration(i) * time.Second)
 		change(i, &k)
-		s.done(s.CreateKey(s.Context(), k, nil, now))
+		s.ok(s.CreateKey(s.Context(), k, effects.Effects{}, now))
 		keys = append(keys, k)
 	}
 	return in.Account, keys
@@ -54,12 +54,12 @@ func accountKeyTests() tests {
 		"of no account": func(s *suite) {
 			k := s.newKey(s.id(), s.id())
 			for _, rec := range []*effects.Record{nil, s.answer()} {
-				_, err := s.CreateKey(s.Context(), k, rec, now)
+				err := s.CreateKey(s.Context(), k, effects.Effects{Answer: rec}, now)
 				s.fails("CreateKey", err, fault.NotFound)
-				_, err = s.RotateKey(s.Context(), s.newKey(k.PartnerID, k.AccountID), k, now, rec, now)
+				err = s.RotateKey(s.Context(), s.newKey(k.PartnerID, k.AccountID), k, now, effects.Effects{Answer: rec}, now)
 				s.fails("RotateKey", err, fault.NotFound)
 			}
-			s.fails("DeleteKey", s.DeleteKey(s.Context(), k), fault.NotFound)
+			s.fails("DeleteKey", s.DeleteKey(s.Context(), k, effects.Effects{}, now), fault.NotFound)
 			s.equal("works", s.works(k, now), false)
 		},
 		"everything comes back, the oldest first": func(s *suite) {
@@ -84,20 +84,16 @@ func accountKeyTests() tests {
 		"under an idempotency key": func(s *suite) {
 			a, keys := s.withKeys(1, same)
 			rec := s.answer()
-			s.done(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), rec, now))
-			existing, err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), rec, now)
-			s.ok(err)
-			s.equal("CreateKey", existing, rec)
+			s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{Answer: rec}, now))
+			s.replays("CreateKey", s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{Answer: rec}, now), *rec)
 			rec = s.answer()
-			s.done(s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now, rec, now))
-			existing, err = s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now, rec, now)
-			s.ok(err)
-			s.equal("RotateKey", existing, rec)
+			s.ok(s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now, effects.Effects{Answer: rec}, now))
+			s.replays("RotateKey", s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now, effects.Effects{Answer: rec}, now), *rec)
 			s.equal("keys", len(s.keys(a.ID)), 3)
 		},
 		"the very key again is ErrIDTaken": func(s *suite) {
 			_, keys := s.withKeys(1, same)
-			_, err := s.CreateKey(s.Context(), keys[0], nil, now)
+			err := s.CreateKey(s.Context(), keys[0], effects.Effects{}, now)
 			s.fails("CreateKey", err, fault.Internal)
 			if !errors.Is(err, store.ErrIDTaken) {
 				s.Errorf("CreateKey = %v, want ErrIDTaken", err)
@@ -106,22 +102,22 @@ func accountKeyTests() tests {
 		"delete is at once": func(s *suite) {
 			a, keys := s.withKeys(2, same)
 			s.equal("before", s.works(keys[0], now), true)
-			s.ok(s.DeleteKey(s.Context(), keys[0]))
+			s.ok(s.DeleteKey(s.Context(), keys[0], effects.Effects{}, now))
 			s.equal("after", s.works(keys[0], now), false)
-			s.fails("again", s.DeleteKey(s.Context(), keys[0]), fault.NotFound)
+			s.fails("again", s.DeleteKey(s.Context(), keys[0], effects.Effects{}, now), fault.NotFound)
 			s.equal("keys", s.keys(a.ID), keys[1:])
-			s.ok(s.DeleteKey(s.Context(), keys[1]))
+			s.ok(s.DeleteKey(s.Context(), keys[1], effects.Effects{}, now))
 			s.equal("none", len(s.keys(a.ID)), 0)
-			s.done(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now))
+			s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now))
 		},
 		"delete of a partner's key": func(s *suite) {
 			p := account.Partner{ID: s.id(), Environment: carrier.Production, CreatedAt: milli(now)}
 			k := s.newKey(p.ID, 0)
-			s.ok(s.CreatePartner(s.Context(), p, k))
-			s.ok(s.DeleteKey(s.Context(), k))
+			s.ok(s.CreatePartner(s.Context(), p, k, effects.Effects{}, now))
+			s.ok(s.DeleteKey(s.Context(), k, effects.Effects{}, now))
 			_, err := s.UseKey(s.Context(), account.KeyUse{PartnerID: p.ID, Hash: k.Hash, Now: now, Limit: 5})
 			s.fails("UseKey", err, fault.Unauthorized)
-			s.fails("again", s.DeleteKey(s.Context(), k), fault.NotFound)
+			s.fails("again", s.DeleteKey(s.Context(), k, effects.Effects{}, now), fault.NotFound)
 		},
 		"rotation": func(s *suite) {
 			end := milli(now.Add(time.Hour))
@@ -138,7 +134,7 @@ func accountKeyTests() tests {
 				a, keys := s.withKeys(1, func(_ int, k *account.APIKey) { k.ExpiresAt = tc.expires })
 				k := s.newKey(a.PartnerID, a.ID)
 				k.CreatedAt = k.CreatedAt.Add(time.Second)
-				s.done(s.RotateKey(s.Context(), keys[0], k, tc.until, nil, now))
+				s.ok(s.RotateKey(s.Context(), keys[0], k, tc.until, effects.Effects{}, now))
 				keys[0].ExpiresAt, keys[0].ReplacedBy = tc.want, k.ID
 				s.equal(name, s.keys(a.ID), []account.APIKey{keys[0], k})
 				s.equal(name+": the old one works", s.works(keys[0], now), tc.want.After(now))
@@ -153,15 +149,15 @@ func accountKeyTests() tests {
 				}
 			})
 			next := s.newKey(a.PartnerID, a.ID)
-			_, err := s.RotateKey(s.Context(), s.newKey(a.PartnerID, a.ID), next, now.Add(time.Hour), nil, now)
+			err := s.RotateKey(s.Context(), s.newKey(a.PartnerID, a.ID), next, now.Add(time.Hour), effects.Effects{}, now)
 			s.fails("gone", err, fault.NotFound)
-			_, err = s.RotateKey(s.Context(), keys[1], next, now.Add(time.Hour), nil, now.Add(time.Minute))
+			err = s.RotateKey(s.Context(), keys[1], next, now.Add(time.Hour), effects.Effects{}, now.Add(time.Minute))
 			s.fails("expired", err, fault.State)
-			s.done(s.RotateKey(s.Context(), keys[2], s.newKey(a.PartnerID, a.ID), now.Add(time.Hour), nil, now))
-			_, err = s.RotateKey(s.Context(), keys[2], next, now.Add(2*time.Hour), nil, now)
+			s.ok(s.RotateKey(s.Context(), keys[2], s.newKey(a.PartnerID, a.ID), now.Add(time.Hour), effects.Effects{}, now))
+			err = s.RotateKey(s.Context(), keys[2], next, now.Add(2*time.Hour), effects.Effects{}, now)
 			s.fails("changed", err, fault.State)
 			again := s.keys(a.ID)[slices.IndexFunc(s.keys(a.ID), func(k account.APIKey) bool { return k.ID == keys[2].ID })]
-			_, err = s.RotateKey(s.Context(), again, next, now.Add(2*time.Hour), nil, now)
+			err = s.RotateKey(s.Context(), again, next, now.Add(2*time.Hour), effects.Effects{}, now)
 			s.fails("rotated already", err, fault.State)
 			s.equal("keys", len(s.keys(a.ID)), 4)
 			s.equal("works", s.works(next, now), false)
@@ -170,23 +166,21 @@ func accountKeyTests() tests {
 			a, keys := s.withKeys(account.MaxKeys, same)
 			next := s.newKey(a.PartnerID, a.ID)
 			rec := s.answer()
-			_, err := s.CreateKey(s.Context(), next, rec, now)
+			err := s.CreateKey(s.Context(), next, effects.Effects{Answer: rec}, now)
 			s.fails("CreateKey", err, fault.State)
-			_, err = s.RotateKey(s.Context(), keys[0], next, now.Add(time.Hour), rec, now)
+			err = s.RotateKey(s.Context(), keys[0], next, now.Add(time.Hour), effects.Effects{Answer: rec}, now)
 			s.fails("RotateKey with grace", err, fault.State)
 			s.equal("keys", s.keys(a.ID), keys)
 
-			s.done(s.RotateKey(s.Context(), keys[0], next, now, rec, now))
+			s.ok(s.RotateKey(s.Context(), keys[0], next, now, effects.Effects{Answer: rec}, now))
 			s.equal("the old one works", s.works(keys[0], now), false)
 			s.equal("the new one works", s.works(next, now), true)
 			s.equal("keys", len(s.keys(a.ID)), account.MaxKeys)
-			_, err = s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now)
+			err = s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now)
 			s.fails("CreateKey", err, fault.State)
-			existing, err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), rec, now)
-			s.ok(err)
-			s.equal("a repeat", existing, rec)
-			s.ok(s.DeleteKey(s.Context(), keys[7]))
-			s.done(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now))
+			s.replays("a repeat", s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{Answer: rec}, now), *rec)
+			s.ok(s.DeleteKey(s.Context(), keys[7], effects.Effects{}, now))
+			s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now))
 		},
 		"expired keys make room, the first that expired": func(s *suite) {
 			a, keys := s.withKeys(account.MaxKeys, func(i int, k *account.APIKey) {
@@ -196,12 +190,12 @@ func accountKeyTests() tests {
 			})
 			next := s.newKey(a.PartnerID, a.ID)
 			next.CreatedAt = next.CreatedAt.Add(time.Hour)
-			_, err := s.CreateKey(s.Context(), next, nil, now)
+			err := s.CreateKey(s.Context(), next, effects.Effects{}, now)
 			s.fails("none has expired", err, fault.State)
-			s.done(s.CreateKey(s.Context(), next, s.answer(), now.Add(time.Hour)))
+			s.ok(s.CreateKey(s.Context(), next, effects.Effects{Answer: s.answer()}, now.Add(time.Hour)))
 			s.equal("keys", s.keys(a.ID), append(slices.Delete(slices.Clone(keys), 3, 4), next))
-			s.done(s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now.Add(2*time.Hour), nil, now.Add(time.Hour)))
-			_, err = s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now.Add(time.Hour))
+			s.ok(s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now.Add(2*time.Hour), effects.Effects{}, now.Add(time.Hour)))
+			err = s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now.Add(time.Hour))
 			s.fails("none has expired now", err, fault.State)
 			s.equal("keys", len(s.keys(a.ID)), account.MaxKeys)
 		},
@@ -215,7 +209,7 @@ func accountKeyTests() tests {
 			created := 0
 			for _, err := range race(rivals, func(int) error {
 				for {
-					_, err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now.Add(time.Hour))
+					err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now.Add(time.Hour))
 					if err == nil || fault.Of(err)[0].RetryAfter == 0 {
 						return err
 					}
@@ -234,7 +228,7 @@ func accountKeyTests() tests {
 		"at once deleted, the count is right": func(s *suite) {
 			a, keys := s.withKeys(account.MaxKeys, same)
 			gone := 0
-			for _, err := range race(6, func(int) error { return s.DeleteKey(s.Context(), keys[0]) }) {
+			for _, err := range race(6, func(int) error { return s.DeleteKey(s.Context(), keys[0], effects.Effects{}, now) }) {
 				if err == nil {
 					gone++
 				} else if !fault.Is(err, fault.State) {
@@ -242,8 +236,8 @@ func accountKeyTests() tests {
 				}
 			}
 			s.equal("deleted", gone, 1)
-			s.done(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now))
-			_, err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now)
+			s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now))
+			err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now)
 			s.fails("one more", err, fault.State)
 		},
 		"at once rotated, one does": func(s *suite) {
@@ -252,8 +246,7 @@ func accountKeyTests() tests {
 			for _, err := range race(6, func(i int) error {
 				k := s.newKey(a.PartnerID, a.ID)
 				k.Description = strconv.Itoa(i)
-				_, err := s.RotateKey(s.Context(), keys[0], k, now.Add(time.Hour), nil, now)
-				return err
+				return s.RotateKey(s.Context(), keys[0], k, now.Add(time.Hour), effects.Effects{}, now)
 			}) {
 				if err == nil {
 					won++

@@ -26,9 +26,15 @@ type conflict struct {
 // kept.
 func (s *suite) refuses(what string, n store.NewAccount, want ...conflict) {
 	s.Helper()
-	existing, err := s.CreateAccount(s.Context(), n, now)
-	if err == nil || existing != nil {
-		s.Fatalf("%s: CreateAccount = %v, %v, want %v", what, existing, err, want)
+	s.refusesWith(effects.Effects{}, what, n, want...)
+}
+
+// refusesWith is refuses for an account that comes with effects.
+func (s *suite) refusesWith(fx effects.Effects, what string, n store.NewAccount, want ...conflict) {
+	s.Helper()
+	err := s.CreateAccount(s.Context(), n, fx, now)
+	if err == nil {
+		s.Fatalf("%s: CreateAccount = nil, want %v", what, want)
 	}
 	var got []conflict
 	for _, p := range fault.Of(err) {
@@ -116,7 +122,7 @@ func accountTests() tests {
 			s.create(first)
 			n := s.newAccount()
 			n.Account.ID, n.Key.AccountID = first.Account.ID, first.Account.ID
-			_, err := s.CreateAccount(s.Context(), n, now)
+			err := s.CreateAccount(s.Context(), n, effects.Effects{}, now)
 			s.fails("CreateAccount", err, fault.Internal)
 			if !errors.Is(err, store.ErrIDTaken) {
 				s.Errorf("CreateAccount = %v, want ErrIDTaken", err)
@@ -125,9 +131,9 @@ func accountTests() tests {
 		},
 		"a partner's id that is taken is ErrIDTaken": func(s *suite) {
 			p := account.Partner{ID: s.id(), Name: "first", Environment: carrier.Production, CreatedAt: milli(now)}
-			s.ok(s.CreatePartner(s.Context(), p, s.newKey(p.ID, 0)))
+			s.ok(s.CreatePartner(s.Context(), p, s.newKey(p.ID, 0), effects.Effects{}, now))
 			k := s.newKey(p.ID, 0)
-			err := s.CreatePartner(s.Context(), p, k)
+			err := s.CreatePartner(s.Context(), p, k, effects.Effects{}, now)
 			s.fails("CreatePartner", err, fault.Internal)
 			if !errors.Is(err, store.ErrIDTaken) {
 				s.Errorf("CreatePartner = %v, want ErrIDTaken", err)
@@ -138,62 +144,42 @@ func accountTests() tests {
 		"an ended context is internal": func(s *suite) {
 			ctx, cancel := context.WithCancel(s.Context())
 			cancel()
-			_, err := s.CreateAccount(ctx, s.newAccount(), now)
+			err := s.CreateAccount(ctx, s.newAccount(), effects.Effects{}, now)
 			s.fails("CreateAccount", err, fault.Internal)
 		},
 		"an idempotency key in use, before any conflict": func(s *suite) {
-			n := s.newAccount()
+			n, rec := s.newAccount(), s.answer()
 			n.Account.Email, n.Account.ExternalID = s.hash()[:20]+"@example.com", "x"
-			rec := s.newRecord()
-			rec.Sealed, rec.LeaseUntil = []byte("sealed answer"), time.Time{}
-			n.Idempotency = &rec
-			s.create(n)
+			s.ok(s.CreateAccount(s.Context(), n, effects.Effects{Answer: rec}, now))
 
 			again := s.newAccount()
 			again.Account.PartnerID, again.Account.Email, again.Account.ExternalID = n.Account.PartnerID, n.Account.Email, n.Account.ExternalID
-			twin := rec
-			twin.ClaimID, twin.PayloadMAC, twin.Sealed = "another", []byte("another"), []byte("another")
-			again.Idempotency = &twin
+			twin := *rec
+			twin.PayloadMAC, twin.Sealed = []byte("another"), []byte("another")
 			for _, at := range []time.Time{now, now.Add(time.Hour), rec.ExpiresAt.Add(-time.Millisecond)} {
-				existing, err := s.CreateAccount(s.Context(), again, at)
-				s.ok(err)
-				s.equal("existing", existing, &rec)
+				s.replays("existing", s.CreateAccount(s.Context(), again, effects.Effects{Answer: &twin}, at), *rec)
 			}
 			if s.load(again.Account.ID, store.Want{}).Account != nil {
 				s.Error("the second account is there")
 			}
 		},
 		"an expired idempotency record is replaced": func(s *suite) {
-			n := s.newAccount()
-			rec := s.newRecord()
-			rec.Sealed, rec.LeaseUntil = []byte("old"), time.Time{}
-			n.Idempotency = &rec
-			s.create(n)
-
-			later := s.newAccount()
-			fresh := rec
+			rec := s.answer()
+			s.ok(s.CreateAccount(s.Context(), s.newAccount(), effects.Effects{Answer: rec}, now))
+			fresh := *rec
 			fresh.Sealed, fresh.ExpiresAt = []byte("new"), rec.ExpiresAt.Add(24*time.Hour)
-			later.Idempotency = &fresh
-			existing, err := s.CreateAccount(s.Context(), later, rec.ExpiresAt)
-			s.ok(err)
-			if existing != nil {
-				s.Fatal("an expired record stands in the way")
-			}
-			existing, err = s.CreateAccount(s.Context(), s.with(later), rec.ExpiresAt)
-			s.ok(err)
-			s.equal("existing", existing, &fresh)
+			s.ok(s.CreateAccount(s.Context(), s.newAccount(), effects.Effects{Answer: &fresh}, rec.ExpiresAt))
+			s.replays("existing", s.CreateAccount(s.Context(), s.newAccount(), effects.Effects{Answer: &fresh}, rec.ExpiresAt), fresh)
 		},
 		"a conflict keeps no idempotency record": func(s *suite) {
 			first := s.newAccount()
 			first.Account.ExternalID = "x"
 			s.create(first)
-			n := s.newAccount()
-			rec := s.newRecord()
-			rec.Sealed = []byte("answer")
-			n.Account.PartnerID, n.Account.ExternalID, n.Idempotency = first.Account.PartnerID, "x", &rec
-			s.refuses("taken", n, conflict{"external_account_id", first.Account.ID})
+			n, fx := s.newAccount(), effects.Effects{Answer: s.answer()}
+			n.Account.PartnerID, n.Account.ExternalID = first.Account.PartnerID, "x"
+			s.refusesWith(fx, "taken", n, conflict{"external_account_id", first.Account.ID})
 			n.Account.ExternalID = "y"
-			s.create(n)
+			s.ok(s.CreateAccount(s.Context(), n, fx, now))
 		},
 		"everything comes back": func(s *suite) {
 			n := s.newAccount()
@@ -254,8 +240,7 @@ func accountTests() tests {
 			}
 			var winner int64
 			results := race(len(accounts), func(i int) error {
-				_, err := s.CreateAccount(s.Context(), accounts[i], now)
-				return err
+				return s.CreateAccount(s.Context(), accounts[i], effects.Effects{}, now)
 			})
 			for i, err := range results {
 				if err == nil && winner != 0 {
@@ -278,49 +263,44 @@ func accountTests() tests {
 			}
 		},
 		"at once under one idempotency key, one account": func(s *suite) {
-			rec := s.newRecord()
-			rec.Sealed = []byte("answer")
 			email := s.hash()[:20] + "@example.com"
 			accounts := make([]store.NewAccount, 10)
 			for i := range accounts {
-				mine := rec
-				mine.ClaimID = strconv.Itoa(i)
 				accounts[i] = s.newAccount()
-				accounts[i].Account.Email, accounts[i].Idempotency = email, &mine
+				accounts[i].Account.Email = email
 			}
-			type result struct {
-				existing *effects.Record
-				err      error
-			}
-			created, claim := 0, ""
-			results := race(len(accounts), func(i int) result {
-				existing, err := s.CreateAccount(s.Context(), accounts[i], now)
-				return result{existing, err}
+			s.onceUnderOneKey(len(accounts), func(i int, fx effects.Effects) error {
+				return s.CreateAccount(s.Context(), accounts[i], fx, now)
 			})
-			for i, r := range results {
-				if r.err == nil && r.existing == nil {
-					created++
-					claim = strconv.Itoa(i)
-				}
-			}
-			s.equal("accounts", created, 1)
-			for _, r := range results {
-				if fault.Is(r.err, fault.State) {
-					continue
-				}
-				s.ok(r.err)
-				if r.existing != nil {
-					s.equal("claim", r.existing.ClaimID, claim)
-				}
-			}
 		},
 	}
 }
 
-// with is another account under the same idempotency record.
-func (s *suite) with(n store.NewAccount) store.NewAccount {
+// onceUnderOneKey makes n changes at once under one Idempotency-Key: one is made,
+// and the others are replays of it.
+func (s *suite) onceUnderOneKey(n int, change func(i int, fx effects.Effects) error) {
 	s.Helper()
-	other := s.newAccount()
-	other.Idempotency = n.Idempotency
-	return other
+	rec := s.answer()
+	winners, answer := 0, ""
+	results := race(n, func(i int) error {
+		mine := *rec
+		mine.Sealed = []byte(strconv.Itoa(i))
+		return change(i, effects.Effects{Answer: &mine})
+	})
+	for i, err := range results {
+		if err == nil {
+			winners++
+			answer = strconv.Itoa(i)
+		}
+	}
+	s.equal("changes", winners, 1)
+	for _, err := range results {
+		replay, taken := errors.AsType[*effects.Replay](err)
+		switch {
+		case taken:
+			s.equal("answer", string(replay.Record.Sealed), answer)
+		case !fault.Is(err, fault.State): // it gave up in the crowd
+			s.ok(err)
+		}
+	}
 }

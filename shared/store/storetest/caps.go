@@ -8,6 +8,7 @@ import (
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 )
@@ -15,7 +16,7 @@ import (
 // capped is the suite with caps, and an account of it.
 func (s *suite) capped(caps connection.Caps) (*suite, int64) {
 	s.Helper()
-	own := &suite{T: s.T, Store: s.open(s.T, caps), open: s.open}
+	own := &suite{T: s.T, Table: s.open(s.T, caps), open: s.open}
 	n := own.newAccount()
 	own.create(n)
 	return own, n.Account.ID
@@ -30,7 +31,7 @@ func (s *suite) linkAt(accountID int64, number string, at time.Time) (connection
 		return c, err
 	}
 	c.Status = connection.Active
-	return c, s.FinishLink(s.Context(), &c, nil, nil, nil)
+	return c, s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{}, now)
 }
 
 // refused expects fault.State, without a time to come back, in words that name
@@ -46,7 +47,7 @@ func (s *suite) refused(what string, err error, words string) {
 func (s *suite) unlinkAt(c connection.Connection, at time.Time) error {
 	s.Helper()
 	c.Status, c.DisconnectedAt = connection.Disconnected, at
-	return s.Unlink(s.Context(), &c)
+	return s.Unlink(s.Context(), &c, effects.Effects{}, now)
 }
 
 func capTests() tests {
@@ -78,7 +79,7 @@ func capTests() tests {
 			for _, err := range race(len(begun), func(i int) error {
 				c := begun[i]
 				c.Status = connection.Active
-				return s.FinishLink(context.Background(), &c, nil, nil, nil)
+				return s.FinishLink(context.Background(), &c, nil, nil, effects.Effects{}, now)
 			}) {
 				if err == nil {
 					finished++
@@ -102,9 +103,9 @@ func capTests() tests {
 			changed := other
 			changed.AccountNumber = "0001"
 			change := connection.Update{OldNumber: "0002", AllowDuplicate: true}
-			s.refused("a change", s.ChangeConnection(s.Context(), &changed, change), "2 times")
+			s.refused("a change", s.ChangeConnection(s.Context(), &changed, change, effects.Effects{}, now), "2 times")
 			s.ok(s.unlinkAt(first, now))
-			s.ok(s.ChangeConnection(s.Context(), &changed, change))
+			s.ok(s.ChangeConnection(s.Context(), &changed, change, effects.Effects{}, now))
 			_, err = s.linkAt(account, "0001", now)
 			s.refused("a third again", err, "2 times")
 		},
@@ -149,8 +150,8 @@ func capTests() tests {
 				s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 				begun = append(begun, c)
 			}
-			s.ok(s.FinishLink(s.Context(), &begun[0], nil, nil, nil))
-			s.refused("the other one", s.FinishLink(s.Context(), &begun[1], nil, nil, nil), "link 1 carriers a day")
+			s.ok(s.FinishLink(s.Context(), &begun[0], nil, nil, effects.Effects{}, now))
+			s.refused("the other one", s.FinishLink(s.Context(), &begun[1], nil, nil, effects.Effects{}, now), "link 1 carriers a day")
 			s.equal("carriers_count", s.load(account, store.Want{}).Account.CarriersCount, 1)
 		},
 		"unlinkings of a day": func(s *suite) {
@@ -173,12 +174,12 @@ func capTests() tests {
 		"keys": func(s *suite) {
 			s, account := s.capped(connection.Caps{Keys: 2})
 			k := s.newKey(5, account)
-			_, err := s.CreateKey(s.Context(), k, nil, now)
+			err := s.CreateKey(s.Context(), k, effects.Effects{}, now)
 			s.ok(err)
-			_, err = s.CreateKey(s.Context(), s.newKey(5, account), nil, now)
+			err = s.CreateKey(s.Context(), s.newKey(5, account), effects.Effects{}, now)
 			s.refused("a third", err, "2 API keys")
-			s.ok(s.DeleteKey(s.Context(), k))
-			_, err = s.CreateKey(s.Context(), s.newKey(5, account), nil, now)
+			s.ok(s.DeleteKey(s.Context(), k, effects.Effects{}, now))
+			err = s.CreateKey(s.Context(), s.newKey(5, account), effects.Effects{}, now)
 			s.ok(err)
 		},
 	}

@@ -39,13 +39,14 @@ func asListed(a account.Account) account.Account {
 	return a
 }
 
-// done checks that a change was made, and was nobody's before.
-func (s *suite) done(existing *effects.Record, err error) {
+// replays checks that a change found its Idempotency-Key taken by a record.
+func (s *suite) replays(what string, err error, want effects.Record) {
 	s.Helper()
-	s.ok(err)
-	if existing != nil {
-		s.Fatalf("an idempotency record stands in the way: %+v", existing)
+	replay, ok := errors.AsType[*effects.Replay](err)
+	if !ok {
+		s.Fatalf("%s: %v, want a replay", what, err)
 	}
+	s.equal(what, replay.Record, want)
 }
 
 // update changes the stored account by f, and returns it as it is then.
@@ -53,7 +54,7 @@ func (s *suite) update(a account.Account, f func(*account.Account)) account.Acco
 	s.Helper()
 	next := a
 	f(&next)
-	s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, now))
+	s.ok(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, effects.Effects{}, now))
 	return s.stored(a.ID)
 }
 
@@ -63,14 +64,13 @@ func (s *suite) refusesUpdate(what string, a account.Account, f func(*account.Ac
 	before := s.load(a.ID, store.Want{}).Account
 	next := a
 	f(&next)
-	rec := s.newRecord()
-	rec.Sealed = []byte("answer")
-	_, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next, Idempotency: &rec}, now)
+	rec := s.answer()
+	err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, effects.Effects{Answer: rec}, now)
 	if err == nil || !fault.Is(err, kind) {
 		s.Fatalf("%s: UpdateAccount = %v, want kind %v", what, err, kind)
 	}
 	s.equal(what+": account", s.load(a.ID, store.Want{}).Account, before)
-	if kept, err := s.Idempotency(s.Context(), rec, now); kept != nil || err != nil {
+	if kept, err := s.Idempotency(s.Context(), *rec, now); kept != nil || err != nil {
 		s.Errorf("%s: the answer was kept: %v, %v", what, kept, err)
 	}
 	return fault.Of(err)
@@ -79,7 +79,7 @@ func (s *suite) refusesUpdate(what string, a account.Account, f func(*account.Ac
 // answer is a record of a finished request.
 func (s *suite) answer() *effects.Record {
 	rec := s.newRecord()
-	rec.Sealed, rec.LeaseUntil = []byte("answer"), time.Time{}
+	rec.Sealed, rec.ClaimID, rec.LeaseUntil = []byte("answer"), "", time.Time{}
 	return &rec
 }
 
@@ -88,7 +88,7 @@ func (s *suite) free(a account.Account, at time.Time) {
 	s.Helper()
 	n := s.newAccount()
 	n.Account.PartnerID, n.Account.Email, n.Account.ExternalID = a.PartnerID, a.Email, a.ExternalID
-	s.done(s.CreateAccount(s.Context(), n, at))
+	s.ok(s.CreateAccount(s.Context(), n, effects.Effects{}, at))
 }
 
 func changeTests() tests {
@@ -97,12 +97,12 @@ func changeTests() tests {
 		"of what is gone": func(s *suite) {
 			a := s.newAccount().Account
 			s.refusesUpdate("update", a, rename, fault.NotFound)
-			_, err := s.SetAccountActive(s.Context(), a, false, false, nil, now)
+			err := s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now)
 			s.fails("disable", err, fault.NotFound)
-			_, err = s.DeleteAccount(s.Context(), a, false, now.Add(time.Hour), nil, now)
+			err = s.DeleteAccount(s.Context(), a, false, now.Add(time.Hour), effects.Effects{}, now)
 			s.fails("delete", err, fault.NotFound)
 			a.PurgeAt = now.Add(time.Hour)
-			_, err = s.RestoreAccount(s.Context(), a, false, nil, now)
+			err = s.RestoreAccount(s.Context(), a, false, effects.Effects{}, now)
 			s.fails("restore", err, fault.NotFound)
 		},
 		"of another version": func(s *suite) {
@@ -129,51 +129,46 @@ func changeTests() tests {
 			a := s.stored(n.Account.ID)
 			s.equal("without a record", s.update(a, func(*account.Account) {}), a)
 			rec := s.answer()
-			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: a, Idempotency: rec}, now))
+			s.ok(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: a}, effects.Effects{Answer: rec}, now))
 			s.equal("with a record", s.stored(a.ID), a)
-			existing, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: a, Idempotency: rec}, now)
-			s.ok(err)
-			s.equal("its repeat", existing, rec)
+			s.replays("its repeat", s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: a}, effects.Effects{Answer: rec}, now), *rec)
 			b := s.update(a, rename)
 			s.refusesUpdate("of another version", a, func(*account.Account) {}, fault.Precondition)
-			s.done(s.DeleteAccount(s.Context(), b, false, purge, nil, now))
+			s.ok(s.DeleteAccount(s.Context(), b, false, purge, effects.Effects{}, now))
 			s.refusesUpdate("of a deleted one", b, func(*account.Account) {}, fault.State)
 			// Carriers are counted by links, whatever a change says of them.
 			c := s.stored(s.linked().AccountID)
 			s.equal("while a carrier is linked", s.update(c, func(a *account.Account) { a.CarriersCount = 0 }), c)
 		},
 		"of a state, pinned to what was read": func(s *suite) {
-			for what, change := range map[string]func(a account.Account, rec *effects.Record) (*effects.Record, error){
-				"disable": func(a account.Account, rec *effects.Record) (*effects.Record, error) {
-					return s.SetAccountActive(s.Context(), a, true, false, rec, now)
+			for what, change := range map[string]func(a account.Account, rec *effects.Record) error{
+				"disable": func(a account.Account, rec *effects.Record) error {
+					return s.SetAccountActive(s.Context(), a, true, false, effects.Effects{Answer: rec}, now)
 				},
-				"delete": func(a account.Account, rec *effects.Record) (*effects.Record, error) {
-					return s.DeleteAccount(s.Context(), a, true, purge, rec, now)
+				"delete": func(a account.Account, rec *effects.Record) error {
+					return s.DeleteAccount(s.Context(), a, true, purge, effects.Effects{Answer: rec}, now)
 				},
-				"restore": func(a account.Account, rec *effects.Record) (*effects.Record, error) {
-					return s.RestoreAccount(s.Context(), a, true, rec, now)
+				"restore": func(a account.Account, rec *effects.Record) error {
+					return s.RestoreAccount(s.Context(), a, true, effects.Effects{Answer: rec}, now)
 				},
 			} {
 				old := s.full()
 				read := s.update(old, rename)
 				if what == "restore" {
-					s.done(s.DeleteAccount(s.Context(), read, false, purge, nil, now))
+					s.ok(s.DeleteAccount(s.Context(), read, false, purge, effects.Effects{}, now))
 					old = s.stored(read.ID)
-					s.done(s.RestoreAccount(s.Context(), old, false, nil, now))
-					s.done(s.DeleteAccount(s.Context(), s.stored(old.ID), false, purge, nil, now))
+					s.ok(s.RestoreAccount(s.Context(), old, false, effects.Effects{}, now))
+					s.ok(s.DeleteAccount(s.Context(), s.stored(old.ID), false, purge, effects.Effects{}, now))
 					read = s.stored(old.ID)
 				}
 				for _, rec := range []*effects.Record{nil, s.answer()} {
-					_, err := change(old, rec)
-					s.fails(what+" of an old version", err, fault.Precondition)
+					s.fails(what+" of an old version", change(old, rec), fault.Precondition)
 					s.equal(what, s.stored(read.ID), read)
 				}
 				rec := s.answer()
-				s.done(change(read, rec))
+				s.ok(change(read, rec))
 				s.equal(what+": version", s.stored(read.ID).Version, read.Version+1)
-				existing, err := change(read, rec)
-				s.ok(err)
-				s.equal(what+", repeated", existing, rec)
+				s.replays(what+", repeated", change(read, rec), *rec)
 			}
 		},
 		"to what others hold": func(s *suite) {
@@ -236,13 +231,13 @@ func changeTests() tests {
 			want.Version, want.Following = 2, true
 			// What does not count.
 			next.ID, next.PartnerID, next.Version, next.CarriersCount, next.PurgeAt, next.CreatedAt = 1, 2, 3, 4, now, now.Add(time.Hour)
-			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, now))
+			s.ok(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, effects.Effects{}, now))
 			s.equal("account", s.stored(a.ID), want)
 			want.Metadata = map[string]string{"b#c": "2"}
 			s.equal("metadata", s.update(s.stored(a.ID), func(a *account.Account) { a.Metadata = want.Metadata }).Metadata, want.Metadata)
 			little := want
 			little.ExternalID, little.Email, little.CompanyName, little.FirstName, little.LastName, little.Metadata = "", "", "", "", "", nil
-			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: s.stored(a.ID), New: little}, now))
+			s.ok(s.UpdateAccount(s.Context(), store.AccountChange{Old: s.stored(a.ID), New: little}, effects.Effects{}, now))
 			little.Version = 4
 			s.equal("account", s.stored(a.ID), little)
 			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{Active: &little.Active}, nil, 0, 9, now)
@@ -261,12 +256,10 @@ func changeTests() tests {
 			a, rec := s.full(), s.answer()
 			next := a
 			next.Email = "new." + a.Email
-			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next, Idempotency: rec}, now))
+			s.ok(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, effects.Effects{Answer: rec}, now))
 			twin := *rec
-			twin.ClaimID = "another"
-			existing, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next, Idempotency: &twin}, now)
-			s.ok(err)
-			s.equal("a repeat, although the version has moved on", existing, rec)
+			twin.Sealed = []byte("another")
+			s.replays("a repeat, although the version has moved on", s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, effects.Effects{Answer: &twin}, now), *rec)
 			got, err := s.Idempotency(s.Context(), twin, now)
 			s.ok(err)
 			s.equal("Idempotency", got, rec)
@@ -283,16 +276,14 @@ func changeTests() tests {
 		},
 		"of Active": func(s *suite) {
 			a := s.account()
-			s.done(s.SetAccountActive(s.Context(), a, false, true, nil, now))
+			s.ok(s.SetAccountActive(s.Context(), a, false, true, effects.Effects{}, now))
 			s.equal("enabled already", s.stored(a.ID), a)
 			rec := s.answer()
-			s.done(s.SetAccountActive(s.Context(), a, false, true, rec, now))
+			s.ok(s.SetAccountActive(s.Context(), a, false, true, effects.Effects{Answer: rec}, now))
 			s.equal("enabled already, with a record", s.stored(a.ID), a)
-			existing, err := s.SetAccountActive(s.Context(), a, false, true, rec, now)
-			s.ok(err)
-			s.equal("its repeat", existing, rec)
+			s.replays("its repeat", s.SetAccountActive(s.Context(), a, false, true, effects.Effects{Answer: rec}, now), *rec)
 
-			s.done(s.SetAccountActive(s.Context(), a, false, false, s.answer(), now.Add(time.Second)))
+			s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{Answer: s.answer()}, now.Add(time.Second)))
 			want := a
 			want.Active, want.Following, want.Version, want.ModifiedAt = false, true, 2, milli(now.Add(time.Second))
 			s.equal("disabled", s.stored(a.ID), want)
@@ -300,10 +291,10 @@ func changeTests() tests {
 			s.fails("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.Inactive)
 
 			// As read before: it is what it is now that counts.
-			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
+			s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now))
 			s.equal("disabled already", s.stored(a.ID), want)
 			s.update(want, rename)
-			s.done(s.SetAccountActive(s.Context(), want, false, true, nil, now))
+			s.ok(s.SetAccountActive(s.Context(), want, false, true, effects.Effects{}, now))
 			got := s.stored(a.ID)
 			s.equal("enabled", []any{got.Active, got.FirstName, got.Version}, []any{true, "Changed", int64(4)})
 		},
@@ -313,9 +304,9 @@ func changeTests() tests {
 			cancel()
 			renamed := a
 			rename(&renamed)
-			_, update := s.UpdateAccount(ctx, store.AccountChange{Old: a, New: renamed}, now)
-			_, disable := s.SetAccountActive(ctx, a, false, false, nil, now)
-			_, remove := s.DeleteAccount(ctx, a, false, now, nil, now)
+			update := s.UpdateAccount(ctx, store.AccountChange{Old: a, New: renamed}, effects.Effects{}, now)
+			disable := s.SetAccountActive(ctx, a, false, false, effects.Effects{}, now)
+			remove := s.DeleteAccount(ctx, a, false, now, effects.Effects{}, now)
 			_, _, list := s.ListAccounts(ctx, a.PartnerID, account.Filter{}, nil, 0, 1, now)
 			_, _, connections := s.ListConnections(ctx, a.ID, true)
 			_, keys := s.ListKeys(ctx, a.ID)
@@ -334,8 +325,7 @@ func changeTests() tests {
 			for _, err := range race(8, func(i int) error {
 				next := a
 				next.Email = strconv.Itoa(i) + a.Email
-				_, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, now)
-				return err
+				return s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, effects.Effects{}, now)
 			}) {
 				if err == nil {
 					won++
@@ -347,28 +337,12 @@ func changeTests() tests {
 			s.equal("version", s.stored(a.ID).Version, int64(2))
 		},
 		"at once under one idempotency key, one changes": func(s *suite) {
-			a, rec := s.full(), s.answer()
-			var done, repeats int
-			type result struct {
-				existing *effects.Record
-				err      error
-			}
-			for _, r := range race(8, func(i int) result {
-				next, mine := a, *rec
-				next.FirstName, mine.ClaimID = "Same", strconv.Itoa(i)
-				existing, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next, Idempotency: &mine}, now)
-				return result{existing, err}
-			}) {
-				switch {
-				case r.existing != nil:
-					repeats++
-				case r.err == nil:
-					done++
-				default:
-					s.fails("a loser", r.err, fault.State)
-				}
-			}
-			s.equal("changes", done, 1)
+			a := s.full()
+			s.onceUnderOneKey(8, func(_ int, fx effects.Effects) error {
+				next := a
+				next.FirstName = "Same"
+				return s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, fx, now)
+			})
 			s.equal("version", s.stored(a.ID).Version, int64(2))
 		},
 		"at once with links, no carrier is lost": func(s *suite) {
@@ -383,7 +357,7 @@ func changeTests() tests {
 			race(8, func(i int) error {
 				if i < len(conns) {
 					for {
-						err := s.FinishLink(s.Context(), &conns[i], nil, nil, nil)
+						err := s.FinishLink(s.Context(), &conns[i], nil, nil, effects.Effects{}, now)
 						if !fault.Is(err, fault.State) {
 							if err != nil {
 								s.Error(err)
@@ -398,7 +372,7 @@ func changeTests() tests {
 					old := *b
 					old.CarriersCount = 0
 					b.CarriersCount, b.FirstName = 0, s.hash()[:10]
-					_, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: old, New: *b}, now)
+					err := s.UpdateAccount(s.Context(), store.AccountChange{Old: old, New: *b}, effects.Effects{}, now)
 					if err != nil && !fault.Is(err, fault.State) && !fault.Is(err, fault.Precondition) {
 						s.Error(err)
 					}
@@ -410,8 +384,7 @@ func changeTests() tests {
 		"at once enabled and disabled, both are done": func(s *suite) {
 			a := s.account()
 			for _, err := range race(6, func(i int) error {
-				_, err := s.SetAccountActive(s.Context(), a, false, i%2 == 0, nil, now)
-				return err
+				return s.SetAccountActive(s.Context(), a, false, i%2 == 0, effects.Effects{}, now)
 			}) {
 				if err != nil {
 					s.fails("in a crowd", err, fault.State)

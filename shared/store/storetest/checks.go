@@ -5,6 +5,7 @@ import (
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/store"
@@ -45,8 +46,8 @@ func checkTests() tests {
 			again, err := s.ClaimCheck(s.Context(), claimed, until.Add(time.Minute), until)
 			s.ok(err)
 			s.equal("version", again.Version, claimed.Version+1)
-			s.fails("the one whose lease ended", s.RecordCheck(s.Context(), &claimed, nil, nil), fault.State)
-			s.fails("the same with a snapshot", s.RecordCheck(s.Context(), &claimed, nil, s.snapshot(100, now)), fault.State)
+			s.fails("the one whose lease ended", s.RecordCheck(s.Context(), &claimed, nil, nil, effects.Effects{}, now), fault.State)
+			s.fails("the same with a snapshot", s.RecordCheck(s.Context(), &claimed, nil, s.snapshot(100, now), effects.Effects{}, now), fault.State)
 			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
 			s.equal("row", l.Connection, &again)
 			if l.Snapshot != nil {
@@ -119,9 +120,9 @@ func checkTests() tests {
 			back := until.Add(90 * time.Second)
 			again, err := s.ClaimDue(s.Context(), entry(c), back.Add(time.Minute), back, timing)
 			s.ok(err)
-			s.fails("the one whose lease ended", s.RecordCheck(s.Context(), &claimed, &first, nil), fault.State)
+			s.fails("the one whose lease ended", s.RecordCheck(s.Context(), &claimed, &first, nil, effects.Effects{}, now), fault.State)
 			again.NextRefreshAt = milli(now.Add(time.Hour))
-			s.ok(s.RecordCheck(s.Context(), &again, &first, nil))
+			s.ok(s.RecordCheck(s.Context(), &again, &first, nil, effects.Effects{}, now))
 			s.claimsNot("a late message", again, until.Add(time.Minute), fault.State)
 			s.unschedule(again)
 		},
@@ -143,7 +144,7 @@ func checkTests() tests {
 			claimed, err := s.ClaimDue(s.Context(), entry(c), at.Add(30*time.Second), at, timing)
 			s.ok(err)
 			claimed.NextRefreshAt, claimed.Unrecorded = at.Add(time.Hour), 0
-			s.ok(s.RecordCheck(s.Context(), &claimed, &first, nil))
+			s.ok(s.RecordCheck(s.Context(), &claimed, &first, nil, effects.Effects{}, now))
 			s.equal("recorded", s.row(c), claimed)
 			s.unschedule(claimed)
 		},
@@ -153,8 +154,8 @@ func checkTests() tests {
 			s.ok(err)
 			gone := s.row(c)
 			s.disconnect(&gone)
-			s.fails("RecordCheck", s.RecordCheck(s.Context(), &claimed, &first, s.snapshot(100, now)), fault.State)
-			s.fails("RecordCheck of an outage", s.RecordCheck(s.Context(), &claimed, nil, nil), fault.State)
+			s.fails("RecordCheck", s.RecordCheck(s.Context(), &claimed, &first, s.snapshot(100, now), effects.Effects{}, now), fault.State)
+			s.fails("RecordCheck of an outage", s.RecordCheck(s.Context(), &claimed, nil, nil, effects.Effects{}, now), fault.State)
 			s.claimsNot("a late message", c, now.Add(time.Hour), fault.NotFound)
 			s.equal("row", s.row(c), gone)
 			snap, err := s.Snapshot(s.Context(), c.AccountID, c.ID)
@@ -174,9 +175,9 @@ func checkTests() tests {
 		"recording what is gone": func(s *suite) {
 			c := s.newConnection(s.account().ID)
 			c.Version = 4
-			s.fails("without a snapshot", s.RecordCheck(s.Context(), &c, nil, nil), fault.NotFound)
-			s.fails("with one", s.RecordCheck(s.Context(), &c, nil, s.snapshot(100, now)), fault.NotFound)
-			s.fails("with an entry", s.RecordCheck(s.Context(), &c, &first, nil), fault.NotFound)
+			s.fails("without a snapshot", s.RecordCheck(s.Context(), &c, nil, nil, effects.Effects{}, now), fault.NotFound)
+			s.fails("with one", s.RecordCheck(s.Context(), &c, nil, s.snapshot(100, now), effects.Effects{}, now), fault.NotFound)
+			s.fails("with an entry", s.RecordCheck(s.Context(), &c, &first, nil, effects.Effects{}, now), fault.NotFound)
 			s.equal("history", len(s.historyOf(c)), 0)
 			s.equal("version", c.Version, int64(4))
 		},
@@ -186,7 +187,7 @@ func checkTests() tests {
 			s.ok(err)
 			good := s.snapshot(200, milli(now))
 			c.Status, c.Checks, c.ModifiedAt = connection.Active, 2, milli(now.Add(time.Second))
-			s.ok(s.RecordCheck(s.Context(), &c, nil, good))
+			s.ok(s.RecordCheck(s.Context(), &c, nil, good, effects.Effects{}, now))
 			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
 			s.equal("row", l.Connection, &c)
 			s.equal("lease", c.LeaseUntil, time.Time{})
@@ -195,7 +196,7 @@ func checkTests() tests {
 			c, err = s.ClaimCheck(s.Context(), c, now.Add(time.Minute), now)
 			s.ok(err)
 			c.Status, c.StatusReason = connection.Degraded, "timeout"
-			s.ok(s.RecordCheck(s.Context(), &c, nil, nil))
+			s.ok(s.RecordCheck(s.Context(), &c, nil, nil, effects.Effects{}, now))
 			l = s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
 			s.equal("row", l.Connection, &c)
 			s.equal("the old snapshot", l.Snapshot, good)
@@ -205,7 +206,7 @@ func checkTests() tests {
 			better := s.snapshot(300, milli(now.Add(time.Hour)))
 			second := first
 			second.Number = 2
-			s.ok(s.RecordCheck(s.Context(), &c, &second, better))
+			s.ok(s.RecordCheck(s.Context(), &c, &second, better, effects.Effects{}, now))
 			s.equal("history", s.historyOf(c), []connection.HistoryEntry{second})
 			s.equal("the new snapshot", s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true}).Snapshot, better)
 		},
@@ -240,7 +241,7 @@ func (s *suite) unschedule(c connection.Connection) {
 func (s *suite) disconnect(c *connection.Connection) {
 	s.Helper()
 	c.Status, c.DisconnectedAt, c.PurgeAt, c.NextRefreshAt = connection.Disconnected, milli(now), purge, time.Time{}
-	s.ok(s.Unlink(s.Context(), c))
+	s.ok(s.Unlink(s.Context(), c, effects.Effects{}, now))
 }
 
 // entry is what by_due has of a connection.
@@ -309,7 +310,7 @@ func loadTests() tests {
 		"only what is asked for": func(s *suite) {
 			c := s.newConnection(s.account().ID)
 			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-			s.ok(s.FinishLink(s.Context(), &c, nil, s.snapshot(100, now), nil))
+			s.ok(s.FinishLink(s.Context(), &c, nil, s.snapshot(100, now), effects.Effects{}, now))
 			for name, tc := range map[string]struct {
 				want           store.Want
 				conn, snapshot bool

@@ -17,7 +17,7 @@ var purge = now.Add(30 * 24 * time.Hour).Truncate(time.Second) // never changes
 func (s *suite) deleted() account.Account {
 	s.Helper()
 	a := s.full()
-	s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
+	s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now))
 	return s.stored(a.ID)
 }
 
@@ -25,7 +25,7 @@ func deleteTests() tests {
 	return tests{
 		"marks the account": func(s *suite) {
 			a := s.full()
-			s.done(s.DeleteAccount(s.Context(), a, false, purge.Add(time.Millisecond), s.answer(), now))
+			s.ok(s.DeleteAccount(s.Context(), a, false, purge.Add(time.Millisecond), effects.Effects{Answer: s.answer()}, now))
 			want := a
 			want.Active, want.PurgeAt, want.Following, want.Version, want.ModifiedAt = false, purge, true, 2, milli(now)
 			s.equal("account", s.stored(a.ID), want)
@@ -41,24 +41,22 @@ func deleteTests() tests {
 		},
 		"again keeps the first date": func(s *suite) {
 			a := s.full()
-			s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
+			s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now))
 			b := s.stored(a.ID)
 			for name, read := range map[string]account.Account{"read before": a, "read after": b} {
-				s.done(s.DeleteAccount(s.Context(), read, false, purge.Add(-time.Hour), nil, now.Add(time.Hour)))
+				s.ok(s.DeleteAccount(s.Context(), read, false, purge.Add(-time.Hour), effects.Effects{}, now.Add(time.Hour)))
 				rec := s.answer()
-				s.done(s.DeleteAccount(s.Context(), read, false, purge.Add(-time.Hour), rec, now.Add(time.Hour)))
+				s.ok(s.DeleteAccount(s.Context(), read, false, purge.Add(-time.Hour), effects.Effects{Answer: rec}, now.Add(time.Hour)))
 				s.equal(name, s.stored(a.ID), b)
-				existing, err := s.DeleteAccount(s.Context(), read, false, purge, rec, now)
-				s.ok(err)
-				s.equal(name+", repeated", existing, rec)
+				s.replays(name+", repeated", s.DeleteAccount(s.Context(), read, false, purge, effects.Effects{Answer: rec}, now), *rec)
 			}
-			s.done(s.RestoreAccount(s.Context(), b, false, nil, now))
+			s.ok(s.RestoreAccount(s.Context(), b, false, effects.Effects{}, now))
 			s.equal("active again", s.stored(a.ID).Active, true)
 		},
 		"of an account that was changed meanwhile": func(s *suite) {
 			a := s.full()
 			b := s.update(a, func(a *account.Account) { a.Email, a.ExternalID = "new."+a.Email, "new" })
-			s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
+			s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now))
 			s.equal("purge", s.stored(a.ID).PurgeAt, purge)
 			s.free(a, now)
 			s.free(b, purge)
@@ -68,11 +66,11 @@ func deleteTests() tests {
 			s.refusesUpdate("update", a, func(a *account.Account) { a.FirstName = "x" }, fault.State)
 			for _, active := range []bool{true, false} {
 				for _, rec := range []*effects.Record{nil, s.answer()} {
-					_, err := s.SetAccountActive(s.Context(), a, false, active, rec, now)
+					err := s.SetAccountActive(s.Context(), a, false, active, effects.Effects{Answer: rec}, now)
 					s.fails("enable or disable", err, fault.State)
 				}
 			}
-			_, err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now)
+			err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now)
 			s.fails("CreateKey", err, fault.State)
 			c := s.newConnection(a.ID)
 			s.fails("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.Inactive)
@@ -82,17 +80,17 @@ func deleteTests() tests {
 			a := s.account()
 			c := s.newConnection(a.ID)
 			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-			s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
-			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, nil), fault.State)
-			s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), false, nil, now))
-			s.ok(s.FinishLink(s.Context(), &c, nil, nil, nil))
+			s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now))
+			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{}, now), fault.State)
+			s.ok(s.RestoreAccount(s.Context(), s.stored(a.ID), false, effects.Effects{}, now))
+			s.ok(s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{}, now))
 		},
 		"identifiers stay reserved until the purge": func(s *suite) {
 			a := s.deleted()
 			n := s.newAccount()
 			n.Account.PartnerID, n.Account.Email, n.Account.ExternalID = a.PartnerID, a.Email, a.ExternalID
 			for _, at := range []time.Time{now, purge.Add(-time.Millisecond)} {
-				_, err := s.CreateAccount(s.Context(), n, at)
+				err := s.CreateAccount(s.Context(), n, effects.Effects{}, at)
 				s.equal("conflicts", len(fault.Of(err)), 2)
 				id, err := s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, at)
 				s.ok(err)
@@ -103,8 +101,8 @@ func deleteTests() tests {
 			_, err := s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, purge)
 			s.fails("at purge", err, fault.NotFound)
 			other.Email, n.Account.Email = a.Email, ""
-			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: s.stored(other.ID), New: other}, purge))
-			s.done(s.CreateAccount(s.Context(), n, purge))
+			s.ok(s.UpdateAccount(s.Context(), store.AccountChange{Old: s.stored(other.ID), New: other}, effects.Effects{}, purge))
+			s.ok(s.CreateAccount(s.Context(), n, effects.Effects{}, purge))
 			id, err := s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, purge.Add(time.Hour))
 			s.ok(err)
 			s.equal("found", id, n.Account.ID)
@@ -127,16 +125,13 @@ func deleteTests() tests {
 				s.equal("more", next, (*account.Position)(nil))
 				for name, change := range map[string]func(rec *effects.Record) error{
 					"restore": func(rec *effects.Record) error {
-						_, err := s.RestoreAccount(s.Context(), a, false, rec, at)
-						return err
+						return s.RestoreAccount(s.Context(), a, false, effects.Effects{Answer: rec}, at)
 					},
 					"update": func(rec *effects.Record) error {
-						_, err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: renamed, Idempotency: rec}, at)
-						return err
+						return s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: renamed}, effects.Effects{Answer: rec}, at)
 					},
 					"key": func(rec *effects.Record) error {
-						_, err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), rec, at)
-						return err
+						return s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{Answer: rec}, at)
 					},
 				} {
 					s.fails(name, change(nil), fault.NotFound)
@@ -148,16 +143,12 @@ func deleteTests() tests {
 			a := s.deleted()
 			c := s.newConnection(a.ID)
 			rec := s.answer()
-			s.done(s.RestoreAccount(s.Context(), a, false, rec, purge.Add(-time.Second)))
+			s.ok(s.RestoreAccount(s.Context(), a, false, effects.Effects{Answer: rec}, purge.Add(-time.Second)))
 			want := a
 			want.Active, want.PurgeAt, want.Version, want.ModifiedAt = true, time.Time{}, 3, purge.Add(-time.Second)
 			s.equal("account", s.stored(a.ID), want)
-			existing, err := s.RestoreAccount(s.Context(), a, false, rec, now)
-			s.ok(err)
-			s.equal("its repeat", existing, rec)
-			existing, err = s.RestoreAccount(s.Context(), want, false, rec, now)
-			s.ok(err)
-			s.equal("its repeat, read afterwards", existing, rec)
+			s.replays("its repeat", s.RestoreAccount(s.Context(), a, false, effects.Effects{Answer: rec}, now), *rec)
+			s.replays("its repeat, read afterwards", s.RestoreAccount(s.Context(), want, false, effects.Effects{Answer: rec}, now), *rec)
 
 			yes := true
 			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{Active: &yes}, nil, 0, 9, purge)
@@ -165,41 +156,41 @@ func deleteTests() tests {
 			s.equal("listed after the date", found, []account.Account{asListed(want)})
 			n := s.newAccount()
 			n.Account.PartnerID, n.Account.Email, n.Account.ExternalID = a.PartnerID, a.Email, a.ExternalID
-			_, err = s.CreateAccount(s.Context(), n, purge.Add(time.Hour))
+			err = s.CreateAccount(s.Context(), n, effects.Effects{}, purge.Add(time.Hour))
 			s.equal("conflicts", len(fault.Of(err)), 2)
 			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-			s.done(s.DeleteAccount(s.Context(), want, false, purge.Add(time.Hour), nil, now))
+			s.ok(s.DeleteAccount(s.Context(), want, false, purge.Add(time.Hour), effects.Effects{}, now))
 			s.equal("deleted again", s.stored(a.ID).PurgeAt, purge.Add(time.Hour))
 		},
 		"restore of a disabled account": func(s *suite) {
 			a := s.account()
-			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
+			s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now))
 			disabled := s.stored(a.ID)
-			s.done(s.DeleteAccount(s.Context(), disabled, false, purge, nil, now))
-			s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), false, nil, now))
+			s.ok(s.DeleteAccount(s.Context(), disabled, false, purge, effects.Effects{}, now))
+			s.ok(s.RestoreAccount(s.Context(), s.stored(a.ID), false, effects.Effects{}, now))
 			got := s.stored(a.ID)
 			s.equal("active", got.Active, false)
 			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{Active: new(bool)}, nil, 0, 9, now)
 			s.ok(err)
 			s.equal("listed", found, []account.Account{asListed(got)})
-			s.done(s.SetAccountActive(s.Context(), got, false, true, nil, now))
+			s.ok(s.SetAccountActive(s.Context(), got, false, true, effects.Effects{}, now))
 			s.equal("active", s.stored(a.ID).Active, true)
 		},
 		"restore of what is not deleted": func(s *suite) {
 			a := s.full()
 			for _, rec := range []*effects.Record{nil, s.answer()} {
-				_, err := s.RestoreAccount(s.Context(), a, false, rec, now)
+				err := s.RestoreAccount(s.Context(), a, false, effects.Effects{Answer: rec}, now)
 				s.fails("RestoreAccount", err, fault.State)
 			}
 			d := s.deleted()
-			s.done(s.RestoreAccount(s.Context(), d, false, nil, now))
-			_, err := s.RestoreAccount(s.Context(), d, false, nil, now)
+			s.ok(s.RestoreAccount(s.Context(), d, false, effects.Effects{}, now))
+			err := s.RestoreAccount(s.Context(), d, false, effects.Effects{}, now)
 			s.fails("read before", err, fault.State)
 		},
 		"restore after somebody took the email": func(s *suite) {
 			a := s.deleted()
 			s.free(a, purge)
-			_, err := s.RestoreAccount(s.Context(), a, false, nil, now) // a clock behind
+			err := s.RestoreAccount(s.Context(), a, false, effects.Effects{}, now) // a clock behind
 			s.fails("RestoreAccount", err, fault.NotFound)
 		},
 		"at once with a creation, the email has one owner": func(s *suite) {
@@ -209,11 +200,9 @@ func deleteTests() tests {
 				n.Account.Email = a.Email
 				errs := race(2, func(i int) error {
 					if i == 0 {
-						_, err := s.DeleteAccount(s.Context(), a, false, purge, nil, now)
-						return err
+						return s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now)
 					}
-					_, err := s.CreateAccount(s.Context(), n, now)
-					return err
+					return s.CreateAccount(s.Context(), n, effects.Effects{}, now)
 				})
 				s.ok(errs[0])
 				if fault.Is(errs[1], fault.State) {
@@ -226,11 +215,9 @@ func deleteTests() tests {
 			a := s.full()
 			for _, err := range race(6, func(i int) error {
 				if i%2 == 0 {
-					_, err := s.DeleteAccount(s.Context(), a, false, purge, nil, now)
-					return err
+					return s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now)
 				}
-				_, err := s.RestoreAccount(s.Context(), a, false, s.answer(), now)
-				return err
+				return s.RestoreAccount(s.Context(), a, false, effects.Effects{Answer: s.answer()}, now)
 			}) {
 				if err != nil {
 					s.fails("in a crowd", err, fault.State)
@@ -240,7 +227,7 @@ func deleteTests() tests {
 			s.equal("active or deleted", got.Active, !got.Deleted())
 			n := s.newAccount()
 			n.Account.Email = a.Email
-			_, err := s.CreateAccount(s.Context(), n, purge)
+			err := s.CreateAccount(s.Context(), n, effects.Effects{}, purge)
 			s.equal("the email goes with the account", err == nil, got.Deleted())
 		},
 	}

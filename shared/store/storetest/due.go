@@ -11,6 +11,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 )
 
 func byDue(a, b connection.Due) int {
@@ -37,7 +38,7 @@ func (s *suite) plan(n int, name carrier.Name, env carrier.Environment, at func(
 				err := s.BeginLink(s.Context(), &c, connection.LinkOptions{})
 				c.Status, c.NextRefreshAt = connection.Active, times[i]
 				if err == nil {
-					err = s.FinishLink(s.Context(), &c, nil, nil, nil)
+					err = s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{}, now)
 				}
 				if err != nil {
 					s.Error(err)
@@ -88,7 +89,7 @@ func dueTests() tests {
 			s.equal("claimed", s.due(lane, end, n), want)
 			s.equal("claimed, due again", s.due(lane, claimed.NextRefreshAt, n+1), append(slices.Clone(want), entry(claimed)))
 			claimed.NextRefreshAt = end.Add(time.Second)
-			s.ok(s.RecordCheck(s.Context(), &claimed, nil, nil))
+			s.ok(s.RecordCheck(s.Context(), &claimed, nil, nil, effects.Effects{}, now))
 			s.equal("recorded", s.due(lane, end, n), want)
 			want = append(want, connection.Due{
 				AccountID: claimed.AccountID, ConnectionID: claimed.ID, CredentialID: claimed.CredentialID, PartnerID: claimed.PartnerID,

@@ -6,6 +6,7 @@ import (
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 )
@@ -48,25 +49,25 @@ func followTests() tests {
 			s.equal("new", a.Following, false)
 			a = s.update(a, func(a *account.Account) { a.FirstName = "Changed" })
 			s.equal("renamed", a.Following, false)
-			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, long))
+			s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, long))
 			mark("disabled", long)
-			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, long))
+			s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, long))
 			s.equal("disabled already", s.stored(a.ID), a)
-			s.done(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: active(a, true)}, long))
+			s.ok(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: active(a, true)}, effects.Effects{}, long))
 			mark("enabled by an update", long)
-			s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, long.Add(time.Second)))
+			s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, long.Add(time.Second)))
 			mark("deleted", long.Add(time.Second))
-			s.done(s.RestoreAccount(s.Context(), a, false, nil, long.Add(time.Second)))
+			s.ok(s.RestoreAccount(s.Context(), a, false, effects.Effects{}, long.Add(time.Second)))
 			mark("restored", long.Add(time.Second))
-			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, long))
-			s.done(s.SetAccountActive(s.Context(), s.stored(a.ID), false, true, nil, long.Add(time.Minute)))
+			s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, long))
+			s.ok(s.SetAccountActive(s.Context(), s.stored(a.ID), false, true, effects.Effects{}, long.Add(time.Minute)))
 			mark("twice", long.Add(time.Minute))
 			s.ok(s.EndFollow(s.Context(), a))
 			s.equal("followed again", s.stored(a.ID), a)
 		},
 		"a mark outlives other changes": func(s *suite) {
 			a := s.account()
-			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, long))
+			s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, long))
 			listed, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{}, nil, 0, 9, now)
 			s.ok(err)
 			// As a list shows it: there nobody is marked.
@@ -78,9 +79,9 @@ func followTests() tests {
 		"ending what has changed since": func(s *suite) {
 			a := s.account()
 			s.fails("gone", s.EndFollow(s.Context(), s.newAccount().Account), fault.NotFound)
-			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
+			s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now))
 			disabled := s.stored(a.ID)
-			s.done(s.SetAccountActive(s.Context(), disabled, false, true, nil, now))
+			s.ok(s.SetAccountActive(s.Context(), disabled, false, true, effects.Effects{}, now))
 			s.fails("enabled again", s.EndFollow(s.Context(), disabled), fault.Precondition)
 			enabled := s.stored(a.ID)
 			s.equal("marked", enabled.Following, true)
@@ -89,13 +90,13 @@ func followTests() tests {
 		"ending with keys": func(s *suite) {
 			a := s.account()
 			for range 3 {
-				s.done(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), nil, now))
+				s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now))
 			}
 			keys, err := s.ListKeys(s.Context(), a.ID)
 			s.ok(err)
-			s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
+			s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now))
 			s.ok(s.EndFollow(s.Context(), s.stored(a.ID)))
-			s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), false, nil, now))
+			s.ok(s.RestoreAccount(s.Context(), s.stored(a.ID), false, effects.Effects{}, now))
 			s.ok(s.EndFollow(s.Context(), s.stored(a.ID)))
 			got, err := s.ListKeys(s.Context(), a.ID)
 			s.ok(err)
@@ -108,7 +109,7 @@ func followTests() tests {
 			next := c
 			next.Standing = account.StandingPaused
 			s.fails("gone", s.FollowConnection(s.Context(), &next, s.newAccount().Account), fault.NotFound)
-			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
+			s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now))
 			s.fails("changed", s.FollowConnection(s.Context(), &next, a), fault.Precondition)
 			s.equal("connection after a failure", next.Version, c.Version)
 			s.equal("row", s.row(c), c)
@@ -145,14 +146,14 @@ func followTests() tests {
 					s.equal(name+": "+what+": holders after", len(l.LinkedAs) > 0, purgeAt.IsZero())
 				}
 				a := s.stored(c.AccountID)
-				s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
+				s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now))
 				follow("paused", account.StandingPaused, time.Time{})
-				s.done(s.SetAccountActive(s.Context(), s.stored(a.ID), false, true, nil, now))
+				s.ok(s.SetAccountActive(s.Context(), s.stored(a.ID), false, true, effects.Effects{}, now))
 				follow("active", account.StandingActive, time.Time{})
-				s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
+				s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now))
 				follow("deleted", account.StandingDeleted, purge)
 				follow("deleted, again", account.StandingDeleted, purge)
-				s.done(s.RestoreAccount(s.Context(), s.stored(a.ID), false, nil, now))
+				s.ok(s.RestoreAccount(s.Context(), s.stored(a.ID), false, effects.Effects{}, now))
 				follow("restored", account.StandingActive, time.Time{})
 				s.unschedule(c)
 			}
@@ -167,10 +168,10 @@ func followTests() tests {
 		},
 		"a number that is linked anew has no end": func(s *suite) {
 			c := s.linked()
-			s.done(s.DeleteAccount(s.Context(), s.stored(c.AccountID), false, purge, nil, now))
+			s.ok(s.DeleteAccount(s.Context(), s.stored(c.AccountID), false, purge, effects.Effects{}, now))
 			c.PurgeAt = purge
 			s.ok(s.FollowConnection(s.Context(), &c, s.stored(c.AccountID)))
-			s.done(s.RestoreAccount(s.Context(), s.stored(c.AccountID), false, nil, now))
+			s.ok(s.RestoreAccount(s.Context(), s.stored(c.AccountID), false, effects.Effects{}, now))
 			s.disconnect(&c)
 			other := s.newConnection(c.AccountID)
 			s.link(&other, nil)
@@ -190,7 +191,7 @@ func followTests() tests {
 			s.ok(s.SaveConnection(s.Context(), &claimed))
 			claimed, err := s.ClaimDue(s.Context(), entry(claimed), long, long, timing)
 			s.ok(err)
-			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, long.Add(2*time.Second)))
+			s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, long.Add(2*time.Second)))
 
 			s.equal("before", s.unfinished(a.ID, long.Add(-time.Millisecond)), []string{})
 			s.equal("the first", s.unfinished(a.ID, long), []string{worked.ID})
@@ -216,8 +217,7 @@ func followTests() tests {
 			c := s.linked()
 			race(6, func(i int) error {
 				if i < 2 {
-					_, err := s.SetAccountActive(s.Context(), account.Account{ID: c.AccountID, Active: i == 0}, false, i == 1, nil, now)
-					return err
+					return s.SetAccountActive(s.Context(), account.Account{ID: c.AccountID, Active: i == 0}, false, i == 1, effects.Effects{}, now)
 				}
 				for range 4 {
 					a, err := s.Account(s.Context(), c.AccountID, now)

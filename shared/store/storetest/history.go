@@ -7,6 +7,7 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 )
 
 // historyOf is all that the history of a connection holds, the newest first.
@@ -28,7 +29,7 @@ func (s *suite) checked(at ...time.Time) (connection.Connection, []connection.Hi
 	var entries []connection.HistoryEntry
 	for i, t := range at {
 		e := connection.HistoryEntry{Check: connection.Check{At: t, Outcome: carrier.OutcomeOK, Trigger: connection.TriggerSchedule}, Number: i + 1, Status: connection.Active}
-		s.ok(s.RecordCheck(s.Context(), &c, &e, nil))
+		s.ok(s.RecordCheck(s.Context(), &c, &e, nil, effects.Effects{}, now))
 		entries = append(entries, e)
 	}
 	slices.SortFunc(entries, func(a, b connection.HistoryEntry) int { return b.At.Compare(a.At) })
@@ -87,7 +88,7 @@ func historyTests() tests {
 			for n := 9; n <= 11; n++ {
 				e := first
 				e.Number = n
-				s.ok(s.RecordCheck(s.Context(), &c, &e, nil))
+				s.ok(s.RecordCheck(s.Context(), &c, &e, nil, effects.Effects{}, now))
 				want = append([]connection.HistoryEntry{e}, want...)
 			}
 			s.equal("entries", s.historyOf(c), want)
@@ -128,7 +129,7 @@ func historyTests() tests {
 			}
 			for n := range 40 { // 1.5 MB
 				e.Number = n + 1
-				s.ok(s.RecordCheck(s.Context(), &c, &e, nil))
+				s.ok(s.RecordCheck(s.Context(), &c, &e, nil, effects.Effects{}, now))
 			}
 			s.equal("entries", len(s.historyOf(c)), 40)
 			page, next, err := s.History(s.Context(), c.AccountID, c.ID, nil, 35, 4, now)
@@ -139,7 +140,7 @@ func historyTests() tests {
 			c := s.linked()
 			e := first
 			e.Changes = slices.Clone(first.Changes)
-			s.ok(s.RecordCheck(s.Context(), &c, &e, nil))
+			s.ok(s.RecordCheck(s.Context(), &c, &e, nil, effects.Effects{}, now))
 			e.Changes[0].From = "changed"
 			s.historyOf(c)[0].Changes[0].From = "changed"
 			s.equal("entries", s.historyOf(c), []connection.HistoryEntry{first})

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -12,19 +13,15 @@ import (
 // claims takes the key at a time and checks that nobody stands in the way.
 func (s *suite) claims(what string, rec effects.Record, at time.Time) {
 	s.Helper()
-	existing, err := s.ClaimIdempotency(s.Context(), rec, at)
-	s.ok(err)
-	if existing != nil {
-		s.Fatalf("%s: ClaimIdempotency = %+v, want the claim", what, existing)
+	if err := s.ClaimIdempotency(s.Context(), rec, at); err != nil {
+		s.Fatalf("%s: ClaimIdempotency = %v, want the claim", what, err)
 	}
 }
 
 // findsClaimed checks that a record stands in the way at a time.
 func (s *suite) findsClaimed(what string, rec effects.Record, at time.Time, want effects.Record) {
 	s.Helper()
-	existing, err := s.ClaimIdempotency(s.Context(), rec, at)
-	s.ok(err)
-	s.equal(what, existing, &want)
+	s.replays(what, s.ClaimIdempotency(s.Context(), rec, at), want)
 }
 
 // rival is another request under the record's key.
@@ -57,7 +54,7 @@ func idempotencyTests() tests {
 			s.claims("first", rec, now)
 			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			rec.Sealed = []byte{0, 255, 1}
-			s.ok(s.FinishLink(s.Context(), &c, nil, nil, &rec))
+			s.ok(s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{Answer: &rec}, now))
 			other := rival(rec)
 			other.Sealed = nil
 			s.findsClaimed("at once", other, now, rec)
@@ -95,24 +92,22 @@ func idempotencyTests() tests {
 			s.claims("first", rec, now)
 			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			rec.Sealed = []byte("answer")
-			s.ok(s.FinishLink(s.Context(), &c, nil, nil, &rec))
+			s.ok(s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{Answer: &rec}, now))
 			s.ok(s.ReleaseIdempotency(s.Context(), rec))
 			s.findsClaimed("answer", rival(rec), now, rec)
 		},
 		"at once, one claims": func(s *suite) {
 			rec := s.newRecord()
 			won := 0
-			for _, existing := range race(20, func(i int) *effects.Record {
+			for _, err := range race(20, func(i int) error {
 				mine := rec
 				mine.ClaimID = strconv.Itoa(i)
-				existing, err := s.ClaimIdempotency(s.Context(), mine, now)
-				if err != nil {
-					s.Error(err)
-				}
-				return existing
+				return s.ClaimIdempotency(s.Context(), mine, now)
 			}) {
-				if existing == nil {
+				if _, taken := errors.AsType[*effects.Replay](err); err == nil {
 					won++
+				} else if !taken {
+					s.Error(err)
 				}
 			}
 			s.equal("claims", won, 1)

@@ -7,6 +7,7 @@ import (
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 )
 
@@ -124,7 +125,7 @@ func keyTests() tests {
 			p := account.Partner{ID: s.id(), Name: "Shop Ltd", Environment: carrier.Sandbox, DefaultCountryCode: "NZ", CreatedAt: milli(now)}
 			k := s.newKey(p.ID, 0)
 			k.Environment, k.DefaultCountryCode, k.Description, k.ExpiresAt = carrier.Sandbox, "NZ", "made by the operator", milli(now.Add(time.Hour))
-			s.ok(s.CreatePartner(s.Context(), p, k))
+			s.ok(s.CreatePartner(s.Context(), p, k, effects.Effects{}, now))
 			got, err := s.UseKey(s.Context(), account.KeyUse{PartnerID: p.ID, Hash: k.Hash, Now: now, Limit: 1})
 			s.ok(err)
 			k.LastUsedOn = today

@@ -9,6 +9,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 )
@@ -145,10 +146,10 @@ func linkTests() tests {
 			s.ok(s.BeginLink(s.Context(), &mine, connection.LinkOptions{TakeOver: true}))
 			s.equal("version", mine.Version, int64(2))
 			s.fails("another taker", s.BeginLink(s.Context(), &late, connection.LinkOptions{TakeOver: true}), fault.State)
-			s.fails("the one that was taken from", s.FinishLink(s.Context(), &c, nil, nil, nil), fault.State)
+			s.fails("the one that was taken from", s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{}, now), fault.State)
 			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 0)
 			mine.Status = connection.Active
-			s.ok(s.FinishLink(s.Context(), &mine, nil, nil, nil))
+			s.ok(s.FinishLink(s.Context(), &mine, nil, nil, effects.Effects{}, now))
 			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 1)
 			s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs, []string{c.ID})
 		},
@@ -156,22 +157,22 @@ func linkTests() tests {
 			c := s.linked()
 			again := c
 			again.Version--
-			s.fails("FinishLink", s.FinishLink(s.Context(), &again, nil, nil, nil), fault.State)
+			s.fails("FinishLink", s.FinishLink(s.Context(), &again, nil, nil, effects.Effects{}, now), fault.State)
 			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 1)
 		},
 		"finishing without an account": func(s *suite) {
 			c := s.newConnection(s.id())
-			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, nil), fault.NotFound)
+			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{}, now), fault.NotFound)
 		},
 		"finishing in an account that is disabled, or was deleted": func(s *suite) {
 			a := s.account()
 			c := s.newConnection(a.ID)
 			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
+			s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now))
 			before := c
-			s.fails("disabled", s.FinishLink(s.Context(), &c, &first, s.snapshot(100, now), nil), fault.Inactive)
-			s.done(s.DeleteAccount(s.Context(), s.stored(a.ID), false, purge, nil, now))
-			s.fails("deleted", s.FinishLink(s.Context(), &c, &first, s.snapshot(100, now), nil), fault.State)
+			s.fails("disabled", s.FinishLink(s.Context(), &c, &first, s.snapshot(100, now), effects.Effects{}, now), fault.Inactive)
+			s.ok(s.DeleteAccount(s.Context(), s.stored(a.ID), false, purge, effects.Effects{}, now))
+			s.fails("deleted", s.FinishLink(s.Context(), &c, &first, s.snapshot(100, now), effects.Effects{}, now), fault.State)
 			s.equal("connection after a failure", c, before)
 			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
 			s.equal("row", l.Connection, &before)
@@ -184,7 +185,7 @@ func linkTests() tests {
 			c := s.newConnection(s.account().ID)
 			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 			s.ok(s.DropLink(s.Context(), c))
-			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, nil), fault.State)
+			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{}, now), fault.State)
 			_, err := s.Connection(s.Context(), c.AccountID, c.ID)
 			s.fails("Connection", err, fault.NotFound)
 			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 0)
@@ -195,9 +196,9 @@ func linkTests() tests {
 			rec := s.newRecord()
 			rec.Sealed = []byte("answer")
 			before := c
-			s.fails("never claimed", s.FinishLink(s.Context(), &c, nil, nil, &rec), fault.State)
+			s.fails("never claimed", s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{Answer: &rec}, now), fault.State)
 			s.claims("a rival", rival(rec), now)
-			s.fails("a rival's", s.FinishLink(s.Context(), &c, nil, s.snapshot(100, now), &rec), fault.State)
+			s.replays("a rival's", s.FinishLink(s.Context(), &c, nil, s.snapshot(100, now), effects.Effects{Answer: &rec}, now), rival(rec))
 			s.equal("connection after a failure", c, before)
 			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
 			s.equal("row", l.Connection, &before)
@@ -215,7 +216,7 @@ func linkTests() tests {
 			c = everything(c)
 			snap := s.snapshot(300, milli(now))
 			rec.Sealed = []byte("answer")
-			s.ok(s.FinishLink(s.Context(), &c, &first, snap, &rec))
+			s.ok(s.FinishLink(s.Context(), &c, &first, snap, effects.Effects{Answer: &rec}, now))
 			s.equal("version", c.Version, began+1)
 			s.equal("lease", c.LeaseUntil, time.Time{})
 			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true, Number: s.number(c)})
@@ -243,7 +244,7 @@ func linkTests() tests {
 				s.Fatalf("the snapshot packs to %d bytes: too small to show anything", len(snap.Packed))
 			}
 			c.Status = connection.Active
-			s.ok(s.FinishLink(s.Context(), &c, nil, snap, nil))
+			s.ok(s.FinishLink(s.Context(), &c, nil, snap, effects.Effects{}, now))
 			s.equal("snapshot", s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true}).Snapshot, snap)
 		},
 		"at once with one number, one begins": func(s *suite) {

@@ -11,6 +11,7 @@ import (
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 )
 
@@ -53,7 +54,7 @@ func (s *suite) fill(partner int64, n int, change func(i int, a *account.Account
 				in := s.newAccount()
 				in.Account.PartnerID, in.Key.PartnerID = partner, partner
 				change(i, &in.Account)
-				if _, err := s.CreateAccount(s.Context(), in, now); err != nil {
+				if err := s.CreateAccount(s.Context(), in, effects.Effects{}, now); err != nil {
 					s.Error(err)
 				}
 				accounts[i] = in.Account
@@ -181,7 +182,7 @@ func listTests() tests {
 			partner := s.id()
 			accounts := s.fill(partner, 10, func(i int, a *account.Account) { a.CreatedAt = milli(now.Add(time.Duration(i) * time.Hour)) })
 			for _, i := range []int{0, 3, 4, 5, 9} {
-				s.done(s.DeleteAccount(s.Context(), accounts[i], false, purge, nil, now))
+				s.ok(s.DeleteAccount(s.Context(), accounts[i], false, purge, effects.Effects{}, now))
 			}
 			want := []int64{accounts[1].ID, accounts[2].ID, accounts[6].ID, accounts[7].ID, accounts[8].ID}
 			s.equal("before", len(s.walk(partner, account.Filter{}, 3, now)), 10)
@@ -220,7 +221,7 @@ func listTests() tests {
 					snapshots[c.ID] = *snap
 				}
 				c.Status = connection.Active
-				s.ok(s.FinishLink(s.Context(), &c, nil, snap, nil))
+				s.ok(s.FinishLink(s.Context(), &c, nil, snap, effects.Effects{}, now))
 				want = append(want, c)
 			}
 			slices.SortFunc(want, func(a, b connection.Connection) int {
@@ -243,7 +244,7 @@ func listTests() tests {
 				c.AccountNumber = "000408523" + strconv.Itoa(i)
 				s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 				c.Status = connection.Active
-				s.ok(s.FinishLink(s.Context(), &c, nil, s.snapshot(650_000, now), nil))
+				s.ok(s.FinishLink(s.Context(), &c, nil, s.snapshot(650_000, now), effects.Effects{}, now))
 			}
 			got, packed, err := s.ListConnections(s.Context(), a.ID, true)
 			s.ok(err)

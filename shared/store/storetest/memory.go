@@ -43,6 +43,7 @@ type Memory struct {
 	calls       map[connection.Allowance][]time.Time // the newest first
 	tracking    map[trackingID]tracking.Cached
 	idempotency map[idempotencyID]effects.Record
+	events      map[int64][]Told
 }
 
 type (
@@ -113,6 +114,7 @@ func NewMemory() *Memory {
 		calls:       map[connection.Allowance][]time.Time{},
 		tracking:    map[trackingID]tracking.Cached{},
 		idempotency: map[idempotencyID]effects.Record{},
+		events:      map[int64][]Told{},
 	}
 }
 
@@ -229,47 +231,33 @@ func (m *Memory) Connection(ctx context.Context, accountID int64, id string) (co
 }
 
 // CreateAccount is store.Store's.
-func (m *Memory) CreateAccount(ctx context.Context, n store.NewAccount, now time.Time) (*effects.Record, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("creating an account: %w", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	a := n.Account
-	if n.Idempotency != nil {
-		if existing := m.notClaimable(*n.Idempotency, now); existing != nil {
-			return existing, nil
+func (m *Memory) CreateAccount(ctx context.Context, n store.NewAccount, fx effects.Effects, now time.Time) error {
+	return m.commit(ctx, "creating an account", fx, now, func() error {
+		a := n.Account
+		if conflicts := m.taken(a, 0, now); len(conflicts) > 0 {
+			return conflicts
 		}
-	}
-	if conflicts := m.taken(a, 0, now); len(conflicts) > 0 {
-		return nil, conflicts
-	}
-	if _, ok := m.accounts[a.ID]; ok || m.keys[ownerOf(n.Key)] != nil {
-		return nil, fmt.Errorf("creating an account: %w", store.ErrIDTaken)
-	}
-	a.Version, a.Following = 1, false
-	m.accounts[a.ID] = keptAccount(a)
-	m.keys[ownerOf(n.Key)] = &keyRecord{key: keptKey(n.Key)}
-	m.hold(a)
-	if n.Idempotency != nil {
-		m.keep(*n.Idempotency)
-	}
-	return nil, nil // created: there is no earlier record
+		if _, ok := m.accounts[a.ID]; ok || m.keys[ownerOf(n.Key)] != nil {
+			return fmt.Errorf("creating an account: %w", store.ErrIDTaken)
+		}
+		a.Version, a.Following = 1, false
+		m.accounts[a.ID] = keptAccount(a)
+		m.keys[ownerOf(n.Key)] = &keyRecord{key: keptKey(n.Key)}
+		m.hold(a)
+		return nil
+	})
 }
 
 // CreatePartner is store.Store's.
-func (m *Memory) CreatePartner(ctx context.Context, p account.Partner, k account.APIKey) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("creating a partner: %w", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, ok := m.partners[p.ID]; ok || m.keys[ownerOf(k)] != nil {
-		return fmt.Errorf("creating a partner: %w", store.ErrIDTaken)
-	}
-	m.partners[p.ID] = p
-	m.keys[ownerOf(k)] = &keyRecord{key: keptKey(k)}
-	return nil
+func (m *Memory) CreatePartner(ctx context.Context, p account.Partner, k account.APIKey, fx effects.Effects, now time.Time) error {
+	return m.commit(ctx, "creating a partner", fx, now, func() error {
+		if _, ok := m.partners[p.ID]; ok || m.keys[ownerOf(k)] != nil {
+			return fmt.Errorf("creating a partner: %w", store.ErrIDTaken)
+		}
+		m.partners[p.ID] = p
+		m.keys[ownerOf(k)] = &keyRecord{key: keptKey(k)}
+		return nil
+	})
 }
 
 // notClaimable is the record that stands in the way of another, nil if none.
@@ -313,18 +301,18 @@ func (m *Memory) ourClaim(rec effects.Record) bool {
 }
 
 // ClaimIdempotency is store.Store's.
-func (m *Memory) ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error) {
+func (m *Memory) ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) error {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("claiming an idempotency key: %w", err)
+		return fmt.Errorf("claiming an idempotency key: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if existing := m.notClaimable(rec, now); existing != nil && !m.ourClaim(rec) {
-		return existing, nil
+		return &effects.Replay{Record: *existing}
 	} else if existing == nil {
 		m.keep(rec)
 	}
-	return nil, nil // claimed: there is no earlier record
+	return nil
 }
 
 // ReleaseIdempotency is store.Store's.

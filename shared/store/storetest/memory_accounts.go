@@ -166,15 +166,15 @@ func byAge(a, b connection.Connection) int {
 }
 
 // UpdateAccount is store.Store's.
-func (m *Memory) UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*effects.Record, error) {
+func (m *Memory) UpdateAccount(ctx context.Context, c store.AccountChange, fx effects.Effects, now time.Time) error {
 	shown := c.New // but for what does not count
 	shown.ID, shown.PartnerID, shown.CreatedAt = c.Old.ID, c.Old.PartnerID, c.Old.CreatedAt
 	shown.PurgeAt, shown.CarriersCount, shown.Version = c.Old.PurgeAt, c.Old.CarriersCount, c.Old.Version
 	same := keptAccount(shown).Same(keptAccount(c.Old))
-	if same && c.Idempotency == nil {
-		return nil, nil // nothing to do, and no answer to keep
+	if same && fx.Answer == nil {
+		return nil // nothing to do, and no answer to keep
 	}
-	return m.once(ctx, "updating an account", c.Idempotency, now, func() error {
+	return m.commit(ctx, "updating an account", fx, now, func() error {
 		a, err := m.present(c.Old.ID, now)
 		switch {
 		case err != nil:
@@ -184,7 +184,7 @@ func (m *Memory) UpdateAccount(ctx context.Context, c store.AccountChange, now t
 		case a.Version != c.Old.Version:
 			return account.ErrChanged()
 		case same:
-			return nil
+			return errUnchanged
 		case c.New.OriginCountryCode != a.OriginCountryCode && a.CarriersCount > 0:
 			return account.ErrCountryFixed()
 		}
@@ -213,43 +213,45 @@ func (m *Memory) UpdateAccount(ctx context.Context, c store.AccountChange, now t
 }
 
 // SetAccountActive is store.Store's.
-func (m *Memory) SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, rec *effects.Record, now time.Time) (*effects.Record, error) {
-	return m.once(ctx, "enabling or disabling an account", rec, now, func() error {
+func (m *Memory) SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, fx effects.Effects, now time.Time) error {
+	return m.commit(ctx, "enabling or disabling an account", fx, now, func() error {
 		a, err := m.presentAt(a, pinned, now)
 		switch {
 		case err != nil:
 			return err
 		case a.Deleted():
 			return account.ErrDeleted()
-		case a.Active != active:
-			a.Active, a.ModifiedAt = active, now
-			m.follow(&a, now)
-			m.change(a, a.Version)
+		case a.Active == active:
+			return errUnchanged
 		}
+		a.Active, a.ModifiedAt = active, now
+		m.follow(&a, now)
+		m.change(a, a.Version)
 		return nil
 	})
 }
 
 // DeleteAccount is store.Store's.
-func (m *Memory) DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, rec *effects.Record, now time.Time) (*effects.Record, error) {
-	return m.once(ctx, "deleting an account", rec, now, func() error {
+func (m *Memory) DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, fx effects.Effects, now time.Time) error {
+	return m.commit(ctx, "deleting an account", fx, now, func() error {
 		a, err := m.presentAt(a, pinned, now)
 		switch {
 		case err != nil:
 			return err
-		case !a.Deleted():
-			m.wasActive[a.ID] = a.Active
-			a.Active, a.PurgeAt, a.ModifiedAt = false, purgeAt, now
-			m.follow(&a, now)
-			m.change(a, a.Version)
+		case a.Deleted():
+			return errUnchanged
 		}
+		m.wasActive[a.ID] = a.Active
+		a.Active, a.PurgeAt, a.ModifiedAt = false, purgeAt, now
+		m.follow(&a, now)
+		m.change(a, a.Version)
 		return nil
 	})
 }
 
 // RestoreAccount is store.Store's.
-func (m *Memory) RestoreAccount(ctx context.Context, a account.Account, pinned bool, rec *effects.Record, now time.Time) (*effects.Record, error) {
-	return m.once(ctx, "restoring an account", rec, now, func() error {
+func (m *Memory) RestoreAccount(ctx context.Context, a account.Account, pinned bool, fx effects.Effects, now time.Time) error {
+	return m.commit(ctx, "restoring an account", fx, now, func() error {
 		a, err := m.presentAt(a, pinned, now)
 		switch {
 		case err != nil:
@@ -270,28 +272,6 @@ func (m *Memory) RestoreAccount(ctx context.Context, a account.Account, pinned b
 func (m *Memory) follow(a *account.Account, now time.Time) {
 	a.Following = true
 	m.due.set(dueEntry{queue: repairs, id: connectionID{account: a.ID}, at: milli(now)})
-}
-
-// once makes a change and keeps its answer, unless the idempotency key has one
-// already.
-func (m *Memory) once(ctx context.Context, what string, rec *effects.Record, now time.Time, change func() error) (*effects.Record, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if rec != nil {
-		if existing := m.notClaimable(*rec, now); existing != nil {
-			return existing, nil
-		}
-	}
-	if err := change(); err != nil {
-		return nil, err
-	}
-	if rec != nil {
-		m.keep(*rec)
-	}
-	return nil, nil // done: there is no earlier record
 }
 
 // present is an account that is there.

@@ -149,35 +149,29 @@ func (m *Memory) BeginLink(ctx context.Context, conn *connection.Connection, o c
 }
 
 // FinishLink is store.Store's.
-func (m *Memory) FinishLink(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, rec *effects.Record) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("finishing a link: %w", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	a, known := m.accounts[conn.AccountID]
-	switch {
-	case !known:
-		return account.ErrNotFound()
-	case a.Deleted():
-		return account.ErrDeleted()
-	case !a.Active:
-		return account.ErrInactive(false)
-	case m.mayLink(a, conn.ModifiedAt) != nil:
-		return m.mayLink(a, conn.ModifiedAt)
-	case m.read(conn) != nil, rec != nil && !m.ourClaim(*rec):
-		return connection.ErrMoved()
-	}
-	m.day(a.ID, conn.ModifiedAt)[made]++
-	a.CarriersCount++
-	m.accounts[conn.AccountID] = a
-	conn.LeaseUntil = time.Time{}
-	m.write(conn)
-	m.keepCheck(idOf(conn), entry, snap)
-	if rec != nil {
-		m.keep(*rec)
-	}
-	return nil
+func (m *Memory) FinishLink(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error {
+	return m.commit(ctx, "finishing a link", fx, now, func() error {
+		a, known := m.accounts[conn.AccountID]
+		switch {
+		case !known:
+			return account.ErrNotFound()
+		case a.Deleted():
+			return account.ErrDeleted()
+		case !a.Active:
+			return account.ErrInactive(false)
+		case m.mayLink(a, conn.ModifiedAt) != nil:
+			return m.mayLink(a, conn.ModifiedAt)
+		case m.read(conn) != nil:
+			return connection.ErrMoved()
+		}
+		m.day(a.ID, conn.ModifiedAt)[made]++
+		a.CarriersCount++
+		m.accounts[conn.AccountID] = a
+		conn.LeaseUntil = time.Time{}
+		m.write(conn)
+		m.keepCheck(idOf(conn), entry, snap)
+		return nil
+	})
 }
 
 // DropLink is store.Store's.
@@ -258,19 +252,16 @@ func (m *Memory) claim(id connectionID, until time.Time) connection.Connection {
 }
 
 // RecordCheck is store.Store's.
-func (m *Memory) RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("recording a check: %w", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.read(conn); err != nil {
-		return err
-	}
-	conn.LeaseUntil = time.Time{}
-	m.write(conn)
-	m.keepCheck(idOf(conn), entry, snap)
-	return nil
+func (m *Memory) RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error {
+	return m.commit(ctx, "recording a check", fx, now, func() error {
+		if err := m.read(conn); err != nil {
+			return err
+		}
+		conn.LeaseUntil = time.Time{}
+		m.write(conn)
+		m.keepCheck(idOf(conn), entry, snap)
+		return nil
+	})
 }
 
 // SaveConnection is store.Store's.
@@ -288,61 +279,52 @@ func (m *Memory) SaveConnection(ctx context.Context, conn *connection.Connection
 }
 
 // ChangeConnection is store.Store's.
-func (m *Memory) ChangeConnection(ctx context.Context, conn *connection.Connection, c connection.Update) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("changing a connection: %w", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	renumbered := c.OldNumber != "" && c.OldNumber != conn.AccountNumber
-	if err := m.read(conn); err != nil {
-		return err
-	}
-	if c.Answer != nil && !m.ourClaim(*c.Answer) {
-		return connection.ErrMoved()
-	}
-	if renumbered {
-		if err := m.mayHold(conn, c.AllowDuplicate); err != nil {
+func (m *Memory) ChangeConnection(ctx context.Context, conn *connection.Connection, c connection.Update, fx effects.Effects, now time.Time) error {
+	return m.commit(ctx, "changing a connection", fx, now, func() error {
+		renumbered := c.OldNumber != "" && c.OldNumber != conn.AccountNumber
+		if err := m.read(conn); err != nil {
 			return err
 		}
-		m.holdNumber(conn)
-		m.dropNumber(conn, c.OldNumber)
-	}
-	if !c.Unchanged {
-		m.write(conn)
-	}
-	m.keepCheck(idOf(conn), c.Entry, c.Snapshot)
-	if c.Answer != nil {
-		m.keep(*c.Answer)
-	}
-	return nil
+		if renumbered {
+			if err := m.mayHold(conn, c.AllowDuplicate); err != nil {
+				return err
+			}
+			m.holdNumber(conn)
+			m.dropNumber(conn, c.OldNumber)
+		}
+		if !c.Unchanged {
+			m.write(conn)
+		}
+		m.keepCheck(idOf(conn), c.Entry, c.Snapshot)
+		if c.Unchanged {
+			return errUnchanged
+		}
+		return nil
+	})
 }
 
 // Unlink is store.Store's.
-func (m *Memory) Unlink(ctx context.Context, conn *connection.Connection) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("unlinking a connection: %w", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	a, known := m.accounts[conn.AccountID]
-	if !known {
-		return account.ErrNotFound()
-	}
-	if err := m.read(conn); err != nil {
-		return err
-	}
-	day := m.day(a.ID, conn.DisconnectedAt)
-	if m.Caps.LinksPerDay > 0 && day[unlinked] >= m.Caps.LinksPerDay {
-		return connection.ErrTooManyUnlinks(m.Caps.LinksPerDay)
-	}
-	day[unlinked]++
-	a.CarriersCount--
-	m.accounts[conn.AccountID] = a
-	m.write(conn)
-	m.dropNumber(conn, conn.AccountNumber)
-	delete(m.snapshots, idOf(conn))
-	return nil
+func (m *Memory) Unlink(ctx context.Context, conn *connection.Connection, fx effects.Effects, now time.Time) error {
+	return m.commit(ctx, "unlinking a connection", fx, now, func() error {
+		a, known := m.accounts[conn.AccountID]
+		if !known {
+			return account.ErrNotFound()
+		}
+		if err := m.read(conn); err != nil {
+			return err
+		}
+		day := m.day(a.ID, conn.DisconnectedAt)
+		if m.Caps.LinksPerDay > 0 && day[unlinked] >= m.Caps.LinksPerDay {
+			return connection.ErrTooManyUnlinks(m.Caps.LinksPerDay)
+		}
+		day[unlinked]++
+		a.CarriersCount--
+		m.accounts[conn.AccountID] = a
+		m.write(conn)
+		m.dropNumber(conn, conn.AccountNumber)
+		delete(m.snapshots, idOf(conn))
+		return nil
+	})
 }
 
 // FollowConnection is store.Store's.

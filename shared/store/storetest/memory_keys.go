@@ -36,13 +36,13 @@ func (m *Memory) keysOf(accountID int64) []account.APIKey {
 }
 
 // CreateKey is store.Store's.
-func (m *Memory) CreateKey(ctx context.Context, k account.APIKey, rec *effects.Record, now time.Time) (*effects.Record, error) {
-	return m.once(ctx, "creating an API key", rec, now, func() error { return m.addKey(k, nil, now) })
+func (m *Memory) CreateKey(ctx context.Context, k account.APIKey, fx effects.Effects, now time.Time) error {
+	return m.commit(ctx, "creating an API key", fx, now, func() error { return m.addKey(k, nil, now) })
 }
 
 // RotateKey is store.Store's.
-func (m *Memory) RotateKey(ctx context.Context, old, k account.APIKey, validUntil time.Time, rec *effects.Record, now time.Time) (*effects.Record, error) {
-	return m.once(ctx, "rotating an API key", rec, now, func() error {
+func (m *Memory) RotateKey(ctx context.Context, old, k account.APIKey, validUntil time.Time, fx effects.Effects, now time.Time) error {
+	return m.commit(ctx, "rotating an API key", fx, now, func() error {
 		a, err := m.present(k.AccountID, now)
 		r := m.keys[ownerOf(old)]
 		switch {
@@ -105,18 +105,15 @@ func (m *Memory) addKey(k account.APIKey, ended *account.APIKey, now time.Time) 
 }
 
 // DeleteKey is store.Store's.
-func (m *Memory) DeleteKey(ctx context.Context, k account.APIKey) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("deleting an API key: %w", err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, ok := m.accounts[k.AccountID]; !ok && k.AccountID != 0 {
-		return account.ErrNotFound()
-	}
-	if m.keys[ownerOf(k)] == nil {
-		return account.ErrNoKey()
-	}
-	delete(m.keys, ownerOf(k))
-	return nil
+func (m *Memory) DeleteKey(ctx context.Context, k account.APIKey, fx effects.Effects, now time.Time) error {
+	return m.commit(ctx, "deleting an API key", fx, now, func() error {
+		if _, ok := m.accounts[k.AccountID]; !ok && k.AccountID != 0 {
+			return account.ErrNotFound()
+		}
+		if m.keys[ownerOf(k)] == nil {
+			return account.ErrNoKey()
+		}
+		delete(m.keys, ownerOf(k))
+		return nil
+	})
 }

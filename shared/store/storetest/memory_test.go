@@ -10,7 +10,7 @@ import (
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	memory := storetest.NewMemory()
-	storetest.Run(t, func(_ *testing.T, caps connection.Caps) storetest.Store {
+	storetest.Run(t, func(_ *testing.T, caps connection.Caps) storetest.Table {
 		if caps == storetest.Caps {
 			return memory
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 )
@@ -80,23 +81,24 @@ func rowTests() tests {
 			absent := s.newConnection(s.account().ID)
 			absent.Version = 3
 			change := connection.Update{OldNumber: "0004085999", Entry: &first, Snapshot: s.snapshot(100, now)}
-			s.fails("absent", s.ChangeConnection(s.Context(), &absent, change), fault.NotFound)
+			s.fails("absent", s.ChangeConnection(s.Context(), &absent, change, effects.Effects{}, now), fault.NotFound)
 			s.equal("holders", s.holders(absent), []string(nil))
 			c := s.linked()
 			late := c
 			s.ok(s.SaveConnection(s.Context(), &c))
 			late.AccountNumber = "0004085231"
 			change.OldNumber = c.AccountNumber
-			s.fails("late", s.ChangeConnection(s.Context(), &late, change), fault.State)
+			s.fails("late", s.ChangeConnection(s.Context(), &late, change, effects.Effects{}, now), fault.State)
 			s.unchangedBut(c, late)
 		},
 		"changing under a claim that is lost": func(s *suite) {
 			c := s.linked()
 			next, rec := c, s.newRecord()
 			next.AccountNumber, rec.Sealed = "0004085231", []byte("answer")
+			change := connection.Update{OldNumber: c.AccountNumber, Entry: &first, Snapshot: s.snapshot(100, now)}
+			s.fails("never claimed", s.ChangeConnection(s.Context(), &next, change, effects.Effects{Answer: &rec}, now), fault.State)
 			s.claims("a rival", rival(rec), now)
-			change := connection.Update{OldNumber: c.AccountNumber, Entry: &first, Snapshot: s.snapshot(100, now), Answer: &rec}
-			s.fails("ChangeConnection", s.ChangeConnection(s.Context(), &next, change), fault.State)
+			s.replays("a rival's", s.ChangeConnection(s.Context(), &next, change, effects.Effects{Answer: &rec}, now), rival(rec))
 			s.equal("version after a failure", next.Version, c.Version)
 			s.unchangedBut(c, next)
 		},
@@ -109,8 +111,8 @@ func rowTests() tests {
 			next.AccountNumber = other.AccountNumber
 			s.claims("claim", rec, now)
 			rec.Sealed = []byte("answer")
-			change := connection.Update{OldNumber: c.AccountNumber, Entry: &first, Snapshot: s.snapshot(100, now), Answer: &rec}
-			p := s.problem("ChangeConnection", s.ChangeConnection(s.Context(), &next, change), fault.CarrierConflict)
+			change := connection.Update{OldNumber: c.AccountNumber, Entry: &first, Snapshot: s.snapshot(100, now)}
+			p := s.problem("ChangeConnection", s.ChangeConnection(s.Context(), &next, change, effects.Effects{Answer: &rec}, now), fault.CarrierConflict)
 			s.equal("existing connection", p.ExistingCarrierID, other.ID)
 			s.equal("holders", s.holders(other), []string{other.ID})
 			s.equal("row", s.row(c), c)
@@ -120,7 +122,7 @@ func rowTests() tests {
 			s.equal("answered", got.Finished(), false)
 
 			change.AllowDuplicate = true
-			s.ok(s.ChangeConnection(s.Context(), &next, change))
+			s.ok(s.ChangeConnection(s.Context(), &next, change, effects.Effects{Answer: &rec}, now))
 			both := []string{c.ID, other.ID}
 			slices.Sort(both)
 			s.equal("holders", s.holders(next), both)
@@ -134,7 +136,7 @@ func rowTests() tests {
 			s.claims("claim", rec, now)
 			rec.Sealed = []byte("answer")
 			snap := s.snapshot(200, milli(now))
-			s.ok(s.ChangeConnection(s.Context(), &next, connection.Update{OldNumber: c.AccountNumber, Entry: &first, Snapshot: snap, Answer: &rec}))
+			s.ok(s.ChangeConnection(s.Context(), &next, connection.Update{OldNumber: c.AccountNumber, Entry: &first, Snapshot: snap}, effects.Effects{Answer: &rec}, now))
 			want := everything(c)
 			want.AccountNumber, want.Version = "0004085231", c.Version+1
 			s.equal("connection", next, want)
@@ -149,9 +151,9 @@ func rowTests() tests {
 			free := s.newConnection(c.AccountID)
 			s.ok(s.BeginLink(s.Context(), &free, connection.LinkOptions{}))
 
-			s.ok(s.ChangeConnection(s.Context(), &next, connection.Update{OldNumber: next.AccountNumber}))
+			s.ok(s.ChangeConnection(s.Context(), &next, connection.Update{OldNumber: next.AccountNumber}, effects.Effects{}, now))
 			next.Nickname = "and nothing else"
-			s.ok(s.ChangeConnection(s.Context(), &next, connection.Update{}))
+			s.ok(s.ChangeConnection(s.Context(), &next, connection.Update{}, effects.Effects{}, now))
 			s.equal("row", s.row(c), next)
 			s.equal("holders", s.holders(next), []string{c.ID})
 			s.equal("history", s.historyOf(c), []connection.HistoryEntry{first})
@@ -160,17 +162,18 @@ func rowTests() tests {
 		"keeping an answer beside a row that stays": func(s *suite) {
 			c, rec := s.linked(), s.newRecord()
 			s.claims("claim", rec, now)
+			unfinished := rec
 			rec.Sealed = []byte("answer")
-			keep := connection.Update{Unchanged: true, Answer: &rec}
+			keep := connection.Update{Unchanged: true}
 			late := c
 			late.Version++
-			s.fails("another version", s.ChangeConnection(s.Context(), &late, keep), fault.State)
+			s.fails("another version", s.ChangeConnection(s.Context(), &late, keep, effects.Effects{Answer: &rec}, now), fault.State)
 			absent := s.newConnection(c.AccountID)
-			s.fails("absent", s.ChangeConnection(s.Context(), &absent, keep), fault.NotFound)
+			s.fails("absent", s.ChangeConnection(s.Context(), &absent, keep, effects.Effects{Answer: &rec}, now), fault.NotFound)
 			lost := rival(rec)
-			s.fails("another's claim", s.ChangeConnection(s.Context(), &c, connection.Update{Unchanged: true, Answer: &lost}), fault.State)
+			s.replays("another's claim", s.ChangeConnection(s.Context(), &c, keep, effects.Effects{Answer: &lost}, now), unfinished)
 			next := c
-			s.ok(s.ChangeConnection(s.Context(), &next, keep))
+			s.ok(s.ChangeConnection(s.Context(), &next, keep, effects.Effects{Answer: &rec}, now))
 			s.equal("connection", next, c)
 			s.equal("row", s.row(c), c)
 			s.findsClaimed("answer", rival(rec), now, rec)
@@ -187,7 +190,7 @@ func rowTests() tests {
 			for _, err := range race(len(conns), func(i int) error {
 				old := conns[i].AccountNumber
 				conns[i].AccountNumber = "0004085999"
-				return s.ChangeConnection(s.Context(), &conns[i], connection.Update{OldNumber: old})
+				return s.ChangeConnection(s.Context(), &conns[i], connection.Update{OldNumber: old}, effects.Effects{}, now)
 			}) {
 				if err == nil {
 					changed++
@@ -200,16 +203,16 @@ func rowTests() tests {
 		},
 		"unlinking what is gone, or another version": func(s *suite) {
 			absent := s.newConnection(s.id())
-			s.fails("no account", s.Unlink(s.Context(), &absent), fault.NotFound)
+			s.fails("no account", s.Unlink(s.Context(), &absent, effects.Effects{}, now), fault.NotFound)
 			absent = s.newConnection(s.account().ID)
-			s.fails("absent", s.Unlink(s.Context(), &absent), fault.NotFound)
+			s.fails("absent", s.Unlink(s.Context(), &absent, effects.Effects{}, now), fault.NotFound)
 			s.equal("carriers", s.stored(absent.AccountID).CarriersCount, 0)
 			c := s.newConnection(s.account().ID)
 			s.link(&c, s.snapshot(100, now))
 			late := c
 			s.ok(s.SaveConnection(s.Context(), &c))
 			late.Status = connection.Disconnected
-			s.fails("late", s.Unlink(s.Context(), &late), fault.State)
+			s.fails("late", s.Unlink(s.Context(), &late, effects.Effects{}, now), fault.State)
 			s.equal("row", s.row(c), c)
 			s.equal("carriers", s.stored(c.AccountID).CarriersCount, 1)
 			s.equal("holders", s.holders(c), []string{c.ID})
@@ -224,13 +227,13 @@ func rowTests() tests {
 			s.link(&c, s.snapshot(100, now))
 			c, err := s.ClaimCheck(s.Context(), c, now.Add(time.Minute), now)
 			s.ok(err)
-			s.ok(s.RecordCheck(s.Context(), &c, &first, nil))
+			s.ok(s.RecordCheck(s.Context(), &c, &first, nil, effects.Effects{}, now))
 			account := s.stored(c.AccountID)
 			c.Status, c.Work, c.LeaseUntil = connection.Disconnected, connection.WorkUnlink, milli(now.Add(time.Minute))
 			c.DisconnectedAt, c.PurgeAt = milli(now), purge
 			want := c
 			want.Version++
-			s.ok(s.Unlink(s.Context(), &c))
+			s.ok(s.Unlink(s.Context(), &c, effects.Effects{}, now))
 			s.equal("connection", c, want)
 			s.equal("row", s.row(c), want)
 			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true, Number: s.number(c), Now: purge.Add(-time.Second)})
@@ -263,12 +266,12 @@ func rowTests() tests {
 			twin := s.newConnection(c.AccountID)
 			s.ok(s.BeginLink(s.Context(), &twin, connection.LinkOptions{AllowDuplicate: true}))
 			twin.Status = connection.Active
-			s.ok(s.FinishLink(s.Context(), &twin, nil, nil, nil))
+			s.ok(s.FinishLink(s.Context(), &twin, nil, nil, effects.Effects{}, now))
 			a := s.stored(c.AccountID)
-			s.done(s.SetAccountActive(s.Context(), a, false, false, nil, now))
+			s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now))
 			s.disconnect(&c)
 			s.equal("holders", s.holders(c), []string{twin.ID})
-			s.done(s.DeleteAccount(s.Context(), a, false, purge, nil, now))
+			s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now))
 			s.disconnect(&twin)
 			s.equal("holders", s.holders(c), []string(nil))
 			s.equal("carriers", s.stored(c.AccountID).CarriersCount, 0)
@@ -281,7 +284,7 @@ func rowTests() tests {
 			s.equal("unlinked", s.won(race(8, func(int) error {
 				mine := c
 				mine.Status, mine.PurgeAt = connection.Disconnected, purge
-				return s.Unlink(s.Context(), &mine)
+				return s.Unlink(s.Context(), &mine, effects.Effects{}, now)
 			}), fault.State), 1)
 			s.equal("carriers", s.stored(c.AccountID).CarriersCount, 1)
 		},
@@ -294,7 +297,7 @@ func rowTests() tests {
 				s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 				if i > 0 {
 					c.Status = connection.Active
-					s.ok(s.FinishLink(s.Context(), &c, &first, s.snapshot(100, now), nil))
+					s.ok(s.FinishLink(s.Context(), &c, &first, s.snapshot(100, now), effects.Effects{}, now))
 				}
 				if i > 1 {
 					s.disconnect(&c)

@@ -33,20 +33,20 @@ type Store interface {
 	Load(ctx context.Context, accountID int64, w store.Want) (store.Loaded, error)
 	Account(ctx context.Context, accountID int64, now time.Time) (account.Account, error)
 	Connection(ctx context.Context, accountID int64, connectionID string) (connection.Connection, error)
-	CreateAccount(ctx context.Context, n store.NewAccount, now time.Time) (*effects.Record, error)
-	CreatePartner(ctx context.Context, p account.Partner, k account.APIKey) error
-	ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error)
+	CreateAccount(ctx context.Context, n store.NewAccount, fx effects.Effects, now time.Time) error
+	CreatePartner(ctx context.Context, p account.Partner, k account.APIKey, fx effects.Effects, now time.Time) error
+	ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) error
 	Idempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error)
 	ReleaseIdempotency(ctx context.Context, rec effects.Record) error
 	BeginLink(ctx context.Context, conn *connection.Connection, o connection.LinkOptions) error
-	FinishLink(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, rec *effects.Record) error
+	FinishLink(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error
 	DropLink(ctx context.Context, conn connection.Connection) error
 	ClaimCheck(ctx context.Context, conn connection.Connection, until, now time.Time) (connection.Connection, error)
 	ClaimDue(ctx context.Context, d connection.Due, until, now time.Time, t health.Timing) (connection.Connection, error)
-	RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot) error
+	RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error
 	SaveConnection(ctx context.Context, conn *connection.Connection) error
-	ChangeConnection(ctx context.Context, conn *connection.Connection, c connection.Update) error
-	Unlink(ctx context.Context, conn *connection.Connection) error
+	ChangeConnection(ctx context.Context, conn *connection.Connection, c connection.Update, fx effects.Effects, now time.Time) error
+	Unlink(ctx context.Context, conn *connection.Connection, fx effects.Effects, now time.Time) error
 	FollowConnection(ctx context.Context, conn *connection.Connection, account account.Account) error
 	EndFollow(ctx context.Context, account account.Account) error
 
@@ -69,25 +69,32 @@ type Store interface {
 	AccountByExternalID(ctx context.Context, partnerID int64, externalID string, now time.Time) (int64, error)
 	ListAccounts(ctx context.Context, partnerID int64, f account.Filter, after *account.Position, skip, limit int, now time.Time) ([]account.Account, *account.Position, error)
 	ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]connection.Connection, map[string]connection.Snapshot, error)
-	UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*effects.Record, error)
-	SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, rec *effects.Record, now time.Time) (*effects.Record, error)
-	DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, rec *effects.Record, now time.Time) (*effects.Record, error)
-	RestoreAccount(ctx context.Context, a account.Account, pinned bool, rec *effects.Record, now time.Time) (*effects.Record, error)
+	UpdateAccount(ctx context.Context, c store.AccountChange, fx effects.Effects, now time.Time) error
+	SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, fx effects.Effects, now time.Time) error
+	DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, fx effects.Effects, now time.Time) error
+	RestoreAccount(ctx context.Context, a account.Account, pinned bool, fx effects.Effects, now time.Time) error
 
 	ListKeys(ctx context.Context, accountID int64) ([]account.APIKey, error)
-	CreateKey(ctx context.Context, k account.APIKey, rec *effects.Record, now time.Time) (*effects.Record, error)
-	RotateKey(ctx context.Context, old, k account.APIKey, validUntil time.Time, rec *effects.Record, now time.Time) (*effects.Record, error)
-	DeleteKey(ctx context.Context, k account.APIKey) error
+	CreateKey(ctx context.Context, k account.APIKey, fx effects.Effects, now time.Time) error
+	RotateKey(ctx context.Context, old, k account.APIKey, validUntil time.Time, fx effects.Effects, now time.Time) error
+	DeleteKey(ctx context.Context, k account.APIKey, fx effects.Effects, now time.Time) error
 }
 
 var _ Store = (*store.Store)(nil)
+
+// Table is a store whose events the suite can read.
+type Table interface {
+	Store
+	// Events reads the events of an account, zero for a partner's, the oldest first.
+	Events(ctx context.Context, accountID int64) ([]Told, error)
+}
 
 // Caps are those of the suite's stores, but for the tests of caps.
 var Caps = connection.Caps{Keys: account.MaxKeys} // never changes
 
 // Run holds the stores that open returns, with these caps, to the contract. The
 // stores of several calls may share one table: each test makes ids of its own.
-func Run(t *testing.T, open func(t *testing.T, caps connection.Caps) Store) {
+func Run(t *testing.T, open func(t *testing.T, caps connection.Caps) Table) {
 	t.Helper()
 	for _, group := range []struct {
 		name  string
@@ -111,12 +118,13 @@ func Run(t *testing.T, open func(t *testing.T, caps connection.Caps) Store) {
 		{"Delete", deleteTests()},
 		{"List", listTests()},
 		{"Keys", accountKeyTests()},
+		{"Effects", effectTests()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for name, test := range group.tests {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
-					test(&suite{T: t, Store: folding{open(t, Caps)}, open: open})
+					test(&suite{T: t, Table: folding{open(t, Caps)}, open: open})
 				})
 			}
 		})
@@ -127,33 +135,33 @@ func Run(t *testing.T, open func(t *testing.T, caps connection.Caps) Store) {
 type tests map[string]func(*suite)
 
 // folding gives accounts the key of their email, as whoever takes an address does.
-type folding struct{ Store }
+type folding struct{ Table }
 
-func (f folding) CreateAccount(ctx context.Context, n store.NewAccount, now time.Time) (*effects.Record, error) {
+func (f folding) CreateAccount(ctx context.Context, n store.NewAccount, fx effects.Effects, now time.Time) error {
 	n.Account.EmailKey = email.Key(n.Account.Email)
-	return f.Store.CreateAccount(ctx, n, now)
+	return f.Table.CreateAccount(ctx, n, fx, now)
 }
 
-func (f folding) UpdateAccount(ctx context.Context, c store.AccountChange, now time.Time) (*effects.Record, error) {
+func (f folding) UpdateAccount(ctx context.Context, c store.AccountChange, fx effects.Effects, now time.Time) error {
 	c.Old.EmailKey, c.New.EmailKey = email.Key(c.Old.Email), email.Key(c.New.Email)
-	return f.Store.UpdateAccount(ctx, c, now)
+	return f.Table.UpdateAccount(ctx, c, fx, now)
 }
 
-func (f folding) DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, rec *effects.Record, now time.Time) (*effects.Record, error) {
+func (f folding) DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, fx effects.Effects, now time.Time) error {
 	a.EmailKey = email.Key(a.Email)
-	return f.Store.DeleteAccount(ctx, a, pinned, purgeAt, rec, now)
+	return f.Table.DeleteAccount(ctx, a, pinned, purgeAt, fx, now)
 }
 
-func (f folding) RestoreAccount(ctx context.Context, a account.Account, pinned bool, rec *effects.Record, now time.Time) (*effects.Record, error) {
+func (f folding) RestoreAccount(ctx context.Context, a account.Account, pinned bool, fx effects.Effects, now time.Time) error {
 	a.EmailKey = email.Key(a.Email)
-	return f.Store.RestoreAccount(ctx, a, pinned, rec, now)
+	return f.Table.RestoreAccount(ctx, a, pinned, fx, now)
 }
 
 // suite is one test with its store, and shorthands.
 type suite struct {
 	*testing.T
-	Store
-	open func(t *testing.T, caps connection.Caps) Store
+	Table
+	open func(t *testing.T, caps connection.Caps) Table
 }
 
 // now is the clock of every test, with nanoseconds that a store does not keep.
@@ -245,11 +253,7 @@ func (s *suite) account() account.Account {
 
 func (s *suite) create(n store.NewAccount) {
 	s.Helper()
-	existing, err := s.CreateAccount(s.Context(), n, now)
-	s.ok(err)
-	if existing != nil {
-		s.Fatal("an idempotency record stands in the way")
-	}
+	s.ok(s.CreateAccount(s.Context(), n, effects.Effects{}, now))
 }
 
 func (s *suite) load(account int64, w store.Want) store.Loaded {
@@ -290,7 +294,7 @@ func (s *suite) link(c *connection.Connection, snap *connection.Snapshot) {
 	s.Helper()
 	s.ok(s.BeginLink(s.Context(), c, connection.LinkOptions{}))
 	c.Status = connection.Active
-	s.ok(s.FinishLink(s.Context(), c, nil, snap, nil))
+	s.ok(s.FinishLink(s.Context(), c, nil, snap, effects.Effects{}, now))
 }
 
 // row is a connection as it is now.
