@@ -6,4 +6,6 @@ import "context"
 var NewChange = newChange // never changes
 
 // Replayed answers from the record of a replay.
-func (c *Change) Replayed(ctx context.Context, err error) (*Response, error) { return c.replayed(ctx, err) }
+func (c *Change) Replayed(ctx context.Context, err error) (*Response, error) {
+	return c.replayed(ctx, err)
+}
