@@ -18,6 +18,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 )
@@ -419,5 +420,14 @@ func TestScopeTellsCallersApart(t *testing.T) {
 	b := auth.Caller{Key: account.APIKey{ID: 2, AccountID: 71}, AccountID: 71}
 	if a.Scope() != b.Scope() {
 		t.Errorf("two keys of one account: %q and %q", a.Scope(), b.Scope())
+	}
+}
+
+func TestByNamesTheKeyAndWhomItActsFor(t *testing.T) {
+	t.Parallel()
+	c := auth.Caller{Key: account.APIKey{ID: 3, AccountID: 9}, PartnerID: 5, AccountID: 71}
+	want := effects.By{KeyID: 3, PartnerID: 5, AccountID: 71}
+	if got := c.By(); got != want {
+		t.Errorf("By() = %+v, want %+v", got, want)
 	}
 }
