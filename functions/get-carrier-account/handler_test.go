@@ -23,6 +23,7 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/views"
 )
 
 const (
@@ -60,7 +61,7 @@ func newFront(t *testing.T, reading connection.Reading) *front {
 }
 
 func serve(d *functiontest.Fixture) {
-	h := &handler{auth: d.Auth(), accounts: d.Store, checker: d.Connections, now: d.Now}
+	h := &handler{auth: d.Auth(), accounts: d.Store, reader: d.Connections, now: d.Now}
 	d.Serve(httpapi.Route{Method: http.MethodGet, Resource: "/v1/carriers/{carrier_id}/account", Handler: h.get})
 }
 
@@ -73,9 +74,9 @@ func (f *front) as(who, id, query string, headers ...string) events.APIGatewayPr
 	return f.Do(who, http.MethodGet, "/v1/carriers/"+id+"/account?"+query, "", headers...)
 }
 
-func read(t *testing.T, resp events.APIGatewayProxyResponse) answer {
+func read(t *testing.T, resp events.APIGatewayProxyResponse) views.CarrierAccount {
 	t.Helper()
-	return functiontest.Read[answer](t, resp, http.StatusOK)
+	return functiontest.Read[views.CarrierAccount](t, resp, http.StatusOK)
 }
 
 func TestGetRefuses(t *testing.T) {
@@ -160,9 +161,9 @@ func TestStoredAnswer(t *testing.T) {
 	}
 	text := func(s string) *string { return &s }
 	days := 30
-	want := answer{
+	want := views.CarrierAccount{
 		CarrierID: f.id, CarrierCode: "australia_post", Account: json.RawMessage(carriersText), RefreshedAt: text("2026-03-01T00:00:30.000Z"), AgeSeconds: 600,
-		Source: "stored", NextRefreshAt: got.NextRefreshAt, Summary: summary{
+		Source: "stored", NextRefreshAt: got.NextRefreshAt, Summary: views.ContractSummary{
 			AccountNumber: number, Name: "Engines & <Co>", ValidFrom: text("2020-01-01"), ValidTo: text("2026-03-31"), ExpiresInDays: &days, MerchantLocationID: text("ABC"),
 			Products: []connection.Product{{ID: "T28", Type: "PARCEL POST", Group: "Parcel Post", ValidTo: "2999-12-31"}},
 		},
@@ -370,7 +371,7 @@ func TestManyReaders(t *testing.T) {
 	for range readers {
 		group.Go(func() {
 			resp := f.ask("")
-			var a answer
+			var a views.CarrierAccount
 			if err := json.Unmarshal([]byte(resp.Body), &a); err != nil || resp.StatusCode != http.StatusOK {
 				t.Errorf("%d %s", resp.StatusCode, resp.Body)
 			}

@@ -22,6 +22,6 @@ func build(env *app.Env) (*handler, *httpapi.API) {
 	parts := construct.From(env)
 	connections := parts.Connections()
 	connections.CallsPerMinute = env.Count("CARRIER_CALLS_PER_MINUTE")
-	h := &handler{auth: parts.Auth(), accounts: parts.Table(), checker: connections, now: time.Now}
+	h := &handler{auth: parts.Auth(), accounts: parts.Table(), reader: connections, now: time.Now}
 	return h, parts.API(httpapi.Route{Method: http.MethodGet, Resource: "/v1/carriers/{carrier_id}/account", Handler: h.get})
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"carrierlink/shared/account"
-	"carrierlink/shared/auspost"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
@@ -38,6 +37,7 @@ type handler struct {
 	auth        *auth.Auth
 	connections connections
 	checks      checks
+	contracts   connection.ContractParser
 	sealer      httpapi.Sealer
 	now         func() time.Time
 }
@@ -71,7 +71,7 @@ func (h *handler) forms(ctx context.Context, req *httpapi.Request) (*httpapi.Res
 
 // listBody is a page of the account's carriers, as ShipEngine lists them.
 type listBody struct {
-	Carriers  []carrierBody     `json:"carriers"`
+	Carriers  []views.Carrier   `json:"carriers"`
 	RequestID string            `json:"request_id"`
 	Errors    []httpapi.Problem `json:"errors"`
 	Page      int               `json:"page"`
@@ -112,12 +112,12 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	}
 	found = found[min(page.Skip(), len(found)):]
 	body := listBody{RequestID: req.ID, Errors: []httpapi.Problem{}, Page: page.Number, PageSize: page.Size}
-	body.Carriers = httpapi.Fit(found[:min(page.Size, len(found))], func(conn connection.Connection) carrierBody {
+	body.Carriers = httpapi.Fit(found[:min(page.Size, len(found))], func(conn connection.Connection) views.Carrier {
 		var snap *connection.Snapshot
 		if s, ok := snapshots[conn.ID]; ok {
 			snap = &s
 		}
-		return newCarrierBody(ctx, req, &conn, snap, now)
+		return h.carrierBody(ctx, req, &conn, snap, now)
 	})
 	var next *httpapi.Position
 	if n := len(body.Carriers); n < len(found) {
@@ -154,7 +154,7 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 		return nil, connection.ErrNoCarrier()
 	}
 	return httpapi.Conditional(req, views.ConnectionETag(conn, now), func() *httpapi.Response {
-		return httpapi.JSON(http.StatusOK, newCarrierBody(ctx, req, conn, loaded.Snapshot, now))
+		return httpapi.JSON(http.StatusOK, h.carrierBody(ctx, req, conn, loaded.Snapshot, now))
 	}), nil
 }
 
@@ -168,86 +168,17 @@ func connectionID(req *httpapi.Request) (string, error) {
 	return connection.ParseID(id)
 }
 
-// carrierBody is ShipEngine's carrier, every property of it, and our connection
-// behind.
-type carrierBody struct {
-	RequiresFundedAmount             bool          `json:"requires_funded_amount"`
-	Balance                          int           `json:"balance"`
-	FriendlyName                     string        `json:"friendly_name"`
-	FundingSourceID                  *string       `json:"funding_source_id"`
-	CarrierCode                      string        `json:"carrier_code"`
-	Primary                          bool          `json:"primary"`
-	HasMultiPackageSupportingService bool          `json:"has_multi_package_supporting_services"`
-	AllowsReturns                    bool          `json:"allows_returns"`
-	SupportsLabelMessages            bool          `json:"supports_label_messages"`
-	DisabledByBillingPlan            bool          `json:"disabled_by_billing_plan"`
-	Services                         []serviceBody `json:"services"`
-	Packages                         []struct{}    `json:"packages"`
-	Options                          []struct{}    `json:"options"`
-	SendRates                        bool          `json:"send_rates"`
-	SupportsUserManagedRates         bool          `json:"supports_user_managed_rates"`
-	ConnectionStatus                 string        `json:"connection_status"`
-	views.Connection
-}
-
-// serviceBody is a product of the contract as one of ShipEngine's services.
-type serviceBody struct {
-	CarrierID               string `json:"carrier_id"`
-	CarrierCode             string `json:"carrier_code"`
-	ServiceCode             string `json:"service_code"`
-	Name                    string `json:"name"`
-	Domestic                bool   `json:"domestic"`
-	International           bool   `json:"international"`
-	IsMultiPackageSupported bool   `json:"is_multi_package_supported"`
-	IsReturnSupported       bool   `json:"is_return_supported"`
-}
-
-// newCarrierBody shows a connection. Its services come from its snapshot: there
-// are none before the first good check, and none of a snapshot that can not be
-// read, which is logged.
-func newCarrierBody(ctx context.Context, req *httpapi.Request, conn *connection.Connection, snap *connection.Snapshot, now time.Time) carrierBody {
-	body := carrierBody{
-		FriendlyName: conn.Carrier.FriendlyName(), CarrierCode: string(conn.Carrier), ConnectionStatus: "pending_approval",
-		Services: []serviceBody{}, Packages: []struct{}{}, Options: []struct{}{}, Connection: views.NewConnection(conn, now),
-	}
-	if conn.ShownStatus().Works() {
-		body.ConnectionStatus = "approved"
-	}
-	products, err := products(snap)
-	if err != nil {
-		slog.ErrorContext(ctx, "a snapshot can not be read", slog.String("request_id", req.ID),
-			slog.String("account_id", strconv.FormatInt(conn.AccountID, 10)), slog.String("carrier_id", conn.ID), slog.String("error", err.Error()))
-	}
-	for _, p := range products {
-		if p.Expired || p.ID == "" {
-			continue
+// carrierBody shows a connection. Its services come from its snapshot: there are
+// none before the first good check, and none if the snapshot cannot be read, which
+// is logged.
+func (h *handler) carrierBody(ctx context.Context, req *httpapi.Request, conn *connection.Connection, snap *connection.Snapshot, now time.Time) views.Carrier {
+	var contract connection.Contract
+	if snap != nil {
+		var err error
+		if contract, _, err = h.contracts.Kept(*snap); err != nil {
+			slog.ErrorContext(ctx, "a snapshot can not be read", slog.String("request_id", req.ID),
+				slog.String("account_id", strconv.FormatInt(conn.AccountID, 10)), slog.String("carrier_id", conn.ID), slog.String("error", err.Error()))
 		}
-		international := p.International(conn.Carrier)
-		s := serviceBody{
-			CarrierID: conn.ID, CarrierCode: string(conn.Carrier), ServiceCode: p.ID, Name: p.Type, Domestic: !international, International: international,
-			IsMultiPackageSupported: !international && p.MaxItemCount != 1,
-		}
-		if s.Name == "" {
-			s.Name = p.ID
-		}
-		body.Services = append(body.Services, s)
-		body.HasMultiPackageSupportingService = body.HasMultiPackageSupportingService || s.IsMultiPackageSupported
 	}
-	return body
-}
-
-// products are those of a snapshot; none of nil.
-func products(snap *connection.Snapshot) ([]connection.Product, error) {
-	if snap == nil {
-		return nil, nil
-	}
-	raw, err := snap.Raw()
-	if err != nil {
-		return nil, err
-	}
-	contract, err := auspost.ParseContract(raw)
-	if err != nil {
-		return nil, fmt.Errorf("reading the contract: %w", err)
-	}
-	return contract.Products, nil
+	return views.NewCarrier(conn, contract.Products, now)
 }

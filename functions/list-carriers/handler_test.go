@@ -20,6 +20,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/health"
 	"carrierlink/shared/store"
+	"carrierlink/shared/views"
 )
 
 // front is the function over a fixture with partner 5, its accounts 71 and 72 and the
@@ -79,7 +80,7 @@ func newFront(t *testing.T) *front {
 
 // serve makes the function that a fixture serves.
 func serve(d *functiontest.Fixture) *front {
-	f := &front{Fixture: d, handler: &handler{auth: d.Auth(), connections: d.Store, checks: d.Store, sealer: d.Sealer(), now: d.Now}}
+	f := &front{Fixture: d, handler: &handler{auth: d.Auth(), connections: d.Store, checks: d.Store, contracts: d.Connections.Contracts, sealer: d.Sealer(), now: d.Now}}
 	d.Serve(f.routes()...)
 	return f
 }
@@ -344,7 +345,7 @@ func TestStatuses(t *testing.T) {
 	} {
 		d := newFront(t)
 		d.link(t, connection.Connection{ID: "se-1234567", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: status, StatusReason: "r"}, "")
-		got := functiontest.Read[carrierBody](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
+		got := functiontest.Read[views.Carrier](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
 		if got.ConnectionStatus != want || got.Status != string(status) || *got.StatusReason != "r" || got.FriendlyName != carrier.StarTrack.FriendlyName() {
 			t.Errorf("%s is %q, %q for %v, want %q", status, got.ConnectionStatus, got.Status, got.StatusReason, want)
 		}
@@ -359,7 +360,7 @@ func TestPaused(t *testing.T) {
 	paused := verified("se-1234567", start())
 	paused.Standing = account.StandingPaused // its account is active again, and it has not followed yet
 	d.link(t, paused, contract())
-	got := functiontest.Read[carrierBody](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
+	got := functiontest.Read[views.Carrier](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
 	if got.ConnectionStatus != "pending_approval" || got.Status != "paused" || got.NextRefreshAt != nil {
 		t.Errorf("%q, %q, next %v", got.ConnectionStatus, got.Status, got.NextRefreshAt)
 	}
@@ -397,7 +398,7 @@ func TestServices(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			d := newFront(t)
 			d.link(t, connection.Connection{ID: "se-1234567", Carrier: tc.carrier, AccountNumber: "0000123400", Status: connection.Active}, contract(tc.products...))
-			got := functiontest.Read[carrierBody](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
+			got := functiontest.Read[views.Carrier](t, d.ask("account 71", "/v1/carriers/se-1234567"), http.StatusOK)
 			var services []service
 			for _, s := range got.Services {
 				services = append(services, service{s.ServiceCode, s.Name, s.International, s.IsMultiPackageSupported})
@@ -426,7 +427,7 @@ func TestDamagedSnapshot(t *testing.T) {
 		log.Reset()
 		resp := d.ask("account 71", "/v1/carriers/se-1234567")
 		list := functiontest.Read[listBody](t, d.ask("account 71", "/v1/carriers"), http.StatusOK)
-		if got := functiontest.Read[carrierBody](t, resp, http.StatusOK); got.Services == nil || len(got.Services) != 0 || got.Status != "active" || resp.Headers["ETag"] == "" {
+		if got := functiontest.Read[views.Carrier](t, resp, http.StatusOK); got.Services == nil || len(got.Services) != 0 || got.Status != "active" || resp.Headers["ETag"] == "" {
 			t.Errorf("%s: get: %s", name, resp.Body)
 		}
 		if len(list.Carriers) != 2 || len(list.Carriers[0].Services) != 0 || len(list.Carriers[1].Services) != 1 {

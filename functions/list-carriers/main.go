@@ -22,7 +22,7 @@ func wire(env *app.Env) any {
 
 func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	parts := construct.From(env)
-	h := &handler{auth: parts.Auth(), connections: parts.Table(), checks: parts.Table(), sealer: parts.Sealer(), now: time.Now}
+	h := &handler{auth: parts.Auth(), connections: parts.Table(), checks: parts.Table(), contracts: parts.Contracts(), sealer: parts.Sealer(), now: time.Now}
 	return h, parts.APIWithLinks(h.routes()...), parts.ServiceSecret()
 }
 

@@ -142,7 +142,9 @@ type Service struct {
 	Carriers
 	// Changes tells how two answers about one account differ.
 	Changes func(before, after []byte) ([]Difference, error)
-	Timing  health.Timing
+	// Contracts reads the answers that are kept. Only ReadCarrierAccount needs it.
+	Contracts ContractParser
+	Timing    health.Timing
 	// CallsPerMinute is how often callers may have the carrier asked with one
 	// credential: checks, changes and rollbacks. What the schedule asks is not
 	// counted: it has a rate of its own.

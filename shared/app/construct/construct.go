@@ -124,10 +124,13 @@ func (p *Parts) Connections() *connection.Service {
 	s := p.ConnectionsWithoutCarriers()
 	production, sandbox := p.Carriers()
 	s.Carriers = connection.Carriers{Production: production, Sandbox: sandbox}
-	s.Changes = auspost.Changes
+	s.Changes, s.Contracts = auspost.Changes, auspost.ParseContract
 	s.Timing = p.Timing()
 	return s
 }
+
+// Contracts reads the answers of carriers that are kept.
+func (p *Parts) Contracts() connection.ContractParser { return auspost.ParseContract }
 
 // ConnectionsWithoutCarriers is for functions that never call a carrier. It reads
 // TABLE_NAME and SECRET_PREFIX.
