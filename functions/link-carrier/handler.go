@@ -38,12 +38,9 @@ type handler struct {
 // connection.Preflight, all of the request's at once; those of linking.Link; 202
 // where the carrier is down and the body says that it may be verified later.
 func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	// Decoding comes first, as the number says what to read beside the key; what
-	// it found is told only to a caller who was let in.
-	in, inputErr := decode(req)
 	want := store.Want{Now: h.now()}
-	if inputErr == nil {
-		want.Number = &store.Number{Carrier: in.ChargeAccount.Carrier, Number: in.ChargeAccount.Number}
+	if name, number := views.PeekNumber(req); number != "" {
+		want.Number = &store.Number{Carrier: name, Number: number}
 	}
 	var loaded store.Loaded
 	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
@@ -53,8 +50,9 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	if err != nil {
 		return nil, err
 	}
-	if inputErr != nil {
-		return nil, inputErr
+	in, err := decode(req)
+	if err != nil {
+		return nil, err
 	}
 	return httpapi.Claimed(ctx, h.sealer, h.claims, req, caller, h.now(), h.linker.Lease(ctx), func(change *httpapi.Change) (*httpapi.Response, error) {
 		in.Account, in.LinkedAs = *loaded.Account, loaded.LinkedAs

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/store"
 	"carrierlink/shared/views"
 )
 
@@ -280,5 +282,43 @@ func TestLinkFails(t *testing.T) {
 	d.Pass(30 * time.Second)
 	if resp = post(d, "account 71", "australia_post", body("0000123400", ""), "Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
 		t.Errorf("after the lease: %d %s", resp.StatusCode, resp.Body)
+	}
+}
+
+// wants notes what is read beside the key.
+type wants struct {
+	accounts
+	want store.Want
+}
+
+func (w *wants) Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error) {
+	w.want = want
+	return w.accounts.Load(ctx, accountID, want)
+}
+
+// TestReadBesideTheKey: of what a caller sent who is not known yet, the number is
+// decoded, whatever the rest is.
+func TestReadBesideTheKey(t *testing.T) {
+	wanted := &store.Number{Carrier: carrier.AustraliaPost, Number: "0000123400"}
+	for _, tc := range []struct {
+		name, body string
+		want       *store.Number
+	}{
+		{"no body", "", nil},
+		{"no number", `{"nickname":"n"}`, nil},
+		{"a wrong number", body("123400", ""), nil},
+		{"a wrong body with a number", `{"account_number":"0000123400","api_key":7,"x":1}`, wanted},
+		{"a good body", body("0000123400", ""), wanted},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := functiontest.InMemory(t)
+			w := &wants{accounts: d.Store}
+			h := &handler{auth: d.Auth(), accounts: w, claims: d.Store, sealer: d.Sealer(), linker: d.Connections, now: d.Now}
+			d.Serve(httpapi.Route{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}", Handler: h.link})
+			post(d, "account 71", "australia_post", tc.body)
+			if diff := cmp.Diff(tc.want, w.want.Number); diff != "" {
+				t.Errorf("read beside the key (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

@@ -74,12 +74,9 @@ const checkCarrier = "carrier"
 // and CarrierTimeout; and RateLimited when the account has linked and validated
 // too often.
 func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	// As at a link, decoding comes first: the number says what to read beside the
-	// key. What it found is told only to a caller who was let in.
-	in, inputErr := decode(req)
 	want := store.Want{Now: h.now()}
-	if inputErr == nil && in.account.Number != "" {
-		want.Number = &store.Number{Carrier: in.account.Carrier, Number: in.account.Number}
+	if name, number := views.PeekNumber(req); number != "" {
+		want.Number = &store.Number{Carrier: name, Number: number}
 	}
 	var loaded store.Loaded
 	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
@@ -89,8 +86,9 @@ func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.
 	if err != nil {
 		return nil, err
 	}
-	if inputErr != nil {
-		return nil, inputErr
+	in, err := decode(req)
+	if err != nil {
+		return nil, err
 	}
 	v := validation{Valid: true}
 	for _, c := range in.checks {

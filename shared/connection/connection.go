@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"maps"
 	"reflect"
@@ -196,7 +195,7 @@ func (p PreviousCredentials) Available(now time.Time) bool {
 // the carrier's limits are counted by key, whatever connections share it
 // (contract: "Known traps" 15). 16 hexadecimal digits.
 func CredentialID(apiKey secret.Text) string {
-	sum := sha256.Sum256([]byte("carrierlink credential\x00" + apiKey.Reveal()))
+	sum := apiKey.Digest("carrierlink credential\x00")
 	return hex.EncodeToString(sum[:8])
 }
 

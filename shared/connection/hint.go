@@ -37,26 +37,6 @@ func isNoLetterOrDigit(r rune) bool {
 	return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 }
 
-// HintAt is the hint at a key and secret as they were typed, nil for none. Those
-// of another kind may stand in each other's field. Beside the key of the right
-// form a secret may have any form but a token's.
-func HintAt(c Credentials) *Hint {
-	key, secret := strings.TrimSpace(c.APIKey.Reveal()), strings.TrimSpace(c.APISecret.Reveal())
-	either := func(is func(string) bool) bool { return is(key) || is(secret) }
-	switch {
-	case either(bearerToken):
-		return &Hint{"One of them looks like an access token (a bearer token), which is made from credentials and ends after a while."}
-	case isUUID(key):
-	case either(isSecurePayID):
-		return &Hint{"They look like the client ID and client secret of SecurePay, another product of Australia Post."}
-	case either(isPACKey):
-		return &Hint{"One of them looks like an API key of the Postage Assessment Calculator (PAC), or like one that has lost its hyphens."}
-	case either(v2Credential):
-		return &Hint{"They look like a client ID and client secret, as the Shipping and Tracking API v2 has them."}
-	}
-	return nil
-}
-
 func v2Credential(text string) bool {
 	return (isV2ID(text) || isV2Secret(text)) && mixedCase(text)
 }

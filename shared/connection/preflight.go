@@ -142,7 +142,7 @@ func inspect(in ChargeAccount) (ChargeAccount, []mistake) {
 	clean := len(ofKey) == 0
 	switch {
 	case !clean:
-	case isAccountNumber(cleanNumber(key)):
+	case isAccountNumber(digitsOf(key)):
 		ofKey = append(ofKey, found("api_key", numberAsKey,
 			"api_key looks like an account number, not like an API key.",
 			"The charge account number was put into the field of the API key.",
@@ -177,8 +177,8 @@ func found(field, check, message, cause, step, doc string) mistake {
 	return mistake{check, preflightProblem(field, check, message, cause, step, doc)}
 }
 
-// cleanNumber takes out what people put between digits.
-func cleanNumber(s string) string {
+// digitsOf takes out what people put between digits.
+func digitsOf(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || r == '-' || r == '\u2010' || r == '\u2011' || r == '\u2013' {
 			return -1
@@ -200,12 +200,19 @@ func isAccountNumber(s string) bool {
 	return isDigits(s) && (len(s) == carrier.AustraliaPost.NumberDigits() || len(s) == carrier.StarTrack.NumberDigits())
 }
 
+// CleanNumber is an account number as Preflight cleans it, empty where Preflight
+// finds a mistake.
+func CleanNumber(n carrier.Name, typed string) string {
+	number, _ := inspectNumber(n, typed)
+	return number
+}
+
 // inspectNumber cleans a number and holds it against its carrier's form; it is
 // empty where there is a mistake. A number that lost its leading zeros is refused and never padded: the digits
 // that are left may be another account's.
 func inspectNumber(n carrier.Name, typed string) (number string, all []mistake) {
 	const field = "account_number"
-	number = cleanNumber(typed)
+	number = digitsOf(typed)
 	want := n.NumberDigits()
 	switch {
 	case number == "":
@@ -309,6 +316,26 @@ func preflightProblem(field, category, message, cause, step, doc string) *fault.
 			NextSteps: []string{step}, Retryable: false, DocURL: doc,
 		},
 	}
+}
+
+// HintAt is the hint at a key and secret as they were typed, nil for none. Those
+// of another kind may stand in each other's field. Beside the key of the right
+// form a secret may have any form but a token's.
+func HintAt(c Credentials) *Hint {
+	key, secret := strings.TrimSpace(c.APIKey.Reveal()), strings.TrimSpace(c.APISecret.Reveal())
+	either := func(is func(string) bool) bool { return is(key) || is(secret) }
+	switch {
+	case either(bearerToken):
+		return &Hint{"One of them looks like an access token (a bearer token), which is made from credentials and ends after a while."}
+	case isUUID(key):
+	case either(isSecurePayID):
+		return &Hint{"They look like the client ID and client secret of SecurePay, another product of Australia Post."}
+	case either(isPACKey):
+		return &Hint{"One of them looks like an API key of the Postage Assessment Calculator (PAC), or like one that has lost its hyphens."}
+	case either(v2Credential):
+		return &Hint{"They look like a client ID and client secret, as the Shipping and Tracking API v2 has them."}
+	}
+	return nil
 }
 
 // NotLinkedYet is what PreflightChecks can not know: the check that the account

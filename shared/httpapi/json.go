@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"carrierlink/shared/fault"
+	"carrierlink/shared/secret"
 	"carrierlink/shared/text"
 )
 
@@ -34,16 +35,26 @@ type member struct {
 // alone would match names in any case, keep the last of two duplicates, and
 // repair broken text; all of these are refused.
 func decode(body []byte, fields []Field) error {
-	if trimmed := bytes.TrimSpace(body); len(trimmed) == 0 || bytes.Equal(trimmed, []byte("null")) {
-		return fault.New(fault.BodyRequired, "The request needs a JSON object as its body.")
-	}
-	if !utf8.Valid(body) {
-		return fault.New(fault.Invalid, "The request body must be valid UTF-8.")
-	}
-	members, err := object(body)
+	members, err := membersOf(body)
 	if err != nil {
 		return err
 	}
+	return append(keep(members, fields), strangers(members, fields)...).Err()
+}
+
+// membersOf reads a body that must be a JSON object.
+func membersOf(body []byte) ([]member, error) {
+	if trimmed := bytes.TrimSpace(body); len(trimmed) == 0 || bytes.Equal(trimmed, []byte("null")) {
+		return nil, fault.New(fault.BodyRequired, "The request needs a JSON object as its body.")
+	}
+	if !utf8.Valid(body) {
+		return nil, fault.New(fault.Invalid, "The request body must be valid UTF-8.")
+	}
+	return object(body)
+}
+
+// keep hands each member to its field, and no other member to anything.
+func keep(members []member, fields []Field) fault.List {
 	var problems fault.List
 	for _, f := range fields {
 		var found []member
@@ -65,6 +76,12 @@ func decode(body []byte, fields []Field) error {
 			problems = append(problems, f.Check(f.Name, found[0].value)...)
 		}
 	}
+	return problems
+}
+
+// strangers are the members that no field has, as problems.
+func strangers(members []member, fields []Field) fault.List {
+	var problems fault.List
 	known := make(map[string]bool, len(fields)+len(members))
 	for _, f := range fields {
 		known[f.Name] = true
@@ -83,7 +100,7 @@ func decode(body []byte, fields []Field) error {
 	if unknown > maxUnknown {
 		problems = append(problems, fault.New(fault.Invalid, "%d more fields are not of this request.", unknown-maxUnknown))
 	}
-	return problems.Err()
+	return problems
 }
 
 // maxUnknown is how many unknown members are named: a body of 64 KiB has room
@@ -201,6 +218,20 @@ func String(name string, dst *string, clean func(field, s string) (string, *faul
 			return fault.List{problem}
 		}
 		*dst = s
+		return nil
+	}}
+}
+
+// Secret is a text member that nobody may see: it is wrapped as it is decoded. Of
+// its text any passes.
+func Secret(name string, dst **secret.Text) Field {
+	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
+		typed, problem := textValue(name, value)
+		if problem != nil {
+			return fault.List{problem}
+		}
+		s := secret.New(typed)
+		*dst = &s
 		return nil
 	}}
 }

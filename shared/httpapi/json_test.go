@@ -18,6 +18,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/secret"
 )
 
 // input is what the fields of these tests decode into.
@@ -416,5 +417,61 @@ func TestInOrder(t *testing.T) {
 	down := errors.New("down")
 	if err := httpapi.InOrder(nil, down, nil); fault.KindOf(err) != fault.Internal || !errors.Is(err, down) {
 		t.Errorf("InOrder = %v, want the cause kept", err)
+	}
+}
+
+// TestPeek: what a stranger sent is decoded for the members that are asked for and
+// for nothing else.
+func TestPeek(t *testing.T) {
+	tests := []struct {
+		name string
+		body string
+		ok   bool
+		want string // of the member
+	}{
+		{"no body", "", false, ""},
+		{"no JSON", `{"name":"a"`, false, ""},
+		{"no object", `["name"]`, false, ""},
+		{"trailing data", `{"name":"a"} x`, false, ""},
+		{"no UTF-8", "{\"name\":\"a\",\"b\":\"\xff\"}", false, ""},
+		{"too large", `{"name":"a","b":"` + strings.Repeat("b", httpapi.MaxBody) + `"}`, false, ""},
+		{"another type", `{"name":1}`, false, ""},
+		{"twice", `{"name":"a","name":"a"}`, false, ""},
+		{"another letter case", `{"Name":"a"}`, true, ""},
+		{"absent", `{}`, true, ""},
+		{"alone", `{"name":"a"}`, true, "a"},
+		{"beside others that are wrong", `{"flag":7,"note":{},"unknown":[],"note":1,"name":"a"}`, true, "a"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			var in input
+			req := httpapi.NewRequest("id", post(tc.body))
+			ok := req.Peek(httpapi.String("name", &in.Name, func(_, s string) (string, *fault.Error) { return s, nil }))
+			if diff := cmp.Diff(input{Name: tc.want}, in); ok != tc.ok || diff != "" {
+				t.Errorf("Peek = %t, want %t; decoded (-want +got):\n%s", ok, tc.ok, diff)
+			}
+		})
+	}
+	compressed := post(`{"name":"a"}`)
+	compressed.Headers = map[string]string{"Content-Encoding": "gzip"}
+	if httpapi.NewRequest("id", compressed).Peek() {
+		t.Error("Peek of a compressed body = true")
+	}
+}
+
+// TestSecret: a secret member is wrapped by its field; absent, null and no text
+// leave it nil.
+func TestSecret(t *testing.T) {
+	for body, want := range map[string]*secret.Text{
+		`{}`: nil, `{"key":null}`: nil, `{"key":7}`: nil, `{"key":["` + canary + `"]}`: nil, `{"key":""}`: new(secret.New("")), `{"key":"` + canary + `"}`: new(secret.New(canary)),
+	} {
+		var got *secret.Text
+		err := httpapi.NewRequest("id", post(body)).JSON(httpapi.Secret("key", &got))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s decodes as (-want +got):\n%s", body, diff)
+		}
+		if wrong := strings.Contains(body, "7") && !strings.Contains(body, canary) || strings.Contains(body, "["); wrong != (err != nil) || wrong && !slices.Equal(told(err), []string{"invalid key"}) || err != nil && strings.Contains(err.Error(), canary) {
+			t.Errorf("%s: %v", body, err)
+		}
 	}
 }

@@ -190,19 +190,42 @@ func (r *Request) body() ([]byte, error) {
 // error lists every problem, in the order of the fields, unknown members last:
 // fault.BodyRequired, TooLarge, MediaType, Invalid, or what a field reports.
 func (r *Request) JSON(fields ...Field) error {
-	body, err := r.body()
+	body, err := r.checkedBody()
 	if err != nil {
 		return err
 	}
+	return decode(body, fields)
+}
+
+// Peek decodes some members of the body and looks at nothing else of it: for what
+// has to be read beside the key of a caller who is not known yet. It returns false
+// if one of them is wrong or the body is no JSON object: JSON tells what is wrong
+// once the caller is known.
+func (r *Request) Peek(fields ...Field) bool {
+	body, err := r.checkedBody()
+	if err != nil {
+		return false
+	}
+	members, err := membersOf(body)
+	return err == nil && len(keep(members, fields)) == 0
+}
+
+// checkedBody is the body if size and headers let it be JSON: else fault.TooLarge,
+// MediaType or Invalid.
+func (r *Request) checkedBody() ([]byte, error) {
+	body, err := r.body()
+	if err != nil {
+		return nil, err
+	}
 	if len(body) > MaxBody {
-		return fault.New(fault.TooLarge, "The request body must be at most %d bytes.", MaxBody)
+		return nil, fault.New(fault.TooLarge, "The request body must be at most %d bytes.", MaxBody)
 	}
 	if len(body) > 0 {
 		if err := r.checkContent(); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return decode(body, fields)
+	return body, nil
 }
 
 // checkContent tells from its headers whether a body can be JSON in UTF-8; one

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
@@ -35,6 +36,12 @@ func (s Text) IsZero() bool { return s.Reveal() == "" }
 // Equal compares in constant time.
 func (s Text) Equal(o Text) bool {
 	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(o.Reveal())) == 1
+}
+
+// Digest is the SHA-256 of prefix and text: it tells texts apart without showing
+// them. A text that can be guessed is not hidden by it.
+func (s Text) Digest(prefix string) [sha256.Size]byte {
+	return sha256.Sum256([]byte(prefix + s.Reveal()))
 }
 
 // LastFour is the end of the text, for people to tell two apart. A text of

@@ -183,3 +183,17 @@ func TestSecretEqual(t *testing.T) {
 		t.Error("Credentials.Equal is wrong")
 	}
 }
+
+func TestDigest(t *testing.T) {
+	for _, tc := range []struct{ name, text, prefix, want string }{
+		{"nothing", "", "", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+		{"a text", "abc", "", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+		{"with a prefix", "c", "ab", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := fmt.Sprintf("%x", secret.New(tc.text).Digest(tc.prefix)); got != tc.want {
+				t.Errorf("Digest(%q) of %q = %s, want %s", tc.prefix, tc.text, got, tc.want)
+			}
+		})
+	}
+}

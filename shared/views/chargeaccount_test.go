@@ -66,3 +66,32 @@ func TestChargeAccount(t *testing.T) {
 		})
 	}
 }
+
+// TestPeekNumber: nothing but carrier and number decides, and both only if a link
+// could use them.
+func TestPeekNumber(t *testing.T) {
+	for _, tc := range []struct{ name, carrier, body, want string }{
+		{"no body", "australia_post", ``, ""},
+		{"no number", "australia_post", `{"nickname":"n"}`, ""},
+		{"no such carrier", "ups", `{"account_number":"0000123400"}`, ""},
+		{"a carrier that does not decode", "%zz", `{"account_number":"0000123400"}`, ""},
+		{"no text", "australia_post", `{"account_number":1234000000}`, ""},
+		{"twice", "australia_post", `{"account_number":"0000123400","account_number":"0000123400"}`, ""},
+		{"without its zeros", "australia_post", `{"account_number":"123400"}`, ""},
+		{"the other carrier's", "startrack", `{"account_number":"0000123400"}`, ""},
+		{"of a good body", "australia_post", `{"account_number":" 0000-123400"}`, "australia_post 0000123400"},
+		{"by an alias", "star_track", `{"account_number":"04123456"}`, "startrack 04123456"},
+		{"beside wrong members", "australia_post", `{"api_key":1,"api_secret":"\u200b","nickname":"","x":1,"account_number":"0000123400"}`, "australia_post 0000123400"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			name, number := views.PeekNumber(httpapi.NewRequest("id", events.APIGatewayProxyRequest{Body: tc.body, PathParameters: map[string]string{"carrier_name": tc.carrier}}))
+			got := ""
+			if number != "" {
+				got = string(name) + " " + number
+			}
+			if got != tc.want {
+				t.Errorf("PeekNumber = %q, want %q", got, tc.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,60 @@
+package secret_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// reveals are the files of the product that may call Reveal, and what for.
+var reveals = map[string]string{
+	"shared/auspost/client.go":       "a merchant's credentials, sent to the carrier",
+	"shared/auspost/failure.go":      "a merchant's credentials, taken out of errors of the network",
+	"shared/connection/preflight.go": "a merchant's credentials, looked at before the carrier is asked",
+	"shared/vault/vault.go":          "a merchant's credentials, on their way into Secrets Manager",
+	"shared/account/keytext.go":      "the visible beginning of our own API keys",
+	"shared/views/key.go":            "a new API key of ours, in the answer that makes it",
+	"shared/seal/seal.go":            "the service secret, to derive keys from",
+	"shared/secret/secret.go":        "this package",
+}
+
+// TestRevealIsCalledWhereItMust: a plain text leaves secret.Text in these files and
+// nowhere else.
+func TestRevealIsCalledWhereItMust(t *testing.T) {
+	const root = "../.."
+	found := map[string]bool{}
+	for _, dir := range []string{"shared", "functions"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			// What stands in for an adapter in tests is none of the product.
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasSuffix(filepath.Dir(path), "test") {
+				return err
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				if s, ok := n.(*ast.SelectorExpr); ok && s.Sel.Name == "Reveal" {
+					rel, _ := filepath.Rel(root, path)
+					found[filepath.ToSlash(rel)] = true
+				}
+				return true
+			})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(reveals)), slices.Sorted(maps.Keys(found))); diff != "" {
+		t.Errorf("files that call Reveal (-may +do):\n%s", diff)
+	}
+}
