@@ -24,7 +24,7 @@ import (
 // eventTable is a store whose events can be read.
 type eventTable struct {
 	*store.Store
-	api *dynamodb.Client
+	api dynamodb.QueryAPIClient
 }
 
 // eventRow is the item of an event.
@@ -58,7 +58,7 @@ func row(it map[string]types.AttributeValue) (r eventRow, err error) {
 	return r, nil
 }
 
-func eventRows(ctx context.Context, api *dynamodb.Client, accountID int64) ([]eventRow, error) {
+func eventRows(ctx context.Context, api dynamodb.QueryAPIClient, accountID int64) ([]eventRow, error) {
 	var rows []eventRow
 	pages := dynamodb.NewQueryPaginator(api, &dynamodb.QueryInput{
 		TableName: aws.String(table), KeyConditionExpression: aws.String("pk = :pk"), ConsistentRead: aws.Bool(true),

@@ -14,6 +14,7 @@ import (
 	"carrierlink/infra/test/calltrace"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/dynamotest"
 	"carrierlink/shared/store/storetest"
 )
 
@@ -27,7 +28,7 @@ type engine struct {
 	err   error
 }
 
-const table = "carrierlink-store-test"
+const table = dynamotest.Name
 
 // engines are DynamoDB Local, the strict judge, first, and MiniStack, which `make run`
 // uses; LocalStack instead of them with EMULATOR=localstack.
@@ -99,6 +100,17 @@ func TestConformance(t *testing.T) {
 			s.Caps = caps
 			return eventTable{s, api}
 		})
+	})
+}
+
+// TestConformanceInMemory is the suite over the table in memory.
+func TestConformanceInMemory(t *testing.T) {
+	t.Parallel()
+	api := dynamotest.New()
+	storetest.Run(t, func(_ *testing.T, caps connection.Caps) storetest.Table {
+		s := store.New(api, table, store.Options{})
+		s.Caps = caps
+		return eventTable{s, api}
 	})
 }
 

@@ -294,7 +294,7 @@ type write struct {
 	key     Key
 	where   *expression // nil: none
 	terms   *terms
-	allOld  bool                          // the refusal shows the item
+	allOld  bool                         // the refusal shows the item
 	changed func(old Item) (Item, error) // into nil: into no item. Without it nothing is changed
 }
 

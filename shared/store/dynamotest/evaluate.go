@@ -17,65 +17,71 @@ type terms struct {
 
 // newTerms checks that the expressions (nil: none) use all placeholders that the
 // call has, and no others.
-func newTerms(names map[string]string, values Item, expressions ...*expression) (*terms, error) {
+func newTerms(names map[string]string, values Item, first, second *expression) (*terms, error) {
 	if names != nil && len(names) == 0 || values != nil && len(values) == 0 {
 		return nil, invalid("ExpressionAttributeNames and ExpressionAttributeValues must not be empty")
 	}
-	t := &terms{names: names, values: make(Item, len(values))}
+	t, cloned := &terms{names: names, values: values}, false
 	for name, v := range values {
 		own, err := kept(v)
 		if err != nil {
 			return nil, err
 		}
-		t.values[name] = own
-	}
-	var usedNames, usedValues int
-	for i, e := range expressions {
-		if e == nil {
+		if own == v {
 			continue
 		}
-		known := func(list func(*expression) []string, name string) bool {
-			return slices.ContainsFunc(expressions[:i], func(other *expression) bool {
-				if other == nil {
-					return false
-				}
-				_, found := slices.BinarySearch(list(other), name)
-				return found
-			})
+		if !cloned {
+			t.values, cloned = maps.Clone(values), true
+		}
+		t.values[name] = own
+	}
+	usedNames, usedValues := 0, 0
+	for _, e := range [2]*expression{first, second} {
+		if e == nil {
+			continue
 		}
 		for _, name := range e.names {
 			if names[name] == "" {
 				return nil, invalid("An expression attribute name used in the document path is not defined; attribute name: %s", name)
-			}
-			if !known(func(e *expression) []string { return e.names }, name) {
-				usedNames++
 			}
 		}
 		for _, name := range e.values {
 			if values[name] == nil {
 				return nil, invalid("An expression attribute value used in expression is not defined; attribute value: %s", name)
 			}
-			if !known(func(e *expression) []string { return e.values }, name) {
-				usedValues++
-			}
 		}
+		usedNames, usedValues = usedNames+len(e.names), usedValues+len(e.values)
+	}
+	if first != nil && second != nil {
+		usedNames, usedValues = usedNames-common(first.names, second.names), usedValues-common(first.values, second.values)
 	}
 	if usedNames < len(names) || usedValues < len(values) {
 		return nil, invalid("Value provided in ExpressionAttributeNames or ExpressionAttributeValues unused in expressions")
 	}
-	for _, e := range expressions {
-		if e == nil {
-			continue
-		}
-		if err := t.check(e); err != nil {
-			return nil, err
+	if err := t.check(first); err != nil {
+		return nil, err
+	}
+	return t, t.check(second)
+}
+
+// common is how many texts are in both lists, which are in order.
+func common(a, b []string) int {
+	n := 0
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0] < b[0]:
+			a = a[1:]
+		case a[0] > b[0]:
+			b = b[1:]
+		default:
+			n, a, b = n+1, a[1:], b[1:]
 		}
 	}
-	return t, nil
+	return n
 }
 
 // attribute is the name of a path.
-func (t *terms) attribute(path operand) string {
+func (t *terms) attribute(path *operand) string {
 	if path.name[0] == '#' {
 		return t.names[path.name]
 	}
@@ -84,12 +90,16 @@ func (t *terms) attribute(path operand) string {
 
 // check finds what DynamoDB refuses before it looks at an item.
 func (t *terms) check(e *expression) error {
-	if e.where.op != "" {
+	switch {
+	case e == nil:
+		return nil
+	case e.where != nil:
 		return t.checkCondition(e.where)
 	}
-	changed := map[string]bool{}
-	for _, a := range e.actions {
-		attr := t.attribute(a.path)
+	changed := make(map[string]bool, len(e.actions))
+	for i := range e.actions {
+		a := &e.actions[i]
+		attr := t.attribute(&a.path)
 		switch {
 		case attr == attrPK || attr == attrSK:
 			return invalid("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of the key", attr)
@@ -104,21 +114,15 @@ func (t *terms) check(e *expression) error {
 	return nil
 }
 
-func (t *terms) checkAction(a action) error {
-	wants := func(o operand, kinds ...string) error {
-		if kind := kindOf(t.values[o.name]); o.op == "value" && !slices.Contains(kinds, kind) {
-			return invalid("Invalid UpdateExpression: Incorrect operand type for operator or function; operator: %s, operand type: %s", a.clause, kind)
-		}
-		return nil
-	}
+func (t *terms) checkAction(a *action) error {
 	switch {
 	case a.clause == "ADD":
-		return wants(a.value, "N", "SS", "NS", "BS")
+		return t.checkKind(a.clause, &a.value, "N", "SS", "NS", "BS")
 	case a.clause == "DELETE":
-		return wants(a.value, "SS", "NS", "BS")
+		return t.checkKind(a.clause, &a.value, "SS", "NS", "BS")
 	case a.value.op == "+" || a.value.op == "-":
-		for _, o := range a.value.args {
-			if err := wants(o, "N"); err != nil {
+		for i := range a.value.args {
+			if err := t.checkKind(a.value.op, &a.value.args[i], "N"); err != nil {
 				return err
 			}
 		}
@@ -126,66 +130,77 @@ func (t *terms) checkAction(a action) error {
 	return nil
 }
 
-func (t *terms) checkCondition(c condition) error {
-	for _, part := range c.parts {
-		if err := t.checkCondition(part); err != nil {
+func (t *terms) checkKind(op string, o *operand, kinds ...string) error {
+	if kind := t.kind(o); kind != "" && !slices.Contains(kinds, kind) {
+		return invalid("Incorrect operand type for operator or function; operator or function: %s, operand type: %s", op, kind)
+	}
+	return nil
+}
+
+// kind is the type of an operand that is known without an item, "" if it is not.
+func (t *terms) kind(o *operand) string {
+	switch o.op {
+	case "value":
+		return kindOf(t.values[o.name])
+	case "size":
+		return "N"
+	}
+	return ""
+}
+
+func (t *terms) checkCondition(c *condition) error {
+	for i := range c.parts {
+		if err := t.checkCondition(&c.parts[i]); err != nil {
 			return err
 		}
 	}
-	var kinds []string
-	for i, o := range c.operands {
-		kind := ""
-		switch o.op {
-		case "value":
-			kind = kindOf(t.values[o.name])
-		case "size":
-			kind = "N"
-		}
-		kinds = append(kinds, kind)
-		if i > 0 && o.op == "path" && c.operands[0].op == "path" && t.attribute(o) == t.attribute(c.operands[0]) {
-			return invalid("Invalid ConditionExpression: The first operand must be distinct from the remaining operands for this operator or function; operator: %s", c.op)
+	for i := 1; i < len(c.operands); i++ {
+		if a, b := &c.operands[0], &c.operands[i]; a.op == "path" && b.op == "path" && t.attribute(a) == t.attribute(b) {
+			return invalid("The first operand must be distinct from the remaining operands for this operator or function; operator: %s", c.op)
 		}
 	}
-	wrong := func(i int, allowed ...string) bool { return kinds[i] != "" && !slices.Contains(allowed, kinds[i]) }
-	bad := false
 	switch c.op {
-	case "<", "<=", ">", ">=":
-		bad = wrong(0, "S", "N", "B") || wrong(1, "S", "N", "B")
+	case "<", "<=", ">", ">=", "BETWEEN":
+		for i := range c.operands {
+			if err := t.checkKind(c.op, &c.operands[i], "S", "N", "B"); err != nil {
+				return err
+			}
+		}
 	case "begins_with":
-		bad = wrong(0, "S", "B") || wrong(1, "S", "B")
-	case "BETWEEN":
-		bad = wrong(0, "S", "N", "B") || wrong(1, "S", "N", "B") || wrong(2, "S", "N", "B")
-		if !bad && c.operands[1].op == "value" && c.operands[2].op == "value" {
-			order, ok := compareValues(t.values[c.operands[1].name], t.values[c.operands[2].name])
-			bad = !ok || order > 0
+		for i := range c.operands {
+			if err := t.checkKind(c.op, &c.operands[i], "S", "B"); err != nil {
+				return err
+			}
 		}
 	}
-	if bad {
-		return invalid("Invalid ConditionExpression: Incorrect operand type for operator or function; operator or function: %s, operand types: %v", c.op, kinds)
+	if c.op == "BETWEEN" && c.operands[1].op == "value" && c.operands[2].op == "value" {
+		if order, ok := compareValues(t.values[c.operands[1].name], t.values[c.operands[2].name]); !ok || order > 0 {
+			return invalid("The BETWEEN operator requires upper bound to be greater than or equal to lower bound, and of its type")
+		}
 	}
 	return nil
 }
 
 // holds tells whether a condition is true of an item.
-func (t *terms) holds(c condition, it Item) bool {
+func (t *terms) holds(c *condition, it Item) bool {
 	switch c.op {
 	case "AND":
-		return t.holds(c.parts[0], it) && t.holds(c.parts[1], it)
+		return t.holds(&c.parts[0], it) && t.holds(&c.parts[1], it)
 	case "OR":
-		return t.holds(c.parts[0], it) || t.holds(c.parts[1], it)
+		return t.holds(&c.parts[0], it) || t.holds(&c.parts[1], it)
 	case "NOT":
-		return !t.holds(c.parts[0], it)
+		return !t.holds(&c.parts[0], it)
 	case "attribute_exists":
-		return it[t.attribute(c.operands[0])] != nil
+		return it[t.attribute(&c.operands[0])] != nil
 	case "attribute_not_exists":
-		return it[t.attribute(c.operands[0])] == nil
+		return it[t.attribute(&c.operands[0])] == nil
 	}
 	var v [3]types.AttributeValue
-	for i, o := range c.operands {
-		v[i] = t.operand(o, it)
+	for i := range c.operands {
+		v[i] = t.operand(&c.operands[i], it)
 	}
 	if v[0] == nil || v[1] == nil {
-		return c.op == "<>" && (v[0] != nil || v[1] != nil)
+		return c.op == "<>" // what is absent is equal to nothing
 	}
 	switch c.op {
 	case "=":
@@ -215,12 +230,12 @@ func (t *terms) holds(c condition, it Item) bool {
 }
 
 // operand is the value of one in a condition, nil if it has none.
-func (t *terms) operand(o operand, it Item) types.AttributeValue {
+func (t *terms) operand(o *operand, it Item) types.AttributeValue {
 	switch o.op {
 	case "value":
 		return t.values[o.name]
 	case "size":
-		if n, ok := length(it[t.attribute(o.args[0])]); ok {
+		if n, ok := length(it[t.attribute(&o.args[0])]); ok {
 			return &types.AttributeValueMemberN{Value: itoa(n)}
 		}
 		return nil
@@ -267,13 +282,14 @@ func beginsWith(v, prefix types.AttributeValue) bool {
 // make of it. All of them see the item as it was.
 func (t *terms) update(actions []action, old Item) (Item, error) {
 	next := maps.Clone(old)
-	for _, a := range actions {
-		attr := t.attribute(a.path)
+	for i := range actions {
+		a := &actions[i]
+		attr := t.attribute(&a.path)
 		var v types.AttributeValue
 		var err error
 		switch a.clause {
 		case "SET":
-			v, err = t.term(a.value, old)
+			v, err = t.term(&a.value, old)
 		case "ADD":
 			v, err = added(old[attr], t.values[a.value.name])
 		case "DELETE":
@@ -292,21 +308,21 @@ func (t *terms) update(actions []action, old Item) (Item, error) {
 }
 
 // term is the value of one in an update.
-func (t *terms) term(o operand, old Item) (types.AttributeValue, error) {
+func (t *terms) term(o *operand, old Item) (types.AttributeValue, error) {
 	switch o.op {
 	case "value":
 		return t.values[o.name], nil
 	case "if_not_exists":
-		if v := old[t.attribute(o.args[0])]; v != nil {
+		if v := old[t.attribute(&o.args[0])]; v != nil {
 			return v, nil
 		}
-		return t.term(o.args[1], old)
+		return t.term(&o.args[1], old)
 	case "+", "-":
-		a, err := t.term(o.args[0], old)
+		a, err := t.term(&o.args[0], old)
 		if err != nil {
 			return nil, err
 		}
-		b, err := t.term(o.args[1], old)
+		b, err := t.term(&o.args[1], old)
 		if err != nil {
 			return nil, err
 		}

@@ -29,7 +29,7 @@ type action struct {
 
 // expression is a condition or an update, parsed.
 type expression struct {
-	where   condition
+	where   *condition // nil: of an update
 	actions []action
 	names   []string // the aliases that it uses, each once
 	values  []string // the same of values
@@ -63,7 +63,7 @@ func parsed(cache *sync.Map, text *string, parse func(*parser, *expression)) (*e
 }
 
 func parseCondition(text *string) (*expression, error) {
-	return parsed(&parsedConditions, text, func(p *parser, e *expression) { e.where, _ = p.disjunction() })
+	return parsed(&parsedConditions, text, func(p *parser, e *expression) { where, _ := p.disjunction(); e.where = &where })
 }
 
 func parseUpdate(text *string) (*expression, error) {

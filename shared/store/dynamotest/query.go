@@ -88,7 +88,7 @@ func (t *Table) querying(in *dynamodb.QueryInput) (*view, *query, error) {
 	if where == nil {
 		return nil, nil, invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
 	}
-	terms, err := newTerms(in.ExpressionAttributeNames, in.ExpressionAttributeValues, where)
+	terms, err := newTerms(in.ExpressionAttributeNames, in.ExpressionAttributeValues, where, nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,46 +111,58 @@ func (t *Table) querying(in *dynamodb.QueryInput) (*view, *query, error) {
 
 // read takes a key condition: the partition key's and, if there is one, the sort
 // key's.
-func (q *query) read(c condition, t *terms, v *view) error {
-	q.before, q.after = func(*entry) bool { return false }, func(*entry) bool { return false }
-	conditions := []condition{c}
+func (q *query) read(c *condition, t *terms, v *view) error {
+	pk, sk := c, (*condition)(nil)
 	if c.op == "AND" {
-		conditions = c.parts
-	}
-	if len(conditions) == 2 && (len(conditions[0].operands) == 0 || t.attribute(conditions[0].operands[0]) != v.pk) {
-		conditions = []condition{conditions[1], conditions[0]}
-	}
-	for i, c := range conditions {
-		name := []string{v.pk, v.sk}[i]
-		if len(c.operands) == 0 || c.operands[0].op != "path" || t.attribute(c.operands[0]) != name || i == 0 && c.op != "=" {
-			return invalid("Query key condition not supported")
-		}
-		var texts []string
-		for _, o := range c.operands[1:] {
-			text, ok := t.values[o.name].(*types.AttributeValueMemberS)
-			if o.op != "value" || !ok {
-				return invalid("One or more parameter values were invalid: Condition parameter type does not match schema type")
-			}
-			if text.Value == "" {
-				return invalid("One or more parameter values are not valid: a key is empty")
-			}
-			texts = append(texts, text.Value)
-		}
-		if i == 0 {
-			q.partition = texts[0]
-		} else if err := q.sorts(c.op, texts); err != nil {
-			return err
+		pk, sk = &c.parts[0], &c.parts[1]
+		if !t.about(pk, v.pk) {
+			pk, sk = sk, pk
 		}
 	}
-	return nil
+	if !t.about(pk, v.pk) || pk.op != "=" || sk != nil && !t.about(sk, v.sk) {
+		return invalid("Query key condition not supported")
+	}
+	partition, err := t.text(pk, 1)
+	if err != nil {
+		return err
+	}
+	q.partition = partition
+	q.before, q.after = none, none
+	if sk == nil {
+		return nil
+	}
+	text, err := t.text(sk, 1)
+	to := ""
+	if err == nil && sk.op == "BETWEEN" {
+		to, err = t.text(sk, 2)
+	}
+	if err != nil {
+		return err
+	}
+	return q.sorts(sk.op, text, to)
+}
+
+func none(*entry) bool { return false }
+
+// about tells whether a condition compares an attribute.
+func (t *terms) about(c *condition, attr string) bool {
+	return len(c.operands) > 1 && c.operands[0].op == "path" && t.attribute(&c.operands[0]) == attr
+}
+
+// text is the value of an operand of a key condition.
+func (t *terms) text(c *condition, n int) (string, error) {
+	text, ok := t.values[c.operands[n].name].(*types.AttributeValueMemberS)
+	switch {
+	case c.operands[n].op != "value" || !ok:
+		return "", invalid("One or more parameter values were invalid: Condition parameter type does not match schema type")
+	case text.Value == "":
+		return "", invalid("One or more parameter values are not valid: a key is empty")
+	}
+	return text.Value, nil
 }
 
 // sorts takes the condition of the sort key.
-func (q *query) sorts(op string, texts []string) error {
-	if len(texts) == 0 {
-		return invalid("Query key condition not supported")
-	}
-	text := texts[0]
+func (q *query) sorts(op, text, to string) error {
 	below := func(e *entry) bool { return e.sort < text }
 	above := func(e *entry) bool { return e.sort > text }
 	switch op {
@@ -165,7 +177,7 @@ func (q *query) sorts(op string, texts []string) error {
 	case ">=":
 		q.before = below
 	case "BETWEEN":
-		q.before, q.after = below, func(e *entry) bool { return e.sort > texts[1] }
+		q.before, q.after = below, func(e *entry) bool { return e.sort > to }
 	case "begins_with":
 		q.before, q.after = below, func(e *entry) bool { return e.sort > text && !strings.HasPrefix(e.sort, text) }
 	default:

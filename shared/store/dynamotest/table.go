@@ -40,6 +40,7 @@ type Table struct {
 	items   view
 	indexes []*view
 	lag     int
+	written int
 	tokens  map[string]int // where each is in recent
 	recent  []request      // a ring
 	next    int
@@ -93,6 +94,7 @@ func (t *Table) Lag(changes int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.lag = changes
+	t.written++
 	for _, v := range t.indexes {
 		v.catchUp(t.lag)
 	}
@@ -111,6 +113,14 @@ func (t *Table) Expire(now time.Time) {
 	}
 }
 
+// Written grows with each item that is written and each change of the lag: while
+// it stays the same, so do the answers.
+func (t *Table) Written() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.written
+}
+
 // Items are all items, in the order of their keys.
 func (t *Table) Items() []Item {
 	t.mu.Lock()
@@ -123,7 +133,27 @@ func (t *Table) Items() []Item {
 	return items
 }
 
-func compareKeys(a, b Key) int { return cmp.Or(cmp.Compare(a.PK, b.PK), cmp.Compare(a.SK, b.SK)) }
+// Keys are the sort keys of a partition, in order.
+func (t *Table) Keys(pk string) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var keys []string
+	if p := t.items.partitions[pk]; p != nil {
+		for _, block := range p.blocks {
+			for _, e := range block {
+				keys = append(keys, e.key.SK)
+			}
+		}
+	}
+	return keys
+}
+
+func compareKeys(a, b Key) int {
+	if order := cmp.Compare(a.PK, b.PK); order != 0 {
+		return order
+	}
+	return cmp.Compare(a.SK, b.SK)
+}
 
 // get is the item under a key, nil if there is none. Nobody changes it.
 func (t *Table) get(k Key) Item {
@@ -135,11 +165,10 @@ func (t *Table) get(k Key) Item {
 
 // put makes this the item under the key, nil for none, here and in the indexes.
 func (t *Table) put(k Key, it Item) {
+	t.written++
 	t.items.change(k, t.items.entryOf(k, it))
 	for _, v := range t.indexes {
-		if _, in := it[v.pk]; in || v.entries[k] != nil {
-			v.follow(k, v.entryOf(k, it), t.lag)
-		}
+		v.follow(k, it, t.lag)
 	}
 }
 
@@ -190,13 +219,17 @@ func (v *view) entryOf(k Key, it Item) *entry {
 	return &entry{partition.Value, sort.Value, k, projected, sizeOf(projected)}
 }
 
-// follow notes a change of the table in an index that is so many behind.
-func (v *view) follow(k Key, e *entry, lag int) {
-	old := v.entries[k]
-	if known, ok := v.latest[k]; ok {
-		old = known
+// follow notes what became of an item in an index that is so many changes behind.
+func (v *view) follow(k Key, it Item, lag int) {
+	old, known := v.latest[k]
+	if !known {
+		old = v.entries[k]
 	}
-	if old == nil && e == nil || old != nil && e != nil && sameItem(old.item, e.item) {
+	if old == nil && it[v.pk] == nil || old != nil && v.has(old, it) {
+		return
+	}
+	e := v.entryOf(k, it)
+	if old == nil && e == nil {
 		return
 	}
 	if lag == 0 {
@@ -209,6 +242,19 @@ func (v *view) follow(k Key, e *entry, lag int) {
 	v.latest[k] = e
 	v.pending = append(v.pending, change{k, e})
 	v.catchUp(lag)
+}
+
+// has tells whether an entry is what the index has of an item.
+func (v *view) has(e *entry, it Item) bool {
+	if it == nil {
+		return false
+	}
+	for _, attr := range v.attributes {
+		if was, is := e.item[attr], it[attr]; was == nil != (is == nil) || was != nil && !sameValue(was, is) {
+			return false
+		}
+	}
+	return true
 }
 
 // catchUp makes the oldest changes that are more than the lag behind.
@@ -252,7 +298,10 @@ type sorted struct{ blocks [][]*entry }
 const block = 256
 
 func compareEntries(a, b *entry) int {
-	return cmp.Or(cmp.Compare(a.sort, b.sort), compareKeys(a.key, b.key))
+	if order := cmp.Compare(a.sort, b.sort); order != 0 {
+		return order
+	}
+	return compareKeys(a.key, b.key)
 }
 
 // first is where the first entry is of which something is true that is true of

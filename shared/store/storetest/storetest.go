@@ -1,6 +1,6 @@
-// Package storetest holds what any store of carrierlink must do: a conformance
-// suite, run on the table under every engine, and an in-memory store that
-// passes it, for unit tests of whoever uses a store.
+// Package storetest holds what the store must do: a conformance suite, run over
+// the table of every engine and over the one in memory, and for unit tests of
+// whoever uses a store one over the table in memory.
 package storetest
 
 import (
@@ -81,6 +81,12 @@ type Store interface {
 }
 
 var _ Store = (*store.Store)(nil)
+
+// Told is an event and who made the change that it tells of.
+type Told struct {
+	Event effects.Event
+	By    effects.By
+}
 
 // Table is a store whose events the suite can read.
 type Table interface {
