@@ -28,7 +28,6 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
-	"carrierlink/shared/store/storetest"
 )
 
 // front is the function over a fixture with the partners 5 (production, AU), 6 (the
@@ -41,7 +40,7 @@ type front struct {
 
 // spy notes what is created; taken makes that many ids taken first.
 type spy struct {
-	storetest.Store
+	*store.Store
 	created []store.NewAccount
 	taken   int
 	load    error

@@ -21,12 +21,6 @@ import (
 	"carrierlink/shared/store/storetest"
 )
 
-// eventTable is a store whose events can be read.
-type eventTable struct {
-	*store.Store
-	api dynamodb.QueryAPIClient
-}
-
 // eventRow is the item of an event.
 type eventRow struct {
 	PK, SK, Type, Subject, Data, Service    string
@@ -80,8 +74,9 @@ func eventRows(ctx context.Context, api dynamodb.QueryAPIClient, accountID int64
 	return rows, nil
 }
 
-func (t eventTable) Events(ctx context.Context, accountID int64) ([]storetest.Told, error) {
-	rows, err := eventRows(ctx, t.api, accountID)
+// eventsIn reads the events of an account.
+func eventsIn(ctx context.Context, api dynamodb.QueryAPIClient, accountID int64) ([]storetest.Told, error) {
+	rows, err := eventRows(ctx, api, accountID)
 	if err != nil {
 		return nil, err
 	}

@@ -95,22 +95,20 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
 		t.Helper()
-		storetest.Run(t, func(_ *testing.T, caps connection.Caps) storetest.Table {
-			s := store.New(api, table, store.Options{})
-			s.Caps = caps
-			return eventTable{s, api}
-		})
+		conform(t, api)
 	})
+	t.Run("InMemory", func(t *testing.T) { conform(t, dynamotest.New()) })
 }
 
-// TestConformanceInMemory is the suite over the table in memory.
-func TestConformanceInMemory(t *testing.T) {
-	t.Parallel()
-	api := dynamotest.New()
+// conform holds the store over a table to the suite.
+func conform(t *testing.T, api store.API) {
+	t.Helper()
 	storetest.Run(t, func(_ *testing.T, caps connection.Caps) storetest.Table {
 		s := store.New(api, table, store.Options{})
 		s.Caps = caps
-		return eventTable{s, api}
+		return storetest.Table{Store: s, Events: func(ctx context.Context, accountID int64) ([]storetest.Told, error) {
+			return eventsIn(ctx, api, accountID)
+		}}
 	})
 }
 

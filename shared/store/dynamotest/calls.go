@@ -45,7 +45,7 @@ func Conflicting() error {
 }
 
 // Cancelled is the error of a transaction, with the code of each of its parts:
-// None, TransactionConflict, ThrottlingError, ProvisionedThroughputExceeded …
+// such as None, TransactionConflict or ThrottlingError.
 func Cancelled(codes ...string) error {
 	e := &types.TransactionCanceledException{Message: aws.String("Transaction cancelled, please refer cancellation reasons for specific reasons")}
 	for _, code := range codes {
@@ -257,9 +257,7 @@ func (t *Table) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, _ 
 		if in.AttributeUpdates != nil || in.Expected != nil || in.ConditionalOperator != "" {
 			return nil, unknown("a request of before expressions")
 		}
-		switch in.ReturnValues {
-		case "", types.ReturnValueNone, types.ReturnValueAllOld, types.ReturnValueAllNew:
-		default:
+		if in.ReturnValues == types.ReturnValueUpdatedOld || in.ReturnValues == types.ReturnValueUpdatedNew {
 			return nil, unknown("ReturnValues " + string(in.ReturnValues))
 		}
 		w, err := t.updating(&types.Update{
@@ -279,10 +277,10 @@ func (t *Table) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, _ 
 		}
 		t.put(w.key, next)
 		out := &dynamodb.UpdateItemOutput{}
-		switch in.ReturnValues {
-		case types.ReturnValueAllOld:
+		if in.ReturnValues == types.ReturnValueAllOld {
 			out.Attributes = private(old)
-		case types.ReturnValueAllNew:
+		}
+		if in.ReturnValues == types.ReturnValueAllNew {
 			out.Attributes = private(next)
 		}
 		return out, nil

@@ -3,6 +3,7 @@ package dynamotest_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -219,18 +221,11 @@ func (t *terms) update() string {
 			clauses["DELETE"] = append(clauses["DELETE"], a+" "+t.operand(attr))
 		}
 	}
-	text := ""
+	var all []string
 	for _, clause := range slices.Sorted(maps.Keys(clauses)) {
-		text += clause + " "
-		for i, a := range clauses[clause] {
-			if i > 0 {
-				text += ", "
-			}
-			text += a
-		}
-		text += " "
+		all = append(all, clause+" "+strings.Join(clauses[clause], ", "))
 	}
-	return text
+	return strings.Join(all, " ")
 }
 
 // used are the placeholders that a call sends: those that an expression has,
@@ -432,16 +427,13 @@ func answer[T any](_ T, err error, read func() any) (any, error) {
 	if err == nil {
 		return read(), nil
 	}
-	var cancelled *types.TransactionCanceledException
-	if errors.As(err, &cancelled) {
+	if cancelled, ok := errors.AsType[*types.TransactionCanceledException](err); ok {
 		return cancellation(cancelled), nil
 	}
-	var refused *types.ConditionalCheckFailedException
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
 		return []any{"ConditionalCheckFailedException", plainItem(refused.Item)}, nil
 	}
-	var known smithy.APIError
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[smithy.APIError](err); ok {
 		return known.ErrorCode(), nil
 	}
 	return nil, err
@@ -573,4 +565,13 @@ func compare(t *testing.T, local *dynamodb.Client, seed uint64) {
 	if diff := cmp.Diff(sortedItems(want), sortedItems(memory.Items())); diff != "" {
 		t.Errorf("seed %d: items (-DynamoDB Local +memory):\n%s", seed, diff)
 	}
+}
+
+// shown is an input, for whoever reads of a difference.
+func shown(input any) string {
+	text, err := json.Marshal(input)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
