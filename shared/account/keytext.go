@@ -45,7 +45,7 @@ func (k Key) Hash() string {
 // Prefix is what a person may see of a key besides its last four characters.
 func (k Key) Prefix() string { return k.Text.Reveal()[:len(livePrefix)+ownerDigits] }
 
-// NewKey makes a key for a partner (accountID 0) or a merchant
+// NewKey makes a key for a partner (accountID 0) or a merchant.
 func NewKey(r io.Reader, env carrier.Environment, partnerID, accountID int64) (Key, error) {
 	prefix, owner := livePrefix, accountID
 	if env == carrier.Sandbox {
