@@ -2,32 +2,26 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
-	"regexp"
 	"strings"
 	"testing"
-	"testing/iotest"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/crypto/argon2"
 
 	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/email"
-	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/storetest"
 )
 
 // front is the function over a fixture with the partners 5 (production, AU), 6 (the
@@ -38,19 +32,14 @@ type front struct {
 	spy *spy
 }
 
-// spy notes what is created; taken makes that many ids taken first.
+// spy notes what is created; load is why no account can be read.
 type spy struct {
-	*store.Store
-	created []store.NewAccount
-	taken   int
+	storetest.Store
+	created []account.NewAccount
 	load    error
 }
 
-func (s *spy) CreateAccount(ctx context.Context, in store.NewAccount, fx effects.Effects, now time.Time) error {
-	if s.taken > 0 {
-		s.taken--
-		return fmt.Errorf("creating an account: %w", store.ErrIDTaken)
-	}
+func (s *spy) CreateAccount(ctx context.Context, in account.NewAccount, fx effects.Effects, now time.Time) error {
 	err := s.Store.CreateAccount(ctx, in, fx, now)
 	if err == nil {
 		s.created = append(s.created, in)
@@ -58,11 +47,11 @@ func (s *spy) CreateAccount(ctx context.Context, in store.NewAccount, fx effects
 	return err
 }
 
-func (s *spy) Load(ctx context.Context, id int64, want store.Want) (store.Loaded, error) {
+func (s *spy) FindAccount(ctx context.Context, id int64, now time.Time) (*account.Account, error) {
 	if s.load != nil {
-		return store.Loaded{}, s.load
+		return nil, s.load
 	}
-	return s.Store.Load(ctx, id, want)
+	return s.Store.FindAccount(ctx, id, now)
 }
 
 func newFront(t *testing.T) *front {
@@ -71,7 +60,7 @@ func newFront(t *testing.T) *front {
 	d.Clock = time.Date(2026, 3, 1, 0, 0, 30, 123456789, time.UTC)
 	f := serve(d)
 	f.spy = &spy{Store: d.Store}
-	f.accounts = f.spy
+	d.Accounts.Store = f.spy
 	for _, p := range []account.Partner{
 		{ID: 5, DefaultCountryCode: "AU"}, {ID: 6, DefaultCountryCode: "AU"}, {ID: 9, Environment: carrier.Sandbox, DefaultCountryCode: "NZ"},
 	} {
@@ -83,7 +72,7 @@ func newFront(t *testing.T) *front {
 
 // serve makes the function that a fixture serves.
 func serve(d *functiontest.Fixture) *front {
-	f := &front{Fixture: d, handler: &handler{auth: d.Auth(), accounts: d.Store, sealer: d.Sealer(), now: d.Now, random: rand.Reader}}
+	f := &front{Fixture: d, handler: &handler{auth: d.Auth(), accounts: d.Accounts, sealer: d.Sealer(), now: d.Now}}
 	d.Serve(httpapi.Route{Method: http.MethodPost, Resource: "/v1/partners/accounts", Handler: f.create})
 	return f
 }
@@ -233,36 +222,6 @@ func TestCreateTakesThePartnersDefaults(t *testing.T) {
 	}
 }
 
-func TestPasswordHash(t *testing.T) {
-	form := regexp.MustCompile(`^\$argon2id\$v=19\$m=19456,t=2,p=1\$([A-Za-z0-9+/]{22})\$([A-Za-z0-9+/]{43})$`)
-	hashes := map[string]bool{}
-	for _, password := range []string{"1234567", "1234567", strings.Repeat("😀", 128), "  blanks "} {
-		d := newFront(t)
-		body, err := json.Marshal(map[string]string{"email": "a@b.c", "password": password})
-		if err != nil {
-			t.Fatal(err)
-		}
-		made(t, post(d.Fixture, "partner 5", string(body)))
-		hash := d.spy.created[0].Account.PasswordHash
-		m := form.FindStringSubmatch(hash)
-		if m == nil {
-			t.Fatalf("hash of %d characters is %q, want a PHC string", len([]rune(password)), hash)
-		}
-		salt, err1 := base64.RawStdEncoding.DecodeString(m[1])
-		want, err2 := base64.RawStdEncoding.DecodeString(m[2])
-		if err1 != nil || err2 != nil || len(salt) != 16 {
-			t.Fatalf("salt %q, hash %q: %v, %v", m[1], m[2], err1, err2)
-		}
-		if got := argon2.IDKey([]byte(password), salt, 2, 19456, 1, 32); string(got) != string(want) {
-			t.Errorf("%q does not verify", password)
-		}
-		if hashes[hash] {
-			t.Error("two passwords have one hash: the salt does not change")
-		}
-		hashes[hash] = true
-	}
-}
-
 func TestConflicts(t *testing.T) {
 	d := newFront(t)
 	a := made(t, post(d.Fixture, "partner 5", `{"external_account_id":"a","email":"a@example.com"}`)).AccountID
@@ -388,33 +347,4 @@ func TestIdempotentCreate(t *testing.T) {
 			t.Error("one account")
 		}
 	})
-}
-
-func TestTakenIDsAreDrawnAgain(t *testing.T) {
-	d := newFront(t)
-	d.spy.taken = idDraws - 1
-	made(t, post(d.Fixture, "partner 5", `{}`))
-	d.spy.taken = idDraws
-	if got := functiontest.Problems(t, post(d.Fixture, "partner 5", `{}`)); got[0] != "500" || d.spy.taken != 0 {
-		t.Errorf("%v with %d draws left, want 500 after %d", got, d.spy.taken, idDraws)
-	}
-}
-
-func TestNoRandomnessMakesNothing(t *testing.T) {
-	d := newFront(t)
-	broken := errors.New("no entropy")
-	for name, r := range map[string]io.Reader{
-		"at the salt or id": iotest.ErrReader(broken), "at the key": io.MultiReader(strings.NewReader("0123456789abcdef1234"), iotest.ErrReader(broken)),
-	} {
-		d.random = r
-		req := httpapi.NewRequest("id", events.APIGatewayProxyRequest{
-			HTTPMethod: http.MethodPost, Resource: "/v1/partners/accounts", Headers: map[string]string{"API-Key": d.Keys["partner 5"]}, Body: `{"email":"a@b.c","password":"1234567"}`,
-		})
-		if resp, err := d.create(t.Context(), req); resp != nil || !errors.Is(err, broken) || fault.KindOf(err) != fault.Internal {
-			t.Errorf("%s: create = %v, %v", name, resp, err)
-		}
-	}
-	if len(d.spy.created) != 0 {
-		t.Error("an account is made")
-	}
 }

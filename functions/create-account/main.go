@@ -3,13 +3,14 @@
 package main
 
 import (
-	"crypto/rand"
 	"net/http"
 	"time"
 
 	"carrierlink/shared/app"
 	"carrierlink/shared/app/construct"
+	"carrierlink/shared/email"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/password"
 	"carrierlink/shared/vault"
 )
 
@@ -22,7 +23,9 @@ func wire(env *app.Env) any {
 
 func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	parts := construct.From(env)
-	h := &handler{auth: parts.Auth(), accounts: parts.Table(), sealer: parts.Sealer(), now: time.Now, random: rand.Reader}
+	accounts := parts.Accounts()
+	accounts.EmailKey, accounts.HashPassword = email.Key, password.Hash
+	h := &handler{auth: parts.Auth(), accounts: accounts, sealer: parts.Sealer(), now: time.Now}
 	api := parts.API(httpapi.Route{Method: http.MethodPost, Resource: "/v1/partners/accounts", Handler: h.create})
 	return h, api, parts.ServiceSecret()
 }

@@ -3,9 +3,6 @@
 package main
 
 import (
-	"crypto/rand"
-	"time"
-
 	"carrierlink/shared/app"
 	"carrierlink/shared/app/construct"
 )
@@ -15,5 +12,5 @@ func main() { app.Main(wire) }
 func wire(env *app.Env) any { return build(env).create }
 
 func build(env *app.Env) *handler {
-	return &handler{partners: construct.From(env).Table(), now: time.Now, random: rand.Reader}
+	return &handler{construct.From(env).Accounts()}
 }

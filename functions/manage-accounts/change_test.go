@@ -15,7 +15,6 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/email"
-	"carrierlink/shared/store"
 	"carrierlink/shared/views"
 )
 
@@ -317,7 +316,7 @@ func TestAFasterChangeOfState(t *testing.T) {
 				}
 				tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
 				var between []account.Account
-				d.accounts = &racing{Store: d.Store, before: func() {
+				d.accounts.Store = &racing{Store: d.Store, before: func() {
 					a := d.accountsAsTheyAre(t)[0]
 					var err error
 					if a.Deleted() { // the one change of a deleted account: it is restored, and deleted again
@@ -328,7 +327,7 @@ func TestAFasterChangeOfState(t *testing.T) {
 					} else {
 						next := a
 						next.LastName = "First"
-						err = d.Store.UpdateAccount(t.Context(), store.AccountChange{Old: a, New: next}, effects.Effects{}, d.Clock)
+						err = d.Store.UpdateAccount(t.Context(), account.Update{Old: a, New: next}, effects.Effects{}, d.Clock)
 					}
 					if err != nil {
 						t.Error(err)
@@ -377,7 +376,7 @@ func TestAFasterChange(t *testing.T) {
 				headers = append(headers, "If-Match", strings.Replace(tc.pin, "tag", tag, 1))
 			}
 			faster := 0
-			d.accounts = &racing{Store: d.Store, before: func() {
+			d.accounts.Store = &racing{Store: d.Store, before: func() {
 				if faster == tc.times {
 					return
 				}
@@ -385,7 +384,7 @@ func TestAFasterChange(t *testing.T) {
 				a := d.accountsAsTheyAre(t)[0]
 				next := a
 				next.LastName, next.Metadata = "First "+strconv.Itoa(faster), map[string]string{"faster": strconv.Itoa(faster)}
-				if err := d.Store.UpdateAccount(t.Context(), store.AccountChange{Old: a, New: next}, effects.Effects{}, d.Clock); err != nil {
+				if err := d.Store.UpdateAccount(t.Context(), account.Update{Old: a, New: next}, effects.Effects{}, d.Clock); err != nil {
 					t.Error(err)
 				}
 			}}
@@ -418,7 +417,7 @@ func TestAFasterChange(t *testing.T) {
 	}
 	t.Run("deleted meanwhile", func(t *testing.T) {
 		d := newFront(t)
-		d.accounts = &racing{Store: d.Store, before: func() {
+		d.accounts.Store = &racing{Store: d.Store, before: func() {
 			if err := d.Store.DeleteAccount(t.Context(), d.accountsAsTheyAre(t)[0], false, d.Clock.Add(time.Hour), effects.Effects{}, d.Clock); err != nil {
 				t.Error(err)
 			}
@@ -430,7 +429,7 @@ func TestAFasterChange(t *testing.T) {
 	t.Run("a carrier is linked meanwhile", func(t *testing.T) {
 		d := newFront(t)
 		linked := false
-		d.accounts = &racing{Store: d.Store, before: func() {
+		d.accounts.Store = &racing{Store: d.Store, before: func() {
 			if !linked {
 				linked = true
 				d.link(t, 71)

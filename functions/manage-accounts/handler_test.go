@@ -51,7 +51,7 @@ func newFront(tb testing.TB) *front {
 
 // serve makes the function that a fixture serves.
 func serve(d *functiontest.Fixture) *front {
-	f := &front{d, &handler{auth: d.Auth(), accounts: d.Store, linker: d.Connections, sealer: d.Sealer(), now: d.Now}}
+	f := &front{d, &handler{auth: d.Auth(), accounts: d.Accounts, answers: d.Store.Idempotency, sealer: d.Sealer(), now: d.Now}}
 	d.Serve(f.routes()...)
 	return f
 }

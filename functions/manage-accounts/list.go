@@ -11,7 +11,6 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/store"
 	"carrierlink/shared/views"
 )
 
@@ -26,9 +25,8 @@ type listBody struct {
 // list answers with a page of the partner's accounts. A page past the end is
 // empty. fault.Invalid for each query parameter that is wrong, all at once.
 func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	now := h.now()
-	filter, externalID, filters, problems := parseFilter(req)
-	pager := httpapi.Pager{Sealer: h.sealer, Now: now, Path: "/v1/partners/accounts", Filters: filters}
+	listing, filters, problems := parseFilter(req)
+	pager := httpapi.Pager{Sealer: h.sealer, Now: h.now(), Path: "/v1/partners/accounts", Filters: filters}
 	caller, err := h.auth.Partner(ctx, req)
 	if err != nil {
 		return nil, err
@@ -41,13 +39,8 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	if problems = append(problems, wrong...); len(problems) > 0 {
 		return nil, problems
 	}
-	var found []account.Account
-	var next *account.Position
-	if externalID != nil {
-		found, err = h.only(ctx, caller.PartnerID, *externalID, filter, page, now)
-	} else {
-		found, next, err = h.accounts.ListAccounts(ctx, caller.PartnerID, filter, after(page), page.Skip(), page.Size, now)
-	}
+	listing.After, listing.Skip, listing.Limit = after(page), page.Skip(), page.Size
+	found, next, err := h.accounts.List(ctx, caller.PartnerID, listing)
 	if err != nil {
 		return nil, fmt.Errorf("listing accounts: %w", err)
 	}
@@ -78,24 +71,8 @@ func position(p *account.Position) *httpapi.Position {
 	return &httpapi.Position{At: p.CreatedAt, ID: strconv.FormatInt(p.AccountID, 10)}
 }
 
-// only is the list of the one account that can have an external id.
-func (h *handler) only(ctx context.Context, partnerID int64, externalID string, f account.Filter, page httpapi.Page, now time.Time) ([]account.Account, error) {
-	id, err := h.accounts.AccountByExternalID(ctx, partnerID, externalID, now)
-	if fault.Is(err, fault.NotFound) || err == nil && page.Skip() > 0 {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	loaded, err := h.accounts.Load(ctx, id, store.Want{Now: now})
-	if err != nil || loaded.Account == nil || loaded.Account.PartnerID != partnerID || !f.Matches(*loaded.Account) {
-		return nil, err
-	}
-	return []account.Account{*loaded.Account}, nil
-}
-
 // parseFilter reads what narrows and orders the list, and repeats it for links.
-func parseFilter(req *httpapi.Request) (f account.Filter, externalID *string, filters url.Values, problems fault.List) {
+func parseFilter(req *httpapi.Request) (l account.Listing, filters url.Values, problems fault.List) {
 	filters = url.Values{}
 	each := func(name string, read func(v string) *fault.Error) {
 		problems = append(problems, req.Single(name, func(v string) *fault.Error {
@@ -105,7 +82,7 @@ func parseFilter(req *httpapi.Request) (f account.Filter, externalID *string, fi
 	}
 	each("active", func(v string) *fault.Error {
 		active := v == "true"
-		if f.Active = &active; v != "true" && v != "false" {
+		if l.Active = &active; v != "true" && v != "false" {
 			return fault.NotBool("active")
 		}
 		return nil
@@ -123,21 +100,21 @@ func parseFilter(req *httpapi.Request) (f account.Filter, externalID *string, fi
 			return nil
 		})
 	}
-	instant("created_at_start", &f.CreatedFrom)
-	instant("created_at_end", &f.CreatedUntil)
-	if !f.CreatedFrom.IsZero() && !f.CreatedUntil.IsZero() && f.CreatedUntil.Before(f.CreatedFrom) {
+	instant("created_at_start", &l.CreatedFrom)
+	instant("created_at_end", &l.CreatedUntil)
+	if !l.CreatedFrom.IsZero() && !l.CreatedUntil.IsZero() && l.CreatedUntil.Before(l.CreatedFrom) {
 		problems = append(problems, fault.Field(fault.Invalid, "created_at_end", "created_at_end must not be before created_at_start."))
 	}
 	each("external_account_id", func(v string) *fault.Error {
 		v, p := account.ExternalIDRule.Clean("external_account_id", v)
-		externalID = &v
+		l.ExternalID = &v
 		return p
 	})
 	each("sort_dir", func(v string) *fault.Error {
-		if f.Ascending = v == "asc"; v != "asc" && v != "desc" {
+		if l.Ascending = v == "asc"; v != "asc" && v != "desc" {
 			return fault.Field(fault.Invalid, "sort_dir", "sort_dir must be asc or desc.")
 		}
 		return nil
 	})
-	return f, externalID, filters, problems
+	return l, filters, problems
 }

@@ -18,19 +18,19 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/store"
+	"carrierlink/shared/store/storetest"
 	"carrierlink/shared/views"
 )
 
 // racing is a store in which another request comes before a change; fail is what
 // lists answer.
 type racing struct {
-	*store.Store
+	storetest.Store
 	before func()
 	fail   error
 }
 
-func (r *racing) UpdateAccount(ctx context.Context, c store.AccountChange, fx effects.Effects, now time.Time) error {
+func (r *racing) UpdateAccount(ctx context.Context, c account.Update, fx effects.Effects, now time.Time) error {
 	r.before()
 	return r.Store.UpdateAccount(ctx, c, fx, now)
 }
@@ -181,7 +181,7 @@ func TestListRefuses(t *testing.T) {
 	})
 	t.Run("the store fails", func(t *testing.T) {
 		d := newFront(t)
-		d.accounts = &racing{Store: d.Store, fail: errors.New("down")}
+		d.accounts.Store = &racing{Store: d.Store, fail: errors.New("down")}
 		if diff := cmp.Diff([]string{"500", "unspecified"}, functiontest.Problems(t, d.Do("partner 5", http.MethodGet, allPath, ""))); diff != "" {
 			t.Error(diff)
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -43,7 +42,7 @@ func newFront(tb testing.TB) *front {
 
 // open makes partners and accounts, and serves them.
 func open(d *functiontest.Fixture) *front {
-	f := &front{d, &handler{auth: d.Auth(), keys: d.Store, sealer: d.Sealer(), now: d.Now, random: rand.Reader}, map[int64]int64{}}
+	f := &front{d, &handler{auth: d.Auth(), accounts: d.Accounts, answers: d.Store.Idempotency, sealer: d.Sealer(), now: d.Now}, map[int64]int64{}}
 	d.Serve(f.routes()...)
 	for _, id := range []int64{5, 6} {
 		d.AddPartner(account.Partner{ID: id})
@@ -221,7 +220,7 @@ func TestCreateRefuses(t *testing.T) {
 	})
 	t.Run("no randomness", func(t *testing.T) {
 		d := newFront(t)
-		d.random = iotest.ErrReader(errors.New("none"))
+		d.accounts.Random = iotest.ErrReader(errors.New("none"))
 		if diff := cmp.Diff([]string{"500", "unspecified"}, functiontest.Problems(t, d.ask("partner 5", http.MethodPost, "71", "", `{}`))); diff != "" {
 			t.Error(diff)
 		}

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"crypto/rand"
 	"net/http"
 	"time"
 
@@ -24,7 +23,7 @@ func wire(env *app.Env) any {
 func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	parts := construct.From(env)
 	parts.Table().Caps = connection.Caps{Keys: env.Count("MAX_KEYS_PER_ACCOUNT")}
-	h := &handler{auth: parts.Auth(), keys: parts.Table(), sealer: parts.Sealer(), now: time.Now, random: rand.Reader}
+	h := &handler{auth: parts.Auth(), accounts: parts.Accounts(), answers: parts.Table().Idempotency, sealer: parts.Sealer(), now: time.Now}
 	return h, parts.API(h.routes()...), parts.ServiceSecret()
 }
 

@@ -221,13 +221,13 @@ func prepare(ctx context.Context, tableURL, secretsURL string) (string, error) {
 		return "", fmt.Errorf("making the service secret: %w", err)
 	}
 	now := time.Now()
-	key, text, err := account.MakeKey(rand.Reader, account.APIKey{PartnerID: 7, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now})
+	key, err := account.MakeKey(rand.Reader, account.APIKey{PartnerID: 7, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now})
 	if err != nil {
 		return "", err
 	}
 	partner := account.Partner{ID: 7, Name: "Bench", Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now}
-	if err := store.New(dynamodb.NewFromConfig(cfg), table, store.Options{}).CreatePartner(ctx, partner, key, effects.Effects{}, now); err != nil {
+	if err := store.New(dynamodb.NewFromConfig(cfg), table, store.Options{}).CreatePartner(ctx, partner, key.APIKey, effects.Effects{}, now); err != nil {
 		return "", err
 	}
-	return text.Reveal(), nil
+	return key.Text.Reveal(), nil
 }

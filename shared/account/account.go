@@ -54,6 +54,22 @@ func (a Account) Same(b Account) bool {
 // although the table may hold it a while longer.
 func (a *Account) Purged(now time.Time) bool { return a.Deleted() && !now.Before(a.PurgeAt) }
 
+// Changeable returns fault.State for a deleted account: only a restore changes it.
+func (a *Account) Changeable() error {
+	if a.Deleted() {
+		return ErrDeleted()
+	}
+	return nil
+}
+
+// Restorable returns fault.State for an account that is not deleted.
+func (a *Account) Restorable() error {
+	if !a.Deleted() {
+		return ErrNotDeleted()
+	}
+	return nil
+}
+
 // Standing is what the account lets its connections do.
 func (a *Account) Standing() Standing {
 	switch {

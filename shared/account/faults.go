@@ -56,7 +56,7 @@ func ErrBusy(cause error) *fault.Error {
 // ErrCountryFixed is fault.State: the country cannot be changed while the account has
 // carriers.
 func ErrCountryFixed() *fault.Error {
-	return fault.Field(fault.State, "origin_country_code", "origin_country_code can not be changed while a carrier is linked.")
+	return fault.Field(fault.State, "origin_country_code", "The country can not change while carriers are linked.")
 }
 
 // ErrIdentifierTaken is fault.Conflict: another account of the partner has this email
@@ -65,6 +65,11 @@ func ErrIdentifierTaken(field string, holder int64) *fault.Error {
 	p := fault.Field(fault.Conflict, field, "%s is in use by another account.", field)
 	p.ExistingAccountID = holder
 	return p
+}
+
+// ErrPasswordWithoutEmail is fault.Required: nobody could sign in with it.
+func ErrPasswordWithoutEmail() *fault.Error {
+	return fault.Field(fault.Required, "email", "A password needs an email.")
 }
 
 // ErrNoKey is fault.NotFound: the account has no such API key.

@@ -45,7 +45,7 @@ func (k Key) Hash() string {
 // Prefix is what a person may see of a key besides its last four characters.
 func (k Key) Prefix() string { return k.Text.Reveal()[:len(livePrefix)+ownerDigits] }
 
-// NewKey makes a key for a partner (accountID 0) or a merchant.
+// NewKey makes a key for a partner (accountID 0) or a merchant account.
 func NewKey(r io.Reader, env carrier.Environment, partnerID, accountID int64) (Key, error) {
 	prefix, owner := livePrefix, accountID
 	if env == carrier.Sandbox {
@@ -117,17 +117,23 @@ func base62(n *big.Int, digits int) string {
 	return string(out)
 }
 
+// IssuedKey is a key that was just made: the one time that its text is known.
+type IssuedKey struct {
+	APIKey
+	Text secret.Text
+}
+
 // MakeKey makes the key of an owner (AccountID, or PartnerID alone) and fills
-// in what is kept of it. Its text is returned once and stored nowhere.
-func MakeKey(r io.Reader, k APIKey) (APIKey, secret.Text, error) {
+// in what we keep of it. Its text is returned once and stored nowhere.
+func MakeKey(r io.Reader, k APIKey) (*IssuedKey, error) {
 	id, err := NewID(r)
 	if err != nil {
-		return APIKey{}, secret.Text{}, fmt.Errorf("making an api_key_id: %w", err)
+		return nil, fmt.Errorf("making an api_key_id: %w", err)
 	}
 	key, err := NewKey(r, k.Environment, k.PartnerID, k.AccountID)
 	if err != nil {
-		return APIKey{}, secret.Text{}, fmt.Errorf("making a key: %w", err)
+		return nil, fmt.Errorf("making a key: %w", err)
 	}
 	k.ID, k.Hash, k.Prefix, k.LastFour = id, key.Hash(), key.Prefix(), key.Text.LastFour()
-	return k, key.Text, nil
+	return &IssuedKey{k, key.Text}, nil
 }

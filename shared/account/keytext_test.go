@@ -191,10 +191,11 @@ func TestParseKeyRefusesSlips(t *testing.T) {
 
 func TestMakeKey(t *testing.T) {
 	in := account.APIKey{PartnerID: 5, AccountID: 7, Environment: carrier.Sandbox, Description: "d"}
-	k, text, err := account.MakeKey(rand.Reader, in)
+	made, err := account.MakeKey(rand.Reader, in)
 	if err != nil {
 		t.Fatal(err)
 	}
+	k, text := made.APIKey, made.Text
 	parsed, ok := account.ParseKey(text.Reveal())
 	if !ok || parsed.AccountID != 7 || parsed.Environment != carrier.Sandbox {
 		t.Errorf("MakeKey's text parses as %+v, %t", parsed, ok)
@@ -209,11 +210,11 @@ func TestMakeKey(t *testing.T) {
 	}
 	broken := errors.New("no entropy")
 	for n := range 28 {
-		if _, text, err := account.MakeKey(iotest.TimeoutReader(bytes.NewReader(bytes.Repeat([]byte{1}, n))), in); err == nil || !text.IsZero() {
+		if made, err := account.MakeKey(iotest.TimeoutReader(bytes.NewReader(bytes.Repeat([]byte{1}, n))), in); err == nil || made != nil {
 			t.Errorf("MakeKey of %d random bytes succeeds", n)
 		}
 	}
-	if _, _, err := account.MakeKey(iotest.ErrReader(broken), in); !errors.Is(err, broken) {
+	if _, err := account.MakeKey(iotest.ErrReader(broken), in); !errors.Is(err, broken) {
 		t.Errorf("MakeKey of a failing reader: %v", err)
 	}
 }

@@ -30,3 +30,26 @@ func CleanEmail(field, s string) (string, *fault.Error) {
 	}
 	return s, nil
 }
+
+// Field is a text that callers may give an account.
+type Field struct {
+	Name  string  // in requests and answers
+	Value *string // where the account keeps it
+	// Clean returns the text as it is kept, or what is wrong with it.
+	Clean func(field, s string) (string, *fault.Error)
+}
+
+// Fields lists the texts of an account that callers may give it, in the order in
+// which problems are told. Whoever fills them in cleans them.
+func (a *Account) Fields() []Field {
+	return []Field{
+		{"first_name", &a.FirstName, NameRule.Clean},
+		{"last_name", &a.LastName, NameRule.Clean},
+		{"company_name", &a.CompanyName, CompanyRule.Clean},
+		{"external_account_id", &a.ExternalID, ExternalIDRule.Clean},
+		{"origin_country_code", &a.OriginCountryCode, cleanCountry},
+		{"email", &a.Email, CleanEmail},
+	}
+}
+
+func cleanCountry(field, code string) (string, *fault.Error) { return code, CheckCountry(field, code) }

@@ -95,10 +95,10 @@ func (a *Auth) PartnerBeside(ctx context.Context, req *httpapi.Request, beside f
 }
 
 // PartnerAccount authenticates a call of a partner route about one account, the
-// path parameter account_id, which beside reads while the key is proven. Errors:
-// those of Partner; fault.Identifier for the parameter; NotFound for an account
-// that is absent or another partner's.
-func (a *Auth) PartnerAccount(ctx context.Context, req *httpapi.Request, beside func(ctx context.Context, accountID int64) (*account.Account, error)) (Caller, error) {
+// path parameter account_id, which find reads while the key is proven; nil for one
+// that is absent. Errors: those of Partner; fault.Identifier for the parameter;
+// NotFound for an account that is absent or another partner's.
+func (a *Auth) PartnerAccount(ctx context.Context, req *httpapi.Request, find func(ctx context.Context, accountID int64) (*account.Account, error)) (Caller, *account.Account, error) {
 	const param = "account_id"
 	var accountID int64
 	value, idErr := req.Param(param)
@@ -108,19 +108,19 @@ func (a *Auth) PartnerAccount(ctx context.Context, req *httpapi.Request, beside 
 	var acct *account.Account
 	caller, err := a.PartnerBeside(ctx, req, func(ctx context.Context, _ int64) (err error) {
 		if idErr == nil {
-			acct, err = beside(ctx, accountID)
+			acct, err = find(ctx, accountID)
 		}
 		return err
 	})
 	switch {
 	case err != nil:
-		return Caller{}, err
+		return Caller{}, nil, err
 	case idErr != nil:
-		return Caller{}, idErr
+		return Caller{}, nil, idErr
 	case acct == nil || acct.PartnerID != caller.PartnerID:
-		return Caller{}, account.ErrNotFound()
+		return Caller{}, nil, account.ErrNotFound()
 	}
-	return caller, nil
+	return caller, acct, nil
 }
 
 // Merchant authenticates a call of a merchant route: with the account's own

@@ -89,7 +89,7 @@ func TestEachScopeAllowsItsRoutes(t *testing.T) {
 							return err
 						},
 						"PartnerAccount": func() error {
-							_, err := w.auth.PartnerAccount(t.Context(), requestFor(route, key), w.beside)
+							_, _, err := w.auth.PartnerAccount(t.Context(), requestFor(route, key), w.beside)
 							return err
 						},
 					}
@@ -128,7 +128,7 @@ func TestAnUnknownRouteIsClosed(t *testing.T) {
 		}
 		_, err1 := w.auth.Partner(t.Context(), requestFor(route, w.partner))
 		_, err2 := w.auth.Merchant(t.Context(), requestFor(route, w.merchant), w.beside)
-		_, err3 := w.auth.PartnerAccount(t.Context(), requestFor(route, w.partner), w.beside)
+		_, _, err3 := w.auth.PartnerAccount(t.Context(), requestFor(route, w.partner), w.beside)
 		if told(err1) != "internal" || told(err2) != "internal" || told(err3) != "internal" {
 			t.Errorf("%q: %v, %v, %v, want internal errors", route, err1, err2, err3)
 		}
@@ -187,7 +187,7 @@ func TestPartnerAccount(t *testing.T) {
 			w.accounts[74] = deleted
 			key := tc.key(w)
 			reads, asked := 0, int64(0)
-			caller, err := w.auth.PartnerAccount(t.Context(), requestFor(accountRoute, key, "account_id", tc.id), func(ctx context.Context, id int64) (*account.Account, error) {
+			caller, acct, err := w.auth.PartnerAccount(t.Context(), requestFor(accountRoute, key, "account_id", tc.id), func(ctx context.Context, id int64) (*account.Account, error) {
 				if key.PartnerID == 0 {
 					t.Error("an account is read for a merchant's key")
 				}
@@ -205,8 +205,8 @@ func TestPartnerAccount(t *testing.T) {
 			if err == nil {
 				// The partner calls, whichever account the path names.
 				want = auth.Caller{Key: w.keys[key.Hash()].Key, PartnerID: 5}
-				if asked != tc.account {
-					t.Errorf("account %d is read, want %d", asked, tc.account)
+				if asked != tc.account || acct == nil || acct.ID != tc.account {
+					t.Errorf("account %d is read, and %+v returned, want %d", asked, acct, tc.account)
 				}
 			} else if text, ok := texts[tc.want]; ok && text != fault.Of(err)[0].Message {
 				t.Errorf("%q is told as %q and as %q", tc.want, text, fault.Of(err)[0].Message)

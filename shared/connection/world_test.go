@@ -323,7 +323,7 @@ func merchant(id int64) account.Account {
 
 func (w *world) newAccount(t *testing.T, a account.Account) {
 	t.Helper()
-	n := store.NewAccount{Account: a, Key: account.APIKey{ID: a.ID, PartnerID: 5, AccountID: a.ID, Hash: strconv.FormatInt(a.ID, 10)}}
+	n := account.NewAccount{Account: a, Key: account.APIKey{ID: a.ID, PartnerID: 5, AccountID: a.ID, Hash: strconv.FormatInt(a.ID, 10)}}
 	if err := w.memory.CreateAccount(context.Background(), n, effects.Effects{}, w.clock); err != nil {
 		t.Fatal(err)
 	}

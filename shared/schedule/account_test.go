@@ -8,19 +8,18 @@ import (
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
-	"carrierlink/shared/store"
 )
 
 // accounts is a store, in memory or not, that accounts are made in.
 type accounts interface {
-	CreateAccount(ctx context.Context, n store.NewAccount, fx effects.Effects, now time.Time) error
+	CreateAccount(ctx context.Context, n account.NewAccount, fx effects.Effects, now time.Time) error
 }
 
 // makeAccount makes an account, with a key that nobody has.
 func makeAccount(tb testing.TB, in accounts, a account.Account) {
 	tb.Helper()
 	key := account.APIKey{ID: a.ID, PartnerID: a.PartnerID, AccountID: a.ID, Hash: fmt.Sprintf("%064d", a.ID)}
-	if err := in.CreateAccount(tb.Context(), store.NewAccount{Account: a, Key: key}, effects.Effects{}, at()); err != nil {
+	if err := in.CreateAccount(tb.Context(), account.NewAccount{Account: a, Key: key}, effects.Effects{}, at()); err != nil {
 		tb.Fatal(err)
 	}
 }

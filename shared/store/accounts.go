@@ -2,23 +2,12 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
 )
-
-// ErrIDTaken is in the chain of the fault.Internal that says that a new account
-// or partner has another one's id: draw another id and try again.
-var ErrIDTaken = errors.New("the id is taken")
-
-// NewAccount is an account with its first key.
-type NewAccount struct {
-	Account account.Account
-	Key     account.APIKey
-}
 
 // Parts of transactions.
 const (
@@ -48,17 +37,17 @@ const (
 // and external id unique, and the effects, in one transaction.
 //
 // It returns *effects.Replay when the Idempotency-Key is taken, whoever's the email
-// is: a repeat finds its own account's; fault.Conflict for each of external_account_id and email that is
-// taken, in this order, with ExistingAccountID if the holder is of the same
-// partner; fault.Internal with ErrIDTaken for an id that is taken; and
-// fault.State with RetryAfter when other requests hold on to the same items.
-// What a purged account held is free.
-func (s *Store) CreateAccount(ctx context.Context, n NewAccount, fx effects.Effects, now time.Time) error {
+// is: a repeat finds its own account's; fault.Conflict for each of
+// external_account_id and email that is taken, in this order, with
+// ExistingAccountID if the holder is of the same partner; fault.Internal with
+// account.ErrIDTaken for an id that is taken; and fault.State with RetryAfter when
+// other requests hold on to the same items. What a purged account held is free.
+func (s *Store) CreateAccount(ctx context.Context, n account.NewAccount, fx effects.Effects, now time.Time) error {
 	a := n.Account
 	a.Version = 1
-	account := accountItem(a)
-	account.int(attrKeys, 1)
-	parts := []part{s.insert(partAccount, account), s.insert(partKey, apiKeyItem(n.Key))}
+	acct := accountItem(a)
+	acct.int(attrKeys, 1)
+	parts := []part{s.insert(partAccount, acct), s.insert(partKey, apiKeyItem(n.Key))}
 	for _, id := range []identifier{externalOf(a), emailOf(a)} {
 		if id.held() {
 			parts = append(parts, s.put(id.part, holderItem(id.key, a.ID, a.PartnerID), ifFree, item{":seconds": numberValue(now.Unix())}))
@@ -74,15 +63,16 @@ func (s *Store) CreateAccount(ctx context.Context, n NewAccount, fx effects.Effe
 	if err := taken(refused, a.PartnerID); err != nil {
 		return err
 	}
-	return fmt.Errorf("creating an account: %w", ErrIDTaken) // the account's or the key's
+	return fmt.Errorf("creating an account: %w", account.ErrIDTaken) // the account's or the key's
 }
 
 // CreatePartner writes a partner, its first key and the effects in one
-// transaction. An id that is taken is fault.Internal with ErrIDTaken.
+// transaction. An id that is taken is fault.Internal with
+// account.ErrIDTaken.
 func (s *Store) CreatePartner(ctx context.Context, p account.Partner, k account.APIKey, fx effects.Effects, now time.Time) error {
 	refused, err := s.commit(ctx, []part{s.insert(partPartner, partnerItem(p)), s.insert(partKey, apiKeyItem(k))}, fx, now)
 	if err == nil && len(refused) > 0 {
-		err = ErrIDTaken
+		err = account.ErrIDTaken
 	}
 	if err != nil {
 		return fmt.Errorf("creating a partner: %w", err)

@@ -40,7 +40,7 @@ func (s *Store) ListKeys(ctx context.Context, accountID int64) ([]account.APIKey
 //
 // It returns *effects.Replay when the Idempotency-Key is taken, fault.NotFound when the account is gone, fault.State when it is
 // deleted or has Caps.Keys keys that have not expired, and fault.Internal
-// with ErrIDTaken when the very key is there already.
+// with account.ErrIDTaken when the very key is there already.
 func (s *Store) CreateKey(ctx context.Context, k account.APIKey, fx effects.Effects, now time.Time) error {
 	if err := s.addKey(ctx, k, nil, fx, now); err != nil {
 		return fmt.Errorf("creating an API key: %w", err)
@@ -114,7 +114,7 @@ func (s *Store) addKey(ctx context.Context, k account.APIKey, old *ending, fx ef
 		case refused.has(partOldKey):
 			return refusedEnding(refused[partOldKey], now)
 		case refused.has(partKey):
-			return ErrIDTaken
+			return account.ErrIDTaken
 		case n+1 == attempts:
 			return fault.Busy(fmt.Errorf("no API key added in %d attempts", n+1))
 		}

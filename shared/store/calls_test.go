@@ -56,7 +56,7 @@ func TestRemoteCalls(t *testing.T) {
 			return nil
 		}
 		answer := effects.Record{Scope: "calls", Key: "create", Sealed: []byte("answer"), ExpiresAt: now.Add(time.Hour)}
-		n := store.NewAccount{
+		n := account.NewAccount{
 			Account: account.Account{ID: accountID, PartnerID: partner, Active: true, Email: "calls@example.com", EmailKey: "calls@example.com", ExternalID: "calls"},
 			Key:     account.APIKey{ID: 2, PartnerID: partner, AccountID: accountID, Hash: "a"},
 		}
@@ -98,7 +98,7 @@ func TestRemoteCalls(t *testing.T) {
 
 		next := a
 		next.FirstName, next.Email, next.EmailKey, next.ExternalID = "Jo", "new.calls@example.com", "new.calls@example.com", "new"
-		change := store.AccountChange{Old: a, New: next}
+		change := account.Update{Old: a, New: next}
 		fx := effects.Effects{
 			Answer: &effects.Record{Scope: "calls", Key: "update", Sealed: []byte("answer"), ExpiresAt: now.Add(time.Hour)},
 			Events: []effects.Event{{ID: "evt-1", Type: "t", AccountID: accountID, At: now}},

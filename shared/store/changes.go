@@ -11,9 +11,6 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// AccountChange is an account as it was read and as it shall be.
-type AccountChange struct{ Old, New account.Account }
-
 // Every change of an account is one transaction, on the condition that the
 // account is the one that was read, and makes its Version one higher. A change
 // of nothing writes nothing but the answer, if there is one to keep: no event
@@ -32,7 +29,7 @@ type AccountChange struct{ Old, New account.Account }
 // read, fault.State when it is deleted, fault.State with the field when the
 // country shall change and a carrier is linked, and then fault.Conflict as
 // CreateAccount does.
-func (s *Store) UpdateAccount(ctx context.Context, c AccountChange, fx effects.Effects, now time.Time) error {
+func (s *Store) UpdateAccount(ctx context.Context, c account.Update, fx effects.Effects, now time.Time) error {
 	a, next := c.Old, c.New
 	next.ID, next.PartnerID, next.CreatedAt = a.ID, a.PartnerID, a.CreatedAt
 	next.PurgeAt, next.CarriersCount, next.Version = a.PurgeAt, a.CarriersCount, a.Version
@@ -98,14 +95,9 @@ func (s *Store) updateAccount(ctx context.Context, a, next account.Account, acct
 // read. One that is deleted is fault.State.
 func (s *Store) SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, fx effects.Effects, now time.Time) error {
 	return s.changeState(ctx, a, pinned, fx, now, stateChange{
-		what: "enabling or disabling an account",
-		done: func(a account.Account) bool { return a.Active == active && !a.Deleted() },
-		refuse: func(a account.Account) error {
-			if a.Deleted() {
-				return account.ErrDeleted()
-			}
-			return nil
-		},
+		what:   "enabling or disabling an account",
+		done:   func(a account.Account) bool { return a.Active == active && !a.Deleted() },
+		refuse: func(a account.Account) error { return a.Changeable() },
 		parts: func(a account.Account) []part {
 			next := a
 			next.Active, next.ModifiedAt = active, now
@@ -147,14 +139,9 @@ func (s *Store) DeleteAccount(ctx context.Context, a account.Account, pinned boo
 // is restored as it is now, or is fault.Precondition if the change is pinned.
 func (s *Store) RestoreAccount(ctx context.Context, a account.Account, pinned bool, fx effects.Effects, now time.Time) error {
 	return s.changeState(ctx, a, pinned, fx, now, stateChange{
-		what: "restoring an account",
-		done: func(account.Account) bool { return false },
-		refuse: func(a account.Account) error {
-			if !a.Deleted() {
-				return account.ErrNotDeleted()
-			}
-			return nil
-		},
+		what:   "restoring an account",
+		done:   func(account.Account) bool { return false },
+		refuse: func(a account.Account) error { return a.Restorable() },
 		parts: func(a account.Account) []part {
 			next := a
 			next.PurgeAt, next.ModifiedAt = time.Time{}, now

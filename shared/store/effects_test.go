@@ -21,6 +21,12 @@ import (
 	"carrierlink/shared/store/storetest"
 )
 
+// eventTable is a store whose events can be read.
+type eventTable struct {
+	*store.Store
+	api *dynamodb.Client
+}
+
 // eventRow is the item of an event.
 type eventRow struct {
 	PK, SK, Type, Subject, Data, Service    string
@@ -52,7 +58,7 @@ func row(it map[string]types.AttributeValue) (r eventRow, err error) {
 	return r, nil
 }
 
-func eventRows(ctx context.Context, api dynamodb.QueryAPIClient, accountID int64) ([]eventRow, error) {
+func eventRows(ctx context.Context, api *dynamodb.Client, accountID int64) ([]eventRow, error) {
 	var rows []eventRow
 	pages := dynamodb.NewQueryPaginator(api, &dynamodb.QueryInput{
 		TableName: aws.String(table), KeyConditionExpression: aws.String("pk = :pk"), ConsistentRead: aws.Bool(true),
@@ -74,9 +80,8 @@ func eventRows(ctx context.Context, api dynamodb.QueryAPIClient, accountID int64
 	return rows, nil
 }
 
-// eventsIn reads the events of an account.
-func eventsIn(ctx context.Context, api dynamodb.QueryAPIClient, accountID int64) ([]storetest.Told, error) {
-	rows, err := eventRows(ctx, api, accountID)
+func (t eventTable) Events(ctx context.Context, accountID int64) ([]storetest.Told, error) {
+	rows, err := eventRows(ctx, t.api, accountID)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +149,7 @@ func TestEventsUpToALimit(t *testing.T) {
 			return fx
 		}
 		create := func(fx effects.Effects) error {
-			return s.CreateAccount(t.Context(), store.NewAccount{
+			return s.CreateAccount(t.Context(), account.NewAccount{
 				Account: account.Account{ID: accountID, PartnerID: 782, Active: true}, Key: account.APIKey{ID: 1, PartnerID: 782, AccountID: accountID, Hash: "limit"},
 			}, fx, now)
 		}

@@ -69,7 +69,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 		seconds := func(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 		ends := seconds(purge)
 
-		err := s.CreateAccount(ctx, store.NewAccount{
+		err := s.CreateAccount(ctx, account.NewAccount{
 			Account: account.Account{ID: accountID, PartnerID: partner, Active: true}, Key: account.APIKey{ID: 1, PartnerID: partner, AccountID: accountID, Hash: "a"},
 		}, effects.Effects{}, now)
 		ok(err)
@@ -150,7 +150,7 @@ func TestEndFollowWhileAKeyIsDeleted(t *testing.T) {
 		s := store.New(api, table, store.Options{})
 		a := account.Account{ID: accountID, PartnerID: partner, Active: true, Version: 1}
 		k := account.APIKey{ID: 1, PartnerID: partner, AccountID: accountID, Hash: "a"}
-		if err := s.CreateAccount(ctx, store.NewAccount{Account: a, Key: k}, effects.Effects{}, now); err != nil {
+		if err := s.CreateAccount(ctx, account.NewAccount{Account: a, Key: k}, effects.Effects{}, now); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.DeleteAccount(ctx, a, false, now.Add(time.Hour), effects.Effects{}, now); err != nil {

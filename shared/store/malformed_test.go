@@ -92,7 +92,7 @@ func scheduleRow(t *testing.T, s *store.Store, conn *connection.Connection) {
 	t.Helper()
 	acct := account.Account{ID: conn.AccountID, PartnerID: conn.PartnerID, Environment: conn.Environment, Active: true, CreatedAt: time.Unix(1, 0)}
 	key := account.APIKey{ID: conn.AccountID, PartnerID: conn.PartnerID, AccountID: conn.AccountID, Hash: "h"}
-	err := s.CreateAccount(t.Context(), store.NewAccount{Account: acct, Key: key}, effects.Effects{}, time.Unix(1, 0))
+	err := s.CreateAccount(t.Context(), account.NewAccount{Account: acct, Key: key}, effects.Effects{}, time.Unix(1, 0))
 	if err == nil {
 		err = s.BeginLink(t.Context(), conn, connection.LinkOptions{})
 	}

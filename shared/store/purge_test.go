@@ -41,7 +41,7 @@ func (e *estate) ok(err error) {
 func newEstate(t *testing.T, api *dynamodb.Client, accountID int64) *estate {
 	t.Helper()
 	e := &estate{t, api, store.New(api, table, store.Options{}), accountID, time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC), nil}
-	err := e.s.CreateAccount(t.Context(), store.NewAccount{
+	err := e.s.CreateAccount(t.Context(), account.NewAccount{
 		Account: account.Account{ID: accountID, PartnerID: 7, Environment: carrier.Production, Active: true, CreatedAt: e.now},
 		Key:     account.APIKey{ID: accountID, PartnerID: 7, AccountID: accountID, Hash: "h" + strconv.FormatInt(accountID, 10)},
 	}, effects.Effects{}, e.now)

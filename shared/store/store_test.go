@@ -52,7 +52,7 @@ func (ones) Read(b []byte) (int, error) {
 }
 
 func create(ctx context.Context, s *store.Store) error {
-	return s.CreateAccount(ctx, store.NewAccount{
+	return s.CreateAccount(ctx, account.NewAccount{
 		Account: account.Account{ID: 1, PartnerID: 2, Email: "a@b.example", EmailKey: "a@b.example"}, Key: account.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"},
 	}, effects.Effects{Answer: &effects.Record{Scope: "s", Key: "k", ExpiresAt: time.Unix(1, 0)}}, time.Unix(0, 0))
 }
@@ -143,7 +143,7 @@ func update(ctx context.Context, s *store.Store) error {
 	a := account.Account{ID: 1, PartnerID: 2, Version: 1}
 	next := a
 	next.CompanyName = "x"
-	err := s.UpdateAccount(ctx, store.AccountChange{Old: a, New: next}, effects.Effects{}, time.Unix(0, 0))
+	err := s.UpdateAccount(ctx, account.Update{Old: a, New: next}, effects.Effects{}, time.Unix(0, 0))
 	return err
 }
 

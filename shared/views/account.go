@@ -1,8 +1,14 @@
 package views
 
 import (
+	"encoding/json"
+	"slices"
+	"strconv"
+
 	"carrierlink/shared/account"
+	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/secret"
 )
 
 // Account is an account in our answers.
@@ -31,6 +37,48 @@ func NewAccount(a account.Account) Account {
 		OriginCountryCode: a.OriginCountryCode, Environment: string(a.Environment), Metadata: metadata(a.Metadata), CarriersCount: a.CarriersCount,
 		PurgeAt: httpapi.Time(a.PurgeAt),
 	}
+}
+
+// AccountETag changes with everything that an account shows: its own changes, and
+// the count of carriers.
+func AccountETag(a account.Account) string {
+	return `"` + strconv.FormatInt(a.Version, 10) + "-" + strconv.Itoa(a.CarriersCount) + `"`
+}
+
+// AccountFields are the members of a body that says something of an account: what
+// is absent stays as it is.
+func AccountFields(a *account.Account) []httpapi.Field {
+	var fields []httpapi.Field
+	for _, f := range a.Fields() {
+		fields = append(fields, httpapi.String(f.Name, f.Value, f.Clean))
+	}
+	return append(fields, httpapi.Metadata("metadata", &a.Metadata))
+}
+
+// CreationFields are those of a body that makes an account: a password too, with an
+// email beside it.
+func CreationFields(in *account.Creation) []httpapi.Field {
+	fields, emailGiven := AccountFields(&in.Account), false
+	email := slices.IndexFunc(fields, func(f httpapi.Field) bool { return f.Name == "email" })
+	checkEmail := fields[email].Check
+	fields[email].Check = func(name string, value json.RawMessage) fault.List {
+		emailGiven = value[0] == '"'
+		return checkEmail(name, value)
+	}
+	password := httpapi.String("password", new(string), func(field, s string) (string, *fault.Error) {
+		s, problem := account.PasswordRule.Clean(field, s)
+		in.Password = secret.New(s)
+		return "", problem
+	})
+	checkPassword := password.Check
+	password.Check = func(name string, value json.RawMessage) fault.List {
+		problems := checkPassword(name, value)
+		if !emailGiven {
+			problems = append(fault.List{account.ErrPasswordWithoutEmail()}, problems...)
+		}
+		return problems
+	}
+	return slices.Insert(fields, email+1, password)
 }
 
 // metadata is never null in an answer.

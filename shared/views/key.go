@@ -4,8 +4,8 @@ import (
 	"time"
 
 	"carrierlink/shared/account"
+	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/secret"
 )
 
 // FirstKey is an API key in the answer that makes it: the one time its text is
@@ -19,9 +19,9 @@ type FirstKey struct {
 }
 
 // NewFirstKey shows a new key with its text.
-func NewFirstKey(k account.APIKey, text secret.Text) FirstKey {
+func NewFirstKey(k *account.IssuedKey) FirstKey {
 	body := FirstKey{
-		EncryptedAPIKey: text.Reveal(), APIKeyID: k.ID, Description: httpapi.Text(k.Description), CreatedAt: httpapi.Time(k.CreatedAt),
+		EncryptedAPIKey: k.Text.Reveal(), APIKeyID: k.ID, Description: httpapi.Text(k.Description), CreatedAt: httpapi.Time(k.CreatedAt),
 	}
 	if k.AccountID != 0 {
 		body.AccountID = &k.AccountID
@@ -68,6 +68,16 @@ type FullKey struct {
 }
 
 // NewFullKey shows a new merchant's key with its text.
-func NewFullKey(k account.APIKey, text secret.Text) FullKey {
-	return FullKey{text.Reveal(), NewKey(k)}
+func NewFullKey(k *account.IssuedKey) FullKey { return FullKey{k.Text.Reveal(), NewKey(k.APIKey)} }
+
+// KeyFields are the members of a body that asks for a key.
+func KeyFields(in *account.KeyInput) []httpapi.Field {
+	return []httpapi.Field{
+		httpapi.String("description", &in.Description, account.DescriptionRule.Clean),
+		httpapi.Strings("scopes", new([]string), func(field string, names []string) (problem *fault.Error) {
+			in.Scopes, problem = account.ParseScopes(field, names)
+			return problem
+		}),
+		httpapi.Instant("expires_at", &in.ExpiresAt),
+	}
 }

@@ -51,11 +51,11 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 				`"email":"a@b.c","company_name":"C","first_name":"F","last_name":"L","origin_country_code":"AU","environment":"sandbox","metadata":{"a":"b"},"carriers_count":2,"purge_at":"2026-03-31T00:00:00.000Z"}`,
 		},
 		{
-			"key of a partner", views.NewFirstKey(account.APIKey{ID: 3, PartnerID: 9, CreatedAt: at}, secret.New("cl_live_x")),
+			"key of a partner", views.NewFirstKey(&account.IssuedKey{APIKey: account.APIKey{ID: 3, PartnerID: 9, CreatedAt: at}, Text: secret.New("cl_live_x")}),
 			`{"encrypted_api_key":"cl_live_x","api_key_id":3,"description":null,"account_id":null,"created_at":"2026-03-01T00:00:00.000Z"}`,
 		},
 		{
-			"key of an account", views.NewFirstKey(account.APIKey{ID: 3, AccountID: 7, Description: "d", CreatedAt: at}, secret.New("cl_live_x")),
+			"key of an account", views.NewFirstKey(&account.IssuedKey{APIKey: account.APIKey{ID: 3, AccountID: 7, Description: "d", CreatedAt: at}, Text: secret.New("cl_live_x")}),
 			`{"encrypted_api_key":"cl_live_x","api_key_id":3,"description":"d","account_id":7,"created_at":"2026-03-01T00:00:00.000Z"}`,
 		},
 		{
@@ -64,10 +64,10 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 		},
 		{
 			"a full key with its text",
-			views.NewFullKey(account.APIKey{
+			views.NewFullKey(&account.IssuedKey{APIKey: account.APIKey{
 				ID: 3, AccountID: 7, Hash: canary, Description: "d", Prefix: "cl_live_00001", LastFour: "wxyz", Scopes: []account.Scope{account.ScopeAdmin, account.ScopeRead},
 				ExpiresAt: at.Add(time.Hour), LastUsedOn: at, CreatedAt: at,
-			}, secret.New("cl_live_x")),
+			}, Text: secret.New("cl_live_x")}),
 			`{"encrypted_api_key":"cl_live_x","api_key_id":3,"account_id":7,"description":"d","key_prefix":"cl_live_00001","last_four":"wxyz","scopes":["read","admin"],` +
 				`"expires_at":"2026-03-01T01:00:00.000Z","last_used_at":"2026-03-01","created_at":"2026-03-01T00:00:00.000Z"}`,
 		},

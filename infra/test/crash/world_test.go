@@ -96,21 +96,21 @@ func newWorld(t *testing.T, e *engines) *world {
 		t.Fatal(err)
 	}
 	partner := account.Partner{ID: id, Name: "Acme", Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now}
-	partnerKey, text, err := account.MakeKey(rand.Reader, account.APIKey{PartnerID: id, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now})
+	partnerKey, err := account.MakeKey(rand.Reader, account.APIKey{PartnerID: id, Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.partner = text.Reveal()
-	if err := w.table.CreatePartner(t.Context(), partner, partnerKey, effects.Effects{}, now); err != nil {
+	w.partner = partnerKey.Text.Reveal()
+	if err := w.table.CreatePartner(t.Context(), partner, partnerKey.APIKey, effects.Effects{}, now); err != nil {
 		t.Fatal(err)
 	}
 	w.account = account.Account{ID: id, PartnerID: id, Environment: carrier.Production, OriginCountryCode: "AU", Active: true, CreatedAt: now, ModifiedAt: now}
-	key, text, err := account.MakeKey(rand.Reader, account.APIKey{PartnerID: id, AccountID: id, Environment: carrier.Production, CreatedAt: now})
+	key, err := account.MakeKey(rand.Reader, account.APIKey{PartnerID: id, AccountID: id, Environment: carrier.Production, CreatedAt: now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.key = text.Reveal()
-	if err := w.table.CreateAccount(t.Context(), store.NewAccount{Account: w.account, Key: key}, effects.Effects{}, now); err != nil {
+	w.key = key.Text.Reveal()
+	if err := w.table.CreateAccount(t.Context(), account.NewAccount{Account: w.account, Key: key.APIKey}, effects.Effects{}, now); err != nil {
 		t.Fatal(err)
 	}
 	return w

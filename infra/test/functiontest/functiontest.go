@@ -38,6 +38,7 @@ import (
 	"carrierlink/shared/email"
 	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/password"
 	"carrierlink/shared/seal"
 	"carrierlink/shared/secret"
 	"carrierlink/shared/store"
@@ -64,12 +65,13 @@ const (
 
 // Fixture has all that a function under test works with.
 type Fixture struct {
-	Store       *store.Store
+	Store       storetest.Store
 	Secrets     vault.API // what the vault is kept in; not over the wire
 	Vault       *Vault
 	Carrier     *Carrier
 	Client      *auspost.Client // what Carrier asks
 	Connections *connection.Service
+	Accounts    *account.Service
 	Transport   *calltrace.Transport // of a fixture on the engines
 	Clock       time.Time            // what Now tells; it moves by Pass
 	URL         string               // of the API, where it is set
@@ -101,7 +103,7 @@ func InMemory(tb testing.TB) *Fixture {
 func EmptyInMemory(tb testing.TB) *Fixture {
 	tb.Helper()
 	d := newFixture(tb)
-	d.Store, d.Secrets = storetest.NewMemory().Store, vaulttest.NewMemory()
+	d.Store, d.Secrets = storetest.NewMemory(), vaulttest.NewMemory()
 	d.prefix = "test/carrier/"
 	d.furnish(vault.New(d.Secrets, d.prefix), auspost.Options{
 		BaseURL: simulator.BaseURL, Transport: hurried{simulator.NewTransport(simulator.WithClock(d.Now))},
@@ -232,6 +234,9 @@ func (d *Fixture) furnish(v *vault.Vault, carriers auspost.Options) {
 		Store: d.Store, Vault: d.Vault, Carriers: connection.Carriers{Production: d.Carrier, Sandbox: d.Carrier}, Changes: auspost.Changes, Contracts: auspost.ParseContract,
 		Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, CallsPerMinute: 1_000_000, LinksPerMinute: 1_000_000, Now: d.Now, Random: rand.Reader,
 	}
+	d.Accounts = &account.Service{
+		Store: d.Store, Connections: d.Connections, EmailKey: email.Key, HashPassword: password.Hash, Now: d.Now, Random: rand.Reader,
+	}
 }
 
 // open makes partners and accounts.
@@ -262,8 +267,7 @@ func (d *Fixture) AddAccount(a account.Account) account.APIKey {
 	a.Environment, a.EmailKey, a.CreatedAt, a.ModifiedAt = cmp.Or(a.Environment, carrier.Production), email.Key(a.Email), d.Now(), d.Now()
 	key := account.APIKey{PartnerID: a.PartnerID, AccountID: a.ID, Environment: a.Environment, Description: "Created with the account"}
 	return d.key("account", a.ID, key, func(k account.APIKey) error {
-		err := d.Store.CreateAccount(d.t.Context(), store.NewAccount{Account: a, Key: k}, effects.Effects{}, d.Now())
-		return err
+		return d.Store.CreateAccount(d.t.Context(), account.NewAccount{Account: a, Key: k}, effects.Effects{}, d.Now())
 	})
 }
 
@@ -271,11 +275,11 @@ func (d *Fixture) AddAccount(a account.Account) account.APIKey {
 func (d *Fixture) key(whose string, id int64, k account.APIKey, keep func(account.APIKey) error) account.APIKey {
 	d.t.Helper()
 	k.CreatedAt = d.Now()
-	k, text, err := account.MakeKey(rand.Reader, k)
+	made, err := account.MakeKey(rand.Reader, k)
 	d.ok(err)
-	d.ok(keep(k))
-	d.Keys[whose+" "+strconv.FormatInt(id, 10)] = text.Reveal()
-	return k
+	d.ok(keep(made.APIKey))
+	d.Keys[whose+" "+strconv.FormatInt(id, 10)] = made.Text.Reveal()
+	return made.APIKey
 }
 
 func (d *Fixture) ok(err error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/app"
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/auspost/simulator"
@@ -136,6 +137,13 @@ func (p *Parts) Contracts() connection.ContractParser { return auspost.ParseCont
 // TABLE_NAME and SECRET_PREFIX.
 func (p *Parts) ConnectionsWithoutCarriers() *connection.Service {
 	return &connection.Service{Store: p.Table(), Vault: p.Vault(), Now: time.Now, Random: rand.Reader}
+}
+
+// Accounts is the account service. Functions that change the state of accounts, or
+// take emails or passwords, add Connections, EmailKey and HashPassword, which the
+// others do not link. It reads TABLE_NAME.
+func (p *Parts) Accounts() *account.Service {
+	return &account.Service{Store: p.Table(), Now: time.Now, Random: rand.Reader}
 }
 
 // Timing reads REFUSAL_GAP_SECONDS, LONE_REFUSAL_SECONDS and SCHEDULE_SPEED.

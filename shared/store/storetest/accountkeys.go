@@ -10,7 +10,6 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
-	"carrierlink/shared/store"
 )
 
 // withKeys stores an account with n keys, the first one included, the oldest
@@ -95,7 +94,7 @@ func accountKeyTests() tests {
 			_, keys := s.withKeys(1, same)
 			err := s.CreateKey(s.Context(), keys[0], effects.Effects{}, now)
 			s.fails("CreateKey", err, fault.Internal)
-			if !errors.Is(err, store.ErrIDTaken) {
+			if !errors.Is(err, account.ErrIDTaken) {
 				s.Errorf("CreateKey = %v, want ErrIDTaken", err)
 			}
 		},

@@ -24,13 +24,13 @@ type conflict struct {
 
 // refuses checks that n is refused for these fields, and that nothing of it is
 // kept.
-func (s *suite) refuses(what string, n store.NewAccount, want ...conflict) {
+func (s *suite) refuses(what string, n account.NewAccount, want ...conflict) {
 	s.Helper()
 	s.refusesWith(effects.Effects{}, what, n, want...)
 }
 
 // refusesWith is refuses for an account that comes with effects.
-func (s *suite) refusesWith(fx effects.Effects, what string, n store.NewAccount, want ...conflict) {
+func (s *suite) refusesWith(fx effects.Effects, what string, n account.NewAccount, want ...conflict) {
 	s.Helper()
 	err := s.CreateAccount(s.Context(), n, fx, now)
 	if err == nil {
@@ -124,7 +124,7 @@ func accountTests() tests {
 			n.Account.ID, n.Key.AccountID = first.Account.ID, first.Account.ID
 			err := s.CreateAccount(s.Context(), n, effects.Effects{}, now)
 			s.fails("CreateAccount", err, fault.Internal)
-			if !errors.Is(err, store.ErrIDTaken) {
+			if !errors.Is(err, account.ErrIDTaken) {
 				s.Errorf("CreateAccount = %v, want ErrIDTaken", err)
 			}
 			s.equal("account", s.load(first.Account.ID, store.Want{}).Account, &first.Account)
@@ -135,7 +135,7 @@ func accountTests() tests {
 			k := s.newKey(p.ID, 0)
 			err := s.CreatePartner(s.Context(), p, k, effects.Effects{}, now)
 			s.fails("CreatePartner", err, fault.Internal)
-			if !errors.Is(err, store.ErrIDTaken) {
+			if !errors.Is(err, account.ErrIDTaken) {
 				s.Errorf("CreatePartner = %v, want ErrIDTaken", err)
 			}
 			_, err = s.UseKey(s.Context(), account.KeyUse{PartnerID: p.ID, Hash: k.Hash, Now: now, Limit: 9})
@@ -194,6 +194,9 @@ func accountTests() tests {
 			want := n.Account
 			want.CreatedAt, want.ModifiedAt = milli(want.CreatedAt), milli(want.ModifiedAt)
 			s.equal("account", s.load(n.Account.ID, store.Want{}).Account, &want)
+			alone, err := s.FindAccount(s.Context(), n.Account.ID, now)
+			s.ok(err)
+			s.equal("account alone", alone, &want)
 		},
 		"little comes back as little": func(s *suite) {
 			n := s.newAccount()
@@ -233,7 +236,7 @@ func accountTests() tests {
 		},
 		"at once with one email, one wins": func(s *suite) {
 			email, partner := s.hash()[:20]+"@example.com", s.id()
-			accounts := make([]store.NewAccount, 20)
+			accounts := make([]account.NewAccount, 20)
 			for i := range accounts {
 				accounts[i] = s.newAccount()
 				accounts[i].Account.PartnerID, accounts[i].Account.Email = partner, email
@@ -264,7 +267,7 @@ func accountTests() tests {
 		},
 		"at once under one idempotency key, one account": func(s *suite) {
 			email := s.hash()[:20] + "@example.com"
-			accounts := make([]store.NewAccount, 10)
+			accounts := make([]account.NewAccount, 10)
 			for i := range accounts {
 				accounts[i] = s.newAccount()
 				accounts[i].Account.Email = email

@@ -54,7 +54,7 @@ func (s *suite) update(a account.Account, f func(*account.Account)) account.Acco
 	s.Helper()
 	next := a
 	f(&next)
-	s.ok(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, effects.Effects{}, now))
+	s.ok(s.UpdateAccount(s.Context(), account.Update{Old: a, New: next}, effects.Effects{}, now))
 	return s.stored(a.ID)
 }
 
@@ -65,7 +65,7 @@ func (s *suite) refusesUpdate(what string, a account.Account, f func(*account.Ac
 	next := a
 	f(&next)
 	rec := s.answer()
-	err := s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, effects.Effects{Answer: rec}, now)
+	err := s.UpdateAccount(s.Context(), account.Update{Old: a, New: next}, effects.Effects{Answer: rec}, now)
 	if err == nil || !fault.Is(err, kind) {
 		s.Fatalf("%s: UpdateAccount = %v, want kind %v", what, err, kind)
 	}
@@ -129,9 +129,9 @@ func changeTests() tests {
 			a := s.stored(n.Account.ID)
 			s.equal("without a record", s.update(a, func(*account.Account) {}), a)
 			rec := s.answer()
-			s.ok(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: a}, effects.Effects{Answer: rec}, now))
+			s.ok(s.UpdateAccount(s.Context(), account.Update{Old: a, New: a}, effects.Effects{Answer: rec}, now))
 			s.equal("with a record", s.stored(a.ID), a)
-			s.replays("its repeat", s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: a}, effects.Effects{Answer: rec}, now), *rec)
+			s.replays("its repeat", s.UpdateAccount(s.Context(), account.Update{Old: a, New: a}, effects.Effects{Answer: rec}, now), *rec)
 			b := s.update(a, rename)
 			s.refusesUpdate("of another version", a, func(*account.Account) {}, fault.Precondition)
 			s.ok(s.DeleteAccount(s.Context(), b, false, purge, effects.Effects{}, now))
@@ -231,13 +231,13 @@ func changeTests() tests {
 			want.Version, want.Following = 2, true
 			// What does not count.
 			next.ID, next.PartnerID, next.Version, next.CarriersCount, next.PurgeAt, next.CreatedAt = 1, 2, 3, 4, now, now.Add(time.Hour)
-			s.ok(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, effects.Effects{}, now))
+			s.ok(s.UpdateAccount(s.Context(), account.Update{Old: a, New: next}, effects.Effects{}, now))
 			s.equal("account", s.stored(a.ID), want)
 			want.Metadata = map[string]string{"b#c": "2"}
 			s.equal("metadata", s.update(s.stored(a.ID), func(a *account.Account) { a.Metadata = want.Metadata }).Metadata, want.Metadata)
 			little := want
 			little.ExternalID, little.Email, little.CompanyName, little.FirstName, little.LastName, little.Metadata = "", "", "", "", "", nil
-			s.ok(s.UpdateAccount(s.Context(), store.AccountChange{Old: s.stored(a.ID), New: little}, effects.Effects{}, now))
+			s.ok(s.UpdateAccount(s.Context(), account.Update{Old: s.stored(a.ID), New: little}, effects.Effects{}, now))
 			little.Version = 4
 			s.equal("account", s.stored(a.ID), little)
 			found, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{Active: &little.Active}, nil, 0, 9, now)
@@ -256,10 +256,10 @@ func changeTests() tests {
 			a, rec := s.full(), s.answer()
 			next := a
 			next.Email = "new." + a.Email
-			s.ok(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, effects.Effects{Answer: rec}, now))
+			s.ok(s.UpdateAccount(s.Context(), account.Update{Old: a, New: next}, effects.Effects{Answer: rec}, now))
 			twin := *rec
 			twin.Sealed = []byte("another")
-			s.replays("a repeat, although the version has moved on", s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, effects.Effects{Answer: &twin}, now), *rec)
+			s.replays("a repeat, although the version has moved on", s.UpdateAccount(s.Context(), account.Update{Old: a, New: next}, effects.Effects{Answer: &twin}, now), *rec)
 			got, err := s.Idempotency(s.Context(), twin, now)
 			s.ok(err)
 			s.equal("Idempotency", got, rec)
@@ -304,7 +304,7 @@ func changeTests() tests {
 			cancel()
 			renamed := a
 			rename(&renamed)
-			update := s.UpdateAccount(ctx, store.AccountChange{Old: a, New: renamed}, effects.Effects{}, now)
+			update := s.UpdateAccount(ctx, account.Update{Old: a, New: renamed}, effects.Effects{}, now)
 			disable := s.SetAccountActive(ctx, a, false, false, effects.Effects{}, now)
 			remove := s.DeleteAccount(ctx, a, false, now, effects.Effects{}, now)
 			_, _, list := s.ListAccounts(ctx, a.PartnerID, account.Filter{}, nil, 0, 1, now)
@@ -325,7 +325,7 @@ func changeTests() tests {
 			for _, err := range race(8, func(i int) error {
 				next := a
 				next.Email = strconv.Itoa(i) + a.Email
-				return s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, effects.Effects{}, now)
+				return s.UpdateAccount(s.Context(), account.Update{Old: a, New: next}, effects.Effects{}, now)
 			}) {
 				if err == nil {
 					won++
@@ -341,7 +341,7 @@ func changeTests() tests {
 			s.onceUnderOneKey(8, func(_ int, fx effects.Effects) error {
 				next := a
 				next.FirstName = "Same"
-				return s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, fx, now)
+				return s.UpdateAccount(s.Context(), account.Update{Old: a, New: next}, fx, now)
 			})
 			s.equal("version", s.stored(a.ID).Version, int64(2))
 		},
@@ -372,7 +372,7 @@ func changeTests() tests {
 					old := *b
 					old.CarriersCount = 0
 					b.CarriersCount, b.FirstName = 0, s.hash()[:10]
-					err := s.UpdateAccount(s.Context(), store.AccountChange{Old: old, New: *b}, effects.Effects{}, now)
+					err := s.UpdateAccount(s.Context(), account.Update{Old: old, New: *b}, effects.Effects{}, now)
 					if err != nil && !fault.Is(err, fault.State) && !fault.Is(err, fault.Precondition) {
 						s.Error(err)
 					}

@@ -101,7 +101,7 @@ func deleteTests() tests {
 			_, err := s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, purge)
 			s.fails("at purge", err, fault.NotFound)
 			other.Email, n.Account.Email = a.Email, ""
-			s.ok(s.UpdateAccount(s.Context(), store.AccountChange{Old: s.stored(other.ID), New: other}, effects.Effects{}, purge))
+			s.ok(s.UpdateAccount(s.Context(), account.Update{Old: s.stored(other.ID), New: other}, effects.Effects{}, purge))
 			s.ok(s.CreateAccount(s.Context(), n, effects.Effects{}, purge))
 			id, err := s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, purge.Add(time.Hour))
 			s.ok(err)
@@ -128,7 +128,7 @@ func deleteTests() tests {
 						return s.RestoreAccount(s.Context(), a, false, effects.Effects{Answer: rec}, at)
 					},
 					"update": func(rec *effects.Record) error {
-						return s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: renamed}, effects.Effects{Answer: rec}, at)
+						return s.UpdateAccount(s.Context(), account.Update{Old: a, New: renamed}, effects.Effects{Answer: rec}, at)
 					},
 					"key": func(rec *effects.Record) error {
 						return s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{Answer: rec}, at)

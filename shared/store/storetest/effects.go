@@ -10,7 +10,6 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
-	"carrierlink/shared/store"
 )
 
 // write is a write that takes effects: do makes the change, and refused is the same
@@ -25,7 +24,7 @@ func writes() map[string]func(*suite) write {
 		"CreateAccount": func(s *suite) write {
 			n, taken := s.newAccount(), s.newAccount()
 			taken.Account.ID = s.account().ID
-			create := func(n store.NewAccount) func(effects.Effects) error {
+			create := func(n account.NewAccount) func(effects.Effects) error {
 				return func(fx effects.Effects) error { return s.CreateAccount(s.Context(), n, fx, now) }
 			}
 			return write{create(n), create(taken)}
@@ -106,7 +105,7 @@ func writes() map[string]func(*suite) write {
 func (s *suite) renameAccount(a account.Account, fx effects.Effects) error {
 	next := a
 	next.FirstName = "Changed"
-	return s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: next}, fx, now)
+	return s.UpdateAccount(s.Context(), account.Update{Old: a, New: next}, fx, now)
 }
 
 func (s *suite) disableAccount(a account.Account, fx effects.Effects) error {
@@ -269,7 +268,7 @@ func testUnchangedTellsNothing(s *suite) {
 	deleted = s.stored(deleted.ID)
 	for name, do := range map[string]func(effects.Effects) error{
 		"UpdateAccount": func(fx effects.Effects) error {
-			return s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: a}, fx, now)
+			return s.UpdateAccount(s.Context(), account.Update{Old: a, New: a}, fx, now)
 		},
 		"SetAccountActive": func(fx effects.Effects) error { return s.SetAccountActive(s.Context(), a, false, true, fx, now) },
 		"DeleteAccount":    func(fx effects.Effects) error { return s.DeleteAccount(s.Context(), deleted, false, now, fx, now) },

@@ -53,7 +53,7 @@ func followTests() tests {
 			mark("disabled", long)
 			s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, long))
 			s.equal("disabled already", s.stored(a.ID), a)
-			s.ok(s.UpdateAccount(s.Context(), store.AccountChange{Old: a, New: active(a, true)}, effects.Effects{}, long))
+			s.ok(s.UpdateAccount(s.Context(), account.Update{Old: a, New: active(a, true)}, effects.Effects{}, long))
 			mark("enabled by an update", long)
 			s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, long.Add(time.Second)))
 			mark("deleted", long.Add(time.Second))

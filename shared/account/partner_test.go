@@ -1,0 +1,134 @@
+package account_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/account"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/effects"
+	"carrierlink/shared/store/storetest"
+)
+
+// partners notes which partners are kept.
+type partners struct {
+	storetest.Store
+	made []account.Partner
+	keys []account.APIKey
+	fx   []effects.Effects
+	fail error
+}
+
+func (s *partners) CreatePartner(ctx context.Context, p account.Partner, k account.APIKey, fx effects.Effects, now time.Time) error {
+	if s.fail != nil {
+		return s.fail
+	}
+	s.made, s.keys, s.fx = append(s.made, p), append(s.keys, k), append(s.fx, fx)
+	return s.Store.CreatePartner(ctx, p, k, fx, now)
+}
+
+func newPartners(t *testing.T) (*world, *partners) {
+	t.Helper()
+	w := newWorld(t)
+	s := &partners{Store: w.store}
+	w.Store = s
+	return w, s
+}
+
+func TestCreatePartnerRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		in   account.PartnerInput
+		want []string // parts of the error, in order
+	}{
+		{"nothing", account.PartnerInput{}, []string{"name must not be empty", "environment must be production or sandbox"}},
+		{"blanks for a name", account.PartnerInput{Name: "  ", Environment: "sandbox"}, []string{"name must not be empty"}},
+		{"name too long by one", account.PartnerInput{Name: strings.Repeat("é", 101), Environment: "sandbox"}, []string{"name must be at most 100 characters"}},
+		{"name with a control character", account.PartnerInput{Name: "A\x00", Environment: "sandbox"}, []string{"name must not contain control characters"}},
+		{"environment in capitals", account.PartnerInput{Name: "A", Environment: "Production"}, []string{"environment must be production or sandbox"}},
+		{"country in small letters", account.PartnerInput{Name: "A", Environment: "sandbox", DefaultCountryCode: "au"}, []string{"default_country_code must be a country code"}},
+		{"everything", account.PartnerInput{Environment: "test", DefaultCountryCode: "XX"}, []string{"name must", "environment must", "default_country_code must"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w, s := newPartners(t)
+			_, _, err := w.CreatePartner(t.Context(), tc.in, effects.Effects{})
+			if err == nil || len(s.made) != 0 {
+				t.Fatalf("CreatePartner = %v, made %v", err, s.made)
+			}
+			rest := err.Error()
+			for _, part := range tc.want {
+				_, after, ok := strings.Cut(rest, part)
+				if !ok {
+					t.Fatalf("error %q lacks %q, or has it in another order", err, part)
+				}
+				rest = after
+			}
+			if n := strings.Count(err.Error(), " must "); n != len(tc.want) {
+				t.Errorf("error %q tells %d problems, want %d", err, n, len(tc.want))
+			}
+		})
+	}
+}
+
+func TestCreatePartnerFails(t *testing.T) {
+	w, s := newPartners(t)
+	broken := errors.New("broken")
+	in := account.PartnerInput{Name: "A", Environment: "sandbox"}
+	s.fail = broken
+	if _, _, err := w.CreatePartner(t.Context(), in, effects.Effects{}); !errors.Is(err, broken) {
+		t.Errorf("with a failing store: %v", err)
+	}
+	w.Random = iotest.ErrReader(broken)
+	if _, _, err := w.CreatePartner(t.Context(), in, effects.Effects{}); !errors.Is(err, broken) || len(s.made) != 0 {
+		t.Errorf("without randomness: %v", err)
+	}
+}
+
+func TestCreatePartner(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		in      account.PartnerInput
+		country string
+		prefix  string
+	}{
+		{"production", account.PartnerInput{Name: " Shop Ltd ", Environment: "production"}, "AU", "cl_live_"},
+		{"sandbox, elsewhere", account.PartnerInput{Name: "Shop Ltd", Environment: "sandbox", DefaultCountryCode: "NZ"}, "NZ", "cl_test_"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w, s := newPartners(t)
+			fx := effects.Effects{By: effects.By{Service: effects.Operator}}
+			p, issued, err := w.CreatePartner(t.Context(), tc.in, fx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := issued.Text.Reveal()
+			key, ok := account.ParseKey(text)
+			if !ok || key.PartnerID != p.ID || !strings.HasPrefix(text, tc.prefix) {
+				t.Errorf("the key %q is %+v, partner %d", text, key, p.ID)
+			}
+			env := carrier.Environment(tc.in.Environment)
+			wantPartner := account.Partner{ID: p.ID, Name: "Shop Ltd", Environment: env, DefaultCountryCode: tc.country, CreatedAt: w.now()}
+			wantKey := account.APIKey{
+				ID: issued.ID, PartnerID: p.ID, Hash: key.Hash(), Prefix: text[:14], LastFour: text[46:], Description: "First key of the partner",
+				Environment: env, DefaultCountryCode: tc.country, CreatedAt: w.now(),
+			}
+			if diff := cmp.Diff([]any{wantPartner, wantPartner, wantKey, wantKey, fx}, []any{p, s.made[0], issued.APIKey, s.keys[0], s.fx[0]}); diff != "" {
+				t.Errorf("what is returned and kept (-want +got):\n%s", diff)
+			}
+			used, err := s.UseKey(t.Context(), account.KeyUse{PartnerID: p.ID, Hash: key.Hash(), Now: w.clock, Limit: 1})
+			if err != nil || used.Key.DefaultCountryCode != tc.country {
+				t.Errorf("the key does not work: %+v, %v", used, err)
+			}
+			again, other, err := w.CreatePartner(t.Context(), tc.in, fx)
+			if err != nil || again.ID == p.ID || other.Text.Equal(issued.Text) {
+				t.Errorf("the same again = %+v, %v, want another partner", again, err)
+			}
+		})
+	}
+}
