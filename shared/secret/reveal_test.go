@@ -22,6 +22,7 @@ var reveals = map[string]string{
 	"shared/vault/vault.go":          "a merchant's credentials, on their way into Secrets Manager",
 	"shared/account/keytext.go":      "the visible beginning of our own API keys",
 	"shared/views/key.go":            "a new API key of ours, in the answer that makes it",
+	"shared/password/password.go":    "a merchant's password, to hash it",
 	"shared/seal/seal.go":            "the service secret, to derive keys from",
 	"shared/secret/secret.go":        "this package",
 }
