@@ -21,7 +21,6 @@ import (
 	"carrierlink/shared/email"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/store"
-	"carrierlink/shared/store/storetest"
 )
 
 // front is the function over a fixture with the partners 5 (production, AU), 6 (the
@@ -34,7 +33,7 @@ type front struct {
 
 // spy notes what is created; load is why no account can be read.
 type spy struct {
-	storetest.Store
+	*store.Store
 	created []account.NewAccount
 	load    error
 }

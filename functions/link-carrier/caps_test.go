@@ -8,7 +8,6 @@ import (
 
 	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/connection"
-	"carrierlink/shared/store/storetest"
 )
 
 // TestCaps: an account that has what it may is told so, and nothing is kept.
@@ -24,11 +23,7 @@ func TestCaps(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newFixture(t)
-			memory, ok := d.Store.(*storetest.Memory)
-			if !ok {
-				t.Fatalf("the fixture has a %T", d.Store)
-			}
-			memory.Caps = tc.caps
+			d.Store.Caps = tc.caps
 			first := d.Link(functiontest.Number)
 			resp := post(d, "account 71", "australia_post", body(functiontest.Number, `,"allow_duplicate_account_number":true`))
 			if tc.want == "" {

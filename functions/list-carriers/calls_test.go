@@ -15,6 +15,7 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
+	"carrierlink/shared/views"
 )
 
 // TestRemoteCalls counts: what has a key of its own is read beside the one write
@@ -92,7 +93,7 @@ func remoteCalls(t *calltrace.Attempt) {
 				t.Errorf("remote calls (-want +got):\n%s", diff)
 			}
 			if tc.name == "list" {
-				if got := functiontest.Read[listBody](t, resp, http.StatusOK); len(got.Carriers) != 2 {
+				if got := functiontest.Read[views.CarriersPage](t, resp, http.StatusOK); len(got.Carriers) != 2 {
 					t.Errorf("%d carriers", len(got.Carriers))
 				}
 			}

@@ -42,18 +42,6 @@ type handler struct {
 	now         func() time.Time
 }
 
-// formsBody is what can be linked, and what each carrier asks for.
-type formsBody struct {
-	Carriers []formBody `json:"carriers"`
-}
-
-type formBody struct {
-	CarrierName  string                 `json:"carrier_name"`
-	CarrierCode  string                 `json:"carrier_code"`
-	FriendlyName string                 `json:"friendly_name"`
-	Fields       []connection.FormField `json:"fields"`
-}
-
 // forms lists the carriers and the fields of their forms.
 func (h *handler) forms(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	if _, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*account.Account, error) {
@@ -62,21 +50,7 @@ func (h *handler) forms(ctx context.Context, req *httpapi.Request) (*httpapi.Res
 	}); err != nil {
 		return nil, err
 	}
-	var body formsBody
-	for _, n := range carrier.Names() {
-		body.Carriers = append(body.Carriers, formBody{string(n), string(n), n.FriendlyName(), connection.Form(n)})
-	}
-	return httpapi.JSON(http.StatusOK, body), nil
-}
-
-// listBody is a page of the account's carriers, as ShipEngine lists them.
-type listBody struct {
-	Carriers  []views.Carrier   `json:"carriers"`
-	RequestID string            `json:"request_id"`
-	Errors    []httpapi.Problem `json:"errors"`
-	Page      int               `json:"page"`
-	PageSize  int               `json:"page_size"`
-	Links     httpapi.LinksBody `json:"links"`
+	return httpapi.JSON(http.StatusOK, views.NewForms()), nil
 }
 
 // list shows a page of the account's connections, the oldest first. A page past
@@ -111,7 +85,7 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 		})
 	}
 	found = found[min(page.Skip(), len(found)):]
-	body := listBody{RequestID: req.ID, Errors: []httpapi.Problem{}, Page: page.Number, PageSize: page.Size}
+	body := views.CarriersPage{RequestID: req.ID, Errors: []httpapi.Problem{}, Page: page.Number, PageSize: page.Size}
 	body.Carriers = httpapi.Fit(found[:min(page.Size, len(found))], func(conn connection.Connection) views.Carrier {
 		var snap *connection.Snapshot
 		if s, ok := snapshots[conn.ID]; ok {

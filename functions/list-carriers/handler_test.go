@@ -214,12 +214,12 @@ func TestGetRefuses(t *testing.T) {
 
 func TestForms(t *testing.T) {
 	d := newFront(t)
-	want := formsBody{[]formBody{
-		{"australia_post", "australia_post", carrier.AustraliaPost.FriendlyName(), connection.Form(carrier.AustraliaPost)},
-		{"startrack", "startrack", carrier.StarTrack.FriendlyName(), connection.Form(carrier.StarTrack)},
+	want := views.Forms{Carriers: []views.Form{
+		{CarrierName: "australia_post", CarrierCode: "australia_post", FriendlyName: carrier.AustraliaPost.FriendlyName(), Fields: connection.Form(carrier.AustraliaPost)},
+		{CarrierName: "startrack", CarrierCode: "startrack", FriendlyName: carrier.StarTrack.FriendlyName(), Fields: connection.Form(carrier.StarTrack)},
 	}}
 	for _, ask := range [][]string{{"account 71"}, {"partner 5", "On-Behalf-Of", "se-72"}} {
-		if diff := cmp.Diff(want, functiontest.Read[formsBody](t, d.ask(ask[0], "/v1/connections/carriers", ask[1:]...), http.StatusOK)); diff != "" {
+		if diff := cmp.Diff(want, functiontest.Read[views.Forms](t, d.ask(ask[0], "/v1/connections/carriers", ask[1:]...), http.StatusOK)); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", ask, diff)
 		}
 	}
@@ -271,7 +271,7 @@ func TestListAndGet(t *testing.T) {
 		if !strings.Contains(resp.Body, carrierText) || strings.Contains(resp.Body, "canary") {
 			t.Errorf("the list:\n%s\nlacks\n%s", resp.Body, carrierText)
 		}
-		got := functiontest.Read[listBody](t, resp, http.StatusOK)
+		got := functiontest.Read[views.CarriersPage](t, resp, http.StatusOK)
 		if len(got.Carriers) != 2 || got.Carriers[0].CarrierID != "se-7654321" || len(got.Carriers[0].Services) != 0 || got.Carriers[0].HasMultiPackageSupportingService {
 			t.Errorf("of %d carriers the first is %+v, want the oldest", len(got.Carriers), got.Carriers[0])
 		}
@@ -349,7 +349,7 @@ func TestStatuses(t *testing.T) {
 		if got.ConnectionStatus != want || got.Status != string(status) || *got.StatusReason != "r" || got.FriendlyName != carrier.StarTrack.FriendlyName() {
 			t.Errorf("%s is %q, %q for %v, want %q", status, got.ConnectionStatus, got.Status, got.StatusReason, want)
 		}
-		if list := functiontest.Read[listBody](t, d.ask("account 71", "/v1/carriers"), http.StatusOK); len(list.Carriers) != 1 || list.Carriers[0].ConnectionStatus != want {
+		if list := functiontest.Read[views.CarriersPage](t, d.ask("account 71", "/v1/carriers"), http.StatusOK); len(list.Carriers) != 1 || list.Carriers[0].ConnectionStatus != want {
 			t.Errorf("%s in the list: %+v", status, list.Carriers)
 		}
 	}
@@ -426,7 +426,7 @@ func TestDamagedSnapshot(t *testing.T) {
 		d.link(t, verified("se-7654321", start()), contract(`{"type":"A","group":"B","product_id":"C"}`))
 		log.Reset()
 		resp := d.ask("account 71", "/v1/carriers/se-1234567")
-		list := functiontest.Read[listBody](t, d.ask("account 71", "/v1/carriers"), http.StatusOK)
+		list := functiontest.Read[views.CarriersPage](t, d.ask("account 71", "/v1/carriers"), http.StatusOK)
 		if got := functiontest.Read[views.Carrier](t, resp, http.StatusOK); got.Services == nil || len(got.Services) != 0 || got.Status != "active" || resp.Headers["ETag"] == "" {
 			t.Errorf("%s: get: %s", name, resp.Body)
 		}

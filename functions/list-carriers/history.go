@@ -15,14 +15,6 @@ import (
 	"carrierlink/shared/views"
 )
 
-// historyBody is a page of the checks of a connection.
-type historyBody struct {
-	Checks   []views.HistoryEntry `json:"checks"`
-	Page     int                  `json:"page"`
-	PageSize int                  `json:"page_size"`
-	Links    httpapi.LinksBody    `json:"links"`
-}
-
 // history shows a page of the checks of a connection, the newest first; of a
 // disconnected one too, for as long as they are kept. A page past the end is
 // empty. fault.Identifier for a malformed carrier_id and Invalid for each paging
@@ -55,7 +47,7 @@ func (h *handler) history(ctx context.Context, req *httpapi.Request) (*httpapi.R
 	if err != nil {
 		return nil, fmt.Errorf("reading the history of %s: %w", id, err)
 	}
-	body := historyBody{Checks: httpapi.Fit(found, views.NewHistoryEntry), Page: page.Number, PageSize: page.Size}
+	body := views.HistoryPage{Checks: httpapi.Fit(found, views.NewHistoryEntry), Page: page.Number, PageSize: page.Size}
 	if n := len(body.Checks); n < len(found) {
 		next = &connection.HistoryPosition{At: found[n-1].At, Number: found[n-1].Number}
 	}

@@ -14,6 +14,7 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
+	"carrierlink/shared/views"
 )
 
 const historyPath = "/v1/carriers/se-1234567/history"
@@ -41,7 +42,7 @@ func entry(n int, after time.Duration) connection.HistoryEntry {
 }
 
 // numbers tells the checks of a page apart, by their latency.
-func numbers(b historyBody) []int64 {
+func numbers(b views.HistoryPage) []int64 {
 	var all []int64
 	for _, c := range b.Checks {
 		all = append(all, c.LatencyMS)
@@ -56,7 +57,7 @@ func TestHistoryRefuses(t *testing.T) {
 	d.link(t, connection.Connection{ID: "se-1", AccountID: 72, Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.Active}, "")
 	d.link(t, connection.Connection{ID: "se-3", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.Linking}, "")
 	d.checked(t, "se-2", entry(1, 0), entry(2, time.Minute))
-	foreign := strings.TrimPrefix(functiontest.Read[historyBody](t, d.ask("account 71", "/v1/carriers/se-2/history?page_size=1"), http.StatusOK).Links.Next.Href, "/v1/carriers/se-2/history")
+	foreign := strings.TrimPrefix(functiontest.Read[views.HistoryPage](t, d.ask("account 71", "/v1/carriers/se-2/history?page_size=1"), http.StatusOK).Links.Next.Href, "/v1/carriers/se-2/history")
 	if !strings.Contains(foreign, "cursor=") {
 		t.Fatalf("no cursor in %q", foreign)
 	}
@@ -106,9 +107,9 @@ func TestHistoryPages(t *testing.T) {
 	want := [][]int64{{5, 4}, {3, 2}, {1}}
 	path := historyPath + "?page_size=2"
 	for i, numbered := range want {
-		byNumber := functiontest.Read[historyBody](t, d.ask("account 71", fmt.Sprintf("%s?page_size=2&page=%d", historyPath, i+1)), http.StatusOK)
-		byCursor := functiontest.Read[historyBody](t, d.ask([]string{"account 71", "partner 5"}[i%2], path, "On-Behalf-Of", "71"), http.StatusOK)
-		for name, got := range map[string]historyBody{"number": byNumber, "cursor": byCursor} {
+		byNumber := functiontest.Read[views.HistoryPage](t, d.ask("account 71", fmt.Sprintf("%s?page_size=2&page=%d", historyPath, i+1)), http.StatusOK)
+		byCursor := functiontest.Read[views.HistoryPage](t, d.ask([]string{"account 71", "partner 5"}[i%2], path, "On-Behalf-Of", "71"), http.StatusOK)
+		for name, got := range map[string]views.HistoryPage{"number": byNumber, "cursor": byCursor} {
 			if diff := cmp.Diff(numbered, numbers(got)); diff != "" || got.Page != i+1 || got.PageSize != 2 {
 				t.Errorf("page %d of %d by %s (-want +got):\n%s", got.Page, i+1, name, diff)
 			}
@@ -118,7 +119,7 @@ func TestHistoryPages(t *testing.T) {
 	if path != "" {
 		t.Errorf("the last page goes on: %s", path)
 	}
-	past := functiontest.Read[historyBody](t, d.ask("account 71", historyPath+"?page=9"), http.StatusOK)
+	past := functiontest.Read[views.HistoryPage](t, d.ask("account 71", historyPath+"?page=9"), http.StatusOK)
 	if past.Checks == nil || len(past.Checks) != 0 || past.Page != 9 || past.Links.Prev.Href == "" || past.Links.Next.Href != "" {
 		t.Errorf("past the end: %+v", past)
 	}
@@ -144,7 +145,7 @@ func TestLargeHistory(t *testing.T) {
 		if len(resp.Body) >= 1_000_000 {
 			t.Errorf("a page of %d bytes", len(resp.Body))
 		}
-		body := functiontest.Read[historyBody](t, resp, http.StatusOK)
+		body := functiontest.Read[views.HistoryPage](t, resp, http.StatusOK)
 		got, path = append(got, numbers(body)...), body.Links.Next.Href
 	}
 	slices.Reverse(got)
@@ -161,7 +162,7 @@ func TestHistoryOutlivesTheLink(t *testing.T) {
 	d.Clock = d.Clock.Add(48 * time.Hour)
 	d.unlink(t, "se-1234567")
 	for name, ask := range map[string][]string{"account 71": {"account 71", historyPath}, "its partner": {"partner 5", historyPath, "On-Behalf-Of", "71"}} {
-		if diff := cmp.Diff([]int64{2, 1}, numbers(functiontest.Read[historyBody](t, d.ask(ask[0], ask[1], ask[2:]...), http.StatusOK))); diff != "" {
+		if diff := cmp.Diff([]int64{2, 1}, numbers(functiontest.Read[views.HistoryPage](t, d.ask(ask[0], ask[1], ask[2:]...), http.StatusOK))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -169,7 +170,7 @@ func TestHistoryOutlivesTheLink(t *testing.T) {
 		t.Errorf("another account (-want +got):\n%s", diff)
 	}
 	d.Clock = start().Add(connection.HistoryKept + 24*time.Hour)
-	if diff := cmp.Diff([]int64(nil), numbers(functiontest.Read[historyBody](t, d.ask("account 71", historyPath), http.StatusOK))); diff != "" {
+	if diff := cmp.Diff([]int64(nil), numbers(functiontest.Read[views.HistoryPage](t, d.ask("account 71", historyPath), http.StatusOK))); diff != "" {
 		t.Errorf("after 91 days (-want +got):\n%s", diff)
 	}
 	d.Clock = start().Add(connection.HistoryKept + 48*time.Hour)

@@ -15,10 +15,11 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/views"
 )
 
 // ids are the connections of a page.
-func ids(body listBody) []string {
+func ids(body views.CarriersPage) []string {
 	var all []string
 	for _, c := range body.Carriers {
 		all = append(all, c.CarrierID)
@@ -33,7 +34,7 @@ func TestPagesRefused(t *testing.T) {
 	}
 	cursor := func(who string, headers ...string) string {
 		t.Helper()
-		u, err := url.Parse(functiontest.Read[listBody](t, d.ask(who, "/v1/carriers?page_size=1", headers...), http.StatusOK).Links.Next.Href)
+		u, err := url.Parse(functiontest.Read[views.CarriersPage](t, d.ask(who, "/v1/carriers?page_size=1", headers...), http.StatusOK).Links.Next.Href)
 		if err != nil || u.Query().Get("cursor") == "" {
 			t.Fatalf("no cursor in %v, %v", u, err)
 		}
@@ -76,9 +77,9 @@ func TestPages(t *testing.T) {
 	path := "/v1/carriers?page_size=3"
 	for page, first := 1, 0; first < len(want); page, first = page+1, first+3 {
 		shown := want[first:min(first+3, len(want))]
-		byNumber := functiontest.Read[listBody](t, d.ask("account 71", fmt.Sprintf("/v1/carriers?page_size=3&page=%d", page)), http.StatusOK)
-		byCursor := functiontest.Read[listBody](t, d.ask([]string{"account 71", "partner 5"}[page%2], path, "On-Behalf-Of", "71"), http.StatusOK)
-		for name, got := range map[string]listBody{"number": byNumber, "cursor": byCursor} {
+		byNumber := functiontest.Read[views.CarriersPage](t, d.ask("account 71", fmt.Sprintf("/v1/carriers?page_size=3&page=%d", page)), http.StatusOK)
+		byCursor := functiontest.Read[views.CarriersPage](t, d.ask([]string{"account 71", "partner 5"}[page%2], path, "On-Behalf-Of", "71"), http.StatusOK)
+		for name, got := range map[string]views.CarriersPage{"number": byNumber, "cursor": byCursor} {
 			if diff := cmp.Diff(shown, ids(got)); diff != "" || got.Page != page || got.PageSize != 3 {
 				t.Errorf("page %d of %d by %s (-want +got):\n%s", got.Page, page, name, diff)
 			}
@@ -89,7 +90,7 @@ func TestPages(t *testing.T) {
 		t.Errorf("the last page goes on: %s", path)
 	}
 	past := d.ask("account 71", "/v1/carriers?page=9")
-	if body := functiontest.Read[listBody](t, past, http.StatusOK); len(body.Carriers) != 0 || !strings.Contains(past.Body, `"carriers":[]`) || body.Page != 9 || body.Links.Prev.Href == "" {
+	if body := functiontest.Read[views.CarriersPage](t, past, http.StatusOK); len(body.Carriers) != 0 || !strings.Contains(past.Body, `"carriers":[]`) || body.Page != 9 || body.Links.Prev.Href == "" {
 		t.Errorf("past the end: %s", past.Body)
 	}
 }
@@ -101,10 +102,10 @@ func TestPagesWhileConnectionsGo(t *testing.T) {
 	for i, id := range []string{"se-3", "se-1", "se-4", "se-2"} {
 		d.link(t, verified(id, start().Add(time.Duration(i)*time.Second)), "")
 	}
-	first := functiontest.Read[listBody](t, d.ask("account 71", "/v1/carriers?page_size=2"), http.StatusOK)
+	first := functiontest.Read[views.CarriersPage](t, d.ask("account 71", "/v1/carriers?page_size=2"), http.StatusOK)
 	d.unlink(t, "se-1")
 	d.unlink(t, "se-3")
-	second := functiontest.Read[listBody](t, d.ask("account 71", first.Links.Next.Href), http.StatusOK)
+	second := functiontest.Read[views.CarriersPage](t, d.ask("account 71", first.Links.Next.Href), http.StatusOK)
 	if diff := cmp.Diff([]string{"se-4", "se-2"}, ids(second)); diff != "" || second.Links.Next.Href != "" {
 		t.Errorf("the second page (-want +got):\n%s", diff)
 	}
@@ -140,7 +141,7 @@ func TestLargeAccount(t *testing.T) {
 		for path := fmt.Sprintf("/v1/carriers?page_size=%d", size); path != ""; walked++ {
 			resp := d.ask("account 71", path)
 			largest = max(largest, len(resp.Body))
-			body := functiontest.Read[listBody](t, resp, http.StatusOK)
+			body := functiontest.Read[views.CarriersPage](t, resp, http.StatusOK)
 			if n := len(body.Carriers); n > 0 && len(body.Carriers[0].Services) != 60 {
 				t.Fatalf("%d services, want 60", len(body.Carriers[0].Services))
 			}
@@ -160,7 +161,7 @@ func TestPageLinks(t *testing.T) {
 	d.link(t, verified("se-1", start()), "")
 	d.link(t, verified("se-2", start()), "")
 	d.URL = "https://api.example.com"
-	links := functiontest.Read[listBody](t, d.ask("account 71", "/v1/carriers?page_size=1"), http.StatusOK).Links
+	links := functiontest.Read[views.CarriersPage](t, d.ask("account 71", "/v1/carriers?page_size=1"), http.StatusOK).Links
 	next, found := strings.CutPrefix(links.Next.Href, "https://api.example.com/v1/carriers?cursor=")
 	if want := (httpapi.LinkBody{Href: "https://api.example.com/v1/carriers?page=1&page_size=1"}); links.First != want || links.Prev.Href != "" || !found || next == "" {
 		t.Errorf("links = %+v", links)

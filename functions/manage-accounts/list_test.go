@@ -18,14 +18,14 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/httpapi"
-	"carrierlink/shared/store/storetest"
+	"carrierlink/shared/store"
 	"carrierlink/shared/views"
 )
 
 // racing is a store in which another request comes before a change; fail is what
 // lists answer.
 type racing struct {
-	storetest.Store
+	*store.Store
 	before func()
 	fail   error
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net/http"
-	"strings"
 	"time"
 
 	"carrierlink/shared/account"
@@ -33,37 +32,6 @@ type handler struct {
 	now      func() time.Time
 }
 
-// validation is what was found.
-type validation struct {
-	Valid          bool             `json:"valid"`
-	Checks         []check          `json:"checks"`
-	AccountPreview *preview         `json:"account_preview"`
-	Diagnosis      *fault.Diagnosis `json:"diagnosis"` // of the first check that has not passed
-}
-
-// check is one thing that was looked at, and what is wrong with it, or what it
-// warns of.
-type check struct {
-	Name              string  `json:"name"`
-	Passed            bool    `json:"passed"`
-	Warning           bool    `json:"warning"` // it has passed, and its message is worth a look
-	Message           *string `json:"message"`
-	ExistingCarrierID string  `json:"existing_carrier_id,omitempty"` // of a charge account that is linked
-}
-
-// preview is enough of an account for its owner to know it again.
-type preview struct {
-	Name                *string              `json:"name"`
-	Suburb              *string              `json:"suburb"`
-	State               *string              `json:"state"`
-	ABNLastThree        *string              `json:"abn_last_three"`
-	AccountNumberMasked string               `json:"account_number_masked"`
-	ValidTo             *string              `json:"valid_to"`
-	ExpiresInDays       *int                 `json:"expires_in_days"`
-	RestrictedReason    *string              `json:"restricted_reason"`
-	Products            []connection.Product `json:"products"`
-}
-
 // checkCarrier is the name of the carrier's own answer among the checks.
 const checkCarrier = "carrier"
 
@@ -90,9 +58,9 @@ func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.
 	if err != nil {
 		return nil, err
 	}
-	v := validation{Valid: true}
+	v := views.Validation{Valid: true}
 	for _, c := range in.checks {
-		v.add(c)
+		v.Add(c)
 	}
 	if want.Number != nil {
 		var linked string
@@ -101,7 +69,7 @@ func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.
 				return nil, err
 			}
 		}
-		v.add(connection.NotLinkedYet(linked))
+		v.Add(connection.NotLinkedYet(linked))
 	}
 	if !v.Valid {
 		return httpapi.JSON(http.StatusOK, v), nil
@@ -114,43 +82,12 @@ func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.
 	case reading.Outcome.IsOutage():
 		return nil, err
 	case err != nil:
-		v.add(connection.PreflightCheck{Name: checkCarrier, Problems: fault.Of(err)})
+		v.Add(connection.PreflightCheck{Name: checkCarrier, Problems: fault.Of(err)})
 	default:
-		v.add(connection.PreflightCheck{Name: checkCarrier})
-		v.AccountPreview = newPreview(in.account, reading.Contract, h.now())
+		v.Add(connection.PreflightCheck{Name: checkCarrier})
+		v.AccountPreview = views.NewAccountPreview(in.account, reading.Contract, h.now())
 	}
 	return httpapi.JSON(http.StatusOK, v), nil
-}
-
-// add notes a check, with what is wrong or what it warns of.
-func (v *validation) add(found connection.PreflightCheck) {
-	c := check{Name: found.Name, Passed: len(found.Problems) == 0, Warning: found.Warning != ""}
-	messages := make([]string, 0, len(found.Problems)+1)
-	for _, p := range found.Problems {
-		messages = append(messages, p.Message)
-		c.ExistingCarrierID = p.ExistingCarrierID
-		if v.Diagnosis == nil {
-			v.Diagnosis = p.Diagnosis
-		}
-	}
-	if c.Warning {
-		messages = append(messages, found.Warning)
-	}
-	c.Message = httpapi.Text(strings.Join(messages, " "))
-	v.Checks = append(v.Checks, c)
-	v.Valid = v.Valid && c.Passed
-}
-
-func newPreview(account connection.ChargeAccount, c connection.Contract, now time.Time) *preview {
-	p := &preview{
-		Name: httpapi.Text(c.Name), Suburb: httpapi.Text(c.Suburb), State: httpapi.Text(c.State), ABNLastThree: httpapi.Text(c.ABNLastThree),
-		AccountNumberMasked: connection.MaskNumber(account.Number),
-		ValidTo:             httpapi.Text(c.ValidTo), ExpiresInDays: views.DaysUntil(c.ValidTo, now), RestrictedReason: httpapi.Text(c.Restriction()), Products: c.Products,
-	}
-	if p.Products == nil {
-		p.Products = []connection.Product{}
-	}
-	return p
 }
 
 // input is what is to be tried out.

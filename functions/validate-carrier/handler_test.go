@@ -16,6 +16,7 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/views"
 )
 
 const accountText = "account 71"
@@ -119,7 +120,7 @@ func TestPreflight(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			d := newFixture(t)
-			got := functiontest.Read[validation](t, ask(d, accountText, tc.carrier, tc.body), http.StatusOK)
+			got := functiontest.Read[views.Validation](t, ask(d, accountText, tc.carrier, tc.body), http.StatusOK)
 			var failed, all []string
 			for _, c := range got.Checks {
 				all = append(all, c.Name)
@@ -167,7 +168,7 @@ func TestStories(t *testing.T) {
 		t.Run(story, func(t *testing.T) {
 			d := newFixture(t)
 			resp := ask(d, accountText, "australia_post", body("00001234"+story, functiontest.APIKey, functiontest.APISecret))
-			got := functiontest.Read[validation](t, resp, http.StatusOK)
+			got := functiontest.Read[views.Validation](t, resp, http.StatusOK)
 			last := got.Checks[len(got.Checks)-1]
 			if got.Valid || len(got.Checks) != len(names)+1 || last.Name != "carrier" || last.Passed || last.Message == nil || got.AccountPreview != nil {
 				t.Errorf("%s", resp.Body)
@@ -211,18 +212,18 @@ func TestOutcomes(t *testing.T) {
 func TestPreview(t *testing.T) {
 	d := newFixture(t)
 	resp := ask(d, "partner 5", "australia_post", body(" 0000-1234 00", functiontest.APIKey, " "+functiontest.APISecret), "On-Behalf-Of", "se-71")
-	got := functiontest.Read[validation](t, resp, http.StatusOK)
+	got := functiontest.Read[views.Validation](t, resp, http.StatusOK)
 	asked := d.Carrier.Asked()
 	if len(asked) != 1 || asked[0].Check != 1 || asked[0].Account.Number != "0000123400" || !asked[0].Account.Credentials.Equal(functiontest.Credentials(functiontest.APIKey, functiontest.APISecret)) {
 		t.Errorf("the carrier was asked %d times", len(asked))
 	}
 	text := func(s string) *string { return &s }
-	want := validation{Valid: true, AccountPreview: &preview{
+	want := views.Validation{Valid: true, AccountPreview: &views.AccountPreview{
 		Name: text("COASTLINE HOMEWARES P/L"), Suburb: text("DANDENONG SOUTH"), State: text("VIC"), ABNLastThree: text("901"), AccountNumberMasked: "*******400",
 		ValidTo: text("2999-12-31"), Products: got.AccountPreview.Products,
 	}}
 	for _, name := range append(slices.Clone(names), "carrier") {
-		want.Checks = append(want.Checks, check{Name: name, Passed: true})
+		want.Checks = append(want.Checks, views.ValidationCheck{Name: name, Passed: true})
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
@@ -240,13 +241,13 @@ func TestPreview(t *testing.T) {
 func TestPreviewOfARestrictedAccount(t *testing.T) {
 	for story, reason := range map[string]string{"10": "contract_expired", "12": "credit_blocked", "14": "all_products_expired"} {
 		d := newFixture(t)
-		got := functiontest.Read[validation](t, ask(d, accountText, "australia_post", body("00001234"+story, functiontest.APIKey, functiontest.APISecret)), http.StatusOK)
+		got := functiontest.Read[views.Validation](t, ask(d, accountText, "australia_post", body("00001234"+story, functiontest.APIKey, functiontest.APISecret)), http.StatusOK)
 		if !got.Valid || got.Diagnosis != nil || got.AccountPreview.RestrictedReason == nil || *got.AccountPreview.RestrictedReason != reason {
 			t.Errorf("story %s: %+v, want that it can be linked, and is restricted by %s", story, got, reason)
 		}
 	}
 	d := newFixture(t)
-	got := functiontest.Read[validation](t, ask(d, accountText, "australia_post", body("0000123411", functiontest.APIKey, functiontest.APISecret)), http.StatusOK)
+	got := functiontest.Read[views.Validation](t, ask(d, accountText, "australia_post", body("0000123411", functiontest.APIKey, functiontest.APISecret)), http.StatusOK)
 	if days := got.AccountPreview.ExpiresInDays; days == nil || *days != 7 {
 		t.Errorf("expires in %v days, want 7", days)
 	}
@@ -270,7 +271,7 @@ func TestTheBodyOfALink(t *testing.T) {
 	d := newFixture(t)
 	full := strings.Replace(body("0000123400", functiontest.APIKey, functiontest.APISecret), "{",
 		`{"nickname":"Main","allow_duplicate_account_number":"true","refresh_policy":"hourly","external_carrier_id":"x","metadata":{"a":"b"},"verify":"later",`, 1)
-	if got := functiontest.Read[validation](t, ask(d, accountText, "australia_post", full), http.StatusOK); !got.Valid {
+	if got := functiontest.Read[views.Validation](t, ask(d, accountText, "australia_post", full), http.StatusOK); !got.Valid {
 		t.Errorf("%+v", got)
 	}
 	// An outage stays an error: there is nothing to verify later.
@@ -283,9 +284,9 @@ func TestTheBodyOfALink(t *testing.T) {
 // TestNotLinkedYet: what a link would refuse as a conflict is a failed check that
 // names the connection, and the carrier is not asked.
 func TestNotLinkedYet(t *testing.T) {
-	find := func(t *testing.T, v validation) check {
+	find := func(t *testing.T, v views.Validation) views.ValidationCheck {
 		t.Helper()
-		i := slices.IndexFunc(v.Checks, func(c check) bool { return c.Name == "not_linked_yet" })
+		i := slices.IndexFunc(v.Checks, func(c views.ValidationCheck) bool { return c.Name == "not_linked_yet" })
 		if i < 0 {
 			t.Fatalf("no such check among %+v", v.Checks)
 		}
@@ -296,7 +297,7 @@ func TestNotLinkedYet(t *testing.T) {
 	d.Carrier.Asked()
 	for _, number := range []string{functiontest.Number, " 0000-1234 00"} {
 		resp := ask(d, accountText, "australia_post", body(number, functiontest.APIKey, functiontest.APISecret))
-		got := functiontest.Read[validation](t, resp, http.StatusOK)
+		got := functiontest.Read[views.Validation](t, resp, http.StatusOK)
 		if c := find(t, got); got.Valid || c.Passed || c.ExistingCarrierID != conn.ID || c.Message == nil {
 			t.Errorf("%s", resp.Body)
 		}
@@ -309,14 +310,14 @@ func TestNotLinkedYet(t *testing.T) {
 		"duplicates allowed": strings.Replace(body(functiontest.Number, functiontest.APIKey, functiontest.APISecret), "{", `{"allow_duplicate_account_number":true,`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := functiontest.Read[validation](t, ask(d, accountText, "australia_post", b), http.StatusOK)
+			got := functiontest.Read[views.Validation](t, ask(d, accountText, "australia_post", b), http.StatusOK)
 			if c := find(t, got); !got.Valid || !c.Passed || c.ExistingCarrierID != "" {
 				t.Errorf("%+v", got)
 			}
 		})
 	}
 	t.Run("another account's", func(t *testing.T) {
-		if got := functiontest.Read[validation](t, ask(d, "account 73", "australia_post", body(functiontest.Number, functiontest.APIKey, functiontest.APISecret)), http.StatusOK); !got.Valid || !find(t, got).Passed {
+		if got := functiontest.Read[views.Validation](t, ask(d, "account 73", "australia_post", body(functiontest.Number, functiontest.APIKey, functiontest.APISecret)), http.StatusOK); !got.Valid || !find(t, got).Passed {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -324,7 +325,7 @@ func TestNotLinkedYet(t *testing.T) {
 		if err := d.Connections.Unlink(t.Context(), conn, false, nil); err != nil {
 			t.Fatal(err)
 		}
-		if got := functiontest.Read[validation](t, ask(d, accountText, "australia_post", body(functiontest.Number, functiontest.APIKey, functiontest.APISecret)), http.StatusOK); !got.Valid {
+		if got := functiontest.Read[views.Validation](t, ask(d, accountText, "australia_post", body(functiontest.Number, functiontest.APIKey, functiontest.APISecret)), http.StatusOK); !got.Valid {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -342,7 +343,7 @@ func TestNotLinkedYet(t *testing.T) {
 		if len(d.Holders(functiontest.Number)) != 1 {
 			t.Fatal("nothing holds the number")
 		}
-		if got := functiontest.Read[validation](t, ask(d, accountText, "australia_post", body(functiontest.Number, functiontest.APIKey, functiontest.APISecret)), http.StatusOK); !got.Valid || !find(t, got).Passed {
+		if got := functiontest.Read[views.Validation](t, ask(d, accountText, "australia_post", body(functiontest.Number, functiontest.APIKey, functiontest.APISecret)), http.StatusOK); !got.Valid || !find(t, got).Passed {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -358,7 +359,7 @@ func TestHint(t *testing.T) {
 			d.Carrier.Reading = &connection.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: 401}
 		}
 		resp := ask(d, accountText, "australia_post", body(functiontest.Number, v2ID, functiontest.APISecret))
-		got := functiontest.Read[validation](t, resp, http.StatusOK)
+		got := functiontest.Read[views.Validation](t, resp, http.StatusOK)
 		if len(d.Carrier.Asked()) != 1 || got.Valid == refused {
 			t.Errorf("refused %t: %s", refused, resp.Body)
 		}

@@ -13,12 +13,11 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/effects"
-	"carrierlink/shared/store/storetest"
 )
 
 // partners notes which partners are kept.
 type partners struct {
-	storetest.Store
+	*stand
 	made []account.Partner
 	keys []account.APIKey
 	fx   []effects.Effects
@@ -30,13 +29,13 @@ func (s *partners) CreatePartner(ctx context.Context, p account.Partner, k accou
 		return s.fail
 	}
 	s.made, s.keys, s.fx = append(s.made, p), append(s.keys, k), append(s.fx, fx)
-	return s.Store.CreatePartner(ctx, p, k, fx, now)
+	return s.stand.CreatePartner(ctx, p, k, fx, now)
 }
 
 func newPartners(t *testing.T) (*world, *partners) {
 	t.Helper()
 	w := newWorld(t)
-	s := &partners{Store: w.store}
+	s := &partners{stand: w.store}
 	w.Store = s
 	return w, s
 }

@@ -36,7 +36,7 @@ type world struct {
 // stand is a store with another request before each change, and with ids that are
 // taken.
 type stand struct {
-	storetest.Store
+	*storetest.Memory
 	before func()
 	taken  int
 	made   []account.NewAccount
@@ -47,7 +47,7 @@ func (s *stand) CreateAccount(ctx context.Context, in account.NewAccount, fx eff
 		s.taken--
 		return account.ErrIDTaken
 	}
-	err := s.Store.CreateAccount(ctx, in, fx, now)
+	err := s.Memory.CreateAccount(ctx, in, fx, now)
 	if err == nil {
 		s.made = append(s.made, in)
 	}
@@ -58,7 +58,7 @@ func (s *stand) UpdateAccount(ctx context.Context, c account.Update, fx effects.
 	if s.before != nil {
 		s.before()
 	}
-	return s.Store.UpdateAccount(ctx, c, fx, now)
+	return s.Memory.UpdateAccount(ctx, c, fx, now)
 }
 
 func (w *world) Follow(ctx context.Context, accountID int64) error {
@@ -79,7 +79,7 @@ func (w *world) Follow(ctx context.Context, accountID int64) error {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{store: &stand{Store: storetest.NewMemory()}, clock: time.Date(2026, 3, 1, 0, 0, 30, 123456789, time.UTC)}
+	w := &world{store: &stand{Memory: storetest.NewMemory()}, clock: time.Date(2026, 3, 1, 0, 0, 30, 123456789, time.UTC)}
 	w.Service = &account.Service{
 		Store: w.store, Connections: w, EmailKey: email.Key, Random: rand.Reader, Now: func() time.Time { return w.clock },
 		HashPassword: func(_ io.Reader, password secret.Text) (string, error) { return "hash of " + password.Reveal(), nil },

@@ -354,7 +354,7 @@ func (w *world) breaker(t *testing.T) health.Breaker {
 // scheduled is a check of the schedule, of a connection that was well an hour before.
 func (w *world) scheduled(account int64, o carrier.Outcome) health.Counted {
 	c := health.Counted{
-		PartnerID: 5, AccountID: account, ConnectionID: fmt.Sprint("se-", account), CredentialID: fmt.Sprint("key ", account), At: w.clock, Outcome: o,
+		PartnerID: 5, AccountID: account, ConnectionID: fmt.Sprint("se-", account), CredentialID: fmt.Sprint("key-", account), At: w.clock, Outcome: o,
 		Scheduled: true, Listed: true, WasWellAt: w.clock.Add(-time.Hour), WellAt: w.clock.Add(-time.Hour),
 	}
 	if o == carrier.OutcomeOK {

@@ -470,7 +470,7 @@ func interleave(t *testing.T, seed uint64) {
 	if random.IntN(3) == 0 {
 		w.clock = w.clock.AddDate(0, 0, 2)
 	}
-	w.memory.LagDue(random.IntN(4))
+	w.memory.Table.Lag(random.IntN(4))
 	ops := operations()
 	start := func() *process {
 		op := ops[random.IntN(len(ops))]
@@ -534,7 +534,7 @@ func interleave(t *testing.T, seed uint64) {
 		}
 	}
 	w.clock = w.clock.Add(time.Hour)
-	w.memory.LagDue(0)
+	w.memory.Table.Lag(0)
 	w.reconciled(t)
 	if wrong := w.broken(t); len(wrong) > 0 || t.Failed() {
 		t.Errorf("seed %d:\n%s\n\n%s", seed, strings.Join(wrong, "\n"), strings.Join(story, "\n"))

@@ -19,8 +19,8 @@ func TestFollowFails(t *testing.T) {
 	down := errors.New("down")
 	t.Run("no such account", func(t *testing.T) {
 		w := newWorld(t)
-		if err := w.Follow(t.Context(), 99); err != nil || len(w.memory.Left(99)) > 0 {
-			t.Errorf("Follow = %v, and leaves %v", err, w.memory.Left(99))
+		if err := w.Follow(t.Context(), 99); err != nil || len(w.left(99)) > 0 {
+			t.Errorf("Follow = %v, and leaves %v", err, w.left(99))
 		}
 	})
 	t.Run("one can not, the others do", func(t *testing.T) {

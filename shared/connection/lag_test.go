@@ -26,7 +26,7 @@ func TestReconcileAtAnyMoment(t *testing.T) {
 				what := fmt.Sprintf("%s, index %d behind, before call %d", u.name, lag, n)
 				w := newWorld(t)
 				u.setUp(t, w)
-				w.memory.LagDue(lag)
+				w.memory.Table.Lag(lag)
 				none := hook(nil)
 				reconciler := w.process(&none)
 				made := 0
@@ -50,7 +50,7 @@ func TestReconcileAtAnyMoment(t *testing.T) {
 					calls = made
 				}
 				w.on = nil
-				w.memory.LagDue(0)
+				w.memory.Table.Lag(0)
 				w.clock = w.clock.Add(time.Minute)
 				w.reconciled(t)
 				if wrong := w.broken(t); len(wrong) > 0 && u.name != "change without a secret" {
@@ -116,7 +116,7 @@ func (w *world) seenUnfinished(t *testing.T, rows map[string]connection.Connecti
 func TestStaleEntryOfARunningLink(t *testing.T) {
 	w := newWorld(t)
 	crashed(func(*testing.T, *world) {}, 3, linkOf(number, "one", nil))(t, w)
-	w.memory.LagDue(1)
+	w.memory.Table.Lag(1)
 	none := hook(nil)
 	reconciler := w.process(&none)
 	w.on = func(_ context.Context, name string, do func() error) error {
@@ -134,7 +134,7 @@ func TestStaleEntryOfARunningLink(t *testing.T) {
 		t.Errorf("Link = %v", err)
 	}
 	w.on = nil
-	w.memory.LagDue(0)
+	w.memory.Table.Lag(0)
 	w.whole(t)
 	if len(w.linked(t, number)) != 1 {
 		t.Errorf("linked as %v", w.linked(t, number))
@@ -147,7 +147,7 @@ func TestStaleEntryOfADueCheck(t *testing.T) {
 	w := newWorld(t)
 	conn := w.link(t)
 	w.clock = conn.NextRefreshAt.Add(time.Minute)
-	w.memory.LagDue(100)
+	w.memory.Table.Lag(100)
 	for check, want := range []bool{true, false, false} {
 		due, _, err := w.memory.Due(t.Context(), conn.Lane(), w.clock, 10)
 		if err != nil || len(due) != 1 || due[0].ConnectionID != conn.ID {

@@ -3,6 +3,7 @@ package connection_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func TestPurge(t *testing.T) {
 				arrange(t, w)
 				w.clock = w.clock.AddDate(0, 0, 10)
 				if removed {
-					w.memory.Expire(w.clock)
+					w.memory.Table.Expire(w.clock)
 				}
 				w.on = func(_ context.Context, name string, do func() error) error {
 					if name == "Delete" {
@@ -106,10 +107,15 @@ func (w *world) purgedWhole(t *testing.T) {
 	if left, _, err := w.memory.Unfinished(t.Context(), w.clock.AddDate(1, 0, 0), 10); err != nil || len(left) > 0 {
 		t.Errorf("the reconciler finds %+v, %v", left, err)
 	}
-	w.memory.Expire(w.clock)
-	if left := w.memory.Left(accountID); len(left) > 0 {
+	w.memory.Table.Expire(w.clock)
+	if left := w.left(accountID); len(left) > 0 {
 		t.Errorf("after the purge there are %v", left)
 	}
+}
+
+// left is what the table has in an account's partition, by its sort keys.
+func (w *world) left(account int64) []string {
+	return w.memory.Table.Keys("ACCOUNT#" + strconv.FormatInt(account, 10))
 }
 
 // TestPurgeWaits: while somebody is at work on a connection its account is not

@@ -16,14 +16,13 @@ import (
 	"carrierlink/shared/health"
 	"carrierlink/shared/schedule"
 	"carrierlink/shared/secret"
-	"carrierlink/shared/store/storetest"
 )
 
 // fleet is a whole service over virtual time: dispatcher, queue, worker and linker
 // over a store in memory, and a carrier that answers each API key what it is told
 // to. Passes are a minute apart; the clock stands still while something runs.
 type fleet struct {
-	*storetest.Memory
+	*idle
 	connection.Vault // Get alone
 	linker           *connection.Service
 	worker           schedule.Worker
@@ -55,16 +54,16 @@ const day = 24 * time.Hour
 func newFleet(t *testing.T, members []member) *fleet {
 	t.Helper()
 	f := &fleet{
-		Memory: storetest.NewMemory(), clock: at(), members: members,
+		idle: newIdle(), clock: at(), members: members,
 		answer: func(member, time.Time) carrier.Outcome { return carrier.OutcomeOK },
 		calls:  map[string][]time.Time{}, refused: map[string]time.Time{}, marked: map[string]time.Time{},
 	}
 	now := func() time.Time { return f.clock }
 	timing := health.Timing{RefusalGap: health.RefusalGap, LoneRefusal: health.LoneRefusal, Speed: 1}
-	f.linker = &connection.Service{Store: f.Memory, Vault: f, CallsPerMinute: 1000, Carriers: connection.Carriers{Production: f}, Timing: timing, Now: now}
-	f.worker = schedule.Worker{Checker: f.linker, Breakers: f.Memory, Metrics: testMetrics}
+	f.linker = &connection.Service{Store: f.idle, Vault: f, CallsPerMinute: 1000, Carriers: connection.Carriers{Production: f}, Timing: timing, Now: now}
+	f.worker = schedule.Worker{Checker: f.linker, Breakers: f.idle, Metrics: testMetrics}
 	traffic := schedule.Traffic{Queue: f, PerMinute: perMinute}
-	f.dispatcher = schedule.Dispatcher{Due: f.Memory, Timing: timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: schedule.Traffic{Queue: &tray{}, PerMinute: 60}}
+	f.dispatcher = schedule.Dispatcher{Due: f.idle, Timing: timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: schedule.Traffic{Queue: &tray{}, PerMinute: 60}}
 	accounts := map[int64]bool{}
 	for i, m := range members {
 		if !accounts[m.account] {
@@ -96,7 +95,7 @@ func newFleet(t *testing.T, members []member) *fleet {
 func each(n, partners int) []member {
 	var all []member
 	for i := range n {
-		all = append(all, member{fmt.Sprintf("se-%04d", i), fmt.Sprintf("key %d", i), int64(i + 1), int64(i%partners + 1)})
+		all = append(all, member{fmt.Sprintf("se-%04d", i), fmt.Sprintf("key-%d", i), int64(i + 1), int64(i%partners + 1)})
 	}
 	return all
 }
@@ -395,13 +394,13 @@ func TestMixes(t *testing.T) {
 			}
 			return 0
 		}, inTime, false},
-		{"a key of three accounts among five", shared(5, func(i int) string { return fmt.Sprint("key ", i/3*i) }), func(i int) time.Duration {
+		{"a key of three accounts among five", shared(5, func(i int) string { return fmt.Sprint("key-", i/3*i) }), func(i int) time.Duration {
 			if i < 3 {
 				return 26 * time.Hour
 			}
 			return 0
 		}, inTime, false},
-		{"two of four, which share a key", shared(4, func(i int) string { return fmt.Sprint("key ", i/2) }), func(i int) time.Duration { return time.Duration(i/2) * 30 * time.Hour }, inTime, false},
+		{"two of four, which share a key", shared(4, func(i int) string { return fmt.Sprint("key-", i/2) }), func(i int) time.Duration { return time.Duration(i/2) * 30 * time.Hour }, inTime, false},
 		{"all have one key: nobody to compare with", shared(4, func(int) string { return "key" }), func(int) time.Duration { return 26 * time.Hour }, 50 * time.Hour, true},
 	}
 	for _, tc := range tests {

@@ -55,7 +55,7 @@ func TestLaggingIndex(t *testing.T) {
 		rows = append(rows, conn)
 	}
 	clock = clock.Add(2 * time.Hour)
-	memory.LagDue(1_000)
+	memory.Table.Lag(1_000)
 	if err := linker.Unlink(t.Context(), *rows[0], false, nil); err != nil {
 		t.Fatal(err)
 	}

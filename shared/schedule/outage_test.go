@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -26,6 +27,7 @@ import (
 // here, out of the output.
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
+	debug.SetGCPercent(300) // tens of thousands of rows live for a whole test
 	os.Exit(m.Run())
 }
 
@@ -77,7 +79,7 @@ func newYear(t *testing.T) *year {
 		}
 		conn := connection.Connection{
 			ID: fmt.Sprintf("se-%07d", i), AccountID: group, Environment: carrier.Production, Carrier: carrier.AustraliaPost, AccountNumber: fmt.Sprintf("%010d", i),
-			RefreshPolicy: connection.RefreshHourly, Standing: account.StandingActive, CredentialID: fmt.Sprint("key of ", group),
+			RefreshPolicy: connection.RefreshHourly, Standing: account.StandingActive, CredentialID: fmt.Sprint("key-of-", group),
 			NextRefreshAt: y.clock.Add(time.Hour * time.Duration(i) / connections),
 		}
 		if err := y.BeginLink(t.Context(), &conn, connection.LinkOptions{}); err != nil {

@@ -21,12 +21,6 @@ import (
 	"carrierlink/shared/store/storetest"
 )
 
-// eventTable is a store whose events can be read.
-type eventTable struct {
-	*store.Store
-	api *dynamodb.Client
-}
-
 // eventRow is the item of an event.
 type eventRow struct {
 	PK, SK, Type, Subject, Data, Service    string
@@ -58,7 +52,7 @@ func row(it map[string]types.AttributeValue) (r eventRow, err error) {
 	return r, nil
 }
 
-func eventRows(ctx context.Context, api *dynamodb.Client, accountID int64) ([]eventRow, error) {
+func eventRows(ctx context.Context, api dynamodb.QueryAPIClient, accountID int64) ([]eventRow, error) {
 	var rows []eventRow
 	pages := dynamodb.NewQueryPaginator(api, &dynamodb.QueryInput{
 		TableName: aws.String(table), KeyConditionExpression: aws.String("pk = :pk"), ConsistentRead: aws.Bool(true),
@@ -80,8 +74,9 @@ func eventRows(ctx context.Context, api *dynamodb.Client, accountID int64) ([]ev
 	return rows, nil
 }
 
-func (t eventTable) Events(ctx context.Context, accountID int64) ([]storetest.Told, error) {
-	rows, err := eventRows(ctx, t.api, accountID)
+// eventsIn reads the events of an account.
+func eventsIn(ctx context.Context, api dynamodb.QueryAPIClient, accountID int64) ([]storetest.Told, error) {
+	rows, err := eventRows(ctx, api, accountID)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"carrierlink/infra/test/calltrace"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/dynamotest"
 	"carrierlink/shared/store/storetest"
 )
 
@@ -27,7 +28,7 @@ type engine struct {
 	err   error
 }
 
-const table = "carrierlink-store-test"
+const table = dynamotest.Name
 
 // engines are DynamoDB Local, the strict judge, first, and MiniStack, which `make run`
 // uses; LocalStack instead of them with EMULATOR=localstack.
@@ -94,11 +95,20 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
 		t.Helper()
-		storetest.Run(t, func(_ *testing.T, caps connection.Caps) storetest.Table {
-			s := store.New(api, table, store.Options{})
-			s.Caps = caps
-			return eventTable{s, api}
-		})
+		conform(t, api)
+	})
+	t.Run("InMemory", func(t *testing.T) { conform(t, dynamotest.New()) })
+}
+
+// conform holds the store over a table to the suite.
+func conform(t *testing.T, api store.API) {
+	t.Helper()
+	storetest.Run(t, func(_ *testing.T, caps connection.Caps) storetest.Table {
+		s := store.New(api, table, store.Options{})
+		s.Caps = caps
+		return storetest.Table{Store: s, Events: func(ctx context.Context, accountID int64) ([]storetest.Told, error) {
+			return eventsIn(ctx, api, accountID)
+		}}
 	})
 }
 

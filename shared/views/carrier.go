@@ -1,10 +1,46 @@
 package views
 
 import (
+	"math"
 	"time"
 
+	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/health"
+	"carrierlink/shared/httpapi"
 )
+
+// Forms is what can be linked, and what each carrier asks for.
+type Forms struct {
+	Carriers []Form `json:"carriers"`
+}
+
+// Form is a carrier and the fields that it asks for.
+type Form struct {
+	CarrierName  string                 `json:"carrier_name"`
+	CarrierCode  string                 `json:"carrier_code"`
+	FriendlyName string                 `json:"friendly_name"`
+	Fields       []connection.FormField `json:"fields"`
+}
+
+// NewForms shows all carriers.
+func NewForms() Forms {
+	var body Forms
+	for _, n := range carrier.Names() {
+		body.Carriers = append(body.Carriers, Form{string(n), string(n), n.FriendlyName(), connection.Form(n)})
+	}
+	return body
+}
+
+// CarriersPage is a page of the account's carriers, as ShipEngine lists them.
+type CarriersPage struct {
+	Carriers  []Carrier         `json:"carriers"`
+	RequestID string            `json:"request_id"`
+	Errors    []httpapi.Problem `json:"errors"`
+	Page      int               `json:"page"`
+	PageSize  int               `json:"page_size"`
+	Links     httpapi.LinksBody `json:"links"`
+}
 
 // Carrier is ShipEngine's carrier, every property of it, followed by our
 // connection.
@@ -63,6 +99,53 @@ func NewCarrier(conn *connection.Connection, products []connection.Product, now 
 		}
 		body.Services = append(body.Services, s)
 		body.HasMultiPackageSupportingService = body.HasMultiPackageSupportingService || s.IsMultiPackageSupported
+	}
+	return body
+}
+
+// CarrierStatuses is how the carriers are doing.
+type CarrierStatuses struct {
+	Carriers []CarrierStatus `json:"carriers"`
+}
+
+// CarrierStatus is how a carrier is doing.
+type CarrierStatus struct {
+	CarrierCode   string   `json:"carrier_code"`
+	FriendlyName  string   `json:"friendly_name"`
+	Status        string   `json:"status"` // operational or failing
+	Breaker       Breaker  `json:"breaker"`
+	SuccessRate   *float64 `json:"success_rate"` // null without checks
+	Checks        int      `json:"checks"`
+	WindowMinutes int      `json:"window_minutes"`
+}
+
+// Breaker tells whether the carrier is being asked.
+type Breaker struct {
+	State       string  `json:"state"` // closed or open
+	Since       *string `json:"since"`
+	Failure     *string `json:"failure"`
+	NextProbeAt *string `json:"next_probe_at"`
+}
+
+// NewCarrierStatus shows a carrier by its breaker and the tallies of the last
+// minutes.
+func NewCarrierStatus(name carrier.Name, b health.Breaker, tallies []health.Tally) CarrierStatus {
+	body := CarrierStatus{
+		CarrierCode: string(name), FriendlyName: name.FriendlyName(), Status: "operational",
+		Breaker: Breaker{State: "closed", Since: httpapi.Time(b.ChangedAt)}, WindowMinutes: int(health.TallyKept / time.Minute),
+	}
+	if b.Open {
+		body.Status, body.Breaker.State = "failing", "open"
+		body.Breaker.Failure, body.Breaker.NextProbeAt = httpapi.Text(b.Failure), httpapi.Time(b.ProbeAt)
+	}
+	good := 0
+	for _, t := range tallies {
+		body.Checks += t.Checks
+		good += t.Good
+	}
+	if body.Checks > 0 {
+		rate := math.Round(float64(good)/float64(body.Checks)*10_000) / 10_000
+		body.SuccessRate = &rate
 	}
 	return body
 }

@@ -56,6 +56,14 @@ type HistoryEntry struct {
 	Changes []Difference `json:"changes"`
 }
 
+// HistoryPage is a page of the checks of a connection.
+type HistoryPage struct {
+	Checks   []HistoryEntry    `json:"checks"`
+	Page     int               `json:"page"`
+	PageSize int               `json:"page_size"`
+	Links    httpapi.LinksBody `json:"links"`
+}
+
 // Difference is a difference between two answers of the carrier.
 type Difference struct {
 	Type      string  `json:"type"`

@@ -65,7 +65,7 @@ const (
 
 // Fixture has all that a function under test works with.
 type Fixture struct {
-	Store       storetest.Store
+	Store       *store.Store
 	Secrets     vault.API // what the vault is kept in; not over the wire
 	Vault       *Vault
 	Carrier     *Carrier
@@ -103,7 +103,7 @@ func InMemory(tb testing.TB) *Fixture {
 func EmptyInMemory(tb testing.TB) *Fixture {
 	tb.Helper()
 	d := newFixture(tb)
-	d.Store, d.Secrets = storetest.NewMemory(), vaulttest.NewMemory()
+	d.Store, d.Secrets = storetest.NewMemory().Store, vaulttest.NewMemory()
 	d.prefix = "test/carrier/"
 	d.furnish(vault.New(d.Secrets, d.prefix), auspost.Options{
 		BaseURL: simulator.BaseURL, Transport: hurried{simulator.NewTransport(simulator.WithClock(d.Now))},

@@ -16,7 +16,7 @@ import (
 // capped is the suite with caps, and an account of it.
 func (s *suite) capped(caps connection.Caps) (*suite, int64) {
 	s.Helper()
-	own := &suite{T: s.T, Table: s.open(s.T, caps), open: s.open}
+	own := &suite{T: s.T, folding: folding{s.open(s.T, caps)}, open: s.open}
 	n := own.newAccount()
 	own.create(n)
 	return own, n.Account.ID

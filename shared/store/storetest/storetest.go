@@ -1,6 +1,6 @@
-// Package storetest holds what any store of carrierlink must do: a conformance
-// suite, run on the table under every engine, and an in-memory store that
-// passes it, for unit tests of whoever uses a store.
+// Package storetest holds what the store must do: a conformance suite, run over
+// the table of every engine and over the one in memory, and for unit tests of
+// whoever uses a store one over the table in memory.
 package storetest
 
 import (
@@ -22,72 +22,20 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/email"
 	"carrierlink/shared/fault"
-	"carrierlink/shared/health"
 	"carrierlink/shared/store"
-	"carrierlink/shared/tracking"
 )
 
-// Store is every method of store.Store.
-type Store interface {
-	UseKey(ctx context.Context, u account.KeyUse) (account.KeyUsed, error)
-	Load(ctx context.Context, accountID int64, w store.Want) (store.Loaded, error)
-	FindAccount(ctx context.Context, accountID int64, now time.Time) (*account.Account, error)
-	Account(ctx context.Context, accountID int64, now time.Time) (account.Account, error)
-	Connection(ctx context.Context, accountID int64, connectionID string) (connection.Connection, error)
-	CreateAccount(ctx context.Context, n account.NewAccount, fx effects.Effects, now time.Time) error
-	CreatePartner(ctx context.Context, p account.Partner, k account.APIKey, fx effects.Effects, now time.Time) error
-	ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) error
-	Idempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error)
-	ReleaseIdempotency(ctx context.Context, rec effects.Record) error
-	BeginLink(ctx context.Context, conn *connection.Connection, o connection.LinkOptions) error
-	FinishLink(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error
-	DropLink(ctx context.Context, conn connection.Connection) error
-	ClaimCheck(ctx context.Context, conn connection.Connection, until, now time.Time) (connection.Connection, error)
-	ClaimDue(ctx context.Context, d connection.Due, until, now time.Time, t health.Timing) (connection.Connection, error)
-	RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error
-	SaveConnection(ctx context.Context, conn *connection.Connection) error
-	ChangeConnection(ctx context.Context, conn *connection.Connection, c connection.Update, fx effects.Effects, now time.Time) error
-	Unlink(ctx context.Context, conn *connection.Connection, fx effects.Effects, now time.Time) error
-	FollowConnection(ctx context.Context, conn *connection.Connection, account account.Account) error
-	EndFollow(ctx context.Context, account account.Account) error
-
-	AllConnections(ctx context.Context, accountID int64) ([]connection.Connection, error)
-	Snapshot(ctx context.Context, accountID int64, connectionID string) (*connection.Snapshot, error)
-	Due(ctx context.Context, lane connection.Lane, now time.Time, limit int) (due []connection.Due, malformed int, err error)
-	EndPurge(ctx context.Context, accountID int64, at time.Time) error
-	Unfinished(ctx context.Context, now time.Time, limit int) (found []connection.Unfinished, malformed int, err error)
-	History(ctx context.Context, accountID int64, connectionID string, before *connection.HistoryPosition, skip, limit int, now time.Time) ([]connection.HistoryEntry, *connection.HistoryPosition, error)
-
-	CountChecks(ctx context.Context, name carrier.Name, checks []health.Counted, now time.Time) error
-	Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]health.Tally, error)
-	Breakers(ctx context.Context) (map[carrier.Name]health.Breaker, error)
-	SaveBreaker(ctx context.Context, b *health.Breaker) error
-
-	TakeCall(ctx context.Context, a connection.Allowance, limit int, window time.Duration, now time.Time) (time.Duration, error)
-	CachedTracking(ctx context.Context, accountID int64, connectionID string, numbers []string, now time.Time) (map[string]tracking.Cached, error)
-	CacheTracking(ctx context.Context, accountID int64, connectionID string, tracking []tracking.Cached) error
-
-	AccountByExternalID(ctx context.Context, partnerID int64, externalID string, now time.Time) (int64, error)
-	ListAccounts(ctx context.Context, partnerID int64, f account.Filter, after *account.Position, skip, limit int, now time.Time) ([]account.Account, *account.Position, error)
-	ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]connection.Connection, map[string]connection.Snapshot, error)
-	UpdateAccount(ctx context.Context, c account.Update, fx effects.Effects, now time.Time) error
-	SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, fx effects.Effects, now time.Time) error
-	DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, fx effects.Effects, now time.Time) error
-	RestoreAccount(ctx context.Context, a account.Account, pinned bool, fx effects.Effects, now time.Time) error
-
-	ListKeys(ctx context.Context, accountID int64) ([]account.APIKey, error)
-	CreateKey(ctx context.Context, k account.APIKey, fx effects.Effects, now time.Time) error
-	RotateKey(ctx context.Context, old, k account.APIKey, validUntil time.Time, fx effects.Effects, now time.Time) error
-	DeleteKey(ctx context.Context, k account.APIKey, fx effects.Effects, now time.Time) error
+// Told is an event and who made the change that it tells of.
+type Told struct {
+	Event effects.Event
+	By    effects.By
 }
 
-var _ Store = (*store.Store)(nil)
-
-// Table is a store whose events the suite can read.
-type Table interface {
-	Store
+// Table is a store, and how the suite reads what no method of it does.
+type Table struct {
+	*store.Store
 	// Events reads the events of an account, zero for a partner's, the oldest first.
-	Events(ctx context.Context, accountID int64) ([]Told, error)
+	Events func(ctx context.Context, accountID int64) ([]Told, error)
 }
 
 // Caps are those of the suite's stores, but for the tests of caps.
@@ -125,7 +73,7 @@ func Run(t *testing.T, open func(t *testing.T, caps connection.Caps) Table) {
 			for name, test := range group.tests {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
-					test(&suite{T: t, Table: folding{open(t, Caps)}, open: open})
+					test(&suite{T: t, folding: folding{open(t, Caps)}, open: open})
 				})
 			}
 		})
@@ -140,28 +88,28 @@ type folding struct{ Table }
 
 func (f folding) CreateAccount(ctx context.Context, n account.NewAccount, fx effects.Effects, now time.Time) error {
 	n.Account.EmailKey = email.Key(n.Account.Email)
-	return f.Table.CreateAccount(ctx, n, fx, now)
+	return f.Store.CreateAccount(ctx, n, fx, now)
 }
 
 func (f folding) UpdateAccount(ctx context.Context, c account.Update, fx effects.Effects, now time.Time) error {
 	c.Old.EmailKey, c.New.EmailKey = email.Key(c.Old.Email), email.Key(c.New.Email)
-	return f.Table.UpdateAccount(ctx, c, fx, now)
+	return f.Store.UpdateAccount(ctx, c, fx, now)
 }
 
 func (f folding) DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, fx effects.Effects, now time.Time) error {
 	a.EmailKey = email.Key(a.Email)
-	return f.Table.DeleteAccount(ctx, a, pinned, purgeAt, fx, now)
+	return f.Store.DeleteAccount(ctx, a, pinned, purgeAt, fx, now)
 }
 
 func (f folding) RestoreAccount(ctx context.Context, a account.Account, pinned bool, fx effects.Effects, now time.Time) error {
 	a.EmailKey = email.Key(a.Email)
-	return f.Table.RestoreAccount(ctx, a, pinned, fx, now)
+	return f.Store.RestoreAccount(ctx, a, pinned, fx, now)
 }
 
 // suite is one test with its store, and shorthands.
 type suite struct {
 	*testing.T
-	Table
+	folding
 	open func(t *testing.T, caps connection.Caps) Table
 }
 
