@@ -133,15 +133,15 @@ func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 
 // find is the key of the account that the path names: fault.Identifier for the
 // parameter, NotFound.
-func (h *handler) find(ctx context.Context, req *httpapi.Request, a *account.Account) (account.APIKey, error) {
+func (h *handler) find(ctx context.Context, req *httpapi.Request, a *account.Account) (*account.APIKey, error) {
 	const param = "api_key_id"
 	value, err := req.Param(param)
 	if err != nil {
-		return account.APIKey{}, err
+		return nil, err
 	}
 	id, err := account.ParseID(param, value)
 	if err != nil {
-		return account.APIKey{}, err
+		return nil, err
 	}
 	return h.accounts.Key(ctx, a.ID, id)
 }

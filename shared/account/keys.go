@@ -27,15 +27,15 @@ func (in KeyInput) Check(now time.Time) *fault.Error {
 
 // ParseScopes reads the names of scopes: fault.Invalid for an unknown one, for one
 // that is there twice, and for none.
-func ParseScopes(field string, names []string) ([]Scope, *fault.Error) {
+func ParseScopes(names []string) ([]Scope, *fault.Error) {
 	if len(names) == 0 {
-		return nil, fault.Field(fault.Invalid, field, "%s must not be empty; leave it out for all of them.", field)
+		return nil, fault.Field(fault.Invalid, "scopes", "scopes must not be empty; leave it out for all of them.")
 	}
 	var scopes []Scope
 	for _, name := range names {
 		s := Scope(name)
 		if s != ScopeRead && s != ScopeLink && s != ScopeAdmin || slices.Contains(scopes, s) {
-			return nil, fault.Field(fault.Invalid, field, "%s must be read, link or admin, each once at most.", field)
+			return nil, fault.Field(fault.Invalid, "scopes", "scopes must be read, link or admin, each once at most.")
 		}
 		scopes = append(scopes, s)
 	}
@@ -71,17 +71,17 @@ func (s *Service) Keys(ctx context.Context, accountID int64) ([]APIKey, error) {
 }
 
 // Key finds a key among those of an account: fault.NotFound.
-func (s *Service) Key(ctx context.Context, accountID, keyID int64) (APIKey, error) {
+func (s *Service) Key(ctx context.Context, accountID, keyID int64) (*APIKey, error) {
 	keys, err := s.Keys(ctx, accountID)
 	if err != nil {
-		return APIKey{}, err
+		return nil, err
 	}
-	for _, k := range keys {
-		if k.ID == keyID {
-			return k, nil
+	for i := range keys {
+		if keys[i].ID == keyID {
+			return &keys[i], nil
 		}
 	}
-	return APIKey{}, ErrNoKey()
+	return nil, ErrNoKey()
 }
 
 // How long a rotated key goes on working.
@@ -103,7 +103,7 @@ type Rotated struct {
 // Errors: fault.Invalid for a grace that is negative or longer than LongestGrace;
 // State for a key that has expired or was rotated already, and for a deleted
 // account; NotFound; *effects.Replay.
-func (s *Service) RotateKey(ctx context.Context, old APIKey, grace time.Duration, fx effects.For[*Rotated]) (*Rotated, error) {
+func (s *Service) RotateKey(ctx context.Context, old *APIKey, grace time.Duration, fx effects.For[*Rotated]) (*Rotated, error) {
 	if grace < 0 || grace > LongestGrace {
 		return nil, fault.OutOfRange("grace_period_seconds", 0, int(LongestGrace.Seconds()))
 	}
@@ -124,11 +124,11 @@ func (s *Service) RotateKey(ctx context.Context, old APIKey, grace time.Duration
 	if err != nil {
 		return nil, err
 	}
-	return rotated, s.Store.RotateKey(ctx, old, next.APIKey, until, with, now)
+	return rotated, s.Store.RotateKey(ctx, *old, next.APIKey, until, with, now)
 }
 
 // DeleteKey deletes a key: the very next call with it is refused. fault.NotFound
 // for one that is gone.
-func (s *Service) DeleteKey(ctx context.Context, k APIKey, fx effects.Effects) error {
-	return s.Store.DeleteKey(ctx, k, fx, s.now())
+func (s *Service) DeleteKey(ctx context.Context, k *APIKey, fx effects.Effects) error {
+	return s.Store.DeleteKey(ctx, *k, fx, s.now())
 }

@@ -31,7 +31,7 @@ func TestParseScopes(t *testing.T) {
 		{"all, in another order", []string{"admin", "link", "read"}, []account.Scope{account.ScopeAdmin, account.ScopeLink, account.ScopeRead}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, problem := account.ParseScopes("scopes", tc.names)
+			got, problem := account.ParseScopes(tc.names)
 			if diff := cmp.Diff(tc.want, got); diff != "" || (problem == nil) != (tc.want != nil) || problem != nil && (problem.Kind != fault.Invalid || problem.Field != "scopes") {
 				t.Errorf("ParseScopes(%q) = %v (-want +got):\n%s", tc.names, problem, diff)
 			}
@@ -40,13 +40,13 @@ func TestParseScopes(t *testing.T) {
 }
 
 // keyOf is the one key that an account has.
-func (w *world) keyOf(t *testing.T, accountID int64) account.APIKey {
+func (w *world) keyOf(t *testing.T, accountID int64) *account.APIKey {
 	t.Helper()
 	keys, err := w.Keys(t.Context(), accountID)
 	if err != nil || len(keys) != 1 {
 		t.Fatalf("Keys = %d keys, %v, want one", len(keys), err)
 	}
-	return keys[0]
+	return &keys[0]
 }
 
 func TestIssueKeyRefuses(t *testing.T) {
@@ -95,7 +95,7 @@ func TestIssueKey(t *testing.T) {
 		Description: "Till", Scopes: in.Scopes, ExpiresAt: in.ExpiresAt, CreatedAt: w.now(),
 	}
 	keys, err := w.Keys(t.Context(), 71)
-	if diff := cmp.Diff([]account.APIKey{first, want}, keys); diff != "" || err != nil || !ok || text.AccountID != 71 {
+	if diff := cmp.Diff([]account.APIKey{*first, want}, keys); diff != "" || err != nil || !ok || text.AccountID != 71 {
 		t.Errorf("keys: %v (-want +got):\n%s", err, diff)
 	}
 	if _, err := w.IssueKey(t.Context(), new(w.account(t, 71)), account.KeyInput{}, answers(&shown)); told(err) != "replay" {
@@ -148,7 +148,7 @@ func TestRotateKey(t *testing.T) {
 				t.Fatal(err)
 			}
 			var shown []*account.Rotated
-			got, err := w.RotateKey(t.Context(), old.APIKey, tc.grace, answers(&shown))
+			got, err := w.RotateKey(t.Context(), &old.APIKey, tc.grace, answers(&shown))
 			if err != nil || len(shown) != 1 || shown[0].Key.ID != got.Key.ID {
 				t.Fatalf("RotateKey = %v, answered %+v", err, shown)
 			}
@@ -162,7 +162,7 @@ func TestRotateKey(t *testing.T) {
 			if err != nil || got.OldID != old.ID || !got.OldExpiresAt.Equal(ends) || !kept.ExpiresAt.Equal(ends) || kept.ReplacedBy != got.Key.ID {
 				t.Errorf("the old key ends at %v, answered %d at %v, want %v; %v", kept.ExpiresAt, got.OldID, got.OldExpiresAt, ends, err)
 			}
-			if _, err := w.RotateKey(t.Context(), got.Key.APIKey, 0, answers(&shown)); told(err) != "replay" {
+			if _, err := w.RotateKey(t.Context(), &got.Key.APIKey, 0, answers(&shown)); told(err) != "replay" {
 				t.Errorf("the same Idempotency-Key again: %v", err)
 			}
 		})

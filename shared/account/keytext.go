@@ -128,11 +128,11 @@ type IssuedKey struct {
 func MakeKey(r io.Reader, k APIKey) (*IssuedKey, error) {
 	id, err := NewID(r)
 	if err != nil {
-		return nil, fmt.Errorf("making an api_key_id: %w", err)
+		return nil, err
 	}
 	key, err := NewKey(r, k.Environment, k.PartnerID, k.AccountID)
 	if err != nil {
-		return nil, fmt.Errorf("making a key: %w", err)
+		return nil, err
 	}
 	k.ID, k.Hash, k.Prefix, k.LastFour = id, key.Hash(), key.Prefix(), key.Text.LastFour()
 	return &IssuedKey{k, key.Text}, nil

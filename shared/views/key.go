@@ -74,8 +74,8 @@ func NewFullKey(k *account.IssuedKey) FullKey { return FullKey{k.Text.Reveal(), 
 func KeyFields(in *account.KeyInput) []httpapi.Field {
 	return []httpapi.Field{
 		httpapi.String("description", &in.Description, account.DescriptionRule.Clean),
-		httpapi.Strings("scopes", new([]string), func(field string, names []string) (problem *fault.Error) {
-			in.Scopes, problem = account.ParseScopes(field, names)
+		httpapi.Strings("scopes", new([]string), func(_ string, names []string) (problem *fault.Error) {
+			in.Scopes, problem = account.ParseScopes(names)
 			return problem
 		}),
 		httpapi.Instant("expires_at", &in.ExpiresAt),
