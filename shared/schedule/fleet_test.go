@@ -22,7 +22,7 @@ import (
 // over a store in memory, and a carrier that answers each API key what it is told
 // to. Passes are a minute apart; the clock stands still while something runs.
 type fleet struct {
-	*idle
+	*bulk
 	connection.Vault // Get alone
 	linker           *connection.Service
 	worker           schedule.Worker
@@ -54,16 +54,16 @@ const day = 24 * time.Hour
 func newFleet(t *testing.T, members []member) *fleet {
 	t.Helper()
 	f := &fleet{
-		idle: newIdle(), clock: at(), members: members,
+		bulk: newBulk(), clock: at(), members: members,
 		answer: func(member, time.Time) carrier.Outcome { return carrier.OutcomeOK },
 		calls:  map[string][]time.Time{}, refused: map[string]time.Time{}, marked: map[string]time.Time{},
 	}
 	now := func() time.Time { return f.clock }
 	timing := health.Timing{RefusalGap: health.RefusalGap, LoneRefusal: health.LoneRefusal, Speed: 1}
-	f.linker = &connection.Service{Store: f.idle, Vault: f, CallsPerMinute: 1000, Carriers: connection.Carriers{Production: f}, Timing: timing, Now: now}
-	f.worker = schedule.Worker{Checker: f.linker, Breakers: f.idle, Metrics: testMetrics}
+	f.linker = &connection.Service{Store: f.bulk, Vault: f, CallsPerMinute: 1000, Carriers: connection.Carriers{Production: f}, Timing: timing, Now: now}
+	f.worker = schedule.Worker{Checker: f.linker, Breakers: f.bulk, Metrics: testMetrics}
 	traffic := schedule.Traffic{Queue: f, PerMinute: perMinute}
-	f.dispatcher = schedule.Dispatcher{Due: f.idle, Timing: timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: schedule.Traffic{Queue: &tray{}, PerMinute: 60}}
+	f.dispatcher = schedule.Dispatcher{Due: f.bulk, Timing: timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: schedule.Traffic{Queue: &tray{}, PerMinute: 60}}
 	accounts := map[int64]bool{}
 	for i, m := range members {
 		if !accounts[m.account] {

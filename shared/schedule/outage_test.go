@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -20,14 +19,12 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/schedule"
-	"carrierlink/shared/store/storetest"
 )
 
 // TestMain keeps what the packages log of failures, which are what is tested
 // here, out of the output.
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	debug.SetGCPercent(300) // tens of thousands of rows live for a whole test
 	os.Exit(m.Run())
 }
 
@@ -40,7 +37,7 @@ const (
 // in memory, with a carrier that answers what it is told to. Its clock stands
 // still while something runs.
 type year struct {
-	*storetest.Memory
+	*bulk
 	linker     *connection.Service // counts
 	clock      time.Time
 	timing     health.Timing
@@ -62,7 +59,7 @@ type year struct {
 func newYear(t *testing.T) *year {
 	t.Helper()
 	y := &year{
-		Memory: storetest.NewMemory(), clock: at(), timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, failing: carrier.OutcomeOK,
+		bulk: newBulk(), clock: at(), timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, failing: carrier.OutcomeOK,
 		waiting: map[time.Time][]string{}, calls: map[string][]time.Time{}, starts: map[time.Time]int{},
 		status: map[string]connection.Status{}, checked: map[string]time.Time{},
 	}

@@ -21,14 +21,13 @@ import (
 	"carrierlink/shared/health"
 	"carrierlink/shared/schedule"
 	"carrierlink/shared/secret"
-	"carrierlink/shared/store/storetest"
 )
 
 // hour is a schedule over virtual time: the dispatcher, two queues as SQS has
 // them, the worker and the linker over a store in memory, with a carrier that is
 // well. Rows whose ids begin with poison fail, each in its own way.
 type hour struct {
-	*storetest.Memory
+	*bulk
 	clock               time.Time
 	linker              *connection.Service
 	production, sandbox *mailbox
@@ -105,7 +104,7 @@ func (b *mailbox) deliver(ctx context.Context) {
 }
 
 func newHour(perMinute int) *hour {
-	h := &hour{Memory: storetest.NewMemory(), clock: at(), claims: map[string]int{}, checked: map[string]time.Time{}, late: map[string]time.Duration{}}
+	h := &hour{bulk: newBulk(), clock: at(), claims: map[string]int{}, checked: map[string]time.Time{}, late: map[string]time.Duration{}}
 	h.production, h.sandbox = &mailbox{hour: h, waiting: map[time.Time][]letter{}}, &mailbox{hour: h, waiting: map[time.Time][]letter{}}
 	now := func() time.Time { return h.clock }
 	timing := health.Timing{RefusalGap: health.RefusalGap, Speed: 1}
@@ -175,7 +174,7 @@ func (h *hour) Snapshot(ctx context.Context, accountID int64, id string) (*conne
 	if strings.HasPrefix(id, "se-poisoncopy") {
 		return nil, errors.New("a snapshot of another form")
 	}
-	return h.Memory.Snapshot(ctx, accountID, id)
+	return h.bulk.Snapshot(ctx, accountID, id)
 }
 
 // RecordCheck throttles one kind of poison for good.
@@ -183,7 +182,7 @@ func (h *hour) RecordCheck(ctx context.Context, conn *connection.Connection, ent
 	if strings.HasPrefix(conn.ID, "se-poisonhot") {
 		return fault.New(fault.Overloaded, "throttled")
 	}
-	return h.Memory.RecordCheck(ctx, conn, entry, snap, fx, now)
+	return h.bulk.RecordCheck(ctx, conn, entry, snap, fx, now)
 }
 
 // poisonedVault has credentials for everybody but the poisoned.

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -98,6 +100,37 @@ func TestConformance(t *testing.T) {
 		conform(t, api)
 	})
 	t.Run("InMemory", func(t *testing.T) { conform(t, dynamotest.New()) })
+	t.Run("InTrouble", func(t *testing.T) { conform(t, troubled()) })
+}
+
+// troubled is a table in memory with all the trouble that a caller of the store
+// does not see: each transaction collides once, each page ends early, and of the
+// other calls one in ten collides or is cut short.
+func troubled() *dynamotest.Table {
+	api := dynamotest.New()
+	var collided sync.Map // by token
+	var calls atomic.Int64
+	api.Trouble = func(operation string, input any) (trouble dynamotest.Trouble) {
+		tenth := calls.Add(1)%10 == 0
+		switch in := input.(type) {
+		case *dynamodb.TransactWriteItemsInput:
+			if _, again := collided.LoadOrStore(*in.ClientRequestToken, true); !again {
+				trouble.Err = dynamotest.Cancelled("TransactionConflict")
+			}
+		case *dynamodb.QueryInput:
+			trouble.Left = 1
+		case *dynamodb.UpdateItemInput:
+			if tenth {
+				trouble.Err = dynamotest.Conflicting()
+			}
+		default:
+			if tenth && strings.HasPrefix(operation, "Batch") {
+				trouble.Left = 1
+			}
+		}
+		return trouble
+	}
+	return api
 }
 
 // conform holds the store over a table to the suite.

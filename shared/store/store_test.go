@@ -23,6 +23,7 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/dynamotest"
 	"carrierlink/shared/tracking"
 )
 
@@ -528,25 +529,20 @@ func TestNoRandomness(t *testing.T) {
 	}
 }
 
-// partly leaves all but the first key of a batch for later, a number of times.
-type partly struct {
-	store.API
-	times int
-	asked [][]map[string]types.AttributeValue
-}
-
-func (p *partly) BatchGetItem(_ context.Context, in *dynamodb.BatchGetItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
-	ask := in.RequestItems[table]
-	p.asked = append(p.asked, ask.Keys)
-	out := &dynamodb.BatchGetItemOutput{Responses: map[string][]map[string]types.AttributeValue{}}
-	if p.times > 0 {
-		p.times--
-		out.Responses[table] = ask.Keys[:1]
-		out.UnprocessedKeys = map[string]types.KeysAndAttributes{table: {Keys: ask.Keys[min(1, len(ask.Keys)-1):], ConsistentRead: ask.ConsistentRead}}
-		return out, nil
+// leaving is a table in memory that leaves so many of each batch for another call,
+// a number of times.
+func leaving(left, times int) (table *dynamotest.Table, calls *int) {
+	table, calls = dynamotest.New(), new(int)
+	table.Trouble = func(operation string, _ any) dynamotest.Trouble {
+		if !strings.HasPrefix(operation, "Batch") {
+			return dynamotest.Trouble{}
+		}
+		if *calls++; *calls > times {
+			return dynamotest.Trouble{}
+		}
+		return dynamotest.Trouble{Left: left}
 	}
-	out.Responses[table] = ask.Keys
-	return out, nil
+	return table, calls
 }
 
 func TestLoadAsksAgainForWhatIsLeft(t *testing.T) {
@@ -563,11 +559,25 @@ func TestLoadAsksAgainForWhatIsLeft(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			api := &partly{times: tc.times}
+			api, calls := leaving(1, tc.times)
 			s := store.New(api, table, store.Options{Sleep: func(context.Context, time.Duration) error { return nil }})
+			snap, err := connection.NewSnapshot([]byte("{}"), time.Unix(0, 0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn := connection.Connection{ID: "se-1", AccountID: 1}
+			active := account.NewAccount{Account: account.Account{ID: 1, PartnerID: 2, Active: true}, Key: account.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"}}
+			for _, err := range []error{
+				s.CreateAccount(t.Context(), active, effects.Effects{}, time.Unix(0, 0)), s.BeginLink(t.Context(), &conn, connection.LinkOptions{}),
+				s.FinishLink(t.Context(), &conn, nil, &snap, effects.Effects{}, time.Unix(0, 0)),
+			} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
 			l, err := s.Load(t.Context(), 1, store.Want{ConnectionID: "se-1", Snapshot: true})
-			if got := len(api.asked); got != tc.calls {
-				t.Errorf("%d calls, want %d", got, tc.calls)
+			if *calls != tc.calls {
+				t.Errorf("%d calls, want %d", *calls, tc.calls)
 			}
 			if (err == nil) != tc.ok || err != nil && !fault.Is(err, fault.Overloaded) {
 				t.Fatalf("error %v, want none: %v", err, tc.ok)
@@ -607,20 +617,6 @@ func TestItemsOfAnotherForm(t *testing.T) {
 	}
 }
 
-// untaken leaves all items of a batch for later, a number of times.
-type untaken struct {
-	store.API
-	times, calls int
-}
-
-func (u *untaken) BatchWriteItem(_ context.Context, in *dynamodb.BatchWriteItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
-	u.calls++
-	if u.calls <= u.times {
-		return &dynamodb.BatchWriteItemOutput{UnprocessedItems: in.RequestItems}, nil
-	}
-	return &dynamodb.BatchWriteItemOutput{}, nil
-}
-
 func TestCacheIsNotWaitedForTooLong(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -637,17 +633,43 @@ func TestCacheIsNotWaitedForTooLong(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				api := &untaken{times: tc.times}
+				api, calls := leaving(1, tc.times)
 				s := store.New(api, table, store.Options{Random: ones{}, Sleep: func(context.Context, time.Duration) error { return nil }})
 				ctx, cancel := context.WithTimeout(t.Context(), tc.deadline)
 				defer cancel()
 				if err := cache(ctx, s); err != nil {
 					t.Errorf("error %v, want none: it is a cache", err)
 				}
-				if api.calls != tc.calls {
-					t.Errorf("%d calls, want %d", api.calls, tc.calls)
+				if *calls != tc.calls {
+					t.Errorf("%d calls, want %d", *calls, tc.calls)
+				}
+				if kept := len(api.Items()) == 1; kept != (tc.calls > tc.times) {
+					t.Errorf("kept: %t after %d calls", kept, *calls)
 				}
 			})
 		})
+	}
+}
+
+// TestLostAnswer: the table has made a claim, and its answer was lost. The same
+// claim again is still the caller's own, and nobody else's.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	api := dynamotest.New()
+	lost := errors.New("connection reset")
+	api.Trouble = func(string, any) dynamotest.Trouble { return dynamotest.Trouble{Lost: lost} }
+	s := store.New(api, table, store.Options{})
+	rec := effects.Record{Scope: "s", Key: "k", ClaimID: "ours", LeaseUntil: time.Unix(100, 0), ExpiresAt: time.Unix(1000, 0)}
+	if err := s.ClaimIdempotency(t.Context(), rec, time.Unix(0, 0)); !errors.Is(err, lost) {
+		t.Fatalf("ClaimIdempotency = %v, want the lost answer", err)
+	}
+	api.Trouble = nil
+	if err := s.ClaimIdempotency(t.Context(), rec, time.Unix(0, 0)); err != nil {
+		t.Errorf("ClaimIdempotency, again = %v, want none", err)
+	}
+	rec.ClaimID = "another's"
+	var replay *effects.Replay
+	if err := s.ClaimIdempotency(t.Context(), rec, time.Unix(0, 0)); !errors.As(err, &replay) || replay.Record.ClaimID != "ours" {
+		t.Errorf("ClaimIdempotency of another = %v, want the first one's record", err)
 	}
 }

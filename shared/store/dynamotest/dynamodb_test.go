@@ -41,6 +41,68 @@ func TestAgainstDynamoDBLocal(t *testing.T) {
 	for seed := range uint64(40) {
 		compare(t, local, seed)
 	}
+	t.Run("indexes", func(t *testing.T) { compareIndexes(t, local) })
+	t.Run("reserved words", func(t *testing.T) { compareWords(t, local) })
+}
+
+// compareIndexes writes an item with every attribute that an index of template.yaml
+// has, and one more, and reads it from each.
+func compareIndexes(t *testing.T, local *dynamodb.Client) {
+	t.Helper()
+	name := aws.String(dynamotest.Name)
+	described, err := local.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	it := dynamotest.Item{"pk": text("indexes"), "sk": text("1"), "no_index_has_it": text("a")}
+	for _, index := range described.Table.GlobalSecondaryIndexes {
+		for _, key := range index.KeySchema {
+			it[*key.AttributeName] = text("indexes")
+		}
+		for _, attr := range index.Projection.NonKeyAttributes {
+			it[attr] = text("a")
+		}
+	}
+	memory := dynamotest.New()
+	for _, a := range []api{local, memory} {
+		if _, err := a.TransactWriteItems(t.Context(), transaction(putOf(it))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, index := range described.Table.GlobalSecondaryIndexes {
+		in := dynamodb.QueryInput{
+			TableName: name, IndexName: index.IndexName, KeyConditionExpression: aws.String(*index.KeySchema[0].AttributeName + " = :pk"),
+			ExpressionAttributeValues: dynamotest.Item{":pk": text("indexes")},
+		}
+		want, err := pages(t.Context(), local, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := pages(t.Context(), memory, in)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s, %v (-DynamoDB Local +memory):\n%s", *index.IndexName, err, diff)
+		}
+	}
+}
+
+// compareWords names an attribute as words that are reserved, and some that are not.
+func compareWords(t *testing.T, local *dynamodb.Client) {
+	t.Helper()
+	memory := dynamotest.New()
+	for _, word := range []string{
+		"ABORT", "active", "Bucket", "CAPACITY", "comment", "consumed", "data", "date", "exists", "GROUP", "hidden", "IN", "language", "name", "role", "set",
+		"SIZE", "status", "timestamp", "ttl", "url", "value", "values", "version", "zone", "ID", "int8", "convert", "contains", "this", "carriers_count", "votes",
+	} {
+		in := &dynamodb.UpdateItemInput{
+			TableName: aws.String(dynamotest.Name), Key: dynamotest.Item{"pk": text("words"), "sk": text(word)}, UpdateExpression: aws.String("SET " + word + " = :v"),
+			ExpressionAttributeValues: dynamotest.Item{":v": num("1")},
+		}
+		_, want := local.UpdateItem(t.Context(), in)
+		_, got := memory.UpdateItem(t.Context(), in)
+		if code(want) != code(got) {
+			t.Errorf("%s: %v, DynamoDB Local: %v", word, got, want)
+		}
+	}
 }
 
 // FuzzAgainstDynamoDBLocal is the same of any seed: go test -fuzz=DynamoDBLocal.

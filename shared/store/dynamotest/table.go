@@ -40,7 +40,6 @@ type Table struct {
 	items   view
 	indexes []*view
 	lag     int
-	written int
 	tokens  map[string]int // where each is in recent
 	recent  []request      // a ring
 	next    int
@@ -94,7 +93,6 @@ func (t *Table) Lag(changes int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.lag = changes
-	t.written++
 	for _, v := range t.indexes {
 		v.catchUp(t.lag)
 	}
@@ -111,14 +109,6 @@ func (t *Table) Expire(now time.Time) {
 			}
 		}
 	}
-}
-
-// Written grows with each item that is written and each change of the lag: while
-// it stays the same, so do the answers.
-func (t *Table) Written() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.written
 }
 
 // Items are all items, in the order of their keys.
@@ -165,8 +155,11 @@ func (t *Table) get(k Key) Item {
 
 // put makes this the item under the key, nil for none, here and in the indexes.
 func (t *Table) put(k Key, it Item) {
-	t.written++
-	t.items.change(k, t.items.entryOf(k, it))
+	if e := t.items.entries[k]; e != nil && it != nil {
+		e.item, e.size = it, sizeOf(it)
+	} else {
+		t.items.change(k, t.items.entryOf(k, it))
+	}
 	for _, v := range t.indexes {
 		v.follow(k, it, t.lag)
 	}
@@ -183,7 +176,7 @@ type view struct {
 	pending    []change       // the oldest first
 }
 
-// entry is an item in a view. It never changes.
+// entry is an item in a view. Its place never changes.
 type entry struct {
 	partition, sort string
 	key             Key
@@ -271,8 +264,7 @@ func (v *view) catchUp(lag int) {
 func (v *view) change(k Key, e *entry) {
 	old := v.entries[k]
 	if old != nil && e != nil && old.partition == e.partition && old.sort == e.sort {
-		v.entries[k] = e
-		v.partitions[e.partition].replace(e)
+		old.item, old.size = e.item, e.size
 		return
 	}
 	if old != nil {
@@ -348,13 +340,6 @@ func (s *sorted) insert(e *entry) {
 		s.blocks[b] = slices.Clip(all[:half])
 		s.blocks = slices.Insert(s.blocks, b+1, slices.Clone(all[half:]))
 	}
-}
-
-// replace puts an entry in the place of the one with its keys, remove takes that
-// one away.
-func (s *sorted) replace(e *entry) {
-	b, i := s.place(e)
-	s.blocks[b][i] = e
 }
 
 func (s *sorted) remove(e *entry) {

@@ -70,21 +70,26 @@ func (t *Table) remember(r request) {
 func (t *Table) transact(writes []*write) error {
 	next := make([]Item, len(writes))
 	reasons := make([]types.CancellationReason, len(writes))
-	cancelled, size := false, 0
+	cancelled := false
 	for i, w := range writes {
 		var err error
 		next[i], err = w.next(t, t.get(w.key))
-		size += sizeOf(next[i])
 		reasons[i] = reason(err)
 		cancelled = cancelled || err != nil
 	}
-	switch {
-	case cancelled:
+	if cancelled {
 		return &types.TransactionCanceledException{
 			Message: aws.String("Transaction cancelled, please refer cancellation reasons for specific reasons"), CancellationReasons: reasons,
 		}
-	case size > mostWrite:
-		return invalid("Collection size exceeds the limit of a transaction")
+	}
+	if len(writes) > mostWrite/mostItem { // fewer cannot be too large
+		size := 0
+		for _, it := range next {
+			size += sizeOf(it)
+		}
+		if size > mostWrite {
+			return invalid("The items of a transaction are larger than 4 MB")
+		}
 	}
 	for i, w := range writes {
 		if w.changed != nil {

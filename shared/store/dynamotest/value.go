@@ -115,11 +115,13 @@ func keptSet(v types.AttributeValue) (types.AttributeValue, error) {
 }
 
 func keptItem(it Item) (Item, error) {
-	own := make(Item, len(it))
+	own := maps.Clone(it)
 	for name, v := range it {
-		var err error
-		if own[name], err = kept(v); err != nil {
+		switch form, err := kept(v); {
+		case err != nil:
 			return nil, err
+		case form != v:
+			own[name] = form
 		}
 	}
 	return own, nil

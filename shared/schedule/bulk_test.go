@@ -1,0 +1,179 @@
+package schedule_test
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
+	"carrierlink/shared/health"
+	"carrierlink/shared/store/storetest"
+)
+
+// bulk is a store in memory that keeps connections as they are. The tests over
+// virtual time claim and record hundreds of thousands of checks, which cost the
+// store's items and expressions three times as much as all that is tested. It has
+// what the schedule asks of a connection that nobody else works on; breakers,
+// tallies and accounts are the store's.
+type bulk struct {
+	*storetest.Memory
+
+	mu       sync.Mutex
+	rows     map[string]*connection.Connection
+	next     map[connection.Lane]time.Time   // nothing of the lane is due before
+	breakers map[carrier.Name]health.Breaker // nil: to be read
+}
+
+func newBulk() *bulk {
+	return &bulk{Memory: storetest.NewMemory(), rows: map[string]*connection.Connection{}, next: map[connection.Lane]time.Time{}}
+}
+
+// keep keeps a row, one version on. mu is held.
+func (s *bulk) keep(c *connection.Connection) {
+	c.Version++
+	row := *c
+	s.rows[c.ID] = &row
+	if next, ok := s.next[row.Lane()]; ok && row.NextRefreshAt.Before(next) {
+		s.next[row.Lane()] = row.NextRefreshAt
+	}
+}
+
+func (s *bulk) BeginLink(_ context.Context, c *connection.Connection, _ connection.LinkOptions) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keep(c)
+	return nil
+}
+
+func (s *bulk) FinishLink(_ context.Context, c *connection.Connection, _ *connection.HistoryEntry, _ *connection.Snapshot, _ effects.Effects, _ time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keep(c)
+	return nil
+}
+
+func (s *bulk) Connection(_ context.Context, _ int64, id string) (connection.Connection, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.rows[id]; c != nil {
+		return *c, nil
+	}
+	return connection.Connection{}, connection.ErrNoConnection()
+}
+
+func (s *bulk) Snapshot(context.Context, int64, string) (*connection.Snapshot, error) {
+	return nil, nil
+}
+
+// claim takes the lease of a row, if a condition holds; refused says why it does
+// not.
+func (s *bulk) claim(id string, until, now time.Time, refused func(connection.Connection) error, change func(*connection.Connection)) (connection.Connection, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.rows[id]
+	if c == nil {
+		return connection.Connection{}, connection.ErrNoConnection()
+	}
+	if c.LeaseUntil.After(now) {
+		return connection.Connection{}, connection.ErrLeased(c.LeaseUntil.Sub(now))
+	}
+	if err := refused(*c); err != nil {
+		return connection.Connection{}, err
+	}
+	claimed := *c
+	claimed.LeaseUntil = until
+	change(&claimed)
+	s.keep(&claimed)
+	return claimed, nil
+}
+
+func (s *bulk) ClaimCheck(_ context.Context, conn connection.Connection, until, now time.Time) (connection.Connection, error) {
+	return s.claim(conn.ID, until, now, func(c connection.Connection) error {
+		if c.Version != conn.Version {
+			return connection.ErrMoved()
+		}
+		return nil
+	}, func(*connection.Connection) {})
+}
+
+func (s *bulk) ClaimDue(_ context.Context, d connection.Due, until, now time.Time, t health.Timing) (connection.Connection, error) {
+	return s.claim(d.ConnectionID, until, now, func(c connection.Connection) error {
+		if !c.Scheduled() || c.NextRefreshAt.After(now) {
+			return connection.ErrNotDue()
+		}
+		return nil
+	}, func(c *connection.Connection) {
+		c.Unrecorded++
+		c.NextRefreshAt = t.ClaimedUntil(c.Unrecorded, until, now)
+	})
+}
+
+func (s *bulk) RecordCheck(_ context.Context, c *connection.Connection, _ *connection.HistoryEntry, _ *connection.Snapshot, _ effects.Effects, _ time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rows[c.ID].Version != c.Version {
+		return connection.ErrMoved()
+	}
+	c.LeaseUntil = time.Time{}
+	s.keep(c)
+	return nil
+}
+
+func (s *bulk) Due(_ context.Context, lane connection.Lane, now time.Time, limit int) ([]connection.Due, int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next, ok := s.next[lane]
+	if ok && now.Before(next) {
+		return nil, 0, nil
+	}
+	var due []connection.Due
+	next = now.Add(1_000 * day)
+	for _, c := range s.rows {
+		switch {
+		case c.Lane() != lane || !c.Scheduled():
+		case c.NextRefreshAt.After(now):
+			if c.NextRefreshAt.Before(next) {
+				next = c.NextRefreshAt
+			}
+		default:
+			due = append(due, connection.Due{AccountID: c.AccountID, ConnectionID: c.ID, CredentialID: c.CredentialID, PartnerID: c.PartnerID, DueAt: c.NextRefreshAt})
+		}
+	}
+	if len(due) == 0 {
+		s.next[lane] = next
+	}
+	slices.SortFunc(due, func(a, b connection.Due) int {
+		return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.CredentialID, b.CredentialID), cmp.Compare(a.ConnectionID, b.ConnectionID))
+	})
+	return due[:min(limit, len(due))], 0, nil
+}
+
+func (s *bulk) Breakers(ctx context.Context) (map[carrier.Name]health.Breaker, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.breakers == nil {
+		breakers, err := s.Memory.Breakers(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.breakers = breakers
+	}
+	own := maps.Clone(s.breakers)
+	for name, b := range own {
+		b.Peers, b.Doubts = slices.Clone(b.Peers), slices.Clone(b.Doubts)
+		own[name] = b
+	}
+	return own, nil
+}
+
+func (s *bulk) SaveBreaker(ctx context.Context, b *health.Breaker) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.breakers = nil
+	return s.Memory.SaveBreaker(ctx, b)
+}
