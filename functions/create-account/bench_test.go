@@ -12,7 +12,7 @@ import (
 
 	"carrierlink/infra/test/calltrace"
 	"carrierlink/infra/test/functiontest"
-	"carrierlink/shared/store"
+	"carrierlink/shared/store/kit"
 )
 
 // BenchmarkCreateAccount sets a creation without a password against the two
@@ -21,7 +21,7 @@ import (
 func BenchmarkCreateAccount(b *testing.B) {
 	var seen inputs
 	engines := functiontest.StartTable(b)
-	engines.Tap = func(client *dynamodb.Client) store.API {
+	engines.Tap = func(client *dynamodb.Client) kit.API {
 		seen.Client = client
 		return &seen
 	}

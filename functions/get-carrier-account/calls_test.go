@@ -14,7 +14,7 @@ import (
 	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/health"
-	"carrierlink/shared/store"
+	"carrierlink/shared/store/kit"
 )
 
 // world is the function over real engines, with one linked account.
@@ -28,7 +28,7 @@ func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	w := &world{}
 	engines := functiontest.StartEngines(tb)
-	engines.Tap = func(client *dynamodb.Client) store.API {
+	engines.Tap = func(client *dynamodb.Client) kit.API {
 		w.seen.Client = client
 		return &w.seen
 	}

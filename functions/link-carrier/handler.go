@@ -40,7 +40,7 @@ type handler struct {
 func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	want := store.Want{Now: h.now()}
 	if name, number := views.PeekNumber(req); number != "" {
-		want.Number = &store.Number{Carrier: name, Number: number}
+		want.Number = &connection.Number{Carrier: name, Number: number}
 	}
 	var loaded store.Loaded
 	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {

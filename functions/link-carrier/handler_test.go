@@ -299,10 +299,10 @@ func (w *wants) Load(ctx context.Context, accountID int64, want store.Want) (sto
 // TestReadBesideTheKey: of what a caller sent who is not known yet, the number is
 // decoded, whatever the rest is.
 func TestReadBesideTheKey(t *testing.T) {
-	wanted := &store.Number{Carrier: carrier.AustraliaPost, Number: "0000123400"}
+	wanted := &connection.Number{Carrier: carrier.AustraliaPost, Number: "0000123400"}
 	for _, tc := range []struct {
 		name, body string
-		want       *store.Number
+		want       *connection.Number
 	}{
 		{"no body", "", nil},
 		{"no number", `{"nickname":"n"}`, nil},

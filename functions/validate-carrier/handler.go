@@ -44,7 +44,7 @@ const checkCarrier = "carrier"
 func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	want := store.Want{Now: h.now()}
 	if name, number := views.PeekNumber(req); number != "" {
-		want.Number = &store.Number{Carrier: name, Number: number}
+		want.Number = &connection.Number{Carrier: name, Number: number}
 	}
 	var loaded store.Loaded
 	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {

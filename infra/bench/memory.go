@@ -25,6 +25,7 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/kit"
 )
 
 const (
@@ -226,7 +227,7 @@ func prepare(ctx context.Context, tableURL, secretsURL string) (string, error) {
 		return "", err
 	}
 	partner := account.Partner{ID: 7, Name: "Bench", Environment: carrier.Production, DefaultCountryCode: "AU", CreatedAt: now}
-	if err := store.New(dynamodb.NewFromConfig(cfg), table, store.Options{}).CreatePartner(ctx, partner, key.APIKey, effects.Effects{}, now); err != nil {
+	if err := store.New(dynamodb.NewFromConfig(cfg), table, kit.Options{}).CreatePartner(ctx, partner, key.APIKey, effects.Effects{}, now); err != nil {
 		return "", err
 	}
 	return key.Text.Reveal(), nil

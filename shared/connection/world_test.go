@@ -357,7 +357,7 @@ func (w *world) request(t *testing.T) connection.LinkRequest {
 
 func (w *world) linked(t *testing.T, n string) []string {
 	t.Helper()
-	l, err := w.memory.Load(context.Background(), accountID, store.Want{Number: &store.Number{Carrier: carrier.AustraliaPost, Number: n}, Now: w.clock})
+	l, err := w.memory.Load(context.Background(), accountID, store.Want{Number: &connection.Number{Carrier: carrier.AustraliaPost, Number: n}, Now: w.clock})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,7 @@ import (
 	"carrierlink/shared/schedule"
 	"carrierlink/shared/secret"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/kit"
 	"carrierlink/shared/vault"
 	"carrierlink/shared/vault/vaulttest"
 )
@@ -64,7 +65,7 @@ func exactlyOnce(t *calltrace.Attempt) {
 	calltrace.Table(t, emulator.Config(url), "once")
 	var wire calltrace.Transport
 	t.Watch(&wire)
-	table := store.New(dynamodb.NewFromConfig(wire.Config(url)), "once", store.Options{})
+	table := store.New(dynamodb.NewFromConfig(wire.Config(url)), "once", kit.Options{})
 	client, err := auspostapi.New(auspostapi.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})
 	if err != nil {
 		t.Fatal(err)

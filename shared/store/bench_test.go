@@ -18,6 +18,7 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/kit"
 )
 
 // BenchmarkWalk walks all accounts of a partner page by page, each after the
@@ -52,7 +53,7 @@ func BenchmarkWalk(b *testing.B) {
 	}
 	for b.Loop() {
 		meter := &meter{API: e.api, seen: map[string]bool{}}
-		s := store.New(meter, table, store.Options{})
+		s := store.New(meter, table, kit.Options{})
 		var after *account.Position
 		read, pages := 0, 0
 		for {
@@ -118,7 +119,7 @@ func BenchmarkDue(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				meter := &meter{API: e.api, seen: map[string]bool{}}
-				found, _, err := store.New(meter, table, store.Options{}).Due(b.Context(), connection.Lane(carrier.AustraliaPost), at, n)
+				found, _, err := store.New(meter, table, kit.Options{}).Due(b.Context(), connection.Lane(carrier.AustraliaPost), at, n)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -173,7 +174,7 @@ func fill(ctx context.Context, api *dynamodb.Client, n int, item func(random *ra
 
 // meter adds up what queries cost, and the size of every item once.
 type meter struct {
-	store.API
+	kit.API
 	mu                 sync.Mutex
 	units, least, most float64
 	bytes, queries     int

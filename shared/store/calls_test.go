@@ -19,6 +19,7 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/kit"
 	"carrierlink/shared/tracking"
 )
 
@@ -31,7 +32,7 @@ func TestRemoteCalls(t *testing.T) {
 		t.Helper()
 		const accountID, partner = 41, 42
 		spy := &calls{api: api}
-		s := store.New(spy, table, store.Options{})
+		s := store.New(spy, table, kit.Options{})
 		s.Caps = connection.Caps{Connections: 100, Duplicates: 5, LinksPerDay: 50, Keys: account.MaxKeys}
 		ctx, now := t.Context(), time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 		expect := func(what string, err error, kind fault.Kind, want ...string) {
@@ -171,7 +172,7 @@ func TestRemoteCalls(t *testing.T) {
 		expect("BeginLink", s.BeginLink(ctx, &intent, connection.LinkOptions{}), good, "TransactWriteItems")
 		expect("DropLink", s.DropLink(ctx, intent), good, "TransactWriteItems")
 		_, err = s.Load(ctx, accountID, store.Want{
-			ConnectionID: conn.ID, Snapshot: true, Number: &store.Number{Carrier: conn.Carrier, Number: conn.AccountNumber}, Breakers: true,
+			ConnectionID: conn.ID, Snapshot: true, Number: &connection.Number{Carrier: conn.Carrier, Number: conn.AccountNumber}, Breakers: true,
 		})
 		expect("Load", err, good, "BatchGetItem")
 		_, err = s.Account(ctx, accountID, now)
@@ -293,7 +294,7 @@ func TestReadsAreConsistent(t *testing.T) {
 		}
 		return context.Canceled
 	}}
-	s := store.New(spy, table, store.Options{})
+	s := store.New(spy, table, kit.Options{})
 	_, _ = s.Load(t.Context(), 1, store.Want{ConnectionID: "se-1", Snapshot: true})
 	_, _ = s.Connection(t.Context(), 1, "se-1")
 	_, _ = s.Idempotency(t.Context(), effects.Record{}, time.Time{})

@@ -18,6 +18,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/dynamotest"
+	"carrierlink/shared/store/kit"
 )
 
 func textOf(it map[string]types.AttributeValue, name string) string {
@@ -87,7 +88,7 @@ func TestDueReadsLittle(t *testing.T) {
 				all = append(all, k)
 			}
 			index.schedule(t, keys)
-			s := store.New(index, table, store.Options{})
+			s := store.New(index, table, kit.Options{})
 			for _, limit := range []int{1, 5, 8, 9, 100, 999, 1000, 2000, n - 1, n, n + 1, 3 * n} {
 				index.read.Store(0)
 				index.calls.Store(0)
@@ -149,7 +150,7 @@ func TestDueOfAnotherForm(t *testing.T) {
 				return entry("ACCOUNT#1", fmt.Sprint("CARRIER#se-", n), fmt.Sprintf("%015d%s#7", n, cred))
 			}
 			pages := answering{pages: [][]map[string]types.AttributeValue{{tc.entry, tc.entry}, {good(10), tc.entry}, {good(11)}}}
-			s := store.New(pages, table, store.Options{})
+			s := store.New(pages, table, kit.Options{})
 			found, malformed, err := s.Due(t.Context(), connection.SandboxLane, time.Unix(9, 0), 100)
 			shards := 4
 			want, bad := 5, 0
@@ -176,7 +177,7 @@ func TestDueOfAnotherForm(t *testing.T) {
 
 // answering answers every query with the same items, page by page.
 type answering struct {
-	store.API
+	kit.API
 	pages [][]map[string]types.AttributeValue
 }
 

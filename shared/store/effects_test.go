@@ -18,6 +18,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/kit"
 	"carrierlink/shared/store/storetest"
 )
 
@@ -101,7 +102,7 @@ func TestEventItems(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
 		t.Helper()
-		s := store.New(api, table, store.Options{})
+		s := store.New(api, table, kit.Options{})
 		at := time.UnixMilli(1_772_600_790_987)
 		err := s.CreatePartner(t.Context(), account.Partner{ID: 771}, account.APIKey{ID: 1, PartnerID: 771, Hash: "events"}, effects.Effects{
 			By: effects.By{Service: effects.Operator}, Events: []effects.Event{{ID: "evt-9", Type: "partner.created", AccountID: 772, Subject: "partner", At: at}},
@@ -132,7 +133,7 @@ func TestEventsUpToALimit(t *testing.T) {
 		t.Helper()
 		const accountID = 781
 		spy := &calls{api: api}
-		s := store.New(spy, table, store.Options{})
+		s := store.New(spy, table, kit.Options{})
 		now := time.UnixMilli(1_772_600_790_987)
 		told := func(n int) effects.Effects {
 			fx := effects.Effects{Answer: &effects.Record{Scope: "limit", Key: strconv.Itoa(n), Sealed: []byte("answer"), ExpiresAt: now.Add(time.Hour)}}

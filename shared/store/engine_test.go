@@ -17,6 +17,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/dynamotest"
+	"carrierlink/shared/store/kit"
 	"carrierlink/shared/store/storetest"
 )
 
@@ -134,10 +135,10 @@ func troubled() *dynamotest.Table {
 }
 
 // conform holds the store over a table to the suite.
-func conform(t *testing.T, api store.API) {
+func conform(t *testing.T, api kit.API) {
 	t.Helper()
 	storetest.Run(t, func(_ *testing.T, caps connection.Caps) storetest.Table {
-		s := store.New(api, table, store.Options{})
+		s := store.New(api, table, kit.Options{})
 		s.Caps = caps
 		return storetest.Table{Store: s, Events: func(ctx context.Context, accountID int64) ([]storetest.Told, error) {
 			return eventsIn(ctx, api, accountID)
@@ -147,7 +148,7 @@ func conform(t *testing.T, api store.API) {
 
 // calls is an API that notes what is called, and lets a test answer instead.
 type calls struct {
-	api store.API
+	api kit.API
 	// answer, if set, is asked before each call: an error is the call's answer.
 	answer func(operation string, input any) error
 

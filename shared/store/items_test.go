@@ -18,6 +18,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/health"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/kit"
 	"carrierlink/shared/tracking"
 )
 
@@ -28,7 +29,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
 		t.Helper()
 		const accountID, partner = 51, 52
-		ctx, s := t.Context(), store.New(api, table, store.Options{})
+		ctx, s := t.Context(), store.New(api, table, kit.Options{})
 		now := time.Date(1980, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
 		purge := now.Add(30 * 24 * time.Hour)
 		ok := func(err error) {
@@ -147,7 +148,7 @@ func TestEndFollowWhileAKeyIsDeleted(t *testing.T) {
 		t.Helper()
 		const accountID, partner = 53, 54
 		ctx, now := t.Context(), time.Date(1980, 1, 2, 3, 4, 5, 0, time.UTC)
-		s := store.New(api, table, store.Options{})
+		s := store.New(api, table, kit.Options{})
 		a := account.Account{ID: accountID, PartnerID: partner, Active: true, Version: 1}
 		k := account.APIKey{ID: 1, PartnerID: partner, AccountID: accountID, Hash: "a"}
 		if err := s.CreateAccount(ctx, account.NewAccount{Account: a, Key: k}, effects.Effects{}, now); err != nil {
@@ -168,7 +169,7 @@ func TestEndFollowWhileAKeyIsDeleted(t *testing.T) {
 			deleted = true
 			return s.DeleteKey(ctx, k, effects.Effects{}, now)
 		}}
-		if err := store.New(spy, table, store.Options{}).EndFollow(ctx, a); err != nil {
+		if err := store.New(spy, table, kit.Options{}).EndFollow(ctx, a); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]string{"Query", "TransactWriteItems", "Query", "TransactWriteItems"}, spy.taken()); diff != "" {

@@ -18,6 +18,7 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/kit"
 )
 
 // TestMalformedRows: a row that nobody can read, or that contradicts its entry of
@@ -47,7 +48,7 @@ func TestMalformedRows(t *testing.T) {
 	}
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
 		t.Helper()
-		s := store.New(api, table, store.Options{})
+		s := store.New(api, table, kit.Options{})
 		for i, tc := range tests {
 			t.Run(tc.name, func(t *testing.T) {
 				t.Parallel()

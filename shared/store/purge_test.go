@@ -16,6 +16,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/kit"
 )
 
 // estate is an account on an engine with all that can belong to one.
@@ -40,7 +41,7 @@ func (e *estate) ok(err error) {
 // it, a number that nobody holds.
 func newEstate(t *testing.T, api *dynamodb.Client, accountID int64) *estate {
 	t.Helper()
-	e := &estate{t, api, store.New(api, table, store.Options{}), accountID, time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC), nil}
+	e := &estate{t, api, store.New(api, table, kit.Options{}), accountID, time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC), nil}
 	err := e.s.CreateAccount(t.Context(), account.NewAccount{
 		Account: account.Account{ID: accountID, PartnerID: 7, Environment: carrier.Production, Active: true, CreatedAt: e.now},
 		Key:     account.APIKey{ID: accountID, PartnerID: 7, AccountID: accountID, Hash: "h" + strconv.FormatInt(accountID, 10)},

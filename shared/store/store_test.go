@@ -24,6 +24,7 @@ import (
 	"carrierlink/shared/health"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/dynamotest"
+	"carrierlink/shared/store/kit"
 	"carrierlink/shared/tracking"
 )
 
@@ -305,7 +306,7 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 			t.Parallel()
 			spy := &calls{answer: func(string, any) error { return tc.answer }}
 			waits := 0
-			s := store.New(spy, table, store.Options{Random: zeros{}, Sleep: func(context.Context, time.Duration) error { waits++; return nil }})
+			s := store.New(spy, table, kit.Options{Random: zeros{}, Sleep: func(context.Context, time.Duration) error { waits++; return nil }})
 			err := tc.call(t.Context(), s)
 			if err == nil || !fault.Is(err, tc.kind) {
 				t.Fatalf("error %v, want kind %v", err, tc.kind)
@@ -339,7 +340,7 @@ func TestConflictThatPasses(t *testing.T) {
 				return errDone
 			}}
 			ceiling := 25 * time.Millisecond
-			s := store.New(spy, table, store.Options{Random: random, Sleep: func(_ context.Context, d time.Duration) error {
+			s := store.New(spy, table, kit.Options{Random: random, Sleep: func(_ context.Context, d time.Duration) error {
 				if d < 0 || d >= ceiling {
 					t.Errorf("waited %v, want less than %v", d, ceiling)
 				}
@@ -454,7 +455,7 @@ func TestThrottled(t *testing.T) {
 						}
 						return answer
 					}}
-					s := store.New(spy, table, store.Options{Random: zeros{}, Sleep: func(context.Context, time.Duration) error { return nil }})
+					s := store.New(spy, table, kit.Options{Random: zeros{}, Sleep: func(context.Context, time.Duration) error { return nil }})
 					err := call(t.Context(), s)
 					if name == "transaction" && transactions == 0 {
 						return
@@ -478,7 +479,7 @@ func TestTokensDiffer(t *testing.T) {
 		seen[aws.ToString(in.ClientRequestToken)] = true
 		return errDone
 	}}
-	s := store.New(spy, table, store.Options{})
+	s := store.New(spy, table, kit.Options{})
 	for range 3 {
 		_ = create(t.Context(), s)
 	}
@@ -495,7 +496,7 @@ func TestRetryHeedsTheDeadline(t *testing.T) {
 func retryHeedsTheDeadline(t *testing.T) {
 	t.Helper()
 	spy := &calls{answer: func(string, any) error { return conflicted("TransactionConflict") }}
-	s := store.New(spy, table, store.Options{Random: ones{}, Sleep: func(context.Context, time.Duration) error {
+	s := store.New(spy, table, kit.Options{Random: ones{}, Sleep: func(context.Context, time.Duration) error {
 		t.Error("slept past the deadline")
 		return nil
 	}})
@@ -514,7 +515,7 @@ func TestSleepEndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	spy := &calls{answer: func(string, any) error { cancel(); return conflicted("TransactionConflict") }}
-	if err := create(ctx, store.New(spy, table, store.Options{Random: ones{}})); !fault.Is(err, fault.State) {
+	if err := create(ctx, store.New(spy, table, kit.Options{Random: ones{}})); !fault.Is(err, fault.State) {
 		t.Errorf("error %v, want State", err)
 	}
 	if got := len(spy.taken()); got != 1 {
@@ -525,7 +526,7 @@ func TestSleepEndsWithTheContext(t *testing.T) {
 func TestNoRandomness(t *testing.T) {
 	t.Parallel()
 	spy := &calls{}
-	if err := create(t.Context(), store.New(spy, table, store.Options{Random: strings.NewReader("")})); !fault.Is(err, fault.Internal) || err == nil {
+	if err := create(t.Context(), store.New(spy, table, kit.Options{Random: strings.NewReader("")})); !fault.Is(err, fault.Internal) || err == nil {
 		t.Errorf("error %v, want Internal", err)
 	}
 	if got := spy.taken(); got != nil {
@@ -564,7 +565,7 @@ func TestLoadAsksAgainForWhatIsLeft(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			api, calls := leaving(1, tc.times)
-			s := store.New(api, table, store.Options{Sleep: func(context.Context, time.Duration) error { return nil }})
+			s := store.New(api, table, kit.Options{Sleep: func(context.Context, time.Duration) error { return nil }})
 			snap, err := connection.NewSnapshot([]byte("{}"), time.Unix(0, 0))
 			if err != nil {
 				t.Fatal(err)
@@ -595,7 +596,7 @@ func TestLoadAsksAgainForWhatIsLeft(t *testing.T) {
 
 // stored answers every read with one item.
 type stored struct {
-	store.API
+	kit.API
 	item map[string]types.AttributeValue
 }
 
@@ -613,7 +614,7 @@ func TestItemsOfAnotherForm(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := read(t.Context(), store.New(stored{item: map[string]types.AttributeValue{name: value}}, table, store.Options{}))
+			err := read(t.Context(), store.New(stored{item: map[string]types.AttributeValue{name: value}}, table, kit.Options{}))
 			if err == nil || !fault.Is(err, fault.Internal) || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "canary") {
 				t.Errorf("error %v, want an internal one that names the attribute and not its value", err)
 			}
@@ -638,7 +639,7 @@ func TestCacheIsNotWaitedForTooLong(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				api, calls := leaving(1, tc.times)
-				s := store.New(api, table, store.Options{Random: ones{}, Sleep: func(context.Context, time.Duration) error { return nil }})
+				s := store.New(api, table, kit.Options{Random: ones{}, Sleep: func(context.Context, time.Duration) error { return nil }})
 				ctx, cancel := context.WithTimeout(t.Context(), tc.deadline)
 				defer cancel()
 				if err := cache(ctx, s); err != nil {
@@ -662,7 +663,7 @@ func TestLostAnswer(t *testing.T) {
 	api := dynamotest.New()
 	lost := errors.New("connection reset")
 	api.Trouble = func(string, any) dynamotest.Trouble { return dynamotest.Trouble{Lost: lost} }
-	s := store.New(api, table, store.Options{})
+	s := store.New(api, table, kit.Options{})
 	rec := effects.Record{Scope: "s", Key: "k", ClaimID: "ours", LeaseUntil: time.Unix(100, 0), ExpiresAt: time.Unix(1000, 0)}
 	if err := s.ClaimIdempotency(t.Context(), rec, time.Unix(0, 0)); !errors.Is(err, lost) {
 		t.Fatalf("ClaimIdempotency = %v, want the lost answer", err)

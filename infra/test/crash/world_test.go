@@ -35,6 +35,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/kit"
 )
 
 // patience is how long an invocation may take that is to be killed: it has to
@@ -88,7 +89,7 @@ func newWorld(t *testing.T, e *engines) *world {
 	cfg := emulator.Config(e.tableURL)
 	calltrace.Table(t, cfg, w.name)
 	w.db = dynamodb.NewFromConfig(cfg)
-	w.table = store.New(w.db, w.name, store.Options{})
+	w.table = store.New(w.db, w.name, kit.Options{})
 	w.secrets = secretsmanager.NewFromConfig(emulator.Config(e.secretsURL))
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	id, err := account.NewID(rand.Reader)
@@ -319,7 +320,7 @@ func (w *world) versions(ctx context.Context, name string, s *secret) {
 // numbers are the ids that hold an account number.
 func (w *world) holders(number string) []string {
 	w.t.Helper()
-	loaded, err := w.table.Load(context.Background(), w.account.ID, store.Want{Number: &store.Number{Carrier: carrier.AustraliaPost, Number: number}})
+	loaded, err := w.table.Load(context.Background(), w.account.ID, store.Want{Number: &connection.Number{Carrier: carrier.AustraliaPost, Number: number}})
 	if err != nil {
 		w.t.Errorf("reading the holders of a number: %v", err)
 	}

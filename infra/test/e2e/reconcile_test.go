@@ -14,6 +14,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/kit"
 )
 
 // reconciled is what reconcile says that it has done.
@@ -42,7 +43,7 @@ func reconcile(t *testing.T) reconciled {
 // is at work still, it leaves alone.
 func TestReconcile(t *testing.T) {
 	t.Parallel()
-	rows := store.New(table(), service.TableName, store.Options{})
+	rows := store.New(table(), service.TableName, kit.Options{})
 	secrets := secretsmanager.NewFromConfig(service.AWSConfig())
 	m := newMerchant(t, production)
 	past, ahead := time.Now().Add(-time.Second), time.Now().Add(time.Hour)

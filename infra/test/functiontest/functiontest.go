@@ -42,6 +42,7 @@ import (
 	"carrierlink/shared/seal"
 	"carrierlink/shared/secret"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/kit"
 	"carrierlink/shared/store/storetest"
 	"carrierlink/shared/vault"
 	"carrierlink/shared/vault/vaulttest"
@@ -126,7 +127,7 @@ func (h hurried) RoundTrip(r *http.Request) (*http.Response, error) {
 // Engines are DynamoDB Local and MiniStack.
 type Engines struct {
 	// Tap, if it is there, stands between a fixture's store and its client.
-	Tap func(*dynamodb.Client) store.API
+	Tap func(*dynamodb.Client) kit.API
 
 	table, secrets string // their addresses; without secrets the vault is in memory
 }
@@ -186,11 +187,11 @@ func (d *Fixture) connect(e Engines, name string) {
 		d.Secrets, secrets = secretsmanager.NewFromConfig(emulator.Config(e.secrets)), secretsmanager.NewFromConfig(d.Transport.Config(e.secrets))
 	}
 	client := dynamodb.NewFromConfig(d.Transport.Config(e.table))
-	var table store.API = client
+	var table kit.API = client
 	if e.Tap != nil {
 		table = e.Tap(client)
 	}
-	d.Store = store.New(table, name, store.Options{})
+	d.Store = store.New(table, name, kit.Options{})
 	d.furnish(vault.New(secrets, d.prefix), auspost.Options{
 		BaseURL: simulator.BaseURL, Transport: d.Transport, Sleep: func(context.Context, time.Duration) error { return nil },
 	})
@@ -437,7 +438,7 @@ func (d *Fixture) Row(id string) connection.Connection {
 // Holders are the connections of the account that hold a number.
 func (d *Fixture) Holders(number string) []string {
 	d.t.Helper()
-	l, err := d.Store.Load(d.t.Context(), Account, store.Want{Now: d.Clock, Number: &store.Number{Carrier: carrier.AustraliaPost, Number: number}})
+	l, err := d.Store.Load(d.t.Context(), Account, store.Want{Now: d.Clock, Number: &connection.Number{Carrier: carrier.AustraliaPost, Number: number}})
 	d.ok(err)
 	return l.LinkedAs
 }

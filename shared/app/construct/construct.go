@@ -24,6 +24,7 @@ import (
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/seal"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/kit"
 	"carrierlink/shared/vault"
 )
 
@@ -53,7 +54,7 @@ func (p *Parts) AWS() aws.Config {
 // Table reads TABLE_NAME.
 func (p *Parts) Table() *store.Store {
 	if p.table == nil {
-		p.table = store.New(dynamodb.NewFromConfig(p.AWS()), p.env.Text("TABLE_NAME"), store.Options{})
+		p.table = store.New(dynamodb.NewFromConfig(p.AWS()), p.env.Text("TABLE_NAME"), kit.Options{})
 	}
 	return p.table
 }

@@ -23,12 +23,12 @@ import (
 
 	"carrierlink/infra/local/emulator"
 	"carrierlink/infra/test/calltrace"
-	"carrierlink/shared/store"
 	"carrierlink/shared/store/dynamotest"
+	"carrierlink/shared/store/kit"
 )
 
 // api is what the two tables are asked.
-type api = store.API
+type api = kit.API
 
 var _ api = (*dynamotest.Table)(nil)
 

@@ -28,8 +28,8 @@ func (s *suite) snapshot(n int, at time.Time) *connection.Snapshot {
 	return &snap
 }
 
-func (s *suite) number(c connection.Connection) *store.Number {
-	return &store.Number{Carrier: c.Carrier, Number: c.AccountNumber}
+func (s *suite) number(c connection.Connection) *connection.Number {
+	return &connection.Number{Carrier: c.Carrier, Number: c.AccountNumber}
 }
 
 // first is an entry of a history with all that an entry can hold.

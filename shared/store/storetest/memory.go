@@ -7,6 +7,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/dynamotest"
+	"carrierlink/shared/store/kit"
 )
 
 // Memory is a store for unit tests: the real one, over a table in memory.
@@ -18,7 +19,7 @@ type Memory struct {
 // NewMemory makes an empty store.
 func NewMemory() *Memory {
 	table := dynamotest.New()
-	s := store.New(table, dynamotest.Name, store.Options{})
+	s := store.New(table, dynamotest.Name, kit.Options{})
 	s.Caps = connection.Caps{Keys: account.MaxKeys}
 	return &Memory{s, table}
 }

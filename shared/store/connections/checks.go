@@ -1,4 +1,4 @@
-package store
+package connections
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/health"
+	"carrierlink/shared/store/kit"
 )
 
 // ClaimCheck takes the connection's lease until the given time, for one check,
@@ -23,15 +24,15 @@ import (
 // a lease that runs.
 func (s *Store) ClaimCheck(ctx context.Context, conn connection.Connection, until, now time.Time) (connection.Connection, error) {
 	e := claiming(conn.AccountID, conn.ID, until, now)
-	e.compares(attrVersion, "=", numberValue(conn.Version))
-	it, refused, err := s.edited(ctx, e)
+	e.Compares(kit.AttrVersion, "=", kit.NumberValue(conn.Version))
+	it, refused, err := s.Edited(ctx, e)
 	if err != nil {
 		return connection.Connection{}, fmt.Errorf("claiming a connection: %w", err)
 	}
-	if refused && (len(it) == 0 || lapsed(it, now)) {
+	if refused && (len(it) == 0 || kit.Lapsed(it, now)) {
 		return connection.Connection{}, connection.ErrNoConnection()
 	}
-	row, err := readConnection(it)
+	row, err := Read(it)
 	if err != nil || !refused {
 		return row, err
 	}
@@ -61,11 +62,11 @@ func (s *Store) ClaimCheck(ctx context.Context, conn connection.Connection, unti
 // entry of by_due that the row contradicts is put off by a day, whichever it is.
 func (s *Store) ClaimDue(ctx context.Context, d connection.Due, until, now time.Time, t health.Timing) (connection.Connection, error) {
 	e := claiming(d.AccountID, d.ConnectionID, until, now)
-	e.compares(attrNextCheck, "<=", timeValue(now))
-	e.compares(attrStanding, "=", textValue(string(account.StandingActive)))
-	e.add(attrUnrecorded, 1)
+	e.Compares(kit.AttrNextCheck, "<=", kit.TimeValue(now))
+	e.Compares(kit.AttrStanding, "=", kit.TextValue(string(account.StandingActive)))
+	e.Add(kit.AttrUnrecorded, 1)
 	due(e, d, t.ClaimedUntil(1, until, now))
-	it, refused, err := s.edited(ctx, e)
+	it, refused, err := s.Edited(ctx, e)
 	switch {
 	case invalid(err):
 		// Some attribute is of another type: no claim of it can succeed.
@@ -78,13 +79,13 @@ func (s *Store) ClaimDue(ctx context.Context, d connection.Due, until, now time.
 	case refused:
 		return connection.Connection{}, s.notClaimed(ctx, it, d, now)
 	}
-	r := reader{it: it}
-	if claims := int(r.int(attrUnrecorded)); claims > 1 {
-		later := newEdit(e.key)
-		later.compares(attrVersion, "=", numberValue(r.int(attrVersion)))
-		later.add(attrVersion, 1)
+	r := kit.Reader{It: it}
+	if claims := int(r.Int(kit.AttrUnrecorded)); claims > 1 {
+		later := kit.NewEdit(e.Key)
+		later.Compares(kit.AttrVersion, "=", kit.NumberValue(r.Int(kit.AttrVersion)))
+		later.Add(kit.AttrVersion, 1)
 		due(later, d, t.ClaimedUntil(claims, until, now))
-		next, changed, err := s.edited(ctx, later)
+		next, changed, err := s.Edited(ctx, later)
 		if err != nil {
 			return connection.Connection{}, fmt.Errorf("putting a connection off: %w", err)
 		}
@@ -92,7 +93,7 @@ func (s *Store) ClaimDue(ctx context.Context, d connection.Due, until, now time.
 			it = next
 		}
 	}
-	row, err := readConnection(it)
+	row, err := Read(it)
 	if err != nil {
 		return connection.Connection{}, fmt.Errorf("%w: %w", connection.ErrPostponed, err)
 	}
@@ -100,25 +101,25 @@ func (s *Store) ClaimDue(ctx context.Context, d connection.Due, until, now time.
 }
 
 // due makes a row due at a time.
-func due(e *edit, d connection.Due, at time.Time) {
-	e.set(attrNextCheck, timeValue(at))
-	e.set(attrDueKey, textValue(refreshKey(at, d.CredentialID, d.PartnerID)))
+func due(e *kit.Edit, d connection.Due, at time.Time) {
+	e.Set(kit.AttrNextCheck, kit.TimeValue(at))
+	e.Set(kit.AttrDueKey, kit.TextValue(kit.RefreshKey(at, d.CredentialID, d.PartnerID)))
 }
 
 // notClaimed says why a row was not claimed as due. Where its entry of by_due says
 // that it is due although no claim can succeed, the entry is wrong: it is put off.
-func (s *Store) notClaimed(ctx context.Context, it item, d connection.Due, now time.Time) error {
-	r := reader{it: it}
-	leased := r.time(attrLease).After(now)
-	entry := strings.HasPrefix(r.text(attrDuePK), refreshPrefix) && r.text(attrDueKey) < dueUntil(now)
+func (s *Store) notClaimed(ctx context.Context, it kit.Item, d connection.Due, now time.Time) error {
+	r := kit.Reader{It: it}
+	leased := r.Time(kit.AttrLease).After(now)
+	entry := strings.HasPrefix(r.Text(kit.AttrDuePK), kit.RefreshPrefix) && r.Text(kit.AttrDueKey) < kit.DueUntil(now)
 	var put error
 	if entry && !leased {
 		_, put = s.putOff(ctx, d, now)
 	}
-	if len(it) == 0 || lapsed(it, now) {
+	if len(it) == 0 || kit.Lapsed(it, now) {
 		return errors.Join(connection.ErrNoConnection(), put)
 	}
-	row, err := readConnection(it)
+	row, err := Read(it)
 	switch {
 	case err != nil && entry && !leased && put == nil:
 		return fmt.Errorf("%w: %w", connection.ErrPostponed, err)
@@ -136,10 +137,10 @@ func (s *Store) notClaimed(ctx context.Context, it item, d connection.Due, now t
 
 // putOff moves an entry of by_due by a day, and touches nothing else of the row.
 func (s *Store) putOff(ctx context.Context, d connection.Due, now time.Time) (refused bool, err error) {
-	e := newEdit(connectionKey(d.AccountID, d.ConnectionID))
-	e.compares(attrDueKey, "<", textValue(dueUntil(now)))
-	e.set(attrDueKey, textValue(refreshKey(now.Add(24*time.Hour), d.CredentialID, d.PartnerID)))
-	_, refused, err = s.edited(ctx, e)
+	e := kit.NewEdit(kit.ConnectionKey(d.AccountID, d.ConnectionID))
+	e.Compares(kit.AttrDueKey, "<", kit.TextValue(kit.DueUntil(now)))
+	e.Set(kit.AttrDueKey, kit.TextValue(kit.RefreshKey(now.Add(24*time.Hour), d.CredentialID, d.PartnerID)))
+	_, refused, err = s.Edited(ctx, e)
 	if err != nil {
 		return refused, fmt.Errorf("putting an entry off: %w", err)
 	}
@@ -154,15 +155,15 @@ func invalid(err error) bool {
 }
 
 // claiming is an edit that takes a row's lease, where nobody is at it.
-func claiming(accountID int64, connectionID string, until, now time.Time) *edit {
-	e := newEdit(connectionKey(accountID, connectionID))
-	e.set(attrLease, timeValue(until))
-	e.add(attrVersion, 1)
-	e.compares(attrStatus, "<>", textValue(string(connection.Linking)))
-	e.compares(attrStatus, "<>", textValue(string(connection.Disconnected)))
-	e.lacks(attrWork)
-	e.lacksOr(attrLease, "<=", timeValue(now))
-	e.lacksOr(attrTTL, ">", numberValue(now.Unix()))
+func claiming(accountID int64, connectionID string, until, now time.Time) *kit.Edit {
+	e := kit.NewEdit(kit.ConnectionKey(accountID, connectionID))
+	e.Set(kit.AttrLease, kit.TimeValue(until))
+	e.Add(kit.AttrVersion, 1)
+	e.Compares(kit.AttrStatus, "<>", kit.TextValue(string(connection.Linking)))
+	e.Compares(kit.AttrStatus, "<>", kit.TextValue(string(connection.Disconnected)))
+	e.Lacks(kit.AttrWork)
+	e.LacksOr(kit.AttrLease, "<=", kit.TimeValue(now))
+	e.LacksOr(kit.AttrTTL, ">", kit.NumberValue(now.Unix()))
 	return e
 }
 
@@ -174,7 +175,7 @@ func claiming(accountID int64, connectionID string, until, now time.Time) *edit 
 // one that was claimed: nothing is written then.
 func (s *Store) RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error {
 	next := freed(conn)
-	refused, err := s.commit(ctx, append([]part{s.replace(&next, conn.Version)}, s.checked(&next, entry, snap)...), fx, now)
+	refused, err := s.Commit(ctx, append([]kit.Part{s.replace(&next, conn.Version)}, s.checked(&next, entry, snap)...), fx, now)
 	if err != nil {
 		return fmt.Errorf("recording a check: %w", err)
 	}

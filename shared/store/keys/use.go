@@ -1,4 +1,4 @@
-package store
+package keys
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/store/kit"
 )
 
 // RateWindow is the length of a key's rate window: fixed minutes of the clock.
@@ -48,13 +49,13 @@ func (s *Store) UseKey(ctx context.Context, u account.KeyUse) (account.KeyUsed, 
 		if len(it) == 0 {
 			return account.KeyUsed{}, account.ErrKeyNotValid()
 		}
-		k, err := readAPIKey(it)
+		k, err := Read(it)
 		if err != nil {
 			return account.KeyUsed{}, err
 		}
-		r := reader{it: it}
-		stored, used := r.int(attrWindow), int(r.int(attrUsed))
-		if err := r.done("API key"); err != nil {
+		r := kit.Reader{It: it}
+		stored, used := r.Int(kit.AttrWindow), int(r.Int(kit.AttrUsed))
+		if err := r.Done("API key"); err != nil {
 			return account.KeyUsed{}, err
 		}
 		now := account.KeyUsed{Key: k, Used: used, Reset: time.Unix(stored, 0).Add(RateWindow).Sub(u.Now)}
@@ -77,15 +78,15 @@ func (s *Store) UseKey(ctx context.Context, u account.KeyUse) (account.KeyUsed, 
 
 // useKey tries one write. It returns the item as it became when the call was
 // counted, else as it is: nil if there is none.
-func (s *Store) useKey(ctx context.Context, u account.KeyUse, window int64, open bool) (it item, counted bool, err error) {
+func (s *Store) useKey(ctx context.Context, u account.KeyUse, window int64, open bool) (it kit.Item, counted bool, err error) {
 	in := &dynamodb.UpdateItemInput{
-		TableName: &s.table,
-		Key:       apiKeyKey(u.PartnerID, u.AccountID, u.Hash).item(),
-		ExpressionAttributeValues: item{
-			":window": numberValue(window),
-			":one":    numberValue(1),
-			":day":    textValue(u.Now.UTC().Format(time.DateOnly)),
-			":now":    timeValue(u.Now),
+		TableName: &s.Name,
+		Key:       kit.APIKeyKey(u.PartnerID, u.AccountID, u.Hash).Item(),
+		ExpressionAttributeValues: kit.Item{
+			":window": kit.NumberValue(window),
+			":one":    kit.NumberValue(1),
+			":day":    kit.TextValue(u.Now.UTC().Format(time.DateOnly)),
+			":now":    kit.TimeValue(u.Now),
 		},
 		ReturnValues:                        types.ReturnValueAllNew,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
@@ -94,16 +95,16 @@ func (s *Store) useKey(ctx context.Context, u account.KeyUse, window int64, open
 	if open {
 		update, condition = openWindow, openIf
 	} else {
-		in.ExpressionAttributeValues[":limit"] = numberValue(int64(u.Limit))
+		in.ExpressionAttributeValues[":limit"] = kit.NumberValue(int64(u.Limit))
 	}
 	in.UpdateExpression, in.ConditionExpression = &update, &condition
 	var out *dynamodb.UpdateItemOutput
-	err = s.write(ctx, func() error {
+	err = s.Write(ctx, func() error {
 		var err error
-		out, err = s.api.UpdateItem(ctx, in)
+		out, err = s.API.UpdateItem(ctx, in)
 		return err
 	})
-	if old, refused := refusedItem(err); refused {
+	if old, refused := kit.RefusedItem(err); refused {
 		return old, false, nil
 	}
 	if err != nil {

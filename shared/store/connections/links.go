@@ -1,4 +1,4 @@
-package store
+package connections
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/store/kit"
 )
 
 // BeginLink writes the intent: a row in state connection.Linking with the
@@ -31,35 +32,35 @@ func (s *Store) BeginLink(ctx context.Context, conn *connection.Connection, o co
 	next.Status = connection.Linking
 	next.Version++
 
-	row := s.insert(partConnection, connectionItem(&next))
+	row := s.Insert(kit.PartConnection, Item(&next))
 	if o.TakeOver {
-		row = s.put(partConnection, connectionItem(&next), "#version = :version AND #status = :linking", item{
-			":version": numberValue(conn.Version), ":linking": textValue(string(connection.Linking)),
+		row = s.Put(kit.PartConnection, Item(&next), "#version = :version AND #status = :linking", kit.Item{
+			":version": kit.NumberValue(conn.Version), ":linking": kit.TextValue(string(connection.Linking)),
 		})
-		row.write.Put.ExpressionAttributeNames = map[string]string{"#version": attrVersion, "#status": attrStatus}
+		row.Write.Put.ExpressionAttributeNames = map[string]string{"#version": kit.AttrVersion, "#status": kit.AttrStatus}
 	}
-	acct := newEdit(accountKey(conn.AccountID))
-	acct.compares(attrActive, "=", boolValue(true))
+	acct := kit.NewEdit(kit.AccountKey(conn.AccountID))
+	acct.Compares(kit.AttrActive, "=", kit.BoolValue(true))
 	s.hasRoom(acct)
-	parts := []part{s.check(partAccount, acct), s.holdNumber(&next, o.AllowDuplicate), row}
+	parts := []kit.Part{s.Check(kit.PartAccount, acct), s.holdNumber(&next, o.AllowDuplicate), row}
 	if s.Caps.LinksPerDay > 0 {
-		parts = append(parts, s.check(partDay, s.dayHasRoom(conn.AccountID, conn.ModifiedAt, attrMade)))
+		parts = append(parts, s.Check(kit.PartDay, s.dayHasRoom(conn.AccountID, conn.ModifiedAt, kit.AttrMade)))
 	}
-	refused, err := s.transact(ctx, parts)
+	refused, err := s.Transact(ctx, parts)
 	switch {
 	case err != nil:
 		return fmt.Errorf("beginning a link: %w", err)
-	case refused.has(partAccount) && len(refused[partAccount]) == 0:
+	case refused.Has(kit.PartAccount) && len(refused[kit.PartAccount]) == 0:
 		return account.ErrNotFound()
-	case refused.has(partAccount) && same(refused[partAccount][attrActive], boolValue(true)):
+	case refused.Has(kit.PartAccount) && kit.Same(refused[kit.PartAccount][kit.AttrActive], kit.BoolValue(true)):
 		return connection.ErrTooManyConnections(s.Caps.Connections)
-	case refused.has(partAccount):
-		return account.ErrInactive(refused[partAccount][attrTTL] != nil)
-	case refused.has(partNumber):
-		return s.numberHeld(refused[partNumber], o.AllowDuplicate)
-	case refused.has(partDay):
+	case refused.Has(kit.PartAccount):
+		return account.ErrInactive(refused[kit.PartAccount][kit.AttrTTL] != nil)
+	case refused.Has(kit.PartNumber):
+		return s.numberHeld(refused[kit.PartNumber], o.AllowDuplicate)
+	case refused.Has(kit.PartDay):
 		return connection.ErrTooManyLinks(s.Caps.LinksPerDay)
-	case refused.has(partConnection):
+	case refused.Has(kit.PartConnection):
 		return connection.ErrMoved()
 	}
 	*conn = next
@@ -67,51 +68,51 @@ func (s *Store) BeginLink(ctx context.Context, conn *connection.Connection, o co
 }
 
 // hasRoom adds the condition that an account may have one connection more.
-func (s *Store) hasRoom(account *edit) {
+func (s *Store) hasRoom(account *kit.Edit) {
 	if s.Caps.Connections > 0 {
-		account.lacksOr(attrCarriers, "<", numberValue(int64(s.Caps.Connections)))
+		account.LacksOr(kit.AttrCarriers, "<", kit.NumberValue(int64(s.Caps.Connections)))
 	}
 }
 
 // dayHasRoom is an edit of what an account has linked and unlinked in a day, on
 // the condition that it may do so once more.
-func (s *Store) dayHasRoom(accountID int64, now time.Time, attr string) *edit {
-	e := newEdit(linksKey(accountID, now))
-	e.lacksOr(attr, "<", numberValue(int64(s.Caps.LinksPerDay)))
+func (s *Store) dayHasRoom(accountID int64, now time.Time, attr string) *kit.Edit {
+	e := kit.NewEdit(kit.LinksKey(accountID, now))
+	e.LacksOr(attr, "<", kit.NumberValue(int64(s.Caps.LinksPerDay)))
 	return e
 }
 
 // countDay is the part that counts a link or an unlinking of the day; none where
 // they have no cap. The item ends when no clock can mean its day any more.
-func (s *Store) countDay(accountID int64, now time.Time, attr string) []part {
+func (s *Store) countDay(accountID int64, now time.Time, attr string) []kit.Part {
 	if s.Caps.LinksPerDay == 0 {
 		return nil
 	}
 	e := s.dayHasRoom(accountID, now, attr)
-	e.add(attr, 1)
-	e.set(attrTTL, numberValue(now.Add(48*time.Hour).Unix()))
-	return []part{s.update(partDay, e)}
+	e.Add(attr, 1)
+	e.Set(kit.AttrTTL, kit.NumberValue(now.Add(48*time.Hour).Unix()))
+	return []kit.Part{s.Update(kit.PartDay, e)}
 }
 
 // holdNumber adds the connection to those that hold its account number: on the
 // condition that there is no other, unless it may be one of several. The number
 // loses the end that a deletion of the account, taken back since, may have given
 // it.
-func (s *Store) holdNumber(c *connection.Connection, duplicate bool) part {
-	e := newEdit(numberKey(c.AccountID, Number{c.Carrier, c.AccountNumber}))
-	e.include(attrCarrierIDs, textSet(c.ID))
-	e.remove(attrTTL)
+func (s *Store) holdNumber(c *connection.Connection, duplicate bool) kit.Part {
+	e := kit.NewEdit(kit.NumberKey(c.AccountID, connection.Number{Carrier: c.Carrier, Number: c.AccountNumber}))
+	e.Include(kit.AttrCarrierIDs, kit.TextSet(c.ID))
+	e.Remove(kit.AttrTTL)
 	switch {
 	case !duplicate:
-		e.lacksOrContains(attrCarrierIDs, textValue(c.ID))
+		e.LacksOrContains(kit.AttrCarrierIDs, kit.TextValue(c.ID))
 	case s.Caps.Duplicates > 0:
-		e.hasRoom(attrCarrierIDs, textValue(c.ID), s.Caps.Duplicates)
+		e.HasRoom(kit.AttrCarrierIDs, kit.TextValue(c.ID), s.Caps.Duplicates)
 	}
-	return s.update(partNumber, e)
+	return s.Update(kit.PartNumber, e)
 }
 
 // numberHeld says why a connection may not hold a number.
-func (s *Store) numberHeld(holders item, duplicate bool) error {
+func (s *Store) numberHeld(holders kit.Item, duplicate bool) error {
 	if duplicate {
 		return connection.ErrTooManyDuplicates(s.Caps.Duplicates)
 	}
@@ -122,18 +123,18 @@ func (s *Store) numberHeld(holders item, duplicate bool) error {
 // that hold a number of its carrier. The item goes with the last of them: that the
 // connection is the last is taken for granted first, and the refusal tells who
 // else there is.
-func (s *Store) dropNumber(ctx context.Context, c *connection.Connection, accountNumber string, parts []part, fx effects.Effects, now time.Time) (refusals, error) {
-	k := numberKey(c.AccountID, Number{c.Carrier, accountNumber})
-	only := newEdit(k)
-	only.compares(attrCarrierIDs, "=", textSet(c.ID))
-	drop := []part{s.remove(partOldNumber, only)}
-	for range attempts {
-		refused, err := s.commit(ctx, append(slices.Clone(parts), drop...), fx, now)
-		old, is := refused[partOldNumber]
-		if delete(refused, partOldNumber); err != nil || !is || len(refused) > 0 {
+func (s *Store) dropNumber(ctx context.Context, c *connection.Connection, accountNumber string, parts []kit.Part, fx effects.Effects, now time.Time) (kit.Refusals, error) {
+	k := kit.NumberKey(c.AccountID, connection.Number{Carrier: c.Carrier, Number: accountNumber})
+	only := kit.NewEdit(k)
+	only.Compares(kit.AttrCarrierIDs, "=", kit.TextSet(c.ID))
+	drop := []kit.Part{s.Remove(kit.PartOldNumber, only)}
+	for range kit.Attempts {
+		refused, err := s.Commit(ctx, append(slices.Clone(parts), drop...), fx, now)
+		old, is := refused[kit.PartOldNumber]
+		if delete(refused, kit.PartOldNumber); err != nil || !is || len(refused) > 0 {
 			return refused, err
 		}
-		ids, err := readHolders(old)
+		ids, err := ReadHolders(old)
 		if err != nil {
 			return nil, err
 		}
@@ -141,24 +142,24 @@ func (s *Store) dropNumber(ctx context.Context, c *connection.Connection, accoun
 		case len(old) == 0:
 			drop = nil // nobody holds it
 		case len(ids) == 0: // of version 0.3, which left empty ones
-			empty := newEdit(k)
-			empty.lacks(attrCarrierIDs)
-			drop = []part{s.remove(partOldNumber, empty)}
+			empty := kit.NewEdit(k)
+			empty.Lacks(kit.AttrCarrierIDs)
+			drop = []kit.Part{s.Remove(kit.PartOldNumber, empty)}
 		case len(ids) == 1 && ids[0] == c.ID:
-			drop = []part{s.remove(partOldNumber, only)}
+			drop = []kit.Part{s.Remove(kit.PartOldNumber, only)}
 		default:
-			one := newEdit(k)
-			one.exclude(attrCarrierIDs, textSet(c.ID))
-			one.exists(attrCarrierIDs)
-			one.compares(attrCarrierIDs, "<>", textSet(c.ID))
-			drop = []part{s.update(partOldNumber, one)}
+			one := kit.NewEdit(k)
+			one.Exclude(kit.AttrCarrierIDs, kit.TextSet(c.ID))
+			one.Exists(kit.AttrCarrierIDs)
+			one.Compares(kit.AttrCarrierIDs, "<>", kit.TextSet(c.ID))
+			drop = []kit.Part{s.Update(kit.PartOldNumber, one)}
 		}
 	}
-	return nil, fault.Busy(fmt.Errorf("a number has other holders in each of %d attempts", attempts))
+	return nil, fault.Busy(fmt.Errorf("a number has other holders in each of %d attempts", kit.Attempts))
 }
 
-func alreadyLinked(holders item) error {
-	ids, err := readHolders(holders)
+func alreadyLinked(holders kit.Item) error {
+	ids, err := ReadHolders(holders)
 	if err != nil {
 		return err
 	}
@@ -179,22 +180,22 @@ func alreadyLinked(holders item) error {
 // the caller's. Nothing is written then.
 func (s *Store) FinishLink(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error {
 	next := freed(conn)
-	account := newEdit(accountKey(conn.AccountID))
-	account.add(attrCarriers, 1)
-	account.compares(attrActive, "=", boolValue(true))
+	account := kit.NewEdit(kit.AccountKey(conn.AccountID))
+	account.Add(kit.AttrCarriers, 1)
+	account.Compares(kit.AttrActive, "=", kit.BoolValue(true))
 	s.hasRoom(account)
-	parts := []part{s.replace(&next, conn.Version), s.update(partAccount, account)}
-	parts = append(parts, s.countDay(conn.AccountID, conn.ModifiedAt, attrMade)...)
+	parts := []kit.Part{s.replace(&next, conn.Version), s.Update(kit.PartAccount, account)}
+	parts = append(parts, s.countDay(conn.AccountID, conn.ModifiedAt, kit.AttrMade)...)
 	parts = append(parts, s.checked(&next, entry, snap)...)
-	refused, err := s.commit(ctx, parts, fx, now)
+	refused, err := s.Commit(ctx, parts, fx, now)
 	switch {
 	case err != nil:
 		return fmt.Errorf("finishing a link: %w", err)
-	case refused.has(partAccount) && same(refused[partAccount][attrActive], boolValue(true)):
+	case refused.Has(kit.PartAccount) && kit.Same(refused[kit.PartAccount][kit.AttrActive], kit.BoolValue(true)):
 		return connection.ErrTooManyConnections(s.Caps.Connections)
-	case refused.has(partAccount):
-		return notActive(refused[partAccount])
-	case refused.has(partDay):
+	case refused.Has(kit.PartAccount):
+		return notActive(refused[kit.PartAccount])
+	case refused.Has(kit.PartDay):
 		return connection.ErrTooManyLinks(s.Caps.LinksPerDay)
 	case len(refused) > 0:
 		return connection.ErrMoved()
@@ -204,11 +205,11 @@ func (s *Store) FinishLink(ctx context.Context, conn *connection.Connection, ent
 }
 
 // notActive says why an account has no use of a new connection.
-func notActive(acct item) error {
+func notActive(acct kit.Item) error {
 	switch {
 	case len(acct) == 0:
 		return account.ErrNotFound()
-	case acct[attrTTL] != nil:
+	case acct[kit.AttrTTL] != nil:
 		return account.ErrDeleted()
 	}
 	return account.ErrInactive(false)
@@ -219,10 +220,10 @@ func notActive(acct item) error {
 // number. It returns fault.NotFound when the row is gone, and fault.State when
 // it is another version, or no intent.
 func (s *Store) DropLink(ctx context.Context, conn connection.Connection) error {
-	row := newEdit(connectionKey(conn.AccountID, conn.ID))
-	row.compares(attrVersion, "=", numberValue(conn.Version))
-	row.compares(attrStatus, "=", textValue(string(connection.Linking)))
-	refused, err := s.dropNumber(ctx, &conn, conn.AccountNumber, []part{s.remove(partConnection, row)}, effects.Effects{}, time.Time{})
+	row := kit.NewEdit(kit.ConnectionKey(conn.AccountID, conn.ID))
+	row.Compares(kit.AttrVersion, "=", kit.NumberValue(conn.Version))
+	row.Compares(kit.AttrStatus, "=", kit.TextValue(string(connection.Linking)))
+	refused, err := s.dropNumber(ctx, &conn, conn.AccountNumber, []kit.Part{s.Remove(kit.PartConnection, row)}, effects.Effects{}, time.Time{})
 	if err != nil {
 		return fmt.Errorf("dropping a link: %w", err)
 	}
@@ -237,7 +238,7 @@ func (s *Store) SaveConnection(ctx context.Context, conn *connection.Connection)
 	next := later(conn)
 	// A transaction: its request token keeps a repeat after a lost answer from being
 	// refused by its own work.
-	refused, err := s.transact(ctx, []part{s.replace(&next, conn.Version)})
+	refused, err := s.Transact(ctx, []kit.Part{s.replace(&next, conn.Version)})
 	if err != nil {
 		return fmt.Errorf("saving a connection: %w", err)
 	}
@@ -261,26 +262,26 @@ func (s *Store) SaveConnection(ctx context.Context, conn *connection.Connection)
 // Nothing is written then.
 func (s *Store) ChangeConnection(ctx context.Context, conn *connection.Connection, c connection.Update, fx effects.Effects, now time.Time) error {
 	next := later(conn)
-	parts := []part{s.replace(&next, conn.Version)}
+	parts := []kit.Part{s.replace(&next, conn.Version)}
 	if c.Unchanged {
-		row := newEdit(connectionKey(conn.AccountID, conn.ID))
-		row.compares(attrVersion, "=", numberValue(conn.Version))
-		next, parts, fx = *conn, []part{s.check(partConnection, row)}, fx.AnswerOnly()
+		row := kit.NewEdit(kit.ConnectionKey(conn.AccountID, conn.ID))
+		row.Compares(kit.AttrVersion, "=", kit.NumberValue(conn.Version))
+		next, parts, fx = *conn, []kit.Part{s.Check(kit.PartConnection, row)}, fx.AnswerOnly()
 	}
-	write := func() (refusals, error) { return s.commit(ctx, parts, fx, now) }
+	write := func() (kit.Refusals, error) { return s.Commit(ctx, parts, fx, now) }
 	if c.OldNumber != "" && c.OldNumber != next.AccountNumber {
 		parts = append(parts, s.holdNumber(&next, c.AllowDuplicate))
-		write = func() (refusals, error) { return s.dropNumber(ctx, &next, c.OldNumber, parts, fx, now) }
+		write = func() (kit.Refusals, error) { return s.dropNumber(ctx, &next, c.OldNumber, parts, fx, now) }
 	}
 	parts = append(parts, s.checked(&next, c.Entry, c.Snapshot)...)
 	refused, err := write()
 	switch {
 	case err != nil:
 		return fmt.Errorf("changing a connection: %w", err)
-	case refused.has(partConnection):
+	case refused.Has(kit.PartConnection):
 		return otherRow(refused)
-	case refused.has(partNumber):
-		return s.numberHeld(refused[partNumber], c.AllowDuplicate)
+	case refused.Has(kit.PartNumber):
+		return s.numberHeld(refused[kit.PartNumber], c.AllowDuplicate)
 	}
 	*conn = next
 	return nil
@@ -297,24 +298,24 @@ func (s *Store) ChangeConnection(ctx context.Context, conn *connection.Connectio
 // the row is another version than the one that was read. Nothing is written then.
 func (s *Store) Unlink(ctx context.Context, conn *connection.Connection, fx effects.Effects, now time.Time) error {
 	next := later(conn)
-	acct := newEdit(accountKey(conn.AccountID))
-	acct.add(attrCarriers, -1)
-	acct.exists(attrPK)
-	parts := []part{
+	acct := kit.NewEdit(kit.AccountKey(conn.AccountID))
+	acct.Add(kit.AttrCarriers, -1)
+	acct.Exists(kit.AttrPK)
+	parts := []kit.Part{
 		s.replace(&next, conn.Version),
-		s.update(partAccount, acct),
-		s.remove(partSnapshot, newEdit(snapshotKey(conn.AccountID, conn.ID))),
+		s.Update(kit.PartAccount, acct),
+		s.Remove(kit.PartSnapshot, kit.NewEdit(kit.SnapshotKey(conn.AccountID, conn.ID))),
 	}
-	parts = append(parts, s.countDay(conn.AccountID, conn.DisconnectedAt, attrUnlinked)...)
+	parts = append(parts, s.countDay(conn.AccountID, conn.DisconnectedAt, kit.AttrUnlinked)...)
 	refused, err := s.dropNumber(ctx, &next, next.AccountNumber, parts, fx, now)
 	switch {
 	case err != nil:
 		return fmt.Errorf("unlinking a connection: %w", err)
-	case refused.has(partAccount):
+	case refused.Has(kit.PartAccount):
 		return account.ErrNotFound()
-	case refused.has(partConnection):
+	case refused.Has(kit.PartConnection):
 		return otherRow(refused)
-	case refused.has(partDay):
+	case refused.Has(kit.PartDay):
 		return connection.ErrTooManyUnlinks(s.Caps.LinksPerDay)
 	}
 	*conn = next
@@ -336,27 +337,27 @@ func freed(c *connection.Connection) connection.Connection {
 }
 
 // replace is a part that writes the row on the condition of its version.
-func (s *Store) replace(c *connection.Connection, version int64) part {
-	p := s.put(partConnection, connectionItem(c), "#version = :version", item{":version": numberValue(version)})
-	p.write.Put.ExpressionAttributeNames = map[string]string{"#version": attrVersion}
+func (s *Store) replace(c *connection.Connection, version int64) kit.Part {
+	p := s.Put(kit.PartConnection, Item(c), "#version = :version", kit.Item{":version": kit.NumberValue(version)})
+	p.Write.Put.ExpressionAttributeNames = map[string]string{"#version": kit.AttrVersion}
 	return p
 }
 
 // checked is the parts that keep what a check has brought, nil for nothing.
-func (s *Store) checked(c *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot) []part {
-	var parts []part
+func (s *Store) checked(c *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot) []kit.Part {
+	var parts []kit.Part
 	if entry != nil {
-		parts = append(parts, s.put(partHistory, historyItem(c, *entry), "", nil))
+		parts = append(parts, s.Put(kit.PartHistory, historyItem(c, *entry), "", nil))
 	}
 	if snap != nil {
-		parts = append(parts, s.put(partSnapshot, snapshotItem(c, *snap), "", nil))
+		parts = append(parts, s.Put(kit.PartSnapshot, snapshotItem(c, *snap), "", nil))
 	}
 	return parts
 }
 
 // otherRow says why a row is not the one that was read; nil if it is.
-func otherRow(refused refusals) error {
-	switch old, is := refused[partConnection]; {
+func otherRow(refused kit.Refusals) error {
+	switch old, is := refused[kit.PartConnection]; {
 	case !is:
 		return nil
 	case len(old) == 0:
@@ -364,3 +365,38 @@ func otherRow(refused refusals) error {
 	}
 	return connection.ErrMoved()
 }
+
+// Connection reads one connection, consistently, as it is: an intent or a
+// disconnected one too. One that the account does not have is fault.NotFound;
+// one whose PurgeAt is over may be there still.
+func (s *Store) Connection(ctx context.Context, accountID int64, connectionID string) (connection.Connection, error) {
+	it, err := s.One(ctx, kit.ConnectionKey(accountID, connectionID))
+	if err != nil {
+		return connection.Connection{}, fmt.Errorf("reading a connection: %w", err)
+	}
+	if len(it) == 0 {
+		return connection.Connection{}, connection.ErrNoConnection()
+	}
+	return Read(it)
+}
+
+// Snapshot reads the snapshot of a connection, consistently; nil if there is
+// none.
+func (s *Store) Snapshot(ctx context.Context, accountID int64, connectionID string) (*connection.Snapshot, error) {
+	it, err := s.One(ctx, kit.SnapshotKey(accountID, connectionID))
+	if err != nil {
+		return nil, fmt.Errorf("reading a snapshot: %w", err)
+	}
+	return kit.Optional(it, ReadSnapshot)
+}
+
+// Store keeps connections, their history, snapshots and numbers.
+type Store struct {
+	*kit.Table
+	// Caps are held in the transaction that makes the thing. They are set before
+	// the first call.
+	Caps connection.Caps
+}
+
+// New makes one.
+func New(t *kit.Table) *Store { return &Store{Table: t} }

@@ -1,12 +1,4 @@
-// Package store keeps accounts, keys, connections and idempotency records in
-// one DynamoDB table. Every write is on a condition that DynamoDB checks with
-// it; nothing is read first and written then. Times are kept to the
-// millisecond.
-//
-// Each method says which fault it returns when. A call that AWS throttles is
-// fault.Overloaded with RetryAfter, of whatever method. Anything else, such as
-// AWS failing or refusing the function, is fault.Internal with its cause.
-package store
+package kit
 
 import (
 	"context"
@@ -22,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 )
 
@@ -46,28 +37,25 @@ type Options struct {
 	Random io.Reader
 }
 
-// Store is the table. It is safe for concurrent use.
-type Store struct {
-	// Caps are held in the transaction that makes the thing. They are set before
-	// the first call.
-	Caps connection.Caps
-
-	api    API
-	table  string
+// Table is the table, and how it is read and written. It is safe for concurrent
+// use.
+type Table struct {
+	API    API
+	Name   string
 	sleep  func(context.Context, time.Duration) error
 	random io.Reader
 }
 
-// New makes a store over a table.
-func New(api API, table string, o Options) *Store {
-	s := &Store{api: throttling{api}, table: table, sleep: o.Sleep, random: o.Random}
-	if s.sleep == nil {
-		s.sleep = sleep
+// New makes one over a table.
+func New(api API, table string, o Options) *Table {
+	t := &Table{API: throttling{api}, Name: table, sleep: o.Sleep, random: o.Random}
+	if t.sleep == nil {
+		t.sleep = sleep
 	}
-	if s.random == nil {
-		s.random = rand.Reader
+	if t.random == nil {
+		t.random = rand.Reader
 	}
-	return s
+	return t
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -85,13 +73,13 @@ func sleep(ctx context.Context, d time.Duration) error {
 // collided with a transaction. That is done here: six attempts, the n-th wait
 // being a random part of 25 ms doubled each time, 775 ms at most in all.
 const (
-	attempts  = 6
+	Attempts  = 6
 	firstWait = 25 * time.Millisecond
 )
 
-// backoff waits before attempt n+1, n counting from zero. It gives up where the
+// Backoff waits before attempt n+1, n counting from zero. It gives up where the
 // wait would reach the context's deadline.
-func (s *Store) backoff(ctx context.Context, n int) error {
+func (s *Table) Backoff(ctx context.Context, n int) error {
 	var b [8]byte
 	if _, err := io.ReadFull(s.random, b[:]); err != nil {
 		return fmt.Errorf("reading randomness: %w", err)
@@ -103,17 +91,17 @@ func (s *Store) backoff(ctx context.Context, n int) error {
 	return s.sleep(ctx, wait)
 }
 
-// write calls until it neither collides nor is throttled within a transaction,
+// Write calls until it neither collides nor is throttled within a transaction,
 // at most attempts times. A collision that lasts is fault.State with RetryAfter,
 // throttling that does fault.Overloaded: nobody else is at the item.
-func (s *Store) write(ctx context.Context, call func() error) error {
+func (s *Table) Write(ctx context.Context, call func() error) error {
 	for n := 0; ; n++ {
 		err := call()
 		collided, throttled := cancelled(err)
 		if !collided && !throttled {
 			return err
 		}
-		if n+1 < attempts && s.backoff(ctx, n) == nil {
+		if n+1 < Attempts && s.Backoff(ctx, n) == nil {
 			continue
 		}
 		if throttled {
@@ -146,39 +134,40 @@ func cancelled(err error) (collided, throttled bool) {
 	return collided, throttled
 }
 
-// part is one item's share of a transaction, by the name that its refusal is
+// Part is one item's share of a transaction, by the name that its refusal is
 // known under.
-type part struct {
+type Part struct {
 	name  string
-	write types.TransactWriteItem
+	Write types.TransactWriteItem
 }
 
-// refusals are the parts whose condition did not hold, with the items that
+// Refusals are the parts whose condition did not hold, with the items that
 // stood in the way (nil where there was none).
-type refusals map[string]item
+type Refusals map[string]Item
 
-func (r refusals) has(name string) bool { _, ok := r[name]; return ok }
+// Has tells whether the part of this name was refused.
+func (r Refusals) Has(name string) bool { _, ok := r[name]; return ok }
 
-// transact writes all parts or none. refusals is nil when they are written. All
+// Transact writes all parts or none. refusals is nil when they are written. All
 // attempts carry one request token: DynamoDB applies them once.
-func (s *Store) transact(ctx context.Context, parts []part) (refusals, error) {
+func (s *Table) Transact(ctx context.Context, parts []Part) (Refusals, error) {
 	token, err := s.token()
 	if err != nil {
 		return nil, err
 	}
 	in := &dynamodb.TransactWriteItemsInput{ClientRequestToken: &token}
 	for _, p := range parts {
-		in.TransactItems = append(in.TransactItems, p.write)
+		in.TransactItems = append(in.TransactItems, p.Write)
 	}
-	err = s.write(ctx, func() error {
-		_, err := s.api.TransactWriteItems(ctx, in)
+	err = s.Write(ctx, func() error {
+		_, err := s.API.TransactWriteItems(ctx, in)
 		return err
 	})
 	var cancelled *types.TransactionCanceledException
 	if err == nil || fault.Is(err, fault.State) || fault.Is(err, fault.Overloaded) || !errors.As(err, &cancelled) {
 		return nil, err
 	}
-	refused := refusals{}
+	refused := Refusals{}
 	for i, reason := range cancelled.CancellationReasons {
 		switch code := aws.ToString(reason.Code); {
 		case code == "" || code == "None":
@@ -196,7 +185,7 @@ func (s *Store) transact(ctx context.Context, parts []part) (refusals, error) {
 
 // token is 32 random hexadecimal digits (a ClientRequestToken has at most 36
 // characters).
-func (s *Store) token() (string, error) {
+func (s *Table) token() (string, error) {
 	var b [16]byte
 	if _, err := io.ReadFull(s.random, b[:]); err != nil {
 		return "", fmt.Errorf("reading randomness: %w", err)
@@ -204,25 +193,26 @@ func (s *Store) token() (string, error) {
 	return hex.EncodeToString(b[:]), nil
 }
 
-// put is a part that writes a whole item on a condition, none if it is empty.
-func (s *Store) put(name string, it item, condition string, values item) part {
-	p := &types.Put{TableName: &s.table, Item: it}
+// Put is a part that writes a whole item on a condition, none if it is empty.
+func (s *Table) Put(name string, it Item, condition string, values Item) Part {
+	p := &types.Put{TableName: &s.Name, Item: it}
 	if condition != "" {
 		p.ConditionExpression = &condition
 		p.ExpressionAttributeValues = values
 		p.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
 	}
-	return part{name, types.TransactWriteItem{Put: p}}
+	return Part{name, types.TransactWriteItem{Put: p}}
 }
 
-// insert is a part that writes an item where there is none.
-func (s *Store) insert(name string, it item) part { return s.put(name, it, ifAbsent, nil) }
+// Insert is a part that writes an item where there is none.
+func (s *Table) Insert(name string, it Item) Part { return s.Put(name, it, IfAbsent, nil) }
 
-const ifAbsent = "attribute_not_exists(pk)"
+// IfAbsent is the condition that no item has the key.
+const IfAbsent = "attribute_not_exists(pk)"
 
-// refusedItem is what stood in the way of a single write whose condition did
+// RefusedItem is what stood in the way of a single write whose condition did
 // not hold; ok is false for any other error.
-func refusedItem(err error) (old item, ok bool) {
+func RefusedItem(err error) (old Item, ok bool) {
 	if refused, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
 		return refused.Item, true
 	}

@@ -1,36 +1,17 @@
-package store
+package accounts
 
 import (
 	"context"
 	"fmt"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
-)
-
-// Parts of transactions.
-const (
-	partAccount     = "account"
-	partPartner     = "partner"
-	partKey         = "API key"
-	partExternal    = "external id"
-	partEmail       = "email"
-	partIdempotency = "idempotency"
-	partOldExternal = "old external id"
-	partOldEmail    = "old email"
-	partOldKey      = "old API key"
-	partSpentKey    = "expired API key"
-	partConnection  = "connection"
-	partSnapshot    = "snapshot"
-	partNumber      = "number"
-	partOldNumber   = "old number"
-	partHistory     = "history"
-	partDay         = "links of the day"
-	partBreaker     = "breaker"
-	partPurge       = "purge"
-	partEnd         = "end"
-	partEvent       = "event"
+	"carrierlink/shared/store/keys"
+	"carrierlink/shared/store/kit"
 )
 
 // CreateAccount writes the account with Version 1, its key, what keeps its email
@@ -45,15 +26,15 @@ const (
 func (s *Store) CreateAccount(ctx context.Context, n account.NewAccount, fx effects.Effects, now time.Time) error {
 	a := n.Account
 	a.Version = 1
-	acct := accountItem(a)
-	acct.int(attrKeys, 1)
-	parts := []part{s.insert(partAccount, acct), s.insert(partKey, apiKeyItem(n.Key))}
+	acct := Item(a)
+	acct.Int(kit.AttrKeys, 1)
+	parts := []kit.Part{s.Insert(kit.PartAccount, acct), s.Insert(kit.PartKey, keys.Item(n.Key))}
 	for _, id := range []identifier{externalOf(a), emailOf(a)} {
 		if id.held() {
-			parts = append(parts, s.put(id.part, holderItem(id.key, a.ID, a.PartnerID), ifFree, item{":seconds": numberValue(now.Unix())}))
+			parts = append(parts, s.Put(id.part, holderItem(id.key, a.ID, a.PartnerID), ifFree, kit.Item{":seconds": kit.NumberValue(now.Unix())}))
 		}
 	}
-	refused, err := s.commit(ctx, parts, fx, now)
+	refused, err := s.Commit(ctx, parts, fx, now)
 	if err != nil {
 		return fmt.Errorf("creating an account: %w", err)
 	}
@@ -70,7 +51,7 @@ func (s *Store) CreateAccount(ctx context.Context, n account.NewAccount, fx effe
 // transaction. An id that is taken is fault.Internal with
 // account.ErrIDTaken.
 func (s *Store) CreatePartner(ctx context.Context, p account.Partner, k account.APIKey, fx effects.Effects, now time.Time) error {
-	refused, err := s.commit(ctx, []part{s.insert(partPartner, partnerItem(p)), s.insert(partKey, apiKeyItem(k))}, fx, now)
+	refused, err := s.Commit(ctx, []kit.Part{s.Insert(kit.PartPartner, partnerItem(p)), s.Insert(kit.PartKey, keys.Item(k))}, fx, now)
 	if err == nil && len(refused) > 0 {
 		err = account.ErrIDTaken
 	}
@@ -79,3 +60,22 @@ func (s *Store) CreatePartner(ctx context.Context, p account.Partner, k account.
 	}
 	return nil
 }
+
+// Account reads an account, consistently. One that is absent, or whose purge is
+// due, is fault.NotFound.
+func (s *Store) Account(ctx context.Context, accountID int64, now time.Time) (account.Account, error) {
+	out, err := s.API.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.Name, Key: kit.AccountKey(accountID).Item(), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return account.Account{}, fmt.Errorf("reading an account: %w", err)
+	}
+	return present(out.Item, now)
+}
+
+// Store keeps accounts, partners, and what keeps emails and external ids
+// unique.
+type Store struct{ *kit.Table }
+
+// New makes one.
+func New(t *kit.Table) *Store { return &Store{t} }

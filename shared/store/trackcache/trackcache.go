@@ -1,4 +1,4 @@
-package store
+package trackcache
 
 import (
 	"context"
@@ -11,8 +11,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"carrierlink/shared/connection"
+	"carrierlink/shared/store/kit"
 	"carrierlink/shared/tracking"
 )
+
+// Store keeps what carriers said of parcels, and counts their calls.
+type Store struct{ *kit.Table }
+
+// New makes one.
+func New(t *kit.Table) *Store { return &Store{t} }
 
 // callsKept is how long the table remembers the calls of an allowance that is no
 // longer used.
@@ -42,23 +49,23 @@ func HeldCalls(limit int, window time.Duration) (int, time.Duration) {
 // although its answer was lost is counted twice.
 func (s *Store) TakeCall(ctx context.Context, a connection.Allowance, limit int, window time.Duration, now time.Time) (wait time.Duration, err error) {
 	limit, window = HeldCalls(limit, window)
-	call := func(ago int) string { return attrCall + strconv.Itoa(ago) }
-	e := newEdit(callsKey(a))
+	call := func(ago int) string { return kit.AttrCall + strconv.Itoa(ago) }
+	e := kit.NewEdit(kit.CallsKey(a))
 	for ago := limit; ago > 1; ago-- {
-		e.setFromOr(call(ago), call(ago-1), numberValue(0))
+		e.SetFromOr(call(ago), call(ago-1), kit.NumberValue(0))
 	}
-	e.set(call(1), timeValue(now))
-	e.set(attrTTL, numberValue(now.Add(max(callsKept, window)).Unix()))
-	e.lacksOr(call(limit), "<=", timeValue(now.Add(-window)))
-	it, refused, err := s.edited(ctx, e)
+	e.Set(call(1), kit.TimeValue(now))
+	e.Set(kit.AttrTTL, kit.NumberValue(now.Add(max(callsKept, window)).Unix()))
+	e.LacksOr(call(limit), "<=", kit.TimeValue(now.Add(-window)))
+	it, refused, err := s.Edited(ctx, e)
 	if err != nil {
 		return 0, fmt.Errorf("taking a call: %w", err)
 	}
 	if !refused {
 		return 0, nil
 	}
-	r := reader{it: it}
-	return r.time(call(limit)).Add(window).Sub(now), r.done("calls")
+	r := kit.Reader{It: it}
+	return r.Time(call(limit)).Add(window).Sub(now), r.Done("calls")
 }
 
 // CachedTracking reads what is kept of tracking numbers, at most 100, in one
@@ -68,16 +75,16 @@ func (s *Store) CachedTracking(ctx context.Context, accountID int64, connectionI
 	if len(numbers) == 0 {
 		return cached, nil
 	}
-	var keys []key
+	var keys []kit.Key
 	for _, number := range slices.Compact(slices.Sorted(slices.Values(numbers))) {
-		keys = append(keys, trackingKey(accountID, connectionID, number))
+		keys = append(keys, kit.TrackingKey(accountID, connectionID, number))
 	}
-	found, err := s.batchGet(ctx, keys)
+	found, err := s.BatchGet(ctx, keys)
 	if err != nil {
 		return nil, fmt.Errorf("reading cached tracking: %w", err)
 	}
 	for _, it := range found {
-		if lapsed(it, now) {
+		if kit.Lapsed(it, now) {
 			continue
 		}
 		t, err := readTracking(it)
@@ -99,13 +106,13 @@ func (s *Store) CacheTracking(ctx context.Context, accountID int64, connectionID
 	}
 	var left map[string][]types.WriteRequest
 	for _, put := range byKey {
-		left = map[string][]types.WriteRequest{s.table: append(left[s.table], put)}
+		left = map[string][]types.WriteRequest{s.Name: append(left[s.Name], put)}
 	}
-	for n := 0; len(left) > 0 && n < attempts; n++ {
-		if n > 0 && s.backoff(ctx, n-1) != nil {
+	for n := 0; len(left) > 0 && n < kit.Attempts; n++ {
+		if n > 0 && s.Backoff(ctx, n-1) != nil {
 			return nil //nolint:nilerr // no time left for what was left
 		}
-		out, err := s.api.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: left})
+		out, err := s.API.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: left})
 		if err != nil {
 			return fmt.Errorf("caching tracking: %w", err)
 		}

@@ -1,4 +1,4 @@
-package store
+package accounts
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/store/kit"
 )
 
 // Every change of an account is one transaction, on the condition that the
@@ -37,42 +38,42 @@ func (s *Store) UpdateAccount(ctx context.Context, c account.Update, fx effects.
 		if fx.Answer == nil {
 			return nil // nothing to do, and no answer to keep
 		}
-		return s.updateAccount(ctx, a, next, s.check(partAccount, undeleted(unchanged(a))), fx.AnswerOnly(), now)
+		return s.updateAccount(ctx, a, next, s.Check(kit.PartAccount, undeleted(Unchanged(a))), fx.AnswerOnly(), now)
 	}
 	e := undeleted(changedAccount(a, next))
 	if next.Active != a.Active {
-		follow(e, now)
+		Follow(e, now)
 	}
 	if next.OriginCountryCode != a.OriginCountryCode {
-		e.lacksOr(attrCarriers, "=", numberValue(0))
+		e.LacksOr(kit.AttrCarriers, "=", kit.NumberValue(0))
 	}
-	return s.updateAccount(ctx, a, next, s.update(partAccount, e), fx, now)
+	return s.updateAccount(ctx, a, next, s.Update(kit.PartAccount, e), fx, now)
 }
 
 // undeleted adds the condition that the account is not deleted.
-func undeleted(e *edit) *edit {
-	e.lacks(attrTTL)
+func undeleted(e *kit.Edit) *kit.Edit {
+	e.Lacks(kit.AttrTTL)
 	return e
 }
 
 // updateAccount is the transaction of UpdateAccount. acct is its part about the
 // account's own item.
-func (s *Store) updateAccount(ctx context.Context, a, next account.Account, acct part, fx effects.Effects, now time.Time) error {
-	parts := []part{acct}
+func (s *Store) updateAccount(ctx context.Context, a, next account.Account, acct kit.Part, fx effects.Effects, now time.Time) error {
+	parts := []kit.Part{acct}
 	if next.ExternalID != a.ExternalID {
-		parts = append(parts, s.swap(a, externalOf(a), externalOf(next), partOldExternal, now)...)
+		parts = append(parts, s.swap(a, externalOf(a), externalOf(next), kit.PartOldExternal, now)...)
 	}
 	if next.EmailKey != a.EmailKey {
-		parts = append(parts, s.swap(a, emailOf(a), emailOf(next), partOldEmail, now)...)
+		parts = append(parts, s.swap(a, emailOf(a), emailOf(next), kit.PartOldEmail, now)...)
 	}
-	refused, err := s.commit(ctx, parts, fx, now)
+	refused, err := s.Commit(ctx, parts, fx, now)
 	switch {
 	case err != nil:
 		return fmt.Errorf("updating an account: %w", err)
 	case len(refused) == 0:
 		return nil
-	case refused.has(partAccount):
-		stored, err := present(refused[partAccount], now)
+	case refused.Has(kit.PartAccount):
+		stored, err := present(refused[kit.PartAccount], now)
 		switch {
 		case err != nil:
 			return err
@@ -98,12 +99,12 @@ func (s *Store) SetAccountActive(ctx context.Context, a account.Account, pinned,
 		what:   "enabling or disabling an account",
 		done:   func(a account.Account) bool { return a.Active == active && !a.Deleted() },
 		refuse: func(a account.Account) error { return a.Changeable() },
-		parts: func(a account.Account) []part {
+		parts: func(a account.Account) []kit.Part {
 			next := a
 			next.Active, next.ModifiedAt = active, now
 			e := changedAccount(a, next)
-			follow(e, now)
-			return []part{s.update(partAccount, e)}
+			Follow(e, now)
+			return []kit.Part{s.Update(kit.PartAccount, e)}
 		},
 	})
 }
@@ -118,18 +119,18 @@ func (s *Store) DeleteAccount(ctx context.Context, a account.Account, pinned boo
 		what:   "deleting an account",
 		done:   func(a account.Account) bool { return a.Deleted() },
 		refuse: func(account.Account) error { return nil },
-		parts: func(a account.Account) []part {
+		parts: func(a account.Account) []kit.Part {
 			next := a
 			next.Active, next.PurgeAt, next.ModifiedAt = false, purgeAt, now
 			e := changedAccount(a, next)
-			e.set(attrWasActive, boolValue(a.Active))
-			e.set(attrWasIn, textValue(activePK(a.PartnerID, a.Active)))
-			follow(e, now)
-			end := func(e *edit) { e.set(attrTTL, numberValue(purgeAt.Unix())) }
-			mark := purgeKey(a.ID).item()
-			mark.text(attrDuePK, repairPK)
-			mark.text(attrDueKey, repairKey(now))
-			return append([]part{s.update(partAccount, e), s.put(partPurge, mark, "", nil)}, s.eachIdentifier(a, end)...)
+			e.Set(kit.AttrWasActive, kit.BoolValue(a.Active))
+			e.Set(kit.AttrWasIn, kit.TextValue(kit.ActivePK(a.PartnerID, a.Active)))
+			Follow(e, now)
+			end := func(e *kit.Edit) { e.Set(kit.AttrTTL, kit.NumberValue(purgeAt.Unix())) }
+			mark := kit.PurgeKey(a.ID).Item()
+			mark.Text(kit.AttrDuePK, kit.RepairPK)
+			mark.Text(kit.AttrDueKey, kit.RepairKey(now))
+			return append([]kit.Part{s.Update(kit.PartAccount, e), s.Put(kit.PartPurge, mark, "", nil)}, s.eachIdentifier(a, end)...)
 		},
 	})
 }
@@ -142,35 +143,35 @@ func (s *Store) RestoreAccount(ctx context.Context, a account.Account, pinned bo
 		what:   "restoring an account",
 		done:   func(account.Account) bool { return false },
 		refuse: func(a account.Account) error { return a.Restorable() },
-		parts: func(a account.Account) []part {
+		parts: func(a account.Account) []kit.Part {
 			next := a
 			next.PurgeAt, next.ModifiedAt = time.Time{}, now
 			e := changedAccount(a, next)
-			e.compares(attrTTL, ">", numberValue(now.Unix()))
-			e.setFrom(attrActive, attrWasActive)
-			e.setFrom(attrActivePK, attrWasIn)
-			e.remove(attrWasActive)
-			e.remove(attrWasIn)
-			follow(e, now)
-			return append([]part{s.update(partAccount, e)}, s.eachIdentifier(a, func(e *edit) { e.remove(attrTTL) })...)
+			e.Compares(kit.AttrTTL, ">", kit.NumberValue(now.Unix()))
+			e.SetFrom(kit.AttrActive, kit.AttrWasActive)
+			e.SetFrom(kit.AttrActivePK, kit.AttrWasIn)
+			e.Remove(kit.AttrWasActive)
+			e.Remove(kit.AttrWasIn)
+			Follow(e, now)
+			return append([]kit.Part{s.Update(kit.PartAccount, e)}, s.eachIdentifier(a, func(e *kit.Edit) { e.Remove(kit.AttrTTL) })...)
 		},
 	})
 }
 
 // stateChange is a change from one state of an account to another.
 type stateChange struct {
-	what   string                       // for errors
-	done   func(account.Account) bool   // the account is as it shall be
-	refuse func(account.Account) error  // the account is in no state for it
-	parts  func(account.Account) []part // the change, on conditions that hold for this version of the account
+	what   string                           // for errors
+	done   func(account.Account) bool       // the account is as it shall be
+	refuse func(account.Account) error      // the account is in no state for it
+	parts  func(account.Account) []kit.Part // the change, on conditions that hold for this version of the account
 }
 
 // changeState makes a change of whatever version of the account is there: when
 // it is another one than was read, the refusal brings that along, and it is
 // tried again. A pinned change is of the version that was read only.
 func (s *Store) changeState(ctx context.Context, a account.Account, pinned bool, fx effects.Effects, now time.Time, c stateChange) error {
-	for range attempts {
-		var parts []part
+	for range kit.Attempts {
+		var parts []kit.Part
 		with := fx.AnswerOnly()
 		refusal := c.refuse(a)
 		switch {
@@ -178,29 +179,29 @@ func (s *Store) changeState(ctx context.Context, a account.Account, pinned bool,
 			return refusal
 		case refusal != nil:
 			// The key is asked whether this is a repeat of what has been done.
-			never := unchanged(a)
-			never.lacks(attrPK)
-			parts = []part{s.check(partAccount, never)}
+			never := Unchanged(a)
+			never.Lacks(kit.AttrPK)
+			parts = []kit.Part{s.Check(kit.PartAccount, never)}
 		case !c.done(a):
 			parts, with = c.parts(a), fx
 		case fx.Answer == nil:
 			return nil // nothing to do, and no answer to keep
 		default:
-			parts = []part{s.check(partAccount, unchanged(a))}
+			parts = []kit.Part{s.Check(kit.PartAccount, Unchanged(a))}
 		}
-		refused, err := s.commit(ctx, parts, with, now)
+		refused, err := s.Commit(ctx, parts, with, now)
 		switch {
 		case err != nil:
 			return fmt.Errorf("%s: %w", c.what, err)
 		case len(refused) == 0:
 			return nil
-		case !refused.has(partAccount) && a.Deleted():
+		case !refused.Has(kit.PartAccount) && a.Deleted():
 			// Purged by the clock of whoever holds its identifiers now.
 			return account.ErrNotFound()
-		case !refused.has(partAccount):
+		case !refused.Has(kit.PartAccount):
 			return fmt.Errorf("%s: its identifiers are not its own", c.what)
 		}
-		stored, err := present(refused[partAccount], now)
+		stored, err := present(refused[kit.PartAccount], now)
 		if err != nil {
 			return err
 		}
@@ -212,38 +213,38 @@ func (s *Store) changeState(ctx context.Context, a account.Account, pinned bool,
 		}
 		a = stored
 	}
-	return fault.Busy(fmt.Errorf("%s: another version in each of %d attempts", c.what, attempts))
+	return fault.Busy(fmt.Errorf("%s: another version in each of %d attempts", c.what, kit.Attempts))
 }
 
 // differ tells whether the two are kept differently, but for the count of
 // carriers, which is the links'.
 func differ(a, next account.Account) bool {
-	e := newEdit(accountKey(a.ID))
-	e.change(accountItem(a), accountItem(next), attrCarriers)
-	return len(e.sets)+len(e.removes) > 0
+	e := kit.NewEdit(kit.AccountKey(a.ID))
+	e.Change(Item(a), Item(next), kit.AttrCarriers)
+	return len(e.Sets)+len(e.Removes) > 0
 }
 
-// unchanged is an edit of the account that was read.
-func unchanged(a account.Account) *edit {
-	e := newEdit(accountKey(a.ID))
-	e.compares(attrVersion, "=", numberValue(a.Version))
+// Unchanged is an edit of the account that was read.
+func Unchanged(a account.Account) *kit.Edit {
+	e := kit.NewEdit(kit.AccountKey(a.ID))
+	e.Compares(kit.AttrVersion, "=", kit.NumberValue(a.Version))
 	return e
 }
 
 // changedAccount is an edit that makes the account that was read the next one.
 // Links count its carriers meanwhile: their number is left alone.
-func changedAccount(a, next account.Account) *edit {
+func changedAccount(a, next account.Account) *kit.Edit {
 	next.Version = a.Version + 1
-	e := unchanged(a)
-	e.change(accountItem(a), accountItem(next), attrCarriers)
+	e := Unchanged(a)
+	e.Change(Item(a), Item(next), kit.AttrCarriers)
 	return e
 }
 
 // present is the account that a condition was refused by. One that is absent, or
 // whose purge is due, is fault.NotFound.
-func present(it item, now time.Time) (account.Account, error) {
-	if len(it) == 0 || lapsed(it, now) {
+func present(it kit.Item, now time.Time) (account.Account, error) {
+	if len(it) == 0 || kit.Lapsed(it, now) {
 		return account.Account{}, account.ErrNotFound()
 	}
-	return readAccount(it)
+	return Read(it)
 }

@@ -1,4 +1,4 @@
-package store
+package connections
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"carrierlink/shared/connection"
+	"carrierlink/shared/store/kit"
 )
 
 // History reads a page of a connection's checks, the newest first: those before
@@ -17,25 +18,25 @@ import (
 // it. Checks older than connection.HistoryKept are gone. What is skipped is read and
 // paid for; a position is free.
 func (s *Store) History(ctx context.Context, accountID int64, connectionID string, before *connection.HistoryPosition, skip, limit int, now time.Time) (entries []connection.HistoryEntry, next *connection.HistoryPosition, err error) {
-	from, to := historySK(now.Add(-connection.HistoryKept).UnixMilli()+1, 0), historySK(lastMilli, maxNumber)
+	from, to := kit.HistorySK(now.Add(-connection.HistoryKept).UnixMilli()+1, 0), kit.HistorySK(kit.LastMilli, maxNumber)
 	if before != nil {
-		if to = historySK(before.At.UnixMilli(), before.Number-1); before.Number < 1 {
-			to = historySK(before.At.UnixMilli()-1, maxNumber)
+		if to = kit.HistorySK(before.At.UnixMilli(), before.Number-1); before.Number < 1 {
+			to = kit.HistorySK(before.At.UnixMilli()-1, maxNumber)
 		}
 	}
 	if from > to {
 		return nil, nil, nil // DynamoDB refuses a range that is empty
 	}
 	in := &dynamodb.QueryInput{
-		TableName: &s.table, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false),
+		TableName: &s.Name, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false),
 		KeyConditionExpression: aws.String("pk = :pk AND sk BETWEEN :from AND :to"),
-		ExpressionAttributeValues: item{
-			":pk": textValue(historyPK(accountID, connectionID)), ":from": textValue(from), ":to": textValue(to),
+		ExpressionAttributeValues: kit.Item{
+			":pk": kit.TextValue(kit.HistoryPK(accountID, connectionID)), ":from": kit.TextValue(from), ":to": kit.TextValue(to),
 		},
 	}
 	for {
-		in.Limit = limitOf(skip + limit + 1 - len(entries)) // one more tells whether there is more
-		out, err := s.api.Query(ctx, in)
+		in.Limit = kit.LimitOf(skip + limit + 1 - len(entries)) // one more tells whether there is more
+		out, err := s.API.Query(ctx, in)
 		if err != nil {
 			return nil, nil, fmt.Errorf("reading a history: %w", err)
 		}

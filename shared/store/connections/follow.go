@@ -1,4 +1,4 @@
-package store
+package connections
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/store/accounts"
+	"carrierlink/shared/store/kit"
 )
 
 // FollowConnection writes the row exactly as conn says, on the condition that
@@ -30,31 +32,31 @@ func (s *Store) FollowConnection(ctx context.Context, conn *connection.Connectio
 	for {
 		row := s.replace(&next, conn.Version)
 		if next.Visible() && !ends {
-			row.write.Put.ConditionExpression = aws.String(*row.write.Put.ConditionExpression + " AND attribute_not_exists(expires_at)")
+			row.Write.Put.ConditionExpression = aws.String(*row.Write.Put.ConditionExpression + " AND attribute_not_exists(expires_at)")
 		}
-		parts := []part{s.check(partAccount, unchanged(account)), row}
+		parts := []kit.Part{s.Check(kit.PartAccount, accounts.Unchanged(account)), row}
 		if ends {
-			e := newEdit(numberKey(next.AccountID, Number{next.Carrier, next.AccountNumber}))
-			e.end(next.PurgeAt)
-			parts = append(parts, s.update(partNumber, e))
+			e := kit.NewEdit(kit.NumberKey(next.AccountID, connection.Number{Carrier: next.Carrier, Number: next.AccountNumber}))
+			e.End(next.PurgeAt)
+			parts = append(parts, s.Update(kit.PartNumber, e))
 		}
 		if ends && snapshot {
-			e := newEdit(snapshotKey(next.AccountID, next.ID))
-			e.exists(attrPK)
-			e.end(next.PurgeAt)
-			parts = append(parts, s.update(partSnapshot, e))
+			e := kit.NewEdit(kit.SnapshotKey(next.AccountID, next.ID))
+			e.Exists(kit.AttrPK)
+			e.End(next.PurgeAt)
+			parts = append(parts, s.Update(kit.PartSnapshot, e))
 		}
-		refused, err := s.transact(ctx, parts)
+		refused, err := s.Transact(ctx, parts)
 		switch {
 		case err != nil:
 			return fmt.Errorf("following an account: %w", err)
 		case len(refused) == 0:
 			*conn = next
 			return nil
-		case refused.has(partAccount):
-			return otherAccount(refused[partAccount])
-		case refused.has(partConnection):
-			old, err := readConnection(refused[partConnection])
+		case refused.Has(kit.PartAccount):
+			return otherAccount(refused[kit.PartAccount])
+		case refused.Has(kit.PartConnection):
+			old, err := Read(refused[kit.PartConnection])
 			if err != nil {
 				return err
 			}
@@ -68,17 +70,8 @@ func (s *Store) FollowConnection(ctx context.Context, conn *connection.Connectio
 	}
 }
 
-// end gives an item an end, none for a zero time.
-func (e *edit) end(at time.Time) {
-	if at.IsZero() {
-		e.remove(attrTTL)
-	} else {
-		e.set(attrTTL, numberValue(at.Unix()))
-	}
-}
-
 // otherAccount says why an account is not the one that was read.
-func otherAccount(old item) error {
+func otherAccount(old kit.Item) error {
 	if len(old) == 0 {
 		return account.ErrNotFound()
 	}
@@ -93,82 +86,79 @@ func otherAccount(old item) error {
 // It returns fault.NotFound when the account is gone, fault.Precondition when it
 // has changed since it was read, and fault.State when its keys keep changing.
 func (s *Store) EndFollow(ctx context.Context, account account.Account) error {
-	a := unchanged(account)
-	a.remove(attrDuePK)
-	a.remove(attrDueKey)
-	for range attempts {
-		parts := []part{s.update(partAccount, a), s.remove(partPurge, newEdit(purgeKey(account.ID)))}
-		items, err := s.queryItems(ctx, accountPK(account.ID), skKey, skNumber)
+	a := accounts.Unchanged(account)
+	a.Remove(kit.AttrDuePK)
+	a.Remove(kit.AttrDueKey)
+	for range kit.Attempts {
+		parts := []kit.Part{s.Update(kit.PartAccount, a), s.Remove(kit.PartPurge, kit.NewEdit(kit.PurgeKey(account.ID)))}
+		items, err := s.QueryItems(ctx, kit.AccountPK(account.ID), kit.SkKey, kit.SkNumber)
 		if err != nil {
 			return fmt.Errorf("ending an account's mark: %w", err)
 		}
 		for _, it := range items {
-			r := reader{it: it}
-			e := newEdit(key{r.text(attrPK), r.text(attrSK)})
-			switch number := strings.HasPrefix(e.key.sk, skNumber); {
-			case number && it[attrCarrierIDs] == nil && len(parts) < mostParts:
-				e.lacks(attrCarrierIDs)
-				parts = append(parts, s.remove(partNumber, e))
-			case !number && r.seconds(attrTTL).Unix() != account.PurgeAt.Unix():
-				e.exists(attrPK)
-				e.end(account.PurgeAt)
-				parts = append(parts, s.update(partKey, e))
+			r := kit.Reader{It: it}
+			e := kit.NewEdit(kit.Key{PK: r.Text(kit.AttrPK), SK: r.Text(kit.AttrSK)})
+			switch number := strings.HasPrefix(e.Key.SK, kit.SkNumber); {
+			case number && it[kit.AttrCarrierIDs] == nil && len(parts) < kit.MostParts:
+				e.Lacks(kit.AttrCarrierIDs)
+				parts = append(parts, s.Remove(kit.PartNumber, e))
+			case !number && r.Seconds(kit.AttrTTL).Unix() != account.PurgeAt.Unix():
+				e.Exists(kit.AttrPK)
+				e.End(account.PurgeAt)
+				parts = append(parts, s.Update(kit.PartKey, e))
 			}
-			if err := r.done("item of an account"); err != nil {
+			if err := r.Done("item of an account"); err != nil {
 				return err
 			}
 		}
-		refused, err := s.transact(ctx, parts)
+		refused, err := s.Transact(ctx, parts)
 		switch {
 		case err != nil:
 			return fmt.Errorf("ending an account's mark: %w", err)
 		case len(refused) == 0:
 			return nil
-		case refused.has(partAccount):
-			return otherAccount(refused[partAccount])
+		case refused.Has(kit.PartAccount):
+			return otherAccount(refused[kit.PartAccount])
 		}
 		// A key was deleted in between, or a number taken.
 	}
-	return fault.Busy(fmt.Errorf("the mark of account %d not ended in %d attempts", account.ID, attempts))
+	return fault.Busy(fmt.Errorf("the mark of account %d not ended in %d attempts", account.ID, kit.Attempts))
 }
-
-// mostParts is as many parts as a transaction of DynamoDB has.
-const mostParts = 100
 
 // EndPurge ends what there still is of an account whose purge is due, whether its
 // own item is there or not: whatever of its partition has no end, or a later one,
 // gets this one (whole seconds), and nothing is left to be done about it. What a
 // crash has left of a connection stays until that is settled.
 func (s *Store) EndPurge(ctx context.Context, accountID int64, at time.Time) error {
-	items, err := s.queryItems(ctx, accountPK(accountID), " ", "~")
+	items, err := s.QueryItems(ctx, kit.AccountPK(accountID), " ", "~")
 	if err != nil {
 		return fmt.Errorf("ending what is left of an account: %w", err)
 	}
-	var parts []part
+	var parts []kit.Part
 	for _, it := range items {
-		r := reader{it: it}
-		e := newEdit(key{r.text(attrPK), r.text(attrSK)})
-		row := strings.HasPrefix(e.key.sk, skConnection)
-		switch end := r.seconds(attrTTL); {
-		case e.key == purgeKey(accountID), row && it[attrDuePK] != nil:
-		case end.IsZero(), end.After(at), it[attrDuePK] != nil:
-			e.exists(attrPK)
-			e.end(at)
-			e.remove(attrDuePK)
-			e.remove(attrDueKey)
-			parts = append(parts, s.update(partEnd, e))
+		r := kit.Reader{It: it}
+		e := kit.NewEdit(kit.Key{PK: r.Text(kit.AttrPK), SK: r.Text(kit.AttrSK)})
+		row := strings.HasPrefix(e.Key.SK, kit.SkConnection)
+		switch end := r.Seconds(kit.AttrTTL); {
+		case e.Key == kit.PurgeKey(accountID), row && it[kit.AttrDuePK] != nil:
+		case end.IsZero(), end.After(at), it[kit.AttrDuePK] != nil:
+			e.Exists(kit.AttrPK)
+			e.End(at)
+			e.Remove(kit.AttrDuePK)
+			e.Remove(kit.AttrDueKey)
+			parts = append(parts, s.Update(kit.PartEnd, e))
 		}
-		if err := r.done("item of an account"); err != nil {
+		if err := r.Done("item of an account"); err != nil {
 			return err
 		}
 	}
-	for n := 0; n < len(parts); n += mostParts {
-		if _, err := s.transact(ctx, parts[n:min(n+mostParts, len(parts))]); err != nil {
+	for n := 0; n < len(parts); n += kit.MostParts {
+		if _, err := s.Transact(ctx, parts[n:min(n+kit.MostParts, len(parts))]); err != nil {
 			return fmt.Errorf("ending what is left of an account: %w", err)
 		}
 	}
 	// Only then: until here the reconciler comes back to it.
-	if _, err := s.transact(ctx, []part{s.remove(partPurge, newEdit(purgeKey(accountID)))}); err != nil {
+	if _, err := s.Transact(ctx, []kit.Part{s.Remove(kit.PartPurge, kit.NewEdit(kit.PurgeKey(accountID)))}); err != nil {
 		return fmt.Errorf("ending a purge: %w", err)
 	}
 	return nil

@@ -1,4 +1,4 @@
-package store
+package breakers
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/health"
+	"carrierlink/shared/store/kit"
 )
 
 // tallyKept is how long the table has a minute's tally: well past what is read
@@ -40,15 +41,15 @@ func (s *Store) CountChecks(ctx context.Context, name carrier.Name, checks []hea
 		return nil
 	}
 	minute := now.Truncate(time.Minute)
-	e := newEdit(key{healthPK(name), tallySK(minute)})
-	e.add(attrChecks, all)
-	e.add(attrGood, good)
+	e := kit.NewEdit(kit.Key{PK: kit.HealthPK(name), SK: kit.TallySK(minute)})
+	e.Add(kit.AttrChecks, all)
+	e.Add(kit.AttrGood, good)
 	if len(votes) > 0 {
 		slices.Sort(votes) // a set of texts has each once
-		e.include(attrVotes, textSet(slices.Compact(votes)...))
+		e.Include(kit.AttrVotes, kit.TextSet(slices.Compact(votes)...))
 	}
-	e.set(attrTTL, numberValue(minute.Add(tallyKept).Unix()))
-	if _, _, err := s.edited(ctx, e); err != nil {
+	e.Set(kit.AttrTTL, kit.NumberValue(minute.Add(tallyKept).Unix()))
+	if _, _, err := s.Edited(ctx, e); err != nil {
 		return fmt.Errorf("counting checks: %w", err)
 	}
 	return nil
@@ -60,15 +61,15 @@ func (s *Store) CountChecks(ctx context.Context, name carrier.Name, checks []hea
 func (s *Store) Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]health.Tally, error) {
 	minute := now.Truncate(time.Minute)
 	in := &dynamodb.QueryInput{
-		TableName: &s.table, ConsistentRead: aws.Bool(true),
+		TableName: &s.Name, ConsistentRead: aws.Bool(true),
 		KeyConditionExpression: aws.String("pk = :pk AND sk BETWEEN :from AND :to"),
-		ExpressionAttributeValues: item{
-			":pk": textValue(healthPK(name)), ":from": textValue(tallySK(minute.Add(time.Minute - health.TallyKept))), ":to": textValue(tallySK(minute)),
+		ExpressionAttributeValues: kit.Item{
+			":pk": kit.TextValue(kit.HealthPK(name)), ":from": kit.TextValue(kit.TallySK(minute.Add(time.Minute - health.TallyKept))), ":to": kit.TextValue(kit.TallySK(minute)),
 		},
 	}
 	var tallies []health.Tally
 	for {
-		out, err := s.api.Query(ctx, in)
+		out, err := s.API.Query(ctx, in)
 		if err != nil {
 			return nil, fmt.Errorf("reading tallies: %w", err)
 		}
@@ -89,26 +90,28 @@ func (s *Store) Tallies(ctx context.Context, name carrier.Name, now time.Time) (
 // Breakers reads the breakers of all carriers, consistently, in one call. One
 // that was never saved is closed.
 func (s *Store) Breakers(ctx context.Context) (map[carrier.Name]health.Breaker, error) {
-	found, err := s.batchGet(ctx, breakerKeys())
+	found, err := s.BatchGet(ctx, BreakerKeys())
 	if err != nil {
 		return nil, fmt.Errorf("reading breakers: %w", err)
 	}
-	return readBreakers(found)
+	return ReadBreakers(found)
 }
 
-func breakerKeys() []key {
-	var keys []key
+// BreakerKeys returns the keys of all carriers' breakers.
+func BreakerKeys() []kit.Key {
+	var keys []kit.Key
 	for _, name := range carrier.Names() {
-		keys = append(keys, breakerKey(name))
+		keys = append(keys, kit.BreakerKey(name))
 	}
 	return keys
 }
 
-func readBreakers(found map[key]item) (map[carrier.Name]health.Breaker, error) {
+// ReadBreakers reads the breakers among items; a carrier without one has the zero breaker.
+func ReadBreakers(found map[kit.Key]kit.Item) (map[carrier.Name]health.Breaker, error) {
 	breakers := map[carrier.Name]health.Breaker{}
 	var errs []error
 	for _, name := range carrier.Names() {
-		b, err := readBreaker(name, found[breakerKey(name)])
+		b, err := readBreaker(name, found[kit.BreakerKey(name)])
 		breakers[name] = b
 		errs = append(errs, err)
 	}
@@ -121,18 +124,24 @@ func readBreakers(found map[key]item) (map[carrier.Name]health.Breaker, error) {
 func (s *Store) SaveBreaker(ctx context.Context, b *health.Breaker) error {
 	next := *b
 	next.Version++
-	p := s.insert(partBreaker, breakerItem(next))
+	p := s.Insert(kit.PartBreaker, breakerItem(next))
 	if b.Version != 0 {
-		p = s.put(partBreaker, breakerItem(next), "#version = :version", item{":version": numberValue(b.Version)})
-		p.write.Put.ExpressionAttributeNames = map[string]string{"#version": attrVersion}
+		p = s.Put(kit.PartBreaker, breakerItem(next), "#version = :version", kit.Item{":version": kit.NumberValue(b.Version)})
+		p.Write.Put.ExpressionAttributeNames = map[string]string{"#version": kit.AttrVersion}
 	}
-	refused, err := s.transact(ctx, []part{p})
+	refused, err := s.Transact(ctx, []kit.Part{p})
 	switch {
 	case err != nil:
 		return fmt.Errorf("saving a breaker: %w", err)
-	case refused.has(partBreaker):
+	case refused.Has(kit.PartBreaker):
 		return health.BreakerMoved()
 	}
 	*b = next
 	return nil
 }
+
+// Store keeps breakers and tallies of carriers.
+type Store struct{ *kit.Table }
+
+// New makes one.
+func New(t *kit.Table) *Store { return &Store{t} }

@@ -1,4 +1,4 @@
-package store
+package connections
 
 import (
 	"cmp"
@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"carrierlink/shared/connection"
+	"carrierlink/shared/store/kit"
 )
 
 // Due finds the connections of a lane whose next check is due, the earliest
@@ -24,9 +25,9 @@ import (
 // what is missing, again until nothing unread can be earlier than what is
 // returned.
 func (s *Store) Due(ctx context.Context, lane connection.Lane, now time.Time, limit int) (found []connection.Due, malformed int, err error) {
-	shards := make([]*dueShard, dueShards(lane))
+	shards := make([]*dueShard, kit.DueShards(lane))
 	for i := range shards {
-		shards[i] = &dueShard{next: s.dueQuery(refreshPK(lane, i), now)}
+		shards[i] = &dueShard{next: s.dueQuery(kit.RefreshPK(lane, i), now)}
 	}
 	unread, share := shards, limit/len(shards)+1
 	for {
@@ -87,8 +88,8 @@ func (s *Store) readShards(ctx context.Context, shards []*dueShard, n int) error
 }
 
 func (s *Store) readShard(ctx context.Context, shard *dueShard, n int) error {
-	shard.next.Limit = limitOf(n)
-	out, err := s.api.Query(ctx, shard.next)
+	shard.next.Limit = kit.LimitOf(n)
+	out, err := s.API.Query(ctx, shard.next)
 	if err != nil {
 		return err
 	}
@@ -113,10 +114,10 @@ func (s *Store) readShard(ctx context.Context, shard *dueShard, n int) error {
 // or so: whoever takes one up asks the table. Entries that nobody can read are
 // skipped: malformed counts those that were met.
 func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) (found []connection.Unfinished, malformed int, err error) {
-	in := s.dueQuery(repairPK, now)
+	in := s.dueQuery(kit.RepairPK, now)
 	for {
-		in.Limit = limitOf(limit - len(found))
-		out, err := s.api.Query(ctx, in)
+		in.Limit = kit.LimitOf(limit - len(found))
+		out, err := s.API.Query(ctx, in)
 		if err != nil {
 			return nil, 0, fmt.Errorf("finding unfinished work: %w", err)
 		}
@@ -141,8 +142,8 @@ func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) (found
 // dueQuery asks for what of a partition of by_due is due.
 func (s *Store) dueQuery(pk string, now time.Time) *dynamodb.QueryInput {
 	return &dynamodb.QueryInput{
-		TableName: &s.table, IndexName: aws.String(indexDue),
+		TableName: &s.Name, IndexName: aws.String(kit.IndexDue),
 		KeyConditionExpression:    aws.String("due_pk = :pk AND due_key < :until"),
-		ExpressionAttributeValues: item{":pk": textValue(pk), ":until": textValue(dueUntil(now))},
+		ExpressionAttributeValues: kit.Item{":pk": kit.TextValue(pk), ":until": kit.TextValue(kit.DueUntil(now))},
 	}
 }

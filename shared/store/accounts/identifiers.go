@@ -1,16 +1,17 @@
-package store
+package accounts
 
 import (
 	"time"
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/store/kit"
 )
 
 // An identifier is free when nobody holds it, or a purged account does: that
 // DynamoDB removes only some time later.
 const (
-	ifFree       = ifAbsent + " OR expires_at <= :seconds"
+	ifFree       = kit.IfAbsent + " OR expires_at <= :seconds"
 	ifFreeOrOurs = ifFree + " OR account_id = :account"
 )
 
@@ -18,57 +19,57 @@ const (
 // zero key says that the account has none.
 type identifier struct {
 	part string
-	key  key
+	key  kit.Key
 }
 
-func (id identifier) held() bool { return id.key != key{} }
+func (id identifier) held() bool { return id.key != kit.Key{} }
 
 func externalOf(a account.Account) identifier {
-	id := identifier{part: partExternal}
+	id := identifier{part: kit.PartExternal}
 	if a.ExternalID != "" {
-		id.key = externalKey(a.PartnerID, a.ExternalID)
+		id.key = kit.ExternalKey(a.PartnerID, a.ExternalID)
 	}
 	return id
 }
 
 func emailOf(a account.Account) identifier {
-	id := identifier{part: partEmail}
+	id := identifier{part: kit.PartEmail}
 	if a.EmailKey != "" {
-		id.key = emailKey(a.Environment, a.EmailKey)
+		id.key = kit.EmailKey(a.Environment, a.EmailKey)
 	}
 	return id
 }
 
 // ours is an edit of an identifier that the account holds.
-func (id identifier) ours(a account.Account) *edit {
-	e := newEdit(id.key)
-	e.compares(attrAccountID, "=", numberValue(a.ID))
+func (id identifier) ours(a account.Account) *kit.Edit {
+	e := kit.NewEdit(id.key)
+	e.Compares(kit.AttrAccountID, "=", kit.NumberValue(a.ID))
 	return e
 }
 
 // swap is the parts that give up one identifier of an account and take another.
-func (s *Store) swap(a account.Account, old, next identifier, partOld string, now time.Time) []part {
-	var parts []part
+func (s *Store) swap(a account.Account, old, next identifier, partOld string, now time.Time) []kit.Part {
+	var parts []kit.Part
 	if next.held() {
-		parts = append(parts, s.put(next.part, holderItem(next.key, a.ID, a.PartnerID), ifFreeOrOurs, item{
-			":seconds": numberValue(now.Unix()), ":account": numberValue(a.ID),
+		parts = append(parts, s.Put(next.part, holderItem(next.key, a.ID, a.PartnerID), ifFreeOrOurs, kit.Item{
+			":seconds": kit.NumberValue(now.Unix()), ":account": kit.NumberValue(a.ID),
 		}))
 	}
 	if old.held() {
-		parts = append(parts, s.remove(partOld, old.ours(a)))
+		parts = append(parts, s.Remove(partOld, old.ours(a)))
 	}
 	return parts
 }
 
 // eachIdentifier is the parts that make one change of all that the account
 // holds.
-func (s *Store) eachIdentifier(a account.Account, change func(*edit)) []part {
-	var parts []part
+func (s *Store) eachIdentifier(a account.Account, change func(*kit.Edit)) []kit.Part {
+	var parts []kit.Part
 	for _, id := range []identifier{externalOf(a), emailOf(a)} {
 		if id.held() {
 			e := id.ours(a)
 			change(e)
-			parts = append(parts, s.update(id.part, e))
+			parts = append(parts, s.Update(id.part, e))
 		}
 	}
 	return parts
@@ -76,17 +77,17 @@ func (s *Store) eachIdentifier(a account.Account, change func(*edit)) []part {
 
 // taken is the conflicts among the refusals, in the order of the fields; nil if
 // there is none. Who holds an identifier is told if it is of the same partner.
-func taken(refused refusals, partnerID int64) error {
+func taken(refused kit.Refusals, partnerID int64) error {
 	var conflicts fault.List
 	for _, unique := range []struct{ part, field string }{
-		{partExternal, "external_account_id"}, {partEmail, "email"},
+		{kit.PartExternal, "external_account_id"}, {kit.PartEmail, "email"},
 	} {
-		if !refused.has(unique.part) {
+		if !refused.Has(unique.part) {
 			continue
 		}
-		r := reader{it: refused[unique.part]}
-		holder, partner := r.int(attrAccountID), r.int(attrPartnerID)
-		if err := r.done(unique.part); err != nil {
+		r := kit.Reader{It: refused[unique.part]}
+		holder, partner := r.Int(kit.AttrAccountID), r.Int(kit.AttrPartnerID)
+		if err := r.Done(unique.part); err != nil {
 			return err
 		}
 		if partner != partnerID {

@@ -1,4 +1,4 @@
-package store
+package keys
 
 import (
 	"cmp"
@@ -10,6 +10,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/store/kit"
 )
 
 // An account counts its key items, expired ones included, in the transactions
@@ -20,13 +21,13 @@ import (
 // ListKeys reads all keys of an account, expired ones too, the oldest first. An
 // account that is absent has none.
 func (s *Store) ListKeys(ctx context.Context, accountID int64) ([]account.APIKey, error) {
-	items, err := s.queryItems(ctx, accountPK(accountID), skKey, skKey)
+	items, err := s.QueryItems(ctx, kit.AccountPK(accountID), kit.SkKey, kit.SkKey)
 	if err != nil {
 		return nil, fmt.Errorf("listing API keys: %w", err)
 	}
 	keys := make([]account.APIKey, len(items))
 	for i, it := range items {
-		if keys[i], err = readAPIKey(it); err != nil {
+		if keys[i], err = Read(it); err != nil {
 			return nil, err
 		}
 	}
@@ -69,22 +70,22 @@ func (s *Store) RotateKey(ctx context.Context, old, k account.APIKey, validUntil
 // DeleteKey removes a key: it is refused from then on. It returns *effects.Replay
 // when the Idempotency-Key is taken, and fault.NotFound when the key is gone.
 func (s *Store) DeleteKey(ctx context.Context, k account.APIKey, fx effects.Effects, now time.Time) error {
-	e := newEdit(apiKeyKey(k.PartnerID, k.AccountID, k.Hash))
-	e.exists(attrPK)
-	parts := []part{s.remove(partKey, e)}
+	e := kit.NewEdit(kit.APIKeyKey(k.PartnerID, k.AccountID, k.Hash))
+	e.Exists(kit.AttrPK)
+	parts := []kit.Part{s.Remove(kit.PartKey, e)}
 	if k.AccountID != 0 {
-		count := newEdit(accountKey(k.AccountID))
-		count.add(attrKeys, -1)
-		count.exists(attrPK)
-		parts = append(parts, s.update(partAccount, count))
+		count := kit.NewEdit(kit.AccountKey(k.AccountID))
+		count.Add(kit.AttrKeys, -1)
+		count.Exists(kit.AttrPK)
+		parts = append(parts, s.Update(kit.PartAccount, count))
 	}
-	refused, err := s.commit(ctx, parts, fx, now)
+	refused, err := s.Commit(ctx, parts, fx, now)
 	switch {
 	case err != nil:
 		return fmt.Errorf("deleting an API key: %w", err)
-	case refused.has(partAccount):
+	case refused.Has(kit.PartAccount):
 		return account.ErrNotFound()
-	case refused.has(partKey):
+	case refused.Has(kit.PartKey):
 		return account.ErrNoKey()
 	}
 	return nil
@@ -100,22 +101,22 @@ type ending struct {
 func (s *Store) addKey(ctx context.Context, k account.APIKey, old *ending, fx effects.Effects, now time.Time) error {
 	var spent *account.APIKey // whose place the new key takes
 	for n := 0; ; n++ {
-		refused, err := s.commit(ctx, s.keyParts(k, old, spent, now), fx, now)
+		refused, err := s.Commit(ctx, s.keyParts(k, old, spent, now), fx, now)
 		if err != nil || len(refused) == 0 {
 			return err
 		}
 		full := false
-		if refused.has(partAccount) {
-			if full, err = refusedKey(refused[partAccount], now); err != nil {
+		if refused.Has(kit.PartAccount) {
+			if full, err = refusedKey(refused[kit.PartAccount], now); err != nil {
 				return err
 			}
 		}
 		switch {
-		case refused.has(partOldKey):
-			return refusedEnding(refused[partOldKey], now)
-		case refused.has(partKey):
+		case refused.Has(kit.PartOldKey):
+			return refusedEnding(refused[kit.PartOldKey], now)
+		case refused.Has(kit.PartKey):
 			return account.ErrIDTaken
-		case n+1 == attempts:
+		case n+1 == kit.Attempts:
 			return fault.Busy(fmt.Errorf("no API key added in %d attempts", n+1))
 		}
 		spent = nil
@@ -128,62 +129,62 @@ func (s *Store) addKey(ctx context.Context, k account.APIKey, old *ending, fx ef
 }
 
 // keyParts adds a key. Without a spent one the account must have room.
-func (s *Store) keyParts(k account.APIKey, old *ending, spent *account.APIKey, now time.Time) []part {
-	account := newEdit(accountKey(k.AccountID))
-	account.lacks(attrTTL)
-	parts := []part{{}, s.insert(partKey, apiKeyItem(k))}
+func (s *Store) keyParts(k account.APIKey, old *ending, spent *account.APIKey, now time.Time) []kit.Part {
+	account := kit.NewEdit(kit.AccountKey(k.AccountID))
+	account.Lacks(kit.AttrTTL)
+	parts := []kit.Part{{}, s.Insert(kit.PartKey, Item(k))}
 	if spent == nil {
-		if s.Caps.Keys > 0 {
-			account.compares(attrKeys, "<", numberValue(int64(s.Caps.Keys)))
+		if s.MaxKeys > 0 {
+			account.Compares(kit.AttrKeys, "<", kit.NumberValue(int64(s.MaxKeys)))
 		}
-		account.add(attrKeys, 1)
-		parts[0] = s.update(partAccount, account)
+		account.Add(kit.AttrKeys, 1)
+		parts[0] = s.Update(kit.PartAccount, account)
 	} else {
-		account.exists(attrPK)
-		parts[0] = s.check(partAccount, account)
+		account.Exists(kit.AttrPK)
+		parts[0] = s.Check(kit.PartAccount, account)
 	}
 	if old != nil {
-		e := newEdit(apiKeyKey(old.key.PartnerID, old.key.AccountID, old.key.Hash))
-		e.exists(attrPK)
+		e := kit.NewEdit(kit.APIKeyKey(old.key.PartnerID, old.key.AccountID, old.key.Hash))
+		e.Exists(kit.AttrPK)
 		if old.key.ExpiresAt.IsZero() {
-			e.lacks(attrValidUntil)
+			e.Lacks(kit.AttrValidUntil)
 		} else {
-			e.compares(attrValidUntil, "=", timeValue(old.key.ExpiresAt))
-			e.compares(attrValidUntil, ">", timeValue(now))
+			e.Compares(kit.AttrValidUntil, "=", kit.TimeValue(old.key.ExpiresAt))
+			e.Compares(kit.AttrValidUntil, ">", kit.TimeValue(now))
 		}
-		e.lacks(attrReplacedBy)
+		e.Lacks(kit.AttrReplacedBy)
 		if spent != nil && spent.Hash == old.key.Hash {
-			return append(parts, s.remove(partOldKey, e))
+			return append(parts, s.Remove(kit.PartOldKey, e))
 		}
-		e.set(attrValidUntil, timeValue(old.at))
-		e.set(attrReplacedBy, numberValue(k.ID))
-		parts = append(parts, s.update(partOldKey, e))
+		e.Set(kit.AttrValidUntil, kit.TimeValue(old.at))
+		e.Set(kit.AttrReplacedBy, kit.NumberValue(k.ID))
+		parts = append(parts, s.Update(kit.PartOldKey, e))
 	}
 	if spent != nil {
-		e := newEdit(apiKeyKey(spent.PartnerID, spent.AccountID, spent.Hash))
-		e.compares(attrValidUntil, "<=", timeValue(now))
-		parts = append(parts, s.remove(partSpentKey, e))
+		e := kit.NewEdit(kit.APIKeyKey(spent.PartnerID, spent.AccountID, spent.Hash))
+		e.Compares(kit.AttrValidUntil, "<=", kit.TimeValue(now))
+		parts = append(parts, s.Remove(kit.PartSpentKey, e))
 	}
 	return parts
 }
 
 // refusedKey says why an account takes no key, or that it is full.
-func refusedKey(acct item, now time.Time) (full bool, err error) {
+func refusedKey(acct kit.Item, now time.Time) (full bool, err error) {
 	switch {
-	case len(acct) == 0 || lapsed(acct, now):
+	case len(acct) == 0 || kit.Lapsed(acct, now):
 		return false, account.ErrNotFound()
-	case acct[attrTTL] != nil:
+	case acct[kit.AttrTTL] != nil:
 		return false, account.ErrDeleted()
 	}
 	return true, nil
 }
 
 // refusedEnding says why a key is not rotated.
-func refusedEnding(key item, now time.Time) error {
+func refusedEnding(key kit.Item, now time.Time) error {
 	if len(key) == 0 {
 		return account.ErrNoKey()
 	}
-	k, err := readAPIKey(key)
+	k, err := Read(key)
 	switch {
 	case err != nil:
 		return err
@@ -210,10 +211,21 @@ func (s *Store) spentKey(ctx context.Context, accountID int64, old *ending, now 
 	switch {
 	case spent != nil:
 		return spent, nil
-	case len(keys) < s.Caps.Keys:
+	case len(keys) < s.MaxKeys:
 		return nil, nil // one was deleted meanwhile
 	case old != nil && !old.at.After(now):
 		return &old.key, nil
 	}
-	return nil, account.ErrTooManyKeys(s.Caps.Keys)
+	return nil, account.ErrTooManyKeys(s.MaxKeys)
 }
+
+// Store keeps API keys and counts their use.
+type Store struct {
+	*kit.Table
+	// MaxKeys is how many keys that have not expired an account may have; no limit
+	// if it is zero.
+	MaxKeys int
+}
+
+// New makes one.
+func New(t *kit.Table) *Store { return &Store{Table: t} }

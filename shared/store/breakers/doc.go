@@ -1,0 +1,2 @@
+// Package breakers keeps the breakers and tallies of carriers.
+package breakers

@@ -1,0 +1,2 @@
+// Package claims keeps claims of Idempotency-Keys.
+package claims

@@ -1,0 +1,2 @@
+// Package connections keeps connections, their history, snapshots and account numbers.
+package connections

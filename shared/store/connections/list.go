@@ -1,0 +1,88 @@
+package connections
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"carrierlink/shared/connection"
+	"carrierlink/shared/store/kit"
+)
+
+// ListConnections reads the connections of an account that are visible, the
+// oldest first, and with them their snapshots by carrier id, nil without. An
+// account that is absent has none.
+func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]connection.Connection, map[string]connection.Snapshot, error) {
+	last := kit.SkConnection
+	if withSnapshots {
+		last = kit.SkSnapshot
+	}
+	// One call for both: what stands between them, keys and numbers, is little.
+	items, err := s.QueryItems(ctx, kit.AccountPK(accountID), kit.SkConnection, last)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listing connections: %w", err)
+	}
+	var connections []connection.Connection
+	var packed []kit.Item
+	listed := map[string]bool{}
+	for _, it := range items {
+		r := kit.Reader{It: it}
+		sk := r.Text(kit.AttrSK)
+		if strings.HasPrefix(sk, kit.SkSnapshot) {
+			packed = append(packed, it)
+		}
+		if !strings.HasPrefix(sk, kit.SkConnection) {
+			continue
+		}
+		c, err := Read(it)
+		if err != nil {
+			return nil, nil, err
+		}
+		if c.Visible() {
+			connections = append(connections, c)
+			listed[c.ID] = true
+		}
+	}
+	slices.SortFunc(connections, byAge)
+	if !withSnapshots {
+		return connections, nil, nil
+	}
+	snapshots := map[string]connection.Snapshot{}
+	for _, it := range packed {
+		r := kit.Reader{It: it}
+		id := strings.TrimPrefix(r.Text(kit.AttrSK), kit.SkSnapshot)
+		snap, err := ReadSnapshot(it)
+		if err := errors.Join(err, r.Done("snapshot")); err != nil {
+			return nil, nil, err
+		}
+		if listed[id] {
+			snapshots[id] = snap
+		}
+	}
+	return connections, snapshots, nil
+}
+
+// AllConnections reads all connections of an account, intents and disconnected
+// ones too, the oldest first. One whose PurgeAt is over may be among them. An
+// account that is absent has none.
+func (s *Store) AllConnections(ctx context.Context, accountID int64) ([]connection.Connection, error) {
+	items, err := s.QueryItems(ctx, kit.AccountPK(accountID), kit.SkConnection, kit.SkConnection)
+	if err != nil {
+		return nil, fmt.Errorf("listing connections: %w", err)
+	}
+	connections := make([]connection.Connection, len(items))
+	for i, it := range items {
+		if connections[i], err = Read(it); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(connections, byAge)
+	return connections, nil
+}
+
+func byAge(a, b connection.Connection) int {
+	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+}

@@ -1,0 +1,2 @@
+// Package keys keeps API keys and counts their use.
+package keys

@@ -1,0 +1,38 @@
+package store
+
+import (
+	"carrierlink/shared/store/accounts"
+	"carrierlink/shared/store/breakers"
+	"carrierlink/shared/store/claims"
+	"carrierlink/shared/store/connections"
+	"carrierlink/shared/store/keys"
+	"carrierlink/shared/store/kit"
+	"carrierlink/shared/store/trackcache"
+)
+
+type (
+	accountStore    = accounts.Store
+	keyStore        = keys.Store
+	connectionStore = connections.Store
+	healthStore     = breakers.Store
+	trackingStore   = trackcache.Store
+	claimStore      = claims.Store
+)
+
+// Store is the whole table: its aggregates together. It is safe for concurrent use.
+type Store struct {
+	*accountStore
+	*keyStore
+	*connectionStore
+	*healthStore
+	*trackingStore
+	*claimStore
+
+	table *kit.Table
+}
+
+// New makes a store over a table.
+func New(api kit.API, table string, o kit.Options) *Store {
+	t := kit.New(api, table, o)
+	return &Store{accounts.New(t), keys.New(t), connections.New(t), breakers.New(t), trackcache.New(t), claims.New(t), t}
+}
