@@ -8,7 +8,6 @@ import (
 
 	"carrierlink/shared/app"
 	"carrierlink/shared/app/construct"
-	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/vault"
 )
@@ -22,7 +21,7 @@ func wire(env *app.Env) any {
 
 func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	parts := construct.From(env)
-	parts.Table().Caps = connection.Caps{Keys: env.Count("MAX_KEYS_PER_ACCOUNT")}
+	parts.Table().MaxKeys = env.Count("MAX_KEYS_PER_ACCOUNT")
 	h := &handler{auth: parts.Auth(), accounts: parts.Accounts(), answers: parts.Table().Idempotency, sealer: parts.Sealer(), now: time.Now}
 	return h, parts.API(h.routes()...), parts.ServiceSecret()
 }

@@ -8,5 +8,4 @@ type Caps struct {
 	// LinksPerDay is how many connections may be made in a day (UTC), and how many
 	// unlinked: the vault keeps the secret of each for a week more.
 	LinksPerDay int
-	Keys        int // API keys at a time, expired ones not counted
 }

@@ -33,7 +33,7 @@ func TestRemoteCalls(t *testing.T) {
 		const accountID, partner = 41, 42
 		spy := &calls{api: api}
 		s := store.New(spy, table, kit.Options{})
-		s.Caps = connection.Caps{Connections: 100, Duplicates: 5, LinksPerDay: 50, Keys: account.MaxKeys}
+		s.Caps, s.MaxKeys = connection.Caps{Connections: 100, Duplicates: 5, LinksPerDay: 50}, account.MaxKeys
 		ctx, now := t.Context(), time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 		expect := func(what string, err error, kind fault.Kind, want ...string) {
 			t.Helper()

@@ -14,7 +14,6 @@ import (
 
 	"carrierlink/infra/local/emulator"
 	"carrierlink/infra/test/calltrace"
-	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/dynamotest"
 	"carrierlink/shared/store/kit"
@@ -137,9 +136,9 @@ func troubled() *dynamotest.Table {
 // conform holds the store over a table to the suite.
 func conform(t *testing.T, api kit.API) {
 	t.Helper()
-	storetest.Run(t, func(_ *testing.T, caps connection.Caps) storetest.Table {
+	storetest.Run(t, func(_ *testing.T, caps storetest.Caps) storetest.Table {
 		s := store.New(api, table, kit.Options{})
-		s.Caps = caps
+		s.Caps, s.MaxKeys = caps.Caps, caps.Keys
 		return storetest.Table{Store: s, Events: func(ctx context.Context, accountID int64) ([]storetest.Told, error) {
 			return eventsIn(ctx, api, accountID)
 		}}

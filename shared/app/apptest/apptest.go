@@ -17,7 +17,7 @@ import (
 // places are where the settings that several functions have end up in what their
 // mains build: the last fields of the way there.
 var places = map[string]string{
-	"TABLE_NAME":                    "table",
+	"TABLE_NAME":                    "Table.Name",
 	"SECRET_PREFIX":                 "prefix",
 	"SERVICE_SECRET_ID":             "id",
 	"RATE_LIMIT_PER_MINUTE":         "Limits.Production",
@@ -30,7 +30,7 @@ var places = map[string]string{
 	"MAX_CONNECTIONS_PER_ACCOUNT":   "Caps.Connections",
 	"MAX_DUPLICATES_PER_NUMBER":     "Caps.Duplicates",
 	"MAX_LINKS_PER_DAY":             "Caps.LinksPerDay",
-	"MAX_KEYS_PER_ACCOUNT":          "Caps.Keys",
+	"MAX_KEYS_PER_ACCOUNT":          "MaxKeys",
 	"CARRIER_CALLS_PER_MINUTE":      "CallsPerMinute",
 	"LINKS_PER_MINUTE":              "LinksPerMinute",
 	"STAGE":                         "Stage",

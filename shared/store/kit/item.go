@@ -14,16 +14,18 @@ import (
 // stands a hundred times is not inlined: that would be a kilobyte for each dozen.
 type Item map[string]types.AttributeValue
 
-//go:noinline
 // Text stores a text; an empty one is left out.
+//
+//go:noinline
 func (it Item) Text(name, s string) {
 	if s != "" {
 		it[name] = &types.AttributeValueMemberS{Value: s}
 	}
 }
 
-//go:noinline
 // Int stores a whole number.
+//
+//go:noinline
 func (it Item) Int(name string, n int64) {
 	if n != 0 {
 		it[name] = NumberValue(n)

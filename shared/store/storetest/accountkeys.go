@@ -48,213 +48,244 @@ func (s *suite) works(k account.APIKey, at time.Time) bool {
 }
 
 func accountKeyTests() tests {
-	same := func(int, *account.APIKey) {}
 	return tests{
-		"of no account": func(s *suite) {
-			k := s.newKey(s.id(), s.id())
-			for _, rec := range []*effects.Record{nil, s.answer()} {
-				err := s.CreateKey(s.Context(), k, effects.Effects{Answer: rec}, now)
-				s.fails("CreateKey", err, fault.NotFound)
-				err = s.RotateKey(s.Context(), s.newKey(k.PartnerID, k.AccountID), k, now, effects.Effects{Answer: rec}, now)
-				s.fails("RotateKey", err, fault.NotFound)
-			}
-			s.fails("DeleteKey", s.DeleteKey(s.Context(), k, effects.Effects{}, now), fault.NotFound)
-			s.equal("works", s.works(k, now), false)
-		},
-		"everything comes back, the oldest first": func(s *suite) {
-			a, keys := s.withKeys(4, func(i int, k *account.APIKey) {
-				if i == 2 {
-					k.Description, k.ExpiresAt = "for \u6f22", milli(now.Add(time.Hour))
-					k.Scopes = []account.Scope{account.ScopeLink, account.ScopeRead}
-				}
-				k.CreatedAt = milli(now.Add(-time.Duration(i) * time.Hour))
-			})
-			slices.Reverse(keys)
-			s.equal("keys", s.keys(a.ID), keys)
-			s.equal("works", s.works(keys[0], now), true)
-			keys[0].LastUsedOn = today
-			s.equal("keys, one used", s.keys(a.ID), keys)
-			used, err := s.UseKey(s.Context(), account.KeyUse{AccountID: a.ID, Hash: keys[1].Hash, Now: now, Limit: 5})
-			s.ok(err)
-			s.equal("scopes", used.Key.Scopes, keys[1].Scopes)
-			s.account() // somebody else's key
-			s.equal("version of the account", s.stored(a.ID).Version, int64(1))
-		},
-		"under an idempotency key": func(s *suite) {
-			a, keys := s.withKeys(1, same)
-			rec := s.answer()
-			s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{Answer: rec}, now))
-			s.replays("CreateKey", s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{Answer: rec}, now), *rec)
-			rec = s.answer()
-			s.ok(s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now, effects.Effects{Answer: rec}, now))
-			s.replays("RotateKey", s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now, effects.Effects{Answer: rec}, now), *rec)
-			s.equal("keys", len(s.keys(a.ID)), 3)
-		},
-		"the very key again is ErrIDTaken": func(s *suite) {
-			_, keys := s.withKeys(1, same)
-			err := s.CreateKey(s.Context(), keys[0], effects.Effects{}, now)
-			s.fails("CreateKey", err, fault.Internal)
-			if !errors.Is(err, account.ErrIDTaken) {
-				s.Errorf("CreateKey = %v, want ErrIDTaken", err)
-			}
-		},
-		"delete is at once": func(s *suite) {
-			a, keys := s.withKeys(2, same)
-			s.equal("before", s.works(keys[0], now), true)
-			s.ok(s.DeleteKey(s.Context(), keys[0], effects.Effects{}, now))
-			s.equal("after", s.works(keys[0], now), false)
-			s.fails("again", s.DeleteKey(s.Context(), keys[0], effects.Effects{}, now), fault.NotFound)
-			s.equal("keys", s.keys(a.ID), keys[1:])
-			s.ok(s.DeleteKey(s.Context(), keys[1], effects.Effects{}, now))
-			s.equal("none", len(s.keys(a.ID)), 0)
-			s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now))
-		},
-		"delete of a partner's key": func(s *suite) {
-			p := account.Partner{ID: s.id(), Environment: carrier.Production, CreatedAt: milli(now)}
-			k := s.newKey(p.ID, 0)
-			s.ok(s.CreatePartner(s.Context(), p, k, effects.Effects{}, now))
-			s.ok(s.DeleteKey(s.Context(), k, effects.Effects{}, now))
-			_, err := s.UseKey(s.Context(), account.KeyUse{PartnerID: p.ID, Hash: k.Hash, Now: now, Limit: 5})
-			s.fails("UseKey", err, fault.Unauthorized)
-			s.fails("again", s.DeleteKey(s.Context(), k, effects.Effects{}, now), fault.NotFound)
-		},
-		"rotation": func(s *suite) {
-			end := milli(now.Add(time.Hour))
-			for name, tc := range map[string]struct {
-				expires, until, want time.Time
-			}{
-				"with grace":                {until: end, want: end},
-				"at once":                   {until: now, want: milli(now)},
-				"lowers":                    {expires: end.Add(time.Minute), until: end, want: end},
-				"never raises":              {expires: end.Add(-time.Minute), until: end, want: end.Add(-time.Minute)},
-				"to the end that it has":    {expires: end, until: end, want: end},
-				"at once, of what will end": {expires: end, until: now, want: milli(now)},
-			} {
-				a, keys := s.withKeys(1, func(_ int, k *account.APIKey) { k.ExpiresAt = tc.expires })
-				k := s.newKey(a.PartnerID, a.ID)
-				k.CreatedAt = k.CreatedAt.Add(time.Second)
-				s.ok(s.RotateKey(s.Context(), keys[0], k, tc.until, effects.Effects{}, now))
-				keys[0].ExpiresAt, keys[0].ReplacedBy = tc.want, k.ID
-				s.equal(name, s.keys(a.ID), []account.APIKey{keys[0], k})
-				s.equal(name+": the old one works", s.works(keys[0], now), tc.want.After(now))
-				s.equal(name+": the old one works at its end", s.works(keys[0], tc.want), false)
-				s.equal(name+": the new one works", s.works(k, end.Add(time.Hour)), true)
-			}
-		},
-		"rotation of what is gone, expired or changed": func(s *suite) {
-			a, keys := s.withKeys(3, func(i int, k *account.APIKey) {
-				if i == 1 {
-					k.ExpiresAt = milli(now.Add(time.Minute))
-				}
-			})
-			next := s.newKey(a.PartnerID, a.ID)
-			err := s.RotateKey(s.Context(), s.newKey(a.PartnerID, a.ID), next, now.Add(time.Hour), effects.Effects{}, now)
-			s.fails("gone", err, fault.NotFound)
-			err = s.RotateKey(s.Context(), keys[1], next, now.Add(time.Hour), effects.Effects{}, now.Add(time.Minute))
-			s.fails("expired", err, fault.State)
-			s.ok(s.RotateKey(s.Context(), keys[2], s.newKey(a.PartnerID, a.ID), now.Add(time.Hour), effects.Effects{}, now))
-			err = s.RotateKey(s.Context(), keys[2], next, now.Add(2*time.Hour), effects.Effects{}, now)
-			s.fails("changed", err, fault.State)
-			again := s.keys(a.ID)[slices.IndexFunc(s.keys(a.ID), func(k account.APIKey) bool { return k.ID == keys[2].ID })]
-			err = s.RotateKey(s.Context(), again, next, now.Add(2*time.Hour), effects.Effects{}, now)
-			s.fails("rotated already", err, fault.State)
-			s.equal("keys", len(s.keys(a.ID)), 4)
-			s.equal("works", s.works(next, now), false)
-		},
-		"no more than the limit": func(s *suite) {
-			a, keys := s.withKeys(account.MaxKeys, same)
-			next := s.newKey(a.PartnerID, a.ID)
-			rec := s.answer()
-			err := s.CreateKey(s.Context(), next, effects.Effects{Answer: rec}, now)
-			s.fails("CreateKey", err, fault.State)
-			err = s.RotateKey(s.Context(), keys[0], next, now.Add(time.Hour), effects.Effects{Answer: rec}, now)
-			s.fails("RotateKey with grace", err, fault.State)
-			s.equal("keys", s.keys(a.ID), keys)
-
-			s.ok(s.RotateKey(s.Context(), keys[0], next, now, effects.Effects{Answer: rec}, now))
-			s.equal("the old one works", s.works(keys[0], now), false)
-			s.equal("the new one works", s.works(next, now), true)
-			s.equal("keys", len(s.keys(a.ID)), account.MaxKeys)
-			err = s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now)
-			s.fails("CreateKey", err, fault.State)
-			s.replays("a repeat", s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{Answer: rec}, now), *rec)
-			s.ok(s.DeleteKey(s.Context(), keys[7], effects.Effects{}, now))
-			s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now))
-		},
-		"expired keys make room, the first that expired": func(s *suite) {
-			a, keys := s.withKeys(account.MaxKeys, func(i int, k *account.APIKey) {
-				if i == 3 || i == 8 {
-					k.ExpiresAt = milli(now.Add(time.Duration(i) * time.Minute))
-				}
-			})
-			next := s.newKey(a.PartnerID, a.ID)
-			next.CreatedAt = next.CreatedAt.Add(time.Hour)
-			err := s.CreateKey(s.Context(), next, effects.Effects{}, now)
-			s.fails("none has expired", err, fault.State)
-			s.ok(s.CreateKey(s.Context(), next, effects.Effects{Answer: s.answer()}, now.Add(time.Hour)))
-			s.equal("keys", s.keys(a.ID), append(slices.Delete(slices.Clone(keys), 3, 4), next))
-			s.ok(s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now.Add(2*time.Hour), effects.Effects{}, now.Add(time.Hour)))
-			err = s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now.Add(time.Hour))
-			s.fails("none has expired now", err, fault.State)
-			s.equal("keys", len(s.keys(a.ID)), account.MaxKeys)
-		},
-		"at once, no more than the limit": func(s *suite) {
-			const rivals = 6
-			a, keys := s.withKeys(account.MaxKeys-2, func(i int, k *account.APIKey) {
-				if i == 5 {
-					k.ExpiresAt = milli(now.Add(time.Minute))
-				}
-			})
-			created := 0
-			for _, err := range race(rivals, func(int) error {
-				for {
-					err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now.Add(time.Hour))
-					if err == nil || fault.Of(err)[0].RetryAfter == 0 {
-						return err
-					}
-				}
-			}) {
-				if err == nil {
-					created++
-				} else {
-					s.fails("over the limit", err, fault.State)
-				}
-			}
-			s.equal("created: two places, and that of the expired one", created, 3)
-			s.equal("keys", len(s.keys(a.ID)), account.MaxKeys)
-			s.equal("the expired one is there", slices.ContainsFunc(s.keys(a.ID), func(k account.APIKey) bool { return k.Hash == keys[5].Hash }), false)
-		},
-		"at once deleted, the count is right": func(s *suite) {
-			a, keys := s.withKeys(account.MaxKeys, same)
-			gone := 0
-			for _, err := range race(6, func(int) error { return s.DeleteKey(s.Context(), keys[0], effects.Effects{}, now) }) {
-				if err == nil {
-					gone++
-				} else if !fault.Is(err, fault.State) {
-					s.fails("too late", err, fault.NotFound)
-				}
-			}
-			s.equal("deleted", gone, 1)
-			s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now))
-			err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now)
-			s.fails("one more", err, fault.State)
-		},
-		"at once rotated, one does": func(s *suite) {
-			a, keys := s.withKeys(1, same)
-			won := 0
-			for _, err := range race(6, func(i int) error {
-				k := s.newKey(a.PartnerID, a.ID)
-				k.Description = strconv.Itoa(i)
-				return s.RotateKey(s.Context(), keys[0], k, now.Add(time.Hour), effects.Effects{}, now)
-			}) {
-				if err == nil {
-					won++
-				} else {
-					s.fails("a loser", err, fault.State)
-				}
-			}
-			s.equal("rotations", won, 1)
-			s.equal("keys", len(s.keys(a.ID)), 2)
-		},
+		"of no account": accountKeyOfNoAccount,
+		"everything comes back, the oldest first":        accountKeyEverythingComesBackTheOldestFirst,
+		"under an idempotency key":                       accountKeyUnderAnIdempotencyKey,
+		"the very key again is ErrIDTaken":               accountKeyTheVeryKeyAgainIsErrIDTaken,
+		"delete is at once":                              accountKeyDeleteIsAtOnce,
+		"delete of a partner's key":                      accountKeyDeleteOfAPartnersKey,
+		"rotation":                                       accountKeyRotation,
+		"rotation of what is gone, expired or changed":   accountKeyRotationOfWhatIsGoneExpiredOrChanged,
+		"no more than the limit":                         accountKeyNoMoreThanTheLimit,
+		"expired keys make room, the first that expired": accountKeyExpiredKeysMakeRoomTheFirstThatExpired,
+		"at once, no more than the limit":                accountKeyAtOnceNoMoreThanTheLimit,
+		"at once deleted, the count is right":            accountKeyAtOnceDeletedTheCountIsRight,
+		"at once rotated, one does":                      accountKeyAtOnceRotatedOneDoes,
 	}
+}
+
+func accountKeyOfNoAccount(s *suite) {
+	k := s.newKey(s.id(), s.id())
+	for _, rec := range []*effects.Record{nil, s.answer()} {
+		err := s.CreateKey(s.Context(), k, effects.Effects{Answer: rec}, now)
+		s.fails("CreateKey", err, fault.NotFound)
+		err = s.RotateKey(s.Context(), s.newKey(k.PartnerID, k.AccountID), k, now, effects.Effects{Answer: rec}, now)
+		s.fails("RotateKey", err, fault.NotFound)
+	}
+	s.fails("DeleteKey", s.DeleteKey(s.Context(), k, effects.Effects{}, now), fault.NotFound)
+	s.equal("works", s.works(k, now), false)
+}
+
+func accountKeyEverythingComesBackTheOldestFirst(s *suite) {
+	a, keys := s.withKeys(4, func(i int, k *account.APIKey) {
+		if i == 2 {
+			k.Description, k.ExpiresAt = "for \u6f22", milli(now.Add(time.Hour))
+			k.Scopes = []account.Scope{account.ScopeLink, account.ScopeRead}
+		}
+		k.CreatedAt = milli(now.Add(-time.Duration(i) * time.Hour))
+	})
+	slices.Reverse(keys)
+	s.equal("keys", s.keys(a.ID), keys)
+	s.equal("works", s.works(keys[0], now), true)
+	keys[0].LastUsedOn = today
+	s.equal("keys, one used", s.keys(a.ID), keys)
+	used, err := s.UseKey(s.Context(), account.KeyUse{AccountID: a.ID, Hash: keys[1].Hash, Now: now, Limit: 5})
+	s.ok(err)
+	s.equal("scopes", used.Key.Scopes, keys[1].Scopes)
+	s.account() // somebody else's key
+	s.equal("version of the account", s.stored(a.ID).Version, int64(1))
+}
+
+func accountKeyUnderAnIdempotencyKey(s *suite) {
+	same := func(int, *account.APIKey) {}
+	a, keys := s.withKeys(1, same)
+	rec := s.answer()
+	s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{Answer: rec}, now))
+	s.replays("CreateKey", s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{Answer: rec}, now), *rec)
+	rec = s.answer()
+	s.ok(s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now, effects.Effects{Answer: rec}, now))
+	s.replays("RotateKey", s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now, effects.Effects{Answer: rec}, now), *rec)
+	s.equal("keys", len(s.keys(a.ID)), 3)
+}
+
+func accountKeyTheVeryKeyAgainIsErrIDTaken(s *suite) {
+	same := func(int, *account.APIKey) {}
+	_, keys := s.withKeys(1, same)
+	err := s.CreateKey(s.Context(), keys[0], effects.Effects{}, now)
+	s.fails("CreateKey", err, fault.Internal)
+	if !errors.Is(err, account.ErrIDTaken) {
+		s.Errorf("CreateKey = %v, want ErrIDTaken", err)
+	}
+}
+
+func accountKeyDeleteIsAtOnce(s *suite) {
+	same := func(int, *account.APIKey) {}
+	a, keys := s.withKeys(2, same)
+	s.equal("before", s.works(keys[0], now), true)
+	s.ok(s.DeleteKey(s.Context(), keys[0], effects.Effects{}, now))
+	s.equal("after", s.works(keys[0], now), false)
+	s.fails("again", s.DeleteKey(s.Context(), keys[0], effects.Effects{}, now), fault.NotFound)
+	s.equal("keys", s.keys(a.ID), keys[1:])
+	s.ok(s.DeleteKey(s.Context(), keys[1], effects.Effects{}, now))
+	s.equal("none", len(s.keys(a.ID)), 0)
+	s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now))
+}
+
+func accountKeyDeleteOfAPartnersKey(s *suite) {
+	p := account.Partner{ID: s.id(), Environment: carrier.Production, CreatedAt: milli(now)}
+	k := s.newKey(p.ID, 0)
+	s.ok(s.CreatePartner(s.Context(), p, k, effects.Effects{}, now))
+	s.ok(s.DeleteKey(s.Context(), k, effects.Effects{}, now))
+	_, err := s.UseKey(s.Context(), account.KeyUse{PartnerID: p.ID, Hash: k.Hash, Now: now, Limit: 5})
+	s.fails("UseKey", err, fault.Unauthorized)
+	s.fails("again", s.DeleteKey(s.Context(), k, effects.Effects{}, now), fault.NotFound)
+}
+
+func accountKeyRotation(s *suite) {
+	end := milli(now.Add(time.Hour))
+	for name, tc := range map[string]struct {
+		expires, until, want time.Time
+	}{
+		"with grace":                {until: end, want: end},
+		"at once":                   {until: now, want: milli(now)},
+		"lowers":                    {expires: end.Add(time.Minute), until: end, want: end},
+		"never raises":              {expires: end.Add(-time.Minute), until: end, want: end.Add(-time.Minute)},
+		"to the end that it has":    {expires: end, until: end, want: end},
+		"at once, of what will end": {expires: end, until: now, want: milli(now)},
+	} {
+		a, keys := s.withKeys(1, func(_ int, k *account.APIKey) { k.ExpiresAt = tc.expires })
+		k := s.newKey(a.PartnerID, a.ID)
+		k.CreatedAt = k.CreatedAt.Add(time.Second)
+		s.ok(s.RotateKey(s.Context(), keys[0], k, tc.until, effects.Effects{}, now))
+		keys[0].ExpiresAt, keys[0].ReplacedBy = tc.want, k.ID
+		s.equal(name, s.keys(a.ID), []account.APIKey{keys[0], k})
+		s.equal(name+": the old one works", s.works(keys[0], now), tc.want.After(now))
+		s.equal(name+": the old one works at its end", s.works(keys[0], tc.want), false)
+		s.equal(name+": the new one works", s.works(k, end.Add(time.Hour)), true)
+	}
+}
+
+func accountKeyRotationOfWhatIsGoneExpiredOrChanged(s *suite) {
+	a, keys := s.withKeys(3, func(i int, k *account.APIKey) {
+		if i == 1 {
+			k.ExpiresAt = milli(now.Add(time.Minute))
+		}
+	})
+	next := s.newKey(a.PartnerID, a.ID)
+	err := s.RotateKey(s.Context(), s.newKey(a.PartnerID, a.ID), next, now.Add(time.Hour), effects.Effects{}, now)
+	s.fails("gone", err, fault.NotFound)
+	err = s.RotateKey(s.Context(), keys[1], next, now.Add(time.Hour), effects.Effects{}, now.Add(time.Minute))
+	s.fails("expired", err, fault.State)
+	s.ok(s.RotateKey(s.Context(), keys[2], s.newKey(a.PartnerID, a.ID), now.Add(time.Hour), effects.Effects{}, now))
+	err = s.RotateKey(s.Context(), keys[2], next, now.Add(2*time.Hour), effects.Effects{}, now)
+	s.fails("changed", err, fault.State)
+	again := s.keys(a.ID)[slices.IndexFunc(s.keys(a.ID), func(k account.APIKey) bool { return k.ID == keys[2].ID })]
+	err = s.RotateKey(s.Context(), again, next, now.Add(2*time.Hour), effects.Effects{}, now)
+	s.fails("rotated already", err, fault.State)
+	s.equal("keys", len(s.keys(a.ID)), 4)
+	s.equal("works", s.works(next, now), false)
+}
+
+func accountKeyNoMoreThanTheLimit(s *suite) {
+	same := func(int, *account.APIKey) {}
+	a, keys := s.withKeys(account.MaxKeys, same)
+	next := s.newKey(a.PartnerID, a.ID)
+	rec := s.answer()
+	err := s.CreateKey(s.Context(), next, effects.Effects{Answer: rec}, now)
+	s.fails("CreateKey", err, fault.State)
+	err = s.RotateKey(s.Context(), keys[0], next, now.Add(time.Hour), effects.Effects{Answer: rec}, now)
+	s.fails("RotateKey with grace", err, fault.State)
+	s.equal("keys", s.keys(a.ID), keys)
+
+	s.ok(s.RotateKey(s.Context(), keys[0], next, now, effects.Effects{Answer: rec}, now))
+	s.equal("the old one works", s.works(keys[0], now), false)
+	s.equal("the new one works", s.works(next, now), true)
+	s.equal("keys", len(s.keys(a.ID)), account.MaxKeys)
+	err = s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now)
+	s.fails("CreateKey", err, fault.State)
+	s.replays("a repeat", s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{Answer: rec}, now), *rec)
+	s.ok(s.DeleteKey(s.Context(), keys[7], effects.Effects{}, now))
+	s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now))
+}
+
+func accountKeyExpiredKeysMakeRoomTheFirstThatExpired(s *suite) {
+	a, keys := s.withKeys(account.MaxKeys, func(i int, k *account.APIKey) {
+		if i == 3 || i == 8 {
+			k.ExpiresAt = milli(now.Add(time.Duration(i) * time.Minute))
+		}
+	})
+	next := s.newKey(a.PartnerID, a.ID)
+	next.CreatedAt = next.CreatedAt.Add(time.Hour)
+	err := s.CreateKey(s.Context(), next, effects.Effects{}, now)
+	s.fails("none has expired", err, fault.State)
+	s.ok(s.CreateKey(s.Context(), next, effects.Effects{Answer: s.answer()}, now.Add(time.Hour)))
+	s.equal("keys", s.keys(a.ID), append(slices.Delete(slices.Clone(keys), 3, 4), next))
+	s.ok(s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now.Add(2*time.Hour), effects.Effects{}, now.Add(time.Hour)))
+	err = s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now.Add(time.Hour))
+	s.fails("none has expired now", err, fault.State)
+	s.equal("keys", len(s.keys(a.ID)), account.MaxKeys)
+}
+
+func accountKeyAtOnceNoMoreThanTheLimit(s *suite) {
+	const rivals = 6
+	a, keys := s.withKeys(account.MaxKeys-2, func(i int, k *account.APIKey) {
+		if i == 5 {
+			k.ExpiresAt = milli(now.Add(time.Minute))
+		}
+	})
+	created := 0
+	for _, err := range race(rivals, func(int) error {
+		for {
+			err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now.Add(time.Hour))
+			if err == nil || fault.Of(err)[0].RetryAfter == 0 {
+				return err
+			}
+		}
+	}) {
+		if err == nil {
+			created++
+		} else {
+			s.fails("over the limit", err, fault.State)
+		}
+	}
+	s.equal("created: two places, and that of the expired one", created, 3)
+	s.equal("keys", len(s.keys(a.ID)), account.MaxKeys)
+	s.equal("the expired one is there", slices.ContainsFunc(s.keys(a.ID), func(k account.APIKey) bool { return k.Hash == keys[5].Hash }), false)
+}
+
+func accountKeyAtOnceDeletedTheCountIsRight(s *suite) {
+	same := func(int, *account.APIKey) {}
+	a, keys := s.withKeys(account.MaxKeys, same)
+	gone := 0
+	for _, err := range race(6, func(int) error { return s.DeleteKey(s.Context(), keys[0], effects.Effects{}, now) }) {
+		if err == nil {
+			gone++
+		} else if !fault.Is(err, fault.State) {
+			s.fails("too late", err, fault.NotFound)
+		}
+	}
+	s.equal("deleted", gone, 1)
+	s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now))
+	err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now)
+	s.fails("one more", err, fault.State)
+}
+
+func accountKeyAtOnceRotatedOneDoes(s *suite) {
+	same := func(int, *account.APIKey) {}
+	a, keys := s.withKeys(1, same)
+	won := 0
+	for _, err := range race(6, func(i int) error {
+		k := s.newKey(a.PartnerID, a.ID)
+		k.Description = strconv.Itoa(i)
+		return s.RotateKey(s.Context(), keys[0], k, now.Add(time.Hour), effects.Effects{}, now)
+	}) {
+		if err == nil {
+			won++
+		} else {
+			s.fails("a loser", err, fault.State)
+		}
+	}
+	s.equal("rotations", won, 1)
+	s.equal("keys", len(s.keys(a.ID)), 2)
 }

@@ -67,78 +67,84 @@ func (s *suite) due(lane connection.Lane, at time.Time, limit int) []connection.
 // Each lane is one test's: they see all that is due in it.
 func dueTests() tests {
 	return tests{
-		"the earliest of all shards": func(s *suite) {
-			const n = 60
-			random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
-			lane := connection.Lane(carrier.AustraliaPost)
-			rows, want := s.plan(n, carrier.AustraliaPost, carrier.Production, func(i int) time.Time {
-				return long.Add(time.Duration(i)*time.Hour + time.Duration(random.IntN(1000))*time.Millisecond)
-			})
-			end := want[n-1].DueAt
-			s.equal("nothing yet", len(s.due(lane, want[0].DueAt.Add(-time.Millisecond), n)), 0)
-			for _, limit := range []int{1, 2, 7, 8, 9, 30, n - 1, n, n + 1, 1000} {
-				s.equal(fmt.Sprint("limit ", limit), s.due(lane, end, limit), want[:min(limit, n)])
-				s.equal(fmt.Sprint("half, limit ", limit), s.due(lane, want[n/2].DueAt, limit), want[:min(limit, n/2+1)])
-			}
-			s.equal("a millisecond before the last", s.due(lane, end.Add(-time.Nanosecond), n), want[:n-1])
+		"the earliest of all shards":              dueTheEarliestOfAllShards,
+		"many at one time":                        dueManyAtOneTime,
+		"the sandbox is by itself, both carriers": dueTheSandboxIsByItselfBothCarriers,
+	}
+}
 
-			// A claim moves it, and so does a record.
-			claimed, err := s.ClaimDue(s.Context(), entry(rows[0]), end.Add(time.Minute), end, timing)
-			s.ok(err)
-			want = slices.DeleteFunc(want, func(d connection.Due) bool { return d.ConnectionID == claimed.ID })
-			s.equal("claimed", s.due(lane, end, n), want)
-			s.equal("claimed, due again", s.due(lane, claimed.NextRefreshAt, n+1), append(slices.Clone(want), entry(claimed)))
-			claimed.NextRefreshAt = end.Add(time.Second)
-			s.ok(s.RecordCheck(s.Context(), &claimed, nil, nil, effects.Effects{}, now))
-			s.equal("recorded", s.due(lane, end, n), want)
-			want = append(want, connection.Due{
-				AccountID: claimed.AccountID, ConnectionID: claimed.ID, CredentialID: claimed.CredentialID, PartnerID: claimed.PartnerID,
-				DueAt: claimed.NextRefreshAt,
-			})
-			s.equal("due again", s.due(lane, end.Add(time.Second), n), want)
-			rows[0] = claimed
+func dueTheEarliestOfAllShards(s *suite) {
+	const n = 60
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
+	lane := connection.Lane(carrier.AustraliaPost)
+	rows, want := s.plan(n, carrier.AustraliaPost, carrier.Production, func(i int) time.Time {
+		return long.Add(time.Duration(i)*time.Hour + time.Duration(random.IntN(1000))*time.Millisecond)
+	})
+	end := want[n-1].DueAt
+	s.equal("nothing yet", len(s.due(lane, want[0].DueAt.Add(-time.Millisecond), n)), 0)
+	for _, limit := range []int{1, 2, 7, 8, 9, 30, n - 1, n, n + 1, 1000} {
+		s.equal(fmt.Sprint("limit ", limit), s.due(lane, end, limit), want[:min(limit, n)])
+		s.equal(fmt.Sprint("half, limit ", limit), s.due(lane, want[n/2].DueAt, limit), want[:min(limit, n/2+1)])
+	}
+	s.equal("a millisecond before the last", s.due(lane, end.Add(-time.Nanosecond), n), want[:n-1])
 
-			for i, leave := range []func(*connection.Connection){
-				func(c *connection.Connection) { c.NextRefreshAt = time.Time{} },
-				func(c *connection.Connection) { c.Standing = account.StandingPaused },
-				func(c *connection.Connection) { c.Standing = account.StandingDeleted },
-				func(c *connection.Connection) { c.Work = connection.WorkCredentials },
-			} {
-				c := rows[i+1]
-				leave(&c)
-				s.ok(s.SaveConnection(s.Context(), &c))
-				rows[i+1] = c
-				want = slices.DeleteFunc(want, func(d connection.Due) bool { return d.ConnectionID == c.ID })
-				s.equal(fmt.Sprint("left ", i), s.due(lane, end.Add(time.Second), n), want)
-			}
-			s.disconnect(&rows[n-1])
-			want = slices.DeleteFunc(want, func(d connection.Due) bool { return d.ConnectionID == rows[n-1].ID })
-			s.equal("unlinked", s.due(lane, end.Add(time.Second), n), want)
-			for _, c := range rows[:n-1] {
-				s.unschedule(c)
-			}
-			s.equal("none left", len(s.due(lane, end.Add(time.Second), n)), 0)
-		},
-		"many at one time": func(s *suite) {
-			lane := connection.Lane(carrier.StarTrack)
-			rows, want := s.plan(20, carrier.StarTrack, carrier.Production, func(int) time.Time { return long })
-			s.equal("all", s.due(lane, long, 20), want)
-			found := s.due(lane, long, 9)
-			s.equal("some", len(found), 9)
-			s.equal("each once", len(slices.Compact(found)), 9)
-			for _, c := range rows {
-				s.unschedule(c)
-			}
-		},
-		"the sandbox is by itself, both carriers": func(s *suite) {
-			rows, want := s.plan(6, carrier.AustraliaPost, carrier.Sandbox, func(i int) time.Time { return long.Add(time.Duration(i) * time.Second) })
-			more, others := s.plan(6, carrier.StarTrack, carrier.Sandbox, func(i int) time.Time { return long.Add(time.Duration(i) * time.Minute) })
-			want = append(want, others...)
-			slices.SortFunc(want, byDue)
-			s.equal("sandbox", s.due(connection.SandboxLane, long.Add(time.Hour), 100), want)
-			for _, c := range append(rows, more...) {
-				s.unschedule(c)
-			}
-		},
+	// A claim moves it, and so does a record.
+	claimed, err := s.ClaimDue(s.Context(), entry(rows[0]), end.Add(time.Minute), end, timing)
+	s.ok(err)
+	want = slices.DeleteFunc(want, func(d connection.Due) bool { return d.ConnectionID == claimed.ID })
+	s.equal("claimed", s.due(lane, end, n), want)
+	s.equal("claimed, due again", s.due(lane, claimed.NextRefreshAt, n+1), append(slices.Clone(want), entry(claimed)))
+	claimed.NextRefreshAt = end.Add(time.Second)
+	s.ok(s.RecordCheck(s.Context(), &claimed, nil, nil, effects.Effects{}, now))
+	s.equal("recorded", s.due(lane, end, n), want)
+	want = append(want, connection.Due{
+		AccountID: claimed.AccountID, ConnectionID: claimed.ID, CredentialID: claimed.CredentialID, PartnerID: claimed.PartnerID,
+		DueAt: claimed.NextRefreshAt,
+	})
+	s.equal("due again", s.due(lane, end.Add(time.Second), n), want)
+	rows[0] = claimed
+
+	for i, leave := range []func(*connection.Connection){
+		func(c *connection.Connection) { c.NextRefreshAt = time.Time{} },
+		func(c *connection.Connection) { c.Standing = account.StandingPaused },
+		func(c *connection.Connection) { c.Standing = account.StandingDeleted },
+		func(c *connection.Connection) { c.Work = connection.WorkCredentials },
+	} {
+		c := rows[i+1]
+		leave(&c)
+		s.ok(s.SaveConnection(s.Context(), &c))
+		rows[i+1] = c
+		want = slices.DeleteFunc(want, func(d connection.Due) bool { return d.ConnectionID == c.ID })
+		s.equal(fmt.Sprint("left ", i), s.due(lane, end.Add(time.Second), n), want)
+	}
+	s.disconnect(&rows[n-1])
+	want = slices.DeleteFunc(want, func(d connection.Due) bool { return d.ConnectionID == rows[n-1].ID })
+	s.equal("unlinked", s.due(lane, end.Add(time.Second), n), want)
+	for _, c := range rows[:n-1] {
+		s.unschedule(c)
+	}
+	s.equal("none left", len(s.due(lane, end.Add(time.Second), n)), 0)
+}
+
+func dueManyAtOneTime(s *suite) {
+	lane := connection.Lane(carrier.StarTrack)
+	rows, want := s.plan(20, carrier.StarTrack, carrier.Production, func(int) time.Time { return long })
+	s.equal("all", s.due(lane, long, 20), want)
+	found := s.due(lane, long, 9)
+	s.equal("some", len(found), 9)
+	s.equal("each once", len(slices.Compact(found)), 9)
+	for _, c := range rows {
+		s.unschedule(c)
+	}
+}
+
+func dueTheSandboxIsByItselfBothCarriers(s *suite) {
+	rows, want := s.plan(6, carrier.AustraliaPost, carrier.Sandbox, func(i int) time.Time { return long.Add(time.Duration(i) * time.Second) })
+	more, others := s.plan(6, carrier.StarTrack, carrier.Sandbox, func(i int) time.Time { return long.Add(time.Duration(i) * time.Minute) })
+	want = append(want, others...)
+	slices.SortFunc(want, byDue)
+	s.equal("sandbox", s.due(connection.SandboxLane, long.Add(time.Hour), 100), want)
+	for _, c := range append(rows, more...) {
+		s.unschedule(c)
 	}
 }

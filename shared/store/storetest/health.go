@@ -28,139 +28,155 @@ func vote(account int64, failure string) health.Vote {
 }
 
 func healthTests() tests {
-	const name = carrier.AustraliaPost
 	return tests{
-		"nothing counted": func(s *suite) {
-			minute := s.minute()
-			s.ok(s.CountChecks(s.Context(), name, nil, minute))
-			tallies, err := s.Tallies(s.Context(), name, minute)
-			s.ok(err)
-			s.equal("tallies", len(tallies), 0)
-		},
-		"checks of each kind": func(s *suite) {
-			minute := s.minute()
-			s.ok(s.CountChecks(s.Context(), name, []health.Counted{count(1, carrier.OutcomeOK), count(2, carrier.OutcomeRateLimited)}, minute))
-			s.ok(s.CountChecks(s.Context(), carrier.StarTrack, []health.Counted{count(1, carrier.OutcomeTimeout)}, minute))
-			s.ok(s.CountChecks(s.Context(), name, []health.Counted{
-				count(3, carrier.OutcomeTimeout), count(1<<31-1, carrier.OutcomeUnavailable), count(3, carrier.OutcomeUnreadable), count(3, carrier.OutcomeUnauthorized),
-			}, minute.Add(time.Minute-time.Nanosecond)))
-			silent, asked, late, missing := count(5, carrier.OutcomeTimeout), count(6, carrier.OutcomeTimeout), count(7, carrier.OutcomeTimeout), count(8, carrier.OutcomeNoCredentials)
-			silent.Silent, asked.Scheduled, late.WasWellAt = true, false, now.Add(-health.VoteWithin-1)
-			s.ok(s.CountChecks(s.Context(), name, []health.Counted{count(4, carrier.OutcomeForbidden), count(3, carrier.OutcomeTimeout), silent, asked, late, missing, count(5, carrier.OutcomeOK)}, minute))
-			tallies, err := s.Tallies(s.Context(), name, minute.Add(time.Second))
-			s.ok(err)
-			for i := range tallies {
-				slices.SortFunc(tallies[i].Votes, func(a, b health.Vote) int {
-					return cmp.Or(cmp.Compare(a.AccountID, b.AccountID), cmp.Compare(a.Failure, b.Failure))
-				})
-			}
-			s.equal("tallies", tallies, []health.Tally{{Minute: minute, Checks: 13, Good: 2, Votes: []health.Vote{
-				vote(1, ""), vote(2, ""), vote(3, "outage"), vote(3, "unauthorized"), vote(4, "forbidden"), vote(5, ""), vote(1<<31-1, "outage"),
-			}}})
-			tallies, err = s.Tallies(s.Context(), carrier.StarTrack, minute)
-			s.ok(err)
-			s.equal("the other carrier's", []int{len(tallies), tallies[0].Checks}, []int{1, 1})
-			tallies[0].Votes[0].Failure = "changed"
-			again, err := s.Tallies(s.Context(), carrier.StarTrack, minute)
-			s.ok(err)
-			s.equal("what callers change changes nothing", again[0].Votes, []health.Vote{vote(1, "outage")})
-		},
-		"nothing but what was not made": func(s *suite) {
-			minute := s.minute()
-			s.ok(s.CountChecks(s.Context(), name, []health.Counted{{AccountID: 1, Gone: true, Scheduled: true, At: now, WasWellAt: now}}, minute))
-			tallies, err := s.Tallies(s.Context(), name, minute)
-			s.ok(err)
-			s.equal("tallies", len(tallies), 0)
-		},
-		"of the last fifteen minutes": func(s *suite) {
-			minute := s.minute()
-			for i := range 17 {
-				s.ok(s.CountChecks(s.Context(), name, []health.Counted{count(1, carrier.OutcomeOK)}, minute.Add(time.Duration(i)*time.Minute)))
-			}
-			for _, tc := range []struct {
-				name     string
-				at       time.Time
-				from, to int
-			}{
-				{"the first minute begins", minute, 0, 0},
-				{"it ends", minute.Add(time.Minute - time.Nanosecond), 0, 0},
-				{"the second begins", minute.Add(time.Minute), 0, 1},
-				{"the fifteenth ends", minute.Add(15*time.Minute - time.Nanosecond), 0, 14},
-				{"the first is too old", minute.Add(15 * time.Minute), 1, 15},
-				{"the last one", minute.Add(16*time.Minute + time.Second), 2, 16},
-				{"later", minute.Add(25 * time.Minute), 11, 16},
-			} {
-				tallies, err := s.Tallies(s.Context(), name, tc.at)
-				s.ok(err)
-				var got, want []time.Time
-				for _, t := range tallies {
-					got = append(got, t.Minute)
-				}
-				for i := tc.from; i <= tc.to; i++ {
-					want = append(want, minute.Add(time.Duration(i)*time.Minute))
-				}
-				s.equal(tc.name, got, want)
-			}
-			tallies, err := s.Tallies(s.Context(), name, minute.Add(31*time.Minute))
-			s.ok(err)
-			s.equal("much later", len(tallies), 0)
-		},
-		"at once, none is lost": func(s *suite) {
-			minute := s.minute()
-			race(20, func(i int) error {
-				err := s.CountChecks(s.Context(), name, []health.Counted{count(int64(i), carrier.OutcomeTimeout), count(int64(i), carrier.OutcomeOK)}, minute)
-				if err != nil {
-					s.Error(err)
-				}
-				return err
-			})
-			tallies, err := s.Tallies(s.Context(), name, minute)
-			s.ok(err)
-			t := tallies[0]
-			s.equal("counts", []int{t.Checks, t.Good, len(t.Votes)}, []int{40, 20, 40})
-		},
-		// One test, as there is one breaker for each carrier.
-		"breakers": func(s *suite) {
-			found, err := s.Breakers(s.Context())
-			s.ok(err)
-			s.equal("breakers", len(found), len(carrier.Names()))
-			for _, name := range carrier.Names() {
-				b := found[name]
-				s.equal("carrier", b.Carrier, name)
-				late := b
-				opened := b.Opened("outage", milli(now), health.Timing{Speed: 1})
-				opened.ControlAt = milli(now.Add(time.Minute))
-				opened.Peers = []health.Peer{
-					{PartnerID: 1, AccountID: 2, ConnectionID: "se-3", CredentialID: "4", WellAt: milli(now), RefusedAt: milli(now.Add(1)), TriedAt: milli(now.Add(time.Hour))},
-					{AccountID: 5, WellAt: milli(now)},
-				}
-				opened.Doubts = []health.Doubt{
-					{AccountID: 6, ConnectionID: "se-7", CredentialID: "8", Since: milli(now), At: milli(now.Add(time.Minute))}, {PartnerID: 9, At: milli(now)},
-				}
-				s.ok(s.SaveBreaker(s.Context(), &opened))
-				s.equal("version", opened.Version, b.Version+1)
-				s.fails("late", s.SaveBreaker(s.Context(), &late), fault.State)
-				ahead := opened
-				ahead.Version++
-				s.fails("a version that is not there", s.SaveBreaker(s.Context(), &ahead), fault.State)
-				found, err := s.Breakers(s.Context())
-				s.ok(err)
-				s.equal("opened", found[name], opened)
+		"nothing counted":               healthNothingCounted,
+		"checks of each kind":           healthChecksOfEachKind,
+		"nothing but what was not made": healthNothingButWhatWasNotMade,
+		"of the last fifteen minutes":   healthOfTheLastFifteenMinutes,
+		"at once, none is lost":         healthAtOnceNoneIsLost,
+		"breakers":                      healthBreakers,
+	}
+}
 
-				s.equal("saved", s.won(race(8, func(int) error {
-					mine := opened.Probed(milli(now.Add(time.Minute)), health.Timing{})
-					return s.SaveBreaker(s.Context(), &mine)
-				}), fault.State), 1)
-				found, err = s.Breakers(s.Context())
-				s.ok(err)
-				closed := found[name].Closed(milli(now.Add(time.Hour)))
-				s.ok(s.SaveBreaker(s.Context(), &closed))
-				a := s.account()
-				l := s.load(a.ID, store.Want{Breakers: true})
-				s.equal("account beside them", l.Account, &a)
-				s.equal("closed", l.Breakers[name], closed)
-				s.equal("all", len(l.Breakers), len(carrier.Names()))
-			}
-		},
+func healthNothingCounted(s *suite) {
+	const name = carrier.AustraliaPost
+	minute := s.minute()
+	s.ok(s.CountChecks(s.Context(), name, nil, minute))
+	tallies, err := s.Tallies(s.Context(), name, minute)
+	s.ok(err)
+	s.equal("tallies", len(tallies), 0)
+}
+
+func healthChecksOfEachKind(s *suite) {
+	const name = carrier.AustraliaPost
+	minute := s.minute()
+	s.ok(s.CountChecks(s.Context(), name, []health.Counted{count(1, carrier.OutcomeOK), count(2, carrier.OutcomeRateLimited)}, minute))
+	s.ok(s.CountChecks(s.Context(), carrier.StarTrack, []health.Counted{count(1, carrier.OutcomeTimeout)}, minute))
+	s.ok(s.CountChecks(s.Context(), name, []health.Counted{
+		count(3, carrier.OutcomeTimeout), count(1<<31-1, carrier.OutcomeUnavailable), count(3, carrier.OutcomeUnreadable), count(3, carrier.OutcomeUnauthorized),
+	}, minute.Add(time.Minute-time.Nanosecond)))
+	silent, asked, late, missing := count(5, carrier.OutcomeTimeout), count(6, carrier.OutcomeTimeout), count(7, carrier.OutcomeTimeout), count(8, carrier.OutcomeNoCredentials)
+	silent.Silent, asked.Scheduled, late.WasWellAt = true, false, now.Add(-health.VoteWithin-1)
+	s.ok(s.CountChecks(s.Context(), name, []health.Counted{count(4, carrier.OutcomeForbidden), count(3, carrier.OutcomeTimeout), silent, asked, late, missing, count(5, carrier.OutcomeOK)}, minute))
+	tallies, err := s.Tallies(s.Context(), name, minute.Add(time.Second))
+	s.ok(err)
+	for i := range tallies {
+		slices.SortFunc(tallies[i].Votes, func(a, b health.Vote) int {
+			return cmp.Or(cmp.Compare(a.AccountID, b.AccountID), cmp.Compare(a.Failure, b.Failure))
+		})
+	}
+	s.equal("tallies", tallies, []health.Tally{{Minute: minute, Checks: 13, Good: 2, Votes: []health.Vote{
+		vote(1, ""), vote(2, ""), vote(3, "outage"), vote(3, "unauthorized"), vote(4, "forbidden"), vote(5, ""), vote(1<<31-1, "outage"),
+	}}})
+	tallies, err = s.Tallies(s.Context(), carrier.StarTrack, minute)
+	s.ok(err)
+	s.equal("the other carrier's", []int{len(tallies), tallies[0].Checks}, []int{1, 1})
+	tallies[0].Votes[0].Failure = "changed"
+	again, err := s.Tallies(s.Context(), carrier.StarTrack, minute)
+	s.ok(err)
+	s.equal("what callers change changes nothing", again[0].Votes, []health.Vote{vote(1, "outage")})
+}
+
+func healthNothingButWhatWasNotMade(s *suite) {
+	const name = carrier.AustraliaPost
+	minute := s.minute()
+	s.ok(s.CountChecks(s.Context(), name, []health.Counted{{AccountID: 1, Gone: true, Scheduled: true, At: now, WasWellAt: now}}, minute))
+	tallies, err := s.Tallies(s.Context(), name, minute)
+	s.ok(err)
+	s.equal("tallies", len(tallies), 0)
+}
+
+func healthOfTheLastFifteenMinutes(s *suite) {
+	const name = carrier.AustraliaPost
+	minute := s.minute()
+	for i := range 17 {
+		s.ok(s.CountChecks(s.Context(), name, []health.Counted{count(1, carrier.OutcomeOK)}, minute.Add(time.Duration(i)*time.Minute)))
+	}
+	for _, tc := range []struct {
+		name     string
+		at       time.Time
+		from, to int
+	}{
+		{"the first minute begins", minute, 0, 0},
+		{"it ends", minute.Add(time.Minute - time.Nanosecond), 0, 0},
+		{"the second begins", minute.Add(time.Minute), 0, 1},
+		{"the fifteenth ends", minute.Add(15*time.Minute - time.Nanosecond), 0, 14},
+		{"the first is too old", minute.Add(15 * time.Minute), 1, 15},
+		{"the last one", minute.Add(16*time.Minute + time.Second), 2, 16},
+		{"later", minute.Add(25 * time.Minute), 11, 16},
+	} {
+		tallies, err := s.Tallies(s.Context(), name, tc.at)
+		s.ok(err)
+		var got, want []time.Time
+		for _, t := range tallies {
+			got = append(got, t.Minute)
+		}
+		for i := tc.from; i <= tc.to; i++ {
+			want = append(want, minute.Add(time.Duration(i)*time.Minute))
+		}
+		s.equal(tc.name, got, want)
+	}
+	tallies, err := s.Tallies(s.Context(), name, minute.Add(31*time.Minute))
+	s.ok(err)
+	s.equal("much later", len(tallies), 0)
+}
+
+func healthAtOnceNoneIsLost(s *suite) {
+	const name = carrier.AustraliaPost
+	minute := s.minute()
+	race(20, func(i int) error {
+		err := s.CountChecks(s.Context(), name, []health.Counted{count(int64(i), carrier.OutcomeTimeout), count(int64(i), carrier.OutcomeOK)}, minute)
+		if err != nil {
+			s.Error(err)
+		}
+		return err
+	})
+	tallies, err := s.Tallies(s.Context(), name, minute)
+	s.ok(err)
+	t := tallies[0]
+	s.equal("counts", []int{t.Checks, t.Good, len(t.Votes)}, []int{40, 20, 40})
+}
+
+func healthBreakers(s *suite) {
+	const name = carrier.AustraliaPost
+	found, err := s.Breakers(s.Context())
+	s.ok(err)
+	s.equal("breakers", len(found), len(carrier.Names()))
+	for _, name := range carrier.Names() {
+		b := found[name]
+		s.equal("carrier", b.Carrier, name)
+		late := b
+		opened := b.Opened("outage", milli(now), health.Timing{Speed: 1})
+		opened.ControlAt = milli(now.Add(time.Minute))
+		opened.Peers = []health.Peer{
+			{PartnerID: 1, AccountID: 2, ConnectionID: "se-3", CredentialID: "4", WellAt: milli(now), RefusedAt: milli(now.Add(1)), TriedAt: milli(now.Add(time.Hour))},
+			{AccountID: 5, WellAt: milli(now)},
+		}
+		opened.Doubts = []health.Doubt{
+			{AccountID: 6, ConnectionID: "se-7", CredentialID: "8", Since: milli(now), At: milli(now.Add(time.Minute))}, {PartnerID: 9, At: milli(now)},
+		}
+		s.ok(s.SaveBreaker(s.Context(), &opened))
+		s.equal("version", opened.Version, b.Version+1)
+		s.fails("late", s.SaveBreaker(s.Context(), &late), fault.State)
+		ahead := opened
+		ahead.Version++
+		s.fails("a version that is not there", s.SaveBreaker(s.Context(), &ahead), fault.State)
+		found, err := s.Breakers(s.Context())
+		s.ok(err)
+		s.equal("opened", found[name], opened)
+
+		s.equal("saved", s.won(race(8, func(int) error {
+			mine := opened.Probed(milli(now.Add(time.Minute)), health.Timing{})
+			return s.SaveBreaker(s.Context(), &mine)
+		}), fault.State), 1)
+		found, err = s.Breakers(s.Context())
+		s.ok(err)
+		closed := found[name].Closed(milli(now.Add(time.Hour)))
+		s.ok(s.SaveBreaker(s.Context(), &closed))
+		a := s.account()
+		l := s.load(a.ID, store.Want{Breakers: true})
+		s.equal("account beside them", l.Account, &a)
+		s.equal("closed", l.Breakers[name], closed)
+		s.equal("all", len(l.Breakers), len(carrier.Names()))
 	}
 }

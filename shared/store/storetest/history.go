@@ -38,112 +38,124 @@ func (s *suite) checked(at ...time.Time) (connection.Connection, []connection.Hi
 
 func historyTests() tests {
 	return tests{
-		"none": func(s *suite) {
-			c := s.linked()
-			s.checked(now) // somebody else's
-			for _, before := range []*connection.HistoryPosition{nil, {At: now, Number: 3}, {}} {
-				entries, next, err := s.History(s.Context(), c.AccountID, c.ID, before, 0, 9, now)
-				s.ok(err)
-				if len(entries) > 0 || next != nil {
-					s.Errorf("History = %v, %v, want nothing", entries, next)
-				}
-			}
-		},
-		"page by page": func(s *suite) {
-			times := make([]time.Time, 25)
-			for i := range times {
-				times[i] = milli(now.Add(time.Duration(i-25) * time.Hour))
-			}
-			c, want := s.checked(times...)
-			for _, size := range []int{1, 4, 24, 25, 26} {
-				var got []connection.HistoryEntry
-				var before *connection.HistoryPosition
-				for {
-					page, next, err := s.History(s.Context(), c.AccountID, c.ID, before, 0, size, now)
-					s.ok(err)
-					got = append(got, page...)
-					if next == nil {
-						break
-					}
-					last := page[len(page)-1]
-					s.equal("position", next, &connection.HistoryPosition{At: last.At, Number: last.Number})
-					s.equal("page", len(page), size)
-					before = next
-				}
-				s.equal(fmt.Sprint("by ", size), got, want)
-			}
-			for _, skip := range []int{0, 1, 10, 24, 25, 100} {
-				page, next, err := s.History(s.Context(), c.AccountID, c.ID, nil, skip, 10, now)
-				s.ok(err)
-				s.equal(fmt.Sprint("skip ", skip), len(page), len(want[min(skip, 25):min(skip+10, 25)]))
-				if len(page) > 0 {
-					s.equal(fmt.Sprint("skip ", skip), page[0], want[skip])
-				}
-				s.equal(fmt.Sprint("more after ", skip), next != nil, skip < 15)
-			}
-		},
-		"two of one millisecond, by their number": func(s *suite) {
-			c := s.linked()
-			var want []connection.HistoryEntry
-			for n := 9; n <= 11; n++ {
-				e := first
-				e.Number = n
-				s.ok(s.RecordCheck(s.Context(), &c, &e, nil, effects.Effects{}, now))
-				want = append([]connection.HistoryEntry{e}, want...)
-			}
-			s.equal("entries", s.historyOf(c), want)
-			got, _, err := s.History(s.Context(), c.AccountID, c.ID, &connection.HistoryPosition{At: first.At, Number: 11}, 0, 9, now)
-			s.ok(err)
-			s.equal("before the last", got, want[1:])
-			got, _, err = s.History(s.Context(), c.AccountID, c.ID, &connection.HistoryPosition{At: first.At}, 0, 9, now)
-			s.ok(err)
-			s.equal("before the first", len(got), 0)
-		},
-		"what is older than it is kept is gone": func(s *suite) {
-			c, want := s.checked(milli(now.Add(-time.Hour)), milli(now))
-			for _, tc := range []struct {
-				name string
-				at   time.Time
-				want int
-			}{
-				{"before", want[1].At.Add(connection.HistoryKept - time.Millisecond), 2},
-				{"the first one's time", want[1].At.Add(connection.HistoryKept), 1},
-				{"later", now.Add(2 * connection.HistoryKept), 0},
-			} {
-				got, next, err := s.History(s.Context(), c.AccountID, c.ID, nil, 0, 9, tc.at)
-				s.ok(err)
-				s.equal(tc.name, len(got), tc.want)
-				if next != nil {
-					s.Errorf("%s: there is more", tc.name)
-				}
-			}
-			got, _, err := s.History(s.Context(), c.AccountID, c.ID, &connection.HistoryPosition{At: now, Number: 9}, 0, 9, now.Add(2*connection.HistoryKept))
-			s.ok(err)
-			s.equal("after a position of then", len(got), 0)
-		},
-		"more than one read": func(s *suite) {
-			c := s.linked()
-			e := first
-			for range connection.MaxDifferences {
-				e.Changes = append(e.Changes, connection.Difference{Type: connection.ChangedField, Field: s.hash() + s.hash() + s.hash(), From: s.hash(), To: s.hash()})
-			}
-			for n := range 40 { // 1.5 MB
-				e.Number = n + 1
-				s.ok(s.RecordCheck(s.Context(), &c, &e, nil, effects.Effects{}, now))
-			}
-			s.equal("entries", len(s.historyOf(c)), 40)
-			page, next, err := s.History(s.Context(), c.AccountID, c.ID, nil, 35, 4, now)
-			s.ok(err)
-			s.equal("a page", []any{len(page), page[0].Number, next.Number}, []any{4, 5, 2})
-		},
-		"what callers change later changes nothing": func(s *suite) {
-			c := s.linked()
-			e := first
-			e.Changes = slices.Clone(first.Changes)
-			s.ok(s.RecordCheck(s.Context(), &c, &e, nil, effects.Effects{}, now))
-			e.Changes[0].From = "changed"
-			s.historyOf(c)[0].Changes[0].From = "changed"
-			s.equal("entries", s.historyOf(c), []connection.HistoryEntry{first})
-		},
+		"none":         historyNone,
+		"page by page": historyPageByPage,
+		"two of one millisecond, by their number":   historyTwoOfOneMillisecondByTheirNumber,
+		"what is older than it is kept is gone":     historyWhatIsOlderThanItIsKeptIsGone,
+		"more than one read":                        historyMoreThanOneRead,
+		"what callers change later changes nothing": historyWhatCallersChangeLaterChangesNothing,
 	}
+}
+
+func historyNone(s *suite) {
+	c := s.linked()
+	s.checked(now) // somebody else's
+	for _, before := range []*connection.HistoryPosition{nil, {At: now, Number: 3}, {}} {
+		entries, next, err := s.History(s.Context(), c.AccountID, c.ID, before, 0, 9, now)
+		s.ok(err)
+		if len(entries) > 0 || next != nil {
+			s.Errorf("History = %v, %v, want nothing", entries, next)
+		}
+	}
+}
+
+func historyPageByPage(s *suite) {
+	times := make([]time.Time, 25)
+	for i := range times {
+		times[i] = milli(now.Add(time.Duration(i-25) * time.Hour))
+	}
+	c, want := s.checked(times...)
+	for _, size := range []int{1, 4, 24, 25, 26} {
+		var got []connection.HistoryEntry
+		var before *connection.HistoryPosition
+		for {
+			page, next, err := s.History(s.Context(), c.AccountID, c.ID, before, 0, size, now)
+			s.ok(err)
+			got = append(got, page...)
+			if next == nil {
+				break
+			}
+			last := page[len(page)-1]
+			s.equal("position", next, &connection.HistoryPosition{At: last.At, Number: last.Number})
+			s.equal("page", len(page), size)
+			before = next
+		}
+		s.equal(fmt.Sprint("by ", size), got, want)
+	}
+	for _, skip := range []int{0, 1, 10, 24, 25, 100} {
+		page, next, err := s.History(s.Context(), c.AccountID, c.ID, nil, skip, 10, now)
+		s.ok(err)
+		s.equal(fmt.Sprint("skip ", skip), len(page), len(want[min(skip, 25):min(skip+10, 25)]))
+		if len(page) > 0 {
+			s.equal(fmt.Sprint("skip ", skip), page[0], want[skip])
+		}
+		s.equal(fmt.Sprint("more after ", skip), next != nil, skip < 15)
+	}
+}
+
+func historyTwoOfOneMillisecondByTheirNumber(s *suite) {
+	c := s.linked()
+	var want []connection.HistoryEntry
+	for n := 9; n <= 11; n++ {
+		e := first
+		e.Number = n
+		s.ok(s.RecordCheck(s.Context(), &c, &e, nil, effects.Effects{}, now))
+		want = append([]connection.HistoryEntry{e}, want...)
+	}
+	s.equal("entries", s.historyOf(c), want)
+	got, _, err := s.History(s.Context(), c.AccountID, c.ID, &connection.HistoryPosition{At: first.At, Number: 11}, 0, 9, now)
+	s.ok(err)
+	s.equal("before the last", got, want[1:])
+	got, _, err = s.History(s.Context(), c.AccountID, c.ID, &connection.HistoryPosition{At: first.At}, 0, 9, now)
+	s.ok(err)
+	s.equal("before the first", len(got), 0)
+}
+
+func historyWhatIsOlderThanItIsKeptIsGone(s *suite) {
+	c, want := s.checked(milli(now.Add(-time.Hour)), milli(now))
+	for _, tc := range []struct {
+		name string
+		at   time.Time
+		want int
+	}{
+		{"before", want[1].At.Add(connection.HistoryKept - time.Millisecond), 2},
+		{"the first one's time", want[1].At.Add(connection.HistoryKept), 1},
+		{"later", now.Add(2 * connection.HistoryKept), 0},
+	} {
+		got, next, err := s.History(s.Context(), c.AccountID, c.ID, nil, 0, 9, tc.at)
+		s.ok(err)
+		s.equal(tc.name, len(got), tc.want)
+		if next != nil {
+			s.Errorf("%s: there is more", tc.name)
+		}
+	}
+	got, _, err := s.History(s.Context(), c.AccountID, c.ID, &connection.HistoryPosition{At: now, Number: 9}, 0, 9, now.Add(2*connection.HistoryKept))
+	s.ok(err)
+	s.equal("after a position of then", len(got), 0)
+}
+
+func historyMoreThanOneRead(s *suite) {
+	c := s.linked()
+	e := first
+	for range connection.MaxDifferences {
+		e.Changes = append(e.Changes, connection.Difference{Type: connection.ChangedField, Field: s.hash() + s.hash() + s.hash(), From: s.hash(), To: s.hash()})
+	}
+	for n := range 40 { // 1.5 MB
+		e.Number = n + 1
+		s.ok(s.RecordCheck(s.Context(), &c, &e, nil, effects.Effects{}, now))
+	}
+	s.equal("entries", len(s.historyOf(c)), 40)
+	page, next, err := s.History(s.Context(), c.AccountID, c.ID, nil, 35, 4, now)
+	s.ok(err)
+	s.equal("a page", []any{len(page), page[0].Number, next.Number}, []any{4, 5, 2})
+}
+
+func historyWhatCallersChangeLaterChangesNothing(s *suite) {
+	c := s.linked()
+	e := first
+	e.Changes = slices.Clone(first.Changes)
+	s.ok(s.RecordCheck(s.Context(), &c, &e, nil, effects.Effects{}, now))
+	e.Changes[0].From = "changed"
+	s.historyOf(c)[0].Changes[0].From = "changed"
+	s.equal("entries", s.historyOf(c), []connection.HistoryEntry{first})
 }

@@ -33,84 +33,98 @@ func rival(rec effects.Record) effects.Record {
 
 func idempotencyTests() tests {
 	return tests{
-		"a claim at work stands in the way until its lease is over": func(s *suite) {
-			rec := s.newRecord()
-			s.claims("first", rec, now)
-			other := rival(rec)
-			other.LeaseUntil = other.LeaseUntil.Add(time.Minute)
-			s.findsClaimed("at once", other, now, rec)
-			s.findsClaimed("just before", other, rec.LeaseUntil.Add(-time.Millisecond), rec)
-			s.claims("lease over", other, rec.LeaseUntil)
-			s.findsClaimed("the first one again", rec, rec.LeaseUntil, other)
-		},
-		"the SDK's repeat of our own claim is ours": func(s *suite) {
-			rec := s.newRecord()
-			s.claims("first", rec, now)
-			s.claims("repeat", rec, now)
-		},
-		"an answer stands in the way until it expires": func(s *suite) {
-			c := s.newConnection(s.account().ID)
-			rec := s.newRecord()
-			s.claims("first", rec, now)
-			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-			rec.Sealed = []byte{0, 255, 1}
-			s.ok(s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{Answer: &rec}, now))
-			other := rival(rec)
-			other.Sealed = nil
-			s.findsClaimed("at once", other, now, rec)
-			s.findsClaimed("its own id does not make an answer a claim", rec, now, rec)
-			s.findsClaimed("after the lease", other, rec.LeaseUntil.Add(time.Hour), rec)
-			s.findsClaimed("just before it expires", other, rec.ExpiresAt.Add(-time.Millisecond), rec)
-			other.ExpiresAt = other.ExpiresAt.Add(48 * time.Hour)
-			s.claims("expired", other, rec.ExpiresAt)
-		},
-		"scopes and keys are apart, whatever they hold": func(s *suite) {
-			rec := s.newRecord()
-			s.claims("first", rec, now)
-			for _, key := range []string{"Order-17", "order-17 ", "#", strings.Repeat("~", 255)} {
-				other := rec
-				other.Key = key
-				s.claims(key, other, now)
-			}
-			moved := rec
-			moved.Scope, moved.Key = rec.Scope[:len(rec.Scope)-1], rec.Scope[len(rec.Scope)-1:]+rec.Key
-			s.claims("a letter moved from scope to key", moved, now)
-		},
-		"release frees our claim only": func(s *suite) {
-			rec := s.newRecord()
-			s.ok(s.ReleaseIdempotency(s.Context(), rec)) // gone already
-			s.claims("first", rec, now)
-			s.ok(s.ReleaseIdempotency(s.Context(), rival(rec)))
-			s.findsClaimed("somebody else's release", rival(rec), now, rec)
-			s.ok(s.ReleaseIdempotency(s.Context(), rec))
-			s.ok(s.ReleaseIdempotency(s.Context(), rec))
-			s.claims("free again", rival(rec), now)
-		},
-		"release leaves an answer": func(s *suite) {
-			c := s.newConnection(s.account().ID)
-			rec := s.newRecord()
-			s.claims("first", rec, now)
-			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-			rec.Sealed = []byte("answer")
-			s.ok(s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{Answer: &rec}, now))
-			s.ok(s.ReleaseIdempotency(s.Context(), rec))
-			s.findsClaimed("answer", rival(rec), now, rec)
-		},
-		"at once, one claims": func(s *suite) {
-			rec := s.newRecord()
-			won := 0
-			for _, err := range race(20, func(i int) error {
-				mine := rec
-				mine.ClaimID = strconv.Itoa(i)
-				return s.ClaimIdempotency(s.Context(), mine, now)
-			}) {
-				if _, taken := errors.AsType[*effects.Replay](err); err == nil {
-					won++
-				} else if !taken {
-					s.Error(err)
-				}
-			}
-			s.equal("claims", won, 1)
-		},
+		"a claim at work stands in the way until its lease is over": idempotencyAClaimAtWorkStandsInTheWayUntilItsLeaseIsOver,
+		"the SDK's repeat of our own claim is ours":                 idempotencyTheSDKsRepeatOfOurOwnClaimIsOurs,
+		"an answer stands in the way until it expires":              idempotencyAnAnswerStandsInTheWayUntilItExpires,
+		"scopes and keys are apart, whatever they hold":             idempotencyScopesAndKeysAreApartWhateverTheyHold,
+		"release frees our claim only":                              idempotencyReleaseFreesOurClaimOnly,
+		"release leaves an answer":                                  idempotencyReleaseLeavesAnAnswer,
+		"at once, one claims":                                       idempotencyAtOnceOneClaims,
 	}
+}
+
+func idempotencyAClaimAtWorkStandsInTheWayUntilItsLeaseIsOver(s *suite) {
+	rec := s.newRecord()
+	s.claims("first", rec, now)
+	other := rival(rec)
+	other.LeaseUntil = other.LeaseUntil.Add(time.Minute)
+	s.findsClaimed("at once", other, now, rec)
+	s.findsClaimed("just before", other, rec.LeaseUntil.Add(-time.Millisecond), rec)
+	s.claims("lease over", other, rec.LeaseUntil)
+	s.findsClaimed("the first one again", rec, rec.LeaseUntil, other)
+}
+
+func idempotencyTheSDKsRepeatOfOurOwnClaimIsOurs(s *suite) {
+	rec := s.newRecord()
+	s.claims("first", rec, now)
+	s.claims("repeat", rec, now)
+}
+
+func idempotencyAnAnswerStandsInTheWayUntilItExpires(s *suite) {
+	c := s.newConnection(s.account().ID)
+	rec := s.newRecord()
+	s.claims("first", rec, now)
+	s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
+	rec.Sealed = []byte{0, 255, 1}
+	s.ok(s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{Answer: &rec}, now))
+	other := rival(rec)
+	other.Sealed = nil
+	s.findsClaimed("at once", other, now, rec)
+	s.findsClaimed("its own id does not make an answer a claim", rec, now, rec)
+	s.findsClaimed("after the lease", other, rec.LeaseUntil.Add(time.Hour), rec)
+	s.findsClaimed("just before it expires", other, rec.ExpiresAt.Add(-time.Millisecond), rec)
+	other.ExpiresAt = other.ExpiresAt.Add(48 * time.Hour)
+	s.claims("expired", other, rec.ExpiresAt)
+}
+
+func idempotencyScopesAndKeysAreApartWhateverTheyHold(s *suite) {
+	rec := s.newRecord()
+	s.claims("first", rec, now)
+	for _, key := range []string{"Order-17", "order-17 ", "#", strings.Repeat("~", 255)} {
+		other := rec
+		other.Key = key
+		s.claims(key, other, now)
+	}
+	moved := rec
+	moved.Scope, moved.Key = rec.Scope[:len(rec.Scope)-1], rec.Scope[len(rec.Scope)-1:]+rec.Key
+	s.claims("a letter moved from scope to key", moved, now)
+}
+
+func idempotencyReleaseFreesOurClaimOnly(s *suite) {
+	rec := s.newRecord()
+	s.ok(s.ReleaseIdempotency(s.Context(), rec)) // gone already
+	s.claims("first", rec, now)
+	s.ok(s.ReleaseIdempotency(s.Context(), rival(rec)))
+	s.findsClaimed("somebody else's release", rival(rec), now, rec)
+	s.ok(s.ReleaseIdempotency(s.Context(), rec))
+	s.ok(s.ReleaseIdempotency(s.Context(), rec))
+	s.claims("free again", rival(rec), now)
+}
+
+func idempotencyReleaseLeavesAnAnswer(s *suite) {
+	c := s.newConnection(s.account().ID)
+	rec := s.newRecord()
+	s.claims("first", rec, now)
+	s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
+	rec.Sealed = []byte("answer")
+	s.ok(s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{Answer: &rec}, now))
+	s.ok(s.ReleaseIdempotency(s.Context(), rec))
+	s.findsClaimed("answer", rival(rec), now, rec)
+}
+
+func idempotencyAtOnceOneClaims(s *suite) {
+	rec := s.newRecord()
+	won := 0
+	for _, err := range race(20, func(i int) error {
+		mine := rec
+		mine.ClaimID = strconv.Itoa(i)
+		return s.ClaimIdempotency(s.Context(), mine, now)
+	}) {
+		if _, taken := errors.AsType[*effects.Replay](err); err == nil {
+			won++
+		} else if !taken {
+			s.Error(err)
+		}
+	}
+	s.equal("claims", won, 1)
 }

@@ -68,222 +68,256 @@ func everything(c connection.Connection) connection.Connection {
 
 func linkTests() tests {
 	return tests{
-		"no account": func(s *suite) {
-			c := s.newConnection(s.id())
-			before := c
-			s.fails("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.NotFound)
-			s.equal("connection after a failure", c, before)
-			_, err := s.Connection(s.Context(), c.AccountID, c.ID)
-			s.fails("Connection", err, fault.NotFound)
-		},
-		"an account that is disabled": func(s *suite) {
-			n := s.newAccount()
-			n.Account.Active = false
-			s.create(n)
-			c := s.newConnection(n.Account.ID)
-			s.fails("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.Inactive)
-			s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs, []string(nil))
-		},
-		"a number that is held": func(s *suite) {
-			first := s.linked()
-			c := s.newConnection(first.AccountID)
-			p := s.problem("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.CarrierConflict)
-			s.equal("existing connection", p.ExistingCarrierID, first.ID)
-			s.equal("field", p.Field, "account_number")
-			s.equal("connection after a failure", c.Version, int64(0))
-			_, err := s.Connection(s.Context(), c.AccountID, c.ID)
-			s.fails("Connection", err, fault.NotFound)
-		},
-		"a number is held by carrier and account": func(s *suite) {
-			first := s.linked()
-			startrack := s.newConnection(first.AccountID)
-			startrack.Carrier = carrier.StarTrack
-			s.ok(s.BeginLink(s.Context(), &startrack, connection.LinkOptions{}))
-			other := s.newConnection(first.AccountID)
-			other.AccountNumber = "0004085231"
-			s.ok(s.BeginLink(s.Context(), &other, connection.LinkOptions{}))
-			s.linked() // same number, another account
-		},
-		"a duplicate that is wanted": func(s *suite) {
-			first := s.linked()
-			c := s.newConnection(first.AccountID)
-			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{AllowDuplicate: true}))
-			want := []string{first.ID, c.ID}
-			slices.Sort(want)
-			s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs, want)
-			third := s.newConnection(first.AccountID)
-			p := s.problem("BeginLink", s.BeginLink(s.Context(), &third, connection.LinkOptions{}), fault.CarrierConflict)
-			s.equal("existing connection", p.ExistingCarrierID, want[0])
-		},
-		"an id that is taken": func(s *suite) {
-			first := s.linked()
-			c := s.newConnection(first.AccountID)
-			c.ID, c.AccountNumber = first.ID, "0004085999"
-			s.fails("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.State)
-			got, err := s.Connection(s.Context(), first.AccountID, first.ID)
-			s.ok(err)
-			s.equal("row", got, first)
-		},
-		"taking over what is not an intent": func(s *suite) {
-			first := s.linked()
-			taken := first
-			s.fails("BeginLink", s.BeginLink(s.Context(), &taken, connection.LinkOptions{TakeOver: true}), fault.State)
-			absent := s.newConnection(s.account().ID)
-			absent.Version = 1
-			s.fails("BeginLink", s.BeginLink(s.Context(), &absent, connection.LinkOptions{TakeOver: true}), fault.State)
-			s.equal("holders", s.load(absent.AccountID, store.Want{Number: s.number(absent)}).LinkedAs, []string(nil))
-		},
-		"taking over an intent, once": func(s *suite) {
-			c := s.newConnection(s.account().ID)
-			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-			s.equal("version", c.Version, int64(1))
-			s.equal("status", c.Status, connection.Linking)
-			read, err := s.Connection(s.Context(), c.AccountID, c.ID)
-			s.ok(err)
-			s.equal("intent", read, c)
-			mine, late := read, read
-			mine.LeaseUntil = milli(now.Add(time.Hour))
-			s.ok(s.BeginLink(s.Context(), &mine, connection.LinkOptions{TakeOver: true}))
-			s.equal("version", mine.Version, int64(2))
-			s.fails("another taker", s.BeginLink(s.Context(), &late, connection.LinkOptions{TakeOver: true}), fault.State)
-			s.fails("the one that was taken from", s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{}, now), fault.State)
-			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 0)
-			mine.Status = connection.Active
-			s.ok(s.FinishLink(s.Context(), &mine, nil, nil, effects.Effects{}, now))
-			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 1)
-			s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs, []string{c.ID})
-		},
-		"finishing twice": func(s *suite) {
-			c := s.linked()
-			again := c
-			again.Version--
-			s.fails("FinishLink", s.FinishLink(s.Context(), &again, nil, nil, effects.Effects{}, now), fault.State)
-			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 1)
-		},
-		"finishing without an account": func(s *suite) {
-			c := s.newConnection(s.id())
-			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{}, now), fault.NotFound)
-		},
-		"finishing in an account that is disabled, or was deleted": func(s *suite) {
-			a := s.account()
-			c := s.newConnection(a.ID)
-			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-			s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now))
-			before := c
-			s.fails("disabled", s.FinishLink(s.Context(), &c, &first, s.snapshot(100, now), effects.Effects{}, now), fault.Inactive)
-			s.ok(s.DeleteAccount(s.Context(), s.stored(a.ID), false, purge, effects.Effects{}, now))
-			s.fails("deleted", s.FinishLink(s.Context(), &c, &first, s.snapshot(100, now), effects.Effects{}, now), fault.State)
-			s.equal("connection after a failure", c, before)
-			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
-			s.equal("row", l.Connection, &before)
-			s.equal("carriers", l.Account.CarriersCount, 0)
-			if l.Snapshot != nil || len(s.historyOf(c)) > 0 {
-				s.Error("a snapshot or an entry of the history was written")
-			}
-		},
-		"finishing an intent that was dropped": func(s *suite) {
-			c := s.newConnection(s.account().ID)
-			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-			s.ok(s.DropLink(s.Context(), c))
-			s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{}, now), fault.State)
-			_, err := s.Connection(s.Context(), c.AccountID, c.ID)
-			s.fails("Connection", err, fault.NotFound)
-			s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 0)
-		},
-		"finishing under a claim that is lost": func(s *suite) {
-			c := s.newConnection(s.account().ID)
-			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-			rec := s.newRecord()
-			rec.Sealed = []byte("answer")
-			before := c
-			s.fails("never claimed", s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{Answer: &rec}, now), fault.State)
-			s.claims("a rival", rival(rec), now)
-			s.replays("a rival's", s.FinishLink(s.Context(), &c, nil, s.snapshot(100, now), effects.Effects{Answer: &rec}, now), rival(rec))
-			s.equal("connection after a failure", c, before)
-			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
-			s.equal("row", l.Connection, &before)
-			s.equal("carriers", l.Account.CarriersCount, 0)
-			if l.Snapshot != nil {
-				s.Error("the snapshot was written")
-			}
-		},
-		"everything comes back": func(s *suite) {
-			c := s.newConnection(s.account().ID)
-			rec := s.newRecord()
-			s.claims("claim", rec, now)
-			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-			began := c.Version
-			c = everything(c)
-			snap := s.snapshot(300, milli(now))
-			rec.Sealed = []byte("answer")
-			s.ok(s.FinishLink(s.Context(), &c, &first, snap, effects.Effects{Answer: &rec}, now))
-			s.equal("version", c.Version, began+1)
-			s.equal("lease", c.LeaseUntil, time.Time{})
-			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true, Number: s.number(c)})
-			s.equal("row", l.Connection, &c)
-			s.equal("snapshot", l.Snapshot, snap)
-			s.equal("holders", l.LinkedAs, []string{c.ID})
-			s.equal("carriers", l.Account.CarriersCount, 1)
-			s.findsClaimed("record", rival(rec), now, rec)
-			got, err := s.Connection(s.Context(), c.AccountID, c.ID)
-			s.ok(err)
-			s.equal("Connection", got, c)
-			s.equal("history", s.historyOf(c), []connection.HistoryEntry{first})
-			for field, v := range reflect.ValueOf(everything(got)).Fields() {
-				if v.IsZero() && field.Name != "DisconnectedAt" && field.Name != "PurgeAt" {
-					s.Errorf("%s has no value in this test", field.Name)
-				}
-			}
-			s.unschedule(got)
-		},
-		"the largest snapshot": func(s *suite) {
-			c := s.newConnection(s.account().ID)
-			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-			snap := s.snapshot(650_000, milli(now))
-			if len(snap.Packed) < 330_000 {
-				s.Fatalf("the snapshot packs to %d bytes: too small to show anything", len(snap.Packed))
-			}
-			c.Status = connection.Active
-			s.ok(s.FinishLink(s.Context(), &c, nil, snap, effects.Effects{}, now))
-			s.equal("snapshot", s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true}).Snapshot, snap)
-		},
-		"at once with one number, one begins": func(s *suite) {
-			account := s.account().ID
-			conns := make([]connection.Connection, 8)
-			for i := range conns {
-				conns[i] = s.newConnection(account)
-			}
-			var winner string
-			results := race(len(conns), func(i int) error { return s.BeginLink(s.Context(), &conns[i], connection.LinkOptions{}) })
-			for i, err := range results {
-				if err == nil && winner != "" {
-					s.Error("two intents for one number")
-				} else if err == nil {
-					winner = conns[i].ID
-				}
-			}
-			for _, err := range results {
-				if err != nil && !fault.Is(err, fault.State) {
-					s.equal("existing connection", s.problem("a loser", err, fault.CarrierConflict).ExistingCarrierID, winner)
-				}
-			}
-			s.equal("holders", s.load(account, store.Want{Number: s.number(conns[0])}).LinkedAs, []string{winner})
-		},
-		"at once taking over, one does": func(s *suite) {
-			c := s.newConnection(s.account().ID)
-			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-			won := 0
-			for _, err := range race(8, func(int) error {
-				mine := c
-				return s.BeginLink(s.Context(), &mine, connection.LinkOptions{TakeOver: true})
-			}) {
-				if err == nil {
-					won++
-				} else {
-					s.fails("a loser", err, fault.State)
-				}
-			}
-			s.equal("takers", won, 1)
-		},
+		"no account":                                               linkNoAccount,
+		"an account that is disabled":                              linkAnAccountThatIsDisabled,
+		"a number that is held":                                    linkANumberThatIsHeld,
+		"a number is held by carrier and account":                  linkANumberIsHeldByCarrierAndAccount,
+		"a duplicate that is wanted":                               linkADuplicateThatIsWanted,
+		"an id that is taken":                                      linkAnIdThatIsTaken,
+		"taking over what is not an intent":                        linkTakingOverWhatIsNotAnIntent,
+		"taking over an intent, once":                              linkTakingOverAnIntentOnce,
+		"finishing twice":                                          linkFinishingTwice,
+		"finishing without an account":                             linkFinishingWithoutAnAccount,
+		"finishing in an account that is disabled, or was deleted": linkFinishingInAnAccountThatIsDisabledOrWasDeleted,
+		"finishing an intent that was dropped":                     linkFinishingAnIntentThatWasDropped,
+		"finishing under a claim that is lost":                     linkFinishingUnderAClaimThatIsLost,
+		"everything comes back":                                    linkEverythingComesBack,
+		"the largest snapshot":                                     linkTheLargestSnapshot,
+		"at once with one number, one begins":                      linkAtOnceWithOneNumberOneBegins,
+		"at once taking over, one does":                            linkAtOnceTakingOverOneDoes,
 	}
+}
+
+func linkNoAccount(s *suite) {
+	c := s.newConnection(s.id())
+	before := c
+	s.fails("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.NotFound)
+	s.equal("connection after a failure", c, before)
+	_, err := s.Connection(s.Context(), c.AccountID, c.ID)
+	s.fails("Connection", err, fault.NotFound)
+}
+
+func linkAnAccountThatIsDisabled(s *suite) {
+	n := s.newAccount()
+	n.Account.Active = false
+	s.create(n)
+	c := s.newConnection(n.Account.ID)
+	s.fails("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.Inactive)
+	s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs, []string(nil))
+}
+
+func linkANumberThatIsHeld(s *suite) {
+	first := s.linked()
+	c := s.newConnection(first.AccountID)
+	p := s.problem("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.CarrierConflict)
+	s.equal("existing connection", p.ExistingCarrierID, first.ID)
+	s.equal("field", p.Field, "account_number")
+	s.equal("connection after a failure", c.Version, int64(0))
+	_, err := s.Connection(s.Context(), c.AccountID, c.ID)
+	s.fails("Connection", err, fault.NotFound)
+}
+
+func linkANumberIsHeldByCarrierAndAccount(s *suite) {
+	first := s.linked()
+	startrack := s.newConnection(first.AccountID)
+	startrack.Carrier = carrier.StarTrack
+	s.ok(s.BeginLink(s.Context(), &startrack, connection.LinkOptions{}))
+	other := s.newConnection(first.AccountID)
+	other.AccountNumber = "0004085231"
+	s.ok(s.BeginLink(s.Context(), &other, connection.LinkOptions{}))
+	s.linked() // same number, another account
+}
+
+func linkADuplicateThatIsWanted(s *suite) {
+	first := s.linked()
+	c := s.newConnection(first.AccountID)
+	s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{AllowDuplicate: true}))
+	want := []string{first.ID, c.ID}
+	slices.Sort(want)
+	s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs, want)
+	third := s.newConnection(first.AccountID)
+	p := s.problem("BeginLink", s.BeginLink(s.Context(), &third, connection.LinkOptions{}), fault.CarrierConflict)
+	s.equal("existing connection", p.ExistingCarrierID, want[0])
+}
+
+func linkAnIdThatIsTaken(s *suite) {
+	first := s.linked()
+	c := s.newConnection(first.AccountID)
+	c.ID, c.AccountNumber = first.ID, "0004085999"
+	s.fails("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.State)
+	got, err := s.Connection(s.Context(), first.AccountID, first.ID)
+	s.ok(err)
+	s.equal("row", got, first)
+}
+
+func linkTakingOverWhatIsNotAnIntent(s *suite) {
+	first := s.linked()
+	taken := first
+	s.fails("BeginLink", s.BeginLink(s.Context(), &taken, connection.LinkOptions{TakeOver: true}), fault.State)
+	absent := s.newConnection(s.account().ID)
+	absent.Version = 1
+	s.fails("BeginLink", s.BeginLink(s.Context(), &absent, connection.LinkOptions{TakeOver: true}), fault.State)
+	s.equal("holders", s.load(absent.AccountID, store.Want{Number: s.number(absent)}).LinkedAs, []string(nil))
+}
+
+func linkTakingOverAnIntentOnce(s *suite) {
+	c := s.newConnection(s.account().ID)
+	s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
+	s.equal("version", c.Version, int64(1))
+	s.equal("status", c.Status, connection.Linking)
+	read, err := s.Connection(s.Context(), c.AccountID, c.ID)
+	s.ok(err)
+	s.equal("intent", read, c)
+	mine, late := read, read
+	mine.LeaseUntil = milli(now.Add(time.Hour))
+	s.ok(s.BeginLink(s.Context(), &mine, connection.LinkOptions{TakeOver: true}))
+	s.equal("version", mine.Version, int64(2))
+	s.fails("another taker", s.BeginLink(s.Context(), &late, connection.LinkOptions{TakeOver: true}), fault.State)
+	s.fails("the one that was taken from", s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{}, now), fault.State)
+	s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 0)
+	mine.Status = connection.Active
+	s.ok(s.FinishLink(s.Context(), &mine, nil, nil, effects.Effects{}, now))
+	s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 1)
+	s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs, []string{c.ID})
+}
+
+func linkFinishingTwice(s *suite) {
+	c := s.linked()
+	again := c
+	again.Version--
+	s.fails("FinishLink", s.FinishLink(s.Context(), &again, nil, nil, effects.Effects{}, now), fault.State)
+	s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 1)
+}
+
+func linkFinishingWithoutAnAccount(s *suite) {
+	c := s.newConnection(s.id())
+	s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{}, now), fault.NotFound)
+}
+
+func linkFinishingInAnAccountThatIsDisabledOrWasDeleted(s *suite) {
+	a := s.account()
+	c := s.newConnection(a.ID)
+	s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
+	s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now))
+	before := c
+	s.fails("disabled", s.FinishLink(s.Context(), &c, &first, s.snapshot(100, now), effects.Effects{}, now), fault.Inactive)
+	s.ok(s.DeleteAccount(s.Context(), s.stored(a.ID), false, purge, effects.Effects{}, now))
+	s.fails("deleted", s.FinishLink(s.Context(), &c, &first, s.snapshot(100, now), effects.Effects{}, now), fault.State)
+	s.equal("connection after a failure", c, before)
+	l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
+	s.equal("row", l.Connection, &before)
+	s.equal("carriers", l.Account.CarriersCount, 0)
+	if l.Snapshot != nil || len(s.historyOf(c)) > 0 {
+		s.Error("a snapshot or an entry of the history was written")
+	}
+}
+
+func linkFinishingAnIntentThatWasDropped(s *suite) {
+	c := s.newConnection(s.account().ID)
+	s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
+	s.ok(s.DropLink(s.Context(), c))
+	s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{}, now), fault.State)
+	_, err := s.Connection(s.Context(), c.AccountID, c.ID)
+	s.fails("Connection", err, fault.NotFound)
+	s.equal("carriers", s.load(c.AccountID, store.Want{}).Account.CarriersCount, 0)
+}
+
+func linkFinishingUnderAClaimThatIsLost(s *suite) {
+	c := s.newConnection(s.account().ID)
+	s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
+	rec := s.newRecord()
+	rec.Sealed = []byte("answer")
+	before := c
+	s.fails("never claimed", s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{Answer: &rec}, now), fault.State)
+	s.claims("a rival", rival(rec), now)
+	s.replays("a rival's", s.FinishLink(s.Context(), &c, nil, s.snapshot(100, now), effects.Effects{Answer: &rec}, now), rival(rec))
+	s.equal("connection after a failure", c, before)
+	l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true})
+	s.equal("row", l.Connection, &before)
+	s.equal("carriers", l.Account.CarriersCount, 0)
+	if l.Snapshot != nil {
+		s.Error("the snapshot was written")
+	}
+}
+
+func linkEverythingComesBack(s *suite) {
+	c := s.newConnection(s.account().ID)
+	rec := s.newRecord()
+	s.claims("claim", rec, now)
+	s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
+	began := c.Version
+	c = everything(c)
+	snap := s.snapshot(300, milli(now))
+	rec.Sealed = []byte("answer")
+	s.ok(s.FinishLink(s.Context(), &c, &first, snap, effects.Effects{Answer: &rec}, now))
+	s.equal("version", c.Version, began+1)
+	s.equal("lease", c.LeaseUntil, time.Time{})
+	l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true, Number: s.number(c)})
+	s.equal("row", l.Connection, &c)
+	s.equal("snapshot", l.Snapshot, snap)
+	s.equal("holders", l.LinkedAs, []string{c.ID})
+	s.equal("carriers", l.Account.CarriersCount, 1)
+	s.findsClaimed("record", rival(rec), now, rec)
+	got, err := s.Connection(s.Context(), c.AccountID, c.ID)
+	s.ok(err)
+	s.equal("Connection", got, c)
+	s.equal("history", s.historyOf(c), []connection.HistoryEntry{first})
+	for field, v := range reflect.ValueOf(everything(got)).Fields() {
+		if v.IsZero() && field.Name != "DisconnectedAt" && field.Name != "PurgeAt" {
+			s.Errorf("%s has no value in this test", field.Name)
+		}
+	}
+	s.unschedule(got)
+}
+
+func linkTheLargestSnapshot(s *suite) {
+	c := s.newConnection(s.account().ID)
+	s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
+	snap := s.snapshot(650_000, milli(now))
+	if len(snap.Packed) < 330_000 {
+		s.Fatalf("the snapshot packs to %d bytes: too small to show anything", len(snap.Packed))
+	}
+	c.Status = connection.Active
+	s.ok(s.FinishLink(s.Context(), &c, nil, snap, effects.Effects{}, now))
+	s.equal("snapshot", s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true}).Snapshot, snap)
+}
+
+func linkAtOnceWithOneNumberOneBegins(s *suite) {
+	account := s.account().ID
+	conns := make([]connection.Connection, 8)
+	for i := range conns {
+		conns[i] = s.newConnection(account)
+	}
+	var winner string
+	results := race(len(conns), func(i int) error { return s.BeginLink(s.Context(), &conns[i], connection.LinkOptions{}) })
+	for i, err := range results {
+		if err == nil && winner != "" {
+			s.Error("two intents for one number")
+		} else if err == nil {
+			winner = conns[i].ID
+		}
+	}
+	for _, err := range results {
+		if err != nil && !fault.Is(err, fault.State) {
+			s.equal("existing connection", s.problem("a loser", err, fault.CarrierConflict).ExistingCarrierID, winner)
+		}
+	}
+	s.equal("holders", s.load(account, store.Want{Number: s.number(conns[0])}).LinkedAs, []string{winner})
+}
+
+func linkAtOnceTakingOverOneDoes(s *suite) {
+	c := s.newConnection(s.account().ID)
+	s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
+	won := 0
+	for _, err := range race(8, func(int) error {
+		mine := c
+		return s.BeginLink(s.Context(), &mine, connection.LinkOptions{TakeOver: true})
+	}) {
+		if err == nil {
+			won++
+		} else {
+			s.fails("a loser", err, fault.State)
+		}
+	}
+	s.equal("takers", won, 1)
 }

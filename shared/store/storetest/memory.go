@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"carrierlink/shared/account"
-	"carrierlink/shared/connection"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/dynamotest"
 	"carrierlink/shared/store/kit"
@@ -20,7 +19,7 @@ type Memory struct {
 func NewMemory() *Memory {
 	table := dynamotest.New()
 	s := store.New(table, dynamotest.Name, kit.Options{})
-	s.Caps = connection.Caps{Keys: account.MaxKeys}
+	s.MaxKeys = account.MaxKeys
 	return &Memory{s, table}
 }
 

@@ -38,12 +38,18 @@ type Table struct {
 	Events func(ctx context.Context, accountID int64) ([]Told, error)
 }
 
-// Caps are those of the suite's stores, but for the tests of caps.
-var Caps = connection.Caps{Keys: account.MaxKeys} // never changes
+// Caps bound what an account may have; the zero value bounds nothing.
+type Caps struct {
+	connection.Caps
+	Keys int
+}
+
+// defaults are the caps of every test but those of caps.
+var defaults = Caps{Keys: account.MaxKeys} // never changes
 
 // Run holds the stores that open returns, with these caps, to the contract. The
 // stores of several calls may share one table: each test makes ids of its own.
-func Run(t *testing.T, open func(t *testing.T, caps connection.Caps) Table) {
+func Run(t *testing.T, open func(t *testing.T, caps Caps) Table) {
 	t.Helper()
 	for _, group := range []struct {
 		name  string
@@ -73,7 +79,7 @@ func Run(t *testing.T, open func(t *testing.T, caps connection.Caps) Table) {
 			for name, test := range group.tests {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
-					test(&suite{T: t, folding: folding{open(t, Caps)}, open: open})
+					test(&suite{T: t, folding: folding{open(t, defaults)}, open: open})
 				})
 			}
 		})
@@ -110,7 +116,7 @@ func (f folding) RestoreAccount(ctx context.Context, a account.Account, pinned b
 type suite struct {
 	*testing.T
 	folding
-	open func(t *testing.T, caps connection.Caps) Table
+	open func(t *testing.T, caps Caps) Table
 }
 
 // now is the clock of every test, with nanoseconds that a store does not keep.

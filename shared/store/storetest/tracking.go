@@ -46,192 +46,214 @@ func most(times []time.Time, window time.Duration) int {
 
 func callTests() tests {
 	return tests{
-		"ten, and the next when the first is a minute old": func(s *suite) {
-			credential := s.allowance()
-			for i := range allowance {
-				s.equal("wait", s.take(credential, now.Add(time.Duration(i)*time.Second)), time.Duration(0))
-			}
-			at := now.Add(20 * time.Second)
-			for range 3 {
-				s.equal("wait", s.take(credential, at), milli(now).Add(time.Minute).Sub(at))
-			}
-			s.equal("another credential's", s.take(s.allowance(), at), time.Duration(0))
-			at = milli(now).Add(time.Minute - time.Millisecond)
-			s.equal("wait", s.take(credential, at), time.Millisecond)
-			at = milli(now).Add(time.Minute)
-			s.equal("the first one's minute is over", s.take(credential, at), time.Duration(0))
-			s.equal("wait", s.take(credential, at), time.Second)
-			s.equal("an hour later", s.take(credential, now.Add(time.Hour)), time.Duration(0))
-		},
-		"another limit counts the calls that were": func(s *suite) {
-			credential := s.allowance()
-			for i := range 6 {
-				s.equal("wait", s.take(credential, milli(now).Add(time.Duration(i)*time.Second)), time.Duration(0))
-			}
-			at := milli(now).Add(30 * time.Second)
-			wait, err := s.TakeCall(s.Context(), credential, 2, allowanceWindow, at)
-			s.ok(err)
-			s.equal("the last but one", wait, 34*time.Second)
-			wait, err = s.TakeCall(s.Context(), credential, 1, allowanceWindow, at)
-			s.ok(err)
-			s.equal("the last", wait, 35*time.Second)
-		},
-		"never more than ten within any minute, whatever the clocks": func(s *suite) {
-			for seed := range uint64(3) {
-				random := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // no secret
-				credential := s.allowance()
-				var made []time.Time
-				clock := milli(now)
-				for range 150 {
-					clock = clock.Add(time.Duration(random.IntN(6000)) * time.Millisecond)
-					at := clock.Add(time.Duration(random.IntN(20_000)-10_000) * time.Millisecond) // of whoever asks
-					if s.take(credential, at) == 0 {
-						made = append(made, at)
-					}
-				}
-				if n := most(made, allowanceWindow); n > allowance {
-					s.Errorf("seed %d: %d calls within a minute", seed, n)
-				}
-				if len(made) < 2*allowance {
-					s.Errorf("seed %d: only %d calls", seed, len(made))
-				}
-			}
-		},
-		"whoever waits as told makes the call": func(s *suite) {
-			credential, clock := s.allowance(), milli(now)
-			var made []time.Time
-			for range 35 {
-				wait := s.take(credential, clock)
-				if wait > 0 {
-					clock = clock.Add(wait)
-					s.equal("after the wait", s.take(credential, clock), time.Duration(0))
-				}
-				made = append(made, clock)
-				clock = clock.Add(time.Second)
-			}
-			s.equal("calls within a minute", most(made, allowanceWindow), allowance)
-		},
-		"a large limit, sixty at a time": func(s *suite) {
-			const large = 1_000_000
-			credential, at := s.allowance(), milli(now)
-			for range 60 {
-				wait, err := s.TakeCall(s.Context(), credential, large, allowanceWindow, at)
-				s.ok(err)
-				s.equal("wait", wait, time.Duration(0))
-			}
-			wait, err := s.TakeCall(s.Context(), credential, large, allowanceWindow, at)
-			s.ok(err)
-			s.equal("wait", wait, allowanceWindow*60/large)
-			wait, err = s.TakeCall(s.Context(), credential, large, allowanceWindow, at.Add(4*time.Millisecond))
-			s.ok(err)
-			s.equal("wait after it", wait, time.Duration(0))
-		},
-		"each use, each account of the sandbox and each account that links counts for itself": func(s *suite) {
-			a, b, credential := s.id(), s.id(), s.hash()
-			full := connection.CredentialAllowance(connection.UseTracking, carrier.Production, a, credential)
-			for range allowance {
-				s.equal("wait", s.take(full, now), time.Duration(0))
-			}
-			for name, other := range map[string]connection.Allowance{
-				"another use":                    connection.CredentialAllowance(connection.UseChecking, carrier.Production, a, credential),
-				"the sandbox":                    connection.CredentialAllowance(connection.UseTracking, carrier.Sandbox, a, credential),
-				"another account, the sandbox":   connection.CredentialAllowance(connection.UseTracking, carrier.Sandbox, b, credential),
-				"the account's links":            connection.AccountAllowance(connection.UseLinking, a),
-				"another account's links":        connection.AccountAllowance(connection.UseLinking, b),
-				"a credential that begins alike": connection.CredentialAllowance(connection.UseTracking, carrier.Production, a, credential+"0"),
-			} {
-				s.equal(name, s.take(other, now), time.Duration(0))
-			}
-			if s.take(connection.CredentialAllowance(connection.UseTracking, carrier.Production, b, credential), now) == 0 {
-				s.Error("another account's calls with the credential are not counted with it")
-			}
-		},
-		"at once, ten": func(s *suite) {
-			credential, made := s.allowance(), 0
-			for _, wait := range race(30, func(int) time.Duration {
-				wait, err := s.TakeCall(s.Context(), credential, allowance, allowanceWindow, now)
-				if err != nil {
-					s.Error(err)
-				}
-				return wait
-			}) {
-				if wait == 0 {
-					made++
-				}
-			}
-			s.equal("calls", made, allowance)
-		},
+		"ten, and the next when the first is a minute old":                                    callTenAndTheNextWhenTheFirstIsAMinuteOld,
+		"another limit counts the calls that were":                                            callAnotherLimitCountsTheCallsThatWere,
+		"never more than ten within any minute, whatever the clocks":                          callNeverMoreThanTenWithinAnyMinuteWhateverTheClocks,
+		"whoever waits as told makes the call":                                                callWhoeverWaitsAsToldMakesTheCall,
+		"a large limit, sixty at a time":                                                      callALargeLimitSixtyAtATime,
+		"each use, each account of the sandbox and each account that links counts for itself": callEachUseEachAccountOfTheSandboxAndEachAccountThatLinksCountsForItself,
+		"at once, ten": callAtOnceTen,
 	}
+}
+
+func callTenAndTheNextWhenTheFirstIsAMinuteOld(s *suite) {
+	credential := s.allowance()
+	for i := range allowance {
+		s.equal("wait", s.take(credential, now.Add(time.Duration(i)*time.Second)), time.Duration(0))
+	}
+	at := now.Add(20 * time.Second)
+	for range 3 {
+		s.equal("wait", s.take(credential, at), milli(now).Add(time.Minute).Sub(at))
+	}
+	s.equal("another credential's", s.take(s.allowance(), at), time.Duration(0))
+	at = milli(now).Add(time.Minute - time.Millisecond)
+	s.equal("wait", s.take(credential, at), time.Millisecond)
+	at = milli(now).Add(time.Minute)
+	s.equal("the first one's minute is over", s.take(credential, at), time.Duration(0))
+	s.equal("wait", s.take(credential, at), time.Second)
+	s.equal("an hour later", s.take(credential, now.Add(time.Hour)), time.Duration(0))
+}
+
+func callAnotherLimitCountsTheCallsThatWere(s *suite) {
+	credential := s.allowance()
+	for i := range 6 {
+		s.equal("wait", s.take(credential, milli(now).Add(time.Duration(i)*time.Second)), time.Duration(0))
+	}
+	at := milli(now).Add(30 * time.Second)
+	wait, err := s.TakeCall(s.Context(), credential, 2, allowanceWindow, at)
+	s.ok(err)
+	s.equal("the last but one", wait, 34*time.Second)
+	wait, err = s.TakeCall(s.Context(), credential, 1, allowanceWindow, at)
+	s.ok(err)
+	s.equal("the last", wait, 35*time.Second)
+}
+
+func callNeverMoreThanTenWithinAnyMinuteWhateverTheClocks(s *suite) {
+	for seed := range uint64(3) {
+		random := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // no secret
+		credential := s.allowance()
+		var made []time.Time
+		clock := milli(now)
+		for range 150 {
+			clock = clock.Add(time.Duration(random.IntN(6000)) * time.Millisecond)
+			at := clock.Add(time.Duration(random.IntN(20_000)-10_000) * time.Millisecond) // of whoever asks
+			if s.take(credential, at) == 0 {
+				made = append(made, at)
+			}
+		}
+		if n := most(made, allowanceWindow); n > allowance {
+			s.Errorf("seed %d: %d calls within a minute", seed, n)
+		}
+		if len(made) < 2*allowance {
+			s.Errorf("seed %d: only %d calls", seed, len(made))
+		}
+	}
+}
+
+func callWhoeverWaitsAsToldMakesTheCall(s *suite) {
+	credential, clock := s.allowance(), milli(now)
+	var made []time.Time
+	for range 35 {
+		wait := s.take(credential, clock)
+		if wait > 0 {
+			clock = clock.Add(wait)
+			s.equal("after the wait", s.take(credential, clock), time.Duration(0))
+		}
+		made = append(made, clock)
+		clock = clock.Add(time.Second)
+	}
+	s.equal("calls within a minute", most(made, allowanceWindow), allowance)
+}
+
+func callALargeLimitSixtyAtATime(s *suite) {
+	const large = 1_000_000
+	credential, at := s.allowance(), milli(now)
+	for range 60 {
+		wait, err := s.TakeCall(s.Context(), credential, large, allowanceWindow, at)
+		s.ok(err)
+		s.equal("wait", wait, time.Duration(0))
+	}
+	wait, err := s.TakeCall(s.Context(), credential, large, allowanceWindow, at)
+	s.ok(err)
+	s.equal("wait", wait, allowanceWindow*60/large)
+	wait, err = s.TakeCall(s.Context(), credential, large, allowanceWindow, at.Add(4*time.Millisecond))
+	s.ok(err)
+	s.equal("wait after it", wait, time.Duration(0))
+}
+
+func callEachUseEachAccountOfTheSandboxAndEachAccountThatLinksCountsForItself(s *suite) {
+	a, b, credential := s.id(), s.id(), s.hash()
+	full := connection.CredentialAllowance(connection.UseTracking, carrier.Production, a, credential)
+	for range allowance {
+		s.equal("wait", s.take(full, now), time.Duration(0))
+	}
+	for name, other := range map[string]connection.Allowance{
+		"another use":                    connection.CredentialAllowance(connection.UseChecking, carrier.Production, a, credential),
+		"the sandbox":                    connection.CredentialAllowance(connection.UseTracking, carrier.Sandbox, a, credential),
+		"another account, the sandbox":   connection.CredentialAllowance(connection.UseTracking, carrier.Sandbox, b, credential),
+		"the account's links":            connection.AccountAllowance(connection.UseLinking, a),
+		"another account's links":        connection.AccountAllowance(connection.UseLinking, b),
+		"a credential that begins alike": connection.CredentialAllowance(connection.UseTracking, carrier.Production, a, credential+"0"),
+	} {
+		s.equal(name, s.take(other, now), time.Duration(0))
+	}
+	if s.take(connection.CredentialAllowance(connection.UseTracking, carrier.Production, b, credential), now) == 0 {
+		s.Error("another account's calls with the credential are not counted with it")
+	}
+}
+
+func callAtOnceTen(s *suite) {
+	credential, made := s.allowance(), 0
+	for _, wait := range race(30, func(int) time.Duration {
+		wait, err := s.TakeCall(s.Context(), credential, allowance, allowanceWindow, now)
+		if err != nil {
+			s.Error(err)
+		}
+		return wait
+	}) {
+		if wait == 0 {
+			made++
+		}
+	}
+	s.equal("calls", made, allowance)
 }
 
 func trackingTests() tests {
 	return tests{
-		"nothing": func(s *suite) {
-			got, err := s.CachedTracking(s.Context(), s.id(), "se-1", []string{"a", "b"}, now)
-			s.ok(err)
-			s.equal("cached", len(got), 0)
-			got, err = s.CachedTracking(s.Context(), s.id(), "se-1", nil, now)
-			s.ok(err)
-			s.equal("of no numbers", len(got), 0)
-			s.ok(s.CacheTracking(s.Context(), s.id(), "se-1", nil))
-		},
-		"until it expires": func(s *suite) {
-			account, connection := s.id(), s.connectionID()
-			end := now.Add(5 * time.Minute).Truncate(time.Second)
-			var kept []tracking.Cached
-			var numbers []string
-			for i, number := range []string{"7XX1000634011427", "a#b", "größe", " ", strings.Repeat("z", 50)} {
-				kept = append(kept, tracking.Cached{
-					Number: number, At: milli(now), Body: []byte(`{"n":` + strconv.Itoa(i) + `}`), ExpiresAt: end.Add(time.Duration(i) * time.Second),
-				})
-				numbers = append(numbers, number)
-			}
-			s.ok(s.CacheTracking(s.Context(), account, connection, kept))
-			got, err := s.CachedTracking(s.Context(), account, connection, append(numbers, "absent", numbers[0]), end.Add(-time.Nanosecond))
-			s.ok(err)
-			s.equal("cached", len(got), len(kept))
-			for _, t := range kept {
-				s.equal(t.Number, got[t.Number], t)
-			}
-			got, err = s.CachedTracking(s.Context(), account, connection, numbers, end.Add(time.Second))
-			s.ok(err)
-			s.equal("later", len(got), len(kept)-2)
-			for _, other := range []struct {
-				account    int64
-				connection string
-			}{{s.id(), connection}, {account, s.connectionID()}} {
-				got, err = s.CachedTracking(s.Context(), other.account, other.connection, numbers, now)
-				s.ok(err)
-				s.equal("somebody else's", len(got), 0)
-			}
-		},
-		"the latest stays": func(s *suite) {
-			account, end := s.id(), now.Add(time.Hour).Truncate(time.Second)
-			at := func(i byte) tracking.Cached {
-				return tracking.Cached{Number: "n", At: milli(now.Add(time.Duration(i) * time.Second)), Body: []byte{i}, ExpiresAt: end}
-			}
-			s.ok(s.CacheTracking(s.Context(), account, "se-1", []tracking.Cached{at(1)}))
-			s.ok(s.CacheTracking(s.Context(), account, "se-1", []tracking.Cached{at(2), at(3)}))
-			got, err := s.CachedTracking(s.Context(), account, "se-1", []string{"n"}, now)
-			s.ok(err)
-			s.equal("cached", got, map[string]tracking.Cached{"n": at(3)})
-			got["n"].Body[0] = 9
-			got, err = s.CachedTracking(s.Context(), account, "se-1", []string{"n"}, now)
-			s.ok(err)
-			s.equal("what callers change changes nothing", got, map[string]tracking.Cached{"n": at(3)})
-		},
-		"as many as one write takes": func(s *suite) {
-			account := s.id()
-			var kept []tracking.Cached
-			var numbers []string
-			for i := range 25 {
-				numbers = append(numbers, strconv.Itoa(i))
-				kept = append(kept, tracking.Cached{Number: numbers[i], At: milli(now), ExpiresAt: now.Add(time.Hour).Truncate(time.Second)})
-			}
-			s.ok(s.CacheTracking(s.Context(), account, "se-1", kept))
-			got, err := s.CachedTracking(s.Context(), account, "se-1", numbers, now)
-			s.ok(err)
-			s.equal("cached", len(got), 25)
-		},
+		"nothing":                    trackingNothing,
+		"until it expires":           trackingUntilItExpires,
+		"the latest stays":           trackingTheLatestStays,
+		"as many as one write takes": trackingAsManyAsOneWriteTakes,
 	}
+}
+
+func trackingNothing(s *suite) {
+	got, err := s.CachedTracking(s.Context(), s.id(), "se-1", []string{"a", "b"}, now)
+	s.ok(err)
+	s.equal("cached", len(got), 0)
+	got, err = s.CachedTracking(s.Context(), s.id(), "se-1", nil, now)
+	s.ok(err)
+	s.equal("of no numbers", len(got), 0)
+	s.ok(s.CacheTracking(s.Context(), s.id(), "se-1", nil))
+}
+
+func trackingUntilItExpires(s *suite) {
+	account, connection := s.id(), s.connectionID()
+	end := now.Add(5 * time.Minute).Truncate(time.Second)
+	var kept []tracking.Cached
+	var numbers []string
+	for i, number := range []string{"7XX1000634011427", "a#b", "größe", " ", strings.Repeat("z", 50)} {
+		kept = append(kept, tracking.Cached{
+			Number: number, At: milli(now), Body: []byte(`{"n":` + strconv.Itoa(i) + `}`), ExpiresAt: end.Add(time.Duration(i) * time.Second),
+		})
+		numbers = append(numbers, number)
+	}
+	s.ok(s.CacheTracking(s.Context(), account, connection, kept))
+	got, err := s.CachedTracking(s.Context(), account, connection, append(numbers, "absent", numbers[0]), end.Add(-time.Nanosecond))
+	s.ok(err)
+	s.equal("cached", len(got), len(kept))
+	for _, t := range kept {
+		s.equal(t.Number, got[t.Number], t)
+	}
+	got, err = s.CachedTracking(s.Context(), account, connection, numbers, end.Add(time.Second))
+	s.ok(err)
+	s.equal("later", len(got), len(kept)-2)
+	for _, other := range []struct {
+		account    int64
+		connection string
+	}{{s.id(), connection}, {account, s.connectionID()}} {
+		got, err = s.CachedTracking(s.Context(), other.account, other.connection, numbers, now)
+		s.ok(err)
+		s.equal("somebody else's", len(got), 0)
+	}
+}
+
+func trackingTheLatestStays(s *suite) {
+	account, end := s.id(), now.Add(time.Hour).Truncate(time.Second)
+	at := func(i byte) tracking.Cached {
+		return tracking.Cached{Number: "n", At: milli(now.Add(time.Duration(i) * time.Second)), Body: []byte{i}, ExpiresAt: end}
+	}
+	s.ok(s.CacheTracking(s.Context(), account, "se-1", []tracking.Cached{at(1)}))
+	s.ok(s.CacheTracking(s.Context(), account, "se-1", []tracking.Cached{at(2), at(3)}))
+	got, err := s.CachedTracking(s.Context(), account, "se-1", []string{"n"}, now)
+	s.ok(err)
+	s.equal("cached", got, map[string]tracking.Cached{"n": at(3)})
+	got["n"].Body[0] = 9
+	got, err = s.CachedTracking(s.Context(), account, "se-1", []string{"n"}, now)
+	s.ok(err)
+	s.equal("what callers change changes nothing", got, map[string]tracking.Cached{"n": at(3)})
+}
+
+func trackingAsManyAsOneWriteTakes(s *suite) {
+	account := s.id()
+	var kept []tracking.Cached
+	var numbers []string
+	for i := range 25 {
+		numbers = append(numbers, strconv.Itoa(i))
+		kept = append(kept, tracking.Cached{Number: numbers[i], At: milli(now), ExpiresAt: now.Add(time.Hour).Truncate(time.Second)})
+	}
+	s.ok(s.CacheTracking(s.Context(), account, "se-1", kept))
+	got, err := s.CachedTracking(s.Context(), account, "se-1", numbers, now)
+	s.ok(err)
+	s.equal("cached", len(got), 25)
 }
