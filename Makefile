@@ -28,11 +28,12 @@ help: ## List the targets
 tools: ## Install the tools of tests and local stack into .cache/ (a second when they are there)
 	@$(TOOLS) ministack sam dynamodb
 
-# sam hands these flags on to its go build and adds none. The plain go build before it is there for its messages: sam
+# sam hands these flags on to its go build and adds none. Our own code is not inlined: it waits for the network, and would
+# only be larger (infra/docs/decisions/0037). The plain go build before it is there for its messages: sam
 # reports a compile error as a missing file.
 .PHONY: build
 build: export CGO_ENABLED := 0
-build: export GOFLAGS := -tags=lambda.norpc -trimpath -buildvcs=false '-ldflags=-s -w -buildid='
+build: export GOFLAGS := -tags=lambda.norpc -trimpath -buildvcs=false -gcflags=carrierlink/...=-l '-ldflags=-s -w -buildid='
 build: ## Build the functions with sam for ARCHITECTURE (arm64, x86_64) into BUILD_DIR
 	@$(TOOLS) sam
 	GOOS=linux GOARCH=$(ARCHITECTURE:x86_64=amd64) go build -o /dev/null ./functions/...

@@ -21,7 +21,7 @@ import (
 // Build makes the binary of one package, named by its folder from the root, for
 // an architecture of Go's, with the flags of the Makefile's build target.
 func Build(ctx context.Context, root, pkg, arch, out string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags=lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out, "./"+pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags=lambda.norpc", "-trimpath", "-buildvcs=false", "-gcflags=carrierlink/...=-l", "-ldflags=-s -w -buildid=", "-o", out, "./"+pkg)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "GOOS=linux", "CGO_ENABLED=0", "GOFLAGS=", "GOARCH="+arch)
 	if text, err := cmd.CombinedOutput(); err != nil {

@@ -28,13 +28,13 @@ func (s *Store) CreateAccount(ctx context.Context, n account.NewAccount, fx effe
 	a.Version = 1
 	acct := Item(a)
 	acct.Int(kit.AttrKeys, 1)
-	parts := []kit.Part{s.Insert(kit.PartAccount, acct), s.Insert(kit.PartKey, keys.Item(n.Key))}
+	parts := []kit.Part{s.table.Insert(kit.PartAccount, acct), s.table.Insert(kit.PartKey, keys.Item(n.Key))}
 	for _, id := range []identifier{externalOf(a), emailOf(a)} {
 		if id.held() {
-			parts = append(parts, s.Put(id.part, holderItem(id.key, a.ID, a.PartnerID), ifFree, kit.Item{":seconds": kit.NumberValue(now.Unix())}))
+			parts = append(parts, s.table.Put(id.part, holderItem(id.key, a.ID, a.PartnerID), ifFree, kit.Item{":seconds": kit.NumberValue(now.Unix())}))
 		}
 	}
-	refused, err := s.Commit(ctx, parts, fx, now)
+	refused, err := s.table.Commit(ctx, parts, fx, now)
 	if err != nil {
 		return fmt.Errorf("creating an account: %w", err)
 	}
@@ -51,7 +51,7 @@ func (s *Store) CreateAccount(ctx context.Context, n account.NewAccount, fx effe
 // transaction. An id that is taken is fault.Internal with
 // account.ErrIDTaken.
 func (s *Store) CreatePartner(ctx context.Context, p account.Partner, k account.APIKey, fx effects.Effects, now time.Time) error {
-	refused, err := s.Commit(ctx, []kit.Part{s.Insert(kit.PartPartner, partnerItem(p)), s.Insert(kit.PartKey, keys.Item(k))}, fx, now)
+	refused, err := s.table.Commit(ctx, []kit.Part{s.table.Insert(kit.PartPartner, partnerItem(p)), s.table.Insert(kit.PartKey, keys.Item(k))}, fx, now)
 	if err == nil && len(refused) > 0 {
 		err = account.ErrIDTaken
 	}
@@ -64,8 +64,8 @@ func (s *Store) CreatePartner(ctx context.Context, p account.Partner, k account.
 // Account reads an account, consistently. One that is absent, or whose purge is
 // due, is fault.NotFound.
 func (s *Store) Account(ctx context.Context, accountID int64, now time.Time) (account.Account, error) {
-	out, err := s.API.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.Name, Key: kit.AccountKey(accountID).Item(), ConsistentRead: aws.Bool(true),
+	out, err := s.table.API.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.table.Name, Key: kit.AccountKey(accountID).Item(), ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
 		return account.Account{}, fmt.Errorf("reading an account: %w", err)
@@ -75,7 +75,7 @@ func (s *Store) Account(ctx context.Context, accountID int64, now time.Time) (ac
 
 // Store keeps accounts, partners, and what keeps emails and external ids
 // unique.
-type Store struct{ *kit.Table }
+type Store struct{ table *kit.Table }
 
 // New makes one.
 func New(t *kit.Table) *Store { return &Store{t} }

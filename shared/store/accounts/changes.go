@@ -38,7 +38,7 @@ func (s *Store) UpdateAccount(ctx context.Context, c account.Update, fx effects.
 		if fx.Answer == nil {
 			return nil // nothing to do, and no answer to keep
 		}
-		return s.updateAccount(ctx, a, next, s.Check(kit.PartAccount, undeleted(Unchanged(a))), fx.AnswerOnly(), now)
+		return s.updateAccount(ctx, a, next, s.table.Check(kit.PartAccount, undeleted(Unchanged(a))), fx.AnswerOnly(), now)
 	}
 	e := undeleted(changedAccount(a, next))
 	if next.Active != a.Active {
@@ -47,7 +47,7 @@ func (s *Store) UpdateAccount(ctx context.Context, c account.Update, fx effects.
 	if next.OriginCountryCode != a.OriginCountryCode {
 		e.LacksOr(kit.AttrCarriers, "=", kit.NumberValue(0))
 	}
-	return s.updateAccount(ctx, a, next, s.Update(kit.PartAccount, e), fx, now)
+	return s.updateAccount(ctx, a, next, s.table.Update(kit.PartAccount, e), fx, now)
 }
 
 // undeleted adds the condition that the account is not deleted.
@@ -66,7 +66,7 @@ func (s *Store) updateAccount(ctx context.Context, a, next account.Account, acct
 	if next.EmailKey != a.EmailKey {
 		parts = append(parts, s.swap(a, emailOf(a), emailOf(next), kit.PartOldEmail, now)...)
 	}
-	refused, err := s.Commit(ctx, parts, fx, now)
+	refused, err := s.table.Commit(ctx, parts, fx, now)
 	switch {
 	case err != nil:
 		return fmt.Errorf("updating an account: %w", err)
@@ -104,7 +104,7 @@ func (s *Store) SetAccountActive(ctx context.Context, a account.Account, pinned,
 			next.Active, next.ModifiedAt = active, now
 			e := changedAccount(a, next)
 			Follow(e, now)
-			return []kit.Part{s.Update(kit.PartAccount, e)}
+			return []kit.Part{s.table.Update(kit.PartAccount, e)}
 		},
 	})
 }
@@ -130,7 +130,7 @@ func (s *Store) DeleteAccount(ctx context.Context, a account.Account, pinned boo
 			mark := kit.PurgeKey(a.ID).Item()
 			mark.Text(kit.AttrDuePK, kit.RepairPK)
 			mark.Text(kit.AttrDueKey, kit.RepairKey(now))
-			return append([]kit.Part{s.Update(kit.PartAccount, e), s.Put(kit.PartPurge, mark, "", nil)}, s.eachIdentifier(a, end)...)
+			return append([]kit.Part{s.table.Update(kit.PartAccount, e), s.table.Put(kit.PartPurge, mark, "", nil)}, s.eachIdentifier(a, end)...)
 		},
 	})
 }
@@ -153,7 +153,7 @@ func (s *Store) RestoreAccount(ctx context.Context, a account.Account, pinned bo
 			e.Remove(kit.AttrWasActive)
 			e.Remove(kit.AttrWasIn)
 			Follow(e, now)
-			return append([]kit.Part{s.Update(kit.PartAccount, e)}, s.eachIdentifier(a, func(e *kit.Edit) { e.Remove(kit.AttrTTL) })...)
+			return append([]kit.Part{s.table.Update(kit.PartAccount, e)}, s.eachIdentifier(a, func(e *kit.Edit) { e.Remove(kit.AttrTTL) })...)
 		},
 	})
 }
@@ -181,15 +181,15 @@ func (s *Store) changeState(ctx context.Context, a account.Account, pinned bool,
 			// The key is asked whether this is a repeat of what has been done.
 			never := Unchanged(a)
 			never.Lacks(kit.AttrPK)
-			parts = []kit.Part{s.Check(kit.PartAccount, never)}
+			parts = []kit.Part{s.table.Check(kit.PartAccount, never)}
 		case !c.done(a):
 			parts, with = c.parts(a), fx
 		case fx.Answer == nil:
 			return nil // nothing to do, and no answer to keep
 		default:
-			parts = []kit.Part{s.Check(kit.PartAccount, Unchanged(a))}
+			parts = []kit.Part{s.table.Check(kit.PartAccount, Unchanged(a))}
 		}
-		refused, err := s.Commit(ctx, parts, with, now)
+		refused, err := s.table.Commit(ctx, parts, with, now)
 		switch {
 		case err != nil:
 			return fmt.Errorf("%s: %w", c.what, err)

@@ -51,12 +51,12 @@ func (id identifier) ours(a account.Account) *kit.Edit {
 func (s *Store) swap(a account.Account, old, next identifier, partOld string, now time.Time) []kit.Part {
 	var parts []kit.Part
 	if next.held() {
-		parts = append(parts, s.Put(next.part, holderItem(next.key, a.ID, a.PartnerID), ifFreeOrOurs, kit.Item{
+		parts = append(parts, s.table.Put(next.part, holderItem(next.key, a.ID, a.PartnerID), ifFreeOrOurs, kit.Item{
 			":seconds": kit.NumberValue(now.Unix()), ":account": kit.NumberValue(a.ID),
 		}))
 	}
 	if old.held() {
-		parts = append(parts, s.Remove(partOld, old.ours(a)))
+		parts = append(parts, s.table.Remove(partOld, old.ours(a)))
 	}
 	return parts
 }
@@ -69,7 +69,7 @@ func (s *Store) eachIdentifier(a account.Account, change func(*kit.Edit)) []kit.
 		if id.held() {
 			e := id.ours(a)
 			change(e)
-			parts = append(parts, s.Update(id.part, e))
+			parts = append(parts, s.table.Update(id.part, e))
 		}
 	}
 	return parts

@@ -16,8 +16,8 @@ import (
 // for it, consistently. An id that nobody has, or only a purged account, is
 // fault.NotFound.
 func (s *Store) AccountByExternalID(ctx context.Context, partnerID int64, externalID string, now time.Time) (int64, error) {
-	out, err := s.API.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.Name, Key: kit.ExternalKey(partnerID, externalID).Item(), ConsistentRead: aws.Bool(true),
+	out, err := s.table.API.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.table.Name, Key: kit.ExternalKey(partnerID, externalID).Item(), ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
 		return 0, fmt.Errorf("finding an account: %w", err)
@@ -44,7 +44,7 @@ func (s *Store) ListAccounts(ctx context.Context, partnerID int64, f account.Fil
 		return nil, nil, nil // DynamoDB refuses a range that is empty
 	}
 	in := &dynamodb.QueryInput{
-		TableName: &s.Name, IndexName: aws.String(kit.IndexPartner),
+		TableName: &s.table.Name, IndexName: aws.String(kit.IndexPartner),
 		KeyConditionExpression:    aws.String("partner_pk = :pk AND created_key BETWEEN :from AND :to"),
 		ExpressionAttributeValues: kit.Item{":pk": kit.TextValue(kit.PartnerPK(partnerID)), ":from": kit.TextValue(from), ":to": kit.TextValue(to)},
 		ScanIndexForward:          &f.Ascending,
@@ -57,7 +57,7 @@ func (s *Store) ListAccounts(ctx context.Context, partnerID int64, f account.Fil
 	for {
 		// One more than asked for tells whether there is more.
 		in.Limit = kit.LimitOf(skip + limit + 1 - len(accounts))
-		out, err := s.API.Query(ctx, in)
+		out, err := s.table.API.Query(ctx, in)
 		if err != nil {
 			return nil, nil, fmt.Errorf("listing accounts: %w", err)
 		}

@@ -49,7 +49,7 @@ func (s *Store) CountChecks(ctx context.Context, name carrier.Name, checks []hea
 		e.Include(kit.AttrVotes, kit.TextSet(slices.Compact(votes)...))
 	}
 	e.Set(kit.AttrTTL, kit.NumberValue(minute.Add(tallyKept).Unix()))
-	if _, _, err := s.Edited(ctx, e); err != nil {
+	if _, _, err := s.table.Edited(ctx, e); err != nil {
 		return fmt.Errorf("counting checks: %w", err)
 	}
 	return nil
@@ -61,7 +61,7 @@ func (s *Store) CountChecks(ctx context.Context, name carrier.Name, checks []hea
 func (s *Store) Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]health.Tally, error) {
 	minute := now.Truncate(time.Minute)
 	in := &dynamodb.QueryInput{
-		TableName: &s.Name, ConsistentRead: aws.Bool(true),
+		TableName: &s.table.Name, ConsistentRead: aws.Bool(true),
 		KeyConditionExpression: aws.String("pk = :pk AND sk BETWEEN :from AND :to"),
 		ExpressionAttributeValues: kit.Item{
 			":pk": kit.TextValue(kit.HealthPK(name)), ":from": kit.TextValue(kit.TallySK(minute.Add(time.Minute - health.TallyKept))), ":to": kit.TextValue(kit.TallySK(minute)),
@@ -69,7 +69,7 @@ func (s *Store) Tallies(ctx context.Context, name carrier.Name, now time.Time) (
 	}
 	var tallies []health.Tally
 	for {
-		out, err := s.API.Query(ctx, in)
+		out, err := s.table.API.Query(ctx, in)
 		if err != nil {
 			return nil, fmt.Errorf("reading tallies: %w", err)
 		}
@@ -90,7 +90,7 @@ func (s *Store) Tallies(ctx context.Context, name carrier.Name, now time.Time) (
 // Breakers reads the breakers of all carriers, consistently, in one call. One
 // that was never saved is closed.
 func (s *Store) Breakers(ctx context.Context) (map[carrier.Name]health.Breaker, error) {
-	found, err := s.BatchGet(ctx, BreakerKeys())
+	found, err := s.table.BatchGet(ctx, BreakerKeys())
 	if err != nil {
 		return nil, fmt.Errorf("reading breakers: %w", err)
 	}
@@ -124,12 +124,12 @@ func ReadBreakers(found map[kit.Key]kit.Item) (map[carrier.Name]health.Breaker, 
 func (s *Store) SaveBreaker(ctx context.Context, b *health.Breaker) error {
 	next := *b
 	next.Version++
-	p := s.Insert(kit.PartBreaker, breakerItem(next))
+	p := s.table.Insert(kit.PartBreaker, breakerItem(next))
 	if b.Version != 0 {
-		p = s.Put(kit.PartBreaker, breakerItem(next), "#version = :version", kit.Item{":version": kit.NumberValue(b.Version)})
+		p = s.table.Put(kit.PartBreaker, breakerItem(next), "#version = :version", kit.Item{":version": kit.NumberValue(b.Version)})
 		p.Write.Put.ExpressionAttributeNames = map[string]string{"#version": kit.AttrVersion}
 	}
-	refused, err := s.Transact(ctx, []kit.Part{p})
+	refused, err := s.table.Transact(ctx, []kit.Part{p})
 	switch {
 	case err != nil:
 		return fmt.Errorf("saving a breaker: %w", err)
@@ -141,7 +141,7 @@ func (s *Store) SaveBreaker(ctx context.Context, b *health.Breaker) error {
 }
 
 // Store keeps breakers and tallies of carriers.
-type Store struct{ *kit.Table }
+type Store struct{ table *kit.Table }
 
 // New makes one.
 func New(t *kit.Table) *Store { return &Store{t} }

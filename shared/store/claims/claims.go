@@ -15,8 +15,8 @@ import (
 // Idempotency reads the record under rec's Scope and Key, consistently: nil when
 // there is none or it has expired.
 func (s *Store) Idempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error) {
-	out, err := s.API.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.Name, Key: kit.IdempotencyKey(rec.Scope, rec.Key).Item(), ConsistentRead: aws.Bool(true),
+	out, err := s.table.API.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.table.Name, Key: kit.IdempotencyKey(rec.Scope, rec.Key).Item(), ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading an idempotency record: %w", err)
@@ -32,7 +32,7 @@ func (s *Store) Idempotency(ctx context.Context, rec effects.Record, now time.Ti
 // lease is over, of whatever payload. Else it returns *effects.Replay with the
 // record that is there, finished or at work.
 func (s *Store) ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) error {
-	refused, err := s.Transact(ctx, []kit.Part{s.Claim(rec, now)})
+	refused, err := s.table.Transact(ctx, []kit.Part{s.table.Claim(rec, now)})
 	switch {
 	case err != nil:
 		return fmt.Errorf("claiming an idempotency key: %w", err)
@@ -55,14 +55,14 @@ func (s *Store) ReleaseIdempotency(ctx context.Context, rec effects.Record) erro
 	e := kit.NewEdit(kit.IdempotencyKey(rec.Scope, rec.Key))
 	e.Compares(kit.AttrClaimID, "=", kit.TextValue(rec.ClaimID))
 	e.Lacks(kit.AttrSealed)
-	if _, err := s.Transact(ctx, []kit.Part{s.Remove(kit.PartIdempotency, e)}); err != nil {
+	if _, err := s.table.Transact(ctx, []kit.Part{s.table.Remove(kit.PartIdempotency, e)}); err != nil {
 		return fmt.Errorf("releasing an idempotency key: %w", err)
 	}
 	return nil
 }
 
 // Store keeps claims of idempotency keys.
-type Store struct{ *kit.Table }
+type Store struct{ table *kit.Table }
 
 // New makes one.
 func New(t *kit.Table) *Store { return &Store{t} }

@@ -25,7 +25,7 @@ import (
 func (s *Store) ClaimCheck(ctx context.Context, conn connection.Connection, until, now time.Time) (connection.Connection, error) {
 	e := claiming(conn.AccountID, conn.ID, until, now)
 	e.Compares(kit.AttrVersion, "=", kit.NumberValue(conn.Version))
-	it, refused, err := s.Edited(ctx, e)
+	it, refused, err := s.table.Edited(ctx, e)
 	if err != nil {
 		return connection.Connection{}, fmt.Errorf("claiming a connection: %w", err)
 	}
@@ -66,7 +66,7 @@ func (s *Store) ClaimDue(ctx context.Context, d connection.Due, until, now time.
 	e.Compares(kit.AttrStanding, "=", kit.TextValue(string(account.StandingActive)))
 	e.Add(kit.AttrUnrecorded, 1)
 	due(e, d, t.ClaimedUntil(1, until, now))
-	it, refused, err := s.Edited(ctx, e)
+	it, refused, err := s.table.Edited(ctx, e)
 	switch {
 	case invalid(err):
 		// Some attribute is of another type: no claim of it can succeed.
@@ -85,7 +85,7 @@ func (s *Store) ClaimDue(ctx context.Context, d connection.Due, until, now time.
 		later.Compares(kit.AttrVersion, "=", kit.NumberValue(r.Int(kit.AttrVersion)))
 		later.Add(kit.AttrVersion, 1)
 		due(later, d, t.ClaimedUntil(claims, until, now))
-		next, changed, err := s.Edited(ctx, later)
+		next, changed, err := s.table.Edited(ctx, later)
 		if err != nil {
 			return connection.Connection{}, fmt.Errorf("putting a connection off: %w", err)
 		}
@@ -140,7 +140,7 @@ func (s *Store) putOff(ctx context.Context, d connection.Due, now time.Time) (re
 	e := kit.NewEdit(kit.ConnectionKey(d.AccountID, d.ConnectionID))
 	e.Compares(kit.AttrDueKey, "<", kit.TextValue(kit.DueUntil(now)))
 	e.Set(kit.AttrDueKey, kit.TextValue(kit.RefreshKey(now.Add(24*time.Hour), d.CredentialID, d.PartnerID)))
-	_, refused, err = s.Edited(ctx, e)
+	_, refused, err = s.table.Edited(ctx, e)
 	if err != nil {
 		return refused, fmt.Errorf("putting an entry off: %w", err)
 	}
@@ -175,7 +175,7 @@ func claiming(accountID int64, connectionID string, until, now time.Time) *kit.E
 // one that was claimed: nothing is written then.
 func (s *Store) RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error {
 	next := freed(conn)
-	refused, err := s.Commit(ctx, append([]kit.Part{s.replace(&next, conn.Version)}, s.checked(&next, entry, snap)...), fx, now)
+	refused, err := s.table.Commit(ctx, append([]kit.Part{s.replace(&next, conn.Version)}, s.checked(&next, entry, snap)...), fx, now)
 	if err != nil {
 		return fmt.Errorf("recording a check: %w", err)
 	}

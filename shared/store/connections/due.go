@@ -89,7 +89,7 @@ func (s *Store) readShards(ctx context.Context, shards []*dueShard, n int) error
 
 func (s *Store) readShard(ctx context.Context, shard *dueShard, n int) error {
 	shard.next.Limit = kit.LimitOf(n)
-	out, err := s.API.Query(ctx, shard.next)
+	out, err := s.table.API.Query(ctx, shard.next)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) (found
 	in := s.dueQuery(kit.RepairPK, now)
 	for {
 		in.Limit = kit.LimitOf(limit - len(found))
-		out, err := s.API.Query(ctx, in)
+		out, err := s.table.API.Query(ctx, in)
 		if err != nil {
 			return nil, 0, fmt.Errorf("finding unfinished work: %w", err)
 		}
@@ -142,7 +142,7 @@ func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) (found
 // dueQuery asks for what of a partition of by_due is due.
 func (s *Store) dueQuery(pk string, now time.Time) *dynamodb.QueryInput {
 	return &dynamodb.QueryInput{
-		TableName: &s.Name, IndexName: aws.String(kit.IndexDue),
+		TableName: &s.table.Name, IndexName: aws.String(kit.IndexDue),
 		KeyConditionExpression:    aws.String("due_pk = :pk AND due_key < :until"),
 		ExpressionAttributeValues: kit.Item{":pk": kit.TextValue(pk), ":until": kit.TextValue(kit.DueUntil(now))},
 	}

@@ -34,19 +34,19 @@ func (s *Store) FollowConnection(ctx context.Context, conn *connection.Connectio
 		if next.Visible() && !ends {
 			row.Write.Put.ConditionExpression = aws.String(*row.Write.Put.ConditionExpression + " AND attribute_not_exists(expires_at)")
 		}
-		parts := []kit.Part{s.Check(kit.PartAccount, accounts.Unchanged(account)), row}
+		parts := []kit.Part{s.table.Check(kit.PartAccount, accounts.Unchanged(account)), row}
 		if ends {
 			e := kit.NewEdit(kit.NumberKey(next.AccountID, connection.Number{Carrier: next.Carrier, Number: next.AccountNumber}))
 			e.End(next.PurgeAt)
-			parts = append(parts, s.Update(kit.PartNumber, e))
+			parts = append(parts, s.table.Update(kit.PartNumber, e))
 		}
 		if ends && snapshot {
 			e := kit.NewEdit(kit.SnapshotKey(next.AccountID, next.ID))
 			e.Exists(kit.AttrPK)
 			e.End(next.PurgeAt)
-			parts = append(parts, s.Update(kit.PartSnapshot, e))
+			parts = append(parts, s.table.Update(kit.PartSnapshot, e))
 		}
-		refused, err := s.Transact(ctx, parts)
+		refused, err := s.table.Transact(ctx, parts)
 		switch {
 		case err != nil:
 			return fmt.Errorf("following an account: %w", err)
@@ -90,8 +90,8 @@ func (s *Store) EndFollow(ctx context.Context, account account.Account) error {
 	a.Remove(kit.AttrDuePK)
 	a.Remove(kit.AttrDueKey)
 	for range kit.Attempts {
-		parts := []kit.Part{s.Update(kit.PartAccount, a), s.Remove(kit.PartPurge, kit.NewEdit(kit.PurgeKey(account.ID)))}
-		items, err := s.QueryItems(ctx, kit.AccountPK(account.ID), kit.SkKey, kit.SkNumber)
+		parts := []kit.Part{s.table.Update(kit.PartAccount, a), s.table.Remove(kit.PartPurge, kit.NewEdit(kit.PurgeKey(account.ID)))}
+		items, err := s.table.QueryItems(ctx, kit.AccountPK(account.ID), kit.SkKey, kit.SkNumber)
 		if err != nil {
 			return fmt.Errorf("ending an account's mark: %w", err)
 		}
@@ -101,17 +101,17 @@ func (s *Store) EndFollow(ctx context.Context, account account.Account) error {
 			switch number := strings.HasPrefix(e.Key.SK, kit.SkNumber); {
 			case number && it[kit.AttrCarrierIDs] == nil && len(parts) < kit.MostParts:
 				e.Lacks(kit.AttrCarrierIDs)
-				parts = append(parts, s.Remove(kit.PartNumber, e))
+				parts = append(parts, s.table.Remove(kit.PartNumber, e))
 			case !number && r.Seconds(kit.AttrTTL).Unix() != account.PurgeAt.Unix():
 				e.Exists(kit.AttrPK)
 				e.End(account.PurgeAt)
-				parts = append(parts, s.Update(kit.PartKey, e))
+				parts = append(parts, s.table.Update(kit.PartKey, e))
 			}
 			if err := r.Done("item of an account"); err != nil {
 				return err
 			}
 		}
-		refused, err := s.Transact(ctx, parts)
+		refused, err := s.table.Transact(ctx, parts)
 		switch {
 		case err != nil:
 			return fmt.Errorf("ending an account's mark: %w", err)
@@ -130,7 +130,7 @@ func (s *Store) EndFollow(ctx context.Context, account account.Account) error {
 // gets this one (whole seconds), and nothing is left to be done about it. What a
 // crash has left of a connection stays until that is settled.
 func (s *Store) EndPurge(ctx context.Context, accountID int64, at time.Time) error {
-	items, err := s.QueryItems(ctx, kit.AccountPK(accountID), " ", "~")
+	items, err := s.table.QueryItems(ctx, kit.AccountPK(accountID), " ", "~")
 	if err != nil {
 		return fmt.Errorf("ending what is left of an account: %w", err)
 	}
@@ -146,19 +146,19 @@ func (s *Store) EndPurge(ctx context.Context, accountID int64, at time.Time) err
 			e.End(at)
 			e.Remove(kit.AttrDuePK)
 			e.Remove(kit.AttrDueKey)
-			parts = append(parts, s.Update(kit.PartEnd, e))
+			parts = append(parts, s.table.Update(kit.PartEnd, e))
 		}
 		if err := r.Done("item of an account"); err != nil {
 			return err
 		}
 	}
 	for n := 0; n < len(parts); n += kit.MostParts {
-		if _, err := s.Transact(ctx, parts[n:min(n+kit.MostParts, len(parts))]); err != nil {
+		if _, err := s.table.Transact(ctx, parts[n:min(n+kit.MostParts, len(parts))]); err != nil {
 			return fmt.Errorf("ending what is left of an account: %w", err)
 		}
 	}
 	// Only then: until here the reconciler comes back to it.
-	if _, err := s.Transact(ctx, []kit.Part{s.Remove(kit.PartPurge, kit.NewEdit(kit.PurgeKey(accountID)))}); err != nil {
+	if _, err := s.table.Transact(ctx, []kit.Part{s.table.Remove(kit.PartPurge, kit.NewEdit(kit.PurgeKey(accountID)))}); err != nil {
 		return fmt.Errorf("ending a purge: %w", err)
 	}
 	return nil

@@ -28,7 +28,7 @@ func (s *Store) History(ctx context.Context, accountID int64, connectionID strin
 		return nil, nil, nil // DynamoDB refuses a range that is empty
 	}
 	in := &dynamodb.QueryInput{
-		TableName: &s.Name, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false),
+		TableName: &s.table.Name, ConsistentRead: aws.Bool(true), ScanIndexForward: aws.Bool(false),
 		KeyConditionExpression: aws.String("pk = :pk AND sk BETWEEN :from AND :to"),
 		ExpressionAttributeValues: kit.Item{
 			":pk": kit.TextValue(kit.HistoryPK(accountID, connectionID)), ":from": kit.TextValue(from), ":to": kit.TextValue(to),
@@ -36,7 +36,7 @@ func (s *Store) History(ctx context.Context, accountID int64, connectionID strin
 	}
 	for {
 		in.Limit = kit.LimitOf(skip + limit + 1 - len(entries)) // one more tells whether there is more
-		out, err := s.API.Query(ctx, in)
+		out, err := s.table.API.Query(ctx, in)
 		if err != nil {
 			return nil, nil, fmt.Errorf("reading a history: %w", err)
 		}

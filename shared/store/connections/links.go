@@ -32,9 +32,9 @@ func (s *Store) BeginLink(ctx context.Context, conn *connection.Connection, o co
 	next.Status = connection.Linking
 	next.Version++
 
-	row := s.Insert(kit.PartConnection, Item(&next))
+	row := s.table.Insert(kit.PartConnection, Item(&next))
 	if o.TakeOver {
-		row = s.Put(kit.PartConnection, Item(&next), "#version = :version AND #status = :linking", kit.Item{
+		row = s.table.Put(kit.PartConnection, Item(&next), "#version = :version AND #status = :linking", kit.Item{
 			":version": kit.NumberValue(conn.Version), ":linking": kit.TextValue(string(connection.Linking)),
 		})
 		row.Write.Put.ExpressionAttributeNames = map[string]string{"#version": kit.AttrVersion, "#status": kit.AttrStatus}
@@ -42,11 +42,11 @@ func (s *Store) BeginLink(ctx context.Context, conn *connection.Connection, o co
 	acct := kit.NewEdit(kit.AccountKey(conn.AccountID))
 	acct.Compares(kit.AttrActive, "=", kit.BoolValue(true))
 	s.hasRoom(acct)
-	parts := []kit.Part{s.Check(kit.PartAccount, acct), s.holdNumber(&next, o.AllowDuplicate), row}
+	parts := []kit.Part{s.table.Check(kit.PartAccount, acct), s.holdNumber(&next, o.AllowDuplicate), row}
 	if s.Caps.LinksPerDay > 0 {
-		parts = append(parts, s.Check(kit.PartDay, s.dayHasRoom(conn.AccountID, conn.ModifiedAt, kit.AttrMade)))
+		parts = append(parts, s.table.Check(kit.PartDay, s.dayHasRoom(conn.AccountID, conn.ModifiedAt, kit.AttrMade)))
 	}
-	refused, err := s.Transact(ctx, parts)
+	refused, err := s.table.Transact(ctx, parts)
 	switch {
 	case err != nil:
 		return fmt.Errorf("beginning a link: %w", err)
@@ -91,7 +91,7 @@ func (s *Store) countDay(accountID int64, now time.Time, attr string) []kit.Part
 	e := s.dayHasRoom(accountID, now, attr)
 	e.Add(attr, 1)
 	e.Set(kit.AttrTTL, kit.NumberValue(now.Add(48*time.Hour).Unix()))
-	return []kit.Part{s.Update(kit.PartDay, e)}
+	return []kit.Part{s.table.Update(kit.PartDay, e)}
 }
 
 // holdNumber adds the connection to those that hold its account number: on the
@@ -108,7 +108,7 @@ func (s *Store) holdNumber(c *connection.Connection, duplicate bool) kit.Part {
 	case s.Caps.Duplicates > 0:
 		e.HasRoom(kit.AttrCarrierIDs, kit.TextValue(c.ID), s.Caps.Duplicates)
 	}
-	return s.Update(kit.PartNumber, e)
+	return s.table.Update(kit.PartNumber, e)
 }
 
 // numberHeld says why a connection may not hold a number.
@@ -127,9 +127,9 @@ func (s *Store) dropNumber(ctx context.Context, c *connection.Connection, accoun
 	k := kit.NumberKey(c.AccountID, connection.Number{Carrier: c.Carrier, Number: accountNumber})
 	only := kit.NewEdit(k)
 	only.Compares(kit.AttrCarrierIDs, "=", kit.TextSet(c.ID))
-	drop := []kit.Part{s.Remove(kit.PartOldNumber, only)}
+	drop := []kit.Part{s.table.Remove(kit.PartOldNumber, only)}
 	for range kit.Attempts {
-		refused, err := s.Commit(ctx, append(slices.Clone(parts), drop...), fx, now)
+		refused, err := s.table.Commit(ctx, append(slices.Clone(parts), drop...), fx, now)
 		old, is := refused[kit.PartOldNumber]
 		if delete(refused, kit.PartOldNumber); err != nil || !is || len(refused) > 0 {
 			return refused, err
@@ -144,15 +144,15 @@ func (s *Store) dropNumber(ctx context.Context, c *connection.Connection, accoun
 		case len(ids) == 0: // of version 0.3, which left empty ones
 			empty := kit.NewEdit(k)
 			empty.Lacks(kit.AttrCarrierIDs)
-			drop = []kit.Part{s.Remove(kit.PartOldNumber, empty)}
+			drop = []kit.Part{s.table.Remove(kit.PartOldNumber, empty)}
 		case len(ids) == 1 && ids[0] == c.ID:
-			drop = []kit.Part{s.Remove(kit.PartOldNumber, only)}
+			drop = []kit.Part{s.table.Remove(kit.PartOldNumber, only)}
 		default:
 			one := kit.NewEdit(k)
 			one.Exclude(kit.AttrCarrierIDs, kit.TextSet(c.ID))
 			one.Exists(kit.AttrCarrierIDs)
 			one.Compares(kit.AttrCarrierIDs, "<>", kit.TextSet(c.ID))
-			drop = []kit.Part{s.Update(kit.PartOldNumber, one)}
+			drop = []kit.Part{s.table.Update(kit.PartOldNumber, one)}
 		}
 	}
 	return nil, fault.Busy(fmt.Errorf("a number has other holders in each of %d attempts", kit.Attempts))
@@ -184,10 +184,10 @@ func (s *Store) FinishLink(ctx context.Context, conn *connection.Connection, ent
 	account.Add(kit.AttrCarriers, 1)
 	account.Compares(kit.AttrActive, "=", kit.BoolValue(true))
 	s.hasRoom(account)
-	parts := []kit.Part{s.replace(&next, conn.Version), s.Update(kit.PartAccount, account)}
+	parts := []kit.Part{s.replace(&next, conn.Version), s.table.Update(kit.PartAccount, account)}
 	parts = append(parts, s.countDay(conn.AccountID, conn.ModifiedAt, kit.AttrMade)...)
 	parts = append(parts, s.checked(&next, entry, snap)...)
-	refused, err := s.Commit(ctx, parts, fx, now)
+	refused, err := s.table.Commit(ctx, parts, fx, now)
 	switch {
 	case err != nil:
 		return fmt.Errorf("finishing a link: %w", err)
@@ -223,7 +223,7 @@ func (s *Store) DropLink(ctx context.Context, conn connection.Connection) error 
 	row := kit.NewEdit(kit.ConnectionKey(conn.AccountID, conn.ID))
 	row.Compares(kit.AttrVersion, "=", kit.NumberValue(conn.Version))
 	row.Compares(kit.AttrStatus, "=", kit.TextValue(string(connection.Linking)))
-	refused, err := s.dropNumber(ctx, &conn, conn.AccountNumber, []kit.Part{s.Remove(kit.PartConnection, row)}, effects.Effects{}, time.Time{})
+	refused, err := s.dropNumber(ctx, &conn, conn.AccountNumber, []kit.Part{s.table.Remove(kit.PartConnection, row)}, effects.Effects{}, time.Time{})
 	if err != nil {
 		return fmt.Errorf("dropping a link: %w", err)
 	}
@@ -238,7 +238,7 @@ func (s *Store) SaveConnection(ctx context.Context, conn *connection.Connection)
 	next := later(conn)
 	// A transaction: its request token keeps a repeat after a lost answer from being
 	// refused by its own work.
-	refused, err := s.Transact(ctx, []kit.Part{s.replace(&next, conn.Version)})
+	refused, err := s.table.Transact(ctx, []kit.Part{s.replace(&next, conn.Version)})
 	if err != nil {
 		return fmt.Errorf("saving a connection: %w", err)
 	}
@@ -266,9 +266,9 @@ func (s *Store) ChangeConnection(ctx context.Context, conn *connection.Connectio
 	if c.Unchanged {
 		row := kit.NewEdit(kit.ConnectionKey(conn.AccountID, conn.ID))
 		row.Compares(kit.AttrVersion, "=", kit.NumberValue(conn.Version))
-		next, parts, fx = *conn, []kit.Part{s.Check(kit.PartConnection, row)}, fx.AnswerOnly()
+		next, parts, fx = *conn, []kit.Part{s.table.Check(kit.PartConnection, row)}, fx.AnswerOnly()
 	}
-	write := func() (kit.Refusals, error) { return s.Commit(ctx, parts, fx, now) }
+	write := func() (kit.Refusals, error) { return s.table.Commit(ctx, parts, fx, now) }
 	if c.OldNumber != "" && c.OldNumber != next.AccountNumber {
 		parts = append(parts, s.holdNumber(&next, c.AllowDuplicate))
 		write = func() (kit.Refusals, error) { return s.dropNumber(ctx, &next, c.OldNumber, parts, fx, now) }
@@ -303,8 +303,8 @@ func (s *Store) Unlink(ctx context.Context, conn *connection.Connection, fx effe
 	acct.Exists(kit.AttrPK)
 	parts := []kit.Part{
 		s.replace(&next, conn.Version),
-		s.Update(kit.PartAccount, acct),
-		s.Remove(kit.PartSnapshot, kit.NewEdit(kit.SnapshotKey(conn.AccountID, conn.ID))),
+		s.table.Update(kit.PartAccount, acct),
+		s.table.Remove(kit.PartSnapshot, kit.NewEdit(kit.SnapshotKey(conn.AccountID, conn.ID))),
 	}
 	parts = append(parts, s.countDay(conn.AccountID, conn.DisconnectedAt, kit.AttrUnlinked)...)
 	refused, err := s.dropNumber(ctx, &next, next.AccountNumber, parts, fx, now)
@@ -338,7 +338,7 @@ func freed(c *connection.Connection) connection.Connection {
 
 // replace is a part that writes the row on the condition of its version.
 func (s *Store) replace(c *connection.Connection, version int64) kit.Part {
-	p := s.Put(kit.PartConnection, Item(c), "#version = :version", kit.Item{":version": kit.NumberValue(version)})
+	p := s.table.Put(kit.PartConnection, Item(c), "#version = :version", kit.Item{":version": kit.NumberValue(version)})
 	p.Write.Put.ExpressionAttributeNames = map[string]string{"#version": kit.AttrVersion}
 	return p
 }
@@ -347,10 +347,10 @@ func (s *Store) replace(c *connection.Connection, version int64) kit.Part {
 func (s *Store) checked(c *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot) []kit.Part {
 	var parts []kit.Part
 	if entry != nil {
-		parts = append(parts, s.Put(kit.PartHistory, historyItem(c, *entry), "", nil))
+		parts = append(parts, s.table.Put(kit.PartHistory, historyItem(c, *entry), "", nil))
 	}
 	if snap != nil {
-		parts = append(parts, s.Put(kit.PartSnapshot, snapshotItem(c, *snap), "", nil))
+		parts = append(parts, s.table.Put(kit.PartSnapshot, snapshotItem(c, *snap), "", nil))
 	}
 	return parts
 }
@@ -370,7 +370,7 @@ func otherRow(refused kit.Refusals) error {
 // disconnected one too. One that the account does not have is fault.NotFound;
 // one whose PurgeAt is over may be there still.
 func (s *Store) Connection(ctx context.Context, accountID int64, connectionID string) (connection.Connection, error) {
-	it, err := s.One(ctx, kit.ConnectionKey(accountID, connectionID))
+	it, err := s.table.One(ctx, kit.ConnectionKey(accountID, connectionID))
 	if err != nil {
 		return connection.Connection{}, fmt.Errorf("reading a connection: %w", err)
 	}
@@ -383,7 +383,7 @@ func (s *Store) Connection(ctx context.Context, accountID int64, connectionID st
 // Snapshot reads the snapshot of a connection, consistently; nil if there is
 // none.
 func (s *Store) Snapshot(ctx context.Context, accountID int64, connectionID string) (*connection.Snapshot, error) {
-	it, err := s.One(ctx, kit.SnapshotKey(accountID, connectionID))
+	it, err := s.table.One(ctx, kit.SnapshotKey(accountID, connectionID))
 	if err != nil {
 		return nil, fmt.Errorf("reading a snapshot: %w", err)
 	}
@@ -392,11 +392,11 @@ func (s *Store) Snapshot(ctx context.Context, accountID int64, connectionID stri
 
 // Store keeps connections, their history, snapshots and numbers.
 type Store struct {
-	*kit.Table
+	table *kit.Table
 	// Caps are held in the transaction that makes the thing. They are set before
 	// the first call.
 	Caps connection.Caps
 }
 
 // New makes one.
-func New(t *kit.Table) *Store { return &Store{Table: t} }
+func New(t *kit.Table) *Store { return &Store{table: t} }

@@ -21,7 +21,7 @@ func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapsh
 		last = kit.SkSnapshot
 	}
 	// One call for both: what stands between them, keys and numbers, is little.
-	items, err := s.QueryItems(ctx, kit.AccountPK(accountID), kit.SkConnection, last)
+	items, err := s.table.QueryItems(ctx, kit.AccountPK(accountID), kit.SkConnection, last)
 	if err != nil {
 		return nil, nil, fmt.Errorf("listing connections: %w", err)
 	}
@@ -69,7 +69,7 @@ func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapsh
 // ones too, the oldest first. One whose PurgeAt is over may be among them. An
 // account that is absent has none.
 func (s *Store) AllConnections(ctx context.Context, accountID int64) ([]connection.Connection, error) {
-	items, err := s.QueryItems(ctx, kit.AccountPK(accountID), kit.SkConnection, kit.SkConnection)
+	items, err := s.table.QueryItems(ctx, kit.AccountPK(accountID), kit.SkConnection, kit.SkConnection)
 	if err != nil {
 		return nil, fmt.Errorf("listing connections: %w", err)
 	}

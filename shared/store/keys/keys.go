@@ -21,7 +21,7 @@ import (
 // ListKeys reads all keys of an account, expired ones too, the oldest first. An
 // account that is absent has none.
 func (s *Store) ListKeys(ctx context.Context, accountID int64) ([]account.APIKey, error) {
-	items, err := s.QueryItems(ctx, kit.AccountPK(accountID), kit.SkKey, kit.SkKey)
+	items, err := s.table.QueryItems(ctx, kit.AccountPK(accountID), kit.SkKey, kit.SkKey)
 	if err != nil {
 		return nil, fmt.Errorf("listing API keys: %w", err)
 	}
@@ -72,14 +72,14 @@ func (s *Store) RotateKey(ctx context.Context, old, k account.APIKey, validUntil
 func (s *Store) DeleteKey(ctx context.Context, k account.APIKey, fx effects.Effects, now time.Time) error {
 	e := kit.NewEdit(kit.APIKeyKey(k.PartnerID, k.AccountID, k.Hash))
 	e.Exists(kit.AttrPK)
-	parts := []kit.Part{s.Remove(kit.PartKey, e)}
+	parts := []kit.Part{s.table.Remove(kit.PartKey, e)}
 	if k.AccountID != 0 {
 		count := kit.NewEdit(kit.AccountKey(k.AccountID))
 		count.Add(kit.AttrKeys, -1)
 		count.Exists(kit.AttrPK)
-		parts = append(parts, s.Update(kit.PartAccount, count))
+		parts = append(parts, s.table.Update(kit.PartAccount, count))
 	}
-	refused, err := s.Commit(ctx, parts, fx, now)
+	refused, err := s.table.Commit(ctx, parts, fx, now)
 	switch {
 	case err != nil:
 		return fmt.Errorf("deleting an API key: %w", err)
@@ -101,7 +101,7 @@ type ending struct {
 func (s *Store) addKey(ctx context.Context, k account.APIKey, old *ending, fx effects.Effects, now time.Time) error {
 	var spent *account.APIKey // whose place the new key takes
 	for n := 0; ; n++ {
-		refused, err := s.Commit(ctx, s.keyParts(k, old, spent, now), fx, now)
+		refused, err := s.table.Commit(ctx, s.keyParts(k, old, spent, now), fx, now)
 		if err != nil || len(refused) == 0 {
 			return err
 		}
@@ -132,16 +132,16 @@ func (s *Store) addKey(ctx context.Context, k account.APIKey, old *ending, fx ef
 func (s *Store) keyParts(k account.APIKey, old *ending, spent *account.APIKey, now time.Time) []kit.Part {
 	account := kit.NewEdit(kit.AccountKey(k.AccountID))
 	account.Lacks(kit.AttrTTL)
-	parts := []kit.Part{{}, s.Insert(kit.PartKey, Item(k))}
+	parts := []kit.Part{{}, s.table.Insert(kit.PartKey, Item(k))}
 	if spent == nil {
 		if s.MaxKeys > 0 {
 			account.Compares(kit.AttrKeys, "<", kit.NumberValue(int64(s.MaxKeys)))
 		}
 		account.Add(kit.AttrKeys, 1)
-		parts[0] = s.Update(kit.PartAccount, account)
+		parts[0] = s.table.Update(kit.PartAccount, account)
 	} else {
 		account.Exists(kit.AttrPK)
-		parts[0] = s.Check(kit.PartAccount, account)
+		parts[0] = s.table.Check(kit.PartAccount, account)
 	}
 	if old != nil {
 		e := kit.NewEdit(kit.APIKeyKey(old.key.PartnerID, old.key.AccountID, old.key.Hash))
@@ -154,16 +154,16 @@ func (s *Store) keyParts(k account.APIKey, old *ending, spent *account.APIKey, n
 		}
 		e.Lacks(kit.AttrReplacedBy)
 		if spent != nil && spent.Hash == old.key.Hash {
-			return append(parts, s.Remove(kit.PartOldKey, e))
+			return append(parts, s.table.Remove(kit.PartOldKey, e))
 		}
 		e.Set(kit.AttrValidUntil, kit.TimeValue(old.at))
 		e.Set(kit.AttrReplacedBy, kit.NumberValue(k.ID))
-		parts = append(parts, s.Update(kit.PartOldKey, e))
+		parts = append(parts, s.table.Update(kit.PartOldKey, e))
 	}
 	if spent != nil {
 		e := kit.NewEdit(kit.APIKeyKey(spent.PartnerID, spent.AccountID, spent.Hash))
 		e.Compares(kit.AttrValidUntil, "<=", kit.TimeValue(now))
-		parts = append(parts, s.Remove(kit.PartSpentKey, e))
+		parts = append(parts, s.table.Remove(kit.PartSpentKey, e))
 	}
 	return parts
 }
@@ -221,11 +221,11 @@ func (s *Store) spentKey(ctx context.Context, accountID int64, old *ending, now 
 
 // Store keeps API keys and counts their use.
 type Store struct {
-	*kit.Table
+	table *kit.Table
 	// MaxKeys is how many keys that have not expired an account may have; no limit
 	// if it is zero.
 	MaxKeys int
 }
 
 // New makes one.
-func New(t *kit.Table) *Store { return &Store{Table: t} }
+func New(t *kit.Table) *Store { return &Store{table: t} }

@@ -80,7 +80,7 @@ func (s *Store) UseKey(ctx context.Context, u account.KeyUse) (account.KeyUsed, 
 // counted, else as it is: nil if there is none.
 func (s *Store) useKey(ctx context.Context, u account.KeyUse, window int64, open bool) (it kit.Item, counted bool, err error) {
 	in := &dynamodb.UpdateItemInput{
-		TableName: &s.Name,
+		TableName: &s.table.Name,
 		Key:       kit.APIKeyKey(u.PartnerID, u.AccountID, u.Hash).Item(),
 		ExpressionAttributeValues: kit.Item{
 			":window": kit.NumberValue(window),
@@ -99,9 +99,9 @@ func (s *Store) useKey(ctx context.Context, u account.KeyUse, window int64, open
 	}
 	in.UpdateExpression, in.ConditionExpression = &update, &condition
 	var out *dynamodb.UpdateItemOutput
-	err = s.Write(ctx, func() error {
+	err = s.table.Write(ctx, func() error {
 		var err error
-		out, err = s.API.UpdateItem(ctx, in)
+		out, err = s.table.API.UpdateItem(ctx, in)
 		return err
 	})
 	if old, refused := kit.RefusedItem(err); refused {

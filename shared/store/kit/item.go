@@ -10,13 +10,10 @@ import (
 
 // Item is what DynamoDB holds. Conversion is written out by hand: it costs less
 // of a cold start than reflection does, and says what is stored. An empty text,
-// a zero number, a zero time and an empty map are stored as no attribute. What
-// stands a hundred times is not inlined: that would be a kilobyte for each dozen.
+// a zero number, a zero time and an empty map are stored as no attribute.
 type Item map[string]types.AttributeValue
 
 // Text stores a text; an empty one is left out.
-//
-//go:noinline
 func (it Item) Text(name, s string) {
 	if s != "" {
 		it[name] = &types.AttributeValueMemberS{Value: s}
@@ -24,8 +21,6 @@ func (it Item) Text(name, s string) {
 }
 
 // Int stores a whole number.
-//
-//go:noinline
 func (it Item) Int(name string, n int64) {
 	if n != 0 {
 		it[name] = NumberValue(n)
@@ -33,8 +28,6 @@ func (it Item) Int(name string, n int64) {
 }
 
 // Time is kept in milliseconds since 1970, which compare as they pass.
-//
-//go:noinline
 func (it Item) Time(name string, t time.Time) {
 	if !t.IsZero() {
 		it[name] = TimeValue(t)

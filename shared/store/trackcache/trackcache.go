@@ -16,7 +16,7 @@ import (
 )
 
 // Store keeps what carriers said of parcels, and counts their calls.
-type Store struct{ *kit.Table }
+type Store struct{ table *kit.Table }
 
 // New makes one.
 func New(t *kit.Table) *Store { return &Store{t} }
@@ -57,7 +57,7 @@ func (s *Store) TakeCall(ctx context.Context, a connection.Allowance, limit int,
 	e.Set(call(1), kit.TimeValue(now))
 	e.Set(kit.AttrTTL, kit.NumberValue(now.Add(max(callsKept, window)).Unix()))
 	e.LacksOr(call(limit), "<=", kit.TimeValue(now.Add(-window)))
-	it, refused, err := s.Edited(ctx, e)
+	it, refused, err := s.table.Edited(ctx, e)
 	if err != nil {
 		return 0, fmt.Errorf("taking a call: %w", err)
 	}
@@ -79,7 +79,7 @@ func (s *Store) CachedTracking(ctx context.Context, accountID int64, connectionI
 	for _, number := range slices.Compact(slices.Sorted(slices.Values(numbers))) {
 		keys = append(keys, kit.TrackingKey(accountID, connectionID, number))
 	}
-	found, err := s.BatchGet(ctx, keys)
+	found, err := s.table.BatchGet(ctx, keys)
 	if err != nil {
 		return nil, fmt.Errorf("reading cached tracking: %w", err)
 	}
@@ -106,13 +106,13 @@ func (s *Store) CacheTracking(ctx context.Context, accountID int64, connectionID
 	}
 	var left map[string][]types.WriteRequest
 	for _, put := range byKey {
-		left = map[string][]types.WriteRequest{s.Name: append(left[s.Name], put)}
+		left = map[string][]types.WriteRequest{s.table.Name: append(left[s.table.Name], put)}
 	}
 	for n := 0; len(left) > 0 && n < kit.Attempts; n++ {
-		if n > 0 && s.Backoff(ctx, n-1) != nil {
+		if n > 0 && s.table.Backoff(ctx, n-1) != nil {
 			return nil //nolint:nilerr // no time left for what was left
 		}
-		out, err := s.API.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: left})
+		out, err := s.table.API.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: left})
 		if err != nil {
 			return fmt.Errorf("caching tracking: %w", err)
 		}
