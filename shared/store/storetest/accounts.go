@@ -57,12 +57,12 @@ func longExternalID() string { return strings.Repeat("\U0001F4E6", 128) }
 func accountTests() tests {
 	return tests{
 		"an email is taken in any letter case, by anybody":   accountAnEmailIsTakenInAnyLetterCaseByAnybody,
-		"an external id is taken within its partner":         accountAnExternalIdIsTakenWithinItsPartner,
-		"external ids are kept to the letter":                accountExternalIdsAreKeptToTheLetter,
-		"partner 1 with id 2#3 is not partner 1#2 with id 3": accountPartner1WithId23IsNotPartner12WithId3,
+		"an external id is taken within its partner":         accountAnExternalIDIsTakenWithinItsPartner,
+		"external ids are kept to the letter":                accountExternalIDsAreKeptToTheLetter,
+		"partner 1 with id 2#3 is not partner 1#2 with id 3": accountPartner1WithID23IsNotPartner12WithID3,
 		"both are taken, in the order of the fields":         accountBothAreTakenInTheOrderOfTheFields,
-		"an id that is taken is ErrIDTaken":                  accountAnIdThatIsTakenIsErrIDTaken,
-		"a partner's id that is taken is ErrIDTaken":         accountAPartnersIdThatIsTakenIsErrIDTaken,
+		"an id that is taken is ErrIDTaken":                  accountAnIDThatIsTakenIsErrIDTaken,
+		"a partner's id that is taken is ErrIDTaken":         accountAPartnersIDThatIsTakenIsErrIDTaken,
 		"an ended context is internal":                       accountAnEndedContextIsInternal,
 		"an idempotency key in use, before any conflict":     accountAnIdempotencyKeyInUseBeforeAnyConflict,
 		"an expired idempotency record is replaced":          accountAnExpiredIdempotencyRecordIsReplaced,
@@ -95,7 +95,7 @@ func accountAnEmailIsTakenInAnyLetterCaseByAnybody(s *suite) {
 	s.create(stranger)
 }
 
-func accountAnExternalIdIsTakenWithinItsPartner(s *suite) {
+func accountAnExternalIDIsTakenWithinItsPartner(s *suite) {
 	for _, id := range []string{"7", "a#b", "a/b", "#", "ACCOUNT", " x ", "größe-\u6f22\u5b57", longExternalID(), strings.Repeat("z", 128)} {
 		first := s.newAccount()
 		first.Account.ExternalID = id
@@ -111,7 +111,7 @@ func accountAnExternalIdIsTakenWithinItsPartner(s *suite) {
 	}
 }
 
-func accountExternalIdsAreKeptToTheLetter(s *suite) {
+func accountExternalIDsAreKeptToTheLetter(s *suite) {
 	first := s.newAccount()
 	first.Account.ExternalID = "Shop#1"
 	s.create(first)
@@ -122,7 +122,7 @@ func accountExternalIdsAreKeptToTheLetter(s *suite) {
 	}
 }
 
-func accountPartner1WithId23IsNotPartner12WithId3(s *suite) {
+func accountPartner1WithID23IsNotPartner12WithID3(s *suite) {
 	a, b := s.newAccount(), s.newAccount()
 	a.Account.ExternalID = fmt.Sprintf("%d#x", b.Account.PartnerID)
 	b.Account.ExternalID = "x"
@@ -141,7 +141,7 @@ func accountBothAreTakenInTheOrderOfTheFields(s *suite) {
 	s.refuses("both", n, conflict{"external_account_id", second.Account.ID}, conflict{"email", 0})
 }
 
-func accountAnIdThatIsTakenIsErrIDTaken(s *suite) {
+func accountAnIDThatIsTakenIsErrIDTaken(s *suite) {
 	first := s.newAccount()
 	first.Account.Email = s.hash()[:20] + "@example.com"
 	s.create(first)
@@ -155,7 +155,7 @@ func accountAnIdThatIsTakenIsErrIDTaken(s *suite) {
 	s.equal("account", s.load(first.Account.ID, store.Want{}).Account, &first.Account)
 }
 
-func accountAPartnersIdThatIsTakenIsErrIDTaken(s *suite) {
+func accountAPartnersIDThatIsTakenIsErrIDTaken(s *suite) {
 	p := account.Partner{ID: s.id(), Name: "first", Environment: carrier.Production, CreatedAt: milli(now)}
 	s.ok(s.CreatePartner(s.Context(), p, s.newKey(p.ID, 0), effects.Effects{}, now))
 	k := s.newKey(p.ID, 0)

@@ -138,7 +138,6 @@ func healthAtOnceNoneIsLost(s *suite) {
 }
 
 func healthBreakers(s *suite) {
-	const name = carrier.AustraliaPost
 	found, err := s.Breakers(s.Context())
 	s.ok(err)
 	s.equal("breakers", len(found), len(carrier.Names()))

@@ -73,7 +73,7 @@ func linkTests() tests {
 		"a number that is held":                                    linkANumberThatIsHeld,
 		"a number is held by carrier and account":                  linkANumberIsHeldByCarrierAndAccount,
 		"a duplicate that is wanted":                               linkADuplicateThatIsWanted,
-		"an id that is taken":                                      linkAnIdThatIsTaken,
+		"an id that is taken":                                      linkAnIDThatIsTaken,
 		"taking over what is not an intent":                        linkTakingOverWhatIsNotAnIntent,
 		"taking over an intent, once":                              linkTakingOverAnIntentOnce,
 		"finishing twice":                                          linkFinishingTwice,
@@ -140,7 +140,7 @@ func linkADuplicateThatIsWanted(s *suite) {
 	s.equal("existing connection", p.ExistingCarrierID, want[0])
 }
 
-func linkAnIdThatIsTaken(s *suite) {
+func linkAnIDThatIsTaken(s *suite) {
 	first := s.linked()
 	c := s.newConnection(first.AccountID)
 	c.ID, c.AccountNumber = first.ID, "0004085999"

@@ -72,7 +72,7 @@ func byCreation(a, b account.Account) int {
 func listTests() tests {
 	return tests{
 		"nothing":                          listNothing,
-		"external ids with any characters": listExternalIdsWithAnyCharacters,
+		"external ids with any characters": listExternalIDsWithAnyCharacters,
 		"is the partner's own":             listIsThePartnersOwn,
 		"1,000 accounts of few times, in order both ways": list1000AccountsOfFewTimesInOrderBothWays,
 		"a position of nobody, or outside the filter":     listAPositionOfNobodyOrOutsideTheFilter,
@@ -102,7 +102,7 @@ func listNothing(s *suite) {
 	s.fails("AccountByExternalID", err, fault.NotFound)
 }
 
-func listExternalIdsWithAnyCharacters(s *suite) {
+func listExternalIDsWithAnyCharacters(s *suite) {
 	partner := s.id()
 	texts := []string{"a/b", "a%2Fb", "a b", " ", "#", "EXTERNAL", "größe-\u6f22\u5b57", longExternalID(), "A/B", "'\"\\"}
 	accounts := s.fill(partner, len(texts), func(i int, a *account.Account) { a.ExternalID = texts[i] })
