@@ -386,7 +386,9 @@ func TestMixes(t *testing.T) {
 		within  time.Duration             // of the first refusal
 		opens   bool                      // the breaker may: so many refusals at once look like the carrier's
 	}{
-		{"half of 20, one after the other", each(20, 1), func(i int) time.Duration { return time.Duration(i%2) * time.Duration(i+3) * 3 * time.Hour }, inTime, false},
+		// 28 hours apart: each is refused by its daily check before the next one dies. Three
+		// that were found dead within minutes would rightly look like the carrier's failure.
+		{"half of 20, one after the other", each(20, 1), func(i int) time.Duration { return time.Duration(i%2) * time.Duration(i+1) * 14 * time.Hour }, inTime, false},
 		{"half of 50 of three partners, at once", each(50, 3), func(i int) time.Duration { return time.Duration(i%2) * 26 * time.Hour }, 4 * day, true},
 		{"all of one partner's, at once", each(30, 3), func(i int) time.Duration {
 			if i%3 == 0 {
@@ -414,7 +416,7 @@ func TestMixes(t *testing.T) {
 				}
 			}
 			f.dies(dead)
-			f.run(t, 10*day)
+			f.run(t, 14*day)
 			late := 0
 			for id := range dead {
 				if marked, ok := f.marked[id]; !ok || marked.Sub(f.refused[id]) > tc.within {

@@ -17,7 +17,7 @@ import (
 // places are where the settings that several functions have end up in what their
 // mains build: the last fields of the way there.
 var places = map[string]string{
-	"TABLE_NAME":                    "Table.Name",
+	"TABLE_NAME":                    "table.Name",
 	"SECRET_PREFIX":                 "prefix",
 	"SERVICE_SECRET_ID":             "id",
 	"RATE_LIMIT_PER_MINUTE":         "Limits.Production",
