@@ -14,6 +14,13 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
+// Store keeps accounts, partners, and what keeps emails and external ids
+// unique.
+type Store struct{ table *kit.Table }
+
+// New makes one.
+func New(t *kit.Table) *Store { return &Store{t} }
+
 // CreateAccount writes the account with Version 1, its key, what keeps its email
 // and external id unique, and the effects, in one transaction.
 //
@@ -72,10 +79,3 @@ func (s *Store) Account(ctx context.Context, accountID int64, now time.Time) (ac
 	}
 	return present(out.Item, now)
 }
-
-// Store keeps accounts, partners, and what keeps emails and external ids
-// unique.
-type Store struct{ table *kit.Table }
-
-// New makes one.
-func New(t *kit.Table) *Store { return &Store{t} }

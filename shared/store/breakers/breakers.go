@@ -15,6 +15,12 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
+// Store keeps breakers and tallies of carriers.
+type Store struct{ table *kit.Table }
+
+// New makes one.
+func New(t *kit.Table) *Store { return &Store{t} }
+
 // tallyKept is how long the table has a minute's tally: well past what is read
 // of them.
 const tallyKept = time.Hour
@@ -139,9 +145,3 @@ func (s *Store) SaveBreaker(ctx context.Context, b *health.Breaker) error {
 	*b = next
 	return nil
 }
-
-// Store keeps breakers and tallies of carriers.
-type Store struct{ table *kit.Table }
-
-// New makes one.
-func New(t *kit.Table) *Store { return &Store{t} }

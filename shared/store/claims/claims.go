@@ -12,6 +12,12 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
+// Store keeps claims of idempotency keys.
+type Store struct{ table *kit.Table }
+
+// New makes one.
+func New(t *kit.Table) *Store { return &Store{t} }
+
 // Idempotency reads the record under rec's Scope and Key, consistently: nil when
 // there is none or it has expired.
 func (s *Store) Idempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error) {
@@ -60,9 +66,3 @@ func (s *Store) ReleaseIdempotency(ctx context.Context, rec effects.Record) erro
 	}
 	return nil
 }
-
-// Store keeps claims of idempotency keys.
-type Store struct{ table *kit.Table }
-
-// New makes one.
-func New(t *kit.Table) *Store { return &Store{t} }

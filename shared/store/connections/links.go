@@ -14,6 +14,17 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
+// Store keeps connections, their history, snapshots and numbers.
+type Store struct {
+	table *kit.Table
+	// Caps are held in the transaction that makes the thing. They are set before
+	// the first call.
+	Caps connection.Caps
+}
+
+// New makes one.
+func New(t *kit.Table) *Store { return &Store{table: t} }
+
 // BeginLink writes the intent: a row in state connection.Linking with the
 // connection's lease, and its id beside the account number. On success conn is
 // what is stored, Version one higher.
@@ -389,14 +400,3 @@ func (s *Store) Snapshot(ctx context.Context, accountID int64, connectionID stri
 	}
 	return kit.Optional(it, ReadSnapshot)
 }
-
-// Store keeps connections, their history, snapshots and numbers.
-type Store struct {
-	table *kit.Table
-	// Caps are held in the transaction that makes the thing. They are set before
-	// the first call.
-	Caps connection.Caps
-}
-
-// New makes one.
-func New(t *kit.Table) *Store { return &Store{table: t} }

@@ -13,6 +13,17 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
+// Store keeps API keys and counts their use.
+type Store struct {
+	table *kit.Table
+	// MaxKeys is how many keys that have not expired an account may have; no limit
+	// if it is zero.
+	MaxKeys int
+}
+
+// New makes one.
+func New(t *kit.Table) *Store { return &Store{table: t} }
+
 // An account counts its key items, expired ones included, in the transactions
 // that add and remove them. It holds Caps.Keys at most: when they are that
 // many, a new key takes the place of the one that expired first. So the limit is
@@ -218,14 +229,3 @@ func (s *Store) spentKey(ctx context.Context, accountID int64, old *ending, now 
 	}
 	return nil, account.ErrTooManyKeys(s.MaxKeys)
 }
-
-// Store keeps API keys and counts their use.
-type Store struct {
-	table *kit.Table
-	// MaxKeys is how many keys that have not expired an account may have; no limit
-	// if it is zero.
-	MaxKeys int
-}
-
-// New makes one.
-func New(t *kit.Table) *Store { return &Store{table: t} }

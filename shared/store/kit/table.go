@@ -148,7 +148,7 @@ type Refusals map[string]Item
 // Has tells whether the part of this name was refused.
 func (r Refusals) Has(name string) bool { _, ok := r[name]; return ok }
 
-// Transact writes all parts or none. refusals is nil when they are written. All
+// Transact writes all parts or none. Refusals are nil when they are written. All
 // attempts carry one request token: DynamoDB applies them once.
 func (s *Table) Transact(ctx context.Context, parts []Part) (Refusals, error) {
 	token, err := s.token()
