@@ -1,7 +1,6 @@
 package schedule_test
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -9,16 +8,11 @@ import (
 	"time"
 
 	"carrierlink/shared/account"
-	auspostapi "carrierlink/shared/auspost"
-	"carrierlink/shared/auspost/simulator"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
-	"carrierlink/shared/health"
 	"carrierlink/shared/schedule"
 	"carrierlink/shared/secret"
 	"carrierlink/shared/store/storetest"
-	"carrierlink/shared/vault"
-	"carrierlink/shared/vault/vaulttest"
 )
 
 // TestLaggingIndex: the index goes on naming connections that were checked, and
@@ -26,17 +20,8 @@ import (
 // them once, and no message comes again.
 func TestLaggingIndex(t *testing.T) {
 	memory := storetest.NewMemory()
-	client, err := auspostapi.New(auspostapi.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})
-	if err != nil {
-		t.Fatal(err)
-	}
 	clock := at()
-	asked := &counting{Carrier: client, calls: map[string]int{}}
-	linker := &connection.Service{
-		LinksPerMinute: 1_000_000,
-		Store:          memory, Vault: vault.New(vaulttest.NewMemory(), "test/carrier/"), Carriers: connection.Carriers{Production: asked}, Changes: auspostapi.Changes,
-		Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, Now: func() time.Time { return clock }, Random: rand.Reader,
-	}
+	linker, asked := linkerOver(t, memory, func() time.Time { return clock })
 	account := account.Account{ID: 1, PartnerID: 5, Environment: carrier.Production, Active: true}
 	makeAccount(t, memory, account)
 	const linked = 3

@@ -45,6 +45,22 @@ func (c *counting) GetAccount(ctx context.Context, account connection.ChargeAcco
 	return c.Carrier.GetAccount(ctx, account, check)
 }
 
+// linkerOver is the connection service over a store, with the simulator for its
+// carrier and a count of what that is asked.
+func linkerOver(tb testing.TB, table connection.Store, now func() time.Time) (*connection.Service, *counting) {
+	tb.Helper()
+	client, err := auspostapi.New(auspostapi.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	asked := &counting{Carrier: client, calls: map[string]int{}}
+	return &connection.Service{
+		LinksPerMinute: 1_000_000,
+		Store:          table, Vault: vault.New(vaulttest.NewMemory(), "test/carrier/"), Carriers: connection.Carriers{Production: asked}, Changes: auspostapi.Changes,
+		Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, Now: now, Random: rand.Reader,
+	}, asked
+}
+
 // TestExactlyOnce: on the real table engine, with every message delivered one to
 // five times, in any order, by batches that overlap, some of them in a later due
 // period, and one message in ten that is none of ours: each connection is checked
@@ -66,17 +82,8 @@ func exactlyOnce(t *calltrace.Attempt) {
 	var wire calltrace.Transport
 	t.Watch(&wire)
 	table := store.New(dynamodb.NewFromConfig(wire.Config(url)), "once", kit.Options{})
-	client, err := auspostapi.New(auspostapi.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})
-	if err != nil {
-		t.Fatal(err)
-	}
 	clock := at()
-	asked := &counting{Carrier: client, calls: map[string]int{}}
-	linker := &connection.Service{
-		LinksPerMinute: 1_000_000,
-		Store:          table, Vault: vault.New(vaulttest.NewMemory(), "test/carrier/"), Carriers: connection.Carriers{Production: asked}, Changes: auspostapi.Changes,
-		Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, Now: func() time.Time { return clock }, Random: rand.Reader,
-	}
+	linker, asked := linkerOver(t, table, func() time.Time { return clock })
 	worker := schedule.Worker{Checker: linker, Breakers: table, Metrics: testMetrics}
 
 	rows := make([]connection.Connection, all)
