@@ -21,9 +21,9 @@ func TestStatus(t *testing.T) {
 	}
 	count := func(at time.Time, outcomes ...carrier.Outcome) {
 		t.Helper()
-		var checks []health.Counted
+		var checks []health.Check
 		for i, o := range outcomes {
-			checks = append(checks, health.Counted{AccountID: int64(i), Outcome: o})
+			checks = append(checks, health.Check{AccountID: int64(i), Outcome: o})
 		}
 		if err := d.Store.CountChecks(t.Context(), carrier.AustraliaPost, checks, at); err != nil {
 			t.Fatal(err)

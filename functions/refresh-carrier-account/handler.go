@@ -11,7 +11,7 @@ import (
 
 // worker is what this function needs of shared/refresh.
 type worker interface {
-	Batch(ctx context.Context, batch []schedule.Received) (failed []string)
+	CheckBatch(ctx context.Context, batch []schedule.Received) (failed []string)
 }
 
 type handler struct{ worker worker }
@@ -26,7 +26,7 @@ func (h *handler) work(ctx context.Context, event events.SQSEvent) (events.SQSEv
 	}
 	// Not null where there is none: MiniStack can not read that.
 	resp := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
-	for _, id := range h.worker.Batch(ctx, batch) {
+	for _, id := range h.worker.CheckBatch(ctx, batch) {
 		resp.BatchItemFailures = append(resp.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: id})
 	}
 	slog.InfoContext(ctx, "batch", slog.Int("messages", len(batch)), slog.Int("failed", len(resp.BatchItemFailures)))

@@ -18,7 +18,7 @@ type failing struct {
 	got []schedule.Received
 }
 
-func (w *failing) Batch(_ context.Context, batch []schedule.Received) (failed []string) {
+func (w *failing) CheckBatch(_ context.Context, batch []schedule.Received) (failed []string) {
 	w.got = batch
 	for _, r := range batch {
 		for _, bad := range w.bad {

@@ -33,11 +33,11 @@ func build(env *app.Env) (*handler, *schedule.Dispatcher) {
 	parts := construct.From(env)
 	client := sqs.NewFromConfig(parts.AWS())
 	dispatcher := &schedule.Dispatcher{
-		Due:    parts.Table(),
+		Store:  parts.Table(),
 		Timing: health.Timing{RefusalGap: env.Seconds("REFUSAL_GAP_SECONDS"), Speed: env.Count("SCHEDULE_SPEED")},
 		Now:    time.Now, Window: window,
 		Production: schedule.Traffic{Queue: &queue{client, env.Text("QUEUE_URL")}, PerMinute: env.Count("REFRESHES_PER_MINUTE")},
 		Sandbox:    schedule.Traffic{Queue: &queue{client, env.Text("SANDBOX_QUEUE_URL")}, PerMinute: env.Count("SANDBOX_REFRESHES_PER_MINUTE")},
 	}
-	return &handler{pass: dispatcher.Pass, passes: passes, window: window, metrics: env.Metrics()}, dispatcher
+	return &handler{pass: dispatcher.RunPass, passes: passes, window: window, metrics: env.Metrics()}, dispatcher
 }

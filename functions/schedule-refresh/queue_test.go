@@ -67,7 +67,7 @@ func (p *partial) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchIn
 func numbered(n int) []schedule.Delayed {
 	var all []schedule.Delayed
 	for i := range n {
-		m := schedule.Message{AccountID: int64(i + 1), CarrierID: "se-1234567", Lane: connection.Lane(carrier.StarTrack)}
+		m := schedule.Message{AccountID: int64(i + 1), ConnectionID: "se-1234567", Lane: connection.Lane(carrier.StarTrack)}
 		all = append(all, schedule.Delayed{Message: m, Delay: time.Duration(i) * time.Second})
 	}
 	return all

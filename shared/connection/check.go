@@ -22,7 +22,7 @@ type Checked struct {
 	Reading    Reading
 	Entry      HistoryEntry
 	// Counted is the check for Count, which Check and Verify have called.
-	Counted health.Counted
+	Counted health.Check
 }
 
 // VerifyPause is the least time between two calls of verify.
@@ -77,7 +77,7 @@ func (l *Service) check(ctx context.Context, conn Connection, e examination) (Ch
 		return Checked{}, err
 	}
 	if claimed.Environment != carrier.Sandbox {
-		if err := l.Count(ctx, claimed.Carrier, e.breaker, []health.Counted{checked.Counted}); err != nil {
+		if err := l.Count(ctx, claimed.Carrier, e.breaker, []health.Check{checked.Counted}); err != nil {
 			// The check is made and recorded; the tally is worth one check less.
 			slog.WarnContext(ctx, "a check was not counted", slog.String("carrier", string(claimed.Carrier)), slog.String("error", err.Error()))
 		}
@@ -225,7 +225,7 @@ func (l *Service) examine(ctx context.Context, claimed Connection, e examination
 func (l *Service) unrecorded(ctx context.Context, conn Connection, e examination, cause error) error {
 	e.called(&conn)
 	if e.scheduled {
-		conn.NextRefreshAt = l.Timing.Retry(conn.Unrecorded, l.Now())
+		conn.NextRefreshAt = l.Timing.RetryAt(conn.Unrecorded, l.Now())
 	}
 	err := l.Store.RecordCheck(ctx, &conn, nil, nil, effects.Effects{}, l.Now())
 	for _, e := range []error{cause, err} {
@@ -271,13 +271,13 @@ func (l *Service) compare(ctx context.Context, conn *Connection, before Connecti
 // Count adds checks of a carrier's production connections to its tally, learns
 // from them whom the carrier answers, and opens or closes the breaker, b as it was
 // read, by what they say. Only checks of the schedule open and close it.
-func (l *Service) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Counted) error {
+func (l *Service) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error {
 	now := l.Now()
 	if err := l.Store.CountChecks(ctx, name, checks, now); err != nil {
 		return fmt.Errorf("counting checks: %w", err)
 	}
 	var tallies []health.Tally
-	if !b.Open && slices.ContainsFunc(checks, func(c health.Counted) bool { v, ok := c.Vote(); return ok && v.Failure != "" }) {
+	if !b.Open && slices.ContainsFunc(checks, func(c health.Check) bool { v, ok := c.Vote(); return ok && v.Failure != "" }) {
 		var err error
 		if tallies, err = l.Store.Tallies(ctx, name, now); err != nil {
 			return fmt.Errorf("reading the tallies: %w", err)
@@ -309,8 +309,8 @@ func (l *Service) Count(ctx context.Context, name carrier.Name, b health.Breaker
 }
 
 // judged is a carrier's breaker after some checks, and whether it is worth a write.
-func (l *Service) judged(b health.Breaker, checks []health.Counted, tallies []health.Tally, now time.Time) (health.Breaker, bool) {
-	next, worth := b.Learned(checks, now, l.Timing)
+func (l *Service) judged(b health.Breaker, checks []health.Check, tallies []health.Tally, now time.Time) (health.Breaker, bool) {
+	next, worth := b.WithChecks(checks, now, l.Timing)
 	if !b.Open {
 		failure, lone, trips := next.Trip(tallies, now)
 		switch {
@@ -319,11 +319,11 @@ func (l *Service) judged(b health.Breaker, checks []health.Counted, tallies []he
 		case lone != 0:
 			doubt := health.Doubt{PartnerID: lone, Since: now.Add(-l.Timing.RefusalGap / 2), At: now}
 			var asks bool
-			next, asks = next.Doubted(doubt, now, l.Timing)
+			next, asks = next.WithDoubt(doubt, now, l.Timing)
 			worth = worth || asks
 		}
 		worth = worth || trips
-	} else if slices.ContainsFunc(checks, func(c health.Counted) bool { return c.Scheduled && c.Outcome == carrier.OutcomeOK }) {
+	} else if slices.ContainsFunc(checks, func(c health.Check) bool { return c.Scheduled && c.Outcome == carrier.OutcomeOK }) {
 		return next.Closed(now), true
 	}
 	var wish time.Duration

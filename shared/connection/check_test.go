@@ -352,26 +352,26 @@ func (w *world) breaker(t *testing.T) health.Breaker {
 }
 
 // scheduled is a check of the schedule, of a connection that was well an hour before.
-func (w *world) scheduled(account int64, o carrier.Outcome) health.Counted {
-	c := health.Counted{
+func (w *world) scheduled(account int64, o carrier.Outcome) health.Check {
+	c := health.Check{
 		PartnerID: 5, AccountID: account, ConnectionID: fmt.Sprint("se-", account), CredentialID: fmt.Sprint("key-", account), At: w.clock, Outcome: o,
-		Scheduled: true, Listed: true, WasWellAt: w.clock.Add(-time.Hour), WellAt: w.clock.Add(-time.Hour),
+		Scheduled: true, OnSchedule: true, PreviousGoodAt: w.clock.Add(-time.Hour), LastGoodAt: w.clock.Add(-time.Hour),
 	}
 	if o == carrier.OutcomeOK {
-		c.WellAt = w.clock
+		c.LastGoodAt = w.clock
 	}
 	return c
 }
 
 func TestCount(t *testing.T) {
-	failed := func(w *world, accounts ...int64) []health.Counted {
-		var checks []health.Counted
+	failed := func(w *world, accounts ...int64) []health.Check {
+		var checks []health.Check
 		for _, id := range accounts {
 			checks = append(checks, w.scheduled(id, carrier.OutcomeUnauthorized))
 		}
 		return checks
 	}
-	count := func(t *testing.T, w *world, b health.Breaker, checks []health.Counted) {
+	count := func(t *testing.T, w *world, b health.Breaker, checks []health.Check) {
 		t.Helper()
 		if err := w.Count(t.Context(), carrier.AustraliaPost, b, checks); err != nil {
 			t.Fatal(err)
@@ -390,13 +390,13 @@ func TestCount(t *testing.T) {
 	t.Run("somebody else saves at the same time", func(t *testing.T) {
 		w := newWorld(t)
 		stale := w.breaker(t)
-		count(t, w, stale, []health.Counted{w.scheduled(1, carrier.OutcomeOK)})
+		count(t, w, stale, []health.Check{w.scheduled(1, carrier.OutcomeOK)})
 		w.failing("Breakers", errors.New("down"))
-		if err := w.Count(t.Context(), carrier.AustraliaPost, stale, []health.Counted{w.scheduled(2, carrier.OutcomeOK)}); err == nil {
+		if err := w.Count(t.Context(), carrier.AustraliaPost, stale, []health.Check{w.scheduled(2, carrier.OutcomeOK)}); err == nil {
 			t.Error("Count = nil, want an error of the second read")
 		}
 		w.on = nil
-		count(t, w, stale, []health.Counted{w.scheduled(2, carrier.OutcomeOK)})
+		count(t, w, stale, []health.Check{w.scheduled(2, carrier.OutcomeOK)})
 		if b := w.breaker(t); len(b.Peers) != 2 {
 			t.Errorf("peers %+v, want both", b.Peers)
 		}
@@ -412,11 +412,11 @@ func TestCount(t *testing.T) {
 	t.Run("opens and closes", func(t *testing.T) {
 		w := newWorld(t)
 		calls := w.counting()
-		count(t, w, w.breaker(t), []health.Counted{w.scheduled(1, carrier.OutcomeOK)})
+		count(t, w, w.breaker(t), []health.Check{w.scheduled(1, carrier.OutcomeOK)})
 		if calls["Tallies"] != 0 || calls["SaveBreaker"] != 1 {
 			t.Errorf("calls %v, want no tallies although nothing failed, and the first peer saved", calls)
 		}
-		count(t, w, w.breaker(t), []health.Counted{w.scheduled(1, carrier.OutcomeOK)})
+		count(t, w, w.breaker(t), []health.Check{w.scheduled(1, carrier.OutcomeOK)})
 		if calls["SaveBreaker"] != 1 {
 			t.Error("the same peer is saved again at once")
 		}
@@ -441,24 +441,24 @@ func TestCount(t *testing.T) {
 		}
 		byCaller := w.scheduled(1, carrier.OutcomeOK)
 		byCaller.Scheduled = false
-		count(t, w, opened, []health.Counted{byCaller})
+		count(t, w, opened, []health.Check{byCaller})
 		if !w.breaker(t).Open {
 			t.Error("a caller's check closes it")
 		}
 		opened = w.breaker(t)
-		count(t, w, opened, []health.Counted{w.scheduled(1, carrier.OutcomeOK), w.scheduled(2, carrier.OutcomeTimeout)})
+		count(t, w, opened, []health.Check{w.scheduled(1, carrier.OutcomeOK), w.scheduled(2, carrier.OutcomeTimeout)})
 		if now := w.breaker(t); now.Open || !now.ChangedAt.Equal(w.clock) || now.Version != opened.Version+1 {
 			t.Errorf("a good check does not close it: %+v", now)
 		}
 	})
 	t.Run("a carrier that asks to be left alone", func(t *testing.T) {
 		w := newWorld(t)
-		down := func(account int64, wish time.Duration) health.Counted {
+		down := func(account int64, wish time.Duration) health.Check {
 			c := w.scheduled(account, carrier.OutcomeUnavailable)
 			c.RetryAfter = wish
 			return c
 		}
-		count(t, w, w.breaker(t), []health.Counted{down(1, time.Second), down(2, 20*time.Minute), down(3, 0)})
+		count(t, w, w.breaker(t), []health.Check{down(1, time.Second), down(2, 20*time.Minute), down(3, 0)})
 		opened := w.breaker(t)
 		if want := w.clock.Add(20 * time.Minute); !opened.Open || !opened.ProbeAt.Equal(want) {
 			t.Errorf("open %t, probe at %v, want %v", opened.Open, opened.ProbeAt, want)
@@ -468,13 +468,13 @@ func TestCount(t *testing.T) {
 		if err := w.memory.SaveBreaker(t.Context(), &probed); err != nil {
 			t.Fatal(err)
 		}
-		count(t, w, probed, []health.Counted{down(1, time.Hour)})
+		count(t, w, probed, []health.Check{down(1, time.Hour)})
 		if got, want := w.breaker(t).ProbeAt, w.clock.Add(time.Hour); !got.Equal(want) {
 			t.Errorf("after a probe that is told so: the next at %v, want %v", got, want)
 		}
 		byCaller := down(1, 2*time.Hour)
 		byCaller.Scheduled = false
-		count(t, w, w.breaker(t), []health.Counted{byCaller})
+		count(t, w, w.breaker(t), []health.Check{byCaller})
 		if got, want := w.breaker(t).ProbeAt, w.clock.Add(time.Hour); !got.Equal(want) {
 			t.Errorf("a caller's check moves the probe to %v, want %v", got, want)
 		}
@@ -483,7 +483,7 @@ func TestCount(t *testing.T) {
 		w := newWorld(t)
 		other := w.scheduled(9, carrier.OutcomeOK)
 		other.PartnerID = 6
-		count(t, w, w.breaker(t), []health.Counted{other})
+		count(t, w, w.breaker(t), []health.Check{other})
 		w.clock = w.clock.Add(time.Hour)
 		count(t, w, w.breaker(t), failed(w, 1, 2, 3))
 		b := w.breaker(t)
@@ -492,7 +492,7 @@ func TestCount(t *testing.T) {
 		}
 		refused := w.scheduled(9, carrier.OutcomeUnauthorized)
 		refused.PartnerID = 6
-		count(t, w, b, []health.Counted{refused})
+		count(t, w, b, []health.Check{refused})
 		if !w.breaker(t).Open {
 			t.Error("the other partner is refused too, and the breaker stays closed")
 		}
@@ -532,7 +532,7 @@ func TestCount(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		count(t, w, w.breaker(t), []health.Counted{checked.Counted})
+		count(t, w, w.breaker(t), []health.Check{checked.Counted})
 		if w.breaker(t).Open {
 			t.Error("a probe that a caller has asked for does not close the breaker")
 		}

@@ -15,7 +15,7 @@ import (
 func TestWhoConfirms(t *testing.T) {
 	first, second := day(0), day(0).Add(gap)
 	peer := func(account, credential int64, wellAt time.Time) health.Peer {
-		return health.Peer{AccountID: account, CredentialID: fmt.Sprint("key ", credential), ConnectionID: "se-x", WellAt: wellAt}
+		return health.Peer{AccountID: account, CredentialID: fmt.Sprint("key ", credential), ConnectionID: "se-x", LastGoodAt: wellAt}
 	}
 	for _, tc := range []struct {
 		name  string

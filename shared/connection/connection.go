@@ -311,9 +311,9 @@ func (c *Connection) believe(o Observation) finding {
 		return doubted
 	}
 	switch doubt := c.doubt(); {
-	case o.Reading.Outcome == carrier.OutcomeNoCredentials, o.Breaker.Vouched(doubt):
+	case o.Reading.Outcome == carrier.OutcomeNoCredentials, o.Breaker.Confirms(doubt):
 		return refused
-	case o.Breaker.Alone(doubt, o.Now) && o.Now.Sub(first) >= o.Timing.LoneRefusal:
+	case o.Breaker.HasNoPeer(doubt, o.Now) && o.Now.Sub(first) >= o.Timing.LoneRefusal:
 		return refused
 	}
 	return doubted
@@ -396,17 +396,17 @@ func (c *Connection) nextRefresh(r Reading, now time.Time, t health.Timing, jitt
 		since = now.Sub(c.FirstRefusedAt)
 	}
 	switch {
-	case c.Status == ActionRequired && since < t.Every(dailyRetries):
-		interval = around(t.Every(24 * time.Hour))
+	case c.Status == ActionRequired && since < t.Scale(dailyRetries):
+		interval = around(t.Scale(24 * time.Hour))
 	case c.Status == ActionRequired:
-		interval = around(t.Every(7 * 24 * time.Hour))
+		interval = around(t.Scale(7 * 24 * time.Hour))
 	case r.Outcome.IsRefusal():
-		interval = max(t.RefusalGap, min(since/2, t.Every(ceiling))) + time.Duration(jitter*0.4*float64(t.RefusalGap))
+		interval = max(t.RefusalGap, min(since/2, t.Scale(ceiling))) + time.Duration(jitter*0.4*float64(t.RefusalGap))
 	case r.Outcome == carrier.OutcomeOK:
-		interval = around(t.Every(interval))
+		interval = around(t.Scale(interval))
 	default:
 		backoff := time.Minute << min(c.ConsecutiveFailures-1, 6)
-		interval = around(t.Every(min(interval, backoff, ceiling)))
+		interval = around(t.Scale(min(interval, backoff, ceiling)))
 	}
 	if r.Outcome == carrier.OutcomeRateLimited {
 		interval = max(interval, carrierPause)

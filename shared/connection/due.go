@@ -65,10 +65,10 @@ type Unfinished struct {
 
 // Counted is the check that was just recorded, for the tally; wasWellAt is the
 // connection's VerifiedAt before it, b the breaker that it was recorded with.
-func (c *Connection) Counted(r Reading, wasWellAt time.Time, b health.Breaker) health.Counted {
-	counted := health.Counted{
+func (c *Connection) Counted(r Reading, wasWellAt time.Time, b health.Breaker) health.Check {
+	counted := health.Check{
 		PartnerID: c.PartnerID, AccountID: c.AccountID, ConnectionID: c.ID, CredentialID: c.CredentialID, At: c.LastCheck.At, Outcome: r.Outcome,
-		Scheduled: c.LastCheck.Trigger == TriggerSchedule, WasWellAt: wasWellAt, WellAt: c.VerifiedAt, Marked: c.Status == ActionRequired, Listed: c.RefreshPolicy != RefreshOff,
+		Scheduled: c.LastCheck.Trigger == TriggerSchedule, PreviousGoodAt: wasWellAt, LastGoodAt: c.VerifiedAt, ActionRequired: c.Status == ActionRequired, OnSchedule: c.RefreshPolicy != RefreshOff,
 	}
 	if r.Outcome.IsOutage() && r.Outcome != carrier.OutcomeRateLimited {
 		counted.RetryAfter = r.RetryAfter

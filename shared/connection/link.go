@@ -109,7 +109,7 @@ type Store interface {
 	Unfinished(ctx context.Context, now time.Time, limit int) (found []Unfinished, malformed int, err error)
 
 	// CountChecks adds checks to the carrier's tally of the minute.
-	CountChecks(ctx context.Context, name carrier.Name, checks []health.Counted, now time.Time) error
+	CountChecks(ctx context.Context, name carrier.Name, checks []health.Check, now time.Time) error
 	// Tallies reads the carrier's last minutes.
 	Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]health.Tally, error)
 	// Breakers reads the breakers of all carriers.

@@ -202,7 +202,7 @@ func (s hookedStore) Unfinished(ctx context.Context, now time.Time, limit int) (
 	return found, malformed, err
 }
 
-func (s hookedStore) CountChecks(ctx context.Context, name carrier.Name, checks []health.Counted, now time.Time) error {
+func (s hookedStore) CountChecks(ctx context.Context, name carrier.Name, checks []health.Check, now time.Time) error {
 	return through(ctx, s.on, "CountChecks", func() error { return s.memory.CountChecks(ctx, name, checks, now) })
 }
 

@@ -31,9 +31,9 @@ type Breaker struct {
 // control checks.
 const ProbeEvery = time.Minute
 
-// BreakerMoved is fault.State with RetryAfter: the breaker is no longer the one that
+// ErrBreakerChanged is fault.State with RetryAfter: the breaker is no longer the one that
 // was read.
-func BreakerMoved() *fault.Error {
+func ErrBreakerChanged() *fault.Error {
 	p := fault.New(fault.State, "Another process has changed the state of this carrier; try again.")
 	p.RetryAfter = time.Second
 	return p
@@ -66,8 +66,8 @@ const VoteWithin = 48 * time.Hour
 // many are made: a sample that decides as well, in an item of a few kilobytes.
 const VotesPerMinute = 100
 
-// TallyKept is how far back the breaker and the status of a carrier look.
-const TallyKept = 15 * time.Minute
+// TallyWindow is how far back the breaker and the status of a carrier look.
+const TallyWindow = 15 * time.Minute
 
 // When a breaker opens. Three accounts with three sets of credentials: one
 // merchant's own trouble, in however many connections, is not the carrier's, and
@@ -79,7 +79,7 @@ const (
 )
 
 // Trip tells whether the breaker should open, by the tallies of the last
-// TallyKept: three or more accounts, with as many credentials, and half of all
+// TallyWindow: three or more accounts, with as many credentials, and half of all
 // that have a vote, have failed alike since it last closed. Each account has one vote, its latest. They
 // have in the last two minutes where there are many connections, and in the
 // whole of the time where there are few.
@@ -91,7 +91,7 @@ func (b Breaker) Trip(tallies []Tally, now time.Time) (failure string, lone int6
 	if b.Open {
 		return "", 0, false
 	}
-	for _, window := range []time.Duration{2 * time.Minute, TallyKept} {
+	for _, window := range []time.Duration{2 * time.Minute, TallyWindow} {
 		failure, partner := b.trip(tallies, now, window)
 		switch {
 		case failure == "":
@@ -124,7 +124,7 @@ func (b Breaker) trip(tallies []Tally, now time.Time, window time.Duration) (fai
 	}
 	partners := map[int64]bool{}
 	for _, p := range b.Peers {
-		if p.RefusedAt.IsZero() && now.Sub(p.WellAt) <= VoteWithin {
+		if p.RefusedAt.IsZero() && now.Sub(p.LastGoodAt) <= VoteWithin {
 			partners[p.PartnerID] = true
 		}
 	}
@@ -170,7 +170,7 @@ func (b Breaker) Opened(failure string, now time.Time, t Timing) Breaker {
 
 // Probed is the open breaker after a probe was sent: the next one is due later.
 func (b Breaker) Probed(now time.Time, t Timing) Breaker {
-	b.ProbeAt = now.Add(t.Every(ProbeEvery))
+	b.ProbeAt = now.Add(t.Scale(ProbeEvery))
 	return b
 }
 

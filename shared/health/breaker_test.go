@@ -40,18 +40,18 @@ func (l ledger) add(events ...event) {
 		if key == "" {
 			key = strconv.FormatInt(e.account, 10)
 		}
-		c := health.Counted{PartnerID: max(e.partner, 1), AccountID: e.account, CredentialID: key, At: e.at, Outcome: e.outcome, Scheduled: true, WasWellAt: e.at.Add(-time.Hour)}
+		c := health.Check{PartnerID: max(e.partner, 1), AccountID: e.account, CredentialID: key, At: e.at, Outcome: e.outcome, Scheduled: true, PreviousGoodAt: e.at.Add(-time.Hour)}
 		if v, ok := c.Vote(); ok {
 			t.Votes = append(t.Votes, v)
 		}
 	}
 }
 
-// tallies are those of the last health.TallyKept, in any order.
+// tallies are those of the last health.TallyWindow, in any order.
 func (l ledger) tallies(now time.Time) []health.Tally {
 	var list []health.Tally
 	for minute, t := range l {
-		if now.Sub(minute) > health.TallyKept+time.Minute {
+		if now.Sub(minute) > health.TallyWindow+time.Minute {
 			delete(l, minute)
 			continue
 		}
@@ -131,10 +131,10 @@ func TestTrip(t *testing.T) {
 		{"one partner, and another's that is throttled", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, carrier.OutcomeRateLimited))), ""},
 		{"two partners", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, no))), "unauthorized"},
 		{"two partners, a third one is well", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, no)), by(9, checks(0, 9, 21, ok))), "unauthorized"},
-		{"one partner, another's peer is well", peers(health.Peer{PartnerID: 8, WellAt: now.Add(-health.VoteWithin)}), by(7, checks(0, 9, 1, no)), ""},
-		{"one partner, its own peer is well", peers(health.Peer{PartnerID: 7, WellAt: now}), by(7, checks(0, 9, 1, no)), "unauthorized"},
-		{"one partner, another's peer was well long ago", peers(health.Peer{PartnerID: 8, WellAt: now.Add(-health.VoteWithin - 1)}), by(7, checks(0, 9, 1, no)), "unauthorized"},
-		{"one partner, another's peer was refused", peers(health.Peer{PartnerID: 8, WellAt: now.Add(-time.Hour), RefusedAt: now.Add(-time.Minute)}), by(7, checks(0, 9, 1, no)), "unauthorized"},
+		{"one partner, another's peer is well", peers(health.Peer{PartnerID: 8, LastGoodAt: now.Add(-health.VoteWithin)}), by(7, checks(0, 9, 1, no)), ""},
+		{"one partner, its own peer is well", peers(health.Peer{PartnerID: 7, LastGoodAt: now}), by(7, checks(0, 9, 1, no)), "unauthorized"},
+		{"one partner, another's peer was well long ago", peers(health.Peer{PartnerID: 8, LastGoodAt: now.Add(-health.VoteWithin - 1)}), by(7, checks(0, 9, 1, no)), "unauthorized"},
+		{"one partner, another's peer was refused", peers(health.Peer{PartnerID: 8, LastGoodAt: now.Add(-time.Hour), RefusedAt: now.Add(-time.Minute)}), by(7, checks(0, 9, 1, no)), "unauthorized"},
 		{"secrets gone", none, checks(0, 500, 1, carrier.OutcomeNoCredentials), ""},
 		{"the same account in three minutes", none, slices.Concat(checks(0, 1, 1, no), checks(m, 1, 1, no), checks(2*m, 1, 1, no)), ""},
 		{"three accounts in three minutes", none, slices.Concat(checks(0, 1, 1, no), checks(m, 1, 2, no), checks(2*m, 1, 3, no)), "unauthorized"},
@@ -181,7 +181,7 @@ func TestTripAgainstItsDefinition(t *testing.T) {
 		}
 		others := map[int64]bool{}
 		if random.IntN(4) == 0 {
-			b.Peers = []health.Peer{{PartnerID: 9, WellAt: now.Add(-time.Hour)}}
+			b.Peers = []health.Peer{{PartnerID: 9, LastGoodAt: now.Add(-time.Hour)}}
 			others[9] = true
 		}
 		var events []event

@@ -14,14 +14,14 @@ type Peer struct {
 	AccountID    int64
 	ConnectionID string
 	CredentialID string    // see CredentialID
-	WellAt       time.Time // the latest good answer
+	LastGoodAt   time.Time // the latest good answer
 	RefusedAt    time.Time // the first refusal since, which was not believed; zero if none
 	TriedAt      time.Time // when a control check of it was last sent; zero if none was
 }
 
-// PeerKept is how long after its last good answer a connection is compared with.
+// PeerMaxAge is how long after its last good answer a connection is compared with.
 // An outage that lasts longer than that is believed in the end.
-const PeerKept = 14 * 24 * time.Hour
+const PeerMaxAge = 14 * 24 * time.Hour
 
 // How many peers are kept: nine, of which three at most share an account, three
 // credentials and seven a partner. Seven are enough that some peer shares neither
@@ -59,14 +59,14 @@ func (d Doubt) other(p Peer) bool {
 	return p.AccountID != d.AccountID && p.CredentialID != d.CredentialID
 }
 
-// Vouched tells whether the carrier has answered somebody else well since.
-func (b Breaker) Vouched(d Doubt) bool {
-	return slices.ContainsFunc(b.Peers, func(p Peer) bool { return d.other(p) && p.WellAt.After(d.Since) })
+// Confirms tells whether the carrier has answered somebody else well since.
+func (b Breaker) Confirms(d Doubt) bool {
+	return slices.ContainsFunc(b.Peers, func(p Peer) bool { return d.other(p) && p.LastGoodAt.After(d.Since) })
 }
 
 // Alone tells whether there is nobody to compare with.
-func (b Breaker) Alone(d Doubt, now time.Time) bool {
-	return !slices.ContainsFunc(b.Peers, func(p Peer) bool { return d.other(p) && now.Sub(p.WellAt) < PeerKept })
+func (b Breaker) HasNoPeer(d Doubt, now time.Time) bool {
+	return !slices.ContainsFunc(b.Peers, func(p Peer) bool { return d.other(p) && now.Sub(p.LastGoodAt) < PeerMaxAge })
 }
 
 // live tells whether a doubt still asks for an answer: until the next check of
@@ -77,13 +77,13 @@ func (d Doubt) live(now time.Time, t Timing) bool {
 
 // controlEvery is the time between two control checks of a carrier: a minute, and
 // in a local stack with its short gap less.
-func controlEvery(t Timing) time.Duration { return min(t.Every(ProbeEvery), t.RefusalGap/10) }
+func controlEvery(t Timing) time.Duration { return min(t.Scale(ProbeEvery), t.RefusalGap/10) }
 
 // open lists the doubts that wait for an answer, the latest first.
 func (b Breaker) open(now time.Time, t Timing) []Doubt {
 	var open []Doubt
 	for _, d := range b.Doubts {
-		if d.live(now, t) && !b.Vouched(d) {
+		if d.live(now, t) && !b.Confirms(d) {
 			open = inOrder(open, d, func(d Doubt) time.Time { return d.At })
 		}
 	}
@@ -103,7 +103,7 @@ func (b Breaker) Control(now time.Time, t Timing) (d Doubt, peer *Peer, wanted b
 	for _, d := range doubts {
 		for i := range b.Peers {
 			p := &b.Peers[i]
-			if d.other(*p) && p.RefusedAt.IsZero() && now.Sub(p.WellAt) <= VoteWithin && now.Sub(p.TriedAt) >= t.RefusalGap/2 &&
+			if d.other(*p) && p.RefusedAt.IsZero() && now.Sub(p.LastGoodAt) <= VoteWithin && now.Sub(p.TriedAt) >= t.RefusalGap/2 &&
 				(best == nil || p.TriedAt.Before(best.TriedAt)) {
 				best = p
 			}
@@ -123,7 +123,7 @@ func (b Breaker) Control(now time.Time, t Timing) (d Doubt, peer *Peer, wanted b
 // Fits tells whether a connection of the schedule may be checked for the doubt,
 // although nothing is known of it: it is somebody else's, and neither a peer, as
 // those are known not to do, nor doubted itself.
-func (b Breaker) Fits(d Doubt, c Peer) bool {
+func (b Breaker) FitsControl(d Doubt, c Peer) bool {
 	return d.other(c) &&
 		!slices.ContainsFunc(b.Peers, func(p Peer) bool { return p.ConnectionID == c.ConnectionID }) &&
 		!slices.ContainsFunc(b.Doubts, func(d Doubt) bool { return d.ConnectionID == c.ConnectionID })
@@ -131,7 +131,7 @@ func (b Breaker) Fits(d Doubt, c Peer) bool {
 
 // Tried is the breaker after a control check was sent, of a peer or of another
 // connection.
-func (b Breaker) Tried(connectionID string, now time.Time) Breaker {
+func (b Breaker) WithControl(connectionID string, now time.Time) Breaker {
 	b.ControlAt = now
 	b.Peers = slices.Clone(b.Peers)
 	for i := range b.Peers {
@@ -142,10 +142,10 @@ func (b Breaker) Tried(connectionID string, now time.Time) Breaker {
 	return b
 }
 
-// Doubted is the breaker with a doubt that asks for an answer, and whether that
+// WithDoubt is the breaker with a doubt that asks for an answer, and whether that
 // is worth a write.
-func (b Breaker) Doubted(d Doubt, now time.Time, t Timing) (Breaker, bool) {
-	if b.Vouched(d) {
+func (b Breaker) WithDoubt(d Doubt, now time.Time, t Timing) (Breaker, bool) {
+	if b.Confirms(d) {
 		return b, false
 	}
 	doubts := slices.DeleteFunc(slices.Clone(b.Doubts), func(old Doubt) bool {
@@ -161,12 +161,12 @@ func (b Breaker) Doubted(d Doubt, now time.Time, t Timing) (Breaker, bool) {
 // peersAge is how old what is known of the peers may get while nobody asks.
 const peersAge = 6 * time.Hour
 
-// Learned is the breaker after some checks: whom the carrier has answered well, by
+// WithChecks is the breaker after some checks: whom the carrier has answered well, by
 // checks of the schedule, and who waits for its answer to others. worth tells whether that is worth a
 // write: it answers a doubt, is a new one, a peer was refused or is gone, or what
 // is known has become old: 6 hours, and a tenth of RefusalGap while there are
 // doubts.
-func (b Breaker) Learned(checks []Counted, now time.Time, t Timing) (next Breaker, worth bool) {
+func (b Breaker) WithChecks(checks []Check, now time.Time, t Timing) (next Breaker, worth bool) {
 	for _, c := range checks {
 		var settles, useful, asks bool
 		switch {
@@ -176,8 +176,8 @@ func (b Breaker) Learned(checks []Counted, now time.Time, t Timing) (next Breake
 		case c.Outcome == carrier.OutcomeOK, b.Open:
 		case c.Doubt != nil:
 			b, useful = b.refused(c)
-			b, asks = b.Doubted(*c.Doubt, now, t)
-		case c.Gone || c.Marked:
+			b, asks = b.WithDoubt(*c.Doubt, now, t)
+		case c.Gone || c.ActionRequired:
 			b, settles = b.settled(c.ConnectionID)
 			b, useful = b.without(c.ConnectionID)
 		}
@@ -201,8 +201,8 @@ func (b Breaker) without(connectionID string) (Breaker, bool) {
 }
 
 // well notes a good answer.
-func (b Breaker) well(c Counted, now time.Time, t Timing) (Breaker, bool) {
-	if !c.Listed {
+func (b Breaker) well(c Check, now time.Time, t Timing) (Breaker, bool) {
+	if !c.OnSchedule {
 		return b.without(c.ConnectionID)
 	}
 	age, open := peersAge, b.open(now, t)
@@ -210,7 +210,7 @@ func (b Breaker) well(c Counted, now time.Time, t Timing) (Breaker, bool) {
 		age = t.RefusalGap / 10
 	}
 	peer := c.peer()
-	worth := slices.ContainsFunc(open, func(d Doubt) bool { return d.other(peer) && peer.WellAt.After(d.Since) })
+	worth := slices.ContainsFunc(open, func(d Doubt) bool { return d.other(peer) && peer.LastGoodAt.After(d.Since) })
 	before := b.Peers
 	b, _ = b.without(c.ConnectionID)
 	b.Peers = kernel(b.Peers, peer)
@@ -219,7 +219,7 @@ func (b Breaker) well(c Counted, now time.Time, t Timing) (Breaker, bool) {
 	}
 	// Which one has it taken the place of?
 	for _, p := range before {
-		if !slices.Contains(b.Peers, p) && (peer.WellAt.Sub(p.WellAt) > age || !p.RefusedAt.IsZero()) {
+		if !slices.Contains(b.Peers, p) && (peer.LastGoodAt.Sub(p.LastGoodAt) > age || !p.RefusedAt.IsZero()) {
 			return b, true
 		}
 	}
@@ -228,7 +228,7 @@ func (b Breaker) well(c Counted, now time.Time, t Timing) (Breaker, bool) {
 
 // refused notes a refusal that is not believed: who was well is compared with
 // others, but is no longer asked for them.
-func (b Breaker) refused(c Counted) (Breaker, bool) {
+func (b Breaker) refused(c Check) (Breaker, bool) {
 	peer := c.peer()
 	peer.RefusedAt = c.At
 	if i := slices.IndexFunc(b.Peers, func(p Peer) bool { return p.ConnectionID == c.ConnectionID }); i >= 0 {
@@ -239,7 +239,7 @@ func (b Breaker) refused(c Counted) (Breaker, bool) {
 		b.Peers[i].RefusedAt = c.At
 		return b, true
 	}
-	if !c.Listed || c.At.Sub(c.WellAt) >= PeerKept {
+	if !c.OnSchedule || c.At.Sub(c.LastGoodAt) >= PeerMaxAge {
 		return b, false
 	}
 	with := kernel(b.Peers, peer)
@@ -264,7 +264,7 @@ func inOrder[T any](list []T, one T, at func(T) time.Time) []T {
 // the latest ones, no more of an account, of credentials and of a partner than can
 // be of use.
 func kernel(peers []Peer, one Peer) []Peer {
-	peers = inOrder(slices.Clone(peers), one, func(p Peer) time.Time { return p.WellAt })
+	peers = inOrder(slices.Clone(peers), one, func(p Peer) time.Time { return p.LastGoodAt })
 	type pair struct {
 		account    int64
 		credential string

@@ -13,14 +13,14 @@ import (
 
 // met is a check of the schedule, of one of a few accounts, credentials and
 // partners.
-func met(now time.Time, partner, account, credential int64, o carrier.Outcome) health.Counted {
-	c := health.Counted{
+func met(now time.Time, partner, account, credential int64, o carrier.Outcome) health.Check {
+	c := health.Check{
 		PartnerID: partner, AccountID: account, CredentialID: fmt.Sprint("key ", credential), ConnectionID: fmt.Sprintf("se-%dx%d", account, credential), At: now,
-		Outcome: o, Scheduled: true, Listed: true, WasWellAt: now.Add(-time.Hour), WellAt: now.Add(-time.Hour),
+		Outcome: o, Scheduled: true, OnSchedule: true, PreviousGoodAt: now.Add(-time.Hour), LastGoodAt: now.Add(-time.Hour),
 	}
 	switch o {
 	case carrier.OutcomeOK:
-		c.WellAt = now
+		c.LastGoodAt = now
 	case carrier.OutcomeUnauthorized:
 		c.Doubt = &health.Doubt{AccountID: c.AccountID, ConnectionID: c.ConnectionID, CredentialID: c.CredentialID, Since: now, At: now}
 	default:
@@ -36,7 +36,7 @@ func TestPeersAgainstTheirDefinition(t *testing.T) {
 	vouched, not := 0, 0
 	for range 3000 {
 		var b health.Breaker
-		var all []health.Counted
+		var all []health.Check
 		now := day(0)
 		accounts, credentials, partners := random.Int64N(6)+1, random.Int64N(6)+1, random.Int64N(3)+1
 		for range random.IntN(40) + 1 {
@@ -44,7 +44,7 @@ func TestPeersAgainstTheirDefinition(t *testing.T) {
 			account := random.Int64N(accounts) + 1
 			c := met(now, account%partners+1, account, random.Int64N(credentials)+1, carrier.OutcomeOK)
 			all = append(all, c)
-			b, _ = b.Learned([]health.Counted{c}, now, timing())
+			b, _ = b.WithChecks([]health.Check{c}, now, timing())
 		}
 		if len(b.Peers) > 9 {
 			t.Fatalf("%d peers, want nine at most", len(b.Peers))
@@ -53,10 +53,10 @@ func TestPeersAgainstTheirDefinition(t *testing.T) {
 		for account := range accounts + 1 {
 			for credential := range credentials + 1 {
 				d := health.Doubt{AccountID: account + 1, CredentialID: fmt.Sprint("key ", credential+1), Since: since}
-				want := slices.ContainsFunc(all, func(c health.Counted) bool {
+				want := slices.ContainsFunc(all, func(c health.Check) bool {
 					return c.AccountID != d.AccountID && c.CredentialID != d.CredentialID && c.At.After(since)
 				})
-				if got := b.Vouched(d); got != want {
+				if got := b.Confirms(d); got != want {
 					t.Fatalf("Vouched(account %d, %s) = %t, want %t\npeers %+v\nchecks %+v", d.AccountID, d.CredentialID, got, want, b.Peers, all)
 				}
 				if want {
@@ -69,8 +69,8 @@ func TestPeersAgainstTheirDefinition(t *testing.T) {
 		// Of each partner there is one of another, if there was any.
 		for partner := range partners {
 			d := health.Doubt{PartnerID: partner + 1, Since: since}
-			want := slices.ContainsFunc(all, func(c health.Counted) bool { return c.PartnerID != d.PartnerID && c.At.After(since) })
-			if got := b.Vouched(d); got != want {
+			want := slices.ContainsFunc(all, func(c health.Check) bool { return c.PartnerID != d.PartnerID && c.At.After(since) })
+			if got := b.Confirms(d); got != want {
 				t.Fatalf("Vouched(partner %d) = %t, want %t\npeers %+v", d.PartnerID, got, want, b.Peers)
 			}
 		}
@@ -84,42 +84,42 @@ func TestPeersAgainstTheirDefinition(t *testing.T) {
 func TestLearned(t *testing.T) {
 	const ok, no = carrier.OutcomeOK, carrier.OutcomeUnauthorized
 	now := day(10)
-	ago := func(d time.Duration, partner, account, credential int64) health.Counted {
+	ago := func(d time.Duration, partner, account, credential int64) health.Check {
 		return met(now.Add(-d), partner, account, credential, ok)
 	}
-	base := []health.Counted{ago(time.Hour, 1, 1, 1), ago(2*time.Hour, 1, 2, 2)}
-	change := func(c health.Counted, f func(c *health.Counted)) health.Counted { f(&c); return c }
+	base := []health.Check{ago(time.Hour, 1, 1, 1), ago(2*time.Hour, 1, 2, 2)}
+	change := func(c health.Check, f func(c *health.Check)) health.Check { f(&c); return c }
 	tests := []struct {
 		name  string
 		open  bool
-		check health.Counted
+		check health.Check
 		worth bool
 		peers int
 		asked bool // for a control check
 	}{
 		{"a good one of a peer that is known", false, met(now, 1, 1, 1, ok), false, 2, false},
 		{"a good one of another", false, met(now, 1, 3, 3, ok), true, 3, false},
-		{"a good one that a caller asked for", false, change(met(now, 1, 3, 3, ok), func(c *health.Counted) { c.Scheduled = false }), false, 2, false},
-		{"a good one of a peer that is off now", false, change(met(now, 1, 1, 1, ok), func(c *health.Counted) { c.Listed = false }), true, 1, false},
-		{"a good one of another that is off", false, change(met(now, 1, 3, 3, ok), func(c *health.Counted) { c.Listed = false }), false, 2, false},
+		{"a good one that a caller asked for", false, change(met(now, 1, 3, 3, ok), func(c *health.Check) { c.Scheduled = false }), false, 2, false},
+		{"a good one of a peer that is off now", false, change(met(now, 1, 1, 1, ok), func(c *health.Check) { c.OnSchedule = false }), true, 1, false},
+		{"a good one of another that is off", false, change(met(now, 1, 3, 3, ok), func(c *health.Check) { c.OnSchedule = false }), false, 2, false},
 		{"a timeout", false, met(now, 1, 1, 1, carrier.OutcomeTimeout), false, 2, false},
 		{"a refusal of a peer", false, met(now, 1, 1, 1, no), true, 2, true},
 		{"a refusal of another", false, met(now, 1, 3, 3, no), true, 3, true},
-		{"a refusal of one that was well long ago", false, change(met(now, 1, 3, 3, no), func(c *health.Counted) { c.WellAt = now.Add(-health.PeerKept) }), true, 2, true},
-		{"a refusal that a caller met", false, change(met(now, 1, 1, 1, no), func(c *health.Counted) { c.Scheduled = false }), true, 2, true},
+		{"a refusal of one that was well long ago", false, change(met(now, 1, 3, 3, no), func(c *health.Check) { c.LastGoodAt = now.Add(-health.PeerMaxAge) }), true, 2, true},
+		{"a refusal that a caller met", false, change(met(now, 1, 1, 1, no), func(c *health.Check) { c.Scheduled = false }), true, 2, true},
 		{"a refusal while the breaker is open", true, met(now, 1, 1, 1, no), false, 2, false},
-		{"a peer that is marked", false, change(met(now, 1, 1, 1, no), func(c *health.Counted) { c.Marked, c.Doubt = true, nil }), true, 1, false},
-		{"a peer that is gone", false, health.Counted{ConnectionID: "se-1x1", Gone: true}, true, 1, false},
-		{"another that is gone", false, health.Counted{ConnectionID: "se-9x9", Gone: true}, false, 2, false},
+		{"a peer that is marked", false, change(met(now, 1, 1, 1, no), func(c *health.Check) { c.ActionRequired, c.Doubt = true, nil }), true, 1, false},
+		{"a peer that is gone", false, health.Check{ConnectionID: "se-1x1", Gone: true}, true, 1, false},
+		{"another that is gone", false, health.Check{ConnectionID: "se-9x9", Gone: true}, false, 2, false},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			b, worth := health.Breaker{}.Learned(base, now, timing())
+			b, worth := health.Breaker{}.WithChecks(base, now, timing())
 			if !worth || len(b.Peers) != 2 {
 				t.Fatalf("at first %d peers, want two", len(b.Peers))
 			}
 			b.Open = tc.open
-			got, worth := b.Learned([]health.Counted{tc.check}, now, timing())
+			got, worth := b.WithChecks([]health.Check{tc.check}, now, timing())
 			_, _, asked := got.Control(now, timing())
 			if worth != tc.worth || len(got.Peers) != tc.peers || asked != tc.asked {
 				t.Errorf("worth a write %t, %d peers, control check wanted %t; want %t, %d, %t", worth, len(got.Peers), asked, tc.worth, tc.peers, tc.asked)
@@ -134,11 +134,11 @@ func TestLearned(t *testing.T) {
 // TestControl: whom the dispatcher asks for a doubt, and when.
 func TestControl(t *testing.T) {
 	now := day(10)
-	fleet := func(checks ...health.Counted) health.Breaker {
-		b, _ := health.Breaker{}.Learned(checks, now, timing())
+	fleet := func(checks ...health.Check) health.Breaker {
+		b, _ := health.Breaker{}.WithChecks(checks, now, timing())
 		return b
 	}
-	well := func(ago time.Duration, account, credential int64) health.Counted {
+	well := func(ago time.Duration, account, credential int64) health.Check {
 		return met(now.Add(-ago), 1, account, credential, carrier.OutcomeOK)
 	}
 	refused := met(now, 1, 1, 1, carrier.OutcomeUnauthorized)
@@ -156,9 +156,9 @@ func TestControl(t *testing.T) {
 		{"somebody who was well two days ago", fleet(well(health.VoteWithin, 2, 2), refused), now, true, "se-2x2"},
 		{"somebody who was well longer ago", fleet(well(health.VoteWithin+1, 2, 2), refused), now, true, ""},
 		{"somebody who was refused since", fleet(well(time.Hour, 2, 2), refused, met(now, 1, 2, 2, carrier.OutcomeUnauthorized)), now, true, ""},
-		{"who was tried", fleet(well(time.Hour, 2, 2), well(2*time.Hour, 3, 3), refused).Tried("se-2x2", now), now.Add(time.Minute), true, "se-3x3"},
-		{"who was tried half a gap ago", fleet(well(time.Hour, 2, 2), refused).Tried("se-2x2", now), now.Add(gap / 2), true, "se-2x2"},
-		{"one a minute", fleet(well(time.Hour, 2, 2), refused).Tried("se-3x3", now), now.Add(time.Minute - 1), false, ""},
+		{"who was tried", fleet(well(time.Hour, 2, 2), well(2*time.Hour, 3, 3), refused).WithControl("se-2x2", now), now.Add(time.Minute), true, "se-3x3"},
+		{"who was tried half a gap ago", fleet(well(time.Hour, 2, 2), refused).WithControl("se-2x2", now), now.Add(gap / 2), true, "se-2x2"},
+		{"one a minute", fleet(well(time.Hour, 2, 2), refused).WithControl("se-3x3", now), now.Add(time.Minute - 1), false, ""},
 		{"until there is an answer", fleet(well(time.Hour, 2, 2), refused, met(now.Add(time.Second), 1, 3, 3, carrier.OutcomeOK)), now.Add(time.Minute), false, ""},
 		{"for two gaps", fleet(well(time.Hour, 2, 2), refused), now.Add(2*gap + 2*time.Minute - 1), true, "se-2x2"},
 		{"and no longer", fleet(well(time.Hour, 2, 2), refused), now.Add(2*gap + 2*time.Minute), false, ""},
@@ -181,7 +181,7 @@ func TestEightDoubts(t *testing.T) {
 	var b health.Breaker
 	worth := 0
 	for i := range int64(20) {
-		next, write := b.Learned([]health.Counted{met(day(0), 1, i+1, i+1, carrier.OutcomeUnauthorized)}, day(0), timing())
+		next, write := b.WithChecks([]health.Check{met(day(0), 1, i+1, i+1, carrier.OutcomeUnauthorized)}, day(0), timing())
 		if b = next; write {
 			worth++
 		}
@@ -189,7 +189,7 @@ func TestEightDoubts(t *testing.T) {
 	if len(b.Doubts) != 8 {
 		t.Errorf("%d doubts, want eight", len(b.Doubts))
 	}
-	if b, _ = b.Learned([]health.Counted{met(day(1), 1, 30, 30, carrier.OutcomeUnauthorized)}, day(1), timing()); len(b.Doubts) != 1 {
+	if b, _ = b.WithChecks([]health.Check{met(day(1), 1, 30, 30, carrier.OutcomeUnauthorized)}, day(1), timing()); len(b.Doubts) != 1 {
 		t.Errorf("a day later %d doubts, want the new one", len(b.Doubts))
 	}
 	if worth > 9 {

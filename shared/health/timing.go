@@ -25,7 +25,7 @@ type Timing struct {
 }
 
 // Every is an interval of the schedule at its speed.
-func (t Timing) Every(d time.Duration) time.Duration { return d / time.Duration(max(t.Speed, 1)) }
+func (t Timing) Scale(d time.Duration) time.Duration { return d / time.Duration(max(t.Speed, 1)) }
 
 // ClaimedUntil is when a claimed connection is due again if its check is never
 // recorded; claims counts those since the last one that was, this one included.
@@ -33,7 +33,7 @@ func (t Timing) Every(d time.Duration) time.Duration { return d / time.Duration(
 // a crash has cut off comes again soon.
 func (t Timing) ClaimedUntil(claims int, leaseUntil, now time.Time) time.Time {
 	floor := leaseUntil.Add(claimMargin / time.Duration(max(t.Speed, 1)))
-	if retry := t.Retry(claims, now); claims > 1 && retry.After(floor) {
+	if retry := t.RetryAt(claims, now); claims > 1 && retry.After(floor) {
 		return retry
 	}
 	return floor
@@ -44,7 +44,7 @@ const claimMargin = 90 * time.Second
 
 // Retry is when a check that failed by our fault is due again: a minute later,
 // doubling with each claim that was not recorded up to a day.
-func (t Timing) Retry(claims int, now time.Time) time.Time {
+func (t Timing) RetryAt(claims int, now time.Time) time.Time {
 	wait := min(time.Minute<<min(max(claims-1, 0), 11), 24*time.Hour)
 	return now.Add(wait / time.Duration(max(t.Speed, 1))).Truncate(time.Millisecond)
 }

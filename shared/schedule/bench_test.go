@@ -77,7 +77,7 @@ func benchmarkWorker(b *testing.B, concurrency int) {
 		before := upstream.opened.Load()
 		upstream.answered.Store(0)
 		ours += rounds(n, len(batches), func(i int) {
-			if failed := worker.Batch(b.Context(), batches[i]); len(failed) > 0 {
+			if failed := worker.CheckBatch(b.Context(), batches[i]); len(failed) > 0 {
 				b.Errorf("%d messages failed", len(failed))
 			}
 		})
@@ -141,7 +141,7 @@ func newDueAlways(b *testing.B, client connection.Carrier, n int) *dueAlways {
 		if err != nil {
 			b.Fatal(err)
 		}
-		text, err := json.Marshal(schedule.Message{AccountID: conn.AccountID, CarrierID: conn.ID, Lane: conn.Lane()})
+		text, err := json.Marshal(schedule.Message{AccountID: conn.AccountID, ConnectionID: conn.ID, Lane: conn.Lane()})
 		if err != nil {
 			b.Fatal(err)
 		}

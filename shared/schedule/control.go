@@ -39,8 +39,8 @@ func (d *Dispatcher) control(ctx context.Context, lane connection.Lane, b health
 			return nil, err
 		}
 	}
-	tried := b.Tried(chosen.ConnectionID, now)
-	err := d.Due.SaveBreaker(ctx, &tried)
+	tried := b.WithControl(chosen.ConnectionID, now)
+	err := d.Store.SaveBreaker(ctx, &tried)
 	if fault.Is(err, fault.State) { // another dispatcher's, or something has been learned
 		return nil, nil
 	}
@@ -54,12 +54,12 @@ func (d *Dispatcher) control(ctx context.Context, lane connection.Lane, b health
 // in each minute. nil: there is none.
 func (d *Dispatcher) stranger(ctx context.Context, lane connection.Lane, b health.Breaker, doubt health.Doubt, now time.Time) (*connection.Due, error) {
 	for limit := controlChoice; limit <= controlMost; limit *= 10 {
-		list, _, err := d.Due.Due(ctx, lane, now.Add(controlAhead), limit)
+		list, _, err := d.Store.Due(ctx, lane, now.Add(controlAhead), limit)
 		if err != nil {
 			return nil, fmt.Errorf("finding one to compare with: %w", err)
 		}
 		full := len(list) >= limit
-		list = slices.DeleteFunc(list, func(c connection.Due) bool { return !b.Fits(doubt, c.Peer()) })
+		list = slices.DeleteFunc(list, func(c connection.Due) bool { return !b.FitsControl(doubt, c.Peer()) })
 		if len(list) > 0 {
 			return &list[int(now.Unix()/60)%len(list)], nil
 		}

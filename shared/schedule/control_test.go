@@ -27,7 +27,7 @@ func controls(sent []schedule.Delayed) []string {
 	var ids []string
 	for _, m := range sent {
 		if m.Message.Control {
-			ids = append(ids, m.Message.CarrierID)
+			ids = append(ids, m.Message.ConnectionID)
 		}
 	}
 	return ids
@@ -36,7 +36,7 @@ func controls(sent []schedule.Delayed) []string {
 // TestControlChecks: whom a pass checks although nothing of it is due, because
 // somebody else was refused.
 func TestControlChecks(t *testing.T) {
-	peer := health.Peer{PartnerID: 5, AccountID: 2, ConnectionID: "se-peer", CredentialID: "key 2", WellAt: at().Add(-time.Hour)}
+	peer := health.Peer{PartnerID: 5, AccountID: 2, ConnectionID: "se-peer", CredentialID: "key 2", LastGoodAt: at().Add(-time.Hour)}
 	later := func(account int64, id, credential string) connection.Due {
 		return connection.Due{AccountID: account, ConnectionID: id, CredentialID: credential, DueAt: at().Add(time.Minute)}
 	}
@@ -59,7 +59,7 @@ func TestControlChecks(t *testing.T) {
 		{"the index can not be read", nil, nil, "Due australia_post", nil},
 		{"nobody at all", nil, nil, "", nil},
 		{"nobody else", nil, []connection.Due{later(1, "se-mine", "mine"), later(2, "se-shared", "key 1")}, "", nil},
-		{"who is refused too", []health.Peer{{AccountID: 2, ConnectionID: "se-peer", CredentialID: "key 2", WellAt: at().Add(-time.Hour), RefusedAt: at()}}, []connection.Due{later(2, "se-peer", "key 2")}, "", nil},
+		{"who is refused too", []health.Peer{{AccountID: 2, ConnectionID: "se-peer", CredentialID: "key 2", LastGoodAt: at().Add(-time.Hour), RefusedAt: at()}}, []connection.Due{later(2, "se-peer", "key 2")}, "", nil},
 		{"a peer", []health.Peer{peer}, []connection.Due{later(3, "se-other", "key 3")}, "", []string{"se-peer"}},
 		{"another one of the schedule", nil, []connection.Due{later(1, "se-mine", "mine"), later(3, "se-other", "key 3")}, "", []string{"se-other"}},
 		{"behind thousands of one's own", nil, append(mine(5000), later(3, "se-other", "key 3")), "", []string{"se-other"}},
@@ -75,7 +75,7 @@ func TestControlChecks(t *testing.T) {
 			}
 			d := dispatcher(s, q)
 			d.Timing.RefusalGap = health.RefusalGap
-			report, err := d.Pass(t.Context())
+			report, err := d.RunPass(t.Context())
 			if errors.Is(err, broken) != (tc.fails != "") {
 				t.Fatalf("Pass = %v", err)
 			}
@@ -84,7 +84,7 @@ func TestControlChecks(t *testing.T) {
 			}
 			// The next pass sends none within the minute, nor does another dispatcher.
 			q.sent = nil
-			if _, err := d.Pass(t.Context()); tc.fails == "" && (err != nil || len(controls(q.sent)) > 0) {
+			if _, err := d.RunPass(t.Context()); tc.fails == "" && (err != nil || len(controls(q.sent)) > 0) {
 				t.Errorf("the next pass sends %v, %v", controls(q.sent), err)
 			}
 		})
@@ -97,14 +97,14 @@ func TestControlChecks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tried := b[carrier.AustraliaPost].Tried("se-peer", at())
+			tried := b[carrier.AustraliaPost].WithControl("se-peer", at())
 			if err := s.Memory.SaveBreaker(t.Context(), &tried); err != nil {
 				t.Fatal(err)
 			}
 		}
 		d := dispatcher(s, q)
 		d.Timing.RefusalGap = health.RefusalGap
-		if _, err := d.Pass(t.Context()); err != nil || len(q.sent) > 0 {
+		if _, err := d.RunPass(t.Context()); err != nil || len(q.sent) > 0 {
 			t.Errorf("Pass = %v, sent %v, want nothing", err, q.sent)
 		}
 	})
@@ -114,12 +114,12 @@ func TestControlChecks(t *testing.T) {
 		s.due[auspost] = []connection.Due{{AccountID: 2, ConnectionID: "se-due", CredentialID: "key 2", DueAt: at()}, {AccountID: 3, ConnectionID: "se-other", CredentialID: "key 3", DueAt: at()}}
 		d := dispatcher(s, q)
 		d.Timing.RefusalGap = health.RefusalGap
-		if _, err := d.Pass(t.Context()); err != nil {
+		if _, err := d.RunPass(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		var ids []string
 		for _, m := range q.sent {
-			ids = append(ids, m.Message.CarrierID)
+			ids = append(ids, m.Message.ConnectionID)
 		}
 		if slices.Sort(ids); !slices.Equal(ids, []string{"se-other", "se-peer"}) {
 			t.Errorf("sent %q, want what has the same key as the control check to wait", ids)
@@ -141,7 +141,7 @@ func TestSampleOfVotes(t *testing.T) {
 		s.add(auspost, tc.due, 1)
 		d := dispatcher(s, q)
 		d.Window = tc.window
-		if _, err := d.Pass(t.Context()); err != nil {
+		if _, err := d.RunPass(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		voting, halves := 0, [2]int{}

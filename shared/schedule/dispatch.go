@@ -16,7 +16,7 @@ import (
 )
 
 // Due is what the dispatcher needs of the store.
-type Due interface {
+type Store interface {
 	Breakers
 	// Due lists the connections of a lane that are due, those due first first,
 	// and counts the entries that nobody can read.
@@ -44,7 +44,7 @@ type Delayed struct {
 
 // Dispatcher sends what is due to the queues.
 type Dispatcher struct {
-	Due    Due
+	Store  Store
 	Timing health.Timing
 	Now    func() time.Time
 	// Window is the time from one pass to the next.
@@ -93,8 +93,8 @@ type Pass struct {
 // Two dispatchers at once send messages twice, which does no harm, and one
 // probe. What fails in one lane keeps none of the others from being sent; the
 // error joins it all.
-func (d *Dispatcher) Pass(ctx context.Context) (Pass, error) {
-	breakers, err := d.Due.Breakers(ctx)
+func (d *Dispatcher) RunPass(ctx context.Context) (Pass, error) {
+	breakers, err := d.Store.Breakers(ctx)
 	if err != nil {
 		return Pass{}, fmt.Errorf("reading the breakers: %w", err)
 	}
@@ -191,7 +191,7 @@ func (d *Dispatcher) lane(ctx context.Context, lane connection.Lane, b health.Br
 	if room <= 0 {
 		return p, nil
 	}
-	due, malformed, err := d.Due.Due(ctx, lane, now, max(mostRead, 2*room))
+	due, malformed, err := d.Store.Due(ctx, lane, now, max(mostRead, 2*room))
 	p.malformed = malformed
 	if err != nil {
 		return p, fmt.Errorf("finding what is due: %w", err)
@@ -210,7 +210,7 @@ func (d *Dispatcher) probe(ctx context.Context, lane connection.Lane, b health.B
 	if now.Before(b.ProbeAt) {
 		return plan{}, nil
 	}
-	list, malformed, err := d.Due.Due(ctx, lane, now, probeChoice)
+	list, malformed, err := d.Store.Due(ctx, lane, now, probeChoice)
 	if err != nil {
 		return plan{malformed: malformed}, fmt.Errorf("finding a probe: %w", err)
 	}
@@ -218,7 +218,7 @@ func (d *Dispatcher) probe(ctx context.Context, lane connection.Lane, b health.B
 		return plan{malformed: malformed}, nil
 	}
 	probed := b.Probed(now, d.Timing)
-	err = d.Due.SaveBreaker(ctx, &probed)
+	err = d.Store.SaveBreaker(ctx, &probed)
 	if fault.Is(err, fault.State) { // another dispatcher's probe, or it has closed
 		return plan{malformed: malformed}, nil
 	}
@@ -231,7 +231,7 @@ func (d *Dispatcher) probe(ctx context.Context, lane connection.Lane, b health.B
 
 func message(lane connection.Lane, c connection.Due, probe bool) Message {
 	return Message{
-		AccountID: c.AccountID, CarrierID: c.ConnectionID, CredentialID: c.CredentialID, PartnerID: c.PartnerID, Lane: lane, Probe: probe,
+		AccountID: c.AccountID, ConnectionID: c.ConnectionID, CredentialID: c.CredentialID, PartnerID: c.PartnerID, Lane: lane, Probe: probe,
 	}
 }
 

@@ -115,9 +115,9 @@ func (q sandboxTray) Backlog(context.Context) (int, error) {
 }
 
 // dispatcher sends all to one tray, so that a test sees what each lane is sent.
-func dispatcher(s schedule.Due, q *tray) *schedule.Dispatcher {
+func dispatcher(s schedule.Store, q *tray) *schedule.Dispatcher {
 	return &schedule.Dispatcher{
-		Due: s, Timing: health.Timing{Speed: 1}, Now: at, Window: time.Minute,
+		Store: s, Timing: health.Timing{Speed: 1}, Now: at, Window: time.Minute,
 		Production: schedule.Traffic{Queue: q, PerMinute: 600}, Sandbox: schedule.Traffic{Queue: sandboxTray{q}, PerMinute: 600},
 	}
 }
@@ -149,7 +149,7 @@ func TestPassFails(t *testing.T) {
 			s.add(connection.SandboxLane, 2, 1)
 			s.add(startrack, 5, 1)
 			s.malformed = map[connection.Lane]int{auspost: 2, startrack: 3, connection.SandboxLane: 1}
-			got, err := dispatcher(s, q).Pass(t.Context())
+			got, err := dispatcher(s, q).RunPass(t.Context())
 			if !errors.Is(err, broken) {
 				t.Errorf("Pass = %v, want broken", err)
 			}
@@ -192,7 +192,7 @@ func TestBudget(t *testing.T) {
 			s.add(auspost, tc.due, 1)
 			d := dispatcher(s, q)
 			d.Production.PerMinute, d.Window = tc.perMinute, tc.window
-			got, err := d.Pass(t.Context())
+			got, err := d.RunPass(t.Context())
 			if err != nil || got.Sent != tc.want || len(q.sent) != tc.want || got.Backlog != tc.backlog {
 				t.Fatalf("Pass = %+v, %v, %d sent, want %d", got, err, len(q.sent), tc.want)
 			}
@@ -201,7 +201,7 @@ func TestBudget(t *testing.T) {
 				if m.Delay < 0 || m.Delay >= tc.window || m.Delay%time.Second != 0 {
 					t.Errorf("a delay of %v", m.Delay)
 				}
-				if m.Message.Lane != auspost || m.Message.Probe || m.Message.CarrierID != fmt.Sprintf("se-au%d", m.Message.AccountID-1) {
+				if m.Message.Lane != auspost || m.Message.Probe || m.Message.ConnectionID != fmt.Sprintf("se-au%d", m.Message.AccountID-1) {
 					t.Errorf("message %+v", m.Message)
 				}
 				ids = append(ids, m.Message.AccountID)
@@ -225,7 +225,7 @@ func TestSpread(t *testing.T) {
 		t.Run(fmt.Sprintf("%s, %d", tc.lane, tc.due), func(t *testing.T) {
 			s, q := newShelf(), &tray{}
 			s.add(tc.lane, tc.due, 1)
-			if _, err := dispatcher(s, q).Pass(t.Context()); err != nil || len(q.sent) != tc.due {
+			if _, err := dispatcher(s, q).RunPass(t.Context()); err != nil || len(q.sent) != tc.due {
 				t.Fatalf("%d of %d sent, %v", len(q.sent), tc.due, err)
 			}
 			starts := make([]int, 60)
@@ -274,11 +274,11 @@ func TestPace(t *testing.T) {
 				d.Window = tc.window
 				now := at().Add(since + tc.late)
 				d.Now = func() time.Time { return now }
-				if _, err := d.Pass(t.Context()); err != nil {
+				if _, err := d.RunPass(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				for _, m := range q.sent {
-					i := slices.IndexFunc(s.due[tc.lane], func(c connection.Due) bool { return c.ConnectionID == m.Message.CarrierID })
+					i := slices.IndexFunc(s.due[tc.lane], func(c connection.Due) bool { return c.ConnectionID == m.Message.ConnectionID })
 					credential := s.due[tc.lane][i].CredentialID
 					starts[credential] = append(starts[credential], since+m.Delay)
 					s.due[tc.lane] = slices.Delete(s.due[tc.lane], i, i+1)
@@ -308,7 +308,7 @@ func TestPace(t *testing.T) {
 				AccountID: 9000, ConnectionID: fmt.Sprint("se-behind", i), CredentialID: fmt.Sprint("another", i), DueAt: at(),
 			})
 		}
-		got, err := dispatcher(s, q).Pass(t.Context())
+		got, err := dispatcher(s, q).RunPass(t.Context())
 		if err != nil || got.Sent != 600 || got.Due != 5590 {
 			t.Errorf("Pass = %+v, %v, want 10 of the one and 590 of the others sent", got, err)
 		}
@@ -362,12 +362,12 @@ func TestShares(t *testing.T) {
 			}
 			d := dispatcher(s, q)
 			d.Production.PerMinute, d.Sandbox.PerMinute = tc.perMinute, 60
-			if _, err := d.Pass(t.Context()); err != nil {
+			if _, err := d.RunPass(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			got := map[share]int{}
 			for _, m := range q.sent {
-				if m.Message.PartnerID != partners[m.Message.CarrierID] || m.Message.CredentialID != m.Message.CarrierID {
+				if m.Message.PartnerID != partners[m.Message.ConnectionID] || m.Message.CredentialID != m.Message.ConnectionID {
 					t.Fatalf("message %+v, want partner and credential of its connection", m.Message)
 				}
 				got[share{m.Message.Lane, m.Message.PartnerID}]++
@@ -390,7 +390,7 @@ func TestShares(t *testing.T) {
 			d := dispatcher(s, q)
 			d.Production.PerMinute = 1
 			d.Now = func() time.Time { return at().Add(time.Duration(minute) * time.Minute) }
-			if _, err := d.Pass(t.Context()); err != nil {
+			if _, err := d.RunPass(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			for _, m := range q.sent {
@@ -421,7 +421,7 @@ func TestOpenBreaker(t *testing.T) {
 		}
 		d := dispatcher(s, q)
 		d.Now = func() time.Time { return at().Add(second) }
-		got, err := d.Pass(t.Context())
+		got, err := d.RunPass(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -433,7 +433,7 @@ func TestOpenBreaker(t *testing.T) {
 		for _, m := range q.sent {
 			lanes[m.Message.Lane]++
 			if m.Message.Lane == auspost {
-				probed[m.Message.CarrierID]++
+				probed[m.Message.ConnectionID]++
 				if !m.Message.Probe || m.Delay != 0 {
 					t.Errorf("after %v: %+v", second, m)
 				}
@@ -451,7 +451,7 @@ func TestOpenBreaker(t *testing.T) {
 	t.Run("nothing is due", func(t *testing.T) {
 		s, q := newShelf(), &tray{}
 		s.open(t, carrier.StarTrack)
-		if got, err := dispatcher(s, q).Pass(t.Context()); err != nil || got != (schedule.Pass{}) {
+		if got, err := dispatcher(s, q).RunPass(t.Context()); err != nil || got != (schedule.Pass{}) {
 			t.Errorf("Pass = %+v, %v", got, err)
 		}
 		if b, err := s.Memory.Breakers(t.Context()); err != nil || b[carrier.StarTrack].ProbeAt.After(at()) {
@@ -473,7 +473,7 @@ func TestOpenBreaker(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if got, err := dispatcher(s, q).Pass(t.Context()); err != nil || got != (schedule.Pass{}) || len(q.sent) > 0 {
+		if got, err := dispatcher(s, q).RunPass(t.Context()); err != nil || got != (schedule.Pass{}) || len(q.sent) > 0 {
 			t.Errorf("Pass = %+v, %v, sent %v", got, err, q.sent)
 		}
 	})
@@ -486,7 +486,7 @@ func TestOpenBreaker(t *testing.T) {
 			d := dispatcher(s, &tray{})
 			d.Timing.Speed = 6
 			d.Now = func() time.Time { return at().Add(time.Duration(second) * time.Second) }
-			got, err := d.Pass(t.Context())
+			got, err := d.RunPass(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -509,11 +509,11 @@ func TestTwoDispatchers(t *testing.T) {
 	var second schedule.Pass
 	s.before = func() {
 		var err error
-		if second, err = dispatcher(s, other).Pass(t.Context()); err != nil {
+		if second, err = dispatcher(s, other).RunPass(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
-	first, err := dispatcher(s, one).Pass(t.Context())
+	first, err := dispatcher(s, one).RunPass(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

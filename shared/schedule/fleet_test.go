@@ -63,7 +63,7 @@ func newFleet(t *testing.T, members []member) *fleet {
 	f.linker = &connection.Service{Store: f.bulk, Vault: f, CallsPerMinute: 1000, Carriers: connection.Carriers{Production: f}, Timing: timing, Now: now}
 	f.worker = schedule.Worker{Checker: f.linker, Breakers: f.bulk, Metrics: testMetrics}
 	traffic := schedule.Traffic{Queue: f, PerMinute: perMinute}
-	f.dispatcher = schedule.Dispatcher{Due: f.bulk, Timing: timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: schedule.Traffic{Queue: &tray{}, PerMinute: 60}}
+	f.dispatcher = schedule.Dispatcher{Store: f.bulk, Timing: timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: schedule.Traffic{Queue: &tray{}, PerMinute: 60}}
 	accounts := map[int64]bool{}
 	for i, m := range members {
 		if !accounts[m.account] {
@@ -136,7 +136,7 @@ func (f *fleet) Send(_ context.Context, messages []schedule.Delayed) error {
 func (f *fleet) run(t *testing.T, until time.Duration) {
 	t.Helper()
 	for end := at().Add(until); f.clock.Before(end); f.clock = f.clock.Truncate(time.Minute).Add(time.Minute) {
-		if _, err := f.dispatcher.Pass(t.Context()); err != nil {
+		if _, err := f.dispatcher.RunPass(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		minute := f.clock
@@ -166,14 +166,14 @@ func (f *fleet) deliver(t *testing.T, batch []schedule.Delayed) {
 		}
 		bodies = append(bodies, string(text))
 	}
-	if failed := f.worker.Batch(t.Context(), received(bodies...)); len(failed) > 0 {
+	if failed := f.worker.CheckBatch(t.Context(), received(bodies...)); len(failed) > 0 {
 		t.Fatalf("messages %v failed", failed)
 	}
 	if !before.Open && f.breaker(t).Open {
 		f.opened++
 	}
 	for _, m := range batch {
-		row := f.row(t, m.Message.AccountID, m.Message.CarrierID)
+		row := f.row(t, m.Message.AccountID, m.Message.ConnectionID)
 		if _, ok := f.refused[row.ID]; !ok && !row.FirstRefusedAt.IsZero() {
 			f.refused[row.ID] = row.FirstRefusedAt
 		}
@@ -452,11 +452,11 @@ func TestLiveReadsOutvoteNobody(t *testing.T) {
 	}
 	count := func(members []member, o carrier.Outcome) {
 		t.Helper()
-		var checks []health.Counted
+		var checks []health.Check
 		for _, m := range members {
-			checks = append(checks, health.Counted{
+			checks = append(checks, health.Check{
 				PartnerID: m.partner, AccountID: m.account, ConnectionID: m.id, CredentialID: m.key, At: f.clock, Outcome: o,
-				Scheduled: true, Listed: true, WasWellAt: f.clock.Add(-time.Hour), WellAt: f.clock,
+				Scheduled: true, OnSchedule: true, PreviousGoodAt: f.clock.Add(-time.Hour), LastGoodAt: f.clock,
 			})
 		}
 		if err := f.linker.Count(t.Context(), carrier.AustraliaPost, f.breaker(t), checks); err != nil {

@@ -49,7 +49,7 @@ func TestLaggingIndex(t *testing.T) {
 		q := &tray{}
 		d := dispatcher(memory, q)
 		d.Now = func() time.Time { return clock }
-		if _, err := d.Pass(t.Context()); err != nil || len(q.sent) != linked {
+		if _, err := d.RunPass(t.Context()); err != nil || len(q.sent) != linked {
 			t.Fatalf("pass %d sends %d messages, %v, want %d: the index lags", pass, len(q.sent), err, linked)
 		}
 		var batch []schedule.Received
@@ -60,7 +60,7 @@ func TestLaggingIndex(t *testing.T) {
 			}
 			batch = append(batch, schedule.Received{ID: strconv.Itoa(n), Body: string(text)})
 		}
-		if failed := worker.Batch(t.Context(), batch); len(failed) != 0 {
+		if failed := worker.CheckBatch(t.Context(), batch); len(failed) != 0 {
 			t.Errorf("pass %d: messages %v come again", pass, failed)
 		}
 		clock = clock.Add(time.Minute)

@@ -10,9 +10,9 @@ import (
 
 // Message asks for the check of one connection.
 type Message struct {
-	AccountID int64           `json:"account_id"`
-	CarrierID string          `json:"carrier_id"`
-	Lane      connection.Lane `json:"lane"`
+	AccountID    int64           `json:"account_id"`
+	ConnectionID string          `json:"carrier_id"`
+	Lane         connection.Lane `json:"lane"`
 	// CredentialID and PartnerID are those of the entry of by_due, where the claim
 	// keeps them.
 	CredentialID string `json:"credential_id,omitempty"`
@@ -30,7 +30,7 @@ type Message struct {
 // decode reads a message. A body that is not a message is an error; the error never quotes it.
 func decode(body string) (Message, error) {
 	var m Message
-	if err := json.Unmarshal([]byte(body), &m); err != nil || m.AccountID <= 0 || m.CarrierID == "" || !slices.Contains(connection.Lanes(), m.Lane) {
+	if err := json.Unmarshal([]byte(body), &m); err != nil || m.AccountID <= 0 || m.ConnectionID == "" || !slices.Contains(connection.Lanes(), m.Lane) {
 		return m, errors.New("the message is not one of ours")
 	}
 	return m, nil

@@ -119,7 +119,7 @@ func exactlyOnce(t *calltrace.Attempt) {
 		messages := late
 		late = nil
 		for n, row := range rows {
-			text, err := json.Marshal(schedule.Message{AccountID: row.AccountID, CarrierID: row.ID, Lane: row.Lane()})
+			text, err := json.Marshal(schedule.Message{AccountID: row.AccountID, ConnectionID: row.ID, Lane: row.Lane()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -144,7 +144,7 @@ func exactlyOnce(t *calltrace.Attempt) {
 		for w := range atOnce {
 			working.Go(func() {
 				for batch := range batches {
-					failed[w] = append(failed[w], worker.Batch(t.Context(), batch)...)
+					failed[w] = append(failed[w], worker.CheckBatch(t.Context(), batch)...)
 				}
 			})
 		}

@@ -67,7 +67,7 @@ func newYear(t *testing.T) *year {
 	y.linker = &connection.Service{Store: y, Timing: y.timing, Now: now}
 	y.worker = schedule.Worker{Checker: y, Breakers: y, Metrics: testMetrics}
 	traffic := schedule.Traffic{Queue: y, PerMinute: perMinute}
-	y.dispatcher = schedule.Dispatcher{Due: y, Timing: y.timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: traffic}
+	y.dispatcher = schedule.Dispatcher{Store: y, Timing: y.timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: traffic}
 	for i, group, left := 0, int64(0), 0; i < connections; i, left = i+1, left-1 {
 		if left == 0 {
 			group++
@@ -136,7 +136,7 @@ func (y *year) check(ctx context.Context, conn connection.Connection, b health.B
 }
 
 // Count is connection.Service's.
-func (y *year) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Counted) error {
+func (y *year) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error {
 	return y.linker.Count(ctx, name, b, checks)
 }
 
@@ -167,12 +167,12 @@ func (y *year) run(t *testing.T, most time.Duration, done func() bool) {
 	t.Helper()
 	for end := y.clock.Add(most); y.clock.Before(end) && !done(); y.clock = y.clock.Add(time.Second) {
 		if y.clock.Second() == 0 {
-			if _, err := y.dispatcher.Pass(t.Context()); err != nil {
+			if _, err := y.dispatcher.RunPass(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for batch := range slices.Chunk(y.waiting[y.clock], 10) {
-			if failed := y.worker.Batch(t.Context(), received(batch...)); len(failed) > 0 {
+			if failed := y.worker.CheckBatch(t.Context(), received(batch...)); len(failed) > 0 {
 				t.Fatalf("messages %v failed", failed)
 			}
 		}

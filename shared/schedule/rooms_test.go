@@ -87,7 +87,7 @@ func (b *mailbox) deliver(ctx context.Context) {
 		for i, l := range batch {
 			messages = append(messages, schedule.Received{ID: strconv.Itoa(i), Body: l.body})
 		}
-		failed := b.hour.worker.Batch(ctx, messages)
+		failed := b.hour.worker.CheckBatch(ctx, messages)
 		for i, l := range batch {
 			if !slices.Contains(failed, strconv.Itoa(i)) {
 				continue
@@ -114,7 +114,7 @@ func newHour(perMinute int) *hour {
 	}
 	h.worker = schedule.Worker{Checker: h, Breakers: h, Metrics: testMetrics}
 	h.dispatcher = schedule.Dispatcher{
-		Due: h, Timing: timing, Now: now, Window: time.Minute,
+		Store: h, Timing: timing, Now: now, Window: time.Minute,
 		Production: schedule.Traffic{Queue: h.production, PerMinute: perMinute}, Sandbox: schedule.Traffic{Queue: h.sandbox, PerMinute: max(perMinute/10, 1)},
 	}
 	return h
@@ -165,7 +165,7 @@ func (h *hour) Control(ctx context.Context, accountID int64, id string, b health
 	return h.linker.Control(ctx, accountID, id, b)
 }
 
-func (h *hour) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Counted) error {
+func (h *hour) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error {
 	return h.linker.Count(ctx, name, b, checks)
 }
 
@@ -210,7 +210,7 @@ func (h *hour) run(t *testing.T, d time.Duration) {
 	t.Helper()
 	for end := h.clock.Add(d); h.clock.Before(end); h.clock = h.clock.Add(time.Second) {
 		if h.clock.Second() == 0 {
-			if _, err := h.dispatcher.Pass(t.Context()); err != nil {
+			if _, err := h.dispatcher.RunPass(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -25,7 +25,7 @@ type Checker interface {
 	// none to compare others with, State where somebody is at it.
 	Control(ctx context.Context, accountID int64, connectionID string, b health.Breaker) (connection.Checked, error)
 	// Count adds checks to the carrier's tally, and may switch its breaker.
-	Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Counted) error
+	Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error
 }
 
 // Breakers reads whether carriers are asked at all.
@@ -51,7 +51,7 @@ type Received struct{ ID, Body string }
 // carrier's failures are results, and recorded. While a carrier's breaker is open
 // its messages are dropped, but for the probe: the connections stay due. A control
 // check that fails by our fault is done: the next pass sends another one.
-func (w *Worker) Batch(ctx context.Context, batch []Received) (failed []string) {
+func (w *Worker) CheckBatch(ctx context.Context, batch []Received) (failed []string) {
 	breakers, err := w.Breakers.Breakers(ctx)
 	if err != nil {
 		slog.ErrorContext(ctx, "the breakers can not be read", slog.String("error", err.Error()))
@@ -67,7 +67,7 @@ func (w *Worker) Batch(ctx context.Context, batch []Received) (failed []string) 
 	}
 	running.Wait()
 
-	counted := map[carrier.Name][]health.Counted{}
+	counted := map[carrier.Name][]health.Check{}
 	for i, r := range results {
 		if r.again {
 			failed = append(failed, batch[i].ID)
@@ -91,10 +91,10 @@ func (w *Worker) Batch(ctx context.Context, batch []Received) (failed []string) 
 // result is what a message came to.
 type result struct {
 	message Message
-	counted *health.Counted // nil: no check was made
-	err     error           // by our fault
-	metric  string          // what the error counts as
-	again   bool            // the message has to come again
+	counted *health.Check // nil: no check was made
+	err     error         // by our fault
+	metric  string        // what the error counts as
+	again   bool          // the message has to come again
 }
 
 func (w *Worker) check(ctx context.Context, body string, breakers map[carrier.Name]health.Breaker) result {
@@ -109,7 +109,7 @@ func (w *Worker) check(ctx context.Context, body string, breakers map[carrier.Na
 	checked, err := w.guarded(ctx, m, b)
 	switch {
 	case m.Control && fault.Is(err, fault.NotFound):
-		return result{message: m, counted: &health.Counted{AccountID: m.AccountID, ConnectionID: m.CarrierID, Gone: true}}
+		return result{message: m, counted: &health.Check{AccountID: m.AccountID, ConnectionID: m.ConnectionID, Gone: true}}
 	case fault.Is(err, fault.State), fault.Is(err, fault.NotFound):
 		return result{message: m}
 	case fault.Is(err, fault.Overloaded):
@@ -130,10 +130,10 @@ func (w *Worker) guarded(ctx context.Context, m Message, b health.Breaker) (chec
 		}
 	}()
 	if m.Control {
-		return w.Checker.Control(ctx, m.AccountID, m.CarrierID, b)
+		return w.Checker.Control(ctx, m.AccountID, m.ConnectionID, b)
 	}
 	return w.Checker.Refresh(ctx, connection.Due{
-		AccountID: m.AccountID, ConnectionID: m.CarrierID, CredentialID: m.CredentialID, PartnerID: m.PartnerID,
+		AccountID: m.AccountID, ConnectionID: m.ConnectionID, CredentialID: m.CredentialID, PartnerID: m.PartnerID,
 	}, b)
 }
 
@@ -142,8 +142,8 @@ func (w *Worker) guarded(ctx context.Context, m Message, b health.Breaker) (chec
 func (w *Worker) tell(ctx context.Context, messageID string, r result) {
 	attrs := append(w.Metrics.Count(r.metric, 1), slog.String("status_reason", "internal_error"), slog.String("message_id", messageID),
 		slog.Bool("again", r.again), slog.String("error", r.err.Error()))
-	if r.message.CarrierID != "" {
-		attrs = append(attrs, slog.Int64("account_id", r.message.AccountID), slog.String("carrier_id", r.message.CarrierID))
+	if r.message.ConnectionID != "" {
+		attrs = append(attrs, slog.Int64("account_id", r.message.AccountID), slog.String("carrier_id", r.message.ConnectionID))
 	}
 	slog.LogAttrs(ctx, slog.LevelError, "a refresh failed", attrs...)
 }

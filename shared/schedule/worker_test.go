@@ -32,7 +32,7 @@ type clerk struct {
 
 	mu      sync.Mutex
 	asked   []string
-	counted map[carrier.Name][]health.Counted
+	counted map[carrier.Name][]health.Check
 	with    map[carrier.Name]health.Breaker
 }
 
@@ -65,12 +65,12 @@ func (c *clerk) answer(accountID int64, id string) (connection.Checked, error) {
 	if !ok {
 		outcome = carrier.OutcomeOK
 	}
-	return connection.Checked{Counted: health.Counted{AccountID: accountID, Outcome: outcome}}, nil
+	return connection.Checked{Counted: health.Check{AccountID: accountID, Outcome: outcome}}, nil
 }
 
-func (c *clerk) Count(_ context.Context, name carrier.Name, b health.Breaker, checks []health.Counted) error {
+func (c *clerk) Count(_ context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error {
 	if c.counted == nil {
-		c.counted, c.with = map[carrier.Name][]health.Counted{}, map[carrier.Name]health.Breaker{}
+		c.counted, c.with = map[carrier.Name][]health.Check{}, map[carrier.Name]health.Breaker{}
 	}
 	c.counted[name], c.with[name] = append(c.counted[name], checks...), b
 	return c.uncount
@@ -128,7 +128,7 @@ func TestBatchFails(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			w := schedule.Worker{Checker: tc.clerk, Breakers: tc.clerk, Metrics: testMetrics}
-			if diff := cmp.Diff(tc.want, w.Batch(t.Context(), received(tc.batch...))); diff != "" {
+			if diff := cmp.Diff(tc.want, w.CheckBatch(t.Context(), received(tc.batch...))); diff != "" {
 				t.Errorf("messages that come again (-want +got):\n%s", diff)
 			}
 			if len(tc.clerk.asked) != tc.asked {
@@ -152,7 +152,7 @@ func TestFailuresAreTold(t *testing.T) {
 	slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
 	defer slog.SetDefault(before)
 	w := schedule.Worker{Checker: c, Breakers: c, Metrics: testMetrics}
-	failed := w.Batch(t.Context(), received(
+	failed := w.CheckBatch(t.Context(), received(
 		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, ""), body(3, "se-3", auspost, ""), body(4, "se-4", auspost, ""), body(5, "se-panic", auspost, ""), "canary",
 	))
 	if diff := cmp.Diff([]string{"m1", "m4", "m5"}, failed); diff != "" {
@@ -189,7 +189,7 @@ func TestOpenBreakerDrops(t *testing.T) {
 		carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Open: true}, carrier.StarTrack: {Carrier: carrier.StarTrack},
 	}}
 	w := schedule.Worker{Checker: c, Breakers: c, Metrics: testMetrics}
-	failed := w.Batch(t.Context(), received(
+	failed := w.CheckBatch(t.Context(), received(
 		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, `,"probe":true`), body(3, "se-3", startrack, ""), body(4, "se-4", connection.SandboxLane, ""),
 	))
 	if failed != nil {
@@ -210,7 +210,7 @@ func TestBatchCounts(t *testing.T) {
 		breakers: map[carrier.Name]health.Breaker{carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Version: 7}},
 	}
 	w := schedule.Worker{Checker: c, Breakers: c, Metrics: testMetrics}
-	failed := w.Batch(t.Context(), received(
+	failed := w.CheckBatch(t.Context(), received(
 		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, ""), body(3, "se-3", startrack, ""), body(5, "se-5", connection.SandboxLane, ""),
 		body(6, "se-6", auspost, ""), body(7, "se-7", auspost, ""), "poison",
 		body(8, "se-8", auspost, `,"silent":true`), body(9, "se-9", auspost, `,"control":true`), body(10, "se-10", auspost, `,"control":true`),
@@ -219,7 +219,7 @@ func TestBatchCounts(t *testing.T) {
 	if diff := cmp.Diff([]string{"m5", "m6"}, failed); diff != "" {
 		t.Errorf("messages that come again (-want +got):\n%s", diff)
 	}
-	want := map[carrier.Name][]health.Counted{
+	want := map[carrier.Name][]health.Check{
 		carrier.AustraliaPost: {
 			{AccountID: 1, Outcome: carrier.OutcomeUnavailable},
 			{AccountID: 2, Outcome: carrier.OutcomeOK},

@@ -242,7 +242,7 @@ func TestRemoteCalls(t *testing.T) {
 		follow("deleted, without a snapshot", account.StandingDeleted, now.Add(time.Hour), 2)
 		follow("restored, without a snapshot", account.StandingActive, time.Time{}, 3)
 
-		checks := []health.Counted{{AccountID: 1, Outcome: carrier.OutcomeOK}, {AccountID: 2, Outcome: carrier.OutcomeTimeout}, {AccountID: 3, Outcome: carrier.OutcomeForbidden}}
+		checks := []health.Check{{AccountID: 1, Outcome: carrier.OutcomeOK}, {AccountID: 2, Outcome: carrier.OutcomeTimeout}, {AccountID: 3, Outcome: carrier.OutcomeForbidden}}
 		expect("CountChecks", s.CountChecks(ctx, carrier.AustraliaPost, checks, now), good, "UpdateItem")
 		expect("CountChecks of none", s.CountChecks(ctx, carrier.AustraliaPost, nil, now), good)
 		_, err = s.Tallies(ctx, carrier.AustraliaPost, now)

@@ -130,7 +130,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 		ok(s.SaveConnection(ctx, &conn))
 		is("unlinked", own, "CARRIER#se-1", ends+" - -")
 
-		ok(s.CountChecks(ctx, carrier.StarTrack, []health.Counted{{AccountID: 1, Outcome: carrier.OutcomeOK}}, now))
+		ok(s.CountChecks(ctx, carrier.StarTrack, []health.Check{{AccountID: 1, Outcome: carrier.OutcomeOK}}, now))
 		minute := now.Truncate(time.Minute)
 		is("tally", "HEALTH#startrack", fmt.Sprintf("MINUTE#%012d", minute.Unix()/60), seconds(minute.Add(time.Hour))+" - -")
 		_, err = s.TakeCall(ctx, connection.CredentialAllowance(connection.UseTracking, carrier.Sandbox, accountID, "ends"), 10, time.Minute, now)

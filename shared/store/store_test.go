@@ -115,7 +115,7 @@ func follow(ctx context.Context, s *store.Store) error {
 }
 
 func count(ctx context.Context, s *store.Store) error {
-	return s.CountChecks(ctx, carrier.StarTrack, []health.Counted{{AccountID: 1, Outcome: carrier.OutcomeTimeout}}, time.Unix(0, 0))
+	return s.CountChecks(ctx, carrier.StarTrack, []health.Check{{AccountID: 1, Outcome: carrier.OutcomeTimeout}}, time.Unix(0, 0))
 }
 
 func breaker(ctx context.Context, s *store.Store) error {

@@ -132,7 +132,7 @@ type Breaker struct {
 func NewCarrierStatus(name carrier.Name, b health.Breaker, tallies []health.Tally) CarrierStatus {
 	body := CarrierStatus{
 		CarrierCode: string(name), FriendlyName: name.FriendlyName(), Status: "operational",
-		Breaker: Breaker{State: "closed", Since: httpapi.Time(b.ChangedAt)}, WindowMinutes: int(health.TallyKept / time.Minute),
+		Breaker: Breaker{State: "closed", Since: httpapi.Time(b.ChangedAt)}, WindowMinutes: int(health.TallyWindow / time.Minute),
 	}
 	if b.Open {
 		body.Status, body.Breaker.State = "failing", "open"

@@ -28,7 +28,7 @@ const tallyKept = time.Hour
 // CountChecks adds checks of a carrier's connections to the tally of the minute,
 // all in one write; none for no checks. What DynamoDB has counted although its
 // answer was lost may be counted twice, but has one vote.
-func (s *Store) CountChecks(ctx context.Context, name carrier.Name, checks []health.Counted, now time.Time) error {
+func (s *Store) CountChecks(ctx context.Context, name carrier.Name, checks []health.Check, now time.Time) error {
 	var all, good int64
 	var votes []string
 	for _, c := range checks {
@@ -61,7 +61,7 @@ func (s *Store) CountChecks(ctx context.Context, name carrier.Name, checks []hea
 	return nil
 }
 
-// Tallies reads the tallies of a carrier's last health.TallyKept, the earliest
+// Tallies reads the tallies of a carrier's last health.TallyWindow, the earliest
 // first: of the minute of now and those before it. Minutes without checks have
 // none.
 func (s *Store) Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]health.Tally, error) {
@@ -70,7 +70,7 @@ func (s *Store) Tallies(ctx context.Context, name carrier.Name, now time.Time) (
 		TableName: &s.table.Name, ConsistentRead: aws.Bool(true),
 		KeyConditionExpression: aws.String("pk = :pk AND sk BETWEEN :from AND :to"),
 		ExpressionAttributeValues: kit.Item{
-			":pk": kit.TextValue(kit.HealthPK(name)), ":from": kit.TextValue(kit.TallySK(minute.Add(time.Minute - health.TallyKept))), ":to": kit.TextValue(kit.TallySK(minute)),
+			":pk": kit.TextValue(kit.HealthPK(name)), ":from": kit.TextValue(kit.TallySK(minute.Add(time.Minute - health.TallyWindow))), ":to": kit.TextValue(kit.TallySK(minute)),
 		},
 	}
 	var tallies []health.Tally
@@ -140,7 +140,7 @@ func (s *Store) SaveBreaker(ctx context.Context, b *health.Breaker) error {
 	case err != nil:
 		return fmt.Errorf("saving a breaker: %w", err)
 	case refused.Has(kit.PartBreaker):
-		return health.BreakerMoved()
+		return health.ErrBreakerChanged()
 	}
 	*b = next
 	return nil

@@ -28,7 +28,7 @@ func breakerItem(b health.Breaker) kit.Item {
 		one.Int(kit.AttrAccountID, p.AccountID)
 		one.Text("carrier_id", p.ConnectionID)
 		one.Text("credential_id", p.CredentialID)
-		one.Time("well_at", p.WellAt)
+		one.Time("well_at", p.LastGoodAt)
 		one.Time("refused_at", p.RefusedAt)
 		one.Time("tried_at", p.TriedAt)
 		peers = append(peers, one)
@@ -65,7 +65,7 @@ func readBreaker(name carrier.Name, it kit.Item) (health.Breaker, error) {
 		p := kit.Reader{It: one}
 		b.Peers = append(b.Peers, health.Peer{
 			PartnerID: p.Int(kit.AttrPartnerID), AccountID: p.Int(kit.AttrAccountID), ConnectionID: p.Text("carrier_id"), CredentialID: p.Text("credential_id"),
-			WellAt: p.Time("well_at"), RefusedAt: p.Time("refused_at"), TriedAt: p.Time("tried_at"),
+			LastGoodAt: p.Time("well_at"), RefusedAt: p.Time("refused_at"), TriedAt: p.Time("tried_at"),
 		})
 		r.Err = cmp.Or(r.Err, p.Err)
 	}

@@ -19,8 +19,8 @@ func (s *suite) minute() time.Time {
 
 // count is a check of the schedule at now, of a connection that was well an hour
 // before.
-func count(account int64, o carrier.Outcome) health.Counted {
-	return health.Counted{PartnerID: account * 2, AccountID: account, CredentialID: "00c0ffee", At: now, Outcome: o, Scheduled: true, WasWellAt: now.Add(-time.Hour)}
+func count(account int64, o carrier.Outcome) health.Check {
+	return health.Check{PartnerID: account * 2, AccountID: account, CredentialID: "00c0ffee", At: now, Outcome: o, Scheduled: true, PreviousGoodAt: now.Add(-time.Hour)}
 }
 
 func vote(account int64, failure string) health.Vote {
@@ -50,14 +50,14 @@ func healthNothingCounted(s *suite) {
 func healthChecksOfEachKind(s *suite) {
 	const name = carrier.AustraliaPost
 	minute := s.minute()
-	s.ok(s.CountChecks(s.Context(), name, []health.Counted{count(1, carrier.OutcomeOK), count(2, carrier.OutcomeRateLimited)}, minute))
-	s.ok(s.CountChecks(s.Context(), carrier.StarTrack, []health.Counted{count(1, carrier.OutcomeTimeout)}, minute))
-	s.ok(s.CountChecks(s.Context(), name, []health.Counted{
+	s.ok(s.CountChecks(s.Context(), name, []health.Check{count(1, carrier.OutcomeOK), count(2, carrier.OutcomeRateLimited)}, minute))
+	s.ok(s.CountChecks(s.Context(), carrier.StarTrack, []health.Check{count(1, carrier.OutcomeTimeout)}, minute))
+	s.ok(s.CountChecks(s.Context(), name, []health.Check{
 		count(3, carrier.OutcomeTimeout), count(1<<31-1, carrier.OutcomeUnavailable), count(3, carrier.OutcomeUnreadable), count(3, carrier.OutcomeUnauthorized),
 	}, minute.Add(time.Minute-time.Nanosecond)))
 	silent, asked, late, missing := count(5, carrier.OutcomeTimeout), count(6, carrier.OutcomeTimeout), count(7, carrier.OutcomeTimeout), count(8, carrier.OutcomeNoCredentials)
-	silent.Silent, asked.Scheduled, late.WasWellAt = true, false, now.Add(-health.VoteWithin-1)
-	s.ok(s.CountChecks(s.Context(), name, []health.Counted{count(4, carrier.OutcomeForbidden), count(3, carrier.OutcomeTimeout), silent, asked, late, missing, count(5, carrier.OutcomeOK)}, minute))
+	silent.Silent, asked.Scheduled, late.PreviousGoodAt = true, false, now.Add(-health.VoteWithin-1)
+	s.ok(s.CountChecks(s.Context(), name, []health.Check{count(4, carrier.OutcomeForbidden), count(3, carrier.OutcomeTimeout), silent, asked, late, missing, count(5, carrier.OutcomeOK)}, minute))
 	tallies, err := s.Tallies(s.Context(), name, minute.Add(time.Second))
 	s.ok(err)
 	for i := range tallies {
@@ -80,7 +80,7 @@ func healthChecksOfEachKind(s *suite) {
 func healthNothingButWhatWasNotMade(s *suite) {
 	const name = carrier.AustraliaPost
 	minute := s.minute()
-	s.ok(s.CountChecks(s.Context(), name, []health.Counted{{AccountID: 1, Gone: true, Scheduled: true, At: now, WasWellAt: now}}, minute))
+	s.ok(s.CountChecks(s.Context(), name, []health.Check{{AccountID: 1, Gone: true, Scheduled: true, At: now, PreviousGoodAt: now}}, minute))
 	tallies, err := s.Tallies(s.Context(), name, minute)
 	s.ok(err)
 	s.equal("tallies", len(tallies), 0)
@@ -90,7 +90,7 @@ func healthOfTheLastFifteenMinutes(s *suite) {
 	const name = carrier.AustraliaPost
 	minute := s.minute()
 	for i := range 17 {
-		s.ok(s.CountChecks(s.Context(), name, []health.Counted{count(1, carrier.OutcomeOK)}, minute.Add(time.Duration(i)*time.Minute)))
+		s.ok(s.CountChecks(s.Context(), name, []health.Check{count(1, carrier.OutcomeOK)}, minute.Add(time.Duration(i)*time.Minute)))
 	}
 	for _, tc := range []struct {
 		name     string
@@ -125,7 +125,7 @@ func healthAtOnceNoneIsLost(s *suite) {
 	const name = carrier.AustraliaPost
 	minute := s.minute()
 	race(20, func(i int) error {
-		err := s.CountChecks(s.Context(), name, []health.Counted{count(int64(i), carrier.OutcomeTimeout), count(int64(i), carrier.OutcomeOK)}, minute)
+		err := s.CountChecks(s.Context(), name, []health.Check{count(int64(i), carrier.OutcomeTimeout), count(int64(i), carrier.OutcomeOK)}, minute)
 		if err != nil {
 			s.Error(err)
 		}
@@ -148,8 +148,8 @@ func healthBreakers(s *suite) {
 		opened := b.Opened("outage", milli(now), health.Timing{Speed: 1})
 		opened.ControlAt = milli(now.Add(time.Minute))
 		opened.Peers = []health.Peer{
-			{PartnerID: 1, AccountID: 2, ConnectionID: "se-3", CredentialID: "4", WellAt: milli(now), RefusedAt: milli(now.Add(1)), TriedAt: milli(now.Add(time.Hour))},
-			{AccountID: 5, WellAt: milli(now)},
+			{PartnerID: 1, AccountID: 2, ConnectionID: "se-3", CredentialID: "4", LastGoodAt: milli(now), RefusedAt: milli(now.Add(1)), TriedAt: milli(now.Add(time.Hour))},
+			{AccountID: 5, LastGoodAt: milli(now)},
 		}
 		opened.Doubts = []health.Doubt{
 			{AccountID: 6, ConnectionID: "se-7", CredentialID: "8", Since: milli(now), At: milli(now.Add(time.Minute))}, {PartnerID: 9, At: milli(now)},
