@@ -19,23 +19,23 @@ type accounts interface {
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
 }
 
-// linker is the use case.
-type linker interface {
+// connections is what this function needs of connection.Service.
+type connections interface {
 	Link(ctx context.Context, req connection.LinkRequest) (*connection.Connection, error)
 	Lease(ctx context.Context) time.Time
 }
 
 type handler struct {
-	auth     *auth.Auth
-	accounts accounts
-	claims   httpapi.Claims
-	sealer   httpapi.Sealer
-	linker   linker
-	now      func() time.Time
+	auth        *auth.Auth
+	accounts    accounts
+	claims      httpapi.Claims
+	sealer      httpapi.Sealer
+	connections connections
+	now         func() time.Time
 }
 
 // link makes one connection. Errors: those of auth.Merchant, Request.JSON and
-// connection.Preflight, all of the request's at once; those of linking.Link; 202
+// connection.Preflight, all of the request's at once; those of connection.Service.Link; 202
 // where the carrier is down and the body says that it may be verified later.
 func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	want := store.Want{Now: h.now()}
@@ -54,7 +54,7 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	if err != nil {
 		return nil, err
 	}
-	return httpapi.Claimed(ctx, h.sealer, h.claims, req, caller, h.now(), h.linker.Lease(ctx), func(change *httpapi.Change) (*httpapi.Response, error) {
+	return httpapi.Claimed(ctx, h.sealer, h.claims, req, caller, h.now(), h.connections.Lease(ctx), func(change *httpapi.Change) (*httpapi.Response, error) {
 		in.Account, in.LinkedAs = *loaded.Account, loaded.LinkedAs
 		show := func(conn *connection.Connection) *httpapi.Response {
 			status := http.StatusOK
@@ -65,7 +65,7 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 		}
 		return httpapi.Show(ctx, change, show, func(fx effects.For[*connection.Connection]) error {
 			in.Effects = fx
-			_, err := h.linker.Link(ctx, in)
+			_, err := h.connections.Link(ctx, in)
 			return err
 		})
 	})

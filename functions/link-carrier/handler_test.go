@@ -28,7 +28,7 @@ func newFixture(t *testing.T) *functiontest.Fixture {
 }
 
 func serve(d *functiontest.Fixture) {
-	h := &handler{auth: d.Auth(), accounts: d.Store, claims: d.Store, sealer: d.Sealer(), linker: d.Connections, now: d.Now}
+	h := &handler{auth: d.Auth(), accounts: d.Store, claims: d.Store, sealer: d.Sealer(), connections: d.Connections, now: d.Now}
 	d.Serve(httpapi.Route{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}", Handler: h.link})
 }
 
@@ -313,7 +313,7 @@ func TestReadBesideTheKey(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			d := functiontest.InMemory(t)
 			w := &wants{accounts: d.Store}
-			h := &handler{auth: d.Auth(), accounts: w, claims: d.Store, sealer: d.Sealer(), linker: d.Connections, now: d.Now}
+			h := &handler{auth: d.Auth(), accounts: w, claims: d.Store, sealer: d.Sealer(), connections: d.Connections, now: d.Now}
 			d.Serve(httpapi.Route{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}", Handler: h.link})
 			post(d, "account 71", "australia_post", tc.body)
 			if diff := cmp.Diff(tc.want, w.want.Number); diff != "" {

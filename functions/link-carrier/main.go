@@ -27,7 +27,7 @@ func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 		Connections: env.Count("MAX_CONNECTIONS_PER_ACCOUNT"), Duplicates: env.Count("MAX_DUPLICATES_PER_NUMBER"), LinksPerDay: env.Count("MAX_LINKS_PER_DAY"),
 	}
 	connections.LinksPerMinute = env.Count("LINKS_PER_MINUTE")
-	h := &handler{auth: parts.Auth(), accounts: table, claims: table, sealer: parts.Sealer(), linker: connections, now: time.Now}
+	h := &handler{auth: parts.Auth(), accounts: table, claims: table, sealer: parts.Sealer(), connections: connections, now: time.Now}
 	api := parts.API(httpapi.Route{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}", Handler: h.link})
 	return h, api, parts.ServiceSecret()
 }

@@ -17,7 +17,7 @@ import (
 // the connection. Errors: those of Request.JSON and connection.Preflight, all of the
 // request's at once; fault.Required for a body without a member to change, and
 // for one of api_key and api_secret without the other; Precondition when If-Match
-// names another state, or another request was faster; those of linking.Change.
+// names another state, or another request was faster; those of connection.Service.Change.
 func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	c, err := h.begin(ctx, req)
 	if err != nil {
@@ -38,7 +38,7 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		}
 		return httpapi.Show(ctx, change, tagged, func(fx effects.For[*connection.Connection]) error {
 			in.Effects = fx
-			_, err := h.linker.Change(ctx, in)
+			_, err := h.connections.Change(ctx, in)
 			return err
 		})
 	})

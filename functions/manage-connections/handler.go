@@ -23,8 +23,8 @@ type accounts interface {
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
 }
 
-// linker is the use case.
-type linker interface {
+// connections is what this function needs of connection.Service.
+type connections interface {
 	Change(ctx context.Context, req connection.ChangeRequest) (*connection.Connection, error)
 	Rollback(ctx context.Context, conn connection.Connection, fx effects.For[*connection.Connection]) (*connection.Connection, error)
 	Verify(ctx context.Context, conn connection.Connection, b health.Breaker, fx effects.For[connection.Checked]) (connection.Checked, error)
@@ -34,12 +34,12 @@ type linker interface {
 }
 
 type handler struct {
-	auth     *auth.Auth
-	accounts accounts
-	claims   httpapi.Claims
-	sealer   httpapi.Sealer
-	linker   linker
-	now      func() time.Time
+	auth        *auth.Auth
+	accounts    accounts
+	claims      httpapi.Claims
+	sealer      httpapi.Sealer
+	connections connections
+	now         func() time.Time
 }
 
 // call is one request about one connection of the caller's.
@@ -96,7 +96,7 @@ func path(req *httpapi.Request) (name carrier.Name, id string, err error) {
 
 // once runs a change once for each Idempotency-Key.
 func (h *handler) once(ctx context.Context, req *httpapi.Request, c call, do func(*httpapi.Change) (*httpapi.Response, error)) (*httpapi.Response, error) {
-	return httpapi.Claimed(ctx, h.sealer, h.claims, req, c.caller, h.now(), h.linker.Lease(ctx), do)
+	return httpapi.Claimed(ctx, h.sealer, h.claims, req, c.caller, h.now(), h.connections.Lease(ctx), do)
 }
 
 // show is an answer of a connection.
@@ -107,7 +107,7 @@ func (h *handler) show(status int) func(*connection.Connection) *httpapi.Respons
 }
 
 // rollback brings the previous credentials back: 200 with the connection. Errors:
-// those of linking.Rollback.
+// those of connection.Service.Rollback.
 func (h *handler) rollback(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	c, err := h.begin(ctx, req)
 	if err != nil {
@@ -115,14 +115,14 @@ func (h *handler) rollback(ctx context.Context, req *httpapi.Request) (*httpapi.
 	}
 	return h.once(ctx, req, c, func(change *httpapi.Change) (*httpapi.Response, error) {
 		return httpapi.Show(ctx, change, h.show(http.StatusOK), func(fx effects.For[*connection.Connection]) error {
-			_, err := h.linker.Rollback(ctx, c.conn, fx)
+			_, err := h.connections.Rollback(ctx, c.conn, fx)
 			return err
 		})
 	})
 }
 
 // refresh makes the connection due now: 202 with the connection. Errors: those
-// of linking.RequestRefresh.
+// of connection.Service.RequestRefresh.
 func (h *handler) refresh(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	c, err := h.begin(ctx, req)
 	if err != nil {
@@ -130,7 +130,7 @@ func (h *handler) refresh(ctx context.Context, req *httpapi.Request) (*httpapi.R
 	}
 	return h.once(ctx, req, c, func(change *httpapi.Change) (*httpapi.Response, error) {
 		return httpapi.Show(ctx, change, h.show(http.StatusAccepted), func(fx effects.For[*connection.Connection]) error {
-			_, err := h.linker.RequestRefresh(ctx, c.conn, fx)
+			_, err := h.connections.RequestRefresh(ctx, c.conn, fx)
 			return err
 		})
 	})
@@ -147,7 +147,7 @@ type verification struct {
 }
 
 // verify checks the connection now: 200 for a good answer and for a refusal.
-// Errors: those of linking.Verify; those of connection.Reading.Err for an outage,
+// Errors: those of connection.Service.Verify; those of connection.Reading.Err for an outage,
 // which is recorded all the same and answered by no stored answer.
 func (h *handler) verify(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	c, err := h.begin(ctx, req)
@@ -166,7 +166,7 @@ func (h *handler) verify(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 			})
 		}
 		resp, err := httpapi.Show(ctx, change, show, func(fx effects.For[connection.Checked]) error {
-			_, err := h.linker.Verify(ctx, c.conn, c.breaker, fx)
+			_, err := h.connections.Verify(ctx, c.conn, c.breaker, fx)
 			return err
 		})
 		if err == nil && resp == nil {
@@ -177,7 +177,7 @@ func (h *handler) verify(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 }
 
 // unlink takes the connection away: 204. Errors: fault.Precondition when If-Match
-// names another state; those of linking.Unlink. A repeat of one that was cut off is
+// names another state; those of connection.Service.Unlink. A repeat of one that was cut off is
 // not held against If-Match: the state that it names is the one before that.
 func (h *handler) unlink(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	c, err := h.begin(ctx, req)
@@ -190,7 +190,7 @@ func (h *handler) unlink(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 			return nil, err
 		}
 	}
-	if err := h.linker.Unlink(ctx, c.conn, pinned, effects.MadeBy[*connection.Connection](c.caller.By())); err != nil {
+	if err := h.connections.Unlink(ctx, c.conn, pinned, effects.MadeBy[*connection.Connection](c.caller.By())); err != nil {
 		return nil, err
 	}
 	return &httpapi.Response{Status: http.StatusNoContent, Header: map[string]string{}}, nil

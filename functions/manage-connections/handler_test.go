@@ -56,7 +56,7 @@ func newFront(tb testing.TB, d *functiontest.Fixture, number string) *front {
 }
 
 func serve(d *functiontest.Fixture) {
-	h := &handler{auth: d.Auth(), accounts: d.Store, claims: d.Store, sealer: d.Sealer(), linker: d.Connections, now: d.Now}
+	h := &handler{auth: d.Auth(), accounts: d.Store, claims: d.Store, sealer: d.Sealer(), connections: d.Connections, now: d.Now}
 	d.Serve(h.routes()...)
 }
 

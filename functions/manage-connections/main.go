@@ -26,7 +26,7 @@ func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	table, connections := parts.Table(), parts.Connections()
 	table.Caps = connection.Caps{Duplicates: env.Count("MAX_DUPLICATES_PER_NUMBER"), LinksPerDay: env.Count("MAX_LINKS_PER_DAY")}
 	connections.CallsPerMinute = env.Count("CARRIER_CALLS_PER_MINUTE")
-	h := &handler{auth: parts.Auth(), accounts: table, claims: table, sealer: parts.Sealer(), linker: connections, now: time.Now}
+	h := &handler{auth: parts.Auth(), accounts: table, claims: table, sealer: parts.Sealer(), connections: connections, now: time.Now}
 	return h, parts.API(h.routes()...), parts.ServiceSecret()
 }
 

@@ -15,7 +15,7 @@ import (
 	"carrierlink/shared/metrics"
 )
 
-// fixed is a linker that reports what it is told to.
+// fixed reports what it is told to.
 type fixed struct {
 	report connection.Report
 	err    error
@@ -39,7 +39,7 @@ func TestRun(t *testing.T) {
 			before := slog.Default()
 			slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
 			defer slog.SetDefault(before)
-			h := &handler{linker: f, metrics: metrics.Counter{Stage: "test", Now: time.Now}}
+			h := &handler{connections: f, metrics: metrics.Counter{Stage: "test", Now: time.Now}}
 			got, err := h.run(t.Context())
 			if !errors.Is(err, f.err) || f.limit != 500 {
 				t.Errorf("run = %v with limit %d, want %v with 500", err, f.limit, f.err)

@@ -12,5 +12,5 @@ func main() { app.Main(wire) }
 func wire(env *app.Env) any { return build(env).run }
 
 func build(env *app.Env) *handler {
-	return &handler{linker: construct.From(env).ConnectionsWithoutCarriers(), metrics: env.Metrics()}
+	return &handler{connections: construct.From(env).ConnectionsWithoutCarriers(), metrics: env.Metrics()}
 }

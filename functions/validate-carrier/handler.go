@@ -19,17 +19,17 @@ type accounts interface {
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
 }
 
-// linker is the use case.
-type linker interface {
+// connections is what this function needs of connection.Service.
+type connections interface {
 	AskNew(ctx context.Context, account account.Account, charge connection.ChargeAccount) (connection.Reading, *connection.Snapshot, error)
 	LinkedAs(ctx context.Context, accountID int64, ids []string) (string, error)
 }
 
 type handler struct {
-	auth     *auth.Auth
-	accounts accounts
-	linker   linker
-	now      func() time.Time
+	auth        *auth.Auth
+	accounts    accounts
+	connections connections
+	now         func() time.Time
 }
 
 // checkCarrier is the name of the carrier's own answer among the checks.
@@ -65,7 +65,7 @@ func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.
 	if want.Number != nil {
 		var linked string
 		if !in.AllowDuplicate {
-			if linked, err = h.linker.LinkedAs(ctx, loaded.Account.ID, loaded.LinkedAs); err != nil {
+			if linked, err = h.connections.LinkedAs(ctx, loaded.Account.ID, loaded.LinkedAs); err != nil {
 				return nil, err
 			}
 		}
@@ -74,7 +74,7 @@ func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.
 	if !v.Valid {
 		return httpapi.JSON(http.StatusOK, v), nil
 	}
-	reading, _, err := h.linker.AskNew(ctx, *loaded.Account, in.account)
+	reading, _, err := h.connections.AskNew(ctx, *loaded.Account, in.account)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func newFixture(t *testing.T) *functiontest.Fixture {
 }
 
 func serve(d *functiontest.Fixture) {
-	h := &handler{auth: d.Auth(), accounts: d.Store, linker: d.Connections, now: d.Now}
+	h := &handler{auth: d.Auth(), accounts: d.Store, connections: d.Connections, now: d.Now}
 	d.Serve(httpapi.Route{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}/validate", Handler: h.validate})
 }
 

@@ -24,7 +24,7 @@ func build(env *app.Env) (*handler, *httpapi.API) {
 	production, sandbox := parts.Carriers()
 	h := &handler{
 		auth: parts.Auth(), accounts: parts.Table(),
-		linker: &connection.Service{
+		connections: &connection.Service{
 			Store: parts.Table(), Carriers: connection.Carriers{Production: production, Sandbox: sandbox}, LinksPerMinute: env.Count("LINKS_PER_MINUTE"), Now: time.Now,
 		},
 		now: time.Now,

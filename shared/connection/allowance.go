@@ -79,7 +79,7 @@ func Allow(ctx context.Context, calls Calls, a Allowance, limit int, now time.Ti
 // the carrier is asked with, so of a change the new one: the carrier counts by it.
 // Of one that the connection does not know the account has an allowance, too:
 // whoever tries credentials out has new ones each time.
-func (l *Service) allowed(ctx context.Context, conn Connection, credentialID string) (again func(context.Context) error, err error) {
+func (s *Service) allowed(ctx context.Context, conn Connection, credentialID string) (again func(context.Context) error, err error) {
 	var allowances []Allowance
 	if credentialID != conn.CredentialID && credentialID != conn.Previous.CredentialID {
 		allowances = append(allowances, AccountAllowance(UseChanging, conn.AccountID))
@@ -87,7 +87,7 @@ func (l *Service) allowed(ctx context.Context, conn Connection, credentialID str
 	allowances = append(allowances, CredentialAllowance(UseChecking, conn.Environment, conn.AccountID, credentialID))
 	again = func(ctx context.Context) error {
 		for _, a := range allowances {
-			if err := Allow(ctx, l.Store, a, l.CallsPerMinute, l.Now()); err != nil {
+			if err := Allow(ctx, s.Store, a, s.CallsPerMinute, s.Now()); err != nil {
 				return err
 			}
 		}

@@ -40,12 +40,12 @@ type ChangeRequest struct {
 // another connection holds; RateLimited when the carrier was asked too often with
 // the credentials; State with RetryAfter while another change runs;
 // Precondition for a pinned one that came too late; NotFound; *effects.Replay.
-func (l *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, error) {
+func (s *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, error) {
 	if req.Credentials == nil && (req.Number == "" || req.Number == req.Connection.AccountNumber) {
-		return l.edit(ctx, req)
+		return s.edit(ctx, req)
 	}
 	conn := req.Connection
-	if err := l.idle(&conn); err != nil {
+	if err := s.idle(&conn); err != nil {
 		return nil, err
 	}
 	account := ChargeAccount{Carrier: conn.Carrier, Number: conn.AccountNumber}
@@ -57,39 +57,39 @@ func (l *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, e
 		credentialID = CredentialID(req.Credentials.APIKey)
 	}
 	var err error
-	if account.Again, err = l.allowed(ctx, conn, credentialID); err != nil {
+	if account.Again, err = s.allowed(ctx, conn, credentialID); err != nil {
 		return nil, err
 	}
 	check, stays := 1, false // what is new to the carrier has its first check
 	if req.Credentials != nil {
 		account.Credentials = *req.Credentials
-		if stays, err = l.stays(ctx, conn, account); err != nil {
+		if stays, err = s.stays(ctx, conn, account); err != nil {
 			return nil, err
 		}
-	} else if account.Credentials, err = l.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil {
-		return nil, l.unreadable(conn, err)
+	} else if account.Credentials, err = s.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil {
+		return nil, s.unreadable(conn, err)
 	}
 	if stays {
 		check = conn.Checks + 1
 	}
-	reading, snap := l.Ask(ctx, conn.Environment, account, check, l.Now())
+	reading, snap := s.Ask(ctx, conn.Environment, account, check, s.Now())
 	if err := reading.Err(); err != nil {
 		return nil, err
 	}
 	if stays {
-		return l.reverified(ctx, req, reading, snap)
+		return s.reverified(ctx, req, reading, snap)
 	}
-	return l.replace(ctx, conn, replacement{
+	return s.replace(ctx, conn, replacement{
 		account: account, fresh: true, reading: reading, snapshot: snap, duplicate: req.AllowDuplicate, pinned: req.Pinned, edit: req.Edit, effects: req.Effects,
 		version: func(ctx context.Context) (string, error) {
 			if req.Credentials == nil {
 				return conn.SecretVersion, nil
 			}
-			token, err := NewSecretVersion(l.Random)
+			token, err := NewSecretVersion(s.Random)
 			if err != nil {
 				return "", fmt.Errorf("naming the secret's version: %w", err)
 			}
-			return l.Vault.Stage(ctx, conn.AccountID, conn.ID, token, *req.Credentials)
+			return s.Vault.Stage(ctx, conn.AccountID, conn.ID, token, *req.Credentials)
 		},
 	})
 }
@@ -97,41 +97,41 @@ func (l *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, e
 // stays tells whether a charge account is the one that the connection has, to the
 // secret. Credentials that nobody can read any more are not the same: the change
 // mends them.
-func (l *Service) stays(ctx context.Context, conn Connection, account ChargeAccount) (bool, error) {
+func (s *Service) stays(ctx context.Context, conn Connection, account ChargeAccount) (bool, error) {
 	if account.Number != conn.AccountNumber || CredentialID(account.Credentials.APIKey) != conn.CredentialID {
 		return false, nil
 	}
-	stored, err := l.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion)
+	stored, err := s.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion)
 	if fault.Is(err, fault.Overloaded) {
-		return false, l.unreadable(conn, err)
+		return false, s.unreadable(conn, err)
 	}
 	return err == nil && stored.Equal(account.Credentials), nil
 }
 
 // reverified records that the carrier accepts what the connection has, and makes
 // the edit. A check that is running keeps its lease, and is recorded after it.
-func (l *Service) reverified(ctx context.Context, req ChangeRequest, reading Reading, snap *Snapshot) (*Connection, error) {
+func (s *Service) reverified(ctx context.Context, req ChangeRequest, reading Reading, snap *Snapshot) (*Connection, error) {
 	var next Connection
-	err := l.retried(ctx, req.Connection, req.Pinned, func(row Connection) error {
-		if err := l.workable(row, req.Connection); err != nil {
+	err := s.retried(ctx, req.Connection, req.Pinned, func(row Connection) error {
+		if err := s.workable(row, req.Connection); err != nil {
 			return err
 		}
-		row, err := l.settled(ctx, row)
+		row, err := s.settled(ctx, row)
 		if err != nil {
 			return err
 		}
 		next = row
-		entry := next.Record(l.observation(reading, TriggerManual, health.Breaker{}))
-		fresh, err := l.compare(ctx, &next, row, reading, snap, &entry)
+		entry := next.Record(s.observation(reading, TriggerManual, health.Breaker{}))
+		fresh, err := s.compare(ctx, &next, row, reading, snap, &entry)
 		if err != nil {
 			return err
 		}
-		l.apply(&next, req.Edit)
+		s.apply(&next, req.Edit)
 		fx, err := req.Effects.Of(&next)
 		if err != nil {
 			return err
 		}
-		return moved(l.Store.ChangeConnection(ctx, &next, Update{Entry: &entry, Snapshot: fresh}, fx, l.Now()))
+		return moved(s.Store.ChangeConnection(ctx, &next, Update{Entry: &entry, Snapshot: fresh}, fx, s.Now()))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("recording that the credentials are good: %w", err)
@@ -142,19 +142,19 @@ func (l *Service) reverified(ctx context.Context, req ChangeRequest, reading Rea
 // Rollback brings the credentials, and the number, back that the last change
 // replaced, once the carrier accepts them. Errors: those of Change; fault.State
 // without RetryAfter where there is nothing to roll back to.
-func (l *Service) Rollback(ctx context.Context, conn Connection, fx effects.For[*Connection]) (*Connection, error) {
-	if err := l.idle(&conn); err != nil {
+func (s *Service) Rollback(ctx context.Context, conn Connection, fx effects.For[*Connection]) (*Connection, error) {
+	if err := s.idle(&conn); err != nil {
 		return nil, err
 	}
-	if !conn.Previous.Available(l.Now()) {
+	if !conn.Previous.Available(s.Now()) {
 		return nil, ErrNothingToRollBack(conn.Previous)
 	}
-	again, err := l.allowed(ctx, conn, conn.Previous.CredentialID)
+	again, err := s.allowed(ctx, conn, conn.Previous.CredentialID)
 	if err != nil {
 		return nil, err
 	}
 	version := conn.Previous.SecretVersion
-	credentials, err := l.Vault.Get(ctx, conn.AccountID, conn.ID, version)
+	credentials, err := s.Vault.Get(ctx, conn.AccountID, conn.ID, version)
 	if fault.Is(err, fault.NotFound) {
 		return nil, ErrPreviousGone(err)
 	}
@@ -162,11 +162,11 @@ func (l *Service) Rollback(ctx context.Context, conn Connection, fx effects.For[
 		return nil, fmt.Errorf("reading the previous credentials: %w", err)
 	}
 	account := ChargeAccount{Carrier: conn.Carrier, Number: conn.Previous.AccountNumber, Credentials: credentials, Again: again}
-	reading, snap := l.Ask(ctx, conn.Environment, account, conn.Checks+1, l.Now())
+	reading, snap := s.Ask(ctx, conn.Environment, account, conn.Checks+1, s.Now())
 	if err := reading.Err(); err != nil {
 		return nil, err
 	}
-	return l.replace(ctx, conn, replacement{
+	return s.replace(ctx, conn, replacement{
 		account: account, reading: reading, snapshot: snap, effects: fx, edit: func(*Connection) {},
 		version: func(context.Context) (string, error) { return version, nil },
 	})
@@ -175,25 +175,25 @@ func (l *Service) Rollback(ctx context.Context, conn Connection, fx effects.For[
 // edit changes what no carrier has to be asked about, of whatever version of the
 // row there is. A check that is running keeps its lease, and is recorded after it.
 // An edit that changes nothing writes nothing but the answer.
-func (l *Service) edit(ctx context.Context, req ChangeRequest) (*Connection, error) {
+func (s *Service) edit(ctx context.Context, req ChangeRequest) (*Connection, error) {
 	var changed Connection
-	err := l.retried(ctx, req.Connection, req.Pinned, func(conn Connection) error {
+	err := s.retried(ctx, req.Connection, req.Pinned, func(conn Connection) error {
 		if !conn.Visible() {
 			return ErrNoCarrier()
 		}
-		if err := l.idle(&conn); err != nil {
+		if err := s.idle(&conn); err != nil {
 			return err
 		}
 		var err error
-		if changed, err = l.settled(ctx, conn); err != nil {
+		if changed, err = s.settled(ctx, conn); err != nil {
 			return err
 		}
-		differs := l.apply(&changed, req.Edit)
+		differs := s.apply(&changed, req.Edit)
 		fx, err := req.Effects.Of(&changed)
 		if err != nil || !differs && fx.Answer == nil {
 			return err
 		}
-		return moved(l.Store.ChangeConnection(ctx, &changed, Update{Unchanged: !differs}, fx, l.Now()))
+		return moved(s.Store.ChangeConnection(ctx, &changed, Update{Unchanged: !differs}, fx, s.Now()))
 	})
 	if err != nil {
 		return nil, err
@@ -203,30 +203,30 @@ func (l *Service) edit(ctx context.Context, req ChangeRequest) (*Connection, err
 
 // apply makes an edit, and tells whether it has changed anything; another policy
 // makes another schedule.
-func (l *Service) apply(conn *Connection, edit func(*Connection)) (differs bool) {
+func (s *Service) apply(conn *Connection, edit func(*Connection)) (differs bool) {
 	before := *conn
 	edit(conn)
 	if conn.Same(before) {
 		return false
 	}
-	conn.ModifiedAt = l.Now()
+	conn.ModifiedAt = s.Now()
 	if conn.RefreshPolicy != before.RefreshPolicy && conn.Status != ActionRequired {
-		conn.Reschedule(l.Now(), l.Timing, jitter())
+		conn.Reschedule(s.Now(), s.Timing, jitter())
 	}
 	return true
 }
 
 // idle tells whether nobody is at work on the secret. A lease that is over has
 // no owner any more: what it left is brought into line by whoever writes next.
-func (l *Service) idle(conn *Connection) error {
-	if conn.Work != NoWork && conn.LeaseUntil.After(l.Now()) {
+func (s *Service) idle(conn *Connection) error {
+	if conn.Work != NoWork && conn.LeaseUntil.After(s.Now()) {
 		return ErrBeingChanged()
 	}
 	return nil
 }
 
 // unreadable is why credentials could not be read.
-func (l *Service) unreadable(conn Connection, err error) error {
+func (s *Service) unreadable(conn Connection, err error) error {
 	if fault.Is(err, fault.NotFound) {
 		return Reading{Outcome: carrier.OutcomeNoCredentials, Cause: err}.Err()
 	}
@@ -250,32 +250,32 @@ type replacement struct {
 // replace swaps the credentials: the row says that somebody is at work on them,
 // the version is there, the row names it, the secret's labels follow. Until the
 // row names it nothing has changed; from then on all has.
-func (l *Service) replace(ctx context.Context, conn Connection, r replacement) (*Connection, error) {
-	claimed, err := l.claimWork(ctx, conn, r.pinned)
+func (s *Service) replace(ctx context.Context, conn Connection, r replacement) (*Connection, error) {
+	claimed, err := s.claimWork(ctx, conn, r.pinned)
 	if err != nil {
 		return nil, err
 	}
-	next, err := l.swap(ctx, claimed, r)
+	next, err := s.swap(ctx, claimed, r)
 	if err != nil {
-		if undone := l.undo(ctx, claimed); undone != nil {
+		if undone := s.undo(ctx, claimed); undone != nil {
 			err = fmt.Errorf("%w; and undoing it: %v", err, undone) //nolint:errorlint // its kind must not decide the answer
 		}
 		return nil, err
 	}
 	// The change is made. What is left is housekeeping, and the reconciler's if
 	// it fails.
-	if err := l.alignAndFree(ctx, next); err != nil {
+	if err := s.alignAndFree(ctx, next); err != nil {
 		slog.WarnContext(ctx, "credentials were changed, and their labels not yet", slog.String("carrier_id", next.ID), slog.String("error", err.Error()))
 	}
 	return next, nil
 }
 
-func (l *Service) swap(ctx context.Context, claimed Connection, r replacement) (*Connection, error) {
+func (s *Service) swap(ctx context.Context, claimed Connection, r replacement) (*Connection, error) {
 	version, err := r.version(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("keeping the credentials: %w", err)
 	}
-	now := l.Now()
+	now := s.Now()
 	next := claimed
 	next.Previous = PreviousCredentials{
 		SecretVersion: claimed.SecretVersion, AccountNumber: claimed.AccountNumber, LastFour: claimed.APIKeyLastFour, CredentialID: claimed.CredentialID,
@@ -286,19 +286,19 @@ func (l *Service) swap(ctx context.Context, claimed Connection, r replacement) (
 	if r.fresh {
 		next.Checks = 0
 	}
-	entry := next.Record(l.observation(r.reading, TriggerManual, health.Breaker{}))
-	fresh, err := l.compare(ctx, &next, claimed, r.reading, r.snapshot, &entry)
+	entry := next.Record(s.observation(r.reading, TriggerManual, health.Breaker{}))
+	fresh, err := s.compare(ctx, &next, claimed, r.reading, r.snapshot, &entry)
 	if err != nil {
 		return nil, err
 	}
-	l.apply(&next, r.edit)
+	s.apply(&next, r.edit)
 	fx, err := r.effects.Of(&next)
 	if err != nil {
 		return nil, err
 	}
 	change := Update{OldNumber: claimed.AccountNumber, AllowDuplicate: r.duplicate, Entry: &entry, Snapshot: fresh}
-	if err := l.Store.ChangeConnection(ctx, &next, change, fx, l.Now()); err != nil {
-		return nil, fmt.Errorf("changing the connection: %w", l.conflict(ctx, next.AccountID, err))
+	if err := s.Store.ChangeConnection(ctx, &next, change, fx, s.Now()); err != nil {
+		return nil, fmt.Errorf("changing the connection: %w", s.conflict(ctx, next.AccountID, err))
 	}
 	return &next, nil
 }
@@ -307,39 +307,39 @@ func (l *Service) swap(ctx context.Context, claimed Connection, r replacement) (
 // work. The write that was to name that version may have arrived all the same, or
 // may yet: one more write of the row shuts it out, or is refused by it. Then, as
 // with whatever else fails here, the reconciler looks at the row.
-func (l *Service) undo(ctx context.Context, claimed Connection) error {
+func (s *Service) undo(ctx context.Context, claimed Connection) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseMargin)
 	defer cancel()
-	if err := l.Store.SaveConnection(ctx, &claimed); err != nil {
+	if err := s.Store.SaveConnection(ctx, &claimed); err != nil {
 		return fmt.Errorf("keeping the work on the secret: %w", err)
 	}
-	return l.alignAndFree(ctx, &claimed)
+	return s.alignAndFree(ctx, &claimed)
 }
 
 // claimWork takes the connection's lease for work on its credentials. A check
 // that is running is overtaken: its record will fail.
-func (l *Service) claimWork(ctx context.Context, conn Connection, pinned bool) (Connection, error) {
+func (s *Service) claimWork(ctx context.Context, conn Connection, pinned bool) (Connection, error) {
 	var claimed Connection
-	err := l.retried(ctx, conn, pinned, func(row Connection) error {
-		if err := l.workable(row, conn); err != nil {
+	err := s.retried(ctx, conn, pinned, func(row Connection) error {
+		if err := s.workable(row, conn); err != nil {
 			return err
 		}
 		// The version that the row names may be held by the very label that the next
 		// one takes.
-		row, err := l.settled(ctx, row)
+		row, err := s.settled(ctx, row)
 		if err != nil {
 			return err
 		}
 		claimed = row
-		claimed.Work, claimed.LeaseUntil = WorkCredentials, l.Lease(ctx)
-		return moved(l.Store.SaveConnection(ctx, &claimed))
+		claimed.Work, claimed.LeaseUntil = WorkCredentials, s.Lease(ctx)
+		return moved(s.Store.SaveConnection(ctx, &claimed))
 	})
 	return claimed, err
 }
 
 // workable tells whether a row is still the one about which the carrier was asked,
 // and nobody is at work on its secret.
-func (l *Service) workable(row, asked Connection) error {
+func (s *Service) workable(row, asked Connection) error {
 	switch {
 	case !row.Visible():
 		return ErrNoCarrier()
@@ -347,7 +347,7 @@ func (l *Service) workable(row, asked Connection) error {
 		// Another change was faster: what was asked of the carrier is history.
 		return ErrOvertaken()
 	}
-	if err := l.idle(&row); err != nil {
+	if err := s.idle(&row); err != nil {
 		return err
 	}
 	if row.Standing == account.StandingDeleted || row.Work == WorkFollow {
@@ -358,15 +358,15 @@ func (l *Service) workable(row, asked Connection) error {
 
 // settled brings the labels of a secret into line with the row that a crash has
 // left at work on it, once its lease is over. Any other row is returned as it is.
-func (l *Service) settled(ctx context.Context, conn Connection) (Connection, error) {
-	if conn.Work != WorkCredentials || conn.LeaseUntil.After(l.Now()) {
+func (s *Service) settled(ctx context.Context, conn Connection) (Connection, error) {
+	if conn.Work != WorkCredentials || conn.LeaseUntil.After(s.Now()) {
 		return conn, nil
 	}
-	conn.LeaseUntil = l.Lease(ctx)
-	if err := l.Store.SaveConnection(ctx, &conn); err != nil {
+	conn.LeaseUntil = s.Lease(ctx)
+	if err := s.Store.SaveConnection(ctx, &conn); err != nil {
 		return conn, fmt.Errorf("taking an unfinished change over: %w", moved(err))
 	}
-	if err := l.alignAndFree(ctx, &conn); err != nil {
+	if err := s.alignAndFree(ctx, &conn); err != nil {
 		return conn, fmt.Errorf("settling an unfinished change: %w", err)
 	}
 	return conn, nil
@@ -374,8 +374,8 @@ func (l *Service) settled(ctx context.Context, conn Connection) (Connection, err
 
 // align brings the labels of the secret into line with the row. A secret that is
 // gone has none: its next check will tell.
-func (l *Service) align(ctx context.Context, conn Connection) error {
-	if err := l.Vault.Align(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil && !fault.Is(err, fault.NotFound) {
+func (s *Service) align(ctx context.Context, conn Connection) error {
+	if err := s.Vault.Align(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil && !fault.Is(err, fault.NotFound) {
 		return fmt.Errorf("moving the labels of the secret: %w", err)
 	}
 	return nil
@@ -383,18 +383,18 @@ func (l *Service) align(ctx context.Context, conn Connection) error {
 
 // alignAndFree brings the labels of the secret into line with the row, and ends
 // the work on it.
-func (l *Service) alignAndFree(ctx context.Context, conn *Connection) error {
-	if err := l.align(ctx, *conn); err != nil {
+func (s *Service) alignAndFree(ctx context.Context, conn *Connection) error {
+	if err := s.align(ctx, *conn); err != nil {
 		return err
 	}
-	return l.free(ctx, conn)
+	return s.free(ctx, conn)
 }
 
 // free ends the work on a connection.
-func (l *Service) free(ctx context.Context, conn *Connection) error {
+func (s *Service) free(ctx context.Context, conn *Connection) error {
 	done := *conn
 	done.Work, done.LeaseUntil = NoWork, time.Time{}
-	if err := l.Store.SaveConnection(ctx, &done); err != nil {
+	if err := s.Store.SaveConnection(ctx, &done); err != nil {
 		return fmt.Errorf("ending the work on the secret: %w", err)
 	}
 	*conn = done
@@ -403,9 +403,9 @@ func (l *Service) free(ctx context.Context, conn *Connection) error {
 
 // RequestRefresh makes the connection due now, whatever its schedule: the
 // schedule's next pass takes it.
-func (l *Service) RequestRefresh(ctx context.Context, conn Connection, fx effects.For[*Connection]) (*Connection, error) {
-	return l.edit(ctx, ChangeRequest{Connection: conn, Effects: fx, Edit: func(c *Connection) {
-		c.NextRefreshAt, c.RefreshRequestedAt = l.Now(), l.Now()
+func (s *Service) RequestRefresh(ctx context.Context, conn Connection, fx effects.For[*Connection]) (*Connection, error) {
+	return s.edit(ctx, ChangeRequest{Connection: conn, Effects: fx, Edit: func(c *Connection) {
+		c.NextRefreshAt, c.RefreshRequestedAt = s.Now(), s.Now()
 	}})
 }
 
@@ -414,9 +414,9 @@ func (l *Service) RequestRefresh(ctx context.Context, conn Connection, fx effect
 // read, and no later one. Errors: fault.NotFound, also for one that is unlinked;
 // State with RetryAfter while its credentials are being changed; Precondition for
 // a pinned one that came too late.
-func (l *Service) Unlink(ctx context.Context, conn Connection, pinned bool, fx effects.For[*Connection]) error {
+func (s *Service) Unlink(ctx context.Context, conn Connection, pinned bool, fx effects.For[*Connection]) error {
 	var row Connection
-	err := l.retried(ctx, conn, pinned, func(conn Connection) error {
+	err := s.retried(ctx, conn, pinned, func(conn Connection) error {
 		if conn.Status == Disconnected && conn.Work == WorkUnlink {
 			row = conn // a repeat: what is left is done below
 			return nil
@@ -424,12 +424,12 @@ func (l *Service) Unlink(ctx context.Context, conn Connection, pinned bool, fx e
 		if !conn.Visible() {
 			return ErrNoCarrier()
 		}
-		if err := l.idle(&conn); err != nil {
+		if err := s.idle(&conn); err != nil {
 			return err
 		}
-		now := l.Now()
+		now := s.Now()
 		row = conn
-		row.Status, row.StatusReason, row.Work, row.LeaseUntil = Disconnected, "", WorkUnlink, l.Lease(ctx)
+		row.Status, row.StatusReason, row.Work, row.LeaseUntil = Disconnected, "", WorkUnlink, s.Lease(ctx)
 		row.DisconnectedAt, row.ModifiedAt, row.PurgeAt = now, now, now.Add(HistoryKept)
 		row.NextRefreshAt, row.RefreshRequestedAt = time.Time{}, time.Time{}
 		row.Previous, row.ContractHash = PreviousCredentials{}, ""
@@ -437,21 +437,21 @@ func (l *Service) Unlink(ctx context.Context, conn Connection, pinned bool, fx e
 		if err != nil {
 			return err
 		}
-		return moved(l.Store.Unlink(ctx, &row, made, now))
+		return moved(s.Store.Unlink(ctx, &row, made, now))
 	})
 	if err != nil {
 		return err
 	}
-	if err := l.finishUnlink(ctx, row); err != nil {
+	if err := s.finishUnlink(ctx, row); err != nil {
 		slog.WarnContext(ctx, "a connection was unlinked, and its secret is still there", slog.String("carrier_id", row.ID), slog.String("error", err.Error()))
 	}
 	return nil
 }
 
 // finishUnlink is what comes after the row says that the connection is gone.
-func (l *Service) finishUnlink(ctx context.Context, row Connection) error {
-	if err := l.Vault.Delete(ctx, row.AccountID, row.ID, UnlinkedSecretDays); err != nil {
+func (s *Service) finishUnlink(ctx context.Context, row Connection) error {
+	if err := s.Vault.Delete(ctx, row.AccountID, row.ID, UnlinkedSecretDays); err != nil {
 		return fmt.Errorf("deleting the secret: %w", err)
 	}
-	return l.free(ctx, &row)
+	return s.free(ctx, &row)
 }

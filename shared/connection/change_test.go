@@ -512,8 +512,8 @@ func TestChangeMeanwhile(t *testing.T) {
 func TestChangeIsRunning(t *testing.T) {
 	others := map[string]func(context.Context, *world, *connection.Service, connection.Connection) error{
 		"rename": rename, "verify": verify, "rollback": rollback, "request": requestRefresh, "unlink": unlink,
-		"change": func(ctx context.Context, _ *world, l *connection.Service, c connection.Connection) error {
-			_, err := l.Change(ctx, change(c, "", "four"))
+		"change": func(ctx context.Context, _ *world, s *connection.Service, c connection.Connection) error {
+			_, err := s.Change(ctx, change(c, "", "four"))
 			return err
 		},
 	}

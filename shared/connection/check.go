@@ -35,49 +35,49 @@ const VerifyPause = 30 * time.Second
 // Errors: fault.State with RetryAfter while another check runs, or a change of
 // its credentials, or its account takes the connection along; RateLimited when
 // the carrier was asked too often with its credentials; NotFound.
-func (l *Service) Check(ctx context.Context, conn Connection, trigger Trigger, b health.Breaker, fx effects.For[Checked]) (Checked, error) {
-	return l.check(ctx, conn, examination{trigger: trigger, breaker: b, effects: fx})
+func (s *Service) Check(ctx context.Context, conn Connection, trigger Trigger, b health.Breaker, fx effects.For[Checked]) (Checked, error) {
+	return s.check(ctx, conn, examination{trigger: trigger, breaker: b, effects: fx})
 }
 
 // Verify is Check on the merchant's demand; fault.RateLimited within VerifyPause
 // of the last one.
-func (l *Service) Verify(ctx context.Context, conn Connection, b health.Breaker, fx effects.For[Checked]) (Checked, error) {
-	now := l.Now()
+func (s *Service) Verify(ctx context.Context, conn Connection, b health.Breaker, fx effects.For[Checked]) (Checked, error) {
+	now := s.Now()
 	// A call in the future was told by a clock that was wrong.
 	if wait := conn.VerifyCalledAt.Add(VerifyPause).Sub(now); wait > 0 && wait <= VerifyPause {
 		return Checked{}, ErrVerifiedLately(wait)
 	}
-	return l.check(ctx, conn, examination{trigger: TriggerManual, breaker: b, calledAt: now, effects: fx})
+	return s.check(ctx, conn, examination{trigger: TriggerManual, breaker: b, calledAt: now, effects: fx})
 }
 
-func (l *Service) check(ctx context.Context, conn Connection, e examination) (Checked, error) {
+func (s *Service) check(ctx context.Context, conn Connection, e examination) (Checked, error) {
 	if conn.Standing == account.StandingDeleted {
 		return Checked{}, ErrFollowing() // without a secret there is nothing to find out
 	}
-	if conn.LeaseUntil.After(l.Now()) {
+	if conn.LeaseUntil.After(s.Now()) {
 		return Checked{}, ErrBeingChecked(nil) // it costs no call of the allowance
 	}
-	again, err := l.allowed(ctx, conn, conn.CredentialID)
+	again, err := s.allowed(ctx, conn, conn.CredentialID)
 	if err != nil {
 		return Checked{}, err
 	}
 	e.again = again
-	if conn, err = l.settled(ctx, conn); err != nil {
+	if conn, err = s.settled(ctx, conn); err != nil {
 		return Checked{}, err
 	}
-	claimed, err := l.Store.ClaimCheck(ctx, conn, l.Lease(ctx), l.Now())
+	claimed, err := s.Store.ClaimCheck(ctx, conn, s.Lease(ctx), s.Now())
 	if fault.Is(err, fault.State) {
 		return Checked{}, ErrBeingChecked(err)
 	}
 	if err != nil {
 		return Checked{}, fmt.Errorf("claiming the check: %w", err)
 	}
-	checked, err := l.examine(ctx, claimed, e)
+	checked, err := s.examine(ctx, claimed, e)
 	if err != nil {
 		return Checked{}, err
 	}
 	if claimed.Environment != carrier.Sandbox {
-		if err := l.Count(ctx, claimed.Carrier, e.breaker, []health.Check{checked.Counted}); err != nil {
+		if err := s.Count(ctx, claimed.Carrier, e.breaker, []health.Check{checked.Counted}); err != nil {
 			// The check is made and recorded; the tally is worth one check less.
 			slog.WarnContext(ctx, "a check was not counted", slog.String("carrier", string(claimed.Carrier)), slog.String("error", err.Error()))
 		}
@@ -92,8 +92,8 @@ func (l *Service) check(ctx context.Context, conn Connection, e examination) (Ch
 // at, that is gone or was changed while its carrier was asked: there is nothing to
 // do. Whatever fails by our fault after the claim has connection.ErrPostponed in its
 // chain: the row is due again by itself, later each time.
-func (l *Service) Refresh(ctx context.Context, d Due, b health.Breaker) (Checked, error) {
-	claimed, err := l.Store.ClaimDue(ctx, d, l.Lease(ctx), l.Now(), l.Timing)
+func (s *Service) Refresh(ctx context.Context, d Due, b health.Breaker) (Checked, error) {
+	claimed, err := s.Store.ClaimDue(ctx, d, s.Lease(ctx), s.Now(), s.Timing)
 	if err != nil {
 		return Checked{}, fmt.Errorf("claiming a due check: %w", err)
 	}
@@ -101,7 +101,7 @@ func (l *Service) Refresh(ctx context.Context, d Due, b health.Breaker) (Checked
 	if !claimed.RefreshRequestedAt.IsZero() {
 		trigger = TriggerManual
 	}
-	checked, err := l.unasked(ctx, claimed, examination{trigger: trigger, breaker: b, scheduled: true, effects: bySchedule})
+	checked, err := s.unasked(ctx, claimed, examination{trigger: trigger, breaker: b, scheduled: true, effects: bySchedule})
 	if err != nil && !fault.Is(err, fault.State) && !fault.Is(err, fault.NotFound) {
 		err = fmt.Errorf("%w: %w", ErrPostponed, err)
 	}
@@ -111,8 +111,8 @@ func (l *Service) Refresh(ctx context.Context, d Due, b health.Breaker) (Checked
 // unasked is examine for the schedule, which has no caller to tell what went
 // wrong: the log does. What is checked while the breaker is open was chosen as its
 // probe, although a caller may have asked for it.
-func (l *Service) unasked(ctx context.Context, claimed Connection, e examination) (Checked, error) {
-	checked, err := l.examine(ctx, claimed, e)
+func (s *Service) unasked(ctx context.Context, claimed Connection, e examination) (Checked, error) {
+	checked, err := s.examine(ctx, claimed, e)
 	if err != nil {
 		return Checked{}, err
 	}
@@ -129,19 +129,19 @@ func (l *Service) unasked(ctx context.Context, claimed Connection, e examination
 // as a scheduled one, and counting it is the caller's business. fault.NotFound says
 // that the connection is not, or no longer, one to compare with; fault.State that
 // somebody is at it.
-func (l *Service) Control(ctx context.Context, accountID int64, connectionID string, b health.Breaker) (Checked, error) {
-	conn, err := l.Store.Connection(ctx, accountID, connectionID)
+func (s *Service) Control(ctx context.Context, accountID int64, connectionID string, b health.Breaker) (Checked, error) {
+	conn, err := s.Store.Connection(ctx, accountID, connectionID)
 	if err != nil {
 		return Checked{}, fmt.Errorf("reading a connection to compare with: %w", err)
 	}
-	if !conn.Comparable(l.Now()) {
+	if !conn.Comparable(s.Now()) {
 		return Checked{}, ErrNotComparable()
 	}
-	claimed, err := l.Store.ClaimCheck(ctx, conn, l.Lease(ctx), l.Now())
+	claimed, err := s.Store.ClaimCheck(ctx, conn, s.Lease(ctx), s.Now())
 	if err != nil {
 		return Checked{}, fmt.Errorf("claiming a control check: %w", err)
 	}
-	return l.unasked(ctx, claimed, examination{trigger: TriggerSchedule, breaker: b, effects: bySchedule})
+	return s.unasked(ctx, claimed, examination{trigger: TriggerSchedule, breaker: b, effects: bySchedule})
 }
 
 // bySchedule makes the effects of the checks that nobody asked for.
@@ -170,29 +170,29 @@ func (e examination) called(conn *Connection) {
 // examine asks the carrier about a claimed connection and records the answer.
 // Sandbox connections know no breaker, and each tells a story of its own: there a
 // refusal waits for nobody else's answer.
-func (l *Service) examine(ctx context.Context, claimed Connection, e examination) (Checked, error) {
+func (s *Service) examine(ctx context.Context, claimed Connection, e examination) (Checked, error) {
 	sandbox := claimed.Environment == carrier.Sandbox
 	if sandbox {
 		e.breaker = health.Breaker{}
 	}
-	credentials, err := l.Vault.Get(ctx, claimed.AccountID, claimed.ID, claimed.SecretVersion)
+	credentials, err := s.Vault.Get(ctx, claimed.AccountID, claimed.ID, claimed.SecretVersion)
 	var reading Reading
 	var snap *Snapshot
 	switch {
 	case fault.Is(err, fault.NotFound):
 		reading = Reading{Outcome: carrier.OutcomeNoCredentials, Cause: err}
 	case err != nil:
-		return Checked{}, l.unrecorded(ctx, claimed, e, fmt.Errorf("reading the credentials of %s: %w", claimed.ID, err))
+		return Checked{}, s.unrecorded(ctx, claimed, e, fmt.Errorf("reading the credentials of %s: %w", claimed.ID, err))
 	default:
 		account := ChargeAccount{Carrier: claimed.Carrier, Number: claimed.AccountNumber, Credentials: credentials, Again: e.again}
-		reading, snap = l.Ask(ctx, claimed.Environment, account, claimed.Checks+1, l.Now())
+		reading, snap = s.Ask(ctx, claimed.Environment, account, claimed.Checks+1, s.Now())
 	}
-	observed := l.observation(reading, e.trigger, e.breaker)
+	observed := s.observation(reading, e.trigger, e.breaker)
 	if sandbox {
 		observed.Timing.LoneRefusal = 0
 	}
 	var checked Checked
-	err = l.retried(ctx, claimed, false, func(row Connection) error {
+	err = s.retried(ctx, claimed, false, func(row Connection) error {
 		// What has the lease that was taken was only edited meanwhile.
 		if row.Work != NoWork || !row.LeaseUntil.Equal(claimed.LeaseUntil) {
 			return ErrOvertaken()
@@ -203,15 +203,15 @@ func (l *Service) examine(ctx context.Context, claimed Connection, e examination
 		checked.Counted = conn.Counted(reading, row.VerifiedAt, e.breaker)
 		conn.LeaseUntil = time.Time{}
 		e.called(conn)
-		fresh, err := l.compare(ctx, conn, row, reading, snap, &checked.Entry)
+		fresh, err := s.compare(ctx, conn, row, reading, snap, &checked.Entry)
 		if err != nil {
-			return l.unrecorded(ctx, row, e, err)
+			return s.unrecorded(ctx, row, e, err)
 		}
 		fx, err := e.effects.Of(checked)
 		if err != nil {
-			return l.unrecorded(ctx, row, e, err)
+			return s.unrecorded(ctx, row, e, err)
 		}
-		return moved(l.Store.RecordCheck(ctx, conn, &checked.Entry, fresh, fx, l.Now()))
+		return moved(s.Store.RecordCheck(ctx, conn, &checked.Entry, fresh, fx, s.Now()))
 	})
 	if err != nil {
 		return Checked{}, fmt.Errorf("recording the check: %w", err)
@@ -222,12 +222,12 @@ func (l *Service) examine(ctx context.Context, claimed Connection, e examination
 // unrecorded gives the lease of a check back that failed by our fault, which says
 // nothing of the link; one of the schedule's is due again later each time. The
 // error is fault.Internal, whatever its cause, or Overloaded.
-func (l *Service) unrecorded(ctx context.Context, conn Connection, e examination, cause error) error {
+func (s *Service) unrecorded(ctx context.Context, conn Connection, e examination, cause error) error {
 	e.called(&conn)
 	if e.scheduled {
-		conn.NextRefreshAt = l.Timing.RetryAt(conn.Unrecorded, l.Now())
+		conn.NextRefreshAt = s.Timing.RetryAt(conn.Unrecorded, s.Now())
 	}
-	err := l.Store.RecordCheck(ctx, &conn, nil, nil, effects.Effects{}, l.Now())
+	err := s.Store.RecordCheck(ctx, &conn, nil, nil, effects.Effects{}, s.Now())
 	for _, e := range []error{cause, err} {
 		if fault.Is(e, fault.Overloaded) {
 			return e
@@ -239,7 +239,7 @@ func (l *Service) unrecorded(ctx context.Context, conn Connection, e examination
 // compare holds a good answer against the one that is kept, and notes the
 // changes in the entry. It returns the snapshot if it has to be written: one
 // that is kept already costs neither a read nor a write.
-func (l *Service) compare(ctx context.Context, conn *Connection, before Connection, r Reading, snap *Snapshot, entry *HistoryEntry) (*Snapshot, error) {
+func (s *Service) compare(ctx context.Context, conn *Connection, before Connection, r Reading, snap *Snapshot, entry *HistoryEntry) (*Snapshot, error) {
 	if snap == nil {
 		return nil, nil
 	}
@@ -250,7 +250,7 @@ func (l *Service) compare(ctx context.Context, conn *Connection, before Connecti
 	if before.ContractHash == "" || conn.AccountNumber != before.AccountNumber {
 		return snap, nil
 	}
-	old, err := l.Store.Snapshot(ctx, conn.AccountID, conn.ID)
+	old, err := s.Store.Snapshot(ctx, conn.AccountID, conn.ID)
 	if err != nil {
 		return nil, fmt.Errorf("reading the last answer: %w", err)
 	}
@@ -259,7 +259,7 @@ func (l *Service) compare(ctx context.Context, conn *Connection, before Connecti
 	}
 	raw, err := old.Raw()
 	if err == nil {
-		entry.Changes, err = l.Changes(raw, r.Raw)
+		entry.Changes, err = s.Changes(raw, r.Raw)
 	}
 	if err != nil {
 		// What was kept can not be read any more: that is all that can be said.
@@ -271,25 +271,25 @@ func (l *Service) compare(ctx context.Context, conn *Connection, before Connecti
 // Count adds checks of a carrier's production connections to its tally, learns
 // from them whom the carrier answers, and opens or closes the breaker, b as it was
 // read, by what they say. Only checks of the schedule open and close it.
-func (l *Service) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error {
-	now := l.Now()
-	if err := l.Store.CountChecks(ctx, name, checks, now); err != nil {
+func (s *Service) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error {
+	now := s.Now()
+	if err := s.Store.CountChecks(ctx, name, checks, now); err != nil {
 		return fmt.Errorf("counting checks: %w", err)
 	}
 	var tallies []health.Tally
 	if !b.Open && slices.ContainsFunc(checks, func(c health.Check) bool { v, ok := c.Vote(); return ok && v.Failure != "" }) {
 		var err error
-		if tallies, err = l.Store.Tallies(ctx, name, now); err != nil {
+		if tallies, err = s.Store.Tallies(ctx, name, now); err != nil {
 			return fmt.Errorf("reading the tallies: %w", err)
 		}
 	}
 	const tries = 5
 	for n := 1; ; n++ {
-		next, worth := l.judged(b, checks, tallies, now)
+		next, worth := s.judged(b, checks, tallies, now)
 		if !worth {
 			return nil
 		}
-		err := l.Store.SaveBreaker(ctx, &next)
+		err := s.Store.SaveBreaker(ctx, &next)
 		switch {
 		case err == nil:
 			if next.Open != b.Open {
@@ -300,7 +300,7 @@ func (l *Service) Count(ctx context.Context, name carrier.Name, b health.Breaker
 			return fmt.Errorf("saving what is known of the carrier: %w", err)
 		}
 		// Somebody else has learned something meanwhile: both are to be kept.
-		breakers, err := l.Store.Breakers(ctx)
+		breakers, err := s.Store.Breakers(ctx)
 		if err != nil {
 			return fmt.Errorf("reading the breaker again: %w", err)
 		}
@@ -309,17 +309,17 @@ func (l *Service) Count(ctx context.Context, name carrier.Name, b health.Breaker
 }
 
 // judged is a carrier's breaker after some checks, and whether it is worth a write.
-func (l *Service) judged(b health.Breaker, checks []health.Check, tallies []health.Tally, now time.Time) (health.Breaker, bool) {
-	next, worth := b.WithChecks(checks, now, l.Timing)
+func (s *Service) judged(b health.Breaker, checks []health.Check, tallies []health.Tally, now time.Time) (health.Breaker, bool) {
+	next, worth := b.WithChecks(checks, now, s.Timing)
 	if !b.Open {
 		failure, lone, trips := next.Trip(tallies, now)
 		switch {
 		case trips:
-			next = next.Opened(failure, now, l.Timing)
+			next = next.Opened(failure, now, s.Timing)
 		case lone != 0:
-			doubt := health.Doubt{PartnerID: lone, Since: now.Add(-l.Timing.RefusalGap / 2), At: now}
+			doubt := health.Doubt{PartnerID: lone, Since: now.Add(-s.Timing.RefusalGap / 2), At: now}
 			var asks bool
-			next, asks = next.WithDoubt(doubt, now, l.Timing)
+			next, asks = next.WithDoubt(doubt, now, s.Timing)
 			worth = worth || asks
 		}
 		worth = worth || trips

@@ -44,8 +44,8 @@ type useCase struct {
 // of runs something of the connection that holds a number, or that held it when
 // the same request came before.
 func of(n string, do func(context.Context, *world, *connection.Service, connection.Connection) error) func(context.Context, *world, *connection.Service) error {
-	return func(ctx context.Context, w *world, l *connection.Service) error {
-		rows, err := l.Store.AllConnections(ctx, accountID)
+	return func(ctx context.Context, w *world, s *connection.Service) error {
+		rows, err := s.Store.AllConnections(ctx, accountID)
 		if err != nil {
 			return err
 		}
@@ -55,7 +55,7 @@ func of(n string, do func(context.Context, *world, *connection.Service, connecti
 				if w.again != nil {
 					w.again[n] = c.ID
 				}
-				return do(ctx, w, l, c)
+				return do(ctx, w, s, c)
 			}
 		}
 		return fault.New(fault.NotFound, "no such carrier")
@@ -63,11 +63,11 @@ func of(n string, do func(context.Context, *world, *connection.Service, connecti
 }
 
 func linkOf(n, which string, edit func(*connection.LinkRequest)) func(context.Context, *world, *connection.Service) error {
-	return func(ctx context.Context, _ *world, l *connection.Service) error {
+	return func(ctx context.Context, _ *world, s *connection.Service) error {
 		req := connection.LinkRequest{
 			Account: merchant(accountID), Nickname: "Main", RefreshPolicy: connection.RefreshDaily, ChargeAccount: chargeAccount(n, which),
 		}
-		rows, err := l.Store.AllConnections(ctx, accountID)
+		rows, err := s.Store.AllConnections(ctx, accountID)
 		if err != nil {
 			return err
 		}
@@ -79,14 +79,14 @@ func linkOf(n, which string, edit func(*connection.LinkRequest)) func(context.Co
 		if edit != nil {
 			edit(&req)
 		}
-		_, err = l.Link(ctx, req)
+		_, err = s.Link(ctx, req)
 		return err
 	}
 }
 
 func changeOf(n, to, which string) func(context.Context, *world, *connection.Service) error {
-	return of(n, func(ctx context.Context, _ *world, l *connection.Service, c connection.Connection) error {
-		_, err := l.Change(ctx, change(c, to, which))
+	return of(n, func(ctx context.Context, _ *world, s *connection.Service, c connection.Connection) error {
+		_, err := s.Change(ctx, change(c, to, which))
 		return err
 	})
 }
@@ -98,47 +98,47 @@ func changedTwice(t *testing.T, w *world) {
 	w.changed(t, w.changed(t, w.link(t), "", "two"), "", "three")
 }
 
-func follow(ctx context.Context, _ *world, l *connection.Service) error {
-	return l.Follow(ctx, accountID)
+func follow(ctx context.Context, _ *world, s *connection.Service) error {
+	return s.Follow(ctx, accountID)
 }
 
-func reconcile(ctx context.Context, _ *world, l *connection.Service) error {
-	_, err := l.Reconcile(ctx, 100)
+func reconcile(ctx context.Context, _ *world, s *connection.Service) error {
+	_, err := s.Reconcile(ctx, 100)
 	return err
 }
 
-func rollback(ctx context.Context, _ *world, l *connection.Service, c connection.Connection) error {
-	_, err := l.Rollback(ctx, c, nil)
+func rollback(ctx context.Context, _ *world, s *connection.Service, c connection.Connection) error {
+	_, err := s.Rollback(ctx, c, nil)
 	return err
 }
 
-func verify(ctx context.Context, _ *world, l *connection.Service, c connection.Connection) error {
-	_, err := l.Verify(ctx, c, health.Breaker{}, nil)
+func verify(ctx context.Context, _ *world, s *connection.Service, c connection.Connection) error {
+	_, err := s.Verify(ctx, c, health.Breaker{}, nil)
 	return err
 }
 
-func readCheck(ctx context.Context, _ *world, l *connection.Service, c connection.Connection) error {
-	_, err := l.Check(ctx, c, connection.TriggerRead, health.Breaker{}, nil)
+func readCheck(ctx context.Context, _ *world, s *connection.Service, c connection.Connection) error {
+	_, err := s.Check(ctx, c, connection.TriggerRead, health.Breaker{}, nil)
 	return err
 }
 
-func refresh(ctx context.Context, _ *world, l *connection.Service, c connection.Connection) error {
-	_, err := l.Refresh(ctx, connection.Due{AccountID: accountID, ConnectionID: c.ID}, health.Breaker{})
+func refresh(ctx context.Context, _ *world, s *connection.Service, c connection.Connection) error {
+	_, err := s.Refresh(ctx, connection.Due{AccountID: accountID, ConnectionID: c.ID}, health.Breaker{})
 	return err
 }
 
-func requestRefresh(ctx context.Context, _ *world, l *connection.Service, c connection.Connection) error {
-	_, err := l.RequestRefresh(ctx, c, nil)
+func requestRefresh(ctx context.Context, _ *world, s *connection.Service, c connection.Connection) error {
+	_, err := s.RequestRefresh(ctx, c, nil)
 	return err
 }
 
-func unlink(ctx context.Context, _ *world, l *connection.Service, c connection.Connection) error {
-	return l.Unlink(ctx, c, false, nil)
+func unlink(ctx context.Context, _ *world, s *connection.Service, c connection.Connection) error {
+	return s.Unlink(ctx, c, false, nil)
 }
 
 // rename changes nickname and policy.
-func rename(ctx context.Context, _ *world, l *connection.Service, c connection.Connection) error {
-	_, err := l.Change(ctx, connection.ChangeRequest{Connection: c, Edit: func(c *connection.Connection) {
+func rename(ctx context.Context, _ *world, s *connection.Service, c connection.Connection) error {
+	_, err := s.Change(ctx, connection.ChangeRequest{Connection: c, Edit: func(c *connection.Connection) {
 		c.Nickname, c.RefreshPolicy = c.Nickname+"'", connection.RefreshHourly
 	}})
 	return err
@@ -381,11 +381,11 @@ func TestInterleavings(t *testing.T) {
 func operations() []useCase {
 	// An account's change and what follows are two steps of one process.
 	changing := func(change func(*world) error) func(context.Context, *world, *connection.Service) error {
-		return func(ctx context.Context, w *world, l *connection.Service) error {
+		return func(ctx context.Context, w *world, s *connection.Service) error {
 			if err := change(w); err != nil {
 				return err
 			}
-			return l.Follow(ctx, accountID)
+			return s.Follow(ctx, accountID)
 		}
 	}
 	get := func(w *world) account.Account {
@@ -408,10 +408,10 @@ func operations() []useCase {
 		{name: "number", act: changeOf(number, number2, "")},
 		{name: "number back", act: changeOf(number2, number, "")},
 		{name: "both", act: changeOf(number, number2, "eight")},
-		{name: "both pinned", act: of(number, func(ctx context.Context, _ *world, l *connection.Service, c connection.Connection) error {
+		{name: "both pinned", act: of(number, func(ctx context.Context, _ *world, s *connection.Service, c connection.Connection) error {
 			req := change(c, number2, "nine")
 			req.Pinned = true
-			_, err := l.Change(ctx, req)
+			_, err := s.Change(ctx, req)
 			return err
 		})},
 		{name: "rollback", act: of(number, rollback)},

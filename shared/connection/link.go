@@ -165,8 +165,8 @@ const leaseMargin = 2 * time.Second
 
 // Lease is until when the work of ctx counts as running: its deadline, and a
 // margin.
-func (l *Service) Lease(ctx context.Context) time.Time {
-	now := l.Now()
+func (s *Service) Lease(ctx context.Context) time.Time {
+	now := s.Now()
 	if d, ok := ctx.Deadline(); ok {
 		// The deadline is the wall clock's; Now may be a passed one.
 		return now.Add(time.Until(d) + leaseMargin)
@@ -175,9 +175,9 @@ func (l *Service) Lease(ctx context.Context) time.Time {
 }
 
 // observation is a reading in the circumstances of now.
-func (l *Service) observation(r Reading, trigger Trigger, b health.Breaker) Observation {
+func (s *Service) observation(r Reading, trigger Trigger, b health.Breaker) Observation {
 	return Observation{
-		Reading: r, Trigger: trigger, Now: l.Now(), Breaker: b, Timing: l.Timing,
+		Reading: r, Trigger: trigger, Now: s.Now(), Breaker: b, Timing: s.Timing,
 		Jitter: jitter(),
 	}
 }
@@ -208,23 +208,23 @@ type LinkRequest struct {
 // with RetryAfter (a twin is at work), RateLimited when the account has linked
 // and validated too often, those of connection.Reading.Err, NotFound or Inactive for
 // an account that went away meanwhile; *effects.Replay.
-func (l *Service) Link(ctx context.Context, req LinkRequest) (*Connection, error) {
-	abandoned, err := l.holder(ctx, req.Account.ID, req.LinkedAs, req.AllowDuplicate)
+func (s *Service) Link(ctx context.Context, req LinkRequest) (*Connection, error) {
+	abandoned, err := s.holder(ctx, req.Account.ID, req.LinkedAs, req.AllowDuplicate)
 	if err != nil {
 		return nil, err
 	}
-	reading, snap, err := l.AskNew(ctx, req.Account, req.ChargeAccount)
+	reading, snap, err := s.AskNew(ctx, req.Account, req.ChargeAccount)
 	if err != nil {
 		return nil, err
 	}
 	if reading.Outcome != carrier.OutcomeOK && (!req.VerifyLater || !reading.Outcome.IsOutage()) {
 		return nil, reading.Err()
 	}
-	now := l.Now()
+	now := s.Now()
 	conn := abandoned
 	options := LinkOptions{AllowDuplicate: req.AllowDuplicate, TakeOver: abandoned != nil}
 	if conn == nil {
-		id, err := NewID(l.Random)
+		id, err := NewID(s.Random)
 		if err != nil {
 			return nil, fmt.Errorf("making a carrier_id: %w", err)
 		}
@@ -233,19 +233,19 @@ func (l *Service) Link(ctx context.Context, req LinkRequest) (*Connection, error
 	fill(conn, req, now)
 	// Another token at each try, a take-over too: one stands for one value for
 	// good, and this try's credentials may be others than the last one's.
-	if conn.SecretVersion, err = NewSecretVersion(l.Random); err != nil {
+	if conn.SecretVersion, err = NewSecretVersion(s.Random); err != nil {
 		return nil, fmt.Errorf("naming the secret's version: %w", err)
 	}
-	conn.LeaseUntil = l.Lease(ctx)
-	if err := l.Store.BeginLink(ctx, conn, options); err != nil {
-		return nil, fmt.Errorf("writing the intent: %w", l.conflict(ctx, req.Account.ID, err))
+	conn.LeaseUntil = s.Lease(ctx)
+	if err := s.Store.BeginLink(ctx, conn, options); err != nil {
+		return nil, fmt.Errorf("writing the intent: %w", s.conflict(ctx, req.Account.ID, err))
 	}
-	conn.SecretVersion, err = l.Vault.Create(ctx, conn.AccountID, conn.ID, conn.SecretVersion, req.ChargeAccount.Credentials)
+	conn.SecretVersion, err = s.Vault.Create(ctx, conn.AccountID, conn.ID, conn.SecretVersion, req.ChargeAccount.Credentials)
 	if err != nil {
 		return nil, fmt.Errorf("keeping the credentials: %w", err)
 	}
 	conn.Status, conn.LeaseUntil = PendingVerification, time.Time{}
-	entry := conn.Record(l.observation(reading, TriggerLink, health.Breaker{}))
+	entry := conn.Record(s.observation(reading, TriggerLink, health.Breaker{}))
 	if snap != nil {
 		conn.ContractHash = SnapshotHash(reading.Raw)
 	}
@@ -253,7 +253,7 @@ func (l *Service) Link(ctx context.Context, req LinkRequest) (*Connection, error
 	if err != nil {
 		return nil, err
 	}
-	if err := l.Store.FinishLink(ctx, conn, &entry, snap, fx, l.Now()); err != nil {
+	if err := s.Store.FinishLink(ctx, conn, &entry, snap, fx, s.Now()); err != nil {
 		return nil, fmt.Errorf("activating the connection: %w", err)
 	}
 	return conn, nil
@@ -261,14 +261,14 @@ func (l *Service) Link(ctx context.Context, req LinkRequest) (*Connection, error
 
 // AskNew asks the carrier about a charge account that the account has not linked,
 // within the account's allowance: fault.RateLimited when it is used up.
-func (l *Service) AskNew(ctx context.Context, account account.Account, charge ChargeAccount) (Reading, *Snapshot, error) {
+func (s *Service) AskNew(ctx context.Context, account account.Account, charge ChargeAccount) (Reading, *Snapshot, error) {
 	charge.Again = func(ctx context.Context) error {
-		return Allow(ctx, l.Store, AccountAllowance(UseLinking, account.ID), l.LinksPerMinute, l.Now())
+		return Allow(ctx, s.Store, AccountAllowance(UseLinking, account.ID), s.LinksPerMinute, s.Now())
 	}
 	if err := charge.Again(ctx); err != nil {
 		return Reading{}, nil, err
 	}
-	reading, snap := l.Ask(ctx, account.Environment, charge, 1, l.Now())
+	reading, snap := s.Ask(ctx, account.Environment, charge, 1, s.Now())
 	return reading, snap, nil
 }
 
@@ -280,10 +280,10 @@ type holders struct {
 }
 
 // holders looks at the connections that the table names as a number's.
-func (l *Service) holders(ctx context.Context, accountID int64, ids []string) (holders, error) {
+func (s *Service) holders(ctx context.Context, accountID int64, ids []string) (holders, error) {
 	var h holders
 	for _, id := range slices.Sorted(slices.Values(ids)) {
-		conn, err := l.Store.Connection(ctx, accountID, id)
+		conn, err := s.Store.Connection(ctx, accountID, id)
 		switch {
 		case fault.Is(err, fault.NotFound):
 			continue
@@ -293,7 +293,7 @@ func (l *Service) holders(ctx context.Context, accountID int64, ids []string) (h
 			continue
 		case conn.Status != Linking:
 			h.live = id
-		case conn.LeaseUntil.After(l.Now()):
+		case conn.LeaseUntil.After(s.Now()):
 			h.atWork = true
 		default:
 			h.abandoned = &conn
@@ -305,16 +305,16 @@ func (l *Service) holders(ctx context.Context, accountID int64, ids []string) (h
 // LinkedAs is the carrier_id under which the account has linked a number, empty
 // for none. ids are those that the table names as the number's; what is only
 // being linked does not count.
-func (l *Service) LinkedAs(ctx context.Context, accountID int64, ids []string) (string, error) {
-	h, err := l.holders(ctx, accountID, ids)
+func (s *Service) LinkedAs(ctx context.Context, accountID int64, ids []string) (string, error) {
+	h, err := s.holders(ctx, accountID, ids)
 	return h.live, err
 }
 
 // holder looks at who holds a number: another connection is a conflict unless
 // duplicates are allowed; an intent that a crash left is returned, to be taken
 // over; one at work asks to come back.
-func (l *Service) holder(ctx context.Context, accountID int64, ids []string, duplicate bool) (*Connection, error) {
-	h, err := l.holders(ctx, accountID, ids)
+func (s *Service) holder(ctx context.Context, accountID int64, ids []string, duplicate bool) (*Connection, error) {
+	h, err := s.holders(ctx, accountID, ids)
 	switch {
 	case err != nil:
 		return nil, err
@@ -328,12 +328,12 @@ func (l *Service) holder(ctx context.Context, accountID int64, ids []string, dup
 
 // conflict is what a CarrierConflict of the store comes to: the holder may be an
 // intent, which the caller is not to know of. Any other error stays as it is.
-func (l *Service) conflict(ctx context.Context, accountID int64, err error) error {
+func (s *Service) conflict(ctx context.Context, accountID int64, err error) error {
 	refusal := fault.Of(err)[0]
 	if refusal.Kind != fault.CarrierConflict {
 		return err
 	}
-	if _, held := l.holder(ctx, accountID, []string{refusal.ExistingCarrierID}, false); held != nil {
+	if _, held := s.holder(ctx, accountID, []string{refusal.ExistingCarrierID}, false); held != nil {
 		return held
 	}
 	return ErrBeingLinked()
@@ -361,7 +361,7 @@ func known(conn *Connection, c Credentials) {
 // or a pinned change is too late: fault.Precondition. One that is still as it was
 // read was refused for something else, such as a claim of an Idempotency-Key that
 // is gone.
-func (l *Service) retried(ctx context.Context, conn Connection, pinned bool, try func(Connection) error) error {
+func (s *Service) retried(ctx context.Context, conn Connection, pinned bool, try func(Connection) error) error {
 	const tries = 4
 	for n := 1; ; n++ {
 		err := try(conn)
@@ -369,7 +369,7 @@ func (l *Service) retried(ctx context.Context, conn Connection, pinned bool, try
 		if !errors.As(err, &moved) || n == tries {
 			return err
 		}
-		now, err := l.Store.Connection(ctx, conn.AccountID, conn.ID)
+		now, err := s.Store.Connection(ctx, conn.AccountID, conn.ID)
 		if err != nil {
 			return fmt.Errorf("reading the connection again: %w", err)
 		}

@@ -380,7 +380,7 @@ func TestAnswerIsStoredWithTheLink(t *testing.T) {
 	}
 }
 
-// TestLease: until the deadline of the request and a little more, by the linker's
+// TestLease: until the deadline of the request and a little more, by the service's
 // own clock.
 func TestLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

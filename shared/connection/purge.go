@@ -17,12 +17,12 @@ import (
 // until it is.
 //
 // Errors: fault.State when somebody is at work on one of the connections; Internal.
-func (l *Service) purge(ctx context.Context, accountID int64, at time.Time) error {
-	err := l.eachConnection(ctx, accountID, func(conn Connection) error { return l.purgeConnection(ctx, conn, at) })
+func (s *Service) purge(ctx context.Context, accountID int64, at time.Time) error {
+	err := s.eachConnection(ctx, accountID, func(conn Connection) error { return s.purgeConnection(ctx, conn, at) })
 	if err != nil {
 		return err
 	}
-	if err := l.Store.EndPurge(ctx, accountID, at); err != nil {
+	if err := s.Store.EndPurge(ctx, accountID, at); err != nil {
 		return fmt.Errorf("ending a purge: %w", err)
 	}
 	return nil
@@ -30,23 +30,23 @@ func (l *Service) purge(ctx context.Context, accountID int64, at time.Time) erro
 
 // purgeConnection deletes the secret of one connection, and ends its row. An
 // intent is the reconciler's to undo.
-func (l *Service) purgeConnection(ctx context.Context, conn Connection, at time.Time) error {
-	return l.retried(ctx, conn, false, func(conn Connection) error {
+func (s *Service) purgeConnection(ctx context.Context, conn Connection, at time.Time) error {
+	return s.retried(ctx, conn, false, func(conn Connection) error {
 		ended := conn.Work == NoWork && !conn.PurgeAt.IsZero() && !conn.PurgeAt.After(at)
 		gone := conn.Status == Disconnected || conn.Standing == account.StandingDeleted
 		if conn.Status == Linking || ended && gone {
 			return nil
 		}
-		if err := l.idle(&conn); err != nil {
+		if err := s.idle(&conn); err != nil {
 			return err
 		}
 		if conn.Work != NoWork || !gone {
 			// The row first: the schedule uses the secret no more.
-			conn.Work, conn.LeaseUntil = WorkFollow, l.Lease(ctx)
-			if err := l.Store.SaveConnection(ctx, &conn); err != nil {
+			conn.Work, conn.LeaseUntil = WorkFollow, s.Lease(ctx)
+			if err := s.Store.SaveConnection(ctx, &conn); err != nil {
 				return moved(err)
 			}
-			if err := l.Vault.Delete(ctx, conn.AccountID, conn.ID, 0); err != nil {
+			if err := s.Vault.Delete(ctx, conn.AccountID, conn.ID, 0); err != nil {
 				return fmt.Errorf("deleting the secret: %w", err)
 			}
 		}
@@ -54,14 +54,14 @@ func (l *Service) purgeConnection(ctx context.Context, conn Connection, at time.
 			conn.Standing = account.StandingDeleted
 		}
 		conn.Work, conn.LeaseUntil, conn.PurgeAt = NoWork, time.Time{}, at
-		return moved(l.Store.SaveConnection(ctx, &conn))
+		return moved(s.Store.SaveConnection(ctx, &conn))
 	})
 }
 
 // purged tells whether an account's purge is due, and since when, by what was read
 // of it; one that is gone is as of now.
-func (l *Service) purged(account account.Account, read error) (at time.Time, is bool) {
-	now := l.Now()
+func (s *Service) purged(account account.Account, read error) (at time.Time, is bool) {
+	now := s.Now()
 	if fault.Is(read, fault.NotFound) {
 		return now.Truncate(time.Second), true
 	}

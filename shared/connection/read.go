@@ -73,13 +73,13 @@ type CarrierAccount struct {
 // the connection, fault.Internal for a snapshot that cannot be read, and, only if
 // there is no snapshot: State with RetryAfter while somebody else is asking, those
 // of Check and of Reading.Err.
-func (l *Service) ReadCarrierAccount(ctx context.Context, req ReadRequest, fx effects.For[Checked]) (CarrierAccount, error) {
+func (s *Service) ReadCarrierAccount(ctx context.Context, req ReadRequest, fx effects.For[Checked]) (CarrierAccount, error) {
 	if req.Connection == nil || !req.Connection.Visible() {
 		return CarrierAccount{}, ErrNoCarrier()
 	}
 	r, snap := CarrierAccount{Connection: *req.Connection}, req.Snapshot
-	if req.Refresh || snap == nil || l.Now().Sub(r.Connection.VerifiedAt) > req.MaxAge {
-		checked, err := l.askLive(ctx, req, &r, fx)
+	if req.Refresh || snap == nil || s.Now().Sub(r.Connection.VerifiedAt) > req.MaxAge {
+		checked, err := s.askLive(ctx, req, &r, fx)
 		if err == nil {
 			r.Connection, err = checked.Connection, checked.Reading.Err()
 		}
@@ -93,19 +93,19 @@ func (l *Service) ReadCarrierAccount(ctx context.Context, req ReadRequest, fx ef
 		}
 	}
 	var err error
-	r.Contract, r.Raw, err = l.Contracts.Kept(*snap)
+	r.Contract, r.Raw, err = s.Contracts.Kept(*snap)
 	return r, err
 }
 
 // askLive makes a live check, and notes why it gave nothing good. While the
 // carrier's breaker is open nobody asks: fault.CarrierDown.
-func (l *Service) askLive(ctx context.Context, req ReadRequest, r *CarrierAccount, fx effects.For[Checked]) (Checked, error) {
+func (s *Service) askLive(ctx context.Context, req ReadRequest, r *CarrierAccount, fx effects.For[Checked]) (Checked, error) {
 	if req.Breaker.Open && r.Connection.Environment != carrier.Sandbox {
 		down := Reading{Outcome: carrier.OutcomeUnavailable}
 		r.StaleReason, r.Diagnosis = StaleDown, down.Diagnosis()
 		return Checked{}, down.Err()
 	}
-	checked, err := l.Check(ctx, r.Connection, TriggerRead, req.Breaker, fx)
+	checked, err := s.Check(ctx, r.Connection, TriggerRead, req.Breaker, fx)
 	switch {
 	case err == nil:
 		r.StaleReason, r.Diagnosis = string(checked.Reading.Outcome), checked.Reading.Diagnosis()

@@ -19,19 +19,19 @@ import (
 //
 // Errors: fault.State when somebody is at work on one of the connections, or the
 // account keeps changing: the reconciler comes back to it.
-func (l *Service) Follow(ctx context.Context, accountID int64) error {
+func (s *Service) Follow(ctx context.Context, accountID int64) error {
 	const tries = 4
 	var err error
 	for range tries {
 		var account account.Account
-		account, err = l.Store.Account(ctx, accountID, time.Time{})
-		if at, is := l.purged(account, err); is {
-			return l.purge(ctx, accountID, at)
+		account, err = s.Store.Account(ctx, accountID, time.Time{})
+		if at, is := s.purged(account, err); is {
+			return s.purge(ctx, accountID, at)
 		}
 		if err != nil {
 			return fmt.Errorf("reading the account: %w", err)
 		}
-		if err = l.follow(ctx, account); !fault.Is(err, fault.Precondition) {
+		if err = s.follow(ctx, account); !fault.Is(err, fault.Precondition) {
 			return err
 		}
 	}
@@ -41,8 +41,8 @@ func (l *Service) Follow(ctx context.Context, accountID int64) error {
 // eachConnection does something to each connection of an account. What one of them
 // can not do keeps no other from it, but the account from being done; a
 // fault.Precondition ends it, because the account is another one by now.
-func (l *Service) eachConnection(ctx context.Context, accountID int64, do func(Connection) error) error {
-	rows, err := l.Store.AllConnections(ctx, accountID)
+func (s *Service) eachConnection(ctx context.Context, accountID int64, do func(Connection) error) error {
+	rows, err := s.Store.AllConnections(ctx, accountID)
 	if err != nil {
 		return fmt.Errorf("reading the connections of the account: %w", err)
 	}
@@ -67,17 +67,17 @@ func (l *Service) eachConnection(ctx context.Context, accountID int64, do func(C
 }
 
 // follow makes the connections follow the account that was read.
-func (l *Service) follow(ctx context.Context, account account.Account) error {
+func (s *Service) follow(ctx context.Context, account account.Account) error {
 	if !account.Following {
 		return nil
 	}
-	err := l.eachConnection(ctx, account.ID, func(conn Connection) error {
-		return l.retried(ctx, conn, false, func(conn Connection) error { return l.followOne(ctx, conn, account) })
+	err := s.eachConnection(ctx, account.ID, func(conn Connection) error {
+		return s.retried(ctx, conn, false, func(conn Connection) error { return s.followOne(ctx, conn, account) })
 	})
 	if err != nil {
 		return err
 	}
-	if err := l.Store.EndFollow(ctx, account); err != nil {
+	if err := s.Store.EndFollow(ctx, account); err != nil {
 		return fmt.Errorf("noting that the account was followed: %w", err)
 	}
 	return nil
@@ -85,31 +85,31 @@ func (l *Service) follow(ctx context.Context, account account.Account) error {
 
 // followOne makes one connection stand as its account does. The secret is
 // touched only while the row says so.
-func (l *Service) followOne(ctx context.Context, conn Connection, acct account.Account) error {
+func (s *Service) followOne(ctx context.Context, conn Connection, acct account.Account) error {
 	standing := acct.Standing()
 	if conn.Status == Disconnected {
-		return l.disconnectedFollows(ctx, conn, acct)
+		return s.disconnectedFollows(ctx, conn, acct)
 	}
 	if !conn.Visible() || conn.Standing == standing && conn.PurgeAt.Equal(acct.PurgeAt) && conn.Work != WorkFollow {
 		return nil
 	}
-	if err := l.idle(&conn); err != nil {
+	if err := s.idle(&conn); err != nil {
 		return err
 	}
 	follow := func(conn *Connection) error {
 		conn.Standing, conn.PurgeAt = standing, acct.PurgeAt
 		conn.Work, conn.LeaseUntil = NoWork, time.Time{}
-		return moved(l.Store.FollowConnection(ctx, conn, acct))
+		return moved(s.Store.FollowConnection(ctx, conn, acct))
 	}
 	if standing != account.StandingDeleted && conn.Standing != account.StandingDeleted && conn.Work == NoWork {
 		return follow(&conn) // the secret stays as it is
 	}
 	fresh := conn.Standing != account.StandingDeleted && conn.Work != WorkFollow
-	conn.Work, conn.LeaseUntil = WorkFollow, l.Lease(ctx)
-	if err := l.Store.FollowConnection(ctx, &conn, acct); err != nil {
+	conn.Work, conn.LeaseUntil = WorkFollow, s.Lease(ctx)
+	if err := s.Store.FollowConnection(ctx, &conn, acct); err != nil {
 		return moved(err)
 	}
-	if err := l.secretFollows(ctx, conn, acct, fresh); err != nil {
+	if err := s.secretFollows(ctx, conn, acct, fresh); err != nil {
 		return err
 	}
 	held := conn
@@ -117,7 +117,7 @@ func (l *Service) followOne(ctx context.Context, conn Connection, acct account.A
 	if fault.Is(err, fault.Precondition) {
 		// The next try need not wait for this one's lease.
 		held.LeaseUntil = time.Time{}
-		if freed := l.Store.SaveConnection(ctx, &held); freed != nil {
+		if freed := s.Store.SaveConnection(ctx, &held); freed != nil {
 			return fmt.Errorf("giving the lease back: %w", freed)
 		}
 	}
@@ -126,7 +126,7 @@ func (l *Service) followOne(ctx context.Context, conn Connection, acct account.A
 
 // disconnectedFollows lets the row of an unlinked connection go with its account,
 // where it would have stayed longer; a restore gives it the time that it had.
-func (l *Service) disconnectedFollows(ctx context.Context, conn Connection, account account.Account) error {
+func (s *Service) disconnectedFollows(ctx context.Context, conn Connection, account account.Account) error {
 	end := conn.DisconnectedAt.Add(HistoryKept)
 	if account.Deleted() && account.PurgeAt.Before(end) {
 		end = account.PurgeAt
@@ -134,32 +134,32 @@ func (l *Service) disconnectedFollows(ctx context.Context, conn Connection, acco
 	if end = end.Truncate(time.Second); conn.PurgeAt.Equal(end) {
 		return nil
 	}
-	if err := l.idle(&conn); err != nil {
+	if err := s.idle(&conn); err != nil {
 		return err
 	}
 	conn.PurgeAt = end
-	return moved(l.Store.FollowConnection(ctx, &conn, account))
+	return moved(s.Store.FollowConnection(ctx, &conn, account))
 }
 
 // secretFollows deletes or restores the secret, as the account stands; fresh
 // tells that nobody has begun to before. A secret that is gone for good stays so:
 // the next check of the connection will tell.
-func (l *Service) secretFollows(ctx context.Context, conn Connection, account account.Account, fresh bool) error {
+func (s *Service) secretFollows(ctx context.Context, conn Connection, account account.Account, fresh bool) error {
 	if !fresh || !account.Deleted() {
 		// For another deletion too: the date of one that is scheduled does not change.
-		if err := l.Vault.Restore(ctx, conn.AccountID, conn.ID); err != nil && !fault.Is(err, fault.NotFound) {
+		if err := s.Vault.Restore(ctx, conn.AccountID, conn.ID); err != nil && !fault.Is(err, fault.NotFound) {
 			return fmt.Errorf("restoring the secret: %w", err)
 		}
 	}
 	if account.Deleted() {
 		const day = 24 * time.Hour
-		days := int((account.PurgeAt.Sub(l.Now()) + day - 1) / day)
-		if err := l.Vault.Delete(ctx, conn.AccountID, conn.ID, max(days, 1)); err != nil {
+		days := int((account.PurgeAt.Sub(s.Now()) + day - 1) / day)
+		if err := s.Vault.Delete(ctx, conn.AccountID, conn.ID, max(days, 1)); err != nil {
 			return fmt.Errorf("deleting the secret: %w", err)
 		}
 		return nil
 	}
-	return l.align(ctx, conn) // a change may have been cut off by the deletion
+	return s.align(ctx, conn) // a change may have been cut off by the deletion
 }
 
 // Report is what a run of the reconciler did.
@@ -177,9 +177,9 @@ type Report struct {
 // Reconcile finishes or undoes what crashes have left, at most limit of it, and
 // stops while there is still time to say so. The error joins what failed; the
 // rest was done all the same.
-func (l *Service) Reconcile(ctx context.Context, limit int) (Report, error) {
+func (s *Service) Reconcile(ctx context.Context, limit int) (Report, error) {
 	var report Report
-	left, malformed, err := l.Store.Unfinished(ctx, l.Now(), limit)
+	left, malformed, err := s.Store.Unfinished(ctx, s.Now(), limit)
 	report.Malformed = malformed
 	if err != nil {
 		return report, fmt.Errorf("finding what is unfinished: %w", err)
@@ -190,7 +190,7 @@ func (l *Service) Reconcile(ctx context.Context, limit int) (Report, error) {
 			report.Left = len(left) - i
 			break
 		}
-		err := l.settle(ctx, u, &report)
+		err := s.settle(ctx, u, &report)
 		switch {
 		case err == nil, fault.Is(err, fault.NotFound): // gone meanwhile
 		case fault.Is(err, fault.State), fault.Is(err, fault.Precondition):
@@ -207,56 +207,56 @@ func (l *Service) Reconcile(ctx context.Context, limit int) (Report, error) {
 const leastTime = 2 * time.Second
 
 // settle finishes or undoes one thing, under a lease of its own.
-func (l *Service) settle(ctx context.Context, u Unfinished, report *Report) error {
+func (s *Service) settle(ctx context.Context, u Unfinished, report *Report) error {
 	if u.ConnectionID == "" {
-		if err := l.Follow(ctx, u.AccountID); err != nil {
+		if err := s.Follow(ctx, u.AccountID); err != nil {
 			return err
 		}
 		report.AccountsFollowed++
 		return nil
 	}
-	conn, err := l.Store.Connection(ctx, u.AccountID, u.ConnectionID)
+	conn, err := s.Store.Connection(ctx, u.AccountID, u.ConnectionID)
 	if err != nil {
 		return err
 	}
 	unfinished := conn.Status == Linking || conn.Work != NoWork
-	if !unfinished || conn.LeaseUntil.After(l.Now()) {
+	if !unfinished || conn.LeaseUntil.After(s.Now()) {
 		return nil // somebody was faster, or is at it
 	}
 	if conn.Work == WorkFollow {
-		account, err := l.Store.Account(ctx, u.AccountID, time.Time{})
-		if at, is := l.purged(account, err); is {
-			return l.purgeConnection(ctx, conn, at)
+		account, err := s.Store.Account(ctx, u.AccountID, time.Time{})
+		if at, is := s.purged(account, err); is {
+			return s.purgeConnection(ctx, conn, at)
 		}
 		if err != nil {
 			return err
 		}
 		// Counted with its account, which is in the list too.
-		return l.retried(ctx, conn, false, func(conn Connection) error { return l.followOne(ctx, conn, account) })
+		return s.retried(ctx, conn, false, func(conn Connection) error { return s.followOne(ctx, conn, account) })
 	}
 	if conn.Work == WorkCredentials {
-		if _, err := l.settled(ctx, conn); err != nil {
+		if _, err := s.settled(ctx, conn); err != nil {
 			return err
 		}
 		report.ChangesSettled++
 		return nil
 	}
-	conn.LeaseUntil = l.Lease(ctx)
-	if err := l.Store.SaveConnection(ctx, &conn); err != nil {
+	conn.LeaseUntil = s.Lease(ctx)
+	if err := s.Store.SaveConnection(ctx, &conn); err != nil {
 		return err
 	}
 	if conn.Status == Linking {
 		// Nobody was told of it, so nobody misses it.
-		if err := l.Vault.Delete(ctx, conn.AccountID, conn.ID, 0); err != nil {
+		if err := s.Vault.Delete(ctx, conn.AccountID, conn.ID, 0); err != nil {
 			return fmt.Errorf("deleting the secret of an intent: %w", err)
 		}
-		if err := l.Store.DropLink(ctx, conn); err != nil {
+		if err := s.Store.DropLink(ctx, conn); err != nil {
 			return fmt.Errorf("dropping an intent: %w", err)
 		}
 		report.LinksUndone++
 		return nil
 	}
-	if err := l.finishUnlink(ctx, conn); err != nil {
+	if err := s.finishUnlink(ctx, conn); err != nil {
 		return err
 	}
 	report.UnlinksFinished++

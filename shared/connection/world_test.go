@@ -248,10 +248,10 @@ func (v hookedVault) Restore(ctx context.Context, account int64, id string) erro
 	return through(ctx, v.on, "Restore", func() error { return v.vault.Restore(ctx, account, id) })
 }
 
-// world is a linker, and all that it works on.
+// world is a Service and everything that it works on.
 type world struct {
 	*connection.Service
-	on         hook // of the linker's calls; nil lets them through
+	on         hook // before each call of the Service; nil lets all through
 	memory     *storetest.Memory
 	secrets    *vaulttest.Memory
 	vault      *vault.Vault
@@ -279,7 +279,7 @@ func newWorldOver(t *testing.T, secrets *vaulttest.Memory) *world {
 	return w
 }
 
-// process is another linker of the same world.
+// process returns another Service of the same world.
 func (w *world) process(on *hook) *connection.Service {
 	return &connection.Service{
 		CallsPerMinute: 1_000_000, LinksPerMinute: 1_000_000,

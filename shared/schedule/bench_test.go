@@ -62,7 +62,7 @@ func benchmarkWorker(b *testing.B, concurrency int) {
 	for i := 0; i < concurrency; i += 10 {
 		batches = append(batches, d.messages[i:i+10])
 	}
-	worker := schedule.Worker{Checker: d.linker, Breakers: d, Metrics: testMetrics}
+	worker := schedule.Worker{Checker: d.service, Breakers: d, Metrics: testMetrics}
 
 	plain := &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: upstream.roots}, MaxIdleConnsPerHost: concurrency,
@@ -113,7 +113,7 @@ func rounds(n, calls int, call func(i int)) time.Duration {
 // dueAlways is a store in memory whose connections are due again at once.
 type dueAlways struct {
 	*storetest.Memory
-	linker   *connection.Service
+	service  *connection.Service
 	messages []schedule.Received
 	clock    atomic.Int64 // seconds
 }
@@ -123,7 +123,7 @@ func newDueAlways(b *testing.B, client connection.Carrier, n int) *dueAlways {
 	d := &dueAlways{Memory: storetest.NewMemory()}
 	// Each check is a day after all others.
 	now := func() time.Time { return at().Add(time.Duration(d.clock.Add(1)) * 24 * time.Hour) }
-	d.linker = &connection.Service{
+	d.service = &connection.Service{
 		LinksPerMinute: 1_000_000,
 		Store:          d, Vault: vault.New(vaulttest.NewMemory(), "bench/"), Carriers: connection.Carriers{Production: answers{}}, Changes: auspostapi.Changes,
 		Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, Now: now, Random: rand.Reader,
@@ -131,7 +131,7 @@ func newDueAlways(b *testing.B, client connection.Carrier, n int) *dueAlways {
 	for i := range n {
 		account := account.Account{ID: int64(i + 1), PartnerID: 5, Environment: carrier.Production, Active: true}
 		makeAccount(b, d, account)
-		conn, err := d.linker.Link(b.Context(), connection.LinkRequest{
+		conn, err := d.service.Link(b.Context(), connection.LinkRequest{
 			Account: account, RefreshPolicy: connection.RefreshHourly,
 			ChargeAccount: connection.ChargeAccount{
 				Carrier: carrier.AustraliaPost, Number: number(i),
@@ -147,7 +147,7 @@ func newDueAlways(b *testing.B, client connection.Carrier, n int) *dueAlways {
 		}
 		d.messages = append(d.messages, schedule.Received{ID: strconv.Itoa(i), Body: string(text)})
 	}
-	d.linker.Production = client
+	d.service.Production = client
 	return d
 }
 

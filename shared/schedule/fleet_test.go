@@ -18,13 +18,13 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// fleet is a whole service over virtual time: dispatcher, queue, worker and linker
-// over a store in memory, and a carrier that answers each API key what it is told
-// to. Passes are a minute apart; the clock stands still while something runs.
+// fleet is a whole service over virtual time: dispatcher, queue, worker and
+// connection service over a store in memory, and a carrier that answers each API
+// key what it is told to. Passes are a minute apart; the clock stands still while something runs.
 type fleet struct {
 	*bulk
 	connection.Vault // Get alone
-	linker           *connection.Service
+	service          *connection.Service
 	worker           schedule.Worker
 	dispatcher       schedule.Dispatcher
 	clock            time.Time
@@ -60,8 +60,8 @@ func newFleet(t *testing.T, members []member) *fleet {
 	}
 	now := func() time.Time { return f.clock }
 	timing := health.Timing{RefusalGap: health.RefusalGap, LoneRefusal: health.LoneRefusal, Speed: 1}
-	f.linker = &connection.Service{Store: f.bulk, Vault: f, CallsPerMinute: 1000, Carriers: connection.Carriers{Production: f}, Timing: timing, Now: now}
-	f.worker = schedule.Worker{Checker: f.linker, Breakers: f.bulk, Metrics: testMetrics}
+	f.service = &connection.Service{Store: f.bulk, Vault: f, CallsPerMinute: 1000, Carriers: connection.Carriers{Production: f}, Timing: timing, Now: now}
+	f.worker = schedule.Worker{Checker: f.service, Breakers: f.bulk, Metrics: testMetrics}
 	traffic := schedule.Traffic{Queue: f, PerMinute: perMinute}
 	f.dispatcher = schedule.Dispatcher{Store: f.bulk, Timing: timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: schedule.Traffic{Queue: &tray{}, PerMinute: 60}}
 	accounts := map[int64]bool{}
@@ -445,7 +445,7 @@ func TestLiveReadsOutvoteNobody(t *testing.T) {
 		f.answer = func(member, time.Time) carrier.Outcome { return o }
 		for range n {
 			f.clock = f.clock.Add(100 * time.Millisecond) // within the allowance of callers
-			if _, err := f.linker.Check(t.Context(), f.row(t, m.account, m.id), connection.TriggerRead, f.breaker(t), nil); err != nil {
+			if _, err := f.service.Check(t.Context(), f.row(t, m.account, m.id), connection.TriggerRead, f.breaker(t), nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -459,7 +459,7 @@ func TestLiveReadsOutvoteNobody(t *testing.T) {
 				Scheduled: true, OnSchedule: true, PreviousGoodAt: f.clock.Add(-time.Hour), LastGoodAt: f.clock,
 			})
 		}
-		if err := f.linker.Count(t.Context(), carrier.AustraliaPost, f.breaker(t), checks); err != nil {
+		if err := f.service.Count(t.Context(), carrier.AustraliaPost, f.breaker(t), checks); err != nil {
 			t.Fatal(err)
 		}
 	}

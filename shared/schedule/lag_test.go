@@ -21,13 +21,13 @@ import (
 func TestLaggingIndex(t *testing.T) {
 	memory := storetest.NewMemory()
 	clock := at()
-	linker, asked := linkerOver(t, memory, func() time.Time { return clock })
+	service, asked := serviceOver(t, memory, func() time.Time { return clock })
 	account := account.Account{ID: 1, PartnerID: 5, Environment: carrier.Production, Active: true}
 	makeAccount(t, memory, account)
 	const linked = 3
 	var rows []*connection.Connection
 	for n := range linked {
-		conn, err := linker.Link(t.Context(), connection.LinkRequest{
+		conn, err := service.Link(t.Context(), connection.LinkRequest{
 			Account: account, RefreshPolicy: connection.RefreshHourly,
 			ChargeAccount: connection.ChargeAccount{
 				Carrier: carrier.AustraliaPost, Number: fmt.Sprintf("%08d00", n),
@@ -41,10 +41,10 @@ func TestLaggingIndex(t *testing.T) {
 	}
 	clock = clock.Add(2 * time.Hour)
 	memory.Table.Lag(1_000)
-	if err := linker.Unlink(t.Context(), *rows[0], false, nil); err != nil {
+	if err := service.Unlink(t.Context(), *rows[0], false, nil); err != nil {
 		t.Fatal(err)
 	}
-	worker := schedule.Worker{Checker: linker, Breakers: memory, Metrics: testMetrics}
+	worker := schedule.Worker{Checker: service, Breakers: memory, Metrics: testMetrics}
 	for pass := range 3 {
 		q := &tray{}
 		d := dispatcher(memory, q)

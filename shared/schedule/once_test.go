@@ -45,9 +45,9 @@ func (c *counting) GetAccount(ctx context.Context, account connection.ChargeAcco
 	return c.Carrier.GetAccount(ctx, account, check)
 }
 
-// linkerOver is the connection service over a store, with the simulator for its
+// serviceOver is the connection service over a store, with the simulator for its
 // carrier and a count of what that is asked.
-func linkerOver(tb testing.TB, table connection.Store, now func() time.Time) (*connection.Service, *counting) {
+func serviceOver(tb testing.TB, table connection.Store, now func() time.Time) (*connection.Service, *counting) {
 	tb.Helper()
 	client, err := auspostapi.New(auspostapi.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})
 	if err != nil {
@@ -83,8 +83,8 @@ func exactlyOnce(t *calltrace.Attempt) {
 	t.Watch(&wire)
 	table := store.New(dynamodb.NewFromConfig(wire.Config(url)), "once", kit.Options{})
 	clock := at()
-	linker, asked := linkerOver(t, table, func() time.Time { return clock })
-	worker := schedule.Worker{Checker: linker, Breakers: table, Metrics: testMetrics}
+	service, asked := serviceOver(t, table, func() time.Time { return clock })
+	worker := schedule.Worker{Checker: service, Breakers: table, Metrics: testMetrics}
 
 	rows := make([]connection.Connection, all)
 	var linked sync.WaitGroup
@@ -93,7 +93,7 @@ func exactlyOnce(t *calltrace.Attempt) {
 		makeAccount(t, table, account)
 		linked.Go(func() {
 			for n := a * each; n < (a+1)*each; n++ {
-				conn, err := linker.Link(t.Context(), connection.LinkRequest{
+				conn, err := service.Link(t.Context(), connection.LinkRequest{
 					Account: account, RefreshPolicy: connection.RefreshHourly,
 					ChargeAccount: connection.ChargeAccount{
 						Carrier: carrier.AustraliaPost, Number: fmt.Sprintf("%08d00", n),

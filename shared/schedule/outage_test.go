@@ -38,7 +38,7 @@ const (
 // still while something runs.
 type year struct {
 	*bulk
-	linker     *connection.Service // counts
+	service    *connection.Service // counts
 	clock      time.Time
 	timing     health.Timing
 	failing    carrier.Outcome        // what the carrier answers; OutcomeOK while it is well
@@ -64,7 +64,7 @@ func newYear(t *testing.T) *year {
 		status: map[string]connection.Status{}, checked: map[string]time.Time{},
 	}
 	now := func() time.Time { return y.clock }
-	y.linker = &connection.Service{Store: y, Timing: y.timing, Now: now}
+	y.service = &connection.Service{Store: y, Timing: y.timing, Now: now}
 	y.worker = schedule.Worker{Checker: y, Breakers: y, Metrics: testMetrics}
 	traffic := schedule.Traffic{Queue: y, PerMinute: perMinute}
 	y.dispatcher = schedule.Dispatcher{Store: y, Timing: y.timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: traffic}
@@ -137,7 +137,7 @@ func (y *year) check(ctx context.Context, conn connection.Connection, b health.B
 
 // Count is connection.Service's.
 func (y *year) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error {
-	return y.linker.Count(ctx, name, b, checks)
+	return y.service.Count(ctx, name, b, checks)
 }
 
 // Backlog and Send are the queue.

@@ -24,12 +24,12 @@ import (
 )
 
 // hour is a schedule over virtual time: the dispatcher, two queues as SQS has
-// them, the worker and the linker over a store in memory, with a carrier that is
+// them, the worker and the service over a store in memory, with a carrier that is
 // well. Rows whose ids begin with poison fail, each in its own way.
 type hour struct {
 	*bulk
 	clock               time.Time
-	linker              *connection.Service
+	service             *connection.Service
 	production, sandbox *mailbox
 	dispatcher          schedule.Dispatcher
 	worker              schedule.Worker
@@ -108,7 +108,7 @@ func newHour(perMinute int) *hour {
 	h.production, h.sandbox = &mailbox{hour: h, waiting: map[time.Time][]letter{}}, &mailbox{hour: h, waiting: map[time.Time][]letter{}}
 	now := func() time.Time { return h.clock }
 	timing := health.Timing{RefusalGap: health.RefusalGap, Speed: 1}
-	h.linker = &connection.Service{
+	h.service = &connection.Service{
 		Store: h, Vault: poisonedVault{}, Carriers: connection.Carriers{Production: well{}, Sandbox: well{}}, Timing: timing, Now: now, Random: rand.Reader,
 		Changes: func(_, _ []byte) ([]connection.Difference, error) { return nil, nil },
 	}
@@ -141,7 +141,7 @@ func (h *hour) add(t *testing.T, name string, n int, env carrier.Environment, pa
 	}
 }
 
-// Refresh is the linker's, and notes when.
+// Refresh is the service's, and notes when.
 func (h *hour) Refresh(ctx context.Context, d connection.Due, b health.Breaker) (connection.Checked, error) {
 	before, err := h.Connection(ctx, d.AccountID, d.ConnectionID)
 	if err != nil {
@@ -150,7 +150,7 @@ func (h *hour) Refresh(ctx context.Context, d connection.Due, b health.Breaker) 
 	h.mu.Lock()
 	h.claims[d.ConnectionID]++
 	h.mu.Unlock()
-	checked, err := h.linker.Refresh(ctx, d, b)
+	checked, err := h.service.Refresh(ctx, d, b)
 	if err != nil {
 		return checked, err
 	}
@@ -162,11 +162,11 @@ func (h *hour) Refresh(ctx context.Context, d connection.Due, b health.Breaker) 
 }
 
 func (h *hour) Control(ctx context.Context, accountID int64, id string, b health.Breaker) (connection.Checked, error) {
-	return h.linker.Control(ctx, accountID, id, b)
+	return h.service.Control(ctx, accountID, id, b)
 }
 
 func (h *hour) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error {
-	return h.linker.Count(ctx, name, b, checks)
+	return h.service.Count(ctx, name, b, checks)
 }
 
 // Snapshot can not be read of one kind of poison.

@@ -225,7 +225,7 @@ func (d *Fixture) Pass(by time.Duration) {
 	d.Clock = d.Clock.Add(by)
 }
 
-// furnish makes vault, carrier and linker.
+// furnish makes the vault, the carrier and the connection service.
 func (d *Fixture) furnish(v *vault.Vault, carriers auspost.Options) {
 	d.t.Helper()
 	client, err := auspost.New(carriers)
