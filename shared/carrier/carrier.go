@@ -1,5 +1,5 @@
-// Package carrier names the carriers, the environments that they are called in, and
-// what the answer to a check can mean.
+// Package carrier names the carriers, the environments in which we call them, and
+// the possible outcomes of a check.
 package carrier
 
 import (
@@ -8,19 +8,19 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// Name is a carrier as our API calls it: the path segment of its connection
-// routes and the carrier_code of answers.
+// Name is a carrier's name in our API: the path segment of its connection routes
+// and the carrier_code of responses.
 type Name string
 
-// The carriers. Both are reached through Australia Post's Shipping & Tracking
-// API v1 (contract: "Connection and authentication").
+// The carriers. Australia Post's Shipping & Tracking API v1 serves both
+// (infra/docs/auspost.md, "Connection and authentication").
 const (
 	AustraliaPost Name = "australia_post"
 	StarTrack     Name = "startrack"
 )
 
-// ParseName reads a carrier name of a request; star_track is an alias. An
-// unknown one is fault.NotSupported, naming field.
+// ParseName parses a carrier name from a request; star_track is an alias of
+// startrack. An unknown name is fault.NotSupported about field.
 func ParseName(field, s string) (Name, error) {
 	switch s {
 	case "australia_post":
@@ -31,7 +31,7 @@ func ParseName(field, s string) (Name, error) {
 	return "", fault.Field(fault.NotSupported, field, "%s must be australia_post or startrack.", field)
 }
 
-// FriendlyName is the carrier's name as people write it.
+// FriendlyName returns the carrier's name as people write it.
 func (n Name) FriendlyName() string {
 	if n == StarTrack {
 		return "StarTrack"
@@ -39,9 +39,9 @@ func (n Name) FriendlyName() string {
 	return "Australia Post"
 }
 
-// NumberDigits is the length of a charge account number: 10 digits for an
-// Australia Post charge account, 8 for a StarTrack account (official
-// documentation, header Account-Number). Either may start with zeros.
+// NumberDigits returns the length of a charge account number: 10 digits for
+// Australia Post, 8 for StarTrack (infra/docs/auspost.md, "Account number
+// format"). Either may start with zeros.
 func (n Name) NumberDigits() int {
 	if n == StarTrack {
 		return 8
@@ -49,21 +49,20 @@ func (n Name) NumberDigits() int {
 	return 10
 }
 
-// Environment tells real accounts from sandbox ones.
+// Environment separates production accounts from sandbox accounts.
 type Environment string
 
-// The environments. A sandbox account never reaches a real carrier.
+// The environments. Calls for a sandbox account never reach a real carrier.
 const (
 	Production Environment = "production"
 	Sandbox    Environment = "sandbox"
 )
 
-// PerEnvironment holds one of something for each environment, such as the client
-// of a carrier.
+// PerEnvironment holds one value for each environment, such as a carrier's client.
 type PerEnvironment[T any] struct{ Production, Sandbox T }
 
-// Of returns what env uses. It is the one place that chooses: an unknown
-// environment is an error and gets neither.
+// Of returns the value for env; an unknown environment is an error. Nothing else
+// chooses between the two.
 func (p PerEnvironment[T]) Of(env Environment) (T, error) {
 	switch env {
 	case Production:
@@ -75,5 +74,5 @@ func (p PerEnvironment[T]) Of(env Environment) (T, error) {
 	return none, fmt.Errorf("the environment %q is unknown", env)
 }
 
-// Names lists the carriers, in the order that answers show them.
+// Names lists the carriers in the order of our responses.
 func Names() []Name { return []Name{AustraliaPost, StarTrack} }

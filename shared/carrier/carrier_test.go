@@ -10,7 +10,7 @@ import (
 func TestParseName(t *testing.T) {
 	for _, in := range []string{"", "AUSTRALIA_POST", "australia-post", "auspost", "star track", "startrack ", "ups", "australia_post/", "\x00"} {
 		if got, err := carrier.ParseName("carrier_code", in); got != "" || !fault.Is(err, fault.NotSupported) || fault.Of(err)[0].Field != "carrier_code" {
-			t.Errorf("ParseName(%q) = %q, %v, want not supported", in, got, err)
+			t.Errorf("ParseName(%q) = %q, %v, want fault.NotSupported about carrier_code", in, got, err)
 		}
 	}
 	for in, want := range map[string]carrier.Name{

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestOutcomesListsEveryConstant reads the source: an outcome that is added and
-// not listed would escape every other test here.
+// TestOutcomesListsEveryConstant parses the source: a new outcome that Outcomes
+// does not list would escape every other test.
 func TestOutcomesListsEveryConstant(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "outcome.go", nil, 0)
 	if err != nil {
@@ -27,12 +27,12 @@ func TestOutcomesListsEveryConstant(t *testing.T) {
 	listed := Outcomes()
 	slices.Sort(listed)
 	if got := len(slices.Compact(listed)); got != declared || declared == 0 {
-		t.Errorf("Outcomes() lists %d, %d are declared", got, declared)
+		t.Errorf("Outcomes() lists %d outcomes, %d are declared", got, declared)
 	}
 }
 
-// TestFailure: what counts as the carrier's own failure once many connections
-// have it. 429 is about one credential; others are about us.
+// TestFailure lists which outcomes count as the carrier's failure once many
+// connections have them. A 429 concerns one credential; others are our own fault.
 func TestFailure(t *testing.T) {
 	want := map[Outcome]string{
 		OutcomeOK: "", OutcomeNumberMismatch: "", OutcomeRateLimited: "", OutcomeMalformed: "", OutcomeUnexpected: "", OutcomeNoCredentials: "",
@@ -40,10 +40,10 @@ func TestFailure(t *testing.T) {
 		OutcomeUnauthorized: "unauthorized", OutcomeForbidden: "forbidden", OutcomeUnknownAccount: "unknown_account",
 		OutcomeContractEnded: "contract_not_valid", OutcomeContractAbsent: "contract_not_set_up",
 	}
-	for _, o := range append(Outcomes(), "", "of tomorrow") {
+	for _, o := range append(Outcomes(), "", "unknown") {
 		failure, ok := want[o]
 		if got := o.Failure(); got != failure || !ok && slices.Contains(Outcomes(), o) {
-			t.Errorf("Failure of %q = %q, want %q", o, got, failure)
+			t.Errorf("Outcome(%q).Failure() = %q, want %q", o, got, failure)
 		}
 	}
 }

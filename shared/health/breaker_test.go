@@ -15,17 +15,16 @@ import (
 	"carrierlink/shared/health"
 )
 
-// event is one check of one account's connection, which has a vote; accounts are of
-// partner 1 unless another is said.
+// event is one voting check of an account's connection.
 type event struct {
 	at      time.Time
 	account int64
 	outcome carrier.Outcome
-	partner int64
-	key     string // empty: one of the account's own
+	partner int64  // zero: partner 1
+	key     string // empty: a key of the account's own
 }
 
-// ledger counts checks by the minute, as the table does.
+// ledger keeps a tally per minute, as the table does.
 type ledger map[time.Time]*health.Tally
 
 func (l ledger) add(events ...event) {
@@ -47,7 +46,7 @@ func (l ledger) add(events ...event) {
 	}
 }
 
-// tallies are those of the last health.TallyWindow, in any order.
+// tallies returns the tallies of the last health.TallyWindow, in any order.
 func (l ledger) tallies(now time.Time) []health.Tally {
 	var list []health.Tally
 	for minute, t := range l {
@@ -62,7 +61,7 @@ func (l ledger) tallies(now time.Time) []health.Tally {
 
 func TestTrip(t *testing.T) {
 	now := day(1).Add(30 * time.Second)
-	// n checks, ago; by accounts first, first+1 and so on, each with one of them.
+	// checks makes n checks at one time, by n accounts numbered from first.
 	checks := func(ago time.Duration, n int, first int64, o carrier.Outcome) []event {
 		var list []event
 		for i := range n {
@@ -100,63 +99,63 @@ func TestTrip(t *testing.T) {
 	}{
 		{"no checks", none, nil, ""},
 		{"all good", none, checks(0, 100, 1, ok), ""},
-		{"one account", none, checks(0, 1, 1, no), ""},
-		{"two accounts", none, checks(0, 2, 1, no), ""},
+		{"one account fails", none, checks(0, 1, 1, no), ""},
+		{"two accounts fail", none, checks(0, 2, 1, no), ""},
 		{"three connections of one account", none, of(1, checks(0, 3, 1, no)), ""},
 		{"a hundred connections of two accounts", none, slices.Concat(of(1, checks(0, 50, 1, no)), of(2, checks(m, 50, 1, no))), ""},
-		{"three accounts", none, checks(0, 3, 1, no), "unauthorized"},
-		{"three accounts, and connections of theirs", none, slices.Concat(checks(0, 3, 1, no), of(1, checks(0, 9, 1, no))), "unauthorized"},
-		{"three accounts, one of them good before", none, slices.Concat(of(1, checks(1, 3, 1, ok)), checks(0, 3, 1, no)), "unauthorized"},
-		{"three accounts, one of them good since", none, slices.Concat(checks(1, 3, 1, no), of(1, checks(0, 1, 1, ok))), ""},
-		{"a hundred checks of one account among three", none, slices.Concat(checks(0, 3, 1, no), checks(0, 4, 11, ok), of(1, checks(0, 100, 1, no))), ""},
-		{"a hundred good checks of one account", none, slices.Concat(checks(0, 3, 1, no), of(11, checks(0, 100, 1, ok))), "unauthorized"},
+		{"three accounts fail", none, checks(0, 3, 1, no), "unauthorized"},
+		{"three accounts, one with many connections", none, slices.Concat(checks(0, 3, 1, no), of(1, checks(0, 9, 1, no))), "unauthorized"},
+		{"three accounts, of which one was good before", none, slices.Concat(of(1, checks(1, 3, 1, ok)), checks(0, 3, 1, no)), "unauthorized"},
+		{"three accounts, of which one is good since", none, slices.Concat(checks(1, 3, 1, no), of(1, checks(0, 1, 1, ok))), ""},
+		{"one account has one vote, however many failed checks", none, slices.Concat(checks(0, 3, 1, no), checks(0, 4, 11, ok), of(1, checks(0, 100, 1, no))), ""},
+		{"one account has one vote, however many good checks", none, slices.Concat(checks(0, 3, 1, no), of(11, checks(0, 100, 1, ok))), "unauthorized"},
 		{"three accounts with one key", none, with("k", checks(0, 3, 1, no)), ""},
 		{"nine accounts with two keys", none, slices.Concat(with("k", checks(0, 8, 1, no)), checks(0, 1, 9, no)), ""},
 		{"nine accounts with three keys", none, slices.Concat(with("k", checks(0, 7, 1, no)), checks(0, 2, 8, no)), "unauthorized"},
-		{"half of the checks", none, slices.Concat(checks(0, 50, 1, no), checks(0, 50, 51, ok)), "unauthorized"},
-		{"one less than half", none, slices.Concat(checks(0, 49, 1, no), checks(0, 50, 50, ok)), ""},
+		{"half of the accounts", none, slices.Concat(checks(0, 50, 1, no), checks(0, 50, 51, ok)), "unauthorized"},
+		{"one less than half of the accounts", none, slices.Concat(checks(0, 49, 1, no), checks(0, 50, 50, ok)), ""},
 		{"three accounts among a hundred", none, slices.Concat(checks(0, 3, 1, no), checks(0, 97, 4, ok)), ""},
-		{"each fails otherwise", none, slices.Concat(checks(0, 1, 1, no), checks(0, 1, 2, forbidden), checks(0, 1, 3, carrier.OutcomeTimeout)), ""},
-		{"two ways, neither half", none, slices.Concat(checks(0, 10, 1, no), checks(0, 10, 11, forbidden), checks(0, 1, 99, ok)), ""},
-		{"two ways, each half", none, slices.Concat(checks(0, 10, 1, no), checks(0, 10, 11, forbidden)), "forbidden"},
-		{"outages are one way", none, slices.Concat(checks(0, 1, 1, carrier.OutcomeTimeout), checks(0, 1, 2, carrier.OutcomeUnavailable), checks(0, 1, 3, carrier.OutcomeUnreadable)), "outage"},
-		{"throttled, all of them", none, checks(0, 500, 1, carrier.OutcomeRateLimited), ""},
-		{"throttled ones count among the checks", none, slices.Concat(checks(0, 4, 1, carrier.OutcomeRateLimited), checks(0, 3, 11, no)), ""},
-		{"malformed", none, checks(0, 500, 1, carrier.OutcomeMalformed), ""},
-		{"unexpected", none, checks(0, 500, 1, carrier.OutcomeUnexpected), ""},
-		{"another number", none, checks(0, 500, 1, carrier.OutcomeNumberMismatch), ""},
-		{"one partner, and others have no vote", none, by(7, checks(0, 9, 1, no)), "unauthorized"},
-		{"one partner, and another's one good vote", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, ok))), ""},
-		{"one partner, and another's vote of another failure", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, forbidden))), ""},
-		{"one partner, and another's that is throttled", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, carrier.OutcomeRateLimited))), ""},
+		{"each fails in another way", none, slices.Concat(checks(0, 1, 1, no), checks(0, 1, 2, forbidden), checks(0, 1, 3, carrier.OutcomeTimeout)), ""},
+		{"two failures, each below half", none, slices.Concat(checks(0, 10, 1, no), checks(0, 10, 11, forbidden), checks(0, 1, 99, ok)), ""},
+		{"two failures, each half", none, slices.Concat(checks(0, 10, 1, no), checks(0, 10, 11, forbidden)), "forbidden"},
+		{"all outages are one failure", none, slices.Concat(checks(0, 1, 1, carrier.OutcomeTimeout), checks(0, 1, 2, carrier.OutcomeUnavailable), checks(0, 1, 3, carrier.OutcomeUnreadable)), "outage"},
+		{"all throttled", none, checks(0, 500, 1, carrier.OutcomeRateLimited), ""},
+		{"throttled accounts count in the total", none, slices.Concat(checks(0, 4, 1, carrier.OutcomeRateLimited), checks(0, 3, 11, no)), ""},
+		{"all malformed", none, checks(0, 500, 1, carrier.OutcomeMalformed), ""},
+		{"all unexpected", none, checks(0, 500, 1, carrier.OutcomeUnexpected), ""},
+		{"all with another number", none, checks(0, 500, 1, carrier.OutcomeNumberMismatch), ""},
+		{"one partner, no others vote", none, by(7, checks(0, 9, 1, no)), "unauthorized"},
+		{"one partner, another has a good vote", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, ok))), ""},
+		{"one partner, another fails in another way", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, forbidden))), ""},
+		{"one partner, another is throttled", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, carrier.OutcomeRateLimited))), ""},
 		{"two partners", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, no))), "unauthorized"},
-		{"two partners, a third one is well", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, no)), by(9, checks(0, 9, 21, ok))), "unauthorized"},
-		{"one partner, another's peer is well", peers(health.Peer{PartnerID: 8, LastGoodAt: now.Add(-health.VoteWithin)}), by(7, checks(0, 9, 1, no)), ""},
-		{"one partner, its own peer is well", peers(health.Peer{PartnerID: 7, LastGoodAt: now}), by(7, checks(0, 9, 1, no)), "unauthorized"},
-		{"one partner, another's peer was well long ago", peers(health.Peer{PartnerID: 8, LastGoodAt: now.Add(-health.VoteWithin - 1)}), by(7, checks(0, 9, 1, no)), "unauthorized"},
+		{"two partners, a third one is good", none, slices.Concat(by(7, checks(0, 9, 1, no)), by(8, checks(0, 1, 11, no)), by(9, checks(0, 9, 21, ok))), "unauthorized"},
+		{"one partner, another has a good peer", peers(health.Peer{PartnerID: 8, LastGoodAt: now.Add(-health.VoteWithin)}), by(7, checks(0, 9, 1, no)), ""},
+		{"one partner, its own peer is good", peers(health.Peer{PartnerID: 7, LastGoodAt: now}), by(7, checks(0, 9, 1, no)), "unauthorized"},
+		{"one partner, another's peer was last good too long ago", peers(health.Peer{PartnerID: 8, LastGoodAt: now.Add(-health.VoteWithin - 1)}), by(7, checks(0, 9, 1, no)), "unauthorized"},
 		{"one partner, another's peer was refused", peers(health.Peer{PartnerID: 8, LastGoodAt: now.Add(-time.Hour), RefusedAt: now.Add(-time.Minute)}), by(7, checks(0, 9, 1, no)), "unauthorized"},
-		{"secrets gone", none, checks(0, 500, 1, carrier.OutcomeNoCredentials), ""},
+		{"all without a secret", none, checks(0, 500, 1, carrier.OutcomeNoCredentials), ""},
 		{"the same account in three minutes", none, slices.Concat(checks(0, 1, 1, no), checks(m, 1, 1, no), checks(2*m, 1, 1, no)), ""},
 		{"three accounts in three minutes", none, slices.Concat(checks(0, 1, 1, no), checks(m, 1, 2, no), checks(2*m, 1, 3, no)), "unauthorized"},
 		{"three accounts in a quarter of an hour", none, slices.Concat(checks(14*m, 1, 1, no), checks(7*m, 1, 2, no), checks(0, 1, 3, no)), "unauthorized"},
 		{"three accounts in more than that", none, slices.Concat(checks(15*m, 1, 1, no), checks(7*m, 1, 2, no), checks(0, 1, 3, no)), ""},
 		{"good until two minutes ago", none, slices.Concat(checks(2*m, 999, 1, ok), checks(m, 5, 1, no), checks(0, 5, 1, no)), "unauthorized"},
 		{"good until a minute ago", none, slices.Concat(checks(m, 999, 1, ok), checks(0, 10, 1, no)), ""},
-		{"over, but more than half of the time", none, slices.Concat(checks(9*m, 100, 1, no), checks(0, 99, 101, ok)), "unauthorized"},
-		{"over, by the latest vote of each", none, slices.Concat(checks(9*m, 100, 1, no), checks(0, 99, 1, ok)), ""},
-		{"over, and less than half of the time", none, slices.Concat(checks(9*m, 99, 1, no), checks(0, 100, 101, ok)), ""},
+		{"over, but half of the window's votes failed", none, slices.Concat(checks(9*m, 100, 1, no), checks(0, 99, 101, ok)), "unauthorized"},
+		{"over, each account's latest vote is good", none, slices.Concat(checks(9*m, 100, 1, no), checks(0, 99, 1, ok)), ""},
+		{"over, less than half of the window's votes failed", none, slices.Concat(checks(9*m, 99, 1, no), checks(0, 100, 101, ok)), ""},
 		{"open already", health.Breaker{Open: true, Failure: "outage", ChangedAt: now.Add(-time.Hour)}, checks(0, 9, 1, no), ""},
 		{"closed an hour ago", health.Breaker{ChangedAt: now.Add(-time.Hour)}, checks(0, 9, 1, no), "unauthorized"},
-		{"closed since", health.Breaker{ChangedAt: now.Add(-m)}, checks(2*m, 99, 1, no), ""},
+		{"closed after the failures", health.Breaker{ChangedAt: now.Add(-m)}, checks(2*m, 99, 1, no), ""},
 		{"closed within the minute", health.Breaker{ChangedAt: now.Add(-time.Second)}, checks(0, 99, 1, no), ""},
 		{"closed as the minute began", health.Breaker{ChangedAt: day(1)}, checks(0, 99, 1, no), ""},
 		{"closed, and two more fail", health.Breaker{ChangedAt: now.Add(-3 * m)}, slices.Concat(checks(4*m, 99, 1, no), checks(m, 2, 1, no)), ""},
 		{"closed, and three more fail", health.Breaker{ChangedAt: now.Add(-3 * m)}, slices.Concat(checks(4*m, 99, 1, ok), checks(m, 3, 1, no)), "unauthorized"},
-		{"closed by a fast clock", health.Breaker{ChangedAt: now.Add(time.Hour)}, checks(0, 99, 1, no), ""},
+		{"closed in the future, by a fast clock", health.Breaker{ChangedAt: now.Add(time.Hour)}, checks(0, 99, 1, no), ""},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			for range 20 { // whatever the order of maps is
+			for range 20 { // in whatever order maps iterate
 				l := ledger{}
 				l.add(tc.events...)
 				if got, _, ok := tc.breaker.Trip(l.tallies(now), now); got != tc.want || ok != (tc.want != "") {
@@ -167,8 +166,8 @@ func TestTrip(t *testing.T) {
 	}
 }
 
-// TestTripAgainstItsDefinition goes through every check of random histories by
-// hand.
+// TestTripAgainstItsDefinition compares Trip with a direct evaluation of its
+// definition over random histories.
 func TestTripAgainstItsDefinition(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	all := carrier.Outcomes()
@@ -228,7 +227,7 @@ func TestTripAgainstItsDefinition(t *testing.T) {
 		l.add(events...)
 		got, partner, ok := b.Trip(l.tallies(now), now)
 		if ok != (len(want) > 0) || ok && !want[got] || !ok && (partner != 0) != (len(lone) > 0) || !ok && partner != 0 && !lone[partner] {
-			t.Fatalf("Trip = %q, %d, %t, want one of %v, or a lone one of %v\nevents %v\nbreaker %+v, now %v", got, partner, ok, slices.Collect(maps.Keys(want)), lone, events, b, now)
+			t.Fatalf("Trip = %q, %d, %t, want one of %v, or a lone partner of %v\nevents %v\nbreaker %+v, now %v", got, partner, ok, slices.Collect(maps.Keys(want)), lone, events, b, now)
 		}
 		switch {
 		case ok:
@@ -238,23 +237,23 @@ func TestTripAgainstItsDefinition(t *testing.T) {
 		}
 	}
 	if tripped < 500 || alone < 200 {
-		t.Errorf("only %d tripped, %d partners were alone: the definition is hardly tested", tripped, alone)
+		t.Errorf("only %d tripped, only %d had a lone partner: the definition is hardly tested", tripped, alone)
 	}
 }
 
-// storm runs n connections, one each of an account, through the hours after
-// day(0), each checked once an hour, and looks at the breaker after each minute
-// as well as within it. It returns when it trips, zero if never.
+// storm runs n connections, one per account, from day(0), each checked once an
+// hour, and evaluates the breaker every ten seconds. It returns when the breaker
+// trips; zero: never.
 func storm(n int, until time.Duration, answer func(account int64, at time.Time) carrier.Outcome) (time.Time, string) {
 	l := ledger{}
 	every := time.Hour / time.Duration(n)
-	look := day(0)
+	evaluated := day(0)
 	for i := 0; time.Duration(i)*every < until; i++ {
 		at := day(0).Add(time.Duration(i) * every)
 		account := int64(i % n)
 		l.add(event{at: at, account: account, outcome: answer(account, at)})
-		if at.Sub(look) >= 10*time.Second || every > 10*time.Second {
-			look = at
+		if at.Sub(evaluated) >= 10*time.Second || every > 10*time.Second {
+			evaluated = at
 			if failure, _, ok := (health.Breaker{}).Trip(l.tallies(at), at); ok {
 				return at, failure
 			}
@@ -263,8 +262,8 @@ func storm(n int, until time.Duration, answer func(account int64, at time.Time) 
 	return time.Time{}, ""
 }
 
-// TestOneDeadKeyTripsNothing: neither among ten thousand connections nor among
-// three, however often it is tried.
+// TestOneDeadKeyTripsNothing: one dead key never trips the breaker, among three
+// connections or ten thousand, however often it is checked.
 func TestOneDeadKeyTripsNothing(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 10, 167, 10_000} {
 		at, failure := storm(n, 4*time.Hour, func(account int64, _ time.Time) carrier.Outcome {
@@ -277,7 +276,7 @@ func TestOneDeadKeyTripsNothing(t *testing.T) {
 			t.Errorf("one dead key of %d trips the breaker after %v (%s)", n, at.Sub(day(0)), failure)
 		}
 	}
-	// The account of the key has fifty connections, and each is tried every minute.
+	// The account has fifty connections, each checked every minute.
 	l := ledger{}
 	for minute := range 60 {
 		now := day(0).Add(time.Duration(minute) * time.Minute)
@@ -290,7 +289,7 @@ func TestOneDeadKeyTripsNothing(t *testing.T) {
 	}
 }
 
-// TestThrottlingTripsNothing: 429 is about one key, however many have it.
+// TestThrottlingTripsNothing: a 429 concerns one key, however many get it.
 func TestThrottlingTripsNothing(t *testing.T) {
 	at, failure := storm(10_000, time.Hour, func(int64, time.Time) carrier.Outcome { return carrier.OutcomeRateLimited })
 	if !at.IsZero() {
@@ -298,10 +297,9 @@ func TestThrottlingTripsNothing(t *testing.T) {
 	}
 }
 
-// TestAStormTripsSoon: ten thousand connections are 167 checks a minute. The
-// refusals of October 2017 came to some and not to others (contract: "Known
-// traps" 1).
-func TestAStormTripsSoon(t *testing.T) {
+// TestOutageTripsSoon: ten thousand connections are 167 checks a minute. In October
+// 2017 only some calls were refused (infra/docs/auspost.md, "Known traps" 1).
+func TestOutageTripsSoon(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 8))
 	begin := day(0).Add(47*time.Minute + 20*time.Second)
 	for _, share := range []float64{0.6, 0.8, 1} {
@@ -317,7 +315,7 @@ func TestAStormTripsSoon(t *testing.T) {
 			}
 		}
 	}
-	// A few dead keys are no storm.
+	// Some dead keys are no outage.
 	if at, _ := storm(10_000, 4*time.Hour, func(account int64, _ time.Time) carrier.Outcome {
 		if account%5 == 0 {
 			return carrier.OutcomeUnauthorized
@@ -328,8 +326,8 @@ func TestAStormTripsSoon(t *testing.T) {
 	}
 }
 
-// TestThreeConnectionsTrip: a small service has a breaker too, if its connections
-// are checked within a quarter of an hour.
+// TestThreeConnectionsTrip: three connections suffice, if they are checked within a
+// quarter of an hour.
 func TestThreeConnectionsTrip(t *testing.T) {
 	l := ledger{}
 	for i, minute := range []int{0, 5, 10} {
@@ -340,7 +338,7 @@ func TestThreeConnectionsTrip(t *testing.T) {
 			t.Errorf("after %d of three: Trip = %q, %t", i+1, failure, ok)
 		}
 	}
-	// Two of the three are good: one merchant's trouble.
+	// Two of the three are good: the third merchant's own trouble.
 	l = ledger{}
 	for i, o := range []carrier.Outcome{carrier.OutcomeUnauthorized, carrier.OutcomeOK, carrier.OutcomeOK, carrier.OutcomeUnauthorized} {
 		now := day(0).Add(time.Duration(i) * 4 * time.Minute)
@@ -351,16 +349,15 @@ func TestThreeConnectionsTrip(t *testing.T) {
 	}
 }
 
-// TestOpenedProbedClosed is one storm from end to end.
+// TestOpenedProbedClosed follows the breaker through one outage.
 func TestOpenedProbedClosed(t *testing.T) {
-	tempo := timing()
 	b := health.Breaker{Carrier: carrier.StarTrack, ChangedAt: day(-5), Version: 4}
-	b = b.Opened("outage", day(0), tempo)
+	b = b.Opened("outage", day(0), timing())
 	want := health.Breaker{Carrier: carrier.StarTrack, Open: true, Failure: "outage", ChangedAt: day(0), ProbeAt: day(0).Add(time.Minute), Version: 4}
 	if diff := cmp.Diff(want, b); diff != "" {
 		t.Errorf("Opened (-want +got):\n%s", diff)
 	}
-	b = b.Probed(day(1), tempo)
+	b = b.Probed(day(1), timing())
 	if want.ProbeAt = day(1).Add(time.Minute); !cmp.Equal(want, b) {
 		t.Errorf("Probed (-want +got):\n%s", cmp.Diff(want, b))
 	}

@@ -6,11 +6,7 @@ import (
 	"carrierlink/shared/carrier"
 )
 
-func (c Check) peer() Peer {
-	return Peer{PartnerID: c.PartnerID, AccountID: c.AccountID, ConnectionID: c.ConnectionID, CredentialID: c.CredentialID, LastGoodAt: c.LastGoodAt}
-}
-
-// Counted is one check of a carrier's connections, for its Tally and its Breaker.
+// Check is one check of a connection, as the carrier's Tally and Breaker count it.
 type Check struct {
 	PartnerID      int64
 	AccountID      int64
@@ -18,20 +14,24 @@ type Check struct {
 	CredentialID   string
 	At             time.Time
 	Outcome        carrier.Outcome
-	RetryAfter     time.Duration // of an outage: how long the carrier asks to be left alone
-	Scheduled      bool          // by the schedule, and not because a caller asked
-	Silent         bool          // not in the sample that votes: see VotesPerMinute
-	PreviousGoodAt time.Time     // the good answer before this check
-	LastGoodAt     time.Time     // the latest one, this check's included
-	ActionRequired bool          // the connection needs action after it
-	OnSchedule     bool          // it is checked by the schedule: others may be compared with it
-	Doubt          *Doubt        // it was refused, which is not believed yet
-	Gone           bool          // no check was made: it is no longer one to compare with
+	RetryAfter     time.Duration // the pause that the carrier asks for in an outage
+	Scheduled      bool          // made by the schedule, not for a caller
+	Silent         bool          // outside the sample that votes: see VotesPerMinute
+	PreviousGoodAt time.Time     // the last good answer before this check
+	LastGoodAt     time.Time     // the last good answer, this check included
+	ActionRequired bool          // the connection's status after the check
+	OnSchedule     bool          // the schedule checks the connection, so it can be a peer
+	Doubt          *Doubt        // set for a refusal that does not count yet
+	Gone           bool          // no check was made: the connection can no longer be a peer
 }
 
-// Vote is the check's, if it has one.
-func (c Check) Vote() (Vote, bool) {
-	v := Vote{At: c.At, PartnerID: c.PartnerID, AccountID: c.AccountID, CredentialID: c.CredentialID, Failure: c.Outcome.Failure()}
+func (c Check) peer() Peer {
+	return Peer{PartnerID: c.PartnerID, AccountID: c.AccountID, ConnectionID: c.ConnectionID, CredentialID: c.CredentialID, LastGoodAt: c.LastGoodAt}
+}
+
+// Vote returns the check's vote; ok reports whether it has one.
+func (c Check) Vote() (v Vote, ok bool) {
+	v = Vote{At: c.At, PartnerID: c.PartnerID, AccountID: c.AccountID, CredentialID: c.CredentialID, Failure: c.Outcome.Failure()}
 	asked := !c.Gone && c.Outcome != carrier.OutcomeNoCredentials
 	return v, asked && c.Scheduled && !c.Silent && !c.PreviousGoodAt.IsZero() && c.At.Sub(c.PreviousGoodAt) <= VoteWithin
 }

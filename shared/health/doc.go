@@ -1,4 +1,4 @@
 // Package health decides whether a carrier is working: the tally of its latest
-// checks, the breaker that stops the schedule while it fails, and the evidence
-// that a refusal is about one merchant only.
+// checks, the breaker that stops scheduled checks while it fails, and the evidence
+// that a refusal concerns one merchant only.
 package health

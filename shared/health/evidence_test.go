@@ -11,9 +11,8 @@ import (
 	"carrierlink/shared/health"
 )
 
-// met is a check of the schedule, of one of a few accounts, credentials and
-// partners.
-func met(now time.Time, partner, account, credential int64, o carrier.Outcome) health.Check {
+// checked makes a scheduled check of a connection that was last good an hour ago.
+func checked(now time.Time, partner, account, credential int64, o carrier.Outcome) health.Check {
 	c := health.Check{
 		PartnerID: partner, AccountID: account, CredentialID: fmt.Sprint("key ", credential), ConnectionID: fmt.Sprintf("se-%dx%d", account, credential), At: now,
 		Outcome: o, Scheduled: true, OnSchedule: true, PreviousGoodAt: now.Add(-time.Hour), LastGoodAt: now.Add(-time.Hour),
@@ -28,12 +27,12 @@ func met(now time.Time, partner, account, credential int64, o carrier.Outcome) h
 	return c
 }
 
-// TestPeersAgainstTheirDefinition: whatever was checked, and whoever shares
-// accounts and credentials, the few peers that are kept tell of any connection
-// whether the carrier has answered somebody else well since, as all checks would.
+// TestPeersAgainstTheirDefinition: whatever was checked, and whichever connections
+// share accounts and credentials, the few kept peers settle a doubt about any
+// connection exactly when the full list of checks would.
 func TestPeersAgainstTheirDefinition(t *testing.T) {
 	random := rand.New(rand.NewPCG(11, 12))
-	vouched, not := 0, 0
+	confirmed, not := 0, 0
 	for range 3000 {
 		var b health.Breaker
 		var all []health.Check
@@ -42,7 +41,7 @@ func TestPeersAgainstTheirDefinition(t *testing.T) {
 		for range random.IntN(40) + 1 {
 			now = now.Add(7 * time.Hour) // so that each answer is worth a write
 			account := random.Int64N(accounts) + 1
-			c := met(now, account%partners+1, account, random.Int64N(credentials)+1, carrier.OutcomeOK)
+			c := checked(now, account%partners+1, account, random.Int64N(credentials)+1, carrier.OutcomeOK)
 			all = append(all, c)
 			b, _ = b.WithChecks([]health.Check{c}, now, timing())
 		}
@@ -57,35 +56,35 @@ func TestPeersAgainstTheirDefinition(t *testing.T) {
 					return c.AccountID != d.AccountID && c.CredentialID != d.CredentialID && c.At.After(since)
 				})
 				if got := b.Confirms(d); got != want {
-					t.Fatalf("Vouched(account %d, %s) = %t, want %t\npeers %+v\nchecks %+v", d.AccountID, d.CredentialID, got, want, b.Peers, all)
+					t.Fatalf("Confirms(account %d, %s) = %t, want %t\npeers %+v\nchecks %+v", d.AccountID, d.CredentialID, got, want, b.Peers, all)
 				}
 				if want {
-					vouched++
+					confirmed++
 				} else {
 					not++
 				}
 			}
 		}
-		// Of each partner there is one of another, if there was any.
+		// For each partner a peer of another one is kept, if there was any.
 		for partner := range partners {
 			d := health.Doubt{PartnerID: partner + 1, Since: since}
 			want := slices.ContainsFunc(all, func(c health.Check) bool { return c.PartnerID != d.PartnerID && c.At.After(since) })
 			if got := b.Confirms(d); got != want {
-				t.Fatalf("Vouched(partner %d) = %t, want %t\npeers %+v", d.PartnerID, got, want, b.Peers)
+				t.Fatalf("Confirms(partner %d) = %t, want %t\npeers %+v", d.PartnerID, got, want, b.Peers)
 			}
 		}
 	}
-	if vouched < 10_000 || not < 3_000 {
-		t.Errorf("%d vouched, %d not: the definition is hardly tested", vouched, not)
+	if confirmed < 10_000 || not < 3_000 {
+		t.Errorf("%d confirmed, %d not: the definition is hardly tested", confirmed, not)
 	}
 }
 
-// TestLearned: what is worth a write, and what comes of it.
-func TestLearned(t *testing.T) {
+// TestWithChecks lists what is worth a write, and the result.
+func TestWithChecks(t *testing.T) {
 	const ok, no = carrier.OutcomeOK, carrier.OutcomeUnauthorized
 	now := day(10)
 	ago := func(d time.Duration, partner, account, credential int64) health.Check {
-		return met(now.Add(-d), partner, account, credential, ok)
+		return checked(now.Add(-d), partner, account, credential, ok)
 	}
 	base := []health.Check{ago(time.Hour, 1, 1, 1), ago(2*time.Hour, 1, 2, 2)}
 	change := func(c health.Check, f func(c *health.Check)) health.Check { f(&c); return c }
@@ -95,28 +94,28 @@ func TestLearned(t *testing.T) {
 		check health.Check
 		worth bool
 		peers int
-		asked bool // for a control check
+		asked bool // a control check is wanted
 	}{
-		{"a good one of a peer that is known", false, met(now, 1, 1, 1, ok), false, 2, false},
-		{"a good one of another", false, met(now, 1, 3, 3, ok), true, 3, false},
-		{"a good one that a caller asked for", false, change(met(now, 1, 3, 3, ok), func(c *health.Check) { c.Scheduled = false }), false, 2, false},
-		{"a good one of a peer that is off now", false, change(met(now, 1, 1, 1, ok), func(c *health.Check) { c.OnSchedule = false }), true, 1, false},
-		{"a good one of another that is off", false, change(met(now, 1, 3, 3, ok), func(c *health.Check) { c.OnSchedule = false }), false, 2, false},
-		{"a timeout", false, met(now, 1, 1, 1, carrier.OutcomeTimeout), false, 2, false},
-		{"a refusal of a peer", false, met(now, 1, 1, 1, no), true, 2, true},
-		{"a refusal of another", false, met(now, 1, 3, 3, no), true, 3, true},
-		{"a refusal of one that was well long ago", false, change(met(now, 1, 3, 3, no), func(c *health.Check) { c.LastGoodAt = now.Add(-health.PeerMaxAge) }), true, 2, true},
-		{"a refusal that a caller met", false, change(met(now, 1, 1, 1, no), func(c *health.Check) { c.Scheduled = false }), true, 2, true},
-		{"a refusal while the breaker is open", true, met(now, 1, 1, 1, no), false, 2, false},
-		{"a peer that is marked", false, change(met(now, 1, 1, 1, no), func(c *health.Check) { c.ActionRequired, c.Doubt = true, nil }), true, 1, false},
+		{"a good check of a peer", false, checked(now, 1, 1, 1, ok), false, 2, false},
+		{"a good check of another connection", false, checked(now, 1, 3, 3, ok), true, 3, false},
+		{"a good check for a caller", false, change(checked(now, 1, 3, 3, ok), func(c *health.Check) { c.Scheduled = false }), false, 2, false},
+		{"a good check of a peer that has left the schedule", false, change(checked(now, 1, 1, 1, ok), func(c *health.Check) { c.OnSchedule = false }), true, 1, false},
+		{"a good check of another connection off the schedule", false, change(checked(now, 1, 3, 3, ok), func(c *health.Check) { c.OnSchedule = false }), false, 2, false},
+		{"a timeout of a peer", false, checked(now, 1, 1, 1, carrier.OutcomeTimeout), false, 2, false},
+		{"a refusal of a peer", false, checked(now, 1, 1, 1, no), true, 2, true},
+		{"a refusal of another connection", false, checked(now, 1, 3, 3, no), true, 3, true},
+		{"a refusal of a connection that was last good long ago", false, change(checked(now, 1, 3, 3, no), func(c *health.Check) { c.LastGoodAt = now.Add(-health.PeerMaxAge) }), true, 2, true},
+		{"a refusal for a caller", false, change(checked(now, 1, 1, 1, no), func(c *health.Check) { c.Scheduled = false }), true, 2, true},
+		{"a refusal while the breaker is open", true, checked(now, 1, 1, 1, no), false, 2, false},
+		{"a peer that needs action", false, change(checked(now, 1, 1, 1, no), func(c *health.Check) { c.ActionRequired, c.Doubt = true, nil }), true, 1, false},
 		{"a peer that is gone", false, health.Check{ConnectionID: "se-1x1", Gone: true}, true, 1, false},
-		{"another that is gone", false, health.Check{ConnectionID: "se-9x9", Gone: true}, false, 2, false},
+		{"another connection that is gone", false, health.Check{ConnectionID: "se-9x9", Gone: true}, false, 2, false},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			b, worth := health.Breaker{}.WithChecks(base, now, timing())
 			if !worth || len(b.Peers) != 2 {
-				t.Fatalf("at first %d peers, want two", len(b.Peers))
+				t.Fatalf("%d peers at the start, want two", len(b.Peers))
 			}
 			b.Open = tc.open
 			got, worth := b.WithChecks([]health.Check{tc.check}, now, timing())
@@ -125,13 +124,13 @@ func TestLearned(t *testing.T) {
 				t.Errorf("worth a write %t, %d peers, control check wanted %t; want %t, %d, %t", worth, len(got.Peers), asked, tc.worth, tc.peers, tc.asked)
 			}
 			if len(b.Peers) != 2 || !b.Peers[0].RefusedAt.IsZero() {
-				t.Error("the breaker that was given is changed")
+				t.Error("WithChecks changed its receiver")
 			}
 		})
 	}
 }
 
-// TestControl: whom the dispatcher asks for a doubt, and when.
+// TestControl lists which peer gets a control check for a doubt, and when.
 func TestControl(t *testing.T) {
 	now := day(10)
 	fleet := func(checks ...health.Check) health.Breaker {
@@ -139,30 +138,30 @@ func TestControl(t *testing.T) {
 		return b
 	}
 	well := func(ago time.Duration, account, credential int64) health.Check {
-		return met(now.Add(-ago), 1, account, credential, carrier.OutcomeOK)
+		return checked(now.Add(-ago), 1, account, credential, carrier.OutcomeOK)
 	}
-	refused := met(now, 1, 1, 1, carrier.OutcomeUnauthorized)
+	refused := checked(now, 1, 1, 1, carrier.OutcomeUnauthorized)
 	tests := []struct {
 		name   string
 		b      health.Breaker
 		now    time.Time
 		wanted bool
-		want   string // the peer; empty: another connection is to be found
+		want   string // the peer; empty: the caller has to find a connection
 	}{
-		{"nobody is doubted", fleet(well(time.Hour, 2, 2)), now, false, ""},
-		{"somebody else", fleet(well(time.Hour, 2, 2), refused), now, true, "se-2x2"},
-		{"the same account", fleet(well(time.Hour, 1, 2), refused), now, true, ""},
-		{"the same credentials", fleet(well(time.Hour, 2, 1), refused), now, true, ""},
-		{"somebody who was well two days ago", fleet(well(health.VoteWithin, 2, 2), refused), now, true, "se-2x2"},
-		{"somebody who was well longer ago", fleet(well(health.VoteWithin+1, 2, 2), refused), now, true, ""},
-		{"somebody who was refused since", fleet(well(time.Hour, 2, 2), refused, met(now, 1, 2, 2, carrier.OutcomeUnauthorized)), now, true, ""},
-		{"who was tried", fleet(well(time.Hour, 2, 2), well(2*time.Hour, 3, 3), refused).WithControl("se-2x2", now), now.Add(time.Minute), true, "se-3x3"},
-		{"who was tried half a gap ago", fleet(well(time.Hour, 2, 2), refused).WithControl("se-2x2", now), now.Add(gap / 2), true, "se-2x2"},
-		{"one a minute", fleet(well(time.Hour, 2, 2), refused).WithControl("se-3x3", now), now.Add(time.Minute - 1), false, ""},
-		{"until there is an answer", fleet(well(time.Hour, 2, 2), refused, met(now.Add(time.Second), 1, 3, 3, carrier.OutcomeOK)), now.Add(time.Minute), false, ""},
-		{"for two gaps", fleet(well(time.Hour, 2, 2), refused), now.Add(2*gap + 2*time.Minute - 1), true, "se-2x2"},
-		{"and no longer", fleet(well(time.Hour, 2, 2), refused), now.Add(2*gap + 2*time.Minute), false, ""},
-		{"not while the breaker is open", fleet(well(time.Hour, 2, 2), refused).Opened("unauthorized", now, timing()), now, false, ""},
+		{"no doubt", fleet(well(time.Hour, 2, 2)), now, false, ""},
+		{"a peer of another account", fleet(well(time.Hour, 2, 2), refused), now, true, "se-2x2"},
+		{"a peer of the same account", fleet(well(time.Hour, 1, 2), refused), now, true, ""},
+		{"a peer with the same credentials", fleet(well(time.Hour, 2, 1), refused), now, true, ""},
+		{"a peer that was last good two days ago", fleet(well(health.VoteWithin, 2, 2), refused), now, true, "se-2x2"},
+		{"a peer that was last good longer ago", fleet(well(health.VoteWithin+1, 2, 2), refused), now, true, ""},
+		{"a peer that was refused since", fleet(well(time.Hour, 2, 2), refused, checked(now, 1, 2, 2, carrier.OutcomeUnauthorized)), now, true, ""},
+		{"the peer not tried yet", fleet(well(time.Hour, 2, 2), well(2*time.Hour, 3, 3), refused).WithControl("se-2x2", now), now.Add(time.Minute), true, "se-3x3"},
+		{"a peer tried half a gap ago", fleet(well(time.Hour, 2, 2), refused).WithControl("se-2x2", now), now.Add(gap / 2), true, "se-2x2"},
+		{"no second one within the minute", fleet(well(time.Hour, 2, 2), refused).WithControl("se-3x3", now), now.Add(time.Minute - 1), false, ""},
+		{"no more after an answer", fleet(well(time.Hour, 2, 2), refused, checked(now.Add(time.Second), 1, 3, 3, carrier.OutcomeOK)), now.Add(time.Minute), false, ""},
+		{"still after two gaps", fleet(well(time.Hour, 2, 2), refused), now.Add(2*gap + 2*time.Minute - 1), true, "se-2x2"},
+		{"no longer after two gaps and two minutes", fleet(well(time.Hour, 2, 2), refused), now.Add(2*gap + 2*time.Minute), false, ""},
+		{"none while the breaker is open", fleet(well(time.Hour, 2, 2), refused).Opened("unauthorized", now, timing()), now, false, ""},
 	}
 	for _, tc := range tests {
 		d, peer, wanted := tc.b.Control(tc.now, timing())
@@ -176,12 +175,12 @@ func TestControl(t *testing.T) {
 	}
 }
 
-// TestEightDoubts: no more are kept, and old ones make room.
+// TestEightDoubts: at most eight doubts are kept; expired ones make room.
 func TestEightDoubts(t *testing.T) {
 	var b health.Breaker
 	worth := 0
 	for i := range int64(20) {
-		next, write := b.WithChecks([]health.Check{met(day(0), 1, i+1, i+1, carrier.OutcomeUnauthorized)}, day(0), timing())
+		next, write := b.WithChecks([]health.Check{checked(day(0), 1, i+1, i+1, carrier.OutcomeUnauthorized)}, day(0), timing())
 		if b = next; write {
 			worth++
 		}
@@ -189,7 +188,7 @@ func TestEightDoubts(t *testing.T) {
 	if len(b.Doubts) != 8 {
 		t.Errorf("%d doubts, want eight", len(b.Doubts))
 	}
-	if b, _ = b.WithChecks([]health.Check{met(day(1), 1, 30, 30, carrier.OutcomeUnauthorized)}, day(1), timing()); len(b.Doubts) != 1 {
+	if b, _ = b.WithChecks([]health.Check{checked(day(1), 1, 30, 30, carrier.OutcomeUnauthorized)}, day(1), timing()); len(b.Doubts) != 1 {
 		t.Errorf("a day later %d doubts, want the new one", len(b.Doubts))
 	}
 	if worth > 9 {
