@@ -46,11 +46,11 @@ func (s *spy) CreateAccount(ctx context.Context, in account.NewAccount, fx effec
 	return err
 }
 
-func (s *spy) FindAccount(ctx context.Context, id int64, now time.Time) (*account.Account, error) {
+func (s *spy) Account(ctx context.Context, id int64, now time.Time) (account.Account, error) {
 	if s.load != nil {
-		return nil, s.load
+		return account.Account{}, s.load
 	}
-	return s.Store.FindAccount(ctx, id, now)
+	return s.Store.Account(ctx, id, now)
 }
 
 func newFront(t *testing.T) *front {

@@ -45,7 +45,7 @@ func remoteCalls(t *calltrace.Attempt) {
 	read, change := []string{"BatchGetItem", "UpdateItem"}, []string{"TransactWriteItems"}
 	following := func(writes int) []string {
 		const write = "TransactWriteItems"
-		return slices.Concat([]string{write, "GetItem", "Query"}, slices.Repeat([]string{write}, writes), []string{"Query", write})
+		return slices.Concat([]string{write, "BatchGetItem", "Query"}, slices.Repeat([]string{write}, writes), []string{"Query", write})
 	}
 	const one, linked, external = allPath + "/71", allPath + "/72", allPath + "/external_account_id/"
 	keyed := []string{"Idempotency-Key", "k"}

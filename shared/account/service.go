@@ -32,9 +32,9 @@ type Update struct {
 // refusal of the write. Where the change's Idempotency-Key is taken it writes
 // nothing and returns *effects.Replay.
 type Store interface {
-	// FindAccount reads an account by its key; nil for one that is absent, or whose
-	// purge is due.
-	FindAccount(ctx context.Context, accountID int64, now time.Time) (*Account, error)
+	// Account reads an account by its key: fault.NotFound for one that is absent, or
+	// whose purge is due.
+	Account(ctx context.Context, accountID int64, now time.Time) (Account, error)
 	// AccountByExternalID reads the id of a partner's account by its key:
 	// fault.NotFound.
 	AccountByExternalID(ctx context.Context, partnerID int64, externalID string, now time.Time) (int64, error)
@@ -95,7 +95,14 @@ func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Milliseco
 // purge is due. It reads by primary key alone, so that auth may run it beside a key
 // that is not proven yet.
 func (s *Service) Find(ctx context.Context, accountID int64) (*Account, error) {
-	return s.Store.FindAccount(ctx, accountID, s.now())
+	a, err := s.Store.Account(ctx, accountID, s.now())
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return &a, nil
 }
 
 // Get reads a partner's account: fault.NotFound for one that is absent, or another

@@ -176,7 +176,7 @@ func TestRemoteCalls(t *testing.T) {
 		})
 		expect("Load", err, good, "BatchGetItem")
 		_, err = s.Account(ctx, accountID, now)
-		expect("Account", err, good, "GetItem")
+		expect("Account", err, good, "BatchGetItem")
 		_, err = s.Snapshot(ctx, accountID, conn.ID)
 		expect("Snapshot", err, good, "BatchGetItem")
 		_, err = s.AllConnections(ctx, accountID)
@@ -227,7 +227,7 @@ func TestRemoteCalls(t *testing.T) {
 		follow := func(what string, standing account.Standing, purgeAt time.Time, calls int) {
 			t.Helper()
 			a, err := s.Account(ctx, accountID, now)
-			expect("Account", err, good, "GetItem")
+			expect("Account", err, good, "BatchGetItem")
 			conn.Standing, conn.PurgeAt = standing, purgeAt
 			expect("FollowConnection, "+what, s.FollowConnection(ctx, &conn, a), good, slices.Repeat([]string{"TransactWriteItems"}, calls)...)
 			expect("EndFollow, "+what, s.EndFollow(ctx, a), good, "Query", "TransactWriteItems")
@@ -310,7 +310,7 @@ func TestReadsAreConsistent(t *testing.T) {
 	_, _ = s.CachedTracking(t.Context(), 1, "se-1", []string{"n"}, time.Time{})
 	want := []string{
 		"BatchGetItem", "BatchGetItem", "GetItem", "GetItem", "Query", "Query",
-		"GetItem", "BatchGetItem", "Query", "Query", "Query", "BatchGetItem", "BatchGetItem",
+		"BatchGetItem", "BatchGetItem", "Query", "Query", "Query", "BatchGetItem", "BatchGetItem",
 	}
 	if diff := cmp.Diff(want, spy.taken()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)

@@ -93,9 +93,3 @@ func (s *Store) Load(ctx context.Context, accountID int64, w Want) (Loaded, erro
 	}
 	return l, nil
 }
-
-// FindAccount is Load of the account alone, nil for none.
-func (s *Store) FindAccount(ctx context.Context, accountID int64, now time.Time) (*account.Account, error) {
-	l, err := s.Load(ctx, accountID, Want{Now: now})
-	return l.Account, err
-}

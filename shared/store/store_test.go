@@ -396,10 +396,6 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 		_, _, err := s.ListConnections(ctx, 1, true)
 		return err
 	},
-	"FindAccount": func(ctx context.Context, s *store.Store) error {
-		_, err := s.FindAccount(ctx, 1, time.Unix(0, 0))
-		return err
-	},
 	"ListKeys": func(ctx context.Context, s *store.Store) error {
 		_, err := s.ListKeys(ctx, 1)
 		return err

@@ -25,19 +25,19 @@ import (
 // may is what each function's role lets it do, of the attempts below.
 var may = map[string][]string{
 	"create-account":          {"GetItem", "read the service secret"},
-	"link-carrier":            {"GetItem", "DeleteItem", "read the service secret", "read a carrier secret"},
-	"get-carrier-account":     {"GetItem", "Query", "read a carrier secret"},
+	"link-carrier":            {"DeleteItem", "read the service secret", "read a carrier secret"},
+	"get-carrier-account":     {"Query", "read a carrier secret"},
 	"manage-accounts":         {"GetItem", "DeleteItem", "Query", "Query what is due", "read the service secret", "delete a carrier secret"},
 	"manage-api-keys":         {"GetItem", "DeleteItem", "Query", "read the service secret"},
 	"list-carriers":           {"Query", "read the service secret"},
 	"create-partner":          {},
 	"describe-api":            {},
-	"validate-carrier":        {"GetItem"},
-	"manage-connections":      {"GetItem", "DeleteItem", "Query", "read the service secret", "read a carrier secret", "delete a carrier secret"},
+	"validate-carrier":        {},
+	"manage-connections":      {"DeleteItem", "Query", "read the service secret", "read a carrier secret", "delete a carrier secret"},
 	"track-shipments":         {"Query", "read a carrier secret"},
 	"schedule-refresh":        {"Query what is due", "look at the queue"},
-	"refresh-carrier-account": {"GetItem", "Query", "read a carrier secret", "look at the queue"},
-	"reconcile":               {"GetItem", "DeleteItem", "Query", "Query what is due", "delete a carrier secret"},
+	"refresh-carrier-account": {"Query", "read a carrier secret", "look at the queue"},
+	"reconcile":               {"DeleteItem", "Query", "Query what is due", "delete a carrier secret"},
 }
 
 // attempt is a call that a function's role lets it make or not. None changes anything.

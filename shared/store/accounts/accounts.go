@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/store/keys"
@@ -68,14 +65,12 @@ func (s *Store) CreatePartner(ctx context.Context, p account.Partner, k account.
 	return nil
 }
 
-// Account reads an account, consistently. One that is absent, or whose purge is
-// due, is fault.NotFound.
+// Account reads an account. It returns fault.NotFound for an account that is absent
+// or whose purge is due; at the zero time no purge is due.
 func (s *Store) Account(ctx context.Context, accountID int64, now time.Time) (account.Account, error) {
-	out, err := s.table.API.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.table.Name, Key: kit.AccountKey(accountID).Item(), ConsistentRead: aws.Bool(true),
-	})
+	it, err := s.table.One(ctx, kit.AccountKey(accountID))
 	if err != nil {
 		return account.Account{}, fmt.Errorf("reading an account: %w", err)
 	}
-	return present(out.Item, now)
+	return present(it, now)
 }

@@ -225,9 +225,9 @@ func accountEverythingComesBack(s *suite) {
 	want := n.Account
 	want.CreatedAt, want.ModifiedAt = milli(want.CreatedAt), milli(want.ModifiedAt)
 	s.equal("account", s.load(n.Account.ID, store.Want{}).Account, &want)
-	alone, err := s.FindAccount(s.Context(), n.Account.ID, now)
+	alone, err := s.Account(s.Context(), n.Account.ID, now)
 	s.ok(err)
-	s.equal("account alone", alone, &want)
+	s.equal("account alone", alone, want)
 }
 
 func accountLittleComesBackAsLittle(s *suite) {
