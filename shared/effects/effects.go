@@ -1,52 +1,52 @@
+// Package effects holds what is written together with a change: who made it, the answer
+// to keep under its Idempotency-Key, and the events that report it.
 package effects
 
 import "time"
 
-// Effects is what a change brings along. The store writes all of it in the
-// change's transaction: both are there afterwards, or neither.
+// Effects is what the store writes in the same transaction as a change.
 type Effects struct {
 	By     By      // who makes the change
-	Answer *Record // the answer to keep under the Idempotency-Key; nil without one
-	Events []Event // what tells of the change
+	Answer *Record // the answer to keep under the Idempotency-Key; nil without a key
+	Events []Event
 }
 
-// AnswerOnly returns the effects without events: those of a change that turned out
-// to change nothing.
+// AnswerOnly returns the effects without events, for a change that changes nothing.
 func (e Effects) AnswerOnly() Effects {
 	e.Events = nil
 	return e
 }
 
-// By is who makes a change: an API key, or a part of the service.
+// By is who makes a change: an API key or a part of the service.
 type By struct {
-	KeyID     int64  // the API key; zero for a part of the service
+	KeyID     int64  // zero for a part of the service
 	PartnerID int64  // the key's partner
-	AccountID int64  // the account that the key acts for; zero for a partner itself
+	AccountID int64  // the account that the key acts for; zero on partner routes
 	Service   string // Schedule, Reconciler or Operator; empty for a key
 }
 
-// The parts of the service that change things by themselves.
+// The parts of the service that make changes on their own.
 const (
 	Schedule   = "schedule"
 	Reconciler = "reconciler"
 	Operator   = "operator"
 )
 
-// Event tells of one change.
+// Event reports one change.
 type Event struct {
 	ID        string // unique
 	Type      string
-	AccountID int64  // whose it is; zero for a partner's
-	Subject   string // what it is ordered by, such as "account" or a carrier_id
+	AccountID int64  // the account that changed; zero for a partner
+	Subject   string // events of one subject are ordered: "account" or a carrier_id
 	At        time.Time
 	Data      []byte // JSON, at most MaxEventData bytes
 }
 
-// MaxEventData is the most bytes that an event's data have.
+// MaxEventData is the maximum size of an event's data, in bytes.
 const MaxEventData = 20 << 10
 
-// For makes the effects of a change from what the change came to. A change that
-// has to be tried again calls it again. Nil stands for no effects.
+// For makes the effects of a change from its result. A change that is tried again
+// calls it again. Nil makes no effects.
 type For[T any] func(T) (Effects, error)
 
 // Of calls f; a nil f makes no effects.
@@ -57,14 +57,14 @@ func (f For[T]) Of(result T) (Effects, error) {
 	return f(result)
 }
 
-// MadeBy returns the effects of changes that keep no answer and tell of nothing.
+// MadeBy makes effects that name who makes the change, without answer and events.
 func MadeBy[T any](by By) For[T] {
 	return func(T) (Effects, error) { return Effects{By: by}, nil }
 }
 
-// Replay is the error of a change whose Idempotency-Key has an answer already, or
-// belongs to another request that is running: nothing was written.
+// Replay is the error of a change whose Idempotency-Key is taken: Record holds its
+// answer, or the claim of a request that is still running. Nothing was written.
 type Replay struct{ Record Record }
 
-// Error does not quote the key, which the caller chose.
+// Error does not quote the key, because the caller chose it.
 func (*Replay) Error() string { return "the Idempotency-Key is taken" }

@@ -23,8 +23,8 @@ func TestFor(t *testing.T) {
 	}{
 		{"an error", func(int) (effects.Effects, error) { return effects.Effects{}, broken }, effects.Effects{}, broken},
 		{"nil", nil, effects.Effects{}, nil},
-		{"nothing but who makes it", effects.MadeBy[int](by), effects.Effects{By: by}, nil},
-		{"of what the change came to", func(n int) (effects.Effects, error) {
+		{"MadeBy", effects.MadeBy[int](by), effects.Effects{By: by}, nil},
+		{"from the result", func(n int) (effects.Effects, error) {
 			return effects.Effects{Events: []effects.Event{{AccountID: int64(n)}}}, nil
 		}, effects.Effects{Events: []effects.Event{{AccountID: 7}}}, nil},
 	}
@@ -47,7 +47,7 @@ func TestAnswerOnly(t *testing.T) {
 		t.Errorf("AnswerOnly() (-want +got):\n%s", diff)
 	}
 	if len(full.Events) != 1 {
-		t.Error("AnswerOnly() changes the effects that it is called on")
+		t.Error("AnswerOnly() changes its receiver")
 	}
 }
 
@@ -55,9 +55,9 @@ func TestReplayDoesNotQuoteTheKey(t *testing.T) {
 	t.Parallel()
 	err := &effects.Replay{Record: effects.Record{Scope: "account 7", Key: "order-17"}}
 	if text := err.Error(); strings.Contains(text, "order-17") || strings.Contains(text, "account 7") {
-		t.Errorf("Error() = %q, which quotes the record", text)
+		t.Errorf("Error() = %q quotes the record", text)
 	}
-	// Whoever forgets to replay it answers 500, and not with a fault of the caller's.
+	// A handler that forgets to replay it answers 500, not 4xx.
 	if kind := fault.KindOf(err); kind != fault.Internal {
 		t.Errorf("KindOf(Replay) = %v, want %v", kind, fault.Internal)
 	}

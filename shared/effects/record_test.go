@@ -10,13 +10,13 @@ func TestRecord(t *testing.T) {
 	end := time.Unix(1000, 0)
 	r := Record{ExpiresAt: end}
 	if r.Finished() {
-		t.Error("a record without an answer is finished")
+		t.Error("Finished() = true without an answer")
 	}
 	r.Sealed = []byte{0}
 	if !r.Finished() {
-		t.Error("a record with an answer is not finished")
+		t.Error("Finished() = false with an answer")
 	}
 	if !r.Expired(end) || !r.Expired(end.Add(time.Hour)) || r.Expired(end.Add(-time.Nanosecond)) {
-		t.Error("Expired must hold from ExpiresAt on")
+		t.Error("Expired() must be true from ExpiresAt on")
 	}
 }

@@ -1,8 +1,9 @@
-// Package email tells when two email addresses are the same. It is apart from the
-// domain because its tables are large: only functions that take an address link it.
+// Package email decides whether two email addresses are the same. It is separate from
+// account because its tables are large: only functions that take an address link it.
 package email
 
 import (
+	"cmp"
 	"strings"
 	"unicode"
 
@@ -10,46 +11,40 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Key is the form under which an email is unique: composed (NFC), without
-// letter case, and its domain in ASCII (IDNA). So neither another spelling of the
-// same characters nor the A-label of a domain makes another address. It is for
-// comparing only: what was sent is what is shown.
+// Key returns the form in which addresses are compared: composed (NFC), case-folded and
+// with its domain in ASCII (IDNA). So another encoding of the same characters, or the
+// A-label of a domain, is the same address. Answers show the address as it was sent.
 func Key(address string) string {
 	at := strings.LastIndexByte(address, '@')
-	if at < 0 { // none at all, or no address
+	if at < 0 { // empty, or not an address
 		return foldCase(address)
 	}
 	local, domain := address[:at], strings.TrimRight(address[at+1:], ".")
 	ascii, err := idna.Lookup.ToASCII(domain)
 	switch {
-	case ascii == "": // nothing is left of it
+	case ascii == "":
 		ascii = foldCase(domain)
 	case err != nil:
-		// No host name of the DNS, such as an address in brackets, or one with an
-		// underscore. Its other labels are in ASCII all the same.
+		// It is not a DNS host name, such as an IP address in brackets or a name with an
+		// underscore. ToASCII converts its valid labels nevertheless.
 		ascii = foldCase(ascii)
 	}
 	return foldCase(local) + "@" + strings.TrimRight(ascii, ".")
 }
 
-// foldCase is Unicode's full case folding, between two compositions.
+// foldCase applies Unicode's full case folding, with NFC before and after it.
 func foldCase(s string) string {
 	var b strings.Builder
 	for _, r := range norm.NFC.String(s) {
-		long, ok := longFolds[r]
-		if !ok {
-			b.WriteRune(first(r))
-			continue
-		}
-		for _, r := range long {
-			b.WriteRune(first(r))
+		for _, folded := range cmp.Or(longFolds[r], string(r)) {
+			b.WriteRune(simpleFold(folded))
 		}
 	}
 	return norm.NFC.String(b.String())
 }
 
-// first is the first of the characters that differ in case only.
-func first(r rune) rune {
+// simpleFold returns the smallest of the characters that differ from r only in case.
+func simpleFold(r rune) rune {
 	least := r
 	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
 		least = min(least, next)
@@ -57,10 +52,10 @@ func first(r rune) rune {
 	return least
 }
 
-// longFolds are the characters whose folding is longer than one (Unicode,
-// CaseFolding.txt, status F). golang.org/x/text/cases has them with tables three
-// times as large as what else this file links; a test holds them against it.
-var longFolds = map[rune]string{ // never changes
+// longFolds holds the characters that fold to several (Unicode, CaseFolding.txt, status
+// F). golang.org/x/text/cases has them too, but its tables are three times as large as
+// everything else that this file links; a test compares the two.
+var longFolds = map[rune]string{
 	'\u00df': "ss", '\u0130': "i\u0307", '\u0149': "\u02bcn", '\u01f0': "j\u030c", '\u0390': "\u03b9\u0308\u0301", '\u03b0': "\u03c5\u0308\u0301", '\u0587': "\u0565\u0582", '\u1e96': "h\u0331",
 	'\u1e97': "t\u0308", '\u1e98': "w\u030a", '\u1e99': "y\u030a", '\u1e9a': "a\u02be", '\u1e9e': "ss", '\u1f50': "\u03c5\u0313", '\u1f52': "\u03c5\u0313\u0300", '\u1f54': "\u03c5\u0313\u0301",
 	'\u1f56': "\u03c5\u0313\u0342", '\u1f80': "\u1f00\u03b9", '\u1f81': "\u1f01\u03b9", '\u1f82': "\u1f02\u03b9", '\u1f83': "\u1f03\u03b9", '\u1f84': "\u1f04\u03b9", '\u1f85': "\u1f05\u03b9", '\u1f86': "\u1f06\u03b9",

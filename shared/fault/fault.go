@@ -1,6 +1,5 @@
-// Package fault holds the one error type that crosses the borders between
-// packages. Code acts on an error's Kind, never on its text; the HTTP layer has
-// one table from Kind to answer. It imports the standard library only.
+// Package fault defines the one error type that crosses package borders. Code acts
+// on an error's Kind, never on its text; httpapi maps each Kind to an HTTP answer.
 package fault
 
 import (
@@ -11,37 +10,37 @@ import (
 )
 
 // Kind says what went wrong, in the service's own terms. The zero value is
-// Internal, so an error that nobody classified shows its caller nothing.
+// Internal, so an unclassified error shows its caller nothing.
 type Kind uint8
 
-// The kinds, in the order of the error tables of infra/docs/errors.md.
+// The kinds, in the order of the error tables in infra/docs/errors.md.
 const (
-	Internal            Kind = iota // ours: a bug, or AWS failing us
-	BodyRequired                    // a body is needed and there is none
+	Internal            Kind = iota // our fault: a bug, or a failure of AWS
+	BodyRequired                    // the request needs a body and has none
 	Required                        // a field is missing
 	Length                          // a text is too long or too short
-	Invalid                         // a bad value, or a field nobody knows
-	Identifier                      // an id of the wrong form
+	Invalid                         // a bad value, or an unknown field
+	Identifier                      // an id in the wrong format
 	NotSupported                    // a carrier that the service does not know
-	Unauthorized                    // no key, or a wrong, expired or deleted one
-	Forbidden                       // the right key for somebody, not for this
-	Inactive                        // the account is disabled
-	NotFound                        // absent, or somebody else's
+	Unauthorized                    // no API key, or a wrong, expired or deleted one
+	Forbidden                       // the API key is valid but may not do this
+	Inactive                        // the account is disabled or deleted
+	NotFound                        // absent, or owned by somebody else
 	Conflict                        // a unique email or external id is taken
 	CarrierConflict                 // the charge account is linked already
-	State                           // the state forbids it, or a twin is running
+	State                           // the current state forbids it, or a concurrent request is running
 	Precondition                    // If-Match failed
 	TooLarge                        // the body is over the limit
 	MediaType                       // the content type is not JSON
-	IdempotencyMismatch             // an idempotency key came back with another payload
-	RateLimited                     // too many requests of this key
-	Overloaded                      // AWS throttles us: our capacity, not the caller's
-	NumberMismatch                  // the carrier answered for another charge account
-	CarrierRefused                  // the carrier does not accept key, secret or number
-	CarrierContract                 // the carrier knows the account, its contract is not usable
+	IdempotencyMismatch             // an idempotency key was reused with a different payload
+	RateLimited                     // too many requests with this API key
+	Overloaded                      // AWS throttles us: our capacity, not the caller's limit
+	NumberMismatch                  // the carrier answered about another charge account
+	CarrierRefused                  // the carrier rejects the key, the secret or the account number
+	CarrierContract                 // the carrier knows the account, but its contract is not usable
 	CarrierLimited                  // the carrier throttles us
-	CarrierDown                     // the carrier failed, or cannot be understood
-	CarrierTimeout                  // the carrier gave no answer in time
+	CarrierDown                     // the carrier failed, or sent an answer that we cannot read
+	CarrierTimeout                  // the carrier did not answer in time
 	end                             // one past the last kind
 )
 
@@ -52,7 +51,7 @@ var kindNames = [...]string{
 	"carrier contract", "carrier limited", "carrier down", "carrier timeout",
 }
 
-// String is the kind's name for logs.
+// String returns the kind's name for logs.
 func (k Kind) String() string {
 	if k < end {
 		return kindNames[k]
@@ -60,7 +59,7 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind %d", uint8(k))
 }
 
-// Kinds lists every kind, for tests that must cover them all.
+// Kinds returns every kind, for tests that must cover them all.
 func Kinds() []Kind {
 	all := make([]Kind, end)
 	for i := range all {
@@ -69,21 +68,21 @@ func Kinds() []Kind {
 	return all
 }
 
-// Error is one problem. Message is for the caller and must hold no secret and
-// none of the carrier's free text; Cause is for the operator's log.
+// Error is one problem. Message is for the caller: it never contains a secret or
+// the carrier's free text. Cause is for the operator's log.
 type Error struct {
 	Kind    Kind
-	Field   string // the request field or header at fault, if one is
+	Field   string // the request field or header at fault; empty for none
 	Message string // one sentence for the caller
-	// Named: Field and Message hold a name that the caller chose, which may be
-	// anything, a secret too. They are for the caller and for no log.
+	// Named is true if Field and Message contain a name that the caller chose. The
+	// name may be anything, even a secret, so neither is ever logged.
 	Named bool
-	Cause error // what lies beneath; never shown to a caller
+	Cause error // never shown to a caller
 
-	RetryAfter        time.Duration // when to come back, zero if unknown
+	RetryAfter        time.Duration // when to try again; zero if unknown
 	ExistingAccountID int64         // the caller's own account that holds the identifier
 	ExistingCarrierID string        // the caller's own connection that holds the number
-	Diagnosis         *Diagnosis    // whose fault a carrier failure is, and what to do
+	Diagnosis         *Diagnosis    // explains a carrier failure; nil for other errors
 }
 
 // New makes an error with a message for the caller.
@@ -96,21 +95,14 @@ func Field(kind Kind, field, format string, args ...any) *Error {
 	return &Error{Kind: kind, Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
-// Named makes an error about a field whose name the caller chose.
-func Named(kind Kind, field, format string, args ...any) *Error {
-	e := Field(kind, field, format, args...)
-	e.Named = true
-	return e
-}
-
-// Error is the operator's text: kind, field, message and cause; without the first
-// two of these where the caller chose the name.
+// Error returns the operator's text: kind, field, message and cause. It leaves out
+// field and message if they contain a name that the caller chose.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Kind.String())
 	switch {
 	case e.Named:
-		b.WriteString(": a field that the caller named")
+		b.WriteString(": a field named by the caller")
 	case e.Field != "":
 		b.WriteString(" " + e.Field)
 	}
@@ -123,13 +115,23 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap yields the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// List is every problem of one request, in the order of its fields.
+// List holds every problem of one request, in the order of its fields.
 type List []*Error
 
-// Error is the operator's text of all problems.
+// ListOf returns a list of the problems that are not nil; nil if all of them are.
+func ListOf(problems ...*Error) (l List) {
+	for _, p := range problems {
+		if p != nil {
+			l = append(l, p)
+		}
+	}
+	return l
+}
+
+// Error returns the operator's texts of all problems.
 func (l List) Error() string {
 	texts := make([]string, len(l))
 	for i, e := range l {
@@ -138,7 +140,7 @@ func (l List) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// Unwrap yields the problems.
+// Unwrap returns the problems.
 func (l List) Unwrap() []error {
 	all := make([]error, len(l))
 	for i, e := range l {
@@ -147,7 +149,7 @@ func (l List) Unwrap() []error {
 	return all
 }
 
-// Err is the list as an error, nil when it is empty.
+// Err returns the list as an error; nil if it is empty.
 func (l List) Err() error {
 	if len(l) == 0 {
 		return nil
@@ -155,10 +157,9 @@ func (l List) Err() error {
 	return l
 }
 
-// Of yields the problems that err carries: those of the outermost Error or List
-// in its chain, so that an Internal problem hides whatever caused it. An error
-// without one becomes a single Internal problem with err as its cause. It is nil
-// for a nil err.
+// Of returns the problems of the outermost Error or List in the chain of err, so an
+// Internal problem hides its causes. An err without either becomes a single Internal
+// problem with err as its cause. Of(nil) is nil.
 func Of(err error) List {
 	if err == nil {
 		return nil
@@ -176,7 +177,7 @@ func (e *Error) problems() List { return List{e} }
 
 func (l List) problems() List { return l }
 
-// KindOf is the kind of the first problem in err; Internal if it has none.
+// KindOf returns the kind of the first problem in err; Internal if it has none.
 func KindOf(err error) Kind {
 	if list := Of(err); len(list) > 0 {
 		return list[0].Kind
@@ -184,10 +185,10 @@ func KindOf(err error) Kind {
 	return Internal
 }
 
-// Is tells whether err is a problem of this kind. A nil err is of no kind.
+// Is reports whether the first problem in err is of this kind; false for a nil err.
 func Is(err error, kind Kind) bool { return err != nil && KindOf(err) == kind }
 
-// Actor is the party that has to act on a failure.
+// Actor is the party that must act on a failure.
 type Actor string
 
 // The parties.
@@ -198,9 +199,9 @@ const (
 	Us       Actor = "us"
 )
 
-// Diagnosis explains a failed link, check or read: whose fault it is, why it
-// probably happened and what to do next. It is deterministic, and holds neither
-// credentials nor the carrier's free text.
+// Diagnosis explains a failed link, check or read: who must act, the likely cause
+// and the next steps. It is deterministic, and contains neither credentials nor the
+// carrier's free text.
 type Diagnosis struct {
 	Category     string        `json:"category"`
 	WhoMustAct   Actor         `json:"who_must_act"`
@@ -211,9 +212,9 @@ type Diagnosis struct {
 	CarrierError *CarrierError `json:"carrier_error"`
 }
 
-// CarrierError is what the carrier said, reduced to what is safe to repeat:
-// its HTTP status (0 when there was no answer), and the code and name of its
-// first error where they are known ones.
+// CarrierError is the part of the carrier's answer that is safe to repeat: its HTTP
+// status (0 without an answer), and the code and name of its first error if we know
+// them.
 type CarrierError struct {
 	HTTPStatus int    `json:"http_status"`
 	Code       string `json:"code"`

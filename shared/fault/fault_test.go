@@ -19,8 +19,8 @@ func TestOf(t *testing.T) {
 		{"empty list is internal", fmt.Errorf("x: %w", List{}), []Kind{Internal}},
 		{"internal hides the list beneath", fmt.Errorf("x: %w", &Error{Kind: Internal, Cause: List{one, two}}), []Kind{Internal}},
 		{"internal hides the problem beneath", &Error{Kind: Internal, Cause: fmt.Errorf("reading: %w", one)}, []Kind{Internal}},
-		{"the first of joined ones", errors.Join(errors.New("boom"), two, List{one}), []Kind{Invalid}},
-		{"wrapped one", fmt.Errorf("creating: %w", one), []Kind{Length}},
+		{"the first of joined problems", errors.Join(errors.New("boom"), two, List{one}), []Kind{Invalid}},
+		{"wrapped problem", fmt.Errorf("creating: %w", one), []Kind{Length}},
 		{"wrapped list keeps order", fmt.Errorf("creating: %w", List{one, two}), []Kind{Length, Invalid}},
 	}
 	for _, tc := range tests {
@@ -67,6 +67,6 @@ func TestErrorTextIsTheOperators(t *testing.T) {
 		t.Error("Err() must be nil exactly for an empty list")
 	}
 	if Is(nil, Internal) || !Is(err, Conflict) || Is(err, NotFound) {
-		t.Error("Is is wrong")
+		t.Error("Is() must hold exactly for the kind of the first problem")
 	}
 }

@@ -12,10 +12,10 @@ import (
 	"testing"
 )
 
-// TestNoTextStandsTwice: what a caller is told of a case is written in one place of
-// all product code. A text that begins with the name of its field, in words or as
-// %s, is one text for all fields.
-func TestNoTextStandsTwice(t *testing.T) {
+// TestNoDuplicateTexts: each message for callers is written in one place of the product
+// code. Messages that begin with the name of their field, literally or as %s, count as
+// the same text.
+func TestNoDuplicateTexts(t *testing.T) {
 	places := map[string][]string{}
 	product(t, func(set *token.FileSet, file *ast.File) {
 		for _, text := range texts(file) {
@@ -23,17 +23,17 @@ func TestNoTextStandsTwice(t *testing.T) {
 		}
 	})
 	if len(places) < 80 {
-		t.Errorf("only %d texts were found: %v", len(places), places)
+		t.Errorf("found only %d texts: %v", len(places), places)
 	}
 	for words, at := range places {
 		if len(at) > 1 {
-			t.Errorf("%q stands %d times; give it a function beside what it is about:\n\t%s", words, len(at), strings.Join(at, "\n\t"))
+			t.Errorf("%q is written %d times; give it a function in faults.go of its package:\n\t%s", words, len(at), strings.Join(at, "\n\t"))
 		}
 	}
 }
 
-// TestOneReaderOfIfMatch: the header is read in one function, and what was pinned by
-// it and came too late is told by another.
+// TestOneReaderOfIfMatch: one function reads the header, and one writes the error of a
+// pinned change that came too late.
 func TestOneReaderOfIfMatch(t *testing.T) {
 	var at []string
 	product(t, func(set *token.FileSet, file *ast.File) {
@@ -51,7 +51,7 @@ func TestOneReaderOfIfMatch(t *testing.T) {
 	}
 }
 
-// product goes through the files of the product that people wrote.
+// product visits every file of the product code, except tests and generated files.
 func product(t *testing.T, visit func(*token.FileSet, *ast.File)) {
 	t.Helper()
 	for _, root := range []string{"../../shared", "../../functions"} {
@@ -72,14 +72,14 @@ func product(t *testing.T, visit func(*token.FileSet, *ast.File)) {
 	}
 }
 
-// text is a literal of a message.
+// text is a string literal of a message.
 type text struct {
 	words string
 	at    token.Pos
 }
 
-// texts are the literals of the messages in a file: those of calls of package fault
-// and of fault.Error's Message.
+// texts returns the literals of the messages in a file: those in calls of package fault
+// and in the member Message of fault.Error.
 func texts(file *ast.File) []text {
 	own := file.Name.Name == "fault"
 	from := func(e ast.Expr) string { return exported(e, own) }
@@ -88,7 +88,7 @@ func texts(file *ast.File) []text {
 		switch n := n.(type) {
 		case *ast.CallExpr:
 			switch name := from(n.Fun); {
-			case (name == "Field" || name == "Named") && len(n.Args) > 2:
+			case name == "Field" && len(n.Args) > 2:
 				field, _ := literal(n.Args[1])
 				found = append(found, literals(n.Args[2], field)...)
 			case name == "New" && len(n.Args) > 1:
@@ -116,8 +116,8 @@ func texts(file *ast.File) []text {
 	return found
 }
 
-// exported is the name of what an expression means in package fault; empty for
-// what is another package's.
+// exported returns the name of an identifier of package fault; empty for any other
+// expression.
 func exported(e ast.Expr, own bool) string {
 	switch e := e.(type) {
 	case *ast.Ident:
@@ -132,7 +132,7 @@ func exported(e ast.Expr, own bool) string {
 	return ""
 }
 
-// literals are the literals within an expression, with %s for the field.
+// literals returns the string literals in an expression, with %s for the field's name.
 func literals(e ast.Expr, field string) []text {
 	var found []text
 	if e == nil {

@@ -1,4 +1,4 @@
-// Package metrics makes lines of the log that CloudWatch reads as metrics.
+// Package metrics makes log records that CloudWatch reads as metrics.
 package metrics
 
 import (
@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// Counter adds a metric of the namespace carrierlink, by stage, to a line of the
-// log, in the embedded metric format of CloudWatch.
+// Counter makes metrics of the namespace carrierlink, with the dimension Stage, in
+// CloudWatch's embedded metric format.
 type Counter struct {
 	Stage string
 	Now   func() time.Time
 }
 
-// The metrics. template.yaml has their alarms.
+// The metrics. template.yaml defines their alarms.
 const (
-	InternalErrors = "InternalErrors" // scheduled checks that failed by our fault
-	Malformed      = "Malformed"      // entries of the index and messages that nobody can read
+	InternalErrors = "InternalErrors" // scheduled checks that failed through our fault
+	Malformed      = "Malformed"      // index entries and messages that cannot be read
 	Throttled      = "Throttled"      // scheduled checks that AWS throttled
 )
 
-// Count returns the attributes that make a line count n of a metric.
+// Count returns the attributes that make a log record count n of a metric.
 func (c Counter) Count(metric string, n int) []slog.Attr {
 	type definition struct {
 		Name string `json:"Name"`

@@ -12,7 +12,7 @@ import (
 	"carrierlink/shared/metrics"
 )
 
-// TestCount: the line that CloudWatch reads, with all that it needs at its root.
+// TestCount: CloudWatch needs the metric at the root of the record.
 func TestCount(t *testing.T) {
 	m := metrics.Counter{Stage: "staging", Now: func() time.Time { return time.UnixMilli(1_795_000_000_123) }}
 	var line bytes.Buffer
@@ -30,6 +30,6 @@ func TestCount(t *testing.T) {
 		}}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("line (-want +got):\n%s", diff)
+		t.Errorf("record (-want +got):\n%s", diff)
 	}
 }

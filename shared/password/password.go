@@ -1,5 +1,5 @@
-// Package password hashes passwords and checks them, with argon2id. It is apart
-// from the domain so that only functions that take a password link argon2.
+// Package password hashes and checks passwords with argon2id. It is separate from
+// account so that only functions that take a password link argon2.
 package password
 
 import (
@@ -16,7 +16,7 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// cost is what a hash costs to make.
+// cost holds the cost parameters of argon2id.
 type cost struct {
 	memoryKiB, passes uint32
 	lanes             uint8
@@ -26,23 +26,23 @@ type cost struct {
 // Password Storage Cheat Sheet, "Argon2id").
 func current() cost { return cost{memoryKiB: 19 * 1024, passes: 2, lanes: 1} }
 
-// A hash asks for no more memory than a function can spare, and for no more passes
-// than a request has time for.
+// Limits of the hashes that Check accepts: the memory that a function can spare, the
+// passes that a request has time for, and sizes in bytes.
 const (
-	mostMemoryKiB = 64 * 1024
-	mostPasses    = 10
+	maxMemoryKiB         = 64 * 1024
+	maxPasses            = 10
+	minSalt, maxSalt     = 8, 64
+	minDigest, maxDigest = 16, 64
 )
 
-// Bytes of the salt and the hash that Hash makes, and of those that Check takes.
+// Bytes of the salt and the digest that Hash makes.
 const (
-	saltBytes               = 16
-	hashBytes               = 32
-	leastSalt, mostSalt     = 8, 64
-	leastDigest, mostDigest = 16, 64
+	saltBytes   = 16
+	digestBytes = 32
 )
 
-// Hash makes a PHC string, $argon2id$v=19$m=19456,t=2,p=1$salt$hash, with a salt
-// from random (crypto/rand.Reader outside tests).
+// Hash returns a PHC string, $argon2id$v=19$m=19456,t=2,p=1$salt$hash, with a salt
+// read from random (crypto/rand.Reader outside tests).
 func Hash(random io.Reader, password secret.Text) (string, error) {
 	salt := make([]byte, saltBytes)
 	if _, err := io.ReadFull(random, salt); err != nil {
@@ -51,30 +51,28 @@ func Hash(random io.Reader, password secret.Text) (string, error) {
 	c := current()
 	b64 := base64.RawStdEncoding
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.memoryKiB, c.passes, c.lanes,
-		b64.EncodeToString(salt), b64.EncodeToString(c.digest(password, salt, hashBytes))), nil
+		b64.EncodeToString(salt), b64.EncodeToString(c.digest(password, salt, digestBytes))), nil
 }
 
 func (c cost) digest(password secret.Text, salt []byte, length int) []byte {
-	return argon2.IDKey([]byte(password.Reveal()), salt, c.passes, c.memoryKiB, c.lanes, uint32(length)) //nolint:gosec // at most mostDigest
+	return argon2.IDKey([]byte(password.Reveal()), salt, c.passes, c.memoryKiB, c.lanes, uint32(length)) //nolint:gosec // at most maxDigest
 }
 
-// Why Check refuses a password, for the operator: the error that it returns has
-// one of these in its chain.
+// The causes of Check's error, for the operator's log.
 var (
 	ErrWrong     = errors.New("the password is wrong")
 	ErrAbsent    = errors.New("there is no password hash")
 	ErrMalformed = errors.New("the password hash is malformed")
 )
 
-// Check tells whether a password is the one that a PHC string was made of; hash is
-// empty where there is none. It returns fault.Unauthorized, with one text for the
-// caller and a cause for the operator: ErrWrong, ErrAbsent or ErrMalformed. A hash
-// that cannot be compared takes as long as one of Hash's does, so that the time
-// does not tell who has a password.
+// Check compares a password with a PHC string; hash is empty for an account without a
+// password. A mismatch is fault.Unauthorized with the same message in all cases, and
+// with the cause ErrWrong, ErrAbsent or ErrMalformed. An absent or malformed hash takes
+// as long to check as a hash made by Hash, so timing does not reveal who has a password.
 func Check(hash string, password secret.Text) error {
 	c, salt, want, err := parse(hash)
 	if err != nil {
-		c, salt, want = current(), make([]byte, saltBytes), make([]byte, hashBytes)
+		c, salt, want = current(), make([]byte, saltBytes), make([]byte, digestBytes)
 	}
 	same := subtle.ConstantTimeCompare(c.digest(password, salt, len(want)), want) == 1
 	switch {
@@ -86,7 +84,7 @@ func Check(hash string, password secret.Text) error {
 	return &fault.Error{Kind: fault.Unauthorized, Message: "The email or the password is wrong.", Cause: err}
 }
 
-// parse reads a PHC string of argon2id.
+// parse reads a PHC string of argon2id. Errors: ErrAbsent, ErrMalformed.
 func parse(hash string) (c cost, salt, digest []byte, err error) {
 	if hash == "" {
 		return cost{}, nil, nil, ErrAbsent
@@ -97,12 +95,12 @@ func parse(hash string) (c cost, salt, digest []byte, err error) {
 	}
 	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &c.memoryKiB, &c.passes, &c.lanes); err != nil ||
 		parts[3] != fmt.Sprintf("m=%d,t=%d,p=%d", c.memoryKiB, c.passes, c.lanes) ||
-		c.lanes < 1 || c.passes < 1 || c.passes > mostPasses || c.memoryKiB < 8*uint32(c.lanes) || c.memoryKiB > mostMemoryKiB {
+		c.lanes < 1 || c.passes < 1 || c.passes > maxPasses || c.memoryKiB < 8*uint32(c.lanes) || c.memoryKiB > maxMemoryKiB {
 		return cost{}, nil, nil, ErrMalformed
 	}
 	salt, saltErr := base64.RawStdEncoding.Strict().DecodeString(parts[4])
 	digest, digestErr := base64.RawStdEncoding.Strict().DecodeString(parts[5])
-	if errors.Join(saltErr, digestErr) != nil || len(salt) < leastSalt || len(salt) > mostSalt || len(digest) < leastDigest || len(digest) > mostDigest {
+	if errors.Join(saltErr, digestErr) != nil || len(salt) < minSalt || len(salt) > maxSalt || len(digest) < minDigest || len(digest) > maxDigest {
 		return cost{}, nil, nil, ErrMalformed
 	}
 	return c, salt, digest, nil

@@ -31,13 +31,13 @@ func TestHash(t *testing.T) {
 			t.Fatalf("salt %q, hash %q: %v, %v", m[1], m[2], err1, err2)
 		}
 		if got := argon2.IDKey([]byte(text), salt, 2, 19456, 1, 32); string(got) != string(want) {
-			t.Errorf("%q does not verify", text)
+			t.Errorf("the hash of %q is wrong", text)
 		}
 		if err := password.Check(hash, secret.New(text)); err != nil {
 			t.Errorf("Check of the password that was hashed = %v", err)
 		}
 		if hashes[hash] {
-			t.Error("two passwords have one hash: the salt does not change")
+			t.Error("two calls return the same hash: the salt does not change")
 		}
 		hashes[hash] = true
 	}
@@ -47,7 +47,7 @@ func TestHash(t *testing.T) {
 	}
 }
 
-// Strings of the reference implementation's tests (P-H-C/phc-winner-argon2, test.c,
+// Hashes from the reference implementation's tests (P-H-C/phc-winner-argon2, test.c,
 // "Argon2id").
 const (
 	known     = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
@@ -70,33 +70,33 @@ func TestCheckRefuses(t *testing.T) {
 		{"the start of the password", known, "passwor", password.ErrWrong},
 		{"more than the password", known, "password\x00", password.ErrWrong},
 		{"the hash of another password", otherWord, "password", password.ErrWrong},
-		{"another salt", strings.Replace(small, "c29tZXNhbHQ", "ZGlmZnNhbHQ", 1), "password", password.ErrWrong},
-		{"another cost", strings.Replace(small, "t=2", "t=3", 1), "password", password.ErrWrong},
+		{"a different salt", strings.Replace(small, "c29tZXNhbHQ", "ZGlmZnNhbHQ", 1), "password", password.ErrWrong},
+		{"a different cost", strings.Replace(small, "t=2", "t=3", 1), "password", password.ErrWrong},
 		{"a digest cut short", small[:len(small)-11], "password", password.ErrWrong},
-		{"no PHC string", "password", "password", password.ErrMalformed},
+		{"not a PHC string", "password", "password", password.ErrMalformed},
 		{"argon2i", strings.Replace(small, "argon2id", "argon2i", 1), "password", password.ErrMalformed},
 		{"bcrypt", "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy", "password", password.ErrMalformed},
 		{"an older version", strings.Replace(small, "v=19", "v=16", 1), "password", password.ErrMalformed},
 		{"no version", strings.Replace(small, "$v=19", "", 1), "password", password.ErrMalformed},
-		{"parameters in another order", strings.Replace(small, "m=256,t=2", "t=2,m=256", 1), "password", password.ErrMalformed},
-		{"a parameter more", strings.Replace(small, "p=1", "p=1,data=AA", 1), "password", password.ErrMalformed},
-		{"a parameter with a zero in front", strings.Replace(small, "t=2", "t=02", 1), "password", password.ErrMalformed},
-		{"no memory", strings.Replace(small, "m=256", "m=7", 1), "password", password.ErrMalformed},
-		{"more memory than there is", strings.Replace(small, "m=256", "m=4294967295", 1), "password", password.ErrMalformed},
-		{"no pass", strings.Replace(small, "t=2", "t=0", 1), "password", password.ErrMalformed},
-		{"passes without end", strings.Replace(small, "t=2", "t=4294967295", 1), "password", password.ErrMalformed},
-		{"no lane", strings.Replace(small, "p=1", "p=0", 1), "password", password.ErrMalformed},
-		{"more lanes than fit", strings.Replace(small, "p=1", "p=256", 1), "password", password.ErrMalformed},
+		{"parameters out of order", strings.Replace(small, "m=256,t=2", "t=2,m=256", 1), "password", password.ErrMalformed},
+		{"an extra parameter", strings.Replace(small, "p=1", "p=1,data=AA", 1), "password", password.ErrMalformed},
+		{"a parameter with a leading zero", strings.Replace(small, "t=2", "t=02", 1), "password", password.ErrMalformed},
+		{"too little memory", strings.Replace(small, "m=256", "m=7", 1), "password", password.ErrMalformed},
+		{"too much memory", strings.Replace(small, "m=256", "m=4294967295", 1), "password", password.ErrMalformed},
+		{"no passes", strings.Replace(small, "t=2", "t=0", 1), "password", password.ErrMalformed},
+		{"too many passes", strings.Replace(small, "t=2", "t=4294967295", 1), "password", password.ErrMalformed},
+		{"no lanes", strings.Replace(small, "p=1", "p=0", 1), "password", password.ErrMalformed},
+		{"too many lanes", strings.Replace(small, "p=1", "p=256", 1), "password", password.ErrMalformed},
 		{"a salt that is too short", strings.Replace(small, "c29tZXNhbHQ", "c29tZXM", 1), "password", password.ErrMalformed},
 		{"no salt", strings.Replace(small, "c29tZXNhbHQ", "", 1), "password", password.ErrMalformed},
-		{"a salt that is no base64", strings.Replace(small, "c29tZXNhbHQ", "c29tZXNhbH*", 1), "password", password.ErrMalformed},
+		{"a salt that is not base64", strings.Replace(small, "c29tZXNhbHQ", "c29tZXNhbH*", 1), "password", password.ErrMalformed},
 		{"a digest with padding", small + "=", "password", password.ErrMalformed},
 		{"no digest", small[:strings.LastIndex(small, "$")+1], "password", password.ErrMalformed},
 		{"a digest of three bytes", small[:strings.LastIndex(small, "$")+5], "password", password.ErrMalformed},
-		{"without the digest's part", small[:strings.LastIndex(small, "$")], "password", password.ErrMalformed},
-		{"a part more", small + "$", "password", password.ErrMalformed},
-		{"a line break behind", small + "\n", "password", password.ErrMalformed},
-		{"a blank before", " " + small, "password", password.ErrMalformed},
+		{"without the part for the digest", small[:strings.LastIndex(small, "$")], "password", password.ErrMalformed},
+		{"an extra part", small + "$", "password", password.ErrMalformed},
+		{"a trailing line break", small + "\n", "password", password.ErrMalformed},
+		{"a leading blank", " " + small, "password", password.ErrMalformed},
 	}
 	shown := map[string]bool{}
 	for _, tc := range tests {
@@ -105,25 +105,24 @@ func TestCheckRefuses(t *testing.T) {
 			if !errors.Is(err, tc.want) || !fault.Is(err, fault.Unauthorized) {
 				t.Fatalf("Check(%q) = %v, want %v", tc.hash, err, tc.want)
 			}
-			// What the caller sees does not tell one from another.
 			shown[fault.Of(err)[0].Message] = true
 			if want := "unauthorized: The email or the password is wrong.: " + tc.want.Error(); err.Error() != want {
-				t.Errorf("the operator is told %q, want %q, which quotes nothing", err, want)
+				t.Errorf("Check(%q) = %q, want %q", tc.hash, err, want)
 			}
 		})
 	}
 	if len(shown) != 1 {
-		t.Errorf("callers are told %v, want one text", shown)
+		t.Errorf("messages for callers = %v, want the same for every cause", shown)
 	}
 }
 
 func TestCheck(t *testing.T) {
 	for _, tc := range []struct{ name, hash, word string }{
-		{"the reference's", known, "password"},
-		{"of little memory", small, "password"},
-		{"of two lanes", twoLanes, "password"},
-		{"of another password", otherWord, "differentpassword"},
-		{"of another salt", otherSalt, "password"},
+		{"the reference's hash", known, "password"},
+		{"little memory", small, "password"},
+		{"two lanes", twoLanes, "password"},
+		{"another password", otherWord, "differentpassword"},
+		{"another salt", otherSalt, "password"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if err := password.Check(tc.hash, secret.New(tc.word)); err != nil {

@@ -1,6 +1,6 @@
-// Package seal encrypts what must be stored and read back (answers under an
-// idempotency key), and signs what leaves and comes back, both under the one
-// secret of the stack. The secret is read when it is first needed.
+// Package seal encrypts data that is stored and read back, such as answers under an
+// Idempotency-Key, and signs data that callers send back, such as cursors. Its keys
+// are derived from the service secret.
 package seal
 
 import (
@@ -17,22 +17,20 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// ErrForged is the cause when a sealed text was changed, or belongs to another
-// owner or item.
-var ErrForged = errors.New("sealed text does not open")
+// ErrForged means that sealed data was changed, or was sealed for another owner.
+var ErrForged = errors.New("sealed data cannot be opened")
 
 // Sealer seals and signs. It is safe for concurrent use.
 type Sealer struct {
 	secret func(context.Context) (secret.Text, error)
 }
 
-// New makes a sealer over a reader of the service secret, which should cache.
+// New makes a sealer. It calls secret, which should cache, for every operation.
 func New(secret func(context.Context) (secret.Text, error)) *Sealer {
 	return &Sealer{secret: secret}
 }
 
-// key derives a key of 32 bytes for one purpose: a seal is never made with the
-// key of a signature.
+// key derives the 32-byte key of one purpose.
 func (s *Sealer) key(ctx context.Context, purpose string) ([]byte, error) {
 	secret, err := s.secret(ctx)
 	if err != nil {
@@ -53,17 +51,17 @@ func (s *Sealer) aead(ctx context.Context) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// Seal encrypts plain with AES-256-GCM. owner names whose it is and which item
-// it stands in; Open wants the same one.
+// Seal encrypts plain with AES-256-GCM. owner names the owner of the data and the item
+// that holds it; Open needs the same value.
 func (s *Sealer) Seal(ctx context.Context, owner string, plain []byte) ([]byte, error) {
 	aead, err := s.aead(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal(nil, nil, plain, []byte(owner)), nil //nolint:gosec // the cipher draws its own nonce and puts it in front
+	return aead.Seal(nil, nil, plain, []byte(owner)), nil //nolint:gosec // the cipher makes a random nonce and prepends it
 }
 
-// Open decrypts what Seal made for the same owner; else ErrForged.
+// Open decrypts data that Seal made for the same owner; otherwise it is ErrForged.
 func (s *Sealer) Open(ctx context.Context, owner string, sealed []byte) ([]byte, error) {
 	aead, err := s.aead(ctx)
 	if err != nil {
@@ -76,8 +74,8 @@ func (s *Sealer) Open(ctx context.Context, owner string, sealed []byte) ([]byte,
 	return plain, nil
 }
 
-// MAC signs parts with HMAC-SHA256. Each part is preceded by its length, so
-// that no two lists of parts have the same signature.
+// MAC signs parts with HMAC-SHA256. Each part is preceded by its length, so different
+// lists of parts are never signed as the same bytes.
 func (s *Sealer) MAC(ctx context.Context, purpose string, parts ...[]byte) ([]byte, error) {
 	key, err := s.key(ctx, "mac v1 "+purpose)
 	if err != nil {

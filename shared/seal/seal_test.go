@@ -15,7 +15,7 @@ func sealer(secretText string) *seal.Sealer {
 	return seal.New(func(context.Context) (secret.Text, error) { return secret.New(secretText), nil })
 }
 
-func TestSealRefuses(t *testing.T) {
+func TestOpenRefuses(t *testing.T) {
 	ctx := t.Context()
 	s := sealer("the service secret")
 	sealed, err := s.Seal(ctx, "account 1", []byte("cl_live_key"))
@@ -32,7 +32,7 @@ func TestSealRefuses(t *testing.T) {
 	}{
 		{"another owner", s, "account 2", sealed},
 		{"a changed byte", s, "account 1", flipped},
-		{"cut", s, "account 1", sealed[:10]},
+		{"truncated", s, "account 1", sealed[:10]},
 		{"empty", s, "account 1", nil},
 		{"another secret", sealer("another"), "account 1", sealed},
 	}
@@ -43,7 +43,7 @@ func TestSealRefuses(t *testing.T) {
 			}
 		})
 	}
-	t.Run("secret not readable", func(t *testing.T) {
+	t.Run("unreadable service secret", func(t *testing.T) {
 		down := errors.New("down")
 		s := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, down })
 		_, err1 := s.Seal(ctx, "o", nil)
@@ -51,7 +51,7 @@ func TestSealRefuses(t *testing.T) {
 		_, err3 := s.MAC(ctx, "p", nil)
 		for _, err := range []error{err1, err2, err3} {
 			if !errors.Is(err, down) {
-				t.Errorf("error = %v, want it to wrap the reader's", err)
+				t.Errorf("error = %v, want one that wraps %v", err, down)
 			}
 		}
 	})
@@ -67,7 +67,7 @@ func TestSealRoundTrip(t *testing.T) {
 		t.Error("two seals of the same text are equal")
 	}
 	if bytes.Contains(one, []byte("cl_live")) {
-		t.Error("the plain text shows")
+		t.Error("the sealed data contains the plain text")
 	}
 	got, err := s.Open(ctx, "o", one)
 	if err != nil || !bytes.Equal(got, plain) {
@@ -91,13 +91,13 @@ func TestMACTellsPartsApart(t *testing.T) {
 	}
 	base := mac("p", "ab", "c")
 	if base != mac("p", "ab", "c") {
-		t.Error("not deterministic")
+		t.Error("MAC is not deterministic")
 	}
 	for name, other := range map[string]string{
 		"parts moved": mac("p", "a", "bc"), "joined": mac("p", "abc"), "empty part": mac("p", "ab", "c", ""), "purpose": mac("q", "ab", "c"),
 	} {
 		if other == base {
-			t.Errorf("%s: the same signature", name)
+			t.Errorf("%s: MAC is the same", name)
 		}
 	}
 }

@@ -14,27 +14,27 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// reveals are the files of the product that may call Reveal, and what for.
+// reveals lists the files of the product that may call Reveal, and why.
 var reveals = map[string]string{
 	"shared/auspost/client.go":       "a merchant's credentials, sent to the carrier",
-	"shared/auspost/failure.go":      "a merchant's credentials, taken out of errors of the network",
-	"shared/connection/preflight.go": "a merchant's credentials, looked at before the carrier is asked",
+	"shared/auspost/failure.go":      "a merchant's credentials, to remove them from network errors",
+	"shared/connection/preflight.go": "a merchant's credentials, validated before the carrier is called",
 	"shared/vault/vault.go":          "a merchant's credentials, on their way into Secrets Manager",
-	"shared/account/keytext.go":      "the visible beginning of our own API keys",
-	"shared/views/key.go":            "a new API key of ours, in the answer that makes it",
+	"shared/account/keytext.go":      "the visible prefix of our own API keys",
+	"shared/views/key.go":            "a new API key of ours, in the answer to its creation",
 	"shared/password/password.go":    "a merchant's password, to hash it",
 	"shared/seal/seal.go":            "the service secret, to derive keys from",
 	"shared/secret/secret.go":        "this package",
 }
 
-// TestRevealIsCalledWhereItMust: a plain text leaves secret.Text in these files and
-// nowhere else.
-func TestRevealIsCalledWhereItMust(t *testing.T) {
+// TestFilesThatCallReveal: these files and no others take the plain text out of a
+// secret.Text.
+func TestFilesThatCallReveal(t *testing.T) {
 	const root = "../.."
 	found := map[string]bool{}
 	for _, dir := range []string{"shared", "functions"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
-			// What stands in for an adapter in tests is none of the product.
+			// Packages named *test hold fakes for tests.
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasSuffix(filepath.Dir(path), "test") {
 				return err
 			}
@@ -56,6 +56,6 @@ func TestRevealIsCalledWhereItMust(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(reveals)), slices.Sorted(maps.Keys(found))); diff != "" {
-		t.Errorf("files that call Reveal (-may +do):\n%s", diff)
+		t.Errorf("files that call Reveal (-want +got):\n%s", diff)
 	}
 }

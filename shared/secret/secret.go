@@ -1,3 +1,4 @@
+// Package secret holds text that must never be printed.
 package secret
 
 import (
@@ -10,19 +11,19 @@ import (
 
 const redacted = "REDACTED"
 
-// Text is a text that must not reach a log, an error, an event, a panic or a
-// plain item: every way to print or encode it says REDACTED. Reveal is the one
-// way out.
+// Text is a text that must not reach a log, an error, an event, a panic or an
+// unencrypted item: printing or encoding it gives REDACTED. Only Reveal returns the
+// plain text.
 //
-// The text lies behind a pointer because fmt calls no method on an unexported
-// field of somebody else's struct: it prints what is inside, and inside is an
-// address. Compare with Equal: == compares addresses.
+// The text is behind a pointer because fmt calls no methods on unexported fields of
+// other structs: it prints their contents, and here that is an address. Compare with
+// Equal: == compares addresses.
 type Text struct{ text *string }
 
 // New wraps a text.
 func New(text string) Text { return Text{&text} }
 
-// Reveal is the plain text, for the one call that needs it.
+// Reveal returns the plain text.
 func (s Text) Reveal() string {
 	if s.text == nil {
 		return ""
@@ -30,7 +31,7 @@ func (s Text) Reveal() string {
 	return *s.text
 }
 
-// IsZero tells whether there is no text.
+// IsZero reports whether the text is empty.
 func (s Text) IsZero() bool { return s.Reveal() == "" }
 
 // Equal compares in constant time.
@@ -38,14 +39,14 @@ func (s Text) Equal(o Text) bool {
 	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(o.Reveal())) == 1
 }
 
-// Digest is the SHA-256 of prefix and text: it tells texts apart without showing
-// them. A text that can be guessed is not hidden by it.
+// Digest returns the SHA-256 of prefix and text, which tells texts apart without
+// showing them. It does not protect a text that can be guessed.
 func (s Text) Digest(prefix string) [sha256.Size]byte {
 	return sha256.Sum256([]byte(prefix + s.Reveal()))
 }
 
-// LastFour is the end of the text, for people to tell two apart. A text of
-// fewer than twelve characters shows nothing: four would be too much of it.
+// LastFour returns the last four bytes, so that people can tell two texts apart. It is
+// empty for a text of fewer than 12 bytes: four would reveal too much.
 func (s Text) LastFour() string {
 	text := s.Reveal()
 	if len(text) < 12 {
@@ -54,16 +55,16 @@ func (s Text) LastFour() string {
 	return text[len(text)-4:]
 }
 
-// String, GoString, Format, LogValue, MarshalJSON and MarshalText all redact.
+// String redacts the text, as do all the methods below.
 func (s Text) String() string { return redacted }
 
 // GoString redacts %#v.
 func (s Text) GoString() string { return redacted }
 
-// Format redacts every verb, %x and %d of the struct's inside among them.
+// Format redacts every verb, including %x and %d, which would print the contents.
 func (s Text) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
-// LogValue redacts slog.
+// LogValue redacts log records of slog.
 func (s Text) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalJSON redacts JSON.

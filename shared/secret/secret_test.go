@@ -17,12 +17,12 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// canary is what must never come out; its hexadecimal and quoted forms neither.
+// canary is the secret that must never be printed, in any encoding.
 const canary = "hunter2-canary-7f3a"
 
-// shows fails when text holds the canary in any form that fmt and the encoders
-// write a text in.
-func shows(t *testing.T, how, text string) {
+// hides fails the test if text contains the canary in any form that fmt or an encoder
+// may write.
+func hides(t *testing.T, how, text string) {
 	t.Helper()
 	low := strings.ToLower(text)
 	for _, form := range []string{
@@ -34,8 +34,8 @@ func shows(t *testing.T, how, text string) {
 	}
 }
 
-// open and closed hold a secret as callers' structs may: fmt calls no method on
-// what it finds in an unexported field.
+// open and closed hold a secret in exported and in unexported fields: fmt calls no
+// methods on the latter.
 type (
 	open struct {
 		Secret      secret.Text
@@ -80,22 +80,22 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, verb := range "vsqxXdbcoOUeEfFgGtpTw" {
 				for _, flags := range []string{"", "+", "#", " ", "-", "0", "+#", "30", ".3", "[1]"} {
-					shows(t, "%"+flags+string(verb), fmt.Sprintf("%"+flags+string(verb), v))
+					hides(t, "%"+flags+string(verb), fmt.Sprintf("%"+flags+string(verb), v))
 				}
 			}
-			shows(t, "Sprint", fmt.Sprint(v))
-			shows(t, "Sprintln", fmt.Sprintln(v))
-			shows(t, "Errorf", fmt.Errorf("calling with %v", v).Error())
-			shows(t, "panic", recovered(func() { panic(v) }))
+			hides(t, "Sprint", fmt.Sprint(v))
+			hides(t, "Sprintln", fmt.Sprintln(v))
+			hides(t, "Errorf", fmt.Errorf("calling with %v", v).Error())
+			hides(t, "panic", recovered(func() { panic(v) }))
 			if b, err := json.Marshal(v); err == nil {
-				shows(t, "JSON", string(b))
+				hides(t, "JSON", string(b))
 			} else {
-				shows(t, "JSON's error", err.Error())
+				hides(t, "JSON's error", err.Error())
 			}
 			if b, err := xml.Marshal(v); err == nil {
-				shows(t, "XML", string(b))
+				hides(t, "XML", string(b))
 			} else {
-				shows(t, "XML's error", err.Error())
+				hides(t, "XML's error", err.Error())
 			}
 			for form, handler := range map[string]func(*bytes.Buffer) slog.Handler{
 				"slog JSON": func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, nil) },
@@ -105,20 +105,20 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 				log := slog.New(handler(&b))
 				log.Info("call", slog.Any("with", v), slog.Group("in", slog.Any("a", []any{v})))
 				log.With(slog.Any("with", v)).WithGroup("g").Info("call", slog.String("text", fmt.Sprint(v)))
-				shows(t, form, b.String())
+				hides(t, form, b.String())
 			}
 		})
 	}
 }
 
-// recovered is what a panic handler that prints the value would write.
+// recovered returns what a panic handler that prints the recovered value would write.
 func recovered(f func()) (text string) {
 	defer func() { text = fmt.Sprintf("%v %+v %#v %s", recover(), errors.New("x"), "y", "z") }()
 	f()
 	return ""
 }
 
-func TestSecretSaysRedacted(t *testing.T) {
+func TestSecretPrintsRedacted(t *testing.T) {
 	s := secret.New(canary)
 	jsonText, err := json.Marshal(map[secret.Text]secret.Text{s: s})
 	if err != nil {
@@ -139,9 +139,9 @@ func TestSecretSaysRedacted(t *testing.T) {
 
 func TestSecretLastFour(t *testing.T) {
 	for _, tc := range []struct{ name, text, want string }{
-		{"nothing of nothing", "", ""},
-		{"nothing of a short one", "12345678901", ""},
-		{"four of twelve", "123456789012", "9012"},
+		{"empty", "", ""},
+		{"too short", "12345678901", ""},
+		{"12 characters", "123456789012", "9012"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := secret.New(tc.text).LastFour(); got != tc.want {
@@ -159,34 +159,34 @@ func TestSecretEqual(t *testing.T) {
 		a, b secret.Text
 		want bool
 	}{
-		{"others", a, b, false},
-		{"other length", a, secret.New("aa"), false},
-		{"zero and one", zero, a, false},
-		{"zero and empty", zero, secret.New(""), true},
-		{"made apart", a, secret.New("a"), true},
+		{"different texts", a, b, false},
+		{"different lengths", a, secret.New("aa"), false},
+		{"zero value and a text", zero, a, false},
+		{"zero value and empty text", zero, secret.New(""), true},
+		{"same text, different pointers", a, secret.New("a"), true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := tc.a.Equal(tc.b); got != tc.want {
 				t.Errorf("Equal = %t, want %t", got, tc.want)
 			}
-			// cmp uses Equal: a difference of secrets can be printed.
+			// cmp.Diff uses Equal and prints REDACTED.
 			if got := cmp.Equal(tc.a, tc.b); got != tc.want {
 				t.Errorf("cmp.Equal = %t, want %t", got, tc.want)
 			}
 		})
 	}
 	if !zero.IsZero() || !secret.New("").IsZero() || a.IsZero() || zero.Reveal() != "" || a.Reveal() != "a" {
-		t.Error("IsZero or Reveal is wrong")
+		t.Error("IsZero() or Reveal() is wrong")
 	}
 	one, two := connection.Credentials{APIKey: a, APISecret: b}, connection.Credentials{APIKey: a, APISecret: a}
 	if one.Equal(two) || !one.Equal(connection.Credentials{APIKey: secret.New("a"), APISecret: secret.New("b")}) {
-		t.Error("Credentials.Equal is wrong")
+		t.Error("Credentials.Equal() is wrong")
 	}
 }
 
 func TestDigest(t *testing.T) {
 	for _, tc := range []struct{ name, text, prefix, want string }{
-		{"nothing", "", "", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+		{"empty", "", "", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
 		{"a text", "abc", "", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
 		{"with a prefix", "c", "ab", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
 	} {

@@ -1,3 +1,5 @@
+// Package text checks the text that callers send: lengths, invisible characters,
+// metadata.
 package text
 
 import (
@@ -9,16 +11,16 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// Rule bounds a text in characters (Unicode code points, not bytes). Outer
-// white space is taken out first unless the text is Exact.
+// Rule limits a text. Lengths are in Unicode code points, and count after leading and
+// trailing white space is removed.
 type Rule struct {
 	Min, Max int
-	Exact    bool // an identifier or a password: kept to the letter
-	// Identifies: people are known by it to each other, so that no two may look
-	// alike and differ. No invisible character is allowed, joiners included.
+	Exact    bool // white space is kept, as for identifiers and passwords
+	// Identifies is for texts that people recognise each other by: different texts
+	// must look different, so no invisible character is allowed, not even joiners.
 	Identifies bool
-	// Opaque: it is not read by people, or looked at elsewhere. Only control
-	// characters are refused.
+	// Opaque is for texts that people do not read: only control characters are
+	// refused.
 	Opaque bool
 }
 
@@ -28,9 +30,9 @@ var (
 	metadataMaxMembers = 20
 )
 
-// Clean applies the rule to one field: it returns the text to keep, or
-// fault.Length (too short, too long) or fault.Invalid (control characters and,
-// unless the text is Opaque, hidden ones).
+// Clean returns the text to keep. Errors: fault.Length for one that is too short or
+// too long; fault.Invalid for control characters and, unless the rule is Opaque, for
+// hidden characters.
 func (r Rule) Clean(field, s string) (string, *fault.Error) {
 	if !r.Exact {
 		s = strings.TrimSpace(s)
@@ -46,15 +48,15 @@ func (r Rule) Clean(field, s string) (string, *fault.Error) {
 	case strings.ContainsFunc(s, unicode.IsControl):
 		return "", fault.Field(fault.Invalid, field, "%s must not contain control characters.", field)
 	case !r.Opaque && strings.ContainsFunc(s, r.hidden):
-		return "", fault.Field(fault.Invalid, field, "%s must not contain invisible characters or such as change the direction of text.", field)
+		return "", fault.Field(fault.Invalid, field, "%s must not contain invisible characters or characters that change the direction of text.", field)
 	}
 	return s, nil
 }
 
-// hidden tells whether a character shows nothing, or changes how others show:
-// zero-width and bidirectional ones, and breaks of lines. The joiners of words
-// (U+200C, U+200D), the selectors of a character's variant and blanks, which names
-// are written with, are hidden only where a text identifies.
+// hidden reports whether a character is invisible or changes how others are shown:
+// zero-width and bidirectional characters, and line breaks. Names contain joiners
+// (U+200C, U+200D), variation selectors and blanks, so these are hidden only if the
+// text Identifies.
 func (r Rule) hidden(c rune) bool {
 	const nonJoiner, joiner, brailleBlank = '\u200c', '\u200d', '\u2800'
 	if c == nonJoiner || c == joiner || c == brailleBlank || unicode.In(c, unicode.Zs, unicode.Variation_Selector) {
@@ -63,7 +65,7 @@ func (r Rule) hidden(c rune) bool {
 	return unicode.In(c, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }
 
-// CheckMetadataSize allows 20 keys: more are fault.Invalid.
+// CheckMetadataSize returns fault.Invalid for more than 20 keys.
 func CheckMetadataSize(field string, keys int) *fault.Error {
 	if keys > metadataMaxMembers {
 		return fault.Field(fault.Invalid, field, "%s must have at most %d keys.", field, metadataMaxMembers)
@@ -71,8 +73,8 @@ func CheckMetadataSize(field string, keys int) *fault.Error {
 	return nil
 }
 
-// CleanMetadata checks a partner's own key-value pairs: at most 20, keys of 1
-// to 40 characters, values of at most 500. Order is that of keys.
+// CleanMetadata checks metadata: at most 20 keys of 1 to 40 characters, with values of
+// at most 500. The problems are in the order of keys.
 func CleanMetadata(field string, keys []string, values map[string]string) fault.List {
 	var problems fault.List
 	if problem := CheckMetadataSize(field, len(keys)); problem != nil {

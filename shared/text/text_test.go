@@ -17,7 +17,7 @@ import (
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
-// kindOf is the kind of a problem; zero, which is Internal, for none.
+// kindOf returns the kind of a problem; Internal, the zero value, for nil.
 func kindOf(p *fault.Error) fault.Kind {
 	if p == nil {
 		return fault.Internal
@@ -25,7 +25,7 @@ func kindOf(p *fault.Error) fault.Kind {
 	return p.Kind
 }
 
-func TestTextRuleClean(t *testing.T) {
+func TestRuleClean(t *testing.T) {
 	const ok = fault.Internal
 	family := "👩‍👩‍👧‍👦" // seven code points, 25 bytes
 	tests := []struct {
@@ -38,7 +38,7 @@ func TestTextRuleClean(t *testing.T) {
 		{"empty", account.NameRule, "", "", fault.Length},
 		{"blanks only", account.NameRule, " \t\u00a0\u3000", "", fault.Length},
 		{"too long by one", account.NameRule, strings.Repeat("a", 25), "", fault.Length},
-		{"too long by one, two bytes each", account.NameRule, strings.Repeat("é", 25), "", fault.Length},
+		{"too long by one, two bytes per character", account.NameRule, strings.Repeat("é", 25), "", fault.Length},
 		{"too long by one, emoji", account.NameRule, strings.Repeat("😀", 25), "", fault.Length},
 		{"NUL", account.NameRule, "A\x00da", "", fault.Invalid},
 		{"tab inside", account.NameRule, "A\tda", "", fault.Invalid},
@@ -59,16 +59,16 @@ func TestTextRuleClean(t *testing.T) {
 
 		{"one character", account.NameRule, "A", "A", ok},
 		{"longest", account.NameRule, strings.Repeat("a", 24), strings.Repeat("a", 24), ok},
-		{"longest, two bytes each", account.NameRule, strings.Repeat("é", 24), strings.Repeat("é", 24), ok},
-		{"longest, four bytes each", account.NameRule, strings.Repeat("😀", 24), strings.Repeat("😀", 24), ok},
+		{"longest, two bytes per character", account.NameRule, strings.Repeat("é", 24), strings.Repeat("é", 24), ok},
+		{"longest, four bytes per character", account.NameRule, strings.Repeat("😀", 24), strings.Repeat("😀", 24), ok},
 		{"joined emoji count by code point", account.NameRule, strings.Repeat(family, 3), strings.Repeat(family, 3), ok},
 		{"outer blanks do not count", account.NameRule, "  " + strings.Repeat("a", 24) + "\n", strings.Repeat("a", 24), ok},
 		{"inner blanks stay", account.NameRule, " Ada  King ", "Ada  King", ok},
 		{"right to left", account.NameRule, "آدا", "آدا", ok},
 		{"longest external id", account.ExternalIDRule, strings.Repeat("é", 128), strings.Repeat("é", 128), ok},
-		{"external id to the letter", account.ExternalIDRule, " a/b?%2F ", " a/b?%2F ", ok},
+		{"external id keeps blanks", account.ExternalIDRule, " a/b?%2F ", " a/b?%2F ", ok},
 		{"password of 7", account.PasswordRule, "1234567", "1234567", ok},
-		{"password to the letter", account.PasswordRule, "  12345 ", "  12345 ", ok},
+		{"password keeps blanks", account.PasswordRule, "  12345 ", "  12345 ", ok},
 		{"password of 128", account.PasswordRule, strings.Repeat("😀", 128), strings.Repeat("😀", 128), ok},
 	}
 	for _, tc := range tests {
@@ -81,21 +81,21 @@ func TestTextRuleClean(t *testing.T) {
 				return
 			}
 			if problem.Field != "some_field" || !strings.HasPrefix(problem.Message, "some_field must ") {
-				t.Errorf("Clean(%q): problem of %q says %q", tc.in, problem.Field, problem.Message)
+				t.Errorf("Clean(%q): field %q, message %q", tc.in, problem.Field, problem.Message)
 			}
 			if s := strings.TrimSpace(tc.in); len(s) > 1 && strings.Contains(problem.Message, s) {
-				t.Errorf("Clean(%q) repeats what was typed: %q", tc.in, problem.Message)
+				t.Errorf("Clean(%q) quotes the input: %q", tc.in, problem.Message)
 			}
 		})
 	}
 }
 
-// TestHiddenCharacters are refused where a text identifies somebody, and where
-// people read it but for those that names are written with.
+// TestHiddenCharacters: texts that identify somebody refuse all hidden characters.
+// Other texts that people read allow those that names are written with.
 func TestHiddenCharacters(t *testing.T) {
 	for name, tc := range map[string]struct {
-		hidden string
-		joins  bool // names may have it
+		hidden  string
+		inNames bool // names may contain it
 	}{
 		"zero width space": {"\u200b", false}, "word joiner": {"\u2060", false}, "byte order mark": {"\ufeff", false}, "soft hyphen": {"\u00ad", false},
 		"right-to-left override": {"\u202e", false}, "left-to-right mark": {"\u200e", false}, "isolate": {"\u2067", false}, "Arabic letter mark": {"\u061c", false},
@@ -115,7 +115,7 @@ func TestHiddenCharacters(t *testing.T) {
 			"a name": account.NameRule, "a company": account.CompanyRule, "a nickname": connection.NicknameRule, "a description": account.DescriptionRule, "a partner": account.PartnerNameRule,
 			"an external id": account.ExternalIDRule,
 		} {
-			if _, problem := r.Clean("f", "a"+tc.hidden+"b"); (problem == nil) != tc.joins {
+			if _, problem := r.Clean("f", "a"+tc.hidden+"b"); (problem == nil) != tc.inNames {
 				t.Errorf("%s in %s: %v", name, rule, problem)
 			}
 		}
@@ -149,7 +149,7 @@ func TestCleanMetadata(t *testing.T) {
 		{"value too long by one", map[string]string{"a": strings.Repeat("é", 501)}, []problem{{fault.Length, "metadata.a"}}},
 		{"value with a control character", map[string]string{"a": "\x00"}, []problem{{fault.Invalid, "metadata.a"}}},
 		{
-			"each in the order of keys",
+			"all problems, in the order of keys",
 			map[string]string{"a": "\x00", "b": "fine", "c": strings.Repeat("x", 501), "": ""},
 			[]problem{{fault.Length, "metadata"}, {fault.Invalid, "metadata.a"}, {fault.Length, "metadata.c"}},
 		},

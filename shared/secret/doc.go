@@ -1,2 +1,0 @@
-// Package secret holds text that must never be printed.
-package secret

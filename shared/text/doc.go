@@ -1,3 +1,0 @@
-// Package text checks the text that callers send: lengths, invisible
-// characters, metadata.
-package text
