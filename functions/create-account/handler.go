@@ -31,7 +31,7 @@ type answer struct {
 func show(made *account.Created) *httpapi.Response {
 	a := made.Account
 	a.FirstName, a.LastName, a.CompanyName, a.Email = "", "", "", ""
-	if made.Existing {
+	if made.Key == nil {
 		resp := httpapi.JSON(http.StatusOK, answer{views.NewAccount(a), nil})
 		resp.Header["Preference-Applied"] = "return=existing"
 		return resp

@@ -141,8 +141,8 @@ func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	if err != nil {
 		return nil, err
 	}
-	days := account.MostPurgeDays
-	if problems := req.Number("purge_after_days", &days, account.LeastPurgeDays, account.MostPurgeDays); problems != nil {
+	days := account.MaxPurgeDays
+	if problems := req.Number("purge_after_days", &days, account.MinPurgeDays, account.MaxPurgeDays); problems != nil {
 		return nil, problems
 	}
 	pinned, err := httpapi.IfMatch(req, views.AccountETag(*a))

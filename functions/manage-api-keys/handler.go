@@ -104,7 +104,7 @@ func (h *handler) rotate(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 			return nil, err
 		}
 		grace := int(account.DefaultGrace.Seconds())
-		field := httpapi.Count("grace_period_seconds", &grace, 0, int(account.LongestGrace.Seconds()))
+		field := httpapi.Count("grace_period_seconds", &grace, 0, int(account.MaxGrace.Seconds()))
 		if err := req.JSON(field); err != nil && !fault.Is(err, fault.BodyRequired) {
 			return nil, err
 		}

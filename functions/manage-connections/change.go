@@ -58,9 +58,9 @@ func decode(req *httpapi.Request, conn connection.Connection) (connection.Change
 	// given is a field that edits the row, if the body has it.
 	given := func(f httpapi.Field, edit func(*connection.Connection)) httpapi.Field {
 		check := f.Check
-		f.Check = func(name string, value json.RawMessage) fault.List {
+		f.Check = func(value json.RawMessage) fault.List {
 			edits = append(edits, edit)
-			return check(name, value)
+			return check(value)
 		}
 		return f
 	}

@@ -1,3 +1,5 @@
+// Package account holds merchant accounts, the partners that create them and their API
+// keys: their types and rules, and Service, which implements every operation on them.
 package account
 
 import (
@@ -9,14 +11,14 @@ import (
 	"carrierlink/shared/carrier"
 )
 
-// Account is a merchant's account, made by a partner.
+// Account is a merchant's account, created by a partner.
 type Account struct {
 	ID                int64
 	PartnerID         int64
-	Environment       carrier.Environment // its partner's
+	Environment       carrier.Environment // the partner's
 	ExternalID        string              // the partner's own id, unique within the partner; optional
 	Email             string              // as it was sent; optional
-	EmailKey          string              // what Email is unique by within the environment (email.Key); empty without one
+	EmailKey          string              // email.Key of Email, unique within the environment; empty without an email
 	CompanyName       string
 	FirstName         string
 	LastName          string
@@ -27,34 +29,33 @@ type Account struct {
 	CarriersCount     int
 	CreatedAt         time.Time
 	ModifiedAt        time.Time
-	// PurgeAt is when a deleted account vanishes; zero for one that is not
-	// deleted. Whole seconds.
+	// PurgeAt is when a deleted account is removed for good, in whole seconds; zero
+	// unless the account is deleted.
 	PurgeAt time.Time
-	// Following: the account was disabled, enabled, deleted or restored, and its
-	// connections have not all followed yet.
+	// Following is true while some connections have not yet followed the account's
+	// last change of state.
 	Following bool
-	// Version counts the changes that an ETag tells apart: every change of the
-	// account is on the condition that it is the one that was read.
+	// Version grows with every change that gives the account another ETag.
 	Version int64
 }
 
-// Deleted tells whether the account is deleted and waits for its purge.
+// Deleted reports whether the account is deleted and waits for its purge.
 func (a *Account) Deleted() bool { return !a.PurgeAt.IsZero() }
 
-// Same tells whether two accounts differ in nothing.
+// Same reports whether two accounts are equal.
 func (a Account) Same(b Account) bool {
-	if !maps.Equal(a.Metadata, b.Metadata) { // none and an empty one are equal
+	if !maps.Equal(a.Metadata, b.Metadata) { // nil equals empty
 		return false
 	}
 	a.Metadata, b.Metadata = nil, nil
 	return reflect.DeepEqual(a, b)
 }
 
-// Purged tells whether a deleted account's time is over: it counts as absent,
-// although the table may hold it a while longer.
+// Purged reports whether the purge of a deleted account is due: the account counts as
+// absent, although DynamoDB may delete it later.
 func (a *Account) Purged(now time.Time) bool { return a.Deleted() && !now.Before(a.PurgeAt) }
 
-// Changeable returns fault.State for a deleted account: only a restore changes it.
+// Changeable returns fault.State for a deleted account, which can only be restored.
 func (a *Account) Changeable() error {
 	if a.Deleted() {
 		return ErrDeleted()
@@ -70,7 +71,7 @@ func (a *Account) Restorable() error {
 	return nil
 }
 
-// Standing is what the account lets its connections do.
+// Standing returns what the account lets its connections do.
 func (a *Account) Standing() Standing {
 	switch {
 	case a.Deleted():
@@ -81,83 +82,79 @@ func (a *Account) Standing() Standing {
 	return StandingActive
 }
 
-// Partner is a platform that makes accounts for its merchants.
+// Partner is a platform that creates accounts for its merchants.
 type Partner struct {
 	ID                 int64
 	Name               string
 	Environment        carrier.Environment
-	DefaultCountryCode string // of accounts made without origin_country_code
+	DefaultCountryCode string // for accounts created without origin_country_code
 	CreatedAt          time.Time
 }
 
-// APIKey is what is kept of a key: never its text. Exactly one of AccountID (a
-// merchant key) and PartnerID with AccountID zero (a partner key) is the owner;
-// a merchant key carries its partner's id too.
+// APIKey is what we store of an API key, without its text. A merchant key has the ids
+// of its account and of the partner, a partner key only the latter.
 type APIKey struct {
 	ID          int64
 	PartnerID   int64
 	AccountID   int64 // zero for a partner key
 	Hash        string
-	Prefix      string // what the key begins with, for people
+	Prefix      string // the visible first characters
 	LastFour    string
 	Description string
 	Environment carrier.Environment
-	// DefaultCountryCode is the partner's, on partner keys: it saves every
-	// account creation a read of the partner.
+	// DefaultCountryCode is the partner's, copied to partner keys so that creating an
+	// account does not read the partner.
 	DefaultCountryCode string
-	Scopes             []Scope   // what the key may do; empty: everything
+	Scopes             []Scope   // empty: all scopes
 	ExpiresAt          time.Time // zero: never
-	ReplacedBy         int64     // the key that a rotation put in its place; zero: not rotated
+	ReplacedBy         int64     // the key that replaced it in a rotation; zero: not rotated
 	LastUsedOn         time.Time // midnight UTC of the last day of use; zero: never used
 	CreatedAt          time.Time
 }
 
-// Scope is a kind of work that a key may do.
+// Scope is a kind of work that an API key may do.
 type Scope string
 
-// The scopes. None includes another.
+// The scopes. No scope includes another.
 const (
 	ScopeRead  Scope = "read"
 	ScopeLink  Scope = "link"
 	ScopeAdmin Scope = "admin"
 )
 
-// Scopes lists them all, in the order that answers show them.
+// Scopes returns all scopes, in the order of answers.
 func Scopes() []Scope { return []Scope{ScopeRead, ScopeLink, ScopeAdmin} }
 
-// May tells whether the key has a scope.
+// May reports whether the key has a scope.
 func (k *APIKey) May(s Scope) bool { return len(k.Scopes) == 0 || slices.Contains(k.Scopes, s) }
 
-// Expired tells whether the key no longer works by its own end.
+// Expired reports whether the key's own end has passed.
 func (k *APIKey) Expired(now time.Time) bool { return !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(now) }
 
-// MaxKeys is how many keys an account may have at a time, expired ones not
-// counted, where the deployment does not say otherwise.
+// MaxKeys is the default limit of an account's keys; expired keys do not count.
 const MaxKeys = 50
 
-// KeyUse asks to prove a key and to count one use of it in its one-minute
-// window.
+// KeyUse asks to verify a key and to count one use of it in its one-minute window.
 type KeyUse struct {
-	PartnerID, AccountID int64 // exactly one is set: the key's owner
+	PartnerID, AccountID int64 // the key's owner: exactly one is set
 	Hash                 string
 	Now                  time.Time
-	Limit                int // uses in a window
+	Limit                int // uses per window
 }
 
-// KeyUsed is a proven key and the state of its window.
+// KeyUsed is a verified key and the state of its window.
 type KeyUsed struct {
 	Key   APIKey
-	Used  int           // in this window, this use included
+	Used  int           // uses in this window, including this one
 	Reset time.Duration // until the window ends
 }
 
-// Standing is what the connection's account lets it do, as far as the row has
-// followed the account.
+// Standing is what an account lets its connections do.
 type Standing string
 
-// The standings: of an active, a disabled and a deleted account.
+// The standings of active, disabled and deleted accounts.
 const (
 	StandingActive  Standing = "active"
-	StandingPaused  Standing = "paused"  // nothing is checked
-	StandingDeleted Standing = "deleted" // nor is there a secret to check with
+	StandingPaused  Standing = "paused"  // no checks
+	StandingDeleted Standing = "deleted" // no checks, and no secret
 )

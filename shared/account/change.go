@@ -11,27 +11,27 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// changeTries is how often a change that others overtake is tried.
+// changeTries is how often a change is tried that concurrent requests overtake.
 const changeTries = 4
 
-// Change asks for another account in the place of one.
+// Change asks to change the fields of an account.
 type Change struct {
 	Account Account // as it was read
-	// Edit sets Fields and Metadata, of each version of the account that is tried.
+	// Edit sets Fields and Metadata. It is called for each version that is tried.
 	Edit func(*Account) error
-	// Match holds a version against what the caller knows of it. pinned: the change
-	// is of this version, and of no later one. Nil: of any version.
+	// Match compares a version with If-Match. A pinned change applies only to this
+	// version. A nil Match accepts every version.
 	Match func(Account) (pinned bool, err error)
 }
 
-// Change changes what callers may say of an account. One that changes nothing
-// leaves version and ModifiedAt as they are. One that another request overtakes is
-// made of the account as it is then, unless it is pinned.
+// Change changes the fields of an account. A change without effect keeps Version and
+// ModifiedAt. If a concurrent request changes the account first, the change is applied
+// to the new version, unless it is pinned.
 //
 // Errors: those of Edit and Match; fault.State for a deleted account, for a country
-// while carriers are linked, and with RetryAfter when others were faster again and
-// again; Conflict for each identifier that is taken; Precondition for a pinned
-// change that came too late; NotFound; *effects.Replay.
+// while carriers are linked, and with RetryAfter if concurrent requests win every
+// time; Conflict for each identifier that is taken; Precondition for a pinned change
+// that came too late; NotFound; *effects.Replay.
 func (s *Service) Change(ctx context.Context, c Change, fx effects.For[*Account]) (*Account, error) {
 	now := s.now()
 	for n := 1; ; n++ {
@@ -50,8 +50,8 @@ func (s *Service) Change(ctx context.Context, c Change, fx effects.For[*Account]
 	}
 }
 
-// tryChange changes the account as it was read. A version that does not match is
-// pinned.
+// tryChange applies a change to the account as it was read. pinned is also true if
+// Match fails.
 func (s *Service) tryChange(ctx context.Context, c Change, fx effects.For[*Account], now time.Time) (changed *Account, pinned bool, err error) {
 	a := c.Account
 	a.Metadata = maps.Clone(a.Metadata)
@@ -83,9 +83,8 @@ func (s *Service) tryChange(ctx context.Context, c Change, fx effects.For[*Accou
 	return &a, pinned, nil
 }
 
-// Enable makes a disabled account active. The account is as it was read; a pinned
-// change is of that version alone, any other of whatever version there is. One that
-// is active already stays as it is.
+// Enable makes a disabled account active; an active one stays as it is. A pinned change
+// applies only to the version of a, any other to the current version.
 //
 // Errors: fault.State for a deleted account; Precondition for a pinned change that
 // came too late; NotFound; *effects.Replay.
@@ -93,25 +92,25 @@ func (s *Service) Enable(ctx context.Context, a Account, pinned bool, fx effects
 	return s.follow(ctx, a, !a.Active, s.Store.SetAccountActive(ctx, a, pinned, true, fx, s.now()))
 }
 
-// Disable refuses an account's keys from the very next call on. Otherwise it is as
-// Enable.
+// Disable disables an account: its keys are refused from the next call on. Pinning and
+// errors are those of Enable.
 func (s *Service) Disable(ctx context.Context, a Account, pinned bool, fx effects.Effects) error {
 	return s.follow(ctx, a, a.Active, s.Store.SetAccountActive(ctx, a, pinned, false, fx, s.now()))
 }
 
-// Days that a deleted account can still be restored.
+// Limits of the days during which a deleted account can be restored.
 const (
-	LeastPurgeDays = 7
-	MostPurgeDays  = 30
+	MinPurgeDays = 7
+	MaxPurgeDays = 30
 )
 
-// Delete deletes an account: its keys are refused, and after so many days it
-// vanishes. One that is deleted already stays as it is, with the first date.
+// Delete deletes an account: its keys are refused, and it is purged after so many days.
+// An account that is already deleted keeps its first purge date.
 //
-// Errors: fault.Invalid for days out of range; those of Enable, but for State.
+// Errors: fault.Invalid for days out of range; those of Enable except State.
 func (s *Service) Delete(ctx context.Context, a Account, pinned bool, days int, fx effects.Effects) error {
-	if days < LeastPurgeDays || days > MostPurgeDays {
-		return fault.OutOfRange("purge_after_days", LeastPurgeDays, MostPurgeDays)
+	if days < MinPurgeDays || days > MaxPurgeDays {
+		return fault.OutOfRange("purge_after_days", MinPurgeDays, MaxPurgeDays)
 	}
 	now := s.now()
 	purgeAt := now.AddDate(0, 0, days).Truncate(time.Second)
@@ -121,25 +120,24 @@ func (s *Service) Delete(ctx context.Context, a Account, pinned bool, days int, 
 	return nil
 }
 
-// Restore takes a deletion back until the purge: the account is active if it was
+// Restore undoes a deletion before the purge. The account is active if it was active
 // before.
 //
-// Errors: those of Enable, with fault.State for an account that is not deleted.
+// Errors: those of Enable, but fault.State for an account that is not deleted.
 func (s *Service) Restore(ctx context.Context, a Account, pinned bool, fx effects.Effects) error {
 	return s.follow(ctx, a, true, s.Store.RestoreAccount(ctx, a, pinned, fx, s.now()))
 }
 
-// answerMargin is left of a request's time to answer in.
+// answerMargin is the time that remains to answer the request.
 const answerMargin = 2 * time.Second
 
-// follow comes after the write of an account's state, unless that failed: the
-// account's connections follow it, in the time that the request has. The change is
-// made by then, so what fails or is left is the reconciler's, and no error. An
-// account whose state does not change has been followed already, unless its mark
-// says otherwise.
-func (s *Service) follow(ctx context.Context, a Account, changes bool, written error) error {
-	if written != nil || !changes && !a.Following {
-		return written
+// follow makes the connections follow a change of the account's state, in the time
+// that the request has left. err is the result of writing that state. The change is
+// already written, so a failure here is no error: the reconciler completes it. Without
+// a change there is nothing to follow, unless the account says so.
+func (s *Service) follow(ctx context.Context, a Account, changes bool, err error) error {
+	if err != nil || !changes && !a.Following {
+		return err
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -147,7 +145,7 @@ func (s *Service) follow(ctx context.Context, a Account, changes bool, written e
 		defer cancel()
 	}
 	if err := s.Connections.Follow(ctx, a.ID); err != nil {
-		slog.WarnContext(ctx, "connections have not followed their account yet", slog.Int64("account_id", a.ID), slog.String("error", err.Error()))
+		slog.WarnContext(ctx, "some connections have not followed their account yet", slog.Int64("account_id", a.ID), slog.String("error", err.Error()))
 	}
 	return nil
 }

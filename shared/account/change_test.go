@@ -175,7 +175,7 @@ func TestChangeThatIsOvertaken(t *testing.T) {
 	t.Run("deleted meanwhile", func(t *testing.T) {
 		w := newWorld(t)
 		w.store.before = func() {
-			if err := w.Delete(t.Context(), w.account(t, 71), false, account.LeastPurgeDays, effects.Effects{}); err != nil {
+			if err := w.Delete(t.Context(), w.account(t, 71), false, account.MinPurgeDays, effects.Effects{}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -190,7 +190,7 @@ func (w *world) states() map[string]func(ctx context.Context, a account.Account,
 	return map[string]func(context.Context, account.Account, bool, effects.Effects) error{
 		"enable": w.Enable, "disable": w.Disable, "restore": w.Restore,
 		"delete": func(ctx context.Context, a account.Account, pinned bool, fx effects.Effects) error {
-			return w.Delete(ctx, a, pinned, account.MostPurgeDays, fx)
+			return w.Delete(ctx, a, pinned, account.MaxPurgeDays, fx)
 		},
 	}
 }

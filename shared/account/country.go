@@ -9,11 +9,11 @@ import (
 // Country is an entry of ISO 3166-1.
 type Country struct {
 	Code string `json:"country_code"` // alpha-2
-	Name string `json:"name"`         // short, in English
+	Name string `json:"name"`         // short English name
 }
 
-// CheckCountry accepts the officially assigned two-letter codes of ISO 3166-1,
-// in capitals (seed: "Must be capitalized").
+// CheckCountry returns fault.Invalid unless code is an officially assigned alpha-2 code
+// of ISO 3166-1, in capitals.
 func CheckCountry(field, code string) *fault.Error {
 	if len(code) == 2 && strings.Contains(countries, "\n"+code+" ") {
 		return nil
@@ -21,7 +21,7 @@ func CheckCountry(field, code string) *fault.Error {
 	return fault.Field(fault.Invalid, field, "%s must be a country code of ISO 3166-1, two capital letters such as AU.", field)
 }
 
-// Countries lists them all, by code.
+// Countries returns all countries, sorted by code.
 func Countries() []Country {
 	all := make([]Country, 0, 249)
 	for line := range strings.Lines(countries[1:]) {
@@ -31,8 +31,8 @@ func Countries() []Country {
 	return all
 }
 
-// countries is every officially assigned code of ISO 3166-1 (249, as of the
-// standard's 2020 edition) with the country's usual short name, a line each.
+// countries has a line for each of the 249 officially assigned codes of ISO 3166-1:2020,
+// with the country's usual short name.
 const countries = `
 AD Andorra
 AE United Arab Emirates

@@ -10,35 +10,34 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// idDraws is how many random ids are tried: even with 100 million accounts among
-// 2^31 ids, four in a row are taken once in 200,000 creations.
+// idDraws is how many random ids are tried: even if 100 million of the 2^31 ids are
+// taken, four in a row are taken once in 200,000 creations.
 const idDraws = 4
 
 // firstKey is the description of the key that every account starts with.
 const firstKey = "Created with the account"
 
-// Creation asks for an account.
+// Creation asks to create an account.
 type Creation struct {
-	Account  Account     // its Fields, and Metadata
+	Account  Account     // Fields and Metadata are set
 	Password secret.Text // empty for none
-	Partner  Partner     // who makes it: ID, Environment and DefaultCountryCode
-	// ReturnExisting: where its identifiers are taken, and by one account of the
-	// partner alone, that one is the result and no error.
+	Partner  Partner     // the creator: ID, Environment and DefaultCountryCode are set
+	// ReturnExisting asks for the existing account instead of fault.Conflict, if one
+	// account of the partner holds all the identifiers that are taken.
 	ReturnExisting bool
 }
 
-// Created is an account and its first key.
+// Created is the result of a creation.
 type Created struct {
-	Account  Account
-	Key      *IssuedKey // nil for an account that existed
-	Existing bool
+	Account Account
+	Key     *IssuedKey // the first key; nil for an account that existed
 }
 
-// Create makes an account with its first key, or finds the one that is there. The
-// country is the partner's where the creation names none.
+// Create creates an account with its first key, or returns the existing account. The
+// country defaults to the partner's.
 //
 // Errors: fault.Conflict for each identifier that is taken, with ExistingAccountID
-// where the holder is the partner's own; *effects.Replay.
+// if the holder belongs to the partner; *effects.Replay.
 func (s *Service) Create(ctx context.Context, in Creation, fx effects.For[*Created]) (*Created, error) {
 	a, now := in.Account, s.now()
 	a.PartnerID, a.Environment, a.EmailKey, a.Active = in.Partner.ID, in.Partner.Environment, s.EmailKey(a.Email), true
@@ -54,7 +53,7 @@ func (s *Service) Create(ctx context.Context, in Creation, fx effects.For[*Creat
 	}
 	for range idDraws {
 		var made *Created
-		if made, err = s.draw(ctx, a, fx); err == nil {
+		if made, err = s.createWithNewID(ctx, a, fx); err == nil {
 			return made, nil
 		}
 		if !errors.Is(err, ErrIDTaken) {
@@ -62,13 +61,14 @@ func (s *Service) Create(ctx context.Context, in Creation, fx effects.For[*Creat
 		}
 	}
 	if in.ReturnExisting {
-		return s.existing(ctx, a.PartnerID, err, fx)
+		return s.getExisting(ctx, a.PartnerID, err, fx)
 	}
 	return nil, fmt.Errorf("creating the account: %w", err)
 }
 
-// draw writes an account under an id drawn for it, with its first key.
-func (s *Service) draw(ctx context.Context, a Account, fx effects.For[*Created]) (*Created, error) {
+// createWithNewID writes an account with its first key under a random id: an error with
+// ErrIDTaken in its chain if the id is taken.
+func (s *Service) createWithNewID(ctx context.Context, a Account, fx effects.For[*Created]) (*Created, error) {
 	var err error
 	if a.ID, err = NewID(s.Random); err != nil {
 		return nil, fmt.Errorf("making an account_id: %w", err)
@@ -87,9 +87,9 @@ func (s *Service) draw(ctx context.Context, a Account, fx effects.For[*Created])
 	return made, s.Store.CreateAccount(ctx, NewAccount{Account: a, Key: key.APIKey}, with, a.CreatedAt)
 }
 
-// existing finds the account that holds the identifiers of a conflict, when they
-// are one account's and it is the partner's own; else the conflict stands.
-func (s *Service) existing(ctx context.Context, partnerID int64, conflict error, fx effects.For[*Created]) (*Created, error) {
+// getExisting reads the account that holds the identifiers of a conflict. It returns the
+// conflict unless one account of the partner holds them all.
+func (s *Service) getExisting(ctx context.Context, partnerID int64, conflict error, fx effects.For[*Created]) (*Created, error) {
 	var id int64
 	for _, p := range fault.Of(conflict) {
 		if p.Kind != fault.Conflict || p.ExistingAccountID == 0 || id != 0 && id != p.ExistingAccountID {
@@ -104,11 +104,11 @@ func (s *Service) existing(ctx context.Context, partnerID int64, conflict error,
 	if err != nil {
 		return nil, err
 	}
-	found := &Created{Account: a, Existing: true}
+	found := &Created{Account: a}
 	with, err := fx.Of(found)
 	if err != nil || with.Answer == nil {
 		return found, err
 	}
-	// Nothing was made, so the answer is kept alone.
+	// There is no change to write the answer with.
 	return found, s.Store.ClaimIdempotency(ctx, *with.Answer, s.now())
 }

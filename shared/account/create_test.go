@@ -35,7 +35,7 @@ func TestCreateFails(t *testing.T) {
 	}
 	w.Random = rand.Reader
 	if _, err := w.Create(t.Context(), creation(), unmakeable); !errors.Is(err, errUnmakeable) {
-		t.Errorf("without its effects: %v", err)
+		t.Errorf("effects that cannot be made: %v", err)
 	}
 	w.HashPassword = func(io.Reader, secret.Text) (string, error) { return "", broken }
 	in := creation()
@@ -99,7 +99,7 @@ func TestCreate(t *testing.T) {
 	want.EmailKey, want.PasswordHash = "ADA@xn--bcher-kva.example", "hash of hunter2"
 	want.CreatedAt, want.ModifiedAt, want.Version = w.now(), w.now(), 1
 	if diff := cmp.Diff([]account.Account{want, want}, []account.Account{made.Account, w.account(t, made.Account.ID)}); diff != "" {
-		t.Errorf("what is returned, and kept (-want +got):\n%s", diff)
+		t.Errorf("accounts returned and stored (-want +got):\n%s", diff)
 	}
 	text, ok := account.ParseKey(made.Key.Text.Reveal())
 	wantKey := account.APIKey{
@@ -107,19 +107,19 @@ func TestCreate(t *testing.T) {
 		Description: "Created with the account", Environment: carrier.Production, CreatedAt: w.now(),
 	}
 	keys, err := w.Keys(t.Context(), want.ID)
-	if diff := cmp.Diff([]account.APIKey{wantKey}, keys); diff != "" || !ok || err != nil || made.Existing {
-		t.Errorf("existing %t; its keys: %v (-want +got):\n%s", made.Existing, err, diff)
+	if diff := cmp.Diff([]account.APIKey{wantKey}, keys); diff != "" || !ok || err != nil {
+		t.Errorf("keys of the account, %v (-want +got):\n%s", err, diff)
 	}
 	if diff := cmp.Diff([]*account.Created{made}, shown, cmp.Comparer(secret.Text.Equal)); diff != "" {
-		t.Errorf("the answer is of another result (-want +got):\n%s", diff)
+		t.Errorf("results given to the effects (-want +got):\n%s", diff)
 	}
-	// The answer is kept with the account.
+	// The answer is stored with the account.
 	if _, err := w.Create(t.Context(), creation(), answers(&shown)); told(err) != "replay" || len(w.store.made) != 1 {
 		t.Errorf("the same Idempotency-Key again: %v, %d accounts", err, len(w.store.made))
 	}
 }
 
-// TestCreateTakesThePartnersDefaults: country and environment, and a key of it.
+// TestCreateTakesThePartnersDefaults: country, environment and the kind of the key.
 func TestCreateTakesThePartnersDefaults(t *testing.T) {
 	w := newWorld(t)
 	in := account.Creation{Partner: account.Partner{ID: 9, Environment: carrier.Sandbox, DefaultCountryCode: "NZ"}}
@@ -128,12 +128,12 @@ func TestCreateTakesThePartnersDefaults(t *testing.T) {
 		t.Errorf("Create = %+v, %v", a, err)
 	}
 	if text := made.Key.Text.Reveal(); !strings.HasPrefix(text, "cl_test_") {
-		t.Errorf("key %s, want one of the sandbox", text)
+		t.Errorf("key %s, want a sandbox key", text)
 	}
 }
 
-// TestCreateOrReturnExisting: the one account that holds everything that is taken,
-// if it is the partner's own.
+// TestCreateOrReturnExisting: the existing account is returned if it is the partner's own
+// and holds all the identifiers that are taken.
 func TestCreateOrReturnExisting(t *testing.T) {
 	w := newWorld(t)
 	w.add(t, account.Account{ID: 72, ExternalID: "shop/2", Email: "bob@example.com"})
@@ -150,9 +150,9 @@ func TestCreateOrReturnExisting(t *testing.T) {
 	}{
 		{"external id", "shop/1", "", "conflict external_account_id 71", 71},
 		{"email in another letter case", "", "ADA@example.com", "conflict email 71", 71},
-		{"both of one account", "shop/1", "ada@example.com", "conflict external_account_id 71, conflict email 71", 71},
+		{"both held by one account", "shop/1", "ada@example.com", "conflict external_account_id 71, conflict email 71", 71},
 		{"external id taken, email new", "shop/1", "new@example.com", "conflict external_account_id 71", 71},
-		{"of different accounts", "shop/1", "bob@example.com", "conflict external_account_id 71, conflict email 72", 0},
+		{"two different accounts", "shop/1", "bob@example.com", "conflict external_account_id 71, conflict email 72", 0},
 		{"another partner's email", "", "cy@example.com", "conflict email", 0},
 		{"own external id, another partner's email", "shop/1", "cy@example.com", "conflict external_account_id 71, conflict email", 0},
 	} {
@@ -166,30 +166,30 @@ func TestCreateOrReturnExisting(t *testing.T) {
 					if told(err) != tc.want {
 						t.Errorf("ReturnExisting %t: %v, want %q", existing, err, tc.want)
 					}
-				case err != nil || !made.Existing || made.Account.ID != tc.existing || made.Key != nil:
+				case err != nil || made.Key != nil || made.Account.ID != tc.existing:
 					t.Errorf("Create = %+v, %v, want account %d without a key", made, err, tc.existing)
 				}
 			}
 		})
 	}
 	if len(w.store.made) != before {
-		t.Errorf("a conflict makes accounts: %+v", w.store.made[before:])
+		t.Errorf("conflicts created accounts: %+v", w.store.made[before:])
 	}
 	t.Run("nothing is taken", func(t *testing.T) {
 		in := creation()
 		in.Account.ExternalID, in.ReturnExisting = "new", true
-		if made, err := w.Create(t.Context(), in, nil); err != nil || made.Existing || made.Key == nil {
+		if made, err := w.Create(t.Context(), in, nil); err != nil || made.Key == nil {
 			t.Errorf("Create = %+v, %v", made, err)
 		}
 	})
-	t.Run("its answer is kept", func(t *testing.T) {
+	t.Run("its answer is stored", func(t *testing.T) {
 		in := creation()
 		in.Account.ExternalID, in.ReturnExisting = "shop/1", true
 		var shown []*account.Created
 		if _, err := w.Create(t.Context(), in, unmakeable); !errors.Is(err, errUnmakeable) {
-			t.Errorf("without its effects: %v", err)
+			t.Errorf("effects that cannot be made: %v", err)
 		}
-		if _, err := w.Create(t.Context(), in, answers(&shown)); err != nil || !shown[len(shown)-1].Existing {
+		if _, err := w.Create(t.Context(), in, answers(&shown)); err != nil || shown[len(shown)-1].Key != nil {
 			t.Errorf("Create = %v, answered %+v", err, shown)
 		}
 		if _, err := w.Create(t.Context(), in, answers(&shown)); told(err) != "replay" {

@@ -10,11 +10,11 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// MaxID is the largest account, partner or key id: ids are JSON integers that
-// any client's 32-bit type holds.
+// MaxID is the largest account, partner or key id: it fits a signed 32-bit integer.
 const MaxID = 1<<31 - 1
 
-// NewID makes a random id, 1 to MaxID, from r (crypto/rand.Reader outside tests).
+// NewID makes a random id from 1 to MaxID, read from r (crypto/rand.Reader outside
+// tests).
 func NewID(r io.Reader) (int64, error) {
 	var b [4]byte
 	for {
@@ -30,10 +30,9 @@ func NewID(r io.Reader) (int64, error) {
 // IDPrefix begins every connection id, as in the ShipEngine API.
 const IDPrefix = "se-"
 
-// ParseID reads an account id: an integer without sign or leading zeros,
-// with or without the se- prefix that ShipEngine prints. Another form is
-// fault.Identifier, naming field. The contract has the same rule as a pattern,
-// the schema IDText.
+// ParseID parses an id: an integer without sign or leading zeros, with or without
+// ShipEngine's prefix se-. Anything else is fault.Identifier with the field. The schema
+// IDText of the contract has the same rule.
 func ParseID(field, s string) (int64, error) {
 	digits := strings.TrimPrefix(s, IDPrefix)
 	id, err := strconv.ParseInt(digits, 10, 64)

@@ -9,15 +9,15 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// KeyInput is what callers may say of a new key.
+// KeyInput holds the fields that a caller may set on a new key.
 type KeyInput struct {
 	Description string
-	Scopes      []Scope   // empty: all of them
+	Scopes      []Scope   // empty: all scopes
 	ExpiresAt   time.Time // zero: never
 }
 
-// Check returns what is wrong with the input at a time: fault.Invalid for a key
-// that has expired. Times count to the millisecond, as they are kept.
+// Check returns fault.Invalid if the key would already have expired. Times are compared
+// in milliseconds, as they are stored.
 func (in KeyInput) Check(now time.Time) *fault.Error {
 	if !in.ExpiresAt.IsZero() && in.ExpiresAt.UnixMilli() <= now.UnixMilli() {
 		return fault.Field(fault.Invalid, "expires_at", "expires_at must be in the future.")
@@ -25,11 +25,11 @@ func (in KeyInput) Check(now time.Time) *fault.Error {
 	return nil
 }
 
-// ParseScopes reads the names of scopes: fault.Invalid for an unknown one, for one
-// that is there twice, and for none.
+// ParseScopes parses the names of scopes: fault.Invalid for an unknown name, a
+// duplicate, or an empty list.
 func ParseScopes(names []string) ([]Scope, *fault.Error) {
 	if len(names) == 0 {
-		return nil, fault.Field(fault.Invalid, "scopes", "scopes must not be empty; leave it out for all of them.")
+		return nil, fault.Field(fault.Invalid, "scopes", "scopes must not be empty; leave it out for all scopes.")
 	}
 	var scopes []Scope
 	for _, name := range names {
@@ -42,10 +42,10 @@ func ParseScopes(names []string) ([]Scope, *fault.Error) {
 	return scopes, nil
 }
 
-// IssueKey makes one more key of an account.
+// IssueKey creates another key of an account.
 //
-// Errors: those of KeyInput.Check; fault.State for a deleted account, and for one
-// that has as many keys as it may; NotFound; *effects.Replay.
+// Errors: those of KeyInput.Check; fault.State for a deleted account, and for an
+// account with as many keys as it may have; NotFound; *effects.Replay.
 func (s *Service) IssueKey(ctx context.Context, a *Account, in KeyInput, fx effects.For[*IssuedKey]) (*IssuedKey, error) {
 	now := s.now()
 	if problem := in.Check(now); problem != nil {
@@ -65,12 +65,12 @@ func (s *Service) IssueKey(ctx context.Context, a *Account, in KeyInput, fx effe
 	return key, s.Store.CreateKey(ctx, key.APIKey, with, now)
 }
 
-// Keys lists the keys of an account, expired ones too, the oldest first.
+// Keys reads the keys of an account, including expired ones, oldest first.
 func (s *Service) Keys(ctx context.Context, accountID int64) ([]APIKey, error) {
 	return s.Store.ListKeys(ctx, accountID)
 }
 
-// Key finds a key among those of an account: fault.NotFound.
+// Key reads a key of an account: fault.NotFound if it has no such key.
 func (s *Service) Key(ctx context.Context, accountID, keyID int64) (*APIKey, error) {
 	keys, err := s.Keys(ctx, accountID)
 	if err != nil {
@@ -84,28 +84,28 @@ func (s *Service) Key(ctx context.Context, accountID, keyID int64) (*APIKey, err
 	return nil, ErrNoKey()
 }
 
-// How long a rotated key goes on working.
+// Grace periods: how long a rotated key keeps working.
 const (
 	DefaultGrace = 24 * time.Hour
-	LongestGrace = 7 * 24 * time.Hour
+	MaxGrace     = 7 * 24 * time.Hour
 )
 
-// Rotated is the new key of a rotation, and when the old one ends.
+// Rotated is the new key of a rotation, and the end of the old one.
 type Rotated struct {
 	Key          *IssuedKey
 	OldID        int64
 	OldExpiresAt time.Time
 }
 
-// RotateKey makes a key like an old one, with its scopes and its end, and ends the
-// old one after grace, or when that expires by itself if that is earlier.
+// RotateKey creates a key with the description, scopes and end of an old one. The old
+// key ends after grace, or at its own end if that is earlier.
 //
-// Errors: fault.Invalid for a grace that is negative or longer than LongestGrace;
-// State for a key that has expired or was rotated already, and for a deleted
-// account; NotFound; *effects.Replay.
+// Errors: fault.Invalid for a grace that is negative or longer than MaxGrace; State
+// for a key that has expired or was already rotated, and for a deleted account;
+// NotFound; *effects.Replay.
 func (s *Service) RotateKey(ctx context.Context, old *APIKey, grace time.Duration, fx effects.For[*Rotated]) (*Rotated, error) {
-	if grace < 0 || grace > LongestGrace {
-		return nil, fault.OutOfRange("grace_period_seconds", 0, int(LongestGrace.Seconds()))
+	if grace < 0 || grace > MaxGrace {
+		return nil, fault.OutOfRange("grace_period_seconds", 0, int(MaxGrace.Seconds()))
 	}
 	now := s.now()
 	next, err := MakeKey(s.Random, APIKey{
@@ -127,8 +127,8 @@ func (s *Service) RotateKey(ctx context.Context, old *APIKey, grace time.Duratio
 	return rotated, s.Store.RotateKey(ctx, *old, next.APIKey, until, with, now)
 }
 
-// DeleteKey deletes a key: the very next call with it is refused. fault.NotFound
-// for one that is gone.
+// DeleteKey deletes a key: the next call with it is refused. fault.NotFound if it is
+// already deleted.
 func (s *Service) DeleteKey(ctx context.Context, k *APIKey, fx effects.Effects) error {
 	return s.Store.DeleteKey(ctx, *k, fx, s.now())
 }

@@ -71,7 +71,7 @@ func TestIssueKeyRefuses(t *testing.T) {
 	}
 	w.keyOf(t, 71) // no other one
 	w.Random = rand.Reader
-	if err := w.Delete(t.Context(), a, false, account.LeastPurgeDays, effects.Effects{}); err != nil {
+	if err := w.Delete(t.Context(), a, false, account.MinPurgeDays, effects.Effects{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.IssueKey(t.Context(), &a, account.KeyInput{}, nil); told(err) != "state" {
@@ -106,7 +106,7 @@ func TestIssueKey(t *testing.T) {
 func TestRotateKeyRefuses(t *testing.T) {
 	w := newWorld(t)
 	old := w.keyOf(t, 71)
-	for _, grace := range []time.Duration{-time.Second, account.LongestGrace + time.Second} {
+	for _, grace := range []time.Duration{-time.Second, account.MaxGrace + time.Second} {
 		if _, err := w.RotateKey(t.Context(), old, grace, nil); told(err) != "invalid grace_period_seconds" {
 			t.Errorf("grace %v: %v", grace, err)
 		}
@@ -133,7 +133,7 @@ func TestRotateKey(t *testing.T) {
 	}{
 		{"at once", 0, 0, 0},
 		{"a day", 0, account.DefaultGrace, 24 * time.Hour},
-		{"longest", 0, account.LongestGrace, 7 * 24 * time.Hour},
+		{"longest", 0, account.MaxGrace, 7 * 24 * time.Hour},
 		{"a key that ends before", time.Hour, account.DefaultGrace, time.Hour},
 		{"a key that ends later", 48 * time.Hour, account.DefaultGrace, 24 * time.Hour},
 	} {

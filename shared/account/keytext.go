@@ -12,9 +12,9 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// A key is a prefix, 6 base62 digits that name its owner, 30 random ones (178
-// bits) and 6 of a CRC32 over all before: a mistyped key is found without a
-// remote call, and the owner's items can be read beside the key's.
+// A key is a prefix, 6 base62 digits of its owner's id, 30 random digits (178 bits) and
+// 6 digits of a CRC-32 of everything before. So a mistyped key is detected without a
+// remote call, and the owner's items can be read concurrently with the key.
 const (
 	livePrefix   = "cl_live_"
 	testPrefix   = "cl_test_"
@@ -27,25 +27,25 @@ const (
 // partnerBit is set in the owner digits of a partner key; ids stay below it.
 const partnerBit = MaxID + 1
 
-// Key is an API key as its owner holds it, with its text; APIKey is what we keep of it.
+// Key is an API key with its text, as its owner has it. APIKey is what we store of it.
 type Key struct {
 	Environment carrier.Environment
-	PartnerID   int64 // of a partner key, else 0
-	AccountID   int64 // of a merchant key, else 0
+	PartnerID   int64 // zero for a merchant key
+	AccountID   int64 // zero for a partner key
 	Text        secret.Text
 }
 
-// Hash is what is stored of a key: the SHA-256 of its text, in hex. A key has
-// too many random bits for a search, so it needs no salt and no slow hash.
+// Hash returns the SHA-256 of the key's text, in hex, by which the key is stored. The
+// key has too many random bits for a search, so it needs no salt and no slow hash.
 func (k Key) Hash() string {
 	sum := k.Text.Digest("")
 	return hex.EncodeToString(sum[:])
 }
 
-// Prefix is what a person may see of a key besides its last four characters.
+// Prefix returns the first characters of the key, which people may see.
 func (k Key) Prefix() string { return k.Text.Reveal()[:len(livePrefix)+ownerDigits] }
 
-// NewKey makes a key for a partner (accountID 0) or a merchant account.
+// NewKey makes a key for a partner (accountID zero) or a merchant account.
 func NewKey(r io.Reader, env carrier.Environment, partnerID, accountID int64) (Key, error) {
 	prefix, owner := livePrefix, accountID
 	if env == carrier.Sandbox {
@@ -55,7 +55,7 @@ func NewKey(r io.Reader, env carrier.Environment, partnerID, accountID int64) (K
 	if accountID == 0 {
 		owner, key.PartnerID = partnerID|partnerBit, partnerID
 	}
-	// 24 bytes are 192 bits: the excess over 62^30 leaves no bias that counts.
+	// 192 bits are so many more than 62^30 needs that the bias is negligible.
 	var random [24]byte
 	if _, err := io.ReadFull(r, random[:]); err != nil {
 		return Key{}, fmt.Errorf("reading randomness: %w", err)
@@ -65,7 +65,7 @@ func NewKey(r io.Reader, env carrier.Environment, partnerID, accountID int64) (K
 	return key, nil
 }
 
-// ParseKey reads a key's text; ok is false for what cannot be one.
+// ParseKey parses the text of a key; ok is false if it is not well-formed.
 func ParseKey(text string) (key Key, ok bool) {
 	key.Environment = carrier.Production
 	rest, ok := strings.CutPrefix(text, livePrefix)
@@ -106,7 +106,7 @@ func checksum(body string) string {
 	return base62(big.NewInt(int64(crc32.ChecksumIEEE([]byte(body)))), sumDigits)
 }
 
-// base62 writes the lowest digits of n, zeros in front.
+// base62 returns the lowest digits of n, with leading zeros.
 func base62(n *big.Int, digits int) string {
 	out := make([]byte, digits)
 	rest, base, digit := new(big.Int).Set(n), big.NewInt(int64(len(alphabet))), new(big.Int)
@@ -117,14 +117,14 @@ func base62(n *big.Int, digits int) string {
 	return string(out)
 }
 
-// IssuedKey is a key that was just made: the one time that its text is known.
+// IssuedKey is a new key with its text, which is known only now.
 type IssuedKey struct {
 	APIKey
 	Text secret.Text
 }
 
-// MakeKey makes the key of an owner (AccountID, or PartnerID alone) and fills
-// in what we keep of it. Its text is returned once and stored nowhere.
+// MakeKey makes a key for the owner that k names, and fills in id, hash, prefix and last
+// four characters. The text is stored nowhere.
 func MakeKey(r io.Reader, k APIKey) (*IssuedKey, error) {
 	id, err := NewID(r)
 	if err != nil {

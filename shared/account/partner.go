@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -9,43 +10,34 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// Where the operator names no country, and what a partner's first key is called.
+// The default country, and the description of a partner's first key.
 const (
 	defaultCountry  = "AU"
 	partnerFirstKey = "First key of the partner"
 )
 
-// PartnerInput is what the operator says of a new partner.
+// PartnerInput is the operator's input for a new partner.
 type PartnerInput struct {
 	Name               string // 1 to 100 characters
 	Environment        string // production or sandbox
 	DefaultCountryCode string // ISO 3166-1 alpha-2; AU when empty
 }
 
-// partner makes a partner of the input, without an id: fault.Length and Invalid for
-// each field that is wrong.
+// partner returns a partner without an id: fault.Length or Invalid for each field that
+// is wrong.
 func (in PartnerInput) partner() (Partner, fault.List) {
-	var problems fault.List
-	p := Partner{Environment: carrier.Environment(in.Environment), DefaultCountryCode: in.DefaultCountryCode}
-	name, problem := PartnerNameRule.Clean("name", in.Name)
-	if p.Name = name; problem != nil {
-		problems = append(problems, problem)
-	}
+	name, badName := PartnerNameRule.Clean("name", in.Name)
+	p := Partner{Name: name, Environment: carrier.Environment(in.Environment), DefaultCountryCode: cmp.Or(in.DefaultCountryCode, defaultCountry)}
+	var badEnvironment *fault.Error
 	if p.Environment != carrier.Production && p.Environment != carrier.Sandbox {
-		problems = append(problems, fault.Field(fault.Invalid, "environment", "environment must be production or sandbox."))
+		badEnvironment = fault.Field(fault.Invalid, "environment", "environment must be production or sandbox.")
 	}
-	if p.DefaultCountryCode == "" {
-		p.DefaultCountryCode = defaultCountry
-	}
-	if problem := CheckCountry("default_country_code", p.DefaultCountryCode); problem != nil {
-		problems = append(problems, problem)
-	}
-	return p, problems
+	return p, fault.ListOf(badName, badEnvironment, CheckCountry("default_country_code", p.DefaultCountryCode))
 }
 
-// CreatePartner makes a partner with its first key. Each call that succeeds makes
-// another partner. Errors: a fault.List of everything that is wrong with the input;
-// fault.Internal, with ErrIDTaken where another partner has the id.
+// CreatePartner creates a partner with its first key; every call creates another one.
+// Errors: a fault.List of every field that is wrong; fault.Internal, with ErrIDTaken in
+// the chain if another partner has the id.
 func (s *Service) CreatePartner(ctx context.Context, in PartnerInput, fx effects.Effects) (Partner, *IssuedKey, error) {
 	p, problems := in.partner()
 	if len(problems) > 0 {

@@ -12,88 +12,87 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// ErrIDTaken is in the chain of the error that says that a new account, partner or
-// key has the id of another one: draw another id and try again.
+// ErrIDTaken means that another account, partner or key has the random id of a new one:
+// try again with another id.
 var ErrIDTaken = errors.New("the id is taken")
 
-// NewAccount is an account with its first key.
+// NewAccount is a new account and its first key.
 type NewAccount struct {
 	Account Account
 	Key     APIKey
 }
 
-// Update is an account as it was read and as it shall be.
+// Update replaces an account as it was read by a new version.
 type Update struct {
 	Old, New Account
 }
 
-// Store keeps accounts, partners and API keys. It writes each change together with
-// its effects, on a condition: what the caller could not know when it read is a
-// refusal of the write. Where the change's Idempotency-Key is taken it writes
-// nothing and returns *effects.Replay.
+// Store stores accounts, partners and API keys. It writes each change together with its
+// effects in one transaction, which fails if a concurrent change forbids it. If the
+// Idempotency-Key is taken, it writes nothing and returns *effects.Replay.
 type Store interface {
-	// Account reads an account by its key: fault.NotFound for one that is absent, or
-	// whose purge is due.
+	// Account reads an account by primary key: fault.NotFound if it is absent or its
+	// purge is due.
 	Account(ctx context.Context, accountID int64, now time.Time) (Account, error)
-	// AccountByExternalID reads the id of a partner's account by its key:
-	// fault.NotFound.
+	// AccountByExternalID reads the id of a partner's account by primary key:
+	// fault.NotFound if there is none.
 	AccountByExternalID(ctx context.Context, partnerID int64, externalID string, now time.Time) (int64, error)
-	// ListAccounts reads a page, and where the next one begins; nil for no next one.
+	// ListAccounts reads a page, and the position after which the next one begins; nil
+	// for the last page.
 	ListAccounts(ctx context.Context, partnerID int64, f Filter, after *Position, skip, limit int, now time.Time) ([]Account, *Position, error)
 
-	// CreateAccount writes account and key: fault.Conflict for each identifier that
-	// is taken; an error with ErrIDTaken.
+	// CreateAccount writes account and key: fault.Conflict for each identifier that is
+	// taken; an error with ErrIDTaken in its chain.
 	CreateAccount(ctx context.Context, in NewAccount, fx effects.Effects, now time.Time) error
-	// UpdateAccount writes what is different: fault.Precondition when the account is
-	// no longer the one that was read; State for one that is deleted, and for a
-	// country while carriers are linked; Conflict.
+	// UpdateAccount writes the differences: fault.Precondition if the account has
+	// changed since it was read; State if it is deleted, and for a country while
+	// carriers are linked; Conflict.
 	UpdateAccount(ctx context.Context, c Update, fx effects.Effects, now time.Time) error
-	// SetAccountActive, DeleteAccount and RestoreAccount change whatever version of
-	// the account there is; a pinned change is fault.Precondition for another one.
-	// fault.State for an account in no state for it.
+	// SetAccountActive, DeleteAccount and RestoreAccount change the current version; a
+	// pinned change of another version is fault.Precondition. fault.State if the
+	// account's state forbids the change.
 	SetAccountActive(ctx context.Context, a Account, pinned, active bool, fx effects.Effects, now time.Time) error
 	DeleteAccount(ctx context.Context, a Account, pinned bool, purgeAt time.Time, fx effects.Effects, now time.Time) error
 	RestoreAccount(ctx context.Context, a Account, pinned bool, fx effects.Effects, now time.Time) error
-	// ClaimIdempotency writes an answer for which nothing else is written.
+	// ClaimIdempotency writes an answer without a change.
 	ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) error
 
-	// ListKeys reads the keys of an account, the oldest first.
+	// ListKeys reads the keys of an account, oldest first.
 	ListKeys(ctx context.Context, accountID int64) ([]APIKey, error)
-	// CreateKey, RotateKey and DeleteKey: fault.NotFound for the account or the key
-	// that is gone; State for a deleted account, for one with as many keys as it may
-	// have, and for a key that is in no state for it.
+	// CreateKey, RotateKey and DeleteKey return fault.NotFound if the account or the
+	// key is gone; State if the account is deleted or has as many keys as it may have,
+	// and if the key's state forbids the change.
 	CreateKey(ctx context.Context, k APIKey, fx effects.Effects, now time.Time) error
 	RotateKey(ctx context.Context, old, next APIKey, validUntil time.Time, fx effects.Effects, now time.Time) error
 	DeleteKey(ctx context.Context, k APIKey, fx effects.Effects, now time.Time) error
 
-	// CreatePartner writes partner and key; an error with ErrIDTaken.
+	// CreatePartner writes partner and key: an error with ErrIDTaken in its chain.
 	CreatePartner(ctx context.Context, p Partner, k APIKey, fx effects.Effects, now time.Time) error
 }
 
-// Connections are what follows an account when it changes its state.
+// Connections follow the state of their account.
 type Connections interface {
-	// Follow makes the connections of an account stand as it stands.
+	// Follow updates the standing of every connection of an account.
 	Follow(ctx context.Context, accountID int64) error
 }
 
 // Service implements every operation on accounts, partners and API keys.
 type Service struct {
 	Store       Store
-	Connections Connections // of Enable, Disable, Delete and Restore
-	// EmailKey (email.Key) is for Create and Change, HashPassword (password.Hash)
-	// for Create. Both come from packages that only their users link.
+	Connections Connections // for Enable, Disable, Delete and Restore
+	// EmailKey (email.Key) is for Create and Change, HashPassword (password.Hash) for
+	// Create. Other functions leave them nil, so that they do not link those packages.
 	EmailKey     func(address string) string
 	HashPassword func(random io.Reader, password secret.Text) (string, error)
 	Now          func() time.Time
-	Random       io.Reader // of ids and keys; crypto/rand.Reader outside tests
+	Random       io.Reader // crypto/rand.Reader outside tests
 }
 
-// now is the time of a change, to the millisecond that the table keeps.
+// now returns the time in milliseconds, the precision of the table.
 func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }
 
-// Find reads an account, whoever's it is; nil for one that is absent, or whose
-// purge is due. It reads by primary key alone, so that auth may run it beside a key
-// that is not proven yet.
+// Find reads an account of any partner; nil if it is absent or its purge is due. It
+// reads by primary key only, so auth may run it before the API key is verified.
 func (s *Service) Find(ctx context.Context, accountID int64) (*Account, error) {
 	a, err := s.Store.Account(ctx, accountID, s.now())
 	switch {
@@ -105,8 +104,7 @@ func (s *Service) Find(ctx context.Context, accountID int64) (*Account, error) {
 	return &a, nil
 }
 
-// Get reads a partner's account: fault.NotFound for one that is absent, or another
-// partner's.
+// Get reads an account: fault.NotFound if it is absent or belongs to another partner.
 func (s *Service) Get(ctx context.Context, partnerID, accountID int64) (Account, error) {
 	a, err := s.Find(ctx, accountID)
 	if err != nil {
@@ -118,22 +116,22 @@ func (s *Service) Get(ctx context.Context, partnerID, accountID int64) (Account,
 	return *a, nil
 }
 
-// IDByExternalID finds a partner's account by the partner's own id: fault.NotFound.
-// It reads by primary key alone, as Find does.
+// IDByExternalID reads the id of the account with a partner's external id: fault.NotFound
+// if there is none. It reads by primary key only, as Find does.
 func (s *Service) IDByExternalID(ctx context.Context, partnerID int64, externalID string) (int64, error) {
 	return s.Store.AccountByExternalID(ctx, partnerID, externalID, s.now())
 }
 
-// Listing asks for a page of a partner's accounts.
+// Listing selects a page of a partner's accounts.
 type Listing struct {
 	Filter
-	ExternalID  *string   // the one account that has it; nil: all
-	After       *Position // where the page before ended; nil: skip so many
+	ExternalID  *string   // only the account with this id; nil: all
+	After       *Position // where the previous page ended; nil: use Skip
 	Skip, Limit int
 }
 
-// List reads a page of a partner's accounts, and where the next one begins; nil for
-// no next one.
+// List reads a page of a partner's accounts, and the position after which the next page
+// begins; nil for the last page.
 func (s *Service) List(ctx context.Context, partnerID int64, l Listing) ([]Account, *Position, error) {
 	if l.ExternalID == nil {
 		return s.Store.ListAccounts(ctx, partnerID, l.Filter, l.After, l.Skip, l.Limit, s.now())

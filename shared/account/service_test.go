@@ -158,7 +158,7 @@ func TestGet(t *testing.T) {
 	w := newWorld(t)
 	w.clock = w.clock.Add(time.Minute)
 	gone := w.add(t, account.Account{ID: 72, ExternalID: "gone"})
-	if err := w.Delete(t.Context(), gone, false, account.LeastPurgeDays, effects.Effects{}); err != nil {
+	if err := w.Delete(t.Context(), gone, false, account.MinPurgeDays, effects.Effects{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {

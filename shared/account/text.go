@@ -7,8 +7,8 @@ import (
 	"carrierlink/shared/text"
 )
 
-// The rules of an account's fields. Lengths: ShipStation Partner API, "Request
-// Body Properties".
+// The rules of the fields of accounts, partners and keys. Lengths of account fields:
+// ShipStation Partner API, "Request Body Properties".
 var (
 	NameRule        = text.Rule{Min: 1, Max: 24} // first_name and last_name
 	CompanyRule     = text.Rule{Min: 1, Max: 50}
@@ -19,7 +19,7 @@ var (
 	DescriptionRule = text.Rule{Min: 1, Max: 100}
 )
 
-// CleanEmail is EmailRule and the form of an address.
+// CleanEmail applies EmailRule and returns fault.Invalid unless s is an address.
 func CleanEmail(field, s string) (string, *fault.Error) {
 	s, problem := EmailRule.Clean(field, s)
 	if problem != nil {
@@ -31,16 +31,16 @@ func CleanEmail(field, s string) (string, *fault.Error) {
 	return s, nil
 }
 
-// Field is a text that callers may give an account.
+// Field is a text field of an account that callers may set.
 type Field struct {
 	Name  string  // in requests and answers
-	Value *string // where the account keeps it
-	// Clean returns the text as it is kept, or what is wrong with it.
+	Value *string // the account's own variable
+	// Clean returns the text to store, or what is wrong with it.
 	Clean func(field, s string) (string, *fault.Error)
 }
 
-// Fields lists the texts of an account that callers may give it, in the order in
-// which problems are told. Whoever fills them in cleans them.
+// Fields returns the text fields that callers may set, in the order in which problems
+// are reported. Setting a Value does not clean it.
 func (a *Account) Fields() []Field {
 	return []Field{
 		{"first_name", &a.FirstName, NameRule.Clean},

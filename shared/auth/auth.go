@@ -152,11 +152,11 @@ func (a *Auth) Merchant(ctx context.Context, req *httpapi.Request, beside func(c
 	case besideErr != nil:
 		return Caller{}, fmt.Errorf("reading the account: %w", besideErr)
 	case key.AccountID != 0 && (acct == nil || acct.Deleted()):
-		return Caller{}, unauthorized() // a key that outlived its account
+		return Caller{}, account.ErrKeyNotValid() // a key that outlived its account
 	case acct == nil, key.PartnerID != 0 && acct.PartnerID != key.PartnerID:
 		return Caller{}, account.ErrNotFound()
 	case acct.Deleted(), !acct.Active:
-		return Caller{}, account.ErrCallerInactive(acct.Deleted())
+		return Caller{}, account.ErrInactive(acct.Deleted())
 	}
 	return Caller{Key: used.Key, PartnerID: acct.PartnerID, AccountID: accountID}, nil
 }
@@ -237,13 +237,9 @@ func read(req *httpapi.Request) (account.Key, error) {
 	}
 	key, ok := account.ParseKey(text)
 	if !ok {
-		return account.Key{}, unauthorized()
+		return account.Key{}, account.ErrKeyNotValid()
 	}
 	return key, nil
-}
-
-func unauthorized() error {
-	return fault.New(fault.Unauthorized, "A valid API key is needed in the header API-Key.")
 }
 
 // use counts the key, and notes the caller and its window on the request and for
@@ -258,8 +254,6 @@ func (a *Auth) use(ctx context.Context, req *httpapi.Request, key account.Key, h
 		PartnerID: key.PartnerID, AccountID: key.AccountID, Hash: hash, Now: now, Limit: limit,
 	})
 	switch {
-	case fault.Is(err, fault.Unauthorized):
-		return account.KeyUsed{}, unauthorized()
 	case err == nil || fault.Is(err, fault.RateLimited):
 		w := window{
 			caller: "key " + strconv.FormatInt(used.Key.ID, 10), state: httpapi.Window{Limit: limit, Used: used.Used, Reset: used.Reset}, ends: now.Add(used.Reset),

@@ -38,7 +38,7 @@ func (f *table) UseKey(_ context.Context, use account.KeyUse) (account.KeyUsed, 
 	time.Sleep(f.wait) // in a bubble
 	used, ok := f.keys[use.Hash]
 	if !ok {
-		return account.KeyUsed{}, fault.New(fault.Unauthorized, "the store's own words")
+		return account.KeyUsed{}, account.ErrKeyNotValid()
 	}
 	return used, f.fail
 }

@@ -35,7 +35,7 @@ func (s *Service) Follow(ctx context.Context, accountID int64) error {
 			return err
 		}
 	}
-	return account.ErrBusy(err)
+	return fault.Busy(err)
 }
 
 // eachConnection does something to each connection of an account. What one of them

@@ -1,21 +1,22 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 
 	"carrierlink/shared/fault"
 )
 
-// row is what a kind of fault looks like to an HTTP client.
+// row describes how a kind of fault is answered.
 type row struct {
 	status    int
 	errorType string
 	code      string
-	carrier   bool // error_source is the carrier
+	carrier   bool // error_source is carrier
 	retryable bool
 }
 
-// rows has one row for every kind (infra/docs/errors.md shows it as a table).
+// rows has a row for every kind, as infra/docs/errors.md does.
 var rows = map[fault.Kind]row{
 	fault.Internal:            {http.StatusInternalServerError, "system", "unspecified", false, false},
 	fault.BodyRequired:        {http.StatusBadRequest, "validation", "request_body_required", false, false},
@@ -65,8 +66,7 @@ type Envelope struct {
 	Errors    []Problem `json:"errors"`
 }
 
-// Problems are the problems of an error as answers show them. source is the
-// error_source of all but a carrier's faults; empty: "shipengine".
+// Problems returns the problems of an error for an answer. source is API.ErrorSource.
 func Problems(source string, err error) []Problem {
 	all := fault.Of(err)
 	problems := make([]Problem, len(all))
@@ -76,21 +76,18 @@ func Problems(source string, err error) []Problem {
 	return problems
 }
 
-// problem shows one problem. Of one that is ours, or of no kind, nothing is told.
+// problem renders one problem. It hides the details of internal errors.
 func problem(source string, p *fault.Error) Problem {
 	r, ok := rows[p.Kind]
 	if !ok || p.Kind == fault.Internal {
 		r, p = rows[fault.Internal], fault.New(fault.Internal, "Something went wrong on our side. Please try again, or tell us the request id.")
 	}
 	out := Problem{
-		ErrorSource: source, ErrorType: r.errorType, ErrorCode: r.code, Message: p.Message, FieldName: p.Field,
+		ErrorSource: cmp.Or(source, "shipengine"), ErrorType: r.errorType, ErrorCode: r.code, Message: p.Message, FieldName: p.Field,
 		Retryable: r.retryable, ExistingAccountID: p.ExistingAccountID, ExistingCarrierID: p.ExistingCarrierID, Diagnosis: p.Diagnosis,
 	}
-	switch {
-	case r.carrier:
+	if r.carrier {
 		out.ErrorSource = "carrier"
-	case source == "":
-		out.ErrorSource = "shipengine"
 	}
 	if p.Diagnosis != nil {
 		out.DocURL = p.Diagnosis.DocURL
@@ -98,11 +95,10 @@ func problem(source string, p *fault.Error) Problem {
 	return out
 }
 
-// render is the one place where an error becomes an answer. The status is the
-// first problem's.
+// render answers with an error, under the status of its first problem.
 func (a *API) render(req *Request, err error) *Response {
 	all := fault.Of(err)
-	resp := JSON(statusOf(all[0].Kind), Envelope{RequestID: req.ID, Errors: Problems(a.ErrorSource, err)})
+	resp := JSON(cmp.Or(rows[all[0].Kind].status, http.StatusInternalServerError), Envelope{RequestID: req.ID, Errors: Problems(a.ErrorSource, err)})
 	for _, p := range all {
 		if p.Kind != fault.Internal && p.RetryAfter > 0 {
 			resp.Header["Retry-After"] = seconds(p.RetryAfter)
@@ -114,13 +110,6 @@ func (a *API) render(req *Request, err error) *Response {
 	return resp
 }
 
-// challenge goes with every 401 (RFC 9110, section 11.6.1). Its scheme is named
-// after the header that a key is sent in: there is no registered one for that.
+// challenge goes with every 401 (RFC 9110, section 11.6.1). No registered scheme fits, so
+// it is named after the header that carries the key.
 const challenge = `API-Key realm="carrierlink"`
-
-func statusOf(kind fault.Kind) int {
-	if r, ok := rows[kind]; ok {
-		return r.status
-	}
-	return http.StatusInternalServerError
-}

@@ -2,10 +2,10 @@ package httpapi
 
 import "context"
 
-// NewChange reads the header of a request for the tests of the package.
-var NewChange = newChange // never changes
+// NewChange is newChange.
+var NewChange = newChange
 
-// Replayed answers from the record of a replay.
-func (c *Change) Replayed(ctx context.Context, err error) (*Response, error) {
-	return c.replayed(ctx, err)
+// Replay is replay.
+func (c *Change) Replay(ctx context.Context, err error) (*Response, error) {
+	return c.replay(ctx, err)
 }

@@ -1,11 +1,11 @@
-// Package httpapi turns an API Gateway event into a call of a handler and its
-// result into the answer: routing by method and resource, strict JSON, the
-// error envelope, request ids, idempotency keys. Handlers return errors; this
-// package renders and logs each of them once.
+// Package httpapi serves HTTP APIs behind API Gateway: routing by method and resource,
+// strict JSON, the error envelope, request ids, paging and idempotency. Handlers return
+// errors; this package renders and logs each of them once.
 package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -26,11 +26,11 @@ import (
 // Version is the value of the Api-Version header.
 const Version = "2026-11-22"
 
-// Handler answers one request. Its error becomes the error envelope.
+// Handler answers one request. An error is answered with the error envelope.
 type Handler func(context.Context, *Request) (*Response, error)
 
-// Route is an HTTP method and a resource as template.yaml spells it. A route of
-// GET answers HEAD too, where template.yaml sends it.
+// Route is an HTTP method and a resource as in template.yaml. A route for GET answers
+// HEAD too.
 type Route struct {
 	Method   string
 	Resource string
@@ -39,29 +39,29 @@ type Route struct {
 
 // API is the routes of one function.
 type API struct {
-	// ErrorSource is the error_source of all but a carrier's faults. Empty:
-	// "shipengine", the one value that strict ShipEngine clients accept.
+	// ErrorSource is the error_source of all errors except the carrier's. Empty:
+	// "shipengine", the only value that strict ShipEngine clients accept.
 	ErrorSource string
-	// URL is the address that callers know the API by, without a slash at the end.
-	// Empty: the one of each request, as the gateway has it.
+	// URL is the public address of the API, without a trailing slash. Empty: the
+	// address that the gateway was called by.
 	URL string
-	// Log gets one record a request. Nil: slog's default.
+	// Log gets one record per request. Nil: slog.Default.
 	Log *slog.Logger
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
-	// Routes are what the function serves; all else is fault.NotFound.
+	// Routes are served; everything else is fault.NotFound.
 	Routes []Route
 }
 
-// Response is an answer of a handler.
+// Response is the answer to a request.
 type Response struct {
 	Status int
 	Header map[string]string
 	Body   []byte // JSON; empty for none
 }
 
-// JSON makes a response of a body that always encodes (our own view types).
-// What is raw in it stays as it is: & is not made \u0026, as HTML would need.
+// JSON makes a response with a body that can always be encoded, as our view types can.
+// It does not escape characters for HTML, so raw JSON in the body stays as it is.
 func JSON(status int, body any) *Response {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -72,16 +72,12 @@ func JSON(status int, body any) *Response {
 	return &Response{Status: status, Header: map[string]string{}, Body: bytes.TrimSuffix(b.Bytes(), []byte("\n"))}
 }
 
-// Serve is the Lambda handler. Its error is always nil: whatever happens below,
-// a panic too, the caller gets an answer in the envelope.
+// Serve is the Lambda handler. Its error is always nil: callers get the error envelope
+// even after a panic.
 func (a *API) Serve(ctx context.Context, event events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
-	now := a.Now
+	now, log := a.Now, cmp.Or(a.Log, slog.Default())
 	if now == nil {
 		now = time.Now
-	}
-	log := a.Log
-	if log == nil {
-		log = slog.Default()
 	}
 	start := now()
 	req := &Request{ID: uuid.NewString(), event: event, url: a.URL}
@@ -101,11 +97,11 @@ func (a *API) Serve(ctx context.Context, event events.APIGatewayProxyRequest) (e
 		}
 	}
 	log.Log(ctx, level, "request", record...)
-	return a.answer(req, resp), nil
+	return addHeaders(req, resp), nil
 }
 
-// call finds the handler and turns its panic into an error. The panic's value
-// is not logged, as it may quote the request: its type and the stack are.
+// call calls the handler and turns its panic into an error. The error contains the type
+// of the panic's value and the stack, but not the value, which may quote the request.
 func (a *API) call(ctx context.Context, req *Request) (resp *Response, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -116,11 +112,11 @@ func (a *API) call(ctx context.Context, req *Request) (resp *Response, err error
 			resp, err = nil, &fault.Error{Kind: fault.Internal, Cause: fmt.Errorf("panic: %s\n%s", text, debug.Stack())}
 		}
 		if resp == nil && err == nil {
-			err = fault.New(fault.Internal, "the handler of %s gave no answer", req.Resource())
+			err = fault.New(fault.Internal, "the handler of %s returned no response", req.Resource())
 		}
 	}()
 	for _, r := range a.Routes {
-		// HEAD is GET without the body, which answer leaves out.
+		// HEAD is GET without the body, which addHeaders leaves out.
 		if (r.Method == req.Method() || r.Method == http.MethodGet && req.Method() == http.MethodHead) && r.Resource == req.event.Resource {
 			return r.Handler(ctx, req)
 		}
@@ -128,8 +124,8 @@ func (a *API) call(ctx context.Context, req *Request) (resp *Response, err error
 	return nil, fault.New(fault.NotFound, "There is no such resource.")
 }
 
-// answer adds what every answer carries.
-func (a *API) answer(req *Request, resp *Response) events.APIGatewayProxyResponse {
+// addHeaders returns a response with the headers of every answer.
+func addHeaders(req *Request, resp *Response) events.APIGatewayProxyResponse {
 	h := make(map[string]string, len(resp.Header)+11)
 	h["Content-Type"] = "application/json"
 	h["X-Content-Type-Options"] = "nosniff"
@@ -156,7 +152,7 @@ func (a *API) answer(req *Request, resp *Response) events.APIGatewayProxyRespons
 	return out
 }
 
-// seconds is a duration as a header wants it: whole seconds, rounded up.
+// seconds formats a duration for a header: whole seconds, rounded up.
 func seconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }
@@ -164,7 +160,7 @@ func seconds(d time.Duration) string {
 // timeLayout is RFC 3339 in UTC with milliseconds.
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
-// Time is a time in our answers. Nil for the zero time, which is null in JSON.
+// Time formats a time for an answer; nil, which is null in JSON, for the zero time.
 func Time(t time.Time) *string {
 	if t.IsZero() {
 		return nil
@@ -173,7 +169,7 @@ func Time(t time.Time) *string {
 	return &s
 }
 
-// Text is a text in our answers: nil, which is null in JSON, when it is empty.
+// Text returns a text for an answer; nil, which is null in JSON, if it is empty.
 func Text(s string) *string {
 	if s == "" {
 		return nil

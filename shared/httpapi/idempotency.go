@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,46 +16,44 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// IdempotencyTTL is how long an answer is kept under its idempotency key.
+// IdempotencyTTL is how long an answer is kept under its Idempotency-Key.
 const IdempotencyTTL = 24 * time.Hour
 
-// maxIdempotencyKey is the longest key, in characters.
+// maxIdempotencyKey is the maximum length of a key, in characters.
 const maxIdempotencyKey = 255
 
-// Sealer is what idempotency needs of shared/seal.
+// Sealer encrypts answers and signs payloads and cursors; seal.Sealer is one.
 type Sealer interface {
 	Seal(ctx context.Context, owner string, plain []byte) ([]byte, error)
 	Open(ctx context.Context, owner string, sealed []byte) ([]byte, error)
 	MAC(ctx context.Context, purpose string, parts ...[]byte) ([]byte, error)
 }
 
-// Claims is what a flow with remote calls besides its transaction needs of the
-// store: it claims its key before them.
+// Claims stores the claims of Claimed.
 type Claims interface {
-	// ClaimIdempotency keeps rec; *effects.Replay when the key is taken.
+	// ClaimIdempotency writes a claim; *effects.Replay if the key is taken.
 	ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) error
-	// ReleaseIdempotency takes the claim of rec back.
+	// ReleaseIdempotency deletes a claim.
 	ReleaseIdempotency(ctx context.Context, rec effects.Record) error
 }
 
-// Caller is who asks for a change; an auth.Caller is one.
+// Caller is who requests a change; auth.Caller is one.
 type Caller interface {
-	// Scope names the caller for Idempotency-Keys.
+	// Scope returns the scope of the caller's Idempotency-Keys.
 	Scope() string
 	By() effects.By
 }
 
-// Change is a change that a request asks for: who makes it, and under which
-// Idempotency-Key.
+// Change is a change that a request asks for.
 type Change struct {
 	by     effects.By
 	sealer Sealer
-	id     string          // the request's
+	id     string          // of the request
 	record *effects.Record // nil without an Idempotency-Key
 }
 
-// newChange reads the header Idempotency-Key. Keys are scoped by caller and route.
-// A malformed key is fault.Length or Invalid.
+// newChange reads the header Idempotency-Key: fault.Length or Invalid if it is malformed.
+// Keys are scoped by caller and route.
 func newChange(ctx context.Context, sealer Sealer, req *Request, caller Caller, now time.Time) (*Change, error) {
 	const header = "Idempotency-Key"
 	c := &Change{by: caller.By(), sealer: sealer, id: req.ID}
@@ -65,10 +64,8 @@ func newChange(ctx context.Context, sealer Sealer, req *Request, caller Caller, 
 	if key == "" || len(key) > maxIdempotencyKey {
 		return nil, fault.Field(fault.Length, header, "%s must be 1 to %d characters.", header, maxIdempotencyKey)
 	}
-	for _, b := range []byte(key) {
-		if b < 0x20 || b > 0x7e {
-			return nil, fault.Field(fault.Invalid, header, "%s must be printable ASCII.", header)
-		}
+	if strings.ContainsFunc(key, func(c rune) bool { return c < 0x20 || c > 0x7e }) {
+		return nil, fault.Field(fault.Invalid, header, "%s must be printable ASCII.", header)
 	}
 	body, err := req.body()
 	if err != nil {
@@ -84,17 +81,15 @@ func newChange(ctx context.Context, sealer Sealer, req *Request, caller Caller, 
 	return c, nil
 }
 
-// stored is an answer as it is sealed.
+// stored is the form in which an answer is sealed.
 type stored struct {
 	Status int               `json:"s"`
 	Header map[string]string `json:"h"`
 	Body   []byte            `json:"b"`
 }
 
-// Effects returns what the change brings along when it is answered with resp: who
-// makes it and, under an Idempotency-Key, the sealed answer, so that a crash cannot
-// part it from the change. A nil resp is not kept, and no other answer than a 2xx
-// may be given.
+// Effects returns the effects of the change: who makes it and, under an
+// Idempotency-Key, the sealed response. resp must be a 2xx; nil is not stored.
 func (c *Change) Effects(ctx context.Context, resp *Response) (effects.Effects, error) {
 	fx := effects.Effects{By: c.by}
 	if c.record == nil || resp == nil {
@@ -116,8 +111,8 @@ func (c *Change) Effects(ctx context.Context, resp *Response) (effects.Effects, 
 
 func (c *Change) owner() string { return c.record.Scope + " " + c.record.Key }
 
-// Show makes a change whose answer shows what it came to. The answer is made before
-// the change is written, to be stored with it; where show returns nil, none is.
+// Show makes a change and answers with its result. show is called before the change is
+// written, so that the response is stored with it; a nil response is not stored.
 func Show[T any](ctx context.Context, c *Change, show func(T) *Response, change func(effects.For[T]) error) (*Response, error) {
 	var resp *Response
 	err := change(func(result T) (effects.Effects, error) {
@@ -130,7 +125,7 @@ func Show[T any](ctx context.Context, c *Change, show func(T) *Response, change 
 	return resp, nil
 }
 
-// Write makes a change whose answer is known before.
+// Write makes a change whose response does not depend on its result.
 func (c *Change) Write(ctx context.Context, resp *Response, write func(effects.Effects) error) (*Response, error) {
 	fx, err := c.Effects(ctx, resp)
 	if err != nil {
@@ -142,11 +137,10 @@ func (c *Change) Write(ctx context.Context, resp *Response, write func(effects.E
 	return resp, nil
 }
 
-// replayed answers from the record that a *effects.Replay in the chain of err
-// names: the stored answer for the same payload, fault.IdempotencyMismatch for
-// another one, fault.State while the first request is still running. Any other err
-// is returned as it is.
-func (c *Change) replayed(ctx context.Context, err error) (*Response, error) {
+// replay answers a repeated request, if err has a *effects.Replay in its chain: with the
+// stored answer for the same payload, fault.IdempotencyMismatch for another payload,
+// and fault.State while the first request is still running. Any other err is returned.
+func (c *Change) replay(ctx context.Context, err error) (*Response, error) {
 	replay, ok := errors.AsType[*effects.Replay](err)
 	if !ok || c.record == nil {
 		return nil, err
@@ -158,7 +152,7 @@ func (c *Change) replayed(ctx context.Context, err error) (*Response, error) {
 	if !existing.Finished() {
 		return nil, &fault.Error{
 			Kind: fault.State, Field: "Idempotency-Key", Message: "A request with this Idempotency-Key is still running.",
-			RetryAfter: time.Second, // its lease is the longest that it can take
+			RetryAfter: time.Second,
 		}
 	}
 	plain, err := c.sealer.Open(ctx, c.owner(), existing.Sealed)
@@ -173,13 +167,13 @@ func (c *Change) replayed(ctx context.Context, err error) (*Response, error) {
 	return &Response{Status: s.Status, Header: s.Header, Body: s.Body}, nil
 }
 
-// Find looks for the record of a scope and key; nil for none.
+// Find reads the record of a scope and key; nil if there is none.
 type Find func(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error)
 
-// Once runs a change that is one transaction, once for each Idempotency-Key. When
-// do fails, its first try may have succeeded and be the very reason, as when the
-// version of If-Match has moved on by it: find then looks for the record, which
-// costs a call only then. A nil find does not look.
+// Once runs do once for each Idempotency-Key. do makes a change in one transaction. If do
+// fails, an earlier try of the same request may have succeeded and be the reason, for
+// example because it changed the version that If-Match names: so a failure, and only a
+// failure, costs a call of find. A nil find is not called.
 func Once(ctx context.Context, sealer Sealer, req *Request, caller Caller, now time.Time, find Find, do func(*Change) (*Response, error)) (*Response, error) {
 	c, err := newChange(ctx, sealer, req, caller, now)
 	if err != nil {
@@ -192,19 +186,19 @@ func Once(ctx context.Context, sealer Sealer, req *Request, caller Caller, now t
 	if find != nil && c.record != nil && !fault.Is(failure, fault.Internal) {
 		existing, err := find(ctx, *c.record, now)
 		if err != nil {
-			// Whether the change was made is not known: failure would deny it.
+			// We do not know whether the change was made, so failure is not the answer.
 			return nil, fmt.Errorf("looking for the stored answer, after %q: %w", failure.Error(), err)
 		}
 		if existing != nil {
 			failure = &effects.Replay{Record: *existing}
 		}
 	}
-	return c.replayed(ctx, failure)
+	return c.replay(ctx, failure)
 }
 
-// Claimed runs a change that cannot do all its work in one transaction, once for
-// each Idempotency-Key: it claims the key until lease before do, whose Effects put
-// the answer in the claim's place, and releases it when do fails.
+// Claimed runs do once for each Idempotency-Key. do makes a change with remote calls
+// outside its transaction, so Claimed first claims the key until lease. The change's
+// Effects replace the claim by the answer; if do fails, Claimed releases the claim.
 func Claimed(ctx context.Context, sealer Sealer, claims Claims, req *Request, caller Caller, now, lease time.Time, do func(*Change) (*Response, error)) (*Response, error) {
 	c, err := newChange(ctx, sealer, req, caller, now)
 	if err != nil {
@@ -215,21 +209,20 @@ func Claimed(ctx context.Context, sealer Sealer, claims Claims, req *Request, ca
 	}
 	c.record.ClaimID, c.record.LeaseUntil = uuid.NewString(), lease
 	if err := claims.ClaimIdempotency(ctx, *c.record, now); err != nil {
-		return c.replayed(ctx, fmt.Errorf("claiming the idempotency key: %w", err))
+		return c.replay(ctx, fmt.Errorf("claiming the idempotency key: %w", err))
 	}
 	resp, failure := do(c)
 	if failure == nil {
 		return resp, nil
 	}
 	if _, taken := errors.AsType[*effects.Replay](failure); taken {
-		return c.replayed(ctx, failure) // the claim is another request's by now
+		return c.replay(ctx, failure) // another request has taken over the claim
 	}
-	// The answer is not stored: the key must be free for the next try, even when
-	// the time of this request is over.
+	// The key must be free for the next try, even if this request's deadline has passed.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if err := claims.ReleaseIdempotency(ctx, *c.record); err != nil {
-		// Its kind must not decide the answer, so it is not wrapped.
+		// failure decides the answer, so err is not wrapped.
 		return nil, fmt.Errorf("%w; and releasing the idempotency key: %v", failure, err) //nolint:errorlint // see above
 	}
 	return nil, failure

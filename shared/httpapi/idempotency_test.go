@@ -167,7 +167,7 @@ func TestReplayRefuses(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := begin(t, tc.req, "caller").Replayed(t.Context(), &effects.Replay{Record: *tc.found})
+			got, err := begin(t, tc.req, "caller").Replay(t.Context(), &effects.Replay{Record: *tc.found})
 			if diff := cmp.Diff(tc.want, told(err)); diff != "" || got != nil {
 				t.Fatalf("Replay = %v (-want +got):\n%s", got, diff)
 			}
@@ -185,7 +185,7 @@ func TestReplayByteForByte(t *testing.T) {
 	if len(first.Header) != 1 {
 		t.Errorf("Record changes the answer: %v", first.Header)
 	}
-	got, err := begin(t, keyed("id 2", "k", `{"a":1}`), "caller").Replayed(t.Context(), &effects.Replay{Record: *rec})
+	got, err := begin(t, keyed("id 2", "k", `{"a":1}`), "caller").Replay(t.Context(), &effects.Replay{Record: *rec})
 	if err != nil {
 		t.Fatal(err)
 	}

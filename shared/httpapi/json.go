@@ -17,44 +17,44 @@ import (
 	"carrierlink/shared/text"
 )
 
-// Field says what to do with one member of a request body.
+// Field describes one member of a request body.
 type Field struct {
 	Name     string
 	Required bool
-	// Check decodes the member's value, which is never null, and keeps it.
-	Check func(name string, value json.RawMessage) fault.List
+	// Check decodes and stores the member's value, which is never null.
+	Check func(value json.RawMessage) fault.List
 }
 
-// member is one name and value of an object, in the order of the body.
+// member is one name and value of an object.
 type member struct {
 	name  string
 	value json.RawMessage
 }
 
-// decode walks the body once and hands each member to its field. encoding/json
-// alone would match names in any case, keep the last of two duplicates, and
-// repair broken text; all of these are refused.
+// decode decodes a body into fields and refuses unknown members. It does not use
+// encoding/json's structs, because they match names in any case, keep the last of two
+// duplicates and repair invalid text.
 func decode(body []byte, fields []Field) error {
-	members, err := membersOf(body)
+	members, err := parseBody(body)
 	if err != nil {
 		return err
 	}
-	return append(keep(members, fields), strangers(members, fields)...).Err()
+	return append(decodeFields(members, fields), unknownMembers(members, fields)...).Err()
 }
 
-// membersOf reads a body that must be a JSON object.
-func membersOf(body []byte) ([]member, error) {
+// parseBody parses a body that must be a JSON object, and returns its members in order.
+func parseBody(body []byte) ([]member, error) {
 	if trimmed := bytes.TrimSpace(body); len(trimmed) == 0 || bytes.Equal(trimmed, []byte("null")) {
 		return nil, fault.New(fault.BodyRequired, "The request needs a JSON object as its body.")
 	}
 	if !utf8.Valid(body) {
 		return nil, fault.New(fault.Invalid, "The request body must be valid UTF-8.")
 	}
-	return object(body)
+	return parseObject(body)
 }
 
-// keep hands each member to its field, and no other member to anything.
-func keep(members []member, fields []Field) fault.List {
+// decodeFields decodes the members that fields describe, and ignores the others.
+func decodeFields(members []member, fields []Field) fault.List {
 	var problems fault.List
 	for _, f := range fields {
 		var found []member
@@ -73,53 +73,55 @@ func keep(members []member, fields []Field) fault.List {
 		case loneSurrogate(found[0].value):
 			problems = append(problems, fault.Field(fault.Invalid, f.Name, "%s contains half of a surrogate pair.", f.Name))
 		default:
-			problems = append(problems, f.Check(f.Name, found[0].value)...)
+			problems = append(problems, f.Check(found[0].value)...)
 		}
 	}
 	return problems
 }
 
-// strangers are the members that no field has, as problems.
-func strangers(members []member, fields []Field) fault.List {
-	var problems fault.List
+// maxUnknown is how many unknown members are named: a body of 64 KiB can have
+// thousands.
+const maxUnknown = 20
+
+// unknownMembers returns a problem for each name that no field has.
+func unknownMembers(members []member, fields []Field) fault.List {
 	known := make(map[string]bool, len(fields)+len(members))
 	for _, f := range fields {
 		known[f.Name] = true
 	}
+	var problems fault.List
 	unknown := 0
 	for _, m := range members {
 		if known[m.name] {
 			continue
 		}
-		known[m.name] = true // it is told once
+		known[m.name] = true // report it once
 		if unknown++; unknown <= maxUnknown {
 			name := shorten(m.name)
-			problems = append(problems, fault.Named(fault.Invalid, name, "%s is not a field of this request.", name))
+			problem := fault.Field(fault.Invalid, name, "%s is not a field of this request.", name)
+			problem.Named = true
+			problems = append(problems, problem)
 		}
 	}
 	if unknown > maxUnknown {
-		problems = append(problems, fault.New(fault.Invalid, "%d more fields are not of this request.", unknown-maxUnknown))
+		problems = append(problems, fault.New(fault.Invalid, "%d more unknown fields.", unknown-maxUnknown))
 	}
 	return problems
 }
 
-// maxUnknown is how many unknown members are named: a body of 64 KiB has room
-// for thousands, and nobody reads them.
-const maxUnknown = 20
-
-// shorten keeps a caller's own text from making an answer larger than a line.
+// shorten limits a caller's own text in an answer to 64 characters.
 func shorten(s string) string {
-	const most = 64
-	if utf8.RuneCountInString(s) <= most {
+	const limit = 64
+	if utf8.RuneCountInString(s) <= limit {
 		return s
 	}
-	return string([]rune(s)[:most]) + "…"
+	return string([]rune(s)[:limit]) + "…"
 }
 
-// object reads one JSON object and nothing behind it.
-func object(body []byte) ([]member, error) {
+// parseObject parses a single JSON object with no trailing data.
+func parseObject(body []byte) ([]member, error) {
 	dec := json.NewDecoder(bytes.NewReader(body))
-	broken := func(err error) error {
+	malformed := func(err error) error {
 		message := "The request body is not valid JSON."
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			message = fmt.Sprintf("The request body is not valid JSON (byte %d).", syntax.Offset)
@@ -128,7 +130,7 @@ func object(body []byte) ([]member, error) {
 	}
 	open, err := dec.Token()
 	if err != nil {
-		return nil, broken(err)
+		return nil, malformed(err)
 	}
 	if open != json.Delim('{') {
 		return nil, fault.New(fault.Invalid, "The request body must be a JSON object.")
@@ -138,7 +140,7 @@ func object(body []byte) ([]member, error) {
 		from := dec.InputOffset()
 		token, err := dec.Token()
 		if err != nil {
-			return nil, broken(err)
+			return nil, malformed(err)
 		}
 		name, ok := token.(string)
 		if !ok || loneSurrogate(body[from:dec.InputOffset()]) {
@@ -146,34 +148,34 @@ func object(body []byte) ([]member, error) {
 		}
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
-			return nil, broken(err)
+			return nil, malformed(err)
 		}
 		members = append(members, member{name, value})
 	}
 	if _, err := dec.Token(); err != nil {
-		return nil, broken(err)
+		return nil, malformed(err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fault.New(fault.Invalid, "The request body must be one JSON object with nothing behind it.")
+		return nil, fault.New(fault.Invalid, "The request body must be a single JSON object with no trailing data.")
 	}
 	return members, nil
 }
 
-// loneSurrogate finds a \u escape of half a surrogate pair in JSON text, which
-// encoding/json would replace silently.
+// loneSurrogate reports whether JSON text has a \u escape of half a surrogate pair,
+// which encoding/json would replace silently.
 func loneSurrogate(raw []byte) bool {
 	for i := 0; i < len(raw); i++ {
 		if raw[i] != '\\' {
 			continue
 		}
-		u, ok := escaped(raw[i:])
+		u, ok := parseEscape(raw[i:])
 		switch {
 		case !ok:
-			i++ // a short escape, \\ and \" among them
+			i++ // a short escape such as \\ or \"
 		case u >= 0xDC00 && u <= 0xDFFF:
 			return true
 		case u >= 0xD800 && u <= 0xDBFF:
-			low, ok := escaped(raw[i+6:])
+			low, ok := parseEscape(raw[i+6:])
 			if !ok || low < 0xDC00 || low > 0xDFFF {
 				return true
 			}
@@ -185,8 +187,8 @@ func loneSurrogate(raw []byte) bool {
 	return false
 }
 
-// escaped reads a \uXXXX escape at the start of raw.
-func escaped(raw []byte) (uint64, bool) {
+// parseEscape parses a \uXXXX escape at the start of raw.
+func parseEscape(raw []byte) (uint64, bool) {
 	if len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' {
 		return 0, false
 	}
@@ -194,8 +196,13 @@ func escaped(raw []byte) (uint64, bool) {
 	return u, err == nil
 }
 
-// textValue decodes a JSON string.
-func textValue(name string, value json.RawMessage) (string, *fault.Error) {
+// field is a member that has at most one problem.
+func field(name string, decode func(value json.RawMessage) *fault.Error) Field {
+	return Field{Name: name, Check: func(value json.RawMessage) fault.List { return fault.ListOf(decode(value)) }}
+}
+
+// decodeText decodes a JSON string.
+func decodeText(name string, value json.RawMessage) (string, *fault.Error) {
 	var s string
 	if value[0] != '"' || json.Unmarshal(value, &s) != nil {
 		return "", fault.Field(fault.Invalid, name, "%s must be a string.", name)
@@ -203,37 +210,35 @@ func textValue(name string, value json.RawMessage) (string, *fault.Error) {
 	return s, nil
 }
 
-// String is a text member kept in dst after clean, which applies its rule. An
-// empty text that the rule finds invalid is fault.Length, in every field alike.
+// String is a text member; clean returns the text to store. An empty text that clean
+// finds invalid is fault.Length, as in every other field.
 func String(name string, dst *string, clean func(field, s string) (string, *fault.Error)) Field {
-	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
-		typed, problem := textValue(name, value)
-		s := typed
-		if problem == nil {
-			if s, problem = clean(name, typed); problem != nil && problem.Kind == fault.Invalid && typed == "" {
-				problem = fault.Empty(name)
-			}
-		}
+	return field(name, func(value json.RawMessage) *fault.Error {
+		s, problem := decodeText(name, value)
 		if problem != nil {
-			return fault.List{problem}
+			return problem
 		}
-		*dst = s
-		return nil
-	}}
+		cleaned, problem := clean(name, s)
+		switch {
+		case problem == nil:
+			*dst = cleaned
+		case problem.Kind == fault.Invalid && s == "":
+			return fault.Empty(name)
+		}
+		return problem
+	})
 }
 
-// Secret is a text member that nobody may see: it is wrapped as it is decoded. Of
-// its text any passes.
+// Secret is a text member that must never be printed. Any text is valid.
 func Secret(name string, dst **secret.Text) Field {
-	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
-		typed, problem := textValue(name, value)
-		if problem != nil {
-			return fault.List{problem}
+	return field(name, func(value json.RawMessage) *fault.Error {
+		s, problem := decodeText(name, value)
+		if problem == nil {
+			hidden := secret.New(s)
+			*dst = &hidden
 		}
-		s := secret.New(typed)
-		*dst = &s
-		return nil
-	}}
+		return problem
+	})
 }
 
 // Require makes a field required.
@@ -242,32 +247,29 @@ func Require(f Field) Field {
 	return f
 }
 
-// Bool is a boolean member; "true" and "false" in quotes pass too, as ShipEngine
-// clients send them.
+// Bool is a boolean member. "true" and "false" in quotes are valid too, because
+// ShipEngine clients send them.
 func Bool(name string, dst *bool) Field {
-	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
-		switch strings.Trim(string(value), `"`) {
-		case "true":
-			*dst = true
-		case "false":
-			*dst = false
+	return field(name, func(value json.RawMessage) *fault.Error {
+		switch s := strings.Trim(string(value), `"`); s {
+		case "true", "false":
+			*dst = s == "true"
+			return nil
 		case "":
-			return fault.List{fault.Empty(name)}
-		default:
-			return fault.List{fault.NotBool(name)}
+			return fault.Empty(name)
 		}
-		return nil
-	}}
+		return fault.NotBool(name)
+	})
 }
 
-// Metadata is a member of a caller's own texts by key.
+// Metadata is a member that is an object of texts.
 func Metadata(name string, dst *map[string]string) Field {
-	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
+	return Field{Name: name, Check: func(value json.RawMessage) fault.List {
 		wrong := fault.List{fault.Field(fault.Invalid, name, "%s must be an object of strings.", name)}
 		if value[0] != '{' {
 			return wrong
 		}
-		members, err := object(value)
+		members, err := parseObject(value)
 		if err != nil {
 			return wrong
 		}
@@ -278,7 +280,7 @@ func Metadata(name string, dst *map[string]string) Field {
 		keys, values := make([]string, 0, len(members)), make(map[string]string, len(members))
 		for _, m := range members {
 			field := name + "." + shorten(m.name)
-			s, problem := textValue(field, m.value)
+			s, problem := decodeText(field, m.value)
 			if _, twice := values[m.name]; twice {
 				problem = fault.Repeated(field)
 			}
@@ -297,59 +299,54 @@ func Metadata(name string, dst *map[string]string) Field {
 	}}
 }
 
-// Strings is a member that is a list of texts; clean gets them all at once.
-func Strings(name string, dst *[]string, clean func(field string, s []string) *fault.Error) Field {
-	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
+// Strings is a member that is a list of texts; store gets them all at once.
+func Strings(name string, store func(texts []string) *fault.Error) Field {
+	return field(name, func(value json.RawMessage) *fault.Error {
 		var members []json.RawMessage
 		err := json.Unmarshal(value, &members)
-		s := make([]string, len(members))
+		texts := make([]string, len(members))
 		for i, m := range members {
 			var problem *fault.Error
-			if s[i], problem = textValue(name, m); problem != nil {
+			if texts[i], problem = decodeText(name, m); problem != nil {
 				err = problem
 			}
 		}
 		if err != nil {
-			return fault.List{fault.Field(fault.Invalid, name, "%s must be a list of strings.", name)}
+			return fault.Field(fault.Invalid, name, "%s must be a list of strings.", name)
 		}
-		if problem := clean(name, s); problem != nil {
-			return fault.List{problem}
-		}
-		*dst = s
-		return nil
-	}}
+		return store(texts)
+	})
 }
 
-// Instant is a member that is a time in RFC 3339, kept to the millisecond. The
-// first one of the year 1, which is no time in Go, is refused: it would count as
-// absent.
+// Instant is a member that is an RFC 3339 time, stored to the millisecond. Go's zero
+// time is refused, because it would count as absent.
 func Instant(name string, dst *time.Time) Field {
-	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
-		s, problem := textValue(name, value)
+	return field(name, func(value json.RawMessage) *fault.Error {
+		s, problem := decodeText(name, value)
 		at, err := time.Parse(time.RFC3339, s)
 		at = at.UTC().Truncate(time.Millisecond)
 		if problem != nil || err != nil || at.IsZero() {
-			return fault.List{fault.NotTime(name)}
+			return fault.NotTime(name)
 		}
 		*dst = at
 		return nil
-	}}
+	})
 }
 
 // Count is a member that is a whole number from least to most.
 func Count(name string, dst *int, least, most int) Field {
-	return Field{Name: name, Check: func(name string, value json.RawMessage) fault.List {
+	return field(name, func(value json.RawMessage) *fault.Error {
 		n, err := strconv.Atoi(string(value))
 		if err != nil || n < least || n > most {
-			return fault.List{fault.OutOfRange(name, least, most)}
+			return fault.OutOfRange(name, least, most)
 		}
 		*dst = n
 		return nil
-	}}
+	})
 }
 
-// InOrder joins the error of Request.JSON with what the fields' values say
-// together, in the order of the fields; what belongs to none comes last.
+// InOrder adds problems to the error of Request.JSON, in the order of the fields.
+// Problems without a field come last.
 func InOrder(fields []Field, err error, more fault.List) error {
 	rank := func(p *fault.Error) int {
 		name, _, _ := strings.Cut(p.Field, ".")

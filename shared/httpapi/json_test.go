@@ -226,7 +226,7 @@ func TestJSONOfManyUnknownMembers(t *testing.T) {
 	if len(problems) != 21 {
 		t.Fatalf("%d problems for %d unknown members, want 21", len(problems), n)
 	}
-	if got, want := problems[20].Message, fmt.Sprintf("%d more fields are not of this request.", n-20); got != want {
+	if got, want := problems[20].Message, fmt.Sprintf("%d more unknown fields.", n-20); got != want {
 		t.Errorf("the last problem says %q, want %q", got, want)
 	}
 }

@@ -261,7 +261,7 @@ func TestFieldsOfListsTimesAndCounts(t *testing.T) {
 		{"true", `{"count":true}`, input{}, []string{"invalid count"}},
 		{"all wrong", `{"count":0,"at":0,"list":0}`, input{}, []string{"invalid list", "invalid at", "invalid count"}},
 		{"nulls", `{"count":null,"at":null,"list":null}`, input{}, nil},
-		{"an empty list is the rule's", `{"list":[]}`, input{List: []string{}}, nil},
+		{"an empty list", `{"list":[]}`, input{List: []string{}}, nil},
 		{"a list", `{"list":["b","a","b",""]}`, input{List: []string{"b", "a", "b", ""}}, nil},
 		{"a time", `{"at":"2026-01-02T03:04:05.678Z"}`, input{At: at}, nil},
 		{"more than milliseconds, in another zone", `{"at":"2026-01-02T13:04:05.678999+10:00"}`, input{At: at}, nil},
@@ -272,10 +272,11 @@ func TestFieldsOfListsTimesAndCounts(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			var got input
 			err := httpapi.NewRequest("id", post(tc.body)).JSON(
-				httpapi.Strings("list", &got.List, func(field string, s []string) *fault.Error {
+				httpapi.Strings("list", func(s []string) *fault.Error {
 					if len(s) == 1 && s[0] == "no" {
-						return fault.Field(fault.Length, field, "m")
+						return fault.Field(fault.Length, "list", "m")
 					}
+					got.List = s
 					return nil
 				}),
 				httpapi.Instant("at", &got.At), httpapi.Count("count", &got.Count, 2, 10),

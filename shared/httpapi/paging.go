@@ -21,31 +21,29 @@ import (
 const (
 	DefaultPageSize = 25
 	MaxPageSize     = 500
-	// maxOffset is how far page numbers reach: what a page number passes over is
-	// read and dropped. Cursors walk further at the price of a page each.
-	maxOffset = 10_000
-	// cursorLife is how long a cursor is good for.
+	// maxOffset limits page numbers, because the entries before a page are read and
+	// dropped. A cursor reads only its page.
+	maxOffset  = 10_000
 	cursorLife = 24 * time.Hour
 	cursorMAC  = 16 // bytes
-	// largestPage is how many bytes of entries a page holds: with what stands
-	// around them it is below 1 MB.
-	largestPage = 990_000
+	// maxPageBytes limits the entries of a page, so that the body is below 1 MB.
+	maxPageBytes = 990_000
 )
 
-// Position is where a page of a list ends: the next page begins behind it.
+// Position is the last entry of a page: the next page begins after it.
 type Position struct {
-	At time.Time // what the list is ordered by, to the millisecond
-	ID string    // tells entries of one time apart
+	At time.Time // the list's order, in milliseconds
+	ID string    // the order of entries with the same time
 }
 
-// Page is which part of a list a request asks for.
+// Page is the part of a list that a request asks for.
 type Page struct {
 	Number int // from 1
 	Size   int
-	After  *Position // of a cursor: the page begins behind it
+	After  *Position // from a cursor: the page begins after it
 }
 
-// Skip is how many entries a page number passes over; none with a cursor.
+// Skip returns the number of entries before the page; zero with a cursor.
 func (p Page) Skip() int {
 	if p.After != nil {
 		return 0
@@ -53,41 +51,41 @@ func (p Page) Skip() int {
 	return (p.Number - 1) * p.Size
 }
 
-// cursor is what a cursor says, and signs together with its owner and filters.
+// cursor is the signed payload of a cursor.
 type cursor struct {
-	At     int64  `json:"t"` // of the last entry, epoch milliseconds
-	ID     string `json:"i"` // its id
-	Page   int    `json:"p"` // number of the page that it leads to
+	At     int64  `json:"t"` // time of the last entry, epoch milliseconds
+	ID     string `json:"i"` // id of the last entry
+	Page   int    `json:"p"` // number of the next page
 	Issued int64  `json:"s"` // epoch seconds
 }
 
-// Pager reads and writes the paging of one list.
+// Pager parses the paging parameters of one list and makes its links.
 type Pager struct {
 	Sealer Sealer
 	Now    time.Time
-	Owner  string // whose list it is; a cursor is good for one owner
-	Path   string // of the list, without what an address has before it
-	// Filters are the query parameters that choose what is in the list, and in
-	// which order: a cursor is good for the same ones only.
+	Owner  string // of the list; cursors are valid for one owner
+	Path   string // of the list, from /v1 on
+	// Filters are the query parameters that filter and order the list. Cursors are
+	// valid only for the same filters.
 	Filters url.Values
 }
 
-// Parse reads page, page_size and cursor. Problems are fault.Invalid, in this
-// order. A cursor that is forged, cut, another owner's, of other filters or
-// older than a day is one of them.
+// Parse parses page, page_size and cursor. Problems are fault.Invalid, in this order: a
+// cursor is invalid if it is forged, truncated, older than a day, or made for another
+// owner or other filters. The error is a failure to verify the cursor.
 func (p Pager) Parse(ctx context.Context, req *Request) (Page, fault.List, error) {
 	page := Page{Number: 1, Size: DefaultPageSize}
 	problems := slices.Concat(req.Number("page", &page.Number, 1, maxOffset), req.Number("page_size", &page.Size, 1, MaxPageSize))
 	if len(problems) == 0 && len(req.Query("cursor")) == 0 && page.Number*page.Size > maxOffset {
 		return page, fault.List{fault.Field(fault.Invalid, "page",
-			"page × page_size must be at most %d; follow links.next.href, which carries a cursor, to walk further.", maxOffset)}, nil
+			"page × page_size must be at most %d; to read further, follow links.next.href, which contains a cursor.", maxOffset)}, nil
 	}
 	var failure error
 	problems = append(problems, req.Single("cursor", func(text string) *fault.Error {
 		var c cursor
 		var ok bool
-		if c, ok, failure = p.open(ctx, text); !ok {
-			return fault.Field(fault.Invalid, "cursor", "cursor is not one of this list, or is older than a day; begin without it.")
+		if c, ok, failure = p.parseCursor(ctx, text); !ok {
+			return fault.Field(fault.Invalid, "cursor", "cursor is not valid for this list, or is older than a day; start again without it.")
 		}
 		page.Number = c.Page
 		page.After = &Position{At: time.UnixMilli(c.At).UTC(), ID: c.ID}
@@ -96,8 +94,8 @@ func (p Pager) Parse(ctx context.Context, req *Request) (Page, fault.List, error
 	return page, problems, failure
 }
 
-// Links are the addresses of a page and its neighbours, for the answer to req.
-// next is nil on the last page.
+// Links returns the links to the first, previous and next page. next is the last entry of
+// the page; nil for the last page.
 func (p Pager) Links(ctx context.Context, req *Request, page Page, next *Position) (LinksBody, error) {
 	href := func(name, value string) LinkBody {
 		q := url.Values{}
@@ -111,7 +109,7 @@ func (p Pager) Links(ctx context.Context, req *Request, page Page, next *Positio
 		links.Prev = href("page", strconv.Itoa(page.Number-1))
 	}
 	if next != nil {
-		text, err := p.seal(ctx, cursor{At: next.At.UnixMilli(), ID: next.ID, Page: page.Number + 1, Issued: p.Now.Unix()})
+		text, err := p.makeCursor(ctx, cursor{At: next.At.UnixMilli(), ID: next.ID, Page: page.Number + 1, Issued: p.Now.Unix()})
 		if err != nil {
 			return LinksBody{}, err
 		}
@@ -127,19 +125,19 @@ type LinksBody struct {
 	Next  LinkBody `json:"next"`
 }
 
-// LinkBody is one link; an empty object where there is no such page.
+// LinkBody is one link; an empty object if there is no such page.
 type LinkBody struct {
 	Href string `json:"href,omitempty"`
 }
 
-// Fit shows what was found, as far as it goes into one page: a page that would
-// be too large ends early, and its next link has to go on behind what is shown.
+// Fit returns the views of as many entries as fit into one page, at least one. If it
+// returns fewer than were found, the next page must begin after the last of them.
 func Fit[T, B any](found []T, show func(T) B) []B {
 	shown := make([]B, 0, len(found))
 	size := 0
 	for _, f := range found {
 		entry := show(f)
-		if size += len(JSON(http.StatusOK, entry).Body) + len(","); size > largestPage && len(shown) > 0 {
+		if size += len(JSON(http.StatusOK, entry).Body) + len(","); size > maxPageBytes && len(shown) > 0 {
 			break
 		}
 		shown = append(shown, entry)
@@ -155,7 +153,7 @@ func (p Pager) mac(ctx context.Context, payload []byte) ([]byte, error) {
 	return mac[:cursorMAC], nil
 }
 
-func (p Pager) seal(ctx context.Context, c cursor) (string, error) {
+func (p Pager) makeCursor(ctx context.Context, c cursor) (string, error) {
 	payload, err := json.Marshal(c)
 	if err != nil {
 		return "", fmt.Errorf("encoding a cursor: %w", err)
@@ -167,18 +165,18 @@ func (p Pager) seal(ctx context.Context, c cursor) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(append(mac, payload...)), nil
 }
 
-func (p Pager) open(ctx context.Context, text string) (c cursor, ok bool, err error) {
+func (p Pager) parseCursor(ctx context.Context, text string) (c cursor, ok bool, err error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	// The decoder passes over line breaks; ours have none.
+	// The decoder ignores line breaks; our cursors have none.
 	if err != nil || len(raw) <= cursorMAC || strings.ContainsAny(text, "\r\n") {
-		return cursor{}, false, nil //nolint:nilerr // what does not decode is no cursor of ours
+		return cursor{}, false, nil //nolint:nilerr // ok is false: not our cursor
 	}
 	mac, err := p.mac(ctx, raw[cursorMAC:])
 	if err != nil {
 		return cursor{}, false, err
 	}
 	if !hmac.Equal(mac, raw[:cursorMAC]) || json.Unmarshal(raw[cursorMAC:], &c) != nil {
-		return cursor{}, false, nil //nolint:nilerr // nor is what we did not sign
+		return cursor{}, false, nil //nolint:nilerr // ok is false: not our cursor
 	}
 	if age := p.Now.Sub(time.Unix(c.Issued, 0)); age > cursorLife {
 		return cursor{}, false, nil

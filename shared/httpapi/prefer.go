@@ -1,16 +1,14 @@
 package httpapi
 
-import (
-	"strings"
-)
+import "strings"
 
-// Preference is the value of a preference in the header Prefer (RFC 7240), whose
-// name has no letter case; empty if it is not there or has no value. Of several
-// of one name the first counts, whatever its value is. Parameters are passed over.
+// Preference returns the value of a preference in the header Prefer (RFC 7240); empty if
+// it is absent or has no value. Names are case-insensitive, the first of several
+// preferences with the same name counts, and parameters are ignored.
 func (r *Request) Preference(name string) string {
 	header, _ := r.HeaderList("Prefer")
-	for _, element := range split(header, ',') {
-		preference := split(element, ';')[0]
+	for _, element := range splitUnquoted(header, ',') {
+		preference := splitUnquoted(element, ';')[0]
 		got, value, _ := strings.Cut(preference, "=")
 		if strings.EqualFold(strings.TrimSpace(got), name) {
 			return unquote(strings.TrimSpace(value))
@@ -19,14 +17,14 @@ func (r *Request) Preference(name string) string {
 	return ""
 }
 
-// split parts a header where separator stands outside of quoted strings.
-func split(header string, separator byte) []string {
+// splitUnquoted splits a header at separators outside of quoted strings.
+func splitUnquoted(header string, separator byte) []string {
 	var parts []string
 	start, quoted := 0, false
 	for i := 0; i < len(header); i++ {
 		switch c := header[i]; {
 		case quoted && c == '\\':
-			i++ // the next byte is itself, a quote too
+			i++ // the next byte is escaped
 		case c == '"':
 			quoted = !quoted
 		case c == separator && !quoted:
@@ -37,9 +35,8 @@ func split(header string, separator byte) []string {
 	return append(parts, header[start:])
 }
 
-// unquote is the text of a token or of a quoted string (RFC 9110, section
-// 5.6.4); empty for a string that
-// does not end where the word does.
+// unquote returns the text of a token or a quoted string (RFC 9110, section 5.6.4);
+// empty for a malformed quoted string.
 func unquote(word string) string {
 	text, quoted := strings.CutPrefix(word, `"`)
 	if !quoted {

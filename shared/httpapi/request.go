@@ -15,12 +15,12 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// MaxBody is the largest request body, in bytes.
+// MaxBody is the maximum size of a request body, in bytes.
 const MaxBody = 64 << 10
 
 // Request is one call of the API.
 type Request struct {
-	// ID is the request id: ours, as an emulator may give all requests one.
+	// ID is the request id. We make it, because emulators reuse the gateway's.
 	ID string
 
 	event  events.APIGatewayProxyRequest
@@ -29,35 +29,34 @@ type Request struct {
 	window *Window
 }
 
-// Window is the state of a key's rate window: what RateLimit headers tell.
+// Window is the state of a key's rate window, for the RateLimit headers.
 type Window struct {
 	Limit, Used int
 	Reset       time.Duration // until the window ends
 }
 
-// NewRequest makes a request of an event, for callers outside Serve.
+// NewRequest makes a request for tests; Serve makes its own.
 func NewRequest(id string, event events.APIGatewayProxyRequest) *Request {
 	return &Request{ID: id, event: event}
 }
 
-// Method is the HTTP method in capitals.
+// Method returns the HTTP method in capitals.
 func (r *Request) Method() string { return strings.ToUpper(r.event.HTTPMethod) }
 
-// Path is the path as it was asked for, without query.
+// Path returns the requested path, without the query.
 func (r *Request) Path() string { return r.event.Path }
 
-// Resource is the path as template.yaml spells it, with parameter names.
+// Resource returns the path as in template.yaml, with parameter names.
 func (r *Request) Resource() string { return r.event.Resource }
 
-// Address is the address of a path of this API for the caller: below API.URL,
-// else below the domain that the gateway was called by and what its address has
-// before our paths, a stage or the base path of a domain of one's own. A path as
-// it is where the event names no domain.
+// Address returns the public URL of a path: below API.URL or, without one, below the
+// domain that the gateway was called by, with its stage or base path. It returns the
+// path alone if the event has no domain.
 func (r *Request) Address(path string) string {
 	if r.url != "" {
 		return r.url + path
 	}
-	// Of the gateway, never of a header that a caller may choose.
+	// The domain comes from the gateway, never from a header, which callers may forge.
 	domain := r.event.RequestContext.DomainName
 	if domain == "" {
 		return path
@@ -69,19 +68,18 @@ func (r *Request) Address(path string) string {
 	return "https://" + domain + path
 }
 
-// segments are what stands between the slashes of a path; empty ones are none,
-// as a gateway may leave them out when it looks for its route.
+// segments returns the non-empty segments of a path. Gateways may ignore empty segments
+// when they match a route.
 func segments(path string) []string {
 	return strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
 }
 
-// Identify notes who calls, for the log, and the caller's rate window.
+// Identify sets the caller for the log, and the caller's rate window.
 func (r *Request) Identify(caller string, w Window) { r.caller, r.window = caller, &w }
 
-// Header is the value of a header that has one value, whatever the letter case of
-// its name: AWS keeps what the client sent, emulators change it. given tells an
-// empty one from none. One that comes several times with different values is
-// fault.Invalid: which of them counts would be a guess.
+// Header returns the value of a header that has one value. given is true even for an
+// empty value. Different values are fault.Invalid. Names are case-insensitive, because
+// AWS keeps the case that the client sent.
 func (r *Request) Header(name string) (value string, given bool, err error) {
 	lines := r.headerLines(name)
 	if len(lines) == 0 {
@@ -93,16 +91,15 @@ func (r *Request) Header(name string) (value string, given bool, err error) {
 	return lines[0], true, nil
 }
 
-// HeaderList is the value of a header that is a list: several header lines of
-// the name are joined to one (RFC 9110, section 5.3). given is false for none.
+// HeaderList returns the value of a header that is a list, with several header lines
+// joined into one (RFC 9110, section 5.3).
 func (r *Request) HeaderList(name string) (value string, given bool) {
 	lines := r.headerLines(name)
 	return strings.Join(lines, ", "), len(lines) > 0
 }
 
-// headerLines are the values of a header. AWS has all of them in one member of
-// the event, and the last of each spelling in another; a caller without the first
-// has the second.
+// headerLines returns the values of a header. AWS sends all of them in MultiValueHeaders,
+// and the last one of each spelling in Headers; some emulators send only the latter.
 func (r *Request) headerLines(name string) []string {
 	var lines []string
 	for k, v := range r.event.MultiValueHeaders {
@@ -121,36 +118,31 @@ func (r *Request) headerLines(name string) []string {
 	return lines
 }
 
-// Param is a path parameter, decoded once: API Gateway hands it over as it
-// stood in the URL. One that does not decode is fault.Identifier.
+// Param returns a decoded path parameter; API Gateway does not decode it. A malformed one
+// is fault.Identifier.
 func (r *Request) Param(name string) (string, error) {
 	v, err := url.PathUnescape(r.event.PathParameters[name])
 	if err != nil || !utf8.ValidString(v) {
-		return "", fault.Field(fault.Identifier, name, "%s is not properly encoded.", name)
+		return "", fault.Field(fault.Identifier, name, "%s is not properly URL-encoded.", name)
 	}
 	return v, nil
 }
 
-// Single reads a query parameter that has one value: read gets it if it is
-// there. One that is given again is fault.Invalid, and not read.
-func (r *Request) Single(name string, read func(value string) *fault.Error) fault.List {
-	values := r.Query(name)
-	if len(values) == 0 {
+// Single parses a query parameter that may be given once: fault.Invalid if it is
+// repeated. parse is called only if there is one value.
+func (r *Request) Single(name string, parse func(value string) *fault.Error) fault.List {
+	switch values := r.Query(name); len(values) {
+	case 0:
 		return nil
+	case 1:
+		return fault.ListOf(parse(values[0]))
 	}
-	problem := fault.Field(fault.Invalid, name, "%s must be given once.", name)
-	if len(values) == 1 {
-		problem = read(values[0])
-	}
-	if problem == nil {
-		return nil
-	}
-	return fault.List{problem}
+	return fault.List{fault.Field(fault.Invalid, name, "%s must be given once.", name)}
 }
 
-// Number reads a query parameter that is a whole number from least to most into
-// dst: plain digits, without sign or leading zeros. Else, and if it is given
-// again, it is fault.Invalid, and dst stays.
+// Number parses a query parameter that is a whole number from least to most, in digits
+// without sign or leading zeros, into dst. If it is malformed or repeated, it is
+// fault.Invalid and dst stays as it is.
 func (r *Request) Number(name string, dst *int, least, most int) fault.List {
 	return r.Single(name, func(v string) *fault.Error {
 		n, err := strconv.Atoi(v)
@@ -162,8 +154,7 @@ func (r *Request) Number(name string, dst *int, least, most int) fault.List {
 	})
 }
 
-// Query is every value of a query parameter that may be given several times;
-// Single reads the others.
+// Query returns every value of a query parameter.
 func (r *Request) Query(name string) []string {
 	if v := r.event.MultiValueQueryStringParameters[name]; len(v) > 0 {
 		return v
@@ -174,21 +165,21 @@ func (r *Request) Query(name string) []string {
 	return nil
 }
 
-// body is the request's body as bytes.
+// body returns the decoded body.
 func (r *Request) body() ([]byte, error) {
 	if !r.event.IsBase64Encoded {
 		return []byte(r.event.Body), nil
 	}
 	b, err := base64.StdEncoding.DecodeString(r.event.Body)
 	if err != nil {
-		return nil, &fault.Error{Kind: fault.Invalid, Message: "The request body can not be read.", Cause: err}
+		return nil, &fault.Error{Kind: fault.Invalid, Message: "The request body cannot be read.", Cause: err}
 	}
 	return b, nil
 }
 
-// JSON decodes the body into fields, which say where each member goes. The
-// error lists every problem, in the order of the fields, unknown members last:
-// fault.BodyRequired, TooLarge, MediaType, Invalid, or what a field reports.
+// JSON decodes the body into fields. The error lists every problem, in the order of the
+// fields, unknown members last: fault.BodyRequired, TooLarge, MediaType, Invalid, and
+// the problems of each field.
 func (r *Request) JSON(fields ...Field) error {
 	body, err := r.checkedBody()
 	if err != nil {
@@ -197,20 +188,19 @@ func (r *Request) JSON(fields ...Field) error {
 	return decode(body, fields)
 }
 
-// Peek decodes some members of the body and looks at nothing else of it: for what
-// has to be read beside the key of a caller who is not known yet. It returns false
-// if one of them is wrong or the body is no JSON object: JSON tells what is wrong
-// once the caller is known.
+// Peek decodes some members of the body before the caller is authenticated, and ignores
+// the others. It returns false if the body or one of the members is invalid; JSON
+// reports why once the caller is authenticated.
 func (r *Request) Peek(fields ...Field) bool {
 	body, err := r.checkedBody()
 	if err != nil {
 		return false
 	}
-	members, err := membersOf(body)
-	return err == nil && len(keep(members, fields)) == 0
+	members, err := parseBody(body)
+	return err == nil && len(decodeFields(members, fields)) == 0
 }
 
-// checkedBody is the body if size and headers let it be JSON: else fault.TooLarge,
+// checkedBody returns the body after checking its size and headers: fault.TooLarge,
 // MediaType or Invalid.
 func (r *Request) checkedBody() ([]byte, error) {
 	body, err := r.body()
@@ -228,8 +218,8 @@ func (r *Request) checkedBody() ([]byte, error) {
 	return body, nil
 }
 
-// checkContent tells from its headers whether a body can be JSON in UTF-8; one
-// without headers can. Else it is fault.MediaType.
+// checkContent returns fault.MediaType if the headers say that the body is not JSON in
+// UTF-8. A body without these headers passes.
 func (r *Request) checkContent() error {
 	codings, _ := r.HeaderList("Content-Encoding")
 	for coding := range strings.SplitSeq(codings, ",") {
@@ -243,7 +233,7 @@ func (r *Request) checkContent() error {
 	}
 	media, params, err := mime.ParseMediaType(ct)
 	charset := strings.ToLower(params["charset"])
-	// Clients write utf8, which is no registered name, and mean UTF-8.
+	// Some clients write utf8, although it is not a registered name.
 	if err != nil || media != "application/json" || charset != "" && charset != "utf-8" && charset != "utf8" {
 		return fault.Field(fault.MediaType, "Content-Type", "Content-Type must be application/json, in UTF-8.")
 	}

@@ -61,9 +61,9 @@ func CreationFields(in *account.Creation) []httpapi.Field {
 	fields, emailGiven := AccountFields(&in.Account), false
 	email := slices.IndexFunc(fields, func(f httpapi.Field) bool { return f.Name == "email" })
 	checkEmail := fields[email].Check
-	fields[email].Check = func(name string, value json.RawMessage) fault.List {
+	fields[email].Check = func(value json.RawMessage) fault.List {
 		emailGiven = value[0] == '"'
-		return checkEmail(name, value)
+		return checkEmail(value)
 	}
 	password := httpapi.String("password", new(string), func(field, s string) (string, *fault.Error) {
 		s, problem := account.PasswordRule.Clean(field, s)
@@ -71,8 +71,8 @@ func CreationFields(in *account.Creation) []httpapi.Field {
 		return "", problem
 	})
 	checkPassword := password.Check
-	password.Check = func(name string, value json.RawMessage) fault.List {
-		problems := checkPassword(name, value)
+	password.Check = func(value json.RawMessage) fault.List {
+		problems := checkPassword(value)
 		if !emailGiven {
 			problems = append(fault.List{account.ErrPasswordWithoutEmail()}, problems...)
 		}

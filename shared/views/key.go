@@ -74,7 +74,7 @@ func NewFullKey(k *account.IssuedKey) FullKey { return FullKey{k.Text.Reveal(), 
 func KeyFields(in *account.KeyInput) []httpapi.Field {
 	return []httpapi.Field{
 		httpapi.String("description", &in.Description, account.DescriptionRule.Clean),
-		httpapi.Strings("scopes", new([]string), func(_ string, names []string) (problem *fault.Error) {
+		httpapi.Strings("scopes", func(names []string) (problem *fault.Error) {
 			in.Scopes, problem = account.ParseScopes(names)
 			return problem
 		}),

@@ -204,7 +204,7 @@ func refusedEnding(key kit.Item, now time.Time) error {
 	case k.ReplacedBy != 0:
 		return account.ErrKeyReplaced()
 	}
-	return account.ErrKeyChanged()
+	return fault.Busy(nil)
 }
 
 // spentKey is the key that expired first, or the one that ends now.
