@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -12,72 +11,58 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// withKeys stores an account with n keys, the first one included, the oldest
-// first.
+// withKeys stores an account with n keys, each changed by change (nil: not), and
+// returns the keys, the oldest first.
 func (s *suite) withKeys(n int, change func(i int, k *account.APIKey)) (account.Account, []account.APIKey) {
 	s.Helper()
 	in := s.newAccount()
-	change(0, &in.Key)
-	s.create(in)
-	keys := []account.APIKey{in.Key}
-	for i := 1; i < n; i++ {
+	keys := make([]account.APIKey, n)
+	for i := range keys {
 		k := s.newKey(in.Account.PartnerID, in.Account.ID)
 		k.CreatedAt = k.CreatedAt.Add(time.Duration(i) * time.Second)
-		change(i, &k)
-		s.ok(s.CreateKey(s.Context(), k, effects.Effects{}, now))
-		keys = append(keys, k)
+		if change != nil {
+			change(i, &k)
+		}
+		if in.Key = k; i == 0 {
+			s.create(in)
+		} else {
+			s.ok(s.CreateKey(s.Context(), k, effects.Effects{}, now))
+		}
+		keys[i] = k
 	}
 	return in.Account, keys
 }
 
 func (s *suite) keys(account int64) []account.APIKey {
 	s.Helper()
-	keys, err := s.ListKeys(s.Context(), account)
-	s.ok(err)
-	return keys
+	return must(s.ListKeys(s.Context(), account))
 }
 
 // works tells whether a key lets its caller in.
 func (s *suite) works(k account.APIKey, at time.Time) bool {
 	s.Helper()
-	_, err := s.UseKey(s.Context(), account.KeyUse{AccountID: k.AccountID, Hash: k.Hash, Now: at, Limit: 1000})
+	u := use(k, 1000)
+	u.Now = at
+	err := errOf(s.UseKey(s.Context(), u))
 	if err != nil {
 		s.fails("UseKey", err, fault.Unauthorized)
 	}
 	return err == nil
 }
 
-func accountKeyTests() tests {
-	return tests{
-		"of no account": accountKeyOfNoAccount,
-		"everything comes back, the oldest first":        accountKeyEverythingComesBackTheOldestFirst,
-		"under an idempotency key":                       accountKeyUnderAnIdempotencyKey,
-		"the very key again is ErrIDTaken":               accountKeyTheVeryKeyAgainIsErrIDTaken,
-		"delete is at once":                              accountKeyDeleteIsAtOnce,
-		"delete of a partner's key":                      accountKeyDeleteOfAPartnersKey,
-		"rotation":                                       accountKeyRotation,
-		"rotation of what is gone, expired or changed":   accountKeyRotationOfWhatIsGoneExpiredOrChanged,
-		"no more than the limit":                         accountKeyNoMoreThanTheLimit,
-		"expired keys make room, the first that expired": accountKeyExpiredKeysMakeRoomTheFirstThatExpired,
-		"at once, no more than the limit":                accountKeyAtOnceNoMoreThanTheLimit,
-		"at once deleted, the count is right":            accountKeyAtOnceDeletedTheCountIsRight,
-		"at once rotated, one does":                      accountKeyAtOnceRotatedOneDoes,
-	}
-}
+type accountKeys struct{ *suite }
 
-func accountKeyOfNoAccount(s *suite) {
+func (s accountKeys) TestAbsentAccount() {
 	k := s.newKey(s.id(), s.id())
 	for _, rec := range []*effects.Record{nil, s.answer()} {
-		err := s.CreateKey(s.Context(), k, effects.Effects{Answer: rec}, now)
-		s.fails("CreateKey", err, fault.NotFound)
-		err = s.RotateKey(s.Context(), s.newKey(k.PartnerID, k.AccountID), k, now, effects.Effects{Answer: rec}, now)
-		s.fails("RotateKey", err, fault.NotFound)
+		s.fails("CreateKey", s.CreateKey(s.Context(), k, effects.Effects{Answer: rec}, now), fault.NotFound)
+		s.fails("RotateKey", s.RotateKey(s.Context(), s.newKey(k.PartnerID, k.AccountID), k, now, effects.Effects{Answer: rec}, now), fault.NotFound)
 	}
 	s.fails("DeleteKey", s.DeleteKey(s.Context(), k, effects.Effects{}, now), fault.NotFound)
 	s.equal("works", s.works(k, now), false)
 }
 
-func accountKeyEverythingComesBackTheOldestFirst(s *suite) {
+func (s accountKeys) TestAllFieldsOldestFirst() {
 	a, keys := s.withKeys(4, func(i int, k *account.APIKey) {
 		if i == 2 {
 			k.Description, k.ExpiresAt = "for \u6f22", milli(now.Add(time.Hour))
@@ -90,16 +75,14 @@ func accountKeyEverythingComesBackTheOldestFirst(s *suite) {
 	s.equal("works", s.works(keys[0], now), true)
 	keys[0].LastUsedOn = today
 	s.equal("keys, one used", s.keys(a.ID), keys)
-	used, err := s.UseKey(s.Context(), account.KeyUse{AccountID: a.ID, Hash: keys[1].Hash, Now: now, Limit: 5})
-	s.ok(err)
+	used := must(s.UseKey(s.Context(), account.KeyUse{AccountID: a.ID, Hash: keys[1].Hash, Now: now, Limit: 5}))
 	s.equal("scopes", used.Key.Scopes, keys[1].Scopes)
 	s.account() // somebody else's key
 	s.equal("version of the account", s.stored(a.ID).Version, int64(1))
 }
 
-func accountKeyUnderAnIdempotencyKey(s *suite) {
-	same := func(int, *account.APIKey) {}
-	a, keys := s.withKeys(1, same)
+func (s accountKeys) TestIdempotencyKey() {
+	a, keys := s.withKeys(1, nil)
 	rec := s.answer()
 	s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{Answer: rec}, now))
 	s.replays("CreateKey", s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{Answer: rec}, now), *rec)
@@ -109,19 +92,13 @@ func accountKeyUnderAnIdempotencyKey(s *suite) {
 	s.equal("keys", len(s.keys(a.ID)), 3)
 }
 
-func accountKeyTheVeryKeyAgainIsErrIDTaken(s *suite) {
-	same := func(int, *account.APIKey) {}
-	_, keys := s.withKeys(1, same)
-	err := s.CreateKey(s.Context(), keys[0], effects.Effects{}, now)
-	s.fails("CreateKey", err, fault.Internal)
-	if !errors.Is(err, account.ErrIDTaken) {
-		s.Errorf("CreateKey = %v, want ErrIDTaken", err)
-	}
+func (s accountKeys) TestSameKeyTwiceIsErrIDTaken() {
+	_, keys := s.withKeys(1, nil)
+	s.wraps("CreateKey", s.CreateKey(s.Context(), keys[0], effects.Effects{}, now), account.ErrIDTaken)
 }
 
-func accountKeyDeleteIsAtOnce(s *suite) {
-	same := func(int, *account.APIKey) {}
-	a, keys := s.withKeys(2, same)
+func (s accountKeys) TestDeleteTakesEffectAtOnce() {
+	a, keys := s.withKeys(2, nil)
 	s.equal("before", s.works(keys[0], now), true)
 	s.ok(s.DeleteKey(s.Context(), keys[0], effects.Effects{}, now))
 	s.equal("after", s.works(keys[0], now), false)
@@ -132,17 +109,16 @@ func accountKeyDeleteIsAtOnce(s *suite) {
 	s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now))
 }
 
-func accountKeyDeleteOfAPartnersKey(s *suite) {
+func (s accountKeys) TestDeletePartnerKey() {
 	p := account.Partner{ID: s.id(), Environment: carrier.Production, CreatedAt: milli(now)}
 	k := s.newKey(p.ID, 0)
 	s.ok(s.CreatePartner(s.Context(), p, k, effects.Effects{}, now))
 	s.ok(s.DeleteKey(s.Context(), k, effects.Effects{}, now))
-	_, err := s.UseKey(s.Context(), account.KeyUse{PartnerID: p.ID, Hash: k.Hash, Now: now, Limit: 5})
-	s.fails("UseKey", err, fault.Unauthorized)
+	s.fails("UseKey", errOf(s.UseKey(s.Context(), use(k, 5))), fault.Unauthorized)
 	s.fails("again", s.DeleteKey(s.Context(), k, effects.Effects{}, now), fault.NotFound)
 }
 
-func accountKeyRotation(s *suite) {
+func (s accountKeys) TestRotate() {
 	end := milli(now.Add(time.Hour))
 	for name, tc := range map[string]struct {
 		expires, until, want time.Time
@@ -166,50 +142,42 @@ func accountKeyRotation(s *suite) {
 	}
 }
 
-func accountKeyRotationOfWhatIsGoneExpiredOrChanged(s *suite) {
+func (s accountKeys) TestRotateAbsentExpiredOrChangedKey() {
 	a, keys := s.withKeys(3, func(i int, k *account.APIKey) {
 		if i == 1 {
 			k.ExpiresAt = milli(now.Add(time.Minute))
 		}
 	})
 	next := s.newKey(a.PartnerID, a.ID)
-	err := s.RotateKey(s.Context(), s.newKey(a.PartnerID, a.ID), next, now.Add(time.Hour), effects.Effects{}, now)
-	s.fails("gone", err, fault.NotFound)
-	err = s.RotateKey(s.Context(), keys[1], next, now.Add(time.Hour), effects.Effects{}, now.Add(time.Minute))
-	s.fails("expired", err, fault.State)
+	s.fails("gone", s.RotateKey(s.Context(), s.newKey(a.PartnerID, a.ID), next, now.Add(time.Hour), effects.Effects{}, now), fault.NotFound)
+	s.fails("expired", s.RotateKey(s.Context(), keys[1], next, now.Add(time.Hour), effects.Effects{}, now.Add(time.Minute)), fault.State)
 	s.ok(s.RotateKey(s.Context(), keys[2], s.newKey(a.PartnerID, a.ID), now.Add(time.Hour), effects.Effects{}, now))
-	err = s.RotateKey(s.Context(), keys[2], next, now.Add(2*time.Hour), effects.Effects{}, now)
-	s.fails("changed", err, fault.State)
+	s.fails("changed", s.RotateKey(s.Context(), keys[2], next, now.Add(2*time.Hour), effects.Effects{}, now), fault.State)
 	again := s.keys(a.ID)[slices.IndexFunc(s.keys(a.ID), func(k account.APIKey) bool { return k.ID == keys[2].ID })]
-	err = s.RotateKey(s.Context(), again, next, now.Add(2*time.Hour), effects.Effects{}, now)
-	s.fails("rotated already", err, fault.State)
+	s.fails("rotated already", s.RotateKey(s.Context(), again, next, now.Add(2*time.Hour), effects.Effects{}, now), fault.State)
 	s.equal("keys", len(s.keys(a.ID)), 4)
 	s.equal("works", s.works(next, now), false)
 }
 
-func accountKeyNoMoreThanTheLimit(s *suite) {
-	same := func(int, *account.APIKey) {}
-	a, keys := s.withKeys(account.MaxKeys, same)
+func (s accountKeys) TestLimit() {
+	a, keys := s.withKeys(account.MaxKeys, nil)
 	next := s.newKey(a.PartnerID, a.ID)
 	rec := s.answer()
-	err := s.CreateKey(s.Context(), next, effects.Effects{Answer: rec}, now)
-	s.fails("CreateKey", err, fault.State)
-	err = s.RotateKey(s.Context(), keys[0], next, now.Add(time.Hour), effects.Effects{Answer: rec}, now)
-	s.fails("RotateKey with grace", err, fault.State)
+	s.fails("CreateKey", s.CreateKey(s.Context(), next, effects.Effects{Answer: rec}, now), fault.State)
+	s.fails("RotateKey with grace", s.RotateKey(s.Context(), keys[0], next, now.Add(time.Hour), effects.Effects{Answer: rec}, now), fault.State)
 	s.equal("keys", s.keys(a.ID), keys)
 
 	s.ok(s.RotateKey(s.Context(), keys[0], next, now, effects.Effects{Answer: rec}, now))
 	s.equal("the old one works", s.works(keys[0], now), false)
 	s.equal("the new one works", s.works(next, now), true)
 	s.equal("keys", len(s.keys(a.ID)), account.MaxKeys)
-	err = s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now)
-	s.fails("CreateKey", err, fault.State)
+	s.fails("CreateKey", s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now), fault.State)
 	s.replays("a repeat", s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{Answer: rec}, now), *rec)
 	s.ok(s.DeleteKey(s.Context(), keys[7], effects.Effects{}, now))
 	s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now))
 }
 
-func accountKeyExpiredKeysMakeRoomTheFirstThatExpired(s *suite) {
+func (s accountKeys) TestFirstExpiredKeyMakesRoom() {
 	a, keys := s.withKeys(account.MaxKeys, func(i int, k *account.APIKey) {
 		if i == 3 || i == 8 {
 			k.ExpiresAt = milli(now.Add(time.Duration(i) * time.Minute))
@@ -217,75 +185,46 @@ func accountKeyExpiredKeysMakeRoomTheFirstThatExpired(s *suite) {
 	})
 	next := s.newKey(a.PartnerID, a.ID)
 	next.CreatedAt = next.CreatedAt.Add(time.Hour)
-	err := s.CreateKey(s.Context(), next, effects.Effects{}, now)
-	s.fails("none has expired", err, fault.State)
+	s.fails("none has expired", s.CreateKey(s.Context(), next, effects.Effects{}, now), fault.State)
 	s.ok(s.CreateKey(s.Context(), next, effects.Effects{Answer: s.answer()}, now.Add(time.Hour)))
 	s.equal("keys", s.keys(a.ID), append(slices.Delete(slices.Clone(keys), 3, 4), next))
 	s.ok(s.RotateKey(s.Context(), keys[0], s.newKey(a.PartnerID, a.ID), now.Add(2*time.Hour), effects.Effects{}, now.Add(time.Hour)))
-	err = s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now.Add(time.Hour))
-	s.fails("none has expired now", err, fault.State)
+	s.fails("none has expired now", s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now.Add(time.Hour)), fault.State)
 	s.equal("keys", len(s.keys(a.ID)), account.MaxKeys)
 }
 
-func accountKeyAtOnceNoMoreThanTheLimit(s *suite) {
+func (s accountKeys) TestConcurrentCreatesKeepTheLimit() {
 	const rivals = 6
 	a, keys := s.withKeys(account.MaxKeys-2, func(i int, k *account.APIKey) {
 		if i == 5 {
 			k.ExpiresAt = milli(now.Add(time.Minute))
 		}
 	})
-	created := 0
-	for _, err := range race(rivals, func(int) error {
+	s.wins(3, race(rivals, func(int) error { // two free places, and that of the expired key
 		for {
 			err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now.Add(time.Hour))
 			if err == nil || fault.Of(err)[0].RetryAfter == 0 {
 				return err
 			}
 		}
-	}) {
-		if err == nil {
-			created++
-		} else {
-			s.fails("over the limit", err, fault.State)
-		}
-	}
-	s.equal("created: two places, and that of the expired one", created, 3)
+	}), fault.State)
 	s.equal("keys", len(s.keys(a.ID)), account.MaxKeys)
 	s.equal("the expired one is there", slices.ContainsFunc(s.keys(a.ID), func(k account.APIKey) bool { return k.Hash == keys[5].Hash }), false)
 }
 
-func accountKeyAtOnceDeletedTheCountIsRight(s *suite) {
-	same := func(int, *account.APIKey) {}
-	a, keys := s.withKeys(account.MaxKeys, same)
-	gone := 0
-	for _, err := range race(6, func(int) error { return s.DeleteKey(s.Context(), keys[0], effects.Effects{}, now) }) {
-		if err == nil {
-			gone++
-		} else if !fault.Is(err, fault.State) {
-			s.fails("too late", err, fault.NotFound)
-		}
-	}
-	s.equal("deleted", gone, 1)
+func (s accountKeys) TestConcurrentDeletesCountOnce() {
+	a, keys := s.withKeys(account.MaxKeys, nil)
+	s.wins(1, race(6, func(int) error { return s.DeleteKey(s.Context(), keys[0], effects.Effects{}, now) }), fault.NotFound, fault.State)
 	s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now))
-	err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now)
-	s.fails("one more", err, fault.State)
+	s.fails("one more", s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now), fault.State)
 }
 
-func accountKeyAtOnceRotatedOneDoes(s *suite) {
-	same := func(int, *account.APIKey) {}
-	a, keys := s.withKeys(1, same)
-	won := 0
-	for _, err := range race(6, func(i int) error {
+func (s accountKeys) TestConcurrentRotationsOneSucceeds() {
+	a, keys := s.withKeys(1, nil)
+	s.wins(1, race(6, func(i int) error {
 		k := s.newKey(a.PartnerID, a.ID)
 		k.Description = strconv.Itoa(i)
 		return s.RotateKey(s.Context(), keys[0], k, now.Add(time.Hour), effects.Effects{}, now)
-	}) {
-		if err == nil {
-			won++
-		} else {
-			s.fails("a loser", err, fault.State)
-		}
-	}
-	s.equal("rotations", won, 1)
+	}), fault.State)
 	s.equal("keys", len(s.keys(a.ID)), 2)
 }

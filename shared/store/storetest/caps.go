@@ -13,16 +13,16 @@ import (
 	"carrierlink/shared/store"
 )
 
-// capped is the suite with caps, and an account of it.
-func (s *suite) capped(caps Caps) (*suite, int64) {
+type caps struct{ *suite }
+
+// capped is the suite with a store that has these caps, and an account of it.
+func (s caps) capped(c Caps) (caps, int64) {
 	s.Helper()
-	own := &suite{T: s.T, folding: folding{s.open(s.T, caps)}, open: s.open}
-	n := own.newAccount()
-	own.create(n)
-	return own, n.Account.ID
+	own := caps{&suite{T: s.T, folding: folding{s.open(s.T, c)}, open: s.open}}
+	return own, own.account().ID
 }
 
-// linkAt links one connection more at a time, with this number.
+// linkAt links another connection with this number at a time.
 func (s *suite) linkAt(accountID int64, number string, at time.Time) (connection.Connection, error) {
 	s.Helper()
 	c := s.newConnection(accountID)
@@ -34,8 +34,8 @@ func (s *suite) linkAt(accountID int64, number string, at time.Time) (connection
 	return c, s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{}, now)
 }
 
-// refused expects fault.State, without a time to come back, in words that name
-// the cap.
+// refused checks that err is fault.State without RetryAfter, and that its message has
+// these words, which name the cap.
 func (s *suite) refused(what string, err error, words string) {
 	s.Helper()
 	p := s.problem(what, err, fault.State)
@@ -50,41 +50,22 @@ func (s *suite) unlinkAt(c connection.Connection, at time.Time) error {
 	return s.Unlink(s.Context(), &c, effects.Effects{}, now)
 }
 
-func capTests() tests {
-	return tests{
-		"connections, at a time":        capConnectionsAtATime,
-		"connections, begun at once":    capConnectionsBegunAtOnce,
-		"duplicates of a number":        capDuplicatesOfANumber,
-		"links of a day":                capLinksOfADay,
-		"links of a day, begun at once": capLinksOfADayBegunAtOnce,
-		"unlinkings of a day":           capUnlinkingsOfADay,
-		"keys":                          capKeys,
-	}
-}
-
-func capConnectionsAtATime(s *suite) {
+func (s caps) TestConnections() {
 	s, account := s.capped(Caps{Caps: connection.Caps{Connections: 3}})
 	var made []connection.Connection
 	for i := range 3 {
-		c, err := s.linkAt(account, strconv.Itoa(i), now)
-		s.ok(err)
-		made = append(made, c)
+		made = append(made, must(s.linkAt(account, strconv.Itoa(i), now)))
 	}
-	_, err := s.linkAt(account, "more", now)
-	s.refused("a fourth", err, "3 carrier connections")
+	s.refused("a fourth", errOf(s.linkAt(account, "more", now)), "3 carrier connections")
 	s.ok(s.unlinkAt(made[0], now))
-	_, err = s.linkAt(account, "more", now)
-	s.ok(err)
+	s.ok(errOf(s.linkAt(account, "more", now)))
 }
 
-func capConnectionsBegunAtOnce(s *suite) {
+func (s caps) TestConnectionsOfConcurrentLinks() {
 	s, account := s.capped(Caps{Caps: connection.Caps{Connections: 3}})
 	var begun []connection.Connection
 	for i := range 5 {
-		c := s.newConnection(account)
-		c.AccountNumber = strconv.Itoa(i)
-		s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-		begun = append(begun, c)
+		begun = append(begun, s.intent(account, numbered(strconv.Itoa(i))))
 	}
 	finished := 0
 	for _, err := range race(len(begun), func(i int) error {
@@ -102,99 +83,73 @@ func capConnectionsBegunAtOnce(s *suite) {
 	s.equal("carriers_count", s.load(account, store.Want{}).Account.CarriersCount, 3)
 }
 
-func capDuplicatesOfANumber(s *suite) {
+func (s caps) TestDuplicatesOfANumber() {
 	s, account := s.capped(Caps{Caps: connection.Caps{Duplicates: 2}})
-	first, err := s.linkAt(account, "0001", now)
-	s.ok(err)
-	_, err = s.linkAt(account, "0001", now)
-	s.ok(err)
-	_, err = s.linkAt(account, "0001", now)
-	s.refused("a third", err, "2 times")
-	other, err := s.linkAt(account, "0002", now)
-	s.ok(err)
+	first := must(s.linkAt(account, "0001", now))
+	s.ok(errOf(s.linkAt(account, "0001", now)))
+	s.refused("a third", errOf(s.linkAt(account, "0001", now)), "2 times")
+	other := must(s.linkAt(account, "0002", now))
 	changed := other
 	changed.AccountNumber = "0001"
 	change := connection.Update{OldNumber: "0002", AllowDuplicate: true}
 	s.refused("a change", s.ChangeConnection(s.Context(), &changed, change, effects.Effects{}, now), "2 times")
 	s.ok(s.unlinkAt(first, now))
 	s.ok(s.ChangeConnection(s.Context(), &changed, change, effects.Effects{}, now))
-	_, err = s.linkAt(account, "0001", now)
-	s.refused("a third again", err, "2 times")
+	s.refused("a third again", errOf(s.linkAt(account, "0001", now)), "2 times")
 }
 
-func capLinksOfADay(s *suite) {
+func (s caps) TestLinksPerDay() {
 	s, account := s.capped(Caps{Caps: connection.Caps{LinksPerDay: 2}})
 	evening := time.Date(2026, 3, 4, 23, 59, 59, 999_000_000, time.UTC)
 	for i := range 2 {
-		c, err := s.linkAt(account, strconv.Itoa(i), evening)
-		s.ok(err)
-		s.ok(s.unlinkAt(c, evening))
+		s.ok(s.unlinkAt(must(s.linkAt(account, strconv.Itoa(i), evening)), evening))
 	}
 	c := s.newConnection(account)
 	c.ModifiedAt = evening
 	s.refused("a third", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), "link 2 carriers a day")
-	_, err := s.Connection(s.Context(), account, c.ID)
-	s.fails("its intent", err, fault.NotFound)
-	// A link that came to nothing counts nothing.
+	s.fails("its intent", errOf(s.Connection(s.Context(), account, c.ID)), fault.NotFound)
+	// A link that was dropped does not count.
 	midnight := evening.Add(time.Millisecond)
 	for range 4 {
-		failed := s.newConnection(account)
-		failed.ModifiedAt = midnight
-		s.ok(s.BeginLink(s.Context(), &failed, connection.LinkOptions{}))
-		s.ok(s.DropLink(s.Context(), failed))
+		s.ok(s.DropLink(s.Context(), s.intent(account, func(c *connection.Connection) { c.ModifiedAt = midnight })))
 	}
 	for i := range 2 {
-		_, err := s.linkAt(account, strconv.Itoa(i), midnight)
-		s.ok(err)
+		s.ok(errOf(s.linkAt(account, strconv.Itoa(i), midnight)))
 	}
-	_, err = s.linkAt(account, "more", midnight)
-	s.refused("a third of the next day", err, "link 2 carriers a day")
-	other := s.newAccount()
-	s.create(other)
-	_, err = s.linkAt(other.Account.ID, "more", midnight)
-	s.ok(err)
+	s.refused("a third of the next day", errOf(s.linkAt(account, "more", midnight)), "link 2 carriers a day")
+	s.ok(errOf(s.linkAt(s.account().ID, "more", midnight)))
 }
 
-func capLinksOfADayBegunAtOnce(s *suite) {
+func (s caps) TestLinksPerDayOfConcurrentLinks() {
 	s, account := s.capped(Caps{Caps: connection.Caps{LinksPerDay: 1}})
 	var begun []connection.Connection
 	for i := range 2 {
-		c := s.newConnection(account)
-		c.AccountNumber, c.ModifiedAt = strconv.Itoa(i), now
-		s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-		begun = append(begun, c)
+		begun = append(begun, s.intent(account, numbered(strconv.Itoa(i)), func(c *connection.Connection) { c.ModifiedAt = now }))
 	}
 	s.ok(s.FinishLink(s.Context(), &begun[0], nil, nil, effects.Effects{}, now))
 	s.refused("the other one", s.FinishLink(s.Context(), &begun[1], nil, nil, effects.Effects{}, now), "link 1 carriers a day")
 	s.equal("carriers_count", s.load(account, store.Want{}).Account.CarriersCount, 1)
 }
 
-func capUnlinkingsOfADay(s *suite) {
+func (s caps) TestUnlinksPerDay() {
 	s, account := s.capped(Caps{Caps: connection.Caps{LinksPerDay: 2}})
 	var made []connection.Connection
 	for i := range 4 {
-		c, err := s.linkAt(account, strconv.Itoa(i), now.AddDate(0, 0, i/2))
-		s.ok(err)
-		made = append(made, c)
+		made = append(made, must(s.linkAt(account, strconv.Itoa(i), now.AddDate(0, 0, i/2))))
 	}
 	at := now.AddDate(0, 0, 7)
 	s.ok(s.unlinkAt(made[0], at))
 	s.ok(s.unlinkAt(made[1], at))
 	s.refused("a third", s.unlinkAt(made[2], at), "unlink 2 carriers a day")
-	row, err := s.Connection(s.Context(), account, made[2].ID)
-	s.ok(err)
-	s.equal("version", row.Version, made[2].Version)
+	s.equal("version", s.row(made[2]).Version, made[2].Version)
 	s.ok(s.unlinkAt(made[2], at.AddDate(0, 0, 1)))
 }
 
-func capKeys(s *suite) {
+func (s caps) TestKeys() {
 	s, account := s.capped(Caps{Keys: 2})
 	k := s.newKey(5, account)
-	err := s.CreateKey(s.Context(), k, effects.Effects{}, now)
-	s.ok(err)
-	err = s.CreateKey(s.Context(), s.newKey(5, account), effects.Effects{}, now)
-	s.refused("a third", err, "2 API keys")
+	s.ok(s.CreateKey(s.Context(), k, effects.Effects{}, now))
+	s.refused("a third", s.CreateKey(s.Context(), s.newKey(5, account), effects.Effects{}, now), "2 API keys")
 	s.ok(s.DeleteKey(s.Context(), k, effects.Effects{}, now))
-	err = s.CreateKey(s.Context(), s.newKey(5, account), effects.Effects{}, now)
-	s.ok(err)
+	s.ok(s.CreateKey(s.Context(), s.newKey(5, account), effects.Effects{}, now))
 }

@@ -14,13 +14,13 @@ import (
 	"carrierlink/shared/store"
 )
 
-// full stores an account with an email and an external id.
-func (s *suite) full() account.Account {
+// rename is a change of an account.
+func rename(a *account.Account) { a.FirstName = "Changed" }
+
+// full stores an account with an email and an external id, changed by change.
+func (s *suite) full(change ...func(*account.Account)) account.Account {
 	s.Helper()
-	n := s.newAccount()
-	n.Account.Email, n.Account.ExternalID = s.hash()[:20]+"@example.com", s.hash()
-	s.create(n)
-	return n.Account
+	return s.account(append(change, emailed(s.email()), func(a *account.Account) { a.ExternalID = s.hash() })...)
 }
 
 // stored is the account as it is now.
@@ -37,6 +37,42 @@ func (s *suite) stored(id int64) account.Account {
 func asListed(a account.Account) account.Account {
 	a.PasswordHash, a.Following = "", false
 	return a
+}
+
+// lists checks what a list of a partner's accounts has.
+func (s *suite) lists(what string, partner int64, f account.Filter, at time.Time, want ...account.Account) {
+	s.Helper()
+	found, _ := must2(s.ListAccounts(s.Context(), partner, f, nil, 0, 9, at))
+	for i := range want {
+		want[i] = asListed(want[i])
+	}
+	s.equal(what+": listed", found, want)
+}
+
+// disable, enable, remove and restore change the stored account and return it as it
+// is then.
+func (s *suite) disable(a account.Account) account.Account {
+	s.Helper()
+	s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now))
+	return s.stored(a.ID)
+}
+
+func (s *suite) enable(a account.Account) account.Account {
+	s.Helper()
+	s.ok(s.SetAccountActive(s.Context(), a, false, true, effects.Effects{}, now))
+	return s.stored(a.ID)
+}
+
+func (s *suite) remove(a account.Account) account.Account {
+	s.Helper()
+	s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now))
+	return s.stored(a.ID)
+}
+
+func (s *suite) restore(a account.Account) account.Account {
+	s.Helper()
+	s.ok(s.RestoreAccount(s.Context(), a, false, effects.Effects{}, now))
+	return s.stored(a.ID)
 }
 
 // replays checks that a change found its Idempotency-Key taken by a record.
@@ -86,49 +122,21 @@ func (s *suite) answer() *effects.Record {
 // free checks that an account can be created with these identifiers.
 func (s *suite) free(a account.Account, at time.Time) {
 	s.Helper()
-	n := s.newAccount()
-	n.Account.PartnerID, n.Account.Email, n.Account.ExternalID = a.PartnerID, a.Email, a.ExternalID
-	s.ok(s.CreateAccount(s.Context(), n, effects.Effects{}, at))
+	s.ok(s.CreateAccount(s.Context(), s.newAccount(identifiedLike(a)), effects.Effects{}, at))
 }
 
-func changeTests() tests {
-	return tests{
-		"of what is gone":                                      changeOfWhatIsGone,
-		"of another version":                                   changeOfAnotherVersion,
-		"of the country while a carrier is linked":             changeOfTheCountryWhileACarrierIsLinked,
-		"of nothing":                                           changeOfNothing,
-		"of a state, pinned to what was read":                  changeOfAStatePinnedToWhatWasRead,
-		"to what others hold":                                  changeToWhatOthersHold,
-		"an old version of an account comes before conflicts":  changeAnOldVersionOfAnAccountComesBeforeConflicts,
-		"of identifiers":                                       changeOfIdentifiers,
-		"of an email's letter case is no conflict with itself": changeOfAnEmailsLetterCaseIsNoConflictWithItself,
-		"everything, and back to little":                       changeEverythingAndBackToLittle,
-		"of an account as a list shows it leaves its password": changeOfAnAccountAsAListShowsItLeavesItsPassword,
-		"under an idempotency key":                             changeUnderAnIdempotencyKey,
-		"of Active":                                            changeOfActive,
-		"an ended context is internal":                         changeAnEndedContextIsInternal,
-		"at once of one version, one wins":                     changeAtOnceOfOneVersionOneWins,
-		"at once under one idempotency key, one changes":       changeAtOnceUnderOneIdempotencyKeyOneChanges,
-		"at once with links, no carrier is lost":               changeAtOnceWithLinksNoCarrierIsLost,
-		"at once enabled and disabled, both are done":          changeAtOnceEnabledAndDisabledBothAreDone,
-	}
-}
+type changes struct{ *suite }
 
-func changeOfWhatIsGone(s *suite) {
-	rename := func(a *account.Account) { a.FirstName = "Changed" }
+func (s changes) TestAbsentAccount() {
 	a := s.newAccount().Account
 	s.refusesUpdate("update", a, rename, fault.NotFound)
-	err := s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now)
-	s.fails("disable", err, fault.NotFound)
-	err = s.DeleteAccount(s.Context(), a, false, now.Add(time.Hour), effects.Effects{}, now)
-	s.fails("delete", err, fault.NotFound)
+	s.fails("disable", s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now), fault.NotFound)
+	s.fails("delete", s.DeleteAccount(s.Context(), a, false, now.Add(time.Hour), effects.Effects{}, now), fault.NotFound)
 	a.PurgeAt = now.Add(time.Hour)
-	err = s.RestoreAccount(s.Context(), a, false, effects.Effects{}, now)
-	s.fails("restore", err, fault.NotFound)
+	s.fails("restore", s.RestoreAccount(s.Context(), a, false, effects.Effects{}, now), fault.NotFound)
 }
 
-func changeOfAnotherVersion(s *suite) {
-	rename := func(a *account.Account) { a.FirstName = "Changed" }
+func (s changes) TestOtherVersion() {
 	a := s.account()
 	b := s.update(a, rename)
 	s.equal("version", b.Version, a.Version+1)
@@ -137,23 +145,17 @@ func changeOfAnotherVersion(s *suite) {
 	s.refusesUpdate("new", b, rename, fault.Precondition)
 }
 
-func changeOfTheCountryWhileACarrierIsLinked(s *suite) {
-	rename := func(a *account.Account) { a.FirstName = "Changed" }
+func (s changes) TestCountryIsFixedWhileACarrierIsLinked() {
 	a := s.stored(s.linked().AccountID)
 	abroad := func(a *account.Account) { a.OriginCountryCode = "NZ" }
-	p := s.refusesUpdate("linked", a, abroad, fault.State)
-	s.equal("field", p[0].Field, "origin_country_code")
+	s.equal("field", s.refusesUpdate("linked", a, abroad, fault.State)[0].Field, "origin_country_code")
 	s.update(a, rename)
 	s.equal("country", s.update(s.account(), abroad).OriginCountryCode, "NZ")
 }
 
-func changeOfNothing(s *suite) {
-	rename := func(a *account.Account) { a.FirstName = "Changed" }
-	n := s.newAccount()
-	n.Account.Email, n.Account.ExternalID, n.Account.PasswordHash = s.hash()[:20]+"@example.com", s.hash(), s.hash()
-	n.Account.Metadata = map[string]string{"a": "b", "c": ""}
-	s.create(n)
-	a := s.stored(n.Account.ID)
+func (s changes) TestChangeOfNothing() {
+	a := s.full(func(a *account.Account) { a.PasswordHash, a.Metadata = s.hash(), map[string]string{"a": "b", "c": ""} })
+	s.equal("as created", s.stored(a.ID), a)
 	s.equal("without a record", s.update(a, func(*account.Account) {}), a)
 	rec := s.answer()
 	s.ok(s.UpdateAccount(s.Context(), account.Update{Old: a, New: a}, effects.Effects{Answer: rec}, now))
@@ -161,15 +163,14 @@ func changeOfNothing(s *suite) {
 	s.replays("its repeat", s.UpdateAccount(s.Context(), account.Update{Old: a, New: a}, effects.Effects{Answer: rec}, now), *rec)
 	b := s.update(a, rename)
 	s.refusesUpdate("of another version", a, func(*account.Account) {}, fault.Precondition)
-	s.ok(s.DeleteAccount(s.Context(), b, false, purge, effects.Effects{}, now))
+	s.remove(b)
 	s.refusesUpdate("of a deleted one", b, func(*account.Account) {}, fault.State)
-	// Carriers are counted by links, whatever a change says of them.
+	// Only links count carriers: a change of the count changes nothing.
 	c := s.stored(s.linked().AccountID)
 	s.equal("while a carrier is linked", s.update(c, func(a *account.Account) { a.CarriersCount = 0 }), c)
 }
 
-func changeOfAStatePinnedToWhatWasRead(s *suite) {
-	rename := func(a *account.Account) { a.FirstName = "Changed" }
+func (s changes) TestPinnedVersion() {
 	for what, change := range map[string]func(a account.Account, rec *effects.Record) error{
 		"disable": func(a account.Account, rec *effects.Record) error {
 			return s.SetAccountActive(s.Context(), a, true, false, effects.Effects{Answer: rec}, now)
@@ -184,11 +185,8 @@ func changeOfAStatePinnedToWhatWasRead(s *suite) {
 		old := s.full()
 		read := s.update(old, rename)
 		if what == "restore" {
-			s.ok(s.DeleteAccount(s.Context(), read, false, purge, effects.Effects{}, now))
-			old = s.stored(read.ID)
-			s.ok(s.RestoreAccount(s.Context(), old, false, effects.Effects{}, now))
-			s.ok(s.DeleteAccount(s.Context(), s.stored(old.ID), false, purge, effects.Effects{}, now))
-			read = s.stored(old.ID)
+			old = s.remove(read)
+			read = s.remove(s.restore(old))
 		}
 		for _, rec := range []*effects.Record{nil, s.answer()} {
 			s.fails(what+" of an old version", change(old, rec), fault.Precondition)
@@ -201,70 +199,50 @@ func changeOfAStatePinnedToWhatWasRead(s *suite) {
 	}
 }
 
-func changeToWhatOthersHold(s *suite) {
-	a, same, stranger := s.full(), s.newAccount(), s.full()
-	same.Account.PartnerID, same.Account.ExternalID = a.PartnerID, "same"
-	s.create(same)
-	list := s.refusesUpdate("both", a, func(a *account.Account) {
-		a.ExternalID, a.Email = "same", strings.ToUpper(stranger.Email)
-	}, fault.Conflict)
-	var got []conflict
-	for _, p := range list {
-		got = append(got, conflict{p.Field, p.ExistingAccountID})
-	}
-	s.equal("conflicts", got, []conflict{{"external_account_id", same.Account.ID}, {"email", 0}})
-	list = s.refusesUpdate("one", a, func(a *account.Account) { a.Email, a.ExternalID = "", "same" }, fault.Conflict)
-	s.equal("conflicts", len(list), 1)
-	id, err := s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, now)
-	s.ok(err)
-	s.equal("what it has is its own still", id, a.ID)
+func (s changes) TestTakenIdentifiers() {
+	a, stranger := s.full(), s.full()
+	external := conflict{"external_account_id", s.account(external(a.PartnerID, "same")).ID}
+	both := func(a *account.Account) { a.ExternalID, a.Email = "same", strings.ToUpper(stranger.Email) }
+	s.conflicts("both", s.refusesUpdate("both", a, both, fault.Conflict), external, conflict{"email", 0})
+	one := func(a *account.Account) { a.ExternalID, a.Email = "same", "" }
+	s.conflicts("one", s.refusesUpdate("one", a, one, fault.Conflict), external)
+	s.equal("it keeps its external id", must(s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, now)), a.ID)
 }
 
-func changeAnOldVersionOfAnAccountComesBeforeConflicts(s *suite) {
-	rename := func(a *account.Account) { a.FirstName = "Changed" }
+func (s changes) TestOldVersionComesBeforeConflicts() {
 	a, other := s.full(), s.full()
 	s.update(a, rename)
-	s.refusesUpdate("both", a, func(a *account.Account) { a.Email = other.Email }, fault.Precondition)
+	s.refusesUpdate("both", a, emailed(other.Email), fault.Precondition)
 }
 
-func changeOfIdentifiers(s *suite) {
+func (s changes) TestIdentifiers() {
 	a := s.full()
-	old := a
 	b := s.update(a, func(a *account.Account) { a.Email, a.ExternalID = "new."+a.Email, "n#/%"+a.ExternalID })
-	s.free(old, now)
-	id, err := s.AccountByExternalID(s.Context(), b.PartnerID, b.ExternalID, now)
-	s.ok(err)
-	s.equal("found", id, a.ID)
-	n := s.newAccount()
-	n.Account.PartnerID, n.Account.Email, n.Account.ExternalID = b.PartnerID, b.Email, b.ExternalID
-	s.refuses("the new ones", n, conflict{"external_account_id", a.ID}, conflict{"email", a.ID})
+	s.free(a, now)
+	s.equal("found", must(s.AccountByExternalID(s.Context(), b.PartnerID, b.ExternalID, now)), a.ID)
+	s.refuses("the new ones", s.newAccount(identifiedLike(b)), conflict{"external_account_id", a.ID}, conflict{"email", a.ID})
 
 	c := s.update(b, func(a *account.Account) { a.Email, a.ExternalID = "", "" })
 	s.free(b, now)
-	s.update(c, func(a *account.Account) { a.Email, a.ExternalID = s.hash()[:20]+"@example.com", "again" })
+	s.update(c, func(a *account.Account) { a.Email, a.ExternalID = s.email(), "again" })
 }
 
-func changeOfAnEmailsLetterCaseIsNoConflictWithItself(s *suite) {
+func (s changes) TestLetterCaseOfItsOwnEmail() {
 	a := s.full()
 	b := s.update(a, func(a *account.Account) { a.Email = strings.ToUpper(a.Email) })
 	s.equal("email", b.Email, strings.ToUpper(a.Email))
-	n := s.newAccount()
-	n.Account.Email = a.Email
-	s.refuses("another", n, conflict{"email", 0})
+	s.refuses("another", s.newAccount(emailed(a.Email)), conflict{"email", 0})
 }
 
-func changeEverythingAndBackToLittle(s *suite) {
-	n := s.newAccount()
-	n.Account.PasswordHash = s.hash()
-	s.create(n)
-	a := n.Account
+func (s changes) TestAllFieldsAndBackToEmpty() {
+	a := s.account(func(a *account.Account) { a.PasswordHash = s.hash() })
 	next := a
-	next.ExternalID, next.Email, next.CompanyName, next.FirstName, next.LastName = longExternalID(), s.hash()[:20]+"@example.com", "C", "F", "L"
+	next.ExternalID, next.Email, next.CompanyName, next.FirstName, next.LastName = longExternalID(), s.email(), "C", "F", "L"
 	next.OriginCountryCode, next.Metadata, next.ModifiedAt = "NZ", map[string]string{"a": "", "b#c": "1"}, milli(now.Add(time.Second))
 	next.Active = false
 	want := next
 	want.Version, want.Following = 2, true
-	// What does not count.
+	// A change cannot change these.
 	next.ID, next.PartnerID, next.Version, next.CarriersCount, next.PurgeAt, next.CreatedAt = 1, 2, 3, 4, now, now.Add(time.Hour)
 	s.ok(s.UpdateAccount(s.Context(), account.Update{Old: a, New: next}, effects.Effects{}, now))
 	s.equal("account", s.stored(a.ID), want)
@@ -275,22 +253,17 @@ func changeEverythingAndBackToLittle(s *suite) {
 	s.ok(s.UpdateAccount(s.Context(), account.Update{Old: s.stored(a.ID), New: little}, effects.Effects{}, now))
 	little.Version = 4
 	s.equal("account", s.stored(a.ID), little)
-	found, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{Active: &little.Active}, nil, 0, 9, now)
-	s.ok(err)
-	s.equal("listed", found, []account.Account{asListed(little)})
+	s.lists("empty", a.PartnerID, account.Filter{Active: &little.Active}, now, little)
 }
 
-func changeOfAnAccountAsAListShowsItLeavesItsPassword(s *suite) {
-	rename := func(a *account.Account) { a.FirstName = "Changed" }
-	n := s.newAccount()
-	n.Account.PasswordHash = s.hash()
-	s.create(n)
-	a := n.Account
-	a.PasswordHash = ""
-	s.equal("password", s.update(a, rename).PasswordHash, n.Account.PasswordHash)
+func (s changes) TestListedAccountKeepsItsPassword() {
+	a := s.account(func(a *account.Account) { a.PasswordHash = s.hash() })
+	listed := a
+	listed.PasswordHash = ""
+	s.equal("password", s.update(listed, rename).PasswordHash, a.PasswordHash)
 }
 
-func changeUnderAnIdempotencyKey(s *suite) {
+func (s changes) TestIdempotencyKey() {
 	a, rec := s.full(), s.answer()
 	next := a
 	next.Email = "new." + a.Email
@@ -298,26 +271,18 @@ func changeUnderAnIdempotencyKey(s *suite) {
 	twin := *rec
 	twin.Sealed = []byte("another")
 	s.replays("a repeat, although the version has moved on", s.UpdateAccount(s.Context(), account.Update{Old: a, New: next}, effects.Effects{Answer: &twin}, now), *rec)
-	got, err := s.Idempotency(s.Context(), twin, now)
-	s.ok(err)
-	s.equal("Idempotency", got, rec)
+	s.equal("Idempotency", must(s.Idempotency(s.Context(), twin, now)), rec)
 	s.equal("Load", s.load(a.ID, store.Want{Idempotency: &twin, Now: now}).Idempotency, rec)
-	got, err = s.Idempotency(s.Context(), twin, rec.ExpiresAt)
-	s.ok(err)
-	if got != nil || s.load(a.ID, store.Want{Idempotency: &twin, Now: rec.ExpiresAt}).Idempotency != nil {
-		s.Error("an expired record was returned")
-	}
+	none := (*effects.Record)(nil)
+	s.equal("Idempotency, expired", must(s.Idempotency(s.Context(), twin, rec.ExpiresAt)), none)
+	s.equal("Load, expired", s.load(a.ID, store.Want{Idempotency: &twin, Now: rec.ExpiresAt}).Idempotency, none)
 	twin.Key += "x"
-	if got, err = s.Idempotency(s.Context(), twin, now); got != nil || err != nil {
-		s.Errorf("Idempotency of another key = %v, %v", got, err)
-	}
+	s.equal("Idempotency of another key", must(s.Idempotency(s.Context(), twin, now)), none)
 }
 
-func changeOfActive(s *suite) {
-	rename := func(a *account.Account) { a.FirstName = "Changed" }
+func (s changes) TestActive() {
 	a := s.account()
-	s.ok(s.SetAccountActive(s.Context(), a, false, true, effects.Effects{}, now))
-	s.equal("enabled already", s.stored(a.ID), a)
+	s.equal("enabled already", s.enable(a), a)
 	rec := s.answer()
 	s.ok(s.SetAccountActive(s.Context(), a, false, true, effects.Effects{Answer: rec}, now))
 	s.equal("enabled already, with a record", s.stored(a.ID), a)
@@ -330,57 +295,48 @@ func changeOfActive(s *suite) {
 	c := s.newConnection(a.ID)
 	s.fails("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.Inactive)
 
-	// As read before: it is what it is now that counts.
-	s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now))
-	s.equal("disabled already", s.stored(a.ID), want)
+	// The stored account counts, not the one that was read before.
+	s.equal("disabled already", s.disable(a), want)
 	s.update(want, rename)
-	s.ok(s.SetAccountActive(s.Context(), want, false, true, effects.Effects{}, now))
-	got := s.stored(a.ID)
+	got := s.enable(want)
 	s.equal("enabled", []any{got.Active, got.FirstName, got.Version}, []any{true, "Changed", int64(4)})
 }
 
-func changeAnEndedContextIsInternal(s *suite) {
-	rename := func(a *account.Account) { a.FirstName = "Changed" }
+func (s changes) TestEndedContextIsInternal() {
 	a := s.account()
 	ctx, cancel := context.WithCancel(s.Context())
 	cancel()
 	renamed := a
 	rename(&renamed)
-	update := s.UpdateAccount(ctx, account.Update{Old: a, New: renamed}, effects.Effects{}, now)
-	disable := s.SetAccountActive(ctx, a, false, false, effects.Effects{}, now)
-	remove := s.DeleteAccount(ctx, a, false, now, effects.Effects{}, now)
 	_, _, list := s.ListAccounts(ctx, a.PartnerID, account.Filter{}, nil, 0, 1, now)
 	_, _, connections := s.ListConnections(ctx, a.ID, true)
-	_, keys := s.ListKeys(ctx, a.ID)
-	_, find := s.AccountByExternalID(ctx, a.PartnerID, "x", now)
-	_, record := s.Idempotency(ctx, *s.answer(), now)
-	for _, err := range []error{update, disable, remove, list, connections, keys, find, record} {
-		s.fails("ended", err, fault.Internal)
-		if !errors.Is(err, context.Canceled) {
-			s.Errorf("%v, want a chain with context.Canceled", err)
-		}
+	for what, err := range map[string]error{
+		"CreateAccount":       s.CreateAccount(ctx, s.newAccount(), effects.Effects{}, now),
+		"UpdateAccount":       s.UpdateAccount(ctx, account.Update{Old: a, New: renamed}, effects.Effects{}, now),
+		"SetAccountActive":    s.SetAccountActive(ctx, a, false, false, effects.Effects{}, now),
+		"DeleteAccount":       s.DeleteAccount(ctx, a, false, now, effects.Effects{}, now),
+		"UseKey":              errOf(s.UseKey(ctx, account.KeyUse{AccountID: a.ID, Hash: s.hash(), Now: now, Limit: 5})),
+		"ListAccounts":        list,
+		"ListConnections":     connections,
+		"ListKeys":            errOf(s.ListKeys(ctx, a.ID)),
+		"AccountByExternalID": errOf(s.AccountByExternalID(ctx, a.PartnerID, "x", now)),
+		"Idempotency":         errOf(s.Idempotency(ctx, *s.answer(), now)),
+	} {
+		s.wraps(what, err, context.Canceled)
 	}
 }
 
-func changeAtOnceOfOneVersionOneWins(s *suite) {
+func (s changes) TestConcurrentChangesOfOneVersion() {
 	a := s.full()
-	won := 0
-	for _, err := range race(8, func(i int) error {
+	s.wins(1, race(8, func(i int) error {
 		next := a
 		next.Email = strconv.Itoa(i) + a.Email
 		return s.UpdateAccount(s.Context(), account.Update{Old: a, New: next}, effects.Effects{}, now)
-	}) {
-		if err == nil {
-			won++
-		} else if !fault.Is(err, fault.State) { // State: gave up in the crowd
-			s.fails("a loser", err, fault.Precondition)
-		}
-	}
-	s.equal("winners", won, 1)
+	}), fault.Precondition, fault.State) // State: too many at once
 	s.equal("version", s.stored(a.ID).Version, int64(2))
 }
 
-func changeAtOnceUnderOneIdempotencyKeyOneChanges(s *suite) {
+func (s changes) TestConcurrentChangesUnderOneIdempotencyKey() {
 	a := s.full()
 	s.onceUnderOneKey(8, func(_ int, fx effects.Effects) error {
 		next := a
@@ -390,13 +346,11 @@ func changeAtOnceUnderOneIdempotencyKeyOneChanges(s *suite) {
 	s.equal("version", s.stored(a.ID).Version, int64(2))
 }
 
-func changeAtOnceWithLinksNoCarrierIsLost(s *suite) {
+func (s changes) TestConcurrentLinksKeepTheCarrierCount() {
 	a := s.account()
 	conns := make([]connection.Connection, 4)
 	for i := range conns {
-		conns[i] = s.newConnection(a.ID)
-		conns[i].AccountNumber = "000408523" + strconv.Itoa(i)
-		s.ok(s.BeginLink(s.Context(), &conns[i], connection.LinkOptions{}))
+		conns[i] = s.intent(a.ID, numbered("000408523"+strconv.Itoa(i)))
 		conns[i].Status = connection.Active
 	}
 	race(8, func(i int) error {
@@ -412,7 +366,7 @@ func changeAtOnceWithLinksNoCarrierIsLost(s *suite) {
 			}
 		}
 		for range 4 {
-			// As read before the links: their count must not come back.
+			// An account that was read before the links must not reset the count.
 			b := s.load(a.ID, store.Want{}).Account
 			old := *b
 			old.CarriersCount = 0
@@ -427,17 +381,15 @@ func changeAtOnceWithLinksNoCarrierIsLost(s *suite) {
 	s.equal("carriers", s.stored(a.ID).CarriersCount, len(conns))
 }
 
-func changeAtOnceEnabledAndDisabledBothAreDone(s *suite) {
+func (s changes) TestConcurrentEnableAndDisable() {
 	a := s.account()
 	for _, err := range race(6, func(i int) error {
 		return s.SetAccountActive(s.Context(), a, false, i%2 == 0, effects.Effects{}, now)
 	}) {
 		if err != nil {
-			s.fails("in a crowd", err, fault.State)
+			s.fails("too many at once", err, fault.State)
 		}
 	}
 	got := s.stored(a.ID)
-	found, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{Active: &got.Active}, nil, 0, 9, now)
-	s.ok(err)
-	s.equal("listed", found, []account.Account{asListed(got)})
+	s.lists("in the end", a.PartnerID, account.Filter{Active: &got.Active}, now, got)
 }

@@ -10,56 +10,31 @@ import (
 	"carrierlink/shared/store"
 )
 
-// purge is when the accounts of these tests vanish.
+// purge is when the deleted accounts of these tests are purged.
 var purge = now.Add(30 * 24 * time.Hour).Truncate(time.Second) // never changes
 
 // deleted stores a deleted account.
 func (s *suite) deleted() account.Account {
 	s.Helper()
-	a := s.full()
-	s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now))
-	return s.stored(a.ID)
+	return s.remove(s.full())
 }
 
-func deleteTests() tests {
-	return tests{
-		"marks the account":                                deleteMarksTheAccount,
-		"again keeps the first date":                       deleteAgainKeepsTheFirstDate,
-		"of an account that was changed meanwhile":         deleteOfAnAccountThatWasChangedMeanwhile,
-		"refuses every change":                             deleteRefusesEveryChange,
-		"a link that is at work does not finish":           deleteALinkThatIsAtWorkDoesNotFinish,
-		"identifiers stay reserved until the purge":        deleteIdentifiersStayReservedUntilThePurge,
-		"purged is absent":                                 deletePurgedIsAbsent,
-		"restore":                                          deleteRestore,
-		"restore of a disabled account":                    deleteRestoreOfADisabledAccount,
-		"restore of what is not deleted":                   deleteRestoreOfWhatIsNotDeleted,
-		"restore after somebody took the email":            deleteRestoreAfterSomebodyTookTheEmail,
-		"at once with a creation, the email has one owner": deleteAtOnceWithACreationTheEmailHasOneOwner,
-		"at once deleted and restored":                     deleteAtOnceDeletedAndRestored,
-	}
-}
+type deletions struct{ *suite }
 
-func deleteMarksTheAccount(s *suite) {
+func (s deletions) TestMarksTheAccount() {
 	a := s.full()
 	s.ok(s.DeleteAccount(s.Context(), a, false, purge.Add(time.Millisecond), effects.Effects{Answer: s.answer()}, now))
 	want := a
 	want.Active, want.PurgeAt, want.Following, want.Version, want.ModifiedAt = false, purge, true, 2, milli(now)
 	s.equal("account", s.stored(a.ID), want)
-	for name, f := range map[string]account.Filter{"all": {}, "disabled": {Active: new(bool)}} {
-		found, _, err := s.ListAccounts(s.Context(), a.PartnerID, f, nil, 0, 9, now)
-		s.ok(err)
-		s.equal(name, found, []account.Account{asListed(want)})
-	}
-	yes := true
-	found, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{Active: &yes}, nil, 0, 9, now)
-	s.ok(err)
-	s.equal("active", len(found), 0)
+	s.lists("all", a.PartnerID, account.Filter{}, now, want)
+	s.lists("disabled", a.PartnerID, account.Filter{Active: new(false)}, now, want)
+	s.lists("active", a.PartnerID, account.Filter{Active: new(true)}, now)
 }
 
-func deleteAgainKeepsTheFirstDate(s *suite) {
+func (s deletions) TestSecondDeletionKeepsThePurgeDate() {
 	a := s.full()
-	s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now))
-	b := s.stored(a.ID)
+	b := s.remove(a)
 	for name, read := range map[string]account.Account{"read before": a, "read after": b} {
 		s.ok(s.DeleteAccount(s.Context(), read, false, purge.Add(-time.Hour), effects.Effects{}, now.Add(time.Hour)))
 		rec := s.answer()
@@ -67,82 +42,68 @@ func deleteAgainKeepsTheFirstDate(s *suite) {
 		s.equal(name, s.stored(a.ID), b)
 		s.replays(name+", repeated", s.DeleteAccount(s.Context(), read, false, purge, effects.Effects{Answer: rec}, now), *rec)
 	}
-	s.ok(s.RestoreAccount(s.Context(), b, false, effects.Effects{}, now))
-	s.equal("active again", s.stored(a.ID).Active, true)
+	s.equal("active again", s.restore(b).Active, true)
 }
 
-func deleteOfAnAccountThatWasChangedMeanwhile(s *suite) {
+func (s deletions) TestAccountChangedMeanwhile() {
 	a := s.full()
 	b := s.update(a, func(a *account.Account) { a.Email, a.ExternalID = "new."+a.Email, "new" })
-	s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now))
-	s.equal("purge", s.stored(a.ID).PurgeAt, purge)
+	s.equal("purge", s.remove(a).PurgeAt, purge)
 	s.free(a, now)
 	s.free(b, purge)
 }
 
-func deleteRefusesEveryChange(s *suite) {
+func (s deletions) TestDeletedAccountRefusesChanges() {
 	a := s.deleted()
-	s.refusesUpdate("update", a, func(a *account.Account) { a.FirstName = "x" }, fault.State)
+	s.refusesUpdate("update", a, rename, fault.State)
 	for _, active := range []bool{true, false} {
 		for _, rec := range []*effects.Record{nil, s.answer()} {
-			err := s.SetAccountActive(s.Context(), a, false, active, effects.Effects{Answer: rec}, now)
-			s.fails("enable or disable", err, fault.State)
+			s.fails("enable or disable", s.SetAccountActive(s.Context(), a, false, active, effects.Effects{Answer: rec}, now), fault.State)
 		}
 	}
-	err := s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now)
-	s.fails("CreateKey", err, fault.State)
+	s.fails("CreateKey", s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now), fault.State)
 	c := s.newConnection(a.ID)
 	s.fails("BeginLink", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), fault.Inactive)
 	s.equal("account", s.stored(a.ID), a)
 }
 
-func deleteALinkThatIsAtWorkDoesNotFinish(s *suite) {
+func (s deletions) TestPendingLinkDoesNotFinish() {
 	a := s.account()
-	c := s.newConnection(a.ID)
-	s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-	s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now))
+	c := s.intent(a.ID)
+	deleted := s.remove(a)
 	s.fails("FinishLink", s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{}, now), fault.State)
-	s.ok(s.RestoreAccount(s.Context(), s.stored(a.ID), false, effects.Effects{}, now))
+	s.restore(deleted)
 	s.ok(s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{}, now))
 }
 
-func deleteIdentifiersStayReservedUntilThePurge(s *suite) {
+func (s deletions) TestIdentifiersStayReservedUntilThePurge() {
 	a := s.deleted()
-	n := s.newAccount()
-	n.Account.PartnerID, n.Account.Email, n.Account.ExternalID = a.PartnerID, a.Email, a.ExternalID
+	n := s.newAccount(identifiedLike(a))
 	for _, at := range []time.Time{now, purge.Add(-time.Millisecond)} {
-		err := s.CreateAccount(s.Context(), n, effects.Effects{}, at)
-		s.equal("conflicts", len(fault.Of(err)), 2)
-		id, err := s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, at)
-		s.ok(err)
-		s.equal("found", id, a.ID)
+		s.equal("conflicts", len(fault.Of(s.CreateAccount(s.Context(), n, effects.Effects{}, at))), 2)
+		s.equal("found", must(s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, at)), a.ID)
 	}
 	other := s.full()
-	s.refusesUpdate("another's email", other, func(o *account.Account) { o.Email = a.Email }, fault.Conflict)
-	_, err := s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, purge)
-	s.fails("at purge", err, fault.NotFound)
+	s.refusesUpdate("another's email", other, emailed(a.Email), fault.Conflict)
+	s.fails("at purge", errOf(s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, purge)), fault.NotFound)
 	other.Email, n.Account.Email = a.Email, ""
 	s.ok(s.UpdateAccount(s.Context(), account.Update{Old: s.stored(other.ID), New: other}, effects.Effects{}, purge))
 	s.ok(s.CreateAccount(s.Context(), n, effects.Effects{}, purge))
-	id, err := s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, purge.Add(time.Hour))
-	s.ok(err)
-	s.equal("found", id, n.Account.ID)
+	s.equal("found", must(s.AccountByExternalID(s.Context(), a.PartnerID, a.ExternalID, purge.Add(time.Hour))), n.Account.ID)
 }
 
-func deletePurgedIsAbsent(s *suite) {
+func (s deletions) TestPurgedAccountIsAbsent() {
 	a := s.deleted()
 	renamed := a
-	renamed.FirstName = "Changed"
-	before := purge.Add(-time.Nanosecond)
-	if s.load(a.ID, store.Want{Now: before}).Account == nil {
+	rename(&renamed)
+	if s.load(a.ID, store.Want{Now: purge.Add(-time.Nanosecond)}).Account == nil {
 		s.Error("absent before its purge")
 	}
 	for _, at := range []time.Time{purge, purge.Add(time.Hour)} {
 		if s.load(a.ID, store.Want{Now: at}).Account != nil {
 			s.Error("Load: the account is there")
 		}
-		found, next, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{}, nil, 0, 1, at)
-		s.ok(err)
+		found, next := must2(s.ListAccounts(s.Context(), a.PartnerID, account.Filter{}, nil, 0, 1, at))
 		s.equal("listed", len(found), 0)
 		s.equal("more", next, (*account.Position)(nil))
 		for name, change := range map[string]func(rec *effects.Record) error{
@@ -162,7 +123,7 @@ func deletePurgedIsAbsent(s *suite) {
 	}
 }
 
-func deleteRestore(s *suite) {
+func (s deletions) TestRestore() {
 	a := s.deleted()
 	c := s.newConnection(a.ID)
 	rec := s.answer()
@@ -173,58 +134,41 @@ func deleteRestore(s *suite) {
 	s.replays("its repeat", s.RestoreAccount(s.Context(), a, false, effects.Effects{Answer: rec}, now), *rec)
 	s.replays("its repeat, read afterwards", s.RestoreAccount(s.Context(), want, false, effects.Effects{Answer: rec}, now), *rec)
 
-	yes := true
-	found, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{Active: &yes}, nil, 0, 9, purge)
-	s.ok(err)
-	s.equal("listed after the date", found, []account.Account{asListed(want)})
-	n := s.newAccount()
-	n.Account.PartnerID, n.Account.Email, n.Account.ExternalID = a.PartnerID, a.Email, a.ExternalID
-	err = s.CreateAccount(s.Context(), n, effects.Effects{}, purge.Add(time.Hour))
+	s.lists("after the date", a.PartnerID, account.Filter{Active: new(true)}, purge, want)
+	err := s.CreateAccount(s.Context(), s.newAccount(identifiedLike(a)), effects.Effects{}, purge.Add(time.Hour))
 	s.equal("conflicts", len(fault.Of(err)), 2)
 	s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 	s.ok(s.DeleteAccount(s.Context(), want, false, purge.Add(time.Hour), effects.Effects{}, now))
 	s.equal("deleted again", s.stored(a.ID).PurgeAt, purge.Add(time.Hour))
 }
 
-func deleteRestoreOfADisabledAccount(s *suite) {
-	a := s.account()
-	s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now))
-	disabled := s.stored(a.ID)
-	s.ok(s.DeleteAccount(s.Context(), disabled, false, purge, effects.Effects{}, now))
-	s.ok(s.RestoreAccount(s.Context(), s.stored(a.ID), false, effects.Effects{}, now))
-	got := s.stored(a.ID)
+func (s deletions) TestRestoreDisabledAccount() {
+	got := s.restore(s.remove(s.disable(s.account())))
 	s.equal("active", got.Active, false)
-	found, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{Active: new(bool)}, nil, 0, 9, now)
-	s.ok(err)
-	s.equal("listed", found, []account.Account{asListed(got)})
-	s.ok(s.SetAccountActive(s.Context(), got, false, true, effects.Effects{}, now))
-	s.equal("active", s.stored(a.ID).Active, true)
+	s.lists("disabled", got.PartnerID, account.Filter{Active: new(false)}, now, got)
+	s.equal("active", s.enable(got).Active, true)
 }
 
-func deleteRestoreOfWhatIsNotDeleted(s *suite) {
+func (s deletions) TestRestoreAccountThatIsNotDeleted() {
 	a := s.full()
 	for _, rec := range []*effects.Record{nil, s.answer()} {
-		err := s.RestoreAccount(s.Context(), a, false, effects.Effects{Answer: rec}, now)
-		s.fails("RestoreAccount", err, fault.State)
+		s.fails("RestoreAccount", s.RestoreAccount(s.Context(), a, false, effects.Effects{Answer: rec}, now), fault.State)
 	}
 	d := s.deleted()
-	s.ok(s.RestoreAccount(s.Context(), d, false, effects.Effects{}, now))
-	err := s.RestoreAccount(s.Context(), d, false, effects.Effects{}, now)
-	s.fails("read before", err, fault.State)
+	s.restore(d)
+	s.fails("read before", s.RestoreAccount(s.Context(), d, false, effects.Effects{}, now), fault.State)
 }
 
-func deleteRestoreAfterSomebodyTookTheEmail(s *suite) {
+func (s deletions) TestRestoreAfterTheEmailWasTaken() {
 	a := s.deleted()
 	s.free(a, purge)
-	err := s.RestoreAccount(s.Context(), a, false, effects.Effects{}, now) // a clock behind
-	s.fails("RestoreAccount", err, fault.NotFound)
+	s.fails("RestoreAccount, by a clock that is behind", s.RestoreAccount(s.Context(), a, false, effects.Effects{}, now), fault.NotFound)
 }
 
-func deleteAtOnceWithACreationTheEmailHasOneOwner(s *suite) {
+func (s deletions) TestConcurrentDeleteAndCreateWithOneEmail() {
 	for range 5 {
 		a := s.full()
-		n := s.newAccount()
-		n.Account.Email = a.Email
+		n := s.newAccount(emailed(a.Email))
 		errs := race(2, func(i int) error {
 			if i == 0 {
 				return s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now)
@@ -232,14 +176,11 @@ func deleteAtOnceWithACreationTheEmailHasOneOwner(s *suite) {
 			return s.CreateAccount(s.Context(), n, effects.Effects{}, now)
 		})
 		s.ok(errs[0])
-		if fault.Is(errs[1], fault.State) {
-			continue
-		}
-		s.fails("CreateAccount", errs[1], fault.Conflict)
+		s.wins(0, errs[1:], fault.Conflict, fault.State)
 	}
 }
 
-func deleteAtOnceDeletedAndRestored(s *suite) {
+func (s deletions) TestConcurrentDeleteAndRestore() {
 	a := s.full()
 	for _, err := range race(6, func(i int) error {
 		if i%2 == 0 {
@@ -248,13 +189,11 @@ func deleteAtOnceDeletedAndRestored(s *suite) {
 		return s.RestoreAccount(s.Context(), a, false, effects.Effects{Answer: s.answer()}, now)
 	}) {
 		if err != nil {
-			s.fails("in a crowd", err, fault.State)
+			s.fails("too many at once", err, fault.State)
 		}
 	}
 	got := s.stored(a.ID)
 	s.equal("active or deleted", got.Active, !got.Deleted())
-	n := s.newAccount()
-	n.Account.Email = a.Email
-	err := s.CreateAccount(s.Context(), n, effects.Effects{}, purge)
+	err := s.CreateAccount(s.Context(), s.newAccount(emailed(a.Email)), effects.Effects{}, purge)
 	s.equal("the email goes with the account", err == nil, got.Deleted())
 }

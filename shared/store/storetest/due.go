@@ -18,8 +18,8 @@ func byDue(a, b connection.Due) int {
 	return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ConnectionID, b.ConnectionID))
 }
 
-// plan stores n scheduled connections of a carrier, and returns what is to be
-// found of them, in order.
+// plan stores n scheduled connections of a carrier, and returns them and their
+// entries of by_due, the earliest first.
 func (s *suite) plan(n int, name carrier.Name, env carrier.Environment, at func(i int) time.Time) (rows []connection.Connection, due []connection.Due) {
 	s.Helper()
 	account := s.account().ID
@@ -43,7 +43,7 @@ func (s *suite) plan(n int, name carrier.Name, env carrier.Environment, at func(
 				if err != nil {
 					s.Error(err)
 				}
-				rows[i], due[i] = c, connection.Due{AccountID: account, ConnectionID: c.ID, CredentialID: c.CredentialID, PartnerID: c.PartnerID, DueAt: c.NextRefreshAt}
+				rows[i], due[i] = c, entry(c)
 			}
 		})
 	}
@@ -52,11 +52,10 @@ func (s *suite) plan(n int, name carrier.Name, env carrier.Environment, at func(
 	return rows, due
 }
 
-// due is what is due. What others have left in the lane is due later.
+// due lists what is due in a lane. Connections of other tests are due later.
 func (s *suite) due(lane connection.Lane, at time.Time, limit int) []connection.Due {
 	s.Helper()
-	found, _, err := s.Due(s.Context(), lane, at, limit)
-	s.ok(err)
+	found, _ := must2(s.Due(s.Context(), lane, at, limit))
 	if !slices.IsSortedFunc(found, func(a, b connection.Due) int { return a.DueAt.Compare(b.DueAt) }) {
 		s.Errorf("%v is not in order", found)
 	}
@@ -64,16 +63,10 @@ func (s *suite) due(lane connection.Lane, at time.Time, limit int) []connection.
 	return found
 }
 
-// Each lane is one test's: they see all that is due in it.
-func dueTests() tests {
-	return tests{
-		"the earliest of all shards":              dueTheEarliestOfAllShards,
-		"many at one time":                        dueManyAtOneTime,
-		"the sandbox is by itself, both carriers": dueTheSandboxIsByItselfBothCarriers,
-	}
-}
+// schedule has one test for each lane, because a test sees all that is due in its lane.
+type schedule struct{ *suite }
 
-func dueTheEarliestOfAllShards(s *suite) {
+func (s schedule) TestEarliestOfAllShards() {
 	const n = 60
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
 	lane := connection.Lane(carrier.AustraliaPost)
@@ -88,19 +81,15 @@ func dueTheEarliestOfAllShards(s *suite) {
 	}
 	s.equal("a millisecond before the last", s.due(lane, end.Add(-time.Nanosecond), n), want[:n-1])
 
-	// A claim moves it, and so does a record.
-	claimed, err := s.ClaimDue(s.Context(), entry(rows[0]), end.Add(time.Minute), end, timing)
-	s.ok(err)
+	// Claiming and recording a check move its entry.
+	claimed := must(s.ClaimDue(s.Context(), entry(rows[0]), end.Add(time.Minute), end, timing))
 	want = slices.DeleteFunc(want, func(d connection.Due) bool { return d.ConnectionID == claimed.ID })
 	s.equal("claimed", s.due(lane, end, n), want)
 	s.equal("claimed, due again", s.due(lane, claimed.NextRefreshAt, n+1), append(slices.Clone(want), entry(claimed)))
 	claimed.NextRefreshAt = end.Add(time.Second)
 	s.ok(s.RecordCheck(s.Context(), &claimed, nil, nil, effects.Effects{}, now))
 	s.equal("recorded", s.due(lane, end, n), want)
-	want = append(want, connection.Due{
-		AccountID: claimed.AccountID, ConnectionID: claimed.ID, CredentialID: claimed.CredentialID, PartnerID: claimed.PartnerID,
-		DueAt: claimed.NextRefreshAt,
-	})
+	want = append(want, entry(claimed))
 	s.equal("due again", s.due(lane, end.Add(time.Second), n), want)
 	rows[0] = claimed
 
@@ -110,9 +99,7 @@ func dueTheEarliestOfAllShards(s *suite) {
 		func(c *connection.Connection) { c.Standing = account.StandingDeleted },
 		func(c *connection.Connection) { c.Work = connection.WorkCredentials },
 	} {
-		c := rows[i+1]
-		leave(&c)
-		s.ok(s.SaveConnection(s.Context(), &c))
+		c := s.saved(rows[i+1], leave)
 		rows[i+1] = c
 		want = slices.DeleteFunc(want, func(d connection.Due) bool { return d.ConnectionID == c.ID })
 		s.equal(fmt.Sprint("left ", i), s.due(lane, end.Add(time.Second), n), want)
@@ -126,7 +113,7 @@ func dueTheEarliestOfAllShards(s *suite) {
 	s.equal("none left", len(s.due(lane, end.Add(time.Second), n)), 0)
 }
 
-func dueManyAtOneTime(s *suite) {
+func (s schedule) TestManyDueAtOneTime() {
 	lane := connection.Lane(carrier.StarTrack)
 	rows, want := s.plan(20, carrier.StarTrack, carrier.Production, func(int) time.Time { return long })
 	s.equal("all", s.due(lane, long, 20), want)
@@ -138,7 +125,7 @@ func dueManyAtOneTime(s *suite) {
 	}
 }
 
-func dueTheSandboxIsByItselfBothCarriers(s *suite) {
+func (s schedule) TestSandboxLaneHasBothCarriers() {
 	rows, want := s.plan(6, carrier.AustraliaPost, carrier.Sandbox, func(i int) time.Time { return long.Add(time.Duration(i) * time.Second) })
 	more, others := s.plan(6, carrier.StarTrack, carrier.Sandbox, func(i int) time.Time { return long.Add(time.Duration(i) * time.Minute) })
 	want = append(want, others...)

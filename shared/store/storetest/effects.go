@@ -12,142 +12,122 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// write is a write that takes effects: do makes the change, and refused is the same
-// write of what it has to refuse.
+// write is a write that takes effects: do makes the change, and refused makes the same
+// change of something for which it has to be refused.
 type write struct {
 	do, refused func(fx effects.Effects) error
 }
 
-// writes are all writes that take effects, each of things of its own.
-func writes() map[string]func(*suite) write {
-	return map[string]func(*suite) write{
-		"CreateAccount": func(s *suite) write {
-			n, taken := s.newAccount(), s.newAccount()
-			taken.Account.ID = s.account().ID
-			create := func(n account.NewAccount) func(effects.Effects) error {
-				return func(fx effects.Effects) error { return s.CreateAccount(s.Context(), n, fx, now) }
-			}
-			return write{create(n), create(taken)}
-		},
-		"CreatePartner": func(s *suite) write {
-			create := func(id int64) func(effects.Effects) error {
-				p := account.Partner{ID: id, Name: "Shop Ltd", Environment: carrier.Production, CreatedAt: now}
-				k := s.newKey(id, 0)
-				return func(fx effects.Effects) error { return s.CreatePartner(s.Context(), p, k, fx, now) }
-			}
-			first := s.id()
-			s.ok(create(first)(effects.Effects{}))
-			return write{create(s.id()), create(first)}
-		},
-		"UpdateAccount":    func(s *suite) write { return s.accountWrite((*suite).renameAccount) },
-		"SetAccountActive": func(s *suite) write { return s.accountWrite((*suite).disableAccount) },
-		"DeleteAccount":    func(s *suite) write { return s.accountWrite((*suite).deleteAccount) },
-		"RestoreAccount": func(s *suite) write {
-			deleted, present := s.account(), s.account()
-			s.ok(s.DeleteAccount(s.Context(), deleted, false, now.Add(time.Hour), effects.Effects{}, now))
-			restore := func(a account.Account) func(effects.Effects) error {
-				return func(fx effects.Effects) error { return s.RestoreAccount(s.Context(), a, false, fx, now) }
-			}
-			return write{restore(s.stored(deleted.ID)), restore(present)}
-		},
-		"CreateKey": func(s *suite) write {
-			create := func(accountID int64) func(effects.Effects) error {
-				k := s.newKey(7, accountID)
-				return func(fx effects.Effects) error { return s.CreateKey(s.Context(), k, fx, now) }
-			}
-			return write{create(s.account().ID), create(s.id())}
-		},
-		"RotateKey": func(s *suite) write {
-			return s.keyWrite(func(k account.APIKey) func(effects.Effects) error {
-				next := s.newKey(k.PartnerID, k.AccountID)
-				return func(fx effects.Effects) error { return s.RotateKey(s.Context(), k, next, now.Add(time.Hour), fx, now) }
-			})
-		},
-		"DeleteKey": func(s *suite) write {
-			return s.keyWrite(func(k account.APIKey) func(effects.Effects) error {
-				return func(fx effects.Effects) error { return s.DeleteKey(s.Context(), k, fx, now) }
-			})
-		},
-		"FinishLink": func(s *suite) write {
-			c := s.newConnection(s.account().ID)
-			s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-			c.Status = connection.Active
-			return s.rowWrite(c, func(c *connection.Connection, fx effects.Effects) error {
-				return s.FinishLink(s.Context(), c, nil, nil, fx, now)
-			})
-		},
-		"ChangeConnection": func(s *suite) write {
-			return s.rowWrite(s.linked(), func(c *connection.Connection, fx effects.Effects) error {
-				return s.ChangeConnection(s.Context(), c, connection.Update{}, fx, now)
-			})
-		},
-		"ChangeConnection of the number": func(s *suite) write {
-			c := s.linked()
-			old := c.AccountNumber
-			c.AccountNumber = "0004085231"
-			return s.rowWrite(c, func(c *connection.Connection, fx effects.Effects) error {
-				return s.ChangeConnection(s.Context(), c, connection.Update{OldNumber: old}, fx, now)
-			})
-		},
-		"RecordCheck": func(s *suite) write {
-			return s.rowWrite(s.linked(), func(c *connection.Connection, fx effects.Effects) error {
-				return s.RecordCheck(s.Context(), c, &first, nil, fx, now)
-			})
-		},
-		"Unlink": func(s *suite) write {
-			c := s.linked()
-			c.Status, c.DisconnectedAt = connection.Disconnected, now
-			return s.rowWrite(c, func(c *connection.Connection, fx effects.Effects) error { return s.Unlink(s.Context(), c, fx, now) })
-		},
+// of is a write of good, and of bad.
+func writeOf[T any](change func(T, effects.Effects) error, good, bad T) write {
+	return write{
+		func(fx effects.Effects) error { return change(good, fx) },
+		func(fx effects.Effects) error { return change(bad, fx) },
 	}
 }
 
+// writes are all writes that take effects, each of rows of its own.
+var writes = map[string]func(*suite) write{ // never changes
+	"CreateAccount": func(s *suite) write {
+		taken := s.newAccount()
+		taken.Account.ID = s.account().ID
+		return writeOf(func(n account.NewAccount, fx effects.Effects) error { return s.CreateAccount(s.Context(), n, fx, now) }, s.newAccount(), taken)
+	},
+	"CreatePartner": func(s *suite) write {
+		create := func(k account.APIKey, fx effects.Effects) error {
+			p := account.Partner{ID: k.PartnerID, Name: "Shop Ltd", Environment: carrier.Production, CreatedAt: now}
+			return s.CreatePartner(s.Context(), p, k, fx, now)
+		}
+		taken := s.newKey(s.id(), 0)
+		s.ok(create(taken, effects.Effects{}))
+		return writeOf(create, s.newKey(s.id(), 0), taken)
+	},
+	"UpdateAccount": func(s *suite) write { return s.accountWrite(s.renameAccount) },
+	"SetAccountActive": func(s *suite) write {
+		return s.accountWrite(func(a account.Account, fx effects.Effects) error {
+			return s.SetAccountActive(s.Context(), a, true, false, fx, now)
+		})
+	},
+	"DeleteAccount": func(s *suite) write {
+		return s.accountWrite(func(a account.Account, fx effects.Effects) error {
+			return s.DeleteAccount(s.Context(), a, true, now.Add(time.Hour), fx, now)
+		})
+	},
+	"RestoreAccount": func(s *suite) write {
+		restore := func(a account.Account, fx effects.Effects) error {
+			return s.RestoreAccount(s.Context(), a, false, fx, now)
+		}
+		return writeOf(restore, s.deleted(), s.account())
+	},
+	"CreateKey": func(s *suite) write {
+		create := func(k account.APIKey, fx effects.Effects) error { return s.CreateKey(s.Context(), k, fx, now) }
+		return writeOf(create, s.newKey(7, s.account().ID), s.newKey(7, s.id()))
+	},
+	"RotateKey": func(s *suite) write {
+		k := s.key()
+		next := s.newKey(k.PartnerID, k.AccountID)
+		rotate := func(k account.APIKey, fx effects.Effects) error {
+			return s.RotateKey(s.Context(), k, next, now.Add(time.Hour), fx, now)
+		}
+		return writeOf(rotate, k, s.newKey(k.PartnerID, k.AccountID))
+	},
+	"DeleteKey": func(s *suite) write {
+		k := s.key()
+		remove := func(k account.APIKey, fx effects.Effects) error { return s.DeleteKey(s.Context(), k, fx, now) }
+		return writeOf(remove, k, s.newKey(k.PartnerID, k.AccountID))
+	},
+	"FinishLink": func(s *suite) write {
+		c := s.intent(s.account().ID)
+		c.Status = connection.Active
+		return rowWrite(c, func(c connection.Connection, fx effects.Effects) error {
+			return s.FinishLink(s.Context(), &c, nil, nil, fx, now)
+		})
+	},
+	"ChangeConnection": func(s *suite) write {
+		return rowWrite(s.linked(), func(c connection.Connection, fx effects.Effects) error {
+			return s.ChangeConnection(s.Context(), &c, connection.Update{}, fx, now)
+		})
+	},
+	"ChangeConnection of the number": func(s *suite) write {
+		c := s.linked()
+		old := c.AccountNumber
+		c.AccountNumber = "0004085231"
+		return rowWrite(c, func(c connection.Connection, fx effects.Effects) error {
+			return s.ChangeConnection(s.Context(), &c, connection.Update{OldNumber: old}, fx, now)
+		})
+	},
+	"RecordCheck": func(s *suite) write {
+		return rowWrite(s.linked(), func(c connection.Connection, fx effects.Effects) error {
+			return s.RecordCheck(s.Context(), &c, &first, nil, fx, now)
+		})
+	},
+	"Unlink": func(s *suite) write {
+		c := s.linked()
+		c.Status, c.DisconnectedAt = connection.Disconnected, now
+		return rowWrite(c, func(c connection.Connection, fx effects.Effects) error { return s.Unlink(s.Context(), &c, fx, now) })
+	},
+}
+
+// renameAccount changes an account that was read as a.
 func (s *suite) renameAccount(a account.Account, fx effects.Effects) error {
 	next := a
-	next.FirstName = "Changed"
+	rename(&next)
 	return s.UpdateAccount(s.Context(), account.Update{Old: a, New: next}, fx, now)
 }
 
-func (s *suite) disableAccount(a account.Account, fx effects.Effects) error {
-	return s.SetAccountActive(s.Context(), a, true, false, fx, now)
-}
-
-func (s *suite) deleteAccount(a account.Account, fx effects.Effects) error {
-	return s.DeleteAccount(s.Context(), a, true, now.Add(time.Hour), fx, now)
-}
-
 // accountWrite is a write of an account, and of an old version of another one.
-func (s *suite) accountWrite(change func(*suite, account.Account, effects.Effects) error) write {
+func (s *suite) accountWrite(change func(account.Account, effects.Effects) error) write {
 	s.Helper()
-	a, old := s.account(), s.account()
-	s.update(old, func(a *account.Account) { a.CompanyName = "Changed" })
-	return write{
-		func(fx effects.Effects) error { return change(s, a, fx) },
-		func(fx effects.Effects) error { return change(s, old, fx) },
-	}
-}
-
-// keyWrite is a write of a key, and of one that is gone.
-func (s *suite) keyWrite(change func(account.APIKey) func(effects.Effects) error) write {
-	s.Helper()
-	n := s.newAccount()
-	s.create(n)
-	gone := n.Key
-	gone.Hash = s.hash()
-	return write{change(n.Key), change(gone)}
+	old := s.account()
+	s.update(old, rename)
+	return writeOf(change, s.account(), old)
 }
 
 // rowWrite is a write of a connection, and of another version of it.
-func (s *suite) rowWrite(c connection.Connection, change func(*connection.Connection, effects.Effects) error) write {
+func rowWrite(c connection.Connection, change func(connection.Connection, effects.Effects) error) write {
 	late := c
 	late.Version++
-	of := func(c connection.Connection) func(effects.Effects) error {
-		return func(fx effects.Effects) error {
-			row := c
-			return change(&row, fx)
-		}
-	}
-	return write{of(c), of(late)}
+	return writeOf(change, c, late)
 }
 
 // told is effects with an answer and n events of an account.
@@ -166,34 +146,28 @@ func (s *suite) told(accountID int64, n int) effects.Effects {
 // tells checks which events an account has.
 func (s *suite) tells(what string, accountID int64, fx effects.Effects) {
 	s.Helper()
-	got, err := s.Events(s.Context(), accountID)
-	s.ok(err)
 	var want []Told
 	for _, e := range fx.Events {
 		want = append(want, Told{e, fx.By})
 	}
-	s.equal(what+": events", got, want)
+	s.equal(what+": events", must(s.Events(s.Context(), accountID)), want)
 }
 
 // keeps checks whether an answer is kept.
 func (s *suite) keeps(what string, rec effects.Record, want bool) {
 	s.Helper()
-	kept, err := s.Idempotency(s.Context(), rec, now)
-	s.ok(err)
+	kept := must(s.Idempotency(s.Context(), rec, now))
 	s.equal(what+": an answer is kept", kept != nil && bytes.Equal(kept.Sealed, rec.Sealed), want)
 }
 
-func effectTests() tests {
-	t := tests{
-		"a change of nothing keeps the answer and tells of nothing": testUnchangedTellsNothing,
-		"events of several accounts":                                testEventsOfSeveralAccounts,
+type writtenEffects struct{ *suite }
+
+func (s writtenEffects) TestEachWrite() {
+	for name, prepare := range writes {
+		for what, test := range map[string]func(*suite, write){"": (*suite).writesEffects, " under a claim": (*suite).writesUnderClaim, " too large": (*suite).refusesTooMuch} {
+			s.open.run(s.T, name+what, func(s *suite) { test(s, prepare(s)) })
+		}
 	}
-	for name, prepare := range writes() {
-		t["of "+name] = func(s *suite) { s.writesEffects(prepare(s)) }
-		t["of "+name+" under a claim"] = func(s *suite) { s.writesUnderClaim(prepare(s).do) }
-		t["of "+name+", too large"] = func(s *suite) { s.refusesTooMuch(prepare(s).do) }
-	}
-	return t
 }
 
 // writesEffects checks that effects are written with a change, and neither with one
@@ -221,7 +195,7 @@ func (s *suite) writesEffects(w write) {
 
 // writesUnderClaim checks that an answer takes the place of the request's own claim,
 // and of no other.
-func (s *suite) writesUnderClaim(do func(effects.Effects) error) {
+func (s *suite) writesUnderClaim(w write) {
 	s.Helper()
 	mine := s.id()
 	fx := s.told(mine, 1)
@@ -230,42 +204,40 @@ func (s *suite) writesUnderClaim(do func(effects.Effects) error) {
 	claim.Sealed = nil
 	other := rival(claim)
 
-	s.fails("never claimed", do(fx), fault.State)
+	s.fails("never claimed", w.do(fx), fault.State)
 	s.claims("another request", other, now)
-	s.replays("claimed by another request", do(fx), other)
+	s.replays("claimed by another request", w.do(fx), other)
 	s.tells("refused", mine, effects.Effects{})
 	s.ok(s.ReleaseIdempotency(s.Context(), other))
 
 	s.claims("this request", claim, now)
-	s.ok(do(fx))
+	s.ok(w.do(fx))
 	s.tells("made", mine, fx)
 	s.findsClaimed("answered", other, now, *fx.Answer)
-	s.replays("repeated", do(fx), *fx.Answer)
+	s.replays("repeated", w.do(fx), *fx.Answer)
 	s.tells("repeated", mine, fx)
 }
 
 // refusesTooMuch checks that effects which do not fit into a transaction are an
 // error, and that nothing is written then.
-func (s *suite) refusesTooMuch(do func(effects.Effects) error) {
+func (s *suite) refusesTooMuch(w write) {
 	s.Helper()
 	mine := s.id()
 	many := s.told(mine, 100)
-	s.fails("a hundred events", do(many), fault.Internal)
+	s.fails("a hundred events", w.do(many), fault.Internal)
 	large := s.told(mine, 1)
 	large.Events[0].Data = bytes.Repeat([]byte{'1'}, effects.MaxEventData+1)
-	s.fails("an event of more than 20 KB", do(large), fault.Internal)
+	s.fails("an event of more than 20 KB", w.do(large), fault.Internal)
 	s.tells("refused", mine, effects.Effects{})
 	s.keeps("refused", *many.Answer, false)
 
 	large.Events[0].Data = large.Events[0].Data[1:]
-	s.ok(do(large))
+	s.ok(w.do(large))
 	s.tells("an event of 20 KB", mine, large)
 }
 
-func testUnchangedTellsNothing(s *suite) {
-	a, c, deleted := s.account(), s.linked(), s.account()
-	s.ok(s.DeleteAccount(s.Context(), deleted, false, now.Add(time.Hour), effects.Effects{}, now))
-	deleted = s.stored(deleted.ID)
+func (s writtenEffects) TestUnchangedTellsNothing() {
+	a, c, deleted := s.account(), s.linked(), s.deleted()
 	for name, do := range map[string]func(effects.Effects) error{
 		"UpdateAccount": func(fx effects.Effects) error {
 			return s.UpdateAccount(s.Context(), account.Update{Old: a, New: a}, fx, now)
@@ -285,7 +257,7 @@ func testUnchangedTellsNothing(s *suite) {
 	}
 }
 
-func testEventsOfSeveralAccounts(s *suite) {
+func (s writtenEffects) TestEventsOfSeveralAccounts() {
 	a := s.account()
 	mine, other := s.id(), s.id()
 	fx := s.told(mine, 2)

@@ -1,7 +1,7 @@
 package storetest
 
 import (
-	"slices"
+	"errors"
 	"time"
 
 	"carrierlink/shared/account"
@@ -11,15 +11,15 @@ import (
 	"carrierlink/shared/store"
 )
 
-// long is a time before that of all other tests, for those that look at what
-// everybody left undone.
+// long is long before now, for tests that look at all that is due or unfinished in
+// the table.
 var long = time.Date(1971, 2, 3, 4, 5, 6, 789_000_000, time.UTC) // never changes
 
-// unfinished is what of an account is unfinished.
+// unfinished lists what is unfinished of an account: ids of connections, and an empty
+// text for the account itself.
 func (s *suite) unfinished(account int64, at time.Time) []string {
 	s.Helper()
-	found, _, err := s.Unfinished(s.Context(), at, 1000)
-	s.ok(err)
+	found, _ := must2(s.Unfinished(s.Context(), at, 1000))
 	ids := []string{}
 	for _, u := range found {
 		if u.AccountID == account {
@@ -29,22 +29,9 @@ func (s *suite) unfinished(account int64, at time.Time) []string {
 	return ids
 }
 
-func followTests() tests {
-	return tests{
-		"every change of what an account lets its connections do marks it":    followEveryChangeOfWhatAnAccountLetsItsConnectionsDoMarksIt,
-		"a mark outlives other changes":                                       followAMarkOutlivesOtherChanges,
-		"ending what has changed since":                                       followEndingWhatHasChangedSince,
-		"ending with keys":                                                    followEndingWithKeys,
-		"following an account that has changed":                               followFollowingAnAccountThatHasChanged,
-		"following, through a life":                                           followFollowingThroughALife,
-		"a disconnected connection follows without a number":                  followADisconnectedConnectionFollowsWithoutANumber,
-		"a number that is linked anew has no end":                             followANumberThatIsLinkedAnewHasNoEnd,
-		"what is unfinished":                                                  followWhatIsUnfinished,
-		"at once with changes of the account, what follows is its last state": followAtOnceWithChangesOfTheAccountWhatFollowsIsItsLastState,
-	}
-}
+type follows struct{ *suite }
 
-func followEveryChangeOfWhatAnAccountLetsItsConnectionsDoMarksIt(s *suite) {
+func (s follows) TestChangesOfStandingMarkTheAccount() {
 	a := s.account()
 	mark := func(what string, at time.Time) {
 		s.Helper()
@@ -60,13 +47,13 @@ func followEveryChangeOfWhatAnAccountLetsItsConnectionsDoMarksIt(s *suite) {
 		a = want
 	}
 	s.equal("new", a.Following, false)
-	a = s.update(a, func(a *account.Account) { a.FirstName = "Changed" })
+	a = s.update(a, rename)
 	s.equal("renamed", a.Following, false)
 	s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, long))
 	mark("disabled", long)
 	s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, long))
 	s.equal("disabled already", s.stored(a.ID), a)
-	s.ok(s.UpdateAccount(s.Context(), account.Update{Old: a, New: active(a, true)}, effects.Effects{}, long))
+	s.ok(s.UpdateAccount(s.Context(), account.Update{Old: a, New: active(a)}, effects.Effects{}, long))
 	mark("enabled by an update", long)
 	s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, long.Add(time.Second)))
 	mark("deleted", long.Add(time.Second))
@@ -79,73 +66,58 @@ func followEveryChangeOfWhatAnAccountLetsItsConnectionsDoMarksIt(s *suite) {
 	s.equal("followed again", s.stored(a.ID), a)
 }
 
-func followAMarkOutlivesOtherChanges(s *suite) {
+func (s follows) TestMarkOutlivesOtherChanges() {
 	a := s.account()
 	s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, long))
-	listed, _, err := s.ListAccounts(s.Context(), a.PartnerID, account.Filter{}, nil, 0, 9, now)
-	s.ok(err)
-	// As a list shows it: there nobody is marked.
-	s.equal("marked", s.update(listed[0], func(a *account.Account) { a.FirstName = "Changed" }).Following, true)
+	listed, _ := must2(s.ListAccounts(s.Context(), a.PartnerID, account.Filter{}, nil, 0, 9, now))
+	// Lists do not show the mark.
+	s.equal("marked", s.update(listed[0], rename).Following, true)
 	a = s.update(s.stored(a.ID), func(a *account.Account) { a.LastName = "Changed" })
 	s.equal("marked", a.Following, true)
 	s.ok(s.EndFollow(s.Context(), a))
 }
 
-func followEndingWhatHasChangedSince(s *suite) {
-	a := s.account()
+func (s follows) TestEndFollowOfChangedAccount() {
 	s.fails("gone", s.EndFollow(s.Context(), s.newAccount().Account), fault.NotFound)
-	s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now))
-	disabled := s.stored(a.ID)
-	s.ok(s.SetAccountActive(s.Context(), disabled, false, true, effects.Effects{}, now))
+	disabled := s.disable(s.account())
+	enabled := s.enable(disabled)
 	s.fails("enabled again", s.EndFollow(s.Context(), disabled), fault.Precondition)
-	enabled := s.stored(a.ID)
 	s.equal("marked", enabled.Following, true)
 	s.ok(s.EndFollow(s.Context(), enabled))
 }
 
-func followEndingWithKeys(s *suite) {
-	a := s.account()
-	for range 3 {
-		s.ok(s.CreateKey(s.Context(), s.newKey(a.PartnerID, a.ID), effects.Effects{}, now))
-	}
-	keys, err := s.ListKeys(s.Context(), a.ID)
-	s.ok(err)
-	s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now))
-	s.ok(s.EndFollow(s.Context(), s.stored(a.ID)))
-	s.ok(s.RestoreAccount(s.Context(), s.stored(a.ID), false, effects.Effects{}, now))
-	s.ok(s.EndFollow(s.Context(), s.stored(a.ID)))
-	got, err := s.ListKeys(s.Context(), a.ID)
-	s.ok(err)
-	s.equal("keys", got, keys)
-	s.equal("keys", len(got), 4)
+func (s follows) TestEndFollowKeepsKeys() {
+	a, keys := s.withKeys(4, nil)
+	a = s.remove(a)
+	s.ok(s.EndFollow(s.Context(), a))
+	s.ok(s.EndFollow(s.Context(), s.restore(a)))
+	s.equal("keys", s.keys(a.ID), keys)
 }
 
-func followFollowingAnAccountThatHasChanged(s *suite) {
+func (s follows) TestFollowOfChangedAccount() {
 	c := s.linked()
 	a := s.stored(c.AccountID)
 	next := c
 	next.Standing = account.StandingPaused
 	s.fails("gone", s.FollowConnection(s.Context(), &next, s.newAccount().Account), fault.NotFound)
-	s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now))
+	changed := s.disable(a)
 	s.fails("changed", s.FollowConnection(s.Context(), &next, a), fault.Precondition)
 	s.equal("connection after a failure", next.Version, c.Version)
 	s.equal("row", s.row(c), c)
-	a = s.stored(a.ID)
 	absent := s.newConnection(a.ID)
-	s.fails("no row", s.FollowConnection(s.Context(), &absent, a), fault.NotFound)
+	s.fails("no row", s.FollowConnection(s.Context(), &absent, changed), fault.NotFound)
 	late := c
 	s.ok(s.SaveConnection(s.Context(), &c))
-	s.fails("another version", s.FollowConnection(s.Context(), &late, a), fault.State)
+	s.fails("another version", s.FollowConnection(s.Context(), &late, changed), fault.State)
 	late.PurgeAt = purge
-	s.fails("another version, with an end", s.FollowConnection(s.Context(), &late, a), fault.State)
+	s.fails("another version, with an end", s.FollowConnection(s.Context(), &late, changed), fault.State)
 	s.equal("row", s.row(c), c)
 	s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c), Now: purge}).LinkedAs, []string{c.ID})
 }
 
-func followFollowingThroughALife(s *suite) {
+func (s follows) TestFollowThroughEveryStanding() {
 	for name, snap := range map[string]*connection.Snapshot{"with a snapshot": s.snapshot(100, milli(now)), "without": nil} {
-		c := s.newConnection(s.account().ID)
-		s.link(&c, snap)
+		c := s.linkedTo(s.account().ID, snap)
 		follow := func(what string, standing account.Standing, purgeAt time.Time) {
 			s.Helper()
 			before := c
@@ -164,54 +136,46 @@ func followFollowingThroughALife(s *suite) {
 			s.equal(name+": "+what+": holders after", len(l.LinkedAs) > 0, purgeAt.IsZero())
 		}
 		a := s.stored(c.AccountID)
-		s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, now))
+		a = s.disable(a)
 		follow("paused", account.StandingPaused, time.Time{})
-		s.ok(s.SetAccountActive(s.Context(), s.stored(a.ID), false, true, effects.Effects{}, now))
+		a = s.enable(a)
 		follow("active", account.StandingActive, time.Time{})
-		s.ok(s.DeleteAccount(s.Context(), a, false, purge, effects.Effects{}, now))
+		a = s.remove(a)
 		follow("deleted", account.StandingDeleted, purge)
 		follow("deleted, again", account.StandingDeleted, purge)
-		s.ok(s.RestoreAccount(s.Context(), s.stored(a.ID), false, effects.Effects{}, now))
+		s.restore(a)
 		follow("restored", account.StandingActive, time.Time{})
 		s.unschedule(c)
 	}
 }
 
-func followADisconnectedConnectionFollowsWithoutANumber(s *suite) {
+func (s follows) TestDisconnectedConnectionHoldsNoNumber() {
 	c := s.linked()
 	s.disconnect(&c)
-	other := s.newConnection(c.AccountID)
-	s.link(&other, nil)
+	other := s.linkedTo(c.AccountID, nil)
 	s.ok(s.FollowConnection(s.Context(), &c, s.stored(c.AccountID)))
 	s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c), Now: purge}).LinkedAs, []string{other.ID})
 }
 
-func followANumberThatIsLinkedAnewHasNoEnd(s *suite) {
+func (s follows) TestNumberLinkedAgainHasNoEnd() {
 	c := s.linked()
-	s.ok(s.DeleteAccount(s.Context(), s.stored(c.AccountID), false, purge, effects.Effects{}, now))
+	deleted := s.remove(s.stored(c.AccountID))
 	c.PurgeAt = purge
-	s.ok(s.FollowConnection(s.Context(), &c, s.stored(c.AccountID)))
-	s.ok(s.RestoreAccount(s.Context(), s.stored(c.AccountID), false, effects.Effects{}, now))
+	s.ok(s.FollowConnection(s.Context(), &c, deleted))
+	s.restore(deleted)
 	s.disconnect(&c)
-	other := s.newConnection(c.AccountID)
-	s.link(&other, nil)
+	other := s.linkedTo(c.AccountID, nil)
 	s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c), Now: purge}).LinkedAs, []string{other.ID})
 }
 
-func followWhatIsUnfinished(s *suite) {
+func (s follows) TestUnfinished() {
 	a := s.account()
-	intent, worked, claimed := s.newConnection(a.ID), s.newConnection(a.ID), s.newConnection(a.ID)
-	worked.AccountNumber, claimed.AccountNumber = "0004085231", "0004085232"
-	intent.LeaseUntil = long.Add(time.Second)
-	s.ok(s.BeginLink(s.Context(), &intent, connection.LinkOptions{}))
-	s.link(&worked, nil)
-	s.link(&claimed, nil)
-	worked.Work, worked.LeaseUntil = connection.WorkCredentials, long
-	s.ok(s.SaveConnection(s.Context(), &worked))
-	claimed.NextRefreshAt = long
-	s.ok(s.SaveConnection(s.Context(), &claimed))
-	claimed, err := s.ClaimDue(s.Context(), entry(claimed), long, long, timing)
-	s.ok(err)
+	intent := s.intent(a.ID, func(c *connection.Connection) { c.LeaseUntil = long.Add(time.Second) })
+	worked := s.saved(s.linkedTo(a.ID, nil, numbered("0004085231")), func(c *connection.Connection) {
+		c.Work, c.LeaseUntil = connection.WorkCredentials, long
+	})
+	claimed := s.saved(s.linkedTo(a.ID, nil, numbered("0004085232")), func(c *connection.Connection) { c.NextRefreshAt = long })
+	claimed = must(s.ClaimDue(s.Context(), entry(claimed), long, long, timing))
 	s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, long.Add(2*time.Second)))
 
 	s.equal("before", s.unfinished(a.ID, long.Add(-time.Millisecond)), []string{})
@@ -220,13 +184,11 @@ func followWhatIsUnfinished(s *suite) {
 	s.equal("the second", s.unfinished(a.ID, long.Add(time.Second)), []string{worked.ID, intent.ID})
 	s.equal("all", s.unfinished(a.ID, now), []string{worked.ID, intent.ID, ""})
 	for limit := 1; limit < 4; limit++ {
-		found, _, err := s.Unfinished(s.Context(), now, limit)
-		s.ok(err)
+		found, _ := must2(s.Unfinished(s.Context(), now, limit))
 		s.equal("limit", len(found), limit)
 	}
 
-	worked.LeaseUntil = milli(now.Add(time.Hour))
-	s.ok(s.SaveConnection(s.Context(), &worked))
+	worked = s.saved(worked, func(c *connection.Connection) { c.LeaseUntil = milli(now.Add(time.Hour)) })
 	s.equal("taken up", s.unfinished(a.ID, now), []string{intent.ID, ""})
 	s.ok(s.DropLink(s.Context(), intent))
 	s.ok(s.EndFollow(s.Context(), s.stored(a.ID)))
@@ -235,7 +197,7 @@ func followWhatIsUnfinished(s *suite) {
 	s.unschedule(claimed)
 }
 
-func followAtOnceWithChangesOfTheAccountWhatFollowsIsItsLastState(s *suite) {
+func (s follows) TestConcurrentChangesEndInTheLastStanding() {
 	c := s.linked()
 	race(6, func(i int) error {
 		if i < 2 {
@@ -243,18 +205,15 @@ func followAtOnceWithChangesOfTheAccountWhatFollowsIsItsLastState(s *suite) {
 		}
 		for range 4 {
 			a, err := s.Account(s.Context(), c.AccountID, now)
-			if err != nil {
-				return err
-			}
-			row, err := s.Connection(s.Context(), c.AccountID, c.ID)
-			if err != nil {
+			row, missing := s.Connection(s.Context(), c.AccountID, c.ID)
+			if err = errors.Join(err, missing); err != nil {
 				return err
 			}
 			row.Standing = a.Standing()
 			if err = s.FollowConnection(s.Context(), &row, a); err == nil {
 				err = s.EndFollow(s.Context(), a)
 			}
-			if err != nil && !slices.Contains([]fault.Kind{fault.State, fault.Precondition}, fault.KindOf(err)) {
+			if err != nil && !fault.Is(err, fault.State) && !fault.Is(err, fault.Precondition) {
 				s.Error(err)
 			}
 		}
@@ -267,7 +226,7 @@ func followAtOnceWithChangesOfTheAccountWhatFollowsIsItsLastState(s *suite) {
 	}
 }
 
-func active(a account.Account, is bool) account.Account {
-	a.Active = is
+func active(a account.Account) account.Account {
+	a.Active = true
 	return a
 }

@@ -11,7 +11,7 @@ import (
 	"carrierlink/shared/store"
 )
 
-// minute is one that no other test counts in, nor any within an hour.
+// minute is at the beginning of an hour in which no other test counts checks.
 func (s *suite) minute() time.Time {
 	s.Helper()
 	return time.Unix(s.id()%10_000_000*3600, 0).UTC()
@@ -27,27 +27,18 @@ func vote(account int64, failure string) health.Vote {
 	return health.Vote{At: milli(now), PartnerID: account * 2, AccountID: account, CredentialID: "00c0ffee", Failure: failure}
 }
 
-func healthTests() tests {
-	return tests{
-		"nothing counted":               healthNothingCounted,
-		"checks of each kind":           healthChecksOfEachKind,
-		"nothing but what was not made": healthNothingButWhatWasNotMade,
-		"of the last fifteen minutes":   healthOfTheLastFifteenMinutes,
-		"at once, none is lost":         healthAtOnceNoneIsLost,
-		"breakers":                      healthBreakers,
-	}
-}
+type carrierHealth struct{ *suite }
 
-func healthNothingCounted(s *suite) {
+func (s carrierHealth) TestNothingCounted() {
 	const name = carrier.AustraliaPost
 	minute := s.minute()
 	s.ok(s.CountChecks(s.Context(), name, nil, minute))
-	tallies, err := s.Tallies(s.Context(), name, minute)
-	s.ok(err)
-	s.equal("tallies", len(tallies), 0)
+	s.equal("no checks: tallies", len(must(s.Tallies(s.Context(), name, minute))), 0)
+	s.ok(s.CountChecks(s.Context(), name, []health.Check{{AccountID: 1, Gone: true, Scheduled: true, At: now, PreviousGoodAt: now}}, minute))
+	s.equal("a check that was not made: tallies", len(must(s.Tallies(s.Context(), name, minute))), 0)
 }
 
-func healthChecksOfEachKind(s *suite) {
+func (s carrierHealth) TestChecksOfEachKind() {
 	const name = carrier.AustraliaPost
 	minute := s.minute()
 	s.ok(s.CountChecks(s.Context(), name, []health.Check{count(1, carrier.OutcomeOK), count(2, carrier.OutcomeRateLimited)}, minute))
@@ -58,8 +49,7 @@ func healthChecksOfEachKind(s *suite) {
 	silent, asked, late, missing := count(5, carrier.OutcomeTimeout), count(6, carrier.OutcomeTimeout), count(7, carrier.OutcomeTimeout), count(8, carrier.OutcomeNoCredentials)
 	silent.Silent, asked.Scheduled, late.PreviousGoodAt = true, false, now.Add(-health.VoteWithin-1)
 	s.ok(s.CountChecks(s.Context(), name, []health.Check{count(4, carrier.OutcomeForbidden), count(3, carrier.OutcomeTimeout), silent, asked, late, missing, count(5, carrier.OutcomeOK)}, minute))
-	tallies, err := s.Tallies(s.Context(), name, minute.Add(time.Second))
-	s.ok(err)
+	tallies := must(s.Tallies(s.Context(), name, minute.Add(time.Second)))
 	for i := range tallies {
 		slices.SortFunc(tallies[i].Votes, func(a, b health.Vote) int {
 			return cmp.Or(cmp.Compare(a.AccountID, b.AccountID), cmp.Compare(a.Failure, b.Failure))
@@ -68,25 +58,13 @@ func healthChecksOfEachKind(s *suite) {
 	s.equal("tallies", tallies, []health.Tally{{Minute: minute, Checks: 13, Good: 2, Votes: []health.Vote{
 		vote(1, ""), vote(2, ""), vote(3, "outage"), vote(3, "unauthorized"), vote(4, "forbidden"), vote(5, ""), vote(1<<31-1, "outage"),
 	}}})
-	tallies, err = s.Tallies(s.Context(), carrier.StarTrack, minute)
-	s.ok(err)
+	tallies = must(s.Tallies(s.Context(), carrier.StarTrack, minute))
 	s.equal("the other carrier's", []int{len(tallies), tallies[0].Checks}, []int{1, 1})
 	tallies[0].Votes[0].Failure = "changed"
-	again, err := s.Tallies(s.Context(), carrier.StarTrack, minute)
-	s.ok(err)
-	s.equal("what callers change changes nothing", again[0].Votes, []health.Vote{vote(1, "outage")})
+	s.equal("shares no memory", must(s.Tallies(s.Context(), carrier.StarTrack, minute))[0].Votes, []health.Vote{vote(1, "outage")})
 }
 
-func healthNothingButWhatWasNotMade(s *suite) {
-	const name = carrier.AustraliaPost
-	minute := s.minute()
-	s.ok(s.CountChecks(s.Context(), name, []health.Check{{AccountID: 1, Gone: true, Scheduled: true, At: now, PreviousGoodAt: now}}, minute))
-	tallies, err := s.Tallies(s.Context(), name, minute)
-	s.ok(err)
-	s.equal("tallies", len(tallies), 0)
-}
-
-func healthOfTheLastFifteenMinutes(s *suite) {
+func (s carrierHealth) TestLastFifteenMinutes() {
 	const name = carrier.AustraliaPost
 	minute := s.minute()
 	for i := range 17 {
@@ -105,10 +83,8 @@ func healthOfTheLastFifteenMinutes(s *suite) {
 		{"the last one", minute.Add(16*time.Minute + time.Second), 2, 16},
 		{"later", minute.Add(25 * time.Minute), 11, 16},
 	} {
-		tallies, err := s.Tallies(s.Context(), name, tc.at)
-		s.ok(err)
 		var got, want []time.Time
-		for _, t := range tallies {
+		for _, t := range must(s.Tallies(s.Context(), name, tc.at)) {
 			got = append(got, t.Minute)
 		}
 		for i := tc.from; i <= tc.to; i++ {
@@ -116,30 +92,21 @@ func healthOfTheLastFifteenMinutes(s *suite) {
 		}
 		s.equal(tc.name, got, want)
 	}
-	tallies, err := s.Tallies(s.Context(), name, minute.Add(31*time.Minute))
-	s.ok(err)
-	s.equal("much later", len(tallies), 0)
+	s.equal("much later", len(must(s.Tallies(s.Context(), name, minute.Add(31*time.Minute)))), 0)
 }
 
-func healthAtOnceNoneIsLost(s *suite) {
+func (s carrierHealth) TestConcurrentCountsAreAllKept() {
 	const name = carrier.AustraliaPost
 	minute := s.minute()
-	race(20, func(i int) error {
-		err := s.CountChecks(s.Context(), name, []health.Check{count(int64(i), carrier.OutcomeTimeout), count(int64(i), carrier.OutcomeOK)}, minute)
-		if err != nil {
-			s.Error(err)
-		}
-		return err
-	})
-	tallies, err := s.Tallies(s.Context(), name, minute)
-	s.ok(err)
-	t := tallies[0]
+	s.wins(20, race(20, func(i int) error {
+		return s.CountChecks(s.Context(), name, []health.Check{count(int64(i), carrier.OutcomeTimeout), count(int64(i), carrier.OutcomeOK)}, minute)
+	}))
+	t := must(s.Tallies(s.Context(), name, minute))[0]
 	s.equal("counts", []int{t.Checks, t.Good, len(t.Votes)}, []int{40, 20, 40})
 }
 
-func healthBreakers(s *suite) {
-	found, err := s.Breakers(s.Context())
-	s.ok(err)
+func (s carrierHealth) TestBreakers() {
+	found := must(s.Breakers(s.Context()))
 	s.equal("breakers", len(found), len(carrier.Names()))
 	for _, name := range carrier.Names() {
 		b := found[name]
@@ -160,17 +127,13 @@ func healthBreakers(s *suite) {
 		ahead := opened
 		ahead.Version++
 		s.fails("a version that is not there", s.SaveBreaker(s.Context(), &ahead), fault.State)
-		found, err := s.Breakers(s.Context())
-		s.ok(err)
-		s.equal("opened", found[name], opened)
+		s.equal("opened", must(s.Breakers(s.Context()))[name], opened)
 
-		s.equal("saved", s.won(race(8, func(int) error {
+		s.wins(1, race(8, func(int) error {
 			mine := opened.Probed(milli(now.Add(time.Minute)), health.Timing{})
 			return s.SaveBreaker(s.Context(), &mine)
-		}), fault.State), 1)
-		found, err = s.Breakers(s.Context())
-		s.ok(err)
-		closed := found[name].Closed(milli(now.Add(time.Hour)))
+		}), fault.State)
+		closed := must(s.Breakers(s.Context()))[name].Closed(milli(now.Add(time.Hour)))
 		s.ok(s.SaveBreaker(s.Context(), &closed))
 		a := s.account()
 		l := s.load(a.ID, store.Want{Breakers: true})

@@ -10,19 +10,18 @@ import (
 	"carrierlink/shared/effects"
 )
 
-// historyOf is all that the history of a connection holds, the newest first.
+// historyOf reads the whole history of a connection, the newest entry first.
 func (s *suite) historyOf(c connection.Connection) []connection.HistoryEntry {
 	s.Helper()
-	entries, next, err := s.History(s.Context(), c.AccountID, c.ID, nil, 0, 1000, now)
-	s.ok(err)
+	entries, next := must2(s.History(s.Context(), c.AccountID, c.ID, nil, 0, 1000, now))
 	if next != nil {
 		s.Errorf("there is more after %v", next)
 	}
 	return entries
 }
 
-// checked stores a connection with a history, and returns that, the newest
-// first.
+// checked stores a connection that was checked at these times, and returns its history,
+// the newest entry first.
 func (s *suite) checked(at ...time.Time) (connection.Connection, []connection.HistoryEntry) {
 	s.Helper()
 	c := s.linked()
@@ -36,30 +35,20 @@ func (s *suite) checked(at ...time.Time) (connection.Connection, []connection.Hi
 	return c, entries
 }
 
-func historyTests() tests {
-	return tests{
-		"none":         historyNone,
-		"page by page": historyPageByPage,
-		"two of one millisecond, by their number":   historyTwoOfOneMillisecondByTheirNumber,
-		"what is older than it is kept is gone":     historyWhatIsOlderThanItIsKeptIsGone,
-		"more than one read":                        historyMoreThanOneRead,
-		"what callers change later changes nothing": historyWhatCallersChangeLaterChangesNothing,
-	}
-}
+type histories struct{ *suite }
 
-func historyNone(s *suite) {
+func (s histories) TestNone() {
 	c := s.linked()
-	s.checked(now) // somebody else's
+	s.checked(now) // another connection
 	for _, before := range []*connection.HistoryPosition{nil, {At: now, Number: 3}, {}} {
-		entries, next, err := s.History(s.Context(), c.AccountID, c.ID, before, 0, 9, now)
-		s.ok(err)
+		entries, next := must2(s.History(s.Context(), c.AccountID, c.ID, before, 0, 9, now))
 		if len(entries) > 0 || next != nil {
 			s.Errorf("History = %v, %v, want nothing", entries, next)
 		}
 	}
 }
 
-func historyPageByPage(s *suite) {
+func (s histories) TestPages() {
 	times := make([]time.Time, 25)
 	for i := range times {
 		times[i] = milli(now.Add(time.Duration(i-25) * time.Hour))
@@ -69,22 +58,19 @@ func historyPageByPage(s *suite) {
 		var got []connection.HistoryEntry
 		var before *connection.HistoryPosition
 		for {
-			page, next, err := s.History(s.Context(), c.AccountID, c.ID, before, 0, size, now)
-			s.ok(err)
+			page, next := must2(s.History(s.Context(), c.AccountID, c.ID, before, 0, size, now))
 			got = append(got, page...)
 			if next == nil {
 				break
 			}
-			last := page[len(page)-1]
-			s.equal("position", next, &connection.HistoryPosition{At: last.At, Number: last.Number})
+			before = &connection.HistoryPosition{At: page[len(page)-1].At, Number: page[len(page)-1].Number}
+			s.equal("position", next, before)
 			s.equal("page", len(page), size)
-			before = next
 		}
 		s.equal(fmt.Sprint("by ", size), got, want)
 	}
 	for _, skip := range []int{0, 1, 10, 24, 25, 100} {
-		page, next, err := s.History(s.Context(), c.AccountID, c.ID, nil, skip, 10, now)
-		s.ok(err)
+		page, next := must2(s.History(s.Context(), c.AccountID, c.ID, nil, skip, 10, now))
 		s.equal(fmt.Sprint("skip ", skip), len(page), len(want[min(skip, 25):min(skip+10, 25)]))
 		if len(page) > 0 {
 			s.equal(fmt.Sprint("skip ", skip), page[0], want[skip])
@@ -93,7 +79,7 @@ func historyPageByPage(s *suite) {
 	}
 }
 
-func historyTwoOfOneMillisecondByTheirNumber(s *suite) {
+func (s histories) TestOneMillisecondIsOrderedByNumber() {
 	c := s.linked()
 	var want []connection.HistoryEntry
 	for n := 9; n <= 11; n++ {
@@ -103,15 +89,13 @@ func historyTwoOfOneMillisecondByTheirNumber(s *suite) {
 		want = append([]connection.HistoryEntry{e}, want...)
 	}
 	s.equal("entries", s.historyOf(c), want)
-	got, _, err := s.History(s.Context(), c.AccountID, c.ID, &connection.HistoryPosition{At: first.At, Number: 11}, 0, 9, now)
-	s.ok(err)
-	s.equal("before the last", got, want[1:])
-	got, _, err = s.History(s.Context(), c.AccountID, c.ID, &connection.HistoryPosition{At: first.At}, 0, 9, now)
-	s.ok(err)
-	s.equal("before the first", len(got), 0)
+	for number, want := range map[int][]connection.HistoryEntry{11: want[1:], 0: nil} {
+		got, _ := must2(s.History(s.Context(), c.AccountID, c.ID, &connection.HistoryPosition{At: first.At, Number: number}, 0, 9, now))
+		s.equal(fmt.Sprint("before number ", number), got, want)
+	}
 }
 
-func historyWhatIsOlderThanItIsKeptIsGone(s *suite) {
+func (s histories) TestEntriesExpire() {
 	c, want := s.checked(milli(now.Add(-time.Hour)), milli(now))
 	for _, tc := range []struct {
 		name string
@@ -122,19 +106,17 @@ func historyWhatIsOlderThanItIsKeptIsGone(s *suite) {
 		{"the first one's time", want[1].At.Add(connection.HistoryKept), 1},
 		{"later", now.Add(2 * connection.HistoryKept), 0},
 	} {
-		got, next, err := s.History(s.Context(), c.AccountID, c.ID, nil, 0, 9, tc.at)
-		s.ok(err)
+		got, next := must2(s.History(s.Context(), c.AccountID, c.ID, nil, 0, 9, tc.at))
 		s.equal(tc.name, len(got), tc.want)
 		if next != nil {
 			s.Errorf("%s: there is more", tc.name)
 		}
 	}
-	got, _, err := s.History(s.Context(), c.AccountID, c.ID, &connection.HistoryPosition{At: now, Number: 9}, 0, 9, now.Add(2*connection.HistoryKept))
-	s.ok(err)
+	got, _ := must2(s.History(s.Context(), c.AccountID, c.ID, &connection.HistoryPosition{At: now, Number: 9}, 0, 9, now.Add(2*connection.HistoryKept)))
 	s.equal("after a position of then", len(got), 0)
 }
 
-func historyMoreThanOneRead(s *suite) {
+func (s histories) TestMoreThanOneRead() {
 	c := s.linked()
 	e := first
 	for range connection.MaxDifferences {
@@ -145,12 +127,11 @@ func historyMoreThanOneRead(s *suite) {
 		s.ok(s.RecordCheck(s.Context(), &c, &e, nil, effects.Effects{}, now))
 	}
 	s.equal("entries", len(s.historyOf(c)), 40)
-	page, next, err := s.History(s.Context(), c.AccountID, c.ID, nil, 35, 4, now)
-	s.ok(err)
+	page, next := must2(s.History(s.Context(), c.AccountID, c.ID, nil, 35, 4, now))
 	s.equal("a page", []any{len(page), page[0].Number, next.Number}, []any{4, 5, 2})
 }
 
-func historyWhatCallersChangeLaterChangesNothing(s *suite) {
+func (s histories) TestSharesNoMemory() {
 	c := s.linked()
 	e := first
 	e.Changes = slices.Clone(first.Changes)

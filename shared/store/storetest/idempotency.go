@@ -6,11 +6,10 @@ import (
 	"strings"
 	"time"
 
-	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
 )
 
-// claims takes the key at a time and checks that nobody stands in the way.
+// claims claims an idempotency key at a time.
 func (s *suite) claims(what string, rec effects.Record, at time.Time) {
 	s.Helper()
 	if err := s.ClaimIdempotency(s.Context(), rec, at); err != nil {
@@ -18,10 +17,19 @@ func (s *suite) claims(what string, rec effects.Record, at time.Time) {
 	}
 }
 
-// findsClaimed checks that a record stands in the way at a time.
+// findsClaimed checks that the key of rec is taken by another record at a time.
 func (s *suite) findsClaimed(what string, rec effects.Record, at time.Time, want effects.Record) {
 	s.Helper()
 	s.replays(what, s.ClaimIdempotency(s.Context(), rec, at), want)
+}
+
+// answered claims an idempotency key, and returns its record with an answer.
+func (s *suite) answered() effects.Record {
+	s.Helper()
+	rec := s.newRecord()
+	s.claims("claim", rec, now)
+	rec.Sealed = []byte{0, 255, 1}
+	return rec
 }
 
 // rival is another request under the record's key.
@@ -31,19 +39,9 @@ func rival(rec effects.Record) effects.Record {
 	return rec
 }
 
-func idempotencyTests() tests {
-	return tests{
-		"a claim at work stands in the way until its lease is over": idempotencyAClaimAtWorkStandsInTheWayUntilItsLeaseIsOver,
-		"the SDK's repeat of our own claim is ours":                 idempotencyTheSDKsRepeatOfOurOwnClaimIsOurs,
-		"an answer stands in the way until it expires":              idempotencyAnAnswerStandsInTheWayUntilItExpires,
-		"scopes and keys are apart, whatever they hold":             idempotencyScopesAndKeysAreApartWhateverTheyHold,
-		"release frees our claim only":                              idempotencyReleaseFreesOurClaimOnly,
-		"release leaves an answer":                                  idempotencyReleaseLeavesAnAnswer,
-		"at once, one claims":                                       idempotencyAtOnceOneClaims,
-	}
-}
+type claims struct{ *suite }
 
-func idempotencyAClaimAtWorkStandsInTheWayUntilItsLeaseIsOver(s *suite) {
+func (s claims) TestClaimHoldsUntilItsLeaseEnds() {
 	rec := s.newRecord()
 	s.claims("first", rec, now)
 	other := rival(rec)
@@ -54,18 +52,14 @@ func idempotencyAClaimAtWorkStandsInTheWayUntilItsLeaseIsOver(s *suite) {
 	s.findsClaimed("the first one again", rec, rec.LeaseUntil, other)
 }
 
-func idempotencyTheSDKsRepeatOfOurOwnClaimIsOurs(s *suite) {
+func (s claims) TestSDKRetryOfAClaimSucceeds() {
 	rec := s.newRecord()
 	s.claims("first", rec, now)
 	s.claims("repeat", rec, now)
 }
 
-func idempotencyAnAnswerStandsInTheWayUntilItExpires(s *suite) {
-	c := s.newConnection(s.account().ID)
-	rec := s.newRecord()
-	s.claims("first", rec, now)
-	s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-	rec.Sealed = []byte{0, 255, 1}
+func (s claims) TestAnswerHoldsUntilItExpires() {
+	c, rec := s.intent(s.account().ID), s.answered()
 	s.ok(s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{Answer: &rec}, now))
 	other := rival(rec)
 	other.Sealed = nil
@@ -77,7 +71,7 @@ func idempotencyAnAnswerStandsInTheWayUntilItExpires(s *suite) {
 	s.claims("expired", other, rec.ExpiresAt)
 }
 
-func idempotencyScopesAndKeysAreApartWhateverTheyHold(s *suite) {
+func (s claims) TestScopesAndKeysAreSeparate() {
 	rec := s.newRecord()
 	s.claims("first", rec, now)
 	for _, key := range []string{"Order-17", "order-17 ", "#", strings.Repeat("~", 255)} {
@@ -90,7 +84,7 @@ func idempotencyScopesAndKeysAreApartWhateverTheyHold(s *suite) {
 	s.claims("a letter moved from scope to key", moved, now)
 }
 
-func idempotencyReleaseFreesOurClaimOnly(s *suite) {
+func (s claims) TestReleaseFreesOnlyItsOwnClaim() {
 	rec := s.newRecord()
 	s.ok(s.ReleaseIdempotency(s.Context(), rec)) // gone already
 	s.claims("first", rec, now)
@@ -101,30 +95,26 @@ func idempotencyReleaseFreesOurClaimOnly(s *suite) {
 	s.claims("free again", rival(rec), now)
 }
 
-func idempotencyReleaseLeavesAnAnswer(s *suite) {
-	c := s.newConnection(s.account().ID)
-	rec := s.newRecord()
-	s.claims("first", rec, now)
-	s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-	rec.Sealed = []byte("answer")
+func (s claims) TestReleaseKeepsAnAnswer() {
+	c, rec := s.intent(s.account().ID), s.answered()
 	s.ok(s.FinishLink(s.Context(), &c, nil, nil, effects.Effects{Answer: &rec}, now))
 	s.ok(s.ReleaseIdempotency(s.Context(), rec))
 	s.findsClaimed("answer", rival(rec), now, rec)
 }
 
-func idempotencyAtOnceOneClaims(s *suite) {
+func (s claims) TestConcurrentClaims() {
 	rec := s.newRecord()
-	won := 0
+	claimed := 0
 	for _, err := range race(20, func(i int) error {
 		mine := rec
 		mine.ClaimID = strconv.Itoa(i)
 		return s.ClaimIdempotency(s.Context(), mine, now)
 	}) {
 		if _, taken := errors.AsType[*effects.Replay](err); err == nil {
-			won++
+			claimed++
 		} else if !taken {
 			s.Error(err)
 		}
 	}
-	s.equal("claims", won, 1)
+	s.equal("claims", claimed, 1)
 }

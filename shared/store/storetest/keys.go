@@ -1,8 +1,6 @@
 package storetest
 
 import (
-	"context"
-	"errors"
 	"time"
 
 	"carrierlink/shared/account"
@@ -14,21 +12,25 @@ import (
 // today is the day of now.
 var today = time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC) // never changes
 
-func keyTests() tests {
-	return tests{
-		"absent is unauthorized":                             keyAbsentIsUnauthorized,
-		"a merchant's hash is no key of its partner":         keyAMerchantsHashIsNoKeyOfItsPartner,
-		"expired is unauthorized, from the very millisecond": keyExpiredIsUnauthorizedFromTheVeryMillisecond,
-		"an ended context is internal":                       keyAnEndedContextIsInternal,
-		"over the limit, then a new minute":                  keyOverTheLimitThenANewMinute,
-		"a lower limit counts what was used":                 keyALowerLimitCountsWhatWasUsed,
-		"a clock behind counts in the minute that is open":   keyAClockBehindCountsInTheMinuteThatIsOpen,
-		"a partner key":                                      keyAPartnerKey,
-		"at once, never more than the limit":                 keyAtOnceNeverMoreThanTheLimit,
+// use is a call with a key.
+func use(k account.APIKey, limit int) account.KeyUse {
+	u := account.KeyUse{AccountID: k.AccountID, Hash: k.Hash, Now: now, Limit: limit}
+	if k.AccountID == 0 {
+		u.PartnerID = k.PartnerID
 	}
+	return u
 }
 
-func keyAbsentIsUnauthorized(s *suite) {
+// key stores an account and returns its key.
+func (s *suite) key() account.APIKey {
+	s.Helper()
+	_, keys := s.withKeys(1, nil)
+	return keys[0]
+}
+
+type keyUse struct{ *suite }
+
+func (s keyUse) TestAbsentKeyIsUnauthorized() {
 	a := s.account()
 	for name, u := range map[string]account.KeyUse{
 		"nobody's":           {AccountID: s.id(), Hash: s.hash(), Now: now, Limit: 5},
@@ -41,18 +43,15 @@ func keyAbsentIsUnauthorized(s *suite) {
 	}
 }
 
-func keyAMerchantsHashIsNoKeyOfItsPartner(s *suite) {
-	n := s.newAccount()
-	s.create(n)
-	_, err := s.UseKey(s.Context(), account.KeyUse{PartnerID: n.Account.PartnerID, Hash: n.Key.Hash, Now: now, Limit: 5})
-	s.fails("UseKey", err, fault.Unauthorized)
+func (s keyUse) TestMerchantKeyIsNotAPartnerKey() {
+	k := s.key()
+	k.AccountID = 0
+	s.fails("UseKey", errOf(s.UseKey(s.Context(), use(k, 5))), fault.Unauthorized)
 }
 
-func keyExpiredIsUnauthorizedFromTheVeryMillisecond(s *suite) {
-	n := s.newAccount()
-	n.Key.ExpiresAt = milli(now)
-	s.create(n)
-	use := account.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Limit: 5}
+func (s keyUse) TestExpiresToTheMillisecond() {
+	_, keys := s.withKeys(1, func(_ int, k *account.APIKey) { k.ExpiresAt = milli(now) })
+	use := use(keys[0], 5)
 	for _, tc := range []struct {
 		name string
 		at   time.Time
@@ -64,58 +63,35 @@ func keyExpiredIsUnauthorizedFromTheVeryMillisecond(s *suite) {
 		{"at expiry, in the minute of the last good call", now, false},
 	} {
 		use.Now = tc.at
-		_, err := s.UseKey(s.Context(), use)
-		if tc.ok {
+		if err := errOf(s.UseKey(s.Context(), use)); tc.ok {
 			s.ok(err)
-			continue
+		} else {
+			s.fails(tc.name, err, fault.Unauthorized)
 		}
-		s.fails(tc.name, err, fault.Unauthorized)
 	}
 }
 
-func keyAnEndedContextIsInternal(s *suite) {
-	n := s.newAccount()
-	s.create(n)
-	ctx, cancel := context.WithCancel(s.Context())
-	cancel()
-	_, err := s.UseKey(ctx, account.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Now: now, Limit: 5})
-	s.fails("UseKey", err, fault.Internal)
-	if !errors.Is(err, context.Canceled) {
-		s.Errorf("UseKey = %v, want a chain with context.Canceled", err)
-	}
-}
-
-func keyOverTheLimitThenANewMinute(s *suite) {
-	n := s.newAccount()
-	n.Key.Description = "first key"
-	s.create(n)
-	n.Key.LastUsedOn = today
-	use := account.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Limit: 2, Now: now}
+func (s keyUse) TestLimitPerMinute() {
+	_, keys := s.withKeys(1, func(_ int, k *account.APIKey) { k.Description = "first key" })
+	use, k := use(keys[0], 2), keys[0]
+	k.LastUsedOn = today
 	left := time.Minute - now.Sub(now.Truncate(time.Minute))
 	for used := 1; used <= 2; used++ {
-		got, err := s.UseKey(s.Context(), use)
-		s.ok(err)
-		s.equal("within the limit", got, account.KeyUsed{Key: n.Key, Used: used, Reset: left})
+		s.equal("within the limit", must(s.UseKey(s.Context(), use)), account.KeyUsed{Key: k, Used: used, Reset: left})
 	}
 	for range 2 {
 		got, err := s.UseKey(s.Context(), use)
-		p := s.problem("over the limit", err, fault.RateLimited)
-		s.equal("RetryAfter", p.RetryAfter, left)
-		s.equal("over the limit", got, account.KeyUsed{Key: n.Key, Used: 2, Reset: left})
+		s.equal("RetryAfter", s.problem("over the limit", err, fault.RateLimited).RetryAfter, left)
+		s.equal("over the limit", got, account.KeyUsed{Key: k, Used: 2, Reset: left})
 	}
 	use.Now = now.Truncate(time.Minute).Add(time.Minute)
-	got, err := s.UseKey(s.Context(), use)
-	s.ok(err)
-	s.equal("new minute", got, account.KeyUsed{Key: n.Key, Used: 1, Reset: time.Minute})
+	s.equal("new minute", must(s.UseKey(s.Context(), use)), account.KeyUsed{Key: k, Used: 1, Reset: time.Minute})
 }
 
-func keyALowerLimitCountsWhatWasUsed(s *suite) {
-	n := s.newAccount()
-	s.create(n)
-	use := account.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Limit: 10, Now: now}
+func (s keyUse) TestLowerLimitCountsEarlierCalls() {
+	use := use(s.key(), 10)
 	for range 3 {
-		_, err := s.UseKey(s.Context(), use)
-		s.ok(err)
+		s.ok(errOf(s.UseKey(s.Context(), use)))
 	}
 	use.Limit = 2
 	got, err := s.UseKey(s.Context(), use)
@@ -123,16 +99,12 @@ func keyALowerLimitCountsWhatWasUsed(s *suite) {
 	s.equal("Used", got.Used, 2)
 }
 
-func keyAClockBehindCountsInTheMinuteThatIsOpen(s *suite) {
-	n := s.newAccount()
-	s.create(n)
-	use := account.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Limit: 3}
+func (s keyUse) TestClockBehindCountsInTheOpenMinute() {
+	use := use(s.key(), 3)
 	ahead, behind := now.Truncate(time.Minute).Add(time.Second), now.Truncate(time.Minute).Add(-time.Second)
 	for i, at := range []time.Time{ahead, behind, ahead} {
 		use.Now = at
-		got, err := s.UseKey(s.Context(), use)
-		s.ok(err)
-		s.equal("Used", got.Used, i+1)
+		s.equal("Used", must(s.UseKey(s.Context(), use)).Used, i+1)
 	}
 	use.Now = behind
 	got, err := s.UseKey(s.Context(), use)
@@ -140,27 +112,24 @@ func keyAClockBehindCountsInTheMinuteThatIsOpen(s *suite) {
 	s.equal("Reset", got.Reset, 61*time.Second)
 }
 
-func keyAPartnerKey(s *suite) {
+func (s keyUse) TestPartnerKey() {
 	p := account.Partner{ID: s.id(), Name: "Shop Ltd", Environment: carrier.Sandbox, DefaultCountryCode: "NZ", CreatedAt: milli(now)}
 	k := s.newKey(p.ID, 0)
 	k.Environment, k.DefaultCountryCode, k.Description, k.ExpiresAt = carrier.Sandbox, "NZ", "made by the operator", milli(now.Add(time.Hour))
 	s.ok(s.CreatePartner(s.Context(), p, k, effects.Effects{}, now))
-	got, err := s.UseKey(s.Context(), account.KeyUse{PartnerID: p.ID, Hash: k.Hash, Now: now, Limit: 1})
-	s.ok(err)
+	got := must(s.UseKey(s.Context(), use(k, 1)))
 	k.LastUsedOn = today
 	s.equal("key", got.Key, k)
 }
 
-func keyAtOnceNeverMoreThanTheLimit(s *suite) {
-	n := s.newAccount()
-	s.create(n)
+func (s keyUse) TestConcurrentCallsKeepTheLimit() {
 	const callers, limit = 24, 10
+	use := use(s.key(), limit)
 	for minute := range 2 {
-		at := now.Add(time.Duration(minute) * time.Minute)
-		seen := map[int]int{}
-		for _, err := range race(callers, func(int) error {
+		use.Now = now.Add(time.Duration(minute) * time.Minute)
+		s.wins(limit, race(callers, func(int) error {
 			for {
-				got, err := s.UseKey(s.Context(), account.KeyUse{AccountID: n.Account.ID, Hash: n.Key.Hash, Now: at, Limit: limit})
+				got, err := s.UseKey(s.Context(), use)
 				if !fault.Is(err, fault.State) {
 					if err == nil && (got.Used < 1 || got.Used > limit) {
 						s.Errorf("Used = %d, want 1 to %d", got.Used, limit)
@@ -168,13 +137,6 @@ func keyAtOnceNeverMoreThanTheLimit(s *suite) {
 					return err
 				}
 			}
-		}) {
-			if err == nil {
-				seen[0]++
-			} else {
-				s.fails("over the limit", err, fault.RateLimited)
-			}
-		}
-		s.equal("calls let through", seen[0], limit)
+		}), fault.RateLimited)
 	}
 }

@@ -15,14 +15,13 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// walk reads a list page by page, each after the last one's position.
+// walk reads a list page by page.
 func (s *suite) walk(partner int64, f account.Filter, size int, at time.Time) []account.Account {
 	s.Helper()
 	var all []account.Account
 	var after *account.Position
 	for {
-		page, next, err := s.ListAccounts(s.Context(), partner, f, after, 0, size, at)
-		s.ok(err)
+		page, next := must2(s.ListAccounts(s.Context(), partner, f, after, 0, size, at))
 		all = append(all, page...)
 		if next == nil {
 			return all
@@ -30,8 +29,8 @@ func (s *suite) walk(partner int64, f account.Filter, size int, at time.Time) []
 		if len(page) != size {
 			s.Fatalf("a page of %d before the last one, want %d", len(page), size)
 		}
-		s.equal("position", next, &account.Position{CreatedAt: page[size-1].CreatedAt, AccountID: page[size-1].ID})
-		after = next
+		after = &account.Position{CreatedAt: page[size-1].CreatedAt, AccountID: page[size-1].ID}
+		s.equal("position", next, after)
 	}
 }
 
@@ -43,7 +42,8 @@ func ids(accounts []account.Account) []int64 {
 	return list
 }
 
-// fill stores accounts of one partner; each is as change makes it.
+// fill stores n accounts of a partner, each changed by change, and returns
+// them in the order of their creation.
 func (s *suite) fill(partner int64, n int, change func(i int, a *account.Account)) []account.Account {
 	s.Helper()
 	accounts := make([]account.Account, n)
@@ -51,9 +51,8 @@ func (s *suite) fill(partner int64, n int, change func(i int, a *account.Account
 	for worker := range 8 {
 		creating.Go(func() {
 			for i := worker; i < n; i += 8 {
-				in := s.newAccount()
-				in.Account.PartnerID, in.Key.PartnerID = partner, partner
-				change(i, &in.Account)
+				in := s.newAccount(external(partner, ""), func(a *account.Account) { change(i, a) })
+				in.Key.PartnerID = partner
 				if err := s.CreateAccount(s.Context(), in, effects.Effects{}, now); err != nil {
 					s.Error(err)
 				}
@@ -62,77 +61,56 @@ func (s *suite) fill(partner int64, n int, change func(i int, a *account.Account
 		})
 	}
 	creating.Wait()
+	slices.SortFunc(accounts, func(a, b account.Account) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
 	return accounts
 }
 
-func byCreation(a, b account.Account) int {
-	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-}
+// hourly creates accounts an hour apart.
+func hourly(i int, a *account.Account) { a.CreatedAt = milli(now.Add(time.Duration(i) * time.Hour)) }
 
-func listTests() tests {
-	return tests{
-		"nothing":                          listNothing,
-		"external ids with any characters": listExternalIDsWithAnyCharacters,
-		"is the partner's own":             listIsThePartnersOwn,
-		"1,000 accounts of few times, in order both ways": list1000AccountsOfFewTimesInOrderBothWays,
-		"a position of nobody, or outside the filter":     listAPositionOfNobodyOrOutsideTheFilter,
-		"what is purged is passed over":                   listWhatIsPurgedIsPassedOver,
-		"accounts larger than one read":                   listAccountsLargerThanOneRead,
-		"connections, without intents":                    listConnectionsWithoutIntents,
-		"connections with more snapshots than one read":   listConnectionsWithMoreSnapshotsThanOneRead,
-	}
-}
+type lists struct{ *suite }
 
-func listNothing(s *suite) {
+func (s lists) TestNothing() {
 	partner := s.id()
 	for _, f := range []account.Filter{{}, {Ascending: true}, {Active: new(bool)}, {CreatedFrom: now, CreatedUntil: now.Add(-time.Second)}} {
-		found, next, err := s.ListAccounts(s.Context(), partner, f, nil, 0, 5, now)
-		s.ok(err)
+		found, next := must2(s.ListAccounts(s.Context(), partner, f, nil, 0, 5, now))
 		if len(found) != 0 || next != nil {
 			s.Errorf("ListAccounts = %v, %v, want nothing", found, next)
 		}
 	}
-	connections, snapshots, err := s.ListConnections(s.Context(), partner, true)
-	s.ok(err)
+	connections, snapshots := must2(s.ListConnections(s.Context(), partner, true))
 	s.equal("connections", len(connections)+len(snapshots), 0)
-	keys, err := s.ListKeys(s.Context(), partner)
-	s.ok(err)
-	s.equal("keys", len(keys), 0)
-	_, err = s.AccountByExternalID(s.Context(), partner, "x", now)
-	s.fails("AccountByExternalID", err, fault.NotFound)
+	s.equal("keys", len(s.keys(partner)), 0)
+	s.fails("AccountByExternalID", errOf(s.AccountByExternalID(s.Context(), partner, "x", now)), fault.NotFound)
 }
 
-func listExternalIDsWithAnyCharacters(s *suite) {
+func (s lists) TestExternalIDsWithAnyCharacters() {
 	partner := s.id()
 	texts := []string{"a/b", "a%2Fb", "a b", " ", "#", "EXTERNAL", "größe-\u6f22\u5b57", longExternalID(), "A/B", "'\"\\"}
-	accounts := s.fill(partner, len(texts), func(i int, a *account.Account) { a.ExternalID = texts[i] })
-	for i, text := range texts {
-		id, err := s.AccountByExternalID(s.Context(), partner, text, now)
-		s.ok(err)
-		s.equal(text, id, accounts[i].ID)
-		_, err = s.AccountByExternalID(s.Context(), s.id(), text, now)
-		s.fails("another partner's", err, fault.NotFound)
-		_, err = s.AccountByExternalID(s.Context(), partner, text+"x", now)
-		s.fails("longer", err, fault.NotFound)
+	for _, a := range s.fill(partner, len(texts), func(i int, a *account.Account) { a.ExternalID = texts[i] }) {
+		text := a.ExternalID
+		s.equal(text, must(s.AccountByExternalID(s.Context(), partner, text, now)), a.ID)
+		s.fails("another partner's", errOf(s.AccountByExternalID(s.Context(), s.id(), text, now)), fault.NotFound)
+		s.fails("longer", errOf(s.AccountByExternalID(s.Context(), partner, text+"x", now)), fault.NotFound)
 	}
 }
 
-func listIsThePartnersOwn(s *suite) {
+func (s lists) TestOnlyThePartnersAccounts() {
 	partner := s.id()
 	mine := s.fill(partner, 3, func(int, *account.Account) {})
 	s.fill(partner*10%(1<<31), 2, func(int, *account.Account) {})
-	slices.SortFunc(mine, byCreation)
 	slices.Reverse(mine)
 	s.equal("accounts", s.walk(partner, account.Filter{}, 2, now), mine)
 }
 
-func list1000AccountsOfFewTimesInOrderBothWays(s *suite) {
+func (s lists) TestThousandAccountsInBothOrders() {
 	partner := s.id()
 	accounts := s.fill(partner, 1000, func(i int, a *account.Account) {
 		a.CreatedAt = milli(now.Add(time.Duration(i%3) * time.Millisecond))
 		a.Active = i%4 != 0
 	})
-	slices.SortFunc(accounts, byCreation)
 	for _, size := range []int{7, 250, 999, 1000, 1001} {
 		s.equal(fmt.Sprint("ascending by ", size), ids(s.walk(partner, account.Filter{Ascending: true}, size, now)), ids(accounts))
 	}
@@ -165,17 +143,15 @@ func list1000AccountsOfFewTimesInOrderBothWays(s *suite) {
 		}
 	}
 	for _, skip := range []int{0, 1, 500, 990, 999, 1000, 5000} {
-		page, next, err := s.ListAccounts(s.Context(), partner, account.Filter{Ascending: true}, nil, skip, 10, now)
-		s.ok(err)
+		page, next := must2(s.ListAccounts(s.Context(), partner, account.Filter{Ascending: true}, nil, skip, 10, now))
 		s.equal(fmt.Sprint("skip ", skip), ids(page), ids(accounts[min(skip, 1000):min(skip+10, 1000)]))
 		s.equal(fmt.Sprint("more after ", skip), next != nil, skip < 990)
 	}
 }
 
-func listAPositionOfNobodyOrOutsideTheFilter(s *suite) {
+func (s lists) TestPositionsOfNoAccount() {
 	partner := s.id()
-	accounts := s.fill(partner, 4, func(i int, a *account.Account) { a.CreatedAt = milli(now.Add(time.Duration(i) * time.Hour)) })
-	slices.SortFunc(accounts, byCreation)
+	accounts := s.fill(partner, 4, hourly)
 	between := &account.Position{CreatedAt: now.Add(90 * time.Minute), AccountID: 5}
 	for _, tc := range []struct {
 		name  string
@@ -189,85 +165,74 @@ func listAPositionOfNobodyOrOutsideTheFilter(s *suite) {
 		{"after all", account.Filter{Ascending: true}, &account.Position{CreatedAt: now.Add(99 * time.Hour), AccountID: 1<<31 - 1}, accounts[:0]},
 		{"before all", account.Filter{}, &account.Position{AccountID: 1}, accounts[:0]},
 	} {
-		found, _, err := s.ListAccounts(s.Context(), partner, tc.f, tc.after, 0, 9, now)
-		s.ok(err)
+		found, _ := must2(s.ListAccounts(s.Context(), partner, tc.f, tc.after, 0, 9, now))
 		s.equal(tc.name, ids(found), ids(tc.want))
 	}
 }
 
-func listWhatIsPurgedIsPassedOver(s *suite) {
+func (s lists) TestPurgedAccountsAreSkipped() {
 	partner := s.id()
-	accounts := s.fill(partner, 10, func(i int, a *account.Account) { a.CreatedAt = milli(now.Add(time.Duration(i) * time.Hour)) })
+	accounts := s.fill(partner, 10, hourly)
 	for _, i := range []int{0, 3, 4, 5, 9} {
-		s.ok(s.DeleteAccount(s.Context(), accounts[i], false, purge, effects.Effects{}, now))
+		s.remove(accounts[i])
 	}
 	want := []int64{accounts[1].ID, accounts[2].ID, accounts[6].ID, accounts[7].ID, accounts[8].ID}
 	s.equal("before", len(s.walk(partner, account.Filter{}, 3, now)), 10)
 	for _, size := range []int{1, 2, 3, 5} {
 		s.equal(fmt.Sprint("by ", size), ids(s.walk(partner, account.Filter{Ascending: true}, size, purge)), want)
 	}
-	page, next, err := s.ListAccounts(s.Context(), partner, account.Filter{Ascending: true}, nil, 2, 3, purge)
-	s.ok(err)
+	page, next := must2(s.ListAccounts(s.Context(), partner, account.Filter{Ascending: true}, nil, 2, 3, purge))
 	s.equal("skipped", ids(page), want[2:])
 	s.equal("more", next, (*account.Position)(nil))
 }
 
-func listAccountsLargerThanOneRead(s *suite) {
+func (s lists) TestAccountsLargerThanOneRead() {
 	partner := s.id()
 	metadata := map[string]string{}
 	for i := range 20 {
 		metadata[fmt.Sprint("key", i)] = strings.Repeat("v", 500)
 	}
 	accounts := s.fill(partner, 120, func(_ int, a *account.Account) { a.Metadata = metadata }) // 1.2 MB
-	slices.SortFunc(accounts, byCreation)
 	s.equal("accounts", s.walk(partner, account.Filter{Ascending: true}, 119, now), accounts)
 }
 
-func listConnectionsWithoutIntents(s *suite) {
+func (s lists) TestConnectionsWithoutIntents() {
 	a := s.account()
 	var want []connection.Connection
 	snapshots := map[string]connection.Snapshot{}
 	for i := range 5 {
-		c := s.newConnection(a.ID)
-		c.AccountNumber, c.CreatedAt = "000408523"+strconv.Itoa(i), milli(now.Add(time.Duration(i/2)*time.Hour))
-		s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-		if i == 3 {
-			continue // an intent
+		change := func(c *connection.Connection) {
+			c.AccountNumber, c.CreatedAt = "000408523"+strconv.Itoa(i), milli(now.Add(time.Duration(i/2)*time.Hour))
 		}
-		var snap *connection.Snapshot
-		if i != 1 {
-			snap = s.snapshot(100*i, milli(now))
-			snapshots[c.ID] = *snap
+		switch i {
+		case 1:
+			want = append(want, s.linkedTo(a.ID, nil, change))
+		case 3:
+			s.intent(a.ID, change)
+		default:
+			snap := s.snapshot(100*i, milli(now))
+			c := s.linkedTo(a.ID, snap, change)
+			want, snapshots[c.ID] = append(want, c), *snap
 		}
-		c.Status = connection.Active
-		s.ok(s.FinishLink(s.Context(), &c, nil, snap, effects.Effects{}, now))
-		want = append(want, c)
 	}
 	slices.SortFunc(want, func(a, b connection.Connection) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
-	s.linked() // somebody else's
-	got, none, err := s.ListConnections(s.Context(), a.ID, false)
-	s.ok(err)
+	s.linked() // in another account
+	got, none := must2(s.ListConnections(s.Context(), a.ID, false))
 	s.equal("connections", got, want)
 	s.equal("no snapshots", len(none), 0)
-	got, packed, err := s.ListConnections(s.Context(), a.ID, true)
-	s.ok(err)
+	got, packed := must2(s.ListConnections(s.Context(), a.ID, true))
 	s.equal("connections", got, want)
 	s.equal("snapshots", packed, snapshots)
 }
 
-func listConnectionsWithMoreSnapshotsThanOneRead(s *suite) {
+func (s lists) TestMoreSnapshotsThanOneRead() {
 	a := s.account()
 	for i := range 4 {
-		c := s.newConnection(a.ID)
-		c.AccountNumber = "000408523" + strconv.Itoa(i)
-		s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
-		c.Status = connection.Active
-		s.ok(s.FinishLink(s.Context(), &c, nil, s.snapshot(650_000, now), effects.Effects{}, now))
+		s.linkedTo(a.ID, s.snapshot(650_000, now), numbered("000408523"+strconv.Itoa(i)))
 	}
-	got, packed, err := s.ListConnections(s.Context(), a.ID, true)
-	s.ok(err)
+	got, packed := must2(s.ListConnections(s.Context(), a.ID, true))
 	s.equal("connections", len(got), 4)
 	s.equal("snapshots", len(packed), 4)
 }

@@ -9,6 +9,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -47,47 +54,78 @@ type Caps struct {
 // defaults are the caps of every test but those of caps.
 var defaults = Caps{Keys: account.MaxKeys} // never changes
 
-// Run holds the stores that open returns, with these caps, to the contract. The
-// stores of several calls may share one table: each test makes ids of its own.
-func Run(t *testing.T, open func(t *testing.T, caps Caps) Table) {
+// opener returns a store with these caps.
+type opener func(t *testing.T, caps Caps) Table
+
+// Run runs the suite over the stores that open returns. They may share one table:
+// each test makes ids of its own. The groups run one after another, because some
+// look at all that is due or unfinished; the tests of a group run in parallel.
+func Run(t *testing.T, open opener) {
 	t.Helper()
-	for _, group := range []struct {
-		name  string
-		tests tests
-	}{
-		{"UseKey", keyTests()},
-		{"Create", accountTests()},
-		{"Idempotency", idempotencyTests()},
-		{"Link", linkTests()},
-		{"Caps", capTests()},
-		{"Check", checkTests()},
-		{"Row", rowTests()},
-		{"Follow", followTests()},
-		{"Due", dueTests()},
-		{"History", historyTests()},
-		{"Health", healthTests()},
-		{"Calls", callTests()},
-		{"Tracking", trackingTests()},
-		{"Load", loadTests()},
-		{"Change", changeTests()},
-		{"Delete", deleteTests()},
-		{"List", listTests()},
-		{"Keys", accountKeyTests()},
-		{"Effects", effectTests()},
+	for _, group := range []func(*suite) any{
+		of[keyUse], of[creation], of[claims], of[links], of[caps], of[checks], of[rows], of[follows], of[schedule], of[histories],
+		of[carrierHealth], of[allowances], of[trackingCache], of[loads], of[changes], of[deletions], of[lists], of[accountKeys], of[writtenEffects],
 	} {
-		t.Run(group.name, func(t *testing.T) {
-			for name, test := range group.tests {
-				t.Run(name, func(t *testing.T) {
-					t.Parallel()
-					test(&suite{T: t, folding: folding{open(t, defaults)}, open: open})
-				})
+		kind := reflect.TypeOf(group(nil))
+		t.Run(kind.Elem().Name(), func(t *testing.T) {
+			for method := range kind.Methods() {
+				if name, ok := strings.CutPrefix(method.Name, "Test"); ok {
+					open.run(t, name, func(s *suite) { method.Func.Call([]reflect.Value{reflect.ValueOf(group(s))}) })
+				}
 			}
 		})
 	}
 }
 
-// tests are cases by name.
-type tests map[string]func(*suite)
+// of returns a group of tests: a type whose methods TestX are its tests.
+func of[G ~struct{ *suite }](s *suite) any {
+	g := G(struct{ *suite }{s})
+	return &g
+}
+
+// run runs a test in parallel with its siblings.
+func (open opener) run(t *testing.T, name string, test func(*suite)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		defer func() {
+			switch failed := recover().(type) {
+			case nil:
+			case unexpected:
+				t.Fatal(failed)
+			default:
+				panic(failed)
+			}
+		}()
+		test(&suite{T: t, folding: folding{open(t, defaults)}, open: open})
+	})
+}
+
+// unexpected is the error with which must ends a test.
+type unexpected string
+
+// must returns what a call returned, and ends the test if it returned an error. It
+// is not for other goroutines than the test's own.
+func must[T any](v T, err error) T {
+	check(err)
+	return v
+}
+
+// must2 is must for a call that returns two values.
+func must2[A, B any](a A, b B, err error) (A, B) {
+	check(err)
+	return a, b
+}
+
+func check(err error) {
+	if err != nil {
+		_, file, line, _ := runtime.Caller(2)
+		panic(unexpected(fmt.Sprintf("%s:%d: unexpected error: %v", filepath.Base(file), line, err)))
+	}
+}
+
+// errOf is the error of a call whose value does not matter.
+func errOf[T any](_ T, err error) error { return err }
 
 // folding gives accounts the key of their email, as whoever takes an address does.
 type folding struct{ Table }
@@ -112,11 +150,11 @@ func (f folding) RestoreAccount(ctx context.Context, a account.Account, pinned b
 	return f.Store.RestoreAccount(ctx, a, pinned, fx, now)
 }
 
-// suite is one test with its store, and shorthands.
+// suite is one test with its store, and helpers.
 type suite struct {
 	*testing.T
 	folding
-	open func(t *testing.T, caps Caps) Table
+	open opener
 }
 
 // now is the clock of every test, with nanoseconds that a store does not keep.
@@ -124,16 +162,12 @@ var now = time.Date(2026, 3, 4, 5, 6, 30, 987_654_321, time.UTC) // never change
 
 func (s *suite) id() int64 {
 	s.Helper()
-	id, err := account.NewID(rand.Reader)
-	s.ok(err)
-	return id
+	return must(account.NewID(rand.Reader))
 }
 
 func (s *suite) connectionID() string {
 	s.Helper()
-	id, err := connection.NewID(rand.Reader)
-	s.ok(err)
-	return id
+	return must(connection.NewID(rand.Reader))
 }
 
 func (s *suite) ok(err error) {
@@ -171,18 +205,34 @@ func (s *suite) fails(what string, err error, kind fault.Kind) {
 	_ = s.problem(what, err, kind)
 }
 
-// newAccount is a valid account of a partner of its own, with neither email nor
-// external id.
-func (s *suite) newAccount() account.NewAccount {
+// wraps checks that err is fault.Internal and wraps a cause.
+func (s *suite) wraps(what string, err, cause error) {
 	s.Helper()
-	id, partner := s.id(), s.id()
-	return account.NewAccount{
-		Account: account.Account{
-			ID: id, PartnerID: partner, Environment: carrier.Production, OriginCountryCode: "AU",
-			Active: true, CreatedAt: milli(now), ModifiedAt: milli(now), Version: 1,
-		},
-		Key: s.newKey(partner, id),
+	s.fails(what, err, fault.Internal)
+	if !errors.Is(err, cause) {
+		s.Errorf("%s = %v, want a chain with %v", what, err, cause)
 	}
+}
+
+// retryIn checks that err is fault.State with this RetryAfter.
+func (s *suite) retryIn(what string, err error, want time.Duration) {
+	s.Helper()
+	s.equal(what+": RetryAfter", s.problem(what, err, fault.State).RetryAfter, want)
+}
+
+// newAccount is a valid account of a partner of its own, with neither email nor
+// external id, changed by change.
+func (s *suite) newAccount(change ...func(*account.Account)) account.NewAccount {
+	s.Helper()
+	a := account.Account{
+		ID: s.id(), PartnerID: s.id(), Environment: carrier.Production, OriginCountryCode: "AU",
+		Active: true, CreatedAt: milli(now), ModifiedAt: milli(now), Version: 1,
+	}
+	k := s.newKey(a.PartnerID, a.ID)
+	for _, f := range change {
+		f(&a)
+	}
+	return account.NewAccount{Account: a, Key: k}
 }
 
 func (s *suite) newKey(partner, accountID int64) account.APIKey {
@@ -198,10 +248,13 @@ func (s *suite) hash() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// account stores a valid account.
-func (s *suite) account() account.Account {
+// email is an address that nobody has.
+func (s *suite) email() string { return s.hash()[:20] + "@example.com" }
+
+// account stores a valid account, changed by change.
+func (s *suite) account(change ...func(*account.Account)) account.Account {
 	s.Helper()
-	n := s.newAccount()
+	n := s.newAccount(change...)
 	s.create(n)
 	return n.Account
 }
@@ -213,11 +266,10 @@ func (s *suite) create(n account.NewAccount) {
 
 func (s *suite) load(account int64, w store.Want) store.Loaded {
 	s.Helper()
-	l, err := s.Load(s.Context(), account, w)
-	s.ok(err)
-	return l
+	return must(s.Load(s.Context(), account, w))
 }
 
+// newRecord is the claim of an idempotency key.
 func (s *suite) newRecord() effects.Record {
 	return effects.Record{
 		Scope: "partner " + rand.Text() + " POST /v1/partners/accounts", Key: "order-17", PayloadMAC: []byte{0, 1, 255}, ClaimID: rand.Text(),
@@ -225,7 +277,7 @@ func (s *suite) newRecord() effects.Record {
 	}
 }
 
-// newConnection is an intent of the account for a number that nobody holds.
+// newConnection is a connection of an account that is about to be linked.
 func (s *suite) newConnection(accountID int64) connection.Connection {
 	s.Helper()
 	return connection.Connection{
@@ -236,48 +288,83 @@ func (s *suite) newConnection(accountID int64) connection.Connection {
 	}
 }
 
-// linked stores an active connection of a new account.
-func (s *suite) linked() connection.Connection {
+// numbered gives a connection another account number.
+func numbered(number string) func(*connection.Connection) {
+	return func(c *connection.Connection) { c.AccountNumber = number }
+}
+
+// intent begins to link a new connection, changed by change.
+func (s *suite) intent(accountID int64, change ...func(*connection.Connection)) connection.Connection {
 	s.Helper()
-	c := s.newConnection(s.account().ID)
-	s.link(&c, nil)
+	c := s.newConnection(accountID)
+	for _, f := range change {
+		f(&c)
+	}
+	s.ok(s.BeginLink(s.Context(), &c, connection.LinkOptions{}))
 	return c
 }
 
-// link makes an active connection of a new one.
-func (s *suite) link(c *connection.Connection, snap *connection.Snapshot) {
+// linkedTo links a new connection, changed by change, and stores its snapshot
+// (nil: none).
+func (s *suite) linkedTo(accountID int64, snap *connection.Snapshot, change ...func(*connection.Connection)) connection.Connection {
 	s.Helper()
-	s.ok(s.BeginLink(s.Context(), c, connection.LinkOptions{}))
+	c := s.intent(accountID, change...)
 	c.Status = connection.Active
-	s.ok(s.FinishLink(s.Context(), c, nil, snap, effects.Effects{}, now))
+	s.ok(s.FinishLink(s.Context(), &c, nil, snap, effects.Effects{}, now))
+	return c
 }
 
-// row is a connection as it is now.
+// linked stores an active connection of a new account.
+func (s *suite) linked() connection.Connection {
+	s.Helper()
+	return s.linkedTo(s.account().ID, nil)
+}
+
+// row reads a connection.
 func (s *suite) row(c connection.Connection) connection.Connection {
 	s.Helper()
-	got, err := s.Connection(s.Context(), c.AccountID, c.ID)
-	s.ok(err)
-	return got
+	return must(s.Connection(s.Context(), c.AccountID, c.ID))
 }
 
-// holders is who holds the connection's account number.
-func (s *suite) holders(c connection.Connection) []string {
+// saved changes a connection and stores it.
+func (s *suite) saved(c connection.Connection, change func(*connection.Connection)) connection.Connection {
 	s.Helper()
-	return s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs
+	change(&c)
+	s.ok(s.SaveConnection(s.Context(), &c))
+	return c
 }
 
-// won counts the results that are nil, and checks that the others are of a kind.
-func (s *suite) won(errs []error, kind fault.Kind) int {
+// holds checks what is stored of a connection: its row, its snapshot (nil: none) and
+// its history, the newest entry first.
+func (s *suite) holds(what string, c connection.Connection, snap *connection.Snapshot, history ...connection.HistoryEntry) {
+	s.Helper()
+	s.equal(what+": row", s.row(c), c)
+	s.equal(what+": snapshot", must(s.Snapshot(s.Context(), c.AccountID, c.ID)), snap)
+	s.equal(what+": history", s.historyOf(c), history)
+}
+
+// heldBy checks which connections hold the account number of c.
+func (s *suite) heldBy(what string, c connection.Connection, want ...string) {
+	s.Helper()
+	slices.Sort(want)
+	s.equal(what+": holders", s.load(c.AccountID, store.Want{Number: s.number(c)}).LinkedAs, want)
+}
+
+// wins checks how many results of a race are nil, and that the others are of one of
+// these kinds.
+func (s *suite) wins(want int, errs []error, kinds ...fault.Kind) {
 	s.Helper()
 	won := 0
 	for _, err := range errs {
 		if err == nil {
 			won++
-		} else {
+		} else if kind := fault.KindOf(err); slices.Contains(kinds, kind) {
 			s.fails("a loser", err, kind)
+		} else {
+			s.Errorf("a loser: %v, want one of the kinds %v", err, kinds)
 		}
 	}
-	return won
+	s.equal("winners", won, want)
 }
 
 // race calls f n times at once and returns what each call came to.

@@ -12,21 +12,19 @@ import (
 	"carrierlink/shared/tracking"
 )
 
-// allowance is the carrier's for tracking.
+// The allowance of these tests.
 const (
 	allowance       = 10
 	allowanceWindow = time.Minute
 )
 
-// take asks for a call.
+// take asks for a call, and returns how long to wait for it.
 func (s *suite) take(credential connection.Allowance, at time.Time) time.Duration {
 	s.Helper()
-	wait, err := s.TakeCall(s.Context(), credential, allowance, allowanceWindow, at)
-	s.ok(err)
-	return wait
+	return must(s.TakeCall(s.Context(), credential, allowance, allowanceWindow, at))
 }
 
-// allowance is one that nobody else has.
+// allowance is an allowance of which no call was made.
 func (s *suite) allowance() connection.Allowance {
 	return connection.CredentialAllowance(connection.UseTracking, carrier.Production, s.id(), s.hash())
 }
@@ -44,19 +42,9 @@ func most(times []time.Time, window time.Duration) int {
 	return n
 }
 
-func callTests() tests {
-	return tests{
-		"ten, and the next when the first is a minute old":                                    callTenAndTheNextWhenTheFirstIsAMinuteOld,
-		"another limit counts the calls that were":                                            callAnotherLimitCountsTheCallsThatWere,
-		"never more than ten within any minute, whatever the clocks":                          callNeverMoreThanTenWithinAnyMinuteWhateverTheClocks,
-		"whoever waits as told makes the call":                                                callWhoeverWaitsAsToldMakesTheCall,
-		"a large limit, sixty at a time":                                                      callALargeLimitSixtyAtATime,
-		"each use, each account of the sandbox and each account that links counts for itself": callEachUseEachAccountOfTheSandboxAndEachAccountThatLinksCountsForItself,
-		"at once, ten": callAtOnceTen,
-	}
-}
+type allowances struct{ *suite }
 
-func callTenAndTheNextWhenTheFirstIsAMinuteOld(s *suite) {
+func (s allowances) TestTenPerMinute() {
 	credential := s.allowance()
 	for i := range allowance {
 		s.equal("wait", s.take(credential, now.Add(time.Duration(i)*time.Second)), time.Duration(0))
@@ -74,21 +62,17 @@ func callTenAndTheNextWhenTheFirstIsAMinuteOld(s *suite) {
 	s.equal("an hour later", s.take(credential, now.Add(time.Hour)), time.Duration(0))
 }
 
-func callAnotherLimitCountsTheCallsThatWere(s *suite) {
+func (s allowances) TestOtherLimitCountsEarlierCalls() {
 	credential := s.allowance()
 	for i := range 6 {
 		s.equal("wait", s.take(credential, milli(now).Add(time.Duration(i)*time.Second)), time.Duration(0))
 	}
 	at := milli(now).Add(30 * time.Second)
-	wait, err := s.TakeCall(s.Context(), credential, 2, allowanceWindow, at)
-	s.ok(err)
-	s.equal("the last but one", wait, 34*time.Second)
-	wait, err = s.TakeCall(s.Context(), credential, 1, allowanceWindow, at)
-	s.ok(err)
-	s.equal("the last", wait, 35*time.Second)
+	s.equal("the last but one", must(s.TakeCall(s.Context(), credential, 2, allowanceWindow, at)), 34*time.Second)
+	s.equal("the last", must(s.TakeCall(s.Context(), credential, 1, allowanceWindow, at)), 35*time.Second)
 }
 
-func callNeverMoreThanTenWithinAnyMinuteWhateverTheClocks(s *suite) {
+func (s allowances) TestNoMinuteHasMoreThanTenWhateverTheClocks() {
 	for seed := range uint64(3) {
 		random := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // no secret
 		credential := s.allowance()
@@ -96,7 +80,7 @@ func callNeverMoreThanTenWithinAnyMinuteWhateverTheClocks(s *suite) {
 		clock := milli(now)
 		for range 150 {
 			clock = clock.Add(time.Duration(random.IntN(6000)) * time.Millisecond)
-			at := clock.Add(time.Duration(random.IntN(20_000)-10_000) * time.Millisecond) // of whoever asks
+			at := clock.Add(time.Duration(random.IntN(20_000)-10_000) * time.Millisecond) // the caller's clock
 			if s.take(credential, at) == 0 {
 				made = append(made, at)
 			}
@@ -110,12 +94,11 @@ func callNeverMoreThanTenWithinAnyMinuteWhateverTheClocks(s *suite) {
 	}
 }
 
-func callWhoeverWaitsAsToldMakesTheCall(s *suite) {
+func (s allowances) TestWaitingAsToldIsEnough() {
 	credential, clock := s.allowance(), milli(now)
 	var made []time.Time
 	for range 35 {
-		wait := s.take(credential, clock)
-		if wait > 0 {
+		if wait := s.take(credential, clock); wait > 0 {
 			clock = clock.Add(wait)
 			s.equal("after the wait", s.take(credential, clock), time.Duration(0))
 		}
@@ -125,23 +108,17 @@ func callWhoeverWaitsAsToldMakesTheCall(s *suite) {
 	s.equal("calls within a minute", most(made, allowanceWindow), allowance)
 }
 
-func callALargeLimitSixtyAtATime(s *suite) {
+func (s allowances) TestLargeLimitSixtyAtATime() {
 	const large = 1_000_000
 	credential, at := s.allowance(), milli(now)
 	for range 60 {
-		wait, err := s.TakeCall(s.Context(), credential, large, allowanceWindow, at)
-		s.ok(err)
-		s.equal("wait", wait, time.Duration(0))
+		s.equal("wait", must(s.TakeCall(s.Context(), credential, large, allowanceWindow, at)), time.Duration(0))
 	}
-	wait, err := s.TakeCall(s.Context(), credential, large, allowanceWindow, at)
-	s.ok(err)
-	s.equal("wait", wait, allowanceWindow*60/large)
-	wait, err = s.TakeCall(s.Context(), credential, large, allowanceWindow, at.Add(4*time.Millisecond))
-	s.ok(err)
-	s.equal("wait after it", wait, time.Duration(0))
+	s.equal("wait", must(s.TakeCall(s.Context(), credential, large, allowanceWindow, at)), allowanceWindow*60/large)
+	s.equal("wait after it", must(s.TakeCall(s.Context(), credential, large, allowanceWindow, at.Add(4*time.Millisecond))), time.Duration(0))
 }
 
-func callEachUseEachAccountOfTheSandboxAndEachAccountThatLinksCountsForItself(s *suite) {
+func (s allowances) TestUsesAndAccountsCountSeparately() {
 	a, b, credential := s.id(), s.id(), s.hash()
 	full := connection.CredentialAllowance(connection.UseTracking, carrier.Production, a, credential)
 	for range allowance {
@@ -162,7 +139,7 @@ func callEachUseEachAccountOfTheSandboxAndEachAccountThatLinksCountsForItself(s 
 	}
 }
 
-func callAtOnceTen(s *suite) {
+func (s allowances) TestConcurrentCalls() {
 	credential, made := s.allowance(), 0
 	for _, wait := range race(30, func(int) time.Duration {
 		wait, err := s.TakeCall(s.Context(), credential, allowance, allowanceWindow, now)
@@ -178,26 +155,15 @@ func callAtOnceTen(s *suite) {
 	s.equal("calls", made, allowance)
 }
 
-func trackingTests() tests {
-	return tests{
-		"nothing":                    trackingNothing,
-		"until it expires":           trackingUntilItExpires,
-		"the latest stays":           trackingTheLatestStays,
-		"as many as one write takes": trackingAsManyAsOneWriteTakes,
-	}
-}
+type trackingCache struct{ *suite }
 
-func trackingNothing(s *suite) {
-	got, err := s.CachedTracking(s.Context(), s.id(), "se-1", []string{"a", "b"}, now)
-	s.ok(err)
-	s.equal("cached", len(got), 0)
-	got, err = s.CachedTracking(s.Context(), s.id(), "se-1", nil, now)
-	s.ok(err)
-	s.equal("of no numbers", len(got), 0)
+func (s trackingCache) TestNothing() {
+	s.equal("cached", len(must(s.CachedTracking(s.Context(), s.id(), "se-1", []string{"a", "b"}, now))), 0)
+	s.equal("of no numbers", len(must(s.CachedTracking(s.Context(), s.id(), "se-1", nil, now))), 0)
 	s.ok(s.CacheTracking(s.Context(), s.id(), "se-1", nil))
 }
 
-func trackingUntilItExpires(s *suite) {
+func (s trackingCache) TestUntilItExpires() {
 	account, connection := s.id(), s.connectionID()
 	end := now.Add(5 * time.Minute).Truncate(time.Second)
 	var kept []tracking.Cached
@@ -209,42 +175,34 @@ func trackingUntilItExpires(s *suite) {
 		numbers = append(numbers, number)
 	}
 	s.ok(s.CacheTracking(s.Context(), account, connection, kept))
-	got, err := s.CachedTracking(s.Context(), account, connection, append(numbers, "absent", numbers[0]), end.Add(-time.Nanosecond))
-	s.ok(err)
+	got := must(s.CachedTracking(s.Context(), account, connection, append(numbers, "absent", numbers[0]), end.Add(-time.Nanosecond)))
 	s.equal("cached", len(got), len(kept))
 	for _, t := range kept {
 		s.equal(t.Number, got[t.Number], t)
 	}
-	got, err = s.CachedTracking(s.Context(), account, connection, numbers, end.Add(time.Second))
-	s.ok(err)
-	s.equal("later", len(got), len(kept)-2)
+	s.equal("later", len(must(s.CachedTracking(s.Context(), account, connection, numbers, end.Add(time.Second)))), len(kept)-2)
 	for _, other := range []struct {
 		account    int64
 		connection string
 	}{{s.id(), connection}, {account, s.connectionID()}} {
-		got, err = s.CachedTracking(s.Context(), other.account, other.connection, numbers, now)
-		s.ok(err)
-		s.equal("somebody else's", len(got), 0)
+		s.equal("of another connection", len(must(s.CachedTracking(s.Context(), other.account, other.connection, numbers, now))), 0)
 	}
 }
 
-func trackingTheLatestStays(s *suite) {
+func (s trackingCache) TestLatestStays() {
 	account, end := s.id(), now.Add(time.Hour).Truncate(time.Second)
 	at := func(i byte) tracking.Cached {
 		return tracking.Cached{Number: "n", At: milli(now.Add(time.Duration(i) * time.Second)), Body: []byte{i}, ExpiresAt: end}
 	}
 	s.ok(s.CacheTracking(s.Context(), account, "se-1", []tracking.Cached{at(1)}))
 	s.ok(s.CacheTracking(s.Context(), account, "se-1", []tracking.Cached{at(2), at(3)}))
-	got, err := s.CachedTracking(s.Context(), account, "se-1", []string{"n"}, now)
-	s.ok(err)
+	got := must(s.CachedTracking(s.Context(), account, "se-1", []string{"n"}, now))
 	s.equal("cached", got, map[string]tracking.Cached{"n": at(3)})
 	got["n"].Body[0] = 9
-	got, err = s.CachedTracking(s.Context(), account, "se-1", []string{"n"}, now)
-	s.ok(err)
-	s.equal("what callers change changes nothing", got, map[string]tracking.Cached{"n": at(3)})
+	s.equal("shares no memory", must(s.CachedTracking(s.Context(), account, "se-1", []string{"n"}, now)), map[string]tracking.Cached{"n": at(3)})
 }
 
-func trackingAsManyAsOneWriteTakes(s *suite) {
+func (s trackingCache) TestAsManyAsOneWriteTakes() {
 	account := s.id()
 	var kept []tracking.Cached
 	var numbers []string
@@ -253,7 +211,5 @@ func trackingAsManyAsOneWriteTakes(s *suite) {
 		kept = append(kept, tracking.Cached{Number: numbers[i], At: milli(now), ExpiresAt: now.Add(time.Hour).Truncate(time.Second)})
 	}
 	s.ok(s.CacheTracking(s.Context(), account, "se-1", kept))
-	got, err := s.CachedTracking(s.Context(), account, "se-1", numbers, now)
-	s.ok(err)
-	s.equal("cached", len(got), 25)
+	s.equal("cached", len(must(s.CachedTracking(s.Context(), account, "se-1", numbers, now))), 25)
 }
