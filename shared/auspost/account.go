@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// maxText bounds a text that is taken out of an account; the longest that is
-	// documented has 50 characters.
+	// maxText bounds a text that we read, in characters; the longest documented one has
+	// 50.
 	maxText = 200
 	// maxProducts bounds the products of an account.
 	maxProducts = 1000
 )
 
-// ParseContract reads a snapshot: an account as a good Reading keeps it in Raw.
-// The error says what is wrong with another text.
+// ParseContract parses a snapshot: an account as a good Reading keeps it in Raw. The
+// error says why a text is not one.
 func ParseContract(raw []byte) (connection.Contract, error) {
 	doc, err := parseObject(raw)
 	if err != nil {
@@ -29,17 +29,16 @@ func ParseContract(raw []byte) (connection.Contract, error) {
 	return readContract(doc)
 }
 
-// readContract takes out of an account, valid JSON, what the service understands
-// (infra/docs/auspost.md, "Response fields"). Names are matched to the letter, a
+// readContract reads the fields of an account, valid JSON, that the service
+// understands (infra/docs/auspost.md, "Response fields"). Names are case-sensitive, a
 // null is an absent member, and of members with the same name the last counts.
 //
-// What must be right: account_number is a text, and no other one stands beside
-// it; expired and credit_blocked are booleans or "true" and "false", as some of
-// the carrier's own fields are; postage_products is a list of objects; a
-// product's contract is an object. Anything else there is an error, because a
-// guess could call an account usable that is not, or another one's. Any other
-// field of the wrong type is left empty, and so is what should be a date and is
-// none.
+// Some fields must be right: account_number is a text, and the only one; expired and
+// credit_blocked are booleans, or "true" and "false" like some of the carrier's own
+// fields; postage_products is a list of objects; a product's contract is an object.
+// Anything else there is an error, because a guess could make an account seem usable
+// that is not, or is another one. All other fields stay empty when they have the
+// wrong type or, for dates, another form.
 func readContract(doc []byte) (connection.Contract, error) {
 	var (
 		c   connection.Contract
@@ -51,12 +50,9 @@ func readContract(doc []byte) (connection.Contract, error) {
 		}
 		switch m.name {
 		case "account_number":
-			number := ""
-			if m.value[0] == '"' {
-				number = textOf(m.value)
-			}
-			if number == "" || c.AccountNumber != "" && c.AccountNumber != number {
-				return connection.Contract{}, &failure{text: "account_number is not one text"}
+			number := textOf(m.value)
+			if m.value[0] != '"' || number == "" || c.AccountNumber != "" && c.AccountNumber != number {
+				return connection.Contract{}, &failure{text: "account_number is not a single text"}
 			}
 			c.AccountNumber = number
 		case "name":
@@ -74,9 +70,9 @@ func readContract(doc []byte) (connection.Contract, error) {
 		case "postage_products":
 			c.Products, err = productsOf(m.value)
 		case "addresses":
-			c.Suburb, c.State = placeOf(m.value)
+			c.Suburb, c.State = suburbOf(m.value)
 		case "details":
-			c.ABNLastThree = abnOf(m.value)
+			c.ABNLastThree = abnEndOf(m.value)
 		}
 		if err != nil {
 			return connection.Contract{}, err
@@ -88,9 +84,9 @@ func readContract(doc []byte) (connection.Contract, error) {
 	return c, nil
 }
 
-// placeOf is suburb and state of the first address: more than one has not been
-// seen.
-func placeOf(value json.RawMessage) (suburb, state string) {
+// suburbOf returns the suburb and state of the first address; answers with more have
+// not been seen.
+func suburbOf(value json.RawMessage) (suburb, state string) {
 	if value[0] != '[' {
 		return "", ""
 	}
@@ -111,9 +107,9 @@ func placeOf(value json.RawMessage) (suburb, state string) {
 	return "", ""
 }
 
-// abnOf is the end of the Australian Business Number among the details: three
-// digits, or nothing where there are no eleven.
-func abnOf(details json.RawMessage) (lastThree string) {
+// abnEndOf returns the last three digits of the Australian Business Number in the
+// details; nothing if it does not have eleven digits.
+func abnEndOf(details json.RawMessage) (lastThree string) {
 	if details[0] != '{' {
 		return ""
 	}
@@ -137,7 +133,7 @@ func productsOf(value json.RawMessage) ([]connection.Product, error) {
 	var products []connection.Product
 	for e := range members(value) {
 		if e.value[0] != '{' {
-			return nil, &failure{text: "postage_products holds something else than products"}
+			return nil, &failure{text: "postage_products holds something other than products"}
 		}
 		if len(products) == maxProducts {
 			return nil, &failure{text: "postage_products is too long"}
@@ -163,7 +159,7 @@ func productOf(value json.RawMessage) (connection.Product, error) {
 			p.Group = clip(textOf(m.value))
 		case m.name == "contract" && m.value[0] != 'n':
 			if m.value[0] != '{' {
-				return connection.Product{}, &failure{text: "a product's contract is no object"}
+				return connection.Product{}, &failure{text: "a product's contract is not an object"}
 			}
 			for in := range members(m.value) {
 				var err error
@@ -184,13 +180,13 @@ func productOf(value json.RawMessage) (connection.Product, error) {
 	return p, nil
 }
 
-// member is a name and a value of an object; of a list, the value alone.
+// member is a member of an object, or an element of a list, which has no name.
 type member struct {
 	name  string
 	value json.RawMessage // never empty
 }
 
-// members walks through a valid JSON object or list.
+// members iterates over a valid JSON object or list.
 func members(doc []byte) iter.Seq[member] {
 	return func(yield func(member) bool) {
 		d := json.NewDecoder(bytes.NewReader(doc))
@@ -211,15 +207,13 @@ func members(doc []byte) iter.Seq[member] {
 	}
 }
 
-// textOf is a JSON string without outer blanks, or a number as it is written:
-// identifiers and codes have been seen as either. Anything else is empty.
+// textOf returns a JSON string without outer blanks, or a number as written:
+// identifiers and codes have been seen as both. Anything else is empty.
 func textOf(value json.RawMessage) string {
 	switch c := value[0]; {
 	case c == '"':
 		var s string
-		if json.Unmarshal(value, &s) != nil {
-			return ""
-		}
+		_ = json.Unmarshal(value, &s) // valid JSON
 		return strings.TrimSpace(s)
 	case c == '-' || c >= '0' && c <= '9':
 		return string(value)
@@ -227,6 +221,7 @@ func textOf(value json.RawMessage) string {
 	return ""
 }
 
+// clip cuts a text to maxText characters.
 func clip(s string) string {
 	n := 0
 	for i := range s {
@@ -246,13 +241,10 @@ func dateOf(value json.RawMessage) string {
 	return s
 }
 
-// countOf reads a small whole number, as a text too; anything else is zero.
+// countOf returns a small whole number, also from a text; anything else is zero.
 func countOf(value json.RawMessage) int {
-	n, err := strconv.Atoi(textOf(value))
-	if err != nil || n < 0 {
-		return 0
-	}
-	return n
+	n, _ := strconv.Atoi(textOf(value)) // 0 with an error
+	return max(n, 0)
 }
 
 func flagOf(m member) (bool, error) {
@@ -268,5 +260,5 @@ func flagOf(m member) (bool, error) {
 	case 'f', 'n':
 		return false, nil
 	}
-	return false, &failure{text: m.name + " is no boolean"}
+	return false, &failure{text: m.name + " is not a boolean"}
 }

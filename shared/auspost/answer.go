@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,15 +15,15 @@ import (
 	"carrierlink/shared/connection"
 )
 
-// answer is what came back over HTTP.
+// answer is an HTTP answer of the carrier's.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// knownCode is an error code that Get Accounts or Track may answer, with our own
-// name of it: the carrier's name is never trusted, 41007 has three of them.
+// knownCode is an error code that Get Accounts or Track may answer. The name is our
+// own: the carrier's is no identity, 41007 has three of them.
 type knownCode struct {
 	code, name string
 	outcome    carrier.Outcome // under any 4xx but 401, 403 and 429
@@ -32,15 +33,15 @@ const (
 	codeUnauthorized = "API_001"
 	codeRateLimited  = "API_002"
 
-	// Of a whole track call.
+	// Of a whole Track call.
 	codeMixedNumbers  = "51103"
 	codeInvalidNumber = "51104"
 )
 
-// knownCodes are those of infra/docs/auspost.md, "Codes", the most telling
-// first: when an answer lists several errors, the first of this table counts.
-// Throttling comes before all others, because it says that nothing was looked
-// at; credentials before the account, and the account before its contract.
+// knownCodes are the codes of infra/docs/auspost.md, "Codes", in order of
+// precedence: of several errors in an answer, the first in this table counts.
+// Throttling comes first, because the carrier looked at nothing else; then the
+// credentials, the account and its contract.
 var knownCodes = [...]knownCode{
 	{codeRateLimited, "Too many requests", carrier.OutcomeRateLimited},
 	{codeUnauthorized, "Authentication error", carrier.OutcomeUnauthorized},
@@ -62,55 +63,66 @@ var knownCodes = [...]knownCode{
 	{"unprocessable_entity", "unprocessable_entity", carrier.OutcomeMalformed},
 }
 
-// read is an answer of Get Accounts; asked is the account number of the request.
-func read(a answer, asked string, now time.Time) connection.Reading {
-	return interpret(a, now, func(r *connection.Reading, doc []byte) { readAccount(r, doc, asked) })
+// readAccountAnswer interprets an answer of Get Accounts about the number.
+func readAccountAnswer(a answer, number string, now time.Time) connection.Reading {
+	return interpret(a, now, func(r *connection.Reading, doc []byte) {
+		contract, err := readContract(doc)
+		switch {
+		case err != nil:
+			r.Outcome, r.Cause = carrier.OutcomeUnreadable, err
+		case contract.AccountNumber != strings.TrimSpace(number):
+			r.Outcome = carrier.OutcomeNumberMismatch
+		default:
+			r.Outcome, r.Raw, r.Contract = carrier.OutcomeOK, doc, contract
+		}
+	})
 }
 
-// interpret is the one place that says what an answer means, for all shapes of
-// infra/docs/auspost.md, "Error responses" and "Suggested outcome classes". good
-// reads the JSON object of a 200 without errors.
+// interpret decides the outcome of an answer, for all shapes of
+// infra/docs/auspost.md, "Error responses" and "Suggested outcome classes". success
+// reads the JSON object of a 200 without errors, and sets the outcome.
 //
 //   - API_002 under any status, and 429, are throttling.
 //   - 5xx says nothing about the merchant, whatever code comes with it.
 //   - 401 and 403 are refusals only with a body in one of the carrier's error
 //     shapes: anything else was written by something in front of the carrier, and
 //     counts as an outage. API_001 is a 401 under any other status.
-//   - Anything else that is not a JSON object is the carrier's fault: unreadable.
-//   - 200 with errors is read as a 400 with those errors. A 4xx goes by its most
-//     telling known code; without one, 422 is a malformed request and the rest is
-//     unexpected: 404 means a wrong URL, not an unknown account.
-func interpret(a answer, now time.Time, good func(r *connection.Reading, doc []byte)) connection.Reading {
-	r := connection.Reading{HTTPStatus: a.status}
+//   - Any other body that is not a JSON object is unreadable.
+//   - 200 with errors is read as a 400 with those errors. A 4xx goes by its first
+//     known code in order of precedence; without one, 422 is a malformed request and
+//     the rest is unexpected: 404 means a wrong URL, not an unknown account.
+func interpret(a answer, now time.Time, success func(r *connection.Reading, doc []byte)) connection.Reading {
 	doc, problem := parseObject(a.body)
-	code, failed := findError(doc)
-	r.Code, r.Name = code.code, code.name
+	e := readErrors(doc)
+	r := connection.Reading{HTTPStatus: a.status, Code: e.known.code, Name: e.known.name}
+	pause := retryAfter(a.header.Get("Retry-After"), now)
 	is2xx := a.status >= 200 && a.status < 300
 	refusing := a.status == http.StatusUnauthorized || a.status == http.StatusForbidden
 	switch {
-	case code.code == codeRateLimited, a.status == http.StatusTooManyRequests:
-		r.Outcome, r.RetryAfter = carrier.OutcomeRateLimited, retryAfter(a.header.Get("Retry-After"), now)
+	case r.Code == codeRateLimited, a.status == http.StatusTooManyRequests:
+		r.Outcome, r.RetryAfter = carrier.OutcomeRateLimited, pause
 	case a.status >= 500 && a.status < 600:
-		r.Outcome, r.RetryAfter = carrier.OutcomeUnavailable, retryAfter(a.header.Get("Retry-After"), now)
-	case refusing && !isCarriersError(doc):
-		r.Outcome, r.RetryAfter = carrier.OutcomeUnavailable, retryAfter(a.header.Get("Retry-After"), now)
-		r.Cause = &failure{text: strconv.Itoa(a.status) + " without one of the carrier's error bodies: something in front of it may be blocking this service's address"}
+		r.Outcome, r.RetryAfter = carrier.OutcomeUnavailable, pause
+	case refusing && !e.carriers:
+		r.Outcome, r.RetryAfter = carrier.OutcomeUnavailable, pause
+		r.Cause = &failure{text: strconv.Itoa(a.status) +
+			" without one of the carrier's error bodies: something in front of it may be blocking this service's address"}
 	case a.status == http.StatusUnauthorized:
 		r.Outcome = carrier.OutcomeUnauthorized
 	case !is2xx && (a.status < 400 || a.status >= 600):
 		r.Outcome, r.Cause = carrier.OutcomeUnreadable, &failure{text: "a redirect, or a status that HTTP does not have"}
-	case code.code == codeUnauthorized:
+	case r.Code == codeUnauthorized:
 		r.Outcome = carrier.OutcomeUnauthorized
 	case a.status == http.StatusForbidden:
 		r.Outcome = carrier.OutcomeForbidden
 	case problem != nil:
 		r.Outcome, r.Cause = carrier.OutcomeUnreadable, problem
-	case is2xx && !failed && a.status != http.StatusOK:
+	case is2xx && !e.listed && a.status != http.StatusOK:
 		r.Outcome, r.Cause = carrier.OutcomeUnreadable, &failure{text: "success with another status than 200"}
-	case is2xx && !failed:
-		good(&r, doc)
-	case code.code != "":
-		r.Outcome = code.outcome
+	case is2xx && !e.listed:
+		success(&r, doc)
+	case r.Code != "":
+		r.Outcome = e.known.outcome
 	case a.status == http.StatusUnprocessableEntity:
 		r.Outcome = carrier.OutcomeMalformed
 	default:
@@ -119,25 +131,11 @@ func interpret(a answer, now time.Time, good func(r *connection.Reading, doc []b
 	return r
 }
 
-// readAccount takes a good answer in, if it is one: of the account that was
-// asked for.
-func readAccount(r *connection.Reading, doc []byte, asked string) {
-	contract, err := readContract(doc)
-	switch {
-	case err != nil:
-		r.Outcome, r.Cause = carrier.OutcomeUnreadable, err
-	case contract.AccountNumber != strings.TrimSpace(asked):
-		r.Outcome = carrier.OutcomeNumberMismatch
-	default:
-		r.Outcome, r.Raw, r.Contract = carrier.OutcomeOK, doc, contract
-	}
-}
-
-// maxDepth bounds the nesting of an answer; the carrier's own is below ten. It
-// leaves room for what the account is put into, where readers have limits too.
+// maxDepth bounds the nesting of an answer; the carrier's own is below ten. The
+// account becomes a part of our own documents, whose readers have limits too.
 const maxDepth = 100
 
-// parseObject is the body's JSON object as it came, without white space or a
+// parseObject returns the JSON object of a body unchanged, without white space or a
 // byte order mark around it.
 func parseObject(body []byte) ([]byte, error) {
 	doc := bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))
@@ -176,18 +174,30 @@ func tooDeep(doc []byte) bool {
 	return false
 }
 
-// findError looks for the most telling known error of an answer, and tells
-// whether it lists any. Errors stand in errors, one object or several; the
-// members of the object itself count where there is neither a list nor an
-// account.
-func findError(doc []byte) (found knownCode, failed bool) {
+// bodyErrors is what a body says about errors.
+type bodyErrors struct {
+	listed   bool      // there is at least one error
+	known    knownCode // the first of them in order of precedence; zero if none is known
+	carriers bool      // the body has one of the carrier's error shapes
+}
+
+// readErrors finds the errors of a JSON object (infra/docs/auspost.md, "Error
+// responses"). They stand in errors, as a list or one object; the code of the object
+// itself counts where there are none there, and no account.
+//
+// The carrier's own shapes are: an error with a code, known or not; an object error
+// with an errorMessage; a text error with its error_description; a known code in the
+// object itself. Gateways and frameworks write any other JSON.
+func readErrors(doc []byte) (e bodyErrors) {
 	if doc == nil {
-		return knownCode{}, false
+		return e
 	}
-	best, isAccount := len(knownCodes), false
-	item := func(value json.RawMessage) {
-		if value[0] != 'n' {
-			failed, best = true, min(best, rankOf(value))
+	best := len(knownCodes)
+	var isAccount, named, described bool
+	add := func(item json.RawMessage) {
+		if item[0] != 'n' {
+			rank, coded := rankOf(item)
+			e.listed, e.carriers, best = true, e.carriers || coded, min(best, rank)
 		}
 	}
 	for m := range members(doc) {
@@ -195,50 +205,14 @@ func findError(doc []byte) (found knownCode, failed bool) {
 		case m.name == "account_number":
 			isAccount = true
 		case m.name == "errors" && m.value[0] == '[':
-			for e := range members(m.value) {
-				item(e.value)
+			for item := range members(m.value) {
+				add(item.value)
 			}
-		case m.name == "errors" && m.value[0] == '{':
-			if len(m.value) > len("{}") {
-				item(m.value)
-			}
-		}
-	}
-	if !failed && !isAccount {
-		best = rankOf(doc)
-		failed = best < len(knownCodes)
-	}
-	if best < len(knownCodes) {
-		found = knownCodes[best]
-	}
-	return found, failed
-}
-
-// isCarriersError tells whether a body has one of the shapes that the carrier's
-// own errors have (infra/docs/auspost.md, "Error responses"): a list of errors
-// with a code each, or one such error; an object error with an errorMessage; a
-// text error with its description; or a known code in the object itself. Other
-// JSON is what gateways and frameworks in general write.
-func isCarriersError(doc []byte) bool {
-	if doc == nil {
-		return false
-	}
-	var named, described bool
-	for m := range members(doc) {
-		switch {
-		case m.name == "errors" && m.value[0] == '[':
-			for e := range members(m.value) {
-				if isCoded(e.value) {
-					return true
-				}
-			}
-		case m.name == "errors" && isCoded(m.value):
-			return true
+		case m.name == "errors" && m.value[0] == '{' && len(m.value) > len("{}"):
+			add(m.value)
 		case m.name == "error" && m.value[0] == '{':
-			for e := range members(m.value) {
-				if e.name == "errorMessage" && textOf(e.value) != "" {
-					return true
-				}
+			for in := range members(m.value) {
+				e.carriers = e.carriers || in.name == "errorMessage" && textOf(in.value) != ""
 			}
 		case m.name == "error":
 			named = textOf(m.value) != ""
@@ -246,52 +220,42 @@ func isCarriersError(doc []byte) bool {
 			described = textOf(m.value) != ""
 		}
 	}
-	return named && described || rankOf(doc) < len(knownCodes)
+	own, _ := rankOf(doc)
+	e.carriers = e.carriers || named && described || own < len(knownCodes)
+	if !e.listed && !isAccount {
+		best, e.listed = own, own < len(knownCodes)
+	}
+	if best < len(knownCodes) {
+		e.known = knownCodes[best]
+	}
+	return e
 }
 
-// isCoded tells whether an error has a code, known or not.
-func isCoded(item json.RawMessage) bool {
+// rankOf returns the index of an error's code in knownCodes, len(knownCodes) if it
+// is unknown, and whether the error has a code at all. The code stands in code, at
+// the gateway in error_code, and in one shape in error.
+func rankOf(item json.RawMessage) (rank int, coded bool) {
+	rank = len(knownCodes)
 	if item[0] != '{' {
-		return false
+		return rank, false
 	}
 	for m := range members(item) {
-		if isCode(m.name) && textOf(m.value) != "" {
-			return true
-		}
-	}
-	return false
-}
-
-// isCode: the code of an error is in code, at the gateway in error_code, and in
-// one shape in error.
-func isCode(name string) bool { return name == "code" || name == "error_code" || name == "error" }
-
-// rankOf is where an error's code stands in knownCodes, len(knownCodes) if
-// nowhere.
-func rankOf(item json.RawMessage) int {
-	best := len(knownCodes)
-	if item[0] != '{' {
-		return best
-	}
-	for m := range members(item) {
-		if !isCode(m.name) {
+		if m.name != "code" && m.name != "error_code" && m.name != "error" {
 			continue
 		}
 		code := textOf(m.value)
-		for i := range best {
-			if knownCodes[i].code == code {
-				best = i
-				break
-			}
+		coded = coded || code != ""
+		if i := slices.IndexFunc(knownCodes[:rank], func(k knownCode) bool { return k.code == code }); i >= 0 {
+			rank = i
 		}
 	}
-	return best
+	return rank, coded
 }
 
-// longestRetryAfter caps the carrier's wish.
+// longestRetryAfter caps the pause that the carrier asks for.
 const longestRetryAfter = time.Hour
 
-// retryAfter reads the header Retry-After, seconds or a date; zero if it is
+// retryAfter parses the header Retry-After, seconds or a date; zero if it is
 // absent, past or neither.
 func retryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)

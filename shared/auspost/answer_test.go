@@ -101,7 +101,7 @@ func TestReadExamples(t *testing.T) {
 		}
 		_ = json.Unmarshal(body, &account) // many are no accounts
 		t.Run(name, func(t *testing.T) {
-			got := read(answer{status: file.Status, body: body}, account.Number, testNow)
+			got := readAccountAnswer(answer{status: file.Status, body: body}, account.Number, testNow)
 			if d := cmp.Diff(want[name], verdictOf(got)); d != "" {
 				t.Errorf("read(%d %s) -want +got:\n%s", file.Status, name, d)
 			}
@@ -143,7 +143,7 @@ func TestReadContract(t *testing.T) {
 	}
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := read(answer{status: 200, body: example(t, name)}, want.AccountNumber, testNow)
+			got := readAccountAnswer(answer{status: 200, body: example(t, name)}, want.AccountNumber, testNow)
 			if d := cmp.Diff(want, got.Contract); d != "" {
 				t.Errorf("read(%s).Contract -want +got:\n%s", name, d)
 			}
@@ -277,7 +277,7 @@ func TestReadAnswers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := read(answer{status: tt.status, body: []byte(tt.body)}, asked, testNow)
+			r := readAccountAnswer(answer{status: tt.status, body: []byte(tt.body)}, asked, testNow)
 			if d := cmp.Diff(tt.want, verdictOf(r)); d != "" {
 				t.Errorf("read(%d %.100s) -want +got:\n%s", tt.status, tt.body, d)
 			}
@@ -333,7 +333,7 @@ func TestReadToleratesHarmlessTypes(t *testing.T) {
 		"merchant_location_id":77,"unknown":{"a":1.50,"b":1e400},"Expired":false,
 		"postage_products":[{"product_id":7055,"type":["x"],"group":{},"contract":null},{"contract":{"expired":"false","valid_to":"2027-06-30"}},
 		{"product_id":"A","product_id":"B","type":"` + strings.Repeat("é", 300) + `"}]}`
-	r := read(answer{status: 200, body: []byte(body)}, asked, testNow)
+	r := readAccountAnswer(answer{status: 200, body: []byte(body)}, asked, testNow)
 	want := connection.Contract{
 		AccountNumber: asked, Expired: true, MerchantLocationID: "77",
 		Products: []connection.Product{{ID: "7055"}, {ValidTo: "2027-06-30"}, {ID: "B", Type: strings.Repeat("é", maxText)}},
@@ -364,7 +364,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := read(answer{status: 429, header: http.Header{"Retry-After": {tt.value}}}, asked, testNow)
+			r := readAccountAnswer(answer{status: 429, header: http.Header{"Retry-After": {tt.value}}}, asked, testNow)
 			if r.RetryAfter != tt.want {
 				t.Errorf("RetryAfter of %q = %v, want %v", tt.value, r.RetryAfter, tt.want)
 			}
@@ -391,7 +391,7 @@ func TestRetryAfterOfAnOutage(t *testing.T) {
 		{503, "<html>", 90 * time.Second},
 	} {
 		header := http.Header{"Retry-After": {testNow.Add(90 * time.Second).Format(http.TimeFormat)}}
-		if r := read(answer{status: tc.status, header: header, body: []byte(tc.body)}, asked, testNow); r.RetryAfter != tc.want {
+		if r := readAccountAnswer(answer{status: tc.status, header: header, body: []byte(tc.body)}, asked, testNow); r.RetryAfter != tc.want {
 			t.Errorf("RetryAfter of %d %s = %v, want %v", tc.status, tc.body, r.RetryAfter, tc.want)
 		}
 	}
@@ -452,7 +452,7 @@ func TestWhatARefusalIs(t *testing.T) {
 		{"with a byte order mark", "\ufeff" + `{"errors":[{"code":"1"}]}` + "\r\n", true},
 	} {
 		for status, refused := range map[int]carrier.Outcome{401: carrier.OutcomeUnauthorized, 403: carrier.OutcomeForbidden} {
-			r := read(answer{status: status, body: []byte(tc.body)}, asked, testNow)
+			r := readAccountAnswer(answer{status: status, body: []byte(tc.body)}, asked, testNow)
 			if len(tc.body) > maxBody {
 				r = getOnce(t, status, tc.body)
 			}
@@ -508,7 +508,7 @@ func TestKnownCodes(t *testing.T) {
 			case status == 403 && k.code != codeUnauthorized:
 				want = carrier.OutcomeForbidden
 			}
-			if got := verdictOf(read(answer{status: status, body: []byte(body)}, asked, testNow)); got != (verdict{want, k.code, k.name}) {
+			if got := verdictOf(readAccountAnswer(answer{status: status, body: []byte(body)}, asked, testNow)); got != (verdict{want, k.code, k.name}) {
 				t.Errorf("%s under %d = %v, want %s", k.code, status, got, want)
 			}
 		}
@@ -530,7 +530,7 @@ func FuzzAccountAnswer(f *testing.F) {
 		names[k.code] = k.name
 	}
 	f.Fuzz(func(t *testing.T, status int, after string, body []byte) {
-		r := read(answer{status: status, header: http.Header{"Retry-After": {after}}, body: body}, asked, testNow)
+		r := readAccountAnswer(answer{status: status, header: http.Header{"Retry-After": {after}}, body: body}, asked, testNow)
 		if !outcomes[r.Outcome] {
 			t.Errorf("outcome %q is none of carrier.Outcomes()", r.Outcome)
 		}

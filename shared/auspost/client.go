@@ -1,6 +1,7 @@
 package auspost
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -17,53 +18,45 @@ import (
 )
 
 const (
-	// maxBody bounds what is read of an answer, after decompression. A large
-	// account is some tens of kilobytes.
+	// maxBody bounds how much of a body is read, after decompression. A large account
+	// is some tens of kilobytes.
 	maxBody = 1 << 20
 	// maxHeader bounds the header of an answer.
 	maxHeader = 64 << 10
-	// answerMargin is left of the caller's deadline, for the caller to act on
-	// the reading and to answer.
+	// answerMargin is the part of the caller's deadline that is left to the caller, to
+	// act on the reading and to respond.
 	answerMargin = 1500 * time.Millisecond
-	// leastAttempt: with less time than this no second attempt is begun.
+	// leastAttempt is the least time for a second attempt: with less, there is none.
 	leastAttempt = time.Second
+	// retryPause is the wait between a 401 and the second attempt.
+	retryPause = 2 * time.Second
 	// longestJitter bounds the pause before a failed server is asked again.
 	longestJitter = 500 * time.Millisecond
 
 	defaultAttemptTimeout = 8 * time.Second
-	defaultRetryPause     = 2 * time.Second
 
 	userAgent = "carrierlink/1"
 )
 
-// Options are the settings of a Client; only BaseURL has no default.
+// Options are the settings of a Client; only BaseURL is required.
 type Options struct {
 	// BaseURL is an absolute http or https URL that ends in /shipping/v1
 	// (infra/docs/auspost.md, "Connection and authentication").
 	BaseURL string
-	// Transport makes the calls; nil is a bounded HTTPS transport of its own.
+	// Transport makes the calls; the default is an HTTPS transport with bounds.
 	Transport http.RoundTripper
-	// AttemptTimeout bounds one attempt, from dialling to the end of the body;
-	// 8 s when zero.
+	// AttemptTimeout bounds one attempt, from dialling to the end of the body; the
+	// default is 8 s.
 	AttemptTimeout time.Duration
-	// RetryPause is the wait after a 401 before the one further attempt; 2 s
-	// when zero.
-	RetryPause time.Duration
-	// Sleep waits, and returns the context's error when that ends first; nil is
+	// Sleep waits, and returns the context's error if that ends first; the default is
 	// real time.
 	Sleep func(ctx context.Context, d time.Duration) error
 }
 
 // Client reads charge accounts and tracks parcels. It is safe for concurrent use.
-type Client struct {
-	base           string // without a trailing slash
-	transport      http.RoundTripper
-	attemptTimeout time.Duration
-	retryPause     time.Duration
-	sleep          func(ctx context.Context, d time.Duration) error
-}
+type Client struct{ options Options }
 
-// New makes a client; the error says what is wrong with the base URL, without
+// New makes a client. The error says what is wrong with the base URL, without
 // repeating it.
 func New(o Options) (*Client, error) {
 	base := strings.TrimRight(o.BaseURL, "/")
@@ -76,27 +69,20 @@ func New(o Options) (*Client, error) {
 	case !strings.HasSuffix(u.Path, "/shipping/v1"):
 		return nil, errors.New("auspost: the base URL must end in /shipping/v1")
 	}
-	c := &Client{
-		base: base, transport: o.Transport, attemptTimeout: o.AttemptTimeout, retryPause: o.RetryPause, sleep: o.Sleep,
+	o.BaseURL = base
+	o.AttemptTimeout = cmp.Or(o.AttemptTimeout, defaultAttemptTimeout)
+	if o.Transport == nil {
+		o.Transport = newTransport()
 	}
-	if c.transport == nil {
-		c.transport = newTransport()
+	if o.Sleep == nil {
+		o.Sleep = sleep
 	}
-	if c.attemptTimeout <= 0 {
-		c.attemptTimeout = defaultAttemptTimeout
-	}
-	if c.retryPause <= 0 {
-		c.retryPause = defaultRetryPause
-	}
-	if c.sleep == nil {
-		c.sleep = sleep
-	}
-	return c, nil
+	return &Client{o}, nil
 }
 
-// newTransport keeps connections, so that calls after the first spare the
-// handshakes, and takes no proxy from the environment. It speaks HTTP/1.1: over
-// one connection of HTTP/2 all checks of a batch would stall together, and look
+// newTransport returns a transport that keeps connections, so that later calls need
+// no handshakes, and takes no proxy from the environment. It speaks HTTP/1.1: over a
+// single HTTP/2 connection all checks of a batch would stall together, which looks
 // like an outage of the carrier.
 func newTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
@@ -112,56 +98,50 @@ func newTransport() *http.Transport {
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-t.C:
+	case <-time.After(d):
 		return nil
 	}
 }
 
-// GetAccount asks the carrier for a charge account (infra/docs/auspost.md, "GET
-// /shipping/v1/accounts/{account_number}"); check counts the checks of this
-// connection from 1. The outcome is in the reading; it never panics and never
-// takes longer than the context's deadline less 1.5 s. The reading's cause holds
-// neither credentials nor account number.
+// GetAccount asks the carrier for a charge account (infra/docs/auspost.md, "Get
+// Accounts: GET /shipping/v1/accounts/{account_number}"); check counts the checks of
+// this connection from 1. The reading holds the outcome; its cause holds neither
+// credentials nor account number. GetAccount never takes longer than the context's
+// deadline less 1.5 s.
 //
-// A 401 is asked again once after RetryPause, because the carrier has answered
-// 401 to good keys (infra/docs/auspost.md, "Known traps" 1); what is unavailable
-// once after a random pause of up to half a second, or after the carrier's
-// Retry-After where that is no longer than RetryPause: a carrier that asks for
-// more is left alone. Nothing else is repeated, and nothing where the deadline
-// leaves less than a second for it.
+// After a 401 there is a second attempt, 2 s later, because the carrier has answered
+// 401 to good keys (infra/docs/auspost.md, "Known traps" 1). After an outage there
+// is one after a random pause of up to half a second, or after the Retry-After of
+// the carrier, and none if that is more than 2 s. Nothing else is repeated, and
+// nothing when the deadline leaves less than a second.
 func (c *Client) GetAccount(ctx context.Context, account connection.ChargeAccount, check int) connection.Reading {
 	start := time.Now()
-	r := c.getAccount(ctx, account, check)
+	r := c.ask(ctx, question{
+		account: account, path: "/accounts/" + url.PathEscape(account.Number), check: check, allowRetry: account.Again,
+		read: func(a answer, now time.Time) connection.Reading { return readAccountAnswer(a, account.Number, now) },
+	})
 	r.Latency = time.Since(start)
 	return r
 }
 
-func (c *Client) getAccount(ctx context.Context, account connection.ChargeAccount, check int) connection.Reading {
-	return c.ask(ctx, question{
-		account: account, path: "/accounts/" + url.PathEscape(account.Number), check: check, again: account.Again,
-		read: func(a answer, now time.Time) connection.Reading { return read(a, account.Number, now) },
-	})
-}
-
-// question is one thing to ask the carrier for.
+// question is one request to the carrier.
 type question struct {
 	account connection.ChargeAccount
-	path    string // behind the base URL, with its query
+	path    string // after the base URL, with the query
 	check   int
 	read    func(a answer, now time.Time) connection.Reading
-	// again forbids a second attempt by an error; nil forbids none.
-	again func(ctx context.Context) error
+	// allowRetry is called before a second attempt, and forbids it with an error; nil
+	// allows it.
+	allowRetry func(ctx context.Context) error
 }
 
-// ask makes the call, and makes it a second time where that may help.
+// ask makes the call, with a second attempt where that may help.
 func (c *Client) ask(ctx context.Context, q question) connection.Reading {
-	if !sendable(q.account.Number) {
-		return connection.Reading{Outcome: carrier.OutcomeMalformed, Cause: &failure{text: "the account number can not stand in a path and a header"}}
+	if !isSendable(q.account.Number) {
+		return connection.Reading{Outcome: carrier.OutcomeMalformed, Cause: &failure{text: "the account number cannot stand in a path and a header"}}
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -169,22 +149,22 @@ func (c *Client) ask(ctx context.Context, q question) connection.Reading {
 		defer cancel()
 	}
 	r := c.attempt(WithStep(ctx, q.check, 1), q)
-	pause, ok := c.pauseAfter(r)
-	if !ok || !hasRoom(ctx, pause+leastAttempt) {
+	pause, ok := pauseAfter(r)
+	if !ok || !hasTime(ctx, pause+leastAttempt) {
 		return r
 	}
-	if err := c.sleep(ctx, pause); err != nil {
-		return connection.Reading{Outcome: carrier.OutcomeTimeout, HTTPStatus: r.HTTPStatus, Cause: ended(ctx, err)}
+	if err := c.options.Sleep(ctx, pause); err != nil {
+		return connection.Reading{Outcome: carrier.OutcomeTimeout, HTTPStatus: r.HTTPStatus, Cause: contextFailure(ctx, err)}
 	}
-	if q.again != nil && q.again(ctx) != nil {
+	if q.allowRetry != nil && q.allowRetry(ctx) != nil {
 		return r
 	}
 	return c.attempt(WithStep(ctx, q.check, 2), q)
 }
 
-// sendable: visible ASCII that is no dot segment. What a charge account number
-// looks like is connection.Preflight's to say.
-func sendable(number string) bool {
+// isSendable reports whether a number is visible ASCII and no dot segment. The form
+// of charge account numbers is checked in connection.Preflight.
+func isSendable(number string) bool {
 	for _, b := range []byte(number) {
 		if b <= ' ' || b > '~' {
 			return false
@@ -193,32 +173,32 @@ func sendable(number string) bool {
 	return number != "" && number != "." && number != ".."
 }
 
-// pauseAfter says whether an answer is worth a second attempt, and after how long.
-func (c *Client) pauseAfter(r connection.Reading) (time.Duration, bool) {
+// pauseAfter reports whether a second attempt may help, and after how long.
+func pauseAfter(r connection.Reading) (time.Duration, bool) {
 	if r.Outcome == carrier.OutcomeUnauthorized {
-		return c.retryPause, true
+		return retryPause, true
 	}
-	if r.Outcome == carrier.OutcomeUnavailable && r.RetryAfter <= c.retryPause {
+	if r.Outcome == carrier.OutcomeUnavailable && r.RetryAfter <= retryPause {
 		return max(r.RetryAfter, rand.N(longestJitter)), true //nolint:gosec // spreads retries
 	}
 	return 0, false
 }
 
-func hasRoom(ctx context.Context, d time.Duration) bool {
+func hasTime(ctx context.Context, d time.Duration) bool {
 	deadline, ok := ctx.Deadline()
 	return ctx.Err() == nil && (!ok || time.Until(deadline) >= d)
 }
 
-// attempt makes one call. The transport is used without an http.Client: it
-// follows no redirect and puts no URL into its errors.
+// attempt makes one call. It uses the transport without an http.Client, which would
+// follow redirects and put the URL into errors.
 func (c *Client) attempt(ctx context.Context, q question) connection.Reading {
 	account := q.account
-	ctx, cancel := context.WithTimeout(ctx, c.attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.options.AttemptTimeout)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
-		return connection.Reading{Outcome: carrier.OutcomeTimeout, Cause: ended(ctx, err)}
+		return connection.Reading{Outcome: carrier.OutcomeTimeout, Cause: contextFailure(ctx, err)}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+q.path, http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.options.BaseURL+q.path, http.NoBody)
 	if err != nil {
 		return connection.Reading{Outcome: carrier.OutcomeMalformed, Cause: &failure{text: "the request could not be made"}}
 	}
@@ -227,16 +207,16 @@ func (c *Client) attempt(ctx context.Context, q question) connection.Reading {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", userAgent)
 
-	resp, err := c.transport.RoundTrip(req)
+	resp, err := c.options.Transport.RoundTrip(req)
 	if err != nil {
-		return unanswered(ctx, err, 0, redactor(account))
+		return networkReading(ctx, err, 0, redactor(account))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests: // whatever its body is
 	case err != nil:
-		return unanswered(ctx, err, resp.StatusCode, redactor(account))
+		return networkReading(ctx, err, resp.StatusCode, redactor(account))
 	case len(body) > maxBody:
 		body = nil
 		if code := resp.StatusCode; code < http.StatusInternalServerError && code != http.StatusUnauthorized && code != http.StatusForbidden {

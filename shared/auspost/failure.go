@@ -17,32 +17,32 @@ import (
 	"carrierlink/shared/connection"
 )
 
-// failure is the cause of a reading without an answer that can be used. Its
-// text is ours, or that of the network below HTTP with credentials and account
-// number taken out; what the carrier wrote is never in it. It wraps a context's
-// error and nothing else, so that no other text can be reached through it.
+// failure is the cause of a reading without a usable answer. Its text is ours, or
+// that of the network below HTTP with credentials and account number removed, and
+// never quotes the carrier. It wraps a context's error and nothing else, so no other
+// text can be reached through it.
 type failure struct {
 	text    string
 	context error // context.DeadlineExceeded, context.Canceled or nil
 }
 
-// Error is the text.
+// Error returns the text.
 func (f *failure) Error() string { return f.text }
 
-// Unwrap yields the context's error, if it was that.
+// Unwrap returns the context's error, if that was the cause.
 func (f *failure) Unwrap() error { return f.context }
 
-// ended is the cause of what the context, or the caller's, put an end to.
-func ended(ctx context.Context, err error) error {
+// contextFailure is the cause of a call that its context, or the caller's, ended.
+func contextFailure(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) || ctx.Err() == nil && errors.Is(err, context.Canceled) {
 		return &failure{text: "the caller gave up", context: context.Canceled}
 	}
 	return &failure{text: "no complete answer in time", context: context.DeadlineExceeded}
 }
 
-// unanswered is the reading of a call that failed on the way, before the
+// networkReading is the reading of a call that the network failed, before the
 // answer's header (status zero) or within its body.
-func unanswered(ctx context.Context, err error, status int, redact *strings.Replacer) connection.Reading {
+func networkReading(ctx context.Context, err error, status int, redact *strings.Replacer) connection.Reading {
 	r := connection.Reading{Outcome: carrier.OutcomeUnavailable, HTTPStatus: status}
 	var (
 		timeout interface{ Timeout() bool }
@@ -50,7 +50,7 @@ func unanswered(ctx context.Context, err error, status int, redact *strings.Repl
 	)
 	switch {
 	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
-		r.Outcome, r.Cause = carrier.OutcomeTimeout, ended(ctx, err)
+		r.Outcome, r.Cause = carrier.OutcomeTimeout, contextFailure(ctx, err)
 	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.As(err, &corrupt):
 		r.Outcome, r.Cause = carrier.OutcomeUnreadable, &failure{text: "the answer's compression is broken"}
 	default:
@@ -59,8 +59,8 @@ func unanswered(ctx context.Context, err error, status int, redact *strings.Repl
 	return r
 }
 
-// networkText names an error of the network. HTTP's own errors quote what the
-// other side sent, so of any error that is not known only the type is told.
+// networkText describes a network error. HTTP's own errors quote what the other side
+// sent, so of an unknown error it gives only the type.
 func networkText(err error, redact *strings.Replacer) string {
 	var (
 		op          *net.OpError
@@ -89,8 +89,8 @@ func networkText(err error, redact *strings.Replacer) string {
 	return redact.Replace(text)
 }
 
-// redactor takes an account's number and credentials, in each form in which
-// they are sent, out of a text.
+// redactor removes an account's number and credentials from a text, in every form in
+// which they are sent.
 func redactor(account connection.ChargeAccount) *strings.Replacer {
 	key, secret := account.Credentials.APIKey.Reveal(), account.Credentials.APISecret.Reveal()
 	var pairs []string

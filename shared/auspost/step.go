@@ -1,22 +1,20 @@
 package auspost
 
-import (
-	"context"
-)
+import "context"
 
 type stepKey struct{}
 
 type step struct{ check, attempt int }
 
-// WithStep says in a request's context which check of the connection and which
-// attempt within that check the request is, both from 1. The client does it;
-// nothing of it goes over the wire.
+// WithStep puts into a request's context which check of the connection it belongs to
+// and which attempt of that check it is, both from 1. The client calls it for the
+// simulator; nothing of it is sent.
 func WithStep(ctx context.Context, check, attempt int) context.Context {
 	return context.WithValue(ctx, stepKey{}, step{max(check, 1), max(attempt, 1)})
 }
 
-// StepOf reads what WithStep wrote. A request that nobody counted is the first
-// attempt of the first check.
+// StepOf returns what WithStep put into the context; without it, the first attempt
+// of the first check.
 func StepOf(ctx context.Context) (check, attempt int) {
 	if s, ok := ctx.Value(stepKey{}).(step); ok {
 		return s.check, s.attempt

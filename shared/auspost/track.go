@@ -17,63 +17,61 @@ import (
 	"carrierlink/shared/tracking"
 )
 
-// Bounds of what is kept of one number. An answer with more parts is not
-// understood: what is left out could be what has not arrived.
+// Bounds of one number's answer. One with more parts is unreadable: the parts beyond
+// could be those that have not arrived.
 const (
 	maxParts      = 500
 	maxPartEvents = 500 // of all parts together
 )
 
-// Track asks the carrier for tracking numbers, as tracking.CleanNumber
-// leaves them (infra/docs/auspost.md, "Track: GET /shipping/v1/track"). Each
-// comes back in the reading, by itself. Attempts, pauses and deadline are those
-// of GetAccount.
+// Track asks the carrier about tracking numbers in the form of tracking.CleanNumber
+// (infra/docs/auspost.md, "Track: GET /shipping/v1/track"). The reading has each of
+// them. Attempts, pauses and deadline are those of GetAccount.
 //
-// Numbers that seem to be Australia Post's and those that seem to be StarTrack's
-// (tracking.BrandOf) go in calls of their own: together all of them
-// would fail, and one key may serve both. Where the carrier finds both brands in
-// one call nevertheless, its numbers are asked for again apart. allow is asked
-// before each call, the second attempt of one included; what it returns becomes
-// the error of the numbers.
+// Numbers of Australia Post's and of StarTrack's (tracking.BrandOf) go in separate
+// calls: the carrier refuses a mixture, and one key may serve both. Where it finds
+// both brands in one call after all, the numbers are divided and asked for again.
+// allow is called before each call, second attempts included; its error becomes the
+// error of the numbers.
 func (c *Client) Track(ctx context.Context, account connection.ChargeAccount, numbers []string, allow func(ctx context.Context) error) tracking.Reading {
-	t := trackingOf{Client: c, account: account, allow: allow, reading: make(tracking.Reading, len(numbers))}
-	post, starTrack := divide(numbers, func(n string) bool { return tracking.BrandOf(account, n) == carrier.StarTrack })
+	t := tracker{client: c, account: account, allow: allow, reading: make(tracking.Reading, len(numbers))}
+	post, starTrack := partition(numbers, func(n string) bool { return tracking.BrandOf(account, n) == carrier.StarTrack })
 	for _, brand := range [][]string{post, starTrack} {
 		for batch := range slices.Chunk(brand, tracking.MaxNumbers) {
-			t.call(ctx, batch)
+			t.readNumbers(ctx, batch)
 		}
 	}
 	return t.reading
 }
 
-func divide(numbers []string, second func(string) bool) (first, rest []string) {
-	for _, n := range numbers {
-		if second(n) {
-			rest = append(rest, n)
+// partition divides a list by a condition.
+func partition(list []string, condition func(string) bool) (without, with []string) {
+	for _, s := range list {
+		if condition(s) {
+			with = append(with, s)
 		} else {
-			first = append(first, n)
+			without = append(without, s)
 		}
 	}
-	return first, rest
+	return without, with
 }
 
-// trackingOf is one Track under way.
-type trackingOf struct {
-	*Client
-
+// tracker is the state of one Track.
+type tracker struct {
+	client  *Client
 	account connection.ChargeAccount
 	allow   func(ctx context.Context) error
 	reading tracking.Reading
 }
 
-// call asks for numbers in one call and puts what it comes to for each into the
-// reading.
-func (t *trackingOf) call(ctx context.Context, numbers []string) {
+// readNumbers asks about numbers in one call and adds what it learns to the reading;
+// in several where the carrier refuses a mixture of brands.
+func (t *tracker) readNumbers(ctx context.Context, numbers []string) {
 	a := t.ask(ctx, numbers)
 	var missing []string
 	for _, n := range numbers {
 		r, ok := a.results[strings.ToUpper(n)]
-		if !ok || a.failed != nil && r.Err == nil && r.Tracking.Silent() {
+		if !ok || a.err != nil && r.Err == nil && r.Tracking.Silent() {
 			missing = append(missing, n)
 			continue
 		}
@@ -81,9 +79,9 @@ func (t *trackingOf) call(ctx context.Context, numbers []string) {
 		t.reading[n] = r
 	}
 	if a.code == codeMixedNumbers && len(numbers) > 1 {
-		for _, some := range apart(missing) {
+		for _, some := range divide(missing) {
 			if len(some) > 0 {
-				t.call(ctx, some)
+				t.readNumbers(ctx, some)
 			}
 		}
 		return
@@ -95,14 +93,14 @@ func (t *trackingOf) call(ctx context.Context, numbers []string) {
 	}
 }
 
-// trackAnswer is what one call came to.
+// trackAnswer is the result of one call.
 type trackAnswer struct {
 	results tracking.Reading // by number in capitals
-	failed  error            // of the numbers without a result; nil if there is no such error
-	code    string           // why the carrier refuses all of them for one; empty if it does not
+	err     error            // of the numbers without a result
+	code    string           // why the carrier refuses the whole call for one number; else empty
 }
 
-// withoutResult is what becomes of each of so many numbers without a result. The
+// withoutResult is what a number without a result gets, where so many have none: the
 // carrier does not say which of them it does not find.
 func (a trackAnswer) withoutResult(numbers int) tracking.Tracked {
 	about := numberFaults[a.code]
@@ -111,27 +109,32 @@ func (a trackAnswer) withoutResult(numbers int) tracking.Tracked {
 		return tracking.Tracked{Err: about.Err(), Fault: about}
 	case about != "":
 		return tracking.Tracked{Err: fault.Field(fault.Invalid, "tracking_number", "The carrier refuses the numbers that were asked for together; ask for this one on its own.")}
-	case a.failed != nil:
-		return tracking.Tracked{Err: a.failed}
+	case a.err != nil:
+		return tracking.Tracked{Err: a.err}
 	}
-	return tracking.Tracked{Err: connection.Reading{
-		Outcome: carrier.OutcomeUnreadable, HTTPStatus: http.StatusOK, Cause: &failure{text: "a number that was asked for is not in the answer"},
-	}.Err()}
+	return unreadable("a number that was asked for is not in the answer")
 }
 
-// ask makes a call, if it is allowed.
-func (t *trackingOf) ask(ctx context.Context, numbers []string) trackAnswer {
+// unreadable is a number whose part of a 200 cannot be read.
+func unreadable(why string) tracking.Tracked {
+	r := connection.Reading{Outcome: carrier.OutcomeUnreadable, HTTPStatus: http.StatusOK, Cause: &failure{text: why}}
+	return tracking.Tracked{Err: r.Err()}
+}
+
+// ask makes one call, if it is allowed. The results of a 200 count even if it lists
+// errors beside them, which are those of the numbers without a result.
+func (t *tracker) ask(ctx context.Context, numbers []string) trackAnswer {
 	if err := t.allow(ctx); err != nil {
-		return trackAnswer{failed: err}
+		return trackAnswer{err: err}
 	}
 	escaped := make([]string, len(numbers))
 	for i, n := range numbers {
 		escaped[i] = url.QueryEscape(n)
 	}
 	var results tracking.Reading
-	var beside connection.Reading
-	r := t.Client.ask(ctx, question{
-		account: t.account, path: "/track?tracking_ids=" + strings.Join(escaped, ","), check: 1, again: t.allow,
+	var beside connection.Reading // the reading of errors beside results
+	r := t.client.ask(ctx, question{
+		account: t.account, path: "/track?tracking_ids=" + strings.Join(escaped, ","), check: 1, allowRetry: t.allow,
 		read: func(a answer, now time.Time) connection.Reading {
 			r := interpret(a, now, func(r *connection.Reading, doc []byte) {
 				if results, r.Cause = readTracking(doc); r.Cause != nil {
@@ -140,62 +143,50 @@ func (t *trackingOf) ask(ctx context.Context, numbers []string) trackAnswer {
 				}
 				r.Outcome = carrier.OutcomeOK
 			})
-			if some := resultsBeside(a, r); len(some) > 0 {
-				results, beside = some, r
-				r = connection.Reading{Outcome: carrier.OutcomeOK, HTTPStatus: r.HTTPStatus}
+			if r.Outcome == carrier.OutcomeOK || a.status != http.StatusOK {
+				return r
 			}
-			return r
+			if doc, err := parseObject(a.body); err == nil {
+				results, _ = readTracking(doc) // none with an error
+			}
+			if len(results) == 0 {
+				return r
+			}
+			beside = r
+			return connection.Reading{Outcome: carrier.OutcomeOK, HTTPStatus: r.HTTPStatus} // no second attempt
 		},
 	})
 	if beside.Outcome != "" {
 		r = beside
 	}
-	a := trackAnswer{results: results, failed: r.Err()}
+	a := trackAnswer{results: results, err: r.Err()}
 	if r.Outcome == carrier.OutcomeMalformed {
 		a.code = r.Code
 	}
 	return a
 }
 
-// resultsBeside are the results of a 200 that lists errors, too: they count, and
-// the errors are those of the numbers that have none.
-func resultsBeside(a answer, r connection.Reading) tracking.Reading {
-	if a.status != http.StatusOK || r.Outcome == carrier.OutcomeOK {
-		return nil
-	}
-	doc, err := parseObject(a.body)
-	if err != nil {
-		return nil
-	}
-	results, err := readTracking(doc)
-	if err != nil {
-		return nil
-	}
-	return results
-}
-
-// apart divides numbers of both brands: by their form, or where that tells
-// nothing in halves.
-func apart(numbers []string) [2][]string {
-	post, starTrack := divide(numbers, tracking.IsStarTrackNumber)
+// divide divides numbers of both brands by their form, or in halves where that tells
+// nothing.
+func divide(numbers []string) [2][]string {
+	post, starTrack := partition(numbers, tracking.IsStarTrackNumber)
 	if len(post) == 0 || len(starTrack) == 0 {
 		return [2][]string{numbers[:len(numbers)/2], numbers[len(numbers)/2:]}
 	}
 	return [2][]string{post, starTrack}
 }
 
-// numberFaults are the codes that are about a number (infra/docs/auspost.md,
-// "Codes").
+// numberFaults are the codes that concern a number (infra/docs/auspost.md, "Codes").
 var numberFaults = map[string]tracking.NumberFault{
 	codeInvalidNumber: tracking.NumberUnknown,
 	"ESB-10001":       tracking.NumberUnknown,
 	"ESB-10002":       tracking.NumberNotTracked,
 }
 
-// readError is what one error means for its number, under status 200.
-func readError(value json.RawMessage) tracking.Tracked {
+// errorOf is what an error under status 200 means for its number.
+func errorOf(value json.RawMessage) tracking.Tracked {
 	r := connection.Reading{Outcome: carrier.OutcomeUnexpected, HTTPStatus: http.StatusOK}
-	if i := rankOf(value); i < len(knownCodes) {
+	if i, _ := rankOf(value); i < len(knownCodes) {
 		r.Outcome, r.Code, r.Name = knownCodes[i].outcome, knownCodes[i].code, knownCodes[i].name
 	}
 	if about := numberFaults[r.Code]; about != "" {
@@ -204,9 +195,9 @@ func readError(value json.RawMessage) tracking.Tracked {
 	return tracking.Tracked{Err: r.Err()}
 }
 
-// readTracking takes the results out of a track answer, valid JSON, by number in
-// capitals. A result of another form than an object, or without tracking_id, is
-// passed over; of two with the same one, the one that says something counts.
+// readTracking reads the results of a Track answer, valid JSON, by number in capitals.
+// It skips results that are not objects or have no tracking_id; of two with the same
+// one, the one that says something counts.
 func readTracking(doc []byte) (tracking.Reading, error) {
 	var results tracking.Reading
 	for m := range members(doc) {
@@ -227,17 +218,15 @@ func readTracking(doc []byte) (tracking.Reading, error) {
 	return results, nil
 }
 
-// readResult reads what was found for one number. Errors, its own or those of its
-// parts, count where nothing else is said of it.
+// readResult reads the result for one number. Errors, its own or those of its parts,
+// count only where it says nothing else.
 func readResult(value json.RawMessage) (id string, result tracking.Tracked) {
-	p := partReader{articles: map[string]bool{}, siblings: map[string]bool{}}
+	p := partReader{articles: map[string]bool{}, shared: map[string]bool{}}
 	t := p.read(value)
 	id, t.Number = strings.ToUpper(t.Number), ""
 	switch {
 	case p.parts > maxParts:
-		return id, tracking.Tracked{Err: connection.Reading{
-			Outcome: carrier.OutcomeUnreadable, HTTPStatus: http.StatusOK, Cause: &failure{text: "a shipment of too many parts"},
-		}.Err()}
+		return id, unreadable("a shipment of too many parts")
 	case t.Silent() && p.failed.Err != nil:
 		return id, p.failed
 	}
@@ -245,7 +234,7 @@ func readResult(value json.RawMessage) (id string, result tracking.Tracked) {
 	return id, tracking.Tracked{Tracking: t}
 }
 
-// trim bounds the events of a shipment and of each of its parts.
+// trim keeps the newest events of a shipment and of each of its parts.
 func trim(t *tracking.Tracking, limit int) {
 	t.Events = tracking.NewestEvents(t.Events, min(limit, tracking.MaxEvents))
 	for i := range t.Parts {
@@ -253,19 +242,19 @@ func trim(t *tracking.Tracking, limit int) {
 	}
 }
 
-// partReader reads a result and its parts, at whatever depth they are.
+// partReader reads a result and its parts, at any depth.
 type partReader struct {
 	parts    int
 	failed   tracking.Tracked // the first error
-	articles map[string]bool  // numbers of articles, in capitals
-	siblings map[string]bool  // of repeats
+	articles map[string]bool  // the numbers of articles, in capitals
+	shared   map[string]bool  // see merger
 }
 
-// read reads a result, a consignment or an article. All of them may have a
-// status, events, and parts: trackable_items, items or, of StarTrack, consignment
-// (infra/docs/auspost.md, "Track"). A consignment that is alone stands for the
-// whole, and the items beside it are its parts; several are parts themselves.
-// What is listed in several places is one part.
+// read reads a result, a consignment or an article. Each may have a status, events,
+// and parts: trackable_items, items or, of StarTrack, consignment
+// (infra/docs/auspost.md, "Track: GET /shipping/v1/track"). A single consignment
+// stands for the whole, and the items beside it are its parts; several consignments
+// are parts themselves. A part that is listed in several places is one part.
 func (p *partReader) read(value json.RawMessage) tracking.Tracking {
 	var t tracking.Tracking
 	var article, consignment string
@@ -284,15 +273,15 @@ func (p *partReader) read(value json.RawMessage) tracking.Tracking {
 				t.Events = append(t.Events, readEvent(e))
 			}
 		case "consignment":
-			consignments = p.list(m.value)
+			consignments = p.readList(m.value)
 		case "trackable_items", "items":
-			items = append(items, p.list(m.value)...)
+			items = append(items, p.readList(m.value)...)
 		case "number_of_items":
 			expected = countOf(m.value)
 		case "errors":
 			for e := range objects(m.value) {
 				if p.failed.Err == nil {
-					p.failed = readError(e)
+					p.failed = errorOf(e)
 				}
 			}
 		}
@@ -300,21 +289,22 @@ func (p *partReader) read(value json.RawMessage) tracking.Tracking {
 	p.articles[strings.ToUpper(article)] = true
 	t.Number, t.Consignment = cmp.Or(article, consignment), len(consignments) > 0
 	t.Parts = append(consignments, items...)
-	home := &t
+	owner := &t // of the items
 	if len(consignments) == 1 {
 		t.Parts[0].Parts = append(t.Parts[0].Parts, items...)
 		t.Parts = t.Parts[:1]
-		home = &t.Parts[0]
+		owner = &t.Parts[0]
 	}
-	(&repeats{siblings: p.siblings}).merge(&t)
-	if len(items) > 0 && expected > articles(&t) {
-		home.Parts = append(home.Parts, tracking.Tracking{}) // what is not listed is not delivered
+	m := merger{shared: p.shared, first: map[string]*tracking.Tracking{}}
+	m.mergeParts(&t)
+	if len(items) > 0 && expected > countArticles(&t) {
+		owner.Parts = append(owner.Parts, tracking.Tracking{}) // an article that is not listed is not delivered
 	}
 	return t
 }
 
-func (p *partReader) list(value json.RawMessage) []tracking.Tracking {
-	var all []tracking.Tracking
+func (p *partReader) readList(value json.RawMessage) []tracking.Tracking {
+	var parts []tracking.Tracking
 	seen := map[string]bool{}
 	for item := range objects(value) {
 		if p.parts++; p.parts > maxParts {
@@ -323,12 +313,12 @@ func (p *partReader) list(value json.RawMessage) []tracking.Tracking {
 		part := p.read(item)
 		number := strings.ToUpper(part.Number)
 		if seen[number] && !p.articles[number] {
-			p.siblings[number] = true
+			p.shared[number] = true
 		}
 		seen[number] = true
-		all = append(all, part)
+		parts = append(parts, part)
 	}
-	return all
+	return parts
 }
 
 func readEvent(value json.RawMessage) tracking.Event {
@@ -347,9 +337,9 @@ func readEvent(value json.RawMessage) tracking.Event {
 	return e
 }
 
-// timeOf reads a time. Without an offset it is Melbourne's, as all of the
-// carrier's times are (infra/docs/auspost.md, "Track"). Anything else, a year that
-// no parcel was sent in included, is zero.
+// timeOf parses a time. One without an offset is Melbourne's (infra/docs/auspost.md,
+// "Track: GET /shipping/v1/track"). Any other text is zero, and so is an impossible
+// year.
 func timeOf(text string) time.Time {
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", time.DateTime} {
 		t, err := time.Parse(layout, text)
@@ -364,9 +354,9 @@ func timeOf(text string) time.Time {
 	return time.Time{}
 }
 
-// melbourneOffset is how far Melbourne's clocks are ahead of UTC when they show
-// the time of t. The zone's data is not linked: since 2008 daylight saving lasts
-// from the first Sunday in October, 2:00, to the first one in April, 3:00.
+// melbourneOffset returns how far Melbourne's clocks are ahead of UTC when they show
+// the time of t. We do not link the time zone database: since 2008 daylight saving
+// lasts from the first Sunday in October, 2:00, to the first in April, 3:00.
 func melbourneOffset(t time.Time) time.Duration {
 	firstSunday := func(m time.Month, hour int) time.Time {
 		first := time.Date(t.Year(), m, 1, hour, 0, 0, 0, time.UTC)
@@ -378,7 +368,7 @@ func melbourneOffset(t time.Time) time.Duration {
 	return 10 * time.Hour
 }
 
-// objects are those of a list; of an object, itself.
+// objects iterates over the objects of a list; over an object itself.
 func objects(value json.RawMessage) iter.Seq[json.RawMessage] {
 	return func(yield func(json.RawMessage) bool) {
 		switch value[0] {

@@ -14,22 +14,22 @@ import (
 	"carrierlink/shared/connection"
 )
 
-// Changes are the differences of two answers of Get Accounts, in the order of
-// weights and at most connection.MaxDifferences of them. Either is an account as a good
-// Reading keeps it in Raw; another text is an error, as of ParseContract.
+// Changes compares two answers of Get Accounts, each as a good Reading keeps it in
+// Raw. It returns at most connection.MaxDifferences differences, in the order of
+// types in differenceOrder. It returns an error where ParseContract does.
 //
-// What readContract understands is compared by what it reads. The rest is
+// Fields that readContract understands are compared by their meaning. The rest is
 // compared as JSON: members have no order, a number is the same however it is
-// written, blanks around a text do not matter, and null, an empty object and an
-// empty list are absent members. In a list of products each is found by its
-// product_id, in any other list by its place. A difference in this rest is told
-// by its path and never by its values: they can be personal data.
+// written, blanks around a text do not matter, and null, an empty object and an empty
+// list count as absent. Products are matched by product_id, elements of other lists by
+// position. A difference in the rest has a path but never values: they can be
+// personal data.
 func Changes(before, after []byte) ([]connection.Difference, error) {
-	a, err := takeApart(before)
+	a, err := parseAccount(before)
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer before: %w", err)
 	}
-	b, err := takeApart(after)
+	b, err := parseAccount(after)
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer after: %w", err)
 	}
@@ -44,56 +44,55 @@ func Changes(before, after []byte) ([]connection.Difference, error) {
 	delete(b.rest, "addresses")
 	d.products(a.products, b.products)
 	d.members("", a.rest, b.rest)
-	return d.told(), nil
+	return d.ordered(), nil
 }
 
-// parts is an account: what is understood of it, and all else.
-type parts struct {
+// comparedAccount is an answer of Get Accounts, prepared for comparison.
+type comparedAccount struct {
 	connection.Contract
 	products []*product
-	rest     map[string]any
+	rest     map[string]any // the other members
 }
 
-// product is one of a list of products.
+// product is an element of a list of products.
 type product struct {
 	connection.Product                // of a postage product
-	id                 string         // its product_id
-	value              map[string]any // all else
-	text               string         // the value as JSON
+	id                 string         // product_id
+	value              map[string]any // the other members
+	text               string         // value as JSON
 }
 
-func takeApart(raw []byte) (parts, error) {
+func parseAccount(raw []byte) (comparedAccount, error) {
 	doc, err := parseObject(raw)
 	if err != nil {
-		return parts{}, err
+		return comparedAccount{}, err
 	}
-	p := parts{rest: map[string]any{}}
-	if p.Contract, err = readContract(doc); err != nil {
-		return parts{}, err
+	a := comparedAccount{rest: map[string]any{}}
+	if a.Contract, err = readContract(doc); err != nil {
+		return comparedAccount{}, err
 	}
 	for m := range members(doc) {
 		switch {
 		case m.value[0] == 'n', m.name == "expired", m.name == "credit_blocked":
 		case m.name == "postage_products":
-			p.products = nil
+			a.products = nil
 			for e := range members(m.value) {
-				one := newProduct(valueOf(e.value))
-				if one.Product, err = productOf(e.value); err != nil {
-					return parts{}, err
+				p := newProduct(valueOf(e.value))
+				if p.Product, err = productOf(e.value); err != nil {
+					return comparedAccount{}, err
 				}
-				p.products = append(p.products, one)
+				a.products = append(a.products, p)
 			}
 		default:
-			p.rest[m.name] = valueOf(m.value)
+			a.rest[m.name] = valueOf(m.value)
 		}
 	}
-	return p, nil
+	return a, nil
 }
 
 func newProduct(value any) *product {
 	object, _ := value.(map[string]any)
-	p := &product{value: map[string]any{}}
-	maps.Copy(p.value, object)
+	p := &product{value: maps.Clone(object)}
 	if id, ok := object["product_id"].(string); ok {
 		p.id = id
 		delete(p.value, "product_id")
@@ -103,47 +102,47 @@ func newProduct(value any) *product {
 	return p
 }
 
-// valueOf reads a value so that two of the same meaning are equal.
+// valueOf parses a value into a form in which values of the same meaning are equal.
 func valueOf(raw json.RawMessage) any {
 	var v any
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	if d.Decode(&v) != nil {
-		return nil // not within valid JSON
+		return nil // impossible: raw is valid JSON
 	}
-	return plain(v)
+	return canonical(v)
 }
 
-func plain(v any) any {
+func canonical(v any) any {
 	switch v := v.(type) {
 	case string:
 		return strings.TrimSpace(v)
 	case json.Number:
-		return plainNumber(v.String())
+		return canonicalNumber(v.String())
 	case map[string]any:
 		for name, in := range v {
 			if id, ok := in.(json.Number); ok && name == "product_id" {
-				in = id.String() // an identifier, as textOf takes it
+				in = id.String() // an identifier, like in textOf
 			}
-			if in = plain(in); in == nil {
+			if in = canonical(in); in == nil {
 				delete(v, name)
 			} else {
 				v[name] = in
 			}
 		}
-		return present(v)
+		return nilIfEmpty(v)
 	case []any:
 		for i := range v {
-			v[i] = plain(v[i])
+			v[i] = canonical(v[i])
 		}
-		return present(v)
+		return nilIfEmpty(v)
 	}
 	return v
 }
 
-// plainNumber writes numbers of one value in one way: a whole number that does
-// not end in 0, and an exponent.
-func plainNumber(s string) json.Number {
+// canonicalNumber writes equal numbers alike: as a whole number that does not end in 0,
+// with an exponent.
+func canonicalNumber(s string) json.Number {
 	mantissa, exponent, _ := strings.Cut(strings.ToLower(s), "e")
 	sign := ""
 	if strings.HasPrefix(mantissa, "-") {
@@ -166,48 +165,43 @@ func plainNumber(s string) json.Number {
 	return json.Number(sign + significant + "e" + strconv.Itoa(power))
 }
 
-// present is nil for what says nothing.
-func present(v any) any {
-	switch in := v.(type) {
-	case map[string]any:
-		if len(in) == 0 {
-			return nil
-		}
-	case []any:
-		if len(in) == 0 {
-			return nil
-		}
+// nilIfEmpty returns nil for an empty object or list.
+func nilIfEmpty(v any) any {
+	object, isObject := v.(map[string]any)
+	list, isList := v.([]any)
+	if isObject && len(object) == 0 || isList && len(list) == 0 {
+		return nil
 	}
 	return v
 }
 
-// differences are what was found so far, in any order.
+// differences are those found so far, in any order.
 type differences []connection.Difference
 
 func (d *differences) add(c connection.Difference) {
 	c.ProductID, c.Field = clip(c.ProductID), clip(c.Field)
 	*d = append(*d, c)
-	if len(*d) > 10*connection.MaxDifferences { // an answer can hold a hundred thousand
-		*d = d.told()
+	if len(*d) > 10*connection.MaxDifferences { // two answers can differ in a hundred thousand places
+		*d = d.ordered()
 	}
 }
 
-// weights is the order in which changes are told.
-var weights = [...]connection.DifferenceType{
+// differenceOrder is the order of the types in the result.
+var differenceOrder = [...]connection.DifferenceType{
 	connection.ChangedExpired, connection.ChangedValidTo, connection.ChangedCreditBlocked, connection.ChangedAddress, connection.ProductAdded, connection.ProductRemoved,
 	connection.ProductRecoded, connection.ProductExpired, connection.ProductValidTo, connection.ChangedField,
 }
 
-// told sorts pointers: each type that is sorted by itself costs ten kilobytes of
-// code, and all pointers share theirs.
-func (d *differences) told() []connection.Difference {
+// ordered returns the first differences in order, without duplicates. It sorts
+// pointers: each sorted type costs ten kilobytes of code, which all pointers share.
+func (d *differences) ordered() []connection.Difference {
 	order := make([]*connection.Difference, len(*d))
 	for i := range order {
 		order[i] = &(*d)[i]
 	}
 	slices.SortFunc(order, func(a, b *connection.Difference) int {
 		return cmp.Or(
-			cmp.Compare(slices.Index(weights[:], a.Type), slices.Index(weights[:], b.Type)), cmp.Compare(a.ProductID, b.ProductID),
+			cmp.Compare(slices.Index(differenceOrder[:], a.Type), slices.Index(differenceOrder[:], b.Type)), cmp.Compare(a.ProductID, b.ProductID),
 			cmp.Compare(a.Field, b.Field), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
 	})
 	var list []connection.Difference
@@ -225,8 +219,8 @@ func (d *differences) flag(t connection.DifferenceType, id string, before, after
 	}
 }
 
-// date compares the valid_to of two objects, as it was read, and takes it out of
-// them. What is no date has no value to show.
+// date compares the valid_to of two objects as it was parsed, and removes it from
+// them. One that is not a date has no value to show.
 func (d *differences) date(t connection.DifferenceType, id, before, after string, a, b map[string]any) {
 	if before != after || before == "" && !reflect.DeepEqual(a["valid_to"], b["valid_to"]) {
 		d.add(connection.Difference{Type: t, ProductID: id, From: before, To: after})
@@ -235,21 +229,21 @@ func (d *differences) date(t connection.DifferenceType, id, before, after string
 	delete(b, "valid_to")
 }
 
-// products compares postage products. What else has changed of one that was
-// re-coded is told by its new code.
+// products compares postage products. Other differences of a product with a new code
+// are reported under that code.
 func (d *differences) products(before, after []*product) {
-	pairs, gone, come := pair(before, after)
-	for _, p := range gone {
-		i := slices.IndexFunc(come, func(q *product) bool { return p.Type != "" && p.sameKind(q) })
+	pairs, removed, added := pair(before, after)
+	for _, p := range removed {
+		i := slices.IndexFunc(added, func(q *product) bool { return p.Type != "" && p.sameKind(q) })
 		if i < 0 {
 			d.add(connection.Difference{Type: connection.ProductRemoved, ProductID: p.id, From: p.Type})
 			continue
 		}
-		d.add(connection.Difference{Type: connection.ProductRecoded, ProductID: come[i].id, From: clip(p.id), To: clip(come[i].id)})
-		pairs = append(pairs, [2]*product{p, come[i]})
-		come = slices.Delete(come, i, i+1)
+		d.add(connection.Difference{Type: connection.ProductRecoded, ProductID: added[i].id, From: clip(p.id), To: clip(added[i].id)})
+		pairs = append(pairs, [2]*product{p, added[i]})
+		added = slices.Delete(added, i, i+1)
 	}
-	for _, p := range come {
+	for _, p := range added {
 		d.add(connection.Difference{Type: connection.ProductAdded, ProductID: p.id, To: p.Type})
 	}
 	for _, both := range pairs {
@@ -270,33 +264,33 @@ func (d *differences) product(a, b *product) {
 			delete(b.value, name)
 		}
 	}
-	d.members(place("postage_products", b.id), a.value, b.value)
+	d.members(elementPath("postage_products", b.id), a.value, b.value)
 }
 
-// sameKind compares type and group, whose case varies (infra/docs/auspost.md,
+// sameKind compares type and group, whose letter case varies (infra/docs/auspost.md,
 // "StarTrack differences").
 func (p *product) sameKind(q *product) bool {
 	return strings.EqualFold(p.Type, q.Type) && strings.EqualFold(p.Group, q.Group)
 }
 
-// pair finds products again by their id; gone and come are in its order. Some
-// with the same id are paired as their texts are ordered; copies count once.
-// What is equal altogether is left out.
-func pair(before, after []*product) (pairs [][2]*product, gone, come []*product) {
+// pair matches products by id, several with the same id in the order of their texts.
+// It leaves out products that are equal, and counts copies once. removed and added are
+// in the order of ids.
+func pair(before, after []*product) (pairs [][2]*product, removed, added []*product) {
 	before, after = sorted(before), sorted(after)
 	before, after = without(before, after), without(after, before)
 	for len(before) > 0 && len(after) > 0 {
 		a, b := before[0], after[0]
 		switch c := cmp.Compare(a.id, b.id); {
 		case c < 0:
-			gone, before = append(gone, a), before[1:]
+			removed, before = append(removed, a), before[1:]
 		case c > 0:
-			come, after = append(come, b), after[1:]
+			added, after = append(added, b), after[1:]
 		default:
 			pairs, before, after = append(pairs, [2]*product{a, b}), before[1:], after[1:]
 		}
 	}
-	return pairs, append(gone, before...), append(come, after...)
+	return pairs, append(removed, before...), append(added, after...)
 }
 
 func byText(a, b *product) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.text, b.text)) }
@@ -312,9 +306,9 @@ func without(list, others []*product) []*product {
 	})
 }
 
-// values compares what is not understood.
+// values compares values that we do not understand.
 func (d *differences) values(path string, a, b any) {
-	a, b = present(a), present(b)
+	a, b = nilIfEmpty(a), nilIfEmpty(b)
 	was, wasObject := a.(map[string]any)
 	is, isObject := b.(map[string]any)
 	if wasObject && isObject {
@@ -331,7 +325,7 @@ func (d *differences) values(path string, a, b any) {
 	after, _ := b.([]any)
 	if len(before) > 0 && len(before) == len(after) {
 		for i := range before {
-			d.values(place(path, strconv.Itoa(i)), before[i], after[i])
+			d.values(elementPath(path, strconv.Itoa(i)), before[i], after[i])
 		}
 		return
 	}
@@ -342,27 +336,27 @@ func (d *differences) values(path string, a, b any) {
 
 func (d *differences) members(path string, before, after map[string]any) {
 	for name, v := range before {
-		d.values(inner(path, name), v, after[name])
+		d.values(memberPath(path, name), v, after[name])
 	}
 	for name, v := range after {
 		if _, ok := before[name]; !ok {
-			d.values(inner(path, name), nil, v)
+			d.values(memberPath(path, name), nil, v)
 		}
 	}
 }
 
 func (d *differences) list(path string, before, after []*product) {
-	pairs, gone, come := pair(before, after)
-	for _, p := range append(gone, come...) {
-		d.add(connection.Difference{Type: connection.ChangedField, Field: place(path, p.id)})
+	pairs, removed, added := pair(before, after)
+	for _, p := range append(removed, added...) {
+		d.add(connection.Difference{Type: connection.ChangedField, Field: elementPath(path, p.id)})
 	}
 	for _, both := range pairs {
-		d.members(place(path, both[0].id), both[0].value, both[1].value)
+		d.members(elementPath(path, both[0].id), both[0].value, both[1].value)
 	}
 }
 
-// productList takes a list of nothing but objects with a product_id, such as
-// returns_products, or none at all.
+// productList accepts a list of objects with a product_id only, such as
+// returns_products, or no list at all.
 func productList(v any) (products []*product, ok bool) {
 	list, ok := v.([]any)
 	for _, e := range list {
@@ -375,14 +369,14 @@ func productList(v any) (products []*product, ok bool) {
 	return products, ok || v == nil
 }
 
-// Paths are cut on the way: a hostile answer could make each of its thousands as
+// Paths are clipped at each step: a hostile answer could make each of thousands as
 // long as itself.
 
-func inner(path, name string) string {
+func memberPath(path, name string) string {
 	if path != "" {
 		name = path + "." + name
 	}
 	return clip(name)
 }
 
-func place(path, in string) string { return clip(path + "[" + clip(in) + "]") }
+func elementPath(path, in string) string { return clip(path + "[" + clip(in) + "]") }

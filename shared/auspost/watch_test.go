@@ -526,7 +526,7 @@ func FuzzChanges(f *testing.F) {
 			t.Errorf("%d and %d changes", len(there), len(back))
 		}
 		for _, c := range there {
-			if !slices.Contains(weights[:], c.Type) {
+			if !slices.Contains(differenceOrder[:], c.Type) {
 				t.Errorf("%+v is of no known type", c)
 			}
 			for _, s := range []string{c.ProductID, c.Field, c.From, c.To} {

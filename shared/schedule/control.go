@@ -7,25 +7,23 @@ import (
 	"time"
 
 	"carrierlink/shared/connection"
-	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 )
 
-// Where nothing is known of others, a connection to compare with is looked for
-// among those whose next check comes within controlAhead, which are all that the
-// schedule has: among the next controlChoice first, and ten and a hundred times as
-// many if one merchant has all of those.
+// Where no peer fits, a control check goes to another connection whose next check
+// comes within controlAhead, which covers the whole schedule: one of the next
+// controlChoice, or of ten and a hundred times as many if none of those fits.
 const (
 	controlAhead  = 8 * 24 * time.Hour
 	controlChoice = 100
 	controlMost   = 100 * controlChoice
 )
 
-// control is the connection that is checked in this pass although it is not due,
-// because a refusal of another one waits for the carrier's answer to somebody
-// else; nil for none. Its check is noted in the breaker, so that two dispatchers
-// send one.
-func (d *Dispatcher) control(ctx context.Context, lane connection.Lane, b health.Breaker, now time.Time) (*connection.Due, error) {
+// claimControl chooses the connection that this pass checks although it is not due:
+// a refusal of another connection waits for the carrier's answer to it. It notes
+// the check in the breaker first, so that of two dispatchers one sends it. nil: no
+// control check.
+func (d *Dispatcher) claimControl(ctx context.Context, lane connection.Lane, b health.Breaker, now time.Time) (*connection.Due, error) {
 	doubt, peer, wanted := b.Control(now, d.Timing)
 	if !wanted {
 		return nil, nil
@@ -35,28 +33,24 @@ func (d *Dispatcher) control(ctx context.Context, lane connection.Lane, b health
 		chosen = &connection.Due{AccountID: peer.AccountID, ConnectionID: peer.ConnectionID, CredentialID: peer.CredentialID, PartnerID: peer.PartnerID}
 	} else {
 		var err error
-		if chosen, err = d.stranger(ctx, lane, b, doubt, now); chosen == nil || err != nil {
+		if chosen, err = d.findControl(ctx, lane, b, doubt, now); chosen == nil || err != nil {
 			return nil, err
 		}
 	}
-	tried := b.WithControl(chosen.ConnectionID, now)
-	err := d.Store.SaveBreaker(ctx, &tried)
-	if fault.Is(err, fault.State) { // another dispatcher's, or something has been learned
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("noting a control check: %w", err)
+	noted := b.WithControl(chosen.ConnectionID, now)
+	if ok, err := d.claim(ctx, &noted); !ok {
+		return nil, err
 	}
 	return chosen, nil
 }
 
-// stranger is a connection of somebody else, of whom nothing is known; another one
-// in each minute. nil: there is none.
-func (d *Dispatcher) stranger(ctx context.Context, lane connection.Lane, b health.Breaker, doubt health.Doubt, now time.Time) (*connection.Due, error) {
+// findControl reads which connections of the schedule fit a control check, and
+// returns one of them, another one in each minute; nil if there is none.
+func (d *Dispatcher) findControl(ctx context.Context, lane connection.Lane, b health.Breaker, doubt health.Doubt, now time.Time) (*connection.Due, error) {
 	for limit := controlChoice; limit <= controlMost; limit *= 10 {
 		list, _, err := d.Store.Due(ctx, lane, now.Add(controlAhead), limit)
 		if err != nil {
-			return nil, fmt.Errorf("finding one to compare with: %w", err)
+			return nil, fmt.Errorf("finding a connection for a control check: %w", err)
 		}
 		full := len(list) >= limit
 		list = slices.DeleteFunc(list, func(c connection.Due) bool { return !b.FitsControl(doubt, c.Peer()) })
@@ -70,15 +64,15 @@ func (d *Dispatcher) stranger(ctx context.Context, lane connection.Lane, b healt
 	return nil, nil
 }
 
-// sample lets about health.VotesPerMinute of a lane's checks vote, spread evenly
+// limitVotes lets about health.VotesPerMinute of a lane's checks vote, spread evenly
 // over the window.
-func (d *Dispatcher) sample(messages []Delayed) {
-	n, most := len(messages), max(int(health.VotesPerMinute*d.Window/time.Minute), 1)
-	if n <= most {
+func (d *Dispatcher) limitVotes(messages []Delayed) {
+	n, votes := len(messages), max(int(health.VotesPerMinute*d.Window/time.Minute), 1)
+	if n <= votes {
 		return
 	}
 	slices.SortStableFunc(messages, func(a, b Delayed) int { return int(a.Delay - b.Delay) })
 	for i := range messages {
-		messages[i].Message.Silent = i*most/n == (i-1)*most/n && i > 0
+		messages[i].Message.Silent = i*votes/n == (i-1)*votes/n && i > 0
 	}
 }

@@ -15,20 +15,20 @@ import (
 	"carrierlink/shared/metrics"
 )
 
-// Checker makes checks that are due.
+// Checker makes the checks.
 type Checker interface {
-	// Refresh makes one: fault.State or NotFound where there is nothing to do;
-	// with connection.ErrPostponed where it failed by our fault and its row is due
-	// again by itself.
+	// Refresh checks a connection that is due. It returns fault.State or NotFound
+	// where there is nothing to do, and an error that wraps connection.ErrPostponed
+	// where the check failed through our fault and its row is due again by itself.
 	Refresh(ctx context.Context, d connection.Due, b health.Breaker) (connection.Checked, error)
-	// Control makes one that is not due: fault.NotFound where the connection is
-	// none to compare others with, State where somebody is at it.
+	// Control checks a connection that is not due. It returns fault.NotFound where the
+	// connection cannot be compared with others, State while another check runs.
 	Control(ctx context.Context, accountID int64, connectionID string, b health.Breaker) (connection.Checked, error)
 	// Count adds checks to the carrier's tally, and may switch its breaker.
 	Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error
 }
 
-// Breakers reads whether carriers are asked at all.
+// Breakers reads the breakers of all carriers.
 type Breakers interface {
 	Breakers(ctx context.Context) (map[carrier.Name]health.Breaker, error)
 }
@@ -43,18 +43,17 @@ type Worker struct {
 // Received is a message as the queue delivers it.
 type Received struct{ ID, Body string }
 
-// Batch makes the checks of a batch of messages, all at once, and returns the
-// ids of the messages that have to come again: those that are no messages,
-// until the queue gives up on them, and those that the table could not be told
-// of, because it throttles us or fails. What fails otherwise by our fault is done:
-// its row is due again by itself, and has no second message meanwhile. The
-// carrier's failures are results, and recorded. While a carrier's breaker is open
-// its messages are dropped, but for the probe: the connections stay due. A control
-// check that fails by our fault is done: the next pass sends another one.
+// CheckBatch makes the checks of a batch of messages, all at once, and returns the
+// ids of the messages that the queue must deliver again: bodies that are not
+// messages, until the queue gives up on them, and checks whose row the table could
+// not record, because it throttles or fails. Any other failure of ours is done: its
+// row is due again by itself, or the next pass sends another control check. The
+// carrier's failures are results, and recorded. While a carrier's breaker is open,
+// its messages are dropped, except the probe: the connections stay due.
 func (w *Worker) CheckBatch(ctx context.Context, batch []Received) (failed []string) {
 	breakers, err := w.Breakers.Breakers(ctx)
 	if err != nil {
-		slog.ErrorContext(ctx, "the breakers can not be read", slog.String("error", err.Error()))
+		slog.ErrorContext(ctx, "the breakers cannot be read", slog.String("error", err.Error()))
 		for _, r := range batch {
 			failed = append(failed, r.ID)
 		}
@@ -73,7 +72,7 @@ func (w *Worker) CheckBatch(ctx context.Context, batch []Received) (failed []str
 			failed = append(failed, batch[i].ID)
 		}
 		if r.err != nil {
-			w.tell(ctx, batch[i].ID, r)
+			w.logFailure(ctx, batch[i].ID, r)
 		}
 		if name := r.message.Lane.Carrier(); r.counted != nil && name != "" {
 			counted[name] = append(counted[name], *r.counted)
@@ -81,20 +80,20 @@ func (w *Worker) CheckBatch(ctx context.Context, batch []Received) (failed []str
 	}
 	for name, checks := range counted {
 		if err := w.Checker.Count(ctx, name, breakers[name], checks); err != nil {
-			// The checks are made and recorded; the tally is worth a few less.
+			// The checks are recorded; the tally only lacks them.
 			slog.WarnContext(ctx, "checks were not counted", slog.String("carrier", string(name)), slog.String("error", fmt.Sprint(err)))
 		}
 	}
 	return failed
 }
 
-// result is what a message came to.
+// result is the result of one message.
 type result struct {
 	message Message
-	counted *health.Check // nil: no check was made
-	err     error         // by our fault
-	metric  string        // what the error counts as
-	again   bool          // the message has to come again
+	counted *health.Check // nil: nothing to count
+	err     error         // a failure of ours
+	metric  string        // the metric that counts err
+	again   bool          // the queue must deliver the message again
 }
 
 func (w *Worker) check(ctx context.Context, body string, breakers map[carrier.Name]health.Breaker) result {
@@ -106,7 +105,7 @@ func (w *Worker) check(ctx context.Context, body string, breakers map[carrier.Na
 	if b.Open && !m.Probe {
 		return result{message: m}
 	}
-	checked, err := w.guarded(ctx, m, b)
+	checked, err := w.checkRecovering(ctx, m, b)
 	switch {
 	case m.Control && fault.Is(err, fault.NotFound):
 		return result{message: m, counted: &health.Check{AccountID: m.AccountID, ConnectionID: m.ConnectionID, Gone: true}}
@@ -121,9 +120,9 @@ func (w *Worker) check(ctx context.Context, body string, breakers map[carrier.Na
 	return result{message: m, counted: &checked.Counted}
 }
 
-// guarded makes a check, and an error of a panic, which would take the other
-// checks of the batch with it.
-func (w *Worker) guarded(ctx context.Context, m Message, b health.Breaker) (checked connection.Checked, err error) {
+// checkRecovering makes a check. It turns a panic, which would end the other checks
+// of the batch, into an error.
+func (w *Worker) checkRecovering(ctx context.Context, m Message, b health.Breaker) (checked connection.Checked, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("the check panicked: %T\n%s", v, debug.Stack())
@@ -137,9 +136,9 @@ func (w *Worker) guarded(ctx context.Context, m Message, b health.Breaker) (chec
 	}, b)
 }
 
-// tell logs and counts a failure of ours. The status_reason is the line's: the
-// connection's own says nothing of it.
-func (w *Worker) tell(ctx context.Context, messageID string, r result) {
+// logFailure logs and counts a failure of ours. status_reason belongs to the log
+// line: the connection keeps its own.
+func (w *Worker) logFailure(ctx context.Context, messageID string, r result) {
 	attrs := append(w.Metrics.Count(r.metric, 1), slog.String("status_reason", "internal_error"), slog.String("message_id", messageID),
 		slog.Bool("again", r.again), slog.String("error", r.err.Error()))
 	if r.message.ConnectionID != "" {
