@@ -6,8 +6,8 @@ import (
 	"carrierlink/infra/local/emulator"
 )
 
-// TestSizes holds the one budget that is exact: the bytes of each function's
-// arm64 binary against a hello-world's.
+// TestSizes checks the one budget that does not depend on the machine: the size
+// of each function's arm64 binary.
 func TestSizes(t *testing.T) {
 	root, err := emulator.Root()
 	if err != nil {

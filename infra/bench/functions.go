@@ -9,8 +9,8 @@ import (
 	"carrierlink/infra/test/lambdaproc"
 )
 
-// functions are the folders of functions/ with the largest ratio that each may
-// have to a hello-world: of the size of its binary and of its start.
+// functions are the folders of functions/ with their budgets: the size of the
+// binary and the time of the start, as ratios to the hello-world's.
 var functions = []struct {
 	name        string
 	size, start float64
@@ -30,11 +30,11 @@ var functions = []struct {
 	{"describe-api", 1.15, 1.5},
 }
 
-// hello is the hello-world's folder, from the root of the repository.
+// hello is the hello-world's folder, relative to the root of the repository.
 const hello = "infra/bench/hello"
 
-// buildAll builds the hello-world and every function into dir and returns the
-// files by name.
+// buildAll builds the hello-world and every function into dir, and returns
+// their paths by name.
 func buildAll(ctx context.Context, root, arch, dir string) (map[string]string, error) {
 	files := map[string]string{"hello": filepath.Join(dir, "hello")}
 	if err := lambdaproc.Build(ctx, root, hello, arch, files["hello"]); err != nil {
@@ -49,7 +49,7 @@ func buildAll(ctx context.Context, root, arch, dir string) (map[string]string, e
 	return files, nil
 }
 
-// sizes are the bytes of the files by name.
+// sizes returns the sizes of the files in bytes, by name.
 func sizes(files map[string]string) (map[string]int64, error) {
 	out := map[string]int64{}
 	for name, file := range files {

@@ -1,8 +1,8 @@
-// Bench prints what the functions cost, next to a hello-world that the same
-// flags build: bytes of the binaries, time from the start of the process to its
-// first question for an event, peak memory under load. It ends with status 1
-// when a budget is broken. The speed of requests is measured by the benchmarks
-// of the functions themselves; `make bench` runs both.
+// Bench measures the functions and compares them with a hello-world that is
+// built with the same flags: size of the binary, time from the start of the
+// process until it asks for its first event, peak memory under load. It exits
+// with status 1 if a function exceeds a budget. The benchmarks of the functions
+// measure requests; `make bench` runs both.
 package main
 
 import (
@@ -17,8 +17,8 @@ import (
 	"carrierlink/infra/test/lambdaproc"
 )
 
-// pairs is how many starts of each function are measured, each beside one of
-// the hello-world.
+// pairs is how many starts of each function are measured, each followed by one
+// of the hello-world.
 const pairs = 40
 
 func main() {
@@ -28,7 +28,7 @@ func main() {
 		os.Exit(2)
 	}
 	if !ok {
-		fmt.Fprintln(os.Stderr, "bench: a budget is broken")
+		fmt.Fprintln(os.Stderr, "bench: a function exceeds a budget")
 		os.Exit(1)
 	}
 }
@@ -40,7 +40,7 @@ func run(ctx context.Context) (bool, error) {
 	}
 	dir, err := os.MkdirTemp("", "carrierlink-bench-")
 	if err != nil {
-		return false, fmt.Errorf("making a folder: %w", err)
+		return false, fmt.Errorf("making a directory: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	ok := true
@@ -88,7 +88,8 @@ func run(ctx context.Context) (bool, error) {
 	return ok, nil
 }
 
-// starts measures a function and the hello-world in turn.
+// starts measures the starts of a function and of the hello-world by turns, and
+// returns their medians.
 func starts(ctx context.Context, function, hello string) (ours, base time.Duration, err error) {
 	env := environment("http://127.0.0.1:9", "http://127.0.0.1:9", "http://127.0.0.1:9/shipping/v1")
 	var times [2][]time.Duration

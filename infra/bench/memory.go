@@ -33,7 +33,7 @@ const (
 	accountsPath = "/v1/partners/accounts"
 )
 
-// environment is that of a function of the template.
+// environment returns the environment variables of a function of template.yaml.
 func environment(tableURL, secretsURL, carrierURL string) []string {
 	return []string{
 		"AWS_REGION=" + emulator.Region, "AWS_ACCESS_KEY_ID=" + emulator.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + emulator.SecretAccessKey,
@@ -47,15 +47,15 @@ func environment(tableURL, secretsURL, carrierURL string) []string {
 	}
 }
 
-// peak is the most memory that a function held.
+// peak is the peak memory of a function.
 type peak struct {
 	name     string
 	requests int
 	kib      int64
 }
 
-// memory lets each function do its work many times over real engines, and reads
-// the process's peak.
+// memory sends many requests to each function, on DynamoDB Local and MiniStack,
+// and reads the peak memory of its process.
 func memory(ctx context.Context, files map[string]string) ([]peak, error) {
 	db, err := emulator.StartDynamoDBLocal(ctx, emulator.Options{})
 	if err != nil {
@@ -146,7 +146,7 @@ func memory(ctx context.Context, files map[string]string) ([]peak, error) {
 	if err != nil {
 		return nil, err
 	}
-	// In turn: metadata of the largest size, and a page of all accounts.
+	// By turns: a change to the largest metadata, and a page of all accounts.
 	pairs := map[string]string{}
 	for i := range 20 {
 		pairs[strconv.Itoa(i)] = strings.Repeat("x", 500)
@@ -166,7 +166,7 @@ func memory(ctx context.Context, files map[string]string) ([]peak, error) {
 	if err != nil {
 		return nil, err
 	}
-	// In turn: a new key, its rotation, the list.
+	// By turns: a new key, its rotation, the list of keys.
 	var keyID int64
 	err = measure("manage-api-keys", func(i int) events.APIGatewayProxyRequest {
 		const keysPath = accountsPath + "/{account_id}/api_keys"
@@ -209,7 +209,8 @@ func request(method, resource string, params map[string]string, key, body string
 	}
 }
 
-// prepare makes table, service secret and a partner, and returns its key.
+// prepare creates the table, the service secret and a partner, and returns the
+// partner's key.
 func prepare(ctx context.Context, tableURL, secretsURL string) (string, error) {
 	cfg := emulator.Config(tableURL)
 	if err := calltrace.CreateTable(ctx, cfg, table); err != nil {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make check` checks. Every check runs, whatever the ones before it found.
+# The checks of `make check`. Each one runs even if an earlier one failed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 failed=()
@@ -14,7 +14,7 @@ lint() {
   "$lint" run && (cd infra/tools && "$lint" run --config ../../.golangci.yml)
 }
 
-# The module files name all that is imported, and nothing else.
+# go.mod and go.sum match the imports.
 modules() {
   go mod tidy -diff && (cd infra/tools && go mod tidy -diff)
 }
@@ -23,17 +23,17 @@ vet() {
   go vet ./... && (cd infra/tools && go vet ./...)
 }
 
-# Generators change nothing. openapijson refuses a document that is not valid OpenAPI.
+# The generators change nothing. openapijson also validates the contract.
 generated() {
   local before
   before=$(git diff | cksum)
   go generate ./... || return 1
   [ "$before" = "$(git diff | cksum)" ] && return
-  echo "generated files were not in step with their sources; they are now, look at git diff"
+  echo "generated files did not match their sources; they do now, see git diff"
   return 1
 }
 
-# These packages make the linker keep every exported method, and the functions half as large again.
+# These packages make the linker keep every exported method, and so a function half as large again.
 links() {
   local found
   found=$(go list -deps -tags=lambda.norpc ./functions/... | grep -xE 'text/template|html/template|net/rpc' || true)

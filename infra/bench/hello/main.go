@@ -1,5 +1,5 @@
-// Hello is the smallest function that the same flags build: what size, start and
-// memory of the real ones are compared with.
+// Hello is a minimal function. Bench compares the size and the start of the real
+// functions with it.
 package main
 
 import (

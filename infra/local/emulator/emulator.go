@@ -1,8 +1,8 @@
-// Package emulator starts the programs that stand in for AWS on a developer's machine and in tests, each on a port of
-// its own, and ends them again: DynamoDB Local (the strict judge of table code), MiniStack (the default local stack)
-// and LocalStack (the second opinion).
+// Package emulator starts and stops the programs that stand in for AWS on a developer's machine and in tests, each on a
+// port of its own: DynamoDB Local (the strictest one for the table's code), MiniStack (the default) and LocalStack (a second
+// implementation to compare with).
 //
-// What they need is installed by `make tools` into .cache/ at the root of the repository.
+// `make tools` installs them into .cache/ at the root of the repository.
 package emulator
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// Region is the AWS region that every emulator plays.
+// Region is the AWS region of every emulator.
 const Region = "ap-southeast-2"
 
 // The credentials of the emulated account's root user.
@@ -33,9 +33,9 @@ const (
 
 const localStackImage = "localstack/localstack:4.14.0"
 
-// Options say where an emulator keeps its files and listens. The zero value is usable.
+// Options say where an emulator keeps its files and where it listens. The zero value is usable.
 type Options struct {
-	// Root is the root of the repository. Empty: looked for upwards from the working directory.
+	// Root is the root of the repository. Empty: the one that Root finds.
 	Root string
 	// Dir is the directory for logs and scratch files. Empty: a temporary one, removed by Stop.
 	Dir string
@@ -44,7 +44,7 @@ type Options struct {
 }
 
 // StartDynamoDBLocal starts Amazon's DynamoDB Local, in memory and with one database for all callers.
-// It listens on every interface of the machine, because it has no option for anything else.
+// It listens on every interface of the machine, because it has no option to restrict that.
 func StartDynamoDBLocal(ctx context.Context, opts Options) (*Process, error) {
 	return start(ctx, "dynamodb-local", opts, func(root, _ string, port int) (command, error) {
 		jars := filepath.Join(root, ".cache", "dynamodb-local")
@@ -61,13 +61,13 @@ func StartDynamoDBLocal(ctx context.Context, opts Options) (*Process, error) {
 				"-cp", jars + "/*", "software.amazon.dynamodb.services.local.main.ServerRunner",
 				"-inMemory", "-sharedDb", "-disableTelemetry", "-port", strconv.Itoa(port),
 			},
-			// It refuses an unsigned request, and that is an answer.
+			// It refuses an unsigned request, which is an answer too.
 			health: "/",
 		}, nil
 	})
 }
 
-// StartMiniStack starts MiniStack with IAM enforced: functions may do what their roles allow, and nothing else.
+// StartMiniStack starts MiniStack with IAM enforced: functions may only do what their roles allow.
 func StartMiniStack(ctx context.Context, opts Options) (*Process, error) {
 	return start(ctx, "ministack", opts, func(root, dir string, port int) (command, error) {
 		python := filepath.Join(root, ".cache", "ministack", "bin", "python")
@@ -83,7 +83,7 @@ func StartMiniStack(ctx context.Context, opts Options) (*Process, error) {
 				"IOT_MTLS_ENABLED=0",
 				"SFTP_ENABLED=0",
 				"FUNCTION_LOGS=" + filepath.Join(dir, "functions"),
-				// Functions inherit this environment; without the address their SDK would call the real AWS.
+				// Functions inherit this environment. Without the address their SDK would call the real AWS.
 				"AWS_ENDPOINT_URL=" + localURL(port),
 				"AWS_ACCESS_KEY_ID=" + AccessKeyID,
 				"AWS_SECRET_ACCESS_KEY=" + SecretAccessKey,
@@ -95,8 +95,8 @@ func StartMiniStack(ctx context.Context, opts Options) (*Process, error) {
 	})
 }
 
-// StartLocalStack starts LocalStack: its image where there is a Docker engine that has it, else the package that
-// `make tools` installed. Both run functions as processes, without Docker; IAM is not enforced.
+// StartLocalStack starts LocalStack: from its image if a Docker engine has it, otherwise from the package that
+// `make tools` installed. Both run functions as processes, without Docker, and do not enforce IAM.
 func StartLocalStack(ctx context.Context, opts Options) (*Process, error) {
 	return start(ctx, "localstack", opts, func(root, dir string, port int) (command, error) {
 		env := []string{
@@ -132,7 +132,7 @@ func StartLocalStack(ctx context.Context, opts Options) (*Process, error) {
 	})
 }
 
-// hasLocalStackImage tells whether there is a Docker engine with the image; it needs nothing from `make tools`.
+// hasLocalStackImage tells whether a Docker engine has the image, which needs no tools.
 func hasLocalStackImage(ctx context.Context) bool {
 	return exec.CommandContext(ctx, "docker", "image", "inspect", localStackImage).Run() == nil
 }
@@ -159,7 +159,7 @@ func localStackContainer(script, dir string, port int, env []string) command {
 	}
 }
 
-// Config returns the settings with which an SDK client talks to the emulator as its root user.
+// Config returns the configuration of SDK clients that act as the root user of the emulator.
 func Config(url string) aws.Config {
 	return aws.Config{
 		Region:       Region,
@@ -170,7 +170,7 @@ func Config(url string) aws.Config {
 	}
 }
 
-// Root finds the root of the repository, upwards from the working directory.
+// Root finds the root of the repository: the working directory, or the nearest folder above it with a template.yaml.
 func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -188,15 +188,15 @@ func Root() (string, error) {
 	}
 }
 
-// The ports that FreePort chooses from. Linux takes those of outgoing connections, and of servers that ask for any, from
-// 32768 upwards (net.ipv4.ip_local_port_range): one of these would be gone at times before the emulator has it, and
-// whoever has it would answer in its place.
+// The ports that FreePort chooses from. From 32768 upwards Linux gives ports to outgoing connections and to servers that
+// ask for any port (net.ipv4.ip_local_port_range). Such a port could be taken before the emulator listens on it, and the
+// other program would answer instead.
 const (
 	firstPort = 10_000
 	lastPort  = 32_767
 )
 
-// FreePort returns a port of 127.0.0.1 that nobody listens on at the moment.
+// FreePort returns a port of 127.0.0.1 on which no program listens at the moment.
 func FreePort(ctx context.Context) (int, error) {
 	var config net.ListenConfig
 	var err error
@@ -223,8 +223,8 @@ func localURL(port int) string {
 	return "http://127.0.0.1:" + strconv.Itoa(port)
 }
 
-// answers waits until the address gives an answer below 500, whatever it is.
-func answers(ctx context.Context, url string) error {
+// waitForAnswer waits until the URL answers with a status below 500.
+func waitForAnswer(ctx context.Context, url string) error {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
 	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

@@ -17,8 +17,8 @@ import (
 // readyWithin is how long an emulator may take to answer its first request, on a busy machine.
 const readyWithin = 3 * time.Minute
 
-// supervise runs a command so that it can not outlive the process that started it, however that ends. The shell leads a
-// process group of its own. Its standard input is a pipe whose other end only the parent holds: when that closes, the
+// supervise runs a command that cannot outlive this process, however this process ends. The shell leads a
+// process group of its own. Its standard input is a pipe whose other end only this process holds: when it closes, the
 // cleanup runs and the whole group is killed, with every child that the command started in it.
 const supervise = `
 cleanup=$1
@@ -31,19 +31,19 @@ exec 3<&-
 wait "$command"
 `
 
-// command is how one emulator is run.
+// command says how an emulator is run.
 type command struct {
 	args    []string
 	env     []string
 	health  string // path that answers when the emulator is ready
-	cleanup string // shell command that ends what killing the process group does not
+	cleanup string // shell command that ends what is outside the process group; may be empty
 }
 
 // Process is a running emulator.
 type Process struct {
-	// URL is its address, without a slash at the end.
+	// URL is its address, without a trailing slash.
 	URL string
-	// Dir holds its log and what the functions that it runs have printed.
+	// Dir holds its log and the output of the functions that it runs.
 	Dir string
 
 	name      string
@@ -51,21 +51,21 @@ type Process struct {
 	shell     *exec.Cmd
 	pipe      io.Closer
 	cleanup   string
-	ended     chan struct{} // closed when the shell has been waited for
+	ended     chan struct{} // closed when the shell has ended
 	stop      sync.Once
 	stopErr   error
 }
 
-// Log is the file with the emulator's own output.
+// Log returns the path of the emulator's own output.
 func (p *Process) Log() string { return filepath.Join(p.Dir, p.name+".log") }
 
-// FunctionLog is the file with everything that the named function has printed, in all its environments.
-// It is absent while the function has printed nothing.
+// FunctionLog returns the path of the output of a function, from all of its processes. The file does not exist before the
+// function prints something.
 func (p *Process) FunctionLog(name string) string {
 	return filepath.Join(p.Dir, "functions", name+".log")
 }
 
-// Done is closed when the emulator has ended, be it by Stop or by itself.
+// Done is closed when the emulator has ended, by Stop or unexpectedly.
 func (p *Process) Done() <-chan struct{} { return p.ended }
 
 func start(ctx context.Context, name string, opts Options, build func(root, dir string, port int) (command, error)) (_ *Process, err error) {
@@ -106,7 +106,7 @@ func start(ctx context.Context, name string, opts Options, build func(root, dir 
 	if err := p.run(how); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
-	if err := p.ready(ctx, how.health); err != nil {
+	if err := p.waitReady(ctx, how.health); err != nil {
 		err = fmt.Errorf("starting %s on %s: %w\n%s", name, p.URL, err, p.lastLines())
 		return nil, errors.Join(err, p.Stop())
 	}
@@ -127,8 +127,8 @@ func (p *Process) run(how command) error {
 	p.shell.Dir = p.Dir
 	p.shell.Stdout, p.shell.Stderr = log, log
 	p.shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	// Nothing of the caller's environment but where programs are: an emulator passes its environment to functions, and a
-	// developer's real AWS credentials or proxies must not get there.
+	// Only PATH comes from our own environment: an emulator passes its environment to functions, which must not see the
+	// developer's real AWS credentials or proxies.
 	p.shell.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + p.Dir,
@@ -150,7 +150,7 @@ func (p *Process) run(how command) error {
 	return nil
 }
 
-func (p *Process) ready(ctx context.Context, path string) error {
+func (p *Process) waitReady(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("no answer within %s", readyWithin))
 	defer cancel()
 	ctx, ended := context.WithCancelCause(ctx)
@@ -162,11 +162,11 @@ func (p *Process) ready(ctx context.Context, path string) error {
 		case <-ctx.Done():
 		}
 	}()
-	return answers(ctx, p.URL+path)
+	return waitForAnswer(ctx, p.URL+path)
 }
 
-// Stop ends the emulator and every process that it started. All state is in memory, so nothing is asked to close first.
-// It may be called more than once.
+// Stop kills the emulator and every process that it started; all of their state is in memory. It may be called more than
+// once.
 func (p *Process) Stop() error {
 	p.stop.Do(func() { p.stopErr = p.kill() })
 	return p.stopErr
@@ -175,7 +175,7 @@ func (p *Process) Stop() error {
 func (p *Process) kill() error {
 	if p.cleanup != "true" {
 		args := strings.Fields(p.cleanup)
-		_ = exec.Command(args[0], args[1:]...).Run() //nolint:noctx // our own command; what it would end may have ended
+		_ = exec.Command(args[0], args[1:]...).Run() //nolint:noctx // our own command; its target may have ended already
 	}
 	group := -p.shell.Process.Pid
 	_ = syscall.Kill(group, syscall.SIGKILL)
@@ -184,7 +184,7 @@ func (p *Process) kill() error {
 	deadline := time.Now().Add(30 * time.Second)
 	for syscall.Kill(group, 0) == nil {
 		if time.Now().After(deadline) {
-			return fmt.Errorf("stopping %s: processes of group %d are still there", p.name, -group)
+			return fmt.Errorf("stopping %s: processes of group %d still exist", p.name, -group)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// sleeper is a command with a child of its own, as an emulator has functions. It writes the child's id to a file.
+// sleeper is a command with a child process, as an emulator has. It writes the child's id to a file.
 func sleeper(dir string) command {
 	return command{args: []string{"/bin/sh", "-c", `sleep 300 & echo $! >"$0"; wait`, filepath.Join(dir, "child")}}
 }
@@ -31,7 +31,7 @@ func childOf(t *testing.T, dir string) int {
 	return 0
 }
 
-// running tells whether the process does anything: one that only waits to be collected by its parent does not.
+// running tells whether the process exists and is not a zombie.
 func running(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false
@@ -73,7 +73,7 @@ func TestStopEndsChildren(t *testing.T) {
 	}
 }
 
-// TestParentKilled starts an emulator from another process and kills that with a signal it can not handle.
+// TestParentKilled starts an emulator from another process and kills that process with SIGKILL.
 func TestParentKilled(t *testing.T) {
 	if dir := os.Getenv("EMULATOR_TEST_PARENT"); dir != "" {
 		p := &Process{name: "sleeper", Dir: dir, ended: make(chan struct{})}

@@ -1,11 +1,11 @@
-"""Starts LocalStack 4.14.0 for the local stack, with two parts of it replaced: neither Docker nor a download is needed.
+"""Starts LocalStack 4.14.0 for the local stack, with two parts replaced so that it needs neither Docker nor a download.
 
 - Lambda: a function is its `bootstrap`, run as a child process that speaks the Lambda Runtime API with this process.
-  What it prints is appended to FUNCTION_LOGS/<function name>.log. There is no memory limit.
-- DynamoDB: Amazon's DynamoDB Local from the jars in DYNAMODB_JARS. It listens on every interface: it has no option
-  for that. Without DYNAMODB_JARS (in LocalStack's own image) LocalStack starts the copy that it brings.
+  Its output is appended to FUNCTION_LOGS/<function name>.log. There is no memory limit.
+- DynamoDB: Amazon's DynamoDB Local from the jars in DYNAMODB_JARS. It listens on every interface, because it has no
+  option to restrict that. Without DYNAMODB_JARS (in LocalStack's own image) LocalStack starts its own copy.
 
-Children stay in this process's group, so that whoever started it can end them all at once.
+Children stay in this process's group, so that one signal to the group ends them all.
 """
 
 import collections
@@ -154,7 +154,7 @@ class HostExecutor(RuntimeExecutor):
             self.api.server_close()
 
     def invoke(self, payload):
-        if self.process.poll() is not None:  # it ended: AWS too starts another one at the next invocation
+        if self.process.poll() is not None:  # it has ended: like AWS, start another one
             self.stop()
             self.start(self.env)
         timeout = int(self.function_version.config.timeout)
@@ -201,7 +201,7 @@ class HostExecutor(RuntimeExecutor):
 
 
 def run_dynamodb(self):
-    """Runs DynamoDB Local in place of the copy that LocalStack would download."""
+    """Runs DynamoDB Local instead of the copy that LocalStack would download."""
     jars = os.environ["DYNAMODB_JARS"]
     self.process = subprocess.Popen(
         [

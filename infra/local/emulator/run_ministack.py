@@ -1,11 +1,11 @@
-"""Starts MiniStack 1.5.33 for the local stack. It changes five things of it, in private names: the version is pinned.
+"""Starts MiniStack 1.5.33 for the local stack, with five changes to private names; therefore the version is pinned.
 
-1. Small packets leave at once on the Lambda Runtime API (about 40 ms a call).
-2. An invocation that logs nothing is not waited on for 50 ms.
-3. What a function prints is also appended to FUNCTION_LOGS/<function name>.log, every line of it and at once;
-   CloudWatch gets it only with the invocation that follows.
-4. A template's parameter is good for MaximumConcurrency of an event source: as text it stopped every queue's poller.
-5. IAM asks for sqs:SendMessage where a batch of messages is sent, as AWS does: SendMessageBatch is no action there.
+1. The Lambda Runtime API sends small packets at once, which saves about 40 ms a call.
+2. An invocation that logs nothing does not wait 50 ms for output.
+3. Every line that a function prints is appended to FUNCTION_LOGS/<function name>.log at once; CloudWatch gets it only
+   with the next invocation.
+4. MaximumConcurrency of an event source may come from a template's parameter: as a string it stopped every poller.
+5. IAM checks sqs:SendMessage for SendMessageBatch, as AWS does, which has no action of that name.
 """
 
 import os

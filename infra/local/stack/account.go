@@ -19,7 +19,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// account makes signed calls to the emulated AWS. The few that a local stack needs are not worth an SDK module each.
+// account makes signed calls to the emulated AWS. The local stack needs too few of them to add SDK modules.
 type account struct {
 	url    string
 	config aws.Config
@@ -76,8 +76,8 @@ func (a account) send(ctx context.Context, c call) ([]byte, error) {
 	return body, nil
 }
 
-// Invoke calls a function, named by its folder, as the operator does with IAM, and returns its answer.
-// A function that fails is an error with its message.
+// Invoke calls a function, named by its folder, as the operator does with IAM, and returns its answer. The error of a
+// failed function has its message.
 func (s *Stack) Invoke(ctx context.Context, function string, payload any) ([]byte, error) {
 	name, ok := s.FunctionNames[function]
 	if !ok {
@@ -94,7 +94,7 @@ func (s *Stack) Invoke(ctx context.Context, function string, payload any) ([]byt
 	})
 }
 
-// Partner is a partner that the operator has made, with its first key.
+// Partner is a new partner with its first key.
 type Partner struct {
 	ID          int64
 	Name        string
@@ -102,7 +102,7 @@ type Partner struct {
 	APIKey      string
 }
 
-// CreatePartner makes a partner through the function create-partner. The environment is production or sandbox.
+// CreatePartner creates a partner with the function create-partner. The environment is production or sandbox.
 func (s *Stack) CreatePartner(ctx context.Context, name, environment string) (Partner, error) {
 	body, err := s.Invoke(ctx, "create-partner", map[string]string{
 		"name": name, "environment": environment, "default_country_code": "AU",
@@ -129,7 +129,7 @@ func (s *Stack) CreatePartner(ctx context.Context, name, environment string) (Pa
 	}, nil
 }
 
-// Logs returns every line that a function, named by its folder, has printed so far, in all of its environments.
+// Logs returns every line that a function, named by its folder, has printed so far, in all of its processes.
 func (s *Stack) Logs(_ context.Context, function string) ([]string, error) {
 	name, ok := s.FunctionNames[function]
 	if !ok {
@@ -145,7 +145,7 @@ func (s *Stack) Logs(_ context.Context, function string) ([]string, error) {
 	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), nil
 }
 
-// EmulatorLog returns all that the emulator itself has printed, which includes errors that it met with functions.
+// EmulatorLog returns the output of the emulator itself, which includes its errors about functions.
 func (s *Stack) EmulatorLog() ([]byte, error) {
 	text, err := os.ReadFile(s.emulator.Log())
 	if err != nil {

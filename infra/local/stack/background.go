@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// background refuses a deployment in which something that works without a request is missing: queues and what becomes
-// of messages that nobody can handle, the mappings that hand messages to functions, and the rules that start functions.
-func (d deployment) background(ctx context.Context, want template, made map[string]string) error {
+// checkBackground compares the parts of a deployment that work without a request with the template: queues and their
+// dead-letter queues, the mappings that pass messages to functions, and the rules that start functions.
+func (d deployment) checkBackground(ctx context.Context, want template, made map[string]string) error {
 	arns := make(map[string]string)
 	for id := range want.queues {
-		attributes, err := d.queue(ctx, made[id])
+		attributes, err := d.readQueue(ctx, made[id])
 		if err != nil {
 			return fmt.Errorf("the queue %s: %w", id, err)
 		}
@@ -27,24 +27,24 @@ func (d deployment) background(ctx context.Context, want template, made map[stri
 		}
 	}
 	for id, wanted := range want.mappings {
-		if err := d.mapped(ctx, made[id], wanted, arns[wanted.queue], made[wanted.function]); err != nil {
+		if err := d.checkMapping(ctx, made[id], wanted, arns[wanted.queue], made[wanted.function]); err != nil {
 			return fmt.Errorf("the event source mapping %s: %w", id, err)
 		}
 	}
-	started, err := d.started(ctx)
+	schedules, err := d.readSchedules(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the rules: %w", err)
 	}
 	for _, wanted := range want.schedules {
-		if !slices.Contains(started, schedule{function: made[wanted.function], rate: wanted.rate}) {
+		if !slices.Contains(schedules, schedule{function: made[wanted.function], rate: wanted.rate}) {
 			return fmt.Errorf("no enabled rule starts %s at %s", made[wanted.function], wanted.rate)
 		}
 	}
 	return nil
 }
 
-// queue reads the attributes of a queue, which goes by its URL.
-func (d deployment) queue(ctx context.Context, url string) (map[string]string, error) {
+// readQueue reads the attributes of the queue at a URL.
+func (d deployment) readQueue(ctx context.Context, url string) (map[string]string, error) {
 	var answer struct {
 		Attributes map[string]string `json:"Attributes"`
 	}
@@ -52,7 +52,7 @@ func (d deployment) queue(ctx context.Context, url string) (map[string]string, e
 	return answer.Attributes, err
 }
 
-// check compares a deployed queue with the wanted one; deadLetters is the deployed queue for what is given up.
+// check compares a deployed queue with the wanted one. deadLetters is the URL of the deployed dead-letter queue.
 func (q queue) check(attributes map[string]string, deadLetters string) error {
 	if got := attributes["VisibilityTimeout"]; q.visibilitySeconds != 0 && got != strconv.Itoa(q.visibilitySeconds) {
 		return fmt.Errorf("a message is hidden for %q s, want %d", got, q.visibilitySeconds)
@@ -65,20 +65,20 @@ func (q queue) check(attributes map[string]string, deadLetters string) error {
 	}
 	var policy struct {
 		Target string `json:"deadLetterTargetArn"`
-		// A number or a text, depending on who answers.
+		// A number or a string, depending on the emulator.
 		Attempts any `json:"maxReceiveCount"`
 	}
 	if err := json.Unmarshal([]byte(attributes["RedrivePolicy"]), &policy); err != nil {
 		return fmt.Errorf("reading its redrive policy: %w", err)
 	}
 	if fmt.Sprint(policy.Attempts) != strconv.Itoa(q.attempts) || lastPart(policy.Target, ":") != lastPart(deadLetters, "/") {
-		return fmt.Errorf("it gives messages up to %q after %v attempts, want %s after %d", policy.Target, policy.Attempts, deadLetters, q.attempts)
+		return fmt.Errorf("it moves messages to %q after %v attempts, want %s after %d", policy.Target, policy.Attempts, deadLetters, q.attempts)
 	}
 	return nil
 }
 
-// mapped waits until the mapping works, and compares it with the wanted one.
-func (d deployment) mapped(ctx context.Context, id string, want mapping, queueARN, function string) error {
+// checkMapping waits until the mapping is enabled, and compares it with the wanted one.
+func (d deployment) checkMapping(ctx context.Context, id string, want mapping, queueARN, function string) error {
 	var got struct {
 		State     string   `json:"State"`
 		BatchSize int      `json:"BatchSize"`
@@ -111,13 +111,13 @@ func (d deployment) mapped(ctx context.Context, id string, want mapping, queueAR
 	case got.BatchSize != want.batchSize:
 		return fmt.Errorf("its batch size is %d, want %d", got.BatchSize, want.batchSize)
 	case !slices.Equal(got.Responses, want.responses):
-		return fmt.Errorf("its function's answers are read as %q, want %q", got.Responses, want.responses)
+		return fmt.Errorf("its response types are %q, want %q", got.Responses, want.responses)
 	}
 	return nil
 }
 
-// started lists what enabled rules start by the clock, with the deployed names of the functions.
-func (d deployment) started(ctx context.Context) ([]schedule, error) {
+// readSchedules lists the functions that enabled rules start, by their deployed names, and the rates.
+func (d deployment) readSchedules(ctx context.Context) ([]schedule, error) {
 	var rules struct {
 		Rules []struct {
 			Name  string `json:"Name"`

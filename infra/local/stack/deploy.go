@@ -19,7 +19,7 @@ import (
 	"carrierlink/infra/local/emulator"
 )
 
-// stackName is the name of the CloudFormation stack; the secrets' names begin with it.
+// stackName is the name of the CloudFormation stack. The names of the secrets begin with it.
 const stackName = "carrierlink-local"
 
 // bucket is where sam puts the functions' archives.
@@ -32,15 +32,15 @@ type deployment struct {
 	account   account
 }
 
-// deployed is what a deployment has made.
+// deployed is the result of a deployment.
 type deployed struct {
 	outputs   map[string]string
-	functions map[string]string // deployed name by name of the folder
+	functions map[string]string // folder to deployed name
 	routes    int
 }
 
-// build builds the functions with the flags of `make build`, into a directory of this stack's own, so that several
-// stacks may be built at once.
+// build builds the functions with `make build` into this stack's own directory, so that several stacks can be built at
+// the same time.
 func (d deployment) build(ctx context.Context) error {
 	return d.command(ctx, "building the functions", os.Environ(),
 		"make", "--no-print-directory", "build", "STAGE=local", "ARCHITECTURE="+Architecture(), "BUILD_DIR="+d.buildDir())
@@ -49,7 +49,7 @@ func (d deployment) build(ctx context.Context) error {
 func (d deployment) buildDir() string { return filepath.Join(d.dir, "build") }
 
 func (d deployment) deploy(ctx context.Context, parameters map[string]string) (deployed, error) {
-	// sam would make a bucket in a stack of its own, and look after 15 s whether it is there.
+	// sam would make the bucket in a separate stack, and wait for it for 15 s.
 	if _, err := d.account.call(ctx, call{service: "s3", method: http.MethodPut, path: "/" + bucket, body: []byte(
 		"<CreateBucketConfiguration><LocationConstraint>" + emulator.Region + "</LocationConstraint></CreateBucketConfiguration>",
 	)}); err != nil {
@@ -71,12 +71,12 @@ func (d deployment) deploy(ctx context.Context, parameters map[string]string) (d
 	}
 	result, err := d.inspect(ctx)
 	if err != nil {
-		return deployed{}, fmt.Errorf("looking at what was deployed: %w", err)
+		return deployed{}, fmt.Errorf("inspecting the deployment: %w", err)
 	}
 	return result, nil
 }
 
-// awsEnvironment is this process's environment with the emulator in place of whatever AWS account it names.
+// awsEnvironment returns this process's environment with the emulator instead of any AWS account that it names.
 func awsEnvironment(emulatorURL string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(setting string) bool { return strings.HasPrefix(setting, "AWS_") })
 	return append(env,
@@ -89,13 +89,13 @@ func awsEnvironment(emulatorURL string) []string {
 		"AWS_SHARED_CREDENTIALS_FILE=/dev/null",
 		"NO_PROXY=127.0.0.1",
 		"SAM_CLI_TELEMETRY=0",
-		// sam asks every 5 s whether the deployment is done, unless it is told otherwise.
+		// The default of sam is 5 s.
 		"SAM_CLI_POLL_DELAY=0.5",
 	)
 }
 
-// command runs a program at the root of the repository. Its output is shown only when it fails. When the context ends,
-// the program and its children do too.
+// command runs a program at the root of the repository. The error of a failure has its output. The end of the context
+// kills the program and its children.
 func (d deployment) command(ctx context.Context, doing string, env []string, args ...string) error {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = d.root
@@ -112,8 +112,8 @@ func (d deployment) command(ctx context.Context, doing string, env []string, arg
 	return nil
 }
 
-// inspect reads what the emulator has, and refuses it unless all that the template declares is there: emulators have
-// been seen to report success for a template of which they had ignored half.
+// inspect compares the emulator's resources with the template. A difference is an error: emulators have reported success
+// for a template although they ignored half of it.
 func (d deployment) inspect(ctx context.Context) (deployed, error) {
 	want, err := readTemplate(filepath.Join(d.root, "template.yaml"))
 	if err != nil {
@@ -140,7 +140,7 @@ func (d deployment) inspect(ctx context.Context) (deployed, error) {
 		}
 	}
 	result.routes = len(want.routes)
-	if err := d.background(ctx, want, made); err != nil {
+	if err := d.checkBackground(ctx, want, made); err != nil {
 		return deployed{}, err
 	}
 	return result, nil
@@ -194,8 +194,8 @@ func (d deployment) resources(ctx context.Context) (map[string]string, error) {
 	return made, nil
 }
 
-// functions returns the deployed names of the wanted functions, which are given by their logical ids, as soon as all of
-// them can be invoked.
+// functions waits until all wanted functions can be invoked, and maps their folders to their deployed names. want maps
+// logical ids to folders, made logical ids to deployed names.
 func (d deployment) functions(ctx context.Context, want, made map[string]string) (map[string]string, error) {
 	names := make(map[string]string)
 	for id, folder := range want {
@@ -203,7 +203,7 @@ func (d deployment) functions(ctx context.Context, want, made map[string]string)
 		if !ok {
 			return nil, fmt.Errorf("the stack lacks the function %s", id)
 		}
-		if err := d.active(ctx, name); err != nil {
+		if err := d.waitActive(ctx, name); err != nil {
 			return nil, err
 		}
 		names[folder] = name
@@ -211,7 +211,7 @@ func (d deployment) functions(ctx context.Context, want, made map[string]string)
 	return names, nil
 }
 
-func (d deployment) active(ctx context.Context, function string) error {
+func (d deployment) waitActive(ctx context.Context, function string) error {
 	for range 100 {
 		body, err := d.account.call(ctx, call{service: "lambda", method: http.MethodGet, path: "/2015-03-31/functions/" + function})
 		if err != nil {
@@ -234,7 +234,7 @@ func (d deployment) active(ctx context.Context, function string) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	return fmt.Errorf("the function %s does not become active", function)
+	return fmt.Errorf("the function %s did not become active", function)
 }
 
 // routes lists the API's routes as "POST /v1/partners/accounts".

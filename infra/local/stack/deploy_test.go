@@ -12,8 +12,8 @@ import (
 	"carrierlink/infra/local/emulator"
 )
 
-// TestReadTemplate holds that what a deployment is compared with is the real template: an empty list would agree with
-// every deployment.
+// TestReadTemplate checks that deployments are compared with the real template: every deployment would agree with an
+// empty list.
 func TestReadTemplate(t *testing.T) {
 	root, err := emulator.Root()
 	if err != nil {
@@ -66,7 +66,8 @@ func TestReadTemplate(t *testing.T) {
 	}
 }
 
-// TestDeployedQueue: what an emulator may have left out is refused, and both ways to write a number are fine.
+// TestDeployedQueue: a queue without the properties that an emulator may ignore is refused. Both notations of a number
+// are accepted.
 func TestDeployedQueue(t *testing.T) {
 	const policy = `{"deadLetterTargetArn":"arn:aws:sqs:ap-southeast-2:000000000000:dead","maxReceiveCount":5}`
 	tests := []struct {
@@ -75,10 +76,10 @@ func TestDeployedQueue(t *testing.T) {
 		{"hidden too short", "30", policy, `a message is hidden for "30" s, want 180`},
 		{"no policy", "180", "", "it has no redrive policy"},
 		{"unreadable policy", "180", "{", "reading its redrive policy: unexpected end of JSON input"},
-		{"other attempts", "180", strings.Replace(policy, ":5}", ":3}", 1), "it gives messages up to"},
-		{"another queue", "180", strings.Replace(policy, "dead\"", "other\"", 1), "it gives messages up to"},
+		{"other attempts", "180", strings.Replace(policy, ":5}", ":3}", 1), "it moves messages to"},
+		{"another queue", "180", strings.Replace(policy, "dead\"", "other\"", 1), "it moves messages to"},
 		{"as wanted", "180", policy, ""},
-		{"the number as text", "180", strings.Replace(policy, ":5}", `:"5"}`, 1), ""},
+		{"the number as a string", "180", strings.Replace(policy, ":5}", `:"5"}`, 1), ""},
 	}
 	want := queue{visibilitySeconds: 180, deadLetters: "RefreshDeadLetterQueue", attempts: 5}
 	for _, tc := range tests {

@@ -9,10 +9,10 @@ import (
 )
 
 // frontDoor serves the API at the root of an address, as a custom domain name does on AWS: a request for /v1/… goes to
-// the stage's address below an emulator's URL, with its path as the caller escaped it.
+// the URL of the stage at the emulator, with its path as the caller escaped it.
 //
-// With escapeAgain the path is escaped once more. MiniStack hands functions decoded path parameters, where AWS and
-// LocalStack hand them over as the caller escaped them; what it decodes is then the caller's form again.
+// With escapeAgain the path is escaped once more. MiniStack decodes path parameters before it passes them to functions; AWS
+// and LocalStack pass them as the caller escaped them. Decoding then restores the caller's form.
 func frontDoor(stage *url.URL, escapeAgain bool) http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -23,14 +23,14 @@ func frontDoor(stage *url.URL, escapeAgain bool) http.Handler {
 			r.Out.Host = stage.Host
 			r.Out.URL.Scheme = stage.Scheme
 			r.Out.URL.Host = stage.Host
-			// Opaque goes to the wire as it is; Path would be escaped anew, in Go's own form.
+			// Opaque is sent unchanged; Path would be escaped again, in Go's own form.
 			r.Out.URL.Opaque = stage.Path + path
 		},
 		Transport: &http.Transport{
-			// Answers pass as the functions made them.
+			// Answers stay as the functions made them.
 			DisableCompression:  true,
 			MaxIdleConnsPerHost: 64,
-			// LocalStack's server hangs up after 5 s without a request, be it the moment that one is sent.
+			// LocalStack's server closes a connection after 5 s without a request, even while one is being sent.
 			IdleConnTimeout: 2 * time.Second,
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {

@@ -9,7 +9,7 @@ import (
 )
 
 func TestFrontDoorPaths(t *testing.T) {
-	// The target as it came over the wire is what the emulator sees.
+	// The emulator answers with the request target as received.
 	emulator := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.RequestURI)
 	}))

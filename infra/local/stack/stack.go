@@ -1,6 +1,6 @@
-// Package stack runs the whole service on this machine: the functions as they are built for AWS, deployed from
-// template.yaml by `sam deploy` to an emulator, with Australia Post played by the simulator, behind one address.
-// `make run`, `make demo` and the end-to-end tests are three users of it.
+// Package stack runs the whole service on this machine, behind one address: the functions as they are built for AWS,
+// deployed from template.yaml to an emulator by `sam deploy`, and a simulator of Australia Post. `make run`, `make demo`
+// and the end-to-end tests use it.
 package stack
 
 import (
@@ -34,8 +34,8 @@ const (
 // healthyWithin is how long the deployed API may take to answer GET /health, on a busy machine.
 const healthyWithin = 2 * time.Minute
 
-// What each key may do in a minute: out of everybody's way, and not the same, so that nothing works that takes one for
-// the other.
+// The requests that a key may make in a minute: more than any test makes, and different, so that a function that confuses
+// the two fails.
 const (
 	RateLimit        = 100_000
 	SandboxRateLimit = 90_000
@@ -49,39 +49,39 @@ type Options struct {
 	Dir string
 	// Port is where the API is served on 127.0.0.1. 0: a free port.
 	Port int
-	// Log is told what goes on, a line for each step. Nil: nobody is.
+	// Log gets a line for each step. Nil: none.
 	Log io.Writer
-	// Carrier plays Australia Post, under /shipping/v1. Nil: the simulator.
+	// Carrier stands for Australia Post, under /shipping/v1. Nil: the simulator.
 	Carrier http.Handler
-	// RefusalGapSeconds is the template's parameter of that name. 0: 1 s, so that nobody waits for it.
+	// RefusalGapSeconds is the template's parameter of that name. 0: 1 s, so that no test waits for it.
 	RefusalGapSeconds int
 	// LoneRefusalSeconds is the template's parameter of that name. 0: 1 s likewise.
 	LoneRefusalSeconds int
 	// ScheduleSpeed is the template's parameter of that name. 0: 1, as on AWS.
 	ScheduleSpeed int
-	// SchedulePasses is the template's SchedulePassesPerMinute. 0: 6, a pass each 10 s.
+	// SchedulePasses is the template's SchedulePassesPerMinute. 0: 6, a pass every 10 s.
 	SchedulePasses int
 }
 
 // Stack is a running service.
 type Stack struct {
-	// APIURL is the address of the API, for example http://127.0.0.1:8080, without a slash at the end.
+	// APIURL is the address of the API, for example http://127.0.0.1:8080, without a trailing slash.
 	APIURL string
 	// EmulatorURL is the address of the emulated AWS.
 	EmulatorURL string
-	// SimulatorURL is the carrier's base address, as the functions have it: it ends with /shipping/v1.
+	// SimulatorURL is the carrier's base address that the functions use. It ends with /shipping/v1.
 	SimulatorURL string
 	Region       string
 	// TableName, SecretPrefix and ServiceSecretARN are the stack's outputs.
 	TableName        string
 	SecretPrefix     string
 	ServiceSecretARN string
-	// RefreshQueueURL, SandboxRefreshQueueURL and RefreshDeadLetterQueueURL are outputs too: the queues of scheduled
-	// checks, of production and of sandbox accounts, and of those that were given up.
+	// RefreshQueueURL, SandboxRefreshQueueURL and RefreshDeadLetterQueueURL are outputs too: the queues of the scheduled
+	// checks of production and of sandbox accounts, and their dead-letter queue.
 	RefreshQueueURL           string
 	SandboxRefreshQueueURL    string
 	RefreshDeadLetterQueueURL string
-	// FunctionNames has the deployed name of each function, by the name of its folder: "link-carrier".
+	// FunctionNames maps the folder of each function, such as "link-carrier", to its deployed name.
 	FunctionNames map[string]string
 
 	dir       string
@@ -92,7 +92,7 @@ type Stack struct {
 	downErr   error
 }
 
-// Up builds, deploys and serves the service, and returns when it answers. Whoever calls it calls Down in the end.
+// Up builds, deploys and serves the service, and returns when it answers. The caller must call Down in the end.
 func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 	steps := newSteps(opts.Log)
 	root, err := emulator.Root()
@@ -116,7 +116,7 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 		}
 	}
 
-	// The port comes first: that it is taken is better said before the minutes of work than after them.
+	// The port comes first: a port in use should fail before the minutes of work, not after them.
 	door, err := listen(ctx, opts.Port)
 	if err != nil {
 		return nil, fmt.Errorf("serving the API: %w", err)
@@ -197,24 +197,24 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 		return nil, fmt.Errorf("serving the API: %w", err)
 	}
 	s.serve(door, frontDoor(stage, opts.Emulator != LocalStack))
-	if err := s.healthy(ctx); err != nil {
+	if err := s.waitHealthy(ctx); err != nil {
 		return nil, err
 	}
 	steps.done("the API answers at %s", s.APIURL)
 	return s, nil
 }
 
-// AWSConfig returns the settings with which an SDK client talks to the emulated account as its root user.
+// AWSConfig returns the configuration of SDK clients that act as the root user of the emulated account.
 func (s *Stack) AWSConfig() aws.Config { return emulator.Config(s.EmulatorURL) }
 
-// Environment returns this process's environment with the emulated AWS account in place of any other, for programs that
+// Environment returns this process's environment with the emulated AWS account instead of any other, for programs that
 // use AWS.
 func (s *Stack) Environment() []string { return awsEnvironment(s.EmulatorURL) }
 
-// Done is closed when the emulator has ended, be it by Down or by itself.
+// Done is closed when the emulator has ended, by Down or unexpectedly.
 func (s *Stack) Done() <-chan struct{} { return s.emulator.Done() }
 
-// Down stops everything that Up started and waits until it is gone. It may be called more than once.
+// Down stops everything that Up started and waits for its end. It may be called more than once.
 func (s *Stack) Down() error {
 	s.down.Do(func() {
 		var errs []error
@@ -240,8 +240,8 @@ func (s *Stack) serve(listener net.Listener, handler http.Handler) {
 	go func() { _ = server.Serve(listener) }()
 }
 
-func (s *Stack) healthy(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, healthyWithin, fmt.Errorf("it was not healthy within %s", healthyWithin))
+func (s *Stack) waitHealthy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, healthyWithin, fmt.Errorf("it did not answer 200 within %s", healthyWithin))
 	defer cancel()
 	last := "no answer"
 	for {
@@ -262,7 +262,7 @@ func (s *Stack) healthy(ctx context.Context) error {
 
 func emulatorNamed(name string) (func(context.Context, emulator.Options) (*emulator.Process, error), error) {
 	if runtime.GOOS != "linux" {
-		return nil, errors.New("the local stack runs the functions as processes of this machine: it needs Linux, or a Linux container or virtual machine")
+		return nil, errors.New("the local stack runs the functions as processes of this machine, so it needs Linux: use a Linux container or virtual machine")
 	}
 	switch name {
 	case "", MiniStack:
@@ -274,7 +274,7 @@ func emulatorNamed(name string) (func(context.Context, emulator.Options) (*emula
 	}
 }
 
-// Architecture is the template's name for this machine's processors: the functions run here.
+// Architecture returns the template's name of this machine's architecture, because the functions run here.
 func Architecture() string {
 	if runtime.GOARCH == "arm64" {
 		return "arm64"
@@ -317,7 +317,7 @@ func inParallel(ctx context.Context, tasks ...func(context.Context) error) error
 	return context.Cause(ctx)
 }
 
-// steps tells a person what has been done, and how long after the start.
+// steps prints what has been done, and how long after the start.
 type steps struct {
 	mu    sync.Mutex
 	to    io.Writer

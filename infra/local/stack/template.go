@@ -9,26 +9,26 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// template is what the local stack needs to know of template.yaml. Resources go by their logical ids.
+// template is the part of template.yaml that the local stack checks. Resources are named by their logical ids.
 type template struct {
-	functions map[string]string // folder by id
-	routes    []string          // a method and a path
+	functions map[string]string // id to folder
+	routes    []string          // method and path, such as "GET /health"
 	schedules []schedule
 	queues    map[string]queue
 	mappings  map[string]mapping
 }
 
-// schedule starts a function by the clock.
+// schedule starts a function at a rate.
 type schedule struct{ function, rate string }
 
-// queue is a queue that gives messages up after some attempts.
+// queue is a queue and its dead-letter queue.
 type queue struct {
 	visibilitySeconds int
-	deadLetters       string // the queue that gets them; empty: none does
-	attempts          int
+	deadLetters       string // id of the queue that gets failed messages; empty: none
+	attempts          int    // until a message is moved there
 }
 
-// mapping hands the messages of a queue to a function.
+// mapping passes the messages of a queue to a function.
 type mapping struct {
 	queue, function string
 	batchSize       int

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes the image in which `sam local` runs the functions: nothing but the runtime emulator that comes with sam, and the
-# host's certificates, which is enough for a static binary. No registry is asked.
+# Makes the image in which `sam local` runs the functions: the runtime emulator that comes with sam and the host's
+# certificates, which is enough for a static binary. It needs no registry.
 #
 #   sam-image.sh x86_64|arm64 AWS_ENDPOINT_URL
 #
-# The address is part of the image, because sam hands a function only variables that the template declares.
+# The address is part of the image, because sam passes to a function only variables that the template declares.
 set -euo pipefail
 architecture=$1
 endpoint=$2

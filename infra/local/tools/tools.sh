@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what the local stack, the tests and the checks need, pinned, into .cache/ of this repository.
+# Installs the pinned tools of the local stack, the tests and the checks into .cache/ of this repository.
 #
 #   tools.sh NAME...   with NAME of: ministack sam dynamodb localstack lint
 #
-# It does nothing for a tool that is there in the pinned version, installs several tools at once, and may run more than
-# once at a time. Needs: Python 3.10 or later (ministack, sam), Python 3.13 (localstack), JDK 17 and Maven (dynamodb), Go (lint).
+# It skips a tool that is installed in the pinned version, installs several tools at the same time, and may run several
+# times at once. Needs: Python 3.10 or later (ministack, sam), Python 3.13 (localstack), JDK 17 and Maven (dynamodb), Go (lint).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -28,7 +28,7 @@ python() {
     fi
   done
   if [ -n "$exact" ]; then
-    fail "Python 3.$minimum is missing: install it so that python3.$minimum is on the PATH (localstack does not run on another version)"
+    fail "Python 3.$minimum is missing: install it so that python3.$minimum is on the PATH (localstack runs on no other version)"
   fi
   fail "Python 3.$minimum or later with venv is missing: install python3 and python3-venv"
 }
@@ -58,7 +58,7 @@ install_dynamodb() {
 
 install_lint() { GOBIN="$cache/bin" GOFLAGS='' go install "$golangci_lint"; }
 
-# Where each tool lives, and what its version depends on.
+# folder NAME: prints the folder of a tool in the cache.
 folder() {
   case $1 in
   dynamodb) echo dynamodb-local ;;
@@ -67,6 +67,7 @@ folder() {
   esac
 }
 
+# version NAME: prints a checksum of everything that determines the installed version.
 version() {
   case $1 in
   dynamodb) cat "$here/dynamodb-local.xml" ;;
@@ -75,14 +76,14 @@ version() {
   esac | cksum
 }
 
-# ensure NAME: installs a tool unless its marker says that this version is there.
+# ensure NAME: installs a tool unless its marker has the wanted version.
 ensure() {
   local name=$1 marker log started=$SECONDS wanted
   marker=$cache/$(folder "$name")/.complete
   log=$cache/$name.log
   wanted=$(version "$name")
   exec 9>"$cache/$name.lock"
-  # The lock belongs to the open file, so it outlives this small program and ends with the shell, however that ends.
+  # The lock belongs to the open file: it outlives this Python program, and ends with the shell.
   "$(python 10)" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
   if [ "$(cat "$marker" 2>/dev/null)" = "$wanted" ]; then
     return
@@ -90,13 +91,13 @@ ensure() {
   echo "tools: installing $name"
   if ! ("install_$name") >"$log" 2>&1; then
     tail -n 20 "$log" >&2
-    fail "installing $name did not work; all of its output is in $log"
+    fail "installing $name failed; its output is in $log"
   fi
   echo "$wanted" >"$marker"
   echo "tools: $name is installed ($((SECONDS - started)) s)"
 }
 
-# LocalStack uses DynamoDB Local's jars. Its Docker image brings all that it needs.
+# LocalStack uses DynamoDB Local's jars. Its Docker image needs no other tool.
 wanted=()
 for name in "$@"; do
   declare -F "install_$name" >/dev/null || fail "there is no tool named $name"

@@ -1,4 +1,4 @@
-// Openapijson checks infra/openapi.yaml and writes it as one line of JSON, in the order of the YAML, for the function
+// Openapijson validates infra/openapi.yaml and writes it as one line of JSON, in the order of the YAML, for the function
 // that serves it: openapijson IN OUT.
 package main
 
@@ -43,7 +43,7 @@ func run(args []string) error {
 	return os.WriteFile(args[1], out.Bytes(), 0o644)
 }
 
-// check refuses what is not a valid OpenAPI document, its examples included.
+// check validates an OpenAPI document, including its examples.
 func check(text []byte) error {
 	document, err := openapi3.NewLoader().LoadFromData(text)
 	if err != nil {
@@ -65,7 +65,7 @@ func write(out *bytes.Buffer, node *yaml.Node) error {
 			if i > 0 {
 				out.WriteByte(',')
 			}
-			// Keys are strings in JSON, whatever they are in YAML: a status code is a number there.
+			// Keys are strings in JSON even if they are not in YAML, such as status codes.
 			if err := writeValue(out, node.Content[i].Value); err != nil {
 				return err
 			}
@@ -103,7 +103,7 @@ func writeScalar(out *bytes.Buffer, node *yaml.Node) error {
 		}
 		return writeValue(out, value)
 	}
-	// Dates too are strings in JSON, as they are written.
+	// Dates are strings in JSON too.
 	return writeValue(out, node.Value)
 }
 
@@ -113,6 +113,6 @@ func writeValue(out *bytes.Buffer, value any) error {
 	if err := encoder.Encode(value); err != nil {
 		return err
 	}
-	out.Truncate(out.Len() - 1) // the encoder's line end
+	out.Truncate(out.Len() - 1) // without the encoder's newline
 	return nil
 }

@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// How many lines of an answer are shown: in the main job, and in the tour behind it.
+// The most lines of an answer that are printed, in the main job and in the tour.
 const (
 	longAnswer  = 60
 	shortAnswer = 16
 )
 
-// conversation makes requests as a partner would, and prints each as a curl command to paste, and its answer to read.
-type conversation struct {
+// client makes requests, and prints each as a curl command that can be pasted, with its answer.
+type client struct {
 	out   io.Writer
 	api   string
-	lines int // of each answer
+	lines int // printed of each answer
 }
 
 type request struct {
@@ -30,20 +30,20 @@ type request struct {
 	body                string
 }
 
-// mainAccount is what the main job leaves behind for the tour.
+// mainAccount is the account that the main job creates.
 type mainAccount struct {
 	id         string
 	key        string // the merchant's
 	externalID string
 }
 
-// mainJob performs what the product is for: a merchant account, its carrier account linked and verified, and read back.
-// It returns "create-account 200" and so on, and an error when a request gets another answer than 200. The idempotency
-// keys make a pasted command get the same answer again, where a second account or connection would be a conflict.
+// mainJob creates a merchant's account, links its charge account and reads that back. It returns "create-account 200" and
+// so on, and an error for an answer other than 200. Because of the idempotency keys a pasted command gets the same answer
+// again; without them a second account or connection would be a conflict.
 func mainJob(ctx context.Context, out io.Writer, api string, keys partnerKeys) (_ mainAccount, results []string, _ error) {
-	talk := conversation{out: out, api: api, lines: longAnswer}
+	c := client{out: out, api: api, lines: longAnswer}
 	step := func(name string, r request, answer any) error {
-		status, _, err := talk.send(ctx, r, answer)
+		status, _, err := c.send(ctx, r, answer)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -62,7 +62,7 @@ func mainJob(ctx context.Context, out io.Writer, api string, keys partnerKeys) (
 		} `json:"api_key"`
 	}
 	if err := step("create-account", request{
-		title:  "1. The partner creates an account for a merchant. The answer shows its key, this once.",
+		title:  "1. The partner creates an account for a merchant. Only this answer shows the merchant's key.",
 		method: http.MethodPost, path: "/v1/partners/accounts",
 		headers: [][2]string{{"API-Key", keys.production}, {"Idempotency-Key", "demo-account"}},
 		body: `{"first_name":"Jane","last_name":"Citizen","company_name":"Acme Parcels",` +
@@ -77,7 +77,7 @@ func mainJob(ctx context.Context, out io.Writer, api string, keys partnerKeys) (
 		CarrierID string `json:"carrier_id"`
 	}
 	if err := step("link-carrier", request{
-		title:  "2. The merchant's Australia Post account is linked. Australia Post is asked before anything is stored.",
+		title:  "2. The merchant links an Australia Post account. The service asks Australia Post before it stores anything.",
 		method: http.MethodPost, path: "/v1/connections/carriers/australia_post",
 		headers: [][2]string{merchant, {"Idempotency-Key", "demo-link"}},
 		body: `{"nickname":"Our charge account","account_number":"0000123400",` +
@@ -86,15 +86,15 @@ func mainJob(ctx context.Context, out io.Writer, api string, keys partnerKeys) (
 		return made, results, err
 	}
 	err := step("get-carrier-account", request{
-		title:  "3. The carrier account is read back, with its contract as Australia Post sent it.",
+		title:  "3. The merchant reads the charge account back, with the contract as Australia Post sent it.",
 		method: http.MethodGet, path: "/v1/carriers/" + connection.CarrierID + "/account",
 		headers: [][2]string{merchant},
 	}, nil)
 	return made, results, err
 }
 
-// send makes one request, prints it and its answer, and decodes a 200 into answer unless that is nil.
-func (c conversation) send(ctx context.Context, r request, answer any) (status int, etag string, err error) {
+// send makes a request, prints it and its answer, and decodes a 200 into answer unless answer is nil.
+func (c client) send(ctx context.Context, r request, answer any) (status int, etag string, err error) {
 	if r.body != "" {
 		r.headers = append(r.headers, [2]string{"Content-Type", "application/json"})
 	}
@@ -131,21 +131,21 @@ func (c conversation) send(ctx context.Context, r request, answer any) (status i
 	return response.StatusCode, response.Header.Get("ETag"), nil
 }
 
-// readable sets out an answer in JSON, a member a line. What is beyond so many lines is left out.
-func readable(text []byte, most int) string {
+// readable indents an answer in JSON, one member a line, and cuts it after limit lines.
+func readable(text []byte, limit int) string {
 	var pretty bytes.Buffer
 	if json.Indent(&pretty, text, "  ", "  ") != nil {
 		return string(text)
 	}
 	lines := strings.Split(strings.TrimSpace(pretty.String()), "\n")
-	if len(lines) <= most {
+	if len(lines) <= limit {
 		return strings.Join(lines, "\n")
 	}
-	return strings.Join(lines[:most], "\n") + fmt.Sprintf("\n  … and %d more lines", len(lines)-most)
+	return strings.Join(lines[:limit], "\n") + fmt.Sprintf("\n  … and %d more lines", len(lines)-limit)
 }
 
-// curl writes the request as a command that does the same when it is pasted into a shell.
-func (c conversation) curl(r request) string {
+// curl returns the request as a shell command.
+func (c client) curl(r request) string {
 	parts := []string{"curl -i " + quote(c.api+r.path)}
 	if r.method != http.MethodGet && r.method != http.MethodPost {
 		parts[0] = "curl -i -X " + r.method + " " + quote(c.api+r.path)

@@ -1,4 +1,5 @@
-// Carrierlink-local runs the service on this machine, shows its main job once, and serves it: `make run`, `make demo`, `make sam-local`.
+// Carrierlink-local runs the service on this machine, shows its main job and serves it: `make run`, `make demo`,
+// `make sam-local`.
 package main
 
 import (
@@ -20,9 +21,9 @@ import (
 
 const defaultPort = 8080
 
-// A developer's day takes a minute: what is due daily is, and what is due hourly comes every 2.5 s. Two refusals this far
-// apart mark a connection once the carrier has answered somebody else well, and without anybody else they have to go on for
-// so long.
+// The template's parameters on this machine. A day of the schedule takes a minute, an hour 2.5 s. Two refusals that are
+// refusalGapSeconds apart mark a connection if the carrier has answered another account well; without another account
+// refusals must continue for loneRefusalSeconds.
 const (
 	scheduleSpeed      = 24 * 60
 	refusalGapSeconds  = 20
@@ -60,7 +61,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("making the directory of the local stack: %w", err)
 	}
-	// One directory a run, so that a second one, on another port, does not get into the way of the first.
+	// Each run has its own directory, so that two runs, on different ports, do not disturb each other.
 	work, err := os.MkdirTemp(dir, "stack-")
 	if err != nil {
 		return fmt.Errorf("making the directory of the local stack: %w", err)
@@ -86,7 +87,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	service, err := stack.Up(ctx, options)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("port %d of 127.0.0.1 is taken: stop what listens there, or choose another port: make %s PORT=%d", port, command, port+1)
+		return fmt.Errorf("port %d of 127.0.0.1 is in use: stop the program that listens there, or choose another port: make %s PORT=%d", port, command, port+1)
 	}
 	if err != nil {
 		return err
@@ -118,11 +119,11 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		case <-ctx.Done():
 			fmt.Fprintln(out, "\nStopping.")
 		case <-service.Done():
-			return errors.New("the emulator has ended by itself")
+			return errors.New("the emulator has ended unexpectedly")
 		}
 		return nil
 	}
-	if err := lifeOfConnections(ctx, out, service.APIURL, account); err != nil {
+	if err := showSchedule(ctx, out, service.APIURL, account); err != nil {
 		return err
 	}
 	if err := service.Down(); err != nil {
@@ -139,7 +140,7 @@ func portFromEnvironment() (int, error) {
 	}
 	port, err := strconv.Atoi(text)
 	if err != nil || port < 1 || port > 65535 {
-		return 0, fmt.Errorf("PORT is %q, and should be a port number such as %d", text, defaultPort)
+		return 0, fmt.Errorf("PORT is %q, want a port number such as %d", text, defaultPort)
 	}
 	return port, nil
 }
@@ -159,7 +160,7 @@ func createPartners(ctx context.Context, service *stack.Stack) (partnerKeys, err
 	return partnerKeys{production: production.APIKey, sandbox: sandbox.APIKey}, nil
 }
 
-// writeEnv writes what a developer's own scripts need: `set -a; . infra/local/.run/env`.
+// writeEnv writes addresses and keys for the developer's own scripts: `set -a; . infra/local/.run/env`.
 func writeEnv(path string, service *stack.Stack, keys partnerKeys) error {
 	text := fmt.Sprintf("API_URL=%s\nPARTNER_API_KEY=%s\nSANDBOX_PARTNER_API_KEY=%s\nSIMULATOR_URL=%s\nTABLE_NAME=%s\nAWS_ENDPOINT_URL=%s\n",
 		service.APIURL, keys.production, keys.sandbox, service.SimulatorURL, service.TableName, service.EmulatorURL)

@@ -20,8 +20,8 @@ import (
 	"carrierlink/infra/local/stack"
 )
 
-// serveWithSAM serves the functions with `sam local start-api`, each in a container, until the context ends. Table and
-// secrets are those of the running stack. The containers reach them over Docker's bridge: nothing else listens there.
+// serveWithSAM serves the functions with `sam local start-api`, each in a container, until the context ends. They use the
+// table and the secrets of the running stack, which they reach over Docker's bridge.
 func serveWithSAM(ctx context.Context, out io.Writer, bridge, root, dir string, port int, service *stack.Stack) error {
 	emulatorURL, err := expose(ctx, bridge, service.EmulatorURL)
 	if err != nil {
@@ -36,7 +36,7 @@ func serveWithSAM(ctx context.Context, out io.Writer, bridge, root, dir string, 
 		return fmt.Errorf("making the functions' image: %w\n%s", err, output)
 	}
 
-	// What a deployment would put in place of the template's references.
+	// A deployment would resolve these references of the template.
 	settings, err := json.Marshal(map[string]any{"Parameters": map[string]string{
 		"TABLE_NAME":        service.TableName,
 		"SECRET_PREFIX":     service.SecretPrefix,
@@ -72,7 +72,7 @@ func serveWithSAM(ctx context.Context, out io.Writer, bridge, root, dir string, 
 // dockerBridge returns the address of this machine on Docker's default network.
 func dockerBridge(ctx context.Context) (string, error) {
 	if err := exec.CommandContext(ctx, "docker", "info").Run(); err != nil {
-		return "", errors.New("there is no Docker engine: sam-local needs one, `make run` does not")
+		return "", errors.New("no Docker engine is running: sam-local needs one; `make run` does not")
 	}
 	bridge, err := net.InterfaceByName("docker0")
 	if err != nil {
@@ -90,7 +90,7 @@ func dockerBridge(ctx context.Context) (string, error) {
 	return "", errors.New("the bridge docker0 has no IPv4 address")
 }
 
-// expose serves what a local address serves at the given address of this machine too, and returns its URL there.
+// expose forwards requests from another address of this machine to a local URL, and returns the URL at that address.
 func expose(ctx context.Context, address, local string) (string, error) {
 	target, err := url.Parse(local)
 	if err != nil {
@@ -103,7 +103,7 @@ func expose(ctx context.Context, address, local string) (string, error) {
 	}
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
-		r.Out.Host = r.In.Host // signed
+		r.Out.Host = r.In.Host // the signature covers it
 	}}
 	server := &http.Server{Handler: proxy, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }()
