@@ -8,56 +8,58 @@ import (
 	"testing"
 )
 
-// Attempt is one run of a test that counts remote calls on an engine. It keeps
-// what the run reports for Attempts.
+// Attempt is a run of a test that counts remote calls on an engine. It keeps the
+// failures of the run for Attempts.
 type Attempt struct {
 	testing.TB
 	N int // 1 for the first
 
-	name  string // of the case, empty outside any
-	notes *notes
+	name string // of the case; empty outside of cases
+	run  *run
 }
 
-// notes are what an attempt and its cases share.
-type notes struct {
+// run is what an attempt and its cases share.
+type run struct {
 	mu       sync.Mutex
 	problems []string
-	wires    []*Transport
+	traced   []*Transport
 }
 
 // Attempts runs a test that expects exact remote calls. An engine under load may
-// lose an answer: the SDK repeats the call, and the repeat can meet what the call
-// did, so that other calls follow. What fails in such a run does not count: the
-// test is run again, three times at most. Any other failure counts at once.
-func Attempts(t *testing.T, run func(*Attempt)) {
+// lose an answer. The SDK then repeats the call, and the repeat can find the
+// result of the first call, so that other calls follow. Failures of such a run do
+// not count: the test runs again, three times in all. Any other failure counts at
+// once.
+func Attempts(t *testing.T, test func(*Attempt)) {
 	t.Helper()
-	for _, problem := range attempts(t, run) {
+	for _, problem := range attempts(t, test) {
 		t.Error(problem)
 	}
 }
 
-func attempts(tb testing.TB, run func(*Attempt)) (problems []string) {
+func attempts(tb testing.TB, test func(*Attempt)) (problems []string) {
 	tb.Helper()
-	const most = 3
+	const limit = 3
 	for n := 1; ; n++ {
-		a := &Attempt{TB: tb, N: n, notes: &notes{}}
-		a.apart(run)
-		if len(a.notes.problems) == 0 || n == most || !a.disturbed() {
-			return a.notes.problems
+		a := &Attempt{TB: tb, N: n, run: &run{}}
+		a.inGoroutine(test)
+		if len(a.run.problems) == 0 || n == limit || !a.disturbed() {
+			return a.run.problems
 		}
-		tb.Logf("run %d does not count, for an answer was lost: %q", n, a.notes.problems)
+		tb.Logf("run %d does not count because an answer was lost: %q", n, a.run.problems)
 	}
 }
 
-// Watch names a wire whose repeated calls disturb the run.
+// Watch adds a transport: if the SDK repeats a call over it, failures of the run do
+// not count.
 func (a *Attempt) Watch(w *Transport) {
-	a.notes.mu.Lock()
-	defer a.notes.mu.Unlock()
-	a.notes.wires = append(a.notes.wires, w)
+	a.run.mu.Lock()
+	defer a.run.mu.Unlock()
+	a.run.traced = append(a.run.traced, w)
 }
 
 func (a *Attempt) disturbed() bool {
-	for _, w := range a.notes.wires {
+	for _, w := range a.run.traced {
 		if w.Repeated() {
 			return true
 		}
@@ -65,15 +67,15 @@ func (a *Attempt) disturbed() bool {
 	return false
 }
 
-// Run runs a case of the test; a fatal failure ends the case only.
+// Run runs a case of the test. A fatal failure ends only the case.
 func (a *Attempt) Run(name string, f func(*Attempt)) {
-	one := *a
-	one.name = strings.TrimPrefix(a.name+"/"+name, "/")
-	one.apart(f)
+	c := *a
+	c.name = strings.TrimPrefix(a.name+"/"+name, "/")
+	c.inGoroutine(f)
 }
 
-// apart runs f to its end, or to a fatal failure.
-func (a *Attempt) apart(f func(*Attempt)) {
+// inGoroutine runs f until it returns or fails fatally.
+func (a *Attempt) inGoroutine(f func(*Attempt)) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -83,18 +85,18 @@ func (a *Attempt) apart(f func(*Attempt)) {
 }
 
 func (a *Attempt) report(problem string) {
-	a.notes.mu.Lock()
-	defer a.notes.mu.Unlock()
+	a.run.mu.Lock()
+	defer a.run.mu.Unlock()
 	if a.name != "" {
 		problem = a.name + ": " + problem
 	}
-	a.notes.problems = append(a.notes.problems, strings.TrimSuffix(problem, "\n"))
+	a.run.problems = append(a.run.problems, strings.TrimSuffix(problem, "\n"))
 }
 
-// Fail notes a failure.
+// Fail records a failure.
 func (a *Attempt) Fail() { a.report("failed") }
 
-// FailNow notes a failure and ends the case.
+// FailNow records a failure and ends the case.
 func (a *Attempt) FailNow() {
 	a.Fail()
 	runtime.Goexit()
@@ -102,24 +104,24 @@ func (a *Attempt) FailNow() {
 
 // Failed tells whether anything has failed so far.
 func (a *Attempt) Failed() bool {
-	a.notes.mu.Lock()
-	defer a.notes.mu.Unlock()
-	return len(a.notes.problems) > 0
+	a.run.mu.Lock()
+	defer a.run.mu.Unlock()
+	return len(a.run.problems) > 0
 }
 
-// Error notes a failure.
+// Error records a failure.
 func (a *Attempt) Error(args ...any) { a.report(fmt.Sprintln(args...)) }
 
-// Errorf notes a failure.
+// Errorf records a failure.
 func (a *Attempt) Errorf(format string, args ...any) { a.report(fmt.Sprintf(format, args...)) }
 
-// Fatal notes a failure and ends the case.
+// Fatal records a failure and ends the case.
 func (a *Attempt) Fatal(args ...any) {
 	a.Error(args...)
 	runtime.Goexit()
 }
 
-// Fatalf notes a failure and ends the case.
+// Fatalf records a failure and ends the case.
 func (a *Attempt) Fatalf(format string, args ...any) {
 	a.Errorf(format, args...)
 	runtime.Goexit()

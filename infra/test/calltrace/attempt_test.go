@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// send makes a call with an invocation id over a wire.
+// send makes a call with an invocation id.
 func send(tb testing.TB, w *Transport, url, invocation string) {
 	tb.Helper()
 	r, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, url, nil)
@@ -27,7 +27,7 @@ func send(tb testing.TB, w *Transport, url, invocation string) {
 	}
 }
 
-func TestWireTellsOfRepeats(t *testing.T) {
+func TestRepeated(t *testing.T) {
 	engine := httptest.NewServer(http.NotFoundHandler())
 	defer engine.Close()
 	var w Transport
@@ -43,22 +43,22 @@ func TestWireTellsOfRepeats(t *testing.T) {
 	}
 }
 
-// TestAttempts: only a run in which a call was repeated is made again.
+// TestAttempts: a test runs again only after a run with a repeated call.
 func TestAttempts(t *testing.T) {
 	engine := httptest.NewServer(http.NotFoundHandler())
 	defer engine.Close()
 	for _, tc := range []struct {
 		name             string
-		failing, repeats int // so many runs
+		failing, repeats int // the first runs that fail, and that repeat a call
 		want             []string
 		runs             int
 	}{
 		{"a failure counts at once", 9, 0, []string{"case: wrong in run 1", "case: fatal in run 1", "after the case"}, 1},
 		{"a failure in a run without a repeat", 9, 1, []string{"case: wrong in run 2", "case: fatal in run 2", "after the case"}, 2},
-		{"it goes on for ever", 9, 9, []string{"case: wrong in run 3", "case: fatal in run 3", "after the case"}, 3},
+		{"every run repeats a call", 9, 9, []string{"case: wrong in run 3", "case: fatal in run 3", "after the case"}, 3},
 		{"a lost answer", 1, 1, nil, 2},
 		{"a lost answer that changed nothing", 0, 9, nil, 1},
-		{"all is well", 0, 0, nil, 1},
+		{"no failure", 0, 0, nil, 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			runs := 0

@@ -1,6 +1,6 @@
-// Package calltrace records the remote calls of a function under test, which runs
-// the real SDK clients against the real engines, and can stop the function for
-// good after any of its calls, as a crash would.
+// Package calltrace records the remote calls of a function under test, which uses
+// the real SDK clients and engines. After any of its calls it can stop the
+// function for good, as a crash would.
 package calltrace
 
 import (
@@ -17,10 +17,11 @@ import (
 	"carrierlink/infra/local/emulator"
 )
 
-// Transport carries all remote calls of one process. It is an aws.HTTPClient and an
-// http.RoundTripper. The zero value passes everything on.
+// Transport sends and records all remote calls of one process. It is an
+// aws.HTTPClient for AWS and an http.RoundTripper for the carrier. The zero value
+// is usable.
 type Transport struct {
-	// Carrier answers what is not for AWS; nil: nothing is sent there.
+	// Carrier sends calls to the carrier; nil: there are none.
 	Carrier http.RoundTripper
 
 	mu       sync.Mutex
@@ -33,28 +34,28 @@ type Transport struct {
 	died     chan struct{}
 }
 
-// Config is the configuration of clients that talk over the wire to an
-// emulator.
+// Config returns the configuration of clients that call an emulator through this
+// transport.
 func (w *Transport) Config(url string) aws.Config {
 	cfg := emulator.Config(url)
 	cfg.HTTPClient = w
 	return cfg
 }
 
-// Do is a call to AWS.
+// Do sends a call to AWS.
 func (w *Transport) Do(r *http.Request) (*http.Response, error) {
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-	return w.pass(operation, r, http.DefaultTransport)
+	return w.send(operation, r, http.DefaultTransport)
 }
 
-// RoundTrip is a call to the carrier.
+// RoundTrip sends a call to the carrier.
 func (w *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	return w.pass("carrier "+r.Method, r, w.Carrier)
+	return w.send("carrier "+r.Method, r, w.Carrier)
 }
 
-// pass sends a request. In a dead process it never returns: nothing more is sent,
-// and nobody hears of the answers to what was sent.
-func (w *Transport) pass(name string, r *http.Request, to http.RoundTripper) (*http.Response, error) {
+// send sends a request. In a dead process it never returns: no more requests are
+// sent, and the answers to earlier ones reach no caller.
+func (w *Transport) send(name string, r *http.Request, to http.RoundTripper) (*http.Response, error) {
 	if w.begin() {
 		select {}
 	}
@@ -74,7 +75,8 @@ func (w *Transport) begin() (dead bool) {
 	return w.dead
 }
 
-// end counts a call, unless it is the SDK's repeat of one whose answer was lost.
+// end records a call, unless it is the SDK's repeat of a call whose answer was
+// lost.
 func (w *Transport) end(name, invocation string) (dead bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -102,28 +104,27 @@ func (w *Transport) Reset() {
 	w.calls = nil
 }
 
-// Repeated tells whether the SDK has ever made a call of this wire again. The
-// repeat is not counted, but it may have met what the call did before its answer
-// was lost.
+// Repeated tells whether the SDK has ever repeated a call. The repeat is not
+// recorded, but it may have found the result of the first call.
 func (w *Transport) Repeated() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.repeated
 }
 
-// Calls are the names of the remote calls so far, in the order of their answers.
+// Calls returns the names of the recorded calls, in the order of their answers.
 func (w *Transport) Calls() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]string(nil), w.calls...)
 }
 
-// DieAfter runs f as a process that is killed after its n-th remote call, and
-// tells whether that many calls were made: else f came to its end. The wire of a
-// killed process stays dead: f, and everything that f started, stops at its next
-// call and never returns. What f works with must therefore be its own: nothing
-// orders its last steps and what the test does next. Calls that were under way
-// have reached the other side when DieAfter returns.
+// DieAfter runs f as a process that is killed after its n-th remote call. It
+// returns false if f returned before that. The transport of a killed process stays
+// dead: f, and everything that f started, stops at its next call and never
+// returns. So f must not share data with the test, because nothing orders its last
+// steps before the test's next ones. When DieAfter returns, calls that were under
+// way have reached the other side.
 func (w *Transport) DieAfter(n int, f func()) bool {
 	w.mu.Lock()
 	w.calls, w.dieAfter, w.died = nil, n, make(chan struct{})
@@ -144,8 +145,8 @@ func (w *Transport) DieAfter(n int, f func()) bool {
 	}
 }
 
-// Emulator starts an emulator for the length of a test; without one the test
-// fails.
+// Emulator starts an emulator, stops it when the test ends, and returns its URL. If
+// it does not start, the test fails.
 func Emulator(tb testing.TB, start func(context.Context, emulator.Options) (*emulator.Process, error)) string {
 	tb.Helper()
 	p, err := start(tb.Context(), emulator.Options{})
@@ -160,15 +161,14 @@ func Emulator(tb testing.TB, start func(context.Context, emulator.Options) (*emu
 	return p.URL
 }
 
-// Median is the middle of some durations, for comparing two sides of a
-// benchmark.
+// Median returns the median of at least one duration.
 func Median(d []time.Duration) time.Duration {
 	d = slices.Sorted(slices.Values(d))
 	return d[len(d)/2]
 }
 
-// Compare runs ours and bare in turn, b.N times each, and reports both medians
-// and their ratio. The first tenth warms both up and does not count.
+// Compare runs ours and bare by turns, b.N times each, and reports both medians
+// and their ratio. A tenth more runs come first as a warm-up and do not count.
 func Compare(b *testing.B, ours, bare func()) {
 	b.Helper()
 	var times [2][]time.Duration

@@ -16,7 +16,7 @@ import (
 	"carrierlink/infra/local/emulator"
 )
 
-// Table makes the table of template.yaml under a name.
+// Table creates the table of template.yaml under a name, or fails the test.
 func Table(tb testing.TB, cfg aws.Config, name string) {
 	tb.Helper()
 	if err := CreateTable(tb.Context(), cfg, name); err != nil {
@@ -24,8 +24,8 @@ func Table(tb testing.TB, cfg aws.Config, name string) {
 	}
 }
 
-// CreateTable makes the table of template.yaml, its indexes too, under a name,
-// and waits for it.
+// CreateTable creates the table of template.yaml with its indexes under a name,
+// and waits until it exists.
 func CreateTable(ctx context.Context, cfg aws.Config, name string) error {
 	in, err := definition()
 	if err != nil {
@@ -34,12 +34,12 @@ func CreateTable(ctx context.Context, cfg aws.Config, name string) error {
 	in.TableName = &name
 	client := dynamodb.NewFromConfig(cfg)
 	if _, err := client.CreateTable(ctx, in); err != nil {
-		return fmt.Errorf("making the table: %w", err)
+		return fmt.Errorf("creating the table: %w", err)
 	}
 	return dynamodb.NewTableExistsWaiter(client).Wait(ctx, &dynamodb.DescribeTableInput{TableName: &name}, time.Minute)
 }
 
-// keySchema is one of the template's, in order.
+// keySchema is a key schema of the template.
 type keySchema []struct {
 	AttributeName string        `yaml:"AttributeName"`
 	KeyType       types.KeyType `yaml:"KeyType"`
@@ -53,7 +53,7 @@ func (k keySchema) elements() []types.KeySchemaElement {
 	return elements
 }
 
-// definition is what template.yaml says of keys and indexes.
+// definition reads the keys and indexes of the table from template.yaml.
 func definition() (*dynamodb.CreateTableInput, error) {
 	root, err := emulator.Root()
 	if err != nil {

@@ -34,12 +34,12 @@ const (
 	accRoute    = "/v1/partners/accounts/{account_id}"
 )
 
-// scenario is a request, or an event, that is killed after each of its calls.
+// scenario is a request or an event. The test kills its function after each call.
 type scenario struct {
 	name, function string
-	arrange        func(*world)     // what is there before
-	event          func(*world) any // what is asked, each time the same
-	statuses       []int            // that the repeat may answer with; none: it is no request
+	arrange        func(*world)     // prepares the world; may be nil
+	event          func(*world) any // the same each time
+	statuses       []int            // allowed for the repeat; empty for an event that is not a request
 	check          func(*world, string)
 }
 
@@ -51,7 +51,7 @@ func scenarios() []scenario {
 			statuses: []int{http.StatusOK}, check: func(w *world, when string) { w.one(when, number, w.apiKey) },
 		},
 		{
-			// Without an idempotency key the repeat of a link that was made is told so.
+			// Without an Idempotency-Key the repeat of a complete link is a conflict.
 			name: "link without an idempotency key", function: "link-carrier", event: func(w *world) any { return w.link(number, w.apiKey, "") },
 			statuses: []int{http.StatusOK, http.StatusConflict}, check: func(w *world, when string) { w.one(when, number, w.apiKey) },
 		},
@@ -102,11 +102,11 @@ func scenarios() []scenario {
 			},
 		},
 		{
-			name: "refresh", function: "refresh-carrier-account", arrange: func(w *world) { w.linked(); w.due() },
+			name: "refresh", function: "refresh-carrier-account", arrange: func(w *world) { w.linked(); w.makeDue() },
 			event: func(w *world) any {
-				// A check that was cut off is due again minutes after its claim: the schedule's message comes then.
+				// A check that was cut off is due again minutes after its claim. Then the schedule sends its message.
 				if rows := w.connections(); len(rows) == 1 && rows[0].Unrecorded > 0 {
-					w.due()
+					w.makeDue()
 				}
 				return events.SQSEvent{Records: []events.SQSMessage{{
 					MessageId: "m-1", Body: fmt.Sprintf(`{"account_id":%d,"carrier_id":%q,"lane":"australia_post"}`, w.account.ID, w.connections()[0].ID),
@@ -115,14 +115,14 @@ func scenarios() []scenario {
 			check: func(w *world, when string) {
 				w.one(when, number, w.apiKey)
 				if rows := w.connections(); len(rows) == 1 && (rows[0].History != 2 || !rows[0].NextRefreshAt.After(time.Now())) {
-					w.t.Errorf("%s: %d checks, the next one at %v; want one beside the link's", when, rows[0].History, rows[0].NextRefreshAt)
+					w.t.Errorf("%s: %d checks, the next one at %v; want one after the link's", when, rows[0].History, rows[0].NextRefreshAt)
 				}
 			},
 		},
 		{
 			name: "deletion of the account", function: "manage-accounts", arrange: (*world).linked,
 			event:    func(w *world) any { return request(http.MethodDelete, accRoute, w.accountPath(), w.partner, "", "") },
-			statuses: []int{http.StatusNoContent}, check: func(w *world, when string) { w.stands(when, account.StandingDeleted) },
+			statuses: []int{http.StatusNoContent}, check: func(w *world, when string) { w.followed(when, account.StandingDeleted) },
 		},
 		{
 			name: "restoring the account", function: "manage-accounts",
@@ -134,7 +134,7 @@ func scenarios() []scenario {
 				return request(http.MethodPut, accRoute+"/restore", w.accountPath(), w.partner, "key-5", "")
 			},
 			statuses: []int{http.StatusNoContent}, check: func(w *world, when string) {
-				w.stands(when, account.StandingActive)
+				w.followed(when, account.StandingActive)
 				w.one(when, number, w.apiKey)
 			},
 		},
@@ -143,15 +143,15 @@ func scenarios() []scenario {
 			event: func(w *world) any {
 				return request(http.MethodPut, accRoute+"/disable", w.accountPath(), w.partner, "key-6", "")
 			},
-			statuses: []int{http.StatusNoContent}, check: func(w *world, when string) { w.stands(when, account.StandingPaused) },
+			statuses: []int{http.StatusNoContent}, check: func(w *world, when string) { w.followed(when, account.StandingPaused) },
 		},
 		{
-			// What four killed requests have left: a link with its secret, a change
-			// before and one after it counted, an unlinking.
+			// Four killed requests have left: a link with its secret, a change before
+			// and one after it took effect, an unlink.
 			name: "reconcile", function: "reconcile",
 			arrange: func(w *world) {
 				change := fmt.Sprintf(`{"api_key":%q,"api_secret":"x0a1b2c3d4e5f6071829"}`, changed)
-				for n, left := range []struct {
+				for n, killed := range []struct {
 					operation, method, body string
 				}{
 					{"PutSecretValue", http.MethodPut, change},
@@ -161,9 +161,9 @@ func scenarios() []scenario {
 					number := fmt.Sprintf("000033%02d00", n)
 					w.must("link-carrier", w.link(number, w.apiKey, ""))
 					path := map[string]string{"carrier_name": "australia_post", "carrier_id": w.holders(number)[0]}
-					w.leave("manage-connections", left.operation, request(left.method, connRoute, path, w.key, "", left.body))
+					w.interrupt("manage-connections", killed.operation, request(killed.method, connRoute, path, w.key, "", killed.body))
 				}
-				w.leave("link-carrier", "CreateSecret", w.link(otherNumber, w.apiKey, ""))
+				w.interrupt("link-carrier", "CreateSecret", w.link(otherNumber, w.apiKey, ""))
 				time.Sleep(leaseOver)
 			},
 			event: func(*world) any { return map[string]any{} },
@@ -179,16 +179,16 @@ func scenarios() []scenario {
 	}
 }
 
-// TestKill: whatever call a function is killed after, the same request again, or
-// the reconciler, or both, leave one truth in both stores; and who has an
-// idempotency key gets the answer.
+// TestKill: after whichever call a function is killed, the same request again, or
+// the reconciler, or both, make the two stores agree, and a repeat with an
+// Idempotency-Key gets its answer.
 func TestKill(t *testing.T) {
 	e := newEngines(t)
-	turns := make(chan struct{}, 16) // they mostly wait for leases
+	turns := make(chan struct{}, 16) // many, because they mostly wait for leases
 	var running sync.WaitGroup
-	defer running.Wait() // also when a scenario fails without a crash
+	defer running.Wait() // also if a scenario fails without a crash
 	for _, s := range scenarios() {
-		calls := s.clean(t, e)
+		calls := s.countCalls(t, e)
 		t.Logf("%s: %d remote calls", s.name, calls)
 		for n := 1; n <= calls; n++ {
 			for _, reconcile := range []bool{false, true} {
@@ -202,14 +202,15 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// clean runs the scenario to its end and counts its calls, none if it fails.
-func (s scenario) clean(t *testing.T, e *engines) int {
+// countCalls runs the scenario without a crash, and returns the number of its calls,
+// or 0 if it fails.
+func (s scenario) countCalls(t *testing.T, e *engines) int {
 	t.Helper()
 	w := newWorld(t, e)
 	if s.arrange != nil {
 		s.arrange(w)
 	}
-	calls, answer, err := s.ask(w, nil)
+	calls, answer, err := s.invoke(w, nil)
 	if err != nil || len(s.statuses) > 0 && answer.StatusCode/100 != 2 {
 		t.Errorf("%s without a crash: %d %s, %v\n%s", s.name, answer.StatusCode, answer.Body, err, w.logs())
 		return 0
@@ -219,7 +220,8 @@ func (s scenario) clean(t *testing.T, e *engines) int {
 	return calls
 }
 
-// kill runs the scenario in a world of its own, and kills it.
+// kill runs the scenario in its own world, kills it after its n-th call, and repeats
+// it.
 func (s scenario) kill(t *testing.T, e *engines, n int, reconcile bool) {
 	t.Helper()
 	when := fmt.Sprintf("%s, killed after call %d, then again", s.name, n)
@@ -230,31 +232,31 @@ func (s scenario) kill(t *testing.T, e *engines, n int, reconcile bool) {
 	if s.arrange != nil {
 		s.arrange(w)
 	}
-	if _, _, err := s.ask(w, afterCall(n)); err != nil && !errors.Is(err, lambdaproc.ErrKilled) {
+	if _, _, err := s.invoke(w, afterCall(n)); err != nil && !errors.Is(err, lambdaproc.ErrKilled) {
 		t.Errorf("%s: %v", when, err)
 		return
 	}
-	time.Sleep(leaseOver) // until no lease of it runs any more
+	time.Sleep(leaseOver) // until its leases are over
 	if reconcile {
 		w.reconcile(when)
 		w.sound(when + ", after the reconciler")
 	}
-	_, answer, err := s.ask(w, nil)
+	_, answer, err := s.invoke(w, nil)
 	if err != nil || len(s.statuses) > 0 && !slices.Contains(s.statuses, answer.StatusCode) {
 		t.Errorf("%s: the repeat answers %d %s, %v\n%s", when, answer.StatusCode, answer.Body, err, w.logs())
 		return
 	}
 	if !reconcile {
-		// What no repeat can know of, such as a label that was left behind by a
-		// request whose answer is stored, is the reconciler's.
+		// Some work is left to the reconciler, because a repeat does not learn of
+		// it, such as the labels of a request whose answer is stored.
 		w.reconcile(when)
 	}
 	w.sound(when)
 	s.check(w, when)
 }
 
-// ask makes the scenario's request, killed at a moment.
-func (s scenario) ask(w *world, when moment) (calls int, answer events.APIGatewayProxyResponse, err error) {
+// invoke invokes the scenario's function, and kills it at a moment; nil: never.
+func (s scenario) invoke(w *world, when moment) (calls int, answer events.APIGatewayProxyResponse, err error) {
 	if len(s.statuses) > 0 {
 		calls, err = w.run(s.function, when, s.event(w), &answer)
 		return calls, answer, err
@@ -299,7 +301,7 @@ func (w *world) link(number, apiKey, idempotencyKey string) events.APIGatewayPro
 
 func (w *world) linked() { w.must("link-carrier", w.link(number, w.apiKey, "")) }
 
-// must makes a request that has to succeed.
+// must makes a request that must succeed.
 func (w *world) must(function string, event events.APIGatewayProxyRequest) {
 	w.t.Helper()
 	var answer events.APIGatewayProxyResponse
@@ -308,8 +310,8 @@ func (w *world) must(function string, event events.APIGatewayProxyRequest) {
 	}
 }
 
-// leave makes a request and kills it after its first call of an operation.
-func (w *world) leave(function, operation string, event events.APIGatewayProxyRequest) {
+// interrupt makes a request and kills it after its first call of an operation.
+func (w *world) interrupt(function, operation string, event events.APIGatewayProxyRequest) {
 	w.t.Helper()
 	if _, err := w.run(function, afterFirst(operation), event, nil); !errors.Is(err, lambdaproc.ErrKilled) {
 		w.t.Errorf("arranging: %s was not killed after %s: %v\n%s", function, operation, err, w.logs())
@@ -337,8 +339,8 @@ func (w *world) accountPath() map[string]string {
 	return map[string]string{"account_id": idText(w.account.ID)}
 }
 
-// due makes the account's connection due.
-func (w *world) due() {
+// makeDue makes the account's connections due.
+func (w *world) makeDue() {
 	w.t.Helper()
 	for _, c := range w.connections() {
 		c.NextRefreshAt = time.Now().Add(-time.Minute)
@@ -348,8 +350,8 @@ func (w *world) due() {
 	}
 }
 
-// one checks that there is one connection, of this number, working with this
-// carrier's key.
+// one checks that there is exactly one connection, active, with this number and
+// this API key of the carrier.
 func (w *world) one(when, number, apiKey string) {
 	w.t.Helper()
 	rows := w.connections()
@@ -362,25 +364,25 @@ func (w *world) one(when, number, apiKey string) {
 		w.t.Errorf("%s: %s of %s with the key …%s, want it active, of %s with the key …%s", when, c.Status, c.MaskedNumber(), c.APIKeyLastFour, number, apiKey[len(apiKey)-4:])
 	}
 	if got := w.vault()[c.ID].values[c.SecretVersion][0]; got != apiKey {
-		w.t.Errorf("%s: the secret holds another key", when)
+		w.t.Errorf("%s: the secret holds another API key", when)
 	}
 }
 
-// previous checks what a rollback would bring back.
+// previous checks the number and the API key that a rollback would restore.
 func (w *world) previous(when, number, apiKey string) {
 	w.t.Helper()
 	for _, c := range w.connections() {
 		if got := w.vault()[c.ID].values[c.Previous.SecretVersion][0]; got != apiKey || c.Previous.AccountNumber != number {
-			w.t.Errorf("%s: the previous credentials are not those that were replaced", when)
+			w.t.Errorf("%s: the previous number or credentials are not the ones that were replaced", when)
 		}
 	}
 }
 
-// stands checks that the one connection has followed its account.
-func (w *world) stands(when string, standing account.Standing) {
+// followed checks that the only connection has this standing.
+func (w *world) followed(when string, standing account.Standing) {
 	w.t.Helper()
 	rows := w.connections()
 	if len(rows) != 1 || rows[0].Standing != standing || rows[0].PurgeAt.IsZero() == (standing == account.StandingDeleted) {
-		w.t.Errorf("%s: %+v, want one connection that is %s", when, rows, standing)
+		w.t.Errorf("%s: %+v, want one connection with the standing %s", when, rows, standing)
 	}
 }

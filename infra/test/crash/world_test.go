@@ -1,6 +1,6 @@
-// Package crash kills the functions, as they are deployed, with SIGKILL after
-// each of their remote calls, and looks at what the stores hold once the same
-// request came again, or the reconciler ran, or both.
+// Package crash kills the functions, built as for a deployment, with SIGKILL after
+// each of their remote calls. Then it repeats the request, or runs the reconciler,
+// or both, and checks both stores.
 package crash
 
 import (
@@ -38,35 +38,36 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// patience is how long an invocation may take that is to be killed: it has to
-// leave the carrier's client its margins. leaseOver is when no lease of it runs
-// any more: a lease lasts two seconds longer than its invocation. One that is to
-// live has as long as on AWS.
 const (
-	patience  = 8 * time.Second
-	longLife  = 28 * time.Second
-	leaseOver = patience + 2100*time.Millisecond
+	// shortTimeout is the time of an invocation that will be killed: enough for the
+	// margins of the carrier's client.
+	shortTimeout = 8 * time.Second
+	// fullTimeout is the time of any other invocation, as on AWS.
+	fullTimeout = 28 * time.Second
+	// leaseOver is when the leases of a killed invocation are over: they last two
+	// seconds longer than the invocation may.
+	leaseOver = shortTimeout + 2100*time.Millisecond
 )
 
-// engines are what all worlds share.
+// engines are the emulators, the carrier and the binaries, which all worlds share.
 type engines struct {
 	tableURL, secretsURL, carrierURL string
 	files                            map[string]string // binaries by folder
 	serviceSecret                    string
 }
 
-// world is one account of one table of its own, with the functions over it.
+// world is an account in its own table, with the functions that use it.
 type world struct {
 	*engines
 	t       *testing.T
-	name    string // of the table, and before the secrets
+	name    string // of the table, and prefix of the secrets' names
 	table   *store.Store
 	db      *dynamodb.Client
 	secrets *secretsmanager.Client
 	account account.Account
-	partner string // keys
-	key     string
-	apiKey  string // of the carrier, another one in each world: the simulator counts by it
+	partner string // API key of the partner
+	key     string // API key of the account
+	apiKey  string // API key of the carrier; different in each world, because the simulator counts checks by it
 	mu      sync.Mutex
 	log     bytes.Buffer
 }
@@ -77,7 +78,7 @@ func random() string {
 	return hex.EncodeToString(b)
 }
 
-// uuid is a carrier's API key in its usual form.
+// uuid returns an API key in the carrier's usual form.
 func uuid() string {
 	r := random() + random()
 	return r[:8] + "-" + r[8:12] + "-4" + r[13:16] + "-8" + r[17:20] + "-" + r[20:32]
@@ -117,8 +118,8 @@ func newWorld(t *testing.T, e *engines) *world {
 	return w
 }
 
-// environment is that of a function of the template, with the remote ends of
-// this world's process.
+// environment returns the environment variables of a function, with the URLs that
+// this process calls.
 func (w *world) environment(table, secrets, carrierURL string) []string {
 	return []string{
 		"AWS_REGION=" + emulator.Region, "AWS_ACCESS_KEY_ID=" + emulator.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + emulator.SecretAccessKey,
@@ -130,8 +131,8 @@ func (w *world) environment(table, secrets, carrierURL string) []string {
 	}
 }
 
-// moment is when a process is killed: after its n-th remote call, which is of
-// this operation. A nil one lets it live.
+// moment tells whether to kill the process after its n-th remote call, of this
+// operation. Nil means never.
 type moment func(n int, operation string) bool
 
 func afterCall(n int) moment { return func(i int, _ string) bool { return i == n } }
@@ -140,16 +141,16 @@ func afterFirst(operation string) moment {
 	return func(_ int, o string) bool { return o == operation }
 }
 
-// run starts a function, hands it one event, and kills it with SIGKILL when the
-// moment has come: the call was answered, and it has not heard of the answer. It
-// returns how many calls were made, and lambdaproc.ErrKilled when it was killed.
+// run starts a function, passes it one event, and kills it with SIGKILL at the
+// moment: after the answer to a call exists and before the function gets it. It
+// returns the number of calls, and lambdaproc.ErrKilled if the function was killed.
 func (w *world) run(function string, when moment, event, out any) (calls int, err error) {
 	var mu sync.Mutex
 	killed := false
 	var process *lambdaproc.Process
 	started := make(chan struct{})
 	dead := make(chan struct{})
-	// proxy passes calls on to a remote end.
+	// proxy forwards calls to a URL.
 	proxy := func(url string) *httptest.Server {
 		return httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			req := r.Clone(context.WithoutCancel(r.Context()))
@@ -201,17 +202,17 @@ func (w *world) run(function string, when moment, event, out any) (calls int, er
 	}
 	close(started)
 	defer process.Kill()
-	life := patience
+	timeout := shortTimeout
 	if when == nil {
-		life = longLife
+		timeout = fullTimeout
 	}
-	err = process.Invoke(event, time.Now().Add(life), out)
+	err = process.Invoke(event, time.Now().Add(timeout), out)
 	mu.Lock()
 	defer mu.Unlock()
 	return calls, err
 }
 
-// writer collects what the functions of a world write.
+// writer collects the output of the functions of a world.
 type writer struct{ w *world }
 
 func (l writer) Write(p []byte) (int, error) {
@@ -226,7 +227,7 @@ func (w *world) logs() string {
 	return w.log.String()
 }
 
-// request is an API request with a key.
+// request returns an API request with a key.
 func request(method, resource string, params map[string]string, key, idempotencyKey, body string) events.APIGatewayProxyRequest {
 	path := resource
 	for name, value := range params {
@@ -239,7 +240,7 @@ func request(method, resource string, params map[string]string, key, idempotency
 	return events.APIGatewayProxyRequest{HTTPMethod: method, Resource: resource, Path: path, PathParameters: params, Headers: headers, Body: body}
 }
 
-// connections are all rows of the account.
+// connections reads all rows of the account.
 func (w *world) connections() []connection.Connection {
 	w.t.Helper()
 	rows, err := w.table.AllConnections(context.Background(), w.account.ID)
@@ -249,17 +250,17 @@ func (w *world) connections() []connection.Connection {
 	return rows
 }
 
-// secret is a secret as the vault has it.
+// secret is a secret of Secrets Manager.
 type secret struct {
 	connectionID string
-	deleted      bool                 // or scheduled for it
-	current      string               // version
-	pending      bool                 // some version is
-	values       map[string][2]string // key and secret by version
+	deleted      bool                 // scheduled for deletion
+	current      string               // version with AWSCURRENT
+	pending      bool                 // whether a version has AWSPENDING
+	values       map[string][2]string // version to API key and API secret
 }
 
-// vault is every secret of the world, by connection, those that are scheduled
-// for deletion included.
+// vault reads all secrets of the world, by connection, including those that are
+// scheduled for deletion.
 func (w *world) vault() map[string]secret {
 	w.t.Helper()
 	ctx := context.Background()
@@ -311,13 +312,13 @@ func (w *world) versions(ctx context.Context, name string, s *secret) {
 			APISecret string `json:"api_secret"`
 		}
 		if err := json.Unmarshal([]byte(aws.ToString(got.SecretString)), &value); err != nil {
-			w.t.Errorf("a secret can not be read: %v", err)
+			w.t.Errorf("a secret cannot be read: %v", err)
 		}
 		s.values[version] = [2]string{value.APIKey, value.APISecret}
 	}
 }
 
-// numbers are the ids that hold an account number.
+// holders reads the carrier_ids that hold an account number.
 func (w *world) holders(number string) []string {
 	w.t.Helper()
 	loaded, err := w.table.Load(context.Background(), w.account.ID, store.Want{Number: &connection.Number{Carrier: carrier.AustraliaPost, Number: number}})
@@ -327,7 +328,7 @@ func (w *world) holders(number string) []string {
 	return loaded.LinkedAs
 }
 
-// unfinished is what is in the repair index.
+// unfinished counts the entries of the partition REPAIR.
 func (w *world) unfinished() int {
 	w.t.Helper()
 	out, err := w.db.Query(context.Background(), &dynamodb.QueryInput{
@@ -335,16 +336,16 @@ func (w *world) unfinished() int {
 		ExpressionAttributeValues: map[string]types.AttributeValue{":pk": &types.AttributeValueMemberS{Value: "REPAIR"}},
 	})
 	if err != nil {
-		w.t.Errorf("reading the repair index: %v", err)
+		w.t.Errorf("reading the partition REPAIR: %v", err)
 		return 0
 	}
 	return len(out.Items)
 }
 
-// sound checks what must hold whenever nobody is at work: every secret has a row
-// that names it, every active row has its secret, in the version that it names,
-// which is the current one; nothing is pending or unfinished; the count of
-// carriers and the numbers are those of the rows.
+// sound checks the invariants between requests: a row names each secret; each
+// visible row has its secret, and the version that it names is the current one; no
+// version is pending and no item unfinished; the count of carriers and the holders
+// of numbers match the rows.
 func (w *world) sound(when string) {
 	w.t.Helper()
 	rows, secrets := w.connections(), w.vault()
@@ -364,9 +365,9 @@ func (w *world) sound(when string) {
 		case wantSecret && s.pending:
 			w.t.Errorf("%s: a version of %s is pending", when, c.ID)
 		case wantSecret && s.values[c.SecretVersion][0][max(0, len(s.values[c.SecretVersion][0])-4):] != c.APIKeyLastFour:
-			w.t.Errorf("%s: the row of %s tells of another key than the secret has", when, c.ID)
+			w.t.Errorf("%s: the row of %s has another API key than its secret", when, c.ID)
 		case !wantSecret && there && !s.deleted:
-			w.t.Errorf("%s: %s is %s, standing %s, and its secret is not on its way out", when, c.ID, c.Status, c.Standing)
+			w.t.Errorf("%s: %s is %s, standing %s, and its secret is not scheduled for deletion", when, c.ID, c.Status, c.Standing)
 		}
 		if c.Visible() {
 			visible++
@@ -377,7 +378,7 @@ func (w *world) sound(when string) {
 	}
 	for id := range secrets {
 		if !named[id] {
-			w.t.Errorf("%s: the secret of %s is an orphan", when, id)
+			w.t.Errorf("%s: no row names the secret of %s", when, id)
 		}
 	}
 	if n := w.unfinished(); n != 0 {
@@ -385,7 +386,7 @@ func (w *world) sound(when string) {
 	}
 	loaded, err := w.table.Load(context.Background(), w.account.ID, store.Want{})
 	if err != nil || loaded.Account == nil || loaded.Account.CarriersCount != visible {
-		w.t.Errorf("%s: the account counts other carriers than the %d that it has: %+v, %v", when, visible, loaded.Account, err)
+		w.t.Errorf("%s: carriers_count is not %d: %+v, %v", when, visible, loaded.Account, err)
 	}
 }
 

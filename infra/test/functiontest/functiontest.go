@@ -1,7 +1,7 @@
-// Package functiontest has the fixture of the tests of the API's functions:
+// Package functiontest is the fixture of the tests of the API's functions:
 // partners and accounts with their keys, a table, a vault, a carrier and the
-// connection service over them, in memory or on the real engines with every
-// remote call traced.
+// services that use them, in memory or on the engines with every remote call
+// traced.
 package functiontest
 
 import (
@@ -48,75 +48,75 @@ import (
 	"carrierlink/shared/vault/vaulttest"
 )
 
-// The accounts: two of partner 5's, of which one is disabled; partner 6 has
-// none.
+// The accounts of partner 5. Partner 6 has none.
 const (
 	Account  int64 = 71
 	Disabled int64 = 72
 	Other    int64 = 73
 )
 
-// Credentials that a carrier would accept. No answer may show them: they hold
-// the text that Do looks for.
+// Credentials that the carrier accepts. Do fails if an answer or the log
+// contains them.
 const (
 	APIKey    = "6fda3d2a-91a5-4f39-a3a7-1cf0ed9d9dd1"
 	APISecret = "xA7pQ2mW9rT4vB6n-canary"
 	canary    = "canary"
 )
 
-// Fixture has all that a function under test works with.
+// Fixture holds everything that a function under test uses.
 type Fixture struct {
 	Store       *store.Store
-	Secrets     vault.API // what the vault is kept in; not over the wire
+	Secrets     vault.API // behind the vault; its calls are not traced
 	Vault       *Vault
 	Carrier     *Carrier
-	Client      *auspost.Client // what Carrier asks
+	Client      *auspost.Client // behind Carrier
 	Connections *connection.Service
 	Accounts    *account.Service
-	Transport   *calltrace.Transport // of a fixture on the engines
-	Clock       time.Time            // what Now tells; it moves by Pass
-	URL         string               // of the API, where it is set
-	Keys        map[string]string    // the API keys, by "account 71" and "partner 5"
+	Transport   *calltrace.Transport // traces the calls of a fixture on the engines
+	Clock       time.Time            // the time of Now
+	URL         string               // of the API; may be empty
+	Keys        map[string]string    // the API keys, by "account 71", "partner 5" and so on
 
 	t       testing.TB
 	mu      sync.Mutex
 	engines Engines
-	table   string // its name
-	prefix  string // of the secrets' names
+	table   string // name of the table
+	prefix  string // prefix of the secrets' names
 	routes  []httpapi.Route
 }
 
-// Charge accounts of Australia Post's for which all goes well.
+// Account numbers of Australia Post for which the simulator answers well.
 const (
 	Number      = "0000123400"
 	OtherNumber = "0000456700"
 )
 
-// InMemory makes a fixture that calls nobody.
+// InMemory returns a fixture without remote calls.
 func InMemory(tb testing.TB) *Fixture {
 	tb.Helper()
 	d := EmptyInMemory(tb)
-	d.open()
+	d.addAccounts()
 	return d
 }
 
-// EmptyInMemory is InMemory without a partner or an account.
+// EmptyInMemory is InMemory without partners and accounts.
 func EmptyInMemory(tb testing.TB) *Fixture {
 	tb.Helper()
 	d := newFixture(tb)
 	d.Store, d.Secrets = storetest.NewMemory().Store, vaulttest.NewMemory()
 	d.prefix = "test/carrier/"
-	d.furnish(vault.New(d.Secrets, d.prefix), auspost.Options{
+	d.addServices(vault.New(d.Secrets, d.prefix), auspost.Options{
 		BaseURL: simulator.BaseURL, Transport: hurried{simulator.NewTransport(simulator.WithClock(d.Now))},
 		Sleep: func(context.Context, time.Duration) error { return nil },
 	})
 	return d
 }
 
-// hurried times out at once where the simulator would not answer.
+// hurried times out at once for numbers that the simulator does not answer in
+// time.
 type hurried struct{ http.RoundTripper }
 
-// RoundTrip answers a request.
+// RoundTrip sends a request.
 func (h hurried) RoundTrip(r *http.Request) (*http.Response, error) {
 	if strings.HasSuffix(r.URL.Path, "54") {
 		return nil, context.DeadlineExceeded
@@ -126,34 +126,34 @@ func (h hurried) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // Engines are DynamoDB Local and MiniStack.
 type Engines struct {
-	// Tap, if it is there, stands between a fixture's store and its client.
+	// Tap wraps the DynamoDB client of a fixture's store; may be nil.
 	Tap func(*dynamodb.Client) kit.API
 
-	table, secrets string // their addresses; without secrets the vault is in memory
+	table, secrets string // URLs; without secrets the vault is in memory
 }
 
-// StartTable starts DynamoDB Local alone: the vault of its desks is in memory.
+// StartTable starts DynamoDB Local only; the vault of its fixtures is in memory.
 func StartTable(tb testing.TB) Engines {
 	tb.Helper()
 	return Engines{table: calltrace.Emulator(tb, emulator.StartDynamoDBLocal)}
 }
 
-// StartEngines starts them for the length of a test.
+// StartEngines starts both until the test ends.
 func StartEngines(tb testing.TB) Engines {
 	tb.Helper()
 	return Engines{table: calltrace.Emulator(tb, emulator.StartDynamoDBLocal), secrets: calltrace.Emulator(tb, emulator.StartMiniStack)}
 }
 
-// OnEngines makes a fixture with a table of its own, of this name, and secrets
-// under it.
+// OnEngines returns a fixture with its own table of this name, which is also the
+// prefix of its secrets' names.
 func OnEngines(tb testing.TB, e Engines, name string) *Fixture {
 	tb.Helper()
 	d := EmptyOnEngines(tb, e, name)
-	d.open()
+	d.addAccounts()
 	return d
 }
 
-// EmptyOnEngines is OnEngines without a partner or an account.
+// EmptyOnEngines is OnEngines without partners and accounts.
 func EmptyOnEngines(tb testing.TB, e Engines, name string) *Fixture {
 	tb.Helper()
 	d := newFixture(tb)
@@ -162,9 +162,9 @@ func EmptyOnEngines(tb testing.TB, e Engines, name string) *Fixture {
 	return d
 }
 
-// Process is another process of the function, over the same table and secrets,
-// with the time of now. It shares nothing else with the fixture, so that it can be
-// killed: Process().Wire.DieAfter.
+// Process returns a fixture of another process with the same table, secrets, keys
+// and time. It shares nothing else, so that it can be killed with
+// Process().Transport.DieAfter.
 func (d *Fixture) Process() *Fixture {
 	d.t.Helper()
 	p := newFixture(d.t)
@@ -173,7 +173,7 @@ func (d *Fixture) Process() *Fixture {
 	return p
 }
 
-// connect makes what a process on the engines works with.
+// connect makes the clients and services of a process on the engines.
 func (d *Fixture) connect(e Engines, name string) {
 	d.t.Helper()
 	d.engines, d.table, d.prefix = e, name, name+"/carrier/"
@@ -192,12 +192,12 @@ func (d *Fixture) connect(e Engines, name string) {
 		table = e.Tap(client)
 	}
 	d.Store = store.New(table, name, kit.Options{})
-	d.furnish(vault.New(secrets, d.prefix), auspost.Options{
+	d.addServices(vault.New(secrets, d.prefix), auspost.Options{
 		BaseURL: simulator.BaseURL, Transport: d.Transport, Sleep: func(context.Context, time.Duration) error { return nil },
 	})
 }
 
-// Items are all that the table of a fixture on the engines holds, read past the wire.
+// Items reads all items of the table of a fixture on the engines, untraced.
 func (d *Fixture) Items() []map[string]types.AttributeValue {
 	d.t.Helper()
 	client := dynamodb.NewFromConfig(emulator.Config(d.engines.table))
@@ -211,22 +211,22 @@ func newFixture(tb testing.TB) *Fixture {
 	return &Fixture{t: tb, Clock: time.Date(2026, 3, 1, 0, 0, 30, 0, time.UTC), Keys: map[string]string{}}
 }
 
-// Now is the fixture's clock.
+// Now returns the fixture's time.
 func (d *Fixture) Now() time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.Clock
 }
 
-// Pass lets time pass.
+// Pass advances the clock.
 func (d *Fixture) Pass(by time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.Clock = d.Clock.Add(by)
 }
 
-// furnish makes the vault, the carrier and the connection service.
-func (d *Fixture) furnish(v *vault.Vault, carriers auspost.Options) {
+// addServices makes the vault, the carrier and the services.
+func (d *Fixture) addServices(v *vault.Vault, carriers auspost.Options) {
 	d.t.Helper()
 	client, err := auspost.New(carriers)
 	d.ok(err)
@@ -240,8 +240,8 @@ func (d *Fixture) furnish(v *vault.Vault, carriers auspost.Options) {
 	}
 }
 
-// open makes partners and accounts.
-func (d *Fixture) open() {
+// addAccounts adds the partners and accounts.
+func (d *Fixture) addAccounts() {
 	d.t.Helper()
 	for _, id := range []int64{5, 6} {
 		d.AddPartner(account.Partner{ID: id})
@@ -251,35 +251,35 @@ func (d *Fixture) open() {
 	}
 }
 
-// AddPartner makes a partner now, of production unless it says otherwise, whose key
-// is "partner <id>".
+// AddPartner creates a partner, by default of production, and its key
+// "partner <id>".
 func (d *Fixture) AddPartner(p account.Partner) {
 	d.t.Helper()
 	p.Environment = cmp.Or(p.Environment, carrier.Production)
-	d.key("partner", p.ID, account.APIKey{PartnerID: p.ID, Environment: p.Environment, DefaultCountryCode: p.DefaultCountryCode}, func(k account.APIKey) error {
+	d.addKey("partner", p.ID, account.APIKey{PartnerID: p.ID, Environment: p.Environment, DefaultCountryCode: p.DefaultCountryCode}, func(k account.APIKey) error {
 		return d.Store.CreatePartner(d.t.Context(), p, k, effects.Effects{}, d.Clock)
 	})
 }
 
-// AddAccount makes an account now, of production unless it says otherwise, and
-// returns its key, which is "account <id>".
+// AddAccount creates an account, by default of production, and returns its key
+// "account <id>".
 func (d *Fixture) AddAccount(a account.Account) account.APIKey {
 	d.t.Helper()
 	a.Environment, a.EmailKey, a.CreatedAt, a.ModifiedAt = cmp.Or(a.Environment, carrier.Production), email.Key(a.Email), d.Now(), d.Now()
 	key := account.APIKey{PartnerID: a.PartnerID, AccountID: a.ID, Environment: a.Environment, Description: "Created with the account"}
-	return d.key("account", a.ID, key, func(k account.APIKey) error {
+	return d.addKey("account", a.ID, key, func(k account.APIKey) error {
 		return d.Store.CreateAccount(d.t.Context(), account.NewAccount{Account: a, Key: k}, effects.Effects{}, d.Now())
 	})
 }
 
-// key makes a key, keeps it as keep does, and notes its text.
-func (d *Fixture) key(whose string, id int64, k account.APIKey, keep func(account.APIKey) error) account.APIKey {
+// addKey makes a key, stores it with save, and remembers its text.
+func (d *Fixture) addKey(owner string, id int64, k account.APIKey, save func(account.APIKey) error) account.APIKey {
 	d.t.Helper()
 	k.CreatedAt = d.Now()
 	made, err := account.MakeKey(rand.Reader, k)
 	d.ok(err)
-	d.ok(keep(made.APIKey))
-	d.Keys[whose+" "+strconv.FormatInt(id, 10)] = made.Text.Reveal()
+	d.ok(save(made.APIKey))
+	d.Keys[owner+" "+strconv.FormatInt(id, 10)] = made.Text.Reveal()
 	return made.APIKey
 }
 
@@ -290,28 +290,28 @@ func (d *Fixture) ok(err error) {
 	}
 }
 
-// SecretName is that of a connection of the account.
+// SecretName returns the name of the secret of a connection of Account.
 func (d *Fixture) SecretName(id string) string {
 	return d.prefix + strconv.FormatInt(Account, 10) + "/" + id
 }
 
-// Auth authenticates by the fixture's keys.
+// Auth returns an authenticator with the fixture's keys.
 func (d *Fixture) Auth() *auth.Auth {
 	return &auth.Auth{Keys: d.Store, Now: d.Now, Limits: auth.Limits{Production: 1_000_000, Sandbox: 1_000_000}}
 }
 
-// Sealer seals under a secret of its own.
+// Sealer returns a sealer with a fixed secret.
 func (d *Fixture) Sealer() *seal.Sealer {
 	return seal.New(func(context.Context) (secret.Text, error) {
 		return secret.New("the service secret of the tests"), nil
 	})
 }
 
-// Serve makes these the routes of Do, which takes the first one that matches.
+// Serve sets the routes of Do, which takes the first one that matches.
 func (d *Fixture) Serve(routes ...httpapi.Route) { d.routes = routes }
 
-// Do makes a request with one of the keys, "" for none; headers are pairs. The
-// target is a path, percent-encoded, and its query.
+// Do makes a request with the key of who, or without a key for "". The target is
+// a percent-encoded path with its query; headers are names and values by turns.
 func (d *Fixture) Do(who, method, target, body string, headers ...string) events.APIGatewayProxyResponse {
 	d.t.Helper()
 	return d.DoWithin(context.Background(), who, method, target, body, headers...)
@@ -354,7 +354,7 @@ func (d *Fixture) DoWithin(ctx context.Context, who, method, target, body string
 	return resp
 }
 
-// match tells whether a path is of a resource, and fills in its parameters.
+// match tells whether a path belongs to a resource, and fills in its parameters.
 func match(resource, path string, params map[string]string) bool {
 	want, got := strings.Split(resource, "/"), strings.Split(path, "/")
 	if len(want) != len(got) {
@@ -372,9 +372,8 @@ func match(resource, path string, params map[string]string) bool {
 	return true
 }
 
-// Problems is an error answer as a test names it: the status, then of each
-// problem its code, its field, the account that exists, and the category of its
-// diagnosis.
+// Problems returns the status of an error answer, then a text for each problem:
+// its code, field, existing account and the category of its diagnosis.
 func Problems(tb testing.TB, resp events.APIGatewayProxyResponse) []string {
 	tb.Helper()
 	var e httpapi.Envelope
@@ -398,7 +397,7 @@ func Problems(tb testing.TB, resp events.APIGatewayProxyResponse) []string {
 	return all
 }
 
-// Read decodes an answer of this status.
+// Read decodes an answer that must have this status.
 func Read[T any](tb testing.TB, resp events.APIGatewayProxyResponse, status int) T {
 	tb.Helper()
 	var body T
@@ -408,7 +407,7 @@ func Read[T any](tb testing.TB, resp events.APIGatewayProxyResponse, status int)
 	return body
 }
 
-// Link links a number of Australia Post's to the account, with the fixture's
+// Link links an account number of Australia Post to Account, with the fixture's
 // credentials.
 func (d *Fixture) Link(number string) connection.Connection {
 	d.t.Helper()
@@ -422,12 +421,12 @@ func (d *Fixture) Link(number string) connection.Connection {
 	return *conn
 }
 
-// Credentials are a key and a secret.
+// Credentials returns credentials with a key and a secret.
 func Credentials(key, secretText string) connection.Credentials {
 	return connection.Credentials{APIKey: secret.New(key), APISecret: secret.New(secretText)}
 }
 
-// Row is a connection of the account as it is stored.
+// Row reads a connection of Account from the table.
 func (d *Fixture) Row(id string) connection.Connection {
 	d.t.Helper()
 	conn, err := d.Store.Connection(d.t.Context(), Account, id)
@@ -435,7 +434,7 @@ func (d *Fixture) Row(id string) connection.Connection {
 	return conn
 }
 
-// Holders are the connections of the account that hold a number.
+// Holders reads the carrier_ids of Account that hold a number.
 func (d *Fixture) Holders(number string) []string {
 	d.t.Helper()
 	l, err := d.Store.Load(d.t.Context(), Account, store.Want{Now: d.Clock, Number: &connection.Number{Carrier: carrier.AustraliaPost, Number: number}})
@@ -443,7 +442,7 @@ func (d *Fixture) Holders(number string) []string {
 	return l.LinkedAs
 }
 
-// History is what is kept of the connection's checks, the newest first.
+// History reads the history of a connection, newest first.
 func (d *Fixture) History(id string) []connection.HistoryEntry {
 	d.t.Helper()
 	entries, _, err := d.Store.History(d.t.Context(), Account, id, nil, 0, 100, d.Clock)
@@ -451,10 +450,10 @@ func (d *Fixture) History(id string) []connection.HistoryEntry {
 	return entries
 }
 
-// Vault is a vault that fails where it is told to.
+// Vault is a vault with calls that can fail.
 type Vault struct {
 	*vault.Vault
-	Fail func(method string) error // nil: nowhere
+	Fail func(method string) error // the error of a call; nil: none fails
 }
 
 func (v *Vault) fails(method string) error {
@@ -464,7 +463,7 @@ func (v *Vault) fails(method string) error {
 	return v.Fail(method)
 }
 
-// Create is the vault's.
+// Create calls the vault, unless Fail returns an error. So do the others.
 func (v *Vault) Create(ctx context.Context, account int64, id, token string, c connection.Credentials) (string, error) {
 	if err := v.fails("Create"); err != nil {
 		return "", err
@@ -472,7 +471,7 @@ func (v *Vault) Create(ctx context.Context, account int64, id, token string, c c
 	return v.Vault.Create(ctx, account, id, token, c)
 }
 
-// Get is the vault's.
+// Get calls the vault.
 func (v *Vault) Get(ctx context.Context, account int64, id, version string) (connection.Credentials, error) {
 	if err := v.fails("Get"); err != nil {
 		return connection.Credentials{}, err
@@ -480,7 +479,7 @@ func (v *Vault) Get(ctx context.Context, account int64, id, version string) (con
 	return v.Vault.Get(ctx, account, id, version)
 }
 
-// Stage is the vault's.
+// Stage calls the vault.
 func (v *Vault) Stage(ctx context.Context, account int64, id, token string, c connection.Credentials) (string, error) {
 	if err := v.fails("Stage"); err != nil {
 		return "", err
@@ -488,7 +487,7 @@ func (v *Vault) Stage(ctx context.Context, account int64, id, token string, c co
 	return v.Vault.Stage(ctx, account, id, token, c)
 }
 
-// Align is the vault's.
+// Align calls the vault.
 func (v *Vault) Align(ctx context.Context, account int64, id, version string) error {
 	if err := v.fails("Align"); err != nil {
 		return err
@@ -496,7 +495,7 @@ func (v *Vault) Align(ctx context.Context, account int64, id, version string) er
 	return v.Vault.Align(ctx, account, id, version)
 }
 
-// Delete is the vault's.
+// Delete calls the vault.
 func (v *Vault) Delete(ctx context.Context, account int64, id string, days int) error {
 	if err := v.fails("Delete"); err != nil {
 		return err
@@ -504,27 +503,27 @@ func (v *Vault) Delete(ctx context.Context, account int64, id string, days int) 
 	return v.Vault.Delete(ctx, account, id, days)
 }
 
-// Carrier is the simulator, unless it is told what to answer.
+// Carrier is the simulator, or gives a fixed answer, and records its calls.
 type Carrier struct {
 	Real      connection.Carrier
 	Reading   *connection.Reading // the answer; nil: the simulator's
-	Meanwhile func()              // while it is asked, once
+	Meanwhile func()              // runs once, during the next call
 
 	mu    sync.Mutex
 	asked []Question
 }
 
-// Question is one check that the carrier was asked for.
+// Question is a call of the carrier.
 type Question struct {
 	Account connection.ChargeAccount
 	Check   int
 }
 
-// GetAccount is a check.
+// GetAccount records the call and answers it.
 func (c *Carrier) GetAccount(ctx context.Context, account connection.ChargeAccount, check int) connection.Reading {
 	c.mu.Lock()
 	asked := account
-	asked.Again = nil // of no interest, and nothing to compare
+	asked.Again = nil // a function cannot be compared
 	c.asked = append(c.asked, Question{asked, check})
 	meanwhile := c.Meanwhile
 	c.Meanwhile = nil
@@ -538,7 +537,7 @@ func (c *Carrier) GetAccount(ctx context.Context, account connection.ChargeAccou
 	return c.Real.GetAccount(ctx, account, check)
 }
 
-// Asked are the checks since it was last asked for them.
+// Asked returns the calls since the last Asked.
 func (c *Carrier) Asked() []Question {
 	c.mu.Lock()
 	defer c.mu.Unlock()

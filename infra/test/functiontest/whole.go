@@ -13,9 +13,9 @@ import (
 	"carrierlink/shared/connection"
 )
 
-// One checks that table and vault tell of exactly one connection, and the same:
-// it holds its number, its credentials are those, and nobody is at work on it.
-// It returns the row.
+// One checks that table and vault hold exactly one connection and agree about it:
+// it holds this number, has these credentials, and no work is going on. It returns
+// the row.
 func (d *Fixture) One(t *testing.T, number string, c connection.Credentials) connection.Connection {
 	t.Helper()
 	row := d.only(t)
@@ -24,14 +24,14 @@ func (d *Fixture) One(t *testing.T, number string, c connection.Credentials) con
 	}
 	d.counts(t, row, 1)
 	if stored, err := d.Vault.Get(t.Context(), Account, row.ID, row.SecretVersion); err != nil || !stored.Equal(c) || row.CredentialID != connection.CredentialID(c.APIKey) {
-		t.Errorf("the credentials of the row are others, or can not be read: %v", err)
+		t.Errorf("the row names other credentials, or they cannot be read: %v", err)
 	}
 	snap, err := d.Store.Snapshot(t.Context(), Account, row.ID)
 	if err != nil || snap == nil {
 		t.Fatalf("the snapshot: %v, %v", snap, err)
 	}
 	if raw, err := snap.Raw(); err != nil || !strings.Contains(string(raw), number) || connection.SnapshotHash(raw) != row.ContractHash {
-		t.Errorf("the snapshot is another one: %v", err)
+		t.Errorf("the snapshot does not belong to the row: %v", err)
 	}
 	secret := d.secret(t, row.ID)
 	if secret.DeletedDate != nil {
@@ -45,7 +45,8 @@ func (d *Fixture) One(t *testing.T, number string, c connection.Credentials) con
 	return row
 }
 
-// Gone checks that the one connection is disconnected, and what is left of it.
+// Gone checks that the only connection is disconnected, has neither number nor
+// snapshot, and that its secret is scheduled for deletion.
 func (d *Fixture) Gone(t *testing.T) {
 	t.Helper()
 	row := d.only(t)
@@ -54,7 +55,7 @@ func (d *Fixture) Gone(t *testing.T) {
 	}
 	d.counts(t, row, 0)
 	if snap, err := d.Store.Snapshot(t.Context(), Account, row.ID); err != nil || snap != nil {
-		t.Errorf("the snapshot is there: %v", err)
+		t.Errorf("the snapshot still exists: %v", err)
 	}
 	if d.secret(t, row.ID).DeletedDate == nil {
 		t.Error("the secret is not scheduled for deletion")
@@ -64,7 +65,8 @@ func (d *Fixture) Gone(t *testing.T) {
 	}
 }
 
-// Nothing checks that there is no trace of a connection, nor of a secret.
+// Nothing checks that there is neither a number, a count nor a secret of a
+// connection.
 func (d *Fixture) Nothing(t *testing.T) {
 	t.Helper()
 	d.counts(t, connection.Connection{AccountNumber: Number}, 0)
@@ -73,7 +75,7 @@ func (d *Fixture) Nothing(t *testing.T) {
 	}
 }
 
-// only is the one row that the account has, of whatever status.
+// only returns the only row of Account, of any status.
 func (d *Fixture) only(t *testing.T) connection.Connection {
 	t.Helper()
 	rows, err := d.Store.AllConnections(t.Context(), Account)
@@ -83,7 +85,7 @@ func (d *Fixture) only(t *testing.T) connection.Connection {
 	return rows[0]
 }
 
-// counts checks who holds which number, and the account's count.
+// counts checks the holders of the numbers, and the account's count of carriers.
 func (d *Fixture) counts(t *testing.T, row connection.Connection, want int) {
 	t.Helper()
 	for _, number := range slices.Compact([]string{row.AccountNumber, Number, OtherNumber}) {
@@ -101,7 +103,7 @@ func (d *Fixture) counts(t *testing.T, row connection.Connection, want int) {
 	}
 }
 
-// secret describes the one secret that the account has.
+// secret describes the only secret of Account.
 func (d *Fixture) secret(t *testing.T, id string) *secretsmanager.DescribeSecretOutput {
 	t.Helper()
 	name := d.SecretName(id)
@@ -115,7 +117,7 @@ func (d *Fixture) secret(t *testing.T, id string) *secretsmanager.DescribeSecret
 	return secret
 }
 
-// secretNames are the names of the account's secrets, on the engines.
+// secretNames lists the secrets of Account on the engines.
 func (d *Fixture) secretNames(t *testing.T) []string {
 	t.Helper()
 	client, ok := d.Secrets.(*secretsmanager.Client)

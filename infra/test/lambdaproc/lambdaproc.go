@@ -1,6 +1,6 @@
-// Package lambdaproc builds the functions as they are deployed and runs them as
-// processes of this machine, with a Lambda Runtime API in front: for tests that
-// kill a process, and for benchmarks that weigh one.
+// Package lambdaproc builds the functions as they are deployed, and runs them as
+// processes of this machine behind a Lambda Runtime API, for tests that kill a
+// process and for benchmarks that measure one.
 package lambdaproc
 
 import (
@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// Build makes the binary of one package, named by its folder from the root, for
-// an architecture of Go's, with the flags of the Makefile's build target.
+// Build builds the binary of a package, named by its folder below root, with the
+// flags of the Makefile's build target. arch is a GOARCH.
 func Build(ctx context.Context, root, pkg, arch, out string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-tags=lambda.norpc", "-trimpath", "-buildvcs=false", "-gcflags=carrierlink/...=-l", "-ldflags=-s -w -buildid=", "-o", out, "./"+pkg)
 	cmd.Dir = root
@@ -30,18 +30,18 @@ func Build(ctx context.Context, root, pkg, arch, out string) error {
 	return nil
 }
 
-// startWithin is how long a start may take on a machine that is busy with other
-// things; it takes a few hundredths of a second.
+// startWithin is how long a start may take on a busy machine. It usually takes a
+// few hundredths of a second.
 const startWithin = 2 * time.Minute
 
-// Process is a running bootstrap.
+// Process is the running process of a function.
 type Process struct {
 	cmd    *exec.Cmd
 	server *http.Server
-	asked  chan struct{} // it asked for its next event
+	asked  chan struct{} // receives when the process asks for its next event
 	next   chan event
 	answer chan answer
-	ended  chan struct{} // the process is gone
+	ended  chan struct{} // closed when the process has ended
 }
 
 type event struct {
@@ -54,9 +54,9 @@ type answer struct {
 	failed bool
 }
 
-// Start runs a bootstrap with an environment and nothing else in it, and returns
-// once it asks for its first event, with how long that took. What it writes goes
-// to log.
+// Start starts a binary with exactly these environment variables and its output in
+// log. It returns when the process asks for its first event, with the time that
+// this took.
 func Start(ctx context.Context, file string, env []string, log io.Writer) (*Process, time.Duration, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -87,11 +87,11 @@ func Start(ctx context.Context, file string, env []string, log io.Writer) (*Proc
 		return nil, 0, fmt.Errorf("%s ended before it asked for an event", file)
 	case <-time.After(startWithin):
 		p.Kill()
-		return nil, 0, fmt.Errorf("%s did not ask for an event", file)
+		return nil, 0, fmt.Errorf("%s did not ask for an event within %s", file, startWithin)
 	}
 }
 
-// runtimeAPI speaks the calls of the Runtime API that a bootstrap makes.
+// runtimeAPI serves the calls of the Runtime API that a function makes.
 func (p *Process) runtimeAPI(w http.ResponseWriter, r *http.Request) {
 	if strings.HasSuffix(r.URL.Path, "/invocation/next") {
 		p.asked <- struct{}{}
@@ -113,8 +113,9 @@ func (p *Process) runtimeAPI(w http.ResponseWriter, r *http.Request) {
 // answered.
 var ErrKilled = errors.New("the process ended before it answered")
 
-// Invoke hands an event over and waits for the answer, which is decoded into
-// out, and for the next question. The function has until the deadline.
+// Invoke passes an event to the function, which has until the deadline, and waits
+// for its answer and for its request for the next event. It decodes the answer into
+// out, unless out is nil. The error is ErrKilled if the process ended before that.
 func (p *Process) Invoke(in any, deadline time.Time, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -146,7 +147,7 @@ func (p *Process) Invoke(in any, deadline time.Time, out any) error {
 	return nil
 }
 
-// PeakKiB is the most memory that the process ever held.
+// PeakKiB returns the peak memory of the process in KiB.
 func (p *Process) PeakKiB() (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
@@ -160,7 +161,7 @@ func (p *Process) PeakKiB() (int64, error) {
 	return 0, fmt.Errorf("no VmHWM of process %d", p.cmd.Process.Pid)
 }
 
-// Kill ends the process with SIGKILL and waits until it is gone.
+// Kill ends the process with SIGKILL and waits for its end.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.ended
