@@ -18,16 +18,16 @@ type handler struct {
 	metrics     metrics.Counter
 }
 
-// most is how much one run takes up; the next one goes on.
-const most = 500
+// limit is how many connections and accounts one run handles; the next run continues.
+const limit = 500
 
-// run reconciles and reports what it did. The error, of what could not be
-// settled, makes the invocation count as failed, which raises the alarm.
+// run reconciles and returns what it did. An error, for what it could not finish,
+// fails the invocation, which raises the alarm.
 func (h *handler) run(ctx context.Context) (connection.Report, error) {
-	report, err := h.connections.Reconcile(ctx, most)
+	report, err := h.connections.Reconcile(ctx, limit)
 	slog.InfoContext(ctx, "reconciled", slog.Any("report", report))
 	if report.Malformed > 0 {
-		slog.LogAttrs(ctx, slog.LevelError, "entries of by_due that nobody can read were skipped", h.metrics.Count(metrics.Malformed, report.Malformed)...)
+		slog.LogAttrs(ctx, slog.LevelError, "malformed entries of by_due were skipped", h.metrics.Count(metrics.Malformed, report.Malformed)...)
 	}
 	return report, err
 }

@@ -16,20 +16,20 @@ import (
 )
 
 // fixed reports what it is told to.
-type fixed struct {
+type fakeConnections struct {
 	report connection.Report
 	err    error
 	limit  int
 }
 
-func (f *fixed) Reconcile(_ context.Context, limit int) (connection.Report, error) {
+func (f *fakeConnections) Reconcile(_ context.Context, limit int) (connection.Report, error) {
 	f.limit = limit
 	return f.report, f.err
 }
 
 func TestRun(t *testing.T) {
 	broken := errors.New("broken")
-	for name, f := range map[string]*fixed{
+	for name, f := range map[string]*fakeConnections{
 		"fails": {report: connection.Report{LinksUndone: 1, Failed: 1}, err: broken},
 		"skips": {report: connection.Report{Malformed: 3}},
 		"works": {report: connection.Report{ChangesSettled: 2, AccountsFollowed: 3, Left: 4}},
@@ -52,7 +52,7 @@ func TestRun(t *testing.T) {
 				lines, metric = 2, true
 			}
 			if text := log.String(); strings.Count(text, "\n") != lines || !strings.Contains(text, `"links_undone":`) || strings.Contains(text, `"Stage":"test","Malformed":3}`) != metric {
-				t.Errorf("log:\n%s\nwant a line with the report, and one that counts what was skipped", text)
+				t.Errorf("log:\n%s\nwant a line with the report, and one that counts the skipped entries", text)
 			}
 		})
 	}

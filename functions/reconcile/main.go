@@ -1,5 +1,5 @@
-// Reconcile finishes or undoes what crashes left between the table and the
-// vault. It has no route: its rule starts it every quarter of an hour.
+// Reconcile finishes or undoes what crashes left unfinished in the table and the
+// vault. It has no route: a rule starts it every quarter of an hour.
 package main
 
 import (

@@ -9,22 +9,22 @@ import (
 	"carrierlink/shared/schedule"
 )
 
-// worker is what this function needs of shared/refresh.
+// worker is what this function needs of schedule.Worker.
 type worker interface {
 	CheckBatch(ctx context.Context, batch []schedule.Received) (failed []string)
 }
 
 type handler struct{ worker worker }
 
-// work makes the checks of a batch and names the messages that have to come
-// again; the others are done, whatever their carriers said. It never fails: that
-// would bring the whole batch back.
+// work makes the checks of a batch and returns the messages that SQS must deliver
+// again; the others are done, whatever the carriers said. It returns no error: SQS
+// would deliver the whole batch again.
 func (h *handler) work(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
 	batch := make([]schedule.Received, len(event.Records))
 	for i, r := range event.Records {
 		batch[i] = schedule.Received{ID: r.MessageId, Body: r.Body}
 	}
-	// Not null where there is none: MiniStack can not read that.
+	// Never null, which MiniStack cannot read.
 	resp := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
 	for _, id := range h.worker.CheckBatch(ctx, batch) {
 		resp.BatchItemFailures = append(resp.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: id})

@@ -12,13 +12,13 @@ import (
 	"carrierlink/shared/schedule"
 )
 
-// failing is a worker whose messages of certain bodies come again.
-type failing struct {
+// fakeWorker fails messages with certain bodies.
+type fakeWorker struct {
 	bad []string
 	got []schedule.Received
 }
 
-func (w *failing) CheckBatch(_ context.Context, batch []schedule.Received) (failed []string) {
+func (w *fakeWorker) CheckBatch(_ context.Context, batch []schedule.Received) (failed []string) {
 	w.got = batch
 	for _, r := range batch {
 		for _, bad := range w.bad {
@@ -37,7 +37,7 @@ func TestWork(t *testing.T) {
 		{"none fails", "", `{"batchItemFailures":[]}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			w := &failing{bad: strings.Split(tc.bad, "")}
+			w := &fakeWorker{bad: strings.Split(tc.bad, "")}
 			h := &handler{worker: w}
 			var event events.SQSEvent
 			const text = `{"Records":[{"messageId":"1","body":"a"},{"messageId":"2","body":"b"},{"messageId":"3","body":"c"}]}`

@@ -1,5 +1,5 @@
-// Refresh-carrier-account makes the checks that the messages of the refresh
-// queue ask for. It has no route.
+// Refresh-carrier-account makes the checks that the messages of the refresh queues
+// ask for. It has no route.
 package main
 
 import (

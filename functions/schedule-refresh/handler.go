@@ -11,17 +11,15 @@ import (
 )
 
 type handler struct {
-	pass   func(context.Context) (schedule.Pass, error)
-	passes int           // in a minute
-	window time.Duration // from one to the next
-
+	pass    func(context.Context) (schedule.Pass, error)
+	passes  int           // in a minute
+	window  time.Duration // from one pass to the next
 	metrics metrics.Counter
 }
 
-// run makes the passes of one minute and returns what they did together; the
-// backlog is the last one's. A pass that fails keeps none of those after it from
-// being made: the error, which joins theirs, makes the invocation count as
-// failed.
+// run makes the passes of one minute and returns their sum, with the backlog of the
+// last one. A failed pass does not keep the next from being made; the error, which
+// joins all failures, fails the invocation.
 func (h *handler) run(ctx context.Context) (schedule.Pass, error) {
 	var sum schedule.Pass
 	var errs []error
@@ -33,7 +31,7 @@ func (h *handler) run(ctx context.Context) (schedule.Pass, error) {
 		}
 		p, err := h.pass(ctx)
 		sum.Due, sum.Sent, sum.Probes, sum.Backlog = sum.Due+p.Due, sum.Sent+p.Sent, sum.Probes+p.Probes, p.Backlog
-		sum.Malformed = max(sum.Malformed, p.Malformed) // the same ones in each pass
+		sum.Malformed = max(sum.Malformed, p.Malformed) // each pass skips the same ones
 		if err != nil {
 			errs = append(errs, err)
 		}
@@ -41,19 +39,17 @@ func (h *handler) run(ctx context.Context) (schedule.Pass, error) {
 	slog.InfoContext(ctx, "passes", slog.Int("passes", h.passes), slog.Int("failed", len(errs)),
 		slog.Int("due", sum.Due), slog.Int("sent", sum.Sent), slog.Int("probes", sum.Probes), slog.Int("backlog", sum.Backlog), slog.Int("malformed", sum.Malformed))
 	if sum.Malformed > 0 {
-		slog.LogAttrs(ctx, slog.LevelError, "entries of by_due that nobody can read were skipped", h.metrics.Count(metrics.Malformed, sum.Malformed)...)
+		slog.LogAttrs(ctx, slog.LevelError, "malformed entries of by_due were skipped", h.metrics.Count(metrics.Malformed, sum.Malformed)...)
 	}
 	return sum, errors.Join(errs...)
 }
 
-// wait waits, or returns the context's error when that ends first.
+// wait waits, or returns the context's error if that ends first.
 func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-t.C:
+	case <-time.After(d):
 		return nil
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"carrierlink/shared/schedule"
 )
 
-// TestRunFails: a pass that fails is told of at the end, after those behind it;
-// when the time is up no further one is made.
+// TestRunFails: a failed pass is reported after the remaining passes; when the time
+// is up, no further pass is made.
 func TestRunFails(t *testing.T) {
 	first, third := errors.New("first"), errors.New("third")
 	one := schedule.Pass{Due: 1, Sent: 2, Probes: 3, Backlog: 4, Malformed: 5}
@@ -28,7 +28,7 @@ func TestRunFails(t *testing.T) {
 	}{
 		{"two passes fail", time.Hour, []error{first, nil, third}, schedule.Pass{Due: 3, Sent: 6, Probes: 9, Backlog: 4, Malformed: 5}, 3, []error{first, third}},
 		{"the time is up", 39 * time.Second, []error{nil, nil, nil}, schedule.Pass{Due: 2, Sent: 4, Probes: 6, Backlog: 4, Malformed: 5}, 2, []error{context.DeadlineExceeded}},
-		{"a failure, and the time is up", 19 * time.Second, []error{first, nil, nil}, one, 1, []error{first, context.DeadlineExceeded}},
+		{"a pass fails, and the time is up", 19 * time.Second, []error{first, nil, nil}, one, 1, []error{first, context.DeadlineExceeded}},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -57,8 +57,8 @@ func TestRunFails(t *testing.T) {
 	}
 }
 
-// TestRun: the passes begin evenly over the minute, whatever each takes; one that
-// took too long is followed at once.
+// TestRun: the passes start at even intervals, however long each takes; the next pass
+// starts at once after one that took too long.
 func TestRun(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -77,7 +77,7 @@ func TestRun(t *testing.T) {
 				var begun []time.Duration
 				h := &handler{passes: tc.passes, window: time.Minute / time.Duration(tc.passes), metrics: metrics.Counter{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
 					begun = append(begun, time.Since(start))
-					time.Sleep(tc.takes[len(begun)-1]) // in a bubble
+					time.Sleep(tc.takes[len(begun)-1]) // virtual time
 					return schedule.Pass{Due: len(begun), Sent: 10, Probes: 1, Backlog: len(begun)}, nil
 				}}
 				got, err := h.run(t.Context())
@@ -85,7 +85,7 @@ func TestRun(t *testing.T) {
 					t.Fatal(err)
 				}
 				if diff := cmp.Diff(tc.want, begun); diff != "" {
-					t.Errorf("passes begin at (-want +got):\n%s", diff)
+					t.Errorf("passes start at (-want +got):\n%s", diff)
 				}
 				n := tc.passes
 				if diff := cmp.Diff(schedule.Pass{Due: n * (n + 1) / 2, Sent: 10 * n, Probes: n, Backlog: n}, got); diff != "" {

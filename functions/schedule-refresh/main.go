@@ -1,5 +1,5 @@
-// Schedule-refresh sends the connections whose check is due to the refresh
-// queues. It has no route: its rule starts it once a minute.
+// Schedule-refresh sends a message to the refresh queues for each connection whose
+// check is due. It has no route: a rule starts it once a minute.
 package main
 
 import (
@@ -16,8 +16,8 @@ import (
 
 func main() { app.Main(wire) }
 
-// mostPasses is how many passes fit into a minute: each looks at all the index.
-const mostPasses = 6
+// maxPasses is how many passes fit into a minute: each reads the whole index.
+const maxPasses = 6
 
 func wire(env *app.Env) any {
 	h, _ := build(env)
@@ -26,7 +26,7 @@ func wire(env *app.Env) any {
 
 func build(env *app.Env) (*handler, *schedule.Dispatcher) {
 	passes := env.Count("SCHEDULE_PASSES_PER_MINUTE")
-	if passes > mostPasses {
+	if passes > maxPasses {
 		env.Check("SCHEDULE_PASSES_PER_MINUTE", errors.New("at most 6"))
 	}
 	window := time.Minute / time.Duration(max(passes, 1))

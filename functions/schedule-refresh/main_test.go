@@ -9,7 +9,7 @@ import (
 	"carrierlink/shared/app/apptest"
 )
 
-// TestWire also tests values that are refused.
+// TestWire also tests the limits of SCHEDULE_PASSES_PER_MINUTE.
 func TestWire(t *testing.T) {
 	full := apptest.Wire(t, build, "TABLE_NAME", "QUEUE_URL: Production.Queue.url", "SANDBOX_QUEUE_URL: Sandbox.Queue.url",
 		"REFRESHES_PER_MINUTE: Production.PerMinute", "SANDBOX_REFRESHES_PER_MINUTE: Sandbox.PerMinute", "SCHEDULE_PASSES_PER_MINUTE: passes", "REFUSAL_GAP_SECONDS", "SCHEDULE_SPEED", "STAGE")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,13 +12,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"carrierlink/shared/schedule"
 )
 
-// queue is the refresh queue in SQS.
+// queue is a refresh queue in SQS.
 type queue struct {
 	api sqsAPI
 	url string
@@ -29,16 +31,16 @@ type sqsAPI interface {
 	SendMessageBatch(context.Context, *sqs.SendMessageBatchInput, ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error)
 }
 
-// batchSize is how many messages SQS takes at once.
+// batchSize is how many messages SQS accepts in one call.
 const batchSize = 10
 
-// atOnce is how many batches are sent side by side: as many as the SDK's HTTP
-// client keeps connections to one host. One after the other, at 20 ms each, the
-// 2,000 batches of 20,000 checks would take most of their minute.
-const atOnce = 10
+// maxConcurrent is how many batches are sent concurrently: as many as the SDK's HTTP
+// client keeps connections to one host. In sequence, at 20 ms each, the 2,000 batches
+// of 20,000 checks would take most of their minute.
+const maxConcurrent = 10
 
-// Backlog adds up the messages that wait, that are delayed and that are being
-// worked on. SQS knows each number about, not exactly.
+// Backlog returns the sum of the messages that are waiting, delayed and in work. SQS
+// gives approximate numbers.
 func (q *queue) Backlog(ctx context.Context) (int, error) {
 	names := []types.QueueAttributeName{
 		types.QueueAttributeNameApproximateNumberOfMessages,
@@ -53,21 +55,21 @@ func (q *queue) Backlog(ctx context.Context) (int, error) {
 	for _, name := range names {
 		n, err := strconv.Atoi(out.Attributes[string(name)])
 		if err != nil {
-			return 0, fmt.Errorf("the queue's %s is no number: %w", name, err)
+			return 0, fmt.Errorf("the queue's %s is not a number: %w", name, err)
 		}
 		sum += n
 	}
 	return sum, nil
 }
 
-// Send sends all that can be sent, batches side by side: the error tells how
-// many messages could not.
+// Send sends messages in concurrent batches. It sends as many as it can; the error
+// tells how many it could not, and why one of them was refused.
 func (q *queue) Send(ctx context.Context, messages []schedule.Delayed) error {
 	batches := slices.Collect(slices.Chunk(messages, batchSize))
 	lost, errs := make([]int, len(batches)), make([]error, len(batches))
 	var next atomic.Int64
 	var sending sync.WaitGroup
-	for range min(atOnce, len(batches)) {
+	for range min(maxConcurrent, len(batches)) {
 		sending.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(batches)); i = next.Add(1) - 1 {
 				lost[i], errs[i] = q.sendBatch(ctx, batches[i])
@@ -82,13 +84,12 @@ func (q *queue) Send(ctx context.Context, messages []schedule.Delayed) error {
 	if sum == 0 {
 		return nil
 	}
-	// Where one fails all often do, and alike.
 	first := slices.IndexFunc(errs, func(err error) bool { return err != nil })
 	return fmt.Errorf("%d of %d messages were not sent: %w", sum, len(messages), errs[first])
 }
 
-// sendBatch tells how many messages of a batch were not sent, and why one of
-// them was not.
+// sendBatch sends one batch. It returns how many messages were not sent, and why one
+// of them was not; SQS's own text, which may quote a message, is left out.
 func (q *queue) sendBatch(ctx context.Context, batch []schedule.Delayed) (lost int, err error) {
 	in := &sqs.SendMessageBatchInput{QueueUrl: &q.url}
 	for i, m := range batch {
@@ -98,7 +99,7 @@ func (q *queue) sendBatch(ctx context.Context, batch []schedule.Delayed) (lost i
 		}
 		id, text := strconv.Itoa(i), string(body)
 		in.Entries = append(in.Entries, types.SendMessageBatchRequestEntry{
-			Id: &id, MessageBody: &text, DelaySeconds: int32(m.Delay / time.Second), //nolint:gosec // of a minute's window
+			Id: &id, MessageBody: &text, DelaySeconds: int32(m.Delay / time.Second), //nolint:gosec // less than a minute
 		})
 	}
 	out, err := q.api.SendMessageBatch(ctx, in)
@@ -106,15 +107,7 @@ func (q *queue) sendBatch(ctx context.Context, batch []schedule.Delayed) (lost i
 	case err != nil:
 		return len(batch), err
 	case len(out.Failed) > 0:
-		return len(out.Failed), errors.New(code(out.Failed[0]))
+		return len(out.Failed), errors.New("SQS: " + cmp.Or(aws.ToString(out.Failed[0].Code), "no reason given"))
 	}
 	return 0, nil
-}
-
-// code is why SQS refused a message, without its text, which may quote it.
-func code(e types.BatchResultErrorEntry) string {
-	if e.Code == nil {
-		return "SQS gives no reason"
-	}
-	return "SQS answers " + *e.Code
 }

@@ -24,22 +24,22 @@ import (
 	"carrierlink/shared/schedule"
 )
 
-// partial is an SQS that refuses the messages of some accounts, and whole
-// batches that hold one of others.
-type partial struct {
+// fakeSQS refuses the messages of some accounts, and whole batches with a message of
+// others.
+type fakeSQS struct {
 	attributes map[string]string
 	refused    map[int64]string // account: code
 	broken     map[int64]error
 
-	mu      sync.Mutex // batches come side by side
+	mu      sync.Mutex // batches arrive concurrently
 	batches [][]types.SendMessageBatchRequestEntry
 }
 
-func (p *partial) GetQueueAttributes(context.Context, *sqs.GetQueueAttributesInput, ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error) {
+func (p *fakeSQS) GetQueueAttributes(context.Context, *sqs.GetQueueAttributesInput, ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error) {
 	return &sqs.GetQueueAttributesOutput{Attributes: p.attributes}, nil
 }
 
-func (p *partial) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInput, _ ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error) {
+func (p *fakeSQS) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInput, _ ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.batches = append(p.batches, in.Entries)
@@ -63,7 +63,7 @@ func (p *partial) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchIn
 	return out, nil
 }
 
-// numbered are messages of the accounts 1 to n, each a second after the last.
+// numbered returns messages of the accounts 1 to n, each delayed by another second.
 func numbered(n int) []schedule.Delayed {
 	var all []schedule.Delayed
 	for i := range n {
@@ -77,14 +77,14 @@ func TestSendFails(t *testing.T) {
 	broken := errors.New("broken")
 	tests := []struct {
 		name string
-		api  *partial
+		api  *fakeSQS
 		want string
 	}{
-		{"one is refused", &partial{refused: map[int64]string{3: "InternalError"}}, "1 of 25 messages were not sent: SQS answers InternalError"},
-		{"some of two batches", &partial{refused: map[int64]string{3: "A", 4: "B", 14: "C"}}, "3 of 25 messages were not sent: SQS answers A"},
-		{"without a reason", &partial{refused: map[int64]string{3: ""}}, "1 of 25 messages were not sent: SQS gives no reason"},
-		{"a batch is", &partial{broken: map[int64]error{13: broken}}, "10 of 25 messages were not sent: broken"},
-		{"the last one, and one before", &partial{refused: map[int64]string{3: "A"}, broken: map[int64]error{21: broken}}, "6 of 25 messages were not sent: SQS answers A"},
+		{"one is refused", &fakeSQS{refused: map[int64]string{3: "InternalError"}}, "1 of 25 messages were not sent: SQS: InternalError"},
+		{"some of two batches are refused", &fakeSQS{refused: map[int64]string{3: "A", 4: "B", 14: "C"}}, "3 of 25 messages were not sent: SQS: A"},
+		{"one is refused without a reason", &fakeSQS{refused: map[int64]string{3: ""}}, "1 of 25 messages were not sent: SQS: no reason given"},
+		{"a batch fails", &fakeSQS{broken: map[int64]error{13: broken}}, "10 of 25 messages were not sent: broken"},
+		{"the last batch fails, and one is refused before", &fakeSQS{refused: map[int64]string{3: "A"}, broken: map[int64]error{21: broken}}, "6 of 25 messages were not sent: SQS: A"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -100,9 +100,9 @@ func TestSendFails(t *testing.T) {
 	}
 }
 
-// TestBacklog: those that wait, that are delayed, and that are being worked on.
+// TestBacklog: messages that are waiting, delayed and in work count.
 func TestBacklog(t *testing.T) {
-	q := &queue{api: &partial{attributes: map[string]string{
+	q := &queue{api: &fakeSQS{attributes: map[string]string{
 		"ApproximateNumberOfMessages": "1", "ApproximateNumberOfMessagesDelayed": "20", "ApproximateNumberOfMessagesNotVisible": "300",
 	}}}
 	if n, err := q.Backlog(t.Context()); err != nil || n != 321 {
@@ -110,23 +110,23 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
-// slow is an SQS that takes its time.
-type slow struct {
-	partial
+// slowSQS takes 50 ms for a batch.
+type slowSQS struct {
+	fakeSQS
 	sent atomic.Int64
 }
 
-func (s *slow) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInput, _ ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error) {
+func (s *slowSQS) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInput, _ ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error) {
 	time.Sleep(50 * time.Millisecond)
 	s.sent.Add(int64(len(in.Entries)))
 	return &sqs.SendMessageBatchOutput{}, nil
 }
 
-// TestSendSideBySide: 20,000 messages are sent in a sixth of their minute, each
-// once, by an SQS that takes 50 ms for ten.
-func TestSendSideBySide(t *testing.T) {
+// TestSendConcurrently: 20,000 messages are sent within ten seconds, each once, to an
+// SQS that takes 50 ms for ten.
+func TestSendConcurrently(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := &slow{}
+		api := &slowSQS{}
 		start := time.Now()
 		if err := (&queue{api: api, url: "queue"}).Send(t.Context(), numbered(20_000)); err != nil {
 			t.Fatal(err)
@@ -138,24 +138,24 @@ func TestSendSideBySide(t *testing.T) {
 }
 
 func TestBacklogFails(t *testing.T) {
-	q := &queue{api: &partial{attributes: map[string]string{"ApproximateNumberOfMessages": "1", "ApproximateNumberOfMessagesDelayed": "x"}}}
+	q := &queue{api: &fakeSQS{attributes: map[string]string{"ApproximateNumberOfMessages": "1", "ApproximateNumberOfMessagesDelayed": "x"}}}
 	if n, err := q.Backlog(t.Context()); err == nil || !strings.Contains(err.Error(), "ApproximateNumberOfMessagesDelayed") {
-		t.Errorf("Backlog of what is no number = %d, %v", n, err)
+		t.Errorf("Backlog with a broken number = %d, %v, want an error about it", n, err)
 	}
 }
 
-// TestQueue runs the adapter against SQS as MiniStack plays it. SQS delivers at
-// least once, and the SDK repeats a batch whose answer was lost: there may be more
-// messages than were sent, never fewer.
+// TestQueue runs the adapter against MiniStack's SQS. SQS delivers at least once, and
+// the SDK repeats a batch whose answer was lost: there may be more messages than were
+// sent, never fewer.
 func TestQueue(t *testing.T) {
 	url := calltrace.Emulator(t, emulator.StartMiniStack)
 	client := sqs.NewFromConfig(emulator.Config(url))
 	absent := &queue{api: client, url: url + "/000000000000/absent"}
 	if n, err := absent.Backlog(t.Context()); err == nil {
-		t.Errorf("the backlog of a queue that is not there is %d", n)
+		t.Errorf("Backlog of an absent queue = %d, want an error", n)
 	}
 	if err := absent.Send(t.Context(), numbered(11)); err == nil || !strings.HasPrefix(err.Error(), "11 of 11 messages were not sent: ") {
-		t.Errorf("sending to a queue that is not there = %v", err)
+		t.Errorf("Send to an absent queue = %v, want an error", err)
 	}
 
 	made, err := client.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("refresh")})
@@ -174,7 +174,7 @@ func TestQueue(t *testing.T) {
 	for i := range late {
 		late[i].Delay = time.Minute
 	}
-	late[0].Delay = 15 * time.Minute // the longest that SQS knows
+	late[0].Delay = 15 * time.Minute // the longest that SQS allows
 	if err := q.Send(t.Context(), late); err != nil {
 		t.Fatal(err)
 	}
@@ -189,8 +189,8 @@ func TestQueue(t *testing.T) {
 	backlog(25)
 	got := map[int64]schedule.Message{}
 	for len(got) < len(soon) {
-		// What is received stays invisible for longer than the test takes; where the
-		// answer itself is lost, the messages come again after it.
+		// Received messages stay invisible for longer than the test takes, unless the
+		// answer with them is lost: then they come again.
 		out, err := client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{
 			QueueUrl: made.QueueUrl, MaxNumberOfMessages: 10, WaitTimeSeconds: 20, VisibilityTimeout: 60,
 		})
@@ -210,5 +210,5 @@ func TestQueue(t *testing.T) {
 			t.Errorf("message of account %s (-sent +received):\n%s", strconv.FormatInt(m.Message.AccountID, 10), diff)
 		}
 	}
-	backlog(25) // those that are being worked on count
+	backlog(25) // messages in work count
 }

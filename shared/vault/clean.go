@@ -13,10 +13,10 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// clean is what may be known of an SDK error: its code and request id, that the
-// context ended, or how the connection failed. Messages and damaged answers are
-// left out: both can hold the secret. What the service throttles after the SDK's
-// own retries is fault.Overloaded with RetryAfter.
+// clean keeps what is safe of an SDK error: its code and request id, the end of the
+// context, or how the connection failed. Messages and damaged answers can contain the
+// secret. A call that is throttled after the SDK's own retries is fault.Overloaded
+// with RetryAfter.
 func clean(err error) error {
 	var own *fault.Error
 	var api smithy.APIError

@@ -10,18 +10,18 @@ import (
 	"carrierlink/shared/connection"
 )
 
-// The recovery window that AWS allows, in days (API reference, "DeleteSecret",
+// The bounds of the recovery window, in days (API reference, "DeleteSecret",
 // RecoveryWindowInDays).
 const (
 	minWindow = 7
 	maxWindow = 30
 )
 
-// Delete schedules the deletion of a connection's credentials, all versions, in
-// so many days: 7 at least and 30 at most, whatever is asked for; until then
-// Restore brings them back. Exactly 0 days deletes at once, for good, also what
-// is scheduled. A secret that is absent is left as it is, and so is the date of
-// one that is scheduled already. Anything that comes back is fault.Internal.
+// Delete schedules the deletion of a connection's credentials, in all versions, after
+// so many days, within 7 to 30; until then Restore brings them back. 0 days deletes
+// them at once and for good, even if their deletion is scheduled. Delete does nothing
+// if there is no secret, and does not move the date of one that is scheduled. Every
+// error is fault.Internal.
 func (v *Vault) Delete(ctx context.Context, accountID int64, connectionID string, days int) error {
 	name := v.name(accountID, connectionID)
 	in := &secretsmanager.DeleteSecretInput{SecretId: &name}
@@ -32,8 +32,13 @@ func (v *Vault) Delete(ctx context.Context, accountID int64, connectionID string
 	}
 	_, err := v.api.DeleteSecret(ctx, in)
 	if scheduled(err) {
-		var is bool
-		if is, err = v.isScheduled(ctx, name, err); is {
+		// DescribeSecret answers for a scheduled secret too (API reference,
+		// "DescribeSecret", DeletedDate).
+		out, describeErr := v.api.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &name})
+		switch {
+		case describeErr != nil:
+			err = describeErr
+		case out.DeletedDate != nil:
 			return nil
 		}
 	}
@@ -43,21 +48,21 @@ func (v *Vault) Delete(ctx context.Context, accountID int64, connectionID string
 	return nil
 }
 
-// Restore calls the deletion of a connection's credentials off; where none is
-// scheduled it does nothing. It returns fault.NotFound when there is no secret,
-// or none that can be restored any more; anything else is fault.Internal.
+// Restore cancels the scheduled deletion of a connection's credentials, if there is
+// one. It returns fault.NotFound when there is no secret, or it can no longer be
+// restored; anything else is fault.Internal.
 func (v *Vault) Restore(ctx context.Context, accountID int64, connectionID string) error {
 	name := v.name(accountID, connectionID)
 	_, err := v.api.RestoreSecret(ctx, &secretsmanager.RestoreSecretInput{SecretId: &name})
 	if scheduled(err) {
-		// AWS documents this error, and not whether a secret that is not scheduled
+		// AWS documents this error, but not whether a secret that is not scheduled
 		// gets it (API reference, "RestoreSecret", Errors): MiniStack refuses,
 		// LocalStack does not.
-		cause := clean(err)
-		var is bool
-		if is, err = v.isScheduled(ctx, name, nil); is {
-			return connection.ErrNoCredentials(cause)
+		out, describeErr := v.api.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &name})
+		if describeErr == nil && out.DeletedDate != nil {
+			return connection.ErrNoCredentials(clean(err))
 		}
+		err = describeErr
 	}
 	switch {
 	case missing(err):
@@ -66,18 +71,4 @@ func (v *Vault) Restore(ctx context.Context, accountID int64, connectionID strin
 		return fmt.Errorf("restoring credentials: %w", clean(err))
 	}
 	return nil
-}
-
-// isScheduled tells whether a secret is scheduled for deletion; DescribeSecret
-// answers for one that is (API reference, "DescribeSecret", DeletedDate). If it
-// is not, the error is otherwise.
-func (v *Vault) isScheduled(ctx context.Context, name string, otherwise error) (bool, error) {
-	now, err := v.api.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &name})
-	switch {
-	case err != nil:
-		return false, err
-	case now.DeletedDate != nil:
-		return true, nil
-	}
-	return false, otherwise
 }

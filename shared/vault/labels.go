@@ -11,27 +11,25 @@ import (
 	"carrierlink/shared/connection"
 )
 
-// The labels of Secrets Manager. AWS moves AWSPREVIOUS by itself, to the version
-// that loses AWSCURRENT (API reference, "UpdateSecretVersionStage", note).
+// The labels of Secrets Manager. AWS itself moves AWSPREVIOUS to the version that
+// loses AWSCURRENT (API reference, "UpdateSecretVersionStage", note).
 const (
 	current = "AWSCURRENT"
 	pending = "AWSPENDING"
 )
 
-// Stage stores c beside the current credentials, as a version that is labelled
-// AWSPENDING, and returns that version; Align makes it the current one. token is
-// as with Create. The same call again changes nothing that a row may name, and
-// returns the same version. Where there is no secret at all it is created, and
-// the version is current at once; one that is scheduled for deletion is restored
-// first.
+// Stage stores c beside the current credentials, as a version labelled AWSPENDING, and
+// returns that version; Align makes it the current one. token is as in Create.
+// Repeating the call changes no version that a row may name, and returns the same
+// version. Without a secret, Stage creates one, whose version is current at once; it
+// restores a secret that is scheduled for deletion.
 //
-// There is one AWSPENDING: a version that was staged before and never aligned
-// may vanish. So a row that names a staged version is aligned before the next
-// Stage.
+// There is one AWSPENDING: an earlier version that was staged and never aligned may
+// vanish. So a row that names a staged version must be aligned before the next Stage.
 //
-// It returns fault.State with RetryAfter when another request changes the
-// secret at the same time, or token stands for other credentials; anything else
-// is fault.Internal.
+// It returns fault.State with RetryAfter when another request changes the secret at
+// the same time, or token stands for other credentials; anything else is
+// fault.Internal.
 func (v *Vault) Stage(ctx context.Context, accountID int64, connectionID, token string, c connection.Credentials) (version string, err error) {
 	name := v.name(accountID, connectionID)
 	text, err := encode(c)
@@ -55,18 +53,12 @@ func (v *Vault) stage(ctx context.Context, name, token, text string) (string, er
 	out, err := v.api.PutSecretValue(ctx, in)
 	if scheduled(err) {
 		_, err = v.api.RestoreSecret(ctx, &secretsmanager.RestoreSecretInput{SecretId: &name})
-		if err == nil || scheduled(err) { // scheduled: somebody else has restored it
+		if err == nil || scheduled(err) { // refused: another request has restored it
 			out, err = v.api.PutSecretValue(ctx, in)
 		}
 	}
 	if missing(err) {
-		created, err := v.api.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
-			Name: &name, ClientRequestToken: &token, SecretString: &text,
-		})
-		if err != nil {
-			return "", err
-		}
-		return aws.ToString(created.VersionId), nil
+		return v.create(ctx, name, token, text)
 	}
 	if err != nil {
 		return "", err
@@ -75,40 +67,39 @@ func (v *Vault) stage(ctx context.Context, name, token, text string) (string, er
 	if len(out.VersionStages) > 0 {
 		return version, nil
 	}
-	// A repeat: AWS did nothing ("PutSecretValue", ClientRequestToken), so a label
-	// that the version has lost since it does not have now. (LocalStack leaves the
-	// labels out of this answer even if there are some.)
+	// A repeat: AWS did nothing ("PutSecretValue", ClientRequestToken), so the version
+	// may have lost its label. (LocalStack omits existing labels from this answer, too.)
 	now, err := v.api.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &name})
 	if err != nil {
 		return "", err
 	}
 	if len(now.VersionIdsToStages[version]) == 0 {
-		err = v.hold(ctx, name, version, now.VersionIdsToStages)
+		err = v.labelPending(ctx, name, version, now.VersionIdsToStages)
 	}
 	return version, err
 }
 
-// rounds is how often Align looks at the labels: once, and again when they are
-// not as it saw them.
-const rounds = 3
+// maxReads is how often Align reads the labels: once, and again when they have
+// changed meanwhile.
+const maxReads = 3
 
-// Align brings the labels into line with the row, whatever they were: version
-// has AWSCURRENT, the one that had it has AWSPREVIOUS, and none has AWSPENDING.
-// Both stay readable. Again, or at the same time, it changes nothing.
+// Align makes the labels agree with the row, whatever they were: version has
+// AWSCURRENT, the one that had it has AWSPREVIOUS, and none has AWSPENDING. Both stay
+// readable. Repeating the call, even at the same time, changes nothing.
 //
-// It acts on what DescribeSecret says and repeats that when AWS does not agree:
-// "all Secrets Manager operations are eventually consistent" (API reference,
-// "ListSecrets"), and somebody else may be aligning. For the same reason a
-// version that is not listed is gone only when it can not be labelled either.
+// It acts on what DescribeSecret returns, and starts again when AWS disagrees: "all
+// Secrets Manager operations are eventually consistent" (API reference,
+// "ListSecrets"), and another request may be aligning. For the same reason a version
+// that is not listed is gone only if it cannot be labelled either.
 //
-// It returns fault.NotFound when the secret or the version is gone, or the
-// secret is scheduled for deletion; fault.State with RetryAfter when the labels
-// keep moving; anything else is fault.Internal.
+// It returns fault.NotFound when the secret or the version is gone, or the secret is
+// scheduled for deletion; fault.State with RetryAfter when the labels keep changing;
+// anything else is fault.Internal.
 func (v *Vault) Align(ctx context.Context, accountID int64, connectionID, version string) error {
 	name := v.name(accountID, connectionID)
 	var refused error
 	var listed bool
-	for range rounds {
+	for range maxReads {
 		now, err := v.api.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &name})
 		switch {
 		case missing(err):
@@ -119,9 +110,9 @@ func (v *Vault) Align(ctx context.Context, accountID int64, connectionID, versio
 			return connection.ErrNoCredentials(nil)
 		}
 		if listed = len(now.VersionIdsToStages[version]) > 0; listed {
-			refused = v.arrange(ctx, name, version, now.VersionIdsToStages)
+			refused = v.makeCurrent(ctx, name, version, now.VersionIdsToStages)
 		} else {
-			refused = v.hold(ctx, name, version, now.VersionIdsToStages)
+			refused = v.labelPending(ctx, name, version, now.VersionIdsToStages)
 		}
 		switch {
 		case refused == nil && listed:
@@ -136,21 +127,21 @@ func (v *Vault) Align(ctx context.Context, accountID int64, connectionID, versio
 	return connection.ErrSecretBusy(clean(refused))
 }
 
-// arrange makes version the current one, and then takes AWSPENDING away: first
-// would leave version without a label. Whether AWSPENDING goes by itself when
-// AWSCURRENT comes, AWS says in two ways ("Lambda rotation functions",
-// finishSecret, in the user guide: yes; "RotateSecret" in the API reference: it
-// may stay). When it has gone, taking it away is refused, and Align looks again.
-func (v *Vault) arrange(ctx context.Context, name, version string, labels map[string][]string) error {
+// makeCurrent makes version the current one and then removes AWSPENDING; the other
+// way round, version would have no label for a moment. The documents disagree on
+// whether moving AWSCURRENT removes AWSPENDING ("Lambda rotation functions",
+// finishSecret, in the user guide: yes; "RotateSecret" in the API reference: it may
+// stay). If it is gone, AWS refuses to remove it, and Align reads the labels again.
+func (v *Vault) makeCurrent(ctx context.Context, name, version string, labels map[string][]string) error {
 	if !slices.Contains(labels[version], current) {
-		if err := v.move(ctx, name, current, &version, holder(labels, current)); err != nil {
+		if err := v.moveLabel(ctx, name, current, &version, holder(labels, current)); err != nil {
 			return err
 		}
 	}
 	var refused error
-	for id := range labels { // AWS has one at most; MiniStack may have more, and frees them in its own order
+	for id := range labels { // AWS has at most one; MiniStack may have more, and frees them in its own order
 		if slices.Contains(labels[id], pending) {
-			if err := v.move(ctx, name, pending, nil, &id); err != nil {
+			if err := v.moveLabel(ctx, name, pending, nil, &id); err != nil {
 				refused = err
 			}
 		}
@@ -158,22 +149,22 @@ func (v *Vault) arrange(ctx context.Context, name, version string, labels map[st
 	return refused
 }
 
-// hold gives a version without a label AWSPENDING, so that AWS keeps it.
-func (v *Vault) hold(ctx context.Context, name, version string, labels map[string][]string) error {
-	return v.move(ctx, name, pending, &version, holder(labels, pending))
+// labelPending labels a version AWSPENDING, so that AWS keeps it.
+func (v *Vault) labelPending(ctx context.Context, name, version string, labels map[string][]string) error {
+	return v.moveLabel(ctx, name, pending, &version, holder(labels, pending))
 }
 
-// move takes a label from one version and gives it to another; either may be
-// nil. AWS refuses it when another version than from has the label (API
-// reference, "UpdateSecretVersionStage", RemoveFromVersionId).
-func (v *Vault) move(ctx context.Context, name, label string, to, from *string) error {
+// moveLabel moves a label between versions, either of which may be nil. AWS refuses if
+// another version than from has it (API reference, "UpdateSecretVersionStage",
+// RemoveFromVersionId).
+func (v *Vault) moveLabel(ctx context.Context, name, label string, to, from *string) error {
 	_, err := v.api.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
 		SecretId: &name, VersionStage: &label, MoveToVersionId: to, RemoveFromVersionId: from,
 	})
 	return err
 }
 
-// holder is the version that has a label, nil if none has.
+// holder returns the version that has a label; nil for none.
 func holder(labels map[string][]string, label string) *string {
 	for id, all := range labels {
 		if slices.Contains(all, label) {

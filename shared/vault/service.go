@@ -10,22 +10,23 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// ServiceSecret is the service's own secret: read when it is first needed, and
-// kept for the life of the process. It is safe for concurrent use.
+// ServiceSecret is the service's own secret. It is read once, when it is first
+// needed, and is safe for concurrent use.
 type ServiceSecret struct {
 	api  Getter
 	id   string
-	turn chan struct{} // held while reading, so that one call serves all
+	turn chan struct{} // held while reading, so that concurrent reads make one call
 	text secret.Text
 }
 
-// NewServiceSecret makes one over a secret's name or ARN; nothing is read yet.
+// NewServiceSecret makes a ServiceSecret from a secret's name or ARN, without reading
+// it.
 func NewServiceSecret(client Getter, id string) *ServiceSecret {
 	return &ServiceSecret{api: client, id: id, turn: make(chan struct{}, 1)}
 }
 
-// Read returns the secret. A failure, such as a secret that is absent or empty,
-// is fault.Internal; it is not kept, the next Read tries again.
+// Read returns the secret. A failure, such as an absent or empty secret, is
+// fault.Internal; the next Read tries again.
 func (s *ServiceSecret) Read(ctx context.Context) (secret.Text, error) {
 	select {
 	case s.turn <- struct{}{}:

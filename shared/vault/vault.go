@@ -1,15 +1,14 @@
-// Package vault keeps carrier credentials in AWS Secrets Manager: one secret
-// per connection, under a name that follows from the connection. It never puts
-// secret text into an error: of what the service says only the error code gets
-// out, because its messages may quote the request. A call that AWS throttles is
-// fault.Overloaded with RetryAfter, of whatever method; what a method calls
-// "anything else" is the rest.
+// Package vault keeps carrier credentials in AWS Secrets Manager: one secret per
+// connection, named after it. It never puts secret text into an error: of the
+// service's errors only the code gets out, because their messages may quote the
+// request. A throttled call of any method is fault.Overloaded with RetryAfter; it is
+// not part of the "anything else" in the documentation of the methods.
 //
-// Credentials are written and read by version. The connection's row says which
-// version counts; the labels AWSCURRENT, AWSPREVIOUS and AWSPENDING only keep
-// AWS from dropping versions that are still wanted (API reference,
-// "DescribeSecret", VersionIdsToStages: one without a label is deprecated and can
-// be deleted), and follow the row.
+// Credentials are written and read by version. The connection's row decides which
+// version counts. The labels AWSCURRENT, AWSPREVIOUS and AWSPENDING follow the row;
+// they only keep AWS from deleting versions that we need (API reference,
+// "DescribeSecret", VersionIdsToStages: a version without a label is deprecated and
+// can be deleted).
 package vault
 
 import (
@@ -29,7 +28,7 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// Getter reads a secret: all that a reader needs of the client.
+// Getter is what reading a secret calls of the Secrets Manager client.
 type Getter interface {
 	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
 }
@@ -51,16 +50,15 @@ type Vault struct {
 	prefix string
 }
 
-// New makes a vault whose secrets are named prefix, account id, "/" and
-// carrier_id; the prefix ends with a slash.
+// New makes a vault. A secret's name is the prefix, which ends with a slash, the
+// account id, a slash and the carrier_id.
 func New(client API, prefix string) *Vault { return &Vault{api: client, prefix: prefix} }
 
 func (v *Vault) name(accountID int64, connectionID string) string {
 	return v.prefix + strconv.FormatInt(accountID, 10) + "/" + connectionID
 }
 
-// record is the form of the secret. The members are plain text: it must not be
-// printed.
+// record is the JSON of a secret. Its members are plain text: never print it.
 type record struct {
 	APIKey    string `json:"api_key"`
 	APISecret string `json:"api_secret"`
@@ -69,12 +67,12 @@ type record struct {
 func encode(c connection.Credentials) (string, error) {
 	b, err := json.Marshal(record{c.APIKey.Reveal(), c.APISecret.Reveal()}) //nolint:gosec // on its way into Secrets Manager
 	if err != nil {
-		return "", errors.New("credentials can not be encoded")
+		return "", errors.New("credentials cannot be encoded")
 	}
 	return string(b), nil
 }
 
-// decode does not pass on what encoding/json says: it quotes its input.
+// decode hides the errors of encoding/json, which quote the input.
 func decode(text *string) (connection.Credentials, error) {
 	var r record
 	if text == nil || json.Unmarshal([]byte(*text), &r) != nil || r.APIKey == "" || r.APISecret == "" {
@@ -83,31 +81,24 @@ func decode(text *string) (connection.Credentials, error) {
 	return connection.Credentials{APIKey: secret.New(r.APIKey), APISecret: secret.New(r.APISecret)}, nil
 }
 
-// Create makes sure that the connection's current credentials are c, and returns
-// the version that holds them. token, 32 to 64 characters, stands for c for good,
-// other credentials need another one: AWS takes a token that came back with its
-// value for a repeat, though the secret may have changed since (API reference,
-// "CreateSecret" and "PutSecretValue", ClientRequestToken). The version is the
-// token where AWS made it of the token, and another where a secret was there.
-// The same call again changes nothing and returns the same version, whether or
-// not the first one's answer arrived. Where a secret is there already, left by a
-// request that died, its value becomes c; one that is scheduled for deletion is
-// restored first.
+// Create makes c the connection's current credentials and returns the version that
+// holds them. token, 32 to 64 characters, stands for c forever; other credentials
+// need another token: AWS treats a known token with its value as a repeat, even if the
+// secret has changed since (API reference, "CreateSecret" and "PutSecretValue",
+// ClientRequestToken). The version equals the token, unless there was a secret before.
+// Repeating the call changes nothing and returns the same version, whether or not the
+// first answer arrived. If a request that died has left a secret, its value becomes c;
+// Create restores it if it is scheduled for deletion.
 //
-// It returns fault.State with RetryAfter when another request changes the
-// secret at the same time; anything else is fault.Internal.
+// It returns fault.State with RetryAfter when another request changes the secret at
+// the same time; anything else is fault.Internal.
 func (v *Vault) Create(ctx context.Context, accountID int64, connectionID, token string, c connection.Credentials) (version string, err error) {
 	name := v.name(accountID, connectionID)
 	text, err := encode(c)
 	if err != nil {
 		return "", err
 	}
-	out, err := v.api.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
-		Name: &name, ClientRequestToken: &token, SecretString: &text,
-	})
-	if err == nil {
-		return aws.ToString(out.VersionId), nil
-	}
+	version, err = v.create(ctx, name, token, text)
 	if exists(err) || scheduled(err) {
 		version, err = v.replace(ctx, name, token, text, c, err)
 	}
@@ -117,12 +108,22 @@ func (v *Vault) Create(ctx context.Context, accountID int64, connectionID, token
 	return version, nil
 }
 
-// replace makes c the current value of a secret that is there, or scheduled for
-// deletion, as the answer to CreateSecret says, and returns its version. AWS ties
-// a request token to one value for good, so the new value's token is made of
-// token and of the version that it replaces: a repeat has the same one, and no
+func (v *Vault) create(ctx context.Context, name, token, text string) (version string, err error) {
+	out, err := v.api.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+		Name: &name, ClientRequestToken: &token, SecretString: &text,
+	})
+	if err != nil {
+		return "", err
+	}
+	return aws.ToString(out.VersionId), nil
+}
+
+// replace makes c the current value of a secret and returns its version. refusal is
+// the error of CreateSecret: the secret exists or is scheduled for deletion. AWS ties
+// a request token to one value forever, so replace derives the new value's token from
+// token and from the version that it replaces: a repeat has the same token, and no
 // other change does.
-func (v *Vault) replace(ctx context.Context, name, token, text string, c connection.Credentials, created error) (string, error) {
+func (v *Vault) replace(ctx context.Context, name, token, text string, c connection.Credentials, refusal error) (string, error) {
 	read := &secretsmanager.GetSecretValueInput{SecretId: &name}
 	now, err := v.api.GetSecretValue(ctx, read)
 	if scheduled(err) {
@@ -131,9 +132,9 @@ func (v *Vault) replace(ctx context.Context, name, token, text string, c connect
 		}
 	}
 	switch {
-	case missing(err) && scheduled(created):
-		return "", created // so it was not about a deletion
-	case missing(err), scheduled(err): // somebody deletes it right now
+	case missing(err) && scheduled(refusal):
+		return "", refusal // it did not concern a deletion
+	case missing(err), scheduled(err): // another request is deleting it
 		return "", connection.ErrSecretBusy(clean(err))
 	case err != nil:
 		return "", err
@@ -154,10 +155,9 @@ func (v *Vault) replace(ctx context.Context, name, token, text string, c connect
 	return aws.ToString(put.VersionId), nil
 }
 
-// Get reads the credentials of a version that Create or Stage returned. It
-// returns fault.NotFound when there is no secret, one that is scheduled for
-// deletion, or no such version; a secret of another form is fault.Internal, and
-// so is anything else.
+// Get reads the credentials of a version that Create or Stage returned. It returns
+// fault.NotFound when the secret or the version is gone, or the secret is scheduled
+// for deletion; anything else, such as a malformed secret, is fault.Internal.
 func (v *Vault) Get(ctx context.Context, accountID int64, connectionID, version string) (connection.Credentials, error) {
 	if version == "" { // AWS would read whatever is current
 		return connection.Credentials{}, connection.ErrNoCredentials(nil)
@@ -177,26 +177,19 @@ func (v *Vault) Get(ctx context.Context, accountID int64, connectionID, version 
 	return c, nil
 }
 
-func exists(err error) bool {
-	var e *types.ResourceExistsException
-	return errors.As(err, &e)
-}
+func exists(err error) bool { return is[*types.ResourceExistsException](err) }
 
-// scheduled tells whether the secret may be scheduled for deletion. AWS uses
-// the one error for other states too, and tells them apart by text only.
-func scheduled(err error) bool {
-	var e *types.InvalidRequestException
-	return errors.As(err, &e)
-}
+func missing(err error) bool { return is[*types.ResourceNotFoundException](err) }
 
-func missing(err error) bool {
-	var e *types.ResourceNotFoundException
-	return errors.As(err, &e)
-}
+// scheduled reports whether the secret may be scheduled for deletion. AWS returns the
+// same error for other states, which differ only in the text.
+func scheduled(err error) bool { return is[*types.InvalidRequestException](err) }
 
-// invalid tells whether a parameter was refused; with a label, because another
-// version holds it, or none.
-func invalid(err error) bool {
-	var e *types.InvalidParameterException
-	return errors.As(err, &e)
+// invalid reports whether a parameter was refused; for a label this means that
+// another version holds it, or none.
+func invalid(err error) bool { return is[*types.InvalidParameterException](err) }
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }

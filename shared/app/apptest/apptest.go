@@ -22,7 +22,7 @@ var places = map[string]string{
 	"SERVICE_SECRET_ID":             "id",
 	"RATE_LIMIT_PER_MINUTE":         "Limits.Production",
 	"SANDBOX_RATE_LIMIT_PER_MINUTE": "Limits.Sandbox",
-	"AUSPOST_BASE_URL":              "Production.base",
+	"AUSPOST_BASE_URL":              "Production.options.BaseURL",
 	"REFUSAL_GAP_SECONDS":           "Timing.RefusalGap",
 	"LONE_REFUSAL_SECONDS":          "Timing.LoneRefusal",
 	"SCHEDULE_SPEED":                "Timing.Speed",
