@@ -17,35 +17,45 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// Want is what to read beside an account.
+// Want says what to read with an account.
 type Want struct {
-	// Now is when it is asked: what has expired by then is absent. The zero
-	// value expires nothing.
-	Now          time.Time
+	Now          time.Time          // items that have expired by now are absent; zero: none has
 	ConnectionID string             // the connection with this carrier_id
-	Snapshot     bool               // that connection's snapshot too
-	Number       *connection.Number // which connections of the account hold this number
-	// Idempotency is the record under this one's Scope and Key.
-	Idempotency *effects.Record
-	Breakers    bool // the breakers of all carriers
+	Snapshot     bool               // the snapshot of that connection
+	Number       *connection.Number // the holders of this number
+	Idempotency  *effects.Record    // the record of this Scope and Key
+	Breakers     bool               // the breakers of all carriers
 }
 
-// Loaded is what was found; nil means that there is none.
+// Loaded is what was found. What is absent, or was not wanted, is nil.
 type Loaded struct {
-	Account    *account.Account
-	Connection *connection.Connection // as it is, one that is not Visible included
-	Snapshot   *connection.Snapshot
-	LinkedAs   []string // carrier_ids that hold the number, in order, intents included
-	// Idempotency is the record that is there and has not expired, finished or not.
-	Idempotency *effects.Record
-	Breakers    map[carrier.Name]health.Breaker // nil if not wanted
+	Account     *account.Account
+	Connection  *connection.Connection // of whatever status: it may not be Visible
+	Snapshot    *connection.Snapshot
+	LinkedAs    []string        // carrier_ids of the holders of the number, in order, intents included
+	Idempotency *effects.Record // an answer or a claim
+	Breakers    map[carrier.Name]health.Breaker
 }
 
-// Load reads an account and what is asked for beside it, consistently, in one
-// call. What is absent is no error; an account or a connection whose purge is due
-// is absent.
-// Items are read one by one: a snapshot may be of the check after the row, an
-// account as the request that has just finished the idempotency record left it.
+// Loader is implemented by Store.
+type Loader interface {
+	Load(ctx context.Context, accountID int64, w Want) (Loaded, error)
+}
+
+// LoadInto returns a function that loads what is wanted into l, and returns the
+// account: auth.Merchant calls it while it checks the API key.
+func (w Want) LoadInto(l *Loaded, from Loader) func(ctx context.Context, accountID int64) (*account.Account, error) {
+	return func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
+		*l, err = from.Load(ctx, accountID, w)
+		return l.Account, err
+	}
+}
+
+// Load reads an account and what is wanted with it, consistently, in one call. An
+// account or a connection whose purge is due is absent.
+//
+// Items are read one by one, not as of one moment: a snapshot may be newer than the
+// row, an account newer than the idempotency record.
 func (s *Store) Load(ctx context.Context, accountID int64, w Want) (Loaded, error) {
 	keys := []kit.Key{kit.AccountKey(accountID)}
 	if w.ConnectionID != "" {
@@ -61,32 +71,32 @@ func (s *Store) Load(ctx context.Context, accountID int64, w Want) (Loaded, erro
 		keys = append(keys, kit.IdempotencyKey(w.Idempotency.Scope, w.Idempotency.Key))
 	}
 	if w.Breakers {
-		keys = append(keys, breakers.BreakerKeys()...)
+		keys = append(keys, breakers.Keys()...)
 	}
 	found, err := s.table.BatchGet(ctx, keys)
 	if err != nil {
 		return Loaded{}, fmt.Errorf("reading an account: %w", err)
 	}
 	for k, it := range found {
-		if kit.Lapsed(it, w.Now) {
+		if kit.Gone(it, w.Now) {
 			delete(found, k)
 		}
 	}
 	var l Loaded
 	var errs [6]error
-	l.Account, errs[0] = kit.Optional(found[keys[0]], accounts.Read)
-	l.Connection, errs[1] = kit.Optional(found[kit.ConnectionKey(accountID, w.ConnectionID)], connections.Read)
-	l.Snapshot, errs[2] = kit.Optional(found[kit.SnapshotKey(accountID, w.ConnectionID)], connections.ReadSnapshot)
+	l.Account, errs[0] = kit.FromItem(found[keys[0]], accounts.FromItem)
+	l.Connection, errs[1] = kit.FromItem(found[kit.ConnectionKey(accountID, w.ConnectionID)], connections.FromItem)
+	l.Snapshot, errs[2] = kit.FromItem(found[kit.SnapshotKey(accountID, w.ConnectionID)], connections.SnapshotFromItem)
 	if w.Number != nil {
-		l.LinkedAs, errs[3] = connections.ReadHolders(found[kit.NumberKey(accountID, *w.Number)])
+		l.LinkedAs, errs[3] = connections.HoldersFromItem(found[kit.NumberKey(accountID, *w.Number)])
 	}
 	if w.Idempotency != nil {
 		if it := found[kit.IdempotencyKey(w.Idempotency.Scope, w.Idempotency.Key)]; len(it) > 0 {
-			l.Idempotency, errs[4] = kit.ReadIdempotency(it)
+			l.Idempotency, errs[4] = kit.IdempotencyFromItem(it)
 		}
 	}
 	if w.Breakers {
-		l.Breakers, errs[5] = breakers.ReadBreakers(found)
+		l.Breakers, errs[5] = breakers.FromItems(found)
 	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return Loaded{}, err

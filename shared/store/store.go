@@ -1,3 +1,8 @@
+// Package store is the DynamoDB table. Each aggregate has a package of its own on the
+// kit: accounts, keys, connections, breakers, trackcache, claims. Store combines them,
+// and reads items of several aggregates in one call.
+//
+// The comment of each method says which faults it returns.
 package store
 
 import (
@@ -19,7 +24,7 @@ type (
 	claimStore      = claims.Store
 )
 
-// Store is the whole table: its aggregates together. It is safe for concurrent use.
+// Store reads and writes all aggregates. It is safe for concurrent use.
 type Store struct {
 	*accountStore
 	*keyStore
@@ -31,7 +36,7 @@ type Store struct {
 	table *kit.Table
 }
 
-// New makes a store over a table.
+// New returns a Store over the table of this name.
 func New(api kit.API, table string, o kit.Options) *Store {
 	t := kit.New(api, table, o)
 	return &Store{accounts.New(t), keys.New(t), connections.New(t), breakers.New(t), trackcache.New(t), claims.New(t), t}

@@ -1,3 +1,5 @@
+// Package accounts stores accounts, partners, and the items that keep emails and
+// external ids unique.
 package accounts
 
 import (
@@ -11,22 +13,21 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// Store keeps accounts, partners, and what keeps emails and external ids
-// unique.
+// Store reads and writes accounts and partners.
 type Store struct{ table *kit.Table }
 
-// New makes one.
+// New returns a Store over the table.
 func New(t *kit.Table) *Store { return &Store{t} }
 
-// CreateAccount writes the account with Version 1, its key, what keeps its email
-// and external id unique, and the effects, in one transaction.
+// CreateAccount writes the account with Version 1, its key, the items that keep its
+// email and external id unique, and the effects, in one transaction.
 //
-// It returns *effects.Replay when the Idempotency-Key is taken, whoever's the email
-// is: a repeat finds its own account's; fault.Conflict for each of
-// external_account_id and email that is taken, in this order, with
-// ExistingAccountID if the holder is of the same partner; fault.Internal with
-// account.ErrIDTaken for an id that is taken; and fault.State with RetryAfter when
-// other requests hold on to the same items. What a purged account held is free.
+// It returns *effects.Replay if the Idempotency-Key is taken, before any other error:
+// a repeated request finds its own email taken. It returns fault.Conflict for each of
+// external_account_id and email that is taken, in this order, with ExistingAccountID
+// if the holder has the same partner; fault.Internal with account.ErrIDTaken if the id
+// is taken; and fault.State with RetryAfter if other requests keep writing the same
+// items. What a purged account held is free.
 func (s *Store) CreateAccount(ctx context.Context, n account.NewAccount, fx effects.Effects, now time.Time) error {
 	a := n.Account
 	a.Version = 1
@@ -51,9 +52,8 @@ func (s *Store) CreateAccount(ctx context.Context, n account.NewAccount, fx effe
 	return fmt.Errorf("creating an account: %w", account.ErrIDTaken) // the account's or the key's
 }
 
-// CreatePartner writes a partner, its first key and the effects in one
-// transaction. An id that is taken is fault.Internal with
-// account.ErrIDTaken.
+// CreatePartner writes a partner, its first key and the effects in one transaction.
+// It returns fault.Internal with account.ErrIDTaken if the id is taken.
 func (s *Store) CreatePartner(ctx context.Context, p account.Partner, k account.APIKey, fx effects.Effects, now time.Time) error {
 	refused, err := s.table.Commit(ctx, []kit.Part{s.table.Insert(kit.PartPartner, partnerItem(p)), s.table.Insert(kit.PartKey, keys.Item(k))}, fx, now)
 	if err == nil && len(refused) > 0 {
@@ -68,7 +68,7 @@ func (s *Store) CreatePartner(ctx context.Context, p account.Partner, k account.
 // Account reads an account. It returns fault.NotFound for an account that is absent
 // or whose purge is due; at the zero time no purge is due.
 func (s *Store) Account(ctx context.Context, accountID int64, now time.Time) (account.Account, error) {
-	it, err := s.table.One(ctx, kit.AccountKey(accountID))
+	it, err := s.table.Get(ctx, kit.AccountKey(accountID))
 	if err != nil {
 		return account.Account{}, fmt.Errorf("reading an account: %w", err)
 	}

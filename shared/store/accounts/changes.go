@@ -12,31 +12,31 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// Every change of an account is one transaction, on the condition that the
-// account is the one that was read, and makes its Version one higher. A change
-// of nothing writes nothing but the answer, if there is one to keep: no event
-// tells of it. A taken Idempotency-Key is *effects.Replay. An account that is
-// gone, or whose purge is due, is fault.NotFound.
+// Every change of an account is one transaction, on the condition that the account is
+// still the version that was read, and makes its Version one higher. A change that
+// changes nothing writes only the answer, if there is one, and no event. All changes
+// return *effects.Replay if the Idempotency-Key is taken, and fault.NotFound if the
+// account is gone or its purge is due.
 //
-// A change of what the account lets its connections do marks it as Following,
-// until EndFollow.
+// A change of what the account's connections may do marks it as Following, until
+// EndFollow.
 
-// UpdateAccount writes what New has different from Old, and puts what keeps a
-// changed email or external id unique in the place of the old one. ID, partner,
-// PurgeAt, CarriersCount, CreatedAt and Version of New do not count: the new
-// Version is Old's and one, or Old's where nothing is different.
+// UpdateAccount writes the differences between Old and New, and replaces the items
+// that keep a changed email or external id unique. It ignores ID, PartnerID, PurgeAt,
+// CarriersCount, CreatedAt and Version of New.
 //
-// It returns fault.Precondition when the account is no longer the one that was
-// read, fault.State when it is deleted, fault.State with the field when the
-// country shall change and a carrier is linked, and then fault.Conflict as
-// CreateAccount does.
+// It returns fault.Precondition if the account is no longer the version that was read,
+// fault.State if it is deleted, fault.State with the field if the country changes
+// while a carrier is linked, and else fault.Conflict as CreateAccount does.
 func (s *Store) UpdateAccount(ctx context.Context, c account.Update, fx effects.Effects, now time.Time) error {
 	a, next := c.Old, c.New
 	next.ID, next.PartnerID, next.CreatedAt = a.ID, a.PartnerID, a.CreatedAt
 	next.PurgeAt, next.CarriersCount, next.Version = a.PurgeAt, a.CarriersCount, a.Version
-	if !differ(a, next) {
+	differences := kit.NewEdit(kit.AccountKey(a.ID))
+	differences.Change(Item(a), Item(next), kit.AttrCarriers)
+	if !differences.Changes() {
 		if fx.Answer == nil {
-			return nil // nothing to do, and no answer to keep
+			return nil
 		}
 		return s.updateAccount(ctx, a, next, s.table.Check(kit.PartAccount, undeleted(Unchanged(a))), fx.AnswerOnly(), now)
 	}
@@ -56,7 +56,7 @@ func undeleted(e *kit.Edit) *kit.Edit {
 	return e
 }
 
-// updateAccount is the transaction of UpdateAccount. acct is its part about the
+// updateAccount writes the transaction of UpdateAccount; acct is the part for the
 // account's own item.
 func (s *Store) updateAccount(ctx context.Context, a, next account.Account, acct kit.Part, fx effects.Effects, now time.Time) error {
 	parts := []kit.Part{acct}
@@ -87,16 +87,15 @@ func (s *Store) updateAccount(ctx context.Context, a, next account.Account, acct
 	if err := taken(refused, a.PartnerID); err != nil {
 		return err
 	}
-	return errors.New("updating an account: what it gives up is not its own")
+	return errors.New("updating an account: another account holds the identifier that it gives up")
 }
 
-// SetAccountActive enables or disables an account. One that is so already is
-// left as it is. One that has changed since it was read is enabled or disabled
-// as it is now, or is fault.Precondition if the change is pinned to what was
-// read. One that is deleted is fault.State.
+// SetAccountActive enables or disables an account, unless it is so already. If the
+// account has changed since it was read, a pinned change is fault.Precondition, and
+// any other applies to the account as it is now. A deleted account is fault.State.
 func (s *Store) SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, fx effects.Effects, now time.Time) error {
 	return s.changeState(ctx, a, pinned, fx, now, stateChange{
-		what:   "enabling or disabling an account",
+		name:   "enabling or disabling an account",
 		done:   func(a account.Account) bool { return a.Active == active && !a.Deleted() },
 		refuse: func(a account.Account) error { return a.Changeable() },
 		parts: func(a account.Account) []kit.Part {
@@ -109,14 +108,14 @@ func (s *Store) SetAccountActive(ctx context.Context, a account.Account, pinned,
 	})
 }
 
-// DeleteAccount marks an account as deleted: it is not active, and vanishes at
-// purgeAt (whole seconds) with what keeps its email and external id its own.
-// What it was is remembered for a restore. One that is deleted already is left
-// as it is: the first date stands. One that has changed since it was read is
-// deleted as it is now, or is fault.Precondition if the deletion is pinned.
+// DeleteAccount marks an account as deleted: it is inactive, and at purgeAt (whole
+// seconds) it expires with the items that keep its email and external id unique.
+// Whether it was active is kept for a restore. An account that is deleted already
+// keeps its first purgeAt. If the account has changed since it was read, a pinned
+// deletion is fault.Precondition, and any other applies to the account as it is now.
 func (s *Store) DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, fx effects.Effects, now time.Time) error {
 	return s.changeState(ctx, a, pinned, fx, now, stateChange{
-		what:   "deleting an account",
+		name:   "deleting an account",
 		done:   func(a account.Account) bool { return a.Deleted() },
 		refuse: func(account.Account) error { return nil },
 		parts: func(a account.Account) []kit.Part {
@@ -135,12 +134,13 @@ func (s *Store) DeleteAccount(ctx context.Context, a account.Account, pinned boo
 	})
 }
 
-// RestoreAccount takes a deletion back: the account is active if it was before.
-// One that is not deleted is fault.State. One that has changed since it was read
-// is restored as it is now, or is fault.Precondition if the change is pinned.
+// RestoreAccount undoes a deletion: the account is active if it was before. An account
+// that is not deleted is fault.State. If the account has changed since it was read, a
+// pinned restore is fault.Precondition, and any other applies to the account as it is
+// now.
 func (s *Store) RestoreAccount(ctx context.Context, a account.Account, pinned bool, fx effects.Effects, now time.Time) error {
 	return s.changeState(ctx, a, pinned, fx, now, stateChange{
-		what:   "restoring an account",
+		name:   "restoring an account",
 		done:   func(account.Account) bool { return false },
 		refuse: func(a account.Account) error { return a.Restorable() },
 		parts: func(a account.Account) []kit.Part {
@@ -160,15 +160,15 @@ func (s *Store) RestoreAccount(ctx context.Context, a account.Account, pinned bo
 
 // stateChange is a change from one state of an account to another.
 type stateChange struct {
-	what   string                           // for errors
-	done   func(account.Account) bool       // the account is as it shall be
-	refuse func(account.Account) error      // the account is in no state for it
-	parts  func(account.Account) []kit.Part // the change, on conditions that hold for this version of the account
+	name   string                           // for errors
+	done   func(account.Account) bool       // tells whether the account is in the new state already
+	refuse func(account.Account) error      // the error of an account whose state forbids the change
+	parts  func(account.Account) []kit.Part // the change, on the condition of this version of the account
 }
 
-// changeState makes a change of whatever version of the account is there: when
-// it is another one than was read, the refusal brings that along, and it is
-// tried again. A pinned change is of the version that was read only.
+// changeState writes a change of whatever version of the account is stored: if that
+// is not the one that was read, the refused write returns it, and changeState tries
+// again. A pinned change applies to the version that was read only.
 func (s *Store) changeState(ctx context.Context, a account.Account, pinned bool, fx effects.Effects, now time.Time, c stateChange) error {
 	for range kit.Attempts {
 		var parts []kit.Part
@@ -178,28 +178,29 @@ func (s *Store) changeState(ctx context.Context, a account.Account, pinned bool,
 		case refusal != nil && fx.Answer == nil:
 			return refusal
 		case refusal != nil:
-			// The key is asked whether this is a repeat of what has been done.
+			// This condition never holds: the write only finds out whether the
+			// Idempotency-Key is taken, and the request thus a repeated one.
 			never := Unchanged(a)
 			never.Lacks(kit.AttrPK)
 			parts = []kit.Part{s.table.Check(kit.PartAccount, never)}
 		case !c.done(a):
 			parts, with = c.parts(a), fx
 		case fx.Answer == nil:
-			return nil // nothing to do, and no answer to keep
+			return nil
 		default:
 			parts = []kit.Part{s.table.Check(kit.PartAccount, Unchanged(a))}
 		}
 		refused, err := s.table.Commit(ctx, parts, with, now)
 		switch {
 		case err != nil:
-			return fmt.Errorf("%s: %w", c.what, err)
+			return fmt.Errorf("%s: %w", c.name, err)
 		case len(refused) == 0:
 			return nil
 		case !refused.Has(kit.PartAccount) && a.Deleted():
-			// Purged by the clock of whoever holds its identifiers now.
+			// Another account holds its identifiers: its purge is due by that writer's clock.
 			return account.ErrNotFound()
 		case !refused.Has(kit.PartAccount):
-			return fmt.Errorf("%s: its identifiers are not its own", c.what)
+			return fmt.Errorf("%s: another account holds its identifiers", c.name)
 		}
 		stored, err := present(refused[kit.PartAccount], now)
 		if err != nil {
@@ -213,26 +214,19 @@ func (s *Store) changeState(ctx context.Context, a account.Account, pinned bool,
 		}
 		a = stored
 	}
-	return fault.Busy(fmt.Errorf("%s: another version in each of %d attempts", c.what, kit.Attempts))
+	return fault.Busy(fmt.Errorf("%s: another version in each of %d attempts", c.name, kit.Attempts))
 }
 
-// differ tells whether the two are kept differently, but for the count of
-// carriers, which is the links'.
-func differ(a, next account.Account) bool {
-	e := kit.NewEdit(kit.AccountKey(a.ID))
-	e.Change(Item(a), Item(next), kit.AttrCarriers)
-	return len(e.Sets)+len(e.Removes) > 0
-}
-
-// Unchanged is an edit of the account that was read.
+// Unchanged returns an edit on the condition that the account is the version that was
+// read.
 func Unchanged(a account.Account) *kit.Edit {
 	e := kit.NewEdit(kit.AccountKey(a.ID))
 	e.Compares(kit.AttrVersion, "=", kit.NumberValue(a.Version))
 	return e
 }
 
-// changedAccount is an edit that makes the account that was read the next one.
-// Links count its carriers meanwhile: their number is left alone.
+// changedAccount returns an edit that makes the account that was read the next one. It
+// leaves the count of carriers alone, which links and unlinkings change meanwhile.
 func changedAccount(a, next account.Account) *kit.Edit {
 	next.Version = a.Version + 1
 	e := Unchanged(a)
@@ -240,11 +234,11 @@ func changedAccount(a, next account.Account) *kit.Edit {
 	return e
 }
 
-// present is the account that a condition was refused by. One that is absent, or
-// whose purge is due, is fault.NotFound.
+// present reads an account from its item: fault.NotFound if it is absent or its purge
+// is due.
 func present(it kit.Item, now time.Time) (account.Account, error) {
-	if len(it) == 0 || kit.Lapsed(it, now) {
+	if kit.Gone(it, now) {
 		return account.Account{}, account.ErrNotFound()
 	}
-	return Read(it)
+	return FromItem(it)
 }

@@ -8,15 +8,15 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// An identifier is free when nobody holds it, or a purged account does: that
-// DynamoDB removes only some time later.
+// An identifier is free if no account holds it, or one that is purged, whose item
+// DynamoDB has yet to remove.
 const (
 	ifFree       = kit.IfAbsent + " OR expires_at <= :seconds"
 	ifFreeOrOurs = ifFree + " OR account_id = :account"
 )
 
-// identifier is where an account's email or external id is kept unique. The
-// zero key says that the account has none.
+// identifier is the item that keeps an account's email or external id unique. The key
+// is zero if the account has none.
 type identifier struct {
 	part string
 	key  kit.Key
@@ -40,14 +40,14 @@ func emailOf(a account.Account) identifier {
 	return id
 }
 
-// ours is an edit of an identifier that the account holds.
+// ours returns an edit of an identifier, on the condition that the account holds it.
 func (id identifier) ours(a account.Account) *kit.Edit {
 	e := kit.NewEdit(id.key)
 	e.Compares(kit.AttrAccountID, "=", kit.NumberValue(a.ID))
 	return e
 }
 
-// swap is the parts that give up one identifier of an account and take another.
+// swap returns the parts that replace an identifier of an account.
 func (s *Store) swap(a account.Account, old, next identifier, partOld string, now time.Time) []kit.Part {
 	var parts []kit.Part
 	if next.held() {
@@ -61,8 +61,8 @@ func (s *Store) swap(a account.Account, old, next identifier, partOld string, no
 	return parts
 }
 
-// eachIdentifier is the parts that make one change of all that the account
-// holds.
+// eachIdentifier returns the parts that make the same change of each identifier of an
+// account.
 func (s *Store) eachIdentifier(a account.Account, change func(*kit.Edit)) []kit.Part {
 	var parts []kit.Part
 	for _, id := range []identifier{externalOf(a), emailOf(a)} {
@@ -75,8 +75,8 @@ func (s *Store) eachIdentifier(a account.Account, change func(*kit.Edit)) []kit.
 	return parts
 }
 
-// taken is the conflicts among the refusals, in the order of the fields; nil if
-// there is none. Who holds an identifier is told if it is of the same partner.
+// taken returns the conflicts among the refusals, in the order of the fields; nil if
+// there is none. They name a holder of the same partner only.
 func taken(refused kit.Refusals, partnerID int64) error {
 	var conflicts fault.List
 	for _, unique := range []struct{ part, field string }{

@@ -45,15 +45,15 @@ func Item(a account.Account) kit.Item {
 	return it
 }
 
-// Follow marks an account whose connections have to follow it.
+// Follow marks an account as one whose connections have to follow it.
 func Follow(e *kit.Edit, now time.Time) {
 	e.Set(kit.AttrDuePK, kit.TextValue(kit.RepairPK))
 	e.Set(kit.AttrDueKey, kit.TextValue(kit.RepairKey(now)))
 }
 
-// Read reads an account as the table or an index has it. The indexes have
-// no password hash and do not tell whether it is followed.
-func Read(it kit.Item) (account.Account, error) {
+// FromItem reads an account from an item of the table or of an index. Items of the
+// indexes have no password hash and do not tell whether the account is Following.
+func FromItem(it kit.Item) (account.Account, error) {
 	r := kit.Reader{It: it}
 	return account.Account{
 		ID:                r.Int(kit.AttrAccountID),
@@ -78,7 +78,7 @@ func Read(it kit.Item) (account.Account, error) {
 	}, r.Done("account")
 }
 
-// holderItem is a sentinel: that it exists keeps its identifier unique.
+// holderItem returns the item that keeps an identifier unique by being there.
 func holderItem(k kit.Key, accountID, partnerID int64) kit.Item {
 	it := k.Item()
 	it.Int(kit.AttrAccountID, accountID)

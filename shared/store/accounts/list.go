@@ -12,9 +12,8 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// AccountByExternalID finds the account of a partner by the partner's own id
-// for it, consistently. An id that nobody has, or only a purged account, is
-// fault.NotFound.
+// AccountByExternalID reads the id of the account that has a partner's external id,
+// consistently. It returns fault.NotFound if none has it, or only a purged one.
 func (s *Store) AccountByExternalID(ctx context.Context, partnerID int64, externalID string, now time.Time) (int64, error) {
 	out, err := s.table.API.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &s.table.Name, Key: kit.ExternalKey(partnerID, externalID).Item(), ConsistentRead: aws.Bool(true),
@@ -22,26 +21,26 @@ func (s *Store) AccountByExternalID(ctx context.Context, partnerID int64, extern
 	if err != nil {
 		return 0, fmt.Errorf("finding an account: %w", err)
 	}
-	if len(out.Item) == 0 || kit.Lapsed(out.Item, now) {
+	if kit.Gone(out.Item, now) {
 		return 0, account.ErrNotFound()
 	}
 	r := kit.Reader{It: out.Item}
 	return r.Int(kit.AttrAccountID), r.Done(kit.PartExternal)
 }
 
-// ListAccounts reads a page of a partner's accounts in the order of their
-// creation: those that the filter lets through, after a position (nil: from the
-// first one), without the first skip of them, limit (at least 1) at most. next is where the
-// page ends, nil when nothing comes after it. Accounts come without password
-// hash; deleted ones are listed until their purge is due.
+// ListAccounts reads a page of a partner's accounts in the order of their creation:
+// at most limit (at least 1) of those that pass the filter, after a position (nil: from
+// the start) and the first skip of them. next is where the page ends, nil if nothing
+// follows. Accounts come without password hash; deleted ones are listed until their
+// purge is due.
 //
-// What is skipped is read and paid for; a position is free. The indexes follow
-// the table within a second or so: what has just changed may be listed as it
-// was.
+// Skipped accounts are read and paid for; a position costs nothing. The indexes follow
+// the table within a second or so: an account that has just changed may be listed as
+// it was.
 func (s *Store) ListAccounts(ctx context.Context, partnerID int64, f account.Filter, after *account.Position, skip, limit int, now time.Time) (accounts []account.Account, next *account.Position, err error) {
 	from, to := createdRange(f, after)
 	if from > to {
-		return nil, nil, nil // DynamoDB refuses a range that is empty
+		return nil, nil, nil // DynamoDB refuses an empty range
 	}
 	in := &dynamodb.QueryInput{
 		TableName: &s.table.Name, IndexName: aws.String(kit.IndexPartner),
@@ -54,39 +53,19 @@ func (s *Store) ListAccounts(ctx context.Context, partnerID int64, f account.Fil
 		in.KeyConditionExpression = aws.String("active_pk = :pk AND created_key BETWEEN :from AND :to")
 		in.ExpressionAttributeValues[":pk"] = kit.TextValue(kit.ActivePK(partnerID, *f.Active))
 	}
-	for {
-		// One more than asked for tells whether there is more.
-		in.Limit = kit.LimitOf(skip + limit + 1 - len(accounts))
-		out, err := s.table.API.Query(ctx, in)
-		if err != nil {
-			return nil, nil, fmt.Errorf("listing accounts: %w", err)
-		}
-		for _, it := range out.Items {
-			a, err := Read(it)
-			switch {
-			case err != nil:
-				return nil, nil, err
-			case a.Purged(now):
-			case skip > 0:
-				skip--
-			default:
-				accounts = append(accounts, a)
-			}
-		}
-		switch {
-		case len(accounts) > limit:
-			accounts = accounts[:limit]
-			last := accounts[limit-1]
-			return accounts, &account.Position{CreatedAt: last.CreatedAt, AccountID: last.ID}, nil
-		case len(out.LastEvaluatedKey) == 0:
-			return accounts, nil, nil
-		}
-		in.ExclusiveStartKey = out.LastEvaluatedKey
+	items, more, err := s.table.QueryPage(ctx, in, skip, limit, now)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listing accounts: %w", err)
 	}
+	if accounts, err = kit.FromItems(items, FromItem); err == nil && more {
+		last := accounts[limit-1]
+		next = &account.Position{CreatedAt: last.CreatedAt, AccountID: last.ID}
+	}
+	return accounts, next, err
 }
 
-// createdRange is the first and the last created_key that a filter and a
-// position leave. Times between two milliseconds count as what is kept of them.
+// createdRange returns the first and the last created_key that a filter and a position
+// allow. The table keeps times to the millisecond.
 func createdRange(f account.Filter, after *account.Position) (from, to string) {
 	from, to = kit.CreatedKey(0, 0), kit.CreatedKey(kit.LastMilli, maxID)
 	if !f.CreatedFrom.IsZero() {
@@ -105,5 +84,5 @@ func createdRange(f account.Filter, after *account.Position) (from, to string) {
 	return from, to
 }
 
-// maxID is as large as created_key has room for.
+// maxID is the largest id that created_key has room for.
 const maxID = 9_999_999_999

@@ -49,7 +49,7 @@ func breakerItem(b health.Breaker) kit.Item {
 	return it
 }
 
-// readBreaker reads a carrier's breaker; one that was never written is closed.
+// readBreaker reads a carrier's breaker; without an item it is closed.
 func readBreaker(name carrier.Name, it kit.Item) (health.Breaker, error) {
 	r := kit.Reader{It: it}
 	b := health.Breaker{
@@ -80,7 +80,7 @@ func readBreaker(name carrier.Name, it kit.Item) (health.Breaker, error) {
 	return b, r.Done("breaker")
 }
 
-// voteText is "<ms since 1970> <partner> <account> <credential id> <failure>".
+// voteText returns "<ms since 1970> <partner> <account> <credential id> <failure>".
 func voteText(v health.Vote) string {
 	return fmt.Sprintf("%d %d %d %s %s", v.At.UnixMilli(), v.PartnerID, v.AccountID, v.CredentialID, v.Failure)
 }
@@ -88,7 +88,7 @@ func voteText(v health.Vote) string {
 func readVote(text string) (health.Vote, error) {
 	f := strings.Split(text, " ")
 	if len(f) != 5 {
-		return health.Vote{}, errors.New("a vote does not have five parts")
+		return health.Vote{}, errors.New("a vote does not have five fields")
 	}
 	var n [3]int64
 	var errs [3]error
@@ -100,7 +100,7 @@ func readVote(text string) (health.Vote, error) {
 
 func readTally(it kit.Item) (health.Tally, error) {
 	r := kit.Reader{It: it}
-	minute, err := kit.ReadMinute(r.Text(kit.AttrSK))
+	minute, err := kit.ParseTallySK(r.Text(kit.AttrSK))
 	t := health.Tally{Minute: minute, Checks: int(r.Int(kit.AttrChecks)), Good: int(r.Int(kit.AttrGood))}
 	for _, text := range r.Set(kit.AttrVotes) {
 		v, wrong := readVote(text)

@@ -1,3 +1,4 @@
+// Package claims stores claims of Idempotency-Keys, and reads stored answers.
 package claims
 
 import (
@@ -12,14 +13,14 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// Store keeps claims of idempotency keys.
+// Store reads and writes records of Idempotency-Keys.
 type Store struct{ table *kit.Table }
 
-// New makes one.
+// New returns a Store over the table.
 func New(t *kit.Table) *Store { return &Store{t} }
 
-// Idempotency reads the record under rec's Scope and Key, consistently: nil when
-// there is none or it has expired.
+// Idempotency reads the record of rec's Scope and Key, consistently; nil if there is
+// none or it has expired.
 func (s *Store) Idempotency(ctx context.Context, rec effects.Record, now time.Time) (*effects.Record, error) {
 	out, err := s.table.API.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &s.table.Name, Key: kit.IdempotencyKey(rec.Scope, rec.Key).Item(), ConsistentRead: aws.Bool(true),
@@ -27,16 +28,16 @@ func (s *Store) Idempotency(ctx context.Context, rec effects.Record, now time.Ti
 	if err != nil {
 		return nil, fmt.Errorf("reading an idempotency record: %w", err)
 	}
-	if len(out.Item) == 0 || kit.Lapsed(out.Item, now) {
-		return nil, nil // absent is what the caller asks about
+	if kit.Gone(out.Item, now) {
+		return nil, nil
 	}
-	return kit.ReadIdempotency(out.Item)
+	return kit.IdempotencyFromItem(out.Item)
 }
 
-// ClaimIdempotency takes an idempotency key for a request that calls others
-// before it answers: one that is free, expired, or left behind by a request whose
-// lease is over, of whatever payload. Else it returns *effects.Replay with the
-// record that is there, finished or at work.
+// ClaimIdempotency claims an Idempotency-Key for a request that calls the carrier or
+// Secrets Manager before it answers. The key must be free, expired, or left by a
+// request whose lease is over, whatever that one's payload. Otherwise it returns
+// *effects.Replay with the stored record, whether finished or still a claim.
 func (s *Store) ClaimIdempotency(ctx context.Context, rec effects.Record, now time.Time) error {
 	refused, err := s.table.Transact(ctx, []kit.Part{s.table.Claim(rec, now)})
 	switch {
@@ -45,18 +46,18 @@ func (s *Store) ClaimIdempotency(ctx context.Context, rec effects.Record, now ti
 	case !refused.Has(kit.PartIdempotency):
 		return nil
 	}
-	existing, err := kit.ReadIdempotency(refused[kit.PartIdempotency])
+	existing, err := kit.IdempotencyFromItem(refused[kit.PartIdempotency])
 	switch {
 	case err != nil:
 		return err
 	case existing.ClaimID == rec.ClaimID && !existing.Finished():
-		return nil // our own claim: an earlier call made it, and its answer was lost
+		return nil // an earlier attempt wrote our claim, and its answer was lost
 	}
 	return &effects.Replay{Record: *existing}
 }
 
-// ReleaseIdempotency frees a key whose request came to nothing. A claim that is
-// gone, finished or somebody else's by now is left alone, without an error.
+// ReleaseIdempotency deletes the claim of a request that failed. It leaves a record
+// alone, without an error, that is finished or another request's by now.
 func (s *Store) ReleaseIdempotency(ctx context.Context, rec effects.Record) error {
 	e := kit.NewEdit(kit.IdempotencyKey(rec.Scope, rec.Key))
 	e.Compares(kit.AttrClaimID, "=", kit.TextValue(rec.ClaimID))

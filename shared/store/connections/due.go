@@ -16,14 +16,14 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// Due finds the connections of a lane whose next check is due, the earliest
-// first, limit (at least 1) at most. Leased connections are included. The index
-// follows the table within a second or so. Entries that nobody can read are
-// skipped: malformed counts those that were met.
+// Due finds the connections of a lane whose next check is due, the earliest first, at
+// most limit (at least 1). Leased connections are included. The index follows the
+// table within a second or so. Entries that cannot be read are skipped and counted in
+// malformed.
 //
-// What is read is paid for. So of each shard no more is read than its share of
-// what is missing, again until nothing unread can be earlier than what is
-// returned.
+// Every entry that is read is paid for. So Due reads of each shard no more than its
+// share of what is missing, and goes on until no unread entry can be earlier than one
+// that it returns.
 func (s *Store) Due(ctx context.Context, lane connection.Lane, now time.Time, limit int) (found []connection.Due, malformed int, err error) {
 	shards := make([]*dueShard, kit.DueShards(lane))
 	for i := range shards {
@@ -46,7 +46,7 @@ func (s *Store) Due(ctx context.Context, lane connection.Lane, now time.Time, li
 		if len(unread) == 0 {
 			return found[:min(limit, len(found))], malformed, nil
 		}
-		// What is no later than the last of all these is certain to be returned.
+		// Entries no later than the last read of every unread shard are sure to be returned.
 		horizon := slices.MinFunc(unread, func(a, b *dueShard) int { return a.last().Compare(b.last()) }).last()
 		certain := 0
 		for certain < len(found) && !found[certain].DueAt.After(horizon) {
@@ -60,15 +60,14 @@ func byDue(a, b connection.Due) int {
 	return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.CredentialID, b.CredentialID), cmp.Compare(a.ConnectionID, b.ConnectionID))
 }
 
-// dueShard is what was read of one shard, and where to go on; next is nil at its
-// end.
+// dueShard is what was read of one shard, and the query for more; nil at the end.
 type dueShard struct {
 	found     []connection.Due
 	malformed int
 	next      *dynamodb.QueryInput
 }
 
-// last is the latest time that was read: what is unread is no earlier.
+// last returns the latest time that was read. Unread entries are no earlier.
 func (d *dueShard) last() time.Time {
 	if len(d.found) == 0 {
 		return time.Time{}
@@ -76,7 +75,7 @@ func (d *dueShard) last() time.Time {
 	return d.found[len(d.found)-1].DueAt
 }
 
-// readShards reads n more of each, side by side.
+// readShards reads n more entries of each shard, concurrently.
 func (s *Store) readShards(ctx context.Context, shards []*dueShard, n int) error {
 	errs := make([]error, len(shards))
 	var reading sync.WaitGroup
@@ -88,7 +87,7 @@ func (s *Store) readShards(ctx context.Context, shards []*dueShard, n int) error
 }
 
 func (s *Store) readShard(ctx context.Context, shard *dueShard, n int) error {
-	shard.next.Limit = kit.LimitOf(n)
+	shard.next.Limit = kit.QueryLimit(n)
 	out, err := s.table.API.Query(ctx, shard.next)
 	if err != nil {
 		return err
@@ -108,15 +107,15 @@ func (s *Store) readShard(ctx context.Context, shard *dueShard, n int) error {
 	return nil
 }
 
-// Unfinished finds what a crash may have left: intents and other work whose
-// lease is over, and accounts that their connections have to follow, the oldest
-// first, limit (at least 1) at most. The index follows the table within a second
-// or so: whoever takes one up asks the table. Entries that nobody can read are
-// skipped: malformed counts those that were met.
+// Unfinished finds what a crash may have left: intents and connections with work whose
+// lease is over, and accounts whose connections have yet to follow them, the oldest
+// first, at most limit (at least 1). The index follows the table within a second or
+// so: read the table before acting. Entries that cannot be read are skipped and
+// counted in malformed.
 func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) (found []connection.Unfinished, malformed int, err error) {
 	in := s.dueQuery(kit.RepairPK, now)
 	for {
-		in.Limit = kit.LimitOf(limit - len(found))
+		in.Limit = kit.QueryLimit(limit - len(found))
 		out, err := s.table.API.Query(ctx, in)
 		if err != nil {
 			return nil, 0, fmt.Errorf("finding unfinished work: %w", err)
@@ -128,7 +127,7 @@ func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) (found
 				continue
 			}
 			if u.ConnectionID == "" && slices.Contains(found, u) {
-				continue // a deleted account is there twice
+				continue // a deleted account has two entries
 			}
 			found = append(found, u)
 		}
@@ -139,7 +138,7 @@ func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) (found
 	}
 }
 
-// dueQuery asks for what of a partition of by_due is due.
+// dueQuery returns the query for the entries of a partition of by_due that are due.
 func (s *Store) dueQuery(pk string, now time.Time) *dynamodb.QueryInput {
 	return &dynamodb.QueryInput{
 		TableName: &s.table.Name, IndexName: aws.String(kit.IndexDue),

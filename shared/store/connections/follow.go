@@ -15,22 +15,21 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// FollowConnection writes the row exactly as conn says, on the condition that
-// the account that it follows is the one that was read. In the same transaction
-// the account number and the snapshot of a visible connection get the end that
-// conn.PurgeAt is for the row, or lose it. On success conn is what is stored,
-// Version one higher.
+// FollowConnection writes the row as conn says, on the condition that its account is
+// the version that was read. In the same transaction it lets the number and the
+// snapshot of a visible connection expire with the row, at conn.PurgeAt, or not at all
+// if that is zero. Then it sets conn to what is stored, with Version one higher.
 //
-// It returns fault.NotFound when the account or the row is gone,
-// fault.Precondition when the account has changed since it was read, and
-// fault.State when the row is another version. Nothing is written then.
+// It returns fault.NotFound if the account or the row is gone, fault.Precondition if
+// the account has changed since it was read, and fault.State if the row is another
+// version, and writes nothing then.
 func (s *Store) FollowConnection(ctx context.Context, conn *connection.Connection, account account.Account) error {
 	next := later(conn)
-	// Without an end there was none before, but in a restore; and some
-	// connections have no snapshot. The refusal of the first try tells.
+	// Assume that a row without an end had none before, which is wrong in a restore
+	// only, and that it has a snapshot. The first attempt's refusal tells otherwise.
 	ends, snapshot := next.Visible() && !next.PurgeAt.IsZero(), true
 	for {
-		row := s.replace(&next, conn.Version)
+		row := s.replace(&next)
 		if next.Visible() && !ends {
 			row.Write.Put.ConditionExpression = aws.String(*row.Write.Put.ConditionExpression + " AND attribute_not_exists(expires_at)")
 		}
@@ -54,14 +53,14 @@ func (s *Store) FollowConnection(ctx context.Context, conn *connection.Connectio
 			*conn = next
 			return nil
 		case refused.Has(kit.PartAccount):
-			return otherAccount(refused[kit.PartAccount])
+			return accountRefused(refused[kit.PartAccount])
 		case refused.Has(kit.PartConnection):
-			old, err := Read(refused[kit.PartConnection])
+			old, err := FromItem(refused[kit.PartConnection])
 			if err != nil {
 				return err
 			}
 			if ends || old.Version != conn.Version {
-				return otherRow(refused)
+				return rowRefused(refused)
 			}
 			ends = true
 		default:
@@ -70,21 +69,21 @@ func (s *Store) FollowConnection(ctx context.Context, conn *connection.Connectio
 	}
 }
 
-// otherAccount says why an account is not the one that was read.
-func otherAccount(old kit.Item) error {
+// accountRefused returns why an account is not the version that was read.
+func accountRefused(old kit.Item) error {
 	if len(old) == 0 {
 		return account.ErrNotFound()
 	}
 	return account.ErrChanged()
 }
 
-// EndFollow says that all connections of the account have followed it: it is no
-// longer Following, which its Version does not count. In the same transaction its
-// API keys get the end that account.PurgeAt is for the account, or lose it.
-// Numbers that nobody holds, which version 0.3 left, go.
+// EndFollow writes that all connections have followed the account: it is no longer
+// Following. Its Version stays. In the same transaction it lets the account's API keys
+// expire with the account, at account.PurgeAt, or not at all if that is zero. It
+// removes numbers without holders, which version 0.3 left.
 //
-// It returns fault.NotFound when the account is gone, fault.Precondition when it
-// has changed since it was read, and fault.State when its keys keep changing.
+// It returns fault.NotFound if the account is gone, fault.Precondition if it has
+// changed since it was read, and fault.State if its keys keep changing.
 func (s *Store) EndFollow(ctx context.Context, account account.Account) error {
 	a := accounts.Unchanged(account)
 	a.Remove(kit.AttrDuePK)
@@ -97,9 +96,9 @@ func (s *Store) EndFollow(ctx context.Context, account account.Account) error {
 		}
 		for _, it := range items {
 			r := kit.Reader{It: it}
-			e := kit.NewEdit(kit.Key{PK: r.Text(kit.AttrPK), SK: r.Text(kit.AttrSK)})
+			e := kit.NewEdit(r.Key())
 			switch number := strings.HasPrefix(e.Key.SK, kit.SkNumber); {
-			case number && it[kit.AttrCarrierIDs] == nil && len(parts) < kit.MostParts:
+			case number && it[kit.AttrCarrierIDs] == nil && len(parts) < kit.MaxParts:
 				e.Lacks(kit.AttrCarrierIDs)
 				parts = append(parts, s.table.Remove(kit.PartNumber, e))
 			case !number && r.Seconds(kit.AttrTTL).Unix() != account.PurgeAt.Unix():
@@ -118,26 +117,26 @@ func (s *Store) EndFollow(ctx context.Context, account account.Account) error {
 		case len(refused) == 0:
 			return nil
 		case refused.Has(kit.PartAccount):
-			return otherAccount(refused[kit.PartAccount])
+			return accountRefused(refused[kit.PartAccount])
 		}
-		// A key was deleted in between, or a number taken.
+		// A key was deleted since it was read, or a number taken.
 	}
 	return fault.Busy(fmt.Errorf("the mark of account %d not ended in %d attempts", account.ID, kit.Attempts))
 }
 
-// EndPurge ends what there still is of an account whose purge is due, whether its
-// own item is there or not: whatever of its partition has no end, or a later one,
-// gets this one (whole seconds), and nothing is left to be done about it. What a
-// crash has left of a connection stays until that is settled.
+// EndPurge lets the rest of an account whose purge is due expire, whether or not its
+// own item is still there: each item of its partition that expires never or later than
+// at (whole seconds) expires then, and leaves by_due. Connections with work are left
+// alone until their work is finished.
 func (s *Store) EndPurge(ctx context.Context, accountID int64, at time.Time) error {
 	items, err := s.table.QueryItems(ctx, kit.AccountPK(accountID), " ", "~")
 	if err != nil {
-		return fmt.Errorf("ending what is left of an account: %w", err)
+		return fmt.Errorf("ending the items of an account: %w", err)
 	}
 	var parts []kit.Part
 	for _, it := range items {
 		r := kit.Reader{It: it}
-		e := kit.NewEdit(kit.Key{PK: r.Text(kit.AttrPK), SK: r.Text(kit.AttrSK)})
+		e := kit.NewEdit(r.Key())
 		row := strings.HasPrefix(e.Key.SK, kit.SkConnection)
 		switch end := r.Seconds(kit.AttrTTL); {
 		case e.Key == kit.PurgeKey(accountID), row && it[kit.AttrDuePK] != nil:
@@ -152,12 +151,12 @@ func (s *Store) EndPurge(ctx context.Context, accountID int64, at time.Time) err
 			return err
 		}
 	}
-	for n := 0; n < len(parts); n += kit.MostParts {
-		if _, err := s.table.Transact(ctx, parts[n:min(n+kit.MostParts, len(parts))]); err != nil {
-			return fmt.Errorf("ending what is left of an account: %w", err)
+	for n := 0; n < len(parts); n += kit.MaxParts {
+		if _, err := s.table.Transact(ctx, parts[n:min(n+kit.MaxParts, len(parts))]); err != nil {
+			return fmt.Errorf("ending the items of an account: %w", err)
 		}
 	}
-	// Only then: until here the reconciler comes back to it.
+	// The mark goes last: until then the reconciler comes back to the account.
 	if _, err := s.table.Transact(ctx, []kit.Part{s.table.Remove(kit.PartPurge, kit.NewEdit(kit.PurgeKey(accountID)))}); err != nil {
 		return fmt.Errorf("ending a purge: %w", err)
 	}

@@ -74,8 +74,8 @@ func Item(c *connection.Connection) kit.Item {
 	return it
 }
 
-// Read reads a connection from its item.
-func Read(it kit.Item) (connection.Connection, error) {
+// FromItem reads a connection from its item.
+func FromItem(it kit.Item) (connection.Connection, error) {
 	r := kit.Reader{It: it}
 	return connection.Connection{
 		ID:            r.Text("carrier_id"),
@@ -133,22 +133,22 @@ func Read(it kit.Item) (connection.Connection, error) {
 	}, r.Done("connection")
 }
 
-// readDue reads a connection of by_due, which holds keys only.
+// readDue reads an entry of REFRESH in by_due, which holds keys only.
 func readDue(it kit.Item) (connection.Due, error) {
 	r := kit.Reader{It: it}
-	at, credential, partner, err := kit.ReadRefreshKey(r.Text(kit.AttrDueKey))
-	account, conn, ownerErr := kit.ReadOwner(kit.Key{PK: r.Text(kit.AttrPK), SK: r.Text(kit.AttrSK)})
+	at, credential, partner, err := kit.ParseRefreshKey(r.Text(kit.AttrDueKey))
+	account, conn, ownerErr := kit.ParseOwner(r.Key())
 	if _, idErr := connection.ParseID(conn); idErr != nil {
-		ownerErr = errors.Join(ownerErr, errors.New("key is no connection's"))
+		ownerErr = errors.Join(ownerErr, errors.New("key is not a connection's"))
 	}
 	return connection.Due{AccountID: account, ConnectionID: conn, CredentialID: credential, PartnerID: partner, DueAt: at},
 		errors.Join(r.Done("due connection"), err, ownerErr)
 }
 
-// readUnfinished reads a connection or an account of by_due.
+// readUnfinished reads an entry of REPAIR in by_due.
 func readUnfinished(it kit.Item) (connection.Unfinished, error) {
 	r := kit.Reader{It: it}
-	account, conn, err := kit.ReadOwner(kit.Key{PK: r.Text(kit.AttrPK), SK: r.Text(kit.AttrSK)})
+	account, conn, err := kit.ParseOwner(r.Key())
 	return connection.Unfinished{AccountID: account, ConnectionID: conn}, errors.Join(r.Done("unfinished work"), err)
 }
 
@@ -206,14 +206,14 @@ func snapshotItem(c *connection.Connection, s connection.Snapshot) kit.Item {
 	return it
 }
 
-// ReadSnapshot reads a snapshot from its item.
-func ReadSnapshot(it kit.Item) (connection.Snapshot, error) {
+// SnapshotFromItem reads a snapshot from its item.
+func SnapshotFromItem(it kit.Item) (connection.Snapshot, error) {
 	r := kit.Reader{It: it}
 	return connection.Snapshot{Packed: r.Bytes("packed"), At: r.Time("at")}, r.Done("snapshot")
 }
 
-// ReadHolders lists the connections of a number sentinel, in order.
-func ReadHolders(it kit.Item) ([]string, error) {
+// HoldersFromItem reads which connections hold an account number, in order.
+func HoldersFromItem(it kit.Item) ([]string, error) {
 	r := kit.Reader{It: it}
 	ids := r.Set(kit.AttrCarrierIDs)
 	slices.Sort(ids)

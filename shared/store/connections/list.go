@@ -12,15 +12,14 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// ListConnections reads the connections of an account that are visible, the
-// oldest first, and with them their snapshots by carrier id, nil without. An
-// account that is absent has none.
+// ListConnections reads the visible connections of an account, the oldest first, and
+// if asked for their snapshots by carrier id. An absent account has none.
 func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]connection.Connection, map[string]connection.Snapshot, error) {
 	last := kit.SkConnection
 	if withSnapshots {
 		last = kit.SkSnapshot
 	}
-	// One call for both: what stands between them, keys and numbers, is little.
+	// One query reads both: keys and numbers, which lie between them, are few.
 	items, err := s.table.QueryItems(ctx, kit.AccountPK(accountID), kit.SkConnection, last)
 	if err != nil {
 		return nil, nil, fmt.Errorf("listing connections: %w", err)
@@ -37,7 +36,7 @@ func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapsh
 		if !strings.HasPrefix(sk, kit.SkConnection) {
 			continue
 		}
-		c, err := Read(it)
+		c, err := FromItem(it)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -54,7 +53,7 @@ func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapsh
 	for _, it := range packed {
 		r := kit.Reader{It: it}
 		id := strings.TrimPrefix(r.Text(kit.AttrSK), kit.SkSnapshot)
-		snap, err := ReadSnapshot(it)
+		snap, err := SnapshotFromItem(it)
 		if err := errors.Join(err, r.Done("snapshot")); err != nil {
 			return nil, nil, err
 		}
@@ -65,22 +64,17 @@ func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapsh
 	return connections, snapshots, nil
 }
 
-// AllConnections reads all connections of an account, intents and disconnected
-// ones too, the oldest first. One whose PurgeAt is over may be among them. An
-// account that is absent has none.
+// AllConnections reads all connections of an account, the oldest first: intents and
+// disconnected ones too, and possibly some whose PurgeAt is over. An absent account has
+// none.
 func (s *Store) AllConnections(ctx context.Context, accountID int64) ([]connection.Connection, error) {
 	items, err := s.table.QueryItems(ctx, kit.AccountPK(accountID), kit.SkConnection, kit.SkConnection)
 	if err != nil {
 		return nil, fmt.Errorf("listing connections: %w", err)
 	}
-	connections := make([]connection.Connection, len(items))
-	for i, it := range items {
-		if connections[i], err = Read(it); err != nil {
-			return nil, err
-		}
-	}
+	connections, err := kit.FromItems(items, FromItem)
 	slices.SortFunc(connections, byAge)
-	return connections, nil
+	return connections, err
 }
 
 func byAge(a, b connection.Connection) int {

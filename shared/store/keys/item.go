@@ -24,15 +24,13 @@ func Item(k account.APIKey) kit.Item {
 	}
 	it.List("scopes", scopes)
 	it.Time(kit.AttrValidUntil, k.ExpiresAt)
-	if k.ReplacedBy != 0 {
-		it.Int(kit.AttrReplacedBy, k.ReplacedBy)
-	}
+	it.Int(kit.AttrReplacedBy, k.ReplacedBy)
 	it.Time("created_at", k.CreatedAt)
 	return it
 }
 
-// Read reads an API key from its item.
-func Read(it kit.Item) (account.APIKey, error) {
+// FromItem reads an API key from its item.
+func FromItem(it kit.Item) (account.APIKey, error) {
 	r := kit.Reader{It: it}
 	var scopes []account.Scope
 	for _, scope := range r.List("scopes") {

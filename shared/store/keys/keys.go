@@ -1,3 +1,4 @@
+// Package keys stores API keys and counts their use.
 package keys
 
 import (
@@ -13,46 +14,41 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// Store keeps API keys and counts their use.
+// Store reads and writes API keys, and counts their use.
 type Store struct {
 	table *kit.Table
-	// MaxKeys is how many keys that have not expired an account may have; no limit
-	// if it is zero.
+	// MaxKeys is how many keys that have not expired an account may have; zero: no
+	// limit.
 	MaxKeys int
 }
 
-// New makes one.
+// New returns a Store over the table.
 func New(t *kit.Table) *Store { return &Store{table: t} }
 
-// An account counts its key items, expired ones included, in the transactions
-// that add and remove them. It holds Caps.Keys at most: when they are that
-// many, a new key takes the place of the one that expired first. So the limit is
-// one of keys that work, and an account's partition can not grow without end.
+// An account counts its keys, expired ones included, in the transactions that add and
+// remove them. When there are MaxKeys, a new key replaces the one that expired first.
+// So the limit applies to keys that work, and an account's partition cannot grow
+// without bounds.
 
-// ListKeys reads all keys of an account, expired ones too, the oldest first. An
-// account that is absent has none.
+// ListKeys reads all keys of an account, expired ones included, the oldest first. An
+// absent account has none.
 func (s *Store) ListKeys(ctx context.Context, accountID int64) ([]account.APIKey, error) {
 	items, err := s.table.QueryItems(ctx, kit.AccountPK(accountID), kit.SkKey, kit.SkKey)
 	if err != nil {
 		return nil, fmt.Errorf("listing API keys: %w", err)
 	}
-	keys := make([]account.APIKey, len(items))
-	for i, it := range items {
-		if keys[i], err = Read(it); err != nil {
-			return nil, err
-		}
-	}
+	keys, err := kit.FromItems(items, FromItem)
 	slices.SortFunc(keys, func(a, b account.APIKey) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
-	return keys, nil
+	return keys, err
 }
 
 // CreateKey adds a key to its account, with the effects.
 //
-// It returns *effects.Replay when the Idempotency-Key is taken, fault.NotFound when the account is gone, fault.State when it is
-// deleted or has Caps.Keys keys that have not expired, and fault.Internal
-// with account.ErrIDTaken when the very key is there already.
+// It returns *effects.Replay if the Idempotency-Key is taken, fault.NotFound if the
+// account is gone, fault.State if it is deleted or has MaxKeys keys that have not
+// expired, and fault.Internal with account.ErrIDTaken if the key is there already.
 func (s *Store) CreateKey(ctx context.Context, k account.APIKey, fx effects.Effects, now time.Time) error {
 	if err := s.addKey(ctx, k, nil, fx, now); err != nil {
 		return fmt.Errorf("creating an API key: %w", err)
@@ -60,14 +56,13 @@ func (s *Store) CreateKey(ctx context.Context, k account.APIKey, fx effects.Effe
 	return nil
 }
 
-// RotateKey adds a key to its account and ends another one at validUntil, or
-// when that one expires by itself if that is earlier: its end only ever comes
-// nearer. One that ends at once makes room for the new key where the account is
-// full.
+// RotateKey adds a key to its account and ends the old one at validUntil, unless that
+// expires earlier anyway. An old key that ends at once makes room for the new one in a
+// full account.
 //
-// Beside CreateKey's refusals it returns fault.NotFound when the old key is
-// gone, and fault.State when it has expired, was rotated already, or its end was
-// changed since it was read.
+// Beside CreateKey's errors it returns fault.NotFound if the old key is gone, and
+// fault.State if it has expired, was rotated already, or was changed since it was
+// read.
 func (s *Store) RotateKey(ctx context.Context, old, k account.APIKey, validUntil time.Time, fx effects.Effects, now time.Time) error {
 	if !old.ExpiresAt.IsZero() && old.ExpiresAt.Before(validUntil) {
 		validUntil = old.ExpiresAt
@@ -78,8 +73,9 @@ func (s *Store) RotateKey(ctx context.Context, old, k account.APIKey, validUntil
 	return nil
 }
 
-// DeleteKey removes a key: it is refused from then on. It returns *effects.Replay
-// when the Idempotency-Key is taken, and fault.NotFound when the key is gone.
+// DeleteKey removes a key, which is not valid from then on. It returns *effects.Replay
+// if the Idempotency-Key is taken, and fault.NotFound if the key or its account is
+// gone.
 func (s *Store) DeleteKey(ctx context.Context, k account.APIKey, fx effects.Effects, now time.Time) error {
 	e := kit.NewEdit(kit.APIKeyKey(k.PartnerID, k.AccountID, k.Hash))
 	e.Exists(kit.AttrPK)
@@ -102,15 +98,15 @@ func (s *Store) DeleteKey(ctx context.Context, k account.APIKey, fx effects.Effe
 	return nil
 }
 
-// ending is a key that ends at a time.
+// ending is a key that a rotation ends at a time.
 type ending struct {
 	key account.APIKey
 	at  time.Time
 }
 
-// addKey adds a key and ends another one, nil if none.
+// addKey writes a key and ends another one, nil for none.
 func (s *Store) addKey(ctx context.Context, k account.APIKey, old *ending, fx effects.Effects, now time.Time) error {
-	var spent *account.APIKey // whose place the new key takes
+	var spent *account.APIKey // the key that the new one replaces
 	for n := 0; ; n++ {
 		refused, err := s.table.Commit(ctx, s.keyParts(k, old, spent, now), fx, now)
 		if err != nil || len(refused) == 0 {
@@ -118,13 +114,13 @@ func (s *Store) addKey(ctx context.Context, k account.APIKey, old *ending, fx ef
 		}
 		full := false
 		if refused.Has(kit.PartAccount) {
-			if full, err = refusedKey(refused[kit.PartAccount], now); err != nil {
+			if full, err = accountRefused(refused[kit.PartAccount], now); err != nil {
 				return err
 			}
 		}
 		switch {
 		case refused.Has(kit.PartOldKey):
-			return refusedEnding(refused[kit.PartOldKey], now)
+			return endRefused(refused[kit.PartOldKey], now)
 		case refused.Has(kit.PartKey):
 			return account.ErrIDTaken
 		case n+1 == kit.Attempts:
@@ -132,14 +128,15 @@ func (s *Store) addKey(ctx context.Context, k account.APIKey, old *ending, fx ef
 		}
 		spent = nil
 		if full {
-			if spent, err = s.spentKey(ctx, k.AccountID, old, now); err != nil {
+			if spent, err = s.findSpentKey(ctx, k.AccountID, old, now); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// keyParts adds a key. Without a spent one the account must have room.
+// keyParts returns the parts that add a key. Unless it replaces a spent one, the
+// account must have room.
 func (s *Store) keyParts(k account.APIKey, old *ending, spent *account.APIKey, now time.Time) []kit.Part {
 	account := kit.NewEdit(kit.AccountKey(k.AccountID))
 	account.Lacks(kit.AttrTTL)
@@ -179,10 +176,10 @@ func (s *Store) keyParts(k account.APIKey, old *ending, spent *account.APIKey, n
 	return parts
 }
 
-// refusedKey says why an account takes no key, or that it is full.
-func refusedKey(acct kit.Item, now time.Time) (full bool, err error) {
+// accountRefused returns why a key cannot be added to an account, or that it is full.
+func accountRefused(acct kit.Item, now time.Time) (full bool, err error) {
 	switch {
-	case len(acct) == 0 || kit.Lapsed(acct, now):
+	case kit.Gone(acct, now):
 		return false, account.ErrNotFound()
 	case acct[kit.AttrTTL] != nil:
 		return false, account.ErrDeleted()
@@ -190,12 +187,12 @@ func refusedKey(acct kit.Item, now time.Time) (full bool, err error) {
 	return true, nil
 }
 
-// refusedEnding says why a key is not rotated.
-func refusedEnding(key kit.Item, now time.Time) error {
+// endRefused returns why a key cannot be rotated.
+func endRefused(key kit.Item, now time.Time) error {
 	if len(key) == 0 {
 		return account.ErrNoKey()
 	}
-	k, err := Read(key)
+	k, err := FromItem(key)
 	switch {
 	case err != nil:
 		return err
@@ -207,8 +204,10 @@ func refusedEnding(key kit.Item, now time.Time) error {
 	return fault.Busy(nil)
 }
 
-// spentKey is the key that expired first, or the one that ends now.
-func (s *Store) spentKey(ctx context.Context, accountID int64, old *ending, now time.Time) (*account.APIKey, error) {
+// findSpentKey reads the keys of a full account and returns the one to replace: the
+// one that expired first, or else the old one if it ends now; nil if the account has
+// room by now.
+func (s *Store) findSpentKey(ctx context.Context, accountID int64, old *ending, now time.Time) (*account.APIKey, error) {
 	keys, err := s.ListKeys(ctx, accountID)
 	if err != nil {
 		return nil, err
@@ -223,7 +222,7 @@ func (s *Store) spentKey(ctx context.Context, accountID int64, old *ending, now 
 	case spent != nil:
 		return spent, nil
 	case len(keys) < s.MaxKeys:
-		return nil, nil // one was deleted meanwhile
+		return nil, nil
 	case old != nil && !old.at.After(now):
 		return &old.key, nil
 	}

@@ -13,7 +13,7 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// RateWindow is the length of a key's rate window: fixed minutes of the clock.
+// RateWindow is the length of a rate window. Windows are the minutes of the clock.
 const RateWindow = time.Minute
 
 const (
@@ -24,21 +24,21 @@ const (
 	openIf     = "attribute_exists(pk) AND (attribute_not_exists(rate_window) OR rate_window < :window) AND " + keyIsValid
 )
 
-// keyAttempts bounds the writes of one UseKey. One counts; two open a minute;
-// three are needed when another call opens it in between. More come only from
-// instances whose clocks pass a minute's end at that very moment.
+// keyAttempts bounds the writes of one UseKey. Within a minute one write counts the
+// call; opening a minute takes two, and three if another call opens it in between.
+// More are needed only if clocks differ at the end of a minute.
 const keyAttempts = 6
 
-// UseKey proves a key, counts the call in the key's minute and stamps the day,
-// in one conditional write; the first call of a minute takes a second one.
+// UseKey checks that a key is valid, counts the call in the key's minute and notes the
+// day, in one conditional write; the first call of a minute takes a second one.
 //
-// The minute only moves forward: a caller whose clock is behind counts in the
-// minute that others have opened, so no skew lets more than Limit calls of a
-// minute through.
+// The minute only moves forward: a process whose clock is behind counts in the minute
+// that others have opened. So clock skew never lets more than Limit calls through in a
+// minute.
 //
-// It returns fault.Unauthorized for a key that is absent, deleted or expired,
-// fault.RateLimited with RetryAfter over the limit (KeyUsed is filled then, Used
-// being Limit), and fault.State when too many callers are at the key at once.
+// It returns fault.Unauthorized for a key that is absent, deleted or expired;
+// fault.RateLimited with RetryAfter over the limit (KeyUsed is filled, with Used =
+// Limit); and fault.State if too many calls use the key at once.
 func (s *Store) UseKey(ctx context.Context, u account.KeyUse) (account.KeyUsed, error) {
 	window, open := u.Now.Truncate(RateWindow).Unix(), false
 	for range keyAttempts {
@@ -49,7 +49,7 @@ func (s *Store) UseKey(ctx context.Context, u account.KeyUse) (account.KeyUsed, 
 		if len(it) == 0 {
 			return account.KeyUsed{}, account.ErrKeyNotValid()
 		}
-		k, err := Read(it)
+		k, err := FromItem(it)
 		if err != nil {
 			return account.KeyUsed{}, err
 		}
@@ -76,8 +76,8 @@ func (s *Store) UseKey(ctx context.Context, u account.KeyUse) (account.KeyUsed, 
 	return account.KeyUsed{}, fault.Busy(fmt.Errorf("API key not counted in %d attempts", keyAttempts))
 }
 
-// useKey tries one write. It returns the item as it became when the call was
-// counted, else as it is: nil if there is none.
+// useKey tries one write. It returns the item as changed if the call was counted, else
+// as it is (nil if absent).
 func (s *Store) useKey(ctx context.Context, u account.KeyUse, window int64, open bool) (it kit.Item, counted bool, err error) {
 	in := &dynamodb.UpdateItemInput{
 		TableName: &s.table.Name,

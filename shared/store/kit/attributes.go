@@ -1,16 +1,15 @@
 package kit
 
-// Attributes that conditions and updates name. Everything else is named where
-// it is converted. None is a reserved word of DynamoDB but those with an alias
-// in their expression.
+// Attributes that conditions and updates name. All others are named where they are
+// converted. Written expressions name no reserved word of DynamoDB without an alias.
 const (
 	AttrAccountID  = "account_id"
 	AttrPartnerID  = "partner_id"
 	AttrActive     = "active"
 	AttrCarriers   = "carriers_count"
-	AttrKeys       = "keys_count" // key items of the account, expired ones included
-	AttrWasActive  = "was_active" // of a deleted account: what a restore brings back
-	AttrWasIn      = "was_in"     // the same: its active_pk
+	AttrKeys       = "keys_count" // API keys of the account, expired ones included
+	AttrWasActive  = "was_active" // of a deleted account: active, as a restore sets it
+	AttrWasIn      = "was_in"     // of a deleted account: active_pk, as a restore sets it
 	AttrModified   = "modified_at"
 	AttrStatus     = "status"
 	AttrVersion    = "version"
@@ -18,19 +17,19 @@ const (
 	AttrStanding   = "standing"
 	AttrWork       = "work"
 	AttrNextCheck  = "next_refresh_at"
-	AttrUnrecorded = "unrecorded" // claims of the schedule since the last check that was recorded
+	AttrUnrecorded = "unrecorded" // claims of the schedule since the last recorded check
 	AttrCarrierIDs = "carrier_ids"
-	AttrMade       = "made"     // of a day: links
-	AttrUnlinked   = "unlinked" // of a day
+	AttrMade       = "made"     // links of the day
+	AttrUnlinked   = "unlinked" // unlinkings of the day
 	AttrClaimID    = "claim_id"
 	AttrSealed     = "sealed"
 	AttrReplacedBy = "replaced_by"
-	AttrValidUntil = "valid_until" // of an API key; not the TTL attribute: an expired key stays listed
+	AttrValidUntil = "valid_until" // end of an API key; not the TTL attribute, as an expired key stays listed
 	AttrWindow     = "rate_window" // start of the key's current minute, epoch seconds
 	AttrUsed       = "rate_used"   // calls within that minute
 	AttrLastDay    = "last_used_day"
 	AttrChecks     = "checks"
 	AttrGood       = "good"
-	AttrVotes      = "votes" // a set of voteText
-	AttrCall       = "call_" // and how many calls ago: when it was
+	AttrVotes      = "votes" // set of texts
+	AttrCall       = "call_" // followed by n: time of the call n calls ago
 )

@@ -1,9 +1,9 @@
 package kit
 
 import (
-	"bytes"
 	"context"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,67 +13,87 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// Edit is a change of single attributes of an item, on conditions, in the
-// making. Attributes are named by aliases: some of their names are reserved.
+// Edit builds a change of single attributes of an item, and the conditions of the
+// write. Expressions name attributes by aliases: some of the names are reserved.
 type Edit struct {
-	Key                                 Key
-	Sets, Removes, adds, deletes, where []string
-	names                               map[string]string
-	values                              Item
+	Key                                      Key
+	sets, removes, adds, deletes, conditions []string
+	names                                    map[string]string // nil while empty: DynamoDB refuses empty maps
+	values                                   Item              // likewise
 }
 
 // NewEdit returns an empty edit of the item with this key.
-func NewEdit(k Key) *Edit { return &Edit{Key: k, names: map[string]string{}, values: Item{}} }
+func NewEdit(k Key) *Edit { return &Edit{Key: k} }
 
-// name is how expressions call an attribute.
+// name returns the alias of an attribute.
 func (e *Edit) name(attr string) string {
+	if e.names == nil {
+		e.names = map[string]string{}
+	}
 	e.names["#"+attr] = attr
 	return "#" + attr
 }
 
-// value is how expressions call a value.
+// value returns the placeholder of a value.
 func (e *Edit) value(v types.AttributeValue) string {
+	if e.values == nil {
+		e.values = Item{}
+	}
 	name := ":v" + strconv.Itoa(len(e.values))
 	e.values[name] = v
 	return name
 }
 
+func (e *Edit) require(condition string) { e.conditions = append(e.conditions, condition) }
+
 // Set gives an attribute a value.
 func (e *Edit) Set(attr string, v types.AttributeValue) {
-	e.Sets = append(e.Sets, e.name(attr)+" = "+e.value(v))
+	e.sets = append(e.sets, e.name(attr)+" = "+e.value(v))
 }
 
-// SetFrom gives an attribute the value that another one has.
+// SetFrom gives an attribute the value of another one.
 func (e *Edit) SetFrom(attr, from string) {
-	e.Sets = append(e.Sets, e.name(attr)+" = "+e.name(from))
+	e.sets = append(e.sets, e.name(attr)+" = "+e.name(from))
 }
 
-// SetFromOr does so, or gives it a value where the other one is not there.
+// SetFromOr is SetFrom with a value for where the other attribute is absent.
 func (e *Edit) SetFromOr(attr, from string, v types.AttributeValue) {
-	e.Sets = append(e.Sets, e.name(attr)+" = if_not_exists("+e.name(from)+", "+e.value(v)+")")
+	e.sets = append(e.sets, e.name(attr)+" = if_not_exists("+e.name(from)+", "+e.value(v)+")")
 }
 
-// Add counts an attribute up or down, from zero where there is none.
+// Add adds to a number; an absent attribute counts as zero.
 func (e *Edit) Add(attr string, n int64) { e.Include(attr, NumberValue(n)) }
 
-// Include puts members into a set, exclude takes them out.
+// Include adds members to a set.
 func (e *Edit) Include(attr string, v types.AttributeValue) {
 	e.adds = append(e.adds, e.name(attr)+" "+e.value(v))
 }
 
-// Exclude takes members out of a set.
+// Exclude removes members from a set.
 func (e *Edit) Exclude(attr string, v types.AttributeValue) {
 	e.deletes = append(e.deletes, e.name(attr)+" "+e.value(v))
 }
 
 // Remove removes an attribute.
-func (e *Edit) Remove(attr string) { e.Removes = append(e.Removes, e.name(attr)) }
+func (e *Edit) Remove(attr string) { e.removes = append(e.removes, e.name(attr)) }
 
-// Change makes of the old item the new one. Its attributes are those of the two
-// but for some.
+// End sets the time at which the item expires; the zero time removes it.
+func (e *Edit) End(at time.Time) {
+	if at.IsZero() {
+		e.Remove(AttrTTL)
+	} else {
+		e.Set(AttrTTL, NumberValue(at.Unix()))
+	}
+}
+
+// Changes tells whether the edit changes any attribute.
+func (e *Edit) Changes() bool { return len(e.sets)+len(e.removes)+len(e.adds)+len(e.deletes) > 0 }
+
+// Change sets and removes attributes so that the old item becomes the next one,
+// except for some attributes.
 func (e *Edit) Change(old, next Item, except ...string) {
 	for _, attr := range slices.Sorted(maps.Keys(next)) {
-		if !slices.Contains(except, attr) && !Same(old[attr], next[attr]) {
+		if !slices.Contains(except, attr) && !reflect.DeepEqual(old[attr], next[attr]) {
 			e.Set(attr, next[attr])
 		}
 	}
@@ -86,43 +106,38 @@ func (e *Edit) Change(old, next Item, except ...string) {
 
 // Compares adds the condition that an attribute compares to a value.
 func (e *Edit) Compares(attr, operator string, v types.AttributeValue) {
-	e.where = append(e.where, e.name(attr)+" "+operator+" "+e.value(v))
+	e.require(e.name(attr) + " " + operator + " " + e.value(v))
 }
 
-// Exists and lacks add the condition that an attribute is there, or is not.
-func (e *Edit) Exists(attr string) {
-	e.where = append(e.where, "attribute_exists("+e.name(attr)+")")
-}
+// Exists adds the condition that an attribute is there.
+func (e *Edit) Exists(attr string) { e.require("attribute_exists(" + e.name(attr) + ")") }
 
 // Lacks adds the condition that an attribute is absent.
-func (e *Edit) Lacks(attr string) {
-	e.where = append(e.where, "attribute_not_exists("+e.name(attr)+")")
-}
+func (e *Edit) Lacks(attr string) { e.require("attribute_not_exists(" + e.name(attr) + ")") }
 
-// LacksOr adds the condition that an attribute is not there or compares.
+// LacksOr adds the condition that an attribute is absent or compares to a value.
 func (e *Edit) LacksOr(attr, operator string, v types.AttributeValue) {
-	e.where = append(e.where, "(attribute_not_exists("+e.name(attr)+") OR "+e.name(attr)+" "+operator+" "+e.value(v)+")")
+	e.require("(attribute_not_exists(" + e.name(attr) + ") OR " + e.name(attr) + " " + operator + " " + e.value(v) + ")")
 }
 
-// LacksOrContains adds the condition that a set is not there or has a member.
+// LacksOrContains adds the condition that a set is absent or has a member.
 func (e *Edit) LacksOrContains(attr string, v types.AttributeValue) {
-	e.where = append(e.where, "(attribute_not_exists("+e.name(attr)+") OR contains("+e.name(attr)+", "+e.value(v)+"))")
+	e.require("(attribute_not_exists(" + e.name(attr) + ") OR contains(" + e.name(attr) + ", " + e.value(v) + "))")
 }
 
-// HasRoom adds the condition that a set is not there, has a member or has fewer
-// than so many.
+// HasRoom adds the condition that a set is absent, has a member, or has fewer than
+// limit members.
 func (e *Edit) HasRoom(attr string, v types.AttributeValue, limit int) {
 	a := e.name(attr)
-	e.where = append(e.where, "(attribute_not_exists("+a+") OR contains("+a+", "+e.value(v)+") OR size("+a+") < "+e.value(NumberValue(int64(limit)))+")")
+	e.require("(attribute_not_exists(" + a + ") OR contains(" + a + ", " + e.value(v) + ") OR size(" + a + ") < " + e.value(NumberValue(int64(limit))) + ")")
 }
 
-// condition is nil instead of none: DynamoDB refuses an empty one. So it does
-// empty maps of names and values.
+// condition returns nil if there is none: DynamoDB refuses an empty one.
 func (e *Edit) condition() *string {
-	if len(e.where) == 0 {
+	if len(e.conditions) == 0 {
 		return nil
 	}
-	s := strings.Join(e.where, " AND ")
+	s := strings.Join(e.conditions, " AND ")
 	return &s
 }
 
@@ -131,7 +146,7 @@ func (e *Edit) expression() *string {
 	for _, clause := range []struct {
 		keyword string
 		actions []string
-	}{{"SET ", e.Sets}, {"REMOVE ", e.Removes}, {"ADD ", e.adds}, {"DELETE ", e.deletes}} {
+	}{{"SET ", e.sets}, {"REMOVE ", e.removes}, {"ADD ", e.adds}, {"DELETE ", e.deletes}} {
 		if len(clause.actions) > 0 {
 			clauses = append(clauses, clause.keyword+strings.Join(clause.actions, ", "))
 		}
@@ -140,38 +155,24 @@ func (e *Edit) expression() *string {
 	return &s
 }
 
-func (e *Edit) aliases() map[string]string {
-	if len(e.names) == 0 {
-		return nil
-	}
-	return e.names
-}
-
-func (e *Edit) arguments() Item {
-	if len(e.values) == 0 {
-		return nil
-	}
-	return e.values
-}
-
-// Update is a part that makes the edit.
+// Update returns the part that makes the edit.
 func (s *Table) Update(name string, e *Edit) Part {
 	return Part{name, types.TransactWriteItem{Update: &types.Update{
 		TableName: &s.Name, Key: e.Key.Item(), UpdateExpression: e.expression(), ConditionExpression: e.condition(),
-		ExpressionAttributeNames: e.aliases(), ExpressionAttributeValues: e.arguments(),
+		ExpressionAttributeNames: e.names, ExpressionAttributeValues: e.values,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}}}
 }
 
-// Edited makes the edit by itself. It returns the item as it is then; or, where
-// a condition did not hold, the one that stood in the way, nil if there is none.
-func (s *Table) Edited(ctx context.Context, e *Edit) (it Item, refused bool, err error) {
+// WriteEdit makes the edit in a call of its own. It returns the item as changed; or,
+// if a condition did not hold, the item as it is (nil if absent).
+func (s *Table) WriteEdit(ctx context.Context, e *Edit) (it Item, refused bool, err error) {
 	var out *dynamodb.UpdateItemOutput
 	err = s.Write(ctx, func() error {
 		var err error
 		out, err = s.API.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 			TableName: &s.Name, Key: e.Key.Item(), UpdateExpression: e.expression(), ConditionExpression: e.condition(),
-			ExpressionAttributeNames: e.aliases(), ExpressionAttributeValues: e.arguments(),
+			ExpressionAttributeNames: e.names, ExpressionAttributeValues: e.values,
 			ReturnValues:                        types.ReturnValueAllNew,
 			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 		})
@@ -186,56 +187,20 @@ func (s *Table) Edited(ctx context.Context, e *Edit) (it Item, refused bool, err
 	return out.Attributes, false, nil
 }
 
-// Check is a part that changes nothing and has the edit's conditions.
+// Check returns the part that only checks the edit's conditions.
 func (s *Table) Check(name string, e *Edit) Part {
 	return Part{name, types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
 		TableName: &s.Name, Key: e.Key.Item(), ConditionExpression: e.condition(),
-		ExpressionAttributeNames: e.aliases(), ExpressionAttributeValues: e.arguments(),
+		ExpressionAttributeNames: e.names, ExpressionAttributeValues: e.values,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}}}
 }
 
-// Remove is a part that deletes the item on the edit's conditions.
+// Remove returns the part that deletes the item on the edit's conditions.
 func (s *Table) Remove(name string, e *Edit) Part {
 	return Part{name, types.TransactWriteItem{Delete: &types.Delete{
 		TableName: &s.Name, Key: e.Key.Item(), ConditionExpression: e.condition(),
-		ExpressionAttributeNames: e.aliases(), ExpressionAttributeValues: e.arguments(),
+		ExpressionAttributeNames: e.names, ExpressionAttributeValues: e.values,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}}}
-}
-
-// Same tells whether two values are of one type and equal. It knows the types
-// that items are made of.
-func Same(a, b types.AttributeValue) bool {
-	switch a := a.(type) {
-	case *types.AttributeValueMemberS:
-		b, ok := b.(*types.AttributeValueMemberS)
-		return ok && a.Value == b.Value
-	case *types.AttributeValueMemberN:
-		b, ok := b.(*types.AttributeValueMemberN)
-		return ok && a.Value == b.Value
-	case *types.AttributeValueMemberBOOL:
-		b, ok := b.(*types.AttributeValueMemberBOOL)
-		return ok && a.Value == b.Value
-	case *types.AttributeValueMemberB:
-		b, ok := b.(*types.AttributeValueMemberB)
-		return ok && bytes.Equal(a.Value, b.Value)
-	case *types.AttributeValueMemberM:
-		b, ok := b.(*types.AttributeValueMemberM)
-		return ok && maps.EqualFunc(a.Value, b.Value, Same)
-	case *types.AttributeValueMemberL:
-		b, ok := b.(*types.AttributeValueMemberL)
-		return ok && slices.EqualFunc(a.Value, b.Value, Same)
-	default:
-		return false // written once more
-	}
-}
-
-// End gives an item an end, none for a zero time.
-func (e *Edit) End(at time.Time) {
-	if at.IsZero() {
-		e.Remove(AttrTTL)
-	} else {
-		e.Set(AttrTTL, NumberValue(at.Unix()))
-	}
 }

@@ -10,28 +10,27 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// Commit is transact for a change with its effects, all of it in one transaction:
-// the stored answer and the events are there if the change is. Every change that a
-// caller can ask for goes through it.
+// Commit writes a change and its effects, the stored answer and the events, in one
+// transaction. Every change that a caller can ask for goes through it.
 //
-// A taken Idempotency-Key is *effects.Replay. It comes before any other refusal,
-// because a repeat finds what the first request has done. A claim of the key that
-// is gone is fault.State.
+// It returns *effects.Replay if the Idempotency-Key is taken, whatever else was
+// refused: a repeated request meets what the first one has written. If the request's
+// claim of the key is gone, it returns fault.State.
 func (s *Table) Commit(ctx context.Context, parts []Part, fx effects.Effects, now time.Time) (Refusals, error) {
 	all := append(make([]Part, 0, len(parts)+len(fx.Events)+1), parts...)
 	if fx.Answer != nil {
-		all = append(all, s.answered(*fx.Answer, now))
+		all = append(all, s.keepAnswer(*fx.Answer, now))
 	}
 	for _, e := range fx.Events {
 		if len(e.Data) > effects.MaxEventData {
-			return nil, fmt.Errorf("event %s of type %s has %d bytes of data, and may have %d", e.ID, e.Type, len(e.Data), effects.MaxEventData)
+			return nil, fmt.Errorf("event %s of type %s has %d bytes of data, at most %d are allowed", e.ID, e.Type, len(e.Data), effects.MaxEventData)
 		}
 		all = append(all, s.Put(partEvent, eventItem(e, fx.By), "", nil))
 	}
-	// With data of that size, as many events as there is room for have 2 MB. The
-	// rest of a change has half a megabyte, so that it stays below DynamoDB's 4 MB.
-	if len(all) > MostParts {
-		return nil, fmt.Errorf("a change writes %d items, %d of them events; a transaction holds %d", len(all), len(fx.Events), MostParts)
+	// 100 events of that size have 2 MB, and the rest of a change half a megabyte: the
+	// transaction stays below DynamoDB's 4 MB.
+	if len(all) > MaxParts {
+		return nil, fmt.Errorf("a change writes %d items, %d of them events; a transaction holds %d", len(all), len(fx.Events), MaxParts)
 	}
 	refused, err := s.Transact(ctx, all)
 	if err != nil || !refused.Has(PartIdempotency) {
@@ -41,23 +40,23 @@ func (s *Table) Commit(ctx context.Context, parts []Part, fx effects.Effects, no
 	if len(found) == 0 {
 		return nil, fault.Busy(errors.New("the claim of the Idempotency-Key is gone"))
 	}
-	existing, err := ReadIdempotency(found)
+	existing, err := IdempotencyFromItem(found)
 	if err != nil {
 		return nil, err
 	}
 	return nil, &effects.Replay{Record: *existing}
 }
 
-// answered is the part that keeps an answer: in place of the request's own claim,
+// keepAnswer returns the part that stores an answer: in place of the request's claim
 // if it has made one, else where the key may be claimed.
-func (s *Table) answered(rec effects.Record, now time.Time) Part {
+func (s *Table) keepAnswer(rec effects.Record, now time.Time) Part {
 	if rec.ClaimID != "" {
 		return s.Put(PartIdempotency, idempotencyItem(rec), ifOurClaim, Item{":claim": TextValue(rec.ClaimID)})
 	}
 	return s.Claim(rec, now)
 }
 
-// Claim is the part that takes an Idempotency-Key which may be claimed.
+// Claim returns the part that claims an Idempotency-Key, if it may be claimed.
 func (s *Table) Claim(rec effects.Record, now time.Time) Part {
 	return s.Put(PartIdempotency, idempotencyItem(rec), ifClaimable, Item{":seconds": NumberValue(now.Unix()), ":now": TimeValue(now)})
 }
@@ -91,8 +90,8 @@ func idempotencyItem(rec effects.Record) Item {
 	return it
 }
 
-// ReadIdempotency reads the record of an Idempotency-Key from its item.
-func ReadIdempotency(it Item) (*effects.Record, error) {
+// IdempotencyFromItem reads the record of an Idempotency-Key.
+func IdempotencyFromItem(it Item) (*effects.Record, error) {
 	r := Reader{It: it}
 	return &effects.Record{
 		Scope:      r.Text("scope"),
@@ -105,9 +104,8 @@ func ReadIdempotency(it Item) (*effects.Record, error) {
 	}, r.Done("idempotency record")
 }
 
-// A key may be claimed when it is free, when its record has expired (DynamoDB
-// removes it only some time later), or when the request that claimed it died:
-// its lease is over and there is no answer.
+// A key may be claimed if it has no record, if its record has expired, or if the
+// request that claimed it died: its lease is over and it has no answer.
 const (
 	ifClaimable = IfAbsent + " OR expires_at <= :seconds OR (attribute_not_exists(sealed) AND lease_until <= :now)"
 	ifOurClaim  = "claim_id = :claim AND attribute_not_exists(sealed)"

@@ -8,15 +8,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// Item is what DynamoDB holds. Conversion is written out by hand: it costs less
-// of a cold start than reflection does, and says what is stored. An empty text,
-// a zero number, a zero time and an empty map are stored as no attribute.
+// Item is an item as DynamoDB holds it. Conversion is written out by hand: that
+// starts faster than reflection and shows what is stored. Empty texts, bytes, lists
+// and maps, zero numbers and times, and false are stored as no attribute.
 type Item map[string]types.AttributeValue
 
-// Text stores a text; an empty one is left out.
+// Text stores a text.
 func (it Item) Text(name, s string) {
 	if s != "" {
-		it[name] = &types.AttributeValueMemberS{Value: s}
+		it[name] = TextValue(s)
 	}
 }
 
@@ -27,14 +27,14 @@ func (it Item) Int(name string, n int64) {
 	}
 }
 
-// Time is kept in milliseconds since 1970, which compare as they pass.
+// Time stores a time in milliseconds since 1970, so that values compare as times do.
 func (it Item) Time(name string, t time.Time) {
 	if !t.IsZero() {
 		it[name] = TimeValue(t)
 	}
 }
 
-// Seconds is the form that DynamoDB wants of its TTL attribute.
+// Seconds stores a time in seconds since 1970, as DynamoDB wants its TTL attribute.
 func (it Item) Seconds(name string, t time.Time) {
 	if !t.IsZero() {
 		it[name] = NumberValue(t.Unix())
@@ -44,74 +44,72 @@ func (it Item) Seconds(name string, t time.Time) {
 // Bool stores a flag.
 func (it Item) Bool(name string, b bool) {
 	if b {
-		it[name] = &types.AttributeValueMemberBOOL{Value: true}
+		it[name] = BoolValue(true)
 	}
 }
 
-// Bytes stores bytes; none are left out.
+// Bytes stores bytes.
 func (it Item) Bytes(name string, b []byte) {
 	if len(b) > 0 {
 		it[name] = &types.AttributeValueMemberB{Value: b}
 	}
 }
 
-// Texts stores a map of texts; an empty one is left out.
+// Texts stores a map of texts.
 func (it Item) Texts(name string, m map[string]string) {
 	if len(m) == 0 {
 		return
 	}
 	values := make(map[string]types.AttributeValue, len(m))
 	for k, v := range m {
-		values[k] = &types.AttributeValueMemberS{Value: v}
+		values[k] = TextValue(v)
 	}
 	it[name] = &types.AttributeValueMemberM{Value: values}
 }
 
-// List keeps texts in their order.
+// List stores texts in their order.
 func (it Item) List(name string, texts []string) {
-	if len(texts) == 0 {
-		return
-	}
-	values := make([]types.AttributeValue, len(texts))
-	for i, s := range texts {
-		values[i] = TextValue(s)
-	}
-	it[name] = &types.AttributeValueMemberL{Value: values}
+	it.list(name, len(texts), func(i int) types.AttributeValue { return TextValue(texts[i]) })
 }
 
-// Items keeps maps in their order.
+// Items stores maps in their order.
 func (it Item) Items(name string, items []Item) {
-	if len(items) == 0 {
+	it.list(name, len(items), func(i int) types.AttributeValue { return &types.AttributeValueMemberM{Value: items[i]} })
+}
+
+func (it Item) list(name string, n int, member func(i int) types.AttributeValue) {
+	if n == 0 {
 		return
 	}
-	values := make([]types.AttributeValue, len(items))
-	for i, one := range items {
-		values[i] = &types.AttributeValueMemberM{Value: one}
+	values := make([]types.AttributeValue, n)
+	for i := range values {
+		values[i] = member(i)
 	}
 	it[name] = &types.AttributeValueMemberL{Value: values}
 }
 
-// TextSet is a set of texts.
+// TextSet returns a set of texts.
 func TextSet(texts ...string) types.AttributeValue {
 	return &types.AttributeValueMemberSS{Value: texts}
 }
 
-// BoolValue is a flag.
+// BoolValue returns a flag.
 func BoolValue(b bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: b} }
 
-// TextValue is a text.
+// TextValue returns a text.
 func TextValue(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
 
-// NumberValue is a whole number.
+// NumberValue returns a whole number.
 func NumberValue(n int64) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
 }
 
-// TimeValue is a time in milliseconds since 1970.
+// TimeValue returns a time in milliseconds since 1970.
 func TimeValue(t time.Time) types.AttributeValue { return NumberValue(t.UnixMilli()) }
 
-// Reader takes an item apart and keeps the first thing that does not fit, which
-// is fault.Internal: nothing but this package writes the table.
+// Reader converts the attributes of an item. Absent ones are zero values. Err is the
+// first attribute of another type than expected, which is fault.Internal: only the
+// store writes the table.
 type Reader struct {
 	It  Item
 	Err error
@@ -123,35 +121,37 @@ func (r *Reader) wrong(name string, v types.AttributeValue) {
 	}
 }
 
-// Text reads a text; empty if absent.
+// attribute reads an attribute of one type; ok is false if it is absent or of another.
+func attribute[T types.AttributeValue](r *Reader, name string) (v T, ok bool) {
+	stored := r.It[name]
+	if v, ok = stored.(T); !ok && stored != nil {
+		r.wrong(name, stored)
+	}
+	return v, ok
+}
+
+// Text reads a text.
 func (r *Reader) Text(name string) string {
-	switch v := r.It[name].(type) {
-	case nil:
-	case *types.AttributeValueMemberS:
+	if v, ok := attribute[*types.AttributeValueMemberS](r, name); ok {
 		return v.Value
-	default:
-		r.wrong(name, v)
 	}
 	return ""
 }
 
-// Int reads a whole number; zero if absent.
+// Int reads a whole number.
 func (r *Reader) Int(name string) int64 {
-	switch v := r.It[name].(type) {
-	case nil:
-	case *types.AttributeValueMemberN:
-		n, err := strconv.ParseInt(v.Value, 10, 64)
-		if err != nil && r.Err == nil {
-			r.Err = fmt.Errorf("attribute %s is no integer", name)
-		}
-		return n
-	default:
-		r.wrong(name, v)
+	v, ok := attribute[*types.AttributeValueMemberN](r, name)
+	if !ok {
+		return 0
 	}
-	return 0
+	n, err := strconv.ParseInt(v.Value, 10, 64)
+	if err != nil && r.Err == nil {
+		r.Err = fmt.Errorf("attribute %s is not an integer", name)
+	}
+	return n
 }
 
-// Time reads a time in milliseconds; the zero time if absent.
+// Time reads a time in milliseconds since 1970.
 func (r *Reader) Time(name string) time.Time {
 	if r.It[name] == nil {
 		return time.Time{}
@@ -159,7 +159,7 @@ func (r *Reader) Time(name string) time.Time {
 	return time.UnixMilli(r.Int(name)).UTC()
 }
 
-// Seconds reads a time in seconds; the zero time if absent.
+// Seconds reads a time in seconds since 1970.
 func (r *Reader) Seconds(name string) time.Time {
 	if r.It[name] == nil {
 		return time.Time{}
@@ -167,7 +167,7 @@ func (r *Reader) Seconds(name string) time.Time {
 	return time.Unix(r.Int(name), 0).UTC()
 }
 
-// Day is midnight UTC of a date.
+// Day reads a date, as its midnight UTC.
 func (r *Reader) Day(name string) time.Time {
 	s := r.Text(name)
 	if s == "" {
@@ -175,113 +175,110 @@ func (r *Reader) Day(name string) time.Time {
 	}
 	day, err := time.Parse(time.DateOnly, s)
 	if err != nil && r.Err == nil {
-		r.Err = fmt.Errorf("attribute %s is no date", name)
+		r.Err = fmt.Errorf("attribute %s is not a date", name)
 	}
 	return day
 }
 
-// Bool reads a flag; false if absent.
+// Bool reads a flag.
 func (r *Reader) Bool(name string) bool {
-	switch v := r.It[name].(type) {
-	case nil:
-	case *types.AttributeValueMemberBOOL:
-		return v.Value
-	default:
-		r.wrong(name, v)
-	}
-	return false
+	v, ok := attribute[*types.AttributeValueMemberBOOL](r, name)
+	return ok && v.Value
 }
 
-// Bytes reads bytes; nil if absent.
+// Bytes reads bytes.
 func (r *Reader) Bytes(name string) []byte {
-	switch v := r.It[name].(type) {
-	case nil:
-	case *types.AttributeValueMemberB:
+	if v, ok := attribute[*types.AttributeValueMemberB](r, name); ok {
 		return v.Value
-	default:
-		r.wrong(name, v)
 	}
 	return nil
 }
 
-// Texts reads a map of texts; nil if absent.
+// Texts reads a map of texts.
 func (r *Reader) Texts(name string) map[string]string {
-	switch v := r.It[name].(type) {
-	case nil:
-	case *types.AttributeValueMemberM:
-		inner := Reader{It: v.Value}
-		m := make(map[string]string, len(v.Value))
-		for k := range v.Value {
-			m[k] = inner.Text(k)
-		}
-		if inner.Err != nil {
-			r.wrong(name, v)
-		}
-		return m
-	default:
+	v, ok := attribute[*types.AttributeValueMemberM](r, name)
+	if !ok {
+		return nil
+	}
+	inner := Reader{It: v.Value}
+	m := make(map[string]string, len(v.Value))
+	for k := range v.Value {
+		m[k] = inner.Text(k)
+	}
+	if inner.Err != nil {
 		r.wrong(name, v)
 	}
-	return nil
+	return m
 }
 
-// List reads texts in their order; nil if absent.
-func (r *Reader) List(name string) []string {
-	switch v := r.It[name].(type) {
-	case nil:
-	case *types.AttributeValueMemberL:
-		texts := make([]string, len(v.Value))
-		for i, value := range v.Value {
-			s, ok := value.(*types.AttributeValueMemberS)
-			if !ok {
-				r.wrong(name, value)
-				return nil
-			}
-			texts[i] = s.Value
-		}
-		return texts
-	default:
-		r.wrong(name, v)
-	}
-	return nil
-}
-
-// Set reads the members of a set of texts, sorted; nil if absent.
+// Set reads the members of a set of texts.
 func (r *Reader) Set(name string) []string {
-	switch v := r.It[name].(type) {
-	case nil:
-	case *types.AttributeValueMemberSS:
+	if v, ok := attribute[*types.AttributeValueMemberSS](r, name); ok {
 		return v.Value
-	default:
-		r.wrong(name, v)
 	}
 	return nil
 }
 
-// Items is a list of maps.
+// List reads texts in their order.
+func (r *Reader) List(name string) []string {
+	return members(r, name, func(v *types.AttributeValueMemberS) string { return v.Value })
+}
+
+// Items reads maps in their order.
 func (r *Reader) Items(name string) []Item {
-	switch v := r.It[name].(type) {
-	case nil:
-	case *types.AttributeValueMemberL:
-		items := make([]Item, len(v.Value))
-		for i, value := range v.Value {
-			m, ok := value.(*types.AttributeValueMemberM)
-			if !ok {
-				r.wrong(name, value)
-				return nil
-			}
-			items[i] = m.Value
-		}
-		return items
-	default:
-		r.wrong(name, v)
-	}
-	return nil
+	return members(r, name, func(v *types.AttributeValueMemberM) Item { return v.Value })
 }
 
-// Done names the kind of item in the error.
+// members reads a list whose members are of one type.
+func members[T types.AttributeValue, V any](r *Reader, name string, value func(T) V) []V {
+	list, ok := attribute[*types.AttributeValueMemberL](r, name)
+	if !ok {
+		return nil
+	}
+	values := make([]V, len(list.Value))
+	for i, member := range list.Value {
+		v, ok := member.(T)
+		if !ok {
+			r.wrong(name, member)
+			return nil
+		}
+		values[i] = value(v)
+	}
+	return values
+}
+
+// Key reads the primary key.
+func (r *Reader) Key() Key { return Key{r.Text(AttrPK), r.Text(AttrSK)} }
+
+// Done returns Err, with the kind of item that was read.
 func (r *Reader) Done(kind string) error {
 	if r.Err != nil {
 		return fmt.Errorf("stored %s: %w", kind, r.Err)
 	}
 	return nil
+}
+
+// FromItem reads an item that may be absent, and returns nil then.
+func FromItem[T any](it Item, read func(Item) (T, error)) (*T, error) {
+	if len(it) == 0 {
+		return nil, nil
+	}
+	v, err := read(it)
+	if err != nil {
+		return nil, err
+	}
+	return &v, nil
+}
+
+// FromItems reads items, in their order.
+func FromItems[T any](items []Item, read func(Item) (T, error)) ([]T, error) {
+	var all []T
+	for _, it := range items {
+		v, err := read(it)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
 }

@@ -36,20 +36,20 @@ import (
 //	tally         HEALTH#<carrier>              MINUTE#<minutes since 1970>
 //	event         EVENTS#<account or 0>         <at, ms>#<event id>
 //
-// What a caller chose stands last in its key, after parts that hold no "#", so
-// that no choice of text can reach another item. What there may be many of is
-// not in the account's partition, which a list of connections reads.
+// Text that a caller chose stands last in its key, after parts without "#": so it
+// cannot make another item's key. Items that an account may have many of have
+// partitions of their own, because a list of connections reads the account's.
 const (
 	AttrPK  = "pk"
 	AttrSK  = "sk"
-	AttrTTL = "expires_at" // epoch seconds: the table's TTL attribute, on items that may vanish
+	AttrTTL = "expires_at" // the table's TTL attribute, in seconds since 1970
 )
 
-// The indexes by_partner and by_active hold accounts only: no other item has
-// their attributes. Both are in the order of creation. by_due holds the
-// connections that are checked by themselves, by the time of the next check, and
-// what a crash may leave unfinished: connections with an intent or other work,
-// by the end of its lease, and accounts that their connections have to follow.
+// The indexes by_partner and by_active hold accounts only, in the order of their
+// creation: no other item has their attributes. by_due holds the scheduled
+// connections, by the time of the next check, and what a crash may leave unfinished:
+// intents and connections with work, by the end of the lease, and accounts whose
+// connections have yet to follow them.
 //
 //	by_partner    PARTNER#<id>                  <created_at, ms>#<account id>
 //	by_active     PARTNER#<id>#<true|false>     <created_at, ms>#<account id>
@@ -66,7 +66,7 @@ const (
 	AttrDueKey     = "due_key"
 )
 
-// What the sort keys of the items that are listed begin with.
+// Prefixes of the sort keys of items that are listed.
 const (
 	SkKey        = "KEY#"
 	SkNumber     = "NUMBER#"
@@ -78,7 +78,7 @@ const (
 // Key is the primary key of an item.
 type Key struct{ PK, SK string }
 
-// LinksKey counts the links of an account on one day (UTC).
+// LinksKey returns the key of the count of an account's links on one day (UTC).
 func LinksKey(accountID int64, day time.Time) Key {
 	return Key{"LINKS#" + number(accountID), day.UTC().Format(time.DateOnly)}
 }
@@ -90,29 +90,29 @@ func (k Key) Item() Item {
 
 func number(id int64) string { return strconv.FormatInt(id, 10) }
 
-// PartnerPK is the partition of a partner.
+// PartnerPK returns the partition of a partner.
 func PartnerPK(id int64) string { return "PARTNER#" + number(id) }
 
-// AccountPK is the partition of an account.
+// AccountPK returns the partition of an account.
 func AccountPK(id int64) string { return "ACCOUNT#" + number(id) }
 
-// ActivePK is where the index has a partner's accounts of either kind.
+// ActivePK returns the partition of by_active of a partner's active or other accounts.
 func ActivePK(partnerID int64, active bool) string {
 	return PartnerPK(partnerID) + "#" + strconv.FormatBool(active)
 }
 
-// LastMilli is the latest time that a key has room for, in the year 33658:
-// earlier and later ones count as its ends.
+// LastMilli is the latest time that a key has room for, in the year 33658. Times
+// before 1970 and after that count as the first and the last.
 const LastMilli = 999_999_999_999_999
 
-// milliKey sorts as time does.
+// milliKey returns a text that sorts as the time does.
 func milliKey(milli int64) string { return fmt.Sprintf("%015d", min(max(milli, 0), LastMilli)) }
 
-// CreatedKey sorts as time and id do. IDs have at most ten digits.
+// CreatedKey returns a text that sorts by time, then by id of at most ten digits.
 func CreatedKey(milli, id int64) string { return fmt.Sprintf("%s#%010d", milliKey(milli), id) }
 
-// DueShards is over how many partitions the connections of a lane are spread:
-// sixteen in all, half of them for the carrier with the most.
+// DueShards returns the number of partitions of a lane: sixteen in all, half of them
+// for the carrier with the most connections.
 func DueShards(lane connection.Lane) int {
 	if lane == connection.Lane(carrier.AustraliaPost) {
 		return 8
@@ -120,7 +120,7 @@ func DueShards(lane connection.Lane) int {
 	return 4
 }
 
-// RefreshPK is the partition of by_due that holds one shard of a lane.
+// RefreshPK returns the partition of by_due that holds one shard of a lane.
 func RefreshPK(lane connection.Lane, shard int) string {
 	return RefreshPrefix + string(lane) + "#" + strconv.Itoa(shard)
 }
@@ -131,25 +131,24 @@ const (
 	RepairPK      = "REPAIR"
 )
 
-// ShardOf spreads connections evenly, and always in the same way.
+// ShardOf returns the shard of a connection. It spreads connections evenly.
 func ShardOf(lane connection.Lane, connectionID string) int {
 	return int(sha256.Sum256([]byte(connectionID))[0]) % DueShards(lane)
 }
 
-// RefreshKey sorts by the time of the next check; readRefreshKey takes it apart.
+// RefreshKey returns a text that sorts by the time of the next check.
 func RefreshKey(at time.Time, credentialID string, partnerID int64) string {
 	return milliKey(at.UnixMilli()) + "#" + credentialID + "#" + number(partnerID)
 }
 
-// RepairKey sorts by the time at which the reconciler should look.
+// RepairKey returns a text that sorts by the time at which the reconciler should look.
 func RepairKey(at time.Time) string { return milliKey(at.UnixMilli()) }
 
-// DueUntil is above the keys of by_due that are due at a time, and of no other.
+// DueUntil returns a text above the keys of by_due that are due now, and below all others.
 func DueUntil(now time.Time) string { return milliKey(now.UnixMilli() + 1) }
 
-// ReadRefreshKey takes a refreshKey apart. Version 0.3 wrote none of the partner
-// into it.
-func ReadRefreshKey(s string) (at time.Time, credentialID string, partnerID int64, err error) {
+// ParseRefreshKey reverses RefreshKey. Keys of version 0.3 have no partner.
+func ParseRefreshKey(s string) (at time.Time, credentialID string, partnerID int64, err error) {
 	milli, rest, ok := strings.Cut(s, "#")
 	n, err := strconv.ParseInt(milli, 10, 64)
 	credentialID, partner, noted := strings.Cut(rest, "#")
@@ -162,33 +161,34 @@ func ReadRefreshKey(s string) (at time.Time, credentialID string, partnerID int6
 	return time.UnixMilli(n).UTC(), credentialID, partnerID, nil
 }
 
-// ReadOwner is whose an item of an account's partition is: the account, and the
-// connection, empty for the account's own item.
-func ReadOwner(k Key) (accountID int64, connectionID string, err error) {
+// ParseOwner returns the account and the connection that an item of REPAIR or REFRESH
+// belongs to; for an account's own item the connection is empty.
+func ParseOwner(k Key) (accountID int64, connectionID string, err error) {
 	text, ok := strings.CutPrefix(k.PK, "ACCOUNT#")
 	accountID, err = strconv.ParseInt(text, 10, 64)
 	connectionID, connection := strings.CutPrefix(k.SK, SkConnection)
 	switch {
 	case !ok, err != nil, connection && connectionID == "", !connection && k != AccountKey(accountID) && k != PurgeKey(accountID):
-		return 0, "", errors.New("key is no connection's or account's")
+		return 0, "", errors.New("key is not a connection's or an account's")
 	case !connection:
 		connectionID = ""
 	}
 	return accountID, connectionID, nil
 }
 
-// PartnerKey is the key of a partner.
+// PartnerKey returns the key of a partner.
 func PartnerKey(id int64) Key { return Key{PartnerPK(id), "PARTNER"} }
 
-// AccountKey is the key of an account.
+// AccountKey returns the key of an account.
 func AccountKey(id int64) Key { return Key{AccountPK(id), "ACCOUNT"} }
 
-// PurgeKey is of the item by which the reconciler finds a deleted account that its
-// connections have not followed: the account's own item may be removed before.
+// PurgeKey returns the key of the item by which the reconciler finds a deleted account
+// whose connections have not followed it: DynamoDB may remove the account's own item
+// before they have.
 func PurgeKey(id int64) Key { return Key{AccountPK(id), "PURGE"} }
 
-// APIKeyKey is the key of an API key: a merchant key lives with its account, a partner key with its
-// partner.
+// APIKeyKey returns the key of an API key: a merchant's is in the partition of the
+// account, a partner's (account 0) in the partner's.
 func APIKeyKey(partnerID, accountID int64, hash string) Key {
 	if accountID != 0 {
 		return Key{AccountPK(accountID), SkKey + hash}
@@ -196,75 +196,74 @@ func APIKeyKey(partnerID, accountID int64, hash string) Key {
 	return Key{PartnerPK(partnerID), SkKey + hash}
 }
 
-// ConnectionKey is the key of a connection.
+// ConnectionKey returns the key of a connection.
 func ConnectionKey(accountID int64, id string) Key {
 	return Key{AccountPK(accountID), SkConnection + id}
 }
 
-// SnapshotKey is the key of a connection's snapshot.
+// SnapshotKey returns the key of a connection's snapshot.
 func SnapshotKey(accountID int64, id string) Key { return Key{AccountPK(accountID), SkSnapshot + id} }
 
-// NumberKey is the key of the item that lists who holds an account number.
+// NumberKey returns the key of the item that lists the holders of an account number.
 func NumberKey(accountID int64, n connection.Number) Key {
 	return Key{AccountPK(accountID), SkNumber + string(n.Carrier) + "#" + n.Number}
 }
 
-// EmailKey is the key that keeps an email unique in its environment.
+// EmailKey returns the key that keeps an email unique in its environment.
 func EmailKey(env carrier.Environment, emailKey string) Key {
 	return Key{"EMAIL#" + string(env) + "#" + emailKey, "EMAIL"}
 }
 
-// ExternalKey is the key that keeps an external id unique for its partner.
+// ExternalKey returns the key that keeps an external id unique for its partner.
 func ExternalKey(partnerID int64, externalID string) Key {
 	return Key{"EXTERNAL#" + number(partnerID) + "#" + externalID, "EXTERNAL"}
 }
 
-// IdempotencyKey hashes, because scope and key are long and the key is the
-// caller's own text.
+// IdempotencyKey returns the key of a record. It hashes scope and key, which are long.
 func IdempotencyKey(scope, idempotency string) Key {
 	sum := sha256.Sum256([]byte(scope + "\x00" + idempotency))
 	return Key{"IDEMPOTENCY#" + hex.EncodeToString(sum[:]), "IDEMPOTENCY"}
 }
 
-// HistoryPK is the partition of a connection's history.
+// HistoryPK returns the partition of a connection's history.
 func HistoryPK(accountID int64, connectionID string) string {
 	return "HISTORY#" + number(accountID) + "#" + connectionID
 }
 
-// HistorySK sorts as the checks of a connection do.
+// HistorySK returns a sort key by time, then by number of the check.
 func HistorySK(milli int64, n int) string { return fmt.Sprintf("%s#%08d", milliKey(milli), max(n, 0)) }
 
-// eventKey sorts the events of an account by time and id.
+// eventKey returns the key of an event. It sorts by time, then by id.
 func eventKey(e effects.Event) Key {
 	return Key{"EVENTS#" + number(e.AccountID), milliKey(e.At.UnixMilli()) + "#" + e.ID}
 }
 
-// TrackingKey is the key of what a carrier said of a tracking number.
+// TrackingKey returns the key of the cached tracking of a number.
 func TrackingKey(accountID int64, connectionID, trackingNumber string) Key {
 	return Key{"TRACKING#" + number(accountID) + "#" + connectionID, trackingNumber}
 }
 
-// CallsKey is the key of the latest calls of an allowance.
+// CallsKey returns the key of the latest calls of an allowance.
 func CallsKey(a connection.Allowance) Key {
 	return Key{"ALLOWANCE#" + string(a.Use) + "#" + number(a.AccountID) + "#" + a.CredentialID, "CALLS"}
 }
 
-// HealthPK is the partition of a carrier's breaker and tallies.
+// HealthPK returns the partition of a carrier's breaker and tallies.
 func HealthPK(name carrier.Name) string { return "HEALTH#" + string(name) }
 
-// BreakerKey is the key of a carrier's breaker.
+// BreakerKey returns the key of a carrier's breaker.
 func BreakerKey(name carrier.Name) Key { return Key{HealthPK(name), "BREAKER"} }
 
-// TallySK sorts the tallies of a carrier by minute.
+// TallySK returns the sort key of a tally. It sorts by minute.
 func TallySK(minute time.Time) string {
 	return fmt.Sprintf("%s%012d", skMinute, max(minute.Unix()/60, 0))
 }
 
-// ReadMinute takes a tallySK apart.
-func ReadMinute(sk string) (time.Time, error) {
+// ParseTallySK reverses TallySK.
+func ParseTallySK(sk string) (time.Time, error) {
 	n, err := strconv.ParseInt(strings.TrimPrefix(sk, skMinute), 10, 64)
 	if err != nil {
-		return time.Time{}, errors.New("sort key is no minute's")
+		return time.Time{}, errors.New("sort key is not a minute's")
 	}
 	return time.Unix(n*60, 0).UTC(), nil
 }

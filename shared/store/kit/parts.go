@@ -1,9 +1,9 @@
 package kit
 
-// MostParts is as many parts as a transaction of DynamoDB has.
-const MostParts = 100
+// MaxParts is how many parts a transaction of DynamoDB may have.
+const MaxParts = 100
 
-// Parts of transactions.
+// Names of parts of transactions.
 const (
 	PartAccount     = "account"
 	PartPartner     = "partner"

@@ -12,14 +12,10 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// QueryItems reads all items of a partition whose sort keys stand between two
-// prefixes, what begins with them included, consistently.
+// QueryItems reads all items of a partition whose sort keys lie between two
+// prefixes, those that begin with a prefix included, consistently.
 func (s *Table) QueryItems(ctx context.Context, pk, first, last string) ([]Item, error) {
-	in := &dynamodb.QueryInput{
-		TableName: &s.Name, ConsistentRead: aws.Bool(true),
-		KeyConditionExpression:    aws.String("pk = :pk AND sk BETWEEN :first AND :last"),
-		ExpressionAttributeValues: Item{":pk": TextValue(pk), ":first": TextValue(first), ":last": TextValue(last + "~")},
-	}
+	in := s.Range(pk, first, last+"~")
 	var items []Item
 	for {
 		out, err := s.API.Query(ctx, in)
@@ -36,8 +32,53 @@ func (s *Table) QueryItems(ctx context.Context, pk, first, last string) ([]Item,
 	}
 }
 
-// BatchGet reads items by their keys. DynamoDB may leave some for another call;
-// after six calls that is fault.Overloaded.
+// Range returns the query for the items of a partition whose sort keys lie between
+// two, both included, consistently.
+func (s *Table) Range(pk, from, to string) *dynamodb.QueryInput {
+	return &dynamodb.QueryInput{
+		TableName: &s.Name, ConsistentRead: aws.Bool(true),
+		KeyConditionExpression:    aws.String("pk = :pk AND sk BETWEEN :from AND :to"),
+		ExpressionAttributeValues: Item{":pk": TextValue(pk), ":from": TextValue(from), ":to": TextValue(to)},
+	}
+}
+
+// QueryPage reads a page of what a query finds: limit items (at least 1) at most,
+// after the first skip of them. Items that are gone by now do not count; at the zero
+// time none is. more tells whether items follow the page.
+func (s *Table) QueryPage(ctx context.Context, in *dynamodb.QueryInput, skip, limit int, now time.Time) (items []Item, more bool, err error) {
+	for {
+		in.Limit = QueryLimit(skip + limit + 1 - len(items)) // one more tells whether there is more
+		out, err := s.API.Query(ctx, in)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, it := range out.Items {
+			switch {
+			case Gone(it, now):
+			case skip > 0:
+				skip--
+			default:
+				items = append(items, it)
+			}
+		}
+		switch {
+		case len(items) > limit:
+			return items[:limit], true, nil
+		case len(out.LastEvaluatedKey) == 0:
+			return items, false, nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
+}
+
+// QueryLimit returns a limit as a Query takes it: at most 100,000, which is more
+// items than DynamoDB reads in one call (1 MB).
+func QueryLimit(n int) *int32 {
+	return aws.Int32(int32(min(n, 100_000))) //nolint:gosec // 100,000 fits
+}
+
+// BatchGet reads items by their keys, consistently. DynamoDB may leave some for
+// another call; after six calls that is fault.Overloaded.
 func (s *Table) BatchGet(ctx context.Context, keys []Key) (map[Key]Item, error) {
 	ask := types.KeysAndAttributes{ConsistentRead: aws.Bool(true)}
 	for _, k := range keys {
@@ -50,11 +91,9 @@ func (s *Table) BatchGet(ctx context.Context, keys []Key) (map[Key]Item, error) 
 		if err != nil {
 			return nil, err
 		}
-		for _, items := range out.Responses {
-			for _, it := range items {
-				r := Reader{It: it}
-				found[Key{r.Text(AttrPK), r.Text(AttrSK)}] = it
-			}
+		for _, it := range out.Responses[s.Name] {
+			r := Reader{It: it}
+			found[r.Key()] = it
 		}
 		if len(out.UnprocessedKeys) == 0 {
 			return found, nil
@@ -69,37 +108,17 @@ func (s *Table) BatchGet(ctx context.Context, keys []Key) (map[Key]Item, error) 
 	}
 }
 
-// One reads one item, consistently; nil if it is not there. Functions that read
-// several items at other times do without the code of GetItem.
-func (s *Table) One(ctx context.Context, k Key) (Item, error) {
+// Get reads one item, consistently; nil if it is absent. It calls BatchGetItem: so
+// functions that read several items elsewhere do not link GetItem.
+func (s *Table) Get(ctx context.Context, k Key) (Item, error) {
 	found, err := s.BatchGet(ctx, []Key{k})
 	return found[k], err
 }
 
-// Lapsed tells whether an item's time is over: DynamoDB removes it only some
-// time later.
-func Lapsed(it Item, now time.Time) bool {
+// Gone tells whether an item is absent or has expired. DynamoDB removes expired
+// items only some time later.
+func Gone(it Item, now time.Time) bool {
 	r := Reader{It: it}
 	end := r.Seconds(AttrTTL)
-	return !end.IsZero() && !now.Before(end)
-}
-
-// LimitOf is a limit as a Query takes it: at most maxQuery, which is more items
-// than DynamoDB reads in one call (1 MB).
-func LimitOf(n int) *int32 {
-	return aws.Int32(int32(min(n, maxQuery))) //nolint:gosec // maxQuery fits
-}
-
-const maxQuery = 100_000
-
-// Optional reads an item that may be absent: nil then.
-func Optional[T any](it Item, read func(Item) (T, error)) (*T, error) {
-	if len(it) == 0 {
-		return nil, nil // absent is what the caller asks about
-	}
-	v, err := read(it)
-	if err != nil {
-		return nil, err
-	}
-	return &v, nil
+	return len(it) == 0 || !end.IsZero() && !now.Before(end)
 }

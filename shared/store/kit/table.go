@@ -1,3 +1,10 @@
+// Package kit reads and writes the table: keys, items, edits, transactions,
+// throttling, and the effects of changes. All keys are made in keys.go. DynamoDB
+// checks a condition with every write; none relies on an earlier read. Times are kept
+// to the millisecond.
+//
+// Throttling by AWS is fault.Overloaded with RetryAfter. Any other failure, and a
+// refusal of the function's role, is fault.Internal with its cause.
 package kit
 
 import (
@@ -17,7 +24,7 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// API is what the store calls of the DynamoDB client.
+// API is the part of the DynamoDB client that the store calls.
 type API interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
 	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
@@ -27,18 +34,17 @@ type API interface {
 	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput, ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
 }
 
-// Options are what tests pass; the zero value is what functions use.
+// Options are for tests; functions use the zero value.
 type Options struct {
-	// Sleep waits between two attempts; nil waits by the clock, until the
-	// context ends.
+	// Sleep waits between two attempts; nil: until the time has passed or the context
+	// ends.
 	Sleep func(context.Context, time.Duration) error
-	// Random feeds request tokens and the jitter of waits; nil is
-	// crypto/rand.Reader. It is read by several goroutines at once.
+	// Random is the source of request tokens and jitter, and safe for concurrent use;
+	// nil: crypto/rand.Reader.
 	Random io.Reader
 }
 
-// Table is the table, and how it is read and written. It is safe for concurrent
-// use.
+// Table reads and writes the table. It is safe for concurrent use.
 type Table struct {
 	API    API
 	Name   string
@@ -46,7 +52,7 @@ type Table struct {
 	random io.Reader
 }
 
-// New makes one over a table.
+// New returns the Table of this name.
 func New(api API, table string, o Options) *Table {
 	t := &Table{API: throttling{api}, Name: table, sleep: o.Sleep, random: o.Random}
 	if t.sleep == nil {
@@ -69,16 +75,16 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// The SDK retries throttled and failed requests by itself, but not a write that
-// collided with a transaction. That is done here: six attempts, the n-th wait
-// being a random part of 25 ms doubled each time, 775 ms at most in all.
+// The SDK retries throttled and failed requests, but not a write that collided with a
+// transaction. Write does: six attempts, with full jitter up to 25 ms before the
+// second and twice as much before each further one, 775 ms at most in all.
 const (
 	Attempts  = 6
 	firstWait = 25 * time.Millisecond
 )
 
-// Backoff waits before attempt n+1, n counting from zero. It gives up where the
-// wait would reach the context's deadline.
+// Backoff waits after attempt n, which counts from zero. It returns an error at once
+// if the wait would reach the context's deadline.
 func (s *Table) Backoff(ctx context.Context, n int) error {
 	var b [8]byte
 	if _, err := io.ReadFull(s.random, b[:]); err != nil {
@@ -91,9 +97,9 @@ func (s *Table) Backoff(ctx context.Context, n int) error {
 	return s.sleep(ctx, wait)
 }
 
-// Write calls until it neither collides nor is throttled within a transaction,
-// at most attempts times. A collision that lasts is fault.State with RetryAfter,
-// throttling that does fault.Overloaded: nobody else is at the item.
+// Write repeats a call that collides with a transaction or is throttled within one,
+// up to Attempts in all. If that does not help, a collision is fault.State with
+// RetryAfter, throttling fault.Overloaded.
 func (s *Table) Write(ctx context.Context, call func() error) error {
 	for n := 0; ; n++ {
 		err := call()
@@ -111,11 +117,11 @@ func (s *Table) Write(ctx context.Context, call func() error) error {
 	}
 }
 
-// cancelled tells whether an identical attempt may succeed, because another
-// transaction held an item, or DynamoDB throttled one within the transaction.
-// That has priority over conditions: a condition that failed beside a collision
-// may have failed because of the very transaction that it collided with, and
-// hides what that one leaves behind, such as the twin's idempotency record.
+// cancelled tells whether the same call may succeed when repeated: another
+// transaction held one of its items, or DynamoDB throttled it within the transaction.
+// This takes precedence over failed conditions: the transaction that it collided with
+// may be why a condition failed, and may yet leave the idempotency record of a
+// repeated request, which the repeated call then finds.
 func cancelled(err error) (collided, throttled bool) {
 	var single *types.TransactionConflictException
 	var running *types.TransactionInProgressException
@@ -134,22 +140,21 @@ func cancelled(err error) (collided, throttled bool) {
 	return collided, throttled
 }
 
-// Part is one item's share of a transaction, by the name that its refusal is
-// known under.
+// Part is one item's part of a transaction. Its name identifies it in Refusals.
 type Part struct {
 	name  string
 	Write types.TransactWriteItem
 }
 
-// Refusals are the parts whose condition did not hold, with the items that
-// stood in the way (nil where there was none).
+// Refusals are the parts whose conditions did not hold, with the items as they are
+// (nil if absent).
 type Refusals map[string]Item
 
 // Has tells whether the part of this name was refused.
 func (r Refusals) Has(name string) bool { _, ok := r[name]; return ok }
 
-// Transact writes all parts or none. Refusals are nil when they are written. All
-// attempts carry one request token: DynamoDB applies them once.
+// Transact writes all parts, and returns nil Refusals, or none. All attempts carry the
+// same request token, so that DynamoDB applies them once.
 func (s *Table) Transact(ctx context.Context, parts []Part) (Refusals, error) {
 	token, err := s.token()
 	if err != nil {
@@ -183,8 +188,8 @@ func (s *Table) Transact(ctx context.Context, parts []Part) (Refusals, error) {
 	return refused, nil
 }
 
-// token is 32 random hexadecimal digits (a ClientRequestToken has at most 36
-// characters).
+// token returns 32 random hexadecimal digits; a ClientRequestToken may have 36
+// characters.
 func (s *Table) token() (string, error) {
 	var b [16]byte
 	if _, err := io.ReadFull(s.random, b[:]); err != nil {
@@ -193,7 +198,7 @@ func (s *Table) token() (string, error) {
 	return hex.EncodeToString(b[:]), nil
 }
 
-// Put is a part that writes a whole item on a condition, none if it is empty.
+// Put returns the part that writes a whole item on a condition; empty: on none.
 func (s *Table) Put(name string, it Item, condition string, values Item) Part {
 	p := &types.Put{TableName: &s.Name, Item: it}
 	if condition != "" {
@@ -204,14 +209,21 @@ func (s *Table) Put(name string, it Item, condition string, values Item) Part {
 	return Part{name, types.TransactWriteItem{Put: p}}
 }
 
-// Insert is a part that writes an item where there is none.
+// Insert returns the part that writes an item that is absent.
 func (s *Table) Insert(name string, it Item) Part { return s.Put(name, it, IfAbsent, nil) }
+
+// Replace returns the part that writes an item in place of its version.
+func (s *Table) Replace(name string, it Item, version int64) Part {
+	p := s.Put(name, it, "#version = :version", Item{":version": NumberValue(version)})
+	p.Write.Put.ExpressionAttributeNames = map[string]string{"#version": AttrVersion}
+	return p
+}
 
 // IfAbsent is the condition that no item has the key.
 const IfAbsent = "attribute_not_exists(pk)"
 
-// RefusedItem is what stood in the way of a single write whose condition did
-// not hold; ok is false for any other error.
+// RefusedItem returns the item of a single write whose condition did not hold, as it
+// is; ok is false for any other error.
 func RefusedItem(err error) (old Item, ok bool) {
 	if refused, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
 		return refused.Item, true

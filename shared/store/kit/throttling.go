@@ -10,13 +10,13 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// throttling is an API that tells what DynamoDB throttles from what fails:
-// fault.Overloaded. The SDK has retried such a call by then; what is throttled
-// within a transaction, which it does not retry, is write's.
+// throttling makes the errors of throttled calls fault.Overloaded. The SDK has retried
+// such a call by then. It does not retry what is throttled within a transaction: Write
+// does.
 type throttling struct{ API }
 
-// throttles tells whether a code is one of those by which DynamoDB throttles, of
-// a call or of an item of a transaction.
+// throttles tells whether a code says that DynamoDB throttles a call or an item of a
+// transaction.
 func throttles(code string) bool {
 	switch code {
 	case "ThrottlingException", "ThrottlingError", "Throttling", "ProvisionedThroughputExceededException", "ProvisionedThroughputExceeded",

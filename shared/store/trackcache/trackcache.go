@@ -1,8 +1,10 @@
+// Package trackcache caches what carriers said of parcels, and counts calls of carriers.
 package trackcache
 
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -15,49 +17,45 @@ import (
 	"carrierlink/shared/tracking"
 )
 
-// Store keeps what carriers said of parcels, and counts their calls.
+// Store reads and writes cached tracking and the calls of allowances.
 type Store struct{ table *kit.Table }
 
-// New makes one.
+// New returns a Store over the table.
 func New(t *kit.Table) *Store { return &Store{t} }
 
-// callsKept is how long the table remembers the calls of an allowance that is no
-// longer used.
-const callsKept = 24 * time.Hour
+// callsTTL is how long the table keeps the calls of an allowance that is not used.
+const callsTTL = 24 * time.Hour
 
-// HeldCalls is how an allowance is counted: as it is, or where it is over 60 as 60
-// in the same share of the window. An expression of DynamoDB has no room for many
-// more.
-func HeldCalls(limit int, window time.Duration) (int, time.Duration) {
-	const most = 60
-	if limit > most {
-		return most, window * most / time.Duration(limit)
+// countedCalls returns the limit and the window by which an allowance is counted: those
+// given, or for a limit over 60 as many calls in a shorter window, at the same rate. An
+// expression of DynamoDB has no room for many more.
+func countedCalls(limit int, window time.Duration) (int, time.Duration) {
+	const largest = 60
+	if limit > largest {
+		return largest, window * largest / time.Duration(limit)
 	}
 	return limit, window
 }
 
-// TakeCall asks whether a call of the carrier may be made, of which the allowance
-// has limit at most in any window, and if so counts it. wait is zero then; else
-// it is how long until the next one may be made.
+// TakeCall counts a call of the carrier and returns zero, if the allowance has room for
+// it: at most limit calls in any window. Else it returns how long until there is room.
+// With a limit over 60 a window may hold up to 60 calls more (countedCalls).
 //
-// Of a limit over 60 a window may hold up to 60 more: HeldCalls.
-//
-// The item holds the times of the latest limit calls, shifted by each: a call
-// may be made when the one limit calls ago is a window old. So each call is a
-// window later than the one limit calls before it, whatever the clocks of those
-// who ask, and no window holds more than limit. A call that DynamoDB has counted
-// although its answer was lost is counted twice.
+// The item holds the times of the latest limit calls, and each call shifts them. A call
+// is allowed if the one limit calls ago is a window old: so no window holds more than
+// limit, whatever the callers' clocks. If the answer to a write is lost, its call
+// counts twice.
 func (s *Store) TakeCall(ctx context.Context, a connection.Allowance, limit int, window time.Duration, now time.Time) (wait time.Duration, err error) {
-	limit, window = HeldCalls(limit, window)
+	limit, window = countedCalls(limit, window)
 	call := func(ago int) string { return kit.AttrCall + strconv.Itoa(ago) }
 	e := kit.NewEdit(kit.CallsKey(a))
 	for ago := limit; ago > 1; ago-- {
 		e.SetFromOr(call(ago), call(ago-1), kit.NumberValue(0))
 	}
 	e.Set(call(1), kit.TimeValue(now))
-	e.Set(kit.AttrTTL, kit.NumberValue(now.Add(max(callsKept, window)).Unix()))
+	e.Set(kit.AttrTTL, kit.NumberValue(now.Add(max(callsTTL, window)).Unix()))
 	e.LacksOr(call(limit), "<=", kit.TimeValue(now.Add(-window)))
-	it, refused, err := s.table.Edited(ctx, e)
+	it, refused, err := s.table.WriteEdit(ctx, e)
 	if err != nil {
 		return 0, fmt.Errorf("taking a call: %w", err)
 	}
@@ -68,8 +66,8 @@ func (s *Store) TakeCall(ctx context.Context, a connection.Allowance, limit int,
 	return r.Time(call(limit)).Add(window).Sub(now), r.Done("calls")
 }
 
-// CachedTracking reads what is kept of tracking numbers, at most 100, in one
-// call. What is absent or has expired is left out.
+// CachedTracking reads the cache entries of at most 100 tracking numbers, in one call.
+// Numbers without an entry, or with an expired one, are left out.
 func (s *Store) CachedTracking(ctx context.Context, accountID int64, connectionID string, numbers []string, now time.Time) (map[string]tracking.Cached, error) {
 	cached := map[string]tracking.Cached{}
 	if len(numbers) == 0 {
@@ -84,7 +82,7 @@ func (s *Store) CachedTracking(ctx context.Context, accountID int64, connectionI
 		return nil, fmt.Errorf("reading cached tracking: %w", err)
 	}
 	for _, it := range found {
-		if kit.Lapsed(it, now) {
+		if kit.Gone(it, now) {
 			continue
 		}
 		t, err := readTracking(it)
@@ -96,21 +94,21 @@ func (s *Store) CachedTracking(ctx context.Context, accountID int64, connectionI
 	return cached, nil
 }
 
-// CacheTracking keeps tracking, of at most 25 numbers, until it expires (whole
-// seconds). It is a cache: what DynamoDB has not taken after six calls is
-// dropped, without an error.
-func (s *Store) CacheTracking(ctx context.Context, accountID int64, connectionID string, tracking []tracking.Cached) error {
-	byKey := map[string]types.WriteRequest{} // DynamoDB refuses a number twice
-	for _, t := range tracking {
-		byKey[t.Number] = types.WriteRequest{PutRequest: &types.PutRequest{Item: trackingItem(accountID, connectionID, t)}}
+// CacheTracking writes cache entries of at most 25 numbers, until each expires (whole
+// seconds). Entries that DynamoDB has not taken after six calls are dropped, without an
+// error.
+func (s *Store) CacheTracking(ctx context.Context, accountID int64, connectionID string, entries []tracking.Cached) error {
+	if len(entries) == 0 {
+		return nil
 	}
-	var left map[string][]types.WriteRequest
-	for _, put := range byKey {
-		left = map[string][]types.WriteRequest{s.table.Name: append(left[s.table.Name], put)}
+	byNumber := map[string]types.WriteRequest{} // DynamoDB refuses a number twice
+	for _, t := range entries {
+		byNumber[t.Number] = types.WriteRequest{PutRequest: &types.PutRequest{Item: trackingItem(accountID, connectionID, t)}}
 	}
+	left := map[string][]types.WriteRequest{s.table.Name: slices.Collect(maps.Values(byNumber))}
 	for n := 0; len(left) > 0 && n < kit.Attempts; n++ {
 		if n > 0 && s.table.Backoff(ctx, n-1) != nil {
-			return nil //nolint:nilerr // no time left for what was left
+			return nil //nolint:nilerr // no time left: the rest is dropped
 		}
 		out, err := s.table.API.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: left})
 		if err != nil {
@@ -119,4 +117,17 @@ func (s *Store) CacheTracking(ctx context.Context, accountID int64, connectionID
 		left = out.UnprocessedItems
 	}
 	return nil
+}
+
+func trackingItem(accountID int64, connectionID string, t tracking.Cached) kit.Item {
+	it := kit.TrackingKey(accountID, connectionID, t.Number).Item()
+	it.Time("at", t.At)
+	it.Bytes("body", t.Body)
+	it.Seconds(kit.AttrTTL, t.ExpiresAt)
+	return it
+}
+
+func readTracking(it kit.Item) (tracking.Cached, error) {
+	r := kit.Reader{It: it}
+	return tracking.Cached{Number: r.Text(kit.AttrSK), At: r.Time("at"), Body: r.Bytes("body"), ExpiresAt: r.Seconds(kit.AttrTTL)}, r.Done("tracking")
 }

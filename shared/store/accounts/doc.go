@@ -1,3 +1,0 @@
-// Package accounts keeps accounts, partners, and what keeps emails and external ids
-// unique.
-package accounts

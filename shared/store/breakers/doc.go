@@ -1,2 +1,0 @@
-// Package breakers keeps the breakers and tallies of carriers.
-package breakers

@@ -1,2 +1,0 @@
-// Package claims keeps claims of Idempotency-Keys.
-package claims

@@ -1,2 +1,0 @@
-// Package connections keeps connections, their history, snapshots and account numbers.
-package connections

@@ -1,2 +1,0 @@
-// Package keys keeps API keys and counts their use.
-package keys
