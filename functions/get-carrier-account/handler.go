@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
@@ -17,33 +16,26 @@ import (
 	"carrierlink/shared/views"
 )
 
-// accounts is what this function needs of the store.
-type accounts interface {
-	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
-}
-
-// reader is the use case.
+// reader is what this function needs of connection.Service.
 type reader interface {
 	ReadCarrierAccount(ctx context.Context, req connection.ReadRequest, fx effects.For[connection.Checked]) (connection.CarrierAccount, error)
 }
 
 type handler struct {
 	auth     *auth.Auth
-	accounts accounts
+	accounts store.Loader
 	reader   reader
 	now      func() time.Time
 }
 
-// get answers with the carrier's account, or 304 to a client that has it. Errors:
-// those of auth.Merchant; fault.Identifier, Invalid; those of
-// connection.Service.ReadCarrierAccount.
+// get answers with the carrier's account, or with 304 to a client that has it already.
+// Errors: those of auth.Merchant; fault.Identifier and Invalid for the parameters; those
+// of connection.Service.ReadCarrierAccount.
 func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	q, inputErr := parse(req)
 	var loaded store.Loaded
-	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
-		loaded, err = h.accounts.Load(ctx, accountID, store.Want{Now: h.now(), ConnectionID: q.carrierID, Snapshot: true, Breakers: true})
-		return loaded.Account, err
-	})
+	want := store.Want{Now: h.now(), ConnectionID: q.carrierID, Snapshot: true, Breakers: true}
+	caller, err := h.auth.Merchant(ctx, req, want.LoadInto(&loaded, h.accounts))
 	if err != nil {
 		return nil, err
 	}

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"maps"
 	"net/http"
 	"strings"
@@ -466,10 +464,7 @@ func TestRestrictedSummary(t *testing.T) {
 
 // TestStaleLog: the warning names the connection, and nothing secret.
 func TestStaleLog(t *testing.T) {
-	var log bytes.Buffer
-	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
-	t.Cleanup(func() { slog.SetDefault(before) })
+	log := functiontest.CaptureLog(t)
 	f := newFront(t, goodReading(t, carriersText))
 	f.Carrier.Reading = new(connection.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: http.StatusUnauthorized})
 	resp := f.ask("refresh=true")

@@ -1,5 +1,5 @@
-// Get-carrier-account is GET /v1/carriers/{carrier_id}/account: the carrier's
-// contract data of a connection, stored or asked for now.
+// Get-carrier-account serves GET /v1/carriers/{carrier_id}/account: the carrier's contract
+// data of a connection, stored or live.
 package main
 
 import (

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
@@ -21,47 +20,36 @@ import (
 	"carrierlink/shared/views"
 )
 
-// connections is what this function needs of the store.
-type connections interface {
-	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
+// reader is what this function needs of the store.
+type reader interface {
+	store.Loader
 	ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]connection.Connection, map[string]connection.Snapshot, error)
-}
-
-// checks is what the store knows of checks that were made.
-type checks interface {
 	History(ctx context.Context, accountID int64, connectionID string, before *connection.HistoryPosition, skip, limit int, now time.Time) ([]connection.HistoryEntry, *connection.HistoryPosition, error)
 	Tallies(ctx context.Context, name carrier.Name, now time.Time) ([]health.Tally, error)
 }
 
 type handler struct {
-	auth        *auth.Auth
-	connections connections
-	checks      checks
-	contracts   connection.ContractParser
-	sealer      httpapi.Sealer
-	now         func() time.Time
+	auth      *auth.Auth
+	store     reader
+	contracts connection.ContractParser
+	sealer    httpapi.Sealer
+	now       func() time.Time
 }
 
-// forms lists the carriers and the fields of their forms.
+// forms answers with the carriers and the fields of their forms.
 func (h *handler) forms(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	if _, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*account.Account, error) {
-		loaded, err := h.connections.Load(ctx, accountID, store.Want{Now: h.now()})
-		return loaded.Account, err
-	}); err != nil {
+	if _, err := h.auth.Merchant(ctx, req, store.Want{Now: h.now()}.LoadInto(new(store.Loaded), h.store)); err != nil {
 		return nil, err
 	}
 	return httpapi.JSON(http.StatusOK, views.NewForms()), nil
 }
 
-// list shows a page of the account's connections, the oldest first. A page past
-// the end is empty. fault.Invalid for each paging parameter that is wrong, all at
-// once.
+// list answers with a page of the account's connections, the oldest first. A page past
+// the end is empty. Errors: those of auth.Merchant; fault.Invalid for each paging
+// parameter that is wrong, all at once.
 func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	now := h.now()
-	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (*account.Account, error) {
-		loaded, err := h.connections.Load(ctx, accountID, store.Want{Now: now})
-		return loaded.Account, err
-	})
+	caller, err := h.auth.Merchant(ctx, req, store.Want{Now: now}.LoadInto(new(store.Loaded), h.store))
 	if err != nil {
 		return nil, err
 	}
@@ -73,9 +61,9 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	// All of them, whose number has a cap, in one call: they are kept in the order
-	// of their ids, which is not that of the list.
-	found, snapshots, err := h.connections.ListConnections(ctx, caller.AccountID, true)
+	// One query reads all, whose number has a cap: the table has them in the order of
+	// their ids, not of the list.
+	found, snapshots, err := h.store.ListConnections(ctx, caller.AccountID, true)
 	if err != nil {
 		return nil, fmt.Errorf("reading the connections: %w", err)
 	}
@@ -103,20 +91,18 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	return httpapi.JSON(http.StatusOK, body), nil
 }
 
-// owner is whose lists they are, whoever acts for the account.
+// owner names the account whose lists a cursor is for, whether the merchant or a partner
+// asks.
 func owner(caller auth.Caller) string { return "account " + strconv.FormatInt(caller.AccountID, 10) }
 
-// get shows one connection, or answers 304 to a caller who has it.
-// fault.Identifier for a malformed carrier_id, NotFound for one that the account
-// does not have.
+// get answers with one connection, or with 304 to a client that has it already. Errors:
+// those of auth.Merchant; fault.Identifier for a malformed carrier_id, NotFound for one
+// that the account does not have.
 func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	now := h.now()
 	id, inputErr := connectionID(req)
 	var loaded store.Loaded
-	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
-		loaded, err = h.connections.Load(ctx, accountID, store.Want{Now: now, ConnectionID: id, Snapshot: true})
-		return loaded.Account, err
-	})
+	_, err := h.auth.Merchant(ctx, req, store.Want{Now: now, ConnectionID: id, Snapshot: true}.LoadInto(&loaded, h.store))
 	if err != nil {
 		return nil, err
 	}
@@ -132,8 +118,7 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 	}), nil
 }
 
-// connectionID reads the path parameter carrier_id; empty with its
-// fault.Identifier.
+// connectionID reads the path parameter carrier_id; fault.Identifier if it is malformed.
 func connectionID(req *httpapi.Request) (string, error) {
 	id, err := req.Param("carrier_id")
 	if err != nil {
@@ -142,15 +127,15 @@ func connectionID(req *httpapi.Request) (string, error) {
 	return connection.ParseID(id)
 }
 
-// carrierBody shows a connection. Its services come from its snapshot: there are
-// none before the first good check, and none if the snapshot cannot be read, which
+// carrierBody returns the body of a connection. Its services come from its snapshot:
+// there are none before the first good check, nor if the snapshot cannot be read, which
 // is logged.
 func (h *handler) carrierBody(ctx context.Context, req *httpapi.Request, conn *connection.Connection, snap *connection.Snapshot, now time.Time) views.Carrier {
 	var contract connection.Contract
 	if snap != nil {
 		var err error
 		if contract, _, err = h.contracts.Kept(*snap); err != nil {
-			slog.ErrorContext(ctx, "a snapshot can not be read", slog.String("request_id", req.ID),
+			slog.ErrorContext(ctx, "a snapshot cannot be read", slog.String("request_id", req.ID),
 				slog.String("account_id", strconv.FormatInt(conn.AccountID, 10)), slog.String("carrier_id", conn.ID), slog.String("error", err.Error()))
 		}
 	}

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -67,7 +65,7 @@ func newFront(t *testing.T) *front {
 	d := functiontest.EmptyInMemory(t)
 	d.Clock = start()
 	f := serve(d)
-	f.connections, f.checks = f, f
+	f.store = f
 	for _, id := range []int64{5, 6} {
 		d.AddPartner(account.Partner{ID: id})
 	}
@@ -80,7 +78,7 @@ func newFront(t *testing.T) *front {
 
 // serve makes the function that a fixture serves.
 func serve(d *functiontest.Fixture) *front {
-	f := &front{Fixture: d, handler: &handler{auth: d.Auth(), connections: d.Store, checks: d.Store, contracts: d.Connections.Contracts, sealer: d.Sealer(), now: d.Now}}
+	f := &front{Fixture: d, handler: &handler{auth: d.Auth(), store: d.Store, contracts: d.Connections.Contracts, sealer: d.Sealer(), now: d.Now}}
 	d.Serve(f.routes()...)
 	return f
 }
@@ -413,13 +411,10 @@ func TestServices(t *testing.T) {
 	}
 }
 
-// TestDamagedSnapshot: what can not be read hides one carrier's services, no
-// more, and is logged once.
+// TestDamagedSnapshot: a snapshot that cannot be read hides the services of its
+// connection only, and is logged once.
 func TestDamagedSnapshot(t *testing.T) {
-	log := &bytes.Buffer{}
-	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewJSONHandler(log, nil)))
-	t.Cleanup(func() { slog.SetDefault(before) })
+	log := functiontest.CaptureLog(t)
 	for name, text := range map[string]string{"no account": `{}`, "no JSON": `canary`} {
 		d := newFront(t)
 		d.link(t, verified("se-1234567", start()), text)

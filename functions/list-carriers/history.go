@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strconv"
 
-	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
@@ -15,20 +14,17 @@ import (
 	"carrierlink/shared/views"
 )
 
-// history shows a page of the checks of a connection, the newest first; of a
-// disconnected one too, for as long as they are kept. A page past the end is
-// empty. fault.Identifier for a malformed carrier_id and Invalid for each paging
-// parameter that is wrong, all at once; NotFound for a connection that the
-// account never had.
+// history answers with a page of a connection's checks, the newest first; of a
+// disconnected one too, while the checks are kept. A page past the end is empty.
+// Errors: those of auth.Merchant; fault.Identifier for a malformed carrier_id and
+// Invalid for each paging parameter that is wrong, all at once; NotFound for a
+// connection that the account never had.
 func (h *handler) history(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	now := h.now()
 	id, idErr := connectionID(req)
 	pager := httpapi.Pager{Sealer: h.sealer, Now: now, Path: "/v1/carriers/" + id + "/history", Filters: url.Values{}}
 	var loaded store.Loaded
-	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
-		loaded, err = h.connections.Load(ctx, accountID, store.Want{Now: now, ConnectionID: id})
-		return loaded.Account, err
-	})
+	caller, err := h.auth.Merchant(ctx, req, store.Want{Now: now, ConnectionID: id}.LoadInto(&loaded, h.store))
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +39,7 @@ func (h *handler) history(ctx context.Context, req *httpapi.Request) (*httpapi.R
 	if loaded.Connection == nil || loaded.Connection.Status == connection.Linking {
 		return nil, connection.ErrNoCarrier()
 	}
-	found, next, err := h.checks.History(ctx, caller.AccountID, id, before(page), page.Skip(), page.Size, now)
+	found, next, err := h.store.History(ctx, caller.AccountID, id, before(page), page.Skip(), page.Size, now)
 	if err != nil {
 		return nil, fmt.Errorf("reading the history of %s: %w", id, err)
 	}
@@ -57,17 +53,17 @@ func (h *handler) history(ctx context.Context, req *httpapi.Request) (*httpapi.R
 	return httpapi.JSON(http.StatusOK, body), nil
 }
 
-// before is where the page of a cursor begins, nil for one of a page number; and
-// position is the same for a cursor to come. What tells two checks of one
-// millisecond apart is their number.
+// before returns the position that a cursor stands for; nil without a cursor. Checks of
+// the same millisecond differ by their numbers.
 func before(p httpapi.Page) *connection.HistoryPosition {
 	if p.After == nil {
 		return nil
 	}
-	number, _ := strconv.Atoi(p.After.ID) // signed, as position made it
+	number, _ := strconv.Atoi(p.After.ID) // position made it, and the cursor is signed
 	return &connection.HistoryPosition{At: p.After.At, Number: number}
 }
 
+// position is the reverse of before.
 func position(p *connection.HistoryPosition) *httpapi.Position {
 	if p == nil {
 		return nil

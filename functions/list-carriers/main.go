@@ -1,6 +1,6 @@
-// List-carriers is the read side of a merchant's carriers: which there are to
-// link and what they ask for, how they are doing, the connections that are
-// linked, and the checks of each.
+// List-carriers serves the read routes of a merchant's carriers: which carriers can be
+// linked and with which fields, the health of the carriers, the linked connections, and
+// the checks of each.
 package main
 
 import (
@@ -22,12 +22,12 @@ func wire(env *app.Env) any {
 
 func build(env *app.Env) (*handler, *httpapi.API, *vault.ServiceSecret) {
 	parts := construct.From(env)
-	h := &handler{auth: parts.Auth(), connections: parts.Table(), checks: parts.Table(), contracts: parts.Contracts(), sealer: parts.Sealer(), now: time.Now}
+	h := &handler{auth: parts.Auth(), store: parts.Table(), contracts: parts.Contracts(), sealer: parts.Sealer(), now: time.Now}
 	return h, parts.APIWithLinks(h.routes()...), parts.ServiceSecret()
 }
 
 func (h *handler) routes() []httpapi.Route {
-	// The gateway says which resource it is: status is no carrier_id.
+	// API Gateway has chosen the resource: "status" does not reach {carrier_id}.
 	return []httpapi.Route{
 		{Method: http.MethodGet, Resource: "/v1/connections/carriers", Handler: h.forms},
 		{Method: http.MethodGet, Resource: "/v1/carriers", Handler: h.list},

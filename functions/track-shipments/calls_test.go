@@ -67,7 +67,7 @@ func remoteCalls(t *calltrace.Attempt) {
 		if resp := d.ask(functiontest.Account, "carrier_code=australia_post&tracking_number="+parcel, "API-Key", forged.Text.Reveal()); resp.StatusCode != http.StatusUnauthorized {
 			t.Fatalf("%d %s, want 401", resp.StatusCode, resp.Body)
 		}
-		expect(t, "calls", one, slices.Sorted(slices.Values(d.Transport.Calls())))
+		functiontest.Diff(t, "calls", one, slices.Sorted(slices.Values(d.Transport.Calls())))
 	})
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *calltrace.Attempt) {
@@ -79,7 +79,7 @@ func remoteCalls(t *calltrace.Attempt) {
 			if len(calls) < len(tc.beside) {
 				t.Fatalf("calls = %q", calls)
 			}
-			expect(t, "calls of authentication", tc.beside, slices.Sorted(slices.Values(calls[:len(tc.beside)])))
+			functiontest.Diff(t, "calls of authentication", tc.beside, slices.Sorted(slices.Values(calls[:len(tc.beside)])))
 			if diff := cmp.Diff(tc.after, append([]string(nil), calls[len(tc.beside):]...)); diff != "" {
 				t.Errorf("calls after authentication (-want +got):\n%s", diff)
 			}

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
@@ -18,34 +17,26 @@ import (
 	"carrierlink/shared/views"
 )
 
-// accounts is what this function needs of the store to know whom it works for.
-type accounts interface {
-	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
-}
-
-// tracker is the use case.
+// tracker is what this function needs of tracking.Service.
 type tracker interface {
 	Track(ctx context.Context, req tracking.Request) (tracking.Result, error)
 }
 
 type handler struct {
 	auth        *auth.Auth
-	accounts    accounts
+	accounts    store.Loader
 	tracker     tracker
 	errorSource string
 	now         func() time.Time
 }
 
-// track answers for one number with its tracking, for several with what is known
-// of each. Errors: those of auth.Merchant; fault.Required, Invalid, Length,
-// Identifier and NotSupported for the parameters; those of tracking.Service.Track.
+// track answers with the tracking of one number, or with what is known of each of
+// several. Errors: those of auth.Merchant; fault.Required, Invalid, Length, Identifier
+// and NotSupported for the parameters; those of tracking.Service.Track.
 func (h *handler) track(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	q, inputErr := parse(req)
 	var loaded store.Loaded
-	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
-		loaded, err = h.accounts.Load(ctx, accountID, store.Want{Now: h.now(), ConnectionID: q.carrierID})
-		return loaded.Account, err
-	})
+	caller, err := h.auth.Merchant(ctx, req, store.Want{Now: h.now(), ConnectionID: q.carrierID}.LoadInto(&loaded, h.accounts))
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +54,8 @@ func (h *handler) track(ctx context.Context, req *httpapi.Request) (*httpapi.Res
 	return httpapi.JSON(http.StatusOK, views.NewTrackings(found, q.numbers, h.errorSource, h.now())), nil
 }
 
-// logFailures tells the operator, once, why an answer says less than the carrier
-// knows. Numbers are people's: they are not logged.
+// logFailures logs, once, why an answer says less than the carrier may know. It does not
+// log tracking numbers, which are personal data.
 func logFailures(ctx context.Context, req *httpapi.Request, caller auth.Caller, found tracking.Result) {
 	if stale, failed, err := found.Failures(); err != nil {
 		slog.WarnContext(ctx, "tracking without the carrier", slog.String("request_id", req.ID),
@@ -73,11 +64,11 @@ func logFailures(ctx context.Context, req *httpapi.Request, caller auth.Caller, 
 	}
 }
 
-// query is what the request asks for.
+// query is what the request asks for. Either carrierID or carrier is set.
 type query struct {
-	carrierID string       // this connection,
-	carrier   carrier.Name // or one of this carrier
-	numbers   []string     // as they were asked, cleaned
+	carrierID string
+	carrier   carrier.Name
+	numbers   []string // cleaned, in the order of the request
 }
 
 // parse reads the query; the error lists every problem.

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -209,23 +207,6 @@ func lines(t *testing.T, resp events.APIGatewayProxyResponse) []string {
 	return all
 }
 
-func expect(tb testing.TB, what string, want, got []string) {
-	tb.Helper()
-	if d := cmp.Diff(want, got); d != "" {
-		tb.Errorf("%s (-want +got):\n%s", what, d)
-	}
-}
-
-// logged catches what the handler logs.
-func logged(t *testing.T) *bytes.Buffer {
-	t.Helper()
-	var out bytes.Buffer
-	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(&out, nil)))
-	t.Cleanup(func() { slog.SetDefault(before) })
-	return &out
-}
-
 // reply is what a carrier answers every call with.
 type reply struct {
 	status int
@@ -273,7 +254,7 @@ func TestTrackRefuses(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			d := linked(t)
-			expect(t, "problems", tc.want, functiontest.Problems(t, d.ask(71, tc.query, tc.headers...)))
+			functiontest.Diff(t, "problems", tc.want, functiontest.Problems(t, d.ask(71, tc.query, tc.headers...)))
 			if len(d.asked) > 0 {
 				t.Errorf("the carrier was asked for %q", d.asked)
 			}
@@ -330,11 +311,11 @@ var failures = []struct {
 func TestNothingKept(t *testing.T) {
 	for _, tc := range failures {
 		t.Run(tc.name, func(t *testing.T) {
-			out := logged(t)
+			out := functiontest.CaptureLog(t)
 			d := linked(t)
 			tc.fail(d)
 			resp := d.ask(71, of(parcel))
-			expect(t, "problems", tc.want, functiontest.Problems(t, resp))
+			functiontest.Diff(t, "problems", tc.want, functiontest.Problems(t, resp))
 			if resp.Headers["Retry-After"] != tc.after {
 				t.Errorf("Retry-After = %q, want %q", resp.Headers["Retry-After"], tc.after)
 			}
@@ -349,9 +330,9 @@ func TestNothingKept(t *testing.T) {
 // operator is told once why an answer says less than the carrier knows, without the
 // numbers.
 func TestSeveral(t *testing.T) {
-	out := logged(t)
+	out := functiontest.CaptureLog(t)
 	d := linked(t)
-	expect(t, "answers", []string{
+	functiontest.Diff(t, "answers", []string{
 		unknown + " not_found", parcel + " DE live", starTrack + " IT live", parcel + " DE live", abroad + " IT live", unknown + " not_found",
 	}, lines(t, d.ask(71, of(unknown, " zz91 000634011427", starTrack, parcel, abroad, unknown))))
 	if out.Len() > 0 {
@@ -359,13 +340,13 @@ func TestSeveral(t *testing.T) {
 	}
 	d.Clock, d.carrier = d.Clock.Add(2*time.Minute), answers(503, "")
 	third := "ZZ91000634011429"
-	expect(t, "the carrier is down", []string{third + " unspecified", parcel + " DE cached 120s stale"}, lines(t, d.ask(71, of(third, parcel))))
-	if strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), "carrier_id=se-1 stale=1 failed=1") || strings.Contains(out.String(), third) {
+	functiontest.Diff(t, "the carrier is down", []string{third + " unspecified", parcel + " DE cached 120s stale"}, lines(t, d.ask(71, of(third, parcel))))
+	if strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), `"carrier_id":"se-1","stale":1,"failed":1`) || strings.Contains(out.String(), third) {
 		t.Errorf("logged: %s", out)
 	}
-	expect(t, "twice the same is several", []string{third + " unspecified", third + " unspecified"}, lines(t, d.ask(71, of(third, third))))
+	functiontest.Diff(t, "twice the same is several", []string{third + " unspecified", third + " unspecified"}, lines(t, d.ask(71, of(third, third))))
 	d.getErr = errors.New("unseen")
-	expect(t, "our own failure, of all", []string{"500", "unspecified"}, functiontest.Problems(t, d.ask(71, of(third, "ZZ91000634011430"))))
+	functiontest.Diff(t, "our own failure, of all", []string{"500", "unspecified"}, functiontest.Problems(t, d.ask(71, of(third, "ZZ91000634011430"))))
 }
 
 // TestSeveralErrors: each is told as it would be alone.
@@ -399,7 +380,7 @@ func TestByStarTrack(t *testing.T) {
 	d := newFront(t)
 	d.link(t, "se-1", func(c *connection.Connection) { c.Carrier, c.AccountNumber = carrier.StarTrack, "00123400" })
 	resp := d.ask(5, "carrier_code=star_track&tracking_number="+starTrack, "On-Behalf-Of", "71")
-	expect(t, "answer", []string{starTrack + " IT live"}, lines(t, resp))
+	functiontest.Diff(t, "answer", []string{starTrack + " IT live"}, lines(t, resp))
 	if !strings.Contains(resp.Body, `"carrier_code":"startrack"`) || !strings.Contains(resp.Body, "https://startrack.com.au/track/details/"+starTrack) {
 		t.Errorf("answer: %s", resp.Body)
 	}
@@ -538,7 +519,7 @@ func TestSandboxShipments(t *testing.T) {
 		for _, a := range body.Articles {
 			got = append(got, a.Number+" "+a.StatusCode)
 		}
-		expect(t, number, want, got)
+		functiontest.Diff(t, number, want, got)
 		if (body.ActualDeliveryDate != nil) != (body.StatusCode == "DE") {
 			t.Errorf("%s: actual_delivery_date = %v", number, body.ActualDeliveryDate)
 		}

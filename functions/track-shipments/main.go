@@ -1,5 +1,5 @@
-// Track-shipments is GET /v1/tracking: where shipments are, asked of the carrier
-// in the merchant's name with the linked credentials.
+// Track-shipments serves GET /v1/tracking: it asks the carrier where shipments are, with
+// the credentials that the merchant linked.
 package main
 
 import (

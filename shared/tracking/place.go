@@ -7,8 +7,7 @@ import (
 	"carrierlink/shared/account"
 )
 
-// Place is where an event happened, as far as its location could be split. What
-// is not understood stays in City.
+// Place is where an event happened. What cannot be split off its location stays in City.
 type Place struct {
 	City       string
 	State      string // of Australia, in capitals; empty for other countries
@@ -16,7 +15,7 @@ type Place struct {
 	Country    string // ISO 3166-1 alpha-2
 }
 
-// states are those of Australia, by code and by name, in capitals.
+// states are the codes of Australia's states, by code and by name, in capitals.
 var states = map[string]string{
 	"ACT": "ACT", "NSW": "NSW", "NT": "NT", "QLD": "QLD", "SA": "SA", "TAS": "TAS", "VIC": "VIC", "WA": "WA",
 	"AUSTRALIAN CAPITAL TERRITORY": "ACT", "NEW SOUTH WALES": "NSW", "NORTHERN TERRITORY": "NT", "QUEENSLAND": "QLD",
@@ -24,7 +23,7 @@ var states = map[string]string{
 }
 
 const (
-	longestState = 3 // words of a name
+	longestState = 3 // words
 	australia    = "AU"
 	saudiArabia  = "SA"
 )
@@ -52,11 +51,10 @@ func (e Event) Place() Place {
 	return p
 }
 
-// cutCountry takes a country off the end: a code in parentheses or behind a
-// comma, a name behind a comma, or Australia behind a state or postcode. known is
-// the country that stood behind it, if any: the code of a state is a country's
-// only if it is that one. "ADELAIDE (SA)" is not in Saudi Arabia, and "LOS
-// ANGELES, CA" not in Canada.
+// cutCountry cuts a country off the end: a code in parentheses or after a comma, a name
+// after a comma, or Australia after a state or postcode. A code that is also a state's
+// counts as a country's only if it is known, the country that stood behind it: "ADELAIDE
+// (SA)" is not in Saudi Arabia, nor "LOS ANGELES, CA" in Canada.
 func cutCountry(s, known string) (before, code string) {
 	if open := strings.LastIndexByte(s, '('); open >= 0 && strings.HasSuffix(s, ")") {
 		before, code = trimPlace(s[:open]), strings.ToUpper(strings.TrimSpace(s[open+1:len(s)-1]))
@@ -87,21 +85,21 @@ func cutCountry(s, known string) (before, code string) {
 	return s, ""
 }
 
-// ours tells whether a country's code is a state of Australia's behind this town.
+// ours tells whether a country's code means a state of Australia after this town.
 func ours(town, code string) bool { return states[code] != "" && !saudi(town, code) }
 
-// saudi tells whether SA behind a town is Saudi Arabia: the towns of its offices of
-// exchange, through which all of its parcels go.
+// saudi tells whether SA after a town means Saudi Arabia. These towns have its offices
+// of exchange, through which all its parcels go.
 func saudi(town, code string) bool {
 	return code == saudiArabia && slices.Contains([]string{"DAMMAM", "JEDDAH", "RIYADH"}, strings.ToUpper(town))
 }
 
-// provinces are the codes of states of the USA and provinces of Canada that are
-// codes of countries, too: behind a comma they may be either.
+// provinces are the codes of states of the USA and provinces of Canada that are codes of
+// countries too: after a comma they may mean either.
 const provinces = " AL AR AZ CA CO DE GA ID IL IN KY LA MA MD ME MN MO MS MT NC NE NL NU PA PE SC SD SK TN VA YT "
 
-// countryNamed is the code of a country by its name in ISO 3166-1, or by one that
-// the carrier uses.
+// countryNamed returns the code of a country by its name in ISO 3166-1 or a name that the
+// carrier uses; empty if there is none.
 func countryNamed(name string) string {
 	if strings.EqualFold(name, "United States of America") {
 		return "US"
@@ -114,8 +112,8 @@ func countryNamed(name string) string {
 	return ""
 }
 
-// cutState takes a state and a postcode, in either order, off the end. A
-// postcode needs a state beside it, or to be known as Australia's.
+// cutState cuts a state and a postcode off the end, in either order. A postcode counts
+// only beside a state or if the place is known to be Australian.
 func cutState(s string, australian bool) (before, state, postcode string) {
 	before = s
 	for range 2 {
@@ -138,8 +136,8 @@ func cutState(s string, australian bool) (before, state, postcode string) {
 	return before, state, postcode
 }
 
-// cutStateWords takes a state off the end, by code or name, whatever stands about
-// it: "Kew (Vic)", "Kew Vic.", "Sydney N.S.W.". code is empty if there is none.
+// cutStateWords cuts a state's code or name off the end, ignoring parentheses and dots:
+// "Kew (Vic)", "Kew Vic.", "Sydney N.S.W.". code is empty if there is none.
 func cutStateWords(s string) (town, code string) {
 	var name string
 	for town = s; town != "" && strings.Count(name, " ") < longestState-1; {
@@ -159,8 +157,8 @@ func cutStateWords(s string) (town, code string) {
 	return s, ""
 }
 
-// beginsAName tells whether a word and the name of a state behind it name
-// something else: Port Victoria is in South Australia, North Queensland a region.
+// beginsAName tells whether a word and a state's name together name something else: Port
+// Victoria is in South Australia, and North Queensland is a region.
 func beginsAName(word string) bool {
 	return slices.Contains([]string{
 		"CAPE", "FORT", "LAKE", "MOUNT", "MT", "POINT", "PORT", "QUEEN", "CENTRAL", "REGIONAL",
@@ -168,7 +166,7 @@ func beginsAName(word string) bool {
 	}, strings.ToUpper(word))
 }
 
-// cutWord takes the last word off the end.
+// cutWord cuts the last word off the end.
 func cutWord(s string) (before, word string) {
 	i := strings.LastIndexAny(s, " ,") + 1
 	return trimPlace(s[:i]), s[i:]

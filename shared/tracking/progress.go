@@ -42,18 +42,17 @@ func (s Status) Description() string {
 	return "Unknown"
 }
 
-// Progress is what a carrier's status means: ShipEngine's code and, where one
-// fits, its detail code.
+// Progress is the meaning of a carrier's status: ShipEngine's code and, if one fits, its
+// detail code.
 type Progress struct {
 	Status Status
 	Detail string
 }
 
-// progress is the carrier's whole vocabulary, in lower case (contract: "Status
-// vocabulary", "Event texts"): the statuses of Australia Post articles, StarTrack
-// consignments and StarTrack freight items, then the texts of events. What a
-// status means is told by the official reference of statuses; an event means what
-// the status does that it leads to.
+// progress is the carrier's vocabulary, in lower case (auspost.md, "Status vocabulary",
+// "Event texts"): the statuses of Australia Post articles, StarTrack consignments and
+// StarTrack freight items, then the texts of events. The official reference defines the
+// statuses; an event means the same as the status that it leads to.
 var progress = map[string]Progress{
 	// Australia Post articles
 	"created":             {NotYet, "SHIPMENT_CREATED"}, // in no order yet
@@ -68,7 +67,7 @@ var progress = map[string]Progress{
 	"cancelled":           {Exception, "CANCELLED"},
 	"held by courier":     {Exception, "HELD_BY_CARRIER"},
 	"cannot be delivered": {Exception, "NOT_DELIVERED"},
-	// The items of a shipment differ: each has to be asked for.
+	// The items of a shipment differ: ask for each.
 	"track items for detailed delivery information": {Status: Unknown},
 
 	// StarTrack consignments and freight items
@@ -78,8 +77,8 @@ var progress = map[string]Progress{
 	"deleted":               {Exception, "CANCELLED"}, // by the sender
 	"delivered in full":     {Delivered, "DELIVERED"},
 	"item delivered":        {Delivered, "DELIVERED"},
-	"final shortage":        {Exception, "DELIVERED_IN_PART"}, // and nothing more will come
-	"incomplete":            {NotYet, "SHIPMENT_CREATED"},     // the sender's information is
+	"final shortage":        {Exception, "DELIVERED_IN_PART"}, // nothing more will come
+	"incomplete":            {NotYet, "SHIPMENT_CREATED"},     // the sender's information is incomplete
 	"on board for delivery": {InTransit, "OUT_FOR_DELIVERY"},
 	"partial delivery":      {InTransit, "DELIVERED_IN_PART"},
 	"partial pickup":        {Accepted, "PICKED_UP"},
@@ -89,7 +88,7 @@ var progress = map[string]Progress{
 	"ready for pickup":      {Accepted, "AWAITING_PICKUP_DROP_OFF"}, // by the carrier
 	"unconfirmed":           {NotYet, "SHIPMENT_CREATED"},
 	"unsuccessful delivery": {Attempted, "ATTEMPTED_DELIVERY"},
-	"freight handling":      {InTransit, "HUB_PROCESSING"}, // seen in one client only
+	"freight handling":      {InTransit, "HUB_PROCESSING"}, // known from one client only
 
 	"unknown": {Status: Unknown},
 
@@ -100,7 +99,7 @@ var progress = map[string]Progress{
 	"received by australia post":                      {Accepted, "RECEIVED_BY_CARRIER"},
 	"received item":                                   {Accepted, "RECEIVED_BY_CARRIER"}, // from the sender, abroad
 
-	// on the way
+	// Events on the way
 	"arrived":                                      {InTransit, "IN_TRANSIT"}, // in a country or town
 	"arrived at facility":                          {InTransit, "HUB_SCAN_IN"},
 	"arrived at sorting facility":                  {InTransit, "HUB_SCAN_IN"},
@@ -119,7 +118,7 @@ var progress = map[string]Progress{
 	"item cleared by customs":                      {InTransit, "CUSTOMS_CLEARED"},
 	"cleared and awaiting international departure": {InTransit, "CUSTOMS_CLEARED"},
 
-	// and at the door
+	// Events at the door
 	"onboard for delivery":                   {InTransit, "OUT_FOR_DELIVERY"},
 	"out for delivery":                       {InTransit, "OUT_FOR_DELIVERY"},
 	"with australia post for delivery today": {InTransit, "OUT_FOR_DELIVERY"},
@@ -130,8 +129,8 @@ var progress = map[string]Progress{
 	"returned to sender":                     {Exception, "RETURN_TO_SENDER"},
 }
 
-// ProgressOf reads a carrier's status, in whatever letter case and with whatever
-// blanks. One that is not in the vocabulary is Unknown.
+// ProgressOf returns the meaning of a carrier's status, in any letter case and with any
+// white space; Unknown if it is not in the vocabulary.
 func ProgressOf(text string) Progress { return progressOf(fold(text)) }
 
 func progressOf(folded string) Progress {
@@ -146,61 +145,60 @@ func fold(text string) string { return strings.ToLower(strings.Join(strings.Fiel
 
 func (p Progress) known() bool { return p.Status != Unknown && p.Status != "" }
 
-// Progress is what an event's text says. A place or a remark may follow the words
-// of the vocabulary: "In transit to next facility in SYDNEY", "Awaiting
-// collection at INALA LPO", "Delivered - Left in a safe place". The longest words
-// count that the text begins with.
+// Progress returns the meaning of an event's text. A place or a remark may follow the
+// words of the vocabulary: "In transit to next facility in SYDNEY", "Awaiting
+// collection at INALA LPO", "Delivered - Left in a safe place". Of several entries that
+// the text begins with, the longest counts.
 func (e Event) Progress() Progress {
 	text := strings.TrimRight(fold(e.Description), " .")
 	for end := len(text); end > 0; end = strings.LastIndexAny(text[:end], " ,;:.(/") {
-		if p := progressOf(text[:end]); p.known() && p.goesOn(text[:end], text[end:]) {
+		if p := progressOf(text[:end]); p.known() && p.holdsBefore(text[:end], text[end:]) {
 			return p
 		}
 	}
 	return Progress{Status: Unknown}
 }
 
-// goesOn tells whether words still mean this with what follows them. One word may
-// begin another phrase ("Incomplete address"), and a delivery may be none
-// ("Delivered damaged"): one of partings has to follow. "Delivered to" a place may
-// be anything but a delivery to the receiver.
-func (p Progress) goesOn(words, behind string) bool {
+// holdsBefore tells whether words keep their meaning before the rest of a text. A single
+// word may begin another phrase ("Incomplete address"), and "Delivered" may not mean a
+// delivery ("Delivered damaged"): a separator must follow both. "Delivered to" a place
+// need not mean the receiver's.
+func (p Progress) holdsBefore(words, rest string) bool {
 	delivered := p.Status == Delivered
 	if !delivered && strings.Contains(words, " ") {
 		return true
 	}
-	parted := behind == "" || slices.ContainsFunc(partings, func(s string) bool { return strings.HasPrefix(behind, s) })
-	return parted && (!delivered || !strings.Contains(behind, " to "))
+	separated := rest == "" || slices.ContainsFunc(separators, func(s string) bool { return strings.HasPrefix(rest, s) })
+	return separated && (!delivered || !strings.Contains(rest, " to "))
 }
 
-// partings are what stands between words of the vocabulary and a place or remark.
-var partings = []string{" - ", " – ", " — ", ", ", ". ", "; ", ": ", " (", " in ", " at ", " from ", " to ", " by ", " on ", " via "}
+// separators stand between words of the vocabulary and a place or remark.
+var separators = []string{" - ", " – ", " — ", ", ", ". ", "; ", ": ", " (", " in ", " at ", " from ", " to ", " by ", " on ", " via "}
 
-// Summary is how far a shipment or a part of one is, and the carrier's words that
-// say so: empty if it says nothing.
+// Summary is how far a shipment or a part of one is, with the carrier's words that say
+// so; empty if it says nothing.
 type Summary struct {
 	Progress
 
 	Text string
 }
 
-// pace orders the states on the way to delivery, the least advanced first.
+// pace orders the statuses on the way to delivery, the least advanced first.
 var pace = map[Status]int{
 	NotYet: 1, Accepted: 2, InTransit: 3, Attempted: 4, Collection: 5, Delivered: 6,
 }
 
-// partlyDelivered tells whether something of a part has been delivered.
+// partlyDelivered tells whether any of a part has been delivered.
 func (s Summary) partlyDelivered() bool {
 	return s.Status == Delivered || s.Detail == deliveredInPart
 }
 
 const deliveredInPart = "DELIVERED_IN_PART"
 
-// combine says how far a whole is (decision 0025): delivered where all of it is;
-// failed where any of it is; in transit and delivered in part where some of it is
-// delivered; else what the carrier states of the whole, and where it states
-// nothing the least advanced part. A part that nothing is known of is not
-// delivered, and says nothing else.
+// combine returns how far a whole is (decision 0025). It is an exception if any part is;
+// delivered if all parts are; in transit and delivered in part if some are; otherwise
+// what the carrier states of the whole, or if that is nothing the least advanced part.
+// A part without a known status is not delivered and otherwise does not count.
 func combine(stated Summary, parts []Summary) Summary {
 	all := parts
 	if stated.known() {

@@ -12,18 +12,17 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// Connections reads the connections of an account that are linked, the oldest
-// first.
+// Connections reads the visible connections of an account, the oldest first.
 type Connections interface {
 	ListConnections(ctx context.Context, accountID int64, withSnapshots bool) ([]connection.Connection, map[string]connection.Snapshot, error)
 }
 
-// Cache keeps what the carrier said, and counts the calls of the carrier.
+// Cache stores answers of the carrier, and counts calls of the carrier.
 type Cache interface {
 	CachedTracking(ctx context.Context, accountID int64, connectionID string, numbers []string, now time.Time) (map[string]Cached, error)
 	CacheTracking(ctx context.Context, accountID int64, connectionID string, tracking []Cached) error
-	// TakeCall counts a call of an allowance if one is left in the window; else wait
-	// says how long until there is one.
+	// TakeCall counts a call if the allowance has room for it, and else returns how long
+	// until there is room.
 	TakeCall(ctx context.Context, a connection.Allowance, limit int, window time.Duration, now time.Time) (wait time.Duration, err error)
 }
 
@@ -32,39 +31,27 @@ type Vault interface {
 	Get(ctx context.Context, accountID int64, connectionID, version string) (connection.Credentials, error)
 }
 
-// Carrier asks a carrier where numbers are. It calls allow before each call that
-// it makes.
+// Carrier asks a carrier for the tracking of numbers. It calls allow before each call of
+// the carrier, and makes none if that returns an error.
 type Carrier interface {
 	Track(ctx context.Context, account connection.ChargeAccount, numbers []string, allow func(ctx context.Context) error) Reading
 }
 
-// Service answers where shipments are, from what it kept lately or by asking the
-// carrier.
+// Service answers where shipments are, from the cache or by asking the carrier.
 type Service struct {
 	Connections Connections
 	Cache       Cache
 	Vault       Vault
-	Carriers    carrier.PerEnvironment[Carrier] // the sandbox's is the simulator in process
+	Carriers    carrier.PerEnvironment[Carrier] // the simulator, in process, for the sandbox
 	Now         func() time.Time
 }
 
-// An answer is used for freshFor without asking the carrier again. Tracking is
-// kept for keptFor, for when the carrier cannot be asked.
-const (
-	freshFor = 2 * time.Minute
-	keptFor  = time.Hour
-)
-
-// maxKept is the most that is kept of one number, in bytes: a DynamoDB item holds
-// 400 KB, and one that is too large would keep the others from being written.
-const maxKept = 350_000
-
-// Request asks for the numbers of one connection, or of a connection to Carrier.
+// Request asks for numbers through a connection, or through any connection to Carrier.
 type Request struct {
 	Account    account.Account
-	Connection *connection.Connection // that was named; nil if the account has none of that name
-	Carrier    carrier.Name           // empty: the connection was named
-	Numbers    []string               // cleaned; may hold one twice
+	Connection *connection.Connection // the one asked for; nil if the account does not have it
+	Carrier    carrier.Name           // if set, Connection is ignored
+	Numbers    []string               // cleaned; may hold duplicates
 }
 
 // Result is what is known of the numbers.
@@ -75,18 +62,18 @@ type Result struct {
 
 // Answer is what is known of one number.
 type Answer struct {
-	Tracking *Tracking // nil: nothing, because of Err
-	At       time.Time // when the carrier said so
-	Live     bool      // it said so to this request
-	Stale    bool      // older than 2 minutes, and not renewed, because of Err if that is set
+	Tracking *Tracking // nil if nothing is known, because of Err
+	At       time.Time // of the carrier's answer
+	Live     bool      // the carrier said so to this request
+	Stale    bool      // no longer fresh and not renewed; Err, if set, says why
 	Err      error
 }
 
-// Track finds what is known of each number. Errors: fault.NotFound for the
-// connection; for a single number of which nothing is known, and where our own
-// failure leaves nothing to say of any number, the error of the Answer: those of
-// NumberFault.Err and connection.Reading.Err, and fault.RateLimited when the API
-// key of the carrier has had its calls of the minute.
+// Track returns what is known of each number. Errors: fault.NotFound for the connection.
+// If nothing is known of any number, and there is only one or the cause is our own
+// failure, Track returns the error of an Answer: one of NumberFault.Err or
+// connection.Reading.Err, or fault.RateLimited if the credential has used up its calls
+// of the minute.
 func (s *Service) Track(ctx context.Context, req Request) (Result, error) {
 	conn := req.Connection
 	if req.Carrier != "" {
@@ -99,24 +86,23 @@ func (s *Service) Track(ctx context.Context, req Request) (Result, error) {
 	if conn == nil || !conn.Visible() {
 		return Result{}, connection.ErrNoCarrier()
 	}
-	answers, err := s.find(ctx, req.Account.Environment, conn, req.Numbers)
+	answers, err := s.readAnswers(ctx, req.Account.Environment, conn, req.Numbers)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := useless(answers); err != nil && (len(req.Numbers) == 1 || fault.KindOf(err) == fault.Internal) {
+	if err := onlyErrors(answers); err != nil && (len(req.Numbers) == 1 || fault.KindOf(err) == fault.Internal) {
 		return Result{}, fmt.Errorf("tracking: %w", err)
 	}
 	return Result{conn, answers}, nil
 }
 
-// Failures counts the numbers of which the carrier may know more than the result
-// tells: stale ones, and those of which nothing is known. err is the reason of one
-// of them, nil if there are none. What the carrier says of a number itself is no
-// failure.
+// Failures counts the numbers of which the carrier may know more than the result: those
+// with stale tracking, and those without any. err is the cause of one of them, nil if
+// there are none. A number that the carrier does not know or track is not a failure.
 func (r Result) Failures() (stale, failed int, err error) {
 	for _, a := range r.Answers {
 		switch {
-		case a.Err == nil, fault.Is(a.Err, fault.NotFound), fault.Is(a.Err, fault.Invalid): // about the number
+		case a.Err == nil, fault.Is(a.Err, fault.NotFound), fault.Is(a.Err, fault.Invalid):
 			continue
 		case a.Stale:
 			stale++
@@ -128,8 +114,8 @@ func (r Result) Failures() (stale, failed int, err error) {
 	return stale, failed, err
 }
 
-// choose is the account's connection to a carrier: the oldest one that works,
-// else the oldest; nil if there is none.
+// choose returns the connection to use for a carrier: the oldest that works, else the
+// oldest; nil if there is none.
 func choose(linked []connection.Connection, name carrier.Name) *connection.Connection {
 	var chosen *connection.Connection
 	for i := range linked {
@@ -144,9 +130,9 @@ func choose(linked []connection.Connection, name carrier.Name) *connection.Conne
 	return chosen
 }
 
-// find answers for each number: with what was kept lately, with what the carrier
-// says now, or with what was kept for longer if it says nothing.
-func (s *Service) find(ctx context.Context, env carrier.Environment, conn *connection.Connection, numbers []string) (map[string]Answer, error) {
+// readAnswers returns an answer for each number: a fresh one from the cache, the
+// carrier's, or an older one from the cache if the carrier cannot be asked.
+func (s *Service) readAnswers(ctx context.Context, env carrier.Environment, conn *connection.Connection, numbers []string) (map[string]Answer, error) {
 	now := s.Now()
 	cached, err := s.Cache.CachedTracking(ctx, conn.AccountID, conn.ID, numbers, now)
 	if err != nil {
@@ -155,39 +141,37 @@ func (s *Service) find(ctx context.Context, env carrier.Environment, conn *conne
 	found := make(map[string]Answer, len(numbers))
 	var ask []string
 	for _, n := range numbers {
-		if _, twice := found[n]; twice {
+		if _, duplicate := found[n]; duplicate {
 			continue
 		}
-		k := unpack(cached[n])
-		found[n] = k
-		if k.Tracking == nil && k.Err == nil || now.Sub(k.At) >= freshFor {
+		a := unpack(cached[n])
+		found[n] = a
+		if a.Tracking == nil && a.Err == nil || now.Sub(a.At) >= freshFor {
 			ask = append(ask, n)
 		}
 	}
 	if len(ask) == 0 {
 		return found, nil
 	}
-	reading := s.ask(ctx, env, conn, ask)
+	reading := s.askCarrier(ctx, env, conn, ask)
 	now = s.Now()
-	keep := make(map[string]Tracked)
+	save := make(map[string]Tracked)
 	for _, n := range ask {
-		r := reading[n]
-		var kept bool
-		if found[n], kept = renew(found[n], r, now); kept {
-			keep[n] = r
+		var worthCaching bool
+		if found[n], worthCaching = renew(found[n], reading[n], now); worthCaching {
+			save[n] = reading[n]
 		}
 	}
-	if err := s.keep(ctx, conn, keep, now); err != nil {
-		slog.WarnContext(ctx, "tracking is not kept", slog.String("error", err.Error()))
+	if err := s.saveToCache(ctx, conn, save, now); err != nil {
+		slog.WarnContext(ctx, "tracking was not cached", slog.String("error", err.Error()))
 	}
 	return found, nil
 }
 
-// renew is the answer for a number once the carrier has been asked, and whether to
-// keep it. What was kept stands in for a failure, for an answer that says nothing
-// and for a product that is suddenly not tracked, but not for a number that the
-// carrier no longer knows.
-func renew(old Answer, r Tracked, now time.Time) (a Answer, keep bool) {
+// renew returns the answer for a number after the carrier was asked, and whether to cache
+// it. Older tracking stays, stale, if the carrier fails, says nothing or suddenly does
+// not track the product, but not if it no longer knows the number.
+func renew(old Answer, r Tracked, now time.Time) (a Answer, worthCaching bool) {
 	useful := r.Err == nil && (old.Tracking == nil || !r.Tracking.Silent())
 	switch {
 	case useful:
@@ -199,9 +183,9 @@ func renew(old Answer, r Tracked, now time.Time) (a Answer, keep bool) {
 	return Answer{Err: r.Err, At: now}, r.Fault != ""
 }
 
-// ask asks the carrier with the connection's credentials, as often as their
-// allowance lets it, whatever state the connection is in: that may have changed.
-func (s *Service) ask(ctx context.Context, env carrier.Environment, conn *connection.Connection, numbers []string) Reading {
+// askCarrier asks the carrier with the connection's credentials, within their allowance
+// and whatever the connection's status, which may be out of date.
+func (s *Service) askCarrier(ctx context.Context, env carrier.Environment, conn *connection.Connection, numbers []string) Reading {
 	to, err := s.Carriers.Of(env)
 	var credentials connection.Credentials
 	if err == nil {
@@ -233,16 +217,16 @@ func (s *Service) ask(ctx context.Context, env carrier.Environment, conn *connec
 	})
 }
 
-// useless is the error of an answer that would say nothing about any number,
-// ours before others; nil if it says something.
-func useless(found map[string]Answer) error {
+// onlyErrors returns nil if there is tracking of any number, and otherwise the error of
+// one of them, preferably one of our own failures.
+func onlyErrors(found map[string]Answer) error {
 	var first error
-	for _, k := range found {
-		if k.Tracking != nil {
+	for _, a := range found {
+		if a.Tracking != nil {
 			return nil
 		}
-		if first == nil || fault.KindOf(k.Err) == fault.Internal {
-			first = k.Err
+		if first == nil || fault.KindOf(a.Err) == fault.Internal {
+			first = a.Err
 		}
 	}
 	return first

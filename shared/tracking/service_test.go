@@ -1,12 +1,10 @@
 package tracking_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/auspost"
 	"carrierlink/shared/auspost/simulator"
@@ -231,23 +230,6 @@ func told(err error) []string {
 	return all
 }
 
-func expect(tb testing.TB, what string, want, got []string) {
-	tb.Helper()
-	if d := cmp.Diff(want, got); d != "" {
-		tb.Errorf("%s (-want +got):\n%s", what, d)
-	}
-}
-
-// logged catches what the service logs.
-func logged(t *testing.T) *bytes.Buffer {
-	t.Helper()
-	var out bytes.Buffer
-	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(&out, nil)))
-	t.Cleanup(func() { slog.SetDefault(before) })
-	return &out
-}
-
 // failures are ways not to get tracking: what one number is answered with where
 // nothing of it is kept.
 var failures = []struct {
@@ -283,11 +265,11 @@ var failures = []struct {
 func TestNothingKept(t *testing.T) {
 	for _, tc := range failures {
 		t.Run(tc.name, func(t *testing.T) {
-			out := logged(t)
+			out := functiontest.CaptureLog(t)
 			w := linked(t)
 			tc.fail(w)
 			_, err := w.track(tracking.Request{Account: w.account, Connection: w.connection("se-1"), Numbers: []string{parcel}})
-			expect(t, "problems", tc.want, told(err))
+			functiontest.Diff(t, "problems", tc.want, told(err))
 			problem := fault.Of(err)[0]
 			if problem.RetryAfter != tc.after {
 				t.Errorf("RetryAfter = %v, want %v", problem.RetryAfter, tc.after)
@@ -304,18 +286,18 @@ func TestOlderIsKept(t *testing.T) {
 	for _, tc := range failures {
 		t.Run(tc.name, func(t *testing.T) {
 			w := linked(t)
-			expect(t, "at first", []string{parcel + " DE live"}, w.ask(parcel))
+			functiontest.Diff(t, "at first", []string{parcel + " DE live"}, w.ask(parcel))
 			w.clock = w.clock.Add(2 * time.Minute)
 			tc.fail(w)
-			expect(t, "later", []string{parcel + " DE cached 120s stale"}, w.ask(parcel))
-			expect(t, "failures", []string{"stale 1, failed 0"}, w.failures)
+			functiontest.Diff(t, "later", []string{parcel + " DE cached 120s stale"}, w.ask(parcel))
+			functiontest.Diff(t, "failures", []string{"stale 1, failed 0"}, w.failures)
 			if tc.name == "no allowance" {
 				return // by then there is one again
 			}
 			w.clock = w.clock.Add(58*time.Minute - time.Second)
-			expect(t, "just before an hour", []string{parcel + " DE cached 3599s stale"}, w.ask(parcel))
+			functiontest.Diff(t, "just before an hour", []string{parcel + " DE cached 3599s stale"}, w.ask(parcel))
 			w.clock = w.clock.Add(time.Second)
-			expect(t, "after an hour", tc.want, w.ask(parcel))
+			functiontest.Diff(t, "after an hour", tc.want, w.ask(parcel))
 		})
 	}
 }
@@ -323,17 +305,17 @@ func TestOlderIsKept(t *testing.T) {
 // TestAboutTheNumber: what the carrier says of the number itself counts, and is
 // no failure.
 func TestAboutTheNumber(t *testing.T) {
-	out := logged(t)
+	out := functiontest.CaptureLog(t)
 	w := linked(t)
-	expect(t, "unknown", []string{"not found tracking_number"}, w.ask(unknown))
-	expect(t, "unknown again", []string{"not found tracking_number"}, w.ask(unknown))
-	expect(t, "calls", []string{unknown}, w.asked)
-	expect(t, "known", []string{parcel + " DE live"}, w.ask(parcel))
+	functiontest.Diff(t, "unknown", []string{"not found tracking_number"}, w.ask(unknown))
+	functiontest.Diff(t, "unknown again", []string{"not found tracking_number"}, w.ask(unknown))
+	functiontest.Diff(t, "calls", []string{unknown}, w.asked)
+	functiontest.Diff(t, "known", []string{parcel + " DE live"}, w.ask(parcel))
 	w.clock = w.clock.Add(2 * time.Minute)
 	w.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","errors":[{"code":"ESB-10001"}]}]}`)
-	expect(t, "no longer known", []string{"not found tracking_number"}, w.ask(parcel))
+	functiontest.Diff(t, "no longer known", []string{"not found tracking_number"}, w.ask(parcel))
 	w.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+abroad+`","errors":[{"code":"ESB-10002"}]}]}`)
-	expect(t, "not tracked", []string{"invalid tracking_number"}, w.ask(abroad))
+	functiontest.Diff(t, "not tracked", []string{"invalid tracking_number"}, w.ask(abroad))
 	if out.Len() > 0 || w.failures != nil {
 		t.Errorf("logged: %s; failures: %q", out, w.failures)
 	}
@@ -343,13 +325,13 @@ func TestOurOwnFailures(t *testing.T) {
 	t.Run("the cache cannot be read", func(t *testing.T) {
 		w := linked(t)
 		w.cachedErr = errors.New("unseen")
-		expect(t, "problems", []string{"internal"}, w.ask(parcel))
+		functiontest.Diff(t, "problems", []string{"internal"}, w.ask(parcel))
 	})
 	t.Run("the cache cannot be written", func(t *testing.T) {
-		out := logged(t)
+		out := functiontest.CaptureLog(t)
 		w := linked(t)
 		w.cacheErr = errors.New("throttled")
-		expect(t, "answer", []string{parcel + " DE live"}, w.ask(parcel))
+		functiontest.Diff(t, "answer", []string{parcel + " DE live"}, w.ask(parcel))
 		if !strings.Contains(out.String(), "throttled") {
 			t.Errorf("logged: %s", out)
 		}
@@ -362,13 +344,13 @@ func TestOurOwnFailures(t *testing.T) {
 			if err := w.CacheTracking(t.Context(), 71, "se-1", kept); err != nil {
 				t.Fatal(err)
 			}
-			expect(t, fmt.Sprintf("answer %d", i), []string{parcel + " DE live"}, w.ask(parcel))
+			functiontest.Diff(t, fmt.Sprintf("answer %d", i), []string{parcel + " DE live"}, w.ask(parcel))
 		}
 	})
 	t.Run("nothing of several numbers", func(t *testing.T) {
 		w := linked(t)
 		w.getErr = errors.New("unseen")
-		expect(t, "problems", []string{"internal"}, w.ask(parcel, abroad))
+		functiontest.Diff(t, "problems", []string{"internal"}, w.ask(parcel, abroad))
 	})
 }
 
@@ -378,38 +360,38 @@ func TestFresh(t *testing.T) {
 	ask := func(after time.Duration, want string) {
 		t.Helper()
 		w.clock = w.clock.Add(after)
-		expect(t, "answer", []string{parcel + " DE " + want}, w.ask(parcel))
+		functiontest.Diff(t, "answer", []string{parcel + " DE " + want}, w.ask(parcel))
 	}
 	ask(0, "live")
 	ask(0, "cached 0s")
 	ask(2*time.Minute-time.Millisecond, "cached 119s")
 	ask(time.Millisecond, "live")
 	ask(-time.Minute, "cached 0s") // of a clock that is behind
-	expect(t, "calls", []string{parcel, parcel}, w.asked)
+	functiontest.Diff(t, "calls", []string{parcel, parcel}, w.asked)
 	w.link("se-2", nil)
-	expect(t, "another connection", []string{parcel + " DE live"}, w.askOf("se-2", parcel))
+	functiontest.Diff(t, "another connection", []string{parcel + " DE live"}, w.askOf("se-2", parcel))
 }
 
 func TestSeveral(t *testing.T) {
 	w := linked(t)
-	expect(t, "answers", []string{
+	functiontest.Diff(t, "answers", []string{
 		unknown + " not found", parcel + " DE live", starTrack + " IT live", parcel + " DE live", abroad + " IT live", unknown + " not found",
 	}, w.ask(unknown, parcel, starTrack, parcel, abroad, unknown))
-	expect(t, "calls: each number once, the brands apart", []string{unknown + "," + parcel + "," + abroad, starTrack}, w.asked)
+	functiontest.Diff(t, "calls: each number once, the brands apart", []string{unknown + "," + parcel + "," + abroad, starTrack}, w.asked)
 
 	w.clock, w.asked = w.clock.Add(time.Minute), nil
 	second := "ZZ91000634011428"
-	expect(t, "what is fresh is not asked for", []string{parcel + " DE cached 60s", second + " DE live"}, w.ask(parcel, second))
-	expect(t, "calls", []string{second}, w.asked)
-	expect(t, "failures", nil, w.failures)
+	functiontest.Diff(t, "what is fresh is not asked for", []string{parcel + " DE cached 60s", second + " DE live"}, w.ask(parcel, second))
+	functiontest.Diff(t, "calls", []string{second}, w.asked)
+	functiontest.Diff(t, "failures", nil, w.failures)
 
 	w.clock, w.carrier = w.clock.Add(time.Minute), answers(503, "")
 	third := "ZZ91000634011429"
-	expect(t, "the carrier is down", []string{third + " carrier down", second + " DE cached 60s", parcel + " DE cached 120s stale"}, w.ask(third, second, parcel))
-	expect(t, "failures", []string{"stale 1, failed 1"}, w.failures)
-	expect(t, "twice the same is several", []string{third + " carrier down", third + " carrier down"}, w.ask(third, third))
+	functiontest.Diff(t, "the carrier is down", []string{third + " carrier down", second + " DE cached 60s", parcel + " DE cached 120s stale"}, w.ask(third, second, parcel))
+	functiontest.Diff(t, "failures", []string{"stale 1, failed 1"}, w.failures)
+	functiontest.Diff(t, "twice the same is several", []string{third + " carrier down", third + " carrier down"}, w.ask(third, third))
 	w.getErr = errors.New("unseen")
-	expect(t, "our own failure, and something known", []string{third + " internal", parcel + " DE cached 120s stale"}, w.ask(third, parcel))
+	functiontest.Diff(t, "our own failure, and something known", []string{third + " internal", parcel + " DE cached 120s stale"}, w.ask(third, parcel))
 }
 
 // TestAllowance: ten calls in any minute for one key of the carrier, whichever
@@ -427,7 +409,7 @@ func TestAllowance(t *testing.T) {
 		if want == "live" {
 			want = number + " DE live"
 		}
-		expect(t, number, []string{want}, w.askOf(id, number))
+		functiontest.Diff(t, number, []string{want}, w.askOf(id, number))
 	}
 	for range 5 {
 		ask("se-1a", "live")
@@ -483,7 +465,7 @@ func TestWhichConnection(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			expect(t, "account numbers", []string{fmt.Sprintf("000012340%d", tc.want)}, w.accounts)
+			functiontest.Diff(t, "account numbers", []string{fmt.Sprintf("000012340%d", tc.want)}, w.accounts)
 			if want := fmt.Sprintf("se-%d", tc.want); found.Connection.ID != want {
 				t.Errorf("asked through %s, want %s", found.Connection.ID, want)
 			}
@@ -505,9 +487,9 @@ func TestNoConnection(t *testing.T) {
 	} {
 		req.Account, req.Numbers = w.account, []string{parcel}
 		_, err := w.track(req)
-		expect(t, name, []string{"not found"}, told(err))
+		functiontest.Diff(t, name, []string{"not found"}, told(err))
 	}
-	expect(t, "calls", nil, w.asked)
+	functiontest.Diff(t, "calls", nil, w.asked)
 }
 
 // TestSandbox accounts ask the other carrier, and their allowance counts too, for
@@ -520,9 +502,9 @@ func TestSandbox(t *testing.T) {
 	w.link("se-1", nil)
 	for i := range tracking.CallsPerMinute {
 		number := fmt.Sprintf("ZZ9100063401%04d", i)
-		expect(t, "a call", []string{number + " DE live"}, w.ask(number))
+		functiontest.Diff(t, "a call", []string{number + " DE live"}, w.ask(number))
 	}
-	expect(t, "one more", []string{"rate limited"}, w.ask(parcel))
+	functiontest.Diff(t, "one more", []string{"rate limited"}, w.ask(parcel))
 	id := connection.CredentialID(secret.New("key-canary-se-1"))
 	for _, other := range []connection.Allowance{
 		connection.CredentialAllowance(connection.UseTracking, carrier.Production, 71, id), connection.CredentialAllowance(connection.UseTracking, carrier.Sandbox, 74, id),
@@ -542,7 +524,7 @@ func TestUnknownEnvironment(t *testing.T) {
 			w.Carriers.Sandbox = w.Carriers.Production // either would be seen
 			w.account.Environment = env
 			w.link("se-1", nil)
-			expect(t, "problems", []string{"internal"}, w.ask(parcel))
+			functiontest.Diff(t, "problems", []string{"internal"}, w.ask(parcel))
 			if len(w.asked) > 0 {
 				t.Errorf("a carrier was asked for %q", w.asked)
 			}
@@ -562,23 +544,23 @@ func TestUnknownIsKept(t *testing.T) {
 		"a product, untracked": {answers(200, `{"tracking_results":[{"tracking_id":"`+unknown+`","errors":[{"code":"ESB-10002"}]}]}`), []string{"invalid tracking_number"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out := logged(t)
+			out := functiontest.CaptureLog(t)
 			w := linked(t)
 			w.carrier = tc.carrier
 			for range 12 {
-				expect(t, "problems", tc.want, w.ask(unknown))
+				functiontest.Diff(t, "problems", tc.want, w.ask(unknown))
 				w.clock = w.clock.Add(5 * time.Second)
 			}
-			expect(t, "calls in a minute", []string{unknown}, w.asked)
+			functiontest.Diff(t, "calls in a minute", []string{unknown}, w.asked)
 			w.clock = w.clock.Add(time.Minute - time.Millisecond)
-			expect(t, "just before two minutes", tc.want, w.ask(unknown))
-			expect(t, "calls", []string{unknown}, w.asked)
+			functiontest.Diff(t, "just before two minutes", tc.want, w.ask(unknown))
+			functiontest.Diff(t, "calls", []string{unknown}, w.asked)
 			w.carrier = nil
-			expect(t, "among others", []string{unknown + " " + strings.TrimSuffix(tc.want[0], " tracking_number"), parcel + " DE live"}, w.ask(unknown, parcel))
+			functiontest.Diff(t, "among others", []string{unknown + " " + strings.TrimSuffix(tc.want[0], " tracking_number"), parcel + " DE live"}, w.ask(unknown, parcel))
 			w.clock = w.clock.Add(time.Millisecond)
 			w.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+unknown+`","status":"Created"}]}`)
-			expect(t, "asked again after two minutes", []string{unknown + " NY live"}, w.ask(unknown))
-			expect(t, "calls", []string{unknown, parcel, unknown}, w.asked)
+			functiontest.Diff(t, "asked again after two minutes", []string{unknown + " NY live"}, w.ask(unknown))
+			functiontest.Diff(t, "calls", []string{unknown, parcel, unknown}, w.asked)
 			if out.Len() > 0 {
 				t.Errorf("logged: %s", out)
 			}
@@ -592,20 +574,20 @@ func TestNothingReplacesSomething(t *testing.T) {
 	w := linked(t)
 	silent := answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","trackable_items":[{"article_id":"`+parcel+`"}]}]}`)
 	w.carrier = silent
-	expect(t, "where there is none", []string{parcel + " UN live"}, w.ask(parcel))
+	functiontest.Diff(t, "where there is none", []string{parcel + " UN live"}, w.ask(parcel))
 	w.carrier, w.clock = nil, w.clock.Add(2*time.Minute)
-	expect(t, "something", []string{parcel + " DE live"}, w.ask(parcel))
+	functiontest.Diff(t, "something", []string{parcel + " DE live"}, w.ask(parcel))
 	w.carrier, w.clock = silent, w.clock.Add(2*time.Minute)
-	expect(t, "nothing", []string{parcel + " DE cached 120s stale"}, w.ask(parcel))
+	functiontest.Diff(t, "nothing", []string{parcel + " DE cached 120s stale"}, w.ask(parcel))
 	w.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","errors":[{"code":"ESB-10002"}]}]}`)
-	expect(t, "not tracked", []string{parcel + " DE cached 120s stale"}, w.ask(parcel))
+	functiontest.Diff(t, "not tracked", []string{parcel + " DE cached 120s stale"}, w.ask(parcel))
 	w.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","trackable_items":[{"errors":[{"code":"ESB-20010"}]}]}]}`)
-	expect(t, "failed", []string{parcel + " DE cached 120s stale"}, w.ask(parcel))
+	functiontest.Diff(t, "failed", []string{parcel + " DE cached 120s stale"}, w.ask(parcel))
 }
 
 // TestTooLargeToKeep: one answer that is keeps no other from being kept.
 func TestTooLargeToKeep(t *testing.T) {
-	out := logged(t)
+	out := functiontest.CaptureLog(t)
 	w := linked(t)
 	var events []string
 	for i := range 100 {
@@ -614,7 +596,7 @@ func TestTooLargeToKeep(t *testing.T) {
 	item := `{"events":[` + strings.Join(events, ",") + `]}`
 	w.carrier = answers(200, `{"tracking_results":[{"tracking_id":"`+abroad+`","trackable_items":[`+strings.Repeat(item+",", 3)+item+`]},{"tracking_id":"`+parcel+`","status":"Delivered"}]}`)
 	for _, want := range [][]string{{abroad + " UN live", parcel + " DE live"}, {abroad + " UN live", parcel + " DE cached 0s"}} {
-		expect(t, "answer", want, w.ask(abroad, parcel))
+		functiontest.Diff(t, "answer", want, w.ask(abroad, parcel))
 	}
 	if !strings.Contains(out.String(), "too many") || strings.Contains(out.String(), abroad) {
 		t.Errorf("logged: %s", out)
@@ -665,7 +647,7 @@ func TestBrands(t *testing.T) {
 					t.Errorf("brands (-want +got):\n%s", diff)
 				}
 			}
-			expect(t, "calls", tc.asked, w.asked)
+			functiontest.Diff(t, "calls", tc.asked, w.asked)
 		})
 	}
 	t.Run("apart, as far as the allowance goes", func(t *testing.T) {
@@ -674,7 +656,7 @@ func TestBrands(t *testing.T) {
 		for i := range tracking.CallsPerMinute - 2 {
 			w.ask(fmt.Sprintf("ZZ9100063401%04d", i))
 		}
-		expect(t, "answers", []string{starTrack + " rate limited", parcel + " DE live"}, w.ask(starTrack, parcel))
+		functiontest.Diff(t, "answers", []string{starTrack + " rate limited", parcel + " DE live"}, w.ask(starTrack, parcel))
 		if len(w.asked) != tracking.CallsPerMinute {
 			t.Errorf("the carrier was asked %d times, want %d", len(w.asked), tracking.CallsPerMinute)
 		}
@@ -694,7 +676,7 @@ func TestOldEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := found.Answers[parcel]
-	expect(t, "answer", []string{parcel + " DE cached 0s"}, []string{w.line(parcel, got)})
+	functiontest.Diff(t, "answer", []string{parcel + " DE cached 0s"}, []string{w.line(parcel, got)})
 	at := time.Date(2026, 9, 18, 4, 43, 9, 0, time.UTC)
 	if place := got.Tracking.Events[0].Place(); !got.Tracking.DeliveredAt().Equal(at) || place.City != "KEW" || place.State != "VIC" || len(got.Tracking.Articles()) != 0 {
 		t.Errorf("read as %+v", got.Tracking)

@@ -1,3 +1,7 @@
+// Package tracking has what carriers say of parcels: tracking numbers, statuses, places
+// and articles. Service answers from a cache or asks the carrier.
+//
+// Facts about the carrier cite infra/docs/auspost.md as "auspost.md".
 package tracking
 
 import (
@@ -12,29 +16,28 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// Cached is what was known of one tracking number a while ago.
+// Cached is a cache entry for one tracking number.
 type Cached struct {
 	Number    string
-	At        time.Time
-	Body      []byte // in whatever form its keeper gives it
+	At        time.Time // of the carrier's answer
+	Body      []byte    // a cacheBody
 	ExpiresAt time.Time
 }
 
-// MaxNumbers is how many numbers one call of the carrier takes
-// (contract: "Track").
+// MaxNumbers is how many numbers a call of the carrier takes (auspost.md, "Track").
 const MaxNumbers = 10
 
-// CallsPerMinute is the allowance of a credential: so many track calls in any minute
-// (contract: "Track", "Known traps" 15).
+// CallsPerMinute is how many tracking calls a credential may make in any minute
+// (auspost.md, "Track", "Known traps" 15).
 const CallsPerMinute = 10
 
-// longestNumber is more than any article, consignment or barcode id has.
+// longestNumber is longer than any id of an article, a consignment or a barcode.
 const longestNumber = 50
 
-// CleanNumber reads a tracking number as people write it: blanks are
-// taken out and letters become capitals, as the carrier prints them. fault.Length
-// for none or more than 50 characters; fault.Invalid for anything but letters
-// and digits: a comma would make two of one.
+// CleanNumber removes white space from a tracking number and makes its letters capitals,
+// as the carrier prints them. fault.Length for an empty number or one of more than 50
+// characters; fault.Invalid for anything but letters and digits: the carrier would
+// read a comma as the end of a number.
 func CleanNumber(field, s string) (string, *fault.Error) {
 	s = strings.ToUpper(strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
@@ -57,17 +60,18 @@ func isCapital(r rune) bool { return r >= 'A' && r <= 'Z' }
 func isDigit(r rune) bool   { return r >= '0' && r <= '9' }
 
 // IsStarTrackNumber tells whether a cleaned number has the form of a StarTrack
-// consignment, four letters or digits with a letter among them and eight digits,
-// such as 9ZZZ50000001, or of a freight item of one. Australia Post has
-// consignments of the first form too (contract: "Track").
+// consignment or freight item. Some consignments of Australia Post have the form of a
+// consignment too (auspost.md, "Track").
 func IsStarTrackNumber(s string) bool { return isConsignment(s) || isFreightItem(s) }
 
+// isConsignment tells whether a number is four letters or digits, at least one of them a
+// letter, and eight digits, such as 9ZZZ50000001.
 func isConsignment(s string) bool {
 	return len(s) == 12 && strings.ContainsFunc(s[:4], isCapital) && allDigits(s[4:]) && !strings.ContainsFunc(s[:4], isOther)
 }
 
-// isFreightItem: a consignment, the three characters of a product and five
-// digits, such as 9ZZZ50000001EXP00001.
+// isFreightItem tells whether a number is a consignment, the three characters of a
+// product and five digits, such as 9ZZZ50000001EXP00001.
 func isFreightItem(s string) bool {
 	return len(s) == 20 && isConsignment(s[:12]) && strings.ContainsFunc(s[12:15], isCapital) &&
 		!strings.ContainsFunc(s[12:15], isOther) && allDigits(s[15:])
@@ -79,12 +83,12 @@ func allDigits(s string) bool {
 
 func isOther(r rune) bool { return !isCapital(r) && !isDigit(r) }
 
-// BrandOf is whose number a cleaned tracking number is most likely to be, asked
-// with this charge account. What begins with the account's merchant location is
-// the account's own. Of other numbers the form tells which can be one brand's
-// only. What is left has the form of both brands' consignments: it is taken for
-// the carrier's that the account is of, and for StarTrack's where that account's
-// merchant location is known to be another one.
+// BrandOf returns the brand that a cleaned tracking number most likely belongs to, asked
+// with this charge account. A number that begins with the account's merchant location
+// belongs to the account's carrier. The form of other numbers tells the brand, but for
+// consignments, which both brands have in the same form: those count as Australia
+// Post's if the account is of Australia Post and its merchant location is not known,
+// and otherwise as StarTrack's.
 func BrandOf(a connection.ChargeAccount, number string) carrier.Name {
 	switch own := a.MerchantLocationID; {
 	case own != "" && strings.HasPrefix(number, strings.ToUpper(own)):
@@ -99,15 +103,14 @@ func BrandOf(a connection.ChargeAccount, number string) carrier.Name {
 	return carrier.StarTrack
 }
 
-// Tracking is what a carrier says of a tracking number, or of a part of the
-// shipment: a consignment or an article.
+// Tracking is what a carrier says of a shipment, by its tracking number, or of a part of
+// one: a consignment or an article.
 type Tracking struct {
-	Number        string  // as it was asked for; of a part as the carrier writes it, may be empty
-	CarrierStatus string  // as the carrier writes it; empty if it gives none
-	Events        []Event // of this itself and not of its parts, the newest first
+	Number        string  // as requested; of a part: as the carrier writes it, may be empty
+	CarrierStatus string  // as the carrier writes it, may be empty
+	Events        []Event // without those of the parts, the newest first
 	Parts         []Tracking
-	// Consignment says that the answer had the member which only StarTrack's have.
-	Consignment bool
+	Consignment   bool // the answer had the member that only StarTrack's have
 }
 
 // Event is one scan, or one message about a parcel.
@@ -118,7 +121,8 @@ type Event struct {
 	Location    string // may be empty
 }
 
-// Brand is whose number it is, by the answer and by what asked for it.
+// Brand returns the brand that the number belongs to, by the answer and by the carrier
+// of the charge account that asked.
 func (t *Tracking) Brand(asked carrier.Name) carrier.Name {
 	switch {
 	case t.Consignment, isFreightItem(t.Number), asked == carrier.StarTrack && isConsignment(t.Number):
@@ -127,10 +131,10 @@ func (t *Tracking) Brand(asked carrier.Name) carrier.Name {
 	return carrier.AustraliaPost
 }
 
-// Summary is how far the whole is.
+// Summary returns how far the shipment is.
 func (t *Tracking) Summary() Summary { return t.summary(Summary{}) }
 
-// summary: above is what is stated of what this is a part of.
+// summary is Summary for a part of something with the stated status above.
 func (t *Tracking) summary(above Summary) Summary {
 	stated := t.stated(above)
 	parts := make([]Summary, len(t.Parts))
@@ -140,11 +144,11 @@ func (t *Tracking) summary(above Summary) Summary {
 	return combine(stated, parts)
 }
 
-// stated is what the carrier says of this whole: its own status, or the one of what
-// it is a part of where it has none that is understood. Where there is none at all,
-// not even of a part, the newest event that is understood tells; beside a status
-// that is not understood, only the newest event of all: an older one may say what
-// that status has ended.
+// stated returns what the carrier says of this as a whole: its own status if that is in
+// the vocabulary, else the status of what it is a part of. If neither is, and no part
+// says anything, the newest event that is in the vocabulary counts; but beside an own
+// status that is not, only the newest event of all, because that status may have
+// superseded older ones.
 func (t *Tracking) stated(above Summary) Summary {
 	own := Summary{ProgressOf(t.CarrierStatus), t.CarrierStatus}
 	switch {
@@ -167,8 +171,8 @@ func (t *Tracking) stated(above Summary) Summary {
 	return own
 }
 
-// Words are the carrier's own for the status of the whole: what it writes about
-// the whole, about the only part there is, or about the part that decides.
+// Words returns the carrier's own text for the status of the shipment: that of the
+// whole, of its only part, or of the part that decides the status.
 func (t *Tracking) Words() string {
 	switch {
 	case t.CarrierStatus != "":
@@ -179,7 +183,7 @@ func (t *Tracking) Words() string {
 	return t.Summary().Text
 }
 
-// Article is a part that has no parts itself: an article, a freight item, or a
+// Article is a part without parts of its own: an article, a freight item, or a
 // consignment whose articles the carrier does not list.
 type Article struct {
 	Number string // as the carrier writes it, may be empty
@@ -187,40 +191,36 @@ type Article struct {
 	Events []Event // the newest first
 }
 
-// Articles are those that the carrier lists, in its order.
-func (t *Tracking) Articles() []Article {
-	var all []Article
-	t.articles(Summary{}, &all)
-	return all
-}
+// Articles returns the articles that the carrier lists, in its order, without those of
+// which it gives neither a number nor a status nor an event.
+func (t *Tracking) Articles() []Article { return t.articles(Summary{}) }
 
-func (t *Tracking) articles(above Summary, all *[]Article) {
+func (t *Tracking) articles(above Summary) []Article {
+	var all []Article
 	for i := range t.Parts {
 		part, stated := &t.Parts[i], t.stated(above)
 		switch {
 		case len(part.Parts) > 0:
-			part.articles(stated, all)
-		case !part.empty():
+			all = append(all, part.articles(stated)...)
+		case part.Number != "" || !part.Silent():
 			s := part.summary(stated)
-			*all = append(*all, Article{part.Number, Summary{s.Progress, cmp.Or(part.CarrierStatus, s.Text)}, part.Events})
+			all = append(all, Article{part.Number, Summary{s.Progress, cmp.Or(part.CarrierStatus, s.Text)}, part.Events})
 		}
 	}
+	return all
 }
 
-// empty: it is a part of which the carrier only says that it exists.
-func (t *Tracking) empty() bool { return t.Number == "" && t.Silent() }
-
-// Silent tells whether the carrier gives neither a status nor an event, of the
-// whole or of a part.
+// Silent tells whether the carrier gives neither a status nor an event, of the shipment
+// or of any part.
 func (t *Tracking) Silent() bool {
 	return t.CarrierStatus == "" && len(t.Events) == 0 && !slices.ContainsFunc(t.Parts, func(p Tracking) bool { return !p.Silent() })
 }
 
-// MaxEvents bounds the events of a tracking number, the newest ones.
+// MaxEvents is how many events of a tracking number are kept: the newest.
 const MaxEvents = 100
 
-// History is what happened to the whole and to all its parts, the newest first,
-// at most MaxEvents.
+// History returns the events of the shipment and of all its parts, the newest first, at
+// most MaxEvents.
 func (t *Tracking) History() []Event { return NewestEvents(t.events(nil), MaxEvents) }
 
 func (t *Tracking) events(all []Event) []Event {
@@ -231,8 +231,8 @@ func (t *Tracking) events(all []Event) []Event {
 	return all
 }
 
-// DeliveredAt is when the last part of a delivered shipment was; zero if not all
-// of it is delivered, or no event tells.
+// DeliveredAt returns when the last part was delivered; zero unless all are and an event
+// says when.
 func (t *Tracking) DeliveredAt() time.Time {
 	var last time.Time
 	if t.Summary().Status != Delivered {
@@ -246,9 +246,9 @@ func (t *Tracking) DeliveredAt() time.Time {
 	return last
 }
 
-// NewestEvents sorts events, takes out those that say nothing or the same as
-// another (articles of one consignment are scanned together), and keeps the
-// newest. Those without a time come last; else the order stays. It changes events.
+// NewestEvents returns at most limit events, the newest first and those without a time
+// last; otherwise their order stays. It drops empty events and duplicates: articles of
+// a consignment are scanned together. It overwrites events.
 func NewestEvents(events []Event, limit int) []Event {
 	slices.SortStableFunc(events, func(a, b Event) int { return b.At.Compare(a.At) })
 	seen := map[Event]bool{{}: true}
@@ -262,7 +262,7 @@ func NewestEvents(events []Event, limit int) []Event {
 	return kept
 }
 
-// NumberFault is what a carrier says of a number instead of tracking.
+// NumberFault is why a carrier has no tracking of a number.
 type NumberFault string
 
 // The faults of a number.
@@ -271,8 +271,8 @@ const (
 	NumberNotTracked NumberFault = "not_tracked"
 )
 
-// Err is fault.NotFound for a number that is unknown, fault.Invalid for one that
-// is not tracked; both name tracking_number. It is nil for no fault.
+// Err returns fault.NotFound for a number that is unknown, and fault.Invalid for one that
+// is not tracked, both with the field tracking_number; nil for no fault.
 func (f NumberFault) Err() error {
 	const field = "tracking_number"
 	switch f {
@@ -284,15 +284,14 @@ func (f NumberFault) Err() error {
 	return nil
 }
 
-// Reading is a carrier's answer: what it came to for each number that
-// was asked.
+// Reading is a carrier's answer, by requested number.
 type Reading map[string]Tracked
 
-// Tracked is one number's part of it.
+// Tracked is the answer for one number.
 type Tracked struct {
-	Tracking Tracking // where Err is nil
-	// Err says why there is none: Fault's, what forbade the call, or those of
-	// Reading.Err.
+	Tracking Tracking // valid if Err is nil
+	// Err is Fault.Err, why the call was not allowed, or an error of
+	// connection.Reading.Err.
 	Err   error
-	Fault NumberFault // what the carrier says of the number, where that is it
+	Fault NumberFault // set if the carrier has no tracking of the number
 }

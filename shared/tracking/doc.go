@@ -1,3 +1,0 @@
-// Package tracking turns what a carrier says of a parcel into numbers, statuses,
-// places and articles.
-package tracking
