@@ -1636,16 +1636,16 @@ type APIKey struct {
 	// Description What the key is for.
 	Description *string `json:"description"`
 
-	// ExpiresAt When the key ends; null for never. A key that was rotated has the end of its grace period here.
+	// ExpiresAt When the key expires; null for never. For a rotated key it is the end of its grace period.
 	ExpiresAt *string `json:"expires_at"`
 
-	// KeyPrefix What the key begins with.
+	// KeyPrefix Beginning of the key.
 	KeyPrefix string `json:"key_prefix"`
 
-	// LastFour What the key ends with.
+	// LastFour End of the key.
 	LastFour string `json:"last_four"`
 
-	// LastUsedAt The latest day, in UTC, on which the key was used; null if it never was. A refused call counts if the key was right.
+	// LastUsedAt The latest day, in UTC, on which the key was used; null if never. A refused call with the right key counts.
 	LastUsedAt *string `json:"last_used_at"`
 
 	// Scopes What the key may do, in the order `read`, `link`, `admin`. All three when none were asked for.
@@ -1657,7 +1657,7 @@ type APIKeyList struct {
 	ApiKeys []APIKey `json:"api_keys"`
 }
 
-// Account An account. ShipEngine's members come first; ours are `environment` and those behind it.
+// Account An account. ShipEngine's members come first; ours are `environment` and the following ones.
 type Account struct {
 	// AccountId Id of an account, random.
 	AccountId AccountID `json:"account_id"`
@@ -1665,7 +1665,7 @@ type Account struct {
 	// Active False when the account is disabled or deleted.
 	Active bool `json:"active"`
 
-	// CarriersCount Connections that the account has.
+	// CarriersCount Number of the account's connections.
 	CarriersCount int `json:"carriers_count"`
 
 	// CompanyName Company of the account's owner.
@@ -1698,7 +1698,7 @@ type Account struct {
 	// OriginCountryCode Country that the merchant ships from.
 	OriginCountryCode string `json:"origin_country_code"`
 
-	// PurgeAt When a deleted account is gone for good; null for one that is not deleted.
+	// PurgeAt When a deleted account is purged; null for an account that is not deleted.
 	PurgeAt *string `json:"purge_at"`
 }
 
@@ -1715,14 +1715,14 @@ type AccountList struct {
 	// Links Other pages of the list, with the same filters, order and size.
 	Links PageLinks `json:"links"`
 
-	// Page Number of this page. By cursor it goes on counting from where the walk began.
+	// Page Number of this page. With a cursor it counts from the start of the walk.
 	Page int `json:"page"`
 
-	// PageSize How many entries a page has; the last one may have fewer.
+	// PageSize Entries of a page; the last page may have fewer.
 	PageSize int `json:"page_size"`
 }
 
-// AccountPreview Enough of the charge account for its owner to know it again, and no more; null unless the carrier has accepted the credentials.
+// AccountPreview Just enough of the charge account for its owner to recognise it; null unless the carrier accepted the credentials.
 type AccountPreview struct {
 	// AbnLastThree Last three digits of the Australian Business Number.
 	AbnLastThree *string `json:"abn_last_three"`
@@ -1730,7 +1730,7 @@ type AccountPreview struct {
 	// AccountNumberMasked The account number with all but its last three digits hidden.
 	AccountNumberMasked string `json:"account_number_masked"`
 
-	// ExpiresInDays Days until `valid_to`, negative once it has passed; null for an open end.
+	// ExpiresInDays Days until `valid_to`, negative once it has passed; null without an end.
 	ExpiresInDays *int `json:"expires_in_days"`
 
 	// Name Trading name.
@@ -1739,7 +1739,7 @@ type AccountPreview struct {
 	// Products The postage products of the contract.
 	Products []CarrierProduct `json:"products"`
 
-	// RestrictedReason Why nothing could be shipped with it, although it can be linked; null if something can.
+	// RestrictedReason Why the account cannot ship, although it can be linked; null if it can.
 	RestrictedReason *AccountPreviewRestrictedReason `json:"restricted_reason"`
 
 	// State State of the merchant's location.
@@ -1748,15 +1748,15 @@ type AccountPreview struct {
 	// Suburb Suburb of the merchant's location.
 	Suburb *string `json:"suburb"`
 
-	// ValidTo Last day of the contract as the carrier gave it. `2999-12-31` is an open end.
+	// ValidTo Last day of the contract as the carrier gave it. `2999-12-31` means no end.
 	ValidTo *string `json:"valid_to"`
 }
 
-// AccountPreviewRestrictedReason Why nothing could be shipped with it, although it can be linked; null if something can.
+// AccountPreviewRestrictedReason Why the account cannot ship, although it can be linked; null if it can.
 type AccountPreviewRestrictedReason string
 
-// Carrier A linked charge account: every property of ShipEngine's carrier with its type, and behind them our own, which are those of the
-// answer of linkCarrier.
+// Carrier A linked charge account: every property of ShipEngine's carrier with its type, followed by our own, which are those of
+// linkCarrier's answer.
 type Carrier struct {
 	// AccountNumber The charge account number.
 	AccountNumber string `json:"account_number"`
@@ -1767,22 +1767,22 @@ type Carrier struct {
 	// AllowsReturns Always false. Return products are not shown as services.
 	AllowsReturns CarrierAllowsReturns `json:"allows_returns"`
 
-	// Balance Always 0. There is no money here.
+	// Balance Always 0. This service keeps no balance.
 	Balance float32 `json:"balance"`
 
 	// CarrierCode The carrier.
 	CarrierCode CarrierCode `json:"carrier_code"`
 
-	// CarrierId Id of a connection. It never changes and is never used again.
+	// CarrierId Id of a connection. It never changes and is never reused.
 	CarrierId CarrierConnectionID `json:"carrier_id"`
 
 	// CarrierName The carrier.
 	CarrierName CarrierCode `json:"carrier_name"`
 
-	// ConnectionStatus `approved` while `status` is `active`, `degraded` or `restricted`; else `pending_approval`.
+	// ConnectionStatus `approved` while `status` is `active`, `degraded` or `restricted`; otherwise `pending_approval`.
 	ConnectionStatus CarrierConnectionStatus `json:"connection_status"`
 
-	// ConsecutiveFailures Checks that failed since the latest good one.
+	// ConsecutiveFailures Failed checks since the latest good one.
 	ConsecutiveFailures int `json:"consecutive_failures"`
 
 	// Contract The contract at the latest good check; null before the first one.
@@ -1791,7 +1791,7 @@ type Carrier struct {
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
 
-	// Credentials About the stored credentials. They themselves are never shown.
+	// Credentials The stored credentials, without the credentials themselves, which are never shown.
 	Credentials ConnectionCredentials `json:"credentials"`
 
 	// DisabledByBillingPlan Always false. There are no billing plans.
@@ -1800,7 +1800,7 @@ type Carrier struct {
 	// ExternalCarrierId Your own id for this connection.
 	ExternalCarrierId *string `json:"external_carrier_id"`
 
-	// FriendlyName The carrier's name as people write it.
+	// FriendlyName Name of the carrier.
 	FriendlyName string `json:"friendly_name"`
 
 	// FundingSourceId Always null.
@@ -1809,7 +1809,7 @@ type Carrier struct {
 	// HasMultiPackageSupportingServices Whether one of `services` has `is_multi_package_supported`.
 	HasMultiPackageSupportingServices bool `json:"has_multi_package_supporting_services"`
 
-	// LastCheck The latest check with the carrier; null if there was none.
+	// LastCheck The latest check; null if there was none.
 	LastCheck *LastCheck `json:"last_check"`
 
 	// Metadata Your own pairs; `{}` if there are none.
@@ -1818,11 +1818,11 @@ type Carrier struct {
 	// ModifiedAt RFC 3339, UTC, milliseconds.
 	ModifiedAt Timestamp `json:"modified_at"`
 
-	// NextRefreshAt When it is checked by itself next; null for never: while it is `paused`, and with the policy `off`. With
-	// `off` there is a time all the same until a connection is verified, about every hour, and after refreshCarrier.
+	// NextRefreshAt When the schedule checks it next; null for never: while it is `paused`, and with the policy `off`. With `off` there is a
+	// time until the connection is verified, about every hour, and after refreshCarrier.
 	NextRefreshAt *string `json:"next_refresh_at"`
 
-	// Nickname What you call this connection.
+	// Nickname Your name for this connection.
 	Nickname string `json:"nickname"`
 
 	// Options Always empty.
@@ -1834,7 +1834,7 @@ type Carrier struct {
 	// Primary Always false. No connection is used by default.
 	Primary CarrierPrimary `json:"primary"`
 
-	// RefreshPolicy How often it is checked by itself.
+	// RefreshPolicy How often the schedule checks it.
 	RefreshPolicy CarrierRefreshPolicy `json:"refresh_policy"`
 
 	// RequiresFundedAmount Always false. Charge accounts are billed by the carrier.
@@ -1843,24 +1843,24 @@ type Carrier struct {
 	// SendRates Always false. This service gives no rates.
 	SendRates CarrierSendRates `json:"send_rates"`
 
-	// Services The postage products of the contract that have not expired, in the carrier's order; none before the first good check. Products
-	// that have expired are in getCarrierAccount.
+	// Services The postage products of the contract that have not expired, in the carrier's order; none before the first good check.
+	// getCarrierAccount has expired products too.
 	Services []CarrierService `json:"services"`
 
-	// Status - `pending_verification`: the carrier has not been able to confirm it yet.
+	// Status - `pending_verification`: the carrier has not confirmed it yet.
 	// - `active`: it works.
-	// - `degraded`: it worked, and the carrier is failing at present. There is nothing to fix.
-	// - `restricted`: the credentials work, the contract does not let anything be shipped (`status_reason`).
-	// - `action_required`: the carrier refuses it; the merchant has to act (`status_reason`).
-	// - `paused`: its account is disabled or deleted, and nothing is checked; it goes on as it was when the account does.
+	// - `degraded`: it worked, but the carrier is failing. There is nothing to fix.
+	// - `restricted`: the credentials work, but the contract does not allow shipping (`status_reason`).
+	// - `action_required`: the carrier refuses it; the merchant must act (`status_reason`).
+	// - `paused`: its account is disabled or deleted, and it is not checked. With the account its former status returns.
 	Status ConnectionStatus `json:"status"`
 
-	// StatusReason Why the status is what it is: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`, the outcome of
+	// StatusReason The reason for the status: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`; the outcome of
 	// the check for `degraded`, `action_required` and `pending_verification`.
 	//
-	// One that ends in `_suspected` is a refusal that is not believed yet, of a connection that is `active`, `degraded` or
-	// `pending_verification`: it may be the carrier's fault, and there is nothing to fix until it is `action_required`. Null otherwise;
-	// `last_check` says how the latest check went.
+	// A reason that ends in `_suspected` is a refusal that is not confirmed yet, of a connection that is `active`, `degraded` or
+	// `pending_verification`. It may be the carrier's fault, and there is nothing to fix until the status is `action_required`.
+	// Otherwise null. `last_check` has the latest check.
 	StatusReason *ConnectionStatusReason `json:"status_reason"`
 
 	// SupportsLabelMessages Always false. This service makes no labels.
@@ -1879,7 +1879,7 @@ type Carrier struct {
 // CarrierAllowsReturns Always false. Return products are not shown as services.
 type CarrierAllowsReturns bool
 
-// CarrierConnectionStatus `approved` while `status` is `active`, `degraded` or `restricted`; else `pending_approval`.
+// CarrierConnectionStatus `approved` while `status` is `active`, `degraded` or `restricted`; otherwise `pending_approval`.
 type CarrierConnectionStatus string
 
 // CarrierDisabledByBillingPlan Always false. There are no billing plans.
@@ -1888,7 +1888,7 @@ type CarrierDisabledByBillingPlan bool
 // CarrierPrimary Always false. No connection is used by default.
 type CarrierPrimary bool
 
-// CarrierRefreshPolicy How often it is checked by itself.
+// CarrierRefreshPolicy How often the schedule checks it.
 type CarrierRefreshPolicy string
 
 // CarrierRequiresFundedAmount Always false. Charge accounts are billed by the carrier.
@@ -1905,8 +1905,8 @@ type CarrierSupportsUserManagedRates bool
 
 // CarrierAccount A linked charge account, and how fresh this copy is.
 type CarrierAccount struct {
-	// Account The carrier's Get Accounts answer as it came, members that nobody documents included. Read it with care: members may be
-	// absent, and some flags are texts. `summary` is what we vouch for.
+	// Account The carrier's Get Accounts answer as received, including undocumented members. Read it with care: members may be absent,
+	// and some flags are strings. Rely on `summary` instead.
 	Account map[string]interface{} `json:"account"`
 
 	// AgeSeconds Whole seconds since `refreshed_at`.
@@ -1915,44 +1915,44 @@ type CarrierAccount struct {
 	// CarrierCode The carrier.
 	CarrierCode CarrierCode `json:"carrier_code"`
 
-	// CarrierId Id of a connection. It never changes and is never used again.
+	// CarrierId Id of a connection. It never changes and is never reused.
 	CarrierId CarrierConnectionID `json:"carrier_id"`
 
-	// Diagnosis Why a link or a check failed, whose turn it is, and what to do. The same failure always gives the same text.
+	// Diagnosis Why a link or a check failed, who must act, and what to do. The same failure always has the same text.
 	Diagnosis *Diagnosis `json:"diagnosis"`
 
-	// NextRefreshAt When it is checked by itself next, as in getCarrier; null for never, as with the policy `off`.
+	// NextRefreshAt When the schedule checks it next, as in getCarrier; null for never, as with the policy `off`.
 	NextRefreshAt *string `json:"next_refresh_at"`
 
 	// RefreshedAt RFC 3339, UTC, milliseconds.
 	RefreshedAt Timestamp `json:"refreshed_at"`
 
-	// Source `live` when the carrier was asked for this very answer and gave it; else `stored`.
+	// Source `live` if the carrier was asked for this request and answered; otherwise `stored`.
 	Source CarrierAccountSource `json:"source"`
 
-	// Stale True when a fresher copy was wanted and could not be had.
+	// Stale True if a fresher copy was requested but not available.
 	Stale bool `json:"stale"`
 
-	// StaleReason Why there is no fresher copy: the outcome of the check that was made for this request; `refresh_in_progress` when another
-	// request is asking the carrier at this moment; `carrier_unavailable` when the carrier was not asked, because it is failing for
-	// many (listCarrierStatus); `limited` when it was not asked, because callers have had it asked as often as they may in a
-	// minute with these credentials; `service_error` when this service could not ask. Null unless `stale`.
+	// StaleReason Why there is no fresher copy: the outcome of the check that was made for this request; `refresh_in_progress` if another
+	// request is asking the carrier at this moment; `carrier_unavailable` if the carrier was not asked because it is failing
+	// for many (listCarrierStatus); `limited` if it was not asked because callers have used up the calls of a minute with
+	// these credentials; `service_error` if this service failed. Null unless `stale`.
 	StaleReason *CarrierAccountStaleReason `json:"stale_reason"`
 
-	// Summary What we understand of `account`.
+	// Summary The most important data of `account`, validated.
 	Summary CarrierAccountSummary `json:"summary"`
 }
 
-// CarrierAccountSource `live` when the carrier was asked for this very answer and gave it; else `stored`.
+// CarrierAccountSource `live` if the carrier was asked for this request and answered; otherwise `stored`.
 type CarrierAccountSource string
 
-// CarrierAccountStaleReason Why there is no fresher copy: the outcome of the check that was made for this request; `refresh_in_progress` when another
-// request is asking the carrier at this moment; `carrier_unavailable` when the carrier was not asked, because it is failing for
-// many (listCarrierStatus); `limited` when it was not asked, because callers have had it asked as often as they may in a
-// minute with these credentials; `service_error` when this service could not ask. Null unless `stale`.
+// CarrierAccountStaleReason Why there is no fresher copy: the outcome of the check that was made for this request; `refresh_in_progress` if another
+// request is asking the carrier at this moment; `carrier_unavailable` if the carrier was not asked because it is failing
+// for many (listCarrierStatus); `limited` if it was not asked because callers have used up the calls of a minute with
+// these credentials; `service_error` if this service failed. Null unless `stale`.
 type CarrierAccountStaleReason string
 
-// CarrierAccountSummary What we understand of `account`.
+// CarrierAccountSummary The most important data of `account`, validated.
 type CarrierAccountSummary struct {
 	// AccountNumber The charge account number.
 	AccountNumber string `json:"account_number"`
@@ -1963,10 +1963,10 @@ type CarrierAccountSummary struct {
 	// Expired The carrier's own flag; it is not derived from the dates.
 	Expired bool `json:"expired"`
 
-	// ExpiresInDays Days until `valid_to`, negative once it has passed; null for an open end.
+	// ExpiresInDays Days until `valid_to`, negative once it has passed; null without an end.
 	ExpiresInDays *int `json:"expires_in_days"`
 
-	// MerchantLocationId The carrier's id of the merchant's location (MLID). Article numbers begin with it.
+	// MerchantLocationId The carrier's id of the merchant's location (MLID), the prefix of article numbers.
 	MerchantLocationId *string `json:"merchant_location_id"`
 
 	// Name Name of the location or merchant.
@@ -1975,72 +1975,72 @@ type CarrierAccountSummary struct {
 	// Products The postage products of the contract.
 	Products []CarrierProduct `json:"products"`
 
-	// RestrictedReason Why nothing can be shipped; null if something can.
+	// RestrictedReason Why the account cannot ship; null if it can.
 	RestrictedReason *CarrierAccountSummaryRestrictedReason `json:"restricted_reason"`
 
 	// ValidFrom First day of the contract as the carrier gave it.
 	ValidFrom *string `json:"valid_from"`
 
-	// ValidTo Last day of the contract as the carrier gave it. `2999-12-31` is an open end.
+	// ValidTo Last day of the contract as the carrier gave it. `2999-12-31` means no end.
 	ValidTo *string `json:"valid_to"`
 }
 
-// CarrierAccountSummaryRestrictedReason Why nothing can be shipped; null if something can.
+// CarrierAccountSummaryRestrictedReason Why the account cannot ship; null if it can.
 type CarrierAccountSummaryRestrictedReason string
 
 // CarrierBreaker Whether the schedule asks the carrier.
 type CarrierBreaker struct {
-	// Failure How the checks fail: `outage` when the carrier does not answer, or not so that it could be understood; else the refusal that so
+	// Failure How the checks fail: `outage` if the carrier does not answer or its answers are unreadable; otherwise the refusal that
 	// many get at once. Null while closed.
 	Failure *CarrierBreakerFailure `json:"failure"`
 
-	// NextProbeAt When the carrier is asked next; null while closed.
+	// NextProbeAt When the next probe is due; null while closed.
 	NextProbeAt *string `json:"next_probe_at"`
 
-	// Since When it opened or closed; null if it never was open.
+	// Since When it opened or closed; null if it was never open.
 	Since *string `json:"since"`
 
-	// State `open` while the checks of many accounts fail alike: then one probe at a time is all that is asked.
+	// State `open` while the checks of many accounts fail alike: then the schedule makes only one probe at a time.
 	State CarrierBreakerState `json:"state"`
 }
 
-// CarrierBreakerFailure How the checks fail: `outage` when the carrier does not answer, or not so that it could be understood; else the refusal that so
+// CarrierBreakerFailure How the checks fail: `outage` if the carrier does not answer or its answers are unreadable; otherwise the refusal that
 // many get at once. Null while closed.
 type CarrierBreakerFailure string
 
-// CarrierBreakerState `open` while the checks of many accounts fail alike: then one probe at a time is all that is asked.
+// CarrierBreakerState `open` while the checks of many accounts fail alike: then the schedule makes only one probe at a time.
 type CarrierBreakerState string
 
 // CarrierCode The carrier.
 type CarrierCode string
 
-// CarrierConnectionID Id of a connection. It never changes and is never used again.
+// CarrierConnectionID Id of a connection. It never changes and is never reused.
 type CarrierConnectionID = string
 
-// CarrierError What the carrier said; null when it was not asked.
+// CarrierError The carrier's answer; null if it was not asked.
 type CarrierError struct {
-	// Code Its error code where it is a known one, else empty.
+	// Code Its error code if it is a known one, otherwise empty.
 	Code string `json:"code"`
 
-	// HttpStatus Status of its answer, 0 when there was none.
+	// HttpStatus Status of its answer, 0 if there was none.
 	HttpStatus int `json:"http_status"`
 
-	// Name The name of that code, else empty.
+	// Name The name of that code, otherwise empty.
 	Name string `json:"name"`
 }
 
-// CarrierField A field of a form. Each is a member of linkCarrier's request.
+// CarrierField A field of a form, and a member of linkCarrier's request.
 type CarrierField struct {
 	// DocUrl The carrier's page about it.
 	DocUrl string `json:"doc_url"`
 
-	// Example A text of the right form that is nobody's.
+	// Example A made-up value of the right form.
 	Example string `json:"example"`
 
-	// Help One or two sentences for the merchant; where to find the value.
+	// Help One or two sentences for the merchant, such as where to find the value.
 	Help string `json:"help"`
 
-	// Label What to write beside the field.
+	// Label The label of the field.
 	Label string `json:"label"`
 
 	// MaxLength Greatest number of characters.
@@ -2052,23 +2052,23 @@ type CarrierField struct {
 	// Name Name of the member.
 	Name CarrierFieldName `json:"name"`
 
-	// Pattern A regular expression that the whole text has to match, as in the `pattern` of an HTML input; null for any text.
+	// Pattern A regular expression that the whole value must match, as in the `pattern` of an HTML input; null for any value.
 	Pattern *string `json:"pattern"`
 
-	// Required Whether the merchant has to fill it in.
+	// Required Whether the merchant must fill it in.
 	Required bool `json:"required"`
 
-	// Secret Whether it is a credential, to be kept out of logs and stored form values, and never shown again.
+	// Secret Whether it is a credential: keep it out of logs and stored form values, and never show it again.
 	Secret bool `json:"secret"`
 
-	// Type What kind of input to draw, as the `type` of an HTML input.
+	// Type The kind of the input, as the `type` of an HTML input.
 	Type CarrierFieldType `json:"type"`
 }
 
 // CarrierFieldName Name of the member.
 type CarrierFieldName string
 
-// CarrierFieldType What kind of input to draw, as the `type` of an HTML input.
+// CarrierFieldType The kind of the input, as the `type` of an HTML input.
 type CarrierFieldType string
 
 // CarrierList The linked carriers, in the shape of ShipEngine's answer.
@@ -2081,13 +2081,13 @@ type CarrierList struct {
 	// Links Other pages of the list, with the same filters, order and size.
 	Links PageLinks `json:"links"`
 
-	// Page Number of this page. By cursor it goes on counting from where the walk began.
+	// Page Number of this page. With a cursor it counts from the start of the walk.
 	Page int `json:"page"`
 
-	// PageSize How many carriers a page has at most.
+	// PageSize The most carriers of a page.
 	PageSize int `json:"page_size"`
 
-	// RequestId A UUID that names one request.
+	// RequestId A UUID that identifies one request.
 	RequestId RequestID `json:"request_id"`
 }
 
@@ -2105,16 +2105,16 @@ type CarrierProduct struct {
 	// Type Name of the product.
 	Type string `json:"type"`
 
-	// ValidTo Last day that the product can be used; absent where the carrier gave none.
+	// ValidTo Last day on which the product can be used; absent if the carrier gave none.
 	ValidTo *string `json:"valid_to,omitempty"`
 }
 
-// CarrierService A product of the contract, as a service of ShipEngine's.
+// CarrierService A product of the contract, as a service in ShipEngine's shape.
 type CarrierService struct {
 	// CarrierCode The carrier.
 	CarrierCode CarrierCode `json:"carrier_code"`
 
-	// CarrierId Id of a connection. It never changes and is never used again.
+	// CarrierId Id of a connection. It never changes and is never reused.
 	CarrierId CarrierConnectionID `json:"carrier_id"`
 
 	// Domestic The opposite of `international`.
@@ -2123,13 +2123,13 @@ type CarrierService struct {
 	// International Derived: an Australia Post product without a label group is an international one. False for StarTrack.
 	International bool `json:"international"`
 
-	// IsMultiPackageSupported Whether one consignment can have several parcels. False for international products and where the contract says one.
+	// IsMultiPackageSupported Whether a consignment can have several parcels. False for international products and if the contract allows one.
 	IsMultiPackageSupported bool `json:"is_multi_package_supported"`
 
 	// IsReturnSupported Always false. Return products are not shown as services.
 	IsReturnSupported CarrierServiceIsReturnSupported `json:"is_return_supported"`
 
-	// Name Name of the product, or its `product_id` where the carrier gave none.
+	// Name Name of the product, or its `product_id` if the carrier gave no name.
 	Name string `json:"name"`
 
 	// ServiceCode The carrier's `product_id`, such as `3D85`. It changes when a contract is renewed.
@@ -2139,7 +2139,7 @@ type CarrierService struct {
 // CarrierServiceIsReturnSupported Always false. Return products are not shown as services.
 type CarrierServiceIsReturnSupported bool
 
-// CarrierStatus How a carrier is doing, whoever's connections it is asked for.
+// CarrierStatus The state of a carrier, according to all connections to it.
 type CarrierStatus struct {
 	// Breaker Whether the schedule asks the carrier.
 	Breaker CarrierBreaker `json:"breaker"`
@@ -2150,23 +2150,23 @@ type CarrierStatus struct {
 	// Checks Checks of the window, of all connections to this carrier.
 	Checks int `json:"checks"`
 
-	// FriendlyName The carrier's name as people write it.
+	// FriendlyName Name of the carrier.
 	FriendlyName string `json:"friendly_name"`
 
 	// Status `failing` while the breaker is open.
 	Status CarrierStatusStatus `json:"status"`
 
-	// SuccessRate Share of the checks of the window that were good, to four places; null when there were none.
+	// SuccessRate Share of good checks in the window, to four places; null without checks.
 	SuccessRate *float32 `json:"success_rate"`
 
-	// WindowMinutes How many minutes back `checks` and `success_rate` look.
+	// WindowMinutes Length of the window of `checks` and `success_rate` in minutes.
 	WindowMinutes CarrierStatusWindowMinutes `json:"window_minutes"`
 }
 
 // CarrierStatusStatus `failing` while the breaker is open.
 type CarrierStatusStatus string
 
-// CarrierStatusWindowMinutes How many minutes back `checks` and `success_rate` look.
+// CarrierStatusWindowMinutes Length of the window of `checks` and `success_rate` in minutes.
 type CarrierStatusWindowMinutes int
 
 // CarrierStatusList defines model for CarrierStatusList.
@@ -2181,20 +2181,20 @@ type CheckList struct {
 	// Links Other pages of the list, with the same filters, order and size.
 	Links PageLinks `json:"links"`
 
-	// Page Number of this page. By cursor it goes on counting from where the walk began.
+	// Page Number of this page. With a cursor it counts from the start of the walk.
 	Page int `json:"page"`
 
-	// PageSize How many entries a page has; the last one may have fewer.
+	// PageSize Entries of a page; the last page may have fewer.
 	PageSize int `json:"page_size"`
 }
 
-// CheckOutcome What the carrier answered: `ok`; refusals (`unauthorized`, `forbidden`, `unknown_account`, `contract_not_valid`,
-// `contract_not_set_up`); another number than the one asked for (`number_mismatch`); or no word about the link (`rate_limited`,
-// `unavailable`, `timeout`, `unreadable`, `malformed_request`, `unexpected_rejection`). `credentials_missing`: this service no longer
-// has the credentials, so that the carrier was not asked; updateCarrier mends it.
+// CheckOutcome The carrier's answer: `ok`; refusals (`unauthorized`, `forbidden`, `unknown_account`, `contract_not_valid`,
+// `contract_not_set_up`); another number than the requested one (`number_mismatch`); or an outage, which says nothing about
+// the link (`rate_limited`, `unavailable`, `timeout`, `unreadable`, `malformed_request`, `unexpected_rejection`).
+// `credentials_missing`: this service no longer has the credentials, so the carrier was not asked; updateCarrier mends it.
 type CheckOutcome string
 
-// Connection A link to a charge account. The answer of ShipEngine has `carrier_id` only; the rest is ours.
+// Connection A link to a charge account. ShipEngine's answer has only `carrier_id`; the rest is ours.
 type Connection struct {
 	// AccountNumber The charge account number.
 	AccountNumber string `json:"account_number"`
@@ -2202,13 +2202,13 @@ type Connection struct {
 	// AccountNumberMasked The number with all but its last three digits hidden, for screens.
 	AccountNumberMasked string `json:"account_number_masked"`
 
-	// CarrierId Id of a connection. It never changes and is never used again.
+	// CarrierId Id of a connection. It never changes and is never reused.
 	CarrierId CarrierConnectionID `json:"carrier_id"`
 
 	// CarrierName The carrier.
 	CarrierName CarrierCode `json:"carrier_name"`
 
-	// ConsecutiveFailures Checks that failed since the latest good one.
+	// ConsecutiveFailures Failed checks since the latest good one.
 	ConsecutiveFailures int `json:"consecutive_failures"`
 
 	// Contract The contract at the latest good check; null before the first one.
@@ -2217,13 +2217,13 @@ type Connection struct {
 	// CreatedAt RFC 3339, UTC, milliseconds.
 	CreatedAt Timestamp `json:"created_at"`
 
-	// Credentials About the stored credentials. They themselves are never shown.
+	// Credentials The stored credentials, without the credentials themselves, which are never shown.
 	Credentials ConnectionCredentials `json:"credentials"`
 
 	// ExternalCarrierId Your own id for this connection.
 	ExternalCarrierId *string `json:"external_carrier_id"`
 
-	// LastCheck The latest check with the carrier; null if there was none.
+	// LastCheck The latest check; null if there was none.
 	LastCheck *LastCheck `json:"last_check"`
 
 	// Metadata Your own pairs; `{}` if there are none.
@@ -2232,30 +2232,30 @@ type Connection struct {
 	// ModifiedAt RFC 3339, UTC, milliseconds.
 	ModifiedAt Timestamp `json:"modified_at"`
 
-	// NextRefreshAt When it is checked by itself next; null for never: while it is `paused`, and with the policy `off`. With
-	// `off` there is a time all the same until a connection is verified, about every hour, and after refreshCarrier.
+	// NextRefreshAt When the schedule checks it next; null for never: while it is `paused`, and with the policy `off`. With `off` there is a
+	// time until the connection is verified, about every hour, and after refreshCarrier.
 	NextRefreshAt *string `json:"next_refresh_at"`
 
-	// Nickname What you call this connection.
+	// Nickname Your name for this connection.
 	Nickname string `json:"nickname"`
 
-	// RefreshPolicy How often it is checked by itself.
+	// RefreshPolicy How often the schedule checks it.
 	RefreshPolicy ConnectionRefreshPolicy `json:"refresh_policy"`
 
-	// Status - `pending_verification`: the carrier has not been able to confirm it yet.
+	// Status - `pending_verification`: the carrier has not confirmed it yet.
 	// - `active`: it works.
-	// - `degraded`: it worked, and the carrier is failing at present. There is nothing to fix.
-	// - `restricted`: the credentials work, the contract does not let anything be shipped (`status_reason`).
-	// - `action_required`: the carrier refuses it; the merchant has to act (`status_reason`).
-	// - `paused`: its account is disabled or deleted, and nothing is checked; it goes on as it was when the account does.
+	// - `degraded`: it worked, but the carrier is failing. There is nothing to fix.
+	// - `restricted`: the credentials work, but the contract does not allow shipping (`status_reason`).
+	// - `action_required`: the carrier refuses it; the merchant must act (`status_reason`).
+	// - `paused`: its account is disabled or deleted, and it is not checked. With the account its former status returns.
 	Status ConnectionStatus `json:"status"`
 
-	// StatusReason Why the status is what it is: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`, the outcome of
+	// StatusReason The reason for the status: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`; the outcome of
 	// the check for `degraded`, `action_required` and `pending_verification`.
 	//
-	// One that ends in `_suspected` is a refusal that is not believed yet, of a connection that is `active`, `degraded` or
-	// `pending_verification`: it may be the carrier's fault, and there is nothing to fix until it is `action_required`. Null otherwise;
-	// `last_check` says how the latest check went.
+	// A reason that ends in `_suspected` is a refusal that is not confirmed yet, of a connection that is `active`, `degraded` or
+	// `pending_verification`. It may be the carrier's fault, and there is nothing to fix until the status is `action_required`.
+	// Otherwise null. `last_check` has the latest check.
 	StatusReason *ConnectionStatusReason `json:"status_reason"`
 
 	// Verified Whether the carrier has ever accepted it.
@@ -2265,7 +2265,7 @@ type Connection struct {
 	VerifiedAt *NullableTimestamp `json:"verified_at"`
 }
 
-// ConnectionRefreshPolicy How often it is checked by itself.
+// ConnectionRefreshPolicy How often the schedule checks it.
 type ConnectionRefreshPolicy string
 
 // ConnectionCheck A check with the carrier.
@@ -2273,23 +2273,23 @@ type ConnectionCheck struct {
 	// At RFC 3339, UTC, milliseconds.
 	At Timestamp `json:"at"`
 
-	// CarrierCode The carrier's error code where it gave a known one, such as `41002`; else null.
+	// CarrierCode The carrier's error code if it is a known one, such as `41002`; otherwise null.
 	CarrierCode *string `json:"carrier_code"`
 
-	// LatencyMs How long it took, waits and the second try included.
+	// LatencyMs How long it took, including waits and a second attempt.
 	LatencyMs int `json:"latency_ms"`
 
-	// Outcome What the carrier answered: `ok`; refusals (`unauthorized`, `forbidden`, `unknown_account`, `contract_not_valid`,
-	// `contract_not_set_up`); another number than the one asked for (`number_mismatch`); or no word about the link (`rate_limited`,
-	// `unavailable`, `timeout`, `unreadable`, `malformed_request`, `unexpected_rejection`). `credentials_missing`: this service no longer
-	// has the credentials, so that the carrier was not asked; updateCarrier mends it.
+	// Outcome The carrier's answer: `ok`; refusals (`unauthorized`, `forbidden`, `unknown_account`, `contract_not_valid`,
+	// `contract_not_set_up`); another number than the requested one (`number_mismatch`); or an outage, which says nothing about
+	// the link (`rate_limited`, `unavailable`, `timeout`, `unreadable`, `malformed_request`, `unexpected_rejection`).
+	// `credentials_missing`: this service no longer has the credentials, so the carrier was not asked; updateCarrier mends it.
 	Outcome CheckOutcome `json:"outcome"`
 
-	// Trigger What made it happen.
+	// Trigger What caused it.
 	Trigger ConnectionCheckTrigger `json:"trigger"`
 }
 
-// ConnectionCheckTrigger What made it happen.
+// ConnectionCheckTrigger What caused it.
 type ConnectionCheckTrigger string
 
 // ConnectionContract The contract at the latest good check; null before the first one.
@@ -2300,39 +2300,39 @@ type ConnectionContract struct {
 	// Expired The carrier's own flag.
 	Expired bool `json:"expired"`
 
-	// ExpiresInDays Days until `valid_to`, negative once it has passed; null for an open end.
+	// ExpiresInDays Days until `valid_to`, negative once it has passed; null without an end.
 	ExpiresInDays *int `json:"expires_in_days"`
 
-	// ValidTo Last day of the contract as the carrier gave it, usually YYYY-MM-DD. `2999-12-31` is an open end.
+	// ValidTo Last day of the contract as the carrier gave it, usually YYYY-MM-DD. `2999-12-31` means no end.
 	ValidTo *string `json:"valid_to"`
 }
 
-// ConnectionCredentials About the stored credentials. They themselves are never shown.
+// ConnectionCredentials The stored credentials, without the credentials themselves, which are never shown.
 type ConnectionCredentials struct {
-	// ApiKeyLastFour End of the API key; null when the key has fewer than 12 characters.
+	// ApiKeyLastFour End of the API key; null if the key has fewer than 12 characters.
 	ApiKeyLastFour *string `json:"api_key_last_four"`
 
-	// PreviousAvailableUntil Until when rollbackCarrier can bring back what was there before; null when there is nothing.
+	// PreviousAvailableUntil Until when rollbackCarrier can restore the previous credentials; null if there are none.
 	PreviousAvailableUntil *string `json:"previous_available_until"`
 
 	// UpdatedAt RFC 3339, UTC, milliseconds.
 	UpdatedAt Timestamp `json:"updated_at"`
 }
 
-// ConnectionStatus - `pending_verification`: the carrier has not been able to confirm it yet.
+// ConnectionStatus - `pending_verification`: the carrier has not confirmed it yet.
 // - `active`: it works.
-// - `degraded`: it worked, and the carrier is failing at present. There is nothing to fix.
-// - `restricted`: the credentials work, the contract does not let anything be shipped (`status_reason`).
-// - `action_required`: the carrier refuses it; the merchant has to act (`status_reason`).
-// - `paused`: its account is disabled or deleted, and nothing is checked; it goes on as it was when the account does.
+// - `degraded`: it worked, but the carrier is failing. There is nothing to fix.
+// - `restricted`: the credentials work, but the contract does not allow shipping (`status_reason`).
+// - `action_required`: the carrier refuses it; the merchant must act (`status_reason`).
+// - `paused`: its account is disabled or deleted, and it is not checked. With the account its former status returns.
 type ConnectionStatus string
 
-// ConnectionStatusReason Why the status is what it is: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`, the outcome of
+// ConnectionStatusReason The reason for the status: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`; the outcome of
 // the check for `degraded`, `action_required` and `pending_verification`.
 //
-// One that ends in `_suspected` is a refusal that is not believed yet, of a connection that is `active`, `degraded` or
-// `pending_verification`: it may be the carrier's fault, and there is nothing to fix until it is `action_required`. Null otherwise;
-// `last_check` says how the latest check went.
+// A reason that ends in `_suspected` is a refusal that is not confirmed yet, of a connection that is `active`, `degraded` or
+// `pending_verification`. It may be the carrier's fault, and there is nothing to fix until the status is `action_required`.
+// Otherwise null. `last_check` has the latest check.
 type ConnectionStatusReason string
 
 // ContractChange One difference between two answers of the carrier about the same charge account.
@@ -2340,22 +2340,22 @@ type ContractChange struct {
 	// Field The member of the carrier's answer, for `changed`, such as `details.lodgement_postcode`.
 	Field *string `json:"field"`
 
-	// From What it was.
+	// From The old value.
 	From *string `json:"from"`
 
-	// ProductId The product, for a change of one.
+	// ProductId The product, for a change of a product.
 	ProductId *string `json:"product_id"`
 
-	// To What it is.
+	// To The new value.
 	To *string `json:"to"`
 
 	// Type - `expired`, `credit_blocked`: the flag of the account, `true` or `false`.
 	// - `valid_to`: the last day of the contract.
 	// - `address`: an address of the account; the values are not shown.
 	// - `product_added`, `product_removed`: a product, with its name as `to` or `from`.
-	// - `product_recoded`: a product goes on under another `product_id`, as happens when a contract is renewed.
+	// - `product_recoded`: a product has another `product_id`, as happens when a contract is renewed.
 	// - `product_expired`, `product_valid_to`: the flag or the last day of a product.
-	// - `changed`: anything else; `field` says where, the values are not shown.
+	// - `changed`: anything else; `field` names the member, the values are not shown.
 	Type ContractChangeType `json:"type"`
 }
 
@@ -2363,9 +2363,9 @@ type ContractChange struct {
 // - `valid_to`: the last day of the contract.
 // - `address`: an address of the account; the values are not shown.
 // - `product_added`, `product_removed`: a product, with its name as `to` or `from`.
-// - `product_recoded`: a product goes on under another `product_id`, as happens when a contract is renewed.
+// - `product_recoded`: a product has another `product_id`, as happens when a contract is renewed.
 // - `product_expired`, `product_valid_to`: the flag or the last day of a product.
-// - `changed`: anything else; `field` says where, the values are not shown.
+// - `changed`: anything else; `field` names the member, the values are not shown.
 type ContractChangeType string
 
 // Country defines model for Country.
@@ -2384,13 +2384,13 @@ type CountryList struct {
 
 // CreateAPIKeyRequest defines model for CreateAPIKeyRequest.
 type CreateAPIKeyRequest struct {
-	// Description What the key is for, for people.
+	// Description What the key is for.
 	Description *string `json:"description,omitempty"`
 
-	// ExpiresAt When the key ends, in the future; RFC 3339 with an offset or `Z`. Absent, never. Kept to the millisecond.
+	// ExpiresAt When the key expires, in the future; RFC 3339 with an offset or `Z`, stored to the millisecond. Default: never.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
-	// Scopes What the key may do. Absent, everything.
+	// Scopes What the key may do. Default: everything.
 	Scopes *[]Scope `json:"scopes,omitempty"`
 }
 
@@ -2399,9 +2399,9 @@ type CreateAccountRequest struct {
 	// CompanyName Company of the account's owner.
 	CompanyName *string `json:"company_name,omitempty"`
 
-	// Email Email address of the account's owner, unique within the environment (production or sandbox). Addresses are compared without
-	// letter case, in composed form (NFC) and with the domain in ASCII (IDNA); the answer shows what was sent. Control
-	// characters, zero-width ones and such as change the direction of text are refused.
+	// Email Email address of the account's owner, unique within the environment (production or sandbox). Addresses are compared
+	// without letter case, in composed form (NFC) and with the domain in ASCII (IDNA); the answer shows the address as it was
+	// sent. Control characters, zero-width characters and characters that change the direction of text are refused.
 	Email *string `json:"email,omitempty"`
 
 	// ExternalAccountId Your own id for this merchant, unique among your accounts.
@@ -2413,17 +2413,17 @@ type CreateAccountRequest struct {
 	// LastName Last name of the account's owner.
 	LastName *string `json:"last_name,omitempty"`
 
-	// Metadata Pairs of your own, given back as they are. At most 20, keys of 1 to 40 characters, values of at most 500.
+	// Metadata Your own pairs, returned unchanged. At most 20, keys of 1 to 40 characters, values of at most 500.
 	Metadata *MetadataInput `json:"metadata,omitempty"`
 
-	// OriginCountryCode Country that the merchant ships from, ISO 3166-1 alpha-2 in capitals. Absent, it is your partner default.
+	// OriginCountryCode Country that the merchant ships from, ISO 3166-1 alpha-2 in capitals. Default: that of your partner.
 	OriginCountryCode *string `json:"origin_country_code,omitempty"`
 
-	// Password A password to go with `email`, which it needs. It is kept as an argon2id hash and never shown.
+	// Password A password, which needs an `email`. It is stored as an argon2id hash and never shown.
 	Password *string `json:"password,omitempty"`
 }
 
-// CreatedAPIKey The account's first key; null when the account was there already (`Preference-Applied`).
+// CreatedAPIKey The account's first key; null if the account existed already (`Preference-Applied`).
 type CreatedAPIKey struct {
 	// AccountId Id of an account, random.
 	AccountId AccountID `json:"account_id"`
@@ -2449,10 +2449,10 @@ type CreatedAccount struct {
 	// Active False when the account is disabled or deleted.
 	Active bool `json:"active"`
 
-	// ApiKey The account's first key; null when the account was there already (`Preference-Applied`).
+	// ApiKey The account's first key; null if the account existed already (`Preference-Applied`).
 	ApiKey *CreatedAPIKey `json:"api_key"`
 
-	// CarriersCount Connections that the account has.
+	// CarriersCount Number of the account's connections.
 	CarriersCount int `json:"carriers_count"`
 
 	// CompanyName Always null in this answer.
@@ -2485,56 +2485,56 @@ type CreatedAccount struct {
 	// OriginCountryCode Country that the merchant ships from, the partner's default if the request named none.
 	OriginCountryCode string `json:"origin_country_code"`
 
-	// PurgeAt When a deleted account is gone for good; null for one that is not deleted.
+	// PurgeAt When a deleted account is purged; null for an account that is not deleted.
 	PurgeAt *string `json:"purge_at"`
 }
 
 // CreatedAccountEnvironment The partner's. A sandbox account never reaches a real carrier.
 type CreatedAccountEnvironment string
 
-// Diagnosis Why a link or a check failed, whose turn it is, and what to do. The same failure always gives the same text.
+// Diagnosis Why a link or a check failed, who must act, and what to do. The same failure always has the same text.
 type Diagnosis struct {
-	// CarrierError What the carrier said; null when it was not asked.
+	// CarrierError The carrier's answer; null if it was not asked.
 	CarrierError *CarrierError `json:"carrier_error"`
 
-	// Category What happened. Those up to `already_linked` are found before the carrier is asked.
+	// Category What happened. The categories up to `already_linked` are found before the carrier is asked.
 	Category DiagnosisCategory `json:"category"`
 
 	// DocUrl Where the carrier explains it.
 	DocUrl string `json:"doc_url"`
 
-	// LikelyCause Why it probably happened. Where the carrier refused credentials that have the form of another kind, it says which.
+	// LikelyCause The probable cause. If the carrier refused credentials that have the form of another kind, it names that kind.
 	LikelyCause string `json:"likely_cause"`
 
-	// NextSteps What to do, in this order. Written for the party that has to act.
+	// NextSteps What to do, in this order, for the party that must act.
 	NextSteps []string `json:"next_steps"`
 
 	// Retryable Whether the same request may succeed later without a change.
 	Retryable bool `json:"retryable"`
 
-	// WhoMustAct The party that has to do something. `us` is the operator of this service.
+	// WhoMustAct The party that must act. `us` is the operator of this service.
 	WhoMustAct DiagnosisWhoMustAct `json:"who_must_act"`
 }
 
-// DiagnosisCategory What happened. Those up to `already_linked` are found before the carrier is asked.
+// DiagnosisCategory What happened. The categories up to `already_linked` are found before the carrier is asked.
 type DiagnosisCategory string
 
-// DiagnosisWhoMustAct The party that has to do something. `us` is the operator of this service.
+// DiagnosisWhoMustAct The party that must act. `us` is the operator of this service.
 type DiagnosisWhoMustAct string
 
-// Error One problem. The members after `message` are present only where they say something.
+// Error One problem. The members after `message` are present only if they have a value.
 type Error struct {
-	// Diagnosis Why a link or a check failed, whose turn it is, and what to do. The same failure always gives the same text.
+	// Diagnosis Why a link or a check failed, who must act, and what to do. The same failure always has the same text.
 	Diagnosis *Diagnosis `json:"diagnosis,omitempty"`
 
-	// DocUrl Where to read more.
+	// DocUrl More information.
 	DocUrl *string `json:"doc_url,omitempty"`
 
-	// ErrorCode What to act on. All are ShipEngine's but `not_found`.
+	// ErrorCode The code to act on. All are ShipEngine's except `not_found`.
 	ErrorCode ErrorErrorCode `json:"error_code"`
 
-	// ErrorSource `carrier` when the carrier failed. Otherwise a setting of the deployment, `shipengine` by default because strict ShipEngine
-	// clients accept nothing else.
+	// ErrorSource `carrier` if the carrier failed. Otherwise a setting of the deployment, `shipengine` by default because strict
+	// ShipEngine clients accept nothing else.
 	//
 	//
 	// Examples: shipengine, carrier
@@ -2546,20 +2546,20 @@ type Error struct {
 	// ExistingAccountId Id of an account, random.
 	ExistingAccountId *AccountID `json:"existing_account_id,omitempty"`
 
-	// ExistingCarrierId Id of a connection. It never changes and is never used again.
+	// ExistingCarrierId Id of a connection. It never changes and is never reused.
 	ExistingCarrierId *CarrierConnectionID `json:"existing_carrier_id,omitempty"`
 
-	// FieldName The member, parameter or header at fault, as it is spelled in this document; `metadata.plan` for a member of `metadata`.
+	// FieldName The wrong member, parameter or header, as spelled in this document; `metadata.plan` for a member of `metadata`.
 	FieldName *string `json:"field_name,omitempty"`
 
-	// Message One sentence for people. It may change; it holds no secret and no text of the carrier's.
+	// Message A sentence for people. It may change; it contains no secret and no text of the carrier.
 	Message string `json:"message"`
 
 	// Retryable Whether the same request may succeed later.
 	Retryable *bool `json:"retryable,omitempty"`
 }
 
-// ErrorErrorCode What to act on. All are ShipEngine's but `not_found`.
+// ErrorErrorCode The code to act on. All are ShipEngine's except `not_found`.
 type ErrorErrorCode string
 
 // ErrorErrorType The kind of problem.
@@ -2567,10 +2567,10 @@ type ErrorErrorType string
 
 // ErrorEnvelope Every error answer.
 type ErrorEnvelope struct {
-	// Errors Every problem that was found, in the order of the request's fields.
+	// Errors All problems, in the order of the request's fields.
 	Errors []Error `json:"errors"`
 
-	// RequestId A UUID that names one request.
+	// RequestId A UUID that identifies one request.
 	RequestId RequestID `json:"request_id"`
 }
 
@@ -2583,97 +2583,97 @@ type Health struct {
 // HealthStatus Always `ok`.
 type HealthStatus string
 
-// HistoryEntry A check as the history keeps it.
+// HistoryEntry A check in the history.
 type HistoryEntry struct {
 	// At RFC 3339, UTC, milliseconds.
 	At Timestamp `json:"at"`
 
-	// CarrierCode The carrier's error code where it gave a known one, such as `41002`; else null.
+	// CarrierCode The carrier's error code if it is a known one, such as `41002`; otherwise null.
 	CarrierCode *string `json:"carrier_code"`
 
-	// Changes What the carrier says otherwise than at the good check before. The first 100 differences.
+	// Changes The first 100 differences between this answer of the carrier and the previous good one.
 	Changes []ContractChange `json:"changes"`
 
-	// LatencyMs How long it took, waits and the second try included.
+	// LatencyMs How long it took, including waits and a second attempt.
 	LatencyMs int `json:"latency_ms"`
 
-	// Outcome What the carrier answered: `ok`; refusals (`unauthorized`, `forbidden`, `unknown_account`, `contract_not_valid`,
-	// `contract_not_set_up`); another number than the one asked for (`number_mismatch`); or no word about the link (`rate_limited`,
-	// `unavailable`, `timeout`, `unreadable`, `malformed_request`, `unexpected_rejection`). `credentials_missing`: this service no longer
-	// has the credentials, so that the carrier was not asked; updateCarrier mends it.
+	// Outcome The carrier's answer: `ok`; refusals (`unauthorized`, `forbidden`, `unknown_account`, `contract_not_valid`,
+	// `contract_not_set_up`); another number than the requested one (`number_mismatch`); or an outage, which says nothing about
+	// the link (`rate_limited`, `unavailable`, `timeout`, `unreadable`, `malformed_request`, `unexpected_rejection`).
+	// `credentials_missing`: this service no longer has the credentials, so the carrier was not asked; updateCarrier mends it.
 	Outcome CheckOutcome `json:"outcome"`
 
 	// Status Status of the connection after the check.
 	Status HistoryEntryStatus `json:"status"`
 
-	// Trigger What made it happen: `link` and, for what was asked for with updateCarrier, rollbackCarrier, verifyCarrier or refreshCarrier,
-	// `manual`; `read` for a reader of getCarrierAccount who wanted a fresher copy.
+	// Trigger What caused it: `link`; `manual` for updateCarrier, rollbackCarrier, verifyCarrier or refreshCarrier; `read` for a
+	// getCarrierAccount that needed a fresher copy.
 	Trigger HistoryEntryTrigger `json:"trigger"`
 }
 
 // HistoryEntryStatus Status of the connection after the check.
 type HistoryEntryStatus string
 
-// HistoryEntryTrigger What made it happen: `link` and, for what was asked for with updateCarrier, rollbackCarrier, verifyCarrier or refreshCarrier,
-// `manual`; `read` for a reader of getCarrierAccount who wanted a fresher copy.
+// HistoryEntryTrigger What caused it: `link`; `manual` for updateCarrier, rollbackCarrier, verifyCarrier or refreshCarrier; `read` for a
+// getCarrierAccount that needed a fresher copy.
 type HistoryEntryTrigger string
 
-// IDText Id of an account or of a key as a text: a whole number from 1 to 2147483647 without leading zeros or a sign, with or without
-// `se-` in front.
+// IDText Id of an account or of a key as a string: a whole number from 1 to 2147483647 without leading zeros or a sign, with or
+// without the prefix `se-`.
 type IDText = string
 
-// LastCheck The latest check with the carrier; null if there was none.
+// LastCheck The latest check; null if there was none.
 type LastCheck struct {
 	// At RFC 3339, UTC, milliseconds.
 	At Timestamp `json:"at"`
 
-	// CarrierCode The carrier's error code where it gave a known one, such as `41002`; else null.
+	// CarrierCode The carrier's error code if it is a known one, such as `41002`; otherwise null.
 	CarrierCode *string `json:"carrier_code"`
 
-	// LatencyMs How long it took, waits and the second try included.
+	// LatencyMs How long it took, including waits and a second attempt.
 	LatencyMs int `json:"latency_ms"`
 
-	// Outcome What the carrier answered: `ok`; refusals (`unauthorized`, `forbidden`, `unknown_account`, `contract_not_valid`,
-	// `contract_not_set_up`); another number than the one asked for (`number_mismatch`); or no word about the link (`rate_limited`,
-	// `unavailable`, `timeout`, `unreadable`, `malformed_request`, `unexpected_rejection`). `credentials_missing`: this service no longer
-	// has the credentials, so that the carrier was not asked; updateCarrier mends it.
+	// Outcome The carrier's answer: `ok`; refusals (`unauthorized`, `forbidden`, `unknown_account`, `contract_not_valid`,
+	// `contract_not_set_up`); another number than the requested one (`number_mismatch`); or an outage, which says nothing about
+	// the link (`rate_limited`, `unavailable`, `timeout`, `unreadable`, `malformed_request`, `unexpected_rejection`).
+	// `credentials_missing`: this service no longer has the credentials, so the carrier was not asked; updateCarrier mends it.
 	Outcome CheckOutcome `json:"outcome"`
 
-	// Trigger What made it happen.
+	// Trigger What caused it.
 	Trigger LastCheckTrigger `json:"trigger"`
 }
 
-// LastCheckTrigger What made it happen.
+// LastCheckTrigger What caused it.
 type LastCheckTrigger string
 
 // LinkCarrierRequest defines model for LinkCarrierRequest.
 type LinkCarrierRequest struct {
-	// AccountNumber The charge account number as a text, leading zeros included: 10 digits for Australia Post, 8 for StarTrack. Blanks and
-	// hyphens are taken out.
+	// AccountNumber The charge account number as a string, leading zeros included: 10 digits for Australia Post, 8 for StarTrack. Blanks and
+	// hyphens are removed.
 	AccountNumber string `json:"account_number"`
 
-	// AllowDuplicateAccountNumber True links a charge account that this account has linked already. A boolean, or the same as a text.
+	// AllowDuplicateAccountNumber True allows to link a charge account that this account has linked already. A boolean, or the same as a string.
 	AllowDuplicateAccountNumber *LinkCarrierRequest_AllowDuplicateAccountNumber `json:"allow_duplicate_account_number,omitempty"`
 
 	// ApiKey The merchant's API key for the Shipping and Tracking API v1, usually a UUID.
 	ApiKey string `json:"api_key"`
 
-	// ApiSecret The API secret to that key; the developer centre calls it password.
+	// ApiSecret The API secret of that key; the developer centre calls it password.
 	ApiSecret string `json:"api_secret"`
 
 	// ExternalCarrierId Your own id for this connection. It need not be unique.
 	ExternalCarrierId *string `json:"external_carrier_id,omitempty"`
 
-	// Metadata Pairs of your own, given back as they are. At most 20, keys of 1 to 40 characters, values of at most 500.
+	// Metadata Your own pairs, returned unchanged. At most 20, keys of 1 to 40 characters, values of at most 500.
 	Metadata *MetadataInput `json:"metadata,omitempty"`
 
-	// Nickname What you call this connection.
+	// Nickname Your name for this connection.
 	Nickname string `json:"nickname"`
 
-	// RefreshPolicy How often the connection is checked by itself.
+	// RefreshPolicy How often the schedule checks the connection.
 	RefreshPolicy *LinkCarrierRequestRefreshPolicy `json:"refresh_policy,omitempty"`
 
-	// Verify What to do when the carrier can not be asked. `now` refuses the link; `later` keeps it, unverified.
+	// Verify What to do if the carrier cannot be asked: `now` refuses the link; `later` keeps it, unverified.
 	Verify *LinkCarrierRequestVerify `json:"verify,omitempty"`
 }
 
@@ -2683,21 +2683,21 @@ type LinkCarrierRequestAllowDuplicateAccountNumber0 = bool
 // LinkCarrierRequestAllowDuplicateAccountNumber1 defines model for LinkCarrierRequest.AllowDuplicateAccountNumber.1.
 type LinkCarrierRequestAllowDuplicateAccountNumber1 string
 
-// LinkCarrierRequest_AllowDuplicateAccountNumber True links a charge account that this account has linked already. A boolean, or the same as a text.
+// LinkCarrierRequest_AllowDuplicateAccountNumber True allows to link a charge account that this account has linked already. A boolean, or the same as a string.
 type LinkCarrierRequest_AllowDuplicateAccountNumber struct {
 	union json.RawMessage
 }
 
-// LinkCarrierRequestRefreshPolicy How often the connection is checked by itself.
+// LinkCarrierRequestRefreshPolicy How often the schedule checks the connection.
 type LinkCarrierRequestRefreshPolicy string
 
-// LinkCarrierRequestVerify What to do when the carrier can not be asked. `now` refuses the link; `later` keeps it, unverified.
+// LinkCarrierRequestVerify What to do if the carrier cannot be asked: `now` refuses the link; `later` keeps it, unverified.
 type LinkCarrierRequestVerify string
 
 // Metadata Your own pairs; `{}` if there are none.
 type Metadata map[string]string
 
-// MetadataInput Pairs of your own, given back as they are. At most 20, keys of 1 to 40 characters, values of at most 500.
+// MetadataInput Your own pairs, returned unchanged. At most 20, keys of 1 to 40 characters, values of at most 500.
 type MetadataInput map[string]string
 
 // NewAPIKey A merchant key, with the key itself.
@@ -2717,16 +2717,16 @@ type NewAPIKey struct {
 	// EncryptedApiKey The usable key, shown in this answer only. The name is ShipEngine's; it is not encrypted.
 	EncryptedApiKey string `json:"encrypted_api_key"`
 
-	// ExpiresAt When the key ends; null for never. A key that was rotated has the end of its grace period here.
+	// ExpiresAt When the key expires; null for never. For a rotated key it is the end of its grace period.
 	ExpiresAt *string `json:"expires_at"`
 
-	// KeyPrefix What the key begins with.
+	// KeyPrefix Beginning of the key.
 	KeyPrefix string `json:"key_prefix"`
 
-	// LastFour What the key ends with.
+	// LastFour End of the key.
 	LastFour string `json:"last_four"`
 
-	// LastUsedAt The latest day, in UTC, on which the key was used; null if it never was. A refused call counts if the key was right.
+	// LastUsedAt The latest day, in UTC, on which the key was used; null if never. A refused call with the right key counts.
 	LastUsedAt *string `json:"last_used_at"`
 
 	// Scopes What the key may do, in the order `read`, `link`, `admin`. All three when none were asked for.
@@ -2744,22 +2744,21 @@ type OpenAPIDocument struct {
 	AdditionalProperties map[string]interface{} `json:"-"`
 }
 
-// PageLink A page, or `{}` when there is none: `prev` on the first page and beyond the reach of page numbers, `next` on the last page.
+// PageLink A page, or `{}` if there is none: `prev` on the first page and beyond the reach of page numbers, `next` on the last page.
 type PageLink struct {
-	// Href Address of the page, to be called as it is: below the domain that this request was sent to, with the stage or the base path of
-	// the API.
+	// Href Complete address of the page: below the domain of this request, with the stage or the base path of the API.
 	Href *string `json:"href,omitempty"`
 }
 
 // PageLinks Other pages of the list, with the same filters, order and size.
 type PageLinks struct {
-	// First A page, or `{}` when there is none: `prev` on the first page and beyond the reach of page numbers, `next` on the last page.
+	// First A page, or `{}` if there is none: `prev` on the first page and beyond the reach of page numbers, `next` on the last page.
 	First PageLink `json:"first"`
 
-	// Next A page, or `{}` when there is none: `prev` on the first page and beyond the reach of page numbers, `next` on the last page.
+	// Next A page, or `{}` if there is none: `prev` on the first page and beyond the reach of page numbers, `next` on the last page.
 	Next PageLink `json:"next"`
 
-	// Prev A page, or `{}` when there is none: `prev` on the first page and beyond the reach of page numbers, `next` on the last page.
+	// Prev A page, or `{}` if there is none: `prev` on the first page and beyond the reach of page numbers, `next` on the last page.
 	Prev PageLink `json:"prev"`
 }
 
@@ -2768,20 +2767,20 @@ type PreviousAPIKey struct {
 	// ApiKeyId Id of the old key.
 	ApiKeyId int64 `json:"api_key_id"`
 
-	// ExpiresAt When the old key ends; the time of this answer if it has ended.
+	// ExpiresAt When the old key ends; the time of this answer if it ends now.
 	ExpiresAt string `json:"expires_at"`
 }
 
-// RequestID A UUID that names one request.
+// RequestID A UUID that identifies one request.
 type RequestID = string
 
 // RotateAPIKeyRequest defines model for RotateAPIKeyRequest.
 type RotateAPIKeyRequest struct {
-	// GracePeriodSeconds Seconds that the old key works on, up to 7 days. `0` ends it now.
+	// GracePeriodSeconds Seconds for which the old key still works, up to 7 days. `0` ends it now.
 	GracePeriodSeconds *int `json:"grace_period_seconds,omitempty"`
 }
 
-// RotatedAPIKey The key that took another one's place, with the key itself.
+// RotatedAPIKey The key that replaces another one, with the key itself.
 type RotatedAPIKey struct {
 	// AccountId Id of an account, random.
 	AccountId AccountID `json:"account_id"`
@@ -2798,16 +2797,16 @@ type RotatedAPIKey struct {
 	// EncryptedApiKey The usable key, shown in this answer only. The name is ShipEngine's; it is not encrypted.
 	EncryptedApiKey string `json:"encrypted_api_key"`
 
-	// ExpiresAt When the key ends; null for never. A key that was rotated has the end of its grace period here.
+	// ExpiresAt When the key expires; null for never. For a rotated key it is the end of its grace period.
 	ExpiresAt *string `json:"expires_at"`
 
-	// KeyPrefix What the key begins with.
+	// KeyPrefix Beginning of the key.
 	KeyPrefix string `json:"key_prefix"`
 
-	// LastFour What the key ends with.
+	// LastFour End of the key.
 	LastFour string `json:"last_four"`
 
-	// LastUsedAt The latest day, in UTC, on which the key was used; null if it never was. A refused call counts if the key was right.
+	// LastUsedAt The latest day, in UTC, on which the key was used; null if never. A refused call with the right key counts.
 	LastUsedAt *string `json:"last_used_at"`
 
 	// Previous The key that was replaced.
@@ -2828,10 +2827,10 @@ type SupportedCarrier struct {
 	// CarrierName The carrier.
 	CarrierName CarrierCode `json:"carrier_name"`
 
-	// Fields What to ask the merchant for, in this order. linkCarrier has more members, for you to decide.
+	// Fields The fields to ask the merchant for, in this order. linkCarrier has more members, which you decide.
 	Fields []CarrierField `json:"fields"`
 
-	// FriendlyName The carrier's name as people write it.
+	// FriendlyName Name of the carrier.
 	FriendlyName string `json:"friendly_name"`
 }
 
@@ -2845,16 +2844,16 @@ type Timestamp = string
 
 // TrackedArticle One article of a shipment.
 type TrackedArticle struct {
-	// CarrierStatusCode The carrier's own status of it, or of what it is a part of; text, as the carrier has no codes.
+	// CarrierStatusCode The carrier's own status of it, or of the whole that it belongs to. It is text, because the carrier has no codes.
 	CarrierStatusCode *string `json:"carrier_status_code"`
 
 	// CarrierStatusDescription The same text.
 	CarrierStatusDescription *string `json:"carrier_status_description"`
 
-	// Events What happened to it, the newest first.
+	// Events Its events, newest first.
 	Events []TrackingEvent `json:"events"`
 
-	// Number Its number as the carrier writes it; empty where the carrier gives none.
+	// Number Its number as the carrier writes it; empty if the carrier gives none.
 	Number string `json:"number"`
 
 	// StatusCode ShipEngine's status code.
@@ -2863,20 +2862,20 @@ type TrackedArticle struct {
 	// StatusDescription The status code in words.
 	StatusDescription TrackingStatusDescription `json:"status_description"`
 
-	// StatusDetailCode ShipEngine's finer code, where one fits.
+	// StatusDetailCode ShipEngine's more detailed code, if one fits.
 	StatusDetailCode *string `json:"status_detail_code"`
 }
 
-// Tracking What is known of one tracking number, with every property of ShipEngine's; ours are `carrier_id` and the last four.
+// Tracking The tracking of one number, with every property of ShipEngine's; ours are `carrier_id` and the last four.
 type Tracking struct {
-	// ActualDeliveryDate When the last article of it was delivered, where an event says so; null unless `status_code` is `DE`.
+	// ActualDeliveryDate When its last article was delivered, if an event says so; null unless `status_code` is `DE`.
 	ActualDeliveryDate *string `json:"actual_delivery_date"`
 
-	// AgeSeconds Whole seconds since the carrier said so.
+	// AgeSeconds Whole seconds since the carrier's answer.
 	AgeSeconds int `json:"age_seconds"`
 
-	// Articles What the carrier lists of the shipment, in its order: articles, freight items, or consignments whose articles it does not list. One
-	// article is listed, too. Empty where the carrier lists none.
+	// Articles The parts of the shipment in the carrier's order: articles, freight items, or consignments without listed articles. A
+	// single article is listed too. Empty if the carrier lists none.
 	Articles []TrackedArticle `json:"articles"`
 
 	// CarrierCode The carrier.
@@ -2885,32 +2884,33 @@ type Tracking struct {
 	// CarrierDetailCode Always null.
 	CarrierDetailCode any `json:"carrier_detail_code"`
 
-	// CarrierId Id of a connection. It never changes and is never used again.
+	// CarrierId Id of a connection. It never changes and is never reused.
 	CarrierId CarrierConnectionID `json:"carrier_id"`
 
-	// CarrierStatusCode The carrier's own status of the whole, or where it gives none that of its only article, or of the article that decides. It is text:
-	// the carrier has no codes. It may say less than `status_code`, such as "Delivered" while an article is on its way.
+	// CarrierStatusCode The carrier's own status of the whole; without one, that of its only article or of the article that decides. It is text,
+	// because the carrier has no codes. It may say less than `status_code`, such as "Delivered" while an article is in
+	// transit.
 	CarrierStatusCode *string `json:"carrier_status_code"`
 
 	// CarrierStatusDescription The same words.
 	CarrierStatusDescription *string `json:"carrier_status_description"`
 
-	// EstimatedDeliveryDate Always null. The carrier does not tell.
+	// EstimatedDeliveryDate Always null. The carrier does not say.
 	EstimatedDeliveryDate any `json:"estimated_delivery_date"`
 
-	// Events What happened to the shipment and to all its articles, the newest first.
+	// Events The events of the shipment and of all its articles, newest first.
 	Events []TrackingEvent `json:"events"`
 
-	// ExceptionDescription While `status_code` is `EX` or `AT`, the carrier's status that says so, of the whole or of an article.
+	// ExceptionDescription While `status_code` is `EX` or `AT`, the carrier's status of the whole or of an article that means this.
 	ExceptionDescription *string `json:"exception_description"`
 
-	// ShipDate Always null. The carrier does not tell.
+	// ShipDate Always null. The carrier does not say.
 	ShipDate any `json:"ship_date"`
 
-	// Source `live` when the carrier was asked for this very answer; else `cached`.
+	// Source `live` if the carrier was asked for this request; otherwise `cached`.
 	Source TrackingSource `json:"source"`
 
-	// Stale True when it is older than two minutes, because the carrier could not be asked.
+	// Stale True if it is older than two minutes because the carrier could not be asked.
 	Stale bool `json:"stale"`
 
 	// StatusCode ShipEngine's status code.
@@ -2919,43 +2919,43 @@ type Tracking struct {
 	// StatusDescription The status code in words.
 	StatusDescription TrackingStatusDescription `json:"status_description"`
 
-	// StatusDetailCode ShipEngine's finer code, where one fits.
+	// StatusDetailCode ShipEngine's more detailed code, if one fits.
 	StatusDetailCode *string `json:"status_detail_code"`
 
 	// StatusDetailDescription Always null.
 	StatusDetailDescription any `json:"status_detail_description"`
 
-	// TrackingNumber The number that was asked for, without blanks, in capitals.
+	// TrackingNumber The requested number, without blanks, in capitals.
 	TrackingNumber string `json:"tracking_number"`
 
-	// TrackingUrl The carrier's page about it, for people.
+	// TrackingUrl The carrier's web page about it.
 	TrackingUrl string `json:"tracking_url"`
 }
 
-// TrackingSource `live` when the carrier was asked for this very answer; else `cached`.
+// TrackingSource `live` if the carrier was asked for this request; otherwise `cached`.
 type TrackingSource string
 
-// TrackingEvent A scan, or a message about the parcel, with every property of ShipEngine's.
+// TrackingEvent A scan or a message about the parcel, with every property of ShipEngine's.
 type TrackingEvent struct {
-	// CarrierDetailCode What happened, in the carrier's words; null only where it says nothing.
+	// CarrierDetailCode What happened, in the carrier's words; null only if it says nothing.
 	CarrierDetailCode *string `json:"carrier_detail_code"`
 
 	// CarrierOccurredAt The time as the carrier wrote it.
 	CarrierOccurredAt *string `json:"carrier_occurred_at"`
 
-	// CarrierStatusCode What happened, in the carrier's words; null only where it says nothing.
+	// CarrierStatusCode What happened, in the carrier's words; null only if it says nothing.
 	CarrierStatusCode *string `json:"carrier_status_code"`
 
-	// CarrierStatusDescription What happened, in the carrier's words; null only where it says nothing.
+	// CarrierStatusDescription What happened, in the carrier's words; null only if it says nothing.
 	CarrierStatusDescription *string `json:"carrier_status_description"`
 
-	// CityLocality Town or suburb, or the whole place where it can not be split; may be empty.
+	// CityLocality Town or suburb, or the whole place if it cannot be split; may be empty.
 	CityLocality string `json:"city_locality"`
 
 	// CompanyName Always null.
 	CompanyName any `json:"company_name"`
 
-	// CountryCode Country, where the carrier names it or a state of Australia; else null.
+	// CountryCode Country, if the carrier names it or an Australian state; otherwise null.
 	CountryCode *string `json:"country_code"`
 
 	// Description What happened, in the carrier's words.
@@ -2970,10 +2970,10 @@ type TrackingEvent struct {
 	// Longitude Always null.
 	Longitude any `json:"longitude"`
 
-	// OccurredAt When it happened, in UTC; null where the carrier's time can not be read. A time without an offset is Melbourne's.
+	// OccurredAt When it happened, in UTC; null if the carrier's time is unreadable. A time without an offset is Melbourne's.
 	OccurredAt *string `json:"occurred_at"`
 
-	// PostalCode Postcode, of Australia only; may be empty.
+	// PostalCode Postcode, only in Australia; may be empty.
 	PostalCode string `json:"postal_code"`
 
 	// ProofOfDeliveryUrl Always null.
@@ -2982,7 +2982,7 @@ type TrackingEvent struct {
 	// Signer Always null.
 	Signer any `json:"signer"`
 
-	// StateProvince State, of Australia only; may be empty.
+	// StateProvince State, only in Australia; may be empty.
 	StateProvince TrackingEventStateProvince `json:"state_province"`
 
 	// StatusCode ShipEngine's status code.
@@ -2991,28 +2991,28 @@ type TrackingEvent struct {
 	// StatusDescription The status code in words.
 	StatusDescription TrackingStatusDescription `json:"status_description"`
 
-	// StatusDetailCode ShipEngine's finer code, where one fits.
+	// StatusDetailCode ShipEngine's more detailed code, if one fits.
 	StatusDetailCode *string `json:"status_detail_code"`
 
 	// StatusDetailDescription Always null.
 	StatusDetailDescription any `json:"status_detail_description"`
 }
 
-// TrackingEventStateProvince State, of Australia only; may be empty.
+// TrackingEventStateProvince State, only in Australia; may be empty.
 type TrackingEventStateProvince string
 
-// TrackingFailure Why there is no tracking of this number.
+// TrackingFailure Why this number has no tracking.
 type TrackingFailure struct {
-	// Error One problem. The members after `message` are present only where they say something.
+	// Error One problem. The members after `message` are present only if they have a value.
 	Error Error `json:"error"`
 
-	// TrackingNumber The number that was asked for, without blanks, in capitals.
+	// TrackingNumber The requested number, without blanks, in capitals.
 	TrackingNumber string `json:"tracking_number"`
 }
 
-// TrackingResults What several numbers came to.
+// TrackingResults The results of several numbers.
 type TrackingResults struct {
-	// Results One for each number that was asked, in that order.
+	// Results One for each requested number, in the order of the request.
 	Results []TrackingResults_Results_Item `json:"results"`
 }
 
@@ -3027,12 +3027,12 @@ type TrackingStatusCode string
 // TrackingStatusDescription The status code in words.
 type TrackingStatusDescription string
 
-// UpdateAccountRequest The members to change. Absent and null leave a member as it is.
+// UpdateAccountRequest The members to change. An absent or null member stays as it is.
 type UpdateAccountRequest struct {
 	// CompanyName Company of the account's owner.
 	CompanyName *string `json:"company_name,omitempty"`
 
-	// Email Email address of the account's owner, unique within the environment and compared as at the creation. The old one is free at once.
+	// Email Email address of the account's owner, unique within the environment and compared as in createAccount. The old one is free at once.
 	Email *string `json:"email,omitempty"`
 
 	// ExternalAccountId Your own id for this merchant, unique among your accounts. The old one is free at once.
@@ -3044,38 +3044,38 @@ type UpdateAccountRequest struct {
 	// LastName Last name of the account's owner.
 	LastName *string `json:"last_name,omitempty"`
 
-	// Metadata Pairs of your own, given back as they are. At most 20, keys of 1 to 40 characters, values of at most 500.
+	// Metadata Your own pairs, returned unchanged. At most 20, keys of 1 to 40 characters, values of at most 500.
 	Metadata *MetadataInput `json:"metadata,omitempty"`
 
 	// OriginCountryCode Country that the merchant ships from, ISO 3166-1 alpha-2 in capitals. It can change while no carrier is linked.
 	OriginCountryCode *string `json:"origin_country_code,omitempty"`
 }
 
-// UpdateCarrierRequest The members to change. Absent and null leave a member as it is; one at least has to be there.
+// UpdateCarrierRequest The members to change, at least one. An absent or null member stays as it is.
 type UpdateCarrierRequest struct {
 	// AccountNumber The charge account number, as in linkCarrier.
 	AccountNumber *string `json:"account_number,omitempty"`
 
-	// AllowDuplicateAccountNumber True accepts an `account_number` that another connection of this account has. A boolean, or the same as a text. It is no change
-	// by itself.
+	// AllowDuplicateAccountNumber True allows an `account_number` that another connection of this account has. A boolean, or the same as a string. It is
+	// not a change by itself.
 	AllowDuplicateAccountNumber *UpdateCarrierRequest_AllowDuplicateAccountNumber `json:"allow_duplicate_account_number,omitempty"`
 
 	// ApiKey A new API key; it needs its `api_secret`.
 	ApiKey *string `json:"api_key,omitempty"`
 
-	// ApiSecret The API secret to that key.
+	// ApiSecret The API secret of that key.
 	ApiSecret *string `json:"api_secret,omitempty"`
 
 	// ExternalCarrierId Your own id for this connection. It need not be unique.
 	ExternalCarrierId *string `json:"external_carrier_id,omitempty"`
 
-	// Metadata Pairs of your own, given back as they are. At most 20, keys of 1 to 40 characters, values of at most 500.
+	// Metadata Your own pairs, returned unchanged. At most 20, keys of 1 to 40 characters, values of at most 500.
 	Metadata *MetadataInput `json:"metadata,omitempty"`
 
-	// Nickname What you call this connection.
+	// Nickname Your name for this connection.
 	Nickname *string `json:"nickname,omitempty"`
 
-	// RefreshPolicy How often the connection is checked by itself.
+	// RefreshPolicy How often the schedule checks the connection.
 	RefreshPolicy *UpdateCarrierRequestRefreshPolicy `json:"refresh_policy,omitempty"`
 }
 
@@ -3085,13 +3085,13 @@ type UpdateCarrierRequestAllowDuplicateAccountNumber0 = bool
 // UpdateCarrierRequestAllowDuplicateAccountNumber1 defines model for UpdateCarrierRequest.AllowDuplicateAccountNumber.1.
 type UpdateCarrierRequestAllowDuplicateAccountNumber1 string
 
-// UpdateCarrierRequest_AllowDuplicateAccountNumber True accepts an `account_number` that another connection of this account has. A boolean, or the same as a text. It is no change
-// by itself.
+// UpdateCarrierRequest_AllowDuplicateAccountNumber True allows an `account_number` that another connection of this account has. A boolean, or the same as a string. It is
+// not a change by itself.
 type UpdateCarrierRequest_AllowDuplicateAccountNumber struct {
 	union json.RawMessage
 }
 
-// UpdateCarrierRequestRefreshPolicy How often the connection is checked by itself.
+// UpdateCarrierRequestRefreshPolicy How often the schedule checks the connection.
 type UpdateCarrierRequestRefreshPolicy string
 
 // ValidateCarrierRequest defines model for ValidateCarrierRequest.
@@ -3099,28 +3099,28 @@ type ValidateCarrierRequest struct {
 	// AccountNumber The charge account number, as in linkCarrier.
 	AccountNumber string `json:"account_number"`
 
-	// AllowDuplicateAccountNumber True lets `not_linked_yet` pass, as linkCarrier then links the charge account once more.
+	// AllowDuplicateAccountNumber True lets `not_linked_yet` pass, because linkCarrier then links the charge account again.
 	AllowDuplicateAccountNumber *ValidateCarrierRequest_AllowDuplicateAccountNumber `json:"allow_duplicate_account_number,omitempty"`
 
 	// ApiKey The merchant's API key.
 	ApiKey string `json:"api_key"`
 
-	// ApiSecret The API secret to that key.
+	// ApiSecret The API secret of that key.
 	ApiSecret string `json:"api_secret"`
 
 	// ExternalCarrierId As in linkCarrier. It changes nothing here.
 	ExternalCarrierId *string `json:"external_carrier_id,omitempty"`
 
-	// Metadata Pairs of your own, given back as they are. At most 20, keys of 1 to 40 characters, values of at most 500.
+	// Metadata Your own pairs, returned unchanged. At most 20, keys of 1 to 40 characters, values of at most 500.
 	Metadata *MetadataInput `json:"metadata,omitempty"`
 
-	// Nickname As in linkCarrier; it may be missing here.
+	// Nickname As in linkCarrier, but optional here.
 	Nickname *string `json:"nickname,omitempty"`
 
 	// RefreshPolicy As in linkCarrier. It changes nothing here.
 	RefreshPolicy *ValidateCarrierRequestRefreshPolicy `json:"refresh_policy,omitempty"`
 
-	// Verify As in linkCarrier. Here an outage of the carrier is an error all the same.
+	// Verify As in linkCarrier, but an outage of the carrier is always an error here.
 	Verify *ValidateCarrierRequestVerify `json:"verify,omitempty"`
 }
 
@@ -3130,7 +3130,7 @@ type ValidateCarrierRequestAllowDuplicateAccountNumber0 = bool
 // ValidateCarrierRequestAllowDuplicateAccountNumber1 defines model for ValidateCarrierRequest.AllowDuplicateAccountNumber.1.
 type ValidateCarrierRequestAllowDuplicateAccountNumber1 string
 
-// ValidateCarrierRequest_AllowDuplicateAccountNumber True lets `not_linked_yet` pass, as linkCarrier then links the charge account once more.
+// ValidateCarrierRequest_AllowDuplicateAccountNumber True lets `not_linked_yet` pass, because linkCarrier then links the charge account again.
 type ValidateCarrierRequest_AllowDuplicateAccountNumber struct {
 	union json.RawMessage
 }
@@ -3138,101 +3138,101 @@ type ValidateCarrierRequest_AllowDuplicateAccountNumber struct {
 // ValidateCarrierRequestRefreshPolicy As in linkCarrier. It changes nothing here.
 type ValidateCarrierRequestRefreshPolicy string
 
-// ValidateCarrierRequestVerify As in linkCarrier. Here an outage of the carrier is an error all the same.
+// ValidateCarrierRequestVerify As in linkCarrier, but an outage of the carrier is always an error here.
 type ValidateCarrierRequestVerify string
 
-// Validation What a dry run found.
+// Validation The findings of a dry run.
 type Validation struct {
-	// AccountPreview Enough of the charge account for its owner to know it again, and no more; null unless the carrier has accepted the credentials.
+	// AccountPreview Just enough of the charge account for its owner to recognise it; null unless the carrier accepted the credentials.
 	AccountPreview *AccountPreview `json:"account_preview"`
 
-	// Checks The checks in the order in which they are made. The last one, `carrier`, is absent when one before it failed.
+	// Checks The checks in their order. The last one, `carrier`, is absent if an earlier one failed.
 	Checks []ValidationCheck `json:"checks"`
 
-	// Diagnosis Why a link or a check failed, whose turn it is, and what to do. The same failure always gives the same text.
+	// Diagnosis Why a link or a check failed, who must act, and what to do. The same failure always has the same text.
 	Diagnosis *Diagnosis `json:"diagnosis"`
 
-	// Valid Whether every check has passed, so that linkCarrier would accept the charge account.
+	// Valid Whether every check passed, so that linkCarrier would accept the charge account.
 	Valid bool `json:"valid"`
 }
 
 // ValidationCheck defines model for ValidationCheck.
 type ValidationCheck struct {
-	// ExistingCarrierId The connection that holds the number; only where `not_linked_yet` has failed.
+	// ExistingCarrierId The connection that holds the number; only if `not_linked_yet` failed.
 	ExistingCarrierId *string `json:"existing_carrier_id,omitempty"`
 
-	// Message What is wrong, or what it warns of; else null.
+	// Message The problem or the warning; otherwise null.
 	Message *string `json:"message"`
 
-	// Name What was looked at. `carrier` is the carrier's own answer; each of the others looks for one mistake that can be seen without
-	// asking, and has the name of its `category` in a diagnosis. `startrack_number` is a check of Australia Post's numbers, and
-	// `australia_post_number` one of StarTrack's. `mask_instead_of_secret` fails for what a form shows in place of a secret and has
-	// sent back, such as `********7c8d`. `not_linked_yet` fails for a number that the account has linked, unless
-	// `allow_duplicate_account_number` is true (category `already_linked`); without a number that can be one it is absent.
+	// Name The name of the check. `carrier` is the carrier's own answer. Each of the others looks for one mistake without asking
+	// the carrier, and is named like the `category` of its diagnosis. `startrack_number` is a check of Australia Post's
+	// numbers, and `australia_post_number` one of StarTrack's. `mask_instead_of_secret` fails for the mask that a form shows
+	// instead of a secret, such as `********7c8d`. `not_linked_yet` fails for a number that the account has linked, unless
+	// `allow_duplicate_account_number` is true (category `already_linked`); it is absent if the number is malformed.
 	//
-	// `credentials_of_another_kind` never fails: it warns when key and secret have the form of a client ID and secret of API v2 or of
-	// SecurePay, of a key of the Postage Assessment Calculator, or of an access token. The form is a guess, so the carrier is asked
-	// all the same.
+	// `credentials_of_another_kind` never fails: it warns if key and secret have the form of a client ID and secret of API v2
+	// or of SecurePay, of a key of the Postage Assessment Calculator, or of an access token. The form is a guess, so the
+	// carrier is asked all the same.
 	Name ValidationCheckName `json:"name"`
 
-	// Passed False when the mistake was found, or when the carrier refuses.
+	// Passed False if the mistake was found or the carrier refuses.
 	Passed bool `json:"passed"`
 
-	// Warning True when the check has passed and `message` is worth a look all the same.
+	// Warning True if the check passed but `message` has a warning.
 	Warning bool `json:"warning"`
 }
 
-// ValidationCheckName What was looked at. `carrier` is the carrier's own answer; each of the others looks for one mistake that can be seen without
-// asking, and has the name of its `category` in a diagnosis. `startrack_number` is a check of Australia Post's numbers, and
-// `australia_post_number` one of StarTrack's. `mask_instead_of_secret` fails for what a form shows in place of a secret and has
-// sent back, such as `********7c8d`. `not_linked_yet` fails for a number that the account has linked, unless
-// `allow_duplicate_account_number` is true (category `already_linked`); without a number that can be one it is absent.
+// ValidationCheckName The name of the check. `carrier` is the carrier's own answer. Each of the others looks for one mistake without asking
+// the carrier, and is named like the `category` of its diagnosis. `startrack_number` is a check of Australia Post's
+// numbers, and `australia_post_number` one of StarTrack's. `mask_instead_of_secret` fails for the mask that a form shows
+// instead of a secret, such as `********7c8d`. `not_linked_yet` fails for a number that the account has linked, unless
+// `allow_duplicate_account_number` is true (category `already_linked`); it is absent if the number is malformed.
 //
-// `credentials_of_another_kind` never fails: it warns when key and secret have the form of a client ID and secret of API v2 or of
-// SecurePay, of a key of the Postage Assessment Calculator, or of an access token. The form is a guess, so the carrier is asked
-// all the same.
+// `credentials_of_another_kind` never fails: it warns if key and secret have the form of a client ID and secret of API v2
+// or of SecurePay, of a key of the Postage Assessment Calculator, or of an access token. The form is a guess, so the
+// carrier is asked all the same.
 type ValidationCheckName string
 
-// Verification A check that was asked for, and the connection after it.
+// Verification A check and the connection after it.
 type Verification struct {
-	// CarrierId Id of a connection. It never changes and is never used again.
+	// CarrierId Id of a connection. It never changes and is never reused.
 	CarrierId CarrierConnectionID `json:"carrier_id"`
 
 	// Check A check with the carrier.
 	Check ConnectionCheck `json:"check"`
 
-	// Connection A link to a charge account. The answer of ShipEngine has `carrier_id` only; the rest is ours.
+	// Connection A link to a charge account. ShipEngine's answer has only `carrier_id`; the rest is ours.
 	Connection Connection `json:"connection"`
 
-	// Diagnosis Why a link or a check failed, whose turn it is, and what to do. The same failure always gives the same text.
+	// Diagnosis Why a link or a check failed, who must act, and what to do. The same failure always has the same text.
 	Diagnosis *Diagnosis `json:"diagnosis"`
 
-	// Status - `pending_verification`: the carrier has not been able to confirm it yet.
+	// Status - `pending_verification`: the carrier has not confirmed it yet.
 	// - `active`: it works.
-	// - `degraded`: it worked, and the carrier is failing at present. There is nothing to fix.
-	// - `restricted`: the credentials work, the contract does not let anything be shipped (`status_reason`).
-	// - `action_required`: the carrier refuses it; the merchant has to act (`status_reason`).
-	// - `paused`: its account is disabled or deleted, and nothing is checked; it goes on as it was when the account does.
+	// - `degraded`: it worked, but the carrier is failing. There is nothing to fix.
+	// - `restricted`: the credentials work, but the contract does not allow shipping (`status_reason`).
+	// - `action_required`: the carrier refuses it; the merchant must act (`status_reason`).
+	// - `paused`: its account is disabled or deleted, and it is not checked. With the account its former status returns.
 	Status ConnectionStatus `json:"status"`
 
-	// StatusReason Why the status is what it is: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`, the outcome of
+	// StatusReason The reason for the status: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`; the outcome of
 	// the check for `degraded`, `action_required` and `pending_verification`.
 	//
-	// One that ends in `_suspected` is a refusal that is not believed yet, of a connection that is `active`, `degraded` or
-	// `pending_verification`: it may be the carrier's fault, and there is nothing to fix until it is `action_required`. Null otherwise;
-	// `last_check` says how the latest check went.
+	// A reason that ends in `_suspected` is a refusal that is not confirmed yet, of a connection that is `active`, `degraded` or
+	// `pending_verification`. It may be the carrier's fault, and there is nothing to fix until the status is `action_required`.
+	// Otherwise null. `last_check` has the latest check.
 	StatusReason *ConnectionStatusReason `json:"status_reason"`
 }
 
-// APIKeyIDInPath Id of an account or of a key as a text: a whole number from 1 to 2147483647 without leading zeros or a sign, with or without
-// `se-` in front.
+// APIKeyIDInPath Id of an account or of a key as a string: a whole number from 1 to 2147483647 without leading zeros or a sign, with or
+// without the prefix `se-`.
 type APIKeyIDInPath = IDText
 
 // AccountActive defines model for AccountActive.
 type AccountActive = bool
 
-// AccountIDInPath Id of an account or of a key as a text: a whole number from 1 to 2147483647 without leading zeros or a sign, with or without
-// `se-` in front.
+// AccountIDInPath Id of an account or of a key as a string: a whole number from 1 to 2147483647 without leading zeros or a sign, with or
+// without the prefix `se-`.
 type AccountIDInPath = IDText
 
 // CarrierID defines model for CarrierID.
@@ -3265,8 +3265,8 @@ type IfMatch = string
 // IfNoneMatch defines model for IfNoneMatch.
 type IfNoneMatch = string
 
-// OnBehalfOf Id of an account or of a key as a text: a whole number from 1 to 2147483647 without leading zeros or a sign, with or without
-// `se-` in front.
+// OnBehalfOf Id of an account or of a key as a string: a whole number from 1 to 2147483647 without leading zeros or a sign, with or
+// without the prefix `se-`.
 type OnBehalfOf = IDText
 
 // Page defines model for Page.
@@ -3349,128 +3349,119 @@ type UnsupportedMediaType = ErrorEnvelope
 
 // ListCarriersParams defines parameters for ListCarriers.
 type ListCarriersParams struct {
-	// Page Number of the page. `page` × `page_size` is at most 10,000; to walk further, follow `links.next.href`. Beside a `cursor` it says
-	// nothing.
+	// Page Number of the page. `page` × `page_size` is at most 10,000; to walk further, follow `links.next.href`. Ignored if there is a
+	// `cursor`.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
-	// PageSize How many entries a page has at most. A page of very large entries ends before it is 1 MB; `links.next.href` then goes on behind
-	// its last entry, while the next page number would leave out what the page did not hold.
+	// PageSize The most entries of a page. A page of very large entries ends before it reaches 1 MB; `links.next.href` then continues after
+	// its last entry, while the next page number would omit the entries that did not fit.
 	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
 
-	// Cursor Where to go on, from `links.next.href`. Repeat the filters and `sort_dir` that the link has. A cursor that is empty or was changed,
-	// that is another caller's or another list's, or that is older than a day is a 400 (`invalid_field_value`).
+	// Cursor The position of the page, from `links.next.href`. Repeat the filters and `sort_dir` of the link. A cursor that is empty or
+	// was changed, that belongs to another caller or list, or that is older than a day is a 400 (`invalid_field_value`).
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// OnBehalfOf The account to act for, when the key is a partner key: then it is required, and the account has to be one of the partner's.
-	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
-	// one is a 404.
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 }
 
 // ListCarrierStatusParams defines parameters for ListCarrierStatus.
 type ListCarrierStatusParams struct {
-	// OnBehalfOf The account to act for, when the key is a partner key: then it is required, and the account has to be one of the partner's.
-	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
-	// one is a 404.
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 }
 
 // DisconnectCarrierParams defines parameters for DisconnectCarrier.
 type DisconnectCarrierParams struct {
-	// OnBehalfOf The account to act for, when the key is a partner key: then it is required, and the account has to be one of the partner's.
-	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
-	// one is a 404.
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 
-	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, as they were given, or `*` for any. The request is done only
-	// while it has one of them; else it is a 412 and nothing is changed. The comparison is the strong one of RFC 9110: a weak tag
-	// (`W/"…"`) is never equal. An empty or malformed header is a 400 (`invalid_field_value`).
+	// IfMatch One or more `ETag`s of the account or connection to be changed, unaltered, or `*` for any. The request is executed only if
+	// one of them is the current one; otherwise it is a 412 and changes nothing. The comparison is strong (RFC 9110): a weak tag
+	// (`W/"…"`) never matches. An empty or malformed header is a 400 (`invalid_field_value`).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // GetCarrierParams defines parameters for GetCarrier.
 type GetCarrierParams struct {
-	// OnBehalfOf The account to act for, when the key is a partner key: then it is required, and the account has to be one of the partner's.
-	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
-	// one is a 404.
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 
-	// IfNoneMatch One or more `ETag`s of earlier answers. If the answer would have one of them, it is a 304 without a body.
+	// IfNoneMatch One or more `ETag`s of earlier answers. If the answer has one of them, it is a 304 without a body.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetCarrierAccountParams defines parameters for GetCarrierAccount.
 type GetCarrierAccountParams struct {
-	// MaxAge Greatest age, in seconds, of a stored copy that you accept. `0` always asks the carrier.
+	// MaxAge Greatest acceptable age of a stored copy in seconds. `0` always asks the carrier.
 	MaxAge *int `form:"max_age,omitempty" json:"max_age,omitempty"`
 
-	// Refresh `true` asks the carrier now, whatever the age of the stored copy; the same as `max_age=0`.
+	// Refresh `true` asks the carrier now, whatever the age of the stored copy, like `max_age=0`.
 	Refresh *bool `form:"refresh,omitempty" json:"refresh,omitempty"`
 
-	// OnBehalfOf The account to act for, when the key is a partner key: then it is required, and the account has to be one of the partner's.
-	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
-	// one is a 404.
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 
-	// IfNoneMatch One or more `ETag`s of earlier answers. If the answer would have one of them, it is a 304 without a body.
+	// IfNoneMatch One or more `ETag`s of earlier answers. If the answer has one of them, it is a 304 without a body.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetCarrierHistoryParams defines parameters for GetCarrierHistory.
 type GetCarrierHistoryParams struct {
-	// Page Number of the page. `page` × `page_size` is at most 10,000; to walk further, follow `links.next.href`. Beside a `cursor` it says
-	// nothing.
+	// Page Number of the page. `page` × `page_size` is at most 10,000; to walk further, follow `links.next.href`. Ignored if there is a
+	// `cursor`.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
-	// PageSize How many entries a page has at most. A page of very large entries ends before it is 1 MB; `links.next.href` then goes on behind
-	// its last entry, while the next page number would leave out what the page did not hold.
+	// PageSize The most entries of a page. A page of very large entries ends before it reaches 1 MB; `links.next.href` then continues after
+	// its last entry, while the next page number would omit the entries that did not fit.
 	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
 
-	// Cursor Where to go on, from `links.next.href`. Repeat the filters and `sort_dir` that the link has. A cursor that is empty or was changed,
-	// that is another caller's or another list's, or that is older than a day is a 400 (`invalid_field_value`).
+	// Cursor The position of the page, from `links.next.href`. Repeat the filters and `sort_dir` of the link. A cursor that is empty or
+	// was changed, that belongs to another caller or list, or that is older than a day is a 400 (`invalid_field_value`).
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// OnBehalfOf The account to act for, when the key is a partner key: then it is required, and the account has to be one of the partner's.
-	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
-	// one is a 404.
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 }
 
 // RefreshCarrierParams defines parameters for RefreshCarrier.
 type RefreshCarrierParams struct {
-	// OnBehalfOf The account to act for, when the key is a partner key: then it is required, and the account has to be one of the partner's.
-	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
-	// one is a 404.
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 
-	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
-	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
-	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
-	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
-	// it or its partner acts.
+	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
+	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
+	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
+	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListSupportedCarriersParams defines parameters for ListSupportedCarriers.
 type ListSupportedCarriersParams struct {
-	// OnBehalfOf The account to act for, when the key is a partner key: then it is required, and the account has to be one of the partner's.
-	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
-	// one is a 404.
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 }
 
 // LinkCarrierParams defines parameters for LinkCarrier.
 type LinkCarrierParams struct {
-	// OnBehalfOf The account to act for, when the key is a partner key: then it is required, and the account has to be one of the partner's.
-	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
-	// one is a 404.
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 
-	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
-	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
-	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
-	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
-	// it or its partner acts.
+	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
+	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
+	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
+	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -3479,9 +3470,8 @@ type LinkCarrierParamsCarrierName string
 
 // ValidateCarrierParams defines parameters for ValidateCarrier.
 type ValidateCarrierParams struct {
-	// OnBehalfOf The account to act for, when the key is a partner key: then it is required, and the account has to be one of the partner's.
-	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
-	// one is a 404.
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 }
 
@@ -3490,14 +3480,13 @@ type ValidateCarrierParamsCarrierName string
 
 // UnlinkCarrierParams defines parameters for UnlinkCarrier.
 type UnlinkCarrierParams struct {
-	// OnBehalfOf The account to act for, when the key is a partner key: then it is required, and the account has to be one of the partner's.
-	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
-	// one is a 404.
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 
-	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, as they were given, or `*` for any. The request is done only
-	// while it has one of them; else it is a 412 and nothing is changed. The comparison is the strong one of RFC 9110: a weak tag
-	// (`W/"…"`) is never equal. An empty or malformed header is a 400 (`invalid_field_value`).
+	// IfMatch One or more `ETag`s of the account or connection to be changed, unaltered, or `*` for any. The request is executed only if
+	// one of them is the current one; otherwise it is a 412 and changes nothing. The comparison is strong (RFC 9110): a weak tag
+	// (`W/"…"`) never matches. An empty or malformed header is a 400 (`invalid_field_value`).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -3506,21 +3495,20 @@ type UnlinkCarrierParamsCarrierName string
 
 // UpdateCarrierParams defines parameters for UpdateCarrier.
 type UpdateCarrierParams struct {
-	// OnBehalfOf The account to act for, when the key is a partner key: then it is required, and the account has to be one of the partner's.
-	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
-	// one is a 404.
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 
-	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, as they were given, or `*` for any. The request is done only
-	// while it has one of them; else it is a 412 and nothing is changed. The comparison is the strong one of RFC 9110: a weak tag
-	// (`W/"…"`) is never equal. An empty or malformed header is a 400 (`invalid_field_value`).
+	// IfMatch One or more `ETag`s of the account or connection to be changed, unaltered, or `*` for any. The request is executed only if
+	// one of them is the current one; otherwise it is a 412 and changes nothing. The comparison is strong (RFC 9110): a weak tag
+	// (`W/"…"`) never matches. An empty or malformed header is a 400 (`invalid_field_value`).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
-	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
-	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
-	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
-	// it or its partner acts.
+	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
+	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
+	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
+	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -3529,16 +3517,15 @@ type UpdateCarrierParamsCarrierName string
 
 // RollbackCarrierParams defines parameters for RollbackCarrier.
 type RollbackCarrierParams struct {
-	// OnBehalfOf The account to act for, when the key is a partner key: then it is required, and the account has to be one of the partner's.
-	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
-	// one is a 404.
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 
-	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
-	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
-	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
-	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
-	// it or its partner acts.
+	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
+	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
+	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
+	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -3547,16 +3534,15 @@ type RollbackCarrierParamsCarrierName string
 
 // VerifyCarrierParams defines parameters for VerifyCarrier.
 type VerifyCarrierParams struct {
-	// OnBehalfOf The account to act for, when the key is a partner key: then it is required, and the account has to be one of the partner's.
-	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
-	// one is a 404.
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 
-	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
-	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
-	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
-	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
-	// it or its partner acts.
+	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
+	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
+	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
+	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -3568,28 +3554,29 @@ type ListAccountsParams struct {
 	// Active `true`: only active accounts. `false`: only those that are disabled or deleted. Absent: all.
 	Active *AccountActive `form:"active,omitempty" json:"active,omitempty"`
 
-	// CreatedAtStart Only accounts that were created at this time or later. RFC 3339 with an offset or `Z`; in a URL the `+` of an offset is `%2B`.
+	// CreatedAtStart Only accounts that were created at this time or later. RFC 3339 with an offset or `Z`; in a URL the `+` of an offset is
+	// `%2B`.
 	CreatedAtStart *CreatedAtStart `form:"created_at_start,omitempty" json:"created_at_start,omitempty"`
 
 	// CreatedAtEnd Only accounts that were created at this time or earlier. It must not be before `created_at_start`.
 	CreatedAtEnd *CreatedAtEnd `form:"created_at_end,omitempty" json:"created_at_end,omitempty"`
 
-	// ExternalAccountId Only the account with this id of your own, to the letter.
+	// ExternalAccountId Only the account with exactly this id of yours.
 	ExternalAccountId *ExternalAccountIDFilter `form:"external_account_id,omitempty" json:"external_account_id,omitempty"`
 
-	// SortDir Order by creation: `desc`, the newest first, or `asc`, the oldest first.
+	// SortDir Order by creation: `desc`, newest first, or `asc`, oldest first.
 	SortDir *ListAccountsParamsSortDir `form:"sort_dir,omitempty" json:"sort_dir,omitempty"`
 
-	// Page Number of the page. `page` × `page_size` is at most 10,000; to walk further, follow `links.next.href`. Beside a `cursor` it says
-	// nothing.
+	// Page Number of the page. `page` × `page_size` is at most 10,000; to walk further, follow `links.next.href`. Ignored if there is a
+	// `cursor`.
 	Page *Page `form:"page,omitempty" json:"page,omitempty"`
 
-	// PageSize How many entries a page has at most. A page of very large entries ends before it is 1 MB; `links.next.href` then goes on behind
-	// its last entry, while the next page number would leave out what the page did not hold.
+	// PageSize The most entries of a page. A page of very large entries ends before it reaches 1 MB; `links.next.href` then continues after
+	// its last entry, while the next page number would omit the entries that did not fit.
 	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
 
-	// Cursor Where to go on, from `links.next.href`. Repeat the filters and `sort_dir` that the link has. A cursor that is empty or was changed,
-	// that is another caller's or another list's, or that is older than a day is a 400 (`invalid_field_value`).
+	// Cursor The position of the page, from `links.next.href`. Repeat the filters and `sort_dir` of the link. A cursor that is empty or
+	// was changed, that belongs to another caller or list, or that is older than a day is a 400 (`invalid_field_value`).
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -3598,138 +3585,137 @@ type ListAccountsParamsSortDir string
 
 // CreateAccountParams defines parameters for CreateAccount.
 type CreateAccountParams struct {
-	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
-	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
-	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
-	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
-	// it or its partner acts.
+	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
+	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
+	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
+	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
-	// Prefer `return=existing` answers the account that already has this `external_account_id`, or else this `email`, instead of a 409. When
-	// the two belong to different accounts it is a 409 all the same. Other preferences are ignored (RFC 7240). Of several
-	// values of `return` the first counts.
+	// Prefer `return=existing` returns the account that has this `external_account_id`, or else this `email`, instead of a 409. If the
+	// two belong to different accounts, it is a 409 all the same. Other preferences are ignored (RFC 7240). Of several values of
+	// `return` the first counts.
 	Prefer *Prefer `json:"Prefer,omitempty"`
 }
 
 // GetAccountByExternalIDParams defines parameters for GetAccountByExternalID.
 type GetAccountByExternalIDParams struct {
-	// IfNoneMatch One or more `ETag`s of earlier answers. If the answer would have one of them, it is a 304 without a body.
+	// IfNoneMatch One or more `ETag`s of earlier answers. If the answer has one of them, it is a 304 without a body.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // DeleteAccountParams defines parameters for DeleteAccount.
 type DeleteAccountParams struct {
-	// PurgeAfterDays Days until a deleted account is purged. It says nothing for an account that is deleted already.
+	// PurgeAfterDays Days until the purge of the deleted account. Ignored if the account is deleted already.
 	PurgeAfterDays *PurgeAfterDays `form:"purge_after_days,omitempty" json:"purge_after_days,omitempty"`
 
-	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, as they were given, or `*` for any. The request is done only
-	// while it has one of them; else it is a 412 and nothing is changed. The comparison is the strong one of RFC 9110: a weak tag
-	// (`W/"…"`) is never equal. An empty or malformed header is a 400 (`invalid_field_value`).
+	// IfMatch One or more `ETag`s of the account or connection to be changed, unaltered, or `*` for any. The request is executed only if
+	// one of them is the current one; otherwise it is a 412 and changes nothing. The comparison is strong (RFC 9110): a weak tag
+	// (`W/"…"`) never matches. An empty or malformed header is a 400 (`invalid_field_value`).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // GetAccountParams defines parameters for GetAccount.
 type GetAccountParams struct {
-	// IfNoneMatch One or more `ETag`s of earlier answers. If the answer would have one of them, it is a 304 without a body.
+	// IfNoneMatch One or more `ETag`s of earlier answers. If the answer has one of them, it is a 304 without a body.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // UpdateAccountParams defines parameters for UpdateAccount.
 type UpdateAccountParams struct {
-	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, as they were given, or `*` for any. The request is done only
-	// while it has one of them; else it is a 412 and nothing is changed. The comparison is the strong one of RFC 9110: a weak tag
-	// (`W/"…"`) is never equal. An empty or malformed header is a 400 (`invalid_field_value`).
+	// IfMatch One or more `ETag`s of the account or connection to be changed, unaltered, or `*` for any. The request is executed only if
+	// one of them is the current one; otherwise it is a 412 and changes nothing. The comparison is strong (RFC 9110): a weak tag
+	// (`W/"…"`) never matches. An empty or malformed header is a 400 (`invalid_field_value`).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
-	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
-	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
-	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
-	// it or its partner acts.
+	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
+	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
+	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
+	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // CreateAPIKeyParams defines parameters for CreateAPIKey.
 type CreateAPIKeyParams struct {
-	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
-	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
-	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
-	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
-	// it or its partner acts.
+	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
+	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
+	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
+	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // RotateAPIKeyParams defines parameters for RotateAPIKey.
 type RotateAPIKeyParams struct {
-	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
-	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
-	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
-	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
-	// it or its partner acts.
+	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
+	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
+	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
+	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // DisableAccountParams defines parameters for DisableAccount.
 type DisableAccountParams struct {
-	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, as they were given, or `*` for any. The request is done only
-	// while it has one of them; else it is a 412 and nothing is changed. The comparison is the strong one of RFC 9110: a weak tag
-	// (`W/"…"`) is never equal. An empty or malformed header is a 400 (`invalid_field_value`).
+	// IfMatch One or more `ETag`s of the account or connection to be changed, unaltered, or `*` for any. The request is executed only if
+	// one of them is the current one; otherwise it is a 412 and changes nothing. The comparison is strong (RFC 9110): a weak tag
+	// (`W/"…"`) never matches. An empty or malformed header is a 400 (`invalid_field_value`).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
-	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
-	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
-	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
-	// it or its partner acts.
+	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
+	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
+	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
+	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // EnableAccountParams defines parameters for EnableAccount.
 type EnableAccountParams struct {
-	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, as they were given, or `*` for any. The request is done only
-	// while it has one of them; else it is a 412 and nothing is changed. The comparison is the strong one of RFC 9110: a weak tag
-	// (`W/"…"`) is never equal. An empty or malformed header is a 400 (`invalid_field_value`).
+	// IfMatch One or more `ETag`s of the account or connection to be changed, unaltered, or `*` for any. The request is executed only if
+	// one of them is the current one; otherwise it is a 412 and changes nothing. The comparison is strong (RFC 9110): a weak tag
+	// (`W/"…"`) never matches. An empty or malformed header is a 400 (`invalid_field_value`).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
-	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
-	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
-	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
-	// it or its partner acts.
+	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
+	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
+	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
+	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // RestoreAccountParams defines parameters for RestoreAccount.
 type RestoreAccountParams struct {
-	// IfMatch One or more `ETag`s of the account or carrier that is to be changed, as they were given, or `*` for any. The request is done only
-	// while it has one of them; else it is a 412 and nothing is changed. The comparison is the strong one of RFC 9110: a weak tag
-	// (`W/"…"`) is never equal. An empty or malformed header is a 400 (`invalid_field_value`).
+	// IfMatch One or more `ETag`s of the account or connection to be changed, unaltered, or `*` for any. The request is executed only if
+	// one of them is the current one; otherwise it is a 412 and changes nothing. The comparison is strong (RFC 9110): a weak tag
+	// (`W/"…"`) never matches. An empty or malformed header is a 400 (`invalid_field_value`).
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
-	// IdempotencyKey A text of your choice, 1 to 255 printable ASCII characters, that marks this request; a UUID is a good choice. A repeat with the
-	// same key, by the same caller, to the same route, with the same body, within 24 hours gives the first answer again. The same key
-	// with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409. Only successes are kept.
-	// The caller is the partner on partner routes, whichever account the path names; on merchant routes it is the account, and whether
-	// it or its partner acts.
+	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
+	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
+	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
+	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // TrackShipmentsParams defines parameters for TrackShipments.
 type TrackShipmentsParams struct {
-	// CarrierId The connection to ask with. Give this or `carrier_code`.
+	// CarrierId The connection whose credentials are used. Give this or `carrier_code`.
 	CarrierId *string `form:"carrier_id,omitempty" json:"carrier_id,omitempty"`
 
-	// CarrierCode The carrier to ask: with the oldest connection of this account to it that works. `star_track` is another spelling of
+	// CarrierCode The carrier to ask, with the oldest working connection of this account to it. `star_track` is another spelling of
 	// `startrack`.
 	CarrierCode *TrackShipmentsParamsCarrierCode `form:"carrier_code,omitempty" json:"carrier_code,omitempty"`
 
-	// TrackingNumber An article or consignment number; repeat the parameter for more. Letters and digits, at most 50; blanks are taken out, and
-	// letters may be small.
+	// TrackingNumber An article or consignment number; repeat the parameter for more. Letters of any case and digits, at most 50; blanks are
+	// removed.
 	TrackingNumber []string `form:"tracking_number" json:"tracking_number"`
 
-	// OnBehalfOf The account to act for, when the key is a partner key: then it is required, and the account has to be one of the partner's.
-	// The id may also be written `se-242822`. With a merchant key it is not needed; it may only name that key's own account, another
-	// one is a 404.
+	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
+	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 }
 
@@ -4244,53 +4230,53 @@ type ClientInterface interface {
 
 	// GetHealth Is the service up?
 	//
-	// Answers from the function itself. It makes no call to a database or to a carrier, and needs no key.
+	// The function itself answers, without a call to a database or to a carrier. No key is needed.
 	//
 	// Corresponds with GET /health (the `GetHealth` operationId).
 	GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// HeadHealth Is the service up? No body
 	//
-	// What the GET answers, without the body; uptime monitors ask so.
+	// The answer of the GET without the body, for uptime monitors.
 	//
 	// Corresponds with HEAD /health (the `HeadHealth` operationId).
 	HeadHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCarriers List linked carriers
 	//
-	// The charge accounts that this account has linked and not unlinked, the oldest first, a page at a time, whatever their `status`. It
-	// has the shape of ShipEngine's answer to the same call, `request_id` and `errors` included; the paging and each carrier's own
-	// members stand behind ShipEngine's.
+	// The linked charge accounts of this account, oldest first, one page at a time, whatever their `status`. The answer has the
+	// shape of ShipEngine's answer to the same call, including `request_id` and `errors`; the paging and our own members of each
+	// carrier come after ShipEngine's.
 	//
-	// Nothing is asked of a carrier: what is shown was true at the latest good check. To walk through all carriers follow
-	// `links.next.href` until `next` is `{}`.
+	// No carrier is asked: the list shows the latest good check. To walk through all carriers, follow `links.next.href` until
+	// `next` is `{}`.
 	//
 	// Corresponds with GET /v1/carriers (the `ListCarriers` operationId).
 	ListCarriers(ctx context.Context, params *ListCarriersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCarrierStatus Is a carrier down?
 	//
-	// How the carriers themselves are doing, seen from the checks of all connections of this service: it tells "Australia Post is down"
-	// from "this key is dead".
+	// The state of the carriers themselves, according to the checks of all connections of this service. It distinguishes
+	// "Australia Post is down" from "this key no longer works".
 	//
-	// While the scheduled checks of many accounts fail alike, the carrier's *breaker* is open: the schedule asks it no more but for one
-	// probe now and then, no connection is marked for what it answers, and one good scheduled check closes the breaker. Checks that
-	// callers ask for count in `checks` and `success_rate` only.
+	// While the scheduled checks of many accounts fail alike, the carrier's *breaker* is open: the schedule makes only one probe
+	// at intervals, and a refusal does not mark a connection. One good scheduled check closes the breaker. Checks that callers ask
+	// for count only in `checks` and `success_rate`.
 	//
 	// Corresponds with GET /v1/carriers/status (the `ListCarrierStatus` operationId).
 	ListCarrierStatus(ctx context.Context, params *ListCarrierStatusParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DisconnectCarrier Unlink a carrier
 	//
-	// unlinkCarrier by ShipEngine's path: the connection is gone at once and a 404 from then on, its credentials are deleted for good
-	// after 7 days, and its history stays for 90.
+	// unlinkCarrier at ShipEngine's path: the connection is a 404 from now on, its credentials are deleted for good after 7 days,
+	// and its history stays for 90.
 	//
 	// Corresponds with DELETE /v1/carriers/{carrier_id} (the `DisconnectCarrier` operationId).
 	DisconnectCarrier(ctx context.Context, carrierId CarrierID, params *DisconnectCarrierParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetCarrier Read a linked carrier
 	//
-	// One linked charge account, as in listCarriers. For the carrier's own words about it see getCarrierAccount. The `ETag` is good for
+	// One linked charge account, as in listCarriers. For the carrier's own data see getCarrierAccount. Use the `ETag` in
 	// `If-Match` of updateCarrier, unlinkCarrier and disconnectCarrier.
 	//
 	// Corresponds with GET /v1/carriers/{carrier_id} (the `GetCarrier` operationId).
@@ -4298,68 +4284,67 @@ type ClientInterface interface {
 
 	// GetCarrierAccount Read a linked charge account
 	//
-	// The charge account as the carrier described it, and a summary of what matters: is the contract valid, until when, is the
-	// credit blocked, which products may be used.
+	// The charge account as the carrier describes it, and a summary: whether the contract is valid and until when, whether the
+	// credit is blocked, which products may be used.
 	//
-	// The answer comes from the latest stored copy when that is at most `max_age` seconds old. An older one, or `refresh=true`,
-	// makes the service ask the carrier now. However the carrier then fails, the latest good copy is answered with status
-	// 200, `stale: true`, the reason, and a `diagnosis` if the carrier said something. Only a connection that never had a good
-	// answer gives the carrier's failure as an error.
+	// The answer is the latest stored copy if that is at most `max_age` seconds old. For an older one, or with `refresh=true`, the
+	// service asks the carrier now. If the carrier then fails, the answer is the latest good copy with status 200, `stale: true`,
+	// the reason, and a `diagnosis` if the carrier answered. Only a connection that never had a good answer gets the carrier's
+	// failure as an error.
 	//
-	// Send the `ETag` of an earlier answer in `If-None-Match`: the answer is 304 while nothing but its times and `source`
-	// would differ.
+	// Send the `ETag` of an earlier answer in `If-None-Match`: the answer is a 304 while only its times and `source` would differ.
 	//
 	// Corresponds with GET /v1/carriers/{carrier_id}/account (the `GetCarrierAccount` operationId).
 	GetCarrierAccount(ctx context.Context, carrierId CarrierID, params *GetCarrierAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetCarrierHistory Read the checks of a connection
 	//
-	// Every check of the connection in the last 90 days, the newest first, a page at a time: what made it happen, what the carrier
-	// answered, how long it took, the status after it, and what of the contract differs from the good check before.
+	// Every check of the connection in the last 90 days, newest first, one page at a time: its trigger, the carrier's answer, how
+	// long it took, the status after it, and what changed in the contract since the previous good check.
 	//
-	// The history of a connection that was unlinked stays readable, to its account alone, for 90 days after that.
+	// The history of an unlinked connection stays readable, to its account alone, for 90 days.
 	//
-	// To walk through all checks follow `links.next.href` until `next` is `{}`.
+	// To walk through all checks, follow `links.next.href` until `next` is `{}`.
 	//
 	// Corresponds with GET /v1/carriers/{carrier_id}/history (the `GetCarrierHistory` operationId).
 	GetCarrierHistory(ctx context.Context, carrierId CarrierID, params *GetCarrierHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RefreshCarrier Check a connection soon
 	//
-	// Puts the connection at the head of the schedule, whatever its `refresh_policy` and its `status`: it is checked within a minute or
-	// two, and the check stands in the history with the trigger `manual`. While the carrier's breaker is open it waits for that. To have
-	// the answer now, use verifyCarrier. A body is ignored.
+	// Puts the connection first in the schedule, whatever its `refresh_policy` and `status`: it is checked within a minute or two,
+	// and the history has the check with the trigger `manual`. While the carrier's breaker is open, the check waits. To get the
+	// result now, use verifyCarrier. A body is ignored.
 	//
 	// Corresponds with POST /v1/carriers/{carrier_id}/refresh (the `RefreshCarrier` operationId).
 	RefreshCarrier(ctx context.Context, carrierId CarrierID, params *RefreshCarrierParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListSupportedCarriers What can be linked, and how
+	// ListSupportedCarriers List the carriers that can be linked
 	//
-	// The carriers that linkCarrier knows, and the fields that it asks the merchant for: enough to draw a form. Show the fields in this
-	// order, `label` beside and `help` below each; draw the input that `type` says; treat what is `secret` as a credential; check `pattern` and the lengths before you
-	// send; and put the values into the body of linkCarrier under their `name`s.
+	// The carriers that linkCarrier knows, and the fields that it needs from the merchant: enough to build a form. Show the fields
+	// in this order, each with its `label` and `help`, as an input of its `type`; treat a `secret` field as a credential; check
+	// `pattern` and the lengths before you send; and send the values to linkCarrier under their `name`s.
 	//
 	// Corresponds with GET /v1/connections/carriers (the `ListSupportedCarriers` operationId).
 	ListSupportedCarriers(ctx context.Context, params *ListSupportedCarriersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// LinkCarrierWithBody Link a charge account
 	//
-	// Links the merchant's own Australia Post or StarTrack charge account, with the API key and secret that the merchant got
-	// from the Australia Post developer centre.
+	// Links the merchant's own Australia Post or StarTrack charge account, with the API key and secret that the merchant got from
+	// the Australia Post developer centre.
 	//
-	// The link is verified before it is kept. First what can not work is found without a call: an account number with lost
-	// zeros, a StarTrack number given as Australia Post, key and secret swapped, characters that a PDF added. Then the
-	// carrier is asked for the charge account with these credentials, and the number that it answers has to be the one that
-	// was given. A refusal stores nothing and explains itself in `diagnosis`; it is a 400, never a 401.
+	// The service verifies the link before it keeps it. Pre-flight checks find mistakes without a call: an account number with
+	// lost zeros, a StarTrack number given as Australia Post, key and secret swapped, characters that a PDF added. Then the
+	// service asks the carrier for the charge account with these credentials; the number in the carrier's answer must be the given
+	// one. A refusal stores nothing, and its `diagnosis` explains it; it is a 400, never a 401.
 	//
-	// When the carrier can not be asked (502, 503, 504) nothing is stored either; try again later. With `"verify": "later"` the
-	// connection is kept in that case: the answer is 202 with the status `pending_verification`. The carrier is asked all the same: if it
-	// accepts the credentials the answer is 200, and if it refuses them it is the usual 400.
+	// If the carrier cannot be asked (502, 503, 504), nothing is stored either; try again later. With `"verify": "later"` the
+	// connection is kept in that case: the answer is 202 with the status `pending_verification`. The carrier is still asked first:
+	// if it accepts the credentials, the answer is 200, and if it refuses them, it is the usual 400.
 	//
-	// One merchant account can link a charge account once. To link it twice on purpose, send
-	// `allow_duplicate_account_number: true`.
+	// One merchant account can link a charge account once. To link it twice on purpose, send `allow_duplicate_account_number:
+	// true`.
 	//
-	// Blanks and hyphens in `account_number` and blanks around key and secret are taken out.
+	// Blanks and hyphens in `account_number` and blanks around key and secret are removed.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4368,60 +4353,60 @@ type ClientInterface interface {
 
 	// LinkCarrier Link a charge account
 	//
-	// Links the merchant's own Australia Post or StarTrack charge account, with the API key and secret that the merchant got
-	// from the Australia Post developer centre.
+	// Links the merchant's own Australia Post or StarTrack charge account, with the API key and secret that the merchant got from
+	// the Australia Post developer centre.
 	//
-	// The link is verified before it is kept. First what can not work is found without a call: an account number with lost
-	// zeros, a StarTrack number given as Australia Post, key and secret swapped, characters that a PDF added. Then the
-	// carrier is asked for the charge account with these credentials, and the number that it answers has to be the one that
-	// was given. A refusal stores nothing and explains itself in `diagnosis`; it is a 400, never a 401.
+	// The service verifies the link before it keeps it. Pre-flight checks find mistakes without a call: an account number with
+	// lost zeros, a StarTrack number given as Australia Post, key and secret swapped, characters that a PDF added. Then the
+	// service asks the carrier for the charge account with these credentials; the number in the carrier's answer must be the given
+	// one. A refusal stores nothing, and its `diagnosis` explains it; it is a 400, never a 401.
 	//
-	// When the carrier can not be asked (502, 503, 504) nothing is stored either; try again later. With `"verify": "later"` the
-	// connection is kept in that case: the answer is 202 with the status `pending_verification`. The carrier is asked all the same: if it
-	// accepts the credentials the answer is 200, and if it refuses them it is the usual 400.
+	// If the carrier cannot be asked (502, 503, 504), nothing is stored either; try again later. With `"verify": "later"` the
+	// connection is kept in that case: the answer is 202 with the status `pending_verification`. The carrier is still asked first:
+	// if it accepts the credentials, the answer is 200, and if it refuses them, it is the usual 400.
 	//
-	// One merchant account can link a charge account once. To link it twice on purpose, send
-	// `allow_duplicate_account_number: true`.
+	// One merchant account can link a charge account once. To link it twice on purpose, send `allow_duplicate_account_number:
+	// true`.
 	//
-	// Blanks and hyphens in `account_number` and blanks around key and secret are taken out.
+	// Blanks and hyphens in `account_number` and blanks around key and secret are removed.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/connections/carriers/{carrier_name} (the `LinkCarrier` operationId).
 	LinkCarrier(ctx context.Context, carrierName LinkCarrierParamsCarrierName, params *LinkCarrierParams, body LinkCarrierJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ValidateCarrierWithBody Try a charge account out
+	// ValidateCarrierWithBody Validate a charge account
 	//
-	// A link without the link: the same checks as linkCarrier, the carrier's own included, and nothing is stored. Show the merchant
-	// `account_preview`, which is reduced to what answers "is this you?", before you link; or `checks` and `diagnosis`, field by field,
-	// while the form is filled in.
+	// A dry run of linkCarrier: it makes the same checks, including the carrier's own, and stores nothing. Show the merchant
+	// `account_preview`, which has just enough to recognise the account, before you link; or show `checks` and `diagnosis` next to
+	// the fields while the form is filled in.
 	//
-	// It takes the body of linkCarrier, so that a form can send the same one to both; only `nickname` may be missing.
+	// It takes the body of linkCarrier, so that a form can send the same body to both; only `nickname` may be missing.
 	//
-	// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the account
-	// has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
-	// account.
+	// The findings are the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the
+	// account has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only if all earlier
+	// checks have passed. If it cannot be asked, the answer is 502, 503 or 504, and says nothing about the charge account.
 	//
-	// `Idempotency-Key` is ignored: there is nothing to do twice.
+	// `Idempotency-Key` is ignored, because nothing is stored.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/connections/carriers/{carrier_name}/validate (the `ValidateCarrier` operationId).
 	ValidateCarrierWithBody(ctx context.Context, carrierName ValidateCarrierParamsCarrierName, params *ValidateCarrierParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ValidateCarrier Try a charge account out
+	// ValidateCarrier Validate a charge account
 	//
-	// A link without the link: the same checks as linkCarrier, the carrier's own included, and nothing is stored. Show the merchant
-	// `account_preview`, which is reduced to what answers "is this you?", before you link; or `checks` and `diagnosis`, field by field,
-	// while the form is filled in.
+	// A dry run of linkCarrier: it makes the same checks, including the carrier's own, and stores nothing. Show the merchant
+	// `account_preview`, which has just enough to recognise the account, before you link; or show `checks` and `diagnosis` next to
+	// the fields while the form is filled in.
 	//
-	// It takes the body of linkCarrier, so that a form can send the same one to both; only `nickname` may be missing.
+	// It takes the body of linkCarrier, so that a form can send the same body to both; only `nickname` may be missing.
 	//
-	// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the account
-	// has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
-	// account.
+	// The findings are the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the
+	// account has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only if all earlier
+	// checks have passed. If it cannot be asked, the answer is 502, 503 or 504, and says nothing about the charge account.
 	//
-	// `Idempotency-Key` is ignored: there is nothing to do twice.
+	// `Idempotency-Key` is ignored, because nothing is stored.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4430,28 +4415,29 @@ type ClientInterface interface {
 
 	// UnlinkCarrier Unlink a charge account
 	//
-	// Takes a link away. The connection is gone from every list at once and is a 404 from then on, this call included; its charge account
-	// can be linked anew. The stored credentials are deleted for good after 7 days, and nobody can use them in between. What stays is
-	// getCarrierHistory, for 90 days.
+	// Removes a link. The connection disappears from every list at once and is a 404 from then on, for this call too; its charge
+	// account can be linked again. The stored credentials are deleted for good after 7 days, and nobody can use them in between.
+	// getCarrierHistory stays available for 90 days.
 	//
-	// disconnectCarrier is the same without the carrier's name.
+	// disconnectCarrier does the same without the carrier's name.
 	//
 	// Corresponds with DELETE /v1/connections/carriers/{carrier_name}/{carrier_id} (the `UnlinkCarrier` operationId).
 	UnlinkCarrier(ctx context.Context, carrierName UnlinkCarrierParamsCarrierName, carrierId CarrierID, params *UnlinkCarrierParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateCarrierWithBody Change a connection
 	//
-	// Changes the members that are given and leaves the others as they are; `metadata` is replaced as a whole. The `carrier_id` never
+	// Changes the given members and leaves the others as they are; `metadata` is replaced as a whole. The `carrier_id` never
 	// changes.
 	//
-	// New credentials, `api_key` and `api_secret` together, and a new `account_number`, alone or with them, are verified with the carrier
-	// **before** they take the place of the old ones. A refusal or an outage is the answer that linkCarrier gives, and leaves the
-	// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it. Credentials
-	// and number that the connection has already are verified too: the check is recorded, and what rollbackCarrier brings back stays.
+	// New credentials (`api_key` and `api_secret` together) and a new `account_number`, alone or with them, are verified with the
+	// carrier **before** they replace the old ones. After a refusal or an outage the answer is that of linkCarrier, and the
+	// connection is as it was: a change never breaks a working link. For a number alone the carrier is asked with the stored
+	// credentials. The same credentials and number as before are verified too: the check is recorded, and rollbackCarrier still
+	// brings back the same credentials as before.
 	//
-	// What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
-	// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
-	// credentials, leaves it as it is, `modified_at` and `ETag` too.
+	// Replaced credentials and numbers are kept for 30 days, until `credentials.previous_available_until`; rollbackCarrier brings
+	// them back. A change of `refresh_policy` sets a new `next_refresh_at`. A body without credentials that changes nothing leaves
+	// the connection as it is, including `modified_at` and `ETag`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4460,17 +4446,18 @@ type ClientInterface interface {
 
 	// UpdateCarrier Change a connection
 	//
-	// Changes the members that are given and leaves the others as they are; `metadata` is replaced as a whole. The `carrier_id` never
+	// Changes the given members and leaves the others as they are; `metadata` is replaced as a whole. The `carrier_id` never
 	// changes.
 	//
-	// New credentials, `api_key` and `api_secret` together, and a new `account_number`, alone or with them, are verified with the carrier
-	// **before** they take the place of the old ones. A refusal or an outage is the answer that linkCarrier gives, and leaves the
-	// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it. Credentials
-	// and number that the connection has already are verified too: the check is recorded, and what rollbackCarrier brings back stays.
+	// New credentials (`api_key` and `api_secret` together) and a new `account_number`, alone or with them, are verified with the
+	// carrier **before** they replace the old ones. After a refusal or an outage the answer is that of linkCarrier, and the
+	// connection is as it was: a change never breaks a working link. For a number alone the carrier is asked with the stored
+	// credentials. The same credentials and number as before are verified too: the check is recorded, and rollbackCarrier still
+	// brings back the same credentials as before.
 	//
-	// What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
-	// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
-	// credentials, leaves it as it is, `modified_at` and `ETag` too.
+	// Replaced credentials and numbers are kept for 30 days, until `credentials.previous_available_until`; rollbackCarrier brings
+	// them back. A change of `refresh_policy` sets a new `next_refresh_at`. A body without credentials that changes nothing leaves
+	// the connection as it is, including `modified_at` and `ETag`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4479,23 +4466,23 @@ type ClientInterface interface {
 
 	// RollbackCarrier Go back to the previous credentials
 	//
-	// Brings back what the latest updateCarrier replaced: API key and secret, and the account number that went with them. They are
-	// verified with the carrier first; a refusal or an outage leaves the connection as it is. What was in use until now becomes the
-	// previous one, so a second rollback takes the first one back. A body is ignored.
+	// Brings back what the latest updateCarrier replaced: API key and secret, and their account number. They are verified with the
+	// carrier first; after a refusal or an outage the connection is as it was. The credentials that were in use become the
+	// previous ones, so a second rollback undoes the first. A body is ignored.
 	//
 	// Corresponds with POST /v1/connections/carriers/{carrier_name}/{carrier_id}/rollback (the `RollbackCarrier` operationId).
 	RollbackCarrier(ctx context.Context, carrierName RollbackCarrierParamsCarrierName, carrierId CarrierID, params *RollbackCarrierParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// VerifyCarrier Check a connection now
 	//
-	// Asks the carrier about the connection now, as a check of the schedule would, and records what it says: in `last_check`, in the
-	// history, and in the `status` where that follows. At most one call in 30 seconds for each connection.
+	// Asks the carrier about the connection now, as a check of the schedule does, and records the result in `last_check`, in the
+	// history and, where it follows, in the `status`. At most one call in 30 seconds for each connection.
 	//
-	// A refusal is the check's result and so a 200, with `check.outcome` and a `diagnosis`: look at `check.outcome`, not at the HTTP
-	// status, to learn whether the link works. One refusal does not yet change the status of a link that worked: that takes two, ten
-	// minutes or more apart, and that the carrier has answered somebody else well in between, as carriers now and then refuse good
-	// keys. An outage says nothing about the link: then the answer is 502,
-	// 503 or 504, and it stands in the history all the same.
+	// A refusal is the result of the check and so a 200, with `check.outcome` and a `diagnosis`: look at `check.outcome`, not at
+	// the HTTP status, to learn whether the link works. A single refusal does not change the status of a link that worked, because
+	// carriers sometimes refuse good keys. That takes two refusals, ten minutes or more apart, and a good answer of the carrier to
+	// another account in between. An outage says nothing about the link: then the answer is 502, 503 or 504, and the history
+	// records it too.
 	//
 	// A body is ignored.
 	//
@@ -4504,47 +4491,47 @@ type ClientInterface interface {
 
 	// GetOpenAPI This document
 	//
-	// The contract that you are reading, as JSON. It needs no key.
+	// This contract, as JSON. No key is needed.
 	//
 	// Corresponds with GET /v1/openapi.json (the `GetOpenAPI` operationId).
 	GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// HeadOpenAPI Is this document there? No body
+	// HeadOpenAPI Does this document exist? No body
 	//
-	// What the GET answers, without the body; uptime monitors ask so.
+	// The answer of the GET without the body, for uptime monitors.
 	//
 	// Corresponds with HEAD /v1/openapi.json (the `HeadOpenAPI` operationId).
 	HeadOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListAccounts List accounts
 	//
-	// Your accounts, a page at a time, the newest first unless `sort_dir` says otherwise. Disabled and deleted accounts are in the
-	// list too, with `active: false`; a deleted one leaves it when it is purged.
+	// Your accounts, one page at a time, newest first unless `sort_dir` says otherwise. Disabled and deleted accounts are in the
+	// list too, with `active: false`; a deleted account leaves the list when it is purged.
 	//
-	// All filters that are given have to hold. `external_account_id` finds at most one account, and is the way to look for an id that
-	// is hard to put into a path.
+	// All given filters apply together. `external_account_id` finds at most one account; use it for an id that is hard to put into
+	// a path.
 	//
-	// To walk through all accounts follow `links.next.href` until `next` is `{}`. It carries a `cursor`: each page then costs the same,
-	// however far it is, and an account that is created meanwhile neither repeats nor hides another one.
+	// To walk through all accounts, follow `links.next.href` until `next` is `{}`. Because of its `cursor` each page costs the
+	// same, and an account that is created meanwhile neither repeats nor hides another one.
 	//
 	// Corresponds with GET /v1/partners/accounts (the `ListAccounts` operationId).
 	ListAccounts(ctx context.Context, params *ListAccountsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateAccountWithBody Create an account
 	//
-	// Creates an account for one of your merchants, with its first API key. Every field is optional: `{}` makes an account too.
+	// Creates an account for one of your merchants, with its first API key. Every field is optional: `{}` creates an account too.
 	//
-	// **The key is in this answer and nowhere else.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
+	// **Only this answer shows the key.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
 	//
-	// Give your own id as `external_account_id` and the account can be found by it; it is unique among your accounts. An
-	// `email` is unique within the environment (production or sandbox), whatever its letter case and spelling.
+	// Give your own id as `external_account_id` to find the account by it; it is unique among your accounts. An `email` is unique
+	// within the environment (production or sandbox), whatever its letter case and spelling.
 	//
-	// To create an account only if there is none yet, send `Prefer: return=existing`: when one of your accounts has this
-	// `external_account_id` (or else this `email`), it is answered as it is, unchanged, with `api_key: null` and
+	// To create an account only if there is none yet, send `Prefer: return=existing`. If one of your accounts has this
+	// `external_account_id` (or else this `email`), the answer is that account, unchanged, with `api_key: null` and
 	// `Preference-Applied: return=existing`.
 	//
-	// As in the ShipEngine API, `first_name`, `last_name`, `company_name` and `email` are accepted and kept, and are null in
-	// the answer of this route.
+	// As in the ShipEngine API, `first_name`, `last_name`, `company_name` and `email` are accepted and stored, and are null in the
+	// answer of this route.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4553,19 +4540,19 @@ type ClientInterface interface {
 
 	// CreateAccount Create an account
 	//
-	// Creates an account for one of your merchants, with its first API key. Every field is optional: `{}` makes an account too.
+	// Creates an account for one of your merchants, with its first API key. Every field is optional: `{}` creates an account too.
 	//
-	// **The key is in this answer and nowhere else.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
+	// **Only this answer shows the key.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
 	//
-	// Give your own id as `external_account_id` and the account can be found by it; it is unique among your accounts. An
-	// `email` is unique within the environment (production or sandbox), whatever its letter case and spelling.
+	// Give your own id as `external_account_id` to find the account by it; it is unique among your accounts. An `email` is unique
+	// within the environment (production or sandbox), whatever its letter case and spelling.
 	//
-	// To create an account only if there is none yet, send `Prefer: return=existing`: when one of your accounts has this
-	// `external_account_id` (or else this `email`), it is answered as it is, unchanged, with `api_key: null` and
+	// To create an account only if there is none yet, send `Prefer: return=existing`. If one of your accounts has this
+	// `external_account_id` (or else this `email`), the answer is that account, unchanged, with `api_key: null` and
 	// `Preference-Applied: return=existing`.
 	//
-	// As in the ShipEngine API, `first_name`, `last_name`, `company_name` and `email` are accepted and kept, and are null in
-	// the answer of this route.
+	// As in the ShipEngine API, `first_name`, `last_name`, `company_name` and `email` are accepted and stored, and are null in the
+	// answer of this route.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4574,48 +4561,47 @@ type ClientInterface interface {
 
 	// GetAccountByExternalID Read an account by your own id
 	//
-	// The account that you gave this `external_account_id`, to the letter. It is getAccount by another name: the answer and its `ETag`
-	// are the same.
+	// The account with exactly this `external_account_id`. The answer and its `ETag` are those of getAccount.
 	//
-	// The id is one segment of the path: encode it once, as `encodeURIComponent` does (`/` is `%2F`, `%` is `%25`, a blank is `%20`,
-	// and other characters are their UTF-8 bytes). Where something between you and the service decodes paths, and for the ids `.` and
-	// `..`, which HTTP clients take for steps of the path, use listAccounts with `external_account_id` instead.
+	// The id is one segment of the path: encode it once, as `encodeURIComponent` does (`/` is `%2F`, `%` is `%25`, a blank is
+	// `%20`, and other characters are their UTF-8 bytes). If something between you and the service decodes paths, and for the ids
+	// `.` and `..`, which HTTP clients interpret, use listAccounts with `external_account_id` instead.
 	//
 	// Corresponds with GET /v1/partners/accounts/external_account_id/{external_account_id} (the `GetAccountByExternalID` operationId).
 	GetAccountByExternalID(ctx context.Context, externalAccountId ExternalAccountIDInPath, params *GetAccountByExternalIDParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteAccount Delete an account
 	//
-	// Deletes an account, with a time to think it over. At once its keys answer 401 and its carriers are not checked any more; reads
-	// show `active: false` and `purge_at`. Until `purge_at` restoreAccount takes it back, carriers and keys included. After that the
-	// account is gone, and only then its email and external id are free for another one.
+	// Deletes an account. At once its keys answer 401 and its carriers are no longer checked; reads show `active: false` and
+	// `purge_at`. Until `purge_at`, restoreAccount brings it back, including carriers and keys. After that the account is gone;
+	// only then are its email and external id free for another one.
 	//
-	// Deleting an account that is deleted is a 204 as well and changes nothing: the first `purge_at` stays.
+	// Deleting a deleted account is a 204 too and changes nothing: the first `purge_at` stays.
 	//
 	// Corresponds with DELETE /v1/partners/accounts/{account_id} (the `DeleteAccount` operationId).
 	DeleteAccount(ctx context.Context, accountId AccountIDInPath, params *DeleteAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetAccount Read an account
 	//
-	// One of your accounts with everything that is kept of it, names and email included; they are null in the answer of createAccount
-	// only. A deleted account can be read until its purge.
+	// One of your accounts with all of its data, including names and email, which are null only in the answer of createAccount. A
+	// deleted account can be read until its purge.
 	//
 	// Corresponds with GET /v1/partners/accounts/{account_id} (the `GetAccount` operationId).
 	GetAccount(ctx context.Context, accountId AccountIDInPath, params *GetAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateAccountWithBody Change an account
 	//
-	// Changes the members that the body has and leaves the others as they are. `null` leaves a member as it is, too: what was given
-	// once can be replaced, but not taken back. `metadata` is replaced as a whole; `{}` empties it.
+	// Changes the members that the body has and leaves the others as they are. `null` leaves a member as it is, too: a value can
+	// be replaced, but not removed. `metadata` is replaced as a whole; `{}` empties it.
 	//
-	// Members that the service decides, such as `account_id`, `active` or `created_at`, and `password` are not members of this request:
-	// each of them is a 400, whatever its value.
+	// Members that the service decides, such as `account_id`, `active` or `created_at`, and `password` are not members of this
+	// request: each of them is a 400, whatever its value.
 	//
-	// Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
-	// the slower one gets a 412. Without it, of two changes at the very same moment the slower one is made of what the faster one
-	// left.
+	// Two clients that change what they read a while ago can overwrite each other's changes. To prevent this, send the `ETag` that
+	// you read in `If-Match`: the later change gets a 412. Without it, of two changes at the same moment the later one is applied
+	// to the result of the earlier one.
 	//
-	// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
+	// A body that changes nothing leaves the account as it is, including `modified_at` and `ETag`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4624,17 +4610,17 @@ type ClientInterface interface {
 
 	// UpdateAccount Change an account
 	//
-	// Changes the members that the body has and leaves the others as they are. `null` leaves a member as it is, too: what was given
-	// once can be replaced, but not taken back. `metadata` is replaced as a whole; `{}` empties it.
+	// Changes the members that the body has and leaves the others as they are. `null` leaves a member as it is, too: a value can
+	// be replaced, but not removed. `metadata` is replaced as a whole; `{}` empties it.
 	//
-	// Members that the service decides, such as `account_id`, `active` or `created_at`, and `password` are not members of this request:
-	// each of them is a 400, whatever its value.
+	// Members that the service decides, such as `account_id`, `active` or `created_at`, and `password` are not members of this
+	// request: each of them is a 400, whatever its value.
 	//
-	// Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
-	// the slower one gets a 412. Without it, of two changes at the very same moment the slower one is made of what the faster one
-	// left.
+	// Two clients that change what they read a while ago can overwrite each other's changes. To prevent this, send the `ETag` that
+	// you read in `If-Match`: the later change gets a 412. Without it, of two changes at the same moment the later one is applied
+	// to the result of the earlier one.
 	//
-	// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
+	// A body that changes nothing leaves the account as it is, including `modified_at` and `ETag`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4643,21 +4629,21 @@ type ClientInterface interface {
 
 	// ListAPIKeys List an account's API keys
 	//
-	// The keys of an account, the oldest first, in one page. None of them shows the key itself: tell them apart by `description`,
+	// The keys of an account, oldest first, in one page. None of them shows the key itself: distinguish them by `description`,
 	// `key_prefix` and `last_four`.
 	//
-	// A key that was deleted is gone. One that has expired is refused everywhere, but stays in the list, with its `expires_at`, until you
-	// delete it or the account is full and a new key takes its place.
+	// A deleted key is gone. An expired key is refused everywhere, but stays in the list, with its `expires_at`, until you delete
+	// it, or until the account is full and a new key replaces it.
 	//
 	// Corresponds with GET /v1/partners/accounts/{account_id}/api_keys (the `ListAPIKeys` operationId).
 	ListAPIKeys(ctx context.Context, accountId AccountIDInPath, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateAPIKeyWithBody Create an API key
 	//
-	// Makes one more merchant key for an account. **The key is in this answer and nowhere else**: store `encrypted_api_key`.
+	// Creates another merchant key for an account. **Only this answer shows the key**: store `encrypted_api_key`.
 	//
-	// Give each system of the merchant a key of its own, with the scopes that it needs (see *Scopes* above), and an `expires_at` where
-	// its use has an end. An account has at most 50 keys that have not expired.
+	// Give each system of the merchant its own key, with the scopes that it needs (see *Scopes* above), and an `expires_at` if it
+	// is temporary. An account has at most 50 keys that have not expired.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4666,10 +4652,10 @@ type ClientInterface interface {
 
 	// CreateAPIKey Create an API key
 	//
-	// Makes one more merchant key for an account. **The key is in this answer and nowhere else**: store `encrypted_api_key`.
+	// Creates another merchant key for an account. **Only this answer shows the key**: store `encrypted_api_key`.
 	//
-	// Give each system of the merchant a key of its own, with the scopes that it needs (see *Scopes* above), and an `expires_at` where
-	// its use has an end. An account has at most 50 keys that have not expired.
+	// Give each system of the merchant its own key, with the scopes that it needs (see *Scopes* above), and an `expires_at` if it
+	// is temporary. An account has at most 50 keys that have not expired.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4678,22 +4664,23 @@ type ClientInterface interface {
 
 	// DeleteAPIKey Delete an API key
 	//
-	// Ends a key of the account: it is refused at the very next call, and is gone from the list. An account may be left without a key; your
-	// partner key still acts for it.
+	// Deletes a key of the account: it is refused from the next call on, and is gone from the list. An account may have no key;
+	// your partner key still acts for it.
 	//
-	// The key that makes this call can not be deleted by it: a partner key belongs to no account, and so is a 404 under each of them.
+	// A key cannot delete itself: only a partner key makes this call, and it belongs to no account, so it is a 404 under each of
+	// them.
 	//
 	// Corresponds with DELETE /v1/partners/accounts/{account_id}/api_keys/{api_key_id} (the `DeleteAPIKey` operationId).
 	DeleteAPIKey(ctx context.Context, accountId AccountIDInPath, apiKeyId APIKeyIDInPath, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RotateAPIKeyWithBody Replace an API key
 	//
-	// Makes a new key in place of an old one, with the same description, scopes and end. The old key works on for
-	// `grace_period_seconds`, a day unless you say otherwise, so that no call fails while you bring the new one to where it is used.
-	// With `0` it is refused at the very next call. It never outlives its own `expires_at`, and one that has expired can not be rotated.
+	// Creates a new key to replace an old one, with the same description, scopes and expiry. The old key still works for
+	// `grace_period_seconds`, a day by default, so that no call fails while you distribute the new one. With `0` it is refused
+	// from the next call on. It never outlives its own `expires_at`, and an expired key cannot be rotated.
 	//
-	// A key can be rotated once; the next time rotate the one that took its place. So when two rotate the same key at once, one of them
-	// gets a 409, and nobody holds a key that nobody knows of.
+	// A key can be rotated once; next time rotate its replacement. So if two clients rotate the same key at once, one of them gets
+	// a 409, and every valid key is known to its client.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4702,12 +4689,12 @@ type ClientInterface interface {
 
 	// RotateAPIKey Replace an API key
 	//
-	// Makes a new key in place of an old one, with the same description, scopes and end. The old key works on for
-	// `grace_period_seconds`, a day unless you say otherwise, so that no call fails while you bring the new one to where it is used.
-	// With `0` it is refused at the very next call. It never outlives its own `expires_at`, and one that has expired can not be rotated.
+	// Creates a new key to replace an old one, with the same description, scopes and expiry. The old key still works for
+	// `grace_period_seconds`, a day by default, so that no call fails while you distribute the new one. With `0` it is refused
+	// from the next call on. It never outlives its own `expires_at`, and an expired key cannot be rotated.
 	//
-	// A key can be rotated once; the next time rotate the one that took its place. So when two rotate the same key at once, one of them
-	// gets a 409, and nobody holds a key that nobody knows of.
+	// A key can be rotated once; next time rotate its replacement. So if two clients rotate the same key at once, one of them gets
+	// a 409, and every valid key is known to its client.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4716,54 +4703,54 @@ type ClientInterface interface {
 
 	// DisableAccount Disable an account
 	//
-	// Closes an account for the time being. Its keys are refused at the very next call (403 `subscription_inactive`), and so is your
-	// own key with `On-Behalf-Of`; its carriers stay linked and are not checked. Partner routes show it with `active: false`. An account
-	// that is disabled already stays so, with 204. A body is ignored.
+	// Disables an account. Its keys are refused from the next call on (403 `subscription_inactive`), and so is your own key with
+	// `On-Behalf-Of`; its carriers stay linked and are not checked. Partner routes show the account with `active: false`. For a
+	// disabled account the answer is a 204 too. A body is ignored.
 	//
 	// Corresponds with PUT /v1/partners/accounts/{account_id}/disable (the `DisableAccount` operationId).
 	DisableAccount(ctx context.Context, accountId AccountIDInPath, params *DisableAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// EnableAccount Enable an account
 	//
-	// Makes a disabled account active: its keys work again, and its carriers are checked again. An account that is active already stays
-	// so, with 204. A body is ignored.
+	// Makes a disabled account active: its keys work again, and its carriers are checked again. For an active account the answer
+	// is a 204 too. A body is ignored.
 	//
 	// Corresponds with PUT /v1/partners/accounts/{account_id}/enable (the `EnableAccount` operationId).
 	EnableAccount(ctx context.Context, accountId AccountIDInPath, params *EnableAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RestoreAccount Restore a deleted account
 	//
-	// Takes the deletion of an account back, until its `purge_at`. The account is as it was before: active, or disabled if it was
-	// disabled; keys and carriers that it had work again. After `purge_at` it is a 404. A body is ignored.
+	// Undoes the deletion of an account, until its `purge_at`. The account is as before: active, or disabled if it was disabled;
+	// its keys and carriers work again. After `purge_at` it is a 404. A body is ignored.
 	//
 	// Corresponds with PUT /v1/partners/accounts/{account_id}/restore (the `RestoreAccount` operationId).
 	RestoreAccount(ctx context.Context, accountId AccountIDInPath, params *RestoreAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCountries List countries
 	//
-	// What `origin_country_code` may be: the 249 countries and territories of ISO 3166-1, in the order of their codes.
+	// The values of `origin_country_code`: the 249 countries and territories of ISO 3166-1, in the order of their codes.
 	//
 	// Corresponds with GET /v1/partners/countries (the `ListCountries` operationId).
 	ListCountries(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// TrackShipments Track shipments
 	//
-	// Where shipments are, in ShipEngine's shape, asked of the carrier in the merchant's name with the linked credentials.
+	// The state of shipments, in ShipEngine's shape. The carrier is asked with the merchant's linked credentials.
 	//
-	// With one `tracking_number` the answer is its tracking. With several, up to 10, it is `results`, one for each number in the order in
-	// which they were asked, each with its tracking or the `error` of that number: then the status is 200 whatever the numbers came to.
+	// For one `tracking_number` the answer is its tracking. For several, up to 10, it is `results`: one for each number, in the
+	// order of the request, with its tracking or its `error`. Then the status is 200 whatever the results are.
 	//
-	// The carrier accepts 10 calls a minute for each API key, whichever connections share it. What was learned less than two minutes ago
-	// is answered again (`source: cached`). When the carrier can not be asked, because it fails or the allowance is used up, older
-	// tracking is answered with `stale: true`; only a number that nothing is known of is then an error. That the carrier does not know a
-	// number is an answer, too: it is not asked again about it for two minutes.
+	// The carrier accepts 10 calls a minute for each API key, whichever connections share it. A result that is less than two
+	// minutes old is answered again (`source: cached`). If the carrier cannot be asked, because it fails or the allowance is used
+	// up, the answer is an older result with `stale: true`, and an error only if there is none. If the carrier does not know a
+	// number, that is a result too: it is not asked again about it for two minutes.
 	//
-	// A shipment may have several articles: `articles` has each, and the status of the whole is `DE` when all of them are delivered, `EX`
-	// when one failed, `IT` with `DELIVERED_IN_PART` when some are delivered; else it is what the carrier says of the whole, or the status
-	// of the least advanced article.
+	// A shipment may have several articles: `articles` has each of them. The status of the whole is `DE` if all are delivered,
+	// `EX` if one failed, `IT` with `DELIVERED_IN_PART` if some are delivered; otherwise it is the carrier's status of the whole,
+	// or the status of the least advanced article.
 	//
-	// The carrier's words are mapped to `status_code`s: `UN` unknown, `AC` accepted, `IT` in transit, `DE` delivered, `EX` exception,
-	// `AT` delivery attempted, `NY` not yet in the system, `SP` at a collection point.
+	// The carrier's words are mapped to `status_code`s: `UN` unknown, `AC` accepted, `IT` in transit, `DE` delivered, `EX`
+	// exception, `AT` delivery attempted, `NY` not yet in the system, `SP` at a collection point.
 	//
 	// Corresponds with GET /v1/tracking (the `TrackShipments` operationId).
 	TrackShipments(ctx context.Context, params *TrackShipmentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4771,7 +4758,7 @@ type ClientInterface interface {
 
 // GetHealth Is the service up?
 //
-// Answers from the function itself. It makes no call to a database or to a carrier, and needs no key.
+// The function itself answers, without a call to a database or to a carrier. No key is needed.
 //
 // Corresponds with GET /health (the `GetHealth` operationId).
 func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4788,7 +4775,7 @@ func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (
 
 // HeadHealth Is the service up? No body
 //
-// What the GET answers, without the body; uptime monitors ask so.
+// The answer of the GET without the body, for uptime monitors.
 //
 // Corresponds with HEAD /health (the `HeadHealth` operationId).
 func (c *Client) HeadHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4805,12 +4792,12 @@ func (c *Client) HeadHealth(ctx context.Context, reqEditors ...RequestEditorFn) 
 
 // ListCarriers List linked carriers
 //
-// The charge accounts that this account has linked and not unlinked, the oldest first, a page at a time, whatever their `status`. It
-// has the shape of ShipEngine's answer to the same call, `request_id` and `errors` included; the paging and each carrier's own
-// members stand behind ShipEngine's.
+// The linked charge accounts of this account, oldest first, one page at a time, whatever their `status`. The answer has the
+// shape of ShipEngine's answer to the same call, including `request_id` and `errors`; the paging and our own members of each
+// carrier come after ShipEngine's.
 //
-// Nothing is asked of a carrier: what is shown was true at the latest good check. To walk through all carriers follow
-// `links.next.href` until `next` is `{}`.
+// No carrier is asked: the list shows the latest good check. To walk through all carriers, follow `links.next.href` until
+// `next` is `{}`.
 //
 // Corresponds with GET /v1/carriers (the `ListCarriers` operationId).
 func (c *Client) ListCarriers(ctx context.Context, params *ListCarriersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4827,12 +4814,12 @@ func (c *Client) ListCarriers(ctx context.Context, params *ListCarriersParams, r
 
 // ListCarrierStatus Is a carrier down?
 //
-// How the carriers themselves are doing, seen from the checks of all connections of this service: it tells "Australia Post is down"
-// from "this key is dead".
+// The state of the carriers themselves, according to the checks of all connections of this service. It distinguishes
+// "Australia Post is down" from "this key no longer works".
 //
-// While the scheduled checks of many accounts fail alike, the carrier's *breaker* is open: the schedule asks it no more but for one
-// probe now and then, no connection is marked for what it answers, and one good scheduled check closes the breaker. Checks that
-// callers ask for count in `checks` and `success_rate` only.
+// While the scheduled checks of many accounts fail alike, the carrier's *breaker* is open: the schedule makes only one probe
+// at intervals, and a refusal does not mark a connection. One good scheduled check closes the breaker. Checks that callers ask
+// for count only in `checks` and `success_rate`.
 //
 // Corresponds with GET /v1/carriers/status (the `ListCarrierStatus` operationId).
 func (c *Client) ListCarrierStatus(ctx context.Context, params *ListCarrierStatusParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4849,8 +4836,8 @@ func (c *Client) ListCarrierStatus(ctx context.Context, params *ListCarrierStatu
 
 // DisconnectCarrier Unlink a carrier
 //
-// unlinkCarrier by ShipEngine's path: the connection is gone at once and a 404 from then on, its credentials are deleted for good
-// after 7 days, and its history stays for 90.
+// unlinkCarrier at ShipEngine's path: the connection is a 404 from now on, its credentials are deleted for good after 7 days,
+// and its history stays for 90.
 //
 // Corresponds with DELETE /v1/carriers/{carrier_id} (the `DisconnectCarrier` operationId).
 func (c *Client) DisconnectCarrier(ctx context.Context, carrierId CarrierID, params *DisconnectCarrierParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4867,7 +4854,7 @@ func (c *Client) DisconnectCarrier(ctx context.Context, carrierId CarrierID, par
 
 // GetCarrier Read a linked carrier
 //
-// One linked charge account, as in listCarriers. For the carrier's own words about it see getCarrierAccount. The `ETag` is good for
+// One linked charge account, as in listCarriers. For the carrier's own data see getCarrierAccount. Use the `ETag` in
 // `If-Match` of updateCarrier, unlinkCarrier and disconnectCarrier.
 //
 // Corresponds with GET /v1/carriers/{carrier_id} (the `GetCarrier` operationId).
@@ -4885,16 +4872,15 @@ func (c *Client) GetCarrier(ctx context.Context, carrierId CarrierID, params *Ge
 
 // GetCarrierAccount Read a linked charge account
 //
-// The charge account as the carrier described it, and a summary of what matters: is the contract valid, until when, is the
-// credit blocked, which products may be used.
+// The charge account as the carrier describes it, and a summary: whether the contract is valid and until when, whether the
+// credit is blocked, which products may be used.
 //
-// The answer comes from the latest stored copy when that is at most `max_age` seconds old. An older one, or `refresh=true`,
-// makes the service ask the carrier now. However the carrier then fails, the latest good copy is answered with status
-// 200, `stale: true`, the reason, and a `diagnosis` if the carrier said something. Only a connection that never had a good
-// answer gives the carrier's failure as an error.
+// The answer is the latest stored copy if that is at most `max_age` seconds old. For an older one, or with `refresh=true`, the
+// service asks the carrier now. If the carrier then fails, the answer is the latest good copy with status 200, `stale: true`,
+// the reason, and a `diagnosis` if the carrier answered. Only a connection that never had a good answer gets the carrier's
+// failure as an error.
 //
-// Send the `ETag` of an earlier answer in `If-None-Match`: the answer is 304 while nothing but its times and `source`
-// would differ.
+// Send the `ETag` of an earlier answer in `If-None-Match`: the answer is a 304 while only its times and `source` would differ.
 //
 // Corresponds with GET /v1/carriers/{carrier_id}/account (the `GetCarrierAccount` operationId).
 func (c *Client) GetCarrierAccount(ctx context.Context, carrierId CarrierID, params *GetCarrierAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4911,12 +4897,12 @@ func (c *Client) GetCarrierAccount(ctx context.Context, carrierId CarrierID, par
 
 // GetCarrierHistory Read the checks of a connection
 //
-// Every check of the connection in the last 90 days, the newest first, a page at a time: what made it happen, what the carrier
-// answered, how long it took, the status after it, and what of the contract differs from the good check before.
+// Every check of the connection in the last 90 days, newest first, one page at a time: its trigger, the carrier's answer, how
+// long it took, the status after it, and what changed in the contract since the previous good check.
 //
-// The history of a connection that was unlinked stays readable, to its account alone, for 90 days after that.
+// The history of an unlinked connection stays readable, to its account alone, for 90 days.
 //
-// To walk through all checks follow `links.next.href` until `next` is `{}`.
+// To walk through all checks, follow `links.next.href` until `next` is `{}`.
 //
 // Corresponds with GET /v1/carriers/{carrier_id}/history (the `GetCarrierHistory` operationId).
 func (c *Client) GetCarrierHistory(ctx context.Context, carrierId CarrierID, params *GetCarrierHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4933,9 +4919,9 @@ func (c *Client) GetCarrierHistory(ctx context.Context, carrierId CarrierID, par
 
 // RefreshCarrier Check a connection soon
 //
-// Puts the connection at the head of the schedule, whatever its `refresh_policy` and its `status`: it is checked within a minute or
-// two, and the check stands in the history with the trigger `manual`. While the carrier's breaker is open it waits for that. To have
-// the answer now, use verifyCarrier. A body is ignored.
+// Puts the connection first in the schedule, whatever its `refresh_policy` and `status`: it is checked within a minute or two,
+// and the history has the check with the trigger `manual`. While the carrier's breaker is open, the check waits. To get the
+// result now, use verifyCarrier. A body is ignored.
 //
 // Corresponds with POST /v1/carriers/{carrier_id}/refresh (the `RefreshCarrier` operationId).
 func (c *Client) RefreshCarrier(ctx context.Context, carrierId CarrierID, params *RefreshCarrierParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4950,11 +4936,11 @@ func (c *Client) RefreshCarrier(ctx context.Context, carrierId CarrierID, params
 	return c.Client.Do(req)
 }
 
-// ListSupportedCarriers What can be linked, and how
+// ListSupportedCarriers List the carriers that can be linked
 //
-// The carriers that linkCarrier knows, and the fields that it asks the merchant for: enough to draw a form. Show the fields in this
-// order, `label` beside and `help` below each; draw the input that `type` says; treat what is `secret` as a credential; check `pattern` and the lengths before you
-// send; and put the values into the body of linkCarrier under their `name`s.
+// The carriers that linkCarrier knows, and the fields that it needs from the merchant: enough to build a form. Show the fields
+// in this order, each with its `label` and `help`, as an input of its `type`; treat a `secret` field as a credential; check
+// `pattern` and the lengths before you send; and send the values to linkCarrier under their `name`s.
 //
 // Corresponds with GET /v1/connections/carriers (the `ListSupportedCarriers` operationId).
 func (c *Client) ListSupportedCarriers(ctx context.Context, params *ListSupportedCarriersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4971,22 +4957,22 @@ func (c *Client) ListSupportedCarriers(ctx context.Context, params *ListSupporte
 
 // LinkCarrierWithBody Link a charge account
 //
-// Links the merchant's own Australia Post or StarTrack charge account, with the API key and secret that the merchant got
-// from the Australia Post developer centre.
+// Links the merchant's own Australia Post or StarTrack charge account, with the API key and secret that the merchant got from
+// the Australia Post developer centre.
 //
-// The link is verified before it is kept. First what can not work is found without a call: an account number with lost
-// zeros, a StarTrack number given as Australia Post, key and secret swapped, characters that a PDF added. Then the
-// carrier is asked for the charge account with these credentials, and the number that it answers has to be the one that
-// was given. A refusal stores nothing and explains itself in `diagnosis`; it is a 400, never a 401.
+// The service verifies the link before it keeps it. Pre-flight checks find mistakes without a call: an account number with
+// lost zeros, a StarTrack number given as Australia Post, key and secret swapped, characters that a PDF added. Then the
+// service asks the carrier for the charge account with these credentials; the number in the carrier's answer must be the given
+// one. A refusal stores nothing, and its `diagnosis` explains it; it is a 400, never a 401.
 //
-// When the carrier can not be asked (502, 503, 504) nothing is stored either; try again later. With `"verify": "later"` the
-// connection is kept in that case: the answer is 202 with the status `pending_verification`. The carrier is asked all the same: if it
-// accepts the credentials the answer is 200, and if it refuses them it is the usual 400.
+// If the carrier cannot be asked (502, 503, 504), nothing is stored either; try again later. With `"verify": "later"` the
+// connection is kept in that case: the answer is 202 with the status `pending_verification`. The carrier is still asked first:
+// if it accepts the credentials, the answer is 200, and if it refuses them, it is the usual 400.
 //
-// One merchant account can link a charge account once. To link it twice on purpose, send
-// `allow_duplicate_account_number: true`.
+// One merchant account can link a charge account once. To link it twice on purpose, send `allow_duplicate_account_number:
+// true`.
 //
-// Blanks and hyphens in `account_number` and blanks around key and secret are taken out.
+// Blanks and hyphens in `account_number` and blanks around key and secret are removed.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5005,22 +4991,22 @@ func (c *Client) LinkCarrierWithBody(ctx context.Context, carrierName LinkCarrie
 
 // LinkCarrier Link a charge account
 //
-// Links the merchant's own Australia Post or StarTrack charge account, with the API key and secret that the merchant got
-// from the Australia Post developer centre.
+// Links the merchant's own Australia Post or StarTrack charge account, with the API key and secret that the merchant got from
+// the Australia Post developer centre.
 //
-// The link is verified before it is kept. First what can not work is found without a call: an account number with lost
-// zeros, a StarTrack number given as Australia Post, key and secret swapped, characters that a PDF added. Then the
-// carrier is asked for the charge account with these credentials, and the number that it answers has to be the one that
-// was given. A refusal stores nothing and explains itself in `diagnosis`; it is a 400, never a 401.
+// The service verifies the link before it keeps it. Pre-flight checks find mistakes without a call: an account number with
+// lost zeros, a StarTrack number given as Australia Post, key and secret swapped, characters that a PDF added. Then the
+// service asks the carrier for the charge account with these credentials; the number in the carrier's answer must be the given
+// one. A refusal stores nothing, and its `diagnosis` explains it; it is a 400, never a 401.
 //
-// When the carrier can not be asked (502, 503, 504) nothing is stored either; try again later. With `"verify": "later"` the
-// connection is kept in that case: the answer is 202 with the status `pending_verification`. The carrier is asked all the same: if it
-// accepts the credentials the answer is 200, and if it refuses them it is the usual 400.
+// If the carrier cannot be asked (502, 503, 504), nothing is stored either; try again later. With `"verify": "later"` the
+// connection is kept in that case: the answer is 202 with the status `pending_verification`. The carrier is still asked first:
+// if it accepts the credentials, the answer is 200, and if it refuses them, it is the usual 400.
 //
-// One merchant account can link a charge account once. To link it twice on purpose, send
-// `allow_duplicate_account_number: true`.
+// One merchant account can link a charge account once. To link it twice on purpose, send `allow_duplicate_account_number:
+// true`.
 //
-// Blanks and hyphens in `account_number` and blanks around key and secret are taken out.
+// Blanks and hyphens in `account_number` and blanks around key and secret are removed.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5037,19 +5023,19 @@ func (c *Client) LinkCarrier(ctx context.Context, carrierName LinkCarrierParamsC
 	return c.Client.Do(req)
 }
 
-// ValidateCarrierWithBody Try a charge account out
+// ValidateCarrierWithBody Validate a charge account
 //
-// A link without the link: the same checks as linkCarrier, the carrier's own included, and nothing is stored. Show the merchant
-// `account_preview`, which is reduced to what answers "is this you?", before you link; or `checks` and `diagnosis`, field by field,
-// while the form is filled in.
+// A dry run of linkCarrier: it makes the same checks, including the carrier's own, and stores nothing. Show the merchant
+// `account_preview`, which has just enough to recognise the account, before you link; or show `checks` and `diagnosis` next to
+// the fields while the form is filled in.
 //
-// It takes the body of linkCarrier, so that a form can send the same one to both; only `nickname` may be missing.
+// It takes the body of linkCarrier, so that a form can send the same body to both; only `nickname` may be missing.
 //
-// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the account
-// has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
-// account.
+// The findings are the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the
+// account has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only if all earlier
+// checks have passed. If it cannot be asked, the answer is 502, 503 or 504, and says nothing about the charge account.
 //
-// `Idempotency-Key` is ignored: there is nothing to do twice.
+// `Idempotency-Key` is ignored, because nothing is stored.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5066,19 +5052,19 @@ func (c *Client) ValidateCarrierWithBody(ctx context.Context, carrierName Valida
 	return c.Client.Do(req)
 }
 
-// ValidateCarrier Try a charge account out
+// ValidateCarrier Validate a charge account
 //
-// A link without the link: the same checks as linkCarrier, the carrier's own included, and nothing is stored. Show the merchant
-// `account_preview`, which is reduced to what answers "is this you?", before you link; or `checks` and `diagnosis`, field by field,
-// while the form is filled in.
+// A dry run of linkCarrier: it makes the same checks, including the carrier's own, and stores nothing. Show the merchant
+// `account_preview`, which has just enough to recognise the account, before you link; or show `checks` and `diagnosis` next to
+// the fields while the form is filled in.
 //
-// It takes the body of linkCarrier, so that a form can send the same one to both; only `nickname` may be missing.
+// It takes the body of linkCarrier, so that a form can send the same body to both; only `nickname` may be missing.
 //
-// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the account
-// has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
-// account.
+// The findings are the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the
+// account has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only if all earlier
+// checks have passed. If it cannot be asked, the answer is 502, 503 or 504, and says nothing about the charge account.
 //
-// `Idempotency-Key` is ignored: there is nothing to do twice.
+// `Idempotency-Key` is ignored, because nothing is stored.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5097,11 +5083,11 @@ func (c *Client) ValidateCarrier(ctx context.Context, carrierName ValidateCarrie
 
 // UnlinkCarrier Unlink a charge account
 //
-// Takes a link away. The connection is gone from every list at once and is a 404 from then on, this call included; its charge account
-// can be linked anew. The stored credentials are deleted for good after 7 days, and nobody can use them in between. What stays is
-// getCarrierHistory, for 90 days.
+// Removes a link. The connection disappears from every list at once and is a 404 from then on, for this call too; its charge
+// account can be linked again. The stored credentials are deleted for good after 7 days, and nobody can use them in between.
+// getCarrierHistory stays available for 90 days.
 //
-// disconnectCarrier is the same without the carrier's name.
+// disconnectCarrier does the same without the carrier's name.
 //
 // Corresponds with DELETE /v1/connections/carriers/{carrier_name}/{carrier_id} (the `UnlinkCarrier` operationId).
 func (c *Client) UnlinkCarrier(ctx context.Context, carrierName UnlinkCarrierParamsCarrierName, carrierId CarrierID, params *UnlinkCarrierParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5118,17 +5104,18 @@ func (c *Client) UnlinkCarrier(ctx context.Context, carrierName UnlinkCarrierPar
 
 // UpdateCarrierWithBody Change a connection
 //
-// Changes the members that are given and leaves the others as they are; `metadata` is replaced as a whole. The `carrier_id` never
+// Changes the given members and leaves the others as they are; `metadata` is replaced as a whole. The `carrier_id` never
 // changes.
 //
-// New credentials, `api_key` and `api_secret` together, and a new `account_number`, alone or with them, are verified with the carrier
-// **before** they take the place of the old ones. A refusal or an outage is the answer that linkCarrier gives, and leaves the
-// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it. Credentials
-// and number that the connection has already are verified too: the check is recorded, and what rollbackCarrier brings back stays.
+// New credentials (`api_key` and `api_secret` together) and a new `account_number`, alone or with them, are verified with the
+// carrier **before** they replace the old ones. After a refusal or an outage the answer is that of linkCarrier, and the
+// connection is as it was: a change never breaks a working link. For a number alone the carrier is asked with the stored
+// credentials. The same credentials and number as before are verified too: the check is recorded, and rollbackCarrier still
+// brings back the same credentials as before.
 //
-// What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
-// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
-// credentials, leaves it as it is, `modified_at` and `ETag` too.
+// Replaced credentials and numbers are kept for 30 days, until `credentials.previous_available_until`; rollbackCarrier brings
+// them back. A change of `refresh_policy` sets a new `next_refresh_at`. A body without credentials that changes nothing leaves
+// the connection as it is, including `modified_at` and `ETag`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5147,17 +5134,18 @@ func (c *Client) UpdateCarrierWithBody(ctx context.Context, carrierName UpdateCa
 
 // UpdateCarrier Change a connection
 //
-// Changes the members that are given and leaves the others as they are; `metadata` is replaced as a whole. The `carrier_id` never
+// Changes the given members and leaves the others as they are; `metadata` is replaced as a whole. The `carrier_id` never
 // changes.
 //
-// New credentials, `api_key` and `api_secret` together, and a new `account_number`, alone or with them, are verified with the carrier
-// **before** they take the place of the old ones. A refusal or an outage is the answer that linkCarrier gives, and leaves the
-// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it. Credentials
-// and number that the connection has already are verified too: the check is recorded, and what rollbackCarrier brings back stays.
+// New credentials (`api_key` and `api_secret` together) and a new `account_number`, alone or with them, are verified with the
+// carrier **before** they replace the old ones. After a refusal or an outage the answer is that of linkCarrier, and the
+// connection is as it was: a change never breaks a working link. For a number alone the carrier is asked with the stored
+// credentials. The same credentials and number as before are verified too: the check is recorded, and rollbackCarrier still
+// brings back the same credentials as before.
 //
-// What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
-// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
-// credentials, leaves it as it is, `modified_at` and `ETag` too.
+// Replaced credentials and numbers are kept for 30 days, until `credentials.previous_available_until`; rollbackCarrier brings
+// them back. A change of `refresh_policy` sets a new `next_refresh_at`. A body without credentials that changes nothing leaves
+// the connection as it is, including `modified_at` and `ETag`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5176,9 +5164,9 @@ func (c *Client) UpdateCarrier(ctx context.Context, carrierName UpdateCarrierPar
 
 // RollbackCarrier Go back to the previous credentials
 //
-// Brings back what the latest updateCarrier replaced: API key and secret, and the account number that went with them. They are
-// verified with the carrier first; a refusal or an outage leaves the connection as it is. What was in use until now becomes the
-// previous one, so a second rollback takes the first one back. A body is ignored.
+// Brings back what the latest updateCarrier replaced: API key and secret, and their account number. They are verified with the
+// carrier first; after a refusal or an outage the connection is as it was. The credentials that were in use become the
+// previous ones, so a second rollback undoes the first. A body is ignored.
 //
 // Corresponds with POST /v1/connections/carriers/{carrier_name}/{carrier_id}/rollback (the `RollbackCarrier` operationId).
 func (c *Client) RollbackCarrier(ctx context.Context, carrierName RollbackCarrierParamsCarrierName, carrierId CarrierID, params *RollbackCarrierParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5195,14 +5183,14 @@ func (c *Client) RollbackCarrier(ctx context.Context, carrierName RollbackCarrie
 
 // VerifyCarrier Check a connection now
 //
-// Asks the carrier about the connection now, as a check of the schedule would, and records what it says: in `last_check`, in the
-// history, and in the `status` where that follows. At most one call in 30 seconds for each connection.
+// Asks the carrier about the connection now, as a check of the schedule does, and records the result in `last_check`, in the
+// history and, where it follows, in the `status`. At most one call in 30 seconds for each connection.
 //
-// A refusal is the check's result and so a 200, with `check.outcome` and a `diagnosis`: look at `check.outcome`, not at the HTTP
-// status, to learn whether the link works. One refusal does not yet change the status of a link that worked: that takes two, ten
-// minutes or more apart, and that the carrier has answered somebody else well in between, as carriers now and then refuse good
-// keys. An outage says nothing about the link: then the answer is 502,
-// 503 or 504, and it stands in the history all the same.
+// A refusal is the result of the check and so a 200, with `check.outcome` and a `diagnosis`: look at `check.outcome`, not at
+// the HTTP status, to learn whether the link works. A single refusal does not change the status of a link that worked, because
+// carriers sometimes refuse good keys. That takes two refusals, ten minutes or more apart, and a good answer of the carrier to
+// another account in between. An outage says nothing about the link: then the answer is 502, 503 or 504, and the history
+// records it too.
 //
 // A body is ignored.
 //
@@ -5221,7 +5209,7 @@ func (c *Client) VerifyCarrier(ctx context.Context, carrierName VerifyCarrierPar
 
 // GetOpenAPI This document
 //
-// The contract that you are reading, as JSON. It needs no key.
+// This contract, as JSON. No key is needed.
 //
 // Corresponds with GET /v1/openapi.json (the `GetOpenAPI` operationId).
 func (c *Client) GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5236,9 +5224,9 @@ func (c *Client) GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) 
 	return c.Client.Do(req)
 }
 
-// HeadOpenAPI Is this document there? No body
+// HeadOpenAPI Does this document exist? No body
 //
-// What the GET answers, without the body; uptime monitors ask so.
+// The answer of the GET without the body, for uptime monitors.
 //
 // Corresponds with HEAD /v1/openapi.json (the `HeadOpenAPI` operationId).
 func (c *Client) HeadOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5255,14 +5243,14 @@ func (c *Client) HeadOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn)
 
 // ListAccounts List accounts
 //
-// Your accounts, a page at a time, the newest first unless `sort_dir` says otherwise. Disabled and deleted accounts are in the
-// list too, with `active: false`; a deleted one leaves it when it is purged.
+// Your accounts, one page at a time, newest first unless `sort_dir` says otherwise. Disabled and deleted accounts are in the
+// list too, with `active: false`; a deleted account leaves the list when it is purged.
 //
-// All filters that are given have to hold. `external_account_id` finds at most one account, and is the way to look for an id that
-// is hard to put into a path.
+// All given filters apply together. `external_account_id` finds at most one account; use it for an id that is hard to put into
+// a path.
 //
-// To walk through all accounts follow `links.next.href` until `next` is `{}`. It carries a `cursor`: each page then costs the same,
-// however far it is, and an account that is created meanwhile neither repeats nor hides another one.
+// To walk through all accounts, follow `links.next.href` until `next` is `{}`. Because of its `cursor` each page costs the
+// same, and an account that is created meanwhile neither repeats nor hides another one.
 //
 // Corresponds with GET /v1/partners/accounts (the `ListAccounts` operationId).
 func (c *Client) ListAccounts(ctx context.Context, params *ListAccountsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5279,19 +5267,19 @@ func (c *Client) ListAccounts(ctx context.Context, params *ListAccountsParams, r
 
 // CreateAccountWithBody Create an account
 //
-// Creates an account for one of your merchants, with its first API key. Every field is optional: `{}` makes an account too.
+// Creates an account for one of your merchants, with its first API key. Every field is optional: `{}` creates an account too.
 //
-// **The key is in this answer and nowhere else.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
+// **Only this answer shows the key.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
 //
-// Give your own id as `external_account_id` and the account can be found by it; it is unique among your accounts. An
-// `email` is unique within the environment (production or sandbox), whatever its letter case and spelling.
+// Give your own id as `external_account_id` to find the account by it; it is unique among your accounts. An `email` is unique
+// within the environment (production or sandbox), whatever its letter case and spelling.
 //
-// To create an account only if there is none yet, send `Prefer: return=existing`: when one of your accounts has this
-// `external_account_id` (or else this `email`), it is answered as it is, unchanged, with `api_key: null` and
+// To create an account only if there is none yet, send `Prefer: return=existing`. If one of your accounts has this
+// `external_account_id` (or else this `email`), the answer is that account, unchanged, with `api_key: null` and
 // `Preference-Applied: return=existing`.
 //
-// As in the ShipEngine API, `first_name`, `last_name`, `company_name` and `email` are accepted and kept, and are null in
-// the answer of this route.
+// As in the ShipEngine API, `first_name`, `last_name`, `company_name` and `email` are accepted and stored, and are null in the
+// answer of this route.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5310,19 +5298,19 @@ func (c *Client) CreateAccountWithBody(ctx context.Context, params *CreateAccoun
 
 // CreateAccount Create an account
 //
-// Creates an account for one of your merchants, with its first API key. Every field is optional: `{}` makes an account too.
+// Creates an account for one of your merchants, with its first API key. Every field is optional: `{}` creates an account too.
 //
-// **The key is in this answer and nowhere else.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
+// **Only this answer shows the key.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
 //
-// Give your own id as `external_account_id` and the account can be found by it; it is unique among your accounts. An
-// `email` is unique within the environment (production or sandbox), whatever its letter case and spelling.
+// Give your own id as `external_account_id` to find the account by it; it is unique among your accounts. An `email` is unique
+// within the environment (production or sandbox), whatever its letter case and spelling.
 //
-// To create an account only if there is none yet, send `Prefer: return=existing`: when one of your accounts has this
-// `external_account_id` (or else this `email`), it is answered as it is, unchanged, with `api_key: null` and
+// To create an account only if there is none yet, send `Prefer: return=existing`. If one of your accounts has this
+// `external_account_id` (or else this `email`), the answer is that account, unchanged, with `api_key: null` and
 // `Preference-Applied: return=existing`.
 //
-// As in the ShipEngine API, `first_name`, `last_name`, `company_name` and `email` are accepted and kept, and are null in
-// the answer of this route.
+// As in the ShipEngine API, `first_name`, `last_name`, `company_name` and `email` are accepted and stored, and are null in the
+// answer of this route.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5341,12 +5329,11 @@ func (c *Client) CreateAccount(ctx context.Context, params *CreateAccountParams,
 
 // GetAccountByExternalID Read an account by your own id
 //
-// The account that you gave this `external_account_id`, to the letter. It is getAccount by another name: the answer and its `ETag`
-// are the same.
+// The account with exactly this `external_account_id`. The answer and its `ETag` are those of getAccount.
 //
-// The id is one segment of the path: encode it once, as `encodeURIComponent` does (`/` is `%2F`, `%` is `%25`, a blank is `%20`,
-// and other characters are their UTF-8 bytes). Where something between you and the service decodes paths, and for the ids `.` and
-// `..`, which HTTP clients take for steps of the path, use listAccounts with `external_account_id` instead.
+// The id is one segment of the path: encode it once, as `encodeURIComponent` does (`/` is `%2F`, `%` is `%25`, a blank is
+// `%20`, and other characters are their UTF-8 bytes). If something between you and the service decodes paths, and for the ids
+// `.` and `..`, which HTTP clients interpret, use listAccounts with `external_account_id` instead.
 //
 // Corresponds with GET /v1/partners/accounts/external_account_id/{external_account_id} (the `GetAccountByExternalID` operationId).
 func (c *Client) GetAccountByExternalID(ctx context.Context, externalAccountId ExternalAccountIDInPath, params *GetAccountByExternalIDParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5363,11 +5350,11 @@ func (c *Client) GetAccountByExternalID(ctx context.Context, externalAccountId E
 
 // DeleteAccount Delete an account
 //
-// Deletes an account, with a time to think it over. At once its keys answer 401 and its carriers are not checked any more; reads
-// show `active: false` and `purge_at`. Until `purge_at` restoreAccount takes it back, carriers and keys included. After that the
-// account is gone, and only then its email and external id are free for another one.
+// Deletes an account. At once its keys answer 401 and its carriers are no longer checked; reads show `active: false` and
+// `purge_at`. Until `purge_at`, restoreAccount brings it back, including carriers and keys. After that the account is gone;
+// only then are its email and external id free for another one.
 //
-// Deleting an account that is deleted is a 204 as well and changes nothing: the first `purge_at` stays.
+// Deleting a deleted account is a 204 too and changes nothing: the first `purge_at` stays.
 //
 // Corresponds with DELETE /v1/partners/accounts/{account_id} (the `DeleteAccount` operationId).
 func (c *Client) DeleteAccount(ctx context.Context, accountId AccountIDInPath, params *DeleteAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5384,8 +5371,8 @@ func (c *Client) DeleteAccount(ctx context.Context, accountId AccountIDInPath, p
 
 // GetAccount Read an account
 //
-// One of your accounts with everything that is kept of it, names and email included; they are null in the answer of createAccount
-// only. A deleted account can be read until its purge.
+// One of your accounts with all of its data, including names and email, which are null only in the answer of createAccount. A
+// deleted account can be read until its purge.
 //
 // Corresponds with GET /v1/partners/accounts/{account_id} (the `GetAccount` operationId).
 func (c *Client) GetAccount(ctx context.Context, accountId AccountIDInPath, params *GetAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5402,17 +5389,17 @@ func (c *Client) GetAccount(ctx context.Context, accountId AccountIDInPath, para
 
 // UpdateAccountWithBody Change an account
 //
-// Changes the members that the body has and leaves the others as they are. `null` leaves a member as it is, too: what was given
-// once can be replaced, but not taken back. `metadata` is replaced as a whole; `{}` empties it.
+// Changes the members that the body has and leaves the others as they are. `null` leaves a member as it is, too: a value can
+// be replaced, but not removed. `metadata` is replaced as a whole; `{}` empties it.
 //
-// Members that the service decides, such as `account_id`, `active` or `created_at`, and `password` are not members of this request:
-// each of them is a 400, whatever its value.
+// Members that the service decides, such as `account_id`, `active` or `created_at`, and `password` are not members of this
+// request: each of them is a 400, whatever its value.
 //
-// Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
-// the slower one gets a 412. Without it, of two changes at the very same moment the slower one is made of what the faster one
-// left.
+// Two clients that change what they read a while ago can overwrite each other's changes. To prevent this, send the `ETag` that
+// you read in `If-Match`: the later change gets a 412. Without it, of two changes at the same moment the later one is applied
+// to the result of the earlier one.
 //
-// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
+// A body that changes nothing leaves the account as it is, including `modified_at` and `ETag`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5431,17 +5418,17 @@ func (c *Client) UpdateAccountWithBody(ctx context.Context, accountId AccountIDI
 
 // UpdateAccount Change an account
 //
-// Changes the members that the body has and leaves the others as they are. `null` leaves a member as it is, too: what was given
-// once can be replaced, but not taken back. `metadata` is replaced as a whole; `{}` empties it.
+// Changes the members that the body has and leaves the others as they are. `null` leaves a member as it is, too: a value can
+// be replaced, but not removed. `metadata` is replaced as a whole; `{}` empties it.
 //
-// Members that the service decides, such as `account_id`, `active` or `created_at`, and `password` are not members of this request:
-// each of them is a 400, whatever its value.
+// Members that the service decides, such as `account_id`, `active` or `created_at`, and `password` are not members of this
+// request: each of them is a 400, whatever its value.
 //
-// Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
-// the slower one gets a 412. Without it, of two changes at the very same moment the slower one is made of what the faster one
-// left.
+// Two clients that change what they read a while ago can overwrite each other's changes. To prevent this, send the `ETag` that
+// you read in `If-Match`: the later change gets a 412. Without it, of two changes at the same moment the later one is applied
+// to the result of the earlier one.
 //
-// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
+// A body that changes nothing leaves the account as it is, including `modified_at` and `ETag`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5460,11 +5447,11 @@ func (c *Client) UpdateAccount(ctx context.Context, accountId AccountIDInPath, p
 
 // ListAPIKeys List an account's API keys
 //
-// The keys of an account, the oldest first, in one page. None of them shows the key itself: tell them apart by `description`,
+// The keys of an account, oldest first, in one page. None of them shows the key itself: distinguish them by `description`,
 // `key_prefix` and `last_four`.
 //
-// A key that was deleted is gone. One that has expired is refused everywhere, but stays in the list, with its `expires_at`, until you
-// delete it or the account is full and a new key takes its place.
+// A deleted key is gone. An expired key is refused everywhere, but stays in the list, with its `expires_at`, until you delete
+// it, or until the account is full and a new key replaces it.
 //
 // Corresponds with GET /v1/partners/accounts/{account_id}/api_keys (the `ListAPIKeys` operationId).
 func (c *Client) ListAPIKeys(ctx context.Context, accountId AccountIDInPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5481,10 +5468,10 @@ func (c *Client) ListAPIKeys(ctx context.Context, accountId AccountIDInPath, req
 
 // CreateAPIKeyWithBody Create an API key
 //
-// Makes one more merchant key for an account. **The key is in this answer and nowhere else**: store `encrypted_api_key`.
+// Creates another merchant key for an account. **Only this answer shows the key**: store `encrypted_api_key`.
 //
-// Give each system of the merchant a key of its own, with the scopes that it needs (see *Scopes* above), and an `expires_at` where
-// its use has an end. An account has at most 50 keys that have not expired.
+// Give each system of the merchant its own key, with the scopes that it needs (see *Scopes* above), and an `expires_at` if it
+// is temporary. An account has at most 50 keys that have not expired.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5503,10 +5490,10 @@ func (c *Client) CreateAPIKeyWithBody(ctx context.Context, accountId AccountIDIn
 
 // CreateAPIKey Create an API key
 //
-// Makes one more merchant key for an account. **The key is in this answer and nowhere else**: store `encrypted_api_key`.
+// Creates another merchant key for an account. **Only this answer shows the key**: store `encrypted_api_key`.
 //
-// Give each system of the merchant a key of its own, with the scopes that it needs (see *Scopes* above), and an `expires_at` where
-// its use has an end. An account has at most 50 keys that have not expired.
+// Give each system of the merchant its own key, with the scopes that it needs (see *Scopes* above), and an `expires_at` if it
+// is temporary. An account has at most 50 keys that have not expired.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5525,10 +5512,11 @@ func (c *Client) CreateAPIKey(ctx context.Context, accountId AccountIDInPath, pa
 
 // DeleteAPIKey Delete an API key
 //
-// Ends a key of the account: it is refused at the very next call, and is gone from the list. An account may be left without a key; your
-// partner key still acts for it.
+// Deletes a key of the account: it is refused from the next call on, and is gone from the list. An account may have no key;
+// your partner key still acts for it.
 //
-// The key that makes this call can not be deleted by it: a partner key belongs to no account, and so is a 404 under each of them.
+// A key cannot delete itself: only a partner key makes this call, and it belongs to no account, so it is a 404 under each of
+// them.
 //
 // Corresponds with DELETE /v1/partners/accounts/{account_id}/api_keys/{api_key_id} (the `DeleteAPIKey` operationId).
 func (c *Client) DeleteAPIKey(ctx context.Context, accountId AccountIDInPath, apiKeyId APIKeyIDInPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5545,12 +5533,12 @@ func (c *Client) DeleteAPIKey(ctx context.Context, accountId AccountIDInPath, ap
 
 // RotateAPIKeyWithBody Replace an API key
 //
-// Makes a new key in place of an old one, with the same description, scopes and end. The old key works on for
-// `grace_period_seconds`, a day unless you say otherwise, so that no call fails while you bring the new one to where it is used.
-// With `0` it is refused at the very next call. It never outlives its own `expires_at`, and one that has expired can not be rotated.
+// Creates a new key to replace an old one, with the same description, scopes and expiry. The old key still works for
+// `grace_period_seconds`, a day by default, so that no call fails while you distribute the new one. With `0` it is refused
+// from the next call on. It never outlives its own `expires_at`, and an expired key cannot be rotated.
 //
-// A key can be rotated once; the next time rotate the one that took its place. So when two rotate the same key at once, one of them
-// gets a 409, and nobody holds a key that nobody knows of.
+// A key can be rotated once; next time rotate its replacement. So if two clients rotate the same key at once, one of them gets
+// a 409, and every valid key is known to its client.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5569,12 +5557,12 @@ func (c *Client) RotateAPIKeyWithBody(ctx context.Context, accountId AccountIDIn
 
 // RotateAPIKey Replace an API key
 //
-// Makes a new key in place of an old one, with the same description, scopes and end. The old key works on for
-// `grace_period_seconds`, a day unless you say otherwise, so that no call fails while you bring the new one to where it is used.
-// With `0` it is refused at the very next call. It never outlives its own `expires_at`, and one that has expired can not be rotated.
+// Creates a new key to replace an old one, with the same description, scopes and expiry. The old key still works for
+// `grace_period_seconds`, a day by default, so that no call fails while you distribute the new one. With `0` it is refused
+// from the next call on. It never outlives its own `expires_at`, and an expired key cannot be rotated.
 //
-// A key can be rotated once; the next time rotate the one that took its place. So when two rotate the same key at once, one of them
-// gets a 409, and nobody holds a key that nobody knows of.
+// A key can be rotated once; next time rotate its replacement. So if two clients rotate the same key at once, one of them gets
+// a 409, and every valid key is known to its client.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5593,9 +5581,9 @@ func (c *Client) RotateAPIKey(ctx context.Context, accountId AccountIDInPath, ap
 
 // DisableAccount Disable an account
 //
-// Closes an account for the time being. Its keys are refused at the very next call (403 `subscription_inactive`), and so is your
-// own key with `On-Behalf-Of`; its carriers stay linked and are not checked. Partner routes show it with `active: false`. An account
-// that is disabled already stays so, with 204. A body is ignored.
+// Disables an account. Its keys are refused from the next call on (403 `subscription_inactive`), and so is your own key with
+// `On-Behalf-Of`; its carriers stay linked and are not checked. Partner routes show the account with `active: false`. For a
+// disabled account the answer is a 204 too. A body is ignored.
 //
 // Corresponds with PUT /v1/partners/accounts/{account_id}/disable (the `DisableAccount` operationId).
 func (c *Client) DisableAccount(ctx context.Context, accountId AccountIDInPath, params *DisableAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5612,8 +5600,8 @@ func (c *Client) DisableAccount(ctx context.Context, accountId AccountIDInPath, 
 
 // EnableAccount Enable an account
 //
-// Makes a disabled account active: its keys work again, and its carriers are checked again. An account that is active already stays
-// so, with 204. A body is ignored.
+// Makes a disabled account active: its keys work again, and its carriers are checked again. For an active account the answer
+// is a 204 too. A body is ignored.
 //
 // Corresponds with PUT /v1/partners/accounts/{account_id}/enable (the `EnableAccount` operationId).
 func (c *Client) EnableAccount(ctx context.Context, accountId AccountIDInPath, params *EnableAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5630,8 +5618,8 @@ func (c *Client) EnableAccount(ctx context.Context, accountId AccountIDInPath, p
 
 // RestoreAccount Restore a deleted account
 //
-// Takes the deletion of an account back, until its `purge_at`. The account is as it was before: active, or disabled if it was
-// disabled; keys and carriers that it had work again. After `purge_at` it is a 404. A body is ignored.
+// Undoes the deletion of an account, until its `purge_at`. The account is as before: active, or disabled if it was disabled;
+// its keys and carriers work again. After `purge_at` it is a 404. A body is ignored.
 //
 // Corresponds with PUT /v1/partners/accounts/{account_id}/restore (the `RestoreAccount` operationId).
 func (c *Client) RestoreAccount(ctx context.Context, accountId AccountIDInPath, params *RestoreAccountParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5648,7 +5636,7 @@ func (c *Client) RestoreAccount(ctx context.Context, accountId AccountIDInPath, 
 
 // ListCountries List countries
 //
-// What `origin_country_code` may be: the 249 countries and territories of ISO 3166-1, in the order of their codes.
+// The values of `origin_country_code`: the 249 countries and territories of ISO 3166-1, in the order of their codes.
 //
 // Corresponds with GET /v1/partners/countries (the `ListCountries` operationId).
 func (c *Client) ListCountries(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5665,22 +5653,22 @@ func (c *Client) ListCountries(ctx context.Context, reqEditors ...RequestEditorF
 
 // TrackShipments Track shipments
 //
-// Where shipments are, in ShipEngine's shape, asked of the carrier in the merchant's name with the linked credentials.
+// The state of shipments, in ShipEngine's shape. The carrier is asked with the merchant's linked credentials.
 //
-// With one `tracking_number` the answer is its tracking. With several, up to 10, it is `results`, one for each number in the order in
-// which they were asked, each with its tracking or the `error` of that number: then the status is 200 whatever the numbers came to.
+// For one `tracking_number` the answer is its tracking. For several, up to 10, it is `results`: one for each number, in the
+// order of the request, with its tracking or its `error`. Then the status is 200 whatever the results are.
 //
-// The carrier accepts 10 calls a minute for each API key, whichever connections share it. What was learned less than two minutes ago
-// is answered again (`source: cached`). When the carrier can not be asked, because it fails or the allowance is used up, older
-// tracking is answered with `stale: true`; only a number that nothing is known of is then an error. That the carrier does not know a
-// number is an answer, too: it is not asked again about it for two minutes.
+// The carrier accepts 10 calls a minute for each API key, whichever connections share it. A result that is less than two
+// minutes old is answered again (`source: cached`). If the carrier cannot be asked, because it fails or the allowance is used
+// up, the answer is an older result with `stale: true`, and an error only if there is none. If the carrier does not know a
+// number, that is a result too: it is not asked again about it for two minutes.
 //
-// A shipment may have several articles: `articles` has each, and the status of the whole is `DE` when all of them are delivered, `EX`
-// when one failed, `IT` with `DELIVERED_IN_PART` when some are delivered; else it is what the carrier says of the whole, or the status
-// of the least advanced article.
+// A shipment may have several articles: `articles` has each of them. The status of the whole is `DE` if all are delivered,
+// `EX` if one failed, `IT` with `DELIVERED_IN_PART` if some are delivered; otherwise it is the carrier's status of the whole,
+// or the status of the least advanced article.
 //
-// The carrier's words are mapped to `status_code`s: `UN` unknown, `AC` accepted, `IT` in transit, `DE` delivered, `EX` exception,
-// `AT` delivery attempted, `NY` not yet in the system, `SP` at a collection point.
+// The carrier's words are mapped to `status_code`s: `UN` unknown, `AC` accepted, `IT` in transit, `DE` delivered, `EX`
+// exception, `AT` delivery attempted, `NY` not yet in the system, `SP` at a collection point.
 //
 // Corresponds with GET /v1/tracking (the `TrackShipments` operationId).
 func (c *Client) TrackShipments(ctx context.Context, params *TrackShipmentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7789,7 +7777,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetHealthWithResponse Is the service up?
 	//
-	// Answers from the function itself. It makes no call to a database or to a carrier, and needs no key.
+	// The function itself answers, without a call to a database or to a carrier. No key is needed.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7798,7 +7786,7 @@ type ClientWithResponsesInterface interface {
 
 	// HeadHealthWithResponse Is the service up? No body
 	//
-	// What the GET answers, without the body; uptime monitors ask so.
+	// The answer of the GET without the body, for uptime monitors.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7807,12 +7795,12 @@ type ClientWithResponsesInterface interface {
 
 	// ListCarriersWithResponse List linked carriers
 	//
-	// The charge accounts that this account has linked and not unlinked, the oldest first, a page at a time, whatever their `status`. It
-	// has the shape of ShipEngine's answer to the same call, `request_id` and `errors` included; the paging and each carrier's own
-	// members stand behind ShipEngine's.
+	// The linked charge accounts of this account, oldest first, one page at a time, whatever their `status`. The answer has the
+	// shape of ShipEngine's answer to the same call, including `request_id` and `errors`; the paging and our own members of each
+	// carrier come after ShipEngine's.
 	//
-	// Nothing is asked of a carrier: what is shown was true at the latest good check. To walk through all carriers follow
-	// `links.next.href` until `next` is `{}`.
+	// No carrier is asked: the list shows the latest good check. To walk through all carriers, follow `links.next.href` until
+	// `next` is `{}`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7821,12 +7809,12 @@ type ClientWithResponsesInterface interface {
 
 	// ListCarrierStatusWithResponse Is a carrier down?
 	//
-	// How the carriers themselves are doing, seen from the checks of all connections of this service: it tells "Australia Post is down"
-	// from "this key is dead".
+	// The state of the carriers themselves, according to the checks of all connections of this service. It distinguishes
+	// "Australia Post is down" from "this key no longer works".
 	//
-	// While the scheduled checks of many accounts fail alike, the carrier's *breaker* is open: the schedule asks it no more but for one
-	// probe now and then, no connection is marked for what it answers, and one good scheduled check closes the breaker. Checks that
-	// callers ask for count in `checks` and `success_rate` only.
+	// While the scheduled checks of many accounts fail alike, the carrier's *breaker* is open: the schedule makes only one probe
+	// at intervals, and a refusal does not mark a connection. One good scheduled check closes the breaker. Checks that callers ask
+	// for count only in `checks` and `success_rate`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7835,8 +7823,8 @@ type ClientWithResponsesInterface interface {
 
 	// DisconnectCarrierWithResponse Unlink a carrier
 	//
-	// unlinkCarrier by ShipEngine's path: the connection is gone at once and a 404 from then on, its credentials are deleted for good
-	// after 7 days, and its history stays for 90.
+	// unlinkCarrier at ShipEngine's path: the connection is a 404 from now on, its credentials are deleted for good after 7 days,
+	// and its history stays for 90.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7845,7 +7833,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetCarrierWithResponse Read a linked carrier
 	//
-	// One linked charge account, as in listCarriers. For the carrier's own words about it see getCarrierAccount. The `ETag` is good for
+	// One linked charge account, as in listCarriers. For the carrier's own data see getCarrierAccount. Use the `ETag` in
 	// `If-Match` of updateCarrier, unlinkCarrier and disconnectCarrier.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7855,16 +7843,15 @@ type ClientWithResponsesInterface interface {
 
 	// GetCarrierAccountWithResponse Read a linked charge account
 	//
-	// The charge account as the carrier described it, and a summary of what matters: is the contract valid, until when, is the
-	// credit blocked, which products may be used.
+	// The charge account as the carrier describes it, and a summary: whether the contract is valid and until when, whether the
+	// credit is blocked, which products may be used.
 	//
-	// The answer comes from the latest stored copy when that is at most `max_age` seconds old. An older one, or `refresh=true`,
-	// makes the service ask the carrier now. However the carrier then fails, the latest good copy is answered with status
-	// 200, `stale: true`, the reason, and a `diagnosis` if the carrier said something. Only a connection that never had a good
-	// answer gives the carrier's failure as an error.
+	// The answer is the latest stored copy if that is at most `max_age` seconds old. For an older one, or with `refresh=true`, the
+	// service asks the carrier now. If the carrier then fails, the answer is the latest good copy with status 200, `stale: true`,
+	// the reason, and a `diagnosis` if the carrier answered. Only a connection that never had a good answer gets the carrier's
+	// failure as an error.
 	//
-	// Send the `ETag` of an earlier answer in `If-None-Match`: the answer is 304 while nothing but its times and `source`
-	// would differ.
+	// Send the `ETag` of an earlier answer in `If-None-Match`: the answer is a 304 while only its times and `source` would differ.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7873,12 +7860,12 @@ type ClientWithResponsesInterface interface {
 
 	// GetCarrierHistoryWithResponse Read the checks of a connection
 	//
-	// Every check of the connection in the last 90 days, the newest first, a page at a time: what made it happen, what the carrier
-	// answered, how long it took, the status after it, and what of the contract differs from the good check before.
+	// Every check of the connection in the last 90 days, newest first, one page at a time: its trigger, the carrier's answer, how
+	// long it took, the status after it, and what changed in the contract since the previous good check.
 	//
-	// The history of a connection that was unlinked stays readable, to its account alone, for 90 days after that.
+	// The history of an unlinked connection stays readable, to its account alone, for 90 days.
 	//
-	// To walk through all checks follow `links.next.href` until `next` is `{}`.
+	// To walk through all checks, follow `links.next.href` until `next` is `{}`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7887,20 +7874,20 @@ type ClientWithResponsesInterface interface {
 
 	// RefreshCarrierWithResponse Check a connection soon
 	//
-	// Puts the connection at the head of the schedule, whatever its `refresh_policy` and its `status`: it is checked within a minute or
-	// two, and the check stands in the history with the trigger `manual`. While the carrier's breaker is open it waits for that. To have
-	// the answer now, use verifyCarrier. A body is ignored.
+	// Puts the connection first in the schedule, whatever its `refresh_policy` and `status`: it is checked within a minute or two,
+	// and the history has the check with the trigger `manual`. While the carrier's breaker is open, the check waits. To get the
+	// result now, use verifyCarrier. A body is ignored.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/carriers/{carrier_id}/refresh (the `RefreshCarrier` operationId).
 	RefreshCarrierWithResponse(ctx context.Context, carrierId CarrierID, params *RefreshCarrierParams, reqEditors ...RequestEditorFn) (*RefreshCarrierResponse, error)
 
-	// ListSupportedCarriersWithResponse What can be linked, and how
+	// ListSupportedCarriersWithResponse List the carriers that can be linked
 	//
-	// The carriers that linkCarrier knows, and the fields that it asks the merchant for: enough to draw a form. Show the fields in this
-	// order, `label` beside and `help` below each; draw the input that `type` says; treat what is `secret` as a credential; check `pattern` and the lengths before you
-	// send; and put the values into the body of linkCarrier under their `name`s.
+	// The carriers that linkCarrier knows, and the fields that it needs from the merchant: enough to build a form. Show the fields
+	// in this order, each with its `label` and `help`, as an input of its `type`; treat a `secret` field as a credential; check
+	// `pattern` and the lengths before you send; and send the values to linkCarrier under their `name`s.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7909,22 +7896,22 @@ type ClientWithResponsesInterface interface {
 
 	// LinkCarrierWithBodyWithResponse Link a charge account
 	//
-	// Links the merchant's own Australia Post or StarTrack charge account, with the API key and secret that the merchant got
-	// from the Australia Post developer centre.
+	// Links the merchant's own Australia Post or StarTrack charge account, with the API key and secret that the merchant got from
+	// the Australia Post developer centre.
 	//
-	// The link is verified before it is kept. First what can not work is found without a call: an account number with lost
-	// zeros, a StarTrack number given as Australia Post, key and secret swapped, characters that a PDF added. Then the
-	// carrier is asked for the charge account with these credentials, and the number that it answers has to be the one that
-	// was given. A refusal stores nothing and explains itself in `diagnosis`; it is a 400, never a 401.
+	// The service verifies the link before it keeps it. Pre-flight checks find mistakes without a call: an account number with
+	// lost zeros, a StarTrack number given as Australia Post, key and secret swapped, characters that a PDF added. Then the
+	// service asks the carrier for the charge account with these credentials; the number in the carrier's answer must be the given
+	// one. A refusal stores nothing, and its `diagnosis` explains it; it is a 400, never a 401.
 	//
-	// When the carrier can not be asked (502, 503, 504) nothing is stored either; try again later. With `"verify": "later"` the
-	// connection is kept in that case: the answer is 202 with the status `pending_verification`. The carrier is asked all the same: if it
-	// accepts the credentials the answer is 200, and if it refuses them it is the usual 400.
+	// If the carrier cannot be asked (502, 503, 504), nothing is stored either; try again later. With `"verify": "later"` the
+	// connection is kept in that case: the answer is 202 with the status `pending_verification`. The carrier is still asked first:
+	// if it accepts the credentials, the answer is 200, and if it refuses them, it is the usual 400.
 	//
-	// One merchant account can link a charge account once. To link it twice on purpose, send
-	// `allow_duplicate_account_number: true`.
+	// One merchant account can link a charge account once. To link it twice on purpose, send `allow_duplicate_account_number:
+	// true`.
 	//
-	// Blanks and hyphens in `account_number` and blanks around key and secret are taken out.
+	// Blanks and hyphens in `account_number` and blanks around key and secret are removed.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7933,60 +7920,60 @@ type ClientWithResponsesInterface interface {
 
 	// LinkCarrierWithResponse Link a charge account
 	//
-	// Links the merchant's own Australia Post or StarTrack charge account, with the API key and secret that the merchant got
-	// from the Australia Post developer centre.
+	// Links the merchant's own Australia Post or StarTrack charge account, with the API key and secret that the merchant got from
+	// the Australia Post developer centre.
 	//
-	// The link is verified before it is kept. First what can not work is found without a call: an account number with lost
-	// zeros, a StarTrack number given as Australia Post, key and secret swapped, characters that a PDF added. Then the
-	// carrier is asked for the charge account with these credentials, and the number that it answers has to be the one that
-	// was given. A refusal stores nothing and explains itself in `diagnosis`; it is a 400, never a 401.
+	// The service verifies the link before it keeps it. Pre-flight checks find mistakes without a call: an account number with
+	// lost zeros, a StarTrack number given as Australia Post, key and secret swapped, characters that a PDF added. Then the
+	// service asks the carrier for the charge account with these credentials; the number in the carrier's answer must be the given
+	// one. A refusal stores nothing, and its `diagnosis` explains it; it is a 400, never a 401.
 	//
-	// When the carrier can not be asked (502, 503, 504) nothing is stored either; try again later. With `"verify": "later"` the
-	// connection is kept in that case: the answer is 202 with the status `pending_verification`. The carrier is asked all the same: if it
-	// accepts the credentials the answer is 200, and if it refuses them it is the usual 400.
+	// If the carrier cannot be asked (502, 503, 504), nothing is stored either; try again later. With `"verify": "later"` the
+	// connection is kept in that case: the answer is 202 with the status `pending_verification`. The carrier is still asked first:
+	// if it accepts the credentials, the answer is 200, and if it refuses them, it is the usual 400.
 	//
-	// One merchant account can link a charge account once. To link it twice on purpose, send
-	// `allow_duplicate_account_number: true`.
+	// One merchant account can link a charge account once. To link it twice on purpose, send `allow_duplicate_account_number:
+	// true`.
 	//
-	// Blanks and hyphens in `account_number` and blanks around key and secret are taken out.
+	// Blanks and hyphens in `account_number` and blanks around key and secret are removed.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/connections/carriers/{carrier_name} (the `LinkCarrier` operationId).
 	LinkCarrierWithResponse(ctx context.Context, carrierName LinkCarrierParamsCarrierName, params *LinkCarrierParams, body LinkCarrierJSONRequestBody, reqEditors ...RequestEditorFn) (*LinkCarrierResponse, error)
 
-	// ValidateCarrierWithBodyWithResponse Try a charge account out
+	// ValidateCarrierWithBodyWithResponse Validate a charge account
 	//
-	// A link without the link: the same checks as linkCarrier, the carrier's own included, and nothing is stored. Show the merchant
-	// `account_preview`, which is reduced to what answers "is this you?", before you link; or `checks` and `diagnosis`, field by field,
-	// while the form is filled in.
+	// A dry run of linkCarrier: it makes the same checks, including the carrier's own, and stores nothing. Show the merchant
+	// `account_preview`, which has just enough to recognise the account, before you link; or show `checks` and `diagnosis` next to
+	// the fields while the form is filled in.
 	//
-	// It takes the body of linkCarrier, so that a form can send the same one to both; only `nickname` may be missing.
+	// It takes the body of linkCarrier, so that a form can send the same body to both; only `nickname` may be missing.
 	//
-	// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the account
-	// has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
-	// account.
+	// The findings are the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the
+	// account has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only if all earlier
+	// checks have passed. If it cannot be asked, the answer is 502, 503 or 504, and says nothing about the charge account.
 	//
-	// `Idempotency-Key` is ignored: there is nothing to do twice.
+	// `Idempotency-Key` is ignored, because nothing is stored.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/connections/carriers/{carrier_name}/validate (the `ValidateCarrier` operationId).
 	ValidateCarrierWithBodyWithResponse(ctx context.Context, carrierName ValidateCarrierParamsCarrierName, params *ValidateCarrierParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ValidateCarrierResponse, error)
 
-	// ValidateCarrierWithResponse Try a charge account out
+	// ValidateCarrierWithResponse Validate a charge account
 	//
-	// A link without the link: the same checks as linkCarrier, the carrier's own included, and nothing is stored. Show the merchant
-	// `account_preview`, which is reduced to what answers "is this you?", before you link; or `checks` and `diagnosis`, field by field,
-	// while the form is filled in.
+	// A dry run of linkCarrier: it makes the same checks, including the carrier's own, and stores nothing. Show the merchant
+	// `account_preview`, which has just enough to recognise the account, before you link; or show `checks` and `diagnosis` next to
+	// the fields while the form is filled in.
 	//
-	// It takes the body of linkCarrier, so that a form can send the same one to both; only `nickname` may be missing.
+	// It takes the body of linkCarrier, so that a form can send the same body to both; only `nickname` may be missing.
 	//
-	// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the account
-	// has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
-	// account.
+	// The findings are the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the
+	// account has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only if all earlier
+	// checks have passed. If it cannot be asked, the answer is 502, 503 or 504, and says nothing about the charge account.
 	//
-	// `Idempotency-Key` is ignored: there is nothing to do twice.
+	// `Idempotency-Key` is ignored, because nothing is stored.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -7995,11 +7982,11 @@ type ClientWithResponsesInterface interface {
 
 	// UnlinkCarrierWithResponse Unlink a charge account
 	//
-	// Takes a link away. The connection is gone from every list at once and is a 404 from then on, this call included; its charge account
-	// can be linked anew. The stored credentials are deleted for good after 7 days, and nobody can use them in between. What stays is
-	// getCarrierHistory, for 90 days.
+	// Removes a link. The connection disappears from every list at once and is a 404 from then on, for this call too; its charge
+	// account can be linked again. The stored credentials are deleted for good after 7 days, and nobody can use them in between.
+	// getCarrierHistory stays available for 90 days.
 	//
-	// disconnectCarrier is the same without the carrier's name.
+	// disconnectCarrier does the same without the carrier's name.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8008,17 +7995,18 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateCarrierWithBodyWithResponse Change a connection
 	//
-	// Changes the members that are given and leaves the others as they are; `metadata` is replaced as a whole. The `carrier_id` never
+	// Changes the given members and leaves the others as they are; `metadata` is replaced as a whole. The `carrier_id` never
 	// changes.
 	//
-	// New credentials, `api_key` and `api_secret` together, and a new `account_number`, alone or with them, are verified with the carrier
-	// **before** they take the place of the old ones. A refusal or an outage is the answer that linkCarrier gives, and leaves the
-	// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it. Credentials
-	// and number that the connection has already are verified too: the check is recorded, and what rollbackCarrier brings back stays.
+	// New credentials (`api_key` and `api_secret` together) and a new `account_number`, alone or with them, are verified with the
+	// carrier **before** they replace the old ones. After a refusal or an outage the answer is that of linkCarrier, and the
+	// connection is as it was: a change never breaks a working link. For a number alone the carrier is asked with the stored
+	// credentials. The same credentials and number as before are verified too: the check is recorded, and rollbackCarrier still
+	// brings back the same credentials as before.
 	//
-	// What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
-	// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
-	// credentials, leaves it as it is, `modified_at` and `ETag` too.
+	// Replaced credentials and numbers are kept for 30 days, until `credentials.previous_available_until`; rollbackCarrier brings
+	// them back. A change of `refresh_policy` sets a new `next_refresh_at`. A body without credentials that changes nothing leaves
+	// the connection as it is, including `modified_at` and `ETag`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8027,17 +8015,18 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateCarrierWithResponse Change a connection
 	//
-	// Changes the members that are given and leaves the others as they are; `metadata` is replaced as a whole. The `carrier_id` never
+	// Changes the given members and leaves the others as they are; `metadata` is replaced as a whole. The `carrier_id` never
 	// changes.
 	//
-	// New credentials, `api_key` and `api_secret` together, and a new `account_number`, alone or with them, are verified with the carrier
-	// **before** they take the place of the old ones. A refusal or an outage is the answer that linkCarrier gives, and leaves the
-	// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it. Credentials
-	// and number that the connection has already are verified too: the check is recorded, and what rollbackCarrier brings back stays.
+	// New credentials (`api_key` and `api_secret` together) and a new `account_number`, alone or with them, are verified with the
+	// carrier **before** they replace the old ones. After a refusal or an outage the answer is that of linkCarrier, and the
+	// connection is as it was: a change never breaks a working link. For a number alone the carrier is asked with the stored
+	// credentials. The same credentials and number as before are verified too: the check is recorded, and rollbackCarrier still
+	// brings back the same credentials as before.
 	//
-	// What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
-	// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
-	// credentials, leaves it as it is, `modified_at` and `ETag` too.
+	// Replaced credentials and numbers are kept for 30 days, until `credentials.previous_available_until`; rollbackCarrier brings
+	// them back. A change of `refresh_policy` sets a new `next_refresh_at`. A body without credentials that changes nothing leaves
+	// the connection as it is, including `modified_at` and `ETag`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8046,9 +8035,9 @@ type ClientWithResponsesInterface interface {
 
 	// RollbackCarrierWithResponse Go back to the previous credentials
 	//
-	// Brings back what the latest updateCarrier replaced: API key and secret, and the account number that went with them. They are
-	// verified with the carrier first; a refusal or an outage leaves the connection as it is. What was in use until now becomes the
-	// previous one, so a second rollback takes the first one back. A body is ignored.
+	// Brings back what the latest updateCarrier replaced: API key and secret, and their account number. They are verified with the
+	// carrier first; after a refusal or an outage the connection is as it was. The credentials that were in use become the
+	// previous ones, so a second rollback undoes the first. A body is ignored.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8057,14 +8046,14 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyCarrierWithResponse Check a connection now
 	//
-	// Asks the carrier about the connection now, as a check of the schedule would, and records what it says: in `last_check`, in the
-	// history, and in the `status` where that follows. At most one call in 30 seconds for each connection.
+	// Asks the carrier about the connection now, as a check of the schedule does, and records the result in `last_check`, in the
+	// history and, where it follows, in the `status`. At most one call in 30 seconds for each connection.
 	//
-	// A refusal is the check's result and so a 200, with `check.outcome` and a `diagnosis`: look at `check.outcome`, not at the HTTP
-	// status, to learn whether the link works. One refusal does not yet change the status of a link that worked: that takes two, ten
-	// minutes or more apart, and that the carrier has answered somebody else well in between, as carriers now and then refuse good
-	// keys. An outage says nothing about the link: then the answer is 502,
-	// 503 or 504, and it stands in the history all the same.
+	// A refusal is the result of the check and so a 200, with `check.outcome` and a `diagnosis`: look at `check.outcome`, not at
+	// the HTTP status, to learn whether the link works. A single refusal does not change the status of a link that worked, because
+	// carriers sometimes refuse good keys. That takes two refusals, ten minutes or more apart, and a good answer of the carrier to
+	// another account in between. An outage says nothing about the link: then the answer is 502, 503 or 504, and the history
+	// records it too.
 	//
 	// A body is ignored.
 	//
@@ -8075,16 +8064,16 @@ type ClientWithResponsesInterface interface {
 
 	// GetOpenAPIWithResponse This document
 	//
-	// The contract that you are reading, as JSON. It needs no key.
+	// This contract, as JSON. No key is needed.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/openapi.json (the `GetOpenAPI` operationId).
 	GetOpenAPIWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetOpenAPIResponse, error)
 
-	// HeadOpenAPIWithResponse Is this document there? No body
+	// HeadOpenAPIWithResponse Does this document exist? No body
 	//
-	// What the GET answers, without the body; uptime monitors ask so.
+	// The answer of the GET without the body, for uptime monitors.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8093,14 +8082,14 @@ type ClientWithResponsesInterface interface {
 
 	// ListAccountsWithResponse List accounts
 	//
-	// Your accounts, a page at a time, the newest first unless `sort_dir` says otherwise. Disabled and deleted accounts are in the
-	// list too, with `active: false`; a deleted one leaves it when it is purged.
+	// Your accounts, one page at a time, newest first unless `sort_dir` says otherwise. Disabled and deleted accounts are in the
+	// list too, with `active: false`; a deleted account leaves the list when it is purged.
 	//
-	// All filters that are given have to hold. `external_account_id` finds at most one account, and is the way to look for an id that
-	// is hard to put into a path.
+	// All given filters apply together. `external_account_id` finds at most one account; use it for an id that is hard to put into
+	// a path.
 	//
-	// To walk through all accounts follow `links.next.href` until `next` is `{}`. It carries a `cursor`: each page then costs the same,
-	// however far it is, and an account that is created meanwhile neither repeats nor hides another one.
+	// To walk through all accounts, follow `links.next.href` until `next` is `{}`. Because of its `cursor` each page costs the
+	// same, and an account that is created meanwhile neither repeats nor hides another one.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8109,19 +8098,19 @@ type ClientWithResponsesInterface interface {
 
 	// CreateAccountWithBodyWithResponse Create an account
 	//
-	// Creates an account for one of your merchants, with its first API key. Every field is optional: `{}` makes an account too.
+	// Creates an account for one of your merchants, with its first API key. Every field is optional: `{}` creates an account too.
 	//
-	// **The key is in this answer and nowhere else.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
+	// **Only this answer shows the key.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
 	//
-	// Give your own id as `external_account_id` and the account can be found by it; it is unique among your accounts. An
-	// `email` is unique within the environment (production or sandbox), whatever its letter case and spelling.
+	// Give your own id as `external_account_id` to find the account by it; it is unique among your accounts. An `email` is unique
+	// within the environment (production or sandbox), whatever its letter case and spelling.
 	//
-	// To create an account only if there is none yet, send `Prefer: return=existing`: when one of your accounts has this
-	// `external_account_id` (or else this `email`), it is answered as it is, unchanged, with `api_key: null` and
+	// To create an account only if there is none yet, send `Prefer: return=existing`. If one of your accounts has this
+	// `external_account_id` (or else this `email`), the answer is that account, unchanged, with `api_key: null` and
 	// `Preference-Applied: return=existing`.
 	//
-	// As in the ShipEngine API, `first_name`, `last_name`, `company_name` and `email` are accepted and kept, and are null in
-	// the answer of this route.
+	// As in the ShipEngine API, `first_name`, `last_name`, `company_name` and `email` are accepted and stored, and are null in the
+	// answer of this route.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8130,19 +8119,19 @@ type ClientWithResponsesInterface interface {
 
 	// CreateAccountWithResponse Create an account
 	//
-	// Creates an account for one of your merchants, with its first API key. Every field is optional: `{}` makes an account too.
+	// Creates an account for one of your merchants, with its first API key. Every field is optional: `{}` creates an account too.
 	//
-	// **The key is in this answer and nowhere else.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
+	// **Only this answer shows the key.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
 	//
-	// Give your own id as `external_account_id` and the account can be found by it; it is unique among your accounts. An
-	// `email` is unique within the environment (production or sandbox), whatever its letter case and spelling.
+	// Give your own id as `external_account_id` to find the account by it; it is unique among your accounts. An `email` is unique
+	// within the environment (production or sandbox), whatever its letter case and spelling.
 	//
-	// To create an account only if there is none yet, send `Prefer: return=existing`: when one of your accounts has this
-	// `external_account_id` (or else this `email`), it is answered as it is, unchanged, with `api_key: null` and
+	// To create an account only if there is none yet, send `Prefer: return=existing`. If one of your accounts has this
+	// `external_account_id` (or else this `email`), the answer is that account, unchanged, with `api_key: null` and
 	// `Preference-Applied: return=existing`.
 	//
-	// As in the ShipEngine API, `first_name`, `last_name`, `company_name` and `email` are accepted and kept, and are null in
-	// the answer of this route.
+	// As in the ShipEngine API, `first_name`, `last_name`, `company_name` and `email` are accepted and stored, and are null in the
+	// answer of this route.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8151,12 +8140,11 @@ type ClientWithResponsesInterface interface {
 
 	// GetAccountByExternalIDWithResponse Read an account by your own id
 	//
-	// The account that you gave this `external_account_id`, to the letter. It is getAccount by another name: the answer and its `ETag`
-	// are the same.
+	// The account with exactly this `external_account_id`. The answer and its `ETag` are those of getAccount.
 	//
-	// The id is one segment of the path: encode it once, as `encodeURIComponent` does (`/` is `%2F`, `%` is `%25`, a blank is `%20`,
-	// and other characters are their UTF-8 bytes). Where something between you and the service decodes paths, and for the ids `.` and
-	// `..`, which HTTP clients take for steps of the path, use listAccounts with `external_account_id` instead.
+	// The id is one segment of the path: encode it once, as `encodeURIComponent` does (`/` is `%2F`, `%` is `%25`, a blank is
+	// `%20`, and other characters are their UTF-8 bytes). If something between you and the service decodes paths, and for the ids
+	// `.` and `..`, which HTTP clients interpret, use listAccounts with `external_account_id` instead.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8165,11 +8153,11 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteAccountWithResponse Delete an account
 	//
-	// Deletes an account, with a time to think it over. At once its keys answer 401 and its carriers are not checked any more; reads
-	// show `active: false` and `purge_at`. Until `purge_at` restoreAccount takes it back, carriers and keys included. After that the
-	// account is gone, and only then its email and external id are free for another one.
+	// Deletes an account. At once its keys answer 401 and its carriers are no longer checked; reads show `active: false` and
+	// `purge_at`. Until `purge_at`, restoreAccount brings it back, including carriers and keys. After that the account is gone;
+	// only then are its email and external id free for another one.
 	//
-	// Deleting an account that is deleted is a 204 as well and changes nothing: the first `purge_at` stays.
+	// Deleting a deleted account is a 204 too and changes nothing: the first `purge_at` stays.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8178,8 +8166,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetAccountWithResponse Read an account
 	//
-	// One of your accounts with everything that is kept of it, names and email included; they are null in the answer of createAccount
-	// only. A deleted account can be read until its purge.
+	// One of your accounts with all of its data, including names and email, which are null only in the answer of createAccount. A
+	// deleted account can be read until its purge.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8188,17 +8176,17 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateAccountWithBodyWithResponse Change an account
 	//
-	// Changes the members that the body has and leaves the others as they are. `null` leaves a member as it is, too: what was given
-	// once can be replaced, but not taken back. `metadata` is replaced as a whole; `{}` empties it.
+	// Changes the members that the body has and leaves the others as they are. `null` leaves a member as it is, too: a value can
+	// be replaced, but not removed. `metadata` is replaced as a whole; `{}` empties it.
 	//
-	// Members that the service decides, such as `account_id`, `active` or `created_at`, and `password` are not members of this request:
-	// each of them is a 400, whatever its value.
+	// Members that the service decides, such as `account_id`, `active` or `created_at`, and `password` are not members of this
+	// request: each of them is a 400, whatever its value.
 	//
-	// Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
-	// the slower one gets a 412. Without it, of two changes at the very same moment the slower one is made of what the faster one
-	// left.
+	// Two clients that change what they read a while ago can overwrite each other's changes. To prevent this, send the `ETag` that
+	// you read in `If-Match`: the later change gets a 412. Without it, of two changes at the same moment the later one is applied
+	// to the result of the earlier one.
 	//
-	// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
+	// A body that changes nothing leaves the account as it is, including `modified_at` and `ETag`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8207,17 +8195,17 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateAccountWithResponse Change an account
 	//
-	// Changes the members that the body has and leaves the others as they are. `null` leaves a member as it is, too: what was given
-	// once can be replaced, but not taken back. `metadata` is replaced as a whole; `{}` empties it.
+	// Changes the members that the body has and leaves the others as they are. `null` leaves a member as it is, too: a value can
+	// be replaced, but not removed. `metadata` is replaced as a whole; `{}` empties it.
 	//
-	// Members that the service decides, such as `account_id`, `active` or `created_at`, and `password` are not members of this request:
-	// each of them is a 400, whatever its value.
+	// Members that the service decides, such as `account_id`, `active` or `created_at`, and `password` are not members of this
+	// request: each of them is a 400, whatever its value.
 	//
-	// Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
-	// the slower one gets a 412. Without it, of two changes at the very same moment the slower one is made of what the faster one
-	// left.
+	// Two clients that change what they read a while ago can overwrite each other's changes. To prevent this, send the `ETag` that
+	// you read in `If-Match`: the later change gets a 412. Without it, of two changes at the same moment the later one is applied
+	// to the result of the earlier one.
 	//
-	// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
+	// A body that changes nothing leaves the account as it is, including `modified_at` and `ETag`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8226,11 +8214,11 @@ type ClientWithResponsesInterface interface {
 
 	// ListAPIKeysWithResponse List an account's API keys
 	//
-	// The keys of an account, the oldest first, in one page. None of them shows the key itself: tell them apart by `description`,
+	// The keys of an account, oldest first, in one page. None of them shows the key itself: distinguish them by `description`,
 	// `key_prefix` and `last_four`.
 	//
-	// A key that was deleted is gone. One that has expired is refused everywhere, but stays in the list, with its `expires_at`, until you
-	// delete it or the account is full and a new key takes its place.
+	// A deleted key is gone. An expired key is refused everywhere, but stays in the list, with its `expires_at`, until you delete
+	// it, or until the account is full and a new key replaces it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8239,10 +8227,10 @@ type ClientWithResponsesInterface interface {
 
 	// CreateAPIKeyWithBodyWithResponse Create an API key
 	//
-	// Makes one more merchant key for an account. **The key is in this answer and nowhere else**: store `encrypted_api_key`.
+	// Creates another merchant key for an account. **Only this answer shows the key**: store `encrypted_api_key`.
 	//
-	// Give each system of the merchant a key of its own, with the scopes that it needs (see *Scopes* above), and an `expires_at` where
-	// its use has an end. An account has at most 50 keys that have not expired.
+	// Give each system of the merchant its own key, with the scopes that it needs (see *Scopes* above), and an `expires_at` if it
+	// is temporary. An account has at most 50 keys that have not expired.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8251,10 +8239,10 @@ type ClientWithResponsesInterface interface {
 
 	// CreateAPIKeyWithResponse Create an API key
 	//
-	// Makes one more merchant key for an account. **The key is in this answer and nowhere else**: store `encrypted_api_key`.
+	// Creates another merchant key for an account. **Only this answer shows the key**: store `encrypted_api_key`.
 	//
-	// Give each system of the merchant a key of its own, with the scopes that it needs (see *Scopes* above), and an `expires_at` where
-	// its use has an end. An account has at most 50 keys that have not expired.
+	// Give each system of the merchant its own key, with the scopes that it needs (see *Scopes* above), and an `expires_at` if it
+	// is temporary. An account has at most 50 keys that have not expired.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8263,10 +8251,11 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteAPIKeyWithResponse Delete an API key
 	//
-	// Ends a key of the account: it is refused at the very next call, and is gone from the list. An account may be left without a key; your
-	// partner key still acts for it.
+	// Deletes a key of the account: it is refused from the next call on, and is gone from the list. An account may have no key;
+	// your partner key still acts for it.
 	//
-	// The key that makes this call can not be deleted by it: a partner key belongs to no account, and so is a 404 under each of them.
+	// A key cannot delete itself: only a partner key makes this call, and it belongs to no account, so it is a 404 under each of
+	// them.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8275,12 +8264,12 @@ type ClientWithResponsesInterface interface {
 
 	// RotateAPIKeyWithBodyWithResponse Replace an API key
 	//
-	// Makes a new key in place of an old one, with the same description, scopes and end. The old key works on for
-	// `grace_period_seconds`, a day unless you say otherwise, so that no call fails while you bring the new one to where it is used.
-	// With `0` it is refused at the very next call. It never outlives its own `expires_at`, and one that has expired can not be rotated.
+	// Creates a new key to replace an old one, with the same description, scopes and expiry. The old key still works for
+	// `grace_period_seconds`, a day by default, so that no call fails while you distribute the new one. With `0` it is refused
+	// from the next call on. It never outlives its own `expires_at`, and an expired key cannot be rotated.
 	//
-	// A key can be rotated once; the next time rotate the one that took its place. So when two rotate the same key at once, one of them
-	// gets a 409, and nobody holds a key that nobody knows of.
+	// A key can be rotated once; next time rotate its replacement. So if two clients rotate the same key at once, one of them gets
+	// a 409, and every valid key is known to its client.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8289,12 +8278,12 @@ type ClientWithResponsesInterface interface {
 
 	// RotateAPIKeyWithResponse Replace an API key
 	//
-	// Makes a new key in place of an old one, with the same description, scopes and end. The old key works on for
-	// `grace_period_seconds`, a day unless you say otherwise, so that no call fails while you bring the new one to where it is used.
-	// With `0` it is refused at the very next call. It never outlives its own `expires_at`, and one that has expired can not be rotated.
+	// Creates a new key to replace an old one, with the same description, scopes and expiry. The old key still works for
+	// `grace_period_seconds`, a day by default, so that no call fails while you distribute the new one. With `0` it is refused
+	// from the next call on. It never outlives its own `expires_at`, and an expired key cannot be rotated.
 	//
-	// A key can be rotated once; the next time rotate the one that took its place. So when two rotate the same key at once, one of them
-	// gets a 409, and nobody holds a key that nobody knows of.
+	// A key can be rotated once; next time rotate its replacement. So if two clients rotate the same key at once, one of them gets
+	// a 409, and every valid key is known to its client.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8303,9 +8292,9 @@ type ClientWithResponsesInterface interface {
 
 	// DisableAccountWithResponse Disable an account
 	//
-	// Closes an account for the time being. Its keys are refused at the very next call (403 `subscription_inactive`), and so is your
-	// own key with `On-Behalf-Of`; its carriers stay linked and are not checked. Partner routes show it with `active: false`. An account
-	// that is disabled already stays so, with 204. A body is ignored.
+	// Disables an account. Its keys are refused from the next call on (403 `subscription_inactive`), and so is your own key with
+	// `On-Behalf-Of`; its carriers stay linked and are not checked. Partner routes show the account with `active: false`. For a
+	// disabled account the answer is a 204 too. A body is ignored.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8314,8 +8303,8 @@ type ClientWithResponsesInterface interface {
 
 	// EnableAccountWithResponse Enable an account
 	//
-	// Makes a disabled account active: its keys work again, and its carriers are checked again. An account that is active already stays
-	// so, with 204. A body is ignored.
+	// Makes a disabled account active: its keys work again, and its carriers are checked again. For an active account the answer
+	// is a 204 too. A body is ignored.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8324,8 +8313,8 @@ type ClientWithResponsesInterface interface {
 
 	// RestoreAccountWithResponse Restore a deleted account
 	//
-	// Takes the deletion of an account back, until its `purge_at`. The account is as it was before: active, or disabled if it was
-	// disabled; keys and carriers that it had work again. After `purge_at` it is a 404. A body is ignored.
+	// Undoes the deletion of an account, until its `purge_at`. The account is as before: active, or disabled if it was disabled;
+	// its keys and carriers work again. After `purge_at` it is a 404. A body is ignored.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8334,7 +8323,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListCountriesWithResponse List countries
 	//
-	// What `origin_country_code` may be: the 249 countries and territories of ISO 3166-1, in the order of their codes.
+	// The values of `origin_country_code`: the 249 countries and territories of ISO 3166-1, in the order of their codes.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8343,22 +8332,22 @@ type ClientWithResponsesInterface interface {
 
 	// TrackShipmentsWithResponse Track shipments
 	//
-	// Where shipments are, in ShipEngine's shape, asked of the carrier in the merchant's name with the linked credentials.
+	// The state of shipments, in ShipEngine's shape. The carrier is asked with the merchant's linked credentials.
 	//
-	// With one `tracking_number` the answer is its tracking. With several, up to 10, it is `results`, one for each number in the order in
-	// which they were asked, each with its tracking or the `error` of that number: then the status is 200 whatever the numbers came to.
+	// For one `tracking_number` the answer is its tracking. For several, up to 10, it is `results`: one for each number, in the
+	// order of the request, with its tracking or its `error`. Then the status is 200 whatever the results are.
 	//
-	// The carrier accepts 10 calls a minute for each API key, whichever connections share it. What was learned less than two minutes ago
-	// is answered again (`source: cached`). When the carrier can not be asked, because it fails or the allowance is used up, older
-	// tracking is answered with `stale: true`; only a number that nothing is known of is then an error. That the carrier does not know a
-	// number is an answer, too: it is not asked again about it for two minutes.
+	// The carrier accepts 10 calls a minute for each API key, whichever connections share it. A result that is less than two
+	// minutes old is answered again (`source: cached`). If the carrier cannot be asked, because it fails or the allowance is used
+	// up, the answer is an older result with `stale: true`, and an error only if there is none. If the carrier does not know a
+	// number, that is a result too: it is not asked again about it for two minutes.
 	//
-	// A shipment may have several articles: `articles` has each, and the status of the whole is `DE` when all of them are delivered, `EX`
-	// when one failed, `IT` with `DELIVERED_IN_PART` when some are delivered; else it is what the carrier says of the whole, or the status
-	// of the least advanced article.
+	// A shipment may have several articles: `articles` has each of them. The status of the whole is `DE` if all are delivered,
+	// `EX` if one failed, `IT` with `DELIVERED_IN_PART` if some are delivered; otherwise it is the carrier's status of the whole,
+	// or the status of the least advanced article.
 	//
-	// The carrier's words are mapped to `status_code`s: `UN` unknown, `AC` accepted, `IT` in transit, `DE` delivered, `EX` exception,
-	// `AT` delivery attempted, `NY` not yet in the system, `SP` at a collection point.
+	// The carrier's words are mapped to `status_code`s: `UN` unknown, `AC` accepted, `IT` in transit, `DE` delivered, `EX`
+	// exception, `AT` delivery attempted, `NY` not yet in the system, `SP` at a collection point.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15819,7 +15808,7 @@ func (r TrackShipmentsResponse) ContentType() string {
 
 // GetHealthWithResponse Is the service up?
 //
-// Answers from the function itself. It makes no call to a database or to a carrier, and needs no key.
+// The function itself answers, without a call to a database or to a carrier. No key is needed.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15834,7 +15823,7 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, reqEdit
 
 // HeadHealthWithResponse Is the service up? No body
 //
-// What the GET answers, without the body; uptime monitors ask so.
+// The answer of the GET without the body, for uptime monitors.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15849,12 +15838,12 @@ func (c *ClientWithResponses) HeadHealthWithResponse(ctx context.Context, reqEdi
 
 // ListCarriersWithResponse List linked carriers
 //
-// The charge accounts that this account has linked and not unlinked, the oldest first, a page at a time, whatever their `status`. It
-// has the shape of ShipEngine's answer to the same call, `request_id` and `errors` included; the paging and each carrier's own
-// members stand behind ShipEngine's.
+// The linked charge accounts of this account, oldest first, one page at a time, whatever their `status`. The answer has the
+// shape of ShipEngine's answer to the same call, including `request_id` and `errors`; the paging and our own members of each
+// carrier come after ShipEngine's.
 //
-// Nothing is asked of a carrier: what is shown was true at the latest good check. To walk through all carriers follow
-// `links.next.href` until `next` is `{}`.
+// No carrier is asked: the list shows the latest good check. To walk through all carriers, follow `links.next.href` until
+// `next` is `{}`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15869,12 +15858,12 @@ func (c *ClientWithResponses) ListCarriersWithResponse(ctx context.Context, para
 
 // ListCarrierStatusWithResponse Is a carrier down?
 //
-// How the carriers themselves are doing, seen from the checks of all connections of this service: it tells "Australia Post is down"
-// from "this key is dead".
+// The state of the carriers themselves, according to the checks of all connections of this service. It distinguishes
+// "Australia Post is down" from "this key no longer works".
 //
-// While the scheduled checks of many accounts fail alike, the carrier's *breaker* is open: the schedule asks it no more but for one
-// probe now and then, no connection is marked for what it answers, and one good scheduled check closes the breaker. Checks that
-// callers ask for count in `checks` and `success_rate` only.
+// While the scheduled checks of many accounts fail alike, the carrier's *breaker* is open: the schedule makes only one probe
+// at intervals, and a refusal does not mark a connection. One good scheduled check closes the breaker. Checks that callers ask
+// for count only in `checks` and `success_rate`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15889,8 +15878,8 @@ func (c *ClientWithResponses) ListCarrierStatusWithResponse(ctx context.Context,
 
 // DisconnectCarrierWithResponse Unlink a carrier
 //
-// unlinkCarrier by ShipEngine's path: the connection is gone at once and a 404 from then on, its credentials are deleted for good
-// after 7 days, and its history stays for 90.
+// unlinkCarrier at ShipEngine's path: the connection is a 404 from now on, its credentials are deleted for good after 7 days,
+// and its history stays for 90.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15905,7 +15894,7 @@ func (c *ClientWithResponses) DisconnectCarrierWithResponse(ctx context.Context,
 
 // GetCarrierWithResponse Read a linked carrier
 //
-// One linked charge account, as in listCarriers. For the carrier's own words about it see getCarrierAccount. The `ETag` is good for
+// One linked charge account, as in listCarriers. For the carrier's own data see getCarrierAccount. Use the `ETag` in
 // `If-Match` of updateCarrier, unlinkCarrier and disconnectCarrier.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -15921,16 +15910,15 @@ func (c *ClientWithResponses) GetCarrierWithResponse(ctx context.Context, carrie
 
 // GetCarrierAccountWithResponse Read a linked charge account
 //
-// The charge account as the carrier described it, and a summary of what matters: is the contract valid, until when, is the
-// credit blocked, which products may be used.
+// The charge account as the carrier describes it, and a summary: whether the contract is valid and until when, whether the
+// credit is blocked, which products may be used.
 //
-// The answer comes from the latest stored copy when that is at most `max_age` seconds old. An older one, or `refresh=true`,
-// makes the service ask the carrier now. However the carrier then fails, the latest good copy is answered with status
-// 200, `stale: true`, the reason, and a `diagnosis` if the carrier said something. Only a connection that never had a good
-// answer gives the carrier's failure as an error.
+// The answer is the latest stored copy if that is at most `max_age` seconds old. For an older one, or with `refresh=true`, the
+// service asks the carrier now. If the carrier then fails, the answer is the latest good copy with status 200, `stale: true`,
+// the reason, and a `diagnosis` if the carrier answered. Only a connection that never had a good answer gets the carrier's
+// failure as an error.
 //
-// Send the `ETag` of an earlier answer in `If-None-Match`: the answer is 304 while nothing but its times and `source`
-// would differ.
+// Send the `ETag` of an earlier answer in `If-None-Match`: the answer is a 304 while only its times and `source` would differ.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15945,12 +15933,12 @@ func (c *ClientWithResponses) GetCarrierAccountWithResponse(ctx context.Context,
 
 // GetCarrierHistoryWithResponse Read the checks of a connection
 //
-// Every check of the connection in the last 90 days, the newest first, a page at a time: what made it happen, what the carrier
-// answered, how long it took, the status after it, and what of the contract differs from the good check before.
+// Every check of the connection in the last 90 days, newest first, one page at a time: its trigger, the carrier's answer, how
+// long it took, the status after it, and what changed in the contract since the previous good check.
 //
-// The history of a connection that was unlinked stays readable, to its account alone, for 90 days after that.
+// The history of an unlinked connection stays readable, to its account alone, for 90 days.
 //
-// To walk through all checks follow `links.next.href` until `next` is `{}`.
+// To walk through all checks, follow `links.next.href` until `next` is `{}`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15965,9 +15953,9 @@ func (c *ClientWithResponses) GetCarrierHistoryWithResponse(ctx context.Context,
 
 // RefreshCarrierWithResponse Check a connection soon
 //
-// Puts the connection at the head of the schedule, whatever its `refresh_policy` and its `status`: it is checked within a minute or
-// two, and the check stands in the history with the trigger `manual`. While the carrier's breaker is open it waits for that. To have
-// the answer now, use verifyCarrier. A body is ignored.
+// Puts the connection first in the schedule, whatever its `refresh_policy` and `status`: it is checked within a minute or two,
+// and the history has the check with the trigger `manual`. While the carrier's breaker is open, the check waits. To get the
+// result now, use verifyCarrier. A body is ignored.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15980,11 +15968,11 @@ func (c *ClientWithResponses) RefreshCarrierWithResponse(ctx context.Context, ca
 	return ParseRefreshCarrierResponse(rsp)
 }
 
-// ListSupportedCarriersWithResponse What can be linked, and how
+// ListSupportedCarriersWithResponse List the carriers that can be linked
 //
-// The carriers that linkCarrier knows, and the fields that it asks the merchant for: enough to draw a form. Show the fields in this
-// order, `label` beside and `help` below each; draw the input that `type` says; treat what is `secret` as a credential; check `pattern` and the lengths before you
-// send; and put the values into the body of linkCarrier under their `name`s.
+// The carriers that linkCarrier knows, and the fields that it needs from the merchant: enough to build a form. Show the fields
+// in this order, each with its `label` and `help`, as an input of its `type`; treat a `secret` field as a credential; check
+// `pattern` and the lengths before you send; and send the values to linkCarrier under their `name`s.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15999,22 +15987,22 @@ func (c *ClientWithResponses) ListSupportedCarriersWithResponse(ctx context.Cont
 
 // LinkCarrierWithBodyWithResponse Link a charge account
 //
-// Links the merchant's own Australia Post or StarTrack charge account, with the API key and secret that the merchant got
-// from the Australia Post developer centre.
+// Links the merchant's own Australia Post or StarTrack charge account, with the API key and secret that the merchant got from
+// the Australia Post developer centre.
 //
-// The link is verified before it is kept. First what can not work is found without a call: an account number with lost
-// zeros, a StarTrack number given as Australia Post, key and secret swapped, characters that a PDF added. Then the
-// carrier is asked for the charge account with these credentials, and the number that it answers has to be the one that
-// was given. A refusal stores nothing and explains itself in `diagnosis`; it is a 400, never a 401.
+// The service verifies the link before it keeps it. Pre-flight checks find mistakes without a call: an account number with
+// lost zeros, a StarTrack number given as Australia Post, key and secret swapped, characters that a PDF added. Then the
+// service asks the carrier for the charge account with these credentials; the number in the carrier's answer must be the given
+// one. A refusal stores nothing, and its `diagnosis` explains it; it is a 400, never a 401.
 //
-// When the carrier can not be asked (502, 503, 504) nothing is stored either; try again later. With `"verify": "later"` the
-// connection is kept in that case: the answer is 202 with the status `pending_verification`. The carrier is asked all the same: if it
-// accepts the credentials the answer is 200, and if it refuses them it is the usual 400.
+// If the carrier cannot be asked (502, 503, 504), nothing is stored either; try again later. With `"verify": "later"` the
+// connection is kept in that case: the answer is 202 with the status `pending_verification`. The carrier is still asked first:
+// if it accepts the credentials, the answer is 200, and if it refuses them, it is the usual 400.
 //
-// One merchant account can link a charge account once. To link it twice on purpose, send
-// `allow_duplicate_account_number: true`.
+// One merchant account can link a charge account once. To link it twice on purpose, send `allow_duplicate_account_number:
+// true`.
 //
-// Blanks and hyphens in `account_number` and blanks around key and secret are taken out.
+// Blanks and hyphens in `account_number` and blanks around key and secret are removed.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16029,22 +16017,22 @@ func (c *ClientWithResponses) LinkCarrierWithBodyWithResponse(ctx context.Contex
 
 // LinkCarrierWithResponse Link a charge account
 //
-// Links the merchant's own Australia Post or StarTrack charge account, with the API key and secret that the merchant got
-// from the Australia Post developer centre.
+// Links the merchant's own Australia Post or StarTrack charge account, with the API key and secret that the merchant got from
+// the Australia Post developer centre.
 //
-// The link is verified before it is kept. First what can not work is found without a call: an account number with lost
-// zeros, a StarTrack number given as Australia Post, key and secret swapped, characters that a PDF added. Then the
-// carrier is asked for the charge account with these credentials, and the number that it answers has to be the one that
-// was given. A refusal stores nothing and explains itself in `diagnosis`; it is a 400, never a 401.
+// The service verifies the link before it keeps it. Pre-flight checks find mistakes without a call: an account number with
+// lost zeros, a StarTrack number given as Australia Post, key and secret swapped, characters that a PDF added. Then the
+// service asks the carrier for the charge account with these credentials; the number in the carrier's answer must be the given
+// one. A refusal stores nothing, and its `diagnosis` explains it; it is a 400, never a 401.
 //
-// When the carrier can not be asked (502, 503, 504) nothing is stored either; try again later. With `"verify": "later"` the
-// connection is kept in that case: the answer is 202 with the status `pending_verification`. The carrier is asked all the same: if it
-// accepts the credentials the answer is 200, and if it refuses them it is the usual 400.
+// If the carrier cannot be asked (502, 503, 504), nothing is stored either; try again later. With `"verify": "later"` the
+// connection is kept in that case: the answer is 202 with the status `pending_verification`. The carrier is still asked first:
+// if it accepts the credentials, the answer is 200, and if it refuses them, it is the usual 400.
 //
-// One merchant account can link a charge account once. To link it twice on purpose, send
-// `allow_duplicate_account_number: true`.
+// One merchant account can link a charge account once. To link it twice on purpose, send `allow_duplicate_account_number:
+// true`.
 //
-// Blanks and hyphens in `account_number` and blanks around key and secret are taken out.
+// Blanks and hyphens in `account_number` and blanks around key and secret are removed.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16057,19 +16045,19 @@ func (c *ClientWithResponses) LinkCarrierWithResponse(ctx context.Context, carri
 	return ParseLinkCarrierResponse(rsp)
 }
 
-// ValidateCarrierWithBodyWithResponse Try a charge account out
+// ValidateCarrierWithBodyWithResponse Validate a charge account
 //
-// A link without the link: the same checks as linkCarrier, the carrier's own included, and nothing is stored. Show the merchant
-// `account_preview`, which is reduced to what answers "is this you?", before you link; or `checks` and `diagnosis`, field by field,
-// while the form is filled in.
+// A dry run of linkCarrier: it makes the same checks, including the carrier's own, and stores nothing. Show the merchant
+// `account_preview`, which has just enough to recognise the account, before you link; or show `checks` and `diagnosis` next to
+// the fields while the form is filled in.
 //
-// It takes the body of linkCarrier, so that a form can send the same one to both; only `nickname` may be missing.
+// It takes the body of linkCarrier, so that a form can send the same body to both; only `nickname` may be missing.
 //
-// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the account
-// has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
-// account.
+// The findings are the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the
+// account has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only if all earlier
+// checks have passed. If it cannot be asked, the answer is 502, 503 or 504, and says nothing about the charge account.
 //
-// `Idempotency-Key` is ignored: there is nothing to do twice.
+// `Idempotency-Key` is ignored, because nothing is stored.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16082,19 +16070,19 @@ func (c *ClientWithResponses) ValidateCarrierWithBodyWithResponse(ctx context.Co
 	return ParseValidateCarrierResponse(rsp)
 }
 
-// ValidateCarrierWithResponse Try a charge account out
+// ValidateCarrierWithResponse Validate a charge account
 //
-// A link without the link: the same checks as linkCarrier, the carrier's own included, and nothing is stored. Show the merchant
-// `account_preview`, which is reduced to what answers "is this you?", before you link; or `checks` and `diagnosis`, field by field,
-// while the form is filled in.
+// A dry run of linkCarrier: it makes the same checks, including the carrier's own, and stores nothing. Show the merchant
+// `account_preview`, which has just enough to recognise the account, before you link; or show `checks` and `diagnosis` next to
+// the fields while the form is filled in.
 //
-// It takes the body of linkCarrier, so that a form can send the same one to both; only `nickname` may be missing.
+// It takes the body of linkCarrier, so that a form can send the same body to both; only `nickname` may be missing.
 //
-// What is found is the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the account
-// has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only when all checks before have passed. When it can not be asked the answer is 502, 503 or 504, and says nothing about the charge
-// account.
+// The findings are the answer, with 200: `valid` says whether linkCarrier would accept this charge account. A number that the
+// account has linked already fails `not_linked_yet`, which names the connection. The carrier is asked only if all earlier
+// checks have passed. If it cannot be asked, the answer is 502, 503 or 504, and says nothing about the charge account.
 //
-// `Idempotency-Key` is ignored: there is nothing to do twice.
+// `Idempotency-Key` is ignored, because nothing is stored.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16109,11 +16097,11 @@ func (c *ClientWithResponses) ValidateCarrierWithResponse(ctx context.Context, c
 
 // UnlinkCarrierWithResponse Unlink a charge account
 //
-// Takes a link away. The connection is gone from every list at once and is a 404 from then on, this call included; its charge account
-// can be linked anew. The stored credentials are deleted for good after 7 days, and nobody can use them in between. What stays is
-// getCarrierHistory, for 90 days.
+// Removes a link. The connection disappears from every list at once and is a 404 from then on, for this call too; its charge
+// account can be linked again. The stored credentials are deleted for good after 7 days, and nobody can use them in between.
+// getCarrierHistory stays available for 90 days.
 //
-// disconnectCarrier is the same without the carrier's name.
+// disconnectCarrier does the same without the carrier's name.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16128,17 +16116,18 @@ func (c *ClientWithResponses) UnlinkCarrierWithResponse(ctx context.Context, car
 
 // UpdateCarrierWithBodyWithResponse Change a connection
 //
-// Changes the members that are given and leaves the others as they are; `metadata` is replaced as a whole. The `carrier_id` never
+// Changes the given members and leaves the others as they are; `metadata` is replaced as a whole. The `carrier_id` never
 // changes.
 //
-// New credentials, `api_key` and `api_secret` together, and a new `account_number`, alone or with them, are verified with the carrier
-// **before** they take the place of the old ones. A refusal or an outage is the answer that linkCarrier gives, and leaves the
-// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it. Credentials
-// and number that the connection has already are verified too: the check is recorded, and what rollbackCarrier brings back stays.
+// New credentials (`api_key` and `api_secret` together) and a new `account_number`, alone or with them, are verified with the
+// carrier **before** they replace the old ones. After a refusal or an outage the answer is that of linkCarrier, and the
+// connection is as it was: a change never breaks a working link. For a number alone the carrier is asked with the stored
+// credentials. The same credentials and number as before are verified too: the check is recorded, and rollbackCarrier still
+// brings back the same credentials as before.
 //
-// What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
-// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
-// credentials, leaves it as it is, `modified_at` and `ETag` too.
+// Replaced credentials and numbers are kept for 30 days, until `credentials.previous_available_until`; rollbackCarrier brings
+// them back. A change of `refresh_policy` sets a new `next_refresh_at`. A body without credentials that changes nothing leaves
+// the connection as it is, including `modified_at` and `ETag`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16153,17 +16142,18 @@ func (c *ClientWithResponses) UpdateCarrierWithBodyWithResponse(ctx context.Cont
 
 // UpdateCarrierWithResponse Change a connection
 //
-// Changes the members that are given and leaves the others as they are; `metadata` is replaced as a whole. The `carrier_id` never
+// Changes the given members and leaves the others as they are; `metadata` is replaced as a whole. The `carrier_id` never
 // changes.
 //
-// New credentials, `api_key` and `api_secret` together, and a new `account_number`, alone or with them, are verified with the carrier
-// **before** they take the place of the old ones. A refusal or an outage is the answer that linkCarrier gives, and leaves the
-// connection as it was: a change never breaks what works. With a number alone the stored credentials are asked about it. Credentials
-// and number that the connection has already are verified too: the check is recorded, and what rollbackCarrier brings back stays.
+// New credentials (`api_key` and `api_secret` together) and a new `account_number`, alone or with them, are verified with the
+// carrier **before** they replace the old ones. After a refusal or an outage the answer is that of linkCarrier, and the
+// connection is as it was: a change never breaks a working link. For a number alone the carrier is asked with the stored
+// credentials. The same credentials and number as before are verified too: the check is recorded, and rollbackCarrier still
+// brings back the same credentials as before.
 //
-// What a change of credentials or number replaced is kept until `credentials.previous_available_until`, 30 days; rollbackCarrier
-// brings it back. A change of `refresh_policy` sets `next_refresh_at` anew. A body that changes nothing of a connection, and gives no
-// credentials, leaves it as it is, `modified_at` and `ETag` too.
+// Replaced credentials and numbers are kept for 30 days, until `credentials.previous_available_until`; rollbackCarrier brings
+// them back. A change of `refresh_policy` sets a new `next_refresh_at`. A body without credentials that changes nothing leaves
+// the connection as it is, including `modified_at` and `ETag`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16178,9 +16168,9 @@ func (c *ClientWithResponses) UpdateCarrierWithResponse(ctx context.Context, car
 
 // RollbackCarrierWithResponse Go back to the previous credentials
 //
-// Brings back what the latest updateCarrier replaced: API key and secret, and the account number that went with them. They are
-// verified with the carrier first; a refusal or an outage leaves the connection as it is. What was in use until now becomes the
-// previous one, so a second rollback takes the first one back. A body is ignored.
+// Brings back what the latest updateCarrier replaced: API key and secret, and their account number. They are verified with the
+// carrier first; after a refusal or an outage the connection is as it was. The credentials that were in use become the
+// previous ones, so a second rollback undoes the first. A body is ignored.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16195,14 +16185,14 @@ func (c *ClientWithResponses) RollbackCarrierWithResponse(ctx context.Context, c
 
 // VerifyCarrierWithResponse Check a connection now
 //
-// Asks the carrier about the connection now, as a check of the schedule would, and records what it says: in `last_check`, in the
-// history, and in the `status` where that follows. At most one call in 30 seconds for each connection.
+// Asks the carrier about the connection now, as a check of the schedule does, and records the result in `last_check`, in the
+// history and, where it follows, in the `status`. At most one call in 30 seconds for each connection.
 //
-// A refusal is the check's result and so a 200, with `check.outcome` and a `diagnosis`: look at `check.outcome`, not at the HTTP
-// status, to learn whether the link works. One refusal does not yet change the status of a link that worked: that takes two, ten
-// minutes or more apart, and that the carrier has answered somebody else well in between, as carriers now and then refuse good
-// keys. An outage says nothing about the link: then the answer is 502,
-// 503 or 504, and it stands in the history all the same.
+// A refusal is the result of the check and so a 200, with `check.outcome` and a `diagnosis`: look at `check.outcome`, not at
+// the HTTP status, to learn whether the link works. A single refusal does not change the status of a link that worked, because
+// carriers sometimes refuse good keys. That takes two refusals, ten minutes or more apart, and a good answer of the carrier to
+// another account in between. An outage says nothing about the link: then the answer is 502, 503 or 504, and the history
+// records it too.
 //
 // A body is ignored.
 //
@@ -16219,7 +16209,7 @@ func (c *ClientWithResponses) VerifyCarrierWithResponse(ctx context.Context, car
 
 // GetOpenAPIWithResponse This document
 //
-// The contract that you are reading, as JSON. It needs no key.
+// This contract, as JSON. No key is needed.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16232,9 +16222,9 @@ func (c *ClientWithResponses) GetOpenAPIWithResponse(ctx context.Context, reqEdi
 	return ParseGetOpenAPIResponse(rsp)
 }
 
-// HeadOpenAPIWithResponse Is this document there? No body
+// HeadOpenAPIWithResponse Does this document exist? No body
 //
-// What the GET answers, without the body; uptime monitors ask so.
+// The answer of the GET without the body, for uptime monitors.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16249,14 +16239,14 @@ func (c *ClientWithResponses) HeadOpenAPIWithResponse(ctx context.Context, reqEd
 
 // ListAccountsWithResponse List accounts
 //
-// Your accounts, a page at a time, the newest first unless `sort_dir` says otherwise. Disabled and deleted accounts are in the
-// list too, with `active: false`; a deleted one leaves it when it is purged.
+// Your accounts, one page at a time, newest first unless `sort_dir` says otherwise. Disabled and deleted accounts are in the
+// list too, with `active: false`; a deleted account leaves the list when it is purged.
 //
-// All filters that are given have to hold. `external_account_id` finds at most one account, and is the way to look for an id that
-// is hard to put into a path.
+// All given filters apply together. `external_account_id` finds at most one account; use it for an id that is hard to put into
+// a path.
 //
-// To walk through all accounts follow `links.next.href` until `next` is `{}`. It carries a `cursor`: each page then costs the same,
-// however far it is, and an account that is created meanwhile neither repeats nor hides another one.
+// To walk through all accounts, follow `links.next.href` until `next` is `{}`. Because of its `cursor` each page costs the
+// same, and an account that is created meanwhile neither repeats nor hides another one.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16271,19 +16261,19 @@ func (c *ClientWithResponses) ListAccountsWithResponse(ctx context.Context, para
 
 // CreateAccountWithBodyWithResponse Create an account
 //
-// Creates an account for one of your merchants, with its first API key. Every field is optional: `{}` makes an account too.
+// Creates an account for one of your merchants, with its first API key. Every field is optional: `{}` creates an account too.
 //
-// **The key is in this answer and nowhere else.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
+// **Only this answer shows the key.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
 //
-// Give your own id as `external_account_id` and the account can be found by it; it is unique among your accounts. An
-// `email` is unique within the environment (production or sandbox), whatever its letter case and spelling.
+// Give your own id as `external_account_id` to find the account by it; it is unique among your accounts. An `email` is unique
+// within the environment (production or sandbox), whatever its letter case and spelling.
 //
-// To create an account only if there is none yet, send `Prefer: return=existing`: when one of your accounts has this
-// `external_account_id` (or else this `email`), it is answered as it is, unchanged, with `api_key: null` and
+// To create an account only if there is none yet, send `Prefer: return=existing`. If one of your accounts has this
+// `external_account_id` (or else this `email`), the answer is that account, unchanged, with `api_key: null` and
 // `Preference-Applied: return=existing`.
 //
-// As in the ShipEngine API, `first_name`, `last_name`, `company_name` and `email` are accepted and kept, and are null in
-// the answer of this route.
+// As in the ShipEngine API, `first_name`, `last_name`, `company_name` and `email` are accepted and stored, and are null in the
+// answer of this route.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16298,19 +16288,19 @@ func (c *ClientWithResponses) CreateAccountWithBodyWithResponse(ctx context.Cont
 
 // CreateAccountWithResponse Create an account
 //
-// Creates an account for one of your merchants, with its first API key. Every field is optional: `{}` makes an account too.
+// Creates an account for one of your merchants, with its first API key. Every field is optional: `{}` creates an account too.
 //
-// **The key is in this answer and nowhere else.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
+// **Only this answer shows the key.** Store `api_key.encrypted_api_key`; the service keeps only a hash of it.
 //
-// Give your own id as `external_account_id` and the account can be found by it; it is unique among your accounts. An
-// `email` is unique within the environment (production or sandbox), whatever its letter case and spelling.
+// Give your own id as `external_account_id` to find the account by it; it is unique among your accounts. An `email` is unique
+// within the environment (production or sandbox), whatever its letter case and spelling.
 //
-// To create an account only if there is none yet, send `Prefer: return=existing`: when one of your accounts has this
-// `external_account_id` (or else this `email`), it is answered as it is, unchanged, with `api_key: null` and
+// To create an account only if there is none yet, send `Prefer: return=existing`. If one of your accounts has this
+// `external_account_id` (or else this `email`), the answer is that account, unchanged, with `api_key: null` and
 // `Preference-Applied: return=existing`.
 //
-// As in the ShipEngine API, `first_name`, `last_name`, `company_name` and `email` are accepted and kept, and are null in
-// the answer of this route.
+// As in the ShipEngine API, `first_name`, `last_name`, `company_name` and `email` are accepted and stored, and are null in the
+// answer of this route.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16325,12 +16315,11 @@ func (c *ClientWithResponses) CreateAccountWithResponse(ctx context.Context, par
 
 // GetAccountByExternalIDWithResponse Read an account by your own id
 //
-// The account that you gave this `external_account_id`, to the letter. It is getAccount by another name: the answer and its `ETag`
-// are the same.
+// The account with exactly this `external_account_id`. The answer and its `ETag` are those of getAccount.
 //
-// The id is one segment of the path: encode it once, as `encodeURIComponent` does (`/` is `%2F`, `%` is `%25`, a blank is `%20`,
-// and other characters are their UTF-8 bytes). Where something between you and the service decodes paths, and for the ids `.` and
-// `..`, which HTTP clients take for steps of the path, use listAccounts with `external_account_id` instead.
+// The id is one segment of the path: encode it once, as `encodeURIComponent` does (`/` is `%2F`, `%` is `%25`, a blank is
+// `%20`, and other characters are their UTF-8 bytes). If something between you and the service decodes paths, and for the ids
+// `.` and `..`, which HTTP clients interpret, use listAccounts with `external_account_id` instead.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16345,11 +16334,11 @@ func (c *ClientWithResponses) GetAccountByExternalIDWithResponse(ctx context.Con
 
 // DeleteAccountWithResponse Delete an account
 //
-// Deletes an account, with a time to think it over. At once its keys answer 401 and its carriers are not checked any more; reads
-// show `active: false` and `purge_at`. Until `purge_at` restoreAccount takes it back, carriers and keys included. After that the
-// account is gone, and only then its email and external id are free for another one.
+// Deletes an account. At once its keys answer 401 and its carriers are no longer checked; reads show `active: false` and
+// `purge_at`. Until `purge_at`, restoreAccount brings it back, including carriers and keys. After that the account is gone;
+// only then are its email and external id free for another one.
 //
-// Deleting an account that is deleted is a 204 as well and changes nothing: the first `purge_at` stays.
+// Deleting a deleted account is a 204 too and changes nothing: the first `purge_at` stays.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16364,8 +16353,8 @@ func (c *ClientWithResponses) DeleteAccountWithResponse(ctx context.Context, acc
 
 // GetAccountWithResponse Read an account
 //
-// One of your accounts with everything that is kept of it, names and email included; they are null in the answer of createAccount
-// only. A deleted account can be read until its purge.
+// One of your accounts with all of its data, including names and email, which are null only in the answer of createAccount. A
+// deleted account can be read until its purge.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16380,17 +16369,17 @@ func (c *ClientWithResponses) GetAccountWithResponse(ctx context.Context, accoun
 
 // UpdateAccountWithBodyWithResponse Change an account
 //
-// Changes the members that the body has and leaves the others as they are. `null` leaves a member as it is, too: what was given
-// once can be replaced, but not taken back. `metadata` is replaced as a whole; `{}` empties it.
+// Changes the members that the body has and leaves the others as they are. `null` leaves a member as it is, too: a value can
+// be replaced, but not removed. `metadata` is replaced as a whole; `{}` empties it.
 //
-// Members that the service decides, such as `account_id`, `active` or `created_at`, and `password` are not members of this request:
-// each of them is a 400, whatever its value.
+// Members that the service decides, such as `account_id`, `active` or `created_at`, and `password` are not members of this
+// request: each of them is a 400, whatever its value.
 //
-// Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
-// the slower one gets a 412. Without it, of two changes at the very same moment the slower one is made of what the faster one
-// left.
+// Two clients that change what they read a while ago can overwrite each other's changes. To prevent this, send the `ETag` that
+// you read in `If-Match`: the later change gets a 412. Without it, of two changes at the same moment the later one is applied
+// to the result of the earlier one.
 //
-// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
+// A body that changes nothing leaves the account as it is, including `modified_at` and `ETag`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16405,17 +16394,17 @@ func (c *ClientWithResponses) UpdateAccountWithBodyWithResponse(ctx context.Cont
 
 // UpdateAccountWithResponse Change an account
 //
-// Changes the members that the body has and leaves the others as they are. `null` leaves a member as it is, too: what was given
-// once can be replaced, but not taken back. `metadata` is replaced as a whole; `{}` empties it.
+// Changes the members that the body has and leaves the others as they are. `null` leaves a member as it is, too: a value can
+// be replaced, but not removed. `metadata` is replaced as a whole; `{}` empties it.
 //
-// Members that the service decides, such as `account_id`, `active` or `created_at`, and `password` are not members of this request:
-// each of them is a 400, whatever its value.
+// Members that the service decides, such as `account_id`, `active` or `created_at`, and `password` are not members of this
+// request: each of them is a 400, whatever its value.
 //
-// Two that change what they read a while ago can overwrite each other. Send the `ETag` of the account that you saw in `If-Match`, and
-// the slower one gets a 412. Without it, of two changes at the very same moment the slower one is made of what the faster one
-// left.
+// Two clients that change what they read a while ago can overwrite each other's changes. To prevent this, send the `ETag` that
+// you read in `If-Match`: the later change gets a 412. Without it, of two changes at the same moment the later one is applied
+// to the result of the earlier one.
 //
-// A body that changes nothing leaves the account as it is, `modified_at` and `ETag` too.
+// A body that changes nothing leaves the account as it is, including `modified_at` and `ETag`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16430,11 +16419,11 @@ func (c *ClientWithResponses) UpdateAccountWithResponse(ctx context.Context, acc
 
 // ListAPIKeysWithResponse List an account's API keys
 //
-// The keys of an account, the oldest first, in one page. None of them shows the key itself: tell them apart by `description`,
+// The keys of an account, oldest first, in one page. None of them shows the key itself: distinguish them by `description`,
 // `key_prefix` and `last_four`.
 //
-// A key that was deleted is gone. One that has expired is refused everywhere, but stays in the list, with its `expires_at`, until you
-// delete it or the account is full and a new key takes its place.
+// A deleted key is gone. An expired key is refused everywhere, but stays in the list, with its `expires_at`, until you delete
+// it, or until the account is full and a new key replaces it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16449,10 +16438,10 @@ func (c *ClientWithResponses) ListAPIKeysWithResponse(ctx context.Context, accou
 
 // CreateAPIKeyWithBodyWithResponse Create an API key
 //
-// Makes one more merchant key for an account. **The key is in this answer and nowhere else**: store `encrypted_api_key`.
+// Creates another merchant key for an account. **Only this answer shows the key**: store `encrypted_api_key`.
 //
-// Give each system of the merchant a key of its own, with the scopes that it needs (see *Scopes* above), and an `expires_at` where
-// its use has an end. An account has at most 50 keys that have not expired.
+// Give each system of the merchant its own key, with the scopes that it needs (see *Scopes* above), and an `expires_at` if it
+// is temporary. An account has at most 50 keys that have not expired.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16467,10 +16456,10 @@ func (c *ClientWithResponses) CreateAPIKeyWithBodyWithResponse(ctx context.Conte
 
 // CreateAPIKeyWithResponse Create an API key
 //
-// Makes one more merchant key for an account. **The key is in this answer and nowhere else**: store `encrypted_api_key`.
+// Creates another merchant key for an account. **Only this answer shows the key**: store `encrypted_api_key`.
 //
-// Give each system of the merchant a key of its own, with the scopes that it needs (see *Scopes* above), and an `expires_at` where
-// its use has an end. An account has at most 50 keys that have not expired.
+// Give each system of the merchant its own key, with the scopes that it needs (see *Scopes* above), and an `expires_at` if it
+// is temporary. An account has at most 50 keys that have not expired.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16485,10 +16474,11 @@ func (c *ClientWithResponses) CreateAPIKeyWithResponse(ctx context.Context, acco
 
 // DeleteAPIKeyWithResponse Delete an API key
 //
-// Ends a key of the account: it is refused at the very next call, and is gone from the list. An account may be left without a key; your
-// partner key still acts for it.
+// Deletes a key of the account: it is refused from the next call on, and is gone from the list. An account may have no key;
+// your partner key still acts for it.
 //
-// The key that makes this call can not be deleted by it: a partner key belongs to no account, and so is a 404 under each of them.
+// A key cannot delete itself: only a partner key makes this call, and it belongs to no account, so it is a 404 under each of
+// them.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16503,12 +16493,12 @@ func (c *ClientWithResponses) DeleteAPIKeyWithResponse(ctx context.Context, acco
 
 // RotateAPIKeyWithBodyWithResponse Replace an API key
 //
-// Makes a new key in place of an old one, with the same description, scopes and end. The old key works on for
-// `grace_period_seconds`, a day unless you say otherwise, so that no call fails while you bring the new one to where it is used.
-// With `0` it is refused at the very next call. It never outlives its own `expires_at`, and one that has expired can not be rotated.
+// Creates a new key to replace an old one, with the same description, scopes and expiry. The old key still works for
+// `grace_period_seconds`, a day by default, so that no call fails while you distribute the new one. With `0` it is refused
+// from the next call on. It never outlives its own `expires_at`, and an expired key cannot be rotated.
 //
-// A key can be rotated once; the next time rotate the one that took its place. So when two rotate the same key at once, one of them
-// gets a 409, and nobody holds a key that nobody knows of.
+// A key can be rotated once; next time rotate its replacement. So if two clients rotate the same key at once, one of them gets
+// a 409, and every valid key is known to its client.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16523,12 +16513,12 @@ func (c *ClientWithResponses) RotateAPIKeyWithBodyWithResponse(ctx context.Conte
 
 // RotateAPIKeyWithResponse Replace an API key
 //
-// Makes a new key in place of an old one, with the same description, scopes and end. The old key works on for
-// `grace_period_seconds`, a day unless you say otherwise, so that no call fails while you bring the new one to where it is used.
-// With `0` it is refused at the very next call. It never outlives its own `expires_at`, and one that has expired can not be rotated.
+// Creates a new key to replace an old one, with the same description, scopes and expiry. The old key still works for
+// `grace_period_seconds`, a day by default, so that no call fails while you distribute the new one. With `0` it is refused
+// from the next call on. It never outlives its own `expires_at`, and an expired key cannot be rotated.
 //
-// A key can be rotated once; the next time rotate the one that took its place. So when two rotate the same key at once, one of them
-// gets a 409, and nobody holds a key that nobody knows of.
+// A key can be rotated once; next time rotate its replacement. So if two clients rotate the same key at once, one of them gets
+// a 409, and every valid key is known to its client.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16543,9 +16533,9 @@ func (c *ClientWithResponses) RotateAPIKeyWithResponse(ctx context.Context, acco
 
 // DisableAccountWithResponse Disable an account
 //
-// Closes an account for the time being. Its keys are refused at the very next call (403 `subscription_inactive`), and so is your
-// own key with `On-Behalf-Of`; its carriers stay linked and are not checked. Partner routes show it with `active: false`. An account
-// that is disabled already stays so, with 204. A body is ignored.
+// Disables an account. Its keys are refused from the next call on (403 `subscription_inactive`), and so is your own key with
+// `On-Behalf-Of`; its carriers stay linked and are not checked. Partner routes show the account with `active: false`. For a
+// disabled account the answer is a 204 too. A body is ignored.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16560,8 +16550,8 @@ func (c *ClientWithResponses) DisableAccountWithResponse(ctx context.Context, ac
 
 // EnableAccountWithResponse Enable an account
 //
-// Makes a disabled account active: its keys work again, and its carriers are checked again. An account that is active already stays
-// so, with 204. A body is ignored.
+// Makes a disabled account active: its keys work again, and its carriers are checked again. For an active account the answer
+// is a 204 too. A body is ignored.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16576,8 +16566,8 @@ func (c *ClientWithResponses) EnableAccountWithResponse(ctx context.Context, acc
 
 // RestoreAccountWithResponse Restore a deleted account
 //
-// Takes the deletion of an account back, until its `purge_at`. The account is as it was before: active, or disabled if it was
-// disabled; keys and carriers that it had work again. After `purge_at` it is a 404. A body is ignored.
+// Undoes the deletion of an account, until its `purge_at`. The account is as before: active, or disabled if it was disabled;
+// its keys and carriers work again. After `purge_at` it is a 404. A body is ignored.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16592,7 +16582,7 @@ func (c *ClientWithResponses) RestoreAccountWithResponse(ctx context.Context, ac
 
 // ListCountriesWithResponse List countries
 //
-// What `origin_country_code` may be: the 249 countries and territories of ISO 3166-1, in the order of their codes.
+// The values of `origin_country_code`: the 249 countries and territories of ISO 3166-1, in the order of their codes.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16607,22 +16597,22 @@ func (c *ClientWithResponses) ListCountriesWithResponse(ctx context.Context, req
 
 // TrackShipmentsWithResponse Track shipments
 //
-// Where shipments are, in ShipEngine's shape, asked of the carrier in the merchant's name with the linked credentials.
+// The state of shipments, in ShipEngine's shape. The carrier is asked with the merchant's linked credentials.
 //
-// With one `tracking_number` the answer is its tracking. With several, up to 10, it is `results`, one for each number in the order in
-// which they were asked, each with its tracking or the `error` of that number: then the status is 200 whatever the numbers came to.
+// For one `tracking_number` the answer is its tracking. For several, up to 10, it is `results`: one for each number, in the
+// order of the request, with its tracking or its `error`. Then the status is 200 whatever the results are.
 //
-// The carrier accepts 10 calls a minute for each API key, whichever connections share it. What was learned less than two minutes ago
-// is answered again (`source: cached`). When the carrier can not be asked, because it fails or the allowance is used up, older
-// tracking is answered with `stale: true`; only a number that nothing is known of is then an error. That the carrier does not know a
-// number is an answer, too: it is not asked again about it for two minutes.
+// The carrier accepts 10 calls a minute for each API key, whichever connections share it. A result that is less than two
+// minutes old is answered again (`source: cached`). If the carrier cannot be asked, because it fails or the allowance is used
+// up, the answer is an older result with `stale: true`, and an error only if there is none. If the carrier does not know a
+// number, that is a result too: it is not asked again about it for two minutes.
 //
-// A shipment may have several articles: `articles` has each, and the status of the whole is `DE` when all of them are delivered, `EX`
-// when one failed, `IT` with `DELIVERED_IN_PART` when some are delivered; else it is what the carrier says of the whole, or the status
-// of the least advanced article.
+// A shipment may have several articles: `articles` has each of them. The status of the whole is `DE` if all are delivered,
+// `EX` if one failed, `IT` with `DELIVERED_IN_PART` if some are delivered; otherwise it is the carrier's status of the whole,
+// or the status of the least advanced article.
 //
-// The carrier's words are mapped to `status_code`s: `UN` unknown, `AC` accepted, `IT` in transit, `DE` delivered, `EX` exception,
-// `AT` delivery attempted, `NY` not yet in the system, `SP` at a collection point.
+// The carrier's words are mapped to `status_code`s: `UN` unknown, `AC` accepted, `IT` in transit, `DE` delivered, `EX`
+// exception, `AT` delivery attempted, `NY` not yet in the system, `SP` at a collection point.
 //
 // Returns a wrapper object for the known response body format(s).
 //
