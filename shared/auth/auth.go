@@ -1,5 +1,5 @@
-// Package auth says who calls and what they may do: API keys, the account a
-// partner acts for, and the rate window of a key.
+// Package auth authenticates callers by their API key, checks the key's scope and rate
+// limit, and finds the account that a partner acts for.
 package auth
 
 import (
@@ -16,23 +16,22 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// Keys counts the use of a key.
+// Keys verifies API keys.
 type Keys interface {
-	// UseKey proves a key and counts it in its one-minute window:
-	// fault.Unauthorized when it is not there or has expired,
-	// fault.RateLimited, with the window filled, when the window is full.
+	// UseKey verifies a key and counts one use in its one-minute window:
+	// fault.Unauthorized if the key does not exist or has expired; fault.RateLimited,
+	// with the state of the window, if the window is full.
 	UseKey(ctx context.Context, use account.KeyUse) (account.KeyUsed, error)
 }
 
-// Limits are the requests a minute that one key may make.
+// Limits are the requests a minute that a key may make.
 type Limits = carrier.PerEnvironment[int]
 
-// Auth authenticates requests. It reads beside a key that is not proven yet, to
-// spare a round trip; so what runs beside may read by primary key only, never
-// query: a forged key costs next to nothing, and its time tells nothing. A key
-// whose minute is half used up is counted first, and one whose minute is full is
-// refused by what this process remembers of it, so that answers with 429 do not
-// go on costing reads (infra/docs/decisions/0027).
+// Auth authenticates requests. To save a round trip it runs other reads concurrently with
+// the verification of the key. Such reads use primary keys only, never queries, so that
+// a forged key costs little and timing reveals nothing. Once half of a key's window is
+// used, the key is verified first; once the window is full, the key is refused from
+// memory, so that 429 answers cost no reads (infra/docs/decisions/0027).
 type Auth struct {
 	Keys   Keys
 	Limits Limits
@@ -45,13 +44,11 @@ type Auth struct {
 type Caller struct {
 	Key       account.APIKey
 	PartnerID int64
-	// AccountID is the account that the request is about; zero on partner routes.
-	AccountID int64
+	AccountID int64 // the account that the key acts for; zero on partner routes
 }
 
-// Scope names the caller for idempotency keys: the partner on partner routes,
-// whichever account the path names; an account and who acts for it on merchant
-// routes.
+// Scope returns the scope of the caller's Idempotency-Keys: the partner on partner routes;
+// the account, and whether a partner acts for it, on merchant routes.
 func (c Caller) Scope() string {
 	scope := "account " + strconv.FormatInt(c.AccountID, 10)
 	if c.Key.AccountID == 0 {
@@ -60,29 +57,30 @@ func (c Caller) Scope() string {
 	return scope
 }
 
-// By names the caller as who makes a change.
+// By returns the caller as the maker of a change.
 func (c Caller) By() effects.By {
 	return effects.By{KeyID: c.Key.ID, PartnerID: c.PartnerID, AccountID: c.AccountID}
 }
 
-// Partner authenticates a call of a partner route. Errors: fault.Unauthorized,
+// Partner authenticates a request to a partner route. Errors: fault.Unauthorized,
 // RateLimited, and Forbidden for a merchant's key or one without the scope.
 func (a *Auth) Partner(ctx context.Context, req *httpapi.Request) (Caller, error) {
 	return a.PartnerBeside(ctx, req, nil)
 }
 
-// PartnerBeside is Partner with a read of the partner's own things at once; nil
-// for none.
+// PartnerBeside authenticates a partner as Partner does, and runs beside concurrently;
+// nil runs nothing. It returns the error of beside if authentication succeeds.
 func (a *Auth) PartnerBeside(ctx context.Context, req *httpapi.Request, beside func(ctx context.Context, partnerID int64) error) (Caller, error) {
-	key, err := read(req)
+	key, err := parseKey(req)
 	if err != nil {
 		return Caller{}, err
 	}
-	var task func(context.Context) error
-	if beside != nil && key.PartnerID != 0 {
-		task = func(ctx context.Context) error { return beside(ctx, key.PartnerID) }
-	}
-	used, besideErr, err := a.prove(ctx, req, key, task)
+	used, besideErr, err := a.verify(ctx, req, key, func(ctx context.Context) error {
+		if beside == nil || key.PartnerID == 0 {
+			return nil
+		}
+		return beside(ctx, key.PartnerID)
+	})
 	switch {
 	case err != nil:
 		return Caller{}, err
@@ -94,10 +92,10 @@ func (a *Auth) PartnerBeside(ctx context.Context, req *httpapi.Request, beside f
 	return Caller{Key: used.Key, PartnerID: key.PartnerID}, nil
 }
 
-// PartnerAccount authenticates a call of a partner route about one account, the
-// path parameter account_id, which find reads while the key is proven; nil for one
-// that is absent. Errors: those of Partner; fault.Identifier for the parameter;
-// NotFound for an account that is absent or another partner's.
+// PartnerAccount authenticates a request to a partner route about one account, the path
+// parameter account_id. It runs find, which reads the account, concurrently; find may
+// return nil for an absent account. Errors: those of Partner and find; fault.Identifier
+// for the parameter; NotFound if the account is absent or belongs to another partner.
 func (a *Auth) PartnerAccount(ctx context.Context, req *httpapi.Request, find func(ctx context.Context, accountID int64) (*account.Account, error)) (Caller, *account.Account, error) {
 	const param = "account_id"
 	var accountID int64
@@ -123,22 +121,22 @@ func (a *Auth) PartnerAccount(ctx context.Context, req *httpapi.Request, find fu
 	return caller, acct, nil
 }
 
-// Merchant authenticates a call of a merchant route: with the account's own
-// key, or a partner's and the header On-Behalf-Of. As both name the account,
-// beside reads it, and what else the route wants, while the key is proven.
-// Errors: fault.Unauthorized, RateLimited, Forbidden for a key without the
-// scope, Required or Identifier for On-Behalf-Of, NotFound for another one's
-// account, Inactive for a disabled one.
+// Merchant authenticates a request to a merchant route, by the account's own key or by a
+// partner's key with the header On-Behalf-Of. It runs beside concurrently, which reads
+// the account (nil if it is absent) and whatever else the route needs. Errors:
+// fault.Unauthorized; RateLimited; Forbidden for a key without the scope; Required or
+// Identifier for On-Behalf-Of; NotFound for another owner's account; Inactive for a
+// disabled or deleted account; those of beside.
 func (a *Auth) Merchant(ctx context.Context, req *httpapi.Request, beside func(ctx context.Context, accountID int64) (*account.Account, error)) (Caller, error) {
-	key, err := read(req)
+	key, err := parseKey(req)
 	if err != nil {
 		return Caller{}, err
 	}
 	var acct *account.Account
 	accountID, headerErr := onBehalfOf(req, key)
-	// The key is proven whatever the header says: a stranger learns nothing of the
-	// route.
-	used, besideErr, err := a.prove(ctx, req, key, func(ctx context.Context) (err error) {
+	// The key is verified even if the header is wrong, so that a stranger learns nothing
+	// about the route.
+	used, besideErr, err := a.verify(ctx, req, key, func(ctx context.Context) (err error) {
 		if headerErr == nil {
 			acct, err = beside(ctx, accountID)
 		}
@@ -152,7 +150,7 @@ func (a *Auth) Merchant(ctx context.Context, req *httpapi.Request, beside func(c
 	case besideErr != nil:
 		return Caller{}, fmt.Errorf("reading the account: %w", besideErr)
 	case key.AccountID != 0 && (acct == nil || acct.Deleted()):
-		return Caller{}, account.ErrKeyNotValid() // a key that outlived its account
+		return Caller{}, account.ErrKeyNotValid() // the key has outlived its account
 	case acct == nil, key.PartnerID != 0 && acct.PartnerID != key.PartnerID:
 		return Caller{}, account.ErrNotFound()
 	case acct.Deleted(), !acct.Active:
@@ -161,34 +159,31 @@ func (a *Auth) Merchant(ctx context.Context, req *httpapi.Request, beside func(c
 	return Caller{Key: used.Key, PartnerID: acct.PartnerID, AccountID: accountID}, nil
 }
 
-// prove uses the key, and runs beside at once. beside is over when it returns:
-// it fills its caller's variables. err is about the key.
-func (a *Auth) prove(ctx context.Context, req *httpapi.Request, key account.Key, beside func(context.Context) error) (used account.KeyUsed, besideErr, err error) {
+// verify verifies the key and its scope, and runs beside concurrently; beside has ended
+// when verify returns. err is the error of the key.
+func (a *Auth) verify(ctx context.Context, req *httpapi.Request, key account.Key, beside func(context.Context) error) (used account.KeyUsed, besideErr, err error) {
 	hash := key.Hash()
-	known := a.windows.at(hash, a.Now())
+	known := a.windows.get(hash, a.Now())
 	if err := known.refusal(a.Now()); err != nil {
 		req.Identify(known.caller, known.state)
 		return account.KeyUsed{}, nil, err
 	}
-	if beside == nil {
-		beside = func(context.Context) error { return nil }
-	}
 	if known.halfUsed() {
-		if used, err = a.use(ctx, req, key, hash); err == nil {
-			besideErr = guarded(ctx, beside)
+		if used, err = a.useKey(ctx, req, key, hash); err == nil {
+			besideErr = recovering(ctx, beside)
 		}
 	} else {
-		got := make(chan error, 1)
-		go func() { got <- guarded(ctx, beside) }()
-		used, err = a.use(ctx, req, key, hash)
-		besideErr = <-got
+		done := make(chan error, 1)
+		go func() { done <- recovering(ctx, beside) }()
+		used, err = a.useKey(ctx, req, key, hash)
+		besideErr = <-done
 	}
 	if err != nil {
 		return account.KeyUsed{}, nil, err
 	}
 	scope, ok := RequiredScope(req.Method(), req.Resource())
 	if !ok {
-		return account.KeyUsed{}, nil, fmt.Errorf("no scope is set for %s %s", req.Method(), req.Resource())
+		return account.KeyUsed{}, nil, fmt.Errorf("%s %s has no scope", req.Method(), req.Resource())
 	}
 	if !used.Key.May(scope) {
 		return account.KeyUsed{}, nil, fault.New(fault.Forbidden, "This API key lacks the scope %s.", scope)
@@ -196,18 +191,18 @@ func (a *Auth) prove(ctx context.Context, req *httpapi.Request, key account.Key,
 	return used, besideErr, nil
 }
 
-// guarded reads, and makes an error of a panic: nobody above a goroutine recovers,
-// and it would end the process.
-func guarded(ctx context.Context, read func(context.Context) error) (err error) {
+// recovering calls beside and turns its panic into an error: a panic in a goroutine would
+// end the process.
+func recovering(ctx context.Context, beside func(context.Context) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("the read beside the key panicked: %T\n%s", v, debug.Stack())
 		}
 	}()
-	return read(ctx)
+	return beside(ctx)
 }
 
-// onBehalfOf is the account that a merchant route is about.
+// onBehalfOf returns the id of the account that a merchant route is about.
 func onBehalfOf(req *httpapi.Request, key account.Key) (int64, error) {
 	const header = "On-Behalf-Of"
 	value, _, err := req.Header(header)
@@ -229,8 +224,8 @@ func onBehalfOf(req *httpapi.Request, key account.Key) (int64, error) {
 	return id, nil
 }
 
-// read finds the key in the request, without a remote call.
-func read(req *httpapi.Request) (account.Key, error) {
+// parseKey parses the request's key, without a remote call.
+func parseKey(req *httpapi.Request) (account.Key, error) {
 	text, _, err := req.Header("API-Key")
 	if err != nil {
 		return account.Key{}, err
@@ -242,9 +237,9 @@ func read(req *httpapi.Request) (account.Key, error) {
 	return key, nil
 }
 
-// use counts the key, and notes the caller and its window on the request and for
-// the requests to come.
-func (a *Auth) use(ctx context.Context, req *httpapi.Request, key account.Key, hash string) (account.KeyUsed, error) {
+// useKey verifies the key and counts its use. It stores the caller and the window in the
+// request, and the window for later requests.
+func (a *Auth) useKey(ctx context.Context, req *httpapi.Request, key account.Key, hash string) (account.KeyUsed, error) {
 	limit, err := a.Limits.Of(key.Environment)
 	if err != nil {
 		return account.KeyUsed{}, err
@@ -253,8 +248,7 @@ func (a *Auth) use(ctx context.Context, req *httpapi.Request, key account.Key, h
 	used, err := a.Keys.UseKey(ctx, account.KeyUse{
 		PartnerID: key.PartnerID, AccountID: key.AccountID, Hash: hash, Now: now, Limit: limit,
 	})
-	switch {
-	case err == nil || fault.Is(err, fault.RateLimited):
+	if err == nil || fault.Is(err, fault.RateLimited) {
 		w := window{
 			caller: "key " + strconv.FormatInt(used.Key.ID, 10), state: httpapi.Window{Limit: limit, Used: used.Used, Reset: used.Reset}, ends: now.Add(used.Reset),
 		}
@@ -262,7 +256,7 @@ func (a *Auth) use(ctx context.Context, req *httpapi.Request, key account.Key, h
 			w.full = fault.Of(err)[0]
 		}
 		req.Identify(w.caller, w.state)
-		a.windows.keep(hash, w, now)
+		a.windows.put(hash, w, now)
 	}
 	if err != nil {
 		return account.KeyUsed{}, fmt.Errorf("using the key: %w", err)

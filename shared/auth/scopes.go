@@ -1,11 +1,9 @@
 package auth
 
-import (
-	"carrierlink/shared/account"
-)
+import "carrierlink/shared/account"
 
-// scopes is what a key needs for each route with a key: the one place that says
-// so. A test holds it against x-required-scope of the contract.
+// scopes holds the scope that a key needs for each route. A test compares it with
+// x-required-scope in the contract.
 var scopes = map[string]account.Scope{
 	"POST /v1/partners/accounts":                                           account.ScopeAdmin,
 	"GET /v1/partners/accounts":                                            account.ScopeRead,
@@ -38,8 +36,8 @@ var scopes = map[string]account.Scope{
 	"GET /v1/tracking":                       account.ScopeRead,
 }
 
-// RequiredScope is what a key needs for a route; ok is false for a route that
-// needs none or is not known.
+// RequiredScope returns the scope that a key needs for a route; ok is false for an
+// unknown route and for one that needs no key.
 func RequiredScope(method, resource string) (scope account.Scope, ok bool) {
 	scope, ok = scopes[method+" "+resource]
 	return scope, ok

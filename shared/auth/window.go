@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -8,27 +9,26 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// windows is what this process knows of the minutes of proven keys, so that a
-// key over its limit costs neither reads nor writes. The zero value knows none.
+// windows remembers the rate windows of verified keys in this process, so that a key over
+// its limit costs neither reads nor writes. The zero value is empty.
 type windows struct {
 	mu    sync.Mutex
 	known map[string]window // by the key's hash
 }
 
-// window is a key's minute as the table last told it.
+// window is the state of a key's one-minute window after its last use.
 type window struct {
-	caller string // as the request's log names it
+	caller string // for the log
 	state  httpapi.Window
 	ends   time.Time
-	full   *fault.Error // why the key was refused in it; nil: it was not
+	full   *fault.Error // the refusal once the window is full, else nil
 }
 
-// halfUsed tells whether the key is counted before anything is read for it. Other
-// processes count in the same minute, so it comes well before the end.
+// halfUsed reports whether the key must be verified before anything is read for it. Other
+// processes count in the same window, so half is early enough.
 func (w window) halfUsed() bool { return w.state.Limit > 0 && w.state.Used*2 >= w.state.Limit }
 
-// refusal is the answer to one request more in a full window; nil where it is
-// not full.
+// refusal returns the error of another request in a full window; nil if it is not full.
 func (w window) refusal(now time.Time) error {
 	if w.full == nil {
 		return nil
@@ -38,8 +38,8 @@ func (w window) refusal(now time.Time) error {
 	return &again
 }
 
-// at is what is known of a key's minute; the zero window once it is over.
-func (ws *windows) at(hash string, now time.Time) window {
+// get returns a key's window; the zero window once it has ended.
+func (ws *windows) get(hash string, now time.Time) window {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	w := ws.known[hash]
@@ -50,18 +50,14 @@ func (ws *windows) at(hash string, now time.Time) window {
 	return w
 }
 
-// keep notes a key's minute.
-func (ws *windows) keep(hash string, w window, now time.Time) {
-	const most = 4096 // keys, of some 300 bytes each
+// put stores a key's window.
+func (ws *windows) put(hash string, w window, now time.Time) {
+	const limit = 4096 // keys, of about 300 bytes each
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	if len(ws.known) >= most {
-		for other, of := range ws.known {
-			if !of.ends.After(now) {
-				delete(ws.known, other)
-			}
-		}
-		if len(ws.known) >= most {
+	if len(ws.known) >= limit {
+		maps.DeleteFunc(ws.known, func(_ string, w window) bool { return !w.ends.After(now) })
+		if len(ws.known) >= limit {
 			clear(ws.known)
 		}
 	}
