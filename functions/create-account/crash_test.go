@@ -11,6 +11,7 @@ import (
 	"carrierlink/infra/test/calltrace"
 	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
+	"carrierlink/shared/views"
 )
 
 // onTable is the function over a real table with partner 5, with every remote call
@@ -44,7 +45,7 @@ func TestCrashAfterEachCall(t *testing.T) {
 			if second.Headers["Idempotent-Replayed"] != "true" {
 				t.Error("the last repeat is not marked as replayed")
 			}
-			var made answer
+			var made views.CreatedAccount
 			if err := json.Unmarshal([]byte(first.Body), &made); err != nil {
 				t.Fatal(err)
 			}

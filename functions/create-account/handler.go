@@ -20,28 +20,16 @@ type handler struct {
 	now      func() time.Time
 }
 
-// answer is the account and, unless it existed already, its first key.
-type answer struct {
-	views.Account
-	APIKey *views.FirstKey `json:"api_key"`
-}
-
-// show answers with an account as this route does: the owner's names, company and
-// email are null (seed: "This will always be null in the response").
-func show(made *account.Created) *httpapi.Response {
-	a := made.Account
-	a.FirstName, a.LastName, a.CompanyName, a.Email = "", "", "", ""
-	if made.Key == nil {
-		resp := httpapi.JSON(http.StatusOK, answer{views.NewAccount(a), nil})
+func show(created *account.Created) *httpapi.Response {
+	resp := httpapi.JSON(http.StatusOK, views.NewCreatedAccount(created))
+	if created.Key == nil {
 		resp.Header["Preference-Applied"] = "return=existing"
-		return resp
 	}
-	key := views.NewFirstKey(made.Key)
-	return httpapi.JSON(http.StatusOK, answer{views.NewAccount(a), &key})
+	return resp
 }
 
-// create makes one account. Errors: those of auth.Partner, Request.JSON,
-// httpapi.Once and account.Service.Create.
+// create creates an account. Errors: those of auth.Partner, Request.JSON, httpapi.Once
+// and account.Service.Create.
 func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	caller, err := h.auth.Partner(ctx, req)
 	if err != nil {

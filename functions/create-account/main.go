@@ -1,5 +1,5 @@
-// Create-account is POST /v1/partners/accounts: a partner makes an account for
-// one of its merchants, with the account's first API key.
+// Create-account serves POST /v1/partners/accounts: a partner creates an account for a
+// merchant, with the account's first API key.
 package main
 
 import (

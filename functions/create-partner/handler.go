@@ -23,8 +23,8 @@ type request struct {
 	DefaultCountryCode string `json:"default_country_code"`
 }
 
-// UnmarshalJSON refuses members that the payload does not have: a misspelt one
-// would silently give its default.
+// UnmarshalJSON refuses unknown members, because a misspelt member would silently get its
+// default.
 func (r *request) UnmarshalJSON(b []byte) error {
 	type plain request
 	d := json.NewDecoder(bytes.NewReader(b))
@@ -35,17 +35,17 @@ func (r *request) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// answer shows the partner's first key, this once.
+// answer is the partner with its first key, the only answer with the key's text.
 type answer struct {
-	PartnerID          int64          `json:"partner_id"`
-	Name               string         `json:"name"`
-	Environment        string         `json:"environment"`
-	DefaultCountryCode string         `json:"default_country_code"`
-	CreatedAt          *string        `json:"created_at"`
-	APIKey             views.FirstKey `json:"api_key"`
+	PartnerID          int64           `json:"partner_id"`
+	Name               string          `json:"name"`
+	Environment        string          `json:"environment"`
+	DefaultCountryCode string          `json:"default_country_code"`
+	CreatedAt          *string         `json:"created_at"`
+	APIKey             *views.FirstKey `json:"api_key"`
 }
 
-// create makes one partner. Errors: those of account.Service.CreatePartner.
+// create creates a partner. Errors: those of account.Service.CreatePartner.
 func (h *handler) create(ctx context.Context, in request) (*answer, error) {
 	p, key, err := h.accounts.CreatePartner(ctx, account.PartnerInput(in), effects.Effects{By: effects.By{Service: effects.Operator}})
 	if err != nil {

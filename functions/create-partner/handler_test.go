@@ -8,7 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/store/storetest"
 	"carrierlink/shared/views"
 )
@@ -19,13 +21,13 @@ func newHandler() *handler {
 	return &handler{&account.Service{Store: storetest.NewMemory(), Now: at, Random: rand.Reader}}
 }
 
-func TestPayloadIsStrict(t *testing.T) {
+func TestPayloadRefuses(t *testing.T) {
 	for _, payload := range []string{
 		`{"name":"A","environment":"sandbox","default_country":"NZ"}`, `{"name":1,"environment":"sandbox"}`, `[]`, `"A"`,
 	} {
 		var in request
 		if err := json.Unmarshal([]byte(payload), &in); err == nil {
-			t.Errorf("payload %s is accepted as %+v", payload, in)
+			t.Errorf("payload %s is accepted: %+v", payload, in)
 		}
 	}
 }
@@ -37,7 +39,7 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	got, err := newHandler().create(t.Context(), in)
 	if want := "length name: name must not be empty.; invalid environment: environment must be production or sandbox."; got != nil || err == nil || err.Error() != want {
-		t.Errorf("create = %+v, %v, want every problem: %s", got, err, want)
+		t.Errorf("create = %+v, %v, want %s", got, err, want)
 	}
 }
 
@@ -46,18 +48,23 @@ func TestCreate(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{"name":" Shop Ltd ","environment":"sandbox","default_country_code":"NZ"}`), &in); err != nil {
 		t.Fatal(err)
 	}
-	got, err := newHandler().create(t.Context(), in)
+	h := newHandler()
+	by := functiontest.RecordAccounts(h.accounts)
+	got, err := h.create(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if diff := cmp.Diff([]effects.By{{Service: effects.Operator}}, by.Take()); diff != "" {
+		t.Errorf("who makes the change (-want +got):\n%s", diff)
+	}
 	text := got.APIKey.EncryptedAPIKey
 	if key, ok := account.ParseKey(text); !ok || key.PartnerID != got.PartnerID {
-		t.Errorf("the key %q is %+v, partner %d", text, key, got.PartnerID)
+		t.Errorf("key %q is of partner %d, want %d", text, key.PartnerID, got.PartnerID)
 	}
 	stamp, description := "2026-03-01T00:00:30.123Z", "First key of the partner"
 	want := &answer{
 		PartnerID: got.PartnerID, Name: "Shop Ltd", Environment: "sandbox", DefaultCountryCode: "NZ", CreatedAt: &stamp,
-		APIKey: views.FirstKey{EncryptedAPIKey: text, APIKeyID: got.APIKey.APIKeyID, Description: &description, CreatedAt: &stamp},
+		APIKey: &views.FirstKey{EncryptedAPIKey: text, APIKeyID: got.APIKey.APIKeyID, Description: &description, CreatedAt: &stamp},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)

@@ -1,5 +1,5 @@
-// Create-partner makes a partner and its first API key. It has no route: the
-// operator invokes it, and IAM says who that may be.
+// Create-partner creates a partner and its first API key. It has no route: operators
+// invoke it, and IAM decides who may.
 package main
 
 import (

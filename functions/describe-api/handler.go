@@ -7,12 +7,12 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// health says that the API answers. It asks nothing of AWS.
+// health answers without a call to AWS.
 func health(context.Context, *httpapi.Request) (*httpapi.Response, error) {
 	return httpapi.JSON(http.StatusOK, map[string]string{"status": "ok"}), nil
 }
 
-// openAPI is the contract itself.
+// openAPI answers with the contract.
 func openAPI(context.Context, *httpapi.Request) (*httpapi.Response, error) {
 	return &httpapi.Response{Status: http.StatusOK, Body: contract}, nil
 }

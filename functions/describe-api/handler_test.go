@@ -8,11 +8,13 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/app"
 )
 
 func ask(t *testing.T, method, resource, path string) events.APIGatewayProxyResponse {
 	t.Helper()
-	resp, err := newAPI("").Serve(t.Context(), events.APIGatewayProxyRequest{HTTPMethod: method, Path: path, Resource: resource})
+	resp, err := build(app.NewEnv(func(string) string { return "" })).Serve(t.Context(), events.APIGatewayProxyRequest{HTTPMethod: method, Path: path, Resource: resource})
 	if err != nil {
 		t.Fatal(err)
 	}

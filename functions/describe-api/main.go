@@ -1,5 +1,5 @@
-// Describe-api answers GET and HEAD of /health and /v1/openapi.json, and 404 to
-// every path that no other function has.
+// Describe-api serves GET and HEAD of /health and /v1/openapi.json, and answers 404 to every
+// path that no other function serves.
 package main
 
 import (
@@ -10,7 +10,7 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// contract is infra/openapi.yaml as JSON, made by `make generate`.
+// contract is infra/openapi.yaml as JSON, written by `make generate`.
 //
 //go:generate go run -C ../../infra/tools ./openapijson ../openapi.yaml ../../functions/describe-api/openapi.json
 //go:embed openapi.json
@@ -18,15 +18,11 @@ var contract []byte
 
 func main() { app.Main(wire) }
 
-func wire(env *app.Env) any {
-	return build(env).Serve
-}
+func wire(env *app.Env) any { return build(env).Serve }
 
-func build(env *app.Env) *httpapi.API { return newAPI(env.Optional("ERROR_SOURCE")) }
-
-func newAPI(errorSource string) *httpapi.API {
+func build(env *app.Env) *httpapi.API {
 	return &httpapi.API{
-		ErrorSource: errorSource,
+		ErrorSource: env.Optional("ERROR_SOURCE"),
 		Routes: []httpapi.Route{
 			{Method: http.MethodGet, Resource: "/health", Handler: health},
 			{Method: http.MethodGet, Resource: "/v1/openapi.json", Handler: openAPI},

@@ -15,13 +15,13 @@ import (
 type handler struct {
 	auth     *auth.Auth
 	accounts *account.Service
-	answers  httpapi.Find // those that are stored
+	answers  httpapi.Find // finds stored answers
 	sealer   httpapi.Sealer
 	now      func() time.Time
 }
 
-// once runs a change of the account that the path names, once for each idempotency
-// key. Errors: those of auth.PartnerAccount, httpapi.Once and do.
+// once runs a change of the account in the path once for each Idempotency-Key. Errors:
+// those of auth.PartnerAccount, httpapi.Once and do.
 func (h *handler) once(ctx context.Context, req *httpapi.Request, do func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error)) (*httpapi.Response, error) {
 	caller, a, err := h.auth.PartnerAccount(ctx, req, h.accounts.Find)
 	if err != nil {
@@ -32,7 +32,7 @@ func (h *handler) once(ctx context.Context, req *httpapi.Request, do func(a *acc
 	})
 }
 
-// get answers with one account, or 304 to a caller who has it.
+// get answers with an account, or with 304 if the caller has its current version.
 func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	_, a, err := h.auth.PartnerAccount(ctx, req, h.accounts.Find)
 	if err != nil {
@@ -41,10 +41,9 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 	return show(req, *a), nil
 }
 
-// getByExternalID is get by the partner's own id, which may hold any character:
-// it comes url-encoded. fault.NotFound for one that no account has.
+// getByExternalID answers as get does: fault.NotFound if no account has the external id.
 func (h *handler) getByExternalID(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	externalID, inputErr := externalIDParam(req)
+	externalID, inputErr := parseExternalID(req)
 	var id int64
 	caller, err := h.auth.PartnerBeside(ctx, req, func(ctx context.Context, partnerID int64) (err error) {
 		if inputErr == nil {
@@ -65,7 +64,7 @@ func (h *handler) getByExternalID(ctx context.Context, req *httpapi.Request) (*h
 	return show(req, a), nil
 }
 
-func externalIDParam(req *httpapi.Request) (string, error) {
+func parseExternalID(req *httpapi.Request) (string, error) {
 	const param = "external_account_id"
 	value, err := req.Param(param)
 	if err != nil {
@@ -78,15 +77,15 @@ func externalIDParam(req *httpapi.Request) (string, error) {
 	return value, nil
 }
 
-// show is an account in full, with its ETag.
+// show answers with an account and its ETag.
 func show(req *httpapi.Request, a account.Account) *httpapi.Response {
 	return httpapi.Conditional(req, views.AccountETag(a), func() *httpapi.Response {
 		return httpapi.JSON(http.StatusOK, views.NewAccount(a))
 	})
 }
 
-// change writes the fields that the body has and leaves the others: 200 with the
-// account. Errors: those of Request.JSON, httpapi.IfMatch and account.Service.Change.
+// change changes the fields that the body has, and answers with the account. Errors:
+// those of Request.JSON, httpapi.IfMatch and account.Service.Change.
 func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	return h.once(ctx, req, func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error) {
 		return httpapi.Show(ctx, change, changed, func(fx effects.For[*account.Account]) error {
@@ -106,35 +105,21 @@ func changed(a *account.Account) *httpapi.Response {
 	return resp
 }
 
-// enable, disable and restore answer 204. Errors: those of httpapi.IfMatch and of
-// the operation.
-func (h *handler) enable(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	return h.setState(ctx, req, h.accounts.Enable)
+// setState returns a handler that enables, disables or restores an account and answers
+// 204. Errors: those of httpapi.IfMatch and set.
+func (h *handler) setState(set func(ctx context.Context, a account.Account, pinned bool, fx effects.Effects) error) httpapi.Handler {
+	return func(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+		return h.once(ctx, req, func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error) {
+			pinned, err := httpapi.IfMatch(req, views.AccountETag(*a))
+			if err != nil {
+				return nil, err
+			}
+			return change.Write(ctx, httpapi.NoContent(), func(fx effects.Effects) error { return set(ctx, *a, pinned, fx) })
+		})
+	}
 }
 
-func (h *handler) disable(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	return h.setState(ctx, req, h.accounts.Disable)
-}
-
-func (h *handler) restore(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	return h.setState(ctx, req, h.accounts.Restore)
-}
-
-func (h *handler) setState(ctx context.Context, req *httpapi.Request, set func(ctx context.Context, a account.Account, pinned bool, fx effects.Effects) error) (*httpapi.Response, error) {
-	return h.once(ctx, req, func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error) {
-		pinned, err := httpapi.IfMatch(req, views.AccountETag(*a))
-		if err != nil {
-			return nil, err
-		}
-		return change.Write(ctx, done(), func(fx effects.Effects) error { return set(ctx, *a, pinned, fx) })
-	})
-}
-
-func done() *httpapi.Response {
-	return &httpapi.Response{Status: http.StatusNoContent, Header: map[string]string{}}
-}
-
-// remove deletes the account: 204, again for one that is deleted already. Errors:
+// remove deletes an account and answers 204, even if it is already deleted. Errors:
 // those of httpapi.IfMatch and account.Service.Delete.
 func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	caller, a, err := h.auth.PartnerAccount(ctx, req, h.accounts.Find)
@@ -152,18 +137,13 @@ func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	if err := h.accounts.Delete(ctx, *a, pinned, days, effects.Effects{By: caller.By()}); err != nil {
 		return nil, err
 	}
-	return done(), nil
+	return httpapi.NoContent(), nil
 }
 
-// countriesBody is the answer of countries.
-type countriesBody struct {
-	Countries []account.Country `json:"countries"`
-}
-
-// countries lists what origin_country_code may be.
+// countries lists the valid values of origin_country_code.
 func (h *handler) countries(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	if _, err := h.auth.Partner(ctx, req); err != nil {
 		return nil, err
 	}
-	return httpapi.JSON(http.StatusOK, countriesBody{account.Countries()}), nil
+	return httpapi.JSON(http.StatusOK, views.Countries{Countries: account.Countries()}), nil
 }

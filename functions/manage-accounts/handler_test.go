@@ -219,7 +219,7 @@ func TestGetByExternalID(t *testing.T) {
 					t.Errorf("%q %s = account %d", id, name, got.AccountID)
 				}
 			}
-			list := functiontest.Read[listBody](t, d.Do("partner 5", http.MethodGet, allPath+"?external_account_id="+url.QueryEscape(id), ""), http.StatusOK)
+			list := functiontest.Read[views.AccountsPage](t, d.Do("partner 5", http.MethodGet, allPath+"?external_account_id="+url.QueryEscape(id), ""), http.StatusOK)
 			if len(list.Accounts) != 1 || list.Accounts[0].AccountID != accountID {
 				t.Errorf("%q as a filter = %+v", id, list.Accounts)
 			}
@@ -250,7 +250,7 @@ func TestCountries(t *testing.T) {
 			t.Errorf("%q (-want +got):\n%s", who, diff)
 		}
 	}
-	got := functiontest.Read[countriesBody](t, d.Do("partner 5", http.MethodGet, "/v1/partners/countries", ""), http.StatusOK).Countries
+	got := functiontest.Read[views.Countries](t, d.Do("partner 5", http.MethodGet, "/v1/partners/countries", ""), http.StatusOK).Countries
 	byCode := func(a, b account.Country) int { return strings.Compare(a.Code, b.Code) }
 	if len(got) != 249 || !slices.IsSortedFunc(got, byCode) || len(slices.CompactFunc(slices.Clone(got), func(a, b account.Country) bool { return a.Code == b.Code })) != 249 {
 		t.Errorf("%d countries, want 249 in order, each once", len(got))
@@ -350,7 +350,7 @@ func TestLife(t *testing.T) {
 	refused("enable of a deleted one", put("enable"), "409", "invalid_status")
 	refused("disable of a deleted one", put("disable"), "409", "invalid_status")
 	refused("a change of a deleted one", d.Do("partner 5", http.MethodPatch, one, `{"first_name":"Eve"}`), "409", "invalid_status")
-	if list := functiontest.Read[listBody](t, d.Do("partner 5", http.MethodGet, allPath+"?active=false", ""), http.StatusOK); len(list.Accounts) != 1 || list.Accounts[0].PurgeAt == nil {
+	if list := functiontest.Read[views.AccountsPage](t, d.Do("partner 5", http.MethodGet, allPath+"?active=false", ""), http.StatusOK); len(list.Accounts) != 1 || list.Accounts[0].PurgeAt == nil {
 		t.Fatalf("a deleted one is not listed: %+v", list)
 	}
 
@@ -371,7 +371,7 @@ func TestLife(t *testing.T) {
 	}
 	refused("purged, by external id", d.Do("partner 5", http.MethodGet, allPath+"/external_account_id/shop%2F1", ""), "404", "not_found")
 	for _, query := range []string{"?external_account_id=shop/1", "?active=false"} {
-		if list := functiontest.Read[listBody](t, d.Do("partner 5", http.MethodGet, allPath+query, ""), http.StatusOK); len(list.Accounts) != 0 {
+		if list := functiontest.Read[views.AccountsPage](t, d.Do("partner 5", http.MethodGet, allPath+query, ""), http.StatusOK); len(list.Accounts) != 0 {
 			t.Errorf("a purged one is listed: %+v", list.Accounts)
 		}
 	}

@@ -14,18 +14,10 @@ import (
 	"carrierlink/shared/views"
 )
 
-// listBody is a page of accounts.
-type listBody struct {
-	Accounts []views.Account   `json:"accounts"`
-	Page     int               `json:"page"`
-	PageSize int               `json:"page_size"`
-	Links    httpapi.LinksBody `json:"links"`
-}
-
-// list answers with a page of the partner's accounts. A page past the end is
-// empty. fault.Invalid for each query parameter that is wrong, all at once.
+// list answers with a page of the partner's accounts; a page after the last one is empty.
+// The error lists every wrong query parameter as fault.Invalid.
 func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	listing, filters, problems := parseFilter(req)
+	listing, filters, problems := parseFilters(req)
 	pager := httpapi.Pager{Sealer: h.sealer, Now: h.now(), Path: "/v1/partners/accounts", Filters: filters}
 	caller, err := h.auth.Partner(ctx, req)
 	if err != nil {
@@ -39,48 +31,49 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	if problems = append(problems, wrong...); len(problems) > 0 {
 		return nil, problems
 	}
-	listing.After, listing.Skip, listing.Limit = after(page), page.Skip(), page.Size
+	listing.After, listing.Skip, listing.Limit = fromPage(page), page.Skip(), page.Size
 	found, next, err := h.accounts.List(ctx, caller.PartnerID, listing)
 	if err != nil {
 		return nil, fmt.Errorf("listing accounts: %w", err)
 	}
-	body := listBody{Accounts: httpapi.Fit(found, views.NewAccount), Page: page.Number, PageSize: page.Size}
+	body := views.AccountsPage{Accounts: httpapi.Fit(found, views.NewAccount), Page: page.Number, PageSize: page.Size}
 	if n := len(body.Accounts); n < len(found) {
 		next = &account.Position{CreatedAt: found[n-1].CreatedAt, AccountID: found[n-1].ID}
 	}
-	if body.Links, err = pager.Links(ctx, req, page, position(next)); err != nil {
+	if body.Links, err = pager.Links(ctx, req, page, toPage(next)); err != nil {
 		return nil, err
 	}
 	return httpapi.JSON(http.StatusOK, body), nil
 }
 
-// after is where the page of a cursor begins, nil for one of a page number; and
-// position is the same for a cursor to come.
-func after(p httpapi.Page) *account.Position {
+// fromPage converts the position of a cursor; nil if the page has none.
+func fromPage(p httpapi.Page) *account.Position {
 	if p.After == nil {
 		return nil
 	}
-	id, _ := strconv.ParseInt(p.After.ID, 10, 64) // signed, as position made it
+	id, _ := strconv.ParseInt(p.After.ID, 10, 64) // the cursor is signed, so toPage made the id
 	return &account.Position{CreatedAt: p.After.At, AccountID: id}
 }
 
-func position(p *account.Position) *httpapi.Position {
+// toPage converts the position for the next cursor; nil for the last page.
+func toPage(p *account.Position) *httpapi.Position {
 	if p == nil {
 		return nil
 	}
 	return &httpapi.Position{At: p.CreatedAt, ID: strconv.FormatInt(p.AccountID, 10)}
 }
 
-// parseFilter reads what narrows and orders the list, and repeats it for links.
-func parseFilter(req *httpapi.Request) (l account.Listing, filters url.Values, problems fault.List) {
+// parseFilters parses the query parameters that filter and order the list. filters repeats
+// them for the links.
+func parseFilters(req *httpapi.Request) (l account.Listing, filters url.Values, problems fault.List) {
 	filters = url.Values{}
-	each := func(name string, read func(v string) *fault.Error) {
+	single := func(name string, parse func(v string) *fault.Error) {
 		problems = append(problems, req.Single(name, func(v string) *fault.Error {
 			filters.Set(name, v)
-			return read(v)
+			return parse(v)
 		})...)
 	}
-	each("active", func(v string) *fault.Error {
+	single("active", func(v string) *fault.Error {
 		active := v == "true"
 		if l.Active = &active; v != "true" && v != "false" {
 			return fault.NotBool("active")
@@ -88,13 +81,13 @@ func parseFilter(req *httpapi.Request) (l account.Listing, filters url.Values, p
 		return nil
 	})
 	instant := func(name string, dst *time.Time) {
-		each(name, func(v string) *fault.Error {
+		single(name, func(v string) *fault.Error {
 			at, err := time.Parse(time.RFC3339, v)
 			if err != nil {
 				return fault.NotTime(name)
 			}
 			if at.IsZero() {
-				at = at.Add(time.Nanosecond) // it is a bound, not none
+				at = at.Add(time.Nanosecond) // the zero time would mean no bound
 			}
 			*dst = at
 			return nil
@@ -105,12 +98,12 @@ func parseFilter(req *httpapi.Request) (l account.Listing, filters url.Values, p
 	if !l.CreatedFrom.IsZero() && !l.CreatedUntil.IsZero() && l.CreatedUntil.Before(l.CreatedFrom) {
 		problems = append(problems, fault.Field(fault.Invalid, "created_at_end", "created_at_end must not be before created_at_start."))
 	}
-	each("external_account_id", func(v string) *fault.Error {
+	single("external_account_id", func(v string) *fault.Error {
 		v, p := account.ExternalIDRule.Clean("external_account_id", v)
 		l.ExternalID = &v
 		return p
 	})
-	each("sort_dir", func(v string) *fault.Error {
+	single("sort_dir", func(v string) *fault.Error {
 		if l.Ascending = v == "asc"; v != "asc" && v != "desc" {
 			return fault.Field(fault.Invalid, "sort_dir", "sort_dir must be asc or desc.")
 		}

@@ -72,9 +72,9 @@ func crowd(t *testing.T, n int) *front {
 	return d
 }
 
-func (d *front) list(t *testing.T, target string) (ids []int64, body listBody) {
+func (d *front) list(t *testing.T, target string) (ids []int64, body views.AccountsPage) {
 	t.Helper()
-	body = functiontest.Read[listBody](t, d.Do("partner 5", http.MethodGet, target, ""), http.StatusOK)
+	body = functiontest.Read[views.AccountsPage](t, d.Do("partner 5", http.MethodGet, target, ""), http.StatusOK)
 	ids = []int64{}
 	for _, a := range body.Accounts {
 		ids = append(ids, a.AccountID)
@@ -366,7 +366,7 @@ func TestLargeAccounts(t *testing.T) {
 		if err != nil || len(event) > 6<<20 {
 			t.Fatalf("page %d is an event of %d bytes, %v", pages+1, len(event), err)
 		}
-		body := functiontest.Read[listBody](t, resp, http.StatusOK)
+		body := functiontest.Read[views.AccountsPage](t, resp, http.StatusOK)
 		for _, a := range body.Accounts {
 			got = append(got, a.AccountID)
 		}

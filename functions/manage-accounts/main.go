@@ -1,6 +1,5 @@
-// Manage-accounts is everything that a partner does with an account after it
-// was made: read, list, change, enable, disable, delete, restore; and the
-// countries that an account may be of.
+// Manage-accounts serves what a partner does with existing accounts: read, list, change,
+// enable, disable, delete and restore them. It also lists the countries of accounts.
 package main
 
 import (
@@ -36,10 +35,10 @@ func (h *handler) routes() []httpapi.Route {
 		{Method: http.MethodGet, Resource: one, Handler: h.get},
 		{Method: http.MethodGet, Resource: accounts + "/external_account_id/{external_account_id}", Handler: h.getByExternalID},
 		{Method: http.MethodPatch, Resource: one, Handler: h.change},
-		{Method: http.MethodPut, Resource: one + "/enable", Handler: h.enable},
-		{Method: http.MethodPut, Resource: one + "/disable", Handler: h.disable},
+		{Method: http.MethodPut, Resource: one + "/enable", Handler: h.setState(h.accounts.Enable)},
+		{Method: http.MethodPut, Resource: one + "/disable", Handler: h.setState(h.accounts.Disable)},
 		{Method: http.MethodDelete, Resource: one, Handler: h.remove},
-		{Method: http.MethodPut, Resource: one + "/restore", Handler: h.restore},
+		{Method: http.MethodPut, Resource: one + "/restore", Handler: h.setState(h.accounts.Restore)},
 		{Method: http.MethodGet, Resource: "/v1/partners/countries", Handler: h.countries},
 	}
 }

@@ -16,13 +16,13 @@ import (
 type handler struct {
 	auth     *auth.Auth
 	accounts *account.Service
-	answers  httpapi.Find // those that are stored
+	answers  httpapi.Find // finds stored answers
 	sealer   httpapi.Sealer
 	now      func() time.Time
 }
 
-// once runs a change of the keys of the account that the path names, once for each
-// idempotency key. Errors: those of auth.PartnerAccount, httpapi.Once and do.
+// once runs a change of the keys of the account in the path once for each
+// Idempotency-Key. Errors: those of auth.PartnerAccount, httpapi.Once and do.
 func (h *handler) once(ctx context.Context, req *httpapi.Request, do func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error)) (*httpapi.Response, error) {
 	caller, a, err := h.auth.PartnerAccount(ctx, req, h.accounts.Find)
 	if err != nil {
@@ -33,8 +33,8 @@ func (h *handler) once(ctx context.Context, req *httpapi.Request, do func(a *acc
 	})
 }
 
-// create makes one more key of the account: 200 with its text, this once. The body
-// may be missing: every field is optional. Errors: those of account.Service.IssueKey.
+// create creates a key of the account and answers with its text. Every field is optional,
+// and so is the body. Errors: those of Request.JSON and account.Service.IssueKey.
 func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	return h.once(ctx, req, func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error) {
 		var in account.KeyInput
@@ -42,10 +42,7 @@ func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		if err := req.JSON(views.KeyFields(&in)...); !fault.Is(err, fault.BodyRequired) {
 			problems = fault.Of(err)
 		}
-		if problem := in.Check(h.now()); problem != nil {
-			problems = append(problems, problem)
-		}
-		if len(problems) > 0 {
+		if problems = append(problems, fault.ListOf(in.Check(h.now()))...); len(problems) > 0 {
 			return nil, problems
 		}
 		show := func(k *account.IssuedKey) *httpapi.Response { return httpapi.JSON(http.StatusOK, views.NewFullKey(k)) }
@@ -56,12 +53,7 @@ func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	})
 }
 
-// listBody is the answer of list.
-type listBody struct {
-	APIKeys []views.Key `json:"api_keys"`
-}
-
-// list shows the account's keys, expired ones too, never their text.
+// list answers with the account's keys, including expired ones.
 func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	_, a, err := h.auth.PartnerAccount(ctx, req, h.accounts.Find)
 	if err != nil {
@@ -71,32 +63,12 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	if err != nil {
 		return nil, err
 	}
-	body := listBody{APIKeys: make([]views.Key, len(keys))}
-	for i, k := range keys {
-		body.APIKeys[i] = views.NewKey(k)
-	}
-	return httpapi.JSON(http.StatusOK, body), nil
+	return httpapi.JSON(http.StatusOK, views.NewKeys(keys)), nil
 }
 
-// rotatedBody is the answer of rotate: the new key, and how long the old one
-// goes on.
-type rotatedBody struct {
-	views.FullKey
-	Previous previousBody `json:"previous"`
-}
-
-type previousBody struct {
-	APIKeyID  int64   `json:"api_key_id"`
-	ExpiresAt *string `json:"expires_at"`
-}
-
-func showRotated(r *account.Rotated) *httpapi.Response {
-	return httpapi.JSON(http.StatusOK, rotatedBody{views.NewFullKey(r.Key), previousBody{r.OldID, httpapi.Time(r.OldExpiresAt)}})
-}
-
-// rotate makes a key like another one, which stops working after
-// grace_period_seconds: 200 with the new key's text, this once. Errors: those of
-// find and account.Service.RotateKey.
+// rotate creates a key in the place of another one, which ends after
+// grace_period_seconds, and answers with the new key's text. Errors: those of find,
+// Request.JSON and account.Service.RotateKey.
 func (h *handler) rotate(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	return h.once(ctx, req, func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error) {
 		old, err := h.find(ctx, req, a)
@@ -108,14 +80,16 @@ func (h *handler) rotate(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		if err := req.JSON(field); err != nil && !fault.Is(err, fault.BodyRequired) {
 			return nil, err
 		}
-		return httpapi.Show(ctx, change, showRotated, func(fx effects.For[*account.Rotated]) error {
+		show := func(r *account.Rotated) *httpapi.Response { return httpapi.JSON(http.StatusOK, views.NewRotatedKey(r)) }
+		return httpapi.Show(ctx, change, show, func(fx effects.For[*account.Rotated]) error {
 			_, err := h.accounts.RotateKey(ctx, old, time.Duration(grace)*time.Second, fx)
 			return err
 		})
 	})
 }
 
-// remove deletes a key: 204. Errors: those of find and account.Service.DeleteKey.
+// remove deletes a key and answers 204. Errors: those of find and
+// account.Service.DeleteKey.
 func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	caller, a, err := h.auth.PartnerAccount(ctx, req, h.accounts.Find)
 	if err != nil {
@@ -128,11 +102,11 @@ func (h *handler) remove(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	if err := h.accounts.DeleteKey(ctx, k, effects.Effects{By: caller.By()}); err != nil {
 		return nil, err
 	}
-	return &httpapi.Response{Status: http.StatusNoContent}, nil
+	return httpapi.NoContent(), nil
 }
 
-// find is the key of the account that the path names: fault.Identifier for the
-// parameter, NotFound.
+// find reads the key in the path: fault.Identifier for the parameter; NotFound if the
+// account has no such key.
 func (h *handler) find(ctx context.Context, req *httpapi.Request, a *account.Account) (*account.APIKey, error) {
 	const param = "api_key_id"
 	value, err := req.Param(param)

@@ -66,7 +66,7 @@ func (d *front) create(t *testing.T, body string, headers ...string) views.FullK
 
 func (d *front) list(tb testing.TB) []views.Key {
 	tb.Helper()
-	return functiontest.Read[listBody](tb, d.ask("partner 5", http.MethodGet, "71", "", ""), http.StatusOK).APIKeys
+	return functiontest.Read[views.Keys](tb, d.ask("partner 5", http.MethodGet, "71", "", ""), http.StatusOK).APIKeys
 }
 
 func rotation(id int64) string { return fmt.Sprintf("/%d/rotate", id) }
@@ -334,7 +334,7 @@ func TestLimit(t *testing.T) {
 	}
 	full("full")
 	// A rotation that ends the old key at once needs no room.
-	next := functiontest.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), `{"grace_period_seconds":0}`), http.StatusOK)
+	next := functiontest.Read[views.RotatedKey](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), `{"grace_period_seconds":0}`), http.StatusOK)
 	if d.works(t, d.Keys["account 71"]) || !d.works(t, next.EncryptedAPIKey) {
 		t.Error("after a rotation at once: the old key works, or the new one does not")
 	}
@@ -356,7 +356,7 @@ func TestLimit(t *testing.T) {
 func TestListShowsNoText(t *testing.T) {
 	d := newFront(t)
 	texts := []string{d.Keys["account 71"], d.create(t, `{}`).EncryptedAPIKey}
-	texts = append(texts, functiontest.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), ``), http.StatusOK).EncryptedAPIKey)
+	texts = append(texts, functiontest.Read[views.RotatedKey](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), ``), http.StatusOK).EncryptedAPIKey)
 	body := d.ask("partner 5", http.MethodGet, "71", "", "").Body
 	for _, text := range texts {
 		k, _ := account.ParseKey(text)
@@ -410,7 +410,7 @@ func TestRotate(t *testing.T) {
 			old := d.create(t, `{"description":"Till","scopes":["read","link"]}`)
 			d.Clock = d.Clock.Add(time.Minute)
 			resp := d.ask("partner 5", http.MethodPost, "71", rotation(old.APIKeyID), tc.body)
-			got := functiontest.Read[rotatedBody](t, resp, http.StatusOK)
+			got := functiontest.Read[views.RotatedKey](t, resp, http.StatusOK)
 			ends := d.Clock.Truncate(time.Millisecond).Add(tc.grace)
 			if got.Previous.APIKeyID != old.APIKeyID || *got.Previous.ExpiresAt != *httpapi.Time(ends) {
 				t.Errorf("previous: %s, want the end %v", resp.Body, ends)
@@ -438,7 +438,7 @@ func TestRotate(t *testing.T) {
 	}
 	t.Run("a key that is rotated already", func(t *testing.T) {
 		d := newFront(t)
-		functiontest.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), ``), http.StatusOK)
+		functiontest.Read[views.RotatedKey](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), ``), http.StatusOK)
 		for _, body := range []string{``, `{"grace_period_seconds":0}`} {
 			if diff := cmp.Diff([]string{"409", "invalid_status"}, functiontest.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), body))); diff != "" {
 				t.Errorf("%q (-want +got):\n%s", body, diff)
@@ -451,7 +451,7 @@ func TestRotate(t *testing.T) {
 	t.Run("a key with an end of its own", func(t *testing.T) {
 		d := newFront(t)
 		old := d.create(t, `{"expires_at":"2026-03-01T01:00:00Z"}`)
-		got := functiontest.Read[rotatedBody](t, d.ask("partner 5", http.MethodPost, "71", rotation(old.APIKeyID), ``), http.StatusOK)
+		got := functiontest.Read[views.RotatedKey](t, d.ask("partner 5", http.MethodPost, "71", rotation(old.APIKeyID), ``), http.StatusOK)
 		if *got.ExpiresAt != *old.ExpiresAt || *got.Previous.ExpiresAt != *old.ExpiresAt {
 			t.Errorf("ends %s and %s, want %s for both", *got.ExpiresAt, *got.Previous.ExpiresAt, *old.ExpiresAt)
 		}

@@ -1,5 +1,5 @@
-// Manage-api-keys is what a partner does with the API keys of an account:
-// create, list, rotate, delete.
+// Manage-api-keys serves what a partner does with the API keys of an account: create, list,
+// rotate and delete them.
 package main
 
 import (

@@ -72,6 +72,11 @@ func JSON(status int, body any) *Response {
 	return &Response{Status: status, Header: map[string]string{}, Body: bytes.TrimSuffix(b.Bytes(), []byte("\n"))}
 }
 
+// NoContent makes a response without a body.
+func NoContent() *Response {
+	return &Response{Status: http.StatusNoContent, Header: map[string]string{}}
+}
+
 // Serve is the Lambda handler. Its error is always nil: callers get the error envelope
 // even after a panic.
 func (a *API) Serve(ctx context.Context, event events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {

@@ -1,3 +1,5 @@
+// Package views holds the bodies of /v1: how accounts, keys, carriers, connections, charge
+// accounts and tracking look in requests and answers.
 package views
 
 import (
@@ -11,7 +13,7 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// Account is an account in our answers.
+// Account is an account in answers.
 type Account struct {
 	AccountID         int64             `json:"account_id"`
 	ExternalAccountID *string           `json:"external_account_id"`
@@ -26,10 +28,29 @@ type Account struct {
 	Environment       string            `json:"environment"`
 	Metadata          map[string]string `json:"metadata"`
 	CarriersCount     int               `json:"carriers_count"`
-	PurgeAt           *string           `json:"purge_at"` // of a deleted account
+	PurgeAt           *string           `json:"purge_at"` // null unless it is deleted
 }
 
-// NewAccount shows an account.
+// AccountsPage is a page of accounts.
+type AccountsPage struct {
+	Accounts []Account         `json:"accounts"`
+	Page     int               `json:"page"`
+	PageSize int               `json:"page_size"`
+	Links    httpapi.LinksBody `json:"links"`
+}
+
+// CreatedAccount is the answer to the creation of an account.
+type CreatedAccount struct {
+	Account
+	APIKey *FirstKey `json:"api_key"` // null for an account that existed
+}
+
+// Countries is the list of countries.
+type Countries struct {
+	Countries []account.Country `json:"countries"`
+}
+
+// NewAccount returns the view of an account.
 func NewAccount(a account.Account) Account {
 	return Account{
 		AccountID: a.ID, ExternalAccountID: httpapi.Text(a.ExternalID), CreatedAt: httpapi.Time(a.CreatedAt), ModifiedAt: httpapi.Time(a.ModifiedAt),
@@ -39,14 +60,25 @@ func NewAccount(a account.Account) Account {
 	}
 }
 
-// AccountETag changes with everything that an account shows: its own changes, and
-// the count of carriers.
+// NewCreatedAccount returns the view of a created account. Company, email and names are
+// null, as in ShipEngine's answer.
+func NewCreatedAccount(c *account.Created) CreatedAccount {
+	body := CreatedAccount{Account: NewAccount(c.Account)}
+	body.FirstName, body.LastName, body.CompanyName, body.Email = nil, nil, nil, nil
+	if c.Key != nil {
+		body.APIKey = NewFirstKey(c.Key)
+	}
+	return body
+}
+
+// AccountETag returns the strong entity tag of an account. It changes with every change
+// of the account and with the number of its carriers.
 func AccountETag(a account.Account) string {
 	return `"` + strconv.FormatInt(a.Version, 10) + "-" + strconv.Itoa(a.CarriersCount) + `"`
 }
 
-// AccountFields are the members of a body that says something of an account: what
-// is absent stays as it is.
+// AccountFields returns the fields of a body that changes an account. Absent members leave
+// the account as it is.
 func AccountFields(a *account.Account) []httpapi.Field {
 	var fields []httpapi.Field
 	for _, f := range a.Fields() {
@@ -55,8 +87,8 @@ func AccountFields(a *account.Account) []httpapi.Field {
 	return append(fields, httpapi.Metadata("metadata", &a.Metadata))
 }
 
-// CreationFields are those of a body that makes an account: a password too, with an
-// email beside it.
+// CreationFields returns the fields of a body that creates an account: those of
+// AccountFields and a password, which needs an email.
 func CreationFields(in *account.Creation) []httpapi.Field {
 	fields, emailGiven := AccountFields(&in.Account), false
 	email := slices.IndexFunc(fields, func(f httpapi.Field) bool { return f.Name == "email" })
@@ -81,7 +113,7 @@ func CreationFields(in *account.Creation) []httpapi.Field {
 	return slices.Insert(fields, email+1, password)
 }
 
-// metadata is never null in an answer.
+// metadata returns m for an answer, where it is never null.
 func metadata(m map[string]string) map[string]string {
 	if m == nil {
 		return map[string]string{}

@@ -10,12 +10,12 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// Forms is what can be linked, and what each carrier asks for.
+// Forms lists the carriers that can be linked.
 type Forms struct {
 	Carriers []Form `json:"carriers"`
 }
 
-// Form is a carrier and the fields that it asks for.
+// Form is a carrier and the fields that linking it needs.
 type Form struct {
 	CarrierName  string                 `json:"carrier_name"`
 	CarrierCode  string                 `json:"carrier_code"`
@@ -23,7 +23,7 @@ type Form struct {
 	Fields       []connection.FormField `json:"fields"`
 }
 
-// NewForms shows all carriers.
+// NewForms returns the forms of all carriers.
 func NewForms() Forms {
 	var body Forms
 	for _, n := range carrier.Names() {
@@ -32,7 +32,7 @@ func NewForms() Forms {
 	return body
 }
 
-// CarriersPage is a page of the account's carriers, as ShipEngine lists them.
+// CarriersPage is a page of an account's carriers, as ShipEngine lists them.
 type CarriersPage struct {
 	Carriers  []Carrier         `json:"carriers"`
 	RequestID string            `json:"request_id"`
@@ -42,7 +42,7 @@ type CarriersPage struct {
 	Links     httpapi.LinksBody `json:"links"`
 }
 
-// Carrier is ShipEngine's carrier, every property of it, followed by our
+// Carrier has every property of ShipEngine's carrier, followed by those of our
 // connection.
 type Carrier struct {
 	RequiresFundedAmount             bool             `json:"requires_funded_amount"`
@@ -64,7 +64,7 @@ type Carrier struct {
 	Connection
 }
 
-// CarrierService is a product of the contract as one of ShipEngine's services.
+// CarrierService is a product of the contract, as a ShipEngine service.
 type CarrierService struct {
 	CarrierID               string `json:"carrier_id"`
 	CarrierCode             string `json:"carrier_code"`
@@ -76,7 +76,7 @@ type CarrierService struct {
 	IsReturnSupported       bool   `json:"is_return_supported"`
 }
 
-// NewCarrier shows a connection and the products of its contract that are sold.
+// NewCarrier returns the view of a connection with the current products of its contract.
 func NewCarrier(conn *connection.Connection, products []connection.Product, now time.Time) Carrier {
 	body := Carrier{
 		FriendlyName: conn.Carrier.FriendlyName(), CarrierCode: string(conn.Carrier), ConnectionStatus: "pending_approval",
@@ -103,23 +103,23 @@ func NewCarrier(conn *connection.Connection, products []connection.Product, now 
 	return body
 }
 
-// CarrierStatuses is how the carriers are doing.
+// CarrierStatuses is the status of all carriers.
 type CarrierStatuses struct {
 	Carriers []CarrierStatus `json:"carriers"`
 }
 
-// CarrierStatus is how a carrier is doing.
+// CarrierStatus is the status of a carrier.
 type CarrierStatus struct {
 	CarrierCode   string   `json:"carrier_code"`
 	FriendlyName  string   `json:"friendly_name"`
 	Status        string   `json:"status"` // operational or failing
 	Breaker       Breaker  `json:"breaker"`
-	SuccessRate   *float64 `json:"success_rate"` // null without checks
+	SuccessRate   *float64 `json:"success_rate"` // null if there were no checks
 	Checks        int      `json:"checks"`
 	WindowMinutes int      `json:"window_minutes"`
 }
 
-// Breaker tells whether the carrier is being asked.
+// Breaker is the state of a carrier's circuit breaker.
 type Breaker struct {
 	State       string  `json:"state"` // closed or open
 	Since       *string `json:"since"`
@@ -127,8 +127,8 @@ type Breaker struct {
 	NextProbeAt *string `json:"next_probe_at"`
 }
 
-// NewCarrierStatus shows a carrier by its breaker and the tallies of the last
-// minutes.
+// NewCarrierStatus returns the status of a carrier from its breaker and the tallies of
+// the last minutes.
 func NewCarrierStatus(name carrier.Name, b health.Breaker, tallies []health.Tally) CarrierStatus {
 	body := CarrierStatus{
 		CarrierCode: string(name), FriendlyName: name.FriendlyName(), Status: "operational",

@@ -12,7 +12,7 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// CarrierAccount is the carrier's account of a connection as we hold it.
+// CarrierAccount is the carrier's account of a connection, live or stored.
 type CarrierAccount struct {
 	CarrierID     string           `json:"carrier_id"`
 	CarrierCode   string           `json:"carrier_code"`
@@ -21,13 +21,13 @@ type CarrierAccount struct {
 	RefreshedAt   *string          `json:"refreshed_at"`
 	AgeSeconds    int64            `json:"age_seconds"`
 	Source        string           `json:"source"` // stored or live
-	Stale         bool             `json:"stale"`  // older than asked for
+	Stale         bool             `json:"stale"`  // older than the caller asked for
 	StaleReason   *string          `json:"stale_reason"`
 	NextRefreshAt *string          `json:"next_refresh_at"`
 	Diagnosis     *fault.Diagnosis `json:"diagnosis"`
 }
 
-// ContractSummary is what we understand of the carrier's answer.
+// ContractSummary is the part of the carrier's answer that we understand.
 type ContractSummary struct {
 	AccountNumber      string               `json:"account_number"`
 	Name               string               `json:"name"`
@@ -41,8 +41,8 @@ type ContractSummary struct {
 	Products           []connection.Product `json:"products"`
 }
 
-// NewCarrierAccount shows the carrier's account. It is as old as the last good
-// check: one that found nothing new does not write the snapshot again.
+// NewCarrierAccount returns the view of a carrier's account. Its age is that of the last
+// good check, because a check without changes does not write the snapshot.
 func NewCarrierAccount(r connection.CarrierAccount, now time.Time) CarrierAccount {
 	conn, contract := r.Connection, r.Contract
 	a := CarrierAccount{
@@ -52,20 +52,17 @@ func NewCarrierAccount(r connection.CarrierAccount, now time.Time) CarrierAccoun
 		Summary: ContractSummary{
 			AccountNumber: contract.AccountNumber, Name: contract.Name, ValidFrom: httpapi.Text(contract.ValidFrom), ValidTo: httpapi.Text(contract.ValidTo),
 			Expired: contract.Expired, ExpiresInDays: DaysUntil(contract.ValidTo, now), CreditBlocked: contract.CreditBlocked,
-			RestrictedReason: httpapi.Text(contract.Restriction()), MerchantLocationID: httpapi.Text(contract.MerchantLocationID), Products: contract.Products,
+			RestrictedReason: httpapi.Text(contract.Restriction()), MerchantLocationID: httpapi.Text(contract.MerchantLocationID), Products: append([]connection.Product{}, contract.Products...),
 		},
 	}
 	if r.Live {
 		a.Source = "live"
 	}
-	if a.Summary.Products == nil {
-		a.Summary.Products = []connection.Product{}
-	}
 	return a
 }
 
-// ETag is weak, and of what the answer says, not of its age: two answers with the
-// same one differ in times at most.
+// ETag returns a weak entity tag. Answers with the same tag differ only in times and
+// source.
 func (a CarrierAccount) ETag() string {
 	a.RefreshedAt, a.AgeSeconds, a.NextRefreshAt, a.Source = nil, 0, nil, ""
 	sum := sha256.Sum256(httpapi.JSON(http.StatusOK, a).Body)

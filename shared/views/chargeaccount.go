@@ -10,15 +10,15 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// ChargeAccount is a charge account in a request body, as it was typed: nil is
-// what is absent or no text.
+// ChargeAccount is a charge account in a request body. Members that are absent or not
+// texts are nil.
 type ChargeAccount struct {
 	number      *string
 	key, secret *secret.Text
 }
 
-// Number is account_number. Of this field, as of the next two, any text passes:
-// what is wrong with it, Preflight tells.
+// Number is the field account_number. It accepts any text, as do Key and Secret: Preflight
+// validates them.
 func (c *ChargeAccount) Number() httpapi.Field {
 	return httpapi.String("account_number", new(string), func(_, s string) (string, *fault.Error) {
 		c.number = &s
@@ -26,18 +26,18 @@ func (c *ChargeAccount) Number() httpapi.Field {
 	})
 }
 
-// Key is api_key.
+// Key is the field api_key.
 func (c *ChargeAccount) Key() httpapi.Field { return httpapi.Secret("api_key", &c.key) }
 
-// Secret is api_secret.
+// Secret is the field api_secret.
 func (c *ChargeAccount) Secret() httpapi.Field { return httpapi.Secret("api_secret", &c.secret) }
 
-// Given tells which of its fields are there.
+// Given reports which fields the body has.
 func (c *ChargeAccount) Given() (number, key, secret bool) {
 	return c.number != nil, c.key != nil, c.secret != nil
 }
 
-// Typed is what is there, as a charge account of the carrier.
+// Typed returns the fields of the body as a charge account, without validation.
 func (c *ChargeAccount) Typed(name carrier.Name) connection.ChargeAccount {
 	account := connection.ChargeAccount{Carrier: name}
 	if c.number != nil {
@@ -52,10 +52,9 @@ func (c *ChargeAccount) Typed(name carrier.Name) connection.ChargeAccount {
 	return account
 }
 
-// PeekNumber is the charge account that a link or its dry run is about, with the
-// number as Preflight cleans it: what has to be read beside the key of a caller who
-// is not known yet. Nothing else of the body is decoded. The number is empty if
-// there is none that can be.
+// PeekNumber returns the carrier and the account number of a link or its dry run before
+// the caller is authenticated, for reads that run concurrently. It decodes nothing else
+// of the body. The number is cleaned as in Preflight, and empty if it is not valid.
 func PeekNumber(req *httpapi.Request) (carrier.Name, string) {
 	var c ChargeAccount
 	name, err := CarrierName(req)
@@ -65,8 +64,8 @@ func PeekNumber(req *httpapi.Request) (carrier.Name, string) {
 	return name, connection.CleanNumber(name, *c.number)
 }
 
-// Preflight is connection.Preflight of what is there, with a number that stands for
-// an absent one.
+// Preflight runs connection.Preflight and returns the problems of the fields that the body
+// has. number replaces an absent account_number.
 func (c *ChargeAccount) Preflight(name carrier.Name, number string) (connection.ChargeAccount, fault.List) {
 	in := c.Typed(name)
 	if c.number == nil {

@@ -10,7 +10,7 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// Connection is a connection in our answers.
+// Connection is a connection in answers.
 type Connection struct {
 	CarrierID           string            `json:"carrier_id"`
 	CarrierName         string            `json:"carrier_name"`
@@ -39,24 +39,24 @@ type Check struct {
 	Outcome     string  `json:"outcome"`
 	LatencyMS   int64   `json:"latency_ms"`
 	Trigger     string  `json:"trigger"`
-	CarrierCode *string `json:"carrier_code"` // of its error, where it is a known one
+	CarrierCode *string `json:"carrier_code"` // code of the carrier's error, if we know it
 }
 
-// NewCheck shows a check.
+// NewCheck returns the view of a check.
 func NewCheck(c connection.Check) Check {
 	return Check{
 		At: httpapi.Time(c.At), Outcome: string(c.Outcome), LatencyMS: c.Latency.Milliseconds(), Trigger: string(c.Trigger), CarrierCode: httpapi.Text(c.Code),
 	}
 }
 
-// HistoryEntry is a check in the history of its connection.
+// HistoryEntry is a check in a connection's history.
 type HistoryEntry struct {
 	Check
-	Status  string       `json:"status"` // of the connection after it
+	Status  string       `json:"status"` // of the connection after the check
 	Changes []Difference `json:"changes"`
 }
 
-// HistoryPage is a page of the checks of a connection.
+// HistoryPage is a page of a connection's checks.
 type HistoryPage struct {
 	Checks   []HistoryEntry    `json:"checks"`
 	Page     int               `json:"page"`
@@ -64,7 +64,7 @@ type HistoryPage struct {
 	Links    httpapi.LinksBody `json:"links"`
 }
 
-// Difference is a difference between two answers of the carrier.
+// Difference is one difference between two answers of the carrier.
 type Difference struct {
 	Type      string  `json:"type"`
 	ProductID *string `json:"product_id"`
@@ -73,7 +73,7 @@ type Difference struct {
 	To        *string `json:"to"`
 }
 
-// NewHistoryEntry shows an entry of a history.
+// NewHistoryEntry returns the view of a history entry.
 func NewHistoryEntry(e connection.HistoryEntry) HistoryEntry {
 	body := HistoryEntry{NewCheck(e.Check), string(e.Status), make([]Difference, len(e.Changes))}
 	for i, c := range e.Changes {
@@ -82,14 +82,14 @@ func NewHistoryEntry(e connection.HistoryEntry) HistoryEntry {
 	return body
 }
 
-// Credentials tells credentials apart without showing them.
+// Credentials describes credentials without revealing them.
 type Credentials struct {
 	APIKeyLastFour         *string `json:"api_key_last_four"`
 	UpdatedAt              *string `json:"updated_at"`
 	PreviousAvailableUntil *string `json:"previous_available_until"`
 }
 
-// Contract is what matters most of a contract.
+// Contract summarizes a contract.
 type Contract struct {
 	Expired       bool    `json:"expired"`
 	ValidTo       *string `json:"valid_to"`
@@ -97,9 +97,8 @@ type Contract struct {
 	CreditBlocked bool    `json:"credit_blocked"`
 }
 
-// NewConnection shows a connection to its owner. While its account is not
-// active it is paused: the schedule does not come to it, and what is wrong with
-// the link itself is not why.
+// NewConnection returns the view of a connection. While its account is not active, the
+// connection is shown as paused, without the reason and next refresh of its own status.
 func NewConnection(c *connection.Connection, now time.Time) Connection {
 	body := Connection{
 		CarrierID: c.ID, CarrierName: string(c.Carrier), AccountNumber: c.AccountNumber, AccountNumberMasked: c.MaskedNumber(),
@@ -126,17 +125,17 @@ func NewConnection(c *connection.Connection, now time.Time) Connection {
 	return body
 }
 
-// ConnectionETag is the strong entity tag of a connection: it is another one as
-// soon as anything that is shown of it is, the days until its contract ends and
-// its snapshot included. Leases and other work behind the scenes leave it as it
-// is, so that the tag of an answer outlives the work that the answer began.
+// ConnectionETag returns the strong entity tag of a connection. It changes with everything
+// that the view shows, including the days until the contract ends, and with the
+// snapshot. It does not change with leases and other internal work, so the tag in an
+// answer stays valid after the work that the request started.
 func ConnectionETag(c *connection.Connection, now time.Time) string {
 	shown := httpapi.JSON(http.StatusOK, NewConnection(c, now)).Body
 	sum := sha256.Sum256(append(shown, c.ContractHash...))
 	return `"` + hex.EncodeToString(sum[:16]) + `"`
 }
 
-// DaysUntil is expires_in_days: null for a contract without an end.
+// DaysUntil returns expires_in_days; nil for a contract without an end.
 func DaysUntil(date string, now time.Time) *int {
 	if days, ok := connection.DaysUntil(date, now); ok {
 		return &days

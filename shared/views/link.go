@@ -8,20 +8,19 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// LinkInput is the body of a link and of its dry run: a form sends the same one
-// to both.
+// LinkInput is the body of a link and of its dry run.
 type LinkInput struct {
 	ChargeAccount
 	Nickname       string
 	AllowDuplicate bool
-	RefreshPolicy  connection.RefreshPolicy // daily, if there is none
+	RefreshPolicy  connection.RefreshPolicy // default: daily
 	ExternalID     string
 	Metadata       map[string]string
 	VerifyLater    bool
 }
 
-// Fields are its members. The charge account is required; the nickname is, too,
-// but for a dry run.
+// Fields returns the fields of the body. The charge account is required, and so is the
+// nickname except in a dry run.
 func (b *LinkInput) Fields(dryRun bool) []httpapi.Field {
 	nickname := httpapi.String("nickname", &b.Nickname, connection.NicknameRule.Clean)
 	nickname.Required = !dryRun
@@ -45,7 +44,7 @@ func (b *LinkInput) Fields(dryRun bool) []httpapi.Field {
 	}
 }
 
-// RefreshPolicy is a member that is a refresh policy.
+// RefreshPolicy is a field that is a refresh policy.
 func RefreshPolicy(name string, dst *connection.RefreshPolicy) httpapi.Field {
 	return httpapi.String(name, (*string)(dst), func(field, s string) (string, *fault.Error) {
 		policy, problem := connection.ParseRefreshPolicy(field, s)
@@ -53,8 +52,8 @@ func RefreshPolicy(name string, dst *connection.RefreshPolicy) httpapi.Field {
 	})
 }
 
-// CarrierName is the path parameter carrier_name: fault.Identifier for one that
-// does not decode, NotSupported for another carrier.
+// CarrierName parses the path parameter carrier_name: fault.Identifier if it is malformed,
+// NotSupported for an unknown carrier.
 func CarrierName(r *httpapi.Request) (carrier.Name, error) {
 	const name = "carrier_name"
 	param, err := r.Param(name)

@@ -9,19 +9,19 @@ import (
 	"carrierlink/shared/tracking"
 )
 
-// Trackings answers for several numbers, in the order in which they were asked: a
-// Tracking or a TrackingFailure each.
+// Trackings has a Tracking or a TrackingFailure for each number, in the order of the
+// request.
 type Trackings struct {
 	Results []any `json:"results"`
 }
 
-// TrackingFailure is a number of which nothing is known, and why.
+// TrackingFailure is a number without a result, and the reason.
 type TrackingFailure struct {
 	TrackingNumber string          `json:"tracking_number"`
 	Error          httpapi.Problem `json:"error"`
 }
 
-// NewTrackings shows what is known of numbers. errorSource is API.ErrorSource.
+// NewTrackings returns the view of the results. errorSource is API.ErrorSource.
 func NewTrackings(found tracking.Result, numbers []string, errorSource string, now time.Time) Trackings {
 	body := Trackings{Results: make([]any, len(numbers))}
 	for i, n := range numbers {
@@ -34,8 +34,8 @@ func NewTrackings(found tracking.Result, numbers []string, errorSource string, n
 	return body
 }
 
-// Tracking is ShipEngine's tracking_information, every property of it, followed by
-// our own. The carrier sends text only, so the text also fills the code fields.
+// Tracking has every property of ShipEngine's tracking_information, followed by our own.
+// The carrier sends text only, so the text also fills the code fields.
 type Tracking struct {
 	TrackingNumber           string            `json:"tracking_number"`
 	TrackingURL              string            `json:"tracking_url"`
@@ -70,9 +70,9 @@ type TrackingArticle struct {
 	Events                   []TrackingEvent `json:"events"`
 }
 
-// TrackingEvent is ShipEngine's track_event, every property of it. Of the members that
-// it requires, places are empty rather than null, and the codes have the carrier's
-// text: null only where it says nothing.
+// TrackingEvent has every property of ShipEngine's track_event. Of the members that
+// ShipEngine requires, places are empty instead of null; codes contain the carrier's
+// text, and are null only without one.
 type TrackingEvent struct {
 	OccurredAt               *string  `json:"occurred_at"`
 	CarrierOccurredAt        *string  `json:"carrier_occurred_at"`
@@ -96,16 +96,16 @@ type TrackingEvent struct {
 	ProofOfDeliveryURL       *string  `json:"proof_of_delivery_url"`
 }
 
-// NewTracking shows what is known of one number, by a connection; a.Tracking is not
-// nil.
+// NewTracking returns the view of one result, read with a connection. a.Tracking must not
+// be nil.
 func NewTracking(conn *connection.Connection, a tracking.Answer, now time.Time) Tracking {
 	t := a.Tracking
 	whole := t.Summary()
-	words := httpapi.Text(t.Words())
+	carrierText := httpapi.Text(t.Words())
 	body := Tracking{
 		TrackingNumber: t.Number, TrackingURL: trackingURL(t, conn.Carrier), CarrierCode: string(conn.Carrier), CarrierID: conn.ID,
 		StatusCode: string(whole.Status), StatusDetailCode: httpapi.Text(whole.Detail), StatusDescription: whole.Status.Description(),
-		CarrierStatusCode: words, CarrierStatusDescription: words, ActualDeliveryDate: httpapi.Time(t.DeliveredAt()),
+		CarrierStatusCode: carrierText, CarrierStatusDescription: carrierText, ActualDeliveryDate: httpapi.Time(t.DeliveredAt()),
 		Events: newTrackingEvents(t.History()), Articles: []TrackingArticle{},
 		Source: "cached", AgeSeconds: max(0, int64(now.Sub(a.At)/time.Second)), Stale: a.Stale,
 	}
@@ -139,7 +139,7 @@ func newTrackingEvents(events []tracking.Event) []TrackingEvent {
 	return bodies
 }
 
-// trackingURL is the carrier's own page about a number (infra/docs/auspost.md,
+// trackingURL returns the carrier's own page about a number (infra/docs/auspost.md,
 // "Track").
 func trackingURL(t *tracking.Tracking, asked carrier.Name) string {
 	if t.Brand(asked) == carrier.StarTrack {

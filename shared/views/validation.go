@@ -9,25 +9,24 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// Validation is what a dry run of a link found.
+// Validation is the result of a dry run of a link.
 type Validation struct {
 	Valid          bool              `json:"valid"`
 	Checks         []ValidationCheck `json:"checks"`
 	AccountPreview *AccountPreview   `json:"account_preview"`
-	Diagnosis      *fault.Diagnosis  `json:"diagnosis"` // of the first check that has not passed
+	Diagnosis      *fault.Diagnosis  `json:"diagnosis"` // of the first check that failed
 }
 
-// ValidationCheck is one thing that was looked at, and what is wrong with it, or
-// what it warns of.
+// ValidationCheck is the result of one check, with its problems or its warning.
 type ValidationCheck struct {
 	Name              string  `json:"name"`
 	Passed            bool    `json:"passed"`
-	Warning           bool    `json:"warning"` // it has passed, and its message is worth a look
+	Warning           bool    `json:"warning"` // passed, but with a message
 	Message           *string `json:"message"`
-	ExistingCarrierID string  `json:"existing_carrier_id,omitempty"` // of a charge account that is linked
+	ExistingCarrierID string  `json:"existing_carrier_id,omitempty"` // if the charge account is already linked
 }
 
-// AccountPreview is enough of an account for its owner to know it again.
+// AccountPreview shows enough of a carrier's account for its owner to recognise it.
 type AccountPreview struct {
 	Name                *string              `json:"name"`
 	Suburb              *string              `json:"suburb"`
@@ -40,7 +39,7 @@ type AccountPreview struct {
 	Products            []connection.Product `json:"products"`
 }
 
-// Add notes a check, with what is wrong or what it warns of.
+// Add appends a check.
 func (v *Validation) Add(found connection.PreflightCheck) {
 	c := ValidationCheck{Name: found.Name, Passed: len(found.Problems) == 0, Warning: found.Warning != ""}
 	messages := make([]string, 0, len(found.Problems)+1)
@@ -59,15 +58,11 @@ func (v *Validation) Add(found connection.PreflightCheck) {
 	v.Valid = v.Valid && c.Passed
 }
 
-// NewAccountPreview shows what the carrier says of a charge account.
+// NewAccountPreview returns the view of the carrier's answer about a charge account.
 func NewAccountPreview(account connection.ChargeAccount, c connection.Contract, now time.Time) *AccountPreview {
-	p := &AccountPreview{
+	return &AccountPreview{
 		Name: httpapi.Text(c.Name), Suburb: httpapi.Text(c.Suburb), State: httpapi.Text(c.State), ABNLastThree: httpapi.Text(c.ABNLastThree),
 		AccountNumberMasked: connection.MaskNumber(account.Number),
-		ValidTo:             httpapi.Text(c.ValidTo), ExpiresInDays: DaysUntil(c.ValidTo, now), RestrictedReason: httpapi.Text(c.Restriction()), Products: c.Products,
+		ValidTo:             httpapi.Text(c.ValidTo), ExpiresInDays: DaysUntil(c.ValidTo, now), RestrictedReason: httpapi.Text(c.Restriction()), Products: append([]connection.Product{}, c.Products...),
 	}
-	if p.Products == nil {
-		p.Products = []connection.Product{}
-	}
-	return p
 }

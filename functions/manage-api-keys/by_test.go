@@ -1,0 +1,37 @@
+package main
+
+import (
+	"net/http"
+	"strconv"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/infra/test/functiontest"
+	"carrierlink/shared/account"
+	"carrierlink/shared/effects"
+)
+
+// TestChangesNameTheCaller: the store is told which key makes each change.
+func TestChangesNameTheCaller(t *testing.T) {
+	d := newFront(t)
+	partner := d.AddPartner(account.Partner{ID: 7})
+	first := d.AddAccount(account.Account{ID: 91, PartnerID: 7, Active: true})
+	own := "/" + strconv.FormatInt(first.ID, 10)
+	by := functiontest.RecordAccounts(d.Accounts)
+	want := []effects.By{{KeyID: partner.ID, PartnerID: 7}}
+	for _, tc := range []struct {
+		name, method, rest, body string
+		headers                  []string
+	}{
+		{"create", http.MethodPost, "", `{"description":"Till"}`, nil},
+		{"create under an Idempotency-Key", http.MethodPost, "", `{"description":"Till"}`, []string{"Idempotency-Key", "k"}},
+		{"rotate", http.MethodPost, own + "/rotate", "", []string{"Idempotency-Key", "k"}},
+		{"delete", http.MethodDelete, own, "", nil},
+	} {
+		resp := d.ask("partner 7", tc.method, "91", tc.rest, tc.body, tc.headers...)
+		if diff := cmp.Diff(want, by.Take()); diff != "" || resp.StatusCode >= 300 {
+			t.Errorf("%s: %d %s (-want +got):\n%s", tc.name, resp.StatusCode, resp.Body, diff)
+		}
+	}
+}
