@@ -14,9 +14,6 @@ import (
 // taken, four in a row are taken once in 200,000 creations.
 const idDraws = 4
 
-// firstKey is the description of the key that every account starts with.
-const firstKey = "Created with the account"
-
 // Creation asks to create an account.
 type Creation struct {
 	Account  Account     // Fields and Metadata are set
@@ -74,7 +71,7 @@ func (s *Service) createWithNewID(ctx context.Context, a Account, fx effects.For
 		return nil, fmt.Errorf("making an account_id: %w", err)
 	}
 	key, err := MakeKey(s.Random, APIKey{
-		PartnerID: a.PartnerID, AccountID: a.ID, Environment: a.Environment, Description: firstKey, CreatedAt: a.CreatedAt,
+		PartnerID: a.PartnerID, AccountID: a.ID, Environment: a.Environment, Description: "Created with the account", CreatedAt: a.CreatedAt,
 	})
 	if err != nil {
 		return nil, err

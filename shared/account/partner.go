@@ -10,24 +10,18 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// The default country, and the description of a partner's first key.
-const (
-	defaultCountry  = "AU"
-	partnerFirstKey = "First key of the partner"
-)
-
 // PartnerInput is the operator's input for a new partner.
 type PartnerInput struct {
 	Name               string // 1 to 100 characters
 	Environment        string // production or sandbox
-	DefaultCountryCode string // ISO 3166-1 alpha-2; AU when empty
+	DefaultCountryCode string // ISO 3166-1 alpha-2; empty: AU
 }
 
 // partner returns a partner without an id: fault.Length or Invalid for each field that
 // is wrong.
 func (in PartnerInput) partner() (Partner, fault.List) {
 	name, badName := PartnerNameRule.Clean("name", in.Name)
-	p := Partner{Name: name, Environment: carrier.Environment(in.Environment), DefaultCountryCode: cmp.Or(in.DefaultCountryCode, defaultCountry)}
+	p := Partner{Name: name, Environment: carrier.Environment(in.Environment), DefaultCountryCode: cmp.Or(in.DefaultCountryCode, "AU")}
 	var badEnvironment *fault.Error
 	if p.Environment != carrier.Production && p.Environment != carrier.Sandbox {
 		badEnvironment = fault.Field(fault.Invalid, "environment", "environment must be production or sandbox.")
@@ -49,7 +43,7 @@ func (s *Service) CreatePartner(ctx context.Context, in PartnerInput, fx effects
 	}
 	p.CreatedAt = s.now()
 	key, err := MakeKey(s.Random, APIKey{
-		PartnerID: p.ID, Environment: p.Environment, DefaultCountryCode: p.DefaultCountryCode, Description: partnerFirstKey, CreatedAt: p.CreatedAt,
+		PartnerID: p.ID, Environment: p.Environment, DefaultCountryCode: p.DefaultCountryCode, Description: "First key of the partner", CreatedAt: p.CreatedAt,
 	})
 	if err != nil {
 		return Partner{}, nil, err

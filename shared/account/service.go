@@ -91,17 +91,11 @@ type Service struct {
 // now returns the time in milliseconds, the precision of the table.
 func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }
 
-// Find reads an account of any partner; nil if it is absent or its purge is due. It
-// reads by primary key only, so auth may run it before the API key is verified.
+// Find reads an account of any partner: fault.NotFound if it is absent or its purge is
+// due. It reads by primary key only, so auth may run it before the API key is verified.
 func (s *Service) Find(ctx context.Context, accountID int64) (*Account, error) {
 	a, err := s.Store.Account(ctx, accountID, s.now())
-	switch {
-	case fault.Is(err, fault.NotFound):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	return &a, nil
+	return &a, err
 }
 
 // Get reads an account: fault.NotFound if it is absent or belongs to another partner.
@@ -110,7 +104,7 @@ func (s *Service) Get(ctx context.Context, partnerID, accountID int64) (Account,
 	if err != nil {
 		return Account{}, fmt.Errorf("reading the account: %w", err)
 	}
-	if a == nil || a.PartnerID != partnerID {
+	if a.PartnerID != partnerID {
 		return Account{}, ErrNotFound()
 	}
 	return *a, nil

@@ -1,7 +1,6 @@
-// Package app starts a function: it reads the settings from the environment and
-// makes the logger and the AWS configuration. It makes no remote call: the first
-// call to AWS belongs to the first event. What a function is made of is built in
-// app/construct.
+// Package app starts a function: it reads the settings from the environment and makes the
+// logger and the AWS configuration. It makes no remote call. Package app/construct builds
+// the parts of functions.
 package app
 
 import (
@@ -21,15 +20,15 @@ import (
 	"carrierlink/shared/metrics"
 )
 
-// Main wires a function with the environment and serves events until the
-// runtime ends it. wire returns what lambda.Start takes; a wrong environment
-// ends the process with every problem by name.
+// Main wires a function and serves events until the runtime ends the process. wire returns
+// a handler for lambda.Start. If settings are wrong, Main logs all of them by name and
+// exits.
 func Main(wire func(env *Env) any) {
 	env := NewEnv(os.Getenv)
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: env.LogLevel()})))
 	handler := wire(env)
 	if err := env.Err(); err != nil {
-		slog.Error("the environment is not complete", slog.String("error", err.Error()))
+		slog.Error("some settings are missing or wrong", slog.String("error", err.Error()))
 		os.Exit(1)
 	}
 	lambda.Start(handler)
@@ -44,10 +43,10 @@ type Env struct {
 // NewEnv reads settings through get, which is os.Getenv outside tests.
 func NewEnv(get func(string) string) *Env { return &Env{get: get} }
 
-// Err is every problem of the settings that were read, nil if there is none.
+// Err returns the problems of all settings that were read; nil if there are none.
 func (e *Env) Err() error { return errors.Join(e.problems...) }
 
-// Text is a setting that must be there.
+// Text returns a required setting.
 func (e *Env) Text(name string) string {
 	v := e.get(name)
 	if v == "" {
@@ -56,11 +55,11 @@ func (e *Env) Text(name string) string {
 	return v
 }
 
-// Optional is a setting that may be missing.
+// Optional returns a setting that may be missing.
 func (e *Env) Optional(name string) string { return e.get(name) }
 
-// OptionalURL is an address that may be missing, without a slash at the end, a
-// query or a fragment: paths are put behind it.
+// OptionalURL returns a URL that may be missing. It has no trailing slash, query or
+// fragment, because paths are appended to it.
 func (e *Env) OptionalURL(name string) string {
 	v := e.get(name)
 	u, err := url.Parse(v)
@@ -70,7 +69,7 @@ func (e *Env) OptionalURL(name string) string {
 	return v
 }
 
-// Count is a positive whole number.
+// Count returns a positive whole number.
 func (e *Env) Count(name string) int {
 	v := e.Text(name)
 	n, err := strconv.Atoi(v)
@@ -80,10 +79,10 @@ func (e *Env) Count(name string) int {
 	return n
 }
 
-// Seconds is a duration given as a positive number of seconds.
+// Seconds returns a duration, set as a positive number of seconds.
 func (e *Env) Seconds(name string) time.Duration { return time.Duration(e.Count(name)) * time.Second }
 
-// LogLevel is LOG_LEVEL: DEBUG, INFO (also when unset), WARN or ERROR.
+// LogLevel reads LOG_LEVEL: DEBUG, INFO (the default), WARN or ERROR.
 func (e *Env) LogLevel() slog.Level {
 	var level slog.Level
 	if v := e.get("LOG_LEVEL"); v != "" {
@@ -94,10 +93,10 @@ func (e *Env) LogLevel() slog.Level {
 	return level
 }
 
-// AWS is the configuration of the SDK's clients, as a literal: what the default
-// chain adds beyond the Lambda variables is half again the size of a function
-// and of its start (infra/docs/decisions/0005). Endpoint overrides are honoured:
-// AWS_ENDPOINT_URL, and AWS_ENDPOINT_URL_<SERVICE> before it.
+// AWS returns the configuration of the SDK's clients. It does not use the SDK's default
+// chain, which makes functions half as large again and slower to start
+// (infra/docs/decisions/0005). It honours AWS_ENDPOINT_URL_<SERVICE> and
+// AWS_ENDPOINT_URL, in this order.
 func (e *Env) AWS() aws.Config {
 	cfg := aws.Config{
 		Region:        e.Text("AWS_REGION"),
@@ -110,18 +109,18 @@ func (e *Env) AWS() aws.Config {
 	return cfg
 }
 
-// endpoints answers the SDK's question for a service's own endpoint.
+// endpoints provides the SDK with the endpoints of single services.
 type endpoints struct{ get func(string) string }
 
-// GetServiceBaseEndpoint reads AWS_ENDPOINT_URL_<SERVICE>, as in
+// GetServiceBaseEndpoint reads AWS_ENDPOINT_URL_<SERVICE>, such as
 // AWS_ENDPOINT_URL_SECRETS_MANAGER.
 func (p endpoints) GetServiceBaseEndpoint(_ context.Context, sdkID string) (string, bool, error) {
 	url := p.get("AWS_ENDPOINT_URL_" + strings.ToUpper(strings.ReplaceAll(sdkID, " ", "_")))
 	return url, url != "", nil
 }
 
-// credentials are those that Lambda puts into the environment. They outlive the
-// execution environment, so there is nothing to refresh.
+// credentials returns the credentials that Lambda sets in the environment. They outlive
+// the execution environment, so they are never refreshed.
 func (e *Env) credentials() aws.CredentialsProvider {
 	c := aws.Credentials{
 		AccessKeyID: e.Text("AWS_ACCESS_KEY_ID"), SecretAccessKey: e.Text("AWS_SECRET_ACCESS_KEY"), SessionToken: e.get("AWS_SESSION_TOKEN"),
@@ -130,7 +129,7 @@ func (e *Env) credentials() aws.CredentialsProvider {
 	return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return c, nil })
 }
 
-// Check notes a setting whose value something else found wrong.
+// Check adds a problem that another package found with a setting; err may be nil.
 func (e *Env) Check(name string, err error) {
 	if err != nil {
 		e.problems = append(e.problems, fmt.Errorf("%s: %w", name, err))

@@ -251,12 +251,12 @@ func (d *Fixture) addAccounts() {
 	}
 }
 
-// AddPartner creates a partner, by default of production, and its key
+// AddPartner creates a partner, by default of production, and returns its key
 // "partner <id>".
-func (d *Fixture) AddPartner(p account.Partner) {
+func (d *Fixture) AddPartner(p account.Partner) account.APIKey {
 	d.t.Helper()
 	p.Environment = cmp.Or(p.Environment, carrier.Production)
-	d.addKey("partner", p.ID, account.APIKey{PartnerID: p.ID, Environment: p.Environment, DefaultCountryCode: p.DefaultCountryCode}, func(k account.APIKey) error {
+	return d.addKey("partner", p.ID, account.APIKey{PartnerID: p.ID, Environment: p.Environment, DefaultCountryCode: p.DefaultCountryCode}, func(k account.APIKey) error {
 		return d.Store.CreatePartner(d.t.Context(), p, k, effects.Effects{}, d.Clock)
 	})
 }

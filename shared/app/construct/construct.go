@@ -1,7 +1,6 @@
-// Package construct builds the parts of functions from their settings. It is the
-// one place where the adapters meet; only functions import it. It is apart from
-// app because a binary that imports it links the clients of AWS
-// (infra/docs/decisions/0032-construction-beside-app.md).
+// Package construct builds the parts of functions from their settings. It is the only place
+// where the adapters meet, and only functions import it. It is separate from app because
+// it links the clients of AWS (infra/docs/decisions/0032-construction-beside-app.md).
 package construct
 
 import (
@@ -28,9 +27,9 @@ import (
 	"carrierlink/shared/vault"
 )
 
-// Parts builds the parts of one function. Each method reads the settings that its
-// comment names and notes what is wrong with them in the environment. The table,
-// the service secret and the clients of AWS are built once, when first asked for.
+// Parts builds the parts of one function. Each method reads the settings that its comment
+// names and reports their problems to the environment. The table, the service secret and
+// the clients of AWS are built once, on first use.
 type Parts struct {
 	env     *app.Env
 	aws     *aws.Config
@@ -39,10 +38,10 @@ type Parts struct {
 	service *vault.ServiceSecret
 }
 
-// From builds parts from the settings of an environment.
+// From returns the parts for an environment.
 func From(env *app.Env) *Parts { return &Parts{env: env} }
 
-// AWS is the configuration of all clients of AWS. It reads what app.Env.AWS reads.
+// AWS returns the configuration of all AWS clients. It reads what app.Env.AWS reads.
 func (p *Parts) AWS() aws.Config {
 	if p.aws == nil {
 		cfg := p.env.AWS()
@@ -59,8 +58,8 @@ func (p *Parts) Table() *store.Store {
 	return p.table
 }
 
-// secretsManager is one client for the vault and the service secret, so that they
-// share connections.
+// secretsManager returns one client for the vault and the service secret, which share its
+// connections.
 func (p *Parts) secretsManager() *secretsmanager.Client {
 	if p.secrets == nil {
 		p.secrets = secretsmanager.NewFromConfig(p.AWS())
@@ -81,38 +80,35 @@ func (p *Parts) ServiceSecret() *vault.ServiceSecret {
 	return p.service
 }
 
-// Sealer seals under the service secret.
+// Sealer reads what ServiceSecret reads.
 func (p *Parts) Sealer() *seal.Sealer { return seal.New(p.ServiceSecret().Read) }
 
-// Auth authenticates callers by the keys of the table. It reads
-// RATE_LIMIT_PER_MINUTE and SANDBOX_RATE_LIMIT_PER_MINUTE.
+// Auth reads TABLE_NAME, RATE_LIMIT_PER_MINUTE and SANDBOX_RATE_LIMIT_PER_MINUTE.
 func (p *Parts) Auth() *auth.Auth {
 	limits := auth.Limits{Production: p.env.Count("RATE_LIMIT_PER_MINUTE"), Sandbox: p.env.Count("SANDBOX_RATE_LIMIT_PER_MINUTE")}
 	return &auth.Auth{Keys: p.Table(), Now: time.Now, Limits: limits}
 }
 
-// API serves routes. It reads ERROR_SOURCE.
+// API reads ERROR_SOURCE.
 func (p *Parts) API(routes ...httpapi.Route) *httpapi.API {
 	return &httpapi.API{ErrorSource: p.env.Optional("ERROR_SOURCE"), Routes: routes}
 }
 
-// APIWithLinks is API for routes whose answers link to other pages. It reads
-// PUBLIC_URL too.
+// APIWithLinks is API for answers that link to other pages. It also reads PUBLIC_URL.
 func (p *Parts) APIWithLinks(routes ...httpapi.Route) *httpapi.API {
 	api := p.API(routes...)
 	api.URL = p.env.OptionalURL("PUBLIC_URL")
 	return api
 }
 
-// Carriers are the clients of the carrier: the real one of AUSPOST_BASE_URL, and
-// the simulator for sandbox accounts.
+// Carriers returns the carrier's client for production accounts, and the simulator for
+// sandbox accounts. It reads AUSPOST_BASE_URL and STAGE.
 func (p *Parts) Carriers() (production, sandbox *auspost.Client) {
 	base := p.env.Text("AUSPOST_BASE_URL")
 	production, err := auspost.New(auspost.Options{BaseURL: base})
-	// Credentials are sent over TLS only. The simulator of a local stack has no
-	// certificate.
+	// Credentials are sent over TLS only, except to the simulator of a local stack.
 	if scheme, _, _ := strings.Cut(base, ":"); strings.EqualFold(scheme, "http") && p.env.Optional("STAGE") != "local" {
-		err = errors.Join(err, errors.New("http is for the stage local only; use https"))
+		err = errors.Join(err, errors.New("http is allowed on the stage local only; use https"))
 	}
 	p.env.Check("AUSPOST_BASE_URL", err)
 	sandbox, err = auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})
@@ -120,7 +116,7 @@ func (p *Parts) Carriers() (production, sandbox *auspost.Client) {
 	return production, sandbox
 }
 
-// Connections is the connection service with its carriers. It reads what
+// Connections returns the connection service with its carriers. It reads what
 // ConnectionsWithoutCarriers, Carriers and Timing read.
 func (p *Parts) Connections() *connection.Service {
 	s := p.ConnectionsWithoutCarriers()
@@ -131,7 +127,7 @@ func (p *Parts) Connections() *connection.Service {
 	return s
 }
 
-// Contracts reads the answers of carriers that are kept.
+// Contracts returns the parser of stored answers of carriers.
 func (p *Parts) Contracts() connection.ContractParser { return auspost.ParseContract }
 
 // ConnectionsWithoutCarriers is for functions that never call a carrier. It reads
@@ -140,9 +136,8 @@ func (p *Parts) ConnectionsWithoutCarriers() *connection.Service {
 	return &connection.Service{Store: p.Table(), Vault: p.Vault(), Now: time.Now, Random: rand.Reader}
 }
 
-// Accounts is the account service. Functions that change the state of accounts, or
-// take emails or passwords, add Connections, EmailKey and HashPassword, which the
-// others do not link. It reads TABLE_NAME.
+// Accounts returns the account service. It reads TABLE_NAME. Functions that need them set
+// Connections, EmailKey and HashPassword; the others do not link them.
 func (p *Parts) Accounts() *account.Service {
 	return &account.Service{Store: p.Table(), Now: time.Now, Random: rand.Reader}
 }
