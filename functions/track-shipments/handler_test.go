@@ -60,7 +60,7 @@ func (d *front) RoundTrip(r *http.Request) (*http.Response, error) {
 	if c := d.carrier; c != nil {
 		return &http.Response{StatusCode: c.status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(c.body))}, c.err
 	}
-	return simulator.NewTransport().RoundTrip(r)
+	return simulator.NewTransport(time.Now).RoundTrip(r)
 }
 
 // Get is the vault's: connections named alike share a key.

@@ -71,7 +71,7 @@ func memory(ctx context.Context, files map[string]string) ([]peak, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w", err)
 	}
-	carrierServer := &http.Server{Handler: simulator.NewHandler(), ReadHeaderTimeout: time.Minute}
+	carrierServer := &http.Server{Handler: simulator.NewHandler(time.Now), ReadHeaderTimeout: time.Minute}
 	go func() { _ = carrierServer.Serve(listener) }()
 	defer func() { _ = carrierServer.Close() }()
 	env := environment(db.URL, sm.URL, "http://"+listener.Addr().String()+"/shipping/v1")

@@ -176,7 +176,7 @@ type upstream struct {
 func newUpstream(b *testing.B) *upstream {
 	b.Helper()
 	u := &upstream{}
-	carrier := simulator.NewHandler()
+	carrier := simulator.NewHandler(time.Now)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(latency)
 		carrier.ServeHTTP(w, r)

@@ -49,7 +49,7 @@ func (c *counting) GetAccount(ctx context.Context, account connection.ChargeAcco
 // carrier and a count of what that is asked.
 func serviceOver(tb testing.TB, table connection.Store, now func() time.Time) (*connection.Service, *counting) {
 	tb.Helper()
-	client, err := auspostapi.New(auspostapi.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})
+	client, err := auspostapi.New(auspostapi.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport(time.Now)})
 	if err != nil {
 		tb.Fatal(err)
 	}

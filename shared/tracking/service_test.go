@@ -58,7 +58,7 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	if c := w.carrier; c != nil {
 		return &http.Response{StatusCode: c.status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(c.body))}, c.err
 	}
-	return simulator.NewTransport().RoundTrip(r)
+	return simulator.NewTransport(time.Now).RoundTrip(r)
 }
 
 // Get is the vault's: connections named alike share a key.

@@ -130,7 +130,7 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 
 	carrier := opts.Carrier
 	if carrier == nil {
-		carrier = simulator.NewHandler()
+		carrier = simulator.NewHandler(time.Now)
 	}
 	listener, err := listen(ctx, 0)
 	if err != nil {

@@ -276,7 +276,7 @@ func newEngines(t *testing.T) *engines {
 		t.Fatal(err)
 	}
 	e := &engines{tableURL: calltrace.Emulator(t, emulator.StartDynamoDBLocal), secretsURL: calltrace.Emulator(t, emulator.StartMiniStack), files: map[string]string{}}
-	server := httptest.NewServer(simulator.NewHandler())
+	server := httptest.NewServer(simulator.NewHandler(time.Now))
 	t.Cleanup(server.Close)
 	e.carrierURL = server.URL
 	for _, function := range []string{"link-carrier", "manage-connections", "manage-accounts", "refresh-carrier-account", "reconcile"} {

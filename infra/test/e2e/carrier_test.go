@@ -28,7 +28,7 @@ type australiaPost struct {
 }
 
 func newAustraliaPost() *australiaPost {
-	return &australiaPost{simulator: simulator.NewHandler(), plays: map[string]http.HandlerFunc{}, calls: map[string]int{}, keys: map[string]string{}}
+	return &australiaPost{simulator: simulator.NewHandler(time.Now), plays: map[string]http.HandlerFunc{}, calls: map[string]int{}, keys: map[string]string{}}
 }
 
 // ServeHTTP answers one request of the service.

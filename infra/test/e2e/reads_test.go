@@ -269,7 +269,7 @@ func asSent(t *testing.T, number string) []byte {
 	r.SetBasicAuth("key", "secret")
 	r.Header.Set("Account-Number", number)
 	recorder := httptest.NewRecorder()
-	simulator.NewHandler().ServeHTTP(recorder, r)
+	simulator.NewHandler(time.Now).ServeHTTP(recorder, r)
 	var out bytes.Buffer
 	if err := json.Compact(&out, recorder.Body.Bytes()); err != nil {
 		t.Fatal(err)

@@ -106,7 +106,7 @@ func EmptyInMemory(tb testing.TB) *Fixture {
 	d.Store, d.Secrets = storetest.NewMemory().Store, vaulttest.NewMemory()
 	d.prefix = "test/carrier/"
 	d.addServices(vault.New(d.Secrets, d.prefix), auspost.Options{
-		BaseURL: simulator.BaseURL, Transport: hurried{simulator.NewTransport(simulator.WithClock(d.Now))},
+		BaseURL: simulator.BaseURL, Transport: hurried{simulator.NewTransport(d.Now)},
 		Sleep: func(context.Context, time.Duration) error { return nil },
 	})
 	return d
@@ -177,7 +177,7 @@ func (d *Fixture) Process() *Fixture {
 func (d *Fixture) connect(e Engines, name string) {
 	d.t.Helper()
 	d.engines, d.table, d.prefix = e, name, name+"/carrier/"
-	d.Transport = &calltrace.Transport{Carrier: simulator.NewTransport(simulator.WithClock(d.Now))}
+	d.Transport = &calltrace.Transport{Carrier: simulator.NewTransport(d.Now)}
 	if a, ok := d.t.(*calltrace.Attempt); ok {
 		a.Watch(d.Transport)
 	}

@@ -111,7 +111,7 @@ func (p *Parts) Carriers() (production, sandbox *auspost.Client) {
 		err = errors.Join(err, errors.New("http is allowed on the stage local only; use https"))
 	}
 	p.env.Check("AUSPOST_BASE_URL", err)
-	sandbox, err = auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport()})
+	sandbox, err = auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport(time.Now)})
 	p.env.Check("simulator", err)
 	return production, sandbox
 }

@@ -49,7 +49,7 @@ var (
 	addressError string
 )
 
-// Bodies that are published in words only (infra/docs/auspost.md, "Codes").
+// Bodies of which only the codes are published (infra/docs/auspost.md, "Codes").
 const (
 	errorNoContractID = `{"errors":[{"code":"40001","name":"JSON_NO_CONTRACT_ID","message":"Charge account not found"}]}`
 	error51100        = `{"errors":[{"code":"51100","name":"TRACKING_IDS_MISSING","message":"The request must contain at least one tracking id."}]}`

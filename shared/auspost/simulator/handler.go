@@ -9,40 +9,36 @@ import (
 )
 
 const (
-	// retryWindow: a request that comes within it after an answer that invites
-	// a retry is the second attempt of the same check. The client waits two
-	// seconds after a 401.
+	// retryWindow is how long after an answer that invites a retry a request is the
+	// second attempt of the same check. The client waits two seconds after a 401.
 	retryWindow = 10 * time.Second
 	// trackPerMinute is how often a credential may track, in fixed minutes
-	// (infra/docs/auspost.md, "GET /shipping/v1/track").
+	// (infra/docs/auspost.md, "Track: GET /shipping/v1/track").
 	trackPerMinute = 10
-	// longestWait ends a request that is left hanging if its client does not.
+	// longestWait ends a request without an answer if its client does not.
 	longestWait = 2 * time.Minute
-	// generation is how many callers one half of the memory holds.
+	// generation is how many keys one half of a memory holds.
 	generation = 5_000
 )
 
-// NewHandler is the simulator over HTTP. It counts the checks of each pair of
-// account number and API key: a request is the next check, but the one that
-// follows a 401 or 5xx within ten seconds is that check's second attempt. It
-// remembers the 5,000 to 10,000 pairs that called last; one that it has
-// forgotten begins its story again.
-func NewHandler(opts ...Option) http.Handler {
-	return &handler{settings: apply(opts)}
-}
+// NewHandler makes the simulator over HTTP, with a clock. It counts the checks of each
+// pair of account number and API key: each request is the next check, except that a
+// request within ten seconds after a 401 or 5xx is that check's second attempt. It
+// remembers the last 5,000 to 10,000 pairs; a forgotten pair starts its story again.
+func NewHandler(now func() time.Time) http.Handler { return &handler{now: now} }
 
 type handler struct {
-	settings
+	now func() time.Time
 
 	mu     sync.Mutex
 	checks memory[progress]
 	tracks memory[window]
 }
 
-// progress is how far a story has been told.
+// progress is how far a story has gone.
 type progress struct {
 	check   int
-	invited time.Time // when the first attempt was answered by what may be repeated
+	invited time.Time // when an answer to a first attempt invited a retry; zero if it did not
 }
 
 // window counts the track calls of one minute.
@@ -53,22 +49,20 @@ type window struct {
 
 // ServeHTTP answers one request.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a := route(r, h.next, h.mayTrack)
+	a := route(r, h.nextCheck, h.mayTrack)
 	if a.never {
-		t := time.NewTimer(longestWait)
-		defer t.Stop()
 		select {
 		case <-r.Context().Done():
-		case <-t.C:
+		case <-time.After(longestWait):
 		}
-		panic(http.ErrAbortHandler) // the connection ends without an answer
+		panic(http.ErrAbortHandler) // closes the connection without an answer
 	}
-	a.write(w.Header())
+	a.setHeader(w.Header())
 	w.WriteHeader(a.status)
-	_, _ = io.WriteString(w, a.body) // the client may have gone
+	_, _ = io.WriteString(w, a.body) // the client may have hung up
 }
 
-func (h *handler) next(number, apiKey string) answer {
+func (h *handler) nextCheck(number, apiKey string) answer {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.now()
@@ -79,7 +73,7 @@ func (h *handler) next(number, apiKey string) answer {
 	} else {
 		p.check++
 	}
-	a := tell(number, p.check, attempt, now)
+	a := storyOf(number, p.check, attempt, now)
 	p.invited = time.Time{}
 	if attempt == 1 && a.invitesRetry() {
 		p.invited = now
@@ -98,9 +92,9 @@ func (h *handler) mayTrack(apiKey string) bool {
 	return w.calls <= trackPerMinute
 }
 
-// memory keeps a value for each name it was asked for lately, in two
-// generations: when the young one is full it becomes the old one, and what was
-// in the old one and not asked for since is forgotten.
+// memory keeps a value for each recently used name, in two generations: a full young
+// generation becomes the old one, and the values of the old one that were not used
+// since are forgotten.
 type memory[V any] struct {
 	young, old map[[sha256.Size]byte]*V
 }

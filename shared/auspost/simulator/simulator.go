@@ -1,10 +1,9 @@
-// Package simulator is an Australia Post that sandbox partners, tests and the
-// local stack talk to instead of the real one: the routes accounts, track and
-// address of the Shipping & Tracking API v1, with the bodies of examples/ (every
-// identifier in them is invented).
+// Package simulator simulates Australia Post for sandbox partners, tests and the local
+// stack: the routes accounts, track and address of the Shipping & Tracking API v1,
+// with the bodies of examples/, in which every identifier is invented.
 //
-// The last two digits of the charge account number choose the story of Get
-// Accounts, for Australia Post (10 digits) and StarTrack (8) alike:
+// The last two digits of the charge account number choose the story of Get Accounts,
+// for Australia Post (10 digits) and StarTrack (8) alike:
 //
 //	01 02 03 07  400 with 41001, 41002, 41003, 41007
 //	10           contract expired
@@ -27,15 +26,14 @@
 //	others       fine
 //
 // A story is a pure function of number, check, attempt and clock. In process
-// (Transport) the caller tells check and attempt; over HTTP (NewHandler) the
-// server counts them. Any key and secret pass, but "wrong" anywhere in the
-// secret is refused, and so is a request without both.
+// (Transport) the caller provides check and attempt; over HTTP (NewHandler) the server
+// counts them. Any key and secret pass, unless the secret contains "wrong" or either
+// is missing.
 //
-// The one story that reads differently by the way it is told is 49: over HTTP
-// whoever links again succeeds, because the server has counted the first check.
-// In process a link that failed leaves nothing behind, so it is the first check
-// each time; a connection that is kept to be verified later gets its good answer
-// at its second check.
+// Only story 49 differs between the two ways. Over HTTP a second link succeeds, because
+// the server has counted the first check. In process a failed link leaves nothing
+// behind, so each link makes the first check; a connection that is kept for later
+// verification gets its good answer at its second check.
 package simulator
 
 import (
@@ -43,24 +41,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 )
-
-// Option changes a default.
-type Option func(*settings)
-
-type settings struct{ now func() time.Time }
-
-// WithClock replaces time.Now.
-func WithClock(now func() time.Time) Option { return func(s *settings) { s.now = now } }
-
-func apply(opts []Option) settings {
-	s := settings{now: time.Now}
-	for _, o := range opts {
-		o(&s)
-	}
-	return s
-}
 
 // answer is one HTTP answer, or none in time.
 type answer struct {
@@ -68,11 +49,11 @@ type answer struct {
 	contentType string
 	body        string
 	allow       string // header Allow
-	never       bool   // the request is left hanging
+	never       bool   // no answer until the client gives up
 }
 
-// invitesRetry tells whether a client may repeat the request within its check
-// (401 and 5xx; a 429 and a time-out are not repeated).
+// invitesRetry reports whether the client may repeat the request within its check: it
+// repeats a 401 and 5xx, not a 429 or a timeout.
 func (a answer) invitesRetry() bool {
 	return !a.never && (a.status == http.StatusUnauthorized || a.status >= 500)
 }
@@ -87,15 +68,9 @@ func legacy(status int) answer {
 	return jsonAnswer(status, strings.ReplaceAll(errorLegacy, "Please enter Length.", http.StatusText(status)))
 }
 
-// story tells what an account's number, check and attempt come to.
-type story func(number, apiKey string) answer
-
-// limiter tells whether a credential has calls left.
-type limiter func(apiKey string) bool
-
-// route answers a request; accounts tells the story of a charge account whose
-// credentials passed.
-func route(r *http.Request, accounts story, mayTrack limiter) answer {
+// route answers a request. It calls getAccount for a charge account whose credentials
+// pass, and mayTrack to learn whether a credential has Track calls left.
+func route(r *http.Request, getAccount func(number, apiKey string) answer, mayTrack func(apiKey string) bool) answer {
 	path, ok := strings.CutPrefix(strings.TrimPrefix(r.URL.Path, "/test"), "/shipping/v1/")
 	if !ok {
 		return legacy(http.StatusNotFound)
@@ -112,7 +87,7 @@ func route(r *http.Request, accounts story, mayTrack limiter) answer {
 	}
 	apiKey, secret, ok := r.BasicAuth()
 	if !ok || apiKey == "" || secret == "" || strings.Contains(secret, "wrong") {
-		// One answer for every cause (infra/docs/auspost.md, "Known traps" 2).
+		// Every cause gets the same answer (infra/docs/auspost.md, "Known traps" 2).
 		return jsonAnswer(http.StatusUnauthorized, errorUnauthorized)
 	}
 	switch path {
@@ -133,19 +108,12 @@ func route(r *http.Request, accounts story, mayTrack limiter) answer {
 	case !isNumber(number):
 		return accountError(error41002, number)
 	}
-	return accounts(number, apiKey)
+	return getAccount(number, apiKey)
 }
 
-// isNumber: 10 digits for Australia Post, 8 for StarTrack
-// (infra/docs/auspost.md, "Account number format").
-func isNumber(s string) bool {
-	for _, c := range []byte(s) {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return len(s) == 10 || len(s) == 8
-}
+// isNumber reports whether a text has 10 digits, like Australia Post's account
+// numbers, or 8, like StarTrack's (infra/docs/auspost.md, "Account number format").
+func isNumber(s string) bool { return only(s, isDigit) && (len(s) == 10 || len(s) == 8) }
 
 func accountError(body, number string) answer {
 	for _, sample := range []string{"0009912345", "0009912346"} {
@@ -154,17 +122,13 @@ func accountError(body, number string) answer {
 	return jsonAnswer(http.StatusBadRequest, body)
 }
 
-// inJSON is a text as it stands between the quotes of a JSON string.
+// inJSON returns a text as it stands between the quotes of a JSON string.
 func inJSON(s string) string {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return ""
-	}
+	b, _ := json.Marshal(s) // a string always encodes
 	return string(b[1 : len(b)-1])
 }
 
-// write sends the answer.
-func (a answer) write(h http.Header) {
+func (a answer) setHeader(h http.Header) {
 	h.Set("Content-Type", a.contentType)
 	h.Set("Content-Length", strconv.Itoa(len(a.body)))
 	if a.allow != "" {

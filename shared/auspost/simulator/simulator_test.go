@@ -56,7 +56,7 @@ func newClient(tb testing.TB, o auspost.Options) *auspost.Client {
 // the checks, so that check is only told in process.
 func inProcess(tb testing.TB) *auspost.Client {
 	tb.Helper()
-	return newClient(tb, auspost.Options{Transport: simulator.NewTransport(simulator.WithClock(fixed))})
+	return newClient(tb, auspost.Options{Transport: simulator.NewTransport(fixed)})
 }
 
 func serve(tb testing.TB, h http.Handler) string {
@@ -114,7 +114,7 @@ var stories = map[string][]string{
 
 func TestStories(t *testing.T) {
 	local := inProcess(t)
-	remote := newClient(t, auspost.Options{BaseURL: serve(t, simulator.NewHandler(simulator.WithClock(fixed)))})
+	remote := newClient(t, auspost.Options{BaseURL: serve(t, simulator.NewHandler(fixed))})
 	for ending, want := range stories {
 		for _, number := range numbers(ending) {
 			t.Run(number, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestNoAnswerInTime(t *testing.T) {
 				t.Errorf("in process: %s after %v, want a time-out after 8 s", r.Outcome, r.Latency)
 			}
 		})
-		remote := newClient(t, auspost.Options{BaseURL: serve(t, simulator.NewHandler()), AttemptTimeout: 100 * time.Millisecond})
+		remote := newClient(t, auspost.Options{BaseURL: serve(t, simulator.NewHandler(time.Now)), AttemptTimeout: 100 * time.Millisecond})
 		if r := remote.GetAccount(t.Context(), chargeAccount(number), 1); r.Outcome != carrier.OutcomeTimeout {
 			t.Errorf("over HTTP: %s, want a time-out", r.Outcome)
 		}
@@ -150,7 +150,7 @@ func TestNoAnswerInTime(t *testing.T) {
 // brands, the same reading at the first check.
 func TestConformance(t *testing.T) {
 	local := inProcess(t)
-	remote := newClient(t, auspost.Options{BaseURL: serve(t, simulator.NewHandler(simulator.WithClock(fixed)))})
+	remote := newClient(t, auspost.Options{BaseURL: serve(t, simulator.NewHandler(fixed))})
 	for i := range 100 {
 		ending := fmt.Sprintf("%02d", i)
 		if ending == "54" {
@@ -203,10 +203,10 @@ func TestStoryIsPure(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	ask := func(q question) string {
 		clock = now.AddDate(0, 0, q.day)
-		status, _, body, err := exchange(simulator.NewTransport(simulator.WithClock(func() time.Time { return clock })), q.number, q.check, q.attempt, nil)
+		status, _, body, err := exchange(simulator.NewTransport(func() time.Time { return clock }), q.number, q.check, q.attempt, nil)
 		return fmt.Sprint(status, body, err)
 	}
-	shared := simulator.NewTransport(simulator.WithClock(func() time.Time { return clock }))
+	shared := simulator.NewTransport(func() time.Time { return clock })
 	for range 1000 {
 		q := question{fmt.Sprintf("%0*d", 8+2*rng.IntN(2), rng.IntN(100_000_000)), 1 + rng.IntN(6), 1 + rng.IntN(2), rng.IntN(1000)}
 		if strings.HasSuffix(q.number, "54") {
@@ -230,7 +230,7 @@ func TestDatesFollowTheClock(t *testing.T) {
 	for i := range 200 {
 		day := 7 * i
 		at := time.Date(2026, 1, 1, 13, 59, 0, 0, time.UTC).AddDate(0, 0, day).Add(time.Duration(i%3) * time.Minute)
-		client := newClient(t, auspost.Options{Transport: simulator.NewTransport(simulator.WithClock(func() time.Time { return at }))})
+		client := newClient(t, auspost.Options{Transport: simulator.NewTransport(func() time.Time { return at })})
 		for _, number := range numbers("11") {
 			c := client.GetAccount(t.Context(), chargeAccount(number), 1).Contract
 			if got, ok := connection.DaysUntil(c.ValidTo, at); !ok || got != 7 {
@@ -255,7 +255,7 @@ func TestDatesFollowTheClock(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	rt := simulator.NewTransport(simulator.WithClock(fixed))
+	rt := simulator.NewTransport(fixed)
 	const number = "0009912300"
 	tests := []struct {
 		name   string
@@ -300,7 +300,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestContentTypes(t *testing.T) {
-	rt := simulator.NewTransport(simulator.WithClock(fixed))
+	rt := simulator.NewTransport(fixed)
 	for ending, want := range map[string]string{"00": "application/json", "01": "application/json", "40": "application/json", "51": "text/html", "55": "application/json"} {
 		_, header, body, err := exchange(rt, "00099123"+ending, 1, 1, nil)
 		if err != nil || header.Get("Content-Type") != want || header.Get("Content-Length") != strconv.Itoa(len(body)) {
@@ -319,7 +319,7 @@ type caller struct {
 func newCaller(tb testing.TB) *caller {
 	tb.Helper()
 	c := &caller{t: tb, clock: now}
-	c.h = simulator.NewHandler(simulator.WithClock(func() time.Time { return c.clock }))
+	c.h = simulator.NewHandler(func() time.Time { return c.clock })
 	return c
 }
 

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// tell is the story of a well-formed charge account number: the answer to the
-// given attempt of the given check, both from 1. It depends on nothing else.
-func tell(number string, check, attempt int, now time.Time) answer {
+// storyOf returns the answer for a well-formed charge account number to an attempt of a
+// check, both from 1. It depends on nothing else.
+func storyOf(number string, check, attempt int, now time.Time) answer {
 	fine := func(edits ...edit) answer { return jsonAnswer(http.StatusOK, account(number, now, edits...)) }
 	switch number[len(number)-2:] {
 	case "01":
@@ -70,15 +70,13 @@ func tell(number string, check, attempt int, now time.Time) answer {
 	return fine()
 }
 
-// An edit changes the text of an account, so that everything else of it stays
-// as the carrier writes it. Indentation tells the account's own members from
-// those of its products.
+// edit changes the text of an account, so that the rest stays as the carrier writes
+// it. Indentation distinguishes the account's own members from its products'.
 type edit func(body string, now time.Time) string
 
-// account is the brand's example for another number. Its dates follow the
-// clock by the year, so that a contract is neither expired by waiting nor
-// another one every day: products end in June of next year, or ended in June of
-// last year.
+// account returns the brand's example with another number. Its dates change once a
+// year, so that no contract expires over time or differs from day to day: products end
+// in June of next year, or ended in June of last year.
 func account(number string, now time.Time, edits ...edit) string {
 	body, sample := accountAusPost, "0009912345"
 	if len(number) == 8 {
@@ -92,7 +90,7 @@ func account(number string, now time.Time, edits ...edit) string {
 	return body
 }
 
-// aest is the carrier's clock.
+// aest is the carrier's time zone.
 var aest = time.FixedZone("AEST", 10*60*60)
 
 func june(year int) string {
@@ -129,8 +127,8 @@ func productsExpired(body string, now time.Time) string {
 	).Replace(body)
 }
 
-// productGone takes the first product out: an international one of Australia
-// Post, Express of StarTrack.
+// productGone removes the first product: an international one of Australia Post's,
+// StarTrack's Express.
 func productGone(body string, _ time.Time) string {
 	const list, end = "\"postage_products\": [", "\n    },"
 	before, rest, _ := strings.Cut(body, list)

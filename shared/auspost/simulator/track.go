@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// Limits of one track call (infra/docs/auspost.md, "GET /shipping/v1/track").
+// Limits of one Track call (infra/docs/auspost.md, "Track: GET /shipping/v1/track").
 const (
 	maxTrackingIDs = 10
 	minIDLength    = 10
 	maxIDLength    = 50
 )
 
-// track answers for tracking ids separated by commas: Australia Post's or
-// StarTrack's, never both. An id that is too short or too long is not found.
+// track answers for tracking ids separated by commas, of one brand. An id that is too
+// short or too long is not found.
 func track(list string) answer {
 	var ids []string
 	starTrack := 0
@@ -42,16 +42,16 @@ func track(list string) answer {
 	return jsonAnswer(http.StatusOK, "{\n  \"tracking_results\": ["+strings.Join(results, ",")+"]\n}\n")
 }
 
-// trackOne is the result for one id: an example with the id in place of its own.
+// trackOne returns the result for one id: an example with the id in place of its own.
 func trackOne(id string) string {
 	body, own := exampleOf(id)
-	one := body[strings.Index(body, "[")+1 : strings.LastIndex(body, "]")]
-	return strings.ReplaceAll(strings.TrimRight(one, " \n"), own, inJSON(id))
+	result := body[strings.Index(body, "[")+1 : strings.LastIndex(body, "]")]
+	return strings.ReplaceAll(strings.TrimRight(result, " \n"), own, inJSON(id))
 }
 
-// exampleOf is the example for an id, and the id that the example has. As with
-// charge accounts the last two digits of a consignment choose its story: 70, both
-// its articles are delivered; 71, only one is; 72, the other one cannot be.
+// exampleOf returns the example for an id and the id in that example. The last two
+// digits of a consignment choose its story: 70, both articles are delivered; 71, only
+// one is; 72, the other cannot be.
 func exampleOf(id string) (body, own string) {
 	const starTrack, post = "9ZZZ50000001", "ABC5033490"
 	story := id[max(0, len(id)-2):]
@@ -80,12 +80,12 @@ func exampleOf(id string) (body, own string) {
 	return trackOK, "ZZ91000634011427"
 }
 
-// merchantLocation begins consignments of an Australia Post account that have the
-// form of StarTrack's.
+// merchantLocation is the prefix of Australia Post consignments that have the form of
+// StarTrack's.
 const merchantLocation = "36ZZ4"
 
-// isStarTrackID: four letters or digits with a letter among them, then eight
-// digits, such as 9ZZZ50000001, or a freight item of such a consignment, such as
+// isStarTrackID matches four letters or digits with at least one letter, then eight
+// digits, such as 9ZZZ50000001, and freight items of such a consignment, such as
 // 9ZZZ50000001EXP00001.
 func isStarTrackID(id string) bool {
 	consignment := len(id) == 12
@@ -96,15 +96,15 @@ func isStarTrackID(id string) bool {
 		!strings.HasPrefix(id, merchantLocation)
 }
 
-// isConsignmentID: a merchant location of three letters or digits with a letter
-// among them, or the one of five that the simulator knows, then seven digits.
+// isConsignmentID matches a merchant location, of three letters or digits with at least
+// one letter or merchantLocation, then seven digits.
 func isConsignmentID(id string) bool {
 	rest := strings.TrimPrefix(id, merchantLocation)
 	return len(rest) == 7 && rest != id && only(rest, isDigit) ||
 		len(id) == 10 && strings.ContainsFunc(id[:3], isLetter) && only(id[:3], isLetter, isDigit) && only(id[3:], isDigit)
 }
 
-// isInternationalID: the form of the Universal Postal Union, such as
+// isInternationalID matches the form of the Universal Postal Union, such as
 // ET000000005AU.
 func isInternationalID(id string) bool {
 	return len(id) == 13 && only(id[:2], isLetter) && only(id[2:11], isDigit) && only(id[11:], isLetter)
@@ -124,8 +124,8 @@ func only(s string, classes ...func(rune) bool) bool {
 func isLetter(r rune) bool { return r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' }
 func isDigit(r rune) bool  { return r >= '0' && r <= '9' }
 
-// address checks a suburb against the three of the example. One that is not
-// there is 400 with the code "400" (infra/docs/auspost.md, "Codes").
+// address looks a suburb up among the three of the example. An unknown one is 400 with
+// the code "400" (infra/docs/auspost.md, "Codes").
 func address(suburb string) answer {
 	if suburb == "" {
 		return jsonAnswer(http.StatusBadRequest, addressError)

@@ -5,24 +5,25 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"carrierlink/shared/auspost"
 )
 
-// BaseURL is a base for a client over Transport. Its host exists nowhere (RFC
-// 6761, "invalid"): a client that used it without Transport would reach nobody.
+// BaseURL is the base URL for a client over Transport. Its host exists nowhere (RFC
+// 6761, "invalid"), so without Transport a client reaches nobody.
 const BaseURL = "https://simulator.invalid/shipping/v1"
 
-// Transport is the simulator in process: an http.RoundTripper for a client
-// whose requests never leave it. It keeps no state: check and attempt are those
-// of the request's context (auspost.StepOf), and tracking is not limited.
-type Transport struct{ settings }
+// Transport is the simulator in process: an http.RoundTripper that answers requests
+// itself. It keeps no state: check and attempt come from the request's context
+// (auspost.StepOf), and tracking is not limited.
+type Transport struct{ now func() time.Time }
 
-// NewTransport makes one.
-func NewTransport(opts ...Option) *Transport { return &Transport{apply(opts)} }
+// NewTransport makes a Transport with a clock.
+func NewTransport(now func() time.Time) *Transport { return &Transport{now} }
 
-// RoundTrip answers a request. A request that the story leaves hanging ends
-// with its context, in the context's error.
+// RoundTrip answers a request. Where the story gives no answer, it returns the error of
+// the request's context once that ends.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		defer func() { _ = r.Body.Close() }()
@@ -33,14 +34,14 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	a := route(r, func(number, _ string) answer {
 		check, attempt := auspost.StepOf(ctx)
-		return tell(number, check, attempt, t.now())
+		return storyOf(number, check, attempt, t.now())
 	}, func(string) bool { return true })
 	if a.never {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
 	header := make(http.Header)
-	a.write(header)
+	a.setHeader(header)
 	return &http.Response{
 		Status: strconv.Itoa(a.status) + " " + http.StatusText(a.status), StatusCode: a.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
