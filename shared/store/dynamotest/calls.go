@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -24,8 +23,6 @@ const (
 	mostPK      = 2048    // bytes of a key
 	mostSK      = 1024
 )
-
-func itoa(n int) string { return strconv.Itoa(n) }
 
 func invalid(format string, args ...any) error {
 	return &smithy.GenericAPIError{Code: "ValidationException", Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
@@ -54,7 +51,7 @@ func Cancelled(codes ...string) error {
 	return e
 }
 
-// call makes one, unless its context is over or something goes wrong with it.
+// call makes a call, unless its context has ended or Trouble refuses it.
 func call[In, Out any](ctx context.Context, t *Table, operation string, in *In, do func(left int) (*Out, error)) (*Out, error) {
 	err := ctx.Err()
 	if err != nil {
@@ -78,7 +75,7 @@ func call[In, Out any](ctx context.Context, t *Table, operation string, in *In, 
 	return out, nil
 }
 
-// checkTable finds a table of another name.
+// checkTable refuses another table.
 func checkTable(name *string) error {
 	if aws.ToString(name) != Name {
 		return &types.ResourceNotFoundException{Message: aws.String("Requested resource not found")}
@@ -86,7 +83,7 @@ func checkTable(name *string) error {
 	return nil
 }
 
-// keyOf is the key that an item has; only says that it may have nothing else.
+// keyOf is the key of an item; with only, the item has to be just a key.
 func keyOf(it Item, only bool) (Key, error) {
 	pk, ok := it[attrPK].(*types.AttributeValueMemberS)
 	sk, also := it[attrSK].(*types.AttributeValueMemberS)
@@ -101,13 +98,13 @@ func keyOf(it Item, only bool) (Key, error) {
 	return Key{pk.Value, sk.Value}, nil
 }
 
-// checkItem finds what an item that is about to be written must not be.
+// checkItem checks an item that is about to be written.
 func (t *Table) checkItem(it Item) error {
 	for _, v := range t.indexes {
 		for _, attr := range []string{v.pk, v.sk} {
 			value := it[attr]
 			if text, ok := value.(*types.AttributeValueMemberS); value != nil && (!ok || text.Value == "") {
-				return invalid("One or more parameter values were invalid: %s is a key of index %s, and no text or empty", attr, v.name)
+				return invalid("One or more parameter values were invalid: %s is a key of index %s and has to be a text that is not empty", attr, v.name)
 			}
 		}
 	}
@@ -133,10 +130,10 @@ func (t *Table) GetItem(ctx context.Context, in *dynamodb.GetItemInput, _ ...fun
 	})
 }
 
-// only is the request of a batch about the table.
+// only is the request of a batch for the table.
 func only[T any](requests map[string]T) (request T, err error) {
 	if len(requests) != 1 {
-		return request, invalid("%d tables in one call: unknown to dynamotest, or none", len(requests))
+		return request, invalid("%d tables in one call", len(requests))
 	}
 	for name := range requests {
 		err = checkTable(&name)
@@ -184,7 +181,7 @@ func (t *Table) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput
 	})
 }
 
-// distinct are n keys, at least one and at most so many, all different.
+// distinct are n keys: at least one, at most most, and all different.
 func distinct(n, most int, key func(i int) (Key, error)) ([]Key, error) {
 	if n < 1 || n > most {
 		return nil, invalid("%d requests in one call, want 1 to %d", n, most)
@@ -242,7 +239,7 @@ func (t *Table) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemI
 	})
 }
 
-// putItem is an item as it is to be kept.
+// putItem is an item as the table keeps it.
 func (t *Table) putItem(it Item) (Item, error) {
 	own, err := keptItem(it)
 	if err != nil {
@@ -254,32 +251,24 @@ func (t *Table) putItem(it Item) (Item, error) {
 // UpdateItem is DynamoDB's.
 func (t *Table) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
 	return call(ctx, t, "UpdateItem", in, func(int) (*dynamodb.UpdateItemOutput, error) {
-		if in.AttributeUpdates != nil || in.Expected != nil || in.ConditionalOperator != "" {
-			return nil, unknown("a request of before expressions")
+		if in.AttributeUpdates != nil || in.Expected != nil || in.ConditionalOperator != "" || in.UpdateExpression == nil {
+			return nil, unknown("a legacy parameter, or an update without an expression")
 		}
-		if in.ReturnValues == types.ReturnValueUpdatedOld || in.ReturnValues == types.ReturnValueUpdatedNew {
+		if in.ReturnValues != types.ReturnValueAllNew && in.ReturnValues != types.ReturnValueNone && in.ReturnValues != "" {
 			return nil, unknown("ReturnValues " + string(in.ReturnValues))
 		}
-		w, err := t.updating(&types.Update{
-			TableName: in.TableName, Key: in.Key, UpdateExpression: in.UpdateExpression, ConditionExpression: in.ConditionExpression,
-			ExpressionAttributeNames: in.ExpressionAttributeNames, ExpressionAttributeValues: in.ExpressionAttributeValues,
-			ReturnValuesOnConditionCheckFailure: in.ReturnValuesOnConditionCheckFailure,
-		})
+		w, err := writing(in.TableName, in.Key, in.ConditionExpression, in.UpdateExpression, in.ExpressionAttributeNames, in.ExpressionAttributeValues, in.ReturnValuesOnConditionCheckFailure)
 		if err != nil {
 			return nil, err
 		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		old := t.get(w.key)
-		next, err := w.next(t, old)
+		next, err := w.next(t)
 		if err != nil {
 			return nil, err
 		}
 		t.put(w.key, next)
 		out := &dynamodb.UpdateItemOutput{}
-		if in.ReturnValues == types.ReturnValueAllOld {
-			out.Attributes = private(old)
-		}
 		if in.ReturnValues == types.ReturnValueAllNew {
 			out.Attributes = private(next)
 		}
@@ -289,67 +278,54 @@ func (t *Table) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, _ 
 
 // write is a write of one item.
 type write struct {
-	key     Key
-	where   *expression // nil: none
-	terms   *terms
-	allOld  bool                         // the refusal shows the item
-	changed func(old Item) (Item, error) // into nil: into no item. Without it nothing is changed
+	key    Key
+	terms  *terms
+	allOld bool                         // a refusal returns the item
+	change func(old Item) (Item, error) // into nil: deletes it. Without it the write is a check
 }
 
-// next is what the write makes of an item, nil for none. A condition that does
-// not hold is a ConditionalCheckFailedException.
-func (w *write) next(t *Table, old Item) (Item, error) {
-	if w.where != nil && !w.terms.holds(w.where.where, old) {
+// next is the item after the write, nil for none. A condition that does not hold is a
+// ConditionalCheckFailedException.
+func (w *write) next(t *Table) (Item, error) {
+	old := t.get(w.key)
+	if where := w.terms.where; where != nil && !w.terms.holds(*where, old) {
 		refused := &types.ConditionalCheckFailedException{Message: aws.String("The conditional request failed")}
 		if w.allOld {
 			refused.Item = private(old)
 		}
 		return nil, refused
 	}
-	if w.changed == nil {
-		return old, nil // a check
+	if w.change == nil {
+		return old, nil
 	}
-	next, err := w.changed(old)
+	next, err := w.change(old)
 	if err != nil {
 		return nil, err
 	}
 	return next, t.checkItem(next)
 }
 
-// writing is a write of an item on a condition.
-func writing(table *string, key Item, only bool, condition *string, names map[string]string, values Item, back types.ReturnValuesOnConditionCheckFailure, update *expression) (*write, error) {
+// writing is a write of an item: an update, or a check if update is nil.
+func writing(table *string, key Item, condition, update *string, names map[string]string, values Item, back types.ReturnValuesOnConditionCheckFailure) (*write, error) {
 	if err := checkTable(table); err != nil {
 		return nil, err
 	}
-	k, err := keyOf(key, only)
+	k, err := keyOf(key, true)
 	if err != nil {
 		return nil, err
 	}
-	where, err := parseCondition(condition)
+	terms, err := newTerms(condition, update, names, values)
 	if err != nil {
 		return nil, err
 	}
-	terms, err := newTerms(names, values, where, update)
-	return &write{key: k, where: where, terms: terms, allOld: back == types.ReturnValuesOnConditionCheckFailureAllOld}, err
-}
-
-func (t *Table) updating(in *types.Update) (*write, error) {
-	update, err := parseUpdate(in.UpdateExpression)
-	if err != nil {
-		return nil, err
-	}
-	w, err := writing(in.TableName, in.Key, true, in.ConditionExpression, in.ExpressionAttributeNames, in.ExpressionAttributeValues, in.ReturnValuesOnConditionCheckFailure, update)
-	if err != nil {
-		return nil, err
-	}
-	w.changed = func(old Item) (Item, error) {
-		if old == nil {
-			old = Item{attrPK: in.Key[attrPK], attrSK: in.Key[attrSK]}
+	w := &write{key: k, terms: terms, allOld: back == types.ReturnValuesOnConditionCheckFailureAllOld}
+	if update != nil {
+		w.change = func(old Item) (Item, error) {
+			if old == nil {
+				old = key
+			}
+			return terms.update(old)
 		}
-		if update == nil {
-			return old, nil
-		}
-		return w.terms.update(update.actions, old)
 	}
 	return w, nil
 }

@@ -9,97 +9,61 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// terms are what the placeholders of a call's expressions stand for.
+// terms are the expressions of a call and what their placeholders stand for.
 type terms struct {
-	names  map[string]string
-	values Item
+	*expressions
+	aliases map[string]string
+	given   Item
 }
 
-// newTerms checks that the expressions (nil: none) use all placeholders that the
-// call has, and no others.
-func newTerms(names map[string]string, values Item, first, second *expression) (*terms, error) {
-	if names != nil && len(names) == 0 || values != nil && len(values) == 0 {
-		return nil, invalid("ExpressionAttributeNames and ExpressionAttributeValues must not be empty")
-	}
-	t, cloned := &terms{names: names, values: values}, false
-	for name, v := range values {
-		own, err := kept(v)
-		if err != nil {
-			return nil, err
-		}
-		if own == v {
-			continue
-		}
-		if !cloned {
-			t.values, cloned = maps.Clone(values), true
-		}
-		t.values[name] = own
-	}
-	usedNames, usedValues := 0, 0
-	for _, e := range [2]*expression{first, second} {
-		if e == nil {
-			continue
-		}
-		for _, name := range e.names {
-			if names[name] == "" {
-				return nil, invalid("An expression attribute name used in the document path is not defined; attribute name: %s", name)
-			}
-		}
-		for _, name := range e.values {
-			if values[name] == nil {
-				return nil, invalid("An expression attribute value used in expression is not defined; attribute value: %s", name)
-			}
-		}
-		usedNames, usedValues = usedNames+len(e.names), usedValues+len(e.values)
-	}
-	if first != nil && second != nil {
-		usedNames, usedValues = usedNames-common(first.names, second.names), usedValues-common(first.values, second.values)
-	}
-	if usedNames < len(names) || usedValues < len(values) {
-		return nil, invalid("Value provided in ExpressionAttributeNames or ExpressionAttributeValues unused in expressions")
-	}
-	if err := t.check(first); err != nil {
+// newTerms parses the condition and the update of a call (nil: none), and checks what
+// DynamoDB checks before it looks at an item.
+func newTerms(condition, update *string, names map[string]string, values Item) (*terms, error) {
+	e, err := parse(condition, update)
+	if err != nil {
 		return nil, err
 	}
-	return t, t.check(second)
-}
-
-// common is how many texts are in both lists, which are in order.
-func common(a, b []string) int {
-	n := 0
-	for len(a) > 0 && len(b) > 0 {
-		switch {
-		case a[0] < b[0]:
-			a = a[1:]
-		case a[0] > b[0]:
-			b = b[1:]
-		default:
-			n, a, b = n+1, a[1:], b[1:]
+	given, err := keptItem(values)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range e.names {
+		if names[name] == "" {
+			return nil, invalid("An expression attribute name used in the document path is not defined; attribute name: %s", name)
 		}
 	}
-	return n
+	for _, name := range e.values {
+		if values[name] == nil {
+			return nil, invalid("An expression attribute value used in expression is not defined; attribute value: %s", name)
+		}
+	}
+	switch {
+	case names != nil && len(names) == 0, values != nil && len(values) == 0:
+		return nil, invalid("ExpressionAttributeNames and ExpressionAttributeValues must not be empty")
+	case len(e.names) < len(names), len(e.values) < len(values):
+		return nil, invalid("Value provided in ExpressionAttributeNames or ExpressionAttributeValues unused in expressions")
+	}
+	t := &terms{e, names, given}
+	if e.where != nil {
+		if err := t.checkCondition(*e.where); err != nil {
+			return nil, err
+		}
+	}
+	return t, t.checkActions()
 }
 
 // attribute is the name of a path.
-func (t *terms) attribute(path *operand) string {
+func (t *terms) attribute(path node) string {
 	if path.name[0] == '#' {
-		return t.names[path.name]
+		return t.aliases[path.name]
 	}
 	return path.name
 }
 
-// check finds what DynamoDB refuses before it looks at an item.
-func (t *terms) check(e *expression) error {
-	switch {
-	case e == nil:
-		return nil
-	case e.where != nil:
-		return t.checkCondition(e.where)
-	}
-	changed := make(map[string]bool, len(e.actions))
-	for i := range e.actions {
-		a := &e.actions[i]
-		attr := t.attribute(&a.path)
+func (t *terms) checkActions() error {
+	changed := make(map[string]bool, len(t.actions))
+	for _, a := range t.actions {
+		attr := t.attribute(a.args[0])
 		switch {
 		case attr == attrPK || attr == attrSK:
 			return invalid("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of the key", attr)
@@ -107,74 +71,44 @@ func (t *terms) check(e *expression) error {
 			return invalid("Invalid UpdateExpression: Two document paths overlap with each other; must remove or rewrite one of these paths; path: [%s]", attr)
 		}
 		changed[attr] = true
-		if err := t.checkAction(a); err != nil {
+		var err error
+		switch {
+		case a.op == "ADD":
+			err = t.checkKind(a.op, a.args[1:], "N", "SS")
+		case a.op == "DELETE":
+			err = t.checkKind(a.op, a.args[1:], "SS")
+		case a.op == "SET" && a.args[1].op == "+":
+			err = t.checkKind("+", a.args[1].args, "N")
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *terms) checkAction(a *action) error {
-	switch {
-	case a.clause == "ADD":
-		return t.checkKind(a.clause, &a.value, "N", "SS", "NS", "BS")
-	case a.clause == "DELETE":
-		return t.checkKind(a.clause, &a.value, "SS", "NS", "BS")
-	case a.value.op == "+" || a.value.op == "-":
-		for i := range a.value.args {
-			if err := t.checkKind(a.value.op, &a.value.args[i], "N"); err != nil {
-				return err
-			}
+// checkKind checks the types of the operands that are values.
+func (t *terms) checkKind(op string, operands []node, kinds ...string) error {
+	for _, o := range operands {
+		if o.op == "value" && !slices.Contains(kinds, kindOf(t.given[o.name])) {
+			return invalid("Incorrect operand type for operator or function; operator or function: %s, operand type: %s", op, kindOf(t.given[o.name]))
 		}
 	}
 	return nil
 }
 
-func (t *terms) checkKind(op string, o *operand, kinds ...string) error {
-	if kind := t.kind(o); kind != "" && !slices.Contains(kinds, kind) {
-		return invalid("Incorrect operand type for operator or function; operator or function: %s, operand type: %s", op, kind)
-	}
-	return nil
-}
-
-// kind is the type of an operand that is known without an item, "" if it is not.
-func (t *terms) kind(o *operand) string {
-	switch o.op {
-	case "value":
-		return kindOf(t.values[o.name])
-	case "size":
-		return "N"
-	}
-	return ""
-}
-
-func (t *terms) checkCondition(c *condition) error {
-	for i := range c.parts {
-		if err := t.checkCondition(&c.parts[i]); err != nil {
-			return err
-		}
-	}
-	for i := 1; i < len(c.operands); i++ {
-		if a, b := &c.operands[0], &c.operands[i]; a.op == "path" && b.op == "path" && t.attribute(a) == t.attribute(b) {
-			return invalid("The first operand must be distinct from the remaining operands for this operator or function; operator: %s", c.op)
-		}
-	}
-	switch c.op {
-	case "<", "<=", ">", ">=", "BETWEEN":
-		for i := range c.operands {
-			if err := t.checkKind(c.op, &c.operands[i], "S", "N", "B"); err != nil {
+func (t *terms) checkCondition(n node) error {
+	switch n.op {
+	case "AND", "OR":
+		for _, part := range n.args {
+			if err := t.checkCondition(part); err != nil {
 				return err
 			}
 		}
-	case "begins_with":
-		for i := range c.operands {
-			if err := t.checkKind(c.op, &c.operands[i], "S", "B"); err != nil {
-				return err
-			}
-		}
-	}
-	if c.op == "BETWEEN" && c.operands[1].op == "value" && c.operands[2].op == "value" {
-		if order, ok := compareValues(t.values[c.operands[1].name], t.values[c.operands[2].name]); !ok || order > 0 {
+	case "<", "<=", ">", ">=":
+		return t.checkKind(n.op, n.args, "S", "N", "B")
+	case "BETWEEN":
+		if order, ok := compareValues(t.given[n.args[1].name], t.given[n.args[2].name]); !ok || order > 0 {
 			return invalid("The BETWEEN operator requires upper bound to be greater than or equal to lower bound, and of its type")
 		}
 	}
@@ -182,38 +116,37 @@ func (t *terms) checkCondition(c *condition) error {
 }
 
 // holds tells whether a condition is true of an item.
-func (t *terms) holds(c *condition, it Item) bool {
-	switch c.op {
+func (t *terms) holds(n node, it Item) bool {
+	switch n.op {
 	case "AND":
-		return t.holds(&c.parts[0], it) && t.holds(&c.parts[1], it)
+		return t.holds(n.args[0], it) && t.holds(n.args[1], it)
 	case "OR":
-		return t.holds(&c.parts[0], it) || t.holds(&c.parts[1], it)
-	case "NOT":
-		return !t.holds(&c.parts[0], it)
+		return t.holds(n.args[0], it) || t.holds(n.args[1], it)
 	case "attribute_exists":
-		return it[t.attribute(&c.operands[0])] != nil
+		return it[t.attribute(n.args[0])] != nil
 	case "attribute_not_exists":
-		return it[t.attribute(&c.operands[0])] == nil
+		return it[t.attribute(n.args[0])] == nil
 	}
-	var v [3]types.AttributeValue
-	for i := range c.operands {
-		v[i] = t.operand(&c.operands[i], it)
+	var v types.AttributeValue
+	if n.args[0].op == "size" {
+		v = length(it[t.attribute(n.args[0].args[0])])
+	} else {
+		v = it[t.attribute(n.args[0])]
 	}
-	if v[0] == nil || v[1] == nil {
-		return c.op == "<>" // what is absent is equal to nothing
+	if v == nil {
+		return n.op == "<>" // what is absent is equal to nothing
 	}
-	switch c.op {
+	other := t.given[n.args[1].name]
+	switch n.op {
 	case "=":
-		return sameValue(v[0], v[1])
+		return sameValue(v, other)
 	case "<>":
-		return !sameValue(v[0], v[1])
+		return !sameValue(v, other)
 	case "contains":
-		return contains(v[0], v[1])
-	case "begins_with":
-		return beginsWith(v[0], v[1])
+		return contains(v, other)
 	}
-	order, ok := compareValues(v[0], v[1])
-	switch c.op {
+	order, ok := compareValues(v, other)
+	switch n.op {
 	case "<":
 		return ok && order < 0
 	case "<=":
@@ -222,78 +155,43 @@ func (t *terms) holds(c *condition, it Item) bool {
 		return ok && order > 0
 	case ">=":
 		return ok && order >= 0
-	case "BETWEEN":
-		to, also := compareValues(v[0], v[2])
-		return ok && also && order >= 0 && to <= 0
 	}
-	return false
-}
-
-// operand is the value of one in a condition, nil if it has none.
-func (t *terms) operand(o *operand, it Item) types.AttributeValue {
-	switch o.op {
-	case "value":
-		return t.values[o.name]
-	case "size":
-		if n, ok := length(it[t.attribute(&o.args[0])]); ok {
-			return &types.AttributeValueMemberN{Value: itoa(n)}
-		}
-		return nil
-	}
-	return it[t.attribute(o)]
+	to, _ := compareValues(v, t.given[n.args[2].name]) // BETWEEN
+	return ok && order >= 0 && to <= 0
 }
 
 func contains(v, member types.AttributeValue) bool {
 	switch v := v.(type) {
-	case *types.AttributeValueMemberS:
-		m, ok := member.(*types.AttributeValueMemberS)
-		return ok && strings.Contains(v.Value, m.Value)
+	case *types.AttributeValueMemberL:
+		return slices.ContainsFunc(v.Value, func(e types.AttributeValue) bool { return sameValue(e, member) })
 	case *types.AttributeValueMemberB:
 		m, ok := member.(*types.AttributeValueMemberB)
 		return ok && bytes.Contains(v.Value, m.Value)
-	case *types.AttributeValueMemberL:
-		return slices.ContainsFunc(v.Value, func(e types.AttributeValue) bool { return sameValue(e, member) })
+	case *types.AttributeValueMemberS:
+		m, ok := member.(*types.AttributeValueMemberS)
+		return ok && strings.Contains(v.Value, m.Value)
 	case *types.AttributeValueMemberSS:
 		m, ok := member.(*types.AttributeValueMemberS)
 		return ok && slices.Contains(v.Value, m.Value)
-	case *types.AttributeValueMemberNS:
-		m, ok := member.(*types.AttributeValueMemberN)
-		return ok && slices.Contains(v.Value, m.Value)
-	case *types.AttributeValueMemberBS:
-		m, ok := member.(*types.AttributeValueMemberB)
-		return ok && slices.ContainsFunc(v.Value, func(b []byte) bool { return bytes.Equal(b, m.Value) })
 	}
 	return false
 }
 
-func beginsWith(v, prefix types.AttributeValue) bool {
-	switch v := v.(type) {
-	case *types.AttributeValueMemberS:
-		p, ok := prefix.(*types.AttributeValueMemberS)
-		return ok && strings.HasPrefix(v.Value, p.Value)
-	case *types.AttributeValueMemberB:
-		p, ok := prefix.(*types.AttributeValueMemberB)
-		return ok && bytes.HasPrefix(v.Value, p.Value)
-	}
-	return false
-}
-
-// update makes of an item (its keys alone, where there is none) what the actions
-// make of it. All of them see the item as it was.
-func (t *terms) update(actions []action, old Item) (Item, error) {
+// update makes the actions' changes of an item (its keys alone, where there is none).
+// All of them see the item as it was.
+func (t *terms) update(old Item) (Item, error) {
 	next := maps.Clone(old)
-	for i := range actions {
-		a := &actions[i]
-		attr := t.attribute(&a.path)
+	for _, a := range t.actions {
+		attr := t.attribute(a.args[0])
 		var v types.AttributeValue
 		var err error
-		switch a.clause {
+		switch a.op {
 		case "SET":
-			v, err = t.term(&a.value, old)
+			v, err = t.operand(a.args[1], old)
 		case "ADD":
-			v, err = added(old[attr], t.values[a.value.name])
+			v, err = added(old[attr], t.given[a.args[1].name])
 		case "DELETE":
-			v, err = taken(old[attr], t.values[a.value.name])
+			v, err = taken(old[attr], t.given[a.args[1].name])
 		}
 		if err != nil {
 			return nil, err
@@ -307,28 +205,28 @@ func (t *terms) update(actions []action, old Item) (Item, error) {
 	return next, nil
 }
 
-// term is the value of one in an update.
-func (t *terms) term(o *operand, old Item) (types.AttributeValue, error) {
-	switch o.op {
+// operand is the value of an operand of SET.
+func (t *terms) operand(n node, old Item) (types.AttributeValue, error) {
+	switch n.op {
 	case "value":
-		return t.values[o.name], nil
+		return t.given[n.name], nil
 	case "if_not_exists":
-		if v := old[t.attribute(&o.args[0])]; v != nil {
+		if v := old[t.attribute(n.args[0])]; v != nil {
 			return v, nil
 		}
-		return t.term(&o.args[1], old)
-	case "+", "-":
-		a, err := t.term(&o.args[0], old)
+		return t.given[n.args[1].name], nil
+	case "+":
+		a, err := t.operand(n.args[0], old)
 		if err != nil {
 			return nil, err
 		}
-		b, err := t.term(&o.args[1], old)
+		b, err := t.operand(n.args[1], old)
 		if err != nil {
 			return nil, err
 		}
-		return summed(a, b, o.op == "-")
+		return sum(a, b)
 	}
-	if v := old[t.attribute(o)]; v != nil {
+	if v := old[t.attribute(n)]; v != nil {
 		return v, nil
 	}
 	return nil, invalid("The provided expression refers to an attribute that does not exist in the item")
@@ -338,40 +236,37 @@ func wrongType() error {
 	return invalid("An operand in the update expression has an incorrect data type")
 }
 
-func summed(a, b types.AttributeValue, minus bool) (types.AttributeValue, error) {
-	x, ok := a.(*types.AttributeValueMemberN)
-	y, also := b.(*types.AttributeValueMemberN)
-	if !ok || !also {
-		return nil, wrongType()
-	}
-	text, err := sum(x.Value, y.Value, minus)
-	return &types.AttributeValueMemberN{Value: text}, err
-}
-
+// added is an attribute after ADD.
 func added(old, v types.AttributeValue) (types.AttributeValue, error) {
+	set, ok := v.(*types.AttributeValueMemberSS)
 	switch {
 	case old == nil:
 		return v, nil
-	case kindOf(old) != kindOf(v):
-		return nil, wrongType()
-	case kindOf(v) == "N":
-		return summed(old, v, false)
+	case !ok:
+		return sum(old, v)
 	}
-	members, _ := membersOf(old)
-	more, _ := membersOf(v)
-	members = append(slices.Clone(members), more...)
-	slices.Sort(members)
-	return setLike(v, slices.Compact(members)), nil
+	members, ok := old.(*types.AttributeValueMemberSS)
+	if !ok {
+		return nil, wrongType()
+	}
+	all := slices.Concat(members.Value, set.Value)
+	slices.Sort(all)
+	return &types.AttributeValueMemberSS{Value: slices.Compact(all)}, nil
 }
 
+// taken is an attribute after DELETE, nil without members.
 func taken(old, v types.AttributeValue) (types.AttributeValue, error) {
+	members, ok := old.(*types.AttributeValueMemberSS)
+	away, also := v.(*types.AttributeValueMemberSS)
 	switch {
 	case old == nil:
 		return nil, nil
-	case kindOf(old) != kindOf(v):
+	case !ok || !also:
 		return nil, wrongType()
 	}
-	members, _ := membersOf(old)
-	away, _ := membersOf(v)
-	return setLike(v, slices.DeleteFunc(slices.Clone(members), func(m string) bool { return slices.Contains(away, m) })), nil
+	left := slices.DeleteFunc(slices.Clone(members.Value), func(m string) bool { return slices.Contains(away.Value, m) })
+	if len(left) == 0 {
+		return nil, nil
+	}
+	return &types.AttributeValueMemberSS{Value: left}, nil
 }

@@ -1,11 +1,11 @@
 // Package dynamotest is DynamoDB in memory, at the level of its API, for unit
 // tests of the store and of whoever uses one: store.New over a Table is a store.
 //
-// It knows the calls and the part of the expression language that the store uses,
-// and holds to what DynamoDB documents of them; what it does not know is a
-// ValidationException. A test holds it against DynamoDB Local. What an emulator
-// never does, it does when it is told to: an index that is behind, throttling,
-// collisions, batches and pages that are cut short, answers that are lost.
+// It knows the calls, the types and the part of the expression language that the store
+// uses, and answers them as DynamoDB documents; anything else is a ValidationException.
+// A test compares it with DynamoDB Local. On demand it does what no emulator does: an
+// index lags, calls are throttled or collide, batches and pages are cut short, and
+// answers are lost.
 package dynamotest
 
 import (
@@ -29,30 +29,30 @@ type Item = map[string]types.AttributeValue
 type Key struct{ PK, SK string }
 
 // Table is a table with the keys and indexes of template.yaml. It is safe for
-// concurrent use; calls take effect one after the other. It shares no memory with
-// its callers but for scalar values, which nobody changes in place.
+// concurrent use; calls take effect one after another. It shares no memory with its
+// callers except scalar values, which must not be changed in place.
 type Table struct {
-	// Trouble, if set, is asked before each call what goes wrong with it. It is
-	// set before the first call, and may be called by several goroutines at once.
+	// Trouble, if set, is called before each call and tells what goes wrong with it. Set
+	// it before the first call; it may be called by several goroutines at once.
 	Trouble func(operation string, input any) Trouble
 
 	mu      sync.Mutex
 	items   view
 	indexes []*view
 	lag     int
-	tokens  map[string]int // where each is in recent
-	recent  []request      // a ring
-	next    int
+	// The transactions by token: DynamoDB knows a token for ten minutes, the table for
+	// the next thousand transactions at least.
+	recent, older map[string][]types.TransactWriteItem
 }
 
 // Trouble is what goes wrong with a call; the zero value is nothing.
 type Trouble struct {
-	// Err is the answer to a call of which nothing is done.
+	// Err is the answer to a call that does nothing.
 	Err error
-	// Lost is the answer to a call that is done all the same.
+	// Lost is the answer to a call that does its work all the same.
 	Lost error
-	// Left is how many of a batch are left for another call (the last ones), or of
-	// a page for the next one, which has at least one then.
+	// Left is how many of the last items of a batch are left unprocessed, or of a page
+	// for the next one. A page keeps at least one item.
 	Left int
 }
 
@@ -63,7 +63,7 @@ const (
 	attrTTL = "expires_at"
 )
 
-// listed is what the indexes of accounts have beside the keys.
+// listed are the attributes that the indexes of accounts have beside the keys.
 var listed = []string{ // never changes
 	"account_id", "partner_id", "environment", "external_account_id", "email", "company_name", "first_name", "last_name",
 	"origin_country_code", "metadata", "active", "carriers_count", "created_at", "modified_at", "expires_at", "version",
@@ -73,22 +73,21 @@ var listed = []string{ // never changes
 func New() *Table {
 	index := func(name, pk, sk string, attributes []string) *view {
 		attributes = append([]string{attrPK, attrSK, pk, sk}, attributes...)
-		return &view{name: name, pk: pk, sk: sk, attributes: attributes, entries: map[Key]*entry{}, partitions: map[string]*sorted{}}
+		return &view{name: name, pk: pk, sk: sk, attributes: attributes, entries: map[Key]*entry{}, partitions: map[string][]*entry{}}
 	}
 	return &Table{
-		items: view{pk: attrPK, sk: attrSK, entries: map[Key]*entry{}, partitions: map[string]*sorted{}},
+		items: view{pk: attrPK, sk: attrSK, entries: map[Key]*entry{}, partitions: map[string][]*entry{}},
 		indexes: []*view{
 			index("by_partner", "partner_pk", "created_key", listed),
 			index("by_active", "active_pk", "created_key", listed),
 			index("by_due", "due_pk", "due_key", nil),
 		},
-		tokens: map[string]int{},
+		recent: map[string][]types.TransactWriteItem{},
 	}
 }
 
-// Lag keeps the indexes so many changes behind the table from now on, each by
-// itself: entries appear, change and vanish when as many others have come after
-// them. Without a lag, as at first, an index has what the table has.
+// Lag keeps each index this many of its changes behind the table from now on: a change
+// is seen when as many others have come after it. At first the lag is zero.
 func (t *Table) Lag(changes int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -98,7 +97,7 @@ func (t *Table) Lag(changes int) {
 	}
 }
 
-// Expire removes the items whose TTL is over, as DynamoDB does some time after.
+// Expire removes the items whose TTL has passed, as DynamoDB does some time later.
 func (t *Table) Expire(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -128,24 +127,17 @@ func (t *Table) Keys(pk string) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var keys []string
-	if p := t.items.partitions[pk]; p != nil {
-		for _, block := range p.blocks {
-			for _, e := range block {
-				keys = append(keys, e.key.SK)
-			}
-		}
+	for _, e := range t.items.partitions[pk] {
+		keys = append(keys, e.key.SK)
 	}
 	return keys
 }
 
 func compareKeys(a, b Key) int {
-	if order := cmp.Compare(a.PK, b.PK); order != 0 {
-		return order
-	}
-	return cmp.Compare(a.SK, b.SK)
+	return cmp.Or(cmp.Compare(a.PK, b.PK), cmp.Compare(a.SK, b.SK))
 }
 
-// get is the item under a key, nil if there is none. Nobody changes it.
+// get is the item under a key, nil if there is none. It must not be changed.
 func (t *Table) get(k Key) Item {
 	if e := t.items.entries[k]; e != nil {
 		return e.item
@@ -153,7 +145,7 @@ func (t *Table) get(k Key) Item {
 	return nil
 }
 
-// put makes this the item under the key, nil for none, here and in the indexes.
+// put stores an item under a key (nil: deletes it), here and in the indexes.
 func (t *Table) put(k Key, it Item) {
 	if e := t.items.entries[k]; e != nil && it != nil {
 		e.item, e.size = it, sizeOf(it)
@@ -165,15 +157,15 @@ func (t *Table) put(k Key, it Item) {
 	}
 }
 
-// view is the table itself, or an index.
+// view is the table itself or an index.
 type view struct {
 	name       string
 	pk, sk     string   // the attributes of its keys
 	attributes []string // that an index has, keys included; nil: all
 	entries    map[Key]*entry
-	partitions map[string]*sorted
-	latest     map[Key]*entry // with what is pending: an index that is behind
-	pending    []change       // the oldest first
+	partitions map[string][]*entry // in order
+	latest     map[Key]*entry      // with the pending changes
+	pending    []change            // the oldest first
 }
 
 // entry is an item in a view. Its place never changes.
@@ -184,13 +176,13 @@ type entry struct {
 	size            int
 }
 
-// change makes this the entry of a key, nil for none.
+// change is the new entry of a key, nil for none.
 type change struct {
 	key   Key
 	entry *entry
 }
 
-// entryOf is an item as the view has it, nil if it does not.
+// entryOf is the entry of an item, nil if the view does not have the item.
 func (v *view) entryOf(k Key, it Item) *entry {
 	if it == nil {
 		return nil
@@ -212,7 +204,7 @@ func (v *view) entryOf(k Key, it Item) *entry {
 	return &entry{partition.Value, sort.Value, k, projected, sizeOf(projected)}
 }
 
-// follow notes what became of an item in an index that is so many changes behind.
+// follow brings the change of an item into an index that lags this many changes.
 func (v *view) follow(k Key, it Item, lag int) {
 	old, known := v.latest[k]
 	if !known {
@@ -237,7 +229,7 @@ func (v *view) follow(k Key, it Item, lag int) {
 	v.catchUp(lag)
 }
 
-// has tells whether an entry is what the index has of an item.
+// has tells whether an entry shows an item as it is.
 func (v *view) has(e *entry, it Item) bool {
 	if it == nil {
 		return false
@@ -250,7 +242,7 @@ func (v *view) has(e *entry, it Item) bool {
 	return true
 }
 
-// catchUp makes the oldest changes that are more than the lag behind.
+// catchUp makes the pending changes, except the last ones that the lag holds back.
 func (v *view) catchUp(lag int) {
 	for len(v.pending) > lag {
 		v.change(v.pending[0].key, v.pending[0].entry)
@@ -269,82 +261,18 @@ func (v *view) change(k Key, e *entry) {
 	}
 	if old != nil {
 		delete(v.entries, k)
-		v.partitions[old.partition].remove(old)
+		p := v.partitions[old.partition]
+		i, _ := slices.BinarySearchFunc(p, old, compareEntries)
+		v.partitions[old.partition] = slices.Delete(p, i, i+1)
 	}
-	if e == nil {
-		return
+	if e != nil {
+		v.entries[k] = e
+		p := v.partitions[e.partition]
+		i, _ := slices.BinarySearchFunc(p, e, compareEntries)
+		v.partitions[e.partition] = slices.Insert(p, i, e)
 	}
-	v.entries[k] = e
-	p := v.partitions[e.partition]
-	if p == nil {
-		p = &sorted{}
-		v.partitions[e.partition] = p
-	}
-	p.insert(e)
 }
-
-// sorted is entries in order, in blocks: what comes or goes moves the others of
-// its block alone.
-type sorted struct{ blocks [][]*entry }
-
-const block = 256
 
 func compareEntries(a, b *entry) int {
-	if order := cmp.Compare(a.sort, b.sort); order != 0 {
-		return order
-	}
-	return compareKeys(a.key, b.key)
-}
-
-// first is where the first entry is of which something is true that is true of
-// all after it: after the last one if there is none.
-func (s *sorted) first(is func(*entry) bool) (b, i int) {
-	b = search(s.blocks, func(block []*entry) bool { return is(block[len(block)-1]) })
-	if b == len(s.blocks) {
-		return b, 0
-	}
-	return b, search(s.blocks[b], is)
-}
-
-func search[T any](s []T, is func(T) bool) int {
-	i, _ := slices.BinarySearchFunc(s, struct{}{}, func(v T, _ struct{}) int {
-		if is(v) {
-			return 1
-		}
-		return -1
-	})
-	return i
-}
-
-func (s *sorted) place(e *entry) (b, i int) {
-	return s.first(func(other *entry) bool { return compareEntries(other, e) >= 0 })
-}
-
-func (s *sorted) insert(e *entry) {
-	b, i := s.place(e)
-	if b == len(s.blocks) {
-		if b == 0 {
-			s.blocks = [][]*entry{{e}}
-			return
-		}
-		b--
-		i = len(s.blocks[b])
-	}
-	s.blocks[b] = slices.Insert(s.blocks[b], i, e)
-	if all := s.blocks[b]; len(all) > block {
-		// What comes in order fills its blocks.
-		half := block / 2
-		if i == block {
-			half = block
-		}
-		s.blocks[b] = slices.Clip(all[:half])
-		s.blocks = slices.Insert(s.blocks, b+1, slices.Clone(all[half:]))
-	}
-}
-
-func (s *sorted) remove(e *entry) {
-	b, i := s.place(e)
-	if s.blocks[b] = slices.Delete(s.blocks[b], i, i+1); len(s.blocks[b]) == 0 {
-		s.blocks = slices.Delete(s.blocks, b, b+1)
-	}
+	return cmp.Or(cmp.Compare(a.sort, b.sort), compareKeys(a.key, b.key))
 }

@@ -83,28 +83,57 @@ func TestRefusesWhatItDoesNotKnow(t *testing.T) {
 		}
 		return parts, keys
 	}
+	check := func(condition string) error {
+		values := dynamotest.Item{":v": num("1")}
+		if !strings.Contains(condition, ":v") {
+			values = nil
+		}
+		return transact(types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
+			TableName: name, Key: keyed("1"), ConditionExpression: &condition, ExpressionAttributeValues: values,
+		}})
+	}
+	_, bare := table.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{TableName: name, Key: keyed("1")})
 	parts, keys := many(101)
 	large := &types.AttributeValueMemberB{Value: make([]byte, 400<<10)}
 	for what, err := range map[string]error{
-		"a path into a document":        update("SET a.b = :v", dynamotest.Item{":v": num("1")}),
-		"an element of a list":          update("REMOVE a[0]", nil),
-		"list_append":                   update("SET a = list_append(a, :v)", dynamotest.Item{":v": num("1")}),
+		"a path into a document":        update("SET a_.b_ = :v", dynamotest.Item{":v": num("1")}),
+		"an element of a list":          update("REMOVE a_[0]", nil),
+		"list_append":                   update("SET a_ = list_append(a_, :v)", dynamotest.Item{":v": num("1")}),
+		"a difference":                  update("SET a_ = a_ - :v", dynamotest.Item{":v": num("1")}),
+		"a name without underscore":     update("SET votes = :v", dynamotest.Item{":v": num("1")}),
+		"an update without expression":  bare,
+		"a condition with NOT":          check("NOT attribute_exists(pk)"),
+		"a condition with begins_with":  check("begins_with(a_, :v)"),
+		"a condition with IN":           check("a_ IN (:v)"),
+		"a comparison with a path":      check("a_ = b_"),
+		"a fraction":                    update("SET a_ = :v", dynamotest.Item{":v": num("1.5")}),
+		"a number of 20 digits":         update("SET a_ = :v", dynamotest.Item{":v": num("99999999999999999999")}),
+		"null":                          update("SET a_ = :v", dynamotest.Item{":v": &types.AttributeValueMemberNULL{Value: true}}),
+		"a set of numbers":              update("SET a_ = :v", dynamotest.Item{":v": &types.AttributeValueMemberNS{Value: []string{"1"}}}),
+		"a set of binaries":             update("SET a_ = :v", dynamotest.Item{":v": &types.AttributeValueMemberBS{Value: [][]byte{{1}}}}),
+		"no value":                      update("SET a_ = :v", dynamotest.Item{":v": nil}),
 		"a reserved word":               update("SET status = :v", dynamotest.Item{":v": num("1")}),
 		"a key":                         update("SET sk = :v", dynamotest.Item{":v": text("2")}),
 		"a key of an index, a number":   update("SET due_pk = :v", dynamotest.Item{":v": num("1")}),
-		"a clause twice":                update("SET a = :v SET b = :v", dynamotest.Item{":v": num("1")}),
-		"a value that nobody uses":      update("SET a = :v", dynamotest.Item{":v": num("1"), ":w": num("1")}),
-		"a value that is not there":     update("SET a = :v, b = :w", dynamotest.Item{":v": num("1")}),
-		"an empty set":                  update("SET a = :v", dynamotest.Item{":v": &types.AttributeValueMemberSS{}}),
-		"39 digits":                     update("SET a = :v", dynamotest.Item{":v": num(strings.Repeat("1", 39))}),
-		"an item too large":             update("SET a = :v", dynamotest.Item{":v": large}),
+		"a clause twice":                update("SET a_ = :v SET b_ = :v", dynamotest.Item{":v": num("1")}),
+		"a value that nobody uses":      update("SET a_ = :v", dynamotest.Item{":v": num("1"), ":w": num("1")}),
+		"a value that is not there":     update("SET a_ = :v, b_ = :w", dynamotest.Item{":v": num("1")}),
+		"an empty set":                  update("SET a_ = :v", dynamotest.Item{":v": &types.AttributeValueMemberSS{}}),
+		"39 digits":                     update("SET a_ = :v", dynamotest.Item{":v": num(strings.Repeat("1", 39))}),
+		"an item too large":             update("SET a_ = :v", dynamotest.Item{":v": large}),
 		"an empty expression":           update("", nil),
-		"a filter":                      query(func(in *dynamodb.QueryInput) { in.FilterExpression = aws.String("a = :pk") }),
+		"a filter":                      query(func(in *dynamodb.QueryInput) { in.FilterExpression = aws.String("a_ = :pk") }),
 		"a projection":                  query(func(in *dynamodb.QueryInput) { in.ProjectionExpression = aws.String("a") }),
 		"no such index":                 query(func(in *dynamodb.QueryInput) { in.IndexName = aws.String("by_name") }),
 		"a consistent read of an index": query(func(in *dynamodb.QueryInput) { in.IndexName, in.ConsistentRead = aws.String("by_due"), aws.Bool(true) }),
 		"another attribute as key":      query(func(in *dynamodb.QueryInput) { in.KeyConditionExpression = aws.String("sk = :pk") }),
-		"a limit of none":               query(func(in *dynamodb.QueryInput) { in.Limit = aws.Int32(0) }),
+		"a key condition with begins_with": query(func(in *dynamodb.QueryInput) {
+			in.KeyConditionExpression, in.ExpressionAttributeValues[":sk"] = aws.String("pk = :pk AND begins_with(sk, :sk)"), text("1")
+		}),
+		"a key condition with >": query(func(in *dynamodb.QueryInput) {
+			in.KeyConditionExpression, in.ExpressionAttributeValues[":sk"] = aws.String("pk = :pk AND sk > :sk"), text("1")
+		}),
+		"a limit of none": query(func(in *dynamodb.QueryInput) { in.Limit = aws.Int32(0) }),
 		"a start in another partition": query(func(in *dynamodb.QueryInput) {
 			in.ExclusiveStartKey = dynamotest.Item{"pk": text("q"), "sk": text("1")}
 		}),
@@ -140,7 +169,7 @@ func TestToken(t *testing.T) {
 	table := dynamotest.New()
 	count := func() *dynamodb.TransactWriteItemsInput {
 		in := transaction(types.TransactWriteItem{Update: &types.Update{
-			TableName: aws.String(dynamotest.Name), Key: keyed("1"), UpdateExpression: aws.String("ADD n :one"), ConditionExpression: aws.String("attribute_exists(pk)"),
+			TableName: aws.String(dynamotest.Name), Key: keyed("1"), UpdateExpression: aws.String("ADD n_1 :one"), ConditionExpression: aws.String("attribute_exists(pk)"),
 			ExpressionAttributeValues: dynamotest.Item{":one": num("1")},
 		}})
 		in.ClientRequestToken = aws.String("token")
@@ -160,7 +189,7 @@ func TestToken(t *testing.T) {
 	if _, err := table.TransactWriteItems(t.Context(), other); code(err) != "IdempotentParameterMismatchException" {
 		t.Errorf("the token of another transaction: %v", err)
 	}
-	if diff := cmp.Diff([]string{fmt.Sprint(plainItem(keyed("1", "n", num("1"))))}, sortedItems(table.Items())); diff != "" {
+	if diff := cmp.Diff([]string{fmt.Sprint(plainItem(keyed("1", "n_1", num("1"))))}, sortedItems(table.Items())); diff != "" {
 		t.Errorf("items (-want +got):\n%s", diff)
 	}
 }

@@ -11,16 +11,6 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// remembered is how many transactions a token is known for: DynamoDB knows it for
-// ten minutes.
-const remembered = 1000
-
-// request is a transaction that was done.
-type request struct {
-	token string
-	parts []types.TransactWriteItem
-}
-
 // TransactWriteItems is DynamoDB's.
 func (t *Table) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, _ ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
 	return call(ctx, t, "TransactWriteItems", in, func(int) (*dynamodb.TransactWriteItemsOutput, error) {
@@ -40,30 +30,27 @@ func (t *Table) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWri
 		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if n, known := t.tokens[token]; known && token != "" {
-			if !reflect.DeepEqual(t.recent[n].parts, in.TransactItems) {
-				return nil, &types.IdempotentParameterMismatchException{Message: aws.String("Idempotent token used with different parameters")}
-			}
+		done := t.recent[token]
+		if done == nil {
+			done = t.older[token]
+		}
+		if done != nil && !reflect.DeepEqual(done, in.TransactItems) {
+			return nil, &types.IdempotentParameterMismatchException{Message: aws.String("Idempotent token used with different parameters")}
+		}
+		if done != nil {
 			return &dynamodb.TransactWriteItemsOutput{}, nil
 		}
 		if err := t.transact(writes); err != nil {
 			return nil, err
 		}
 		if token != "" {
-			t.remember(request{token, in.TransactItems})
+			if len(t.recent) == 1000 {
+				t.recent, t.older = map[string][]types.TransactWriteItem{}, t.recent
+			}
+			t.recent[token] = in.TransactItems
 		}
 		return &dynamodb.TransactWriteItemsOutput{}, nil
 	})
-}
-
-// remember keeps a request in the place of the oldest one.
-func (t *Table) remember(r request) {
-	if len(t.recent) < remembered {
-		t.recent = append(t.recent, request{})
-	}
-	delete(t.tokens, t.recent[t.next].token)
-	t.recent[t.next], t.tokens[r.token] = r, t.next
-	t.next = (t.next + 1) % remembered
 }
 
 // transact makes all writes or none.
@@ -73,7 +60,7 @@ func (t *Table) transact(writes []*write) error {
 	cancelled := false
 	for i, w := range writes {
 		var err error
-		next[i], err = w.next(t, t.get(w.key))
+		next[i], err = w.next(t)
 		reasons[i] = reason(err)
 		cancelled = cancelled || err != nil
 	}
@@ -92,14 +79,14 @@ func (t *Table) transact(writes []*write) error {
 		}
 	}
 	for i, w := range writes {
-		if w.changed != nil {
+		if w.change != nil {
 			t.put(w.key, next[i])
 		}
 	}
 	return nil
 }
 
-// reason is why a part is none that can be written, None where it can.
+// reason is why a part cannot be written, with the code None if it can.
 func reason(err error) types.CancellationReason {
 	if err == nil {
 		return types.CancellationReason{Code: aws.String("None")}
@@ -114,7 +101,7 @@ func reason(err error) types.CancellationReason {
 	return types.CancellationReason{Code: aws.String("ValidationError"), Message: &message}
 }
 
-// part is a part of a transaction, checked.
+// part checks a part of a transaction.
 func (t *Table) part(in types.TransactWriteItem) (*write, error) {
 	given := 0
 	for _, is := range []bool{in.Put != nil, in.Update != nil, in.Delete != nil, in.ConditionCheck != nil} {
@@ -127,34 +114,34 @@ func (t *Table) part(in types.TransactWriteItem) (*write, error) {
 	}
 	switch {
 	case in.Update != nil:
-		if in.Update.UpdateExpression == nil {
+		u := in.Update
+		if u.UpdateExpression == nil {
 			return nil, invalid("An update of a transaction needs an UpdateExpression")
 		}
-		return t.updating(in.Update)
-	case in.Put != nil:
-		p := in.Put
-		own, err := t.putItem(p.Item)
-		if err != nil {
-			return nil, err
+		return writing(u.TableName, u.Key, u.ConditionExpression, u.UpdateExpression, u.ExpressionAttributeNames, u.ExpressionAttributeValues, u.ReturnValuesOnConditionCheckFailure)
+	case in.ConditionCheck != nil:
+		c := in.ConditionCheck
+		if c.ConditionExpression == nil {
+			return nil, invalid("A check needs a ConditionExpression")
 		}
-		w, err := writing(p.TableName, own, false, p.ConditionExpression, p.ExpressionAttributeNames, p.ExpressionAttributeValues, p.ReturnValuesOnConditionCheckFailure, nil)
-		if err != nil {
-			return nil, err
-		}
-		w.changed = func(Item) (Item, error) { return own, nil }
-		return w, nil
+		return writing(c.TableName, c.Key, c.ConditionExpression, nil, c.ExpressionAttributeNames, c.ExpressionAttributeValues, c.ReturnValuesOnConditionCheckFailure)
 	case in.Delete != nil:
 		d := in.Delete
-		w, err := writing(d.TableName, d.Key, true, d.ConditionExpression, d.ExpressionAttributeNames, d.ExpressionAttributeValues, d.ReturnValuesOnConditionCheckFailure, nil)
-		if err != nil {
-			return nil, err
+		w, err := writing(d.TableName, d.Key, d.ConditionExpression, nil, d.ExpressionAttributeNames, d.ExpressionAttributeValues, d.ReturnValuesOnConditionCheckFailure)
+		if err == nil {
+			w.change = func(Item) (Item, error) { return nil, nil }
 		}
-		w.changed = func(Item) (Item, error) { return nil, nil }
-		return w, nil
+		return w, err
 	}
-	c := in.ConditionCheck
-	if c.ConditionExpression == nil {
-		return nil, invalid("A check needs a ConditionExpression")
+	p := in.Put
+	own, err := t.putItem(p.Item)
+	if err != nil {
+		return nil, err
 	}
-	return writing(c.TableName, c.Key, true, c.ConditionExpression, c.ExpressionAttributeNames, c.ExpressionAttributeValues, c.ReturnValuesOnConditionCheckFailure, nil)
+	key := Item{attrPK: own[attrPK], attrSK: own[attrSK]}
+	w, err := writing(p.TableName, key, p.ConditionExpression, nil, p.ExpressionAttributeNames, p.ExpressionAttributeValues, p.ReturnValuesOnConditionCheckFailure)
+	if err == nil {
+		w.change = func(Item) (Item, error) { return own, nil }
+	}
+	return w, err
 }
