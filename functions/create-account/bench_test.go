@@ -15,9 +15,9 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// BenchmarkCreateAccount sets a creation without a password against the two
-// bare SDK calls that it makes: the same inputs, but for their keys, in the same
-// order on the same engine. The budget is 1.15.
+// BenchmarkCreateAccount compares a creation without a password with its two bare SDK
+// calls: the same inputs except for their keys, in the same order, on the same engine.
+// The limit of the ratio is 1.15.
 func BenchmarkCreateAccount(b *testing.B) {
 	var seen inputs
 	engines := functiontest.StartTable(b)
@@ -47,7 +47,7 @@ func BenchmarkCreateAccount(b *testing.B) {
 	calltrace.Compare(b, ours, bare)
 }
 
-// elsewhere is the same transaction in other partitions.
+// elsewhere returns the same transaction with keys of other partitions.
 func elsewhere(in *dynamodb.TransactWriteItemsInput) *dynamodb.TransactWriteItemsInput {
 	out := &dynamodb.TransactWriteItemsInput{TransactItems: make([]types.TransactWriteItem, len(in.TransactItems))}
 	for i, part := range in.TransactItems {
@@ -61,7 +61,7 @@ func elsewhere(in *dynamodb.TransactWriteItemsInput) *dynamodb.TransactWriteItem
 	return out
 }
 
-// inputs notes what the store asks of DynamoDB.
+// inputs records the inputs of the store's calls to DynamoDB.
 type inputs struct {
 	*dynamodb.Client
 	update   *dynamodb.UpdateItemInput

@@ -14,8 +14,8 @@ import (
 	"carrierlink/shared/views"
 )
 
-// onTable is the function over a real table with partner 5, with every remote call
-// on a wire.
+// onTable returns the function over a real table with partner 5, with every remote call
+// traced.
 func onTable(tb testing.TB, engines functiontest.Engines, name string) *functiontest.Fixture {
 	tb.Helper()
 	d := functiontest.EmptyOnEngines(tb, engines, name)
@@ -24,8 +24,8 @@ func onTable(tb testing.TB, engines functiontest.Engines, name string) *function
 	return d
 }
 
-// TestCrashAfterEachCall kills the process after each remote call of a creation
-// and sends the same request again: there is one account, and its key works.
+// TestCrashAfterEachCall kills the process after each remote call of a creation and
+// repeats the request: there is one account, and its key works.
 func TestCrashAfterEachCall(t *testing.T) {
 	engines := functiontest.StartTable(t)
 	const body = `{"first_name":"Ada","external_account_id":"m-1","email":"ada@example.com"}`
@@ -36,7 +36,7 @@ func TestCrashAfterEachCall(t *testing.T) {
 			p := w.Process()
 			serve(p)
 			if more = p.Transport.DieAfter(n, func() { post(p, "partner 5", body, headers...) }); !more && n < 3 {
-				t.Fatalf("a creation made %d remote calls, want at least 2", n-1)
+				t.Fatalf("creation took %d remote calls, want at least 2", n-1)
 			}
 			first, second := post(w, "partner 5", body, headers...), post(w, "partner 5", body, headers...)
 			if first.StatusCode != http.StatusOK || first.Body != second.Body {
@@ -51,27 +51,27 @@ func TestCrashAfterEachCall(t *testing.T) {
 			}
 			key, ok := account.ParseKey(made.APIKey.EncryptedAPIKey)
 			if !ok || key.AccountID != made.AccountID {
-				t.Fatalf("the key does not name account %d", made.AccountID)
+				t.Fatalf("the key is not of account %d", made.AccountID)
 			}
 			if _, err := w.Store.UseKey(t.Context(), account.KeyUse{AccountID: key.AccountID, Hash: key.Hash(), Now: w.Clock, Limit: 10}); err != nil {
 				t.Errorf("the key does not work: %v", err)
 			}
 			// Partner and its key; account, its key, email, external id; the stored answer.
 			if items := w.Items(); len(items) != 7 {
-				t.Errorf("the table holds %d items, want 7: %v", len(items), items)
+				t.Errorf("the table has %d items, want 7: %v", len(items), items)
 			}
 		})
 	}
 }
 
-// TestRemoteCalls counts: auth and one transaction, with an idempotency key or
-// without (design: "Round trips").
+// TestRemoteCalls: a creation takes one call to authenticate and one transaction, with or
+// without an Idempotency-Key.
 func TestRemoteCalls(t *testing.T) { calltrace.Attempts(t, remoteCalls) }
 
 func remoteCalls(t *calltrace.Attempt) {
 	w := onTable(t, functiontest.StartTable(t), "calls")
 	key := w.Keys["partner 5"]
-	post(w, "partner 5", `{}`) // the first use of a key in a minute is one call more
+	post(w, "partner 5", `{}`) // the first use of a key in a minute costs one more call
 	tests := []struct {
 		name, body string
 		headers    []string

@@ -23,15 +23,15 @@ import (
 	"carrierlink/shared/store"
 )
 
-// front is the function over a fixture with the partners 5 (production, AU), 6 (the
-// same) and 9 (sandbox, NZ), and the account 71 of partner 5.
+// front is the function over a fixture with the partners 5 and 6 (production, AU) and 9
+// (sandbox, NZ), and account 71 of partner 5.
 type front struct {
 	*functiontest.Fixture
 	*handler
 	spy *spy
 }
 
-// spy notes what is created; load is why no account can be read.
+// spy records created accounts; load is the error of reading an account.
 type spy struct {
 	*store.Store
 	created []account.NewAccount
@@ -69,14 +69,14 @@ func newFront(t *testing.T) *front {
 	return f
 }
 
-// serve makes the function that a fixture serves.
+// serve returns the function over a fixture.
 func serve(d *functiontest.Fixture) *front {
 	f := &front{Fixture: d, handler: &handler{auth: d.Auth(), accounts: d.Accounts, sealer: d.Sealer(), now: d.Now}}
 	d.Serve(httpapi.Route{Method: http.MethodPost, Resource: "/v1/partners/accounts", Handler: f.create})
 	return f
 }
 
-// post asks as a partner; headers are pairs.
+// post sends a creation; headers are pairs.
 func post(d *functiontest.Fixture, who, body string, headers ...string) events.APIGatewayProxyResponse {
 	return d.Do(who, http.MethodPost, "/v1/partners/accounts", body, headers...)
 }
@@ -139,9 +139,9 @@ func TestCreateRefuses(t *testing.T) {
 				t.Errorf("%.100s (-want +got):\n%s", tc.body, diff)
 			}
 			if len(d.spy.created) != 0 {
-				t.Errorf("an account is made: %+v", d.spy.created)
+				t.Errorf("a refused request created an account: %+v", d.spy.created)
 			}
-			// What was refused leaves the idempotency key free.
+			// A refused request leaves the Idempotency-Key free.
 			if tc.who == "partner 5" {
 				made(t, post(d.Fixture, "partner 5", `{}`, "Idempotency-Key", "k"))
 			}
@@ -185,7 +185,7 @@ func TestCreateAnswer(t *testing.T) {
 		t.Errorf("answer (-want +got):\n%s", diff)
 	}
 	if strings.Contains(resp.Body, "hunter2") || strings.Contains(resp.Body, "password") {
-		t.Errorf("the answer speaks of the password: %s", resp.Body)
+		t.Errorf("the answer mentions the password: %s", resp.Body)
 	}
 	loaded, err := d.Store.Load(t.Context(), s.AccountID, store.Want{})
 	if err != nil {
@@ -201,7 +201,7 @@ func TestCreateAnswer(t *testing.T) {
 		t.Errorf("row (-want +got):\n%s", diff)
 	}
 	if kept := fmt.Sprintf("%+v", d.spy.created[0]); strings.Contains(kept, s.APIKey.Text) || strings.Contains(kept, "hunter2") {
-		t.Errorf("what is kept holds a secret: %s", kept)
+		t.Errorf("the row contains a secret: %s", kept)
 	}
 	// The key works at once.
 	if used, err := d.Store.UseKey(t.Context(), account.KeyUse{AccountID: s.AccountID, Hash: key.Hash(), Now: d.Clock, Limit: 1}); err != nil || used.Key.PartnerID != 5 {
@@ -230,7 +230,7 @@ func TestConflicts(t *testing.T) {
 	tests := []struct {
 		name, body string
 		want       []string // the answer without Prefer
-		existing   int64    // with it, zero: the same conflict
+		existing   int64    // the account returned with Prefer; zero: the same conflict
 	}{
 		{"external id", `{"external_account_id":"a"}`, []string{"409", fmt.Sprintf("%s (%d)", ext, a)}, a},
 		{"email", `{"email":"a@example.com"}`, []string{"409", fmt.Sprintf("%s (%d)", mail, a)}, a},
@@ -261,13 +261,13 @@ func TestConflicts(t *testing.T) {
 					t.Errorf("Prefer: %s: %s, %v, want account %d without a key", prefer, resp.Body, resp.Headers, tc.existing)
 				}
 				if !strings.Contains(resp.Body, `"email":null`) {
-					t.Errorf("the answer shows the email: %s", resp.Body)
+					t.Errorf("the answer contains the email: %s", resp.Body)
 				}
 			}
 		})
 	}
 	if len(d.spy.created) != before {
-		t.Error("a conflict makes an account")
+		t.Error("conflicts created accounts")
 	}
 	t.Run("the same external id of another partner is free", func(t *testing.T) {
 		if s := made(t, post(d.Fixture, "partner 6", `{"external_account_id":"a"}`, "Prefer", "return=existing")); s.AccountID == a || s.AccountID == c || s.APIKey == nil {
@@ -280,7 +280,7 @@ func TestConflicts(t *testing.T) {
 			t.Errorf("%s, %v", resp.Body, resp.Headers)
 		}
 	})
-	t.Run("the existing account can not be read", func(t *testing.T) {
+	t.Run("the existing account cannot be read", func(t *testing.T) {
 		d.spy.load = errors.New("down")
 		if got := functiontest.Problems(t, post(d.Fixture, "partner 5", `{"external_account_id":"a"}`, "Prefer", "return=existing")); got[0] != "500" {
 			t.Errorf("%v, want 500", got)
@@ -313,7 +313,7 @@ func TestIdempotentCreate(t *testing.T) {
 			t.Errorf("headers (-want +got):\n%s", diff)
 		}
 	})
-	t.Run("an existing account's answer is kept too", func(t *testing.T) {
+	t.Run("the answer with an existing account is stored too", func(t *testing.T) {
 		const same = `{"external_account_id":"a"}`
 		one := post(d.Fixture, "partner 5", same, "Idempotency-Key", "e", "Prefer", "return=existing")
 		two := post(d.Fixture, "partner 5", same, "Idempotency-Key", "e", "Prefer", "return=existing")
@@ -324,26 +324,26 @@ func TestIdempotentCreate(t *testing.T) {
 			t.Error(diff)
 		}
 	})
-	t.Run("an empty key is none that could be kept", func(t *testing.T) {
+	t.Run("an empty key is refused", func(t *testing.T) {
 		if diff := cmp.Diff([]string{"400", "invalid_string_length Idempotency-Key"}, functiontest.Problems(t, post(d.Fixture, "partner 5", `{}`, "Idempotency-Key", ""))); diff != "" {
 			t.Error(diff)
 		}
 	})
-	t.Run("another partner's key is another one", func(t *testing.T) {
+	t.Run("another partner's key is separate", func(t *testing.T) {
 		if s := made(t, post(d.Fixture, "partner 6", `{}`, "Idempotency-Key", "k")); s.APIKey == nil {
 			t.Error("another partner sees the answer")
 		}
 	})
-	t.Run("after a day it is free", func(t *testing.T) {
+	t.Run("after a day the key is free", func(t *testing.T) {
 		d.Clock = d.Clock.Add(2 * time.Hour)
 		if s := made(t, post(d.Fixture, "partner 5", `{}`, "Idempotency-Key", "k")); s.APIKey == nil || s.AccountID == made(t, first).AccountID {
 			t.Errorf("account %+v", s)
 		}
 	})
-	t.Run("without a key each is another account", func(t *testing.T) {
+	t.Run("without a key each request creates an account", func(t *testing.T) {
 		one, two := made(t, post(d.Fixture, "partner 5", `{}`)), made(t, post(d.Fixture, "partner 5", `{}`))
 		if one.AccountID == two.AccountID {
-			t.Error("one account")
+			t.Error("two requests without a key created one account")
 		}
 	})
 }

@@ -21,9 +21,8 @@ func ask(t *testing.T, method, resource, path string) events.APIGatewayProxyResp
 	return resp
 }
 
-// TestUnknown: what the catch-all brings is a 404, and nothing that a path may
-// hold makes it anything else. A known path comes with another method where an
-// emulator's gateway lets it fall through.
+// TestUnknown: every request to the catch-all route is answered 404. Emulators also send it
+// known paths with other methods.
 func TestUnknown(t *testing.T) {
 	for _, path := range []string{"", "/", "/v1", "/healthz", "/health/", "/HEALTH", "/v1/partners/accounts/1/x", "/v1/a%2Fb", "/v1/%zz", "//", "/health", "/v1/partners/accounts"} {
 		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "BREW"} {
@@ -55,14 +54,14 @@ func TestContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.HasPrefix(doc.OpenAPI, "3.1") || len(doc.Paths) < 5 {
-		t.Errorf("OpenAPI %q with %d paths: `make generate` writes it", doc.OpenAPI, len(doc.Paths))
+		t.Errorf("OpenAPI %q with %d paths; run `make generate`", doc.OpenAPI, len(doc.Paths))
 	}
 	if resp.StatusCode != http.StatusOK || resp.Headers["Content-Type"] != "application/json" {
 		t.Errorf("%d %v", resp.StatusCode, resp.Headers)
 	}
 }
 
-// TestHead is what uptime monitors send.
+// TestHead: uptime monitors send HEAD.
 func TestHead(t *testing.T) {
 	for _, path := range []string{"/health", "/v1/openapi.json"} {
 		get, head := ask(t, "GET", path, path), ask(t, "HEAD", path, path)

@@ -16,13 +16,12 @@ import (
 	"carrierlink/shared/effects"
 )
 
-// TestRemoteCalls counts: one write for the key beside the read of the account,
-// then one transaction for a change, with an idempotency key or without; a list
-// is one query, once the key is proven. After a change of what an
-// account lets its connections do they follow: the account and its connections
-// are read, each connection is one write, two where its secret goes and three
-// where it comes back (the vault is in memory), and the account's keys and the
-// mark are the end.
+// TestRemoteCalls: a request takes one write for the key, concurrent with the read of the
+// account, then one transaction for a change, with or without an Idempotency-Key. A list
+// takes one query after authentication. After a change of state the connections follow:
+// the account and its connections are read; each connection takes one write, two if its
+// secret is deleted, three if it is restored (the vault is in memory); last come the
+// account's keys and its mark.
 func TestRemoteCalls(t *testing.T) { calltrace.Attempts(t, remoteCalls) }
 
 func remoteCalls(t *calltrace.Attempt) {
@@ -40,7 +39,7 @@ func remoteCalls(t *calltrace.Attempt) {
 	if err := d.Store.FinishLink(t.Context(), &conn, nil, &connection.Snapshot{Packed: []byte("x"), At: d.Clock}, effects.Effects{}, d.Clock); err != nil {
 		t.Fatal(err)
 	}
-	tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"] // the first use of a key in a minute is one call more
+	tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"] // the first use of a key in a minute costs one more call
 
 	read, change := []string{"BatchGetItem", "UpdateItem"}, []string{"TransactWriteItems"}
 	following := func(writes int) []string {
@@ -53,7 +52,7 @@ func remoteCalls(t *calltrace.Attempt) {
 		name, method, target, body string
 		headers                    []string
 		status                     int
-		beside, after              []string // at once, in either order; then
+		beside, after              []string // concurrent, in any order; then
 	}{
 		{"no key", http.MethodGet, one, "", []string{"API-Key", "x"}, 401, nil, nil},
 		{"a malformed id", http.MethodGet, allPath + "/x", "", nil, 400, []string{"UpdateItem"}, nil},
@@ -118,7 +117,7 @@ func remoteCalls(t *calltrace.Attempt) {
 			}
 		})
 	}
-	t.Run("a repeat whose version has moved on is one read more", func(t *calltrace.Attempt) {
+	t.Run("a repeat after the version has changed costs one more read", func(t *calltrace.Attempt) {
 		headers := []string{"Idempotency-Key", "k2", "If-Match", d.Do("partner 5", http.MethodGet, one, "").Headers["ETag"]}
 		for _, after := range [][]string{{"TransactWriteItems"}, {"GetItem"}} {
 			d.Transport.Reset()

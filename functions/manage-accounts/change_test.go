@@ -71,7 +71,7 @@ func TestChangeRefuses(t *testing.T) {
 				t.Errorf("%.100s (-want +got):\n%s", tc.body, diff)
 			}
 			if diff := cmp.Diff(before, d.accountsAsTheyAre(t)); diff != "" {
-				t.Errorf("something has changed:\n%s", diff)
+				t.Errorf("a refused request changed something:\n%s", diff)
 			}
 		})
 	}
@@ -84,7 +84,7 @@ func TestChangeRefuses(t *testing.T) {
 	})
 }
 
-// TestChange: each field alone, and what it leaves as it is.
+// TestChange changes each field alone; the others stay as they are.
 func TestChange(t *testing.T) {
 	tests := []struct {
 		name, body string
@@ -139,11 +139,11 @@ func TestChange(t *testing.T) {
 			}
 			then := d.Do("partner 5", http.MethodGet, allPath+"/71", "")
 			if then.Body != resp.Body || then.Headers["ETag"] != tag || resp.Headers["ETag"] != tag {
-				t.Errorf("the answer and what is read then, want the tag %s:\n%s %s\n%s %s", tag, resp.Body, resp.Headers["ETag"], then.Body, then.Headers["ETag"])
+				t.Errorf("answer and account as read afterwards, want the tag %s:\n%s %s\n%s %s", tag, resp.Body, resp.Headers["ETag"], then.Body, then.Headers["ETag"])
 			}
 		})
 	}
-	t.Run("what is given up is free", func(t *testing.T) {
+	t.Run("identifiers that are given up are free", func(t *testing.T) {
 		d := newFront(t)
 		functiontest.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"external_account_id":"new","email":"new@example.com"}`), http.StatusOK)
 		functiontest.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/72", `{"external_account_id":"shop/1","email":"ada@example.com"}`), http.StatusOK)
@@ -153,7 +153,7 @@ func TestChange(t *testing.T) {
 			}
 		}
 		if resp := d.Do("partner 5", http.MethodGet, allPath+"/external_account_id/shop%2F2", ""); resp.StatusCode != http.StatusNotFound {
-			t.Errorf("the id given up: %d", resp.StatusCode)
+			t.Errorf("reading the account by its old external id: %d", resp.StatusCode)
 		}
 	})
 }
@@ -164,7 +164,7 @@ func TestCountryWithCarriers(t *testing.T) {
 	if diff := cmp.Diff([]string{"409", "invalid_status origin_country_code"}, functiontest.Problems(t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ"}`))); diff != "" {
 		t.Errorf("another country (-want +got):\n%s", diff)
 	}
-	// A wrong body is told first.
+	// A wrong body is reported first.
 	if diff := cmp.Diff([]string{"400", "invalid_field_value email"}, functiontest.Problems(t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"origin_country_code":"NZ","email":"x"}`))); diff != "" {
 		t.Errorf("another country and a wrong email (-want +got):\n%s", diff)
 	}
@@ -199,17 +199,17 @@ func TestIfMatch(t *testing.T) {
 		functiontest.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"first_name":"Eve`+strconv.Itoa(i)+`"}`, "if-match", strings.Replace(form, "%", tag, 1)), http.StatusOK)
 		refuses(t, tag)
 	}
-	t.Run("a wrong body is told first", func(t *testing.T) {
+	t.Run("a wrong body is reported first", func(t *testing.T) {
 		if resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"x":1}`, "If-Match", `"x"`); resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("%d", resp.StatusCode)
 		}
 	})
-	t.Run("other changes count", func(t *testing.T) {
+	t.Run("other changes change the tag", func(t *testing.T) {
 		tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
 		want204(t, d.Do("partner 5", http.MethodPut, allPath+"/71/disable", ""))
 		refuses(t, tag)
 	})
-	t.Run("of many at once one wins", func(t *testing.T) {
+	t.Run("one of many concurrent requests wins", func(t *testing.T) {
 		tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
 		var all sync.WaitGroup
 		statuses := make([]int, 10)
@@ -229,8 +229,7 @@ func TestIfMatch(t *testing.T) {
 	})
 }
 
-// TestIfMatchOfStates: enable, disable and restore of one version only, which
-// they change all the same.
+// TestIfMatchOfStates: enable, disable and restore honour If-Match.
 func TestIfMatchOfStates(t *testing.T) {
 	for _, tc := range []struct {
 		action, before string
@@ -256,10 +255,10 @@ func TestIfMatchOfStates(t *testing.T) {
 						t.Errorf("If-Match: %s (-want +got):\n%s", value, diff)
 					}
 					if diff := cmp.Diff(before, d.accountsAsTheyAre(t)); diff != "" {
-						t.Errorf("If-Match: %s has changed it:\n%s", value, diff)
+						t.Errorf("If-Match: %s changed the account:\n%s", value, diff)
 					}
 				}
-				for range 2 { // the second one is the repeat, whose version has moved on
+				for range 2 { // the second request is a repeat after the version has changed
 					want204(t, d.Do("partner 5", http.MethodPut, allPath+"/71/"+tc.action, "", "If-Match", strings.Replace(form, "%", tag, 1), "Idempotency-Key", "k"))
 				}
 				if a := d.accountsAsTheyAre(t)[0]; a.Active != tc.active || a.Deleted() {
@@ -270,8 +269,7 @@ func TestIfMatchOfStates(t *testing.T) {
 	}
 }
 
-// TestIfMatchOfDeletion: a deletion of one version only, and again of the deleted
-// one.
+// TestIfMatchOfDeletion: a deletion honours If-Match, and so does a repeated one.
 func TestIfMatchOfDeletion(t *testing.T) {
 	d := newFront(t)
 	tag := d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
@@ -282,11 +280,11 @@ func TestIfMatchOfDeletion(t *testing.T) {
 		}
 	}
 	if d.accountsAsTheyAre(t)[0].Deleted() {
-		t.Fatal("it is deleted")
+		t.Fatal("refused deletions deleted the account")
 	}
 	want204(t, d.Do("partner 5", http.MethodDelete, allPath+"/71", "", "If-Match", tag))
 	if diff := cmp.Diff([]string{"412", "invalid_field_value If-Match"}, functiontest.Problems(t, d.Do("partner 5", http.MethodDelete, allPath+"/71", "", "If-Match", tag))); diff != "" {
-		t.Errorf("the tag from before (-want +got):\n%s", diff)
+		t.Errorf("the tag before the deletion (-want +got):\n%s", diff)
 	}
 	tag = d.Do("partner 5", http.MethodGet, allPath+"/71", "").Headers["ETag"]
 	for _, value := range []string{tag, "*"} {
@@ -294,9 +292,9 @@ func TestIfMatchOfDeletion(t *testing.T) {
 	}
 }
 
-// TestAFasterChangeOfState: what is pinned to a version by If-Match is never done
-// to the next one; what is not is done to whatever version there is.
-func TestAFasterChangeOfState(t *testing.T) {
+// TestConcurrentChangesOfState: a request pinned by If-Match never changes a later version;
+// any other request changes the current version.
+func TestConcurrentChangesOfState(t *testing.T) {
 	for _, tc := range []struct{ method, action, before string }{
 		{http.MethodPut, "/disable", ""}, {http.MethodPut, "/enable", "/disable"}, {http.MethodPut, "/restore", "delete"}, {http.MethodDelete, "", ""},
 	} {
@@ -319,7 +317,7 @@ func TestAFasterChangeOfState(t *testing.T) {
 				d.accounts.Store = &racing{Store: d.Store, before: func() {
 					a := d.accountsAsTheyAre(t)[0]
 					var err error
-					if a.Deleted() { // the one change of a deleted account: it is restored, and deleted again
+					if a.Deleted() { // a deleted account changes only by being restored and deleted again
 						err = d.Store.RestoreAccount(t.Context(), a, false, effects.Effects{}, d.Clock)
 						if err == nil {
 							err = d.Store.DeleteAccount(t.Context(), d.accountsAsTheyAre(t)[0], false, a.PurgeAt, effects.Effects{}, d.Clock)
@@ -343,20 +341,20 @@ func TestAFasterChangeOfState(t *testing.T) {
 					t.Errorf("answer (-want +got):\n%s", diff)
 				}
 				if diff := cmp.Diff(between, d.accountsAsTheyAre(t)); diff != "" {
-					t.Errorf("it was changed all the same:\n%s", diff)
+					t.Errorf("a refused request changed the account:\n%s", diff)
 				}
 			})
 		}
 	}
 }
 
-// TestAFasterChange: what comes between the read and the write is not lost, nor
-// overwritten. A change without a version is made of what is there then, and so is
-// the answer that its idempotency key keeps.
-func TestAFasterChange(t *testing.T) {
+// TestConcurrentChanges: a change between the read and the write is neither lost nor
+// overwritten. A request without If-Match changes the new version, and its stored answer
+// shows that version.
+func TestConcurrentChanges(t *testing.T) {
 	tests := []struct {
 		name  string
-		times int // that others are faster
+		times int // how often another request is faster
 		pin   string
 		want  []string // problems
 	}{
@@ -393,7 +391,7 @@ func TestAFasterChange(t *testing.T) {
 			a := d.accountsAsTheyAre(t)[0]
 			if tc.want != nil {
 				if tc.want[0] == "409" && (resp.Headers["Retry-After"] != "1" || faster != 4) {
-					t.Errorf("Retry-After %q after %d tries", resp.Headers["Retry-After"], faster)
+					t.Errorf("Retry-After %q after %d concurrent changes", resp.Headers["Retry-After"], faster)
 				}
 				if diff := cmp.Diff(tc.want, functiontest.Problems(t, resp)); diff != "" || !strings.HasPrefix(a.LastName, "First ") || a.Version != int64(faster+1) || tc.pin != "" && tc.pin != "*" && faster != 1 {
 					t.Errorf("account %+v; answer (-want +got):\n%s", a, diff)
@@ -415,7 +413,7 @@ func TestAFasterChange(t *testing.T) {
 			}
 		})
 	}
-	t.Run("deleted meanwhile", func(t *testing.T) {
+	t.Run("deleted concurrently", func(t *testing.T) {
 		d := newFront(t)
 		d.accounts.Store = &racing{Store: d.Store, before: func() {
 			if err := d.Store.DeleteAccount(t.Context(), d.accountsAsTheyAre(t)[0], false, d.Clock.Add(time.Hour), effects.Effects{}, d.Clock); err != nil {
@@ -426,7 +424,7 @@ func TestAFasterChange(t *testing.T) {
 			t.Errorf("answer (-want +got):\n%s", diff)
 		}
 	})
-	t.Run("a carrier is linked meanwhile", func(t *testing.T) {
+	t.Run("a carrier is linked concurrently", func(t *testing.T) {
 		d := newFront(t)
 		linked := false
 		d.accounts.Store = &racing{Store: d.Store, before: func() {

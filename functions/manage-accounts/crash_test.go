@@ -16,8 +16,7 @@ import (
 	"carrierlink/shared/store"
 )
 
-// wired is the function over real engines, with an account that has one linked
-// connection.
+// wired is the function over real engines, with an account with one linked connection.
 type wired struct {
 	*front
 	conn connection.Connection
@@ -29,7 +28,7 @@ func newWired(t *testing.T, engines functiontest.Engines, table string) *wired {
 	return &wired{serve(d), d.Link(functiontest.Number)}
 }
 
-// request makes the request of an operation in this process or another one.
+// request sends the request of an operation, in this process or in another one.
 func request(d *functiontest.Fixture, method, suffix, idempotencyKey string) int {
 	var headers []string
 	if idempotencyKey != "" {
@@ -38,8 +37,7 @@ func request(d *functiontest.Fixture, method, suffix, idempotencyKey string) int
 	return d.Do("partner 5", method, fmt.Sprintf("%s/%d%s", allPath, functiontest.Account, suffix), "", headers...).StatusCode
 }
 
-// whole checks that table and vault agree with the account, and that nothing is
-// left to do.
+// whole checks that table and vault agree with the account, and that no work remains.
 func (w *wired) whole(t *testing.T, deleted bool) {
 	t.Helper()
 	l, err := w.Store.Load(t.Context(), functiontest.Account, store.Want{Now: w.Clock, ConnectionID: w.conn.ID})
@@ -48,10 +46,10 @@ func (w *wired) whole(t *testing.T, deleted bool) {
 	}
 	row := l.Connection
 	if l.Account.Deleted() != deleted || l.Account.Following {
-		t.Errorf("the account is deleted: %t, to be followed: %t, want deleted: %t", l.Account.Deleted(), l.Account.Following, deleted)
+		t.Errorf("account deleted: %t, following: %t, want deleted: %t", l.Account.Deleted(), l.Account.Following, deleted)
 	}
 	if row.Standing != l.Account.Standing() || row.Work != connection.NoWork || !row.LeaseUntil.IsZero() || row.PurgeAt != l.Account.PurgeAt {
-		t.Errorf("the row: standing %s, work %q, lease %v, purge at %v; the account's standing %s, purge at %v",
+		t.Errorf("connection: standing %s, work %q, lease %v, purge at %v; account: standing %s, purge at %v",
 			row.Standing, row.Work, row.LeaseUntil, row.PurgeAt, l.Account.Standing(), l.Account.PurgeAt)
 	}
 	due, _, err := w.Store.Due(t.Context(), row.Lane(), w.Clock.Add(48*time.Hour), 10_000)
@@ -85,16 +83,16 @@ func (w *wired) whole(t *testing.T, deleted bool) {
 	}
 }
 
-// TestCrashAfterEachCall kills the process after each remote call of a deletion
-// and of a restore. Then the same request comes again, or the reconciler, or
-// both: table and vault agree, and with what the account is by then. Before the
-// lease of the dead one is over a repeat may leave it to a later one.
+// TestCrashAfterEachCall kills the process after each remote call of a deletion and of a
+// restore. Then the request is repeated, or the reconciler runs, or both: table and vault
+// agree with the account. A repeat may leave work to the reconciler while the lease of the
+// dead process lasts.
 func TestCrashAfterEachCall(t *testing.T) {
 	engines := functiontest.StartEngines(t)
 	for _, op := range []struct {
 		name, method, suffix, key string
-		repeats                   []int // the answers that a repeat may have
-		finishes                  bool  // a repeat needs no reconciler
+		repeats                   []int // the statuses that a repeat may have
+		finishes                  bool  // a repeat completes it without the reconciler
 	}{
 		{"delete", http.MethodDelete, "", "", []int{http.StatusNoContent}, true},
 		{"restore", http.MethodPut, "/restore", "", []int{http.StatusNoContent, http.StatusConflict}, false},
@@ -106,14 +104,14 @@ func TestCrashAfterEachCall(t *testing.T) {
 					w := newWired(t, engines, fmt.Sprintf("%s-%d-%t", strings.ReplaceAll(op.name, " ", "-"), n, repeat))
 					if op.suffix == "/restore" {
 						if status := request(w.Fixture, http.MethodDelete, "", ""); status != http.StatusNoContent {
-							t.Fatalf("the deletion before answers %d", status)
+							t.Fatalf("deletion before the restore answers %d", status)
 						}
 						w.whole(t, true)
 					}
 					p := w.Process()
 					serve(p)
 					if more = p.Transport.DieAfter(n, func() { request(p, op.method, op.suffix, op.key) }); !more && n < 9 {
-						t.Fatalf("it made %d remote calls, want at least 9", n-1)
+						t.Fatalf("the operation took %d remote calls, want at least 9", n-1)
 					}
 					w.Pass(31 * time.Second)
 					if repeat {

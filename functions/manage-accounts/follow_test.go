@@ -10,9 +10,8 @@ import (
 	"carrierlink/shared/store"
 )
 
-// TestConnectionsFollow: through the store and the vault, one connection stands
-// as its account does, is due only while that is active, and nothing is left to
-// do.
+// TestConnectionsFollow: a connection has the standing of its account, is due only while
+// the account is active, and no work remains.
 func TestConnectionsFollow(t *testing.T) {
 	d := newFront(t)
 	d.link(t, 71)
@@ -35,7 +34,7 @@ func TestConnectionsFollow(t *testing.T) {
 		}
 		row := l.Connection
 		if row.Standing != step.want || row.Work != connection.NoWork || row.PurgeAt != l.Account.PurgeAt || l.Account.Following {
-			t.Errorf("%s%s: standing %s, work %q, purge at %v and the account's %v, to be followed %t",
+			t.Errorf("%s%s: standing %s, work %q, purge at %v and the account's %v, following %t",
 				step.method, step.suffix, row.Standing, row.Work, row.PurgeAt, l.Account.PurgeAt, l.Account.Following)
 		}
 		due, _, err := d.Store.Due(t.Context(), row.Lane(), d.Clock.Add(time.Hour), 10)

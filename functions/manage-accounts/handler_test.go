@@ -25,8 +25,8 @@ import (
 
 const allPath = "/v1/partners/accounts"
 
-// front is the function over a fixture with the partners 5 and 6. Account 71 and 72
-// are partner 5's, 81 is partner 6's.
+// front is the function over a fixture with the accounts 71 and 72 of partner 5, and 81 of
+// partner 6.
 type front struct {
 	*functiontest.Fixture
 	*handler
@@ -49,14 +49,14 @@ func newFront(tb testing.TB) *front {
 	return serve(d)
 }
 
-// serve makes the function that a fixture serves.
+// serve returns the function over a fixture.
 func serve(d *functiontest.Fixture) *front {
 	f := &front{d, &handler{auth: d.Auth(), accounts: d.Accounts, answers: d.Store.Idempotency, sealer: d.Sealer(), now: d.Now}}
 	d.Serve(f.routes()...)
 	return f
 }
 
-// link gives an account a carrier.
+// link links a carrier to an account.
 func (d *front) link(t *testing.T, accountID int64) {
 	t.Helper()
 	conn := connection.Connection{
@@ -72,7 +72,7 @@ func (d *front) link(t *testing.T, accountID int64) {
 	}
 }
 
-// want204 is the answer of a change that shows nothing.
+// want204 checks that an answer is an empty 204.
 func want204(t *testing.T, resp events.APIGatewayProxyResponse) {
 	t.Helper()
 	if resp.StatusCode != http.StatusNoContent || resp.Body != "" || resp.Headers["Content-Type"] != "" {
@@ -80,7 +80,7 @@ func want204(t *testing.T, resp events.APIGatewayProxyResponse) {
 	}
 }
 
-// operations are all that name an account.
+// operations are all operations on one account.
 var operations = []struct{ method, suffix, body string }{
 	{http.MethodGet, "", ""},
 	{http.MethodPatch, "", `{"first_name":"Eve"}`},
@@ -104,9 +104,9 @@ func TestEveryOperationRefuses(t *testing.T) {
 		{"negative", "partner 5", "-71", []string{"400", "invalid_identifier account_id"}},
 		{"too large by one", "partner 5", "2147483648", []string{"400", "invalid_identifier account_id"}},
 		{"a fraction", "partner 5", "71.0", []string{"400", "invalid_identifier account_id"}},
-		{"a blank behind", "partner 5", "71%20", []string{"400", "invalid_identifier account_id"}},
+		{"a trailing blank", "partner 5", "71%20", []string{"400", "invalid_identifier account_id"}},
 		{"badly encoded", "partner 5", "71%2", []string{"400", "invalid_identifier account_id"}},
-		{"no UTF-8", "partner 5", "%ff", []string{"400", "invalid_identifier account_id"}},
+		{"not UTF-8", "partner 5", "%ff", []string{"400", "invalid_identifier account_id"}},
 		{"absent", "partner 5", "99", []string{"404", "not_found"}},
 		{"another partner's", "partner 5", "81", []string{"404", "not_found"}},
 		{"another partner's, as ShipEngine prints it", "partner 5", "se-81", []string{"404", "not_found"}},
@@ -121,7 +121,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 					t.Errorf("answer (-want +got):\n%s", diff)
 				}
 				if diff := cmp.Diff(before, d.accountsAsTheyAre(t)); diff != "" {
-					t.Errorf("something has changed:\n%s", diff)
+					t.Errorf("a refused request changed something:\n%s", diff)
 				}
 			})
 		}
@@ -130,7 +130,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 			absent, foreign := d.Do("partner 5", op.method, allPath+"/99"+op.suffix, op.body), d.Do("partner 5", op.method, allPath+"/81"+op.suffix, op.body)
 			absent.Body = strings.Replace(absent.Body, absent.Headers["X-Request-Id"], foreign.Headers["X-Request-Id"], 1)
 			if absent.Body != foreign.Body {
-				t.Errorf("an absent one:\n%s\nanother's:\n%s", absent.Body, foreign.Body)
+				t.Errorf("absent account:\n%s\nanother partner's:\n%s", absent.Body, foreign.Body)
 			}
 		})
 	}
@@ -167,7 +167,7 @@ func TestGet(t *testing.T) {
 		}
 	}
 	if tags = slices.Compact(tags); len(tags) != 1 || !strings.HasPrefix(tags[0], `"`) {
-		t.Errorf("ETags %q, want one, a strong one", tags)
+		t.Errorf("ETags %q, want one strong tag", tags)
 	}
 	d.link(t, 71)
 	if resp := d.Do("partner 5", http.MethodGet, allPath+"/71", "", "If-None-Match", tags[0]); functiontest.Read[views.Account](t, resp, http.StatusOK).CarriersCount != 1 {
@@ -187,7 +187,7 @@ func TestGetByExternalID(t *testing.T) {
 			{"a merchant's key", "account 71", "shop%2F1", []string{"403", "forbidden"}},
 			{"a merchant's key, a malformed id", "account 71", "%", []string{"403", "forbidden"}},
 			{"badly encoded", "partner 5", "shop%2", []string{"400", "invalid_identifier external_account_id"}},
-			{"no UTF-8", "partner 5", "%C3", []string{"400", "invalid_identifier external_account_id"}},
+			{"not UTF-8", "partner 5", "%C3", []string{"400", "invalid_identifier external_account_id"}},
 			{"empty", "partner 5", "", []string{"400", "invalid_string_length external_account_id"}},
 			{"too long by one", "partner 5", long, []string{"400", "invalid_string_length external_account_id"}},
 			{"a control character", "partner 5", "shop%00", []string{"400", "invalid_field_value external_account_id"}},
@@ -257,15 +257,15 @@ func TestCountries(t *testing.T) {
 	}
 	for _, c := range got {
 		if p := account.CheckCountry("f", c.Code); p != nil || c.Name == "" || len(c.Code) != 2 {
-			t.Errorf("%+v is listed and refused: %v", c, p)
+			t.Errorf("%+v is listed, but refused: %v", c, p)
 		}
 	}
 	if i, ok := slices.BinarySearchFunc(got, account.Country{Code: "AU"}, byCode); !ok || got[i].Name != "Australia" {
-		t.Error("Australia is not there")
+		t.Error("Australia is missing")
 	}
 }
 
-// life is what an account shows of its state.
+// life is the state that an account shows.
 type life struct {
 	Active  bool
 	PurgeAt string
@@ -281,7 +281,7 @@ func (d *front) life(t *testing.T, target string) life {
 	return l
 }
 
-// TestLife goes through the states of an account, up to and beyond its purge.
+// TestLife takes an account through all its states, to the time after its purge.
 func TestLife(t *testing.T) {
 	d := newFront(t)
 	const one = allPath + "/71"
@@ -351,7 +351,7 @@ func TestLife(t *testing.T) {
 	refused("disable of a deleted one", put("disable"), "409", "invalid_status")
 	refused("a change of a deleted one", d.Do("partner 5", http.MethodPatch, one, `{"first_name":"Eve"}`), "409", "invalid_status")
 	if list := functiontest.Read[views.AccountsPage](t, d.Do("partner 5", http.MethodGet, allPath+"?active=false", ""), http.StatusOK); len(list.Accounts) != 1 || list.Accounts[0].PurgeAt == nil {
-		t.Fatalf("a deleted one is not listed: %+v", list)
+		t.Fatalf("a deleted account is not listed: %+v", list)
 	}
 
 	d.Clock = purge.Add(-2 * time.Minute)
@@ -372,28 +372,27 @@ func TestLife(t *testing.T) {
 	refused("purged, by external id", d.Do("partner 5", http.MethodGet, allPath+"/external_account_id/shop%2F1", ""), "404", "not_found")
 	for _, query := range []string{"?external_account_id=shop/1", "?active=false"} {
 		if list := functiontest.Read[views.AccountsPage](t, d.Do("partner 5", http.MethodGet, allPath+query, ""), http.StatusOK); len(list.Accounts) != 0 {
-			t.Errorf("a purged one is listed: %+v", list.Accounts)
+			t.Errorf("a purged account is listed: %+v", list.Accounts)
 		}
 	}
 	if err := merchant(); !strings.Contains(fmt.Sprint(err), gone) {
 		t.Errorf("its key: %v", err)
 	}
-	// What it held is free.
+	// Its identifiers are free.
 	if got := functiontest.Read[views.Account](t, d.Do("partner 5", http.MethodPatch, allPath+"/72", `{"external_account_id":"shop/1","email":"ada@example.com"}`), http.StatusOK); *got.ExternalAccountID != "shop/1" {
 		t.Errorf("after the purge: %+v", got)
 	}
 }
 
-// TestRepeats: each change with an idempotency key is answered again with the
-// same bytes, also when the account has moved on meanwhile; the key stands for
-// one payload and one route.
+// TestRepeats: a repeated request with an Idempotency-Key gets the same bytes again, even if
+// the account has changed since. A key is for one payload and one route.
 func TestRepeats(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
-		before  string // what is done first
+		before  string // an operation to run first
 		op      struct{ method, suffix, body string }
 		headers []string
-		after   string // what makes the very change impossible, once it is done
+		after   string // an operation after which the change would be refused
 	}{
 		{"change", "", operations[1], nil, ""},
 		{"change with If-Match", "", operations[1], []string{"If-Match", `"1-0"`}, ""},
@@ -442,30 +441,30 @@ func TestRepeats(t *testing.T) {
 				}
 			}
 			if diff := cmp.Diff(now, d.accountsAsTheyAre(t)); diff != "" {
-				t.Errorf("a repeat has changed something:\n%s", diff)
+				t.Errorf("a repeat changed something:\n%s", diff)
 			}
 			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, functiontest.Problems(t, ask("71", `{"first_name":"Mal"}`))); diff != "" {
 				t.Errorf("another payload (-want +got):\n%s", diff)
 			}
-			// The partner is the caller, whichever account the path names.
+			// The scope of keys is the partner, not the account in the path.
 			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, functiontest.Problems(t, d.Do("partner 5", tc.op.method, allPath+"/72"+tc.op.suffix, tc.op.body, "Idempotency-Key", "k"))); diff != "" {
 				t.Errorf("another account (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(now, d.accountsAsTheyAre(t)); diff != "" {
-				t.Errorf("a refused request has changed something:\n%s", diff)
+				t.Errorf("a refused request changed something:\n%s", diff)
 			}
 		})
 	}
-	t.Run("another route, another key", func(t *testing.T) {
+	t.Run("keys of different routes are separate", func(t *testing.T) {
 		d := newFront(t)
 		for _, action := range []string{"disable", "enable"} {
 			resp := d.Do("partner 5", http.MethodPut, allPath+"/71/"+action, "", "Idempotency-Key", "k")
 			if want204(t, resp); resp.Headers["Idempotent-Replayed"] != "" {
-				t.Errorf("%s is answered from another route's", action)
+				t.Errorf("%s gets the answer of another route", action)
 			}
 		}
 	})
-	t.Run("what was refused leaves the key free", func(t *testing.T) {
+	t.Run("a refused request leaves the key free", func(t *testing.T) {
 		d := newFront(t)
 		if resp := d.Do("partner 5", http.MethodPatch, allPath+"/71", `{"email":"bob@example.com"}`, "Idempotency-Key", "k"); resp.StatusCode != http.StatusConflict {
 			t.Fatalf("%d %s", resp.StatusCode, resp.Body)

@@ -22,8 +22,8 @@ import (
 	"carrierlink/shared/views"
 )
 
-// racing is a store in which another request comes before a change; fail is what
-// lists answer.
+// racing is a store that runs another request before each change; fail is the error of
+// lists.
 type racing struct {
 	*store.Store
 	before func()
@@ -54,8 +54,8 @@ func (r *racing) ListAccounts(context.Context, int64, account.Filter, *account.P
 	return nil, nil, r.fail
 }
 
-// crowd is a fixture where partner 5 has nothing but the accounts 1001 to 1000+n, a
-// minute between two, the even ones disabled.
+// crowd is a fixture where partner 5 has only the accounts 1001 to 1000+n, created a minute
+// apart, the even ones disabled.
 func crowd(t *testing.T, n int) *front {
 	t.Helper()
 	d := newFront(t)
@@ -155,7 +155,7 @@ func TestListRefuses(t *testing.T) {
 			}
 		})
 	}
-	t.Run("too far names the cursor", func(t *testing.T) {
+	t.Run("a page beyond the limit mentions the cursor", func(t *testing.T) {
 		if resp := d.Do("partner 5", http.MethodGet, allPath+"?page=401", ""); !strings.Contains(resp.Body, "cursor") {
 			t.Error(resp.Body)
 		}
@@ -231,11 +231,11 @@ func TestListFilters(t *testing.T) {
 				t.Errorf("accounts (-want +got):\n%s", diff)
 			}
 			if body.Links.Next.Href != "" {
-				t.Errorf("there is more: %+v", body.Links)
+				t.Errorf("there is a next page: %+v", body.Links)
 			}
 		})
 	}
-	t.Run("as get shows them", func(t *testing.T) {
+	t.Run("accounts as in get", func(t *testing.T) {
 		_, body := d.list(t, allPath+"?external_account_id=m-3")
 		_, whole := d.list(t, allPath)
 		one := functiontest.Read[views.Account](t, d.Do("partner 5", http.MethodGet, allPath+"/1003", ""), http.StatusOK)
@@ -243,7 +243,7 @@ func TestListFilters(t *testing.T) {
 			t.Error(diff)
 		}
 	})
-	t.Run("none at all", func(t *testing.T) {
+	t.Run("no accounts", func(t *testing.T) {
 		const want = `{"accounts":[],"page":1,"page_size":25,"links":{"first":{"href":"/v1/partners/accounts?page=1&page_size=25"},"prev":{},"next":{}}}`
 		if resp := d.Do("partner 5", http.MethodGet, allPath+"?active=true&created_at_end=2020-01-01T00:00:00Z", ""); !strings.HasPrefix(resp.Body, `{"accounts":[],"page":1`) {
 			t.Error(resp.Body)
@@ -254,8 +254,8 @@ func TestListFilters(t *testing.T) {
 	})
 }
 
-// TestWalk: by page numbers and by the links, both ways, every account comes
-// once, whatever is created meanwhile.
+// TestWalk: following page numbers or links, in both orders, lists every account once,
+// even while accounts are created.
 func TestWalk(t *testing.T) {
 	const n = 60
 	d := crowd(t, n)
@@ -296,11 +296,11 @@ func TestWalk(t *testing.T) {
 				if pages > 1 {
 					before, _ := d.list(t, body.Links.Prev.Href)
 					if len(before) == 0 || before[len(before)-1] != got[len(got)-1] {
-						t.Errorf("before page %d are %v, want what ends with %d", pages, before, got[len(got)-1])
+						t.Errorf("prev of page %d lists %v, want a page that ends with %d", pages, before, got[len(got)-1])
 					}
 				}
 				if first, _ := d.list(t, body.Links.First.Href); first[0] != tc.want[0] {
-					t.Errorf("first of page %d begins with %d", pages, first[0])
+					t.Errorf("first link of page %d leads to a page that begins with %d", pages, first[0])
 				}
 				got, next = append(got, ids...), body.Links.Next.Href
 			}
@@ -321,14 +321,14 @@ func TestWalk(t *testing.T) {
 			t.Errorf("walk (-want +got):\n%s", diff)
 		}
 	})
-	t.Run("another page_size goes on", func(t *testing.T) {
+	t.Run("another page_size continues", func(t *testing.T) {
 		_, body := d.list(t, allPath+"?page_size=3&sort_dir=asc")
 		ids, _ := d.list(t, strings.Replace(body.Links.Next.Href, "page_size=3", "page_size=2", 1))
 		if diff := cmp.Diff([]int64{1004, 1005}, ids); diff != "" {
 			t.Error(diff)
 		}
 	})
-	t.Run("past the end", func(t *testing.T) {
+	t.Run("after the last page", func(t *testing.T) {
 		for _, query := range []string{"?page=400", "?page=20&page_size=500", "?page=10000&page_size=1"} {
 			ids, body := d.list(t, allPath+query)
 			if len(ids) != 0 || body.Links.Next.Href != "" || body.Links.Prev.Href == "" {
@@ -344,14 +344,14 @@ func reversed(s []int64) []int64 {
 	return s
 }
 
-// TestLargeAccounts: a page ends before it is larger than Lambda's answers may
-// be (6 MB, of the event that carries it), and the walk goes on behind it.
+// TestLargeAccounts: a page ends before its event exceeds Lambda's limit of 6 MB, and the
+// next page continues after it.
 func TestLargeAccounts(t *testing.T) {
 	d := crowd(t, 0)
 	const n = 400
 	metadata := map[string]string{}
 	for i := range 20 {
-		metadata[fmt.Sprint("key ", i)] = strings.Repeat(`"`, 500) // four bytes each, there
+		metadata[fmt.Sprint("key ", i)] = strings.Repeat(`"`, 500) // four bytes each in the event
 	}
 	want := []int64{}
 	for i := range n {

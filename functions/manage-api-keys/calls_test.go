@@ -15,14 +15,14 @@ import (
 	"carrierlink/shared/carrier"
 )
 
-// TestRemoteCalls counts: one write for the partner's key beside the read of the
-// account; where one of its keys is named or all are listed, a query of its keys
-// once the partner's is proven; then one transaction for a change.
+// TestRemoteCalls: a request takes one write for the partner's key, concurrent with the read
+// of the account; after authentication one query of the account's keys, if one or all of
+// them are needed; then one transaction for a change.
 func TestRemoteCalls(t *testing.T) { calltrace.Attempts(t, remoteCalls) }
 
 func remoteCalls(t *calltrace.Attempt) {
 	d := open(functiontest.EmptyOnEngines(t, functiontest.StartTable(t), "calls"))
-	d.list(t) // the first use of a key in a minute is one call more
+	d.list(t) // the first use of a key in a minute costs one more call
 
 	acct, keys := []string{"BatchGetItem", "UpdateItem"}, []string{"Query"}
 	change := []string{"TransactWriteItems"}
@@ -32,7 +32,7 @@ func remoteCalls(t *calltrace.Attempt) {
 		name, method, rest, body string
 		headers                  []string
 		status                   int
-		beside, after            []string // at once, in any order; then
+		beside, after            []string // concurrent, in any order; then
 	}{
 		{"no key", http.MethodGet, "", "", []string{"API-Key", "x"}, 401, nil, nil},
 		{"list", http.MethodGet, "", "", nil, 200, acct, keys},

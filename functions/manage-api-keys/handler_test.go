@@ -23,12 +23,12 @@ import (
 	"carrierlink/shared/views"
 )
 
-// front is the function over a fixture with the partners 5 and 6, and the accounts 71
-// and 72 of partner 5 and 81 of partner 6.
+// front is the function over a fixture with the accounts 71 and 72 of partner 5, and 81 of
+// partner 6.
 type front struct {
 	*functiontest.Fixture
 	*handler
-	first map[int64]int64 // api_key_id of an account's first key
+	first map[int64]int64 // api_key_id of each account's first key
 }
 
 func start() time.Time { return time.Date(2026, 3, 1, 0, 0, 30, 123456789, time.UTC) }
@@ -40,7 +40,7 @@ func newFront(tb testing.TB) *front {
 	return open(d)
 }
 
-// open makes partners and accounts, and serves them.
+// open creates the partners and accounts of a fixture and returns the function over it.
 func open(d *functiontest.Fixture) *front {
 	f := &front{d, &handler{auth: d.Auth(), accounts: d.Accounts, answers: d.Store.Idempotency, sealer: d.Sealer(), now: d.Now}, map[int64]int64{}}
 	d.Serve(f.routes()...)
@@ -53,8 +53,8 @@ func open(d *functiontest.Fixture) *front {
 	return f
 }
 
-// ask is a request about the keys of an account: rest is empty, or begins with
-// an api_key_id. Headers are pairs.
+// ask sends a request about the keys of an account. rest is the path after api_keys;
+// headers are pairs.
 func (d *front) ask(who, method, account, rest, body string, headers ...string) events.APIGatewayProxyResponse {
 	return d.Do(who, method, "/v1/partners/accounts/"+account+"/api_keys"+rest, body, headers...)
 }
@@ -71,12 +71,12 @@ func (d *front) list(tb testing.TB) []views.Key {
 
 func rotation(id int64) string { return fmt.Sprintf("/%d/rotate", id) }
 
-// works tells whether a key is accepted now.
+// works reports whether a key is valid now.
 func (d *front) works(t *testing.T, text string) bool {
 	t.Helper()
 	k, ok := account.ParseKey(text)
 	if !ok {
-		t.Fatalf("%q is no key", text)
+		t.Fatalf("%q is not a key", text)
 	}
 	_, err := d.Store.UseKey(t.Context(), account.KeyUse{PartnerID: k.PartnerID, AccountID: k.AccountID, Hash: k.Hash(), Now: d.Clock, Limit: 100_000})
 	return err == nil
@@ -158,11 +158,11 @@ func TestEveryOperationRefuses(t *testing.T) {
 	}
 	for name, text := range d.Keys {
 		if !d.works(t, text) {
-			t.Errorf("the key of %s no longer works", name)
+			t.Errorf("the key of %s does not work any more", name)
 		}
 	}
 	if keys := d.list(t); len(keys) != 1 {
-		t.Errorf("%d keys, want the first one alone", len(keys))
+		t.Errorf("%d keys, want only the first", len(keys))
 	}
 }
 
@@ -203,9 +203,9 @@ func TestCreateRefuses(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", tc.body, diff)
 			}
 			if keys := d.list(t); len(keys) != 1 {
-				t.Errorf("a key is made: %+v", keys)
+				t.Errorf("a refused request created a key: %+v", keys)
 			}
-			d.create(t, `{}`, "Idempotency-Key", "k") // what was refused leaves it free
+			d.create(t, `{}`, "Idempotency-Key", "k") // a refused request leaves the key free
 		})
 	}
 	t.Run("a deleted account", func(t *testing.T) {
@@ -215,7 +215,7 @@ func TestCreateRefuses(t *testing.T) {
 			t.Error(diff)
 		}
 		if keys := d.list(t); len(keys) != 1 {
-			t.Errorf("its keys are listed: %+v", keys)
+			t.Errorf("the account has the keys %+v", keys)
 		}
 	})
 	t.Run("no randomness", func(t *testing.T) {
@@ -265,7 +265,7 @@ func TestCreate(t *testing.T) {
 			keys := d.list(t)
 			at := len(keys) - 1
 			if keys[0].APIKeyID == got.APIKeyID {
-				at = 0 // made at the same moment as the first one
+				at = 0 // created at the same time as the first key
 			}
 			if diff := cmp.Diff(tc.want, keys[at]); diff != "" || len(keys) != 2 {
 				t.Errorf("of %d listed keys (-want +got):\n%s", len(keys), diff)
@@ -277,7 +277,7 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-func TestScopesAndExpiryAreKept(t *testing.T) {
+func TestScopesAndExpiry(t *testing.T) {
 	d := newFront(t)
 	got := d.create(t, `{"scopes":["read"],"expires_at":"2026-03-01T00:01:00Z"}`)
 	merchant := func(method, resource string) error {
@@ -293,7 +293,7 @@ func TestScopesAndExpiryAreKept(t *testing.T) {
 		t.Errorf("read: %v", err)
 	}
 	if err := merchant(http.MethodPost, "/v1/connections/carriers/{carrier_name}"); err == nil || !strings.Contains(err.Error(), "scope link") {
-		t.Errorf("link: %v, want that the scope is missing", err)
+		t.Errorf("link: %v, want a missing scope", err)
 	}
 	keys := d.list(t)
 	used := slices.IndexFunc(keys, func(k views.Key) bool { return k.APIKeyID == got.APIKeyID })
@@ -305,7 +305,7 @@ func TestScopesAndExpiryAreKept(t *testing.T) {
 		t.Error("an expired key works")
 	}
 	if keys := d.list(t); len(keys) != 2 {
-		t.Errorf("%d keys, want the expired one too", len(keys))
+		t.Errorf("%d keys, want also the expired one", len(keys))
 	}
 }
 
@@ -333,15 +333,15 @@ func TestLimit(t *testing.T) {
 		}
 	}
 	full("full")
-	// A rotation that ends the old key at once needs no room.
+	// A rotation without a grace period does not need room for another key.
 	next := functiontest.Read[views.RotatedKey](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), `{"grace_period_seconds":0}`), http.StatusOK)
 	if d.works(t, d.Keys["account 71"]) || !d.works(t, next.EncryptedAPIKey) {
-		t.Error("after a rotation at once: the old key works, or the new one does not")
+		t.Error("after a rotation without a grace period, the old key works or the new one does not")
 	}
 	rotated = next.APIKeyID
 	full("full after a rotation")
 	d.Clock = d.Clock.Add(time.Hour)
-	d.create(t, `{}`) // in the place of the one that has expired
+	d.create(t, `{}`) // takes the place of the expired key
 	for _, k := range d.list(t) {
 		if k.APIKeyID == expiring.APIKeyID {
 			t.Error("the expired key is still there")
@@ -352,7 +352,7 @@ func TestLimit(t *testing.T) {
 	d.create(t, `{}`)
 }
 
-// TestListShowsNoText: of any key, nor its hash.
+// TestListShowsNoText: the list contains neither texts nor hashes of keys.
 func TestListShowsNoText(t *testing.T) {
 	d := newFront(t)
 	texts := []string{d.Keys["account 71"], d.create(t, `{}`).EncryptedAPIKey}
@@ -361,13 +361,13 @@ func TestListShowsNoText(t *testing.T) {
 	for _, text := range texts {
 		k, _ := account.ParseKey(text)
 		if strings.Contains(body, text) || strings.Contains(body, k.Hash()) || strings.Contains(body, text[14:40]) || !strings.Contains(body, text[len(text)-4:]) {
-			t.Errorf("the list shows a key, or not its end: %s", body)
+			t.Errorf("the list shows the text of a key, or lacks its expires_at: %s", body)
 		}
 	}
 	if strings.Contains(body, "encrypted_api_key") {
 		t.Error(body)
 	}
-	// The oldest first.
+	// Keys are listed oldest first.
 	d.Clock = d.Clock.Add(time.Minute)
 	last := d.create(t, `{}`).APIKeyID
 	if keys := d.list(t); len(keys) != 4 || keys[3].APIKeyID != last {
@@ -426,7 +426,7 @@ func TestRotate(t *testing.T) {
 			}
 			d.Clock = ends
 			if d.works(t, old.EncryptedAPIKey) || !d.works(t, got.EncryptedAPIKey) {
-				t.Error("at its end the old key works, or the new one does not")
+				t.Error("after its end the old key works, or the new one does not")
 			}
 			if diff := cmp.Diff([]string{"409", "invalid_status"}, functiontest.Problems(t, d.ask("partner 5", http.MethodPost, "71", rotation(old.APIKeyID), ""))); diff != "" {
 				t.Errorf("rotating an expired key (-want +got):\n%s", diff)
@@ -436,7 +436,7 @@ func TestRotate(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a key that is rotated already", func(t *testing.T) {
+	t.Run("a key that was already rotated", func(t *testing.T) {
 		d := newFront(t)
 		functiontest.Read[views.RotatedKey](t, d.ask("partner 5", http.MethodPost, "71", rotation(d.first[71]), ``), http.StatusOK)
 		for _, body := range []string{``, `{"grace_period_seconds":0}`} {
@@ -481,7 +481,7 @@ func TestDelete(t *testing.T) {
 	if keys := d.list(t); len(keys) != 1 {
 		t.Errorf("keys: %+v", keys)
 	}
-	// The last one, and one of a deleted account, too.
+	// The last key, and a key of a deleted account, can be deleted.
 	d.remove(t, 71)
 	gone(t, d.ask("partner 5", http.MethodDelete, "71", fmt.Sprintf("/%d", d.first[71]), ""))
 	if body := d.ask("partner 5", http.MethodGet, "71", "", "").Body; body != `{"api_keys":[]}` {
@@ -489,7 +489,7 @@ func TestDelete(t *testing.T) {
 	}
 }
 
-// TestRepeats: create and rotate answer again with the same key, and make none.
+// TestRepeats: repeats of create and rotate answer with the same key and create none.
 func TestRepeats(t *testing.T) {
 	for name, op := range map[string]struct {
 		rest  func(d *front) string
@@ -539,7 +539,7 @@ func TestRepeats(t *testing.T) {
 			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, functiontest.Problems(t, ask("71", op.body+" "))); diff != "" {
 				t.Errorf("another payload (-want +got):\n%s", diff)
 			}
-			// The partner is the caller, whichever account the path names.
+			// The scope of keys is the partner, not the account in the path.
 			if diff := cmp.Diff([]string{"422", "field_conflict Idempotency-Key"}, functiontest.Problems(t, ask("72", op.body))); diff != "" {
 				t.Errorf("another account (-want +got):\n%s", diff)
 			}

@@ -9,8 +9,8 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// assigned is ISO 3166-1 alpha-2, officially assigned, as of the tz database's
-// iso3166.tab of 2026.
+// assigned lists the officially assigned codes of ISO 3166-1 alpha-2, from iso3166.tab of
+// the tz database, 2026.
 const assigned = `
 AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ
 CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR
@@ -20,21 +20,21 @@ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY
 SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ
 UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW`
 
-// TestCheckCountry asks for every pair of capitals, so that pairs which straddle
-// two neighbours of the list are among them.
+// TestCheckCountry tries every pair of capitals, including pairs that span two neighbours
+// in the list.
 func TestCheckCountry(t *testing.T) {
 	known := map[string]bool{}
 	for code := range strings.FieldsSeq(assigned) {
 		known[code] = true
 	}
 	if len(known) != 249 {
-		t.Fatalf("the list of this test has %d codes, want 249", len(known))
+		t.Fatalf("assigned has %d codes, want 249", len(known))
 	}
 	for a := 'A'; a <= 'Z'; a++ {
 		for b := 'A'; b <= 'Z'; b++ {
 			code := string([]rune{a, b})
 			if got := account.CheckCountry("f", code) == nil; got != known[code] {
-				t.Errorf("CheckCountry(%q) passes: %t, want %t", code, got, known[code])
+				t.Errorf("CheckCountry(%q) accepts it: %t, want %t", code, got, known[code])
 			}
 		}
 	}

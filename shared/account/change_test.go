@@ -18,7 +18,7 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// edit sets a last name.
+// edit returns an edit that sets the last name.
 func edit(name string) func(*account.Account) error {
 	return func(a *account.Account) error {
 		a.LastName = name
@@ -26,7 +26,7 @@ func edit(name string) func(*account.Account) error {
 	}
 }
 
-// TestChangeRefuses, and in which order.
+// TestChangeRefuses also checks which refusal comes first.
 func TestChangeRefuses(t *testing.T) {
 	wrong, another := fault.Field(fault.Invalid, "x", "m"), fault.TooLate("m")
 	fails := func(*account.Account) error { return wrong }
@@ -56,7 +56,7 @@ func TestChangeRefuses(t *testing.T) {
 				t.Errorf("Change = %v, want %q", err, tc.want)
 			}
 			if diff := cmp.Diff(before, w.account(t, 71)); diff != "" {
-				t.Errorf("it is changed all the same:\n%s", diff)
+				t.Errorf("a refused change changed the account:\n%s", diff)
 			}
 		})
 	}
@@ -109,7 +109,7 @@ func TestChange(t *testing.T) {
 				t.Fatalf("Change = %v, answered %d times, followed by %v", err, len(shown), w.followed)
 			}
 			if diff := cmp.Diff([]account.Account{want, want, want}, []account.Account{*got, *shown[0], w.account(t, 71)}); diff != "" {
-				t.Errorf("returned, answered, kept (-want +got):\n%s", diff)
+				t.Errorf("accounts returned, answered and stored (-want +got):\n%s", diff)
 			}
 			if _, err := w.Change(t.Context(), account.Change{Account: *got, Edit: edit("Mal")}, answers(&shown)); told(err) != "replay" || w.account(t, 71).LastName == "Mal" {
 				t.Errorf("the same Idempotency-Key again: %v", err)
@@ -118,13 +118,13 @@ func TestChange(t *testing.T) {
 	}
 }
 
-// TestChangeThatIsOvertaken: what comes between the read and the write is not lost,
-// nor overwritten; a change that is not pinned is made of what is there then, and so
-// is its answer.
-func TestChangeThatIsOvertaken(t *testing.T) {
+// TestConcurrentChanges: a change between the read and the write is neither lost nor
+// overwritten. A change that is not pinned applies to the new version, and its answer
+// shows that version.
+func TestConcurrentChanges(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
-		times  int // that others are faster
+		times  int // how often another request is faster
 		pinned bool
 		want   string
 		tries  int
@@ -160,7 +160,7 @@ func TestChangeThatIsOvertaken(t *testing.T) {
 			kept := w.account(t, 71)
 			if err != nil {
 				if p := fault.Of(err)[0]; kept.LastName != "" || p.Kind == fault.State && p.RetryAfter != time.Second {
-					t.Errorf("account %+v; to be tried again after %v", kept, p.RetryAfter)
+					t.Errorf("account %+v, RetryAfter %v", kept, p.RetryAfter)
 				}
 				return
 			}
@@ -168,7 +168,7 @@ func TestChangeThatIsOvertaken(t *testing.T) {
 				t.Errorf("account %+v", kept)
 			}
 			if diff := cmp.Diff([]account.Account{kept, kept}, []account.Account{*got, *shown[len(shown)-1]}); diff != "" {
-				t.Errorf("returned, answered (-kept +got):\n%s", diff)
+				t.Errorf("accounts returned and answered (-stored +got):\n%s", diff)
 			}
 		})
 	}
@@ -185,7 +185,7 @@ func TestChangeThatIsOvertaken(t *testing.T) {
 	})
 }
 
-// states are the operations that change what an account lets its connections do.
+// states are the operations that change an account's standing.
 func (w *world) states() map[string]func(ctx context.Context, a account.Account, pinned bool, fx effects.Effects) error {
 	return map[string]func(context.Context, account.Account, bool, effects.Effects) error{
 		"enable": w.Enable, "disable": w.Disable, "restore": w.Restore,
@@ -195,8 +195,8 @@ func (w *world) states() map[string]func(ctx context.Context, a account.Account,
 	}
 }
 
-// TestStates goes through the states of an account: what each operation makes of it,
-// and whether the connections are told to follow.
+// TestStates runs operations one after another and checks the account's state, and
+// whether the connections must follow.
 func TestStates(t *testing.T) {
 	w := newWorld(t)
 	for _, step := range []struct {
@@ -233,14 +233,13 @@ func TestStates(t *testing.T) {
 			t.Fatalf("%s: %v, followed %v, want %q", step.name, err, w.followed, step.want)
 		}
 		if a := w.account(t, 71); a.Active != step.active || a.Deleted() != step.deleted || a.Following {
-			t.Fatalf("%s: active %t, deleted %t, to be followed %t", step.name, a.Active, a.Deleted(), a.Following)
+			t.Fatalf("%s: active %t, deleted %t, following %t", step.name, a.Active, a.Deleted(), a.Following)
 		}
 	}
 }
 
-// TestDeleteUntil: within the days that a deployment may choose from, and the first
-// date stands.
-func TestDeleteUntil(t *testing.T) {
+// TestDeletePurgesAt: the days have limits, and a repeated deletion keeps the first date.
+func TestDeletePurgesAt(t *testing.T) {
 	w := newWorld(t)
 	for _, days := range []int{-1, 0, 6, 31} {
 		if err := w.Delete(t.Context(), w.account(t, 71), false, days, effects.Effects{}); told(err) != "invalid purge_after_days" || !w.account(t, 71).PurgeAt.IsZero() {
@@ -256,12 +255,12 @@ func TestDeleteUntil(t *testing.T) {
 	}
 	w.clock = want.Add(-time.Millisecond)
 	if err := w.Restore(t.Context(), w.account(t, 71), false, effects.Effects{}); err != nil || !w.account(t, 71).Active {
-		t.Errorf("Restore in the last moment = %v", err)
+		t.Errorf("Restore just before the purge = %v", err)
 	}
 }
 
-// TestFollowFails: whatever becomes of the connections, the change is made; the mark
-// that its transaction set is the reconciler's, and a repeat makes them follow.
+// TestFollowFails: the change succeeds even if the connections cannot follow. The account
+// stays marked for the reconciler, and a repeat makes the connections follow.
 func TestFollowFails(t *testing.T) {
 	var log bytes.Buffer
 	before := slog.Default()
@@ -273,7 +272,7 @@ func TestFollowFails(t *testing.T) {
 		for _, op := range []string{"disable", "enable", "delete", "restore"} {
 			w.fail = failure
 			if err := w.states()[op](t.Context(), w.account(t, 71), false, effects.Effects{}); err != nil || !w.account(t, 71).Following {
-				t.Errorf("%s after %v: %v, without a mark", op, failure, err)
+				t.Errorf("%s with %v: %v, and the account is not marked", op, failure, err)
 			}
 			if op == "restore" {
 				continue // a repeat is refused
@@ -284,17 +283,17 @@ func TestFollowFails(t *testing.T) {
 			}
 		}
 		if n := strings.Count(log.String(), "account_id=71"); n != 4 {
-			t.Errorf("%d of 4 failures are logged:\n%s", n, &log)
+			t.Errorf("logged %d of 4 failures:\n%s", n, &log)
 		}
 	}
 }
 
-// TestFollowLeavesTimeToAnswer: connections follow within the time of the request.
+// TestFollowLeavesTimeToAnswer: connections follow within the request's deadline.
 func TestFollowLeavesTimeToAnswer(t *testing.T) {
 	w := newWorld(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 28*time.Second)
 	defer cancel()
 	if err := w.Disable(ctx, w.account(t, 71), false, effects.Effects{}); err != nil || w.left <= 20*time.Second || w.left > 26*time.Second {
-		t.Errorf("Disable = %v, %v for the connections, want 26s less what was done before", err, w.left)
+		t.Errorf("Disable = %v with %v for the connections, want at most 26s", err, w.left)
 	}
 }

@@ -16,13 +16,13 @@ func TestCountries(t *testing.T) {
 	for _, c := range all {
 		listed[c.Code] = true
 		if c.Name == "" || strings.TrimSpace(c.Name) != c.Name || !utf8.ValidString(c.Name) {
-			t.Errorf("%s is called %q", c.Code, c.Name)
+			t.Errorf("the name of %s is %q", c.Code, c.Name)
 		}
 	}
 	if len(listed) != 249 {
 		t.Errorf("%d codes, want 249", len(listed))
 	}
-	// What is listed is what is accepted, of everything that is two bytes long.
+	// Of all texts of two bytes, exactly the listed codes are accepted.
 	for a := range 256 {
 		for b := range 256 {
 			code := string([]byte{byte(a), byte(b)})

@@ -17,7 +17,7 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// creation is a creation of partner 5 without any field.
+// creation returns a creation by partner 5 without fields.
 func creation() account.Creation {
 	return account.Creation{Partner: account.Partner{ID: 5, Environment: carrier.Production, DefaultCountryCode: "AU"}}
 }
@@ -41,16 +41,16 @@ func TestCreateFails(t *testing.T) {
 	in := creation()
 	in.Password = secret.New("1234567")
 	if _, err := w.Create(t.Context(), in, nil); !errors.Is(err, broken) {
-		t.Errorf("without a hash: %v", err)
+		t.Errorf("hash that cannot be made: %v", err)
 	}
 	if len(w.store.made) != 0 {
-		t.Errorf("accounts are made: %+v", w.store.made)
+		t.Errorf("failed creations created accounts: %+v", w.store.made)
 	}
 }
 
-// TestTakenIDsAreDrawnAgain: each draw has its own id and key, and the answer is of
-// the one that is kept.
-func TestTakenIDsAreDrawnAgain(t *testing.T) {
+// TestCreateRetriesTakenIDs: each try has its own id and key, and the answer shows the
+// account that is stored.
+func TestCreateRetriesTakenIDs(t *testing.T) {
 	const draws = 4
 	for taken, want := range map[int]string{0: "", draws - 1: "", draws: "internal", draws + 1: "internal"} {
 		t.Run(strconv.Itoa(taken), func(t *testing.T) {
@@ -59,7 +59,7 @@ func TestTakenIDsAreDrawnAgain(t *testing.T) {
 			var shown []*account.Created
 			made, err := w.Create(t.Context(), creation(), answers(&shown))
 			if told(err) != want || len(shown) != min(taken+1, draws) {
-				t.Fatalf("Create = %v after %d draws, want %q", err, len(shown), want)
+				t.Fatalf("Create = %v after %d tries, want %q", err, len(shown), want)
 			}
 			if err != nil {
 				if !errors.Is(err, account.ErrIDTaken) {
@@ -69,14 +69,14 @@ func TestTakenIDsAreDrawnAgain(t *testing.T) {
 			}
 			last := shown[len(shown)-1]
 			if kept := w.store.made[0]; kept.Account.ID != made.Account.ID || last.Account.ID != made.Account.ID || kept.Key.ID != last.Key.ID {
-				t.Errorf("kept %+v, answered %+v, returned %+v", kept, last, made)
+				t.Errorf("stored %+v, answered %+v, returned %+v", kept, last, made)
 			}
 			ids := map[int64]bool{}
 			for _, s := range shown {
 				ids[s.Account.ID] = true
 			}
 			if len(ids) != len(shown) {
-				t.Errorf("%d draws of %d ids", len(shown), len(ids))
+				t.Errorf("%d tries with %d ids", len(shown), len(ids))
 			}
 		})
 	}
@@ -198,9 +198,9 @@ func TestCreateOrReturnExisting(t *testing.T) {
 	})
 }
 
-// TestFieldsAreThoseThatCallersSet: every one that an account shows, each with a
-// rule, kept where it belongs.
-func TestFieldsAreThoseThatCallersSet(t *testing.T) {
+// TestFields: Fields has every field that callers set, with a rule and the right
+// variable.
+func TestFields(t *testing.T) {
 	values := map[string]string{
 		"first_name": "F", "last_name": "L", "company_name": "C", "external_account_id": "e", "origin_country_code": "GB", "email": "n@example.com",
 	}
@@ -209,11 +209,11 @@ func TestFieldsAreThoseThatCallersSet(t *testing.T) {
 	for _, f := range a.Fields() {
 		value, ok := rest[f.Name]
 		if !ok {
-			t.Fatalf("field %q, which the test does not know, or which comes twice", f.Name)
+			t.Fatalf("field %q is unknown or repeated", f.Name)
 		}
 		delete(rest, f.Name)
 		if _, problem := f.Clean(f.Name, strings.Repeat("\x00", 200)); problem == nil || problem.Field != f.Name {
-			t.Errorf("%s takes anything: %v", f.Name, problem)
+			t.Errorf("%s has no rule: %v", f.Name, problem)
 		}
 		cleaned, problem := f.Clean(f.Name, value)
 		if *f.Value = cleaned; problem != nil {

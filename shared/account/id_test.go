@@ -61,18 +61,18 @@ func TestParseID(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := account.ParseID("account_id", tc.in)
 			if got != tc.want || (err == nil) != (tc.want != 0) {
-				t.Fatalf("ParseAccountID(%q) = %d, %v, want %d", tc.in, got, err, tc.want)
+				t.Fatalf("ParseID(%q) = %d, %v, want %d", tc.in, got, err, tc.want)
 			}
 			if err != nil && (!fault.Is(err, fault.Identifier) || fault.Of(err)[0].Field != "account_id") {
-				t.Errorf("ParseAccountID(%q): %v, want an identifier problem of account_id", tc.in, err)
+				t.Errorf("ParseID(%q): %v, want an identifier problem of account_id", tc.in, err)
 			}
 		})
 	}
 }
 
-// TestAccountIDsOfTheContract: what the contract's pattern takes is what
-// ParseID takes, for each parameter that is read with it.
-func TestAccountIDsOfTheContract(t *testing.T) {
+// TestIDsOfTheContract: ParseID accepts what the contract's pattern accepts, and every
+// parameter that is parsed with it has that pattern.
+func TestIDsOfTheContract(t *testing.T) {
 	text, err := os.ReadFile("../../infra/openapi.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestAccountIDsOfTheContract(t *testing.T) {
 	}
 	for _, name := range []string{"AccountIDInPath", "APIKeyIDInPath", "OnBehalfOf"} {
 		if got := doc.Components.Parameters[name].Schema.Ref; got != "#/components/schemas/IDText" {
-			t.Errorf("the parameter %s is a %q, want the schema IDText", name, got)
+			t.Errorf("parameter %s has the schema %q, want IDText", name, got)
 		}
 	}
 	pattern, err := regexp.Compile(doc.Components.Schemas.IDText.Pattern)
@@ -106,13 +106,13 @@ func TestAccountIDsOfTheContract(t *testing.T) {
 	check := func(s string) {
 		t.Helper()
 		if _, err := account.ParseID("account_id", s); (err == nil) != pattern.MatchString(s) {
-			t.Errorf("ParseAccountID(%q): %v; the contract takes it: %t", s, err, pattern.MatchString(s))
+			t.Errorf("ParseID(%q): %v; the contract accepts it: %t", s, err, pattern.MatchString(s))
 		}
 	}
 	for _, s := range []string{"", "se-", "SE-1", "+1", "-1", " 1", "1 ", "1\n", "1.0", "1e3", "0x10", "１２", "se-se-1"} {
 		check(s)
 	}
-	// Around each power of ten and each prefix of the largest id, with up to two zeros in front.
+	// Around each power of ten and each prefix of MaxID, with up to two leading zeros.
 	for n := int64(1); n <= 1e11; n *= 10 {
 		for _, around := range []int64{0, n, 2 * n, account.MaxID / n * n, account.MaxID} {
 			for id := max(0, around-12); id <= around+12; id++ {
@@ -158,6 +158,6 @@ func TestNewID(t *testing.T) {
 		seen[id] = true
 	}
 	if len(seen) < 990 {
-		t.Errorf("1000 ids are %d different ones", len(seen))
+		t.Errorf("1000 ids have %d different values", len(seen))
 	}
 }

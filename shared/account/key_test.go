@@ -18,7 +18,7 @@ func TestScopes(t *testing.T) {
 		{[]Scope{"other"}, nil},
 		{[]Scope{ScopeRead}, []Scope{ScopeRead}},
 		{[]Scope{ScopeLink}, []Scope{ScopeLink}},
-		{[]Scope{ScopeAdmin}, []Scope{ScopeAdmin}}, // includes no other one
+		{[]Scope{ScopeAdmin}, []Scope{ScopeAdmin}}, // does not include other scopes
 		{[]Scope{ScopeAdmin, ScopeRead}, []Scope{ScopeRead, ScopeAdmin}},
 		{nil, Scopes()},
 		{[]Scope{}, Scopes()},
@@ -31,7 +31,7 @@ func TestScopes(t *testing.T) {
 			}
 		}
 		if diff := cmp.Diff(tc.may, may); diff != "" {
-			t.Errorf("a key with %q may (-want +got):\n%s", tc.scopes, diff)
+			t.Errorf("scopes of a key with %q (-want +got):\n%s", tc.scopes, diff)
 		}
 	}
 }
@@ -43,7 +43,7 @@ func TestKeyExpired(t *testing.T) {
 		want bool
 	}{"before": {at.Add(-1), true}, "now": {at, true}, "later": {at.Add(1), false}, "never": {time.Time{}, false}} {
 		if k := (APIKey{ExpiresAt: tc.ends}); k.Expired(at) != tc.want {
-			t.Errorf("ends %s: Expired = %t", name, !tc.want)
+			t.Errorf("key that ends %s: Expired = %t", name, !tc.want)
 		}
 	}
 }

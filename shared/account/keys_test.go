@@ -39,7 +39,7 @@ func TestParseScopes(t *testing.T) {
 	}
 }
 
-// keyOf is the one key that an account has.
+// keyOf returns the only key of an account.
 func (w *world) keyOf(t *testing.T, accountID int64) *account.APIKey {
 	t.Helper()
 	keys, err := w.Keys(t.Context(), accountID)
@@ -60,22 +60,22 @@ func TestIssueKeyRefuses(t *testing.T) {
 		}
 	}
 	if _, err := w.IssueKey(t.Context(), &a, account.KeyInput{}, unmakeable); !errors.Is(err, errUnmakeable) {
-		t.Errorf("without its effects: %v", err)
+		t.Errorf("effects that cannot be made: %v", err)
 	}
 	if _, err := w.IssueKey(t.Context(), &account.Account{ID: 99, PartnerID: 5}, account.KeyInput{}, nil); told(err) != "not found" {
-		t.Errorf("of an absent account: %v", err)
+		t.Errorf("absent account: %v", err)
 	}
 	w.Random = iotest.ErrReader(broken)
 	if _, err := w.IssueKey(t.Context(), &a, account.KeyInput{}, nil); !errors.Is(err, broken) {
 		t.Errorf("without randomness: %v", err)
 	}
-	w.keyOf(t, 71) // no other one
+	w.keyOf(t, 71) // no key was added
 	w.Random = rand.Reader
 	if err := w.Delete(t.Context(), a, false, account.MinPurgeDays, effects.Effects{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.IssueKey(t.Context(), &a, account.KeyInput{}, nil); told(err) != "state" {
-		t.Errorf("of a deleted account: %v", err)
+		t.Errorf("deleted account: %v", err)
 	}
 }
 
@@ -112,16 +112,16 @@ func TestRotateKeyRefuses(t *testing.T) {
 		}
 	}
 	if _, err := w.RotateKey(t.Context(), old, 0, unmakeable); !errors.Is(err, errUnmakeable) {
-		t.Errorf("without its effects: %v", err)
+		t.Errorf("effects that cannot be made: %v", err)
 	}
 	if diff := cmp.Diff(old, w.keyOf(t, 71)); diff != "" {
-		t.Errorf("the key has changed:\n%s", diff)
+		t.Errorf("a refused rotation changed the key:\n%s", diff)
 	}
 	if _, err := w.RotateKey(t.Context(), old, account.DefaultGrace, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.RotateKey(t.Context(), old, account.DefaultGrace, nil); told(err) != "state" {
-		t.Errorf("a key that was rotated already: %v", err)
+		t.Errorf("key that was already rotated: %v", err)
 	}
 }
 
@@ -182,9 +182,9 @@ func TestDeleteKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := w.Key(t.Context(), 71, k.ID); told(err) != "not found" {
-		t.Errorf("after its deletion: %v", err)
+		t.Errorf("keys after the deletion: %v", err)
 	}
 	if err := w.DeleteKey(t.Context(), k, effects.Effects{}); told(err) != "not found" {
-		t.Errorf("a deleted one again: %v", err)
+		t.Errorf("deleting it again: %v", err)
 	}
 }

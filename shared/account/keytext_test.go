@@ -36,7 +36,7 @@ func newKey(t *testing.T, env carrier.Environment, partnerID, accountID int64) a
 	return k
 }
 
-// inBase62 and withSum write keys as this test believes that they are written.
+// inBase62 and withSum are independent implementations of the key format.
 func inBase62(n int64, digits int) string {
 	s := strings.Map(func(r rune) rune {
 		switch { // math/big has the small letters first
@@ -81,13 +81,13 @@ func TestKeyRoundTrip(t *testing.T) {
 					t.Fatalf("ParseKey(%q) = %+v, %t, want %+v", text, got, ok, want)
 				}
 				if seen[text] {
-					t.Fatalf("%q was made twice", text)
+					t.Fatalf("NewKey made %q twice", text)
 				}
 				seen[text] = true
 			}
 		}
 	}
-	// A merchant's key carries the account alone, whoever's partner it is of.
+	// A merchant key names only the account, not the partner.
 	if k := newKey(t, carrier.Production, 5, 7); k.PartnerID != 0 || k.AccountID != 7 {
 		t.Errorf("key of account 7 of partner 5: %+v", k)
 	}
@@ -101,14 +101,14 @@ func TestKeyHas178RandomBits(t *testing.T) {
 	if got, want := zero.Text.Reveal(), withSum("cl_live_000007"+strings.Repeat("0", 30)); got != want {
 		t.Errorf("key of zeros = %q, want %q", got, want)
 	}
-	// Each of the 178 lowest bits makes another key.
+	// Each of the lowest 178 bits changes the key.
 	seen := map[string]bool{zero.Text.Reveal(): true}
 	for bit := range 178 {
 		b := make([]byte, 24)
 		b[23-bit/8] = 1 << (bit % 8)
 		k, err := account.NewKey(bytes.NewReader(b), carrier.Production, 0, 7)
 		if err != nil || seen[k.Text.Reveal()] {
-			t.Fatalf("bit %d makes no other key: %q, %v", bit, k.Text.Reveal(), err)
+			t.Fatalf("bit %d does not change the key: %q, %v", bit, k.Text.Reveal(), err)
 		}
 		seen[k.Text.Reveal()] = true
 	}
@@ -148,11 +148,11 @@ func TestParseKeyOwner(t *testing.T) {
 		})
 	}
 	if _, ok := account.ParseKey(withSum("cl_live_" + "00000!" + strings.Repeat("x", 30))); ok {
-		t.Error("an owner that is no base62 passes")
+		t.Error("ParseKey accepts an owner that is not base62")
 	}
 }
 
-// slips is every text that is one slip of a finger or of a copy away from text.
+// slips returns every text that differs from text by one typing or copying mistake.
 func slips(text string) map[string]string {
 	m := map[string]string{
 		"nothing": "", "prefix alone": "cl_live_", "prefix in capitals": "CL_LIVE_" + text[8:], "another prefix": "sk_live_" + text[8:],
@@ -206,7 +206,7 @@ func TestMakeKey(t *testing.T) {
 		t.Errorf("MakeKey = %+v, want %+v", k, want)
 	}
 	if strings.Contains(fmt.Sprintf("%+v %#v", k, k), text.Reveal()[14:44]) {
-		t.Error("what is kept holds the key")
+		t.Error("the APIKey contains the text of the key")
 	}
 	broken := errors.New("no entropy")
 	for n := range 28 {

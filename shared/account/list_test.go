@@ -32,6 +32,6 @@ func TestFilterMatches(t *testing.T) {
 	}
 	account.Active = false
 	if (Filter{Active: &yes}).Matches(account) || !(Filter{Active: &no}).Matches(account) {
-		t.Error("a disabled account passes for an active one")
+		t.Error("Matches accepts a disabled account as active")
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"carrierlink/shared/effects"
 )
 
-// partners notes which partners are kept.
+// partners records which partners are stored.
 type partners struct {
 	*stand
 	made []account.Partner
@@ -58,18 +58,18 @@ func TestCreatePartnerRefuses(t *testing.T) {
 			w, s := newPartners(t)
 			_, _, err := w.CreatePartner(t.Context(), tc.in, effects.Effects{})
 			if err == nil || len(s.made) != 0 {
-				t.Fatalf("CreatePartner = %v, made %v", err, s.made)
+				t.Fatalf("CreatePartner = %v, stored %v", err, s.made)
 			}
 			rest := err.Error()
 			for _, part := range tc.want {
 				_, after, ok := strings.Cut(rest, part)
 				if !ok {
-					t.Fatalf("error %q lacks %q, or has it in another order", err, part)
+					t.Fatalf("error %q lacks %q, or has it out of order", err, part)
 				}
 				rest = after
 			}
 			if n := strings.Count(err.Error(), " must "); n != len(tc.want) {
-				t.Errorf("error %q tells %d problems, want %d", err, n, len(tc.want))
+				t.Errorf("error %q has %d problems, want %d", err, n, len(tc.want))
 			}
 		})
 	}
@@ -109,7 +109,7 @@ func TestCreatePartner(t *testing.T) {
 			text := issued.Text.Reveal()
 			key, ok := account.ParseKey(text)
 			if !ok || key.PartnerID != p.ID || !strings.HasPrefix(text, tc.prefix) {
-				t.Errorf("the key %q is %+v, partner %d", text, key, p.ID)
+				t.Errorf("key %q is %+v, partner %d", text, key, p.ID)
 			}
 			env := carrier.Environment(tc.in.Environment)
 			wantPartner := account.Partner{ID: p.ID, Name: "Shop Ltd", Environment: env, DefaultCountryCode: tc.country, CreatedAt: w.now()}
@@ -118,7 +118,7 @@ func TestCreatePartner(t *testing.T) {
 				Environment: env, DefaultCountryCode: tc.country, CreatedAt: w.now(),
 			}
 			if diff := cmp.Diff([]any{wantPartner, wantPartner, wantKey, wantKey, fx}, []any{p, s.made[0], issued.APIKey, s.keys[0], s.fx[0]}); diff != "" {
-				t.Errorf("what is returned and kept (-want +got):\n%s", diff)
+				t.Errorf("partner and key, returned and stored (-want +got):\n%s", diff)
 			}
 			used, err := s.UseKey(t.Context(), account.KeyUse{PartnerID: p.ID, Hash: key.Hash(), Now: w.clock, Limit: 1})
 			if err != nil || used.Key.DefaultCountryCode != tc.country {
@@ -126,7 +126,7 @@ func TestCreatePartner(t *testing.T) {
 			}
 			again, other, err := w.CreatePartner(t.Context(), tc.in, fx)
 			if err != nil || again.ID == p.ID || other.Text.Equal(issued.Text) {
-				t.Errorf("the same again = %+v, %v, want another partner", again, err)
+				t.Errorf("repeated CreatePartner = %+v, %v, want another partner", again, err)
 			}
 		})
 	}

@@ -21,20 +21,20 @@ import (
 	"carrierlink/shared/store/storetest"
 )
 
-// world is Service over a store in memory that partner 5 has an account in, 71.
+// world is a Service over a store in memory with account 71 of partner 5.
 type world struct {
 	*account.Service
 	store *stand
 	clock time.Time
-	// followed are the accounts that Connections was told to follow; left is the time
-	// that it had.
+	// followed lists the accounts whose connections were told to follow; left is the
+	// time that they had.
 	followed []int64
 	left     time.Duration
 	fail     error // of Follow
 }
 
-// stand is a store with another request before each change, and with ids that are
-// taken.
+// stand is a store that runs another request before each change, and that can report ids
+// as taken.
 type stand struct {
 	*storetest.Memory
 	before func()
@@ -69,7 +69,7 @@ func (w *world) Follow(ctx context.Context, accountID int64) error {
 	if w.fail != nil {
 		return w.fail
 	}
-	// The real one ends the mark, so that the next change is from rest.
+	// As the real service does, it clears Following.
 	a, err := w.store.Account(ctx, accountID, w.clock)
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// add makes an account of partner 5, of production, with a key.
+// add creates a production account of partner 5 with a key.
 func (w *world) add(t *testing.T, a account.Account) account.Account {
 	t.Helper()
 	a.PartnerID, a.Environment, a.EmailKey, a.CreatedAt, a.ModifiedAt = 5, carrier.Production, email.Key(a.Email), w.now(), w.now()
@@ -104,10 +104,10 @@ func (w *world) add(t *testing.T, a account.Account) account.Account {
 	return w.account(t, a.ID)
 }
 
-// now is the time as it is kept.
+// now returns the time as it is stored.
 func (w *world) now() time.Time { return w.clock.Truncate(time.Millisecond) }
 
-// account is an account as it is stored.
+// account returns the stored account.
 func (w *world) account(t *testing.T, id int64) account.Account {
 	t.Helper()
 	a, err := w.Get(t.Context(), 5, id)
@@ -117,8 +117,7 @@ func (w *world) account(t *testing.T, id int64) account.Account {
 	return a
 }
 
-// told is an error as a test names it: of each problem its kind, its field and the
-// account that exists.
+// told describes an error: the kind, field and existing account of each problem.
 func told(err error) string {
 	if _, ok := errors.AsType[*effects.Replay](err); ok {
 		return "replay"
@@ -134,8 +133,8 @@ func told(err error) string {
 	return strings.Join(all, ", ")
 }
 
-// answers makes effects with an answer under the key k, and notes what they are
-// made of.
+// answers makes effects with an answer under the key k, and records the results that they
+// are made from.
 func answers[T any](made *[]T) effects.For[T] {
 	return func(result T) (effects.Effects, error) {
 		*made = append(*made, result)
@@ -149,7 +148,7 @@ func answer() effects.Effects {
 	}}
 }
 
-// unmakeable are effects that fail.
+// unmakeable fails to make effects.
 func unmakeable[T any](T) (effects.Effects, error) { return effects.Effects{}, errUnmakeable }
 
 var errUnmakeable = errors.New("no service secret")

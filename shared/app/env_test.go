@@ -21,7 +21,8 @@ func env(values map[string]string) *app.Env {
 	return app.NewEnv(func(name string) string { return values[name] })
 }
 
-// TestEveryProblemAtOnce: by name, in the order of reading, without the values.
+// TestEveryProblemAtOnce: Err lists problems by name, in the order of reading, without
+// values.
 func TestEveryProblemAtOnce(t *testing.T) {
 	e := env(map[string]string{"COUNT_TEXT": "many-canary", "COUNT_ZERO": "0", "COUNT_MINUS": "-1", "COUNT_HUGE": "99999999999999999999", "COUNT_FRACTION": "1.5", "LOG_LEVEL": "LOUD-canary"})
 	e.Text("TABLE_NAME")
@@ -30,7 +31,7 @@ func TestEveryProblemAtOnce(t *testing.T) {
 	}
 	e.Seconds("GAP_SECONDS")
 	if got := e.LogLevel(); got != slog.LevelInfo {
-		t.Errorf("an unknown log level is %v, want INFO", got)
+		t.Errorf("LogLevel for an unknown level = %v, want INFO", got)
 	}
 	e.AWS()
 	e.Check("BASE_URL", errors.New("must be absolute"))
@@ -69,7 +70,7 @@ func TestEnvReads(t *testing.T) {
 		t.Errorf("Optional = %q and %q", got, none)
 	}
 	if got := env(nil).LogLevel(); got != slog.LevelInfo {
-		t.Errorf("LogLevel of nothing = %v", got)
+		t.Errorf("LogLevel without a setting = %v", got)
 	}
 	if err := e.Err(); err != nil {
 		t.Errorf("Err() = %v", err)
@@ -93,7 +94,7 @@ func TestOptionalURL(t *testing.T) {
 	}
 }
 
-// seen is what a server was sent of the SDK.
+// seen is a request that the SDK sent to a server.
 type seen struct{ target, authorization, token string }
 
 func server(t *testing.T, out *[]seen) string {
@@ -107,8 +108,8 @@ func server(t *testing.T, out *[]seen) string {
 	return s.URL
 }
 
-// TestEndpointOverrides makes the real clients and looks where their calls
-// arrive. The SDK reads these variables of the process too, so they are set.
+// TestEndpointOverrides makes real clients and checks where their calls arrive. The SDK
+// also reads these variables from the process, so they are set there.
 func TestEndpointOverrides(t *testing.T) {
 	const both, one, two = "both", "dynamodb", "secretsmanager"
 	tests := []struct {
@@ -167,8 +168,8 @@ func TestEndpointOverrides(t *testing.T) {
 	}
 }
 
-// TestWithoutOverridesTheRegionDecides resolves without calling anybody.
-func TestWithoutOverridesTheRegionDecides(t *testing.T) {
+// TestEndpointsWithoutOverrides: the region decides the endpoint.
+func TestEndpointsWithoutOverrides(t *testing.T) {
 	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"} {
 		unset(t, name)
 	}

@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// unset takes a variable out of the environment for the rest of the test:
-// t.Setenv remembers what was there, and puts it back.
+// unset removes an environment variable for the rest of the test; t.Setenv restores it.
 func unset(t *testing.T, name string) {
 	t.Helper()
 	t.Setenv(name, "")

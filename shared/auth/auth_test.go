@@ -23,10 +23,10 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// table answers UseKey from a map, and counts the calls.
+// table implements Keys with a map, and counts calls.
 type table struct {
 	keys  map[string]account.KeyUsed // by hash
-	fail  error                      // besides the answer
+	fail  error                      // returned with the key
 	wait  time.Duration
 	calls atomic.Int32
 	last  account.KeyUse
@@ -35,7 +35,7 @@ type table struct {
 func (f *table) UseKey(_ context.Context, use account.KeyUse) (account.KeyUsed, error) {
 	f.calls.Add(1)
 	f.last = use
-	time.Sleep(f.wait) // in a bubble
+	time.Sleep(f.wait) // of synctest
 	used, ok := f.keys[use.Hash]
 	if !ok {
 		return account.KeyUsed{}, account.ErrKeyNotValid()
@@ -45,7 +45,7 @@ func (f *table) UseKey(_ context.Context, use account.KeyUse) (account.KeyUsed, 
 
 func clock() time.Time { return time.Date(2026, 3, 1, 0, 0, 30, 0, time.UTC) }
 
-// world is partner 5 with accounts 71 (active) and 72 (disabled), partner 6 with
+// world has partner 5 with the accounts 71 (active) and 72 (disabled), partner 6 with
 // account 81, and their keys.
 type world struct {
 	*table
@@ -86,7 +86,7 @@ func request(headers ...string) *httpapi.Request {
 	return httpapi.NewRequest("the id", e)
 }
 
-// told is an error as a test names it.
+// told describes an error: kind and field of its first problem.
 func told(err error) string {
 	if err == nil {
 		return ""
@@ -104,8 +104,8 @@ func newKey(t *testing.T, env carrier.Environment, partnerID, accountID int64) a
 	return k
 }
 
-// slips are texts that a slip of a finger or of a copy makes of a key's text. The
-// tests of account.ParseKey have them all.
+// slips returns texts that differ from a key's text by one mistake. The tests of
+// account.ParseKey have all of them.
 func slips(text string) map[string]string {
 	m := map[string]string{
 		"nothing": "", "prefix alone": text[:8], "no prefix": text[8:], "the other environment's prefix": "cl_test_" + text[8:], "Bearer": "Bearer " + text,
@@ -142,8 +142,8 @@ func TestMistypedKeyCostsNoCall(t *testing.T) {
 	}
 }
 
-// TestHeadersTwice: which of two values counts would be a guess.
-func TestHeadersTwice(t *testing.T) {
+// TestRepeatedHeaders: different values are refused.
+func TestRepeatedHeaders(t *testing.T) {
 	w := newWorld(t)
 	partner, merchant := w.partner.Text.Reveal(), w.merchant.Text.Reveal()
 	for _, tc := range []struct {
@@ -193,7 +193,7 @@ func TestPartner(t *testing.T) {
 			}
 			if err != nil {
 				if diff := cmp.Diff(auth.Caller{}, caller); diff != "" {
-					t.Errorf("a refused caller:\n%s", diff)
+					t.Errorf("the refused caller is not empty:\n%s", diff)
 				}
 				return
 			}
@@ -252,23 +252,23 @@ func TestMerchant(t *testing.T) {
 				return
 			}
 			if diff := cmp.Diff(auth.Caller{}, caller); diff != "" {
-				t.Errorf("a refused caller:\n%s", diff)
+				t.Errorf("the refused caller is not empty:\n%s", diff)
 			}
-			// What is absent and what is another's must be told in the same words;
-			// so must be a missing key and a wrong one.
+			// An absent account and another partner's have the same message, and so have
+			// a missing key and a wrong one.
 			if text, ok := texts[tc.want]; ok && text != fault.Of(err)[0].Message && tc.want != "identifier On-Behalf-Of" {
-				t.Errorf("%q is told as %q and as %q", tc.want, text, fault.Of(err)[0].Message)
+				t.Errorf("%q has the messages %q and %q", tc.want, text, fault.Of(err)[0].Message)
 			}
 			texts[tc.want] = fault.Of(err)[0].Message
 		})
 	}
 	if _, err := w.auth.Partner(t.Context(), request()); fault.Of(err)[0].Message != texts["unauthorized"] {
-		t.Errorf("no key is told as %v, a wrong one as %q", err, texts["unauthorized"])
+		t.Errorf("a missing key gives %v, a wrong one %q", err, texts["unauthorized"])
 	}
 }
 
-// TestWhatIsAskedOfTheTable: the limit is the environment's.
-func TestWhatIsAskedOfTheTable(t *testing.T) {
+// TestKeyUse: UseKey gets the limit of the key's environment.
+func TestKeyUse(t *testing.T) {
 	w := newWorld(t)
 	for _, tc := range []struct {
 		name string
@@ -287,7 +287,7 @@ func TestWhatIsAskedOfTheTable(t *testing.T) {
 	}
 }
 
-// TestRateLimited goes through Serve, as headers are what the caller sees.
+// TestRateLimited calls Serve, because callers see the state of the window in headers.
 func TestRateLimited(t *testing.T) {
 	tests := []struct {
 		name string
@@ -341,9 +341,9 @@ func TestRateLimited(t *testing.T) {
 	}
 }
 
-// TestBesideRunsInParallel: key and account together take as long as the slower
-// one, and both are over when Merchant returns, whatever came of them.
-func TestBesideRunsInParallel(t *testing.T) {
+// TestBesideRunsConcurrently: key and account together take as long as the slower read,
+// and both have ended when Merchant returns, even if one fails.
+func TestBesideRunsConcurrently(t *testing.T) {
 	for _, tc := range []struct {
 		name        string
 		key, beside time.Duration
@@ -364,12 +364,12 @@ func TestBesideRunsInParallel(t *testing.T) {
 				over := false
 				start := time.Now()
 				_, err := w.auth.Merchant(t.Context(), request("API-Key", key.Text.Reveal()), func(ctx context.Context, id int64) (*account.Account, error) {
-					time.Sleep(tc.beside) // in a bubble
+					time.Sleep(tc.beside) // of synctest
 					over = true
 					return w.beside(ctx, id)
 				})
 				if took := time.Since(start); took != 3*time.Second || !over || (err == nil) != tc.known {
-					t.Errorf("Merchant = %v after %v, read over: %t; want 3s", err, took, over)
+					t.Errorf("Merchant = %v after %v, read ended: %t; want 3s", err, took, over)
 				}
 			})
 		})
@@ -415,7 +415,7 @@ func TestScopeTellsCallersApart(t *testing.T) {
 		}
 		seen[c.Scope()] = name
 	}
-	// Two keys of one account are one caller: a repeat may come with the new one.
+	// Keys of the same account share a scope, so a repeat may use a new key.
 	a := auth.Caller{Key: account.APIKey{ID: 1, AccountID: 71}, AccountID: 71}
 	b := auth.Caller{Key: account.APIKey{ID: 2, AccountID: 71}, AccountID: 71}
 	if a.Scope() != b.Scope() {
@@ -423,7 +423,7 @@ func TestScopeTellsCallersApart(t *testing.T) {
 	}
 }
 
-func TestByNamesTheKeyAndWhomItActsFor(t *testing.T) {
+func TestBy(t *testing.T) {
 	t.Parallel()
 	c := auth.Caller{Key: account.APIKey{ID: 3, AccountID: 9}, PartnerID: 5, AccountID: 71}
 	want := effects.By{KeyID: 3, PartnerID: 5, AccountID: 71}

@@ -1,4 +1,4 @@
 package auth
 
-// Known is of how many keys the minutes are known.
+// Known returns the number of keys whose windows are remembered.
 func (a *Auth) Known() int { return len(a.windows.known) }

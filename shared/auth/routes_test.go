@@ -19,7 +19,7 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// every route that needs a key, by the scope that lets it through.
+// every route that needs a key, by scope.
 var routes = map[account.Scope][]string{
 	account.ScopeRead: {
 		"GET /v1/partners/accounts", "GET /v1/partners/accounts/{account_id}", "GET /v1/partners/accounts/external_account_id/{external_account_id}",
@@ -38,7 +38,7 @@ var routes = map[account.Scope][]string{
 	},
 }
 
-// requestFor is a request on a route, for account 71.
+// requestFor returns a request to a route, about account 71.
 func requestFor(route string, key account.Key, params ...string) *httpapi.Request {
 	method, resource, _ := strings.Cut(route, " ")
 	e := events.APIGatewayProxyRequest{
@@ -53,8 +53,8 @@ func requestFor(route string, key account.Key, params ...string) *httpapi.Reques
 	return httpapi.NewRequest("id", e)
 }
 
-// TestEachScopeAllowsItsRoutes, and no other one: by each way to authenticate,
-// with a partner's key and a merchant's.
+// TestEachScopeAllowsItsRoutes and no others, with every method of Auth, for partner keys
+// and merchant keys.
 func TestEachScopeAllowsItsRoutes(t *testing.T) {
 	sets := [][]account.Scope{
 		nil,
@@ -72,7 +72,7 @@ func TestEachScopeAllowsItsRoutes(t *testing.T) {
 			for _, route := range of {
 				for _, merchant := range []bool{false, true} {
 					if merchant && strings.Contains(route, "/partners/") {
-						continue // refused whatever its scopes are
+						continue // refused with any scope
 					}
 					w := newWorld(t)
 					key := w.partner
@@ -116,15 +116,15 @@ func TestEachScopeAllowsItsRoutes(t *testing.T) {
 	t.Logf("%d cases", tried)
 }
 
-// TestAnUnknownRouteIsClosed, to a key with every scope too.
-func TestAnUnknownRouteIsClosed(t *testing.T) {
+// TestUnknownRoutesAreRefused, even to a key with every scope.
+func TestUnknownRoutesAreRefused(t *testing.T) {
 	w := newWorld(t)
 	for _, route := range []string{
 		"GET ", " /v1/carriers", "GET /v1/carriers/", "HEAD /v1/carriers", "POST /v1/carriers", "DELETE /v1/partners/accounts", "GET /v1/partners/accounts/71", "GET /health", "GET /{proxy+}",
 	} {
 		method, resource, _ := strings.Cut(route, " ")
 		if scope, ok := auth.RequiredScope(method, resource); ok {
-			t.Errorf("%q needs %q, want that it is not known", route, scope)
+			t.Errorf("%q needs the scope %q, want it unknown", route, scope)
 		}
 		_, err1 := w.auth.Partner(t.Context(), requestFor(route, w.partner))
 		_, err2 := w.auth.Merchant(t.Context(), requestFor(route, w.merchant), w.beside)
@@ -138,7 +138,7 @@ func TestAnUnknownRouteIsClosed(t *testing.T) {
 		for _, route := range of {
 			method, resource, _ := strings.Cut(route, " ")
 			if got, ok := auth.RequiredScope(method, resource); !ok || got != scope {
-				t.Errorf("%s needs %q, want %q", route, got, scope)
+				t.Errorf("%s needs the scope %q, want %q", route, got, scope)
 			}
 			known++
 		}
@@ -189,7 +189,7 @@ func TestPartnerAccount(t *testing.T) {
 			reads, asked := 0, int64(0)
 			caller, acct, err := w.auth.PartnerAccount(t.Context(), requestFor(accountRoute, key, "account_id", tc.id), func(ctx context.Context, id int64) (*account.Account, error) {
 				if key.PartnerID == 0 {
-					t.Error("an account is read for a merchant's key")
+					t.Error("find is called for a merchant's key")
 				}
 				reads++
 				asked = id
@@ -203,13 +203,13 @@ func TestPartnerAccount(t *testing.T) {
 			}
 			want := auth.Caller{}
 			if err == nil {
-				// The partner calls, whichever account the path names.
+				// The caller is the partner, not the account in the path.
 				want = auth.Caller{Key: w.keys[key.Hash()].Key, PartnerID: 5}
 				if asked != tc.account || acct == nil || acct.ID != tc.account {
-					t.Errorf("account %d is read, and %+v returned, want %d", asked, acct, tc.account)
+					t.Errorf("find reads account %d and PartnerAccount returns %+v, want %d", asked, acct, tc.account)
 				}
 			} else if text, ok := texts[tc.want]; ok && text != fault.Of(err)[0].Message {
-				t.Errorf("%q is told as %q and as %q", tc.want, text, fault.Of(err)[0].Message)
+				t.Errorf("%q has the messages %q and %q", tc.want, text, fault.Of(err)[0].Message)
 			} else if tc.want != "internal" && tc.want != "identifier account_id" {
 				texts[tc.want] = fault.Of(err)[0].Message
 			}
@@ -227,7 +227,7 @@ func TestPartnerBeside(t *testing.T) {
 		key   func(*world) account.Key
 		fail  error
 		want  string
-		reads int64 // the partner that is read, zero: none
+		reads int64 // the partner that beside gets; zero: not called
 	}{
 		{"a key that the table does not have", func(w *world) account.Key { return w.alien }, nil, "unauthorized", 0},
 		{"a merchant's key", func(w *world) account.Key { return w.merchant }, nil, "forbidden", 0},
@@ -278,7 +278,7 @@ func TestPartnerBeside(t *testing.T) {
 			w.wait = 3 * time.Second
 			begun := time.Now()
 			_, err := w.auth.PartnerBeside(t.Context(), requestFor("GET /v1/partners/accounts", w.partner), func(context.Context, int64) error {
-				time.Sleep(2 * time.Second) // in a bubble
+				time.Sleep(2 * time.Second) // of synctest
 				return nil
 			})
 			if took := time.Since(begun); took != 3*time.Second || err != nil {
@@ -288,8 +288,8 @@ func TestPartnerBeside(t *testing.T) {
 	})
 }
 
-// TestDeletedAccount: its own key is no key any more; its partner is told that
-// it is not in use.
+// TestDeletedAccount: its own key is not valid any more; its partner learns that the
+// account is deleted.
 func TestDeletedAccount(t *testing.T) {
 	w := newWorld(t)
 	a := w.accounts[71]
@@ -305,10 +305,10 @@ func TestDeletedAccount(t *testing.T) {
 			t.Errorf("%s: %v, want %s", tc.name, err, tc.want)
 		}
 		if m := fault.Of(err)[0].Message; tc.want == "inactive" && (!strings.Contains(m, "deleted") || strings.Contains(m, "disabled")) {
-			t.Errorf("%s: a deleted account is told as %q", tc.name, m)
+			t.Errorf("%s: message of a deleted account = %q", tc.name, m)
 		}
 	}
-	// A deleted account that is somehow active is no way in.
+	// A deleted account is refused even if it is marked as active.
 	a.Active = true
 	w.accounts[71] = a
 	if _, err := w.auth.Merchant(t.Context(), requestFor("GET /v1/carriers", w.merchant), w.beside); told(err) != "unauthorized" {

@@ -10,9 +10,9 @@ import (
 	"carrierlink/shared/auth"
 )
 
-// TestScopesAreTheContracts holds the table against x-required-scope of every
-// operation of infra/openapi.yaml.
-func TestScopesAreTheContracts(t *testing.T) {
+// TestScopesMatchTheContract compares the table with x-required-scope of every operation
+// in infra/openapi.yaml.
+func TestScopesMatchTheContract(t *testing.T) {
 	text, err := os.ReadFile("../../infra/openapi.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +45,6 @@ func TestScopesAreTheContracts(t *testing.T) {
 		}
 	}
 	if seen < 30 {
-		t.Errorf("only %d operations were read", seen)
+		t.Errorf("the contract has only %d operations", seen)
 	}
 }

@@ -11,16 +11,16 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// counted lets the table say this of a key, whoever has used it.
+// counted sets the state of a key's window in the table.
 func (w *world) counted(key account.Key, used int, fail error) {
 	k := w.keys[key.Hash()]
 	k.Used = used
 	w.keys[key.Hash()], w.fail = k, fail
 }
 
-// TestFullMinute: the answers with 429 read nothing once this process knows that
-// the minute is half used up, and cost nothing at all once it was refused in it.
-func TestFullMinute(t *testing.T) {
+// TestFullWindow: once this process knows that half of the window is used, refused
+// requests read nothing; once it was refused itself, they cost no call at all.
+func TestFullWindow(t *testing.T) {
 	w := newWorld(t)
 	now := clock()
 	w.auth.Now = func() time.Time { return now }
@@ -30,7 +30,7 @@ func TestFullMinute(t *testing.T) {
 		name         string
 		used         int
 		fail         error
-		passed       time.Duration // since the step before
+		passed       time.Duration // since the previous step
 		want         string
 		calls, reads int
 		wait         time.Duration // Retry-After
@@ -67,9 +67,9 @@ func TestFullMinute(t *testing.T) {
 	})
 }
 
-// TestHalfUsedMinuteIsCountedFirst: nothing is read for a key that is refused,
-// whatever it is refused for, and a read that panics is an error here too.
-func TestHalfUsedMinuteIsCountedFirst(t *testing.T) {
+// TestHalfUsedWindowIsCountedFirst: nothing is read for a refused key, and a read that
+// panics is an error here too.
+func TestHalfUsedWindowIsCountedFirst(t *testing.T) {
 	for name, tc := range map[string]struct {
 		fail   error
 		beside func(context.Context, int64) (*account.Account, error)
@@ -107,7 +107,7 @@ func TestHalfUsedMinuteIsCountedFirst(t *testing.T) {
 	}
 }
 
-// TestManyKeysAreForgotten: what is known of keys has a bound.
+// TestManyKeysAreForgotten: the number of remembered windows is limited.
 func TestManyKeysAreForgotten(t *testing.T) {
 	w := newWorld(t)
 	full := &fault.Error{Kind: fault.RateLimited, Message: "m", RetryAfter: 30 * time.Second}
@@ -124,6 +124,6 @@ func TestManyKeysAreForgotten(t *testing.T) {
 		delete(w.keys, key.Hash())
 	}
 	if n := w.auth.Known(); n == 0 || n > 4096 {
-		t.Errorf("%d keys are known", n)
+		t.Errorf("%d windows are remembered", n)
 	}
 }

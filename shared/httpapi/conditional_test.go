@@ -10,12 +10,12 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// lists are values of If-Match and If-None-Match beside the current tag "a".
+// lists are values of If-Match and If-None-Match; the current tag is "a".
 var lists = []struct {
 	name         string
 	value        string
 	malformed    bool
-	strong, weak bool // whether the tag is named, by either comparison
+	strong, weak bool // whether the list matches by strong and weak comparison
 	any          bool
 }{
 	{name: "empty", value: "", malformed: true},
@@ -118,14 +118,14 @@ func TestConditional(t *testing.T) {
 					want.Status, want.Body = 304, nil
 				}
 				if diff := cmp.Diff(&want, resp); diff != "" || (shown == 0) != hit {
-					t.Errorf("If-None-Match: %s shows %d times (-want +got):\n%s", tc.value, shown, diff)
+					t.Errorf("If-None-Match: %s calls show %d times (-want +got):\n%s", tc.value, shown, diff)
 				}
 			})
 		}
 	}
 }
 
-// asking is a request with one header.
+// asking returns a request with one header.
 func asking(name, value string) *httpapi.Request {
 	return httpapi.NewRequest("id", events.APIGatewayProxyRequest{Headers: map[string]string{name: value}})
 }

@@ -18,7 +18,7 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// answerTo is what a client sees when a handler returns err.
+// answerTo returns the answer when a handler returns err.
 func answerTo(t *testing.T, err error) events.APIGatewayProxyResponse {
 	t.Helper()
 	api := quiet(httpapi.Route{Method: "POST", Resource: "/v1/things", Handler: func(context.Context, *httpapi.Request) (*httpapi.Response, error) {
@@ -31,7 +31,7 @@ func answerTo(t *testing.T, err error) events.APIGatewayProxyResponse {
 	return resp
 }
 
-// TestErrorTable is the tables of design.md, section 2.
+// TestErrorTable has the tables of infra/docs/errors.md.
 func TestErrorTable(t *testing.T) {
 	table := map[fault.Kind]struct {
 		status                  int
@@ -69,7 +69,7 @@ func TestErrorTable(t *testing.T) {
 		t.Run(k.String(), func(t *testing.T) {
 			want, ok := table[k]
 			if !ok {
-				t.Fatal("this kind has no row in the test")
+				t.Fatal("the test has no row for this kind")
 			}
 			resp := answerTo(t, fmt.Errorf("doing: %w", fault.New(k, "The message.")))
 			var body httpapi.Envelope
@@ -98,7 +98,7 @@ func TestEnvelopeGolden(t *testing.T) {
 		header map[string]string
 	}{
 		{
-			"internal shows nothing", fmt.Errorf("reading: %w", errors.New("AccessDenied on table secret-name")), 500,
+			"internal errors show nothing", fmt.Errorf("reading: %w", errors.New("AccessDenied on table secret-name")), 500,
 			`{"request_id":"ID","errors":[{"error_source":"shipengine","error_type":"system","error_code":"unspecified","message":"Something went wrong on our side. Please try again, or tell us the request id."}]}`, nil,
 		},
 		{

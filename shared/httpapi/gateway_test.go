@@ -13,9 +13,9 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// TestGatewayAnswersAsWeDo: what the gateway answers by itself has the envelope
-// and the headers of our own answers of that status.
-func TestGatewayAnswersAsWeDo(t *testing.T) {
+// TestGatewayResponses: the gateway's own answers have the envelope and the headers of our
+// answers with the same status.
+func TestGatewayResponses(t *testing.T) {
 	text, err := os.ReadFile("../../template.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func TestGatewayAnswersAsWeDo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, ok := template.Resources.API.Properties.GatewayResponses[name]
 			if !ok {
-				t.Fatal("template.yaml says nothing of it")
+				t.Fatal("template.yaml has no such GatewayResponse")
 			}
 			ours := answerTo(t, fault.New(kind, "m"))
 			if got.StatusCode != ours.StatusCode && !strings.HasPrefix(name, "DEFAULT_") {
@@ -80,13 +80,13 @@ func TestGatewayAnswersAsWeDo(t *testing.T) {
 			if problem.Message == "" || envelope.RequestID != "id" {
 				t.Errorf("body %s", body)
 			}
-			problem.Message, ourProblem.Message, ourProblem.ErrorSource = "", "", "shipengine" // it is not the carrier's
+			problem.Message, ourProblem.Message, ourProblem.ErrorSource = "", "", "shipengine" // the gateway is not the carrier
 			if diff := cmp.Diff(ourProblem, problem); diff != "" || len(envelope.Errors) != 1 {
 				t.Errorf("problem (-want +got):\n%s", diff)
 			}
 		})
 	}
 	if all := len(template.Resources.API.Properties.GatewayResponses); all != len(kinds) {
-		t.Errorf("template.yaml has %d GatewayResponses, this test %d", all, len(kinds))
+		t.Errorf("template.yaml has %d GatewayResponses, this test has %d", all, len(kinds))
 	}
 }

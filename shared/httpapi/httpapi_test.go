@@ -20,15 +20,15 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// quiet is an API whose log nobody reads.
+// quiet returns an API that discards its log.
 func quiet(routes ...httpapi.Route) *httpapi.API {
 	return &httpapi.API{Log: slog.New(slog.DiscardHandler), Routes: routes}
 }
 
 const canary = "hunter2-canary-7f3a"
 
-// TestServeSurvivesPanics: the caller gets the envelope, and neither the caller
-// nor the log gets the value, which may quote the request.
+// TestServeSurvivesPanics: the caller gets the envelope. Neither the answer nor the log
+// contains the value of the panic, which may quote the request.
 func TestServeSurvivesPanics(t *testing.T) {
 	var none map[string]string
 	panics := map[string]func(){
@@ -59,16 +59,16 @@ func TestServeSurvivesPanics(t *testing.T) {
 				t.Errorf("Serve = %d %s, %v, want 500 in the envelope", resp.StatusCode, resp.Body, err)
 			}
 			if strings.Contains(resp.Body+log.String(), canary) {
-				t.Errorf("the value leaks:\n%s\n%s", resp.Body, log.String())
+				t.Errorf("the value of the panic leaks:\n%s\n%s", resp.Body, log.String())
 			}
 			if !strings.Contains(log.String(), "panic: ") || !strings.Contains(log.String(), "httpapi_test.go") || !strings.Contains(log.String(), `"level":"ERROR"`) {
-				t.Errorf("the log does not say where it happened: %s", log.String())
+				t.Errorf("the log has no stack: %s", log.String())
 			}
 		})
 	}
 }
 
-func TestServeOfNoAnswerIsInternal(t *testing.T) {
+func TestServeWithoutResponseIsInternal(t *testing.T) {
 	api := quiet(httpapi.Route{Method: "POST", Resource: "/v1/things", Handler: func(context.Context, *httpapi.Request) (*httpapi.Response, error) {
 		return nil, nil //nolint:nilnil // what must not bring Serve down
 	}})
@@ -86,7 +86,7 @@ func TestServeRoutes(t *testing.T) {
 		httpapi.Route{Method: "GET", Resource: "/v1/things/{id}", Handler: says("read")},
 	)
 	tests := []struct {
-		name, method, resource, want string // no want: 404
+		name, method, resource, want string // empty want: 404
 	}{
 		{"another method", "PUT", "/v1/things", ""},
 		{"another method, by the catch-all", "PUT", "/{proxy+}", ""},
@@ -117,7 +117,7 @@ func TestServeRoutes(t *testing.T) {
 	}
 }
 
-// TestHeadIsGetWithoutBody: the same status and headers, of whatever GET answers.
+// TestHeadIsGetWithoutBody: HEAD has the status and headers of GET.
 func TestHeadIsGetWithoutBody(t *testing.T) {
 	tests := map[string]httpapi.Handler{
 		"an answer": func(context.Context, *httpapi.Request) (*httpapi.Response, error) {
@@ -233,10 +233,10 @@ func TestServeHeaders(t *testing.T) {
 				t.Errorf("%d %s, want %d %s", resp.StatusCode, resp.Body, tc.status, tc.body)
 			}
 			if strings.Contains(resp.Body, "request_id") && !strings.Contains(resp.Body, id) {
-				t.Errorf("the body's request id is not %s: %s", id, resp.Body)
+				t.Errorf("the body lacks the request id %s: %s", id, resp.Body)
 			}
 			if resp.IsBase64Encoded || len(resp.MultiValueHeaders) > 0 {
-				t.Error("the answer is not plain")
+				t.Error("the body is Base64-encoded")
 			}
 		})
 	}
@@ -282,7 +282,7 @@ func TestServeLogsOnce(t *testing.T) {
 			}
 			var got map[string]any
 			if err := json.Unmarshal(log.Bytes(), &got); err != nil {
-				t.Fatalf("not one record: %v\n%s", err, log.String())
+				t.Fatalf("want one log record: %v\n%s", err, log.String())
 			}
 			delete(got, "time")
 			maps.Copy(tc.want, map[string]any{
@@ -309,7 +309,7 @@ func TestRequestIDsDiffer(t *testing.T) {
 	}
 	slices.Sort(seen)
 	if len(slices.Compact(seen)) != 50 {
-		t.Error("two requests have one id")
+		t.Error("two requests have the same id")
 	}
 }
 
@@ -328,6 +328,6 @@ func TestTime(t *testing.T) {
 		}
 	}
 	if httpapi.Time(time.Time{}) != nil || httpapi.Text("") != nil || *httpapi.Text("a") != "a" {
-		t.Error("what is empty must be null, and nothing else")
+		t.Error("Text and Time must be null exactly for empty values")
 	}
 }

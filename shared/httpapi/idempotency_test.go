@@ -23,7 +23,7 @@ func sealer() *seal.Sealer {
 	return seal.New(func(context.Context) (secret.Text, error) { return secret.New("the service secret"), nil })
 }
 
-// claims is a table of idempotency keys.
+// claims stores claims in memory.
 type claims struct {
 	records map[string]effects.Record
 	fail    error
@@ -60,7 +60,7 @@ func keyed(id, key, body string) *httpapi.Request {
 
 func now() time.Time { return time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC) }
 
-// caller is who asks, by the scope of its keys.
+// caller is a caller with this scope.
 type caller string
 
 func (c caller) Scope() string { return string(c) }
@@ -76,7 +76,7 @@ func begin(t *testing.T, req *httpapi.Request, who caller) *httpapi.Change {
 	return c
 }
 
-// record is what a first request leaves behind.
+// record returns the record that a first request leaves behind.
 func record(t *testing.T, req *httpapi.Request, who caller, resp *httpapi.Response) *effects.Record {
 	t.Helper()
 	fx, err := begin(t, req, who).Effects(t.Context(), resp)
@@ -107,13 +107,13 @@ func TestIdempotencyKeyForm(t *testing.T) {
 				t.Errorf("NewChange (-want +got):\n%s", diff)
 			}
 			if err != nil && strings.Contains(err.Error(), tc.key) {
-				t.Errorf("the problem repeats the key: %v", err)
+				t.Errorf("the problem quotes the key: %v", err)
 			}
 		})
 	}
 }
 
-func TestNoIdempotencyKeyDoesNothing(t *testing.T) {
+func TestWithoutIdempotencyKey(t *testing.T) {
 	broken := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, errors.New("must not be read") })
 	i, err := httpapi.NewChange(t.Context(), broken, httpapi.NewRequest("id", post("{}")), caller("caller"), now())
 	if err != nil {
@@ -183,7 +183,7 @@ func TestReplayByteForByte(t *testing.T) {
 	first := &httpapi.Response{Status: 202, Header: map[string]string{"Preference-Applied": "return=existing"}, Body: body}
 	rec := record(t, keyed("id 1", "k", `{"a":1}`), "caller", first)
 	if len(first.Header) != 1 {
-		t.Errorf("Record changes the answer: %v", first.Header)
+		t.Errorf("Effects changes the response: %v", first.Header)
 	}
 	got, err := begin(t, keyed("id 2", "k", `{"a":1}`), "caller").Replay(t.Context(), &effects.Replay{Record: *rec})
 	if err != nil {
@@ -202,11 +202,11 @@ func TestSealedRecordShowsNothing(t *testing.T) {
 	rec := record(t, keyed("id 1", "k", `{"secret":"`+canary+`"}`), "caller", httpapi.JSON(200, map[string]string{"encrypted_api_key": canary}))
 	for _, b := range [][]byte{rec.Sealed, rec.PayloadMAC, []byte(rec.Scope + rec.Key + rec.ClaimID)} {
 		if bytes.Contains(b, []byte(canary)) || bytes.Contains(b, []byte(base64.StdEncoding.EncodeToString([]byte(canary))[:16])) {
-			t.Errorf("the record shows the plain text: %q", b)
+			t.Errorf("the record contains the plain text: %q", b)
 		}
 	}
 	if !rec.ExpiresAt.Equal(now().Add(24 * time.Hour)) {
-		t.Errorf("kept until %v, want 24 hours", rec.ExpiresAt)
+		t.Errorf("expires at %v, want after 24 hours", rec.ExpiresAt)
 	}
 }
 
@@ -221,13 +221,13 @@ func TestScopeIsCallerAndRoute(t *testing.T) {
 	seen := map[string]string{scope(base, "caller"): "the first"}
 	for name, s := range map[string]string{"another caller": scope(base, "caller 2"), "another method": scope(put, "caller"), "another route": scope(other, "caller")} {
 		if twin, dup := seen[s]; dup {
-			t.Errorf("%s has the scope of %s: %q", name, twin, s)
+			t.Errorf("%s and %s share the scope %q", name, twin, s)
 		}
 		seen[s] = name
 	}
 }
 
-// claimed runs do under the request's key.
+// claimed calls Claimed with the request's key.
 func claimed(t *testing.T, c *claims, req *httpapi.Request, who caller, do func(i *httpapi.Change) (*httpapi.Response, error)) (*httpapi.Response, error) {
 	t.Helper()
 	return httpapi.Claimed(t.Context(), sealer(), c, req, who, now(), now().Add(20*time.Second), do)
@@ -235,7 +235,7 @@ func claimed(t *testing.T, c *claims, req *httpapi.Request, who caller, do func(
 
 func TestClaimedRefuses(t *testing.T) {
 	unheard := func(*httpapi.Change) (*httpapi.Response, error) {
-		t.Error("the change is made")
+		t.Error("the change is made in spite of the refusal")
 		return httpapi.JSON(200, nil), nil
 	}
 	t.Run("no key", func(t *testing.T) {
@@ -254,7 +254,7 @@ func TestClaimedRefuses(t *testing.T) {
 		_, err := claimed(t, c, keyed("id 1", "k", "{}"), "caller", func(*httpapi.Change) (*httpapi.Response, error) {
 			_, err := claimed(t, c, keyed("id 2", "k", "{}"), "caller", unheard)
 			if !fault.Is(err, fault.State) || fault.Of(err)[0].RetryAfter != time.Second {
-				t.Errorf("Claimed beside the first = %v, want state with a second", err)
+				t.Errorf("Claimed during the first request = %v, want state with RetryAfter 1s", err)
 			}
 			return httpapi.JSON(200, nil), nil
 		})
@@ -269,13 +269,13 @@ func TestClaimedRefuses(t *testing.T) {
 			return nil, fault.New(fault.CarrierRefused, "m")
 		})
 		if !fault.Is(err, fault.CarrierRefused) || fault.Is(err, fault.NotFound) {
-			t.Errorf("Claimed = %v, want what the change says", err)
+			t.Errorf("Claimed = %v, want the error of the change", err)
 		}
 	})
 }
 
 func TestClaimed(t *testing.T) {
-	// made is a change that keeps its answer; it counts its calls.
+	// made is a change that stores its answer; it counts its calls.
 	made := func(c *claims, times *int, failure error) func(i *httpapi.Change) (*httpapi.Response, error) {
 		return func(i *httpapi.Change) (*httpapi.Response, error) {
 			*times++
@@ -286,13 +286,13 @@ func TestClaimed(t *testing.T) {
 			}
 			rec := fx.Answer
 			if kept := c.records[rec.Scope+"|"+rec.Key]; kept.ClaimID == "" || kept.ClaimID != rec.ClaimID || !kept.LeaseUntil.Equal(now().Add(20*time.Second)) {
-				t.Errorf("the record is not the claim's: %+v", rec)
+				t.Errorf("the record differs from the claim: %+v", rec)
 			}
 			c.records[rec.Scope+"|"+rec.Key] = *rec
 			return resp, failure
 		}
 	}
-	// A change may have been made although it fails: then the repeat tells.
+	// A change may succeed although it returns an error: the repeat finds its answer.
 	for name, failure := range map[string]error{"once": nil, "the answer of the store was lost": errors.New("timeout")} {
 		t.Run(name, func(t *testing.T) {
 			c, times := &claims{}, 0
@@ -317,11 +317,11 @@ func TestClaimed(t *testing.T) {
 		c, refused := &claims{}, fault.New(fault.CarrierRefused, "m")
 		for range 2 {
 			if _, err := claimed(t, c, keyed("id", "k", "{}"), "caller", func(*httpapi.Change) (*httpapi.Response, error) { return nil, refused }); !errors.Is(err, refused) {
-				t.Errorf("Claimed = %v, want what the change says", err)
+				t.Errorf("Claimed = %v, want the error of the change", err)
 			}
 		}
 		if len(c.records) != 0 {
-			t.Errorf("records are left: %v", c.records)
+			t.Errorf("records remain: %v", c.records)
 		}
 	})
 	t.Run("also when the time of the request is over", func(t *testing.T) {
@@ -332,12 +332,12 @@ func TestClaimed(t *testing.T) {
 			return nil, ctx.Err()
 		})
 		if !errors.Is(err, context.Canceled) || len(c.records) != 0 {
-			t.Errorf("Claimed = %v, %d records are left", err, len(c.records))
+			t.Errorf("Claimed = %v, %d records remain", err, len(c.records))
 		}
 	})
 }
 
-// alive is a table that does nothing for a request whose time is over.
+// alive is a store that fails once the request's context is done.
 type alive struct{ claims }
 
 func (c *alive) ReleaseIdempotency(ctx context.Context, rec effects.Record) error {
@@ -356,6 +356,6 @@ func TestIdempotencyNeedsTheSecret(t *testing.T) {
 	bad := post("x")
 	bad.IsBase64Encoded, bad.Headers = true, map[string]string{"Idempotency-Key": "k"}
 	if _, err := httpapi.NewChange(t.Context(), sealer(), httpapi.NewRequest("id", bad), caller("caller"), now()); !fault.Is(err, fault.Invalid) {
-		t.Errorf("NewChange of broken base64 = %v", err)
+		t.Errorf("NewChange with malformed Base64 = %v", err)
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// input is what the fields of these tests decode into.
+// input holds the decoded members of these tests.
 type input struct {
 	Name, Note string
 	Flag       bool
@@ -37,7 +37,7 @@ func (in *input) fields() []httpapi.Field {
 	}
 }
 
-// told is an error as a test names it: "kind field" of each problem.
+// told describes an error: "kind field" of each problem.
 func told(err error) []string {
 	var all []string
 	for _, p := range fault.Of(err) {
@@ -67,13 +67,13 @@ func TestJSONRefuses(t *testing.T) {
 		{"string", `"name"`, []string{"invalid"}},
 		{"number", `1`, []string{"invalid"}},
 		{"true", `true`, []string{"invalid"}},
-		{"no JSON", `name=Ada`, []string{"invalid"}},
+		{"not JSON", `name=Ada`, []string{"invalid"}},
 		{"byte order mark", "\ufeff{\"name\":\"Ada\"}", []string{"invalid"}},
-		{"cut within the name", `{"na`, []string{"invalid"}},
-		{"cut behind the name", `{"name"`, []string{"invalid"}},
-		{"cut behind the colon", `{"name":`, []string{"invalid"}},
-		{"cut within the value", `{"name":"Ad`, []string{"invalid"}},
-		{"cut behind the value", `{"name":"Ada"`, []string{"invalid"}},
+		{"truncated within the name", `{"na`, []string{"invalid"}},
+		{"truncated after the name", `{"name"`, []string{"invalid"}},
+		{"truncated after the colon", `{"name":`, []string{"invalid"}},
+		{"truncated within the value", `{"name":"Ad`, []string{"invalid"}},
+		{"truncated after the value", `{"name":"Ada"`, []string{"invalid"}},
 		{"trailing comma", `{"name":"Ada",}`, []string{"invalid"}},
 		{"no comma", `{"name":"Ada" "note":"x"}`, []string{"invalid"}},
 		{"no quotes", `{name:"Ada"}`, []string{"invalid"}},
@@ -82,10 +82,10 @@ func TestJSONRefuses(t *testing.T) {
 		{"a number for a name", `{1:"Ada"}`, []string{"invalid"}},
 		{"control character in a text", "{\"name\":\"A\x01da\"}", []string{"invalid"}},
 		{"raw line break in a text", "{\"name\":\"A\nda\"}", []string{"invalid"}},
-		{"another object behind", `{"name":"Ada"}{"name":"Bob"}`, []string{"invalid"}},
-		{"text behind", `{"name":"Ada"} x`, []string{"invalid"}},
-		{"brace behind", `{"name":"Ada"}}`, []string{"invalid"}},
-		{"NUL behind", "{\"name\":\"Ada\"}\x00", []string{"invalid"}},
+		{"trailing object", `{"name":"Ada"}{"name":"Bob"}`, []string{"invalid"}},
+		{"trailing text", `{"name":"Ada"} x`, []string{"invalid"}},
+		{"trailing brace", `{"name":"Ada"}}`, []string{"invalid"}},
+		{"trailing NUL", "{\"name\":\"Ada\"}\x00", []string{"invalid"}},
 		{"invalid UTF-8 in a value", "{\"name\":\"A\xffda\"}", []string{"invalid"}},
 		{"invalid UTF-8 in a name", "{\"na\xc3me\":\"Ada\"}", []string{"invalid"}},
 		{"a surrogate in UTF-8", "{\"name\":\"\xed\xa0\x80\"}", []string{"invalid"}},
@@ -98,7 +98,7 @@ func TestJSONRefuses(t *testing.T) {
 		{"high surrogate before another escape", `{"name":"\ud83d\n"}`, []string{"invalid name"}},
 		{"high surrogate twice", `{"name":"\ud83d\ud83d\ude00"}`, []string{"invalid name"}},
 		{"high surrogate at the end", `{"name":"Ada\uD83D"}`, []string{"invalid name"}},
-		{"surrogate behind a backslash", `{"name":"\\\ud800"}`, []string{"invalid name"}},
+		{"surrogate after a backslash", `{"name":"\\\ud800"}`, []string{"invalid name"}},
 		{"lone surrogate in a name", `{"name":"Ada","\ud800":1}`, []string{"invalid"}},
 		{"lone surrogate in metadata", `{"name":"Ada","metadata":{"a":"\udfff"}}`, []string{"invalid metadata"}},
 		{"lone surrogate in a name of metadata", `{"name":"Ada","metadata":{"\udfff":"a"}}`, []string{"invalid metadata"}},
@@ -121,17 +121,17 @@ func TestJSONRefuses(t *testing.T) {
 		{"other case is another field", `{"name":"Ada","Name":"Bob"}`, []string{"invalid Name"}},
 		{"other case alone", `{"NAME":"Ada"}`, []string{"required name", "invalid NAME"}},
 		{"a name with blanks", `{"name ":"Ada"}`, []string{"required name", "invalid name "}},
-		{"unknown, told once", `{"zip":1,"name":"Ada","zip":2}`, []string{"invalid zip"}},
+		{"unknown, reported once", `{"zip":1,"name":"Ada","zip":2}`, []string{"invalid zip"}},
 		{"unknown with null", `{"name":"Ada","zip":null}`, []string{"invalid zip"}},
-		{"a long unknown one is shortened", `{"name":"Ada","` + strings.Repeat("é", 65) + `":1}`, []string{"invalid " + strings.Repeat("é", 64) + "…"}},
-		{"metadata no object", `{"name":"Ada","metadata":"a"}`, []string{"invalid metadata"}},
+		{"a long unknown name is shortened", `{"name":"Ada","` + strings.Repeat("é", 65) + `":1}`, []string{"invalid " + strings.Repeat("é", 64) + "…"}},
+		{"metadata not an object", `{"name":"Ada","metadata":"a"}`, []string{"invalid metadata"}},
 		{"metadata an array", `{"name":"Ada","metadata":["a"]}`, []string{"invalid metadata"}},
-		{"metadata twice in it", `{"name":"Ada","metadata":{"a":"1","b":"2","a":"3"}}`, []string{"invalid metadata.a"}},
-		{"metadata twice, one escaped", `{"name":"Ada","metadata":{"a":"1","\u0061":"1"}}`, []string{"invalid metadata.a"}},
+		{"metadata with a duplicate", `{"name":"Ada","metadata":{"a":"1","b":"2","a":"3"}}`, []string{"invalid metadata.a"}},
+		{"metadata with a duplicate, one escaped", `{"name":"Ada","metadata":{"a":"1","\u0061":"1"}}`, []string{"invalid metadata.a"}},
 		{"metadata of another type", `{"name":"Ada","metadata":{"a":1,"b":{},"c":"fine","d":null}}`, []string{"invalid metadata.a", "invalid metadata.b", "invalid metadata.d"}},
 		{"metadata by its rules", `{"name":"Ada","metadata":{"":"x","b":"\u0007"}}`, []string{"length metadata", "invalid metadata.b"}},
 		{
-			"all at once, in the order of the fields, unknown ones last",
+			"all problems, in the order of the fields, unknown names last",
 			`{"zip":1,"metadata":{"a":1},"flag":"x","note":7,"name":"` + strings.Repeat("a", 25) + `","Flag":true}`,
 			[]string{"length name", "invalid note", "invalid flag", "invalid metadata.a", "invalid zip", "invalid Flag"},
 		},
@@ -212,7 +212,7 @@ func TestJSONLimit(t *testing.T) {
 	}
 }
 
-// The first twenty are named, the rest are counted.
+// TestJSONOfManyUnknownMembers: the first twenty are named, the others counted.
 func TestJSONOfManyUnknownMembers(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`{"name":"Ada"`)
@@ -227,7 +227,7 @@ func TestJSONOfManyUnknownMembers(t *testing.T) {
 		t.Fatalf("%d problems for %d unknown members, want 21", len(problems), n)
 	}
 	if got, want := problems[20].Message, fmt.Sprintf("%d more unknown fields.", n-20); got != want {
-		t.Errorf("the last problem says %q, want %q", got, want)
+		t.Errorf("last message = %q, want %q", got, want)
 	}
 }
 
@@ -271,7 +271,7 @@ func TestContentType(t *testing.T) {
 			}
 		})
 	}
-	// A missing body is told first: it has no type.
+	// A missing body is reported first, because it has no content type.
 	e := post("")
 	e.Headers = map[string]string{"Content-Type": "text/plain"}
 	if got := told(httpapi.NewRequest("id", e).JSON()); got[0] != "body required" {
@@ -279,8 +279,8 @@ func TestContentType(t *testing.T) {
 	}
 }
 
-// TestCompressedBody: it is refused by its header, before it is taken for broken
-// JSON, and the problem names the header.
+// TestCompressedBody: a compressed body is refused because of its header, not as malformed
+// JSON.
 func TestCompressedBody(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -304,7 +304,7 @@ func TestCompressedBody(t *testing.T) {
 				var in input
 				got := told(httpapi.NewRequest("id", e).JSON(in.fields()...))
 				if refused := len(got) == 1 && got[0] == "media type Content-Encoding"; refused == tc.ok {
-					t.Errorf("JSON(%q) = %v, want it refused for its coding: %t", body, got, !tc.ok)
+					t.Errorf("JSON(%q) = %v, want it refused because of Content-Encoding: %t", body, got, !tc.ok)
 				}
 			}
 		})
@@ -312,12 +312,12 @@ func TestCompressedBody(t *testing.T) {
 	e := post("")
 	e.Headers = map[string]string{"Content-Encoding": "gzip"}
 	if got := told(httpapi.NewRequest("id", e).JSON()); got[0] != "body required" {
-		t.Errorf("no body, with a coding: %v", got)
+		t.Errorf("no body, with Content-Encoding: %v", got)
 	}
 }
 
-// FuzzDecode holds what is accepted against encoding/json, which reads the same
-// text more laxly.
+// FuzzDecode compares the decoded members with those of encoding/json, which is less
+// strict.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		``, `null`, `{}`, `[]`, `{"name":"Ada"}`, `{"name":"Ada","name":"Bob"}`, `{"name":"\ud800"}`, `{"name":"\ud83d\ude00","flag":"true"}`,
@@ -339,10 +339,10 @@ func FuzzDecode(f *testing.F) {
 		}
 		var doc map[string]any
 		if err := json.Unmarshal(body, &doc); err != nil {
-			t.Fatalf("JSON(%q) is accepted, encoding/json says %v", body, err)
+			t.Fatalf("JSON(%q) is accepted, but encoding/json returns %v", body, err)
 		}
 		if !utf8.Valid(body) {
-			t.Fatalf("JSON(%q) is accepted, and is not UTF-8", body)
+			t.Fatalf("JSON(%q) is accepted, but is not UTF-8", body)
 		}
 		if n := names(t, body); n != len(doc) {
 			t.Fatalf("JSON(%q) is accepted with %d members, %d of them different", body, n, len(doc))
@@ -380,7 +380,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// names counts the members of an object, duplicates too.
+// names counts the members of an object, including duplicates.
 func names(t *testing.T, object []byte) int {
 	t.Helper()
 	dec := json.NewDecoder(bytes.NewReader(object))
@@ -416,21 +416,20 @@ func TestInOrder(t *testing.T) {
 	}
 	down := errors.New("down")
 	if err := httpapi.InOrder(nil, down, nil); fault.KindOf(err) != fault.Internal || !errors.Is(err, down) {
-		t.Errorf("InOrder = %v, want the cause kept", err)
+		t.Errorf("InOrder = %v, want one with the cause in its chain", err)
 	}
 }
 
-// TestPeek: what a stranger sent is decoded for the members that are asked for and
-// for nothing else.
+// TestPeek: Peek decodes the requested members and ignores all others.
 func TestPeek(t *testing.T) {
 	tests := []struct {
 		name string
 		body string
 		ok   bool
-		want string // of the member
+		want string // value of the member
 	}{
 		{"no body", "", false, ""},
-		{"no JSON", `{"name":"a"`, false, ""},
+		{"not JSON", `{"name":"a"`, false, ""},
 		{"no object", `["name"]`, false, ""},
 		{"trailing data", `{"name":"a"} x`, false, ""},
 		{"no UTF-8", "{\"name\":\"a\",\"b\":\"\xff\"}", false, ""},
@@ -459,8 +458,8 @@ func TestPeek(t *testing.T) {
 	}
 }
 
-// TestSecret: a secret member is wrapped by its field; absent, null and no text
-// leave it nil.
+// TestSecret: the field wraps the member's text. It stays nil for a member that is absent,
+// null or not a text.
 func TestSecret(t *testing.T) {
 	for body, want := range map[string]*secret.Text{
 		`{}`: nil, `{"key":null}`: nil, `{"key":7}`: nil, `{"key":["` + canary + `"]}`: nil, `{"key":""}`: new(secret.New("")), `{"key":"` + canary + `"}`: new(secret.New(canary)),

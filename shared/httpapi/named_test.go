@@ -14,14 +14,14 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// TestNamesOfCallersReachNoLog: a member's name, a key of metadata, the name of a
-// query parameter or a value in path or header may be anything, such as a secret in
-// the wrong place. The caller is told the names; the log has none of them.
+// TestNamesOfCallersReachNoLog: callers choose the names of members, metadata keys and
+// query parameters, and values in path and headers, so any of them may be a secret in the
+// wrong place. The answer may quote the names; the log never does.
 func TestNamesOfCallersReachNoLog(t *testing.T) {
 	long := strings.Repeat("x", 501)
 	for name, tc := range map[string]struct {
 		body string
-		told string // what the caller is told of it
+		told string // part of the answer
 	}{
 		"an unknown member":              {`{"name-canary":1}`, "name-canary"},
 		"many":                           {`{"canary1":1,"canary2":2,"canary3":3}`, "canary3"},
@@ -59,7 +59,7 @@ func TestNamesOfCallersReachNoLog(t *testing.T) {
 				t.Fatalf("Serve = %d %s, %v, want 400", resp.StatusCode, resp.Body, err)
 			}
 			if !strings.Contains(resp.Body, tc.told) {
-				t.Errorf("the caller is not told %q: %s", tc.told, resp.Body)
+				t.Errorf("the answer lacks %q: %s", tc.told, resp.Body)
 			}
 			if !strings.Contains(log.String(), `"error":"`) || strings.Contains(strings.ToLower(log.String()), "canary") {
 				t.Errorf("log: %s", log.String())

@@ -15,14 +15,14 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// table keeps records as a store's transactions do.
+// table stores records as a store's transactions do.
 type table struct {
 	claims
 	writes, finds int
 	findErr       error
 }
 
-// write keeps the answer with a change, or finds the one that is there.
+// write stores a change's answer, or returns the one that is stored.
 func (c *table) write(fx effects.Effects, change error) error {
 	if fx.Answer != nil {
 		if old, ok := c.records[fx.Answer.Scope+"|"+fx.Answer.Key]; ok {
@@ -52,7 +52,7 @@ func (c *table) find(_ context.Context, rec effects.Record, _ time.Time) (*effec
 
 func TestWrite(t *testing.T) {
 	resp := httpapi.JSON(200, "made")
-	// written runs a write through Once, as handlers do.
+	// written calls Write within Once, as handlers do.
 	written := func(t *testing.T, req *httpapi.Request, resp *httpapi.Response, write func(effects.Effects) error) (*httpapi.Response, error) {
 		t.Helper()
 		return httpapi.Once(t.Context(), sealer(), req, caller("caller"), now(), nil, func(c *httpapi.Change) (*httpapi.Response, error) {
@@ -64,7 +64,7 @@ func TestWrite(t *testing.T) {
 		for n := 1; n <= 2; n++ {
 			got, err := written(t, httpapi.NewRequest("id", post("{}")), resp, func(fx effects.Effects) error {
 				if fx.Answer != nil || fx.By != caller("caller").By() {
-					t.Errorf("effects: %+v, want who makes the change and no answer", fx)
+					t.Errorf("effects: %+v, want By and no answer", fx)
 				}
 				return tab.write(fx, nil)
 			})
@@ -85,7 +85,7 @@ func TestWrite(t *testing.T) {
 		write := func(id, body string, resp *httpapi.Response) (*httpapi.Response, error) {
 			return written(t, keyed(id, "k", body), resp, func(fx effects.Effects) error {
 				if fx.Answer == nil || fx.By != caller("caller").By() {
-					t.Errorf("effects: %+v, want who makes the change and its answer", fx)
+					t.Errorf("effects: %+v, want By and an answer", fx)
 				}
 				return tab.write(fx, nil)
 			})
@@ -115,7 +115,7 @@ func TestWrite(t *testing.T) {
 	})
 }
 
-// TestShow holds the answer of a change to what its last try came to.
+// TestShow: the answer shows the result of the last try.
 func TestShow(t *testing.T) {
 	broken := errors.New("broken")
 	show := func(n int) *httpapi.Response {
@@ -126,7 +126,7 @@ func TestShow(t *testing.T) {
 	}
 	tests := []struct {
 		name    string
-		results []int // of the tries
+		results []int // one for each try
 		err     error // of the change
 		want    string
 		kept    bool
@@ -167,8 +167,8 @@ func TestOnce(t *testing.T) {
 	}
 	tests := []struct {
 		name, key string
-		change    error  // what do answers instead of writing
-		kept      string // payload that is kept under the key; empty: none
+		change    error  // error of do
+		kept      string // payload stored under the key; empty: none
 		findErr   error
 		want      string // body
 		kind      []string
@@ -208,14 +208,14 @@ func TestOnce(t *testing.T) {
 				got = string(resp.Body)
 			}
 			if diff := cmp.Diff(tc.kind, told(err)); diff != "" || got != tc.want || tab.finds != tc.finds {
-				t.Errorf("Once = %q after %d looks, %v; want %q after %d (-want +got):\n%s", got, tab.finds, err, tc.want, tc.finds, diff)
+				t.Errorf("Once = %q after %d calls of find, %v; want %q after %d (-want +got):\n%s", got, tab.finds, err, tc.want, tc.finds, diff)
 			}
 		})
 	}
-	t.Run("the secret can not be read", func(t *testing.T) {
+	t.Run("the secret cannot be read", func(t *testing.T) {
 		sealer := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, broken })
 		_, err := httpapi.Once(t.Context(), sealer, keyed("id", "k", "{}"), caller("caller"), now(), (&table{}).find, func(*httpapi.Change) (*httpapi.Response, error) {
-			t.Error("the change is made")
+			t.Error("the change is made in spite of the refusal")
 			return nil, nil //nolint:nilnil // not reached
 		})
 		if !errors.Is(err, broken) {
@@ -224,7 +224,7 @@ func TestOnce(t *testing.T) {
 	})
 }
 
-func TestFieldsOfListsTimesAndCounts(t *testing.T) {
+func TestStringsInstantAndCount(t *testing.T) {
 	type input struct {
 		List  []string
 		At    time.Time
@@ -265,8 +265,8 @@ func TestFieldsOfListsTimesAndCounts(t *testing.T) {
 		{"a list", `{"list":["b","a","b",""]}`, input{List: []string{"b", "a", "b", ""}}, nil},
 		{"a time", `{"at":"2026-01-02T03:04:05.678Z"}`, input{At: at}, nil},
 		{"more than milliseconds, in another zone", `{"at":"2026-01-02T13:04:05.678999+10:00"}`, input{At: at}, nil},
-		{"the least", `{"count":2}`, input{Count: 2}, nil},
-		{"the most", `{"count":10}`, input{Count: 10}, nil},
+		{"the minimum", `{"count":2}`, input{Count: 2}, nil},
+		{"the maximum", `{"count":10}`, input{Count: 10}, nil},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {

@@ -24,7 +24,7 @@ func pager(filters url.Values) httpapi.Pager {
 	return httpapi.Pager{Sealer: sealer(), Now: now(), Owner: "partner 5", Path: "/v1/things", Filters: filters}
 }
 
-// asked is a request with a query, as in a URL.
+// asked returns a request with a query.
 func asked(t *testing.T, query string) *httpapi.Request {
 	t.Helper()
 	values, err := url.ParseQuery(query)
@@ -36,7 +36,7 @@ func asked(t *testing.T, query string) *httpapi.Request {
 	return httpapi.NewRequest("id", e)
 }
 
-// cursorOf is the cursor behind a page.
+// cursorOf returns the cursor to the page after an entry.
 func cursorOf(t *testing.T, p httpapi.Pager, page httpapi.Page, next httpapi.Position) string {
 	t.Helper()
 	links, err := p.Links(t.Context(), asked(t, ""), page, &next)
@@ -85,8 +85,8 @@ func TestParsePage(t *testing.T) {
 	}
 }
 
-// TestCursor: it leads behind the last entry, under the number of the next page,
-// beyond what page numbers reach, whatever page says beside it.
+// TestCursor: a cursor selects the page after the last entry and its number, even beyond
+// the limit of page numbers, and whatever the parameter page says.
 func TestCursor(t *testing.T) {
 	p := pager(nil)
 	last := httpapi.Position{At: time.Date(2026, 2, 3, 4, 5, 6, 789e6, time.UTC), ID: "se-4821097365120984"}
@@ -98,19 +98,18 @@ func TestCursor(t *testing.T) {
 				t.Fatalf("Parse = %v, %v", problems, err)
 			}
 			if diff := cmp.Diff(httpapi.Page{Number: number + 1, Size: 25, After: &last}, page); diff != "" || page.Skip() != 0 {
-				t.Errorf("behind page %d, skip %d (-want +got):\n%s", number, page.Skip(), diff)
+				t.Errorf("after page %d, skip %d (-want +got):\n%s", number, page.Skip(), diff)
 			}
 		}
 	}
 }
 
-// TestAnyChangeOfACursorIsRefused: each byte of it in turn, to any other
-// character of its alphabet or beyond, and each byte cut or doubled.
-func TestAnyChangeOfACursorIsRefused(t *testing.T) {
+// TestChangedCursorIsRefused changes, removes and doubles each byte in turn.
+func TestChangedCursorIsRefused(t *testing.T) {
 	p := pager(url.Values{"active": {"true"}})
 	text := cursorOf(t, p, httpapi.Page{Number: 1, Size: 25}, httpapi.Position{At: now(), ID: "71"})
 	if _, problems, err := p.Parse(t.Context(), asked(t, "cursor="+text)); err != nil || problems != nil {
-		t.Fatalf("the cursor itself: %v, %v", problems, err)
+		t.Fatalf("unchanged cursor: %v, %v", problems, err)
 	}
 	tried := 0
 	refuses := func(what, text string) {
@@ -214,15 +213,15 @@ func TestLinks(t *testing.T) {
 				t.Errorf("Links = %+v, want first %s, prev %s, next: %t", got, tc.first, tc.prev, tc.next)
 			}
 			if n := len(tc.filters["active"]) + len(tc.filters["external_account_id"]); n != len(tc.filters) {
-				t.Errorf("the filters have changed: %v", tc.filters)
+				t.Errorf("Links changed the filters: %v", tc.filters)
 			}
 			if !tc.next {
 				if text := httpapi.JSON(http.StatusOK, got).Body; !bytes.Contains(text, []byte(`"next":{}`)) {
-					t.Errorf("no page is %s, want an empty object", text)
+					t.Errorf("link to no page = %s, want an empty object", text)
 				}
 				return
 			}
-			// Every page that is linked to is one that may be asked for.
+			// Every linked page can be requested.
 			for _, href := range []string{got.First.Href, got.Prev.Href, got.Next.Href} {
 				_, query, _ := strings.Cut(href, "?")
 				if _, problems, err := pager(tc.filters).Parse(t.Context(), asked(t, query)); problems != nil || err != nil {
@@ -233,9 +232,9 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestFit: a page ends before it is too large, and has one entry at least.
+// TestFit: a page ends before it is too large, and has at least one entry.
 func TestFit(t *testing.T) {
-	const half = 495_000 // of the largest page, with the quotes and a comma
+	const half = 495_000 // bytes: half of a full page, with quotes and a comma
 	texts := func(sizes ...int) []string {
 		all := make([]string, len(sizes))
 		for i, n := range sizes {
@@ -255,12 +254,12 @@ func TestFit(t *testing.T) {
 	} {
 		got := httpapi.Fit(tc.found, func(s string) string { return s })
 		if len(got) != tc.want || got == nil {
-			t.Errorf("%s: Fit shows %d of %d, want %d", name, len(got), len(tc.found), tc.want)
+			t.Errorf("%s: Fit returns %d of %d, want %d", name, len(got), len(tc.found), tc.want)
 		}
 	}
 }
 
-// TestLinksAreAbsolute: a client follows them as they stand.
+// TestLinksAreAbsolute: clients can follow them without change.
 func TestLinksAreAbsolute(t *testing.T) {
 	const headers = "evil.example"
 	tests := []struct {
@@ -315,9 +314,9 @@ func TestPagingNeedsTheSecret(t *testing.T) {
 	if _, err := p.Links(t.Context(), asked(t, ""), httpapi.Page{Number: 1, Size: 25}, &httpapi.Position{At: now(), ID: "1"}); !errors.Is(err, down) {
 		t.Errorf("Links = %v", err)
 	}
-	// What is no cursor, and a list without a next page, cost no read of it.
+	// A malformed cursor and a last page do not read the secret.
 	if _, problems, err := p.Parse(t.Context(), asked(t, "cursor=x")); err != nil || len(problems) != 1 {
-		t.Errorf("Parse of no cursor = %v, %v", problems, err)
+		t.Errorf("Parse of a malformed cursor = %v, %v", problems, err)
 	}
 	if _, err := p.Links(t.Context(), asked(t, ""), httpapi.Page{Number: 2, Size: 25}, nil); err != nil {
 		t.Errorf("Links without next = %v", err)

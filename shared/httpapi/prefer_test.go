@@ -42,12 +42,12 @@ func TestPreference(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			e := post("{}")
-			e.Headers = map[string]string{"Prefer": strings.Join(tc.header[max(0, len(tc.header)-1):], "")} // the last one, as AWS has it
+			e.Headers = map[string]string{"Prefer": strings.Join(tc.header[max(0, len(tc.header)-1):], "")} // the last line, as AWS sends it
 			e.MultiValueHeaders = map[string][]string{"Prefer": tc.header}
 			if got := httpapi.NewRequest("id", e).Preference("return"); got != tc.want {
 				t.Errorf("Preference(return) of %q = %q, want %q", tc.header, got, tc.want)
 			}
-			// Some gateways join the values and have no lists.
+			// Some gateways join the lines into one value.
 			e.Headers["Prefer"], e.MultiValueHeaders = strings.Join(tc.header, ","), nil
 			if got := httpapi.NewRequest("id", e).Preference("return"); got != tc.want {
 				t.Errorf("Preference(return) of %q joined = %q, want %q", tc.header, got, tc.want)

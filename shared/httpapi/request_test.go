@@ -10,7 +10,7 @@ import (
 	"carrierlink/shared/httpapi"
 )
 
-// TestHeader: in whatever letter case, and one value only.
+// TestHeader: names are case-insensitive, and different values are refused.
 func TestHeader(t *testing.T) {
 	event := func(one map[string]string, many map[string][]string) events.APIGatewayProxyRequest {
 		return events.APIGatewayProxyRequest{Headers: one, MultiValueHeaders: many}
@@ -59,7 +59,7 @@ func TestHeader(t *testing.T) {
 	}
 	e.MultiValueHeaders = map[string][]string{"Idempotency-Key": {"k", "k"}}
 	if rec := record(t, httpapi.NewRequest("id", e), "caller", httpapi.JSON(200, nil)); rec.Key != "k" {
-		t.Errorf("Idempotency-Key twice the same: %q", rec.Key)
+		t.Errorf("Idempotency-Key twice with one value: %q", rec.Key)
 	}
 }
 
@@ -124,7 +124,7 @@ func TestSingle(t *testing.T) {
 	tests := []struct {
 		name   string
 		values []string
-		read   string // what read gets
+		read   string // argument of parse
 		want   []string
 	}{
 		{"twice", []string{"1", "2"}, "", []string{"invalid a"}},
@@ -145,7 +145,7 @@ func TestSingle(t *testing.T) {
 				return nil
 			})
 			if diff := cmp.Diff(tc.want, told(problems.Err())); diff != "" || read != tc.read {
-				t.Errorf("Single read %q, want %q; problems (-want +got):\n%s", read, tc.read, diff)
+				t.Errorf("Single parsed %q, want %q; problems (-want +got):\n%s", read, tc.read, diff)
 			}
 		})
 	}

@@ -8,12 +8,11 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// TestEveryKindHasARow is why a kind can not be added without saying what a
-// client sees of it.
+// TestEveryKindHasARow: every kind of fault needs a row of valid values.
 func TestEveryKindHasARow(t *testing.T) {
 	types := []string{"account_status", "business_rules", "validation", "security", "system", "integrations"}
 	codes := []string{
-		// ShipEngine's enumeration, as far as this service uses it, and not_found.
+		// The part of ShipEngine's enumeration that this service uses, and not_found.
 		"unspecified", "request_body_required", "field_value_required", "invalid_string_length", "invalid_field_value", "invalid_identifier",
 		"carrier_not_supported", "unauthorized", "forbidden", "subscription_inactive", "not_found", "identifier_conflict", "carrier_conflict",
 		"invalid_status", "field_conflict", "rate_limit_exceeded", "identifiers_must_match", "verification_failure",
@@ -28,10 +27,10 @@ func TestEveryKindHasARow(t *testing.T) {
 			t.Errorf("row of %q: %+v", k, r)
 		}
 		if r.carrier != (r.status >= http.StatusBadGateway && k != fault.Overloaded) {
-			t.Errorf("row of %q: the source is the carrier: %t, status %d", k, r.carrier, r.status)
+			t.Errorf("row of %q: source is the carrier: %t, status %d", k, r.carrier, r.status)
 		}
 		if r.status == http.StatusUnauthorized && k != fault.Unauthorized {
-			t.Errorf("kind %q is a 401: clients read it as a wrong API-Key", k)
+			t.Errorf("kind %q has status 401, which means a wrong API-Key", k)
 		}
 	}
 	if len(rows) != len(fault.Kinds()) {

@@ -13,7 +13,7 @@ import (
 	"carrierlink/shared/views"
 )
 
-// told is the kind and field of each problem.
+// told returns the kind and field of each problem.
 func told(err error) []string {
 	var all []string
 	for _, p := range fault.Of(err) {
@@ -26,8 +26,8 @@ func told(err error) []string {
 	return all
 }
 
-// TestChargeAccount: pre-flight problems stand between those of the other
-// fields, in the order of the fields, and only of what is there as a text.
+// TestChargeAccount: problems of preflight are sorted among those of the other fields, and
+// concern only members that are texts.
 func TestChargeAccount(t *testing.T) {
 	const key, secret = "6fda3d2a-91a5-4f39-a3a7-1cf0ed9d9dd1", "xA7pQ2mW9rT4vB6n"
 	tests := []struct {
@@ -67,8 +67,7 @@ func TestChargeAccount(t *testing.T) {
 	}
 }
 
-// TestPeekNumber: nothing but carrier and number decides, and both only if a link
-// could use them.
+// TestPeekNumber: only carrier and number count, and only if both are valid.
 func TestPeekNumber(t *testing.T) {
 	for _, tc := range []struct{ name, carrier, body, want string }{
 		{"no body", "australia_post", ``, ""},

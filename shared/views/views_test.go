@@ -15,7 +15,7 @@ import (
 	"carrierlink/shared/views"
 )
 
-// canary is what no body shows.
+// canary must not be in any body.
 const canary = "hunter2-canary-7f3a"
 
 func encoded(t *testing.T, v any) string {
@@ -27,7 +27,7 @@ func encoded(t *testing.T, v any) string {
 	return string(b)
 }
 
-// TestBodiesHaveEveryMember: strict clients want each member, null at least.
+// TestBodiesHaveEveryMember: strict clients need every member, even if it is null.
 func TestBodiesHaveEveryMember(t *testing.T) {
 	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	tests := []struct {
@@ -127,11 +127,11 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 		})
 	}
 	if got := encoded(t, views.DaysUntil("2999-12-31", at)); got != "null" {
-		t.Errorf("DaysUntil of an open end = %s, want null", got)
+		t.Errorf("DaysUntil without an end = %s, want null", got)
 	}
 }
 
-// TestConnectionETag: what is shown changes it, and nothing else does.
+// TestConnectionETag: it changes with the view and the snapshot, and with nothing else.
 func TestConnectionETag(t *testing.T) {
 	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	conn := func(edit func(*connection.Connection)) *connection.Connection {
@@ -162,7 +162,7 @@ func TestConnectionETag(t *testing.T) {
 	} {
 		got := views.ConnectionETag(tc.conn, tc.now)
 		if twin, dup := seen[got]; dup {
-			t.Errorf("%s: the tag of %s", tc.name, twin)
+			t.Errorf("%s has the same tag as %s", tc.name, twin)
 		}
 		seen[got] = tc.name
 	}
@@ -177,7 +177,7 @@ func TestConnectionETag(t *testing.T) {
 	}
 }
 
-// TestTrackingURL: whose page it is, the answer tells, then the form of the number.
+// TestTrackingURL: the brand comes from the answer, else from the format of the number.
 func TestTrackingURL(t *testing.T) {
 	const post, starTrack = "https://auspost.com.au/mypost/track/details/", "https://startrack.com.au/track/details/"
 	for _, tc := range []struct {

@@ -8,8 +8,8 @@ import (
 	"carrierlink/shared/app/construct"
 )
 
-// TestOpenLinesAreLocal: no credentials of a merchant's go over http.
-func TestOpenLinesAreLocal(t *testing.T) {
+// TestHTTPIsLocal: credentials are sent over http only on the stage local.
+func TestHTTPIsLocal(t *testing.T) {
 	for _, tc := range []struct {
 		base, stage string
 		ok          bool
