@@ -17,7 +17,7 @@ import (
 	"carrierlink/infra/local/stack"
 )
 
-// Texts of so many characters, each of more bytes than one.
+// Strings of n characters, each of more than one byte.
 func wide(n int) string { return strings.Repeat("é", n) }
 
 func email() string { return "mia." + uuid.NewString()[:13] + "@example.com" }
@@ -29,7 +29,7 @@ func create(t *testing.T, key string, body any, header ...[2]string) answer {
 	return api.call(t, request{method: http.MethodPost, path: accountsPath, key: key, body: body, header: header})
 }
 
-// badBodies are bodies that no route with a body accepts, whatever its fields are.
+// badBodies are bodies that every route with a body refuses.
 func badBodies() []struct {
 	name    string
 	body    any
@@ -182,7 +182,7 @@ func TestCreateAccountBadFields(t *testing.T) {
 	}
 }
 
-// A text in broken UTF-8 never gets into an account as it came.
+// Broken UTF-8 is never stored unchanged.
 func TestCreateAccountInvalidUTF8(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string][]byte{
@@ -320,7 +320,7 @@ func TestCreateAccountTakenIdentifiers(t *testing.T) {
 	})
 }
 
-// Keys that open nothing, on every route; each before anything else of the request is looked at.
+// Invalid keys are refused on every route, before anything else of the request is checked.
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, production)
@@ -407,7 +407,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// mistype changes one character in the middle.
+// mistype changes a character in the middle.
 func mistype(key string) string {
 	b := []byte(key)
 	if b[20]++; b[20] == '{' || b[20] == '[' || b[20] == ':' {
@@ -591,7 +591,7 @@ func TestIdempotentCreate(t *testing.T) {
 	})
 }
 
-// replayed fails the test unless again is the stored answer first.
+// replayed fails the test unless again is the stored answer first, marked as a replay.
 func replayed(t *testing.T, first, again answer) {
 	t.Helper()
 	if !bytes.Equal(first.body, again.body) {
@@ -651,7 +651,7 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
-// What is broken on our side shows nothing of itself.
+// A failure of ours reveals nothing.
 func TestOurOwnFailure(t *testing.T) {
 	t.Parallel()
 	partner, err := service.CreatePartner(t.Context(), "Broken", "production")

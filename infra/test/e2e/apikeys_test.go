@@ -85,7 +85,7 @@ func TestRotateAPIKeyBadFields(t *testing.T) {
 	})
 }
 
-// works tells whether a merchant's key is good.
+// works tells whether a merchant's key is accepted.
 func works(t *testing.T, key string) bool {
 	t.Helper()
 	a := api.call(t, request{method: http.MethodGet, path: "/v1/carriers", key: key})
@@ -104,7 +104,7 @@ func TestAPIKeys(t *testing.T) {
 			if keys := c.keys(m.ID); len(keys) != 1 || len(keys[0].Scopes) != 3 || keys[0].LastUsedAt != nil || keys[0].ExpiresAt != nil {
 				t.Errorf("the keys of a new account = %s", c.last.body)
 			}
-			// With nothing, not even a body.
+			// Without a body.
 			for _, body := range []any{nil, "{}", `{"description":null,"scopes":null,"expires_at":null}`} {
 				a := api.call(t, request{method: http.MethodPost, path: keysPath(m.ID), key: p.APIKey, body: body})
 				a.expect(t, http.StatusOK)
@@ -151,7 +151,7 @@ func TestAPIKeys(t *testing.T) {
 			if len(c.keys(m.ID)) != 5 {
 				t.Error("the expired key is not listed")
 			}
-			// Deleted at once, once, and an expired one too.
+			// A deletion takes effect at once and works once, also for an expired key.
 			for _, id := range []int64{made.ApiKeyId, keys[0].ApiKeyId} {
 				_, err := c.DeleteAPIKeyWithResponse(t.Context(), text(m.ID), text(id))
 				done(t, c, err)
@@ -191,14 +191,14 @@ func TestRotateAPIKey(t *testing.T) {
 				t.Errorf("previous.expires_at = %s, want in %s", next.Previous.ExpiresAt, test.lives)
 			}
 			if !works(t, next.EncryptedApiKey) || works(t, old.EncryptedApiKey) != (test.lives > 0) || !works(t, m.Key) {
-				t.Error("the new key and the account's first one must work, the old one in its grace")
+				t.Error("the new key, the account's first key and, in its grace period, the old key must work")
 			}
 			keys := c.keys(m.ID)
 			i := slices.IndexFunc(keys, func(k gen.APIKey) bool { return k.ApiKeyId == old.ApiKeyId })
 			if i < 0 || keys[i].ExpiresAt == nil || *keys[i].ExpiresAt != next.Previous.ExpiresAt {
 				t.Errorf("keys = %s", c.last.body)
 			}
-			// A key is rotated once; the new one may be.
+			// A key can be rotated once; its replacement can be rotated again.
 			api.call(t, request{method: http.MethodPost, path: keyPath(m.ID, old.ApiKeyId) + "/rotate", key: production.APIKey, body: "{}"}).expect(t, http.StatusConflict, state)
 			c.rotate(m.ID, next.ApiKeyId, new(0))
 			if works(t, next.EncryptedApiKey) {
@@ -247,7 +247,7 @@ func TestTooManyAPIKeys(t *testing.T) {
 	for range 48 {
 		last = c.newKey(m.ID, newKeyBody(nil))
 	}
-	// The 50th, 51st … at once: one of them finds room.
+	// The 50th, 51st and so on at once: only one succeeds.
 	answers := make([]answer, 6)
 	var group sync.WaitGroup
 	for i := range answers {
@@ -280,7 +280,7 @@ func TestTooManyAPIKeys(t *testing.T) {
 	api.call(t, full).expect(t, http.StatusConflict, state)
 }
 
-// No key can delete itself: a merchant's has no such route, and a partner's is no key of an account.
+// No key can delete itself: a merchant key may not use the route, and a partner key belongs to no account.
 func TestDeleteTheKeyThatCalls(t *testing.T) {
 	t.Parallel()
 	c := newCaller(t, production)

@@ -17,7 +17,7 @@ import (
 	"carrierlink/shared/auspost/simulator"
 )
 
-// australiaPost plays the carrier: the simulator, but for account numbers that a test has taken over.
+// australiaPost is the carrier: the simulator, except for the account numbers for which a test plays the carrier.
 type australiaPost struct {
 	simulator http.Handler
 
@@ -49,43 +49,43 @@ func (p *australiaPost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	play(w, r)
 }
 
-// play makes a number answer as the test likes from now on; nil gives it back to the simulator.
+// play sets the handler of a number; nil gives the number back to the simulator.
 func (p *australiaPost) play(number string, play http.HandlerFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.plays[number] = play
 }
 
-// count is how often a number, or the last part of another path, was asked for.
+// count returns how often a number, or the last segment of another path, was requested.
 func (p *australiaPost) count(number string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.calls[number]
 }
 
-// tracked stands for a number where the calls of a key for tracking are meant.
+// tracked stands for a number in counts of the tracking calls of a key.
 func tracked(apiKey string) string { return "track " + apiKey }
 
-// lastKey is the API key with which a number was asked for last.
+// lastKey returns the API key of the latest request for a number.
 func (p *australiaPost) lastKey(number string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.keys[number]
 }
 
-// account is what the simulator says of a number.
+// account returns the simulator's account of a number.
 func (p *australiaPost) account(r *http.Request) []byte {
 	recorder := httptest.NewRecorder()
 	p.simulator.ServeHTTP(recorder, r)
 	return recorder.Body.Bytes()
 }
 
-// Carriers that are worse than any story of the simulator.
+// Carriers that behave worse than any case of the simulator.
 
-// hangUp ends the connection without an answer.
+// hangUp closes the connection without an answer.
 func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// hangUpHalfWay ends the connection within the body.
+// hangUpHalfWay closes the connection within the body.
 func hangUpHalfWay(w http.ResponseWriter, r *http.Request) {
 	body := post.account(r)
 	w.Header().Set("Content-Type", "application/json")
@@ -94,7 +94,7 @@ func hangUpHalfWay(w http.ResponseWriter, r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-// drip sends a good answer a byte at a time.
+// drip sends a good answer byte by byte.
 func drip(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	out := http.NewResponseController(w)
@@ -104,7 +104,7 @@ func drip(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// flood sends 1 GB, or as much as is taken.
+// flood sends up to 1 GB.
 type flood struct {
 	mu   sync.Mutex
 	sent int64
@@ -144,7 +144,7 @@ func answering(status int, contentType, body string) http.HandlerFunc {
 	}
 }
 
-// slowly answers like the simulator, after a while.
+// slowly answers like the simulator, after a delay.
 func slowly(d time.Duration) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -155,7 +155,7 @@ func slowly(d time.Duration) http.HandlerFunc {
 	}
 }
 
-// refusal is how the service tells of an outcome at the carrier.
+// refusal is the answer of the service to an outcome.
 type refusal struct {
 	status  int
 	problem problem
@@ -196,7 +196,7 @@ func outage(status int, category string, carrier int) refusal {
 	return refusal{status, problem{"system", "unspecified", "", category}, "carrier", carrier, ""}
 }
 
-// The stories that refuse, by the last two digits.
+// The cases in which the carrier refuses, by the last two digits.
 var refusals = map[string]refusal{
 	"01": refused("verification_failure", "account_number", "account_not_found", 400, "41001"),
 	"02": refused("verification_failure", "account_number", "account_not_found", 400, "41002"),
@@ -213,7 +213,7 @@ var refusals = map[string]refusal{
 	"70": {http.StatusBadRequest, problem{"validation", "identifiers_must_match", "account_number", "number_mismatch"}, "merchant", 200, ""},
 }
 
-// The stories that are kept.
+// The cases in which the link is kept.
 var kept = map[string]struct {
 	status, reason string
 	days           any // expires_in_days
@@ -281,7 +281,7 @@ func TestEveryStoryAtLink(t *testing.T) {
 	}
 }
 
-// storyNumbers are the numbers that tell a story, by carrier.
+// storyNumbers returns a number for a case of the simulator, by carrier.
 func storyNumbers(p stack.Partner, story string) map[string]string {
 	numbers := map[string]string{"australia_post": ausPostNumber(story)}
 	if p.Environment == "production" || !differs("is slow") {
@@ -290,7 +290,7 @@ func storyNumbers(p stack.Partner, story string) map[string]string {
 	return numbers
 }
 
-// A connection that never had a good answer has the carrier's failure as its own.
+// A read of a connection that never had a good answer gets the carrier's failure.
 func TestReadWithoutACopy(t *testing.T) {
 	t.Parallel()
 	m := troubled(t, production)
@@ -306,7 +306,7 @@ func TestReadWithoutACopy(t *testing.T) {
 	}
 }
 
-// tell answers with the story of another number, under the number that was asked for.
+// tell answers with the case of another number, under the requested number.
 func tell(w http.ResponseWriter, r *http.Request, story string) {
 	number := r.Header.Get("Account-Number")
 	other := number[:len(number)-2] + story
@@ -316,7 +316,7 @@ func tell(w http.ResponseWriter, r *http.Request, story string) {
 	post.simulator.ServeHTTP(w, r)
 }
 
-// An outage may be passed over with "verify": "later"; a refusal may not.
+// "verify": "later" accepts an outage, but not a refusal.
 func TestVerifyLater(t *testing.T) {
 	t.Parallel()
 	for _, p := range environments() {
@@ -348,7 +348,7 @@ func TestVerifyLater(t *testing.T) {
 				c := decode[connectionBody](t, a)
 				defer unlink(t, m, c.CarrierID)
 				if c.Status != "pending_verification" || c.Verified || c.Contract != nil || c.LastCheck == nil || c.LastCheck.Outcome != outcome {
-					t.Fatalf("connection = %s, want one that waits, its check %s", a.body, outcome)
+					t.Fatalf("connection = %s, want a pending one with the check %s", a.body, outcome)
 				}
 				// Its first good answer, or the carrier's failure where there is none yet.
 				a = api.call(t, request{method: http.MethodGet, path: readPath(c.CarrierID), key: m.Key})
@@ -447,8 +447,8 @@ func TestHostileCarrier(t *testing.T) {
 	})
 }
 
-// asked fails the test unless the carrier was asked so often. Go's transport asks once more by itself, and tells nobody,
-// when a connection that it had kept ends before the first byte of an answer.
+// asked fails the test unless the carrier was asked n times. Go's transport silently repeats a request if a kept
+// connection ends before the first byte of the answer.
 func asked(t *testing.T, got, want int, story string) {
 	t.Helper()
 	most := want
@@ -460,7 +460,7 @@ func asked(t *testing.T, got, want int, story string) {
 	}
 }
 
-// quote is a refusal that repeats the request.
+// quote answers with a refusal that repeats the request.
 func quote(w http.ResponseWriter, r *http.Request) {
 	key, secret, _ := r.BasicAuth()
 	body := fmt.Sprintf(`{"errors":[{"code":"41002","name":%q,"message":%q,"field":%q,"context":{"%s":%q}}]}`,
@@ -468,7 +468,7 @@ func quote(w http.ResponseWriter, r *http.Request) {
 	answering(http.StatusBadRequest, "application/json", body)(w, r)
 }
 
-// What the carrier sends and nobody documents is passed on as it came.
+// Undocumented members of the carrier's answer are passed on unchanged.
 func TestUnknownMembersArePassedOn(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, production)

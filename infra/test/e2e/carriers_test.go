@@ -13,7 +13,7 @@ import (
 	gen "carrierlink/infra/test/client"
 )
 
-// What ShipEngine's own clients read of a carrier: every property has to be there.
+// The properties of a carrier that ShipEngine's own clients read. All must be present.
 var shipEngineCarrier = []string{
 	"carrier_id", "carrier_code", "account_number", "requires_funded_amount", "balance", "nickname", "friendly_name", "funding_source_id", "primary",
 	"has_multi_package_supporting_services", "allows_returns", "supports_label_messages", "disabled_by_billing_plan", "services", "packages", "options",
@@ -111,7 +111,7 @@ func TestListCarriers(t *testing.T) {
 				}
 			}
 			if got := all[2]; len(got.Services) != 0 || got.ConnectionStatus != "pending_approval" || got.Status != "pending_verification" {
-				t.Errorf("the pending one = %+v", got)
+				t.Errorf("the pending connection = %+v", got)
 			}
 			if all[0].FriendlyName == all[1].FriendlyName || all[1].Nickname != "Trucks" {
 				t.Errorf("names = %s %s, %s", all[0].FriendlyName, all[1].FriendlyName, all[1].Nickname)
@@ -173,7 +173,7 @@ func TestCarrierStatuses(t *testing.T) {
 	})
 }
 
-// A form can be drawn from the fields, and what they allow is what linkCarrier wants.
+// The fields are enough to build a form, and linkCarrier accepts exactly what they allow.
 func TestSupportedCarriers(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, production)
@@ -216,12 +216,12 @@ func TestSupportedCarriers(t *testing.T) {
 	}
 }
 
-// ecma is a pattern as JavaScript writes it.
+// ecma compiles a pattern that is written for JavaScript.
 func ecma(pattern string) *regexp.Regexp {
 	return regexp.MustCompile(regexp.MustCompile(`\\u([0-9a-fA-F]{4})`).ReplaceAllString(pattern, `\x{$1}`))
 }
 
-// Links are followed as they stand, by a client that knows nothing of this API but what it was answered.
+// A client follows the links unchanged, without other knowledge of this API.
 func TestLinksAsTheyStand(t *testing.T) {
 	t.Parallel()
 	p := newPartner(t, "Follower")
@@ -250,7 +250,7 @@ func TestLinksAsTheyStand(t *testing.T) {
 					t.Fatal(err)
 				}
 				req.Header.Set("API-Key", test.key)
-				// What a caller says of itself makes no link.
+				// Headers of the caller do not influence links.
 				req.Header.Set("X-Forwarded-Host", "elsewhere.example")
 				req.Header.Set("Forwarded", "host=elsewhere.example")
 				resp, err := http.DefaultClient.Do(req)
@@ -279,7 +279,7 @@ func TestLinksAsTheyStand(t *testing.T) {
 	}
 }
 
-// The list of carriers by pages is the list at once, each carrier once and in the same order.
+// The pages of the list of carriers together are the list in one page: the same carriers in the same order.
 func TestPagesOfCarriers(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, production)

@@ -53,11 +53,11 @@ func getCarrier(t *testing.T, m merchant, id string) answer {
 	return a
 }
 
-// secretState is what Secrets Manager says of the secret of a connection.
+// secretState is the state of a connection's secret in Secrets Manager.
 type secretState struct {
 	Exists, Scheduled bool
 	Labels            map[string]string // the version with each label
-	Current           string            // key and secret with the label AWSCURRENT; empty where they can not be read
+	Current           string            // key and secret with the label AWSCURRENT; empty where they cannot be read
 }
 
 func secretName(m merchant, id string) string {
@@ -84,14 +84,14 @@ func secretOf(t *testing.T, m merchant, id string) secretState {
 			APISecret string `json:"api_secret"`
 		}
 		if err := json.Unmarshal([]byte(aws.ToString(value.SecretString)), &c); err != nil {
-			t.Fatal("the secret is no JSON")
+			t.Fatal("the secret is not JSON")
 		}
 		s.Current = c.APIKey + " " + c.APISecret
 	}
 	return s
 }
 
-// secretsOf are the names of an account's secrets.
+// secretsOf lists the names of an account's secrets.
 func secretsOf(t *testing.T, m merchant) []string {
 	t.Helper()
 	names, err := secretNames(t.Context(), true)
@@ -101,7 +101,7 @@ func secretsOf(t *testing.T, m merchant) []string {
 	return slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, secretName(m, "")) })
 }
 
-// itemsOf is everything in an account's partition.
+// itemsOf reads all items of an account's partition.
 func itemsOf(t *testing.T, m merchant) []item {
 	t.Helper()
 	out, err := table().Query(t.Context(), &dynamodb.QueryInput{
@@ -114,7 +114,7 @@ func itemsOf(t *testing.T, m merchant) []item {
 	return out.Items
 }
 
-// rowOf is the row of a connection.
+// rowOf reads the row of a connection.
 func rowOf(t *testing.T, m merchant, id string) item {
 	t.Helper()
 	return getItem(t, accountPK(m.ID), "CARRIER#"+id)
@@ -173,7 +173,7 @@ func TestChangeBadFields(t *testing.T) {
 	}
 }
 
-// connectionRequests are the requests about a connection that name its carrier.
+// connectionRequests are the requests about a connection whose path names the carrier.
 func connectionRequests(carrier, id string) []request {
 	return []request{
 		{method: http.MethodPut, path: connectionPath(carrier, id), body: fields{"nickname": "x"}},
@@ -183,7 +183,7 @@ func connectionRequests(carrier, id string) []request {
 	}
 }
 
-// A change that the carrier does not accept leaves everything as it was: what is shown, and every label of the secret.
+// A change that the carrier refuses leaves the answers and every label of the secret as they were.
 func TestRefusedChanges(t *testing.T) {
 	t.Parallel()
 	for _, p := range environments() {
@@ -254,7 +254,7 @@ func TestRefusedChanges(t *testing.T) {
 	})
 }
 
-// The life of credentials: changed, rolled back, and forward again; with the number, or without.
+// Credentials are changed, rolled back and rolled forward again, with and without the number.
 func TestChangeAndRollback(t *testing.T) {
 	t.Parallel()
 	for _, p := range environments() {
@@ -292,7 +292,7 @@ func TestChangeAndRollback(t *testing.T) {
 						t.Error("the secret's current version holds other credentials, or its labels are wrong")
 					}
 					if row := rowOf(t, m, c.CarrierID); str(row, "secret_version") != s.Labels["AWSCURRENT"] || str(row, "work") != "" {
-						t.Error("the row names another version than the current one, or somebody is still at work")
+						t.Error("the row does not name the current version, or work is still going on")
 					}
 				}
 				holds(key+" "+secret, false)
@@ -300,7 +300,7 @@ func TestChangeAndRollback(t *testing.T) {
 					t.Helper()
 					live := decode[carrierAccount](t, read(t, m, c.CarrierID, "?refresh=true"))
 					if live.Source != "live" || p.Environment == "production" && post.lastKey(live.Summary.AccountNumber) != want {
-						t.Errorf("source = %s, or the carrier was asked with another key", live.Source)
+						t.Errorf("source = %s, or the carrier was asked with the wrong key", live.Source)
 					}
 				}
 				uses(key)
@@ -313,7 +313,7 @@ func TestChangeAndRollback(t *testing.T) {
 				holds(oldKey+" "+oldSecret, false)
 				uses(oldKey)
 
-				// The number and the credentials together, and both back.
+				// Number and credentials change together, and a rollback restores both.
 				a = change(t, m, brand.carrier, c.CarrierID, fields{"account_number": brand.next, "api_key": key, "api_secret": secret})
 				a.expect(t, http.StatusOK)
 				if got := decode[connectionBody](t, a); got.AccountNumber != brand.next {
@@ -348,13 +348,13 @@ func TestChangeAndRollback(t *testing.T) {
 		before := secretOf(t, m, c.CarrierID)
 		change(t, m, "australia_post", c.CarrierID, fields{"account_number": next[:4] + " " + next[4:]}).expect(t, http.StatusOK)
 		if post.lastKey(next) != key {
-			t.Error("the new number was asked for with another key")
+			t.Error("the carrier was asked about the new number with another key")
 		}
 		if !cmp.Equal(before, secretOf(t, m, c.CarrierID)) {
 			t.Error("the secret was changed")
 		}
 		if got := decode[carrierAccount](t, read(t, m, c.CarrierID, "")); got.Summary.AccountNumber != next || got.Source != "stored" {
-			t.Errorf("account = %+v, want the new number's", got)
+			t.Errorf("account = %+v, want that of the new number", got)
 		}
 	})
 	t.Run("what no carrier is asked about", func(t *testing.T) {
@@ -464,7 +464,7 @@ func TestVerify(t *testing.T) {
 			got := decode[gen.Verification](t, a)
 			if string(got.Status) != "active" || string(got.Check.Outcome) != "unauthorized" || got.Diagnosis == nil || string(got.Diagnosis.Category) != "credentials_refused" ||
 				got.Connection.ConsecutiveFailures != 1 {
-				t.Errorf("answer = %s, want a refusal that marks nothing yet", a.body)
+				t.Errorf("answer = %s, want a refusal that does not change the status", a.body)
 			}
 			checks := as(t, m.Key).checks(c.CarrierID)
 			if len(checks) != 2 || string(checks[0].Outcome) != "unauthorized" || checks[0].CarrierCode == nil || *checks[0].CarrierCode != "API_001" {
@@ -521,7 +521,7 @@ func TestVerify(t *testing.T) {
 	})
 }
 
-// Whoever is at work on the credentials is waited for.
+// A request waits for another one that is working on the credentials.
 func TestBusyConnection(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, production)
@@ -548,7 +548,7 @@ func TestBusyConnection(t *testing.T) {
 	getCarrier(t, m, c.CarrierID)
 }
 
-// An unlinked connection is gone for everybody at once, but for its history.
+// An unlinked connection is gone at once, except for its history.
 func TestUnlink(t *testing.T) {
 	t.Parallel()
 	for _, p := range environments() {
@@ -591,10 +591,10 @@ func TestUnlink(t *testing.T) {
 					t.Error("the secret is not scheduled for deletion")
 				}
 				if it := getItem(t, accountPK(m.ID), "SNAPSHOT#"+c.CarrierID); it != nil {
-					t.Error("the carrier's account is still there")
+					t.Error("the carrier's account is still stored")
 				}
 				if again := link(t, m, "australia_post", number); again.CarrierID == c.CarrierID {
-					t.Error("the new connection has the old one's id")
+					t.Error("the new connection has the id of the old one")
 				}
 			})
 		}
@@ -624,7 +624,7 @@ func TestHistory(t *testing.T) {
 	if len(all) != 4 || string(all[3].Trigger) != "link" || len(all[3].Changes) != 0 || len(all[2].Changes) != 1 || string(all[2].Changes[0].Type) != "product_removed" || len(all[1].Changes) != 0 {
 		t.Fatalf("history = %s", client.last.body)
 	}
-	// By pages and by cursors the same comes out.
+	// Page numbers and cursors give the same list.
 	var pages, walked []gen.HistoryEntry
 	for page := 1; page <= 5; page++ {
 		pages = append(pages, client.history(c.CarrierID, gen.GetCarrierHistoryParams{PageSize: new(1), Page: &page}).Checks...)
@@ -646,7 +646,7 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// Connections stand as their account does.
+// Connections follow the state of their account.
 func TestConnectionsFollowTheirAccount(t *testing.T) {
 	t.Parallel()
 	for _, p := range environments() {
@@ -670,7 +670,7 @@ func TestConnectionsFollowTheirAccount(t *testing.T) {
 					}
 				}
 				if s := secretOf(t, m, gone); !s.Scheduled {
-					t.Error("the secret of the unlinked one is not scheduled for deletion any more")
+					t.Error("the secret of the unlinked connection is no longer scheduled for deletion")
 				}
 				if it := getItem(t, accountPK(m.ID), "ACCOUNT"); str(it, "due_pk") != "" {
 					t.Error("the account still waits for its connections")
@@ -695,7 +695,7 @@ func TestConnectionsFollowTheirAccount(t *testing.T) {
 			standing("active", false)
 			for _, id := range ids {
 				if !cmp.Equal(before[id], secretOf(t, m, id)) {
-					t.Error("the restored secret is another one than before")
+					t.Error("the restored secret has changed")
 				}
 				a := read(t, m, id, "?refresh=true")
 				if got := decode[carrierAccount](t, a); got.Source != "live" {
@@ -724,7 +724,7 @@ func TestRefreshIsAccepted(t *testing.T) {
 	}
 }
 
-// eventually polls until done, for a while.
+// eventually polls until done returns true, or fails the test.
 func eventually(t *testing.T, within time.Duration, what string, done func() bool) {
 	t.Helper()
 	end := time.After(within)

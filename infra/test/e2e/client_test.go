@@ -38,13 +38,13 @@ type request struct {
 	header [][2]string
 	more   [][2]string // headers that come beside those of the same name
 	body   any         // nil: none; string and []byte: as they are; else JSON
-	// loose: the answer may be good although the contract, which describes what a client should send, says otherwise.
+	// loose: the answer may be a success although the request does not conform to the contract.
 	loose bool
-	// as is the path that the contract is asked about, where it is another one; empty: path.
+	// as is the path to look up in the contract; empty: path.
 	as string
 }
 
-// answer is what came back, checked against the contract.
+// answer is an answer that was checked against the contract.
 type answer struct {
 	status int
 	header http.Header
@@ -52,12 +52,12 @@ type answer struct {
 	took   time.Duration
 }
 
-// problem is what an error says, without its message.
+// problem is a problem of an error answer, without its message.
 type problem struct {
 	Type, Code, Field, Category string
 }
 
-// Problems that many tests meet.
+// Problems that many tests expect.
 func required(field string) problem { return problem{"validation", "field_value_required", field, ""} }
 
 func length(field string) problem { return problem{"validation", "invalid_string_length", field, ""} }
@@ -107,13 +107,13 @@ type diagnosis struct {
 	} `json:"carrier_error"`
 }
 
-// row is an outcome that the tables of the contract know: a status with the type and code of its first error.
+// row is a row of the error tables: a status with the type and code of its first error.
 type row struct {
 	status     int
 	kind, code string
 }
 
-// rows are the error tables of infra/docs/errors.md, as far as there are routes that can reach them.
+// rows are the rows of the error tables of infra/docs/errors.md that a route can reach.
 var rows = []row{
 	{400, "validation", "request_body_required"},
 	{400, "validation", "field_value_required"},
@@ -142,7 +142,7 @@ var rows = []row{
 	{504, "system", "unspecified"},
 }
 
-// client is the one way in which this suite talks to the API.
+// client makes all requests of this suite.
 type client struct {
 	url     string
 	http    *http.Client
@@ -181,7 +181,7 @@ func newClient(url string) (*client, error) {
 	}, nil
 }
 
-// call makes a request and checks everything that is true of every answer. It may be used by many goroutines of a test.
+// call makes a request and checks everything that holds for every answer. It is safe for concurrent use.
 func (c *client) call(t *testing.T, r request) answer {
 	t.Helper()
 	r.path = strings.TrimPrefix(r.path, c.url)
@@ -201,7 +201,7 @@ func (c *client) call(t *testing.T, r request) answer {
 	c.secrets.learn(r.key, body)
 	a, err := c.send(t.Context(), r, body)
 	if err != nil {
-		t.Errorf("%s %s: %v", r.method, r.path, err) // not Fatal: this may be another goroutine than the test's
+		t.Errorf("%s %s: %v", r.method, r.path, err) // not Fatal: this may not be the test's goroutine
 		return answer{header: http.Header{}}
 	}
 	c.secrets.learn("", a.body)
@@ -261,7 +261,7 @@ func (c *client) request(ctx context.Context, r request, body []byte) (*http.Req
 
 var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// check holds an answer against the contract and against what is true of every answer, and notes it.
+// check compares an answer with the contract, checks what holds for every answer, and counts it for the coverage.
 func (c *client) check(ctx context.Context, r request, body []byte, a answer) error {
 	if r.as == "" {
 		r.as = r.path
@@ -295,8 +295,8 @@ func (c *client) check(ctx context.Context, r request, body []byte, a answer) er
 			return err
 		}
 	}
-	// A 401 has them when the key is right and its account is gone; a 500 when the failure came after the key.
-	// Of two keys none is read.
+	// A 401 has them if the key is right but its account is gone; a 500 if the failure came after the key was proven.
+	// Two keys are refused without reading either.
 	twoKeys := slices.ContainsFunc(r.more, func(h [2]string) bool { return strings.EqualFold(h[0], "API-Key") })
 	known := route.Operation.OperationID != "" && r.key != "" && !twoKeys
 	limited := a.header.Get("RateLimit-Remaining") != ""
@@ -317,7 +317,7 @@ func cacheControl(a answer) string {
 	return "no-store"
 }
 
-// unique: no two requests have one id, but a replay has that of the first one.
+// unique checks that no two requests have the same id. A replay has the id of the first request.
 func (c *client) unique(id string, a answer) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -328,7 +328,7 @@ func (c *client) unique(id string, a answer) error {
 		return nil
 	}
 	if c.ids[id] {
-		return fmt.Errorf("X-Request-Id %s was another request's", id)
+		return fmt.Errorf("X-Request-Id %s belongs to an earlier request", id)
 	}
 	c.ids[id] = true
 	return nil
@@ -368,8 +368,8 @@ func (c *client) checkError(a answer, id string) error {
 	return nil
 }
 
-// route finds the contract's operation for a path. Paths and methods that it does not name get the answer RouteNotFound of
-// its components. As at the gateway, a literal segment comes before a parameter: in the order of the alphabet "{" does too.
+// route finds the contract's operation for a path. Other paths and methods get the response RouteNotFound of its
+// components. As at the gateway, a literal segment comes before a parameter, which is also the alphabetical order of "{".
 func (c *client) route(method, path string) (*routers.Route, map[string]string, string) {
 	escaped, _, _ := strings.Cut(path, "?")
 	segments := strings.Split(escaped, "/")
@@ -408,7 +408,7 @@ func match(template, segments []string) (map[string]string, bool) {
 	return params, ok
 }
 
-// validate holds the answer against the contract, and the request too when the answer says that it was in order.
+// validate compares the answer with the contract, and the request too if the answer says that it was well-formed.
 func (c *client) validate(ctx context.Context, r request, body []byte, a answer, route *routers.Route, params map[string]string) error {
 	req, err := c.request(ctx, r, body)
 	if err != nil {
@@ -440,7 +440,7 @@ func (c *client) validate(ctx context.Context, r request, body []byte, a answer,
 	return nil
 }
 
-// wellFormed tells whether the answer finds nothing wrong with the form of its request.
+// wellFormed tells whether the answer reports no problem with the form of its request.
 func wellFormed(a answer) bool {
 	switch a.status {
 	case http.StatusBadRequest:
@@ -467,22 +467,22 @@ func (c *client) note(operation string, a answer) {
 	c.seen[operation][a.status]++
 }
 
-// unseen are answers that the contract names and this suite can not bring about, each with the reason. The tests of the
-// packages have them: store_test.go what the store makes of it, errors_test.go what the API does.
+// unseen are answers of the contract that this suite cannot cause, each with the reason. The tests of the packages cover
+// them: store_test.go for the store, errors_test.go for the API.
 var unseen = map[string]string{
 	"listCountries 400": "it takes nothing but a key, which is a 400 where two come, and MiniStack joins them: TestHeadersTwice has it",
 	"deleteAPIKey 409":  "another transaction has the key or its account at that moment, on every attempt: only the real DynamoDB refuses so",
 }
 
-// overloaded is the answer of every route while AWS throttles us, which no emulator does: TestThrottled of the store and
-// errors_test.go of the API have it.
+// overloaded is the answer of every route while AWS throttles us, which no emulator does. TestThrottled of the store and
+// errors_test.go of the API cover it.
 const overloaded = "#/components/responses/Overloaded"
 
-// mostUnseen is how many there may be.
+// mostUnseen is how many unseen answers there may be.
 const mostUnseen = 6
 
-// coverage says how much of the contract the suite has seen. It is an error if an answer is missing that is not in unseen,
-// or in unseen without need.
+// coverage reports how many of the contract's answers the suite has seen. It is an error if another answer than those in
+// unseen is missing, or if an answer in unseen was seen.
 func (c *client) coverage() (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -632,15 +632,15 @@ type carrierAccount struct {
 	Diagnosis   *diagnosis `json:"diagnosis"`
 }
 
-// secrets are all that must not be found anywhere: what requests had in api_key, api_secret and password, API keys of
-// the service, and, outside the caller's own good answers, account numbers.
+// secrets are the texts that must not appear anywhere: the api_key, api_secret and password of requests, the API keys of
+// the service, and, except in the caller's own good answers, account numbers.
 type secrets struct {
 	mu      sync.Mutex
 	texts   map[string][]string // each with the forms in which it may have been written down
 	numbers map[string]bool
 }
 
-// shortest is the length below which a text proves nothing when it is found; shortestKey is that of an API key.
+// shortest is the least length of a text whose appearance proves a leak; shortestKey is that of an API key.
 const (
 	shortest    = 6
 	shortestKey = 16
@@ -648,7 +648,7 @@ const (
 
 var member = regexp.MustCompile(`"(api_key|api_secret|password|account_number|encrypted_api_key)"\s*:\s*("(?:[^"\\]|\\.)*")`)
 
-// learn takes the secrets out of a key and a body, which need not be valid JSON.
+// learn adds the secrets of a key and a body, which need not be valid JSON.
 func (s *secrets) learn(key string, body []byte) {
 	if len(key) >= shortestKey {
 		s.add(key)
@@ -699,7 +699,7 @@ func (s *secrets) count() int {
 	return len(s.texts)
 }
 
-// forms are the ways in which a text may have been written down.
+// forms returns the forms in which a text may have been written.
 func forms(text string) []string {
 	quoted, err := json.Marshal(text)
 	if err != nil {
@@ -718,7 +718,7 @@ func forms(text string) []string {
 	return slices.Compact(all)
 }
 
-// in names a secret that is in text, without showing it; empty if there is none.
+// in describes a secret that appears in text, without showing it; empty if there is none.
 func (s *secrets) in(text string, withNumbers bool) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -742,7 +742,7 @@ func (s *secrets) in(text string, withNumbers bool) string {
 
 var numberForm = regexp.MustCompile(`[0-9]{8,}`)
 
-// The client refuses answers that are not as the contract says.
+// The client refuses answers that do not conform to the contract.
 func TestClientRefuses(t *testing.T) {
 	t.Parallel()
 	c, err := newClient(service.APIURL)

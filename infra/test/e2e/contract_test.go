@@ -18,8 +18,8 @@ import (
 	"carrierlink/infra/local/stack"
 )
 
-// operation is one of the contract that needs a key. The tests of this file are made from the contract: a new operation
-// is in them as soon as it is in infra/openapi.yaml.
+// operation is an operation of the contract that needs a key. The tests of this file are derived from the contract, so a
+// new operation is tested as soon as it is in infra/openapi.yaml.
 type operation struct {
 	id, method, path string
 	scope            string // that a key needs
@@ -31,7 +31,7 @@ func (o operation) has(param string) bool {
 	return slices.ContainsFunc(o.spec.Parameters, func(p *openapi3.ParameterRef) bool { return p.Value.Name == param })
 }
 
-// operations are all with a key, in the order of their names.
+// operations returns all operations that need a key, in the order of their names.
 func operations() []operation {
 	var all []operation
 	for path, item := range api.doc.Paths.Map() {
@@ -59,7 +59,7 @@ func extension(spec *openapi3.Operation, name string) string {
 	return ""
 }
 
-// Ids that nobody has: the largest are as good as any other.
+// Ids that do not exist; these are the largest.
 const (
 	nobody        = "2147483647"
 	nobodysKey    = "2147483646"
@@ -67,12 +67,12 @@ const (
 	nobodyNamed   = "nobody's shop"
 )
 
-// things are what a request is about.
+// things are the resources that a request names.
 type things struct{ account, key, external, carrier string }
 
 var absentThings = things{nobody, nobodysKey, nobodyNamed, nobodyCarrier}
 
-// request is a good request of the operation, but for the things, which need not be there.
+// request returns a good request of the operation, about things that need not exist.
 func (o operation) request(about things) request {
 	path := o.path
 	for name, value := range map[string]string{
@@ -97,7 +97,7 @@ func (o operation) request(about things) request {
 	return r
 }
 
-// prepare brings what a caller has into the state in which the operation succeeds.
+// prepare brings the caller's resources into the state in which the operation succeeds.
 func (o operation) prepare(t *testing.T, c caller) {
 	t.Helper()
 	switch o.id {
@@ -109,7 +109,7 @@ func (o operation) prepare(t *testing.T, c caller) {
 	}
 }
 
-// caller is somebody who may make every call: a partner, and a merchant with something of everything.
+// caller is a partner and its merchant that have one of every resource and may make every call.
 type caller struct {
 	partner stack.Partner
 	merchant
@@ -119,7 +119,7 @@ type caller struct {
 	email string
 }
 
-// newCaller makes a merchant of the partner's with a key and a carrier of its own.
+// newCaller creates a merchant of the partner with a key and a connection.
 func newCaller(t *testing.T, p stack.Partner) caller {
 	t.Helper()
 	c := caller{partner: p, email: email()}
@@ -134,7 +134,7 @@ func newCaller(t *testing.T, p stack.Partner) caller {
 	return c
 }
 
-// newPartner makes a partner that a test may break.
+// newPartner creates a partner whose data a test may damage.
 func newPartner(t *testing.T, name string) stack.Partner {
 	t.Helper()
 	p, err := service.CreatePartner(t.Context(), name, "production")
@@ -149,7 +149,7 @@ func partnerPK(p stack.Partner) string { return fmt.Sprint("PARTNER#", p.ID) }
 
 var forbidden = problem{"security", "forbidden", "", ""}
 
-// No key, and keys that are none or none any more, on every route, before anything else of the request is looked at.
+// Absent, malformed and deleted keys are refused on every route, before anything else of the request is checked.
 func TestEveryRouteNeedsAKey(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, production)
@@ -189,7 +189,7 @@ func TestEveryRouteNeedsAKey(t *testing.T) {
 	}
 }
 
-// Each key opens the routes of its scope and no other, and a merchant's no partner's route.
+// Each key opens only the routes of its scopes, and a merchant key opens no partner route.
 func TestEveryRouteNeedsItsScope(t *testing.T) {
 	t.Parallel()
 	full := newMerchant(t, production)
@@ -248,7 +248,7 @@ func TestEveryRouteNeedsItsScope(t *testing.T) {
 
 func behalf(id any) [][2]string { return [][2]string{{"On-Behalf-Of", fmt.Sprint(id)}} }
 
-// A key whose minute is full is refused on every route, whatever the request is.
+// A key that has used up its requests of the minute is refused on every route, whatever the request is.
 func TestEveryRouteIsLimited(t *testing.T) {
 	t.Parallel()
 	const limit = stack.RateLimit
@@ -281,7 +281,7 @@ func TestEveryRouteIsLimited(t *testing.T) {
 	}
 }
 
-// What is broken on our side shows nothing of itself, on any route.
+// A failure of ours reveals nothing, on any route.
 func TestEveryRouteHidesItsFailures(t *testing.T) {
 	t.Parallel()
 	p, m := newPartner(t, "Broken too"), newMerchant(t, production)
@@ -303,7 +303,7 @@ func TestEveryRouteHidesItsFailures(t *testing.T) {
 	}
 }
 
-// Ids in every wrong form, on every route with one.
+// Malformed ids are refused on every route with an id.
 func TestEveryRouteRefusesBadIDs(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, production)
@@ -358,7 +358,7 @@ func TestEveryRouteRefusesBadIDs(t *testing.T) {
 	}
 }
 
-// A parameter that takes one value is not given twice, on any route, even with the same value.
+// A single-valued parameter that is given twice is refused on every route, even with the same value.
 func TestEveryParameterIsSingle(t *testing.T) {
 	t.Parallel()
 	c := newCaller(t, production)
@@ -386,7 +386,7 @@ func TestEveryParameterIsSingle(t *testing.T) {
 	}
 }
 
-// Bodies that no route accepts, on every route with one; and no idempotency key in a wrong form.
+// Bad bodies are refused on every route with a body, and so are malformed idempotency keys.
 func TestEveryRouteRefusesBadBodies(t *testing.T) {
 	t.Parallel()
 	c := newCaller(t, production)
@@ -437,8 +437,8 @@ func TestEveryRouteRefusesBadBodies(t *testing.T) {
 	}
 }
 
-// A repeat is the first answer, byte for byte; another payload is refused; another caller's and another route's equal
-// keys are other keys. On every route that takes one.
+// On every route that takes an idempotency key, a repeat gets the first answer, byte for byte, and another payload is
+// refused. Keys are scoped by caller and route.
 func TestEveryRouteIsIdempotent(t *testing.T) {
 	t.Parallel()
 	for _, o := range operations() {
@@ -462,7 +462,7 @@ func TestEveryRouteIsIdempotent(t *testing.T) {
 			}
 			mine, others := newCaller(t, production), newCaller(t, otherProduction)
 			r := good(mine)
-			// Failures keep nothing.
+			// A failure is not stored.
 			if o.spec.RequestBody != nil {
 				bad := r
 				bad.body = `{"zebra":1}`
@@ -486,7 +486,7 @@ func TestEveryRouteIsIdempotent(t *testing.T) {
 				replayed(t, first, again)
 			}
 			if o.id == "updateAccount" || o.id == "enableAccount" || o.id == "disableAccount" {
-				// The change is not made again over somebody else's.
+				// The repeat does not overwrite another caller's change.
 				before := as(t, mine.partner.APIKey).change(mine.ID, updateParams(""), updateBody(fields{"first_name": "Zoe"}))
 				replayed(t, first, api.call(t, r))
 				if after := as(t, mine.partner.APIKey).account(mine.ID); after.ModifiedAt != before.ModifiedAt || *after.FirstName != "Zoe" {

@@ -22,7 +22,7 @@ import (
 	"carrierlink/infra/local/stack"
 )
 
-// may is what each function's role lets it do, of the attempts below.
+// may lists the attempts below that each function's role allows.
 var may = map[string][]string{
 	"create-account":          {"GetItem", "read the service secret"},
 	"link-carrier":            {"DeleteItem", "read the service secret", "read a carrier secret"},
@@ -40,7 +40,7 @@ var may = map[string][]string{
 	"reconcile":               {"DeleteItem", "Query", "Query what is due", "delete a carrier secret"},
 }
 
-// attempt is a call that a function's role lets it make or not. None changes anything.
+// attempt is a call that a role may or may not allow. None of them changes anything.
 type attempt struct {
 	name string
 	do   func(ctx context.Context, cfg aws.Config) error
@@ -89,7 +89,7 @@ func attempts(serviceSecret, carrierSecret string) []attempt {
 	}
 }
 
-// queryNothing looks for what is not there, in the table or in an index.
+// queryNothing queries an absent key of the table or of an index.
 func queryNothing(index *string) func(ctx context.Context, cfg aws.Config) error {
 	return func(ctx context.Context, cfg aws.Config) error {
 		name := "pk"
@@ -111,8 +111,8 @@ func readSecret(id string) func(ctx context.Context, cfg aws.Config) error {
 	}
 }
 
-// iamIsEnforced: MiniStack refuses an unsigned call, and each function's role may do what it needs and nothing else.
-// LocalStack's free edition has no IAM.
+// iamIsEnforced checks that MiniStack refuses an unsigned call, and that each function's role allows exactly what the
+// function needs. LocalStack's free edition has no IAM.
 func iamIsEnforced(ctx context.Context) error {
 	if emulatorName() != stack.MiniStack {
 		return nil
@@ -167,7 +167,7 @@ func unsignedIsRefused(ctx context.Context) error {
 	return fmt.Errorf("an unsigned Scan was answered %d %.200s: %w", status, body, err)
 }
 
-// asRoleOf lets the root user take a function's role on, which only Lambda may otherwise.
+// asRoleOf assumes a function's role as the root user. Usually only Lambda may.
 func asRoleOf(ctx context.Context, function string) (aws.Config, error) {
 	cfg := service.AWSConfig()
 	arn, err := roleOf(ctx, function)
@@ -195,7 +195,7 @@ func asRoleOf(ctx context.Context, function string) (aws.Config, error) {
 		} `xml:"AssumeRoleResult>Credentials"`
 	}
 	if err := xml.Unmarshal(body, &answer); err != nil || answer.Credentials.SessionToken == "" {
-		return cfg, fmt.Errorf("taking on the role of %s: %.200s: %w", function, body, err)
+		return cfg, fmt.Errorf("assuming the role of %s: %.200s: %w", function, body, err)
 	}
 	c := answer.Credentials
 	cfg.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
@@ -222,7 +222,7 @@ func roleOf(ctx context.Context, function string) (string, error) {
 	return answer.Role, nil
 }
 
-// query makes a call of a service with the query protocol.
+// query calls a service with the query protocol.
 func query(ctx context.Context, name string, values url.Values) ([]byte, error) {
 	body := []byte(values.Encode())
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, service.EmulatorURL+"/", strings.NewReader(string(body)))

@@ -139,7 +139,7 @@ func TestLinkBadFields(t *testing.T) {
 			a.expect(t, http.StatusBadRequest, test.problems...)
 			for _, e := range a.errors() {
 				if d := e.Diagnosis; d != nil && (d.WhoMustAct != "merchant" || d.Retryable || d.CarrierError != nil) {
-					t.Errorf("diagnosis = %+v, want one of the merchant's, found before a call", d)
+					t.Errorf("diagnosis = %+v, want a pre-flight finding for the merchant", d)
 				}
 			}
 		})
@@ -170,7 +170,7 @@ func TestLinkUnknownCarriers(t *testing.T) {
 	})
 }
 
-// Whom a request is for, on both merchant routes.
+// The account that a request acts for, on both merchant routes.
 func TestOnBehalfOf(t *testing.T) {
 	t.Parallel()
 	m, other, foreign := newMerchant(t, production), newMerchant(t, production), newMerchant(t, otherProduction)
@@ -178,7 +178,7 @@ func TestOnBehalfOf(t *testing.T) {
 	disabled := newMerchant(t, production)
 	disabledC := link(t, disabled, "australia_post", ausPostNumber("00"))
 	setItem(t, accountPK(disabled.ID), "ACCOUNT", item{"active": nil})
-	// An id that nobody has: the largest is as good as any other.
+	// An id that does not exist, the largest.
 	const nobody = "2147483647"
 	behalf := func(id any) [][2]string { return [][2]string{{"On-Behalf-Of", fmt.Sprint(id)}} }
 
@@ -238,14 +238,14 @@ func TestOnBehalfOf(t *testing.T) {
 		api.call(t, request{method: http.MethodGet, path: readPath(disabledC.CarrierID), key: disabled.Key}).expect(t, 403, inactive)
 	})
 
-	// Absent and somebody else's can not be told apart.
+	// The answers for an absent account and for another partner's do not differ.
 	equal := func(name string, absent, foreign request) {
 		t.Run("equal answers "+name, func(t *testing.T) {
 			t.Parallel()
 			a, b := api.call(t, absent), api.call(t, foreign)
 			a.expect(t, http.StatusNotFound, notFound)
 			if diff := cmp.Diff(bare(a), bare(b)); diff != "" {
-				t.Errorf("absent (-) and somebody else's (+):\n%s", diff)
+				t.Errorf("absent (-) and another caller's (+):\n%s", diff)
 			}
 		})
 	}
@@ -278,7 +278,7 @@ func TestOnBehalfOf(t *testing.T) {
 	}
 }
 
-// bare is an answer without what differs from request to request.
+// bare returns an answer without the parts that differ in every request.
 func bare(a answer) map[string]string {
 	id := a.header.Get("X-Request-Id")
 	out := map[string]string{"body": strings.ReplaceAll(string(a.body), id, "ID")}

@@ -1,6 +1,6 @@
-// Package e2e tests the deployed service over HTTP: template.yaml on an emulator, the functions as they are built for
-// AWS, and an Australia Post that is the simulator where a test does not want it to be worse. EMULATOR chooses the
-// emulator: ministack (the default) or localstack.
+// Package e2e tests the deployed service over HTTP: template.yaml on an emulator, with the functions as they are built
+// for AWS. Australia Post is the simulator, or a handler of the test for worse behaviour. EMULATOR chooses the emulator:
+// ministack (the default) or localstack.
 package e2e
 
 import (
@@ -23,7 +23,7 @@ import (
 	"carrierlink/infra/local/stack"
 )
 
-// atOnce is how many parallel tests run at a time: most of them wait for a carrier that is slow on purpose.
+// atOnce is how many tests run at the same time. Most of them wait for a deliberately slow carrier.
 const atOnce = 8
 
 // The running service, set by TestMain before any test.
@@ -52,7 +52,7 @@ func runSuite(m *testing.M) (status int, err error) {
 	}
 	ctx := context.Background()
 	start := time.Now()
-	// One pass a minute, as on AWS: whoever needs one sooner asks for it.
+	// One pass a minute, as on AWS. A test that needs one sooner starts it.
 	service, err = stack.Up(ctx, stack.Options{Emulator: os.Getenv("EMULATOR"), Carrier: post, Log: os.Stderr, SchedulePasses: 1})
 	if err != nil {
 		return 1, fmt.Errorf("starting the stack: %w", err)
@@ -96,23 +96,24 @@ func emulatorName() string {
 // difference is where an emulator changes a request before it reaches the service.
 type difference struct{ emulator, what, why string }
 
-// differences are all that the suite bears. A test that meets one asks differs.
+// differences are all differences that the suite accepts. A test that is affected asks differs.
 var differences = []difference{
-	{stack.MiniStack, "repairs UTF-8", "it hands a function the body with replacement characters in place of what is no UTF-8"},
-	{stack.MiniStack, "drops outer slashes", "it leaves out the empty segments of a path before it looks for its route"},
-	{stack.MiniStack, "drops inner slashes", "it leaves out the empty segments of a path before it looks for its route"},
-	{stack.MiniStack, "joins headers", "of several headers of one name it makes one, with commas between the values"},
-	{stack.LocalStack, "drops forms", "of PATCH and PUT it takes a body that is called a form for its own, and hands a function none"},
-	{stack.LocalStack, "tries parameters", "where a literal path lacks a method it goes on to one with a parameter in its place: DELETE /v1/carriers/status"},
-	{stack.LocalStack, "is slow", "a request takes it three times as long as the other one: what is repeated for good measure is repeated less"},
-	{stack.LocalStack, "drops outer slashes", "it takes slashes off both ends of a path before it looks for its route"},
+	{stack.MiniStack, "repairs UTF-8", "it passes the body to the function with replacement characters for broken UTF-8"},
+	{stack.MiniStack, "drops outer slashes", "it drops the empty segments of a path before it looks up the route"},
+	{stack.MiniStack, "drops inner slashes", "it drops the empty segments of a path before it looks up the route"},
+	{stack.MiniStack, "joins headers", "it joins several headers of the same name with commas"},
+	{stack.LocalStack, "drops forms", "it consumes the body of a PATCH or PUT with the content type of a form, and passes none to the function"},
+	{stack.LocalStack, "tries parameters", "if a literal path lacks a method, it tries a path with a parameter in its place: DELETE /v1/carriers/status"},
+	{stack.LocalStack, "is slow", "a request takes three times as long, so tests repeat requests less often"},
+	{stack.LocalStack, "drops outer slashes", "it removes the slashes at both ends of a path before it looks up the route"},
 }
 
 func differs(what string) bool {
 	return slices.ContainsFunc(differences, func(d difference) bool { return d.emulator == emulatorName() && d.what == what })
 }
 
-// environments are the two ways to a carrier: over HTTP, and within the functions.
+// environments returns a partner of each environment: production calls the carrier over HTTP, the sandbox within the
+// function.
 func environments() []stack.Partner { return []stack.Partner{production, sandbox} }
 
 // merchant is an account with the key that came with it.
@@ -122,7 +123,7 @@ type merchant struct {
 	partner stack.Partner
 }
 
-// newMerchant makes an account without anything in it.
+// newMerchant creates an account without data.
 func newMerchant(t *testing.T, p stack.Partner) merchant {
 	t.Helper()
 	a := api.call(t, request{method: http.MethodPost, path: accountsPath, key: p.APIKey, body: "{}"})
@@ -131,8 +132,8 @@ func newMerchant(t *testing.T, p stack.Partner) merchant {
 	return merchant{ID: body.AccountID, Key: body.APIKey.EncryptedAPIKey, partner: p}
 }
 
-// troubled is the account for connections that fail at their checks. In production there is one for the whole suite:
-// the failures of three accounts would open the breaker of their carrier for everybody. The sandbox has no breaker.
+// troubled returns the account for connections whose checks fail. In production the whole suite shares one, because the
+// failures of three accounts would open the breaker of their carrier. The sandbox has no breaker.
 func troubled(t *testing.T, p stack.Partner) merchant {
 	t.Helper()
 	if p.Environment == "sandbox" {
@@ -147,7 +148,7 @@ var unlucky struct {
 	merchant
 }
 
-// numbers makes charge account numbers that no other test has; the last two digits tell the simulator's story.
+// numbers makes account numbers unique among the tests. The last two digits choose the simulator's case.
 var numbers atomic.Int64
 
 func ausPostNumber(story string) string {
@@ -158,7 +159,7 @@ func starTrackNumber(story string) string {
 	return fmt.Sprintf("0%05d%s", numbers.Add(1)+41_000, story)
 }
 
-// newCredentials makes a key and a secret as the developer centre hands them out; the client learns them from requests.
+// newCredentials makes a key and a secret in the carrier's form. The client learns them from requests.
 func newCredentials() (key, secret string) {
 	return uuid.NewString(), "x" + uuid.NewString()[:13] + "Z9"
 }
@@ -166,7 +167,7 @@ func newCredentials() (key, secret string) {
 // fields is a request body.
 type fields map[string]any
 
-// with is a copy with some fields changed: names and values in turn. The value absent takes a field out.
+// with returns a copy with some fields changed: names and values by turns. The value absent removes a field.
 func (f fields) with(changes ...any) fields {
 	out := maps.Clone(f)
 	for i := 0; i < len(changes); i += 2 {
@@ -182,7 +183,7 @@ type nothing struct{}
 
 var absent = nothing{}
 
-// linkBody is a good request to link the number, with credentials of its own.
+// linkBody returns a good request to link the number, with new credentials.
 func linkBody(number string) fields {
 	key, secret := newCredentials()
 	return fields{"nickname": "Main warehouse", "account_number": number, "api_key": key, "api_secret": secret}
@@ -198,7 +199,7 @@ func carrierPath(carrierID string) string { return "/v1/carriers/" + carrierID }
 
 func readPath(carrierID string) string { return "/v1/carriers/" + carrierID + "/account" }
 
-// link links a number that must be fine.
+// link links a number; a failure is fatal.
 func link(t *testing.T, m merchant, carrier, number string, changes ...any) connectionBody {
 	t.Helper()
 	a := api.call(t, request{method: http.MethodPost, path: linkPath(carrier), key: m.Key, body: linkBody(number).with(changes...)})

@@ -103,7 +103,7 @@ func TestUpdateAccountBadFields(t *testing.T) {
 	}
 }
 
-// PATCH to what somebody else has, to another country under linked carriers, and of a stale version.
+// PATCH to a taken identifier, to another country while carriers are linked, and of a stale version is refused.
 func TestUpdateAccountConflicts(t *testing.T) {
 	t.Parallel()
 	mine, sibling, foreign := newCaller(t, production), newCaller(t, production), newCaller(t, otherProduction)
@@ -226,9 +226,9 @@ func TestUpdateAccount(t *testing.T) {
 	}
 	tag := p.last.header.Get("ETag")
 	if diff := cmp.Diff(got, p.account(m.ID)); diff != "" || p.last.header.Get("ETag") != tag {
-		t.Errorf("what PATCH answered (-) and GET (+):\n%s", diff)
+		t.Errorf("answers of PATCH (-) and GET (+):\n%s", diff)
 	}
-	// metadata is replaced as a whole, other fields are left.
+	// metadata is replaced as a whole; other fields stay.
 	got = p.change(m.ID, updateParams(""), updateBody(fields{"metadata": fields{"plan": "silver"}}))
 	if diff := cmp.Diff(gen.Metadata{"plan": "silver"}, got.Metadata); diff != "" || *got.FirstName != "Mïa" {
 		t.Errorf("account = %s", p.last.body)
@@ -236,7 +236,7 @@ func TestUpdateAccount(t *testing.T) {
 	if got = p.change(m.ID, updateParams(""), updateBody(fields{"metadata": fields{}})); len(got.Metadata) != 0 {
 		t.Errorf("metadata = %v, want none", got.Metadata)
 	}
-	// null is absent.
+	// null means absent.
 	patch(t, production.APIKey, m.ID, `{"first_name":null,"email":null,"metadata":null}`).expect(t, http.StatusOK)
 	if got = p.account(m.ID); got.FirstName == nil || got.Email == nil {
 		t.Errorf("null took a field away: %+v", got)
@@ -244,7 +244,7 @@ func TestUpdateAccount(t *testing.T) {
 	patch(t, production.APIKey, m.ID, "{}").expect(t, http.StatusOK)
 }
 
-// oddIDs are external ids that a path or a query could make something else of.
+// oddIDs are external ids that a path or a query could distort.
 func oddIDs() []string {
 	var ids []string
 	for _, odd := range []string{
@@ -281,7 +281,7 @@ func TestExternalIDs(t *testing.T) {
 			if i > 0 && differs("is slow") {
 				return
 			}
-			// Its links find it too.
+			// Its links lead to it too.
 			again := decode[gen.AccountList](t, api.call(t, request{method: http.MethodGet, path: *page.Links.First.Href, key: production.APIKey}))
 			if len(again.Accounts) != 1 {
 				t.Errorf("%s finds %d accounts", *page.Links.First.Href, len(again.Accounts))
@@ -290,7 +290,7 @@ func TestExternalIDs(t *testing.T) {
 				t.Errorf("page 2 = %+v", got.Accounts)
 			}
 			if got := p.accounts(gen.ListAccountsParams{ExternalAccountId: &id, Active: new(false)}); len(got.Accounts) != 0 {
-				t.Errorf("inactive ones = %+v", got.Accounts)
+				t.Errorf("inactive accounts = %+v", got.Accounts)
 			}
 			for _, header := range []string{tag, tag + `, "x"`, "*", "W/" + tag} {
 				api.call(t, request{
@@ -302,7 +302,7 @@ func TestExternalIDs(t *testing.T) {
 			}
 		})
 	}
-	// Routes of the same length below an account are none of an external id.
+	// Routes of the same length below an account do not match an external id.
 	for _, id := range []string{"enable", "disable", "restore", "api_keys"} {
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()
@@ -437,7 +437,7 @@ func TestListAccountsBadQueries(t *testing.T) {
 	}
 }
 
-// signedCursor makes a cursor as the service would have made it then.
+// signedCursor makes a cursor as the service would make it at a time.
 func signedCursor(t *testing.T, partnerID int64, then time.Time) string {
 	t.Helper()
 	names, err := secretNames(t.Context(), false)
@@ -527,7 +527,7 @@ func TestListAccounts(t *testing.T) {
 			}
 		})
 	}
-	// A walk by cursor, or by number and back, is the list in one page.
+	// A walk by cursor, or by page numbers in both directions, gives the list in one page.
 	for _, query := range []string{"?page_size=2", "?page_size=2&sort_dir=asc", "?page_size=2&active=true", "?page_size=3&active=false", "?page_size=1&created_at_start=2020-01-01T00%3A00%3A00Z"} {
 		t.Run("walk "+query, func(t *testing.T) {
 			t.Parallel()
@@ -556,13 +556,13 @@ func TestListAccounts(t *testing.T) {
 				last = decode[gen.AccountList](t, api.call(t, request{method: http.MethodGet, path: *last.Links.Prev.Href, key: p.APIKey}))
 			}
 			if pages != 1 || len(want) > 0 && last.Accounts[0].AccountId != want[0].AccountId {
-				t.Errorf("the way back ends at page %d", pages)
+				t.Errorf("the walk backwards ends at page %d", pages)
 			}
 		})
 	}
 }
 
-// A disabled account's keys are refused at the very next call, whoever makes it.
+// A disabled account's keys are refused from the next call on.
 func TestDisableAccount(t *testing.T) {
 	t.Parallel()
 	for _, p := range environments() {
@@ -655,7 +655,7 @@ func TestDeleteAndRestoreAccount(t *testing.T) {
 			api.call(t, request{method: http.MethodPost, path: accountPath(m.ID) + "/api_keys/" + m.key + "/rotate", key: production.APIKey, body: "{}"}).expect(t, http.StatusConflict, state)
 			taken := func(field string) problem { return problem{"business_rules", "identifier_conflict", field, ""} }
 			create(t, production.APIKey, fields{"email": m.email, "external_account_id": m.external}).expect(t, http.StatusConflict, taken("external_account_id"), taken("email"))
-			// Again: the first date stands, whatever is asked for.
+			// Deleting it again keeps the first date, whatever the request says.
 			c.remove(m.ID, new(9))
 			if again := c.accountByExternalID(m.external, http.StatusOK); *again.PurgeAt != *deleted.PurgeAt {
 				t.Errorf("purge_at = %s, want %s", *again.PurgeAt, *deleted.PurgeAt)
@@ -717,7 +717,7 @@ func TestDeleteAndRestoreAccount(t *testing.T) {
 		}
 		create(t, p.APIKey, fields{"email": mail, "external_account_id": id}).expect(t, http.StatusOK)
 	})
-	// Items that other requests change all the time: what the service does when it can not get through.
+	// Other requests change the items all the time, so that the service cannot write them.
 	t.Run("busy", func(t *testing.T) {
 		t.Parallel()
 		m := newMerchant(t, production)
@@ -750,7 +750,7 @@ func TestCountries(t *testing.T) {
 	}
 }
 
-// 20 identical creates at once, 50 times over (10 on an emulator that is slow): one account each time, equal answers or 409.
+// 20 identical creations at once, 50 times (10 on a slow emulator), make one account each time, with equal answers or 409.
 func TestIdenticalCreatesAtOnce(t *testing.T) {
 	t.Parallel()
 	p := newPartner(t, "Hasty")

@@ -10,7 +10,7 @@ import (
 	gen "carrierlink/infra/test/client"
 )
 
-// ifMatch is values of If-Match that let nothing be changed, and the status that each is answered with. old is a tag from before, now the
+// ifMatch returns values of If-Match that prevent a change, with the status of the answer. old is an earlier tag, now the
 // current one.
 func ifMatch(old, now string) map[string]int {
 	return map[string]int{
@@ -20,7 +20,7 @@ func ifMatch(old, now string) map[string]int {
 	}
 }
 
-// A tag of the current state lets a connection be unlinked, by both routes; so does *.
+// A current tag, and *, allow an unlink on both routes.
 func TestUnlinkOfOneState(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -42,7 +42,7 @@ func TestUnlinkOfOneState(t *testing.T) {
 	}
 }
 
-// A change that changes nothing leaves modified_at and ETag, and its answer is kept all the same.
+// A request that changes nothing leaves modified_at and ETag as they are; its answer is stored all the same.
 func TestChangesOfNothing(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, production)
@@ -84,7 +84,7 @@ func TestChangesOfNothing(t *testing.T) {
 	}
 }
 
-// An Idempotency-Key that comes again with another id in the path is a 422, on partner routes as on merchant routes.
+// An Idempotency-Key that is repeated with another id in the path is a 422, on partner and merchant routes.
 func TestIdempotencyKeyWithAnotherID(t *testing.T) {
 	t.Parallel()
 	one, two := newCaller(t, production), newCaller(t, production)
@@ -116,7 +116,7 @@ func TestIdempotencyKeyWithAnotherID(t *testing.T) {
 	}
 }
 
-// A form's mask is refused everywhere that takes key and secret, in the sandbox too, where any other text will do.
+// A form's mask is refused on every route that takes key and secret, even in the sandbox, which accepts any other text.
 func TestMasks(t *testing.T) {
 	t.Parallel()
 	for _, p := range environments() {
@@ -142,7 +142,7 @@ func TestMasks(t *testing.T) {
 	}
 }
 
-// Credentials of another kind are warned of, and asked about all the same; refused with 401 they are told to be what they look like.
+// Credentials of another kind cause a warning, and the carrier is asked all the same; the diagnosis of a 401 names their kind.
 func TestHints(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, sandbox)
@@ -181,7 +181,7 @@ func TestHints(t *testing.T) {
 	}
 }
 
-// The message of a rollback's 409 says what a rollback can do, and a deleted account is not called disabled.
+// The message of a rollback's 409 says what a rollback can do, and no message calls a deleted account disabled.
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, production)

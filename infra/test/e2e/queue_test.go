@@ -18,8 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
-// poison is what the suite sends to the refresh queue and no message is: each of it must end among the dead letters, and
-// nothing else may.
+// poison are invalid messages that the suite sends to the refresh queue. Each of them, and no other message, must end in
+// the dead-letter queue.
 var poison struct {
 	mu     sync.Mutex
 	bodies []string
@@ -27,7 +27,7 @@ var poison struct {
 
 func queues() *sqs.Client { return sqs.NewFromConfig(service.AWSConfig()) }
 
-// send puts a message into the refresh queue, past the schedule.
+// send puts a message into the refresh queue directly.
 func sendMessage(t *testing.T, body string) {
 	t.Helper()
 	if _, err := queues().SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &service.RefreshQueueURL, MessageBody: &body}); err != nil {
@@ -35,11 +35,11 @@ func sendMessage(t *testing.T, body string) {
 	}
 }
 
-// depth is how many messages a queue holds, in whatever state.
+// depth returns the number of messages in a queue, in any state.
 func depth(ctx context.Context, url string) (int, error) {
 	out, err := queues().GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll}})
 	if err != nil {
-		return 0, fmt.Errorf("looking at a queue: %w", err)
+		return 0, fmt.Errorf("reading the state of a queue: %w", err)
 	}
 	sum := 0
 	for name, value := range out.Attributes {
@@ -65,8 +65,8 @@ func waitForEmptyQueue(t *testing.T, within time.Duration) {
 	})
 }
 
-// hideFor changes how long the refresh queue hides a message that was handed out: the template's three minutes, five
-// times, are too long for a test.
+// hideFor changes the visibility timeout of the refresh queue: five times the template's three minutes would be too long
+// for a test.
 func hideFor(ctx context.Context, seconds int) error {
 	_, err := queues().SetQueueAttributes(ctx, &sqs.SetQueueAttributesInput{
 		QueueUrl: &service.RefreshQueueURL, Attributes: map[string]string{"VisibilityTimeout": strconv.Itoa(seconds)},
@@ -74,10 +74,10 @@ func hideFor(ctx context.Context, seconds int) error {
 	return err
 }
 
-// templateHides is VisibilityTimeout of template.yaml; the local stack has compared the two.
+// templateHides is the VisibilityTimeout of template.yaml, which the local stack has checked.
 const templateHides = 180
 
-// deliver switches the mapping that hands the messages of production accounts to the worker on or off.
+// deliver enables or disables the mapping that passes the messages of production accounts to the worker.
 func deliver(ctx context.Context, on bool) error {
 	path := service.EmulatorURL + "/2015-03-31/event-source-mappings/"
 	list, err := http.NewRequestWithContext(ctx, http.MethodGet, path, nil)
@@ -145,7 +145,7 @@ func deliver(ctx context.Context, on bool) error {
 	return errors.New("the mapping does not become " + want)
 }
 
-// receive takes messages out of a queue until none has come for a while, and leaves them there.
+// receive reads messages from a queue until none has come for a while, and does not delete them.
 func receive(ctx context.Context, url string, least int) ([]types.Message, error) {
 	var all []types.Message
 	for empty := 0; empty < 3 && (len(all) < least || empty == 0); {
@@ -163,12 +163,12 @@ func receive(ctx context.Context, url string, least int) ([]types.Message, error
 	return all, nil
 }
 
-// giveBack lets a message that was received come again at once.
+// giveBack makes a received message visible again.
 func giveBack(url string, m types.Message) *sqs.ChangeMessageVisibilityInput {
 	return &sqs.ChangeMessageVisibilityInput{QueueUrl: &url, ReceiptHandle: m.ReceiptHandle, VisibilityTimeout: 0}
 }
 
-// crawlQueues: of the dead letters each is one that was meant to be, and holds no secret.
+// crawlQueues checks that the dead letters are the expected ones and contain no secret.
 func crawlQueues(ctx context.Context) error {
 	letters, err := receive(ctx, service.RefreshDeadLetterQueueURL, len(poison.bodies))
 	if err != nil {
@@ -188,23 +188,23 @@ func crawlQueues(ctx context.Context) error {
 	}
 	slices.Sort(got)
 	slices.Sort(poison.bodies)
-	// A message may be there twice: SQS delivers at least once.
+	// A message may come twice, because SQS delivers at least once.
 	if got = slices.Compact(got); !slices.Equal(got, slices.Compact(slices.Clone(poison.bodies))) {
 		errs = append(errs, fmt.Errorf("%d dead letters, want the %d that are no messages", len(got), len(poison.bodies)))
 	}
 	return errors.Join(errs...)
 }
 
-// checkMessages looks at what the schedule sends: ids, and nothing else.
+// checkMessages checks that messages of the schedule contain ids and nothing else.
 func checkMessages(t *testing.T, m merchant) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
 	if err := deliver(ctx, false); err != nil {
-		t.Fatalf("switching the mapping off: %v", err)
+		t.Fatalf("disabling the mapping: %v", err)
 	}
 	defer func() {
 		if err := deliver(ctx, true); err != nil {
-			t.Errorf("switching the mapping on again: %v", err)
+			t.Errorf("enabling the mapping: %v", err)
 		}
 	}()
 	ids := map[string]bool{}
@@ -225,7 +225,7 @@ func checkMessages(t *testing.T, m merchant) {
 		for _, message := range messages {
 			var body map[string]any
 			if err := json.Unmarshal([]byte(aws.ToString(message.Body)), &body); err != nil {
-				t.Fatalf("a message is no JSON: %v", err)
+				t.Fatalf("a message is not JSON: %v", err)
 			}
 			if id, ok := body["carrier_id"].(string); ok {
 				if _, mine := ids[id]; mine {
@@ -249,7 +249,7 @@ func checkMessages(t *testing.T, m merchant) {
 		if len(message.MessageAttributes) > 0 {
 			t.Errorf("message attributes = %v", message.MessageAttributes)
 		}
-		// It was looked at, not taken: let it come again at once.
+		// It was only inspected, so make it visible again.
 		if _, err := queues().ChangeMessageVisibility(ctx, giveBack(service.RefreshQueueURL, message)); err != nil {
 			t.Errorf("giving a message back: %v", err)
 		}

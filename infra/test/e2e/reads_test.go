@@ -70,7 +70,7 @@ func TestReadBadRequests(t *testing.T) {
 	})
 }
 
-// staleAs is what a reader with a snapshot is told of a story.
+// staleAs is the answer to a read with a snapshot, by the simulator's case.
 var staleAs = map[string][2]string{
 	"01": {"unknown_account", "account_not_found"},
 	"02": {"unknown_account", "account_not_found"},
@@ -89,8 +89,8 @@ var staleAs = map[string][2]string{
 	"70": {"number_mismatch", "number_mismatch"},
 }
 
-// Every story at read, after a good link. Where the story does not let itself be linked, the number of the connection is
-// changed to it afterwards, behind the service's back.
+// Reads every case of the simulator after a good link. For a case that cannot be linked, the test changes the number of the
+// connection in the table.
 func TestEveryStoryAtRead(t *testing.T) {
 	t.Parallel()
 	direct := map[string]bool{"10": true, "11": true, "12": true, "13": true, "14": true, "60": true, "61": true}
@@ -133,14 +133,14 @@ func TestEveryStoryAtRead(t *testing.T) {
 					t.Errorf("answer = %s, want a stale one: %v", a.body, want)
 				}
 				if !bytes.Equal(got.Account, before.Account) {
-					t.Error("the stored account is another one than before")
+					t.Error("the stored account has changed")
 				}
 			})
 		}
 	}
 }
 
-// What a refusal or an outage does to the connection.
+// The effect of a refusal or an outage on the connection.
 func TestReadsChangeTheStatus(t *testing.T) {
 	t.Parallel()
 	for _, p := range environments() {
@@ -165,7 +165,7 @@ func TestReadsChangeTheStatus(t *testing.T) {
 		})
 		t.Run(p.Environment+" one refusal marks nothing, two do", func(t *testing.T) {
 			t.Parallel()
-			// StarTrack's: TestBreaker has left a connection there that answers when somebody else is refused.
+			// StarTrack's, because TestBreaker has left a StarTrack connection with which a refusal can be compared.
 			c := link(t, m, "startrack", starTrackNumber("60"), "refresh_policy", "off")
 			read(t, m, c.CarrierID, "?refresh=true").expect(t, http.StatusOK)
 			if got := status(t, c.CarrierID); got != "active" {
@@ -183,7 +183,7 @@ func TestReadsChangeTheStatus(t *testing.T) {
 	}
 }
 
-// The main job, for both brands and both environments: the account is read as the carrier sent it, from the copy and live.
+// The main job, for both brands and environments: a stored and a live read return the account as the carrier sent it.
 func TestMainJob(t *testing.T) {
 	t.Parallel()
 	for _, p := range environments() {
@@ -238,7 +238,7 @@ func TestMainJob(t *testing.T) {
 				if asked := post.count(brand.number) - calls; p.Environment == "production" && asked != 3 || p.Environment == "sandbox" && asked != 0 {
 					t.Errorf("the carrier was asked %d times", asked)
 				}
-				// A copy that is not too old is good enough, and a live answer may be a 304 too.
+				// A recent copy is enough, and a live answer may be a 304 too.
 				if a := read(t, m, c.CarrierID, "?max_age=3600&refresh=false"); decode[carrierAccount](t, a).Source != "stored" {
 					t.Errorf("answer = %s, want the stored one", a.body)
 				}
@@ -262,7 +262,7 @@ func TestMainJob(t *testing.T) {
 	})
 }
 
-// asSent is the simulator's account, without the white space between its tokens.
+// asSent returns the simulator's account without white space between tokens.
 func asSent(t *testing.T, number string) []byte {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/shipping/v1/accounts/"+number, nil)
@@ -277,7 +277,7 @@ func asSent(t *testing.T, number string) []byte {
 	return out.Bytes()
 }
 
-// Only one reader asks the carrier at a time: the others get the copy, or are asked to come back if there is none.
+// Only one reader at a time asks the carrier: the others get the copy, or a 409 without one.
 func TestReadsAtOnce(t *testing.T) {
 	t.Parallel()
 	m := troubled(t, production)

@@ -17,7 +17,7 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// reconciled is what reconcile says that it has done.
+// reconciled is the report of reconcile.
 type reconciled struct {
 	LinksUndone      int `json:"links_undone"`
 	ChangesSettled   int `json:"changes_settled"`
@@ -39,8 +39,7 @@ func reconcile(t *testing.T) reconciled {
 	return r
 }
 
-// What a crash would have left, written as the functions would have: the deployed reconciler finishes or undoes it. What
-// is at work still, it leaves alone.
+// The deployed reconciler finishes or undoes what a crash would have left. It leaves work with a running lease alone.
 func TestReconcile(t *testing.T) {
 	t.Parallel()
 	rows := store.New(table(), service.TableName, kit.Options{})
@@ -62,7 +61,7 @@ func TestReconcile(t *testing.T) {
 		}
 	}
 
-	// A link that got as far as its secret, and one that is still running.
+	// A link that died after CreateSecret, and a link that is still running.
 	number, running := ausPostNumber("00"), ausPostNumber("00")
 	intent := func(id, number string, until time.Time) connection.Connection {
 		t.Helper()
@@ -84,7 +83,7 @@ func TestReconcile(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	// A change that got as far as its new version.
+	// A change that died after PutSecretValue.
 	changing := link(t, m, "australia_post", ausPostNumber("00")).CarrierID
 	before := secretOf(t, m, changing)
 	conn := load(changing)
@@ -95,7 +94,7 @@ func TestReconcile(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	// An unlink that got as far as its row.
+	// An unlink that died after the write of its row.
 	unlinked := link(t, m, "australia_post", ausPostNumber("00")).CarrierID
 	conn = load(unlinked)
 	conn.Status, conn.Work, conn.LeaseUntil, conn.DisconnectedAt, conn.PurgeAt = connection.Disconnected, connection.WorkUnlink, past, past, past.Add(connection.HistoryKept)
@@ -118,7 +117,7 @@ func TestReconcile(t *testing.T) {
 		t.Errorf("report = %+v, want one of each", got)
 	}
 	if it := rowOf(t, m, crashed.ID); it != nil || secretOf(t, m, crashed.ID).Exists {
-		t.Error("the intent or its secret is still there")
+		t.Error("the intent or its secret still exists")
 	}
 	link(t, m, "australia_post", number) // its number is free
 	if it := rowOf(t, m, atWork.ID); str(it, "status") != "linking" {
@@ -136,7 +135,7 @@ func TestReconcile(t *testing.T) {
 	if row := rowOf(t, follower, following); str(row, "standing") != "paused" || str(getItem(t, accountPK(follower.ID), "ACCOUNT"), "due_pk") != "" {
 		t.Error("the connection has not followed its account")
 	}
-	// The other link has died meanwhile; its lease says so.
+	// The lease of the other link is over now.
 	conn = load(atWork.ID)
 	conn.LeaseUntil = time.Now()
 	save(conn)
@@ -144,7 +143,7 @@ func TestReconcile(t *testing.T) {
 		t.Errorf("report = %+v, want a link undone", got)
 	}
 	if it := rowOf(t, m, atWork.ID); it != nil {
-		t.Error("the intent is still there")
+		t.Error("the intent still exists")
 	}
 	link(t, m, "australia_post", running)
 }

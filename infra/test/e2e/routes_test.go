@@ -11,7 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// The routes of the contract and of the template are the same set.
+// The contract and the template have the same routes.
 func TestRoutesOfTemplateAndContract(t *testing.T) {
 	t.Parallel()
 	var contract []string
@@ -37,7 +37,7 @@ func TestRoutesOfTemplateAndContract(t *testing.T) {
 	}
 }
 
-// Every answer that the contract names has the headers that every answer has.
+// Every answer of the contract documents the headers that all answers have.
 func TestHeadersOfTheContract(t *testing.T) {
 	t.Parallel()
 	hold := func(where string, response *openapi3.ResponseRef) {
@@ -105,7 +105,7 @@ func TestUnknownRoutes(t *testing.T) {
 		for _, method := range methods {
 			t.Run(method+" "+path, func(t *testing.T) {
 				t.Parallel()
-				// No key: a stranger learns nothing but that there is nothing.
+				// Without a key: a stranger only learns that the path does not exist.
 				a := api.call(t, request{method: method, path: path})
 				if method == http.MethodHead {
 					a.expect(t, http.StatusNotFound)
@@ -117,7 +117,7 @@ func TestUnknownRoutes(t *testing.T) {
 	}
 }
 
-// A slash too many makes another path, which is none; a gateway may leave it out before it looks for its route.
+// An extra slash makes another path, which does not exist; a gateway may drop the slash before it looks up the route.
 func TestSlashes(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ path, difference string }{
@@ -140,7 +140,7 @@ func TestSlashes(t *testing.T) {
 	})
 }
 
-// Another method on a known path is a 404, and needs no key. The emulators hand it to the catch-all.
+// Another method on a known path is a 404, without a key. The emulators pass it to the catch-all.
 func TestOtherMethods(t *testing.T) {
 	t.Parallel()
 	concrete := strings.NewReplacer("{carrier_name}", "dhl", "{carrier_id}", "se-1", "{", "", "}", "")
@@ -167,8 +167,8 @@ func TestOtherMethods(t *testing.T) {
 	}
 }
 
-// wider is the path of the contract, besides name, that has a parameter in the place of a literal of path, and the method:
-// /v1/carriers/{carrier_id} for /v1/carriers/status. Empty: there is none.
+// wider returns another path of the contract with the method that has a parameter in the place of a literal segment:
+// /v1/carriers/{carrier_id} for /v1/carriers/status. Empty: none.
 func wider(method, name, path string) string {
 	for other, item := range api.doc.Paths.Map() {
 		if _, ok := match(strings.Split(other, "/"), strings.Split(path, "/")); ok && other != name && item.GetOperation(method) != nil {
@@ -178,7 +178,7 @@ func wider(method, name, path string) string {
 	return ""
 }
 
-// HEAD is what uptime monitors ask with.
+// Uptime monitors use HEAD.
 func TestHead(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/health", "/v1/openapi.json"} {

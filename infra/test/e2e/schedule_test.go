@@ -16,16 +16,15 @@ import (
 	gen "carrierlink/infra/test/client"
 )
 
-// How long the deployed chain may take before a test gives up. The rule fires once a minute, the first time a good minute
-// after it was made; a message waits for its credential's turn, six seconds where few are due; a check whose claim was
-// written and its answer lost waits for the end of its lease and the next pass. The rest is for a machine that is busy with
-// other things: nothing takes as long when all goes well.
+// How long the deployed chain may take before a test gives up. The rule fires once a minute, for the first time about a
+// minute after its creation. A message waits up to six seconds for its credential's turn. A check whose claim lost its
+// answer waits for the end of its lease and the next pass. The rest is for a busy machine.
 const (
 	ruleWithin  = 4 * time.Minute
 	checkWithin = 3 * time.Minute
 )
 
-// passed is what schedule-refresh says that it has done.
+// passed is the report of schedule-refresh.
 type passed struct {
 	Due     int `json:"due"`
 	Sent    int `json:"sent"`
@@ -33,7 +32,7 @@ type passed struct {
 	Backlog int `json:"backlog"`
 }
 
-// pass makes schedule-refresh look for what is due now, as its rule does once a minute.
+// pass starts schedule-refresh, as its rule does once a minute.
 func pass(t *testing.T) passed {
 	t.Helper()
 	text, err := service.Invoke(t.Context(), "schedule-refresh", map[string]any{})
@@ -47,7 +46,7 @@ func pass(t *testing.T) passed {
 	return p
 }
 
-// scheduled is a connection that is left to the schedule.
+// scheduled is a connection that only the schedule checks.
 type scheduled struct {
 	merchant
 	id, number string
@@ -68,7 +67,7 @@ func (s scheduled) status(t *testing.T) string {
 	return decode[connectionBody](t, getCarrier(t, s.merchant, s.id)).Status
 }
 
-// check brings the next check forward, and returns what the history has of it.
+// check makes the next check early, and returns its history entry.
 func (s scheduled) check(t *testing.T) gen.HistoryEntry {
 	t.Helper()
 	before := len(s.checks(t))
@@ -82,7 +81,7 @@ func (s scheduled) check(t *testing.T) gen.HistoryEntry {
 	return checks[0]
 }
 
-// fallDue makes the next check due now, by the schedule itself: what a caller asks for has no vote.
+// fallDue makes the next scheduled check due now, because a check that a caller asks for has no vote.
 func (s scheduled) fallDue(t *testing.T) {
 	t.Helper()
 	row := getItem(t, accountPK(s.ID), "CARRIER#"+s.id)
@@ -94,7 +93,7 @@ func (s scheduled) fallDue(t *testing.T) {
 	setItem(t, accountPK(s.ID), "CARRIER#"+s.id, item{"next_refresh_at": num(now), "due_key": txt(fmt.Sprintf("%015d#%s", now, rest))})
 }
 
-// told is what an entry of the history says of its check.
+// told summarizes a history entry.
 func told(e gen.HistoryEntry) string {
 	words := []string{string(e.Trigger), string(e.Outcome), string(e.Status)}
 	for _, c := range e.Changes {
@@ -111,8 +110,8 @@ func toldAll(entries []gen.HistoryEntry) []string {
 	return all
 }
 
-// The breaker belongs to all connections of a carrier: this test runs before those that run in parallel, and leaves it
-// closed. It is StarTrack's, which most other tests do not need.
+// All connections to a carrier share its breaker, so this test runs before the parallel ones and leaves the breaker
+// closed. It uses StarTrack's, which most other tests do not need.
 func TestBreaker(t *testing.T) { //nolint:paralleltest // see above
 	m := newMerchant(t, production)
 	client := as(t, m.Key)
@@ -130,7 +129,7 @@ func TestBreaker(t *testing.T) { //nolint:paralleltest // see above
 	eventually(t, checkWithin, "the breaker has not opened", func() bool {
 		return string(client.status("startrack").Breaker.State) == "open"
 	})
-	// However long this takes, the probe's time does not come before it is wanted.
+	// However long this takes, the probe is not due before the test wants it.
 	setItem(t, "HEALTH#startrack", "BREAKER", item{"probe_at": num(time.Now().Add(time.Hour).UnixMilli())})
 	s := client.status("startrack")
 	if string(s.Status) != "failing" || s.Breaker.Failure == nil || string(*s.Breaker.Failure) != "unauthorized" || s.Breaker.Since == nil || s.Breaker.NextProbeAt == nil ||
@@ -142,13 +141,13 @@ func TestBreaker(t *testing.T) { //nolint:paralleltest // see above
 	}
 	waitForEmptyQueue(t, checkWithin)
 
-	// Nobody is marked, and nobody's carrier is asked.
+	// No connection is marked, and the carrier is not asked.
 	one := all[0]
 	calls := post.count(one.number)
 	a := read(t, one.merchant, one.id, "?refresh=true")
 	a.expect(t, http.StatusOK)
 	if got := decode[carrierAccount](t, a); !got.Stale || got.StaleReason == nil || *got.StaleReason != "carrier_unavailable" || got.Diagnosis == nil || post.count(one.number) != calls {
-		t.Errorf("answer = %s, want the copy, and the carrier left alone", a.body)
+		t.Errorf("answer = %s, want the copy, and the carrier not asked", a.body)
 	}
 	refresh(t, one.merchant, one.id)
 	if p := pass(t); p.Sent != 0 {
@@ -163,11 +162,11 @@ func TestBreaker(t *testing.T) { //nolint:paralleltest // see above
 	}
 	for _, s := range all {
 		if got := s.status(t); got != "active" {
-			t.Errorf("status = %s, want active: the carrier refuses everybody", got)
+			t.Errorf("status = %s, want active, because the carrier refuses everyone", got)
 		}
 	}
 
-	// One probe, that is good, closes it.
+	// One good probe closes it.
 	for _, s := range all {
 		post.play(s.number, healed)
 		refresh(t, s.merchant, s.id)
@@ -191,7 +190,7 @@ func TestBreaker(t *testing.T) { //nolint:paralleltest // see above
 	}
 }
 
-// healed answers for a number as the simulator does for one that is fine.
+// healed answers for a number as the simulator does for a good one.
 func healed(w http.ResponseWriter, r *http.Request) {
 	number := r.Header.Get("Account-Number")
 	fine := number[:len(number)-2] + "00"
@@ -203,8 +202,8 @@ func healed(w http.ResponseWriter, r *http.Request) {
 	answering(recorder.Code, "application/json", strings.ReplaceAll(recorder.Body.String(), fine, number))(w, r)
 }
 
-// The whole chain as it is deployed: the rule, schedule-refresh, the queue, refresh-carrier-account. First it is left
-// alone; then its stories are told sooner.
+// Tests the whole deployed chain: the rule, schedule-refresh, the queue, refresh-carrier-account. First the test only
+// waits for it, then it makes checks due early.
 func TestSchedule(t *testing.T) {
 	t.Parallel()
 	m := troubled(t, production)
@@ -228,7 +227,7 @@ func TestSchedule(t *testing.T) {
 			}
 			return true
 		})
-		// No test has called it: this one begins the passes, and TestBreaker is over.
+		// No other test has started it: TestBreaker is over, and this test starts the passes.
 		if got := runsOfSchedule(t); got <= runs {
 			t.Errorf("schedule-refresh has run %d times, %d before: its rule has not fired", got, runs)
 		}
@@ -273,7 +272,7 @@ func TestSchedule(t *testing.T) {
 				return false
 			})
 			checks := dead.checks(t)
-			// How often it is refused depends on how soon the carrier answers somebody else.
+			// The number of refusals depends on when the carrier answers another account.
 			told := slices.Compact(toldAll(checks))
 			told = slices.DeleteFunc(told, func(text string) bool { return text == "schedule unauthorized active" })
 			want := []string{"schedule unauthorized action_required", "manual unauthorized active", "link ok active"}
@@ -287,7 +286,7 @@ func TestSchedule(t *testing.T) {
 			}
 			row := decode[connectionBody](t, getCarrier(t, dead.merchant, dead.id))
 			if row.StatusReason == nil || *row.StatusReason != "unauthorized" || row.NextRefreshAt == nil {
-				t.Errorf("connection = %+v, want one that is looked at again", row)
+				t.Errorf("connection = %+v, want one with a time of its next check", row)
 			}
 			// New credentials bring it back.
 			post.play(dead.number, healed)
@@ -319,7 +318,7 @@ func TestSchedule(t *testing.T) {
 			s := scheduled{m, link(t, m, "startrack", number, "verify", "later").CarrierID, number}
 			post.play(number, func(w http.ResponseWriter, r *http.Request) { tell(w, r, "43") })
 			if got := told(s.check(t)); got != "manual forbidden pending_verification" {
-				t.Errorf("the first check after the link = %s, want it not to be believed yet", got)
+				t.Errorf("the first check after the link = %s, want an unconfirmed refusal", got)
 			}
 			eventually(t, checkWithin, "it is not action_required", func() bool {
 				if s.status(t) == "action_required" {
@@ -363,7 +362,7 @@ func TestSchedule(t *testing.T) {
 	})
 }
 
-// runsOfSchedule is how often schedule-refresh has told of its passes.
+// runsOfSchedule counts the reports of schedule-refresh.
 func runsOfSchedule(t *testing.T) int {
 	t.Helper()
 	lines, err := service.Logs(t.Context(), "schedule-refresh")
@@ -379,7 +378,8 @@ func runsOfSchedule(t *testing.T) int {
 	return n
 }
 
-// poisonIsGivenUp: what is no message fails, comes again, and ends among the dead letters; a good one beside it does not.
+// poisonIsGivenUp checks that invalid messages fail, come again and end in the dead-letter queue, and that a good message
+// in the same batch does not.
 func poisonIsGivenUp(t *testing.T) {
 	waitForEmptyQueue(t, checkWithin)
 	hide := 1
@@ -421,7 +421,7 @@ func poisonIsGivenUp(t *testing.T) {
 	}
 	for _, letter := range letters {
 		if got := letter.Attributes["ApproximateReceiveCount"]; got < "5" {
-			t.Errorf("a dead letter was handed out %s times, want at least 5", got)
+			t.Errorf("a dead letter was delivered %s times, want at least 5", got)
 		}
 		if _, err := queues().ChangeMessageVisibility(t.Context(), giveBack(service.RefreshDeadLetterQueueURL, letter)); err != nil {
 			t.Error(err)

@@ -17,11 +17,10 @@ import (
 	gen "carrierlink/infra/test/client"
 )
 
-// The matrix of TestTenancy: how many requests about somebody else's things were made, and how many of their answers
-// told anything of them.
+// Counters of TestTenancy: requests about another caller's resources, and answers that revealed something about them.
 var foreignRequests, leaks atomic.Int64
 
-// somebody is a caller whose things are no business of the one under test, and what must not be in any answer.
+// somebody is another caller than the one under test, with the texts that must not be in any answer.
 type somebody struct {
 	name string
 	caller
@@ -31,7 +30,7 @@ type somebody struct {
 	marks []string
 }
 
-// newSomebody makes a caller, a page of a list and an idempotency key on every route that takes one.
+// newSomebody creates a caller, a cursor of a list and an idempotency key on every route that takes one.
 func newSomebody(t *testing.T, name string, c caller) somebody {
 	t.Helper()
 	s := somebody{name: name, caller: c, idempotency: "tenancy " + uuid.NewString()}
@@ -56,10 +55,10 @@ func newSomebody(t *testing.T, name string, c caller) somebody {
 	return s
 }
 
-// twin is an external id that nobody has, as long as somebody's.
+// twin returns an external id that does not exist, of the same length as somebody's.
 func (s somebody) twin() string { return s.external[:len(s.external)-1] + "~" }
 
-// state is all that can be read of what somebody has.
+// state reads everything that the API shows of somebody's resources.
 func (s somebody) state(t *testing.T) string {
 	t.Helper()
 	p := as(t, s.partner.APIKey)
@@ -71,15 +70,15 @@ func (s somebody) state(t *testing.T) string {
 	return all + string(api.call(t, request{method: http.MethodGet, path: "/v1/carriers/" + s.carrier, key: s.merchant.Key}).body)
 }
 
-// intrusion is a request about something of somebody else's, and the same about something that nobody has: their answers
-// must not differ.
+// intrusion is a request about another caller's resource, and the same request about a resource that does not exist. Their
+// answers must not differ.
 type intrusion struct {
 	name            string
 	foreign, absent request
 	status          int // of both
 }
 
-// intrusions are all ways in which a caller can name something of somebody else's to an operation.
+// intrusions returns all ways in which a request to an operation can name another caller's resource.
 func (o operation) intrusions(me caller, s somebody) []intrusion {
 	var all []intrusion
 	add := func(name string, status int, key string, header [][2]string, foreign, absent things) {
@@ -132,12 +131,12 @@ func (o operation) intrusions(me caller, s somebody) []intrusion {
 		}
 	}
 	if o.partner {
-		// A merchant's key is nobody's on a partner's route, whatever it asks for.
+		// A merchant key has no access to a partner route, whatever it asks for.
 		add("merchant key, account", http.StatusForbidden, me.Key, nil, s.things, absentThings)
 		add("merchant key, its own", http.StatusForbidden, me.Key, nil, mine, absentThings)
 		return all
 	}
-	// Whom the request is for.
+	// The account that the request acts for.
 	for _, key := range []struct{ name, key string }{{"partner", me.partner.APIKey}, {"merchant", me.Key}} {
 		if key.name == "partner" && s.partner.ID == me.partner.ID {
 			continue // may act for its own accounts
@@ -158,7 +157,7 @@ func (o operation) intrusions(me caller, s somebody) []intrusion {
 		in.absent.path += "?cursor=" + url.QueryEscape(me.forgedCursor())
 	}
 	if o.id == "trackShipments" {
-		// By its code, a carrier that only they have.
+		// By its code: a carrier that only they have linked.
 		none := things{carrier: "NONE"}
 		add("carrier by code", http.StatusNotFound, me.Key, nil, none, none)
 		in := &all[len(all)-1]
@@ -168,10 +167,10 @@ func (o operation) intrusions(me caller, s somebody) []intrusion {
 	return all
 }
 
-// forgedCursor is one that nobody was given, of the length of a true one.
+// forgedCursor returns an invalid cursor of the length of a valid one.
 func (c caller) forgedCursor() string { return strings.Repeat("A", 90) }
 
-// Everything of somebody else's, on every route: as if it were not there.
+// On every route, another caller's resources are treated as if they did not exist.
 func TestTenancy(t *testing.T) {
 	t.Parallel()
 	me := newCaller(t, production)
@@ -230,7 +229,7 @@ func TestTenancy(t *testing.T) {
 					"link the number of their carrier": api.call(t, request{method: http.MethodPost, path: linkPath("australia_post"), key: mine.Key, body: linkBody(s.number(t))}),
 				} {
 					foreignRequests.Add(1)
-					// An email is unique within an environment: of the sandbox's only what was just created here is in the way.
+					// An email is unique within an environment, so only an account of the same environment blocks it.
 					taken := strings.Contains(name, "email") && (s.partner.ID != sandbox.ID || name == "change to their email")
 					if taken != (a.status == http.StatusConflict) {
 						t.Errorf("%s: %d %s", name, a.status, a.body)
@@ -247,7 +246,7 @@ func TestTenancy(t *testing.T) {
 	})
 	for _, s := range others {
 		if diff := cmp.Diff(before[s.name], s.state(t)); diff != "" {
-			t.Errorf("what %s has was changed (-before +after):\n%s", s.name, diff)
+			t.Errorf("the resources of %s changed (-before +after):\n%s", s.name, diff)
 		}
 	}
 	fmt.Fprintf(os.Stderr, "e2e tenancy: %d routes, %d requests about somebody else's things, %d leaks\n", len(operations()), foreignRequests.Load(), leaks.Load())
@@ -256,13 +255,13 @@ func TestTenancy(t *testing.T) {
 	}
 }
 
-// number is the charge account number of somebody's carrier.
+// number reads the account number of somebody's connection.
 func (s somebody) number(t *testing.T) string {
 	t.Helper()
 	return str(getItem(t, accountPK(s.ID), "CARRIER#"+s.carrier), "account_number")
 }
 
-// leaks looks for somebody's things in an answer.
+// leaks searches an answer for somebody's texts.
 func (s somebody) leaks(t *testing.T, name, body string, a answer) {
 	t.Helper()
 	all := body + fmt.Sprint(a.header)
@@ -274,7 +273,7 @@ func (s somebody) leaks(t *testing.T, name, body string, a answer) {
 	}
 }
 
-// foreignIdempotency: the key under which somebody has an answer is free for others.
+// foreignIdempotency checks that somebody's idempotency key is free for other callers.
 func (o operation) foreignIdempotency(t *testing.T, s somebody) {
 	t.Helper()
 	theirs := newCaller(t, s.partner) // not s itself: it must stay as it is
@@ -287,7 +286,7 @@ func (o operation) foreignIdempotency(t *testing.T, s somebody) {
 			r.key = c.partner.APIKey
 		}
 		if o.id == "createAccount" {
-			r.body = fields{"metadata": fields{"whose": c.account}} // a sibling's partner is the same caller
+			r.body = fields{"metadata": fields{"whose": c.account}} // the partner of a sibling account is the same caller
 		}
 		o.prepare(t, c)
 		return api.call(t, r)

@@ -16,7 +16,7 @@ import (
 	gen "carrierlink/infra/test/client"
 )
 
-// track asks about tracking numbers; of is a query that names the connection.
+// track asks for tracking numbers; of is the part of the query that names the connection.
 func track(t *testing.T, m merchant, of string, numbers ...string) answer {
 	t.Helper()
 	query := url.Values{"tracking_number": numbers}.Encode()
@@ -25,7 +25,7 @@ func track(t *testing.T, m merchant, of string, numbers ...string) answer {
 
 func byID(id string) string { return "carrier_id=" + id }
 
-// parcels makes tracking numbers of Australia Post, of a length that StarTrack's do not have.
+// parcels makes tracking numbers whose length only Australia Post uses.
 func parcels(n int) []string {
 	all := make([]string, n)
 	for i := range all {
@@ -48,7 +48,7 @@ func newTracker(t *testing.T, m merchant, carrier, number string) tracker {
 
 func (tr tracker) calls() int { return post.count(tracked(tr.key)) }
 
-// trackingResult is one of several numbers' results.
+// trackingResult is the result of one of several numbers.
 type trackingResult struct {
 	gen.Tracking
 
@@ -128,7 +128,7 @@ func TestTrack(t *testing.T) {
 				t.Errorf("the second answer = %+v, want the same one, cached", again)
 			}
 			asked(t, tr, 1)
-			// Older than two minutes: asked again, and told its age where the carrier can not be.
+			// A result older than two minutes: the carrier is asked again; if it cannot be, the answer has the age.
 			pk := fmt.Sprintf("TRACKING#%d#%s", m.ID, tr.id)
 			setItem(t, pk, number, item{"at": num(time.Now().Add(-time.Minute).UnixMilli())})
 			if old := decode[gen.Tracking](t, track(t, m, byID(tr.id), number)); string(old.Source) != "cached" || old.Stale || old.AgeSeconds < 60 || old.AgeSeconds > 119 {
@@ -139,7 +139,7 @@ func TestTrack(t *testing.T) {
 				t.Errorf("answer = %+v, want a live one", fresh)
 			}
 			asked(t, tr, 2)
-			// What the carrier does not know is an answer, and kept like one.
+			// An unknown number is a result too, and cached.
 			for range 12 {
 				track(t, m, byID(tr.id), "AB12").expect(t, http.StatusNotFound, problem{"security", "not_found", "tracking_number", ""})
 			}
@@ -203,8 +203,8 @@ func TestTrack(t *testing.T) {
 	}
 }
 
-// TestTrackShipments: what the sandbox shows of shipments of several articles,
-// and of whose page it is.
+// TestTrackShipments checks shipments of several articles in the sandbox, and
+// their tracking pages.
 func TestTrackShipments(t *testing.T) {
 	t.Parallel()
 	const post, star = "https://auspost.com.au/mypost/track/details/", "https://startrack.com.au/track/details/"
@@ -248,7 +248,7 @@ func TestTrackShipments(t *testing.T) {
 	}
 }
 
-// What the carrier says when it does not say where a parcel is.
+// Failures of the carrier's tracking.
 func TestTrackFailures(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, production)
@@ -277,7 +277,7 @@ func TestTrackFailures(t *testing.T) {
 			if got := decode[gen.Tracking](t, a); !got.Stale || string(got.Source) != "cached" || got.AgeSeconds < 180 {
 				t.Errorf("answer = %s, want the old one, stale", a.body)
 			}
-			// Tracking says nothing about the connection.
+			// Tracking does not change the connection.
 			if got := decode[connectionBody](t, getCarrier(t, m, tr.id)); got.Status != "active" || got.ConsecutiveFailures != 0 {
 				t.Errorf("connection = %+v", got)
 			}
@@ -298,7 +298,7 @@ func TestTrackFailures(t *testing.T) {
 	})
 }
 
-// The carrier lets a key track ten times a minute, whosever connections use it.
+// The carrier allows ten tracking calls a minute for each key, whichever connections use it.
 func TestTrackAllowance(t *testing.T) {
 	t.Parallel()
 	m, other := newMerchant(t, production), newMerchant(t, otherProduction)
@@ -332,7 +332,7 @@ func TestTrackAllowance(t *testing.T) {
 			break
 		}
 		if round == rounds {
-			t.Fatalf("the minute was over before the calls were, %d times", rounds)
+			t.Fatalf("the minute ended before the calls, %d times", rounds)
 		}
 	}
 	for _, a := range refused {
@@ -341,7 +341,7 @@ func TestTrackAllowance(t *testing.T) {
 			t.Errorf("Retry-After = %q", a.header.Get("Retry-After"))
 		}
 	}
-	// Of several, those that are known.
+	// Among several numbers, those with a known result.
 	setItem(t, fmt.Sprintf("TRACKING#%d#%s", m.ID, one.id), kept[0], item{"at": num(time.Now().Add(-3 * time.Minute).UnixMilli())})
 	got := results(t, track(t, m, byID(one.id), kept[0], kept[1], parcels(1)[0]))
 	if len(got) != 3 || !got[0].Stale || got[1].Stale || string(got[1].Source) != "cached" || got[2].Error == nil || got[2].Error.ErrorCode != "rate_limit_exceeded" {

@@ -13,8 +13,8 @@ import (
 	gen "carrierlink/infra/test/client"
 )
 
-// typed is the client that is generated from the contract. Its requests go through the suite's own client, which checks
-// their answers like all others, and keeps the last one in last. Each goroutine needs one of its own.
+// typed is the client that is generated from the contract. It sends its requests with the suite's own client, which checks
+// the answers; the latest one is in last. Each goroutine needs its own.
 type typed struct {
 	*gen.ClientWithResponses
 
@@ -23,7 +23,7 @@ type typed struct {
 	last answer
 }
 
-// as is the generated client of a caller with this key.
+// as returns the generated client of a caller with this key.
 func as(t *testing.T, key string) *typed {
 	t.Helper()
 	c := &typed{t: t, key: key}
@@ -34,7 +34,7 @@ func as(t *testing.T, key string) *typed {
 	return c
 }
 
-// Do sends a request of the generated gen.
+// Do sends a request of the generated client.
 func (c *typed) Do(req *http.Request) (*http.Response, error) {
 	r := request{method: req.Method, path: strings.TrimPrefix(req.URL.String(), service.APIURL), key: c.key}
 	for name := range req.Header {
@@ -51,19 +51,19 @@ func (c *typed) Do(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: c.last.status, Header: c.last.header, Body: io.NopCloser(bytes.NewReader(c.last.body)), Request: req}, nil
 }
 
-// ok returns what the generated client made of an answer, which must be a 200 that it understood.
+// ok returns the decoded body of an answer, which must be a 200.
 func ok[T any](t *testing.T, c *typed, got *T, err error) *T {
 	t.Helper()
 	if err != nil {
 		t.Fatalf("the generated client: %v", err)
 	}
 	if c.last.expect(t, http.StatusOK); got == nil {
-		t.Fatalf("the generated client made nothing of %s", c.last.body)
+		t.Fatalf("the generated client could not decode %s", c.last.body)
 	}
 	return got
 }
 
-// done: the answer must be a 204.
+// done checks that the answer is a 204.
 func done(t *testing.T, c *typed, err error) {
 	t.Helper()
 	if err != nil {
@@ -72,7 +72,7 @@ func done(t *testing.T, c *typed, err error) {
 	c.last.expect(t, http.StatusNoContent)
 }
 
-// text is an id as the generated client wants it in a path.
+// text returns an id as the generated client needs it in a path.
 func text(id int64) string { return strconv.FormatInt(id, 10) }
 
 func (c *typed) account(id int64) *gen.Account {
@@ -156,13 +156,13 @@ func (c *typed) history(id string, params gen.GetCarrierHistoryParams) *gen.Chec
 	return ok(c.t, c, got.JSON200, err)
 }
 
-// checks are the first page of a connection's history.
+// checks reads the first page of a connection's history.
 func (c *typed) checks(id string) []gen.HistoryEntry {
 	c.t.Helper()
 	return c.history(id, gen.GetCarrierHistoryParams{}).Checks
 }
 
-// status is how a carrier does.
+// status reads the state of a carrier.
 func (c *typed) status(carrier gen.CarrierCode) gen.CarrierStatus {
 	c.t.Helper()
 	got, err := c.ListCarrierStatusWithResponse(c.t.Context(), nil)
@@ -174,7 +174,7 @@ func (c *typed) status(carrier gen.CarrierCode) gen.CarrierStatus {
 			return s
 		}
 	}
-	c.t.Fatalf("there is no status of %s: %s", carrier, c.last.body)
+	c.t.Fatalf("%s has no status: %s", carrier, c.last.body)
 	return gen.CarrierStatus{}
 }
 
@@ -203,7 +203,7 @@ func (c *typed) restore(id int64) {
 	done(c.t, c, err)
 }
 
-// newKeyBody is a request for a key that expires then (nil: never) and has these scopes (none: all).
+// newKeyBody returns a request for a key with an expiry (nil: never) and scopes (none: all).
 func newKeyBody(expires *time.Time, scopes ...string) gen.CreateAPIKeyRequest {
 	body := gen.CreateAPIKeyRequest{ExpiresAt: expires}
 	if len(scopes) > 0 {
@@ -215,7 +215,7 @@ func newKeyBody(expires *time.Time, scopes ...string) gen.CreateAPIKeyRequest {
 	return body
 }
 
-// updateParams has an If-Match; empty: none.
+// updateParams returns parameters with an If-Match; empty: none.
 func updateParams(tag string) gen.UpdateAccountParams {
 	if tag == "" {
 		return gen.UpdateAccountParams{}
@@ -223,7 +223,7 @@ func updateParams(tag string) gen.UpdateAccountParams {
 	return gen.UpdateAccountParams{IfMatch: &tag}
 }
 
-// updateBody is a request to change these fields of an account.
+// updateBody returns a request to change these fields of an account.
 func updateBody(f fields) gen.UpdateAccountRequest {
 	var body gen.UpdateAccountRequest
 	b, err := json.Marshal(f)

@@ -18,7 +18,7 @@ func validate(t *testing.T, m merchant, carrier string, body any) answer {
 	return api.call(t, request{method: http.MethodPost, path: linkPath(carrier) + "/validate", key: m.Key, body: body})
 }
 
-// validateBody is a good request to try the number out.
+// validateBody returns a good request to validate a number.
 func validateBody(number string) fields { return linkBody(number).with("nickname", absent) }
 
 func TestValidateBadFields(t *testing.T) {
@@ -51,7 +51,7 @@ func TestValidateBadFields(t *testing.T) {
 	})
 }
 
-// What is found before the carrier is asked, is an answer and no error.
+// Pre-flight findings are a 200, not an error.
 func TestValidateFindsBeforeItAsks(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, production)
@@ -78,7 +78,7 @@ func TestValidateFindsBeforeItAsks(t *testing.T) {
 			a.expect(t, http.StatusOK)
 			got := decode[gen.Validation](t, a)
 			if got.Valid || got.AccountPreview != nil || len(got.Checks) == 0 {
-				t.Fatalf("answer = %s, want what is wrong and no preview", a.body)
+				t.Fatalf("answer = %s, want the findings and no preview", a.body)
 			}
 			if category != "" && (got.Diagnosis == nil || string(got.Diagnosis.Category) != category || string(got.Diagnosis.WhoMustAct) != "merchant") {
 				t.Errorf("diagnosis = %s, want %s", a.body, category)
@@ -86,7 +86,7 @@ func TestValidateFindsBeforeItAsks(t *testing.T) {
 			failed := 0
 			for _, c := range got.Checks {
 				if string(c.Name) == "carrier" {
-					t.Error("the carrier's check is there, and it was not asked")
+					t.Error("the answer has the carrier's check, although the carrier was not asked")
 				}
 				if !c.Passed {
 					failed++
@@ -102,7 +102,7 @@ func TestValidateFindsBeforeItAsks(t *testing.T) {
 	}
 }
 
-// Every story, tried out: nothing of it is kept.
+// Validates every case of the simulator. Nothing is stored.
 func TestEveryStoryAtValidate(t *testing.T) {
 	t.Parallel()
 	for _, p := range environments() {
@@ -161,7 +161,7 @@ func TestEveryStoryAtValidate(t *testing.T) {
 			}
 		})
 		if diff := cmp.Diff(before, holdings(t, m)); diff != "" {
-			t.Errorf("what the account has in %s (-before +after):\n%s", p.Environment, diff)
+			t.Errorf("the account in %s (-before +after):\n%s", p.Environment, diff)
 		}
 	}
 	t.Run("wrong in the secret", func(t *testing.T) {
@@ -177,7 +177,7 @@ func TestEveryStoryAtValidate(t *testing.T) {
 		c := newCaller(t, production)
 		number := str(getItem(t, accountPK(c.ID), "CARRIER#"+c.carrier), "account_number")
 		before := holdings(t, c.merchant)
-		// The body of a link, as a form sends it to both.
+		// The body of a link, which a form sends to both routes.
 		a := validate(t, c.merchant, "australia_post", linkBody(number))
 		a.expect(t, http.StatusOK)
 		got := decode[gen.Validation](t, a)
@@ -192,12 +192,12 @@ func TestEveryStoryAtValidate(t *testing.T) {
 			t.Errorf("answer = %s, want a good one", a.body)
 		}
 		if diff := cmp.Diff(before, holdings(t, c.merchant)); diff != "" {
-			t.Errorf("what the account has (-before +after):\n%s", diff)
+			t.Errorf("the account (-before +after):\n%s", diff)
 		}
 	})
 }
 
-// validated are the numbers with which a story is tried out, by carrier.
+// validated returns a number for a case of the simulator, by carrier.
 func validated(p stack.Partner, story string) map[string]string {
 	numbers := map[string]string{"australia_post": ausPostNumber(story)}
 	if p.Environment == "production" && !differs("is slow") {
@@ -206,7 +206,7 @@ func validated(p stack.Partner, story string) map[string]string {
 	return numbers
 }
 
-// notShown: a preview is for somebody who may not own the account.
+// notShown checks that a preview shows neither number nor credentials, because the caller may not own the account.
 func notShown(t *testing.T, a answer, number string) {
 	t.Helper()
 	if strings.Contains(string(a.body), number) {
@@ -217,7 +217,7 @@ func notShown(t *testing.T, a answer, number string) {
 	}
 }
 
-// holdings are the keys of an account's items and the names of its secrets.
+// holdings reads the keys of an account's items and the names of its secrets.
 func holdings(t *testing.T, m merchant) []string {
 	t.Helper()
 	all := secretsOf(t, m)
