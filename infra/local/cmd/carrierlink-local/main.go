@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -99,9 +100,11 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	envFile := filepath.Join(dir, "env")
-	if err := writeEnv(envFile, service, keys); err != nil {
+	env, err := writeEnv(envFile, service, keys)
+	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, removeEnv(envFile, env)) }()
 	if command == "sam-local" {
 		fmt.Fprintf(out, "\nsam local serves at http://127.0.0.1:%d until Ctrl-C. Keys are in %s.\n\n", port, envFile)
 		return serveWithSAM(ctx, out, bridge, root, work, port, service)
@@ -160,12 +163,24 @@ func createPartners(ctx context.Context, service *stack.Stack) (partnerKeys, err
 	return partnerKeys{production: production.APIKey, sandbox: sandbox.APIKey}, nil
 }
 
-// writeEnv writes addresses and keys for the developer's own scripts: `set -a; . infra/local/.run/env`.
-func writeEnv(path string, service *stack.Stack, keys partnerKeys) error {
-	text := fmt.Sprintf("API_URL=%s\nPARTNER_API_KEY=%s\nSANDBOX_PARTNER_API_KEY=%s\nSIMULATOR_URL=%s\nTABLE_NAME=%s\nAWS_ENDPOINT_URL=%s\n",
+// writeEnv writes addresses and keys for the developer's own scripts: `set -a; . infra/local/.run/env`. It returns what it
+// wrote.
+func writeEnv(path string, service *stack.Stack, keys partnerKeys) ([]byte, error) {
+	text := fmt.Appendf(nil, "API_URL=%s\nPARTNER_API_KEY=%s\nSANDBOX_PARTNER_API_KEY=%s\nSIMULATOR_URL=%s\nTABLE_NAME=%s\nAWS_ENDPOINT_URL=%s\n",
 		service.APIURL, keys.production, keys.sandbox, service.SimulatorURL, service.TableName, service.EmulatorURL)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		return fmt.Errorf("writing the addresses and keys: %w", err)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		return nil, fmt.Errorf("writing the addresses and keys: %w", err)
+	}
+	return text, nil
+}
+
+// removeEnv removes the addresses and keys of this run, which end with it. Those of another run, started later, stay.
+func removeEnv(path string, env []byte) error {
+	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, env) {
+		return nil //nolint:nilerr // somebody else has removed it
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("removing the addresses and keys: %w", err)
 	}
 	return nil
 }
