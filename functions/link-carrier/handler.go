@@ -14,7 +14,7 @@ import (
 	"carrierlink/shared/views"
 )
 
-// accounts is what this function needs of the store to know whom it works for.
+// accounts reads the caller's account and the connections with its account number.
 type accounts interface {
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
 }
@@ -34,9 +34,9 @@ type handler struct {
 	now         func() time.Time
 }
 
-// link makes one connection. Errors: those of auth.Merchant, Request.JSON and
-// connection.Preflight, all of the request's at once; those of connection.Service.Link; 202
-// where the carrier is down and the body says that it may be verified later.
+// link links a charge account: 200 with the connection, or 202 if the carrier is down and the
+// body allows later verification. Errors: those of auth.Merchant; those of Request.JSON and
+// connection.Preflight, all of them at once; those of connection.Service.Link.
 func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	want := store.Want{Now: h.now()}
 	if name, number := views.PeekNumber(req); number != "" {
@@ -71,8 +71,8 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	})
 }
 
-// decode reads path and body and runs the pre-flight checks on what was given as
-// a text. The error lists every problem in the order of the fields.
+// decode parses path and body and makes the pre-flight checks. The error lists every problem
+// in the order of the fields.
 func decode(req *httpapi.Request) (connection.LinkRequest, error) {
 	name, err := views.CarrierName(req)
 	if err != nil {

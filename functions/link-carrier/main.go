@@ -1,5 +1,5 @@
-// Link-carrier is POST /v1/connections/carriers/{carrier_name}: it verifies a
-// merchant's charge account with its carrier and keeps it as a connection.
+// Link-carrier is POST /v1/connections/carriers/{carrier_name}: it verifies a merchant's
+// charge account with its carrier and stores it as a connection.
 package main
 
 import (

@@ -111,7 +111,7 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 	}
 	conn := loaded.Connection
 	if conn == nil || !conn.Visible() {
-		return nil, connection.ErrNoCarrier()
+		return nil, connection.ErrNoConnection()
 	}
 	return httpapi.Conditional(req, views.ConnectionETag(conn, now), func() *httpapi.Response {
 		return httpapi.JSON(http.StatusOK, h.carrierBody(ctx, req, conn, loaded.Snapshot, now))
@@ -134,7 +134,7 @@ func (h *handler) carrierBody(ctx context.Context, req *httpapi.Request, conn *c
 	var contract connection.Contract
 	if snap != nil {
 		var err error
-		if contract, _, err = h.contracts.Kept(*snap); err != nil {
+		if contract, _, err = h.contracts.Unpack(*snap); err != nil {
 			slog.ErrorContext(ctx, "a snapshot cannot be read", slog.String("request_id", req.ID),
 				slog.String("account_id", strconv.FormatInt(conn.AccountID, 10)), slog.String("carrier_id", conn.ID), slog.String("error", err.Error()))
 		}

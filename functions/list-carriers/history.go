@@ -37,7 +37,7 @@ func (h *handler) history(ctx context.Context, req *httpapi.Request) (*httpapi.R
 		return nil, problems
 	}
 	if loaded.Connection == nil || loaded.Connection.Status == connection.Linking {
-		return nil, connection.ErrNoCarrier()
+		return nil, connection.ErrNoConnection()
 	}
 	found, next, err := h.store.History(ctx, caller.AccountID, id, before(page), page.Skip(), page.Size, now)
 	if err != nil {

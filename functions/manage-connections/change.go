@@ -13,11 +13,10 @@ import (
 	"carrierlink/shared/views"
 )
 
-// change writes the members that the body has and leaves the others: 200 with
-// the connection. Errors: those of Request.JSON and connection.Preflight, all of the
-// request's at once; fault.Required for a body without a member to change, and
-// for one of api_key and api_secret without the other; Precondition when If-Match
-// names another state, or another request was faster; those of connection.Service.Change.
+// change changes the fields that the body has: 200 with the connection. Errors: those of
+// Request.JSON and connection.Preflight, all of them at once; fault.Required for a body
+// without a field to change, or with only one of api_key and api_secret; Precondition when
+// If-Match names another state; those of connection.Service.Change.
 func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	c, err := h.begin(ctx, req)
 	if err != nil {
@@ -44,8 +43,8 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	})
 }
 
-// decode reads the body as a change of the connection. The error lists every
-// problem in the order of the fields.
+// decode parses the body as a change of the connection. The error lists every problem in the
+// order of the fields.
 func decode(req *httpapi.Request, conn connection.Connection) (connection.ChangeRequest, error) {
 	in := connection.ChangeRequest{Connection: conn}
 	var (
@@ -55,8 +54,8 @@ func decode(req *httpapi.Request, conn connection.Connection) (connection.Change
 		metadata             map[string]string
 		edits                []func(*connection.Connection)
 	)
-	// given is a field that edits the row, if the body has it.
-	given := func(f httpapi.Field, edit func(*connection.Connection)) httpapi.Field {
+	// editing adds the edit to edits if the body has the field.
+	editing := func(f httpapi.Field, edit func(*connection.Connection)) httpapi.Field {
 		check := f.Check
 		f.Check = func(value json.RawMessage) fault.List {
 			edits = append(edits, edit)
@@ -65,14 +64,14 @@ func decode(req *httpapi.Request, conn connection.Connection) (connection.Change
 		return f
 	}
 	fields := []httpapi.Field{
-		given(httpapi.String("nickname", &nickname, connection.NicknameRule.Clean), func(c *connection.Connection) { c.Nickname = nickname }),
+		editing(httpapi.String("nickname", &nickname, connection.NicknameRule.Clean), func(c *connection.Connection) { c.Nickname = nickname }),
 		typed.Number(),
 		typed.Key(),
 		typed.Secret(),
 		httpapi.Bool("allow_duplicate_account_number", &in.AllowDuplicate),
-		given(views.RefreshPolicy("refresh_policy", &policy), func(c *connection.Connection) { c.RefreshPolicy = policy }),
-		given(httpapi.String("external_carrier_id", &externalID, account.ExternalIDRule.Clean), func(c *connection.Connection) { c.ExternalID = externalID }),
-		given(httpapi.Metadata("metadata", &metadata), func(c *connection.Connection) { c.Metadata = metadata }),
+		editing(views.RefreshPolicy("refresh_policy", &policy), func(c *connection.Connection) { c.RefreshPolicy = policy }),
+		editing(httpapi.String("external_carrier_id", &externalID, account.ExternalIDRule.Clean), func(c *connection.Connection) { c.ExternalID = externalID }),
+		editing(httpapi.Metadata("metadata", &metadata), func(c *connection.Connection) { c.Metadata = metadata }),
 	}
 	err := req.JSON(fields...)
 	number, key, secret := typed.Given()

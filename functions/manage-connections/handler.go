@@ -18,7 +18,7 @@ import (
 	"carrierlink/shared/views"
 )
 
-// accounts is what this function needs of the store to know whom it works for.
+// accounts reads the caller's account and connection.
 type accounts interface {
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
 }
@@ -42,17 +42,17 @@ type handler struct {
 	now         func() time.Time
 }
 
-// call is one request about one connection of the caller's.
+// call is a request about a connection of the caller.
 type call struct {
 	caller  auth.Caller
 	conn    connection.Connection
 	breaker health.Breaker
 }
 
-// begin authenticates the caller beside the read of the connection that the path
-// names. Errors: those of auth.Merchant; fault.Identifier and NotSupported for
-// the path; NotFound for a connection that is absent, another account's, not of
-// the carrier that the path names, or that nobody sees.
+// begin authenticates the caller and concurrently reads the connection that the path names.
+// Errors: those of auth.Merchant; fault.Identifier and NotSupported for the path; NotFound
+// for a connection that is absent, another account's, of another carrier than the path
+// names, or not visible.
 func (h *handler) begin(ctx context.Context, req *httpapi.Request) (call, error) {
 	name, id, inputErr := path(req)
 	var loaded store.Loaded
@@ -67,19 +67,19 @@ func (h *handler) begin(ctx context.Context, req *httpapi.Request) (call, error)
 		return call{}, inputErr
 	}
 	conn := loaded.Connection
-	if conn == nil || name != "" && conn.Carrier != name || !conn.Visible() && !unfinished(req, conn) {
-		return call{}, connection.ErrNoCarrier()
+	if conn == nil || name != "" && conn.Carrier != name || !conn.Visible() && !repeatsUnlink(req, conn) {
+		return call{}, connection.ErrNoConnection()
 	}
 	return call{caller, *conn, loaded.Breakers[conn.Carrier]}, nil
 }
 
-// unfinished tells whether the request asks to unlink what an earlier one began
-// to: that is done again rather than not found, as its secret may be there yet.
-func unfinished(req *httpapi.Request, conn *connection.Connection) bool {
+// repeatsUnlink reports whether the request unlinks a connection that an earlier request
+// has begun to unlink: it may have to delete the secret, so it is not a 404.
+func repeatsUnlink(req *httpapi.Request, conn *connection.Connection) bool {
 	return req.Method() == http.MethodDelete && conn.Status == connection.Disconnected && conn.Work == connection.WorkUnlink
 }
 
-// path reads the parameters of the path; name is empty on a route without it.
+// path parses the parameters of the path; name is empty on routes without it.
 func path(req *httpapi.Request) (name carrier.Name, id string, err error) {
 	var problems fault.List
 	if strings.Contains(req.Resource(), "{carrier_name}") {
@@ -99,44 +99,42 @@ func (h *handler) once(ctx context.Context, req *httpapi.Request, c call, do fun
 	return httpapi.Claimed(ctx, h.sealer, h.claims, req, c.caller, h.now(), h.connections.Lease(ctx), do)
 }
 
-// show is an answer of a connection.
+// show renders the connection.
 func (h *handler) show(status int) func(*connection.Connection) *httpapi.Response {
 	return func(conn *connection.Connection) *httpapi.Response {
 		return httpapi.JSON(status, views.NewConnection(conn, h.now()))
 	}
 }
 
-// rollback brings the previous credentials back: 200 with the connection. Errors:
-// those of connection.Service.Rollback.
+// operation is an operation of connection.Service on a connection without a body.
+type operation func(ctx context.Context, conn connection.Connection, fx effects.For[*connection.Connection]) (*connection.Connection, error)
+
+// rollback restores the previous credentials: 200 with the connection. Errors: those of
+// connection.Service.Rollback.
 func (h *handler) rollback(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	c, err := h.begin(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	return h.once(ctx, req, c, func(change *httpapi.Change) (*httpapi.Response, error) {
-		return httpapi.Show(ctx, change, h.show(http.StatusOK), func(fx effects.For[*connection.Connection]) error {
-			_, err := h.connections.Rollback(ctx, c.conn, fx)
-			return err
-		})
-	})
+	return h.run(ctx, req, h.connections.Rollback, http.StatusOK)
 }
 
-// refresh makes the connection due now: 202 with the connection. Errors: those
-// of connection.Service.RequestRefresh.
+// refresh makes the connection due now: 202 with the connection. Errors: those of
+// connection.Service.RequestRefresh.
 func (h *handler) refresh(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+	return h.run(ctx, req, h.connections.RequestRefresh, http.StatusAccepted)
+}
+
+func (h *handler) run(ctx context.Context, req *httpapi.Request, do operation, status int) (*httpapi.Response, error) {
 	c, err := h.begin(ctx, req)
 	if err != nil {
 		return nil, err
 	}
 	return h.once(ctx, req, c, func(change *httpapi.Change) (*httpapi.Response, error) {
-		return httpapi.Show(ctx, change, h.show(http.StatusAccepted), func(fx effects.For[*connection.Connection]) error {
-			_, err := h.connections.RequestRefresh(ctx, c.conn, fx)
+		return httpapi.Show(ctx, change, h.show(status), func(fx effects.For[*connection.Connection]) error {
+			_, err := do(ctx, c.conn, fx)
 			return err
 		})
 	})
 }
 
-// verification is a check and the connection after it.
+// verification is the body of verify: the check and the connection after it.
 type verification struct {
 	CarrierID    string           `json:"carrier_id"`
 	Status       string           `json:"status"`
@@ -146,9 +144,9 @@ type verification struct {
 	Connection   views.Connection `json:"connection"`
 }
 
-// verify checks the connection now: 200 for a good answer and for a refusal.
-// Errors: those of connection.Service.Verify; those of connection.Reading.Err for an outage,
-// which is recorded all the same and answered by no stored answer.
+// verify checks the connection now: 200 for a good answer and for a refusal. Errors: those of
+// connection.Service.Verify; those of connection.Reading.Err for an outage, which is recorded
+// but not stored as the answer of the Idempotency-Key.
 func (h *handler) verify(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	c, err := h.begin(ctx, req)
 	if err != nil {
@@ -176,9 +174,9 @@ func (h *handler) verify(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	})
 }
 
-// unlink takes the connection away: 204. Errors: fault.Precondition when If-Match
-// names another state; those of connection.Service.Unlink. A repeat of one that was cut off is
-// not held against If-Match: the state that it names is the one before that.
+// unlink unlinks the connection: 204. Errors: fault.Precondition when If-Match names another
+// state; those of connection.Service.Unlink. A repeat of an interrupted unlink ignores
+// If-Match, which names the state before it.
 func (h *handler) unlink(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	c, err := h.begin(ctx, req)
 	if err != nil {

@@ -1,6 +1,4 @@
-// Manage-connections is everything that a merchant does with a connection after
-// it was linked: change it, roll a change back, verify it, have it refreshed,
-// unlink it.
+// Manage-connections changes, rolls back, verifies, refreshes and unlinks connections.
 package main
 
 import (

@@ -14,7 +14,7 @@ import (
 	"carrierlink/shared/views"
 )
 
-// accounts is what this function needs of the store.
+// accounts reads the caller's account and the connections with its account number.
 type accounts interface {
 	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
 }
@@ -32,15 +32,11 @@ type handler struct {
 	now         func() time.Time
 }
 
-// checkCarrier is the name of the carrier's own answer among the checks.
-const checkCarrier = "carrier"
-
-// validate answers 200 with what the checks find that need no carrier, and when
-// they find nothing with what the carrier says, good or bad. Errors: those of
-// auth.Merchant and Request.JSON, all of the request's at once; for an outage,
-// which says nothing about the charge account, fault.CarrierLimited, CarrierDown
-// and CarrierTimeout; and RateLimited when the account has linked and validated
-// too often.
+// validate answers 200 with the result of each check: first those that need no carrier, then,
+// if all have passed, the carrier's. Errors: those of auth.Merchant; those of Request.JSON,
+// all of them at once; fault.CarrierLimited, CarrierDown and CarrierTimeout for an outage,
+// which says nothing about the charge account; RateLimited when the account has used its
+// LINKS_PER_MINUTE.
 func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	want := store.Want{Now: h.now()}
 	if name, number := views.PeekNumber(req); number != "" {
@@ -69,7 +65,7 @@ func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.
 				return nil, err
 			}
 		}
-		v.Add(connection.NotLinkedYet(linked))
+		v.Add(connection.CheckNotLinked(linked))
 	}
 	if !v.Valid {
 		return httpapi.JSON(http.StatusOK, v), nil
@@ -78,27 +74,26 @@ func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.
 	if err != nil {
 		return nil, err
 	}
-	switch err := reading.Err(); {
-	case reading.Outcome.IsOutage():
+	err = reading.Err()
+	if reading.Outcome.IsOutage() {
 		return nil, err
-	case err != nil:
-		v.Add(connection.PreflightCheck{Name: checkCarrier, Problems: fault.Of(err)})
-	default:
-		v.Add(connection.PreflightCheck{Name: checkCarrier})
+	}
+	v.Add(connection.PreflightCheck{Name: "carrier", Problems: fault.Of(err)})
+	if err == nil {
 		v.AccountPreview = views.NewAccountPreview(in.account, reading.Contract, h.now())
 	}
 	return httpapi.JSON(http.StatusOK, v), nil
 }
 
-// input is what is to be tried out.
+// input is the charge account to validate.
 type input struct {
 	views.LinkInput
 	account connection.ChargeAccount // cleaned
 	checks  []connection.PreflightCheck
 }
 
-// decode reads path and body, which is that of a link. What is wrong with the text
-// of number, key or secret is no error here.
+// decode parses path and body, which is that of a link. Mistakes in the text of number, key or
+// secret are not errors here but failed checks.
 func decode(req *httpapi.Request) (input, error) {
 	var in input
 	name, err := views.CarrierName(req)

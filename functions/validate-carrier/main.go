@@ -1,5 +1,5 @@
-// Validate-carrier is POST /v1/connections/carriers/{carrier_name}/validate: it
-// tries a charge account out with its carrier, and keeps nothing.
+// Validate-carrier is POST /v1/connections/carriers/{carrier_name}/validate: it checks a
+// charge account with its carrier and stores nothing.
 package main
 
 import (

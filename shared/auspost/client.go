@@ -120,7 +120,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (c *Client) GetAccount(ctx context.Context, account connection.ChargeAccount, check int) connection.Reading {
 	start := time.Now()
 	r := c.ask(ctx, question{
-		account: account, path: "/accounts/" + url.PathEscape(account.Number), check: check, allowRetry: account.Again,
+		account: account, path: "/accounts/" + url.PathEscape(account.Number), check: check, allowRetry: account.BeforeRetry,
 		read: func(a answer, now time.Time) connection.Reading { return readAccountAnswer(a, account.Number, now) },
 	})
 	r.Latency = time.Since(start)

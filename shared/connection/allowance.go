@@ -9,12 +9,12 @@ import (
 	"carrierlink/shared/carrier"
 )
 
-// AllowanceWindow is the time that an allowance is for: no window of that length
-// holds more calls of the carrier than are allowed, wherever it begins.
+// AllowanceWindow is the window of an allowance: no interval of this length has more calls
+// than are allowed.
 const AllowanceWindow = time.Minute
 
-// Use is what callers may have a carrier called for. Each use has an allowance of
-// its own: who tracks parcels does not take the calls away that check an account.
+// Use is what callers cause calls of a carrier for. Each use has its own allowance, so that
+// tracking parcels leaves the calls for checking accounts.
 type Use string
 
 // The uses.
@@ -22,21 +22,20 @@ const (
 	UseTracking Use = "tracking" // GET /v1/tracking
 	UseChecking Use = "checking" // live reads, verify, change and rollback
 	UseLinking  Use = "linking"  // link and validate
-	UseChanging Use = "changing" // changes to credentials that the connection does not know
+	UseChanging Use = "changing" // changes to credentials that are new to the connection
 )
 
-// Allowance names what calls of a carrier are counted for. Make it with
-// CredentialAllowance or AccountAllowance; it can be compared.
+// Allowance identifies a counter of calls. Make it with CredentialAllowance or
+// AccountAllowance; it is comparable.
 type Allowance struct {
 	Use          Use
-	AccountID    int64  // zero for all accounts that use the credential
-	CredentialID string // empty for all credentials of the account
+	AccountID    int64  // zero: all accounts with the credential
+	CredentialID string // empty: all credentials of the account
 }
 
-// CredentialAllowance is counted by credential, because so the carrier counts
-// (contract: "Known traps" 15). In the sandbox, which reaches no carrier, each
-// account counts for itself: nobody there can use up what a production key has,
-// or what another account of the sandbox has that copied the same example.
+// CredentialAllowance counts by credential, as the carrier does (contract: "Known traps"
+// 15). In the sandbox each account counts separately: no carrier is called there, and
+// accounts may share example credentials with each other or with production.
 func CredentialAllowance(use Use, env carrier.Environment, accountID int64, credentialID string) Allowance {
 	if env == carrier.Production {
 		accountID = 0
@@ -44,25 +43,23 @@ func CredentialAllowance(use Use, env carrier.Environment, accountID int64, cred
 	return Allowance{use, accountID, credentialID}
 }
 
-// AccountAllowance is counted by merchant account, for credentials that have not
-// proven themselves.
+// AccountAllowance counts by merchant account, for credentials that are not verified yet.
 func AccountAllowance(use Use, accountID int64) Allowance {
 	return Allowance{Use: use, AccountID: accountID}
 }
 
 // Calls counts the calls of carriers that callers cause.
 type Calls interface {
-	// TakeCall counts a call of an allowance where one of limit is left in the
-	// window; else wait says how long until there is.
+	// TakeCall counts a call if the window has fewer than limit; otherwise wait is
+	// the time until the next call is allowed.
 	TakeCall(ctx context.Context, a Allowance, limit int, window time.Duration, now time.Time) (wait time.Duration, err error)
 }
 
-// Allow takes one call of an allowance of limit calls a minute:
-// fault.RateLimited with RetryAfter where none is left. A limit below one is a
-// mistake of the wiring.
+// Allow takes one of limit calls a minute: fault.RateLimited with RetryAfter if none is
+// left. A limit below 1 is an error of the function's wiring.
 func Allow(ctx context.Context, calls Calls, a Allowance, limit int, now time.Time) error {
 	if limit < 1 {
-		return errors.New("the carrier may not be called: no allowance is set")
+		return errors.New("no allowance for calls of the carrier is set")
 	}
 	wait, err := calls.TakeCall(ctx, a, limit, AllowanceWindow, now)
 	switch {
@@ -74,12 +71,10 @@ func Allow(ctx context.Context, calls Calls, a Allowance, limit int, now time.Ti
 	return ErrAllowanceUsedUp(a.Use, limit, wait)
 }
 
-// allowed takes a call for asking the carrier about a connection with a
-// credential, and returns what takes the next one. The credential is the one that
-// the carrier is asked with, so of a change the new one: the carrier counts by it.
-// Of one that the connection does not know the account has an allowance, too:
-// whoever tries credentials out has new ones each time.
-func (s *Service) allowed(ctx context.Context, conn Connection, credentialID string) (again func(context.Context) error, err error) {
+// takeCalls takes a call for asking the carrier about a connection with a credential, and
+// returns what takes the next call. Credentials that are new to the connection take a call
+// of the account too: whoever tries out credentials has new ones each time.
+func (s *Service) takeCalls(ctx context.Context, conn Connection, credentialID string) (again func(context.Context) error, err error) {
 	var allowances []Allowance
 	if credentialID != conn.CredentialID && credentialID != conn.Previous.CredentialID {
 		allowances = append(allowances, AccountAllowance(UseChanging, conn.AccountID))
@@ -94,4 +89,14 @@ func (s *Service) allowed(ctx context.Context, conn Connection, credentialID str
 		return nil
 	}
 	return again, again(ctx)
+}
+
+// Caps limit what one merchant account may have and do, so that no caller fills the table
+// or the vault. Zero is no limit.
+type Caps struct {
+	Connections int // linked at a time
+	Duplicates  int // connections with the same account number, intents included
+	// LinksPerDay limits the links and the unlinks of a day (UTC): the vault keeps the
+	// secret of each for another week.
+	LinksPerDay int
 }

@@ -13,39 +13,37 @@ import (
 	"carrierlink/shared/health"
 )
 
-// UnlinkedSecretDays is how long the secret of an unlinked connection can still
-// be brought back by the operator: the shortest time that AWS has.
+// UnlinkedSecretDays is how long the operator can still restore the secret of an
+// unlinked connection: the shortest time that AWS offers.
 const UnlinkedSecretDays = 7
 
 // ChangeRequest is a change of a connection.
 type ChangeRequest struct {
-	Connection  Connection   // as it was read
-	Credentials *Credentials // nil: those that it has
-	Number      string       // empty: the one that it has
-	// AllowDuplicate: another connection of the account may hold the number.
-	AllowDuplicate bool
-	// Pinned: of the version that was read, and no later one.
-	Pinned bool
-	// Edit changes what no carrier has to be asked about.
+	Connection     Connection   // as it was read
+	Credentials    *Credentials // nil keeps the stored ones
+	Number         string       // empty keeps the stored one
+	AllowDuplicate bool         // another connection of the account may have the number
+	Pinned         bool         // changes the version that was read and no later one
+	// Edit changes fields that need no check with the carrier.
 	Edit    func(*Connection)
 	Effects effects.For[*Connection]
 }
 
-// Change changes a connection. New credentials and another number are verified
-// with the carrier first: a refusal or an outage leaves everything as it was. The
-// credentials that it has already, with its number, are verified only: a good
-// answer is recorded, and what a rollback brings back stays.
+// Change changes a connection. New credentials and a new number are verified with the
+// carrier first; after a refusal or an outage nothing has changed. The stored
+// credentials and number are only verified: a good answer is recorded, and a rollback
+// restores what it would have restored before.
 //
-// Errors: those of connection.Reading.Err; fault.CarrierConflict for a number that
-// another connection holds; RateLimited when the carrier was asked too often with
-// the credentials; State with RetryAfter while another change runs;
-// Precondition for a pinned one that came too late; NotFound; *effects.Replay.
+// Errors: those of Reading.Err; fault.CarrierConflict if another connection has the
+// number; RateLimited when the calls with the credentials are used up; State with
+// RetryAfter while another change runs; Precondition if a pinned connection has
+// changed; NotFound; *effects.Replay.
 func (s *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, error) {
 	if req.Credentials == nil && (req.Number == "" || req.Number == req.Connection.AccountNumber) {
 		return s.edit(ctx, req)
 	}
 	conn := req.Connection
-	if err := s.idle(&conn); err != nil {
+	if err := s.checkIdle(conn); err != nil {
 		return nil, err
 	}
 	account := ChargeAccount{Carrier: conn.Carrier, Number: conn.AccountNumber}
@@ -57,27 +55,27 @@ func (s *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, e
 		credentialID = CredentialID(req.Credentials.APIKey)
 	}
 	var err error
-	if account.Again, err = s.allowed(ctx, conn, credentialID); err != nil {
+	if account.BeforeRetry, err = s.takeCalls(ctx, conn, credentialID); err != nil {
 		return nil, err
 	}
-	check, stays := 1, false // what is new to the carrier has its first check
+	check, stored := 1, false // new credentials or a new number start with check 1
 	if req.Credentials != nil {
 		account.Credentials = *req.Credentials
-		if stays, err = s.stays(ctx, conn, account); err != nil {
+		if stored, err = s.isStored(ctx, conn, account); err != nil {
 			return nil, err
 		}
 	} else if account.Credentials, err = s.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil {
-		return nil, s.unreadable(conn, err)
+		return nil, explainUnreadable(conn, err)
 	}
-	if stays {
+	if stored {
 		check = conn.Checks + 1
 	}
 	reading, snap := s.Ask(ctx, conn.Environment, account, check, s.Now())
 	if err := reading.Err(); err != nil {
 		return nil, err
 	}
-	if stays {
-		return s.reverified(ctx, req, reading, snap)
+	if stored {
+		return s.recordVerified(ctx, req, reading, snap)
 	}
 	return s.replace(ctx, conn, replacement{
 		account: account, fresh: true, reading: reading, snapshot: snap, duplicate: req.AllowDuplicate, pinned: req.Pinned, edit: req.Edit, effects: req.Effects,
@@ -94,34 +92,34 @@ func (s *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, e
 	})
 }
 
-// stays tells whether a charge account is the one that the connection has, to the
-// secret. Credentials that nobody can read any more are not the same: the change
-// mends them.
-func (s *Service) stays(ctx context.Context, conn Connection, account ChargeAccount) (bool, error) {
+// isStored reports whether the connection has exactly this number, key and secret.
+// Stored credentials that cannot be read count as different, so that the change
+// repairs them.
+func (s *Service) isStored(ctx context.Context, conn Connection, account ChargeAccount) (bool, error) {
 	if account.Number != conn.AccountNumber || CredentialID(account.Credentials.APIKey) != conn.CredentialID {
 		return false, nil
 	}
 	stored, err := s.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion)
 	if fault.Is(err, fault.Overloaded) {
-		return false, s.unreadable(conn, err)
+		return false, explainUnreadable(conn, err)
 	}
 	return err == nil && stored.Equal(account.Credentials), nil
 }
 
-// reverified records that the carrier accepts what the connection has, and makes
-// the edit. A check that is running keeps its lease, and is recorded after it.
-func (s *Service) reverified(ctx context.Context, req ChangeRequest, reading Reading, snap *Snapshot) (*Connection, error) {
+// recordVerified records that the carrier accepts the stored credentials, and applies
+// the edit. A running check keeps its lease and is recorded afterwards.
+func (s *Service) recordVerified(ctx context.Context, req ChangeRequest, reading Reading, snap *Snapshot) (*Connection, error) {
 	var next Connection
-	err := s.retried(ctx, req.Connection, req.Pinned, func(row Connection) error {
-		if err := s.workable(row, req.Connection); err != nil {
+	err := s.retryStale(ctx, req.Connection, req.Pinned, func(row Connection) error {
+		if err := s.checkUnchanged(row, req.Connection); err != nil {
 			return err
 		}
-		row, err := s.settled(ctx, row)
+		row, err := s.finishChange(ctx, row)
 		if err != nil {
 			return err
 		}
 		next = row
-		entry := next.Record(s.observation(reading, TriggerManual, health.Breaker{}))
+		entry := next.Record(s.observe(next.ID, reading, TriggerManual, health.Breaker{}))
 		fresh, err := s.compare(ctx, &next, row, reading, snap, &entry)
 		if err != nil {
 			return err
@@ -131,7 +129,7 @@ func (s *Service) reverified(ctx context.Context, req ChangeRequest, reading Rea
 		if err != nil {
 			return err
 		}
-		return moved(s.Store.ChangeConnection(ctx, &next, Update{Entry: &entry, Snapshot: fresh}, fx, s.Now()))
+		return staleRow(s.Store.ChangeConnection(ctx, &next, Update{Entry: &entry, Snapshot: fresh}, fx, s.Now()))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("recording that the credentials are good: %w", err)
@@ -139,53 +137,53 @@ func (s *Service) reverified(ctx context.Context, req ChangeRequest, reading Rea
 	return &next, nil
 }
 
-// Rollback brings the credentials, and the number, back that the last change
-// replaced, once the carrier accepts them. Errors: those of Change; fault.State
-// without RetryAfter where there is nothing to roll back to.
+// Rollback restores the credentials and the number that the latest change replaced, if
+// the carrier accepts them. Errors: those of Change; fault.State without RetryAfter if
+// there is nothing to roll back to.
 func (s *Service) Rollback(ctx context.Context, conn Connection, fx effects.For[*Connection]) (*Connection, error) {
-	if err := s.idle(&conn); err != nil {
+	if err := s.checkIdle(conn); err != nil {
 		return nil, err
 	}
-	if !conn.Previous.Available(s.Now()) {
-		return nil, ErrNothingToRollBack(conn.Previous)
+	previous := conn.Previous
+	if !previous.Available(s.Now()) {
+		return nil, ErrNothingToRollBack(previous)
 	}
-	again, err := s.allowed(ctx, conn, conn.Previous.CredentialID)
+	again, err := s.takeCalls(ctx, conn, previous.CredentialID)
 	if err != nil {
 		return nil, err
 	}
-	version := conn.Previous.SecretVersion
-	credentials, err := s.Vault.Get(ctx, conn.AccountID, conn.ID, version)
+	credentials, err := s.Vault.Get(ctx, conn.AccountID, conn.ID, previous.SecretVersion)
 	if fault.Is(err, fault.NotFound) {
 		return nil, ErrPreviousGone(err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the previous credentials: %w", err)
 	}
-	account := ChargeAccount{Carrier: conn.Carrier, Number: conn.Previous.AccountNumber, Credentials: credentials, Again: again}
+	account := ChargeAccount{Carrier: conn.Carrier, Number: previous.AccountNumber, Credentials: credentials, BeforeRetry: again}
 	reading, snap := s.Ask(ctx, conn.Environment, account, conn.Checks+1, s.Now())
 	if err := reading.Err(); err != nil {
 		return nil, err
 	}
 	return s.replace(ctx, conn, replacement{
 		account: account, reading: reading, snapshot: snap, effects: fx, edit: func(*Connection) {},
-		version: func(context.Context) (string, error) { return version, nil },
+		version: func(context.Context) (string, error) { return previous.SecretVersion, nil },
 	})
 }
 
-// edit changes what no carrier has to be asked about, of whatever version of the
-// row there is. A check that is running keeps its lease, and is recorded after it.
-// An edit that changes nothing writes nothing but the answer.
+// edit changes fields that need no check with the carrier, of whatever version the row
+// has. A running check keeps its lease and is recorded afterwards. An edit without a
+// difference writes only the answer.
 func (s *Service) edit(ctx context.Context, req ChangeRequest) (*Connection, error) {
 	var changed Connection
-	err := s.retried(ctx, req.Connection, req.Pinned, func(conn Connection) error {
+	err := s.retryStale(ctx, req.Connection, req.Pinned, func(conn Connection) error {
 		if !conn.Visible() {
-			return ErrNoCarrier()
+			return ErrNoConnection()
 		}
-		if err := s.idle(&conn); err != nil {
+		if err := s.checkIdle(conn); err != nil {
 			return err
 		}
 		var err error
-		if changed, err = s.settled(ctx, conn); err != nil {
+		if changed, err = s.finishChange(ctx, conn); err != nil {
 			return err
 		}
 		differs := s.apply(&changed, req.Edit)
@@ -193,7 +191,7 @@ func (s *Service) edit(ctx context.Context, req ChangeRequest) (*Connection, err
 		if err != nil || !differs && fx.Answer == nil {
 			return err
 		}
-		return moved(s.Store.ChangeConnection(ctx, &changed, Update{Unchanged: !differs}, fx, s.Now()))
+		return staleRow(s.Store.ChangeConnection(ctx, &changed, Update{Unchanged: !differs}, fx, s.Now()))
 	})
 	if err != nil {
 		return nil, err
@@ -201,8 +199,8 @@ func (s *Service) edit(ctx context.Context, req ChangeRequest) (*Connection, err
 	return &changed, nil
 }
 
-// apply makes an edit, and tells whether it has changed anything; another policy
-// makes another schedule.
+// apply applies an edit and reports whether the connection differs. A new policy
+// reschedules the next check.
 func (s *Service) apply(conn *Connection, edit func(*Connection)) (differs bool) {
 	before := *conn
 	edit(conn)
@@ -211,34 +209,32 @@ func (s *Service) apply(conn *Connection, edit func(*Connection)) (differs bool)
 	}
 	conn.ModifiedAt = s.Now()
 	if conn.RefreshPolicy != before.RefreshPolicy && conn.Status != ActionRequired {
-		conn.Reschedule(s.Now(), s.Timing, jitter())
+		conn.Reschedule(s.Now(), s.Timing, s.jitter(conn.ID))
 	}
 	return true
 }
 
-// idle tells whether nobody is at work on the secret. A lease that is over has
-// no owner any more: what it left is brought into line by whoever writes next.
-func (s *Service) idle(conn *Connection) error {
+// checkIdle is fault.Busy while another process works on the secret. Work whose lease
+// has expired is finished by the next write.
+func (s *Service) checkIdle(conn Connection) error {
 	if conn.Work != NoWork && conn.LeaseUntil.After(s.Now()) {
-		return ErrBeingChanged()
+		return fault.Busy(nil)
 	}
 	return nil
 }
 
-// unreadable is why credentials could not be read.
-func (s *Service) unreadable(conn Connection, err error) error {
+func explainUnreadable(conn Connection, err error) error {
 	if fault.Is(err, fault.NotFound) {
 		return Reading{Outcome: carrier.OutcomeNoCredentials, Cause: err}.Err()
 	}
 	return fmt.Errorf("reading the credentials of %s: %w", conn.ID, err)
 }
 
-// replacement is what takes the place of a connection's credentials and number,
-// verified.
+// replacement has the verified credentials and number that replace a connection's.
 type replacement struct {
 	account   ChargeAccount
-	version   func(context.Context) (string, error) // of the secret, made if need be
-	fresh     bool                                  // credentials that had no check before
+	version   func(context.Context) (string, error) // of the secret; stages it if it is new
+	fresh     bool                                  // the credentials were never checked before
 	reading   Reading
 	snapshot  *Snapshot
 	duplicate bool
@@ -247,9 +243,9 @@ type replacement struct {
 	effects   effects.For[*Connection]
 }
 
-// replace swaps the credentials: the row says that somebody is at work on them,
-// the version is there, the row names it, the secret's labels follow. Until the
-// row names it nothing has changed; from then on all has.
+// replace changes the credentials in four steps: the row takes a lease for
+// WorkCredentials, the version of the secret is staged, the row names it, the labels of
+// the secret are moved. The third step makes the change.
 func (s *Service) replace(ctx context.Context, conn Connection, r replacement) (*Connection, error) {
 	claimed, err := s.claimWork(ctx, conn, r.pinned)
 	if err != nil {
@@ -257,15 +253,14 @@ func (s *Service) replace(ctx context.Context, conn Connection, r replacement) (
 	}
 	next, err := s.swap(ctx, claimed, r)
 	if err != nil {
-		if undone := s.undo(ctx, claimed); undone != nil {
+		if undone := s.undoChange(ctx, claimed); undone != nil {
 			err = fmt.Errorf("%w; and undoing it: %v", err, undone) //nolint:errorlint // its kind must not decide the answer
 		}
 		return nil, err
 	}
-	// The change is made. What is left is housekeeping, and the reconciler's if
-	// it fails.
-	if err := s.alignAndFree(ctx, next); err != nil {
-		slog.WarnContext(ctx, "credentials were changed, and their labels not yet", slog.String("carrier_id", next.ID), slog.String("error", err.Error()))
+	// The change is made. If moving the labels fails the reconciler moves them.
+	if err := s.alignAndRelease(ctx, next); err != nil {
+		slog.WarnContext(ctx, "credentials changed; secret labels not yet updated", slog.String("carrier_id", next.ID), slog.String("error", err.Error()))
 	}
 	return next, nil
 }
@@ -273,7 +268,7 @@ func (s *Service) replace(ctx context.Context, conn Connection, r replacement) (
 func (s *Service) swap(ctx context.Context, claimed Connection, r replacement) (*Connection, error) {
 	version, err := r.version(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("keeping the credentials: %w", err)
+		return nil, fmt.Errorf("storing the credentials: %w", err)
 	}
 	now := s.Now()
 	next := claimed
@@ -281,12 +276,12 @@ func (s *Service) swap(ctx context.Context, claimed Connection, r replacement) (
 		SecretVersion: claimed.SecretVersion, AccountNumber: claimed.AccountNumber, LastFour: claimed.APIKeyLastFour, CredentialID: claimed.CredentialID,
 		Until: now.Add(PreviousKept),
 	}
-	next.SecretVersion, next.AccountNumber, next.CredentialsUpdatedAt = version, r.account.Number, now
-	known(&next, r.account.Credentials)
+	next.SecretVersion, next.AccountNumber = version, r.account.Number
+	next.setCredentials(r.account.Credentials, now)
 	if r.fresh {
 		next.Checks = 0
 	}
-	entry := next.Record(s.observation(r.reading, TriggerManual, health.Breaker{}))
+	entry := next.Record(s.observe(next.ID, r.reading, TriggerManual, health.Breaker{}))
 	fresh, err := s.compare(ctx, &next, claimed, r.reading, r.snapshot, &entry)
 	if err != nil {
 		return nil, err
@@ -296,58 +291,57 @@ func (s *Service) swap(ctx context.Context, claimed Connection, r replacement) (
 	if err != nil {
 		return nil, err
 	}
-	change := Update{OldNumber: claimed.AccountNumber, AllowDuplicate: r.duplicate, Entry: &entry, Snapshot: fresh}
-	if err := s.Store.ChangeConnection(ctx, &next, change, fx, s.Now()); err != nil {
-		return nil, fmt.Errorf("changing the connection: %w", s.conflict(ctx, next.AccountID, err))
+	update := Update{OldNumber: claimed.AccountNumber, AllowDuplicate: r.duplicate, Entry: &entry, Snapshot: fresh}
+	if err := s.Store.ChangeConnection(ctx, &next, update, fx, s.Now()); err != nil {
+		return nil, fmt.Errorf("changing the connection: %w", s.explainConflict(ctx, next.AccountID, err))
 	}
 	return &next, nil
 }
 
-// undo leaves no version pending that a failed change has staged, and ends the
-// work. The write that was to name that version may have arrived all the same, or
-// may yet: one more write of the row shuts it out, or is refused by it. Then, as
-// with whatever else fails here, the reconciler looks at the row.
-func (s *Service) undo(ctx context.Context, claimed Connection) error {
+// undoChange removes the version that a failed change has staged, and ends the work.
+// The write that names that version may have succeeded, or may still arrive: another
+// write of the row prevents it, or fails because of it. If anything fails here, the
+// reconciler finishes the work.
+func (s *Service) undoChange(ctx context.Context, claimed Connection) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseMargin)
 	defer cancel()
 	if err := s.Store.SaveConnection(ctx, &claimed); err != nil {
 		return fmt.Errorf("keeping the work on the secret: %w", err)
 	}
-	return s.alignAndFree(ctx, &claimed)
+	return s.alignAndRelease(ctx, &claimed)
 }
 
-// claimWork takes the connection's lease for work on its credentials. A check
-// that is running is overtaken: its record will fail.
+// claimWork takes the lease of the connection for WorkCredentials. A check that is
+// running cannot be recorded any more.
 func (s *Service) claimWork(ctx context.Context, conn Connection, pinned bool) (Connection, error) {
 	var claimed Connection
-	err := s.retried(ctx, conn, pinned, func(row Connection) error {
-		if err := s.workable(row, conn); err != nil {
+	err := s.retryStale(ctx, conn, pinned, func(row Connection) error {
+		if err := s.checkUnchanged(row, conn); err != nil {
 			return err
 		}
-		// The version that the row names may be held by the very label that the next
-		// one takes.
-		row, err := s.settled(ctx, row)
+		// The version that the row names may still depend on the label that staging the
+		// next one moves.
+		row, err := s.finishChange(ctx, row)
 		if err != nil {
 			return err
 		}
 		claimed = row
 		claimed.Work, claimed.LeaseUntil = WorkCredentials, s.Lease(ctx)
-		return moved(s.Store.SaveConnection(ctx, &claimed))
+		return staleRow(s.Store.SaveConnection(ctx, &claimed))
 	})
 	return claimed, err
 }
 
-// workable tells whether a row is still the one about which the carrier was asked,
-// and nobody is at work on its secret.
-func (s *Service) workable(row, asked Connection) error {
+// checkUnchanged fails if the row has other credentials or another number than the
+// connection that the carrier was asked about, or another process works on its secret.
+func (s *Service) checkUnchanged(row, asked Connection) error {
 	switch {
 	case !row.Visible():
-		return ErrNoCarrier()
+		return ErrNoConnection()
 	case row.SecretVersion != asked.SecretVersion || row.AccountNumber != asked.AccountNumber:
-		// Another change was faster: what was asked of the carrier is history.
-		return ErrOvertaken()
+		return fault.Busy(nil)
 	}
-	if err := s.idle(&row); err != nil {
+	if err := s.checkIdle(row); err != nil {
 		return err
 	}
 	if row.Standing == account.StandingDeleted || row.Work == WorkFollow {
@@ -356,24 +350,25 @@ func (s *Service) workable(row, asked Connection) error {
 	return nil
 }
 
-// settled brings the labels of a secret into line with the row that a crash has
-// left at work on it, once its lease is over. Any other row is returned as it is.
-func (s *Service) settled(ctx context.Context, conn Connection) (Connection, error) {
+// finishChange takes over a change of credentials whose lease has expired, and moves the
+// labels of the secret to the version that the row names. It returns any other row as
+// it is.
+func (s *Service) finishChange(ctx context.Context, conn Connection) (Connection, error) {
 	if conn.Work != WorkCredentials || conn.LeaseUntil.After(s.Now()) {
 		return conn, nil
 	}
 	conn.LeaseUntil = s.Lease(ctx)
 	if err := s.Store.SaveConnection(ctx, &conn); err != nil {
-		return conn, fmt.Errorf("taking an unfinished change over: %w", moved(err))
+		return conn, fmt.Errorf("taking over an unfinished change: %w", staleRow(err))
 	}
-	if err := s.alignAndFree(ctx, &conn); err != nil {
-		return conn, fmt.Errorf("settling an unfinished change: %w", err)
+	if err := s.alignAndRelease(ctx, &conn); err != nil {
+		return conn, fmt.Errorf("finishing a change: %w", err)
 	}
 	return conn, nil
 }
 
-// align brings the labels of the secret into line with the row. A secret that is
-// gone has none: its next check will tell.
+// align moves the labels of the secret to the version that the row names. It ignores a
+// missing secret, which the next check reports.
 func (s *Service) align(ctx context.Context, conn Connection) error {
 	if err := s.Vault.Align(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil && !fault.Is(err, fault.NotFound) {
 		return fmt.Errorf("moving the labels of the secret: %w", err)
@@ -381,17 +376,15 @@ func (s *Service) align(ctx context.Context, conn Connection) error {
 	return nil
 }
 
-// alignAndFree brings the labels of the secret into line with the row, and ends
-// the work on it.
-func (s *Service) alignAndFree(ctx context.Context, conn *Connection) error {
+func (s *Service) alignAndRelease(ctx context.Context, conn *Connection) error {
 	if err := s.align(ctx, *conn); err != nil {
 		return err
 	}
-	return s.free(ctx, conn)
+	return s.release(ctx, conn)
 }
 
-// free ends the work on a connection.
-func (s *Service) free(ctx context.Context, conn *Connection) error {
+// release ends the work on a connection.
+func (s *Service) release(ctx context.Context, conn *Connection) error {
 	done := *conn
 	done.Work, done.LeaseUntil = NoWork, time.Time{}
 	if err := s.Store.SaveConnection(ctx, &done); err != nil {
@@ -401,30 +394,29 @@ func (s *Service) free(ctx context.Context, conn *Connection) error {
 	return nil
 }
 
-// RequestRefresh makes the connection due now, whatever its schedule: the
-// schedule's next pass takes it.
+// RequestRefresh makes the connection due now: the next pass of the schedule checks it.
 func (s *Service) RequestRefresh(ctx context.Context, conn Connection, fx effects.For[*Connection]) (*Connection, error) {
 	return s.edit(ctx, ChangeRequest{Connection: conn, Effects: fx, Edit: func(c *Connection) {
 		c.NextRefreshAt, c.RefreshRequestedAt = s.Now(), s.Now()
 	}})
 }
 
-// Unlink takes a connection away: at once for everybody, its secret scheduled
-// for deletion, its row kept as long as its history. pinned: the version that was
-// read, and no later one. Errors: fault.NotFound, also for one that is unlinked;
-// State with RetryAfter while its credentials are being changed; Precondition for
-// a pinned one that came too late.
+// Unlink disconnects a connection, then schedules the deletion of its secret. Its row
+// stays as long as its history. A pinned connection is unlinked only in the version that
+// was read. Errors: fault.NotFound, also for an unlinked connection; State with
+// RetryAfter while its credentials are being changed; Precondition if a pinned
+// connection has changed.
 func (s *Service) Unlink(ctx context.Context, conn Connection, pinned bool, fx effects.For[*Connection]) error {
 	var row Connection
-	err := s.retried(ctx, conn, pinned, func(conn Connection) error {
+	err := s.retryStale(ctx, conn, pinned, func(conn Connection) error {
 		if conn.Status == Disconnected && conn.Work == WorkUnlink {
-			row = conn // a repeat: what is left is done below
+			row = conn // a repeat, which only has to finish the work
 			return nil
 		}
 		if !conn.Visible() {
-			return ErrNoCarrier()
+			return ErrNoConnection()
 		}
-		if err := s.idle(&conn); err != nil {
+		if err := s.checkIdle(conn); err != nil {
 			return err
 		}
 		now := s.Now()
@@ -437,21 +429,21 @@ func (s *Service) Unlink(ctx context.Context, conn Connection, pinned bool, fx e
 		if err != nil {
 			return err
 		}
-		return moved(s.Store.Unlink(ctx, &row, made, now))
+		return staleRow(s.Store.Unlink(ctx, &row, made, now))
 	})
 	if err != nil {
 		return err
 	}
 	if err := s.finishUnlink(ctx, row); err != nil {
-		slog.WarnContext(ctx, "a connection was unlinked, and its secret is still there", slog.String("carrier_id", row.ID), slog.String("error", err.Error()))
+		slog.WarnContext(ctx, "connection unlinked; secret not yet deleted", slog.String("carrier_id", row.ID), slog.String("error", err.Error()))
 	}
 	return nil
 }
 
-// finishUnlink is what comes after the row says that the connection is gone.
+// finishUnlink schedules the deletion of the secret of a disconnected connection.
 func (s *Service) finishUnlink(ctx context.Context, row Connection) error {
 	if err := s.Vault.Delete(ctx, row.AccountID, row.ID, UnlinkedSecretDays); err != nil {
 		return fmt.Errorf("deleting the secret: %w", err)
 	}
-	return s.free(ctx, &row)
+	return s.release(ctx, &row)
 }

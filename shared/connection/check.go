@@ -15,35 +15,35 @@ import (
 	"carrierlink/shared/health"
 )
 
-// Checked is what a check came to.
+// Checked is the result of a check.
 type Checked struct {
 	Connection Connection
-	Snapshot   *Snapshot // the new one; nil unless the reading is good
+	Snapshot   *Snapshot // of this check; nil unless the reading is good
 	Reading    Reading
 	Entry      HistoryEntry
-	// Counted is the check for Count, which Check and Verify have called.
+	// Counted is what Count takes. Check and Verify have counted it already.
 	Counted health.Check
 }
 
 // VerifyPause is the least time between two calls of verify.
 const VerifyPause = 30 * time.Second
 
-// Check asks the carrier about the connection that was read, records what it
-// says and counts it for the carrier's breaker. A refusal or an outage is no
-// error: it stands in Reading.
+// Check asks the carrier about the connection that was read, records the answer and
+// counts it for the carrier's breaker. A refusal or an outage is not an error: Reading
+// has it.
 //
-// Errors: fault.State with RetryAfter while another check runs, or a change of
-// its credentials, or its account takes the connection along; RateLimited when
-// the carrier was asked too often with its credentials; NotFound.
+// Errors: fault.State with RetryAfter while the connection is being checked or changed
+// or follows its account; RateLimited when the calls with its credentials are used up;
+// NotFound.
 func (s *Service) Check(ctx context.Context, conn Connection, trigger Trigger, b health.Breaker, fx effects.For[Checked]) (Checked, error) {
 	return s.check(ctx, conn, examination{trigger: trigger, breaker: b, effects: fx})
 }
 
-// Verify is Check on the merchant's demand; fault.RateLimited within VerifyPause
-// of the last one.
+// Verify is Check at the merchant's request; fault.RateLimited within VerifyPause of
+// the last call.
 func (s *Service) Verify(ctx context.Context, conn Connection, b health.Breaker, fx effects.For[Checked]) (Checked, error) {
 	now := s.Now()
-	// A call in the future was told by a clock that was wrong.
+	// A longer wait comes from a call that a wrong clock dated in the future.
 	if wait := conn.VerifyCalledAt.Add(VerifyPause).Sub(now); wait > 0 && wait <= VerifyPause {
 		return Checked{}, ErrVerifiedLately(wait)
 	}
@@ -52,17 +52,16 @@ func (s *Service) Verify(ctx context.Context, conn Connection, b health.Breaker,
 
 func (s *Service) check(ctx context.Context, conn Connection, e examination) (Checked, error) {
 	if conn.Standing == account.StandingDeleted {
-		return Checked{}, ErrFollowing() // without a secret there is nothing to find out
+		return Checked{}, ErrFollowing() // the secret is deleted
 	}
 	if conn.LeaseUntil.After(s.Now()) {
-		return Checked{}, ErrBeingChecked(nil) // it costs no call of the allowance
+		return Checked{}, ErrBeingChecked(nil) // before it takes a call of the allowance
 	}
-	again, err := s.allowed(ctx, conn, conn.CredentialID)
-	if err != nil {
+	var err error
+	if e.beforeRetry, err = s.takeCalls(ctx, conn, conn.CredentialID); err != nil {
 		return Checked{}, err
 	}
-	e.again = again
-	if conn, err = s.settled(ctx, conn); err != nil {
+	if conn, err = s.finishChange(ctx, conn); err != nil {
 		return Checked{}, err
 	}
 	claimed, err := s.Store.ClaimCheck(ctx, conn, s.Lease(ctx), s.Now())
@@ -78,20 +77,20 @@ func (s *Service) check(ctx context.Context, conn Connection, e examination) (Ch
 	}
 	if claimed.Environment != carrier.Sandbox {
 		if err := s.Count(ctx, claimed.Carrier, e.breaker, []health.Check{checked.Counted}); err != nil {
-			// The check is made and recorded; the tally is worth one check less.
-			slog.WarnContext(ctx, "a check was not counted", slog.String("carrier", string(claimed.Carrier)), slog.String("error", err.Error()))
+			// The check is recorded; the tally only misses one check.
+			slog.WarnContext(ctx, "check not counted", slog.String("carrier", string(claimed.Carrier)), slog.String("error", err.Error()))
 		}
 	}
 	return checked, nil
 }
 
-// Refresh makes the scheduled check of a connection if it is due, and records
-// it; counting it is the caller's business, who makes many.
+// Refresh makes and records the check of a connection if it is due. The caller counts
+// it, in batches.
 //
-// Errors: fault.State or NotFound for one that is not due, that somebody else is
-// at, that is gone or was changed while its carrier was asked: there is nothing to
-// do. Whatever fails by our fault after the claim has connection.ErrPostponed in its
-// chain: the row is due again by itself, later each time.
+// Errors: fault.State or NotFound for a connection that is not due, leased, deleted, or
+// changed during the check: there is nothing to do. Any other failure after the claim
+// has ErrPostponed in its chain: the row says when the connection is due again, later
+// after each failure.
 func (s *Service) Refresh(ctx context.Context, d Due, b health.Breaker) (Checked, error) {
 	claimed, err := s.Store.ClaimDue(ctx, d, s.Lease(ctx), s.Now(), s.Timing)
 	if err != nil {
@@ -101,34 +100,33 @@ func (s *Service) Refresh(ctx context.Context, d Due, b health.Breaker) (Checked
 	if !claimed.RefreshRequestedAt.IsZero() {
 		trigger = TriggerManual
 	}
-	checked, err := s.unasked(ctx, claimed, examination{trigger: trigger, breaker: b, scheduled: true, effects: bySchedule})
+	checked, err := s.examineForSchedule(ctx, claimed, examination{trigger: trigger, breaker: b, scheduled: true, effects: bySchedule})
 	if err != nil && !fault.Is(err, fault.State) && !fault.Is(err, fault.NotFound) {
 		err = fmt.Errorf("%w: %w", ErrPostponed, err)
 	}
 	return checked, err
 }
 
-// unasked is examine for the schedule, which has no caller to tell what went
-// wrong: the log does. What is checked while the breaker is open was chosen as its
-// probe, although a caller may have asked for it.
-func (s *Service) unasked(ctx context.Context, claimed Connection, e examination) (Checked, error) {
+// examineForSchedule is examine, and logs why a check failed, because there is no caller
+// to tell. While the breaker is open every check of the schedule is a probe, also one
+// that a caller has requested.
+func (s *Service) examineForSchedule(ctx context.Context, claimed Connection, e examination) (Checked, error) {
 	checked, err := s.examine(ctx, claimed, e)
 	if err != nil {
 		return Checked{}, err
 	}
 	if cause := checked.Reading.Cause; cause != nil {
-		slog.WarnContext(ctx, "a check found nothing out", slog.String("carrier", string(claimed.Carrier)), slog.String("carrier_id", claimed.ID),
+		slog.WarnContext(ctx, "check without a result", slog.String("carrier", string(claimed.Carrier)), slog.String("carrier_id", claimed.ID),
 			slog.String("outcome", string(checked.Reading.Outcome)), slog.Int("carrier_status", checked.Reading.HTTPStatus), slog.String("error", cause.Error()))
 	}
 	checked.Counted.Scheduled = checked.Counted.Scheduled || e.breaker.Open
 	return checked, nil
 }
 
-// Control makes a check that is not due, of a connection that was well lately: it
-// tells whether a refusal of another one is the carrier's matter. It is recorded
-// as a scheduled one, and counting it is the caller's business. fault.NotFound says
-// that the connection is not, or no longer, one to compare with; fault.State that
-// somebody is at it.
+// Control checks a Comparable connection that is not due, to find out whether the
+// refusal of another one is the carrier's fault. It is recorded as a scheduled check,
+// and the caller counts it. A connection that is not Comparable is fault.NotFound, a
+// leased one fault.State.
 func (s *Service) Control(ctx context.Context, accountID int64, connectionID string, b health.Breaker) (Checked, error) {
 	conn, err := s.Store.Connection(ctx, accountID, connectionID)
 	if err != nil {
@@ -141,35 +139,34 @@ func (s *Service) Control(ctx context.Context, accountID int64, connectionID str
 	if err != nil {
 		return Checked{}, fmt.Errorf("claiming a control check: %w", err)
 	}
-	return s.unasked(ctx, claimed, examination{trigger: TriggerSchedule, breaker: b, effects: bySchedule})
+	return s.examineForSchedule(ctx, claimed, examination{trigger: TriggerSchedule, breaker: b, effects: bySchedule})
 }
 
-// bySchedule makes the effects of the checks that nobody asked for.
+// bySchedule returns the effects of the schedule's checks.
 func bySchedule(Checked) (effects.Effects, error) {
 	return effects.Effects{By: effects.By{Service: effects.Schedule}}, nil
 }
 
-// examination is how a check is made.
+// examination says how a check is made.
 type examination struct {
-	trigger   Trigger
-	breaker   health.Breaker
-	scheduled bool      // the schedule's
-	calledAt  time.Time // of verify; zero: it is none
-	// again takes a further call of the allowance; nil for the schedule's.
-	again   func(context.Context) error
-	effects effects.For[Checked]
+	trigger     Trigger
+	breaker     health.Breaker
+	scheduled   bool                        // by Refresh
+	calledAt    time.Time                   // of Verify; zero for other checks
+	beforeRetry func(context.Context) error // see ChargeAccount
+	effects     effects.For[Checked]
 }
 
-// called notes a call of verify in the row.
-func (e examination) called(conn *Connection) {
+// noteCall notes a call of Verify in the row.
+func (e examination) noteCall(conn *Connection) {
 	if !e.calledAt.IsZero() {
 		conn.VerifyCalledAt = e.calledAt
 	}
 }
 
-// examine asks the carrier about a claimed connection and records the answer.
-// Sandbox connections know no breaker, and each tells a story of its own: there a
-// refusal waits for nobody else's answer.
+// examine asks the carrier about a claimed connection and records the answer. Sandbox
+// connections have no breaker, and their refusals need no comparison: the simulator
+// answers each one independently.
 func (s *Service) examine(ctx context.Context, claimed Connection, e examination) (Checked, error) {
 	sandbox := claimed.Environment == carrier.Sandbox
 	if sandbox {
@@ -182,36 +179,36 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e examination
 	case fault.Is(err, fault.NotFound):
 		reading = Reading{Outcome: carrier.OutcomeNoCredentials, Cause: err}
 	case err != nil:
-		return Checked{}, s.unrecorded(ctx, claimed, e, fmt.Errorf("reading the credentials of %s: %w", claimed.ID, err))
+		return Checked{}, s.abandonCheck(ctx, claimed, e, fmt.Errorf("reading the credentials of %s: %w", claimed.ID, err))
 	default:
-		account := ChargeAccount{Carrier: claimed.Carrier, Number: claimed.AccountNumber, Credentials: credentials, Again: e.again}
+		account := ChargeAccount{Carrier: claimed.Carrier, Number: claimed.AccountNumber, Credentials: credentials, BeforeRetry: e.beforeRetry}
 		reading, snap = s.Ask(ctx, claimed.Environment, account, claimed.Checks+1, s.Now())
 	}
-	observed := s.observation(reading, e.trigger, e.breaker)
+	observed := s.observe(claimed.ID, reading, e.trigger, e.breaker)
 	if sandbox {
 		observed.Timing.LoneRefusal = 0
 	}
 	var checked Checked
-	err = s.retried(ctx, claimed, false, func(row Connection) error {
-		// What has the lease that was taken was only edited meanwhile.
+	err = s.retryStale(ctx, claimed, false, func(row Connection) error {
+		// A row with the same lease has only been edited meanwhile.
 		if row.Work != NoWork || !row.LeaseUntil.Equal(claimed.LeaseUntil) {
-			return ErrOvertaken()
+			return fault.Busy(nil)
 		}
 		checked = Checked{Connection: row, Snapshot: snap, Reading: reading}
 		conn := &checked.Connection
 		checked.Entry = conn.Record(observed)
 		checked.Counted = conn.Counted(reading, row.VerifiedAt, e.breaker)
 		conn.LeaseUntil = time.Time{}
-		e.called(conn)
+		e.noteCall(conn)
 		fresh, err := s.compare(ctx, conn, row, reading, snap, &checked.Entry)
 		if err != nil {
-			return s.unrecorded(ctx, row, e, err)
+			return s.abandonCheck(ctx, row, e, err)
 		}
 		fx, err := e.effects.Of(checked)
 		if err != nil {
-			return s.unrecorded(ctx, row, e, err)
+			return s.abandonCheck(ctx, row, e, err)
 		}
-		return moved(s.Store.RecordCheck(ctx, conn, &checked.Entry, fresh, fx, s.Now()))
+		return staleRow(s.Store.RecordCheck(ctx, conn, &checked.Entry, fresh, fx, s.Now()))
 	})
 	if err != nil {
 		return Checked{}, fmt.Errorf("recording the check: %w", err)
@@ -219,11 +216,11 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e examination
 	return checked, nil
 }
 
-// unrecorded gives the lease of a check back that failed by our fault, which says
-// nothing of the link; one of the schedule's is due again later each time. The
-// error is fault.Internal, whatever its cause, or Overloaded.
-func (s *Service) unrecorded(ctx context.Context, conn Connection, e examination, cause error) error {
-	e.called(&conn)
+// abandonCheck releases the lease of a check that failed by our fault and says nothing
+// about the connection. A check of Refresh becomes due again, later after each failure.
+// The error is fault.Overloaded or Internal.
+func (s *Service) abandonCheck(ctx context.Context, conn Connection, e examination, cause error) error {
+	e.noteCall(&conn)
 	if e.scheduled {
 		conn.NextRefreshAt = s.Timing.RetryAt(conn.Unrecorded, s.Now())
 	}
@@ -236,9 +233,9 @@ func (s *Service) unrecorded(ctx context.Context, conn Connection, e examination
 	return &fault.Error{Kind: fault.Internal, Cause: errors.Join(cause, err)}
 }
 
-// compare holds a good answer against the one that is kept, and notes the
-// changes in the entry. It returns the snapshot if it has to be written: one
-// that is kept already costs neither a read nor a write.
+// compare compares a good answer with the stored one, adds the differences to the entry
+// and returns the snapshot if it has to be written. An answer with the stored hash is
+// neither read nor written.
 func (s *Service) compare(ctx context.Context, conn *Connection, before Connection, r Reading, snap *Snapshot, entry *HistoryEntry) (*Snapshot, error) {
 	if snap == nil {
 		return nil, nil
@@ -262,15 +259,15 @@ func (s *Service) compare(ctx context.Context, conn *Connection, before Connecti
 		entry.Changes, err = s.Changes(raw, r.Raw)
 	}
 	if err != nil {
-		// What was kept can not be read any more: that is all that can be said.
+		// The stored answer cannot be read, so the differences are unknown.
 		entry.Changes = []Difference{{Type: ChangedField}}
 	}
 	return snap, nil
 }
 
-// Count adds checks of a carrier's production connections to its tally, learns
-// from them whom the carrier answers, and opens or closes the breaker, b as it was
-// read, by what they say. Only checks of the schedule open and close it.
+// Count adds checks of a carrier's production connections to its tally, updates what
+// the breaker knows of peers and doubts, and opens or closes it. b is the breaker as it
+// was read. Only checks of the schedule open and close it.
 func (s *Service) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error {
 	now := s.Now()
 	if err := s.Store.CountChecks(ctx, name, checks, now); err != nil {
@@ -283,10 +280,10 @@ func (s *Service) Count(ctx context.Context, name carrier.Name, b health.Breaker
 			return fmt.Errorf("reading the tallies: %w", err)
 		}
 	}
-	const tries = 5
+	const attempts = 5
 	for n := 1; ; n++ {
-		next, worth := s.judged(b, checks, tallies, now)
-		if !worth {
+		next, changed := s.nextBreaker(b, checks, tallies, now)
+		if !changed {
 			return nil
 		}
 		err := s.Store.SaveBreaker(ctx, &next)
@@ -296,10 +293,10 @@ func (s *Service) Count(ctx context.Context, name carrier.Name, b health.Breaker
 				slog.WarnContext(ctx, "a breaker was switched", slog.String("carrier", string(name)), slog.Bool("open", next.Open), slog.String("failure", next.Failure))
 			}
 			return nil
-		case !fault.Is(err, fault.State) || n == tries:
-			return fmt.Errorf("saving what is known of the carrier: %w", err)
+		case !fault.Is(err, fault.State) || n == attempts:
+			return fmt.Errorf("saving the breaker: %w", err)
 		}
-		// Somebody else has learned something meanwhile: both are to be kept.
+		// Another process has changed the breaker: repeat on top of its change.
 		breakers, err := s.Store.Breakers(ctx)
 		if err != nil {
 			return fmt.Errorf("reading the breaker again: %w", err)
@@ -308,32 +305,30 @@ func (s *Service) Count(ctx context.Context, name carrier.Name, b health.Breaker
 	}
 }
 
-// judged is a carrier's breaker after some checks, and whether it is worth a write.
-func (s *Service) judged(b health.Breaker, checks []health.Check, tallies []health.Tally, now time.Time) (health.Breaker, bool) {
-	next, worth := b.WithChecks(checks, now, s.Timing)
+// nextBreaker returns the breaker after some checks, and whether it has to be written.
+func (s *Service) nextBreaker(b health.Breaker, checks []health.Check, tallies []health.Tally, now time.Time) (health.Breaker, bool) {
+	next, changed := b.WithChecks(checks, now, s.Timing)
+	if b.Open && slices.ContainsFunc(checks, func(c health.Check) bool { return c.Scheduled && c.Outcome == carrier.OutcomeOK }) {
+		return next.Closed(now), true
+	}
 	if !b.Open {
 		failure, lone, trips := next.Trip(tallies, now)
 		switch {
 		case trips:
-			next = next.Opened(failure, now, s.Timing)
+			next, changed = next.Opened(failure, now, s.Timing), true
 		case lone != 0:
-			doubt := health.Doubt{PartnerID: lone, Since: now.Add(-s.Timing.RefusalGap / 2), At: now}
-			var asks bool
-			next, asks = next.WithDoubt(doubt, now, s.Timing)
-			worth = worth || asks
+			doubted, added := next.WithDoubt(health.Doubt{PartnerID: lone, Since: now.Add(-s.Timing.RefusalGap / 2), At: now}, now, s.Timing)
+			next, changed = doubted, changed || added
 		}
-		worth = worth || trips
-	} else if slices.ContainsFunc(checks, func(c health.Check) bool { return c.Scheduled && c.Outcome == carrier.OutcomeOK }) {
-		return next.Closed(now), true
 	}
-	var wish time.Duration
+	var retryAfter time.Duration
 	for _, c := range checks {
 		if c.Scheduled {
-			wish = max(wish, c.RetryAfter)
+			retryAfter = max(retryAfter, c.RetryAfter)
 		}
 	}
-	if paused := next.Paused(now, wish); next.Open && paused.ProbeAt.After(next.ProbeAt) {
+	if paused := next.Paused(now, retryAfter); next.Open && paused.ProbeAt.After(next.ProbeAt) {
 		return paused, true
 	}
-	return next, worth
+	return next, changed
 }

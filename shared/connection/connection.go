@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"encoding/hex"
 	"maps"
 	"reflect"
 	"strings"
@@ -11,49 +10,49 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
-	"carrierlink/shared/secret"
 )
 
-// Status is where a connection stands in its life.
+// Status is the state of a connection; infra/docs/architecture.md has the diagram.
 type Status string
 
-// The states (infra/docs/architecture.md has the picture). Linking is the
-// intent: a row that names the secret before there is one. Nobody but the link
-// that makes it and the reconciler sees it.
+// The states.
 const (
+	// Linking is the intent of a link: its row names the secret before the secret
+	// exists. Only the link itself and the reconciler see it.
 	Linking             Status = "linking"
 	PendingVerification Status = "pending_verification"
 	Active              Status = "active"
 	Degraded            Status = "degraded"
 	Restricted          Status = "restricted"
 	ActionRequired      Status = "action_required"
-	// Disconnected is a link that was taken away. Its row stays, seen by nobody,
-	// for as long as its secret and its history do.
+	// Disconnected is an unlinked connection. Callers no longer see it; its row stays
+	// as long as its history.
 	Disconnected Status = "disconnected"
 )
 
-// Works tells whether shipments can be expected to go through: what ShipEngine
-// calls an approved connection.
+// Works reports whether the carrier accepts the connection: what ShipEngine calls
+// approved.
 func (s Status) Works() bool { return s == Active || s == Degraded || s == Restricted }
 
-// Work is what is being done to the secret of a connection, beyond one check of
-// it. Whoever begins it holds the connection's lease; once that is over,
-// whoever comes next, or the reconciler, finishes it or undoes it.
+// Work is what a process is doing to the secret of a connection, beyond a check. It
+// holds the connection's lease meanwhile; when the lease has expired, the next
+// request or the reconciler finishes the work or undoes it.
 type Work string
 
-// The kinds of work. The intent of a link is a status of its own, Linking.
+// The kinds of work. The intent of a link is a Status, Linking.
 const (
 	NoWork Work = ""
-	// WorkCredentials stages or promotes a version of the secret. The row names
-	// the version that counts: its labels are brought into line with that.
+	// WorkCredentials adds a version of the secret or moves its labels. The row
+	// names the current version; the labels are moved to that one.
 	WorkCredentials Work = "credentials"
 	// WorkUnlink deletes the secret of a Disconnected connection.
 	WorkUnlink Work = "unlink"
-	// WorkFollow deletes or restores the secret, as the account stands.
+	// WorkFollow deletes or restores the secret because the account was deleted or
+	// restored.
 	WorkFollow Work = "follow"
 )
 
-// RefreshPolicy is how often a connection is checked by itself.
+// RefreshPolicy is how often the schedule checks a connection.
 type RefreshPolicy string
 
 // The policies.
@@ -63,7 +62,7 @@ const (
 	RefreshOff    RefreshPolicy = "off"
 )
 
-// ParseRefreshPolicy reads refresh_policy; another value is fault.Invalid.
+// ParseRefreshPolicy parses the value of field; an unknown policy is fault.Invalid.
 func ParseRefreshPolicy(field, s string) (RefreshPolicy, *fault.Error) {
 	switch p := RefreshPolicy(s); p {
 	case RefreshHourly, RefreshDaily, RefreshOff:
@@ -83,7 +82,7 @@ func (p RefreshPolicy) interval() time.Duration {
 	return 24 * time.Hour
 }
 
-// Trigger is what made a check happen.
+// Trigger is what caused a check.
 type Trigger string
 
 // The triggers.
@@ -100,24 +99,24 @@ type Check struct {
 	Outcome carrier.Outcome
 	Latency time.Duration
 	Trigger Trigger
-	Code    string // the carrier's error code, where it is a known one
+	Code    string // the carrier's error code if it is a known one
 }
 
-// HistoryEntry is a check as the history of its connection keeps it.
+// HistoryEntry is a check as the connection's history keeps it.
 type HistoryEntry struct {
 	Check
-	Number  int          // which check of the row it was, from 1
-	Status  Status       // of the connection after it
-	Changes []Difference // of the contract since the good check before it
+	Number  int          // counts the checks of the connection from 1
+	Status  Status       // after the check
+	Changes []Difference // of the contract since the last good check
 }
 
-// HistoryKept is how long an entry of the history is kept, and the row of a
-// disconnected connection with it.
-const HistoryKept = 90 * 24 * time.Hour
-
-// PreviousKept is how long after a change of credentials the previous ones can
-// be brought back.
-const PreviousKept = 30 * 24 * time.Hour
+const (
+	// HistoryKept is how long history entries are kept, and with them the row of a
+	// disconnected connection.
+	HistoryKept = 90 * 24 * time.Hour
+	// PreviousKept is how long a change of credentials can be rolled back.
+	PreviousKept = 30 * 24 * time.Hour
+)
 
 // Connection is one merchant's link to one charge account.
 type Connection struct {
@@ -132,36 +131,36 @@ type Connection struct {
 	StatusReason  string
 	Standing      account.Standing
 
-	Checks              int       // checks with these credentials so far, the link's among them
-	History             int       // checks so far, of whatever credentials
+	Checks              int       // with these credentials, the link's check included
+	History             int       // with whatever credentials
 	LastCheck           Check     // the latest one
-	VerifiedAt          time.Time // the latest good one; zero if none
+	VerifiedAt          time.Time // the latest good check; zero if none
 	ConsecutiveFailures int
 	FirstRefusedAt      time.Time // the first refusal that counts since the latest good check; zero if none
 	NextRefreshAt       time.Time // zero: never
-	Unrecorded          int       // claims of the schedule since the last check that was recorded
-	RefreshRequestedAt  time.Time // a check was asked for and has not been made; zero if none
+	Unrecorded          int       // claims by the schedule since the last recorded check
+	RefreshRequestedAt  time.Time // when a pending refresh was requested; zero if none is pending
 	VerifyCalledAt      time.Time // the last call of verify
 	RefreshPolicy       RefreshPolicy
 
 	APIKeyLastFour       string
 	CredentialID         string // see CredentialID
 	CredentialsUpdatedAt time.Time
-	// SecretVersion is the version of the secret that holds the credentials of
-	// this row. While Linking it is only what that version is asked to be.
+	// SecretVersion is the version of the secret with this row's credentials. While
+	// Linking that version need not exist yet.
 	SecretVersion string
-	// Previous is what a change replaced; the zero value if there is none.
+	// Previous is what the latest change replaced; zero if nothing can be rolled back.
 	Previous PreviousCredentials
-	// LeaseUntil: until then one process is at work on this connection.
+	// LeaseUntil is when the lease of the process that works on the connection expires.
 	LeaseUntil time.Time
 	Work       Work
 
 	ContractExpired       bool
 	ContractValidTo       string
 	ContractCreditBlocked bool
-	ContractHash          string // of the snapshot that is kept: see SnapshotHash
-	// MerchantLocationID begins the account's own tracking numbers; empty until a
-	// good check has told it.
+	ContractHash          string // of the stored snapshot: see SnapshotHash
+	// MerchantLocationID is the prefix of the account's own tracking numbers; empty
+	// before the first good check.
 	MerchantLocationID string
 
 	ExternalID     string
@@ -169,15 +168,15 @@ type Connection struct {
 	CreatedAt      time.Time
 	ModifiedAt     time.Time
 	DisconnectedAt time.Time // zero while it is linked
-	// PurgeAt is when the row vanishes: of a disconnected connection, or of one
-	// whose account is deleted. Zero: never.
+	// PurgeAt is when the row of a disconnected connection or of a deleted account is
+	// removed. Zero: never.
 	PurgeAt time.Time
-	// Version counts the writes of the row: every write is on the condition
-	// that it is the one that was read.
+	// Version counts the writes of the row. Every write has the condition that the
+	// version is the one that was read.
 	Version int64
 }
 
-// PreviousCredentials is what a rollback brings back.
+// PreviousCredentials is what a rollback restores.
 type PreviousCredentials struct {
 	SecretVersion string
 	AccountNumber string
@@ -186,33 +185,24 @@ type PreviousCredentials struct {
 	Until         time.Time
 }
 
-// Available tells whether they can still be brought back.
+// Available reports whether a rollback to them is still possible.
 func (p PreviousCredentials) Available(now time.Time) bool {
 	return p.SecretVersion != "" && now.Before(p.Until)
 }
 
-// CredentialID tells credentials apart by their API key, without showing it:
-// the carrier's limits are counted by key, whatever connections share it
-// (contract: "Known traps" 15). 16 hexadecimal digits.
-func CredentialID(apiKey secret.Text) string {
-	sum := apiKey.Digest("carrierlink credential\x00")
-	return hex.EncodeToString(sum[:8])
-}
-
-// Same tells whether two connections differ in nothing.
+// Same reports whether two connections are equal in every field.
 func (c Connection) Same(o Connection) bool {
-	if !maps.Equal(c.Metadata, o.Metadata) { // none and an empty one are equal
+	if !maps.Equal(c.Metadata, o.Metadata) { // nil equals empty
 		return false
 	}
 	c.Metadata, o.Metadata = nil, nil
 	return reflect.DeepEqual(c, o)
 }
 
-// Visible tells whether anybody but the reconciler sees the connection.
+// Visible reports whether callers see the connection.
 func (c *Connection) Visible() bool { return c.Status != Linking && c.Status != Disconnected }
 
-// ShownStatus is the status in answers: paused as long as the account is not
-// active, whatever the link's own is.
+// ShownStatus is the status that callers see: paused while the account is not active.
 func (c *Connection) ShownStatus() Status {
 	if c.Standing == account.StandingPaused || c.Standing == account.StandingDeleted {
 		return "paused"
@@ -220,15 +210,15 @@ func (c *Connection) ShownStatus() Status {
 	return c.Status
 }
 
-// Scheduled tells whether the connection is checked by itself at NextRefreshAt.
+// Scheduled reports whether the schedule checks the connection at NextRefreshAt.
 func (c *Connection) Scheduled() bool {
 	return c.Visible() && c.Standing == account.StandingActive && c.Work == NoWork && !c.NextRefreshAt.IsZero()
 }
 
-// MaskedNumber is the connection's account number as MaskNumber shows it.
+// MaskedNumber is the account number, masked by MaskNumber.
 func (c *Connection) MaskedNumber() string { return MaskNumber(c.AccountNumber) }
 
-// MaskNumber shows the last three digits of an account number.
+// MaskNumber hides all but the last three digits of an account number.
 func MaskNumber(number string) string {
 	if len(number) <= 3 {
 		return strings.Repeat("*", len(number))
@@ -236,38 +226,38 @@ func MaskNumber(number string) string {
 	return strings.Repeat("*", len(number)-3) + number[len(number)-3:]
 }
 
-// LinkOptions says what the intent of a link may pass over.
+// LinkOptions are options of the intent of a link.
 type LinkOptions struct {
-	AllowDuplicate bool // the account may hold the number already
-	TakeOver       bool // the intent is there, its lease is over: go on with it
+	AllowDuplicate bool // another connection of the account may have the number
+	TakeOver       bool // the intent exists and its lease has expired: take it over
 }
 
-// Observation is one check, and when it was made.
+// Observation is the result of one check and its circumstances.
 type Observation struct {
 	Reading Reading
 	Trigger Trigger
 	Now     time.Time
-	Breaker health.Breaker // of the carrier, at that time
+	Breaker health.Breaker // the carrier's, at that time
 	Timing  health.Timing
 	Jitter  float64 // from 0 to 1: spreads the schedule
 }
 
-// finding is what a check says about the connection in the state that it is in.
+// finding is what a check says about a connection in its state.
 type finding uint8
 
 const (
-	fine       finding = iota // the link works
-	unshipable                // it works, and the contract forbids shipping
-	doubted                   // refused, but not to be believed yet
-	refused                   // refused
-	unheard                   // an outage: says nothing about the link
-	strange                   // worth a look, by nobody's fault that a state could express
+	good        finding = iota // the connection works
+	unshippable                // it works, but the contract forbids shipping
+	doubted                    // refused, and the refusal is not confirmed yet
+	refused                    // refused
+	unreachable                // an outage: says nothing about the connection
+	suspicious                 // does not change the status
 )
 
-const findings = int(strange) + 1
+const findings = int(suspicious) + 1
 
-// transitions is the life of a connection: the state that each finding leads to
-// from each state. Nothing leads out of Linking and Disconnected.
+// transitions has the next state for each state and finding. A check does not change
+// Linking and Disconnected.
 var transitions = map[Status][findings]Status{
 	PendingVerification: {Active, Restricted, PendingVerification, ActionRequired, PendingVerification, PendingVerification},
 	Active:              {Active, Restricted, Active, ActionRequired, Degraded, Active},
@@ -276,36 +266,34 @@ var transitions = map[Status][findings]Status{
 	ActionRequired:      {Active, Restricted, ActionRequired, ActionRequired, ActionRequired, ActionRequired},
 }
 
-// find says what an observation means: see believe for refusals. A connection that
-// was never verified can be refused by another account's answer too.
-func (c *Connection) find(o Observation) finding {
+// classify returns what an observation means for the connection.
+func (c *Connection) classify(o Observation) finding {
 	switch {
 	case o.Reading.Outcome == carrier.OutcomeOK && o.Reading.Contract.Restriction() != "":
-		return unshipable
+		return unshippable
 	case o.Reading.Outcome == carrier.OutcomeOK:
-		return fine
+		return good
 	case c.isRefused(o.Reading.Outcome):
-		return c.believe(o)
+		return c.classifyRefusal(o)
 	case o.Reading.Outcome == carrier.OutcomeNumberMismatch:
-		return strange
+		return suspicious
 	}
-	return unheard
+	return unreachable
 }
 
-// isRefused tells whether an outcome is a refusal of the connection. One that was
-// never verified never was another account's, either.
+// isRefused reports whether an outcome refuses the connection. The answer for another
+// charge account refuses only a connection that was never verified.
 func (c *Connection) isRefused(outcome carrier.Outcome) bool {
 	return outcome.IsRefusal() || outcome == carrier.OutcomeNumberMismatch && c.Status == PendingVerification
 }
 
-// believe tells whether what the carrier refuses is to be believed: the second
-// time, RefusalGap or more after the first, and only if the carrier has answered
-// somebody else well since the first. Where there is nobody to compare with, not
-// before the refusals have gone on for LoneRefusal. While the carrier's breaker is
-// open none is believed, and none from before it closed counts as the first.
-//
-// That the credentials are gone is our own knowledge: nobody else is asked.
-func (c *Connection) believe(o Observation) finding {
+// classifyRefusal decides whether a refusal is confirmed: it is at least RefusalGap
+// after the first one, and the carrier has given another account a good answer since
+// the first. With no account to compare with, the refusals have to go on for
+// LoneRefusal. No refusal is confirmed while the breaker is open, and refusals from
+// before it closed do not count. Missing credentials are our own knowledge and need no
+// comparison.
+func (c *Connection) classifyRefusal(o Observation) finding {
 	first := c.FirstRefusedAt
 	if o.Breaker.Open || first.IsZero() || !first.After(o.Breaker.ChangedAt) || o.Now.Sub(first) < o.Timing.RefusalGap {
 		return doubted
@@ -319,20 +307,20 @@ func (c *Connection) believe(o Observation) finding {
 	return doubted
 }
 
-// Suspected is the reason of a connection whose refusal is not believed yet.
+// Suspected is the status_reason while a refusal is not confirmed.
 func Suspected(o carrier.Outcome) string { return string(o) + "_suspected" }
 
-// Record applies one check to the connection: status and its reason, counters,
-// the contract's flags and the time of the next check. It returns the entry for
-// the history; the changes of the contract are the caller's to add.
+// Record applies a check to the connection: status, reason, counters, contract flags
+// and the time of the next check. It returns the history entry; the caller adds the
+// changes of the contract.
 func (c *Connection) Record(o Observation) HistoryEntry {
 	r, now := o.Reading, o.Now
-	// Time does not go back for a connection. A refusal that a slow clock told
-	// would be too old for the next one, by a right clock.
+	// The time of a connection never goes back. Otherwise a refusal recorded by a slow
+	// clock would look old enough to confirm the next one.
 	if c.LastCheck.At.After(now) {
 		now = c.LastCheck.At
 	}
-	before, found := c.Status, c.find(o)
+	before, found := c.Status, c.classify(o)
 	c.Checks++
 	c.History++
 	c.LastCheck = Check{At: now, Outcome: r.Outcome, Latency: r.Latency, Trigger: o.Trigger, Code: r.Code}
@@ -342,7 +330,7 @@ func (c *Connection) Record(o Observation) HistoryEntry {
 		c.Status = next[found]
 	}
 	switch found {
-	case fine, unshipable:
+	case good, unshippable:
 		c.StatusReason = r.Contract.Restriction()
 		c.VerifiedAt, c.ConsecutiveFailures, c.FirstRefusedAt = now, 0, time.Time{}
 		c.ContractExpired, c.ContractValidTo, c.ContractCreditBlocked = r.Contract.Expired, r.Contract.ValidTo, r.Contract.CreditBlocked
@@ -352,7 +340,7 @@ func (c *Connection) Record(o Observation) HistoryEntry {
 		if o.Breaker.Open {
 			break
 		}
-		// The first one that counts; one of before the breaker closed does not.
+		// A refusal from before the breaker closed does not count as the first one.
 		if !c.FirstRefusedAt.After(o.Breaker.ChangedAt) {
 			c.FirstRefusedAt = now
 		}
@@ -362,9 +350,9 @@ func (c *Connection) Record(o Observation) HistoryEntry {
 	case refused:
 		c.ConsecutiveFailures++
 		c.StatusReason = string(r.Outcome)
-	case unheard, strange:
+	case unreachable, suspicious:
 		c.ConsecutiveFailures++
-		if c.Status != before || found == unheard && (c.Status == Degraded || c.Status == PendingVerification) {
+		if c.Status != before || found == unreachable && (c.Status == Degraded || c.Status == PendingVerification) {
 			c.StatusReason = string(r.Outcome)
 		}
 	}
@@ -372,16 +360,21 @@ func (c *Connection) Record(o Observation) HistoryEntry {
 	return HistoryEntry{Check: c.LastCheck, Number: c.History, Status: c.Status}
 }
 
-// How long after its first refusal a connection that needs action is checked every
-// day; then it is every week.
+// dailyRetries is how long after the first refusal a connection in ActionRequired is
+// checked daily; later it is checked weekly.
 const dailyRetries = 30 * 24 * time.Hour
 
-// nextRefresh: the policy's interval ± 10 %. After a refusal one gap to 1.4, then
-// half of the time that the refusals have gone on, up to an hour; once they are
-// believed a day ± 10 %, and after a month a week, whatever the outcome. After an
-// outage 1 minute doubling to an hour, and never before the carrier lets us. The
-// policy off stays off, but does not keep what was never verified from being
-// verified.
+// nextRefresh returns the time of the next check; zero for none. The interval is
+//   - after a good check the policy's, ± 10 %;
+//   - after an unconfirmed refusal half of the time since the first one, between
+//     RefusalGap and an hour, plus up to 0.4 RefusalGap;
+//   - in ActionRequired a day, or a week after dailyRetries, ± 10 %, whatever the
+//     outcome;
+//   - after an outage a minute, doubling up to an hour, ± 10 %.
+//
+// It is never shorter than the carrier's Retry-After, and after a 429 than a minute.
+// The policy off has no next check, except hourly ones until the connection is
+// verified for the first time.
 func (c *Connection) nextRefresh(r Reading, now time.Time, t health.Timing, jitter float64) time.Time {
 	interval, ceiling := c.RefreshPolicy.interval(), time.Hour
 	if interval == 0 && (c.Status == PendingVerification || c.Status == ActionRequired && c.VerifiedAt.IsZero()) {
@@ -415,8 +408,7 @@ func (c *Connection) nextRefresh(r Reading, now time.Time, t health.Timing, jitt
 	return now.Add(interval).Truncate(time.Millisecond)
 }
 
-// Reschedule sets the time of the next check after a change of the policy: a
-// jittered interval from now, or none.
+// Reschedule sets the time of the next check after a change of the policy.
 func (c *Connection) Reschedule(now time.Time, t health.Timing, jitter float64) {
 	c.NextRefreshAt = c.nextRefresh(Reading{Outcome: carrier.OutcomeOK}, now, t, jitter)
 }

@@ -1,14 +1,15 @@
 package connection
 
 import (
+	"slices"
 	"time"
 
 	"carrierlink/shared/carrier"
 )
 
-// Contract is what we understand of the carrier's Get Accounts answer
-// (contract: "GET /shipping/v1/accounts/{account_number}"). Everything else of
-// that answer is kept as it came, in the snapshot.
+// Contract is the part of the carrier's Get Accounts answer that this service uses
+// (contract: "GET /shipping/v1/accounts/{account_number}"). The snapshot has the whole
+// answer.
 type Contract struct {
 	AccountNumber      string
 	Name               string
@@ -17,8 +18,8 @@ type Contract struct {
 	CreditBlocked      bool
 	MerchantLocationID string
 	Products           []Product
-	// What the owner knows the account by, besides its name. No more of the
-	// Australian Business Number than its last three digits leaves the answer.
+	// What the owner recognises the account by, besides its name. Only the last three
+	// digits of the Australian Business Number are kept.
 	Suburb, State, ABNLastThree string
 }
 
@@ -29,27 +30,27 @@ type Product struct {
 	Group   string `json:"group,omitempty"`
 	ValidTo string `json:"valid_to,omitempty"`
 	Expired bool   `json:"expired"`
-	// MaxItemCount is how many items of a consignment get the product's price; 0
-	// for no limit, also where the carrier says nothing.
+	// MaxItemCount is how many items of a consignment get the product's price; 0 for no
+	// limit.
 	MaxItemCount int `json:"-"`
 }
 
-// International tells whether the product sends abroad: an Australia Post
-// product without a label group does (contract: "Get Accounts", group).
+// International reports whether the product is for destinations abroad: an Australia Post
+// product without a label group is (contract: "Get Accounts", group).
 func (p Product) International(n carrier.Name) bool {
 	return n == carrier.AustraliaPost && p.Group == ""
 }
 
-// Why a connection is restricted: its status_reason.
+// The status_reason of a restricted connection.
 const (
 	ReasonContractExpired = "contract_expired"
 	ReasonCreditBlocked   = "credit_blocked"
 	ReasonProductsExpired = "all_products_expired"
 )
 
-// Restriction is the reason why nothing can be shipped on this contract, empty
-// if there is none. An account can be valid while every product of it has
-// expired (contract: "Known traps" 12); one without products is not restricted.
+// Restriction returns why the contract forbids shipping; empty if it does not. A valid
+// account can have only expired products (contract: "Known traps" 12); one without
+// products is not restricted.
 func (c Contract) Restriction() string {
 	switch {
 	case c.Expired:
@@ -57,12 +58,7 @@ func (c Contract) Restriction() string {
 	case c.CreditBlocked:
 		return ReasonCreditBlocked
 	}
-	for _, p := range c.Products {
-		if !p.Expired {
-			return ""
-		}
-	}
-	if len(c.Products) == 0 {
+	if len(c.Products) == 0 || slices.ContainsFunc(c.Products, func(p Product) bool { return !p.Expired }) {
 		return ""
 	}
 	return ReasonProductsExpired
@@ -71,18 +67,18 @@ func (c Contract) Restriction() string {
 // openEnd is the carrier's valid_to of a contract without an end.
 const openEnd = "2999-12-31"
 
-// aest is the carrier's clock: its dates change at midnight in Melbourne. An
-// hour of daylight saving does not matter to a count of days.
+// aest is the carrier's time zone: its dates change at midnight in Melbourne. Daylight
+// saving does not matter to a count of days.
 var aest = time.FixedZone("AEST", 10*60*60)
 
-// DaysUntil counts the days from now to a date of the carrier's, negative once
-// it is past; ok is false for an open end and for what is no date.
+// DaysUntil counts the days until a date of the carrier, negative for a past one; ok is
+// false for an open end and for text that is not a date.
 func DaysUntil(date string, now time.Time) (days int, ok bool) {
 	end, err := time.Parse(time.DateOnly, date)
 	if err != nil || date == openEnd {
 		return 0, false
 	}
 	y, m, d := now.In(aest).Date()
-	// In seconds: a Duration ends after 292 years, before some contracts do.
+	// In seconds, because a Duration is at most 292 years.
 	return int((end.Unix() - time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix()) / (24 * 60 * 60)), true
 }

@@ -1,12 +1,23 @@
 package connection
 
 import (
+	"context"
+	"encoding/hex"
+
+	"carrierlink/shared/carrier"
 	"carrierlink/shared/secret"
+	"carrierlink/shared/text"
 )
 
-// Credentials are a merchant's own key and secret of the Australia Post
+// The rules of a connection's fields.
+var (
+	NicknameRule   = text.Rule{Min: 1, Max: 100}
+	CredentialRule = text.Rule{Min: 1, Max: 256, Opaque: true} // Preflight looks for invisible characters
+)
+
+// Credentials are a merchant's own API key and secret of the Australia Post
 // developer centre: HTTP Basic user and password (contract: "Connection and
-// authentication"). The secret is opaque.
+// authentication").
 type Credentials struct {
 	APIKey    secret.Text
 	APISecret secret.Text
@@ -15,4 +26,32 @@ type Credentials struct {
 // Equal compares both parts in constant time.
 func (c Credentials) Equal(o Credentials) bool {
 	return c.APIKey.Equal(o.APIKey) && c.APISecret.Equal(o.APISecret)
+}
+
+// CredentialID identifies credentials by their API key without revealing it: 16
+// hexadecimal digits. The carrier counts calls by key, whichever connections share
+// it (contract: "Known traps" 15).
+func CredentialID(apiKey secret.Text) string {
+	sum := apiKey.Digest("carrierlink credential\x00")
+	return hex.EncodeToString(sum[:8])
+}
+
+// Number is a charge account number of a carrier.
+type Number struct {
+	Carrier carrier.Name
+	Number  string
+}
+
+// ChargeAccount is what the carrier is asked about: an account number and the
+// credentials to ask with, as typed or as cleaned by Preflight.
+type ChargeAccount struct {
+	Carrier     carrier.Name
+	Number      string
+	Credentials Credentials
+	// MerchantLocationID is the prefix of the account's own tracking numbers; empty
+	// if it is not known. Only tracking uses it.
+	MerchantLocationID string
+	// BeforeRetry is called before the carrier is called a second time; an error
+	// prevents that call. Nil allows it.
+	BeforeRetry func(ctx context.Context) error
 }

@@ -1,21 +1,20 @@
 package connection
 
-// Difference is one difference between two answers of a carrier about the same
-// charge account. Values are shown only where the service knows what they are.
+// Difference is a difference between two answers of a carrier about the same charge account.
+// Values are shown only for fields that the service knows.
 type Difference struct {
 	Type      DifferenceType `json:"type"`
 	ProductID string         `json:"product_id,omitempty"` // of a product's change
-	Field     string         `json:"field,omitempty"`      // of ChangedField: the member's path, such as details.lodgement_postcode
+	Field     string         `json:"field,omitempty"`      // of ChangedField: its path, such as details.lodgement_postcode
 	From      string         `json:"from,omitempty"`
 	To        string         `json:"to,omitempty"`
 }
 
-// DifferenceType is what kind of difference it is.
+// DifferenceType is the kind of a Difference.
 type DifferenceType string
 
-// The differences by meaning. A product that goes while another one of the same
-// type and group comes has been re-coded, as 3D35 to 3D85 on a renewal
-// (contract: "Known traps" 13).
+// The kinds. A removed product and an added one of the same type and group are a re-coded
+// product, such as 3D35 to 3D85 on a renewal (contract: "Known traps" 13).
 const (
 	ChangedExpired       DifferenceType = "expired"          // true, false
 	ChangedValidTo       DifferenceType = "valid_to"         // dates
@@ -29,6 +28,5 @@ const (
 	ChangedField         DifferenceType = "changed"          // anything else, by its path
 )
 
-// MaxDifferences is how many changes of one check are kept. An answer that differs
-// in more has become another one.
+// MaxDifferences is how many differences of one check are kept.
 const MaxDifferences = 100

@@ -8,14 +8,14 @@ import (
 	"carrierlink/shared/health"
 )
 
-// Lane is whose turn a check is: each carrier has its own, and the sandbox, as
-// its connections reach no carrier and say nothing about one.
+// Lane is a share of the schedule's rate: each carrier has one, and the sandbox, which calls
+// no carrier, has another.
 type Lane string
 
-// SandboxLane is the sandbox's, of whatever carrier.
+// SandboxLane is for all sandbox connections.
 const SandboxLane Lane = "sandbox"
 
-// Lanes lists them all.
+// Lanes returns all lanes.
 func Lanes() []Lane {
 	lanes := []Lane{SandboxLane}
 	for _, n := range carrier.Names() {
@@ -24,7 +24,7 @@ func Lanes() []Lane {
 	return lanes
 }
 
-// Lane is the lane of the connection.
+// Lane returns the lane of the connection.
 func (c *Connection) Lane() Lane {
 	if c.Environment == carrier.Sandbox {
 		return SandboxLane
@@ -32,8 +32,7 @@ func (c *Connection) Lane() Lane {
 	return Lane(c.Carrier)
 }
 
-// Carrier is the carrier of the lane, whose breaker it minds; none for the
-// sandbox.
+// Carrier returns the lane's carrier, whose breaker applies; empty for the sandbox.
 func (l Lane) Carrier() carrier.Name {
 	if l == SandboxLane {
 		return ""
@@ -46,25 +45,35 @@ type Due struct {
 	AccountID    int64
 	ConnectionID string
 	CredentialID string // see CredentialID
-	PartnerID    int64  // zero: an entry of before it was noted
+	PartnerID    int64  // zero in entries of older versions
 	DueAt        time.Time
 }
 
-// Peer is the connection as one to compare others with.
+// Peer returns the connection as a peer of health.Breaker.
 func (d Due) Peer() health.Peer {
 	return health.Peer{AccountID: d.AccountID, ConnectionID: d.ConnectionID, CredentialID: d.CredentialID}
 }
 
-// Unfinished is what a crash may have left: a connection with an intent or
-// other work whose lease is over, or an account that its connections have not
-// followed.
+// Unfinished is what a crash may have left: a connection whose intent or other work has an
+// expired lease, or an account that its connections have not followed.
 type Unfinished struct {
 	AccountID    int64
 	ConnectionID string // empty: the account itself
 }
 
-// Counted is the check that was just recorded, for the tally; wasWellAt is the
-// connection's VerifiedAt before it, b the breaker that it was recorded with.
+// Comparable reports whether other connections can be compared with this one: the schedule
+// checks it, and its latest good check is at most VoteWithin old.
+func (c *Connection) Comparable(now time.Time) bool {
+	return c.Status.Works() && c.Scheduled() && c.RefreshPolicy != RefreshOff && now.Sub(c.VerifiedAt) <= health.VoteWithin
+}
+
+// doubt returns the unconfirmed refusal of the connection.
+func (c *Connection) doubt() health.Doubt {
+	return health.Doubt{AccountID: c.AccountID, ConnectionID: c.ID, CredentialID: c.CredentialID, Since: c.FirstRefusedAt, At: c.LastCheck.At}
+}
+
+// Counted returns the check that was just recorded, for Service.Count. wasWellAt is the
+// connection's VerifiedAt before the check, b the breaker that it was recorded with.
 func (c *Connection) Counted(r Reading, wasWellAt time.Time, b health.Breaker) health.Check {
 	counted := health.Check{
 		PartnerID: c.PartnerID, AccountID: c.AccountID, ConnectionID: c.ID, CredentialID: c.CredentialID, At: c.LastCheck.At, Outcome: r.Outcome,
@@ -80,22 +89,21 @@ func (c *Connection) Counted(r Reading, wasWellAt time.Time, b health.Breaker) h
 	return counted
 }
 
-// HistoryPosition is a place in a connection's history, between two entries.
+// HistoryPosition is a position between two entries of a history.
 type HistoryPosition struct {
 	At     time.Time
 	Number int
 }
 
-// Update is what is written together with a changed connection.
+// Update is what is written together with a changed row.
 type Update struct {
-	Unchanged      bool          // the row stays as it was read, its Version too
-	OldNumber      string        // the account number that the row held before; empty: the same
-	AllowDuplicate bool          // another connection of the account may hold the new one
-	Entry          *HistoryEntry // nil: no check was made
-	Snapshot       *Snapshot     // nil: the one that is there stays
+	Unchanged      bool          // the row keeps its content and Version
+	OldNumber      string        // the previous account number; empty if it is the same
+	AllowDuplicate bool          // another connection of the account may have the new number
+	Entry          *HistoryEntry // nil: none
+	Snapshot       *Snapshot     // nil: keeps the stored one
 }
 
-// ErrPostponed is in the chain of an error of a scheduled check that failed by
-// our fault after its claim: the row knows when it is due again, and nobody has
-// to remember it.
+// ErrPostponed is in the chain of an error of a scheduled check that failed by our fault
+// after its claim: the row says when it is due again.
 var ErrPostponed = errors.New("due again by its row")

@@ -4,14 +4,13 @@ import (
 	"carrierlink/shared/carrier"
 )
 
-// FormField describes one field that a merchant fills in to link a charge
-// account, so that a form can be drawn from it.
+// FormField describes an input field of the form that links a charge account.
 type FormField struct {
 	Name      string  `json:"name"`
 	Label     string  `json:"label"`
 	Type      string  `json:"type"` // text or password
 	Required  bool    `json:"required"`
-	Secret    bool    `json:"secret"`  // to be hidden while typing and never shown again
+	Secret    bool    `json:"secret"`  // hide it while typing and never show it again
 	Pattern   *string `json:"pattern"` // ECMA-262, for the text as typed; null for none
 	MinLength int     `json:"min_length"`
 	MaxLength int     `json:"max_length"`
@@ -20,15 +19,15 @@ type FormField struct {
 	DocURL    string  `json:"doc_url"`
 }
 
-// Form is what a merchant fills in to link a charge account of a carrier. The
-// rules are those of Preflight, which also knows what no pattern can say.
+// Form returns the fields that link a charge account of a carrier. Their rules are those of
+// Preflight, which also makes checks that no pattern can express.
 func Form(n carrier.Name) []FormField {
 	number := FormField{
 		Name: "account_number", Label: n.FriendlyName() + " account number", Type: "text", Required: true,
 		MinLength: n.NumberDigits(), MaxLength: 32, DocURL: docGetAccounts,
 	}
-	// Digits, with blanks and hyphens anywhere: they are taken out. The hyphen is
-	// escaped for the flag v, with which browsers compile the pattern of a field.
+	// Preflight removes blanks and hyphens between digits. The hyphen is escaped because
+	// browsers compile patterns with the flag v.
 	const between = `[\s\-\u2010\u2011\u2013]*`
 	switch n {
 	case carrier.AustraliaPost:

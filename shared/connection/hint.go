@@ -5,51 +5,47 @@ import (
 	"unicode"
 )
 
-// Hint says that a key and secret look like credentials of another kind than
-// those that the carrier's API takes. It goes by their form alone, so it may be
-// wrong: it warns, and refuses nothing (auspost.md, "Credentials of other kinds").
+// Hint says that a key and secret look like credentials of another kind than the carrier's
+// API takes. It is a guess from their form, so it warns and never refuses (auspost.md,
+// "Credentials of other kinds").
 type Hint struct {
-	Looks string // what they look like, a sentence for the caller
+	Looks string // a sentence for the caller: what they look like
 }
 
-// Needed is what a hint tells to use instead.
+// Needed is the advice of every hint.
 const Needed = "Needed here are the API key (36 characters with four hyphens) and the API secret (the API password, about 20 characters) " +
 	"of the Shipping and Tracking API v1, from the Australia Post developer centre."
 
-// Forms of credentials of other kinds. They are written by hand: a regular
-// expression would be compiled at the start of every function.
+// The forms of other credentials are checked by hand: a regular expression would be compiled
+// at each start of a function.
+
+const (
+	digits       = "0123456789"
+	lowerLetters = "abcdefghijklmnopqrstuvwxyz"
+	alphanumeric = digits + lowerLetters + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+)
+
+// consistsOf reports whether a text has only the given characters.
+func consistsOf(text, characters string) bool { return strings.Trim(text, characters) == "" }
+
 func isSecurePayID(s string) bool {
-	return len(s) == 20 && strings.HasPrefix(s, "0oa") && !strings.ContainsFunc(s, isNoLetterOrDigit)
+	return len(s) == 20 && strings.HasPrefix(s, "0oa") && consistsOf(s, alphanumeric)
 }
 
-func isPACKey(s string) bool {
-	return len(s) == 32 && !strings.ContainsFunc(s, func(r rune) bool { return (r < '0' || r > '9') && (r < 'a' || r > 'f') })
+func isPACKey(s string) bool { return len(s) == 32 && consistsOf(s, "0123456789abcdef") }
+
+// isV2Credential reports whether a text is a client ID or client secret of the Shipping and
+// Tracking API v2.
+func isV2Credential(s string) bool {
+	id := len(s) == 32 && consistsOf(s, alphanumeric)
+	secret := len(s) >= 60 && len(s) <= 72 && consistsOf(s, alphanumeric+"-_")
+	return (id || secret) && strings.ContainsFunc(s, unicode.IsUpper) && strings.ContainsFunc(s, unicode.IsLower)
 }
 
-func isV2ID(s string) bool { return len(s) == 32 && !strings.ContainsFunc(s, isNoLetterOrDigit) }
-
-func isV2Secret(s string) bool {
-	return len(s) >= 60 && len(s) <= 72 && !strings.ContainsFunc(s, func(r rune) bool { return r != '-' && r != '_' && isNoLetterOrDigit(r) })
-}
-
-// isNoLetterOrDigit tells of ASCII's.
-func isNoLetterOrDigit(r rune) bool {
-	return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-}
-
-func v2Credential(text string) bool {
-	return (isV2ID(text) || isV2Secret(text)) && mixedCase(text)
-}
-
-// bearerToken tells whether a text is an access token: a JSON Web Token, with or
-// without the name of its scheme.
-func bearerToken(text string) bool {
+// isBearerToken reports whether a text is a JSON Web Token, with or without the scheme Bearer.
+func isBearerToken(text string) bool {
 	if scheme, token, ok := strings.Cut(text, " "); ok && strings.EqualFold(scheme, "Bearer") {
 		text = strings.TrimSpace(token)
 	}
 	return strings.HasPrefix(text, "eyJ")
-}
-
-func mixedCase(s string) bool {
-	return strings.ContainsFunc(s, unicode.IsUpper) && strings.ContainsFunc(s, unicode.IsLower)
 }

@@ -49,9 +49,9 @@ func TestHints(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			c := connection.Credentials{APIKey: secret.New(tc.key), APISecret: secret.New(tc.secret)}
-			hint := connection.HintAt(c)
+			hint := connection.HintFor(c)
 			if (hint != nil) != (tc.want != "") || hint != nil && !strings.Contains(hint.Looks, tc.want) {
-				t.Fatalf("HintAt = %+v, want %q", hint, tc.want)
+				t.Fatalf("HintFor = %+v, want %q", hint, tc.want)
 			}
 			// The check of its name warns, and never refuses.
 			_, checks := connection.PreflightChecks(connection.ChargeAccount{Carrier: carrier.AustraliaPost, Number: "0009912345", Credentials: c})

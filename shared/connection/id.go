@@ -12,10 +12,9 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// NewID makes a random carrier_id: "se-" and 16 digits. Ids are never
-// reused, and what follows the prefix is longer than the six characters that
-// Secrets Manager appends to a secret's ARN, so that a name can not be taken
-// for another one's ARN.
+// NewID returns a random carrier_id: "se-" and 16 digits. IDs are never reused. They are
+// longer than the six characters that Secrets Manager appends to a secret's ARN, so that
+// the name of a secret cannot be mistaken for the ARN of another.
 func NewID(r io.Reader) (string, error) {
 	var b [8]byte
 	if _, err := io.ReadFull(r, b[:]); err != nil {
@@ -25,9 +24,8 @@ func NewID(r io.Reader) (string, error) {
 	return account.IDPrefix + strconv.FormatUint(low+binary.BigEndian.Uint64(b[:])%span, 10), nil
 }
 
-// NewSecretVersion makes the name of a version of a connection's secret: 32
-// random hexadecimal digits, the least that Secrets Manager takes as a
-// ClientRequestToken.
+// NewSecretVersion returns the name of a version of a secret: 32 random hexadecimal digits,
+// the shortest ClientRequestToken that Secrets Manager accepts.
 func NewSecretVersion(r io.Reader) (string, error) {
 	var b [16]byte
 	if _, err := io.ReadFull(r, b[:]); err != nil {
@@ -36,15 +34,11 @@ func NewSecretVersion(r io.Reader) (string, error) {
 	return hex.EncodeToString(b[:]), nil
 }
 
-// ParseID checks the form of a carrier_id: "se-" and 1 to 22 digits
-// or lower-case letters. Another form is fault.Identifier.
+// ParseID checks the form of a carrier_id: "se-" and 1 to 22 digits or lower-case letters.
+// Another form is fault.Identifier.
 func ParseID(s string) (string, error) {
 	rest, ok := strings.CutPrefix(s, account.IDPrefix)
-	ok = ok && rest != "" && len(s) <= 25
-	for _, c := range []byte(rest) {
-		ok = ok && (c >= '0' && c <= '9' || c >= 'a' && c <= 'z')
-	}
-	if !ok {
+	if !ok || rest == "" || len(s) > 25 || !consistsOf(rest, digits+lowerLetters) {
 		return "", fault.Field(fault.Identifier, "carrier_id", "carrier_id must be se- followed by digits or lower-case letters, 25 characters at most.")
 	}
 	return s, nil

@@ -5,23 +5,23 @@ import (
 	"unicode"
 )
 
-// masked tells whether a text is what a form shows in place of a secret, which
-// comes back when the form is sent unchanged: ********, ••••, ********7c8d,
-// 6fda…9dd1, XXXX-XXXX-7c8d, [REDACTED].
+// isMask reports whether a text is a mask that a form shows in place of a secret, and sends
+// back unchanged: ********, ••••, ********7c8d, 6fda…9dd1, XXXX-XXXX-7c8d, [REDACTED].
 //
-// A real secret is about twenty characters with hardly two alike in a row
-// (auspost.md, "Connection and authentication"), so what decides is how much of
-// the text is runs of one character. Four asterisks or signs beyond ASCII in runs
-// are a mask, and three beside eight characters at most; x and ASCII signs, of
-// which a real secret may have a run, only when four characters are left, or at
-// most two thirds of theirs. A UUID has no signs, so that two of them are enough.
-func masked(text string) bool {
+// A real secret has about twenty characters and hardly two alike in a row (auspost.md,
+// "Connection and authentication"), so the length of runs of the same character decides.
+//   - Strong signs, asterisks and signs beyond ASCII, are a mask in runs of four in all, or
+//     of three beside at most eight other characters.
+//   - Weak signs, x and ASCII signs, also occur in real secrets: they are a mask beside at
+//     most four other characters, or two thirds of their number.
+//   - A UUID has no signs, so two of them are a mask.
+func isMask(text string) bool {
 	text = strings.Join(strings.Fields(text), "")
-	switch strings.ToLower(strings.TrimFunc(text, sign)) {
+	switch strings.ToLower(strings.TrimFunc(text, isSign)) {
 	case "redacted", "hidden", "masked", "filtered", "sensitive", "sensitivevalue", "unchanged":
 		return true
 	}
-	if maskedUUID(text) {
+	if isMaskedUUID(text) {
 		return true
 	}
 	strong, weak, visible := 0, 0, 0
@@ -32,32 +32,32 @@ func masked(text string) bool {
 		}
 		runes = runes[n:]
 		switch {
-		case r == '…' || r == '‥': // dots in one
+		case r == '…' || r == '‥': // one character, three dots
 			strong += 3 * n
-		case maskSign(r) && n >= 3:
+		case isMaskSign(r) && n >= 3:
 			strong += n
-		case (r == 'x' || r == 'X' || r < unicode.MaxASCII && sign(r)) && n >= 3:
+		case (r == 'x' || r == 'X' || r < unicode.MaxASCII && isSign(r)) && n >= 3:
 			weak += n
-		case r == '-' || r == '_' || maskSign(r): // between groups, or a small group of its own
+		case r == '-' || r == '_' || isMaskSign(r): // a separator or a short run
 		default:
 			visible += n
 		}
 	}
 	switch {
 	case strong+weak == 0:
-		return visible == 0 && strings.ContainsFunc(text, maskSign)
+		return visible == 0 && strings.ContainsFunc(text, isMaskSign)
 	case strong >= 4, strong > 0 && visible <= 8:
 		return true
 	}
 	return visible <= 4 || 3*visible <= 2*weak
 }
 
-// maskedUUID tells whether a text is a UUID of which a part is hidden:
+// isMaskedUUID reports whether a text is a UUID with hidden digits, such as
 // 6fda3d2a-1b2c-4d5e-****-********9dd1.
-func maskedUUID(text string) bool {
+func isMaskedUUID(text string) bool {
 	hidden := 0
 	uuid := strings.Map(func(r rune) rune {
-		if r == 'x' || r == 'X' || maskSign(r) {
+		if r == 'x' || r == 'X' || isMaskSign(r) {
 			hidden++
 			return '0'
 		}
@@ -66,8 +66,8 @@ func maskedUUID(text string) bool {
 	return hidden >= 2 && isUUID(uuid)
 }
 
-// maskSign tells whether a sign is hardly ever part of a secret: bullets, blocks
-// and the like, and the asterisk.
-func maskSign(r rune) bool { return r == '*' || r > unicode.MaxASCII && sign(r) }
+// isMaskSign reports whether a character is hardly ever part of a secret: bullets, blocks and
+// the like, and the asterisk.
+func isMaskSign(r rune) bool { return r == '*' || r > unicode.MaxASCII && isSign(r) }
 
-func sign(r rune) bool { return unicode.IsPunct(r) || unicode.IsSymbol(r) }
+func isSign(r rune) bool { return unicode.IsPunct(r) || unicode.IsSymbol(r) }

@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,51 +11,27 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// ChargeAccount is what a merchant gives to link one: the carrier, the account
-// number and the credentials, as typed or as cleaned by Preflight.
-type ChargeAccount struct {
-	Carrier     carrier.Name
-	Number      string
-	Credentials Credentials
-	// MerchantLocationID begins the account's own tracking numbers; empty if it is
-	// not known. Only tracking uses it.
-	MerchantLocationID string
-	// Again is asked before a carrier that has not answered well is called once
-	// more; an error forbids it. Nil allows it.
-	Again func(ctx context.Context) error
-}
-
-// Where merchants find their number and make their key.
+// Where merchants find their account number, and where they create an API key.
 const (
 	docGetAccounts = "https://developers.auspost.com.au/apis/shipping-and-tracking/reference/get-accounts"
 	docRegister    = "https://developers.auspost.com.au/register"
 )
 
-// isUUID tells whether a text has the form of an Australia Post API key: 36
-// characters, hexadecimal digits of either letter case in groups of 8, 4, 4, 4
-// and 12 (contract: "API key format").
+// isUUID reports whether a text has the form of an Australia Post API key: 36 characters,
+// hexadecimal digits of either case in groups of 8, 4, 4, 4 and 12 (contract: "API key
+// format").
 func isUUID(s string) bool {
-	for i, c := range []byte(s) {
-		switch i {
-		case 8, 13, 18, 23:
-			if c != '-' {
-				return false
-			}
-		default:
-			if small := c | ('a' - 'A'); (c < '0' || c > '9') && (small < 'a' || small > 'f') {
-				return false
-			}
-		}
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return false
 	}
-	return len(s) == 36
+	return strings.Count(s, "-") == 4 && consistsOf(s, digits+"abcdefABCDEF-")
 }
 
-// Preflight finds, before any call is made, what can not work: it returns the
-// charge account with blanks and hyphens taken out of the number and outer
-// blanks off the credentials, each empty where something is wrong with it, and
-// the first problem of each of the fields account_number, api_key, api_secret, in
-// this order. Problems are fault.Length or fault.Invalid, most with a diagnosis;
-// none of them repeats what was typed.
+// Preflight finds mistakes without calling the carrier. It returns the charge account,
+// cleaned, and the first problem of each of the fields account_number, api_key and
+// api_secret, in this order. Cleaning removes blanks and hyphens from the number and outer
+// blanks from the credentials, and empties what has a problem. Problems are fault.Length or
+// fault.Invalid, most with a diagnosis; they do not quote the input.
 func Preflight(in ChargeAccount) (ChargeAccount, fault.List) {
 	cleaned, all := inspect(in)
 	var problems fault.List
@@ -68,16 +43,16 @@ func Preflight(in ChargeAccount) (ChargeAccount, fault.List) {
 	return cleaned, problems
 }
 
-// PreflightCheck is one mistake that can be seen without asking the carrier.
+// PreflightCheck is a check that needs no carrier, and its result.
 type PreflightCheck struct {
-	Name     string     // the category of its diagnosis
-	Problems fault.List // where it was made, in the order of the fields; each has a diagnosis
-	// Warning is what a Hint says: a check with one has passed all the same.
+	Name     string     // the category of its diagnoses
+	Problems fault.List // in the order of the fields; each has a diagnosis
+	// Warning is the text of a Hint; a check with a warning has passed.
 	Warning string
 }
 
-// PreflightChecks is Preflight told check by check: all that are made for the
-// carrier, those that have passed too, in the order in which they are made.
+// PreflightChecks is Preflight with the result of each check, passed ones included, in the
+// order in which they are made.
 func PreflightChecks(in ChargeAccount) (ChargeAccount, []PreflightCheck) {
 	cleaned, all := inspect(in)
 	var checks []PreflightCheck
@@ -97,7 +72,7 @@ func PreflightChecks(in ChargeAccount) (ChargeAccount, []PreflightCheck) {
 			}
 			check.Problems = append(check.Problems, &p)
 		}
-		if hint := HintAt(in.Credentials); name == anotherKind && hint != nil {
+		if hint := HintFor(in.Credentials); name == anotherKind && hint != nil {
 			check.Warning = hint.Looks + " " + Needed
 		}
 		checks = append(checks, check)
@@ -105,7 +80,7 @@ func PreflightChecks(in ChargeAccount) (ChargeAccount, []PreflightCheck) {
 	return cleaned, checks
 }
 
-// The pre-flight checks, by the categories of their diagnoses.
+// The categories of the diagnoses, which name the checks.
 const (
 	numberFormat        = "account_number_format"
 	lostZeros           = "lost_leading_zeros"
@@ -127,14 +102,14 @@ var preflightNames = [...]string{
 	swappedTexts, anotherKind,
 }
 
-// mistake is a problem and the check that found it.
+// mistake is a problem and the name of the check that found it.
 type mistake struct {
 	check   string
 	problem *fault.Error
 }
 
-// inspect finds every mistake, in the order of the fields. Number and credentials
-// are cleaned, and empty where there is one.
+// inspect returns the charge account, cleaned, and every mistake in the order of the fields.
+// A number or credentials with a mistake are empty.
 func inspect(in ChargeAccount) (ChargeAccount, []mistake) {
 	number, all := inspectNumber(in.Carrier, in.Number)
 	key, ofKey := inspectCredential("api_key", in.Credentials.APIKey.Reveal())
@@ -177,7 +152,7 @@ func found(field, check, message, cause, step, doc string) mistake {
 	return mistake{check, preflightProblem(field, check, message, cause, step, doc)}
 }
 
-// digitsOf takes out what people put between digits.
+// digitsOf removes blanks and hyphens, which people write between digits.
 func digitsOf(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || r == '-' || r == '\u2010' || r == '\u2011' || r == '\u2013' {
@@ -187,29 +162,18 @@ func digitsOf(s string) string {
 	}, s)
 }
 
-func isDigits(s string) bool {
-	for _, c := range []byte(s) {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return s != ""
-}
-
 func isAccountNumber(s string) bool {
-	return isDigits(s) && (len(s) == carrier.AustraliaPost.NumberDigits() || len(s) == carrier.StarTrack.NumberDigits())
+	return consistsOf(s, digits) && (len(s) == carrier.AustraliaPost.NumberDigits() || len(s) == carrier.StarTrack.NumberDigits())
 }
 
-// CleanNumber is an account number as Preflight cleans it, empty where Preflight
-// finds a mistake.
+// CleanNumber is an account number as Preflight cleans it; empty if it has a mistake.
 func CleanNumber(n carrier.Name, typed string) string {
 	number, _ := inspectNumber(n, typed)
 	return number
 }
 
-// inspectNumber cleans a number and holds it against its carrier's form; it is
-// empty where there is a mistake. A number that lost its leading zeros is refused and never padded: the digits
-// that are left may be another account's.
+// inspectNumber cleans a number and checks it against the form of its carrier's numbers. It
+// never pads a number with lost leading zeros, because the result may be another account's.
 func inspectNumber(n carrier.Name, typed string) (number string, all []mistake) {
 	const field = "account_number"
 	number = digitsOf(typed)
@@ -217,7 +181,7 @@ func inspectNumber(n carrier.Name, typed string) (number string, all []mistake) 
 	switch {
 	case number == "":
 		all = append(all, mistake{numberFormat, fault.Empty(field)})
-	case !isDigits(number):
+	case !consistsOf(number, digits):
 		all = append(all, found(field, numberFormat,
 			fmt.Sprintf("%s must be %d digits for %s.", field, want, n.FriendlyName()),
 			"The number holds letters or signs, or another text was pasted.",
@@ -255,13 +219,12 @@ func inspectNumber(n carrier.Name, typed string) (number string, all []mistake) 
 	return number, nil
 }
 
-// inspectCredential takes outer blanks off and finds what the encrypted PDF of
-// the credentials leaves when text is copied from it, once each, in the order of
-// the text. Line breaks are control characters too, so blanks are looked for
-// before the rule is applied.
+// inspectCredential trims a key or secret and finds what copying from the encrypted PDF of
+// the credentials leaves in it, each kind of mistake once. The blanks come before
+// CredentialRule, which refuses line breaks as control characters.
 func inspectCredential(field, typed string) (text string, all []mistake) {
 	const step = "Copy it again from the developer centre or the PDF, without anything around it."
-	if masked(typed) {
+	if isMask(typed) {
 		return "", []mistake{found(field, maskInstead, field+" is a mask of asterisks or dots, not the text behind it.",
 			"A form sent back what it shows in place of the stored text.",
 			"Give the API key and the API secret themselves; a change that leaves both out keeps those that are stored.", docRegister)}
@@ -292,7 +255,7 @@ func inspectCredential(field, typed string) (text string, all []mistake) {
 	switch {
 	case problem == nil:
 		return text, nil
-	case problem.Kind == fault.Length && bearerToken(strings.TrimSpace(typed)):
+	case problem.Kind == fault.Length && isBearerToken(strings.TrimSpace(typed)):
 		m := found(field, keyFormat, problem.Message, field+" looks like an access token (a bearer token).", Needed, docRegister)
 		m.problem.Kind = problem.Kind
 		return "", []mistake{m}
@@ -302,8 +265,8 @@ func inspectCredential(field, typed string) (text string, all []mistake) {
 	return "", []mistake{{invisibleCharacter, problem}} // a control character
 }
 
-// invisible tells whether a character leaves no trace on a screen: Unicode's
-// format characters and variation selectors, and letters that are drawn empty.
+// invisible reports whether a character is not drawn: Unicode's format characters and
+// variation selectors, and letters that are blank.
 func invisible(r rune) bool {
 	return unicode.In(r, unicode.Cf, unicode.Variation_Selector) || strings.ContainsRune("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0", r)
 }
@@ -318,29 +281,29 @@ func preflightProblem(field, category, message, cause, step, doc string) *fault.
 	}
 }
 
-// HintAt is the hint at a key and secret as they were typed, nil for none. Those
-// of another kind may stand in each other's field. Beside the key of the right
-// form a secret may have any form but a token's.
-func HintAt(c Credentials) *Hint {
+// HintFor returns the hint for a key and secret as they were typed; nil for none. Other
+// credentials may be in each other's field. Beside a key of the right form only a token is
+// recognised in the secret.
+func HintFor(c Credentials) *Hint {
 	key, secret := strings.TrimSpace(c.APIKey.Reveal()), strings.TrimSpace(c.APISecret.Reveal())
 	either := func(is func(string) bool) bool { return is(key) || is(secret) }
 	switch {
-	case either(bearerToken):
-		return &Hint{"One of them looks like an access token (a bearer token), which is made from credentials and ends after a while."}
+	case either(isBearerToken):
+		return &Hint{"One of them looks like an access token (a bearer token), which is made from credentials and expires."}
 	case isUUID(key):
 	case either(isSecurePayID):
 		return &Hint{"They look like the client ID and client secret of SecurePay, another product of Australia Post."}
 	case either(isPACKey):
 		return &Hint{"One of them looks like an API key of the Postage Assessment Calculator (PAC), or like one that has lost its hyphens."}
-	case either(v2Credential):
-		return &Hint{"They look like a client ID and client secret, as the Shipping and Tracking API v2 has them."}
+	case either(isV2Credential):
+		return &Hint{"They look like a client ID and client secret of the Shipping and Tracking API v2."}
 	}
 	return nil
 }
 
-// NotLinkedYet is what PreflightChecks can not know: the check that the account
-// has not linked the number, as carrierID; empty if it has not.
-func NotLinkedYet(carrierID string) PreflightCheck {
+// CheckNotLinked is the check that the account has not linked the number yet; carrierID is
+// the connection that has it, empty for none.
+func CheckNotLinked(carrierID string) PreflightCheck {
 	check := PreflightCheck{Name: "not_linked_yet"}
 	if carrierID != "" {
 		problem := ErrAlreadyLinked(carrierID)

@@ -11,13 +11,13 @@ import (
 	"carrierlink/shared/health"
 )
 
-// ContractParser understands the carrier's Get Accounts answer. The carrier's
-// client has one: nobody else knows the form of the answer.
+// ContractParser parses the carrier's Get Accounts answer. Only the carrier's client knows
+// its form.
 type ContractParser func(raw []byte) (Contract, error)
 
-// Kept unpacks a snapshot: raw is the carrier's JSON object as it came. A snapshot
-// that cannot be read is fault.Internal.
-func (p ContractParser) Kept(s Snapshot) (c Contract, raw []byte, err error) {
+// Unpack unpacks and parses a snapshot; raw is the carrier's JSON object, unchanged. A
+// snapshot that cannot be read is fault.Internal.
+func (p ContractParser) Unpack(s Snapshot) (c Contract, raw []byte, err error) {
 	if raw, err = s.Raw(); err != nil {
 		return Contract{}, nil, err
 	}
@@ -27,8 +27,8 @@ func (p ContractParser) Kept(s Snapshot) (c Contract, raw []byte, err error) {
 	return c, raw, nil
 }
 
-// How old the kept answer may be that a reader accepts: what is assumed, and the
-// most that may be asked for.
+// The age up to which a stored answer is shown without asking the carrier: the default,
+// and the most that callers may ask for.
 const (
 	DefaultMaxAge = 15 * time.Minute
 	LargestMaxAge = 30 * 24 * time.Hour
@@ -37,45 +37,43 @@ const (
 // Why an answer is stale, besides the outcomes of a check.
 const (
 	StaleBusy    = "refresh_in_progress" // another request is checking the connection
-	StaleOurs    = "service_error"       // we could not ask the carrier
-	StaleLimited = "limited"             // callers have used the allowance of these credentials up
-	// The breaker is open: the carrier fails for many connections alike and is not
-	// asked meanwhile.
-	StaleDown = "carrier_unavailable"
+	StaleOurs    = "service_error"       // this service failed
+	StaleLimited = "limited"             // the calls with these credentials are used up
+	StaleDown    = "carrier_unavailable" // the breaker is open, so the carrier is not called
 )
 
-// ReadRequest asks for the carrier's account of a connection, as it was read.
+// ReadRequest is a request for the carrier's account of a connection.
 type ReadRequest struct {
 	Connection *Connection // nil: the account has no such connection
 	Snapshot   *Snapshot   // nil: no check has been good yet
 	Breaker    health.Breaker
-	MaxAge     time.Duration // of the kept answer
-	Refresh    bool          // asks the carrier whatever the age
+	MaxAge     time.Duration // of the stored answer
+	Refresh    bool          // calls the carrier whatever the age
 }
 
 // CarrierAccount is the carrier's account of a connection.
 type CarrierAccount struct {
-	Connection Connection // as it is after the read
+	Connection Connection // after the read
 	Contract   Contract
-	Raw        []byte // the carrier's JSON object as it came
-	Live       bool   // the carrier has said so now
-	// Stale: older than was asked for, because of StaleReason and StaleCause.
-	// Diagnosis explains it where the carrier is the reason; else it is nil.
+	Raw        []byte // the carrier's JSON object, unchanged
+	Live       bool   // from a check by this read
+	// Stale says that the answer is older than MaxAge, because of StaleReason and
+	// StaleCause. Diagnosis is nil unless the carrier is the reason.
 	Stale       bool
 	StaleReason string
 	StaleCause  error
 	Diagnosis   *fault.Diagnosis
 }
 
-// ReadCarrierAccount tells the kept answer if it is young enough, else what the carrier says now.
-// If the carrier says nothing good the kept answer is stale. fx are the effects of
-// the check that this makes. Errors: NotFound for
-// the connection, fault.Internal for a snapshot that cannot be read, and, only if
-// there is no snapshot: State with RetryAfter while somebody else is asking, those
-// of Check and of Reading.Err.
+// ReadCarrierAccount returns the stored answer if it is young enough; otherwise it checks
+// the connection, with the effects fx, and returns the carrier's answer. If that is not
+// good the stored answer is stale.
+//
+// Errors: NotFound; fault.Internal for a snapshot that cannot be read; without a snapshot
+// also those of Check and of Reading.Err, and CarrierDown while the breaker is open.
 func (s *Service) ReadCarrierAccount(ctx context.Context, req ReadRequest, fx effects.For[Checked]) (CarrierAccount, error) {
 	if req.Connection == nil || !req.Connection.Visible() {
-		return CarrierAccount{}, ErrNoCarrier()
+		return CarrierAccount{}, ErrNoConnection()
 	}
 	r, snap := CarrierAccount{Connection: *req.Connection}, req.Snapshot
 	if req.Refresh || snap == nil || s.Now().Sub(r.Connection.VerifiedAt) > req.MaxAge {
@@ -86,19 +84,19 @@ func (s *Service) ReadCarrierAccount(ctx context.Context, req ReadRequest, fx ef
 		switch {
 		case err == nil:
 			r.Live, r.StaleReason, snap = true, "", checked.Snapshot
-		case snap == nil, fault.Is(err, fault.NotFound): // nothing to show, or no longer
+		case snap == nil, fault.Is(err, fault.NotFound):
 			return CarrierAccount{}, fmt.Errorf("asking the carrier: %w", err)
 		default:
 			r.Stale, r.StaleCause = true, err
 		}
 	}
 	var err error
-	r.Contract, r.Raw, err = s.Contracts.Kept(*snap)
+	r.Contract, r.Raw, err = s.Contracts.Unpack(*snap)
 	return r, err
 }
 
-// askLive makes a live check, and notes why it gave nothing good. While the
-// carrier's breaker is open nobody asks: fault.CarrierDown.
+// askLive checks the connection and notes why the answer is not good. While the breaker is
+// open it fails with fault.CarrierDown and calls no carrier.
 func (s *Service) askLive(ctx context.Context, req ReadRequest, r *CarrierAccount, fx effects.For[Checked]) (Checked, error) {
 	if req.Breaker.Open && r.Connection.Environment != carrier.Sandbox {
 		down := Reading{Outcome: carrier.OutcomeUnavailable}

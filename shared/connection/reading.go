@@ -8,22 +8,22 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// Reading is the carrier's answer to one check, in our terms.
+// Reading is the result of one call of the carrier about a charge account.
 type Reading struct {
 	Outcome    carrier.Outcome
-	Raw        []byte        // on OutcomeOK: the carrier's JSON object as it came
-	Contract   Contract      // on OutcomeOK: what we understand of it
+	Raw        []byte        // on OutcomeOK: the carrier's JSON object, unchanged
+	Contract   Contract      // on OutcomeOK: parsed from Raw
 	HTTPStatus int           // zero when there was no answer
-	Code, Name string        // of the first error, where it is a known one
-	RetryAfter time.Duration // the carrier's wish when it throttles us or is unavailable: an hour at most, zero if none
-	Latency    time.Duration // of the whole check, retries and waits in between included
-	Cause      error         // transport or decoding error, for the log
-	Hint       *Hint         // on OutcomeUnauthorized: at credentials of another kind; nil for none
+	Code, Name string        // of the first error if it is a known one
+	RetryAfter time.Duration // of a carrier that throttles or is unavailable: an hour at most, zero if none
+	Latency    time.Duration // of the whole check, including retries and waits
+	Cause      error         // for the log: a transport or decoding error
+	Hint       *Hint         // on OutcomeUnauthorized: credentials of another kind; nil if they are not
 }
 
-// Err is nil for a good reading; else the fault that tells the caller, with
-// its diagnosis: fault.NumberMismatch, CarrierRefused, CarrierContract,
-// CarrierLimited, CarrierDown or CarrierTimeout.
+// Err returns nil for a good reading; otherwise a fault with its diagnosis:
+// fault.NumberMismatch, CarrierRefused, CarrierContract, CarrierLimited, CarrierDown,
+// CarrierTimeout, or State if the credentials are missing.
 func (r Reading) Err() error {
 	kind, field := fault.CarrierDown, ""
 	switch r.Outcome {
@@ -53,12 +53,12 @@ func (r Reading) Err() error {
 	return e
 }
 
-// carrierPause is how long to leave a carrier alone that throttles us (contract:
-// "back off ≥ 60 s").
+// carrierPause is the shortest pause after the carrier has throttled us (contract: "back off
+// ≥ 60 s").
 const carrierPause = 60 * time.Second
 
-// Diagnosis explains a reading; nil for a good one. An outcome that is none of
-// ours is explained as OutcomeUnexpected.
+// Diagnosis explains a reading; nil for a good one. An unknown outcome is explained as
+// OutcomeUnexpected.
 func (r Reading) Diagnosis() *fault.Diagnosis {
 	if r.Outcome == carrier.OutcomeOK {
 		return nil
@@ -79,8 +79,8 @@ func (r Reading) Diagnosis() *fault.Diagnosis {
 
 const callAusPost = "If they are right, call Australia Post on 13 21 31 or the account manager."
 
-// diagnoses has a row for every outcome but OK. The steps are those of the
-// contract: "Known traps" 2 to 4, and the carrier's own error texts.
+// diagnoses has every outcome but OK. The steps are from the contract ("Known traps" 2 to 4)
+// and the carrier's own error texts.
 var diagnoses = map[carrier.Outcome]fault.Diagnosis{
 	carrier.OutcomeNumberMismatch: {
 		Category: "number_mismatch", WhoMustAct: fault.Merchant, DocURL: docGetAccounts,

@@ -7,25 +7,25 @@ import (
 	"time"
 
 	"carrierlink/shared/account"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 )
 
-// Follow makes the connections of an account stand as it stands: paused while it
-// is disabled, without a secret while it is deleted. It goes by what the account
-// says now, so that it may be run again, and by several at once, after whatever
-// crash. An account that changes meanwhile is followed where it went.
+// Follow brings the connections of an account into line with it: paused while it is
+// disabled, without secrets while it is deleted. It acts on what the account says now,
+// so it may be repeated, or run concurrently, after any crash. If the account changes
+// meanwhile, its new state is followed. An account that is gone, or whose purge is due,
+// is purged.
 //
-// One whose purge is due, or that is gone, is purged.
-//
-// Errors: fault.State when somebody is at work on one of the connections, or the
-// account keeps changing: the reconciler comes back to it.
+// Errors: fault.State if another process works on one of the connections, or the account
+// keeps changing: the reconciler tries again.
 func (s *Service) Follow(ctx context.Context, accountID int64) error {
-	const tries = 4
+	const attempts = 4
 	var err error
-	for range tries {
+	for range attempts {
 		var account account.Account
 		account, err = s.Store.Account(ctx, accountID, time.Time{})
-		if at, is := s.purged(account, err); is {
+		if at, due := s.purgeDue(account, err); due {
 			return s.purge(ctx, accountID, at)
 		}
 		if err != nil {
@@ -38,10 +38,9 @@ func (s *Service) Follow(ctx context.Context, accountID int64) error {
 	return fault.Busy(err)
 }
 
-// eachConnection does something to each connection of an account. What one of them
-// can not do keeps no other from it, but the account from being done; a
-// fault.Precondition ends it, because the account is another one by now.
-func (s *Service) eachConnection(ctx context.Context, accountID int64, do func(Connection) error) error {
+// forEachConnection calls do for each connection of an account, also after failures,
+// which it returns. A fault.Precondition ends it, because the account has changed.
+func (s *Service) forEachConnection(ctx context.Context, accountID int64, do func(Connection) error) error {
 	rows, err := s.Store.AllConnections(ctx, accountID)
 	if err != nil {
 		return fmt.Errorf("reading the connections of the account: %w", err)
@@ -66,67 +65,73 @@ func (s *Service) eachConnection(ctx context.Context, accountID int64, do func(C
 	return busy
 }
 
-// follow makes the connections follow the account that was read.
+// follow brings the connections into line with the account that was read.
 func (s *Service) follow(ctx context.Context, account account.Account) error {
 	if !account.Following {
 		return nil
 	}
-	err := s.eachConnection(ctx, account.ID, func(conn Connection) error {
-		return s.retried(ctx, conn, false, func(conn Connection) error { return s.followOne(ctx, conn, account) })
-	})
+	err := s.forEachConnection(ctx, account.ID, func(conn Connection) error { return s.followAccount(ctx, conn, account) })
 	if err != nil {
 		return err
 	}
 	if err := s.Store.EndFollow(ctx, account); err != nil {
-		return fmt.Errorf("noting that the account was followed: %w", err)
+		return fmt.Errorf("recording that the account was followed: %w", err)
 	}
 	return nil
 }
 
-// followOne makes one connection stand as its account does. The secret is
-// touched only while the row says so.
-func (s *Service) followOne(ctx context.Context, conn Connection, acct account.Account) error {
+// byReconciler are the effects of a connection that follows its account. The account's
+// own change, which somebody asked for, has been made before.
+var byReconciler = effects.Effects{By: effects.By{Service: effects.Reconciler}}
+
+// followAccount brings one connection into line with its account.
+func (s *Service) followAccount(ctx context.Context, conn Connection, acct account.Account) error {
+	return s.retryStale(ctx, conn, false, func(conn Connection) error {
+		if conn.Status == Disconnected {
+			return s.followDisconnected(ctx, conn, acct)
+		}
+		return s.followVisible(ctx, conn, acct)
+	})
+}
+
+// followVisible pauses, deletes or restores a connection. It changes the secret only
+// while the row has the lease for WorkFollow.
+func (s *Service) followVisible(ctx context.Context, conn Connection, acct account.Account) error {
 	standing := acct.Standing()
-	if conn.Status == Disconnected {
-		return s.disconnectedFollows(ctx, conn, acct)
-	}
 	if !conn.Visible() || conn.Standing == standing && conn.PurgeAt.Equal(acct.PurgeAt) && conn.Work != WorkFollow {
 		return nil
 	}
-	if err := s.idle(&conn); err != nil {
+	if err := s.checkIdle(conn); err != nil {
 		return err
 	}
-	follow := func(conn *Connection) error {
-		conn.Standing, conn.PurgeAt = standing, acct.PurgeAt
-		conn.Work, conn.LeaseUntil = NoWork, time.Time{}
-		return moved(s.Store.FollowConnection(ctx, conn, acct))
-	}
-	if standing != account.StandingDeleted && conn.Standing != account.StandingDeleted && conn.Work == NoWork {
-		return follow(&conn) // the secret stays as it is
-	}
-	fresh := conn.Standing != account.StandingDeleted && conn.Work != WorkFollow
-	conn.Work, conn.LeaseUntil = WorkFollow, s.Lease(ctx)
-	if err := s.Store.FollowConnection(ctx, &conn, acct); err != nil {
-		return moved(err)
-	}
-	if err := s.secretFollows(ctx, conn, acct, fresh); err != nil {
-		return err
+	scheduled := conn.Work == WorkFollow || conn.Standing == account.StandingDeleted
+	secretStays := standing != account.StandingDeleted && conn.Standing != account.StandingDeleted && conn.Work == NoWork
+	if !secretStays {
+		conn.Work, conn.LeaseUntil = WorkFollow, s.Lease(ctx)
+		if err := s.Store.FollowConnection(ctx, &conn, acct, effects.Effects{}, s.Now()); err != nil {
+			return staleRow(err)
+		}
+		if err := s.updateSecret(ctx, conn, acct, scheduled); err != nil {
+			return err
+		}
 	}
 	held := conn
-	err := follow(&conn)
-	if fault.Is(err, fault.Precondition) {
-		// The next try need not wait for this one's lease.
+	conn.Standing, conn.PurgeAt = standing, acct.PurgeAt
+	conn.Work, conn.LeaseUntil = NoWork, time.Time{}
+	err := staleRow(s.Store.FollowConnection(ctx, &conn, acct, byReconciler, s.Now()))
+	if !secretStays && fault.Is(err, fault.Precondition) {
+		// The next attempt need not wait for this lease.
 		held.LeaseUntil = time.Time{}
 		if freed := s.Store.SaveConnection(ctx, &held); freed != nil {
-			return fmt.Errorf("giving the lease back: %w", freed)
+			return fmt.Errorf("releasing the lease: %w", freed)
 		}
 	}
 	return err
 }
 
-// disconnectedFollows lets the row of an unlinked connection go with its account,
-// where it would have stayed longer; a restore gives it the time that it had.
-func (s *Service) disconnectedFollows(ctx context.Context, conn Connection, account account.Account) error {
+// followDisconnected ends the row of an unlinked connection with its account, if that
+// ends sooner; a restore of the account undoes that.
+func (s *Service) followDisconnected(ctx context.Context, conn Connection, account account.Account) error {
 	end := conn.DisconnectedAt.Add(HistoryKept)
 	if account.Deleted() && account.PurgeAt.Before(end) {
 		end = account.PurgeAt
@@ -134,80 +139,79 @@ func (s *Service) disconnectedFollows(ctx context.Context, conn Connection, acco
 	if end = end.Truncate(time.Second); conn.PurgeAt.Equal(end) {
 		return nil
 	}
-	if err := s.idle(&conn); err != nil {
+	if err := s.checkIdle(conn); err != nil {
 		return err
 	}
 	conn.PurgeAt = end
-	return moved(s.Store.FollowConnection(ctx, &conn, account))
+	return staleRow(s.Store.FollowConnection(ctx, &conn, account, byReconciler, s.Now()))
 }
 
-// secretFollows deletes or restores the secret, as the account stands; fresh
-// tells that nobody has begun to before. A secret that is gone for good stays so:
-// the next check of the connection will tell.
-func (s *Service) secretFollows(ctx context.Context, conn Connection, account account.Account, fresh bool) error {
-	if !fresh || !account.Deleted() {
-		// For another deletion too: the date of one that is scheduled does not change.
+// updateSecret deletes or restores the secret, as its account is; scheduled says that its
+// deletion may be scheduled already. It ignores a missing secret, which the next check
+// reports.
+func (s *Service) updateSecret(ctx context.Context, conn Connection, account account.Account, scheduled bool) error {
+	if scheduled || !account.Deleted() {
+		// Before another deletion too: the date of a scheduled one cannot be changed.
 		if err := s.Vault.Restore(ctx, conn.AccountID, conn.ID); err != nil && !fault.Is(err, fault.NotFound) {
 			return fmt.Errorf("restoring the secret: %w", err)
 		}
 	}
-	if account.Deleted() {
-		const day = 24 * time.Hour
-		days := int((account.PurgeAt.Sub(s.Now()) + day - 1) / day)
-		if err := s.Vault.Delete(ctx, conn.AccountID, conn.ID, max(days, 1)); err != nil {
-			return fmt.Errorf("deleting the secret: %w", err)
-		}
-		return nil
+	if !account.Deleted() {
+		return s.align(ctx, conn) // the deletion may have interrupted a change
 	}
-	return s.align(ctx, conn) // a change may have been cut off by the deletion
+	const day = 24 * time.Hour
+	days := int((account.PurgeAt.Sub(s.Now()) + day - 1) / day)
+	if err := s.Vault.Delete(ctx, conn.AccountID, conn.ID, max(days, 1)); err != nil {
+		return fmt.Errorf("deleting the secret: %w", err)
+	}
+	return nil
 }
 
-// Report is what a run of the reconciler did.
+// Report counts what a run of the reconciler did.
 type Report struct {
-	LinksUndone      int `json:"links_undone"`      // intents, with their secrets
-	ChangesSettled   int `json:"changes_settled"`   // of credentials: finished or undone
-	UnlinksFinished  int `json:"unlinks_finished"`  // secrets of unlinked connections
-	AccountsFollowed int `json:"accounts_followed"` // accounts whose connections now stand as they do
-	Malformed        int `json:"malformed"`         // entries of the index that nobody can read: skipped
-	Busy             int `json:"busy"`              // somebody else is at it
+	LinksUndone      int `json:"links_undone"`      // intents and their secrets
+	ChangesSettled   int `json:"changes_settled"`   // changes of credentials, finished or undone
+	UnlinksFinished  int `json:"unlinks_finished"`  // secrets of unlinked connections deleted
+	AccountsFollowed int `json:"accounts_followed"` // accounts whose connections were brought into line
+	Malformed        int `json:"malformed"`         // unreadable entries of the index, skipped
+	Busy             int `json:"busy"`              // another process works on it
 	Failed           int `json:"failed"`
-	Left             int `json:"left"` // for the next run: there was no time
+	Left             int `json:"left"` // for the next run, because time ran out
 }
 
-// Reconcile finishes or undoes what crashes have left, at most limit of it, and
-// stops while there is still time to say so. The error joins what failed; the
-// rest was done all the same.
+// Reconcile finishes or undoes at most limit things that crashes have left. It stops
+// early enough to report. The error joins all failures; everything else was done.
 func (s *Service) Reconcile(ctx context.Context, limit int) (Report, error) {
 	var report Report
-	left, malformed, err := s.Store.Unfinished(ctx, s.Now(), limit)
+	found, malformed, err := s.Store.Unfinished(ctx, s.Now(), limit)
 	report.Malformed = malformed
 	if err != nil {
-		return report, fmt.Errorf("finding what is unfinished: %w", err)
+		return report, fmt.Errorf("listing what is unfinished: %w", err)
 	}
 	var errs []error
-	for i, u := range left {
+	for i, u := range found {
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < leastTime || ctx.Err() != nil {
-			report.Left = len(left) - i
+			report.Left = len(found) - i
 			break
 		}
-		err := s.settle(ctx, u, &report)
+		err := s.reconcileOne(ctx, u, &report)
 		switch {
 		case err == nil, fault.Is(err, fault.NotFound): // gone meanwhile
 		case fault.Is(err, fault.State), fault.Is(err, fault.Precondition):
 			report.Busy++
 		default:
 			report.Failed++
-			errs = append(errs, fmt.Errorf("settling %d %s: %w", u.AccountID, u.ConnectionID, err))
+			errs = append(errs, fmt.Errorf("reconciling %d %s: %w", u.AccountID, u.ConnectionID, err))
 		}
 	}
 	return report, errors.Join(errs...)
 }
 
-// leastTime is what settling one thing may take.
+// leastTime is the longest time that reconcileOne takes.
 const leastTime = 2 * time.Second
 
-// settle finishes or undoes one thing, under a lease of its own.
-func (s *Service) settle(ctx context.Context, u Unfinished, report *Report) error {
+// reconcileOne finishes or undoes one thing, under a lease of its own.
+func (s *Service) reconcileOne(ctx context.Context, u Unfinished, report *Report) error {
 	if u.ConnectionID == "" {
 		if err := s.Follow(ctx, u.AccountID); err != nil {
 			return err
@@ -221,21 +225,20 @@ func (s *Service) settle(ctx context.Context, u Unfinished, report *Report) erro
 	}
 	unfinished := conn.Status == Linking || conn.Work != NoWork
 	if !unfinished || conn.LeaseUntil.After(s.Now()) {
-		return nil // somebody was faster, or is at it
+		return nil // another process was faster or is working on it
 	}
 	if conn.Work == WorkFollow {
 		account, err := s.Store.Account(ctx, u.AccountID, time.Time{})
-		if at, is := s.purged(account, err); is {
+		if at, due := s.purgeDue(account, err); due {
 			return s.purgeConnection(ctx, conn, at)
 		}
 		if err != nil {
 			return err
 		}
-		// Counted with its account, which is in the list too.
-		return s.retried(ctx, conn, false, func(conn Connection) error { return s.followOne(ctx, conn, account) })
+		return s.followAccount(ctx, conn, account) // the report counts its account, which is listed too
 	}
 	if conn.Work == WorkCredentials {
-		if _, err := s.settled(ctx, conn); err != nil {
+		if _, err := s.finishChange(ctx, conn); err != nil {
 			return err
 		}
 		report.ChangesSettled++
@@ -246,7 +249,6 @@ func (s *Service) settle(ctx context.Context, u Unfinished, report *Report) erro
 		return err
 	}
 	if conn.Status == Linking {
-		// Nobody was told of it, so nobody misses it.
 		if err := s.Vault.Delete(ctx, conn.AccountID, conn.ID, 0); err != nil {
 			return fmt.Errorf("deleting the secret of an intent: %w", err)
 		}

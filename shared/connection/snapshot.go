@@ -13,26 +13,24 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// Limits of a snapshot: what is kept of one answer, packed, stays under the
-// 400 KB of a DynamoDB item, and no answer is read past 1 MiB.
+// A packed snapshot has to fit into a DynamoDB item of 400 KB.
 const (
 	maxPackedSnapshot = 350_000
 	maxRawSnapshot    = 1 << 20
 )
 
-// Snapshot is the carrier's Get Accounts answer as it came, and when. It is held
-// packed: stores and queues need not know what is in it.
+// Snapshot is the carrier's Get Accounts answer, packed, so that stores need not know its
+// content.
 type Snapshot struct {
-	Packed []byte // the JSON object, gzipped
-	At     time.Time
+	Packed []byte    // the JSON object, gzipped
+	At     time.Time // when the carrier answered
 }
 
-// writers are compressors to be used again: a new one takes 800 KB, and five
-// times as long as the packing.
+// writers pools compressors: a new one takes 800 KB, and five times as long as the packing.
 var writers sync.Pool
 
-// NewSnapshot packs an answer. One over 1 MiB, or over 350,000 bytes packed, is
-// fault.CarrierDown: it counts as unreadable.
+// NewSnapshot packs an answer. More than 1 MiB, or 350,000 bytes packed, is
+// fault.CarrierDown.
 func NewSnapshot(raw []byte, at time.Time) (Snapshot, error) {
 	if len(raw) > maxRawSnapshot {
 		return Snapshot{}, snapshotTooLarge(len(raw))
@@ -59,12 +57,11 @@ func NewSnapshot(raw []byte, at time.Time) (Snapshot, error) {
 func snapshotTooLarge(size int) error {
 	return &fault.Error{
 		Kind: fault.CarrierDown, Message: "The carrier's answer is too large to be understood.",
-		Cause: fmt.Errorf("answer of %d bytes is over the limit of a snapshot", size),
+		Cause: fmt.Errorf("an answer of %d bytes exceeds the limit of a snapshot", size),
 	}
 }
 
-// Raw unpacks the answer. Packed bytes that are damaged, or unpack to more than
-// 1 MiB, are fault.Internal: what was stored passed NewSnapshot.
+// Raw unpacks the answer. Damaged bytes, or more than 1 MiB, are fault.Internal.
 func (s Snapshot) Raw() ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(s.Packed))
 	if err != nil {
@@ -80,9 +77,8 @@ func (s Snapshot) Raw() ([]byte, error) {
 	return raw, nil
 }
 
-// SnapshotHash tells answers apart: 32 hexadecimal digits. A row that has the
-// hash of its snapshot spares each check that finds nothing new the reading and
-// the writing of it.
+// SnapshotHash identifies an answer: 32 hexadecimal digits. A row with the hash of its
+// snapshot saves reading and writing the snapshot when nothing has changed.
 func SnapshotHash(raw []byte) string {
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:16])

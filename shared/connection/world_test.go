@@ -53,10 +53,10 @@ type askedOf struct {
 }
 
 func (c *askedOf) GetAccount(ctx context.Context, account connection.ChargeAccount, check int) connection.Reading {
-	if c.twice != nil && (account.Again == nil || account.Again(ctx) == nil) {
+	if c.twice != nil && (account.BeforeRetry == nil || account.BeforeRetry(ctx) == nil) {
 		*c.twice++
 	}
-	account.Again = nil // of no interest
+	account.BeforeRetry = nil // of no interest
 	c.asked, c.checks = append(c.asked, account), append(c.checks, check)
 	if f := c.meanwhile; f != nil {
 		c.meanwhile = nil
@@ -182,8 +182,8 @@ func (s hookedStore) AllConnections(ctx context.Context, account int64) ([]conne
 	return read(ctx, s.on, "AllConnections", func() ([]connection.Connection, error) { return s.memory.AllConnections(ctx, account) })
 }
 
-func (s hookedStore) FollowConnection(ctx context.Context, conn *connection.Connection, a account.Account) error {
-	return s.write(ctx, "FollowConnection", conn, func(conn *connection.Connection) error { return s.memory.FollowConnection(ctx, conn, a) })
+func (s hookedStore) FollowConnection(ctx context.Context, conn *connection.Connection, a account.Account, fx effects.Effects, now time.Time) error {
+	return s.write(ctx, "FollowConnection", conn, func(conn *connection.Connection) error { return s.memory.FollowConnection(ctx, conn, a, fx, now) })
 }
 
 func (s hookedStore) EndFollow(ctx context.Context, a account.Account) error {

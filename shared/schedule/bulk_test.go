@@ -11,6 +11,7 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
+	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/store/storetest"
 )
@@ -95,7 +96,7 @@ func (s *bulk) claim(id string, until, now time.Time, refused func(connection.Co
 func (s *bulk) ClaimCheck(_ context.Context, conn connection.Connection, until, now time.Time) (connection.Connection, error) {
 	return s.claim(conn.ID, until, now, func(c connection.Connection) error {
 		if c.Version != conn.Version {
-			return connection.ErrMoved()
+			return fault.Busy(nil)
 		}
 		return nil
 	}, func(*connection.Connection) {})
@@ -117,7 +118,7 @@ func (s *bulk) RecordCheck(_ context.Context, c *connection.Connection, _ *conne
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.rows[c.ID].Version != c.Version {
-		return connection.ErrMoved()
+		return fault.Busy(nil)
 	}
 	c.LeaseUntil = time.Time{}
 	s.keep(c)

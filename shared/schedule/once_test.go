@@ -57,7 +57,7 @@ func serviceOver(tb testing.TB, table connection.Store, now func() time.Time) (*
 	return &connection.Service{
 		LinksPerMinute: 1_000_000,
 		Store:          table, Vault: vault.New(vaulttest.NewMemory(), "test/carrier/"), Carriers: connection.Carriers{Production: asked}, Changes: auspostapi.Changes,
-		Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, Now: now, Random: rand.Reader,
+		Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, Now: now, Random: rand.Reader, Jitter: seeded(tb, now),
 	}, asked
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"sync"
@@ -41,6 +40,7 @@ type year struct {
 	service    *connection.Service // counts
 	clock      time.Time
 	timing     health.Timing
+	jitter     func(connectionID string) float64
 	failing    carrier.Outcome        // what the carrier answers; OutcomeOK while it is well
 	waiting    map[time.Time][]string // messages by the second at which they are delivered
 	worker     schedule.Worker
@@ -64,6 +64,7 @@ func newYear(t *testing.T) *year {
 		status: map[string]connection.Status{}, checked: map[string]time.Time{},
 	}
 	now := func() time.Time { return y.clock }
+	y.jitter = seeded(t, now)
 	y.service = &connection.Service{Store: y, Timing: y.timing, Now: now}
 	y.worker = schedule.Worker{Checker: y, Breakers: y, Metrics: testMetrics}
 	traffic := schedule.Traffic{Queue: y, PerMinute: perMinute}
@@ -107,7 +108,7 @@ func (y *year) Control(ctx context.Context, accountID int64, id string, b health
 		return connection.Checked{}, err
 	}
 	if !conn.Comparable(y.clock) {
-		return connection.Checked{}, fault.New(fault.NotFound, "The connection is none to compare with.")
+		return connection.Checked{}, connection.ErrNotComparable()
 	}
 	if conn, err = y.ClaimCheck(ctx, conn, y.clock.Add(30*time.Second), y.clock); err != nil {
 		return connection.Checked{}, err
@@ -119,7 +120,7 @@ func (y *year) check(ctx context.Context, conn connection.Connection, b health.B
 	wasWellAt := conn.VerifiedAt
 	reading := connection.Reading{Outcome: y.failing}
 	entry := conn.Record(connection.Observation{
-		Reading: reading, Trigger: connection.TriggerSchedule, Now: y.clock, Breaker: b, Timing: y.timing, Jitter: rand.Float64(),
+		Reading: reading, Trigger: connection.TriggerSchedule, Now: y.clock, Breaker: b, Timing: y.timing, Jitter: y.jitter(conn.ID),
 	})
 	if err := y.RecordCheck(ctx, &conn, &entry, nil, effects.Effects{}, y.clock); err != nil {
 		return connection.Checked{}, err

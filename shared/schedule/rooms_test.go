@@ -103,13 +103,14 @@ func (b *mailbox) deliver(ctx context.Context) {
 	b.lengths = append(b.lengths, b.length())
 }
 
-func newHour(perMinute int) *hour {
+func newHour(tb testing.TB, perMinute int) *hour {
+	tb.Helper()
 	h := &hour{bulk: newBulk(), clock: at(), claims: map[string]int{}, checked: map[string]time.Time{}, late: map[string]time.Duration{}}
 	h.production, h.sandbox = &mailbox{hour: h, waiting: map[time.Time][]letter{}}, &mailbox{hour: h, waiting: map[time.Time][]letter{}}
 	now := func() time.Time { return h.clock }
 	timing := health.Timing{RefusalGap: health.RefusalGap, Speed: 1}
 	h.service = &connection.Service{
-		Store: h, Vault: poisonedVault{}, Carriers: connection.Carriers{Production: well{}, Sandbox: well{}}, Timing: timing, Now: now, Random: rand.Reader,
+		Store: h, Vault: poisonedVault{}, Carriers: connection.Carriers{Production: well{}, Sandbox: well{}}, Timing: timing, Now: now, Random: rand.Reader, Jitter: seeded(tb, now),
 		Changes: func(_, _ []byte) ([]connection.Difference, error) { return nil, nil },
 	}
 	h.worker = schedule.Worker{Checker: h, Breakers: h, Metrics: testMetrics}
@@ -224,7 +225,7 @@ func (h *hour) run(t *testing.T, d time.Duration) {
 // tried less and less.
 func TestPoison(t *testing.T) {
 	t.Parallel()
-	h := newHour(600)
+	h := newHour(t, 600)
 	h.add(t, "healthy", 60, carrier.Production, 1, at(), time.Hour)
 	for i, kind := range []string{"poisonsecret", "poisonpanic", "poisoncopy", "poisonhot"} {
 		h.add(t, kind, 10, carrier.Production, int64(10+i), at(), time.Minute)
@@ -262,7 +263,7 @@ func TestPoison(t *testing.T) {
 // one of 500 of production is checked within its minute.
 func TestSandboxHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
-	h := newHour(600)
+	h := newHour(t, 600)
 	h.add(t, "play", 6000, carrier.Sandbox, 1, at().Add(-24*time.Hour), time.Hour)
 	h.add(t, "real", 500, carrier.Production, 2, at(), 0)
 	h.run(t, time.Minute)
@@ -281,7 +282,7 @@ func TestSandboxHoldsNobodyUp(t *testing.T) {
 // now: they are checked within their minute.
 func TestPartnerHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
-	h := newHour(600)
+	h := newHour(t, 600)
 	h.add(t, "large", 5000, carrier.Production, 1, at().Add(-24*time.Hour), time.Hour)
 	h.add(t, "small", 50, carrier.Production, 2, at(), 0)
 	h.run(t, time.Minute)
@@ -302,7 +303,7 @@ func TestRateIsReached(t *testing.T) {
 	for _, tc := range []struct{ perMinute, minutes int }{{600, 10}, {6000, 4}, {20_000, 2}} {
 		t.Run(strconv.Itoa(tc.perMinute), func(t *testing.T) {
 			t.Parallel()
-			h := newHour(tc.perMinute)
+			h := newHour(t, tc.perMinute)
 			h.add(t, "due", tc.perMinute*(tc.minutes+1), carrier.Production, 1, at().Add(-time.Hour), time.Minute)
 			made := 0
 			for minute := range tc.minutes {

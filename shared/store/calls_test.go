@@ -229,7 +229,7 @@ func TestRemoteCalls(t *testing.T) {
 			a, err := s.Account(ctx, accountID, now)
 			expect("Account", err, good, "BatchGetItem")
 			conn.Standing, conn.PurgeAt = standing, purgeAt
-			expect("FollowConnection, "+what, s.FollowConnection(ctx, &conn, a), good, slices.Repeat([]string{"TransactWriteItems"}, calls)...)
+			expect("FollowConnection, "+what, s.FollowConnection(ctx, &conn, a, effects.Effects{}, now), good, slices.Repeat([]string{"TransactWriteItems"}, calls)...)
 			expect("EndFollow, "+what, s.EndFollow(ctx, a), good, "Query", "TransactWriteItems")
 		}
 		follow("disabled", account.StandingPaused, time.Time{}, 1)

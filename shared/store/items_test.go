@@ -105,7 +105,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 		a, err = s.Account(ctx, accountID, now)
 		ok(err)
 		conn.Standing, conn.PurgeAt = account.StandingDeleted, purge
-		ok(s.FollowConnection(ctx, &conn, a))
+		ok(s.FollowConnection(ctx, &conn, a, effects.Effects{}, now))
 		ok(s.EndFollow(ctx, a))
 		is("followed account", own, "ACCOUNT", ends+" - -")
 		for _, sk := range []string{"KEY#a", "CARRIER#se-1", "SNAPSHOT#se-1", "NUMBER#australia_post#0004085230"} {
@@ -116,7 +116,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 		a, err = s.Account(ctx, accountID, now)
 		ok(err)
 		conn.Standing, conn.PurgeAt = account.StandingActive, time.Time{}
-		ok(s.FollowConnection(ctx, &conn, a))
+		ok(s.FollowConnection(ctx, &conn, a, effects.Effects{}, now))
 		ok(s.EndFollow(ctx, a))
 		is("restored account", own, "ACCOUNT", "- - -")
 		is("restored connection", own, "CARRIER#se-1", "-"+scheduled)

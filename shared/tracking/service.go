@@ -84,7 +84,7 @@ func (s *Service) Track(ctx context.Context, req Request) (Result, error) {
 		conn = choose(linked, req.Carrier)
 	}
 	if conn == nil || !conn.Visible() {
-		return Result{}, connection.ErrNoCarrier()
+		return Result{}, connection.ErrNoConnection()
 	}
 	answers, err := s.readAnswers(ctx, req.Account.Environment, conn, req.Numbers)
 	if err != nil {

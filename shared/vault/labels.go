@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"carrierlink/shared/connection"
+	"carrierlink/shared/fault"
 )
 
 // The labels of Secrets Manager. AWS itself moves AWSPREVIOUS to the version that
@@ -38,7 +39,7 @@ func (v *Vault) Stage(ctx context.Context, accountID int64, connectionID, token 
 	}
 	version, err = v.stage(ctx, name, token, text)
 	if exists(err) || missing(err) || scheduled(err) || invalid(err) {
-		err = connection.ErrSecretBusy(clean(err))
+		err = fault.Busy(clean(err))
 	}
 	if err != nil {
 		return "", fmt.Errorf("staging credentials: %w", clean(err))
@@ -124,7 +125,7 @@ func (v *Vault) Align(ctx context.Context, accountID int64, connectionID, versio
 	if refused != nil && !listed {
 		return connection.ErrNoCredentials(clean(refused))
 	}
-	return connection.ErrSecretBusy(clean(refused))
+	return fault.Busy(clean(refused))
 }
 
 // makeCurrent makes version the current one and then removes AWSPENDING; the other

@@ -25,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"carrierlink/shared/connection"
+	"carrierlink/shared/fault"
 	"carrierlink/shared/secret"
 )
 
@@ -135,7 +136,7 @@ func (v *Vault) replace(ctx context.Context, name, token, text string, c connect
 	case missing(err) && scheduled(refusal):
 		return "", refusal // it did not concern a deletion
 	case missing(err), scheduled(err): // another request is deleting it
-		return "", connection.ErrSecretBusy(clean(err))
+		return "", fault.Busy(clean(err))
 	case err != nil:
 		return "", err
 	}
@@ -148,7 +149,7 @@ func (v *Vault) replace(ctx context.Context, name, token, text string, c connect
 	})
 	switch {
 	case exists(err), missing(err), scheduled(err):
-		return "", connection.ErrSecretBusy(clean(err))
+		return "", fault.Busy(clean(err))
 	case err != nil:
 		return "", err
 	}

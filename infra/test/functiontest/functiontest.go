@@ -523,7 +523,7 @@ type Question struct {
 func (c *Carrier) GetAccount(ctx context.Context, account connection.ChargeAccount, check int) connection.Reading {
 	c.mu.Lock()
 	asked := account
-	asked.Again = nil // a function cannot be compared
+	asked.BeforeRetry = nil // a function cannot be compared
 	c.asked = append(c.asked, Question{asked, check})
 	meanwhile := c.Meanwhile
 	c.Meanwhile = nil

@@ -12,6 +12,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
+	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/store/kit"
 )
@@ -41,7 +42,7 @@ func (s *Store) ClaimCheck(ctx context.Context, conn connection.Connection, unti
 	case rest > 0:
 		err = connection.ErrLeased(rest)
 	default:
-		err = connection.ErrMoved()
+		err = fault.Busy(nil)
 	}
 	return connection.Connection{}, err
 }

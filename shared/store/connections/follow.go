@@ -10,6 +10,7 @@ import (
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store/accounts"
 	"carrierlink/shared/store/kit"
@@ -18,12 +19,13 @@ import (
 // FollowConnection writes the row as conn says, on the condition that its account is
 // the version that was read. In the same transaction it lets the number and the
 // snapshot of a visible connection expire with the row, at conn.PurgeAt, or not at all
-// if that is zero. Then it sets conn to what is stored, with Version one higher.
+// if that is zero, and writes the effects. Then it sets conn to what is stored, with
+// Version one higher.
 //
-// It returns fault.NotFound if the account or the row is gone, fault.Precondition if
-// the account has changed since it was read, and fault.State if the row is another
-// version, and writes nothing then.
-func (s *Store) FollowConnection(ctx context.Context, conn *connection.Connection, account account.Account) error {
+// It returns *effects.Replay if the Idempotency-Key is taken, fault.NotFound if the
+// account or the row is gone, fault.Precondition if the account has changed since it was
+// read, and fault.State if the row is another version, and writes nothing then.
+func (s *Store) FollowConnection(ctx context.Context, conn *connection.Connection, account account.Account, fx effects.Effects, now time.Time) error {
 	next := later(conn)
 	// Assume that a row without an end had none before, which is wrong in a restore
 	// only, and that it has a snapshot. The first attempt's refusal tells otherwise.
@@ -45,7 +47,7 @@ func (s *Store) FollowConnection(ctx context.Context, conn *connection.Connectio
 			e.End(next.PurgeAt)
 			parts = append(parts, s.table.Update(kit.PartSnapshot, e))
 		}
-		refused, err := s.table.Transact(ctx, parts)
+		refused, err := s.table.Commit(ctx, parts, fx, now)
 		switch {
 		case err != nil:
 			return fmt.Errorf("following an account: %w", err)

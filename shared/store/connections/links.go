@@ -72,7 +72,7 @@ func (s *Store) BeginLink(ctx context.Context, conn *connection.Connection, o co
 	case refused.Has(kit.PartDay):
 		return connection.ErrTooManyLinks(s.Caps.LinksPerDay)
 	case refused.Has(kit.PartConnection):
-		return connection.ErrMoved()
+		return fault.Busy(nil)
 	}
 	*conn = next
 	return nil
@@ -139,7 +139,7 @@ func (s *Store) numberRefused(holders kit.Item, duplicate bool) error {
 	case len(ids) == 0:
 		return errors.New("an account number without holders was refused")
 	}
-	return connection.ErrNumberHeld(ids[0])
+	return connection.ErrAlreadyLinked(ids[0])
 }
 
 // commitWithoutNumber commits parts together with one that removes the connection from
@@ -214,7 +214,7 @@ func (s *Store) FinishLink(ctx context.Context, conn *connection.Connection, ent
 	case refused.Has(kit.PartDay):
 		return connection.ErrTooManyLinks(s.Caps.LinksPerDay)
 	case len(refused) > 0:
-		return connection.ErrMoved()
+		return fault.Busy(nil)
 	}
 	*conn = next
 	return nil
@@ -365,7 +365,7 @@ func rowRefused(refused kit.Refusals) error {
 	case len(old) == 0:
 		return connection.ErrNoConnection()
 	}
-	return connection.ErrMoved()
+	return fault.Busy(nil)
 }
 
 // Connection reads a connection of whatever status, consistently: an intent, a

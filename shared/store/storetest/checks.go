@@ -242,7 +242,7 @@ func (s loads) TestAccountUntilItsPurge() {
 func (s loads) TestPurgedConnection() {
 	c := s.linkedTo(s.account().ID, s.snapshot(100, milli(now)))
 	c.PurgeAt = purge.Add(time.Millisecond)
-	s.ok(s.FollowConnection(s.Context(), &c, s.stored(c.AccountID)))
+	s.ok(s.FollowConnection(s.Context(), &c, s.stored(c.AccountID), effects.Effects{}, now))
 	w := store.Want{ConnectionID: c.ID, Snapshot: true, Number: s.number(c), Now: purge.Add(-time.Nanosecond)}
 	if l := s.load(c.AccountID, w); l.Connection == nil || l.Snapshot == nil || len(l.LinkedAs) != 1 {
 		s.Errorf("before: Load = %+v", l)

@@ -101,6 +101,13 @@ var writes = map[string]func(*suite) write{ // never changes
 			return s.RecordCheck(s.Context(), &c, &first, nil, fx, now)
 		})
 	},
+	"FollowConnection": func(s *suite) write {
+		c := s.linked()
+		a := s.stored(c.AccountID)
+		return rowWrite(c, func(c connection.Connection, fx effects.Effects) error {
+			return s.FollowConnection(s.Context(), &c, a, fx, now)
+		})
+	},
 	"Unlink": func(s *suite) write {
 		c := s.linked()
 		c.Status, c.DisconnectedAt = connection.Disconnected, now

@@ -99,18 +99,18 @@ func (s follows) TestFollowOfChangedAccount() {
 	a := s.stored(c.AccountID)
 	next := c
 	next.Standing = account.StandingPaused
-	s.fails("gone", s.FollowConnection(s.Context(), &next, s.newAccount().Account), fault.NotFound)
+	s.fails("gone", s.FollowConnection(s.Context(), &next, s.newAccount().Account, effects.Effects{}, now), fault.NotFound)
 	changed := s.disable(a)
-	s.fails("changed", s.FollowConnection(s.Context(), &next, a), fault.Precondition)
+	s.fails("changed", s.FollowConnection(s.Context(), &next, a, effects.Effects{}, now), fault.Precondition)
 	s.equal("connection after a failure", next.Version, c.Version)
 	s.equal("row", s.row(c), c)
 	absent := s.newConnection(a.ID)
-	s.fails("no row", s.FollowConnection(s.Context(), &absent, changed), fault.NotFound)
+	s.fails("no row", s.FollowConnection(s.Context(), &absent, changed, effects.Effects{}, now), fault.NotFound)
 	late := c
 	s.ok(s.SaveConnection(s.Context(), &c))
-	s.fails("another version", s.FollowConnection(s.Context(), &late, changed), fault.State)
+	s.fails("another version", s.FollowConnection(s.Context(), &late, changed, effects.Effects{}, now), fault.State)
 	late.PurgeAt = purge
-	s.fails("another version, with an end", s.FollowConnection(s.Context(), &late, changed), fault.State)
+	s.fails("another version, with an end", s.FollowConnection(s.Context(), &late, changed, effects.Effects{}, now), fault.State)
 	s.equal("row", s.row(c), c)
 	s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c), Now: purge}).LinkedAs, []string{c.ID})
 }
@@ -124,7 +124,7 @@ func (s follows) TestFollowThroughEveryStanding() {
 			c.Standing, c.PurgeAt, c.Work, c.LeaseUntil = standing, purgeAt, connection.WorkFollow, milli(now.Add(time.Minute))
 			want := c
 			want.Version = before.Version + 1
-			s.ok(s.FollowConnection(s.Context(), &c, s.stored(c.AccountID)))
+			s.ok(s.FollowConnection(s.Context(), &c, s.stored(c.AccountID), effects.Effects{}, now))
 			s.equal(name+": "+what, c, want)
 			s.equal(name+": "+what, s.row(c), want)
 			l := s.load(c.AccountID, store.Want{ConnectionID: c.ID, Snapshot: true, Number: s.number(c), Now: purge.Add(-time.Second)})
@@ -153,7 +153,7 @@ func (s follows) TestDisconnectedConnectionHoldsNoNumber() {
 	c := s.linked()
 	s.disconnect(&c)
 	other := s.linkedTo(c.AccountID, nil)
-	s.ok(s.FollowConnection(s.Context(), &c, s.stored(c.AccountID)))
+	s.ok(s.FollowConnection(s.Context(), &c, s.stored(c.AccountID), effects.Effects{}, now))
 	s.equal("holders", s.load(c.AccountID, store.Want{Number: s.number(c), Now: purge}).LinkedAs, []string{other.ID})
 }
 
@@ -161,7 +161,7 @@ func (s follows) TestNumberLinkedAgainHasNoEnd() {
 	c := s.linked()
 	deleted := s.remove(s.stored(c.AccountID))
 	c.PurgeAt = purge
-	s.ok(s.FollowConnection(s.Context(), &c, deleted))
+	s.ok(s.FollowConnection(s.Context(), &c, deleted, effects.Effects{}, now))
 	s.restore(deleted)
 	s.disconnect(&c)
 	other := s.linkedTo(c.AccountID, nil)
@@ -210,7 +210,7 @@ func (s follows) TestConcurrentChangesEndInTheLastStanding() {
 				return err
 			}
 			row.Standing = a.Standing()
-			if err = s.FollowConnection(s.Context(), &row, a); err == nil {
+			if err = s.FollowConnection(s.Context(), &row, a, effects.Effects{}, now); err == nil {
 				err = s.EndFollow(s.Context(), a)
 			}
 			if err != nil && !fault.Is(err, fault.State) && !fault.Is(err, fault.Precondition) {
