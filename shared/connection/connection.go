@@ -246,7 +246,7 @@ type Observation struct {
 type finding uint8
 
 const (
-	good        finding = iota // the connection works
+	working     finding = iota // the connection works
 	unshippable                // it works, but the contract forbids shipping
 	doubted                    // refused, and the refusal is not confirmed yet
 	refused                    // refused
@@ -272,7 +272,7 @@ func (c *Connection) classify(o Observation) finding {
 	case o.Reading.Outcome == carrier.OutcomeOK && o.Reading.Contract.Restriction() != "":
 		return unshippable
 	case o.Reading.Outcome == carrier.OutcomeOK:
-		return good
+		return working
 	case c.isRefused(o.Reading.Outcome):
 		return c.classifyRefusal(o)
 	case o.Reading.Outcome == carrier.OutcomeNumberMismatch:
@@ -330,7 +330,7 @@ func (c *Connection) Record(o Observation) HistoryEntry {
 		c.Status = next[found]
 	}
 	switch found {
-	case good, unshippable:
+	case working, unshippable:
 		c.StatusReason = r.Contract.Restriction()
 		c.VerifiedAt, c.ConsecutiveFailures, c.FirstRefusedAt = now, 0, time.Time{}
 		c.ContractExpired, c.ContractValidTo, c.ContractCreditBlocked = r.Contract.Expired, r.Contract.ValidTo, r.Contract.CreditBlocked

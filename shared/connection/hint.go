@@ -34,12 +34,14 @@ func isSecurePayID(s string) bool {
 
 func isPACKey(s string) bool { return len(s) == 32 && consistsOf(s, "0123456789abcdef") }
 
-// isV2Credential reports whether a text is a client ID or client secret of the Shipping and
-// Tracking API v2.
+func isV2ID(s string) bool { return len(s) == 32 && consistsOf(s, alphanumeric) }
+
+func isV2Secret(s string) bool {
+	return len(s) >= 60 && len(s) <= 72 && consistsOf(s, alphanumeric+"-_")
+}
+
 func isV2Credential(s string) bool {
-	id := len(s) == 32 && consistsOf(s, alphanumeric)
-	secret := len(s) >= 60 && len(s) <= 72 && consistsOf(s, alphanumeric+"-_")
-	return (id || secret) && strings.ContainsFunc(s, unicode.IsUpper) && strings.ContainsFunc(s, unicode.IsLower)
+	return (isV2ID(s) || isV2Secret(s)) && strings.ContainsFunc(s, unicode.IsUpper) && strings.ContainsFunc(s, unicode.IsLower)
 }
 
 // isBearerToken reports whether a text is a JSON Web Token, with or without the scheme Bearer.

@@ -15,7 +15,6 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
-	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/schedule"
 )

@@ -205,7 +205,7 @@ func TestNothingStays(t *testing.T) {
 						if c.Visible() {
 							c.Standing = account.StandingDeleted
 						}
-						e.ok(e.s.FollowConnection(t.Context(), c, a, effects.Effects{}, now))
+						e.ok(e.s.FollowConnection(t.Context(), c, a, effects.Effects{}, e.now))
 					}
 					e.ok(e.s.EndFollow(t.Context(), a))
 				} else {

@@ -111,7 +111,7 @@ func unlink(ctx context.Context, s *store.Store) error {
 }
 
 func follow(ctx context.Context, s *store.Store) error {
-	return s.FollowConnection(ctx, &connection.Connection{ID: "se-1", AccountID: 1, Version: 1}, account.Account{ID: 1, Version: 1}, effects.Effects{}, now)
+	return s.FollowConnection(ctx, &connection.Connection{ID: "se-1", AccountID: 1, Version: 1}, account.Account{ID: 1, Version: 1}, effects.Effects{}, time.Unix(0, 0))
 }
 
 func count(ctx context.Context, s *store.Store) error {
