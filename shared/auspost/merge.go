@@ -1,6 +1,7 @@
 package auspost
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -48,8 +49,13 @@ func (m *merger) mergeParts(t *tracking.Tracking) {
 		if m.mergeParts(current); len(current.Parts) > 0 {
 			continue
 		}
-		// All of its parts are listed elsewhere, and so is the part itself.
-		if kept = kept[:len(kept)-1]; first != nil {
+		// All of its parts are listed elsewhere, and so is the part itself. A status of
+		// its own still counts.
+		if first == nil && rankStatus(part) == 2 {
+			*current = unlisted(part)
+			continue
+		}
+		if kept, m.first[number] = kept[:len(kept)-1], first; first != nil {
 			merge(first, part)
 		}
 	}
@@ -90,11 +96,86 @@ func newest(events []tracking.Event) time.Time {
 	return t
 }
 
+// unlisted returns a part that says what t says and is not an article.
+func unlisted(t tracking.Tracking) tracking.Tracking {
+	t.Number, t.Parts = "", []tracking.Tracking{{}}
+	return t
+}
+
+// mergeResults makes one shipment of the results of a number. Each counts as if it were
+// alone (decision 0025); an article of several is listed once, in the least advanced.
+func mergeResults(results []tracking.Tracking) tracking.Tracking {
+	if len(results) == 1 {
+		return results[0]
+	}
+	slices.SortStableFunc(results, func(a, b tracking.Tracking) int { return rankProgress(&a) - rankProgress(&b) })
+	t := tracking.Tracking{Parts: results}
+	listed := map[string]*tracking.Tracking{}
+	for i := range results {
+		t.Consignment = t.Consignment || results[i].Consignment
+		if len(results[i].Parts) == 0 {
+			results[i] = unlisted(results[i])
+			continue
+		}
+		own := map[string]*tracking.Tracking{}
+		unlistRepeats(&results[i], listed, own)
+		maps.Copy(listed, own)
+	}
+	return t
+}
+
+// rankProgress returns 0 for what failed, 1 for what is on its way, 2 for what is
+// delivered.
+func rankProgress(t *tracking.Tracking) int {
+	status := t.Summary().Status
+	if status == tracking.Exception {
+		return 0
+	}
+	if status == tracking.Delivered {
+		return 2
+	}
+	return 1
+}
+
+// unlistRepeats takes the articles of a result that an earlier one has listed out of the
+// list of articles, and adds the other parts to own.
+func unlistRepeats(t *tracking.Tracking, listed, own map[string]*tracking.Tracking) {
+	for i := range t.Parts {
+		part := &t.Parts[i]
+		number := strings.ToUpper(part.Number)
+		first := listed[number]
+		if number != "" && first == nil {
+			own[number] = part
+		}
+		if len(part.Parts) > 0 {
+			unlistRepeats(part, listed, own)
+			continue
+		}
+		if number == "" || first == nil {
+			continue
+		}
+		switch {
+		case part.Silent():
+			part.CarrierStatus = first.Words()
+		case first.Silent():
+			first.CarrierStatus, first.Events = part.CarrierStatus, slices.Clone(part.Events)
+		case rankStatus(*first) == 2: // its events do not decide its status
+			first.Events = tracking.NewestEvents(append(first.Events, part.Events...), tracking.MaxEvents)
+		}
+		*part = unlisted(*part)
+	}
+}
+
 // countArticles counts the articles that a shipment lists.
 func countArticles(t *tracking.Tracking) int {
 	n := 0
 	for i := range t.Parts {
-		n += max(1, countArticles(&t.Parts[i]))
+		switch part := &t.Parts[i]; {
+		case len(part.Parts) > 0:
+			n += countArticles(part)
+		case part.Number != "" || !part.Silent():
+			n++
+		}
 	}
 	return n
 }

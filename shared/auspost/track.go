@@ -1,6 +1,7 @@
 package auspost
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -183,10 +184,20 @@ var numberFaults = map[string]tracking.NumberFault{
 	"ESB-10002":       tracking.NumberNotTracked,
 }
 
-// errorOf is what an error under status 200 means for its number.
+// errorOf is what an error under status 200 means for its number. One without code and
+// message says nothing: unreadable.
 func errorOf(value json.RawMessage) tracking.Tracked {
+	i, says := rankOf(value)
+	if value[0] == '{' {
+		for m := range members(value) {
+			says = says || m.name == "message" && textOf(m.value) != ""
+		}
+	}
+	if !says {
+		return unreadable("an error without code and message")
+	}
 	r := connection.Reading{Outcome: carrier.OutcomeUnexpected, HTTPStatus: http.StatusOK}
-	if i, _ := rankOf(value); i < len(knownCodes) {
+	if i < len(knownCodes) {
 		r.Outcome, r.Code, r.Name = knownCodes[i].outcome, knownCodes[i].code, knownCodes[i].name
 	}
 	if about := numberFaults[r.Code]; about != "" {
@@ -196,42 +207,82 @@ func errorOf(value json.RawMessage) tracking.Tracked {
 }
 
 // readTracking reads the results of a Track answer, valid JSON, by number in capitals.
-// It skips results that are not objects or have no tracking_id; of two with the same
-// one, the one that says something counts.
+// It skips results that are not objects or have no number.
 func readTracking(doc []byte) (tracking.Reading, error) {
-	var results tracking.Reading
+	var results map[string][]result
 	for m := range members(doc) {
 		if m.name != "tracking_results" || m.value[0] != '[' {
 			continue
 		}
-		results = tracking.Reading{}
-		for value := range objects(m.value) {
-			id, result := readResult(value)
-			if had, ok := results[id]; id != "" && (!ok || had.Err != nil || had.Tracking.Silent()) {
-				results[id] = result
+		results = map[string][]result{}
+		for value := range elements(m.value) {
+			if value[0] != '{' {
+				continue
+			}
+			r := readResult(value)
+			if id, _ := tracking.CleanNumber("", r.whole.Number); id != "" {
+				results[id] = append(results[id], r)
 			}
 		}
 	}
 	if results == nil {
 		return nil, &failure{text: "tracking_results is not a list"}
 	}
-	return results, nil
+	reading := make(tracking.Reading, len(results))
+	for id, of := range results {
+		reading[id] = combine(of)
+	}
+	return reading, nil
 }
 
-// readResult reads the result for one number. Errors, its own or those of its parts,
-// count only where it says nothing else.
-func readResult(value json.RawMessage) (id string, result tracking.Tracked) {
-	p := partReader{articles: map[string]bool{}, shared: map[string]bool{}}
-	t := p.read(value)
-	id, t.Number = strings.ToUpper(t.Number), ""
-	switch {
-	case p.parts > maxParts:
-		return id, unreadable("a shipment of too many parts")
-	case t.Silent() && p.failed.Err != nil:
-		return id, p.failed
+// result is an entry of tracking_results.
+type result struct {
+	partReader
+
+	raw   json.RawMessage
+	whole tracking.Tracking
+}
+
+func readResult(raw json.RawMessage) result {
+	r := result{partReader: partReader{articles: map[string]bool{}, shared: map[string]bool{}}, raw: raw}
+	r.whole = r.read(raw)
+	return r
+}
+
+// combine returns what the results of one number say together, in whatever order they
+// come. Errors, of a result or of its parts, count only where nothing else is said: the
+// first of one result, the most telling of several.
+func combine(results []result) tracking.Tracked {
+	slices.SortFunc(results, func(a, b result) int { return bytes.Compare(a.raw, b.raw) })
+	results = slices.CompactFunc(results, func(a, b result) bool { return bytes.Equal(a.raw, b.raw) })
+	var wholes []tracking.Tracking
+	var failed tracking.Tracked
+	parts, rank := 0, len(knownCodes)+1
+	for _, r := range results {
+		parts += r.parts
+		for _, e := range r.errors {
+			if i, _ := rankOf(e); failed.Err == nil || len(results) > 1 && i < rank {
+				failed, rank = errorOf(e), i
+			}
+		}
+		if r.whole.Number = ""; len(r.whole.Parts) > 0 || !r.whole.Silent() {
+			wholes = append(wholes, r.whole)
+		}
 	}
-	trim(&t, max(1, maxPartEvents/max(1, p.parts)))
-	return id, tracking.Tracked{Tracking: t}
+	if len(wholes) > 1 {
+		parts += len(wholes)
+	}
+	if parts > maxParts {
+		return unreadable("a shipment of too many parts")
+	}
+	for i := range wholes {
+		trim(&wholes[i], max(1, maxPartEvents/max(1, parts)))
+	}
+	t := mergeResults(wholes)
+	if t.Silent() && failed.Err != nil {
+		return failed
+	}
+	return tracking.Tracked{Tracking: t}
 }
 
 // trim keeps the newest events of a shipment and of each of its parts.
@@ -245,19 +296,21 @@ func trim(t *tracking.Tracking, limit int) {
 // partReader reads a result and its parts, at any depth.
 type partReader struct {
 	parts    int
-	failed   tracking.Tracked // the first error
-	articles map[string]bool  // the numbers of articles, in capitals
-	shared   map[string]bool  // see merger
+	errors   []json.RawMessage
+	articles map[string]bool // the numbers of articles, in capitals
+	shared   map[string]bool // see merger
 }
 
 // read reads a result, a consignment or an article. Each may have a status, events,
 // and parts: trackable_items, items or, of StarTrack, consignment
 // (infra/docs/auspost.md, "Track: GET /shipping/v1/track"). A single consignment
 // stands for the whole, and the items beside it are its parts; several consignments
-// are parts themselves. A part that is listed in several places is one part.
+// are parts themselves. A part that is listed in several places is one part. Of
+// a value that is not an object nothing is known, except its number if it is a text.
 func (p *partReader) read(value json.RawMessage) tracking.Tracking {
 	var t tracking.Tracking
-	var article, consignment string
+	var consignment string
+	article := clip(textOf(value))
 	var consignments, items []tracking.Tracking
 	expected := 0
 	for m := range members(value) {
@@ -269,7 +322,7 @@ func (p *partReader) read(value json.RawMessage) tracking.Tracking {
 		case "status":
 			t.CarrierStatus = clip(textOf(m.value))
 		case "events":
-			for e := range objects(m.value) {
+			for e := range elements(m.value) {
 				t.Events = append(t.Events, readEvent(e))
 			}
 		case "consignment":
@@ -279,11 +332,7 @@ func (p *partReader) read(value json.RawMessage) tracking.Tracking {
 		case "number_of_items":
 			expected = countOf(m.value)
 		case "errors":
-			for e := range objects(m.value) {
-				if p.failed.Err == nil {
-					p.failed = errorOf(e)
-				}
-			}
+			p.errors = slices.AppendSeq(p.errors, elements(m.value))
 		}
 	}
 	p.articles[strings.ToUpper(article)] = true
@@ -306,7 +355,7 @@ func (p *partReader) read(value json.RawMessage) tracking.Tracking {
 func (p *partReader) readList(value json.RawMessage) []tracking.Tracking {
 	var parts []tracking.Tracking
 	seen := map[string]bool{}
-	for item := range objects(value) {
+	for item := range elements(value) {
 		if p.parts++; p.parts > maxParts {
 			break
 		}
@@ -368,18 +417,19 @@ func melbourneOffset(t time.Time) time.Duration {
 	return 10 * time.Hour
 }
 
-// objects iterates over the objects of a list; over an object itself.
-func objects(value json.RawMessage) iter.Seq[json.RawMessage] {
+// elements iterates over the elements of a list; over any other value but null, itself.
+func elements(value json.RawMessage) iter.Seq[json.RawMessage] {
 	return func(yield func(json.RawMessage) bool) {
 		switch value[0] {
-		case '{':
-			yield(value)
+		case 'n':
 		case '[':
 			for m := range members(value) {
-				if m.value[0] == '{' && !yield(m.value) {
+				if !yield(m.value) {
 					return
 				}
 			}
+		default:
+			yield(value)
 		}
 	}
 }

@@ -3,15 +3,16 @@ package auspost
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,6 +87,11 @@ func beside(code string, all ...string) string {
 
 func good(id string) string { return `{"tracking_id":"` + id + `","status":"Good"}` }
 
+// many is a result of n delivered articles.
+func many(id string, n int) string {
+	return `{"tracking_id":"` + id + `","trackable_items":[{"status":"Delivered"}` + strings.Repeat(`,{"status":"Delivered"}`, n-1) + `]}`
+}
+
 func TestTrackAnswers(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -123,6 +129,12 @@ func TestTrackAnswers(t *testing.T) {
 			`{"tracking_id":"AAA","trackable_items":[{"errors":[{"code":"ESB-10001"}]},{"status":"Good"}]}`,
 			`{"tracking_id":"BBB","consignment":{"errors":[{"code":"ESB-20050"}]}}`,
 		), [2]string{"Good", "carrier down ESB-20050"}},
+		{"twice, errors of both, the more telling one first", 200, results(`{"tracking_id":"AAA","errors":[{"code":"API_002"}]}`, `{"tracking_id":"AAA","errors":[{"code":"ESB-10001"}]}`,
+			`{"tracking_id":"BBB","errors":["x"]}`, `{"tracking_id":"BBB","errors":[{"code":"ESB-10002"}]}`), [2]string{"carrier limited API_002", "invalid tracking_number"}},
+		{"twice, errors of both, the more telling one last", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-10001"}]}`, `{"tracking_id":"AAA","errors":[{"code":"API_002"}]}`,
+			`{"tracking_id":"BBB","errors":[{"code":"ESB-10002"}]}`, `{"tracking_id":"BBB","errors":["x"]}`), [2]string{"carrier limited API_002", "invalid tracking_number"}},
+		{"too many articles of two results", 200, results(many("AAA", maxParts/2), many("aaa", maxParts/2), good("BBB")), [2]string{"carrier down", "Good"}},
+		{"many articles, the result twice to the letter", 200, results(many("AAA", maxParts), good("BBB"), many("AAA", maxParts)), [2]string{"Delivered", "Good"}},
 		{"twice, one says nothing", 200, results(`{"tracking_id":"AAA"}`, good("AAA"), good("BBB"), `{"tracking_id":"BBB"}`), [2]string{"Good", "Good"}},
 		{"too many articles", 200, results(
 			`{"tracking_id":"AAA","status":"Delivered","trackable_items":[`+strings.Repeat(`{"status":"Delivered"},`, maxParts)+`{"status":"In transit"}]}`, good("BBB"),
@@ -140,12 +152,17 @@ func TestTrackAnswers(t *testing.T) {
 		{"not found, not trackable", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-10001","name":"x"}]}`, `{"tracking_id":"BBB","errors":[{"code":"ESB-10002"}]}`), [2]string{"not found tracking_number", "invalid tracking_number"}},
 		{"their system", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-20010"}]}`, `{"tracking_id":"BBB","errors":{"code":"ESB-20050"}}`), [2]string{"carrier down ESB-20010", "carrier down ESB-20050"}},
 		{"an error nobody knows", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-666"}]}`, `{"tracking_id":"BBB","errors":["x",{}]}`), [2]string{"carrier down", "carrier down"}},
+		{"errors that say nothing", 200, results(`{"tracking_id":"AAA","errors":["x"]}`, `{"tracking_id":"BBB","errors":7}`), [2]string{"carrier down", "carrier down"}},
+		{"errors that say nothing in other forms", 200, results(`{"tracking_id":"AAA","errors":"x"}`, `{"tracking_id":"BBB","errors":[null,[],{"code":null,"message":""}]}`), [2]string{"carrier down", "carrier down"}},
+		{"an error that says nothing in an article", 200, results(`{"tracking_id":"AAA","trackable_items":[{"article_id":"AAA","errors":[true]}]}`, good("BBB")), [2]string{"carrier down", "Good"}},
+		{"errors that are null, and empty", 200, results(`{"tracking_id":"AAA","errors":[null]}`, `{"tracking_id":"BBB","errors":{}}`), [2]string{"carrier down", "carrier down"}},
+		{"errors that say nothing beside a status", 200, results(`{"tracking_id":"AAA","errors":["x"],"status":"Delivered"}`, good("BBB")), [2]string{"Delivered", "Good"}},
 		{"the first error counts", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-10001"},{"code":"ESB-20010"}]}`, good("BBB")), [2]string{"not found tracking_number", "Good"}},
 		{"an error beside a status", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-20010"}],"status":"Delivered"}`, good("BBB")), [2]string{"Delivered", "Good"}},
 		{"twice, one is good", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-20010"}]}`, good("AAA"), good("BBB"), `{"tracking_id":"BBB","errors":[{"code":"ESB-20010"}]}`), [2]string{"Good", "Good"}},
 		{"nothing is known", 200, results(`{"tracking_id":"AAA"}`, `{"tracking_id":"BBB","errors":[],"trackable_items":[]}`), [2]string{"", ""}},
 		{"members of wrong types", 200, results(
-			`{"tracking_id":"AAA","status":{},"errors":7,"consignment":"x","trackable_items":[1,null,[],{"events":{},"items":"x","status":[]}]}`,
+			`{"tracking_id":"AAA","status":{},"errors":null,"consignment":"x","trackable_items":[1,null,[],{"events":{},"items":"x","status":[]}]}`,
 			`{"tracking_id":"BBB","status":null,"trackable_items":[{"events":[null,1,{"date":{},"description":[]}]}]}`,
 		), [2]string{"", ""}},
 		{
@@ -516,6 +533,31 @@ func TestTrackWhole(t *testing.T) {
 		{"number_of_items counts what is nested", "A", result(`"number_of_items":2,"trackable_items":[{"consignment_id":"C1","items":[` + delivered + `,` + delivered + `]}]`), told{
 			"DE", "DELIVERED", "Delivered", "", []string{` DE "Delivered" 0`, ` DE "Delivered" 0`},
 		}},
+		{"a group whose articles are all listed before, and which states otherwise", "A", result(`"consignment":[{"status":"Delivered in Full","items":[{"article_id":"A1"}]},{"status":"In Transit","items":[{"article_id":"A1"}]}]`), told{
+			"IT", "DELIVERED_IN_PART", "In Transit", "", []string{`A1 DE "Delivered in Full" 0`},
+		}},
+		{"a group whose articles are all listed before, and one that is not listed", "A", result(`"number_of_items":2,"items":[{"article_id":"A1","status":"Delivered"}],"trackable_items":[{"status":"Delivered","items":[{"article_id":"A1"}]}]`), told{
+			"IT", "DELIVERED_IN_PART", "Delivered", "", []string{`A1 DE "Delivered" 0`},
+		}},
+		{"a group of nothing new between others", "A", result(`"items":[{"article_id":"A1"}],"trackable_items":[{"consignment_id":"C1","items":[{"article_id":"A1"}]},{"article_id":"A2","status":"Delivered"},{"consignment_id":"C1","status":"In Transit"}]`), told{
+			"IT", "DELIVERED_IN_PART", "In Transit", "", []string{`A1 UN "" 0`, `A2 DE "Delivered" 0`, `C1 IT "In Transit" 0`},
+		}},
+		{"an article that is null", "A", result(`"trackable_items":[null,{"article_id":"A1","status":"Delivered","events":[{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"}]}]`), told{
+			"IT", "DELIVERED_IN_PART", "Delivered", "", []string{`A1 DE "Delivered" 1`},
+		}},
+		{"an article that is its number alone", "A", result(`"trackable_items":[{"article_id":"A1","status":"Delivered"},"a2"]`), told{
+			"IT", "DELIVERED_IN_PART", "Delivered", "", []string{`A1 DE "Delivered" 0`, `a2 UN "" 0`},
+		}},
+		{"an article that is its number here, and is told of there", "A", result(`"consignment":{"items":["A1",2]},"trackable_items":[{"article_id":"A1","status":"Delivered"},{"article_id":"2","status":"Delivered"}]`), told{
+			"DE", "DELIVERED", "Delivered", "", []string{`A1 DE "Delivered" 0`, `2 DE "Delivered" 0`},
+		}},
+		{"a consignment that is none", "A", result(`"consignment":[{"status":"Delivered in Full"},true]`), told{
+			"IT", "DELIVERED_IN_PART", "Delivered in Full", "", []string{` DE "Delivered in Full" 0`},
+		}},
+		{"a consignment that is delivered, and a later scan of its article", "A", result(`"consignment":{"status":"Delivered in Full","items":[{"article_id":"A1","events":[` +
+			`{"date":"2026-09-19T10:00:00+10:00","description":"In transit to next facility in SYDNEY"},{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"}]}]}`), told{
+			"IT", "DELIVERED_IN_PART", "Delivered in Full", "", []string{`A1 IT "In transit to next facility in SYDNEY" 2`},
+		}},
 		{"three, mixed", "A", result(`"trackable_items":[` + delivered + `,` + failed + `,` + onItsWay + `]`), told{
 			"EX", "NOT_DELIVERED", "Cannot be delivered", "", []string{` DE "Delivered" 0`, ` EX "Cannot be delivered" 0`, ` IT "In transit" 0`},
 		}},
@@ -563,6 +605,178 @@ func TestTrackWhole(t *testing.T) {
 	})
 }
 
+// TestTrackResultsOfOneNumber: all that the carrier says of a number counts, in
+// however many results, and in whatever order they come.
+func TestTrackResultsOfOneNumber(t *testing.T) {
+	result := func(id, members string) string { return `{"tracking_id":"` + id + `",` + members + `}` }
+	const number = "ABC5033470"
+	const delivered, onItsWay, failed = `"status":"Delivered"`, `"status":"In transit"`, `"status":"Cannot be delivered"`
+	const at = `,"events":[{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"}]`
+	const since = `,"events":[{"date":"2026-09-19T10:00:00+10:00","description":"In transit to next facility in SYDNEY"}]`
+	items := func(all ...string) string { return `"trackable_items":[{` + strings.Join(all, `},{`) + `}]` }
+	inPart := func(words string, articles ...string) told {
+		return told{"IT", "DELIVERED_IN_PART", words, "", articles}
+	}
+	undelivered := func(articles ...string) told {
+		return told{"EX", "NOT_DELIVERED", "Cannot be delivered", "", articles}
+	}
+	for _, tt := range []struct {
+		name    string
+		results []string
+		want    told
+	}{
+		{"delivered, on its way", []string{result(number, delivered), result(number, onItsWay)}, inPart("In transit")},
+		{"delivered with an event", []string{result(number, delivered+at), result(number, onItsWay)}, inPart("In transit")},
+		{"delivered, cannot be delivered", []string{result(number, delivered), result(number, failed)}, undelivered()},
+		{"another letter case", []string{result(number, delivered), result("abc5033470", onItsWay)}, inPart("In transit")},
+		{"with blanks", []string{result(number, delivered), result(" ABC 5033470", onItsWay)}, inPart("In transit")},
+		{"by events alone", []string{result(number, at[1:]), result(number, since[1:])}, inPart("In transit to next facility in SYDNEY")},
+		{"three", []string{result(number, delivered), result(number, onItsWay), result(number, failed)}, undelivered()},
+		{
+			"articles",
+			[]string{result(number, items(`"article_id":"A1",`+delivered+at)), result(number, items(`"article_id":"A2",`+onItsWay))},
+			inPart("In transit", `A2 IT "In transit" 0`, `A1 DE "Delivered" 1`),
+		},
+		{
+			"articles, one failed",
+			[]string{result(number, items(`"article_id":"A1",`+delivered+at)), result(number, items(`"article_id":"A2",`+failed))},
+			undelivered(`A2 EX "Cannot be delivered" 0`, `A1 DE "Delivered" 1`),
+		},
+		{
+			"articles without numbers",
+			[]string{result(number, items(delivered+at)), result(number, items(onItsWay))},
+			inPart("In transit", ` IT "In transit" 0`, ` DE "Delivered" 1`),
+		},
+		{
+			"one article, told of in two ways",
+			[]string{result(number, items(`"article_id":"ABC5033470",`+delivered+at)), result(number, items(`"article_id":"abc5033470",`+onItsWay))},
+			inPart("In transit", `abc5033470 IT "In transit" 1`),
+		},
+		{
+			"one article, and a later event",
+			[]string{result(number, items(`"article_id":"A1",`+delivered+at)), result(number, items(`"article_id":"A1",`+onItsWay+since))},
+			inPart("In transit", `A1 IT "In transit" 2`),
+		},
+		{
+			"one article, failed and delivered",
+			[]string{result(number, items(`"article_id":"A1",`+delivered+at)), result(number, items(`"article_id":"A1",`+failed))},
+			undelivered(`A1 EX "Cannot be delivered" 1`),
+		},
+		{
+			"one article under two wholes",
+			[]string{result(number, delivered+","+items(`"article_id":"A1"`)), result(number, onItsWay+","+items(`"article_id":"A1"`))},
+			inPart("In transit", `A1 IT "In transit" 0`),
+		},
+		{
+			"an article of a result without articles",
+			[]string{result(number, delivered), result(number, items(`"article_id":"A1"`))},
+			inPart("Delivered", `A1 UN "" 0`),
+		},
+		{
+			"consignments",
+			[]string{result(number, `"consignment":{"status":"Delivered in Full"}`), result(number, `"consignment":{"status":"In Transit"}`)},
+			inPart("In Transit", ` IT "In Transit" 0`, ` DE "Delivered in Full" 0`),
+		},
+		{"an article that is null", []string{result(number, delivered), result(number, `"trackable_items":[null]`)}, inPart("Delivered")},
+		{
+			"all delivered",
+			[]string{result(number, delivered+at+","+items(`"article_id":"A1",`+delivered)), result(number, delivered+","+items(`"article_id":"A1"`, `"article_id":"A2",`+delivered))},
+			told{"DE", "DELIVERED", "Delivered", "2026-09-18T00:00:00Z", []string{`A1 DE "Delivered" 0`, `A2 DE "Delivered" 0`}},
+		},
+		{
+			"the same, and once nothing and an error",
+			[]string{result(number, delivered+at), result(number, delivered+at), result(number, `"trackable_items":[]`), result(number, `"errors":[{"code":"ESB-20010"}]`)},
+			told{"DE", "DELIVERED", "Delivered", "2026-09-18T00:00:00Z", nil},
+		},
+		{"both on their way", []string{result(number, onItsWay), result(number, `"status":"Initiated"`)}, told{"AC", "ELEC_ADVICE_RECD_BY_CARRIER", "Initiated", "", nil}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inAnyOrder(tt.results, func(all []string) {
+				got, _ := track(t, func(int, *http.Request) (*http.Response, error) { return response(200, results(all...)), nil }, allowed, number)
+				if d := cmp.Diff(tt.want, tell(got[number].Tracking)); d != "" || got[number].Err != nil {
+					t.Errorf("%v, -want +got:\n%s", got[number].Err, d)
+				}
+			})
+		})
+	}
+}
+
+// inAnyOrder calls f with each order of all.
+func inAnyOrder(all []string, f func([]string)) {
+	if len(all) < 2 {
+		f(all)
+		return
+	}
+	for i := range all {
+		rest := slices.Delete(slices.Clone(all), i, i+1)
+		inAnyOrder(rest, func(after []string) { f(append([]string{all[i]}, after...)) })
+	}
+}
+
+// TestTrackOrderOfResults: whatever results a number has, their order changes
+// nothing of its answer, and it is delivered only if each of them says so.
+func TestTrackOrderOfResults(t *testing.T) {
+	random := rand.New(rand.NewPCG(9, 33))
+	pick := func(of ...string) string { return of[random.IntN(len(of))] }
+	var item func(depth int) string
+	members := func(depth int) string {
+		all := []string{`"status":` + pick(`null`, `"Delivered"`, `"Delivered"`, `"In transit"`, `"Cannot be delivered"`, `"Brand new"`, `"Initiated"`)}
+		if random.IntN(3) == 0 {
+			all = append(all, fmt.Sprintf(`"events":[{"date":"2026-09-1%dT10:00:00+10:00","description":"%s"}]`, random.IntN(9), pick("Delivered", "Picked Up", "Onboard for delivery")))
+		}
+		if random.IntN(6) == 0 {
+			all = append(all, `"errors":[`+pick(`"x"`, `{"code":"ESB-10001"}`, `{"code":"ESB-20010"}`, `{}`)+`]`)
+		}
+		for _, name := range []string{"consignment", "trackable_items", "items"} {
+			if depth > 0 && random.IntN(2) == 0 {
+				all = append(all, `"`+name+`":[`+item(depth-1)+`,`+item(depth-1)+`]`)
+			}
+		}
+		return strings.Join(all, ",")
+	}
+	item = func(depth int) string {
+		if random.IntN(8) == 0 {
+			return pick(`null`, `"A1"`, `{}`)
+		}
+		return `{"` + pick("article_id", "article_id", "consignment_id") + `":"` + pick("A1", "A1", "a1", "A2", "A3", "") + `",` + members(depth) + `}`
+	}
+	for range 1_000 {
+		var all []string
+		for range 2 + random.IntN(2) {
+			all = append(all, `{"tracking_id":"`+pick("AAA", "aaa")+`",`+members(random.IntN(3))+`}`)
+		}
+		var want *tracking.Tracked
+		inAnyOrder(all, func(ordered []string) {
+			reading, err := readTracking([]byte(results(ordered...)))
+			if err != nil || len(reading) != 1 {
+				t.Fatalf("%v of %s: %v", reading, ordered, err)
+			}
+			got := reading["AAA"]
+			if want == nil {
+				want = &got
+			}
+			if !reflect.DeepEqual(want.Tracking, got.Tracking) || found(*want) != found(got) {
+				t.Fatalf("the order of %s changes the answer: %s, %s, %s", ordered, found(*want), found(got), cmp.Diff(want.Tracking, got.Tracking))
+			}
+		})
+		if want.Err != nil {
+			continue
+		}
+		delivered := want.Tracking.Summary().Status == tracking.Delivered
+		for _, one := range all {
+			reading, err := readTracking([]byte(results(one)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			alone := reading["AAA"]
+			s := alone.Tracking.Summary()
+			if delivered && alone.Err == nil && s.Status != tracking.Delivered && s.Status != tracking.Unknown {
+				t.Fatalf("%s is delivered, and one of them is %s", all, s.Status)
+			}
+		}
+	}
+}
+
 // TestTrackEventWords: each event of a recorded answer is understood, and where
 // it gives no place there is none.
 func TestTrackEventWords(t *testing.T) {
@@ -593,7 +807,7 @@ func TestTrackEvents(t *testing.T) {
 		`"trackable_items":[{"events":[` + event("2026-09-19T10:00:00+10:00", "") + `,` + event("2026-09-17T10:00:00+10:00", `,"description":"Second","location":"X NSW"`) + `,{}` +
 		`],"items":[{"events":[` + event("2026-09-18T00:00:00Z", "") + `,` + event("2026-09-15T10:00:00", `,"description":"No offset"`) + `,` +
 		event("9999-12-31T23:59:59-10:00", "") + `,` + event("0000-01-01T00:00:00+10:00", "") + `,` + event("soon", "") + `]}]}]}`
-	_, got := readResult([]byte(value))
+	got := combine([]result{readResult([]byte(value))})
 	want := []tracking.Event{
 		{At: at(19, 0), CarrierTime: "2026-09-19T10:00:00+10:00"},
 		{At: at(18, 0), CarrierTime: "2026-09-18T00:00:00Z"},
@@ -638,7 +852,7 @@ func TestTrackManyEvents(t *testing.T) {
 	}
 	item := `{"events":[` + strings.Join(all, ",") + `]}`
 	for parts, want := range map[int]int{1: 100, 5: 100, 20: 25, 500: 1} {
-		_, got := readResult([]byte(`{"tracking_id":"A","trackable_items":[` + strings.Repeat(item+",", parts-1) + item + `]}`))
+		got := combine([]result{readResult([]byte(`{"tracking_id":"A","trackable_items":[` + strings.Repeat(item+",", parts-1) + item + `]}`))})
 		events := got.Tracking.Parts[parts-1].Events
 		if len(events) != want || events[0].Description != "119" || events[want-1].Description != strconv.Itoa(120-want) {
 			t.Errorf("%d parts: %d events, the last %v, want %d", parts, len(events), events[len(events)-1], want)
@@ -768,8 +982,8 @@ func FuzzTrackAnswer(f *testing.F) {
 			if status != 200 || r.Fault != "" {
 				t.Errorf("%s: good under %d, with the fault %q", number, status, r.Fault)
 			}
-			if !slices.ContainsFunc(ownResults(body, number), func(own tracking.Tracking) bool { return cmp.Equal(own, r.Tracking) }) {
-				t.Errorf("%s: %+v is of none of its own results", number, r.Tracking)
+			if own := ownResults(body, number); !cmp.Equal(combine(own).Tracking, withoutNumber(r.Tracking)) {
+				t.Errorf("%s: %+v is not what its %d results say", number, r.Tracking, len(own))
 			}
 			events := r.Tracking.History()
 			if len(events) > tracking.MaxEvents || !slices.IsSortedFunc(events, func(a, b tracking.Event) int { return b.At.Compare(a.At) }) {
@@ -785,12 +999,15 @@ func FuzzTrackAnswer(f *testing.F) {
 				if !statuses[a.Status] {
 					t.Errorf("%s: an article is %q", number, a.Status)
 				}
+				if len(a.Events) > tracking.MaxEvents || !slices.IsSortedFunc(a.Events, func(a, b tracking.Event) int { return b.At.Compare(a.At) }) {
+					t.Errorf("%s: an article has %d events, or not the newest first", number, len(a.Events))
+				}
 				all = all && a.Status == tracking.Delivered
 			}
 			if !statuses[whole.Status] || whole.Status == tracking.Delivered && !all {
 				t.Errorf("%s: is %q, all articles delivered: %v", number, whole.Status, all)
 			}
-			if got := allDelivered(&r.Tracking, false); (whole.Status == tracking.Delivered) != got {
+			if got := allDelivered(&r.Tracking, false, time.Time{}); (whole.Status == tracking.Delivered) != got {
 				t.Errorf("%s: is %q, all of it delivered: %v", number, whole.Status, got)
 			}
 			if !r.Tracking.DeliveredAt().IsZero() && whole.Status != tracking.Delivered {
@@ -801,51 +1018,71 @@ func FuzzTrackAnswer(f *testing.F) {
 }
 
 // allDelivered: the carrier states that it is delivered, of the whole, of what it
-// is a part of (above) or of all parts, and nowhere the contrary.
-func allDelivered(t *tracking.Tracking, above bool) bool {
+// is a part of (above, last at since) or of all parts, and nowhere the contrary.
+func allDelivered(t *tracking.Tracking, above bool, since time.Time) bool {
 	own := tracking.ProgressOf(t.CarrierStatus).Status
 	if own != tracking.Unknown && own != tracking.Delivered {
 		return false
 	}
+	var last time.Time
+	for _, e := range t.History() {
+		if e.Progress().Status == tracking.Delivered && e.At.After(last) {
+			last = e.At
+		}
+	}
+	if !last.IsZero() {
+		since = last
+	}
 	stated := above || own == tracking.Delivered
-	if !stated && t.CarrierStatus == "" && !slices.ContainsFunc(t.Parts, func(p tracking.Tracking) bool { return !p.Silent() }) {
-		for _, e := range t.Events {
-			if p := e.Progress().Status; p != tracking.Unknown {
+	if own == tracking.Unknown && !slices.ContainsFunc(t.Parts, func(p tracking.Tracking) bool { return !p.Silent() }) {
+		before := false
+		for i, e := range slices.Backward(t.Events) {
+			p := e.Progress().Status
+			newest := i == 0 || t.CarrierStatus == "" && !slices.ContainsFunc(t.Events[:i], func(e tracking.Event) bool { return e.Progress().Status != tracking.Unknown })
+			switch {
+			case !newest || p == tracking.Unknown:
+			case !above:
 				return p == tracking.Delivered
+			case p != tracking.Delivered && (before || !since.IsZero() && e.At.After(since)):
+				return false
 			}
+			before = before || p == tracking.Delivered
 		}
 	}
 	for i := range t.Parts {
-		if !allDelivered(&t.Parts[i], stated) {
+		if !allDelivered(&t.Parts[i], stated, since) {
 			return false
 		}
 	}
 	return stated || len(t.Parts) > 0
 }
 
-// ownResults reads each result of a number as if it were alone.
-func ownResults(body []byte, number string) []tracking.Tracking {
-	var doc struct {
-		Results []json.RawMessage `json:"tracking_results"`
-	}
-	var all []tracking.Tracking
+// ownResults are the results of a number, the last ones first.
+func ownResults(body []byte, number string) []result {
+	var all []result
 	clean, err := parseObject(body)
 	if err != nil {
 		return nil
 	}
 	for m := range members(clean) {
-		if m.name != "tracking_results" || json.Unmarshal(m.value, &doc.Results) != nil {
+		if m.name != "tracking_results" || m.value[0] != '[' {
 			continue
 		}
-		for _, value := range doc.Results {
-			if len(value) == 0 || value[0] != '{' {
+		all = nil
+		for m := range members(m.value) {
+			if m.value[0] != '{' {
 				continue
 			}
-			if id, r := readResult(value); id == number {
-				r.Tracking.Number = number
-				all = append(all, r.Tracking)
+			r := readResult(m.value)
+			if id, _ := tracking.CleanNumber("", r.whole.Number); id == number {
+				all = append([]result{r}, all...)
 			}
 		}
 	}
 	return all
+}
+
+func withoutNumber(t tracking.Tracking) tracking.Tracking {
+	t.Number = ""
+	return t
 }

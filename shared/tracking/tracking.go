@@ -132,14 +132,16 @@ func (t *Tracking) Brand(asked carrier.Name) carrier.Name {
 }
 
 // Summary returns how far the shipment is.
-func (t *Tracking) Summary() Summary { return t.summary(Summary{}) }
+func (t *Tracking) Summary() Summary { return t.summary(Summary{}, time.Time{}) }
 
-// summary is Summary for a part of something with the stated status above.
-func (t *Tracking) summary(above Summary) Summary {
-	stated := t.stated(above)
+// summary is Summary for a part of something with the stated status above, of which
+// something was last delivered at since.
+func (t *Tracking) summary(above Summary, since time.Time) Summary {
+	since = t.lastDelivery(since)
+	stated := t.stated(above, since)
 	parts := make([]Summary, len(t.Parts))
 	for i := range t.Parts {
-		parts[i] = t.Parts[i].summary(stated)
+		parts[i] = t.Parts[i].summary(stated, since)
 	}
 	return combine(stated, parts)
 }
@@ -148,28 +150,43 @@ func (t *Tracking) summary(above Summary) Summary {
 // the vocabulary, else the status of what it is a part of. If neither is, and no part
 // says anything, the newest event that is in the vocabulary counts; but beside an own
 // status that is not, only the newest event of all, because that status may have
-// superseded older ones.
-func (t *Tracking) stated(above Summary) Summary {
-	own := Summary{ProgressOf(t.CarrierStatus), t.CarrierStatus}
-	switch {
-	case own.known():
-		return own
-	case above.known():
-		return above
-	case slices.ContainsFunc(t.Parts, func(p Tracking) bool { return !p.Silent() }):
-		return own
+// superseded older ones. That event also counts if it came after the delivery of what
+// this is a part of.
+func (t *Tracking) stated(above Summary, since time.Time) Summary {
+	stated := Summary{ProgressOf(t.CarrierStatus), t.CarrierStatus}
+	if stated.known() {
+		return stated
+	}
+	if above.known() {
+		stated = above
+	}
+	if slices.ContainsFunc(t.Parts, func(p Tracking) bool { return !p.Silent() }) {
+		return stated
 	}
 	events := t.Events
-	if own.Text != "" {
+	if t.CarrierStatus != "" {
 		events = events[:min(1, len(events))]
 	}
-	for _, e := range events {
-		if p := e.Progress(); p.known() {
+	for i, e := range events {
+		p := e.Progress()
+		if !p.known() {
+			continue
+		}
+		if !stated.known() || stated.Status == Delivered && p.Status != Delivered && e.follows(t.Events[i+1:], since) {
 			return Summary{p, e.Description}
 		}
+		break
 	}
-	return own
+	return stated
 }
+
+// follows tells whether an event came after a delivery: that of an older event of the
+// same part, or the one at since.
+func (e Event) follows(older []Event, since time.Time) bool {
+	return slices.ContainsFunc(older, Event.delivers) || !since.IsZero() && e.At.After(since)
+}
+
+func (e Event) delivers() bool { return e.Progress().Status == Delivered }
 
 // Words returns the carrier's own text for the status of the shipment: that of the
 // whole, of its only part, or of the part that decides the status.
@@ -193,17 +210,18 @@ type Article struct {
 
 // Articles returns the articles that the carrier lists, in its order, without those of
 // which it gives neither a number nor a status nor an event.
-func (t *Tracking) Articles() []Article { return t.articles(Summary{}) }
+func (t *Tracking) Articles() []Article { return t.articles(Summary{}, time.Time{}) }
 
-func (t *Tracking) articles(above Summary) []Article {
+func (t *Tracking) articles(above Summary, since time.Time) []Article {
 	var all []Article
+	since = t.lastDelivery(since)
+	stated := t.stated(above, since)
 	for i := range t.Parts {
-		part, stated := &t.Parts[i], t.stated(above)
-		switch {
+		switch part := &t.Parts[i]; {
 		case len(part.Parts) > 0:
-			all = append(all, part.articles(stated)...)
+			all = append(all, part.articles(stated, since)...)
 		case part.Number != "" || !part.Silent():
-			s := part.summary(stated)
+			s := part.summary(stated, since)
 			all = append(all, Article{part.Number, Summary{s.Progress, cmp.Or(part.CarrierStatus, s.Text)}, part.Events})
 		}
 	}
@@ -234,14 +252,23 @@ func (t *Tracking) events(all []Event) []Event {
 // DeliveredAt returns when the last part was delivered; zero unless all are and an event
 // says when.
 func (t *Tracking) DeliveredAt() time.Time {
-	var last time.Time
 	if t.Summary().Status != Delivered {
-		return last
+		return time.Time{}
 	}
+	return t.lastDelivery(time.Time{})
+}
+
+// lastDelivery returns when something of the shipment was last delivered; otherwise, if
+// no event says when.
+func (t *Tracking) lastDelivery(otherwise time.Time) time.Time {
+	var last time.Time
 	for _, e := range t.events(nil) {
-		if e.Progress().Status == Delivered && e.At.After(last) {
+		if e.At.After(last) && e.delivers() {
 			last = e.At
 		}
+	}
+	if last.IsZero() {
+		return otherwise
 	}
 	return last
 }

@@ -329,6 +329,47 @@ func TestSummaryByDefinition(t *testing.T) {
 	}
 }
 
+// TestSummaryOfLaterEvents: an article without a status takes the one of what it
+// belongs to, unless it was scanned after it had been delivered.
+func TestSummaryOfLaterEvents(t *testing.T) {
+	day := func(d int) time.Time { return time.Date(2026, 9, d, 0, 0, 0, 0, time.UTC) }
+	delivered, onItsWay, returned := Event{At: day(18), Description: "Delivered"}, Event{At: day(19), Description: "In transit to next facility"}, Event{At: day(19), Description: "Return to sender"}
+	picture, before, sometime := Event{At: day(20), Description: "Picture taken"}, Event{At: day(17), Description: "Onboard for delivery"}, Event{Description: "In transit"}
+	part := func(status string, events ...Event) Tracking { return Tracking{CarrierStatus: status, Events: events} }
+	for _, tc := range []struct {
+		name  string
+		whole Tracking // "Delivered in Full"
+		parts []Tracking
+		want  string // the status of the whole, then those of the articles
+	}{
+		{"after its own delivery", part(""), []Tracking{part("", onItsWay, delivered)}, "IT IT"},
+		{"after that of the whole", part("", delivered), []Tracking{part("", onItsWay)}, "IT IT"},
+		{"after that of another article", part(""), []Tracking{part("Item Delivered", delivered), part("", onItsWay)}, "IT DE IT"},
+		{"after its own delivery, another is delivered later", part(""), []Tracking{part("Item Delivered", Event{At: day(21), Description: "Delivered"}), part("", onItsWay, delivered)}, "IT DE IT"},
+		{"returned after its delivery", part("", delivered), []Tracking{part("", returned)}, "EX EX"},
+		{"behind an event that is not understood", part("", delivered), []Tracking{part("", picture, onItsWay)}, "IT IT"},
+		{"with a status that is not understood", part("", delivered), []Tracking{part("Brand new", onItsWay)}, "IT IT"},
+		{"with a status and a newest event that are not understood", part("", delivered), []Tracking{part("Brand new", picture, onItsWay)}, "DE DE"},
+		{"without times, in the carrier's order", part(""), []Tracking{part("", sometime, Event{Description: "Delivered"})}, "IT IT"},
+		{"deeper", part(""), []Tracking{{Parts: []Tracking{part("", onItsWay, delivered)}}}, "IT IT"},
+		{"before the delivery", part("", delivered), []Tracking{part("", before)}, "DE DE"},
+		{"at some time", part("", delivered), []Tracking{part("", sometime)}, "DE DE"},
+		{"no delivery has a time", part(""), []Tracking{part("", onItsWay)}, "DE DE"},
+		{"its own status counts", part("", delivered), []Tracking{part("Item Delivered", onItsWay)}, "DE DE"},
+		{"after its own delivery, and then delivered", part(""), []Tracking{part("", Event{At: day(20), Description: "Delivered"}, onItsWay, delivered)}, "DE DE"},
+	} {
+		tc.whole.CarrierStatus, tc.whole.Parts = "Delivered in Full", tc.parts
+		all := []string{string(tc.whole.Summary().Status)}
+		for _, a := range tc.whole.Articles() {
+			all = append(all, string(a.Status))
+		}
+		got := strings.Join(all, " ")
+		if got != tc.want || tc.whole.DeliveredAt().IsZero() != (got[:2] != "DE" || tc.name == "no delivery has a time") {
+			t.Errorf("%s: %s, delivered at %v, want %s", tc.name, got, tc.whole.DeliveredAt(), tc.want)
+		}
+	}
+}
+
 func TestArticles(t *testing.T) {
 	events := []Event{{Description: "Onboard for delivery"}}
 	tracking := Tracking{CarrierStatus: "In transit", Parts: []Tracking{
