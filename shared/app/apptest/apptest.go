@@ -1,4 +1,4 @@
-// Package apptest tests what a function's main makes of its settings.
+// Package apptest checks that a function's main puts its settings where they belong.
 package apptest
 
 import (
@@ -14,8 +14,8 @@ import (
 	"carrierlink/shared/app"
 )
 
-// places are where the settings that several functions have end up in what their
-// mains build: the last fields of the way there.
+// places are where settings that several functions have end up in what their mains
+// build: the last fields of the path to the value.
 var places = map[string]string{
 	"TABLE_NAME":                    "table.Name",
 	"SECRET_PREFIX":                 "prefix",
@@ -36,29 +36,29 @@ var places = map[string]string{
 	"STAGE":                         "Stage",
 }
 
-// optional are the settings that may be missing.
+// optional are the settings that need not be set.
 var optional = []string{"ERROR_SOURCE", "PUBLIC_URL"}
 
-// values are those of settings that can not have just any.
+// values are the values of settings that cannot have an arbitrary number.
 var values = map[string]string{
 	"AUSPOST_BASE_URL":           "https://carrier.invalid/shipping/v1",
 	"PUBLIC_URL":                 "https://public.invalid/base",
 	"SCHEDULE_PASSES_PER_MINUTE": "5",
 }
 
-// aws are the settings of app.Env.AWS, whose own tests say where they go.
+// aws are the settings that app.Env.AWS reads; its own tests check where they go.
 var aws = []string{"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 
-// Wire checks what a function's main builds. build takes the *app.Env and
-// returns whatever it built. settings are the function's, all of them, each a
-// name, or "NAME: place" where the place is not the one that every function has
-// for it: the last fields of the way from what was built to the value, as in
-// "Limits.Production".
+// Wire checks what a function's main builds. build takes the *app.Env and returns what
+// it built. settings are all settings of the function, each by name, or as "NAME: place"
+// where the place is not in places: the last fields of the path from what was built to
+// the value, as in "Limits.Production".
 //
-// Every setting has a value of its own here, and must be found in its place and in
-// no other setting's; a setting that is read and not among them is an error, and
-// so is one that is not read. All that are missing are told at once, by name.
-// Nobody is called. It returns the settings.
+// Wire gives each setting a value of its own. The value must be in the setting's place
+// and in no other setting's. A setting that is read and not listed is an error, and so is
+// one that is listed and not read. Without settings, the error of the environment must
+// name each that is required. build must make no remote call. Wire returns the settings
+// and their values.
 func Wire(t *testing.T, build any, settings ...string) map[string]string {
 	t.Helper()
 	at := map[string]string{}
@@ -68,7 +68,7 @@ func Wire(t *testing.T, build any, settings ...string) map[string]string {
 			place = places[name]
 		}
 		if at[name] = place; place == "" {
-			t.Fatalf("where does %s go?", name)
+			t.Fatalf("%s has no place: add it to places, or give it with the setting", name)
 		}
 	}
 	full := map[string]string{}
@@ -77,7 +77,7 @@ func Wire(t *testing.T, build any, settings ...string) map[string]string {
 			full[name] = strconv.Itoa(7001 + 2*i) // a number is a text too
 		}
 	}
-	missed(t, build, full)
+	checkMissing(t, build, full)
 
 	read := map[string]bool{}
 	env := app.NewEnv(func(name string) string { read[name] = true; return full[name] })
@@ -87,7 +87,7 @@ func Wire(t *testing.T, build any, settings ...string) map[string]string {
 	}
 	for name := range read {
 		if _, ok := full[name]; !ok && !strings.HasPrefix(name, "AWS_") {
-			t.Errorf("%s is read, and nothing is said about it", name)
+			t.Errorf("%s is read and is not among the settings", name)
 		}
 	}
 	found := search{}
@@ -110,18 +110,18 @@ func Wire(t *testing.T, build any, settings ...string) map[string]string {
 	return full
 }
 
-// missed checks that every setting that must be there is told of by name.
-func missed(t *testing.T, build any, full map[string]string) {
+// checkMissing checks that the error of an empty environment names each required setting.
+func checkMissing(t *testing.T, build any, full map[string]string) {
 	t.Helper()
 	read := map[string]bool{}
 	empty := app.NewEnv(func(name string) string { read[name] = true; return "" })
 	call(build, empty)
 	for name := range full {
 		if !read[name] && slices.Contains(aws, name) {
-			continue // it calls nobody
+			continue // the function makes no calls
 		}
 		if err := empty.Err(); !slices.Contains(optional, name) && (err == nil || !strings.Contains(err.Error(), name+" is not set")) {
-			t.Errorf("%s is not missed: %v", name, err)
+			t.Errorf("the error does not name the missing setting %s: %v", name, err)
 		}
 	}
 }
@@ -130,12 +130,12 @@ func call(build any, env *app.Env) []reflect.Value {
 	return reflect.ValueOf(build).Call([]reflect.Value{reflect.ValueOf(env)})
 }
 
-// search is where each value was found: ways of field names, by the value as a
-// setting has it.
+// search is where each value was found: paths of field names, by the value as a setting
+// has it.
 type search map[string][]string
 
-// walk notes the texts and numbers in our own types, below what is exported too.
-// A duration is noted in each unit of which it is a whole number.
+// walk notes the texts and numbers in our own types, in unexported fields too. A duration
+// is noted in each unit of which it is a whole number.
 func (s search) walk(v reflect.Value, way []string, above []uintptr) {
 	switch v.Kind() {
 	case reflect.Interface:
@@ -172,7 +172,7 @@ func (s search) walk(v reflect.Value, way []string, above []uintptr) {
 				}
 			}
 		}
-	default: // no setting is of another kind
+	default: // no setting has another kind
 	}
 }
 
@@ -180,7 +180,7 @@ func (s search) note(value string, way []string) {
 	s[value] = append(s[value], strings.Join(way, "."))
 }
 
-// of is where a value was found.
+// of lists where a value was found.
 func (s search) of(value string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(s[value])))
 }

@@ -18,10 +18,10 @@ import (
 
 const root = "../../.."
 
-// TestEveryFunctionIsWired reads the source of all functions: each has a TestWire
-// that calls apptest.Wire with its build, and names exactly the settings that
-// template.yaml gives the function alone. What all functions are given, and the
-// memory limit of Go's runtime, may be unused.
+// TestEveryFunctionIsWired reads the source of all functions. Each must have a TestWire
+// that calls apptest.Wire with its build and names exactly the settings that
+// template.yaml gives to this function. A function need not use the settings that all
+// functions get, nor the memory limit of Go's runtime.
 func TestEveryFunctionIsWired(t *testing.T) {
 	common, given := templateSettings(t)
 	dirs, err := filepath.Glob(filepath.Join(root, "functions", "*", "main.go"))
@@ -46,7 +46,7 @@ func TestEveryFunctionIsWired(t *testing.T) {
 	}
 }
 
-// TestUntestedFunctions: what TestEveryFunctionIsWired must find.
+// TestUntestedFunctions checks what TestEveryFunctionIsWired has to find.
 func TestUntestedFunctions(t *testing.T) {
 	const head = "package main\nfunc "
 	for name, source := range map[string]string{

@@ -27,7 +27,7 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// api is what the two tables are asked.
+// api is what both tables implement.
 type api = kit.API
 
 var _ api = (*dynamotest.Table)(nil)
@@ -45,8 +45,8 @@ func TestAgainstDynamoDBLocal(t *testing.T) {
 	t.Run("reserved words", func(t *testing.T) { compareWords(t, local) })
 }
 
-// compareIndexes writes an item with every attribute that an index of template.yaml
-// has, and one more, and reads it from each.
+// compareIndexes writes an item with every attribute that an index of template.yaml has
+// and one other attribute, and reads it from each index.
 func compareIndexes(t *testing.T, local *dynamodb.Client) {
 	t.Helper()
 	name := aws.String(dynamotest.Name)
@@ -106,7 +106,7 @@ func compareWords(t *testing.T, local *dynamodb.Client) {
 	}
 }
 
-// FuzzAgainstDynamoDBLocal is the same of any seed: go test -fuzz=DynamoDBLocal.
+// FuzzAgainstDynamoDBLocal compares the tables for any seed: go test -fuzz=DynamoDBLocal.
 func FuzzAgainstDynamoDBLocal(f *testing.F) {
 	local := startLocal(f)
 	f.Add(uint64(1_000))
@@ -120,7 +120,7 @@ func startLocal(tb testing.TB) *dynamodb.Client {
 	return dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.RetryMaxAttempts = 1 })
 }
 
-// chooser makes calls at random, over a few keys that no other one has.
+// chooser makes random calls for a few keys, which no other chooser has.
 type chooser struct {
 	*rand.Rand
 	prefix string
@@ -134,7 +134,7 @@ func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{V
 
 func num(s string) types.AttributeValue { return &types.AttributeValueMemberN{Value: s} }
 
-// keys are n different ones.
+// keys are n different keys.
 func (c *chooser) keys(n int) []dynamotest.Item {
 	var all []dynamotest.Item
 	for _, i := range c.Perm(8)[:n] {
@@ -143,7 +143,7 @@ func (c *chooser) keys(n int) []dynamotest.Item {
 	return all
 }
 
-// key is one, now and then a bad one.
+// key is a key, sometimes an invalid one.
 func (c *chooser) key() dynamotest.Item {
 	key := c.keys(1)[0]
 	if c.IntN(60) == 0 {
@@ -155,7 +155,7 @@ func (c *chooser) key() dynamotest.Item {
 	return key
 }
 
-// attributes of items; the last two are the keys of an index.
+// attributes are those of the items; the last two are the keys of an index.
 var attributes = []string{"n_1", "n_2", "set_1", "label_1", "data", "flag_1", "due_pk", "due_key"}
 
 func (c *chooser) value() types.AttributeValue {
@@ -176,8 +176,8 @@ func (c *chooser) value() types.AttributeValue {
 	return &types.AttributeValueMemberM{Value: pick(c.Rand, dynamotest.Item{"a": text("a"), "n": num("01")}, dynamotest.Item{})}
 }
 
-// valueOf suits the attribute, most of the time; the keys of an index it always
-// suits: DynamoDB Local takes others where AWS documents that it does not.
+// valueOf usually has the type that the attribute has elsewhere. Keys of an index always
+// have the right type: DynamoDB Local accepts others, which AWS documents as an error.
 func (c *chooser) valueOf(attr string) types.AttributeValue {
 	if c.IntN(12) == 0 && attr != "due_pk" && attr != "due_key" {
 		return c.value()
@@ -222,7 +222,7 @@ func (t *terms) operand(attr string) string {
 	return name
 }
 
-// condition is one of some depth.
+// condition is a condition of at most this depth.
 func (t *terms) condition(depth int) string {
 	if depth > 0 && t.IntN(2) == 0 {
 		a, b := t.condition(depth-1), t.condition(depth-1)
@@ -250,7 +250,7 @@ func (t *terms) update() string {
 	for _, n := range t.Perm(len(attributes))[:1+t.IntN(4)] {
 		attr := attributes[n]
 		if t.IntN(80) == 0 {
-			attr = "n_1" // perhaps twice
+			attr = "n_1" // perhaps for the second time
 		}
 		a, kind := t.path(attr), t.IntN(7)
 		if attr == "due_pk" || attr == "due_key" {
@@ -279,8 +279,8 @@ func (t *terms) update() string {
 	return strings.Join(all, " ")
 }
 
-// used are the placeholders that a call sends: those that an expression has,
-// nearly always.
+// used are the placeholders that a call sends: those of its expressions, and now and
+// then another one.
 func (t *terms) used(expressions ...*string) (map[string]string, dynamotest.Item) {
 	in := func(name string) bool {
 		return t.IntN(100) == 0 || slices.ContainsFunc(expressions, func(e *string) bool { return e != nil && mentions(*e, name) })
@@ -296,8 +296,8 @@ func (t *terms) used(expressions ...*string) (map[string]string, dynamotest.Item
 	return t.names, t.values
 }
 
-// mentions tells whether an expression has a placeholder, and not one that begins
-// with it.
+// mentions tells whether an expression has a placeholder, and not only a longer one that
+// begins with it.
 func mentions(expression, name string) bool {
 	for rest := []byte(expression); ; {
 		i := bytes.Index(rest, []byte(name))
@@ -326,7 +326,7 @@ func (c *chooser) item(key dynamotest.Item) dynamotest.Item {
 	return it
 }
 
-// part is one of a transaction.
+// part is a random part of a transaction.
 func (c *chooser) part(key dynamotest.Item) types.TransactWriteItem {
 	t := c.terms()
 	where := c.maybe(func() string { return t.condition(2) }, 2)
@@ -363,8 +363,8 @@ func (c *chooser) part(key dynamotest.Item) types.TransactWriteItem {
 	}}
 }
 
-// call is a call at random, as both tables are asked it: it returns what they
-// answer, in a form to compare.
+// call is a random call. ask makes it of a table and returns the answer in a form that
+// can be compared.
 func (c *chooser) call() (input any, ask func(context.Context, api) (any, error)) {
 	table := aws.String(dynamotest.Name)
 	switch c.IntN(12) {
@@ -418,8 +418,8 @@ func (c *chooser) call() (input any, ask func(context.Context, api) (any, error)
 	}
 }
 
-// pages is what a query answers, page after page. Where the pages end differs:
-// DynamoDB Local knows of a range's end when it is there.
+// pages reads all pages of a query. The tables may end their pages at different items:
+// DynamoDB Local notices the end of a range when it reaches it.
 func pages(ctx context.Context, a api, in dynamodb.QueryInput) (any, error) {
 	var all []any
 	for {
@@ -428,7 +428,7 @@ func pages(ctx context.Context, a api, in dynamodb.QueryInput) (any, error) {
 		if out == nil || err != nil {
 			return page, err
 		}
-		if in.IndexName != nil { // entries with one sort key are in no order
+		if in.IndexName != nil { // entries with the same sort key have no order
 			all = append(all, sortedItems(out.Items))
 		} else {
 			for _, it := range out.Items {
@@ -469,8 +469,8 @@ func (c *chooser) query() *dynamodb.QueryInput {
 	return in
 }
 
-// answer is an answer in a form to compare: what is read of it, or the codes of the
-// error and the items that it shows.
+// answer is an answer in a form that can be compared: what read returns, or the codes of
+// the error and the items in it.
 func answer[T any](_ T, err error, read func() any) (any, error) {
 	if err == nil {
 		return read(), nil
@@ -487,9 +487,9 @@ func answer[T any](_ T, err error, read func() any) (any, error) {
 	return nil, err
 }
 
-// cancellation is what a cancelled transaction answers. AWS documents as a reason
-// of its part what DynamoDB Local answers to the whole call, or does not see beside
-// a condition that fails.
+// cancellation is the answer of a cancelled transaction. An invalid part is a reason of
+// the cancellation, as AWS documents; DynamoDB Local answers it to the whole call, or
+// does not notice it beside a condition that fails.
 func cancellation(e *types.TransactionCanceledException) any {
 	var codes []any
 	invalid, refused := false, false
@@ -563,7 +563,7 @@ func sortedItems(items []map[string]types.AttributeValue) []string {
 	return slices.Sorted(slices.Values(all))
 }
 
-// compare makes some calls of both tables.
+// compare makes the same calls of both tables.
 func compare(t *testing.T, local *dynamodb.Client, seed uint64) {
 	t.Helper()
 	c := &chooser{rand.New(rand.NewPCG(seed, 6)), fmt.Sprintf("%d-%d-", choosers.Add(1), seed)}
@@ -603,7 +603,7 @@ func compare(t *testing.T, local *dynamodb.Client, seed uint64) {
 	}
 }
 
-// shown is an input, for whoever reads of a difference.
+// shown is an input, for the report of a difference.
 func shown(input any) string {
 	text, err := json.Marshal(input)
 	if err != nil {

@@ -33,7 +33,7 @@ func parse(condition, update *string) (*expressions, error) {
 			continue
 		}
 		if texts[i] = *text; strings.TrimSpace(texts[i]) == "" {
-			return nil, invalid("The expression can not be empty")
+			return nil, invalid("The expression must not be empty")
 		}
 	}
 	if known, ok := parsed.Load(texts); ok {
@@ -189,7 +189,7 @@ func (p *parser) comparison() node {
 	return node{}
 }
 
-// path is the name of an attribute. DynamoDB reserves some 570 words, none with an
+// path is the name of an attribute. DynamoDB reserves more than 500 words, none with an
 // underscore: a name without one needs an alias here, except for those that the store
 // uses.
 func (p *parser) path() node {

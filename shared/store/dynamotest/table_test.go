@@ -53,9 +53,9 @@ func code(err error) string {
 	return fmt.Sprint(err)
 }
 
-// TestRefusesWhatItDoesNotKnow: what DynamoDB refuses and DynamoDB Local does not,
-// and what DynamoDB knows and the table does not.
-func TestRefusesWhatItDoesNotKnow(t *testing.T) {
+// TestValidation makes calls that DynamoDB refuses and DynamoDB Local may accept, and
+// calls that the table does not know.
+func TestValidation(t *testing.T) {
 	t.Parallel()
 	table := dynamotest.New()
 	name := aws.String(dynamotest.Name)
@@ -116,7 +116,7 @@ func TestRefusesWhatItDoesNotKnow(t *testing.T) {
 		"a key":                         update("SET sk = :v", dynamotest.Item{":v": text("2")}),
 		"a key of an index, a number":   update("SET due_pk = :v", dynamotest.Item{":v": num("1")}),
 		"a clause twice":                update("SET a_ = :v SET b_ = :v", dynamotest.Item{":v": num("1")}),
-		"a value that nobody uses":      update("SET a_ = :v", dynamotest.Item{":v": num("1"), ":w": num("1")}),
+		"a value that is not used":      update("SET a_ = :v", dynamotest.Item{":v": num("1"), ":w": num("1")}),
 		"a value that is not there":     update("SET a_ = :v, b_ = :w", dynamotest.Item{":v": num("1")}),
 		"an empty set":                  update("SET a_ = :v", dynamotest.Item{":v": &types.AttributeValueMemberSS{}}),
 		"39 digits":                     update("SET a_ = :v", dynamotest.Item{":v": num(strings.Repeat("1", 39))}),
@@ -162,8 +162,8 @@ func TestRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-// TestToken: a transaction with a token that was used changes nothing; one that was
-// refused may be tried again.
+// TestToken checks that a repeated token changes nothing, and that a transaction that was
+// refused can be repeated.
 func TestToken(t *testing.T) {
 	t.Parallel()
 	table := dynamotest.New()
@@ -194,7 +194,8 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestPages: a page has at most 1 MB, and a limit; the pages together are all.
+// TestPages checks that a page keeps 1 MB and the limit, and that no item is missing from
+// all pages together.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	table := dynamotest.New()
@@ -238,8 +239,8 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestLag: an index that is n changes behind has what the table had before the
-// latest n of them.
+// TestLag checks that an index with a lag of n changes has what the table had before the
+// last n changes.
 func TestLag(t *testing.T) {
 	t.Parallel()
 	due := func(sk, at string) dynamotest.Item { return keyed(sk, "due_pk", text("d"), "due_key", text(at)) }
@@ -261,7 +262,7 @@ func TestLag(t *testing.T) {
 	}
 }
 
-// inDue is what a partition of by_due has.
+// inDue lists the entries of a partition of by_due.
 func inDue(t *testing.T, table *dynamotest.Table) []string {
 	t.Helper()
 	out, err := table.Query(t.Context(), &dynamodb.QueryInput{
@@ -278,8 +279,8 @@ func inDue(t *testing.T, table *dynamotest.Table) []string {
 	return found
 }
 
-// TestTrouble: of a call that fails nothing is done, all of one whose answer is
-// lost, and of a batch that is cut short the first.
+// TestTrouble checks that a call that fails does nothing, that one whose answer is lost
+// does everything, and that a batch that is cut short does the first requests.
 func TestTrouble(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
@@ -328,7 +329,8 @@ func TestExpire(t *testing.T) {
 	}
 }
 
-// TestSharesNoMemory: what a caller does with what it sent or got changes nothing.
+// TestSharesNoMemory checks that a caller cannot change the table through what it sent or
+// received.
 func TestSharesNoMemory(t *testing.T) {
 	t.Parallel()
 	table := dynamotest.New()

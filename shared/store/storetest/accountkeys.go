@@ -38,7 +38,7 @@ func (s *suite) keys(account int64) []account.APIKey {
 	return must(s.ListKeys(s.Context(), account))
 }
 
-// works tells whether a key lets its caller in.
+// works tells whether a key is valid at a time.
 func (s *suite) works(k account.APIKey, at time.Time) bool {
 	s.Helper()
 	u := use(k, 1000)
@@ -77,7 +77,7 @@ func (s accountKeys) TestAllFieldsOldestFirst() {
 	s.equal("keys, one used", s.keys(a.ID), keys)
 	used := must(s.UseKey(s.Context(), account.KeyUse{AccountID: a.ID, Hash: keys[1].Hash, Now: now, Limit: 5}))
 	s.equal("scopes", used.Key.Scopes, keys[1].Scopes)
-	s.account() // somebody else's key
+	s.account() // with a key of its own
 	s.equal("version of the account", s.stored(a.ID).Version, int64(1))
 }
 

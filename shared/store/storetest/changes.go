@@ -23,7 +23,7 @@ func (s *suite) full(change ...func(*account.Account)) account.Account {
 	return s.account(append(change, emailed(s.email()), func(a *account.Account) { a.ExternalID = s.hash() })...)
 }
 
-// stored is the account as it is now.
+// stored reads an account.
 func (s *suite) stored(id int64) account.Account {
 	s.Helper()
 	a := s.load(id, store.Want{}).Account
@@ -75,7 +75,7 @@ func (s *suite) restore(a account.Account) account.Account {
 	return s.stored(a.ID)
 }
 
-// replays checks that a change found its Idempotency-Key taken by a record.
+// replays checks that a change was refused because a record has its Idempotency-Key.
 func (s *suite) replays(what string, err error, want effects.Record) {
 	s.Helper()
 	replay, ok := errors.AsType[*effects.Replay](err)
@@ -85,7 +85,7 @@ func (s *suite) replays(what string, err error, want effects.Record) {
 	s.equal(what, replay.Record, want)
 }
 
-// update changes the stored account by f, and returns it as it is then.
+// update changes a stored account, and returns it as it is then.
 func (s *suite) update(a account.Account, f func(*account.Account)) account.Account {
 	s.Helper()
 	next := a

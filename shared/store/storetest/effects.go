@@ -18,7 +18,7 @@ type write struct {
 	do, refused func(fx effects.Effects) error
 }
 
-// of is a write of good, and of bad.
+// writeOf is a change of good, and of bad, for which it has to be refused.
 func writeOf[T any](change func(T, effects.Effects) error, good, bad T) write {
 	return write{
 		func(fx effects.Effects) error { return change(good, fx) },
@@ -26,7 +26,7 @@ func writeOf[T any](change func(T, effects.Effects) error, good, bad T) write {
 	}
 }
 
-// writes are all writes that take effects, each of rows of its own.
+// writes are all writes that take effects. Each creates its own items.
 var writes = map[string]func(*suite) write{ // never changes
 	"CreateAccount": func(s *suite) write {
 		taken := s.newAccount()
@@ -177,8 +177,8 @@ func (s writtenEffects) TestEachWrite() {
 	}
 }
 
-// writesEffects checks that effects are written with a change, and neither with one
-// that is refused nor with a repeat.
+// writesEffects checks that effects are written with a change, but not with a refused
+// change or a repeat.
 func (s *suite) writesEffects(w write) {
 	s.Helper()
 	mine := s.id()
@@ -196,7 +196,7 @@ func (s *suite) writesEffects(w write) {
 	again := s.told(mine, 3)
 	again.Answer = fx.Answer
 	s.replays("repeated", w.do(again), *fx.Answer)
-	s.replays("repeated, of what is refused", w.refused(again), *fx.Answer)
+	s.replays("repeated, and to be refused", w.refused(again), *fx.Answer)
 	s.tells("repeated", mine, fx)
 }
 

@@ -89,7 +89,7 @@ func (s claims) TestReleaseFreesOnlyItsOwnClaim() {
 	s.ok(s.ReleaseIdempotency(s.Context(), rec)) // gone already
 	s.claims("first", rec, now)
 	s.ok(s.ReleaseIdempotency(s.Context(), rival(rec)))
-	s.findsClaimed("somebody else's release", rival(rec), now, rec)
+	s.findsClaimed("a release by another request", rival(rec), now, rec)
 	s.ok(s.ReleaseIdempotency(s.Context(), rec))
 	s.ok(s.ReleaseIdempotency(s.Context(), rec))
 	s.claims("free again", rival(rec), now)

@@ -33,9 +33,9 @@ type keyUse struct{ *suite }
 func (s keyUse) TestAbsentKeyIsUnauthorized() {
 	a := s.account()
 	for name, u := range map[string]account.KeyUse{
-		"nobody's":           {AccountID: s.id(), Hash: s.hash(), Now: now, Limit: 5},
-		"another hash":       {AccountID: a.ID, Hash: s.hash(), Now: now, Limit: 5},
-		"partner of nothing": {PartnerID: s.id(), Hash: s.hash(), Now: now, Limit: 5},
+		"absent account": {AccountID: s.id(), Hash: s.hash(), Now: now, Limit: 5},
+		"another hash":   {AccountID: a.ID, Hash: s.hash(), Now: now, Limit: 5},
+		"absent partner": {PartnerID: s.id(), Hash: s.hash(), Now: now, Limit: 5},
 	} {
 		got, err := s.UseKey(s.Context(), u)
 		s.fails(name, err, fault.Unauthorized)

@@ -9,7 +9,7 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// Memory is a store for unit tests: the real one, over a table in memory.
+// Memory is the store over a table in memory, for unit tests.
 type Memory struct {
 	*store.Store
 	Table *dynamotest.Table
@@ -23,7 +23,7 @@ func NewMemory() *Memory {
 	return &Memory{s, table}
 }
 
-// milli is a time as the table keeps it.
+// milli is a time as the table stores it.
 func milli(t time.Time) time.Time {
 	if t.IsZero() {
 		return time.Time{}

@@ -1,6 +1,6 @@
-// Package storetest holds what the store must do: a conformance suite, run over
-// the table of every engine and over the one in memory, and for unit tests of
-// whoever uses a store one over the table in memory.
+// Package storetest is the conformance suite of the store, for the table of every engine
+// and the table in memory. For the unit tests of other packages it has Memory, a store
+// over the table in memory.
 package storetest
 
 import (
@@ -32,26 +32,26 @@ import (
 	"carrierlink/shared/store"
 )
 
-// Told is an event and who made the change that it tells of.
+// Told is an event, and who made the change that it reports.
 type Told struct {
 	Event effects.Event
 	By    effects.By
 }
 
-// Table is a store, and how the suite reads what no method of it does.
+// Table is a store, and a reader of what no method of the store reads.
 type Table struct {
 	*store.Store
-	// Events reads the events of an account, zero for a partner's, the oldest first.
+	// Events reads the events of an account (0: of a partner), the oldest first.
 	Events func(ctx context.Context, accountID int64) ([]Told, error)
 }
 
-// Caps bound what an account may have; the zero value bounds nothing.
+// Caps limit what an account may have; the zero value sets no limit.
 type Caps struct {
 	connection.Caps
 	Keys int
 }
 
-// defaults are the caps of every test but those of caps.
+// defaults are the caps of all tests except those of caps.
 var defaults = Caps{Keys: account.MaxKeys} // never changes
 
 // opener returns a store with these caps.
@@ -127,7 +127,7 @@ func check(err error) {
 // errOf is the error of a call whose value does not matter.
 func errOf[T any](_ T, err error) error { return err }
 
-// folding gives accounts the key of their email, as whoever takes an address does.
+// folding gives accounts the key of their email, as the functions do.
 type folding struct{ Table }
 
 func (f folding) CreateAccount(ctx context.Context, n account.NewAccount, fx effects.Effects, now time.Time) error {
@@ -157,7 +157,7 @@ type suite struct {
 	open opener
 }
 
-// now is the clock of every test, with nanoseconds that a store does not keep.
+// now is the time of every test, with nanoseconds, which the store does not keep.
 var now = time.Date(2026, 3, 4, 5, 6, 30, 987_654_321, time.UTC) // never changes
 
 func (s *suite) id() int64 {
@@ -179,14 +179,14 @@ func (s *suite) ok(err error) {
 
 func (s *suite) equal(what string, got, want any) {
 	s.Helper()
-	// The key of an email follows from it, and lists do not have it.
+	// The key of an email is derived from it, and lists do not have it.
 	ignored := cmpopts.IgnoreFields(account.Account{}, "EmailKey")
 	if diff := cmp.Diff(want, got, cmp.Comparer(bytes.Equal), ignored); diff != "" {
 		s.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
 
-// problem checks that err is one problem of this kind, fit for a caller.
+// problem checks that err is a single problem of this kind, with a message for the caller.
 func (s *suite) problem(what string, err error, kind fault.Kind) *fault.Error {
 	s.Helper()
 	list := fault.Of(err)
@@ -199,7 +199,7 @@ func (s *suite) problem(what string, err error, kind fault.Kind) *fault.Error {
 	return list[0]
 }
 
-// fails is problem, for those who need not look into it.
+// fails checks that err is a single problem of this kind.
 func (s *suite) fails(what string, err error, kind fault.Kind) {
 	s.Helper()
 	_ = s.problem(what, err, kind)
@@ -367,7 +367,7 @@ func (s *suite) wins(want int, errs []error, kinds ...fault.Kind) {
 	s.equal("winners", won, want)
 }
 
-// race calls f n times at once and returns what each call came to.
+// race calls f n times at once and returns the result of each call.
 func race[T any](n int, f func(i int) T) []T {
 	results := make([]T, n)
 	start := make(chan struct{})

@@ -19,19 +19,18 @@ const (
 	pending  = "AWSPENDING"
 )
 
-// Memory is the part of Secrets Manager that the vault calls, in memory and as
-// AWS documents it: a request token stands for one value for good, a repeat with
-// the same value changes nothing, and a label is on one version at a time. The
-// emulators are laxer there. Where AWS leaves a choice it makes the worse one for
-// its caller; the fields choose the other, and are set before the first call.
-// vault.New over it is a vault for unit tests. It is safe for concurrent use.
+// Memory is the part of Secrets Manager that the vault calls, in memory and as AWS
+// documents it: a request token belongs to one value forever, a repeat with the same
+// value changes nothing, and a label is on one version at a time. The emulators are less
+// strict. Where AWS leaves a choice, Memory makes the one that is worse for the vault;
+// its fields, set before the first call, choose the other one. vault.New over it is a
+// vault for unit tests. It is safe for concurrent use.
 type Memory struct {
-	// KeepsUnlabelled: versions without a label stay, as AWS keeps them for a day
-	// at least, instead of vanishing with their last label.
+	// KeepsUnlabelled keeps versions without a label, as AWS does for a day at least,
+	// instead of deleting them with their last label.
 	KeepsUnlabelled bool
-	// EndsPending: AWSPENDING leaves a version that AWSCURRENT comes to, as the
-	// user guide says ("Lambda rotation functions", finishSecret). It has been
-	// seen to stay.
+	// EndsPending takes AWSPENDING from a version that gets AWSCURRENT, as the user guide
+	// says ("Lambda rotation functions", finishSecret). AWS has been seen to leave it.
 	EndsPending bool
 
 	mu      sync.Mutex
@@ -46,7 +45,7 @@ type memorySecret struct {
 
 var _ vault.API = (*Memory)(nil)
 
-// NewMemory makes an empty one.
+// NewMemory makes an empty Memory.
 func NewMemory() *Memory { return &Memory{} }
 
 func refuse(message string) error {
@@ -76,7 +75,7 @@ func (m *Memory) find(id *string) (*memorySecret, error) {
 	return s, nil
 }
 
-// labels are those of a version, in order.
+// labels are the labels of a version, sorted.
 func (s *memorySecret) labels(version string) []string {
 	var all []string
 	for label, holder := range s.holders {
@@ -101,7 +100,7 @@ func (m *Memory) label(s *memorySecret, label, version string) {
 	m.drop(s)
 }
 
-// drop forgets the versions that nothing holds.
+// drop deletes the versions without a label.
 func (m *Memory) drop(s *memorySecret) {
 	if m.KeepsUnlabelled {
 		return
@@ -166,8 +165,8 @@ func (m *Memory) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecre
 	}, nil
 }
 
-// DescribeSecret lists the versions that have labels, of a secret that is
-// scheduled for deletion too.
+// DescribeSecret lists the versions that have labels, even of a secret that is
+// scheduled for deletion.
 func (m *Memory) DescribeSecret(ctx context.Context, in *secretsmanager.DescribeSecretInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -258,7 +257,7 @@ func (m *Memory) UpdateSecretVersionStage(ctx context.Context, in *secretsmanage
 	return &secretsmanager.UpdateSecretVersionStageOutput{Name: in.SecretId}, nil
 }
 
-// DeleteSecret schedules a deletion, or deletes at once.
+// DeleteSecret schedules a deletion, or deletes without a recovery window.
 func (m *Memory) DeleteSecret(ctx context.Context, in *secretsmanager.DeleteSecretInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.DeleteSecretOutput, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -287,7 +286,7 @@ func (m *Memory) DeleteSecret(ctx context.Context, in *secretsmanager.DeleteSecr
 	return out, nil
 }
 
-// RestoreSecret calls a deletion off.
+// RestoreSecret cancels a scheduled deletion.
 func (m *Memory) RestoreSecret(ctx context.Context, in *secretsmanager.RestoreSecretInput, _ ...func(*secretsmanager.Options)) (*secretsmanager.RestoreSecretOutput, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

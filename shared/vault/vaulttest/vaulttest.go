@@ -1,5 +1,5 @@
-// Package vaulttest holds what a vault must do over any Secrets Manager: a
-// conformance suite, and an in-memory Secrets Manager that passes it.
+// Package vaulttest is the conformance suite of a vault over any Secrets Manager, and an
+// in-memory Secrets Manager that passes it.
 package vaulttest
 
 import (
@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -21,46 +22,25 @@ import (
 	"carrierlink/shared/vault"
 )
 
-// Run holds a vault over api to its contract. Names are new for each run.
+// Run runs the suite over a Secrets Manager: each method TestX of suite is a test. The
+// names of its secrets are new for each run.
 func Run(t *testing.T, api vault.API) {
 	t.Helper()
-	for _, tc := range []struct {
-		name string
-		test func(*suite)
-	}{
-		{"absent is not found", absent},
-		{"no such version is not found", noVersion},
-		{"scheduled for deletion is not found", scheduled},
-		{"a secret of another form is internal, and not shown", malformed},
-		{"an ended context is internal", ended},
-		{"what is deleted at once is gone", deletedAtOnce},
-		{"a version that was staged in vain", stagedInVain},
-		{"what is created is read", created},
-		{"a repeat changes nothing", repeated},
-		{"another value becomes the current one, and the first again", replaced},
-		{"a secret of another form is replaced", replacedMalformed},
-		{"a deletion is called off", restored},
-		{"what is staged is read, beside the current one", staged},
-		{"what is staged first of all is current", stagedFirst},
-		{"staging calls a deletion off", stagedRestored},
-		{"what is aligned is current, and the one before is read", aligned},
-		{"staged again after it was aligned", stagedAgain},
-		{"one staged over another", stagedOver},
-		{"back to the version before, and forth", back},
-		{"a deletion is scheduled, and called off, twice", deletedRestored},
-		{"connections are apart", apart},
-		{"at once with one value, all succeed", together},
-		{"at once with several values, one stays", against},
-		{"aligned at once, all succeed", alignedTogether},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
+	for method := range reflect.TypeFor[*suite]().Methods() {
+		name, ok := strings.CutPrefix(method.Name, "Test")
+		if !ok {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			prefix := "stack-" + rand.Text() + "/carrier/"
-			tc.test(&suite{T: t, Vault: vault.New(api, prefix), api: api, prefix: prefix})
+			s := &suite{T: t, Vault: vault.New(api, prefix), api: api, prefix: prefix}
+			method.Func.Call([]reflect.Value{reflect.ValueOf(s)})
 		})
 	}
 }
 
+// suite is one test with its vault, and helpers.
 type suite struct {
 	*testing.T
 	*vault.Vault
@@ -77,7 +57,7 @@ const (
 	third   = "3d5f0c9b-1f2e-4a6b-8c7d-9e0f1a2b3c4d"
 )
 
-// name is where AWS is told to keep the secret; a stack's policies name it too.
+// name is the name of the secret, as the stack's policies have it.
 func (s *suite) name() *string {
 	return aws.String(fmt.Sprintf("%s%d/%s", s.prefix, account, conn))
 }
@@ -149,11 +129,51 @@ func (s *suite) holds(version string, want connection.Credentials) {
 	}
 }
 
-// gone checks that a version can not be read.
-func (s *suite) gone(version string) {
+// gone checks that versions cannot be read, nor aligned.
+func (s *suite) gone(versions ...string) {
 	s.Helper()
-	_, err := s.Get(s.Context(), account, conn, version)
-	s.fails("Get", err, fault.NotFound)
+	for _, version := range versions {
+		_, err := s.Get(s.Context(), account, conn, version)
+		s.fails("Get", err, fault.NotFound)
+		s.fails("Align", s.Align(s.Context(), account, conn, version), fault.NotFound)
+	}
+}
+
+func (s *suite) restore() {
+	s.Helper()
+	s.ok(s.Restore(s.Context(), account, conn))
+}
+
+// unchanged checks that a call returned the version that was there.
+func (s *suite) unchanged(got, want string) {
+	s.Helper()
+	if got != want {
+		s.Errorf("version %q became %q", want, got)
+	}
+}
+
+// pair creates credentials and stages others, and returns both versions.
+func (s *suite) pair() (version, next string) {
+	s.Helper()
+	return s.create(initial, first()), s.stage(another, second())
+}
+
+// holdsBoth checks the credentials of a pair, and its labels once next is aligned.
+func (s *suite) holdsBoth(version, next string) {
+	s.Helper()
+	s.labelled(current, next)
+	s.labelled(previous, version)
+	s.holds(version, first())
+	s.holds(next, second())
+}
+
+// together makes a call several times at once.
+func together(call func(i int)) {
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() { call(i) })
+	}
+	wg.Wait()
 }
 
 // labelled checks which version has a label, "" for none.
@@ -172,40 +192,34 @@ func (s *suite) labelled(label, want string) {
 	}
 }
 
-func absent(s *suite) {
+func (s *suite) TestAbsent() {
 	s.gone(initial)
-	s.fails("Align", s.Align(s.Context(), account, conn, initial), fault.NotFound)
 	s.fails("Restore", s.Restore(s.Context(), account, conn), fault.NotFound)
 	for _, days := range []int{7, 0} {
 		s.ok(s.Delete(s.Context(), account, conn, days))
 	}
 }
 
-func noVersion(s *suite) {
+func (s *suite) TestAbsentVersion() {
 	version := s.create(initial, first())
-	for _, other := range []string{"", another} {
-		s.gone(other)
-	}
-	s.fails("Align", s.Align(s.Context(), account, conn, another), fault.NotFound)
+	_, err := s.Get(s.Context(), account, conn, "")
+	s.fails("Get", err, fault.NotFound)
+	s.gone(another)
 	s.holds(version, first())
 	s.labelled(current, version)
 }
 
-func scheduled(s *suite) {
-	version := s.create(initial, first())
-	staged := s.stage(another, second())
+func (s *suite) TestScheduledForDeletion() {
+	version, staged := s.pair()
 	s.delete()
-	for _, v := range []string{version, staged} {
-		s.gone(v)
-		s.fails("Align", s.Align(s.Context(), account, conn, v), fault.NotFound)
-	}
-	s.ok(s.Restore(s.Context(), account, conn))
+	s.gone(version, staged)
+	s.restore()
 	s.labelled(current, version)
 	s.labelled(pending, staged)
 }
 
-func deletedAtOnce(s *suite) {
-	for _, days := range []int{0, 7} { // not scheduled before, and scheduled
+func (s *suite) TestDeleteAtOnce() {
+	for _, days := range []int{0, 7} { // 7: scheduled for deletion before
 		version := s.create(initial, first())
 		if days > 0 {
 			s.ok(s.Delete(s.Context(), account, conn, days))
@@ -218,16 +232,15 @@ func deletedAtOnce(s *suite) {
 	}
 }
 
-func stagedInVain(s *suite) {
-	version := s.create(initial, first())
-	s.stage(another, second())
+func (s *suite) TestStagedAndNotAligned() {
+	version, _ := s.pair()
 	s.align(version)
 	s.align(version)
 	s.labelled(previous, "")
 	s.holds(version, first())
 }
 
-func malformed(s *suite) {
+func (s *suite) TestMalformedSecret() {
 	s.create(initial, first())
 	for _, text := range []string{
 		"canary", `{"api_key":"canary"`, `{"api_key":"canary"}`, `{"api_secret":"canary"}`, `["canary"]`, `null`, `"canary"`,
@@ -238,7 +251,7 @@ func malformed(s *suite) {
 	}
 }
 
-// put stores a text past the vault, and returns its version.
+// put stores a text without the vault, and returns its version.
 func (s *suite) put(text string) string {
 	s.Helper()
 	out, err := s.api.PutSecretValue(s.Context(), &secretsmanager.PutSecretValueInput{
@@ -248,7 +261,7 @@ func (s *suite) put(text string) string {
 	return aws.ToString(out.VersionId)
 }
 
-func ended(s *suite) {
+func (s *suite) TestEndedContextIsInternal() {
 	ctx, cancel := context.WithCancel(s.Context())
 	cancel()
 	_, created := s.Create(ctx, account, conn, initial, first())
@@ -267,7 +280,7 @@ func ended(s *suite) {
 	}
 }
 
-func created(s *suite) {
+func (s *suite) TestCreate() {
 	for i, c := range []connection.Credentials{
 		first(), credentials(`quo"te\back/slash`, "<&>\u2028\u6f22\U0001F4E6"), credentials("k", strings.Repeat("\U0001F4E6", 256)),
 	} {
@@ -277,7 +290,7 @@ func created(s *suite) {
 		got, err := s.Get(s.Context(), account, id, version)
 		s.ok(err)
 		if !got.Equal(c) {
-			s.Errorf("credentials %d come back as others", i)
+			s.Errorf("Get returned other credentials than the %d-th", i)
 		}
 	}
 	s.create(initial, first())
@@ -288,32 +301,28 @@ func created(s *suite) {
 	}
 }
 
-func repeated(s *suite) {
+func (s *suite) TestRepeatedCreateChangesNothing() {
 	before := s.create(initial, first())
 	for _, again := range []string{initial, another} {
-		if got := s.create(again, first()); got != before {
-			s.Errorf("version %q became %q", before, got)
-		}
+		s.unchanged(s.create(again, first()), before)
 	}
 }
 
-func replaced(s *suite) {
+func (s *suite) TestCreateReplacesTheValue() {
 	for i, c := range []connection.Credentials{first(), second(), first(), second()} {
 		v := fmt.Sprintf("%s-%d", initial, i)
 		before := s.create(v, c)
-		if got := s.create(v, c); got != before {
-			s.Errorf("version %q became %q", before, got)
-		}
+		s.unchanged(s.create(v, c), before)
 	}
 }
 
-func replacedMalformed(s *suite) {
+func (s *suite) TestCreateReplacesMalformedSecret() {
 	s.create(initial, first())
 	s.put("canary")
 	s.create(another, first())
 }
 
-func restored(s *suite) {
+func (s *suite) TestCreateRestores() {
 	s.create(initial, first())
 	s.delete()
 	s.create(another, first())
@@ -322,9 +331,8 @@ func restored(s *suite) {
 	s.create(another, second())
 }
 
-func staged(s *suite) {
-	version := s.create(initial, first())
-	pended := s.stage(another, second())
+func (s *suite) TestStage() {
+	version, pended := s.pair()
 	if again := s.stage(another, second()); again != pended || pended == version {
 		s.Errorf("versions %q, then %q and %q, want the last two alike", version, pended, again)
 	}
@@ -333,58 +341,50 @@ func staged(s *suite) {
 	s.labelled(pending, pended)
 }
 
-func stagedFirst(s *suite) {
+func (s *suite) TestFirstStagedVersionIsCurrent() {
 	version := s.stage(initial, first())
 	s.labelled(current, version)
 	s.labelled(pending, "")
 	s.align(version)
 }
 
-func stagedRestored(s *suite) {
+func (s *suite) TestStageRestores() {
 	version := s.create(initial, first())
 	s.delete()
 	pended, err := s.Stage(s.Context(), account, conn, another, second())
 	s.ok(err)
-	// LocalStack takes a value for a secret that is scheduled for deletion, and
-	// deletes it all the same. AWS refuses ("PutSecretValue", Errors), so that
-	// Stage has restored it and this does nothing.
-	s.ok(s.Restore(s.Context(), account, conn))
+	// LocalStack accepts a value for a secret that is scheduled for deletion, and still
+	// deletes the secret. AWS refuses the value ("PutSecretValue", Errors), so that Stage
+	// has restored the secret and this does nothing.
+	s.restore()
 	s.holds(version, first())
 	s.holds(pended, second())
 	s.labelled(current, version)
 	s.labelled(pending, pended)
 }
 
-func aligned(s *suite) {
-	version := s.create(initial, first())
-	next := s.stage(another, second())
+func (s *suite) TestAlign() {
+	version, next := s.pair()
 	for range 2 {
 		s.align(next)
-		s.labelled(previous, version)
-		s.holds(version, first())
-		s.holds(next, second())
+		s.holdsBoth(version, next)
 	}
 }
 
-// stagedAgain repeats a request whose answer was lost after all was done. Then
-// MiniStack takes AWSCURRENT from the version; nothing that is read by its id is
-// lost, and the next alignment puts it right.
-func stagedAgain(s *suite) {
-	version := s.create(initial, first())
-	next := s.stage(another, second())
+// TestStageAgainAfterAlign repeats a request that was done and whose answer was lost.
+// MiniStack takes AWSCURRENT from the version then: its value is still read by its id,
+// and the next alignment restores the label.
+func (s *suite) TestStageAgainAfterAlign() {
+	version, next := s.pair()
 	s.align(next)
-	if again := s.stage(another, second()); again != next {
-		s.Errorf("version %q became %q", next, again)
-	}
+	s.unchanged(s.stage(another, second()), next)
 	s.holds(version, first())
 	s.align(next)
-	s.labelled(previous, version)
-	s.holds(version, first())
+	s.holdsBoth(version, next)
 }
 
-func stagedOver(s *suite) {
-	version := s.create(initial, first())
-	s.stage(another, second())
+func (s *suite) TestStageOverStaged() {
+	version, _ := s.pair()
 	last := s.stage(third, credentials("third-key-canary", "third-secret-canary"))
 	s.labelled(current, version)
 	s.align(last)
@@ -392,9 +392,8 @@ func stagedOver(s *suite) {
 	s.holds(version, first())
 }
 
-func back(s *suite) {
-	s.create(initial, first())
-	before := s.stage(another, second())
+func (s *suite) TestAlignBackAndForth() {
+	_, before := s.pair()
 	s.align(before)
 	after := s.stage(third, first())
 	s.align(after)
@@ -406,9 +405,8 @@ func back(s *suite) {
 	}
 }
 
-func deletedRestored(s *suite) {
-	version := s.create(initial, first())
-	next := s.stage(another, second())
+func (s *suite) TestDeleteAndRestoreTwice() {
+	version, next := s.pair()
 	s.align(next)
 	for range 2 {
 		for range 2 {
@@ -416,7 +414,7 @@ func deletedRestored(s *suite) {
 			s.gone(next)
 		}
 		for range 2 {
-			s.ok(s.Restore(s.Context(), account, conn))
+			s.restore()
 			s.holds(next, second())
 			s.holds(version, first())
 		}
@@ -425,7 +423,7 @@ func deletedRestored(s *suite) {
 	}
 }
 
-func apart(s *suite) {
+func (s *suite) TestConnectionsAreSeparate() {
 	version := s.create(initial, first())
 	_, err := s.Create(s.Context(), account, conn+"0", initial, second())
 	s.ok(err)
@@ -437,60 +435,46 @@ func apart(s *suite) {
 	s.fails("Get", err, fault.NotFound)
 }
 
+// callers is how many calls a test makes at once.
 const callers = 8
 
-func together(s *suite) {
+func (s *suite) TestConcurrentCreatesOfOneValue() {
 	versions := make([]string, callers)
-	var wg sync.WaitGroup
-	for i := range callers {
-		wg.Go(func() {
-			var err error
-			if versions[i], err = s.Create(s.Context(), account, conn, initial, first()); err != nil {
-				s.Errorf("Create: %v", err)
-			}
-		})
-	}
-	wg.Wait()
+	together(func(i int) {
+		var err error
+		if versions[i], err = s.Create(s.Context(), account, conn, initial, first()); err != nil {
+			s.Errorf("Create: %v", err)
+		}
+	})
 	if all := slices.Compact(versions); len(all) > 1 {
 		s.Errorf("versions %q, want one", all)
 	}
 	s.holds(versions[0], first())
 }
 
-func against(s *suite) {
-	var wg sync.WaitGroup
-	for i := range callers {
-		wg.Go(func() {
-			_, err := s.Create(s.Context(), account, conn, initial, credentials("key-canary", fmt.Sprint("canary-", i)))
-			if err != nil && !fault.Is(err, fault.State) {
-				s.Errorf("Create: %v, want none or State", err)
-			}
-		})
-	}
-	wg.Wait()
+func (s *suite) TestConcurrentCreatesOfSeveralValues() {
+	together(func(i int) {
+		_, err := s.Create(s.Context(), account, conn, initial, credentials("key-canary", fmt.Sprint("canary-", i)))
+		if err != nil && !fault.Is(err, fault.State) {
+			s.Errorf("Create: %v, want none or State", err)
+		}
+	})
 	out, err := s.api.GetSecretValue(s.Context(), &secretsmanager.GetSecretValueInput{SecretId: s.name()})
 	s.ok(err)
 	got, err := s.Get(s.Context(), account, conn, aws.ToString(out.VersionId))
 	s.ok(err)
 	if !strings.HasPrefix(got.APISecret.Reveal(), "canary-") {
-		s.Error("Get returned what nobody stored")
+		s.Error("Get returned credentials that no caller stored")
 	}
 }
 
-func alignedTogether(s *suite) {
-	version := s.create(initial, first())
-	next := s.stage(another, second())
-	var wg sync.WaitGroup
-	for range callers {
-		wg.Go(func() {
-			if err := s.Align(s.Context(), account, conn, next); err != nil {
-				s.Errorf("Align: %v", err)
-			}
-		})
-	}
-	wg.Wait()
+func (s *suite) TestConcurrentAligns() {
+	version, next := s.pair()
+	together(func(int) {
+		if err := s.Align(s.Context(), account, conn, next); err != nil {
+			s.Errorf("Align: %v", err)
+		}
+	})
 	s.align(next)
-	s.labelled(previous, version)
-	s.holds(version, first())
-	s.holds(next, second())
+	s.holdsBoth(version, next)
 }
