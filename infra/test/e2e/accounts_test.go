@@ -345,7 +345,7 @@ func TestKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone := newMerchant(t, production) // its account's item is deleted, its key is not
+	gone := newMerchant(t, production) // the item of the account is deleted, its key is not
 	_, err = table().DeleteItem(t.Context(), &dynamodb.DeleteItemInput{
 		TableName: &service.TableName, Key: itemKey(accountPK(gone.ID), "ACCOUNT"),
 	})
@@ -394,7 +394,7 @@ func TestKeys(t *testing.T) {
 				t.Fatal(err)
 			}
 			req.Header.Del("API-Key")
-			req.Header[name] = []string{m.Key} // as it stands, not in Go's own form
+			req.Header[name] = []string{m.Key} // unchanged, not in Go's canonical form
 			resp, err := api.http.Do(req)
 			if err != nil {
 				t.Fatal(err)
@@ -423,7 +423,7 @@ func TestCreateAccountStores(t *testing.T) {
 			t.Parallel()
 			mail, id := "MIA."+email(), " "+externalID()+" "
 			a := api.call(t, request{
-				method: http.MethodPost, path: accountsPath, key: p.APIKey, loose: true, // the contract counts outer blanks
+				method: http.MethodPost, path: accountsPath, key: p.APIKey, loose: true, // for the contract outer blanks count
 				body: fields{
 					"first_name": "  Mïa ", "last_name": strings.Repeat("😀", 24), "company_name": "\t" + wide(50) + "\n", "external_account_id": id,
 					"origin_country_code": "NZ", "email": " " + mail + "\n", "password": "pw " + wide(125), "metadata": fields{"plan": " gold\u200b "},

@@ -57,7 +57,7 @@ func TestCreateAPIKeyBadFields(t *testing.T) {
 			t.Parallel()
 			a := api.call(t, request{method: http.MethodPost, path: keysPath(m.ID), key: production.APIKey, body: test.body})
 			if test.name == "expires_at empty" && a.status == http.StatusBadRequest && a.errors()[0].ErrorCode == "invalid_string_length" {
-				test.problems = []problem{length("expires_at")} // an empty text is one of these two
+				test.problems = []problem{length("expires_at")} // an empty string is one of these two
 			}
 			a.expect(t, http.StatusBadRequest, test.problems...)
 		})

@@ -23,7 +23,7 @@ type australiaPost struct {
 
 	mu    sync.Mutex
 	plays map[string]http.HandlerFunc
-	calls map[string]int // by account number, and by path where there is none
+	calls map[string]int // by account number, or by path without one
 	keys  map[string]string
 }
 
@@ -299,7 +299,7 @@ func TestReadWithoutACopy(t *testing.T) {
 			t.Parallel()
 			number := ausPostNumber("50")
 			c := link(t, m, "australia_post", number, "verify", "later")
-			defer unlink(t, m, c.CarrierID) // or the schedule would go on asking
+			defer unlink(t, m, c.CarrierID) // otherwise the schedule would keep asking
 			post.play(number, func(w http.ResponseWriter, r *http.Request) { tell(w, r, story) })
 			want.expect(t, api.call(t, request{method: http.MethodGet, path: readPath(c.CarrierID), key: m.Key}))
 		})
@@ -372,7 +372,7 @@ func TestHostileCarrier(t *testing.T) {
 		name  string
 		play  http.HandlerFunc
 		want  refusal
-		calls int // the carrier may be asked so often
+		calls int // that the carrier may get
 		most  time.Duration
 	}{
 		{"closes the connection", hangUp, outage(502, "carrier_unavailable", 0), 2, 5 * time.Second},

@@ -36,7 +36,7 @@ func TestListCarriers(t *testing.T) {
 			}
 			parcels, star := link(t, m, "australia_post", ausPostNumber("00")), link(t, m, "startrack", starTrackNumber("00"), "nickname", "Trucks")
 			later := ausPostNumber("50")
-			if p.Environment == "production" { // it is well as soon as it is linked: its checks must not open the breaker
+			if p.Environment == "production" { // a good number, so that its later checks do not open the breaker
 				later = later[:8] + "00"
 				post.play(later, answering(http.StatusServiceUnavailable, "text/html", "<html>Later</html>"))
 			}

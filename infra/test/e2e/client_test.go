@@ -33,11 +33,11 @@ import (
 // request is one call of the API.
 type request struct {
 	method string
-	path   string // with query, escaped as it goes over the wire; or a whole address of this API, as links have it
+	path   string // with query, escaped; or a complete URL of this API, as in links
 	key    string // API-Key; empty: none
 	header [][2]string
-	more   [][2]string // headers that come beside those of the same name
-	body   any         // nil: none; string and []byte: as they are; else JSON
+	more   [][2]string // added to the headers of the same name
+	body   any         // nil: none; string and []byte: unchanged; otherwise JSON
 	// loose: the answer may be a success although the request does not conform to the contract.
 	loose bool
 	// as is the path to look up in the contract; empty: path.
@@ -153,7 +153,7 @@ type client struct {
 	calls    int
 	seen     map[string]map[int]int // answers by operation and status
 	rows     map[row]int
-	ids      map[string]bool // request ids; true for those that a first answer had
+	ids      map[string]bool // request ids; true if a first answer had it
 	failures [][]byte        // bodies of the errors
 }
 
@@ -322,7 +322,7 @@ func (c *client) unique(id string, a answer) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if a.header.Get("Idempotent-Replayed") == "true" {
-		if _, known := c.ids[id]; !known { // it may come before the first answer does
+		if _, known := c.ids[id]; !known { // the replay may be seen before the first answer
 			c.ids[id] = false
 		}
 		return nil
@@ -636,7 +636,7 @@ type carrierAccount struct {
 // the service, and, except in the caller's own good answers, account numbers.
 type secrets struct {
 	mu      sync.Mutex
-	texts   map[string][]string // each with the forms in which it may have been written down
+	texts   map[string][]string // text to the forms in which it may have been written
 	numbers map[string]bool
 }
 
@@ -703,7 +703,7 @@ func (s *secrets) count() int {
 func forms(text string) []string {
 	quoted, err := json.Marshal(text)
 	if err != nil {
-		quoted = nil // a text of broken UTF-8 is repaired, so there is no error
+		quoted = nil // never fails: broken UTF-8 is repaired
 	}
 	b64 := strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(text)), "=")
 	all := []string{

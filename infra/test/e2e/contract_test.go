@@ -22,8 +22,8 @@ import (
 // new operation is tested as soon as it is in infra/openapi.yaml.
 type operation struct {
 	id, method, path string
-	scope            string // that a key needs
-	partner          bool   // it wants a partner's key, not a merchant's
+	scope            string // of the key
+	partner          bool   // whether it needs a partner key
 	spec             *openapi3.Operation
 }
 
@@ -159,7 +159,7 @@ func TestEveryRouteNeedsAKey(t *testing.T) {
 	if _, err := table().DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: &service.TableName, Key: itemKey(partnerPK(gone), keySK(gone.APIKey))}); err != nil {
 		t.Fatal(err)
 	}
-	whole := map[bool]bool{} // of partners' and of merchants' routes, one has had all
+	whole := map[bool]bool{} // whether a partner route, and a merchant route, has had all keys
 	for _, o := range operations() {
 		few := whole[o.partner] && differs("is slow")
 		whole[o.partner] = true
@@ -170,7 +170,7 @@ func TestEveryRouteNeedsAKey(t *testing.T) {
 				"deleted partner's": gone.APIKey,
 			}
 			if o.partner {
-				delete(keys, "of a deleted account") // a merchant's, that opens no such route anyway
+				delete(keys, "of a deleted account") // a merchant key opens no partner route anyway
 			}
 			if few {
 				keys = map[string]string{"none": "", "expired": expired.EncryptedApiKey}
@@ -323,7 +323,7 @@ func TestEveryRouteRefusesBadIDs(t *testing.T) {
 			func(bad string) things { return things{carrier: bad} },
 		},
 	}
-	whole := map[string]bool{} // parameters that one route has had all bad forms of
+	whole := map[string]bool{} // parameters for which a route has had all bad forms
 	for _, o := range operations() {
 		for _, test := range tests {
 			if !o.has(test.param) {
@@ -393,7 +393,7 @@ func TestEveryRouteRefusesBadBodies(t *testing.T) {
 	whole := false
 	for _, o := range operations() {
 		if o.id == "createAccount" || o.id == "linkCarrier" {
-			continue // they have tests of their own
+			continue // tested elsewhere
 		}
 		r := o.request(c.things)
 		if r.key = c.Key; o.partner {

@@ -133,7 +133,7 @@ func iamIsEnforced(ctx context.Context) error {
 		}
 	}
 	if carrierSecret == "" {
-		return nil // a part of the suite that links nothing
+		return nil // this part of the suite links nothing
 	}
 	var errs []error
 	for function, allowed := range may {

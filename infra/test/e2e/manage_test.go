@@ -397,7 +397,7 @@ func TestListAccountsBadQueries(t *testing.T) {
 		{"?created_at_start=2026-01-02", bad("created_at_start")},
 		{"?created_at_end=2026-13-02T03:04:05Z", bad("created_at_end")},
 		{"?created_at_end=2026-01-02T03:04:05", bad("created_at_end")},
-		{"?created_at_start=2026-01-02T03:04:05+10:00", bad("created_at_start")}, // a "+" that was not escaped is a blank
+		{"?created_at_start=2026-01-02T03:04:05+10:00", bad("created_at_start")}, // an unescaped "+" is a blank
 		{"?created_at_start=2026-01-02T03:04:06Z&created_at_end=2026-01-02T03:04:05Z", bad("created_at_end")},
 		{"?external_account_id=", []problem{length("external_account_id")}},
 		{"?external_account_id=" + strings.Repeat("a", 129), []problem{length("external_account_id")}},
@@ -762,9 +762,9 @@ func TestIdenticalCreatesAtOnce(t *testing.T) {
 		body := fields{"external_account_id": externalID(), "email": email()}
 		header := [][2]string{{"Idempotency-Key", uuid.NewString()}}
 		switch round % 5 {
-		case 0: // no key: who comes late is told of the one account
+		case 0: // no key: later requests learn the id of the one account
 			header = nil
-		case 1: // a key alone
+		case 1: // only a key
 			body = fields{}
 		case 2:
 			header = [][2]string{{"Prefer", "return=existing"}}

@@ -118,7 +118,7 @@ func TestEveryStoryAtRead(t *testing.T) {
 				got := decode[carrierAccount](t, a)
 				want, stale := staleAs[story]
 				if story == "49" && p.Environment == "sandbox" {
-					stale = false // in process it is the second check, which the story lets pass
+					stale = false // in the sandbox it is the second check, which is good in this case
 				}
 				if !stale {
 					if got.Source != "live" || got.Stale || got.StaleReason != nil || got.Diagnosis != nil {

@@ -186,7 +186,7 @@ func TestHead(t *testing.T) {
 		get.expect(t, http.StatusOK)
 		head.expect(t, http.StatusOK)
 		for _, a := range []answer{get, head} {
-			for name := range a.header { // what is each answer's own, or is its length
+			for name := range a.header { // these differ in every answer
 				if slices.Contains([]string{"X-Request-Id", "Date", "Content-Length"}, name) || strings.HasPrefix(name, "X-Am") {
 					a.header.Del(name)
 				}

@@ -172,7 +172,7 @@ func TestBreaker(t *testing.T) { //nolint:paralleltest // see above
 		refresh(t, s.merchant, s.id)
 	}
 	setItem(t, "HEALTH#startrack", "BREAKER", item{"probe_at": num(time.Now().UnixMilli())})
-	if p := pass(t); p.Probes > 1 || p.Sent != p.Probes { // the rule's own pass may have been faster
+	if p := pass(t); p.Probes > 1 || p.Sent != p.Probes { // the rule's own pass may have been first
 		t.Errorf("pass = %+v, want one probe at most", p)
 	}
 	eventually(t, checkWithin, "the breaker has not closed", func() bool {
@@ -302,7 +302,7 @@ func TestSchedule(t *testing.T) {
 			for len(down.checks(t)) < 5 {
 				down.check(t)
 			}
-			var got []string // whoever was sooner, the rule or this test
+			var got []string // whether the rule or this test was first
 			for _, text := range toldAll(down.checks(t)) {
 				_, text, _ = strings.Cut(text, " ")
 				got = append(got, text)

@@ -88,7 +88,7 @@ func (o operation) intrusions(me caller, s somebody) []intrusion {
 		all = append(all, in)
 	}
 	mine := me.things
-	if s.partner.ID == me.partner.ID { // a sibling of the same partner's: its ids are foreign below my account only
+	if s.partner.ID == me.partner.ID { // an account of the same partner: its ids are foreign only below my account
 		if o.has("api_key_id") {
 			foreign, absent := mine, mine
 			foreign.key, absent.key = s.key, nobodysKey
@@ -186,7 +186,7 @@ func TestTenancy(t *testing.T) {
 		for _, o := range operations() {
 			for i, s := range others {
 				if differs("is slow") && s.partner.ID == sandbox.ID {
-					continue // another partner, as the first one is
+					continue // another partner, like the first one
 				}
 				t.Run(o.id+" "+s.name, func(t *testing.T) {
 					t.Parallel()
@@ -276,7 +276,7 @@ func (s somebody) leaks(t *testing.T, name, body string, a answer) {
 // foreignIdempotency checks that somebody's idempotency key is free for other callers.
 func (o operation) foreignIdempotency(t *testing.T, s somebody) {
 	t.Helper()
-	theirs := newCaller(t, s.partner) // not s itself: it must stay as it is
+	theirs := newCaller(t, s.partner) // not s itself, which must not change
 	mine := newCaller(t, production)
 	header := [][2]string{{"Idempotency-Key", s.idempotency + o.id}}
 	send := func(c caller) answer {

@@ -303,7 +303,7 @@ func TestTrackAllowance(t *testing.T) {
 	t.Parallel()
 	m, other := newMerchant(t, production), newMerchant(t, otherProduction)
 	own := newTracker(t, m, "australia_post", ausPostNumber("00"))
-	const rounds = 3 // a busy machine may take longer for ten calls than they count
+	const rounds = 3 // on a busy machine ten calls may take longer than the window
 	var key string
 	var one tracker
 	var kept []string
