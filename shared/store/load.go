@@ -84,14 +84,23 @@ func (s *Store) Load(ctx context.Context, accountID int64, w Want) (Loaded, erro
 	}
 	var l Loaded
 	var errs [6]error
-	l.Account, errs[0] = kit.FromItem(found[keys[0]], accounts.FromItem)
-	l.Connection, errs[1] = kit.FromItem(found[kit.ConnectionKey(accountID, w.ConnectionID)], connections.FromItem)
-	l.Snapshot, errs[2] = kit.FromItem(found[kit.SnapshotKey(accountID, w.ConnectionID)], connections.SnapshotFromItem)
+	if it := found[keys[0]]; it != nil {
+		l.Account = new(account.Account)
+		*l.Account, errs[0] = accounts.FromItem(it)
+	}
+	if it := found[kit.ConnectionKey(accountID, w.ConnectionID)]; it != nil {
+		l.Connection = new(connection.Connection)
+		*l.Connection, errs[1] = connections.FromItem(it)
+	}
+	if it := found[kit.SnapshotKey(accountID, w.ConnectionID)]; it != nil {
+		l.Snapshot = new(connection.Snapshot)
+		*l.Snapshot, errs[2] = connections.SnapshotFromItem(it)
+	}
 	if w.Number != nil {
 		l.LinkedAs, errs[3] = connections.HoldersFromItem(found[kit.NumberKey(accountID, *w.Number)])
 	}
 	if w.Idempotency != nil {
-		if it := found[kit.IdempotencyKey(w.Idempotency.Scope, w.Idempotency.Key)]; len(it) > 0 {
+		if it := found[kit.IdempotencyKey(w.Idempotency.Scope, w.Idempotency.Key)]; it != nil {
 			l.Idempotency, errs[4] = kit.IdempotencyFromItem(it)
 		}
 	}

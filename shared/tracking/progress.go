@@ -1,11 +1,12 @@
 package tracking
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
 
-// Status is how far a parcel is, in ShipEngine's status codes.
+// Status is how far a parcel is, as ShipEngine's status code.
 type Status string
 
 // The status codes.
@@ -20,27 +21,13 @@ const (
 	Collection Status = "SP"
 )
 
-// Description is ShipEngine's text of a status code.
-func (s Status) Description() string {
-	switch s {
-	case Accepted:
-		return "Accepted"
-	case InTransit:
-		return "In Transit"
-	case Delivered:
-		return "Delivered"
-	case Exception:
-		return "Exception"
-	case Attempted:
-		return "Delivery Attempt"
-	case NotYet:
-		return "Not Yet In System"
-	case Collection:
-		return "Delivered To Collection Location"
-	case Unknown:
-	}
-	return "Unknown"
+var descriptions = map[Status]string{
+	Accepted: "Accepted", InTransit: "In Transit", Delivered: "Delivered", Exception: "Exception", Attempted: "Delivery Attempt",
+	NotYet: "Not Yet In System", Collection: "Delivered To Collection Location",
 }
+
+// Description returns ShipEngine's text of a status code.
+func (s Status) Description() string { return cmp.Or(descriptions[s], "Unknown") }
 
 // Progress is the meaning of a carrier's status: ShipEngine's code and, if one fits, its
 // detail code.

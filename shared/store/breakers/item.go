@@ -23,22 +23,14 @@ func breakerItem(b health.Breaker) kit.Item {
 	it.Time("control_at", b.ControlAt)
 	var peers, doubts []kit.Item
 	for _, p := range b.Peers {
-		one := kit.Item{}
-		one.Int(kit.AttrPartnerID, p.PartnerID)
-		one.Int(kit.AttrAccountID, p.AccountID)
-		one.Text("carrier_id", p.ConnectionID)
-		one.Text("credential_id", p.CredentialID)
+		one := connectionItem(p.PartnerID, p.AccountID, p.ConnectionID, p.CredentialID)
 		one.Time("well_at", p.LastGoodAt)
 		one.Time("refused_at", p.RefusedAt)
 		one.Time("tried_at", p.TriedAt)
 		peers = append(peers, one)
 	}
 	for _, d := range b.Doubts {
-		one := kit.Item{}
-		one.Int(kit.AttrPartnerID, d.PartnerID)
-		one.Int(kit.AttrAccountID, d.AccountID)
-		one.Text("carrier_id", d.ConnectionID)
-		one.Text("credential_id", d.CredentialID)
+		one := connectionItem(d.PartnerID, d.AccountID, d.ConnectionID, d.CredentialID)
 		one.Time("since", d.Since)
 		one.Time("at", d.At)
 		doubts = append(doubts, one)
@@ -46,6 +38,15 @@ func breakerItem(b health.Breaker) kit.Item {
 	it.Items("peers", peers)
 	it.Items("doubts", doubts)
 	it.Int(kit.AttrVersion, b.Version)
+	return it
+}
+
+func connectionItem(partnerID, accountID int64, connectionID, credentialID string) kit.Item {
+	it := kit.Item{}
+	it.Int(kit.AttrPartnerID, partnerID)
+	it.Int(kit.AttrAccountID, accountID)
+	it.Text("carrier_id", connectionID)
+	it.Text("credential_id", credentialID)
 	return it
 }
 

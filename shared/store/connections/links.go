@@ -388,5 +388,9 @@ func (s *Store) Snapshot(ctx context.Context, accountID int64, connectionID stri
 	if err != nil {
 		return nil, fmt.Errorf("reading a snapshot: %w", err)
 	}
-	return kit.FromItem(it, SnapshotFromItem)
+	if len(it) == 0 {
+		return nil, nil
+	}
+	snap, err := SnapshotFromItem(it)
+	return &snap, err
 }

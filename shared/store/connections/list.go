@@ -3,7 +3,6 @@ package connections
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,42 +24,35 @@ func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapsh
 		return nil, nil, fmt.Errorf("listing connections: %w", err)
 	}
 	var connections []connection.Connection
-	var packed []kit.Item
-	listed := map[string]bool{}
+	var snapshots map[string]connection.Snapshot
+	if withSnapshots {
+		snapshots = map[string]connection.Snapshot{}
+	}
+	visible := map[string]bool{} // complete before the first snapshot, by the order of the sort keys
 	for _, it := range items {
 		r := kit.Reader{It: it}
-		sk := r.Text(kit.AttrSK)
-		if strings.HasPrefix(sk, kit.SkSnapshot) {
-			packed = append(packed, it)
+		sk := r.Key().SK
+		if id, ok := strings.CutPrefix(sk, kit.SkSnapshot); ok {
+			snap, err := SnapshotFromItem(it)
+			if err != nil {
+				return nil, nil, err
+			}
+			if visible[id] {
+				snapshots[id] = snap
+			}
 		}
-		if !strings.HasPrefix(sk, kit.SkConnection) {
-			continue
-		}
-		c, err := FromItem(it)
-		if err != nil {
-			return nil, nil, err
-		}
-		if c.Visible() {
-			connections = append(connections, c)
-			listed[c.ID] = true
+		if strings.HasPrefix(sk, kit.SkConnection) {
+			c, err := FromItem(it)
+			if err != nil {
+				return nil, nil, err
+			}
+			if c.Visible() {
+				connections = append(connections, c)
+				visible[c.ID] = true
+			}
 		}
 	}
 	slices.SortFunc(connections, byAge)
-	if !withSnapshots {
-		return connections, nil, nil
-	}
-	snapshots := map[string]connection.Snapshot{}
-	for _, it := range packed {
-		r := kit.Reader{It: it}
-		id := strings.TrimPrefix(r.Text(kit.AttrSK), kit.SkSnapshot)
-		snap, err := SnapshotFromItem(it)
-		if err := errors.Join(err, r.Done("snapshot")); err != nil {
-			return nil, nil, err
-		}
-		if listed[id] {
-			snapshots[id] = snap
-		}
-	}
 	return connections, snapshots, nil
 }
 

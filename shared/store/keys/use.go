@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/fault"
@@ -80,16 +79,13 @@ func (s *Store) UseKey(ctx context.Context, u account.KeyUse) (account.KeyUsed, 
 // as it is (nil if absent).
 func (s *Store) useKey(ctx context.Context, u account.KeyUse, window int64, open bool) (it kit.Item, counted bool, err error) {
 	in := &dynamodb.UpdateItemInput{
-		TableName: &s.table.Name,
-		Key:       kit.APIKeyKey(u.PartnerID, u.AccountID, u.Hash).Item(),
+		Key: kit.APIKeyKey(u.PartnerID, u.AccountID, u.Hash).Item(),
 		ExpressionAttributeValues: kit.Item{
 			":window": kit.NumberValue(window),
 			":one":    kit.NumberValue(1),
 			":day":    kit.TextValue(u.Now.UTC().Format(time.DateOnly)),
 			":now":    kit.TimeValue(u.Now),
 		},
-		ReturnValues:                        types.ReturnValueAllNew,
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}
 	update, condition := countCall, countIf
 	if open {
@@ -98,17 +94,6 @@ func (s *Store) useKey(ctx context.Context, u account.KeyUse, window int64, open
 		in.ExpressionAttributeValues[":limit"] = kit.NumberValue(int64(u.Limit))
 	}
 	in.UpdateExpression, in.ConditionExpression = &update, &condition
-	var out *dynamodb.UpdateItemOutput
-	err = s.table.Write(ctx, func() error {
-		var err error
-		out, err = s.table.API.UpdateItem(ctx, in)
-		return err
-	})
-	if old, refused := kit.RefusedItem(err); refused {
-		return old, false, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	return out.Attributes, true, nil
+	it, refused, err := s.table.WriteUpdate(ctx, in)
+	return it, !refused, err
 }

@@ -2,6 +2,7 @@ package kit
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"reflect"
 	"slices"
@@ -167,24 +168,27 @@ func (s *Table) Update(name string, e *Edit) Part {
 // WriteEdit makes the edit in a call of its own. It returns the item as changed; or,
 // if a condition did not hold, the item as it is (nil if absent).
 func (s *Table) WriteEdit(ctx context.Context, e *Edit) (it Item, refused bool, err error) {
-	var out *dynamodb.UpdateItemOutput
-	err = s.Write(ctx, func() error {
-		var err error
-		out, err = s.API.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-			TableName: &s.Name, Key: e.Key.Item(), UpdateExpression: e.expression(), ConditionExpression: e.condition(),
-			ExpressionAttributeNames: e.names, ExpressionAttributeValues: e.values,
-			ReturnValues:                        types.ReturnValueAllNew,
-			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-		})
+	return s.WriteUpdate(ctx, &dynamodb.UpdateItemInput{
+		Key: e.Key.Item(), UpdateExpression: e.expression(), ConditionExpression: e.condition(),
+		ExpressionAttributeNames: e.names, ExpressionAttributeValues: e.values,
+	})
+}
+
+// WriteUpdate is WriteEdit for an update with expressions of its own.
+func (s *Table) WriteUpdate(ctx context.Context, in *dynamodb.UpdateItemInput) (it Item, refused bool, err error) {
+	in.TableName, in.ReturnValues = &s.Name, types.ReturnValueAllNew
+	in.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
+	err = s.write(ctx, func() error {
+		out, err := s.API.UpdateItem(ctx, in)
+		if err == nil {
+			it = out.Attributes
+		}
 		return err
 	})
-	if old, refused := RefusedItem(err); refused {
-		return old, true, nil
+	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
+		return failed.Item, true, nil
 	}
-	if err != nil {
-		return nil, false, err
-	}
-	return out.Attributes, false, nil
+	return it, false, err
 }
 
 // Check returns the part that only checks the edit's conditions.

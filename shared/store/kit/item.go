@@ -69,23 +69,26 @@ func (it Item) Texts(name string, m map[string]string) {
 
 // List stores texts in their order.
 func (it Item) List(name string, texts []string) {
-	it.list(name, len(texts), func(i int) types.AttributeValue { return TextValue(texts[i]) })
+	values := make([]types.AttributeValue, len(texts))
+	for i, s := range texts {
+		values[i] = TextValue(s)
+	}
+	it.list(name, values)
 }
 
 // Items stores maps in their order.
 func (it Item) Items(name string, items []Item) {
-	it.list(name, len(items), func(i int) types.AttributeValue { return &types.AttributeValueMemberM{Value: items[i]} })
+	values := make([]types.AttributeValue, len(items))
+	for i, inner := range items {
+		values[i] = &types.AttributeValueMemberM{Value: inner}
+	}
+	it.list(name, values)
 }
 
-func (it Item) list(name string, n int, member func(i int) types.AttributeValue) {
-	if n == 0 {
-		return
+func (it Item) list(name string, values []types.AttributeValue) {
+	if len(values) > 0 {
+		it[name] = &types.AttributeValueMemberL{Value: values}
 	}
-	values := make([]types.AttributeValue, n)
-	for i := range values {
-		values[i] = member(i)
-	}
-	it[name] = &types.AttributeValueMemberL{Value: values}
 }
 
 // TextSet returns a set of texts.
@@ -115,33 +118,28 @@ type Reader struct {
 	Err error
 }
 
+// wrong notes that a value of an attribute is of another type than expected; nil is
+// absent.
 func (r *Reader) wrong(name string, v types.AttributeValue) {
-	if r.Err == nil {
+	if r.Err == nil && v != nil {
 		r.Err = fmt.Errorf("attribute %s is a %T", name, v)
 	}
 }
 
-// attribute reads an attribute of one type; ok is false if it is absent or of another.
-func attribute[T types.AttributeValue](r *Reader, name string) (v T, ok bool) {
-	stored := r.It[name]
-	if v, ok = stored.(T); !ok && stored != nil {
-		r.wrong(name, stored)
-	}
-	return v, ok
-}
-
 // Text reads a text.
 func (r *Reader) Text(name string) string {
-	if v, ok := attribute[*types.AttributeValueMemberS](r, name); ok {
+	if v, ok := r.It[name].(*types.AttributeValueMemberS); ok {
 		return v.Value
 	}
+	r.wrong(name, r.It[name])
 	return ""
 }
 
 // Int reads a whole number.
 func (r *Reader) Int(name string) int64 {
-	v, ok := attribute[*types.AttributeValueMemberN](r, name)
+	v, ok := r.It[name].(*types.AttributeValueMemberN)
 	if !ok {
+		r.wrong(name, r.It[name])
 		return 0
 	}
 	n, err := strconv.ParseInt(v.Value, 10, 64)
@@ -182,22 +180,36 @@ func (r *Reader) Day(name string) time.Time {
 
 // Bool reads a flag.
 func (r *Reader) Bool(name string) bool {
-	v, ok := attribute[*types.AttributeValueMemberBOOL](r, name)
-	return ok && v.Value
+	if v, ok := r.It[name].(*types.AttributeValueMemberBOOL); ok {
+		return v.Value
+	}
+	r.wrong(name, r.It[name])
+	return false
 }
 
 // Bytes reads bytes.
 func (r *Reader) Bytes(name string) []byte {
-	if v, ok := attribute[*types.AttributeValueMemberB](r, name); ok {
+	if v, ok := r.It[name].(*types.AttributeValueMemberB); ok {
 		return v.Value
 	}
+	r.wrong(name, r.It[name])
+	return nil
+}
+
+// Set reads the members of a set of texts.
+func (r *Reader) Set(name string) []string {
+	if v, ok := r.It[name].(*types.AttributeValueMemberSS); ok {
+		return v.Value
+	}
+	r.wrong(name, r.It[name])
 	return nil
 }
 
 // Texts reads a map of texts.
 func (r *Reader) Texts(name string) map[string]string {
-	v, ok := attribute[*types.AttributeValueMemberM](r, name)
+	v, ok := r.It[name].(*types.AttributeValueMemberM)
 	if !ok {
+		r.wrong(name, r.It[name])
 		return nil
 	}
 	inner := Reader{It: v.Value}
@@ -211,40 +223,40 @@ func (r *Reader) Texts(name string) map[string]string {
 	return m
 }
 
-// Set reads the members of a set of texts.
-func (r *Reader) Set(name string) []string {
-	if v, ok := attribute[*types.AttributeValueMemberSS](r, name); ok {
-		return v.Value
-	}
-	return nil
-}
-
 // List reads texts in their order.
 func (r *Reader) List(name string) []string {
-	return members(r, name, func(v *types.AttributeValueMemberS) string { return v.Value })
-}
-
-// Items reads maps in their order.
-func (r *Reader) Items(name string) []Item {
-	return members(r, name, func(v *types.AttributeValueMemberM) Item { return v.Value })
-}
-
-// members reads a list whose members are of one type.
-func members[T types.AttributeValue, V any](r *Reader, name string, value func(T) V) []V {
-	list, ok := attribute[*types.AttributeValueMemberL](r, name)
-	if !ok {
-		return nil
-	}
-	values := make([]V, len(list.Value))
-	for i, member := range list.Value {
-		v, ok := member.(T)
+	var texts []string
+	for _, member := range r.list(name) {
+		s, ok := member.(*types.AttributeValueMemberS)
 		if !ok {
 			r.wrong(name, member)
 			return nil
 		}
-		values[i] = value(v)
+		texts = append(texts, s.Value)
 	}
-	return values
+	return texts
+}
+
+// Items reads maps in their order.
+func (r *Reader) Items(name string) []Item {
+	var items []Item
+	for _, member := range r.list(name) {
+		m, ok := member.(*types.AttributeValueMemberM)
+		if !ok {
+			r.wrong(name, member)
+			return nil
+		}
+		items = append(items, m.Value)
+	}
+	return items
+}
+
+func (r *Reader) list(name string) []types.AttributeValue {
+	if v, ok := r.It[name].(*types.AttributeValueMemberL); ok {
+		return v.Value
+	}
+	r.wrong(name, r.It[name])
+	return nil
 }
 
 // Key reads the primary key.
@@ -256,18 +268,6 @@ func (r *Reader) Done(kind string) error {
 		return fmt.Errorf("stored %s: %w", kind, r.Err)
 	}
 	return nil
-}
-
-// FromItem reads an item that may be absent, and returns nil then.
-func FromItem[T any](it Item, read func(Item) (T, error)) (*T, error) {
-	if len(it) == 0 {
-		return nil, nil
-	}
-	v, err := read(it)
-	if err != nil {
-		return nil, err
-	}
-	return &v, nil
 }
 
 // FromItems reads items, in their order.

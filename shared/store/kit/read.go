@@ -3,6 +3,7 @@ package kit
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,21 +16,8 @@ import (
 // QueryItems reads all items of a partition whose sort keys lie between two
 // prefixes, those that begin with a prefix included, consistently.
 func (s *Table) QueryItems(ctx context.Context, pk, first, last string) ([]Item, error) {
-	in := s.Range(pk, first, last+"~")
-	var items []Item
-	for {
-		out, err := s.API.Query(ctx, in)
-		if err != nil {
-			return nil, err
-		}
-		for _, it := range out.Items {
-			items = append(items, it)
-		}
-		if len(out.LastEvaluatedKey) == 0 {
-			return items, nil
-		}
-		in.ExclusiveStartKey = out.LastEvaluatedKey
-	}
+	items, _, err := s.QueryPage(ctx, s.Range(pk, first, last+"~"), 0, math.MaxInt32, time.Time{})
+	return items, err
 }
 
 // Range returns the query for the items of a partition whose sort keys lie between

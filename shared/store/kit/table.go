@@ -76,7 +76,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // The SDK retries throttled and failed requests, but not a write that collided with a
-// transaction. Write does: six attempts, with full jitter up to 25 ms before the
+// transaction. write does: six attempts, with full jitter up to 25 ms before the
 // second and twice as much before each further one, 775 ms at most in all.
 const (
 	Attempts  = 6
@@ -97,10 +97,10 @@ func (s *Table) Backoff(ctx context.Context, n int) error {
 	return s.sleep(ctx, wait)
 }
 
-// Write repeats a call that collides with a transaction or is throttled within one,
+// write repeats a call that collides with a transaction or is throttled within one,
 // up to Attempts in all. If that does not help, a collision is fault.State with
 // RetryAfter, throttling fault.Overloaded.
-func (s *Table) Write(ctx context.Context, call func() error) error {
+func (s *Table) write(ctx context.Context, call func() error) error {
 	for n := 0; ; n++ {
 		err := call()
 		collided, throttled := cancelled(err)
@@ -164,7 +164,7 @@ func (s *Table) Transact(ctx context.Context, parts []Part) (Refusals, error) {
 	for _, p := range parts {
 		in.TransactItems = append(in.TransactItems, p.Write)
 	}
-	err = s.Write(ctx, func() error {
+	err = s.write(ctx, func() error {
 		_, err := s.API.TransactWriteItems(ctx, in)
 		return err
 	})
@@ -221,12 +221,3 @@ func (s *Table) Replace(name string, it Item, version int64) Part {
 
 // IfAbsent is the condition that no item has the key.
 const IfAbsent = "attribute_not_exists(pk)"
-
-// RefusedItem returns the item of a single write whose condition did not hold, as it
-// is; ok is false for any other error.
-func RefusedItem(err error) (old Item, ok bool) {
-	if refused, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
-		return refused.Item, true
-	}
-	return nil, false
-}

@@ -11,7 +11,7 @@ import (
 )
 
 // throttling makes the errors of throttled calls fault.Overloaded. The SDK has retried
-// such a call by then. It does not retry what is throttled within a transaction: Write
+// such a call by then. It does not retry what is throttled within a transaction: write
 // does.
 type throttling struct{ API }
 
