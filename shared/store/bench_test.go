@@ -23,8 +23,8 @@ import (
 
 // BenchmarkWalk walks all accounts of a partner page by page, each after the
 // last one's position, and compares the read units that DynamoDB Local counts
-// with those of one query without pages. WALK_ACCOUNTS says how many accounts
-// there are; 100,000 without it.
+// with those of one query without pages. WALK_ACCOUNTS sets the number of accounts;
+// the default is 100,000.
 func BenchmarkWalk(b *testing.B) {
 	accounts := 100_000
 	if text := os.Getenv("WALK_ACCOUNTS"); text != "" {
@@ -80,12 +80,11 @@ func BenchmarkWalk(b *testing.B) {
 	}
 }
 
-// BenchmarkDue finds what is due among the connections of a carrier: 5,000 of
-// 100,000, and the earliest 5,000 of a backlog of all of them. It compares the
-// read units that DynamoDB Local counts with those of reading just the index
-// entries that are found, without pages or shards, and fails above 1.2 times
-// these. DUE_CONNECTIONS says how many connections there are; of fewer, the half
-// units that each query rounds up to weigh more.
+// BenchmarkDue finds the due connections of a carrier: 5,000 of 100,000, and the
+// earliest 5,000 if all are due. It compares the read units that DynamoDB Local counts
+// with those of the entries that are found, read without pages or shards, and fails
+// above 1.2 times these. DUE_CONNECTIONS sets the number of connections; with fewer,
+// the half units that each query rounds up to weigh more.
 func BenchmarkDue(b *testing.B) {
 	connections := 100_000
 	if text := os.Getenv("DUE_CONNECTIONS"); text != "" {
@@ -133,14 +132,14 @@ func BenchmarkDue(b *testing.B) {
 				b.ReportMetric(entry, "B/entry")
 				b.ReportMetric(float64(meter.queries), "queries")
 				if meter.units > 1.2*ideal {
-					b.Errorf("%.1f read units, %.2f × those of the entries that are found", meter.units, meter.units/ideal)
+					b.Errorf("%.1f read units, %.2f × those of the entries that were found", meter.units, meter.units/ideal)
 				}
 			}
 		})
 	}
 }
 
-// fill stores n items.
+// fill writes n items.
 func fill(ctx context.Context, api *dynamodb.Client, n int, item func(random *rand.Rand, i int) map[string]types.AttributeValue) error {
 	const workers, batch = 8, 25
 	var errs [workers]error
@@ -172,7 +171,7 @@ func fill(ctx context.Context, api *dynamodb.Client, n int, item func(random *ra
 	return nil
 }
 
-// meter adds up what queries cost, and the size of every item once.
+// meter adds up the read units of queries, and the size of each item once.
 type meter struct {
 	kit.API
 	mu                 sync.Mutex
@@ -205,8 +204,8 @@ func (m *meter) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*d
 	return out, nil
 }
 
-// bytesOf is the size of an item: DynamoDB Developer Guide, "DynamoDB item sizes
-// and formats".
+// bytesOf returns the size of an item (DynamoDB Developer Guide, "DynamoDB item sizes
+// and formats").
 func bytesOf(it map[string]types.AttributeValue) int {
 	n := 0
 	for name, v := range it {
@@ -221,7 +220,7 @@ func bytesOf(it map[string]types.AttributeValue) int {
 		case *types.AttributeValueMemberM:
 			n += 3 + len(v.Value) + bytesOf(v.Value)
 		default:
-			panic(fmt.Sprintf("no size of a %T", v))
+			panic(fmt.Sprintf("the size of a %T is not known", v))
 		}
 	}
 	return n

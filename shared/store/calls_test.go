@@ -23,10 +23,10 @@ import (
 	"carrierlink/shared/tracking"
 )
 
-// TestRemoteCalls holds every method to its exact number of calls: a request's
-// time is made of them. How many there are is our doing and no engine's, so the
-// strict one counts, alone: an answer that gets lost under the load of the other
-// tests, which the SDK then asks for again, would count twice.
+// TestRemoteCalls checks the exact calls of every method, because they make up a
+// request's time. They do not depend on the engine, so one engine will do. The test does
+// not run in parallel with others: under load an answer may be lost, and the SDK's
+// repeat would count.
 func TestRemoteCalls(t *testing.T) {
 	onEngine(t, engines[0], func(t *testing.T, api *dynamodb.Client) {
 		t.Helper()
@@ -49,7 +49,7 @@ func TestRemoteCalls(t *testing.T) {
 		partnerKey := account.APIKey{ID: 1, PartnerID: partner, Hash: "p"}
 		expect("CreatePartner", s.CreatePartner(ctx, account.Partner{ID: partner}, partnerKey, effects.Effects{}, now), good, "TransactWriteItems")
 
-		// replayed is nil for a replay, and an error for what is none.
+		// replayed returns nil for a replay, and an error for any other error.
 		replayed := func(err error) error {
 			if _, ok := errors.AsType[*effects.Replay](err); !ok {
 				return fmt.Errorf("%w, want a replay", err)
@@ -119,7 +119,7 @@ func TestRemoteCalls(t *testing.T) {
 		err = s.SetAccountActive(ctx, a, false, false, effects.Effects{}, now)
 		expect("SetAccountActive, of an old version", err, good, "TransactWriteItems")
 		err = s.SetAccountActive(ctx, a, false, true, effects.Effects{}, now)
-		expect("SetAccountActive, nothing to do as it was read", err, good)
+		expect("SetAccountActive, nothing to do by what was read", err, good)
 		a.Active, a.Version = false, 3
 		err = s.DeleteAccount(ctx, a, false, now.Add(time.Hour), effects.Effects{}, now)
 		expect("DeleteAccount", err, good, "TransactWriteItems")
@@ -148,7 +148,7 @@ func TestRemoteCalls(t *testing.T) {
 		err = s.CreateKey(ctx, full, effects.Effects{}, now)
 		expect("CreateKey, too many", err, fault.State, "TransactWriteItems", "Query")
 		err = s.CreateKey(ctx, full, effects.Effects{}, now.Add(time.Hour))
-		expect("CreateKey, in the place of an expired one", err, good, "TransactWriteItems", "Query", "TransactWriteItems")
+		expect("CreateKey, replacing an expired key", err, good, "TransactWriteItems", "Query", "TransactWriteItems")
 		expect("DeleteKey", s.DeleteKey(ctx, full, effects.Effects{}, now), good, "TransactWriteItems")
 
 		claim := effects.Record{Scope: "calls", Key: "link", ClaimID: "1", LeaseUntil: now.Add(time.Minute), ExpiresAt: now.Add(time.Hour)}
@@ -199,7 +199,7 @@ func TestRemoteCalls(t *testing.T) {
 		_, err = s.ClaimDue(ctx, connection.Due{AccountID: accountID, ConnectionID: conn.ID}, now.Add(time.Minute), now, health.Timing{})
 		expect("ClaimDue, a late message", err, fault.State, "UpdateItem")
 		conn, err = s.ClaimDue(ctx, connection.Due{AccountID: accountID, ConnectionID: conn.ID}, now.Add(time.Hour), now.Add(59*time.Minute), health.Timing{})
-		expect("ClaimDue, the last one was never recorded", err, good, "UpdateItem", "UpdateItem")
+		expect("ClaimDue, the claim before was not recorded", err, good, "UpdateItem", "UpdateItem")
 		conn.NextRefreshAt = now
 		expect("RecordCheck with an entry", s.RecordCheck(ctx, &conn, entry, nil, effects.Effects{}, now), good, "TransactWriteItems")
 		expect("RecordCheck, late", s.RecordCheck(ctx, &late, entry, &snap, effects.Effects{}, now), fault.State, "TransactWriteItems")
@@ -237,7 +237,7 @@ func TestRemoteCalls(t *testing.T) {
 		follow("restored", account.StandingActive, time.Time{}, 2)
 		conn.Status = connection.Disconnected
 		expect("Unlink", s.Unlink(ctx, &conn, effects.Effects{}, now), good, "TransactWriteItems")
-		conn.Status = connection.Active // as if it never had a good check
+		conn.Status = connection.Active // like a connection that never had a good check
 		expect("SaveConnection", s.SaveConnection(ctx, &conn), good, "TransactWriteItems")
 		follow("deleted, without a snapshot", account.StandingDeleted, now.Add(time.Hour), 2)
 		follow("restored, without a snapshot", account.StandingActive, time.Time{}, 3)
@@ -269,8 +269,8 @@ func TestRemoteCalls(t *testing.T) {
 	})
 }
 
-// TestReadsAreConsistent: every read on a request's path is a consistent one
-// but for what is found in an index: that can not be read so.
+// TestReadsAreConsistent checks that every read is consistent, except those of indexes,
+// which cannot be.
 func TestReadsAreConsistent(t *testing.T) {
 	t.Parallel()
 	spy := &calls{answer: func(_ string, input any) error {

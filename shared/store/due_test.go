@@ -26,7 +26,7 @@ func textOf(it map[string]types.AttributeValue, name string) string {
 	return s.Value
 }
 
-// metered counts the queries of a table, and the items that they read.
+// metered counts the queries of a table and the items that they read.
 type metered struct {
 	*dynamotest.Table
 	read, calls atomic.Int64
@@ -60,15 +60,15 @@ func (m *metered) schedule(t *testing.T, keys map[string][]string) {
 	}
 }
 
-// TestDueReadsLittle: whatever the shards hold, Due returns the earliest of all,
-// and reads little more than that.
+// TestDueReadsLittle checks that Due returns the earliest entries, however they are spread
+// over the shards, and reads few others.
 func TestDueReadsLittle(t *testing.T) {
 	t.Parallel()
 	const n, partitions = 4000, 8
 	for _, tc := range []struct {
 		name  string
-		shard func(r *rand.Rand, i int) int // where the i-th to be due is
-		over  float64                       // × what is returned may be read, where that is much
+		shard func(r *rand.Rand, i int) int // of the i-th entry
+		over  float64                       // how many times the returned entries may be read, if they are many
 	}{
 		{"spread", func(r *rand.Rand, _ int) int { return r.IntN(partitions) }, 1.15},
 		{"all in one", func(*rand.Rand, int) int { return 3 }, 1.15},
@@ -104,7 +104,7 @@ func TestDueReadsLittle(t *testing.T) {
 					t.Errorf("limit %d (-want +got):\n%s", limit, diff)
 				}
 				if over := float64(index.read.Load()) / float64(len(got)); limit >= 900 && over > tc.over {
-					t.Errorf("limit %d: read %d in %d calls, %.2f × what is returned, want at most %.2f ×", limit, index.read.Load(), index.calls.Load(), over, tc.over)
+					t.Errorf("limit %d: read %d in %d calls, %.2f × the returned entries, want at most %.2f ×", limit, index.read.Load(), index.calls.Load(), over, tc.over)
 				}
 				if index.calls.Load() > 20*partitions {
 					t.Errorf("limit %d: %d calls", limit, index.calls.Load())
@@ -114,9 +114,9 @@ func TestDueReadsLittle(t *testing.T) {
 	}
 }
 
-// TestDueOfAnotherForm: an entry that nobody can read is skipped and counted, on
-// whatever page it is, and hides none of the others.
-func TestDueOfAnotherForm(t *testing.T) {
+// TestMalformedEntries checks that Due and Unfinished skip and count entries that cannot be
+// read, on any page, and return all others.
+func TestMalformedEntries(t *testing.T) {
 	t.Parallel()
 	entry := func(pk, sk, due string) map[string]types.AttributeValue {
 		return map[string]types.AttributeValue{
@@ -127,9 +127,9 @@ func TestDueOfAnotherForm(t *testing.T) {
 	for name, tc := range map[string]struct {
 		entry      map[string]types.AttributeValue
 		unreadable bool // as an entry of REFRESH
-		repair     int  // how often it is found as an entry of REPAIR; 0: it can not be read
+		repair     int  // how often it is found as an entry of REPAIR; 0: it cannot be read
 	}{
-		"another's":             {entry("PARTNER#1", "CARRIER#se-1", "000000000000001"+cred), true, 0},
+		"a partner's":           {entry("PARTNER#1", "CARRIER#se-1", "000000000000001"+cred), true, 0},
 		"an account, no id":     {entry("ACCOUNT#", "CARRIER#se-1", "000000000000001"+cred), true, 0},
 		"a key":                 {entry("ACCOUNT#1", "KEY#canary", "000000000000001"+cred), true, 0},
 		"an account":            {entry("ACCOUNT#1", "ACCOUNT", "000000000000001"+cred), true, 1},
@@ -161,7 +161,7 @@ func TestDueOfAnotherForm(t *testing.T) {
 				t.Errorf("Due = %d found, %d malformed, %v, want %d and %d", len(found), malformed, err, want*shards, bad*shards)
 			}
 			if last := found[len(found)-1]; last.ConnectionID != "se-11" || last.PartnerID != 7 || last.CredentialID != cred[1:] {
-				t.Errorf("the last one is %+v", last)
+				t.Errorf("the last entry is %+v", last)
 			}
 			unfinished, malformed, err := s.Unfinished(t.Context(), time.Unix(9, 0), 100)
 			want, bad = 2+tc.repair, 0

@@ -28,7 +28,7 @@ type eventRow struct {
 	At, KeyID, PartnerID, AccountID, Expiry int64
 }
 
-// row reads an item whose attributes are those of an event.
+// row reads the item of an event. It returns an error for any other attribute.
 func row(it map[string]types.AttributeValue) (r eventRow, err error) {
 	texts := map[string]*string{"pk": &r.PK, "sk": &r.SK, "type": &r.Type, "subject": &r.Subject, "data": &r.Data, "by_service": &r.Service}
 	numbers := map[string]*int64{"at": &r.At, "by_key": &r.KeyID, "by_partner": &r.PartnerID, "by_account": &r.AccountID, "expires_at": &r.Expiry}
@@ -36,12 +36,12 @@ func row(it map[string]types.AttributeValue) (r eventRow, err error) {
 		switch value := value.(type) {
 		case *types.AttributeValueMemberS:
 			if texts[name] == nil {
-				return r, fmt.Errorf("attribute %s is no text of an event", name)
+				return r, fmt.Errorf("an event has no text attribute %s", name)
 			}
 			*texts[name] = value.Value
 		case *types.AttributeValueMemberN:
 			if numbers[name] == nil {
-				return r, fmt.Errorf("attribute %s is no number of an event", name)
+				return r, fmt.Errorf("an event has no number attribute %s", name)
 			}
 			if *numbers[name], err = strconv.ParseInt(value.Value, 10, 64); err != nil {
 				return r, err
@@ -85,7 +85,7 @@ func eventsIn(ctx context.Context, api dynamodb.QueryAPIClient, accountID int64)
 	for _, r := range rows {
 		_, id, ok := strings.Cut(r.SK, "#")
 		if !ok {
-			return nil, fmt.Errorf("sort key %q is no event's", r.SK)
+			return nil, fmt.Errorf("sort key %q is not an event's", r.SK)
 		}
 		e := effects.Event{ID: id, Type: r.Type, AccountID: accountID, Subject: r.Subject, At: time.UnixMilli(r.At).UTC()}
 		if r.Data != "" {
@@ -96,8 +96,8 @@ func eventsIn(ctx context.Context, api dynamodb.QueryAPIClient, accountID int64)
 	return told, nil
 }
 
-// TestEventItems holds the keys and the end of an event's item to what
-// infra/docs/data-model.md says.
+// TestEventItems checks the keys and the end of an event's item against
+// infra/docs/data-model.md.
 func TestEventItems(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
@@ -124,9 +124,9 @@ func TestEventItems(t *testing.T) {
 	})
 }
 
-// TestEventsUpToALimit fills a transaction: an account, its key, the answer and
-// events make 100 items, beside a snapshot of the largest size the events have
-// still room below DynamoDB's 4 MB, and one more is refused before a call is made.
+// TestEventsUpToALimit fills a transaction with events, to 100 items, once beside a
+// snapshot of the largest size: they stay below DynamoDB's 4 MB. One event more is
+// refused before any call.
 func TestEventsUpToALimit(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
@@ -153,7 +153,7 @@ func TestEventsUpToALimit(t *testing.T) {
 			t.Errorf("CreateAccount with 98 events = %v, want an internal error", err)
 		}
 		if made := spy.taken(); len(made) > 0 {
-			t.Errorf("calls before the error: %v, want none", made)
+			t.Errorf("calls %v before the error, want none", made)
 		}
 		if err := create(told(97)); err != nil {
 			t.Fatalf("CreateAccount with 97 events = %v", err)

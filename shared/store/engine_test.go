@@ -20,8 +20,8 @@ import (
 	"carrierlink/shared/store/storetest"
 )
 
-// engine is a DynamoDB to test on. One that does not start fails the tests that
-// need it; nothing is skipped.
+// engine is an implementation of DynamoDB to test on. If it does not start, the tests
+// that need it fail; they are not skipped.
 type engine struct {
 	name  string
 	start func(context.Context, emulator.Options) (*emulator.Process, error)
@@ -32,8 +32,8 @@ type engine struct {
 
 const table = dynamotest.Name
 
-// engines are DynamoDB Local, the strict judge, first, and MiniStack, which `make run`
-// uses; LocalStack instead of them with EMULATOR=localstack.
+// engines are DynamoDB Local, the strictest, and MiniStack, which `make run` uses; with
+// EMULATOR=localstack LocalStack instead of both.
 var engines = func() []*engine { // TestMain starts and stops them
 	if os.Getenv("EMULATOR") == "localstack" {
 		return []*engine{{name: "LocalStack", start: emulator.StartLocalStack}}
@@ -103,9 +103,9 @@ func TestConformance(t *testing.T) {
 	t.Run("InTrouble", func(t *testing.T) { conform(t, troubled()) })
 }
 
-// troubled is a table in memory with all the trouble that a caller of the store
-// does not see: each transaction collides once, each page ends early, and of the
-// other calls one in ten collides or is cut short.
+// troubled returns a table in memory with all the trouble that callers of the store do
+// not notice: each transaction collides once, each page ends early, and one in ten other
+// calls collides or is cut short.
 func troubled() *dynamotest.Table {
 	api := dynamotest.New()
 	var collided sync.Map // by token
@@ -133,7 +133,7 @@ func troubled() *dynamotest.Table {
 	return api
 }
 
-// conform holds the store over a table to the suite.
+// conform runs the conformance suite on a table.
 func conform(t *testing.T, api kit.API) {
 	t.Helper()
 	storetest.Run(t, func(_ *testing.T, caps storetest.Caps) storetest.Table {
@@ -145,10 +145,10 @@ func conform(t *testing.T, api kit.API) {
 	})
 }
 
-// calls is an API that notes what is called, and lets a test answer instead.
+// calls is an API that records the calls, and lets a test answer them.
 type calls struct {
 	api kit.API
-	// answer, if set, is asked before each call: an error is the call's answer.
+	// answer, if set, runs before each call; its error is the call's.
 	answer func(operation string, input any) error
 
 	mu         sync.Mutex
@@ -156,7 +156,7 @@ type calls struct {
 	inputs     []any
 }
 
-func (c *calls) note(operation string, input any) error {
+func (c *calls) record(operation string, input any) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.operations = append(c.operations, operation)
@@ -167,7 +167,7 @@ func (c *calls) note(operation string, input any) error {
 	return c.answer(operation, input)
 }
 
-// taken returns what was called since the last time.
+// taken returns the calls since it was last called.
 func (c *calls) taken() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -177,42 +177,42 @@ func (c *calls) taken() []string {
 }
 
 func (c *calls) GetItem(ctx context.Context, in *dynamodb.GetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
-	if err := c.note("GetItem", in); err != nil {
+	if err := c.record("GetItem", in); err != nil {
 		return nil, err
 	}
 	return c.api.GetItem(ctx, in, o...)
 }
 
 func (c *calls) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
-	if err := c.note("BatchGetItem", in); err != nil {
+	if err := c.record("BatchGetItem", in); err != nil {
 		return nil, err
 	}
 	return c.api.BatchGetItem(ctx, in, o...)
 }
 
 func (c *calls) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
-	if err := c.note("UpdateItem", in); err != nil {
+	if err := c.record("UpdateItem", in); err != nil {
 		return nil, err
 	}
 	return c.api.UpdateItem(ctx, in, o...)
 }
 
 func (c *calls) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
-	if err := c.note("BatchWriteItem", in); err != nil {
+	if err := c.record("BatchWriteItem", in); err != nil {
 		return nil, err
 	}
 	return c.api.BatchWriteItem(ctx, in, o...)
 }
 
 func (c *calls) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
-	if err := c.note("Query", in); err != nil {
+	if err := c.record("Query", in); err != nil {
 		return nil, err
 	}
 	return c.api.Query(ctx, in, o...)
 }
 
 func (c *calls) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, o ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
-	if err := c.note("TransactWriteItems", in); err != nil {
+	if err := c.record("TransactWriteItems", in); err != nil {
 		return nil, err
 	}
 	return c.api.TransactWriteItems(ctx, in, o...)

@@ -9,11 +9,10 @@ import (
 	"carrierlink/shared/store/connections"
 )
 
-// AccountItem is what the table holds of an account, for tests that need many
-// of them fast.
+// AccountItem returns the item of an account, for tests that write many.
 func AccountItem(a account.Account) map[string]types.AttributeValue { return accounts.Item(a) }
 
-// ConnectionItem is what the table holds of a connection.
+// ConnectionItem returns the item of a connection, likewise.
 func ConnectionItem(c connection.Connection) map[string]types.AttributeValue {
 	return connections.Item(&c)
 }

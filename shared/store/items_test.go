@@ -22,8 +22,8 @@ import (
 	"carrierlink/shared/tracking"
 )
 
-// TestEndsAndDueKeys looks at what no method shows: when DynamoDB may remove an
-// item, and where the index of what is due has it.
+// TestEndsAndDueKeys checks attributes that no method returns: when an item expires, and
+// its keys in by_due.
 func TestEndsAndDueKeys(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
@@ -38,7 +38,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		// is compares the end and the due keys of an item, "-" for none.
+		// is compares the end and the due keys of an item, "-" for an absent one.
 		is := func(what, pk, sk, want string) {
 			t.Helper()
 			out, err := api.GetItem(ctx, &dynamodb.GetItemInput{
@@ -125,7 +125,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 		}
 		conn.Status, conn.PurgeAt, conn.Work = connection.Disconnected, purge, connection.WorkUnlink
 		ok(s.Unlink(ctx, &conn, effects.Effects{}, now))
-		is("unlinked, not to the end", own, "CARRIER#se-1", ends+" REPAIR 000000000000000")
+		is("unlinked, with work left", own, "CARRIER#se-1", ends+" REPAIR 000000000000000")
 		conn.Work = connection.NoWork
 		ok(s.SaveConnection(ctx, &conn))
 		is("unlinked", own, "CARRIER#se-1", ends+" - -")
@@ -141,7 +141,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 	})
 }
 
-// TestEndFollowWhileAKeyIsDeleted: the keys are read before they are written.
+// TestEndFollowWhileAKeyIsDeleted: a key is deleted after EndFollow has read the keys.
 func TestEndFollowWhileAKeyIsDeleted(t *testing.T) {
 	t.Parallel()
 	onEngine(t, engines[0], func(t *testing.T, api *dynamodb.Client) {

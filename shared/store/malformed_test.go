@@ -21,8 +21,8 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// TestMalformedRows: a row that nobody can read, or that contradicts its entry of
-// by_due, costs a dozen claims a day, and none of them is the queue's to repeat.
+// TestMalformedRows: a row that cannot be read, or that its entry in by_due contradicts,
+// costs a dozen claims a day, and the queue repeats none of them.
 func TestMalformedRows(t *testing.T) {
 	t.Parallel()
 	text, number := &types.AttributeValueMemberS{Value: "canary"}, func(n int64) types.AttributeValue {
@@ -32,7 +32,7 @@ func TestMalformedRows(t *testing.T) {
 	tests := []struct {
 		name, attr string
 		value      types.AttributeValue
-		postponed  bool // the error says so; else there is nothing to do
+		postponed  bool // the error is ErrPostponed; else State or NotFound
 		most       int  // claims in a day
 	}{
 		{"a field of another type", "history", text, true, 12},
@@ -41,10 +41,10 @@ func TestMalformedRows(t *testing.T) {
 		{"a count of another type", "unrecorded", text, true, 1},
 		{"a lease of another type", "lease_until", text, true, 1},
 		{"a due time of another type", "next_refresh_at", text, true, 1},
-		{"a due time that is another", "next_refresh_at", number(noon.AddDate(1, 0, 0).UnixMilli()), false, 1},
-		{"a standing that checks nothing", "standing", &types.AttributeValueMemberS{Value: "paused"}, false, 1},
-		{"a status that nobody sees", "status", &types.AttributeValueMemberS{Value: "disconnected"}, false, 1},
-		{"an end that is over", "expires_at", number(noon.Unix()), false, 1},
+		{"a later due time", "next_refresh_at", number(noon.AddDate(1, 0, 0).UnixMilli()), false, 1},
+		{"a standing without checks", "standing", &types.AttributeValueMemberS{Value: "paused"}, false, 1},
+		{"a status that is not visible", "status", &types.AttributeValueMemberS{Value: "disconnected"}, false, 1},
+		{"an end in the past", "expires_at", number(noon.Unix()), false, 1},
 	}
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
 		t.Helper()
@@ -76,7 +76,7 @@ func TestMalformedRows(t *testing.T) {
 					}
 					next := dueAgain(t, api, row)
 					if !next.After(now) {
-						t.Fatalf("claim %d: it is due again at %v", claims, next)
+						t.Fatalf("claim %d: due again at %v", claims, next)
 					}
 					now = next
 				}
@@ -88,7 +88,7 @@ func TestMalformedRows(t *testing.T) {
 	})
 }
 
-// scheduleRow stores an active connection of an account that is there for it.
+// scheduleRow creates an account with an active connection.
 func scheduleRow(t *testing.T, s *store.Store, conn *connection.Connection) {
 	t.Helper()
 	acct := account.Account{ID: conn.AccountID, PartnerID: conn.PartnerID, Environment: conn.Environment, Active: true, CreatedAt: time.Unix(1, 0)}
@@ -106,7 +106,7 @@ func scheduleRow(t *testing.T, s *store.Store, conn *connection.Connection) {
 	}
 }
 
-// dueAgain is when the entry of a row in by_due is due.
+// dueAgain returns when the entry of a row in by_due is due.
 func dueAgain(t *testing.T, api *dynamodb.Client, row map[string]types.AttributeValue) time.Time {
 	t.Helper()
 	out, err := api.GetItem(context.WithoutCancel(t.Context()), &dynamodb.GetItemInput{TableName: aws.String(table), Key: row, ConsistentRead: aws.Bool(true)})

@@ -19,7 +19,7 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// estate is an account on an engine with all that can belong to one.
+// estate is an account on an engine, with every kind of item that an account can have.
 type estate struct {
 	*testing.T
 	api     *dynamodb.Client
@@ -36,9 +36,9 @@ func (e *estate) ok(err error) {
 	}
 }
 
-// newEstate has a connection, two that share a number, one whose number was
-// changed, one that was unlinked, a link that was dropped, and, as version 0.3 left
-// it, a number that nobody holds.
+// newEstate makes an account with a connection, two that share a number, one whose number
+// was changed, one that was unlinked, a link that was dropped, and a number without
+// holders, as version 0.3 left them.
 func newEstate(t *testing.T, api *dynamodb.Client, accountID int64) *estate {
 	t.Helper()
 	e := &estate{t, api, store.New(api, table, kit.Options{}), accountID, time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC), nil}
@@ -95,7 +95,7 @@ func (e *estate) items() map[string]map[string]types.AttributeValue {
 	return found
 }
 
-// numbers are the numbers that the table has, and how many hold each.
+// numbers returns the numbers of the account and how many connections hold each.
 func (e *estate) numbers() map[string]int {
 	e.Helper()
 	found := map[string]int{}
@@ -112,7 +112,7 @@ func (e *estate) numbers() map[string]int {
 	return found
 }
 
-// endless are the items that do not end by a time.
+// endless returns the items that do not expire by a time.
 func (e *estate) endless(by time.Time) []string {
 	e.Helper()
 	var found []string
@@ -132,8 +132,8 @@ func (e *estate) endless(by time.Time) []string {
 	return found
 }
 
-// TestNumbersEnd: a number that nobody holds any longer is gone, whoever gave it up
-// last, and a link may take it again.
+// TestNumbersEnd: a number is deleted with its last holder, whatever removes that, and
+// can be linked again.
 func TestNumbersEnd(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
@@ -144,19 +144,19 @@ func TestNumbersEnd(t *testing.T) {
 			do   func()
 			want map[string]int
 		}{
-			{"a change, an unlinking and a dropped link", func() {}, map[string]int{"1": 1, "2": 2, "5": 1, "7": 0}},
-			{"one of two gives it up", func() { e.unlink(1) }, map[string]int{"1": 1, "2": 1, "5": 1, "7": 0}},
-			{"so does the other", func() { e.unlink(2) }, map[string]int{"1": 1, "5": 1, "7": 0}},
-			{"one is taken again", func() {
+			{"after a change, an unlinking and a dropped link", func() {}, map[string]int{"1": 1, "2": 2, "5": 1, "7": 0}},
+			{"one of two holders is unlinked", func() { e.unlink(1) }, map[string]int{"1": 1, "2": 1, "5": 1, "7": 0}},
+			{"the other holder is unlinked", func() { e.unlink(2) }, map[string]int{"1": 1, "5": 1, "7": 0}},
+			{"a deleted number is linked again", func() {
 				c := connection.Connection{ID: "se-10", AccountID: e.account, Carrier: carrier.AustraliaPost, AccountNumber: "0000000002"}
 				e.ok(e.s.BeginLink(t.Context(), &c, connection.LinkOptions{}))
 			}, map[string]int{"1": 1, "2": 1, "5": 1, "7": 0}},
-			{"an empty one of version 0.3 is taken and given up", func() {
+			{"a number without holders is linked and dropped", func() {
 				c := connection.Connection{ID: "se-11", AccountID: e.account, Carrier: carrier.AustraliaPost, AccountNumber: "0000000007"}
 				e.ok(e.s.BeginLink(t.Context(), &c, connection.LinkOptions{}))
 				e.ok(e.s.DropLink(t.Context(), c))
 			}, map[string]int{"1": 1, "2": 1, "5": 1}},
-			{"a number that is not there is given up", func() {
+			{"the holder of a missing number is unlinked", func() {
 				_, err := api.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: aws.String(table), Key: map[string]types.AttributeValue{
 					"pk": &types.AttributeValueMemberS{Value: e.pk()}, "sk": &types.AttributeValueMemberS{Value: "NUMBER#australia_post#0000000005"},
 				}})
@@ -178,9 +178,9 @@ func TestNumbersEnd(t *testing.T) {
 	})
 }
 
-// TestNothingStays: after a deletion that was followed every item of the account
-// has its end; after one that was not, whether the account's own item was removed
-// or not, the reconciler still finds the account, and EndPurge ends them all.
+// TestNothingStays: after a deletion that the connections followed, every item of the
+// account expires. If they did not follow, the reconciler finds the account, even if
+// its own item is gone, and after EndPurge every item expires.
 func TestNothingStays(t *testing.T) {
 	t.Parallel()
 	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
@@ -226,7 +226,7 @@ func TestNothingStays(t *testing.T) {
 					e.ok(e.s.EndPurge(t.Context(), e.account, purge))
 				}
 				if found := e.endless(purge); len(found) > 0 {
-					t.Errorf("after the purge there are %q", found)
+					t.Errorf("left after the purge: %q", found)
 				}
 				e.finds(0)
 			})
@@ -234,7 +234,7 @@ func TestNothingStays(t *testing.T) {
 	})
 }
 
-// finds checks how often the reconciler finds the account.
+// finds checks how many entries the reconciler finds of the account.
 func (e *estate) finds(want int) {
 	e.Helper()
 	found, _, err := e.s.Unfinished(e.Context(), e.now.AddDate(1, 0, 0), 100_000)
@@ -246,6 +246,6 @@ func (e *estate) finds(want int) {
 		}
 	}
 	if n != want {
-		e.Errorf("the reconciler finds the account %d times, want %d", n, want)
+		e.Errorf("the reconciler finds %d entries of the account, want %d", n, want)
 	}
 }

@@ -28,7 +28,7 @@ import (
 	"carrierlink/shared/tracking"
 )
 
-// What emulators never answer is answered here in their place.
+// These tests give answers that emulators never give.
 
 func conflicted(codes ...string) error {
 	e := &types.TransactionCanceledException{Message: aws.String("Transaction cancelled")}
@@ -38,12 +38,12 @@ func conflicted(codes ...string) error {
 	return e
 }
 
-// zeros makes every wait as short as it may be.
+// zeros is a source of randomness that makes every wait the shortest.
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
-// ones makes every wait as long as it may be.
+// ones is a source of randomness that makes every wait the longest.
 type ones struct{}
 
 func (ones) Read(b []byte) (int, error) {
@@ -191,8 +191,8 @@ func list(ctx context.Context, s *store.Store) error {
 	return err
 }
 
-// refusing answers that the n-th part stands in the way, as an item of these
-// attributes.
+// refusing returns the error of a transaction whose n-th part was refused, with the item
+// as it is.
 func refusing(n int, it map[string]types.AttributeValue) error {
 	e := &types.TransactionCanceledException{Message: aws.String("Transaction cancelled")}
 	for range n - 1 {
@@ -202,7 +202,7 @@ func refusing(n int, it map[string]types.AttributeValue) error {
 	return e
 }
 
-// newer is an account of the next version, active as it was.
+// newer returns the item of an account of another version.
 func newer(active bool) map[string]types.AttributeValue {
 	return map[string]types.AttributeValue{
 		"version": &types.AttributeValueMemberN{Value: "7"}, "active": &types.AttributeValueMemberBOOL{Value: active},
@@ -224,12 +224,12 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 		{"throttled within", create, conflicted("ThrottlingError", "None", "None", "None"), fault.Overloaded, 6},
 		{"throttled beside a conflict", create, conflicted("TransactionConflict", "ThrottlingError", "None", "None"), fault.Overloaded, 6},
 		{"throughput exceeded within", create, conflicted("None", "None", "ProvisionedThroughputExceeded", "None"), fault.Overloaded, 6},
-		{"a condition beside a conflict decides nothing", create, conflicted("None", "None", "ConditionalCheckFailed", "TransactionConflict"), fault.State, 6},
+		{"a failed condition beside a conflict", create, conflicted("None", "None", "ConditionalCheckFailed", "TransactionConflict"), fault.State, 6},
 		{"in progress", create, &types.TransactionInProgressException{}, fault.State, 6},
 		{"validation within", create, conflicted("None", "ValidationError", "None", "None"), fault.Internal, 1},
-		{"a condition beside a validation error", create, conflicted("ConditionalCheckFailed", "ValidationError", "None", "None"), fault.Internal, 1},
+		{"a failed condition beside a validation error", create, conflicted("ConditionalCheckFailed", "ValidationError", "None", "None"), fault.Internal, 1},
 		{"cancelled without a reason", create, conflicted(), fault.Internal, 1},
-		{"cancelled for nothing", create, conflicted("None", "None", "None", "None"), fault.Internal, 1},
+		{"cancelled with reasons of None only", create, conflicted("None", "None", "None", "None"), fault.Internal, 1},
 		{"more reasons than parts", create, conflicted("None", "None", "None", "None", "ConditionalCheckFailed"), fault.Internal, 1},
 		{"token expired", create, expired, fault.Internal, 1},
 		{"throttled after the SDK's retries", create, &types.ProvisionedThroughputExceededException{}, fault.Overloaded, 1},
@@ -252,11 +252,11 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 		{"ClaimDue: conflict that lasts", due, single, fault.State, 6},
 		{"ClaimDue: token expired", due, expired, fault.Internal, 1},
 		{"ClaimDue: throttled after the SDK's retries", due, &types.ProvisionedThroughputExceededException{}, fault.Overloaded, 1},
-		{"ClaimDue: an item of another form", due, &types.ConditionalCheckFailedException{
+		{"ClaimDue: an item with an attribute of another type", due, &types.ConditionalCheckFailedException{
 			Item: map[string]types.AttributeValue{"version": &types.AttributeValueMemberS{Value: "x"}},
 		}, fault.Internal, 1},
 		{"FinishLink: conflict that lasts", finish, conflicted("None", "TransactionConflict"), fault.State, 6},
-		{"FinishLink: a condition beside a conflict decides nothing", finish, conflicted("ConditionalCheckFailed", "TransactionConflict"), fault.State, 6},
+		{"FinishLink: a failed condition beside a conflict", finish, conflicted("ConditionalCheckFailed", "TransactionConflict"), fault.State, 6},
 		{"FinishLink: token expired", finish, expired, fault.Internal, 1},
 		{"DropLink: conflict that lasts", drop, conflicted("TransactionConflict"), fault.State, 6},
 		{"DropLink: token expired", drop, expired, fault.Internal, 1},
@@ -265,12 +265,12 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 		{"ChangeConnection: conflict that lasts", change, conflicted("None", "TransactionConflict"), fault.State, 6},
 		{"ChangeConnection: throttled within", change, conflicted("None", "None", "ProvisionedThroughputExceeded"), fault.Overloaded, 6},
 		{"ChangeConnection: token expired", change, expired, fault.Internal, 1},
-		{"ChangeConnection: its number is held by nobody, and refused", change, refusing(2, nil), fault.Internal, 1},
+		{"ChangeConnection: its number is refused although it has no holders", change, refusing(2, nil), fault.Internal, 1},
 		{"Unlink: conflict that lasts", unlink, conflicted("None", "TransactionConflict"), fault.State, 6},
 		{"Unlink: token expired", unlink, expired, fault.Internal, 1},
 		{"FollowConnection: conflict that lasts", follow, conflicted("TransactionConflict"), fault.State, 6},
 		{"FollowConnection: token expired", follow, expired, fault.Internal, 1},
-		{"FollowConnection: a row of another form", follow, refusing(2, map[string]types.AttributeValue{"version": &types.AttributeValueMemberS{Value: "x"}}), fault.Internal, 1},
+		{"FollowConnection: a row with an attribute of another type", follow, refusing(2, map[string]types.AttributeValue{"version": &types.AttributeValueMemberS{Value: "x"}}), fault.Internal, 1},
 		{"CountChecks: conflict that lasts", count, single, fault.State, 6},
 		{"CountChecks: token expired", count, expired, fault.Internal, 1},
 		{"SaveBreaker: another version", breaker, refusing(1, nil), fault.State, 1},
@@ -278,7 +278,7 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 		{"SaveBreaker: token expired", breaker, expired, fault.Internal, 1},
 		{"TakeCall: conflict that lasts", take, single, fault.State, 6},
 		{"TakeCall: token expired", take, expired, fault.Internal, 1},
-		{"TakeCall: an item of another form", take, &types.ConditionalCheckFailedException{
+		{"TakeCall: an item with an attribute of another type", take, &types.ConditionalCheckFailedException{
 			Item: map[string]types.AttributeValue{"call_10": &types.AttributeValueMemberS{Value: "x"}},
 		}, fault.Internal, 1},
 		{"CacheTracking: token expired", cache, expired, fault.Internal, 1},
@@ -286,16 +286,16 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 		{"Connection: token expired", read, expired, fault.Internal, 1},
 		{"UpdateAccount: token expired", update, expired, fault.Internal, 1},
 		{"UpdateAccount: conflict that lasts", update, conflicted("TransactionConflict"), fault.State, 6},
-		{"UpdateAccount: an item of another form", update, refusing(1, map[string]types.AttributeValue{"version": &types.AttributeValueMemberS{Value: "x"}}), fault.Internal, 1},
+		{"UpdateAccount: an item with an attribute of another type", update, refusing(1, map[string]types.AttributeValue{"version": &types.AttributeValueMemberS{Value: "x"}}), fault.Internal, 1},
 		{"SetAccountActive: token expired", disable, expired, fault.Internal, 1},
 		{"SetAccountActive: another version, again and again", disable, refusing(1, newer(true)), fault.State, 6},
 		{"DeleteAccount: another version, again and again", remove, refusing(1, newer(true)), fault.State, 6},
-		{"DeleteAccount: its email is somebody else's", remove, refusing(2, newer(true)), fault.Internal, 1},
-		{"RestoreAccount: its email is somebody else's", restore, refusing(2, newer(true)), fault.NotFound, 1},
+		{"DeleteAccount: another account holds its email", remove, refusing(2, newer(true)), fault.Internal, 1},
+		{"RestoreAccount: another account holds its email", restore, refusing(2, newer(true)), fault.NotFound, 1},
 		{"RestoreAccount: token expired", restore, expired, fault.Internal, 1},
 		{"CreateKey: token expired", addKey, expired, fault.Internal, 1},
 		{"CreateKey: conflict that lasts", addKey, conflicted("None", "TransactionConflict"), fault.State, 6},
-		{"RotateKey: its key has another form", rotate, refusing(3, map[string]types.AttributeValue{"valid_until": &types.AttributeValueMemberS{Value: "x"}}), fault.Internal, 1},
+		{"RotateKey: a key with an attribute of another type", rotate, refusing(3, map[string]types.AttributeValue{"valid_until": &types.AttributeValueMemberS{Value: "x"}}), fault.Internal, 1},
 		{"DeleteKey: conflict that lasts", deleteKey, conflicted("None", "TransactionConflict"), fault.State, 6},
 		{"DeleteKey: token expired", deleteKey, expired, fault.Internal, 1},
 		{"AccountByExternalID: token expired", find, expired, fault.Internal, 1},
@@ -324,7 +324,7 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 	}
 }
 
-func TestConflictThatPasses(t *testing.T) {
+func TestConflictThatEnds(t *testing.T) {
 	t.Parallel()
 	for name, random := range map[string]io.Reader{"short waits": zeros{}, "long waits": ones{}, "random waits": nil} {
 		t.Run(name, func(t *testing.T) {
@@ -359,7 +359,7 @@ func TestConflictThatPasses(t *testing.T) {
 	}
 }
 
-// everyMethod has a call of each method of the store.
+// everyMethod has a call of each method of the Store.
 var everyMethod = map[string]func(context.Context, *store.Store) error{
 	"UseKey": use, "ClaimIdempotency": claim, "ReleaseIdempotency": release, "ClaimCheck": check, "ClaimDue": due, "RecordCheck": recordAll,
 	"FinishLink": finish, "DropLink": drop, "SaveConnection": save, "ChangeConnection": change, "Unlink": unlink, "FollowConnection": follow,
@@ -426,14 +426,14 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 	},
 }
 
-// TestThrottled: whichever way DynamoDB throttles whichever call of whichever
-// method, it is our overload, and nobody else's doing.
+// TestThrottled checks that every method returns fault.Overloaded when any of its calls
+// is throttled, whatever the code.
 func TestThrottled(t *testing.T) {
 	t.Parallel()
 	for method := range reflect.TypeFor[*store.Store]().Methods() {
 		call, ok := everyMethod[method.Name]
 		if !ok {
-			t.Errorf("%s is not tried", method.Name)
+			t.Errorf("everyMethod has no call of %s", method.Name)
 			continue
 		}
 		for _, code := range []string{
@@ -447,7 +447,7 @@ func TestThrottled(t *testing.T) {
 						if operation == "TransactWriteItems" {
 							transactions++
 						} else if name == "transaction" {
-							return errDone // it makes none
+							return errDone // the method makes no transaction
 						}
 						return answer
 					}}
@@ -530,8 +530,8 @@ func TestNoRandomness(t *testing.T) {
 	}
 }
 
-// leaving is a table in memory that leaves so many of each batch for another call,
-// a number of times.
+// leaving returns a table in memory that, a number of times, leaves so many items of a
+// batch for another call.
 func leaving(left, times int) (table *dynamotest.Table, calls *int) {
 	table, calls = dynamotest.New(), new(int)
 	table.Trouble = func(operation string, _ any) dynamotest.Trouble {
@@ -546,7 +546,7 @@ func leaving(left, times int) (table *dynamotest.Table, calls *int) {
 	return table, calls
 }
 
-func TestLoadAsksAgainForWhatIsLeft(t *testing.T) {
+func TestLoadReadsUnprocessedKeys(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name  string
@@ -554,9 +554,9 @@ func TestLoadAsksAgainForWhatIsLeft(t *testing.T) {
 		calls int
 		ok    bool
 	}{
-		{"for ever", 99, 6, false},
-		{"twice", 2, 3, true},
-		{"never", 0, 1, true},
+		{"left every time", 99, 6, false},
+		{"left twice", 2, 3, true},
+		{"never left", 0, 1, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -602,7 +602,7 @@ func (s stored) BatchGetItem(_ context.Context, in *dynamodb.BatchGetItemInput, 
 	return &dynamodb.BatchGetItemOutput{Responses: map[string][]map[string]types.AttributeValue{table: {it}}}, nil
 }
 
-func TestItemsOfAnotherForm(t *testing.T) {
+func TestAttributesOfAnotherType(t *testing.T) {
 	t.Parallel()
 	text, number := &types.AttributeValueMemberS{Value: "canary"}, &types.AttributeValueMemberN{Value: "1.5"}
 	for name, value := range map[string]types.AttributeValue{
@@ -612,13 +612,13 @@ func TestItemsOfAnotherForm(t *testing.T) {
 			t.Parallel()
 			err := read(t.Context(), store.New(stored{item: map[string]types.AttributeValue{name: value}}, table, kit.Options{}))
 			if err == nil || !fault.Is(err, fault.Internal) || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "canary") {
-				t.Errorf("error %v, want an internal one that names the attribute and not its value", err)
+				t.Errorf("error %v, want an internal error that names the attribute, not its value", err)
 			}
 		})
 	}
 }
 
-func TestCacheIsNotWaitedForTooLong(t *testing.T) {
+func TestCacheTrackingGivesUp(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name     string
@@ -626,10 +626,10 @@ func TestCacheIsNotWaitedForTooLong(t *testing.T) {
 		deadline time.Duration
 		calls    int
 	}{
-		{"never taken", 99, time.Hour, 6},
-		{"never taken, and no time left", 99, time.Millisecond, 1},
-		{"taken in the end", 2, time.Hour, 3},
-		{"taken", 0, time.Hour, 1},
+		{"never written", 99, time.Hour, 6},
+		{"never written, no time left", 99, time.Millisecond, 1},
+		{"written by the third call", 2, time.Hour, 3},
+		{"written at once", 0, time.Hour, 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -639,7 +639,7 @@ func TestCacheIsNotWaitedForTooLong(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), tc.deadline)
 				defer cancel()
 				if err := cache(ctx, s); err != nil {
-					t.Errorf("error %v, want none: it is a cache", err)
+					t.Errorf("error %v, want none", err)
 				}
 				if *calls != tc.calls {
 					t.Errorf("%d calls, want %d", *calls, tc.calls)
@@ -652,8 +652,8 @@ func TestCacheIsNotWaitedForTooLong(t *testing.T) {
 	}
 }
 
-// TestLostAnswer: the table has made a claim, and its answer was lost. The same
-// claim again is still the caller's own, and nobody else's.
+// TestLostAnswer: after a claim whose answer was lost, the same claim succeeds, and
+// another one is refused.
 func TestLostAnswer(t *testing.T) {
 	t.Parallel()
 	api := dynamotest.New()
@@ -671,6 +671,6 @@ func TestLostAnswer(t *testing.T) {
 	rec.ClaimID = "another's"
 	var replay *effects.Replay
 	if err := s.ClaimIdempotency(t.Context(), rec, time.Unix(0, 0)); !errors.As(err, &replay) || replay.Record.ClaimID != "ours" {
-		t.Errorf("ClaimIdempotency of another = %v, want the first one's record", err)
+		t.Errorf("ClaimIdempotency of another claim = %v, want the record of the first", err)
 	}
 }
