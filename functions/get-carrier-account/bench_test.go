@@ -11,9 +11,8 @@ import (
 	"carrierlink/infra/test/calltrace"
 )
 
-// BenchmarkAuthenticatedRead sets a read of a stored snapshot against the two
-// bare SDK calls that it makes, with the same inputs, at once as it makes them.
-// The budget is 1.25.
+// BenchmarkAuthenticatedRead compares a read of a stored snapshot with the two SDK calls
+// that it makes, concurrently and with the same inputs. The limit is 1.25.
 func BenchmarkAuthenticatedRead(b *testing.B) {
 	w := newWorld(b)
 	ours := func() {
@@ -39,7 +38,7 @@ func BenchmarkAuthenticatedRead(b *testing.B) {
 	calltrace.Compare(b, ours, bare)
 }
 
-// inputs notes what the store asks of DynamoDB.
+// inputs records the inputs of the store's calls to DynamoDB.
 type inputs struct {
 	*dynamodb.Client
 	update *dynamodb.UpdateItemInput

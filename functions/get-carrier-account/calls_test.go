@@ -42,10 +42,10 @@ func (w *world) get(refresh, etag string) events.APIGatewayProxyResponse {
 	return w.Do("account 71", http.MethodGet, "/v1/carriers/"+w.id+"/account?refresh="+refresh, "", "If-None-Match", etag)
 }
 
-// TestRemoteCalls counts: a stored snapshot is one write for the key beside one
-// batch read; a live one adds allowance, claim, secret, carrier call, one transaction, and
-// the carrier's tally (design: "Round trips"). An answer that differs from the
-// last one is a read more; one of an open breaker is none.
+// TestRemoteCalls checks the calls of a request. A stored snapshot takes a write for the
+// API key and a batch read, concurrently. A live read adds allowance, claim, secret,
+// carrier call, a transaction and the carrier's tally, and one more read if the answer
+// differs from the last; with an open breaker it adds nothing.
 func TestRemoteCalls(t *testing.T) { calltrace.Attempts(t, remoteCalls) }
 
 func remoteCalls(t *calltrace.Attempt) {

@@ -47,7 +47,8 @@ type front struct {
 	id string
 }
 
-// newFront links with this reading; an outage is kept to be verified later.
+// newFront links a connection with this reading; after an outage it is to be verified
+// later.
 func newFront(t *testing.T, reading connection.Reading) *front {
 	t.Helper()
 	d := functiontest.InMemory(t)
@@ -63,7 +64,7 @@ func serve(d *functiontest.Fixture) {
 	d.Serve(httpapi.Route{Method: http.MethodGet, Resource: "/v1/carriers/{carrier_id}/account", Handler: h.get})
 }
 
-// ask reads the account as its owner; query is as in a URL, headers are pairs.
+// ask reads the account with its own key; query is as in a URL, headers are pairs.
 func (f *front) ask(query string, headers ...string) events.APIGatewayProxyResponse {
 	return f.as("account 71", f.id, query, headers...)
 }
@@ -122,8 +123,8 @@ func TestGetRefuses(t *testing.T) {
 	}
 }
 
-// TestAbsentAndForeignAreEqual but for the request id.
-func TestAbsentAndForeignAreEqual(t *testing.T) {
+// TestAbsentAndForeignLookAlike: only the request id differs.
+func TestAbsentAndForeignLookAlike(t *testing.T) {
 	f := newFront(t, goodReading(t, carriersText))
 	intent := connection.Connection{ID: "se-7", AccountID: functiontest.Account, PartnerID: 5, Carrier: carrier.StarTrack, AccountNumber: "09912345", LeaseUntil: f.Clock.Add(time.Minute)}
 	if err := f.Store.BeginLink(t.Context(), &intent, connection.LinkOptions{}); err != nil {
@@ -179,7 +180,7 @@ func TestStoredAnswer(t *testing.T) {
 	}
 }
 
-// TestWhenTheCarrierIsAsked: by the age that the reader accepts.
+// TestWhenTheCarrierIsAsked: only if the snapshot is older than the request accepts.
 func TestWhenTheCarrierIsAsked(t *testing.T) {
 	tests := []struct {
 		name, query string
@@ -220,14 +221,14 @@ func TestWhenTheCarrierIsAsked(t *testing.T) {
 				t.Errorf("age %d, refreshed at %s", got.AgeSeconds, *got.RefreshedAt)
 			}
 			if again := read(t, f.ask("")); again.Source != "stored" || string(again.Account) != newText {
-				t.Errorf("the next one is %s", again.Source)
+				t.Errorf("the next answer is %s", again.Source)
 			}
 		})
 	}
 }
 
-// TestStaleIfError: whatever the carrier says but a good 200, the last good data
-// comes with the reason; without such data the error table holds.
+// TestStaleIfError: unless the carrier gives a good 200, the answer is the last good data
+// with the reason, or without such data the error of errors.md.
 func TestStaleIfError(t *testing.T) {
 	statuses := map[fault.Kind]int{
 		fault.NumberMismatch: 400, fault.CarrierRefused: 400, fault.CarrierContract: 400, fault.CarrierLimited: 503, fault.CarrierDown: 502, fault.CarrierTimeout: 504, fault.State: 409,
@@ -264,13 +265,13 @@ func TestStaleIfError(t *testing.T) {
 			}
 			f.Carrier.Reading = new(goodReading(t, carriersText))
 			if got := read(t, f.ask("")); got.Source != "live" {
-				t.Errorf("the first good one is %s", got.Source)
+				t.Errorf("the first good answer is %s", got.Source)
 			}
 		})
 	}
 }
 
-func TestWhatKeepsUsFromAsking(t *testing.T) {
+func TestCarrierNotAsked(t *testing.T) {
 	opened := func(t *testing.T, f *front) {
 		t.Helper()
 		b := health.Breaker{Carrier: carrier.AustraliaPost}.Opened("outage", f.Clock, health.Timing{})
@@ -286,7 +287,7 @@ func TestWhatKeepsUsFromAsking(t *testing.T) {
 		want      []string // without a snapshot
 		retry     string
 	}{
-		{"another reader asks", func(t *testing.T, f *front) {
+		{"another request asks the carrier", func(t *testing.T, f *front) {
 			t.Helper()
 			if _, err := f.Store.ClaimCheck(t.Context(), f.Row(f.id), f.Clock.Add(time.Minute), f.Clock); err != nil {
 				t.Fatal(err)
@@ -320,7 +321,7 @@ func TestWhatKeepsUsFromAsking(t *testing.T) {
 			}
 		})
 	}
-	t.Run("the sandbox knows no breaker", func(t *testing.T) {
+	t.Run("the sandbox has no breaker", func(t *testing.T) {
 		f := newFront(t, goodReading(t, carriersText))
 		opened(t, f)
 		row := f.Row(f.id)
@@ -334,8 +335,8 @@ func TestWhatKeepsUsFromAsking(t *testing.T) {
 	})
 }
 
-// TestAfterACrashedChange: a change of credentials that died keeps no reader from
-// the carrier once its lease is over.
+// TestAfterACrashedChange: once the lease of a crashed change of credentials is over, the
+// carrier is asked again.
 func TestAfterACrashedChange(t *testing.T) {
 	f := newFront(t, goodReading(t, carriersText))
 	row := f.Row(f.id)
@@ -355,15 +356,15 @@ func TestAfterACrashedChange(t *testing.T) {
 	}
 }
 
-// TestManyReaders: of those that find the snapshot too old at the same time one
-// asks the carrier; the others get what there is, marked, or what that one got.
+// TestManyReaders: of concurrent requests that find the snapshot too old, one asks the
+// carrier. The others get the stored snapshot, marked as stale, or the new one.
 func TestManyReaders(t *testing.T) {
 	f := newFront(t, goodReading(t, carriersText))
 	f.Pass(time.Hour)
 	f.Carrier.Reading = new(goodReading(t, strings.Replace(carriersText, "Engines", "Motors", 1)))
 	const readers = 20
 	all := make(chan struct{})
-	f.Carrier.Meanwhile = func() { <-all } // the carrier is slow: the others come meanwhile
+	f.Carrier.Meanwhile = func() { <-all } // the other requests come while the carrier is asked
 	sources := make(chan string, readers)
 	var group sync.WaitGroup
 	for range readers {
@@ -379,7 +380,7 @@ func TestManyReaders(t *testing.T) {
 			sources <- a.Source
 		})
 	}
-	// All but the one that asks have their answer before the carrier gives its own.
+	// All but the one that asks the carrier are answered before the carrier answers.
 	count := map[string]int{}
 	for range readers - 1 {
 		count[<-sources]++
@@ -391,7 +392,7 @@ func TestManyReaders(t *testing.T) {
 		t.Errorf("the carrier was asked %d times, the answers are %v", n, count)
 	}
 	if got := read(t, f.ask("")); got.Source != "stored" || got.Stale || f.Row(f.id).Checks != 2 {
-		t.Errorf("the next one: %s, stale %t", got.Source, got.Stale)
+		t.Errorf("the next answer: %s, stale %t", got.Source, got.Stale)
 	}
 }
 
@@ -420,13 +421,13 @@ func TestETag(t *testing.T) {
 			}
 		}
 	})
-	t.Run("age and source do not count", func(t *testing.T) {
+	t.Run("age and source do not change the tag", func(t *testing.T) {
 		f.Pass(time.Minute)
 		if resp := f.ask("refresh=true", "If-None-Match", tag); resp.StatusCode != http.StatusNotModified || len(f.Carrier.Asked()) != 1 {
-			t.Errorf("%d, want 304 after one question", resp.StatusCode)
+			t.Errorf("%d, want 304 after one call of the carrier", resp.StatusCode)
 		}
 	})
-	t.Run("what is said counts", func(t *testing.T) {
+	t.Run("a change of the data changes the tag", func(t *testing.T) {
 		seen := map[string]string{tag: "as it was"}
 		note := func(name string) {
 			t.Helper()
@@ -458,11 +459,11 @@ func TestRestrictedSummary(t *testing.T) {
 	const want = `"summary":{"account_number":"` + number + `","name":"","valid_from":null,"valid_to":null,"expired":false,"expires_in_days":null,"credit_blocked":false,` +
 		`"restricted_reason":null,"merchant_location_id":null,"products":[]}`
 	if !strings.Contains(resp.Body, want) {
-		t.Errorf("the least account:\n%s\nlacks\n%s", resp.Body, want)
+		t.Errorf("the smallest account:\n%s\nlacks\n%s", resp.Body, want)
 	}
 }
 
-// TestStaleLog: the warning names the connection, and nothing secret.
+// TestStaleLog: the warning names the connection and shows nothing secret.
 func TestStaleLog(t *testing.T) {
 	log := functiontest.CaptureLog(t)
 	f := newFront(t, goodReading(t, carriersText))
@@ -480,11 +481,11 @@ func TestStaleLog(t *testing.T) {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
 	if strings.Contains(log.String(), "canary") || strings.Contains(log.String(), number) || strings.Contains(log.String(), f.Keys["account 71"]) {
-		t.Errorf("the log shows what it must not: %s", log.String())
+		t.Errorf("the log shows secrets or the account number: %s", log.String())
 	}
 }
 
-func TestDamagedSnapshotIsOurs(t *testing.T) {
+func TestDamagedSnapshotIsInternal(t *testing.T) {
 	f := newFront(t, goodReading(t, carriersText))
 	for name, raw := range map[string]string{"no account": `{}`, "no JSON": `x`} {
 		snap, err := connection.NewSnapshot([]byte(raw), f.Clock)

@@ -13,8 +13,8 @@ import (
 	"carrierlink/shared/connection"
 )
 
-// TestSixtyLiveReads in three seconds are ten calls of the carrier, and each of
-// the others the stored copy: in memory, where they come one after the other.
+// TestSixtyLiveReads makes sixty live reads in three seconds, one after the other: ten
+// call the carrier, the others get the stored copy.
 func TestSixtyLiveReads(t *testing.T) {
 	f := newFront(t, goodReading(t, carriersText))
 	f.Connections.CallsPerMinute = 10
@@ -32,7 +32,7 @@ func TestSixtyLiveReads(t *testing.T) {
 		f.Pass(50 * time.Millisecond)
 	}
 	if n := len(f.Carrier.Asked()); n != 10 || got["live"] != 10 || got["stored, limited"] != 50 {
-		t.Errorf("the carrier is asked %d times: %v", n, got)
+		t.Errorf("the carrier was asked %d times: %v", n, got)
 	}
 	f.Pass(time.Minute)
 	if a := read(t, f.ask("refresh=true")); a.Source != "live" || a.Stale {
@@ -40,7 +40,7 @@ func TestSixtyLiveReads(t *testing.T) {
 	}
 }
 
-// TestLimitedWithoutACopy: there is nothing to show.
+// TestLimitedWithoutACopy: over the limit and without a stored copy, the answer is 429.
 func TestLimitedWithoutACopy(t *testing.T) {
 	f := newFront(t, connection.Reading{Outcome: carrier.OutcomeTimeout})
 	f.Connections.CallsPerMinute = 1
@@ -55,8 +55,8 @@ func TestLimitedWithoutACopy(t *testing.T) {
 	}
 }
 
-// TestLimitedOnEngines: sixty at once, of two connections that share a key, are
-// ten calls of the carrier too.
+// TestLimitedOnEngines: sixty concurrent reads of two connections with the same API key
+// make at most ten calls of the carrier.
 func TestLimitedOnEngines(t *testing.T) {
 	d := functiontest.OnEngines(t, functiontest.StartEngines(t), "limited")
 	serve(d)
@@ -71,16 +71,16 @@ func TestLimitedOnEngines(t *testing.T) {
 	}
 	for range 60 {
 		if s := <-statuses; s != "200" {
-			t.Errorf("an answer of %s", s)
+			t.Errorf("status %s, want 200", s)
 		}
 	}
 	if n := len(d.Carrier.Asked()); n < 2 || n > 10 {
-		t.Errorf("the carrier is asked %d times, want 2 to 10", n)
+		t.Errorf("the carrier was asked %d times, want 2 to 10", n)
 	}
 	for range 12 {
 		d.Do("account 71", http.MethodGet, "/v1/carriers/"+ids[0]+"/account?refresh=true", "")
 	}
 	if n := len(d.Carrier.Asked()); n > 10 {
-		t.Errorf("and then %d times more", n)
+		t.Errorf("then the carrier was asked %d times more", n)
 	}
 }

@@ -18,8 +18,8 @@ import (
 	"carrierlink/shared/views"
 )
 
-// TestRemoteCalls counts: what has a key of its own is read beside the one write
-// for the API key, and what there may be many of is asked for once that is proven.
+// TestRemoteCalls checks the calls of a request: items are read by key concurrently with
+// the write for the API key; queries run once the key is proven.
 func TestRemoteCalls(t *testing.T) { calltrace.Attempts(t, remoteCalls) }
 
 func remoteCalls(t *calltrace.Attempt) {
@@ -47,8 +47,8 @@ func remoteCalls(t *calltrace.Attempt) {
 		name, path string
 		headers    []string
 		status     int
-		beside     []string // at once, in any order; then
-		after      []string // at once, in any order
+		beside     []string // concurrent, in any order
+		after      []string // concurrent, in any order, then
 	}{
 		{"no key", "/v1/carriers", []string{"API-Key", "x"}, 401, nil, nil},
 		{"another account", "/v1/carriers", []string{"On-Behalf-Of", "72"}, 404, []string{"UpdateItem"}, nil},

@@ -26,7 +26,7 @@ import (
 type front struct {
 	*functiontest.Fixture
 	*handler
-	fail error // of the reads beside the account's
+	fail error // of all reads but the account's
 }
 
 func start() time.Time { return time.Date(2026, 3, 1, 0, 0, 30, 123000000, time.UTC) }
@@ -76,15 +76,15 @@ func newFront(t *testing.T) *front {
 	return f
 }
 
-// serve makes the function that a fixture serves.
+// serve makes the function over a fixture.
 func serve(d *functiontest.Fixture) *front {
 	f := &front{Fixture: d, handler: &handler{auth: d.Auth(), store: d.Store, contracts: d.Connections.Contracts, sealer: d.Sealer(), now: d.Now}}
 	d.Serve(f.routes()...)
 	return f
 }
 
-// link gives an account a connection, and a snapshot of what the carrier said
-// unless that is empty.
+// link creates a connection, with a snapshot of the carrier's answer unless that is
+// empty.
 func (d *front) link(t *testing.T, c connection.Connection, text string) {
 	t.Helper()
 	if c.AccountID == 0 {
@@ -112,7 +112,7 @@ func (d *front) link(t *testing.T, c connection.Connection, text string) {
 	}
 }
 
-// unlink takes a connection away.
+// unlink unlinks a connection.
 func (d *front) unlink(t *testing.T, id string) {
 	t.Helper()
 	c, err := d.Store.Connection(t.Context(), 71, id)
@@ -137,13 +137,13 @@ func TestEveryOperationRefuses(t *testing.T) {
 	}{
 		{"no key", "", "", []string{"401", "unauthorized"}},
 		{"no key, for an account", "", "71", []string{"401", "unauthorized"}},
-		{"partner, for nobody", "partner 5", "", []string{"400", "field_value_required On-Behalf-Of"}},
-		{"partner, no id", "partner 5", "shop", []string{"400", "invalid_identifier On-Behalf-Of"}},
+		{"partner, without On-Behalf-Of", "partner 5", "", []string{"400", "field_value_required On-Behalf-Of"}},
+		{"partner, not an id", "partner 5", "shop", []string{"400", "invalid_identifier On-Behalf-Of"}},
 		{"partner, an absent account", "partner 5", "99", []string{"404", "not_found"}},
 		{"another partner", "partner 6", "71", []string{"404", "not_found"}},
 		{"another account of the partner", "account 71", "72", []string{"404", "not_found"}},
 		{"a disabled account", "account 73", "", []string{"403", "subscription_inactive"}},
-		{"a disabled account, for the partner", "partner 5", "73", []string{"403", "subscription_inactive"}},
+		{"partner, a disabled account", "partner 5", "73", []string{"403", "subscription_inactive"}},
 	}
 	for _, path := range []string{
 		"/v1/connections/carriers", "/v1/carriers", "/v1/carriers/status", "/v1/carriers/se-1", "/v1/carriers/x", "/v1/carriers/se-1/history", "/v1/carriers/x/history?page=0",
@@ -223,7 +223,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// contract is a carrier's answer with these products.
+// contract returns a carrier's answer with these products.
 func contract(products ...string) string {
 	return `{"account_number":"0000123400","name":"Engines & Co","valid_from":"2020-01-01","valid_to":"2026-03-31","expired":false,"postage_products":[` + strings.Join(products, ",") + `]}`
 }
@@ -237,8 +237,8 @@ func verified(id string, created time.Time) connection.Connection {
 	}
 }
 
-// carrierText is verified("se-1234567", start()) with one product, as clients
-// see it: ShipEngine's members first, every one of them.
+// carrierText is the body of verified("se-1234567", start()) with one product: all of
+// ShipEngine's members first.
 const carrierText = `{"requires_funded_amount":false,"balance":0,"friendly_name":"Australia Post","funding_source_id":null,"carrier_code":"australia_post","primary":false,` +
 	`"has_multi_package_supporting_services":true,"allows_returns":false,"supports_label_messages":false,"disabled_by_billing_plan":false,` +
 	`"services":[{"carrier_id":"se-1234567","carrier_code":"australia_post","service_code":"7D55","name":"PARCEL POST & MORE","domestic":true,"international":false,` +
@@ -298,7 +298,7 @@ func TestETag(t *testing.T) {
 		}
 	}
 	if resp := d.ask("account 71", "/v1/carriers"); resp.Headers["ETag"] != "" || resp.Headers["Cache-Control"] != "no-store" {
-		t.Errorf("the list, which has a request id: %v", resp.Headers)
+		t.Errorf("the list must not have an ETag, as it has a request id: %v", resp.Headers)
 	}
 	t.Run("what is said counts", func(t *testing.T) {
 		seen := map[string]string{tag: "as it was"}
@@ -335,7 +335,7 @@ func TestETag(t *testing.T) {
 	})
 }
 
-// TestStatuses: ShipEngine's word for each of ours.
+// TestStatuses checks ShipEngine's status for each of ours.
 func TestStatuses(t *testing.T) {
 	for status, want := range map[connection.Status]string{
 		connection.PendingVerification: "pending_approval", connection.ActionRequired: "pending_approval",
@@ -430,7 +430,7 @@ func TestDamagedSnapshot(t *testing.T) {
 		}
 		for _, want := range []string{`"level":"ERROR"`, `"carrier_id":"se-1234567"`, `"account_id":"71"`, `"request_id":"` + list.RequestID + `"`} {
 			if n := strings.Count(log.String(), want); n == 0 || n > 2 {
-				t.Errorf("%s: %q stands %d times in\n%s", name, want, n, log)
+				t.Errorf("%s: %q is there %d times in\n%s", name, want, n, log)
 			}
 		}
 		if lines := strings.Count(log.String(), "\n"); lines != 2 || strings.Contains(log.String(), "canary") {

@@ -19,7 +19,7 @@ import (
 
 const historyPath = "/v1/carriers/se-1234567/history"
 
-// checked adds checks to a connection of account 71, the first ones first.
+// checked adds checks to a connection of account 71, the oldest first.
 func (d *front) checked(t *testing.T, id string, entries ...connection.HistoryEntry) {
 	t.Helper()
 	for _, e := range entries {
@@ -33,7 +33,7 @@ func (d *front) checked(t *testing.T, id string, entries ...connection.HistoryEn
 	}
 }
 
-// entry is the nth check, so long after the start.
+// entry returns the nth check, made some time after the start.
 func entry(n int, after time.Duration) connection.HistoryEntry {
 	return connection.HistoryEntry{
 		Check:  connection.Check{At: start().Add(after), Outcome: carrier.OutcomeOK, Latency: time.Duration(n) * time.Millisecond, Trigger: connection.TriggerSchedule},
@@ -41,7 +41,7 @@ func entry(n int, after time.Duration) connection.HistoryEntry {
 	}
 }
 
-// numbers tells the checks of a page apart, by their latency.
+// numbers returns the numbers of the checks of a page, which their latencies tell.
 func numbers(b views.HistoryPage) []int64 {
 	var all []int64
 	for _, c := range b.Checks {
@@ -98,8 +98,8 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// TestHistoryPages: by number and by cursor, with checks of one millisecond, and
-// with whoever acts for the account.
+// TestHistoryPages reads pages by number and by cursor, as merchant and as partner, with
+// several checks of the same millisecond.
 func TestHistoryPages(t *testing.T) {
 	d := newFront(t)
 	d.link(t, verified("se-1234567", start()), "")
@@ -117,7 +117,7 @@ func TestHistoryPages(t *testing.T) {
 		path = byCursor.Links.Next.Href
 	}
 	if path != "" {
-		t.Errorf("the last page goes on: %s", path)
+		t.Errorf("the last page has a next link: %s", path)
 	}
 	past := functiontest.Read[views.HistoryPage](t, d.ask("account 71", historyPath+"?page=9"), http.StatusOK)
 	if past.Checks == nil || len(past.Checks) != 0 || past.Page != 9 || past.Links.Prev.Href == "" || past.Links.Next.Href != "" {
@@ -125,8 +125,8 @@ func TestHistoryPages(t *testing.T) {
 	}
 }
 
-// TestLargeHistory: a page that would be too large ends early, and nothing is
-// lost behind it.
+// TestLargeHistory: a page that would be too large ends early, and the next page goes on
+// from there.
 func TestLargeHistory(t *testing.T) {
 	d := newFront(t)
 	d.link(t, verified("se-1234567", start()), "")
@@ -154,7 +154,7 @@ func TestLargeHistory(t *testing.T) {
 	}
 }
 
-// TestHistoryOutlivesTheLink, for as long as it is kept.
+// TestHistoryOutlivesTheLink: an unlinked connection keeps its history for 90 days.
 func TestHistoryOutlivesTheLink(t *testing.T) {
 	d := newFront(t)
 	d.link(t, verified("se-1234567", start()), contract())

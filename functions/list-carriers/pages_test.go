@@ -18,7 +18,7 @@ import (
 	"carrierlink/shared/views"
 )
 
-// ids are the connections of a page.
+// ids returns the connections of a page.
 func ids(body views.CarriersPage) []string {
 	var all []string
 	for _, c := range body.Carriers {
@@ -65,11 +65,11 @@ func TestPagesRefused(t *testing.T) {
 	}
 }
 
-// TestPages walks over connections of few moments, by number and by cursor, as
-// merchant and as partner in turn.
+// TestPages reads pages by number and by cursor, as merchant and as partner, with several
+// connections of the same time.
 func TestPages(t *testing.T) {
 	d := newFront(t)
-	// Two of each moment, which are in the order of their ids.
+	// Two of each time, in the order of their ids.
 	want := []string{"se-7", "se-9", "se-3", "se-6", "se-1", "se-2", "se-8"}
 	for i, id := range slices.Backward(want) {
 		d.link(t, verified(id, start().Add(time.Duration(i/2)*time.Millisecond)), "")
@@ -87,7 +87,7 @@ func TestPages(t *testing.T) {
 		path = byCursor.Links.Next.Href
 	}
 	if path != "" {
-		t.Errorf("the last page goes on: %s", path)
+		t.Errorf("the last page has a next link: %s", path)
 	}
 	past := d.ask("account 71", "/v1/carriers?page=9")
 	if body := functiontest.Read[views.CarriersPage](t, past, http.StatusOK); len(body.Carriers) != 0 || !strings.Contains(past.Body, `"carriers":[]`) || body.Page != 9 || body.Links.Prev.Href == "" {
@@ -95,9 +95,9 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestPagesWhileConnectionsGo: what is unlinked between two pages, even the one
-// that the cursor stands on, hides no other.
-func TestPagesWhileConnectionsGo(t *testing.T) {
+// TestPagesWhileUnlinking: a connection that is unlinked between two pages, even the one
+// that the cursor stands for, does not hide others.
+func TestPagesWhileUnlinking(t *testing.T) {
 	d := newFront(t)
 	for i, id := range []string{"se-3", "se-1", "se-4", "se-2"} {
 		d.link(t, verified(id, start().Add(time.Duration(i)*time.Second)), "")
@@ -111,16 +111,14 @@ func TestPagesWhileConnectionsGo(t *testing.T) {
 	}
 }
 
-// product is one of a contract, with all that the carrier says of it
-// (infra/docs/auspost.md, "Get Accounts").
+// product is a product of a contract, with all members that the carrier sends (infra/docs/auspost.md, "Get Accounts").
 const product = `{"type":"PARCEL POST + SIGNATURE %02d","group":"Parcel Post","product_id":"7D%02d","contract":{"valid_from":"2021-07-01",` +
 	`"valid_to":"2027-06-30","expired":false,"volumetric_pricing":true,"max_item_count":%d,"cubing_factor":250},"authority_to_leave_threshold":500.0,` +
 	`"features":{"TRANSIT_COVER":{"type":"TRANSIT_COVER","attributes":{"rate":2.5,"included_cover":100,"maximum_cover":5000},` +
 	`"price":{"calculated_price":0.00,"calculated_gst":0.00},"bundled":false}},"options":{"signature_on_delivery_option":true,"dangerous_goods_allowed":false}}`
 
-// TestLargeAccount: 100 connections of 60 products. A page is below 1 MB whatever
-// its size, one that ends early goes on where it ended, and together the pages
-// have each connection once.
+// TestLargeAccount lists 100 connections with 60 products each. Every page is smaller than
+// 1 MB, whatever its page_size, and together the pages have each connection once.
 func TestLargeAccount(t *testing.T) {
 	d := newFront(t)
 	products := make([]string, 60)
@@ -154,8 +152,7 @@ func TestLargeAccount(t *testing.T) {
 	}
 }
 
-// TestPageLinks: they are absolute where the gateway says by what address it was
-// called.
+// TestPageLinks: links are absolute if the address of the API is known.
 func TestPageLinks(t *testing.T) {
 	d := newFront(t)
 	d.link(t, verified("se-1", start()), "")

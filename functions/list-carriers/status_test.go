@@ -17,7 +17,7 @@ func TestStatus(t *testing.T) {
 	want := `{"carriers":[{"carrier_code":"australia_post","friendly_name":"Australia Post","status":"operational","breaker":{"state":"closed","since":null,"failure":null,"next_probe_at":null},` +
 		`"success_rate":null,"checks":0,"window_minutes":15},` + quiet
 	if resp := d.ask("account 71", "/v1/carriers/status"); resp.Body != want || resp.Headers["ETag"] != "" {
-		t.Errorf("nothing was checked: %s, want\n%s", resp.Body, want)
+		t.Errorf("without checks: %s, want\n%s", resp.Body, want)
 	}
 	count := func(at time.Time, outcomes ...carrier.Outcome) {
 		t.Helper()
@@ -41,7 +41,7 @@ func TestStatus(t *testing.T) {
 		`"success_rate":0.3333,"checks":3,"window_minutes":15},` + quiet
 	for _, ask := range [][]string{{"account 71"}, {"partner 5", "On-Behalf-Of", "72"}} {
 		if diff := cmp.Diff(want, d.ask(ask[0], "/v1/carriers/status", ask[1:]...).Body); diff != "" {
-			t.Errorf("it is down, for %v (-want +got):\n%s", ask, diff)
+			t.Errorf("with an open breaker, for %v (-want +got):\n%s", ask, diff)
 		}
 	}
 	b = b.Closed(start().Add(time.Minute))
@@ -52,6 +52,6 @@ func TestStatus(t *testing.T) {
 	want = `{"carriers":[{"carrier_code":"australia_post","friendly_name":"Australia Post","status":"operational",` +
 		`"breaker":{"state":"closed","since":"2026-03-01T00:01:30.123Z","failure":null,"next_probe_at":null},"success_rate":null,"checks":0,"window_minutes":15},` + quiet
 	if diff := cmp.Diff(want, d.ask("account 71", "/v1/carriers/status").Body); diff != "" {
-		t.Errorf("it is well again (-want +got):\n%s", diff)
+		t.Errorf("with the breaker closed again (-want +got):\n%s", diff)
 	}
 }

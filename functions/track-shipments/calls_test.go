@@ -17,9 +17,10 @@ import (
 	"carrierlink/shared/tracking"
 )
 
-// TestRemoteCalls counts: the key's write beside one read of the account, one
-// read of what is kept, and only where that is not enough the secret, leave for
-// each call of the carrier, the call, and one write.
+// TestRemoteCalls checks the calls of a request: the write for the API key and the read of
+// the account, concurrently; a read of the cache; and only if that is not enough the
+// secret, for each call of the carrier its allowance and the call, and a write of the
+// cache.
 func TestRemoteCalls(t *testing.T) { calltrace.Attempts(t, remoteCalls) }
 
 func remoteCalls(t *calltrace.Attempt) {
@@ -40,7 +41,7 @@ func remoteCalls(t *calltrace.Attempt) {
 		name, by, value string
 		numbers         []string
 		status          int
-		beside          []string // at once, in any order
+		beside          []string // concurrent, in any order
 		after           []string
 	}{
 		{"a wrong number", "carrier_id", conn.ID, []string{"A,B"}, 400, one, nil},
@@ -48,7 +49,7 @@ func remoteCalls(t *calltrace.Attempt) {
 		{"an unknown number", "carrier_id", conn.ID, []string{unknown}, 404, one, slices.Concat([]string{"BatchGetItem", "GetSecretValue"}, call, []string{"BatchWriteItem"})},
 		{"an unknown number again", "carrier_id", conn.ID, []string{unknown}, 404, one, []string{"BatchGetItem"}},
 		{"live", "carrier_id", conn.ID, []string{parcel}, 200, one, slices.Concat([]string{"BatchGetItem", "GetSecretValue"}, call, []string{"BatchWriteItem"})},
-		{"kept", "carrier_id", conn.ID, []string{parcel}, 200, one, []string{"BatchGetItem"}},
+		{"cached", "carrier_id", conn.ID, []string{parcel}, 200, one, []string{"BatchGetItem"}},
 		{"by carrier", "carrier_code", "australia_post", []string{parcel}, 200, one, []string{"Query", "BatchGetItem"}},
 		{"ten", "carrier_id", conn.ID, []string{
 			"ZZ91000634010000", "ZZ91000634010001", "ZZ91000634010002", "ZZ91000634010003", "ZZ91000634010004",

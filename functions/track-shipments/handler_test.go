@@ -41,14 +41,14 @@ const (
 	unknown   = "ZZ91000"
 )
 
-// front is the function over a fixture with three accounts of one partner: 71 and 72,
-// and 73 of the sandbox. Its carrier is the simulator.
+// front is the function over a fixture with three accounts of one partner: 71 and 72 of
+// production, and 73 of the sandbox. Its carrier is the simulator.
 type front struct {
 	*functiontest.Fixture
 	*handler
 	service *tracking.Service
 	asked   []string // tracking_ids of the carrier's calls
-	// carrier answers in place of the simulator; nil: it does.
+	// carrier answers instead of the simulator, unless it is nil.
 	carrier *reply
 
 	getErr error // the vault's
@@ -63,7 +63,7 @@ func (d *front) RoundTrip(r *http.Request) (*http.Response, error) {
 	return simulator.NewTransport(time.Now).RoundTrip(r)
 }
 
-// Get is the vault's: connections named alike share a key.
+// Get is the vault's: connections whose ids begin alike share an API key.
 func (d *front) Get(_ context.Context, account int64, id, version string) (connection.Credentials, error) {
 	if version != "v-"+id {
 		return connection.Credentials{}, fmt.Errorf("version %q of %d's %s", version, account, id)
@@ -75,7 +75,7 @@ func (d *front) Get(_ context.Context, account int64, id, version string) (conne
 type elsewhere struct{ testing.TB }
 
 func (e elsewhere) Track(context.Context, connection.ChargeAccount, []string, func(context.Context) error) tracking.Reading {
-	e.Error("the other environment's carrier is asked")
+	e.Error("the other environment's carrier was asked")
 	return nil
 }
 
@@ -105,7 +105,7 @@ func (d *front) serve() {
 	d.Serve(httpapi.Route{Method: http.MethodGet, Resource: "/v1/tracking", Handler: d.track})
 }
 
-// link gives account 71 a working connection to Australia Post, unless edited.
+// link creates a connection, by default a working one of account 71 to Australia Post.
 func (d *front) link(t *testing.T, id string, edit func(*connection.Connection)) {
 	t.Helper()
 	c := connection.Connection{
@@ -134,7 +134,7 @@ func (d *front) link(t *testing.T, id string, edit func(*connection.Connection))
 	}
 }
 
-// linked is a fixture with the connection se-1.
+// linked returns a front with the connection se-1.
 func linked(t *testing.T) *front {
 	t.Helper()
 	d := newFront(t)
@@ -142,7 +142,7 @@ func linked(t *testing.T) *front {
 	return d
 }
 
-// ask is a GET by an account, or by partner 5; query is as in a URL, without
+// ask is a GET with the key of an account, or of partner 5; query is as in a URL, without
 // escapes.
 func (d *front) ask(account int64, query string, headers ...string) events.APIGatewayProxyResponse {
 	values := url.Values{}
@@ -158,12 +158,12 @@ func (d *front) ask(account int64, query string, headers ...string) events.APIGa
 	return d.Do(who+strconv.FormatInt(account, 10), http.MethodGet, "/v1/tracking?"+values.Encode(), "", headers...)
 }
 
-// of asks se-1 for numbers.
+// of returns a query for numbers of se-1.
 func of(numbers ...string) string {
 	return "carrier_id=se-1&tracking_number=" + strings.Join(numbers, "&tracking_number=")
 }
 
-// line is what an answer says of one number.
+// line is the part of an answer that tells of one number.
 type line struct {
 	Number string           `json:"tracking_number"`
 	Code   string           `json:"status_code"`
@@ -187,7 +187,7 @@ func (l line) String() string {
 	return s
 }
 
-// lines reads a good answer about several numbers, or one.
+// lines reads the body of a 200, about one number or several.
 func lines(t *testing.T, resp events.APIGatewayProxyResponse) []string {
 	t.Helper()
 	var body struct {
@@ -207,7 +207,7 @@ func lines(t *testing.T, resp events.APIGatewayProxyResponse) []string {
 	return all
 }
 
-// reply is what a carrier answers every call with.
+// reply is the carrier's answer to every call.
 type reply struct {
 	status int
 	body   string
@@ -262,8 +262,8 @@ func TestTrackRefuses(t *testing.T) {
 	}
 }
 
-// TestAbsentAndForeignAreEqual but for the request id.
-func TestAbsentAndForeignAreEqual(t *testing.T) {
+// TestAbsentAndForeignLookAlike: only the request id differs.
+func TestAbsentAndForeignLookAlike(t *testing.T) {
 	d := linked(t)
 	d.link(t, "se-7", func(c *connection.Connection) { c.Status = connection.Linking })
 	d.link(t, "se-8", func(c *connection.Connection) { c.Status = connection.Disconnected })
@@ -286,8 +286,8 @@ func TestAbsentAndForeignAreEqual(t *testing.T) {
 	}
 }
 
-// failures are ways not to get tracking, one of each kind of answer: what one
-// number is answered with if nothing of it is kept.
+// failures are reasons not to get tracking, one for each kind of answer, with the answer
+// about a number that is not in the cache.
 var failures = []struct {
 	name  string
 	fail  func(d *front)
@@ -308,7 +308,7 @@ var failures = []struct {
 	}, []string{"429", "rate_limit_exceeded"}, "60"},
 }
 
-func TestNothingKept(t *testing.T) {
+func TestFailures(t *testing.T) {
 	for _, tc := range failures {
 		t.Run(tc.name, func(t *testing.T) {
 			out := functiontest.CaptureLog(t)
@@ -320,15 +320,15 @@ func TestNothingKept(t *testing.T) {
 				t.Errorf("Retry-After = %q, want %q", resp.Headers["Retry-After"], tc.after)
 			}
 			if strings.Contains(resp.Body, "canary") || strings.Contains(resp.Body, "unseen") || out.Len() > 0 {
-				t.Errorf("too much is told: %s\n%s", resp.Body, out)
+				t.Errorf("the answer or the log tells too much: %s\n%s", resp.Body, out)
 			}
 		})
 	}
 }
 
-// TestSeveral: a line for each number that was asked, in its order and as often. The
-// operator is told once why an answer says less than the carrier knows, without the
-// numbers.
+// TestSeveral: the answer has a result for each number, in the order of the request,
+// duplicates included. The log says once why an answer says less than the carrier may
+// know, and does not show the numbers.
 func TestSeveral(t *testing.T) {
 	out := functiontest.CaptureLog(t)
 	d := linked(t)
@@ -344,12 +344,12 @@ func TestSeveral(t *testing.T) {
 	if strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), `"carrier_id":"se-1","stale":1,"failed":1`) || strings.Contains(out.String(), third) {
 		t.Errorf("logged: %s", out)
 	}
-	functiontest.Diff(t, "twice the same is several", []string{third + " unspecified", third + " unspecified"}, lines(t, d.ask(71, of(third, third))))
+	functiontest.Diff(t, "a number twice", []string{third + " unspecified", third + " unspecified"}, lines(t, d.ask(71, of(third, third))))
 	d.getErr = errors.New("unseen")
-	functiontest.Diff(t, "our own failure, of all", []string{"500", "unspecified"}, functiontest.Problems(t, d.ask(71, of(third, "ZZ91000634011430"))))
+	functiontest.Diff(t, "our own failure, for all numbers", []string{"500", "unspecified"}, functiontest.Problems(t, d.ask(71, of(third, "ZZ91000634011430"))))
 }
 
-// TestSeveralErrors: each is told as it would be alone.
+// TestSeveralErrors: each error is as for a single number.
 func TestSeveralErrors(t *testing.T) {
 	d := linked(t)
 	d.errorSource = "carrierlink"
@@ -424,8 +424,8 @@ func TestOneAnswer(t *testing.T) {
 	}
 }
 
-// TestFieldCases are answers that came out wrong once, as callers see them, live
-// and from the cache.
+// TestFieldCases checks answers about responses of the carrier that were once read
+// wrongly, live and from the cache.
 func TestFieldCases(t *testing.T) {
 	for file, want := range map[string]string{
 		"f03a_first_article_delivered_second_not.json": `"status_code":"IT","status_detail_code":"DELIVERED_IN_PART"…"carrier_status_code":"In transit"…"actual_delivery_date":null…` +
@@ -472,7 +472,7 @@ func TestFieldCases(t *testing.T) {
 	}
 }
 
-// TestStatuses: the words about what went wrong, and a number without any.
+// TestStatuses checks the texts of exceptions, and answers without a status.
 func TestStatuses(t *testing.T) {
 	for result, want := range map[string]string{
 		`"status":"Cannot be delivered"`:                                         `"status_code":"EX"…"carrier_status_code":"Cannot be delivered"…"exception_description":"Cannot be delivered"`,
@@ -493,8 +493,8 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
-// TestSandboxShipments are the stories that README promises of shipments of
-// several articles.
+// TestSandboxShipments checks the sandbox's shipments of several articles, which README
+// lists.
 func TestSandboxShipments(t *testing.T) {
 	for number, want := range map[string][]string{
 		"ABC5033470":           {"DE DELIVERED", "ABC50334700100931006 DE", "ABC50334700200931004 DE"},

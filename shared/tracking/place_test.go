@@ -8,12 +8,12 @@ import (
 
 func TestPlace(t *testing.T) {
 	for location, want := range map[string]Place{
-		// Not understood: whole in the city.
+		// Not understood: all of it is the city.
 		"": {}, " \t ": {}, "SINGAPORE": {City: "SINGAPORE"}, "Transit Scan": {City: "Transit Scan"}, "NZ": {City: "NZ"},
 		"3000": {City: "3000"}, "Melbourne 3000": {City: "Melbourne 3000"}, "Kew Vict": {City: "Kew Vict"},
 		"LOS ANGELES CA": {City: "LOS ANGELES CA"}, "LOS ANGELES, CA": {City: "LOS ANGELES, CA"}, "PERTH (XX)": {City: "PERTH (XX)"},
 		"DEPOT (BAY 4)": {City: "DEPOT (BAY 4)"}, "AU": {City: "AU"}, "Kew30 00": {City: "Kew30 00"},
-		// Other countries have no state of Australia's.
+		// Other countries: no Australian state.
 		"CHICAGO (US)": {City: "CHICAGO", Country: "US"}, "SEATTLE WA (US)": {City: "SEATTLE WA", Country: "US"},
 		"JOHN F. KENNEDY APT/NEW YORK (US)":           {City: "JOHN F. KENNEDY APT/NEW YORK", Country: "US"},
 		"US-60199, UNITED STATES":                     {City: "US-60199", Country: "US"},
@@ -42,7 +42,7 @@ func TestPlace(t *testing.T) {
 		"(NSW)": {State: "NSW", Country: "AU"}, "NSW": {State: "NSW", Country: "AU"}, "ACT": {State: "ACT", Country: "AU"}, "act": {State: "ACT", Country: "AU"},
 		"SA": {State: "SA", Country: "AU"}, "NT, Australia": {State: "NT", Country: "AU"}, "South Australia": {State: "SA", Country: "AU"},
 		"NEW SOUTH WALES": {State: "NSW", Country: "AU"}, "Western Australia": {State: "WA", Country: "AU"}, "Tasmania": {State: "TAS", Country: "AU"},
-		// A state's code that is a country's, too.
+		// A state's code that is also a country's.
 		"ADELAIDE (SA)": {City: "ADELAIDE", State: "SA", Country: "AU"}, "Mount Barker (sa)": {City: "Mount Barker", State: "SA", Country: "AU"},
 		"ADELAIDE, SA": {City: "ADELAIDE", State: "SA", Country: "AU"}, "ADELAIDE (SA), Australia": {City: "ADELAIDE", State: "SA", Country: "AU"},
 		"ADELAIDE (SA) 5000": {City: "ADELAIDE", State: "SA", PostalCode: "5000", Country: "AU"}, "ADELAIDE SA (AU)": {City: "ADELAIDE", State: "SA", Country: "AU"},
@@ -56,7 +56,7 @@ func TestPlace(t *testing.T) {
 		"CANBERRA Australian Capital Territory": {City: "CANBERRA", State: "ACT", Country: "AU"}, "Brisbane, Queensland, Australia": {City: "Brisbane", State: "QLD", Country: "AU"},
 		"Melbourne Victoria Australia": {City: "Melbourne", State: "VIC", Country: "AU"}, "Perth, Western Australia, AU": {City: "Perth", State: "WA", Country: "AU"},
 		"Melbourne 3000 Victoria": {City: "Melbourne", State: "VIC", PostalCode: "3000", Country: "AU"}, "Sydney N.S.W.": {City: "Sydney", State: "NSW", Country: "AU"},
-		// Towns that have a state's name in theirs.
+		// Towns whose names contain a state's.
 		"VICTORIA PARK WA": {City: "VICTORIA PARK", State: "WA", Country: "AU"}, "Victoria Point QLD": {City: "Victoria Point", State: "QLD", Country: "AU"},
 		"East Victoria Park": {City: "East Victoria Park"}, "VICTORIA PARK": {City: "VICTORIA PARK"}, "Victoria Point, Queensland": {City: "Victoria Point", State: "QLD", Country: "AU"},
 		"Port Victoria": {City: "Port Victoria"}, "Port Victoria SA 5573": {City: "Port Victoria", State: "SA", PostalCode: "5573", Country: "AU"},
@@ -64,7 +64,7 @@ func TestPlace(t *testing.T) {
 		"Mount Victoria 2786 (AU)": {City: "Mount Victoria", PostalCode: "2786", Country: "AU"}, "Victoria Valley Victoria": {City: "Victoria Valley", State: "VIC", Country: "AU"},
 		"VICTORIA (CA)": {City: "VICTORIA", Country: "CA"}, "Victoria, Canada": {City: "Victoria", Country: "CA"}, "Hobartville": {City: "Hobartville"},
 		"Act of God": {City: "Act of God"}, "SAN JUAN (PR)": {City: "SAN JUAN", Country: "PR"},
-		// A country's code behind a comma.
+		// A country's code after a comma.
 		"Auckland, NZ": {City: "Auckland", Country: "NZ"}, "auckland,nz": {City: "auckland", Country: "NZ"}, "London, GB": {City: "London", Country: "GB"},
 		"LOS ANGELES, CA, US": {City: "LOS ANGELES, CA", Country: "US"}, "Toronto, CA (CA)": {City: "Toronto", Country: "CA"}, "Sydney, AU": {City: "Sydney", Country: "AU"},
 		"AUCKLAND NZ": {City: "AUCKLAND NZ"}, "Hub, XX": {City: "Hub, XX"}, "Wilmington, DE": {City: "Wilmington, DE"},

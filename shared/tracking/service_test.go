@@ -33,8 +33,8 @@ const (
 	unknown   = "ZZ91000"
 )
 
-// world is the service over a cache in memory, for account 71 and its connections.
-// The carrier is the simulator, through the real client.
+// world is the Service over a cache in memory, for account 71 and its connections. The
+// carrier is the simulator, behind the real client.
 type world struct {
 	*tracking.Service
 	testing.TB
@@ -43,8 +43,8 @@ type world struct {
 	clock       time.Time
 	asked       []string // tracking_ids of the carrier's calls
 	accounts    []string // and the account numbers that they were made for
-	failures    []string // of the latest result, unless it has none
-	// carrier answers in place of the simulator; nil: it does.
+	failures    []string // of the latest result; nil if it has none
+	// carrier answers instead of the simulator, unless it is nil.
 	carrier *reply
 
 	cache                                tracking.Cache
@@ -61,7 +61,7 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	return simulator.NewTransport(time.Now).RoundTrip(r)
 }
 
-// Get is the vault's: connections named alike share a key.
+// Get is the vault's: connections whose ids begin alike share an API key.
 func (w *world) Get(_ context.Context, account int64, id, version string) (connection.Credentials, error) {
 	if version != "v-"+id {
 		return connection.Credentials{}, fmt.Errorf("version %q of %d's %s", version, account, id)
@@ -100,11 +100,11 @@ func (w *world) TakeCall(ctx context.Context, a connection.Allowance, limit int,
 type elsewhere struct{ testing.TB }
 
 func (e elsewhere) Track(context.Context, connection.ChargeAccount, []string, func(context.Context) error) tracking.Reading {
-	e.Error("the other environment's carrier is asked")
+	e.Error("the other environment's carrier was asked")
 	return nil
 }
 
-// reply is what a carrier answers every call with.
+// reply is the carrier's answer to every call.
 type reply struct {
 	status int
 	body   string
@@ -136,7 +136,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// link gives the account a working connection to Australia Post, unless edited.
+// link creates a connection, by default a working one to Australia Post.
 func (w *world) link(id string, edit func(*connection.Connection)) {
 	c := connection.Connection{
 		ID: id, AccountID: w.account.ID, Carrier: carrier.AustraliaPost, AccountNumber: "0000123400", Status: connection.Active, Standing: account.StandingActive,
@@ -148,7 +148,7 @@ func (w *world) link(id string, edit func(*connection.Connection)) {
 	w.connections = append(w.connections, c)
 }
 
-// connection is the one of this id.
+// connection returns the connection of this id.
 func (w *world) connection(id string) *connection.Connection {
 	w.Helper()
 	for i := range w.connections {
@@ -160,7 +160,7 @@ func (w *world) connection(id string) *connection.Connection {
 	return nil
 }
 
-// linked is a world with the connection se-1.
+// linked returns a world with the connection se-1.
 func linked(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
@@ -168,7 +168,7 @@ func linked(t *testing.T) *world {
 	return w
 }
 
-// track asks, and notes the failures of the result.
+// track calls Track, and keeps the failures of the result.
 func (w *world) track(req tracking.Request) (tracking.Result, error) {
 	w.failures = nil
 	found, err := w.Track(w.Context(), req)
@@ -178,7 +178,7 @@ func (w *world) track(req tracking.Request) (tracking.Result, error) {
 	return found, err
 }
 
-// ask asks se-1 for numbers; the answer is a line for each, or those of the error.
+// ask asks for numbers of se-1, and returns a line for each, or the problems.
 func (w *world) ask(numbers ...string) []string {
 	w.Helper()
 	return w.askOf("se-1", numbers...)
@@ -197,7 +197,7 @@ func (w *world) askOf(id string, numbers ...string) []string {
 	return lines
 }
 
-// line is an answer about one number in a few words.
+// line returns an answer about one number in a few words.
 func (w *world) line(number string, a tracking.Answer) string {
 	if a.Tracking == nil {
 		return number + " " + fault.KindOf(a.Err).String()
@@ -214,7 +214,7 @@ func (w *world) line(number string, a tracking.Answer) string {
 	return s
 }
 
-// told is kind, field and diagnosis of each problem.
+// told returns kind, field and diagnosis of each problem.
 func told(err error) []string {
 	var all []string
 	for _, p := range fault.Of(err) {
@@ -230,8 +230,8 @@ func told(err error) []string {
 	return all
 }
 
-// failures are ways not to get tracking: what one number is answered with where
-// nothing of it is kept.
+// failures are reasons not to get tracking, with the problems of a number that is not in
+// the cache.
 var failures = []struct {
 	name  string
 	fail  func(w *world)
@@ -262,7 +262,7 @@ var failures = []struct {
 	}, []string{"rate limited"}, 40 * time.Second},
 }
 
-func TestNothingKept(t *testing.T) {
+func TestFailures(t *testing.T) {
 	for _, tc := range failures {
 		t.Run(tc.name, func(t *testing.T) {
 			out := functiontest.CaptureLog(t)
@@ -275,14 +275,15 @@ func TestNothingKept(t *testing.T) {
 				t.Errorf("RetryAfter = %v, want %v", problem.RetryAfter, tc.after)
 			}
 			if strings.Contains(err.Error(), "canary") || strings.Contains(problem.Message, "unseen") || out.Len() > 0 {
-				t.Errorf("too much is told: %v\n%s", err, out)
+				t.Errorf("the error or the log tells too much: %v\n%s", err, out)
 			}
 		})
 	}
 }
 
-// TestOlderIsKept: whatever fails, what is known is told, and why it is old.
-func TestOlderIsKept(t *testing.T) {
+// TestStale: whatever fails, the answer is the tracking from the cache for up to an hour,
+// with the reason.
+func TestStale(t *testing.T) {
 	for _, tc := range failures {
 		t.Run(tc.name, func(t *testing.T) {
 			w := linked(t)
@@ -292,7 +293,7 @@ func TestOlderIsKept(t *testing.T) {
 			functiontest.Diff(t, "later", []string{parcel + " DE cached 120s stale"}, w.ask(parcel))
 			functiontest.Diff(t, "failures", []string{"stale 1, failed 0"}, w.failures)
 			if tc.name == "no allowance" {
-				return // by then there is one again
+				return // by then the allowance has room again
 			}
 			w.clock = w.clock.Add(58*time.Minute - time.Second)
 			functiontest.Diff(t, "just before an hour", []string{parcel + " DE cached 3599s stale"}, w.ask(parcel))
@@ -302,8 +303,8 @@ func TestOlderIsKept(t *testing.T) {
 	}
 }
 
-// TestAboutTheNumber: what the carrier says of the number itself counts, and is
-// no failure.
+// TestAboutTheNumber: an answer about the number itself replaces older tracking unless the
+// product is not tracked, and is not a failure.
 func TestAboutTheNumber(t *testing.T) {
 	out := functiontest.CaptureLog(t)
 	w := linked(t)
@@ -354,7 +355,7 @@ func TestOurOwnFailures(t *testing.T) {
 	})
 }
 
-// TestFresh: within two minutes the carrier is not asked again.
+// TestFresh: the carrier is not asked again within two minutes.
 func TestFresh(t *testing.T) {
 	w := linked(t)
 	ask := func(after time.Duration, want string) {
@@ -377,11 +378,11 @@ func TestSeveral(t *testing.T) {
 	functiontest.Diff(t, "answers", []string{
 		unknown + " not found", parcel + " DE live", starTrack + " IT live", parcel + " DE live", abroad + " IT live", unknown + " not found",
 	}, w.ask(unknown, parcel, starTrack, parcel, abroad, unknown))
-	functiontest.Diff(t, "calls: each number once, the brands apart", []string{unknown + "," + parcel + "," + abroad, starTrack}, w.asked)
+	functiontest.Diff(t, "calls: each number once, a call for each brand", []string{unknown + "," + parcel + "," + abroad, starTrack}, w.asked)
 
 	w.clock, w.asked = w.clock.Add(time.Minute), nil
 	second := "ZZ91000634011428"
-	functiontest.Diff(t, "what is fresh is not asked for", []string{parcel + " DE cached 60s", second + " DE live"}, w.ask(parcel, second))
+	functiontest.Diff(t, "the carrier is not asked for fresh numbers", []string{parcel + " DE cached 60s", second + " DE live"}, w.ask(parcel, second))
 	functiontest.Diff(t, "calls", []string{second}, w.asked)
 	functiontest.Diff(t, "failures", nil, w.failures)
 
@@ -394,8 +395,8 @@ func TestSeveral(t *testing.T) {
 	functiontest.Diff(t, "our own failure, and something known", []string{third + " internal", parcel + " DE cached 120s stale"}, w.ask(third, parcel))
 }
 
-// TestAllowance: ten calls in any minute for one key of the carrier, whichever
-// connections have it and whatever the carrier says to them.
+// TestAllowance: an API key has ten calls in any minute, whichever connections use it and
+// whatever the carrier answers.
 func TestAllowance(t *testing.T) {
 	w := newWorld(t)
 	w.link("se-1a", nil)
@@ -431,7 +432,7 @@ func TestAllowance(t *testing.T) {
 	}
 }
 
-// TestWhichConnection is asked for a carrier: the oldest that works.
+// TestWhichConnection: the oldest connection to the carrier that works is used.
 func TestWhichConnection(t *testing.T) {
 	status := func(s connection.Status) func(*connection.Connection) {
 		return func(c *connection.Connection) { c.Status = s }
@@ -442,7 +443,7 @@ func TestWhichConnection(t *testing.T) {
 		want  int
 	}{
 		{"none works", []func(*connection.Connection){status(connection.ActionRequired), status(connection.PendingVerification)}, 0},
-		{"only intents and such are older", []func(*connection.Connection){status(connection.Linking), status(connection.Disconnected), status(connection.ActionRequired)}, 2},
+		{"intents and disconnected ones are older", []func(*connection.Connection){status(connection.Linking), status(connection.Disconnected), status(connection.ActionRequired)}, 2},
 		{"another carrier's is older", []func(*connection.Connection){func(c *connection.Connection) { c.Carrier = carrier.StarTrack }, nil}, 1},
 		{"a paused one is older", []func(*connection.Connection){func(c *connection.Connection) { c.Standing = account.StandingPaused }, nil}, 1},
 		{"degraded", []func(*connection.Connection){status(connection.ActionRequired), status(connection.Degraded), nil}, 1},
@@ -473,8 +474,7 @@ func TestWhichConnection(t *testing.T) {
 	}
 }
 
-// TestNoConnection: what is only being linked and what was unlinked is there for
-// nobody.
+// TestNoConnection: intents and disconnected connections are not found.
 func TestNoConnection(t *testing.T) {
 	w := newWorld(t)
 	w.link("se-1", func(c *connection.Connection) { c.Status = connection.Linking })
@@ -492,9 +492,9 @@ func TestNoConnection(t *testing.T) {
 	functiontest.Diff(t, "calls", nil, w.asked)
 }
 
-// TestSandbox accounts ask the other carrier, and their allowance counts too, for
-// each account by itself: with the API key of somebody else in the sandbox or in
-// production nobody uses their calls up.
+// TestSandbox: sandbox accounts ask the other carrier. Each has an allowance of its own,
+// so it cannot use up that of another account with the same API key, in the sandbox or
+// in production.
 func TestSandbox(t *testing.T) {
 	w := newWorld(t)
 	w.Carriers.Production, w.Carriers.Sandbox = w.Carriers.Sandbox, w.Carriers.Production
@@ -515,8 +515,8 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
-// TestUnknownEnvironment: an account whose environment is unknown asks no
-// carrier, neither production's nor the sandbox's.
+// TestUnknownEnvironment: no carrier is asked for an account whose environment is
+// unknown.
 func TestUnknownEnvironment(t *testing.T) {
 	for _, env := range []carrier.Environment{"", "Production", "staging"} {
 		t.Run(string(env), func(t *testing.T) {
@@ -532,9 +532,9 @@ func TestUnknownEnvironment(t *testing.T) {
 	}
 }
 
-// TestUnknownIsKept: twelve questions within a minute cost one call of the
-// carrier, whose allowance is left for other parcels.
-func TestUnknownIsKept(t *testing.T) {
+// TestUnknownIsCached: twelve requests for an unknown number within a minute make one call
+// of the carrier, so that the allowance is left for other numbers.
+func TestUnknownIsCached(t *testing.T) {
 	for name, tc := range map[string]struct {
 		carrier *reply
 		want    []string
@@ -568,9 +568,9 @@ func TestUnknownIsKept(t *testing.T) {
 	}
 }
 
-// TestNothingReplacesSomething: an answer that says nothing of a number takes the
-// place of no tracking.
-func TestNothingReplacesSomething(t *testing.T) {
+// TestSilentAnswer: an answer that says nothing of a number does not replace older
+// tracking.
+func TestSilentAnswer(t *testing.T) {
 	w := linked(t)
 	silent := answers(200, `{"tracking_results":[{"tracking_id":"`+parcel+`","trackable_items":[{"article_id":"`+parcel+`"}]}]}`)
 	w.carrier = silent
@@ -585,8 +585,8 @@ func TestNothingReplacesSomething(t *testing.T) {
 	functiontest.Diff(t, "failed", []string{parcel + " DE cached 120s stale"}, w.ask(parcel))
 }
 
-// TestTooLargeToKeep: one answer that is keeps no other from being kept.
-func TestTooLargeToKeep(t *testing.T) {
+// TestTooLargeToCache: an answer that is too large does not keep others out of the cache.
+func TestTooLargeToCache(t *testing.T) {
 	out := functiontest.CaptureLog(t)
 	w := linked(t)
 	var events []string
@@ -603,8 +603,8 @@ func TestTooLargeToKeep(t *testing.T) {
 	}
 }
 
-// TestBrands: whose number it is decides the connection's carrier and the merchant
-// location of its account, and the form of the number only where they cannot.
+// TestBrands: the connection's carrier and the merchant location of its account decide the
+// brand of a number, and its form only if they do not.
 func TestBrands(t *testing.T) {
 	const consignment, item = "36ZZ45032230", "9ZZZ50000001EXP00001"
 	location := func(own string) func(*connection.Connection) {
@@ -663,7 +663,7 @@ func TestBrands(t *testing.T) {
 	})
 }
 
-// TestOldEntry: what was kept before there were articles is read.
+// TestOldEntry: cache entries from before there were articles can be read.
 func TestOldEntry(t *testing.T) {
 	w := linked(t)
 	kept := []tracking.Cached{{Number: parcel, At: w.clock, ExpiresAt: w.clock.Add(time.Hour), Body: []byte(

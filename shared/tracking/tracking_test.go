@@ -15,7 +15,7 @@ import (
 	"carrierlink/shared/fault"
 )
 
-func TestCleanTrackingNumber(t *testing.T) {
+func TestCleanNumber(t *testing.T) {
 	for _, tc := range []struct {
 		name, in string
 		want     fault.Kind
@@ -48,7 +48,7 @@ func TestCleanTrackingNumber(t *testing.T) {
 		strings.Repeat(" 7", 50):      strings.Repeat("7", 50),
 	} {
 		if got, problem := CleanNumber("f", in); problem != nil || got != want {
-			t.Errorf("CleanTrackingNumber(%q) = %q, %v, want %q", in, got, problem, want)
+			t.Errorf("CleanNumber(%q) = %q, %v, want %q", in, got, problem, want)
 		}
 	}
 }
@@ -67,15 +67,15 @@ func TestIsStarTrackNumber(t *testing.T) {
 	}
 }
 
-// TestBrand: whose number it is before the carrier was asked, and after it.
+// TestBrand checks the brand of a number before the carrier was asked, and after.
 func TestBrand(t *testing.T) {
 	post, star := carrier.AustraliaPost, carrier.StarTrack
 	for _, tc := range []struct {
 		name, own string
 		carrier   carrier.Name
 		number    string
-		before    carrier.Name // the call that it goes in
-		after     carrier.Name // the page about it, of an answer without a consignment
+		before    carrier.Name // by which calls are divided
+		after     carrier.Name // of an answer without a consignment
 	}{
 		{"the account's own", "36ZZ4", post, "36ZZ45032230", post, post},
 		{"the account's own, written small", "36zz4", post, "36ZZ45032230", post, post},
@@ -105,7 +105,7 @@ func TestBrand(t *testing.T) {
 	}
 }
 
-// TestProgress has a row for each word of the contract ("Status vocabulary").
+// TestProgress has a row for each entry of auspost.md ("Status vocabulary", "Event texts").
 func TestProgress(t *testing.T) {
 	want := map[string]Status{
 		"": "UN", "Something new": "UN", "Unknown": "UN", "Track items for detailed delivery information": "UN",
@@ -135,7 +135,7 @@ func TestProgress(t *testing.T) {
 	}
 	for word, p := range progress {
 		if !words[word] || p.Status == "" || (p.Detail == "") != (p.Status == Unknown) {
-			t.Errorf("%q is not in the contract, or says too little: %+v", word, p)
+			t.Errorf("%q has no row, or lacks a status or detail: %+v", word, p)
 		}
 	}
 	for status, description := range map[Status]string{
@@ -148,7 +148,7 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// TestEventProgress: a place or a remark may follow the words.
+// TestEventProgress: a place or a remark may follow the words of the vocabulary.
 func TestEventProgress(t *testing.T) {
 	for text, want := range map[string]Status{
 		"": "UN", " ": "UN", " - Delivered": "UN", "Delivered-ish": "UN", "Something in transit": "UN", "Not delivered": "UN", "Undelivered": "UN", "Unknown": "UN",
@@ -168,7 +168,7 @@ func TestEventProgress(t *testing.T) {
 		"Createdness": "UN", "Cancelled by sender": "EX", "In transition": "UN", "Delivered, left in a safe place": "DE", "Attempted delivery – Carded": "AT", "Nobody home, delivered to a neighbour": "UN",
 	} {
 		if got := (Event{Description: text}).Progress().Status; got != want {
-			t.Errorf("the event %q is %s, want %s", text, got, want)
+			t.Errorf("Progress of the event %q = %s, want %s", text, got, want)
 		}
 	}
 }
@@ -196,7 +196,7 @@ func TestDeliveredAt(t *testing.T) {
 	}
 }
 
-// parts makes a shipment of articles with these statuses.
+// parts returns a shipment with the status whole and articles with these statuses.
 func parts(whole string, statuses ...string) *Tracking {
 	t := Tracking{CarrierStatus: whole}
 	for _, s := range statuses {
@@ -213,8 +213,8 @@ func TestSummary(t *testing.T) {
 		words    string
 	}{
 		{"nothing", parts(""), "UN||", ""},
-		{"a word nobody knows", parts("Brand new"), "UN||Brand new", "Brand new"},
-		{"words nobody knows", parts("", "", "Brand new", "Newer"), "UN||Brand new", "Brand new"},
+		{"an unknown status", parts("Brand new"), "UN||Brand new", "Brand new"},
+		{"unknown statuses", parts("", "", "Brand new", "Newer"), "UN||Brand new", "Brand new"},
 		{"one failed", parts("", "Delivered", "In transit", "Article damaged"), "EX|PARCEL_DAMAGED|Article damaged", "Article damaged"},
 		{"the first that failed", parts("", "Cancelled", "Cannot be delivered"), "EX|CANCELLED|Cancelled", "Cancelled"},
 		{"one failed, whatever the whole", parts("Delivered", "Delivered", "Cannot be delivered"), "EX|NOT_DELIVERED|Cannot be delivered", "Delivered"},
@@ -242,8 +242,8 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-// definition is the status of a whole as decision 0025 words it, of flat
-// shipments: what is stated of the whole counts as one more part.
+// definition returns the status of a flat shipment as decision 0025 defines it: the stated
+// status of the whole counts as one more part.
 func definition(whole string, articles []string) Progress {
 	var stated []Progress // what is understood
 	unknown := 0
@@ -288,9 +288,8 @@ func definition(whole string, articles []string) Progress {
 	return Progress{}
 }
 
-// TestSummaryByDefinition holds the status of random shipments against its
-// definition, flat and with their articles put into consignments: where the
-// carrier nests them changes nothing.
+// TestSummaryByDefinition compares the status of random shipments with the definition, both
+// flat and with their articles in consignments: nesting must not matter.
 func TestSummaryByDefinition(t *testing.T) {
 	words := []string{"", "Brand new", "Unknown", "Delivered", "Delivered", "Item Delivered", "Delivered", "In transit", "Created", "Initiated", "Awaiting collection", "Unsuccessful Delivery", "Partial Delivery", "Cannot be delivered"}
 	random := rand.New(rand.NewPCG(9, 25))
@@ -397,10 +396,10 @@ func TestArticles(t *testing.T) {
 		{Number: "A3", Summary: Summary{Progress{Status: Unknown}, "Brand new"}},
 	}
 	if d := cmp.Diff(want, unknown.Articles()); d != "" {
-		t.Errorf("of words nobody knows, -want +got:\n%s", d)
+		t.Errorf("of unknown statuses, -want +got:\n%s", d)
 	}
 	whole := Tracking{CarrierStatus: "Brand new", Events: []Event{{Description: "Cannot be delivered"}}}
 	if got := whole.Summary(); got != (Summary{Progress{Exception, "NOT_DELIVERED"}, "Cannot be delivered"}) || whole.Words() != "Brand new" {
-		t.Errorf("a whole of words nobody knows: %+v, %q", got, whole.Words())
+		t.Errorf("a whole with an unknown status: %+v, %q", got, whole.Words())
 	}
 }
