@@ -22,7 +22,7 @@ var testNow = time.Date(2026, 11, 3, 1, 2, 3, 0, time.UTC)
 
 const asked = "0009912345"
 
-// verdict is what a test looks at of most readings.
+// verdict is the part of a reading that most tests check.
 type verdict struct {
 	Outcome carrier.Outcome
 	Code    string
@@ -92,21 +92,21 @@ func TestReadExamples(t *testing.T) {
 	}
 	files := exampleIndex(t)
 	if len(files) != len(want) {
-		t.Errorf("there are %d examples, and rows for %d", len(files), len(want))
+		t.Errorf("there are %d examples but rows for %d", len(files), len(want))
 	}
 	for name, file := range files {
 		body := example(t, name)
 		var account struct {
 			Number string `json:"account_number"`
 		}
-		_ = json.Unmarshal(body, &account) // many are no accounts
+		_ = json.Unmarshal(body, &account) // many are not accounts
 		t.Run(name, func(t *testing.T) {
 			got := readAccountAnswer(answer{status: file.Status, body: body}, account.Number, testNow)
 			if d := cmp.Diff(want[name], verdictOf(got)); d != "" {
-				t.Errorf("read(%d %s) -want +got:\n%s", file.Status, name, d)
+				t.Errorf("readAccountAnswer(%d %s) -want +got:\n%s", file.Status, name, d)
 			}
 			if got.Outcome == carrier.OutcomeOK && string(got.Raw) != strings.TrimSpace(string(body)) {
-				t.Errorf("read(%s).Raw is not the body as it came", name)
+				t.Errorf("readAccountAnswer(%s).Raw is not the unchanged body", name)
 			}
 		})
 	}
@@ -145,7 +145,7 @@ func TestReadContract(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := readAccountAnswer(answer{status: 200, body: example(t, name)}, want.AccountNumber, testNow)
 			if d := cmp.Diff(want, got.Contract); d != "" {
-				t.Errorf("read(%s).Contract -want +got:\n%s", name, d)
+				t.Errorf("readAccountAnswer(%s).Contract -want +got:\n%s", name, d)
 			}
 			parsed, err := ParseContract(got.Raw)
 			if d := cmp.Diff(want, parsed); err != nil || d != "" {
@@ -182,8 +182,8 @@ func TestReadAnswers(t *testing.T) {
 		{"no code", 400, list(`{"message":"no"}`), verdict{Outcome: carrier.OutcomeUnexpected}},
 		{"code is an object", 400, list(`{"code":{"code":"41001"}}`), verdict{Outcome: carrier.OutcomeUnexpected}},
 		{"errors is one object", 400, `{"errors":{"code":"41001"}}`, verdict{carrier.OutcomeUnknownAccount, "41001", "CUSTOMER_NOT_FOUND"}},
-		{"no list around the error", 400, `{"code":"41003"}`, verdict{carrier.OutcomeContractEnded, "41003", "CONTRACT_NOT_VALID_ERROR"}},
-		{"several, the telling one last", 400, list(`{"code":"99999"},null,7,{"code":"41003"},{"code":"41001"}`), verdict{carrier.OutcomeUnknownAccount, "41001", "CUSTOMER_NOT_FOUND"}},
+		{"an error without a list", 400, `{"code":"41003"}`, verdict{carrier.OutcomeContractEnded, "41003", "CONTRACT_NOT_VALID_ERROR"}},
+		{"several, the first in precedence last", 400, list(`{"code":"99999"},null,7,{"code":"41003"},{"code":"41001"}`), verdict{carrier.OutcomeUnknownAccount, "41001", "CUSTOMER_NOT_FOUND"}},
 		{"two lists", 400, `{"errors":[{"code":"41003"}],"errors":[{"code":"41002"}]}`, verdict{carrier.OutcomeUnknownAccount, "41002", "ACCOUNT_NOT_FOUND"}},
 		{"code and error_code", 400, list(`{"code":"41003","error_code":"API_001"}`), verdict{carrier.OutcomeUnauthorized, "API_001", "Authentication error"}},
 		// Shape 2.
@@ -200,7 +200,7 @@ func TestReadAnswers(t *testing.T) {
 		// Shape 3.
 		{"unprocessable", 422, list(`{"messages":[],"error":"unprocessable_entity"}`), verdict{carrier.OutcomeMalformed, "unprocessable_entity", "unprocessable_entity"}},
 		{"unprocessable as 400", 400, list(`{"error":"unprocessable_entity"}`), verdict{carrier.OutcomeMalformed, "unprocessable_entity", "unprocessable_entity"}},
-		{"422 of any kind", 422, `{}`, verdict{Outcome: carrier.OutcomeMalformed}},
+		{"422 without a code", 422, `{}`, verdict{Outcome: carrier.OutcomeMalformed}},
 		// Shape 4.
 		{"legacy 404", 404, `{"error":{"errorMessage":"not here"}}`, verdict{Outcome: carrier.OutcomeUnexpected}},
 		{"legacy 400", 400, `{"error":{"errorMessage":"no"}}`, verdict{Outcome: carrier.OutcomeUnexpected}},
@@ -209,16 +209,16 @@ func TestReadAnswers(t *testing.T) {
 		// Shape 5.
 		{"access denied 400", 400, `{"error":"access_denied","error_description":"d"}`, verdict{Outcome: carrier.OutcomeUnexpected}},
 		{"access denied 401", 401, `{"error":"access_denied","error_description":"d"}`, verdict{Outcome: carrier.OutcomeUnauthorized}},
-		// Shape 6 is tracking's: no account.
+		// Shape 6 belongs to Track: it has no account.
 		{"tracking results", 200, `{"tracking_results":[{"errors":[{"code":"41001"}]}]}`, verdict{Outcome: carrier.OutcomeUnreadable}},
 		// Shape 7.
 		{"errors in a 200", 200, coded("41007"), verdict{carrier.OutcomeContractAbsent, "41007", "CONTRACT_SETUP_ERROR"}},
 		{"errors beside an account", 200, `{"account_number":"0009912345","errors":[{"code":"41001"}]}`, verdict{carrier.OutcomeUnknownAccount, "41001", "CUSTOMER_NOT_FOUND"}},
 		{"unknown errors in a 200", 200, coded("1"), verdict{Outcome: carrier.OutcomeUnexpected}},
 		{"errors in a 202", 202, coded("41001"), verdict{carrier.OutcomeUnknownAccount, "41001", "CUSTOMER_NOT_FOUND"}},
-		{"no errors in a 200", 200, `{"account_number":"0009912345","errors":[],"warnings":[{"code":"41001"}]}`, verdict{Outcome: carrier.OutcomeOK}},
+		{"an empty list of errors in a 200", 200, `{"account_number":"0009912345","errors":[],"warnings":[{"code":"41001"}]}`, verdict{Outcome: carrier.OutcomeOK}},
 		{"null errors in a 200", 200, `{"account_number":"0009912345","errors":null}`, verdict{Outcome: carrier.OutcomeOK}},
-		{"errors of nothing but null", 200, `{"account_number":"0009912345","errors":[null]}`, verdict{Outcome: carrier.OutcomeOK}},
+		{"errors with null only", 200, `{"account_number":"0009912345","errors":[null]}`, verdict{Outcome: carrier.OutcomeOK}},
 		{"errors is an empty object", 200, `{"account_number":"0009912345","errors":{}}`, verdict{Outcome: carrier.OutcomeOK}},
 		{"a code beside an account", 200, `{"account_number":"0009912345","code":"41001"}`, verdict{Outcome: carrier.OutcomeOK}},
 		// Shape 8.
@@ -239,7 +239,7 @@ func TestReadAnswers(t *testing.T) {
 		{"redirect", 302, fine, verdict{Outcome: carrier.OutcomeUnreadable}},
 		{"not modified", 304, "", verdict{Outcome: carrier.OutcomeUnreadable}},
 		{"switching protocols", 101, "", verdict{Outcome: carrier.OutcomeUnreadable}},
-		{"no status of HTTP", 999, fine, verdict{Outcome: carrier.OutcomeUnreadable}},
+		{"a status that HTTP does not have", 999, fine, verdict{Outcome: carrier.OutcomeUnreadable}},
 		{"created", 201, fine, verdict{Outcome: carrier.OutcomeUnreadable}},
 		{"unknown code as 404", 404, coded("44013"), verdict{Outcome: carrier.OutcomeUnexpected}},
 		{"known code as 500", 500, coded("41002"), verdict{carrier.OutcomeUnavailable, "41002", "ACCOUNT_NOT_FOUND"}},
@@ -279,13 +279,13 @@ func TestReadAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := readAccountAnswer(answer{status: tt.status, body: []byte(tt.body)}, asked, testNow)
 			if d := cmp.Diff(tt.want, verdictOf(r)); d != "" {
-				t.Errorf("read(%d %.100s) -want +got:\n%s", tt.status, tt.body, d)
+				t.Errorf("readAccountAnswer(%d %.100s) -want +got:\n%s", tt.status, tt.body, d)
 			}
 			if r.HTTPStatus != tt.status {
-				t.Errorf("read(%d).HTTPStatus = %d", tt.status, r.HTTPStatus)
+				t.Errorf("readAccountAnswer(%d).HTTPStatus = %d", tt.status, r.HTTPStatus)
 			}
 			if r.Outcome == carrier.OutcomeUnreadable && r.Cause == nil {
-				t.Error("an unreadable answer without a cause")
+				t.Error("an unreadable answer has no cause")
 			}
 		})
 	}
@@ -299,19 +299,19 @@ func TestParseContractRefuses(t *testing.T) {
 	}
 }
 
-// TestReadWhoseAccount: what names the owner is left empty rather than guessed,
-// and never makes an answer unreadable.
-func TestReadWhoseAccount(t *testing.T) {
+// TestReadOwner: fields that identify the owner stay empty rather than guessed, and never
+// make an answer unreadable.
+func TestReadOwner(t *testing.T) {
 	tests := []struct{ name, members, want string }{
 		{"nothing", ``, "//"},
 		{"nulls", `"addresses":null,"details":null`, "//"},
-		{"no list", `"addresses":{"suburb":"A"},"details":"12345678901"`, "//"},
+		{"other types than lists and objects", `"addresses":{"suburb":"A"},"details":"12345678901"`, "//"},
 		{"an empty list", `"addresses":[],"details":{}`, "//"},
 		{"a list of texts", `"addresses":["A",{"suburb":"B"}],"details":[{"abn":"12345678901"}]`, "//"},
 		{"wrong types", `"addresses":[{"suburb":["A"],"state":true}],"details":{"abn":{}}`, "//"},
 		{"an ABN too short", `"details":{"abn":"1234567890"}`, "//"},
 		{"an ABN with letters", `"details":{"abn":"1234567890A"}`, "//"},
-		{"an ABN of other digits", `"details":{"abn":"12345678٩"}`, "//"},
+		{"an ABN with non-ASCII digits", `"details":{"abn":"12345678٩"}`, "//"},
 		{"an ABN in groups", `"details":{"abn":" 12 345 678 901 "}`, "//901"},
 		{"an ABN as a number", `"details":{"abn":12345678901}`, "//901"},
 		{"two ABNs", `"details":{"abn":"12345678901","abn":""}`, "//"},
@@ -372,8 +372,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestRetryAfterOfAnOutage: what is unavailable may say for how long; other
-// answers are not asked.
+// TestRetryAfterOfAnOutage: Retry-After counts for outages, not for other answers.
 func TestRetryAfterOfAnOutage(t *testing.T) {
 	for _, tc := range []struct {
 		status int
@@ -397,13 +396,12 @@ func TestRetryAfterOfAnOutage(t *testing.T) {
 	}
 }
 
-// edge403 is what an edge in front of the carrier was seen to answer.
+// edge403 is a real answer of an edge in front of the carrier.
 const edge403 = "<HTML><HEAD><TITLE>Access Denied</TITLE></HEAD><BODY><H1>Access Denied</H1>Reference #18.0</BODY></HTML>\n"
 
-// TestWhatARefusalIs: a 401 or 403 is the carrier's word on the credentials only
-// in one of the carrier's error shapes. Everything else is an outage, whose cause
-// tells the operator what to look at.
-func TestWhatARefusalIs(t *testing.T) {
+// TestRefusalNeedsErrorBody: a 401 or 403 is a refusal only in one of the carrier's error
+// shapes. Any other is an outage, whose cause tells the operator where to look.
+func TestRefusalNeedsErrorBody(t *testing.T) {
 	for _, tc := range []struct {
 		name, body string
 		refusal    bool
@@ -415,14 +413,14 @@ func TestWhatARefusalIs(t *testing.T) {
 		{"plain text", "Forbidden", false},
 		{"XML", `<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>`, false},
 		{"AWS's gateway", `{"message":"Forbidden"}`, false},
-		{"AWS's gateway, of a key", `{"Message":"User is not authorized"}`, false},
+		{"AWS's gateway, about a key", `{"Message":"User is not authorized"}`, false},
 		{"Apigee", `{"fault":{"faultstring":"Invalid ApiKey","detail":{"errorcode":"oauth.v2.InvalidApiKey"}}}`, false},
 		{"Kong", `{"message":"No API key found in request","request_id":"1"}`, false},
 		{"Spring", `{"timestamp":"2026-01-01T00:00:00Z","status":403,"error":"Forbidden","path":"/"}`, false},
 		{"problem+json", `{"type":"about:blank","title":"Forbidden","status":403}`, false},
 		{"GraphQL", `{"errors":[{"message":"Forbidden"}]}`, false},
-		{"no error in the list", `{"errors":[]}`, false},
-		{"nothing in the error", `{"errors":{}}`, false},
+		{"an empty list", `{"errors":[]}`, false},
+		{"an empty object", `{"errors":{}}`, false},
 		{"texts", `{"errors":["Forbidden"]}`, false},
 		{"nulls", `{"errors":[null],"error":null}`, false},
 		{"a code without text", `{"errors":[{"code":""}]}`, false},
@@ -443,8 +441,8 @@ func TestWhatARefusalIs(t *testing.T) {
 		{"an unknown code", `{"errors":[{"code":"49999"}]}`, true},
 		{"a code as a number", `{"errors":[{"code":49999}]}`, true},
 		{"gateway", `{"errors":[{"message":"m","error_code":"API_001","error_name":"n"}]}`, true},
-		{"the second one has a code", `{"errors":[{"message":"m"},{"code":"1"}]}`, true},
-		{"one object", `{"errors":{"code":"1"}}`, true},
+		{"the second error has a code", `{"errors":[{"message":"m"},{"code":"1"}]}`, true},
+		{"an error without a list", `{"errors":{"code":"1"}}`, true},
 		{"a client's schema", `{"errors":[{"messages":[],"error":"access_denied","error_description":"d"}]}`, true},
 		{"legacy", `{"error":{"errorMessage":"no"}}`, true},
 		{"token endpoint", `{"error":"access_denied","error_description":"d"}`, true},
@@ -454,7 +452,7 @@ func TestWhatARefusalIs(t *testing.T) {
 		for status, refused := range map[int]carrier.Outcome{401: carrier.OutcomeUnauthorized, 403: carrier.OutcomeForbidden} {
 			r := readAccountAnswer(answer{status: status, body: []byte(tc.body)}, asked, testNow)
 			if len(tc.body) > maxBody {
-				r = getOnce(t, status, tc.body)
+				r = readOnce(t, status, tc.body)
 			}
 			want := carrier.OutcomeUnavailable
 			if tc.refusal {
@@ -470,7 +468,7 @@ func TestWhatARefusalIs(t *testing.T) {
 				continue
 			}
 			if r.Cause == nil || !strings.Contains(r.Cause.Error(), "blocking this service's address") {
-				t.Errorf("%s under %d: cause = %v, want what the operator should look at", tc.name, status, r.Cause)
+				t.Errorf("%s under %d: cause = %v, want a hint for the operator", tc.name, status, r.Cause)
 			}
 			if d := r.Diagnosis(); d.WhoMustAct != fault.Carrier || d.CarrierError.HTTPStatus != status {
 				t.Errorf("%s under %d: diagnosis = %+v", tc.name, status, d)
@@ -479,8 +477,8 @@ func TestWhatARefusalIs(t *testing.T) {
 	}
 }
 
-// getOnce is the reading of a carrier that answers so, whatever it is asked.
-func getOnce(t *testing.T, status int, body string) connection.Reading {
+// readOnce returns the reading of a carrier that always gives this answer.
+func readOnce(t *testing.T, status int, body string) connection.Reading {
 	t.Helper()
 	c, err := New(Options{BaseURL: "https://carrier.example/shipping/v1", Transport: &roundTripper{do: func(int, *http.Request) (*http.Response, error) {
 		return response(status, body), nil
@@ -491,8 +489,8 @@ func getOnce(t *testing.T, status int, body string) connection.Reading {
 	return c.GetAccount(t.Context(), chargeAccount(asked), 1)
 }
 
-// TestKnownCodes: a known code means the same under each 4xx, but where the
-// status says more, and nothing under a 5xx.
+// TestKnownCodes: a known code means the same under every 4xx except 401, 403 and 429,
+// and nothing under a 5xx.
 func TestKnownCodes(t *testing.T) {
 	for _, k := range knownCodes {
 		body := `{"errors":[{"code":"` + k.code + `","name":"x"}]}`
@@ -532,10 +530,10 @@ func FuzzAccountAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, after string, body []byte) {
 		r := readAccountAnswer(answer{status: status, header: http.Header{"Retry-After": {after}}, body: body}, asked, testNow)
 		if !outcomes[r.Outcome] {
-			t.Errorf("outcome %q is none of carrier.Outcomes()", r.Outcome)
+			t.Errorf("outcome %q is not in carrier.Outcomes()", r.Outcome)
 		}
 		if name, ok := names[r.Code]; !ok || name != r.Name {
-			t.Errorf("code %q with name %q is none of ours", r.Code, r.Name)
+			t.Errorf("code %q with name %q is not in knownCodes", r.Code, r.Name)
 		}
 		if r.RetryAfter < 0 || r.RetryAfter > longestRetryAfter {
 			t.Errorf("RetryAfter = %v", r.RetryAfter)
@@ -550,7 +548,7 @@ func FuzzAccountAnswer(f *testing.F) {
 			t.Errorf("status %d and account %q are ok", status, r.Contract.AccountNumber)
 		}
 		if !json.Valid(r.Raw) || !utf8.Valid(r.Raw) || r.Raw[0] != '{' {
-			t.Errorf("Raw is no JSON object: %q", r.Raw)
+			t.Errorf("Raw is not a JSON object: %q", r.Raw)
 		}
 	})
 }

@@ -27,7 +27,7 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// The canaries: none of them may show in an error or a log.
+// The canaries must not appear in an error or a log.
 const (
 	canaryKey    = "canary-key-5f1c2d"
 	canarySecret = "canäry:secret%9e7b&lt;"
@@ -40,8 +40,8 @@ func chargeAccount(number string) connection.ChargeAccount {
 	}
 }
 
-// checkCanaries looks for what must not be seen in everything that a log could
-// print of a reading that is not good.
+// checkCanaries searches everything that a log could print of a failed reading for the
+// canaries.
 func checkCanaries(t *testing.T, r connection.Reading) {
 	t.Helper()
 	if r.Outcome == carrier.OutcomeOK {
@@ -55,7 +55,7 @@ func checkCanaries(t *testing.T, r connection.Reading) {
 	}
 	for _, canary := range []string{canaryKey, "secret%9e7b", asked, "accounts/", "Y2FuYXJ5LWtleS"} {
 		if strings.Contains(out.String(), canary) {
-			t.Errorf("%q can be seen in: %s", canary, out.String())
+			t.Errorf("%q appears in: %s", canary, out.String())
 		}
 	}
 }
@@ -68,9 +68,9 @@ func TestNewRefusesBaseURL(t *testing.T) {
 	} {
 		_, err := New(Options{BaseURL: base})
 		if err == nil {
-			t.Errorf("New(%q) takes it", base)
+			t.Errorf("New(%q) succeeded", base)
 		} else if strings.Contains(err.Error(), "host") {
-			t.Errorf("New(%q) repeats it: %v", base, err)
+			t.Errorf("New(%q) quotes the URL: %v", base, err)
 		}
 	}
 	for _, base := range []string{
@@ -88,10 +88,10 @@ func TestTransportBounds(t *testing.T) {
 		t.Error("the transport takes a proxy from the environment")
 	}
 	if tr.TLSClientConfig.InsecureSkipVerify || tr.TLSClientConfig.MinVersion < 0x0303 {
-		t.Error("the transport is content with less than TLS 1.2 and a good certificate")
+		t.Error("the transport accepts less than TLS 1.2 or any certificate")
 	}
 	if tr.MaxResponseHeaderBytes != maxHeader || tr.DisableKeepAlives {
-		t.Error("the transport reads headers without bound, or keeps no connections")
+		t.Error("the transport does not bound headers, or keeps no connections")
 	}
 }
 
@@ -101,7 +101,7 @@ func TestStepOf(t *testing.T) {
 		ctx            context.Context
 		check, attempt int
 	}{
-		{"nobody counted", t.Context(), 1, 1},
+		{"without a step", t.Context(), 1, 1},
 		{"not positive", WithStep(t.Context(), 0, -3), 1, 1},
 		{"counted", WithStep(t.Context(), 7, 2), 7, 2},
 	}
@@ -112,8 +112,8 @@ func TestStepOf(t *testing.T) {
 	}
 }
 
-// roundTripper is a transport made of a function, which gets the number of the
-// call, from 1.
+// roundTripper is a transport made of a function, which gets the number of the call from
+// 1.
 type roundTripper struct {
 	calls int
 	do    func(n int, r *http.Request) (*http.Response, error)
@@ -136,14 +136,14 @@ const fineBody = `{"account_number":"` + asked + `"}`
 
 const refusedBody = `{"errors":[{"code":"1"}]}`
 
-// never is a carrier that does not answer.
+// never does not answer.
 func never(r *http.Request) (*http.Response, error) {
 	<-r.Context().Done()
 	return nil, r.Context().Err()
 }
 
-// The clock of these tests is the bubble's: pauses and time-outs are exact and
-// take no time.
+// TestGetAccountRetries runs in virtual time: pauses and timeouts are exact and take no
+// real time.
 func TestGetAccountRetries(t *testing.T) {
 	status := func(codes ...int) func(int, *http.Request) (*http.Response, error) {
 		return func(n int, _ *http.Request) (*http.Response, error) {
@@ -176,7 +176,7 @@ func TestGetAccountRetries(t *testing.T) {
 	const jittered = -1 // a pause of up to half a second
 	tests := []struct {
 		name    string
-		timeout time.Duration // of the caller; none if zero
+		timeout time.Duration // of the caller; zero: none
 		do      func(n int, r *http.Request) (*http.Response, error)
 		want    carrier.Outcome
 		calls   int
@@ -184,7 +184,7 @@ func TestGetAccountRetries(t *testing.T) {
 	}{
 		{"no answer", 0, func(_ int, r *http.Request) (*http.Response, error) { return never(r) }, carrier.OutcomeTimeout, 1, 8 * time.Second},
 		{"no answer, less time", 5 * time.Second, func(_ int, r *http.Request) (*http.Response, error) { return never(r) }, carrier.OutcomeTimeout, 1, 3500 * time.Millisecond},
-		{"no time at all", time.Second, status(), carrier.OutcomeTimeout, 0, 0},
+		{"no time for one attempt", time.Second, status(), carrier.OutcomeTimeout, 0, 0},
 		{"429", 0, status(429), carrier.OutcomeRateLimited, 1, 0},
 		{"400", 0, status(400), carrier.OutcomeUnexpected, 1, 0},
 		{"403", 0, status(403), carrier.OutcomeForbidden, 1, 0},
@@ -192,11 +192,11 @@ func TestGetAccountRetries(t *testing.T) {
 		{"200 without account", 0, status(202), carrier.OutcomeUnreadable, 1, 0},
 		{"401 twice", 0, status(401, 401), carrier.OutcomeUnauthorized, 2, 2 * time.Second},
 		{"401 then 500", 0, status(401, 500), carrier.OutcomeUnavailable, 2, 2 * time.Second},
-		{"401 and no room", 4400 * time.Millisecond, status(401), carrier.OutcomeUnauthorized, 1, 0},
-		{"401 and just room", 4500 * time.Millisecond, status(401, 200), carrier.OutcomeOK, 2, 2 * time.Second},
+		{"401 and no time", 4400 * time.Millisecond, status(401), carrier.OutcomeUnauthorized, 1, 0},
+		{"401 and just enough time", 4500 * time.Millisecond, status(401, 200), carrier.OutcomeOK, 2, 2 * time.Second},
 		{"500 twice", 0, status(500, 500), carrier.OutcomeUnavailable, 2, jittered},
 		{"500 then 401", 0, status(500, 401), carrier.OutcomeUnauthorized, 2, jittered},
-		{"503 and no room", 2499 * time.Millisecond, status(503), carrier.OutcomeUnavailable, 1, 0},
+		{"503 and no time", 2499 * time.Millisecond, status(503), carrier.OutcomeUnavailable, 1, 0},
 		{"403 of an edge twice", 0, func(int, *http.Request) (*http.Response, error) { return response(403, edge403), nil }, carrier.OutcomeUnavailable, 2, jittered},
 		{"401 of an edge, then fine", 0, func(n int, _ *http.Request) (*http.Response, error) {
 			return response([]int{401, 200}[n-1], []string{edge403, fineBody}[n-1]), nil
@@ -281,7 +281,7 @@ func TestGetAccountCancelled(t *testing.T) {
 				}
 				r := c.GetAccount(ctx, chargeAccount(asked), 1)
 				if r.Outcome != carrier.OutcomeTimeout || !errors.Is(r.Cause, context.Canceled) || rt.calls != tt.calls {
-					t.Errorf("%s (%v) after %d calls, want a cancelled time-out after %d", r.Outcome, r.Cause, rt.calls, tt.calls)
+					t.Errorf("%s (%v) after %d calls, want a cancelled timeout after %d", r.Outcome, r.Cause, rt.calls, tt.calls)
 				}
 				if r.Latency != tt.after {
 					t.Errorf("it took %v, want %v", r.Latency, tt.after)
@@ -324,7 +324,8 @@ func TestGetAccountRequest(t *testing.T) {
 	}
 }
 
-// A number that got past Preflight by mistake must not reach another path.
+// TestGetAccountOddNumbers: a number that passed Preflight by mistake must not reach
+// another path.
 func TestGetAccountOddNumbers(t *testing.T) {
 	tests := []struct{ name, number, path string }{
 		{"empty", "", ""},
@@ -359,7 +360,7 @@ func TestGetAccountOddNumbers(t *testing.T) {
 	}
 }
 
-// rawServer answers each connection with bytes of its own making.
+// rawServer serves each connection with raw bytes.
 func rawServer(t *testing.T, serve func(n int, request *http.Request, w net.Conn)) (base string, connections *atomic.Int64) {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -395,7 +396,7 @@ func TestGetAccountHostileAnswers(t *testing.T) {
 	send := func(s string) func(int, *http.Request, net.Conn) {
 		return func(_ int, _ *http.Request, w net.Conn) { _, _ = io.WriteString(w, s) }
 	}
-	// flood writes until the client hangs up, or a gigabyte.
+	// flood writes until the client hangs up, a gigabyte at most.
 	flood := func(w io.Writer, chunk string) (written int) {
 		for written < 1<<30 {
 			n, err := io.WriteString(w, chunk)
@@ -426,14 +427,14 @@ func TestGetAccountHostileAnswers(t *testing.T) {
 				_ = tcp.SetLinger(0)
 			}
 		}, carrier.OutcomeUnavailable, 2},
-		{"no HTTP, and echoes the request", func(_ int, r *http.Request, w net.Conn) {
+		{"not HTTP, echoes the request", func(_ int, r *http.Request, w net.Conn) {
 			_, _ = fmt.Fprintf(w, "%s %s %s\r\n\r\n", r.URL, r.Header.Get("Authorization"), canaryKey)
 		}, carrier.OutcomeUnavailable, 2},
-		{"broken header that echoes", func(_ int, r *http.Request, w net.Conn) {
+		{"broken header, echoes the request", func(_ int, r *http.Request, w net.Conn) {
 			_, _ = fmt.Fprintf(w, "HTTP/1.1 200 OK\r\n%s %s\r\n\r\n", r.URL, r.Header.Get("Authorization"))
 		}, carrier.OutcomeUnavailable, 2},
 		{"broken chunks", send(head + "Transfer-Encoding: chunked\r\n\r\nxyz\r\n"), carrier.OutcomeUnavailable, 2},
-		{"error that echoes", func(_ int, r *http.Request, w net.Conn) {
+		{"error, echoes the request", func(_ int, r *http.Request, w net.Conn) {
 			body := `{"errors":[{"code":"` + canaryKey + `","name":"` + r.URL.String() + `","message":"` + canarySecret + `"}]}`
 			_, _ = fmt.Fprintf(w, "HTTP/1.1 400 "+canaryKey+"\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 		}, carrier.OutcomeUnexpected, 1},
@@ -465,7 +466,7 @@ func TestGetAccountHostileAnswers(t *testing.T) {
 		}, carrier.OutcomeUnreadable, 1},
 		{"broken gzip", send(head + "Content-Encoding: gzip\r\n\r\n" + fineBody), carrier.OutcomeUnreadable, 1},
 		{"gzip that breaks off", send(head + "Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xff\xff\xff\xff"), carrier.OutcomeUnreadable, 1},
-		{"an encoding nobody asked for", send(head + "Content-Encoding: br\r\n\r\n\x0b\x02\x80{}\x03"), carrier.OutcomeUnreadable, 1},
+		{"an encoding that was not requested", send(head + "Content-Encoding: br\r\n\r\n\x0b\x02\x80{}\x03"), carrier.OutcomeUnreadable, 1},
 		{"deep nesting", send(head + "\r\n" + strings.Repeat(`{"a":[`, 100_000)), carrier.OutcomeUnreadable, 1},
 		{"switching protocols", send("HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"), carrier.OutcomeUnreadable, 1},
 		{"redirect into the cloud", send("HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/latest/meta-data/\r\nContent-Length: 0\r\n\r\n"), carrier.OutcomeUnreadable, 1},
@@ -515,7 +516,7 @@ func TestGetAccountHostileAnswers(t *testing.T) {
 			defer transport.CloseIdleConnections()
 			timeout := 20 * time.Second
 			if tt.want == carrier.OutcomeTimeout {
-				timeout = time.Second // a busy machine has to have made the connection by then
+				timeout = time.Second // long enough for a busy machine to connect
 			}
 			c, err := New(Options{
 				BaseURL: base, Transport: transport, AttemptTimeout: timeout,
@@ -535,7 +536,7 @@ func TestGetAccountHostileAnswers(t *testing.T) {
 				t.Errorf("connections were made to %v", foreign)
 			}
 			if got := flooded.Load(); got > 64<<20 {
-				t.Errorf("the server could send %d bytes", got)
+				t.Errorf("the client let the server send %d bytes", got)
 			}
 			checkCanaries(t, r)
 		})
@@ -547,7 +548,7 @@ func TestGetAccountNoConnection(t *testing.T) {
 	server.Close()
 	tls := httptest.NewUnstartedServer(http.NotFoundHandler())
 	tls.Config.ErrorLog = log.New(io.Discard, "", 0)
-	tls.StartTLS() // with a certificate that nobody signed
+	tls.StartTLS() // with a certificate that no authority signed
 	defer tls.Close()
 	for name, base := range map[string]string{"refused": server.URL, "certificate": tls.URL, "not TLS": strings.Replace(tls.URL, "https:", "http:", 1)} {
 		c, err := New(Options{BaseURL: base + "/shipping/v1", Sleep: func(context.Context, time.Duration) error { return nil }})
@@ -568,7 +569,7 @@ func TestGetAccountNoConnection(t *testing.T) {
 	}
 }
 
-// Connections are kept: 50 checks at a time do not make 200 of them.
+// TestGetAccountKeepsConnections: 200 checks, 50 at a time, do not open 200 connections.
 func TestGetAccountKeepsConnections(t *testing.T) {
 	var made atomic.Int64
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -597,6 +598,6 @@ func TestGetAccountKeepsConnections(t *testing.T) {
 		wg.Wait()
 	}
 	if made.Load() > 100 {
-		t.Errorf("200 checks, 50 at a time, made %d connections", made.Load())
+		t.Errorf("200 checks, 50 at a time, opened %d connections", made.Load())
 	}
 }

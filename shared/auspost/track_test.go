@@ -38,14 +38,15 @@ const (
 
 func allowed(context.Context) error { return nil }
 
-// trackAccount is one of Australia Post whose merchant location is known.
+// trackAccount is an Australia Post account with a known merchant location.
 func trackAccount() connection.ChargeAccount {
 	account := chargeAccount(asked)
 	account.MerchantLocationID = "36ZZ4"
 	return account
 }
 
-// track asks a carrier made of a function for numbers.
+// track tracks numbers with a carrier made of a function; it returns the reading and the
+// number of calls.
 func track(t *testing.T, do func(n int, r *http.Request) (*http.Response, error), allow func(context.Context) error, numbers ...string) (tracking.Reading, int) {
 	t.Helper()
 	rt := &roundTripper{do: do}
@@ -60,8 +61,8 @@ func track(t *testing.T, do func(n int, r *http.Request) (*http.Response, error)
 	return reading, rt.calls
 }
 
-// found says in a word what a number came to: the carrier's status, or the kind
-// of its error with the code of the carrier's.
+// found summarizes the result of a number: the carrier's status, or the kind of the
+// error with the field or the carrier's code.
 func found(r tracking.Tracked) string {
 	if r.Err == nil {
 		return r.Tracking.Words()
@@ -75,12 +76,12 @@ func found(r tracking.Tracked) string {
 	return s
 }
 
-// results is a track answer with these results.
+// results returns a Track answer with these results.
 func results(all ...string) string {
 	return `{"tracking_results":[` + strings.Join(all, ",") + `]}`
 }
 
-// beside is one with an error at its top.
+// beside returns a Track answer with an error beside the results.
 func beside(code string, all ...string) string {
 	return `{"errors":[{"code":"` + code + `"}],` + results(all...)[1:]
 }
@@ -105,19 +106,19 @@ func TestTrackAnswers(t *testing.T) {
 		{"throttled, of one number", 200, results(`{"tracking_id":"AAA","errors":[{"error_code":"API_002"}]}`, good("BBB")), [2]string{"carrier limited API_002", "Good"}},
 		{"the account is unknown", 400, string(example(t, "error_41001.json")), [2]string{"carrier refused account_number", "carrier refused account_number"}},
 		{"the contract has ended", 400, string(example(t, "error_41003.json")), [2]string{"carrier contract 41003", "carrier contract 41003"}},
-		{"none", 400, `{"errors":[{"code":"51100"}]}`, [2]string{"carrier down 51100", "carrier down 51100"}},
+		{"no numbers", 400, `{"errors":[{"code":"51100"}]}`, [2]string{"carrier down 51100", "carrier down 51100"}},
 		{"too many of Australia Post", 400, string(example(t, "track_error_51101.json")), [2]string{"carrier down 51101", "carrier down 51101"}},
 		{"too many of StarTrack", 400, `{"errors":[{"code":"51102"}]}`, [2]string{"carrier down 51102", "carrier down 51102"}},
-		{"one of them is unknown", 400, `{"errors":[{"code":"51104"}]}`, [2]string{"invalid tracking_number", "invalid tracking_number"}},
-		{"one of them is unknown, under 200", 200, `{"errors":[{"code":"51104"}]}`, [2]string{"invalid tracking_number", "invalid tracking_number"}},
-		{"one of them is unknown, by the other code", 400, `{"errors":[{"code":"ESB-10001"}]}`, [2]string{"invalid tracking_number", "invalid tracking_number"}},
+		{"one number is unknown", 400, `{"errors":[{"code":"51104"}]}`, [2]string{"invalid tracking_number", "invalid tracking_number"}},
+		{"one number is unknown, under 200", 200, `{"errors":[{"code":"51104"}]}`, [2]string{"invalid tracking_number", "invalid tracking_number"}},
+		{"one number is unknown, by the other code", 400, `{"errors":[{"code":"ESB-10001"}]}`, [2]string{"invalid tracking_number", "invalid tracking_number"}},
 		{"an error beside results", 200, beside("ESB-20010", good("BBB")), [2]string{"carrier down ESB-20010", "Good"}},
 		{"throttled beside results", 200, beside("API_002", good("BBB")), [2]string{"carrier limited API_002", "Good"}},
 		{"refused beside results", 200, beside("API_001", good("BBB")), [2]string{"carrier refused API_001", "Good"}},
-		{"an error nobody knows beside results", 200, beside("ESB-666", good("BBB")), [2]string{"carrier down", "Good"}},
-		{"the one without a result is unknown", 200, beside("51104", good("BBB")), [2]string{"not found tracking_number", "Good"}},
-		{"the one without a result is not tracked", 200, beside("ESB-10002", good("AAA")), [2]string{"Good", "invalid tracking_number"}},
-		{"an error beside results that say nothing", 200, beside("ESB-20050", `{"tracking_id":"AAA","trackable_items":[]}`, good("BBB")), [2]string{"carrier down ESB-20050", "Good"}},
+		{"an unknown error beside results", 200, beside("ESB-666", good("BBB")), [2]string{"carrier down", "Good"}},
+		{"the number without a result is unknown", 200, beside("51104", good("BBB")), [2]string{"not found tracking_number", "Good"}},
+		{"the number without a result is not tracked", 200, beside("ESB-10002", good("AAA")), [2]string{"Good", "invalid tracking_number"}},
+		{"an error beside empty results", 200, beside("ESB-20050", `{"tracking_id":"AAA","trackable_items":[]}`, good("BBB")), [2]string{"carrier down ESB-20050", "Good"}},
 		{"an error beside results with errors", 200, beside("ESB-20050", `{"tracking_id":"AAA","errors":[{"code":"ESB-10001"}]}`, good("BBB")), [2]string{"not found tracking_number", "Good"}},
 		{"an error beside no results", 200, beside("41003"), [2]string{"carrier contract 41003", "carrier contract 41003"}},
 		{"errors beside results under another status", 400, beside("41003", good("AAA")), [2]string{"carrier contract 41003", "carrier contract 41003"}},
@@ -125,17 +126,17 @@ func TestTrackAnswers(t *testing.T) {
 			`{"tracking_id":"AAA","trackable_items":[{"article_id":"AAA","errors":[{"code":"ESB-10001"}]},{"article_id":"A2","errors":[{"code":"ESB-20010"}]}]}`,
 			`{"tracking_id":"BBB","trackable_items":[{"consignment_id":"BBB","items":[{"article_id":"B1","errors":{"code":"ESB-10002"}}]}]}`,
 		), [2]string{"not found tracking_number", "invalid tracking_number"}},
-		{"an error in one article of two, and of a consignment", 200, results(
+		{"an error in one of two articles, and in a consignment", 200, results(
 			`{"tracking_id":"AAA","trackable_items":[{"errors":[{"code":"ESB-10001"}]},{"status":"Good"}]}`,
 			`{"tracking_id":"BBB","consignment":{"errors":[{"code":"ESB-20050"}]}}`,
 		), [2]string{"Good", "carrier down ESB-20050"}},
-		{"twice, errors of both, the more telling one first", 200, results(`{"tracking_id":"AAA","errors":[{"code":"API_002"}]}`, `{"tracking_id":"AAA","errors":[{"code":"ESB-10001"}]}`,
+		{"two results with errors, the first in precedence first", 200, results(`{"tracking_id":"AAA","errors":[{"code":"API_002"}]}`, `{"tracking_id":"AAA","errors":[{"code":"ESB-10001"}]}`,
 			`{"tracking_id":"BBB","errors":["x"]}`, `{"tracking_id":"BBB","errors":[{"code":"ESB-10002"}]}`), [2]string{"carrier limited API_002", "invalid tracking_number"}},
-		{"twice, errors of both, the more telling one last", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-10001"}]}`, `{"tracking_id":"AAA","errors":[{"code":"API_002"}]}`,
+		{"two results with errors, the first in precedence last", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-10001"}]}`, `{"tracking_id":"AAA","errors":[{"code":"API_002"}]}`,
 			`{"tracking_id":"BBB","errors":[{"code":"ESB-10002"}]}`, `{"tracking_id":"BBB","errors":["x"]}`), [2]string{"carrier limited API_002", "invalid tracking_number"}},
 		{"too many articles of two results", 200, results(many("AAA", maxParts/2), many("aaa", maxParts/2), good("BBB")), [2]string{"carrier down", "Good"}},
-		{"many articles, the result twice to the letter", 200, results(many("AAA", maxParts), good("BBB"), many("AAA", maxParts)), [2]string{"Delivered", "Good"}},
-		{"twice, one says nothing", 200, results(`{"tracking_id":"AAA"}`, good("AAA"), good("BBB"), `{"tracking_id":"BBB"}`), [2]string{"Good", "Good"}},
+		{"many articles, in two identical results", 200, results(many("AAA", maxParts), good("BBB"), many("AAA", maxParts)), [2]string{"Delivered", "Good"}},
+		{"two results, one empty", 200, results(`{"tracking_id":"AAA"}`, good("AAA"), good("BBB"), `{"tracking_id":"BBB"}`), [2]string{"Good", "Good"}},
 		{"too many articles", 200, results(
 			`{"tracking_id":"AAA","status":"Delivered","trackable_items":[`+strings.Repeat(`{"status":"Delivered"},`, maxParts)+`{"status":"In transit"}]}`, good("BBB"),
 		), [2]string{"carrier down", "Good"}},
@@ -143,24 +144,24 @@ func TestTrackAnswers(t *testing.T) {
 		{"empty", 200, ``, [2]string{"carrier down", "carrier down"}},
 		{"a list", 200, `[]`, [2]string{"carrier down", "carrier down"}},
 		{"another object", 200, `{}`, [2]string{"carrier down", "carrier down"}},
-		{"results are no list", 200, `{"tracking_results":{}}`, [2]string{"carrier down", "carrier down"}},
+		{"results are not a list", 200, `{"tracking_results":{}}`, [2]string{"carrier down", "carrier down"}},
 		{"another success", 202, results(good("AAA"), good("BBB")), [2]string{"carrier down", "carrier down"}},
 		{"a redirect", 302, results(good("AAA"), good("BBB")), [2]string{"carrier down", "carrier down"}},
 		{"no results", 200, results(), [2]string{"carrier down", "carrier down"}},
 		{"broken results", 200, results(`null`, `1`, `"AAA"`, `[]`, `{}`, `{"tracking_id":null,"status":"x"}`, `{"tracking_id":{},"status":"x"}`), [2]string{"carrier down", "carrier down"}},
-		{"one is missing, another was not asked for", 200, results(good("BBB"), good("CCC")), [2]string{"carrier down", "Good"}},
+		{"one result is missing, another was not requested", 200, results(good("BBB"), good("CCC")), [2]string{"carrier down", "Good"}},
 		{"not found, not trackable", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-10001","name":"x"}]}`, `{"tracking_id":"BBB","errors":[{"code":"ESB-10002"}]}`), [2]string{"not found tracking_number", "invalid tracking_number"}},
-		{"their system", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-20010"}]}`, `{"tracking_id":"BBB","errors":{"code":"ESB-20050"}}`), [2]string{"carrier down ESB-20010", "carrier down ESB-20050"}},
-		{"an error nobody knows", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-666"}]}`, `{"tracking_id":"BBB","errors":["x",{}]}`), [2]string{"carrier down", "carrier down"}},
-		{"errors that say nothing", 200, results(`{"tracking_id":"AAA","errors":["x"]}`, `{"tracking_id":"BBB","errors":7}`), [2]string{"carrier down", "carrier down"}},
-		{"errors that say nothing in other forms", 200, results(`{"tracking_id":"AAA","errors":"x"}`, `{"tracking_id":"BBB","errors":[null,[],{"code":null,"message":""}]}`), [2]string{"carrier down", "carrier down"}},
-		{"an error that says nothing in an article", 200, results(`{"tracking_id":"AAA","trackable_items":[{"article_id":"AAA","errors":[true]}]}`, good("BBB")), [2]string{"carrier down", "Good"}},
-		{"errors that are null, and empty", 200, results(`{"tracking_id":"AAA","errors":[null]}`, `{"tracking_id":"BBB","errors":{}}`), [2]string{"carrier down", "carrier down"}},
-		{"errors that say nothing beside a status", 200, results(`{"tracking_id":"AAA","errors":["x"],"status":"Delivered"}`, good("BBB")), [2]string{"Delivered", "Good"}},
+		{"a failure of the carrier", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-20010"}]}`, `{"tracking_id":"BBB","errors":{"code":"ESB-20050"}}`), [2]string{"carrier down ESB-20010", "carrier down ESB-20050"}},
+		{"unknown errors", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-666"}]}`, `{"tracking_id":"BBB","errors":["x",{}]}`), [2]string{"carrier down", "carrier down"}},
+		{"empty errors", 200, results(`{"tracking_id":"AAA","errors":["x"]}`, `{"tracking_id":"BBB","errors":7}`), [2]string{"carrier down", "carrier down"}},
+		{"empty errors in other forms", 200, results(`{"tracking_id":"AAA","errors":"x"}`, `{"tracking_id":"BBB","errors":[null,[],{"code":null,"message":""}]}`), [2]string{"carrier down", "carrier down"}},
+		{"an empty error in an article", 200, results(`{"tracking_id":"AAA","trackable_items":[{"article_id":"AAA","errors":[true]}]}`, good("BBB")), [2]string{"carrier down", "Good"}},
+		{"errors with null, and an empty object", 200, results(`{"tracking_id":"AAA","errors":[null]}`, `{"tracking_id":"BBB","errors":{}}`), [2]string{"carrier down", "carrier down"}},
+		{"empty errors beside a status", 200, results(`{"tracking_id":"AAA","errors":["x"],"status":"Delivered"}`, good("BBB")), [2]string{"Delivered", "Good"}},
 		{"the first error counts", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-10001"},{"code":"ESB-20010"}]}`, good("BBB")), [2]string{"not found tracking_number", "Good"}},
 		{"an error beside a status", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-20010"}],"status":"Delivered"}`, good("BBB")), [2]string{"Delivered", "Good"}},
-		{"twice, one is good", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-20010"}]}`, good("AAA"), good("BBB"), `{"tracking_id":"BBB","errors":[{"code":"ESB-20010"}]}`), [2]string{"Good", "Good"}},
-		{"nothing is known", 200, results(`{"tracking_id":"AAA"}`, `{"tracking_id":"BBB","errors":[],"trackable_items":[]}`), [2]string{"", ""}},
+		{"two results, one good", 200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-20010"}]}`, good("AAA"), good("BBB"), `{"tracking_id":"BBB","errors":[{"code":"ESB-20010"}]}`), [2]string{"Good", "Good"}},
+		{"results without data", 200, results(`{"tracking_id":"AAA"}`, `{"tracking_id":"BBB","errors":[],"trackable_items":[]}`), [2]string{"", ""}},
 		{"members of wrong types", 200, results(
 			`{"tracking_id":"AAA","status":{},"errors":null,"consignment":"x","trackable_items":[1,null,[],{"events":{},"items":"x","status":[]}]}`,
 			`{"tracking_id":"BBB","status":null,"trackable_items":[{"events":[null,1,{"date":{},"description":[]}]}]}`,
@@ -181,7 +182,7 @@ func TestTrackAnswers(t *testing.T) {
 	}
 }
 
-// A whole call that fails for one number names it.
+// TestTrackOneNumber: the error of a call about one number concerns that number.
 func TestTrackOneNumber(t *testing.T) {
 	for name, tt := range map[string]struct {
 		status int
@@ -196,7 +197,7 @@ func TestTrackOneNumber(t *testing.T) {
 		"unknown, by its result":   {200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-10001"}]}`), "not found tracking_number", tracking.NumberUnknown},
 		"not tracked":              {200, results(`{"tracking_id":"AAA","errors":[{"code":"ESB-10002"}]}`), "invalid tracking_number", tracking.NumberNotTracked},
 		"both brands":              {400, `{"errors":[{"code":"51103"}]}`, "carrier down 51103", ""},
-		"another's result":         {200, results(good("BBB")), "carrier down", ""},
+		"another number's result":  {200, results(good("BBB")), "carrier down", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, calls := track(t, func(int, *http.Request) (*http.Response, error) { return response(tt.status, tt.body), nil }, allowed, "AAA")
@@ -207,8 +208,8 @@ func TestTrackOneNumber(t *testing.T) {
 	}
 }
 
-// mixed is a carrier that knows which numbers are StarTrack's, and refuses those
-// of both brands in one call.
+// mixed returns a carrier that refuses both brands in one call; StarTrack's numbers have a
+// prefix.
 func mixed(starTrack string, asked *[]string) func(int, *http.Request) (*http.Response, error) {
 	return func(_ int, r *http.Request) (*http.Response, error) {
 		ids := r.URL.Query().Get("tracking_ids")
@@ -228,9 +229,9 @@ func mixed(starTrack string, asked *[]string) func(int, *http.Request) (*http.Re
 	}
 }
 
-// TestTrackApart: numbers of both brands in one call are asked for again apart,
-// by their form, else in halves, as far as the allowance goes.
-func TestTrackApart(t *testing.T) {
+// TestTrackMixedBrands: a refused mixture of brands is divided by the form of the numbers,
+// else in halves, and asked for again as far as allow permits.
+func TestTrackMixedBrands(t *testing.T) {
 	tests := []struct {
 		name, starTrack string
 		numbers         []string
@@ -289,7 +290,8 @@ func TestTrackApart(t *testing.T) {
 	}
 }
 
-// Attempts and pauses are those of GetAccount; each attempt is asked leave for.
+// TestTrackRetries: attempts and pauses are those of GetAccount, and allow is called before
+// each attempt.
 func TestTrackRetries(t *testing.T) {
 	status := func(codes ...int) func(int, *http.Request) (*http.Response, error) {
 		return func(n int, _ *http.Request) (*http.Response, error) {
@@ -306,14 +308,14 @@ func TestTrackRetries(t *testing.T) {
 	tests := []struct {
 		name   string
 		do     func(n int, r *http.Request) (*http.Response, error)
-		leaves int // how often a call is allowed
+		leaves int // how many calls are allowed
 		want   string
 		calls  int
 	}{
 		{"not allowed", status(), 0, "rate limited", 0},
 		{"401, and again not allowed", status(401), 1, "carrier refused", 1},
 		{"500, and again not allowed", status(500), 1, "carrier down", 1},
-		{"an edge refuses us twice", status(403, 403), 2, "carrier down", 2},
+		{"a 403 of an edge twice", status(403, 403), 2, "carrier down", 2},
 		{"401 twice", status(401, 401), 2, "carrier refused", 2},
 		{"503 twice", status(503, 503), 2, "carrier down", 2},
 		{"429", status(429), 2, "carrier limited", 1},
@@ -341,9 +343,8 @@ func TestTrackRetries(t *testing.T) {
 	}
 }
 
-// The brands go apart, ten numbers in a call, and one call's failure is not the
-// other's. The account's own consignments are Australia Post's, whatever their
-// form.
+// TestTrackCalls: each brand has its own calls, of ten numbers, which fail separately.
+// Consignments of the account itself are Australia Post's, whatever their form.
 func TestTrackCalls(t *testing.T) {
 	var numbers []string
 	for i := range 9 {
@@ -371,12 +372,12 @@ func TestTrackCalls(t *testing.T) {
 		t.Errorf("calls -want +got:\n%s", d)
 	}
 	if found(got[starTrack]) != "carrier refused" || found(got[abroad]) != "Good" {
-		t.Errorf("the other brand's call counts: %v", got)
+		t.Errorf("one brand's failure affects the other: %v", got)
 	}
 }
 
-// Nothing of what is asked for, nor of the credentials, gets into errors.
-func TestTrackTellsNothing(t *testing.T) {
+// TestTrackErrorsHoldNoSecrets: neither tracking numbers nor credentials get into errors.
+func TestTrackErrorsHoldNoSecrets(t *testing.T) {
 	const canary = "CANARYNUMBER0001"
 	for name, do := range map[string]func(int, *http.Request) (*http.Response, error){
 		"no connection": func(_ int, r *http.Request) (*http.Response, error) {
@@ -386,7 +387,7 @@ func TestTrackTellsNothing(t *testing.T) {
 		"an error": func(int, *http.Request) (*http.Response, error) {
 			return response(400, `{"errors":[{"code":"`+canary+`"}]}`), nil
 		},
-		"not there": func(int, *http.Request) (*http.Response, error) {
+		"not found": func(int, *http.Request) (*http.Response, error) {
 			return response(200, results(`{"tracking_id":"`+canary+`","errors":[{"code":"ESB-10001","name":"`+canaryKey+`"}]}`)), nil
 		},
 		"absent": func(int, *http.Request) (*http.Response, error) { return response(200, results(good("X"))), nil },
@@ -401,7 +402,7 @@ func TestTrackTellsNothing(t *testing.T) {
 				}
 				for _, s := range []string{canary, canaryKey, "secret%9e7b", asked} {
 					if got[canary].Err == nil || strings.Contains(out.String(), s) {
-						t.Errorf("%q can be seen in: %s", s, out.String())
+						t.Errorf("%q appears in: %s", s, out.String())
 					}
 				}
 			})
@@ -409,7 +410,7 @@ func TestTrackTellsNothing(t *testing.T) {
 	}
 }
 
-// fieldCase is an answer that came out wrong once.
+// fieldCase reads an answer that was once misread.
 func fieldCase(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", "tracking", name))
@@ -419,16 +420,16 @@ func fieldCase(t *testing.T, name string) string {
 	return string(b)
 }
 
-// told is what a tracking says of the whole and of each article.
-type told struct {
+// summary summarizes a tracking: the whole shipment and each article.
+type summary struct {
 	Status, Detail, Words string
 	DeliveredAt           string
 	Articles              []string
 }
 
-func tell(tracking tracking.Tracking) told {
+func summarize(tracking tracking.Tracking) summary {
 	s := tracking.Summary()
-	w := told{Status: string(s.Status), Detail: s.Detail, Words: tracking.Words()}
+	w := summary{Status: string(s.Status), Detail: s.Detail, Words: tracking.Words()}
 	if at := tracking.DeliveredAt(); !at.IsZero() {
 		w.DeliveredAt = at.Format(time.RFC3339)
 	}
@@ -438,151 +439,151 @@ func tell(tracking tracking.Tracking) told {
 	return w
 }
 
-// TestTrackWhole: how far a shipment of several parts is, wherever the carrier
-// writes it.
+// TestTrackWhole: the status of a shipment of several parts, wherever the carrier writes
+// it.
 func TestTrackWhole(t *testing.T) {
 	result := func(members string) string { return results(`{"tracking_id":"A",` + members + `}`) }
 	const delivered, onItsWay, failed = `{"status":"Delivered"}`, `{"status":"In transit"}`, `{"status":"Cannot be delivered"}`
 	tests := []struct {
 		name, number, body string
-		want               told
+		want               summary
 	}{
-		{"one delivered, one on its way", "ZZZ5033490", fieldCase(t, "f03a_first_article_delivered_second_not.json"), told{
+		{"one delivered, one on its way", "ZZZ5033490", fieldCase(t, "f03a_first_article_delivered_second_not.json"), summary{
 			"IT", "DELIVERED_IN_PART", "In transit", "", []string{`ZZZ50334900100931006 DE "Delivered" 1`, `ZZZ50334900200931004 IT "In transit" 1`},
 		}},
-		{"nested, one cannot be delivered", "ZZZ5033491", fieldCase(t, "f03b_nested_first_delivered_second_undeliverable.json"), told{
+		{"nested, one cannot be delivered", "ZZZ5033491", fieldCase(t, "f03b_nested_first_delivered_second_undeliverable.json"), summary{
 			"EX", "NOT_DELIVERED", "Cannot be delivered", "", []string{`ZZZ50334910100931006 DE "Delivered" 1`, `ZZZ50334910200931004 EX "Cannot be delivered" 0`},
 		}},
-		{"two consignments", "9ZZZ50000003", fieldCase(t, "f03c_two_consignments_second_in_transit.json"), told{
+		{"two consignments", "9ZZZ50000003", fieldCase(t, "f03c_two_consignments_second_in_transit.json"), summary{
 			"IT", "DELIVERED_IN_PART", "In Transit", "", []string{` DE "Delivered in Full" 0`, ` IT "In Transit" 0`},
 		}},
-		{"the items differ", "ZZZ5033490", fieldCase(t, "f06_items_differ.json"), told{
+		{"the items differ", "ZZZ5033490", fieldCase(t, "f06_items_differ.json"), summary{
 			"IT", "DELIVERED_IN_PART", "Track items for detailed delivery information", "",
 			[]string{`ZZZ50334900100931006 DE "Delivered" 1`, `ZZZ50334900200931004 IT "In transit" 1`},
 		}},
-		{"StarTrack's", "9ZZZ50000001", fieldCase(t, "f07_startrack_testbed_event_words.json"), told{
+		{"StarTrack's", "9ZZZ50000001", fieldCase(t, "f07_startrack_testbed_event_words.json"), summary{
 			"DE", "DELIVERED", "Delivered in Full", "2025-02-13T00:49:59Z", []string{`9ZZZ50000001EXP00002 DE "Item Delivered" 4`, `9ZZZ50000001EXP00001 DE "Item Delivered" 4`},
 		}},
-		{"results beside an error", article, fieldCase(t, "f10a_top_errors_beside_results.json"), told{"IT", "IN_TRANSIT", "In transit", "", nil}},
+		{"results beside an error", article, fieldCase(t, "f10a_top_errors_beside_results.json"), summary{"IT", "IN_TRANSIT", "In transit", "", nil}},
 
-		{"nothing is said", "A", result(`"trackable_items":[{"items":[{}]}]`), told{Status: "UN"}},
-		{"a number, and nothing else", "A", result(`"trackable_items":[{"article_id":"A1"}]`), told{Status: "UN", Articles: []string{`A1 UN "" 0`}}},
-		{"nested deeper", "A", result(`"trackable_items":[{"items":[{"items":[` + delivered + `,{"items":[` + onItsWay + `]}]}]}]`), told{
+		{"no status at all", "A", result(`"trackable_items":[{"items":[{}]}]`), summary{Status: "UN"}},
+		{"an article with a number only", "A", result(`"trackable_items":[{"article_id":"A1"}]`), summary{Status: "UN", Articles: []string{`A1 UN "" 0`}}},
+		{"nested deeper", "A", result(`"trackable_items":[{"items":[{"items":[` + delivered + `,{"items":[` + onItsWay + `]}]}]}]`), summary{
 			"IT", "DELIVERED_IN_PART", "In transit", "", []string{` DE "Delivered" 0`, ` IT "In transit" 0`},
 		}},
-		{"a consignment with items of its own and beside it", "A", result(`"consignment":{"items":[` + delivered + `]},"trackable_items":[` + failed + `]`), told{
+		{"a consignment with items of its own and beside it", "A", result(`"consignment":{"items":[` + delivered + `]},"trackable_items":[` + failed + `]`), summary{
 			"EX", "NOT_DELIVERED", "Cannot be delivered", "", []string{` DE "Delivered" 0`, ` EX "Cannot be delivered" 0`},
 		}},
-		{"consignments with articles", "A", result(`"consignment":[{"consignment_id":"C1","items":[` + delivered + `,` + delivered + `]},{"consignment_id":"C2","items":[` + delivered + `]}]`), told{
+		{"consignments with articles", "A", result(`"consignment":[{"consignment_id":"C1","items":[` + delivered + `,` + delivered + `]},{"consignment_id":"C2","items":[` + delivered + `]}]`), summary{
 			"DE", "DELIVERED", "Delivered", "", []string{` DE "Delivered" 0`, ` DE "Delivered" 0`, ` DE "Delivered" 0`},
 		}},
-		{"the carrier's word is contradicted", "A", result(`"status":"Delivered","trackable_items":[` + delivered + `,` + onItsWay + `]`), told{
+		{"the carrier's status contradicts its articles", "A", result(`"status":"Delivered","trackable_items":[` + delivered + `,` + onItsWay + `]`), summary{
 			"IT", "DELIVERED_IN_PART", "Delivered", "", []string{` DE "Delivered" 0`, ` IT "In transit" 0`},
 		}},
-		{"the consignment's, too", "A", result(`"consignment":{"status":"Delivered in Full"},"trackable_items":[` + onItsWay + `]`), told{
+		{"the consignment's status contradicts its articles", "A", result(`"consignment":{"status":"Delivered in Full"},"trackable_items":[` + onItsWay + `]`), summary{
 			"IT", "DELIVERED_IN_PART", "Delivered in Full", "", []string{` IT "In transit" 0`},
 		}},
-		{"the carrier's word says more than its articles", "A", result(`"status":"In transit","trackable_items":[` + delivered + `]`), told{
+		{"the articles are ahead of the carrier's status", "A", result(`"status":"In transit","trackable_items":[` + delivered + `]`), summary{
 			"IT", "DELIVERED_IN_PART", "In transit", "", []string{` DE "Delivered" 0`},
 		}},
-		{"the carrier's word holds for articles without", "A", result(`"status":"Delivered","trackable_items":[{"article_id":"A1"},{"article_id":"A2","status":"Brand new"}]`), told{
+		{"the carrier's status holds for articles without one", "A", result(`"status":"Delivered","trackable_items":[{"article_id":"A1"},{"article_id":"A2","status":"Brand new"}]`), summary{
 			"DE", "DELIVERED", "Delivered", "", []string{`A1 DE "Delivered" 0`, `A2 DE "Brand new" 0`},
 		}},
-		{"the slower one is ahead by the carrier's word", "A", result(`"consignment":{"status":"In Transit"},"trackable_items":[{"status":"In Transit"},{"status":"Confirmed"}]`), told{
+		{"the carrier's status is ahead of one article", "A", result(`"consignment":{"status":"In Transit"},"trackable_items":[{"status":"In Transit"},{"status":"Confirmed"}]`), summary{
 			"IT", "IN_TRANSIT", "In Transit", "", []string{` IT "In Transit" 0`, ` AC "Confirmed" 0`},
 		}},
-		{"the least advanced", "A", result(`"trackable_items":[{"status":"Awaiting collection"},{"status":"Initiated"},{"status":"In transit"}]`), told{
+		{"the least advanced article", "A", result(`"trackable_items":[{"status":"Awaiting collection"},{"status":"Initiated"},{"status":"In transit"}]`), summary{
 			"AC", "ELEC_ADVICE_RECD_BY_CARRIER", "Initiated", "", []string{` SP "Awaiting collection" 0`, ` AC "Initiated" 0`, ` IT "In transit" 0`},
 		}},
-		{"an article that is not listed", "A", result(`"trackable_items":[{"consignment_id":"A","number_of_items":2,"items":[` + delivered + `]}]`), told{
+		{"an article that is not listed", "A", result(`"trackable_items":[{"consignment_id":"A","number_of_items":2,"items":[` + delivered + `]}]`), summary{
 			"IT", "DELIVERED_IN_PART", "Delivered", "", []string{` DE "Delivered" 0`},
 		}},
-		{"an article that is not listed, counted in a text", "A", result(`"number_of_items":"2","trackable_items":[` + delivered + `]`), told{
+		{"an article that is not listed, counted in a text", "A", result(`"number_of_items":"2","trackable_items":[` + delivered + `]`), summary{
 			"IT", "DELIVERED_IN_PART", "Delivered", "", []string{` DE "Delivered" 0`},
 		}},
 		{"an article under the consignment and beside it", "A", result(`"consignment":{"consignment_id":"C","number_of_items":2,"items":[{"article_id":"A1","status":"Delivered",` +
 			`"events":[{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"}]},{"article_id":"A2"}]},` +
 			`"number_of_items":2,"trackable_items":[{"article_id":"a1","events":[{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"},{"description":"Picked Up"}]},` +
-			`{"article_id":"A2","status":"Item Delivered"}]`), told{
+			`{"article_id":"A2","status":"Item Delivered"}]`), summary{
 			"DE", "DELIVERED", "Delivered", "2026-09-18T00:00:00Z", []string{`A1 DE "Delivered" 2`, `A2 DE "Item Delivered" 0`},
 		}},
 		{"repeats at any depth", "A", result(`"consignment":[{"consignment_id":"C1","items":[{"article_id":"A1"},{"article_id":"A2","status":"In transit"}]},{"consignment_id":"C2","items":[{"article_id":"A3"}]}],` +
-			`"trackable_items":[{"consignment_id":"C2","status":"Delivered in Full","items":[{"items":[{"article_id":"A3"}]}]},{"items":[{"article_id":"A1","status":"Delivered"}]},{"article_id":"A4"}]`), told{
+			`"trackable_items":[{"consignment_id":"C2","status":"Delivered in Full","items":[{"items":[{"article_id":"A3"}]}]},{"items":[{"article_id":"A1","status":"Delivered"}]},{"article_id":"A4"}]`), summary{
 			"IT", "DELIVERED_IN_PART", "In transit", "", []string{`A1 DE "Delivered" 0`, `A2 IT "In transit" 0`, `A3 DE "Delivered in Full" 0`, `A4 UN "" 0`},
 		}},
 		{"listed without its items first", "A", result(`"items":[{"consignment_id":"C1"},{"article_id":"A1","status":"In transit"}],` +
-			`"trackable_items":[{"consignment_id":"C1","status":"Delivered","items":[{"article_id":"A1"},{"article_id":"A2"}]}]`), told{
+			`"trackable_items":[{"consignment_id":"C1","status":"Delivered","items":[{"article_id":"A1"},{"article_id":"A2"}]}]`), summary{
 			"IT", "DELIVERED_IN_PART", "In transit", "", []string{`A2 DE "Delivered" 0`, `A1 IT "In transit" 0`},
 		}},
-		{"an article within itself", "A", result(`"trackable_items":[{"article_id":"A1","status":"In transit","items":[{"article_id":"A1","events":[{"description":"Picked Up"}]}]}]`), told{
+		{"an article nested in itself", "A", result(`"trackable_items":[{"article_id":"A1","status":"In transit","items":[{"article_id":"A1","events":[{"description":"Picked Up"}]}]}]`), summary{
 			"IT", "IN_TRANSIT", "In transit", "", []string{`A1 IT "In transit" 1`},
 		}},
 		{"repeats that contradict each other", "A", result(`"items":[{"article_id":"A1","status":"Delivered"},{"article_id":"A2","status":"In transit","events":[{"date":"2026-09-17T10:00:00+10:00","description":"Onboard for delivery"}]},` +
 			`{"article_id":"A3","status":"Delivered","events":[{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"}]},{"article_id":"A4","status":"Brand new"},{"article_id":"A5","status":"Delivered"}],` +
 			`"trackable_items":[{"article_id":"A1","status":"In transit"},{"article_id":"A2","status":"Delivered","events":[{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"}]},` +
-			`{"article_id":"A3","status":"In transit"},{"article_id":"A4","status":"Delivered"},{"article_id":"A5","status":"Brand new"}]`), told{
+			`{"article_id":"A3","status":"In transit"},{"article_id":"A4","status":"Delivered"},{"article_id":"A5","status":"Brand new"}]`), summary{
 			"IT", "DELIVERED_IN_PART", "In transit", "",
 			[]string{`A1 IT "In transit" 0`, `A2 DE "Delivered" 2`, `A3 DE "Delivered" 1`, `A4 DE "Delivered" 0`, `A5 DE "Delivered" 0`},
 		}},
-		{"items with the number of their consignment alone are no repeats", "A", result(`"consignment":{"consignment_id":"C1","items":[{"consignment_id":"C1","status":"Delivered"},{"consignment_id":"C1","status":"In transit"}]}`), told{
+		{"items with only the number of their consignment are not repeats", "A", result(`"consignment":{"consignment_id":"C1","items":[{"consignment_id":"C1","status":"Delivered"},{"consignment_id":"C1","status":"In transit"}]}`), summary{
 			"IT", "DELIVERED_IN_PART", "In transit", "", []string{`C1 DE "Delivered" 0`, `C1 IT "In transit" 0`},
 		}},
-		{"a repeat counts once of number_of_items", "A", result(`"number_of_items":2,"trackable_items":[{"article_id":"A1","status":"Delivered"},{"article_id":"A1","status":"Delivered"}]`), told{
+		{"a repeat counts once of number_of_items", "A", result(`"number_of_items":2,"trackable_items":[{"article_id":"A1","status":"Delivered"},{"article_id":"A1","status":"Delivered"}]`), summary{
 			"IT", "DELIVERED_IN_PART", "Delivered", "", []string{`A1 DE "Delivered" 0`},
 		}},
-		{"number_of_items counts what is nested", "A", result(`"number_of_items":2,"trackable_items":[{"consignment_id":"C1","items":[` + delivered + `,` + delivered + `]}]`), told{
+		{"number_of_items counts what is nested", "A", result(`"number_of_items":2,"trackable_items":[{"consignment_id":"C1","items":[` + delivered + `,` + delivered + `]}]`), summary{
 			"DE", "DELIVERED", "Delivered", "", []string{` DE "Delivered" 0`, ` DE "Delivered" 0`},
 		}},
-		{"a group whose articles are all listed before, and which states otherwise", "A", result(`"consignment":[{"status":"Delivered in Full","items":[{"article_id":"A1"}]},{"status":"In Transit","items":[{"article_id":"A1"}]}]`), told{
+		{"a consignment whose articles are all listed before, with another status", "A", result(`"consignment":[{"status":"Delivered in Full","items":[{"article_id":"A1"}]},{"status":"In Transit","items":[{"article_id":"A1"}]}]`), summary{
 			"IT", "DELIVERED_IN_PART", "In Transit", "", []string{`A1 DE "Delivered in Full" 0`},
 		}},
-		{"a group whose articles are all listed before, and one that is not listed", "A", result(`"number_of_items":2,"items":[{"article_id":"A1","status":"Delivered"}],"trackable_items":[{"status":"Delivered","items":[{"article_id":"A1"}]}]`), told{
+		{"a consignment whose articles are all listed before, and an unlisted article", "A", result(`"number_of_items":2,"items":[{"article_id":"A1","status":"Delivered"}],"trackable_items":[{"status":"Delivered","items":[{"article_id":"A1"}]}]`), summary{
 			"IT", "DELIVERED_IN_PART", "Delivered", "", []string{`A1 DE "Delivered" 0`},
 		}},
-		{"a group of nothing new between others", "A", result(`"items":[{"article_id":"A1"}],"trackable_items":[{"consignment_id":"C1","items":[{"article_id":"A1"}]},{"article_id":"A2","status":"Delivered"},{"consignment_id":"C1","status":"In Transit"}]`), told{
+		{"a consignment without new articles between others", "A", result(`"items":[{"article_id":"A1"}],"trackable_items":[{"consignment_id":"C1","items":[{"article_id":"A1"}]},{"article_id":"A2","status":"Delivered"},{"consignment_id":"C1","status":"In Transit"}]`), summary{
 			"IT", "DELIVERED_IN_PART", "In Transit", "", []string{`A1 UN "" 0`, `A2 DE "Delivered" 0`, `C1 IT "In Transit" 0`},
 		}},
-		{"an article that is null", "A", result(`"trackable_items":[null,{"article_id":"A1","status":"Delivered","events":[{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"}]}]`), told{
+		{"an article that is null", "A", result(`"trackable_items":[null,{"article_id":"A1","status":"Delivered","events":[{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"}]}]`), summary{
 			"IT", "DELIVERED_IN_PART", "Delivered", "", []string{`A1 DE "Delivered" 1`},
 		}},
-		{"an article that is its number alone", "A", result(`"trackable_items":[{"article_id":"A1","status":"Delivered"},"a2"]`), told{
+		{"an article that is only a number", "A", result(`"trackable_items":[{"article_id":"A1","status":"Delivered"},"a2"]`), summary{
 			"IT", "DELIVERED_IN_PART", "Delivered", "", []string{`A1 DE "Delivered" 0`, `a2 UN "" 0`},
 		}},
-		{"an article that is its number here, and is told of there", "A", result(`"consignment":{"items":["A1",2]},"trackable_items":[{"article_id":"A1","status":"Delivered"},{"article_id":"2","status":"Delivered"}]`), told{
+		{"an article that is its number here, and is summary of there", "A", result(`"consignment":{"items":["A1",2]},"trackable_items":[{"article_id":"A1","status":"Delivered"},{"article_id":"2","status":"Delivered"}]`), summary{
 			"DE", "DELIVERED", "Delivered", "", []string{`A1 DE "Delivered" 0`, `2 DE "Delivered" 0`},
 		}},
-		{"a consignment that is none", "A", result(`"consignment":[{"status":"Delivered in Full"},true]`), told{
+		{"a consignment that is a boolean", "A", result(`"consignment":[{"status":"Delivered in Full"},true]`), summary{
 			"IT", "DELIVERED_IN_PART", "Delivered in Full", "", []string{` DE "Delivered in Full" 0`},
 		}},
 		{"a consignment that is delivered, and a later scan of its article", "A", result(`"consignment":{"status":"Delivered in Full","items":[{"article_id":"A1","events":[` +
-			`{"date":"2026-09-19T10:00:00+10:00","description":"In transit to next facility in SYDNEY"},{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"}]}]}`), told{
+			`{"date":"2026-09-19T10:00:00+10:00","description":"In transit to next facility in SYDNEY"},{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"}]}]}`), summary{
 			"IT", "DELIVERED_IN_PART", "Delivered in Full", "", []string{`A1 IT "In transit to next facility in SYDNEY" 2`},
 		}},
-		{"three, mixed", "A", result(`"trackable_items":[` + delivered + `,` + failed + `,` + onItsWay + `]`), told{
+		{"three, mixed", "A", result(`"trackable_items":[` + delivered + `,` + failed + `,` + onItsWay + `]`), summary{
 			"EX", "NOT_DELIVERED", "Cannot be delivered", "", []string{` DE "Delivered" 0`, ` EX "Cannot be delivered" 0`, ` IT "In transit" 0`},
 		}},
-		{"any letter case and blanks", "A", result(`"trackable_items":[{"status":" DELIVERED "},{"status":"in  Transit\u00a0"}]`), told{
+		{"any letter case and blanks", "A", result(`"trackable_items":[{"status":" DELIVERED "},{"status":"in  Transit\u00a0"}]`), summary{
 			"IT", "DELIVERED_IN_PART", "in  Transit", "", []string{` DE "DELIVERED" 0`, ` IT "in  Transit" 0`},
 		}},
 		{"no status, but events", "A", result(`"trackable_items":[{"events":[{"description":"Picture taken"},{"description":"Delivered - Left in a safe place"}]},` +
-			`{"events":[{"description":"In transit to next facility in SYDNEY"},{"description":"Picked Up"}]}]`), told{
+			`{"events":[{"description":"In transit to next facility in SYDNEY"},{"description":"Picked Up"}]}]`), summary{
 			"IT", "DELIVERED_IN_PART", "In transit to next facility in SYDNEY", "",
 			[]string{` DE "Delivered - Left in a safe place" 2`, ` IT "In transit to next facility in SYDNEY" 2`},
 		}},
-		{"events of the consignment, and nothing of its articles", "A", result(`"consignment":{"events":[{"description":"Delivered"}]},"trackable_items":[{"article_id":"A1"},{"article_id":"A2"}]`), told{
+		{"events of the consignment, no data of its articles", "A", result(`"consignment":{"events":[{"description":"Delivered"}]},"trackable_items":[{"article_id":"A1"},{"article_id":"A2"}]`), summary{
 			"DE", "DELIVERED", "Delivered", "", []string{`A1 DE "Delivered" 0`, `A2 DE "Delivered" 0`},
 		}},
-		{"events of the consignment, and one article's", "A", result(`"consignment":{"events":[{"description":"Onboard for delivery"}]},"trackable_items":[{"status":"Item Delivered"},{"status":"Item Delivered"}]`), told{
+		{"events of the consignment, statuses of its articles", "A", result(`"consignment":{"events":[{"description":"Onboard for delivery"}]},"trackable_items":[{"status":"Item Delivered"},{"status":"Item Delivered"}]`), summary{
 			"DE", "DELIVERED", "Item Delivered", "", []string{` DE "Item Delivered" 0`, ` DE "Item Delivered" 0`},
 		}},
-		{"events on the result", "A", result(`"events":[{"event_date_time":"2026-09-18T10:00:00+10:00","description":"Delivered"}]`), told{"DE", "DELIVERED", "Delivered", "2026-09-18T00:00:00Z", nil}},
+		{"events on the result", "A", result(`"events":[{"event_date_time":"2026-09-18T10:00:00+10:00","description":"Delivered"}]`), summary{"DE", "DELIVERED", "Delivered", "2026-09-18T00:00:00Z", nil}},
 		{"the latest delivery", "A", result(`"trackable_items":[{"status":"Delivered","events":[{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"}]},` +
-			`{"status":"Delivered","events":[{"date":"2026-09-20T10:00:00+10:00","description":"Picture taken"},{"date":"2026-09-19T10:00:00+10:00","description":"Delivered in KEW VIC"}]}]`), told{
+			`{"status":"Delivered","events":[{"date":"2026-09-20T10:00:00+10:00","description":"Picture taken"},{"date":"2026-09-19T10:00:00+10:00","description":"Delivered in KEW VIC"}]}]`), summary{
 			"DE", "DELIVERED", "Delivered", "2026-09-19T00:00:00Z", []string{` DE "Delivered" 1`, ` DE "Delivered" 2`},
 		}},
-		{"a number for a status", "A", result(`"status":17`), told{Status: "UN", Words: "17"}},
-		{"blank", "A", result(`"status":"  ","consignment":{"status":""},"trackable_items":[{"status":"Created"}]`), told{"NY", "SHIPMENT_CREATED", "Created", "", []string{` NY "Created" 0`}}},
-		{"very long", "A", result(`"status":"` + strings.Repeat("é", 201) + `"`), told{Status: "UN", Words: strings.Repeat("é", 200)}},
+		{"a number for a status", "A", result(`"status":17`), summary{Status: "UN", Words: "17"}},
+		{"blank", "A", result(`"status":"  ","consignment":{"status":""},"trackable_items":[{"status":"Created"}]`), summary{"NY", "SHIPMENT_CREATED", "Created", "", []string{` NY "Created" 0`}}},
+		{"very long", "A", result(`"status":"` + strings.Repeat("é", 201) + `"`), summary{Status: "UN", Words: strings.Repeat("é", 200)}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -590,7 +591,7 @@ func TestTrackWhole(t *testing.T) {
 			if got[tt.number].Err != nil || calls != 1 {
 				t.Fatalf("%v after %d calls", got[tt.number].Err, calls)
 			}
-			if d := cmp.Diff(tt.want, tell(got[tt.number].Tracking)); d != "" {
+			if d := cmp.Diff(tt.want, summarize(got[tt.number].Tracking)); d != "" {
 				t.Errorf("-want +got:\n%s", d)
 			}
 		})
@@ -605,8 +606,8 @@ func TestTrackWhole(t *testing.T) {
 	})
 }
 
-// TestTrackResultsOfOneNumber: all that the carrier says of a number counts, in
-// however many results, and in whatever order they come.
+// TestTrackResultsOfOneNumber: everything that the carrier says of a number counts, in any
+// number of results and in any order.
 func TestTrackResultsOfOneNumber(t *testing.T) {
 	result := func(id, members string) string { return `{"tracking_id":"` + id + `",` + members + `}` }
 	const number = "ABC5033470"
@@ -614,16 +615,16 @@ func TestTrackResultsOfOneNumber(t *testing.T) {
 	const at = `,"events":[{"date":"2026-09-18T10:00:00+10:00","description":"Delivered"}]`
 	const since = `,"events":[{"date":"2026-09-19T10:00:00+10:00","description":"In transit to next facility in SYDNEY"}]`
 	items := func(all ...string) string { return `"trackable_items":[{` + strings.Join(all, `},{`) + `}]` }
-	inPart := func(words string, articles ...string) told {
-		return told{"IT", "DELIVERED_IN_PART", words, "", articles}
+	inPart := func(words string, articles ...string) summary {
+		return summary{"IT", "DELIVERED_IN_PART", words, "", articles}
 	}
-	undelivered := func(articles ...string) told {
-		return told{"EX", "NOT_DELIVERED", "Cannot be delivered", "", articles}
+	undelivered := func(articles ...string) summary {
+		return summary{"EX", "NOT_DELIVERED", "Cannot be delivered", "", articles}
 	}
 	for _, tt := range []struct {
 		name    string
 		results []string
-		want    told
+		want    summary
 	}{
 		{"delivered, on its way", []string{result(number, delivered), result(number, onItsWay)}, inPart("In transit")},
 		{"delivered with an event", []string{result(number, delivered+at), result(number, onItsWay)}, inPart("In transit")},
@@ -648,7 +649,7 @@ func TestTrackResultsOfOneNumber(t *testing.T) {
 			inPart("In transit", ` IT "In transit" 0`, ` DE "Delivered" 1`),
 		},
 		{
-			"one article, told of in two ways",
+			"one article, summary of in two ways",
 			[]string{result(number, items(`"article_id":"ABC5033470",`+delivered+at)), result(number, items(`"article_id":"abc5033470",`+onItsWay))},
 			inPart("In transit", `abc5033470 IT "In transit" 1`),
 		},
@@ -663,7 +664,7 @@ func TestTrackResultsOfOneNumber(t *testing.T) {
 			undelivered(`A1 EX "Cannot be delivered" 1`),
 		},
 		{
-			"one article under two wholes",
+			"one article in two results with statuses",
 			[]string{result(number, delivered+","+items(`"article_id":"A1"`)), result(number, onItsWay+","+items(`"article_id":"A1"`))},
 			inPart("In transit", `A1 IT "In transit" 0`),
 		},
@@ -681,19 +682,19 @@ func TestTrackResultsOfOneNumber(t *testing.T) {
 		{
 			"all delivered",
 			[]string{result(number, delivered+at+","+items(`"article_id":"A1",`+delivered)), result(number, delivered+","+items(`"article_id":"A1"`, `"article_id":"A2",`+delivered))},
-			told{"DE", "DELIVERED", "Delivered", "2026-09-18T00:00:00Z", []string{`A1 DE "Delivered" 0`, `A2 DE "Delivered" 0`}},
+			summary{"DE", "DELIVERED", "Delivered", "2026-09-18T00:00:00Z", []string{`A1 DE "Delivered" 0`, `A2 DE "Delivered" 0`}},
 		},
 		{
-			"the same, and once nothing and an error",
+			"two equal results, an empty one and an error",
 			[]string{result(number, delivered+at), result(number, delivered+at), result(number, `"trackable_items":[]`), result(number, `"errors":[{"code":"ESB-20010"}]`)},
-			told{"DE", "DELIVERED", "Delivered", "2026-09-18T00:00:00Z", nil},
+			summary{"DE", "DELIVERED", "Delivered", "2026-09-18T00:00:00Z", nil},
 		},
-		{"both on their way", []string{result(number, onItsWay), result(number, `"status":"Initiated"`)}, told{"AC", "ELEC_ADVICE_RECD_BY_CARRIER", "Initiated", "", nil}},
+		{"both on their way", []string{result(number, onItsWay), result(number, `"status":"Initiated"`)}, summary{"AC", "ELEC_ADVICE_RECD_BY_CARRIER", "Initiated", "", nil}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inAnyOrder(tt.results, func(all []string) {
 				got, _ := track(t, func(int, *http.Request) (*http.Response, error) { return response(200, results(all...)), nil }, allowed, number)
-				if d := cmp.Diff(tt.want, tell(got[number].Tracking)); d != "" || got[number].Err != nil {
+				if d := cmp.Diff(tt.want, summarize(got[number].Tracking)); d != "" || got[number].Err != nil {
 					t.Errorf("%v, -want +got:\n%s", got[number].Err, d)
 				}
 			})
@@ -713,8 +714,8 @@ func inAnyOrder(all []string, f func([]string)) {
 	}
 }
 
-// TestTrackOrderOfResults: whatever results a number has, their order changes
-// nothing of its answer, and it is delivered only if each of them says so.
+// TestTrackOrderOfResults: the order of a number's results does not matter, and the number
+// is delivered only if each of them says so.
 func TestTrackOrderOfResults(t *testing.T) {
 	random := rand.New(rand.NewPCG(9, 33))
 	pick := func(of ...string) string { return of[random.IntN(len(of))] }
@@ -777,8 +778,8 @@ func TestTrackOrderOfResults(t *testing.T) {
 	}
 }
 
-// TestTrackEventWords: each event of a recorded answer is understood, and where
-// it gives no place there is none.
+// TestTrackEventWords: we understand each event of a recorded answer; an event without a
+// location has no place.
 func TestTrackEventWords(t *testing.T) {
 	got, _ := track(t, func(int, *http.Request) (*http.Response, error) {
 		return response(200, fieldCase(t, "f07_startrack_testbed_event_words.json")), nil
@@ -823,7 +824,7 @@ func TestTrackEvents(t *testing.T) {
 	}
 }
 
-// TestTrackTimes: one without an offset is Melbourne's, in its summer and winter.
+// TestTrackTimes: a time without an offset is Melbourne's, in summer and winter.
 func TestTrackTimes(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "", "yesterday": "", "2026-09-18": "", "2026-02-31T10:00:00": "", "1900-01-01T00:00:00": "", "9999-01-01T00:00:00": "",
@@ -844,7 +845,7 @@ func TestTrackTimes(t *testing.T) {
 	}
 }
 
-// TestTrackManyEvents: the newest are kept, of the whole and of each part.
+// TestTrackManyEvents: the newest events are kept, of the whole and of each part.
 func TestTrackManyEvents(t *testing.T) {
 	var all []string
 	for i := range 120 {
@@ -863,7 +864,7 @@ func TestTrackManyEvents(t *testing.T) {
 	}
 }
 
-// TestTrackExamples reads each example of a track answer.
+// TestTrackExamples reads each example of a Track answer.
 func TestTrackExamples(t *testing.T) {
 	delivered := tracking.Tracking{Number: article, CarrierStatus: "Delivered", Events: []tracking.Event{
 		{At: time.Date(2026, 9, 18, 4, 43, 9, 0, time.UTC), CarrierTime: "2026-09-18T14:43:09+10:00", Description: "Delivered - Left in a safe place", Location: "ALEXANDRIA NSW"},
@@ -929,8 +930,8 @@ func TestTrackExamples(t *testing.T) {
 	}
 }
 
-// FuzzTrackAnswer: whatever the carrier answers, each number has exactly one of
-// tracking and error, and its tracking is what its own result alone would give.
+// FuzzTrackAnswer: whatever the carrier answers, each number has either a tracking or an
+// error, and the tracking depends on its own result only.
 func FuzzTrackAnswer(f *testing.F) {
 	for name, file := range exampleIndex(f) {
 		f.Add(file.Status, example(f, name))
@@ -980,17 +981,17 @@ func FuzzTrackAnswer(f *testing.F) {
 				continue
 			}
 			if status != 200 || r.Fault != "" {
-				t.Errorf("%s: good under %d, with the fault %q", number, status, r.Fault)
+				t.Errorf("%s: a tracking under %d, with the fault %q", number, status, r.Fault)
 			}
 			if own := ownResults(body, number); !cmp.Equal(combine(own).Tracking, withoutNumber(r.Tracking)) {
 				t.Errorf("%s: %+v is not what its %d results say", number, r.Tracking, len(own))
 			}
 			events := r.Tracking.History()
 			if len(events) > tracking.MaxEvents || !slices.IsSortedFunc(events, func(a, b tracking.Event) int { return b.At.Compare(a.At) }) {
-				t.Errorf("%s: %d events, or not the newest first", number, len(events))
+				t.Errorf("%s: %d events, want at most %d, the newest first", number, len(events), tracking.MaxEvents)
 			}
 			for _, e := range events {
-				if _, err := e.At.MarshalJSON(); err != nil { // a time may be none that JSON has
+				if _, err := e.At.MarshalJSON(); err != nil { // JSON cannot have every time
 					t.Errorf("%s: %v", number, err)
 				}
 			}
@@ -1017,8 +1018,8 @@ func FuzzTrackAnswer(f *testing.F) {
 	})
 }
 
-// allDelivered: the carrier states that it is delivered, of the whole, of what it
-// is a part of (above, last at since) or of all parts, and nowhere the contrary.
+// allDelivered reports whether the carrier states the delivery of the whole, of what it is
+// a part of (above, last at since) or of all parts, and nowhere the contrary.
 func allDelivered(t *tracking.Tracking, above bool, since time.Time) bool {
 	own := tracking.ProgressOf(t.CarrierStatus).Status
 	if own != tracking.Unknown && own != tracking.Delivered {
@@ -1057,7 +1058,7 @@ func allDelivered(t *tracking.Tracking, above bool, since time.Time) bool {
 	return stated || len(t.Parts) > 0
 }
 
-// ownResults are the results of a number, the last ones first.
+// ownResults returns the results of a number, the last ones first.
 func ownResults(body []byte, number string) []result {
 	var all []result
 	clean, err := parseObject(body)

@@ -16,7 +16,7 @@ import (
 	"carrierlink/shared/connection"
 )
 
-// accounts are the examples of Get Accounts answers.
+// accounts returns the examples of Get Accounts answers.
 func accounts(tb testing.TB) map[string][]byte {
 	tb.Helper()
 	list := map[string][]byte{}
@@ -40,12 +40,12 @@ func changes(tb testing.TB, before, after string) []connection.Difference {
 	return list
 }
 
-// field is one difference of what is not understood.
+// field is a difference in a field that we do not understand.
 func field(path string) connection.Difference {
 	return connection.Difference{Type: connection.ChangedField, Field: path}
 }
 
-func TestChangesOfWhatIsNoAccount(t *testing.T) {
+func TestChangesRefusesOtherTexts(t *testing.T) {
 	const account = `{"account_number":"0009912345"}`
 	texts := []string{
 		"", " ", "null", "[]", "{}", "<html></html>", account[:10], `{"account_number":""}`, `{"account_number":7}`, `{"account_number":"1","account_number":"2"}`,
@@ -71,7 +71,7 @@ func TestChangesOfWhatIsNoAccount(t *testing.T) {
 	}
 }
 
-// TestChanges edits the live capture, or the account that stands in its place.
+// TestChanges edits an example account and small accounts of its own.
 func TestChanges(t *testing.T) {
 	const account = `{"account_number":"1","postage_products":[%s],"returns_products":[%s]}`
 	products := func(list string) string { return fmt.Sprintf(account, list, "") }
@@ -94,16 +94,16 @@ func TestChanges(t *testing.T) {
 		// The account itself.
 		{"expired", live, edited("\n  \"expired\": false", "\"expired\":true"), list{{Type: "expired", From: "false", To: "true"}}},
 		{"expired, as a text", live, edited("\n  \"expired\": false", "\"expired\":\"TRUE\""), list{{Type: "expired", From: "false", To: "true"}}},
-		{"expired no more, by silence", with(`"expired":true`), with(`"expired":null`), list{{Type: "expired", From: "true", To: "false"}}},
+		{"expired no more, as null", with(`"expired":true`), with(`"expired":null`), list{{Type: "expired", From: "true", To: "false"}}},
 		{"credit blocked", live, edited(`"credit_blocked": false`, `"credit_blocked":"true"`), list{{Type: "credit_blocked", From: "false", To: "true"}}},
 		{"valid to", live, edited("2999-12-31", "2027-06-30"), list{{Type: "valid_to", From: "2999-12-31", To: "2027-06-30"}}},
-		{"valid to, first known", with(`"x":1`), with(`"x":1,"valid_to":"2027-06-30"`), list{{Type: "valid_to", To: "2027-06-30"}}},
-		{"valid to, no date any more", with(`"valid_to":"2027-06-30"`), with(`"valid_to":"canary"`), list{{Type: "valid_to", From: "2027-06-30"}}},
+		{"valid to, new", with(`"x":1`), with(`"x":1,"valid_to":"2027-06-30"`), list{{Type: "valid_to", To: "2027-06-30"}}},
+		{"valid to, no longer a date", with(`"valid_to":"2027-06-30"`), with(`"valid_to":"canary"`), list{{Type: "valid_to", From: "2027-06-30"}}},
 		{"valid to, never a date", with(`"valid_to":"canary"`), with(`"valid_to":"canary 2"`), list{{Type: "valid_to"}}},
 		{"another number", with(`"x":1`), `{"account_number":"2","x":1}`, list{field("account_number")}},
 		{"name", live, edited("COASTLINE", "SHORELINE"), list{field("name")}},
 		{"valid from", live, edited("\n  \"valid_from\": \"2021-07-01\"", "\"valid_from\":\"2022-07-01\""), list{field("valid_from")}},
-		// The address: one change, and no value of it.
+		// The address: one change, without values.
 		{"address: a line", live, edited("18 Example Drive", "19 Example Drive"), list{{Type: "address"}}},
 		{"address: all of it", live, edited("Unit 4", "", "DANDENONG SOUTH\",\n      \"postcode\": \"3175", "PERTH\",\"postcode\":\"6000", `"VIC"`, `"WA"`), list{{Type: "address"}}},
 		{"address: gone", live, edited(`"addresses"`, `"was"`), list{{Type: "address"}, field("was")}},
@@ -133,7 +133,7 @@ func TestChanges(t *testing.T) {
 			list{{Type: "product_added", ProductID: "B", To: "P"}, {Type: "product_removed", ProductID: "A", From: "P"}},
 		},
 		{
-			"not re-coded: nothing is known of them", products(`{"product_id":"A"}`), products(`{"product_id":"B"}`),
+			"not re-coded: no type", products(`{"product_id":"A"}`), products(`{"product_id":"B"}`),
 			list{{Type: "product_added", ProductID: "B"}, {Type: "product_removed", ProductID: "A"}},
 		},
 		{
@@ -163,18 +163,18 @@ func TestChanges(t *testing.T) {
 		{"product feature", live, edited(`"rate": 2.5`, `"rate": 2.55`), list{field("postage_products[PTI8].features.TRANSIT_COVER.attributes.rate")}},
 		{"product without an id", products(`{"type":"P","x":1}`), products(`{"type":"P","x":2}`), list{field("postage_products[].x")}},
 		{"product with a number for an id", products(`{"product_id":28.50,"x":1}`), products(`{"product_id":"28.50","x":2}`), list{field("postage_products[28.50].x")}},
-		{"product with an id that is none", products(`{"product_id":true}`), products(`{"product_id":false}`), list{field("postage_products[].product_id")}},
+		{"product with a boolean for an id", products(`{"product_id":true}`), products(`{"product_id":false}`), list{field("postage_products[].product_id")}},
 		// The same id twice.
-		{"one of two the same", products(`{"product_id":"A","x":1},{"product_id":"A","x":2}`), products(`{"product_id":"A","x":3},{"product_id":"A","x":1}`), list{field("postage_products[A].x")}},
-		{"one of two gone", products(`{"product_id":"A","type":"P","x":1},{"product_id":"A","type":"P","x":2}`), products(`{"product_id":"A","type":"P","x":2}`), list{{Type: "product_removed", ProductID: "A", From: "P"}}},
-		// Returns products are not understood.
+		{"one of two with the same id changes", products(`{"product_id":"A","x":1},{"product_id":"A","x":2}`), products(`{"product_id":"A","x":3},{"product_id":"A","x":1}`), list{field("postage_products[A].x")}},
+		{"one of two with the same id is removed", products(`{"product_id":"A","type":"P","x":1},{"product_id":"A","type":"P","x":2}`), products(`{"product_id":"A","type":"P","x":2}`), list{{Type: "product_removed", ProductID: "A", From: "P"}}},
+		// We do not understand returns products.
 		{"returns product added", returns(``), returns(`{"product_id":"PR","type":"canary"}`), list{field("returns_products[PR]")}},
 		{"returns product added, and the list with it", with(`"x":1`), with(`"x":1,"returns_products":[{"product_id":"PR"}]`), list{field("returns_products[PR]")}},
 		{"returns product re-coded", returns(`{"product_id":"PR","type":"P"}`), returns(`{"product_id":"XPR","type":"P"}`), list{field("returns_products[PR]"), field("returns_products[XPR]")}},
 		{"returns product expired", returns(`{"product_id":"XPR"},{"product_id":"PR","contract":{"expired":false}}`), returns(`{"product_id":"PR","contract":{"expired":true}},{"product_id":"XPR"}`), list{field("returns_products[PR].contract.expired")}},
 		{"returns product, a flag as a text", returns(`{"product_id":"PR","contract":{"expired":false}}`), returns(`{"product_id":"PR","contract":{"expired":"false"}}`), list{field("returns_products[PR].contract.expired")}},
-		{"returns products: no list any more", returns(`{"product_id":"PR"}`), with(`"returns_products":"canary"`), list{field("returns_products")}},
-		{"returns products: one without an id", returns(`{"product_id":"PR","x":1},{"x":1}`), returns(`{"product_id":"PR","x":2},{"x":2}`), list{field("returns_products[0].x"), field("returns_products[1].x")}},
+		{"returns products: no longer a list", returns(`{"product_id":"PR"}`), with(`"returns_products":"canary"`), list{field("returns_products")}},
+		{"returns products: one has no id", returns(`{"product_id":"PR","x":1},{"x":1}`), returns(`{"product_id":"PR","x":2},{"x":2}`), list{field("returns_products[0].x"), field("returns_products[1].x")}},
 		// Anything else.
 		{"details", live, edited("\"lodgement_postcode\": \"3175\"", `"lodgement_postcode":"3000"`), list{field("details.lodgement_postcode")}},
 		{"details gone", live, edited(`"details": {`, `"other": {`), list{field("details"), field("other")}},
@@ -182,12 +182,12 @@ func TestChanges(t *testing.T) {
 		{"a type that changes", with(`"x":{"a":1,"b":2}`), with(`"x":[1,2]`), list{field("x")}},
 		{"a number becomes a text", with(`"x":{"a":5}`), with(`"x":{"a":"5"}`), list{field("x.a")}},
 		{"false, and absent", with(`"x":false`), with(`"y":null`), list{field("x")}},
-		{"numbers that floats hold equal", with(`"x":[100000000000000000001,0.1,1e999]`), with(`"x":[100000000000000000002,0.10000000000000000001,1e998]`), list{field("x[0]"), field("x[1]"), field("x[2]")}},
+		{"numbers that are equal as floats", with(`"x":[100000000000000000001,0.1,1e999]`), with(`"x":[100000000000000000002,0.10000000000000000001,1e998]`), list{field("x[0]"), field("x[1]"), field("x[2]")}},
 		{"signs", with(`"x":[1,-0]`), with(`"x":[-1,0]`), list{field("x[0]")}},
 		{"deep down", with(`"x":{"y":[{"z":[{"product_id":"A","q":[[1]]}]}]}`), with(`"x":{"y":[{"z":[{"product_id":"A","q":[[2]]}]}]}`), list{field("x.y[0].z[A].q[0][0]")}},
-		{"a list by its places", with(`"x":["a","b",{"c":1}]`), with(`"x":["b","a",{"c":1}]`), list{field("x[0]"), field("x[1]")}},
+		{"a list, by position", with(`"x":["a","b",{"c":1}]`), with(`"x":["b","a",{"c":1}]`), list{field("x[0]"), field("x[1]")}},
 		{"a list that grows", with(`"x":["a"]`), with(`"x":["a","b"]`), list{field("x")}},
-		{"names that need a second look", with(`"":1,"a.b":1,"a":{"b":1},"[0]":1`), with(`"":2,"a.b":2,"a":{"b":2},"[0]":2`), list{field(""), field("[0]"), field("a.b")}},
+		{"names that look like paths", with(`"":1,"a.b":1,"a":{"b":1},"[0]":1`), with(`"":2,"a.b":2,"a":{"b":2},"[0]":2`), list{field(""), field("[0]"), field("a.b")}},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -196,16 +196,16 @@ func TestChanges(t *testing.T) {
 				t.Errorf("Changes (-want +got):\n%s", diff)
 			}
 			if text := fmt.Sprint(got); strings.Contains(text, "canary") {
-				t.Errorf("a value that is not understood is shown: %s", text)
+				t.Errorf("a value of a field that we do not understand is shown: %s", text)
 			}
 			if diff := cmp.Diff(mirrored(tc.want), kinds(changes(t, tc.after, tc.before))); diff != "" {
-				t.Errorf("the other way round (-want +got):\n%s", diff)
+				t.Errorf("Changes in reverse (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// kinds counts changes by type; mirrored counts those of the way back.
+// kinds counts differences by type; mirrored counts those of the reverse comparison.
 func kinds(list []connection.Difference) map[connection.DifferenceType]int {
 	n := map[connection.DifferenceType]int{}
 	for _, c := range list {
@@ -249,12 +249,12 @@ func TestNoChanges(t *testing.T) {
 			t.Errorf("%s: Changes = %v, want none", tc.name, got)
 		}
 		if got := changes(t, tc.after, tc.before); len(got) != 0 {
-			t.Errorf("%s, the other way round: Changes = %v, want none", tc.name, got)
+			t.Errorf("%s, in reverse: Changes = %v, want none", tc.name, got)
 		}
 	}
 }
 
-// tree reads JSON as a test edits it.
+// tree parses JSON so that a test can edit it.
 func tree(tb testing.TB, raw []byte) map[string]any {
 	tb.Helper()
 	d := json.NewDecoder(strings.NewReader(string(raw)))
@@ -266,7 +266,7 @@ func tree(tb testing.TB, raw []byte) map[string]any {
 	return v
 }
 
-// restyle writes a value anew, so that it means the same.
+// restyle writes a value differently, with the same meaning.
 func restyle(random *rand.Rand, name string, v any) string {
 	blank := strings.Repeat(" \n", random.IntN(2))
 	switch v := v.(type) {
@@ -313,11 +313,11 @@ func restyle(random *rand.Rand, name string, v any) string {
 	return string(b)
 }
 
-func TestAnotherStyleIsNoChange(t *testing.T) {
+func TestRestylingIsNoChange(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for name, raw := range accounts(t) {
 		doc := tree(t, raw)
-		// Returns products are not understood: their flags keep their type.
+		// We do not understand returns products: their flags must keep their type.
 		if list, ok := doc["returns_products"].([]any); ok {
 			for _, p := range list {
 				if p, ok := p.(map[string]any); ok {
@@ -335,10 +335,9 @@ func TestAnotherStyleIsNoChange(t *testing.T) {
 	}
 }
 
-// TestEveryMemberIsWatched alters each single value of each example, and takes
-// each single member away: there is one change, of the type that belongs to the
-// place.
-func TestEveryMemberIsWatched(t *testing.T) {
+// TestEveryMemberIsCompared changes each value of each example and removes each member: it
+// expects exactly one difference, of the member's type.
+func TestEveryMemberIsCompared(t *testing.T) {
 	seen := map[connection.DifferenceType]int{}
 	for name, raw := range accounts(t) {
 		doc := tree(t, raw)
@@ -426,7 +425,7 @@ func TestEveryMemberIsWatched(t *testing.T) {
 	}
 }
 
-// TestExamplesAgainstEachOther: two quite different accounts.
+// TestExamplesAgainstEachOther compares all pairs of examples.
 func TestExamplesAgainstEachOther(t *testing.T) {
 	all := accounts(t)
 	for one, before := range all {
@@ -454,7 +453,8 @@ func TestExamplesAgainstEachOther(t *testing.T) {
 	}
 }
 
-// TestMaxChanges: the first ones in order, whatever the order they are found in.
+// TestMaxChanges: the first differences in order are kept, in whatever order they are
+// found.
 func TestMaxChanges(t *testing.T) {
 	var before, after, products strings.Builder
 	for i := range 5000 {
@@ -477,8 +477,7 @@ func TestMaxChanges(t *testing.T) {
 	}
 }
 
-// TestHostileNames: paths stay short although names are not, and although there
-// are many of them below each other.
+// TestHostileNames: paths stay short although the names are long and deeply nested.
 func TestHostileNames(t *testing.T) {
 	long := strings.Repeat("ü", 200_000)
 	var leaves strings.Builder
@@ -520,14 +519,14 @@ func FuzzChanges(f *testing.F) {
 		}
 		again, _ := Changes(before, after)
 		if diff := cmp.Diff(there, again); diff != "" {
-			t.Errorf("twice the same (-first +second):\n%s", diff)
+			t.Errorf("two calls differ (-first +second):\n%s", diff)
 		}
 		if len(there) > connection.MaxDifferences || len(back) > connection.MaxDifferences {
 			t.Errorf("%d and %d changes", len(there), len(back))
 		}
 		for _, c := range there {
 			if !slices.Contains(differenceOrder[:], c.Type) {
-				t.Errorf("%+v is of no known type", c)
+				t.Errorf("%+v has an unknown type", c)
 			}
 			for _, s := range []string{c.ProductID, c.Field, c.From, c.To} {
 				if utf8.RuneCountInString(s) > maxText || !utf8.ValidString(s) {

@@ -10,12 +10,12 @@ import (
 	"carrierlink/shared/effects"
 )
 
-// accounts is a store, in memory or not, that accounts are made in.
+// accounts is a store of accounts.
 type accounts interface {
 	CreateAccount(ctx context.Context, n account.NewAccount, fx effects.Effects, now time.Time) error
 }
 
-// makeAccount makes an account, with a key that nobody has.
+// makeAccount creates an account with an unusable key.
 func makeAccount(tb testing.TB, in accounts, a account.Account) {
 	tb.Helper()
 	key := account.APIKey{ID: a.ID, PartnerID: a.PartnerID, AccountID: a.ID, Hash: fmt.Sprintf("%064d", a.ID)}

@@ -34,16 +34,15 @@ import (
 	"carrierlink/shared/vault/vaulttest"
 )
 
-// latency is how long the carrier of the benchmark takes to answer.
+// latency is the response time of the benchmark's carrier.
 const latency = 500 * time.Millisecond
 
-// BenchmarkWorker sets the worker against a bare HTTP client that makes the same
-// calls, both with as many at a time, of a carrier behind TLS that takes a fixed
-// time to answer. Both throughputs are shares of concurrency ÷ latency. The
-// worker's batches are of ten, as the queue's are; one iteration is one round of
-// concurrency checks. The budgets: 0.95 at 50, 0.85 at 200, and new TLS
-// connections for 1 % of the checks, those of the start included: which takes
-// 100 rounds, as each connection is needed at once.
+// BenchmarkWorker compares the worker with a bare HTTP client. Both make the same calls
+// at the same concurrency, to a carrier behind TLS with a fixed latency. Throughput is
+// given as a share of concurrency ÷ latency. The worker gets batches of ten, like the
+// queue's; one iteration is one round of concurrency checks. The budgets: 0.95 at 50,
+// 0.85 at 200, and new TLS connections for 1 % of the checks, including those of the
+// start, which needs 100 rounds.
 func BenchmarkWorker(b *testing.B) {
 	for _, concurrency := range []int{50, 200} {
 		b.Run(strconv.Itoa(concurrency), func(b *testing.B) { benchmarkWorker(b, concurrency) })
@@ -68,7 +67,7 @@ func benchmarkWorker(b *testing.B, concurrency int) {
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: upstream.roots}, MaxIdleConnsPerHost: concurrency,
 	}}
 
-	// The two take turns, so that a busy machine is as busy for both.
+	// The two take turns, so that a busy machine slows both alike.
 	const turn = 10
 	var ours, bare time.Duration
 	var opened, checks int64
@@ -95,7 +94,7 @@ func benchmarkWorker(b *testing.B, concurrency int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// rounds is how long it takes to make some calls again and again, all at once.
+// rounds makes n rounds of concurrent calls and returns how long they took.
 func rounds(n, calls int, call func(i int)) time.Duration {
 	var running sync.WaitGroup
 	start := time.Now()
@@ -110,7 +109,7 @@ func rounds(n, calls int, call func(i int)) time.Duration {
 	return time.Since(start)
 }
 
-// dueAlways is a store in memory whose connections are due again at once.
+// dueAlways is a store in memory whose connections are always due.
 type dueAlways struct {
 	*storetest.Memory
 	service  *connection.Service
@@ -121,11 +120,11 @@ type dueAlways struct {
 func newDueAlways(b *testing.B, client connection.Carrier, n int) *dueAlways {
 	b.Helper()
 	d := &dueAlways{Memory: storetest.NewMemory()}
-	// Each check is a day after all others.
+	// Each check is a day after the one before.
 	now := func() time.Time { return at().Add(time.Duration(d.clock.Add(1)) * 24 * time.Hour) }
 	d.service = &connection.Service{
 		LinksPerMinute: 1_000_000,
-		Store:          d, Vault: vault.New(vaulttest.NewMemory(), "bench/"), Carriers: connection.Carriers{Production: answers{}}, Changes: auspostapi.Changes,
+		Store:          d, Vault: vault.New(vaulttest.NewMemory(), "bench/"), Carriers: connection.Carriers{Production: okCarrier{}}, Changes: auspostapi.Changes,
 		Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, Now: now, Random: rand.Reader,
 	}
 	for i := range n {
@@ -156,10 +155,10 @@ func (d *dueAlways) RecordCheck(ctx context.Context, conn *connection.Connection
 	return d.Memory.RecordCheck(ctx, conn, nil, snap, fx, now)
 }
 
-// answers is a carrier that is well, for the links.
-type answers struct{}
+// okCarrier gives good answers.
+type okCarrier struct{}
 
-func (answers) GetAccount(context.Context, connection.ChargeAccount, int) connection.Reading {
+func (okCarrier) GetAccount(context.Context, connection.ChargeAccount, int) connection.Reading {
 	return connection.Reading{Outcome: carrier.OutcomeOK, Raw: []byte(`{}`)}
 }
 
@@ -182,7 +181,7 @@ func newUpstream(b *testing.B) *upstream {
 		carrier.ServeHTTP(w, r)
 		u.answered.Add(1)
 	}))
-	server.EnableHTTP2 = true // it is for the client to choose
+	server.EnableHTTP2 = true // the client chooses
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			u.opened.Add(1)
@@ -192,8 +191,8 @@ func newUpstream(b *testing.B) *upstream {
 	b.Cleanup(server.Close)
 	u.url, u.roots = server.URL, x509.NewCertPool()
 	u.roots.AddCert(server.Certificate())
-	// The worker's client is the one of production, with its own transport: the
-	// system's roots, as Go finds them at the first handshake, are this server's.
+	// The worker has the client of production with its own transport, so the server's
+	// certificate replaces the system's roots, which Go reads at the first handshake.
 	file := filepath.Join(b.TempDir(), "roots.pem")
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
 		b.Fatal(err)
@@ -202,7 +201,7 @@ func newUpstream(b *testing.B) *upstream {
 	return u
 }
 
-// get is a check as a bare client makes it.
+// get makes a check with the bare client.
 func (u *upstream) get(b *testing.B, client *http.Client, i int) {
 	b.Helper()
 	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, u.url+"/shipping/v1/accounts/"+number(i), http.NoBody)

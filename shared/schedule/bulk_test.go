@@ -16,26 +16,26 @@ import (
 	"carrierlink/shared/store/storetest"
 )
 
-// bulk is a store in memory that keeps connections as they are. The tests over
-// virtual time claim and record hundreds of thousands of checks, which cost the
-// store's items and expressions three times as much as all that is tested. It has
-// what the schedule asks of a connection that nobody else works on; breakers,
-// tallies and accounts are the store's.
-type bulk struct {
+// bulkStore is a store in memory that keeps connections as Go values. The tests over
+// virtual time claim and record hundreds of thousands of checks; the real store's items
+// and expressions would cost three times as much as the tested code. It implements what
+// the schedule needs of connections without concurrent changes; breakers, tallies and
+// accounts are the real store's.
+type bulkStore struct {
 	*storetest.Memory
 
 	mu       sync.Mutex
 	rows     map[string]*connection.Connection
-	next     map[connection.Lane]time.Time   // nothing of the lane is due before
-	breakers map[carrier.Name]health.Breaker // nil: to be read
+	next     map[connection.Lane]time.Time   // the lane has nothing due before
+	breakers map[carrier.Name]health.Breaker // a cache; nil: to be read
 }
 
-func newBulk() *bulk {
-	return &bulk{Memory: storetest.NewMemory(), rows: map[string]*connection.Connection{}, next: map[connection.Lane]time.Time{}}
+func newBulkStore() *bulkStore {
+	return &bulkStore{Memory: storetest.NewMemory(), rows: map[string]*connection.Connection{}, next: map[connection.Lane]time.Time{}}
 }
 
-// keep keeps a row, one version on. mu is held.
-func (s *bulk) keep(c *connection.Connection) {
+// keep stores a row with the next version. The caller holds mu.
+func (s *bulkStore) keep(c *connection.Connection) {
 	c.Version++
 	row := *c
 	s.rows[c.ID] = &row
@@ -44,21 +44,21 @@ func (s *bulk) keep(c *connection.Connection) {
 	}
 }
 
-func (s *bulk) BeginLink(_ context.Context, c *connection.Connection, _ connection.LinkOptions) error {
+func (s *bulkStore) BeginLink(_ context.Context, c *connection.Connection, _ connection.LinkOptions) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.keep(c)
 	return nil
 }
 
-func (s *bulk) FinishLink(_ context.Context, c *connection.Connection, _ *connection.HistoryEntry, _ *connection.Snapshot, _ effects.Effects, _ time.Time) error {
+func (s *bulkStore) FinishLink(_ context.Context, c *connection.Connection, _ *connection.HistoryEntry, _ *connection.Snapshot, _ effects.Effects, _ time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.keep(c)
 	return nil
 }
 
-func (s *bulk) Connection(_ context.Context, _ int64, id string) (connection.Connection, error) {
+func (s *bulkStore) Connection(_ context.Context, _ int64, id string) (connection.Connection, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.rows[id]; c != nil {
@@ -67,13 +67,12 @@ func (s *bulk) Connection(_ context.Context, _ int64, id string) (connection.Con
 	return connection.Connection{}, connection.ErrNoConnection()
 }
 
-func (s *bulk) Snapshot(context.Context, int64, string) (*connection.Snapshot, error) {
+func (s *bulkStore) Snapshot(context.Context, int64, string) (*connection.Snapshot, error) {
 	return nil, nil
 }
 
-// claim takes the lease of a row, if a condition holds; refused says why it does
-// not.
-func (s *bulk) claim(id string, until, now time.Time, refused func(connection.Connection) error, change func(*connection.Connection)) (connection.Connection, error) {
+// claim leases a row and changes it, unless refused returns an error for it.
+func (s *bulkStore) claim(id string, until, now time.Time, refused func(connection.Connection) error, change func(*connection.Connection)) (connection.Connection, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.rows[id]
@@ -93,7 +92,7 @@ func (s *bulk) claim(id string, until, now time.Time, refused func(connection.Co
 	return claimed, nil
 }
 
-func (s *bulk) ClaimCheck(_ context.Context, conn connection.Connection, until, now time.Time) (connection.Connection, error) {
+func (s *bulkStore) ClaimCheck(_ context.Context, conn connection.Connection, until, now time.Time) (connection.Connection, error) {
 	return s.claim(conn.ID, until, now, func(c connection.Connection) error {
 		if c.Version != conn.Version {
 			return fault.Busy(nil)
@@ -102,7 +101,7 @@ func (s *bulk) ClaimCheck(_ context.Context, conn connection.Connection, until, 
 	}, func(*connection.Connection) {})
 }
 
-func (s *bulk) ClaimDue(_ context.Context, d connection.Due, until, now time.Time, t health.Timing) (connection.Connection, error) {
+func (s *bulkStore) ClaimDue(_ context.Context, d connection.Due, until, now time.Time, t health.Timing) (connection.Connection, error) {
 	return s.claim(d.ConnectionID, until, now, func(c connection.Connection) error {
 		if !c.Scheduled() || c.NextRefreshAt.After(now) {
 			return connection.ErrNotDue()
@@ -114,7 +113,7 @@ func (s *bulk) ClaimDue(_ context.Context, d connection.Due, until, now time.Tim
 	})
 }
 
-func (s *bulk) RecordCheck(_ context.Context, c *connection.Connection, _ *connection.HistoryEntry, _ *connection.Snapshot, _ effects.Effects, _ time.Time) error {
+func (s *bulkStore) RecordCheck(_ context.Context, c *connection.Connection, _ *connection.HistoryEntry, _ *connection.Snapshot, _ effects.Effects, _ time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.rows[c.ID].Version != c.Version {
@@ -125,7 +124,7 @@ func (s *bulk) RecordCheck(_ context.Context, c *connection.Connection, _ *conne
 	return nil
 }
 
-func (s *bulk) Due(_ context.Context, lane connection.Lane, now time.Time, limit int) ([]connection.Due, int, error) {
+func (s *bulkStore) Due(_ context.Context, lane connection.Lane, now time.Time, limit int) ([]connection.Due, int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next, ok := s.next[lane]
@@ -154,7 +153,7 @@ func (s *bulk) Due(_ context.Context, lane connection.Lane, now time.Time, limit
 	return due[:min(limit, len(due))], 0, nil
 }
 
-func (s *bulk) Breakers(ctx context.Context) (map[carrier.Name]health.Breaker, error) {
+func (s *bulkStore) Breakers(ctx context.Context) (map[carrier.Name]health.Breaker, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.breakers == nil {
@@ -172,7 +171,7 @@ func (s *bulk) Breakers(ctx context.Context) (map[carrier.Name]health.Breaker, e
 	return own, nil
 }
 
-func (s *bulk) SaveBreaker(ctx context.Context, b *health.Breaker) error {
+func (s *bulkStore) SaveBreaker(ctx context.Context, b *health.Breaker) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.breakers = nil

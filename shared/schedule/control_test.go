@@ -13,9 +13,8 @@ import (
 	"carrierlink/shared/schedule"
 )
 
-// doubts puts a refusal that waits for an answer into a carrier's breaker, and
-// peers.
-func (s *shelf) doubts(t *testing.T, name carrier.Name, peers ...health.Peer) {
+// saveDoubt stores a carrier's breaker with an open doubt and peers.
+func (s *fakeStore) saveDoubt(t *testing.T, name carrier.Name, peers ...health.Peer) {
 	t.Helper()
 	b := health.Breaker{Carrier: name, Peers: peers, Doubts: []health.Doubt{{AccountID: 1, ConnectionID: "se-1", CredentialID: "key 1", Since: at(), At: at()}}}
 	if err := s.Memory.SaveBreaker(t.Context(), &b); err != nil {
@@ -33,8 +32,8 @@ func controls(sent []schedule.Delayed) []string {
 	return ids
 }
 
-// TestControlChecks: whom a pass checks although nothing of it is due, because
-// somebody else was refused.
+// TestControlChecks lists which connection a pass checks although it is not due, because
+// another one was refused.
 func TestControlChecks(t *testing.T) {
 	peer := health.Peer{PartnerID: 5, AccountID: 2, ConnectionID: "se-peer", CredentialID: "key 2", LastGoodAt: at().Add(-time.Hour)}
 	later := func(account int64, id, credential string) connection.Due {
@@ -55,20 +54,20 @@ func TestControlChecks(t *testing.T) {
 		fails string
 		want  []string
 	}{
-		{"the breaker can not be saved", []health.Peer{peer}, nil, "SaveBreaker", nil},
-		{"the index can not be read", nil, nil, "Due australia_post", nil},
-		{"nobody at all", nil, nil, "", nil},
-		{"nobody else", nil, []connection.Due{later(1, "se-mine", "mine"), later(2, "se-shared", "key 1")}, "", nil},
-		{"who is refused too", []health.Peer{{AccountID: 2, ConnectionID: "se-peer", CredentialID: "key 2", LastGoodAt: at().Add(-time.Hour), RefusedAt: at()}}, []connection.Due{later(2, "se-peer", "key 2")}, "", nil},
-		{"a peer", []health.Peer{peer}, []connection.Due{later(3, "se-other", "key 3")}, "", []string{"se-peer"}},
-		{"another one of the schedule", nil, []connection.Due{later(1, "se-mine", "mine"), later(3, "se-other", "key 3")}, "", []string{"se-other"}},
-		{"behind thousands of one's own", nil, append(mine(5000), later(3, "se-other", "key 3")), "", []string{"se-other"}},
-		{"behind more than is looked at", nil, append(mine(10_000), later(3, "se-other", "key 3")), "", nil},
+		{"the breaker cannot be saved", []health.Peer{peer}, nil, "SaveBreaker", nil},
+		{"the index cannot be read", nil, nil, "Due australia_post", nil},
+		{"no other connection", nil, nil, "", nil},
+		{"no connection of another account with another key", nil, []connection.Due{later(1, "se-mine", "mine"), later(2, "se-shared", "key 1")}, "", nil},
+		{"a peer that was refused too", []health.Peer{{AccountID: 2, ConnectionID: "se-peer", CredentialID: "key 2", LastGoodAt: at().Add(-time.Hour), RefusedAt: at()}}, []connection.Due{later(2, "se-peer", "key 2")}, "", nil},
+		{"a good peer", []health.Peer{peer}, []connection.Due{later(3, "se-other", "key 3")}, "", []string{"se-peer"}},
+		{"another connection of the schedule", nil, []connection.Due{later(1, "se-mine", "mine"), later(3, "se-other", "key 3")}, "", []string{"se-other"}},
+		{"behind thousands of the same account", nil, append(mine(5000), later(3, "se-other", "key 3")), "", []string{"se-other"}},
+		{"behind more than are read", nil, append(mine(10_000), later(3, "se-other", "key 3")), "", nil},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			s, q := newShelf(), &tray{}
-			s.doubts(t, carrier.AustraliaPost, tc.peers...)
+			s, q := newFakeStore(), &fakeQueue{}
+			s.saveDoubt(t, carrier.AustraliaPost, tc.peers...)
 			s.due[auspost] = tc.due
 			if tc.fails != "" {
 				s.fails[tc.fails] = broken
@@ -82,16 +81,16 @@ func TestControlChecks(t *testing.T) {
 			if got := controls(q.sent); !slices.Equal(got, tc.want) || report.Controls != len(tc.want) || report.Sent != len(q.sent) {
 				t.Fatalf("control checks %q, %+v, want %q", got, report, tc.want)
 			}
-			// The next pass sends none within the minute, nor does another dispatcher.
+			// No second control check within the minute.
 			q.sent = nil
 			if _, err := d.RunPass(t.Context()); tc.fails == "" && (err != nil || len(controls(q.sent)) > 0) {
 				t.Errorf("the next pass sends %v, %v", controls(q.sent), err)
 			}
 		})
 	}
-	t.Run("another dispatcher was faster", func(t *testing.T) {
-		s, q := newShelf(), &tray{}
-		s.doubts(t, carrier.AustraliaPost, peer)
+	t.Run("another dispatcher was first", func(t *testing.T) {
+		s, q := newFakeStore(), &fakeQueue{}
+		s.saveDoubt(t, carrier.AustraliaPost, peer)
 		s.before = func() {
 			b, err := s.Memory.Breakers(t.Context())
 			if err != nil {
@@ -108,9 +107,9 @@ func TestControlChecks(t *testing.T) {
 			t.Errorf("Pass = %v, sent %v, want nothing", err, q.sent)
 		}
 	})
-	t.Run("keeps to the turns of its key", func(t *testing.T) {
-		s, q := newShelf(), &tray{}
-		s.doubts(t, carrier.AustraliaPost, peer)
+	t.Run("keeps to the slots of its key", func(t *testing.T) {
+		s, q := newFakeStore(), &fakeQueue{}
+		s.saveDoubt(t, carrier.AustraliaPost, peer)
 		s.due[auspost] = []connection.Due{{AccountID: 2, ConnectionID: "se-due", CredentialID: "key 2", DueAt: at()}, {AccountID: 3, ConnectionID: "se-other", CredentialID: "key 3", DueAt: at()}}
 		d := dispatcher(s, q)
 		d.Timing.RefusalGap = health.RefusalGap
@@ -122,14 +121,14 @@ func TestControlChecks(t *testing.T) {
 			ids = append(ids, m.Message.ConnectionID)
 		}
 		if slices.Sort(ids); !slices.Equal(ids, []string{"se-other", "se-peer"}) {
-			t.Errorf("sent %q, want what has the same key as the control check to wait", ids)
+			t.Errorf("sent %q, want the connection with the control check's key to wait", ids)
 		}
 	})
 }
 
-// TestSampleOfVotes: about a hundred checks of a lane vote in a minute, spread
-// over it, however many there are.
-func TestSampleOfVotes(t *testing.T) {
+// TestVotesPerMinute: about a hundred checks of a lane vote in a minute, evenly spread,
+// however many there are.
+func TestVotesPerMinute(t *testing.T) {
 	for _, tc := range []struct {
 		due    int
 		window time.Duration
@@ -137,7 +136,7 @@ func TestSampleOfVotes(t *testing.T) {
 	}{
 		{1, time.Minute, 1}, {100, time.Minute, 100}, {101, time.Minute, 100}, {599, time.Minute, 100}, {100, 12 * time.Second, 20}, {3, 12 * time.Second, 3},
 	} {
-		s, q := newShelf(), &tray{}
+		s, q := newFakeStore(), &fakeQueue{}
 		s.add(auspost, tc.due, 1)
 		d := dispatcher(s, q)
 		d.Window = tc.window

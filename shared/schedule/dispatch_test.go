@@ -23,33 +23,33 @@ var (
 	startrack = connection.Lane(carrier.StarTrack)
 )
 
-// at is a whole number of minutes, and so of turns of a credential.
+// at is the tests' time: a full minute, at which the slots of credentials start.
 func at() time.Time { return time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC) }
 
-// shelf is what is due, by lane, with the breakers of a store in memory.
-type shelf struct {
+// fakeStore has lists of due connections by lane, and the breakers of a store in memory.
+type fakeStore struct {
 	*storetest.Memory
 	due    map[connection.Lane][]connection.Due
 	fails  map[string]error // by method
 	asked  []connection.Lane
-	most   int    // the largest limit
-	before func() // the next SaveBreaker
+	most   int    // the largest limit of a call
+	before func() // called before the next SaveBreaker
 
 	malformed map[connection.Lane]int
 }
 
-func newShelf() *shelf {
-	return &shelf{Memory: storetest.NewMemory(), due: map[connection.Lane][]connection.Due{}, fails: map[string]error{}}
+func newFakeStore() *fakeStore {
+	return &fakeStore{Memory: storetest.NewMemory(), due: map[connection.Lane][]connection.Due{}, fails: map[string]error{}}
 }
 
-func (s *shelf) Breakers(ctx context.Context) (map[carrier.Name]health.Breaker, error) {
+func (s *fakeStore) Breakers(ctx context.Context) (map[carrier.Name]health.Breaker, error) {
 	if err := s.fails["Breakers"]; err != nil {
 		return nil, err
 	}
 	return s.Memory.Breakers(ctx)
 }
 
-func (s *shelf) Due(_ context.Context, lane connection.Lane, now time.Time, limit int) ([]connection.Due, int, error) {
+func (s *fakeStore) Due(_ context.Context, lane connection.Lane, now time.Time, limit int) ([]connection.Due, int, error) {
 	s.asked = append(s.asked, lane)
 	s.most = max(s.most, limit)
 	var due []connection.Due
@@ -61,7 +61,7 @@ func (s *shelf) Due(_ context.Context, lane connection.Lane, now time.Time, limi
 	return due, s.malformed[lane], s.fails["Due "+string(lane)]
 }
 
-func (s *shelf) SaveBreaker(ctx context.Context, b *health.Breaker) error {
+func (s *fakeStore) SaveBreaker(ctx context.Context, b *health.Breaker) error {
 	if f := s.before; f != nil {
 		s.before = nil
 		f()
@@ -72,9 +72,9 @@ func (s *shelf) SaveBreaker(ctx context.Context, b *health.Breaker) error {
 	return s.Memory.SaveBreaker(ctx, b)
 }
 
-// add puts n connections into a lane, due a second after one another until now,
-// with credentials that each so many of them share.
-func (s *shelf) add(lane connection.Lane, n, share int) {
+// add adds n connections to a lane, due one second apart until now; each share of them
+// have the same credential.
+func (s *fakeStore) add(lane connection.Lane, n, share int) {
 	for i := range n {
 		s.due[lane] = append(s.due[lane], connection.Due{
 			AccountID: int64(i + 1), ConnectionID: fmt.Sprintf("se-%s%d", lane[:2], i), CredentialID: fmt.Sprintf("%s key %d", lane, i/share),
@@ -83,8 +83,8 @@ func (s *shelf) add(lane connection.Lane, n, share int) {
 	}
 }
 
-// open opens a carrier's breaker in the store, a minute before now.
-func (s *shelf) open(t *testing.T, name carrier.Name) {
+// open opens a carrier's breaker, as of a minute ago.
+func (s *fakeStore) open(t *testing.T, name carrier.Name) {
 	t.Helper()
 	b := health.Breaker{Carrier: name}.Opened("outage", at().Add(-time.Minute), health.Timing{})
 	if err := s.Memory.SaveBreaker(t.Context(), &b); err != nil {
@@ -92,38 +92,38 @@ func (s *shelf) open(t *testing.T, name carrier.Name) {
 	}
 }
 
-// tray is a queue that keeps what it is sent.
-type tray struct {
+// fakeQueue keeps the messages that are sent to it.
+type fakeQueue struct {
 	backlog, sandboxBacklog int
 
 	sent  []schedule.Delayed
 	fails map[string]error
 }
 
-func (q *tray) Backlog(context.Context) (int, error) { return q.backlog, q.fails["Backlog"] }
+func (q *fakeQueue) Backlog(context.Context) (int, error) { return q.backlog, q.fails["Backlog"] }
 
-func (q *tray) Send(_ context.Context, m []schedule.Delayed) error {
+func (q *fakeQueue) Send(_ context.Context, m []schedule.Delayed) error {
 	q.sent = append(q.sent, m...)
 	return q.fails["Send"]
 }
 
-// sandboxTray puts what the sandbox's queue is sent into a tray, and is empty.
-type sandboxTray struct{ *tray }
+// sandboxQueue sends to a fakeQueue but has a backlog of its own.
+type sandboxQueue struct{ *fakeQueue }
 
-func (q sandboxTray) Backlog(context.Context) (int, error) {
+func (q sandboxQueue) Backlog(context.Context) (int, error) {
 	return q.sandboxBacklog, q.fails["Sandbox backlog"]
 }
 
-// dispatcher sends all to one tray, so that a test sees what each lane is sent.
-func dispatcher(s schedule.Store, q *tray) *schedule.Dispatcher {
+// dispatcher sends everything to one queue, so that a test sees all lanes.
+func dispatcher(s schedule.Store, q *fakeQueue) *schedule.Dispatcher {
 	return &schedule.Dispatcher{
 		Store: s, Timing: health.Timing{Speed: 1}, Now: at, Window: time.Minute,
-		Production: schedule.Traffic{Queue: q, PerMinute: 600}, Sandbox: schedule.Traffic{Queue: sandboxTray{q}, PerMinute: 600},
+		Production: schedule.Traffic{Queue: q, PerMinute: 600}, Sandbox: schedule.Traffic{Queue: sandboxQueue{q}, PerMinute: 600},
 	}
 }
 
-// TestPassFails: what fails in one lane is told, and keeps no other from being
-// sent; what nobody can read is counted.
+// TestPassFails: a failure in one lane is reported and does not keep the others from
+// being sent; malformed entries are counted.
 func TestPassFails(t *testing.T) {
 	broken := errors.New("broken")
 	tests := []struct {
@@ -131,18 +131,18 @@ func TestPassFails(t *testing.T) {
 		want       schedule.Pass
 		sent       int
 	}{
-		{"the breakers can not be read", "Breakers", schedule.Pass{}, 0},
-		{"the queue can not be seen", "Backlog", schedule.Pass{Due: 2, Sent: 2, Malformed: 1}, 2},
-		{"the sandbox's queue can not be seen", "Sandbox backlog", schedule.Pass{Backlog: 7, Probes: 1, Due: 6, Sent: 6, Malformed: 5}, 6},
-		{"what is due can not be found", "Due startrack", schedule.Pass{Backlog: 7, Probes: 1, Due: 3, Sent: 3, Malformed: 6}, 3},
-		{"nor in the sandbox", "Due sandbox", schedule.Pass{Backlog: 7, Probes: 1, Due: 6, Sent: 6, Malformed: 6}, 6},
-		{"a probe can not be found", "Due australia_post", schedule.Pass{Backlog: 7, Due: 7, Sent: 7, Malformed: 6}, 7},
-		{"a probe can not be noted", "SaveBreaker", schedule.Pass{Backlog: 7, Due: 7, Sent: 7, Malformed: 6}, 7},
-		{"nothing can be sent", "Send", schedule.Pass{Backlog: 7, Probes: 1, Due: 8, Malformed: 6}, 8},
+		{"the breakers cannot be read", "Breakers", schedule.Pass{}, 0},
+		{"the queue's length cannot be read", "Backlog", schedule.Pass{Due: 2, Sent: 2, Malformed: 1}, 2},
+		{"the sandbox queue's length cannot be read", "Sandbox backlog", schedule.Pass{Backlog: 7, Probes: 1, Due: 6, Sent: 6, Malformed: 5}, 6},
+		{"due connections cannot be read", "Due startrack", schedule.Pass{Backlog: 7, Probes: 1, Due: 3, Sent: 3, Malformed: 6}, 3},
+		{"due connections of the sandbox cannot be read", "Due sandbox", schedule.Pass{Backlog: 7, Probes: 1, Due: 6, Sent: 6, Malformed: 6}, 6},
+		{"a probe cannot be found", "Due australia_post", schedule.Pass{Backlog: 7, Due: 7, Sent: 7, Malformed: 6}, 7},
+		{"a probe cannot be saved", "SaveBreaker", schedule.Pass{Backlog: 7, Due: 7, Sent: 7, Malformed: 6}, 7},
+		{"messages cannot be sent", "Send", schedule.Pass{Backlog: 7, Probes: 1, Due: 8, Malformed: 6}, 8},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			s, q := newShelf(), &tray{backlog: 7, fails: map[string]error{tc.call: broken}}
+			s, q := newFakeStore(), &fakeQueue{backlog: 7, fails: map[string]error{tc.call: broken}}
 			s.fails = q.fails
 			s.open(t, carrier.AustraliaPost)
 			s.add(auspost, 20, 1)
@@ -154,7 +154,7 @@ func TestPassFails(t *testing.T) {
 				t.Errorf("Pass = %v, want broken", err)
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
-				t.Errorf("what it did (-want +got):\n%s", diff)
+				t.Errorf("Pass (-want +got):\n%s", diff)
 			}
 			if len(q.sent) != tc.sent {
 				t.Errorf("%d messages were sent, want %d", len(q.sent), tc.sent)
@@ -163,9 +163,9 @@ func TestPassFails(t *testing.T) {
 	}
 }
 
-// TestBudget: no more is sent than may begin until the next pass, and less only
-// where the queue holds more than two minutes' worth; what was due first goes first.
-func TestBudget(t *testing.T) {
+// TestCapacity: a pass sends at most what may start until the next pass, and less only
+// if the queue holds more than two minutes' worth; the longest overdue go first.
+func TestCapacity(t *testing.T) {
 	tests := []struct {
 		name         string
 		perMinute    int
@@ -176,19 +176,19 @@ func TestBudget(t *testing.T) {
 		{"the workers have stopped", 600, time.Minute, 1800, 1000, 0},
 		{"they stopped long ago", 600, time.Minute, 50000, 1000, 0},
 		{"nothing is due", 600, time.Minute, 0, 0, 0},
-		{"all of a minute", 600, time.Minute, 0, 1000, 600},
-		{"what the queue holds is of the last pass", 600, time.Minute, 600, 1000, 600},
-		{"or of the last two", 600, time.Minute, 1200, 1000, 600},
+		{"a minute's worth", 600, time.Minute, 0, 1000, 600},
+		{"the queue holds the last pass", 600, time.Minute, 600, 1000, 600},
+		{"the queue holds the last two passes", 600, time.Minute, 1200, 1000, 600},
 		{"the workers do not keep up", 600, time.Minute, 1300, 1000, 500},
-		{"one", 600, time.Minute, 1799, 1000, 1},
-		{"less than there is room for", 600, time.Minute, 0, 30, 30},
+		{"room for one", 600, time.Minute, 1799, 1000, 1},
+		{"less due than room", 600, time.Minute, 0, 30, 30},
 		{"a shorter window", 600, 10 * time.Second, 0, 1000, 100},
-		{"a shorter window, and the length of a minute ago", 600, 10 * time.Second, 700, 1000, 100},
+		{"a shorter window and an old queue length", 600, 10 * time.Second, 700, 1000, 100},
 		{"few a minute", 6, 10 * time.Second, 0, 1000, 1},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			s, q := newShelf(), &tray{backlog: tc.backlog}
+			s, q := newFakeStore(), &fakeQueue{backlog: tc.backlog}
 			s.add(auspost, tc.due, 1)
 			d := dispatcher(s, q)
 			d.Production.PerMinute, d.Window = tc.perMinute, tc.window
@@ -199,7 +199,7 @@ func TestBudget(t *testing.T) {
 			var ids []int64
 			for _, m := range q.sent {
 				if m.Delay < 0 || m.Delay >= tc.window || m.Delay%time.Second != 0 {
-					t.Errorf("a delay of %v", m.Delay)
+					t.Errorf("delay %v, want whole seconds within the window", m.Delay)
 				}
 				if m.Message.Lane != auspost || m.Message.Probe || m.Message.ConnectionID != fmt.Sprintf("se-au%d", m.Message.AccountID-1) {
 					t.Errorf("message %+v", m.Message)
@@ -209,21 +209,21 @@ func TestBudget(t *testing.T) {
 			slices.Sort(ids)
 			for i, id := range ids {
 				if id != int64(i+1) {
-					t.Fatalf("connection %d was sent, and not the one due before it: %v", id, ids)
+					t.Fatalf("connection %d was sent before one that is longer overdue: %v", id, ids)
 				}
 			}
 		})
 	}
 }
 
-// TestSpread: the starts of a window are even, by the second.
+// TestSpread: the checks start evenly over the seconds of a window.
 func TestSpread(t *testing.T) {
 	for _, tc := range []struct {
 		lane             connection.Lane
 		due, least, most int // in a second
 	}{{auspost, 600, 6, 16}, {auspost, 300, 2, 9}, {connection.SandboxLane, 600, 10, 10}, {connection.SandboxLane, 90, 1, 2}} {
 		t.Run(fmt.Sprintf("%s, %d", tc.lane, tc.due), func(t *testing.T) {
-			s, q := newShelf(), &tray{}
+			s, q := newFakeStore(), &fakeQueue{}
 			s.add(tc.lane, tc.due, 1)
 			if _, err := dispatcher(s, q).RunPass(t.Context()); err != nil || len(q.sent) != tc.due {
 				t.Fatalf("%d of %d sent, %v", len(q.sent), tc.due, err)
@@ -242,9 +242,9 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// TestPace: one credential starts once in six seconds, from one pass to the next
-// too, whatever the window and the second at which a pass comes; what has no turn
-// is left, and holds up nobody.
+// TestPace: checks with one credential are six seconds apart, also across passes,
+// whatever the window and the second of a pass. Connections without a slot wait, and
+// delay no others.
 func TestPace(t *testing.T) {
 	tests := []struct {
 		name         string
@@ -255,21 +255,21 @@ func TestPace(t *testing.T) {
 		want         int // sent in a minute
 		gap          time.Duration
 	}{
-		{"all of one credential", time.Minute, 0, auspost, 100, 100, 10, 6 * time.Second},
+		{"one credential", time.Minute, 0, auspost, 100, 100, 10, 6 * time.Second},
 		{"passes of ten seconds", 10 * time.Second, 0, auspost, 100, 100, 10, 6 * time.Second},
 		{"a pass between two seconds", 10 * time.Second, 700 * time.Millisecond, startrack, 100, 100, 10, 6 * time.Second},
 		{"groups of ten", time.Minute, 0, auspost, 600, 10, 600, 6 * time.Second},
 		{"groups of thirty", time.Minute, 0, auspost, 600, 30, 200, 6 * time.Second},
-		{"the sandbox has no carrier", time.Minute, 0, connection.SandboxLane, 100, 100, 100, 0},
+		{"the sandbox calls no carrier", time.Minute, 0, connection.SandboxLane, 100, 100, 100, 0},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			s := newShelf()
+			s := newFakeStore()
 			s.add(tc.lane, tc.connections, tc.share)
 			starts := map[string][]time.Duration{}
 			sent := 0
 			for since := time.Duration(0); since < 2*time.Minute; since += tc.window {
-				q := &tray{}
+				q := &fakeQueue{}
 				d := dispatcher(s, q)
 				d.Window = tc.window
 				now := at().Add(since + tc.late)
@@ -300,8 +300,8 @@ func TestPace(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a credential with more due than its turns holds up nobody", func(t *testing.T) {
-		s, q := newShelf(), &tray{}
+	t.Run("a credential with more due than slots delays no others", func(t *testing.T) {
+		s, q := newFakeStore(), &fakeQueue{}
 		s.add(auspost, 5000, 5000)
 		for i := range 590 {
 			s.due[auspost] = append(s.due[auspost], connection.Due{
@@ -310,14 +310,14 @@ func TestPace(t *testing.T) {
 		}
 		got, err := dispatcher(s, q).RunPass(t.Context())
 		if err != nil || got.Sent != 600 || got.Due != 5590 {
-			t.Errorf("Pass = %+v, %v, want 10 of the one and 590 of the others sent", got, err)
+			t.Errorf("Pass = %+v, %v, want 10 with that credential and 590 others sent", got, err)
 		}
 	})
 }
 
-// TestShares: the sandbox has room of its own; of production's each lane has half
-// while both have work, and each partner an equal part of its lane's while others
-// wait, however much earlier another's were due.
+// TestShares: the sandbox has a capacity of its own. Of production's each lane gets
+// half while both have work, and each partner an equal part of its lane's while others
+// wait, however long overdue another partner's connections are.
 func TestShares(t *testing.T) {
 	type work struct {
 		lane    connection.Lane
@@ -330,25 +330,25 @@ func TestShares(t *testing.T) {
 	}
 	tests := []struct {
 		name      string
-		due       []work // of each lane those named first are due first
+		due       []work // in each lane the first ones are the longest overdue
 		perMinute int
 		want      map[share]int
 	}{
-		{"6,000 of the sandbox and 500 of production", []work{{connection.SandboxLane, 1, 6000}, {auspost, 2, 500}}, 600, map[share]int{{connection.SandboxLane, 1}: 60, {auspost, 2}: 500}},
-		{"both lanes have more than half", []work{{auspost, 1, 5000}, {startrack, 2, 5000}}, 600, map[share]int{{auspost, 1}: 300, {startrack, 2}: 300}},
-		{"what one lane does not need is the other's", []work{{auspost, 1, 5000}, {startrack, 2, 40}}, 600, map[share]int{{auspost, 1}: 560, {startrack, 2}: 40}},
-		{"whichever", []work{{auspost, 1, 100}, {startrack, 2, 5000}}, 600, map[share]int{{auspost, 1}: 100, {startrack, 2}: 500}},
+		{"6,000 in the sandbox and 500 in production", []work{{connection.SandboxLane, 1, 6000}, {auspost, 2, 500}}, 600, map[share]int{{connection.SandboxLane, 1}: 60, {auspost, 2}: 500}},
+		{"both lanes have more than their half", []work{{auspost, 1, 5000}, {startrack, 2, 5000}}, 600, map[share]int{{auspost, 1}: 300, {startrack, 2}: 300}},
+		{"StarTrack leaves room to Australia Post", []work{{auspost, 1, 5000}, {startrack, 2, 40}}, 600, map[share]int{{auspost, 1}: 560, {startrack, 2}: 40}},
+		{"Australia Post leaves room to StarTrack", []work{{auspost, 1, 100}, {startrack, 2, 5000}}, 600, map[share]int{{auspost, 1}: 100, {startrack, 2}: 500}},
 		{"a partner with 5,000 before one with 50", []work{{auspost, 1, 5000}, {auspost, 2, 50}}, 600, map[share]int{{auspost, 1}: 550, {auspost, 2}: 50}},
-		{"two with 5,000 before one with 50", []work{{auspost, 1, 5000}, {auspost, 2, 5000}, {auspost, 3, 50}}, 600, map[share]int{{auspost, 1}: 275, {auspost, 2}: 275, {auspost, 3}: 50}},
-		{"two with more than half", []work{{auspost, 1, 5000}, {auspost, 2, 5000}}, 600, map[share]int{{auspost, 1}: 300, {auspost, 2}: 300}},
-		{"nobody else waits", []work{{auspost, 1, 5000}}, 600, map[share]int{{auspost, 1}: 600}},
-		{"a partner that nobody noted", []work{{auspost, 0, 5000}, {auspost, 2, 50}}, 600, map[share]int{{auspost, 0}: 550, {auspost, 2}: 50}},
-		{"in the sandbox too", []work{{connection.SandboxLane, 1, 5000}, {connection.SandboxLane, 2, 20}}, 600, map[share]int{{connection.SandboxLane, 1}: 40, {connection.SandboxLane, 2}: 20}},
-		{"behind as much as is read", []work{{startrack, 1, 49_990}, {startrack, 2, 50}}, 600, map[share]int{{startrack, 1}: 590, {startrack, 2}: 10}},
+		{"two partners with 5,000 before one with 50", []work{{auspost, 1, 5000}, {auspost, 2, 5000}, {auspost, 3, 50}}, 600, map[share]int{{auspost, 1}: 275, {auspost, 2}: 275, {auspost, 3}: 50}},
+		{"two partners with more than their half", []work{{auspost, 1, 5000}, {auspost, 2, 5000}}, 600, map[share]int{{auspost, 1}: 300, {auspost, 2}: 300}},
+		{"a single partner", []work{{auspost, 1, 5000}}, 600, map[share]int{{auspost, 1}: 600}},
+		{"entries without a partner", []work{{auspost, 0, 5000}, {auspost, 2, 50}}, 600, map[share]int{{auspost, 0}: 550, {auspost, 2}: 50}},
+		{"partners of the sandbox", []work{{connection.SandboxLane, 1, 5000}, {connection.SandboxLane, 2, 20}}, 600, map[share]int{{connection.SandboxLane, 1}: 40, {connection.SandboxLane, 2}: 20}},
+		{"behind as many as are read", []work{{startrack, 1, 49_990}, {startrack, 2, 50}}, 600, map[share]int{{startrack, 1}: 590, {startrack, 2}: 10}},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			s, q := newShelf(), &tray{}
+			s, q := newFakeStore(), &fakeQueue{}
 			partners := map[string]int64{}
 			for _, w := range tc.due {
 				from := len(s.due[w.lane])
@@ -376,17 +376,17 @@ func TestShares(t *testing.T) {
 				t.Errorf("sent (-want +got):\n%s", diff)
 			}
 			if s.most != 50_000 {
-				t.Errorf("%d entries of a lane were asked for, want 50,000", s.most)
+				t.Errorf("a lane was read with the limit %d, want 50,000", s.most)
 			}
 		})
 	}
-	t.Run("room for one goes to each lane in turn", func(t *testing.T) {
-		s := newShelf()
+	t.Run("a capacity of one goes to each lane in turn", func(t *testing.T) {
+		s := newFakeStore()
 		s.add(auspost, 100, 1)
 		s.add(startrack, 100, 1)
 		got := map[connection.Lane]int{}
 		for minute := range 10 {
-			q := &tray{}
+			q := &fakeQueue{}
 			d := dispatcher(s, q)
 			d.Production.PerMinute = 1
 			d.Now = func() time.Time { return at().Add(time.Duration(minute) * time.Minute) }
@@ -403,17 +403,17 @@ func TestShares(t *testing.T) {
 	})
 }
 
-// TestOpenBreaker: one probe each ProbeEvery, another connection each time, and
-// nothing else of that carrier; the other lanes go on.
+// TestOpenBreaker: an open breaker gets one probe each ProbeEvery, of another connection
+// each time, and nothing else; the other lanes continue.
 func TestOpenBreaker(t *testing.T) {
-	s := newShelf()
+	s := newFakeStore()
 	s.open(t, carrier.AustraliaPost)
 	s.add(auspost, 1000, 1)
 	s.add(startrack, 3, 1)
 	s.add(connection.SandboxLane, 2, 1)
 	probed := map[string]int{}
 	for second := time.Duration(0); second < 20*time.Minute; second += 15 * time.Second {
-		q := &tray{backlog: 10_000} // a probe is sent all the same
+		q := &fakeQueue{backlog: 10_000} // does not keep a probe from being sent
 		if second > 0 {
 			s.due[startrack], s.due[connection.SandboxLane] = nil, nil
 		} else {
@@ -446,20 +446,20 @@ func TestOpenBreaker(t *testing.T) {
 		}
 	}
 	if len(probed) != 10 {
-		t.Errorf("probes of %v, want ten connections in turn", probed)
+		t.Errorf("probed %v, want ten connections in turn", probed)
 	}
 	t.Run("nothing is due", func(t *testing.T) {
-		s, q := newShelf(), &tray{}
+		s, q := newFakeStore(), &fakeQueue{}
 		s.open(t, carrier.StarTrack)
 		if got, err := dispatcher(s, q).RunPass(t.Context()); err != nil || got != (schedule.Pass{}) {
 			t.Errorf("Pass = %+v, %v", got, err)
 		}
 		if b, err := s.Memory.Breakers(t.Context()); err != nil || b[carrier.StarTrack].ProbeAt.After(at()) {
-			t.Errorf("a probe that was not made is noted: %+v, %v", b, err)
+			t.Errorf("a probe that was not sent is saved: %+v, %v", b, err)
 		}
 	})
-	t.Run("it has closed meanwhile", func(t *testing.T) {
-		s, q := newShelf(), &tray{}
+	t.Run("the breaker has closed meanwhile", func(t *testing.T) {
+		s, q := newFakeStore(), &fakeQueue{}
 		s.open(t, carrier.StarTrack)
 		s.add(startrack, 3, 1)
 		s.before = func() {
@@ -478,12 +478,12 @@ func TestOpenBreaker(t *testing.T) {
 		}
 	})
 	t.Run("faster in a local stack", func(t *testing.T) {
-		s := newShelf()
+		s := newFakeStore()
 		s.open(t, carrier.AustraliaPost)
 		s.add(auspost, 1, 1)
 		probes := 0
 		for second := range 60 {
-			d := dispatcher(s, &tray{})
+			d := dispatcher(s, &fakeQueue{})
 			d.Timing.Speed = 6
 			d.Now = func() time.Time { return at().Add(time.Duration(second) * time.Second) }
 			got, err := d.RunPass(t.Context())
@@ -498,14 +498,14 @@ func TestOpenBreaker(t *testing.T) {
 	})
 }
 
-// TestTwoDispatchers: whichever of their reads come before whichever writes, there
-// is one probe; and what both send is sent for the same seconds.
+// TestTwoDispatchers: of two concurrent dispatchers one sends the probe, and both send
+// the same messages for the same seconds.
 func TestTwoDispatchers(t *testing.T) {
-	s := newShelf()
+	s := newFakeStore()
 	s.open(t, carrier.AustraliaPost)
 	s.add(auspost, 10, 1)
 	s.add(startrack, 100, 10)
-	one, other := &tray{}, &tray{}
+	one, other := &fakeQueue{}, &fakeQueue{}
 	var second schedule.Pass
 	s.before = func() {
 		var err error
@@ -522,9 +522,9 @@ func TestTwoDispatchers(t *testing.T) {
 	}
 	isProbe := func(m schedule.Delayed) bool { return m.Message.Probe }
 	if diff := cmp.Diff(slices.DeleteFunc(one.sent, isProbe), slices.DeleteFunc(other.sent, isProbe)); diff != "" {
-		t.Errorf("what both send differs:\n%s", diff)
+		t.Errorf("the two send different messages:\n%s", diff)
 	}
 	if asked := fmt.Sprint(s.asked); !strings.Contains(asked, "sandbox") {
-		t.Errorf("lanes %s were asked", asked)
+		t.Errorf("lanes %s were read, want the sandbox among them", asked)
 	}
 }

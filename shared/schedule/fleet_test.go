@@ -18,17 +18,17 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// fleet is a whole service over virtual time: dispatcher, queue, worker and
-// connection service over a store in memory, and a carrier that answers each API
-// key what it is told to. Passes are a minute apart; the clock stands still while something runs.
+// fleet simulates the whole service over virtual time: dispatcher, queue, worker and
+// connection service over a store in memory, and a carrier that answers each API key on
+// demand. Passes are a minute apart; the clock stands still while code runs.
 type fleet struct {
-	*bulk
-	connection.Vault // Get alone
+	*bulkStore
+	connection.Vault // for Get only
 	service          *connection.Service
 	worker           schedule.Worker
 	dispatcher       schedule.Dispatcher
 	clock            time.Time
-	waiting          []schedule.Delayed // Delay: from the beginning of the minute
+	waiting          []schedule.Delayed // delayed from the start of the minute
 
 	members []member
 	answer  func(m member, now time.Time) carrier.Outcome
@@ -49,21 +49,20 @@ type member struct {
 
 const day = 24 * time.Hour
 
-// newFleet has connections that were linked a minute apart, and are checked daily.
-// Their NextRefreshAt is that of a link.
+// newFleet makes connections that were linked a minute apart and are checked daily.
 func newFleet(t *testing.T, members []member) *fleet {
 	t.Helper()
 	f := &fleet{
-		bulk: newBulk(), clock: at(), members: members,
+		bulkStore: newBulkStore(), clock: at(), members: members,
 		answer: func(member, time.Time) carrier.Outcome { return carrier.OutcomeOK },
 		calls:  map[string][]time.Time{}, refused: map[string]time.Time{}, marked: map[string]time.Time{},
 	}
 	now := func() time.Time { return f.clock }
 	timing := health.Timing{RefusalGap: health.RefusalGap, LoneRefusal: health.LoneRefusal, Speed: 1}
-	f.service = &connection.Service{Store: f.bulk, Vault: f, CallsPerMinute: 1000, Carriers: connection.Carriers{Production: f}, Timing: timing, Now: now, Jitter: seeded(t, now)}
-	f.worker = schedule.Worker{Checker: f.service, Breakers: f.bulk, Metrics: testMetrics}
+	f.service = &connection.Service{Store: f.bulkStore, Vault: f, CallsPerMinute: 1000, Carriers: connection.Carriers{Production: f}, Timing: timing, Now: now, Jitter: seeded(t, now)}
+	f.worker = schedule.Worker{Checker: f.service, Breakers: f.bulkStore, Metrics: testMetrics}
 	traffic := schedule.Traffic{Queue: f, PerMinute: perMinute}
-	f.dispatcher = schedule.Dispatcher{Store: f.bulk, Timing: timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: schedule.Traffic{Queue: &tray{}, PerMinute: 60}}
+	f.dispatcher = schedule.Dispatcher{Store: f.bulkStore, Timing: timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: schedule.Traffic{Queue: &fakeQueue{}, PerMinute: 60}}
 	accounts := map[int64]bool{}
 	for i, m := range members {
 		if !accounts[m.account] {
@@ -90,8 +89,7 @@ func newFleet(t *testing.T, members []member) *fleet {
 	return f
 }
 
-// each makes n members, each an account with credentials of its own, of so many
-// partners.
+// each makes n members, each with its own account and credentials, of so many partners.
 func each(n, partners int) []member {
 	var all []member
 	for i := range n {
@@ -100,7 +98,7 @@ func each(n, partners int) []member {
 	return all
 }
 
-// Get is the vault's: the key names the connection.
+// Get is the vault's. The API key is the id of the connection.
 func (f *fleet) Get(_ context.Context, _ int64, connectionID, _ string) (connection.Credentials, error) {
 	return connection.Credentials{APIKey: secret.New(connectionID), APISecret: secret.New("secret")}, nil
 }
@@ -132,7 +130,7 @@ func (f *fleet) Send(_ context.Context, messages []schedule.Delayed) error {
 	return nil
 }
 
-// run lets the time pass, until a time after the start.
+// run advances the time to a moment after the start.
 func (f *fleet) run(t *testing.T, until time.Duration) {
 	t.Helper()
 	for end := at().Add(until); f.clock.Before(end); f.clock = f.clock.Truncate(time.Minute).Add(time.Minute) {
@@ -201,8 +199,8 @@ func (f *fleet) breaker(t *testing.T) health.Breaker {
 	return b[carrier.AustraliaPost]
 }
 
-// unwell lists the connections that are not simply active.
-func (f *fleet) unwell(t *testing.T) []string {
+// notActive lists the connections that are not active without a reason.
+func (f *fleet) notActive(t *testing.T) []string {
 	t.Helper()
 	var list []string
 	for _, m := range f.members {
@@ -213,12 +211,12 @@ func (f *fleet) unwell(t *testing.T) []string {
 	return list
 }
 
-// sizes are those of the fleets.
+// sizes are the sizes of the fleets.
 var sizes = []int{1, 2, 3, 10, 20, 50, 400}
 
-// TestOutageOfADay: the carrier fails everybody for a day, in each of four ways.
-// Nobody is told to fix anything, nobody's key is asked for all the time, and
-// everybody is well again soon after, by themselves.
+// TestOutageOfADay: the carrier fails all checks for a day, in each of four ways. No
+// connection requires action, no key is checked excessively, and all connections soon
+// recover by themselves.
 func TestOutageOfADay(t *testing.T) {
 	t.Parallel()
 	const begins, ends = 26 * time.Hour, 50 * time.Hour
@@ -250,15 +248,15 @@ func TestOutageOfADay(t *testing.T) {
 					}
 					f.run(t, ends+2*time.Hour)
 					if len(f.marked) > 0 {
-						t.Errorf("%d of %d are marked", len(f.marked), n)
+						t.Errorf("%d of %d require action", len(f.marked), n)
 					}
-					if unwell := f.unwell(t); len(unwell) > 0 || f.breaker(t).Open {
-						t.Errorf("two hours after the outage %d of %d are not well: %.3v; breaker open: %t", len(unwell), n, unwell, f.breaker(t).Open)
+					if bad := f.notActive(t); len(bad) > 0 || f.breaker(t).Open {
+						t.Errorf("two hours after the outage %d of %d are not active: %.3v; breaker open: %t", len(bad), n, bad, f.breaker(t).Open)
 					}
-					t.Logf("doubted %d; the breaker opened %d times; %d control checks; one key was asked for %d times at most", len(f.refused), f.opened, f.controls, most)
-					// With an open breaker the probes, one a minute, are all there is.
+					t.Logf("%d refused; the breaker opened %d times; %d control checks; at most %d checks of one key", len(f.refused), f.opened, f.controls, most)
+					// While the breaker is open there are only the probes, one a minute.
 					if limit := 48; f.opened == 0 && most > limit {
-						t.Errorf("one key was asked for %d times in a day, want %d at most", most, limit)
+						t.Errorf("one key was checked %d times in a day, want at most %d", most, limit)
 					}
 				})
 			}
@@ -266,9 +264,9 @@ func TestOutageOfADay(t *testing.T) {
 	}
 }
 
-// TestOneDeadKey: in a fleet of any size the one key that dies is marked by its
-// second refusal, 10 to 16 minutes after the first, and nobody else; where there is
-// nobody to compare with, after 48 hours. It heals by itself.
+// TestOneDeadKey: in a fleet of any size only the connection with the dead key requires
+// action, from its second refusal on, 10 to 16 minutes after the first; from 48 hours
+// on where there is no other connection to compare with. It recovers by itself.
 func TestOneDeadKey(t *testing.T) {
 	t.Parallel()
 	for _, n := range sizes {
@@ -293,13 +291,13 @@ func TestOneDeadKey(t *testing.T) {
 					if n == 1 {
 						low, high = 48*time.Hour, 50*time.Hour
 						if row := f.row(t, dead.account, dead.id); row.Status != connection.Active || row.StatusReason != "unauthorized_suspected" {
-							t.Errorf("before 48 hours it is %s %q, want active and what is suspected", row.Status, row.StatusReason)
+							t.Errorf("before 48 hours it is %s %q, want active with a suspected reason", row.Status, row.StatusReason)
 						}
 						f.run(t, 5*day)
 					}
 					marked, first := f.marked[dead.id], f.refused[dead.id]
 					if took := marked.Sub(first); marked.IsZero() || took < low || took > high || len(f.marked) != 1 {
-						t.Fatalf("%d are marked; the dead one %v after its first refusal, want one after %v to %v", len(f.marked), took, low, high)
+						t.Fatalf("%d require action; the dead one %v after its first refusal, want one after %v to %v", len(f.marked), took, low, high)
 					}
 					row := f.row(t, dead.account, dead.id)
 					if row.StatusReason != "unauthorized" || f.opened > 0 {
@@ -307,11 +305,11 @@ func TestOneDeadKey(t *testing.T) {
 					}
 					calls := len(f.calls[dead.id])
 					f.run(t, heals+27*time.Hour)
-					if unwell := f.unwell(t); len(unwell) > 0 {
-						t.Errorf("a day after it is right again: %v", unwell)
+					if bad := f.notActive(t); len(bad) > 0 {
+						t.Errorf("a day after the key works again: not active: %v", bad)
 					}
 					if daily := len(f.calls[dead.id]) - calls; daily < 10 || daily > 15 {
-						t.Errorf("the dead key was asked for %d times in ten days or more, want once a day", daily)
+						t.Errorf("the dead key was checked %d times in at least ten days, want once a day", daily)
 					}
 				})
 			}
@@ -319,9 +317,9 @@ func TestOneDeadKey(t *testing.T) {
 	}
 }
 
-// TestOutageHidesADeadKey: the carrier refuses everybody for a day, each time in
-// another way, and in that time one key really dies. After the outage it alone is
-// marked, in small fleets and where one partner is beside a large one.
+// TestOutageHidesADeadKey: the carrier refuses all checks for a day, each in another way,
+// and meanwhile one key really dies. After the outage only its connection requires
+// action, in small fleets and for a small partner beside a large one.
 func TestOutageHidesADeadKey(t *testing.T) {
 	t.Parallel()
 	const begins, ends = 26 * time.Hour, 50 * time.Hour
@@ -347,18 +345,18 @@ func TestOutageHidesADeadKey(t *testing.T) {
 			}
 			f.run(t, ends)
 			if len(f.marked) > 0 {
-				t.Errorf("%d are marked during the outage", len(f.marked))
+				t.Errorf("%d require action during the outage", len(f.marked))
 			}
 			f.run(t, ends+28*time.Hour)
-			if f.marked[dead.id].IsZero() || len(f.marked) != 1 || len(f.unwell(t)) != 1 || f.breaker(t).Open {
-				t.Errorf("marked %v, not well %v, breaker open: %t; want the dead one alone", f.marked, f.unwell(t), f.breaker(t).Open)
+			if f.marked[dead.id].IsZero() || len(f.marked) != 1 || len(f.notActive(t)) != 1 || f.breaker(t).Open {
+				t.Errorf("require action: %v, not active: %v, breaker open: %t; want the dead one only", f.marked, f.notActive(t), f.breaker(t).Open)
 			}
 		})
 	}
 }
 
-// dies lets the keys of some members die, each at a time of its own.
-func (f *fleet) dies(at map[string]time.Time) {
+// killKeys makes the keys of some members die, each at its time.
+func (f *fleet) killKeys(at map[string]time.Time) {
 	f.answer = func(m member, now time.Time) carrier.Outcome {
 		if died, ok := at[m.id]; ok && !now.Before(died) {
 			return carrier.OutcomeForbidden
@@ -367,9 +365,9 @@ func (f *fleet) dies(at map[string]time.Time) {
 	}
 }
 
-// TestMixes: many keys die for real, at different times or at once, alone or
-// shared. Each is marked in its time, and nobody else.
-func TestMixes(t *testing.T) {
+// TestManyDeadKeys: many keys really die, at different times or at once, alone or shared.
+// Exactly their connections require action, in time.
+func TestManyDeadKeys(t *testing.T) {
 	t.Parallel()
 	const inTime = 16 * time.Minute
 	shared := func(n int, key func(i int) string) []member {
@@ -382,13 +380,13 @@ func TestMixes(t *testing.T) {
 	tests := []struct {
 		name    string
 		members []member
-		dies    func(i int) time.Duration // after the start; zero: it does not
+		dies    func(i int) time.Duration // after the start; zero: never
 		within  time.Duration             // of the first refusal
-		opens   bool                      // the breaker may: so many refusals at once look like the carrier's
+		opens   bool                      // the breaker may open: so many refusals at once look like the carrier's failure
 	}{
-		// 28 hours apart: each is refused by its daily check before the next one dies. Three
-		// that were found dead within minutes would rightly look like the carrier's failure.
-		{"half of 20, one after the other", each(20, 1), func(i int) time.Duration { return time.Duration(i%2) * time.Duration(i+1) * 14 * time.Hour }, inTime, false},
+		// 28 hours apart: the daily check of each fails before the next key dies. Three
+		// refusals within minutes would rightly look like the carrier's failure.
+		{"half of 20, one after another", each(20, 1), func(i int) time.Duration { return time.Duration(i%2) * time.Duration(i+1) * 14 * time.Hour }, inTime, false},
 		{"half of 50 of three partners, at once", each(50, 3), func(i int) time.Duration { return time.Duration(i%2) * 26 * time.Hour }, 4 * day, true},
 		{"all of one partner's, at once", each(30, 3), func(i int) time.Duration {
 			if i%3 == 0 {
@@ -402,8 +400,8 @@ func TestMixes(t *testing.T) {
 			}
 			return 0
 		}, inTime, false},
-		{"two of four, which share a key", shared(4, func(i int) string { return fmt.Sprint("key-", i/2) }), func(i int) time.Duration { return time.Duration(i/2) * 30 * time.Hour }, inTime, false},
-		{"all have one key: nobody to compare with", shared(4, func(int) string { return "key" }), func(int) time.Duration { return 26 * time.Hour }, 50 * time.Hour, true},
+		{"two of four that share a key", shared(4, func(i int) string { return fmt.Sprint("key-", i/2) }), func(i int) time.Duration { return time.Duration(i/2) * 30 * time.Hour }, inTime, false},
+		{"all share one key: no connection to compare with", shared(4, func(int) string { return "key" }), func(int) time.Duration { return 26 * time.Hour }, 50 * time.Hour, true},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -415,18 +413,18 @@ func TestMixes(t *testing.T) {
 					dead[m.id] = at().Add(after)
 				}
 			}
-			f.dies(dead)
+			f.killKeys(dead)
 			f.run(t, 14*day)
 			late := 0
 			for id := range dead {
 				if marked, ok := f.marked[id]; !ok || marked.Sub(f.refused[id]) > tc.within {
-					t.Logf("%s was refused at %v and marked at %v", id, f.refused[id], marked)
+					t.Logf("%s was refused at %v and requires action since %v", id, f.refused[id], marked)
 					late++
 				}
 			}
 			t.Logf("%d dead of %d; %d control checks; the breaker opened %d times", len(dead), len(tc.members), f.controls, f.opened)
 			if late > 0 || len(f.marked) != len(dead) {
-				t.Errorf("%d of %d dead keys are not marked within %v; %d connections are marked", late, len(dead), tc.within, len(f.marked))
+				t.Errorf("%d of %d dead keys do not require action within %v; %d connections do", late, len(dead), tc.within, len(f.marked))
 			}
 			if f.opened > 0 && !tc.opens {
 				t.Errorf("the breaker opened %d times", f.opened)
@@ -435,16 +433,16 @@ func TestMixes(t *testing.T) {
 	}
 }
 
-// TestLiveReadsOutvoteNobody: one merchant's live reads, good or refused, neither
-// open the breaker nor close it, however many there are.
-func TestLiveReadsOutvoteNobody(t *testing.T) {
+// TestLiveReadsDoNotVote: one merchant's live reads, good or refused, neither open nor
+// close the breaker, however many there are.
+func TestLiveReadsDoNotVote(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, each(83, 2))
 	read := func(m member, o carrier.Outcome, n int) {
 		t.Helper()
 		f.answer = func(member, time.Time) carrier.Outcome { return o }
 		for range n {
-			f.clock = f.clock.Add(100 * time.Millisecond) // within the allowance of callers
+			f.clock = f.clock.Add(100 * time.Millisecond) // within the callers' rate limit
 			if _, err := f.service.Check(t.Context(), f.row(t, m.account, m.id), connection.TriggerRead, f.breaker(t), nil); err != nil {
 				t.Fatal(err)
 			}
@@ -463,7 +461,7 @@ func TestLiveReadsOutvoteNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// 80 good checks of others, and three accounts that ask all the time.
+	// 80 good checks of others, and three accounts with many refused live reads.
 	count(f.members[3:], carrier.OutcomeOK)
 	for _, m := range f.members[:3] {
 		read(m, carrier.OutcomeUnauthorized, 120)
@@ -471,7 +469,7 @@ func TestLiveReadsOutvoteNobody(t *testing.T) {
 	if f.breaker(t).Open {
 		t.Fatal("360 live reads of three accounts outvote 80 good checks of others")
 	}
-	// Nor do good reads keep it from opening, or close it.
+	// Good live reads do not keep the breaker from opening, nor close it.
 	read(f.members[0], carrier.OutcomeOK, 360)
 	f.clock = f.clock.Add(5 * time.Minute)
 	count(f.members[3:], carrier.OutcomeTimeout)

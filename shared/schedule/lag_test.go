@@ -15,9 +15,9 @@ import (
 	"carrierlink/shared/store/storetest"
 )
 
-// TestLaggingIndex: the index goes on naming connections that were checked, and
-// one that was unlinked. Each pass sends them again; the worker checks each of
-// them once, and no message comes again.
+// TestLaggingIndex: the index still lists connections that were checked, and one that
+// was unlinked. Each pass sends them again; the worker checks each connection once, and
+// no message has to be delivered again.
 func TestLaggingIndex(t *testing.T) {
 	memory := storetest.NewMemory()
 	clock := at()
@@ -46,11 +46,11 @@ func TestLaggingIndex(t *testing.T) {
 	}
 	worker := schedule.Worker{Checker: service, Breakers: memory, Metrics: testMetrics}
 	for pass := range 3 {
-		q := &tray{}
+		q := &fakeQueue{}
 		d := dispatcher(memory, q)
 		d.Now = func() time.Time { return clock }
 		if _, err := d.RunPass(t.Context()); err != nil || len(q.sent) != linked {
-			t.Fatalf("pass %d sends %d messages, %v, want %d: the index lags", pass, len(q.sent), err, linked)
+			t.Fatalf("pass %d sends %d messages, %v, want %d, as the index lags", pass, len(q.sent), err, linked)
 		}
 		var batch []schedule.Received
 		for n, m := range q.sent {
@@ -61,7 +61,7 @@ func TestLaggingIndex(t *testing.T) {
 			batch = append(batch, schedule.Received{ID: strconv.Itoa(n), Body: string(text)})
 		}
 		if failed := worker.CheckBatch(t.Context(), batch); len(failed) != 0 {
-			t.Errorf("pass %d: messages %v come again", pass, failed)
+			t.Errorf("pass %d: CheckBatch = %v, want no failed messages", pass, failed)
 		}
 		clock = clock.Add(time.Minute)
 	}
@@ -71,7 +71,7 @@ func TestLaggingIndex(t *testing.T) {
 			want = 1
 		}
 		if got := asked.calls[row.AccountNumber]; got != want {
-			t.Errorf("the carrier is asked %d times about connection %d, want %d", got, n, want)
+			t.Errorf("the carrier was asked %d times about connection %d, want %d", got, n, want)
 		}
 	}
 }

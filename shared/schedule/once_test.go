@@ -45,8 +45,8 @@ func (c *counting) GetAccount(ctx context.Context, account connection.ChargeAcco
 	return c.Carrier.GetAccount(ctx, account, check)
 }
 
-// serviceOver is the connection service over a store, with the simulator for its
-// carrier and a count of what that is asked.
+// serviceOver returns a connection service over a store, with the simulator as its
+// carrier, whose checks are counted.
 func serviceOver(tb testing.TB, table connection.Store, now func() time.Time) (*connection.Service, *counting) {
 	tb.Helper()
 	client, err := auspostapi.New(auspostapi.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport(time.Now)})
@@ -61,12 +61,12 @@ func serviceOver(tb testing.TB, table connection.Store, now func() time.Time) (*
 	}, asked
 }
 
-// TestExactlyOnce: on the real table engine, with every message delivered one to
-// five times, in any order, by batches that overlap, some of them in a later due
-// period, and one message in ten that is none of ours: each connection is checked
-// once in each due period and each check is one entry of its history; what comes
-// again is the poison and nothing else.
-// A claim whose answer was lost is refused to its repeat, and its check is made
+// TestExactlyOnce runs on a real table engine. Every message is delivered one to five
+// times, in any order, in concurrent batches, some in the next period; one message in
+// ten is poison. Each connection must be checked exactly once in each period, with one
+// entry in its history, and only the poison may be delivered again.
+//
+// After a claim whose answer was lost, the SDK's repeat is refused and the check comes
 // later: such a run does not count.
 func TestExactlyOnce(t *testing.T) { calltrace.Attempts(t, exactlyOnce) }
 
@@ -163,9 +163,9 @@ func exactlyOnce(t *calltrace.Attempt) {
 		got := slices.Sorted(slices.Values(slices.Concat(failed...)))
 		slices.Sort(want)
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("period %d: messages that come again (-want +got):\n%s", period, diff)
+			t.Errorf("period %d: messages to be delivered again (-want +got):\n%s", period, diff)
 		}
-		// One check more for the link.
+		// The link made one more check.
 		once := 0
 		for _, row := range rows {
 			calls := asked.calls[row.AccountNumber]

@@ -19,8 +19,7 @@ import (
 	"carrierlink/shared/schedule"
 )
 
-// TestMain keeps what the packages log of failures, which are what is tested
-// here, out of the output.
+// TestMain discards the log: these tests cause failures on purpose.
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	os.Exit(m.Run())
@@ -31,16 +30,16 @@ const (
 	connections = 10_000
 )
 
-// year is a schedule over virtual time: dispatcher, queue and worker over a store
-// in memory, with a carrier that answers what it is told to. Its clock stands
-// still while something runs.
-type year struct {
-	*bulk
-	service    *connection.Service // counts
+// outageSim simulates the schedule over virtual time: dispatcher, queue and worker over
+// a store in memory, with a carrier that fails on demand. Its clock stands still while
+// code runs.
+type outageSim struct {
+	*bulkStore
+	service    *connection.Service // for Count only
 	clock      time.Time
 	timing     health.Timing
 	jitter     func(connectionID string) float64
-	failing    carrier.Outcome        // what the carrier answers; OutcomeOK while it is well
+	failing    carrier.Outcome        // of all checks; OutcomeOK while the carrier works
 	waiting    map[time.Time][]string // messages by the second at which they are delivered
 	worker     schedule.Worker
 	dispatcher schedule.Dispatcher
@@ -53,12 +52,12 @@ type year struct {
 	dead    int                  // checks that left a connection in action_required
 }
 
-// newYear has connections of one carrier, hourly, spread evenly over the hour;
-// one to ten of them share a credential and an account, and are due together.
-func newYear(t *testing.T) *year {
+// newOutageSim has connections of one carrier, checked hourly, spread evenly over the
+// hour; one to ten of them share a credential and an account, and are due together.
+func newOutageSim(t *testing.T) *outageSim {
 	t.Helper()
-	y := &year{
-		bulk: newBulk(), clock: at(), timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, failing: carrier.OutcomeOK,
+	y := &outageSim{
+		bulkStore: newBulkStore(), clock: at(), timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, failing: carrier.OutcomeOK,
 		waiting: map[time.Time][]string{}, calls: map[string][]time.Time{}, starts: map[time.Time]int{},
 		status: map[string]connection.Status{}, checked: map[string]time.Time{},
 	}
@@ -90,9 +89,9 @@ func newYear(t *testing.T) *year {
 	return y
 }
 
-// Refresh is connection.Service's without a vault, and without the packing of
-// answers: that takes the race detector longer than all the rest.
-func (y *year) Refresh(ctx context.Context, d connection.Due, b health.Breaker) (connection.Checked, error) {
+// Refresh does what connection.Service does, without a vault and without compressing
+// answers, which would take the race detector longer than everything else.
+func (y *outageSim) Refresh(ctx context.Context, d connection.Due, b health.Breaker) (connection.Checked, error) {
 	conn, err := y.ClaimDue(ctx, d, y.clock.Add(30*time.Second), y.clock, y.timing)
 	if err != nil {
 		return connection.Checked{}, err
@@ -100,8 +99,8 @@ func (y *year) Refresh(ctx context.Context, d connection.Due, b health.Breaker) 
 	return y.check(ctx, conn, b)
 }
 
-// Control is connection.Service's, in the same way.
-func (y *year) Control(ctx context.Context, accountID int64, id string, b health.Breaker) (connection.Checked, error) {
+// Control does what connection.Service does, likewise.
+func (y *outageSim) Control(ctx context.Context, accountID int64, id string, b health.Breaker) (connection.Checked, error) {
 	conn, err := y.Connection(ctx, accountID, id)
 	if err != nil {
 		return connection.Checked{}, err
@@ -115,7 +114,7 @@ func (y *year) Control(ctx context.Context, accountID int64, id string, b health
 	return y.check(ctx, conn, b)
 }
 
-func (y *year) check(ctx context.Context, conn connection.Connection, b health.Breaker) (connection.Checked, error) {
+func (y *outageSim) check(ctx context.Context, conn connection.Connection, b health.Breaker) (connection.Checked, error) {
 	wasWellAt := conn.VerifiedAt
 	reading := connection.Reading{Outcome: y.failing}
 	entry := conn.Record(connection.Observation{
@@ -136,12 +135,12 @@ func (y *year) check(ctx context.Context, conn connection.Connection, b health.B
 }
 
 // Count is connection.Service's.
-func (y *year) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error {
+func (y *outageSim) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error {
 	return y.service.Count(ctx, name, b, checks)
 }
 
 // Backlog and Send are the queue.
-func (y *year) Backlog(context.Context) (int, error) {
+func (y *outageSim) Backlog(context.Context) (int, error) {
 	n := 0
 	for _, list := range y.waiting {
 		n += len(list)
@@ -149,7 +148,7 @@ func (y *year) Backlog(context.Context) (int, error) {
 	return n, nil
 }
 
-func (y *year) Send(_ context.Context, messages []schedule.Delayed) error {
+func (y *outageSim) Send(_ context.Context, messages []schedule.Delayed) error {
 	for _, m := range messages {
 		text, err := json.Marshal(m.Message)
 		if err != nil {
@@ -161,11 +160,11 @@ func (y *year) Send(_ context.Context, messages []schedule.Delayed) error {
 	return nil
 }
 
-// run lets the time pass, second by second, until done says so or it is over:
-// each minute begins with a pass; messages are delivered ten at a time.
-func (y *year) run(t *testing.T, most time.Duration, done func() bool) {
+// run advances the time, second by second, until done returns true or limit has passed.
+// Each minute starts with a pass; messages are delivered in batches of ten.
+func (y *outageSim) run(t *testing.T, limit time.Duration, done func() bool) {
 	t.Helper()
-	for end := y.clock.Add(most); y.clock.Before(end) && !done(); y.clock = y.clock.Add(time.Second) {
+	for end := y.clock.Add(limit); y.clock.Before(end) && !done(); y.clock = y.clock.Add(time.Second) {
 		if y.clock.Second() == 0 {
 			if _, err := y.dispatcher.RunPass(t.Context()); err != nil {
 				t.Fatal(err)
@@ -180,8 +179,8 @@ func (y *year) run(t *testing.T, most time.Duration, done func() bool) {
 	}
 }
 
-// dueBy lists what will be due by a time if nothing more is done.
-func (y *year) dueBy(t *testing.T, by time.Time) map[string]bool {
+// dueBy returns the connections that will be due by a time if none is checked.
+func (y *outageSim) dueBy(t *testing.T, by time.Time) map[string]bool {
 	t.Helper()
 	list, _, err := y.Due(t.Context(), auspost, by, connections+1)
 	if err != nil {
@@ -194,7 +193,7 @@ func (y *year) dueBy(t *testing.T, by time.Time) map[string]bool {
 	return due
 }
 
-func (y *year) breaker(t *testing.T) health.Breaker {
+func (y *outageSim) breaker(t *testing.T) health.Breaker {
 	t.Helper()
 	b, err := y.Breakers(t.Context())
 	if err != nil {
@@ -203,8 +202,8 @@ func (y *year) breaker(t *testing.T) health.Breaker {
 	return b[carrier.AustraliaPost]
 }
 
-// total is the calls that the carrier has had.
-func (y *year) total() int {
+// total returns the number of calls to the carrier.
+func (y *outageSim) total() int {
 	n := 0
 	for _, list := range y.calls {
 		n += len(list)
@@ -212,16 +211,16 @@ func (y *year) total() int {
 	return n
 }
 
-// TestOutage: the carrier fails for an hour, in each of three ways. Nobody is
-// told to fix anything; the carrier is hardly asked meanwhile; afterwards what
-// has piled up is worked off about as fast as the budget allows, evenly, and no
-// credential is used more than once in six seconds at any time.
+// TestOutage: the carrier fails for an hour, in each of three ways. No connection
+// requires action; the carrier gets few calls meanwhile; afterwards the backlog is
+// worked off evenly and about as fast as the capacity allows; and no credential is ever
+// used twice within six seconds.
 func TestOutage(t *testing.T) {
 	never := func() bool { return false }
 	for _, failing := range []carrier.Outcome{carrier.OutcomeUnavailable, carrier.OutcomeUnauthorized, carrier.OutcomeTimeout} {
 		t.Run(string(failing), func(t *testing.T) {
 			t.Parallel()
-			y := newYear(t)
+			y := newOutageSim(t)
 			y.run(t, time.Hour+137*time.Second, never)
 			warm := y.total()
 			if warm < connections || warm > connections*12/10 || len(y.status) != connections {
@@ -244,7 +243,7 @@ func TestOutage(t *testing.T) {
 			y.run(t, 5*time.Minute, func() bool { return !y.breaker(t).Open })
 			closed := y.breaker(t).ChangedAt
 			if y.breaker(t).Open || closed.Sub(well) > health.ProbeEvery {
-				t.Fatalf("the breaker closed %v after the carrier was well, want a minute at most", closed.Sub(well))
+				t.Fatalf("the breaker closed %v after the carrier recovered, want at most a minute", closed.Sub(well))
 			}
 			y.checkDrain(t, closed)
 			y.checkConnections(t)
@@ -253,8 +252,9 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// checkDrain runs until what was due when the breaker closed has been checked.
-func (y *year) checkDrain(t *testing.T, closed time.Time) {
+// checkDrain runs until all connections that were due when the breaker closed have been
+// checked.
+func (y *outageSim) checkDrain(t *testing.T, closed time.Time) {
 	t.Helper()
 	backlog, all := y.dueBy(t, closed), map[string]time.Time{}
 	list, _, err := y.Due(t.Context(), auspost, closed.Add(2*time.Hour), connections)
@@ -303,8 +303,8 @@ func (y *year) checkDrain(t *testing.T, closed time.Time) {
 	}
 }
 
-// checkConnections: each is as it was before.
-func (y *year) checkConnections(t *testing.T) {
+// checkConnections checks that all connections are active and always were.
+func (y *outageSim) checkConnections(t *testing.T) {
 	t.Helper()
 	if y.dead > 0 {
 		t.Errorf("%d checks left a connection in action_required", y.dead)
@@ -318,9 +318,9 @@ func (y *year) checkConnections(t *testing.T) {
 	}
 }
 
-// checkCredentials: no credential had more than its allowance, in any second and
-// in any minute, at any time of all.
-func (y *year) checkCredentials(t *testing.T) {
+// checkCredentials checks that no credential was ever used twice within six seconds or
+// more than ten times within a minute.
+func (y *outageSim) checkCredentials(t *testing.T) {
 	t.Helper()
 	gap, inMinute := time.Hour, 0
 	for _, list := range y.calls {
@@ -338,6 +338,6 @@ func (y *year) checkCredentials(t *testing.T) {
 	}
 	t.Logf("credentials: %d, each at most once in %v, %d times in a minute", len(y.calls), gap, inMinute)
 	if gap < 6*time.Second || inMinute > 10 {
-		t.Errorf("a credential was used twice within %v, %d times within a minute, want 6s and 10", gap, inMinute)
+		t.Errorf("a credential was used twice within %v, %d times within a minute, want at least 6s and at most 10", gap, inMinute)
 	}
 }

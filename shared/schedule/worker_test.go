@@ -22,13 +22,13 @@ import (
 	"carrierlink/shared/schedule"
 )
 
-// clerk is a checker whose checks come out as they are told to, by connection.
-type clerk struct {
+// fakeChecker returns outcomes and errors by connection.
+type fakeChecker struct {
 	outcomes map[string]carrier.Outcome
 	errs     map[string]error
 	breakers map[carrier.Name]health.Breaker
-	down     error // the breakers can not be read
-	uncount  error // nothing can be counted
+	down     error // of reading the breakers
+	uncount  error // of counting
 
 	mu      sync.Mutex
 	asked   []string
@@ -36,11 +36,11 @@ type clerk struct {
 	with    map[carrier.Name]health.Breaker
 }
 
-func (c *clerk) Breakers(context.Context) (map[carrier.Name]health.Breaker, error) {
+func (c *fakeChecker) Breakers(context.Context) (map[carrier.Name]health.Breaker, error) {
 	return c.breakers, c.down
 }
 
-func (c *clerk) Refresh(_ context.Context, d connection.Due, b health.Breaker) (connection.Checked, error) {
+func (c *fakeChecker) Refresh(_ context.Context, d connection.Due, b health.Breaker) (connection.Checked, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked = append(c.asked, fmt.Sprint(d.AccountID, " ", d.ConnectionID, " ", b.Carrier, " ", b.Open))
@@ -50,14 +50,14 @@ func (c *clerk) Refresh(_ context.Context, d connection.Due, b health.Breaker) (
 	return c.answer(d.AccountID, d.ConnectionID)
 }
 
-func (c *clerk) Control(_ context.Context, accountID int64, id string, b health.Breaker) (connection.Checked, error) {
+func (c *fakeChecker) Control(_ context.Context, accountID int64, id string, b health.Breaker) (connection.Checked, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked = append(c.asked, fmt.Sprint("control ", accountID, " ", id, " ", b.Carrier, " ", b.Open))
 	return c.answer(accountID, id)
 }
 
-func (c *clerk) answer(accountID int64, id string) (connection.Checked, error) {
+func (c *fakeChecker) answer(accountID int64, id string) (connection.Checked, error) {
 	if err := c.errs[id]; err != nil {
 		return connection.Checked{}, err
 	}
@@ -68,7 +68,7 @@ func (c *clerk) answer(accountID int64, id string) (connection.Checked, error) {
 	return connection.Checked{Counted: health.Check{AccountID: accountID, Outcome: outcome}}, nil
 }
 
-func (c *clerk) Count(_ context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error {
+func (c *fakeChecker) Count(_ context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error {
 	if c.counted == nil {
 		c.counted, c.with = map[carrier.Name][]health.Check{}, map[carrier.Name]health.Breaker{}
 	}
@@ -89,7 +89,7 @@ func body(account int64, id string, lane connection.Lane, more string) string {
 	return fmt.Sprintf(`{"account_id":%d,"carrier_id":%q,"lane":%q%s}`, account, id, lane, more)
 }
 
-// poison is what is no message of ours.
+// poison are bodies that are not messages.
 var poison = []string{
 	"", "null", "{}", "[]", `"x"`, "not JSON", `{"account_id":1}`, `{"carrier_id":"se-1"}`, `{"account_id":0,"carrier_id":"se-1","lane":"sandbox"}`,
 	`{"account_id":-1,"carrier_id":"se-1","lane":"sandbox"}`, `{"account_id":"1","carrier_id":"se-1"}`, `{"account_id":1,"carrier_id":"","lane":"sandbox"}`,
@@ -101,50 +101,50 @@ func TestBatchFails(t *testing.T) {
 	broken := errors.New("broken")
 	good, other := body(1, "se-1", auspost, ""), body(2, "se-2", startrack, "")
 	tests := []struct {
-		name  string
-		clerk *clerk
-		batch []string
-		want  []string
-		asked int
+		name    string
+		checker *fakeChecker
+		batch   []string
+		want    []string
+		asked   int
 	}{
-		{"poison", &clerk{}, poison, []string{"m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9", "m10", "m11", "m12", "m13", "m14", "m15"}, 0},
-		{"poison among good ones", &clerk{}, []string{good, "x", other}, []string{"m1"}, 2},
-		{"the breakers can not be read", &clerk{down: broken}, []string{good, "x", other}, []string{"m0", "m1", "m2"}, 0},
-		{"the store is down", &clerk{errs: map[string]error{"se-1": broken, "se-2": fault.New(fault.Internal, "m")}}, []string{good, other}, []string{"m0", "m1"}, 2},
-		{"it is down for one", &clerk{errs: map[string]error{"se-2": broken}}, []string{good, other, good}, []string{"m1"}, 3},
-		{"it failed, and its row is due again", &clerk{errs: map[string]error{"se-1": fmt.Errorf("x: %w: %w", connection.ErrPostponed, broken)}}, []string{good, other}, nil, 2},
-		{"the table throttles a claim", &clerk{errs: map[string]error{"se-1": fault.New(fault.Overloaded, "m")}}, []string{good, other}, []string{"m0"}, 2},
-		{"it throttles a record", &clerk{errs: map[string]error{"se-1": fmt.Errorf("%w: %w", connection.ErrPostponed, fault.New(fault.Overloaded, "m"))}}, []string{good, other}, []string{"m0"}, 2},
-		{"a check panics", &clerk{}, []string{good, body(3, "se-panic", auspost, ""), other}, []string{"m1"}, 3},
-		{"not due, or somebody is at it", &clerk{errs: map[string]error{"se-1": fault.New(fault.State, "m")}}, []string{good, other}, nil, 2},
-		{"gone", &clerk{errs: map[string]error{"se-1": fault.New(fault.NotFound, "m")}}, []string{good}, nil, 1},
-		{"nothing can be counted", &clerk{uncount: broken}, []string{good, other}, nil, 2},
-		{"the carrier fails", &clerk{outcomes: map[string]carrier.Outcome{"se-1": carrier.OutcomeTimeout, "se-2": carrier.OutcomeUnauthorized}}, []string{good, other}, nil, 2},
-		{"no longer one to compare with", &clerk{errs: map[string]error{"se-1": fault.New(fault.NotFound, "m")}}, []string{body(1, "se-1", auspost, `,"control":true`)}, nil, 1},
-		{"somebody is at one to compare with", &clerk{errs: map[string]error{"se-1": fault.New(fault.State, "m")}}, []string{body(1, "se-1", auspost, `,"control":true`)}, nil, 1},
-		{"the store is down for one to compare with", &clerk{errs: map[string]error{"se-1": broken}}, []string{body(1, "se-1", auspost, `,"control":true`)}, nil, 1},
-		{"nothing", &clerk{}, nil, nil, 0},
+		{"poison", &fakeChecker{}, poison, []string{"m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9", "m10", "m11", "m12", "m13", "m14", "m15"}, 0},
+		{"poison among messages", &fakeChecker{}, []string{good, "x", other}, []string{"m1"}, 2},
+		{"the breakers cannot be read", &fakeChecker{down: broken}, []string{good, "x", other}, []string{"m0", "m1", "m2"}, 0},
+		{"the store is down", &fakeChecker{errs: map[string]error{"se-1": broken, "se-2": fault.New(fault.Internal, "m")}}, []string{good, other}, []string{"m0", "m1"}, 2},
+		{"the store fails for one", &fakeChecker{errs: map[string]error{"se-2": broken}}, []string{good, other, good}, []string{"m1"}, 3},
+		{"a check failed, its row is due again", &fakeChecker{errs: map[string]error{"se-1": fmt.Errorf("x: %w: %w", connection.ErrPostponed, broken)}}, []string{good, other}, nil, 2},
+		{"the table throttles a claim", &fakeChecker{errs: map[string]error{"se-1": fault.New(fault.Overloaded, "m")}}, []string{good, other}, []string{"m0"}, 2},
+		{"the table throttles a record", &fakeChecker{errs: map[string]error{"se-1": fmt.Errorf("%w: %w", connection.ErrPostponed, fault.New(fault.Overloaded, "m"))}}, []string{good, other}, []string{"m0"}, 2},
+		{"a check panics", &fakeChecker{}, []string{good, body(3, "se-panic", auspost, ""), other}, []string{"m1"}, 3},
+		{"not due, or another check runs", &fakeChecker{errs: map[string]error{"se-1": fault.New(fault.State, "m")}}, []string{good, other}, nil, 2},
+		{"the connection is gone", &fakeChecker{errs: map[string]error{"se-1": fault.New(fault.NotFound, "m")}}, []string{good}, nil, 1},
+		{"counting fails", &fakeChecker{uncount: broken}, []string{good, other}, nil, 2},
+		{"the carrier fails", &fakeChecker{outcomes: map[string]carrier.Outcome{"se-1": carrier.OutcomeTimeout, "se-2": carrier.OutcomeUnauthorized}}, []string{good, other}, nil, 2},
+		{"control: no longer comparable", &fakeChecker{errs: map[string]error{"se-1": fault.New(fault.NotFound, "m")}}, []string{body(1, "se-1", auspost, `,"control":true`)}, nil, 1},
+		{"control: another check runs", &fakeChecker{errs: map[string]error{"se-1": fault.New(fault.State, "m")}}, []string{body(1, "se-1", auspost, `,"control":true`)}, nil, 1},
+		{"control: the store is down", &fakeChecker{errs: map[string]error{"se-1": broken}}, []string{body(1, "se-1", auspost, `,"control":true`)}, nil, 1},
+		{"no messages", &fakeChecker{}, nil, nil, 0},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			w := schedule.Worker{Checker: tc.clerk, Breakers: tc.clerk, Metrics: testMetrics}
+			w := schedule.Worker{Checker: tc.checker, Breakers: tc.checker, Metrics: testMetrics}
 			if diff := cmp.Diff(tc.want, w.CheckBatch(t.Context(), received(tc.batch...))); diff != "" {
-				t.Errorf("messages that come again (-want +got):\n%s", diff)
+				t.Errorf("failed messages (-want +got):\n%s", diff)
 			}
-			if len(tc.clerk.asked) != tc.asked {
-				t.Errorf("%d checks, want %d: %v", len(tc.clerk.asked), tc.asked, tc.clerk.asked)
+			if len(tc.checker.asked) != tc.asked {
+				t.Errorf("%d checks, want %d: %v", len(tc.checker.asked), tc.asked, tc.checker.asked)
 			}
 		})
 	}
 }
 
-// testMetrics are of the tests' stage.
-var testMetrics = metrics.Counter{Stage: "test", Now: at} // never changes
+// testMetrics never changes.
+var testMetrics = metrics.Counter{Stage: "test", Now: at}
 
-// TestFailuresAreTold: each failure of ours is one line of the log, with what it
-// counts as and the connection; the text of a panic is not.
-func TestFailuresAreTold(t *testing.T) {
-	c := &clerk{errs: map[string]error{
+// TestFailuresAreLogged: each failure of ours is one line of the log, with its metric and
+// the connection; the value of a panic is not logged.
+func TestFailuresAreLogged(t *testing.T) {
+	c := &fakeChecker{errs: map[string]error{
 		"se-1": fmt.Errorf("x: %w: %w", connection.ErrPostponed, errors.New("no JSON")), "se-2": fault.New(fault.Overloaded, "m"), "se-3": fault.New(fault.State, "m"),
 	}}
 	var log bytes.Buffer
@@ -156,7 +156,7 @@ func TestFailuresAreTold(t *testing.T) {
 		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, ""), body(3, "se-3", auspost, ""), body(4, "se-4", auspost, ""), body(5, "se-panic", auspost, ""), "canary",
 	))
 	if diff := cmp.Diff([]string{"m1", "m4", "m5"}, failed); diff != "" {
-		t.Errorf("messages that come again (-want +got):\n%s", diff)
+		t.Errorf("failed messages (-want +got):\n%s", diff)
 	}
 	if strings.Contains(log.String(), "canary") {
 		t.Errorf("the log quotes a panic or a message:\n%s", log.String())
@@ -182,10 +182,10 @@ func TestFailuresAreTold(t *testing.T) {
 	}
 }
 
-// TestOpenBreakerDrops: what was sent before a breaker opened is dropped, but the
-// probe; the other carrier and the sandbox go on.
+// TestOpenBreakerDrops: messages for a carrier with an open breaker are dropped, except
+// the probe; the other carrier and the sandbox continue.
 func TestOpenBreakerDrops(t *testing.T) {
-	c := &clerk{breakers: map[carrier.Name]health.Breaker{
+	c := &fakeChecker{breakers: map[carrier.Name]health.Breaker{
 		carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Open: true}, carrier.StarTrack: {Carrier: carrier.StarTrack},
 	}}
 	w := schedule.Worker{Checker: c, Breakers: c, Metrics: testMetrics}
@@ -193,7 +193,7 @@ func TestOpenBreakerDrops(t *testing.T) {
 		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, `,"probe":true`), body(3, "se-3", startrack, ""), body(4, "se-4", connection.SandboxLane, ""),
 	))
 	if failed != nil {
-		t.Errorf("messages %v come again", failed)
+		t.Errorf("CheckBatch = %v, want no failed messages", failed)
 	}
 	slices.Sort(c.asked)
 	if diff := cmp.Diff([]string{"2 se-2 australia_post true", "3 se-3 startrack false", "4 se-4  false"}, c.asked); diff != "" {
@@ -201,10 +201,10 @@ func TestOpenBreakerDrops(t *testing.T) {
 	}
 }
 
-// TestBatchCounts: every check that was made counts for its own carrier, with the
-// breaker as it was read; the sandbox counts for none.
+// TestBatchCounts: every check counts for its carrier, with the breaker as it was read;
+// checks of the sandbox do not count.
 func TestBatchCounts(t *testing.T) {
-	c := &clerk{
+	c := &fakeChecker{
 		outcomes: map[string]carrier.Outcome{"se-1": carrier.OutcomeUnavailable, "se-5": carrier.OutcomeUnavailable},
 		errs:     map[string]error{"se-6": fault.New(fault.State, "m"), "se-7": errors.New("broken"), "se-10": fault.New(fault.NotFound, "m"), "se-11": fault.New(fault.State, "m")},
 		breakers: map[carrier.Name]health.Breaker{carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Version: 7}},
@@ -217,7 +217,7 @@ func TestBatchCounts(t *testing.T) {
 		body(11, "se-11", auspost, `,"control":true`),
 	))
 	if diff := cmp.Diff([]string{"m5", "m6"}, failed); diff != "" {
-		t.Errorf("messages that come again (-want +got):\n%s", diff)
+		t.Errorf("failed messages (-want +got):\n%s", diff)
 	}
 	want := map[carrier.Name][]health.Check{
 		carrier.AustraliaPost: {

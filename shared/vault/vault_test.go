@@ -27,18 +27,19 @@ import (
 	"carrierlink/shared/vault/vaulttest"
 )
 
-// calls notes what is called, and lets a test answer instead, or lose the answer.
-type calls struct {
+// spy records the calls, and lets a test answer in place of the fake or lose the fake's
+// answer.
+type spy struct {
 	*vaulttest.Memory
-	answer   func(operation string) error      // instead of the call
-	lost     func(operation string) error      // after the call
-	deletion *secretsmanager.DeleteSecretInput // the last one
+	answer   func(operation string) error      // an error in place of the call
+	lost     func(operation string) error      // an error in place of the answer
+	deletion *secretsmanager.DeleteSecretInput // of the last DeleteSecret
 
 	mu         sync.Mutex
 	operations []string
 }
 
-func (c *calls) note(operation string) error {
+func (c *spy) note(operation string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.operations = append(c.operations, operation)
@@ -48,7 +49,7 @@ func (c *calls) note(operation string) error {
 	return c.answer(operation)
 }
 
-func (c *calls) taken() []string {
+func (c *spy) takeOperations() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	operations := slices.Clone(c.operations)
@@ -56,7 +57,7 @@ func (c *calls) taken() []string {
 	return operations
 }
 
-func lose[T any](c *calls, operation string, out *T, err error) (*T, error) {
+func lose[T any](c *spy, operation string, out *T, err error) (*T, error) {
 	if c.lost != nil {
 		if lost := c.lost(operation); lost != nil {
 			return nil, lost
@@ -65,7 +66,7 @@ func lose[T any](c *calls, operation string, out *T, err error) (*T, error) {
 	return out, err
 }
 
-func (c *calls) CreateSecret(ctx context.Context, in *secretsmanager.CreateSecretInput, o ...func(*secretsmanager.Options)) (*secretsmanager.CreateSecretOutput, error) {
+func (c *spy) CreateSecret(ctx context.Context, in *secretsmanager.CreateSecretInput, o ...func(*secretsmanager.Options)) (*secretsmanager.CreateSecretOutput, error) {
 	if err := c.note("CreateSecret"); err != nil {
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func (c *calls) CreateSecret(ctx context.Context, in *secretsmanager.CreateSecre
 	return lose(c, "CreateSecret", out, err)
 }
 
-func (c *calls) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, o ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+func (c *spy) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, o ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
 	if err := c.note("GetSecretValue"); err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func (c *calls) GetSecretValue(ctx context.Context, in *secretsmanager.GetSecret
 	return lose(c, "GetSecretValue", out, err)
 }
 
-func (c *calls) PutSecretValue(ctx context.Context, in *secretsmanager.PutSecretValueInput, o ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error) {
+func (c *spy) PutSecretValue(ctx context.Context, in *secretsmanager.PutSecretValueInput, o ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error) {
 	if err := c.note("PutSecretValue"); err != nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func (c *calls) PutSecretValue(ctx context.Context, in *secretsmanager.PutSecret
 	return lose(c, "PutSecretValue", out, err)
 }
 
-func (c *calls) DescribeSecret(ctx context.Context, in *secretsmanager.DescribeSecretInput, o ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error) {
+func (c *spy) DescribeSecret(ctx context.Context, in *secretsmanager.DescribeSecretInput, o ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error) {
 	if err := c.note("DescribeSecret"); err != nil {
 		return nil, err
 	}
@@ -97,7 +98,7 @@ func (c *calls) DescribeSecret(ctx context.Context, in *secretsmanager.DescribeS
 	return lose(c, "DescribeSecret", out, err)
 }
 
-func (c *calls) UpdateSecretVersionStage(ctx context.Context, in *secretsmanager.UpdateSecretVersionStageInput, o ...func(*secretsmanager.Options)) (*secretsmanager.UpdateSecretVersionStageOutput, error) {
+func (c *spy) UpdateSecretVersionStage(ctx context.Context, in *secretsmanager.UpdateSecretVersionStageInput, o ...func(*secretsmanager.Options)) (*secretsmanager.UpdateSecretVersionStageOutput, error) {
 	if err := c.note("UpdateSecretVersionStage"); err != nil {
 		return nil, err
 	}
@@ -105,7 +106,7 @@ func (c *calls) UpdateSecretVersionStage(ctx context.Context, in *secretsmanager
 	return lose(c, "UpdateSecretVersionStage", out, err)
 }
 
-func (c *calls) DeleteSecret(ctx context.Context, in *secretsmanager.DeleteSecretInput, o ...func(*secretsmanager.Options)) (*secretsmanager.DeleteSecretOutput, error) {
+func (c *spy) DeleteSecret(ctx context.Context, in *secretsmanager.DeleteSecretInput, o ...func(*secretsmanager.Options)) (*secretsmanager.DeleteSecretOutput, error) {
 	c.deletion = in
 	if err := c.note("DeleteSecret"); err != nil {
 		return nil, err
@@ -114,7 +115,7 @@ func (c *calls) DeleteSecret(ctx context.Context, in *secretsmanager.DeleteSecre
 	return lose(c, "DeleteSecret", out, err)
 }
 
-func (c *calls) RestoreSecret(ctx context.Context, in *secretsmanager.RestoreSecretInput, o ...func(*secretsmanager.Options)) (*secretsmanager.RestoreSecretOutput, error) {
+func (c *spy) RestoreSecret(ctx context.Context, in *secretsmanager.RestoreSecretInput, o ...func(*secretsmanager.Options)) (*secretsmanager.RestoreSecretOutput, error) {
 	if err := c.note("RestoreSecret"); err != nil {
 		return nil, err
 	}
@@ -134,7 +135,7 @@ func credentials(secretText string) connection.Credentials {
 	return connection.Credentials{APIKey: secret.New("key " + canary), APISecret: secret.New(secretText + canary)}
 }
 
-// TestErrorsHoldNoSecretText injects what an SDK could say at its worst.
+// TestErrorsHoldNoSecretText injects SDK errors that quote the secret.
 func TestErrorsHoldNoSecretText(t *testing.T) {
 	t.Parallel()
 	quoting := &smithy.GenericAPIError{Code: "ValidationException", Message: "Value '" + canary + "' at 'secretString' failed to satisfy constraint"}
@@ -145,8 +146,8 @@ func TestErrorsHoldNoSecretText(t *testing.T) {
 		target error  // what errors.Is must find
 	}{
 		{"a message that quotes the request", quoting, "ValidationException", nil},
-		{"the same inside the SDK's error", &smithy.OperationError{ServiceID: "Secrets Manager", OperationName: canary, Err: quoting}, "ValidationException", nil},
-		{"an answer that can not be read", &smithy.DeserializationError{Err: errors.New("invalid character in " + canary), Snapshot: []byte(canary)}, "DeserializationError", nil},
+		{"such a message in the SDK's error", &smithy.OperationError{ServiceID: "Secrets Manager", OperationName: canary, Err: quoting}, "ValidationException", nil},
+		{"an answer that cannot be decoded", &smithy.DeserializationError{Err: errors.New("invalid character in " + canary), Snapshot: []byte(canary)}, "DeserializationError", nil},
 		{"an error of unknown form", errors.New("body: " + canary), "errorString", nil},
 		{"a modelled error", &types.EncryptionFailure{Message: aws.String(canary)}, "EncryptionFailure", nil},
 		{"token expired", &smithy.GenericAPIError{Code: "ExpiredTokenException", Message: canary}, "ExpiredTokenException", nil},
@@ -154,12 +155,12 @@ func TestErrorsHoldNoSecretText(t *testing.T) {
 		{"deadline", fmt.Errorf("%s: %w", canary, context.DeadlineExceeded), "deadline exceeded", context.DeadlineExceeded},
 		{"cancelled", fmt.Errorf("%s: %w", canary, context.Canceled), "canceled", context.Canceled},
 	} {
-		// Each call of each method in turn fails so.
+		// Each call of each method fails in turn.
 		for _, m := range methods {
 			for _, failing := range m.calls {
 				t.Run(tc.name+"/"+m.name+"/"+failing, func(t *testing.T) {
 					t.Parallel()
-					api := &calls{Memory: vaulttest.NewMemory()}
+					api := &spy{Memory: vaulttest.NewMemory()}
 					v := vault.New(api, "p/")
 					m.prepare(t, v)
 					api.answer = func(operation string) error {
@@ -174,15 +175,14 @@ func TestErrorsHoldNoSecretText(t *testing.T) {
 		}
 		t.Run(tc.name+"/Read", func(t *testing.T) {
 			t.Parallel()
-			api := &calls{Memory: vaulttest.NewMemory(), answer: func(string) error { return tc.err }}
+			api := &spy{Memory: vaulttest.NewMemory(), answer: func(string) error { return tc.err }}
 			_, err := vault.NewServiceSecret(api, "service").Read(t.Context())
 			check(t, "Read", err, tc.keeps, tc.target)
 		})
 	}
 }
 
-// TestThrottled: whatever call of whatever method AWS throttles, it is our
-// capacity, and the same call later is worth a try.
+// TestThrottled: a throttled call of any method is fault.Overloaded with RetryAfter.
 func TestThrottled(t *testing.T) {
 	t.Parallel()
 	throttled := func(t *testing.T, err error, code string) {
@@ -200,7 +200,7 @@ func TestThrottled(t *testing.T) {
 			for _, failing := range m.calls {
 				t.Run(code+"/"+m.name+"/"+failing, func(t *testing.T) {
 					t.Parallel()
-					api := &calls{Memory: vaulttest.NewMemory()}
+					api := &spy{Memory: vaulttest.NewMemory()}
 					v := vault.New(api, "p/")
 					m.prepare(t, v)
 					api.answer = func(operation string) error {
@@ -215,27 +215,27 @@ func TestThrottled(t *testing.T) {
 		}
 		t.Run(code+"/Read", func(t *testing.T) {
 			t.Parallel()
-			_, err := vault.NewServiceSecret(&calls{Memory: vaulttest.NewMemory(), answer: func(string) error { return refusal }}, "service").Read(t.Context())
+			_, err := vault.NewServiceSecret(&spy{Memory: vaulttest.NewMemory(), answer: func(string) error { return refusal }}, "service").Read(t.Context())
 			throttled(t, err, code)
 		})
 	}
 }
 
-// TestEveryMethodIsTried: methods leaves none out.
-func TestEveryMethodIsTried(t *testing.T) {
+// TestEveryMethodIsTested: the table methods has all methods.
+func TestEveryMethodIsTested(t *testing.T) {
 	t.Parallel()
 	for method := range reflect.TypeFor[*vault.Vault]().Methods() {
-		tried := false
+		tested := false
 		for _, m := range methods {
-			tried = tried || m.name == method.Name
+			tested = tested || m.name == method.Name
 		}
-		if !tried {
-			t.Errorf("%s is not tried", method.Name)
+		if !tested {
+			t.Errorf("%s is not in the table methods", method.Name)
 		}
 	}
 }
 
-// methods are all of the vault's, each in the state where it makes most calls.
+// methods are the methods of Vault, each in the state in which it makes most calls.
 var methods = []struct {
 	name    string
 	prepare func(*testing.T, *vault.Vault)
@@ -267,7 +267,7 @@ var methods = []struct {
 		[]string{"PutSecretValue", "RestoreSecret"},
 	},
 	{
-		"Stage of the first", func(*testing.T, *vault.Vault) {},
+		"Stage without a secret", func(*testing.T, *vault.Vault) {},
 		func(ctx context.Context, v *vault.Vault) error {
 			_, err := v.Stage(ctx, account, conn, another, credentials("new "))
 			return err
@@ -291,7 +291,7 @@ var methods = []struct {
 	},
 }
 
-// linked, staged and deleted are states of a connection's secret.
+// linked, staged and deleted prepare states of a connection's secret.
 func linked(t *testing.T, v *vault.Vault) {
 	t.Helper()
 	if got, err := v.Create(t.Context(), account, conn, initial, credentials("old ")); err != nil || got != initial {
@@ -333,9 +333,9 @@ func check(t *testing.T, what string, err error, keeps string, target error) {
 	}
 }
 
-// TestWhileOthersWork injects what AWS answers when others change the secret
-// between two calls of one method, or do not stop to.
-func TestWhileOthersWork(t *testing.T) {
+// TestConcurrentChanges injects the answers of AWS while other requests change the
+// secret, once or all the time, between the calls of one method.
+func TestConcurrentChanges(t *testing.T) {
 	t.Parallel()
 	exists := &types.ResourceExistsException{Message: aws.String(canary)}
 	missing := &types.ResourceNotFoundException{Message: aws.String(canary)}
@@ -361,7 +361,7 @@ func TestWhileOthersWork(t *testing.T) {
 		answers map[string]error
 		kind    fault.Kind
 	}{
-		{"create: there, then gone", linked, create, map[string]error{"CreateSecret": exists, "GetSecretValue": missing}, fault.State},
+		{"create: exists, then gone", linked, create, map[string]error{"CreateSecret": exists, "GetSecretValue": missing}, fault.State},
 		{"create: scheduled for deletion again and again", linked, create, map[string]error{"CreateSecret": exists, "GetSecretValue": refused}, fault.State},
 		{"create: gone before it is restored", linked, create, map[string]error{"CreateSecret": exists, "GetSecretValue": refused, "RestoreSecret": missing}, fault.State},
 		{"create: another value under the token", linked, create, map[string]error{"PutSecretValue": exists}, fault.State},
@@ -369,16 +369,16 @@ func TestWhileOthersWork(t *testing.T) {
 		{"create: invalid for another reason", linked, create, map[string]error{"CreateSecret": refused, "GetSecretValue": missing}, fault.Internal},
 		{"stage: another value under the token", linked, stage(initial, "new "), nil, fault.State},
 		{"stage: scheduled for deletion again and again", linked, stage(another, "new "), map[string]error{"PutSecretValue": refused}, fault.State},
-		{"stage: gone, then there", linked, stage(another, "new "), map[string]error{"PutSecretValue": missing, "CreateSecret": exists}, fault.State},
+		{"stage: gone, then exists", linked, stage(another, "new "), map[string]error{"PutSecretValue": missing, "CreateSecret": exists}, fault.State},
 		{"stage: gone, then scheduled for deletion", linked, stage(another, "new "), map[string]error{"PutSecretValue": missing, "CreateSecret": refused}, fault.State},
 		{"align: gone before the labels move", staged, align(another), map[string]error{"UpdateSecretVersionStage": missing}, fault.State},
 		{"align: scheduled for deletion before the labels move", staged, align(another), map[string]error{"UpdateSecretVersionStage": refused}, fault.State},
-		{"align: labels that keep moving", staged, align(another), map[string]error{"UpdateSecretVersionStage": moved}, fault.State},
-		{"align: a version that is not listed", staged, align(strings.Repeat("0", 32)), map[string]error{"UpdateSecretVersionStage": moved}, fault.NotFound},
+		{"align: labels keep moving", staged, align(another), map[string]error{"UpdateSecretVersionStage": moved}, fault.State},
+		{"align: the version is not listed", staged, align(strings.Repeat("0", 32)), map[string]error{"UpdateSecretVersionStage": moved}, fault.NotFound},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			api := &calls{Memory: vaulttest.NewMemory()}
+			api := &spy{Memory: vaulttest.NewMemory()}
 			v := vault.New(api, "p/")
 			tc.prepare(t, v)
 			api.answer = func(operation string) error { return tc.answers[operation] }
@@ -393,8 +393,8 @@ func TestWhileOthersWork(t *testing.T) {
 	}
 }
 
-// TestAlignLooksAgain has the labels move between its two calls.
-func TestAlignLooksAgain(t *testing.T) {
+// TestAlignReadsAgain: the labels change between the calls of Align.
+func TestAlignReadsAgain(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name      string
@@ -403,12 +403,12 @@ func TestAlignLooksAgain(t *testing.T) {
 	}{
 		{"deleted", func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, conn, 0) }, true},
 		{"scheduled for deletion", func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, conn, 7) }, true},
-		{"aligned by another", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, conn, another) }, false},
+		{"aligned by another request", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, conn, another) }, false},
 		{"aligned with another version", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, conn, initial) }, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			api := &calls{Memory: vaulttest.NewMemory()}
+			api := &spy{Memory: vaulttest.NewMemory()}
 			v := vault.New(api, "p/")
 			staged(t, v)
 			var once sync.Once
@@ -425,16 +425,16 @@ func TestAlignLooksAgain(t *testing.T) {
 	}
 }
 
-// cuts are the ways in which the nth call of many can fail.
+// cuts are the ways in which a call can be cut off.
 var cuts = []struct {
 	name string
-	cut  func(*calls, func(string) error)
+	cut  func(*spy, func(string) error)
 }{
-	{"not sent", func(c *calls, fail func(string) error) { c.answer = fail }},
-	{"answer lost", func(c *calls, fail func(string) error) { c.lost = fail }},
+	{"not sent", func(c *spy, fail func(string) error) { c.answer = fail }},
+	{"answer lost", func(c *spy, fail func(string) error) { c.lost = fail }},
 }
 
-// nth fails the nth call, from 0.
+// nth returns a function that fails the nth call, from 0.
 func nth(n int) func(string) error {
 	return func(string) error {
 		n--
@@ -445,7 +445,7 @@ func nth(n int) func(string) error {
 	}
 }
 
-// TestCutAndRepeated cuts each method at each of its calls, and calls it again.
+// TestCutAndRepeated cuts each method off at each of its calls, and calls it again.
 func TestCutAndRepeated(t *testing.T) {
 	t.Parallel()
 	for _, m := range methods {
@@ -453,17 +453,17 @@ func TestCutAndRepeated(t *testing.T) {
 			t.Run(m.name+"/"+how.name, func(t *testing.T) {
 				t.Parallel()
 				for n, failed := 0, true; failed; n++ {
-					api := &calls{Memory: vaulttest.NewMemory()}
+					api := &spy{Memory: vaulttest.NewMemory()}
 					v := vault.New(api, "p/")
 					m.prepare(t, v)
 					how.cut(api, nth(n))
 					failed = m.call(t.Context(), v) != nil
 					if n == 0 && !failed {
-						t.Error("the first call was not cut")
+						t.Error("the first call was not cut off")
 					}
 					api.answer, api.lost = nil, nil
 					if err := m.call(t.Context(), v); err != nil {
-						t.Errorf("after a cut at call %d: %v", n, err)
+						t.Errorf("cut off at call %d, then repeated: %v", n, err)
 					}
 				}
 			})
@@ -471,9 +471,9 @@ func TestCutAndRepeated(t *testing.T) {
 	}
 }
 
-// TestChangeCut plays a change of credentials, with a row that names the version
-// that counts, and cuts it at each call. Whoever comes then aligns with the row,
-// and may make the change again.
+// TestChangeCut changes credentials, with a row that names the version that counts, and
+// cuts the change off at each call. The next request aligns the labels with the row, and
+// may repeat the change.
 func TestChangeCut(t *testing.T) {
 	t.Parallel()
 	for _, kept := range []bool{false, true} {
@@ -481,7 +481,7 @@ func TestChangeCut(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/versions kept %t", how.name, kept), func(t *testing.T) {
 				t.Parallel()
 				for n, done := 0, false; !done; n++ {
-					api := &calls{Memory: &vaulttest.Memory{KeepsUnlabelled: kept, EndsPending: kept}}
+					api := &spy{Memory: &vaulttest.Memory{KeepsUnlabelled: kept, EndsPending: kept}}
 					v := vault.New(api, "p/")
 					linked(t, v)
 					how.cut(api, nth(n))
@@ -497,23 +497,23 @@ func TestChangeCut(t *testing.T) {
 					done = change() == nil
 					api.answer, api.lost = nil, nil
 					if err := v.Align(t.Context(), account, conn, row); err != nil {
-						t.Fatalf("cut at call %d: aligning %q: %v", n, row, err)
+						t.Fatalf("cut off at call %d: aligning %q: %v", n, row, err)
 					}
 					if row == initial {
-						labels(t, api.Memory, map[string][]string{initial: {"AWSCURRENT"}})
+						checkLabels(t, api.Memory, map[string][]string{initial: {"AWSCURRENT"}})
 						if err := change(); err != nil {
-							t.Fatalf("cut at call %d: changing again: %v", n, err)
+							t.Fatalf("cut off at call %d: changing again: %v", n, err)
 						}
 					}
-					labels(t, api.Memory, map[string][]string{initial: {"AWSPREVIOUS"}, another: {"AWSCURRENT"}})
+					checkLabels(t, api.Memory, map[string][]string{initial: {"AWSPREVIOUS"}, another: {"AWSCURRENT"}})
 				}
 			})
 		}
 	}
 }
 
-// labels checks them all, and that whatever has one can be read.
-func labels(t *testing.T, api *vaulttest.Memory, want map[string][]string) {
+// checkLabels checks all labels, and that every labelled version can be read.
+func checkLabels(t *testing.T, api *vaulttest.Memory, want map[string][]string) {
 	t.Helper()
 	out, err := api.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(fmt.Sprintf("p/%d/%s", account, conn))})
 	if err != nil {
@@ -529,7 +529,7 @@ func labels(t *testing.T, api *vaulttest.Memory, want map[string][]string) {
 	}
 }
 
-// TestDeletionWindow checks what AWS is asked for.
+// TestDeletionWindow checks the request to AWS.
 func TestDeletionWindow(t *testing.T) {
 	t.Parallel()
 	name := fmt.Sprintf("p/%d/%s", account, conn)
@@ -539,7 +539,7 @@ func TestDeletionWindow(t *testing.T) {
 	}{{-1, 7}, {1, 7}, {7, 7}, {8, 8}, {30, 30}, {31, 30}, {90, 30}, {0, 0}} {
 		t.Run(strconv.Itoa(tc.days), func(t *testing.T) {
 			t.Parallel()
-			api := &calls{Memory: vaulttest.NewMemory()}
+			api := &spy{Memory: vaulttest.NewMemory()}
 			v := vault.New(api, "p/")
 			linked(t, v)
 			if err := v.Delete(t.Context(), account, conn, tc.days); err != nil {
@@ -556,8 +556,8 @@ func TestDeletionWindow(t *testing.T) {
 	}
 }
 
-// TestRefusedForAnotherReason: AWS has one error for a secret that is scheduled
-// for deletion and for other states; only the first is what was wanted.
+// TestRefusedForAnotherReason: AWS returns the same error for a secret that is scheduled
+// for deletion and for other states.
 func TestRefusedForAnotherReason(t *testing.T) {
 	t.Parallel()
 	refused := &types.InvalidRequestException{Message: aws.String(canary)}
@@ -572,7 +572,7 @@ func TestRefusedForAnotherReason(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			api := &calls{Memory: vaulttest.NewMemory()}
+			api := &spy{Memory: vaulttest.NewMemory()}
 			v := vault.New(api, "p/")
 			tc.prepare(t, v)
 			api.answer = func(operation string) error {
@@ -588,8 +588,8 @@ func TestRefusedForAnotherReason(t *testing.T) {
 	}
 }
 
-// TestLabelsLost has versions that live on without a label, as AWS lets them for
-// a day: who names one again gets it labelled.
+// TestLabelsLost: AWS keeps a version without a label for a day; staging or aligning it
+// again labels it again.
 func TestLabelsLost(t *testing.T) {
 	t.Parallel()
 	third := strings.Repeat("3", 32)
@@ -597,8 +597,8 @@ func TestLabelsLost(t *testing.T) {
 		name string
 		lose func(context.Context, *vault.Vault) error
 	}{
-		{"to an alignment", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, conn, initial) }},
-		{"to another that is staged", func(ctx context.Context, v *vault.Vault) error {
+		{"to Align of another version", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, conn, initial) }},
+		{"to Stage of another version", func(ctx context.Context, v *vault.Vault) error {
 			_, err := v.Stage(ctx, account, conn, third, credentials("third "))
 			return err
 		}},
@@ -621,7 +621,7 @@ func TestLabelsLost(t *testing.T) {
 				} else if got, err := v.Stage(t.Context(), account, conn, another, credentials("new ")); err != nil || got != another {
 					t.Fatalf("Stage = %q, %v, want %q", got, err, another)
 				}
-				labels(t, api, want)
+				checkLabels(t, api, want)
 			})
 		}
 	}
@@ -629,14 +629,14 @@ func TestLabelsLost(t *testing.T) {
 
 func TestRemoteCalls(t *testing.T) {
 	t.Parallel()
-	api := &calls{Memory: vaulttest.NewMemory()}
+	api := &spy{Memory: vaulttest.NewMemory()}
 	v := vault.New(api, "p/")
 	expect := func(what string, err error, want ...string) {
 		t.Helper()
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		if diff := cmp.Diff(want, api.taken()); diff != "" {
+		if diff := cmp.Diff(want, api.takeOperations()); diff != "" {
 			t.Errorf("%s: calls (-want +got):\n%s", what, diff)
 		}
 	}
@@ -662,39 +662,39 @@ func TestRemoteCalls(t *testing.T) {
 	expect("the same value, another token", create(another, "a"), "CreateSecret", "GetSecretValue")
 	expect("Get", get(initial), "GetSecretValue")
 
-	expect("Align of what is current", align(initial), "DescribeSecret")
+	expect("Align of the current version", align(initial), "DescribeSecret")
 	expect("Stage", stage(another, "b"), "PutSecretValue")
 	expect("Stage again", stage(another, "b"), "PutSecretValue")
 	expect("Align", align(another), "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage")
 	expect("Align again", align(another), "DescribeSecret")
 	expect("Align back", align(initial), "DescribeSecret", "UpdateSecretVersionStage")
-	expect("Stage, for nothing", stage(third, "c"), "PutSecretValue")
-	expect("Align after it", align(initial), "DescribeSecret", "UpdateSecretVersionStage")
-	expect("Get of the previous", get(another), "GetSecretValue")
+	expect("Stage of a third version", stage(third, "c"), "PutSecretValue")
+	expect("Align of the current version again", align(initial), "DescribeSecret", "UpdateSecretVersionStage")
+	expect("Get of the previous version", get(another), "GetSecretValue")
 
-	expect("Restore of what is not scheduled", restore(), "RestoreSecret", "DescribeSecret")
+	expect("Restore of a secret that is not scheduled", restore(), "RestoreSecret", "DescribeSecret")
 	expect("Delete", remove(7), "DeleteSecret")
 	expect("Delete again", remove(7), "DeleteSecret", "DescribeSecret")
 	expect("Restore", restore(), "RestoreSecret")
 	expect("Delete", remove(30), "DeleteSecret")
-	expect("Stage of what is scheduled", stage(third, "c"), "PutSecretValue", "RestoreSecret", "PutSecretValue")
+	expect("Stage of a scheduled secret", stage(third, "c"), "PutSecretValue", "RestoreSecret", "PutSecretValue")
 	expect("Delete at once", remove(0), "DeleteSecret")
 	expect("Delete at once again", remove(0), "DeleteSecret")
-	expect("Stage of the first", stage(initial, "a"), "PutSecretValue", "CreateSecret")
+	expect("Stage without a secret", stage(initial, "a"), "PutSecretValue", "CreateSecret")
 	expect("Create of another value", create(another, "b"), "CreateSecret", "GetSecretValue", "PutSecretValue")
 	expect("Delete", remove(7), "DeleteSecret")
-	expect("Create of what is scheduled", create(another, "b"), "CreateSecret", "GetSecretValue", "RestoreSecret", "GetSecretValue")
+	expect("Create of a scheduled secret", create(another, "b"), "CreateSecret", "GetSecretValue", "RestoreSecret", "GetSecretValue")
 
 	api.EndsPending = true
 	expect("Stage", stage(third, "c"), "PutSecretValue")
-	expect("Align where AWSPENDING goes by itself", align(third), "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage", "DescribeSecret")
+	expect("Align where AWS removes AWSPENDING", align(third), "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage", "DescribeSecret")
 }
 
 func TestServiceSecret(t *testing.T) {
 	t.Parallel()
-	open := func(t *testing.T, text string) (*calls, *vault.ServiceSecret) {
+	open := func(t *testing.T, text string) (*spy, *vault.ServiceSecret) {
 		t.Helper()
-		api := &calls{Memory: vaulttest.NewMemory()}
+		api := &spy{Memory: vaulttest.NewMemory()}
 		if _, err := api.Memory.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
 			Name: aws.String("service"), SecretString: &text, ClientRequestToken: aws.String(initial),
 		}); err != nil {
@@ -716,7 +716,7 @@ func TestServiceSecret(t *testing.T) {
 			t.Errorf("Read = %v, want an internal error", err)
 		}
 	})
-	t.Run("a failure is not kept, a success is", func(t *testing.T) {
+	t.Run("a success is kept, a failure is not", func(t *testing.T) {
 		t.Parallel()
 		api, s := open(t, "text")
 		api.answer = func(string) error { return &types.InternalServiceError{} }
@@ -732,11 +732,11 @@ func TestServiceSecret(t *testing.T) {
 				t.Fatalf("Read = %v, %v, want the secret", got, err)
 			}
 		}
-		if diff := cmp.Diff([]string{"GetSecretValue", "GetSecretValue", "GetSecretValue"}, api.taken()); diff != "" {
+		if diff := cmp.Diff([]string{"GetSecretValue", "GetSecretValue", "GetSecretValue"}, api.takeOperations()); diff != "" {
 			t.Errorf("calls (-want +got):\n%s", diff)
 		}
 	})
-	t.Run("one call serves all", func(t *testing.T) {
+	t.Run("concurrent reads make one call", func(t *testing.T) {
 		t.Parallel()
 		api, s := open(t, "text")
 		var wg sync.WaitGroup
@@ -748,11 +748,11 @@ func TestServiceSecret(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if diff := cmp.Diff([]string{"GetSecretValue"}, api.taken()); diff != "" {
+		if diff := cmp.Diff([]string{"GetSecretValue"}, api.takeOperations()); diff != "" {
 			t.Errorf("calls (-want +got):\n%s", diff)
 		}
 	})
-	t.Run("who waits for another's call may give up", func(t *testing.T) {
+	t.Run("a caller that waits for another's call can give up", func(t *testing.T) {
 		t.Parallel()
 		api, s := open(t, "text")
 		calling, answer := make(chan struct{}), make(chan struct{})

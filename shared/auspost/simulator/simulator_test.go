@@ -52,8 +52,7 @@ func newClient(tb testing.TB, o auspost.Options) *auspost.Client {
 	return c
 }
 
-// inProcess and overHTTP are the two ways to ask. Over HTTP the server counts
-// the checks, so that check is only told in process.
+// inProcess returns a client over Transport.
 func inProcess(tb testing.TB) *auspost.Client {
 	tb.Helper()
 	return newClient(tb, auspost.Options{Transport: simulator.NewTransport(fixed)})
@@ -68,7 +67,7 @@ func serve(tb testing.TB, h http.Handler) string {
 
 func numbers(ending string) []string { return []string{"00099123" + ending, "099123" + ending} }
 
-// summary is what a story comes to.
+// summary summarizes a reading.
 func summary(r connection.Reading) string {
 	s := string(r.Outcome)
 	if r.Code != "" {
@@ -136,18 +135,18 @@ func TestNoAnswerInTime(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := inProcess(t).GetAccount(t.Context(), chargeAccount(number), 1)
 			if r.Outcome != carrier.OutcomeTimeout || r.Latency != 8*time.Second {
-				t.Errorf("in process: %s after %v, want a time-out after 8 s", r.Outcome, r.Latency)
+				t.Errorf("in process: %s after %v, want a timeout after 8 s", r.Outcome, r.Latency)
 			}
 		})
 		remote := newClient(t, auspost.Options{BaseURL: serve(t, simulator.NewHandler(time.Now)), AttemptTimeout: 100 * time.Millisecond})
 		if r := remote.GetAccount(t.Context(), chargeAccount(number), 1); r.Outcome != carrier.OutcomeTimeout {
-			t.Errorf("over HTTP: %s, want a time-out", r.Outcome)
+			t.Errorf("over HTTP: %s, want a timeout", r.Outcome)
 		}
 	}
 }
 
-// The simulator in process and over HTTP are one thing: every ending, both
-// brands, the same reading at the first check.
+// TestConformance: for every ending and both brands, the first check has the same reading
+// in process and over HTTP.
 func TestConformance(t *testing.T) {
 	local := inProcess(t)
 	remote := newClient(t, auspost.Options{BaseURL: serve(t, simulator.NewHandler(fixed))})
@@ -170,7 +169,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// exchange is one request without the client.
+// exchange makes one request without the client.
 func exchange(rt http.RoundTripper, number string, check, attempt int, edit func(*http.Request)) (int, http.Header, string, error) {
 	ctx := auspost.WithStep(context.Background(), check, attempt)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, simulator.BaseURL+"/accounts/"+url.PathEscape(number), http.NoBody)
@@ -191,8 +190,8 @@ func exchange(rt http.RoundTripper, number string, check, attempt int, edit func
 	return resp.StatusCode, resp.Header, string(body), err
 }
 
-// In process a story depends on number, check, attempt and clock, and on
-// nothing that was asked before.
+// TestStoryIsPure: in process a story depends on number, check, attempt and clock only, not
+// on earlier requests.
 func TestStoryIsPure(t *testing.T) {
 	type question struct {
 		number         string
@@ -224,8 +223,8 @@ func TestStoryIsPure(t *testing.T) {
 	}
 }
 
-// On every seventh day of some years a contract that ends in 7 days does, and others
-// are neither expired nor about to.
+// TestDatesFollowTheClock: on every seventh day of some years, the contract that ends in 7
+// days does so, and the others are neither expired nor about to expire.
 func TestDatesFollowTheClock(t *testing.T) {
 	for i := range 200 {
 		day := 7 * i
@@ -309,7 +308,7 @@ func TestContentTypes(t *testing.T) {
 	}
 }
 
-// caller asks a handler over and over, on a clock of its own.
+// caller makes requests to a handler, on its own clock.
 type caller struct {
 	t     testing.TB
 	h     http.Handler
@@ -352,10 +351,10 @@ func TestHandlerCounts(t *testing.T) {
 		{"41 repeated later", "41", late, []int{401, 200, 200}},
 		{"49 repeated at once", "49", soon, []int{429, 200, 200}},
 		{"49 repeated later", "49", late, []int{429, 200, 200}},
-		{"60 at once: two attempts are a check", "60", soon, []int{200, 401, 401, 401, 401}},
-		{"61 at once: two attempts are a check", "61", soon, []int{200, 500, 500, 500, 500, 500, 500, 200}},
-		{"61 later: each is a check", "61", late, []int{200, 500, 500, 500, 200}},
-		{"40 for ever", "40", late, []int{401, 401, 401}},
+		{"60 repeated at once: two attempts are one check", "60", soon, []int{200, 401, 401, 401, 401}},
+		{"61 repeated at once: two attempts are one check", "61", soon, []int{200, 500, 500, 500, 500, 500, 500, 200}},
+		{"61 repeated later: each attempt is a check", "61", late, []int{200, 500, 500, 500, 200}},
+		{"40 repeated later", "40", late, []int{401, 401, 401}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -376,7 +375,7 @@ func TestHandlerCounts(t *testing.T) {
 	}
 }
 
-// A refused credential is no check of the account.
+// TestHandlerCountsOnlyChecks: requests with refused credentials do not count as checks.
 func TestHandlerCountsOnlyChecks(t *testing.T) {
 	c := newCaller(t)
 	const number = "0009912360"
@@ -393,7 +392,8 @@ func TestHandlerCountsOnlyChecks(t *testing.T) {
 	}
 }
 
-// The handler forgets those who called first, and not those who call still.
+// TestHandlerMemoryIsBounded: the handler forgets the oldest callers, not those that still
+// call.
 func TestHandlerMemoryIsBounded(t *testing.T) {
 	c := newCaller(t)
 	const number = "0009912360"
@@ -403,12 +403,12 @@ func TestHandlerMemoryIsBounded(t *testing.T) {
 		c.account(number, fmt.Sprint("key ", i))
 		if i%1000 == 0 {
 			if status := c.account(number, "faithful"); status != 401 {
-				t.Fatalf("after %d others the faithful one got %d, want 401", i, status)
+				t.Fatalf("after %d other callers a regular caller got %d, want 401", i, status)
 			}
 		}
 	}
 	if status := c.account(number, "forgotten"); status != 200 {
-		t.Errorf("the forgotten one got %d, want 200", status)
+		t.Errorf("a forgotten caller got %d, want 200", status)
 	}
 }
 
@@ -444,25 +444,25 @@ func TestTrack(t *testing.T) {
 		status    int
 		holds     []string
 	}{
-		{"none", "", 400, []string{"51100"}},
+		{"no ids", "", 400, []string{"51100"}},
 		{"only commas", " , ,", 400, []string{"51100"}},
 		{"mixed brands", "9ZZZ50000001,ZZ91000634011427", 400, []string{"51103"}},
 		{"mixed brands of one form", "9ZZZ50000001,36ZZ45032230", 400, []string{"51103"}},
 		{"11 of Australia Post", repeat("ZZ910006340%05d", 11), 400, []string{"51101"}},
 		{"11 of StarTrack", repeat("9ZZZ%08d", 11), 400, []string{"51102"}},
-		{"unknown one beside a known one", "ZZ91000,ZZ91000634011999", 200, []string{"ESB-10001", `"tracking_id": "ZZ91000"`, `"article_id": "ZZ91000634011999"`}},
+		{"an unknown id beside a known one", "ZZ91000,ZZ91000634011999", 200, []string{"ESB-10001", `"tracking_id": "ZZ91000"`, `"article_id": "ZZ91000634011999"`}},
 		{"too long", strings.Repeat("Z", 51), 200, []string{"ESB-10001"}},
 		{"quotes", `"<é>"`, 200, []string{"ESB-10001"}},
 		{"10 of Australia Post", repeat("ZZ910006340%05d", 10), 200, []string{"ZZ91000634000000", "ZZ91000634000009"}},
 		{"StarTrack", "2FWZ00000007", 200, []string{`"consignment": {`, "2FWZ00000007FPP00001"}},
 		{"a freight item of StarTrack", "2FWZ00000007EXP00070", 200, []string{`"article_id": "2FWZ00000007EXP00070"`, `"In Transit"`}},
-		{"StarTrack's, delivered", "2FWZ00000070", 200, []string{`"Delivered in Full"`, `"2FWZ00000070EXP00002"`}},
-		{"StarTrack's, in part", "2FWZ00000071", 200, []string{`"Partial Delivery"`, `"Item Delivered"`, `"In Transit"`}},
-		{"StarTrack's, failed", "2FWZ00000072", 200, []string{`"Final Shortage"`, `"Item Delivered"`}},
+		{"StarTrack, delivered", "2FWZ00000070", 200, []string{`"Delivered in Full"`, `"2FWZ00000070EXP00002"`}},
+		{"StarTrack, in part", "2FWZ00000071", 200, []string{`"Partial Delivery"`, `"Item Delivered"`, `"In Transit"`}},
+		{"StarTrack, failed", "2FWZ00000072", 200, []string{`"Final Shortage"`, `"Item Delivered"`}},
 		{"a consignment, delivered", "ABC0000070", 200, []string{`"consignment_id": "ABC0000070"`, `"status": "Delivered"`, `"ABC00000700200931004"`}},
 		{"a consignment, in part", "ABC0000071", 200, []string{`"Track items for detailed delivery information"`, `"In transit"`}},
 		{"a consignment, failed", "36ZZ40000072", 200, []string{`"consignment_id": "36ZZ40000072"`, `"Cannot be delivered"`}},
-		{"a consignment, another", "36ZZ45032230", 200, []string{`"article_id": "36ZZ45032230"`}},
+		{"a consignment without a story", "36ZZ45032230", 200, []string{`"article_id": "36ZZ45032230"`}},
 		{"international", "ET123456789AU", 200, []string{`"consignment_id": "ET123456789AU"`}},
 	}
 	for _, tt := range tests {
@@ -507,7 +507,7 @@ func TestTrackIsLimited(t *testing.T) {
 		}
 		return status
 	}
-	track("key", "wrong") // refused before it is counted
+	track("key", "wrong") // refused, so not counted
 	for i := range 12 {
 		want := 200
 		if i >= 10 {

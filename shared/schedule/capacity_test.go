@@ -23,50 +23,50 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// hour is a schedule over virtual time: the dispatcher, two queues as SQS has
-// them, the worker and the service over a store in memory, with a carrier that is
-// well. Rows whose ids begin with poison fail, each in its own way.
-type hour struct {
-	*bulk
+// serviceSim simulates the schedule over virtual time: dispatcher, two queues like
+// SQS's, worker and connection service over a store in memory, with a working carrier.
+// Connections with poison in their id fail, each kind in its own way.
+type serviceSim struct {
+	*bulkStore
 	clock               time.Time
 	service             *connection.Service
-	production, sandbox *mailbox
+	production, sandbox *simQueue
 	dispatcher          schedule.Dispatcher
 	worker              schedule.Worker
 
 	mu      sync.Mutex
 	claims  map[string]int           // by connection
 	checked map[string]time.Time     // the latest check
-	late    map[string]time.Duration // the worst that a check was after its time
+	late    map[string]time.Duration // the largest delay of a check
 }
 
-// mailbox is a queue: it hides for 180 s what has failed, hands it out five
-// times, and tells how much it held at most within the last minute.
-type mailbox struct {
-	hour    *hour
-	waiting map[time.Time][]letter
+// simQueue simulates a queue: it hides failed messages for 180 s, delivers a message at
+// most five times, and returns its largest length of the last minute as its backlog.
+type simQueue struct {
+	sim     *serviceSim
+	waiting map[time.Time][]queued
 	lengths []int // by the second
 	dead    int
 }
 
-type letter struct {
+type queued struct {
 	body     string
 	received int
 }
 
-func (b *mailbox) Send(_ context.Context, messages []schedule.Delayed) error {
+func (b *simQueue) Send(_ context.Context, messages []schedule.Delayed) error {
 	for _, m := range messages {
 		text, err := json.Marshal(m.Message)
 		if err != nil {
 			return err
 		}
-		at := b.hour.clock.Add(m.Delay)
-		b.waiting[at] = append(b.waiting[at], letter{string(text), 0})
+		at := b.sim.clock.Add(m.Delay)
+		b.waiting[at] = append(b.waiting[at], queued{string(text), 0})
 	}
 	return nil
 }
 
-func (b *mailbox) length() int {
+func (b *simQueue) length() int {
 	n := 0
 	for _, list := range b.waiting {
 		n += len(list)
@@ -74,20 +74,20 @@ func (b *mailbox) length() int {
 	return n
 }
 
-func (b *mailbox) Backlog(context.Context) (int, error) {
+func (b *simQueue) Backlog(context.Context) (int, error) {
 	return slices.Max(append(b.lengths[max(len(b.lengths)-60, 0):], 0)), nil
 }
 
-// deliver hands out what is due, ten at a time.
-func (b *mailbox) deliver(ctx context.Context) {
-	due := b.waiting[b.hour.clock]
-	delete(b.waiting, b.hour.clock)
+// deliver delivers the messages of this second in batches of ten.
+func (b *simQueue) deliver(ctx context.Context) {
+	due := b.waiting[b.sim.clock]
+	delete(b.waiting, b.sim.clock)
 	for batch := range slices.Chunk(due, 10) {
 		var messages []schedule.Received
 		for i, l := range batch {
 			messages = append(messages, schedule.Received{ID: strconv.Itoa(i), Body: l.body})
 		}
-		failed := b.hour.worker.CheckBatch(ctx, messages)
+		failed := b.sim.worker.CheckBatch(ctx, messages)
 		for i, l := range batch {
 			if !slices.Contains(failed, strconv.Itoa(i)) {
 				continue
@@ -96,21 +96,21 @@ func (b *mailbox) deliver(ctx context.Context) {
 				b.dead++
 				continue
 			}
-			again := b.hour.clock.Add(180 * time.Second)
+			again := b.sim.clock.Add(180 * time.Second)
 			b.waiting[again] = append(b.waiting[again], l)
 		}
 	}
 	b.lengths = append(b.lengths, b.length())
 }
 
-func newHour(tb testing.TB, perMinute int) *hour {
+func newServiceSim(tb testing.TB, perMinute int) *serviceSim {
 	tb.Helper()
-	h := &hour{bulk: newBulk(), clock: at(), claims: map[string]int{}, checked: map[string]time.Time{}, late: map[string]time.Duration{}}
-	h.production, h.sandbox = &mailbox{hour: h, waiting: map[time.Time][]letter{}}, &mailbox{hour: h, waiting: map[time.Time][]letter{}}
+	h := &serviceSim{bulkStore: newBulkStore(), clock: at(), claims: map[string]int{}, checked: map[string]time.Time{}, late: map[string]time.Duration{}}
+	h.production, h.sandbox = &simQueue{sim: h, waiting: map[time.Time][]queued{}}, &simQueue{sim: h, waiting: map[time.Time][]queued{}}
 	now := func() time.Time { return h.clock }
 	timing := health.Timing{RefusalGap: health.RefusalGap, Speed: 1}
 	h.service = &connection.Service{
-		Store: h, Vault: poisonedVault{}, Carriers: connection.Carriers{Production: well{}, Sandbox: well{}}, Timing: timing, Now: now, Random: rand.Reader, Jitter: seeded(tb, now),
+		Store: h, Vault: poisonedVault{}, Carriers: connection.Carriers{Production: okCarrier{}, Sandbox: okCarrier{}}, Timing: timing, Now: now, Random: rand.Reader, Jitter: seeded(tb, now),
 		Changes: func(_, _ []byte) ([]connection.Difference, error) { return nil, nil },
 	}
 	h.worker = schedule.Worker{Checker: h, Breakers: h, Metrics: testMetrics}
@@ -121,9 +121,9 @@ func newHour(tb testing.TB, perMinute int) *hour {
 	return h
 }
 
-// add stores n connections of one partner, each of an API key of its own, due
-// evenly over some time from a moment on.
-func (h *hour) add(t *testing.T, name string, n int, env carrier.Environment, partner int64, from time.Time, over time.Duration) {
+// add stores n connections of one partner, each with its own API key, due at even
+// intervals from a time on.
+func (h *serviceSim) add(t *testing.T, name string, n int, env carrier.Environment, partner int64, from time.Time, over time.Duration) {
 	t.Helper()
 	makeAccount(t, h, account.Account{ID: partner, PartnerID: partner, Environment: env, Active: true})
 	for i := range n {
@@ -143,7 +143,7 @@ func (h *hour) add(t *testing.T, name string, n int, env carrier.Environment, pa
 }
 
 // Refresh is the service's, and notes when.
-func (h *hour) Refresh(ctx context.Context, d connection.Due, b health.Breaker) (connection.Checked, error) {
+func (h *serviceSim) Refresh(ctx context.Context, d connection.Due, b health.Breaker) (connection.Checked, error) {
 	before, err := h.Connection(ctx, d.AccountID, d.ConnectionID)
 	if err != nil {
 		return connection.Checked{}, err
@@ -162,52 +162,45 @@ func (h *hour) Refresh(ctx context.Context, d connection.Due, b health.Breaker) 
 	return checked, nil
 }
 
-func (h *hour) Control(ctx context.Context, accountID int64, id string, b health.Breaker) (connection.Checked, error) {
+func (h *serviceSim) Control(ctx context.Context, accountID int64, id string, b health.Breaker) (connection.Checked, error) {
 	return h.service.Control(ctx, accountID, id, b)
 }
 
-func (h *hour) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error {
+func (h *serviceSim) Count(ctx context.Context, name carrier.Name, b health.Breaker, checks []health.Check) error {
 	return h.service.Count(ctx, name, b, checks)
 }
 
-// Snapshot can not be read of one kind of poison.
-func (h *hour) Snapshot(ctx context.Context, accountID int64, id string) (*connection.Snapshot, error) {
+// Snapshot fails for one kind of poison.
+func (h *serviceSim) Snapshot(ctx context.Context, accountID int64, id string) (*connection.Snapshot, error) {
 	if strings.HasPrefix(id, "se-poisoncopy") {
 		return nil, errors.New("a snapshot of another form")
 	}
-	return h.bulk.Snapshot(ctx, accountID, id)
+	return h.bulkStore.Snapshot(ctx, accountID, id)
 }
 
-// RecordCheck throttles one kind of poison for good.
-func (h *hour) RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error {
+// RecordCheck is always throttled for one kind of poison.
+func (h *serviceSim) RecordCheck(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error {
 	if strings.HasPrefix(conn.ID, "se-poisonhot") {
 		return fault.New(fault.Overloaded, "throttled")
 	}
-	return h.bulk.RecordCheck(ctx, conn, entry, snap, fx, now)
+	return h.bulkStore.RecordCheck(ctx, conn, entry, snap, fx, now)
 }
 
-// poisonedVault has credentials for everybody but the poisoned.
+// poisonedVault fails or panics for two kinds of poison.
 type poisonedVault struct{ connection.Vault }
 
 func (poisonedVault) Get(_ context.Context, _ int64, id, _ string) (connection.Credentials, error) {
 	switch {
 	case strings.HasPrefix(id, "se-poisonsecret"):
-		return connection.Credentials{}, errors.New("the secret is no JSON")
+		return connection.Credentials{}, errors.New("the secret is not JSON")
 	case strings.HasPrefix(id, "se-poisonpanic"):
 		panic("a bug")
 	}
 	return connection.Credentials{APIKey: secret.New("k"), APISecret: secret.New("s")}, nil
 }
 
-// well is a carrier that is.
-type well struct{}
-
-func (well) GetAccount(context.Context, connection.ChargeAccount, int) connection.Reading {
-	return connection.Reading{Outcome: carrier.OutcomeOK, Raw: []byte(`{}`)}
-}
-
-// run lets the time pass, second by second; each minute begins with a pass.
-func (h *hour) run(t *testing.T, d time.Duration) {
+// run advances the time by d, second by second; each minute starts with a pass.
+func (h *serviceSim) run(t *testing.T, d time.Duration) {
 	t.Helper()
 	for end := h.clock.Add(d); h.clock.Before(end); h.clock = h.clock.Add(time.Second) {
 		if h.clock.Second() == 0 {
@@ -220,12 +213,12 @@ func (h *hour) run(t *testing.T, d time.Duration) {
 	}
 }
 
-// TestPoison: 40 connections of 100 fail at each check by our fault, in four ways.
-// Every check of the others is made in time, for three hours; the poisoned are
-// tried less and less.
+// TestPoison: 40 connections of 100 fail each check through our fault, in four ways. For
+// three hours all checks of the others are made in time; the poisoned ones are checked
+// less and less often.
 func TestPoison(t *testing.T) {
 	t.Parallel()
-	h := newHour(t, 600)
+	h := newServiceSim(t, 600)
 	h.add(t, "healthy", 60, carrier.Production, 1, at(), time.Hour)
 	for i, kind := range []string{"poisonsecret", "poisonpanic", "poisoncopy", "poisonhot"} {
 		h.add(t, kind, 10, carrier.Production, int64(10+i), at(), time.Minute)
@@ -239,7 +232,7 @@ func TestPoison(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// A pass each minute, and its window to spread what it found.
+		// A connection waits up to a minute for a pass, and up to a window for its slot.
 		if h.claims[id] >= 2 && h.late[id] < 2*time.Minute && h.clock.Sub(row.NextRefreshAt) < 2*time.Minute && row.Unrecorded == 0 {
 			inTime++
 		}
@@ -254,16 +247,16 @@ func TestPoison(t *testing.T) {
 	if inTime != 60 {
 		t.Errorf("%d of 60 healthy connections were checked in time", inTime)
 	}
-	if most > 25 { // 1, 2, 4 … minutes apart, and what comes again through the queue
+	if most > 25 { // 1, 2, 4 … minutes apart, and messages that are delivered again
 		t.Errorf("a poisoned connection was claimed %d times", most)
 	}
 }
 
-// TestSandboxHoldsNobodyUp: with 6,000 connections of the sandbox overdue every
-// one of 500 of production is checked within its minute.
-func TestSandboxHoldsNobodyUp(t *testing.T) {
+// TestSandboxDelaysNobody: with 6,000 connections overdue in the sandbox, all 500 in
+// production are checked within their minute.
+func TestSandboxDelaysNobody(t *testing.T) {
 	t.Parallel()
-	h := newHour(t, 600)
+	h := newServiceSim(t, 600)
 	h.add(t, "play", 6000, carrier.Sandbox, 1, at().Add(-24*time.Hour), time.Hour)
 	h.add(t, "real", 500, carrier.Production, 2, at(), 0)
 	h.run(t, time.Minute)
@@ -278,11 +271,11 @@ func TestSandboxHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-// TestPartnerHoldsNobodyUp: one partner has 5,000 overdue, another 50 that are due
-// now: they are checked within their minute.
-func TestPartnerHoldsNobodyUp(t *testing.T) {
+// TestPartnerDelaysNobody: one partner has 5,000 connections overdue, another 50 due now,
+// which are checked within their minute.
+func TestPartnerDelaysNobody(t *testing.T) {
 	t.Parallel()
-	h := newHour(t, 600)
+	h := newServiceSim(t, 600)
 	h.add(t, "large", 5000, carrier.Production, 1, at().Add(-24*time.Hour), time.Hour)
 	h.add(t, "small", 50, carrier.Production, 2, at(), 0)
 	h.run(t, time.Minute)
@@ -297,13 +290,13 @@ func TestPartnerHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-// TestRateIsReached: as many checks begin in a minute as may, minute by minute,
-// where more is due for longer, whatever an old length of the queue tells.
+// TestRateIsReached: with more due than the capacity, as many checks start in each minute
+// as may, although the queue's length is old.
 func TestRateIsReached(t *testing.T) {
 	for _, tc := range []struct{ perMinute, minutes int }{{600, 10}, {6000, 4}, {20_000, 2}} {
 		t.Run(strconv.Itoa(tc.perMinute), func(t *testing.T) {
 			t.Parallel()
-			h := newHour(t, tc.perMinute)
+			h := newServiceSim(t, tc.perMinute)
 			h.add(t, "due", tc.perMinute*(tc.minutes+1), carrier.Production, 1, at().Add(-time.Hour), time.Minute)
 			made := 0
 			for minute := range tc.minutes {
@@ -311,10 +304,10 @@ func TestRateIsReached(t *testing.T) {
 				n := len(h.checked) - made
 				made = len(h.checked)
 				if share := float64(n) / float64(tc.perMinute); share < 0.98 || share > 1 {
-					t.Errorf("minute %d: %d checks, %.3f of what may begin, want 0.98 to 1", minute+1, n, share)
+					t.Errorf("minute %d: %d checks, %.3f of the capacity, want 0.98 to 1", minute+1, n, share)
 				}
 			}
-			t.Logf("%d checks in %d minutes, %.3f of what may begin", made, tc.minutes, float64(made)/float64(tc.perMinute*tc.minutes))
+			t.Logf("%d checks in %d minutes, %.3f of the capacity", made, tc.minutes, float64(made)/float64(tc.perMinute*tc.minutes))
 		})
 	}
 }
