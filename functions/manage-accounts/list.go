@@ -82,7 +82,7 @@ func parseFilters(req *httpapi.Request) (l account.Listing, filters url.Values, 
 	})
 	instant := func(name string, dst *time.Time) {
 		single(name, func(v string) *fault.Error {
-			at, err := time.Parse(time.RFC3339, v)
+			at, err := httpapi.ParseTime(v)
 			if err != nil {
 				return fault.NotTime(name)
 			}

@@ -121,6 +121,8 @@ func TestListRefuses(t *testing.T) {
 		{"active empty", "active=", []string{"invalid_field_value active"}},
 		{"sort_dir up", "sort_dir=up", []string{"invalid_field_value sort_dir"}},
 		{"sort_dir ASC", "sort_dir=ASC", []string{"invalid_field_value sort_dir"}},
+		{"an hour of one digit", "created_at_start=2026-03-01T1:00:00Z", []string{"invalid_field_value created_at_start"}},
+		{"an offset of a day", "created_at_end=2026-03-01T01:00:00%2B24:00", []string{"invalid_field_value created_at_end"}},
 		{"a date alone", "created_at_start=2026-03-01", []string{"invalid_field_value created_at_start"}},
 		{"a time without zone", "created_at_end=2026-03-01T00:00:00", []string{"invalid_field_value created_at_end"}},
 		{"a plus that is a blank", "created_at_end=2026-03-01T00:00:00+10:00", []string{"invalid_field_value created_at_end"}},

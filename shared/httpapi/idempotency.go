@@ -71,7 +71,11 @@ func newChange(ctx context.Context, sealer Sealer, req *Request, caller Caller, 
 	if err != nil {
 		return nil, err
 	}
-	mac, err := sealer.MAC(ctx, "idempotent payload", []byte(req.Method()), []byte(req.Path()), body)
+	parts, err := req.parameters()
+	if err != nil {
+		return nil, err
+	}
+	mac, err := sealer.MAC(ctx, "idempotent payload", append(parts, []byte(req.Method()), body)...)
 	if err != nil {
 		return nil, err
 	}

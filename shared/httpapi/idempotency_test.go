@@ -143,12 +143,12 @@ func TestReplayRefuses(t *testing.T) {
 	over.LeaseUntil = now().Add(-time.Hour)
 	moved := *rec
 	moved.Sealed = record(t, keyed("id", "k", `{"a":1}`), "another", resp).Sealed
-	otherPath := post(`{"a":1}`)
-	otherPath.Path = "/v1/things/2"
-	otherPath.Headers = map[string]string{"Idempotency-Key": "k"}
+	otherID := post(`{"a":1}`)
+	otherID.PathParameters = map[string]string{"thing_id": "2"}
+	otherID.Headers = map[string]string{"Idempotency-Key": "k"}
 	otherMethod := post(`{"a":1}`)
 	otherMethod.HTTPMethod = "PUT"
-	otherMethod.Headers = otherPath.Headers
+	otherMethod.Headers = otherID.Headers
 	tests := []struct {
 		name  string
 		req   *httpapi.Request
@@ -158,7 +158,7 @@ func TestReplayRefuses(t *testing.T) {
 	}{
 		{"another payload", keyed("id 2", "k", `{"a":2}`), rec, []string{"idempotency mismatch Idempotency-Key"}, 0},
 		{"the same payload written otherwise", keyed("id 2", "k", `{"a": 1}`), rec, []string{"idempotency mismatch Idempotency-Key"}, 0},
-		{"another path", httpapi.NewRequest("id 2", otherPath), rec, []string{"idempotency mismatch Idempotency-Key"}, 0},
+		{"another id in the path", httpapi.NewRequest("id 2", otherID), rec, []string{"idempotency mismatch Idempotency-Key"}, 0},
 		{"another method", httpapi.NewRequest("id 2", otherMethod), rec, []string{"idempotency mismatch Idempotency-Key"}, 0},
 		{"another payload while running", keyed("id 2", "k", `{"a":2}`), &running, []string{"idempotency mismatch Idempotency-Key"}, 0},
 		{"running", keyed("id 2", "k", `{"a":1}`), &running, []string{"state Idempotency-Key"}, time.Second},
@@ -207,6 +207,33 @@ func TestSealedRecordShowsNothing(t *testing.T) {
 	}
 	if !rec.ExpiresAt.Equal(now().Add(24 * time.Hour)) {
 		t.Errorf("expires at %v, want after 24 hours", rec.ExpiresAt)
+	}
+}
+
+// TestSpellingsOfAPath: the same ids in another spelling are the same request.
+func TestSpellingsOfAPath(t *testing.T) {
+	mac := func(parameters ...string) string {
+		e := post(`{"a":1}`)
+		e.Headers = map[string]string{"Idempotency-Key": "k"}
+		e.PathParameters = map[string]string{}
+		for i := 0; i < len(parameters); i += 2 {
+			e.PathParameters[parameters[i]] = parameters[i+1]
+		}
+		return string(record(t, httpapi.NewRequest("id", e), "caller", httpapi.JSON(200, nil)).PayloadMAC)
+	}
+	first := mac("carrier_name", "star_track", "carrier_id", "se-123")
+	for _, same := range [][]string{{"startrack", "123"}, {"star%5Ftrack", "se-123"}, {"star%5ftrack", "se%2D123"}} {
+		if mac("carrier_name", same[0], "carrier_id", same[1]) != first {
+			t.Errorf("%v is another request", same)
+		}
+	}
+	for _, other := range [][]string{{"startrack", "1234"}, {"australia_post", "se-123"}, {"startrack", ""}} {
+		if mac("carrier_name", other[0], "carrier_id", other[1]) == first {
+			t.Errorf("%v is the same request", other)
+		}
+	}
+	if mac("account_id", "12", "api_key_id", "3") == mac("account_id", "1", "api_key_id", "23") {
+		t.Error("ids run together")
 	}
 }
 

@@ -47,8 +47,9 @@ func parseBody(body []byte) ([]member, error) {
 	if trimmed := bytes.TrimSpace(body); len(trimmed) == 0 || bytes.Equal(trimmed, []byte("null")) {
 		return nil, fault.New(fault.BodyRequired, "The request needs a JSON object as its body.")
 	}
-	if !utf8.Valid(body) {
-		return nil, fault.New(fault.Invalid, "The request body must be valid UTF-8.")
+	// Gateways replace bytes that are not UTF-8 by U+FFFD, which is found like them.
+	if bytes.ContainsRune(body, utf8.RuneError) {
+		return nil, fault.New(fault.Invalid, "The request body must be valid UTF-8, without U+FFFD, the mark of damaged text.")
 	}
 	return parseObject(body)
 }
@@ -318,12 +319,27 @@ func Strings(name string, store func(texts []string) *fault.Error) Field {
 	})
 }
 
+// ParseTime parses a time as RFC 3339 writes it, with T and Z in either case. time.Parse
+// also takes an hour of one digit, a comma, and an offset such as +24:00 or +00:60.
+func ParseTime(s string) (time.Time, error) {
+	s = strings.ToUpper(s)
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return at, err
+	}
+	end := len(s) - len("23:59")
+	if s[12] == ':' || s[19] == ',' || s[len(s)-1] != 'Z' && (s[end:end+2] > "23" || s[end+3] > '5') {
+		return at, errors.New("not a time of RFC 3339")
+	}
+	return at, nil
+}
+
 // Instant is a member that is an RFC 3339 time, stored to the millisecond. Go's zero
 // time is refused, because it would count as absent.
 func Instant(name string, dst *time.Time) Field {
 	return field(name, func(value json.RawMessage) *fault.Error {
 		s, problem := decodeText(name, value)
-		at, err := time.Parse(time.RFC3339, s)
+		at, err := ParseTime(s)
 		at = at.UTC().Truncate(time.Millisecond)
 		if problem != nil || err != nil || at.IsZero() {
 			return fault.NotTime(name)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -88,6 +89,7 @@ func TestJSONRefuses(t *testing.T) {
 		{"trailing NUL", "{\"name\":\"Ada\"}\x00", []string{"invalid"}},
 		{"invalid UTF-8 in a value", "{\"name\":\"A\xffda\"}", []string{"invalid"}},
 		{"invalid UTF-8 in a name", "{\"na\xc3me\":\"Ada\"}", []string{"invalid"}},
+		{"UTF-8 that a gateway has repaired", "{\"name\":\"A\ufffdda\"}", []string{"invalid"}},
 		{"a surrogate in UTF-8", "{\"name\":\"\xed\xa0\x80\"}", []string{"invalid"}},
 		{"overlong UTF-8", "{\"name\":\"\xc0\xaf\"}", []string{"invalid"}},
 		{"deep nesting", `{"name":"Ada","note":` + deep + `}`, []string{"invalid"}},
@@ -160,7 +162,7 @@ func TestJSONAccepts(t *testing.T) {
 		{"escapes", `{"n\u0061me":"\u0041d\u0061","note":"\"\\\/\n\ud83d\ude00"}`, input{Name: "Ada", Note: "\"\\/\n😀"}},
 		{"an escaped backslash before a u", `{"name":"Ada","note":"\\ud800"}`, input{Name: "Ada", Note: `\ud800`}},
 		{"not a character, but no surrogate", `{"name":"Ada","note":"\ufffe\uffff"}`, input{Name: "Ada", Note: "\ufffe\uffff"}},
-		{"the replacement character", `{"name":"Ada","note":"\ufffd�"}`, input{Name: "Ada", Note: "��"}},
+		{"the replacement character, escaped", `{"name":"Ada","note":"\ufffd"}`, input{Name: "Ada", Note: "�"}},
 		{"outer blanks go", `{"name":"  Ada\n"}`, input{Name: "Ada"}},
 		{"metadata", `{"metadata":{"b":"2","a":"1"},"name":"Ada"}`, input{Name: "Ada", Metadata: map[string]string{"a": "1", "b": "2"}}},
 		{"empty metadata", `{"metadata":{},"name":"Ada"}`, input{Name: "Ada", Metadata: map[string]string{}}},
@@ -471,6 +473,34 @@ func TestSecret(t *testing.T) {
 		}
 		if wrong := strings.Contains(body, "7") && !strings.Contains(body, canary) || strings.Contains(body, "["); wrong != (err != nil) || wrong && !slices.Equal(told(err), []string{"invalid key"}) || err != nil && strings.Contains(err.Error(), canary) {
 			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
+
+// TestParseTime: RFC 3339, section 5.6, and nothing else.
+func TestParseTime(t *testing.T) {
+	for s, want := range map[string]string{
+		"2026-01-01T1:00:00Z": "", "2026-01-01T00:00:00,5Z": "", "2026-01-01T00:00:00+24:00": "", "2026-01-01T00:00:00+00:60": "", "2026-01-01T00:00:00-99:00": "",
+		"2026-01-01 00:00:00Z": "", "2026-01-01": "", "2026-01-01T00:00Z": "", "2026-01-01T00:00:00": "", "2026-01-01T00:00:00+0100": "", "2026-01-01T00:00:00.Z": "",
+		"2026-02-29T00:00:00Z": "", "2026-01-01T24:00:00Z": "", "2026-1-01T00:00:00Z": "", "+2026-01-01T00:00:00Z": "", "2026-01-01T00:00:00Zz": "", "": "", " ": "",
+
+		"2026-01-01T00:00:00Z":          "2026-01-01T00:00:00Z",
+		"2026-01-01t01:02:03z":          "2026-01-01T01:02:03Z",
+		"2026-01-01T00:00:00.5Z":        "2026-01-01T00:00:00.5Z",
+		"2026-01-01t10:00:00.25+10:00":  "2026-01-01T00:00:00.25Z",
+		"2026-01-01T00:00:00-00:00":     "2026-01-01T00:00:00Z",
+		"2026-01-01T00:00:00+23:59":     "2025-12-31T00:01:00Z",
+		"2024-02-29T23:59:59.999999Z":   "2024-02-29T23:59:59.999999Z",
+		"0001-01-01T00:00:00.000000Z":   "0001-01-01T00:00:00Z",
+		"9999-12-31T23:59:59.99999999Z": "9999-12-31T23:59:59.99999999Z",
+	} {
+		at, err := httpapi.ParseTime(s)
+		got := ""
+		if err == nil {
+			got = at.UTC().Format(time.RFC3339Nano)
+		}
+		if got != want {
+			t.Errorf("ParseTime(%q) = %q, %v, want %q", s, got, err, want)
 		}
 	}
 }

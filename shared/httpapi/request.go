@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/base64"
+	"maps"
 	"mime"
 	"net/url"
 	"slices"
@@ -42,9 +43,6 @@ func NewRequest(id string, event events.APIGatewayProxyRequest) *Request {
 
 // Method returns the HTTP method in capitals.
 func (r *Request) Method() string { return strings.ToUpper(r.event.HTTPMethod) }
-
-// Path returns the requested path, without the query.
-func (r *Request) Path() string { return r.event.Path }
 
 // Resource returns the path as in template.yaml, with parameter names.
 func (r *Request) Resource() string { return r.event.Resource }
@@ -126,6 +124,20 @@ func (r *Request) Param(name string) (string, error) {
 		return "", fault.Field(fault.Identifier, name, "%s is not properly URL-encoded.", name)
 	}
 	return v, nil
+}
+
+// parameters returns the path's parameters in order, in one spelling: an id may begin
+// with se-, a carrier's name may contain an underscore.
+func (r *Request) parameters() ([][]byte, error) {
+	var all [][]byte
+	for _, name := range slices.Sorted(maps.Keys(r.event.PathParameters)) {
+		v, err := r.Param(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, []byte(strings.ReplaceAll(strings.TrimPrefix(v, "se-"), "_", "")))
+	}
+	return all, nil
 }
 
 // Single parses a query parameter that may be given once: fault.Invalid if it is

@@ -49,17 +49,24 @@ func (r Rule) Clean(field, s string) (string, *fault.Error) {
 		return "", fault.Field(fault.Invalid, field, "%s must not contain control characters.", field)
 	case !r.Opaque && strings.ContainsFunc(s, r.hidden):
 		return "", fault.Field(fault.Invalid, field, "%s must not contain invisible characters or characters that change the direction of text.", field)
+	case !r.Opaque && r.Min > 0 && !strings.ContainsFunc(s, visible):
+		return "", fault.Empty(field)
 	}
 	return s, nil
 }
 
-// hidden reports whether a character is invisible or changes how others are shown:
-// zero-width and bidirectional characters, and line breaks. Names contain joiners
-// (U+200C, U+200D), variation selectors and blanks, so these are hidden only if the
-// text Identifies.
-func (r Rule) hidden(c rune) bool {
+// visible reports whether a text with this character shows something. Names contain
+// joiners, variation selectors and blanks, but not alone.
+func visible(c rune) bool {
 	const nonJoiner, joiner, brailleBlank = '\u200c', '\u200d', '\u2800'
-	if c == nonJoiner || c == joiner || c == brailleBlank || unicode.In(c, unicode.Zs, unicode.Variation_Selector) {
+	return c != nonJoiner && c != joiner && c != brailleBlank && !unicode.In(c, unicode.Zs, unicode.Variation_Selector)
+}
+
+// hidden reports whether a character is invisible or changes how others are shown:
+// zero-width and bidirectional characters, and line breaks; what names contain only if
+// the text Identifies.
+func (r Rule) hidden(c rune) bool {
+	if !visible(c) {
 		return r.Identifies
 	}
 	return unicode.In(c, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)

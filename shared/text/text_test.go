@@ -37,6 +37,9 @@ func TestRuleClean(t *testing.T) {
 	}{
 		{"empty", account.NameRule, "", "", fault.Length},
 		{"blanks only", account.NameRule, " \t\u00a0\u3000", "", fault.Length},
+		{"joiner only", account.CompanyRule, "\u200d", "", fault.Length},
+		{"braille blank only", account.CompanyRule, "\u2800", "", fault.Length},
+		{"joiners and blanks only", connection.NicknameRule, "\ufe0f \u200c\u00a0\u200d", "", fault.Length},
 		{"too long by one", account.NameRule, strings.Repeat("a", 25), "", fault.Length},
 		{"too long by one, two bytes per character", account.NameRule, strings.Repeat("é", 25), "", fault.Length},
 		{"too long by one, emoji", account.NameRule, strings.Repeat("😀", 25), "", fault.Length},

@@ -3438,7 +3438,7 @@ type RefreshCarrierParams struct {
 
 	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
 	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
-	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// again. The same key with another body, or other ids in the path (in whatever spelling), is a 422; while the first request runs, a repeat is a 409.
 	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
 	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -3459,7 +3459,7 @@ type LinkCarrierParams struct {
 
 	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
 	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
-	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// again. The same key with another body, or other ids in the path (in whatever spelling), is a 422; while the first request runs, a repeat is a 409.
 	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
 	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -3506,7 +3506,7 @@ type UpdateCarrierParams struct {
 
 	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
 	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
-	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// again. The same key with another body, or other ids in the path (in whatever spelling), is a 422; while the first request runs, a repeat is a 409.
 	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
 	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -3523,7 +3523,7 @@ type RollbackCarrierParams struct {
 
 	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
 	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
-	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// again. The same key with another body, or other ids in the path (in whatever spelling), is a 422; while the first request runs, a repeat is a 409.
 	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
 	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -3540,7 +3540,7 @@ type VerifyCarrierParams struct {
 
 	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
 	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
-	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// again. The same key with another body, or other ids in the path (in whatever spelling), is a 422; while the first request runs, a repeat is a 409.
 	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
 	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -3587,7 +3587,7 @@ type ListAccountsParamsSortDir string
 type CreateAccountParams struct {
 	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
 	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
-	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// again. The same key with another body, or other ids in the path (in whatever spelling), is a 422; while the first request runs, a repeat is a 409.
 	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
 	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -3630,7 +3630,7 @@ type UpdateAccountParams struct {
 
 	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
 	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
-	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// again. The same key with another body, or other ids in the path (in whatever spelling), is a 422; while the first request runs, a repeat is a 409.
 	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
 	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -3640,7 +3640,7 @@ type UpdateAccountParams struct {
 type CreateAPIKeyParams struct {
 	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
 	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
-	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// again. The same key with another body, or other ids in the path (in whatever spelling), is a 422; while the first request runs, a repeat is a 409.
 	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
 	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -3650,7 +3650,7 @@ type CreateAPIKeyParams struct {
 type RotateAPIKeyParams struct {
 	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
 	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
-	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// again. The same key with another body, or other ids in the path (in whatever spelling), is a 422; while the first request runs, a repeat is a 409.
 	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
 	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -3665,7 +3665,7 @@ type DisableAccountParams struct {
 
 	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
 	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
-	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// again. The same key with another body, or other ids in the path (in whatever spelling), is a 422; while the first request runs, a repeat is a 409.
 	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
 	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -3680,7 +3680,7 @@ type EnableAccountParams struct {
 
 	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
 	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
-	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// again. The same key with another body, or other ids in the path (in whatever spelling), is a 422; while the first request runs, a repeat is a 409.
 	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
 	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -3695,7 +3695,7 @@ type RestoreAccountParams struct {
 
 	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
 	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
-	// again. The same key with another body, or other ids in the path, is a 422; while the first request runs, a repeat is a 409.
+	// again. The same key with another body, or other ids in the path (in whatever spelling), is a 422; while the first request runs, a repeat is a 409.
 	// Only successes are kept. On partner routes the caller is the partner, whichever account the path names. On merchant routes
 	// it is the account itself or, as a different caller, its partner acting for it.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
