@@ -136,7 +136,7 @@ func productsOf(value json.RawMessage) ([]connection.Product, error) {
 			return nil, &failure{text: "postage_products holds something other than products"}
 		}
 		if len(products) == maxProducts {
-			return nil, &failure{text: "postage_products is too long"}
+			return nil, &failure{"postage_products is too long", connection.ErrTooLarge}
 		}
 		p, err := productOf(e.value)
 		if err != nil {

@@ -220,7 +220,7 @@ func (c *Client) attempt(ctx context.Context, q question) connection.Reading {
 	case len(body) > maxBody:
 		body = nil
 		if code := resp.StatusCode; code < http.StatusInternalServerError && code != http.StatusUnauthorized && code != http.StatusForbidden {
-			return connection.Reading{Outcome: carrier.OutcomeUnreadable, HTTPStatus: resp.StatusCode, Cause: &failure{text: "the answer is longer than 1 MiB"}}
+			return connection.Reading{Outcome: carrier.OutcomeUnreadable, HTTPStatus: resp.StatusCode, Cause: &failure{"the answer is longer than 1 MiB", connection.ErrTooLarge}}
 		}
 	}
 	return q.read(answer{status: resp.StatusCode, header: resp.Header, body: body}, time.Now())

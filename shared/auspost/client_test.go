@@ -24,6 +24,7 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/fault"
 	"carrierlink/shared/secret"
 )
 
@@ -540,6 +541,37 @@ func TestGetAccountHostileAnswers(t *testing.T) {
 			}
 			checkCanaries(t, r)
 		})
+	}
+}
+
+// TestAnswerOverALimit: an answer is unreadable, and is known to be too large.
+func TestAnswerOverALimit(t *testing.T) {
+	products := func(n int) string {
+		return `{"account_number":"` + asked + `","postage_products":[` + strings.TrimSuffix(strings.Repeat(`{},`, n), ",") + `]}`
+	}
+	for name, tt := range map[string]struct {
+		body     string
+		want     carrier.Outcome
+		tooLarge bool
+	}{
+		"over 1 MiB":     {products(1) + strings.Repeat(" ", maxBody), carrier.OutcomeUnreadable, true},
+		"1,001 products": {products(1001), carrier.OutcomeUnreadable, true},
+		"broken":         {products(1) + "x", carrier.OutcomeUnreadable, false},
+		"1,000 products": {products(1000), carrier.OutcomeOK, false},
+	} {
+		c, err := New(Options{BaseURL: "https://carrier.example/shipping/v1", Transport: &roundTripper{do: func(int, *http.Request) (*http.Response, error) { return response(200, tt.body), nil }}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := c.GetAccount(t.Context(), chargeAccount(asked), 1); r.Outcome != tt.want || errors.Is(r.Cause, connection.ErrTooLarge) != tt.tooLarge {
+			t.Errorf("%s: %s, %v", name, r.Outcome, r.Cause)
+		}
+	}
+	got, _ := track(t, func(int, *http.Request) (*http.Response, error) {
+		return response(200, results(many("AAA", maxParts+1))), nil
+	}, allowed, "AAA")
+	if err := got["AAA"].Err; !errors.Is(err, connection.ErrTooLarge) || fault.Of(err)[0].Message != connection.ErrTooLarge.Message {
+		t.Errorf("too many articles: %v", err)
 	}
 }
 

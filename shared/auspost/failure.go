@@ -19,25 +19,25 @@ import (
 
 // failure is the cause of a reading without a usable answer. Its text is ours, or
 // that of the network below HTTP with credentials and account number removed, and
-// never quotes the carrier. It wraps a context's error and nothing else, so no other
-// text can be reached through it.
+// never quotes the carrier. So no other text can be
+// reached through what it wraps.
 type failure struct {
-	text    string
-	context error // context.DeadlineExceeded, context.Canceled or nil
+	text string
+	kind error // context.DeadlineExceeded, context.Canceled, connection.ErrTooLarge or nil
 }
 
 // Error returns the text.
 func (f *failure) Error() string { return f.text }
 
-// Unwrap returns the context's error, if that was the cause.
-func (f *failure) Unwrap() error { return f.context }
+// Unwrap returns the kind.
+func (f *failure) Unwrap() error { return f.kind }
 
 // contextFailure is the cause of a call that its context, or the caller's, ended.
 func contextFailure(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) || ctx.Err() == nil && errors.Is(err, context.Canceled) {
-		return &failure{text: "the caller gave up", context: context.Canceled}
+		return &failure{text: "the caller gave up", kind: context.Canceled}
 	}
-	return &failure{text: "no complete answer in time", context: context.DeadlineExceeded}
+	return &failure{text: "no complete answer in time", kind: context.DeadlineExceeded}
 }
 
 // networkReading is the reading of a call that the network failed, before the

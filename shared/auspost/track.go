@@ -113,12 +113,12 @@ func (a trackAnswer) withoutResult(numbers int) tracking.Tracked {
 	case a.err != nil:
 		return tracking.Tracked{Err: a.err}
 	}
-	return unreadable("a number that was asked for is not in the answer")
+	return unreadable("a number that was asked for is not in the answer", nil)
 }
 
 // unreadable is a number whose part of a 200 cannot be read.
-func unreadable(why string) tracking.Tracked {
-	r := connection.Reading{Outcome: carrier.OutcomeUnreadable, HTTPStatus: http.StatusOK, Cause: &failure{text: why}}
+func unreadable(why string, kind error) tracking.Tracked {
+	r := connection.Reading{Outcome: carrier.OutcomeUnreadable, HTTPStatus: http.StatusOK, Cause: &failure{why, kind}}
 	return tracking.Tracked{Err: r.Err()}
 }
 
@@ -194,7 +194,7 @@ func errorOf(value json.RawMessage) tracking.Tracked {
 		}
 	}
 	if !says {
-		return unreadable("an error without code and message")
+		return unreadable("an error without code and message", nil)
 	}
 	r := connection.Reading{Outcome: carrier.OutcomeUnexpected, HTTPStatus: http.StatusOK}
 	if i < len(knownCodes) {
@@ -273,7 +273,7 @@ func combine(results []result) tracking.Tracked {
 		parts += len(wholes)
 	}
 	if parts > maxParts {
-		return unreadable("a shipment of too many parts")
+		return unreadable("a shipment of too many parts", connection.ErrTooLarge)
 	}
 	for i := range wholes {
 		trim(&wholes[i], max(1, maxPartEvents/max(1, parts)))

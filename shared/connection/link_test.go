@@ -300,7 +300,7 @@ func TestLinkOfTooLargeAnAnswer(t *testing.T) {
 		req.VerifyLater = later
 		conn, err := w.Link(t.Context(), req)
 		if !later {
-			if !fault.Is(err, fault.CarrierDown) || len(w.linked(t, number)) != 0 || fault.Of(err)[0].Diagnosis.Category != "carrier_unreadable" {
+			if !fault.Is(err, fault.CarrierDown) || len(w.linked(t, number)) != 0 || fault.Of(err)[0].Diagnosis.Category != "carrier_unreadable" || fault.Of(err)[0].Message != connection.ErrTooLarge.Message {
 				t.Errorf("Link = %v, %v, want carrier down", conn, err)
 			}
 			continue

@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -67,6 +68,9 @@ func (r Reading) Diagnosis() *fault.Diagnosis {
 	if !ok {
 		d = diagnoses[carrier.OutcomeUnexpected]
 	}
+	if errors.Is(r.Cause, ErrTooLarge) {
+		d.LikelyCause, d.WhoMustAct, d.NextSteps = ErrTooLarge.Message, fault.Us, []string{tellOperator}
+	}
 	if r.Hint != nil {
 		d.LikelyCause += " " + r.Hint.Looks
 		d.NextSteps = slices.Concat([]string{Needed}, d.NextSteps)
@@ -76,6 +80,8 @@ func (r Reading) Diagnosis() *fault.Diagnosis {
 	}
 	return &d
 }
+
+const tellOperator = "Tell the operator of this service the request id."
 
 const callAusPost = "If they are right, call Australia Post on 13 21 31 or the account manager."
 
@@ -147,11 +153,11 @@ var diagnoses = map[carrier.Outcome]fault.Diagnosis{
 	carrier.OutcomeNoCredentials: {
 		Category: "credentials_missing", WhoMustAct: fault.Us, DocURL: docRegister,
 		LikelyCause: "This service no longer holds the credentials of the connection.",
-		NextSteps:   []string{"Tell the operator of this service the request id.", "Giving the connection its API key and secret again makes it work."},
+		NextSteps:   []string{tellOperator, "Giving the connection its API key and secret again makes it work."},
 	},
 	carrier.OutcomeUnexpected: {
 		Category: "carrier_rejected_request", WhoMustAct: fault.Us, Retryable: true, DocURL: docGetAccounts,
 		LikelyCause: "The carrier rejected the request for a reason that this service does not know.",
-		NextSteps:   []string{"Tell the operator of this service the request id."},
+		NextSteps:   []string{tellOperator},
 	},
 }

@@ -3,6 +3,7 @@ package connection
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,17 @@ func TestEveryOutcome(t *testing.T) {
 				t.Errorf("carrier_error (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestAnswerOverALimit(t *testing.T) {
+	r := Reading{Outcome: carrier.OutcomeUnreadable, Cause: fmt.Errorf("of 7 products: %w", ErrTooLarge)}
+	d := r.Diagnosis()
+	if e := fault.Of(r.Err())[0]; e.Kind != fault.CarrierDown || e.Message != ErrTooLarge.Message || d.LikelyCause != e.Message || d.Category != "carrier_unreadable" || d.WhoMustAct != fault.Us {
+		t.Errorf("%v, %+v", e, *d)
+	}
+	if other := (Reading{Outcome: carrier.OutcomeUnreadable}).Diagnosis(); other.LikelyCause == d.LikelyCause || other.WhoMustAct != fault.Carrier {
+		t.Errorf("an answer that is not understood: %+v", *other)
 	}
 }
 

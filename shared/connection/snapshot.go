@@ -54,11 +54,12 @@ func NewSnapshot(raw []byte, at time.Time) (Snapshot, error) {
 	return Snapshot{Packed: b.Bytes(), At: at}, nil
 }
 
+// ErrTooLarge is the cause of a reading whose answer exceeds a limit of ours
+// (contract: "Suggested outcome classes").
+var ErrTooLarge = fault.New(fault.CarrierDown, "The carrier's answer is too large for this service.")
+
 func snapshotTooLarge(size int) error {
-	return &fault.Error{
-		Kind: fault.CarrierDown, Message: "The carrier's answer is too large to be understood.",
-		Cause: fmt.Errorf("an answer of %d bytes exceeds the limit of a snapshot", size),
-	}
+	return fmt.Errorf("an answer of %d bytes exceeds the limit of a snapshot: %w", size, ErrTooLarge)
 }
 
 // Raw unpacks the answer. Damaged bytes, or more than 1 MiB, are fault.Internal.
