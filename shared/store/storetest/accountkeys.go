@@ -50,6 +50,7 @@ func (s *suite) works(k account.APIKey, at time.Time) bool {
 	return err == nil
 }
 
+// accountKeys tests the keys of an account: CreateKey, RotateKey, DeleteKey and ListKeys.
 type accountKeys struct{ *suite }
 
 func (s accountKeys) TestAbsentAccount() {

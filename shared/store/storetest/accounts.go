@@ -72,6 +72,7 @@ func identifiedLike(other account.Account) func(*account.Account) {
 	}
 }
 
+// creation tests CreateAccount and CreatePartner.
 type creation struct{ *suite }
 
 func (s creation) TestEmailIsUniqueInAnyLetterCase() {

@@ -13,6 +13,7 @@ import (
 	"carrierlink/shared/store"
 )
 
+// caps tests the caps of an account.
 type caps struct{ *suite }
 
 // capped is the suite with a store that has these caps, and an account of it.

@@ -125,6 +125,7 @@ func (s *suite) free(a account.Account, at time.Time) {
 	s.ok(s.CreateAccount(s.Context(), s.newAccount(identifiedLike(a)), effects.Effects{}, at))
 }
 
+// changes tests UpdateAccount and SetAccountActive.
 type changes struct{ *suite }
 
 func (s changes) TestAbsentAccount() {

@@ -11,6 +11,7 @@ import (
 	"carrierlink/shared/store"
 )
 
+// checks tests ClaimCheck, ClaimDue and RecordCheck.
 type checks struct{ *suite }
 
 func (s checks) TestClaimAbsent() {
@@ -222,6 +223,7 @@ func (s *suite) claimsNot(what string, c connection.Connection, at time.Time, ki
 	s.equal(what+": row", s.load(c.AccountID, store.Want{ConnectionID: c.ID}).Connection, before)
 }
 
+// loads tests Load and the reads of single items.
 type loads struct{ *suite }
 
 func (s loads) TestAbsent() {

@@ -19,6 +19,7 @@ func (s *suite) deleted() account.Account {
 	return s.remove(s.full())
 }
 
+// deletions tests DeleteAccount and RestoreAccount.
 type deletions struct{ *suite }
 
 func (s deletions) TestMarksTheAccount() {

@@ -63,7 +63,7 @@ func (s *suite) due(lane connection.Lane, at time.Time, limit int) []connection.
 	return found
 }
 
-// schedule has one test for each lane, because a test sees all that is due in its lane.
+// schedule tests Due. Each test has a lane to itself, because it sees all that is due there.
 type schedule struct{ *suite }
 
 func (s schedule) TestEarliestOfAllShards() {

@@ -167,12 +167,16 @@ func (s *suite) keeps(what string, rec effects.Record, want bool) {
 	s.equal(what+": an answer is kept", kept != nil && bytes.Equal(kept.Sealed, rec.Sealed), want)
 }
 
+// writtenEffects tests the answers and events that are written with a change.
 type writtenEffects struct{ *suite }
 
 func (s writtenEffects) TestEachWrite() {
+	checks := map[string]func(*suite, write){
+		"": (*suite).writesEffects, " under a claim": (*suite).writesUnderClaim, " too large": (*suite).refusesTooMuch,
+	}
 	for name, prepare := range writes {
-		for what, test := range map[string]func(*suite, write){"": (*suite).writesEffects, " under a claim": (*suite).writesUnderClaim, " too large": (*suite).refusesTooMuch} {
-			s.open.run(s.T, name+what, func(s *suite) { test(s, prepare(s)) })
+		for what, check := range checks {
+			s.open.run(s.T, name+what, func(s *suite) { check(s, prepare(s)) })
 		}
 	}
 }

@@ -29,6 +29,7 @@ func (s *suite) unfinished(account int64, at time.Time) []string {
 	return ids
 }
 
+// follows tests FollowConnection, EndFollow and Unfinished.
 type follows struct{ *suite }
 
 func (s follows) TestChangesOfStandingMarkTheAccount() {

@@ -27,6 +27,7 @@ func vote(account int64, failure string) health.Vote {
 	return health.Vote{At: milli(now), PartnerID: account * 2, AccountID: account, CredentialID: "00c0ffee", Failure: failure}
 }
 
+// carrierHealth tests the tallies and breakers of carriers.
 type carrierHealth struct{ *suite }
 
 func (s carrierHealth) TestNothingCounted() {

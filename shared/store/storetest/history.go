@@ -35,6 +35,7 @@ func (s *suite) checked(at ...time.Time) (connection.Connection, []connection.Hi
 	return c, entries
 }
 
+// histories tests History.
 type histories struct{ *suite }
 
 func (s histories) TestNone() {

@@ -39,6 +39,7 @@ func rival(rec effects.Record) effects.Record {
 	return rec
 }
 
+// claims tests ClaimIdempotency and ReleaseIdempotency.
 type claims struct{ *suite }
 
 func (s claims) TestClaimHoldsUntilItsLeaseEnds() {

@@ -28,6 +28,7 @@ func (s *suite) key() account.APIKey {
 	return keys[0]
 }
 
+// keyUse tests UseKey.
 type keyUse struct{ *suite }
 
 func (s keyUse) TestAbsentKeyIsUnauthorized() {

@@ -65,6 +65,7 @@ func everything(c connection.Connection) connection.Connection {
 	}
 }
 
+// links tests BeginLink and FinishLink.
 type links struct{ *suite }
 
 func (s links) TestAbsentAccount() {

@@ -70,6 +70,7 @@ func (s *suite) fill(partner int64, n int, change func(i int, a *account.Account
 // hourly creates accounts an hour apart.
 func hourly(i int, a *account.Account) { a.CreatedAt = milli(now.Add(time.Duration(i) * time.Hour)) }
 
+// lists tests ListAccounts, AccountByExternalID and ListConnections.
 type lists struct{ *suite }
 
 func (s lists) TestNothing() {

@@ -11,6 +11,7 @@ import (
 	"carrierlink/shared/store"
 )
 
+// rows tests SaveConnection, DropLink, ChangeConnection, Unlink and AllConnections.
 type rows struct{ *suite }
 
 func (s rows) TestSaveAbsentOrOtherVersion() {

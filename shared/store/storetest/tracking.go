@@ -42,6 +42,7 @@ func most(times []time.Time, window time.Duration) int {
 	return n
 }
 
+// allowances tests TakeCall.
 type allowances struct{ *suite }
 
 func (s allowances) TestTenPerMinute() {
@@ -155,6 +156,7 @@ func (s allowances) TestConcurrentCalls() {
 	s.equal("calls", made, allowance)
 }
 
+// trackingCache tests CacheTracking and CachedTracking.
 type trackingCache struct{ *suite }
 
 func (s trackingCache) TestNothing() {
