@@ -12,8 +12,8 @@ import (
 	"carrierlink/infra/test/functiontest"
 )
 
-// remoteCalls counts: auth, carrier call, intent, CreateSecret, activate
-// (design: "Round trips"), and one claim more with an idempotency key.
+// remoteCalls checks the calls of a link: authentication, allowance and carrier, intent,
+// CreateSecret, activation; and the claim of an Idempotency-Key.
 func remoteCalls(t *testing.T, engines functiontest.Engines) {
 	t.Helper()
 	work := []string{"UpdateItem", "carrier GET", "TransactWriteItems", "CreateSecret", "TransactWriteItems"}

@@ -10,7 +10,7 @@ import (
 	"carrierlink/shared/connection"
 )
 
-// TestCaps: an account that has what it may is told so, and nothing is kept.
+// TestCaps: an account at one of its limits is told so, and nothing is stored.
 func TestCaps(t *testing.T) {
 	for name, tc := range map[string]struct {
 		caps connection.Caps

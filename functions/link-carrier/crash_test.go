@@ -12,7 +12,7 @@ import (
 	"carrierlink/infra/test/functiontest"
 )
 
-// link asks for the link, with an idempotency key where there is one.
+// link requests the link, with an Idempotency-Key if there is one.
 func link(d *functiontest.Fixture, idempotencyKey string) events.APIGatewayProxyResponse {
 	var headers []string
 	if idempotencyKey != "" {
@@ -21,25 +21,25 @@ func link(d *functiontest.Fixture, idempotencyKey string) events.APIGatewayProxy
 	return post(d, "account 71", "australia_post", body(functiontest.Number, ""), headers...)
 }
 
-// TestOnEngines is what needs the real ones; they are started once.
+// TestOnEngines has the tests that need real engines, which are started once.
 func TestOnEngines(t *testing.T) {
 	engines := functiontest.StartEngines(t)
 	t.Run("remote calls", func(t *testing.T) { remoteCalls(t, engines) })
 	t.Run("crash after each call", func(t *testing.T) { crashAfterEachCall(t, engines) })
 }
 
-// killed asks for the link in a process that is killed after its n-th remote
-// call, and tells whether it made that many.
+// killed requests the link in a process that is killed after its n-th remote call, and
+// reports whether there were that many calls.
 func killed(d *functiontest.Fixture, n int, idempotencyKey string) bool {
 	p := d.Process()
 	serve(p)
 	return p.Transport.DieAfter(n, func() { link(p, idempotencyKey) })
 }
 
-// crashAfterEachCall kills the process after each remote call of a link.
-// Then the same request comes again, or the reconciler: while the lease of the
-// dead one lasts a repeat may have to wait, after it there is one connection,
-// one secret and no orphan; the reconciler leaves that, or nothing.
+// crashAfterEachCall kills the process after each remote call of a link. Then the same
+// request is repeated: within the lease it may have to wait; afterwards there is one
+// connection, one secret and no orphan. Or the reconciler runs, and leaves that, or
+// nothing.
 func crashAfterEachCall(t *testing.T, engines functiontest.Engines) {
 	t.Helper()
 	for _, idempotencyKey := range []string{"", "order-66"} {

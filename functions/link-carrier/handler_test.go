@@ -32,12 +32,12 @@ func serve(d *functiontest.Fixture) {
 	d.Serve(httpapi.Route{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}", Handler: h.link})
 }
 
-// post asks to link at a carrier; headers are pairs.
+// post requests a link with a carrier; headers are pairs.
 func post(d *functiontest.Fixture, who, carrierName, body string, headers ...string) events.APIGatewayProxyResponse {
 	return d.Do(who, http.MethodPost, "/v1/connections/carriers/"+carrierName, body, headers...)
 }
 
-// body is a request for a number, with more members behind it.
+// body is a request for a number, followed by more members.
 func body(n, more string) string {
 	return `{"nickname":"Main","account_number":"` + n + `","api_key":"` + functiontest.APIKey + `","api_secret":"` + functiontest.APISecret + `"` + more + `}`
 }
@@ -101,8 +101,8 @@ func TestLinkRefuses(t *testing.T) {
 	}
 }
 
-// TestLinkHints: credentials of another kind are asked about like any others;
-// where the carrier refuses them, the diagnosis says what is needed.
+// TestLinkHints: the carrier is asked about credentials of another kind too; if it
+// refuses them the diagnosis says what is needed.
 func TestLinkHints(t *testing.T) {
 	const token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln-canary"
 	for _, outcome := range []carrier.Outcome{carrier.OutcomeUnauthorized, carrier.OutcomeForbidden} {
@@ -118,8 +118,8 @@ func TestLinkHints(t *testing.T) {
 	}
 }
 
-// TestLinkStories: every story of the simulator that ends a link otherwise than
-// well, with and without "verify": "later".
+// TestLinkStories runs every story of the simulator that does not end with a good link,
+// with and without "verify": "later".
 func TestLinkStories(t *testing.T) {
 	tests := []struct {
 		story  string
@@ -265,8 +265,8 @@ func TestLinkTwice(t *testing.T) {
 	})
 }
 
-// TestLinkFails: our own failure shows nothing, and the twin that comes while it
-// is at work is asked to come back.
+// TestLinkFails: our own failure shows no details, and a concurrent repeat gets Retry-
+// After.
 func TestLinkFails(t *testing.T) {
 	d := newFixture(t)
 	d.Vault.Fail = func(string) error { return errors.New("AccessDenied") }
@@ -296,8 +296,8 @@ func (w *wants) Load(ctx context.Context, accountID int64, want store.Want) (sto
 	return w.accounts.Load(ctx, accountID, want)
 }
 
-// TestReadBesideTheKey: of what a caller sent who is not known yet, the number is
-// decoded, whatever the rest is.
+// TestReadBesideTheKey: before the caller is authenticated only the account number of
+// the body is decoded, whatever else the body has.
 func TestReadBesideTheKey(t *testing.T) {
 	wanted := &connection.Number{Carrier: carrier.AustraliaPost, Number: "0000123400"}
 	for _, tc := range []struct {

@@ -11,10 +11,9 @@ import (
 	"carrierlink/infra/test/functiontest"
 )
 
-// remoteCalls counts what comes after the key beside the connection, its
-// account and the breakers. Each call of the carrier takes one of the allowance
-// first, with other credentials one of the account's too; an idempotency key is
-// one claim more.
+// remoteCalls checks the calls after the concurrent reads of the key, the connection, its
+// account and the breakers. Before the carrier is called an allowance is counted, for new
+// credentials the account's too. An Idempotency-Key costs one claim.
 func remoteCalls(t *calltrace.Attempt, engines functiontest.Engines) {
 	t.Helper()
 	f := newFront(t, functiontest.OnEngines(t, engines, fmt.Sprint("calls-", t.N)), functiontest.Number)
@@ -37,7 +36,7 @@ func remoteCalls(t *calltrace.Attempt, engines functiontest.Engines) {
 		{"refused credentials, with a key", func() events.APIGatewayProxyResponse {
 			return f.change(`{"api_key":"`+newKey+`","api_secret":"wrong-canary"}`, "Idempotency-Key", "k2")
 		}, 400, []string{transaction, take, take, ask, take, take, ask, transaction}},
-		// The version is staged, becomes the current one, and is pending no more.
+		// The version is staged, becomes the current one, and is no longer pending.
 		{"credentials", func() events.APIGatewayProxyResponse { return f.change(bodyNew) }, 200, []string{
 			take, take, ask, transaction, "PutSecretValue", transaction, "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage", transaction,
 		}},

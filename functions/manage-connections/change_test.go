@@ -75,8 +75,8 @@ func TestChangeRefuses(t *testing.T) {
 	}
 }
 
-// TestChangeNeverBreaks: what the carrier does not accept, for whatever reason,
-// is answered as at the link and leaves everything as it was.
+// TestChangeNeverBreaks: anything but a good answer is reported as at the link, and
+// nothing has changed.
 func TestChangeNeverBreaks(t *testing.T) {
 	wrong := `{"api_key":"` + newKey + `","api_secret":"wrong-canary"}`
 	stories := map[string][]string{
@@ -106,7 +106,7 @@ func TestChangeNeverBreaks(t *testing.T) {
 	}
 }
 
-func TestChangeOfWhatNoCarrierIsAskedAbout(t *testing.T) {
+func TestChangeOfLocalFieldsSkipsCarrier(t *testing.T) {
 	f := inMemory(t)
 	before := f.Row(f.id)
 	f.Pass(time.Hour)
@@ -175,8 +175,8 @@ func TestChangeOfCredentials(t *testing.T) {
 	}
 }
 
-// TestChangeToTheSameCredentials: what is there already is verified, and is no
-// change: the rollback still brings back what was there before.
+// TestChangeToTheSameCredentials: the stored credentials are verified only, and a
+// rollback restores what it would have restored before.
 func TestChangeToTheSameCredentials(t *testing.T) {
 	f := inMemory(t)
 	f.change(bodyNew)
@@ -206,8 +206,8 @@ func TestChangeToTheSameCredentials(t *testing.T) {
 	f.One(t, functiontest.Number, oldCredentials)
 }
 
-// TestChangeMendsALink: new credentials make a refused one work again, and one
-// whose secret is gone.
+// TestChangeMendsALink: new credentials repair a refused connection, and one whose
+// secret is gone.
 func TestChangeMendsALink(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		f := inMemory(t)
@@ -282,8 +282,8 @@ func TestChangeToALinkedNumber(t *testing.T) {
 	}
 }
 
-// TestIfMatch: of one state of the connection, that of a read, a change of the
-// contract included; and no other request's change gets lost.
+// TestIfMatch: a tag names one state of the connection, contract included, and no other
+// request's change is lost.
 func TestIfMatch(t *testing.T) {
 	f := inMemory(t)
 	tag := tagOf(f)
@@ -333,9 +333,8 @@ func TestIfMatch(t *testing.T) {
 	})
 }
 
-// TestTwoNumbersAtOnce: of two changes of the number alone the later one is told
-// that it came too late, whether it names a state or any or none, and what the
-// earlier one made stands.
+// TestTwoNumbersAtOnce: of two concurrent changes of the number the later one is
+// refused, whatever its If-Match, and the earlier one stands.
 func TestTwoNumbersAtOnce(t *testing.T) {
 	const first, second = "0000456700", "0000789000"
 	for name, tc := range map[string]struct {
@@ -363,8 +362,8 @@ func TestTwoNumbersAtOnce(t *testing.T) {
 	}
 }
 
-// TestChangeOfNothing: what is as it shall be stays as it is, its version and its
-// tag too. Only an answer is kept, if it has a key.
+// TestChangeOfNothing: a change without a difference leaves the version and the tag as
+// they are. Only its answer is stored, if it has an Idempotency-Key.
 func TestChangeOfNothing(t *testing.T) {
 	f := inMemory(t)
 	const body = `{"nickname":" n","refresh_policy":"hourly","external_carrier_id":"x","metadata":{"a":"b"},"account_number":"0000-123400"}`
@@ -395,9 +394,8 @@ func TestChangeOfNothing(t *testing.T) {
 	})
 }
 
-// TestTwinChanges: while one asks the carrier the other one changes the
-// connection. A change of what no carrier is asked about is kept; one of the
-// credentials is not overwritten.
+// TestTwinChanges: another request changes the connection while this one asks the
+// carrier. A change of local fields is kept; a change of credentials is not overwritten.
 func TestTwinChanges(t *testing.T) {
 	t.Run("a nickname", func(t *testing.T) {
 		f := inMemory(t)
@@ -436,8 +434,8 @@ func TestTwinChanges(t *testing.T) {
 	})
 }
 
-// TestRetryAfterOfTheLoser: another change is most likely over after a second; its
-// lease is the longest that it can take.
+// TestRetryAfterOfTheLoser: Retry-After is a second, because most changes are over by
+// then; their lease is only the upper limit.
 func TestRetryAfterOfTheLoser(t *testing.T) {
 	f := inMemory(t)
 	row := f.Row(f.id)
@@ -460,8 +458,8 @@ func TestRetryAfterOfTheLoser(t *testing.T) {
 	}
 }
 
-// TestChangeHints: a change to credentials of another kind is asked about like any
-// other; where the carrier refuses them, the diagnosis says what is needed.
+// TestChangeHints: the carrier is asked about credentials of another kind too; if it
+// refuses them the diagnosis says what is needed.
 func TestChangeHints(t *testing.T) {
 	f := inMemory(t)
 	f.Carrier.Reading = &connection.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: 401}
@@ -472,7 +470,7 @@ func TestChangeHints(t *testing.T) {
 	}
 }
 
-// TestChangeWithoutAVault: nothing has changed, or all has.
+// TestChangeWithoutAVault: either nothing has changed, or everything has.
 func TestChangeWithoutAVault(t *testing.T) {
 	for method, changed := range map[string]bool{"Stage": false, "Align": true} {
 		t.Run(method, func(t *testing.T) {
@@ -505,7 +503,8 @@ func TestChangeWithoutAVault(t *testing.T) {
 	}
 }
 
-// says checks why a rollback is refused, and that it names what a rollback can do.
+// says checks the reason for a refused rollback, and the explanation of what a rollback
+// can do.
 func says(t *testing.T, resp events.APIGatewayProxyResponse, why string) {
 	t.Helper()
 	for _, text := range []string{why, "A rollback brings back the API key, the API secret and the account number", "for 30 days", "credentials.previous_available_until"} {

@@ -13,7 +13,7 @@ import (
 	"carrierlink/shared/connection"
 )
 
-// TestOnEngines is what needs the real ones; they are started once.
+// TestOnEngines has the tests that need real engines, which are started once.
 func TestOnEngines(t *testing.T) {
 	engines := functiontest.StartEngines(t)
 	t.Run("remote calls", func(t *testing.T) {
@@ -96,8 +96,8 @@ func scenarios() []scenario {
 	}
 }
 
-// killed makes a request in a process that is killed after its n-th remote call,
-// and tells whether it made that many.
+// killed makes a request in a process that is killed after its n-th remote call, and
+// reports whether there were that many calls.
 func killed(f *front, n int, do func(*front) events.APIGatewayProxyResponse) bool {
 	p := *f
 	p.Fixture = f.Process()
@@ -105,10 +105,10 @@ func killed(f *front, n int, do func(*front) events.APIGatewayProxyResponse) boo
 	return p.Transport.DieAfter(n, func() { do(&p) })
 }
 
-// crashAfterEachCall kills the process after each remote call of a request.
-// Then the same request comes again: within the lease of the dead one it may have
-// to wait, after it the work is done, once, and the answer is a success. Or the
-// reconciler comes: the work is done, or it is not.
+// crashAfterEachCall kills the process after each remote call of a request. Then the
+// same request is repeated: within the lease it may have to wait; afterwards it
+// succeeds, and the work is done once. Or the reconciler runs: the work is done, or
+// undone.
 func crashAfterEachCall(t *testing.T, engines functiontest.Engines) {
 	t.Helper()
 	for s, sc := range scenarios() {
@@ -169,8 +169,8 @@ func reconcile(t *testing.T, f *front) {
 	}
 }
 
-// crashWithoutAKey: a change of credentials that is sent again without an
-// idempotency key ends with them, made once more at most.
+// crashWithoutAKey: a change of credentials that is repeated without an Idempotency-Key
+// is made at most once more.
 func crashWithoutAKey(t *testing.T, engines functiontest.Engines) {
 	t.Helper()
 	for n, more := 1, true; more; n++ {

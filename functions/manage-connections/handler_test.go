@@ -34,7 +34,7 @@ var (
 	bodyNew        = `{"api_key":"` + newKey + `","api_secret":"` + newSecret + `"}`
 )
 
-// front is the function over a fixture with one connection.
+// front is the function on a fixture with one connection.
 type front struct {
 	*functiontest.Fixture
 	id, named, byID string // of the connection; its paths
@@ -46,7 +46,7 @@ func tagOf(f *front) string {
 	return views.ConnectionETag(&row, f.Clock)
 }
 
-// newFront links the number; an outage is kept to be verified later.
+// newFront links the number; after an outage the connection is pending verification.
 func newFront(tb testing.TB, d *functiontest.Fixture, number string) *front {
 	tb.Helper()
 	serve(d)
@@ -65,7 +65,7 @@ func inMemory(t *testing.T) *front {
 	return newFront(t, functiontest.InMemory(t), functiontest.Number)
 }
 
-// routes are what the function answers, as methods and targets.
+// routes are the methods and targets of the function.
 func (f *front) routes() map[string][2]string {
 	return map[string][2]string{
 		"change": {http.MethodPut, f.named}, "rollback": {http.MethodPost, f.named + "/rollback"}, "verify": {http.MethodPost, f.named + "/verify"},
@@ -93,7 +93,7 @@ func (f *front) unlink() events.APIGatewayProxyResponse {
 	return f.Do(accountText, http.MethodDelete, f.byID, "")
 }
 
-// same checks that a row is as it was.
+// same checks that a row is unchanged.
 func same(t *testing.T, before, after connection.Connection) {
 	t.Helper()
 	if diff := cmp.Diff(before, after); diff != "" {
@@ -109,8 +109,8 @@ func wants(t *testing.T, resp events.APIGatewayProxyResponse, want ...string) {
 	}
 }
 
-// TestEveryRouteRefuses what is not its caller's or not its path's. The answers
-// to what is absent and to what is not for the caller are equal but for the
+// TestEveryRouteRefuses: every route refuses other callers' connections and wrong paths.
+// The answers for an absent connection and another caller's are equal but for the
 // request id.
 func TestEveryRouteRefuses(t *testing.T) {
 	probe := inMemory(t)
@@ -170,8 +170,8 @@ func TestEveryRouteRefuses(t *testing.T) {
 	}
 }
 
-// TestAKeyOfAnotherRequest: one idempotency key is for one route, one path and
-// one body; a malformed one is refused.
+// TestAKeyOfAnotherRequest: an Idempotency-Key belongs to one route, path and body; a
+// malformed one is refused.
 func TestAKeyOfAnotherRequest(t *testing.T) {
 	f := inMemory(t)
 	wants(t, f.change(`{"nickname":"n"}`, "Idempotency-Key", "é"), "400", "invalid_field_value Idempotency-Key")
@@ -187,14 +187,14 @@ func TestAKeyOfAnotherRequest(t *testing.T) {
 	}
 }
 
-// newFrontBeside is another connection on the same fixture.
+// newFrontBeside makes another connection on the same fixture.
 func newFrontBeside(f *front, number string) *front {
 	id := f.Link(number).ID
 	f.Carrier.Asked()
 	return &front{Fixture: f.Fixture, id: id, named: "/v1/connections/carriers/australia_post/" + id, byID: "/v1/carriers/" + id}
 }
 
-// busy makes another request hold the connection for work on its credentials.
+// busy gives another request the lease of the connection for WorkCredentials.
 func (f *front) busy(t *testing.T, rest time.Duration) {
 	t.Helper()
 	row := f.Row(f.id)
@@ -204,9 +204,9 @@ func (f *front) busy(t *testing.T, rest time.Duration) {
 	}
 }
 
-// TestBusy: while another request works on the credentials every route asks to
-// come back, and the idempotency key is free then. Once its lease is over whoever
-// comes next settles what it has left.
+// TestBusy: while another request works on the credentials every route answers 409 with
+// Retry-After and leaves the Idempotency-Key free. After the lease has expired the next
+// request finishes the work.
 func TestBusy(t *testing.T) {
 	for name := range inMemory(t).routes() {
 		t.Run(name, func(t *testing.T) {
@@ -263,8 +263,8 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-// TestRefreshOfWhatIsNotScheduled: neither the policy nor the status keeps it
-// from being checked.
+// TestRefreshOfWhatIsNotScheduled: a refresh checks the connection whatever its policy
+// and status.
 func TestRefreshOfWhatIsNotScheduled(t *testing.T) {
 	f := inMemory(t)
 	f.change(`{"refresh_policy":"off"}`)
@@ -279,8 +279,8 @@ func TestRefreshOfWhatIsNotScheduled(t *testing.T) {
 	}
 }
 
-// TestVerify: a good answer and a refusal are results; an outage is an error.
-// Each is recorded.
+// TestVerify: a good answer and a refusal are results, an outage is an error. Each is
+// recorded.
 func TestVerify(t *testing.T) {
 	for _, o := range carrier.Outcomes() {
 		t.Run(string(o), func(t *testing.T) {
@@ -357,7 +357,8 @@ func TestVerifyBesideACheck(t *testing.T) {
 	}
 }
 
-// TestVerifyMindsTheBreaker: while it is open a refusal marks nobody.
+// TestVerifyMindsTheBreaker: while the breaker is open a refusal does not change the
+// status.
 func TestVerifyMindsTheBreaker(t *testing.T) {
 	for _, open := range []bool{false, true} {
 		f := inMemory(t)
@@ -410,7 +411,7 @@ func TestUnlink(t *testing.T) {
 	}
 }
 
-// TestUnlinkOfOneState: both routes compare If-Match with the state that there is.
+// TestUnlinkOfOneState: both routes compare If-Match with the current state.
 func TestUnlinkOfOneState(t *testing.T) {
 	for _, target := range []string{"named", "byID"} {
 		t.Run(target, func(t *testing.T) {
@@ -450,8 +451,8 @@ func TestUnlinkOfOneState(t *testing.T) {
 	})
 }
 
-// TestUnlinkWithoutAVault: the connection is gone at once; the secret is deleted
-// by the next one who asks, or by the reconciler.
+// TestUnlinkWithoutAVault: the connection is gone at once; the next request or the
+// reconciler deletes the secret.
 func TestUnlinkWithoutAVault(t *testing.T) {
 	for name, finish := range map[string]func(*testing.T, *front){
 		"asked again": func(t *testing.T, f *front) {

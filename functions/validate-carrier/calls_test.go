@@ -11,8 +11,8 @@ import (
 	"carrierlink/infra/test/functiontest"
 )
 
-// TestRemoteCalls counts: the key beside the account, and one carrier call
-// that the account's allowance counts.
+// TestRemoteCalls: the key and the account are read concurrently, then an allowance is
+// counted and the carrier is called.
 func TestRemoteCalls(t *testing.T) { calltrace.Attempts(t, remoteCalls) }
 
 func remoteCalls(t *calltrace.Attempt) {

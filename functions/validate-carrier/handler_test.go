@@ -45,8 +45,7 @@ func ask(d *functiontest.Fixture, who, carrierName, body string, headers ...stri
 	return d.Do(who, http.MethodPost, "/v1/connections/carriers/"+carrierName+"/validate", body, headers...)
 }
 
-// names are the checks of Australia Post's charge accounts that are made before
-// the carrier is asked.
+// names are the checks of Australia Post charge accounts that need no carrier.
 var names = []string{
 	"account_number_format", "lost_leading_zeros", "startrack_number", "mask_instead_of_secret", "invisible_character", "inner_blank", "quotes", "key_format",
 	"account_number_as_key", "key_equals_secret", "key_and_secret_swapped", "credentials_of_another_kind", "not_linked_yet",
@@ -94,8 +93,7 @@ func TestValidateRefuses(t *testing.T) {
 	}
 }
 
-// TestPreflight: what is wrong with what was typed is the answer, and the carrier
-// is not asked.
+// TestPreflight: mistakes in the input are failed checks, and the carrier is not called.
 func TestPreflight(t *testing.T) {
 	tests := []struct {
 		name, carrier, body string
@@ -157,8 +155,8 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-// TestStories: every story of the simulator that ends a check otherwise than
-// well. A refusal is a result, an outage is an error.
+// TestStories runs every story of the simulator that does not end with a good check. A
+// refusal is a result, an outage an error.
 func TestStories(t *testing.T) {
 	refusals := map[string]string{
 		"01": "account_not_found", "02": "account_not_found", "03": "contract_not_valid", "07": "contract_not_set_up", "40": "credentials_refused",
@@ -196,8 +194,8 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// TestOutcomes: every outcome is a result or an error, and which one follows from
-// what it says about the link.
+// TestOutcomes: every outcome is a result if it says something about the charge account,
+// otherwise an error.
 func TestOutcomes(t *testing.T) {
 	for _, o := range carrier.Outcomes() {
 		d := newFixture(t)
@@ -253,7 +251,7 @@ func TestPreviewOfARestrictedAccount(t *testing.T) {
 	}
 }
 
-// TestLeastAccount: what the carrier does not say is null, and products are a
+// TestLeastAccount: fields that the carrier leaves out are null, and products are a
 // list.
 func TestLeastAccount(t *testing.T) {
 	d := newFixture(t)
@@ -266,7 +264,7 @@ func TestLeastAccount(t *testing.T) {
 	}
 }
 
-// TestTheBodyOfALink: a form sends the same body to both.
+// TestTheBodyOfALink: validate accepts the body of a link.
 func TestTheBodyOfALink(t *testing.T) {
 	d := newFixture(t)
 	full := strings.Replace(body("0000123400", functiontest.APIKey, functiontest.APISecret), "{",
@@ -281,8 +279,8 @@ func TestTheBodyOfALink(t *testing.T) {
 	}
 }
 
-// TestNotLinkedYet: what a link would refuse as a conflict is a failed check that
-// names the connection, and the carrier is not asked.
+// TestNotLinkedYet: a number that a link would refuse as a conflict is a failed check
+// that names the connection, and the carrier is not called.
 func TestNotLinkedYet(t *testing.T) {
 	find := func(t *testing.T, v views.Validation) views.ValidationCheck {
 		t.Helper()
@@ -349,8 +347,8 @@ func TestNotLinkedYet(t *testing.T) {
 	})
 }
 
-// TestHint: credentials of another kind are warned of and asked about all the
-// same; where the carrier refuses them, the diagnosis says what is needed.
+// TestHint: credentials of another kind cause a warning, and the carrier is asked about
+// them too; if it refuses them the diagnosis says what is needed.
 func TestHint(t *testing.T) {
 	const v2ID = "aB3dE6gH9jK2mN5pQ8sT1vW4xY7zA0cD"
 	for _, refused := range []bool{false, true} {
@@ -384,8 +382,8 @@ func TestHint(t *testing.T) {
 	}
 }
 
-// TestNothingIsKept: neither a connection nor a number, and the idempotency key
-// stays free, for whatever body.
+// TestNothingIsKept: no connection or number is stored, and the Idempotency-Key stays
+// free for any body.
 func TestNothingIsKept(t *testing.T) {
 	d := newFixture(t)
 	for _, b := range []string{body("0000123400", functiontest.APIKey, functiontest.APISecret), body("1", functiontest.APIKey, functiontest.APISecret)} {

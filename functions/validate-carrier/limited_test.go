@@ -11,8 +11,8 @@ import (
 	"carrierlink/shared/connection"
 )
 
-// TestAllowance: an account may have a carrier asked so often a minute about
-// credentials that it has not linked, whichever they are.
+// TestAllowance: calls about charge accounts that are not linked share one allowance of
+// the account, whatever the credentials.
 func TestAllowance(t *testing.T) {
 	d := functiontest.InMemory(t)
 	d.Connections.LinksPerMinute = 3

@@ -33,8 +33,8 @@ type Allowance struct {
 	CredentialID string // empty: all credentials of the account
 }
 
-// CredentialAllowance counts by credential, as the carrier does (contract: "Known traps"
-// 15). In the sandbox each account counts separately: no carrier is called there, and
+// CredentialAllowance counts by credential, as the carrier does (auspost.md, "Known
+// traps" 15). In the sandbox each account counts separately: no carrier is called there, and
 // accounts may share example credentials with each other or with production.
 func CredentialAllowance(use Use, env carrier.Environment, accountID int64, credentialID string) Allowance {
 	if env == carrier.Production {

@@ -20,8 +20,8 @@ func limited(t *testing.T, what string, err error) time.Duration {
 	return fault.Of(err)[0].RetryAfter
 }
 
-// TestAllowance: one for each credential, whatever connections and use cases
-// share it; what is refused by it neither asks the carrier nor touches the row.
+// TestAllowance: a credential has one allowance, shared by all connections and
+// operations. A limited request neither calls the carrier nor changes the row.
 func TestAllowance(t *testing.T) {
 	uses := map[string]func(context.Context, *world, connection.Connection) error{
 		"read": func(ctx context.Context, w *world, c connection.Connection) error {
@@ -67,8 +67,8 @@ func TestAllowance(t *testing.T) {
 	}
 }
 
-// TestAllowanceOfAChange is that of the credentials that the carrier is asked
-// with: the new ones, and of a rollback the previous ones.
+// TestAllowanceOfAChange: a change takes a call of the new credentials' allowance, a
+// rollback one of the previous credentials'.
 func TestAllowanceOfAChange(t *testing.T) {
 	w := newWorld(t)
 	conn := w.changed(t, w.link(t), "", "two")
@@ -84,9 +84,9 @@ func TestAllowanceOfAChange(t *testing.T) {
 	limited(t, "change to two", err)
 }
 
-// TestAllowanceOfUnknownCredentials is the account's, whatever credentials it
-// tries and with whichever of its connections; those that a connection knows take
-// none of it, and nor do other accounts.
+// TestAllowanceOfUnknownCredentials: changes to credentials that are new to the
+// connection share one allowance of the account. Known credentials and other accounts do
+// not use it.
 func TestAllowanceOfUnknownCredentials(t *testing.T) {
 	w := newWorld(t)
 	one := w.linkAs(t, number, "one")
@@ -116,7 +116,8 @@ func TestAllowanceOfUnknownCredentials(t *testing.T) {
 	w.changed(t, w.row(t, one.ID), "", "six")
 }
 
-// TestAllowanceCountsASecondAttempt, as the carrier does.
+// TestAllowanceCountsASecondAttempt: a second attempt takes another call, as the carrier
+// counts it.
 func TestAllowanceCountsASecondAttempt(t *testing.T) {
 	w := newWorld(t)
 	conn := w.link(t)
@@ -160,7 +161,8 @@ func TestAllowanceCountsASecondAttempt(t *testing.T) {
 	}
 }
 
-// TestAllowanceOfLinks is the account's, whatever credentials it tries.
+// TestAllowanceOfLinks: links share one allowance of the account, whatever the
+// credentials.
 func TestAllowanceOfLinks(t *testing.T) {
 	w := newWorld(t)
 	w.LinksPerMinute = 2
@@ -184,8 +186,8 @@ func TestAllowanceOfLinks(t *testing.T) {
 	}
 }
 
-// TestAllowanceIsNotSpentInVain: whoever finds another request at the connection
-// takes none.
+// TestAllowanceIsNotSpentInVain: a request that finds the connection leased takes no
+// call.
 func TestAllowanceIsNotSpentInVain(t *testing.T) {
 	w := newWorld(t)
 	conn := w.link(t)
@@ -204,8 +206,8 @@ func TestAllowanceIsNotSpentInVain(t *testing.T) {
 	}
 }
 
-// TestNoAllowance: what is not wired asks nobody; what can not be counted
-// neither.
+// TestNoAllowance: without a limit, or when calls cannot be counted, no carrier is
+// called.
 func TestNoAllowance(t *testing.T) {
 	w := newWorld(t)
 	conn := w.link(t)

@@ -32,8 +32,7 @@ func (w *world) kept(t *testing.T, id string) kept {
 	return kept{row, snap, w.history(t, id), w.labels(t, id), [2][]string{w.linked(t, number), w.linked(t, number2)}}
 }
 
-// TestRefusedChange: whatever the carrier says but a good answer, nothing has
-// been written anywhere.
+// TestRefusedChange: after any answer but a good one nothing has been written.
 func TestRefusedChange(t *testing.T) {
 	changes := map[string]func(context.Context, *world, connection.Connection) error{
 		"credentials": func(ctx context.Context, w *world, _ connection.Connection) error {
@@ -86,7 +85,7 @@ func TestChangeFails(t *testing.T) {
 		{"the vault is down", func(_ *testing.T, w *world, _ *connection.ChangeRequest) { w.failing("Stage", broken) }, fault.Internal},
 		{"the table is down", func(_ *testing.T, w *world, _ *connection.ChangeRequest) { w.failing("ChangeConnection", broken) }, fault.Internal},
 		{"no randomness", func(_ *testing.T, w *world, _ *connection.ChangeRequest) { w.Random = bytes.NewReader(nil) }, fault.Internal},
-		{"the answer can not be made", func(_ *testing.T, _ *world, r *connection.ChangeRequest) {
+		{"the answer cannot be made", func(_ *testing.T, _ *world, r *connection.ChangeRequest) {
 			r.Effects = func(*connection.Connection) (effects.Effects, error) { return effects.Effects{}, broken }
 		}, fault.Internal},
 		{"the claim has passed to another request", func(_ *testing.T, _ *world, r *connection.ChangeRequest) {
@@ -139,8 +138,8 @@ func TestChangeFails(t *testing.T) {
 	})
 }
 
-// TestLateWrite: the write of a change gets no answer, and arrives after it was
-// given up: before it is undone, or never.
+// TestLateWrite: the write of a change gets no answer, and arrives late: before the
+// change is undone, or never.
 func TestLateWrite(t *testing.T) {
 	w := newWorld(t)
 	conn := w.link(t)
@@ -348,8 +347,8 @@ func TestChange(t *testing.T) {
 	})
 }
 
-// TestChangeToTheSame: the credentials that the connection has are verified, and
-// nothing else: what a rollback brings back stays.
+// TestChangeToTheSame: the stored credentials are verified only, and a rollback restores
+// what it would have restored before.
 func TestChangeToTheSame(t *testing.T) {
 	again := func(c connection.Connection) connection.ChangeRequest { return change(c, "", "two") }
 	setUp := func(t *testing.T) (*world, connection.Connection) {
@@ -376,7 +375,7 @@ func TestChangeToTheSame(t *testing.T) {
 			}
 		})
 	}
-	t.Run("the secret can not be read for now", func(t *testing.T) {
+	t.Run("the secret cannot be read for now", func(t *testing.T) {
 		w, conn := setUp(t)
 		w.failing("Get", fault.New(fault.Overloaded, "m"))
 		before := w.kept(t, conn.ID)
@@ -449,7 +448,7 @@ func TestChangeToTheSame(t *testing.T) {
 	}
 }
 
-// TestChangeMeanwhile: what happens while the carrier is asked.
+// TestChangeMeanwhile: other changes happen while the carrier is asked.
 func TestChangeMeanwhile(t *testing.T) {
 	ctx := context.Background()
 	for _, tc := range []struct {
@@ -508,7 +507,8 @@ func TestChangeMeanwhile(t *testing.T) {
 	}
 }
 
-// TestChangeIsRunning: others wait for its lease, and then settle what it left.
+// TestChangeIsRunning: other requests wait for the lease of a change, and finish the
+// change once the lease has expired.
 func TestChangeIsRunning(t *testing.T) {
 	others := map[string]func(context.Context, *world, *connection.Service, connection.Connection) error{
 		"rename": rename, "verify": verify, "rollback": rollback, "request": requestRefresh, "unlink": unlink,

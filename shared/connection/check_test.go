@@ -44,12 +44,12 @@ func TestCheckFails(t *testing.T) {
 		{"the connection is gone", func(_ *testing.T, _ *world, c *connection.Connection) { c.ID = "se-gone" }, fault.NotFound, 0},
 		{"the vault is down", func(_ *testing.T, w *world, _ *connection.Connection) { w.failing("Get", down) }, fault.Internal, 0},
 		{"the vault is busy", func(_ *testing.T, w *world, _ *connection.Connection) { w.failing("Get", busy) }, fault.Internal, 0},
-		{"the last answer can not be read", func(_ *testing.T, w *world, _ *connection.Connection) {
+		{"the last answer cannot be read", func(_ *testing.T, w *world, _ *connection.Connection) {
 			w.failing("Snapshot", down)
 			w.production.answers(good(number))
 			w.production.reading.Raw = []byte(`{"new":1}`)
 		}, fault.Internal, 1},
-		{"the row can not be written", func(_ *testing.T, w *world, _ *connection.Connection) { w.failing("RecordCheck", down) }, fault.Internal, 1},
+		{"the row cannot be written", func(_ *testing.T, w *world, _ *connection.Connection) { w.failing("RecordCheck", down) }, fault.Internal, 1},
 		{"unlinked meanwhile", func(_ *testing.T, w *world, c *connection.Connection) {
 			w.production.meanwhile = func() { _ = w.Unlink(context.Background(), w.row(t, c.ID), false, nil) }
 		}, fault.State, 1},
@@ -82,15 +82,15 @@ func TestCheckFails(t *testing.T) {
 			if after.LastCheck.Trigger == connection.TriggerRead || len(w.history(t, before.ID)) != after.History {
 				t.Errorf("something is recorded: %+v", after.LastCheck)
 			}
-			if tc.want == fault.Internal && tc.name != "the row can not be written" && !after.LeaseUntil.IsZero() {
+			if tc.want == fault.Internal && tc.name != "the row cannot be written" && !after.LeaseUntil.IsZero() {
 				t.Errorf("the lease stays until %v", after.LeaseUntil)
 			}
 		})
 	}
 }
 
-// TestCheckRecords: every outcome ends in the row; only a good one replaces the
-// snapshot; none is an error.
+// TestCheckRecords: every outcome is recorded, only a good one replaces the snapshot,
+// and none is an error.
 func TestCheckRecords(t *testing.T) {
 	for _, o := range carrier.Outcomes() {
 		t.Run(string(o), func(t *testing.T) {
@@ -147,7 +147,7 @@ func TestEditDuringACheck(t *testing.T) {
 	w.whole(t)
 }
 
-// TestOvertakenCheckIsDueAgain: the change of its credentials frees the lease.
+// TestOvertakenCheckIsDueAgain: a change of credentials releases the lease of the check.
 func TestOvertakenCheckIsDueAgain(t *testing.T) {
 	w := newWorld(t)
 	conn := w.link(t)
@@ -223,7 +223,7 @@ func TestVerify(t *testing.T) {
 	})
 }
 
-// claim is a claim of an idempotency key, as the request holds it.
+// claim is the claim of an Idempotency-Key as its request holds it.
 func (w *world) claim(t *testing.T) effects.Record {
 	t.Helper()
 	claim := effects.Record{Scope: "s", Key: "k", ClaimID: "c", PayloadMAC: []byte{1}, LeaseUntil: w.clock.Add(time.Minute), ExpiresAt: w.clock.Add(time.Hour)}
@@ -258,7 +258,7 @@ func TestAnswerIsStoredWithTheCheck(t *testing.T) {
 		claim.ClaimID, w.on = mine, nil
 		w.clock = w.clock.Add(time.Minute)
 	})
-	t.Run("it can not be made", func(t *testing.T) {
+	t.Run("it cannot be made", func(t *testing.T) {
 		broken := errors.New("broken")
 		_, err := w.Verify(t.Context(), w.row(t, conn.ID), health.Breaker{}, func(connection.Checked) (effects.Effects, error) { return effects.Effects{}, broken })
 		if !errors.Is(err, broken) || !fault.Is(err, fault.Internal) || !w.row(t, conn.ID).LeaseUntil.IsZero() {
@@ -315,7 +315,7 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-// TestSandbox: its accounts ask the simulator, know no breaker and count for none.
+// TestSandbox: sandbox accounts call the simulator, have no breaker and are not counted.
 func TestSandbox(t *testing.T) {
 	w := newWorld(t)
 	req := w.request(t)
@@ -351,7 +351,8 @@ func (w *world) breaker(t *testing.T) health.Breaker {
 	return breakers[carrier.AustraliaPost]
 }
 
-// scheduled is a check of the schedule, of a connection that was well an hour before.
+// scheduled is a scheduled check of a connection whose last good check was an hour
+// before.
 func (w *world) scheduled(account int64, o carrier.Outcome) health.Check {
 	c := health.Check{
 		PartnerID: 5, AccountID: account, ConnectionID: fmt.Sprint("se-", account), CredentialID: fmt.Sprint("key-", account), At: w.clock, Outcome: o,
@@ -401,7 +402,7 @@ func TestCount(t *testing.T) {
 			t.Errorf("peers %+v, want both", b.Peers)
 		}
 	})
-	t.Run("a check that can not be counted is made", func(t *testing.T) {
+	t.Run("a check that cannot be counted is made", func(t *testing.T) {
 		w := newWorld(t)
 		conn := w.link(t)
 		w.failing("CountChecks", errors.New("down"))
@@ -624,8 +625,8 @@ func TestContractWatch(t *testing.T) {
 	})
 }
 
-// TestSecretDeletedByHand: the first check says so and marks nothing, the second
-// one a gap later does, new credentials heal it.
+// TestSecretDeletedByHand: the first check reports it without a new status, the second
+// one a gap later changes the status, and new credentials repair it.
 func TestSecretDeletedByHand(t *testing.T) {
 	w := newWorld(t)
 	conn := w.link(t)

@@ -10,8 +10,8 @@ import (
 	"carrierlink/shared/health"
 )
 
-// TestWhoConfirms: the second refusal counts with an answer to somebody else since
-// the first; without anybody else after LoneRefusal.
+// TestWhoConfirms: the second refusal counts if another account had a good answer since
+// the first, or after LoneRefusal if there is no other account.
 func TestWhoConfirms(t *testing.T) {
 	first, second := day(0), day(0).Add(gap)
 	peer := func(account, credential int64, wellAt time.Time) health.Peer {

@@ -47,7 +47,7 @@ func triggers() []connection.Trigger {
 	return []connection.Trigger{connection.TriggerLink, connection.TriggerSchedule, connection.TriggerManual, connection.TriggerRead}
 }
 
-// is groups the outcomes as design.md, section 5, does.
+// is groups the outcomes as infra/docs/architecture.md does.
 func is(o carrier.Outcome) string {
 	switch {
 	case slices.Contains(refusals(), o):
@@ -132,11 +132,11 @@ func pasts(now time.Time) []past {
 	}
 }
 
-// life is the picture of infra/docs/architecture.md: the state that each answer
-// leads to, where there is nobody to compare with and LoneRefusal is over. A
-// refusal goes by what was before it: no other one; one less than a gap ago; one a
-// gap ago or more; one from before the breaker last closed; or the breaker is
-// open. "!": the reason is told anew; "?": what is suspected is.
+// life is the diagram of infra/docs/architecture.md: the state after each answer, with no
+// account to compare with and after LoneRefusal. The columns of a refusal say what came
+// before it: no refusal; one less than a gap ago; one at least a gap ago; one from before
+// the breaker closed; or the breaker is open. "!" is a new status_reason, "?" a suspected
+// one.
 const life = `
 from                  good     blocked      refusal:none      soon              later             before            open                  outage                 differs           differs:open
 pending_verification  active!  restricted!  pending_verification?  pending_verification?  action_required!  pending_verification?  pending_verification  pending_verification!  -             -
@@ -148,8 +148,8 @@ linking               linking!      linking!       linking       linking       l
 disconnected          disconnected! disconnected!  disconnected  disconnected  disconnected!  disconnected  disconnected  disconnected  disconnected  disconnected
 `
 
-// TestLifeOfAConnection holds every state, every answer, every past and every
-// trigger against the picture. What makes a check happen makes no difference.
+// TestLifeOfAConnection checks every state, answer, past and trigger against the
+// diagram. The trigger makes no difference.
 func TestLifeOfAConnection(t *testing.T) {
 	now := day(5)
 	rows := strings.Split(strings.TrimSpace(life), "\n")[1:]
@@ -205,7 +205,7 @@ func TestLifeOfAConnection(t *testing.T) {
 	}
 }
 
-// checkRecord writes down all that a check changes in a row, and nothing else.
+// checkRecord checks that a check changes exactly the expected fields of a row.
 func checkRecord(t *testing.T, from, to connection.Status, reason string, a checked, p past, trigger connection.Trigger, now time.Time) {
 	t.Helper()
 	was := connection.Connection{
@@ -259,7 +259,7 @@ func checkRecord(t *testing.T, from, to connection.Status, reason string, a chec
 	}
 }
 
-// TestEveryOutcomeIsInThePicture: an outcome that is added needs its answer.
+// TestEveryOutcomeIsInThePicture fails if a new outcome is missing from the diagram.
 func TestEveryOutcomeIsInThePicture(t *testing.T) {
 	seen := map[carrier.Outcome]bool{}
 	for _, a := range answers() {
@@ -279,8 +279,8 @@ func observe(o carrier.Outcome, now time.Time) connection.Observation {
 	return connection.Observation{Reading: connection.Reading{Outcome: o}, Trigger: connection.TriggerSchedule, Now: now, Timing: timing(), Jitter: 0.5}
 }
 
-// TestOneRefusalMarksNobody: however long ago the last good check was, and
-// however many outages there were.
+// TestOneRefusalMarksNobody: a single refusal never changes the status, however long ago
+// the last good check was and however many outages there were.
 func TestOneRefusalMarksNobody(t *testing.T) {
 	for _, from := range []connection.Status{connection.PendingVerification, connection.Active, connection.Degraded, connection.Restricted} {
 		for _, o := range refusals() {
@@ -292,9 +292,9 @@ func TestOneRefusalMarksNobody(t *testing.T) {
 	}
 }
 
-// TestTwoRefusals mark a connection when they are a gap apart, to the
-// nanosecond; of whatever kind, with whatever but a good check between them,
-// and with any number of refusals before the gap is over.
+// TestTwoRefusals: two refusals of any kind that are RefusalGap apart, to the
+// nanosecond, change the status unless a good check comes between them, however many
+// refusals there are before the gap is over.
 func TestTwoRefusals(t *testing.T) {
 	for _, from := range []connection.Status{connection.Active, connection.Degraded, connection.Restricted} {
 		for _, one := range refusals() {
@@ -322,8 +322,8 @@ func TestTwoRefusals(t *testing.T) {
 	}
 }
 
-// TestAnOpenBreakerMarksNobody: whatever is answered, and however often. Once it
-// has closed, two more refusals are needed.
+// TestAnOpenBreakerMarksNobody: no answer changes the status to action_required while
+// the breaker is open. After it has closed, two more refusals are needed.
 func TestAnOpenBreakerMarksNobody(t *testing.T) {
 	for _, from := range []connection.Status{connection.PendingVerification, connection.Active, connection.Degraded, connection.Restricted} {
 		for _, o := range carrier.Outcomes() {
@@ -353,7 +353,7 @@ func TestAnOpenBreakerMarksNobody(t *testing.T) {
 	}
 }
 
-// TestAnOutageDegradesAtMost, in any number.
+// TestAnOutageDegradesAtMost: any number of outages leads to degraded and no further.
 func TestAnOutageDegradesAtMost(t *testing.T) {
 	want := map[connection.Status]connection.Status{
 		connection.PendingVerification: connection.PendingVerification, connection.Active: connection.Degraded, connection.Degraded: connection.Degraded,
@@ -371,9 +371,8 @@ func TestAnOutageDegradesAtMost(t *testing.T) {
 	}
 }
 
-// TestRecordProperties walks random lives of a connection, with a breaker that
-// opens and closes and clocks that jump back and forth, and holds each step
-// against what is promised to merchants.
+// TestRecordProperties records random checks with a breaker that opens and closes and
+// clocks that jump, and checks after each step what merchants are promised.
 func TestRecordProperties(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	all := carrier.Outcomes()
@@ -489,8 +488,8 @@ func TestRecordProperties(t *testing.T) {
 	}
 }
 
-// TestAClockThatWasPutBack: the first refusal is told by a slow clock, and the
-// second one soon after it by a right one.
+// TestAClockThatWasPutBack: a slow clock records the first refusal, a right one the
+// second soon afterwards.
 func TestAClockThatWasPutBack(t *testing.T) {
 	for name, checks := range map[string][]struct {
 		outcome carrier.Outcome
@@ -606,8 +605,8 @@ func TestNextRefresh(t *testing.T) {
 	}
 }
 
-// TestAShortGap is what local stacks have: the check after a refusal keeps to
-// it, and so does the second refusal.
+// TestAShortGap: with the short RefusalGap of local stacks, the check after a refusal
+// and the second refusal keep to it.
 func TestAShortGap(t *testing.T) {
 	c := connection.Connection{Status: connection.Active, RefreshPolicy: connection.RefreshDaily}
 	o := observe(carrier.OutcomeUnauthorized, day(0))
@@ -623,8 +622,8 @@ func TestAShortGap(t *testing.T) {
 	}
 }
 
-// TestRefusedForLong: what is refused and not believed is asked less and less; what
-// is believed every day for a month, then every week.
+// TestRefusedForLong: while refusals are unconfirmed the interval grows; a confirmed
+// refusal is checked daily for a month, then weekly.
 func TestRefusedForLong(t *testing.T) {
 	const m, h, d = time.Minute, time.Hour, 24 * time.Hour
 	for _, tc := range []struct {
@@ -743,8 +742,8 @@ func TestPreviousCredentialsAvailable(t *testing.T) {
 	}
 }
 
-// TestCredentialID: rows and queues hold it, so that it must neither change
-// from one release to the next nor show the key.
+// TestCredentialID: rows and queues hold the id, so it must not change between releases,
+// and must not reveal the key.
 func TestCredentialID(t *testing.T) {
 	seen := map[string]string{}
 	for _, key := range []string{"", "a", "A", "a ", "7c4a8d09-ca37-462d-9b9c-000000000001", "7c4a8d09-ca37-462d-9b9c-000000000002", "schlüssel", strings.Repeat("k", 500)} {
@@ -795,7 +794,7 @@ func TestMaskedNumber(t *testing.T) {
 	}
 }
 
-// TestMerchantLocation is that of the latest good answer.
+// TestMerchantLocation: the row has the one of the latest good answer.
 func TestMerchantLocation(t *testing.T) {
 	c := connection.Connection{Status: connection.PendingVerification, Carrier: carrier.AustraliaPost}
 	for _, step := range []struct {

@@ -8,8 +8,7 @@ import (
 )
 
 // Contract is the part of the carrier's Get Accounts answer that this service uses
-// (contract: "GET /shipping/v1/accounts/{account_number}"). The snapshot has the whole
-// answer.
+// (auspost.md, "Get Accounts"). The snapshot has the whole answer.
 type Contract struct {
 	AccountNumber      string
 	Name               string
@@ -36,7 +35,7 @@ type Product struct {
 }
 
 // International reports whether the product is for destinations abroad: an Australia Post
-// product without a label group is (contract: "Get Accounts", group).
+// product without a label group is (auspost.md, "Get Accounts", group).
 func (p Product) International(n carrier.Name) bool {
 	return n == carrier.AustraliaPost && p.Group == ""
 }
@@ -49,7 +48,7 @@ const (
 )
 
 // Restriction returns why the contract forbids shipping; empty if it does not. A valid
-// account can have only expired products (contract: "Known traps" 12); one without
+// account can have only expired products (auspost.md, "Known traps" 12); one without
 // products is not restricted.
 func (c Contract) Restriction() string {
 	switch {

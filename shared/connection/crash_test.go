@@ -24,7 +24,7 @@ import (
 // goexit is the death of a process: nothing after it is done.
 func goexit() { runtime.Goexit() }
 
-// inProcess runs act where it can die, and waits.
+// inProcess runs act in a goroutine that can die, and waits for it.
 func inProcess(act func()) {
 	done := make(chan struct{})
 	go func() {
@@ -144,8 +144,8 @@ func rename(ctx context.Context, _ *world, s *connection.Service, c connection.C
 	return err
 }
 
-// crashed makes a setting of what another use case leaves when it dies after its
-// n-th call, and its lease is over.
+// crashed prepares what an operation leaves when it dies after its n-th call, with its
+// lease expired.
 func crashed(before func(*testing.T, *world), n int, act func(context.Context, *world, *connection.Service) error) func(*testing.T, *world) {
 	return func(t *testing.T, w *world) {
 		t.Helper()
@@ -252,12 +252,12 @@ func (w *world) followed(t *testing.T) {
 	}
 }
 
-// vaults are the choices that AWS leaves.
+// vaults are the variants that AWS permits.
 func vaults() []*vaulttest.Memory {
 	return []*vaulttest.Memory{{}, {KeepsUnlabelled: true}, {EndsPending: true}, {KeepsUnlabelled: true, EndsPending: true}}
 }
 
-// failures are the ways in which the n-th call of a process goes wrong.
+// failures are the ways in which the n-th call of a process fails.
 var failures = []struct {
 	name string
 	hook func(n int) hook
@@ -293,9 +293,9 @@ func nth(n int, how func(do func() error) error) hook {
 	}
 }
 
-// TestEveryFailure: whatever call of a use case the process dies after, or gets
-// no answer to, the same again after the lease, the reconciler, or both leave
-// everything in one of two states: as before, or done.
+// TestEveryFailure: after a process has died after any of its calls, or got no answer to
+// it, the same request after the lease, the reconciler, or both leave everything either
+// as before or done.
 func TestEveryFailure(t *testing.T) {
 	type after struct {
 		name  string
@@ -350,15 +350,15 @@ func TestEveryFailure(t *testing.T) {
 	}
 }
 
-// unexpected tells whether a request that comes again may not be answered so.
+// unexpected reports whether a repeated request must not get this answer.
 func unexpected(err error) bool {
 	kinds := []fault.Kind{fault.NotFound, fault.State, fault.CarrierConflict, fault.RateLimited}
 	return !slices.Contains(kinds, fault.KindOf(err))
 }
 
-// TestInterleavings: processes that run at the same time, each stopped before
-// every call until a seeded choice lets it go on, some killed, and the clock
-// running meanwhile; in the end, after the reconciler, everything is right.
+// TestInterleavings runs processes concurrently. Each stops before every call until a
+// seeded choice lets it go on; some are killed, and the clock runs. After the reconciler
+// everything has to be consistent.
 func TestInterleavings(t *testing.T) {
 	rounds := 4000
 	if testing.Short() {
@@ -377,7 +377,7 @@ func TestInterleavings(t *testing.T) {
 	}
 }
 
-// operations are what can happen to the account of a test, in any order.
+// operations are the operations on the account of a test, in any order.
 func operations() []useCase {
 	// An account's change and what follows are two steps of one process.
 	changing := func(change func(*world) error) func(context.Context, *world, *connection.Service) error {

@@ -16,7 +16,7 @@ var (
 )
 
 // Credentials are a merchant's own API key and secret of the Australia Post
-// developer centre: HTTP Basic user and password (contract: "Connection and
+// developer centre: HTTP Basic user and password (auspost.md, "Connection and
 // authentication").
 type Credentials struct {
 	APIKey    secret.Text
@@ -30,7 +30,7 @@ func (c Credentials) Equal(o Credentials) bool {
 
 // CredentialID identifies credentials by their API key without revealing it: 16
 // hexadecimal digits. The carrier counts calls by key, whichever connections share
-// it (contract: "Known traps" 15).
+// it (auspost.md, "Known traps" 15).
 func CredentialID(apiKey secret.Text) string {
 	sum := apiKey.Digest("carrierlink credential\x00")
 	return hex.EncodeToString(sum[:8])

@@ -14,7 +14,7 @@ type Difference struct {
 type DifferenceType string
 
 // The kinds. A removed product and an added one of the same type and group are a re-coded
-// product, such as 3D35 to 3D85 on a renewal (contract: "Known traps" 13).
+// product, such as 3D35 to 3D85 on a renewal (auspost.md, "Known traps" 13).
 const (
 	ChangedExpired       DifferenceType = "expired"          // true, false
 	ChangedValidTo       DifferenceType = "valid_to"         // dates

@@ -23,7 +23,7 @@ func TestFollowFails(t *testing.T) {
 			t.Errorf("Follow = %v, and leaves %v", err, w.left(99))
 		}
 	})
-	t.Run("one can not, the others do", func(t *testing.T) {
+	t.Run("one cannot, the others do", func(t *testing.T) {
 		w := newWorld(t)
 		first, second := w.link(t), w.linkAs(t, number2, "other")
 		w.deleted(t, 30)
@@ -100,7 +100,7 @@ func TestFollowFails(t *testing.T) {
 	})
 }
 
-// TestFollow: every way through the states of an account, with and without its
+// TestFollow goes through the states of an account in every order, with and without its
 // connections following each time.
 func TestFollow(t *testing.T) {
 	steps := map[rune]func(*testing.T, *world){
@@ -153,8 +153,8 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// TestFollowCutShort: each change of the account dies after some call, the next
-// one comes before or after its lease.
+// TestFollowCutShort: each change of the account dies after some call; the next one
+// comes before or after its lease has expired.
 func TestFollowCutShort(t *testing.T) {
 	steps := []func(*world){
 		func(w *world) { w.enabled(t, false) }, func(w *world) { w.enabled(t, true) },
@@ -179,7 +179,7 @@ func TestFollowCutShort(t *testing.T) {
 	}
 }
 
-// TestAccountChangesDuringFollow: it is followed where it went, at once.
+// TestAccountChangesDuringFollow: the connections follow the new state in the same call.
 func TestAccountChangesDuringFollow(t *testing.T) {
 	for _, at := range []string{"AllConnections", "FollowConnection", "Delete", "EndFollow"} {
 		for nth := 1; nth <= 2; nth++ {
@@ -209,8 +209,8 @@ func TestAccountChangesDuringFollow(t *testing.T) {
 	}
 }
 
-// TestFollowLeavesWhatStands: what already stands as its account does is not
-// written again, and what is gone, row or secret, is no failure.
+// TestFollowLeavesWhatStands: connections that are in line with their account are not
+// written again, and a missing row or secret is not a failure.
 func TestFollowLeavesWhatStands(t *testing.T) {
 	w := newWorld(t)
 	w.link(t)
@@ -244,7 +244,8 @@ func TestFollowLeavesWhatStands(t *testing.T) {
 	}
 }
 
-// TestFollowRunsTwice: the second waits for what the first is at.
+// TestFollowRunsTwice: the second run waits for the connection that the first one is
+// working on.
 func TestFollowRunsTwice(t *testing.T) {
 	w := newWorld(t)
 	w.link(t)

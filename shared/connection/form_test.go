@@ -15,7 +15,7 @@ import (
 	"carrierlink/shared/secret"
 )
 
-// preflightOf is what Preflight says of one field, the others being good.
+// preflightOf returns what Preflight says about one field; the others are good.
 func preflightOf(n carrier.Name, field, value string) bool {
 	in := ChargeAccount{Carrier: n, Number: formField(n, "account_number").Example, Credentials: Credentials{
 		APIKey: secret.New(formField(n, "api_key").Example), APISecret: secret.New(formField(n, "api_secret").Example),
@@ -48,8 +48,8 @@ func ecma(t *testing.T, pattern string) *regexp.Regexp {
 	return re
 }
 
-// TestPatternsAreThoseOfPreflight: a form takes a number exactly when Preflight
-// does. A hundred thousand texts of the signs that matter, and of how many there are.
+// TestPatternsAreThoseOfPreflight: the pattern accepts a number exactly when Preflight
+// does, for a hundred thousand texts of relevant characters and lengths.
 func TestPatternsAreThoseOfPreflight(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	signs := []rune("0123456789-- \t\n\v\u00a0\u2003\u2028\u3000\u2010\u2011\u2013xO.+/٣０")
@@ -123,7 +123,7 @@ func TestPatternsWorkInABrowser(t *testing.T) {
 	}
 }
 
-// TestForm: what a form says of each field holds for Preflight and the rules.
+// TestForm checks the form against Preflight and the rules of the fields.
 func TestForm(t *testing.T) {
 	for _, n := range carrier.Names() {
 		var names []string

@@ -72,8 +72,8 @@ func TestHints(t *testing.T) {
 	}
 }
 
-// TestHintInADiagnosis: a 401 says what the credentials look like and what is
-// needed, first; its category stays.
+// TestHintInADiagnosis: the diagnosis of a 401 begins with what the credentials look
+// like and what is needed; its category does not change.
 func TestHintInADiagnosis(t *testing.T) {
 	plain := connection.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: 401}
 	hinted := plain
@@ -89,8 +89,8 @@ func TestHintInADiagnosis(t *testing.T) {
 	}
 }
 
-// TestTokenThatIsTooLong: most tokens are longer than a credential may be, and
-// that refusal says why.
+// TestTokenThatIsTooLong: most tokens are longer than a credential may be; the refusal
+// says that it is a token.
 func TestTokenThatIsTooLong(t *testing.T) {
 	_, problems := connection.Preflight(charge(carrier.AustraliaPost, "0009912345", "eyJ"+strings.Repeat("a", 600), goodSecret))
 	if len(problems) != 1 || problems[0].Diagnosis == nil || !strings.Contains(problems[0].Diagnosis.LikelyCause, "access token") || problems[0].Diagnosis.NextSteps[0] != connection.Needed {

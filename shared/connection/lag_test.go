@@ -13,9 +13,9 @@ import (
 	"carrierlink/shared/health"
 )
 
-// TestReconcileAtAnyMoment: the reconciler comes before every call of every use
-// case, by an index that is up to date or some changes behind. What has a lease
-// that runs it leaves alone, whatever the index says of it.
+// TestReconcileAtAnyMoment runs the reconciler before every call of every operation,
+// with an index that is up to date or some changes behind. It must leave leased
+// connections alone.
 func TestReconcileAtAnyMoment(t *testing.T) {
 	ctx := context.Background()
 	stale := 0
@@ -64,7 +64,7 @@ func TestReconcileAtAnyMoment(t *testing.T) {
 	}
 }
 
-// leased is the rows of the account that somebody is at work on, by id.
+// leased returns the rows of the account with a running lease, by id.
 func (w *world) leased(t *testing.T) map[string]connection.Connection {
 	t.Helper()
 	rows, err := w.memory.AllConnections(context.Background(), accountID)
@@ -95,7 +95,7 @@ func (w *world) these(t *testing.T, rows map[string]connection.Connection) map[s
 	return now
 }
 
-// seenUnfinished is how many of these rows the index gives to the reconciler.
+// seenUnfinished counts the rows that the index lists for the reconciler.
 func (w *world) seenUnfinished(t *testing.T, rows map[string]connection.Connection) int {
 	t.Helper()
 	left, _, err := w.memory.Unfinished(context.Background(), w.clock, 100)
@@ -111,8 +111,8 @@ func (w *world) seenUnfinished(t *testing.T, rows map[string]connection.Connecti
 	return n
 }
 
-// TestStaleEntryOfARunningLink: a link goes on with an intent that was left; the
-// index still has the intent's first lease, which is over.
+// TestStaleEntryOfARunningLink: a link has taken over an abandoned intent; the index
+// still has the intent's first, expired lease.
 func TestStaleEntryOfARunningLink(t *testing.T) {
 	w := newWorld(t)
 	crashed(func(*testing.T, *world) {}, 3, linkOf(number, "one", nil))(t, w)
@@ -141,8 +141,8 @@ func TestStaleEntryOfARunningLink(t *testing.T) {
 	}
 }
 
-// TestStaleEntryOfADueCheck: the index goes on naming a connection whose check was
-// made. Its message makes no second one.
+// TestStaleEntryOfADueCheck: the index still lists a connection that has been checked.
+// Its message causes no second check.
 func TestStaleEntryOfADueCheck(t *testing.T) {
 	w := newWorld(t)
 	conn := w.link(t)

@@ -23,8 +23,8 @@ import (
 	"carrierlink/shared/store"
 )
 
-// TestLinkOutcomes: a refusal keeps nothing, whatever the request says; an
-// outage is kept only where it says so.
+// TestLinkOutcomes: after a refusal nothing is stored, after an outage only with
+// VerifyLater.
 func TestLinkOutcomes(t *testing.T) {
 	for _, o := range carrier.Outcomes() {
 		for _, later := range []bool{false, true} {
@@ -127,7 +127,7 @@ func TestLinkOfALinkedNumber(t *testing.T) {
 			t.Errorf("Link = %v", err)
 		}
 	})
-	t.Run("the holder can not be read", func(t *testing.T) {
+	t.Run("the holder cannot be read", func(t *testing.T) {
 		down := errors.New("down")
 		w.failing("Connection", down)
 		defer func() { w.on = nil }()
@@ -151,9 +151,9 @@ func TestLinkOfALinkedNumber(t *testing.T) {
 	})
 }
 
-// TestLinkAfterACrash: whatever call the first try died after, the next one of
-// the same number, after the lease, ends with one connection and one secret
-// under the first one's carrier_id, with its own credentials.
+// TestLinkAfterACrash: whichever call the first attempt died after, the next link of the
+// number after the lease has expired ends with one connection and one secret, under the
+// first attempt's carrier_id and with its own credentials.
 func TestLinkAfterACrash(t *testing.T) {
 	dead := errors.New("the process died")
 	for _, tc := range []struct {
@@ -205,9 +205,8 @@ func TestLinkAfterACrash(t *testing.T) {
 	}
 }
 
-// TestCrashedDuplicateIsNoPermission: the intent of a duplicate lies beside a
-// live connection; who does not allow duplicates does not get one by taking the
-// intent over.
+// TestCrashedDuplicateIsNoPermission: an abandoned intent of a duplicate exists beside
+// an active connection. A link that does not allow duplicates must not take it over.
 func TestCrashedDuplicateIsNoPermission(t *testing.T) {
 	for i := range 8 { // in whatever order the ids are
 		w := newWorld(t)
@@ -231,7 +230,8 @@ func TestCrashedDuplicateIsNoPermission(t *testing.T) {
 	}
 }
 
-// TestTwinIsFaster: the twin links while this request asks the carrier.
+// TestTwinIsFaster: a concurrent request links the number while this one asks the
+// carrier.
 func TestTwinIsFaster(t *testing.T) {
 	dead := errors.New("at work")
 	for _, tc := range []struct {
@@ -285,7 +285,7 @@ func TestTwinIsFaster(t *testing.T) {
 	})
 }
 
-// TestLinkOfTooLargeAnAnswer: what can not be kept counts as unreadable.
+// TestLinkOfTooLargeAnAnswer: an answer too large to store counts as unreadable.
 func TestLinkOfTooLargeAnAnswer(t *testing.T) {
 	noise := make([]byte, 400_000)
 	random := mathrand.NewChaCha8([32]byte{})
@@ -328,7 +328,7 @@ func TestLinkFails(t *testing.T) {
 		{"the vault is busy", func(w *world, _ *connection.LinkRequest) {
 			w.failing("Create", &fault.Error{Kind: fault.State, Message: "m", RetryAfter: time.Second})
 		}, fault.State},
-		{"the answer can not be sealed", func(_ *world, r *connection.LinkRequest) {
+		{"the answer cannot be sealed", func(_ *world, r *connection.LinkRequest) {
 			r.Effects = func(*connection.Connection) (effects.Effects, error) { return effects.Effects{}, broken }
 		}, fault.Internal},
 	}
@@ -350,8 +350,8 @@ func TestLinkFails(t *testing.T) {
 	}
 }
 
-// TestAnswerIsStoredWithTheLink: in the very transaction, and made of the row as
-// it will be.
+// TestAnswerIsStoredWithTheLink: the answer is stored in the same transaction and shows
+// the row as stored.
 func TestAnswerIsStoredWithTheLink(t *testing.T) {
 	w := newWorld(t)
 	claim := effects.Record{Scope: "s", Key: "k", ClaimID: "c", PayloadMAC: []byte{1}, LeaseUntil: w.clock.Add(time.Minute), ExpiresAt: w.clock.Add(time.Hour)}
@@ -380,8 +380,8 @@ func TestAnswerIsStoredWithTheLink(t *testing.T) {
 	}
 }
 
-// TestLease: until the deadline of the request and a little more, by the service's
-// own clock.
+// TestLease: the lease ends shortly after the request's deadline, by the service's own
+// clock.
 func TestLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &connection.Service{Now: func() time.Time { return time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC) }}
@@ -397,8 +397,7 @@ func TestLease(t *testing.T) {
 	})
 }
 
-// TestLinkWhatWasUnlinked: the holder that was read gives the number up before it
-// is looked at.
+// TestLinkWhatWasUnlinked: the listed holder releases the number before it is read.
 func TestLinkWhatWasUnlinked(t *testing.T) {
 	w := newWorld(t)
 	first := w.link(t)
@@ -412,8 +411,8 @@ func TestLinkWhatWasUnlinked(t *testing.T) {
 	w.whole(t)
 }
 
-// TestTwinThatDied: the twin's intent, whose lease is over, is found at the very
-// write of this one's. Nobody is told its carrier_id.
+// TestTwinThatDied: the write of an intent finds the abandoned intent of a concurrent
+// request. The caller does not learn that intent's carrier_id.
 func TestTwinThatDied(t *testing.T) {
 	w := newWorld(t)
 	w.production.meanwhile = func() {
@@ -432,8 +431,8 @@ func TestTwinThatDied(t *testing.T) {
 	w.whole(t)
 }
 
-// TestLinkToADisabledAccount: the intent of a link whose account was disabled
-// meanwhile is undone after its lease.
+// TestLinkToADisabledAccount: the intent of a link whose account was disabled meanwhile
+// is undone after its lease has expired.
 func TestLinkToADisabledAccount(t *testing.T) {
 	for _, deleted := range []bool{false, true} {
 		w := newWorld(t)
@@ -462,7 +461,7 @@ func TestLinkToADisabledAccount(t *testing.T) {
 	}
 }
 
-// TestUnknownEnvironment asks neither carrier: nil ones would panic.
+// TestUnknownEnvironment: no carrier is called; nil carriers would panic.
 func TestUnknownEnvironment(t *testing.T) {
 	for _, env := range []carrier.Environment{"", "Sandbox", "staging"} {
 		r, snap := connection.Carriers{}.Ask(t.Context(), env, connection.ChargeAccount{Number: "0000123400"}, 1, time.Now())
@@ -472,9 +471,8 @@ func TestUnknownEnvironment(t *testing.T) {
 	}
 }
 
-// TestUnknownEnvironmentAsksNobody: a row, or an account, that names no
-// environment of ours has no carrier, in any use case; nor is that ever the
-// merchant's fault.
+// TestUnknownEnvironmentAsksNobody: a row or an account with an unknown environment
+// calls no carrier in any operation, and is never the merchant's fault.
 func TestUnknownEnvironmentAsksNobody(t *testing.T) {
 	for _, env := range []carrier.Environment{"", "Sandbox", "staging"} {
 		for _, u := range []useCase{

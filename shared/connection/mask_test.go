@@ -10,7 +10,7 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// isMask tells whether Preflight takes a text for a mask, as key and as secret.
+// isMask reports whether Preflight takes a text for a mask, as key and as secret.
 func isMask(t *testing.T, text string) bool {
 	t.Helper()
 	in := func(key, secret, field string) bool {
@@ -43,7 +43,7 @@ func TestMasks(t *testing.T) {
 	}
 }
 
-// TestSecretsThatAreNoMasks: a real secret may have runs, stars and signs.
+// TestSecretsThatAreNoMasks: a real secret may have runs, asterisks and other signs.
 func TestSecretsThatAreNoMasks(t *testing.T) {
 	for _, text := range []string{
 		goodSecret, goodKey, "x0123456789abcdef012", "x0000000000000000000", "x1111111111111111111", "xA7pQxxxxxxxx2mW9rT4", "xxxxA7pQ2mW9rT4vB6nQ", "A7pQ2mW9rT4vB6nQXXXX", "xxA7",

@@ -10,10 +10,9 @@ import (
 	"carrierlink/shared/health"
 )
 
-// TestPostponed: a connection whose scheduled checks fail by our fault is due again
-// a minute later, doubling up to a day; its status says nothing of it; a request
-// for a refresh, a policy and verify work on it as ever, and a check that is
-// recorded ends it.
+// TestPostponed: after scheduled checks that fail by our fault the connection is due
+// again after a minute, doubling up to a day. Its status does not change, refresh,
+// verify and changes of the policy work, and a recorded check ends the doubling.
 func TestPostponed(t *testing.T) {
 	down := errors.New("no JSON")
 	w := newWorld(t)

@@ -18,8 +18,8 @@ const (
 )
 
 // isUUID reports whether a text has the form of an Australia Post API key: 36 characters,
-// hexadecimal digits of either case in groups of 8, 4, 4, 4 and 12 (contract: "API key
-// format").
+// hexadecimal digits of either case in groups of 8, 4, 4, 4 and 12 (auspost.md,
+// "Connection and authentication").
 func isUUID(s string) bool {
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return false

@@ -29,8 +29,8 @@ func charge(name carrier.Name, number, key, secretText string) connection.Charge
 	}
 }
 
-// found is a problem as a test names it: field and category, or field and kind
-// where there is no diagnosis.
+// found names a problem by field and category, or by field and kind if it has no
+// diagnosis.
 func found(l fault.List) []string {
 	var all []string
 	for _, p := range l {
@@ -187,8 +187,8 @@ func TestPreflightCleans(t *testing.T) {
 	}
 }
 
-// TestPreflightRepeatsNothing makes thousands of wrong inputs, and looks for
-// four characters in a row of any value in all that the problems say.
+// TestPreflightRepeatsNothing makes thousands of wrong inputs and searches the texts of
+// the problems for four successive characters of any input.
 func TestPreflightRepeatsNothing(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	spice := []string{"", "", "", " ", "-", "\u200b", "'", "\n", ":", "\x00", "é", "/../", "%2e"}

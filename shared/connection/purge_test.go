@@ -12,10 +12,9 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// TestPurge: whatever is unfinished of a deletion when its purge is due, and
-// whether the account's own item is there or was removed, the reconciler deletes
-// the secrets, or fails each time until it can; then nothing is left, and the
-// schedule finds nothing.
+// TestPurge: whatever is unfinished of a deletion when the purge is due, and whether or
+// not the account's item still exists, the reconciler deletes the secrets, or fails each
+// time until it can. Then nothing is left, and the schedule finds nothing.
 func TestPurge(t *testing.T) {
 	down := errors.New("access denied")
 	for name, arrange := range map[string]func(t *testing.T, w *world){
@@ -90,8 +89,8 @@ func TestPurge(t *testing.T) {
 	}
 }
 
-// purgedWhole checks that nothing of the account is left but what has an end that
-// is over, and none of its secrets.
+// purgedWhole checks that everything left of the account has expired, and that none of
+// its secrets is left.
 func (w *world) purgedWhole(t *testing.T) {
 	t.Helper()
 	for id := range w.made {
@@ -113,13 +112,13 @@ func (w *world) purgedWhole(t *testing.T) {
 	}
 }
 
-// left is what the table has in an account's partition, by its sort keys.
+// left returns the items of an account in the table, by sort key.
 func (w *world) left(account int64) []string {
 	return w.memory.Table.Keys("ACCOUNT#" + strconv.FormatInt(account, 10))
 }
 
-// TestPurgeWaits: while somebody is at work on a connection its account is not
-// done with, and not forgotten either.
+// TestPurgeWaits: while another process works on a connection the account is neither
+// purged nor forgotten.
 func TestPurgeWaits(t *testing.T) {
 	w := newWorld(t)
 	conn := w.link(t)

@@ -13,7 +13,7 @@ import (
 	"carrierlink/shared/health"
 )
 
-// parsed is a carrier's answer that names nothing but the number.
+// parsed is a contract with an account number only.
 func parsed(raw []byte) (connection.Contract, error) {
 	if string(raw) != `{"account_number":"`+number+`"}` {
 		return connection.Contract{}, errors.New("another answer")
@@ -21,7 +21,7 @@ func parsed(raw []byte) (connection.Contract, error) {
 	return connection.Contract{AccountNumber: number}, nil
 }
 
-// TestReadCarrierAccount: which answer a reader gets, and why it is stale.
+// TestReadCarrierAccount checks which answer a reader gets, and why it is stale.
 func TestReadCarrierAccount(t *testing.T) {
 	limited := func(t *testing.T, w *world, conn *connection.Connection) {
 		t.Helper()
@@ -89,7 +89,8 @@ func TestReadCarrierAccount(t *testing.T) {
 	}
 }
 
-// TestReadCarrierAccountRefuses: what is not there, and what cannot be read.
+// TestReadCarrierAccountRefuses: connections that do not exist and snapshots that cannot
+// be read.
 func TestReadCarrierAccountRefuses(t *testing.T) {
 	w := newWorld(t)
 	w.Contracts, w.CallsPerMinute = parsed, 1_000

@@ -54,8 +54,8 @@ func (r Reading) Err() error {
 	return e
 }
 
-// carrierPause is the shortest pause after the carrier has throttled us (contract: "back off
-// ≥ 60 s").
+// carrierPause is the shortest pause after the carrier has throttled us (auspost.md,
+// "Error responses").
 const carrierPause = 60 * time.Second
 
 // Diagnosis explains a reading; nil for a good one. An unknown outcome is explained as
@@ -85,7 +85,7 @@ const tellOperator = "Tell the operator of this service the request id."
 
 const callAusPost = "If they are right, call Australia Post on 13 21 31 or the account manager."
 
-// diagnoses has every outcome but OK. The steps are from the contract ("Known traps" 2 to 4)
+// diagnoses has every outcome but OK. The steps are from auspost.md ("Known traps" 2 to 4)
 // and the carrier's own error texts.
 var diagnoses = map[carrier.Outcome]fault.Diagnosis{
 	carrier.OutcomeNumberMismatch: {

@@ -36,7 +36,7 @@ func classOf(o carrier.Outcome) class {
 	return neither
 }
 
-// outcomes is design.md, "Carrier outcome" and "who_must_act".
+// outcomes are those of auspost.md, "Suggested outcome classes".
 func outcomes() map[carrier.Outcome]struct {
 	class class
 	kind  fault.Kind

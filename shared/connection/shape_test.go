@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestFormsOfCredentials holds the forms that are written by hand against the
-// regular expressions that they stand for, over texts that are nearly right.
+// TestFormsOfCredentials compares the hand-written checks with the equivalent regular
+// expressions, for texts that almost match.
 func TestFormsOfCredentials(t *testing.T) {
 	const (
 		uuid   = "6fda3d2a-1B2c-4d5e-8f90-0123456789AB"

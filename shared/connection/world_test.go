@@ -36,14 +36,14 @@ const (
 	prefix    = "test/carrier/"
 )
 
-// TestMain keeps the warnings of failures that are meant to be out of the output.
+// TestMain suppresses the warnings about intended failures.
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	os.Exit(m.Run())
 }
 
-// askedOf is a carrier that answers what it is told to: without a reading a good
-// answer for the number it is asked for.
+// askedOf is a fake carrier. Without a reading it gives a good answer for the number
+// that it is asked about.
 type askedOf struct {
 	reading   *connection.Reading
 	meanwhile func() // while the carrier is asked
@@ -82,10 +82,10 @@ func bad(o carrier.Outcome) connection.Reading {
 	return connection.Reading{Outcome: o, HTTPStatus: 418}
 }
 
-// hook stands before every call of the store and the vault: do makes it.
+// hook is called in place of every call of the store and the vault; do makes the call.
 type hook func(ctx context.Context, name string, do func() error) error
 
-// hookedStore and hookedVault let a hook stand before every call.
+// hookedStore and hookedVault pass every call to a hook.
 type hookedStore struct {
 	memory *storetest.Memory
 	on     *hook
@@ -104,8 +104,7 @@ func through(ctx context.Context, on *hook, name string, do func() error) error 
 	return (*on)(ctx, name, do)
 }
 
-// read passes on what a call returns beside its error, unless the hook has kept
-// the caller from it.
+// read returns the result of a call, unless the hook has withheld it.
 func read[T any](ctx context.Context, on *hook, name string, do func() (T, error)) (T, error) {
 	var got, none T
 	err := through(ctx, on, name, func() (err error) { got, err = do(); return err })
@@ -127,8 +126,8 @@ func (s hookedStore) Snapshot(ctx context.Context, account int64, id string) (*c
 	return read(ctx, s.on, "Snapshot", func() (*connection.Snapshot, error) { return s.memory.Snapshot(ctx, account, id) })
 }
 
-// write passes the row on only with an answer: a caller that got none has not
-// seen what was stored.
+// write returns the stored row only if the call got an answer: otherwise the caller has
+// not seen it.
 func (s hookedStore) write(ctx context.Context, name string, conn *connection.Connection, do func(*connection.Connection) error) error {
 	row := *conn
 	err := through(ctx, s.on, name, func() error { return do(&row) })
@@ -297,7 +296,7 @@ func (w *world) process(on *hook) *connection.Service {
 	}
 }
 
-// failing makes one call fail, each time, as one that was never sent.
+// failing makes every call of that name fail as if it had never been sent.
 func (w *world) failing(name string, err error) {
 	w.on = func(_ context.Context, called string, do func() error) error {
 		if called == name {
@@ -346,7 +345,7 @@ func chargeAccount(n, which string) connection.ChargeAccount {
 	return connection.ChargeAccount{Carrier: carrier.AustraliaPost, Number: n, Credentials: credentials(which)}
 }
 
-// request is a link of the account and number, with what is linked now.
+// request is a link of the account and number, with the current LinkedAs.
 func (w *world) request(t *testing.T) connection.LinkRequest {
 	t.Helper()
 	return connection.LinkRequest{
@@ -379,7 +378,7 @@ func (w *world) row(t *testing.T, id string) connection.Connection {
 	return row
 }
 
-// history is the entries of a connection, the newest first.
+// history returns the entries of a connection's history, latest first.
 func (w *world) history(t *testing.T, id string) []connection.HistoryEntry {
 	t.Helper()
 	entries, _, err := w.memory.History(context.Background(), accountID, id, nil, 0, 100, w.clock)
@@ -389,7 +388,7 @@ func (w *world) history(t *testing.T, id string) []connection.HistoryEntry {
 	return entries
 }
 
-// keeps checks that the row's version holds these credentials.
+// keeps checks that the version of the secret that the row names has these credentials.
 func (w *world) keeps(t *testing.T, id string, want connection.Credentials) {
 	t.Helper()
 	if got, err := w.vault.Get(context.Background(), accountID, id, w.row(t, id).SecretVersion); err != nil || !got.Equal(want) {
@@ -397,7 +396,7 @@ func (w *world) keeps(t *testing.T, id string, want connection.Credentials) {
 	}
 }
 
-// loses takes a secret away by hand.
+// loses deletes a secret by hand.
 func (w *world) loses(t *testing.T, id string) {
 	t.Helper()
 	if err := w.vault.Delete(context.Background(), accountID, id, 0); err != nil {
@@ -415,7 +414,7 @@ func (w *world) link(t *testing.T) connection.Connection {
 	return w.row(t, conn.ID)
 }
 
-// linkAs links another number, with the credentials so called.
+// linkAs links another number with the named credentials.
 func (w *world) linkAs(t *testing.T, n, which string) connection.Connection {
 	t.Helper()
 	req := w.request(t)
@@ -429,7 +428,7 @@ func (w *world) linkAs(t *testing.T, n, which string) connection.Connection {
 
 func noEdit(*connection.Connection) {}
 
-// change is a change of credentials, number or both; "" leaves one as it is.
+// change is a change of credentials, number or both; "" keeps the stored ones.
 func change(conn connection.Connection, n, which string) connection.ChangeRequest {
 	req := connection.ChangeRequest{Connection: conn, Number: n, Edit: noEdit}
 	if which != "" {
@@ -470,8 +469,8 @@ func (w *world) restored(t *testing.T) {
 	}
 }
 
-// dies lets the process die after its n-th call, whose effect is done, and waits.
-// It tells whether there were so many.
+// dies lets the process die after its n-th call has taken effect, and waits. It reports
+// whether there were that many calls.
 func (w *world) dies(n int, act func()) bool {
 	calls := 0
 	on := w.on
@@ -488,7 +487,7 @@ func (w *world) dies(n int, act func()) bool {
 	return calls >= n
 }
 
-// broken is everything that must not be, once nothing is at work any more.
+// broken lists every inconsistency when no process is working any more.
 func (w *world) broken(t *testing.T) []string {
 	t.Helper()
 	ctx := context.Background()
@@ -582,7 +581,7 @@ func (w *world) whole(t *testing.T) {
 	}
 }
 
-// describe is a secret as the vault's owner sees it.
+// describe returns the state of a secret in the vault.
 func (w *world) describe(t *testing.T, id string) (secret *secretsmanager.DescribeSecretOutput, missing bool) {
 	t.Helper()
 	secret, err := w.secrets.DescribeSecret(context.Background(), &secretsmanager.DescribeSecretInput{
@@ -591,7 +590,7 @@ func (w *world) describe(t *testing.T, id string) (secret *secretsmanager.Descri
 	return secret, err != nil
 }
 
-// labels is which version has each label.
+// labels returns the version that has each label.
 func (w *world) labels(t *testing.T, id string) map[string]string {
 	t.Helper()
 	secret, _ := w.describe(t, id)
@@ -616,7 +615,7 @@ func (w *world) reconciled(t *testing.T) connection.Report {
 	return report
 }
 
-// isState checks for fault.State, with a time to come back after or without one.
+// isState checks for fault.State with or without RetryAfter.
 func isState(t *testing.T, err error, retry bool) {
 	t.Helper()
 	if !fault.Is(err, fault.State) || (fault.Of(err)[0].RetryAfter > 0) != retry {
