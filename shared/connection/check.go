@@ -55,7 +55,7 @@ func (s *Service) check(ctx context.Context, conn Connection, e examination) (Ch
 		return Checked{}, ErrFollowing() // the secret is deleted
 	}
 	if conn.LeaseUntil.After(s.Now()) {
-		return Checked{}, ErrBeingChecked(nil) // before it takes a call of the allowance
+		return Checked{}, ErrBeingChecked(retryPause, nil) // before it takes a call of the allowance
 	}
 	var err error
 	if e.beforeRetry, err = s.takeCalls(ctx, conn, conn.CredentialID); err != nil {
@@ -66,7 +66,7 @@ func (s *Service) check(ctx context.Context, conn Connection, e examination) (Ch
 	}
 	claimed, err := s.Store.ClaimCheck(ctx, conn, s.Lease(ctx), s.Now())
 	if fault.Is(err, fault.State) {
-		return Checked{}, ErrBeingChecked(err)
+		return Checked{}, ErrBeingChecked(retryPause, err)
 	}
 	if err != nil {
 		return Checked{}, fmt.Errorf("claiming the check: %w", err)

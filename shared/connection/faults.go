@@ -71,16 +71,10 @@ func ErrChanged() *fault.Error {
 	return fault.TooLate("The carrier connection has changed since")
 }
 
-// ErrLeased is fault.State with RetryAfter: another process holds the lease of the
-// connection for at most rest.
-func ErrLeased(rest time.Duration) *fault.Error {
-	return &fault.Error{Kind: fault.State, Message: "Another request is checking this carrier connection; try again.", RetryAfter: rest}
-}
-
-// ErrBeingChecked is fault.State with RetryAfter: a check or a change of the
-// connection is running.
-func ErrBeingChecked(cause error) *fault.Error {
-	return &fault.Error{Kind: fault.State, Message: "This connection is being checked or changed by another request.", Cause: cause, RetryAfter: retryPause}
+// ErrBeingChecked is fault.State with RetryAfter: a check or a change of the connection
+// is running.
+func ErrBeingChecked(retryAfter time.Duration, cause error) *fault.Error {
+	return &fault.Error{Kind: fault.State, Message: "This connection is being checked or changed by another request.", Cause: cause, RetryAfter: retryAfter}
 }
 
 // ErrFollowing is fault.State with RetryAfter: the secret is being deleted or

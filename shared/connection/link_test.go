@@ -505,3 +505,16 @@ func TestUnknownEnvironmentAsksNobody(t *testing.T) {
 		}
 	}
 }
+
+// TestJitter: the service's Jitter spreads the next check by ± 10 %.
+func TestJitter(t *testing.T) {
+	for jitter, want := range map[float64]time.Duration{0: 24*time.Hour - 144*time.Minute, 0.5: 24 * time.Hour, 1: 24*time.Hour + 144*time.Minute} {
+		w := newWorld(t)
+		var asked string
+		w.Jitter = func(connectionID string) float64 { asked = connectionID; return jitter }
+		conn := w.link(t)
+		if got := conn.NextRefreshAt.Sub(w.clock); got != want || asked != conn.ID {
+			t.Errorf("jitter %v of %q: next check after %v, want %v", jitter, asked, got, want)
+		}
+	}
+}

@@ -55,7 +55,7 @@ func (r Reading) Err() error {
 }
 
 // carrierPause is the shortest pause after the carrier has throttled us (auspost.md,
-// "Error responses").
+// "Suggested outcome classes").
 const carrierPause = 60 * time.Second
 
 // Diagnosis explains a reading; nil for a good one. An unknown outcome is explained as

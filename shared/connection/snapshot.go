@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -42,10 +43,8 @@ func NewSnapshot(raw []byte, at time.Time) (Snapshot, error) {
 	}
 	defer writers.Put(w)
 	w.Reset(&b)
-	if _, err := w.Write(raw); err != nil {
-		return Snapshot{}, fmt.Errorf("packing a snapshot: %w", err)
-	}
-	if err := w.Close(); err != nil {
+	_, err := w.Write(raw)
+	if err := errors.Join(err, w.Close()); err != nil {
 		return Snapshot{}, fmt.Errorf("packing a snapshot: %w", err)
 	}
 	if b.Len() > maxPackedSnapshot {

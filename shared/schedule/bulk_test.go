@@ -80,7 +80,7 @@ func (s *bulkStore) claim(id string, until, now time.Time, refused func(connecti
 		return connection.Connection{}, connection.ErrNoConnection()
 	}
 	if c.LeaseUntil.After(now) {
-		return connection.Connection{}, connection.ErrLeased(c.LeaseUntil.Sub(now))
+		return connection.Connection{}, connection.ErrBeingChecked(c.LeaseUntil.Sub(now), nil)
 	}
 	if err := refused(*c); err != nil {
 		return connection.Connection{}, err

@@ -40,7 +40,7 @@ func (s *Store) ClaimCheck(ctx context.Context, conn connection.Connection, unti
 	case row.Status == connection.Disconnected:
 		err = connection.ErrNoConnection()
 	case rest > 0:
-		err = connection.ErrLeased(rest)
+		err = connection.ErrBeingChecked(rest, nil)
 	default:
 		err = fault.Busy(nil)
 	}
@@ -126,7 +126,7 @@ func (s *Store) claimRefused(ctx context.Context, it kit.Item, d connection.Due,
 	case !row.Visible():
 		err = connection.ErrNoConnection()
 	case leased:
-		err = connection.ErrLeased(row.LeaseUntil.Sub(now))
+		err = connection.ErrBeingChecked(row.LeaseUntil.Sub(now), nil)
 	default:
 		err = connection.ErrNotDue()
 	}
