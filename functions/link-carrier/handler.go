@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/effects"
@@ -13,11 +12,6 @@ import (
 	"carrierlink/shared/store"
 	"carrierlink/shared/views"
 )
-
-// accounts reads the caller's account and the connections with its account number.
-type accounts interface {
-	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
-}
 
 // connections is what this function needs of connection.Service.
 type connections interface {
@@ -27,7 +21,7 @@ type connections interface {
 
 type handler struct {
 	auth        *auth.Auth
-	accounts    accounts
+	accounts    store.Loader
 	claims      httpapi.Claims
 	sealer      httpapi.Sealer
 	connections connections
@@ -43,10 +37,7 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 		want.Number = &connection.Number{Carrier: name, Number: number}
 	}
 	var loaded store.Loaded
-	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
-		loaded, err = h.accounts.Load(ctx, accountID, want)
-		return loaded.Account, err
-	})
+	caller, err := h.auth.Merchant(ctx, req, want.LoadInto(&loaded, h.accounts))
 	if err != nil {
 		return nil, err
 	}

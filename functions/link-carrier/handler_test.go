@@ -285,15 +285,15 @@ func TestLinkFails(t *testing.T) {
 	}
 }
 
-// wants notes what is read beside the key.
+// wants records what is read while the API key is checked.
 type wants struct {
-	accounts
+	store.Loader
 	want store.Want
 }
 
 func (w *wants) Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error) {
 	w.want = want
-	return w.accounts.Load(ctx, accountID, want)
+	return w.Loader.Load(ctx, accountID, want)
 }
 
 // TestReadBesideTheKey: before the caller is authenticated only the account number of
@@ -312,7 +312,7 @@ func TestReadBesideTheKey(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d := functiontest.InMemory(t)
-			w := &wants{accounts: d.Store}
+			w := &wants{Loader: d.Store}
 			h := &handler{auth: d.Auth(), accounts: w, claims: d.Store, sealer: d.Sealer(), connections: d.Connections, now: d.Now}
 			d.Serve(httpapi.Route{Method: http.MethodPost, Resource: "/v1/connections/carriers/{carrier_name}", Handler: h.link})
 			post(d, "account 71", "australia_post", tc.body)

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
@@ -17,11 +16,6 @@ import (
 	"carrierlink/shared/store"
 	"carrierlink/shared/views"
 )
-
-// accounts reads the caller's account and connection.
-type accounts interface {
-	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
-}
 
 // connections is what this function needs of connection.Service.
 type connections interface {
@@ -35,7 +29,7 @@ type connections interface {
 
 type handler struct {
 	auth        *auth.Auth
-	accounts    accounts
+	accounts    store.Loader
 	claims      httpapi.Claims
 	sealer      httpapi.Sealer
 	connections connections
@@ -56,10 +50,7 @@ type call struct {
 func (h *handler) begin(ctx context.Context, req *httpapi.Request) (call, error) {
 	name, id, inputErr := path(req)
 	var loaded store.Loaded
-	caller, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
-		loaded, err = h.accounts.Load(ctx, accountID, store.Want{Now: h.now(), ConnectionID: id, Breakers: true})
-		return loaded.Account, err
-	})
+	caller, err := h.auth.Merchant(ctx, req, store.Want{Now: h.now(), ConnectionID: id, Breakers: true}.LoadInto(&loaded, h.accounts))
 	if err != nil {
 		return call{}, err
 	}

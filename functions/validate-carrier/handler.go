@@ -14,11 +14,6 @@ import (
 	"carrierlink/shared/views"
 )
 
-// accounts reads the caller's account and the connections with its account number.
-type accounts interface {
-	Load(ctx context.Context, accountID int64, want store.Want) (store.Loaded, error)
-}
-
 // connections is what this function needs of connection.Service.
 type connections interface {
 	AskNew(ctx context.Context, account account.Account, charge connection.ChargeAccount) (connection.Reading, *connection.Snapshot, error)
@@ -27,7 +22,7 @@ type connections interface {
 
 type handler struct {
 	auth        *auth.Auth
-	accounts    accounts
+	accounts    store.Loader
 	connections connections
 	now         func() time.Time
 }
@@ -43,10 +38,7 @@ func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.
 		want.Number = &connection.Number{Carrier: name, Number: number}
 	}
 	var loaded store.Loaded
-	_, err := h.auth.Merchant(ctx, req, func(ctx context.Context, accountID int64) (_ *account.Account, err error) {
-		loaded, err = h.accounts.Load(ctx, accountID, want)
-		return loaded.Account, err
-	})
+	_, err := h.auth.Merchant(ctx, req, want.LoadInto(&loaded, h.accounts))
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ type Loaded struct {
 	Breakers    map[carrier.Name]health.Breaker
 }
 
-// Loader is implemented by Store.
+// Loader is the part of Store that LoadInto calls.
 type Loader interface {
 	Load(ctx context.Context, accountID int64, w Want) (Loaded, error)
 }
