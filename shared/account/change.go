@@ -17,7 +17,8 @@ const changeTries = 4
 // Change asks to change the fields of an account.
 type Change struct {
 	Account Account // as it was read
-	// Edit sets Fields and Metadata. It is called for each version that is tried.
+	// Edit sets the fields that callers change. It is called for each version that is
+	// tried.
 	Edit func(*Account) error
 	// Match compares a version with If-Match. A pinned change applies only to this
 	// version. A nil Match accepts every version.

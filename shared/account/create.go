@@ -16,7 +16,7 @@ const idDraws = 4
 
 // Creation asks to create an account.
 type Creation struct {
-	Account  Account     // Fields and Metadata are set
+	Account  Account     // the fields that callers set
 	Password secret.Text // empty for none
 	Partner  Partner     // the creator: ID, Environment and DefaultCountryCode are set
 	// ReturnExisting asks for the existing account instead of fault.Conflict, if one

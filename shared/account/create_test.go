@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
-	"maps"
 	"strconv"
 	"strings"
 	"testing"
@@ -196,32 +195,4 @@ func TestCreateOrReturnExisting(t *testing.T) {
 			t.Errorf("the same Idempotency-Key again: %v", err)
 		}
 	})
-}
-
-// TestFields: Fields has every field that callers set, with a rule and the right
-// variable.
-func TestFields(t *testing.T) {
-	values := map[string]string{
-		"first_name": "F", "last_name": "L", "company_name": "C", "external_account_id": "e", "origin_country_code": "GB", "email": "n@example.com",
-	}
-	rest := maps.Clone(values)
-	var a account.Account
-	for _, f := range a.Fields() {
-		value, ok := rest[f.Name]
-		if !ok {
-			t.Fatalf("field %q is unknown or repeated", f.Name)
-		}
-		delete(rest, f.Name)
-		if _, problem := f.Clean(f.Name, strings.Repeat("\x00", 200)); problem == nil || problem.Field != f.Name {
-			t.Errorf("%s has no rule: %v", f.Name, problem)
-		}
-		cleaned, problem := f.Clean(f.Name, value)
-		if *f.Value = cleaned; problem != nil {
-			t.Errorf("%s refuses %q: %v", f.Name, value, problem)
-		}
-	}
-	want := account.Account{FirstName: "F", LastName: "L", CompanyName: "C", ExternalID: "e", OriginCountryCode: "GB", Email: "n@example.com"}
-	if diff := cmp.Diff(want, a); diff != "" || len(rest) > 0 {
-		t.Errorf("fields missing: %v; account (-want +got):\n%s", rest, diff)
-	}
 }

@@ -116,6 +116,27 @@ func (s *Service) IDByExternalID(ctx context.Context, partnerID int64, externalI
 	return s.Store.AccountByExternalID(ctx, partnerID, externalID, s.now())
 }
 
+// Filter limits and orders a list of a partner's accounts.
+type Filter struct {
+	Active       *bool     // nil: both
+	CreatedFrom  time.Time // inclusive; zero: from the first
+	CreatedUntil time.Time // inclusive; zero: to the last
+	Ascending    bool      // oldest first; otherwise newest first
+}
+
+// Position is the last account of a page: the next page begins after it.
+type Position struct {
+	CreatedAt time.Time
+	AccountID int64
+}
+
+// Matches reports whether an account passes the filter.
+func (f Filter) Matches(a Account) bool {
+	return (f.Active == nil || *f.Active == a.Active) &&
+		(f.CreatedFrom.IsZero() || !a.CreatedAt.Before(f.CreatedFrom)) &&
+		(f.CreatedUntil.IsZero() || !a.CreatedAt.After(f.CreatedUntil))
+}
+
 // Listing selects a page of a partner's accounts.
 type Listing struct {
 	Filter
@@ -131,18 +152,15 @@ func (s *Service) List(ctx context.Context, partnerID int64, l Listing) ([]Accou
 		return s.Store.ListAccounts(ctx, partnerID, l.Filter, l.After, l.Skip, l.Limit, s.now())
 	}
 	id, err := s.IDByExternalID(ctx, partnerID, *l.ExternalID)
-	if err == nil && l.Skip > 0 {
-		return nil, nil, nil
-	}
 	var a Account
-	if err == nil {
+	if err == nil && l.Skip == 0 {
 		a, err = s.Get(ctx, partnerID, id)
 	}
 	switch {
-	case fault.Is(err, fault.NotFound), err == nil && !l.Matches(a):
-		return nil, nil, nil
-	case err != nil:
+	case err != nil && !fault.Is(err, fault.NotFound):
 		return nil, nil, err
+	case err != nil, l.Skip > 0, !l.Matches(a):
+		return nil, nil, nil
 	}
 	return []Account{a}, nil, nil
 }

@@ -31,25 +31,5 @@ func CleanEmail(field, s string) (string, *fault.Error) {
 	return s, nil
 }
 
-// Field is a text field of an account that callers may set.
-type Field struct {
-	Name  string  // in requests and answers
-	Value *string // the account's own variable
-	// Clean returns the text to store, or what is wrong with it.
-	Clean func(field, s string) (string, *fault.Error)
-}
-
-// Fields returns the text fields that callers may set, in the order in which problems
-// are reported. Setting a Value does not clean it.
-func (a *Account) Fields() []Field {
-	return []Field{
-		{"first_name", &a.FirstName, NameRule.Clean},
-		{"last_name", &a.LastName, NameRule.Clean},
-		{"company_name", &a.CompanyName, CompanyRule.Clean},
-		{"external_account_id", &a.ExternalID, ExternalIDRule.Clean},
-		{"origin_country_code", &a.OriginCountryCode, cleanCountry},
-		{"email", &a.Email, CleanEmail},
-	}
-}
-
-func cleanCountry(field, code string) (string, *fault.Error) { return code, CheckCountry(field, code) }
+// CleanCountry is CheckCountry as a rule of a field: it returns the code unchanged.
+func CleanCountry(field, code string) (string, *fault.Error) { return code, CheckCountry(field, code) }

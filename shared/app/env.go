@@ -98,9 +98,15 @@ func (e *Env) LogLevel() slog.Level {
 // (infra/docs/decisions/0005). It honours AWS_ENDPOINT_URL_<SERVICE> and
 // AWS_ENDPOINT_URL, in this order.
 func (e *Env) AWS() aws.Config {
+	region := e.Text("AWS_REGION")
+	// Lambda's credentials outlive the execution environment, so they are never refreshed.
+	credentials := aws.Credentials{
+		AccessKeyID: e.Text("AWS_ACCESS_KEY_ID"), SecretAccessKey: e.Text("AWS_SECRET_ACCESS_KEY"), SessionToken: e.get("AWS_SESSION_TOKEN"),
+		Source: "environment",
+	}
 	cfg := aws.Config{
-		Region:        e.Text("AWS_REGION"),
-		Credentials:   e.credentials(),
+		Region:        region,
+		Credentials:   aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return credentials, nil }),
 		ConfigSources: []any{endpoints{e.get}},
 	}
 	if url := e.get("AWS_ENDPOINT_URL"); url != "" {
@@ -117,16 +123,6 @@ type endpoints struct{ get func(string) string }
 func (p endpoints) GetServiceBaseEndpoint(_ context.Context, sdkID string) (string, bool, error) {
 	url := p.get("AWS_ENDPOINT_URL_" + strings.ToUpper(strings.ReplaceAll(sdkID, " ", "_")))
 	return url, url != "", nil
-}
-
-// credentials returns the credentials that Lambda sets in the environment. They outlive
-// the execution environment, so they are never refreshed.
-func (e *Env) credentials() aws.CredentialsProvider {
-	c := aws.Credentials{
-		AccessKeyID: e.Text("AWS_ACCESS_KEY_ID"), SecretAccessKey: e.Text("AWS_SECRET_ACCESS_KEY"), SessionToken: e.get("AWS_SESSION_TOKEN"),
-		Source: "environment",
-	}
-	return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return c, nil })
 }
 
 // Check adds a problem that another package found with a setting; err may be nil.

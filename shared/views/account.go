@@ -80,11 +80,15 @@ func AccountETag(a account.Account) string {
 // AccountFields returns the fields of a body that changes an account. Absent members leave
 // the account as it is.
 func AccountFields(a *account.Account) []httpapi.Field {
-	var fields []httpapi.Field
-	for _, f := range a.Fields() {
-		fields = append(fields, httpapi.String(f.Name, f.Value, f.Clean))
+	return []httpapi.Field{
+		httpapi.String("first_name", &a.FirstName, account.NameRule.Clean),
+		httpapi.String("last_name", &a.LastName, account.NameRule.Clean),
+		httpapi.String("company_name", &a.CompanyName, account.CompanyRule.Clean),
+		httpapi.String("external_account_id", &a.ExternalID, account.ExternalIDRule.Clean),
+		httpapi.String("origin_country_code", &a.OriginCountryCode, account.CleanCountry),
+		httpapi.String("email", &a.Email, account.CleanEmail),
+		httpapi.Metadata("metadata", &a.Metadata),
 	}
-	return append(fields, httpapi.Metadata("metadata", &a.Metadata))
 }
 
 // CreationFields returns the fields of a body that creates an account: those of

@@ -2,6 +2,8 @@ package views_test
 
 import (
 	"encoding/json"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -201,5 +203,33 @@ func TestTrackingURL(t *testing.T) {
 				t.Errorf("TrackingURL = %s, want %s", got, tc.want+tc.number)
 			}
 		})
+	}
+}
+
+// TestAccountFields: every field that callers set has a rule and the right variable.
+func TestAccountFields(t *testing.T) {
+	rest := map[string]string{
+		"first_name": "F", "last_name": "L", "company_name": "C", "external_account_id": "e", "origin_country_code": "GB", "email": "n@example.com",
+	}
+	var a account.Account
+	for _, f := range views.AccountFields(&a) {
+		if f.Name == "metadata" {
+			continue
+		}
+		value, ok := rest[f.Name]
+		if !ok {
+			t.Fatalf("field %q is unknown or repeated", f.Name)
+		}
+		delete(rest, f.Name)
+		if problems := f.Check(json.RawMessage(`"` + strings.Repeat(`\u0000`, 200) + `"`)); len(problems) != 1 || problems[0].Field != f.Name {
+			t.Errorf("%s has no rule: %v", f.Name, problems)
+		}
+		if problems := f.Check(json.RawMessage(strconv.Quote(value))); problems != nil {
+			t.Errorf("%s refuses %q: %v", f.Name, value, problems)
+		}
+	}
+	want := account.Account{FirstName: "F", LastName: "L", CompanyName: "C", ExternalID: "e", OriginCountryCode: "GB", Email: "n@example.com"}
+	if diff := cmp.Diff(want, a); diff != "" || len(rest) > 0 {
+		t.Errorf("fields missing: %v; account (-want +got):\n%s", rest, diff)
 	}
 }

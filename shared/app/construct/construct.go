@@ -117,13 +117,16 @@ func (p *Parts) Carriers() (production, sandbox *auspost.Client) {
 }
 
 // Connections returns the connection service with its carriers. It reads what
-// ConnectionsWithoutCarriers, Carriers and Timing read.
+// ConnectionsWithoutCarriers and Carriers read, and REFUSAL_GAP_SECONDS,
+// LONE_REFUSAL_SECONDS and SCHEDULE_SPEED.
 func (p *Parts) Connections() *connection.Service {
 	s := p.ConnectionsWithoutCarriers()
 	production, sandbox := p.Carriers()
 	s.Carriers = connection.Carriers{Production: production, Sandbox: sandbox}
 	s.Changes, s.Contracts = auspost.Changes, auspost.ParseContract
-	s.Timing = p.Timing()
+	s.Timing = health.Timing{
+		RefusalGap: p.env.Seconds("REFUSAL_GAP_SECONDS"), LoneRefusal: p.env.Seconds("LONE_REFUSAL_SECONDS"), Speed: p.env.Count("SCHEDULE_SPEED"),
+	}
 	return s
 }
 
@@ -140,11 +143,4 @@ func (p *Parts) ConnectionsWithoutCarriers() *connection.Service {
 // Connections, EmailKey and HashPassword; the others do not link them.
 func (p *Parts) Accounts() *account.Service {
 	return &account.Service{Store: p.Table(), Now: time.Now, Random: rand.Reader}
-}
-
-// Timing reads REFUSAL_GAP_SECONDS, LONE_REFUSAL_SECONDS and SCHEDULE_SPEED.
-func (p *Parts) Timing() health.Timing {
-	return health.Timing{
-		RefusalGap: p.env.Seconds("REFUSAL_GAP_SECONDS"), LoneRefusal: p.env.Seconds("LONE_REFUSAL_SECONDS"), Speed: p.env.Count("SCHEDULE_SPEED"),
-	}
 }
