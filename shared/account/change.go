@@ -135,7 +135,7 @@ const answerMargin = 2 * time.Second
 // follow makes the connections follow a change of the account's state, in the time
 // that the request has left. err is the result of writing that state. The change is
 // already written, so a failure here is no error: the reconciler completes it. Without
-// a change there is nothing to follow, unless the account says so.
+// a change there is nothing to do, unless the account is still Following.
 func (s *Service) follow(ctx context.Context, a Account, changes bool, err error) error {
 	if err != nil || !changes && !a.Following {
 		return err

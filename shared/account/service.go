@@ -156,11 +156,11 @@ func (s *Service) List(ctx context.Context, partnerID int64, l Listing) ([]Accou
 	if err == nil && l.Skip == 0 {
 		a, err = s.Get(ctx, partnerID, id)
 	}
-	switch {
-	case err != nil && !fault.Is(err, fault.NotFound):
-		return nil, nil, err
-	case err != nil, l.Skip > 0, !l.Matches(a):
+	if fault.Is(err, fault.NotFound) || err == nil && (l.Skip > 0 || !l.Matches(a)) {
 		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	return []Account{a}, nil, nil
 }
