@@ -61,7 +61,7 @@ func NewAccount(a account.Account) Account {
 }
 
 // NewCreatedAccount returns the view of a created account. Company, email and names are
-// null, as in ShipEngine's answer.
+// null, as the ShipStation Partner API documents.
 func NewCreatedAccount(c *account.Created) CreatedAccount {
 	body := CreatedAccount{Account: NewAccount(c.Account)}
 	body.FirstName, body.LastName, body.CompanyName, body.Email = nil, nil, nil, nil
