@@ -66,26 +66,24 @@ func (q *queue) Backlog(ctx context.Context) (int, error) {
 // tells how many it could not, and why one of them was refused.
 func (q *queue) Send(ctx context.Context, messages []schedule.Delayed) error {
 	batches := slices.Collect(slices.Chunk(messages, batchSize))
-	lost, errs := make([]int, len(batches)), make([]error, len(batches))
-	var next atomic.Int64
+	errs := make([]error, len(batches))
+	var next, lost atomic.Int64
 	var sending sync.WaitGroup
 	for range min(maxConcurrent, len(batches)) {
 		sending.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(batches)); i = next.Add(1) - 1 {
-				lost[i], errs[i] = q.sendBatch(ctx, batches[i])
+				n, err := q.sendBatch(ctx, batches[i])
+				lost.Add(int64(n))
+				errs[i] = err
 			}
 		})
 	}
 	sending.Wait()
-	sum := 0
-	for _, n := range lost {
-		sum += n
-	}
-	if sum == 0 {
+	if lost.Load() == 0 {
 		return nil
 	}
 	first := slices.IndexFunc(errs, func(err error) bool { return err != nil })
-	return fmt.Errorf("%d of %d messages were not sent: %w", sum, len(messages), errs[first])
+	return fmt.Errorf("%d of %d messages were not sent: %w", lost.Load(), len(messages), errs[first])
 }
 
 // sendBatch sends one batch. It returns how many messages were not sent, and why one

@@ -248,16 +248,10 @@ func countOf(value json.RawMessage) int {
 }
 
 func flagOf(m member) (bool, error) {
-	switch strings.ToLower(textOf(m.value)) {
-	case "true":
+	switch text, first := strings.ToLower(textOf(m.value)), m.value[0]; {
+	case text == "true", first == 't':
 		return true, nil
-	case "false":
-		return false, nil
-	}
-	switch m.value[0] {
-	case 't':
-		return true, nil
-	case 'f', 'n':
+	case text == "false", first == 'f', first == 'n':
 		return false, nil
 	}
 	return false, &failure{text: m.name + " is not a boolean"}

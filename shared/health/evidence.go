@@ -77,10 +77,6 @@ func (d Doubt) isCurrent(now time.Time, t Timing) bool {
 	return now.Sub(d.At) < 2*t.RefusalGap+2*ProbeEvery
 }
 
-// controlEvery returns the time between two control checks of a carrier: a minute,
-// less in a local stack with its short gap.
-func controlEvery(t Timing) time.Duration { return min(t.Scale(ProbeEvery), t.RefusalGap/10) }
-
 // openDoubts lists the doubts that wait for an answer, the latest first.
 func (b Breaker) openDoubts(now time.Time, t Timing) []Doubt {
 	var open []Doubt
@@ -98,7 +94,8 @@ func (b Breaker) openDoubts(now time.Time, t Timing) []Doubt {
 // find another connection.
 func (b Breaker) Control(now time.Time, t Timing) (d Doubt, peer *Peer, wanted bool) {
 	doubts := b.openDoubts(now, t)
-	if b.Open || len(doubts) == 0 || now.Before(b.ControlAt.Add(controlEvery(t))) {
+	every := min(t.Scale(ProbeEvery), t.RefusalGap/10) // a minute; less in a local stack with its short gap
+	if b.Open || len(doubts) == 0 || now.Before(b.ControlAt.Add(every)) {
 		return Doubt{}, nil, false
 	}
 	for _, d := range doubts {
@@ -158,10 +155,6 @@ func (b Breaker) WithDoubt(d Doubt, now time.Time, t Timing) (Breaker, bool) {
 	return b, true
 }
 
-// peerRefreshAge is how old the recorded answers of peers may get while there are
-// no doubts.
-const peerRefreshAge = 6 * time.Hour
-
 // WithChecks returns the breaker after some checks: their good answers refresh its
 // peers, their refusals add doubts. worth reports whether the result is worth a
 // write: it settles or adds a doubt, it adds a peer, a peer was refused or is gone,
@@ -203,7 +196,7 @@ func (b Breaker) withGoodAnswer(c Check, now time.Time, t Timing) (Breaker, bool
 	if !c.OnSchedule {
 		return b.withoutPeer(c.ConnectionID)
 	}
-	age, open := peerRefreshAge, b.openDoubts(now, t)
+	age, open := 6*time.Hour, b.openDoubts(now, t)
 	if len(open) > 0 {
 		age = t.RefusalGap / 10
 	}

@@ -1,8 +1,6 @@
 package health
 
-import (
-	"time"
-)
+import "time"
 
 // RefusalGap is the least time between two refusals that together require action:
 // Australia Post answered 401 to good keys for days in October 2017, so a single
@@ -32,15 +30,12 @@ func (t Timing) Scale(d time.Duration) time.Duration { return d / time.Duration(
 // included. After the first it is about two minutes, so that a check that a crash
 // cut off is soon repeated.
 func (t Timing) ClaimedUntil(claims int, leaseUntil, now time.Time) time.Time {
-	floor := leaseUntil.Add(t.Scale(claimMargin))
+	floor := leaseUntil.Add(t.Scale(90 * time.Second)) // the lease itself is 30 s
 	if retry := t.RetryAt(claims, now); claims > 1 && retry.After(floor) {
 		return retry
 	}
 	return floor
 }
-
-// claimMargin is what ClaimedUntil adds to the end of the lease of 30 s.
-const claimMargin = 90 * time.Second
 
 // RetryAt returns when a check that failed through our fault is due again: a minute
 // later, twice as long for each further unrecorded claim, up to a day.

@@ -16,7 +16,6 @@ import (
 const (
 	controlAhead  = 8 * 24 * time.Hour
 	controlChoice = 100
-	controlMost   = 100 * controlChoice
 )
 
 // claimControl chooses the connection that this pass checks although it is not due:
@@ -47,7 +46,7 @@ func (d *Dispatcher) claimControl(ctx context.Context, lane connection.Lane, b h
 // findControl reads which connections of the schedule fit a control check, and
 // returns one of them, another one in each minute; nil if there is none.
 func (d *Dispatcher) findControl(ctx context.Context, lane connection.Lane, b health.Breaker, doubt health.Doubt, now time.Time) (*connection.Due, error) {
-	for limit := controlChoice; limit <= controlMost; limit *= 10 {
+	for limit := controlChoice; limit <= 100*controlChoice; limit *= 10 {
 		list, _, err := d.Store.Due(ctx, lane, now.Add(controlAhead), limit)
 		if err != nil {
 			return nil, fmt.Errorf("finding a connection for a control check: %w", err)

@@ -79,7 +79,7 @@ const maxRead = 50_000
 // Pass reports what one pass did.
 type Pass struct {
 	Due       int `json:"due"`       // found, within maxRead
-	Sent      int `json:"sent"`      //
+	Sent      int `json:"sent"`      // messages
 	Probes    int `json:"probes"`    // of open breakers, among those sent
 	Controls  int `json:"controls"`  // control checks, among those sent
 	Backlog   int `json:"backlog"`   // in both queues before the pass

@@ -10,13 +10,6 @@ import (
 	"carrierlink/shared/connection"
 )
 
-// The bounds of the recovery window, in days (API reference, "DeleteSecret",
-// RecoveryWindowInDays).
-const (
-	minWindow = 7
-	maxWindow = 30
-)
-
 // Delete schedules the deletion of a connection's credentials, in all versions, after
 // so many days, within 7 to 30; until then Restore brings them back. 0 days deletes
 // them at once and for good, even if their deletion is scheduled. Delete does nothing
@@ -28,7 +21,8 @@ func (v *Vault) Delete(ctx context.Context, accountID int64, connectionID string
 	if days == 0 {
 		in.ForceDeleteWithoutRecovery = aws.Bool(true)
 	} else {
-		in.RecoveryWindowInDays = aws.Int64(int64(min(max(days, minWindow), maxWindow)))
+		// The bounds of AWS (API reference, "DeleteSecret", RecoveryWindowInDays).
+		in.RecoveryWindowInDays = aws.Int64(int64(min(max(days, 7), 30)))
 	}
 	_, err := v.api.DeleteSecret(ctx, in)
 	if scheduled(err) {
