@@ -47,7 +47,7 @@ func parseBody(body []byte) ([]member, error) {
 	if trimmed := bytes.TrimSpace(body); len(trimmed) == 0 || bytes.Equal(trimmed, []byte("null")) {
 		return nil, fault.New(fault.BodyRequired, "The request needs a JSON object as its body.")
 	}
-	// Gateways replace bytes that are not UTF-8 by U+FFFD, which is found like them.
+	// Gateways replace invalid UTF-8 by U+FFFD, so U+FFFD is refused too.
 	if bytes.ContainsRune(body, utf8.RuneError) {
 		return nil, fault.New(fault.Invalid, "The request body must be valid UTF-8, without U+FFFD, the mark of damaged text.")
 	}
@@ -319,8 +319,8 @@ func Strings(name string, store func(texts []string) *fault.Error) Field {
 	})
 }
 
-// ParseTime parses a time as RFC 3339 writes it, with T and Z in either case. time.Parse
-// also takes an hour of one digit, a comma, and an offset such as +24:00 or +00:60.
+// ParseTime parses an RFC 3339 time, with T and Z in either case. Unlike time.Parse it
+// refuses an hour of one digit, a comma, and offsets such as +24:00 and +00:60.
 func ParseTime(s string) (time.Time, error) {
 	s = strings.ToUpper(s)
 	at, err := time.Parse(time.RFC3339, s)
