@@ -289,7 +289,7 @@ func TestCarrierNotAsked(t *testing.T) {
 	}{
 		{"another request asks the carrier", func(t *testing.T, f *front) {
 			t.Helper()
-			if _, err := f.Store.ClaimCheck(t.Context(), f.Row(f.id), f.Clock.Add(time.Minute), f.Clock); err != nil {
+			if _, err := f.Store.ClaimCheck(t.Context(), f.Row(f.id), nil, f.Clock.Add(time.Minute), f.Clock); err != nil {
 				t.Fatal(err)
 			}
 		}, "refresh_in_progress", "", []string{"409", "invalid_status"}, "1"},

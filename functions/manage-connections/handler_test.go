@@ -344,7 +344,7 @@ func TestVerifyPauses(t *testing.T) {
 
 func TestVerifyBesideACheck(t *testing.T) {
 	f := inMemory(t)
-	if _, err := f.Store.ClaimCheck(t.Context(), f.Row(f.id), f.Clock.Add(time.Minute), f.Clock); err != nil {
+	if _, err := f.Store.ClaimCheck(t.Context(), f.Row(f.id), nil, f.Clock.Add(time.Minute), f.Clock); err != nil {
 		t.Fatal(err)
 	}
 	resp := f.verify("Idempotency-Key", "k")

@@ -2,7 +2,6 @@ package connection
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -48,6 +47,12 @@ func AccountAllowance(use Use, accountID int64) Allowance {
 	return Allowance{Use: use, AccountID: accountID}
 }
 
+// Call is a call of an allowance of Limit calls in any AllowanceWindow.
+type Call struct {
+	Allowance
+	Limit int
+}
+
 // Calls counts the calls of carriers that callers cause.
 type Calls interface {
 	// TakeCall counts a call if the window has fewer than limit; otherwise wait is
@@ -56,11 +61,8 @@ type Calls interface {
 }
 
 // Allow takes one of limit calls a minute: fault.RateLimited with RetryAfter if none is
-// left. A limit below 1 is an error of the function's wiring.
+// left.
 func Allow(ctx context.Context, calls Calls, a Allowance, limit int, now time.Time) error {
-	if limit < 1 {
-		return errors.New("no allowance for calls of the carrier is set")
-	}
 	wait, err := calls.TakeCall(ctx, a, limit, AllowanceWindow, now)
 	switch {
 	case err != nil:
@@ -71,16 +73,16 @@ func Allow(ctx context.Context, calls Calls, a Allowance, limit int, now time.Ti
 	return ErrAllowanceUsedUp(a.Use, limit, wait)
 }
 
-// takeCalls takes a call for asking the carrier about a connection with a credential, and
-// returns what takes the next call. Credentials that are new to the connection take a call
-// of the account too: whoever tries out credentials has new ones each time.
-func (s *Service) takeCalls(ctx context.Context, conn Connection, credentialID string) (again func(context.Context) error, err error) {
+// takeCall returns what takes a call for asking the carrier about a connection with a
+// credential. Credentials that are new to the connection take a call of the account too:
+// whoever tries out credentials has new ones each time.
+func (s *Service) takeCall(conn Connection, credentialID string) func(context.Context) error {
 	var allowances []Allowance
 	if credentialID != conn.CredentialID && credentialID != conn.Previous.CredentialID {
 		allowances = append(allowances, AccountAllowance(UseChanging, conn.AccountID))
 	}
 	allowances = append(allowances, CredentialAllowance(UseChecking, conn.Environment, conn.AccountID, credentialID))
-	again = func(ctx context.Context) error {
+	return func(ctx context.Context) error {
 		for _, a := range allowances {
 			if err := Allow(ctx, s.Store, a, s.CallsPerMinute, s.Now()); err != nil {
 				return err
@@ -88,7 +90,6 @@ func (s *Service) takeCalls(ctx context.Context, conn Connection, credentialID s
 		}
 		return nil
 	}
-	return again, again(ctx)
 }
 
 // Caps limit what one merchant account may have and do, so that no caller fills the table

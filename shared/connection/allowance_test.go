@@ -196,6 +196,9 @@ func TestAllowanceIsNotSpentInVain(t *testing.T) {
 	w.production.meanwhile = func() {
 		for range 10 {
 			isState(t, readCheck(t.Context(), w, w.Service, w.row(t, conn.ID)), true)
+			// A parallel request has read the row before the lease was taken.
+			isState(t, readCheck(t.Context(), w, w.Service, conn), true)
+			isState(t, verify(t.Context(), w, w.Service, conn), true)
 		}
 	}
 	if err := readCheck(t.Context(), w, w.Service, conn); err != nil {
@@ -212,7 +215,7 @@ func TestNoAllowance(t *testing.T) {
 	w := newWorld(t)
 	conn := w.link(t)
 	asked := len(w.production.asked)
-	w.failing("TakeCall", errors.New("down"))
+	w.failing("ClaimCheck", errors.New("down"))
 	if err := readCheck(t.Context(), w, w.Service, conn); !fault.Is(err, fault.Internal) {
 		t.Errorf("the table is down: %v", err)
 	}

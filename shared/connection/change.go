@@ -54,8 +54,9 @@ func (s *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, e
 	if req.Credentials != nil {
 		credentialID = CredentialID(req.Credentials.APIKey)
 	}
-	var err error
-	if account.BeforeRetry, err = s.takeCalls(ctx, conn, credentialID); err != nil {
+	account.BeforeRetry = s.takeCall(conn, credentialID)
+	err := account.BeforeRetry(ctx)
+	if err != nil {
 		return nil, err
 	}
 	check, stored := 1, false // new credentials or a new number start with check 1
@@ -148,8 +149,8 @@ func (s *Service) Rollback(ctx context.Context, conn Connection, fx effects.For[
 	if !previous.Available(s.Now()) {
 		return nil, ErrNothingToRollBack(previous)
 	}
-	again, err := s.takeCalls(ctx, conn, previous.CredentialID)
-	if err != nil {
+	takeCall := s.takeCall(conn, previous.CredentialID)
+	if err := takeCall(ctx); err != nil {
 		return nil, err
 	}
 	credentials, err := s.Vault.Get(ctx, conn.AccountID, conn.ID, previous.SecretVersion)
@@ -159,7 +160,7 @@ func (s *Service) Rollback(ctx context.Context, conn Connection, fx effects.For[
 	if err != nil {
 		return nil, fmt.Errorf("reading the previous credentials: %w", err)
 	}
-	account := ChargeAccount{Carrier: conn.Carrier, Number: previous.AccountNumber, Credentials: credentials, BeforeRetry: again}
+	account := ChargeAccount{Carrier: conn.Carrier, Number: previous.AccountNumber, Credentials: credentials, BeforeRetry: takeCall}
 	reading, snap := s.Ask(ctx, conn.Environment, account, conn.Checks+1, s.Now())
 	if err := reading.Err(); err != nil {
 		return nil, err

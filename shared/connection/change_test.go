@@ -459,7 +459,7 @@ func TestChangeMeanwhile(t *testing.T) {
 		{"an edit", func(_ *testing.T, w *world, c connection.Connection) { _ = rename(ctx, w, w.Service, c) }, 0, fault.Precondition},
 		{"a check", func(_ *testing.T, w *world, c connection.Connection) { _ = readCheck(ctx, w, w.Service, c) }, 0, fault.Precondition},
 		{"a check begins", func(_ *testing.T, w *world, c connection.Connection) {
-			_, _ = w.memory.ClaimCheck(ctx, c, w.clock.Add(time.Minute), w.clock)
+			_, _ = w.memory.ClaimCheck(ctx, c, nil, w.clock.Add(time.Minute), w.clock)
 		}, 0, fault.Precondition},
 		{"another change", func(_ *testing.T, w *world, c connection.Connection) { _, _ = w.Change(ctx, change(c, "", "three")) }, fault.State, fault.Precondition},
 		{"another change begins", func(_ *testing.T, w *world, c connection.Connection) {

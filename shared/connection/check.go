@@ -55,16 +55,15 @@ func (s *Service) check(ctx context.Context, conn Connection, e examination) (Ch
 		return Checked{}, ErrFollowing() // the secret is deleted
 	}
 	if conn.LeaseUntil.After(s.Now()) {
-		return Checked{}, ErrBeingChecked(retryPause, nil) // before it takes a call of the allowance
+		return Checked{}, ErrBeingChecked(retryPause, nil)
 	}
-	var err error
-	if e.beforeRetry, err = s.takeCalls(ctx, conn, conn.CredentialID); err != nil {
+	conn, err := s.finishChange(ctx, conn)
+	if err != nil {
 		return Checked{}, err
 	}
-	if conn, err = s.finishChange(ctx, conn); err != nil {
-		return Checked{}, err
-	}
-	claimed, err := s.Store.ClaimCheck(ctx, conn, s.Lease(ctx), s.Now())
+	e.beforeRetry = s.takeCall(conn, conn.CredentialID)
+	call := &Call{CredentialAllowance(UseChecking, conn.Environment, conn.AccountID, conn.CredentialID), s.CallsPerMinute}
+	claimed, err := s.Store.ClaimCheck(ctx, conn, call, s.Lease(ctx), s.Now())
 	if fault.Is(err, fault.State) {
 		return Checked{}, ErrBeingChecked(retryPause, err)
 	}
@@ -135,7 +134,7 @@ func (s *Service) Control(ctx context.Context, accountID int64, connectionID str
 	if !conn.Comparable(s.Now()) {
 		return Checked{}, ErrNotComparable()
 	}
-	claimed, err := s.Store.ClaimCheck(ctx, conn, s.Lease(ctx), s.Now())
+	claimed, err := s.Store.ClaimCheck(ctx, conn, nil, s.Lease(ctx), s.Now())
 	if err != nil {
 		return Checked{}, fmt.Errorf("claiming a control check: %w", err)
 	}

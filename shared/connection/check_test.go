@@ -28,7 +28,7 @@ func TestCheckFails(t *testing.T) {
 	}{
 		{"another check is running", func(t *testing.T, w *world, c *connection.Connection) {
 			t.Helper()
-			if _, err := w.memory.ClaimCheck(t.Context(), *c, w.clock.Add(time.Second), w.clock); err != nil {
+			if _, err := w.memory.ClaimCheck(t.Context(), *c, nil, w.clock.Add(time.Second), w.clock); err != nil {
 				t.Fatal(err)
 			}
 		}, fault.State, 0},

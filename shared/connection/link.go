@@ -72,9 +72,10 @@ type Store interface {
 	// DropLink deletes an intent and releases its account number.
 	DropLink(ctx context.Context, conn Connection) error
 
-	// ClaimCheck takes the lease of the connection that was read for one check:
-	// fault.State if another process has it.
-	ClaimCheck(ctx context.Context, conn Connection, until, now time.Time) (Connection, error)
+	// ClaimCheck takes the lease of the connection that was read for one check, and a
+	// call of the carrier (nil: none), or neither: fault.State if another process has
+	// the lease, RateLimited if no call is left.
+	ClaimCheck(ctx context.Context, conn Connection, call *Call, until, now time.Time) (Connection, error)
 	// ClaimDue takes the lease of a due connection for one check, and sets when it
 	// is due again if that check is never recorded: fault.State if it is not due or
 	// leased, ErrPostponed if its row cannot be read.

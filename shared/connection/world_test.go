@@ -149,8 +149,8 @@ func (s hookedStore) DropLink(ctx context.Context, conn connection.Connection) e
 	return through(ctx, s.on, "DropLink", func() error { return s.memory.DropLink(ctx, conn) })
 }
 
-func (s hookedStore) ClaimCheck(ctx context.Context, conn connection.Connection, until, now time.Time) (connection.Connection, error) {
-	return read(ctx, s.on, "ClaimCheck", func() (connection.Connection, error) { return s.memory.ClaimCheck(ctx, conn, until, now) })
+func (s hookedStore) ClaimCheck(ctx context.Context, conn connection.Connection, call *connection.Call, until, now time.Time) (connection.Connection, error) {
+	return read(ctx, s.on, "ClaimCheck", func() (connection.Connection, error) { return s.memory.ClaimCheck(ctx, conn, call, until, now) })
 }
 
 func (s hookedStore) ClaimDue(ctx context.Context, d connection.Due, until, now time.Time, t health.Timing) (connection.Connection, error) {

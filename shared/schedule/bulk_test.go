@@ -92,7 +92,7 @@ func (s *bulkStore) claim(id string, until, now time.Time, refused func(connecti
 	return claimed, nil
 }
 
-func (s *bulkStore) ClaimCheck(_ context.Context, conn connection.Connection, until, now time.Time) (connection.Connection, error) {
+func (s *bulkStore) ClaimCheck(_ context.Context, conn connection.Connection, _ *connection.Call, until, now time.Time) (connection.Connection, error) {
 	return s.claim(conn.ID, until, now, func(c connection.Connection) error {
 		if c.Version != conn.Version {
 			return fault.Busy(nil)

@@ -108,7 +108,7 @@ func (y *outageSim) Control(ctx context.Context, accountID int64, id string, b h
 	if !conn.Comparable(y.clock) {
 		return connection.Checked{}, connection.ErrNotComparable()
 	}
-	if conn, err = y.ClaimCheck(ctx, conn, y.clock.Add(30*time.Second), y.clock); err != nil {
+	if conn, err = y.ClaimCheck(ctx, conn, nil, y.clock.Add(30*time.Second), y.clock); err != nil {
 		return connection.Checked{}, err
 	}
 	return y.check(ctx, conn, b)

@@ -88,7 +88,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 		scheduled := " REFRESH#australia_post#2 " + milli(now.Add(time.Hour)) + "#00c0ffee00c0ffee#7"
 		is("connection", own, "CARRIER#se-1", "-"+scheduled)
 		is("history", "HISTORY#51#se-1", milli(now)+"#00000001", seconds(now.Add(connection.HistoryKept))+" - -")
-		conn, err = s.ClaimCheck(ctx, conn, now.Add(time.Minute), now)
+		conn, err = s.ClaimCheck(ctx, conn, nil, now.Add(time.Minute), now)
 		ok(err)
 		is("claimed", own, "CARRIER#se-1", "-"+scheduled)
 		conn.Work = connection.WorkCredentials

@@ -73,7 +73,7 @@ func release(ctx context.Context, s *store.Store) error {
 }
 
 func check(ctx context.Context, s *store.Store) error {
-	_, err := s.ClaimCheck(ctx, connection.Connection{ID: "se-1", AccountID: 1, Version: 1}, time.Unix(1, 0), time.Unix(0, 0))
+	_, err := s.ClaimCheck(ctx, connection.Connection{ID: "se-1", AccountID: 1, Version: 1}, nil, time.Unix(1, 0), time.Unix(0, 0))
 	return err
 }
 

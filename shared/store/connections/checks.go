@@ -17,22 +17,45 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// ClaimCheck leases the connection until a time, for one check, and returns the row as
-// changed: RecordCheck needs its Version. It returns fault.NotFound if the row is gone
-// or disconnected; fault.State if it is no longer the version that was read, is still
-// an intent, is leased (RetryAfter is the rest of the lease) or has unfinished work.
-func (s *Store) ClaimCheck(ctx context.Context, conn connection.Connection, until, now time.Time) (connection.Connection, error) {
+// ClaimCheck leases the connection until a time, for one check, takes a call of the
+// carrier in the same transaction (nil: none), and returns the row as changed:
+// RecordCheck needs its Version. It returns fault.NotFound if the row is gone or
+// disconnected; fault.State if it is no longer the version that was read, is still an
+// intent, is leased (RetryAfter is the rest of the lease) or has unfinished work;
+// fault.RateLimited if only a call is missing. It changes nothing then.
+func (s *Store) ClaimCheck(ctx context.Context, conn connection.Connection, call *connection.Call, until, now time.Time) (connection.Connection, error) {
 	e := claiming(conn.AccountID, conn.ID, until, now)
 	e.Compares(kit.AttrVersion, "=", kit.NumberValue(conn.Version))
-	it, refused, err := s.table.WriteEdit(ctx, e)
-	if err != nil {
-		return connection.Connection{}, fmt.Errorf("claiming a connection: %w", err)
+	parts := []kit.Part{s.table.Update(kit.PartConnection, e)}
+	var waitOf func(kit.Item) (time.Duration, error)
+	if call != nil {
+		var take *kit.Edit
+		var err error
+		if take, waitOf, err = kit.Call(call.Allowance, call.Limit, connection.AllowanceWindow, now); err != nil {
+			return connection.Connection{}, err
+		}
+		parts = append(parts, s.table.Update(kit.PartCall, take))
 	}
-	if refused && kit.Gone(it, now) {
+	refused, err := s.table.Transact(ctx, parts)
+	it := refused[kit.PartConnection]
+	switch {
+	case err != nil:
+		return connection.Connection{}, fmt.Errorf("claiming a connection: %w", err)
+	case refused == nil:
+		conn.Version++
+		conn.LeaseUntil = until.Truncate(time.Millisecond) // as it is stored
+		return conn, nil
+	case !refused.Has(kit.PartConnection):
+		wait, err := waitOf(refused[kit.PartCall])
+		if err == nil {
+			err = connection.ErrAllowanceUsedUp(call.Use, call.Limit, wait)
+		}
+		return connection.Connection{}, err
+	case kit.Gone(it, now):
 		return connection.Connection{}, connection.ErrNoConnection()
 	}
 	row, err := FromItem(it)
-	if err != nil || !refused {
+	if err != nil {
 		return row, err
 	}
 	rest := row.LeaseUntil.Sub(now)

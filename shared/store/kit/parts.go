@@ -21,6 +21,7 @@ const (
 	PartOldNumber   = "old number"
 	PartHistory     = "history"
 	PartDay         = "links of the day"
+	PartCall        = "call of the carrier"
 	PartBreaker     = "breaker"
 	PartPurge       = "purge"
 	PartEnd         = "end"

@@ -16,55 +16,79 @@ type checks struct{ *suite }
 
 func (s checks) TestClaimAbsent() {
 	c := s.newConnection(s.account().ID)
-	s.fails("ClaimCheck", errOf(s.ClaimCheck(s.Context(), c, now.Add(time.Minute), now)), fault.NotFound)
+	s.fails("ClaimCheck", errOf(s.ClaimCheck(s.Context(), c, nil, now.Add(time.Minute), now)), fault.NotFound)
 	s.fails("ClaimCheck made a row: Connection", errOf(s.Connection(s.Context(), c.AccountID, c.ID)), fault.NotFound)
 }
 
 func (s checks) TestClaimIntent() {
 	c := s.intent(s.account().ID)
-	s.fails("ClaimCheck", errOf(s.ClaimCheck(s.Context(), c, now.Add(time.Hour), now.Add(time.Minute))), fault.State)
+	s.fails("ClaimCheck", errOf(s.ClaimCheck(s.Context(), c, nil, now.Add(time.Hour), now.Add(time.Minute))), fault.State)
 }
 
 func (s checks) TestClaimLeased() {
 	c := s.linked()
 	until := milli(now.Add(time.Minute))
-	claimed := must(s.ClaimCheck(s.Context(), c, until, now))
+	claimed := must(s.ClaimCheck(s.Context(), c, nil, until, now))
 	want := c
 	want.LeaseUntil, want.Version = until, c.Version+1
 	s.equal("claimed", claimed, want)
 
 	for name, read := range map[string]connection.Connection{"read before": c, "read after": claimed} {
-		s.retryIn(name, errOf(s.ClaimCheck(s.Context(), read, now.Add(time.Hour), until.Add(-3*time.Second))), 3*time.Second)
+		s.retryIn(name, errOf(s.ClaimCheck(s.Context(), read, nil, now.Add(time.Hour), until.Add(-3*time.Second))), 3*time.Second)
 	}
-	err := errOf(s.ClaimCheck(s.Context(), c, now.Add(time.Hour), until))
+	err := errOf(s.ClaimCheck(s.Context(), c, nil, now.Add(time.Hour), until))
 	if p := s.problem("an old version, the lease over", err, fault.State); p.RetryAfter <= 0 {
 		s.Error("no RetryAfter")
 	}
-	again := must(s.ClaimCheck(s.Context(), claimed, until.Add(time.Minute), until))
+	again := must(s.ClaimCheck(s.Context(), claimed, nil, until.Add(time.Minute), until))
 	s.equal("version", again.Version, claimed.Version+1)
 	s.fails("the one whose lease ended", s.RecordCheck(s.Context(), &claimed, nil, nil, effects.Effects{}, now), fault.State)
 	s.fails("the same with a snapshot", s.RecordCheck(s.Context(), &claimed, nil, s.snapshot(100, now), effects.Effects{}, now), fault.State)
 	s.holds("claimed again", again, nil)
 }
 
+// TestClaimWithCall: claim and call are taken together, or neither is.
+func (s checks) TestClaimWithCall() {
+	c := s.linked()
+	call := &connection.Call{Allowance: connection.CredentialAllowance(connection.UseChecking, c.Environment, c.AccountID, "claiming"), Limit: 2}
+	until := now.Add(time.Minute)
+	claimed := must(s.ClaimCheck(s.Context(), c, call, until, now))
+	for range 3 {
+		s.fails("leased", errOf(s.ClaimCheck(s.Context(), c, call, until, now)), fault.State)
+	}
+	s.ok(s.RecordCheck(s.Context(), &claimed, nil, nil, effects.Effects{}, now))
+	s.fails("an old version", errOf(s.ClaimCheck(s.Context(), c, call, until, now)), fault.State)
+	at := milli(now.Add(time.Second))
+	claimed = must(s.ClaimCheck(s.Context(), claimed, call, until.Add(time.Microsecond), at))
+	s.equal("claimed", claimed, s.row(c))
+	s.fails("leased, and no call is left", errOf(s.ClaimCheck(s.Context(), claimed, call, until, at)), fault.State)
+	s.ok(s.RecordCheck(s.Context(), &claimed, nil, nil, effects.Effects{}, at))
+	err := errOf(s.ClaimCheck(s.Context(), claimed, call, until, at))
+	s.equal("RetryAfter", s.problem("no call is left", err, fault.RateLimited).RetryAfter, time.Minute-time.Second)
+	s.equal("row", s.row(c), claimed)
+	without := &connection.Call{Allowance: call.Allowance}
+	s.fails("without a limit", errOf(s.ClaimCheck(s.Context(), claimed, without, until, at)), fault.Internal)
+	s.ok(errOf(s.ClaimCheck(s.Context(), claimed, nil, until, at)))
+}
+
 func (s checks) TestClaimDisconnected() {
 	c := s.linked()
 	s.disconnect(&c)
-	s.fails("ClaimCheck", errOf(s.ClaimCheck(s.Context(), c, now.Add(time.Hour), now.Add(time.Minute))), fault.NotFound)
+	s.fails("ClaimCheck", errOf(s.ClaimCheck(s.Context(), c, nil, now.Add(time.Hour), now.Add(time.Minute))), fault.NotFound)
 }
 
 func (s checks) TestClaimInWork() {
 	c := s.saved(s.linked(), func(c *connection.Connection) {
 		c.Work, c.LeaseUntil = connection.WorkCredentials, milli(now.Add(time.Minute))
 	})
-	s.retryIn("its lease runs", errOf(s.ClaimCheck(s.Context(), c, now.Add(time.Hour), now)), c.LeaseUntil.Sub(now))
-	s.fails("its lease is over", errOf(s.ClaimCheck(s.Context(), c, now.Add(time.Hour), now.Add(time.Minute))), fault.State)
+	s.retryIn("its lease runs", errOf(s.ClaimCheck(s.Context(), c, nil, now.Add(time.Hour), now)), c.LeaseUntil.Sub(now))
+	s.fails("its lease is over", errOf(s.ClaimCheck(s.Context(), c, nil, now.Add(time.Hour), now.Add(time.Minute))), fault.State)
 	s.equal("row", s.row(c), c)
 }
 
 func (s checks) TestClaimPurged() {
 	c := s.saved(s.linked(), func(c *connection.Connection) { c.PurgeAt = purge })
-	s.fails("ClaimCheck", errOf(s.ClaimCheck(s.Context(), c, purge.Add(time.Minute), purge)), fault.NotFound)
+	s.fails("ClaimCheck", errOf(s.ClaimCheck(s.Context(), c, nil, purge.Add(time.Minute), purge)), fault.NotFound)
 }
 
 func (s checks) TestClaimNotDue() {
@@ -161,19 +185,19 @@ func (s checks) TestRecordAbsent() {
 }
 
 func (s checks) TestRecord() {
-	c := must(s.ClaimCheck(s.Context(), s.linked(), now.Add(time.Minute), now))
+	c := must(s.ClaimCheck(s.Context(), s.linked(), nil, now.Add(time.Minute), now))
 	good := s.snapshot(200, milli(now))
 	c.Status, c.Checks, c.ModifiedAt = connection.Active, 2, milli(now.Add(time.Second))
 	s.ok(s.RecordCheck(s.Context(), &c, nil, good, effects.Effects{}, now))
 	s.equal("lease", c.LeaseUntil, time.Time{})
 	s.holds("with a snapshot", c, good)
 
-	c = must(s.ClaimCheck(s.Context(), c, now.Add(time.Minute), now))
+	c = must(s.ClaimCheck(s.Context(), c, nil, now.Add(time.Minute), now))
 	c.Status, c.StatusReason = connection.Degraded, "timeout"
 	s.ok(s.RecordCheck(s.Context(), &c, nil, nil, effects.Effects{}, now))
 	s.holds("without one", c, good)
 
-	c = must(s.ClaimCheck(s.Context(), c, now.Add(time.Minute), now))
+	c = must(s.ClaimCheck(s.Context(), c, nil, now.Add(time.Minute), now))
 	better := s.snapshot(300, milli(now.Add(time.Hour)))
 	second := first
 	second.Number = 2
@@ -184,7 +208,7 @@ func (s checks) TestRecord() {
 
 func (s checks) TestConcurrentClaims() {
 	c := s.linked()
-	s.wins(1, race(20, func(int) error { return errOf(s.ClaimCheck(s.Context(), c, now.Add(time.Minute), now)) }), fault.State)
+	s.wins(1, race(20, func(int) error { return errOf(s.ClaimCheck(s.Context(), c, nil, now.Add(time.Minute), now)) }), fault.State)
 }
 
 // scheduled stores a connection whose next check is due at a time.

@@ -197,7 +197,7 @@ func (s rows) TestUnlinkAbsentOrOtherVersion() {
 }
 
 func (s rows) TestUnlink() {
-	c := must(s.ClaimCheck(s.Context(), s.linkedTo(s.account().ID, s.snapshot(100, now)), now.Add(time.Minute), now))
+	c := must(s.ClaimCheck(s.Context(), s.linkedTo(s.account().ID, s.snapshot(100, now)), nil, now.Add(time.Minute), now))
 	s.ok(s.RecordCheck(s.Context(), &c, &first, nil, effects.Effects{}, now))
 	account := s.stored(c.AccountID)
 	c.Status, c.Work, c.LeaseUntil = connection.Disconnected, connection.WorkUnlink, milli(now.Add(time.Minute))

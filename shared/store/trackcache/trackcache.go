@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -23,38 +22,14 @@ type Store struct{ table *kit.Table }
 // New returns a Store over the table.
 func New(t *kit.Table) *Store { return &Store{t} }
 
-// callsTTL is how long the table keeps the calls of an allowance that is not used.
-const callsTTL = 24 * time.Hour
-
-// countedCalls returns the limit and the window by which an allowance is counted: those
-// given, or for a limit over 60 as many calls in a shorter window, at the same rate. An
-// expression of DynamoDB has no room for many more.
-func countedCalls(limit int, window time.Duration) (int, time.Duration) {
-	const largest = 60
-	if limit > largest {
-		return largest, window * largest / time.Duration(limit)
-	}
-	return limit, window
-}
-
 // TakeCall counts a call of the carrier and returns zero, if the allowance has room for
 // it: at most limit calls in any window. Else it returns how long until there is room.
-// With a limit over 60 a window may hold up to 60 calls more (countedCalls).
-//
-// The item holds the times of the latest limit calls, and each call shifts them. A call
-// is allowed if the one limit calls ago is a window old: so no window holds more than
-// limit, whatever the callers' clocks. If the answer to a write is lost, its call
-// counts twice.
+// If the answer to a write is lost, its call counts twice. See kit.Call.
 func (s *Store) TakeCall(ctx context.Context, a connection.Allowance, limit int, window time.Duration, now time.Time) (wait time.Duration, err error) {
-	limit, window = countedCalls(limit, window)
-	call := func(ago int) string { return kit.AttrCall + strconv.Itoa(ago) }
-	e := kit.NewEdit(kit.CallsKey(a))
-	for ago := limit; ago > 1; ago-- {
-		e.SetFromOr(call(ago), call(ago-1), kit.NumberValue(0))
+	e, waitOf, err := kit.Call(a, limit, window, now)
+	if err != nil {
+		return 0, err
 	}
-	e.Set(call(1), kit.TimeValue(now))
-	e.Set(kit.AttrTTL, kit.NumberValue(now.Add(max(callsTTL, window)).Unix()))
-	e.LacksOr(call(limit), "<=", kit.TimeValue(now.Add(-window)))
 	it, refused, err := s.table.WriteEdit(ctx, e)
 	if err != nil {
 		return 0, fmt.Errorf("taking a call: %w", err)
@@ -62,8 +37,7 @@ func (s *Store) TakeCall(ctx context.Context, a connection.Allowance, limit int,
 	if !refused {
 		return 0, nil
 	}
-	r := kit.Reader{It: it}
-	return r.Time(call(limit)).Add(window).Sub(now), r.Done("calls")
+	return waitOf(it)
 }
 
 // CachedTracking reads the cache entries of at most 100 tracking numbers, in one call.
