@@ -52,7 +52,7 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 			if conn.Status == connection.PendingVerification {
 				status = http.StatusAccepted
 			}
-			return httpapi.JSON(status, views.NewConnection(conn, h.now()))
+			return views.ConnectionAnswer(status, conn, h.now())
 		}
 		return httpapi.Show(ctx, change, show, func(fx effects.For[*connection.Connection]) error {
 			in.Effects = fx

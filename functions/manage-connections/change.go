@@ -26,17 +26,9 @@ func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	if err != nil {
 		return nil, err
 	}
-	return h.once(ctx, req, c, func(change *httpapi.Change) (*httpapi.Response, error) {
-		if in.Pinned, err = httpapi.IfMatch(req, views.ConnectionETag(&c.conn, h.now())); err != nil {
-			return nil, err
-		}
-		tagged := func(conn *connection.Connection) *httpapi.Response {
-			resp := h.show(http.StatusOK)(conn)
-			resp.Header["ETag"] = views.ConnectionETag(conn, h.now())
-			return resp
-		}
-		return httpapi.Show(ctx, change, tagged, func(fx effects.For[*connection.Connection]) error {
-			in.Effects = fx
+	return h.once(ctx, req, c, func(change *httpapi.Change, pinned bool) (*httpapi.Response, error) {
+		return httpapi.Show(ctx, change, h.show(http.StatusOK), func(fx effects.For[*connection.Connection]) error {
+			in.Pinned, in.Effects = pinned, fx
 			_, err := h.connections.Change(ctx, in)
 			return err
 		})

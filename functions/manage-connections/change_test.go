@@ -333,6 +333,57 @@ func TestIfMatch(t *testing.T) {
 	})
 }
 
+// TestIfMatchOfEveryChange: what If-Match does not allow is not done, on every route that
+// changes or checks the connection, and the tag of an answer is that of the next read.
+func TestIfMatchOfEveryChange(t *testing.T) {
+	for name, do := range map[string]func(*front, ...string) events.APIGatewayProxyResponse{
+		"rollback": (*front).rollback, "verify": (*front).verify, "refresh": (*front).refresh,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := inMemory(t)
+			f.change(bodyNew)
+			before := f.Row(f.id)
+			f.Carrier.Asked()
+			f.Pass(time.Hour)
+			for _, match := range []string{`"x"`, "W/" + tagOf(f)} {
+				wants(t, do(f, "If-Match", match, "Idempotency-Key", "k"), "412", "invalid_field_value If-Match")
+			}
+			wants(t, do(f, "If-Match", "x"), "400", "invalid_field_value If-Match")
+			same(t, before, f.Row(f.id))
+			if n := len(f.Carrier.Asked()); n != 0 {
+				t.Errorf("the carrier was asked %d times", n)
+			}
+			resp := do(f, "If-Match", `"x", `+tagOf(f), "Idempotency-Key", "k")
+			if resp.StatusCode/100 != 2 {
+				t.Errorf("%d %s", resp.StatusCode, resp.Body)
+			}
+			if name != "verify" && resp.Headers["ETag"] != tagOf(f) {
+				t.Errorf("ETag %s, want %s", resp.Headers["ETag"], tagOf(f))
+			}
+			if again := do(f, "If-Match", `"gone"`, "Idempotency-Key", "k"); again.Body != resp.Body || again.Headers["ETag"] != resp.Headers["ETag"] {
+				t.Errorf("again: %d %s", again.StatusCode, again.Body)
+			}
+			f.Pass(time.Hour)
+			if resp := do(f, "If-Match", "*"); resp.StatusCode/100 != 2 {
+				t.Errorf("any: %d %s", resp.StatusCode, resp.Body)
+			}
+		})
+	}
+	t.Run("somebody is faster than a rollback", func(t *testing.T) {
+		f := inMemory(t)
+		f.change(bodyNew)
+		f.Carrier.Meanwhile = func() { f.change(`{"nickname":"faster"}`) }
+		wants(t, f.rollback("If-Match", tagOf(f)), "412", "invalid_field_value If-Match")
+		if row := f.One(t, functiontest.Number, newCredentials); row.Nickname != "faster" {
+			t.Errorf("row %+v", row)
+		}
+		f.Carrier.Meanwhile = func() { f.change(`{"nickname":"faster than any"}`) }
+		if resp := f.rollback("If-Match", "*"); resp.StatusCode != http.StatusOK {
+			t.Errorf("any: %d %s", resp.StatusCode, resp.Body)
+		}
+	})
+}
+
 // TestTwoNumbersAtOnce: of two concurrent changes of the number the later one is
 // refused, whatever its If-Match, and the earlier one stands.
 func TestTwoNumbersAtOnce(t *testing.T) {
@@ -570,7 +621,11 @@ func TestRollbackRefuses(t *testing.T) {
 		f := inMemory(t)
 		f.change(`{"account_number":"` + functiontest.OtherNumber + `"}`)
 		newFrontBeside(f, functiontest.Number)
-		wants(t, f.rollback(), "409", "carrier_conflict account_number")
+		resp := f.rollback()
+		wants(t, resp, "409", "carrier_conflict account_number")
+		if strings.Contains(resp.Body, "allow_duplicate") || !strings.Contains(resp.Body, "that the rollback restores") || !strings.Contains(resp.Body, "existing_carrier_id") {
+			t.Errorf("%s", resp.Body)
+		}
 		if row := f.Row(f.id); row.AccountNumber != functiontest.OtherNumber || row.Work != connection.NoWork {
 			t.Errorf("row %+v", row)
 		}

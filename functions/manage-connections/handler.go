@@ -20,9 +20,9 @@ import (
 // connections is what this function needs of connection.Service.
 type connections interface {
 	Change(ctx context.Context, req connection.ChangeRequest) (*connection.Connection, error)
-	Rollback(ctx context.Context, conn connection.Connection, fx effects.For[*connection.Connection]) (*connection.Connection, error)
+	Rollback(ctx context.Context, conn connection.Connection, pinned bool, fx effects.For[*connection.Connection]) (*connection.Connection, error)
 	Verify(ctx context.Context, conn connection.Connection, b health.Breaker, fx effects.For[connection.Checked]) (connection.Checked, error)
-	RequestRefresh(ctx context.Context, conn connection.Connection, fx effects.For[*connection.Connection]) (*connection.Connection, error)
+	RequestRefresh(ctx context.Context, conn connection.Connection, pinned bool, fx effects.For[*connection.Connection]) (*connection.Connection, error)
 	Unlink(ctx context.Context, conn connection.Connection, pinned bool, fx effects.For[*connection.Connection]) error
 	Lease(ctx context.Context) time.Time
 }
@@ -85,20 +85,27 @@ func path(req *httpapi.Request) (name carrier.Name, id string, err error) {
 	return name, id, problems.Err()
 }
 
-// once runs a change once for each Idempotency-Key.
-func (h *handler) once(ctx context.Context, req *httpapi.Request, c call, do func(*httpapi.Change) (*httpapi.Response, error)) (*httpapi.Response, error) {
-	return httpapi.Claimed(ctx, h.sealer, h.claims, req, c.caller, h.now(), h.connections.Lease(ctx), do)
+// once runs a change once for each Idempotency-Key, if If-Match allows it: else it is
+// fault.Precondition. pinned is that of httpapi.IfMatch.
+func (h *handler) once(ctx context.Context, req *httpapi.Request, c call, do func(change *httpapi.Change, pinned bool) (*httpapi.Response, error)) (*httpapi.Response, error) {
+	return httpapi.Claimed(ctx, h.sealer, h.claims, req, c.caller, h.now(), h.connections.Lease(ctx), func(change *httpapi.Change) (*httpapi.Response, error) {
+		pinned, err := httpapi.IfMatch(req, views.ConnectionETag(&c.conn, h.now()))
+		if err != nil {
+			return nil, err
+		}
+		return do(change, pinned)
+	})
 }
 
 // show renders the connection.
 func (h *handler) show(status int) func(*connection.Connection) *httpapi.Response {
 	return func(conn *connection.Connection) *httpapi.Response {
-		return httpapi.JSON(status, views.NewConnection(conn, h.now()))
+		return views.ConnectionAnswer(status, conn, h.now())
 	}
 }
 
 // operation is an operation of connection.Service on a connection without a body.
-type operation func(ctx context.Context, conn connection.Connection, fx effects.For[*connection.Connection]) (*connection.Connection, error)
+type operation func(ctx context.Context, conn connection.Connection, pinned bool, fx effects.For[*connection.Connection]) (*connection.Connection, error)
 
 // rollback restores the previous credentials: 200 with the connection. Errors: those of
 // connection.Service.Rollback.
@@ -117,9 +124,9 @@ func (h *handler) run(ctx context.Context, req *httpapi.Request, do operation, s
 	if err != nil {
 		return nil, err
 	}
-	return h.once(ctx, req, c, func(change *httpapi.Change) (*httpapi.Response, error) {
+	return h.once(ctx, req, c, func(change *httpapi.Change, pinned bool) (*httpapi.Response, error) {
 		return httpapi.Show(ctx, change, h.show(status), func(fx effects.For[*connection.Connection]) error {
-			_, err := do(ctx, c.conn, fx)
+			_, err := do(ctx, c.conn, pinned, fx)
 			return err
 		})
 	})
@@ -143,7 +150,7 @@ func (h *handler) verify(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	if err != nil {
 		return nil, err
 	}
-	return h.once(ctx, req, c, func(change *httpapi.Change) (*httpapi.Response, error) {
+	return h.once(ctx, req, c, func(change *httpapi.Change, _ bool) (*httpapi.Response, error) { // a check is of the version that was read
 		var reading connection.Reading
 		show := func(checked connection.Checked) *httpapi.Response {
 			if reading = checked.Reading; reading.Outcome.IsOutage() {

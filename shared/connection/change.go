@@ -139,9 +139,9 @@ func (s *Service) recordVerified(ctx context.Context, req ChangeRequest, reading
 }
 
 // Rollback restores the credentials and the number that the latest change replaced, if
-// the carrier accepts them. Errors: those of Change; fault.State without RetryAfter if
-// there is nothing to roll back to.
-func (s *Service) Rollback(ctx context.Context, conn Connection, fx effects.For[*Connection]) (*Connection, error) {
+// the carrier accepts them. pinned as in ChangeRequest. Errors: those of Change;
+// fault.State without RetryAfter if there is nothing to roll back to.
+func (s *Service) Rollback(ctx context.Context, conn Connection, pinned bool, fx effects.For[*Connection]) (*Connection, error) {
 	if err := s.checkIdle(conn); err != nil {
 		return nil, err
 	}
@@ -165,10 +165,14 @@ func (s *Service) Rollback(ctx context.Context, conn Connection, fx effects.For[
 	if err := reading.Err(); err != nil {
 		return nil, err
 	}
-	return s.replace(ctx, conn, replacement{
-		account: account, reading: reading, snapshot: snap, effects: fx, edit: func(*Connection) {},
+	restored, err := s.replace(ctx, conn, replacement{
+		account: account, reading: reading, snapshot: snap, pinned: pinned, effects: fx, edit: func(*Connection) {},
 		version: func(context.Context) (string, error) { return previous.SecretVersion, nil },
 	})
+	if fault.Is(err, fault.CarrierConflict) {
+		err = ErrPreviousNumberLinked(fault.Of(err)[0].ExistingCarrierID)
+	}
+	return restored, err
 }
 
 // edit changes fields that need no check with the carrier, of whatever version the row
@@ -396,8 +400,8 @@ func (s *Service) release(ctx context.Context, conn *Connection) error {
 }
 
 // RequestRefresh makes the connection due now: the next pass of the schedule checks it.
-func (s *Service) RequestRefresh(ctx context.Context, conn Connection, fx effects.For[*Connection]) (*Connection, error) {
-	return s.edit(ctx, ChangeRequest{Connection: conn, Effects: fx, Edit: func(c *Connection) {
+func (s *Service) RequestRefresh(ctx context.Context, conn Connection, pinned bool, fx effects.For[*Connection]) (*Connection, error) {
+	return s.edit(ctx, ChangeRequest{Connection: conn, Pinned: pinned, Effects: fx, Edit: func(c *Connection) {
 		c.NextRefreshAt, c.RefreshRequestedAt = s.Now(), s.Now()
 	}})
 }

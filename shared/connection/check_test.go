@@ -299,7 +299,7 @@ func TestRefresh(t *testing.T) {
 	_, err = w.Refresh(t.Context(), connection.Due{AccountID: accountID, ConnectionID: conn.ID}, health.Breaker{})
 	isState(t, err, false)
 
-	asked, err := w.RequestRefresh(t.Context(), w.row(t, conn.ID), nil)
+	asked, err := w.RequestRefresh(t.Context(), w.row(t, conn.ID), false, nil)
 	if err != nil || !asked.NextRefreshAt.Equal(w.clock) {
 		t.Errorf("RequestRefresh = %+v, %v", asked, err)
 	}
@@ -310,7 +310,7 @@ func TestRefresh(t *testing.T) {
 	if err := w.Unlink(t.Context(), w.row(t, conn.ID), false, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.RequestRefresh(t.Context(), w.row(t, conn.ID), nil); !fault.Is(err, fault.NotFound) {
+	if _, err := w.RequestRefresh(t.Context(), w.row(t, conn.ID), false, nil); !fault.Is(err, fault.NotFound) {
 		t.Errorf("RequestRefresh of an unlinked one = %v", err)
 	}
 }

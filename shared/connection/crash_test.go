@@ -108,7 +108,7 @@ func reconcile(ctx context.Context, _ *world, s *connection.Service) error {
 }
 
 func rollback(ctx context.Context, _ *world, s *connection.Service, c connection.Connection) error {
-	_, err := s.Rollback(ctx, c, nil)
+	_, err := s.Rollback(ctx, c, false, nil)
 	return err
 }
 
@@ -128,7 +128,7 @@ func refresh(ctx context.Context, _ *world, s *connection.Service, c connection.
 }
 
 func requestRefresh(ctx context.Context, _ *world, s *connection.Service, c connection.Connection) error {
-	_, err := s.RequestRefresh(ctx, c, nil)
+	_, err := s.RequestRefresh(ctx, c, false, nil)
 	return err
 }
 

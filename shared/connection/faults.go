@@ -34,6 +34,15 @@ func ErrAlreadyLinked(carrierID string) *fault.Error {
 	}
 }
 
+// ErrPreviousNumberLinked is fault.CarrierConflict: the connection carrierID of the account
+// has the number that a rollback restores.
+func ErrPreviousNumberLinked(carrierID string) *fault.Error {
+	return &fault.Error{
+		Kind: fault.CarrierConflict, Field: "account_number", ExistingCarrierID: carrierID,
+		Message: "Another connection has the account number that the rollback restores; unlink that one, or change its number, first.",
+	}
+}
+
 // ErrBeingLinked is fault.State with RetryAfter: another request is linking the same
 // charge account.
 func ErrBeingLinked() *fault.Error {

@@ -205,9 +205,10 @@ type LinkRequest struct {
 
 // Link verifies a charge account with its carrier, then writes the intent, the secret
 // and the active row, in this order. After a refusal nothing is stored, nor after an
-// outage unless VerifyLater is set: then the status is PendingVerification. If a later
-// step fails, the next link of the number or the reconciler cleans up once the lease
-// has expired: until then a call may still arrive.
+// outage unless VerifyLater is set: then the status is PendingVerification. A link that is
+// refused after that is undone at once. If a step fails otherwise, the next link of the
+// number or the reconciler cleans up once the lease has expired: until then a call may
+// still arrive.
 //
 // Errors: fault.CarrierConflict with ExistingCarrierID for a linked number; State with
 // RetryAfter while the same number is being linked; RateLimited when the account has
@@ -244,6 +245,7 @@ func (s *Service) Link(ctx context.Context, req LinkRequest) (*Connection, error
 	if err := s.Store.BeginLink(ctx, conn, options); err != nil {
 		return nil, fmt.Errorf("writing the intent: %w", s.explainConflict(ctx, req.Account.ID, err))
 	}
+	intent := *conn
 	conn.SecretVersion, err = s.Vault.Create(ctx, conn.AccountID, conn.ID, conn.SecretVersion, req.ChargeAccount.Credentials)
 	if err != nil {
 		return nil, fmt.Errorf("storing the credentials: %w", err)
@@ -258,7 +260,15 @@ func (s *Service) Link(ctx context.Context, req LinkRequest) (*Connection, error
 		return nil, err
 	}
 	if err := s.Store.FinishLink(ctx, conn, &entry, snap, fx, s.Now()); err != nil {
-		return nil, fmt.Errorf("activating the connection: %w", err)
+		err = fmt.Errorf("activating the connection: %w", err)
+		var replay *effects.Replay
+		if kind := fault.KindOf(err); kind == fault.Overloaded || kind == fault.Internal && !errors.As(err, &replay) {
+			return nil, err // the write may still arrive
+		}
+		if undone := s.undoLink(ctx, intent); undone != nil {
+			err = fmt.Errorf("%w; and undoing it: %v", err, undone) //nolint:errorlint // its kind must not decide the answer
+		}
+		return nil, err
 	}
 	return conn, nil
 }

@@ -431,8 +431,8 @@ func TestTwinThatDied(t *testing.T) {
 	w.whole(t)
 }
 
-// TestLinkToADisabledAccount: the intent of a link whose account was disabled meanwhile
-// is undone after its lease has expired.
+// TestLinkToADisabledAccount: a link that is refused at its last write is undone at
+// once. If the process dies while it undoes it, the reconciler does.
 func TestLinkToADisabledAccount(t *testing.T) {
 	for _, deleted := range []bool{false, true} {
 		w := newWorld(t)
@@ -450,14 +450,115 @@ func TestLinkToADisabledAccount(t *testing.T) {
 			t.Errorf("deleted %t: Link = %v, want %v", deleted, err, want)
 		}
 		w.on = nil
+		w.nothingLinked(t)
 		if report := w.reconciled(t); report.LinksUndone != 0 {
-			t.Errorf("an intent is undone within its lease: %+v", report)
-		}
-		w.clock = w.clock.Add(time.Minute)
-		if report := w.reconciled(t); report.LinksUndone != 1 {
 			t.Errorf("reconciled %+v", report)
 		}
 		w.whole(t)
+	}
+}
+
+// TestRefusedLinkLeavesNothing: of links at once that all begin below a cap, or whose
+// Idempotency-Key another request has used, those that are refused at the last write
+// leave neither row nor secret, and take nothing from an intent that is another's by then.
+func TestRefusedLinkLeavesNothing(t *testing.T) {
+	for name, caps := range map[string]connection.Caps{"connections": {Connections: 1}, "links of the day": {LinksPerDay: 1}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.memory.Caps = caps
+			w.on = func(_ context.Context, called string, do func() error) error {
+				if called == "FinishLink" {
+					w.on = nil // the other one's calls
+					w.linkAs(t, number2, "two")
+				}
+				return do()
+			}
+			_, err := w.Link(t.Context(), w.request(t))
+			isState(t, err, false)
+			if rows, err := w.memory.AllConnections(t.Context(), accountID); err != nil || len(rows) != 1 || rows[0].AccountNumber != number2 {
+				t.Errorf("rows %v, %v", rows, err)
+			}
+			w.whole(t)
+		})
+	}
+	t.Run("the key is another's", func(t *testing.T) {
+		w := newWorld(t)
+		rec := effects.Record{Scope: "s", Key: "k", ClaimID: "c", PayloadMAC: []byte{1}, LeaseUntil: w.clock.Add(time.Minute), ExpiresAt: w.clock.Add(time.Hour)}
+		if err := w.memory.ClaimIdempotency(t.Context(), rec, w.clock); err != nil {
+			t.Fatal(err)
+		}
+		rec.ClaimID, rec.Sealed = "d", []byte("sealed")
+		req := w.request(t)
+		req.Effects = func(*connection.Connection) (effects.Effects, error) { return effects.Effects{Answer: &rec}, nil }
+		if conn, err := w.Link(t.Context(), req); err == nil {
+			t.Fatalf("Link = %v", conn)
+		}
+		w.nothingLinked(t)
+		w.whole(t)
+	})
+	t.Run("the intent is another's", func(t *testing.T) {
+		w := newWorld(t)
+		w.on = func(_ context.Context, called string, do func() error) error {
+			if called == "FinishLink" {
+				w.on = nil
+				w.clock = w.clock.Add(time.Minute)
+				w.link(t) // takes the intent over
+			}
+			return do()
+		}
+		_, err := w.Link(t.Context(), w.request(t))
+		isState(t, err, true)
+		w.whole(t)
+		if n := len(w.linked(t, number)); n != 1 {
+			t.Errorf("%d connections", n)
+		}
+	})
+	t.Run("the process dies", func(t *testing.T) {
+		for n := 1; ; n++ {
+			w := newWorld(t)
+			w.memory.Caps = connection.Caps{LinksPerDay: 1}
+			refused := -1
+			w.on = func(_ context.Context, called string, do func() error) error {
+				if called == "FinishLink" && refused < 0 {
+					hook := w.on
+					w.on, refused = nil, 0
+					w.linkAs(t, number2, "two")
+					w.on = hook
+					return do()
+				}
+				if refused >= 0 {
+					if refused++; refused == n {
+						goexit()
+					}
+				}
+				return do()
+			}
+			inProcess(func() { _ = linkOf(number, "one", nil)(context.Background(), w, w.Service) })
+			w.on = nil
+			w.clock = w.clock.Add(time.Minute)
+			w.reconciled(t)
+			w.whole(t)
+			if rows, err := w.memory.AllConnections(t.Context(), accountID); err != nil || len(rows) != 1 {
+				t.Errorf("killed at call %d: rows %v, %v", n, rows, err)
+			}
+			if refused < n {
+				break
+			}
+		}
+	})
+}
+
+// nothingLinked tells that the account has neither row nor secret, before any lease is
+// over.
+func (w *world) nothingLinked(t *testing.T) {
+	t.Helper()
+	if rows, err := w.memory.AllConnections(t.Context(), accountID); err != nil || len(rows) != 0 {
+		t.Errorf("rows %v, %v", rows, err)
+	}
+	for id := range w.made {
+		if _, missing := w.describe(t, id); !missing {
+			t.Errorf("the secret of %s is there", id)
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ func TestPostponed(t *testing.T) {
 		isState(t, err, false) // another message does nothing
 		w.clock = row.NextRefreshAt
 	}
-	asked, err := w.RequestRefresh(t.Context(), w.row(t, conn.ID), nil)
+	asked, err := w.RequestRefresh(t.Context(), w.row(t, conn.ID), false, nil)
 	if err != nil || !asked.NextRefreshAt.Equal(w.clock) {
 		t.Errorf("RequestRefresh = %v, %v, want it due now", asked, err)
 	}

@@ -249,11 +249,8 @@ func (s *Service) reconcileOne(ctx context.Context, u Unfinished, report *Report
 		return err
 	}
 	if conn.Status == Linking {
-		if err := s.Vault.Delete(ctx, conn.AccountID, conn.ID, 0); err != nil {
-			return fmt.Errorf("deleting the secret of an intent: %w", err)
-		}
-		if err := s.Store.DropLink(ctx, conn); err != nil {
-			return fmt.Errorf("dropping an intent: %w", err)
+		if err := s.dropIntent(ctx, conn); err != nil {
+			return err
 		}
 		report.LinksUndone++
 		return nil
@@ -262,5 +259,27 @@ func (s *Service) reconcileOne(ctx context.Context, u Unfinished, report *Report
 		return err
 	}
 	report.UnlinksFinished++
+	return nil
+}
+
+// undoLink drops the intent of a link that was refused. It writes the row first: an intent
+// that another request has taken over stays, with its secret. If anything fails here, the
+// reconciler drops the intent.
+func (s *Service) undoLink(ctx context.Context, intent Connection) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseMargin)
+	defer cancel()
+	if err := s.Store.SaveConnection(ctx, &intent); err != nil {
+		return fmt.Errorf("keeping the intent: %w", err)
+	}
+	return s.dropIntent(ctx, intent)
+}
+
+func (s *Service) dropIntent(ctx context.Context, intent Connection) error {
+	if err := s.Vault.Delete(ctx, intent.AccountID, intent.ID, 0); err != nil {
+		return fmt.Errorf("deleting the secret of an intent: %w", err)
+	}
+	if err := s.Store.DropLink(ctx, intent); err != nil {
+		return fmt.Errorf("dropping an intent: %w", err)
+	}
 	return nil
 }

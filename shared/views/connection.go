@@ -135,6 +135,13 @@ func ConnectionETag(c *connection.Connection, now time.Time) string {
 	return `"` + hex.EncodeToString(sum[:16]) + `"`
 }
 
+// ConnectionAnswer returns the answer that shows a connection, with its entity tag.
+func ConnectionAnswer(status int, c *connection.Connection, now time.Time) *httpapi.Response {
+	resp := httpapi.JSON(status, NewConnection(c, now))
+	resp.Header["ETag"] = ConnectionETag(c, now)
+	return resp
+}
+
 // DaysUntil returns expires_in_days; nil for a contract without an end.
 func DaysUntil(date string, now time.Time) *int {
 	if days, ok := connection.DaysUntil(date, now); ok {

@@ -3436,6 +3436,11 @@ type RefreshCarrierParams struct {
 	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 
+	// IfMatch One or more `ETag`s of the account or connection to be changed, unaltered, or `*` for any. The request is executed only if
+	// one of them is the current one; otherwise it is a 412 and changes nothing. The comparison is strong (RFC 9110): a weak tag
+	// (`W/"…"`) never matches. An empty or malformed header is a 400 (`invalid_field_value`).
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
 	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
 	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
 	// again. The same key with another body, or other ids in the path (in whatever spelling), is a 422; while the first request runs, a repeat is a 409.
@@ -3521,6 +3526,11 @@ type RollbackCarrierParams struct {
 	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
 
+	// IfMatch One or more `ETag`s of the account or connection to be changed, unaltered, or `*` for any. The request is executed only if
+	// one of them is the current one; otherwise it is a 412 and changes nothing. The comparison is strong (RFC 9110): a weak tag
+	// (`W/"…"`) never matches. An empty or malformed header is a 400 (`invalid_field_value`).
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
 	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
 	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
 	// again. The same key with another body, or other ids in the path (in whatever spelling), is a 422; while the first request runs, a repeat is a 409.
@@ -3537,6 +3547,11 @@ type VerifyCarrierParams struct {
 	// OnBehalfOf The account to act for. Required with a partner key; the account must be one of the partner's. The id may also be written
 	// `se-242822`. Not needed with a merchant key: it may only name that key's own account; any other is a 404.
 	OnBehalfOf *OnBehalfOf `json:"On-Behalf-Of,omitempty"`
+
+	// IfMatch One or more `ETag`s of the account or connection to be changed, unaltered, or `*` for any. The request is executed only if
+	// one of them is the current one; otherwise it is a 412 and changes nothing. The comparison is strong (RFC 9110): a weak tag
+	// (`W/"…"`) never matches. An empty or malformed header is a 400 (`invalid_field_value`).
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 
 	// IdempotencyKey A string of your choice, 1 to 255 printable ASCII characters, that identifies this request; a UUID is a good choice. A
 	// repeat with the same key, by the same caller, to the same route, with the same body, within 24 hours gets the first answer
@@ -4277,7 +4292,7 @@ type ClientInterface interface {
 	// GetCarrier Read a linked carrier
 	//
 	// One linked charge account, as in listCarriers. For the carrier's own data see getCarrierAccount. Use the `ETag` in
-	// `If-Match` of updateCarrier, unlinkCarrier and disconnectCarrier.
+	// `If-Match` of updateCarrier, rollbackCarrier, verifyCarrier, refreshCarrier, unlinkCarrier and disconnectCarrier.
 	//
 	// Corresponds with GET /v1/carriers/{carrier_id} (the `GetCarrier` operationId).
 	GetCarrier(ctx context.Context, carrierId CarrierID, params *GetCarrierParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4855,7 +4870,7 @@ func (c *Client) DisconnectCarrier(ctx context.Context, carrierId CarrierID, par
 // GetCarrier Read a linked carrier
 //
 // One linked charge account, as in listCarriers. For the carrier's own data see getCarrierAccount. Use the `ETag` in
-// `If-Match` of updateCarrier, unlinkCarrier and disconnectCarrier.
+// `If-Match` of updateCarrier, rollbackCarrier, verifyCarrier, refreshCarrier, unlinkCarrier and disconnectCarrier.
 //
 // Corresponds with GET /v1/carriers/{carrier_id} (the `GetCarrier` operationId).
 func (c *Client) GetCarrier(ctx context.Context, carrierId CarrierID, params *GetCarrierParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6235,15 +6250,26 @@ func NewRefreshCarrierRequest(server string, carrierId CarrierID, params *Refres
 			req.Header.Set("On-Behalf-Of", headerParam0)
 		}
 
-		if params.IdempotencyKey != nil {
+		if params.IfMatch != nil {
 			var headerParam1 string
 
-			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("Idempotency-Key", headerParam1)
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam2)
 		}
 
 	}
@@ -6637,15 +6663,26 @@ func NewRollbackCarrierRequest(server string, carrierName RollbackCarrierParamsC
 			req.Header.Set("On-Behalf-Of", headerParam0)
 		}
 
-		if params.IdempotencyKey != nil {
+		if params.IfMatch != nil {
 			var headerParam1 string
 
-			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("Idempotency-Key", headerParam1)
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam2)
 		}
 
 	}
@@ -6704,15 +6741,26 @@ func NewVerifyCarrierRequest(server string, carrierName VerifyCarrierParamsCarri
 			req.Header.Set("On-Behalf-Of", headerParam0)
 		}
 
-		if params.IdempotencyKey != nil {
+		if params.IfMatch != nil {
 			var headerParam1 string
 
-			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("Idempotency-Key", headerParam1)
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam2)
 		}
 
 	}
@@ -7834,7 +7882,7 @@ type ClientWithResponsesInterface interface {
 	// GetCarrierWithResponse Read a linked carrier
 	//
 	// One linked charge account, as in listCarriers. For the carrier's own data see getCarrierAccount. Use the `ETag` in
-	// `If-Match` of updateCarrier, unlinkCarrier and disconnectCarrier.
+	// `If-Match` of updateCarrier, rollbackCarrier, verifyCarrier, refreshCarrier, unlinkCarrier and disconnectCarrier.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9801,6 +9849,7 @@ func (r GetCarrierHistoryResponse) ContentType() string {
 type RefreshCarrierResponse202Headers struct {
 	ApiVersion              string
 	CacheControl            string
+	ETag                    string
 	IdempotentReplayed      *string
 	RateLimitLimit          *int
 	RateLimitRemaining      *int
@@ -9864,6 +9913,18 @@ type RefreshCarrierResponse409Headers struct {
 	RateLimitRemaining      *int
 	RateLimitReset          *int
 	RetryAfter              *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// RefreshCarrierResponse412Headers the declared response headers of an HTTP 412 response for RefreshCarrier
+type RefreshCarrierResponse412Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
 	StrictTransportSecurity string
 	XContentTypeOptions     string
 	XRequestId              RequestID
@@ -9934,6 +9995,8 @@ type RefreshCarrierResponse struct {
 	JSON404 *ConnectionNotFound
 	// JSON409 the response for an HTTP 409 `application/json` response
 	JSON409 *ConnectionBusy
+	// JSON412 the response for an HTTP 412 `application/json` response
+	JSON412 *ConnectionChanged
 	// JSON422 the response for an HTTP 422 `application/json` response
 	JSON422 *IdempotencyMismatch
 	// JSON429 the response for an HTTP 429 `application/json` response
@@ -9954,6 +10017,8 @@ type RefreshCarrierResponse struct {
 	Headers404 *RefreshCarrierResponse404Headers
 	// Headers409 the parsed response headers for an HTTP 409 response
 	Headers409 *RefreshCarrierResponse409Headers
+	// Headers412 the parsed response headers for an HTTP 412 response
+	Headers412 *RefreshCarrierResponse412Headers
 	// Headers422 the parsed response headers for an HTTP 422 response
 	Headers422 *RefreshCarrierResponse422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
@@ -9992,6 +10057,11 @@ func (r RefreshCarrierResponse) GetJSON404() *ConnectionNotFound {
 // GetJSON409 returns the response for an HTTP 409 `application/json` response
 func (r RefreshCarrierResponse) GetJSON409() *ConnectionBusy {
 	return r.JSON409
+}
+
+// GetJSON412 returns the response for an HTTP 412 `application/json` response
+func (r RefreshCarrierResponse) GetJSON412() *ConnectionChanged {
+	return r.JSON412
 }
 
 // GetJSON422 returns the response for an HTTP 422 `application/json` response
@@ -10249,6 +10319,7 @@ func (r ListSupportedCarriersResponse) ContentType() string {
 type LinkCarrierResponse200Headers struct {
 	ApiVersion              string
 	CacheControl            string
+	ETag                    string
 	IdempotentReplayed      *string
 	RateLimitLimit          *int
 	RateLimitRemaining      *int
@@ -10262,6 +10333,7 @@ type LinkCarrierResponse200Headers struct {
 type LinkCarrierResponse202Headers struct {
 	ApiVersion              string
 	CacheControl            string
+	ETag                    string
 	IdempotentReplayed      *string
 	RateLimitLimit          *int
 	RateLimitRemaining      *int
@@ -11480,6 +11552,7 @@ func (r UpdateCarrierResponse) ContentType() string {
 type RollbackCarrierResponse200Headers struct {
 	ApiVersion              string
 	CacheControl            string
+	ETag                    string
 	IdempotentReplayed      *string
 	RateLimitLimit          *int
 	RateLimitRemaining      *int
@@ -11543,6 +11616,18 @@ type RollbackCarrierResponse409Headers struct {
 	RateLimitRemaining      *int
 	RateLimitReset          *int
 	RetryAfter              *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// RollbackCarrierResponse412Headers the declared response headers of an HTTP 412 response for RollbackCarrier
+type RollbackCarrierResponse412Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
 	StrictTransportSecurity string
 	XContentTypeOptions     string
 	XRequestId              RequestID
@@ -11638,6 +11723,8 @@ type RollbackCarrierResponse struct {
 	JSON404 *ConnectionNotFound
 	// JSON409 the response for an HTTP 409 `application/json` response
 	JSON409 *ErrorEnvelope
+	// JSON412 the response for an HTTP 412 `application/json` response
+	JSON412 *ConnectionChanged
 	// JSON422 the response for an HTTP 422 `application/json` response
 	JSON422 *IdempotencyMismatch
 	// JSON429 the response for an HTTP 429 `application/json` response
@@ -11662,6 +11749,8 @@ type RollbackCarrierResponse struct {
 	Headers404 *RollbackCarrierResponse404Headers
 	// Headers409 the parsed response headers for an HTTP 409 response
 	Headers409 *RollbackCarrierResponse409Headers
+	// Headers412 the parsed response headers for an HTTP 412 response
+	Headers412 *RollbackCarrierResponse412Headers
 	// Headers422 the parsed response headers for an HTTP 422 response
 	Headers422 *RollbackCarrierResponse422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
@@ -11704,6 +11793,11 @@ func (r RollbackCarrierResponse) GetJSON404() *ConnectionNotFound {
 // GetJSON409 returns the response for an HTTP 409 `application/json` response
 func (r RollbackCarrierResponse) GetJSON409() *ErrorEnvelope {
 	return r.JSON409
+}
+
+// GetJSON412 returns the response for an HTTP 412 `application/json` response
+func (r RollbackCarrierResponse) GetJSON412() *ConnectionChanged {
+	return r.JSON412
 }
 
 // GetJSON422 returns the response for an HTTP 422 `application/json` response
@@ -11837,6 +11931,18 @@ type VerifyCarrierResponse409Headers struct {
 	XRequestId              RequestID
 }
 
+// VerifyCarrierResponse412Headers the declared response headers of an HTTP 412 response for VerifyCarrier
+type VerifyCarrierResponse412Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
 // VerifyCarrierResponse422Headers the declared response headers of an HTTP 422 response for VerifyCarrier
 type VerifyCarrierResponse422Headers struct {
 	ApiVersion              string
@@ -11927,6 +12033,8 @@ type VerifyCarrierResponse struct {
 	JSON404 *ConnectionNotFound
 	// JSON409 the response for an HTTP 409 `application/json` response
 	JSON409 *ErrorEnvelope
+	// JSON412 the response for an HTTP 412 `application/json` response
+	JSON412 *ConnectionChanged
 	// JSON422 the response for an HTTP 422 `application/json` response
 	JSON422 *IdempotencyMismatch
 	// JSON429 the response for an HTTP 429 `application/json` response
@@ -11951,6 +12059,8 @@ type VerifyCarrierResponse struct {
 	Headers404 *VerifyCarrierResponse404Headers
 	// Headers409 the parsed response headers for an HTTP 409 response
 	Headers409 *VerifyCarrierResponse409Headers
+	// Headers412 the parsed response headers for an HTTP 412 response
+	Headers412 *VerifyCarrierResponse412Headers
 	// Headers422 the parsed response headers for an HTTP 422 response
 	Headers422 *VerifyCarrierResponse422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
@@ -11993,6 +12103,11 @@ func (r VerifyCarrierResponse) GetJSON404() *ConnectionNotFound {
 // GetJSON409 returns the response for an HTTP 409 `application/json` response
 func (r VerifyCarrierResponse) GetJSON409() *ErrorEnvelope {
 	return r.JSON409
+}
+
+// GetJSON412 returns the response for an HTTP 412 `application/json` response
+func (r VerifyCarrierResponse) GetJSON412() *ConnectionChanged {
+	return r.JSON412
 }
 
 // GetJSON422 returns the response for an HTTP 422 `application/json` response
@@ -15895,7 +16010,7 @@ func (c *ClientWithResponses) DisconnectCarrierWithResponse(ctx context.Context,
 // GetCarrierWithResponse Read a linked carrier
 //
 // One linked charge account, as in listCarriers. For the carrier's own data see getCarrierAccount. Use the `ETag` in
-// `If-Match` of updateCarrier, unlinkCarrier and disconnectCarrier.
+// `If-Match` of updateCarrier, rollbackCarrier, verifyCarrier, refreshCarrier, unlinkCarrier and disconnectCarrier.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -20604,6 +20719,13 @@ func ParseRefreshCarrierResponse(rsp *http.Response) (*RefreshCarrierResponse, e
 		}
 		response.JSON409 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest ConnectionChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON412 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
 		var dest IdempotencyMismatch
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -20650,6 +20772,13 @@ func ParseRefreshCarrierResponse(rsp *http.Response) (*RefreshCarrierResponse, e
 				return nil, err
 			}
 			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
 		}
 		if values := rsp.Header.Values("Idempotent-Replayed"); len(values) > 0 {
 			var value string
@@ -20989,6 +21118,65 @@ func ParseRefreshCarrierResponse(rsp *http.Response) (*RefreshCarrierResponse, e
 			headers.XRequestId = value
 		}
 		response.Headers409 = &headers
+	case rsp.StatusCode == 412:
+		var headers RefreshCarrierResponse412Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers412 = &headers
 	case rsp.StatusCode == 422:
 		var headers RefreshCarrierResponse422Headers
 		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
@@ -21932,6 +22120,13 @@ func ParseLinkCarrierResponse(rsp *http.Response) (*LinkCarrierResponse, error) 
 			}
 			headers.CacheControl = value
 		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("Idempotent-Replayed"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotent-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -21997,6 +22192,13 @@ func ParseLinkCarrierResponse(rsp *http.Response) (*LinkCarrierResponse, error) 
 				return nil, err
 			}
 			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
 		}
 		if values := rsp.Header.Values("Idempotent-Replayed"); len(values) > 0 {
 			var value string
@@ -25436,6 +25638,13 @@ func ParseRollbackCarrierResponse(rsp *http.Response) (*RollbackCarrierResponse,
 		}
 		response.JSON409 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest ConnectionChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON412 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
 		var dest IdempotencyMismatch
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -25496,6 +25705,13 @@ func ParseRollbackCarrierResponse(rsp *http.Response) (*RollbackCarrierResponse,
 				return nil, err
 			}
 			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
 		}
 		if values := rsp.Header.Values("Idempotent-Replayed"); len(values) > 0 {
 			var value string
@@ -25835,6 +26051,65 @@ func ParseRollbackCarrierResponse(rsp *http.Response) (*RollbackCarrierResponse,
 			headers.XRequestId = value
 		}
 		response.Headers409 = &headers
+	case rsp.StatusCode == 412:
+		var headers RollbackCarrierResponse412Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers412 = &headers
 	case rsp.StatusCode == 422:
 		var headers RollbackCarrierResponse422Headers
 		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
@@ -26271,6 +26546,13 @@ func ParseVerifyCarrierResponse(rsp *http.Response) (*VerifyCarrierResponse, err
 		}
 		response.JSON409 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest ConnectionChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON412 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
 		var dest IdempotencyMismatch
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -26670,6 +26952,65 @@ func ParseVerifyCarrierResponse(rsp *http.Response) (*VerifyCarrierResponse, err
 			headers.XRequestId = value
 		}
 		response.Headers409 = &headers
+	case rsp.StatusCode == 412:
+		var headers VerifyCarrierResponse412Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers412 = &headers
 	case rsp.StatusCode == 422:
 		var headers VerifyCarrierResponse422Headers
 		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
