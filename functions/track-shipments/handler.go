@@ -105,7 +105,7 @@ func parse(req *httpapi.Request) (query, error) {
 	case len(numbers) == 0:
 		add(fault.Field(fault.Required, field, "%s is needed.", field))
 	case len(numbers) > tracking.MaxNumbers:
-		add(fault.Field(fault.Invalid, field, "%s must be given at most %d times.", field, tracking.MaxNumbers))
+		add(fault.Field(fault.Invalid, field, "%s may be given at most %d times.", field, tracking.MaxNumbers))
 	default:
 		for _, n := range numbers {
 			clean, problem := tracking.CleanNumber(field, n)

@@ -78,5 +78,5 @@ func ErrKeyReplaced() *fault.Error {
 
 // ErrTooManyKeys is fault.State: the account has as many keys as it may.
 func ErrTooManyKeys(limit int) *fault.Error {
-	return fault.New(fault.State, "An account may have %d API keys; delete one first.", limit)
+	return fault.New(fault.State, "An account may have at most %d API keys; delete one first.", limit)
 }

@@ -6,8 +6,8 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// The faults of connections, their account numbers and links. Each message is
-// written once, here.
+// The faults of connections, their account numbers and links that more
+// than one function returns.
 
 // retryPause is the RetryAfter while another request is working. Most requests end
 // within a second; their lease is only the upper limit.
@@ -54,24 +54,24 @@ func ErrBeingLinked() *fault.Error {
 // ErrTooManyConnections is fault.State: the account has reached its limit of
 // connections.
 func ErrTooManyConnections(limit int) *fault.Error {
-	return fault.New(fault.State, "An account may have %d carrier connections; unlink one first.", limit)
+	return fault.New(fault.State, "An account may have at most %d carrier connections; unlink one first.", limit)
 }
 
 // ErrTooManyDuplicates is fault.State: the account has reached its limit of
 // connections with the same account number.
 func ErrTooManyDuplicates(limit int) *fault.Error {
-	return fault.Field(fault.State, "account_number", "An account may link the same account number %d times; unlink one first.", limit)
+	return fault.Field(fault.State, "account_number", "An account may link the same account number at most %d times; unlink one first.", limit)
 }
 
 // ErrTooManyLinks is fault.State: the account has reached its limit of links a day.
 func ErrTooManyLinks(limit int) *fault.Error {
-	return fault.New(fault.State, "An account may link %d carriers a day; try again after midnight UTC.", limit)
+	return fault.New(fault.State, "An account may link at most %d carriers a day; try again after midnight UTC.", limit)
 }
 
 // ErrTooManyUnlinks is fault.State: the account has reached its limit of unlinks a
 // day.
 func ErrTooManyUnlinks(limit int) *fault.Error {
-	return fault.New(fault.State, "An account may unlink %d carriers a day; try again after midnight UTC.", limit)
+	return fault.New(fault.State, "An account may unlink at most %d carriers a day; try again after midnight UTC.", limit)
 }
 
 // ErrChanged is fault.Precondition: If-Match named a version of the connection that
@@ -114,7 +114,7 @@ func ErrAllowanceUsedUp(use Use, limit int, wait time.Duration) *fault.Error {
 	var text string
 	switch use {
 	case UseTracking, UseChecking:
-		text = "The carrier may be called %d times a minute with one of its API keys, and these calls are used up."
+		text = "The carrier takes %d " + string(use) + " calls a minute for an API key, and they are used up."
 	case UseLinking:
 		text = "An account may link and validate %d times a minute."
 	case UseChanging:

@@ -54,7 +54,7 @@ func NewSnapshot(raw []byte, at time.Time) (Snapshot, error) {
 }
 
 // ErrTooLarge is the cause of a reading whose answer exceeds a limit of ours
-// (contract: "Suggested outcome classes").
+// (auspost.md, "Suggested outcome classes"). It is compared with errors.Is.
 var ErrTooLarge = fault.New(fault.CarrierDown, "The carrier's answer is too large for this service.")
 
 func snapshotTooLarge(size int) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -60,5 +61,21 @@ func TestReplayDoesNotQuoteTheKey(t *testing.T) {
 	// A handler that forgets to replay it answers 500, not 4xx.
 	if kind := fault.KindOf(err); kind != fault.Internal {
 		t.Errorf("KindOf(Replay) = %v, want %v", kind, fault.Internal)
+	}
+}
+
+func TestRecord(t *testing.T) {
+	t.Parallel()
+	end := time.Unix(1000, 0)
+	r := effects.Record{ExpiresAt: end}
+	if r.Finished() {
+		t.Error("Finished() = true without an answer")
+	}
+	r.Sealed = []byte{0}
+	if !r.Finished() {
+		t.Error("Finished() = false with an answer")
+	}
+	if !r.Expired(end) || !r.Expired(end.Add(time.Hour)) || r.Expired(end.Add(-time.Nanosecond)) {
+		t.Error("Expired() must be true from ExpiresAt on")
 	}
 }

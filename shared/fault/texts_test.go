@@ -5,7 +5,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,6 +51,58 @@ func TestOneReaderOfIfMatch(t *testing.T) {
 	if want := []string{"texts.go", "conditional.go"}; !slices.Equal(at, want) {
 		t.Errorf("If-Match is named in %v, want %v", at, want)
 	}
+}
+
+// TestExamplesQuoteTheCode: every message in the contract's examples is one that the
+// product code can make: a string of its source with values, and the help of a rollback.
+func TestExamplesQuoteTheCode(t *testing.T) {
+	contract, err := os.ReadFile("../../infra/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var patterns []*regexp.Regexp
+	add := func(parts string) {
+		if len(words.FindAllString(parts, -1)) >= 2 {
+			patterns = append(patterns, regexp.MustCompile("^"+parts+"( A rollback .*)?$"))
+		}
+	}
+	product(t, func(_ *token.FileSet, file *ast.File) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			expr, ok := n.(ast.Expr)
+			if !ok {
+				return true
+			}
+			parts := pattern(expr)
+			add(parts)
+			return parts == ".*" // the parts of a sum are no messages
+		})
+	})
+	messages := regexp.MustCompile(`\bmessage: (?:"([^"]*)"|'([^']*)'|([^,}\n]+))`).FindAllStringSubmatch(string(contract), -1)
+	if len(messages) < 100 {
+		t.Errorf("found only %d messages", len(messages))
+	}
+	for _, m := range messages {
+		message := m[1] + m[2] + m[3]
+		if message != "null" && !slices.ContainsFunc(patterns, func(p *regexp.Regexp) bool { return p.MatchString(message) }) {
+			t.Errorf("the contract has the message %q, which the code cannot make", message)
+		}
+	}
+}
+
+var (
+	verb  = regexp.MustCompile(`%[a-z]`) // of a format string
+	words = regexp.MustCompile(`[A-Za-z]{2,}`)
+)
+
+// pattern returns a regular expression for the values of a string expression.
+func pattern(e ast.Expr) string {
+	if sum, ok := e.(*ast.BinaryExpr); ok && sum.Op == token.ADD {
+		return pattern(sum.X) + pattern(sum.Y)
+	}
+	if text, ok := literal(e); ok {
+		return verb.ReplaceAllString(regexp.QuoteMeta(text), ".*")
+	}
+	return ".*"
 }
 
 // product visits every file of the product code, except tests and generated files.

@@ -43,7 +43,7 @@ func IfMatch(req *Request, etag string) (pinned bool, err error) {
 	case all:
 		return false, nil
 	case !slices.Contains(tags, etag):
-		return false, fault.Field(fault.Precondition, header, "No entity tag in %s is current: the resource has changed. Read it again.", header)
+		return false, fault.Field(fault.Precondition, header, "No entity tag in %s is current: the resource has changed; read it again.", header)
 	}
 	return true, nil
 }

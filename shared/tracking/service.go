@@ -21,9 +21,7 @@ type Connections interface {
 type Cache interface {
 	CachedTracking(ctx context.Context, accountID int64, connectionID string, numbers []string, now time.Time) (map[string]Cached, error)
 	CacheTracking(ctx context.Context, accountID int64, connectionID string, tracking []Cached) error
-	// TakeCall counts a call if the allowance has room for it, and else returns how long
-	// until there is room.
-	TakeCall(ctx context.Context, a connection.Allowance, limit int, window time.Duration, now time.Time) (wait time.Duration, err error)
+	connection.Calls
 }
 
 // Vault reads credentials; fault.NotFound if there are none.
@@ -206,14 +204,7 @@ func (s *Service) askCarrier(ctx context.Context, env carrier.Environment, conn 
 		Carrier: conn.Carrier, Number: conn.AccountNumber, Credentials: credentials, MerchantLocationID: conn.MerchantLocationID,
 	}
 	return to.Track(ctx, account, numbers, func(ctx context.Context) error {
-		wait, err := s.Cache.TakeCall(ctx, allowance, CallsPerMinute, connection.AllowanceWindow, s.Now())
-		if err == nil && wait > 0 {
-			err = &fault.Error{
-				Kind: fault.RateLimited, RetryAfter: wait,
-				Message: fmt.Sprintf("The carrier takes %d tracking calls a minute for an API key, and they are used up.", CallsPerMinute),
-			}
-		}
-		return err
+		return connection.Allow(ctx, s.Cache, allowance, CallsPerMinute, s.Now())
 	})
 }
 

@@ -29,15 +29,11 @@ func TestCleanNumber(t *testing.T) {
 		{"digits of another script", "١٢٣٤", fault.Invalid},
 		{"an invisible character", "ZZ91\u200b", fault.Invalid},
 		{"a letter that is two capitals", "ß1", fault.Invalid},
-		{"a letter whose capital is plain", "ı1", 0}, // dotless i
 		{"a query", "ZZ91&x=1", fault.Invalid},
 		{"control characters", "ZZ91\x00", fault.Invalid},
 		{"no UTF-8", "ZZ91\xff", fault.Invalid},
 	} {
 		got, problem := CleanNumber("tracking_number", tc.in)
-		if tc.want == 0 {
-			continue
-		}
 		if problem == nil || problem.Kind != tc.want || problem.Field != "tracking_number" || got != "" {
 			t.Errorf("%s: %q, %v, want %v", tc.name, got, problem, tc.want)
 		}
@@ -45,6 +41,7 @@ func TestCleanNumber(t *testing.T) {
 	for in, want := range map[string]string{
 		" zz91 0006 3401\u00a01427\n": "ZZ91000634011427",
 		"ET000000005AU":               "ET000000005AU",
+		"ı1":                          "I1", // dotless i
 		strings.Repeat(" 7", 50):      strings.Repeat("7", 50),
 	} {
 		if got, problem := CleanNumber("f", in); problem != nil || got != want {
