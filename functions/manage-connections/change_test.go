@@ -40,6 +40,7 @@ func TestChangeRefuses(t *testing.T) {
 		{"lost zeros", `{"account_number":"123400"}`, nil, []string{"400", "invalid_field_value account_number: lost_leading_zeros"}},
 		{"no number", `{"account_number":""}`, nil, []string{"400", "invalid_string_length account_number"}},
 		{"a masked secret", `{"api_key":"` + newKey + `","api_secret":"********"}`, nil, []string{"400", "invalid_field_value api_secret: mask_instead_of_secret"}},
+		{"our own key", `{"api_key":"` + newKey + `","api_secret":"cl_live_000019"}`, nil, []string{"400", "invalid_field_value api_secret: credentials_of_another_kind"}},
 		{"masks", `{"nickname":"n","api_key":"********7c8d","api_secret":"••••"}`, nil, []string{"400", "invalid_field_value api_key: mask_instead_of_secret", "invalid_field_value api_secret: mask_instead_of_secret"}},
 		{"a masked key alone", `{"api_key":"…7c8d"}`, nil, []string{"400", "invalid_field_value api_key: mask_instead_of_secret", "field_value_required api_secret"}},
 		{"swapped", `{"api_key":"` + newSecret + `","api_secret":"` + newKey + `"}`, nil, []string{"400", "invalid_field_value api_secret: key_and_secret_swapped"}},

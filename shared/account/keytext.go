@@ -102,6 +102,12 @@ func ParseKey(text string) (key Key, ok bool) {
 	return key, true
 }
 
+// LooksLikeKey reports whether a text has the prefix of a key, in either case.
+func LooksLikeKey(text string) bool {
+	text = strings.ToLower(strings.TrimSpace(text))
+	return strings.HasPrefix(text, livePrefix) || strings.HasPrefix(text, testPrefix)
+}
+
 func checksum(body string) string {
 	return base62(big.NewInt(int64(crc32.ChecksumIEEE([]byte(body)))), sumDigits)
 }

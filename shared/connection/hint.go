@@ -21,6 +21,7 @@ const Needed = "Needed here are the API key (36 characters with four hyphens) an
 
 const (
 	digits       = "0123456789"
+	hexadecimal  = digits + "abcdefABCDEF"
 	lowerLetters = "abcdefghijklmnopqrstuvwxyz"
 	alphanumeric = digits + lowerLetters + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )

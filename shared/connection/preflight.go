@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/secret"
@@ -24,7 +25,7 @@ func isUUID(s string) bool {
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return false
 	}
-	return strings.Count(s, "-") == 4 && consistsOf(s, digits+"abcdefABCDEF-")
+	return strings.Count(s, "-") == 4 && consistsOf(s, hexadecimal+"-")
 }
 
 // Preflight finds mistakes without calling the carrier. It returns the charge account,
@@ -72,7 +73,7 @@ func PreflightChecks(in ChargeAccount) (ChargeAccount, []PreflightCheck) {
 			}
 			check.Problems = append(check.Problems, &p)
 		}
-		if hint := HintFor(in.Credentials); name == anotherKind && hint != nil {
+		if hint := HintFor(in.Credentials); name == anotherKind && hint != nil && len(check.Problems) == 0 {
 			check.Warning = hint.Looks + " " + Needed
 		}
 		checks = append(checks, check)
@@ -94,7 +95,7 @@ const (
 	numberAsKey         = "account_number_as_key"
 	equalTexts          = "key_equals_secret"
 	swappedTexts        = "key_and_secret_swapped"
-	anotherKind         = "credentials_of_another_kind" // warns only
+	anotherKind         = "credentials_of_another_kind" // refuses our own keys, warns of others
 )
 
 var preflightNames = [...]string{
@@ -225,9 +226,13 @@ func inspectNumber(n carrier.Name, typed string) (number string, all []mistake) 
 func inspectCredential(field, typed string) (text string, all []mistake) {
 	const step = "Copy it again from the developer centre or the PDF, without anything around it."
 	if isMask(typed) {
-		return "", []mistake{found(field, maskInstead, field+" is a mask of asterisks or dots, not the text behind it.",
-			"A form sent back what it shows in place of the stored text.",
+		return "", []mistake{found(field, maskInstead, field+" is a mask or a placeholder, not the text that it stands for.",
+			"A form sent back what it shows in place of the stored text, or a template was not filled in.",
 			"Give the API key and the API secret themselves; a change that leaves both out keeps those that are stored.", docRegister)}
+	}
+	if account.LooksLikeKey(typed) {
+		return "", []mistake{found(field, anotherKind, field+" is an API key of this service, not a credential of the carrier.",
+			"The key that our API is called with was pasted.", Needed, docRegister)}
 	}
 	for _, r := range strings.TrimSpace(typed) {
 		var m mistake

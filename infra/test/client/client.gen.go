@@ -745,32 +745,33 @@ func (e CreatedAccountEnvironment) Valid() bool {
 
 // Defines values for DiagnosisCategory.
 const (
-	DiagnosisCategoryAccountNotFound        DiagnosisCategory = "account_not_found"
-	DiagnosisCategoryAccountNumberAsKey     DiagnosisCategory = "account_number_as_key"
-	DiagnosisCategoryAccountNumberFormat    DiagnosisCategory = "account_number_format"
-	DiagnosisCategoryAlreadyLinked          DiagnosisCategory = "already_linked"
-	DiagnosisCategoryAustraliaPostNumber    DiagnosisCategory = "australia_post_number"
-	DiagnosisCategoryCarrierRateLimited     DiagnosisCategory = "carrier_rate_limited"
-	DiagnosisCategoryCarrierRejectedRequest DiagnosisCategory = "carrier_rejected_request"
-	DiagnosisCategoryCarrierTimeout         DiagnosisCategory = "carrier_timeout"
-	DiagnosisCategoryCarrierUnavailable     DiagnosisCategory = "carrier_unavailable"
-	DiagnosisCategoryCarrierUnreadable      DiagnosisCategory = "carrier_unreadable"
-	DiagnosisCategoryContractNotSetUp       DiagnosisCategory = "contract_not_set_up"
-	DiagnosisCategoryContractNotValid       DiagnosisCategory = "contract_not_valid"
-	DiagnosisCategoryCredentialsMissing     DiagnosisCategory = "credentials_missing"
-	DiagnosisCategoryCredentialsRefused     DiagnosisCategory = "credentials_refused"
-	DiagnosisCategoryInnerBlank             DiagnosisCategory = "inner_blank"
-	DiagnosisCategoryInvisibleCharacter     DiagnosisCategory = "invisible_character"
-	DiagnosisCategoryKeyAndSecretSwapped    DiagnosisCategory = "key_and_secret_swapped"
-	DiagnosisCategoryKeyEqualsSecret        DiagnosisCategory = "key_equals_secret"
-	DiagnosisCategoryKeyFormat              DiagnosisCategory = "key_format"
-	DiagnosisCategoryKeyNotEntitled         DiagnosisCategory = "key_not_entitled"
-	DiagnosisCategoryLostLeadingZeros       DiagnosisCategory = "lost_leading_zeros"
-	DiagnosisCategoryMaskInsteadOfSecret    DiagnosisCategory = "mask_instead_of_secret"
-	DiagnosisCategoryNumberMismatch         DiagnosisCategory = "number_mismatch"
-	DiagnosisCategoryQuotes                 DiagnosisCategory = "quotes"
-	DiagnosisCategoryRequestMalformed       DiagnosisCategory = "request_malformed"
-	DiagnosisCategoryStartrackNumber        DiagnosisCategory = "startrack_number"
+	DiagnosisCategoryAccountNotFound          DiagnosisCategory = "account_not_found"
+	DiagnosisCategoryAccountNumberAsKey       DiagnosisCategory = "account_number_as_key"
+	DiagnosisCategoryAccountNumberFormat      DiagnosisCategory = "account_number_format"
+	DiagnosisCategoryAlreadyLinked            DiagnosisCategory = "already_linked"
+	DiagnosisCategoryAustraliaPostNumber      DiagnosisCategory = "australia_post_number"
+	DiagnosisCategoryCarrierRateLimited       DiagnosisCategory = "carrier_rate_limited"
+	DiagnosisCategoryCarrierRejectedRequest   DiagnosisCategory = "carrier_rejected_request"
+	DiagnosisCategoryCarrierTimeout           DiagnosisCategory = "carrier_timeout"
+	DiagnosisCategoryCarrierUnavailable       DiagnosisCategory = "carrier_unavailable"
+	DiagnosisCategoryCarrierUnreadable        DiagnosisCategory = "carrier_unreadable"
+	DiagnosisCategoryContractNotSetUp         DiagnosisCategory = "contract_not_set_up"
+	DiagnosisCategoryContractNotValid         DiagnosisCategory = "contract_not_valid"
+	DiagnosisCategoryCredentialsMissing       DiagnosisCategory = "credentials_missing"
+	DiagnosisCategoryCredentialsOfAnotherKind DiagnosisCategory = "credentials_of_another_kind"
+	DiagnosisCategoryCredentialsRefused       DiagnosisCategory = "credentials_refused"
+	DiagnosisCategoryInnerBlank               DiagnosisCategory = "inner_blank"
+	DiagnosisCategoryInvisibleCharacter       DiagnosisCategory = "invisible_character"
+	DiagnosisCategoryKeyAndSecretSwapped      DiagnosisCategory = "key_and_secret_swapped"
+	DiagnosisCategoryKeyEqualsSecret          DiagnosisCategory = "key_equals_secret"
+	DiagnosisCategoryKeyFormat                DiagnosisCategory = "key_format"
+	DiagnosisCategoryKeyNotEntitled           DiagnosisCategory = "key_not_entitled"
+	DiagnosisCategoryLostLeadingZeros         DiagnosisCategory = "lost_leading_zeros"
+	DiagnosisCategoryMaskInsteadOfSecret      DiagnosisCategory = "mask_instead_of_secret"
+	DiagnosisCategoryNumberMismatch           DiagnosisCategory = "number_mismatch"
+	DiagnosisCategoryQuotes                   DiagnosisCategory = "quotes"
+	DiagnosisCategoryRequestMalformed         DiagnosisCategory = "request_malformed"
+	DiagnosisCategoryStartrackNumber          DiagnosisCategory = "startrack_number"
 )
 
 // Valid indicates whether the value is a known member of the DiagnosisCategory enum.
@@ -801,6 +802,8 @@ func (e DiagnosisCategory) Valid() bool {
 	case DiagnosisCategoryContractNotValid:
 		return true
 	case DiagnosisCategoryCredentialsMissing:
+		return true
+	case DiagnosisCategoryCredentialsOfAnotherKind:
 		return true
 	case DiagnosisCategoryCredentialsRefused:
 		return true
@@ -3166,13 +3169,14 @@ type ValidationCheck struct {
 
 	// Name The name of the check. `carrier` is the carrier's own answer. Each of the others looks for one mistake without asking
 	// the carrier, and is named like the `category` of its diagnosis. `startrack_number` is a check of Australia Post's
-	// numbers, and `australia_post_number` one of StarTrack's. `mask_instead_of_secret` fails for the mask that a form shows
-	// instead of a secret, such as `********7c8d`. `not_linked_yet` fails for a number that the account has linked, unless
-	// `allow_duplicate_account_number` is true (category `already_linked`); it is absent if the number is malformed.
+	// numbers, and `australia_post_number` one of StarTrack's. `mask_instead_of_secret` fails for a mask or placeholder
+	// instead of a secret, such as `********7c8d` or `{{api_secret}}`. `not_linked_yet` fails for a number that the account
+	// has linked, unless `allow_duplicate_account_number` is true (category `already_linked`); it is absent if the number is
+	// malformed.
 	//
-	// `credentials_of_another_kind` never fails: it warns if key and secret have the form of a client ID and secret of API v2
-	// or of SecurePay, of a key of the Postage Assessment Calculator, or of an access token. The form is a guess, so the
-	// carrier is asked all the same.
+	// `credentials_of_another_kind` fails for an API key of this service. It only warns if key and secret have the form of a
+	// client ID and secret of API v2 or of SecurePay, of a key of the Postage Assessment Calculator, or of an access token:
+	// the form is a guess, so the carrier is asked all the same.
 	Name ValidationCheckName `json:"name"`
 
 	// Passed False if the mistake was found or the carrier refuses.
@@ -3184,13 +3188,14 @@ type ValidationCheck struct {
 
 // ValidationCheckName The name of the check. `carrier` is the carrier's own answer. Each of the others looks for one mistake without asking
 // the carrier, and is named like the `category` of its diagnosis. `startrack_number` is a check of Australia Post's
-// numbers, and `australia_post_number` one of StarTrack's. `mask_instead_of_secret` fails for the mask that a form shows
-// instead of a secret, such as `********7c8d`. `not_linked_yet` fails for a number that the account has linked, unless
-// `allow_duplicate_account_number` is true (category `already_linked`); it is absent if the number is malformed.
+// numbers, and `australia_post_number` one of StarTrack's. `mask_instead_of_secret` fails for a mask or placeholder
+// instead of a secret, such as `********7c8d` or `{{api_secret}}`. `not_linked_yet` fails for a number that the account
+// has linked, unless `allow_duplicate_account_number` is true (category `already_linked`); it is absent if the number is
+// malformed.
 //
-// `credentials_of_another_kind` never fails: it warns if key and secret have the form of a client ID and secret of API v2
-// or of SecurePay, of a key of the Postage Assessment Calculator, or of an access token. The form is a guess, so the
-// carrier is asked all the same.
+// `credentials_of_another_kind` fails for an API key of this service. It only warns if key and secret have the form of a
+// client ID and secret of API v2 or of SecurePay, of a key of the Postage Assessment Calculator, or of an access token:
+// the form is a guess, so the carrier is asked all the same.
 type ValidationCheckName string
 
 // Verification A check and the connection after it.
