@@ -368,6 +368,8 @@ func TestVerifyLater(t *testing.T) {
 func TestHostileCarrier(t *testing.T) {
 	t.Parallel()
 	giant := &flood{}
+	tooLarge := outage(502, "carrier_unreadable", 200)
+	tooLarge.who = "us"
 	refusing := []struct {
 		name  string
 		play  http.HandlerFunc
@@ -377,7 +379,7 @@ func TestHostileCarrier(t *testing.T) {
 	}{
 		{"closes the connection", hangUp, outage(502, "carrier_unavailable", 0), 2, 5 * time.Second},
 		{"closes it within the body", hangUpHalfWay, outage(502, "carrier_unavailable", 200), 2, 5 * time.Second},
-		{"sends 1 GB", giant.serve, outage(502, "carrier_unreadable", 200), 1, 5 * time.Second},
+		{"sends 1 GB", giant.serve, tooLarge, 1, 5 * time.Second},
 		{"redirects to a link-local address", redirect("http://169.254.169.254/latest/meta-data/"), outage(502, "carrier_unreadable", 307), 1, 5 * time.Second},
 		{"redirects to itself", redirect("/shipping/v1/accounts/elsewhere"), outage(502, "carrier_unreadable", 307), 1, 5 * time.Second},
 		{"answers 503 in HTML", answering(503, "text/html", "<html><b>Unavailable</b></html>"), outage(502, "carrier_unavailable", 503), 2, 5 * time.Second},

@@ -98,7 +98,6 @@ type difference struct{ emulator, what, why string }
 
 // differences are all differences that the suite accepts. A test that is affected asks differs.
 var differences = []difference{
-	{stack.MiniStack, "repairs UTF-8", "it passes the body to the function with replacement characters for broken UTF-8"},
 	{stack.MiniStack, "drops outer slashes", "it drops the empty segments of a path before it looks up the route"},
 	{stack.MiniStack, "drops inner slashes", "it drops the empty segments of a path before it looks up the route"},
 	{stack.MiniStack, "joins headers", "it joins several headers of the same name with commas"},
