@@ -69,7 +69,7 @@ func (r Reading) Diagnosis() *fault.Diagnosis {
 		d = diagnoses[carrier.OutcomeUnexpected]
 	}
 	if errors.Is(r.Cause, ErrTooLarge) {
-		d.LikelyCause, d.WhoMustAct, d.NextSteps = ErrTooLarge.Message, fault.Us, []string{tellOperator}
+		d.LikelyCause, d.WhoMustAct, d.Retryable, d.NextSteps = ErrTooLarge.Message, fault.Us, false, []string{tellOperator}
 	}
 	if r.Hint != nil {
 		d.LikelyCause += " " + r.Hint.Looks

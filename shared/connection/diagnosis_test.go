@@ -122,7 +122,7 @@ func TestEveryOutcome(t *testing.T) {
 func TestAnswerOverALimit(t *testing.T) {
 	r := Reading{Outcome: carrier.OutcomeUnreadable, Cause: fmt.Errorf("of 7 products: %w", ErrTooLarge)}
 	d := r.Diagnosis()
-	if e := fault.Of(r.Err())[0]; e.Kind != fault.CarrierDown || e.Message != ErrTooLarge.Message || d.LikelyCause != e.Message || d.Category != "carrier_unreadable" || d.WhoMustAct != fault.Us {
+	if e := fault.Of(r.Err())[0]; e.Kind != fault.CarrierDown || e.Message != ErrTooLarge.Message || d.LikelyCause != e.Message || d.Category != "carrier_unreadable" || d.WhoMustAct != fault.Us || d.Retryable {
 		t.Errorf("%v, %+v", e, *d)
 	}
 	if other := (Reading{Outcome: carrier.OutcomeUnreadable}).Diagnosis(); other.LikelyCause == d.LikelyCause || other.WhoMustAct != fault.Carrier {
