@@ -11,8 +11,9 @@ import (
 	"carrierlink/shared/fault"
 )
 
-// limited is an error's Retry-After, and a failure for any other error.
-func limited(t *testing.T, what string, err error) time.Duration {
+// retryAfterOf returns the Retry-After of a fault.RateLimited; the test ends at any other
+// error.
+func retryAfterOf(t *testing.T, what string, err error) time.Duration {
 	t.Helper()
 	if !fault.Is(err, fault.RateLimited) {
 		t.Fatalf("%s: %v, want rate limited", what, err)
@@ -53,7 +54,7 @@ func TestAllowance(t *testing.T) {
 				w.clock = w.clock.Add(time.Second)
 			}
 			before, asked := w.row(t, conn.ID), len(w.production.asked)
-			if wait := limited(t, name, use(t.Context(), w, before)); wait != begun.Add(time.Minute).Sub(w.clock) {
+			if wait := retryAfterOf(t, name, use(t.Context(), w, before)); wait != begun.Add(time.Minute).Sub(w.clock) {
 				t.Errorf("Retry-After %v", wait)
 			}
 			if after := w.row(t, conn.ID); after.Version != before.Version || len(w.production.asked) != asked {
@@ -79,9 +80,9 @@ func TestAllowanceOfAChange(t *testing.T) {
 	}
 	// The current ones are used up, those before and others are not.
 	w.changed(t, w.row(t, conn.ID), "", "three")
-	limited(t, "rollback to two", rollback(t.Context(), w, w.Service, w.row(t, conn.ID)))
+	retryAfterOf(t, "rollback to two", rollback(t.Context(), w, w.Service, w.row(t, conn.ID)))
 	_, err := w.Change(t.Context(), change(w.row(t, conn.ID), "", "two"))
-	limited(t, "change to two", err)
+	retryAfterOf(t, "change to two", err)
 }
 
 // TestAllowanceOfUnknownCredentials: changes to credentials that are new to the
@@ -104,7 +105,7 @@ func TestAllowanceOfUnknownCredentials(t *testing.T) {
 	}
 	asked := len(w.production.asked)
 	_, err := w.Change(t.Context(), change(w.row(t, one.ID), "", "six"))
-	if wait := limited(t, "a fourth change", err); wait != begun.Add(time.Minute).Sub(w.clock) || len(w.production.asked) != asked {
+	if wait := retryAfterOf(t, "a fourth change", err); wait != begun.Add(time.Minute).Sub(w.clock) || len(w.production.asked) != asked {
 		t.Errorf("Retry-After %v, asked %d times", wait, len(w.production.asked)-asked)
 	}
 	w.production.reading = nil
@@ -131,7 +132,7 @@ func TestAllowanceCountsASecondAttempt(t *testing.T) {
 	if err := readCheck(t.Context(), w, w.Service, w.row(t, conn.ID)); err != nil {
 		t.Fatal(err)
 	}
-	limited(t, "a third", readCheck(t.Context(), w, w.Service, w.row(t, conn.ID)))
+	retryAfterOf(t, "a third", readCheck(t.Context(), w, w.Service, w.row(t, conn.ID)))
 	if again != 1 {
 		t.Errorf("%d second attempts, want 1 of 2", again)
 	}
@@ -141,11 +142,11 @@ func TestAllowanceCountsASecondAttempt(t *testing.T) {
 	if err := linkOf("0009912347", "two", nil)(t.Context(), w, w.Service); err != nil {
 		t.Fatal(err)
 	}
-	limited(t, "a third link", linkOf("0009912348", "two", nil)(t.Context(), w, w.Service))
+	retryAfterOf(t, "a third link", linkOf("0009912348", "two", nil)(t.Context(), w, w.Service))
 	if again != 2 {
 		t.Errorf("%d second attempts, want 2 of 4", again)
 	}
-	// The schedule's are its own.
+	// The schedule does not use the allowance.
 	w.clock = w.clock.AddDate(0, 0, 3)
 	w.CallsPerMinute = 1
 	if err := readCheck(t.Context(), w, w.Service, w.row(t, conn.ID)); err != nil {
@@ -172,7 +173,7 @@ func TestAllowanceOfLinks(t *testing.T) {
 	req := w.request(t)
 	req.ChargeAccount, req.LinkedAs = chargeAccount("0009912347", "three"), nil
 	_, err := w.Link(t.Context(), req)
-	if wait := limited(t, "a third link", err); wait != time.Minute || len(w.production.asked) != asked {
+	if wait := retryAfterOf(t, "a third link", err); wait != time.Minute || len(w.production.asked) != asked {
 		t.Errorf("Retry-After %v, asked %d times", wait, len(w.production.asked)-asked)
 	}
 	// A conflict asks no carrier, and is told all the same.
@@ -186,9 +187,9 @@ func TestAllowanceOfLinks(t *testing.T) {
 	}
 }
 
-// TestAllowanceIsNotSpentInVain: a request that finds the connection leased takes no
+// TestRefusedByLeaseTakesNoCall: a request that finds the connection leased takes no
 // call.
-func TestAllowanceIsNotSpentInVain(t *testing.T) {
+func TestRefusedByLeaseTakesNoCall(t *testing.T) {
 	w := newWorld(t)
 	conn := w.link(t)
 	w.clock = w.clock.Add(time.Hour)

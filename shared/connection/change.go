@@ -30,8 +30,8 @@ type ChangeRequest struct {
 }
 
 // Change changes a connection. New credentials and a new number are verified with the
-// carrier first; after a refusal or an outage nothing has changed. The stored
-// credentials and number are only verified: a good answer is recorded, and a rollback
+// carrier first; after a refusal or an outage nothing has changed. If the request
+// repeats what is stored, it is only verified: a good answer is recorded, and a rollback
 // restores what it would have restored before.
 //
 // Errors: those of Reading.Err; fault.CarrierConflict if another connection has the
@@ -304,9 +304,9 @@ func (s *Service) swap(ctx context.Context, claimed Connection, r replacement) (
 }
 
 // undoChange removes the version that a failed change has staged, and ends the work.
-// The write that names that version may have succeeded, or may still arrive: another
-// write of the row prevents it, or fails because of it. If anything fails here, the
-// reconciler finishes the work.
+// The write that names that version may have succeeded, or may still arrive. Rewriting
+// the row first settles whether that write counts: either it comes too late, or ours
+// fails. If anything fails here, the reconciler finishes the work.
 func (s *Service) undoChange(ctx context.Context, claimed Connection) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseMargin)
 	defer cancel()
@@ -324,8 +324,8 @@ func (s *Service) claimWork(ctx context.Context, conn Connection, pinned bool) (
 		if err := s.checkUnchanged(row, conn); err != nil {
 			return err
 		}
-		// The version that the row names may still depend on the label that staging the
-		// next one moves.
+		// Staging moves the pending label, which may be all that keeps the row's current
+		// version alive.
 		row, err := s.finishChange(ctx, row)
 		if err != nil {
 			return err

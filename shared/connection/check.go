@@ -106,7 +106,7 @@ func (s *Service) Refresh(ctx context.Context, d Due, b health.Breaker) (Checked
 	return checked, err
 }
 
-// examineForSchedule is examine, and logs why a check failed, because there is no caller
+// examineForSchedule runs examine and logs why a check failed, because there is no caller
 // to tell. While the breaker is open every check of the schedule is a probe, also one
 // that a caller has requested.
 func (s *Service) examineForSchedule(ctx context.Context, claimed Connection, e examination) (Checked, error) {
@@ -215,8 +215,8 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e examination
 	return checked, nil
 }
 
-// abandonCheck releases the lease of a check that failed by our fault and says nothing
-// about the connection. A check of Refresh becomes due again, later after each failure.
+// abandonCheck releases the lease of a check that failed on our side, so its outcome
+// is unknown. A check of Refresh becomes due again, later after each failure.
 // The error is fault.Overloaded or Internal.
 func (s *Service) abandonCheck(ctx context.Context, conn Connection, e examination, cause error) error {
 	e.noteCall(&conn)

@@ -249,7 +249,7 @@ const (
 	working     finding = iota // the connection works
 	unshippable                // it works, but the contract forbids shipping
 	doubted                    // refused, and the refusal is not confirmed yet
-	refused                    // refused
+	refused                    // refused, and the refusal is confirmed
 	unreachable                // an outage: says nothing about the connection
 	suspicious                 // does not change the status
 )

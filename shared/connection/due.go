@@ -72,12 +72,13 @@ func (c *Connection) doubt() health.Doubt {
 	return health.Doubt{AccountID: c.AccountID, ConnectionID: c.ID, CredentialID: c.CredentialID, Since: c.FirstRefusedAt, At: c.LastCheck.At}
 }
 
-// Counted returns the check that was just recorded, for Service.Count. wasWellAt is the
-// connection's VerifiedAt before the check, b the breaker that it was recorded with.
-func (c *Connection) Counted(r Reading, wasWellAt time.Time, b health.Breaker) health.Check {
+// Counted returns the last check in the form that Service.Count adds to the tally.
+// previouslyVerifiedAt is the connection's VerifiedAt before the check, b the breaker that
+// it was recorded with.
+func (c *Connection) Counted(r Reading, previouslyVerifiedAt time.Time, b health.Breaker) health.Check {
 	counted := health.Check{
 		PartnerID: c.PartnerID, AccountID: c.AccountID, ConnectionID: c.ID, CredentialID: c.CredentialID, At: c.LastCheck.At, Outcome: r.Outcome,
-		Scheduled: c.LastCheck.Trigger == TriggerSchedule, PreviousGoodAt: wasWellAt, LastGoodAt: c.VerifiedAt, ActionRequired: c.Status == ActionRequired, OnSchedule: c.RefreshPolicy != RefreshOff,
+		Scheduled: c.LastCheck.Trigger == TriggerSchedule, PreviousGoodAt: previouslyVerifiedAt, LastGoodAt: c.VerifiedAt, ActionRequired: c.Status == ActionRequired, OnSchedule: c.RefreshPolicy != RefreshOff,
 	}
 	if r.Outcome.IsOutage() && r.Outcome != carrier.OutcomeRateLimited {
 		counted.RetryAfter = r.RetryAfter
@@ -104,6 +105,6 @@ type Update struct {
 	Snapshot       *Snapshot     // nil: keeps the stored one
 }
 
-// ErrPostponed is in the chain of an error of a scheduled check that failed by our fault
-// after its claim: the row says when it is due again.
+// ErrPostponed is in the chain of an error of a scheduled check that failed on our
+// side after its claim: the row says when it is due again.
 var ErrPostponed = errors.New("due again by its row")

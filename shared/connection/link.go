@@ -369,8 +369,8 @@ func (c *Connection) setCredentials(of Credentials, now time.Time) {
 
 // retryStale runs a change of a row that other processes may change at the same time.
 // When the row has another version than conn, write is called again with the current
-// row; a pinned change is ErrChanged then. A fault.State while the version is still the
-// one of conn has another cause, such as a lost claim of an Idempotency-Key, and is
+// row; a pinned change is ErrChanged then. If the version has not changed, the
+// fault.State has another cause, such as a lost claim of an Idempotency-Key, and is
 // returned.
 func (s *Service) retryStale(ctx context.Context, conn Connection, pinned bool, write func(Connection) error) error {
 	const attempts = 4

@@ -221,14 +221,14 @@ func inspectNumber(n carrier.Name, typed string) (number string, all []mistake) 
 }
 
 // inspectCredential trims a key or secret and finds what copying from the encrypted PDF of
-// the credentials leaves in it, each kind of mistake once. The blanks come before
-// CredentialRule, which refuses line breaks as control characters.
+// the credentials leaves in it, each kind of mistake once. Blanks are looked for
+// before CredentialRule runs, because it would report a line break as a control character.
 func inspectCredential(field, typed string) (text string, all []mistake) {
 	const step = "Copy it again from the developer centre or the PDF, without anything around it."
 	if isMask(typed) {
 		return "", []mistake{found(field, maskInstead, field+" is a mask or a placeholder, not the text that it stands for.",
 			"A form sent back what it shows in place of the stored text, or a template was not filled in.",
-			"Give the API key and the API secret themselves; a change that leaves both out keeps those that are stored.", docRegister)}
+			"Send the real key and secret, or leave both out to keep the stored ones.", docRegister)}
 	}
 	if account.LooksLikeKey(typed) {
 		return "", []mistake{found(field, anotherKind, field+" is an API key of this service, not a credential of the carrier.",

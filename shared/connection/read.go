@@ -57,8 +57,8 @@ type CarrierAccount struct {
 	Contract   Contract
 	Raw        []byte // the carrier's JSON object, unchanged
 	Live       bool   // from a check by this read
-	// Stale says that the answer is older than MaxAge, because of StaleReason and
-	// StaleCause. Diagnosis is nil unless the carrier is the reason.
+	// Stale says that the answer is older than MaxAge; StaleReason and StaleCause say
+	// why. Diagnosis is nil unless the carrier is the reason.
 	Stale       bool
 	StaleReason string
 	StaleCause  error

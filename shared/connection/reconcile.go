@@ -104,14 +104,14 @@ func (s *Service) followVisible(ctx context.Context, conn Connection, acct accou
 	if err := s.checkIdle(conn); err != nil {
 		return err
 	}
-	scheduled := conn.Work == WorkFollow || conn.Standing == account.StandingDeleted
+	deletionScheduled := conn.Work == WorkFollow || conn.Standing == account.StandingDeleted
 	secretStays := standing != account.StandingDeleted && conn.Standing != account.StandingDeleted && conn.Work == NoWork
 	if !secretStays {
 		conn.Work, conn.LeaseUntil = WorkFollow, s.Lease(ctx)
 		if err := s.Store.FollowConnection(ctx, &conn, acct, effects.Effects{}, s.Now()); err != nil {
 			return staleRow(err)
 		}
-		if err := s.updateSecret(ctx, conn, acct, scheduled); err != nil {
+		if err := s.updateSecret(ctx, conn, acct, deletionScheduled); err != nil {
 			return err
 		}
 	}
@@ -146,11 +146,11 @@ func (s *Service) followDisconnected(ctx context.Context, conn Connection, accou
 	return staleRow(s.Store.FollowConnection(ctx, &conn, account, byReconciler, s.Now()))
 }
 
-// updateSecret deletes or restores the secret, as its account is; scheduled says that its
-// deletion may be scheduled already. It ignores a missing secret, which the next check
-// reports.
-func (s *Service) updateSecret(ctx context.Context, conn Connection, account account.Account, scheduled bool) error {
-	if scheduled || !account.Deleted() {
+// updateSecret deletes or restores the secret, as its account is; deletionScheduled says
+// that its deletion may be scheduled already. It ignores a missing secret, which the next
+// check reports.
+func (s *Service) updateSecret(ctx context.Context, conn Connection, account account.Account, deletionScheduled bool) error {
+	if deletionScheduled || !account.Deleted() {
 		// Before another deletion too: the date of a scheduled one cannot be changed.
 		if err := s.Vault.Restore(ctx, conn.AccountID, conn.ID); err != nil && !fault.Is(err, fault.NotFound) {
 			return fmt.Errorf("restoring the secret: %w", err)
@@ -190,7 +190,7 @@ func (s *Service) Reconcile(ctx context.Context, limit int) (Report, error) {
 	}
 	var errs []error
 	for i, u := range found {
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < leastTime || ctx.Err() != nil {
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < reserve || ctx.Err() != nil {
 			report.Left = len(found) - i
 			break
 		}
@@ -207,8 +207,8 @@ func (s *Service) Reconcile(ctx context.Context, limit int) (Report, error) {
 	return report, errors.Join(errs...)
 }
 
-// leastTime is the longest time that reconcileOne takes.
-const leastTime = 2 * time.Second
+// reserve is the time that must be left to begin another reconcileOne.
+const reserve = 2 * time.Second
 
 // reconcileOne finishes or undoes one thing, under a lease of its own.
 func (s *Service) reconcileOne(ctx context.Context, u Unfinished, report *Report) error {

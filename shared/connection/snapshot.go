@@ -77,8 +77,8 @@ func (s Snapshot) Raw() ([]byte, error) {
 	return raw, nil
 }
 
-// SnapshotHash identifies an answer: 32 hexadecimal digits. A row with the hash of its
-// snapshot saves reading and writing the snapshot when nothing has changed.
+// SnapshotHash identifies an answer: 32 hexadecimal digits. The row keeps it, so
+// an unchanged snapshot is neither read nor written.
 func SnapshotHash(raw []byte) string {
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:16])
