@@ -55,7 +55,11 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 			slog.String("account_id", strconv.FormatInt(caller.AccountID, 10)), slog.String("carrier_id", read.Connection.ID), slog.String("error", read.StaleCause.Error()))
 	}
 	body := views.NewCarrierAccount(read, h.now())
-	return httpapi.Conditional(req, body.ETag(), func() *httpapi.Response { return httpapi.JSON(http.StatusOK, body) }), nil
+	resp := httpapi.Conditional(req, body.ETag(), func() *httpapi.Response { return httpapi.JSON(http.StatusOK, body) })
+	if read.Stale {
+		resp.RetryAfter(read.StaleCause)
+	}
+	return resp, nil
 }
 
 // query is what the request asks for.

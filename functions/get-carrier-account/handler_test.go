@@ -264,10 +264,35 @@ func TestStaleIfError(t *testing.T) {
 				t.Errorf("without a snapshot: headers %v", resp.Headers)
 			}
 			f.Carrier.Reading = new(goodReading(t, carriersText))
+			if o == carrier.OutcomeRateLimited {
+				f.Pass(time.Minute)
+			}
 			if got := read(t, f.ask("")); got.Source != "live" {
 				t.Errorf("the first good answer is %s", got.Source)
 			}
 		})
+	}
+}
+
+// TestCarriersPause: a stale answer says when the carrier may be asked again, also when its
+// pause was found by an earlier read.
+func TestCarriersPause(t *testing.T) {
+	f := newFront(t, goodReading(t, carriersText))
+	tag := f.ask("").Headers["ETag"]
+	f.Carrier.Reading = &connection.Reading{Outcome: carrier.OutcomeUnavailable, HTTPStatus: 503, RetryAfter: 5 * time.Minute}
+	f.Carrier.Asked()
+	for i, want := range []string{"300", "299", "298"} {
+		resp := f.ask("refresh=true")
+		if got := read(t, resp); resp.Headers["Retry-After"] != want || !got.Stale || *got.StaleReason != "unavailable" || got.Diagnosis == nil {
+			t.Errorf("read %d: Retry-After %q, want %s: %s", i+1, resp.Headers["Retry-After"], want, resp.Body)
+		}
+		f.Pass(time.Second)
+	}
+	if n := len(f.Carrier.Asked()); n != 1 {
+		t.Errorf("the carrier was asked %d times", n)
+	}
+	if resp := f.ask(""); resp.Headers["Retry-After"] != "" || resp.Headers["ETag"] != tag {
+		t.Errorf("a fresh answer: headers %v", resp.Headers)
 	}
 }
 

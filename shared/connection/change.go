@@ -46,6 +46,11 @@ func (s *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, e
 	if err := s.checkIdle(conn); err != nil {
 		return nil, err
 	}
+	if req.Credentials == nil {
+		if err := conn.Held(s.Now()); err != nil {
+			return nil, err
+		}
+	}
 	account := ChargeAccount{Carrier: conn.Carrier, Number: conn.AccountNumber}
 	if req.Number != "" {
 		account.Number = req.Number
@@ -403,6 +408,9 @@ func (s *Service) release(ctx context.Context, conn *Connection) error {
 func (s *Service) RequestRefresh(ctx context.Context, conn Connection, pinned bool, fx effects.For[*Connection]) (*Connection, error) {
 	return s.edit(ctx, ChangeRequest{Connection: conn, Pinned: pinned, Effects: fx, Edit: func(c *Connection) {
 		c.NextRefreshAt, c.RefreshRequestedAt = s.Now(), s.Now()
+		if c.Held(s.Now()) != nil {
+			c.NextRefreshAt = c.HeldUntil
+		}
 	}})
 }
 

@@ -54,6 +54,9 @@ func (s *Service) check(ctx context.Context, conn Connection, e examination) (Ch
 	if conn.Standing == account.StandingDeleted {
 		return Checked{}, ErrFollowing() // the secret is deleted
 	}
+	if err := conn.Held(s.Now()); err != nil {
+		return Checked{}, err
+	}
 	if conn.LeaseUntil.After(s.Now()) {
 		return Checked{}, ErrBeingChecked(retryPause, nil)
 	}

@@ -141,6 +141,7 @@ type Connection struct {
 	Unrecorded          int       // claims by the schedule since the last recorded check
 	RefreshRequestedAt  time.Time // when a pending refresh was requested; zero if none is pending
 	VerifyCalledAt      time.Time // the last call of verify
+	HeldUntil           time.Time // the carrier asked for a pause in the latest check; zero if not: see Held
 	RefreshPolicy       RefreshPolicy
 
 	APIKeyLastFour       string
@@ -356,6 +357,10 @@ func (c *Connection) Record(o Observation) HistoryEntry {
 			c.StatusReason = string(r.Outcome)
 		}
 	}
+	c.HeldUntil = time.Time{}
+	if pause := r.pause(); pause > 0 {
+		c.HeldUntil = o.Now.Add(pause)
+	}
 	c.NextRefreshAt = c.nextRefresh(r, o.Now, o.Timing, o.Jitter)
 	return HistoryEntry{Check: c.LastCheck, Number: c.History, Status: c.Status}
 }
@@ -372,7 +377,7 @@ const dailyRetries = 30 * 24 * time.Hour
 //     outcome;
 //   - after an outage a minute, doubling up to an hour, ± 10 %.
 //
-// It is never shorter than the carrier's Retry-After, and after a 429 than a minute.
+// It is never before HeldUntil.
 // The policy off has no next check, except hourly ones until the connection is
 // verified for the first time.
 func (c *Connection) nextRefresh(r Reading, now time.Time, t health.Timing, jitter float64) time.Time {
@@ -401,11 +406,24 @@ func (c *Connection) nextRefresh(r Reading, now time.Time, t health.Timing, jitt
 		backoff := time.Minute << min(c.ConsecutiveFailures-1, 6)
 		interval = around(t.Scale(min(interval, backoff, ceiling)))
 	}
-	if r.Outcome == carrier.OutcomeRateLimited {
-		interval = max(interval, carrierPause)
+	at := now.Add(interval)
+	if c.HeldUntil.After(at) {
+		at = c.HeldUntil
 	}
-	interval = max(interval, r.RetryAfter)
-	return now.Add(interval).Truncate(time.Millisecond)
+	return at.Truncate(time.Millisecond)
+}
+
+// Held is nil unless the carrier has asked for a pause that is not over: then nobody calls
+// it for callers with the connection's credentials. The error is that of the latest check,
+// with the rest of the pause in RetryAfter. The sandbox calls no carrier, so nothing is held.
+func (c *Connection) Held(now time.Time) error {
+	r := Reading{Outcome: c.LastCheck.Outcome, Code: c.LastCheck.Code}
+	held, ok := r.Err().(*fault.Error) //nolint:errorlint // Err does not wrap
+	if !ok || c.Environment == carrier.Sandbox || !c.HeldUntil.After(now) {
+		return nil
+	}
+	held.RetryAfter = c.HeldUntil.Sub(now)
+	return held
 }
 
 // Reschedule sets the time of the next check after a change of the policy.

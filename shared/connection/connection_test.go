@@ -221,6 +221,9 @@ func checkRecord(t *testing.T, from, to connection.Status, reason string, a chec
 	want.Status, want.Checks, want.History, want.ModifiedAt, want.RefreshRequestedAt = to, 4, 9, now, time.Time{}
 	want.LastCheck = connection.Check{At: now, Outcome: a.reading.Outcome, Latency: time.Second, Trigger: trigger, Code: a.reading.Code}
 	want.StatusReason, want.ConsecutiveFailures = reason, 3
+	if a.reading.Outcome == carrier.OutcomeRateLimited {
+		want.HeldUntil = now.Add(time.Minute)
+	}
 	switch a.column {
 	case "refusal":
 		if !p.counts && !p.breaker.Open {

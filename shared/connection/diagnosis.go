@@ -46,17 +46,19 @@ func (r Reading) Err() error {
 		kind = fault.State
 	case carrier.OutcomeUnavailable, carrier.OutcomeUnreadable, carrier.OutcomeMalformed, carrier.OutcomeUnexpected:
 	}
-	e := &fault.Error{Kind: kind, Field: field, Cause: r.Cause, Diagnosis: r.Diagnosis()}
+	e := &fault.Error{Kind: kind, Field: field, Cause: r.Cause, Diagnosis: r.Diagnosis(), RetryAfter: r.pause()}
 	e.Message = e.Diagnosis.LikelyCause
-	if e.RetryAfter = r.RetryAfter; kind == fault.CarrierLimited {
-		e.RetryAfter = max(r.RetryAfter, carrierPause)
-	}
 	return e
 }
 
-// carrierPause is the shortest pause after the carrier has throttled us (auspost.md,
-// "Suggested outcome classes").
-const carrierPause = 60 * time.Second
+// pause is how long the carrier must not be called: as long as it asks for, and at least a
+// minute after it has throttled us (auspost.md, "Suggested outcome classes").
+func (r Reading) pause() time.Duration {
+	if r.Outcome == carrier.OutcomeRateLimited {
+		return max(r.RetryAfter, time.Minute)
+	}
+	return r.RetryAfter
+}
 
 // Diagnosis explains a reading; nil for a good one. An unknown outcome is explained as
 // OutcomeUnexpected.

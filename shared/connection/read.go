@@ -111,6 +111,8 @@ func (s *Service) askLive(ctx context.Context, req ReadRequest, r *CarrierAccoun
 		r.StaleReason = StaleBusy
 	case fault.Is(err, fault.RateLimited):
 		r.StaleReason = StaleLimited
+	case fault.Of(err)[0].Diagnosis != nil: // Held
+		r.StaleReason, r.Diagnosis = string(r.Connection.LastCheck.Outcome), fault.Of(err)[0].Diagnosis
 	default:
 		r.StaleReason = StaleOurs
 	}

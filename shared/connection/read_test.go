@@ -2,6 +2,7 @@ package connection_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -119,4 +120,92 @@ func TestReadCarrierAccountRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCarriersPauseHolds: until the pause that the carrier asks for is over, nobody calls it
+// for callers with the connection's credentials. Other credentials are not held, nor is the
+// sandbox.
+func TestCarriersPauseHolds(t *testing.T) {
+	const pause = 5 * time.Minute
+	for _, tc := range []struct {
+		outcome     carrier.Outcome
+		after, want time.Duration
+		kind        fault.Kind
+	}{
+		{carrier.OutcomeRateLimited, pause, pause, fault.CarrierLimited},
+		{carrier.OutcomeRateLimited, time.Second, time.Minute, fault.CarrierLimited},
+		{carrier.OutcomeRateLimited, 0, time.Minute, fault.CarrierLimited},
+		{carrier.OutcomeUnavailable, pause, pause, fault.CarrierDown},
+	} {
+		t.Run(fmt.Sprintf("%s, %v", tc.outcome, tc.after), func(t *testing.T) {
+			w := newWorld(t)
+			w.Contracts = parsed
+			conn := w.link(t)
+			w.clock = w.clock.Add(time.Hour)
+			begun := w.clock
+			w.production.answers(connection.Reading{Outcome: tc.outcome, HTTPStatus: 429, RetryAfter: tc.after})
+			w.production.asked = nil
+			held := func(what string, err error) {
+				t.Helper()
+				if !fault.Is(err, tc.kind) || fault.Of(err)[0].RetryAfter != begun.Add(tc.want).Sub(w.clock) || fault.Of(err)[0].Diagnosis == nil {
+					t.Errorf("%s: %v, want %v for the rest of %v", what, err, tc.kind, tc.want)
+				}
+			}
+			stale := func() {
+				t.Helper()
+				row, snap := w.stored(t, conn.ID)
+				got, err := w.ReadCarrierAccount(t.Context(), connection.ReadRequest{Connection: &row, Snapshot: snap, Refresh: true}, nil)
+				if err != nil || !got.Stale || got.StaleReason != string(tc.outcome) || got.Diagnosis == nil {
+					t.Errorf("read: %+v, %v, want the stored copy", got, err)
+				}
+				held("read", got.StaleCause)
+				row = w.row(t, conn.ID)
+				_, err = w.ReadCarrierAccount(t.Context(), connection.ReadRequest{Connection: &row}, nil)
+				held("read without a snapshot", err)
+			}
+			for range 5 {
+				stale()
+				w.clock = w.clock.Add(time.Second)
+			}
+			held("verify", verify(t.Context(), w, w.Service, w.row(t, conn.ID)))
+			_, err := w.Change(t.Context(), change(w.row(t, conn.ID), number2, ""))
+			held("change of the number", err)
+			if err := requestRefresh(t.Context(), w, w.Service, w.row(t, conn.ID)); err != nil {
+				t.Fatal(err)
+			}
+			if row := w.row(t, conn.ID); !row.NextRefreshAt.Equal(begun.Add(tc.want)) || row.NextRefreshAt != row.HeldUntil {
+				t.Errorf("refresh is due at %v, held until %v", row.NextRefreshAt, row.HeldUntil)
+			}
+			w.clock = begun.Add(tc.want - time.Millisecond)
+			stale()
+			if n := len(w.production.asked); n != 1 {
+				t.Errorf("the carrier was asked %d times", n)
+			}
+			w.clock = begun.Add(tc.want)
+			w.production.reading = nil
+			if err := verify(t.Context(), w, w.Service, w.row(t, conn.ID)); err != nil {
+				t.Errorf("after the pause: %v", err)
+			}
+		})
+	}
+	t.Run("other credentials", func(t *testing.T) {
+		w := newWorld(t)
+		conn := w.link(t)
+		w.clock = w.clock.Add(time.Hour)
+		w.production.answers(connection.Reading{Outcome: carrier.OutcomeRateLimited, RetryAfter: pause})
+		if err := readCheck(t.Context(), w, w.Service, conn); err != nil {
+			t.Fatal(err)
+		}
+		w.production.reading = nil
+		w.changed(t, w.row(t, conn.ID), "", "two")
+		if err := readCheck(t.Context(), w, w.Service, w.row(t, conn.ID)); err != nil {
+			t.Errorf("a read with them: %v", err)
+		}
+	})
+	t.Run("the sandbox", func(t *testing.T) {
+		row := connection.Connection{Environment: carrier.Sandbox, HeldUntil: day(2), LastCheck: connection.Check{Outcome: carrier.OutcomeRateLimited}}
+		if err := row.Held(day(1)); err != nil {
+			t.Errorf("Held = %v", err)
+		}
+	})
 }

@@ -95,15 +95,20 @@ func problem(source string, p *fault.Error) Problem {
 	return out
 }
 
+// RetryAfter adds the header of the same name, if the error has a time.
+func (r *Response) RetryAfter(err error) {
+	for _, p := range fault.Of(err) {
+		if p.Kind != fault.Internal && p.RetryAfter > 0 {
+			r.Header["Retry-After"] = seconds(p.RetryAfter)
+		}
+	}
+}
+
 // render answers with an error, under the status of its first problem.
 func (a *API) render(req *Request, err error) *Response {
 	all := fault.Of(err)
 	resp := JSON(cmp.Or(rows[all[0].Kind].status, http.StatusInternalServerError), Envelope{RequestID: req.ID, Errors: Problems(a.ErrorSource, err)})
-	for _, p := range all {
-		if p.Kind != fault.Internal && p.RetryAfter > 0 {
-			resp.Header["Retry-After"] = seconds(p.RetryAfter)
-		}
-	}
+	resp.RetryAfter(err)
 	if resp.Status == http.StatusUnauthorized {
 		resp.Header["WWW-Authenticate"] = challenge
 	}

@@ -181,11 +181,14 @@ func renew(old Answer, r Tracked, now time.Time) (a Answer, worthCaching bool) {
 	return Answer{Err: r.Err, At: now}, r.Fault != ""
 }
 
-// askCarrier asks the carrier with the connection's credentials, within their allowance
-// and whatever the connection's status, which may be out of date.
+// askCarrier asks the carrier with the connection's credentials, within their allowance,
+// after the pause that the carrier may have asked for, and whatever the connection's status, which may be out of date.
 func (s *Service) askCarrier(ctx context.Context, env carrier.Environment, conn *connection.Connection, numbers []string) Reading {
 	to, err := s.Carriers.Of(env)
 	var credentials connection.Credentials
+	if err == nil {
+		err = conn.Held(s.Now())
+	}
 	if err == nil {
 		credentials, err = s.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion)
 	}

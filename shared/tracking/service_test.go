@@ -303,6 +303,23 @@ func TestStale(t *testing.T) {
 	}
 }
 
+// TestHeld: while the carrier has asked for a pause of the connection, nobody asks it.
+func TestHeld(t *testing.T) {
+	w := linked(t)
+	functiontest.Diff(t, "at first", []string{parcel + " DE live"}, w.ask(parcel))
+	w.clock = w.clock.Add(2 * time.Minute)
+	conn := w.connection("se-1")
+	conn.HeldUntil, conn.LastCheck.Outcome = w.clock.Add(time.Minute), carrier.OutcomeRateLimited
+	w.asked = nil
+	functiontest.Diff(t, "held", []string{parcel + " DE cached 120s stale"}, w.ask(parcel))
+	_, err := w.track(tracking.Request{Account: w.account, Connection: conn, Numbers: []string{abroad}})
+	if !fault.Is(err, fault.CarrierLimited) || fault.Of(err)[0].RetryAfter != time.Minute || len(w.asked) != 0 {
+		t.Errorf("held: %v, asked for %v", err, w.asked)
+	}
+	w.clock = w.clock.Add(time.Minute)
+	functiontest.Diff(t, "after it", []string{parcel + " DE live"}, w.ask(parcel))
+}
+
 // TestAboutTheNumber: an answer about the number itself replaces older tracking unless the
 // product is not tracked, and is not a failure.
 func TestAboutTheNumber(t *testing.T) {

@@ -4310,7 +4310,7 @@ type ClientInterface interface {
 	// The answer is the latest stored copy if that is at most `max_age` seconds old. For an older one, or with `refresh=true`, the
 	// service asks the carrier now. If the carrier then fails, the answer is the latest good copy with status 200, `stale: true`,
 	// the reason, and a `diagnosis` if the carrier answered. Only a connection that never had a good answer gets the carrier's
-	// failure as an error.
+	// failure as an error. If the carrier asks for a pause, this service does not ask it before: `Retry-After` says how long.
 	//
 	// Send the `ETag` of an earlier answer in `If-None-Match`: the answer is a 304 while only its times and `source` would differ.
 	//
@@ -4898,7 +4898,7 @@ func (c *Client) GetCarrier(ctx context.Context, carrierId CarrierID, params *Ge
 // The answer is the latest stored copy if that is at most `max_age` seconds old. For an older one, or with `refresh=true`, the
 // service asks the carrier now. If the carrier then fails, the answer is the latest good copy with status 200, `stale: true`,
 // the reason, and a `diagnosis` if the carrier answered. Only a connection that never had a good answer gets the carrier's
-// failure as an error.
+// failure as an error. If the carrier asks for a pause, this service does not ask it before: `Retry-After` says how long.
 //
 // Send the `ETag` of an earlier answer in `If-None-Match`: the answer is a 304 while only its times and `source` would differ.
 //
@@ -7902,7 +7902,7 @@ type ClientWithResponsesInterface interface {
 	// The answer is the latest stored copy if that is at most `max_age` seconds old. For an older one, or with `refresh=true`, the
 	// service asks the carrier now. If the carrier then fails, the answer is the latest good copy with status 200, `stale: true`,
 	// the reason, and a `diagnosis` if the carrier answered. Only a connection that never had a good answer gets the carrier's
-	// failure as an error.
+	// failure as an error. If the carrier asks for a pause, this service does not ask it before: `Retry-After` says how long.
 	//
 	// Send the `ETag` of an earlier answer in `If-None-Match`: the answer is a 304 while only its times and `source` would differ.
 	//
@@ -9373,6 +9373,7 @@ type GetCarrierAccountResponse200Headers struct {
 	RateLimitLimit          *int
 	RateLimitRemaining      *int
 	RateLimitReset          *int
+	RetryAfter              *int
 	StrictTransportSecurity string
 	XContentTypeOptions     string
 	XRequestId              RequestID
@@ -9386,6 +9387,7 @@ type GetCarrierAccountResponse304Headers struct {
 	RateLimitLimit          *int
 	RateLimitRemaining      *int
 	RateLimitReset          *int
+	RetryAfter              *int
 	StrictTransportSecurity string
 	XContentTypeOptions     string
 	XRequestId              RequestID
@@ -16036,7 +16038,7 @@ func (c *ClientWithResponses) GetCarrierWithResponse(ctx context.Context, carrie
 // The answer is the latest stored copy if that is at most `max_age` seconds old. For an older one, or with `refresh=true`, the
 // service asks the carrier now. If the carrier then fails, the answer is the latest good copy with status 200, `stale: true`,
 // the reason, and a `diagnosis` if the carrier answered. Only a connection that never had a good answer gets the carrier's
-// failure as an error.
+// failure as an error. If the carrier asks for a pause, this service does not ask it before: `Retry-After` says how long.
 //
 // Send the `ETag` of an earlier answer in `If-None-Match`: the answer is a 304 while only its times and `source` would differ.
 //
@@ -19421,6 +19423,13 @@ func ParseGetCarrierAccountResponse(rsp *http.Response) (*GetCarrierAccountRespo
 			}
 			headers.RateLimitReset = &value
 		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
 		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -19486,6 +19495,13 @@ func ParseGetCarrierAccountResponse(rsp *http.Response) (*GetCarrierAccountRespo
 				return nil, err
 			}
 			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
 		}
 		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
 			var value string

@@ -39,6 +39,7 @@ func Item(c *connection.Connection) kit.Item {
 	it.Int(kit.AttrUnrecorded, int64(c.Unrecorded))
 	it.Time("refresh_requested_at", c.RefreshRequestedAt)
 	it.Time("verify_called_at", c.VerifyCalledAt)
+	it.Time("held_until", c.HeldUntil)
 	it.Text("refresh_policy", string(c.RefreshPolicy))
 	it.Text("api_key_last_four", c.APIKeyLastFour)
 	it.Text("credential_id", c.CredentialID)
@@ -104,6 +105,7 @@ func FromItem(it kit.Item) (connection.Connection, error) {
 		Unrecorded:           int(r.Int(kit.AttrUnrecorded)),
 		RefreshRequestedAt:   r.Time("refresh_requested_at"),
 		VerifyCalledAt:       r.Time("verify_called_at"),
+		HeldUntil:            r.Time("held_until"),
 		RefreshPolicy:        connection.RefreshPolicy(r.Text("refresh_policy")),
 		APIKeyLastFour:       r.Text("api_key_last_four"),
 		CredentialID:         r.Text("credential_id"),
