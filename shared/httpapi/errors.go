@@ -89,8 +89,8 @@ func problem(source string, p *fault.Error) Problem {
 	if r.carrier {
 		out.ErrorSource = "carrier"
 	}
-	if p.Diagnosis != nil {
-		out.DocURL = p.Diagnosis.DocURL
+	if d := p.Diagnosis; d != nil {
+		out.DocURL, out.Retryable = d.DocURL, out.Retryable && d.Retryable
 	}
 	return out
 }

@@ -178,3 +178,15 @@ func TestErrorSource(t *testing.T) {
 		}
 	}
 }
+
+// TestRetryableIsThatOfTheDiagnosis: an error that a retry does not help says so, also
+// if others of its kind are retryable.
+func TestRetryableIsThatOfTheDiagnosis(t *testing.T) {
+	for _, retryable := range []bool{false, true} {
+		p := fault.New(fault.CarrierDown, "m")
+		p.Diagnosis = &fault.Diagnosis{Retryable: retryable}
+		if got := httpapi.Problems("", p)[0].Retryable; got != retryable {
+			t.Errorf("retryable = %t with a diagnosis that says %t", got, retryable)
+		}
+	}
+}
