@@ -22,7 +22,7 @@ func wire(env *app.Env) any {
 
 func build(env *app.Env) (*handler, *httpapi.API) {
 	parts := construct.From(env)
-	production, sandbox := parts.Carriers()
+	production, sandbox := parts.TrackingCarriers()
 	h := &handler{
 		auth: parts.Auth(), accounts: parts.Table(), errorSource: env.Optional("ERROR_SOURCE"), now: time.Now,
 		tracker: &tracking.Service{

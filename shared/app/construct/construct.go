@@ -102,8 +102,17 @@ func (p *Parts) APIWithLinks(routes ...httpapi.Route) *httpapi.API {
 }
 
 // Carriers returns the carrier's client for production accounts, and the simulator for
-// sandbox accounts. It reads AUSPOST_BASE_URL and STAGE.
+// sandbox accounts, which does not track. It reads AUSPOST_BASE_URL and STAGE.
 func (p *Parts) Carriers() (production, sandbox *auspost.Client) {
+	return p.carriers(simulator.NewAccountTransport(time.Now))
+}
+
+// TrackingCarriers is Carriers with a simulator that tracks.
+func (p *Parts) TrackingCarriers() (production, sandbox *auspost.Client) {
+	return p.carriers(simulator.NewTransport(time.Now))
+}
+
+func (p *Parts) carriers(simulated *simulator.Transport) (production, sandbox *auspost.Client) {
 	base := p.env.Text("AUSPOST_BASE_URL")
 	production, err := auspost.New(auspost.Options{BaseURL: base})
 	// Credentials are sent over TLS only, except to the simulator of a local stack.
@@ -111,7 +120,7 @@ func (p *Parts) Carriers() (production, sandbox *auspost.Client) {
 		err = errors.Join(err, errors.New("http is allowed on the stage local only; use https"))
 	}
 	p.env.Check("AUSPOST_BASE_URL", err)
-	sandbox, err = auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: simulator.NewTransport(time.Now)})
+	sandbox, err = auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: simulated})
 	p.env.Check("simulator", err)
 	return production, sandbox
 }

@@ -49,7 +49,12 @@ type window struct {
 
 // ServeHTTP answers one request.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a := route(r, h.nextCheck, h.mayTrack)
+	a := route(r, h.nextCheck, func(r *http.Request, path, apiKey string) answer {
+		if path == "track" && !h.mayTrack(apiKey) {
+			return jsonAnswer(http.StatusTooManyRequests, errorRateLimited)
+		}
+		return trackOrAddress(r, path, apiKey)
+	})
 	if a.never {
 		select {
 		case <-r.Context().Done():

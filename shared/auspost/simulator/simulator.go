@@ -68,9 +68,12 @@ func legacy(status int) answer {
 	return jsonAnswer(status, strings.ReplaceAll(errorLegacy, "Please enter Length.", http.StatusText(status)))
 }
 
+// others answers the paths track and address with credentials that pass.
+type others func(r *http.Request, path, apiKey string) answer
+
 // route answers a request. It calls getAccount for a charge account whose credentials
-// pass, and mayTrack to learn whether a credential has Track calls left.
-func route(r *http.Request, getAccount func(number, apiKey string) answer, mayTrack func(apiKey string) bool) answer {
+// pass, and rest for the other paths; with nil there are none.
+func route(r *http.Request, getAccount func(number, apiKey string) answer, rest others) answer {
 	path, ok := strings.CutPrefix(strings.TrimPrefix(r.URL.Path, "/test"), "/shipping/v1/")
 	if !ok {
 		return legacy(http.StatusNotFound)
@@ -78,7 +81,7 @@ func route(r *http.Request, getAccount func(number, apiKey string) answer, mayTr
 	number, isAccount := strings.CutPrefix(path, "accounts/")
 	isAccount = isAccount && number != "" && !strings.Contains(number, "/")
 	switch {
-	case !isAccount && path != "track" && path != "address":
+	case !isAccount && (rest == nil || path != "track" && path != "address"):
 		return legacy(http.StatusNotFound)
 	case r.Method != http.MethodGet:
 		a := legacy(http.StatusMethodNotAllowed)
@@ -90,14 +93,8 @@ func route(r *http.Request, getAccount func(number, apiKey string) answer, mayTr
 		// Every cause gets the same answer (infra/docs/auspost.md, "Known traps" 2).
 		return jsonAnswer(http.StatusUnauthorized, errorUnauthorized)
 	}
-	switch path {
-	case "track":
-		if !mayTrack(apiKey) {
-			return jsonAnswer(http.StatusTooManyRequests, errorRateLimited)
-		}
-		return track(r.URL.Query().Get("tracking_ids"))
-	case "address":
-		return address(r.URL.Query().Get("suburb"))
+	if !isAccount {
+		return rest(r, path, apiKey)
 	}
 	header := r.Header.Get("Account-Number")
 	switch {
@@ -109,6 +106,14 @@ func route(r *http.Request, getAccount func(number, apiKey string) answer, mayTr
 		return accountError(error41002, number)
 	}
 	return getAccount(number, apiKey)
+}
+
+// trackOrAddress is others without a limit of Track calls.
+func trackOrAddress(r *http.Request, path, _ string) answer {
+	if path == "track" {
+		return track(r.URL.Query().Get("tracking_ids"))
+	}
+	return address(r.URL.Query().Get("suburb"))
 }
 
 // isNumber reports whether a text has 10 digits, like Australia Post's account
