@@ -249,7 +249,7 @@ func TestStaleIfError(t *testing.T) {
 			if diff := cmp.Diff(bad.Diagnosis(), got.Diagnosis); diff != "" || got.Diagnosis == nil {
 				t.Errorf("diagnosis (-want +got):\n%s", diff)
 			}
-			if row := f.Row(f.id); row.LastCheck.Outcome != o || row.LastCheck.Trigger != connection.TriggerRead || row.Checks != 2 {
+			if row := f.Row(f.id); row.LastCheck.Outcome != o || row.LastCheck.Trigger != connection.TriggerRead || row.ChecksWithCredentials != 2 {
 				t.Errorf("recorded: %+v", row)
 			}
 
@@ -416,7 +416,7 @@ func TestManyReaders(t *testing.T) {
 	if n := len(f.Carrier.Asked()); n != 1 || count["live"] != 1 || count["stored, refresh_in_progress"] != readers-1 {
 		t.Errorf("the carrier was asked %d times, the answers are %v", n, count)
 	}
-	if got := read(t, f.ask("")); got.Source != "stored" || got.Stale || f.Row(f.id).Checks != 2 {
+	if got := read(t, f.ask("")); got.Source != "stored" || got.Stale || f.Row(f.id).ChecksWithCredentials != 2 {
 		t.Errorf("the next answer: %s, stale %t", got.Source, got.Stale)
 	}
 }

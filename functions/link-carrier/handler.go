@@ -46,7 +46,7 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 		return nil, err
 	}
 	return httpapi.Claimed(ctx, h.sealer, h.claims, req, caller, h.now(), h.connections.Lease(ctx), func(change *httpapi.Change) (*httpapi.Response, error) {
-		in.Account, in.LinkedAs = *loaded.Account, loaded.LinkedAs
+		in.Account, in.Holders = *loaded.Account, loaded.LinkedAs
 		show := func(conn *connection.Connection) *httpapi.Response {
 			status := http.StatusOK
 			if conn.Status == connection.PendingVerification {

@@ -230,7 +230,7 @@ func contract(products ...string) string {
 
 func verified(id string, created time.Time) connection.Connection {
 	return connection.Connection{
-		ID: id, Carrier: carrier.AustraliaPost, AccountNumber: "0000123400", Nickname: "Main & <b>", Status: connection.Active, Checks: 1,
+		ID: id, Carrier: carrier.AustraliaPost, AccountNumber: "0000123400", Nickname: "Main & <b>", Status: connection.Active, ChecksWithCredentials: 1,
 		LastCheck:  connection.Check{At: created, Outcome: carrier.OutcomeOK, Latency: 1500 * time.Millisecond, Trigger: connection.TriggerLink},
 		VerifiedAt: created, NextRefreshAt: created.Add(24 * time.Hour), RefreshPolicy: connection.RefreshDaily, APIKeyLastFour: "9dd1", CredentialsUpdatedAt: created,
 		ContractValidTo: "2026-03-31", SecretVersion: "hunter2-canary", ExternalID: "x/1", Metadata: map[string]string{"a": "b"}, CreatedAt: created, ModifiedAt: created,

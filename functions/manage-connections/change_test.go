@@ -167,8 +167,8 @@ func TestChangeOfCredentials(t *testing.T) {
 	if diff := cmp.Diff(wantPrevious, row.Previous); diff != "" {
 		t.Errorf("previous credentials (-want +got):\n%s", diff)
 	}
-	if h := f.History(f.id); len(h) != 2 || h[0].Trigger != connection.TriggerManual || row.Checks != 1 || row.History != 2 {
-		t.Errorf("checks %d, history %+v", row.Checks, h)
+	if h := f.History(f.id); len(h) != 2 || h[0].Trigger != connection.TriggerManual || row.ChecksWithCredentials != 1 || row.ChecksEver != 2 {
+		t.Errorf("checks %d, history %+v", row.ChecksWithCredentials, h)
 	}
 	again := f.change(bodyNew, "Idempotency-Key", "k")
 	if again.Body != resp.Body || again.Headers["Idempotent-Replayed"] != "true" || f.Row(f.id).Version != row.Version || len(f.Carrier.Asked()) != 0 {

@@ -43,8 +43,8 @@ func holds(number string, c connection.Credentials, checks int) func(*testing.T,
 	return func(t *testing.T, f *front) {
 		t.Helper()
 		row := f.One(t, number, c)
-		if h := f.History(f.id); len(h) != checks || row.History != checks {
-			t.Errorf("%d checks in the history, %d in the row, want %d", len(h), row.History, checks)
+		if h := f.History(f.id); len(h) != checks || row.ChecksEver != checks {
+			t.Errorf("%d checks in the history, %d in the row, want %d", len(h), row.ChecksEver, checks)
 		}
 	}
 }
@@ -81,7 +81,7 @@ func scenarios() []scenario {
 		{
 			name: "verify", do: func(f *front) events.APIGatewayProxyResponse { return f.verify("Idempotency-Key", key) },
 			late: is2xx, undone: func(*testing.T, *front) {}, done: holds(functiontest.Number, oldCredentials, 2),
-			isDone: func(f *front, _ connection.Connection) bool { return f.Row(f.id).History == 2 },
+			isDone: func(f *front, _ connection.Connection) bool { return f.Row(f.id).ChecksEver == 2 },
 		},
 		{
 			name: "refresh", do: func(f *front) events.APIGatewayProxyResponse { return f.refresh("Idempotency-Key", key) },

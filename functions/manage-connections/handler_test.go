@@ -293,7 +293,7 @@ func TestVerify(t *testing.T) {
 			}
 			resp := f.verify("Idempotency-Key", "k")
 			row := f.Row(f.id)
-			if row.LastCheck.Outcome != o || row.LastCheck.Trigger != connection.TriggerManual || row.Checks != 2 || !row.LeaseUntil.IsZero() || !row.VerifyCalledAt.Equal(f.Clock) {
+			if row.LastCheck.Outcome != o || row.LastCheck.Trigger != connection.TriggerManual || row.ChecksWithCredentials != 2 || !row.LeaseUntil.IsZero() || !row.VerifyCalledAt.Equal(f.Clock) {
 				t.Errorf("row %+v", row)
 			}
 			if h := f.History(f.id); len(h) != 2 || h[0].Outcome != o || h[0].Number != 2 {

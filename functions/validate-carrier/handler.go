@@ -17,7 +17,7 @@ import (
 // connections is what this function needs of connection.Service.
 type connections interface {
 	AskNew(ctx context.Context, account account.Account, charge connection.ChargeAccount) (connection.Reading, *connection.Snapshot, error)
-	LinkedAs(ctx context.Context, accountID int64, ids []string) (string, error)
+	LinkedID(ctx context.Context, accountID int64, ids []string) (string, error)
 }
 
 type handler struct {
@@ -53,7 +53,7 @@ func (h *handler) validate(ctx context.Context, req *httpapi.Request) (*httpapi.
 	if want.Number != nil {
 		var linked string
 		if !in.AllowDuplicate {
-			if linked, err = h.connections.LinkedAs(ctx, loaded.Account.ID, loaded.LinkedAs); err != nil {
+			if linked, err = h.connections.LinkedID(ctx, loaded.Account.ID, loaded.LinkedAs); err != nil {
 				return nil, err
 			}
 		}

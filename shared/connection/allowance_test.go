@@ -171,13 +171,13 @@ func TestAllowanceOfLinks(t *testing.T) {
 	w.linkAs(t, number2, "two")
 	asked := len(w.production.asked)
 	req := w.request(t)
-	req.ChargeAccount, req.LinkedAs = chargeAccount("0009912347", "three"), nil
+	req.ChargeAccount, req.Holders = chargeAccount("0009912347", "three"), nil
 	_, err := w.Link(t.Context(), req)
 	if wait := retryAfterOf(t, "a third link", err); wait != time.Minute || len(w.production.asked) != asked {
 		t.Errorf("Retry-After %v, asked %d times", wait, len(w.production.asked)-asked)
 	}
 	// A conflict asks no carrier, and is told all the same.
-	_, err = w.Link(t.Context(), func() connection.LinkRequest { r := w.request(t); r.LinkedAs = w.linked(t, number); return r }())
+	_, err = w.Link(t.Context(), func() connection.LinkRequest { r := w.request(t); r.Holders = w.linked(t, number); return r }())
 	if !fault.Is(err, fault.CarrierConflict) {
 		t.Errorf("Link of a number that is linked = %v", err)
 	}

@@ -40,10 +40,10 @@ type ChangeRequest struct {
 // changed; NotFound; *effects.Replay.
 func (s *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, error) {
 	if req.Credentials == nil && (req.Number == "" || req.Number == req.Connection.AccountNumber) {
-		return s.edit(ctx, req)
+		return s.editLocal(ctx, req)
 	}
 	conn := req.Connection
-	if err := s.checkIdle(conn); err != nil {
+	if err := s.requireIdle(conn); err != nil {
 		return nil, err
 	}
 	if req.Credentials == nil {
@@ -74,7 +74,7 @@ func (s *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, e
 		return nil, explainUnreadable(conn, err)
 	}
 	if stored {
-		check = conn.Checks + 1
+		check = conn.ChecksWithCredentials + 1
 	}
 	reading, snap := s.Ask(ctx, conn.Environment, account, check, s.Now())
 	if err := reading.Err(); err != nil {
@@ -83,7 +83,7 @@ func (s *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, e
 	if stored {
 		return s.recordVerified(ctx, req, reading, snap)
 	}
-	return s.replace(ctx, conn, replacement{
+	return s.replaceCredentials(ctx, conn, replacement{
 		account: account, fresh: true, reading: reading, snapshot: snap, duplicate: req.AllowDuplicate, pinned: req.Pinned, edit: req.Edit, effects: req.Effects,
 		version: func(ctx context.Context) (string, error) {
 			if req.Credentials == nil {
@@ -117,7 +117,7 @@ func (s *Service) isStored(ctx context.Context, conn Connection, account ChargeA
 func (s *Service) recordVerified(ctx context.Context, req ChangeRequest, reading Reading, snap *Snapshot) (*Connection, error) {
 	var next Connection
 	err := s.retryStale(ctx, req.Connection, req.Pinned, func(row Connection) error {
-		if err := s.checkUnchanged(row, req.Connection); err != nil {
+		if err := s.requireUnchanged(row, req.Connection); err != nil {
 			return err
 		}
 		row, err := s.finishChange(ctx, row)
@@ -126,11 +126,11 @@ func (s *Service) recordVerified(ctx context.Context, req ChangeRequest, reading
 		}
 		next = row
 		entry := next.Record(s.observe(next.ID, reading, TriggerManual, health.Breaker{}))
-		fresh, err := s.compare(ctx, &next, row, reading, snap, &entry)
+		fresh, err := s.noteContract(ctx, &next, row, reading, snap, &entry)
 		if err != nil {
 			return err
 		}
-		s.apply(&next, req.Edit)
+		s.applyEdit(&next, req.Edit)
 		fx, err := req.Effects.Of(&next)
 		if err != nil {
 			return err
@@ -147,7 +147,7 @@ func (s *Service) recordVerified(ctx context.Context, req ChangeRequest, reading
 // the carrier accepts them. pinned as in ChangeRequest. Errors: those of Change;
 // fault.State without RetryAfter if there is nothing to roll back to.
 func (s *Service) Rollback(ctx context.Context, conn Connection, pinned bool, fx effects.For[*Connection]) (*Connection, error) {
-	if err := s.checkIdle(conn); err != nil {
+	if err := s.requireIdle(conn); err != nil {
 		return nil, err
 	}
 	previous := conn.Previous
@@ -166,11 +166,11 @@ func (s *Service) Rollback(ctx context.Context, conn Connection, pinned bool, fx
 		return nil, fmt.Errorf("reading the previous credentials: %w", err)
 	}
 	account := ChargeAccount{Carrier: conn.Carrier, Number: previous.AccountNumber, Credentials: credentials, BeforeRetry: takeCall}
-	reading, snap := s.Ask(ctx, conn.Environment, account, conn.Checks+1, s.Now())
+	reading, snap := s.Ask(ctx, conn.Environment, account, conn.ChecksWithCredentials+1, s.Now())
 	if err := reading.Err(); err != nil {
 		return nil, err
 	}
-	restored, err := s.replace(ctx, conn, replacement{
+	restored, err := s.replaceCredentials(ctx, conn, replacement{
 		account: account, reading: reading, snapshot: snap, pinned: pinned, effects: fx, edit: func(*Connection) {},
 		version: func(context.Context) (string, error) { return previous.SecretVersion, nil },
 	})
@@ -180,23 +180,23 @@ func (s *Service) Rollback(ctx context.Context, conn Connection, pinned bool, fx
 	return restored, err
 }
 
-// edit changes fields that need no check with the carrier, of whatever version the row
+// editLocal changes fields that need no check with the carrier, of whatever version the row
 // has. A running check keeps its lease and is recorded afterwards. An edit without a
 // difference writes only the answer.
-func (s *Service) edit(ctx context.Context, req ChangeRequest) (*Connection, error) {
+func (s *Service) editLocal(ctx context.Context, req ChangeRequest) (*Connection, error) {
 	var changed Connection
 	err := s.retryStale(ctx, req.Connection, req.Pinned, func(conn Connection) error {
 		if !conn.Visible() {
 			return ErrNoConnection()
 		}
-		if err := s.checkIdle(conn); err != nil {
+		if err := s.requireIdle(conn); err != nil {
 			return err
 		}
 		var err error
 		if changed, err = s.finishChange(ctx, conn); err != nil {
 			return err
 		}
-		differs := s.apply(&changed, req.Edit)
+		differs := s.applyEdit(&changed, req.Edit)
 		fx, err := req.Effects.Of(&changed)
 		if err != nil || !differs && fx.Answer == nil {
 			return err
@@ -209,9 +209,9 @@ func (s *Service) edit(ctx context.Context, req ChangeRequest) (*Connection, err
 	return &changed, nil
 }
 
-// apply applies an edit and reports whether the connection differs. A new policy
+// applyEdit applies an edit and reports whether the connection differs. A new policy
 // reschedules the next check.
-func (s *Service) apply(conn *Connection, edit func(*Connection)) (differs bool) {
+func (s *Service) applyEdit(conn *Connection, edit func(*Connection)) (differs bool) {
 	before := *conn
 	edit(conn)
 	if conn.Same(before) {
@@ -224,9 +224,9 @@ func (s *Service) apply(conn *Connection, edit func(*Connection)) (differs bool)
 	return true
 }
 
-// checkIdle is fault.Busy while another process works on the secret. Work whose lease
+// requireIdle is fault.Busy while another process works on the secret. Work whose lease
 // has expired is finished by the next write.
-func (s *Service) checkIdle(conn Connection) error {
+func (s *Service) requireIdle(conn Connection) error {
 	if conn.Work != NoWork && conn.LeaseUntil.After(s.Now()) {
 		return fault.Busy(nil)
 	}
@@ -253,15 +253,15 @@ type replacement struct {
 	effects   effects.For[*Connection]
 }
 
-// replace changes the credentials in four steps: the row takes a lease for
+// replaceCredentials changes the credentials in four steps: the row takes a lease for
 // WorkCredentials, the version of the secret is staged, the row names it, the labels of
 // the secret are moved. The third step makes the change.
-func (s *Service) replace(ctx context.Context, conn Connection, r replacement) (*Connection, error) {
+func (s *Service) replaceCredentials(ctx context.Context, conn Connection, r replacement) (*Connection, error) {
 	claimed, err := s.claimWork(ctx, conn, r.pinned)
 	if err != nil {
 		return nil, err
 	}
-	next, err := s.swap(ctx, claimed, r)
+	next, err := s.writeReplacement(ctx, claimed, r)
 	if err != nil {
 		if undone := s.undoChange(ctx, claimed); undone != nil {
 			err = fmt.Errorf("%w; and undoing it: %v", err, undone) //nolint:errorlint // its kind must not decide the answer
@@ -275,7 +275,7 @@ func (s *Service) replace(ctx context.Context, conn Connection, r replacement) (
 	return next, nil
 }
 
-func (s *Service) swap(ctx context.Context, claimed Connection, r replacement) (*Connection, error) {
+func (s *Service) writeReplacement(ctx context.Context, claimed Connection, r replacement) (*Connection, error) {
 	version, err := r.version(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("storing the credentials: %w", err)
@@ -289,14 +289,14 @@ func (s *Service) swap(ctx context.Context, claimed Connection, r replacement) (
 	next.SecretVersion, next.AccountNumber = version, r.account.Number
 	next.setCredentials(r.account.Credentials, now)
 	if r.fresh {
-		next.Checks = 0
+		next.ChecksWithCredentials = 0
 	}
 	entry := next.Record(s.observe(next.ID, r.reading, TriggerManual, health.Breaker{}))
-	fresh, err := s.compare(ctx, &next, claimed, r.reading, r.snapshot, &entry)
+	fresh, err := s.noteContract(ctx, &next, claimed, r.reading, r.snapshot, &entry)
 	if err != nil {
 		return nil, err
 	}
-	s.apply(&next, r.edit)
+	s.applyEdit(&next, r.edit)
 	fx, err := r.effects.Of(&next)
 	if err != nil {
 		return nil, err
@@ -326,7 +326,7 @@ func (s *Service) undoChange(ctx context.Context, claimed Connection) error {
 func (s *Service) claimWork(ctx context.Context, conn Connection, pinned bool) (Connection, error) {
 	var claimed Connection
 	err := s.retryStale(ctx, conn, pinned, func(row Connection) error {
-		if err := s.checkUnchanged(row, conn); err != nil {
+		if err := s.requireUnchanged(row, conn); err != nil {
 			return err
 		}
 		// Staging moves the pending label, which may be all that keeps the row's current
@@ -342,16 +342,16 @@ func (s *Service) claimWork(ctx context.Context, conn Connection, pinned bool) (
 	return claimed, err
 }
 
-// checkUnchanged fails if the row has other credentials or another number than the
+// requireUnchanged fails if the row has other credentials or another number than the
 // connection that the carrier was asked about, or another process works on its secret.
-func (s *Service) checkUnchanged(row, asked Connection) error {
+func (s *Service) requireUnchanged(row, asked Connection) error {
 	switch {
 	case !row.Visible():
 		return ErrNoConnection()
 	case row.SecretVersion != asked.SecretVersion || row.AccountNumber != asked.AccountNumber:
 		return fault.Busy(nil)
 	}
-	if err := s.checkIdle(row); err != nil {
+	if err := s.requireIdle(row); err != nil {
 		return err
 	}
 	if row.Standing == account.StandingDeleted || row.Work == WorkFollow {
@@ -406,7 +406,7 @@ func (s *Service) release(ctx context.Context, conn *Connection) error {
 
 // RequestRefresh makes the connection due now: the next pass of the schedule checks it.
 func (s *Service) RequestRefresh(ctx context.Context, conn Connection, pinned bool, fx effects.For[*Connection]) (*Connection, error) {
-	return s.edit(ctx, ChangeRequest{Connection: conn, Pinned: pinned, Effects: fx, Edit: func(c *Connection) {
+	return s.editLocal(ctx, ChangeRequest{Connection: conn, Pinned: pinned, Effects: fx, Edit: func(c *Connection) {
 		c.NextRefreshAt, c.RefreshRequestedAt = s.Now(), s.Now()
 		if c.Held(s.Now()) != nil {
 			c.NextRefreshAt = c.HeldUntil
@@ -429,7 +429,7 @@ func (s *Service) Unlink(ctx context.Context, conn Connection, pinned bool, fx e
 		if !conn.Visible() {
 			return ErrNoConnection()
 		}
-		if err := s.checkIdle(conn); err != nil {
+		if err := s.requireIdle(conn); err != nil {
 			return err
 		}
 		now := s.Now()

@@ -318,7 +318,7 @@ func TestChange(t *testing.T) {
 			if tc.which != "" {
 				wantWhich = tc.which
 			}
-			if row.ID != conn.ID || row.AccountNumber != wantNumber || row.Nickname != "Other" || row.Checks != 1 || row.History != 3 || w.production.checks[2] != 1 {
+			if row.ID != conn.ID || row.AccountNumber != wantNumber || row.Nickname != "Other" || row.ChecksWithCredentials != 1 || row.ChecksEver != 3 || w.production.checks[2] != 1 {
 				t.Errorf("row %+v", row)
 			}
 			want := connection.PreviousCredentials{
@@ -429,12 +429,12 @@ func TestChangeToTheSame(t *testing.T) {
 			if diff := cmp.Diff(row, *got); diff != "" || row.Nickname != "Other" {
 				t.Errorf("another row is stored:\n%s", diff)
 			}
-			check := conn.Checks + 1
+			check := conn.ChecksWithCredentials + 1
 			if tc.changed {
 				check = 1
 			}
-			if diff := cmp.Diff([]int{check}, w.production.checks); diff != "" || row.Checks != check {
-				t.Errorf("checks %d, asked (-want +got):\n%s", row.Checks, diff)
+			if diff := cmp.Diff([]int{check}, w.production.checks); diff != "" || row.ChecksWithCredentials != check {
+				t.Errorf("checks %d, asked (-want +got):\n%s", row.ChecksWithCredentials, diff)
 			}
 			if h := w.history(t, conn.ID); len(h) != 3 || h[0].At != w.clock || h[0].Trigger != connection.TriggerManual || !row.VerifiedAt.Equal(w.clock) {
 				t.Errorf("history %+v, verified at %v", h, row.VerifiedAt)

@@ -36,7 +36,7 @@ const VerifyPause = 30 * time.Second
 // or follows its account; RateLimited when the calls with its credentials are used up;
 // NotFound.
 func (s *Service) Check(ctx context.Context, conn Connection, trigger Trigger, b health.Breaker, fx effects.For[Checked]) (Checked, error) {
-	return s.check(ctx, conn, examination{trigger: trigger, breaker: b, effects: fx})
+	return s.check(ctx, conn, checkOptions{trigger: trigger, breaker: b, effects: fx})
 }
 
 // Verify is Check at the merchant's request; fault.RateLimited within VerifyPause of
@@ -47,10 +47,10 @@ func (s *Service) Verify(ctx context.Context, conn Connection, b health.Breaker,
 	if wait := conn.VerifyCalledAt.Add(VerifyPause).Sub(now); wait > 0 && wait <= VerifyPause {
 		return Checked{}, ErrVerifiedLately(wait)
 	}
-	return s.check(ctx, conn, examination{trigger: TriggerManual, breaker: b, calledAt: now, effects: fx})
+	return s.check(ctx, conn, checkOptions{trigger: TriggerManual, breaker: b, calledAt: now, effects: fx})
 }
 
-func (s *Service) check(ctx context.Context, conn Connection, e examination) (Checked, error) {
+func (s *Service) check(ctx context.Context, conn Connection, e checkOptions) (Checked, error) {
 	if conn.Standing == account.StandingDeleted {
 		return Checked{}, ErrFollowing() // the secret is deleted
 	}
@@ -102,7 +102,7 @@ func (s *Service) Refresh(ctx context.Context, d Due, b health.Breaker) (Checked
 	if !claimed.RefreshRequestedAt.IsZero() {
 		trigger = TriggerManual
 	}
-	checked, err := s.examineForSchedule(ctx, claimed, examination{trigger: trigger, breaker: b, scheduled: true, effects: bySchedule})
+	checked, err := s.examineForSchedule(ctx, claimed, checkOptions{trigger: trigger, breaker: b, scheduled: true, effects: bySchedule})
 	if err != nil && !fault.Is(err, fault.State) && !fault.Is(err, fault.NotFound) {
 		err = fmt.Errorf("%w: %w", ErrPostponed, err)
 	}
@@ -112,7 +112,7 @@ func (s *Service) Refresh(ctx context.Context, d Due, b health.Breaker) (Checked
 // examineForSchedule runs examine and logs why a check failed, because there is no caller
 // to tell. While the breaker is open every check of the schedule is a probe, also one
 // that a caller has requested.
-func (s *Service) examineForSchedule(ctx context.Context, claimed Connection, e examination) (Checked, error) {
+func (s *Service) examineForSchedule(ctx context.Context, claimed Connection, e checkOptions) (Checked, error) {
 	checked, err := s.examine(ctx, claimed, e)
 	if err != nil {
 		return Checked{}, err
@@ -141,7 +141,7 @@ func (s *Service) Control(ctx context.Context, accountID int64, connectionID str
 	if err != nil {
 		return Checked{}, fmt.Errorf("claiming a control check: %w", err)
 	}
-	return s.examineForSchedule(ctx, claimed, examination{trigger: TriggerSchedule, breaker: b, effects: bySchedule})
+	return s.examineForSchedule(ctx, claimed, checkOptions{trigger: TriggerSchedule, breaker: b, effects: bySchedule})
 }
 
 // bySchedule returns the effects of the schedule's checks.
@@ -149,8 +149,8 @@ func bySchedule(Checked) (effects.Effects, error) {
 	return effects.Effects{By: effects.By{Service: effects.Schedule}}, nil
 }
 
-// examination says how a check is made.
-type examination struct {
+// checkOptions says how a check is made.
+type checkOptions struct {
 	trigger     Trigger
 	breaker     health.Breaker
 	scheduled   bool                        // by Refresh
@@ -160,7 +160,7 @@ type examination struct {
 }
 
 // noteCall notes a call of Verify in the row.
-func (e examination) noteCall(conn *Connection) {
+func (e checkOptions) noteCall(conn *Connection) {
 	if !e.calledAt.IsZero() {
 		conn.VerifyCalledAt = e.calledAt
 	}
@@ -169,7 +169,7 @@ func (e examination) noteCall(conn *Connection) {
 // examine asks the carrier about a claimed connection and records the answer. Sandbox
 // connections have no breaker, and their refusals need no comparison: the simulator
 // answers each one independently.
-func (s *Service) examine(ctx context.Context, claimed Connection, e examination) (Checked, error) {
+func (s *Service) examine(ctx context.Context, claimed Connection, e checkOptions) (Checked, error) {
 	sandbox := claimed.Environment == carrier.Sandbox
 	if sandbox {
 		e.breaker = health.Breaker{}
@@ -184,7 +184,7 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e examination
 		return Checked{}, s.abandonCheck(ctx, claimed, e, fmt.Errorf("reading the credentials of %s: %w", claimed.ID, err))
 	default:
 		account := ChargeAccount{Carrier: claimed.Carrier, Number: claimed.AccountNumber, Credentials: credentials, BeforeRetry: e.beforeRetry}
-		reading, snap = s.Ask(ctx, claimed.Environment, account, claimed.Checks+1, s.Now())
+		reading, snap = s.Ask(ctx, claimed.Environment, account, claimed.ChecksWithCredentials+1, s.Now())
 	}
 	observed := s.observe(claimed.ID, reading, e.trigger, e.breaker)
 	if sandbox {
@@ -202,7 +202,7 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e examination
 		checked.Counted = conn.Counted(reading, row.VerifiedAt, e.breaker)
 		conn.LeaseUntil = time.Time{}
 		e.noteCall(conn)
-		fresh, err := s.compare(ctx, conn, row, reading, snap, &checked.Entry)
+		fresh, err := s.noteContract(ctx, conn, row, reading, snap, &checked.Entry)
 		if err != nil {
 			return s.abandonCheck(ctx, row, e, err)
 		}
@@ -221,10 +221,10 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e examination
 // abandonCheck releases the lease of a check that failed on our side, so its outcome
 // is unknown. A check of Refresh becomes due again, later after each failure.
 // The error is fault.Overloaded or Internal.
-func (s *Service) abandonCheck(ctx context.Context, conn Connection, e examination, cause error) error {
+func (s *Service) abandonCheck(ctx context.Context, conn Connection, e checkOptions, cause error) error {
 	e.noteCall(&conn)
 	if e.scheduled {
-		conn.NextRefreshAt = s.Timing.RetryAt(conn.Unrecorded, s.Now())
+		conn.NextRefreshAt = s.Timing.RetryAt(conn.ClaimsUnrecorded, s.Now())
 	}
 	err := s.Store.RecordCheck(ctx, &conn, nil, nil, effects.Effects{}, s.Now())
 	for _, e := range []error{cause, err} {
@@ -235,10 +235,10 @@ func (s *Service) abandonCheck(ctx context.Context, conn Connection, e examinati
 	return &fault.Error{Kind: fault.Internal, Cause: errors.Join(cause, err)}
 }
 
-// compare compares a good answer with the stored one, adds the differences to the entry
-// and returns the snapshot if it has to be written. An answer with the stored hash is
-// neither read nor written.
-func (s *Service) compare(ctx context.Context, conn *Connection, before Connection, r Reading, snap *Snapshot, entry *HistoryEntry) (*Snapshot, error) {
+// noteContract notes the hash of a good answer in the row, adds its differences from the
+// stored one to the entry and returns the snapshot if it has to be written. An answer
+// with the stored hash is neither read nor written.
+func (s *Service) noteContract(ctx context.Context, conn *Connection, before Connection, r Reading, snap *Snapshot, entry *HistoryEntry) (*Snapshot, error) {
 	if snap == nil {
 		return nil, nil
 	}
@@ -258,7 +258,7 @@ func (s *Service) compare(ctx context.Context, conn *Connection, before Connecti
 	}
 	raw, err := old.Raw()
 	if err == nil {
-		entry.Changes, err = s.Changes(raw, r.Raw)
+		entry.Changes, err = s.Compare(raw, r.Raw)
 	}
 	if err != nil {
 		// The stored answer cannot be read, so the differences are unknown.

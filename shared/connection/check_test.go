@@ -79,7 +79,7 @@ func TestCheckFails(t *testing.T) {
 				t.Errorf("the carrier was asked %d times, want %d", len(w.production.asked), tc.asked)
 			}
 			after := w.row(t, before.ID)
-			if after.LastCheck.Trigger == connection.TriggerRead || len(w.history(t, before.ID)) != after.History {
+			if after.LastCheck.Trigger == connection.TriggerRead || len(w.history(t, before.ID)) != after.ChecksEver {
 				t.Errorf("something is recorded: %+v", after.LastCheck)
 			}
 			if tc.want == fault.Internal && tc.name != "the row cannot be written" && !after.LeaseUntil.IsZero() {
@@ -113,8 +113,8 @@ func TestCheckRecords(t *testing.T) {
 			if diff := cmp.Diff(row, got.Connection); diff != "" {
 				t.Errorf("Check returns another row than it stores:\n%s", diff)
 			}
-			if row.Checks != 2 || row.LastCheck.Outcome != o || row.LastCheck.Trigger != connection.TriggerRead || !row.LeaseUntil.IsZero() {
-				t.Errorf("row: checks %d, last %+v, lease %v", row.Checks, row.LastCheck, row.LeaseUntil)
+			if row.ChecksWithCredentials != 2 || row.LastCheck.Outcome != o || row.LastCheck.Trigger != connection.TriggerRead || !row.LeaseUntil.IsZero() {
+				t.Errorf("row: checks %d, last %+v, lease %v", row.ChecksWithCredentials, row.LastCheck, row.LeaseUntil)
 			}
 			if diff := cmp.Diff(w.history(t, row.ID)[0], got.Entry); diff != "" {
 				t.Errorf("the history has another entry:\n%s", diff)
@@ -141,7 +141,7 @@ func TestEditDuringACheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	row := w.row(t, conn.ID)
-	if row.Nickname != "Main'" || row.History != 2 || !row.VerifyCalledAt.Equal(w.clock) || !row.LeaseUntil.IsZero() || len(w.history(t, conn.ID)) != 2 {
+	if row.Nickname != "Main'" || row.ChecksEver != 2 || !row.VerifyCalledAt.Equal(w.clock) || !row.LeaseUntil.IsZero() || len(w.history(t, conn.ID)) != 2 {
 		t.Errorf("row %+v", row)
 	}
 	w.whole(t)
@@ -157,7 +157,7 @@ func TestOvertakenCheckIsDueAgain(t *testing.T) {
 	isState(t, err, true)
 	row := w.row(t, conn.ID)
 	w.clock = row.NextRefreshAt
-	if checked, err := w.Refresh(t.Context(), connection.Due{AccountID: accountID, ConnectionID: conn.ID}, health.Breaker{}); err != nil || checked.Connection.Checks != 2 {
+	if checked, err := w.Refresh(t.Context(), connection.Due{AccountID: accountID, ConnectionID: conn.ID}, health.Breaker{}); err != nil || checked.Connection.ChecksWithCredentials != 2 {
 		t.Errorf("Refresh = %+v, %v", checked.Connection, err)
 	}
 	w.whole(t)
@@ -239,7 +239,7 @@ func TestAnswerIsStoredWithTheCheck(t *testing.T) {
 	claim := w.claim(t)
 	claim.Sealed = []byte("sealed")
 	answers := func(checked connection.Checked) (effects.Effects, error) {
-		if checked.Connection.History != 2 || checked.Entry.Number != 2 {
+		if checked.Connection.ChecksEver != 2 || checked.Entry.Number != 2 {
 			t.Errorf("the answer is of %+v", checked.Entry)
 		}
 		return effects.Effects{Answer: &claim}, nil
@@ -274,7 +274,7 @@ func TestAnswerIsStoredWithTheCheck(t *testing.T) {
 	if replay, ok := errors.AsType[*effects.Replay](w.memory.ClaimIdempotency(t.Context(), again, w.clock)); !ok || string(replay.Record.Sealed) != "sealed" {
 		t.Errorf("the stored answer is %v", replay)
 	}
-	if row := w.row(t, conn.ID); row.History != 2 || !row.LeaseUntil.IsZero() || len(w.history(t, conn.ID)) != 2 {
+	if row := w.row(t, conn.ID); row.ChecksEver != 2 || !row.LeaseUntil.IsZero() || len(w.history(t, conn.ID)) != 2 {
 		t.Errorf("row %+v", row)
 	}
 }
@@ -406,7 +406,7 @@ func TestCount(t *testing.T) {
 		w := newWorld(t)
 		conn := w.link(t)
 		w.failing("CountChecks", errors.New("down"))
-		if _, err := w.Check(t.Context(), conn, connection.TriggerRead, health.Breaker{}, nil); err != nil || w.row(t, conn.ID).History != 2 {
+		if _, err := w.Check(t.Context(), conn, connection.TriggerRead, health.Breaker{}, nil); err != nil || w.row(t, conn.ID).ChecksEver != 2 {
 			t.Errorf("Check = %v", err)
 		}
 	})

@@ -110,6 +110,12 @@ type HistoryEntry struct {
 	Changes []Difference // of the contract since the last good check
 }
 
+// HistoryPosition is a position between two entries of a history.
+type HistoryPosition struct {
+	At     time.Time
+	Number int
+}
+
 const (
 	// HistoryKept is how long history entries are kept, and with them the row of a
 	// disconnected connection.
@@ -131,18 +137,18 @@ type Connection struct {
 	StatusReason  string
 	Standing      account.Standing
 
-	Checks              int       // with these credentials, the link's check included
-	History             int       // with whatever credentials
-	LastCheck           Check     // the latest one
-	VerifiedAt          time.Time // the latest good check; zero if none
-	ConsecutiveFailures int
-	FirstRefusedAt      time.Time // the first refusal that counts since the latest good check; zero if none
-	NextRefreshAt       time.Time // zero: never
-	Unrecorded          int       // claims by the schedule since the last recorded check
-	RefreshRequestedAt  time.Time // when a pending refresh was requested; zero if none is pending
-	VerifyCalledAt      time.Time // the last call of verify
-	HeldUntil           time.Time // the carrier asked for a pause in the latest check; zero if not: see Held
-	RefreshPolicy       RefreshPolicy
+	ChecksWithCredentials int       // with these credentials, the link's check included
+	ChecksEver            int       // with whatever credentials
+	LastCheck             Check     // the latest one
+	VerifiedAt            time.Time // the latest good check; zero if none
+	ConsecutiveFailures   int
+	FirstRefusedAt        time.Time // the first refusal that counts since the latest good check; zero if none
+	NextRefreshAt         time.Time // zero: never
+	ClaimsUnrecorded      int       // claims by the schedule since the last recorded check
+	RefreshRequestedAt    time.Time // when a pending refresh was requested; zero if none is pending
+	VerifyCalledAt        time.Time // the last call of verify
+	HeldUntil             time.Time // the carrier asked for a pause in the latest check; zero if not: see Held
+	RefreshPolicy         RefreshPolicy
 
 	APIKeyLastFour       string
 	CredentialID         string // see CredentialID
@@ -322,11 +328,11 @@ func (c *Connection) Record(o Observation) HistoryEntry {
 		now = c.LastCheck.At
 	}
 	before, found := c.Status, c.classify(o)
-	c.Checks++
-	c.History++
+	c.ChecksWithCredentials++
+	c.ChecksEver++
 	c.LastCheck = Check{At: now, Outcome: r.Outcome, Latency: r.Latency, Trigger: o.Trigger, Code: r.Code}
 	c.ModifiedAt = now
-	c.RefreshRequestedAt, c.Unrecorded = time.Time{}, 0
+	c.RefreshRequestedAt, c.ClaimsUnrecorded = time.Time{}, 0
 	if next, ok := transitions[before]; ok {
 		c.Status = next[found]
 	}
@@ -362,7 +368,7 @@ func (c *Connection) Record(o Observation) HistoryEntry {
 		c.HeldUntil = o.Now.Add(pause)
 	}
 	c.NextRefreshAt = c.nextRefresh(r, o.Now, o.Timing, o.Jitter)
-	return HistoryEntry{Check: c.LastCheck, Number: c.History, Status: c.Status}
+	return HistoryEntry{Check: c.LastCheck, Number: c.ChecksEver, Status: c.Status}
 }
 
 // dailyRetries is how long after the first refusal a connection in ActionRequired is

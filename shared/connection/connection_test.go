@@ -209,7 +209,7 @@ func TestLifeOfAConnection(t *testing.T) {
 func checkRecord(t *testing.T, from, to connection.Status, reason string, a checked, p past, trigger connection.Trigger, now time.Time) {
 	t.Helper()
 	was := connection.Connection{
-		ID: "se-1", Status: from, StatusReason: "before", Standing: account.StandingActive, Checks: 3, History: 8, ConsecutiveFailures: 2, FirstRefusedAt: p.first,
+		ID: "se-1", Status: from, StatusReason: "before", Standing: account.StandingActive, ChecksWithCredentials: 3, ChecksEver: 8, ConsecutiveFailures: 2, FirstRefusedAt: p.first,
 		RefreshPolicy: connection.RefreshDaily, RefreshRequestedAt: day(4), VerifyCalledAt: day(3), VerifiedAt: day(1), CreatedAt: day(0), ModifiedAt: day(2),
 		ContractExpired: true, ContractCreditBlocked: true, ContractValidTo: "2025-06-30", ContractHash: "hash", SecretVersion: "version", Version: 7, LeaseUntil: day(6),
 		Metadata: map[string]string{"a": "b"},
@@ -218,7 +218,7 @@ func checkRecord(t *testing.T, from, to connection.Status, reason string, a chec
 	entry := got.Record(connection.Observation{Reading: a.reading, Trigger: trigger, Now: now, Breaker: p.breaker, Timing: timing(), Jitter: 0.5})
 
 	want := was
-	want.Status, want.Checks, want.History, want.ModifiedAt, want.RefreshRequestedAt = to, 4, 9, now, time.Time{}
+	want.Status, want.ChecksWithCredentials, want.ChecksEver, want.ModifiedAt, want.RefreshRequestedAt = to, 4, 9, now, time.Time{}
 	want.LastCheck = connection.Check{At: now, Outcome: a.reading.Outcome, Latency: time.Second, Trigger: trigger, Code: a.reading.Code}
 	want.StatusReason, want.ConsecutiveFailures = reason, 3
 	if a.reading.Outcome == carrier.OutcomeRateLimited {
@@ -466,11 +466,11 @@ func TestRecordProperties(t *testing.T) {
 			if becameDead {
 				marked++
 			}
-			if c.Status == connection.Linking || c.LastCheck.Outcome != o.Reading.Outcome || c.Checks != was.Checks+1 || c.History != was.History+1 {
+			if c.Status == connection.Linking || c.LastCheck.Outcome != o.Reading.Outcome || c.ChecksWithCredentials != was.ChecksWithCredentials+1 || c.ChecksEver != was.ChecksEver+1 {
 				t.Fatalf("after %s: %+v", o.Reading.Outcome, c)
 			}
 			// The history is read by time: it must not be out of order.
-			if entry.At.Before(was.LastCheck.At) || entry.Number != c.History || entry.Status != c.Status {
+			if entry.At.Before(was.LastCheck.At) || entry.Number != c.ChecksEver || entry.Status != c.Status {
 				t.Fatalf("check %d at %v follows one at %v", entry.Number, entry.At, was.LastCheck.At)
 			}
 			stopped := c.RefreshPolicy == connection.RefreshOff && c.Status != connection.PendingVerification && (c.Status != connection.ActionRequired || !c.VerifiedAt.IsZero())

@@ -73,7 +73,7 @@ func linkOf(n, which string, edit func(*connection.LinkRequest)) func(context.Co
 		}
 		for _, c := range rows {
 			if c.AccountNumber == n && c.Status != connection.Disconnected {
-				req.LinkedAs = append(req.LinkedAs, c.ID)
+				req.Holders = append(req.Holders, c.ID)
 			}
 		}
 		if edit != nil {

@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"errors"
 	"time"
 
 	"carrierlink/shared/carrier"
@@ -89,22 +88,3 @@ func (c *Connection) Counted(r Reading, previouslyVerifiedAt time.Time, b health
 	}
 	return counted
 }
-
-// HistoryPosition is a position between two entries of a history.
-type HistoryPosition struct {
-	At     time.Time
-	Number int
-}
-
-// Update is what is written together with a changed row.
-type Update struct {
-	Unchanged      bool          // the row keeps its content and Version
-	OldNumber      string        // the previous account number; empty if it is the same
-	AllowDuplicate bool          // another connection of the account may have the new number
-	Entry          *HistoryEntry // nil: none
-	Snapshot       *Snapshot     // nil: keeps the stored one
-}
-
-// ErrPostponed is in the chain of an error of a scheduled check that failed on our
-// side after its claim: the row says when it is due again.
-var ErrPostponed = errors.New("due again by its row")

@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"errors"
 	"time"
 
 	"carrierlink/shared/fault"
@@ -96,6 +97,10 @@ func ErrFollowing() *fault.Error {
 func ErrNotDue() *fault.Error {
 	return fault.New(fault.State, "This carrier connection is not due for a check.")
 }
+
+// ErrPostponed is in the chain of an error of a scheduled check that failed on our
+// side after its claim: the row says when it is due again.
+var ErrPostponed = errors.New("due again by its row")
 
 // ErrNotComparable is fault.NotFound: the connection is not Comparable.
 func ErrNotComparable() *fault.Error {

@@ -121,6 +121,15 @@ type Store interface {
 	SaveBreaker(ctx context.Context, b *health.Breaker) error
 }
 
+// Update is what is written together with a changed row.
+type Update struct {
+	Unchanged      bool          // the row keeps its content and Version
+	OldNumber      string        // the previous account number; empty if it is the same
+	AllowDuplicate bool          // another connection of the account may have the new number
+	Entry          *HistoryEntry // nil: none
+	Snapshot       *Snapshot     // nil: keeps the stored one
+}
+
 // Vault keeps credentials by version. A secret or version that does not exist, or is
 // scheduled for deletion, is fault.NotFound; fault.State means that another process is
 // changing the secret.
@@ -142,8 +151,8 @@ type Service struct {
 	Store Store
 	Vault Vault
 	Carriers
-	// Changes compares two answers about the same account.
-	Changes func(before, after []byte) ([]Difference, error)
+	// Compare compares two answers about the same account.
+	Compare func(before, after []byte) ([]Difference, error)
 	// Contracts parses stored answers. Only ReadCarrierAccount needs it.
 	Contracts ContractParser
 	Timing    health.Timing
@@ -199,7 +208,7 @@ type LinkRequest struct {
 	RefreshPolicy  RefreshPolicy
 	ExternalID     string
 	Metadata       map[string]string
-	LinkedAs       []string // the connections that have this number now
+	Holders        []string // the connections that have this number now
 	Effects        effects.For[*Connection]
 }
 
@@ -215,7 +224,7 @@ type LinkRequest struct {
 // used its LinksPerMinute; those of Reading.Err; NotFound, Inactive or State for an
 // account that has changed meanwhile; *effects.Replay.
 func (s *Service) Link(ctx context.Context, req LinkRequest) (*Connection, error) {
-	conn, err := s.abandonedIntent(ctx, req.Account.ID, req.LinkedAs, req.AllowDuplicate)
+	conn, err := s.abandonedIntent(ctx, req.Account.ID, req.Holders, req.AllowDuplicate)
 	if err != nil {
 		return nil, err
 	}
@@ -314,10 +323,10 @@ func (s *Service) readHolders(ctx context.Context, accountID int64, ids []string
 	return h, nil
 }
 
-// LinkedAs returns the carrier_id under which the account has linked a number; empty
+// LinkedID returns the carrier_id under which the account has linked a number; empty
 // for none. ids are the connections that the table lists for the number; intents do
 // not count.
-func (s *Service) LinkedAs(ctx context.Context, accountID int64, ids []string) (string, error) {
+func (s *Service) LinkedID(ctx context.Context, accountID int64, ids []string) (string, error) {
 	h, err := s.readHolders(ctx, accountID, ids)
 	return h.linked, err
 }

@@ -60,7 +60,7 @@ func TestLinkOutcomes(t *testing.T) {
 				if o != carrier.OutcomeOK {
 					want = connection.PendingVerification
 				}
-				if row.Status != want || conn.Status != want || row.Checks != 1 || row.LastCheck.Outcome != o || row.LastCheck.Trigger != connection.TriggerLink {
+				if row.Status != want || conn.Status != want || row.ChecksWithCredentials != 1 || row.LastCheck.Outcome != o || row.LastCheck.Trigger != connection.TriggerLink {
 					t.Errorf("status %s, answered %s, want %s; last check %+v", row.Status, conn.Status, want, row.LastCheck)
 				}
 				if (snap == nil) != (o != carrier.OutcomeOK) || row.NextRefreshAt.IsZero() || !row.LeaseUntil.IsZero() {
@@ -85,9 +85,9 @@ func TestLinkKeepsTheRequest(t *testing.T) {
 	row, snap := w.stored(t, conn.ID)
 	want := connection.Connection{
 		ID: conn.ID, AccountID: accountID, PartnerID: 5, Carrier: carrier.AustraliaPost, AccountNumber: number, Nickname: "Main", Status: connection.Active,
-		Environment: carrier.Production, Standing: account.StandingActive, History: 1, CredentialID: connection.CredentialID(credentials("one").APIKey),
-		ContractHash: connection.SnapshotHash([]byte(`{"account_number":"` + number + `"}`)),
-		Checks:       1, LastCheck: connection.Check{At: w.clock, Outcome: carrier.OutcomeOK, Latency: 120 * time.Millisecond, Trigger: connection.TriggerLink}, VerifiedAt: w.clock,
+		Environment: carrier.Production, Standing: account.StandingActive, ChecksEver: 1, CredentialID: connection.CredentialID(credentials("one").APIKey),
+		ContractHash:          connection.SnapshotHash([]byte(`{"account_number":"` + number + `"}`)),
+		ChecksWithCredentials: 1, LastCheck: connection.Check{At: w.clock, Outcome: carrier.OutcomeOK, Latency: 120 * time.Millisecond, Trigger: connection.TriggerLink}, VerifiedAt: w.clock,
 		RefreshPolicy: connection.RefreshDaily, APIKeyLastFour: "1234", CredentialsUpdatedAt: w.clock, ContractValidTo: "2027-06-30", ExternalID: "ext",
 		Metadata: map[string]string{"a": "b"}, CreatedAt: w.clock, ModifiedAt: w.clock,
 		NextRefreshAt: row.NextRefreshAt, SecretVersion: row.SecretVersion, Version: row.Version,
@@ -121,7 +121,7 @@ func TestLinkOfALinkedNumber(t *testing.T) {
 	})
 	t.Run("a holder that is gone", func(t *testing.T) {
 		req := w.request(t)
-		req.LinkedAs = []string{"se-gone"}
+		req.Holders = []string{"se-gone"}
 		req.ChargeAccount.Carrier, req.ChargeAccount.Number = carrier.StarTrack, "09912345"
 		if _, err := w.Link(t.Context(), req); err != nil {
 			t.Errorf("Link = %v", err)
@@ -194,7 +194,7 @@ func TestLinkAfterACrash(t *testing.T) {
 				t.Fatalf("after the lease: Link = %v, %v, want %s taken over", conn, err, ids[0])
 			}
 			row, snap := w.stored(t, conn.ID)
-			if row.Status != connection.Active || row.Nickname != "Second try" || row.Checks != 1 || snap == nil || row.SecretVersion == intent.SecretVersion {
+			if row.Status != connection.Active || row.Nickname != "Second try" || row.ChecksWithCredentials != 1 || snap == nil || row.SecretVersion == intent.SecretVersion {
 				t.Errorf("row %+v, snapshot %v", row, snap)
 			}
 			if !row.CreatedAt.Equal(intent.CreatedAt) || len(w.linked(t, number)) != 1 {
@@ -370,7 +370,7 @@ func TestAnswerIsStoredWithTheLink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if shown.Status != connection.Active || shown.ID != conn.ID || shown.NextRefreshAt != conn.NextRefreshAt || shown.Checks != 1 {
+	if shown.Status != connection.Active || shown.ID != conn.ID || shown.NextRefreshAt != conn.NextRefreshAt || shown.ChecksWithCredentials != 1 {
 		t.Errorf("the answer shows %+v", shown)
 	}
 	again := claim

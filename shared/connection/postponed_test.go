@@ -27,10 +27,10 @@ func TestPostponed(t *testing.T) {
 		}
 		row := w.row(t, conn.ID)
 		wait := min(time.Minute<<(n-1), 24*time.Hour)
-		if got := row.NextRefreshAt.Sub(w.clock); got != wait || row.Unrecorded != n || !row.LeaseUntil.IsZero() {
-			t.Fatalf("after %d failures: due in %v, %d counted, lease until %v, want %v and no lease", n, got, row.Unrecorded, row.LeaseUntil, wait)
+		if got := row.NextRefreshAt.Sub(w.clock); got != wait || row.ClaimsUnrecorded != n || !row.LeaseUntil.IsZero() {
+			t.Fatalf("after %d failures: due in %v, %d counted, lease until %v, want %v and no lease", n, got, row.ClaimsUnrecorded, row.LeaseUntil, wait)
 		}
-		if row.Status != conn.Status || row.StatusReason != conn.StatusReason || row.History != conn.History || row.ConsecutiveFailures != 0 {
+		if row.Status != conn.Status || row.StatusReason != conn.StatusReason || row.ChecksEver != conn.ChecksEver || row.ConsecutiveFailures != 0 {
 			t.Fatalf("the failure is the connection's: %+v", row)
 		}
 		_, err = w.Refresh(t.Context(), d, health.Breaker{})
@@ -49,7 +49,7 @@ func TestPostponed(t *testing.T) {
 	}
 	w.on = nil
 	checked, err := w.Refresh(t.Context(), d, health.Breaker{})
-	if err != nil || checked.Connection.Unrecorded != 0 || checked.Entry.Trigger != connection.TriggerManual {
+	if err != nil || checked.Connection.ClaimsUnrecorded != 0 || checked.Entry.Trigger != connection.TriggerManual {
 		t.Errorf("Refresh of one that is well again = %+v, %v", checked.Connection, err)
 	}
 

@@ -35,7 +35,7 @@ func (s *Service) purgeConnection(ctx context.Context, conn Connection, at time.
 		if conn.Status == Linking || ended && gone {
 			return nil
 		}
-		if err := s.checkIdle(conn); err != nil {
+		if err := s.requireIdle(conn); err != nil {
 			return err
 		}
 		if conn.Work != NoWork || !gone {

@@ -101,7 +101,7 @@ func (s *Service) followVisible(ctx context.Context, conn Connection, acct accou
 	if !conn.Visible() || conn.Standing == standing && conn.PurgeAt.Equal(acct.PurgeAt) && conn.Work != WorkFollow {
 		return nil
 	}
-	if err := s.checkIdle(conn); err != nil {
+	if err := s.requireIdle(conn); err != nil {
 		return err
 	}
 	deletionScheduled := conn.Work == WorkFollow || conn.Standing == account.StandingDeleted
@@ -139,7 +139,7 @@ func (s *Service) followDisconnected(ctx context.Context, conn Connection, accou
 	if end = end.Truncate(time.Second); conn.PurgeAt.Equal(end) {
 		return nil
 	}
-	if err := s.checkIdle(conn); err != nil {
+	if err := s.requireIdle(conn); err != nil {
 		return err
 	}
 	conn.PurgeAt = end

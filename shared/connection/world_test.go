@@ -284,7 +284,7 @@ func (w *world) process(on *hook) *connection.Service {
 		CallsPerMinute: 1_000_000, LinksPerMinute: 1_000_000,
 		Store: hookedStore{w.memory, on}, Vault: hookedVault{w.vault, on, w.made},
 		Carriers: connection.Carriers{Production: w.production, Sandbox: w.sandbox},
-		Changes: func(before, after []byte) ([]connection.Difference, error) {
+		Compare: func(before, after []byte) ([]connection.Difference, error) {
 			w.compared++
 			if string(before) == "damaged" {
 				return nil, errors.New("no account")
@@ -349,7 +349,7 @@ func chargeAccount(n, which string) connection.ChargeAccount {
 func (w *world) request(t *testing.T) connection.LinkRequest {
 	t.Helper()
 	return connection.LinkRequest{
-		Account: merchant(accountID), Nickname: "Main", RefreshPolicy: connection.RefreshDaily, LinkedAs: w.linked(t, number), ExternalID: "ext",
+		Account: merchant(accountID), Nickname: "Main", RefreshPolicy: connection.RefreshDaily, Holders: w.linked(t, number), ExternalID: "ext",
 		Metadata: map[string]string{"a": "b"}, ChargeAccount: chargeAccount(number, "one"),
 	}
 }
@@ -418,7 +418,7 @@ func (w *world) link(t *testing.T) connection.Connection {
 func (w *world) linkAs(t *testing.T, n, which string) connection.Connection {
 	t.Helper()
 	req := w.request(t)
-	req.ChargeAccount, req.LinkedAs = chargeAccount(n, which), w.linked(t, n)
+	req.ChargeAccount, req.Holders = chargeAccount(n, which), w.linked(t, n)
 	conn, err := w.Link(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)

@@ -124,7 +124,7 @@ func newDueAlways(b *testing.B, client connection.Carrier, n int) *dueAlways {
 	now := func() time.Time { return at().Add(time.Duration(d.clock.Add(1)) * 24 * time.Hour) }
 	d.service = &connection.Service{
 		LinksPerMinute: 1_000_000,
-		Store:          d, Vault: vault.New(vaulttest.NewMemory(), "bench/"), Carriers: connection.Carriers{Production: okCarrier{}}, Changes: auspostapi.Changes,
+		Store:          d, Vault: vault.New(vaulttest.NewMemory(), "bench/"), Carriers: connection.Carriers{Production: okCarrier{}}, Compare: auspostapi.Changes,
 		Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, Now: now, Random: rand.Reader,
 	}
 	for i := range n {

@@ -108,8 +108,8 @@ func (s *bulkStore) ClaimDue(_ context.Context, d connection.Due, until, now tim
 		}
 		return nil
 	}, func(c *connection.Connection) {
-		c.Unrecorded++
-		c.NextRefreshAt = t.ClaimedUntil(c.Unrecorded, until, now)
+		c.ClaimsUnrecorded++
+		c.NextRefreshAt = t.ClaimedUntil(c.ClaimsUnrecorded, until, now)
 	})
 }
 

@@ -111,7 +111,7 @@ func newServiceSim(tb testing.TB, perMinute int) *serviceSim {
 	timing := health.Timing{RefusalGap: health.RefusalGap, Speed: 1}
 	h.service = &connection.Service{
 		Store: h, Vault: poisonedVault{}, Carriers: connection.Carriers{Production: okCarrier{}, Sandbox: okCarrier{}}, Timing: timing, Now: now, Random: rand.Reader, Jitter: seeded(tb, now),
-		Changes: func(_, _ []byte) ([]connection.Difference, error) { return nil, nil },
+		Compare: func(_, _ []byte) ([]connection.Difference, error) { return nil, nil },
 	}
 	h.worker = schedule.Worker{Checker: h, Breakers: h, Metrics: testMetrics}
 	h.dispatcher = schedule.Dispatcher{
@@ -233,7 +233,7 @@ func TestPoison(t *testing.T) {
 			t.Fatal(err)
 		}
 		// A connection waits up to a minute for a pass, and up to a window for its slot.
-		if h.claims[id] >= 2 && h.late[id] < 2*time.Minute && h.clock.Sub(row.NextRefreshAt) < 2*time.Minute && row.Unrecorded == 0 {
+		if h.claims[id] >= 2 && h.late[id] < 2*time.Minute && h.clock.Sub(row.NextRefreshAt) < 2*time.Minute && row.ClaimsUnrecorded == 0 {
 			inTime++
 		}
 	}

@@ -56,7 +56,7 @@ func serviceOver(tb testing.TB, table connection.Store, now func() time.Time) (*
 	asked := &counting{Carrier: client, calls: map[string]int{}}
 	return &connection.Service{
 		LinksPerMinute: 1_000_000,
-		Store:          table, Vault: vault.New(vaulttest.NewMemory(), "test/carrier/"), Carriers: connection.Carriers{Production: asked}, Changes: auspostapi.Changes,
+		Store:          table, Vault: vault.New(vaulttest.NewMemory(), "test/carrier/"), Carriers: connection.Carriers{Production: asked}, Compare: auspostapi.Changes,
 		Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, Now: now, Random: rand.Reader, Jitter: seeded(tb, now),
 	}, asked
 }

@@ -107,7 +107,7 @@ func BenchmarkDue(b *testing.B) {
 		return store.ConnectionItem(connection.Connection{
 			ID: fmt.Sprintf("se-%016d", random.Uint64()%1e16), AccountID: int64(1 + random.IntN(account.MaxID)), PartnerID: 78,
 			Environment: carrier.Production, Carrier: carrier.AustraliaPost, AccountNumber: fmt.Sprintf("%010d", i), Nickname: "Warehouse",
-			Status: connection.Active, Standing: account.StandingActive, Checks: i % 90, LastCheck: connection.Check{At: now, Outcome: carrier.OutcomeOK},
+			Status: connection.Active, Standing: account.StandingActive, ChecksWithCredentials: i % 90, LastCheck: connection.Check{At: now, Outcome: carrier.OutcomeOK},
 			NextRefreshAt: next, RefreshPolicy: connection.RefreshDaily, CredentialID: fmt.Sprintf("%016x", random.Uint64()), Version: int64(i%90 + 2),
 		})
 	})

@@ -82,7 +82,7 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 		{
 			"verified connection",
 			views.NewConnection(&connection.Connection{
-				ID: "se-1", Carrier: carrier.AustraliaPost, AccountNumber: "0009912345", Nickname: "n", Status: connection.Restricted, StatusReason: "credit_blocked", Checks: 1,
+				ID: "se-1", Carrier: carrier.AustraliaPost, AccountNumber: "0009912345", Nickname: "n", Status: connection.Restricted, StatusReason: "credit_blocked", ChecksWithCredentials: 1,
 				LastCheck:  connection.Check{At: at, Outcome: carrier.OutcomeOK, Latency: 1234567 * time.Microsecond, Trigger: connection.TriggerLink},
 				VerifiedAt: at, ConsecutiveFailures: 1, NextRefreshAt: at.Add(time.Hour), RefreshPolicy: connection.RefreshHourly, APIKeyLastFour: "9dd1", CredentialsUpdatedAt: at,
 				Previous: connection.PreviousCredentials{SecretVersion: canary, AccountNumber: canary, LastFour: canary, CredentialID: canary, Until: at.Add(time.Minute)}, CredentialID: canary,
@@ -98,7 +98,7 @@ func TestBodiesHaveEveryMember(t *testing.T) {
 			"connection of a disabled account",
 			views.NewConnection(&connection.Connection{
 				ID: "se-1", Carrier: carrier.StarTrack, AccountNumber: "09912345", Status: connection.ActionRequired, StatusReason: "unauthorized", Standing: account.StandingPaused,
-				Checks: 4, LastCheck: connection.Check{At: at, Outcome: carrier.OutcomeUnauthorized, Trigger: connection.TriggerSchedule, Code: "API_001"},
+				ChecksWithCredentials: 4, LastCheck: connection.Check{At: at, Outcome: carrier.OutcomeUnauthorized, Trigger: connection.TriggerSchedule, Code: "API_001"},
 				ConsecutiveFailures: 2, NextRefreshAt: at.Add(time.Hour), RefreshPolicy: connection.RefreshDaily, Previous: connection.PreviousCredentials{SecretVersion: canary, Until: at},
 			}, at),
 			`{"carrier_id":"se-1","carrier_name":"startrack","account_number":"09912345","account_number_masked":"*****345","nickname":"","status":"paused","status_reason":null,` +

@@ -105,7 +105,7 @@ func scenarios() []scenario {
 			name: "refresh", function: "refresh-carrier-account", arrange: func(w *world) { w.linked(); w.makeDue() },
 			event: func(w *world) any {
 				// A check that was cut off is due again minutes after its claim. Then the schedule sends its message.
-				if rows := w.connections(); len(rows) == 1 && rows[0].Unrecorded > 0 {
+				if rows := w.connections(); len(rows) == 1 && rows[0].ClaimsUnrecorded > 0 {
 					w.makeDue()
 				}
 				return events.SQSEvent{Records: []events.SQSMessage{{
@@ -114,8 +114,8 @@ func scenarios() []scenario {
 			},
 			check: func(w *world, when string) {
 				w.one(when, number, w.apiKey)
-				if rows := w.connections(); len(rows) == 1 && (rows[0].History != 2 || !rows[0].NextRefreshAt.After(time.Now())) {
-					w.t.Errorf("%s: %d checks, the next one at %v; want one after the link's", when, rows[0].History, rows[0].NextRefreshAt)
+				if rows := w.connections(); len(rows) == 1 && (rows[0].ChecksEver != 2 || !rows[0].NextRefreshAt.After(time.Now())) {
+					w.t.Errorf("%s: %d checks, the next one at %v; want one after the link's", when, rows[0].ChecksEver, rows[0].NextRefreshAt)
 				}
 			},
 		},

@@ -232,7 +232,7 @@ func (d *Fixture) addServices(v *vault.Vault, carriers auspost.Options) {
 	d.ok(err)
 	d.Vault, d.Carrier, d.Client = &Vault{Vault: v}, &Carrier{Real: client}, client
 	d.Connections = &connection.Service{
-		Store: d.Store, Vault: d.Vault, Carriers: connection.Carriers{Production: d.Carrier, Sandbox: d.Carrier}, Changes: auspost.Changes, Contracts: auspost.ParseContract,
+		Store: d.Store, Vault: d.Vault, Carriers: connection.Carriers{Production: d.Carrier, Sandbox: d.Carrier}, Compare: auspost.Changes, Contracts: auspost.ParseContract,
 		Timing: health.Timing{RefusalGap: health.RefusalGap, Speed: 1}, CallsPerMinute: 1_000_000, LinksPerMinute: 1_000_000, Now: d.Now, Random: rand.Reader,
 	}
 	d.Accounts = &account.Service{

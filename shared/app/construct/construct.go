@@ -132,7 +132,7 @@ func (p *Parts) Connections() *connection.Service {
 	s := p.ConnectionsWithoutCarriers()
 	production, sandbox := p.Carriers()
 	s.Carriers = connection.Carriers{Production: production, Sandbox: sandbox}
-	s.Changes, s.Contracts = auspost.Changes, auspost.ParseContract
+	s.Compare, s.Contracts = auspost.Changes, auspost.ParseContract
 	s.Timing = health.Timing{
 		RefusalGap: p.env.Seconds("REFUSAL_GAP_SECONDS"), LoneRefusal: p.env.Seconds("LONE_REFUSAL_SECONDS"), Speed: p.env.Count("SCHEDULE_SPEED"),
 	}

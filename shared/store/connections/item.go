@@ -25,8 +25,8 @@ func Item(c *connection.Connection) kit.Item {
 	it.Text(kit.AttrStatus, string(c.Status))
 	it.Text("status_reason", c.StatusReason)
 	it.Text(kit.AttrStanding, string(c.Standing))
-	it.Int("checks", int64(c.Checks))
-	it.Int("history", int64(c.History))
+	it.Int("checks", int64(c.ChecksWithCredentials))
+	it.Int("history", int64(c.ChecksEver))
 	it.Time("last_check_at", c.LastCheck.At)
 	it.Text("last_check_outcome", string(c.LastCheck.Outcome))
 	it.Int("last_check_latency_ns", int64(c.LastCheck.Latency))
@@ -36,7 +36,7 @@ func Item(c *connection.Connection) kit.Item {
 	it.Int("consecutive_failures", int64(c.ConsecutiveFailures))
 	it.Time("first_refused_at", c.FirstRefusedAt)
 	it.Time(kit.AttrNextCheck, c.NextRefreshAt)
-	it.Int(kit.AttrUnrecorded, int64(c.Unrecorded))
+	it.Int(kit.AttrUnrecorded, int64(c.ClaimsUnrecorded))
 	it.Time("refresh_requested_at", c.RefreshRequestedAt)
 	it.Time("verify_called_at", c.VerifyCalledAt)
 	it.Time("held_until", c.HeldUntil)
@@ -79,18 +79,18 @@ func Item(c *connection.Connection) kit.Item {
 func FromItem(it kit.Item) (connection.Connection, error) {
 	r := kit.Reader{It: it}
 	return connection.Connection{
-		ID:            r.Text("carrier_id"),
-		AccountID:     r.Int(kit.AttrAccountID),
-		PartnerID:     r.Int(kit.AttrPartnerID),
-		Environment:   carrier.Environment(r.Text("environment")),
-		Carrier:       carrier.Name(r.Text("carrier_name")),
-		AccountNumber: r.Text("account_number"),
-		Nickname:      r.Text("nickname"),
-		Status:        connection.Status(r.Text(kit.AttrStatus)),
-		StatusReason:  r.Text("status_reason"),
-		Standing:      account.Standing(r.Text(kit.AttrStanding)),
-		Checks:        int(r.Int("checks")),
-		History:       int(r.Int("history")),
+		ID:                    r.Text("carrier_id"),
+		AccountID:             r.Int(kit.AttrAccountID),
+		PartnerID:             r.Int(kit.AttrPartnerID),
+		Environment:           carrier.Environment(r.Text("environment")),
+		Carrier:               carrier.Name(r.Text("carrier_name")),
+		AccountNumber:         r.Text("account_number"),
+		Nickname:              r.Text("nickname"),
+		Status:                connection.Status(r.Text(kit.AttrStatus)),
+		StatusReason:          r.Text("status_reason"),
+		Standing:              account.Standing(r.Text(kit.AttrStanding)),
+		ChecksWithCredentials: int(r.Int("checks")),
+		ChecksEver:            int(r.Int("history")),
 		LastCheck: connection.Check{
 			At:      r.Time("last_check_at"),
 			Outcome: carrier.Outcome(r.Text("last_check_outcome")),
@@ -102,7 +102,7 @@ func FromItem(it kit.Item) (connection.Connection, error) {
 		ConsecutiveFailures:  int(r.Int("consecutive_failures")),
 		FirstRefusedAt:       r.Time("first_refused_at"),
 		NextRefreshAt:        r.Time(kit.AttrNextCheck),
-		Unrecorded:           int(r.Int(kit.AttrUnrecorded)),
+		ClaimsUnrecorded:     int(r.Int(kit.AttrUnrecorded)),
 		RefreshRequestedAt:   r.Time("refresh_requested_at"),
 		VerifyCalledAt:       r.Time("verify_called_at"),
 		HeldUntil:            r.Time("held_until"),

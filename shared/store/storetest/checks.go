@@ -119,7 +119,7 @@ func (s checks) TestClaimDue() {
 	claimed := must(s.ClaimDue(s.Context(), entry(c), until, now, timing))
 	want := c
 	want.LeaseUntil, want.Version = until, c.Version+1
-	want.NextRefreshAt, want.Unrecorded = until.Add(90*time.Second), 1
+	want.NextRefreshAt, want.ClaimsUnrecorded = until.Add(90*time.Second), 1
 	s.equal("claimed", claimed, want)
 	s.equal("row", s.row(c), want)
 	s.retryIn("a second message", errOf(s.ClaimDue(s.Context(), entry(c), now.Add(time.Hour), until.Add(-3*time.Second), timing)), 3*time.Second)
@@ -139,7 +139,7 @@ func (s checks) TestUnrecordedChecksBackOff() {
 	at := milli(now)
 	for n := 1; n <= 14; n++ {
 		claimed := must(s.ClaimDue(s.Context(), entry(c), at.Add(30*time.Second), at, timing))
-		s.equal("counted", claimed.Unrecorded, n)
+		s.equal("counted", claimed.ClaimsUnrecorded, n)
 		s.equal("row", s.row(c), claimed)
 		gap := claimed.NextRefreshAt.Sub(at)
 		if want := max(min(time.Minute<<(n-1), 24*time.Hour), 2*time.Minute); gap != want {
@@ -149,7 +149,7 @@ func (s checks) TestUnrecordedChecksBackOff() {
 		at = claimed.NextRefreshAt
 	}
 	claimed := must(s.ClaimDue(s.Context(), entry(c), at.Add(30*time.Second), at, timing))
-	claimed.NextRefreshAt, claimed.Unrecorded = at.Add(time.Hour), 0
+	claimed.NextRefreshAt, claimed.ClaimsUnrecorded = at.Add(time.Hour), 0
 	s.ok(s.RecordCheck(s.Context(), &claimed, &first, nil, effects.Effects{}, now))
 	s.equal("recorded", s.row(c), claimed)
 	s.unschedule(claimed)
@@ -187,7 +187,7 @@ func (s checks) TestRecordAbsent() {
 func (s checks) TestRecord() {
 	c := must(s.ClaimCheck(s.Context(), s.linked(), nil, now.Add(time.Minute), now))
 	good := s.snapshot(200, milli(now))
-	c.Status, c.Checks, c.ModifiedAt = connection.Active, 2, milli(now.Add(time.Second))
+	c.Status, c.ChecksWithCredentials, c.ModifiedAt = connection.Active, 2, milli(now.Add(time.Second))
 	s.ok(s.RecordCheck(s.Context(), &c, nil, good, effects.Effects{}, now))
 	s.equal("lease", c.LeaseUntil, time.Time{})
 	s.holds("with a snapshot", c, good)
