@@ -485,3 +485,36 @@ func TestLinksAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// Of links at once that all begin below a cap, those that are refused leave nothing.
+func TestLinksAtOnceBelowACap(t *testing.T) {
+	t.Parallel()
+	m := newMerchant(t, production)
+	setItem(t, accountPK(m.ID), "ACCOUNT", item{"carriers_count": num(999_998)}) // the local stack's cap is a million
+	numbers := make([]string, 10)
+	answers := make([]answer, len(numbers))
+	var group sync.WaitGroup
+	for i := range numbers {
+		numbers[i] = ausPostNumber("00")
+		body := linkBody(numbers[i])
+		group.Go(func() {
+			answers[i] = api.call(t, request{method: http.MethodPost, path: linkPath("australia_post"), key: m.Key, body: body})
+		})
+	}
+	group.Wait()
+	linked := 0
+	for i, a := range answers {
+		if a.status == http.StatusOK {
+			linked++
+			if again := getCarrier(t, m, decode[connectionBody](t, a).CarrierID); a.header.Get("ETag") == "" || again.header.Get("ETag") != a.header.Get("ETag") {
+				t.Errorf("ETag %q, of the next read %q", a.header.Get("ETag"), again.header.Get("ETag"))
+			}
+			continue
+		}
+		a.expect(t, http.StatusConflict, problem{"business_rules", "invalid_status", "", ""})
+		nothingLinked(t, m, "australia_post", numbers[i])
+	}
+	if rows := connectionsOf(t, m); linked != 2 || len(rows) != 2 {
+		t.Errorf("%d were linked, of %d connections, want 2: %v", linked, len(rows), rows)
+	}
+}
