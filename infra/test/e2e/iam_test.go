@@ -25,7 +25,7 @@ import (
 // may lists the attempts below that each function's role allows.
 var may = map[string][]string{
 	"create-account":          {"GetItem", "read the service secret"},
-	"link-carrier":            {"DeleteItem", "read the service secret", "read a carrier secret"},
+	"link-carrier":            {"DeleteItem", "read the service secret", "read a carrier secret", "delete a carrier secret"},
 	"get-carrier-account":     {"Query", "read a carrier secret"},
 	"manage-accounts":         {"GetItem", "DeleteItem", "Query", "Query what is due", "read the service secret", "delete a carrier secret"},
 	"manage-api-keys":         {"GetItem", "DeleteItem", "Query", "read the service secret"},
