@@ -345,7 +345,7 @@ func chargeAccount(n, which string) connection.ChargeAccount {
 	return connection.ChargeAccount{Carrier: carrier.AustraliaPost, Number: n, Credentials: credentials(which)}
 }
 
-// request is a link of the account and number, with the current LinkedAs.
+// request is a link of the account and number, with the current Holders.
 func (w *world) request(t *testing.T) connection.LinkRequest {
 	t.Helper()
 	return connection.LinkRequest{

@@ -107,7 +107,7 @@ func (s caps) TestLinksPerDay() {
 	}
 	c := s.newConnection(account)
 	c.ModifiedAt = evening
-	s.refused("a third", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), "link 2 carriers a day")
+	s.refused("a third", s.BeginLink(s.Context(), &c, connection.LinkOptions{}), "link at most 2 carriers a day")
 	s.fails("its intent", errOf(s.Connection(s.Context(), account, c.ID)), fault.NotFound)
 	// A link that was dropped does not count.
 	midnight := evening.Add(time.Millisecond)
@@ -117,7 +117,7 @@ func (s caps) TestLinksPerDay() {
 	for i := range 2 {
 		s.ok(errOf(s.linkAt(account, strconv.Itoa(i), midnight)))
 	}
-	s.refused("a third of the next day", errOf(s.linkAt(account, "more", midnight)), "link 2 carriers a day")
+	s.refused("a third of the next day", errOf(s.linkAt(account, "more", midnight)), "link at most 2 carriers a day")
 	s.ok(errOf(s.linkAt(s.account().ID, "more", midnight)))
 }
 
@@ -128,7 +128,7 @@ func (s caps) TestLinksPerDayOfConcurrentLinks() {
 		begun = append(begun, s.intent(account, numbered(strconv.Itoa(i)), func(c *connection.Connection) { c.ModifiedAt = now }))
 	}
 	s.ok(s.FinishLink(s.Context(), &begun[0], nil, nil, effects.Effects{}, now))
-	s.refused("the other one", s.FinishLink(s.Context(), &begun[1], nil, nil, effects.Effects{}, now), "link 1 carriers a day")
+	s.refused("the other one", s.FinishLink(s.Context(), &begun[1], nil, nil, effects.Effects{}, now), "link at most 1 carriers a day")
 	s.equal("carriers_count", s.load(account, store.Want{}).Account.CarriersCount, 1)
 }
 
@@ -141,7 +141,7 @@ func (s caps) TestUnlinksPerDay() {
 	at := now.AddDate(0, 0, 7)
 	s.ok(s.unlinkAt(made[0], at))
 	s.ok(s.unlinkAt(made[1], at))
-	s.refused("a third", s.unlinkAt(made[2], at), "unlink 2 carriers a day")
+	s.refused("a third", s.unlinkAt(made[2], at), "unlink at most 2 carriers a day")
 	s.equal("version", s.row(made[2]).Version, made[2].Version)
 	s.ok(s.unlinkAt(made[2], at.AddDate(0, 0, 1)))
 }
