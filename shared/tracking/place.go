@@ -58,7 +58,7 @@ func (e Event) Place() Place {
 func cutCountry(s, known string) (before, code string) {
 	if open := strings.LastIndexByte(s, '('); open >= 0 && strings.HasSuffix(s, ")") {
 		before, code = trimPlace(s[:open]), strings.ToUpper(strings.TrimSpace(s[open+1:len(s)-1]))
-		if account.CheckCountry("", code) == nil && (code == known || !ours(before, code)) {
+		if account.CheckCountry("", code) == nil && (code == known || !isAustralianState(before, code)) {
 			return before, code
 		}
 	}
@@ -68,7 +68,7 @@ func cutCountry(s, known string) (before, code string) {
 			return before, code
 		}
 		code = strings.ToUpper(text)
-		if account.CheckCountry("", code) == nil && (code == known || !ours(before, code) && !strings.Contains(provinces, " "+code+" ")) {
+		if account.CheckCountry("", code) == nil && (code == known || !isAustralianState(before, code) && !strings.Contains(provinces, " "+code+" ")) {
 			return before, code
 		}
 	}
@@ -85,8 +85,8 @@ func cutCountry(s, known string) (before, code string) {
 	return s, ""
 }
 
-// ours tells whether a country's code means a state of Australia after this town.
-func ours(town, code string) bool { return states[code] != "" && !saudi(town, code) }
+// isAustralianState tells whether a country's code means a state of Australia after this town.
+func isAustralianState(town, code string) bool { return states[code] != "" && !saudi(town, code) }
 
 // saudi tells whether SA after a town means Saudi Arabia. These towns have its offices
 // of exchange, through which all its parcels go.
@@ -148,8 +148,8 @@ func cutStateWords(s string) (town, code string) {
 			}
 			return r
 		}, word)) + " " + name)
-		apart := len(name) <= len(states["NSW"]) || strings.ContainsAny(s[len(rest):], ",(")
-		if code = states[name]; code != "" && (apart || !beginsAName(rest)) {
+		setApart := len(name) <= len(states["NSW"]) || strings.ContainsAny(s[len(rest):], ",(")
+		if code = states[name]; code != "" && (setApart || !beginsAName(rest)) {
 			return rest, code
 		}
 		town = rest

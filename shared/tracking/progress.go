@@ -139,18 +139,18 @@ func (p Progress) known() bool { return p.Status != Unknown && p.Status != "" }
 func (e Event) Progress() Progress {
 	text := strings.TrimRight(fold(e.Description), " .")
 	for end := len(text); end > 0; end = strings.LastIndexAny(text[:end], " ,;:.(/") {
-		if p := progressOf(text[:end]); p.known() && p.holdsBefore(text[:end], text[end:]) {
+		if p := progressOf(text[:end]); p.known() && p.keepsMeaningBefore(text[:end], text[end:]) {
 			return p
 		}
 	}
 	return Progress{Status: Unknown}
 }
 
-// holdsBefore tells whether words keep their meaning before the rest of a text. A single
+// keepsMeaningBefore tells whether words keep their meaning before the rest of a text. A single
 // word may begin another phrase ("Incomplete address"), and "Delivered" may not mean a
 // delivery ("Delivered damaged"): a separator must follow both. "Delivered to" a place
 // need not mean the receiver's.
-func (p Progress) holdsBefore(words, rest string) bool {
+func (p Progress) keepsMeaningBefore(words, rest string) bool {
 	delivered := p.Status == Delivered
 	if !delivered && strings.Contains(words, " ") {
 		return true

@@ -48,7 +48,7 @@ func CleanNumber(field, s string) (string, *fault.Error) {
 	switch {
 	case s == "":
 		return "", fault.Empty(field)
-	case strings.ContainsFunc(s, isOther):
+	case strings.ContainsFunc(s, notAlnum):
 		return "", fault.Field(fault.Invalid, field, "%s must be letters and digits; give the parameter once for each number.", field)
 	case len(s) > longestNumber:
 		return "", fault.TooLong(field, longestNumber)
@@ -67,21 +67,21 @@ func IsStarTrackNumber(s string) bool { return isConsignment(s) || isFreightItem
 // isConsignment tells whether a number is four letters or digits, at least one of them a
 // letter, and eight digits, such as 9ZZZ50000001.
 func isConsignment(s string) bool {
-	return len(s) == 12 && strings.ContainsFunc(s[:4], isCapital) && allDigits(s[4:]) && !strings.ContainsFunc(s[:4], isOther)
+	return len(s) == 12 && strings.ContainsFunc(s[:4], isCapital) && allDigits(s[4:]) && !strings.ContainsFunc(s[:4], notAlnum)
 }
 
 // isFreightItem tells whether a number is a consignment, the three characters of a
 // product and five digits, such as 9ZZZ50000001EXP00001.
 func isFreightItem(s string) bool {
 	return len(s) == 20 && isConsignment(s[:12]) && strings.ContainsFunc(s[12:15], isCapital) &&
-		!strings.ContainsFunc(s[12:15], isOther) && allDigits(s[15:])
+		!strings.ContainsFunc(s[12:15], notAlnum) && allDigits(s[15:])
 }
 
 func allDigits(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return !isDigit(r) })
 }
 
-func isOther(r rune) bool { return !isCapital(r) && !isDigit(r) }
+func notAlnum(r rune) bool { return !isCapital(r) && !isDigit(r) }
 
 // BrandOf returns the brand that a cleaned tracking number most likely belongs to, asked
 // with this charge account. A number that begins with the account's merchant location
@@ -260,7 +260,7 @@ func (t *Tracking) DeliveredAt() time.Time {
 
 // lastDelivery returns when something of the shipment was last delivered; otherwise, if
 // no event says when.
-func (t *Tracking) lastDelivery(otherwise time.Time) time.Time {
+func (t *Tracking) lastDelivery(fallback time.Time) time.Time {
 	var last time.Time
 	for _, e := range t.events(nil) {
 		if e.At.After(last) && e.delivers() {
@@ -268,7 +268,7 @@ func (t *Tracking) lastDelivery(otherwise time.Time) time.Time {
 		}
 	}
 	if last.IsZero() {
-		return otherwise
+		return fallback
 	}
 	return last
 }
