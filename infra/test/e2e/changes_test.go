@@ -220,8 +220,14 @@ func TestRefusedChanges(t *testing.T) {
 					for _, body := range []fields{{"nickname": "Never"}, {"api_key": key, "api_secret": secret}} {
 						change(t, m, "australia_post", c.CarrierID, body, [2]string{"If-Match", value}).expect(t, status, changed)
 					}
-					for _, path := range []string{connectionPath("australia_post", c.CarrierID), "/v1/carriers/" + c.CarrierID} {
-						api.call(t, request{method: http.MethodDelete, path: path, key: m.Key, header: [][2]string{{"If-Match", value}}}).expect(t, status, changed)
+					for path, method := range map[string]string{
+						connectionPath("australia_post", c.CarrierID):               http.MethodDelete,
+						carrierPath(c.CarrierID):                                    http.MethodDelete,
+						connectionPath("australia_post", c.CarrierID) + "/rollback": http.MethodPost,
+						connectionPath("australia_post", c.CarrierID) + "/verify":   http.MethodPost,
+						carrierPath(c.CarrierID) + "/refresh":                       http.MethodPost,
+					} {
+						api.call(t, request{method: method, path: path, key: m.Key, header: [][2]string{{"If-Match", value}}}).expect(t, status, changed)
 					}
 				}
 			})
