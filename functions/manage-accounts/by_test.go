@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
@@ -17,7 +15,7 @@ func TestChangesNameTheCaller(t *testing.T) {
 	key := d.AddPartner(account.Partner{ID: 7})
 	d.AddAccount(account.Account{ID: 91, PartnerID: 7, OriginCountryCode: "AU", Active: true})
 	by := functiontest.RecordAccounts(d.Accounts)
-	want := []effects.By{{KeyID: key.ID, PartnerID: 7}}
+	want := effects.By{KeyID: key.ID, PartnerID: 7}
 	for _, tc := range []struct {
 		name, method, suffix, body string
 		headers                    []string
@@ -30,8 +28,6 @@ func TestChangesNameTheCaller(t *testing.T) {
 		{"restore", http.MethodPut, "/restore", "", nil},
 	} {
 		resp := d.Do("partner 7", tc.method, allPath+"/91"+tc.suffix, tc.body, tc.headers...)
-		if diff := cmp.Diff(want, by.Take()); diff != "" || resp.StatusCode >= 300 {
-			t.Errorf("%s: %d %s (-want +got):\n%s", tc.name, resp.StatusCode, resp.Body, diff)
-		}
+		by.Check(t, tc.name, resp, want)
 	}
 }

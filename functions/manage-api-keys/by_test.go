@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
@@ -19,7 +17,7 @@ func TestChangesNameTheCaller(t *testing.T) {
 	first := d.AddAccount(account.Account{ID: 91, PartnerID: 7, Active: true})
 	own := "/" + strconv.FormatInt(first.ID, 10)
 	by := functiontest.RecordAccounts(d.Accounts)
-	want := []effects.By{{KeyID: partner.ID, PartnerID: 7}}
+	want := effects.By{KeyID: partner.ID, PartnerID: 7}
 	for _, tc := range []struct {
 		name, method, rest, body string
 		headers                  []string
@@ -30,8 +28,6 @@ func TestChangesNameTheCaller(t *testing.T) {
 		{"delete", http.MethodDelete, own, "", nil},
 	} {
 		resp := d.ask("partner 7", tc.method, "91", tc.rest, tc.body, tc.headers...)
-		if diff := cmp.Diff(want, by.Take()); diff != "" || resp.StatusCode >= 300 {
-			t.Errorf("%s: %d %s (-want +got):\n%s", tc.name, resp.StatusCode, resp.Body, diff)
-		}
+		by.Check(t, tc.name, resp, want)
 	}
 }

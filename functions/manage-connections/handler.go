@@ -189,5 +189,5 @@ func (h *handler) unlink(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	if err := h.connections.Unlink(ctx, c.conn, pinned, effects.MadeBy[*connection.Connection](c.caller.By())); err != nil {
 		return nil, err
 	}
-	return &httpapi.Response{Status: http.StatusNoContent, Header: map[string]string{}}, nil
+	return httpapi.NoContent(), nil
 }

@@ -252,6 +252,17 @@ func TestPoison(t *testing.T) {
 	}
 }
 
+// countChecked counts the connections with ids of this prefix that have been checked.
+func (h *serviceSim) countChecked(prefix string) int {
+	n := 0
+	for id := range h.checked {
+		if strings.HasPrefix(id, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
 // TestSandboxDelaysNobody: with 6,000 connections overdue in the sandbox, all 500 in
 // production are checked within their minute.
 func TestSandboxDelaysNobody(t *testing.T) {
@@ -260,12 +271,7 @@ func TestSandboxDelaysNobody(t *testing.T) {
 	h.add(t, "play", 6000, carrier.Sandbox, 1, at().Add(-24*time.Hour), time.Hour)
 	h.add(t, "real", 500, carrier.Production, 2, at(), 0)
 	h.run(t, time.Minute)
-	production := 0
-	for id := range h.checked {
-		if strings.HasPrefix(id, "se-real") {
-			production++
-		}
-	}
+	production := h.countChecked("se-real")
 	if sandbox := len(h.checked) - production; production != 500 || sandbox != 60 {
 		t.Errorf("%d of 500 of production and %d of the sandbox were checked in a minute, want 500 and 60", production, sandbox)
 	}
@@ -279,12 +285,7 @@ func TestPartnerDelaysNobody(t *testing.T) {
 	h.add(t, "large", 5000, carrier.Production, 1, at().Add(-24*time.Hour), time.Hour)
 	h.add(t, "small", 50, carrier.Production, 2, at(), 0)
 	h.run(t, time.Minute)
-	small := 0
-	for id := range h.checked {
-		if strings.HasPrefix(id, "se-small") {
-			small++
-		}
-	}
+	small := h.countChecked("se-small")
 	if large := len(h.checked) - small; small != 50 || large != 550 {
 		t.Errorf("%d of 50 of the small partner and %d of the large one were checked in a minute, want 50 and 550", small, large)
 	}

@@ -2,7 +2,11 @@ package functiontest
 
 import (
 	"context"
+	"testing"
 	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
@@ -33,6 +37,14 @@ func (b *By) Take() []effects.By {
 	taken := *b
 	*b = nil
 	return taken
+}
+
+// Check checks that a request succeeded and that its only change was made by want.
+func (b *By) Check(tb testing.TB, request string, resp events.APIGatewayProxyResponse, want effects.By) {
+	tb.Helper()
+	if diff := cmp.Diff([]effects.By{want}, b.Take()); diff != "" || resp.StatusCode >= 300 {
+		tb.Errorf("%s: %d %s (-want +got):\n%s", request, resp.StatusCode, resp.Body, diff)
+	}
 }
 
 type accounts struct {
