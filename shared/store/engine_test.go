@@ -101,6 +101,35 @@ func TestConformance(t *testing.T) {
 	})
 	t.Run("InMemory", func(t *testing.T) { conform(t, dynamotest.New()) })
 	t.Run("InTrouble", func(t *testing.T) { conform(t, troubled()) })
+	t.Run("AnswersLost", func(t *testing.T) { conform(t, &repeating{Table: dynamotest.New()}) })
+}
+
+// repeating is a table in memory of which the first answer to each write is lost: the
+// SDK makes the call again, before any other write.
+type repeating struct {
+	*dynamotest.Table
+	mu sync.Mutex
+}
+
+func (r *repeating) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	return again(ctx, r, in, r.Table.UpdateItem, o)
+}
+
+func (r *repeating) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
+	return again(ctx, r, in, r.Table.BatchWriteItem, o)
+}
+
+func (r *repeating) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, o ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+	return again(ctx, r, in, r.Table.TransactWriteItems, o)
+}
+
+func again[In, Out any](ctx context.Context, r *repeating, in *In, call func(context.Context, *In, ...func(*dynamodb.Options)) (*Out, error), o []func(*dynamodb.Options)) (*Out, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if out, err := call(ctx, in, o...); err != nil {
+		return out, err
+	}
+	return call(ctx, in, o...)
 }
 
 // troubled returns a table in memory with all the trouble that callers of the store do

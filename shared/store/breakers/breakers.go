@@ -23,8 +23,7 @@ func New(t *kit.Table) *Store { return &Store{t} }
 const tallyTTL = time.Hour
 
 // CountChecks adds checks of a carrier's connections to the tally of the minute, in
-// one write; for no checks it writes nothing. If the answer to the write is lost, a
-// repeat may count checks twice, but never votes.
+// one write; for no checks it writes nothing.
 func (s *Store) CountChecks(ctx context.Context, name carrier.Name, checks []health.Check, now time.Time) error {
 	var all, good int64
 	var votes []string

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
 	"carrierlink/shared/account"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store/kit"
@@ -14,14 +12,6 @@ import (
 
 // RateWindow is the length of a rate window. Windows are the minutes of the clock.
 const RateWindow = time.Minute
-
-const (
-	keyIsValid = "(attribute_not_exists(valid_until) OR valid_until > :now)"
-	countCall  = "SET rate_used = rate_used + :one, last_used_day = :day"
-	countIf    = "rate_window = :window AND rate_used < :limit AND " + keyIsValid
-	openWindow = "SET rate_window = :window, rate_used = :one, last_used_day = :day"
-	openIf     = "attribute_exists(pk) AND (attribute_not_exists(rate_window) OR rate_window < :window) AND " + keyIsValid
-)
 
 // keyAttempts bounds the writes of one UseKey. Within a minute one write counts the
 // call; opening a minute takes two, and three if another call opens it in between.
@@ -78,22 +68,19 @@ func (s *Store) UseKey(ctx context.Context, u account.KeyUse) (account.KeyUsed, 
 // useKey tries one write. It returns the item as changed if the call was counted, else
 // as it is (nil if absent).
 func (s *Store) useKey(ctx context.Context, u account.KeyUse, window int64, open bool) (it kit.Item, counted bool, err error) {
-	in := &dynamodb.UpdateItemInput{
-		Key: kit.APIKeyKey(u.PartnerID, u.AccountID, u.Hash).Item(),
-		ExpressionAttributeValues: kit.Item{
-			":window": kit.NumberValue(window),
-			":one":    kit.NumberValue(1),
-			":day":    kit.TextValue(u.Now.UTC().Format(time.DateOnly)),
-			":now":    kit.TimeValue(u.Now),
-		},
-	}
-	update, condition := countCall, countIf
+	e := kit.NewEdit(kit.APIKeyKey(u.PartnerID, u.AccountID, u.Hash))
+	e.LacksOr(kit.AttrValidUntil, ">", kit.TimeValue(u.Now))
+	e.Set(kit.AttrLastDay, kit.TextValue(u.Now.UTC().Format(time.DateOnly)))
 	if open {
-		update, condition = openWindow, openIf
+		e.Exists(kit.AttrPK)
+		e.LacksOr(kit.AttrWindow, "<", kit.NumberValue(window))
+		e.Set(kit.AttrWindow, kit.NumberValue(window))
+		e.Set(kit.AttrUsed, kit.NumberValue(1))
 	} else {
-		in.ExpressionAttributeValues[":limit"] = kit.NumberValue(int64(u.Limit))
+		e.Compares(kit.AttrWindow, "=", kit.NumberValue(window))
+		e.Compares(kit.AttrUsed, "<", kit.NumberValue(int64(u.Limit)))
+		e.Add(kit.AttrUsed, 1)
 	}
-	in.UpdateExpression, in.ConditionExpression = &update, &condition
-	it, refused, err := s.table.WriteUpdate(ctx, in)
+	it, refused, err := s.table.WriteEdit(ctx, e)
 	return it, !refused, err
 }

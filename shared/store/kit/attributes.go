@@ -13,6 +13,7 @@ const (
 	AttrModified   = "modified_at"
 	AttrStatus     = "status"
 	AttrVersion    = "version"
+	AttrWriteID    = "write_id" // of the last WriteEdit
 	AttrLease      = "lease_until"
 	AttrStanding   = "standing"
 	AttrWork       = "work"

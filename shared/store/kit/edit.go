@@ -167,17 +167,24 @@ func (s *Table) Update(name string, e *Edit) Part {
 
 // WriteEdit makes the edit in a call of its own. It returns the item as changed; or,
 // if a condition did not hold, the item as it is (nil if absent).
+//
+// The SDK repeats a call whose answer was lost. So the edit leaves its id on the item: a
+// repeat that finds it there changes nothing and succeeds. Only if another edit came
+// between is the repeat an edit of its own: it may be refused, or count twice.
 func (s *Table) WriteEdit(ctx context.Context, e *Edit) (it Item, refused bool, err error) {
-	return s.WriteUpdate(ctx, &dynamodb.UpdateItemInput{
-		Key: e.Key.Item(), UpdateExpression: e.expression(), ConditionExpression: e.condition(),
+	token, err := s.token()
+	if err != nil {
+		return nil, false, err
+	}
+	id := TextValue(token)
+	e.Set(AttrWriteID, id)
+	e.LacksOr(AttrWriteID, "<>", id)
+	in := &dynamodb.UpdateItemInput{
+		TableName: &s.Name, Key: e.Key.Item(), UpdateExpression: e.expression(), ConditionExpression: e.condition(),
 		ExpressionAttributeNames: e.names, ExpressionAttributeValues: e.values,
-	})
-}
-
-// WriteUpdate is WriteEdit for an update with expressions of its own.
-func (s *Table) WriteUpdate(ctx context.Context, in *dynamodb.UpdateItemInput) (it Item, refused bool, err error) {
-	in.TableName, in.ReturnValues = &s.Name, types.ReturnValueAllNew
-	in.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
+		ReturnValues:                        types.ReturnValueAllNew,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}
 	err = s.write(ctx, func() error {
 		out, err := s.API.UpdateItem(ctx, in)
 		if err == nil {
@@ -186,7 +193,8 @@ func (s *Table) WriteUpdate(ctx context.Context, in *dynamodb.UpdateItemInput) (
 		return err
 	})
 	if failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
-		return failed.Item, true, nil
+		it = failed.Item
+		return it, !reflect.DeepEqual(it[AttrWriteID], id), nil
 	}
 	return it, false, err
 }

@@ -24,7 +24,7 @@ func New(t *kit.Table) *Store { return &Store{t} }
 
 // TakeCall counts a call of the carrier and returns zero, if the allowance has room for
 // it: at most limit calls in any window. Else it returns how long until there is room.
-// If the answer to a write is lost, its call counts twice. See kit.Call.
+// See kit.Call.
 func (s *Store) TakeCall(ctx context.Context, a connection.Allowance, limit int, window time.Duration, now time.Time) (wait time.Duration, err error) {
 	e, waitOf, err := kit.Call(a, limit, window, now)
 	if err != nil {
