@@ -55,7 +55,7 @@ func newFront(t *testing.T, reading connection.Reading) *front {
 	serve(d)
 	d.Carrier.Reading = &reading
 	f := &front{d, d.Link(number).ID}
-	d.Carrier.Asked()
+	d.Carrier.TakeAsked()
 	return f
 }
 
@@ -116,7 +116,7 @@ func TestGetRefuses(t *testing.T) {
 			if diff := cmp.Diff(tc.want, functiontest.Problems(t, f.as("account 71", id, tc.query))); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
-			if n := len(f.Carrier.Asked()); n != 0 {
+			if n := len(f.Carrier.TakeAsked()); n != 0 {
 				t.Errorf("the carrier was asked %d times", n)
 			}
 		})
@@ -134,7 +134,7 @@ func TestAbsentAndForeignLookAlike(t *testing.T) {
 	if err := f.Connections.Unlink(t.Context(), unlinked, false, nil); err != nil {
 		t.Fatal(err)
 	}
-	f.Carrier.Asked()
+	f.Carrier.TakeAsked()
 	bodies := map[string]string{}
 	for name, resp := range map[string]events.APIGatewayProxyResponse{
 		"absent": f.as("account 71", "se-1", ""), "another account's": f.as("account 73", f.id, ""), "an intent": f.as("account 71", "se-7", "refresh=true"),
@@ -145,7 +145,7 @@ func TestAbsentAndForeignLookAlike(t *testing.T) {
 		}
 		bodies[strings.Replace(resp.Body, resp.Headers["X-Request-Id"], "ID", 1)] = name
 	}
-	if len(bodies) != 1 || len(f.Carrier.Asked()) != 0 {
+	if len(bodies) != 1 || len(f.Carrier.TakeAsked()) != 0 {
 		t.Errorf("the answers differ: %v", bodies)
 	}
 }
@@ -207,7 +207,7 @@ func TestWhenTheCarrierIsAsked(t *testing.T) {
 			newText := strings.Replace(carriersText, "Engines", "Motors", 1)
 			f.Carrier.Reading = new(goodReading(t, newText))
 			got := read(t, f.ask(tc.query))
-			asked := len(f.Carrier.Asked())
+			asked := len(f.Carrier.TakeAsked())
 			if live := got.Source == "live"; live != tc.live || (asked == 1) != tc.live || (string(got.Account) == newText) != tc.live {
 				t.Errorf("source %s, asked %d times, want live: %t", got.Source, asked, tc.live)
 			}
@@ -257,7 +257,7 @@ func TestStaleIfError(t *testing.T) {
 			f.Carrier.Reading = &bad
 			resp := f.ask("")
 			want := statuses[fault.KindOf(bad.Err())]
-			if resp.StatusCode != want || want == 0 || len(f.Carrier.Asked()) != 1 || !strings.Contains(resp.Body, bad.Diagnosis().Category) {
+			if resp.StatusCode != want || want == 0 || len(f.Carrier.TakeAsked()) != 1 || !strings.Contains(resp.Body, bad.Diagnosis().Category) {
 				t.Errorf("without a snapshot: %d %s, want %d", resp.StatusCode, resp.Body, want)
 			}
 			if (resp.Headers["Retry-After"] != "") != (o == carrier.OutcomeRateLimited) || resp.Headers["ETag"] != "" {
@@ -280,7 +280,7 @@ func TestCarriersPause(t *testing.T) {
 	f := newFront(t, goodReading(t, carriersText))
 	tag := f.ask("").Headers["ETag"]
 	f.Carrier.Reading = &connection.Reading{Outcome: carrier.OutcomeUnavailable, HTTPStatus: 503, RetryAfter: 5 * time.Minute}
-	f.Carrier.Asked()
+	f.Carrier.TakeAsked()
 	for i, want := range []string{"300", "299", "298"} {
 		resp := f.ask("refresh=true")
 		if got := read(t, resp); resp.Headers["Retry-After"] != want || !got.Stale || *got.StaleReason != "unavailable" || got.Diagnosis == nil {
@@ -288,7 +288,7 @@ func TestCarriersPause(t *testing.T) {
 		}
 		f.Pass(time.Second)
 	}
-	if n := len(f.Carrier.Asked()); n != 1 {
+	if n := len(f.Carrier.TakeAsked()); n != 1 {
 		t.Errorf("the carrier was asked %d times", n)
 	}
 	if resp := f.ask(""); resp.Headers["Retry-After"] != "" || resp.Headers["ETag"] != tag {
@@ -335,7 +335,7 @@ func TestCarrierNotAsked(t *testing.T) {
 			if got.Diagnosis != nil {
 				category = got.Diagnosis.Category
 			}
-			if n := len(f.Carrier.Asked()); !got.Stale || *got.StaleReason != tc.reason || got.Source != "stored" || category != tc.diagnosis || n != 0 {
+			if n := len(f.Carrier.TakeAsked()); !got.Stale || *got.StaleReason != tc.reason || got.Source != "stored" || category != tc.diagnosis || n != 0 {
 				t.Errorf("stale %t for %v, diagnosis %v, asked %d times", got.Stale, *got.StaleReason, got.Diagnosis, n)
 			}
 			f = newFront(t, connection.Reading{Outcome: carrier.OutcomeTimeout})
@@ -413,7 +413,7 @@ func TestManyReaders(t *testing.T) {
 	close(all)
 	group.Wait()
 	count[<-sources]++
-	if n := len(f.Carrier.Asked()); n != 1 || count["live"] != 1 || count["stored, refresh_in_progress"] != readers-1 {
+	if n := len(f.Carrier.TakeAsked()); n != 1 || count["live"] != 1 || count["stored, refresh_in_progress"] != readers-1 {
 		t.Errorf("the carrier was asked %d times, the answers are %v", n, count)
 	}
 	if got := read(t, f.ask("")); got.Source != "stored" || got.Stale || f.Row(f.id).ChecksWithCredentials != 2 {
@@ -448,7 +448,7 @@ func TestETag(t *testing.T) {
 	})
 	t.Run("age and source do not change the tag", func(t *testing.T) {
 		f.Pass(time.Minute)
-		if resp := f.ask("refresh=true", "If-None-Match", tag); resp.StatusCode != http.StatusNotModified || len(f.Carrier.Asked()) != 1 {
+		if resp := f.ask("refresh=true", "If-None-Match", tag); resp.StatusCode != http.StatusNotModified || len(f.Carrier.TakeAsked()) != 1 {
 			t.Errorf("%d, want 304 after one call of the carrier", resp.StatusCode)
 		}
 	})

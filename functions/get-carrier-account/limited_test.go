@@ -31,7 +31,7 @@ func TestSixtyLiveReads(t *testing.T) {
 		got[reason]++
 		f.Pass(50 * time.Millisecond)
 	}
-	if n := len(f.Carrier.Asked()); n != 10 || got["live"] != 10 || got["stored, limited"] != 50 {
+	if n := len(f.Carrier.TakeAsked()); n != 10 || got["live"] != 10 || got["stored, limited"] != 50 {
 		t.Errorf("the carrier was asked %d times: %v", n, got)
 	}
 	f.Pass(time.Minute)
@@ -45,12 +45,12 @@ func TestLimitedWithoutACopy(t *testing.T) {
 	f := newFront(t, connection.Reading{Outcome: carrier.OutcomeTimeout})
 	f.Connections.CallsPerMinute = 1
 	f.ask("")
-	f.Carrier.Asked()
+	f.Carrier.TakeAsked()
 	resp := f.ask("")
 	if diff := cmp.Diff([]string{"429", "rate_limit_exceeded"}, functiontest.Problems(t, resp)); diff != "" {
 		t.Errorf("answer without a copy (-want +got):\n%s", diff)
 	}
-	if resp.Headers["Retry-After"] != "60" || len(f.Carrier.Asked()) != 0 {
+	if resp.Headers["Retry-After"] != "60" || len(f.Carrier.TakeAsked()) != 0 {
 		t.Errorf("Retry-After %q", resp.Headers["Retry-After"])
 	}
 }
@@ -62,7 +62,7 @@ func TestLimitedOnEngines(t *testing.T) {
 	serve(d)
 	ids := []string{d.Link(functiontest.Number).ID, d.Link(functiontest.OtherNumber).ID}
 	d.Connections.CallsPerMinute = 10
-	d.Carrier.Asked()
+	d.Carrier.TakeAsked()
 	statuses := make(chan string)
 	for i := range 60 {
 		go func() {
@@ -74,13 +74,13 @@ func TestLimitedOnEngines(t *testing.T) {
 			t.Errorf("status %s, want 200", s)
 		}
 	}
-	if n := len(d.Carrier.Asked()); n < 2 || n > 10 {
+	if n := len(d.Carrier.TakeAsked()); n < 2 || n > 10 {
 		t.Errorf("the carrier was asked %d times, want 2 to 10", n)
 	}
 	for range 12 {
 		d.Do("account 71", http.MethodGet, "/v1/carriers/"+ids[0]+"/account?refresh=true", "")
 	}
-	if n := len(d.Carrier.Asked()); n > 10 {
+	if n := len(d.Carrier.TakeAsked()); n > 10 {
 		t.Errorf("then the carrier was asked %d times more", n)
 	}
 }

@@ -94,7 +94,7 @@ func TestLinkRefuses(t *testing.T) {
 			if diff := cmp.Diff(tc.want, functiontest.Problems(t, post(d, tc.who, tc.carrier, tc.body, tc.headers...))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.body, diff)
 			}
-			if n := len(d.Carrier.Asked()); n != 0 || len(d.Holders("0000123400")) != 0 {
+			if n := len(d.Carrier.TakeAsked()); n != 0 || len(d.Holders("0000123400")) != 0 {
 				t.Errorf("the carrier was asked %d times", n)
 			}
 		})
@@ -109,7 +109,7 @@ func TestLinkHints(t *testing.T) {
 		d := newFixture(t)
 		d.Carrier.Reading = &connection.Reading{Outcome: outcome, HTTPStatus: 401}
 		resp := post(d, "account 71", "australia_post", `{"nickname":"n","account_number":"0000123400","api_key":"`+token+`","api_secret":"x"}`)
-		if n := len(d.Carrier.Asked()); n != 1 || resp.StatusCode != http.StatusBadRequest {
+		if n := len(d.Carrier.TakeAsked()); n != 1 || resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("the carrier was asked %d times: %d %s", n, resp.StatusCode, resp.Body)
 		}
 		if hints := strings.Contains(resp.Body, "access token") && strings.Contains(resp.Body, connection.Needed); hints != (outcome == carrier.OutcomeUnauthorized) {
@@ -223,7 +223,7 @@ func TestLinkTwice(t *testing.T) {
 	d := newFixture(t)
 	first := post(d, "account 71", "australia_post", body("0000123400", ""), "Idempotency-Key", "k")
 	conn := functiontest.Read[views.Connection](t, first, http.StatusOK)
-	d.Carrier.Asked()
+	d.Carrier.TakeAsked()
 	t.Run("conflict", func(t *testing.T) {
 		resp := post(d, "partner 5", "australia_post", body("0000123400", ""), "On-Behalf-Of", "71")
 		if diff := cmp.Diff([]string{"409", "carrier_conflict account_number"}, functiontest.Problems(t, resp)); diff != "" || !strings.Contains(resp.Body, `"existing_carrier_id":"`+conn.CarrierID+`"`) {
@@ -253,7 +253,7 @@ func TestLinkTwice(t *testing.T) {
 			t.Errorf("%v", got)
 		}
 	})
-	if n := len(d.Carrier.Asked()); n != 0 {
+	if n := len(d.Carrier.TakeAsked()); n != 0 {
 		t.Errorf("the carrier was asked %d times for what was known", n)
 	}
 	t.Run("duplicate allowed", func(t *testing.T) {

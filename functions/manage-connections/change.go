@@ -16,18 +16,18 @@ import (
 // change changes the fields that the body has: 200 with the connection. Errors: those of
 // Request.JSON and connection.Preflight, all of them at once; fault.Required for a body
 // without a field to change, or with only one of api_key and api_secret; Precondition when
-// If-Match names another state; those of connection.Service.Change.
+// If-Match names another version; those of connection.Service.Change.
 func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	c, err := h.begin(ctx, req)
+	at, err := h.begin(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	in, err := decode(req, c.conn)
+	in, err := decode(req, at.conn)
 	if err != nil {
 		return nil, err
 	}
-	return h.once(ctx, req, c, func(change *httpapi.Change, pinned bool) (*httpapi.Response, error) {
-		return httpapi.Show(ctx, change, h.show(http.StatusOK), func(fx effects.For[*connection.Connection]) error {
+	return h.once(ctx, req, at, func(requested *httpapi.Change, pinned bool) (*httpapi.Response, error) {
+		return httpapi.Show(ctx, requested, h.show(http.StatusOK), func(fx effects.For[*connection.Connection]) error {
 			in.Pinned, in.Effects = pinned, fx
 			_, err := h.connections.Change(ctx, in)
 			return err
@@ -66,24 +66,24 @@ func decode(req *httpapi.Request, conn connection.Connection) (connection.Change
 		editing(httpapi.Metadata("metadata", &metadata), func(c *connection.Connection) { c.Metadata = metadata }),
 	}
 	err := req.JSON(fields...)
-	number, key, secret := typed.Given()
-	account, problems := typed.Preflight(conn.Carrier, conn.AccountNumber)
+	hasNumber, hasKey, hasSecret := typed.Given()
+	charge, problems := typed.Preflight(conn.Carrier, conn.AccountNumber)
 	switch {
-	case key && !secret:
+	case hasKey && !hasSecret:
 		problems = append(problems, fault.Missing("api_secret"))
-	case secret && !key:
+	case hasSecret && !hasKey:
 		problems = append(problems, fault.Missing("api_key"))
-	case err == nil && !number && !key && len(edits) == 0:
+	case err == nil && !hasNumber && !hasKey && len(edits) == 0:
 		return in, fault.New(fault.Required, "The request needs at least one member to change.")
 	}
 	if err := httpapi.InOrder(fields, err, problems); err != nil {
 		return in, err
 	}
-	if key {
-		in.Credentials = &account.Credentials
+	if hasKey {
+		in.Credentials = &charge.Credentials
 	}
-	if number {
-		in.Number = account.Number
+	if hasNumber {
+		in.Number = charge.Number
 	}
 	in.Edit = func(c *connection.Connection) {
 		for _, edit := range edits {

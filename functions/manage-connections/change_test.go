@@ -46,7 +46,7 @@ func TestChangeRefuses(t *testing.T) {
 		{"swapped", `{"api_key":"` + newSecret + `","api_secret":"` + newKey + `"}`, nil, []string{"400", "invalid_field_value api_secret: key_and_secret_swapped"}},
 		{"an empty secret", `{"api_key":"` + newKey + `","api_secret":""}`, nil, []string{"400", "invalid_string_length api_secret"}},
 		{"an empty nickname", `{"nickname":""}`, nil, []string{"400", "invalid_string_length nickname"}},
-		{"verify is of link alone", `{"nickname":"n","verify":"later"}`, nil, []string{"400", "invalid_field_value verify"}},
+		{"verify is only for a link", `{"nickname":"n","verify":"later"}`, nil, []string{"400", "invalid_field_value verify"}},
 		{
 			"everything, in the order of the fields",
 			`{"extra":1,"metadata":{"a":1},"external_carrier_id":"","refresh_policy":"x","allow_duplicate_account_number":1,"api_secret":"` + newKey + `","api_key":"'k'","account_number":"1","nickname":""}`, nil,
@@ -66,7 +66,7 @@ func TestChangeRefuses(t *testing.T) {
 			before := f.Row(f.id)
 			wants(t, f.change(tc.body, append(tc.headers, "Idempotency-Key", "k")...), tc.want...)
 			same(t, before, f.Row(f.id))
-			if n := len(f.Carrier.Asked()); n != 0 {
+			if n := len(f.Carrier.TakeAsked()); n != 0 {
 				t.Errorf("the carrier was asked %d times", n)
 			}
 			if resp := f.change(`{"nickname":"n"}`, "Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
@@ -76,9 +76,9 @@ func TestChangeRefuses(t *testing.T) {
 	}
 }
 
-// TestChangeNeverBreaks: anything but a good answer is reported as at the link, and
+// TestFailedCheckChangesNothing: anything but a good answer is reported as at the link, and
 // nothing has changed.
-func TestChangeNeverBreaks(t *testing.T) {
+func TestFailedCheckChangesNothing(t *testing.T) {
 	wrong := `{"api_key":"` + newKey + `","api_secret":"wrong-canary"}`
 	stories := map[string][]string{
 		"01": {"400", "verification_failure account_number: account_not_found"}, "03": {"400", "verification_failure: contract_not_valid"},
@@ -131,7 +131,7 @@ func TestChangeOfLocalFieldsSkipsCarrier(t *testing.T) {
 	if again.Body != resp.Body || again.Headers["ETag"] != resp.Headers["ETag"] || again.Headers["Idempotent-Replayed"] != "true" || f.Row(f.id).Version != row.Version {
 		t.Errorf("again: %d %s", again.StatusCode, again.Body)
 	}
-	if n := len(f.Carrier.Asked()); n != 0 {
+	if n := len(f.Carrier.TakeAsked()); n != 0 {
 		t.Errorf("the carrier was asked %d times", n)
 	}
 	// What is not given stays; an empty object takes all metadata away.
@@ -147,7 +147,7 @@ func TestChangeOfCredentials(t *testing.T) {
 	f.Pass(time.Hour)
 	resp := f.change(bodyNew, "Idempotency-Key", "k")
 	got := functiontest.Read[views.Connection](t, resp, http.StatusOK)
-	asked := f.Carrier.Asked()
+	asked := f.Carrier.TakeAsked()
 	if len(asked) != 1 || asked[0].Check != 1 || asked[0].Account.Number != functiontest.Number || !asked[0].Account.Credentials.Equal(newCredentials) {
 		t.Errorf("the carrier was asked %d times", len(asked))
 	}
@@ -171,7 +171,7 @@ func TestChangeOfCredentials(t *testing.T) {
 		t.Errorf("checks %d, history %+v", row.ChecksWithCredentials, h)
 	}
 	again := f.change(bodyNew, "Idempotency-Key", "k")
-	if again.Body != resp.Body || again.Headers["Idempotent-Replayed"] != "true" || f.Row(f.id).Version != row.Version || len(f.Carrier.Asked()) != 0 {
+	if again.Body != resp.Body || again.Headers["Idempotent-Replayed"] != "true" || f.Row(f.id).Version != row.Version || len(f.Carrier.TakeAsked()) != 0 {
 		t.Errorf("again: %d %s", again.StatusCode, again.Body)
 	}
 }
@@ -182,7 +182,7 @@ func TestChangeToTheSameCredentials(t *testing.T) {
 	f := inMemory(t)
 	f.change(bodyNew)
 	before := f.Row(f.id)
-	f.Carrier.Asked()
+	f.Carrier.TakeAsked()
 	f.Pass(time.Hour)
 	for n, body := range []string{bodyNew, `{"account_number":"` + functiontest.Number + `",` + bodyNew[1:]} {
 		resp := f.change(body, "Idempotency-Key", strconv.Itoa(n))
@@ -194,10 +194,10 @@ func TestChangeToTheSameCredentials(t *testing.T) {
 		if row.SecretVersion != before.SecretVersion || row.Previous != before.Previous || row.CredentialsUpdatedAt != before.CredentialsUpdatedAt {
 			t.Errorf("the credentials have changed: %+v", row)
 		}
-		if len(f.Carrier.Asked()) != 1 || !row.VerifiedAt.Equal(f.Clock) || len(f.History(f.id)) != 3+n {
+		if len(f.Carrier.TakeAsked()) != 1 || !row.VerifiedAt.Equal(f.Clock) || len(f.History(f.id)) != 3+n {
 			t.Errorf("it is not verified: %+v", row)
 		}
-		if again := f.change(body, "Idempotency-Key", strconv.Itoa(n)); again.Body != resp.Body || again.Headers["Idempotent-Replayed"] != "true" || len(f.Carrier.Asked()) != 0 {
+		if again := f.change(body, "Idempotency-Key", strconv.Itoa(n)); again.Body != resp.Body || again.Headers["Idempotent-Replayed"] != "true" || len(f.Carrier.TakeAsked()) != 0 {
 			t.Errorf("again: %d %s", again.StatusCode, again.Body)
 		}
 	}
@@ -207,9 +207,9 @@ func TestChangeToTheSameCredentials(t *testing.T) {
 	f.One(t, functiontest.Number, oldCredentials)
 }
 
-// TestChangeMendsALink: new credentials repair a refused connection, and one whose
+// TestChangeRepairsAConnection: new credentials repair a refused connection, and one whose
 // secret is gone.
-func TestChangeMendsALink(t *testing.T) {
+func TestChangeRepairsAConnection(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		f := inMemory(t)
 		row := f.Row(f.id)
@@ -283,7 +283,7 @@ func TestChangeToALinkedNumber(t *testing.T) {
 	}
 }
 
-// TestIfMatch: a tag names one state of the connection, contract included, and no other
+// TestIfMatch: a tag names one version of the connection, contract included, and no other
 // request's change is lost.
 func TestIfMatch(t *testing.T) {
 	f := inMemory(t)
@@ -322,7 +322,7 @@ func TestIfMatch(t *testing.T) {
 			t.Errorf("row %+v", now)
 		}
 	})
-	// Any state is not the one that was read: a change on top of another is fine.
+	// `*` does not pin a version: a change on top of another is fine.
 	t.Run("somebody is faster than any", func(t *testing.T) {
 		f.Carrier.Meanwhile = func() { f.change(`{"nickname":"faster than any"}`) }
 		if resp := f.change(bodyNew, "If-Match", "*"); resp.StatusCode != http.StatusOK {
@@ -344,14 +344,14 @@ func TestIfMatchOfEveryChange(t *testing.T) {
 			f := inMemory(t)
 			f.change(bodyNew)
 			before := f.Row(f.id)
-			f.Carrier.Asked()
+			f.Carrier.TakeAsked()
 			f.Pass(time.Hour)
 			for _, match := range []string{`"x"`, "W/" + tagOf(f)} {
 				wants(t, do(f, "If-Match", match, "Idempotency-Key", "k"), "412", "invalid_field_value If-Match")
 			}
 			wants(t, do(f, "If-Match", "x"), "400", "invalid_field_value If-Match")
 			same(t, before, f.Row(f.id))
-			if n := len(f.Carrier.Asked()); n != 0 {
+			if n := len(f.Carrier.TakeAsked()); n != 0 {
 				t.Errorf("the carrier was asked %d times", n)
 			}
 			resp := do(f, "If-Match", `"x", `+tagOf(f), "Idempotency-Key", "k")
@@ -446,9 +446,9 @@ func TestChangeOfNothing(t *testing.T) {
 	})
 }
 
-// TestTwinChanges: another request changes the connection while this one asks the
+// TestConcurrentChanges: another request changes the connection while this one asks the
 // carrier. A change of local fields is kept; a change of credentials is not overwritten.
-func TestTwinChanges(t *testing.T) {
+func TestConcurrentChanges(t *testing.T) {
 	t.Run("a nickname", func(t *testing.T) {
 		f := inMemory(t)
 		f.Carrier.Meanwhile = func() { f.change(`{"nickname":"twin"}`) }
@@ -486,9 +486,9 @@ func TestTwinChanges(t *testing.T) {
 	})
 }
 
-// TestRetryAfterOfTheLoser: Retry-After is a second, because most changes are over by
+// TestRetryAfterOfConcurrentChanges: Retry-After is a second, because most changes are over by
 // then; their lease is only the upper limit.
-func TestRetryAfterOfTheLoser(t *testing.T) {
+func TestRetryAfterOfConcurrentChanges(t *testing.T) {
 	f := inMemory(t)
 	row := f.Row(f.id)
 	row.Work, row.LeaseUntil = connection.WorkCredentials, f.Clock.Add(28*time.Second)
@@ -505,7 +505,7 @@ func TestRetryAfterOfTheLoser(t *testing.T) {
 			t.Errorf("%s: Retry-After %q, want 1", name, resp.Headers["Retry-After"])
 		}
 	}
-	if n := len(f.Carrier.Asked()); n != 0 {
+	if n := len(f.Carrier.TakeAsked()); n != 0 {
 		t.Errorf("the carrier was asked %d times", n)
 	}
 }
@@ -517,13 +517,13 @@ func TestChangeHints(t *testing.T) {
 	f.Carrier.Reading = &connection.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: 401}
 	resp := f.change(`{"api_key":"28744ed5982391881611cca6cf5c2409","api_secret":"x-canary-0123456789"}`)
 	wants(t, resp, "400", "verification_failure: credentials_refused")
-	if len(f.Carrier.Asked()) != 1 || !strings.Contains(resp.Body, "Postage Assessment Calculator") || !strings.Contains(resp.Body, connection.Needed) {
+	if len(f.Carrier.TakeAsked()) != 1 || !strings.Contains(resp.Body, "Postage Assessment Calculator") || !strings.Contains(resp.Body, connection.Needed) {
 		t.Errorf("%s", resp.Body)
 	}
 }
 
-// TestChangeWithoutAVault: either nothing has changed, or everything has.
-func TestChangeWithoutAVault(t *testing.T) {
+// TestChangeWhenTheVaultFails: either nothing has changed, or everything has.
+func TestChangeWhenTheVaultFails(t *testing.T) {
 	for method, changed := range map[string]bool{"Stage": false, "Align": true} {
 		t.Run(method, func(t *testing.T) {
 			f := inMemory(t)
@@ -636,7 +636,7 @@ func TestRollbackRefuses(t *testing.T) {
 func TestRollback(t *testing.T) {
 	f := inMemory(t)
 	f.change(bodyNew)
-	f.Carrier.Asked()
+	f.Carrier.TakeAsked()
 	f.Pass(time.Hour)
 	resp := f.rollback("Idempotency-Key", "k")
 	got := functiontest.Read[views.Connection](t, resp, http.StatusOK)
@@ -644,7 +644,7 @@ func TestRollback(t *testing.T) {
 	if diff := cmp.Diff(views.NewConnection(&row, f.Clock), got); diff != "" {
 		t.Errorf("the answer is not the row (-row +answer):\n%s", diff)
 	}
-	if asked := f.Carrier.Asked(); len(asked) != 1 || !asked[0].Account.Credentials.Equal(oldCredentials) {
+	if asked := f.Carrier.TakeAsked(); len(asked) != 1 || !asked[0].Account.Credentials.Equal(oldCredentials) {
 		t.Errorf("the carrier was asked %d times", len(asked))
 	}
 	again := f.rollback("Idempotency-Key", "k")

@@ -36,8 +36,8 @@ type handler struct {
 	now         func() time.Time
 }
 
-// call is a request about a connection of the caller.
-type call struct {
+// target is the connection that a request is about.
+type target struct {
 	caller  auth.Caller
 	conn    connection.Connection
 	breaker health.Breaker
@@ -47,21 +47,21 @@ type call struct {
 // Errors: those of auth.Merchant; fault.Identifier and NotSupported for the path; NotFound
 // for a connection that is absent, another account's, of another carrier than the path
 // names, or not visible.
-func (h *handler) begin(ctx context.Context, req *httpapi.Request) (call, error) {
+func (h *handler) begin(ctx context.Context, req *httpapi.Request) (target, error) {
 	name, id, inputErr := path(req)
 	var loaded store.Loaded
 	caller, err := h.auth.Merchant(ctx, req, store.Want{Now: h.now(), ConnectionID: id, Breakers: true}.LoadInto(&loaded, h.accounts))
 	if err != nil {
-		return call{}, err
+		return target{}, err
 	}
 	if inputErr != nil {
-		return call{}, inputErr
+		return target{}, inputErr
 	}
 	conn := loaded.Connection
 	if conn == nil || name != "" && conn.Carrier != name || !conn.Visible() && !repeatsUnlink(req, conn) {
-		return call{}, connection.ErrNoConnection()
+		return target{}, connection.ErrNoConnection()
 	}
-	return call{caller, *conn, loaded.Breakers[conn.Carrier]}, nil
+	return target{caller, *conn, loaded.Breakers[conn.Carrier]}, nil
 }
 
 // repeatsUnlink reports whether the request unlinks a connection that an earlier request
@@ -87,13 +87,13 @@ func path(req *httpapi.Request) (name carrier.Name, id string, err error) {
 
 // once runs a change once for each Idempotency-Key, if If-Match allows it: else it is
 // fault.Precondition. pinned is that of httpapi.IfMatch.
-func (h *handler) once(ctx context.Context, req *httpapi.Request, c call, do func(change *httpapi.Change, pinned bool) (*httpapi.Response, error)) (*httpapi.Response, error) {
-	return httpapi.Claimed(ctx, h.sealer, h.claims, req, c.caller, h.now(), h.connections.Lease(ctx), func(change *httpapi.Change) (*httpapi.Response, error) {
-		pinned, err := httpapi.IfMatch(req, views.ConnectionETag(&c.conn, h.now()))
+func (h *handler) once(ctx context.Context, req *httpapi.Request, at target, do func(requested *httpapi.Change, pinned bool) (*httpapi.Response, error)) (*httpapi.Response, error) {
+	return httpapi.Claimed(ctx, h.sealer, h.claims, req, at.caller, h.now(), h.connections.Lease(ctx), func(requested *httpapi.Change) (*httpapi.Response, error) {
+		pinned, err := httpapi.IfMatch(req, views.ConnectionETag(&at.conn, h.now()))
 		if err != nil {
 			return nil, err
 		}
-		return do(change, pinned)
+		return do(requested, pinned)
 	})
 }
 
@@ -104,32 +104,24 @@ func (h *handler) show(status int) func(*connection.Connection) *httpapi.Respons
 	}
 }
 
-// operation is an operation of connection.Service on a connection without a body.
+// operation is an operation of connection.Service that needs no request body.
 type operation func(ctx context.Context, conn connection.Connection, pinned bool, fx effects.For[*connection.Connection]) (*connection.Connection, error)
 
-// rollback restores the previous credentials: 200 with the connection. Errors: those of
-// connection.Service.Rollback.
-func (h *handler) rollback(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	return h.run(ctx, req, h.connections.Rollback, http.StatusOK)
-}
-
-// refresh makes the connection due now: 202 with the connection. Errors: those of
-// connection.Service.RequestRefresh.
-func (h *handler) refresh(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	return h.run(ctx, req, h.connections.RequestRefresh, http.StatusAccepted)
-}
-
-func (h *handler) run(ctx context.Context, req *httpapi.Request, do operation, status int) (*httpapi.Response, error) {
-	c, err := h.begin(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	return h.once(ctx, req, c, func(change *httpapi.Change, pinned bool) (*httpapi.Response, error) {
-		return httpapi.Show(ctx, change, h.show(status), func(fx effects.For[*connection.Connection]) error {
-			_, err := do(ctx, c.conn, pinned, fx)
-			return err
+// run returns a handler that runs an operation, and answers with the connection. Errors:
+// those of the operation.
+func (h *handler) run(do operation, status int) httpapi.Handler {
+	return func(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
+		at, err := h.begin(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		return h.once(ctx, req, at, func(requested *httpapi.Change, pinned bool) (*httpapi.Response, error) {
+			return httpapi.Show(ctx, requested, h.show(status), func(fx effects.For[*connection.Connection]) error {
+				_, err := do(ctx, at.conn, pinned, fx)
+				return err
+			})
 		})
-	})
+	}
 }
 
 // verification is the body of verify: the check and the connection after it.
@@ -146,11 +138,11 @@ type verification struct {
 // connection.Service.Verify; those of connection.Reading.Err for an outage, which is recorded
 // but not stored as the answer of the Idempotency-Key.
 func (h *handler) verify(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	c, err := h.begin(ctx, req)
+	at, err := h.begin(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	return h.once(ctx, req, c, func(change *httpapi.Change, _ bool) (*httpapi.Response, error) { // a check is of the version that was read
+	return h.once(ctx, req, at, func(requested *httpapi.Change, _ bool) (*httpapi.Response, error) { // a check is of the version that was read
 		var reading connection.Reading
 		show := func(checked connection.Checked) *httpapi.Response {
 			if reading = checked.Reading; reading.Outcome.IsOutage() {
@@ -161,8 +153,8 @@ func (h *handler) verify(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 				body.CarrierID, body.Status, body.StatusReason, views.NewCheck(checked.Entry.Check), reading.Diagnosis(), body,
 			})
 		}
-		resp, err := httpapi.Show(ctx, change, show, func(fx effects.For[connection.Checked]) error {
-			_, err := h.connections.Verify(ctx, c.conn, c.breaker, fx)
+		resp, err := httpapi.Show(ctx, requested, show, func(fx effects.For[connection.Checked]) error {
+			_, err := h.connections.Verify(ctx, at.conn, at.breaker, fx)
 			return err
 		})
 		if err == nil && resp == nil {
@@ -173,20 +165,20 @@ func (h *handler) verify(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 }
 
 // unlink unlinks the connection: 204. Errors: fault.Precondition when If-Match names another
-// state; those of connection.Service.Unlink. A repeat of an interrupted unlink ignores
-// If-Match, which names the state before it.
+// version; those of connection.Service.Unlink. A repeat of an interrupted unlink ignores
+// If-Match, which names the version before it.
 func (h *handler) unlink(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	c, err := h.begin(ctx, req)
+	at, err := h.begin(ctx, req)
 	if err != nil {
 		return nil, err
 	}
 	var pinned bool
-	if c.conn.Visible() {
-		if pinned, err = httpapi.IfMatch(req, views.ConnectionETag(&c.conn, h.now())); err != nil {
+	if at.conn.Visible() {
+		if pinned, err = httpapi.IfMatch(req, views.ConnectionETag(&at.conn, h.now())); err != nil {
 			return nil, err
 		}
 	}
-	if err := h.connections.Unlink(ctx, c.conn, pinned, effects.MadeBy[*connection.Connection](c.caller.By())); err != nil {
+	if err := h.connections.Unlink(ctx, at.conn, pinned, effects.MadeBy[*connection.Connection](at.caller.By())); err != nil {
 		return nil, err
 	}
 	return httpapi.NoContent(), nil

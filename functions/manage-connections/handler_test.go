@@ -51,7 +51,7 @@ func newFront(tb testing.TB, d *functiontest.Fixture, number string) *front {
 	tb.Helper()
 	serve(d)
 	id := d.Link(number).ID
-	d.Carrier.Asked()
+	d.Carrier.TakeAsked()
 	return &front{Fixture: d, id: id, named: "/v1/connections/carriers/australia_post/" + id, byID: "/v1/carriers/" + id}
 }
 
@@ -163,7 +163,7 @@ func TestEveryRouteRefuses(t *testing.T) {
 				t.Errorf("the answers differ: %v", bodies)
 			}
 			wants(t, do("partner 6", "", "", "On-Behalf-Of", "71"), "404", "not_found")
-			if n := len(f.Carrier.Asked()); n != 0 {
+			if n := len(f.Carrier.TakeAsked()); n != 0 {
 				t.Errorf("the carrier was asked %d times", n)
 			}
 		})
@@ -190,7 +190,7 @@ func TestAKeyOfAnotherRequest(t *testing.T) {
 // newFrontBeside makes another connection on the same fixture.
 func newFrontBeside(f *front, number string) *front {
 	id := f.Link(number).ID
-	f.Carrier.Asked()
+	f.Carrier.TakeAsked()
 	return &front{Fixture: f.Fixture, id: id, named: "/v1/connections/carriers/australia_post/" + id, byID: "/v1/carriers/" + id}
 }
 
@@ -212,7 +212,7 @@ func TestBusy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := inMemory(t)
 			f.change(bodyNew) // so that there is something to roll back to
-			f.Carrier.Asked()
+			f.Carrier.TakeAsked()
 			f.Pass(time.Minute)
 			f.busy(t, 10*time.Second)
 			before := f.Row(f.id)
@@ -225,7 +225,7 @@ func TestBusy(t *testing.T) {
 				}
 			}
 			same(t, before, f.Row(f.id))
-			if n := len(f.Carrier.Asked()); n != 0 {
+			if n := len(f.Carrier.TakeAsked()); n != 0 {
 				t.Errorf("the carrier was asked %d times", n)
 			}
 			f.Pass(10 * time.Second)
@@ -248,7 +248,7 @@ func TestRefresh(t *testing.T) {
 	if diff := cmp.Diff(views.NewConnection(new(f.Row(f.id)), f.Clock), got); diff != "" {
 		t.Errorf("the answer is not the row (-row +answer):\n%s", diff)
 	}
-	if n := len(f.Carrier.Asked()); n != 0 {
+	if n := len(f.Carrier.TakeAsked()); n != 0 {
 		t.Errorf("the carrier was asked %d times", n)
 	}
 	version := f.Row(f.id).Version
@@ -337,7 +337,7 @@ func TestVerifyPauses(t *testing.T) {
 	if resp := f.verify(); resp.StatusCode != http.StatusOK {
 		t.Errorf("after 30 s: %d %s", resp.StatusCode, resp.Body)
 	}
-	if n := len(f.Carrier.Asked()); n != 2 {
+	if n := len(f.Carrier.TakeAsked()); n != 2 {
 		t.Errorf("the carrier was asked %d times", n)
 	}
 }
@@ -348,7 +348,7 @@ func TestVerifyBesideACheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp := f.verify("Idempotency-Key", "k")
-	if wants(t, resp, "409", "invalid_status"); resp.Headers["Retry-After"] == "" || len(f.Carrier.Asked()) != 0 {
+	if wants(t, resp, "409", "invalid_status"); resp.Headers["Retry-After"] == "" || len(f.Carrier.TakeAsked()) != 0 {
 		t.Errorf("headers %v", resp.Headers)
 	}
 	f.Pass(time.Minute)

@@ -86,7 +86,7 @@ func TestValidateRefuses(t *testing.T) {
 			if diff := cmp.Diff(tc.want, functiontest.Problems(t, ask(d, tc.who, tc.carrier, tc.body, tc.headers...))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.body, diff)
 			}
-			if n := len(d.Carrier.Asked()); n != 0 {
+			if n := len(d.Carrier.TakeAsked()); n != 0 {
 				t.Errorf("the carrier was asked %d times", n)
 			}
 		})
@@ -148,7 +148,7 @@ func TestPreflight(t *testing.T) {
 			if got.Valid || got.AccountPreview != nil || got.Diagnosis == nil || got.Diagnosis.Category != failed[0] || got.Diagnosis.WhoMustAct != "merchant" {
 				t.Errorf("valid %t, preview %v, diagnosis %+v", got.Valid, got.AccountPreview, got.Diagnosis)
 			}
-			if n := len(d.Carrier.Asked()); n != 0 {
+			if n := len(d.Carrier.TakeAsked()); n != 0 {
 				t.Errorf("the carrier was asked %d times", n)
 			}
 		})
@@ -211,7 +211,7 @@ func TestPreview(t *testing.T) {
 	d := newFixture(t)
 	resp := ask(d, "partner 5", "australia_post", body(" 0000-1234 00", functiontest.APIKey, " "+functiontest.APISecret), "On-Behalf-Of", "se-71")
 	got := functiontest.Read[views.Validation](t, resp, http.StatusOK)
-	asked := d.Carrier.Asked()
+	asked := d.Carrier.TakeAsked()
 	if len(asked) != 1 || asked[0].Check != 1 || asked[0].Account.Number != "0000123400" || !asked[0].Account.Credentials.Equal(functiontest.Credentials(functiontest.APIKey, functiontest.APISecret)) {
 		t.Errorf("the carrier was asked %d times", len(asked))
 	}
@@ -292,14 +292,14 @@ func TestNotLinkedYet(t *testing.T) {
 	}
 	d := newFixture(t)
 	conn := d.Link(functiontest.Number)
-	d.Carrier.Asked()
+	d.Carrier.TakeAsked()
 	for _, number := range []string{functiontest.Number, " 0000-1234 00"} {
 		resp := ask(d, accountText, "australia_post", body(number, functiontest.APIKey, functiontest.APISecret))
 		got := functiontest.Read[views.Validation](t, resp, http.StatusOK)
 		if c := find(t, got); got.Valid || c.Passed || c.ExistingCarrierID != conn.ID || c.Message == nil {
 			t.Errorf("%s", resp.Body)
 		}
-		if got.Diagnosis == nil || got.Diagnosis.Category != "already_linked" || len(d.Carrier.Asked()) != 0 {
+		if got.Diagnosis == nil || got.Diagnosis.Category != "already_linked" || len(d.Carrier.TakeAsked()) != 0 {
 			t.Errorf("the carrier was asked, or the diagnosis is %+v", got.Diagnosis)
 		}
 	}
@@ -358,7 +358,7 @@ func TestHint(t *testing.T) {
 		}
 		resp := ask(d, accountText, "australia_post", body(functiontest.Number, v2ID, functiontest.APISecret))
 		got := functiontest.Read[views.Validation](t, resp, http.StatusOK)
-		if len(d.Carrier.Asked()) != 1 || got.Valid == refused {
+		if len(d.Carrier.TakeAsked()) != 1 || got.Valid == refused {
 			t.Errorf("refused %t: %s", refused, resp.Body)
 		}
 		warned := 0
@@ -394,7 +394,7 @@ func TestNothingIsKept(t *testing.T) {
 			}
 		}
 	}
-	if n := len(d.Carrier.Asked()); n != 2 {
+	if n := len(d.Carrier.TakeAsked()); n != 2 {
 		t.Errorf("the carrier was asked %d times, want once for each request without a mistake", n)
 	}
 	rows, err := d.Store.AllConnections(t.Context(), functiontest.Account)

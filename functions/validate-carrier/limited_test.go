@@ -24,7 +24,7 @@ func TestAllowance(t *testing.T) {
 		}
 		d.Pass(10 * time.Second)
 	}
-	if n := len(d.Carrier.Asked()); n != 3 {
+	if n := len(d.Carrier.TakeAsked()); n != 3 {
 		t.Fatalf("the carrier is asked %d times", n)
 	}
 	good := body("0000123400", "fourth-key", functiontest.APISecret)
@@ -36,7 +36,7 @@ func TestAllowance(t *testing.T) {
 	if resp := ask(d, accountText, "australia_post", body("1", functiontest.APIKey, functiontest.APISecret)); resp.StatusCode != http.StatusOK {
 		t.Errorf("a mistake: %d %s", resp.StatusCode, resp.Body)
 	}
-	if n := len(d.Carrier.Asked()); n != 0 {
+	if n := len(d.Carrier.TakeAsked()); n != 0 {
 		t.Errorf("the carrier is asked %d times", n)
 	}
 	// Link takes from the same, another account has its own.

@@ -537,8 +537,8 @@ func (c *Carrier) GetAccount(ctx context.Context, account connection.ChargeAccou
 	return c.Real.GetAccount(ctx, account, check)
 }
 
-// Asked returns the calls since the last Asked.
-func (c *Carrier) Asked() []Question {
+// TakeAsked returns the calls since the last TakeAsked.
+func (c *Carrier) TakeAsked() []Question {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	asked := c.asked
