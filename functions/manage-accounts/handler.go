@@ -20,18 +20,6 @@ type handler struct {
 	now      func() time.Time
 }
 
-// once runs a change of the account in the path once for each Idempotency-Key. Errors:
-// those of auth.PartnerAccount, httpapi.Once and do.
-func (h *handler) once(ctx context.Context, req *httpapi.Request, do func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error)) (*httpapi.Response, error) {
-	caller, a, err := h.auth.PartnerAccount(ctx, req, h.accounts.Find)
-	if err != nil {
-		return nil, err
-	}
-	return httpapi.Once(ctx, h.sealer, req, caller, h.now(), h.answers, func(change *httpapi.Change) (*httpapi.Response, error) {
-		return do(a, change)
-	})
-}
-
 // get answers with an account, or with 304 if the caller has its current version.
 func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 	_, a, err := h.auth.PartnerAccount(ctx, req, h.accounts.Find)
@@ -87,7 +75,7 @@ func show(req *httpapi.Request, a account.Account) *httpapi.Response {
 // change changes the fields that the body has, and answers with the account. Errors:
 // those of Request.JSON, httpapi.IfMatch and account.Service.Change.
 func (h *handler) change(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	return h.once(ctx, req, func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error) {
+	return h.auth.PartnerChange(ctx, req, h.accounts.Find, h.sealer, h.answers, func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error) {
 		return httpapi.Show(ctx, change, changed, func(fx effects.For[*account.Account]) error {
 			_, err := h.accounts.Change(ctx, account.Change{
 				Account: *a,
@@ -109,7 +97,7 @@ func changed(a *account.Account) *httpapi.Response {
 // 204. Errors: those of httpapi.IfMatch and set.
 func (h *handler) setState(set func(ctx context.Context, a account.Account, pinned bool, fx effects.Effects) error) httpapi.Handler {
 	return func(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-		return h.once(ctx, req, func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error) {
+		return h.auth.PartnerChange(ctx, req, h.accounts.Find, h.sealer, h.answers, func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error) {
 			pinned, err := httpapi.IfMatch(req, views.AccountETag(*a))
 			if err != nil {
 				return nil, err

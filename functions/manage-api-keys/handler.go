@@ -21,22 +21,10 @@ type handler struct {
 	now      func() time.Time
 }
 
-// once runs a change of the keys of the account in the path once for each
-// Idempotency-Key. Errors: those of auth.PartnerAccount, httpapi.Once and do.
-func (h *handler) once(ctx context.Context, req *httpapi.Request, do func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error)) (*httpapi.Response, error) {
-	caller, a, err := h.auth.PartnerAccount(ctx, req, h.accounts.Find)
-	if err != nil {
-		return nil, err
-	}
-	return httpapi.Once(ctx, h.sealer, req, caller, h.now(), h.answers, func(change *httpapi.Change) (*httpapi.Response, error) {
-		return do(a, change)
-	})
-}
-
 // create creates a key of the account and answers with its text. Every field is optional,
 // and so is the body. Errors: those of Request.JSON and account.Service.IssueKey.
 func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	return h.once(ctx, req, func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error) {
+	return h.auth.PartnerChange(ctx, req, h.accounts.Find, h.sealer, h.answers, func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error) {
 		var in account.KeyInput
 		var problems fault.List
 		if err := req.JSON(views.KeyFields(&in)...); !fault.Is(err, fault.BodyRequired) {
@@ -70,7 +58,7 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 // grace_period_seconds, and answers with the new key's text. Errors: those of find,
 // Request.JSON and account.Service.RotateKey.
 func (h *handler) rotate(ctx context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-	return h.once(ctx, req, func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error) {
+	return h.auth.PartnerChange(ctx, req, h.accounts.Find, h.sealer, h.answers, func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error) {
 		old, err := h.find(ctx, req, a)
 		if err != nil {
 			return nil, err

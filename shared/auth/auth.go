@@ -121,6 +121,22 @@ func (a *Auth) PartnerAccount(ctx context.Context, req *httpapi.Request, find fu
 	return caller, acct, nil
 }
 
+// PartnerChange runs a change of the account that PartnerAccount returns once for each
+// Idempotency-Key, as httpapi.Once does with sealer and answers. Errors: those of
+// PartnerAccount, httpapi.Once and do.
+func (a *Auth) PartnerChange(
+	ctx context.Context, req *httpapi.Request, find func(ctx context.Context, accountID int64) (*account.Account, error), sealer httpapi.Sealer, answers httpapi.Find,
+	do func(a *account.Account, change *httpapi.Change) (*httpapi.Response, error),
+) (*httpapi.Response, error) {
+	caller, acct, err := a.PartnerAccount(ctx, req, find)
+	if err != nil {
+		return nil, err
+	}
+	return httpapi.Once(ctx, sealer, req, caller, a.Now(), answers, func(change *httpapi.Change) (*httpapi.Response, error) {
+		return do(acct, change)
+	})
+}
+
 // Merchant authenticates a request to a merchant route, by the account's own key or by a
 // partner's key with the header On-Behalf-Of. It runs beside concurrently, which reads
 // the account (nil if it is absent) and whatever else the route needs. Errors:

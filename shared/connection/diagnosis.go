@@ -19,7 +19,7 @@ type Reading struct {
 	RetryAfter time.Duration // of a carrier that throttles or is unavailable: an hour at most, zero if none
 	Latency    time.Duration // of the whole check, including retries and waits
 	Cause      error         // for the log: a transport or decoding error
-	Hint       *Hint         // on OutcomeUnauthorized: credentials of another kind; nil if they are not
+	Hint       string        // on OutcomeUnauthorized: that of HintFor
 }
 
 // Err returns nil for a good reading; otherwise a fault with its diagnosis:
@@ -73,8 +73,8 @@ func (r Reading) Diagnosis() *fault.Diagnosis {
 	if errors.Is(r.Cause, ErrTooLarge) {
 		d.LikelyCause, d.WhoMustAct, d.Retryable, d.NextSteps = ErrTooLarge.Message, fault.Us, false, []string{tellOperator}
 	}
-	if r.Hint != nil {
-		d.LikelyCause += " " + r.Hint.Looks
+	if r.Hint != "" {
+		d.LikelyCause += " " + r.Hint
 		d.NextSteps = slices.Concat([]string{Needed}, d.NextSteps)
 	}
 	if r.Outcome != carrier.OutcomeNoCredentials {

@@ -5,13 +5,6 @@ import (
 	"unicode"
 )
 
-// Hint says that a key and secret look like credentials of another kind than the carrier's
-// API takes. It is a guess from their form, so it warns and never refuses (auspost.md,
-// "Credentials of other kinds").
-type Hint struct {
-	Looks string // a sentence for the caller: what they look like
-}
-
 // Needed is the advice of every hint.
 const Needed = "Needed here are the API key (36 characters with four hyphens) and the API secret (the API password, about 20 characters) " +
 	"of the Shipping and Tracking API v1, from the Australia Post developer centre."

@@ -50,16 +50,16 @@ func TestHints(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			c := connection.Credentials{APIKey: secret.New(tc.key), APISecret: secret.New(tc.secret)}
 			hint := connection.HintFor(c)
-			if (hint != nil) != (tc.want != "") || hint != nil && !strings.Contains(hint.Looks, tc.want) {
-				t.Fatalf("HintFor = %+v, want %q", hint, tc.want)
+			if (hint != "") != (tc.want != "") || !strings.Contains(hint, tc.want) {
+				t.Fatalf("HintFor = %q, want %q", hint, tc.want)
 			}
 			// The check of its name warns, and never refuses.
 			_, checks := connection.PreflightChecks(connection.ChargeAccount{Carrier: carrier.AustraliaPost, Number: "0009912345", Credentials: c})
 			i := slices.IndexFunc(checks, func(c connection.PreflightCheck) bool { return c.Name == "credentials_of_another_kind" })
-			if i < 0 || len(checks[i].Problems) != 0 || (checks[i].Warning != "") != (hint != nil) {
+			if i < 0 || len(checks[i].Problems) != 0 || (checks[i].Warning != "") != (hint != "") {
 				t.Fatalf("checks %+v", checks)
 			}
-			if hint != nil && checks[i].Warning != hint.Looks+" "+connection.Needed {
+			if hint != "" && checks[i].Warning != hint+" "+connection.Needed {
 				t.Errorf("it warns: %s", checks[i].Warning)
 			}
 			said := checks[i].Warning
@@ -77,7 +77,7 @@ func TestHints(t *testing.T) {
 func TestHintInADiagnosis(t *testing.T) {
 	plain := connection.Reading{Outcome: carrier.OutcomeUnauthorized, HTTPStatus: 401}
 	hinted := plain
-	hinted.Hint = &connection.Hint{Looks: "They look like others."}
+	hinted.Hint = "They look like others."
 	for range 2 { // a diagnosis is made anew each time
 		d := hinted.Diagnosis()
 		if !strings.HasSuffix(d.LikelyCause, " They look like others.") || d.NextSteps[0] != connection.Needed || len(d.NextSteps) != len(plain.Diagnosis().NextSteps)+1 {

@@ -48,7 +48,7 @@ func Preflight(in ChargeAccount) (ChargeAccount, fault.List) {
 type PreflightCheck struct {
 	Name     string     // the category of its diagnoses
 	Problems fault.List // in the order of the fields; each has a diagnosis
-	// Warning is the text of a Hint; a check with a warning has passed.
+	// Warning is that of HintFor; a check with a warning has passed.
 	Warning string
 }
 
@@ -68,13 +68,13 @@ func PreflightChecks(in ChargeAccount) (ChargeAccount, []PreflightCheck) {
 			}
 			p := *f.problem
 			if p.Diagnosis == nil {
-				p.Diagnosis = preflightProblem(p.Field, name, p.Message, "Nothing was typed, or another text was pasted.",
-					"Copy it again from where the carrier shows it.", docRegister).Diagnosis
+				p.Diagnosis = found(p.Field, name, p.Message, "Nothing was typed, or another text was pasted.",
+					"Copy it again from where the carrier shows it.", docRegister).problem.Diagnosis
 			}
 			check.Problems = append(check.Problems, &p)
 		}
-		if hint := HintFor(in.Credentials); name == anotherKind && hint != nil && len(check.Problems) == 0 {
-			check.Warning = hint.Looks + " " + Needed
+		if hint := HintFor(in.Credentials); name == anotherKind && hint != "" && len(check.Problems) == 0 {
+			check.Warning = hint + " " + Needed
 		}
 		checks = append(checks, check)
 	}
@@ -150,7 +150,13 @@ func inspect(in ChargeAccount) (ChargeAccount, []mistake) {
 }
 
 func found(field, check, message, cause, step, doc string) mistake {
-	return mistake{check, preflightProblem(field, check, message, cause, step, doc)}
+	return mistake{check, &fault.Error{
+		Kind: fault.Invalid, Field: field, Message: message,
+		Diagnosis: &fault.Diagnosis{
+			Category: check, WhoMustAct: fault.Merchant, LikelyCause: cause,
+			NextSteps: []string{step}, Retryable: false, DocURL: doc,
+		},
+	}}
 }
 
 // digitsOf removes blanks and hyphens, which people write between digits.
@@ -181,43 +187,39 @@ func inspectNumber(n carrier.Name, typed string) (number string, all []mistake) 
 	want := n.NumberDigits()
 	switch {
 	case number == "":
-		all = append(all, mistake{numberFormat, fault.Empty(field)})
+		return "", []mistake{{numberFormat, fault.Empty(field)}}
 	case !consistsOf(number, digits):
-		all = append(all, found(field, numberFormat,
+		return "", []mistake{found(field, numberFormat,
 			fmt.Sprintf("%s must be %d digits for %s.", field, want, n.FriendlyName()),
 			"The number holds letters or signs, or another text was pasted.",
-			"Copy the charge account number from the contract or an invoice.", docGetAccounts))
+			"Copy the charge account number from the contract or an invoice.", docGetAccounts)}
 	case len(number) == want:
+		return number, nil
 	case n == carrier.AustraliaPost && len(number) == carrier.StarTrack.NumberDigits():
-		all = append(all, found(field, starTrackNumber,
+		return "", []mistake{found(field, starTrackNumber,
 			"account_number has 8 digits; an Australia Post charge account number has 10.",
 			"This is a StarTrack account number, or an Australia Post number that lost two leading zeros.",
-			"If the account is a StarTrack one, connect it as startrack; else put 2 zeros in front of the number.", docGetAccounts))
+			"If the account is a StarTrack one, connect it as startrack; else put 2 zeros in front of the number.", docGetAccounts)}
 	case n == carrier.StarTrack && len(number) == carrier.AustraliaPost.NumberDigits():
-		all = append(all, found(field, australiaPostNumber,
+		return "", []mistake{found(field, australiaPostNumber,
 			"account_number has 10 digits; a StarTrack account number has 8.",
 			"This is an Australia Post charge account number.",
-			"Connect it as australia_post, or copy the 8 digits of the StarTrack account.", docGetAccounts))
+			"Connect it as australia_post, or copy the 8 digits of the StarTrack account.", docGetAccounts)}
 	case len(number) < want:
 		missing := want - len(number)
 		zeros := "zeros"
 		if missing == 1 {
 			zeros = "zero"
 		}
-		all = append(all, found(field, lostZeros,
+		return "", []mistake{found(field, lostZeros,
 			fmt.Sprintf("account_number has %d digits; %s numbers have %d.", len(number), n.FriendlyName(), want),
 			"A spreadsheet or a numeric form field dropped the leading zeros.",
-			fmt.Sprintf("Compare with the contract; put %d %s in front of the number if it shows them.", missing, zeros), docGetAccounts))
-	default:
-		all = append(all, found(field, numberFormat,
-			fmt.Sprintf("account_number has %d digits; %s numbers have %d.", len(number), n.FriendlyName(), want),
-			"Another number was pasted, such as the customer number (APCN).",
-			"Copy the charge account number from the contract or an invoice.", docGetAccounts))
+			fmt.Sprintf("Compare with the contract; put %d %s in front of the number if it shows them.", missing, zeros), docGetAccounts)}
 	}
-	if len(all) > 0 {
-		return "", all
-	}
-	return number, nil
+	return "", []mistake{found(field, numberFormat,
+		fmt.Sprintf("account_number has %d digits; %s numbers have %d.", len(number), n.FriendlyName(), want),
+		"Another number was pasted, such as the customer number (APCN).",
+		"Copy the charge account number from the contract or an invoice.", docGetAccounts)}
 }
 
 // inspectCredential trims a key or secret and finds what copying from the encrypted PDF of
@@ -276,34 +278,26 @@ func invisible(r rune) bool {
 	return unicode.In(r, unicode.Cf, unicode.Variation_Selector) || strings.ContainsRune("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0", r)
 }
 
-func preflightProblem(field, category, message, cause, step, doc string) *fault.Error {
-	return &fault.Error{
-		Kind: fault.Invalid, Field: field, Message: message,
-		Diagnosis: &fault.Diagnosis{
-			Category: category, WhoMustAct: fault.Merchant, LikelyCause: cause,
-			NextSteps: []string{step}, Retryable: false, DocURL: doc,
-		},
-	}
-}
-
-// HintFor returns the hint for a key and secret as they were typed; nil for none. Other
-// credentials may be in each other's field. Beside a key of the right form only a token is
-// recognised in the secret.
-func HintFor(c Credentials) *Hint {
+// HintFor returns what a key and secret look like if they look like credentials of another
+// kind than the carrier's API takes: a sentence for the caller; empty if they do not. It is a
+// guess from their form, as they were typed, so it warns and never refuses (auspost.md,
+// "Credentials of other kinds"). Other credentials may be in each other's field. Beside a key
+// of the right form only a token is recognised in the secret.
+func HintFor(c Credentials) string {
 	key, secret := strings.TrimSpace(c.APIKey.Reveal()), strings.TrimSpace(c.APISecret.Reveal())
 	either := func(is func(string) bool) bool { return is(key) || is(secret) }
 	switch {
 	case either(isBearerToken):
-		return &Hint{"One of them looks like an access token (a bearer token), which is made from credentials and expires."}
+		return "One of them looks like an access token (a bearer token), which is made from credentials and expires."
 	case isUUID(key):
 	case either(isSecurePayID):
-		return &Hint{"They look like the client ID and client secret of SecurePay, another product of Australia Post."}
+		return "They look like the client ID and client secret of SecurePay, another product of Australia Post."
 	case either(isPACKey):
-		return &Hint{"One of them looks like an API key of the Postage Assessment Calculator (PAC), or like one that has lost its hyphens."}
+		return "One of them looks like an API key of the Postage Assessment Calculator (PAC), or like one that has lost its hyphens."
 	case either(isV2Credential):
-		return &Hint{"They look like a client ID and client secret of the Shipping and Tracking API v2."}
+		return "They look like a client ID and client secret of the Shipping and Tracking API v2."
 	}
-	return nil
+	return ""
 }
 
 // CheckNotLinked is the check that the account has not linked the number yet; carrierID is
@@ -312,8 +306,8 @@ func CheckNotLinked(carrierID string) PreflightCheck {
 	check := PreflightCheck{Name: "not_linked_yet"}
 	if carrierID != "" {
 		problem := ErrAlreadyLinked(carrierID)
-		problem.Diagnosis = preflightProblem(problem.Field, "already_linked", problem.Message, "The account has a connection with this number.",
-			"Use the connection that is there; a PUT gives it another API key and secret.", docGetAccounts).Diagnosis
+		problem.Diagnosis = found(problem.Field, "already_linked", problem.Message, "The account has a connection with this number.",
+			"Use the connection that is there; a PUT gives it another API key and secret.", docGetAccounts).problem.Diagnosis
 		check.Problems = fault.List{problem}
 	}
 	return check
