@@ -74,7 +74,7 @@ func (d *front) Get(_ context.Context, account int64, id, version string) (conne
 // elsewhere is a carrier that must not be asked.
 type elsewhere struct{ testing.TB }
 
-func (e elsewhere) Track(context.Context, connection.ChargeAccount, []string, func(context.Context) error) tracking.Reading {
+func (e elsewhere) Track(context.Context, connection.ChargeAccount, []string, func(context.Context) error) map[string]tracking.CarrierAnswer {
 	e.Error("the other environment's carrier was asked")
 	return nil
 }

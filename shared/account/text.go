@@ -12,7 +12,7 @@ import (
 var (
 	NameRule        = text.Rule{Min: 1, Max: 24} // first_name and last_name
 	CompanyRule     = text.Rule{Min: 1, Max: 50}
-	EmailRule       = text.Rule{Min: 1, Max: 50, Identifies: true}
+	EmailRule       = text.Rule{Min: 1, Max: 50, NoInvisible: true}
 	ExternalIDRule  = text.Rule{Min: 1, Max: 128, Exact: true}
 	PasswordRule    = text.Rule{Min: 7, Max: 128, Exact: true, Opaque: true}
 	PartnerNameRule = text.Rule{Min: 1, Max: 100}

@@ -91,9 +91,6 @@ func suburbOf(value json.RawMessage) (suburb, state string) {
 		return "", ""
 	}
 	for address := range members(value) {
-		if address.value[0] != '{' {
-			return "", ""
-		}
 		for m := range members(address.value) {
 			switch m.name {
 			case "suburb":
@@ -110,9 +107,6 @@ func suburbOf(value json.RawMessage) (suburb, state string) {
 // abnEndOf returns the last three digits of the Australian Business Number in the
 // details; nothing if it does not have eleven digits.
 func abnEndOf(details json.RawMessage) (lastThree string) {
-	if details[0] != '{' {
-		return ""
-	}
 	for m := range members(details) {
 		if m.name != "abn" {
 			continue
@@ -180,13 +174,12 @@ func productOf(value json.RawMessage) (connection.Product, error) {
 	return p, nil
 }
 
-// member is a member of an object, or an element of a list, which has no name.
 type member struct {
-	name  string
+	name  string          // empty for an element of a list
 	value json.RawMessage // never empty
 }
 
-// members iterates over a valid JSON object or list.
+// members iterates over a valid JSON object or list; nothing for any other value.
 func members(doc []byte) iter.Seq[member] {
 	return func(yield func(member) bool) {
 		d := json.NewDecoder(bytes.NewReader(doc))

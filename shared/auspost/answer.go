@@ -236,9 +236,6 @@ func readErrors(doc []byte) (e bodyErrors) {
 // the gateway in error_code, and in one shape in error.
 func rankOf(item json.RawMessage) (rank int, coded bool) {
 	rank = len(knownCodes)
-	if item[0] != '{' {
-		return rank, false
-	}
 	for m := range members(item) {
 		if m.name != "code" && m.name != "error_code" && m.name != "error" {
 			continue

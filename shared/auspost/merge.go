@@ -52,7 +52,7 @@ func (m *merger) mergeParts(t *tracking.Tracking) {
 		// All of its parts are listed elsewhere, and so is the part itself. A status of
 		// its own still counts.
 		if first == nil && rankStatus(part) == 2 {
-			*current = unlisted(part)
+			*current = withoutArticle(part)
 			continue
 		}
 		if kept, m.first[number] = kept[:len(kept)-1], first; first != nil {
@@ -96,8 +96,8 @@ func newest(events []tracking.Event) time.Time {
 	return t
 }
 
-// unlisted returns a part that says what t says and is not an article.
-func unlisted(t tracking.Tracking) tracking.Tracking {
+// withoutArticle returns a part that says what t says and is not listed as an article.
+func withoutArticle(t tracking.Tracking) tracking.Tracking {
 	t.Number, t.Parts = "", []tracking.Tracking{{}}
 	return t
 }
@@ -112,9 +112,9 @@ func mergeResults(results []tracking.Tracking) tracking.Tracking {
 	t := tracking.Tracking{Parts: results}
 	listed := map[string]*tracking.Tracking{}
 	for i := range results {
-		t.Consignment = t.Consignment || results[i].Consignment
+		t.IsStarTrack = t.IsStarTrack || results[i].IsStarTrack
 		if len(results[i].Parts) == 0 {
-			results[i] = unlisted(results[i])
+			results[i] = withoutArticle(results[i])
 			continue
 		}
 		own := map[string]*tracking.Tracking{}
@@ -156,13 +156,13 @@ func unlistRepeats(t *tracking.Tracking, listed, own map[string]*tracking.Tracki
 		}
 		switch {
 		case part.Silent():
-			part.CarrierStatus = first.Words()
+			part.CarrierStatus = first.CarrierText()
 		case first.Silent():
 			first.CarrierStatus, first.Events = part.CarrierStatus, slices.Clone(part.Events)
 		case rankStatus(*first) == 2: // its events do not decide its status
 			first.Events = tracking.NewestEvents(append(first.Events, part.Events...), tracking.MaxEvents)
 		}
-		*part = unlisted(*part)
+		*part = withoutArticle(*part)
 	}
 }
 

@@ -26,7 +26,7 @@ const (
 )
 
 // Track asks the carrier about tracking numbers in the form of tracking.CleanNumber
-// (infra/docs/auspost.md, "Track: GET /shipping/v1/track"). The reading has each of
+// (infra/docs/auspost.md, "Track: GET /shipping/v1/track"). The result has each of
 // them. Attempts, pauses and deadline are those of GetAccount.
 //
 // Numbers of Australia Post's and of StarTrack's (tracking.BrandOf) go in separate
@@ -34,15 +34,15 @@ const (
 // both brands in one call after all, the numbers are divided and asked for again.
 // allow is called before each call, second attempts included; its error becomes the
 // error of the numbers.
-func (c *Client) Track(ctx context.Context, account connection.ChargeAccount, numbers []string, allow func(ctx context.Context) error) tracking.Reading {
-	t := tracker{client: c, account: account, allow: allow, reading: make(tracking.Reading, len(numbers))}
+func (c *Client) Track(ctx context.Context, account connection.ChargeAccount, numbers []string, allow func(ctx context.Context) error) map[string]tracking.CarrierAnswer {
+	t := tracker{client: c, account: account, allow: allow, answers: make(map[string]tracking.CarrierAnswer, len(numbers))}
 	post, starTrack := partition(numbers, func(n string) bool { return tracking.BrandOf(account, n) == carrier.StarTrack })
 	for _, brand := range [][]string{post, starTrack} {
 		for batch := range slices.Chunk(brand, tracking.MaxNumbers) {
 			t.readNumbers(ctx, batch)
 		}
 	}
-	return t.reading
+	return t.answers
 }
 
 // partition divides a list by a condition.
@@ -62,10 +62,10 @@ type tracker struct {
 	client  *Client
 	account connection.ChargeAccount
 	allow   func(ctx context.Context) error
-	reading tracking.Reading
+	answers map[string]tracking.CarrierAnswer
 }
 
-// readNumbers asks about numbers in one call and adds what it learns to the reading;
+// readNumbers asks about numbers in one call and adds what it learns to the answers;
 // in several where the carrier refuses a mixture of brands.
 func (t *tracker) readNumbers(ctx context.Context, numbers []string) {
 	a := t.ask(ctx, numbers)
@@ -77,7 +77,7 @@ func (t *tracker) readNumbers(ctx context.Context, numbers []string) {
 			continue
 		}
 		r.Tracking.Number = n
-		t.reading[n] = r
+		t.answers[n] = r
 	}
 	if a.code == codeMixedNumbers && len(numbers) > 1 {
 		for _, some := range divide(missing) {
@@ -90,36 +90,36 @@ func (t *tracker) readNumbers(ctx context.Context, numbers []string) {
 	for _, n := range missing {
 		r := a.withoutResult(len(missing))
 		r.Tracking.Number = n
-		t.reading[n] = r
+		t.answers[n] = r
 	}
 }
 
 // trackAnswer is the result of one call.
 type trackAnswer struct {
-	results tracking.Reading // by number in capitals
-	err     error            // of the numbers without a result
-	code    string           // why the carrier refuses the whole call for one number; else empty
+	results map[string]tracking.CarrierAnswer // by number in capitals
+	err     error                             // of the numbers without a result
+	code    string                            // why the carrier refuses the whole call for one number; else empty
 }
 
 // withoutResult is what a number without a result gets, where so many have none: the
 // carrier does not say which of them it does not find.
-func (a trackAnswer) withoutResult(numbers int) tracking.Tracked {
+func (a trackAnswer) withoutResult(numbers int) tracking.CarrierAnswer {
 	about := numberFaults[a.code]
 	switch {
 	case about != "" && numbers == 1:
-		return tracking.Tracked{Err: about.Err(), Fault: about}
+		return tracking.CarrierAnswer{Err: about.Err(), Fault: about}
 	case about != "":
-		return tracking.Tracked{Err: fault.Field(fault.Invalid, "tracking_number", "The carrier refuses the numbers that were asked for together; ask for this one on its own.")}
+		return tracking.CarrierAnswer{Err: fault.Field(fault.Invalid, "tracking_number", "The carrier refuses the numbers that were asked for together; ask for this one on its own.")}
 	case a.err != nil:
-		return tracking.Tracked{Err: a.err}
+		return tracking.CarrierAnswer{Err: a.err}
 	}
 	return unreadable("a number that was asked for is not in the answer", nil)
 }
 
 // unreadable is a number whose part of a 200 cannot be read.
-func unreadable(why string, kind error) tracking.Tracked {
+func unreadable(why string, kind error) tracking.CarrierAnswer {
 	r := connection.Reading{Outcome: carrier.OutcomeUnreadable, HTTPStatus: http.StatusOK, Cause: &failure{why, kind}}
-	return tracking.Tracked{Err: r.Err()}
+	return tracking.CarrierAnswer{Err: r.Err()}
 }
 
 // ask makes one call, if it is allowed. The results of a 200 count even if it lists
@@ -132,7 +132,7 @@ func (t *tracker) ask(ctx context.Context, numbers []string) trackAnswer {
 	for i, n := range numbers {
 		escaped[i] = url.QueryEscape(n)
 	}
-	var results tracking.Reading
+	var results map[string]tracking.CarrierAnswer
 	var beside connection.Reading // the reading of errors beside results
 	r := t.client.ask(ctx, question{
 		account: t.account, path: "/track?tracking_ids=" + strings.Join(escaped, ","), check: 1, allowRetry: t.allow,
@@ -186,12 +186,10 @@ var numberFaults = map[string]tracking.NumberFault{
 
 // errorOf is what an error under status 200 means for its number. One without code and
 // message says nothing: unreadable.
-func errorOf(value json.RawMessage) tracking.Tracked {
+func errorOf(value json.RawMessage) tracking.CarrierAnswer {
 	i, says := rankOf(value)
-	if value[0] == '{' {
-		for m := range members(value) {
-			says = says || m.name == "message" && textOf(m.value) != ""
-		}
+	for m := range members(value) {
+		says = says || m.name == "message" && textOf(m.value) != ""
 	}
 	if !says {
 		return unreadable("an error without code and message", nil)
@@ -201,14 +199,14 @@ func errorOf(value json.RawMessage) tracking.Tracked {
 		r.Outcome, r.Code, r.Name = knownCodes[i].outcome, knownCodes[i].code, knownCodes[i].name
 	}
 	if about := numberFaults[r.Code]; about != "" {
-		return tracking.Tracked{Err: about.Err(), Fault: about}
+		return tracking.CarrierAnswer{Err: about.Err(), Fault: about}
 	}
-	return tracking.Tracked{Err: r.Err()}
+	return tracking.CarrierAnswer{Err: r.Err()}
 }
 
 // readTracking reads the results of a Track answer, valid JSON, by number in capitals.
 // It skips results that are not objects or have no number.
-func readTracking(doc []byte) (tracking.Reading, error) {
+func readTracking(doc []byte) (map[string]tracking.CarrierAnswer, error) {
 	var results map[string][]result
 	for m := range members(doc) {
 		if m.name != "tracking_results" || m.value[0] != '[' {
@@ -228,11 +226,11 @@ func readTracking(doc []byte) (tracking.Reading, error) {
 	if results == nil {
 		return nil, &failure{text: "tracking_results is not a list"}
 	}
-	reading := make(tracking.Reading, len(results))
+	answers := make(map[string]tracking.CarrierAnswer, len(results))
 	for id, of := range results {
-		reading[id] = combine(of)
+		answers[id] = answerFrom(of)
 	}
-	return reading, nil
+	return answers, nil
 }
 
 // result is an entry of tracking_results.
@@ -249,14 +247,14 @@ func readResult(raw json.RawMessage) result {
 	return r
 }
 
-// combine returns what the results of one number say together, in whatever order they
+// answerFrom returns what the results of one number say together, in whatever order they
 // come. Errors, of a result or of its parts, count only where nothing else is said: the
 // first of one result, the most telling of several.
-func combine(results []result) tracking.Tracked {
+func answerFrom(results []result) tracking.CarrierAnswer {
 	slices.SortFunc(results, func(a, b result) int { return bytes.Compare(a.raw, b.raw) })
 	results = slices.CompactFunc(results, func(a, b result) bool { return bytes.Equal(a.raw, b.raw) })
 	var wholes []tracking.Tracking
-	var failed tracking.Tracked
+	var failed tracking.CarrierAnswer
 	parts, rank := 0, len(knownCodes)+1
 	for _, r := range results {
 		parts += r.parts
@@ -282,7 +280,7 @@ func combine(results []result) tracking.Tracked {
 	if t.Silent() && failed.Err != nil {
 		return failed
 	}
-	return tracking.Tracked{Tracking: t}
+	return tracking.CarrierAnswer{Tracking: t}
 }
 
 // trim keeps the newest events of a shipment and of each of its parts.
@@ -336,7 +334,7 @@ func (p *partReader) read(value json.RawMessage) tracking.Tracking {
 		}
 	}
 	p.articles[strings.ToUpper(article)] = true
-	t.Number, t.Consignment = cmp.Or(article, consignment), len(consignments) > 0
+	t.Number, t.IsStarTrack = cmp.Or(article, consignment), len(consignments) > 0
 	t.Parts = append(consignments, items...)
 	owner := &t // of the items
 	if len(consignments) == 1 {

@@ -47,7 +47,7 @@ func trackAccount() connection.ChargeAccount {
 
 // track tracks numbers with a carrier made of a function; it returns the reading and the
 // number of calls.
-func track(t *testing.T, do func(n int, r *http.Request) (*http.Response, error), allow func(context.Context) error, numbers ...string) (tracking.Reading, int) {
+func track(t *testing.T, do func(n int, r *http.Request) (*http.Response, error), allow func(context.Context) error, numbers ...string) (map[string]tracking.CarrierAnswer, int) {
 	t.Helper()
 	rt := &roundTripper{do: do}
 	c, err := New(Options{BaseURL: "https://carrier.example/shipping/v1", Transport: rt})
@@ -63,9 +63,9 @@ func track(t *testing.T, do func(n int, r *http.Request) (*http.Response, error)
 
 // found summarizes the result of a number: the carrier's status, or the kind of the
 // error with the field or the carrier's code.
-func found(r tracking.Tracked) string {
+func found(r tracking.CarrierAnswer) string {
 	if r.Err == nil {
-		return r.Tracking.Words()
+		return r.Tracking.CarrierText()
 	}
 	s := fault.KindOf(r.Err).String()
 	if p := fault.Of(r.Err)[0]; p.Field != "" {
@@ -429,7 +429,7 @@ type summary struct {
 
 func summarize(tracking tracking.Tracking) summary {
 	s := tracking.Summary()
-	w := summary{Status: string(s.Status), Detail: s.Detail, Words: tracking.Words()}
+	w := summary{Status: string(s.Status), Detail: s.Detail, Words: tracking.CarrierText()}
 	if at := tracking.DeliveredAt(); !at.IsZero() {
 		w.DeliveredAt = at.Format(time.RFC3339)
 	}
@@ -439,9 +439,9 @@ func summarize(tracking tracking.Tracking) summary {
 	return w
 }
 
-// TestTrackWhole: the status of a shipment of several parts, wherever the carrier writes
+// TestTrackShipmentOfSeveralParts: the status of a shipment of several parts, wherever the carrier writes
 // it.
-func TestTrackWhole(t *testing.T) {
+func TestTrackShipmentOfSeveralParts(t *testing.T) {
 	result := func(members string) string { return results(`{"tracking_id":"A",` + members + `}`) }
 	const delivered, onItsWay, failed = `{"status":"Delivered"}`, `{"status":"In transit"}`, `{"status":"Cannot be delivered"}`
 	tests := []struct {
@@ -606,9 +606,9 @@ func TestTrackWhole(t *testing.T) {
 	})
 }
 
-// TestTrackResultsOfOneNumber: everything that the carrier says of a number counts, in any
+// TestTrackSeveralResultsForOneNumber: everything that the carrier says of a number counts, in any
 // number of results and in any order.
-func TestTrackResultsOfOneNumber(t *testing.T) {
+func TestTrackSeveralResultsForOneNumber(t *testing.T) {
 	result := func(id, members string) string { return `{"tracking_id":"` + id + `",` + members + `}` }
 	const number = "ABC5033470"
 	const delivered, onItsWay, failed = `"status":"Delivered"`, `"status":"In transit"`, `"status":"Cannot be delivered"`
@@ -746,7 +746,7 @@ func TestTrackOrderOfResults(t *testing.T) {
 		for range 2 + random.IntN(2) {
 			all = append(all, `{"tracking_id":"`+pick("AAA", "aaa")+`",`+members(random.IntN(3))+`}`)
 		}
-		var want *tracking.Tracked
+		var want *tracking.CarrierAnswer
 		inAnyOrder(all, func(ordered []string) {
 			reading, err := readTracking([]byte(results(ordered...)))
 			if err != nil || len(reading) != 1 {
@@ -795,7 +795,7 @@ func TestTrackEventWords(t *testing.T) {
 		"Item processed at sorting facility {Status:IT Detail:HUB_PROCESSING} {City:EAST EXAMPLE State:NSW PostalCode: Country:AU}",
 		"Shipping information received by Australia Post {Status:AC Detail:ELEC_ADVICE_RECD_BY_CARRIER} {City: State: PostalCode: Country:}",
 	}
-	if d := cmp.Diff(want, lines); d != "" || !tracking.Consignment {
+	if d := cmp.Diff(want, lines); d != "" || !tracking.IsStarTrack {
 		t.Errorf("events -want +got:\n%s", d)
 	}
 }
@@ -808,7 +808,7 @@ func TestTrackEvents(t *testing.T) {
 		`"trackable_items":[{"events":[` + event("2026-09-19T10:00:00+10:00", "") + `,` + event("2026-09-17T10:00:00+10:00", `,"description":"Second","location":"X NSW"`) + `,{}` +
 		`],"items":[{"events":[` + event("2026-09-18T00:00:00Z", "") + `,` + event("2026-09-15T10:00:00", `,"description":"No offset"`) + `,` +
 		event("9999-12-31T23:59:59-10:00", "") + `,` + event("0000-01-01T00:00:00+10:00", "") + `,` + event("soon", "") + `]}]}]}`
-	got := combine([]result{readResult([]byte(value))})
+	got := answerFrom([]result{readResult([]byte(value))})
 	want := []tracking.Event{
 		{At: at(19, 0), CarrierTime: "2026-09-19T10:00:00+10:00"},
 		{At: at(18, 0), CarrierTime: "2026-09-18T00:00:00Z"},
@@ -853,7 +853,7 @@ func TestTrackManyEvents(t *testing.T) {
 	}
 	item := `{"events":[` + strings.Join(all, ",") + `]}`
 	for parts, want := range map[int]int{1: 100, 5: 100, 20: 25, 500: 1} {
-		got := combine([]result{readResult([]byte(`{"tracking_id":"A","trackable_items":[` + strings.Repeat(item+",", parts-1) + item + `]}`))})
+		got := answerFrom([]result{readResult([]byte(`{"tracking_id":"A","trackable_items":[` + strings.Repeat(item+",", parts-1) + item + `]}`))})
 		events := got.Tracking.Parts[parts-1].Events
 		if len(events) != want || events[0].Description != "119" || events[want-1].Description != strconv.Itoa(120-want) {
 			t.Errorf("%d parts: %d events, the last %v, want %d", parts, len(events), events[len(events)-1], want)
@@ -881,7 +881,7 @@ func TestTrackExamples(t *testing.T) {
 		{At: time.Date(2026, 2, 2, 21, 8, 0, 0, time.UTC), CarrierTime: "2026-02-03T08:08:00+11:00", Description: "Processed by air carrier"},
 		{At: time.Date(2026, 1, 27, 14, 59, 11, 0, time.UTC), CarrierTime: "2026-01-28T01:59:11+11:00", Description: "Cleared and awaiting international departure", Location: "BRISBANE QLD"},
 	}}}}}}
-	consignment := tracking.Tracking{Number: starTrack, Consignment: true, Parts: []tracking.Tracking{{
+	consignment := tracking.Tracking{Number: starTrack, IsStarTrack: true, Parts: []tracking.Tracking{{
 		CarrierStatus: "In Transit",
 		Events: []tracking.Event{
 			{At: time.Date(2026, 9, 16, 5, 51, 22, 0, time.UTC), CarrierTime: "2026-09-16T15:51:22+10:00", Description: "Picked Up", Location: "NEWTOWN VIC"},
@@ -918,7 +918,7 @@ func TestTrackExamples(t *testing.T) {
 			for number, w := range want {
 				var d string
 				if track, ok := w.(tracking.Tracking); ok {
-					d = cmp.Diff(tracking.Tracked{Tracking: track}, got[number], cmpopts.EquateEmpty())
+					d = cmp.Diff(tracking.CarrierAnswer{Tracking: track}, got[number], cmpopts.EquateEmpty())
 				} else {
 					d = cmp.Diff(w, any(found(got[number])))
 				}
@@ -983,7 +983,7 @@ func FuzzTrackAnswer(f *testing.F) {
 			if status != 200 || r.Fault != "" {
 				t.Errorf("%s: a tracking under %d, with the fault %q", number, status, r.Fault)
 			}
-			if own := ownResults(body, number); !cmp.Equal(combine(own).Tracking, withoutNumber(r.Tracking)) {
+			if own := ownResults(body, number); !cmp.Equal(answerFrom(own).Tracking, withoutNumber(r.Tracking)) {
 				t.Errorf("%s: %+v is not what its %d results say", number, r.Tracking, len(own))
 			}
 			events := r.Tracking.History()

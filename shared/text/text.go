@@ -16,9 +16,9 @@ import (
 type Rule struct {
 	Min, Max int
 	Exact    bool // white space is kept, as for identifiers and passwords
-	// Identifies is for texts that people recognise each other by: different texts
+	// NoInvisible is for texts that people recognise each other by: different texts
 	// must look different, so no invisible character is allowed, not even joiners.
-	Identifies bool
+	NoInvisible bool
 	// Opaque is for texts that people do not read: only control characters are
 	// refused.
 	Opaque bool
@@ -55,7 +55,7 @@ func (r Rule) Clean(field, s string) (string, *fault.Error) {
 	return s, nil
 }
 
-// visible reports whether a text with this character shows something. Names contain
+// visible reports whether a text of only this character shows something. Names contain
 // joiners, variation selectors and blanks, but not alone.
 func visible(c rune) bool {
 	const nonJoiner, joiner, brailleBlank = '\u200c', '\u200d', '\u2800'
@@ -63,11 +63,11 @@ func visible(c rune) bool {
 }
 
 // hidden reports whether a character is invisible or changes how others are shown:
-// zero-width and bidirectional characters, and line breaks; what names contain only if
-// the text Identifies.
+// zero-width and bidirectional characters, and line breaks. The characters that names
+// need are hidden only if the rule is NoInvisible.
 func (r Rule) hidden(c rune) bool {
 	if !visible(c) {
-		return r.Identifies
+		return r.NoInvisible
 	}
 	return unicode.In(c, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }

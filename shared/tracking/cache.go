@@ -24,26 +24,14 @@ const maxBody = 350_000
 // cacheBody is the body of a cache entry, as JSON. It holds the carrier's words: their
 // meaning may change between versions. Entries of older versions have no Parts.
 type cacheBody struct {
-	Status string       `json:"status"`
-	Events []cacheEvent `json:"events"`
-	// Of a part.
-	Number string      `json:"number,omitempty"`
-	Parts  []cacheBody `json:"parts,omitempty"`
-	// Of the shipment.
-	Consignment bool        `json:"consignment,omitempty"`
-	Fault       NumberFault `json:"fault,omitempty"` // if set, all else is empty
-}
+	Tracking
 
-type cacheEvent struct {
-	At          time.Time `json:"at"`
-	CarrierTime string    `json:"carrier_time"`
-	Description string    `json:"description"`
-	Location    string    `json:"location"`
+	Fault NumberFault `json:"fault,omitempty"` // if set, Tracking says nothing
 }
 
 // saveToCache writes what the carrier said of numbers. One that is too large does not
 // prevent the others from being written.
-func (s *Service) saveToCache(ctx context.Context, conn *connection.Connection, answers map[string]Tracked, now time.Time) error {
+func (s *Service) saveToCache(ctx context.Context, conn *connection.Connection, answers map[string]CarrierAnswer, now time.Time) error {
 	var entries []Cached
 	var errs []error
 	for number, r := range answers {
@@ -65,25 +53,13 @@ func (s *Service) saveToCache(ctx context.Context, conn *connection.Connection, 
 
 // pack makes a cache entry. Tracking expires after cachedFor, a fault after freshFor and
 // a second more, as the table counts in seconds.
-func pack(number string, r Tracked, now time.Time) (Cached, error) {
-	b, until := cacheBody{Fault: r.Fault}, now.Add(freshFor+time.Second)
+func pack(number string, r CarrierAnswer, now time.Time) (Cached, error) {
+	until := now.Add(freshFor + time.Second)
 	if r.Err == nil {
-		b, until = packPart(&r.Tracking), now.Add(cachedFor)
-		b.Number, b.Consignment = "", r.Tracking.Consignment
+		until = now.Add(cachedFor)
 	}
-	body, err := json.Marshal(b)
+	body, err := json.Marshal(cacheBody{r.Tracking, r.Fault})
 	return Cached{Number: number, At: now, Body: body, ExpiresAt: until}, err
-}
-
-func packPart(t *Tracking) cacheBody {
-	b := cacheBody{Status: t.CarrierStatus, Number: t.Number}
-	for _, e := range t.Events {
-		b.Events = append(b.Events, cacheEvent(e))
-	}
-	for i := range t.Parts {
-		b.Parts = append(b.Parts, packPart(&t.Parts[i]))
-	}
-	return b
 }
 
 // unpack reads a cache entry. An entry that cannot be read counts as absent: the Answer
@@ -96,18 +72,6 @@ func unpack(c Cached) Answer {
 	if err := b.Fault.Err(); err != nil {
 		return Answer{Err: err, At: c.At}
 	}
-	t := unpackPart(b)
-	t.Number, t.Consignment = c.Number, b.Consignment
-	return Answer{Tracking: &t, At: c.At}
-}
-
-func unpackPart(b cacheBody) Tracking {
-	t := Tracking{Number: b.Number, CarrierStatus: b.Status}
-	for _, e := range b.Events {
-		t.Events = append(t.Events, Event(e))
-	}
-	for _, part := range b.Parts {
-		t.Parts = append(t.Parts, unpackPart(part))
-	}
-	return t
+	b.Number = c.Number
+	return Answer{Tracking: &b.Tracking, At: c.At}
 }

@@ -53,8 +53,8 @@ func (e Event) Place() Place {
 
 // cutCountry cuts a country off the end: a code in parentheses or after a comma, a name
 // after a comma, or Australia after a state or postcode. A code that is also a state's
-// counts as a country's only if it is known, the country that stood behind it: "ADELAIDE
-// (SA)" is not in Saudi Arabia, nor "LOS ANGELES, CA" in Canada.
+// counts as a country's only if it is known, the country that is already cut off the end:
+// "ADELAIDE (SA)" is not in Saudi Arabia, nor "LOS ANGELES, CA" in Canada.
 func cutCountry(s, known string) (before, code string) {
 	if open := strings.LastIndexByte(s, '('); open >= 0 && strings.HasSuffix(s, ")") {
 		before, code = trimPlace(s[:open]), strings.ToUpper(strings.TrimSpace(s[open+1:len(s)-1]))

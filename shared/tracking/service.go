@@ -32,7 +32,7 @@ type Vault interface {
 // Carrier asks a carrier for the tracking of numbers. It calls allow before each call of
 // the carrier, and makes none if that returns an error.
 type Carrier interface {
-	Track(ctx context.Context, account connection.ChargeAccount, numbers []string, allow func(ctx context.Context) error) Reading
+	Track(ctx context.Context, account connection.ChargeAccount, numbers []string, allow func(ctx context.Context) error) map[string]CarrierAnswer
 }
 
 // Service answers where shipments are, from the cache or by asking the carrier.
@@ -151,13 +151,13 @@ func (s *Service) readAnswers(ctx context.Context, env carrier.Environment, conn
 	if len(ask) == 0 {
 		return found, nil
 	}
-	reading := s.askCarrier(ctx, env, conn, ask)
+	answers := s.askCarrier(ctx, env, conn, ask)
 	now = s.Now()
-	save := make(map[string]Tracked)
+	save := make(map[string]CarrierAnswer)
 	for _, n := range ask {
 		var worthCaching bool
-		if found[n], worthCaching = renew(found[n], reading[n], now); worthCaching {
-			save[n] = reading[n]
+		if found[n], worthCaching = renew(found[n], answers[n], now); worthCaching {
+			save[n] = answers[n]
 		}
 	}
 	if err := s.saveToCache(ctx, conn, save, now); err != nil {
@@ -169,7 +169,7 @@ func (s *Service) readAnswers(ctx context.Context, env carrier.Environment, conn
 // renew returns the answer for a number after the carrier was asked, and whether to cache
 // it. Older tracking stays, stale, if the carrier fails, says nothing or suddenly does
 // not track the product, but not if it no longer knows the number.
-func renew(old Answer, r Tracked, now time.Time) (a Answer, worthCaching bool) {
+func renew(old Answer, r CarrierAnswer, now time.Time) (a Answer, worthCaching bool) {
 	useful := r.Err == nil && (old.Tracking == nil || !r.Tracking.Silent())
 	switch {
 	case useful:
@@ -183,7 +183,7 @@ func renew(old Answer, r Tracked, now time.Time) (a Answer, worthCaching bool) {
 
 // askCarrier asks the carrier with the connection's credentials, within their allowance,
 // after the pause that the carrier may have asked for, and whatever the connection's status, which may be out of date.
-func (s *Service) askCarrier(ctx context.Context, env carrier.Environment, conn *connection.Connection, numbers []string) Reading {
+func (s *Service) askCarrier(ctx context.Context, env carrier.Environment, conn *connection.Connection, numbers []string) map[string]CarrierAnswer {
 	to, err := s.Carriers.Of(env)
 	var credentials connection.Credentials
 	if err == nil {
@@ -196,11 +196,11 @@ func (s *Service) askCarrier(ctx context.Context, env carrier.Environment, conn 
 		err = connection.Reading{Outcome: carrier.OutcomeNoCredentials, Cause: err}.Err()
 	}
 	if err != nil {
-		reading := Reading{}
+		answers := map[string]CarrierAnswer{}
 		for _, n := range numbers {
-			reading[n] = Tracked{Err: err}
+			answers[n] = CarrierAnswer{Err: err}
 		}
-		return reading
+		return answers
 	}
 	allowance := connection.CredentialAllowance(connection.UseTracking, env, conn.AccountID, connection.CredentialID(credentials.APIKey))
 	account := connection.ChargeAccount{

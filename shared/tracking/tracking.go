@@ -104,28 +104,28 @@ func BrandOf(a connection.ChargeAccount, number string) carrier.Name {
 }
 
 // Tracking is what a carrier says of a shipment, by its tracking number, or of a part of
-// one: a consignment or an article.
+// one: a consignment or an article. The JSON is that of cache entries.
 type Tracking struct {
-	Number        string  // as requested; of a part: as the carrier writes it, may be empty
-	CarrierStatus string  // as the carrier writes it, may be empty
-	Events        []Event // without those of the parts, the newest first
-	Parts         []Tracking
-	Consignment   bool // the answer had the member that only StarTrack's have
+	Number        string     `json:"number,omitempty"` // as requested; of a part: as the carrier writes it, may be empty
+	CarrierStatus string     `json:"status"`           // as the carrier writes it, may be empty
+	Events        []Event    `json:"events"`           // without those of the parts, the newest first
+	Parts         []Tracking `json:"parts,omitempty"`
+	IsStarTrack   bool       `json:"consignment,omitempty"` // the answer had the member that only StarTrack's have
 }
 
 // Event is one scan, or one message about a parcel.
 type Event struct {
-	At          time.Time // zero where the carrier's time cannot be read
-	CarrierTime string    // as the carrier writes it
-	Description string
-	Location    string // may be empty
+	At          time.Time `json:"at"`           // zero where the carrier's time cannot be read
+	CarrierTime string    `json:"carrier_time"` // as the carrier writes it
+	Description string    `json:"description"`
+	Location    string    `json:"location"` // may be empty
 }
 
 // Brand returns the brand that the number belongs to, by the answer and by the carrier
 // of the charge account that asked.
 func (t *Tracking) Brand(asked carrier.Name) carrier.Name {
 	switch {
-	case t.Consignment, isFreightItem(t.Number), asked == carrier.StarTrack && isConsignment(t.Number):
+	case t.IsStarTrack, isFreightItem(t.Number), asked == carrier.StarTrack && isConsignment(t.Number):
 		return carrier.StarTrack
 	}
 	return carrier.AustraliaPost
@@ -146,12 +146,12 @@ func (t *Tracking) summary(above Summary, since time.Time) Summary {
 	return combine(stated, parts)
 }
 
-// stated returns what the carrier says of this as a whole: its own status if that is in
-// the vocabulary, else the status of what it is a part of. If neither is, and no part
-// says anything, the newest event that is in the vocabulary counts; but beside an own
-// status that is not, only the newest event of all, because that status may have
-// superseded older ones. That event also counts if it came after the delivery of what
-// this is a part of.
+// stated returns what the carrier says of this as a whole:
+//
+//  1. its own status, if that is in the vocabulary;
+//  2. the status of what this is a part of, unless 3 came after the delivery of that;
+//  3. if no part says anything, the newest event that is in the vocabulary. Beside an own
+//     status that is not, it must be the newest of all, which that status may supersede.
 func (t *Tracking) stated(above Summary, since time.Time) Summary {
 	stated := Summary{ProgressOf(t.CarrierStatus), t.CarrierStatus}
 	if stated.known() {
@@ -188,14 +188,14 @@ func (e Event) follows(older []Event, since time.Time) bool {
 
 func (e Event) delivers() bool { return e.Progress().Status == Delivered }
 
-// Words returns the carrier's own text for the status of the shipment: that of the
+// CarrierText returns the carrier's own text for the status of the shipment: that of the
 // whole, of its only part, or of the part that decides the status.
-func (t *Tracking) Words() string {
+func (t *Tracking) CarrierText() string {
 	switch {
 	case t.CarrierStatus != "":
 		return t.CarrierStatus
 	case len(t.Parts) == 1:
-		return cmp.Or(t.Parts[0].Words(), t.Summary().Text)
+		return cmp.Or(t.Parts[0].CarrierText(), t.Summary().Text)
 	}
 	return t.Summary().Text
 }
@@ -311,11 +311,8 @@ func (f NumberFault) Err() error {
 	return nil
 }
 
-// Reading is a carrier's answer, by requested number.
-type Reading map[string]Tracked
-
-// Tracked is the answer for one number.
-type Tracked struct {
+// CarrierAnswer is what a carrier answers for one number.
+type CarrierAnswer struct {
 	Tracking Tracking // valid if Err is nil
 	// Err is Fault.Err, why the call was not allowed, or an error of
 	// connection.Reading.Err.

@@ -95,7 +95,7 @@ func TestBrand(t *testing.T) {
 		if got := tracking.Brand(tc.carrier); got != tc.after {
 			t.Errorf("%s: Brand = %s, want %s", tc.name, got, tc.after)
 		}
-		tracking.Consignment = true
+		tracking.IsStarTrack = true
 		if got := tracking.Brand(tc.carrier); got != star {
 			t.Errorf("%s, with a consignment: Brand = %s", tc.name, got)
 		}
@@ -233,8 +233,8 @@ func TestSummary(t *testing.T) {
 		{"the only part", parts("", "Unsuccessful Delivery"), "AT|ATTEMPTED_DELIVERY|Unsuccessful Delivery", "Unsuccessful Delivery"},
 	} {
 		s := tc.tracking.Summary()
-		if got := fmt.Sprintf("%s|%s|%s", s.Status, s.Detail, s.Text); got != tc.want || tc.tracking.Words() != tc.words {
-			t.Errorf("%s: %s, in the carrier's words %q, want %s, %q", tc.name, got, tc.tracking.Words(), tc.want, tc.words)
+		if got := fmt.Sprintf("%s|%s|%s", s.Status, s.Detail, s.Text); got != tc.want || tc.tracking.CarrierText() != tc.words {
+			t.Errorf("%s: %s, in the carrier's words %q, want %s, %q", tc.name, got, tc.tracking.CarrierText(), tc.want, tc.words)
 		}
 	}
 }
@@ -396,7 +396,7 @@ func TestArticles(t *testing.T) {
 		t.Errorf("of unknown statuses, -want +got:\n%s", d)
 	}
 	whole := Tracking{CarrierStatus: "Brand new", Events: []Event{{Description: "Cannot be delivered"}}}
-	if got := whole.Summary(); got != (Summary{Progress{Exception, "NOT_DELIVERED"}, "Cannot be delivered"}) || whole.Words() != "Brand new" {
-		t.Errorf("a whole with an unknown status: %+v, %q", got, whole.Words())
+	if got := whole.Summary(); got != (Summary{Progress{Exception, "NOT_DELIVERED"}, "Cannot be delivered"}) || whole.CarrierText() != "Brand new" {
+		t.Errorf("a whole with an unknown status: %+v, %q", got, whole.CarrierText())
 	}
 }

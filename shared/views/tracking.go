@@ -101,7 +101,7 @@ type TrackingEvent struct {
 func NewTracking(conn *connection.Connection, a tracking.Answer, now time.Time) Tracking {
 	t := a.Tracking
 	whole := t.Summary()
-	carrierText := httpapi.Text(t.Words())
+	carrierText := httpapi.Text(t.CarrierText())
 	body := Tracking{
 		TrackingNumber: t.Number, TrackingURL: trackingURL(t, conn.Carrier), CarrierCode: string(conn.Carrier), CarrierID: conn.ID,
 		StatusCode: string(whole.Status), StatusDetailCode: httpapi.Text(whole.Detail), StatusDescription: whole.Status.Description(),

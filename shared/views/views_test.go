@@ -197,7 +197,7 @@ func TestTrackingURL(t *testing.T) {
 		{"a parcel by a StarTrack account", carrier.StarTrack, "ZZ91000634011427", false, post},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			found := tracking.Answer{Tracking: &tracking.Tracking{Number: tc.number, Consignment: tc.consignment}}
+			found := tracking.Answer{Tracking: &tracking.Tracking{Number: tc.number, IsStarTrack: tc.consignment}}
 			got := views.NewTracking(&connection.Connection{Carrier: tc.carrier}, found, time.Time{}).TrackingURL
 			if got != tc.want+tc.number {
 				t.Errorf("TrackingURL = %s, want %s", got, tc.want+tc.number)
