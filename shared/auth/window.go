@@ -50,7 +50,6 @@ func (ws *windows) get(hash string, now time.Time) window {
 	return w
 }
 
-// put stores a key's window.
 func (ws *windows) put(hash string, w window, now time.Time) {
 	const limit = 4096 // keys, of about 300 bytes each
 	ws.mu.Lock()

@@ -53,11 +53,11 @@ type API struct {
 	Routes []Route
 }
 
-// Response is the answer to a request.
+// Response is the answer to a request. It is sealed as JSON under an Idempotency-Key.
 type Response struct {
-	Status int
-	Header map[string]string
-	Body   []byte // JSON; empty for none
+	Status int               `json:"s"`
+	Header map[string]string `json:"h"`
+	Body   []byte            `json:"b"` // JSON; empty for none
 }
 
 // JSON makes a response with a body that can always be encoded, as our view types can.
@@ -129,7 +129,6 @@ func (a *API) call(ctx context.Context, req *Request) (resp *Response, err error
 	return nil, fault.New(fault.NotFound, "There is no such resource.")
 }
 
-// addHeaders returns a response with the headers of every answer.
 func addHeaders(req *Request, resp *Response) events.APIGatewayProxyResponse {
 	h := make(map[string]string, len(resp.Header)+11)
 	h["Content-Type"] = "application/json"

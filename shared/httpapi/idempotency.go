@@ -85,13 +85,6 @@ func newChange(ctx context.Context, sealer Sealer, req *Request, caller Caller, 
 	return c, nil
 }
 
-// stored is the form in which an answer is sealed.
-type stored struct {
-	Status int               `json:"s"`
-	Header map[string]string `json:"h"`
-	Body   []byte            `json:"b"`
-}
-
 // Effects returns the effects of the change: who makes it and, under an
 // Idempotency-Key, the sealed response. resp must be a 2xx; nil is not stored.
 func (c *Change) Effects(ctx context.Context, resp *Response) (effects.Effects, error) {
@@ -101,7 +94,7 @@ func (c *Change) Effects(ctx context.Context, resp *Response) (effects.Effects, 
 	}
 	header := map[string]string{"X-Request-Id": c.id}
 	maps.Copy(header, resp.Header)
-	plain, err := json.Marshal(stored{resp.Status, header, resp.Body})
+	plain, err := json.Marshal(Response{resp.Status, header, resp.Body})
 	if err != nil {
 		return effects.Effects{}, fmt.Errorf("encoding the answer: %w", err)
 	}
@@ -163,12 +156,12 @@ func (c *Change) replay(ctx context.Context, err error) (*Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the stored answer: %w", err)
 	}
-	var s stored
-	if err := json.Unmarshal(plain, &s); err != nil {
+	var resp Response
+	if err := json.Unmarshal(plain, &resp); err != nil {
 		return nil, fmt.Errorf("decoding the stored answer: %w", err)
 	}
-	s.Header["Idempotent-Replayed"] = "true"
-	return &Response{Status: s.Status, Header: s.Header, Body: s.Body}, nil
+	resp.Header["Idempotent-Replayed"] = "true"
+	return &resp, nil
 }
 
 // Find reads the record of a scope and key; nil if there is none.

@@ -25,7 +25,6 @@ type Field struct {
 	Check func(value json.RawMessage) fault.List
 }
 
-// member is one name and value of an object.
 type member struct {
 	name  string
 	value json.RawMessage
@@ -202,7 +201,6 @@ func field(name string, decode func(value json.RawMessage) *fault.Error) Field {
 	return Field{Name: name, Check: func(value json.RawMessage) fault.List { return fault.ListOf(decode(value)) }}
 }
 
-// decodeText decodes a JSON string.
 func decodeText(name string, value json.RawMessage) (string, *fault.Error) {
 	var s string
 	if value[0] != '"' || json.Unmarshal(value, &s) != nil {

@@ -177,7 +177,6 @@ func (r *Request) Query(name string) []string {
 	return nil
 }
 
-// body returns the decoded body.
 func (r *Request) body() ([]byte, error) {
 	if !r.event.IsBase64Encoded {
 		return []byte(r.event.Body), nil

@@ -123,12 +123,12 @@ func (d *Dispatcher) send(ctx context.Context, t Traffic, lanes []connection.Lan
 	var messages []Delayed
 	var regular [][]Delayed
 	for _, lane := range lanes {
-		p, err := d.planLane(ctx, lane, breakers[lane.Carrier()], now, capacity, report)
+		urgent, others, err := d.planLane(ctx, lane, breakers[lane.Carrier()], now, capacity, report)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("lane %s: %w", lane, err))
 		}
-		messages = append(messages, p.urgent...)
-		regular = append(regular, p.regular)
+		messages = append(messages, urgent...)
+		regular = append(regular, others)
 	}
 	// Another lane comes first in each window: the capacity may not suffice for one
 	// message of each.
@@ -158,69 +158,64 @@ func (d *Dispatcher) capacity(perMinute, backlog int) int {
 	return max(perWindow-max(backlog-2*max(perMinute, perWindow), 0), 0)
 }
 
-// plan is what to send for one lane.
-type plan struct {
-	urgent  []Delayed // a probe or a control check, sent whatever the capacity
-	regular []Delayed // sent within the capacity, the first ones first
-}
-
-// planLane finds what is due in a lane, and plans at most capacity regular messages;
-// a probe alone while the carrier's breaker is open.
-func (d *Dispatcher) planLane(ctx context.Context, lane connection.Lane, b health.Breaker, now time.Time, capacity int, report *Pass) (plan, error) {
+// planLane finds what is due in a lane. urgent is a probe or a control check, which is
+// sent whatever the capacity; of regular, at most capacity messages, the first ones go
+// first. While the carrier's breaker is open, there is only a probe.
+func (d *Dispatcher) planLane(ctx context.Context, lane connection.Lane, b health.Breaker, now time.Time, capacity int, report *Pass) (urgent, regular []Delayed, err error) {
 	if lane != connection.SandboxLane && b.Open {
-		return d.planProbe(ctx, lane, b, now, report)
+		urgent, err = d.planProbe(ctx, lane, b, now, report)
+		return urgent, nil, err
 	}
-	var p plan
 	control, err := d.claimControl(ctx, lane, b, now)
 	if err != nil {
-		return p, err
+		return nil, nil, err
 	}
 	if control != nil {
 		first, _ := slots(lane, control.CredentialID, now)
 		m := message(lane, *control)
 		m.Control = true
-		p.urgent = []Delayed{{Message: m, Delay: time.Duration(first) * time.Second}}
+		urgent = []Delayed{{Message: m, Delay: time.Duration(first) * time.Second}}
 		report.Controls++
 	}
 	if capacity <= 0 {
-		return p, nil
+		return urgent, nil, nil
 	}
 	due, malformed, err := d.Store.Due(ctx, lane, now, max(maxRead, 2*capacity))
 	report.Malformed += malformed
 	if err != nil {
-		return p, fmt.Errorf("finding due connections: %w", err)
+		return urgent, nil, fmt.Errorf("finding due connections: %w", err)
 	}
 	report.Due += len(due)
 	if control != nil { // connections with the same API key wait for the next pass
 		due = slices.DeleteFunc(due, func(c connection.Due) bool { return c.CredentialID == control.CredentialID })
 	}
-	p.regular = d.spread(lane, due, now, capacity)
-	d.limitVotes(p.regular)
-	return p, nil
+	regular = d.spread(lane, due, now, capacity)
+	d.limitVotes(regular)
+	return urgent, regular, nil
 }
 
 // planProbe plans the probe of an open breaker; none before its time.
-func (d *Dispatcher) planProbe(ctx context.Context, lane connection.Lane, b health.Breaker, now time.Time, report *Pass) (plan, error) {
+func (d *Dispatcher) planProbe(ctx context.Context, lane connection.Lane, b health.Breaker, now time.Time, report *Pass) ([]Delayed, error) {
 	if now.Before(b.ProbeAt) {
-		return plan{}, nil
+		return nil, nil
 	}
 	due, malformed, err := d.Store.Due(ctx, lane, now, probeChoice)
 	report.Malformed += malformed
 	if err != nil {
-		return plan{}, fmt.Errorf("finding a probe: %w", err)
+		return nil, fmt.Errorf("finding a probe: %w", err)
 	}
 	if len(due) == 0 {
-		return plan{}, nil
+		return nil, nil
 	}
 	probed := b.Probed(now, d.Timing)
 	if ok, err := d.claim(ctx, &probed); !ok {
-		return plan{}, err
+		return nil, err
 	}
 	report.Due++
 	report.Probes++
 	m := message(lane, due[probed.Version%int64(len(due))])
 	m.Probe = true
-	return plan{urgent: []Delayed{{Message: m}}}, nil
+	return []Delayed{{Message: m}}, nil
 }
 
 // claim saves a breaker, and reports whether this dispatcher was the first to do so.

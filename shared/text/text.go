@@ -80,13 +80,10 @@ func CheckMetadataSize(field string, keys int) *fault.Error {
 	return nil
 }
 
-// CleanMetadata checks metadata: at most 20 keys of 1 to 40 characters, with values of
-// at most 500. The problems are in the order of keys.
+// CleanMetadata checks the members of metadata: keys of 1 to 40 characters, with values
+// of at most 500. The problems are in the order of keys.
 func CleanMetadata(field string, keys []string, values map[string]string) fault.List {
 	var problems fault.List
-	if problem := CheckMetadataSize(field, len(keys)); problem != nil {
-		return fault.List{problem}
-	}
 	for _, k := range keys {
 		name := fmt.Sprintf("%s.%s", field, k)
 		if _, p := metadataKeyRule.Clean(field, k); p != nil {

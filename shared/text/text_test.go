@@ -167,7 +167,7 @@ func TestCleanMetadata(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			keys := sortedKeys(tc.values)
 			var got []problem
-			for _, p := range text.CleanMetadata("metadata", keys, tc.values) {
+			for _, p := range append(fault.ListOf(text.CheckMetadataSize("metadata", len(keys))), text.CleanMetadata("metadata", keys, tc.values)...) {
 				got = append(got, problem{p.Kind, p.Field})
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {

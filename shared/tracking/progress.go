@@ -120,13 +120,7 @@ var progress = map[string]Progress{
 // white space; Unknown if it is not in the vocabulary.
 func ProgressOf(text string) Progress { return progressOf(fold(text)) }
 
-func progressOf(folded string) Progress {
-	p, ok := progress[folded]
-	if !ok {
-		p.Status = Unknown
-	}
-	return p
-}
+func progressOf(folded string) Progress { return cmp.Or(progress[folded], Progress{Status: Unknown}) }
 
 func fold(text string) string { return strings.ToLower(strings.Join(strings.Fields(text), " ")) }
 
@@ -175,11 +169,6 @@ var pace = map[Status]int{
 	NotYet: 1, Accepted: 2, InTransit: 3, Attempted: 4, Collection: 5, Delivered: 6,
 }
 
-// partlyDelivered tells whether any of a part has been delivered.
-func (s Summary) partlyDelivered() bool {
-	return s.Status == Delivered || s.Detail == deliveredInPart
-}
-
 const deliveredInPart = "DELIVERED_IN_PART"
 
 // combine returns how far a whole is (decision 0025). It is an exception if any part is;
@@ -201,7 +190,7 @@ func combine(stated Summary, parts []Summary) Summary {
 			slowest.Text = s.Text
 		}
 		delivered = delivered && s.Status == Delivered
-		partly = partly || s.partlyDelivered()
+		partly = partly || s.Status == Delivered || s.Detail == deliveredInPart
 		if s.known() && (!slowest.known() || pace[s.Status] < pace[slowest.Status]) {
 			slowest = s
 		}

@@ -267,10 +267,7 @@ func (t *Tracking) lastDelivery(fallback time.Time) time.Time {
 			last = e.At
 		}
 	}
-	if last.IsZero() {
-		return fallback
-	}
-	return last
+	return cmp.Or(last, fallback)
 }
 
 // NewestEvents returns at most limit events, the newest first and those without a time

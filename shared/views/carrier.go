@@ -1,6 +1,7 @@
 package views
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -91,11 +92,8 @@ func NewCarrier(conn *connection.Connection, products []connection.Product, now 
 		}
 		international := p.International(conn.Carrier)
 		s := CarrierService{
-			CarrierID: conn.ID, CarrierCode: string(conn.Carrier), ServiceCode: p.ID, Name: p.Type, Domestic: !international, International: international,
+			CarrierID: conn.ID, CarrierCode: string(conn.Carrier), ServiceCode: p.ID, Name: cmp.Or(p.Type, p.ID), Domestic: !international, International: international,
 			IsMultiPackageSupported: !international && p.MaxItemCount != 1,
-		}
-		if s.Name == "" {
-			s.Name = p.ID
 		}
 		body.Services = append(body.Services, s)
 		body.HasMultiPackageSupportingService = body.HasMultiPackageSupportingService || s.IsMultiPackageSupported
