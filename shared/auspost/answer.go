@@ -256,10 +256,8 @@ const longestRetryAfter = time.Hour
 // absent, past or neither.
 func retryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
-	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) { // then it is the maximum
 		return time.Duration(min(seconds, uint64(longestRetryAfter/time.Second))) * time.Second
-	} else if errors.Is(err, strconv.ErrRange) {
-		return longestRetryAfter
 	}
 	at, err := http.ParseTime(value)
 	if err != nil {

@@ -19,17 +19,13 @@ import (
 
 // failure is the cause of a reading without a usable answer. Its text is ours, or
 // that of the network below HTTP with credentials and account number removed, and
-// never quotes the carrier. So no other text can be
-// reached through what it wraps.
+// never quotes the carrier. So no other text can be reached through what it wraps.
 type failure struct {
 	text string
 	kind error // context.DeadlineExceeded, context.Canceled, connection.ErrTooLarge or nil
 }
 
-// Error returns the text.
 func (f *failure) Error() string { return f.text }
-
-// Unwrap returns the kind.
 func (f *failure) Unwrap() error { return f.kind }
 
 // contextFailure is the cause of a call that its context, or the caller's, ended.

@@ -154,12 +154,9 @@ func canonicalNumber(s string) json.Number {
 	if significant == "" {
 		return "0"
 	}
-	power := 0
-	if exponent != "" {
-		var err error
-		if power, err = strconv.Atoi(exponent); err != nil {
-			return json.Number(s)
-		}
+	power, err := strconv.Atoi(cmp.Or(exponent, "0"))
+	if err != nil {
+		return json.Number(s)
 	}
 	power += len(digits) - len(significant) - len(fraction)
 	return json.Number(sign + significant + "e" + strconv.Itoa(power))

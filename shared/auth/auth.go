@@ -180,9 +180,9 @@ func (a *Auth) Merchant(ctx context.Context, req *httpapi.Request, beside func(c
 func (a *Auth) verify(ctx context.Context, req *httpapi.Request, key account.Key, beside func(context.Context) error) (used account.KeyUsed, besideErr, err error) {
 	hash := key.Hash()
 	known := a.windows.get(hash, a.Now())
-	if err := known.refusal(a.Now()); err != nil {
+	if known.full != nil {
 		req.Identify(known.caller, known.state)
-		return account.KeyUsed{}, nil, err
+		return account.KeyUsed{}, nil, known.full
 	}
 	if known.halfUsed() {
 		if used, err = a.useKey(ctx, req, key, hash); err == nil {

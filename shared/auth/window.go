@@ -28,16 +28,6 @@ type window struct {
 // processes count in the same window, so half is early enough.
 func (w window) halfUsed() bool { return w.state.Limit > 0 && w.state.Used*2 >= w.state.Limit }
 
-// refusal returns the error of another request in a full window; nil if it is not full.
-func (w window) refusal(now time.Time) error {
-	if w.full == nil {
-		return nil
-	}
-	again := *w.full
-	again.RetryAfter = w.ends.Sub(now)
-	return &again
-}
-
 // get returns a key's window; the zero window once it has ended.
 func (ws *windows) get(hash string, now time.Time) window {
 	ws.mu.Lock()
@@ -47,6 +37,11 @@ func (ws *windows) get(hash string, now time.Time) window {
 		return window{}
 	}
 	w.state.Reset = w.ends.Sub(now)
+	if w.full != nil {
+		again := *w.full
+		again.RetryAfter = w.state.Reset
+		w.full = &again
+	}
 	return w
 }
 

@@ -1,3 +1,6 @@
+// Package health decides whether a carrier is working: the tally of its latest
+// checks, the breaker that stops scheduled checks while it fails, and the evidence
+// that a refusal concerns one merchant only.
 package health
 
 import (
@@ -32,9 +35,7 @@ const ProbeEvery = time.Minute
 // ErrBreakerChanged is fault.State with RetryAfter: another writer has changed the
 // breaker since it was read.
 func ErrBreakerChanged() *fault.Error {
-	p := fault.New(fault.State, "Another process has changed the state of this carrier; try again.")
-	p.RetryAfter = time.Second
-	return p
+	return &fault.Error{Kind: fault.State, Message: "Another process has changed the state of this carrier; try again.", RetryAfter: time.Second}
 }
 
 // Tally counts the checks of a carrier's connections within one minute.

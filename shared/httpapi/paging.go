@@ -175,11 +175,8 @@ func (p Pager) parseCursor(ctx context.Context, text string) (c cursor, ok bool,
 	if err != nil {
 		return cursor{}, false, err
 	}
-	if !hmac.Equal(mac, raw[:cursorMAC]) || json.Unmarshal(raw[cursorMAC:], &c) != nil {
-		return cursor{}, false, nil //nolint:nilerr // ok is false: not our cursor
-	}
-	if age := p.Now.Sub(time.Unix(c.Issued, 0)); age > cursorLife {
-		return cursor{}, false, nil
+	if !hmac.Equal(mac, raw[:cursorMAC]) || json.Unmarshal(raw[cursorMAC:], &c) != nil || p.Now.Sub(time.Unix(c.Issued, 0)) > cursorLife {
+		return cursor{}, false, nil //nolint:nilerr // ok is false: not our cursor, or too old
 	}
 	return c, true, nil
 }

@@ -142,12 +142,7 @@ func cutStateWords(s string) (town, code string) {
 	var name string
 	for town = s; town != "" && strings.Count(name, " ") < longestState-1; {
 		rest, word := cutWord(town)
-		name = strings.TrimSpace(strings.ToUpper(strings.Map(func(r rune) rune {
-			if strings.ContainsRune("().", r) {
-				return -1
-			}
-			return r
-		}, word)) + " " + name)
+		name = strings.TrimSpace(strings.ToUpper(strings.NewReplacer("(", "", ")", "", ".", "").Replace(word)) + " " + name)
 		setApart := len(name) <= len(states["NSW"]) || strings.ContainsAny(s[len(rest):], ",(")
 		if code = states[name]; code != "" && (setApart || !beginsAName(rest)) {
 			return rest, code

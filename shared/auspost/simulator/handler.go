@@ -47,7 +47,6 @@ type window struct {
 	calls  int
 }
 
-// ServeHTTP answers one request.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := route(r, h.nextCheck, func(r *http.Request, path, apiKey string) answer {
 		if path == "track" && !h.mayTrack(apiKey) {
