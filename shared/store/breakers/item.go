@@ -1,7 +1,6 @@
 package breakers
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -16,69 +15,46 @@ import (
 func breakerItem(b health.Breaker) kit.Item {
 	it := kit.BreakerKey(b.Carrier).Item()
 	it.Text("carrier_name", string(b.Carrier))
-	it.Bool("open", b.Open)
-	it.Text("failure", b.Failure)
-	it.Time("changed_at", b.ChangedAt)
-	it.Time("probe_at", b.ProbeAt)
-	it.Time("control_at", b.ControlAt)
-	var peers, doubts []kit.Item
-	for _, p := range b.Peers {
-		one := connectionItem(p.PartnerID, p.AccountID, p.ConnectionID, p.CredentialID)
-		one.Time("well_at", p.LastGoodAt)
-		one.Time("refused_at", p.RefusedAt)
-		one.Time("tried_at", p.TriedAt)
-		peers = append(peers, one)
-	}
-	for _, d := range b.Doubts {
-		one := connectionItem(d.PartnerID, d.AccountID, d.ConnectionID, d.CredentialID)
-		one.Time("since", d.Since)
-		one.Time("at", d.At)
-		doubts = append(doubts, one)
-	}
-	it.Items("peers", peers)
-	it.Items("doubts", doubts)
-	it.Int(kit.AttrVersion, b.Version)
-	return it
-}
-
-func connectionItem(partnerID, accountID int64, connectionID, credentialID string) kit.Item {
-	it := kit.Item{}
-	it.Int(kit.AttrPartnerID, partnerID)
-	it.Int(kit.AttrAccountID, accountID)
-	it.Text("carrier_id", connectionID)
-	it.Text("credential_id", credentialID)
+	breakerFields(kit.Store(it), &b)
 	return it
 }
 
 // readBreaker reads a carrier's breaker; without an item it is closed.
 func readBreaker(name carrier.Name, it kit.Item) (health.Breaker, error) {
-	r := kit.Reader{It: it}
-	b := health.Breaker{
-		Carrier:   name,
-		Open:      r.Bool("open"),
-		Failure:   r.Text("failure"),
-		ChangedAt: r.Time("changed_at"),
-		ProbeAt:   r.Time("probe_at"),
-		ControlAt: r.Time("control_at"),
-		Version:   r.Int(kit.AttrVersion),
-	}
-	for _, one := range r.Items("peers") {
-		p := kit.Reader{It: one}
-		b.Peers = append(b.Peers, health.Peer{
-			PartnerID: p.Int(kit.AttrPartnerID), AccountID: p.Int(kit.AttrAccountID), ConnectionID: p.Text("carrier_id"), CredentialID: p.Text("credential_id"),
-			LastGoodAt: p.Time("well_at"), RefusedAt: p.Time("refused_at"), TriedAt: p.Time("tried_at"),
-		})
-		r.Err = cmp.Or(r.Err, p.Err)
-	}
-	for _, one := range r.Items("doubts") {
-		d := kit.Reader{It: one}
-		b.Doubts = append(b.Doubts, health.Doubt{
-			PartnerID: d.Int(kit.AttrPartnerID), AccountID: d.Int(kit.AttrAccountID), ConnectionID: d.Text("carrier_id"), CredentialID: d.Text("credential_id"),
-			Since: d.Time("since"), At: d.Time("at"),
-		})
-		r.Err = cmp.Or(r.Err, d.Err)
-	}
-	return b, r.Done("breaker")
+	b := health.Breaker{Carrier: name}
+	f := kit.Load(it)
+	breakerFields(f, &b)
+	return b, f.Reader.Done("breaker")
+}
+
+func breakerFields(f *kit.Fields, b *health.Breaker) {
+	f.Bool("open", &b.Open)
+	f.Text("failure", &b.Failure)
+	f.Time("changed_at", &b.ChangedAt)
+	f.Time("probe_at", &b.ProbeAt)
+	f.Time("control_at", &b.ControlAt)
+	f.Int(kit.AttrVersion, &b.Version)
+	kit.List(f, "peers", &b.Peers, peerFields)
+	kit.List(f, "doubts", &b.Doubts, doubtFields)
+}
+
+func peerFields(f *kit.Fields, p *health.Peer) {
+	f.Int(kit.AttrPartnerID, &p.PartnerID)
+	f.Int(kit.AttrAccountID, &p.AccountID)
+	f.Text("carrier_id", &p.ConnectionID)
+	f.Text("credential_id", &p.CredentialID)
+	f.Time("well_at", &p.LastGoodAt)
+	f.Time("refused_at", &p.RefusedAt)
+	f.Time("tried_at", &p.TriedAt)
+}
+
+func doubtFields(f *kit.Fields, d *health.Doubt) {
+	f.Int(kit.AttrPartnerID, &d.PartnerID)
+	f.Int(kit.AttrAccountID, &d.AccountID)
+	f.Text("carrier_id", &d.ConnectionID)
+	f.Text("credential_id", &d.CredentialID)
+	f.Time("since", &d.Since)
+	f.Time("at", &d.At)
 }
 
 // voteText returns "<ms since 1970> <partner> <account> <credential id> <failure>".

@@ -1,13 +1,9 @@
 package connections
 
 import (
-	"cmp"
 	"errors"
 	"slices"
-	"time"
 
-	"carrierlink/shared/account"
-	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/store/kit"
 )
@@ -15,55 +11,7 @@ import (
 // Item returns the item of a connection.
 func Item(c *connection.Connection) kit.Item {
 	it := kit.ConnectionKey(c.AccountID, c.ID).Item()
-	it.Text("carrier_id", c.ID)
-	it.Int(kit.AttrAccountID, c.AccountID)
-	it.Int(kit.AttrPartnerID, c.PartnerID)
-	it.Text("environment", string(c.Environment))
-	it.Text("carrier_name", string(c.Carrier))
-	it.Text("account_number", c.AccountNumber)
-	it.Text("nickname", c.Nickname)
-	it.Text(kit.AttrStatus, string(c.Status))
-	it.Text("status_reason", c.StatusReason)
-	it.Text(kit.AttrStanding, string(c.Standing))
-	it.Int("checks", int64(c.ChecksWithCredentials))
-	it.Int("history", int64(c.ChecksEver))
-	it.Time("last_check_at", c.LastCheck.At)
-	it.Text("last_check_outcome", string(c.LastCheck.Outcome))
-	it.Int("last_check_latency_ns", int64(c.LastCheck.Latency))
-	it.Text("last_check_trigger", string(c.LastCheck.Trigger))
-	it.Text("last_check_code", c.LastCheck.Code)
-	it.Time("verified_at", c.VerifiedAt)
-	it.Int("consecutive_failures", int64(c.ConsecutiveFailures))
-	it.Time("first_refused_at", c.FirstRefusedAt)
-	it.Time(kit.AttrNextCheck, c.NextRefreshAt)
-	it.Int(kit.AttrUnrecorded, int64(c.ClaimsUnrecorded))
-	it.Time("refresh_requested_at", c.RefreshRequestedAt)
-	it.Time("verify_called_at", c.VerifyCalledAt)
-	it.Time("held_until", c.HeldUntil)
-	it.Text("refresh_policy", string(c.RefreshPolicy))
-	it.Text("api_key_last_four", c.APIKeyLastFour)
-	it.Text("credential_id", c.CredentialID)
-	it.Time("credentials_updated_at", c.CredentialsUpdatedAt)
-	it.Text("secret_version", c.SecretVersion)
-	it.Text("previous_secret_version", c.Previous.SecretVersion)
-	it.Text("previous_account_number", c.Previous.AccountNumber)
-	it.Text("previous_last_four", c.Previous.LastFour)
-	it.Text("previous_credential_id", c.Previous.CredentialID)
-	it.Time("previous_until", c.Previous.Until)
-	it.Time(kit.AttrLease, c.LeaseUntil)
-	it.Text(kit.AttrWork, string(c.Work))
-	it.Bool("contract_expired", c.ContractExpired)
-	it.Text("contract_valid_to", c.ContractValidTo)
-	it.Bool("contract_credit_blocked", c.ContractCreditBlocked)
-	it.Text("contract_hash", c.ContractHash)
-	it.Text("merchant_location_id", c.MerchantLocationID)
-	it.Text("external_carrier_id", c.ExternalID)
-	it.Texts("metadata", c.Metadata)
-	it.Time("created_at", c.CreatedAt)
-	it.Time("modified_at", c.ModifiedAt)
-	it.Time("disconnected_at", c.DisconnectedAt)
-	it.Seconds(kit.AttrTTL, c.PurgeAt)
-	it.Int(kit.AttrVersion, c.Version)
+	fields(kit.Store(it), c)
 	switch {
 	case c.Status == connection.Linking || c.Work != connection.NoWork:
 		it.Text(kit.AttrDuePK, kit.RepairPK)
@@ -77,62 +25,66 @@ func Item(c *connection.Connection) kit.Item {
 
 // FromItem reads a connection from its item.
 func FromItem(it kit.Item) (connection.Connection, error) {
-	r := kit.Reader{It: it}
-	return connection.Connection{
-		ID:                    r.Text("carrier_id"),
-		AccountID:             r.Int(kit.AttrAccountID),
-		PartnerID:             r.Int(kit.AttrPartnerID),
-		Environment:           carrier.Environment(r.Text("environment")),
-		Carrier:               carrier.Name(r.Text("carrier_name")),
-		AccountNumber:         r.Text("account_number"),
-		Nickname:              r.Text("nickname"),
-		Status:                connection.Status(r.Text(kit.AttrStatus)),
-		StatusReason:          r.Text("status_reason"),
-		Standing:              account.Standing(r.Text(kit.AttrStanding)),
-		ChecksWithCredentials: int(r.Int("checks")),
-		ChecksEver:            int(r.Int("history")),
-		LastCheck: connection.Check{
-			At:      r.Time("last_check_at"),
-			Outcome: carrier.Outcome(r.Text("last_check_outcome")),
-			Latency: time.Duration(r.Int("last_check_latency_ns")),
-			Trigger: connection.Trigger(r.Text("last_check_trigger")),
-			Code:    r.Text("last_check_code"),
-		},
-		VerifiedAt:           r.Time("verified_at"),
-		ConsecutiveFailures:  int(r.Int("consecutive_failures")),
-		FirstRefusedAt:       r.Time("first_refused_at"),
-		NextRefreshAt:        r.Time(kit.AttrNextCheck),
-		ClaimsUnrecorded:     int(r.Int(kit.AttrUnrecorded)),
-		RefreshRequestedAt:   r.Time("refresh_requested_at"),
-		VerifyCalledAt:       r.Time("verify_called_at"),
-		HeldUntil:            r.Time("held_until"),
-		RefreshPolicy:        connection.RefreshPolicy(r.Text("refresh_policy")),
-		APIKeyLastFour:       r.Text("api_key_last_four"),
-		CredentialID:         r.Text("credential_id"),
-		CredentialsUpdatedAt: r.Time("credentials_updated_at"),
-		SecretVersion:        r.Text("secret_version"),
-		Previous: connection.PreviousCredentials{
-			SecretVersion: r.Text("previous_secret_version"),
-			AccountNumber: r.Text("previous_account_number"),
-			LastFour:      r.Text("previous_last_four"),
-			CredentialID:  r.Text("previous_credential_id"),
-			Until:         r.Time("previous_until"),
-		},
-		LeaseUntil:            r.Time(kit.AttrLease),
-		Work:                  connection.Work(r.Text(kit.AttrWork)),
-		ContractExpired:       r.Bool("contract_expired"),
-		ContractValidTo:       r.Text("contract_valid_to"),
-		ContractCreditBlocked: r.Bool("contract_credit_blocked"),
-		ContractHash:          r.Text("contract_hash"),
-		MerchantLocationID:    r.Text("merchant_location_id"),
-		ExternalID:            r.Text("external_carrier_id"),
-		Metadata:              r.Texts("metadata"),
-		CreatedAt:             r.Time("created_at"),
-		ModifiedAt:            r.Time("modified_at"),
-		DisconnectedAt:        r.Time("disconnected_at"),
-		PurgeAt:               r.Seconds(kit.AttrTTL),
-		Version:               r.Int(kit.AttrVersion),
-	}, r.Done("connection")
+	var c connection.Connection
+	f := kit.Load(it)
+	fields(f, &c)
+	return c, f.Reader.Done("connection")
+}
+
+func fields(f *kit.Fields, c *connection.Connection) {
+	f.Text("carrier_id", &c.ID)
+	f.Int(kit.AttrAccountID, &c.AccountID)
+	f.Int(kit.AttrPartnerID, &c.PartnerID)
+	f.Text("environment", (*string)(&c.Environment))
+	f.Text("carrier_name", (*string)(&c.Carrier))
+	f.Text("account_number", &c.AccountNumber)
+	f.Text("nickname", &c.Nickname)
+	f.Text(kit.AttrStatus, (*string)(&c.Status))
+	f.Text("status_reason", &c.StatusReason)
+	f.Text(kit.AttrStanding, (*string)(&c.Standing))
+	f.Count("checks", &c.ChecksWithCredentials)
+	f.Count("history", &c.ChecksEver)
+	checkFields(f, "last_check_", &c.LastCheck)
+	f.Time("verified_at", &c.VerifiedAt)
+	f.Count("consecutive_failures", &c.ConsecutiveFailures)
+	f.Time("first_refused_at", &c.FirstRefusedAt)
+	f.Time(kit.AttrNextCheck, &c.NextRefreshAt)
+	f.Count(kit.AttrUnrecorded, &c.ClaimsUnrecorded)
+	f.Time("refresh_requested_at", &c.RefreshRequestedAt)
+	f.Time("verify_called_at", &c.VerifyCalledAt)
+	f.Time("held_until", &c.HeldUntil)
+	f.Text("refresh_policy", (*string)(&c.RefreshPolicy))
+	f.Text("api_key_last_four", &c.APIKeyLastFour)
+	f.Text("credential_id", &c.CredentialID)
+	f.Time("credentials_updated_at", &c.CredentialsUpdatedAt)
+	f.Text("secret_version", &c.SecretVersion)
+	f.Text("previous_secret_version", &c.Previous.SecretVersion)
+	f.Text("previous_account_number", &c.Previous.AccountNumber)
+	f.Text("previous_last_four", &c.Previous.LastFour)
+	f.Text("previous_credential_id", &c.Previous.CredentialID)
+	f.Time("previous_until", &c.Previous.Until)
+	f.Time(kit.AttrLease, &c.LeaseUntil)
+	f.Text(kit.AttrWork, (*string)(&c.Work))
+	f.Bool("contract_expired", &c.ContractExpired)
+	f.Text("contract_valid_to", &c.ContractValidTo)
+	f.Bool("contract_credit_blocked", &c.ContractCreditBlocked)
+	f.Text("contract_hash", &c.ContractHash)
+	f.Text("merchant_location_id", &c.MerchantLocationID)
+	f.Text("external_carrier_id", &c.ExternalID)
+	f.Texts("metadata", &c.Metadata)
+	f.Time("created_at", &c.CreatedAt)
+	f.Time("modified_at", &c.ModifiedAt)
+	f.Time("disconnected_at", &c.DisconnectedAt)
+	f.Seconds(kit.AttrTTL, &c.PurgeAt)
+	f.Int(kit.AttrVersion, &c.Version)
+}
+
+func checkFields(f *kit.Fields, prefix string, c *connection.Check) {
+	f.Time(prefix+"at", &c.At)
+	f.Text(prefix+"outcome", (*string)(&c.Outcome))
+	f.Int(prefix+"latency_ns", (*int64)(&c.Latency))
+	f.Text(prefix+"trigger", (*string)(&c.Trigger))
+	f.Text(prefix+"code", &c.Code)
 }
 
 // readDue reads an entry of REFRESH in by_due, which holds keys only.
@@ -156,48 +108,31 @@ func readUnfinished(it kit.Item) (connection.Unfinished, error) {
 
 func historyItem(c *connection.Connection, e connection.HistoryEntry) kit.Item {
 	it := kit.Key{PK: kit.HistoryPK(c.AccountID, c.ID), SK: kit.HistorySK(e.At.UnixMilli(), e.Number)}.Item()
-	it.Time("at", e.At)
-	it.Text("outcome", string(e.Outcome))
-	it.Int("latency_ns", int64(e.Latency))
-	it.Text("trigger", string(e.Trigger))
-	it.Text("code", e.Code)
-	it.Int("number", int64(e.Number))
-	it.Text("status", string(e.Status))
-	changes := make([]kit.Item, len(e.Changes))
-	for i, change := range e.Changes {
-		changes[i] = kit.Item{}
-		changes[i].Text("type", string(change.Type))
-		changes[i].Text("product_id", change.ProductID)
-		changes[i].Text("field", change.Field)
-		changes[i].Text("from", change.From)
-		changes[i].Text("to", change.To)
-	}
-	it.Items("changes", changes)
+	entryFields(kit.Store(it), &e)
 	it.Seconds(kit.AttrTTL, e.At.Add(connection.HistoryKept))
 	return it
 }
 
 func readHistory(it kit.Item) (connection.HistoryEntry, error) {
-	r := kit.Reader{It: it}
-	e := connection.HistoryEntry{
-		Check: connection.Check{
-			At:      r.Time("at"),
-			Outcome: carrier.Outcome(r.Text("outcome")),
-			Latency: time.Duration(r.Int("latency_ns")),
-			Trigger: connection.Trigger(r.Text("trigger")),
-			Code:    r.Text("code"),
-		},
-		Number: int(r.Int("number")),
-		Status: connection.Status(r.Text("status")),
-	}
-	for _, one := range r.Items("changes") {
-		c := kit.Reader{It: one}
-		e.Changes = append(e.Changes, connection.Difference{
-			Type: connection.DifferenceType(c.Text("type")), ProductID: c.Text("product_id"), Field: c.Text("field"), From: c.Text("from"), To: c.Text("to"),
-		})
-		r.Err = cmp.Or(r.Err, c.Err)
-	}
-	return e, r.Done("check")
+	var e connection.HistoryEntry
+	f := kit.Load(it)
+	entryFields(f, &e)
+	return e, f.Reader.Done("check")
+}
+
+func entryFields(f *kit.Fields, e *connection.HistoryEntry) {
+	checkFields(f, "", &e.Check)
+	f.Count("number", &e.Number)
+	f.Text("status", (*string)(&e.Status))
+	kit.List(f, "changes", &e.Changes, differenceFields)
+}
+
+func differenceFields(f *kit.Fields, d *connection.Difference) {
+	f.Text("type", (*string)(&d.Type))
+	f.Text("product_id", &d.ProductID)
+	f.Text("field", &d.Field)
+	f.Text("from", &d.From)
+	f.Text("to", &d.To)
 }
 
 func snapshotItem(c *connection.Connection, s connection.Snapshot) kit.Item {
