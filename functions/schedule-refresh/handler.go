@@ -8,6 +8,7 @@ import (
 
 	"carrierlink/shared/metrics"
 	"carrierlink/shared/schedule"
+	"carrierlink/shared/wait"
 )
 
 type handler struct {
@@ -25,7 +26,7 @@ func (h *handler) run(ctx context.Context) (schedule.Pass, error) {
 	var errs []error
 	start := time.Now()
 	for n := range h.passes {
-		if err := wait(ctx, time.Until(start.Add(time.Duration(n)*h.window))); err != nil {
+		if err := wait.For(ctx, time.Until(start.Add(time.Duration(n)*h.window))); err != nil {
 			errs = append(errs, err)
 			break
 		}
@@ -42,14 +43,4 @@ func (h *handler) run(ctx context.Context) (schedule.Pass, error) {
 		slog.LogAttrs(ctx, slog.LevelError, "malformed entries of by_due were skipped", h.metrics.Count(metrics.Malformed, sum.Malformed)...)
 	}
 	return sum, errors.Join(errs...)
-}
-
-// wait waits, or returns the context's error if that ends first.
-func wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"carrierlink/shared/fault"
+	"carrierlink/shared/wait"
 )
 
 // API is the part of the DynamoDB client that the store calls.
@@ -56,23 +57,12 @@ type Table struct {
 func New(api API, table string, o Options) *Table {
 	t := &Table{API: throttling{api}, Name: table, sleep: o.Sleep, random: o.Random}
 	if t.sleep == nil {
-		t.sleep = sleep
+		t.sleep = wait.For
 	}
 	if t.random == nil {
 		t.random = rand.Reader
 	}
 	return t
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 // The SDK retries throttled and failed requests, but not a write that collided with a
