@@ -16,15 +16,13 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// FollowConnection writes the row as conn says, on the condition that its account is
-// the version that was read. In the same transaction it lets the number and the
-// snapshot of a visible connection expire with the row, at conn.PurgeAt, or not at all
-// if that is zero, and writes the effects. Then it sets conn to what is stored, with
-// Version one higher.
+// FollowConnection writes the row on the condition that its account is the version that
+// was read. In the same transaction it lets the number and the snapshot of a visible
+// connection expire with the row, at conn.PurgeAt, or not at all if that is zero, and
+// writes the effects.
 //
-// It returns *effects.Replay if the Idempotency-Key is taken, fault.NotFound if the
-// account or the row is gone, fault.Precondition if the account has changed since it was
-// read, and fault.State if the row is another version, and writes nothing then.
+// It returns fault.NotFound also if the account is gone, and fault.Precondition if it has
+// changed since it was read.
 func (s *Store) FollowConnection(ctx context.Context, conn *connection.Connection, account account.Account, fx effects.Effects, now time.Time) error {
 	next := later(conn)
 	// Assume that a row without an end had none before, which is wrong in a restore

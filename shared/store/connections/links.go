@@ -17,6 +17,11 @@ import (
 )
 
 // Store reads and writes connections.
+//
+// A method that writes a row writes it as conn says, and then sets conn to what is
+// stored, with Version one higher. It returns fault.NotFound if the row is gone, and
+// fault.State if it is not the version that was read; a method with effects returns
+// *effects.Replay if the Idempotency-Key is taken. With an error nothing is written.
 type Store struct {
 	table *kit.Table
 	// Caps are enforced by the transactions that link and unlink. Set them before the
@@ -28,8 +33,7 @@ type Store struct {
 func New(t *kit.Table) *Store { return &Store{table: t} }
 
 // BeginLink writes the intent: a row with the status connection.Linking and the
-// connection's lease, and its id among the holders of the account number. Then it sets
-// conn to what is stored, with Version one higher.
+// connection's lease, and its id among the holders of the account number.
 //
 // A new intent has Version 0 and an id that is not in use. With TakeOver conn is the
 // abandoned intent as it was read, with a new lease; the caller has checked that the
@@ -37,9 +41,8 @@ func New(t *kit.Table) *Store { return &Store{table: t} }
 //
 // It returns fault.NotFound if the account is absent, fault.Inactive if it is disabled
 // or deleted, fault.CarrierConflict with ExistingCarrierID if it holds the number
-// already, and fault.State if one of Caps is reached or the row is not the version
-// that conn says: another request took it over, or a new id is taken. It writes nothing
-// then.
+// already, and fault.State if one of Caps is reached, another request took the intent
+// over, or a new id is taken.
 func (s *Store) BeginLink(ctx context.Context, conn *connection.Connection, o connection.LinkOptions) error {
 	next := later(conn)
 	next.Status = connection.Linking
@@ -181,15 +184,13 @@ func (s *Store) commitWithoutNumber(ctx context.Context, c *connection.Connectio
 	return nil, fault.Busy(fmt.Errorf("the holders of a number changed in each of %d attempts", kit.Attempts))
 }
 
-// FinishLink makes the intent a connection. In one transaction it writes the row as
-// conn says without its lease, the first entry of its history (nil: no check was
-// made), its snapshot (nil: none yet), the account's count of carriers, and the
-// effects. Then it sets conn to what is stored, with Version one higher.
+// FinishLink makes the intent a connection. In one transaction it writes the row
+// without its lease, the first entry of its history (nil: no check was made), its
+// snapshot (nil: none yet), the account's count of carriers, and the effects.
 //
-// It returns *effects.Replay if the Idempotency-Key is taken, fault.NotFound if the
-// account is gone, fault.Inactive if it is disabled, and fault.State if it is deleted,
-// if one of Caps is reached, or if the intent or the claim was taken over. It writes
-// nothing then.
+// It returns fault.NotFound if the account is gone, fault.Inactive if it is disabled, and
+// fault.State if it is deleted, if one of Caps is reached, or if the intent or the claim
+// was taken over.
 func (s *Store) FinishLink(ctx context.Context, conn *connection.Connection, entry *connection.HistoryEntry, snap *connection.Snapshot, fx effects.Effects, now time.Time) error {
 	next := freed(conn)
 	acct := kit.NewEdit(kit.AccountKey(conn.AccountID))
@@ -234,9 +235,7 @@ func (s *Store) DropLink(ctx context.Context, conn connection.Connection) error 
 	return rowRefused(refused)
 }
 
-// SaveConnection writes the row as conn says, its lease and its work included. Then it
-// sets conn to what is stored, with Version one higher. It returns fault.NotFound if
-// the row is gone, and fault.State if it is not the version that was read.
+// SaveConnection writes the row, its lease and its work included.
 func (s *Store) SaveConnection(ctx context.Context, conn *connection.Connection) error {
 	next := later(conn)
 	// The request token of a transaction keeps the SDK's repeat after a lost answer from
@@ -252,16 +251,13 @@ func (s *Store) SaveConnection(ctx context.Context, conn *connection.Connection)
 	return nil
 }
 
-// ChangeConnection writes the row as conn says, its lease and its work included, and in
-// the same transaction what belongs to the change: it holds the new account number in
-// place of the old one, and writes an entry of the history, the snapshot and the
-// effects. Of an Unchanged update it writes only the answer. Then it sets conn to what
-// is stored, with Version one higher unless Unchanged.
+// ChangeConnection writes the row, its lease and its work included, and in the same
+// transaction what belongs to the change: it holds the new account number in place of
+// the old one, and writes an entry of the history, the snapshot and the effects. Of an
+// Unchanged update it writes only the answer, and Version stays.
 //
-// It returns *effects.Replay if the Idempotency-Key is taken, fault.NotFound if the row
-// is gone, fault.State if it is not the version that was read or the claim was taken
-// over, and fault.CarrierConflict with ExistingCarrierID if another connection of the
-// account holds the new number. It writes nothing then.
+// It returns fault.State also if the claim was taken over, and fault.CarrierConflict with
+// ExistingCarrierID if another connection of the account holds the new number.
 func (s *Store) ChangeConnection(ctx context.Context, conn *connection.Connection, c connection.Update, fx effects.Effects, now time.Time) error {
 	next := later(conn)
 	parts := []kit.Part{s.replace(&next)}
@@ -289,15 +285,12 @@ func (s *Store) ChangeConnection(ctx context.Context, conn *connection.Connectio
 	return nil
 }
 
-// Unlink writes the row as conn says, with the status disconnected. In the same
-// transaction it gives up the account number, lowers the account's count of carriers,
-// deletes the snapshot and writes the effects. Then it sets conn to what is stored,
-// with Version one higher.
+// Unlink writes the row with the status disconnected. In the same transaction it gives
+// up the account number, lowers the account's count of carriers, deletes the snapshot
+// and writes the effects.
 //
-// It returns *effects.Replay if the Idempotency-Key is taken, fault.NotFound if the row
-// or the account is gone (the account may be disabled or deleted), and fault.State if
-// the account's unlinkings of the day have reached Caps or the row is not the version
-// that was read. It writes nothing then.
+// It returns fault.NotFound also if the account is gone (it may be disabled or deleted),
+// and fault.State also if the account's unlinkings of the day have reached Caps.
 func (s *Store) Unlink(ctx context.Context, conn *connection.Connection, fx effects.Effects, now time.Time) error {
 	next := later(conn)
 	acct := kit.NewEdit(kit.AccountKey(conn.AccountID))
