@@ -37,7 +37,7 @@ func BenchmarkCreateAccount(b *testing.B) {
 	}
 	bare := func() {
 		use, write := seen.update, seen.transact
-		if _, err := seen.Client.UpdateItem(context.Background(), use); err != nil {
+		if _, err := seen.Client.UpdateItem(context.Background(), calltrace.Again(use)); err != nil {
 			b.Fatal(err)
 		}
 		if _, err := seen.Client.TransactWriteItems(context.Background(), elsewhere(write)); err != nil {

@@ -30,7 +30,7 @@ func BenchmarkAuthenticatedRead(b *testing.B) {
 				b.Error(err)
 			}
 		})
-		if _, err := w.seen.Client.UpdateItem(context.Background(), update); err != nil {
+		if _, err := w.seen.Client.UpdateItem(context.Background(), calltrace.Again(update)); err != nil {
 			b.Error(err)
 		}
 		wg.Wait()
