@@ -68,8 +68,8 @@ func PreflightChecks(in ChargeAccount) (ChargeAccount, []PreflightCheck) {
 			}
 			p := *f.problem
 			if p.Diagnosis == nil {
-				p.Diagnosis = found(p.Field, name, p.Message, "Nothing was typed, or another text was pasted.",
-					"Copy it again from where the carrier shows it.", docRegister).problem.Diagnosis
+				p.Diagnosis = diagnosisOf(name, "Nothing was typed, or another text was pasted.",
+					"Copy it again from where the carrier shows it.", docRegister)
 			}
 			check.Problems = append(check.Problems, &p)
 		}
@@ -150,13 +150,11 @@ func inspect(in ChargeAccount) (ChargeAccount, []mistake) {
 }
 
 func found(field, check, message, cause, step, doc string) mistake {
-	return mistake{check, &fault.Error{
-		Kind: fault.Invalid, Field: field, Message: message,
-		Diagnosis: &fault.Diagnosis{
-			Category: check, WhoMustAct: fault.Merchant, LikelyCause: cause,
-			NextSteps: []string{step}, Retryable: false, DocURL: doc,
-		},
-	}}
+	return mistake{check, &fault.Error{Kind: fault.Invalid, Field: field, Message: message, Diagnosis: diagnosisOf(check, cause, step, doc)}}
+}
+
+func diagnosisOf(check, cause, step, doc string) *fault.Diagnosis {
+	return &fault.Diagnosis{Category: check, WhoMustAct: fault.Merchant, LikelyCause: cause, NextSteps: []string{step}, Retryable: false, DocURL: doc}
 }
 
 // digitsOf removes blanks and hyphens, which people write between digits.
@@ -306,8 +304,8 @@ func CheckNotLinked(carrierID string) PreflightCheck {
 	check := PreflightCheck{Name: "not_linked_yet"}
 	if carrierID != "" {
 		problem := ErrAlreadyLinked(carrierID)
-		problem.Diagnosis = found(problem.Field, "already_linked", problem.Message, "The account has a connection with this number.",
-			"Use the connection that is there; a PUT gives it another API key and secret.", docGetAccounts).problem.Diagnosis
+		problem.Diagnosis = diagnosisOf("already_linked", "The account has a connection with this number.",
+			"Use the connection that is there; a PUT gives it another API key and secret.", docGetAccounts)
 		check.Problems = fault.List{problem}
 	}
 	return check

@@ -66,8 +66,8 @@ func serviceOver(tb testing.TB, table connection.Store, now func() time.Time) (*
 // ten is poison. Each connection must be checked exactly once in each period, with one
 // entry in its history, and only the poison may be delivered again.
 //
-// After a claim whose answer was lost, the SDK's repeat is refused and the check comes
-// later: such a run does not count.
+// A run with lost answers does not count: a call fails after the SDK's third attempt, and
+// a repeat is an edit of its own if another one came between.
 func TestExactlyOnce(t *testing.T) { calltrace.Attempts(t, exactlyOnce) }
 
 func exactlyOnce(t *calltrace.Attempt) {

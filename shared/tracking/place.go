@@ -136,13 +136,15 @@ func cutState(s string, australian bool) (before, state, postcode string) {
 	return before, state, postcode
 }
 
+var withoutMarks = strings.NewReplacer("(", "", ")", "", ".", "")
+
 // cutStateWords cuts a state's code or name off the end, ignoring parentheses and dots:
 // "Kew (Vic)", "Kew Vic.", "Sydney N.S.W.". code is empty if there is none.
 func cutStateWords(s string) (town, code string) {
 	var name string
 	for town = s; town != "" && strings.Count(name, " ") < longestState-1; {
 		rest, word := cutWord(town)
-		name = strings.TrimSpace(strings.ToUpper(strings.NewReplacer("(", "", ")", "", ".", "").Replace(word)) + " " + name)
+		name = strings.TrimSpace(strings.ToUpper(withoutMarks.Replace(word)) + " " + name)
 		setApart := len(name) <= len(states["NSW"]) || strings.ContainsAny(s[len(rest):], ",(")
 		if code = states[name]; code != "" && (setApart || !beginsAName(rest)) {
 			return rest, code

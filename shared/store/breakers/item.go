@@ -39,22 +39,23 @@ func breakerFields(f *kit.Fields, b *health.Breaker) {
 }
 
 func peerFields(f *kit.Fields, p *health.Peer) {
-	f.Int(kit.AttrPartnerID, &p.PartnerID)
-	f.Int(kit.AttrAccountID, &p.AccountID)
-	f.Text("carrier_id", &p.ConnectionID)
-	f.Text("credential_id", &p.CredentialID)
+	connectionFields(f, &p.PartnerID, &p.AccountID, &p.ConnectionID, &p.CredentialID)
 	f.Time("well_at", &p.LastGoodAt)
 	f.Time("refused_at", &p.RefusedAt)
 	f.Time("tried_at", &p.TriedAt)
 }
 
 func doubtFields(f *kit.Fields, d *health.Doubt) {
-	f.Int(kit.AttrPartnerID, &d.PartnerID)
-	f.Int(kit.AttrAccountID, &d.AccountID)
-	f.Text("carrier_id", &d.ConnectionID)
-	f.Text("credential_id", &d.CredentialID)
+	connectionFields(f, &d.PartnerID, &d.AccountID, &d.ConnectionID, &d.CredentialID)
 	f.Time("since", &d.Since)
 	f.Time("at", &d.At)
+}
+
+func connectionFields(f *kit.Fields, partnerID, accountID *int64, connectionID, credentialID *string) {
+	f.Int(kit.AttrPartnerID, partnerID)
+	f.Int(kit.AttrAccountID, accountID)
+	f.Text("carrier_id", connectionID)
+	f.Text("credential_id", credentialID)
 }
 
 // voteText returns "<ms since 1970> <partner> <account> <credential id> <failure>".
