@@ -377,10 +377,9 @@ func (c *Connection) setCredentials(of Credentials, now time.Time) {
 }
 
 // retryStale runs a change of a row that other processes may change at the same time.
-// When the row has another version than conn, write is called again with the current
-// row; a pinned change is ErrChanged then. If the version has not changed, the
-// fault.State has another cause, such as a lost claim of an Idempotency-Key, and is
-// returned.
+// When the store refuses it, write is called again with the current row; a pinned change
+// of another version is ErrChanged then. The row may be the same: then the write has only
+// collided with others, more often than the store repeats it.
 func (s *Service) retryStale(ctx context.Context, conn Connection, pinned bool, write func(Connection) error) error {
 	const attempts = 4
 	for n := 1; ; n++ {
@@ -393,10 +392,7 @@ func (s *Service) retryStale(ctx context.Context, conn Connection, pinned bool, 
 		if err != nil {
 			return fmt.Errorf("reading the connection again: %w", err)
 		}
-		switch {
-		case current.Version == conn.Version:
-			return stale.error
-		case pinned:
+		if pinned && current.Version != conn.Version {
 			return ErrChanged()
 		}
 		conn = current

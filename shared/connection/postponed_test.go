@@ -1,6 +1,7 @@
 package connection_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -63,5 +64,28 @@ func TestPostponed(t *testing.T) {
 	w.on = nil
 	if row := w.row(t, conn.ID); !row.NextRefreshAt.After(w.clock) || row.NextRefreshAt.Sub(w.clock) > 3*time.Minute {
 		t.Errorf("it is due again at %v, want within three minutes of %v", row.NextRefreshAt, w.clock)
+	}
+}
+
+// TestCollidingRecord: a check that has asked the carrier is recorded although its write
+// has collided with others more often than the store repeats it.
+func TestCollidingRecord(t *testing.T) {
+	w := newWorld(t)
+	conn := w.link(t)
+	w.clock = conn.NextRefreshAt
+	collisions := 0
+	w.on = func(_ context.Context, name string, do func() error) error {
+		if name == "RecordCheck" && collisions < 3 {
+			collisions++
+			return fault.Busy(errors.New("TransactionConflict"))
+		}
+		return do()
+	}
+	before := len(w.production.asked)
+	if _, err := w.Refresh(t.Context(), connection.Due{AccountID: accountID, ConnectionID: conn.ID}, health.Breaker{}); err != nil {
+		t.Fatalf("Refresh = %v after %d collisions", err, collisions)
+	}
+	if row := w.row(t, conn.ID); row.ChecksEver != conn.ChecksEver+1 || len(w.production.asked) != before+1 {
+		t.Errorf("%d checks are recorded, the carrier was asked %d times, want one of each", row.ChecksEver-conn.ChecksEver, len(w.production.asked)-before)
 	}
 }

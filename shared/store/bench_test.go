@@ -33,13 +33,10 @@ func BenchmarkWalk(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	e := engines[0]
-	if e.err != nil {
-		b.Fatal(e.err)
-	}
+	api, table := engines[0].table(b)
 	const partner, size = 77, 500
 	now := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
-	err := fill(b.Context(), e.api, accounts, func(random *rand.Rand, i int) map[string]types.AttributeValue {
+	err := fill(b.Context(), api, table, accounts, func(random *rand.Rand, i int) map[string]types.AttributeValue {
 		return store.AccountItem(account.Account{
 			ID: int64(i + 1), PartnerID: partner, Environment: carrier.Production, ExternalID: fmt.Sprintf("shop-%d", random.Int64()),
 			Email: fmt.Sprintf("owner.%d@example.com", i), CompanyName: "Company " + strconv.Itoa(i), FirstName: "Jo", LastName: "Citizen",
@@ -52,7 +49,7 @@ func BenchmarkWalk(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		meter := &meter{API: e.api, seen: map[string]bool{}}
+		meter := &meter{API: api, seen: map[string]bool{}}
 		s := store.New(meter, table, kit.Options{})
 		var after *account.Position
 		read, pages := 0, 0
@@ -93,13 +90,10 @@ func BenchmarkDue(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	e := engines[0]
-	if e.err != nil {
-		b.Fatal(e.err)
-	}
+	api, table := engines[0].table(b)
 	n := connections / 20
 	now := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
-	err := fill(b.Context(), e.api, connections, func(random *rand.Rand, i int) map[string]types.AttributeValue {
+	err := fill(b.Context(), api, table, connections, func(random *rand.Rand, i int) map[string]types.AttributeValue {
 		next := now.Add(-time.Duration(random.IntN(600_000)) * time.Millisecond)
 		if i >= n {
 			next = now.Add(time.Hour + time.Duration(random.IntN(86_400_000))*time.Millisecond)
@@ -117,7 +111,7 @@ func BenchmarkDue(b *testing.B) {
 	for name, at := range map[string]time.Time{"Due": now, "Backlog": now.Add(48 * time.Hour)} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				meter := &meter{API: e.api, seen: map[string]bool{}}
+				meter := &meter{API: api, seen: map[string]bool{}}
 				found, _, err := store.New(meter, table, kit.Options{}).Due(b.Context(), connection.Lane(carrier.AustraliaPost), at, n)
 				if err != nil {
 					b.Fatal(err)
@@ -140,7 +134,7 @@ func BenchmarkDue(b *testing.B) {
 }
 
 // fill writes n items.
-func fill(ctx context.Context, api *dynamodb.Client, n int, item func(random *rand.Rand, i int) map[string]types.AttributeValue) error {
+func fill(ctx context.Context, api *dynamodb.Client, table string, n int, item func(random *rand.Rand, i int) map[string]types.AttributeValue) error {
 	const workers, batch = 8, 25
 	var errs [workers]error
 	var loading sync.WaitGroup

@@ -28,7 +28,7 @@ import (
 // not run in parallel with others: under load an answer may be lost, and the SDK's
 // repeat would count.
 func TestRemoteCalls(t *testing.T) {
-	onEngine(t, engines[0], func(t *testing.T, api *dynamodb.Client) {
+	onEngine(t, engines[0], func(t *testing.T, api *dynamodb.Client, table string) {
 		t.Helper()
 		const accountID, partner = 41, 42
 		spy := &calls{api: api}

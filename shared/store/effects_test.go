@@ -53,7 +53,7 @@ func row(it map[string]types.AttributeValue) (r eventRow, err error) {
 	return r, nil
 }
 
-func eventRows(ctx context.Context, api dynamodb.QueryAPIClient, accountID int64) ([]eventRow, error) {
+func eventRows(ctx context.Context, api dynamodb.QueryAPIClient, table string, accountID int64) ([]eventRow, error) {
 	var rows []eventRow
 	pages := dynamodb.NewQueryPaginator(api, &dynamodb.QueryInput{
 		TableName: aws.String(table), KeyConditionExpression: aws.String("pk = :pk"), ConsistentRead: aws.Bool(true),
@@ -76,8 +76,8 @@ func eventRows(ctx context.Context, api dynamodb.QueryAPIClient, accountID int64
 }
 
 // eventsIn reads the events of an account.
-func eventsIn(ctx context.Context, api dynamodb.QueryAPIClient, accountID int64) ([]storetest.Told, error) {
-	rows, err := eventRows(ctx, api, accountID)
+func eventsIn(ctx context.Context, api dynamodb.QueryAPIClient, table string, accountID int64) ([]storetest.Told, error) {
+	rows, err := eventRows(ctx, api, table, accountID)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func eventsIn(ctx context.Context, api dynamodb.QueryAPIClient, accountID int64)
 // infra/docs/data-model.md.
 func TestEventItems(t *testing.T) {
 	t.Parallel()
-	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
+	onEngines(t, func(t *testing.T, api *dynamodb.Client, table string) {
 		t.Helper()
 		s := store.New(api, table, kit.Options{})
 		at := time.UnixMilli(1_772_600_790_987)
@@ -110,7 +110,7 @@ func TestEventItems(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rows, err := eventRows(t.Context(), api, 772)
+		rows, err := eventRows(t.Context(), api, table, 772)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +129,7 @@ func TestEventItems(t *testing.T) {
 // refused before any call.
 func TestEventsUpToALimit(t *testing.T) {
 	t.Parallel()
-	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
+	onEngines(t, func(t *testing.T, api *dynamodb.Client, table string) {
 		t.Helper()
 		const accountID = 781
 		spy := &calls{api: api}
@@ -178,7 +178,7 @@ func TestEventsUpToALimit(t *testing.T) {
 		if err := s.FinishLink(t.Context(), &conn, entry, largest, fx, now); err != nil {
 			t.Fatalf("FinishLink with 95 events = %v", err)
 		}
-		rows, err := eventRows(t.Context(), api, accountID)
+		rows, err := eventRows(t.Context(), api, table, accountID)
 		if err != nil || len(rows) != 97+95 {
 			t.Errorf("%d events, %v, want %d", len(rows), err, 97+95)
 		}

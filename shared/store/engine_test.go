@@ -26,10 +26,10 @@ type engine struct {
 	name  string
 	start func(context.Context, emulator.Options) (*emulator.Process, error)
 	run   *emulator.Process
-	api   *dynamodb.Client
 	err   error
 }
 
+// table is the table in memory.
 const table = dynamotest.Name
 
 // engines are DynamoDB Local, the strictest, and MiniStack, which `make run` uses; with
@@ -49,7 +49,7 @@ func TestMain(m *testing.M) { os.Exit(withEngines(m)) }
 func withEngines(m *testing.M) int {
 	var starting sync.WaitGroup
 	for _, e := range engines {
-		starting.Go(func() { e.err = e.open() })
+		starting.Go(func() { e.run, e.err = e.start(context.Background(), emulator.Options{}) })
 	}
 	starting.Wait()
 	code := m.Run()
@@ -65,43 +65,44 @@ func withEngines(m *testing.M) int {
 	return code
 }
 
-func (e *engine) open() (err error) {
-	ctx := context.Background()
-	if e.run, err = e.start(ctx, emulator.Options{}); err != nil {
-		return err
+var tables atomic.Int64
+
+// table makes a table of its own for a test: its ids are its own, however often it runs.
+func (e *engine) table(tb testing.TB) (api *dynamodb.Client, name string) {
+	tb.Helper()
+	if e.err != nil {
+		tb.Fatal(e.err)
 	}
-	cfg := emulator.Config(e.run.URL)
-	e.api = dynamodb.NewFromConfig(cfg)
-	return calltrace.CreateTable(ctx, cfg, table)
+	cfg, name := emulator.Config(e.run.URL), fmt.Sprint("store-", tables.Add(1))
+	calltrace.Table(tb, cfg, name)
+	return dynamodb.NewFromConfig(cfg), name
 }
 
 // onEngines runs a test on each engine.
-func onEngines(t *testing.T, test func(t *testing.T, api *dynamodb.Client)) {
+func onEngines(t *testing.T, test func(t *testing.T, api *dynamodb.Client, table string)) {
 	t.Helper()
 	for _, e := range engines {
 		onEngine(t, e, test)
 	}
 }
 
-func onEngine(t *testing.T, e *engine, test func(t *testing.T, api *dynamodb.Client)) {
+func onEngine(t *testing.T, e *engine, test func(t *testing.T, api *dynamodb.Client, table string)) {
 	t.Helper()
 	t.Run(e.name, func(t *testing.T) {
-		if e.err != nil {
-			t.Fatal(e.err)
-		}
-		test(t, e.api)
+		api, name := e.table(t)
+		test(t, api, name)
 	})
 }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
+	onEngines(t, func(t *testing.T, api *dynamodb.Client, table string) {
 		t.Helper()
-		conform(t, api)
+		conform(t, api, table)
 	})
-	t.Run("InMemory", func(t *testing.T) { conform(t, dynamotest.New()) })
-	t.Run("InTrouble", func(t *testing.T) { conform(t, troubled()) })
-	t.Run("AnswersLost", func(t *testing.T) { conform(t, &repeating{Table: dynamotest.New()}) })
+	t.Run("InMemory", func(t *testing.T) { conform(t, dynamotest.New(), table) })
+	t.Run("InTrouble", func(t *testing.T) { conform(t, troubled(), table) })
+	t.Run("AnswersLost", func(t *testing.T) { conform(t, &repeating{Table: dynamotest.New()}, table) })
 }
 
 // repeating is a table in memory of which the first answer to each write is lost: the
@@ -163,13 +164,13 @@ func troubled() *dynamotest.Table {
 }
 
 // conform runs the conformance suite on a table.
-func conform(t *testing.T, api kit.API) {
+func conform(t *testing.T, api kit.API, table string) {
 	t.Helper()
 	storetest.Run(t, func(_ *testing.T, caps storetest.Caps) storetest.Table {
 		s := store.New(api, table, kit.Options{})
 		s.Caps, s.MaxKeys = caps.Caps, caps.Keys
 		return storetest.Table{Store: s, Events: func(ctx context.Context, accountID int64) ([]storetest.Told, error) {
-			return eventsIn(ctx, api, accountID)
+			return eventsIn(ctx, api, table, accountID)
 		}}
 	})
 }

@@ -26,7 +26,7 @@ import (
 // its keys in by_due.
 func TestEndsAndDueKeys(t *testing.T) {
 	t.Parallel()
-	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
+	onEngines(t, func(t *testing.T, api *dynamodb.Client, table string) {
 		t.Helper()
 		const accountID, partner = 51, 52
 		ctx, s := t.Context(), store.New(api, table, kit.Options{})
@@ -144,7 +144,7 @@ func TestEndsAndDueKeys(t *testing.T) {
 // TestEndFollowWhileAKeyIsDeleted: a key is deleted after EndFollow has read the keys.
 func TestEndFollowWhileAKeyIsDeleted(t *testing.T) {
 	t.Parallel()
-	onEngine(t, engines[0], func(t *testing.T, api *dynamodb.Client) {
+	onEngine(t, engines[0], func(t *testing.T, api *dynamodb.Client, table string) {
 		t.Helper()
 		const accountID, partner = 53, 54
 		ctx, now := t.Context(), time.Date(1980, 1, 2, 3, 4, 5, 0, time.UTC)

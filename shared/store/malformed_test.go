@@ -46,7 +46,7 @@ func TestMalformedRows(t *testing.T) {
 		{"a status that is not visible", "status", &types.AttributeValueMemberS{Value: "disconnected"}, false, 1},
 		{"an end in the past", "expires_at", number(noon.Unix()), false, 1},
 	}
-	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
+	onEngines(t, func(t *testing.T, api *dynamodb.Client, table string) {
 		t.Helper()
 		s := store.New(api, table, kit.Options{})
 		for i, tc := range tests {
@@ -74,7 +74,7 @@ func TestMalformedRows(t *testing.T) {
 					if err == nil || errors.Is(err, connection.ErrPostponed) != tc.postponed || tc.postponed == (fault.Is(err, fault.State) || fault.Is(err, fault.NotFound)) {
 						t.Fatalf("claim %d: %v", claims, err)
 					}
-					next := dueAgain(t, api, row)
+					next := dueAgain(t, api, table, row)
 					if !next.After(now) {
 						t.Fatalf("claim %d: due again at %v", claims, next)
 					}
@@ -107,7 +107,7 @@ func scheduleRow(t *testing.T, s *store.Store, conn *connection.Connection) {
 }
 
 // dueAgain returns when the entry of a row in by_due is due.
-func dueAgain(t *testing.T, api *dynamodb.Client, row map[string]types.AttributeValue) time.Time {
+func dueAgain(t *testing.T, api *dynamodb.Client, table string, row map[string]types.AttributeValue) time.Time {
 	t.Helper()
 	out, err := api.GetItem(context.WithoutCancel(t.Context()), &dynamodb.GetItemInput{TableName: aws.String(table), Key: row, ConsistentRead: aws.Bool(true)})
 	if err != nil {

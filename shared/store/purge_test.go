@@ -23,6 +23,7 @@ import (
 type estate struct {
 	*testing.T
 	api     *dynamodb.Client
+	table   string
 	s       *store.Store
 	account int64
 	now     time.Time
@@ -39,9 +40,9 @@ func (e *estate) ok(err error) {
 // newEstate makes an account with a connection, two that share a number, one whose number
 // was changed, one that was unlinked, a link that was dropped, and a number without
 // holders, as version 0.3 left them.
-func newEstate(t *testing.T, api *dynamodb.Client, accountID int64) *estate {
+func newEstate(t *testing.T, api *dynamodb.Client, table string, accountID int64) *estate {
 	t.Helper()
-	e := &estate{t, api, store.New(api, table, kit.Options{}), accountID, time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC), nil}
+	e := &estate{t, api, table, store.New(api, table, kit.Options{}), accountID, time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC), nil}
 	err := e.s.CreateAccount(t.Context(), account.NewAccount{
 		Account: account.Account{ID: accountID, PartnerID: 7, Environment: carrier.Production, Active: true, CreatedAt: e.now},
 		Key:     account.APIKey{ID: accountID, PartnerID: 7, AccountID: accountID, Hash: "h" + strconv.FormatInt(accountID, 10)},
@@ -84,7 +85,7 @@ func (e *estate) unlink(i int) {
 func (e *estate) items() map[string]map[string]types.AttributeValue {
 	e.Helper()
 	out, err := e.api.Query(e.Context(), &dynamodb.QueryInput{
-		TableName: aws.String(table), ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("pk = :pk"),
+		TableName: &e.table, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("pk = :pk"),
 		ExpressionAttributeValues: map[string]types.AttributeValue{":pk": &types.AttributeValueMemberS{Value: e.pk()}},
 	})
 	e.ok(err)
@@ -136,9 +137,9 @@ func (e *estate) endless(by time.Time) []string {
 // can be linked again.
 func TestNumbersEnd(t *testing.T) {
 	t.Parallel()
-	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
+	onEngines(t, func(t *testing.T, api *dynamodb.Client, table string) {
 		t.Helper()
-		e := newEstate(t, api, 7_100_001)
+		e := newEstate(t, api, table, 7_100_001)
 		steps := []struct {
 			name string
 			do   func()
@@ -183,14 +184,14 @@ func TestNumbersEnd(t *testing.T) {
 // its own item is gone, and after EndPurge every item expires.
 func TestNothingStays(t *testing.T) {
 	t.Parallel()
-	onEngines(t, func(t *testing.T, api *dynamodb.Client) {
+	onEngines(t, func(t *testing.T, api *dynamodb.Client, table string) {
 		t.Helper()
 		for i, tc := range []struct {
 			name              string
 			followed, removed bool
 		}{{"followed", true, false}, {"not followed", false, false}, {"not followed, and removed", false, true}} {
 			t.Run(tc.name, func(t *testing.T) {
-				e := newEstate(t, api, 7_100_010+int64(i))
+				e := newEstate(t, api, table, 7_100_010+int64(i))
 				a, err := e.s.Account(t.Context(), e.account, e.now)
 				e.ok(err)
 				purge := e.now.AddDate(0, 0, 20)
