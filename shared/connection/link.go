@@ -346,9 +346,10 @@ func (s *Service) abandonedIntent(ctx context.Context, accountID int64, ids []st
 	return h.abandoned, nil
 }
 
-// explainConflict turns a CarrierConflict of the store into ErrBeingLinked if the
-// number belongs to an intent, which callers must not see. It returns any other error
-// as it is.
+// explainConflict reads the connection that a CarrierConflict of the store names. It
+// returns ErrAlreadyLinked if that is linked, ErrBeingLinked if it is an intent, which
+// callers must not see, or has gone, and otherwise the error of the read. It returns any
+// other err as it is.
 func (s *Service) explainConflict(ctx context.Context, accountID int64, err error) error {
 	refusal := fault.Of(err)[0]
 	if refusal.Kind != fault.CarrierConflict {
@@ -371,15 +372,16 @@ func fillIntent(conn *Connection, req LinkRequest, now time.Time) {
 	conn.ModifiedAt = now
 }
 
-// setCredentials notes what a row may hold of its credentials.
+// setCredentials sets what a row keeps of its credentials.
 func (c *Connection) setCredentials(of Credentials, now time.Time) {
 	c.APIKeyLastFour, c.CredentialID, c.CredentialsUpdatedAt = of.APIKey.LastFour(), CredentialID(of.APIKey), now
 }
 
 // retryStale runs a change of a row that other processes may change at the same time.
-// When the store refuses it, write is called again with the current row; a pinned change
-// of another version is ErrChanged then. The row may be the same: then the write has only
-// collided with others, more often than the store repeats it.
+// It calls write up to four times, each time with the row as it is then: again if the row
+// has another version (a pinned change is ErrChanged then), or if the write has only
+// collided with others. Any other fault.State, such as a lost claim of an Idempotency-Key,
+// is returned.
 func (s *Service) retryStale(ctx context.Context, conn Connection, pinned bool, write func(Connection) error) error {
 	const attempts = 4
 	for n := 1; ; n++ {
@@ -388,11 +390,14 @@ func (s *Service) retryStale(ctx context.Context, conn Connection, pinned bool, 
 		if !errors.As(err, &stale) || n == attempts {
 			return err
 		}
-		current, err := s.Store.Connection(ctx, conn.AccountID, conn.ID)
-		if err != nil {
-			return fmt.Errorf("reading the connection again: %w", err)
+		current, failed := s.Store.Connection(ctx, conn.AccountID, conn.ID)
+		if failed != nil {
+			return fmt.Errorf("reading the connection again: %w", failed)
 		}
-		if pinned && current.Version != conn.Version {
+		switch {
+		case current.Version == conn.Version && !errors.Is(err, fault.ErrCollision):
+			return stale.error
+		case current.Version != conn.Version && pinned:
 			return ErrChanged()
 		}
 		conn = current

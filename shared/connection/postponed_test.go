@@ -77,7 +77,7 @@ func TestCollidingRecord(t *testing.T) {
 	w.on = func(_ context.Context, name string, do func() error) error {
 		if name == "RecordCheck" && collisions < 3 {
 			collisions++
-			return fault.Busy(errors.New("TransactionConflict"))
+			return fault.Busy(fault.ErrCollision)
 		}
 		return do()
 	}
@@ -87,5 +87,22 @@ func TestCollidingRecord(t *testing.T) {
 	}
 	if row := w.row(t, conn.ID); row.ChecksEver != conn.ChecksEver+1 || len(w.production.asked) != before+1 {
 		t.Errorf("%d checks are recorded, the carrier was asked %d times, want one of each", row.ChecksEver-conn.ChecksEver, len(w.production.asked)-before)
+	}
+}
+
+// TestRefusedUnlink: a refusal that is no collision is not tried again.
+func TestRefusedUnlink(t *testing.T) {
+	w := newWorld(t)
+	conn := w.link(t)
+	calls := 0
+	w.on = func(_ context.Context, name string, do func() error) error {
+		if name == "Unlink" {
+			calls++
+			return connection.ErrTooManyUnlinks(1)
+		}
+		return do()
+	}
+	if err := w.Unlink(t.Context(), conn, false, nil); !fault.Is(err, fault.State) || calls != 1 {
+		t.Errorf("Unlink = %v after %d calls of the store, want its refusal after one", err, calls)
 	}
 }

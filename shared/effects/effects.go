@@ -4,28 +4,29 @@ package effects
 
 import "time"
 
-// Effects is what the store writes in the same transaction as a change.
+// Effects is what the store writes in the same transaction as a change. By is stored with
+// each event; no function makes events yet.
 type Effects struct {
 	By     By      // who makes the change
 	Answer *Record // the answer to keep under the Idempotency-Key; nil without a key
 	Events []Event
 }
 
-// AnswerOnly returns the effects without events, for a change that changes nothing.
+// AnswerOnly returns the effects without events, for a change without effect.
 func (e Effects) AnswerOnly() Effects {
 	e.Events = nil
 	return e
 }
 
-// By is who makes a change: an API key or a part of the service.
+// By is who makes a change: an API key, a part of the service, or the operator.
 type By struct {
-	KeyID     int64  // zero for a part of the service
+	KeyID     int64  // zero without a key
 	PartnerID int64  // the key's partner
 	AccountID int64  // the account that the key acts for; zero on partner routes
 	Service   string // Schedule, Reconciler or Operator; empty for a key
 }
 
-// The parts of the service that make changes on their own.
+// The values of By.Service: who makes changes without an API key.
 const (
 	Schedule   = "schedule"
 	Reconciler = "reconciler"
@@ -37,7 +38,7 @@ type Event struct {
 	ID        string // unique
 	Type      string
 	AccountID int64  // the account that changed; zero for a partner
-	Subject   string // events of one subject are ordered: "account" or a carrier_id
+	Subject   string // what changed: "account", "partner" or a carrier_id
 	At        time.Time
 	Data      []byte // JSON, at most MaxEventData bytes
 }
@@ -46,7 +47,7 @@ type Event struct {
 const MaxEventData = 20 << 10
 
 // For makes the effects of a change from its result. A change that is tried again
-// calls it again. Nil makes no effects.
+// calls it again.
 type For[T any] func(T) (Effects, error)
 
 // Of calls f; a nil f makes no effects.
@@ -75,15 +76,11 @@ func (*Replay) Error() string { return "the Idempotency-Key is taken" }
 type Record struct {
 	Scope, Key string    // caller and route; the Idempotency-Key
 	PayloadMAC []byte    // of method, path and body
-	ClaimID    string    // unique for each request
-	LeaseUntil time.Time // of an unfinished claim: the request's deadline
+	ClaimID    string    // of the request that claimed the key; empty if none did
+	LeaseUntil time.Time // when another request may take over an unfinished claim
 	Sealed     []byte    // the sealed answer; empty while unfinished
-	ExpiresAt  time.Time // whole seconds; the key is free from then on
+	ExpiresAt  time.Time // stored in whole seconds; the key is free from then on
 }
 
 // Finished reports whether the record holds an answer.
 func (r *Record) Finished() bool { return len(r.Sealed) > 0 }
-
-// Expired reports whether the record no longer counts. DynamoDB deletes records some
-// time after they expire, so every reader must check.
-func (r *Record) Expired(now time.Time) bool { return !now.Before(r.ExpiresAt) }

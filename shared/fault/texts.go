@@ -1,6 +1,9 @@
 package fault
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // The faults of any field, and of calls to AWS. Each noun of the service keeps its own
 // faults in its package.
@@ -48,6 +51,10 @@ func Throttled(cause error) *Error {
 // overloadPause is how long a caller should wait: DynamoDB adapts to a new load
 // within seconds, and Secrets Manager counts calls per second.
 const overloadPause = 5 * time.Second
+
+// ErrCollision is the cause of a Busy whose write was tried several times and each time met
+// another transaction of its items: the same write may succeed yet.
+var ErrCollision = errors.New("collided with other transactions")
 
 // Busy is State with RetryAfter: concurrent requests keep changing the same items.
 func Busy(cause error) *Error {

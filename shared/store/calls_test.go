@@ -273,7 +273,7 @@ func TestRemoteCalls(t *testing.T) {
 // which cannot be.
 func TestReadsAreConsistent(t *testing.T) {
 	t.Parallel()
-	spy := &calls{answer: func(_ string, input any) error {
+	spy := &calls{fail: func(_ string, input any) error {
 		switch in := input.(type) {
 		case *dynamodb.GetItemInput:
 			if in.ConsistentRead == nil || !*in.ConsistentRead {

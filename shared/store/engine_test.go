@@ -29,7 +29,7 @@ type engine struct {
 	err   error
 }
 
-// table is the table in memory.
+// table is the name of the table in memory.
 const table = dynamotest.Name
 
 // engines are DynamoDB Local, the strictest, and MiniStack, which `make run` uses; with
@@ -67,7 +67,8 @@ func withEngines(m *testing.M) int {
 
 var tables atomic.Int64
 
-// table makes a table of its own for a test: its ids are its own, however often it runs.
+// table creates a table for one test, so that its ids cannot meet those of another test or
+// of another run.
 func (e *engine) table(tb testing.TB) (api *dynamodb.Client, name string) {
 	tb.Helper()
 	if e.err != nil {
@@ -105,8 +106,8 @@ func TestConformance(t *testing.T) {
 	t.Run("AnswersLost", func(t *testing.T) { conform(t, &repeating{Table: dynamotest.New()}, table) })
 }
 
-// repeating is a table in memory of which the first answer to each write is lost: the
-// SDK makes the call again, before any other write.
+// repeating is a table in memory that loses the first answer to each write and makes the
+// call again, as the SDK would, before any other write.
 type repeating struct {
 	*dynamotest.Table
 	mu sync.Mutex
@@ -133,9 +134,9 @@ func again[In, Out any](ctx context.Context, r *repeating, in *In, call func(con
 	return call(ctx, in, o...)
 }
 
-// troubled returns a table in memory with all the trouble that callers of the store do
-// not notice: each transaction collides once, each page ends early, and one in ten other
-// calls collides or is cut short.
+// troubled returns a table in memory with trouble that the store hides: each transaction
+// collides once, each page ends early, and every tenth call collides if it is an
+// UpdateItem, or is cut short if it is a batch.
 func troubled() *dynamotest.Table {
 	api := dynamotest.New()
 	var collided sync.Map // by token
@@ -175,34 +176,32 @@ func conform(t *testing.T, api kit.API, table string) {
 	})
 }
 
-// calls is an API that records the calls, and lets a test answer them.
+// calls is an API that records the calls, and lets a test fail them.
 type calls struct {
 	api kit.API
-	// answer, if set, runs before each call; its error is the call's.
-	answer func(operation string, input any) error
+	// fail, if set, runs before each call; its error is the call's.
+	fail func(operation string, input any) error
 
 	mu         sync.Mutex
 	operations []string
-	inputs     []any
 }
 
 func (c *calls) record(operation string, input any) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.operations = append(c.operations, operation)
-	c.inputs = append(c.inputs, input)
-	if c.answer == nil {
+	if c.fail == nil {
 		return nil
 	}
-	return c.answer(operation, input)
+	return c.fail(operation, input)
 }
 
-// taken returns the calls since it was last called.
+// taken returns the calls since it was last asked.
 func (c *calls) taken() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	operations := slices.Clone(c.operations)
-	c.operations, c.inputs = nil, nil
+	c.operations = nil
 	return operations
 }
 

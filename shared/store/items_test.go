@@ -162,7 +162,7 @@ func TestEndFollowWhileAKeyIsDeleted(t *testing.T) {
 			t.Fatal(err)
 		}
 		deleted := false
-		spy := &calls{api: api, answer: func(operation string, _ any) error {
+		spy := &calls{api: api, fail: func(operation string, _ any) error {
 			if operation != "TransactWriteItems" || deleted {
 				return nil
 			}

@@ -304,7 +304,7 @@ func TestErrorsThatEmulatorsNeverGive(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			spy := &calls{answer: func(string, any) error { return tc.answer }}
+			spy := &calls{fail: func(string, any) error { return tc.answer }}
 			waits := 0
 			s := store.New(spy, table, kit.Options{Random: zeros{}, Sleep: func(context.Context, time.Duration) error { waits++; return nil }})
 			err := tc.call(t.Context(), s)
@@ -331,7 +331,7 @@ func TestConflictThatEnds(t *testing.T) {
 			t.Parallel()
 			failures := 5
 			var tokens []string
-			spy := &calls{answer: func(_ string, input any) error {
+			spy := &calls{fail: func(_ string, input any) error {
 				in, _ := input.(*dynamodb.TransactWriteItemsInput)
 				tokens = append(tokens, aws.ToString(in.ClientRequestToken))
 				if failures--; failures >= 0 {
@@ -443,7 +443,7 @@ func TestThrottled(t *testing.T) {
 				t.Run(method.Name+"/"+code+" of a "+name, func(t *testing.T) {
 					t.Parallel()
 					transactions := 0
-					spy := &calls{answer: func(operation string, _ any) error {
+					spy := &calls{fail: func(operation string, _ any) error {
 						if operation == "TransactWriteItems" {
 							transactions++
 						} else if name == "transaction" {
@@ -470,7 +470,7 @@ var errDone = errors.New("done")
 func TestTokensDiffer(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	spy := &calls{answer: func(_ string, input any) error {
+	spy := &calls{fail: func(_ string, input any) error {
 		in, _ := input.(*dynamodb.TransactWriteItemsInput)
 		seen[aws.ToString(in.ClientRequestToken)] = true
 		return errDone
@@ -491,7 +491,7 @@ func TestRetryHeedsTheDeadline(t *testing.T) {
 
 func retryHeedsTheDeadline(t *testing.T) {
 	t.Helper()
-	spy := &calls{answer: func(string, any) error { return conflicted("TransactionConflict") }}
+	spy := &calls{fail: func(string, any) error { return conflicted("TransactionConflict") }}
 	s := store.New(spy, table, kit.Options{Random: ones{}, Sleep: func(context.Context, time.Duration) error {
 		t.Error("slept past the deadline")
 		return nil
@@ -510,7 +510,7 @@ func retryHeedsTheDeadline(t *testing.T) {
 func TestSleepEndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	spy := &calls{answer: func(string, any) error { cancel(); return conflicted("TransactionConflict") }}
+	spy := &calls{fail: func(string, any) error { cancel(); return conflicted("TransactionConflict") }}
 	if err := create(ctx, store.New(spy, table, kit.Options{Random: ones{}})); !fault.Is(err, fault.State) {
 		t.Errorf("error %v, want State", err)
 	}

@@ -13,7 +13,7 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// Store reads and writes accounts and partners.
+// Store reads and writes accounts, and writes partners.
 type Store struct{ table *kit.Table }
 
 // New returns a Store over the table.
@@ -53,7 +53,8 @@ func (s *Store) CreateAccount(ctx context.Context, n account.NewAccount, fx effe
 }
 
 // CreatePartner writes a partner, its first key and the effects in one transaction.
-// It returns fault.Internal with account.ErrIDTaken if the id is taken.
+// It returns *effects.Replay if the Idempotency-Key is taken, and fault.Internal with
+// account.ErrIDTaken if an id is.
 func (s *Store) CreatePartner(ctx context.Context, p account.Partner, k account.APIKey, fx effects.Effects, now time.Time) error {
 	refused, err := s.table.Commit(ctx, []kit.Part{s.table.Insert(kit.PartPartner, partnerItem(p)), s.table.Insert(kit.PartKey, keys.Item(k))}, fx, now)
 	if err == nil && len(refused) > 0 {
@@ -66,7 +67,7 @@ func (s *Store) CreatePartner(ctx context.Context, p account.Partner, k account.
 }
 
 // Account reads an account. It returns fault.NotFound for an account that is absent
-// or whose purge is due; at the zero time no purge is due.
+// or whose purge is due; a zero now ignores the purge.
 func (s *Store) Account(ctx context.Context, accountID int64, now time.Time) (account.Account, error) {
 	it, err := s.table.Get(ctx, kit.AccountKey(accountID))
 	if err != nil {

@@ -13,27 +13,28 @@ import (
 )
 
 // Every change of an account is one transaction, on the condition that the account is
-// still the version that was read, and makes its Version one higher. A change that
-// changes nothing writes only the answer, if there is one, and no event. All changes
+// still the version that was read, and makes its Version one higher. A change of state
+// applies to the current version instead, unless it is pinned: then it is
+// fault.Precondition if the account has changed since it was read. A change without
+// effect writes only the answer; without one it makes no call. Those that make a call
 // return *effects.Replay if the Idempotency-Key is taken, and fault.NotFound if the
 // account is gone or its purge is due.
 //
-// A change of what the account's connections may do marks it as Following, until
-// EndFollow.
+// A change of Standing marks the account as Following, until EndFollow.
 
 // UpdateAccount writes the differences between Old and New, and replaces the items
 // that keep a changed email or external id unique. It ignores ID, PartnerID, PurgeAt,
-// CarriersCount, CreatedAt and Version of New.
+// CarriersCount, CreatedAt, Following and Version of New.
 //
-// It returns fault.Precondition if the account is no longer the version that was read,
-// fault.State if it is deleted, fault.State with the field if the country changes
+// It returns fault.State if the account is deleted, else fault.Precondition if it is no
+// longer the version that was read, fault.State with the field if the country changes
 // while a carrier is linked, and else fault.Conflict as CreateAccount does.
 func (s *Store) UpdateAccount(ctx context.Context, c account.Update, fx effects.Effects, now time.Time) error {
 	a, next := c.Old, c.New
 	next.ID, next.PartnerID, next.CreatedAt = a.ID, a.PartnerID, a.CreatedAt
 	next.PurgeAt, next.CarriersCount, next.Version = a.PurgeAt, a.CarriersCount, a.Version
 	differences := kit.NewEdit(kit.AccountKey(a.ID))
-	differences.Change(Item(a), Item(next), kit.AttrCarriers)
+	differences.Change(Item(a), Item(next))
 	if !differences.Changes() {
 		if fx.Answer == nil {
 			return nil
@@ -87,16 +88,14 @@ func (s *Store) updateAccount(ctx context.Context, a, next account.Account, acct
 	if err := taken(refused, a.PartnerID); err != nil {
 		return err
 	}
-	return errors.New("updating an account: another account holds the identifier that it gives up")
+	return errors.New("updating an account: the account does not hold the identifier that it gives up")
 }
 
-// SetAccountActive enables or disables an account, unless it is so already. If the
-// account has changed since it was read, a pinned change is fault.Precondition, and
-// any other applies to the account as it is now. A deleted account is fault.State.
+// SetAccountActive enables or disables an account. A deleted account is fault.State.
 func (s *Store) SetAccountActive(ctx context.Context, a account.Account, pinned, active bool, fx effects.Effects, now time.Time) error {
 	return s.changeState(ctx, a, pinned, fx, now, stateChange{
 		name:   "enabling or disabling an account",
-		done:   func(a account.Account) bool { return a.Active == active && !a.Deleted() },
+		done:   func(a account.Account) bool { return a.Active == active },
 		refuse: func(a account.Account) error { return a.Changeable() },
 		parts: func(a account.Account) []kit.Part {
 			next := a
@@ -111,8 +110,7 @@ func (s *Store) SetAccountActive(ctx context.Context, a account.Account, pinned,
 // DeleteAccount marks an account as deleted: it is inactive, and at purgeAt (whole
 // seconds) it expires with the items that keep its email and external id unique.
 // Whether it was active is kept for a restore. An account that is deleted already
-// keeps its first purgeAt. If the account has changed since it was read, a pinned
-// deletion is fault.Precondition, and any other applies to the account as it is now.
+// keeps its first purgeAt.
 func (s *Store) DeleteAccount(ctx context.Context, a account.Account, pinned bool, purgeAt time.Time, fx effects.Effects, now time.Time) error {
 	return s.changeState(ctx, a, pinned, fx, now, stateChange{
 		name:   "deleting an account",
@@ -125,19 +123,16 @@ func (s *Store) DeleteAccount(ctx context.Context, a account.Account, pinned boo
 			e.Set(kit.AttrWasActive, kit.BoolValue(a.Active))
 			e.Set(kit.AttrWasIn, kit.TextValue(kit.ActivePK(a.PartnerID, a.Active)))
 			Follow(e, now)
-			end := func(e *kit.Edit) { e.Set(kit.AttrTTL, kit.NumberValue(purgeAt.Unix())) }
 			mark := kit.PurgeKey(a.ID).Item()
 			mark.Text(kit.AttrDuePK, kit.RepairPK)
 			mark.Text(kit.AttrDueKey, kit.RepairKey(now))
-			return append([]kit.Part{s.table.Update(kit.PartAccount, e), s.table.Put(kit.PartPurge, mark, "", nil)}, s.eachIdentifier(a, end)...)
+			return append([]kit.Part{s.table.Update(kit.PartAccount, e), s.table.Put(kit.PartPurge, mark, "", nil)}, s.endIdentifiers(a, purgeAt)...)
 		},
 	})
 }
 
 // RestoreAccount undoes a deletion: the account is active if it was before. An account
-// that is not deleted is fault.State. If the account has changed since it was read, a
-// pinned restore is fault.Precondition, and any other applies to the account as it is
-// now.
+// that is not deleted is fault.State.
 func (s *Store) RestoreAccount(ctx context.Context, a account.Account, pinned bool, fx effects.Effects, now time.Time) error {
 	return s.changeState(ctx, a, pinned, fx, now, stateChange{
 		name:   "restoring an account",
@@ -153,7 +148,7 @@ func (s *Store) RestoreAccount(ctx context.Context, a account.Account, pinned bo
 			e.Remove(kit.AttrWasActive)
 			e.Remove(kit.AttrWasIn)
 			Follow(e, now)
-			return append([]kit.Part{s.table.Update(kit.PartAccount, e)}, s.eachIdentifier(a, func(e *kit.Edit) { e.Remove(kit.AttrTTL) })...)
+			return append([]kit.Part{s.table.Update(kit.PartAccount, e)}, s.endIdentifiers(a, time.Time{})...)
 		},
 	})
 }
@@ -166,9 +161,8 @@ type stateChange struct {
 	parts  func(account.Account) []kit.Part // the change, on the condition of this version of the account
 }
 
-// changeState writes a change of whatever version of the account is stored: if that
-// is not the one that was read, the refused write returns it, and changeState tries
-// again. A pinned change applies to the version that was read only.
+// changeState writes a change of the current version of the account: if that is not the
+// one that was read, the refused write returns it, and changeState tries again.
 func (s *Store) changeState(ctx context.Context, a account.Account, pinned bool, fx effects.Effects, now time.Time, c stateChange) error {
 	for range kit.Attempts {
 		var parts []kit.Part
@@ -179,7 +173,7 @@ func (s *Store) changeState(ctx context.Context, a account.Account, pinned bool,
 			return refusal
 		case refusal != nil:
 			// This condition never holds: the write only finds out whether the
-			// Idempotency-Key is taken, and the request thus a repeated one.
+			// Idempotency-Key is taken, that is, whether the request is a repeat.
 			never := Unchanged(a)
 			never.Lacks(kit.AttrPK)
 			parts = []kit.Part{s.table.Check(kit.PartAccount, never)}
@@ -197,10 +191,11 @@ func (s *Store) changeState(ctx context.Context, a account.Account, pinned bool,
 		case len(refused) == 0:
 			return nil
 		case !refused.Has(kit.PartAccount) && a.Deleted():
-			// Another account holds its identifiers: its purge is due by that writer's clock.
+			// Another account has taken its identifiers: by the clock of that write,
+			// the purge was due.
 			return account.ErrNotFound()
 		case !refused.Has(kit.PartAccount):
-			return fmt.Errorf("%s: another account holds its identifiers", c.name)
+			return fmt.Errorf("%s: the account does not hold its identifiers", c.name)
 		}
 		stored, err := present(refused[kit.PartAccount], now)
 		if err != nil {
@@ -214,7 +209,7 @@ func (s *Store) changeState(ctx context.Context, a account.Account, pinned bool,
 		}
 		a = stored
 	}
-	return fault.Busy(fmt.Errorf("%s: another version in each of %d attempts", c.name, kit.Attempts))
+	return fault.Busy(fmt.Errorf("%s: the account changed before each of %d attempts", c.name, kit.Attempts))
 }
 
 // Unchanged returns an edit on the condition that the account is the version that was
@@ -225,12 +220,12 @@ func Unchanged(a account.Account) *kit.Edit {
 	return e
 }
 
-// changedAccount returns an edit that makes the account that was read the next one. It
-// leaves the count of carriers alone, which links and unlinkings change meanwhile.
+// changedAccount returns an edit from the version that was read to the next one. Both
+// have the same count of carriers, which links and unlinkings change meanwhile.
 func changedAccount(a, next account.Account) *kit.Edit {
 	next.Version = a.Version + 1
 	e := Unchanged(a)
-	e.Change(Item(a), Item(next), kit.AttrCarriers)
+	e.Change(Item(a), Item(next))
 	return e
 }
 

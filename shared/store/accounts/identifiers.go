@@ -8,8 +8,8 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// An identifier is free if no account holds it, or one that is purged, whose item
-// DynamoDB has yet to remove.
+// An identifier is free if it has no item, or if its holder is purged and DynamoDB has
+// yet to remove the item.
 const (
 	ifFree       = kit.IfAbsent + " OR expires_at <= :seconds"
 	ifFreeOrOurs = ifFree + " OR account_id = :account"
@@ -61,14 +61,14 @@ func (s *Store) swap(a account.Account, old, next identifier, partOld string, no
 	return parts
 }
 
-// eachIdentifier returns the parts that make the same change of each identifier of an
-// account.
-func (s *Store) eachIdentifier(a account.Account, change func(*kit.Edit)) []kit.Part {
+// endIdentifiers returns the parts that make the identifiers of an account expire at a
+// time; the zero time keeps them.
+func (s *Store) endIdentifiers(a account.Account, at time.Time) []kit.Part {
 	var parts []kit.Part
 	for _, id := range []identifier{externalOf(a), emailOf(a)} {
 		if id.held() {
 			e := id.ours(a)
-			change(e)
+			e.End(at)
 			parts = append(parts, s.table.Update(id.part, e))
 		}
 	}
@@ -76,7 +76,7 @@ func (s *Store) eachIdentifier(a account.Account, change func(*kit.Edit)) []kit.
 }
 
 // taken returns the conflicts among the refusals, in the order of the fields; nil if
-// there is none. They name a holder of the same partner only.
+// there is none. A conflict names its holder only if both have the same partner.
 func taken(refused kit.Refusals, partnerID int64) error {
 	var conflicts fault.List
 	for _, unique := range []struct{ part, field string }{

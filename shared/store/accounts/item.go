@@ -34,7 +34,8 @@ func Follow(e *kit.Edit, now time.Time) {
 }
 
 // FromItem reads an account from an item of the table or of an index. Items of the
-// indexes have no password hash and do not tell whether the account is Following.
+// indexes have neither password hash nor email key, and do not tell whether the account
+// is Following.
 func FromItem(it kit.Item) (account.Account, error) {
 	var a account.Account
 	f := kit.Load(it)

@@ -13,7 +13,8 @@ import (
 )
 
 // AccountByExternalID reads the id of the account that has a partner's external id,
-// consistently. It returns fault.NotFound if none has it, or only a purged one.
+// consistently. It returns fault.NotFound if no account has it, or if the purge of the
+// one that has it is due.
 func (s *Store) AccountByExternalID(ctx context.Context, partnerID int64, externalID string, now time.Time) (int64, error) {
 	out, err := s.table.API.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &s.table.Name, Key: kit.ExternalKey(partnerID, externalID).Item(), ConsistentRead: aws.Bool(true),
@@ -28,11 +29,11 @@ func (s *Store) AccountByExternalID(ctx context.Context, partnerID int64, extern
 	return r.Int(kit.AttrAccountID), r.Done(kit.PartExternal)
 }
 
-// ListAccounts reads a page of a partner's accounts in the order of their creation:
-// at most limit (at least 1) of those that pass the filter, after a position (nil: from
-// the start) and the first skip of them. next is where the page ends, nil if nothing
-// follows. Accounts come without password hash; deleted ones are listed until their
-// purge is due.
+// ListAccounts reads a page of a partner's accounts by the time of their creation, the
+// newest first unless f.Ascending: at most limit (at least 1) that pass the filter, from
+// after a position (nil: the start), without the first skip. next is where the page
+// ends, nil if nothing follows. Accounts come without password hash and email key;
+// deleted ones are listed until their purge is due.
 //
 // Skipped accounts are read and paid for; a position costs nothing. The indexes follow
 // the table within a second or so: an account that has just changed may be listed as

@@ -90,16 +90,15 @@ func (e *Edit) End(at time.Time) {
 // Changes tells whether the edit changes any attribute.
 func (e *Edit) Changes() bool { return len(e.sets)+len(e.removes)+len(e.adds)+len(e.deletes) > 0 }
 
-// Change sets and removes attributes so that the old item becomes the next one,
-// except for some attributes.
-func (e *Edit) Change(old, next Item, except ...string) {
+// Change sets and removes attributes so that the old item becomes the next one.
+func (e *Edit) Change(old, next Item) {
 	for _, attr := range slices.Sorted(maps.Keys(next)) {
-		if !slices.Contains(except, attr) && !reflect.DeepEqual(old[attr], next[attr]) {
+		if !reflect.DeepEqual(old[attr], next[attr]) {
 			e.Set(attr, next[attr])
 		}
 	}
 	for _, attr := range slices.Sorted(maps.Keys(old)) {
-		if !slices.Contains(except, attr) && next[attr] == nil {
+		if next[attr] == nil {
 			e.Remove(attr)
 		}
 	}

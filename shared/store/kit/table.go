@@ -88,8 +88,8 @@ func (s *Table) Backoff(ctx context.Context, n int) error {
 }
 
 // write repeats a call that collides with a transaction or is throttled within one,
-// up to Attempts in all. If that does not help, a collision is fault.State with
-// RetryAfter, throttling fault.Overloaded.
+// up to Attempts in all. If that does not help, a collision is fault.Busy because of
+// fault.ErrCollision, throttling fault.Overloaded.
 func (s *Table) write(ctx context.Context, call func() error) error {
 	for n := 0; ; n++ {
 		err := call()
@@ -103,7 +103,7 @@ func (s *Table) write(ctx context.Context, call func() error) error {
 		if throttled {
 			return fault.Throttled(err)
 		}
-		return fault.Busy(err)
+		return fault.Busy(fmt.Errorf("%w: %w", fault.ErrCollision, err))
 	}
 }
 
