@@ -5,7 +5,7 @@ package effects
 import "time"
 
 // Effects is what the store writes in the same transaction as a change. By is stored with
-// each event; no function makes events yet.
+// each event.
 type Effects struct {
 	By     By      // who makes the change
 	Answer *Record // the answer to keep under the Idempotency-Key; nil without a key

@@ -18,7 +18,7 @@ func (s *Store) ListConnections(ctx context.Context, accountID int64, withSnapsh
 	if withSnapshots {
 		last = kit.SkSnapshot
 	}
-	// One query reads both: keys and numbers, which lie between them, are few.
+	// One query reads both: what lies between them is little.
 	items, err := s.table.QueryItems(ctx, kit.AccountPK(accountID), kit.SkConnection, last)
 	if err != nil {
 		return nil, nil, fmt.Errorf("listing connections: %w", err)

@@ -175,6 +175,8 @@ func (s creation) TestAllFields() {
 	a.CreatedAt, a.ModifiedAt = milli(a.CreatedAt), milli(a.ModifiedAt)
 	s.equal("account", s.stored(a.ID), a)
 	s.equal("account alone", must(s.Account(s.Context(), a.ID, now)), a)
+	s.lists("all", a.PartnerID, account.Filter{}, now, a)
+	s.lists("active", a.PartnerID, account.Filter{Active: &a.Active}, now, a)
 }
 
 func (s creation) TestEmptyFields() {
