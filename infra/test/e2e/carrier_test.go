@@ -414,7 +414,7 @@ func TestHostileCarrier(t *testing.T) {
 		t.Run("read "+test.name, func(t *testing.T) {
 			t.Parallel()
 			number := ausPostNumber("00")
-			c := link(t, m, "australia_post", number, "refresh_policy", "off")
+			c := link(t, m, "australia_post", number)
 			post.play(number, test.play)
 			before := post.count(number)
 			a := api.call(t, request{method: http.MethodGet, path: readPath(c.CarrierID) + "?refresh=true", key: m.Key})

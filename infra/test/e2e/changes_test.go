@@ -464,7 +464,7 @@ func TestVerify(t *testing.T) {
 		t.Run(p.Environment+" refused", func(t *testing.T) {
 			t.Parallel()
 			m := troubled(t, p)
-			c := link(t, m, "australia_post", ausPostNumber("60"), "refresh_policy", "off")
+			c := link(t, m, "australia_post", ausPostNumber("60"))
 			a := verify(t, m, "australia_post", c.CarrierID)
 			a.expect(t, http.StatusOK)
 			got := decode[gen.Verification](t, a)
@@ -485,7 +485,7 @@ func TestVerify(t *testing.T) {
 			t.Run(story, func(t *testing.T) {
 				t.Parallel()
 				number := ausPostNumber("00")
-				c := link(t, m, "australia_post", number, "refresh_policy", "off")
+				c := link(t, m, "australia_post", number)
 				post.play(number, func(w http.ResponseWriter, r *http.Request) { tell(w, r, story) })
 				refusals[story].expect(t, verify(t, m, "australia_post", c.CarrierID))
 				post.play(number, nil)
@@ -659,7 +659,9 @@ func TestConnectionsFollowTheirAccount(t *testing.T) {
 		t.Run(p.Environment, func(t *testing.T) {
 			t.Parallel()
 			m, partner := newMerchant(t, p), as(t, p.APIKey)
-			ids := []string{link(t, m, "australia_post", ausPostNumber("00")).CarrierID, link(t, m, "startrack", starTrackNumber("00")).CarrierID}
+			ids := []string{
+				link(t, m, "australia_post", ausPostNumber("00"), "refresh_policy", "daily").CarrierID, link(t, m, "startrack", starTrackNumber("00"), "refresh_policy", "daily").CarrierID,
+			}
 			gone := link(t, m, "australia_post", ausPostNumber("00")).CarrierID
 			unlink(t, m, gone)
 			before := map[string]secretState{}
@@ -718,7 +720,7 @@ func TestConnectionsFollowTheirAccount(t *testing.T) {
 func TestRefreshIsAccepted(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, production)
-	c := link(t, m, "australia_post", ausPostNumber("00"), "refresh_policy", "off")
+	c := link(t, m, "australia_post", ausPostNumber("00"))
 	before := time.Now().Truncate(time.Millisecond)
 	got := refresh(t, m, c.CarrierID)
 	if got.NextRefreshAt == nil || got.CarrierID != c.CarrierID {

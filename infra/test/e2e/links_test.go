@@ -362,7 +362,7 @@ func TestLinkKeeps(t *testing.T) {
 		"a secret with a colon":        {"api_secret", "a:b/" + uuid.NewString()},
 		"a secret in other letters":    {"api_secret", "pässwörd-" + uuid.NewString()},
 		"credentials of 256":           {"api_key", "k" + strings.Repeat("q", 255), "api_secret", "s" + strings.Repeat("r", 255)},
-		"no refresh":                   {"refresh_policy", "off"},
+		"a daily refresh":              {"refresh_policy", "daily"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

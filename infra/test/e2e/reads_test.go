@@ -105,7 +105,7 @@ func TestEveryStoryAtRead(t *testing.T) {
 				if direct[story] {
 					number = number[:8] + story
 				}
-				c := link(t, m, "australia_post", number, "refresh_policy", "off")
+				c := link(t, m, "australia_post", number)
 				if !direct[story] {
 					setItem(t, accountPK(m.ID), "CARRIER#"+c.CarrierID, item{"account_number": txt(number[:8] + story)})
 				}
@@ -151,7 +151,7 @@ func TestReadsChangeTheStatus(t *testing.T) {
 		}
 		t.Run(p.Environment+" an outage degrades, and passes", func(t *testing.T) {
 			t.Parallel()
-			c := link(t, m, "australia_post", ausPostNumber("61"), "refresh_policy", "off")
+			c := link(t, m, "australia_post", ausPostNumber("61"))
 			for range 3 {
 				read(t, m, c.CarrierID, "?max_age=0").expect(t, http.StatusOK)
 				if got := status(t, c.CarrierID); got != "degraded" {
@@ -166,7 +166,7 @@ func TestReadsChangeTheStatus(t *testing.T) {
 		t.Run(p.Environment+" one refusal marks nothing, two do", func(t *testing.T) {
 			t.Parallel()
 			// StarTrack's, because TestBreaker has left a StarTrack connection with which a refusal can be compared.
-			c := link(t, m, "startrack", starTrackNumber("60"), "refresh_policy", "off")
+			c := link(t, m, "startrack", starTrackNumber("60"))
 			read(t, m, c.CarrierID, "?refresh=true").expect(t, http.StatusOK)
 			if got := status(t, c.CarrierID); got != "active" {
 				t.Errorf("status after one refusal = %s, want active", got)

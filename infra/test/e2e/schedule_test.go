@@ -54,7 +54,7 @@ type scheduled struct {
 
 func newScheduled(t *testing.T, m merchant, carrier, number string) scheduled {
 	t.Helper()
-	return scheduled{m, link(t, m, carrier, number).CarrierID, number}
+	return scheduled{m, link(t, m, carrier, number, "refresh_policy", "daily").CarrierID, number}
 }
 
 func (s scheduled) checks(t *testing.T) []gen.HistoryEntry {
@@ -315,7 +315,7 @@ func TestSchedule(t *testing.T) {
 		t.Run("what waits to be verified", func(t *testing.T) {
 			t.Parallel()
 			number := starTrackNumber("50")
-			s := scheduled{m, link(t, m, "startrack", number, "verify", "later").CarrierID, number}
+			s := scheduled{m, link(t, m, "startrack", number, "verify", "later", "refresh_policy", "daily").CarrierID, number}
 			post.play(number, func(w http.ResponseWriter, r *http.Request) { tell(w, r, "43") })
 			if got := told(s.check(t)); got != "manual forbidden pending_verification" {
 				t.Errorf("the first check after the link = %s, want an unconfirmed refusal", got)
