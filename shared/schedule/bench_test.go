@@ -178,8 +178,8 @@ func newUpstream(b *testing.B) *upstream {
 	carrier := simulator.NewHandler(time.Now)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(latency)
+		u.answered.Add(1) // before the answer, which may end the round
 		carrier.ServeHTTP(w, r)
-		u.answered.Add(1)
 	}))
 	server.EnableHTTP2 = true // the client chooses
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
