@@ -114,14 +114,14 @@ type dueAlways struct {
 	*storetest.Memory
 	service  *connection.Service
 	messages []schedule.Received
-	clock    atomic.Int64 // seconds
+	clock    atomic.Int64 // steps
 }
 
 func newDueAlways(b *testing.B, client connection.Carrier, n int) *dueAlways {
 	b.Helper()
 	d := &dueAlways{Memory: storetest.NewMemory()}
-	// Each check is a day after the one before.
-	now := func() time.Time { return at().Add(time.Duration(d.clock.Add(1)) * 24 * time.Hour) }
+	// Each check is due at once. A step of a day would overflow time.Duration, after 292 years.
+	now := func() time.Time { return at().Add(time.Duration(d.clock.Add(1)) * 3 * time.Hour) }
 	d.service = &connection.Service{
 		LinksPerMinute: 1_000_000,
 		Store:          d, Vault: vault.New(vaulttest.NewMemory(), "bench/"), Carriers: connection.Carriers{Production: okCarrier{}}, Compare: auspostapi.Changes,
