@@ -377,11 +377,10 @@ func (c *Connection) setCredentials(of Credentials, now time.Time) {
 	c.APIKeyLastFour, c.CredentialID, c.CredentialsUpdatedAt = of.APIKey.LastFour(), CredentialID(of.APIKey), now
 }
 
-// retryStale runs a change of a row that other processes may change at the same time.
-// It calls write up to four times, each time with the row as it is then: again if the row
-// has another version (a pinned change is ErrChanged then), or if the write has only
-// collided with others. Any other fault.State, such as a lost claim of an Idempotency-Key,
-// is returned.
+// retryStale runs a change of a row that other processes may change at the same time. It
+// calls write up to four times: again if the write only collided with others, and with the
+// current row if that has another version than conn; a pinned change is ErrChanged then.
+// Any other fault.State, such as a lost claim of an Idempotency-Key, is returned.
 func (s *Service) retryStale(ctx context.Context, conn Connection, pinned bool, write func(Connection) error) error {
 	const attempts = 4
 	for n := 1; ; n++ {
@@ -390,14 +389,17 @@ func (s *Service) retryStale(ctx context.Context, conn Connection, pinned bool, 
 		if !errors.As(err, &stale) || n == attempts {
 			return err
 		}
-		current, failed := s.Store.Connection(ctx, conn.AccountID, conn.ID)
-		if failed != nil {
-			return fmt.Errorf("reading the connection again: %w", failed)
+		if errors.Is(err, fault.ErrCollision) {
+			continue
+		}
+		current, err := s.Store.Connection(ctx, conn.AccountID, conn.ID)
+		if err != nil {
+			return fmt.Errorf("reading the connection again: %w", err)
 		}
 		switch {
-		case current.Version == conn.Version && !errors.Is(err, fault.ErrCollision):
+		case current.Version == conn.Version:
 			return stale.error
-		case current.Version != conn.Version && pinned:
+		case pinned:
 			return ErrChanged()
 		}
 		conn = current
