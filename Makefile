@@ -12,6 +12,8 @@ STAGE ?= staging
 # The architecture that build builds for (arm64 is the template's default), and its output directory.
 ARCHITECTURE ?= arm64
 BUILD_DIR ?= .aws-sam/build
+# Parameters of deploy and diff beyond those in samconfig.toml: PARAMETERS="AlarmEmail=ops@example.com DomainName=…".
+PARAMETERS ?=
 
 TOOLS := infra/local/tools/tools.sh
 SAM := .cache/sam/bin/sam
@@ -53,6 +55,7 @@ sam-local: ## Like run, but with the functions under `sam local start-api`, in D
 .PHONY: test
 test: tools ## Run all tests with the race detector, the end-to-end suite on MiniStack included
 	$(GO_TEST) ./...
+	cd infra/tools && $(GO_TEST) ./...
 
 .PHONY: test-localstack
 test-localstack: EMULATOR := localstack
@@ -62,7 +65,7 @@ test-localstack: ## Run the store, vault and end-to-end suites on LocalStack
 
 .PHONY: check
 check: ## Check format, lint, module files, template, OpenAPI, generated files, links of the functions
-	@$(TOOLS) sam lint
+	@$(TOOLS) sam lint policy
 	@infra/tools/check.sh
 
 .PHONY: fmt
@@ -82,8 +85,21 @@ bench: tools ## Print sizes, starts, memory, latencies, the worker's throughput 
 	go test -run='^$$' -bench=Worker -benchtime=104x -timeout=10m ./shared/schedule
 
 .PHONY: deploy
-deploy: build ## Deploy to AWS as STAGE (staging, production) of samconfig.toml, with your AWS credentials
-	$(SAM) deploy --config-env $(STAGE)
+deploy: deployable ## Check, build and deploy to AWS as STAGE (staging, production), with your AWS credentials (PARAMETERS=)
+	$(DEPLOY)
+
+.PHONY: diff
+diff: deployable ## Like deploy, but only show what would change
+	$(DEPLOY) --no-execute-changeset
+
+# What deploy and diff do before they ask AWS for anything: the checklist, then the build. sam gets the parameters as a file,
+# because those of its command line would replace those of samconfig.toml.
+DEPLOY = $(SAM) deploy --config-env $(STAGE) --template-file $(BUILD_DIR)/template.yaml --parameter-overrides file://$(BUILD_DIR).parameters.yaml
+.PHONY: deployable
+deployable:
+	@$(TOOLS) sam
+	@cd infra/tools && go run ./checklist -stage $(STAGE) -parameters $(abspath $(BUILD_DIR)).parameters.yaml Architecture=$(ARCHITECTURE) $(PARAMETERS)
+	@$(MAKE) --no-print-directory build
 
 .PHONY: clean
 clean: ## Remove the build output; the tools in .cache/ stay

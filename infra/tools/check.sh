@@ -42,10 +42,31 @@ links() {
   return 1
 }
 
+# The template as AWS would deploy it, for every stage, option and architecture: within AWS's limits, and to the liking of
+# cfn-lint. The policies of its roles, to the liking of parliament, which knows the actions and resources of every service.
+transformed() {
+  local directory
+  directory=$(mktemp -d) || return 1
+  .cache/sam/bin/python infra/tools/transform.py "$directory" &&
+    .cache/sam/bin/cfn-lint "$directory"/templates/*.json &&
+    policies "$directory/policies"
+  local status=$?
+  rm -rf "$directory"
+  return $status
+}
+
+policies() {
+  local found
+  found=$(.cache/policy/bin/parliament --json --directory "$1" --include_policy_extension json) && [ -z "$found" ] && return
+  echo "$found"
+  return 1
+}
+
 check "golangci-lint" lint
 check "modules" modules
 check "vet" vet
 check "cfn-lint" .cache/sam/bin/cfn-lint template.yaml
+check "transformed template and policies" transformed
 check "sam validate" .cache/sam/bin/sam validate --lint --region ap-southeast-2
 check "OpenAPI and generated files" generated
 check "links of the functions" links

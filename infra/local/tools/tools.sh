@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs the pinned tools of the local stack, the tests and the checks into .cache/ of this repository.
 #
-#   tools.sh NAME...   with NAME of: ministack sam dynamodb localstack lint
+#   tools.sh NAME...   with NAME of: ministack sam dynamodb localstack lint policy
 #
 # It skips a tool that is installed in the pinned version, installs several tools at the same time, and may run several
-# times at once. Needs: Python 3.10 or later (ministack, sam), Python 3.13 (localstack), JDK 17 and Maven (dynamodb), Go (lint).
+# times at once. Needs: Python 3.10 or later (ministack, sam, policy), Python 3.13 (localstack), JDK 17 and Maven (dynamodb), Go (lint).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -44,6 +44,8 @@ venv() {
 install_ministack() { interpreter=$(python 10) && venv ministack "$interpreter"; }
 
 install_sam() { interpreter=$(python 10) && venv sam "$interpreter"; }
+
+install_policy() { interpreter=$(python 10) && venv policy "$interpreter"; }
 
 install_localstack() { interpreter=$(python 13 exact) && venv localstack "$interpreter"; }
 
@@ -108,7 +110,7 @@ for name in "$@"; do
   fi
 done
 
-[ $# -gt 0 ] || fail "usage: tools.sh NAME...   with NAME of: ministack sam dynamodb localstack lint"
+[ $# -gt 0 ] || fail "usage: tools.sh NAME...   with NAME of: ministack sam dynamodb localstack lint policy"
 mkdir -p "$cache"
 status=0
 children=()

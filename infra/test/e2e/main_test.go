@@ -104,6 +104,8 @@ var differences = []difference{
 	{stack.LocalStack, "drops forms", "it consumes the body of a PATCH or PUT with the content type of a form, and passes none to the function"},
 	{stack.LocalStack, "tries parameters", "if a literal path lacks a method, it tries a path with a parameter in its place: DELETE /v1/carriers/status"},
 	{stack.LocalStack, "is slow", "a request takes three times as long, so tests repeat requests less often"},
+	{stack.MiniStack, "does not compress", "it keeps minimumCompressionSize and does nothing with it"},
+	{stack.LocalStack, "does not compress", "it keeps minimumCompressionSize and does nothing with it"},
 	{stack.LocalStack, "drops outer slashes", "it removes the slashes at both ends of a path before it looks up the route"},
 }
 

@@ -1,0 +1,104 @@
+package e2e
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestRoomOfTheAPI: the deployed API compresses, and its stage limits the requests to each route, as template.yaml says.
+// Neither emulator limits anything, so this is all that can be seen here.
+func TestRoomOfTheAPI(t *testing.T) {
+	t.Parallel()
+	read := func(path string, into any) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, service.EmulatorURL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := sendSigned(t.Context(), req, "apigateway", nil)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		if err := json.Unmarshal(body, into); err != nil {
+			t.Fatalf("%s: %v in %.300s", path, err, body)
+		}
+	}
+	var apis struct {
+		Item []struct {
+			ID       string `json:"id"`
+			Compress *int   `json:"minimumCompressionSize"`
+		} `json:"item"`
+	}
+	read("/restapis", &apis)
+	if len(apis.Item) != 1 {
+		t.Fatalf("there are %d APIs, want 1", len(apis.Item))
+	}
+	if got := apis.Item[0].Compress; got == nil || *got != 1024 {
+		t.Errorf("minimumCompressionSize = %v, want 1024", got)
+	}
+	type limits struct {
+		Rate  float64 `json:"throttlingRateLimit"`
+		Burst int     `json:"throttlingBurstLimit"`
+	}
+	var stage struct {
+		Settings map[string]limits `json:"methodSettings"`
+	}
+	read("/restapis/"+apis.Item[0].ID+"/stages/live", &stage)
+	if diff := cmp.Diff(map[string]limits{"*/*": {Rate: 100, Burst: 200}}, stage.Settings); diff != "" {
+		t.Errorf("settings of the stage (-want +got):\n%s", diff)
+	}
+}
+
+// TestCompression: a caller that accepts gzip gets the same contract, compressed or not. HEAD stays
+// without a body.
+func TestCompression(t *testing.T) {
+	t.Parallel()
+	ask := func(method string, header ...string) (*http.Response, []byte) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, service.APIURL+"/v1/openapi.json", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		transport := &http.Transport{DisableCompression: true}
+		defer transport.CloseIdleConnections()
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp, body
+	}
+	_, plain := ask(http.MethodGet)
+	resp, body := ask(http.MethodGet, "Accept-Encoding", "gzip")
+	if compressed := resp.Header.Get("Content-Encoding") == "gzip"; compressed == differs("does not compress") {
+		t.Errorf("Content-Encoding = %q", resp.Header.Get("Content-Encoding"))
+	} else if compressed {
+		reader, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err = io.ReadAll(reader); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !json.Valid(plain) || !slices.Equal(body, plain) {
+		t.Errorf("the contract has %d bytes with Accept-Encoding and %d without", len(body), len(plain))
+	}
+	if resp, body := ask(http.MethodHead, "Accept-Encoding", "gzip"); resp.StatusCode != http.StatusOK || len(body) > 0 {
+		t.Errorf("HEAD = %d with %d bytes", resp.StatusCode, len(body))
+	}
+}

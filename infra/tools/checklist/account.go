@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/acm"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
+)
+
+// account reads an AWS account. It changes nothing.
+type account interface {
+	// Caller returns the account's number and the ARN of whoever the credentials belong to.
+	Caller(ctx context.Context) (number, arn string, err error)
+	// Stack returns a stack, or nil if there is none.
+	Stack(ctx context.Context, name string) (*stack, error)
+	// Concurrency returns how many functions may run at the same time in the Region, and how much of it no function
+	// has reserved.
+	Concurrency(ctx context.Context) (limit, unreserved int, err error)
+	// Certificate returns the status and the names of a certificate.
+	Certificate(ctx context.Context, arn string) (certificate, error)
+	// Subscriptions returns the subscribers of a topic.
+	Subscriptions(ctx context.Context, topic string) ([]subscription, error)
+	// Topics returns the ARNs of the topics that the stack made.
+	Topics(ctx context.Context, stack string) ([]string, error)
+}
+
+// stack is a stack that exists.
+type stack struct {
+	status     string
+	parameters map[string]string
+}
+
+type certificate struct {
+	status string
+	names  []string
+}
+
+type subscription struct {
+	address string
+	pending bool // the mail that asks for a confirmation was not answered
+}
+
+// realAccount is an account that the AWS SDK reads, with the credentials that sam would use.
+type realAccount struct{ config aws.Config }
+
+func openAccount(ctx context.Context, region, profile string) (realAccount, error) {
+	options := []func(*config.LoadOptions) error{config.WithRegion(region)}
+	if profile != "" {
+		options = append(options, config.WithSharedConfigProfile(profile))
+	}
+	loaded, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return realAccount{}, fmt.Errorf("reading the AWS configuration: %w", err)
+	}
+	return realAccount{config: loaded}, nil
+}
+
+func (a realAccount) Caller(ctx context.Context) (number, arn string, err error) {
+	result, err := sts.NewFromConfig(a.config).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return "", "", err
+	}
+	return aws.ToString(result.Account), aws.ToString(result.Arn), nil
+}
+
+func (a realAccount) Stack(ctx context.Context, name string) (*stack, error) {
+	result, err := cloudformation.NewFromConfig(a.config).DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
+	var refused smithy.APIError
+	if errors.As(err, &refused) && refused.ErrorCode() == "ValidationError" && strings.Contains(refused.ErrorMessage(), "does not exist") {
+		return nil, nil //nolint:nilnil // the interface says that there may be none
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(result.Stacks) != 1 {
+		return nil, fmt.Errorf("AWS describes %d stacks with the name %s", len(result.Stacks), name)
+	}
+	found := &stack{status: string(result.Stacks[0].StackStatus), parameters: make(map[string]string)}
+	for _, parameter := range result.Stacks[0].Parameters {
+		found.parameters[aws.ToString(parameter.ParameterKey)] = aws.ToString(parameter.ParameterValue)
+	}
+	return found, nil
+}
+
+func (a realAccount) Concurrency(ctx context.Context) (limit, unreserved int, err error) {
+	result, err := lambda.NewFromConfig(a.config).GetAccountSettings(ctx, &lambda.GetAccountSettingsInput{})
+	if err != nil {
+		return 0, 0, err
+	}
+	if result.AccountLimit == nil {
+		return 0, 0, errors.New("the answer has no limits")
+	}
+	return int(result.AccountLimit.ConcurrentExecutions), int(aws.ToInt32(result.AccountLimit.UnreservedConcurrentExecutions)), nil
+}
+
+func (a realAccount) Certificate(ctx context.Context, arn string) (certificate, error) {
+	result, err := acm.NewFromConfig(a.config).DescribeCertificate(ctx, &acm.DescribeCertificateInput{CertificateArn: &arn})
+	if err != nil {
+		return certificate{}, err
+	}
+	if result.Certificate == nil {
+		return certificate{}, errors.New("the answer has no certificate")
+	}
+	names := append([]string{aws.ToString(result.Certificate.DomainName)}, result.Certificate.SubjectAlternativeNames...)
+	return certificate{status: string(result.Certificate.Status), names: names}, nil
+}
+
+func (a realAccount) Subscriptions(ctx context.Context, topic string) ([]subscription, error) {
+	var found []subscription
+	pages := sns.NewListSubscriptionsByTopicPaginator(sns.NewFromConfig(a.config), &sns.ListSubscriptionsByTopicInput{TopicArn: &topic})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range page.Subscriptions {
+			// The ARN of such a subscription is this word.
+			found = append(found, subscription{address: aws.ToString(s.Endpoint), pending: aws.ToString(s.SubscriptionArn) == "PendingConfirmation"})
+		}
+	}
+	return found, nil
+}
+
+func (a realAccount) Topics(ctx context.Context, stack string) ([]string, error) {
+	var found []string
+	pages := cloudformation.NewListStackResourcesPaginator(cloudformation.NewFromConfig(a.config), &cloudformation.ListStackResourcesInput{StackName: &stack})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, resource := range page.StackResourceSummaries {
+			if aws.ToString(resource.ResourceType) == "AWS::SNS::Topic" {
+				found = append(found, aws.ToString(resource.PhysicalResourceId))
+			}
+		}
+	}
+	return found, nil
+}
+
+// denied says that the credentials may not read something: then the checklist does without it.
+func denied(err error) bool {
+	var refused smithy.APIError
+	if !errors.As(err, &refused) {
+		return false
+	}
+	switch refused.ErrorCode() {
+	case "AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException", "UnauthorizedOperation":
+		return true
+	default:
+		return false
+	}
+}

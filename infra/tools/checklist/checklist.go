@@ -1,0 +1,295 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// unreservedMinimum is what Lambda keeps for the functions that reserve nothing ("Configuring reserved concurrency for a
+// function" in the developer guide of Lambda).
+const unreservedMinimum = 100
+
+// smallLimit is a limit of concurrency below which an account is new: AWS raises it on request, to 1,000 at first
+// ("Lambda quotas" in the same guide).
+const smallLimit = 200
+
+// checklist checks, before anything changes, whether a deployment can work.
+type checklist struct {
+	template *template
+	account  account
+	stage    string
+	section  section
+	// given are the parameters that the deployment names; a stack that exists keeps the values of the others.
+	given map[string]string
+	out   io.Writer
+
+	existing *stack            // nil: the stack will be created
+	values   map[string]string // of every parameter, as they will be
+	refused  int
+}
+
+// run prints the checklist and returns whether the deployment may start. An error means that it could not find out.
+func (c *checklist) run(ctx context.Context) (bool, error) {
+	fmt.Fprintf(c.out, "Checklist of %s in %s\n", c.section.StackName, c.section.Region)
+	number, arn, err := c.account.Caller(ctx)
+	if err != nil {
+		return false, fmt.Errorf("there are no AWS credentials that work (README.md, \"Deploy\"): %w", err)
+	}
+	c.ok("AWS account %s, as %s", number, arn)
+	if err := c.stack(ctx); err != nil {
+		return false, err
+	}
+	c.parameters()
+	if err := c.concurrency(ctx); err != nil {
+		return false, err
+	}
+	if err := c.domain(ctx); err != nil {
+		return false, err
+	}
+	if err := c.alarms(ctx); err != nil {
+		return false, err
+	}
+	if c.refused > 0 {
+		fmt.Fprintf(c.out, "Nothing was changed: %d of these must be mended first.\n", c.refused)
+	}
+	return c.refused == 0, nil
+}
+
+func (c *checklist) ok(format string, args ...any)   { c.line("ok", format, args...) }
+func (c *checklist) note(format string, args ...any) { c.line("note", format, args...) }
+func (c *checklist) refuse(format string, args ...any) {
+	c.refused++
+	c.line("REFUSED", format, args...)
+}
+
+func (c *checklist) line(kind, format string, args ...any) {
+	fmt.Fprintf(c.out, "  %-8s %s\n", kind, fmt.Sprintf(format, args...))
+}
+
+// stack reads the stack and what its parameters will be.
+func (c *checklist) stack(ctx context.Context) error {
+	if name, longest := c.section.StackName, c.template.longestStackName(); len(name) > longest {
+		c.refuse("The stack's name may have %d characters, %s has %d: the names of the functions begin with it.", longest, name, len(name))
+	}
+	existing, err := c.account.Stack(ctx, c.section.StackName)
+	if err != nil {
+		return fmt.Errorf("reading the stack %s: %w", c.section.StackName, err)
+	}
+	switch {
+	// A change set that `make diff` made for a stack that does not exist leaves this.
+	case existing == nil || existing.status == "REVIEW_IN_PROGRESS":
+		c.ok("there is no stack %s: it will be created", c.section.StackName)
+	case strings.HasSuffix(existing.status, "_IN_PROGRESS"):
+		c.refuse("The stack is being changed (%s): wait until that has ended.", existing.status)
+	case existing.status == "ROLLBACK_COMPLETE" || existing.status == "ROLLBACK_FAILED":
+		c.refuse("The stack could not be created (%s): delete it, then deploy again.", existing.status)
+	case strings.HasSuffix(existing.status, "_FAILED"):
+		c.refuse("The stack is %s: mend that in CloudFormation's console first.", existing.status)
+	default:
+		c.ok("the stack exists (%s): it will be updated", existing.status)
+		c.existing = existing
+	}
+	c.values = make(map[string]string)
+	for name, parameter := range c.template.Parameters {
+		if parameter.Default != nil {
+			c.values[name] = *parameter.Default
+		}
+	}
+	if c.existing != nil {
+		for name, value := range c.existing.parameters {
+			if _, ok := c.template.Parameters[name]; ok {
+				c.values[name] = value
+			}
+		}
+	}
+	maps.Copy(c.values, c.given)
+	return nil
+}
+
+// parameters checks the values without asking AWS.
+func (c *checklist) parameters() {
+	before := c.refused
+	for _, name := range slices.Sorted(maps.Keys(c.given)) {
+		if _, ok := c.template.Parameters[name]; !ok {
+			c.refuse("The template has no parameter %s.", name)
+		}
+	}
+	for _, violation := range c.template.violations(c.values) {
+		c.refuse("%s", violation)
+	}
+	if c.values["Stage"] != c.stage {
+		c.refuse("Stage=%s is not the stage of this deployment, %s.", c.values["Stage"], c.stage)
+	}
+	// A rule of the template cannot say this: CloudFormation's rules only compare whole texts.
+	if c.stage != "local" && strings.HasPrefix(c.values["AusPostBaseUrl"], "http:") {
+		c.refuse("AusPostBaseUrl=%s is not https: only a local stack may call the carrier without TLS.", c.values["AusPostBaseUrl"])
+	}
+	if c.refused == before {
+		c.ok("%d parameters: each within its limits, and all rules of the template hold", len(c.template.Parameters))
+	}
+	if c.existing == nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.template.Parameters)) {
+		if now, ok := c.existing.parameters[name]; ok && now != c.values[name] {
+			c.note("%s changes from %q to %q", name, now, c.values[name])
+		}
+	}
+}
+
+func (c *checklist) concurrency(ctx context.Context) error {
+	wanted, err := c.template.reserved(c.values)
+	if err != nil {
+		return err
+	}
+	if worker := c.number("RefreshReservedConcurrency"); worker > 0 {
+		if batches := c.number("RefreshConcurrency") + c.number("SandboxRefreshConcurrency"); worker < batches {
+			c.refuse("RefreshReservedConcurrency=%d is less than the batches that are delivered at the same time, %d: Lambda would refuse them, and after five times they are dead letters.", worker, batches)
+		}
+	}
+	limit, unreserved, err := c.account.Concurrency(ctx)
+	if denied(err) {
+		c.note("your credentials may not read the account's concurrency (lambda:GetAccountSettings), so it was not checked")
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the account's concurrency: %w", err)
+	}
+	if limit < smallLimit {
+		c.note("the AWS account runs at most %d functions at the same time, all stacks together; the schedule uses up to %d. Ask for 1,000 in Service Quotas: AWS Lambda, Concurrent executions", limit, c.number("RefreshConcurrency")+c.number("SandboxRefreshConcurrency")+2)
+	} else {
+		c.ok("the AWS account runs up to %d functions at the same time", limit)
+	}
+	if wanted == 0 {
+		c.ok("no function reserves any of it")
+		return nil
+	}
+	// What the functions of this stack have reserved already becomes free first.
+	if c.existing != nil {
+		before := make(map[string]string)
+		for name, parameter := range c.template.Parameters {
+			if parameter.Default != nil {
+				before[name] = *parameter.Default
+			}
+		}
+		maps.Copy(before, c.existing.parameters)
+		held, err := c.template.reserved(before)
+		if err != nil {
+			return err
+		}
+		unreserved += held
+	}
+	if left := unreserved - wanted; left < unreservedMinimum {
+		c.refuse("The functions reserve %d of the %d that are free, and Lambda keeps %d for functions that reserve nothing: reserve at most %d, or ask for more in Service Quotas.", wanted, unreserved, unreservedMinimum, max(0, unreserved-unreservedMinimum))
+	} else {
+		c.ok("the functions reserve %d of it, which leaves %d", wanted, left)
+	}
+	return nil
+}
+
+// number returns the value of a numeric parameter, and 0 for one that is none: parameters has refused it.
+func (c *checklist) number(name string) int {
+	number, _ := strconv.Atoi(c.values[name])
+	return number
+}
+
+func (c *checklist) domain(ctx context.Context) error {
+	if acl := c.values["WebAclArn"]; acl != "" && region(acl) != c.section.Region {
+		c.refuse("WebAclArn is of %s; a web ACL must be of the stack's Region.", region(acl))
+	}
+	name, arn := c.values["DomainName"], c.values["CertificateArn"]
+	if name == "" {
+		c.ok("no domain of your own")
+		return nil
+	}
+	if arn == "" {
+		return nil // a rule of the template has refused it
+	}
+	if region(arn) != c.section.Region {
+		c.refuse("CertificateArn is of %s; the certificate must be of the stack's Region.", region(arn))
+		return nil
+	}
+	found, err := c.account.Certificate(ctx, arn)
+	switch {
+	case denied(err):
+		c.note("your credentials may not read the certificate (acm:DescribeCertificate), so it was not checked")
+	case err != nil:
+		c.refuse("The certificate of %s could not be read: %v", name, err)
+	case found.status != "ISSUED":
+		c.refuse("The certificate of %s is %s, it must be ISSUED.", name, found.status)
+	case !slices.ContainsFunc(found.names, func(pattern string) bool { return covers(pattern, name) }):
+		c.refuse("The certificate is for %s, not for %s.", strings.Join(found.names, ", "), name)
+	default:
+		c.ok("the API will serve at https://%s, its certificate is valid for it", name)
+	}
+	return nil
+}
+
+// covers says whether a name of a certificate stands for a domain: a star stands for one label.
+func covers(pattern, name string) bool {
+	if rest, ok := strings.CutPrefix(pattern, "*."); ok {
+		_, parent, _ := strings.Cut(name, ".")
+		return strings.EqualFold(rest, parent)
+	}
+	return strings.EqualFold(pattern, name)
+}
+
+// region returns the Region of an ARN.
+func region(arn string) string {
+	parts := strings.Split(arn, ":")
+	if len(parts) < 4 {
+		return ""
+	}
+	return parts[3]
+}
+
+// alarms says whom they reach. That somebody must be named is a rule of the template.
+func (c *checklist) alarms(ctx context.Context) error {
+	topic, address := c.values["AlarmTopicArn"], c.values["AlarmEmail"]
+	switch {
+	case topic == "" && address == "":
+		return nil
+	case topic != "" && region(topic) != c.section.Region:
+		c.refuse("AlarmTopicArn is of %s; the topic must be of the stack's Region.", region(topic))
+		return nil
+	case topic == "" && c.existing == nil:
+		c.ok("alarms go to %s, once that person has confirmed the mail that AWS sends", address)
+		return nil
+	}
+	topics := []string{topic}
+	if topic == "" {
+		var err error
+		if topics, err = c.account.Topics(ctx, c.section.StackName); err != nil && !denied(err) {
+			return fmt.Errorf("reading the stack's topics: %w", err)
+		}
+	}
+	reached := false
+	for _, topic := range topics {
+		subscriptions, err := c.account.Subscriptions(ctx, topic)
+		switch {
+		case denied(err):
+			c.note("your credentials may not read the subscribers of the alarms (sns:ListSubscriptionsByTopic), so they were not checked")
+			return nil
+		case err != nil:
+			c.refuse("The topic of the alarms, %s, could not be read: %v", topic, err)
+			return nil
+		}
+		for _, s := range subscriptions {
+			if s.pending {
+				c.note("%s has not confirmed the mail of AWS and gets no alarms", s.address)
+				continue
+			}
+			reached = true
+			c.ok("alarms reach %s", s.address)
+		}
+	}
+	if !reached {
+		c.note("alarms reach nobody until somebody confirms the mail that AWS sends")
+	}
+	return nil
+}

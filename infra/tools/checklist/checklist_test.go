@@ -1,0 +1,384 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/smithy-go"
+	"github.com/google/go-cmp/cmp"
+)
+
+const root = "../../.."
+
+// fakeAccount is an account with what a test gives it.
+type fakeAccount struct {
+	callerErr, concurrencyErr, certificateErr, subscriptionsErr error
+
+	stacks        map[string]*stack
+	limit, free   int
+	certificates  map[string]certificate
+	subscriptions map[string][]subscription
+	topics        []string
+}
+
+func (a fakeAccount) Caller(context.Context) (number, arn string, err error) {
+	return "123456789012", "arn:aws:iam::123456789012:user/deployer", a.callerErr
+}
+
+func (a fakeAccount) Stack(_ context.Context, name string) (*stack, error) {
+	return a.stacks[name], nil
+}
+
+func (a fakeAccount) Concurrency(context.Context) (limit, unreserved int, err error) {
+	return a.limit, a.free, a.concurrencyErr
+}
+
+func (a fakeAccount) Certificate(_ context.Context, arn string) (certificate, error) {
+	found, ok := a.certificates[arn]
+	if !ok && a.certificateErr == nil {
+		return found, errors.New("ResourceNotFoundException")
+	}
+	return found, a.certificateErr
+}
+
+func (a fakeAccount) Subscriptions(_ context.Context, topic string) ([]subscription, error) {
+	found, ok := a.subscriptions[topic]
+	if !ok && a.subscriptionsErr == nil {
+		return nil, errors.New("NotFound")
+	}
+	return found, a.subscriptionsErr
+}
+
+func (a fakeAccount) Topics(context.Context, string) ([]string, error) { return a.topics, nil }
+
+const (
+	certificateARN = "arn:aws:acm:ap-southeast-2:123456789012:certificate/1"
+	topicARN       = "arn:aws:sns:ap-southeast-2:123456789012:alarms"
+)
+
+// check runs the checklist of a stage with the repository's own template and samconfig.toml.
+func check(t *testing.T, stage string, account account, parameters ...string) (bool, string) {
+	t.Helper()
+	template, err := readTemplate(filepath.Join(root, "template.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	section, err := readSection(filepath.Join(root, "samconfig.toml"), stage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	given, err := overrides(section.Overrides, parameters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	list := checklist{template: template, account: account, stage: stage, section: section, given: given, out: &out}
+	fine, err := list.run(t.Context())
+	if err != nil {
+		t.Fatalf("run: %v", err)
+	}
+	return fine, out.String()
+}
+
+// large is an account in which a deployment works.
+func large() fakeAccount {
+	return fakeAccount{
+		limit: 1000, free: 1000,
+		certificates:  map[string]certificate{certificateARN: {status: "ISSUED", names: []string{"example.com", "*.example.com"}}},
+		subscriptions: map[string][]subscription{topicARN: {{address: "ops@example.com"}}},
+	}
+}
+
+const alarmed = "AlarmEmail=ops@example.com"
+
+// TestRefusals: a parameter set that cannot work is refused, with the reason, and nothing else is.
+func TestRefusals(t *testing.T) {
+	existing := func(status string, parameters map[string]string) fakeAccount {
+		a := large()
+		a.stacks = map[string]*stack{"carrierlink-production": {status: status, parameters: parameters}}
+		return a
+	}
+	with := func(change func(*fakeAccount)) fakeAccount {
+		a := large()
+		change(&a)
+		return a
+	}
+	tests := []struct {
+		name       string
+		account    fakeAccount
+		parameters []string
+		want       string // of the line that refuses; empty: it is not refused
+	}{
+		{"a domain without a certificate", large(), []string{"DomainName=api.example.com"}, "DomainName needs a CertificateArn."},
+		{"a certificate of another Region", large(), []string{"DomainName=api.example.com", "CertificateArn=arn:aws:acm:us-east-1:123456789012:certificate/1"}, "CertificateArn is of us-east-1"},
+		{"a certificate that does not exist", large(), []string{"DomainName=api.example.com", "CertificateArn=" + certificateARN + "2"}, "could not be read"},
+		{"a certificate for another name", large(), []string{"DomainName=a.b.example.com", "CertificateArn=" + certificateARN}, "is for example.com, *.example.com"},
+		{"a certificate that is not issued", with(func(a *fakeAccount) {
+			a.certificates[certificateARN] = certificate{status: "PENDING_VALIDATION", names: []string{"api.example.com"}}
+		}), []string{"DomainName=api.example.com", "CertificateArn=" + certificateARN}, "is PENDING_VALIDATION"},
+		{"a web ACL of another Region", large(), []string{"WebAclArn=arn:aws:wafv2:us-east-1:123456789012:regional/webacl/x/1"}, "WebAclArn is of us-east-1"},
+		{"http to the carrier", large(), []string{"AusPostBaseUrl=http://127.0.0.1:8080/shipping/v1"}, "is not https"},
+		{"an address that is none", large(), []string{"AusPostBaseUrl=carrier.example.com"}, "AusPostBaseUrl=carrier.example.com must match"},
+		{"a fast schedule", large(), []string{"ScheduleSpeed=1440"}, "Only a local stack may speed up its schedule."},
+		{"another stage", large(), []string{"Stage=local"}, "Stage=local is not the stage"},
+		{"an unknown parameter", large(), []string{"RateLimit=5"}, "The template has no parameter RateLimit."},
+		{"a number that is none", large(), []string{"RateLimitPerMinute=many"}, "RateLimitPerMinute=many must be a number"},
+		{"a number too small", large(), []string{"RateLimitPerMinute=0"}, "must be at least 1"},
+		{"a number too large", large(), []string{"MaxKeysPerAccount=91"}, "must be at most 90"},
+		{"a value that is not in the list", large(), []string{"Architecture=riscv"}, "must be one of arm64, x86_64"},
+		{"a text that is too long", large(), []string{"PublicUrl=https://" + strings.Repeat("x", 520)}, "has a length of 528"},
+		{"reserves more than the account has", large(), []string{"CarrierReservedConcurrency=200"}, "The functions reserve 1000 of the 1000"},
+		{"leaves 99", large(), []string{"CarrierReservedConcurrency=178", "RefreshReservedConcurrency=9", "ScheduleReservedConcurrency=1"}, "reserve at most 900"},
+		{"reserves in a new account", with(func(a *fakeAccount) { a.limit, a.free = 10, 10 }), []string{"ScheduleReservedConcurrency=1"}, "reserve at most 0"},
+		{"others have reserved it", with(func(a *fakeAccount) { a.free = 150 }), []string{"RefreshReservedConcurrency=60"}, "reserve at most 50"},
+		{"less for the worker than its batches", large(), []string{"RefreshReservedConcurrency=6"}, "RefreshReservedConcurrency=6 is less than the batches that are delivered at the same time, 7"},
+		{"an update that is running", existing("UPDATE_IN_PROGRESS", nil), nil, "The stack is being changed (UPDATE_IN_PROGRESS)"},
+		{"a creation that failed", existing("ROLLBACK_COMPLETE", nil), nil, "delete it, then deploy again"},
+		{"a rollback that failed", existing("UPDATE_ROLLBACK_FAILED", nil), nil, "mend that"},
+		{"a value of the stack that no longer works", existing("UPDATE_COMPLETE", map[string]string{"DomainName": "api.example.com"}), nil, "DomainName needs a CertificateArn."},
+		{"a topic of another Region", large(), []string{"AlarmEmail=", "AlarmTopicArn=arn:aws:sns:us-east-1:123456789012:alarms"}, "AlarmTopicArn is of us-east-1"},
+		{"a topic that does not exist", large(), []string{"AlarmEmail=", "AlarmTopicArn=" + topicARN + "2"}, "could not be read"},
+		{"no alarm address", large(), []string{"AlarmEmail="}, "Outside local the alarms need an address"},
+		{"an address that is none", large(), []string{"AlarmEmail=ops"}, "AlarmEmail=ops must match"},
+
+		{"nothing unusual", large(), nil, ""},
+		{"leaves 100", large(), []string{"CarrierReservedConcurrency=178", "RefreshReservedConcurrency=8", "ScheduleReservedConcurrency=1"}, ""},
+		{"a domain", large(), []string{"DomainName=api.example.com", "CertificateArn=" + certificateARN}, ""},
+		{"a web ACL", large(), []string{"WebAclArn=arn:aws:wafv2:ap-southeast-2:123456789012:regional/webacl/x/1"}, ""},
+		{"a new account", with(func(a *fakeAccount) { a.limit, a.free = 10, 10 }), nil, ""},
+		{"a topic", large(), []string{"AlarmEmail=", "AlarmTopicArn=" + topicARN}, ""},
+		// `make diff` leaves a stack like this if there was none.
+		{"a change set without a stack", existing("REVIEW_IN_PROGRESS", nil), nil, ""},
+		{"what the stack has reserved becomes free", func() fakeAccount {
+			a := existing("UPDATE_COMPLETE", map[string]string{"RefreshReservedConcurrency": "50"})
+			a.free = 100
+			return a
+		}(), []string{"RefreshReservedConcurrency=40"}, ""},
+		{"credentials that may read little", with(func(a *fakeAccount) {
+			refused := &smithy.GenericAPIError{Code: "AccessDeniedException"}
+			a.concurrencyErr, a.certificateErr, a.subscriptionsErr = refused, refused, refused
+		}), []string{"AlarmEmail=", "AlarmTopicArn=" + topicARN, "DomainName=api.example.com", "CertificateArn=" + certificateARN}, ""},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			fine, out := check(t, "production", tc.account, append([]string{alarmed}, tc.parameters...)...)
+			var refusals []string
+			for line := range strings.Lines(out) {
+				if strings.HasPrefix(line, "  REFUSED") {
+					refusals = append(refusals, line)
+				}
+			}
+			if fine != (len(refusals) == 0) || strings.Contains(out, "Nothing was changed") == fine {
+				t.Errorf("fine = %t with the refusals %q, in:\n%s", fine, refusals, out)
+			}
+			switch {
+			case tc.want == "" && len(refusals) > 0:
+				t.Errorf("refusals = %q, want none", refusals)
+			case tc.want != "" && (len(refusals) != 1 || !strings.Contains(refusals[0], tc.want)):
+				t.Errorf("refusals = %q, want one with %q", refusals, tc.want)
+			}
+		})
+	}
+}
+
+// TestNotes: what does not keep a deployment from working, but the operator should know.
+func TestNotes(t *testing.T) {
+	fresh := large()
+	fresh.limit, fresh.free = 10, 10
+	unconfirmed := large()
+	unconfirmed.stacks = map[string]*stack{"carrierlink-staging": {status: "UPDATE_COMPLETE", parameters: map[string]string{
+		"Stage": "staging", "RateLimitPerMinute": "100", "AlarmEmail": "ops@example.com",
+	}}}
+	unconfirmed.topics = []string{topicARN}
+	unconfirmed.subscriptions[topicARN] = []subscription{{address: "ops@example.com", pending: true}}
+	tests := []struct {
+		name       string
+		account    fakeAccount
+		parameters []string
+		want       []string
+	}{
+		{"a new account", fresh, []string{alarmed}, []string{"there is no stack", "runs at most 10 functions", "once that person has confirmed"}},
+		{"a mail that was not confirmed", unconfirmed, nil, []string{"the stack exists", "ops@example.com has not confirmed", "alarms reach nobody"}},
+		{"a default that changed", unconfirmed, nil, []string{`RateLimitPerMinute changes from "100" to "200"`}},
+		{"a topic with a subscriber", large(), []string{"AlarmTopicArn=" + topicARN}, []string{"alarms reach ops@example.com"}},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			fine, out := check(t, "staging", tc.account, tc.parameters...)
+			if !fine {
+				t.Errorf("the deployment was refused:\n%s", out)
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(out, want) {
+					t.Errorf("the checklist lacks %q:\n%s", want, out)
+				}
+			}
+		})
+	}
+}
+
+func TestNoCredentials(t *testing.T) {
+	template, err := readTemplate(filepath.Join(root, "template.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	list := checklist{template: template, account: fakeAccount{callerErr: errors.New("no credentials")}, stage: "staging", out: &out}
+	if fine, err := list.run(t.Context()); fine || err == nil || !strings.Contains(err.Error(), "there are no AWS credentials that work") {
+		t.Errorf("run() = %t, %v, want an error", fine, err)
+	}
+}
+
+// own names the values of samconfig.toml that differ from the template's defaults on purpose, by stage.
+var own = map[string]map[string]string{"staging": {}, "production": {}}
+
+// TestSamconfig: samconfig.toml names every parameter whose default may change later, because CloudFormation keeps the value of
+// a parameter that is not named.
+func TestSamconfig(t *testing.T) {
+	template, err := readTemplate(filepath.Join(root, "template.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for stage, different := range own {
+		section, err := readSection(filepath.Join(root, "samconfig.toml"), stage)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := overrides(section.Overrides)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{"Stage": stage}
+		for name, parameter := range template.Parameters {
+			// The Makefile passes Architecture. What is empty by default belongs to an installation.
+			if parameter.Default == nil {
+				t.Errorf("%s has no default: a stack that exists could not be updated", name)
+			} else if *parameter.Default != "" && name != "Stage" && name != "Architecture" {
+				want[name] = *parameter.Default
+			}
+		}
+		maps.Copy(want, different)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("samconfig.toml, %s (-template +samconfig):\n%s", stage, diff)
+		}
+		if len(section.Overrides) != len(got) {
+			t.Errorf("samconfig.toml, %s, names a parameter twice", stage)
+		}
+	}
+}
+
+// TestRules: the checklist can evaluate every rule and condition of the template. Emulators ignore rules.
+func TestRules(t *testing.T) {
+	template, err := readTemplate(filepath.Join(root, "template.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := make(map[string]string)
+	for name, parameter := range template.Parameters {
+		values[name] = *parameter.Default
+	}
+	if got := template.violations(values); len(got) > 0 {
+		t.Errorf("violations of the defaults, of a local stack: %q, want none", got)
+	}
+	for name := range template.Conditions {
+		if _, err := template.named(name, values); err != nil {
+			t.Errorf("the condition %s: %v", name, err)
+		}
+	}
+	for name, rule := range template.Rules {
+		if len(rule.Assertions) == 0 {
+			t.Errorf("the rule %s asserts nothing", name)
+		}
+		for _, assertion := range rule.Assertions {
+			if _, err := template.truth(&assertion.Assert, values); err != nil || assertion.Description == "" {
+				t.Errorf("the rule %s: %v, description %q", name, err, assertion.Description)
+			}
+		}
+	}
+}
+
+func TestExpressions(t *testing.T) {
+	const text = `
+Parameters:
+  Number: {Type: Number, Default: 5}
+  Text: {Type: String, Default: ""}
+Conditions:
+  Five: !Equals [!Ref Number, "5"]
+  Named: {Fn::Not: [{Condition: Five}]}
+Rules:
+  Rule:
+    Assertions:
+      - Assert: %s
+        AssertDescription: broken
+`
+	tests := []struct{ expression, want string }{
+		{`!Equals [!Ref Number, "5"]`, ""},
+		{`!Equals [!Ref Number, "6"]`, "broken"},
+		{`!Not [!Equals [!Ref Text, ""]]`, "broken"},
+		{`!And [!Equals [!Ref Number, "5"], !Equals [!Ref Text, x]]`, "broken"},
+		{`!Or [!Equals [!Ref Number, "5"], !Equals [!Ref Text, x]]`, ""},
+		{`!Or [!Equals [!Ref Number, "6"], !Equals [!Ref Text, x]]`, "broken"},
+		{`{Fn::Equals: [{Ref: Number}, "5"]}`, ""},
+		{`{Fn::Contains: [[local, "5"], !Ref Number]}`, ""},
+		{`{Fn::Contains: [[local, "50"], !Ref Number]}`, "broken"},
+		{`!Condition Five`, ""},
+		{`!Condition Named`, "broken"},
+		{`!Equals [!Ref Absent, "5"]`, "cannot be checked here: there is no parameter Absent"},
+		{`!Condition Absent`, "cannot be checked here: there is no condition Absent"},
+		{`!Equals [!Ref Number]`, "does not have two sides"},
+		{`!Not []`, "has no condition"},
+		{`!Equals [!Select [0, !Split [":", !Ref Text]], http]`, "uses Select, which this tool does not know"},
+	}
+	for _, tc := range tests {
+		template, err := parseTemplate([]byte(strings.Replace(text, "%s", tc.expression, 1)))
+		if err != nil {
+			t.Fatalf("%s: %v", tc.expression, err)
+		}
+		got := template.violations(map[string]string{"Number": "5", "Text": ""})
+		if tc.want == "" && len(got) > 0 || tc.want != "" && (len(got) != 1 || !strings.Contains(got[0], tc.want)) {
+			t.Errorf("violations of %s = %q, want %q", tc.expression, got, tc.want)
+		}
+	}
+}
+
+func TestOverrides(t *testing.T) {
+	got, err := overrides([]string{"A=1", "B="}, []string{"A=x=y"})
+	if diff := cmp.Diff(map[string]string{"A": "x=y", "B": ""}, got); diff != "" || err != nil {
+		t.Errorf("overrides() (-want +got):\n%s\n%v", diff, err)
+	}
+	for _, item := range []string{"A", "=1", ""} {
+		if _, err := overrides([]string{item}); err == nil {
+			t.Errorf("overrides(%q) succeeded", item)
+		}
+	}
+	if _, err := readSection(filepath.Join(root, "samconfig.toml"), "absent"); err == nil || !strings.Contains(err.Error(), "no section absent") {
+		t.Errorf("readSection(absent) = %v", err)
+	}
+}
+
+// TestStackName: with the longest name that the checklist accepts, the longest name of a function has 64 characters.
+func TestStackName(t *testing.T) {
+	template, err := readTemplate(filepath.Join(root, "template.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders, err := os.ReadDir(filepath.Join(root, "functions"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	longest := slices.MaxFunc(folders, func(a, b os.DirEntry) int { return len(a.Name()) - len(b.Name()) }).Name()
+	if got := template.longestStackName() + len("-"+longest); got != 64 {
+		t.Errorf("a stack's longest name and -%s have %d characters, want 64", longest, got)
+	}
+	var out strings.Builder
+	list := checklist{template: template, account: large(), stage: "local", out: &out, section: section{StackName: strings.Repeat("x", template.longestStackName()+1), Region: "ap-southeast-2"}}
+	if fine, err := list.run(t.Context()); fine || err != nil || !strings.Contains(out.String(), "The stack's name may have") {
+		t.Errorf("run() = %t, %v, want a refusal:\n%s", fine, err, out.String())
+	}
+}

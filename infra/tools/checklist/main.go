@@ -1,0 +1,74 @@
+// Checklist prints what a deployment to AWS needs and refuses one that cannot work, before anything is changed. `make
+// deploy` and `make diff` start with it.
+//
+//	go run ./checklist -stage staging -parameters FILE [Name=value ...]
+//
+// The parameters are those of the stage's section of samconfig.toml, and those of the command line, which win. The merged
+// ones go to FILE, for sam: its own command line would replace those of samconfig.toml altogether.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+
+	"gopkg.in/yaml.v3"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "checklist:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("checklist", flag.ContinueOnError)
+	root := flags.String("root", "../..", "the root of the repository")
+	stage := flags.String("stage", "", "the section of samconfig.toml: staging or production")
+	file := flags.String("parameters", "", "where the merged parameters go")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	template, err := readTemplate(filepath.Join(*root, "template.yaml"))
+	if err != nil {
+		return err
+	}
+	section, err := readSection(filepath.Join(*root, "samconfig.toml"), *stage)
+	if err != nil {
+		return err
+	}
+	given, err := overrides(section.Overrides, flags.Args())
+	if err != nil {
+		return err
+	}
+	account, err := openAccount(ctx, section.Region, section.Profile)
+	if err != nil {
+		return err
+	}
+	list := checklist{template: template, account: account, stage: *stage, section: section, given: given, out: out}
+	fine, err := list.run(ctx)
+	if err != nil {
+		return err
+	}
+	if !fine {
+		return fmt.Errorf("%s cannot be deployed like this", section.StackName)
+	}
+	text, err := yaml.Marshal(given)
+	if err != nil {
+		return fmt.Errorf("writing the parameters: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(*file), 0o755); err != nil {
+		return fmt.Errorf("writing the parameters: %w", err)
+	}
+	if err := os.WriteFile(*file, text, 0o644); err != nil {
+		return fmt.Errorf("writing the parameters: %w", err)
+	}
+	return nil
+}
