@@ -7,5 +7,5 @@ import (
 )
 
 func TestWire(t *testing.T) {
-	apptest.Wire(t, build, "ERROR_SOURCE", "TABLE_NAME", "RATE_LIMIT_PER_MINUTE", "SANDBOX_RATE_LIMIT_PER_MINUTE", "SERVICE_SECRET_ID")
+	apptest.Wire(t, build, "ERROR_SOURCE", "STAGE", "TABLE_NAME", "RATE_LIMIT_PER_MINUTE", "SANDBOX_RATE_LIMIT_PER_MINUTE", "SERVICE_SECRET_ID")
 }

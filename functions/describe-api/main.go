@@ -22,6 +22,7 @@ func wire(env *app.Env) any { return build(env).Serve }
 
 func build(env *app.Env) *httpapi.API {
 	return &httpapi.API{
+		Metrics:     env.Metrics(),
 		ErrorSource: env.Optional("ERROR_SOURCE"),
 		Routes: []httpapi.Route{
 			{Method: http.MethodGet, Resource: "/health", Handler: health},

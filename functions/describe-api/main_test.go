@@ -7,5 +7,5 @@ import (
 )
 
 func TestWire(t *testing.T) {
-	apptest.Wire(t, build, "ERROR_SOURCE")
+	apptest.Wire(t, build, "ERROR_SOURCE", "STAGE")
 }

@@ -15,7 +15,7 @@ type connections interface {
 
 type handler struct {
 	connections connections
-	metrics     metrics.Counter
+	metrics     metrics.Recorder
 }
 
 // limit is how many connections and accounts one run handles; the next run continues.
@@ -24,10 +24,12 @@ const limit = 500
 // run reconciles and returns what it did. An error, for what it could not finish,
 // fails the invocation, which raises the alarm.
 func (h *handler) run(ctx context.Context) (connection.Report, error) {
+	ctx, points := h.metrics.Start(ctx)
 	report, err := h.connections.Reconcile(ctx, limit)
-	slog.InfoContext(ctx, "reconciled", slog.Any("report", report))
+	level := slog.LevelInfo
 	if report.Malformed > 0 {
-		slog.LogAttrs(ctx, slog.LevelError, "malformed entries of by_due were skipped", h.metrics.Count(metrics.Malformed, report.Malformed)...)
+		level = slog.LevelError
 	}
+	points.Log(ctx, slog.Default(), level, "reconciled", slog.Any("report", report))
 	return report, err
 }

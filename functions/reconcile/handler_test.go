@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/infra/test/metricstest"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/metrics"
 )
@@ -22,8 +23,9 @@ type fakeConnections struct {
 	limit  int
 }
 
-func (f *fakeConnections) Reconcile(_ context.Context, limit int) (connection.Report, error) {
+func (f *fakeConnections) Reconcile(ctx context.Context, limit int) (connection.Report, error) {
 	f.limit = limit
+	metrics.Add(ctx, metrics.RepairsLeft, "", 7)
 	return f.report, f.err
 }
 
@@ -39,7 +41,7 @@ func TestRun(t *testing.T) {
 			before := slog.Default()
 			slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
 			defer slog.SetDefault(before)
-			h := &handler{connections: f, metrics: metrics.Counter{Stage: "test", Now: time.Now}}
+			h := &handler{connections: f, metrics: metrics.Recorder{Stage: "test", Now: time.Now}}
 			got, err := h.run(t.Context())
 			if !errors.Is(err, f.err) || f.limit != 500 {
 				t.Errorf("run = %v with limit %d, want %v with 500", err, f.limit, f.err)
@@ -47,12 +49,13 @@ func TestRun(t *testing.T) {
 			if diff := cmp.Diff(f.report, got); diff != "" {
 				t.Errorf("report (-want +got):\n%s", diff)
 			}
-			lines, metric := 1, false
-			if f.report.Malformed > 0 {
-				lines, metric = 2, true
+			level := map[bool]string{true: "ERROR", false: "INFO"}[f.report.Malformed > 0]
+			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `"links_undone":`) || !strings.Contains(text, `"level":"`+level+`"`) {
+				t.Errorf("log:\n%s\nwant a line with the report, of level %s", text, level)
 			}
-			if text := log.String(); strings.Count(text, "\n") != lines || !strings.Contains(text, `"links_undone":`) || strings.Contains(text, `"Stage":"test","Malformed":3}`) != metric {
-				t.Errorf("log:\n%s\nwant a line with the report, and one that counts the skipped entries", text)
+			// connection.Service makes the metrics, in the context that the handler passes.
+			if diff := cmp.Diff(map[string][]float64{"RepairsLeft": {7}}, metricstest.In(t, log.String())); diff != "" {
+				t.Errorf("metrics (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"carrierlink/shared/metrics"
 	"carrierlink/shared/schedule"
 )
 
@@ -14,12 +15,16 @@ type worker interface {
 	CheckBatch(ctx context.Context, batch []schedule.Received) (failed []string)
 }
 
-type handler struct{ worker worker }
+type handler struct {
+	worker  worker
+	metrics metrics.Recorder
+}
 
 // work makes the checks of a batch and returns the messages that SQS must deliver
 // again; the others are done, whatever the carriers said. It returns no error: SQS
 // would deliver the whole batch again.
 func (h *handler) work(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
+	ctx, points := h.metrics.Start(ctx)
 	batch := make([]schedule.Received, len(event.Records))
 	for i, r := range event.Records {
 		batch[i] = schedule.Received{ID: r.MessageId, Body: r.Body}
@@ -29,6 +34,6 @@ func (h *handler) work(ctx context.Context, event events.SQSEvent) (events.SQSEv
 	for _, id := range h.worker.CheckBatch(ctx, batch) {
 		resp.BatchItemFailures = append(resp.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: id})
 	}
-	slog.InfoContext(ctx, "batch", slog.Int("messages", len(batch)), slog.Int("failed", len(resp.BatchItemFailures)))
+	points.Log(ctx, slog.Default(), slog.LevelInfo, "batch", slog.Int("messages", len(batch)), slog.Int("failed", len(resp.BatchItemFailures)))
 	return resp, nil
 }

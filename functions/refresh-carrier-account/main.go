@@ -14,5 +14,5 @@ func wire(env *app.Env) any { return build(env).work }
 
 func build(env *app.Env) *handler {
 	parts := construct.From(env)
-	return &handler{worker: &schedule.Worker{Checker: parts.Connections(), Breakers: parts.Table(), Metrics: env.Metrics()}}
+	return &handler{worker: &schedule.Worker{Checker: parts.Connections(), Breakers: parts.Table()}, metrics: env.Metrics()}
 }

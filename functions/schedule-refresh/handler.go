@@ -15,13 +15,14 @@ type handler struct {
 	pass    func(context.Context) (schedule.Pass, error)
 	passes  int           // in a minute
 	window  time.Duration // from one pass to the next
-	metrics metrics.Counter
+	metrics metrics.Recorder
 }
 
 // run makes the passes of one minute and returns their sum, with the backlog of the
 // last one. A failed pass does not keep the next from being made; the error, which
 // joins all failures, fails the invocation.
 func (h *handler) run(ctx context.Context) (schedule.Pass, error) {
+	ctx, points := h.metrics.Start(ctx)
 	var sum schedule.Pass
 	var errs []error
 	start := time.Now()
@@ -37,10 +38,12 @@ func (h *handler) run(ctx context.Context) (schedule.Pass, error) {
 			errs = append(errs, err)
 		}
 	}
-	slog.InfoContext(ctx, "passes", slog.Int("passes", h.passes), slog.Int("failed", len(errs)),
-		slog.Int("due", sum.Due), slog.Int("sent", sum.Sent), slog.Int("probes", sum.Probes), slog.Int("backlog", sum.Backlog), slog.Int("malformed", sum.Malformed))
+	level := slog.LevelInfo
 	if sum.Malformed > 0 {
-		slog.LogAttrs(ctx, slog.LevelError, "malformed entries of by_due were skipped", h.metrics.Count(metrics.Malformed, sum.Malformed)...)
+		level = slog.LevelError
+		metrics.Add(ctx, metrics.Malformed, "", int64(sum.Malformed))
 	}
+	points.Log(ctx, slog.Default(), level, "passes", slog.Int("passes", h.passes), slog.Int("failed", len(errs)),
+		slog.Int("due", sum.Due), slog.Int("sent", sum.Sent), slog.Int("probes", sum.Probes), slog.Int("backlog", sum.Backlog), slog.Int("malformed", sum.Malformed))
 	return sum, errors.Join(errs...)
 }

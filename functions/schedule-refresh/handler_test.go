@@ -1,14 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/infra/test/metricstest"
 	"carrierlink/shared/metrics"
 	"carrierlink/shared/schedule"
 )
@@ -36,7 +40,7 @@ func TestRunFails(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), tc.within)
 				defer cancel()
 				made := 0
-				h := &handler{passes: len(tc.errs), window: 20 * time.Second, metrics: metrics.Counter{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
+				h := &handler{passes: len(tc.errs), window: 20 * time.Second, metrics: metrics.Recorder{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
 					made++
 					return one, tc.errs[made-1]
 				}}
@@ -75,7 +79,7 @@ func TestRun(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
 				var begun []time.Duration
-				h := &handler{passes: tc.passes, window: time.Minute / time.Duration(tc.passes), metrics: metrics.Counter{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
+				h := &handler{passes: tc.passes, window: time.Minute / time.Duration(tc.passes), metrics: metrics.Recorder{Now: time.Now}, pass: func(context.Context) (schedule.Pass, error) {
 					begun = append(begun, time.Since(start))
 					time.Sleep(tc.takes[len(begun)-1]) // virtual time
 					return schedule.Pass{Due: len(begun), Sent: 10, Probes: 1, Backlog: len(begun)}, nil
@@ -92,6 +96,38 @@ func TestRun(t *testing.T) {
 					t.Errorf("sum (-want +got):\n%s", diff)
 				}
 			})
+		})
+	}
+}
+
+// TestMetrics: one record of a minute carries the metrics of all its passes, and what could
+// not be read makes it an error.
+func TestMetrics(t *testing.T) {
+	for _, malformed := range []int{0, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			before := slog.Default()
+			slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
+			defer slog.SetDefault(before)
+			room := int64(0)
+			h := &handler{passes: 2, window: 30 * time.Second, metrics: metrics.Recorder{Stage: "test", Now: time.Now}, pass: func(ctx context.Context) (schedule.Pass, error) {
+				room += 100
+				metrics.Add(ctx, metrics.QueueRoom, "", room)
+				return schedule.Pass{Malformed: malformed}, nil
+			}}
+			if _, err := h.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			want, level := map[string][]float64{"QueueRoom": {100, 200}}, "INFO"
+			if malformed > 0 {
+				want["Malformed"], level = []float64{3}, "ERROR"
+			}
+			if diff := cmp.Diff(want, metricstest.In(t, log.String())); diff != "" {
+				t.Errorf("metrics (-want +got):\n%s", diff)
+			}
+			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `"level":"`+level+`","msg":"passes"`) {
+				t.Errorf("log:\n%s\nwant one line of level %s", text, level)
+			}
 		})
 	}
 }

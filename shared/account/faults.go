@@ -63,7 +63,7 @@ func ErrKeyNotValid() *fault.Error {
 // requests a minute until reset has passed.
 func ErrKeyLimited(limit int, reset time.Duration) *fault.Error {
 	p := fault.New(fault.RateLimited, "This API key may make %d requests a minute.", limit)
-	p.RetryAfter = reset
+	p.RetryAfter, p.Limit = reset, "requests"
 	return p
 }
 
@@ -78,5 +78,7 @@ func ErrKeyReplaced() *fault.Error {
 
 // ErrTooManyKeys is fault.State: the account has as many keys as it may.
 func ErrTooManyKeys(limit int) *fault.Error {
-	return fault.New(fault.State, "An account may have at most %d API keys; delete one first.", limit)
+	p := fault.New(fault.State, "An account may have at most %d API keys; delete one first.", limit)
+	p.Limit = "caps"
+	return p
 }

@@ -133,6 +133,6 @@ func (e *Env) Check(name string, err error) {
 }
 
 // Metrics reads STAGE.
-func (e *Env) Metrics() metrics.Counter {
-	return metrics.Counter{Stage: e.Text("STAGE"), Now: time.Now}
+func (e *Env) Metrics() metrics.Recorder {
+	return metrics.Recorder{Stage: e.Text("STAGE"), Now: time.Now}
 }

@@ -23,6 +23,7 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
+	"carrierlink/shared/metrics"
 	"carrierlink/shared/wait"
 )
 
@@ -57,6 +58,8 @@ type Options struct {
 	// AttemptTimeout bounds one attempt, from dialling to the end of the body; the
 	// default is 8 s.
 	AttemptTimeout time.Duration
+	// Simulated leaves the calls out of the metrics.
+	Simulated bool
 	// Sleep waits, and returns the context's error if that ends first; the default is
 	// real time.
 	Sleep func(ctx context.Context, d time.Duration) error
@@ -207,6 +210,27 @@ func (c *Client) attempt(ctx context.Context, q question) connection.Reading {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", userAgent)
 
+	start := time.Now()
+	r := c.send(ctx, req, q)
+	if !c.options.Simulated {
+		metrics.Add(ctx, metrics.CarrierLatency, answerFor(r.Outcome), time.Since(start).Milliseconds())
+	}
+	return r
+}
+
+// answerFor names an outcome for metrics.CarrierLatency, where unnamed ones count together.
+func answerFor(o carrier.Outcome) string {
+	switch {
+	case o.IsRefusal():
+		return "refused"
+	case o == carrier.OutcomeRateLimited:
+		return "limited"
+	}
+	return string(o)
+}
+
+func (c *Client) send(ctx context.Context, req *http.Request, q question) connection.Reading {
+	account := q.account
 	resp, err := c.options.Transport.RoundTrip(req)
 	if err != nil {
 		return networkReading(ctx, err, 0, redactor(account))

@@ -140,6 +140,7 @@ func (s *Service) recordVerified(ctx context.Context, req ChangeRequest, reading
 	if err != nil {
 		return nil, fmt.Errorf("recording that the credentials are good: %w", err)
 	}
+	next.measureCheck(ctx)
 	return &next, nil
 }
 
@@ -305,6 +306,7 @@ func (s *Service) writeReplacement(ctx context.Context, claimed Connection, r re
 	if err := s.Store.ChangeConnection(ctx, &next, update, fx, s.Now()); err != nil {
 		return nil, fmt.Errorf("changing the connection: %w", s.explainConflict(ctx, next.AccountID, err))
 	}
+	next.measureCheck(ctx)
 	return &next, nil
 }
 

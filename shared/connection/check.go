@@ -13,6 +13,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
+	"carrierlink/shared/metrics"
 )
 
 // Checked is the result of a check.
@@ -215,7 +216,24 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e checkOption
 	if err != nil {
 		return Checked{}, fmt.Errorf("recording the check: %w", err)
 	}
+	checked.Connection.measureCheck(ctx)
 	return checked, nil
+}
+
+// measureCheck counts the last check, which has been recorded. The simulator's are not
+// counted: sandbox accounts choose failures.
+func (c *Connection) measureCheck(ctx context.Context) {
+	if c.Environment == carrier.Sandbox {
+		return
+	}
+	trigger := string(c.LastCheck.Trigger)
+	metrics.Add(ctx, metrics.Checks, trigger, 1)
+	switch outcome := c.LastCheck.Outcome; {
+	case outcome.IsRefusal():
+		metrics.Add(ctx, metrics.RefusedChecks, trigger, 1)
+	case outcome.IsOutage():
+		metrics.Add(ctx, metrics.FailedChecks, trigger, 1)
+	}
 }
 
 // abandonCheck releases the lease of a check that failed on our side, so its outcome

@@ -58,6 +58,7 @@ func (d Due) Peer() health.Peer {
 type Unfinished struct {
 	AccountID    int64
 	ConnectionID string // empty: the account itself
+	DueAt        time.Time
 }
 
 // Comparable reports whether other connections can be compared with this one: the schedule

@@ -55,24 +55,32 @@ func ErrBeingLinked() *fault.Error {
 // ErrTooManyConnections is fault.State: the account has reached its limit of
 // connections.
 func ErrTooManyConnections(limit int) *fault.Error {
-	return fault.New(fault.State, "An account may have at most %d carrier connections; unlink one first.", limit)
+	p := fault.New(fault.State, "An account may have at most %d carrier connections; unlink one first.", limit)
+	p.Limit = "caps"
+	return p
 }
 
 // ErrTooManyDuplicates is fault.State: the account has reached its limit of
 // connections with the same account number.
 func ErrTooManyDuplicates(limit int) *fault.Error {
-	return fault.Field(fault.State, "account_number", "An account may link the same account number at most %d times; unlink one first.", limit)
+	p := fault.Field(fault.State, "account_number", "An account may link the same account number at most %d times; unlink one first.", limit)
+	p.Limit = "caps"
+	return p
 }
 
 // ErrTooManyLinks is fault.State: the account has reached its limit of links a day.
 func ErrTooManyLinks(limit int) *fault.Error {
-	return fault.New(fault.State, "An account may link at most %d carriers a day; try again after midnight UTC.", limit)
+	p := fault.New(fault.State, "An account may link at most %d carriers a day; try again after midnight UTC.", limit)
+	p.Limit = string(UseLinking)
+	return p
 }
 
 // ErrTooManyUnlinks is fault.State: the account has reached its limit of unlinks a
 // day.
 func ErrTooManyUnlinks(limit int) *fault.Error {
-	return fault.New(fault.State, "An account may unlink at most %d carriers a day; try again after midnight UTC.", limit)
+	p := fault.New(fault.State, "An account may unlink at most %d carriers a day; try again after midnight UTC.", limit)
+	p.Limit = string(UseLinking)
+	return p
 }
 
 // ErrChanged is fault.Precondition: If-Match named a version of the connection that
@@ -110,7 +118,7 @@ func ErrNotComparable() *fault.Error {
 // ErrVerifiedLately is fault.RateLimited: the connection may be verified again after
 // wait.
 func ErrVerifiedLately(wait time.Duration) *fault.Error {
-	return &fault.Error{Kind: fault.RateLimited, Message: "This connection was verified less than 30 seconds ago.", RetryAfter: wait}
+	return &fault.Error{Kind: fault.RateLimited, Message: "This connection was verified less than 30 seconds ago.", RetryAfter: wait, Limit: string(UseChecking)}
 }
 
 // ErrAllowanceUsedUp is fault.RateLimited: all calls of limit a minute are taken; the
@@ -126,7 +134,7 @@ func ErrAllowanceUsedUp(use Use, limit int, wait time.Duration) *fault.Error {
 		text = "An account may change connections to other API keys of the carrier %d times a minute."
 	}
 	limited := fault.New(fault.RateLimited, text, limit)
-	limited.RetryAfter = wait
+	limited.RetryAfter, limited.Limit = wait, string(use)
 	return limited
 }
 

@@ -279,6 +279,7 @@ func (s *Service) Link(ctx context.Context, req LinkRequest) (*Connection, error
 		}
 		return nil, err
 	}
+	conn.measureCheck(ctx)
 	return conn, nil
 }
 

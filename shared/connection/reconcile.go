@@ -9,6 +9,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/metrics"
 )
 
 // Follow brings the connections of an account into line with it: paused while it is
@@ -188,6 +189,7 @@ func (s *Service) Reconcile(ctx context.Context, limit int) (Report, error) {
 	if err != nil {
 		return report, fmt.Errorf("listing what is unfinished: %w", err)
 	}
+	defer func() { report.measure(ctx, found, s.Now()) }()
 	var errs []error
 	for i, u := range found {
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < reserve || ctx.Err() != nil {
@@ -205,6 +207,23 @@ func (s *Service) Reconcile(ctx context.Context, limit int) (Report, error) {
 		}
 	}
 	return report, errors.Join(errs...)
+}
+
+// measure adds the metrics of a run that found this, the oldest first.
+func (r Report) measure(ctx context.Context, found []Unfinished, now time.Time) {
+	var age time.Duration
+	if len(found) > 0 && !found[0].DueAt.IsZero() {
+		age = max(now.Sub(found[0].DueAt), 0)
+	}
+	metrics.Add(ctx, metrics.OldestRepair, "", int64(age/time.Second))
+	for _, c := range []struct {
+		metric metrics.Metric
+		n      int
+	}{{metrics.RepairsBusy, r.Busy}, {metrics.RepairsLeft, r.Left}, {metrics.Malformed, r.Malformed}} {
+		if c.n > 0 {
+			metrics.Add(ctx, c.metric, "", int64(c.n))
+		}
+	}
 }
 
 // reserve is the time that must be left to begin another reconcileOne.

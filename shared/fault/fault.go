@@ -78,6 +78,9 @@ type Error struct {
 	// name may be anything, even a secret, so neither is ever logged.
 	Named bool
 	Cause error // never shown to a caller
+	// Limit is the limit of ours that refused the request, for metrics.Refusals; empty
+	// for other errors.
+	Limit string
 
 	RetryAfter        time.Duration // when to try again; zero if unknown
 	ExistingAccountID int64         // the caller's own account that holds the identifier
@@ -171,6 +174,16 @@ func Of(err error) List {
 		}
 	}
 	return List{{Kind: Internal, Cause: err}}
+}
+
+// Limit returns the limit that refused the request; empty if none did.
+func (l List) Limit() string {
+	for _, e := range l {
+		if e.Limit != "" {
+			return e.Limit
+		}
+	}
+	return ""
 }
 
 func (e *Error) problems() List { return List{e} }

@@ -21,6 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"carrierlink/shared/fault"
+	"carrierlink/shared/metrics"
 )
 
 // Version is the value of the Api-Version header.
@@ -47,6 +48,8 @@ type API struct {
 	URL string
 	// Log gets one record per request. Nil: slog.Default.
 	Log *slog.Logger
+	// Metrics go into the record. Zero: none.
+	Metrics metrics.Recorder
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 	// Routes are served; everything else is fault.NotFound.
@@ -86,13 +89,15 @@ func (a *API) Serve(ctx context.Context, event events.APIGatewayProxyRequest) (e
 	}
 	start := now()
 	req := &Request{ID: uuid.NewString(), event: event, url: a.URL}
+	ctx, points := a.Metrics.Start(ctx)
 	resp, err := a.call(ctx, req)
 	if err != nil {
 		resp = a.render(req, err)
 	}
+	took := now().Sub(start)
 	record := []any{
 		slog.String("request_id", req.ID), slog.String("method", event.HTTPMethod), slog.String("resource", event.Resource),
-		slog.Int("status", resp.Status), slog.Int64("duration_ms", now().Sub(start).Milliseconds()), slog.String("caller", req.caller),
+		slog.Int("status", resp.Status), slog.Int64("duration_ms", took.Milliseconds()), slog.String("caller", req.caller),
 	}
 	level := slog.LevelInfo
 	if err != nil {
@@ -101,7 +106,8 @@ func (a *API) Serve(ctx context.Context, event events.APIGatewayProxyRequest) (e
 			level = slog.LevelError
 		}
 	}
-	log.Log(ctx, level, "request", record...)
+	measure(ctx, req, resp, err, took)
+	points.Log(ctx, log, level, "request", record...)
 	return addHeaders(req, resp), nil
 }
 

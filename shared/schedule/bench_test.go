@@ -61,7 +61,7 @@ func benchmarkWorker(b *testing.B, concurrency int) {
 	for i := 0; i < concurrency; i += 10 {
 		batches = append(batches, d.messages[i:i+10])
 	}
-	worker := schedule.Worker{Checker: d.service, Breakers: d, Metrics: testMetrics}
+	worker := schedule.Worker{Checker: d.service, Breakers: d}
 
 	plain := &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: upstream.roots}, MaxIdleConnsPerHost: concurrency,

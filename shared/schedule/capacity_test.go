@@ -113,7 +113,7 @@ func newServiceSim(tb testing.TB, perMinute int) *serviceSim {
 		Store: h, Vault: poisonedVault{}, Carriers: connection.Carriers{Production: okCarrier{}, Sandbox: okCarrier{}}, Timing: timing, Now: now, Random: rand.Reader, Jitter: seeded(tb, now),
 		Compare: func(_, _ []byte) ([]connection.Difference, error) { return nil, nil },
 	}
-	h.worker = schedule.Worker{Checker: h, Breakers: h, Metrics: testMetrics}
+	h.worker = schedule.Worker{Checker: h, Breakers: h}
 	h.dispatcher = schedule.Dispatcher{
 		Store: h, Timing: timing, Now: now, Window: time.Minute,
 		Production: schedule.Traffic{Queue: h.production, PerMinute: perMinute}, Sandbox: schedule.Traffic{Queue: h.sandbox, PerMinute: max(perMinute/10, 1)},

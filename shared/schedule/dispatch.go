@@ -17,6 +17,7 @@ import (
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
+	"carrierlink/shared/metrics"
 )
 
 // Store is what the dispatcher needs of the store.
@@ -123,6 +124,9 @@ func (d *Dispatcher) send(ctx context.Context, t Traffic, lanes []connection.Lan
 	}
 	report.Backlog += backlog
 	capacity := d.capacity(t.PerMinute, backlog)
+	if lanes[0] != connection.SandboxLane {
+		metrics.Add(ctx, metrics.QueueRoom, "", int64(capacity))
+	}
 	var errs []error
 	var messages []Delayed
 	var regular [][]Delayed
@@ -166,9 +170,13 @@ func (d *Dispatcher) capacity(perMinute, backlog int) int {
 // sent whatever the capacity; of regular, at most capacity messages, the first ones go
 // first. While the carrier's breaker is open, there is only a probe.
 func (d *Dispatcher) planLane(ctx context.Context, lane connection.Lane, b health.Breaker, now time.Time, capacity int, report *Pass) (urgent, regular []Delayed, err error) {
-	if lane != connection.SandboxLane && b.Open {
-		urgent, err = d.planProbe(ctx, lane, b, now, report)
-		return urgent, nil, err
+	if lane != connection.SandboxLane {
+		if b.Open {
+			metrics.Add(ctx, metrics.BreakerOpen, string(lane), 1)
+			urgent, err = d.planProbe(ctx, lane, b, now, report)
+			return urgent, nil, err
+		}
+		metrics.Add(ctx, metrics.BreakerOpen, string(lane), 0)
 	}
 	control, err := d.claimControl(ctx, lane, b, now)
 	if err != nil {
@@ -189,6 +197,7 @@ func (d *Dispatcher) planLane(ctx context.Context, lane connection.Lane, b healt
 	if err != nil {
 		return urgent, nil, fmt.Errorf("finding due connections: %w", err)
 	}
+	measureOldest(ctx, lane, due, now)
 	report.Due += len(due)
 	if control != nil { // connections with the same API key wait for the next pass
 		due = slices.DeleteFunc(due, func(c connection.Due) bool { return c.CredentialID == control.CredentialID })
@@ -208,6 +217,7 @@ func (d *Dispatcher) planProbe(ctx context.Context, lane connection.Lane, b heal
 	if err != nil {
 		return nil, fmt.Errorf("finding a probe: %w", err)
 	}
+	measureOldest(ctx, lane, due, now)
 	if len(due) == 0 {
 		return nil, nil
 	}
@@ -220,6 +230,17 @@ func (d *Dispatcher) planProbe(ctx context.Context, lane connection.Lane, b heal
 	m := message(lane, due[probed.Version%int64(len(due))])
 	m.Probe = true
 	return []Delayed{{Message: m}}, nil
+}
+
+// measureOldest measures for how long the first of the due connections has been due. A
+// pass that does not read a lane, because the queue is full or no probe is due, makes no
+// value.
+func measureOldest(ctx context.Context, lane connection.Lane, due []connection.Due, now time.Time) {
+	var age time.Duration
+	if len(due) > 0 {
+		age = max(now.Sub(due[0].DueAt), 0)
+	}
+	metrics.Add(ctx, metrics.OldestDue, string(lane), int64(age/time.Second))
 }
 
 // claim saves a breaker, and reports whether this dispatcher was the first to do so.

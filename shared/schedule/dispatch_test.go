@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -11,9 +12,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/infra/test/metricstest"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/health"
+	"carrierlink/shared/metrics"
 	"carrierlink/shared/schedule"
 	"carrierlink/shared/store/storetest"
 )
@@ -160,6 +163,65 @@ func TestPassFails(t *testing.T) {
 				t.Errorf("%d messages were sent, want %d", len(q.sent), tc.sent)
 			}
 		})
+	}
+}
+
+// TestPassMetrics: each pass measures what it reads anyway. What it does not read has no
+// value: a lane whose queue is full, and one whose next probe is not due.
+func TestPassMetrics(t *testing.T) {
+	hour := at().Add(-time.Hour)
+	closed := map[string][]float64{"BreakerOpen Lane=australia_post": {0}, "BreakerOpen Lane=startrack": {0}}
+	for _, tc := range []struct {
+		name    string
+		prepare func(*fakeStore, *fakeQueue)
+		want    map[string][]float64
+	}{
+		{"the breaker is open, no probe is due", func(s *fakeStore, _ *fakeQueue) {
+			b := health.Breaker{Carrier: carrier.AustraliaPost}.Opened("outage", at(), health.Timing{})
+			if err := s.Memory.SaveBreaker(t.Context(), &b); err != nil {
+				t.Fatal(err)
+			}
+		}, map[string][]float64{"BreakerOpen Lane=australia_post": {1}, "OldestDue Lane=startrack": {0}, "OldestDue Lane=sandbox": {0}, "QueueRoom": {600}}},
+		{"the breaker is open, a probe is due", func(s *fakeStore, _ *fakeQueue) {
+			s.open(t, carrier.AustraliaPost)
+			s.due[auspost] = []connection.Due{{AccountID: 1, ConnectionID: "se-1", DueAt: hour}}
+		}, map[string][]float64{"BreakerOpen Lane=australia_post": {1}, "OldestDue Lane=australia_post": {3600}, "OldestDue Lane=startrack": {0}, "OldestDue Lane=sandbox": {0}, "QueueRoom": {600}}},
+		{"the queue is full", func(s *fakeStore, q *fakeQueue) {
+			q.backlog = 1800
+			s.add(auspost, 1, 1)
+		}, map[string][]float64{"OldestDue Lane=sandbox": {0}, "QueueRoom": {0}}},
+		{"a backlog", func(s *fakeStore, q *fakeQueue) {
+			q.backlog = 1300
+			s.due[startrack] = []connection.Due{{AccountID: 1, ConnectionID: "se-1", DueAt: hour}, {AccountID: 2, ConnectionID: "se-2", DueAt: at()}}
+			s.due[connection.SandboxLane] = []connection.Due{{AccountID: 1, ConnectionID: "se-1", DueAt: hour.Add(-time.Second)}}
+		}, map[string][]float64{"OldestDue Lane=australia_post": {0}, "OldestDue Lane=startrack": {3600}, "OldestDue Lane=sandbox": {3601}, "QueueRoom": {500}}},
+		{"nothing is due", func(*fakeStore, *fakeQueue) {}, map[string][]float64{
+			"OldestDue Lane=australia_post": {0}, "OldestDue Lane=startrack": {0}, "OldestDue Lane=sandbox": {0}, "QueueRoom": {600},
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s, q := newFakeStore(), &fakeQueue{}
+			tc.prepare(s, q)
+			got := metricstest.Of(t, func(ctx context.Context) {
+				if _, err := dispatcher(s, q).RunPass(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+			want := maps.Clone(closed)
+			maps.Copy(want, tc.want)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("metrics (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestLanesAreSeries: no lane counts as metrics.Other.
+func TestLanesAreSeries(t *testing.T) {
+	for _, lane := range connection.Lanes() {
+		if !slices.Contains(metrics.All(), metrics.Series{Name: "OldestDue", Dimension: "Lane", Value: string(lane)}) {
+			t.Errorf("metrics has no lane %s", lane)
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func TestLaggingIndex(t *testing.T) {
 	if err := service.Unlink(t.Context(), *rows[0], false, nil); err != nil {
 		t.Fatal(err)
 	}
-	worker := schedule.Worker{Checker: service, Breakers: memory, Metrics: testMetrics}
+	worker := schedule.Worker{Checker: service, Breakers: memory}
 	for pass := range 3 {
 		q := &fakeQueue{}
 		d := dispatcher(memory, q)

@@ -84,7 +84,7 @@ func exactlyOnce(t *calltrace.Attempt) {
 	table := store.New(dynamodb.NewFromConfig(wire.Config(url)), "once", kit.Options{})
 	clock := at()
 	service, asked := serviceOver(t, table, func() time.Time { return clock })
-	worker := schedule.Worker{Checker: service, Breakers: table, Metrics: testMetrics}
+	worker := schedule.Worker{Checker: service, Breakers: table}
 
 	rows := make([]connection.Connection, all)
 	var linked sync.WaitGroup

@@ -64,7 +64,7 @@ func newOutageSim(t *testing.T) *outageSim {
 	now := func() time.Time { return y.clock }
 	y.jitter = seeded(t, now)
 	y.service = &connection.Service{Store: y, Timing: y.timing, Now: now}
-	y.worker = schedule.Worker{Checker: y, Breakers: y, Metrics: testMetrics}
+	y.worker = schedule.Worker{Checker: y, Breakers: y}
 	traffic := schedule.Traffic{Queue: y, PerMinute: perMinute}
 	y.dispatcher = schedule.Dispatcher{Store: y, Timing: y.timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: traffic}
 	for i, group, left := 0, int64(0), 0; i < connections; i, left = i+1, left-1 {

@@ -37,7 +37,6 @@ type Breakers interface {
 type Worker struct {
 	Checker  Checker
 	Breakers Breakers
-	Metrics  metrics.Counter
 }
 
 // Received is a message as the queue delivers it.
@@ -72,7 +71,7 @@ func (w *Worker) CheckBatch(ctx context.Context, batch []Received) (failed []str
 			failed = append(failed, batch[i].ID)
 		}
 		if r.err != nil {
-			w.logFailure(ctx, batch[i].ID, r)
+			logFailure(ctx, batch[i].ID, r)
 		}
 		if name := r.message.Lane.Carrier(); r.counted != nil && name != "" {
 			counted[name] = append(counted[name], *r.counted)
@@ -92,14 +91,14 @@ type result struct {
 	message Message
 	counted *health.Check // nil: nothing to count
 	err     error         // a failure of ours
-	metric  string        // the metric that counts err
 	again   bool          // the queue must deliver the message again
 }
 
 func (w *Worker) check(ctx context.Context, body string, breakers map[carrier.Name]health.Breaker) result {
 	m, err := decode(body)
 	if err != nil {
-		return result{err: err, metric: metrics.Malformed, again: true}
+		metrics.Add(ctx, metrics.Malformed, "", 1)
+		return result{err: err, again: true}
 	}
 	b := breakers[m.Lane.Carrier()]
 	if b.Open && !m.Probe {
@@ -112,9 +111,10 @@ func (w *Worker) check(ctx context.Context, body string, breakers map[carrier.Na
 	case fault.Is(err, fault.State), fault.Is(err, fault.NotFound):
 		return result{message: m}
 	case fault.Is(err, fault.Overloaded):
-		return result{message: m, err: err, metric: metrics.Throttled, again: !m.Control}
+		return result{message: m, err: err, again: !m.Control}
 	case err != nil:
-		return result{message: m, err: err, metric: metrics.InternalErrors, again: !m.Control && !errors.Is(err, connection.ErrPostponed)}
+		metrics.Add(ctx, metrics.InternalErrors, "", 1)
+		return result{message: m, err: err, again: !m.Control && !errors.Is(err, connection.ErrPostponed)}
 	}
 	checked.Counted.Silent = m.Silent
 	return result{message: m, counted: &checked.Counted}
@@ -136,11 +136,12 @@ func (w *Worker) checkRecovering(ctx context.Context, m Message, b health.Breake
 	}, b)
 }
 
-// logFailure logs and counts a failure of ours. status_reason belongs to the log
-// line: the connection keeps its own.
-func (w *Worker) logFailure(ctx context.Context, messageID string, r result) {
-	attrs := append(w.Metrics.Count(r.metric, 1), slog.String("status_reason", "internal_error"), slog.String("message_id", messageID),
-		slog.Bool("again", r.again), slog.String("error", r.err.Error()))
+// logFailure logs a failure of ours. status_reason belongs to the log line: the
+// connection keeps its own.
+func logFailure(ctx context.Context, messageID string, r result) {
+	attrs := []slog.Attr{
+		slog.String("status_reason", "internal_error"), slog.String("message_id", messageID), slog.Bool("again", r.again), slog.String("error", r.err.Error()),
+	}
 	if r.message.ConnectionID != "" {
 		attrs = append(attrs, slog.Int64("account_id", r.message.AccountID), slog.String("carrier_id", r.message.ConnectionID))
 	}

@@ -14,11 +14,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/infra/test/metricstest"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
-	"carrierlink/shared/metrics"
 	"carrierlink/shared/schedule"
 )
 
@@ -127,7 +127,7 @@ func TestBatchFails(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			w := schedule.Worker{Checker: tc.checker, Breakers: tc.checker, Metrics: testMetrics}
+			w := schedule.Worker{Checker: tc.checker, Breakers: tc.checker}
 			if diff := cmp.Diff(tc.want, w.CheckBatch(t.Context(), received(tc.batch...))); diff != "" {
 				t.Errorf("failed messages (-want +got):\n%s", diff)
 			}
@@ -138,11 +138,9 @@ func TestBatchFails(t *testing.T) {
 	}
 }
 
-// testMetrics never changes.
-var testMetrics = metrics.Counter{Stage: "test", Now: at}
-
-// TestFailuresAreLogged: each failure of ours is one line of the log, with its metric and
-// the connection; the value of a panic is not logged.
+// TestFailuresAreLogged: each failure of ours is one line of the log, with the connection,
+// and counted; the value of a panic is not logged. The store and the vault count throttled
+// calls.
 func TestFailuresAreLogged(t *testing.T) {
 	c := &fakeChecker{errs: map[string]error{
 		"se-1": fmt.Errorf("x: %w: %w", connection.ErrPostponed, errors.New("no JSON")), "se-2": fault.New(fault.Overloaded, "m"), "se-3": fault.New(fault.State, "m"),
@@ -151,10 +149,16 @@ func TestFailuresAreLogged(t *testing.T) {
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
 	defer slog.SetDefault(before)
-	w := schedule.Worker{Checker: c, Breakers: c, Metrics: testMetrics}
-	failed := w.CheckBatch(t.Context(), received(
-		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, ""), body(3, "se-3", auspost, ""), body(4, "se-4", auspost, ""), body(5, "se-panic", auspost, ""), "canary",
-	))
+	w := schedule.Worker{Checker: c, Breakers: c}
+	var failed []string
+	counted := metricstest.Of(t, func(ctx context.Context) {
+		failed = w.CheckBatch(ctx, received(
+			body(1, "se-1", auspost, ""), body(2, "se-2", auspost, ""), body(3, "se-3", auspost, ""), body(4, "se-4", auspost, ""), body(5, "se-panic", auspost, ""), "canary",
+		))
+	})
+	if diff := cmp.Diff(map[string][]float64{"InternalErrors": {2}, "Malformed": {1}}, counted); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
 	if diff := cmp.Diff([]string{"m1", "m4", "m5"}, failed); diff != "" {
 		t.Errorf("failed messages (-want +got):\n%s", diff)
 	}
@@ -167,15 +171,11 @@ func TestFailuresAreLogged(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
 			t.Fatal(err)
 		}
-		for _, metric := range []string{metrics.InternalErrors, metrics.Malformed, metrics.Throttled} {
-			if n, ok := fields[metric]; ok {
-				got = append(got, fmt.Sprint(fields["carrier_id"], " ", fields["status_reason"], " ", metric, " ", n, " ", fields["Stage"]))
-			}
-		}
+		got = append(got, fmt.Sprint(fields["carrier_id"], " ", fields["status_reason"], " ", fields["again"]))
 	}
 	slices.Sort(got)
 	want := []string{
-		"<nil> internal_error Malformed 1 test", "se-1 internal_error InternalErrors 1 test", "se-2 internal_error Throttled 1 test", "se-panic internal_error InternalErrors 1 test",
+		"<nil> internal_error true", "se-1 internal_error false", "se-2 internal_error true", "se-panic internal_error true",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
@@ -188,7 +188,7 @@ func TestOpenBreakerDrops(t *testing.T) {
 	c := &fakeChecker{breakers: map[carrier.Name]health.Breaker{
 		carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Open: true}, carrier.StarTrack: {Carrier: carrier.StarTrack},
 	}}
-	w := schedule.Worker{Checker: c, Breakers: c, Metrics: testMetrics}
+	w := schedule.Worker{Checker: c, Breakers: c}
 	failed := w.CheckBatch(t.Context(), received(
 		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, `,"probe":true`), body(3, "se-3", startrack, ""), body(4, "se-4", connection.SandboxLane, ""),
 	))
@@ -209,7 +209,7 @@ func TestBatchCounts(t *testing.T) {
 		errs:     map[string]error{"se-6": fault.New(fault.State, "m"), "se-7": errors.New("broken"), "se-10": fault.New(fault.NotFound, "m"), "se-11": fault.New(fault.State, "m")},
 		breakers: map[carrier.Name]health.Breaker{carrier.AustraliaPost: {Carrier: carrier.AustraliaPost, Version: 7}},
 	}
-	w := schedule.Worker{Checker: c, Breakers: c, Metrics: testMetrics}
+	w := schedule.Worker{Checker: c, Breakers: c}
 	failed := w.CheckBatch(t.Context(), received(
 		body(1, "se-1", auspost, ""), body(2, "se-2", auspost, ""), body(3, "se-3", startrack, ""), body(5, "se-5", connection.SandboxLane, ""),
 		body(6, "se-6", auspost, ""), body(7, "se-7", auspost, ""), "poison",

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 
+	"carrierlink/infra/test/metricstest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
@@ -452,9 +454,13 @@ func TestThrottled(t *testing.T) {
 						return answer
 					}}
 					s := store.New(spy, table, kit.Options{Random: zeros{}, Sleep: func(context.Context, time.Duration) error { return nil }})
-					err := call(t.Context(), s)
+					var err error
+					counted := metricstest.Of(t, func(ctx context.Context) { err = call(ctx, s) })
 					if name == "transaction" && transactions == 0 {
 						return
+					}
+					if n := counted["Throttles Service=dynamodb"]; len(n) != 1 || n[0] < 1 || !slices.Equal(n, counted["Throttles"]) {
+						t.Errorf("metrics = %v, want the throttled call", counted)
 					}
 					if p := fault.Of(err); len(p) == 0 || p[0].Kind != fault.Overloaded || p[0].RetryAfter < time.Second || p[0].Message == "" {
 						t.Errorf("error %v, want one problem, Overloaded, with RetryAfter", err)

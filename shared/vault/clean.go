@@ -11,13 +11,14 @@ import (
 	"github.com/aws/smithy-go"
 
 	"carrierlink/shared/fault"
+	"carrierlink/shared/metrics"
 )
 
 // clean keeps what is safe of an SDK error: its code and request id, the end of the
 // context, or how the connection failed. Messages and damaged answers can contain the
 // secret. A call that is throttled after the SDK's own retries is fault.Overloaded
-// with RetryAfter.
-func clean(err error) error {
+// with RetryAfter, and counted.
+func clean(ctx context.Context, err error) error {
 	var own *fault.Error
 	var api smithy.APIError
 	var dial *net.OpError
@@ -37,6 +38,7 @@ func clean(err error) error {
 			text += ", request " + answer.ServiceRequestID()
 		}
 		if (retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}).IsErrorThrottle(err) == aws.TrueTernary {
+			metrics.Add(ctx, metrics.Throttles, "secrets_manager", 1)
 			return fault.Throttled(errors.New(text))
 		}
 		return errors.New(text)

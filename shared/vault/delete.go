@@ -37,7 +37,7 @@ func (v *Vault) Delete(ctx context.Context, accountID int64, connectionID string
 		}
 	}
 	if err != nil && !missing(err) {
-		return fmt.Errorf("deleting credentials: %w", clean(err))
+		return fmt.Errorf("deleting credentials: %w", clean(ctx, err))
 	}
 	return nil
 }
@@ -54,15 +54,15 @@ func (v *Vault) Restore(ctx context.Context, accountID int64, connectionID strin
 		// LocalStack does not.
 		out, describeErr := v.api.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &name})
 		if describeErr == nil && out.DeletedDate != nil {
-			return connection.ErrNoCredentials(clean(err))
+			return connection.ErrNoCredentials(clean(ctx, err))
 		}
 		err = describeErr
 	}
 	switch {
 	case missing(err):
-		return connection.ErrNoCredentials(clean(err))
+		return connection.ErrNoCredentials(clean(ctx, err))
 	case err != nil:
-		return fmt.Errorf("restoring credentials: %w", clean(err))
+		return fmt.Errorf("restoring credentials: %w", clean(ctx, err))
 	}
 	return nil
 }

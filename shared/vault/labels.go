@@ -39,10 +39,10 @@ func (v *Vault) Stage(ctx context.Context, accountID int64, connectionID, token 
 	}
 	version, err = v.stage(ctx, name, token, text)
 	if exists(err) || missing(err) || scheduled(err) || invalid(err) {
-		err = fault.Busy(clean(err))
+		err = fault.Busy(clean(ctx, err))
 	}
 	if err != nil {
-		return "", fmt.Errorf("staging credentials: %w", clean(err))
+		return "", fmt.Errorf("staging credentials: %w", clean(ctx, err))
 	}
 	return version, nil
 }
@@ -104,9 +104,9 @@ func (v *Vault) Align(ctx context.Context, accountID int64, connectionID, versio
 		now, err := v.api.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &name})
 		switch {
 		case missing(err):
-			return connection.ErrNoCredentials(clean(err))
+			return connection.ErrNoCredentials(clean(ctx, err))
 		case err != nil:
-			return fmt.Errorf("reading labels: %w", clean(err))
+			return fmt.Errorf("reading labels: %w", clean(ctx, err))
 		case now.DeletedDate != nil:
 			return connection.ErrNoCredentials(nil)
 		}
@@ -119,13 +119,13 @@ func (v *Vault) Align(ctx context.Context, accountID int64, connectionID, versio
 		case refused == nil && listed:
 			return nil
 		case refused != nil && !invalid(refused) && !missing(refused) && !scheduled(refused):
-			return fmt.Errorf("moving labels: %w", clean(refused))
+			return fmt.Errorf("moving labels: %w", clean(ctx, refused))
 		}
 	}
 	if refused != nil && !listed {
-		return connection.ErrNoCredentials(clean(refused))
+		return connection.ErrNoCredentials(clean(ctx, refused))
 	}
-	return fault.Busy(clean(refused))
+	return fault.Busy(clean(ctx, refused))
 }
 
 // makeCurrent makes version the current one and then removes AWSPENDING; the other

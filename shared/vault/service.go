@@ -39,7 +39,7 @@ func (s *ServiceSecret) Read(ctx context.Context) (secret.Text, error) {
 	}
 	out, err := s.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &s.id})
 	if err != nil {
-		return secret.Text{}, fmt.Errorf("reading the service secret: %w", clean(err))
+		return secret.Text{}, fmt.Errorf("reading the service secret: %w", clean(ctx, err))
 	}
 	if out.SecretString == nil || *out.SecretString == "" {
 		return secret.Text{}, errors.New("the service secret is empty")

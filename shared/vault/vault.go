@@ -104,7 +104,7 @@ func (v *Vault) Create(ctx context.Context, accountID int64, connectionID, token
 		version, err = v.replace(ctx, name, token, text, c, err)
 	}
 	if err != nil {
-		return "", fmt.Errorf("storing credentials: %w", clean(err))
+		return "", fmt.Errorf("storing credentials: %w", clean(ctx, err))
 	}
 	return version, nil
 }
@@ -136,7 +136,7 @@ func (v *Vault) replace(ctx context.Context, name, token, text string, c connect
 	case missing(err) && scheduled(refusal):
 		return "", refusal // it did not concern a deletion
 	case missing(err), scheduled(err): // another request is deleting it
-		return "", fault.Busy(clean(err))
+		return "", fault.Busy(clean(ctx, err))
 	case err != nil:
 		return "", err
 	}
@@ -149,7 +149,7 @@ func (v *Vault) replace(ctx context.Context, name, token, text string, c connect
 	})
 	switch {
 	case exists(err), missing(err), scheduled(err):
-		return "", fault.Busy(clean(err))
+		return "", fault.Busy(clean(ctx, err))
 	case err != nil:
 		return "", err
 	}
@@ -167,9 +167,9 @@ func (v *Vault) Get(ctx context.Context, accountID int64, connectionID, version 
 	out, err := v.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name, VersionId: &version})
 	switch {
 	case missing(err), scheduled(err):
-		return connection.Credentials{}, connection.ErrNoCredentials(clean(err))
+		return connection.Credentials{}, connection.ErrNoCredentials(clean(ctx, err))
 	case err != nil:
-		return connection.Credentials{}, fmt.Errorf("reading credentials: %w", clean(err))
+		return connection.Credentials{}, fmt.Errorf("reading credentials: %w", clean(ctx, err))
 	}
 	c, err := decode(out.SecretString)
 	if err != nil {

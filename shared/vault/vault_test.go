@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"carrierlink/infra/test/metricstest"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/secret"
@@ -182,7 +183,8 @@ func TestErrorsHoldNoSecretText(t *testing.T) {
 	}
 }
 
-// TestThrottled: a throttled call of any method is fault.Overloaded with RetryAfter.
+// TestThrottled: a throttled call of any method is fault.Overloaded with RetryAfter, and
+// counted.
 func TestThrottled(t *testing.T) {
 	t.Parallel()
 	throttled := func(t *testing.T, err error, code string) {
@@ -209,7 +211,10 @@ func TestThrottled(t *testing.T) {
 						}
 						return nil
 					}
-					throttled(t, m.call(t.Context(), v), code)
+					counted := metricstest.Of(t, func(ctx context.Context) { throttled(t, m.call(ctx, v), code) })
+					if diff := cmp.Diff(map[string][]float64{"Throttles": {1}, "Throttles Service=secrets_manager": {1}}, counted); diff != "" {
+						t.Errorf("metrics (-want +got):\n%s", diff)
+					}
 				})
 			}
 		}

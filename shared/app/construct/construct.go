@@ -89,9 +89,9 @@ func (p *Parts) Auth() *auth.Auth {
 	return &auth.Auth{Keys: p.Table(), Now: time.Now, Limits: limits}
 }
 
-// API reads ERROR_SOURCE.
+// API reads ERROR_SOURCE and STAGE.
 func (p *Parts) API(routes ...httpapi.Route) *httpapi.API {
-	return &httpapi.API{ErrorSource: p.env.Optional("ERROR_SOURCE"), Routes: routes}
+	return &httpapi.API{ErrorSource: p.env.Optional("ERROR_SOURCE"), Metrics: p.env.Metrics(), Routes: routes}
 }
 
 // APIWithLinks is API for answers that link to other pages. It also reads PUBLIC_URL.
@@ -120,7 +120,7 @@ func (p *Parts) carriers(simulated *simulator.Transport) (production, sandbox *a
 		err = errors.Join(err, errors.New("http is allowed on the stage local only; use https"))
 	}
 	p.env.Check("AUSPOST_BASE_URL", err)
-	sandbox, err = auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: simulated})
+	sandbox, err = auspost.New(auspost.Options{BaseURL: simulator.BaseURL, Transport: simulated, Simulated: true})
 	p.env.Check("simulator", err)
 	return production, sandbox
 }

@@ -126,7 +126,7 @@ func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) (found
 				malformed++
 				continue
 			}
-			if u.ConnectionID == "" && slices.Contains(found, u) {
+			if u.ConnectionID == "" && slices.ContainsFunc(found, func(f connection.Unfinished) bool { return f.AccountID == u.AccountID && f.ConnectionID == "" }) {
 				continue // a deleted account has two entries
 			}
 			found = append(found, u)

@@ -3,6 +3,8 @@ package connections
 import (
 	"errors"
 	"slices"
+	"strconv"
+	"time"
 
 	"carrierlink/shared/connection"
 	"carrierlink/shared/store/kit"
@@ -99,11 +101,16 @@ func readDue(it kit.Item) (connection.Due, error) {
 		errors.Join(r.Done("due connection"), err, ownerErr)
 }
 
-// readUnfinished reads an entry of REPAIR in by_due.
+// readUnfinished reads an entry of REPAIR in by_due. A time that cannot be read is zero: it
+// is needed for a metric only.
 func readUnfinished(it kit.Item) (connection.Unfinished, error) {
 	r := kit.Reader{It: it}
 	account, conn, err := kit.ParseOwner(r.Key())
-	return connection.Unfinished{AccountID: account, ConnectionID: conn}, errors.Join(r.Done("unfinished work"), err)
+	var at time.Time
+	if milli, err := strconv.ParseInt(r.Text(kit.AttrDueKey), 10, 64); err == nil {
+		at = time.UnixMilli(milli)
+	}
+	return connection.Unfinished{AccountID: account, ConnectionID: conn, DueAt: at}, errors.Join(r.Done("unfinished work"), err)
 }
 
 func historyItem(c *connection.Connection, e connection.HistoryEntry) kit.Item {

@@ -9,8 +9,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-
-	"carrierlink/shared/fault"
 )
 
 // QueryItems reads all items of a partition whose sort keys lie between two
@@ -87,10 +85,10 @@ func (s *Table) BatchGet(ctx context.Context, keys []Key) (map[Key]Item, error) 
 			return found, nil
 		}
 		if n+1 == Attempts {
-			return nil, fault.Throttled(fmt.Errorf("items left unread after %d calls", Attempts))
+			return nil, throttled(ctx, fmt.Errorf("items left unread after %d calls", Attempts))
 		}
 		if err := s.Backoff(ctx, n); err != nil {
-			return nil, fault.Throttled(fmt.Errorf("items left unread: %w", err))
+			return nil, throttled(ctx, fmt.Errorf("items left unread: %w", err))
 		}
 		in.RequestItems = out.UnprocessedKeys
 	}

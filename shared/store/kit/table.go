@@ -93,15 +93,15 @@ func (s *Table) Backoff(ctx context.Context, n int) error {
 func (s *Table) write(ctx context.Context, call func() error) error {
 	for n := 0; ; n++ {
 		err := call()
-		collided, throttled := cancelled(err)
-		if !collided && !throttled {
+		collided, overloaded := cancelled(err)
+		if !collided && !overloaded {
 			return err
 		}
 		if n+1 < Attempts && s.Backoff(ctx, n) == nil {
 			continue
 		}
-		if throttled {
-			return fault.Throttled(err)
+		if overloaded {
+			return throttled(ctx, err)
 		}
 		return fault.Busy(fmt.Errorf("%w: %w", fault.ErrCollision, err))
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"carrierlink/shared/fault"
+	"carrierlink/shared/metrics"
 )
 
 // throttling makes the errors of throttled calls fault.Overloaded. The SDK has retried
@@ -26,34 +27,46 @@ func throttles(code string) bool {
 	return false
 }
 
-func overloaded[T any](out T, err error) (T, error) {
+func overloaded(ctx context.Context, err error) error {
 	var api smithy.APIError
 	if errors.As(err, &api) && throttles(api.ErrorCode()) {
-		return out, fault.Throttled(err)
+		return throttled(ctx, err)
 	}
-	return out, err
+	return err
+}
+
+// throttled counts a throttled call and returns its error, fault.Overloaded.
+func throttled(ctx context.Context, err error) error {
+	metrics.Add(ctx, metrics.Throttles, "dynamodb", 1)
+	return fault.Throttled(err)
 }
 
 func (t throttling) GetItem(ctx context.Context, in *dynamodb.GetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
-	return overloaded(t.API.GetItem(ctx, in, o...))
+	out, err := t.API.GetItem(ctx, in, o...)
+	return out, overloaded(ctx, err)
 }
 
 func (t throttling) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
-	return overloaded(t.API.BatchGetItem(ctx, in, o...))
+	out, err := t.API.BatchGetItem(ctx, in, o...)
+	return out, overloaded(ctx, err)
 }
 
 func (t throttling) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
-	return overloaded(t.API.UpdateItem(ctx, in, o...))
+	out, err := t.API.UpdateItem(ctx, in, o...)
+	return out, overloaded(ctx, err)
 }
 
 func (t throttling) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
-	return overloaded(t.API.BatchWriteItem(ctx, in, o...))
+	out, err := t.API.BatchWriteItem(ctx, in, o...)
+	return out, overloaded(ctx, err)
 }
 
 func (t throttling) Query(ctx context.Context, in *dynamodb.QueryInput, o ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
-	return overloaded(t.API.Query(ctx, in, o...))
+	out, err := t.API.Query(ctx, in, o...)
+	return out, overloaded(ctx, err)
 }
 
 func (t throttling) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, o ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
-	return overloaded(t.API.TransactWriteItems(ctx, in, o...))
+	out, err := t.API.TransactWriteItems(ctx, in, o...)
+	return out, overloaded(ctx, err)
 }
