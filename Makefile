@@ -93,8 +93,8 @@ diff: deployable ## Like deploy, but only show what would change
 	$(DEPLOY) --no-execute-changeset
 
 # What deploy and diff do before they ask AWS for anything: the checklist, then the build. sam gets the parameters as a file,
-# because those of its command line would replace those of samconfig.toml.
-DEPLOY = $(SAM) deploy --config-env $(STAGE) --template-file $(BUILD_DIR)/template.yaml --parameter-overrides file://$(BUILD_DIR).parameters.yaml
+# because those of its command line would replace those of samconfig.toml, which it would look for beside the template.
+DEPLOY = $(SAM) deploy --config-file $(CURDIR)/samconfig.toml --config-env $(STAGE) --template-file $(BUILD_DIR)/template.yaml --parameter-overrides file://$(BUILD_DIR).parameters.yaml
 .PHONY: deployable
 deployable:
 	@$(TOOLS) sam

@@ -47,7 +47,8 @@ links() {
 transformed() {
   local directory
   directory=$(mktemp -d) || return 1
-  .cache/sam/bin/python infra/tools/transform.py "$directory" &&
+  .cache/sam/bin/python infra/tools/transform_test.py -q &&
+    .cache/sam/bin/python infra/tools/transform.py "$directory" &&
     .cache/sam/bin/cfn-lint "$directory"/templates/*.json &&
     policies "$directory/policies"
   local status=$?

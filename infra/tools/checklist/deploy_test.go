@@ -41,10 +41,7 @@ func emptyAccount(t *testing.T) string {
 // returns them, nil if there was no deploy, and the output of make.
 func deployment(t *testing.T, target string, settings ...string) (args []string, output string, err error) {
 	t.Helper()
-	root, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := absolute(t, root)
 	dir := t.TempDir()
 	sam := filepath.Join(dir, "sam")
 	script := fmt.Sprintf("#!/usr/bin/env bash\nif [ \"$1\" = deploy ]; then printf '%%s\\n' \"$@\" >%s/arguments; exit; fi\nexec %s/.cache/sam/bin/sam \"$@\"\n", dir, root)
@@ -73,7 +70,7 @@ func TestDeployMachine(t *testing.T) {
 			if err != nil || args == nil {
 				t.Fatalf("make deploy: %v\n%s", err, output)
 			}
-			want := []string{"deploy", "--config-env", "staging", "--template-file", build + "/template.yaml", "--parameter-overrides", "file://" + build + ".parameters.yaml"}
+			want := []string{"deploy", "--config-file", absolute(t, root) + "/samconfig.toml", "--config-env", "staging", "--template-file", build + "/template.yaml", "--parameter-overrides", "file://" + build + ".parameters.yaml"}
 			if diff := cmp.Diff(want, args); diff != "" {
 				t.Errorf("arguments of sam (-want +got):\n%s", diff)
 			}
@@ -141,6 +138,15 @@ func functions(t *testing.T, build, architecture string) map[string]string {
 		t.Fatal("the built template has no functions")
 	}
 	return files
+}
+
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	path, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func decode(t *testing.T, path string, into any) {
