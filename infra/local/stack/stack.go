@@ -196,7 +196,7 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("serving the API: %w", err)
 	}
-	s.serve(door, frontDoor(stage, opts.Emulator != LocalStack))
+	s.serve(door, s.withMetrics(frontDoor(stage, opts.Emulator != LocalStack)))
 	if err := s.waitHealthy(ctx); err != nil {
 		return nil, err
 	}

@@ -117,7 +117,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	if command == "run" {
-		fmt.Fprintf(out, "\nServing at %s until Ctrl-C. Keys and addresses are in %s.\n", service.APIURL, envFile)
+		fmt.Fprintf(out, "\nServing at %s until Ctrl-C. Keys and addresses are in %s. Metrics are at %s/_local/metrics.\n", service.APIURL, envFile, service.APIURL)
 		select {
 		case <-ctx.Done():
 			fmt.Fprintln(out, "\nStopping.")
@@ -129,11 +129,24 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err := showSchedule(ctx, out, service.APIURL, account); err != nil {
 		return err
 	}
+	if err := showMetrics(ctx, out, service); err != nil {
+		return err
+	}
 	if err := service.Down(); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\nmain job: %s\n", strings.Join(results, ", "))
 	return nil
+}
+
+// showMetrics prints the metrics of the run, as CloudWatch would have them.
+func showMetrics(ctx context.Context, out io.Writer, service *stack.Stack) error {
+	all, err := service.Metrics(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the metrics: %w", err)
+	}
+	fmt.Fprintf(out, "\nThe metrics of this run. While a stack serves, they are at /_local/metrics:\n\n")
+	return all.Write(out)
 }
 
 func portFromEnvironment() (int, error) {

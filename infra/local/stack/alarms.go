@@ -1,0 +1,113 @@
+package stack
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"gopkg.in/yaml.v3"
+
+	"carrierlink/infra/local/emf"
+	"carrierlink/infra/local/emulator"
+)
+
+// Alarm is an alarm of template.yaml.
+type Alarm struct {
+	ID      string
+	Metrics []Watched
+	// Actions and OKActions are the expressions of the template; empty for none.
+	Actions, OKActions string
+}
+
+// Watched is a metric that an alarm watches.
+type Watched struct {
+	Namespace, Name string
+	// Dimensions are by name. A reference to anything but the stage is its text, such as RefreshQueue.QueueName.
+	Dimensions map[string]string
+}
+
+// Key returns what emf.Datum.Key returns for the metric.
+func (w Watched) Key() string { return emf.Key(w.Namespace, w.Name, emf.Join(w.Dimensions)) }
+
+type metricNode struct {
+	Namespace  string `yaml:"Namespace"`
+	MetricName string `yaml:"MetricName"`
+	Dimensions []struct {
+		Name  string    `yaml:"Name"`
+		Value yaml.Node `yaml:"Value"`
+	} `yaml:"Dimensions"`
+}
+
+func (m metricNode) watched() Watched {
+	w := Watched{Namespace: m.Namespace, Name: m.MetricName, Dimensions: map[string]string{}}
+	for _, d := range m.Dimensions {
+		w.Dimensions[d.Name] = d.Value.Value
+		if d.Value.Tag == "!Ref" && d.Value.Value == "Stage" {
+			w.Dimensions[d.Name] = "local"
+		}
+	}
+	return w
+}
+
+// Alarms reads the alarms of template.yaml, those included that a local stack does not have.
+func Alarms() (map[string]Alarm, error) {
+	root, err := emulator.Root()
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(filepath.Join(root, "template.yaml"))
+	if err != nil {
+		return nil, fmt.Errorf("reading the template: %w", err)
+	}
+	var document struct {
+		Resources map[string]struct {
+			Type       string    `yaml:"Type"`
+			Properties yaml.Node `yaml:"Properties"`
+		} `yaml:"Resources"`
+	}
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		return nil, fmt.Errorf("reading the template: %w", err)
+	}
+	alarms := map[string]Alarm{}
+	for id, resource := range document.Resources {
+		if resource.Type != "AWS::CloudWatch::Alarm" {
+			continue
+		}
+		var properties struct {
+			metricNode `yaml:",inline"`
+			Actions    yaml.Node `yaml:"AlarmActions"`
+			OKActions  yaml.Node `yaml:"OKActions"`
+			Metrics    []struct {
+				MetricStat *struct {
+					Metric metricNode `yaml:"Metric"`
+				} `yaml:"MetricStat"`
+			} `yaml:"Metrics"`
+		}
+		if err := resource.Properties.Decode(&properties); err != nil {
+			return nil, fmt.Errorf("reading %s of the template: %w", id, err)
+		}
+		alarm := Alarm{ID: id, Actions: expression(properties.Actions), OKActions: expression(properties.OKActions)}
+		if properties.MetricName != "" {
+			alarm.Metrics = append(alarm.Metrics, properties.watched())
+		}
+		for _, m := range properties.Metrics {
+			if m.MetricStat != nil {
+				alarm.Metrics = append(alarm.Metrics, m.MetricStat.Metric.watched())
+			}
+		}
+		alarms[id] = alarm
+	}
+	return alarms, nil
+}
+
+// expression returns an expression of the template as one line of text.
+func expression(node yaml.Node) string {
+	text := node.Tag + " " + node.Value
+	if node.IsZero() {
+		return ""
+	}
+	for _, child := range node.Content {
+		text += " " + expression(*child)
+	}
+	return text
+}

@@ -1,0 +1,152 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"carrierlink/infra/local/emf"
+	"carrierlink/infra/local/stack"
+	"carrierlink/shared/metrics"
+)
+
+// awsMetrics are the metrics in alarms that AWS's services make, with the names of their dimensions. No emulator makes them.
+var awsMetrics = []string{
+	"AWS/ApiGateway 5XXError ApiName Stage",
+	"AWS/Lambda ClaimedAccountConcurrency",
+	"AWS/Lambda Errors",
+	"AWS/Lambda Invocations FunctionName",
+	"AWS/Lambda Throttles",
+	"AWS/SQS ApproximateAgeOfOldestMessage QueueName",
+	"AWS/SQS ApproximateNumberOfMessagesNotVisible QueueName",
+	"AWS/SQS ApproximateNumberOfMessagesVisible QueueName",
+}
+
+// notHere are the metrics of ours that no emulator can cause: none throttles. TestThrottled of shared/store and shared/vault
+// sees them.
+var notHere = []string{"carrierlink Throttles{Stage=local}"}
+
+// TestAlarmsWatchWhatIsMade: every metric of ours that an alarm watches is in the logs of the deployed functions, with
+// exactly this namespace, name and these dimensions.
+func TestAlarmsWatchWhatIsMade(t *testing.T) {
+	t.Parallel()
+	alarms, err := stack.Alarms()
+	if err != nil {
+		t.Fatal(err)
+	}
+	causeMetrics(t)
+	all, err := service.Metrics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := map[string]bool{}
+	for _, s := range all.Series() {
+		made[s.Key()] = true
+	}
+	var aws []string
+	for _, id := range slices.Sorted(maps.Keys(alarms)) {
+		for _, m := range alarms[id].Metrics {
+			switch {
+			case m.Namespace != metrics.Namespace:
+				aws = append(aws, strings.Join(append([]string{m.Namespace, m.Name}, slices.Sorted(maps.Keys(m.Dimensions))...), " "))
+			case made[m.Key()] == slices.Contains(notHere, m.Key()):
+				t.Errorf("%s watches %s: made %t", id, m.Key(), made[m.Key()])
+			}
+		}
+	}
+	slices.Sort(aws)
+	if aws = slices.Compact(aws); !slices.Equal(aws, awsMetrics) {
+		t.Errorf("alarms watch these metrics of AWS: %q, want %q", aws, awsMetrics)
+	}
+	t.Logf("%d series were made", len(made))
+}
+
+// causeMetrics causes each metric that an alarm watches.
+func causeMetrics(t *testing.T) {
+	t.Helper()
+	m := newMerchant(t, production)
+	c := link(t, m, "australia_post", ausPostNumber("00"))
+	for _, r := range []struct {
+		want int
+		request
+	}{
+		{http.StatusOK, request{method: http.MethodGet, path: readPath(c.CarrierID), key: m.Key}},
+		{http.StatusOK, request{method: http.MethodGet, path: "/v1/carriers", key: m.Key}},
+		{http.StatusUnauthorized, request{method: http.MethodGet, path: "/v1/carriers", key: "cl_live_none"}},
+	} {
+		a := api.call(t, r.request)
+		a.expect(t, r.want)
+	}
+	// A row that cannot be read is our fault: of a request, and of a scheduled check. The check is a control check, whose
+	// message does not come again; it comes past the queue.
+	broken := newMerchant(t, production)
+	row := getItem(t, accountPK(m.ID), "CARRIER#"+c.CarrierID)
+	setItem(t, accountPK(broken.ID), "ACCOUNT", item{"created_at": txt("not a time")})
+	setItem(t, accountPK(m.ID), "CARRIER#"+c.CarrierID, item{"created_at": txt("not a time")})
+	defer setItem(t, accountPK(m.ID), "CARRIER#"+c.CarrierID, item{"created_at": row["created_at"]})
+	a := api.call(t, request{method: http.MethodGet, path: "/v1/carriers", key: broken.Key})
+	a.expect(t, http.StatusInternalServerError, problem{"system", "unspecified", "", ""})
+	body := fmt.Sprintf(`{"account_id":%d,"carrier_id":%q,"lane":"australia_post","control":true}`, m.ID, c.CarrierID)
+	event := map[string]any{"Records": []map[string]string{{"messageId": "1", "body": body}, {"messageId": "2", "body": "not a message"}}}
+	if _, err := service.Invoke(t.Context(), "refresh-carrier-account", event); err != nil {
+		t.Fatal(err)
+	}
+	pass(t)
+	if _, err := service.Invoke(t.Context(), "reconcile", map[string]any{}); err != nil {
+		t.Logf("reconcile: %v", err) // it may find what other tests have broken
+	}
+}
+
+// TestLocalMetrics: the local stack shows the same figures as a table, and nothing of it is a caller's text, whatever the
+// names of accounts.
+func TestLocalMetrics(t *testing.T) {
+	t.Parallel()
+	const odd = `Zoë & Söhne "Shop", {Stage}`
+	name, err := json.Marshal(odd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := api.call(t, request{method: http.MethodPost, path: accountsPath, key: production.APIKey, body: `{"company_name":` + string(name) + `}`})
+	a.expect(t, http.StatusOK)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, service.APIURL+"/_local/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET /_local/metrics = %d, %v: %s", resp.StatusCode, err, text)
+	}
+	known := map[string]bool{}
+	for _, s := range metrics.All() {
+		by := map[string]string{"Stage": "local"}
+		if s.Dimension != "" {
+			by[s.Dimension] = s.Value
+		}
+		known[s.Name+" "+emf.Join(by)] = true
+	}
+	lines, found := strings.Split(strings.TrimSpace(string(text)), "\n"), false
+	for _, line := range lines[1:] {
+		columns := strings.Fields(line)
+		if len(columns) != 10 || !known[columns[0]+" "+columns[1]] {
+			t.Errorf("a line is %q", line)
+			continue
+		}
+		found = found || columns[0]+" "+columns[1] == "Latency Route=accounts,Stage=local"
+	}
+	if !found {
+		t.Errorf("the creation is not in the table:\n%s", text)
+	}
+	if strings.Contains(string(text), "Zo") {
+		t.Errorf("the table has a name:\n%s", text)
+	}
+}
