@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -102,12 +103,9 @@ func Alarms() (map[string]Alarm, error) {
 
 // expression returns an expression of the template as one line of text.
 func expression(node yaml.Node) string {
-	text := node.Tag + " " + node.Value
-	if node.IsZero() {
-		return ""
-	}
+	words := []string{node.Tag, node.Value}
 	for _, child := range node.Content {
-		text += " " + expression(*child)
+		words = append(words, expression(*child))
 	}
-	return text
+	return strings.Join(words, " ")
 }
