@@ -101,6 +101,13 @@ deployable:
 	@cd infra/tools && go run ./checklist -stage $(STAGE) -parameters $(abspath $(BUILD_DIR)).parameters.yaml Architecture=$(ARCHITECTURE) $(PARAMETERS)
 	@$(MAKE) --no-print-directory build
 
+# aws succeeds although a function has failed: then the answer has the field FunctionError.
+.PHONY: rotate-service-secret
+rotate-service-secret: ## Add a key to the service secret of STAGE, with your AWS credentials
+	@answer=$$(mktemp); trap 'rm -f "$$answer"' EXIT; \
+	failure=$$(aws lambda invoke --function-name carrierlink-$(STAGE)-rotate-service-secret --query FunctionError --output text "$$answer"); \
+	cat "$$answer"; echo; test "$$failure" = None
+
 .PHONY: clean
 clean: ## Remove the build output; the tools in .cache/ stay
 	rm -rf .aws-sam infra/local/.run

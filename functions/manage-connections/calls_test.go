@@ -47,6 +47,9 @@ func remoteCalls(t *calltrace.Attempt, engines functiontest.Engines) {
 		}},
 		{"a number", func() events.APIGatewayProxyResponse {
 			return f.change(`{"account_number":"` + functiontest.OtherNumber + `"}`)
+		}, 200, []string{take, "GetSecretValue", ask, transaction, transaction, "DescribeSecret", "UpdateSecretVersionStage", transaction}},
+		{"a number again", func() events.APIGatewayProxyResponse {
+			return f.change(`{"account_number":"` + functiontest.Number + `"}`)
 		}, 200, []string{take, "GetSecretValue", ask, transaction, transaction, "DescribeSecret", transaction}},
 		{"refresh", func() events.APIGatewayProxyResponse { return f.refresh() }, 202, []string{transaction}},
 		{"verify", func() events.APIGatewayProxyResponse { return f.verify() }, 200, []string{transaction, "GetSecretValue", ask, transaction, "UpdateItem"}},

@@ -64,29 +64,30 @@ func (s *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, e
 	if err != nil {
 		return nil, err
 	}
-	check, stored := 1, false // new credentials or a new number start with check 1
-	if req.Credentials != nil {
+	stored := req.Credentials == nil
+	if !stored {
 		account.Credentials = *req.Credentials
-		if stored, err = s.isStored(ctx, conn, account); err != nil {
+		if stored, err = s.isStored(ctx, conn, account.Credentials); err != nil {
 			return nil, err
 		}
-	} else if account.Credentials, err = s.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil {
+	} else if account.Credentials, err = ReadCredentials(ctx, s.Vault, conn, s.Now()); err != nil {
 		return nil, explainUnreadable(conn, err)
 	}
-	if stored {
+	check, unchanged := 1, stored && account.Number == conn.AccountNumber // new credentials or a new number start with check 1
+	if unchanged {
 		check = conn.ChecksWithCredentials + 1
 	}
 	reading, snap := s.Ask(ctx, conn.Environment, account, check, s.Now())
 	if err := reading.Err(); err != nil {
 		return nil, err
 	}
-	if stored {
+	if unchanged {
 		return s.recordVerified(ctx, req, reading, snap)
 	}
 	return s.replaceCredentials(ctx, conn, replacement{
 		account: account, fresh: true, reading: reading, snapshot: snap, duplicate: req.AllowDuplicate, pinned: req.Pinned, edit: req.Edit, effects: req.Effects,
 		version: func(ctx context.Context) (string, error) {
-			if req.Credentials == nil {
+			if stored {
 				return conn.SecretVersion, nil
 			}
 			token, err := NewSecretVersion(s.Random)
@@ -98,18 +99,18 @@ func (s *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, e
 	})
 }
 
-// isStored reports whether the connection has exactly this number, key and secret.
-// Stored credentials that cannot be read count as different, so that the change
-// repairs them.
-func (s *Service) isStored(ctx context.Context, conn Connection, account ChargeAccount) (bool, error) {
-	if account.Number != conn.AccountNumber || CredentialID(account.Credentials.APIKey) != conn.CredentialID {
+// isStored reports whether the connection has exactly this key and secret, so that no
+// version is staged for what is there. Stored credentials that cannot be read count as
+// different, so that the change repairs them.
+func (s *Service) isStored(ctx context.Context, conn Connection, c Credentials) (bool, error) {
+	if CredentialID(c.APIKey) != conn.CredentialID {
 		return false, nil
 	}
-	stored, err := s.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion)
+	stored, err := ReadCredentials(ctx, s.Vault, conn, s.Now())
 	if fault.Is(err, fault.Overloaded) {
 		return false, explainUnreadable(conn, err)
 	}
-	return err == nil && stored.Equal(account.Credentials), nil
+	return err == nil && stored.Equal(c), nil
 }
 
 // recordVerified records that the carrier accepts the stored credentials, and applies
@@ -159,7 +160,9 @@ func (s *Service) Rollback(ctx context.Context, conn Connection, pinned bool, fx
 	if err := takeCall(ctx); err != nil {
 		return nil, err
 	}
-	credentials, err := s.Vault.Get(ctx, conn.AccountID, conn.ID, previous.SecretVersion)
+	old := conn
+	old.SecretVersion = previous.SecretVersion
+	credentials, err := ReadCredentials(ctx, s.Vault, old, s.Now())
 	if fault.Is(err, fault.NotFound) {
 		return nil, ErrPreviousGone(err)
 	}
@@ -382,13 +385,18 @@ func (s *Service) finishChange(ctx context.Context, conn Connection) (Connection
 // align moves the labels of the secret to the version that the row names. It ignores a
 // missing secret, which the next check reports.
 func (s *Service) align(ctx context.Context, conn Connection) error {
-	if err := s.Vault.Align(ctx, conn.AccountID, conn.ID, conn.SecretVersion); err != nil && !fault.Is(err, fault.NotFound) {
+	if err := s.Vault.Align(ctx, conn.AccountID, conn.ID, conn.SecretVersion, conn.Previous.SecretVersion); err != nil && !fault.Is(err, fault.NotFound) {
 		return fmt.Errorf("moving the labels of the secret: %w", err)
 	}
 	return nil
 }
 
+// alignAndRelease makes the secret agree with the row, and ends the work on it. Previous
+// credentials that can no longer be rolled back to are given up.
 func (s *Service) alignAndRelease(ctx context.Context, conn *Connection) error {
+	if conn.previousEnded(s.Now()) {
+		conn.Previous.SecretVersion = ""
+	}
 	if err := s.align(ctx, *conn); err != nil {
 		return err
 	}

@@ -404,13 +404,13 @@ func TestChangeToTheSame(t *testing.T) {
 		w.keeps(t, conn.ID, credentials("two"))
 	})
 	for name, tc := range map[string]struct {
-		number, secret string
-		changed        bool
+		number, secret  string
+		changed, staged bool
 	}{
-		"another secret of the key":    {"", "secret three", true},
-		"another number":               {number2, "secret two", true},
-		"the same, with the number":    {number, "secret two", false},
-		"the same, without the number": {"", "secret two", false},
+		"another secret of the key":    {"", "secret three", true, true},
+		"another number":               {number2, "secret two", true, false},
+		"the same, with the number":    {number, "secret two", false, false},
+		"the same, without the number": {"", "secret two", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, conn := setUp(t)
@@ -440,7 +440,7 @@ func TestChangeToTheSame(t *testing.T) {
 				t.Errorf("history %+v, verified at %v", h, row.VerifiedAt)
 			}
 			kept := row.SecretVersion == conn.SecretVersion && row.Previous == conn.Previous && row.CredentialsUpdatedAt.Equal(conn.CredentialsUpdatedAt)
-			if kept == tc.changed || cmp.Equal(labels, w.labels(t, conn.ID)) == tc.changed {
+			if kept == tc.changed || cmp.Equal(labels, w.labels(t, conn.ID)) == tc.changed || (row.SecretVersion != conn.SecretVersion) != tc.staged {
 				t.Errorf("kept %v, labels %v, before %v", kept, w.labels(t, conn.ID), labels)
 			}
 			w.whole(t)

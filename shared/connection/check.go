@@ -175,7 +175,7 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e checkOption
 	if sandbox {
 		e.breaker = health.Breaker{}
 	}
-	credentials, err := s.Vault.Get(ctx, claimed.AccountID, claimed.ID, claimed.SecretVersion)
+	credentials, err := ReadCredentials(ctx, s.Vault, claimed, s.Now())
 	var reading Reading
 	var snap *Snapshot
 	switch {
@@ -202,6 +202,9 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e checkOption
 		checked.Entry = conn.Record(observed)
 		checked.Counted = conn.Counted(reading, row.VerifiedAt, e.breaker)
 		conn.LeaseUntil = time.Time{}
+		if conn.previousEnded(s.Now()) {
+			conn.Work = WorkCredentials // for the reconciler: nothing to stage, only a label to remove
+		}
 		e.noteCall(conn)
 		fresh, err := s.noteContract(ctx, conn, row, reading, snap, &checked.Entry)
 		if err != nil {

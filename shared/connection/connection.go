@@ -183,7 +183,8 @@ type Connection struct {
 	Version int64
 }
 
-// PreviousCredentials is what a rollback restores.
+// PreviousCredentials is what a rollback restores. Those that were given up have no
+// SecretVersion.
 type PreviousCredentials struct {
 	SecretVersion string
 	AccountNumber string
@@ -195,6 +196,22 @@ type PreviousCredentials struct {
 // Available reports whether a rollback to them is still possible.
 func (p PreviousCredentials) Available(now time.Time) bool {
 	return p.SecretVersion != "" && now.Before(p.Until)
+}
+
+// PreviousEnds returns when the reconciler gives up the previous credentials of a
+// connection that the schedule does not check; zero if it has none. A check gives up
+// those of a connection that it does check.
+func (c *Connection) PreviousEnds() time.Time {
+	if !c.Visible() || c.Standing == account.StandingDeleted || c.Previous.SecretVersion == "" {
+		return time.Time{}
+	}
+	return c.Previous.Until
+}
+
+// previousEnded reports whether PreviousEnds is over.
+func (c *Connection) previousEnded(now time.Time) bool {
+	ends := c.PreviousEnds()
+	return !ends.IsZero() && !ends.After(now)
 }
 
 // Same reports whether two connections are equal in every field.

@@ -98,6 +98,13 @@ func changedTwice(t *testing.T, w *world) {
 	w.changed(t, w.changed(t, w.link(t), "", "two"), "", "three")
 }
 
+// pastRollback is a connection whose last change can no longer be rolled back.
+func pastRollback(t *testing.T, w *world) {
+	t.Helper()
+	changedTwice(t, w)
+	w.clock = w.clock.Add(connection.PreviousKept)
+}
+
 func follow(ctx context.Context, _ *world, s *connection.Service) error {
 	return s.Follow(ctx, accountID)
 }
@@ -190,6 +197,14 @@ func useCases() []useCase {
 			w.clock = w.clock.AddDate(0, 0, 3)
 			w.production.answers(bad(carrier.OutcomeTimeout))
 		}, of(number, refresh)},
+		{"check past the rollback", pastRollback, of(number, refresh)},
+		{"give up the previous credentials", func(t *testing.T, w *world) {
+			t.Helper()
+			pastRollback(t, w)
+			if err := of(number, refresh)(t.Context(), w, w.Service); err != nil {
+				t.Fatal(err)
+			}
+		}, reconcile},
 		{"request a refresh", linked, of(number, requestRefresh)},
 		{"unlink", linked, of(number, unlink)},
 		{"unlink what was left of a change", crashed(linked, 5, changeOf(number, "", "two")), of(number, unlink)},

@@ -3,8 +3,10 @@ package connection
 import (
 	"context"
 	"encoding/hex"
+	"time"
 
 	"carrierlink/shared/carrier"
+	"carrierlink/shared/fault"
 	"carrierlink/shared/secret"
 	"carrierlink/shared/text"
 )
@@ -34,6 +36,36 @@ func (c Credentials) Equal(o Credentials) bool {
 func CredentialID(apiKey secret.Text) string {
 	sum := apiKey.Digest("carrierlink credential\x00")
 	return hex.EncodeToString(sum[:8])
+}
+
+const (
+	// visibleWithin is how long Secrets Manager may need to show what was written: "all
+	// Secrets Manager operations are eventually consistent" (API reference,
+	// "ListSecrets").
+	visibleWithin = time.Minute
+	// visiblePause is the wait before such a secret is read again.
+	visiblePause = time.Second
+)
+
+// Getter reads credentials by version; fault.NotFound if there are none.
+type Getter interface {
+	Get(ctx context.Context, accountID int64, connectionID, version string) (Credentials, error)
+}
+
+// ReadCredentials reads the credentials of a connection. If they are not found and were
+// written within the last minute, it waits a second and reads them once more. Errors:
+// those of Getter.
+func ReadCredentials(ctx context.Context, vault Getter, conn Connection, now time.Time) (Credentials, error) {
+	c, err := vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion)
+	if !fault.Is(err, fault.NotFound) || now.Sub(conn.CredentialsUpdatedAt) > visibleWithin {
+		return c, err
+	}
+	select {
+	case <-time.After(visiblePause):
+		return vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion)
+	case <-ctx.Done():
+		return c, err
+	}
 }
 
 // Number is a charge account number of a carrier.

@@ -138,6 +138,15 @@ func ErrAllowanceUsedUp(use Use, limit int, wait time.Duration) *fault.Error {
 	return limited
 }
 
+// ErrTooManyVersions is fault.RateLimited: AWS takes no more versions of the secret. Room
+// comes within a day, when versions of the last one are old enough to be removed; when
+// exactly the vault does not know.
+func ErrTooManyVersions(cause error) *fault.Error {
+	return &fault.Error{
+		Kind: fault.RateLimited, Message: "The credentials of this connection were changed too often today.", RetryAfter: time.Hour, Limit: string(UseChanging), Cause: cause,
+	}
+}
+
 // rollbackHelp says what a rollback can do.
 const rollbackHelp = "A rollback brings back the API key, the API secret and the account number that the latest change of any of them replaced, " +
 	"for 30 days; credentials.previous_available_until says until when."
@@ -146,7 +155,7 @@ const rollbackHelp = "A rollback brings back the API key, the API secret and the
 // expired.
 func ErrNothingToRollBack(p PreviousCredentials) *fault.Error {
 	why := "There is nothing to go back to: neither credentials nor account number were changed."
-	if p.SecretVersion != "" {
+	if !p.Until.IsZero() {
 		why = "There is nothing to go back to any more: the previous credentials were kept until " + p.Until.UTC().Format(time.RFC3339) + "."
 	}
 	return fault.New(fault.State, "%s %s", why, rollbackHelp)

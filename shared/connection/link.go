@@ -138,8 +138,9 @@ type Vault interface {
 	Get(ctx context.Context, accountID int64, connectionID, version string) (Credentials, error)
 	// Stage adds a version beside the current one.
 	Stage(ctx context.Context, accountID int64, connectionID, token string, c Credentials) (version string, err error)
-	// Align makes a version the current one and leaves none pending.
-	Align(ctx context.Context, accountID int64, connectionID, version string) error
+	// Align makes a version the current one, leaves none pending, and keeps the previous
+	// one; "" for none.
+	Align(ctx context.Context, accountID int64, connectionID, version, previous string) error
 	// Delete schedules the deletion; with 0 days it deletes at once.
 	Delete(ctx context.Context, accountID int64, connectionID string, days int) error
 	// Restore cancels a scheduled deletion.

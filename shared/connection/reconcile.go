@@ -212,8 +212,10 @@ func (s *Service) Reconcile(ctx context.Context, limit int) (Report, error) {
 // measure adds the metrics of a run that found this, the oldest first.
 func (r Report) measure(ctx context.Context, found []Unfinished, now time.Time) {
 	var age time.Duration
-	if len(found) > 0 && !found[0].DueAt.IsZero() {
-		age = max(now.Sub(found[0].DueAt), 0)
+	for _, u := range found {
+		if !u.DueAt.IsZero() {
+			age = max(age, now.Sub(u.DueAt))
+		}
 	}
 	metrics.Add(ctx, metrics.OldestRepair, "", int64(age/time.Second))
 	for _, c := range []struct {
@@ -241,6 +243,9 @@ func (s *Service) reconcileOne(ctx context.Context, u Unfinished, report *Report
 	conn, err := s.Store.Connection(ctx, u.AccountID, u.ConnectionID)
 	if err != nil {
 		return err
+	}
+	if conn.Work == NoWork && conn.previousEnded(s.Now()) {
+		conn.Work = WorkCredentials
 	}
 	unfinished := conn.Status == Linking || conn.Work != NoWork
 	if !unfinished || conn.LeaseUntil.After(s.Now()) {

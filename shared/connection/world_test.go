@@ -235,8 +235,8 @@ func (v hookedVault) Stage(ctx context.Context, account int64, id, token string,
 	})
 }
 
-func (v hookedVault) Align(ctx context.Context, account int64, id, version string) error {
-	return through(ctx, v.on, "Align", func() error { return v.vault.Align(ctx, account, id, version) })
+func (v hookedVault) Align(ctx context.Context, account int64, id, version, previous string) error {
+	return through(ctx, v.on, "Align", func() error { return v.vault.Align(ctx, account, id, version, previous) })
 }
 
 func (v hookedVault) Delete(ctx context.Context, account int64, id string, days int) error {
@@ -540,6 +540,9 @@ func (w *world) broken(t *testing.T) []string {
 		for version, labels := range secret.VersionIdsToStages {
 			if slices.Contains(labels, "AWSPENDING") || slices.Contains(labels, "AWSCURRENT") != (version == c.SecretVersion) {
 				wrong("%s: version %s has %v, the row names %s", c.ID, version, labels, c.SecretVersion)
+			}
+			if slices.Contains(labels, "AWSPREVIOUS") && c.Previous.SecretVersion != "" && version != c.Previous.SecretVersion {
+				wrong("%s: version %s has %v, the row's previous one is %s", c.ID, version, labels, c.Previous.SecretVersion)
 			}
 		}
 		snap, err := w.memory.Snapshot(ctx, accountID, c.ID)

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"crypto/hmac"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +26,7 @@ type Sealer interface {
 	Seal(ctx context.Context, owner string, plain []byte) ([]byte, error)
 	Open(ctx context.Context, owner string, sealed []byte) ([]byte, error)
 	MAC(ctx context.Context, purpose string, parts ...[]byte) ([]byte, error)
+	Verify(ctx context.Context, mac []byte, purpose string, parts ...[]byte) (bool, error)
 }
 
 // Claims stores the claims of Claimed.
@@ -50,7 +50,11 @@ type Change struct {
 	sealer Sealer
 	id     string          // of the request
 	record *effects.Record // nil without an Idempotency-Key
+	signed [][]byte        // what the record's PayloadMAC signs
 }
+
+// payloadPurpose is the purpose of a PayloadMAC.
+const payloadPurpose = "idempotent payload"
 
 // newChange reads the header Idempotency-Key: fault.Length or Invalid if it is malformed.
 // Keys are scoped by caller and route.
@@ -75,7 +79,8 @@ func newChange(ctx context.Context, sealer Sealer, req *Request, caller Caller, 
 	if err != nil {
 		return nil, err
 	}
-	mac, err := sealer.MAC(ctx, "idempotent payload", append(parts, []byte(req.Method()), body)...)
+	c.signed = append(parts, []byte(req.Method()), body)
+	mac, err := sealer.MAC(ctx, payloadPurpose, c.signed...)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +148,12 @@ func (c *Change) replay(ctx context.Context, err error) (*Response, error) {
 		return nil, err
 	}
 	existing := replay.Record
-	if !hmac.Equal(existing.PayloadMAC, c.record.PayloadMAC) {
+	// The stored one may be of another key than c.record's.
+	same, err := c.sealer.Verify(ctx, existing.PayloadMAC, payloadPurpose, c.signed...)
+	if err != nil {
+		return nil, fmt.Errorf("comparing with the first request: %w", err)
+	}
+	if !same {
 		return nil, fault.Field(fault.IdempotencyMismatch, "Idempotency-Key", "This Idempotency-Key was used with another request.")
 	}
 	if !existing.Finished() {

@@ -20,7 +20,7 @@ import (
 )
 
 func sealer() *seal.Sealer {
-	return seal.New(func(context.Context) (secret.Text, error) { return secret.New("the service secret"), nil })
+	return seal.New(func(context.Context) (secret.Text, error) { return secret.New("the service secret"), nil }, time.Now)
 }
 
 // claims stores claims in memory.
@@ -114,7 +114,7 @@ func TestIdempotencyKeyForm(t *testing.T) {
 }
 
 func TestWithoutIdempotencyKey(t *testing.T) {
-	broken := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, errors.New("must not be read") })
+	broken := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, errors.New("must not be read") }, time.Now)
 	i, err := httpapi.NewChange(t.Context(), broken, httpapi.NewRequest("id", post("{}")), caller("caller"), now())
 	if err != nil {
 		t.Fatalf("NewChange = %v", err)
@@ -376,7 +376,7 @@ func (c *alive) ReleaseIdempotency(ctx context.Context, rec effects.Record) erro
 
 func TestIdempotencyNeedsTheSecret(t *testing.T) {
 	down := errors.New("down")
-	broken := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, down })
+	broken := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, down }, time.Now)
 	if _, err := httpapi.NewChange(t.Context(), broken, keyed("id", "k", "{}"), caller("caller"), now()); !errors.Is(err, down) {
 		t.Errorf("NewChange = %v, want the reader's error", err)
 	}

@@ -213,7 +213,7 @@ func TestOnce(t *testing.T) {
 		})
 	}
 	t.Run("the secret cannot be read", func(t *testing.T) {
-		sealer := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, broken })
+		sealer := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, broken }, time.Now)
 		_, err := httpapi.Once(t.Context(), sealer, keyed("id", "k", "{}"), caller("caller"), now(), (&table{}).find, func(*httpapi.Change) (*httpapi.Response, error) {
 			t.Error("the change is made in spite of the refusal")
 			return nil, nil //nolint:nilnil // not reached

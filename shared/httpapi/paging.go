@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"crypto/hmac"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -26,6 +25,8 @@ const (
 	maxOffset  = 10_000
 	cursorLife = 24 * time.Hour
 	cursorMAC  = 16 // bytes
+	// cursorPurpose is the purpose of a cursor's MAC.
+	cursorPurpose = "cursor"
 	// maxPageBytes limits the entries of a page, so that the body is below 1 MB.
 	maxPageBytes = 990_000
 )
@@ -145,12 +146,9 @@ func Fit[T, B any](found []T, show func(T) B) []B {
 	return shown
 }
 
-func (p Pager) mac(ctx context.Context, payload []byte) ([]byte, error) {
-	mac, err := p.Sealer.MAC(ctx, "cursor", []byte(p.Owner), []byte(p.Path), []byte(p.Filters.Encode()), payload)
-	if err != nil {
-		return nil, fmt.Errorf("signing a cursor: %w", err)
-	}
-	return mac[:cursorMAC], nil
+// signed returns what the MAC of a cursor signs.
+func (p Pager) signed(payload []byte) [][]byte {
+	return [][]byte{[]byte(p.Owner), []byte(p.Path), []byte(p.Filters.Encode()), payload}
 }
 
 func (p Pager) makeCursor(ctx context.Context, c cursor) (string, error) {
@@ -158,11 +156,11 @@ func (p Pager) makeCursor(ctx context.Context, c cursor) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encoding a cursor: %w", err)
 	}
-	mac, err := p.mac(ctx, payload)
+	mac, err := p.Sealer.MAC(ctx, cursorPurpose, p.signed(payload)...)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("signing a cursor: %w", err)
 	}
-	return base64.RawURLEncoding.EncodeToString(append(mac, payload...)), nil
+	return base64.RawURLEncoding.EncodeToString(append(mac[:cursorMAC], payload...)), nil
 }
 
 func (p Pager) parseCursor(ctx context.Context, text string) (c cursor, ok bool, err error) {
@@ -171,11 +169,11 @@ func (p Pager) parseCursor(ctx context.Context, text string) (c cursor, ok bool,
 	if err != nil || len(raw) <= cursorMAC || strings.ContainsAny(text, "\r\n") {
 		return cursor{}, false, nil //nolint:nilerr // ok is false: not our cursor
 	}
-	mac, err := p.mac(ctx, raw[cursorMAC:])
+	signed, err := p.Sealer.Verify(ctx, raw[:cursorMAC], cursorPurpose, p.signed(raw[cursorMAC:])...)
 	if err != nil {
-		return cursor{}, false, err
+		return cursor{}, false, fmt.Errorf("verifying a cursor: %w", err)
 	}
-	if !hmac.Equal(mac, raw[:cursorMAC]) || json.Unmarshal(raw[cursorMAC:], &c) != nil || p.Now.Sub(time.Unix(c.Issued, 0)) > cursorLife {
+	if !signed || json.Unmarshal(raw[cursorMAC:], &c) != nil || p.Now.Sub(time.Unix(c.Issued, 0)) > cursorLife {
 		return cursor{}, false, nil //nolint:nilerr // ok is false: not our cursor, or too old
 	}
 	return c, true, nil

@@ -157,7 +157,7 @@ func TestForeignCursor(t *testing.T) {
 		{"another value", func(p *httpapi.Pager) { p.Filters = url.Values{"active": {"false"}} }, false},
 		{"one more filter", func(p *httpapi.Pager) { p.Filters = url.Values{"active": {"true"}, "sort_dir": {"asc"}} }, false},
 		{"another secret", func(p *httpapi.Pager) {
-			p.Sealer = seal.New(func(context.Context) (secret.Text, error) { return secret.New("another"), nil })
+			p.Sealer = seal.New(func(context.Context) (secret.Text, error) { return secret.New("another"), nil }, time.Now)
 		}, false},
 		{"older than a day", func(p *httpapi.Pager) { p.Now = p.Now.Add(24*time.Hour + time.Nanosecond) }, false},
 		{"a year old", func(p *httpapi.Pager) { p.Now = p.Now.AddDate(1, 0, 0) }, false},
@@ -307,7 +307,7 @@ func TestPagingNeedsTheSecret(t *testing.T) {
 	down := errors.New("down")
 	p := pager(nil)
 	text := cursorOf(t, p, httpapi.Page{Number: 1, Size: 25}, httpapi.Position{At: now(), ID: "71"})
-	p.Sealer = seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, down })
+	p.Sealer = seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, down }, time.Now)
 	if _, _, err := p.Parse(t.Context(), asked(t, "cursor="+text)); !errors.Is(err, down) {
 		t.Errorf("Parse = %v", err)
 	}

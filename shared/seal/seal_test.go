@@ -6,13 +6,14 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"carrierlink/shared/seal"
 	"carrierlink/shared/secret"
 )
 
 func sealer(secretText string) *seal.Sealer {
-	return seal.New(func(context.Context) (secret.Text, error) { return secret.New(secretText), nil })
+	return seal.New(func(context.Context) (secret.Text, error) { return secret.New(secretText), nil }, time.Now)
 }
 
 func TestOpenRefuses(t *testing.T) {
@@ -45,7 +46,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	t.Run("unreadable service secret", func(t *testing.T) {
 		down := errors.New("down")
-		s := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, down })
+		s := seal.New(func(context.Context) (secret.Text, error) { return secret.Text{}, down }, time.Now)
 		_, err1 := s.Seal(ctx, "o", nil)
 		_, err2 := s.Open(ctx, "o", sealed)
 		_, err3 := s.MAC(ctx, "p", nil)

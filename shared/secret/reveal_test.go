@@ -19,11 +19,13 @@ var reveals = map[string]string{
 	"shared/auspost/client.go":       "a merchant's credentials, sent to the carrier",
 	"shared/auspost/failure.go":      "a merchant's credentials, to remove them from network errors",
 	"shared/connection/preflight.go": "a merchant's credentials, validated before the carrier is called",
+	"shared/vault/service.go":        "the service secret, on its way into Secrets Manager",
 	"shared/vault/vault.go":          "a merchant's credentials, on their way into Secrets Manager",
 	"shared/account/keytext.go":      "the visible prefix of our own API keys",
 	"shared/views/key.go":            "a new API key of ours, in the answer to its creation",
 	"shared/password/password.go":    "a merchant's password, to hash it",
-	"shared/seal/seal.go":            "the service secret, to derive keys from",
+	"shared/seal/keys.go":            "the service secret, to read its keys and to add one",
+	"shared/seal/seal.go":            "the keys of the service secret, to derive keys from",
 	"shared/secret/secret.go":        "this package",
 }
 

@@ -24,11 +24,6 @@ type Cache interface {
 	connection.Calls
 }
 
-// Vault reads credentials; fault.NotFound if there are none.
-type Vault interface {
-	Get(ctx context.Context, accountID int64, connectionID, version string) (connection.Credentials, error)
-}
-
 // Carrier asks a carrier for the tracking of numbers. It calls allow before each call of
 // the carrier, and makes none if that returns an error.
 type Carrier interface {
@@ -39,7 +34,7 @@ type Carrier interface {
 type Service struct {
 	Connections Connections
 	Cache       Cache
-	Vault       Vault
+	Vault       connection.Getter
 	Carriers    carrier.PerEnvironment[Carrier] // the simulator, in process, for the sandbox
 	Now         func() time.Time
 }
@@ -190,7 +185,7 @@ func (s *Service) askCarrier(ctx context.Context, env carrier.Environment, conn 
 		err = conn.Held(s.Now())
 	}
 	if err == nil {
-		credentials, err = s.Vault.Get(ctx, conn.AccountID, conn.ID, conn.SecretVersion)
+		credentials, err = connection.ReadCredentials(ctx, s.Vault, *conn, s.Now())
 	}
 	if fault.Is(err, fault.NotFound) {
 		err = connection.Reading{Outcome: carrier.OutcomeNoCredentials, Cause: err}.Err()

@@ -15,8 +15,9 @@ import (
 // The labels of Secrets Manager. AWS itself moves AWSPREVIOUS to the version that
 // loses AWSCURRENT (API reference, "UpdateSecretVersionStage", note).
 const (
-	current = "AWSCURRENT"
-	pending = "AWSPENDING"
+	current  = "AWSCURRENT"
+	pending  = "AWSPENDING"
+	previous = "AWSPREVIOUS"
 )
 
 // Stage stores c beside the current credentials, as a version labelled AWSPENDING, and
@@ -29,8 +30,8 @@ const (
 // vanish. So a row that names a staged version must be aligned before the next Stage.
 //
 // It returns fault.State with RetryAfter when another request changes the secret at
-// the same time, or token stands for other credentials; anything else is
-// fault.Internal.
+// the same time, or token stands for other credentials; fault.RateLimited with
+// RetryAfter when the secret has too many versions; anything else is fault.Internal.
 func (v *Vault) Stage(ctx context.Context, accountID int64, connectionID, token string, c connection.Credentials) (version string, err error) {
 	name := v.name(accountID, connectionID)
 	text, err := encode(c)
@@ -51,11 +52,11 @@ func (v *Vault) stage(ctx context.Context, name, token, text string) (string, er
 	in := &secretsmanager.PutSecretValueInput{
 		SecretId: &name, ClientRequestToken: &token, SecretString: &text, VersionStages: []string{pending},
 	}
-	out, err := v.api.PutSecretValue(ctx, in)
+	out, err := v.put(ctx, in)
 	if scheduled(err) {
 		_, err = v.api.RestoreSecret(ctx, &secretsmanager.RestoreSecretInput{SecretId: &name})
 		if err == nil || scheduled(err) { // refused: another request has restored it
-			out, err = v.api.PutSecretValue(ctx, in)
+			out, err = v.put(ctx, in)
 		}
 	}
 	if missing(err) {
@@ -86,7 +87,9 @@ const maxReads = 3
 
 // Align makes the labels agree with the row, whatever they were: version has
 // AWSCURRENT, the one that had it has AWSPREVIOUS, and none has AWSPENDING. Both stay
-// readable. Repeating the call, even at the same time, changes nothing.
+// readable. If version was current before, AWSPREVIOUS is taken from every version but
+// previous, "" for none, so that AWS may remove it. Repeating the call, even at the same
+// time, changes nothing.
 //
 // It acts on what DescribeSecret returns, and starts again when AWS disagrees: "all
 // Secrets Manager operations are eventually consistent" (API reference,
@@ -96,7 +99,7 @@ const maxReads = 3
 // It returns fault.NotFound when the secret or the version is gone, or the secret is
 // scheduled for deletion; fault.State with RetryAfter when the labels keep changing;
 // anything else is fault.Internal.
-func (v *Vault) Align(ctx context.Context, accountID int64, connectionID, version string) error {
+func (v *Vault) Align(ctx context.Context, accountID int64, connectionID, version, previous string) error {
 	name := v.name(accountID, connectionID)
 	var refused error
 	var listed bool
@@ -111,7 +114,7 @@ func (v *Vault) Align(ctx context.Context, accountID int64, connectionID, versio
 			return connection.ErrNoCredentials(nil)
 		}
 		if listed = len(now.VersionIdsToStages[version]) > 0; listed {
-			refused = v.makeCurrent(ctx, name, version, now.VersionIdsToStages)
+			refused = v.makeCurrent(ctx, name, version, previous, now.VersionIdsToStages)
 		} else {
 			refused = v.labelPending(ctx, name, version, now.VersionIdsToStages)
 		}
@@ -133,9 +136,13 @@ func (v *Vault) Align(ctx context.Context, accountID int64, connectionID, versio
 // whether moving AWSCURRENT removes AWSPENDING ("Lambda rotation functions",
 // finishSecret, in the user guide: yes; "RotateSecret" in the API reference: it may
 // stay). If it is gone, AWS refuses to remove it, and Align reads the labels again.
-func (v *Vault) makeCurrent(ctx context.Context, name, version string, labels map[string][]string) error {
+func (v *Vault) makeCurrent(ctx context.Context, name, version, kept string, labels map[string][]string) error {
 	if !slices.Contains(labels[version], current) {
 		if err := v.moveLabel(ctx, name, current, &version, holder(labels, current)); err != nil {
+			return err
+		}
+	} else if old := holder(labels, previous); old != nil && *old != kept {
+		if err := v.moveLabel(ctx, name, previous, nil, old); err != nil {
 			return err
 		}
 	}

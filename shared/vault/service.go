@@ -2,48 +2,78 @@ package vault
 
 import (
 	"context"
-	"errors"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"carrierlink/shared/fault"
 	"carrierlink/shared/secret"
 )
 
-// ServiceSecret is the service's own secret. It is read once, when it is first
-// needed, and is safe for concurrent use.
+// ServiceSecret is the service's own secret.
 type ServiceSecret struct {
-	api  Getter
-	id   string
-	turn chan struct{} // held while reading, so that concurrent reads make one call
-	text secret.Text
+	api Getter
+	id  string
 }
 
 // NewServiceSecret makes a ServiceSecret from a secret's name or ARN, without reading
 // it.
 func NewServiceSecret(client Getter, id string) *ServiceSecret {
-	return &ServiceSecret{api: client, id: id, turn: make(chan struct{}, 1)}
+	return &ServiceSecret{api: client, id: id}
 }
 
-// Read returns the secret. A failure, such as an absent or empty secret, is
-// fault.Internal; the next Read tries again.
+// Read reads the secret, with one call. A failure, such as an absent secret, is
+// fault.Internal.
 func (s *ServiceSecret) Read(ctx context.Context) (secret.Text, error) {
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
-		return secret.Text{}, fmt.Errorf("reading the service secret: %w", ctx.Err())
-	}
-	if !s.text.IsZero() {
-		return s.text, nil
-	}
 	out, err := s.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &s.id})
 	if err != nil {
-		return secret.Text{}, fmt.Errorf("reading the service secret: %w", clean(ctx, err))
+		return secret.Text{}, clean(ctx, err)
 	}
-	if out.SecretString == nil || *out.SecretString == "" {
-		return secret.Text{}, errors.New("the service secret is empty")
+	return secret.New(aws.ToString(out.SecretString)), nil
+}
+
+// Replacer is what replacing the service secret calls of the Secrets Manager client.
+type Replacer interface {
+	Getter
+	PutSecretValue(context.Context, *secretsmanager.PutSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error)
+}
+
+// ReplacedSecret is the service secret for the function that replaces it.
+type ReplacedSecret struct {
+	api Replacer
+	id  string
+}
+
+// NewReplacedSecret is NewServiceSecret for the function that replaces it.
+func NewReplacedSecret(client Replacer, id string) *ReplacedSecret {
+	return &ReplacedSecret{api: client, id: id}
+}
+
+// Replace writes what next makes of the secret. Of two that read the same version only
+// one writes: AWS ties the request token, which follows from that version, to one value
+// (API reference, "PutSecretValue", ClientRequestToken). The other one is fault.State
+// with RetryAfter; anything else is fault.Internal, or the error of next.
+func (s *ReplacedSecret) Replace(ctx context.Context, next func(secret.Text) (secret.Text, error)) error {
+	old, err := s.api.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &s.id})
+	if err != nil {
+		return fmt.Errorf("reading the service secret: %w", clean(ctx, err))
 	}
-	s.text = secret.New(*out.SecretString)
-	return s.text, nil
+	made, err := next(secret.New(aws.ToString(old.SecretString)))
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256([]byte("replaces\x00" + aws.ToString(old.VersionId)))
+	_, err = s.api.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+		SecretId: &s.id, ClientRequestToken: aws.String(hex.EncodeToString(sum[:])), SecretString: aws.String(made.Reveal()),
+	})
+	if exists(err) {
+		err = fault.Busy(clean(ctx, err))
+	}
+	if err != nil {
+		return fmt.Errorf("writing the service secret: %w", clean(ctx, err))
+	}
+	return nil
 }

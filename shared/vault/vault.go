@@ -92,7 +92,8 @@ func decode(text *string) (connection.Credentials, error) {
 // Create restores it if it is scheduled for deletion.
 //
 // It returns fault.State with RetryAfter when another request changes the secret at
-// the same time; anything else is fault.Internal.
+// the same time; fault.RateLimited with RetryAfter when the secret has too many versions;
+// anything else is fault.Internal.
 func (v *Vault) Create(ctx context.Context, accountID int64, connectionID, token string, c connection.Credentials) (version string, err error) {
 	name := v.name(accountID, connectionID)
 	text, err := encode(c)
@@ -144,7 +145,7 @@ func (v *Vault) replace(ctx context.Context, name, token, text string, c connect
 		return aws.ToString(now.VersionId), nil
 	}
 	sum := sha256.Sum256([]byte(token + "\x00" + aws.ToString(now.VersionId)))
-	put, err := v.api.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+	put, err := v.put(ctx, &secretsmanager.PutSecretValueInput{
 		SecretId: &name, ClientRequestToken: aws.String(hex.EncodeToString(sum[:])), SecretString: &text,
 	})
 	switch {
@@ -154,6 +155,17 @@ func (v *Vault) replace(ctx context.Context, name, token, text string, c connect
 		return "", err
 	}
 	return aws.ToString(put.VersionId), nil
+}
+
+// put is PutSecretValue. A secret has about 100 versions, and AWS removes none that is
+// younger than a day (user guide, "AWS Secrets Manager quotas"): too many changes in a
+// day are fault.RateLimited. The SDK takes that error for throttling.
+func (v *Vault) put(ctx context.Context, in *secretsmanager.PutSecretValueInput) (*secretsmanager.PutSecretValueOutput, error) {
+	out, err := v.api.PutSecretValue(ctx, in)
+	if is[*types.LimitExceededException](err) {
+		return nil, connection.ErrTooManyVersions(clean(ctx, err))
+	}
+	return out, err
 }
 
 // Get reads the credentials of a version that Create or Stage returned. It returns

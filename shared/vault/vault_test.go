@@ -136,6 +136,14 @@ func credentials(secretText string) connection.Credentials {
 	return connection.Credentials{APIKey: secret.New("key " + canary), APISecret: secret.New(secretText + canary)}
 }
 
+// before returns the version that a row with version has as the previous one.
+func before(version string) string {
+	if version == initial {
+		return another
+	}
+	return initial
+}
+
 // TestErrorsHoldNoSecretText injects SDK errors that quote the secret.
 func TestErrorsHoldNoSecretText(t *testing.T) {
 	t.Parallel()
@@ -196,7 +204,7 @@ func TestThrottled(t *testing.T) {
 			t.Errorf("error %q, want it to say %s and not %q", err, code, canary)
 		}
 	}
-	for _, code := range []string{"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "LimitExceededException", "SlowDown"} {
+	for _, code := range []string{"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"} {
 		refusal := &smithy.OperationError{ServiceID: "Secrets Manager", Err: &smithy.GenericAPIError{Code: code, Message: "Rate exceeded " + canary}}
 		for _, m := range methods {
 			for _, failing := range m.calls {
@@ -281,7 +289,9 @@ var methods = []struct {
 	},
 	{
 		"Align", staged,
-		func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, conn, another) },
+		func(ctx context.Context, v *vault.Vault) error {
+			return v.Align(ctx, account, conn, another, before(another))
+		},
 		[]string{"DescribeSecret", "UpdateSecretVersionStage"},
 	},
 	{
@@ -357,7 +367,9 @@ func TestConcurrentChanges(t *testing.T) {
 		}
 	}
 	align := func(version string) func(context.Context, *vault.Vault) error {
-		return func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, conn, version) }
+		return func(ctx context.Context, v *vault.Vault) error {
+			return v.Align(ctx, account, conn, version, before(version))
+		}
 	}
 	for _, tc := range []struct {
 		name    string
@@ -408,8 +420,12 @@ func TestAlignReadsAgain(t *testing.T) {
 	}{
 		{"deleted", func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, conn, 0) }, true},
 		{"scheduled for deletion", func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, conn, 7) }, true},
-		{"aligned by another request", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, conn, another) }, false},
-		{"aligned with another version", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, conn, initial) }, true},
+		{"aligned by another request", func(ctx context.Context, v *vault.Vault) error {
+			return v.Align(ctx, account, conn, another, before(another))
+		}, false},
+		{"aligned with another version", func(ctx context.Context, v *vault.Vault) error {
+			return v.Align(ctx, account, conn, initial, before(initial))
+		}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -423,7 +439,7 @@ func TestAlignReadsAgain(t *testing.T) {
 				}
 				return err
 			}
-			if err := v.Align(t.Context(), account, conn, another); tc.gone != fault.Is(err, fault.NotFound) || !tc.gone && err != nil {
+			if err := v.Align(t.Context(), account, conn, another, before(another)); tc.gone != fault.Is(err, fault.NotFound) || !tc.gone && err != nil {
 				t.Errorf("Align = %v, want not found: %t", err, tc.gone)
 			}
 		})
@@ -497,11 +513,11 @@ func TestChangeCut(t *testing.T) {
 							return err
 						}
 						row = version
-						return v.Align(t.Context(), account, conn, row)
+						return v.Align(t.Context(), account, conn, row, before(row))
 					}
 					done = change() == nil
 					api.answer, api.lost = nil, nil
-					if err := v.Align(t.Context(), account, conn, row); err != nil {
+					if err := v.Align(t.Context(), account, conn, row, before(row)); err != nil {
 						t.Fatalf("cut off at call %d: aligning %q: %v", n, row, err)
 					}
 					if row == initial {
@@ -602,7 +618,9 @@ func TestLabelsLost(t *testing.T) {
 		name string
 		lose func(context.Context, *vault.Vault) error
 	}{
-		{"to Align of another version", func(ctx context.Context, v *vault.Vault) error { return v.Align(ctx, account, conn, initial) }},
+		{"to Align of another version", func(ctx context.Context, v *vault.Vault) error {
+			return v.Align(ctx, account, conn, initial, before(initial))
+		}},
 		{"to Stage of another version", func(ctx context.Context, v *vault.Vault) error {
 			_, err := v.Stage(ctx, account, conn, third, credentials("third "))
 			return err
@@ -620,7 +638,7 @@ func TestLabelsLost(t *testing.T) {
 				want := map[string][]string{initial: {"AWSCURRENT"}, another: {"AWSPENDING"}}
 				if again == "aligned" {
 					want = map[string][]string{initial: {"AWSPREVIOUS"}, another: {"AWSCURRENT"}}
-					if err := v.Align(t.Context(), account, conn, another); err != nil {
+					if err := v.Align(t.Context(), account, conn, another, before(another)); err != nil {
 						t.Fatal(err)
 					}
 				} else if got, err := v.Stage(t.Context(), account, conn, another, credentials("new ")); err != nil || got != another {
@@ -657,7 +675,7 @@ func TestRemoteCalls(t *testing.T) {
 		_, err := v.Get(t.Context(), account, conn, version)
 		return err
 	}
-	align := func(version string) error { return v.Align(t.Context(), account, conn, version) }
+	align := func(version string) error { return v.Align(t.Context(), account, conn, version, before(version)) }
 	remove := func(days int) error { return v.Delete(t.Context(), account, conn, days) }
 	restore := func() error { return v.Restore(t.Context(), account, conn) }
 	third := strings.Repeat("3", 32)
@@ -672,6 +690,11 @@ func TestRemoteCalls(t *testing.T) {
 	expect("Stage again", stage(another, "b"), "PutSecretValue")
 	expect("Align", align(another), "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage")
 	expect("Align again", align(another), "DescribeSecret")
+	expect("Align back", align(initial), "DescribeSecret", "UpdateSecretVersionStage")
+	expect("Align without the previous version", v.Align(t.Context(), account, conn, initial, ""), "DescribeSecret", "UpdateSecretVersionStage")
+	expect("Align without it again", v.Align(t.Context(), account, conn, initial, ""), "DescribeSecret")
+	expect("Stage of what was given up", stage(another, "b"), "PutSecretValue")
+	expect("Align", align(another), "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage")
 	expect("Align back", align(initial), "DescribeSecret", "UpdateSecretVersionStage")
 	expect("Stage of a third version", stage(third, "c"), "PutSecretValue")
 	expect("Align of the current version again", align(initial), "DescribeSecret", "UpdateSecretVersionStage")
@@ -692,87 +715,136 @@ func TestRemoteCalls(t *testing.T) {
 
 	api.EndsPending = true
 	expect("Stage", stage(third, "c"), "PutSecretValue")
-	expect("Align where AWS removes AWSPENDING", align(third), "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage", "DescribeSecret")
+	now, err := api.Memory.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String(fmt.Sprintf("p/%d/%s", account, conn))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect("Align where AWS removes AWSPENDING", v.Align(t.Context(), account, conn, third, *now.VersionId), "DescribeSecret", "UpdateSecretVersionStage", "UpdateSecretVersionStage", "DescribeSecret")
+}
+
+// TestTooManyVersions changes credentials more often in a day than AWS allows.
+func TestTooManyVersions(t *testing.T) {
+	t.Parallel()
+	clock := time.Date(2026, 11, 27, 10, 0, 0, 0, time.UTC)
+	api := &vaulttest.Memory{Now: func() time.Time { return clock }}
+	v := vault.New(api, "p/")
+	linked(t, v)
+	row, last := initial, ""
+	change := func(n int) error {
+		version, err := v.Stage(t.Context(), account, conn, fmt.Sprintf("%032d", n), credentials(strconv.Itoa(n)))
+		if err != nil {
+			return err
+		}
+		row, last = version, row
+		return v.Align(t.Context(), account, conn, row, last)
+	}
+	for n := 1; n < vaulttest.MaxVersions; n++ {
+		if err := change(n); err != nil {
+			t.Fatalf("change %d: %v", n, err)
+		}
+		clock = clock.Add(time.Minute)
+	}
+	for range 2 {
+		if err := change(100); !fault.Is(err, fault.RateLimited) || strings.Contains(err.Error(), canary) || !strings.Contains(err.Error(), "LimitExceededException") {
+			t.Fatalf("the change after that = %v, want RateLimited", err)
+		}
+		checkLabels(t, api, map[string][]string{last: {"AWSPREVIOUS"}, row: {"AWSCURRENT"}})
+	}
+	clock = clock.Add(24*time.Hour - 99*time.Minute)
+	if err := change(100); err != nil {
+		t.Errorf("a day after the first version: %v", err)
+	}
+}
+
+// TestTooManySecrets: the limit of secrets is the operator's to raise, not the caller's.
+func TestTooManySecrets(t *testing.T) {
+	t.Parallel()
+	api := &spy{Memory: vaulttest.NewMemory(), answer: func(string) error { return &types.LimitExceededException{Message: aws.String(canary)} }}
+	_, err := vault.New(api, "p/").Create(t.Context(), account, conn, initial, credentials("a"))
+	if !fault.Is(err, fault.Overloaded) || strings.Contains(err.Error(), canary) {
+		t.Errorf("Create = %v, want Overloaded", err)
+	}
+}
+
+// holdServiceSecret returns a Secrets Manager with a service secret.
+func holdServiceSecret(t *testing.T, text string) *spy {
+	t.Helper()
+	api := &spy{Memory: vaulttest.NewMemory()}
+	if _, err := api.Memory.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
+		Name: aws.String("service"), SecretString: &text, ClientRequestToken: aws.String(initial),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return api
 }
 
 func TestServiceSecret(t *testing.T) {
 	t.Parallel()
-	open := func(t *testing.T, text string) (*spy, *vault.ServiceSecret) {
-		t.Helper()
-		api := &spy{Memory: vaulttest.NewMemory()}
-		if _, err := api.Memory.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
-			Name: aws.String("service"), SecretString: &text, ClientRequestToken: aws.String(initial),
-		}); err != nil {
-			t.Fatal(err)
-		}
-		return api, vault.NewServiceSecret(api, "service")
+	absent := vaulttest.NewMemory()
+	if _, err := vault.NewServiceSecret(absent, "service").Read(t.Context()); err == nil || !fault.Is(err, fault.Internal) {
+		t.Errorf("Read = %v, want an internal error", err)
 	}
-	t.Run("absent", func(t *testing.T) {
-		t.Parallel()
-		_, err := vault.NewServiceSecret(vaulttest.NewMemory(), "service").Read(t.Context())
-		if err == nil || !fault.Is(err, fault.Internal) {
-			t.Errorf("Read = %v, want an internal error", err)
+	next := func(secret.Text) (secret.Text, error) { t.Error("next is called"); return secret.Text{}, nil }
+	if err := vault.NewReplacedSecret(absent, "service").Replace(t.Context(), next); err == nil || !fault.Is(err, fault.Internal) {
+		t.Errorf("Replace = %v, want an internal error", err)
+	}
+	api := holdServiceSecret(t, "text")
+	for range 2 {
+		if got, err := vault.NewServiceSecret(api, "service").Read(t.Context()); err != nil || got.Reveal() != "text" {
+			t.Fatalf("Read = %v, %v, want the secret", got, err)
 		}
+	}
+	if diff := cmp.Diff([]string{"GetSecretValue", "GetSecretValue"}, api.takeOperations()); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+// TestReplaceServiceSecret: of two functions that replace the same version one succeeds,
+// and a lost answer changes nothing on repetition by the SDK.
+func TestReplaceServiceSecret(t *testing.T) {
+	t.Parallel()
+	api := holdServiceSecret(t, "a")
+	s := vault.NewReplacedSecret(api, "service")
+	adds := func(letter string) func(secret.Text) (secret.Text, error) {
+		return func(old secret.Text) (secret.Text, error) { return secret.New(old.Reveal() + letter), nil }
+	}
+	holds := func(want string) {
+		t.Helper()
+		if got, err := vault.NewServiceSecret(api.Memory, "service").Read(t.Context()); err != nil || got.Reveal() != want {
+			t.Errorf("the secret is %q, %v, want %q", got.Reveal(), err, want)
+		}
+	}
+	broken := errors.New("broken")
+	if err := s.Replace(t.Context(), func(secret.Text) (secret.Text, error) { return secret.Text{}, broken }); !errors.Is(err, broken) {
+		t.Errorf("Replace = %v, want %v", err, broken)
+	}
+	holds("a")
+	api.takeOperations()
+	err := s.Replace(t.Context(), func(old secret.Text) (secret.Text, error) {
+		if err := vault.NewReplacedSecret(api.Memory, "service").Replace(t.Context(), adds("b")); err != nil {
+			t.Errorf("the other Replace = %v", err)
+		}
+		return secret.New(old.Reveal() + "c"), nil
 	})
-	t.Run("empty", func(t *testing.T) {
-		t.Parallel()
-		_, s := open(t, "")
-		if _, err := s.Read(t.Context()); err == nil || !fault.Is(err, fault.Internal) {
-			t.Errorf("Read = %v, want an internal error", err)
+	if !fault.Is(err, fault.State) || strings.Contains(err.Error(), "secret text") {
+		t.Errorf("Replace = %v, want State", err)
+	}
+	holds("ab")
+	if diff := cmp.Diff([]string{"GetSecretValue", "PutSecretValue"}, api.takeOperations()); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+	if err := s.Replace(t.Context(), adds("c")); err != nil {
+		t.Error(err)
+	}
+	holds("abc")
+	api.answer = func(operation string) error {
+		if operation == "PutSecretValue" {
+			return &types.InternalServiceError{Message: aws.String(canary)}
 		}
-	})
-	t.Run("a success is kept, a failure is not", func(t *testing.T) {
-		t.Parallel()
-		api, s := open(t, "text")
-		api.answer = func(string) error { return &types.InternalServiceError{} }
-		for range 2 {
-			if _, err := s.Read(t.Context()); err == nil {
-				t.Fatal("Read succeeded")
-			}
-		}
-		api.answer = nil
-		for range 3 {
-			got, err := s.Read(t.Context())
-			if err != nil || got.Reveal() != "text" {
-				t.Fatalf("Read = %v, %v, want the secret", got, err)
-			}
-		}
-		if diff := cmp.Diff([]string{"GetSecretValue", "GetSecretValue", "GetSecretValue"}, api.takeOperations()); diff != "" {
-			t.Errorf("calls (-want +got):\n%s", diff)
-		}
-	})
-	t.Run("concurrent reads make one call", func(t *testing.T) {
-		t.Parallel()
-		api, s := open(t, "text")
-		var wg sync.WaitGroup
-		for range 20 {
-			wg.Go(func() {
-				if got, err := s.Read(t.Context()); err != nil || got.Reveal() != "text" {
-					t.Errorf("Read = %v, %v, want the secret", got, err)
-				}
-			})
-		}
-		wg.Wait()
-		if diff := cmp.Diff([]string{"GetSecretValue"}, api.takeOperations()); diff != "" {
-			t.Errorf("calls (-want +got):\n%s", diff)
-		}
-	})
-	t.Run("a caller that waits for another's call can give up", func(t *testing.T) {
-		t.Parallel()
-		api, s := open(t, "text")
-		calling, answer := make(chan struct{}), make(chan struct{})
-		api.answer = func(string) error { close(calling); <-answer; return nil }
-		done := make(chan error)
-		go func() { _, err := s.Read(t.Context()); done <- err }()
-		<-calling
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if _, err := s.Read(ctx); !errors.Is(err, context.Canceled) {
-			t.Errorf("Read = %v, want context.Canceled", err)
-		}
-		close(answer)
-		if err := <-done; err != nil {
-			t.Errorf("the first Read = %v", err)
-		}
-	})
+		return nil
+	}
+	if err := s.Replace(t.Context(), adds("d")); err == nil || strings.Contains(err.Error(), canary) {
+		t.Errorf("Replace = %v, want an error without %q", err, canary)
+	}
+	holds("abc")
 }

@@ -77,13 +77,28 @@ func learnServiceSecret(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("reading the service secret: %w", err)
 		}
-		api.secrets.add(aws.ToString(out.SecretString))
+		learnKeys(aws.ToString(out.SecretString))
 		found++
 	}
 	if found != 1 {
 		return fmt.Errorf("there are %d service secrets, want 1", found)
 	}
 	return nil
+}
+
+// learnKeys adds the keys of a value of the service secret.
+func learnKeys(text string) {
+	var value struct {
+		Keys []struct {
+			Text string `json:"text"`
+		} `json:"keys"`
+	}
+	if json.Unmarshal([]byte(text), &value) != nil {
+		api.secrets.add(text) // as CloudFormation made it
+	}
+	for _, k := range value.Keys {
+		api.secrets.add(k.Text)
+	}
 }
 
 // secretNames lists the names of all secrets, optionally with those that are scheduled for deletion.

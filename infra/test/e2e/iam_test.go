@@ -31,6 +31,7 @@ var may = map[string][]string{
 	"manage-api-keys":         {"GetItem", "DeleteItem", "Query", "read the service secret"},
 	"list-carriers":           {"Query", "read the service secret"},
 	"create-partner":          {},
+	"rotate-service-secret":   {"read the service secret", "write the service secret"},
 	"describe-api":            {},
 	"validate-carrier":        {},
 	"manage-connections":      {"DeleteItem", "Query", "read the service secret", "read a carrier secret", "delete a carrier secret"},
@@ -74,6 +75,13 @@ func attempts(serviceSecret, carrierSecret string) []attempt {
 			return err
 		}},
 		{"read the service secret", readSecret(serviceSecret)},
+		{"write the service secret", func(ctx context.Context, cfg aws.Config) error {
+			// AWSPENDING is a label that no function reads.
+			_, err := secretsmanager.NewFromConfig(cfg).PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+				SecretId: &serviceSecret, SecretString: aws.String("{}"), VersionStages: []string{"AWSPENDING"},
+			})
+			return err
+		}},
 		{"read a carrier secret", readSecret(carrierSecret)},
 		{"delete a carrier secret", func(ctx context.Context, cfg aws.Config) error {
 			_, err := secretsmanager.NewFromConfig(cfg).DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: aws.String(carrierSecret + "-absent")})

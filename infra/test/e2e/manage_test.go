@@ -452,7 +452,7 @@ func signedCursor(t *testing.T, partnerID int64, then time.Time) string {
 	pager := httpapi.Pager{
 		Sealer: seal.New(func(context.Context) (secret.Text, error) {
 			return secret.New(aws.ToString(out.SecretString)), nil
-		}),
+		}, time.Now),
 		Now: then, Owner: fmt.Sprintf("partner %d account 0", partnerID), Path: accountsPath,
 	}
 	links, err := pager.Links(t.Context(), httpapi.NewRequest("", events.APIGatewayProxyRequest{}), httpapi.Page{Number: 1, Size: 25}, &httpapi.Position{At: time.Now(), ID: "1"})

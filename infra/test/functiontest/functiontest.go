@@ -304,7 +304,7 @@ func (d *Fixture) Auth() *auth.Auth {
 func (d *Fixture) Sealer() *seal.Sealer {
 	return seal.New(func(context.Context) (secret.Text, error) {
 		return secret.New("the service secret of the tests"), nil
-	})
+	}, d.Now)
 }
 
 // Serve sets the routes of Do, which takes the first one that matches.
@@ -488,11 +488,11 @@ func (v *Vault) Stage(ctx context.Context, account int64, id, token string, c co
 }
 
 // Align calls the vault.
-func (v *Vault) Align(ctx context.Context, account int64, id, version string) error {
+func (v *Vault) Align(ctx context.Context, account int64, id, version, previous string) error {
 	if err := v.fails("Align"); err != nil {
 		return err
 	}
-	return v.Vault.Align(ctx, account, id, version)
+	return v.Vault.Align(ctx, account, id, version, previous)
 }
 
 // Delete calls the vault.

@@ -80,8 +80,13 @@ func (p *Parts) ServiceSecret() *vault.ServiceSecret {
 	return p.service
 }
 
+// ReplacedSecret is ServiceSecret for the function that replaces it.
+func (p *Parts) ReplacedSecret() *vault.ReplacedSecret {
+	return vault.NewReplacedSecret(p.secretsManager(), p.env.Text("SERVICE_SECRET_ID"))
+}
+
 // Sealer reads what ServiceSecret reads.
-func (p *Parts) Sealer() *seal.Sealer { return seal.New(p.ServiceSecret().Read) }
+func (p *Parts) Sealer() *seal.Sealer { return seal.New(p.ServiceSecret().Read, time.Now) }
 
 // Auth reads TABLE_NAME, RATE_LIMIT_PER_MINUTE and SANDBOX_RATE_LIMIT_PER_MINUTE.
 func (p *Parts) Auth() *auth.Auth {

@@ -21,6 +21,9 @@ func Item(c *connection.Connection) kit.Item {
 	case c.Scheduled():
 		it.Text(kit.AttrDuePK, kit.RefreshPK(c.Lane(), kit.ShardOf(c.Lane(), c.ID)))
 		it.Text(kit.AttrDueKey, kit.RefreshKey(c.NextRefreshAt, c.CredentialID, c.PartnerID))
+	case !c.PreviousEnds().IsZero():
+		it.Text(kit.AttrDuePK, kit.RepairPK)
+		it.Text(kit.AttrDueKey, kit.PreviousEndKey(c.PreviousEnds()))
 	}
 	return it
 }
@@ -101,13 +104,13 @@ func readDue(it kit.Item) (connection.Due, error) {
 		errors.Join(r.Done("due connection"), err, ownerErr)
 }
 
-// readUnfinished reads an entry of REPAIR in by_due. A time that cannot be read is zero: it
-// is needed for a metric only.
+// readUnfinished reads an entry of REPAIR in by_due. DueAt, needed for a metric only, is
+// zero for work without a lease and for previous credentials that end.
 func readUnfinished(it kit.Item) (connection.Unfinished, error) {
 	r := kit.Reader{It: it}
 	account, conn, err := kit.ParseOwner(r.Key())
 	var at time.Time
-	if milli, err := strconv.ParseInt(r.Text(kit.AttrDueKey), 10, 64); err == nil {
+	if milli, err := strconv.ParseInt(r.Text(kit.AttrDueKey), 10, 64); err == nil && milli > 0 {
 		at = time.UnixMilli(milli)
 	}
 	return connection.Unfinished{AccountID: account, ConnectionID: conn, DueAt: at}, errors.Join(r.Done("unfinished work"), err)

@@ -144,6 +144,9 @@ func RefreshKey(at time.Time, credentialID string, partnerID int64) string {
 // RepairKey returns a text that sorts by the time at which the reconciler should look.
 func RepairKey(at time.Time) string { return milliKey(at.UnixMilli()) }
 
+// PreviousEndKey is RepairKey for the end of previous credentials, which is no repair.
+func PreviousEndKey(at time.Time) string { return RepairKey(at) + "#previous" }
+
 // DueUntil returns a text above the keys of by_due that are due now, and below all others.
 func DueUntil(now time.Time) string { return milliKey(now.UnixMilli() + 1) }
 

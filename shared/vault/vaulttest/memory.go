@@ -32,12 +32,19 @@ type Memory struct {
 	// EndsPending takes AWSPENDING from a version that gets AWSCURRENT, as the user guide
 	// says ("Lambda rotation functions", finishSecret). AWS has been seen to leave it.
 	EndsPending bool
+	// Now is time.Now if it is nil. It only matters to MaxVersions.
+	Now func() time.Time
 
 	mu      sync.Mutex
 	secrets map[string]*memorySecret
 }
 
+// MaxVersions is how many versions of a secret Memory makes in 24 hours (user guide, "AWS
+// Secrets Manager quotas": AWS keeps about 100, and removes none that is younger).
+const MaxVersions = 100
+
 type memorySecret struct {
+	made    []time.Time       // when versions were made, in the last 24 hours
 	values  map[string]string // by version
 	holders map[string]string // the version of each label
 	window  int64             // days until it is deleted, 0 for never
@@ -73,6 +80,13 @@ func (m *Memory) find(id *string) (*memorySecret, error) {
 		return nil, &types.InvalidRequestException{Message: aws.String("The secret was marked for deletion.")}
 	}
 	return s, nil
+}
+
+func (m *Memory) now() time.Time {
+	if m.Now == nil {
+		return time.Now()
+	}
+	return m.Now()
 }
 
 // labels are the labels of a version, sorted.
@@ -129,7 +143,7 @@ func (m *Memory) CreateSecret(ctx context.Context, in *secretsmanager.CreateSecr
 		if m.secrets == nil {
 			m.secrets = map[string]*memorySecret{}
 		}
-		m.secrets[aws.ToString(in.Name)] = &memorySecret{values: map[string]string{token: text}, holders: map[string]string{current: token}}
+		m.secrets[aws.ToString(in.Name)] = &memorySecret{made: []time.Time{m.now()}, values: map[string]string{token: text}, holders: map[string]string{current: token}}
 		return out, nil
 	}
 	if s.window > 0 {
@@ -208,6 +222,11 @@ func (m *Memory) PutSecretValue(ctx context.Context, in *secretsmanager.PutSecre
 		return nil, &types.ResourceExistsException{Message: aws.String("The version exists with another value.")}
 	}
 	if !known {
+		s.made = slices.DeleteFunc(s.made, func(at time.Time) bool { return m.now().Sub(at) >= 24*time.Hour })
+		if len(s.made) >= MaxVersions {
+			return nil, &types.LimitExceededException{Message: aws.String("You can't create more versions of this secret.")}
+		}
+		s.made = append(s.made, m.now())
 		s.values[token] = text
 		labels := in.VersionStages
 		if len(labels) == 0 {

@@ -12,9 +12,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
@@ -107,9 +109,24 @@ func (s *suite) stage(token string, c connection.Credentials) string {
 	return version
 }
 
+// before returns the version that a row with version has as the previous one.
+func (s *suite) before(version string) string {
+	s.Helper()
+	out, err := s.api.DescribeSecret(s.Context(), &secretsmanager.DescribeSecretInput{SecretId: s.name()})
+	s.ok(err)
+	for _, label := range []string{current, previous} {
+		for id, all := range out.VersionIdsToStages {
+			if slices.Contains(all, label) && id != version {
+				return id
+			}
+		}
+	}
+	return ""
+}
+
 func (s *suite) align(version string) {
 	s.Helper()
-	s.ok(s.Align(s.Context(), account, conn, version))
+	s.ok(s.Align(s.Context(), account, conn, version, s.before(version)))
 	s.labelled(current, version)
 	s.labelled(pending, "")
 }
@@ -135,7 +152,7 @@ func (s *suite) gone(versions ...string) {
 	for _, version := range versions {
 		_, err := s.Get(s.Context(), account, conn, version)
 		s.fails("Get", err, fault.NotFound)
-		s.fails("Align", s.Align(s.Context(), account, conn, version), fault.NotFound)
+		s.fails("Align", s.Align(s.Context(), account, conn, version, ""), fault.NotFound)
 	}
 }
 
@@ -218,6 +235,53 @@ func (s *suite) TestScheduledForDeletion() {
 	s.labelled(pending, staged)
 }
 
+// full is a Secrets Manager at its limit of versions.
+type full struct{ vault.API }
+
+// PutSecretValue refuses.
+func (full) PutSecretValue(context.Context, *secretsmanager.PutSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error) {
+	return nil, &types.LimitExceededException{Message: aws.String("no more versions of canary")}
+}
+
+// TestTooManyVersions: at AWS's limit of versions nothing changes, and after it the same
+// request succeeds. Memory has the limit; the emulators have none.
+func (s *suite) TestTooManyVersions() {
+	version, next := s.pair()
+	s.align(next)
+	limited := vault.New(full{s.api}, s.prefix)
+	_, staged := limited.Stage(s.Context(), account, conn, third, first())
+	_, created := limited.Create(s.Context(), account, conn, third, first())
+	for what, err := range map[string]error{"Stage": staged, "Create": created} {
+		s.fails(what, err, fault.RateLimited)
+		if p := fault.Of(err)[0]; p.RetryAfter < time.Minute || p.Message == "" {
+			s.Errorf("%s: RetryAfter %v and message %q, want both", what, p.RetryAfter, p.Message)
+		}
+	}
+	s.ok(limited.Align(s.Context(), account, conn, next, version))
+	s.holdsBoth(version, next)
+	s.labelled(pending, "")
+	s.stage(third, first())
+}
+
+// TestPreviousGivenUp: the version that cannot be rolled back to any more loses its label.
+func (s *suite) TestPreviousGivenUp() {
+	version, next := s.pair()
+	s.align(next)
+	for range 2 {
+		s.ok(s.Align(s.Context(), account, conn, next, version))
+		s.holdsBoth(version, next)
+	}
+	for range 2 {
+		s.ok(s.Align(s.Context(), account, conn, next, ""))
+		s.labelled(current, next)
+		s.labelled(previous, "")
+		s.holds(next, second())
+	}
+	s.stage(third, first())
+	s.align(third)
+	s.labelled(previous, next)
+}
+
 func (s *suite) TestDeleteAtOnce() {
 	for _, days := range []int{0, 7} { // 7: scheduled for deletion before
 		version := s.create(initial, first())
@@ -269,7 +333,7 @@ func (s *suite) TestEndedContextIsInternal() {
 	_, staged := s.Stage(ctx, account, conn, initial, first())
 	for what, err := range map[string]error{
 		"Create": created, "Get": read, "Stage": staged,
-		"Align":   s.Align(ctx, account, conn, initial),
+		"Align":   s.Align(ctx, account, conn, initial, ""),
 		"Delete":  s.Delete(ctx, account, conn, 7),
 		"Restore": s.Restore(ctx, account, conn),
 	} {
@@ -471,7 +535,7 @@ func (s *suite) TestConcurrentCreatesOfSeveralValues() {
 func (s *suite) TestConcurrentAligns() {
 	version, next := s.pair()
 	together(func(int) {
-		if err := s.Align(s.Context(), account, conn, next); err != nil {
+		if err := s.Align(s.Context(), account, conn, next, version); err != nil {
 			s.Errorf("Align: %v", err)
 		}
 	})
