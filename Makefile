@@ -30,12 +30,12 @@ help: ## List the targets
 tools: ## Install the tools of tests and local stack into .cache/ (takes a second if they are installed)
 	@$(TOOLS) ministack sam dynamodb
 
-# sam passes these flags to its go build and adds none. Our own code is not inlined: that would make the binaries larger
+# sam passes these flags to its go build and adds none. Neither our own code nor the SDK's is inlined: that would make the binaries larger
 # and not noticeably faster (infra/docs/decisions/0037). The plain go build comes first for its messages: sam
 # reports a compile error as a missing file.
 .PHONY: build
 build: export CGO_ENABLED := 0
-build: export GOFLAGS := -tags=lambda.norpc -trimpath -buildvcs=false -gcflags=carrierlink/...=-l '-ldflags=-s -w -buildid='
+build: export GOFLAGS := -tags=lambda.norpc -trimpath -buildvcs=false -gcflags=carrierlink/...=-l -gcflags=github.com/aws/aws-sdk-go-v2/...=-l -gcflags=github.com/aws/smithy-go/...=-l '-ldflags=-s -w -buildid='
 build: ## Build the functions with sam for ARCHITECTURE (arm64, x86_64) into BUILD_DIR
 	@$(TOOLS) sam
 	GOOS=linux GOARCH=$(ARCHITECTURE:x86_64=amd64) go build -o /dev/null ./functions/...

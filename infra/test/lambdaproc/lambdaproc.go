@@ -21,7 +21,9 @@ import (
 // Build builds the binary of a package, named by its folder below root, with the
 // flags of the Makefile's build target. arch is a GOARCH.
 func Build(ctx context.Context, root, pkg, arch, out string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags=lambda.norpc", "-trimpath", "-buildvcs=false", "-gcflags=carrierlink/...=-l", "-ldflags=-s -w -buildid=", "-o", out, "./"+pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags=lambda.norpc", "-trimpath", "-buildvcs=false",
+		"-gcflags=carrierlink/...=-l", "-gcflags=github.com/aws/aws-sdk-go-v2/...=-l", "-gcflags=github.com/aws/smithy-go/...=-l",
+		"-ldflags=-s -w -buildid=", "-o", out, "./"+pkg)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "GOOS=linux", "CGO_ENABLED=0", "GOFLAGS=", "GOARCH="+arch)
 	if text, err := cmd.CombinedOutput(); err != nil {
