@@ -197,7 +197,12 @@ func useCases() []useCase {
 			w.clock = w.clock.AddDate(0, 0, 3)
 			w.production.answers(bad(carrier.OutcomeTimeout))
 		}, of(number, refresh)},
-		{"check past the rollback", pastRollback, of(number, refresh)},
+		{"check past the rollback", pastRollback, func(ctx context.Context, w *world, s *connection.Service) error {
+			if err := of(number, refresh)(ctx, w, s); err != nil && unexpected(err) {
+				return err
+			}
+			return reconcile(ctx, w, s)
+		}},
 		{"give up the previous credentials", func(t *testing.T, w *world) {
 			t.Helper()
 			pastRollback(t, w)

@@ -541,7 +541,7 @@ func (w *world) broken(t *testing.T) []string {
 			if slices.Contains(labels, "AWSPENDING") || slices.Contains(labels, "AWSCURRENT") != (version == c.SecretVersion) {
 				wrong("%s: version %s has %v, the row names %s", c.ID, version, labels, c.SecretVersion)
 			}
-			if slices.Contains(labels, "AWSPREVIOUS") && c.Previous.SecretVersion != "" && version != c.Previous.SecretVersion {
+			if _, err := w.vault.Get(ctx, accountID, c.ID, c.Previous.SecretVersion); err == nil && slices.Contains(labels, "AWSPREVIOUS") && version != c.Previous.SecretVersion {
 				wrong("%s: version %s has %v, the row's previous one is %s", c.ID, version, labels, c.Previous.SecretVersion)
 			}
 		}
