@@ -43,7 +43,11 @@ func (h *handler) create(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 		return nil, err
 	}
 	return httpapi.Once(ctx, h.sealer, req, caller, h.now(), nil, func(change *httpapi.Change) (*httpapi.Response, error) {
-		return httpapi.Show(ctx, change, show, func(fx effects.For[*account.Created]) error {
+		answer := func(created *account.Created) *httpapi.Response {
+			req.Subject.AccountID = created.Account.ID
+			return show(created)
+		}
+		return httpapi.Show(ctx, change, answer, func(fx effects.For[*account.Created]) error {
 			_, err := h.accounts.Create(ctx, in, fx)
 			return err
 		})

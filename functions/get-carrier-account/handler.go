@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"time"
 
 	"carrierlink/shared/auth"
@@ -44,6 +43,7 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 	}
 	in := connection.ReadRequest{Connection: loaded.Connection, Snapshot: loaded.Snapshot, MaxAge: q.maxAge, Refresh: q.refresh}
 	if in.Connection != nil {
+		req.Subject.CarrierID = in.Connection.ID
 		in.Breaker = loaded.Breakers[in.Connection.Carrier]
 	}
 	read, err := h.reader.ReadCarrierAccount(ctx, in, effects.MadeBy[connection.Checked](caller.By()))
@@ -51,8 +51,8 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 		return nil, err
 	}
 	if read.Stale {
-		slog.WarnContext(ctx, "answered with a stale snapshot", slog.String("request_id", req.ID),
-			slog.String("account_id", strconv.FormatInt(caller.AccountID, 10)), slog.String("carrier_id", read.Connection.ID), slog.String("error", read.StaleCause.Error()))
+		slog.WarnContext(ctx, "answered with a stale snapshot",
+			slog.Int64("account_id", caller.AccountID), slog.String("carrier_id", read.Connection.ID), slog.String("error", read.StaleCause.Error()))
 	}
 	body := views.NewCarrierAccount(read, h.now())
 	resp := httpapi.Conditional(req, body.ETag(), func() *httpapi.Response { return httpapi.JSON(http.StatusOK, body) })

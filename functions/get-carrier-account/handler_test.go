@@ -498,9 +498,9 @@ func TestStaleLog(t *testing.T) {
 	if err := json.Unmarshal(log.Bytes(), &got); err != nil {
 		t.Fatalf("%v: %s", err, log.String())
 	}
-	maps.DeleteFunc(got, func(k string, _ any) bool { return k == "time" || k == "error" })
+	maps.DeleteFunc(got, func(k string, _ any) bool { return k == "timestamp" || k == "error" })
 	want := map[string]any{
-		"level": "WARN", "msg": "answered with a stale snapshot", "request_id": resp.Headers["X-Request-Id"], "account_id": "71", "carrier_id": f.id,
+		"level": "WARN", "msg": "answered with a stale snapshot", "request_id": resp.Headers["X-Request-Id"], "account_id": 71.0, "carrier_id": f.id,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)

@@ -48,6 +48,7 @@ func (h *handler) link(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 	return httpapi.Claimed(ctx, h.sealer, h.claims, req, caller, h.now(), h.connections.Lease(ctx), func(change *httpapi.Change) (*httpapi.Response, error) {
 		in.Account, in.Holders = *loaded.Account, loaded.LinkedAs
 		show := func(conn *connection.Connection) *httpapi.Response {
+			req.Subject.CarrierID = conn.ID
 			status := http.StatusOK
 			if conn.Status == connection.PendingVerification {
 				status = http.StatusAccepted

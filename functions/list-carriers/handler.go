@@ -79,7 +79,7 @@ func (h *handler) list(ctx context.Context, req *httpapi.Request) (*httpapi.Resp
 		if s, ok := snapshots[conn.ID]; ok {
 			snap = &s
 		}
-		return h.carrierBody(ctx, req, &conn, snap, now)
+		return h.carrierBody(ctx, &conn, snap, now)
 	})
 	var next *httpapi.Position
 	if n := len(body.Carriers); n < len(found) {
@@ -113,8 +113,9 @@ func (h *handler) get(ctx context.Context, req *httpapi.Request) (*httpapi.Respo
 	if conn == nil || !conn.Visible() {
 		return nil, connection.ErrNoConnection()
 	}
+	req.Subject.CarrierID = conn.ID
 	return httpapi.Conditional(req, views.ConnectionETag(conn, now), func() *httpapi.Response {
-		return httpapi.JSON(http.StatusOK, h.carrierBody(ctx, req, conn, loaded.Snapshot, now))
+		return httpapi.JSON(http.StatusOK, h.carrierBody(ctx, conn, loaded.Snapshot, now))
 	}), nil
 }
 
@@ -130,13 +131,13 @@ func connectionID(req *httpapi.Request) (string, error) {
 // carrierBody returns the body of a connection. Its services come from its snapshot:
 // there are none before the first good check, nor if the snapshot cannot be read, which
 // is logged.
-func (h *handler) carrierBody(ctx context.Context, req *httpapi.Request, conn *connection.Connection, snap *connection.Snapshot, now time.Time) views.Carrier {
+func (h *handler) carrierBody(ctx context.Context, conn *connection.Connection, snap *connection.Snapshot, now time.Time) views.Carrier {
 	var contract connection.Contract
 	if snap != nil {
 		var err error
 		if contract, _, err = h.contracts.Unpack(*snap); err != nil {
-			slog.ErrorContext(ctx, "a snapshot cannot be read", slog.String("request_id", req.ID),
-				slog.String("account_id", strconv.FormatInt(conn.AccountID, 10)), slog.String("carrier_id", conn.ID), slog.String("error", err.Error()))
+			slog.ErrorContext(ctx, "a snapshot cannot be read",
+				slog.Int64("account_id", conn.AccountID), slog.String("carrier_id", conn.ID), slog.String("error", err.Error()))
 		}
 	}
 	return views.NewCarrier(conn, contract.Products, now)

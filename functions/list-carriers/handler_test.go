@@ -428,7 +428,7 @@ func TestDamagedSnapshot(t *testing.T) {
 		if len(list.Carriers) != 2 || len(list.Carriers[0].Services) != 0 || len(list.Carriers[1].Services) != 1 {
 			t.Errorf("%s: list: %+v", name, list.Carriers)
 		}
-		for _, want := range []string{`"level":"ERROR"`, `"carrier_id":"se-1234567"`, `"account_id":"71"`, `"request_id":"` + list.RequestID + `"`} {
+		for _, want := range []string{`"level":"ERROR"`, `"carrier_id":"se-1234567"`, `"account_id":71`, `"request_id":"` + list.RequestID + `"`} {
 			if n := strings.Count(log.String(), want); n == 0 || n > 2 {
 				t.Errorf("%s: %q is there %d times in\n%s", name, want, n, log)
 			}

@@ -39,6 +39,7 @@ func (h *handler) history(ctx context.Context, req *httpapi.Request) (*httpapi.R
 	if loaded.Connection == nil || loaded.Connection.Status == connection.Linking {
 		return nil, connection.ErrNoConnection()
 	}
+	req.Subject.CarrierID = id
 	found, next, err := h.store.History(ctx, caller.AccountID, id, before(page), page.Skip(), page.Size, now)
 	if err != nil {
 		return nil, fmt.Errorf("reading the history of %s: %w", id, err)

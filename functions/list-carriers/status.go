@@ -10,6 +10,7 @@ import (
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/invocation"
 	"carrierlink/shared/store"
 	"carrierlink/shared/views"
 )
@@ -29,8 +30,12 @@ func (h *handler) status(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	var reading sync.WaitGroup
 	for i, name := range names {
 		reading.Go(func() {
-			if tallies[i], errs[i] = h.store.Tallies(ctx, name, now); errs[i] != nil {
-				errs[i] = fmt.Errorf("reading the tallies of %s: %w", name, errs[i])
+			err := invocation.Recovering(func() (err error) {
+				tallies[i], err = h.store.Tallies(ctx, name, now)
+				return err
+			})
+			if err != nil {
+				errs[i] = fmt.Errorf("reading the tallies of %s: %w", name, err)
 			}
 		})
 	}

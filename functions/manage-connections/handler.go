@@ -61,6 +61,7 @@ func (h *handler) begin(ctx context.Context, req *httpapi.Request) (target, erro
 	if conn == nil || name != "" && conn.Carrier != name || !conn.Visible() && !repeatsUnlink(req, conn) {
 		return target{}, connection.ErrNoConnection()
 	}
+	req.Subject.CarrierID = conn.ID
 	return target{caller, *conn, loaded.Breakers[conn.Carrier]}, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"carrierlink/shared/invocation"
 	"carrierlink/shared/schedule"
 )
 
@@ -72,9 +73,12 @@ func (q *queue) Send(ctx context.Context, messages []schedule.Delayed) error {
 	for range min(maxConcurrent, len(batches)) {
 		sending.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(batches)); i = next.Add(1) - 1 {
-				n, err := q.sendBatch(ctx, batches[i])
+				n := len(batches[i]) // after a panic
+				errs[i] = invocation.Recovering(func() (err error) {
+					n, err = q.sendBatch(ctx, batches[i])
+					return err
+				})
 				lost.Add(int64(n))
-				errs[i] = err
 			}
 		})
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"time"
 
 	"carrierlink/shared/auth"
@@ -47,7 +46,8 @@ func (h *handler) track(ctx context.Context, req *httpapi.Request) (*httpapi.Res
 	if err != nil {
 		return nil, err
 	}
-	logFailures(ctx, req, caller, found)
+	req.Subject.CarrierID = found.Connection.ID
+	logFailures(ctx, caller, found)
 	if len(q.numbers) == 1 {
 		return httpapi.JSON(http.StatusOK, views.NewTracking(found.Connection, found.Answers[q.numbers[0]], h.now())), nil
 	}
@@ -56,10 +56,9 @@ func (h *handler) track(ctx context.Context, req *httpapi.Request) (*httpapi.Res
 
 // logFailures logs, once, why an answer says less than the carrier may know. It does not
 // log tracking numbers, which are personal data.
-func logFailures(ctx context.Context, req *httpapi.Request, caller auth.Caller, found tracking.Result) {
+func logFailures(ctx context.Context, caller auth.Caller, found tracking.Result) {
 	if stale, failed, err := found.Failures(); err != nil {
-		slog.WarnContext(ctx, "tracking without the carrier", slog.String("request_id", req.ID),
-			slog.String("account_id", strconv.FormatInt(caller.AccountID, 10)), slog.String("carrier_id", found.Connection.ID),
+		slog.WarnContext(ctx, "tracking without the carrier", slog.Int64("account_id", caller.AccountID), slog.String("carrier_id", found.Connection.ID),
 			slog.Int("stale", stale), slog.Int("failed", failed), slog.String("error", err.Error()))
 	}
 }

@@ -129,9 +129,6 @@ func (s *Service) Restore(ctx context.Context, a Account, pinned bool, fx effect
 	return s.follow(ctx, a, true, s.Store.RestoreAccount(ctx, a, pinned, fx, s.now()))
 }
 
-// answerMargin is the time that remains to answer the request.
-const answerMargin = 2 * time.Second
-
 // follow makes the connections follow a change of the account's state, in the time
 // that the request has left. err is the result of writing that state. The change is
 // already written, so a failure here is no error: the reconciler completes it. Without
@@ -139,11 +136,6 @@ const answerMargin = 2 * time.Second
 func (s *Service) follow(ctx context.Context, a Account, changes bool, err error) error {
 	if err != nil || !changes && !a.Following {
 		return err
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerMargin))
-		defer cancel()
 	}
 	if err := s.Connections.Follow(ctx, a.ID); err != nil {
 		slog.WarnContext(ctx, "some connections have not followed their account yet", slog.Int64("account_id", a.ID), slog.String("error", err.Error()))

@@ -15,8 +15,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 
+	"carrierlink/shared/invocation"
 	"carrierlink/shared/metrics"
 )
 
@@ -25,13 +28,48 @@ import (
 // exits.
 func Main(wire func(env *Env) any) {
 	env := NewEnv(os.Getenv)
-	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: env.LogLevel()})))
+	slog.SetDefault(invocation.NewLogger(os.Stdout, env.LogLevel()))
+	// The runtime's package prints each failed invocation once more. Guard has logged it.
+	slog.SetLogLoggerLevel(slog.LevelDebug)
 	handler := wire(env)
 	if err := env.Err(); err != nil {
 		slog.Error("some settings are missing or wrong", slog.String("error", err.Error()))
 		os.Exit(1)
 	}
-	lambda.Start(handler)
+	lambda.Start(Guard(handler))
+}
+
+// Guard makes the Lambda handler of a function. The invocation's context ends
+// invocation.Margin before Lambda ends the process. A panic fails the invocation and
+// not the process; its value, which may be a secret, gets nowhere. Each failure is
+// logged once. Every log record has the lambda_request_id.
+//
+// One process serves one invocation at a time, as Lambda does: the answer's bytes are
+// reused by the next one.
+func Guard(handler any) lambda.Handler { return &guard{lambda.NewHandler(handler)} }
+
+type guard struct{ lambda.Handler }
+
+func (g *guard) Invoke(ctx context.Context, payload []byte) (answer []byte, err error) {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end.Add(-invocation.Margin))
+		defer cancel()
+	}
+	if lc, ok := lambdacontext.FromContext(ctx); ok {
+		ctx = invocation.With(ctx, slog.String("lambda_request_id", lc.AwsRequestID))
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			answer, err = nil, invocation.Panicked(v)
+		}
+		if err != nil {
+			text := invocation.Cut(err.Error())
+			slog.ErrorContext(ctx, "the invocation failed", slog.String("error", text))
+			err = errors.New(text) // Lambda and X-Ray get it
+		}
+	}()
+	return g.Handler.Invoke(ctx, payload)
 }
 
 // Env reads settings and collects their problems.
@@ -108,12 +146,18 @@ func (e *Env) AWS() aws.Config {
 		Region:        region,
 		Credentials:   aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return credentials, nil }),
 		ConfigSources: []any{endpoints{e.get}},
+		HTTPClient:    awshttp.NewBuildableClient().WithTimeout(attemptTimeout),
 	}
 	if url := e.get("AWS_ENDPOINT_URL"); url != "" {
 		cfg.BaseEndpoint = aws.String(url)
 	}
 	return cfg
 }
+
+// attemptTimeout is the time of one attempt of a call of AWS, from the connection to the
+// last byte of the answer. The SDK makes three attempts, with pauses of up to three
+// seconds in all: so they end before an invocation of 28 s does.
+const attemptTimeout = 5 * time.Second
 
 // endpoints provides the SDK with the endpoints of single services.
 type endpoints struct{ get func(string) string }

@@ -5,7 +5,6 @@ package auth
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/invocation"
 )
 
 // Keys verifies API keys.
@@ -118,6 +118,7 @@ func (a *Auth) PartnerAccount(ctx context.Context, req *httpapi.Request, find fu
 	case acct == nil || acct.PartnerID != caller.PartnerID:
 		return Caller{}, nil, account.ErrNotFound()
 	}
+	req.Subject.AccountID = accountID
 	return caller, acct, nil
 }
 
@@ -169,7 +170,9 @@ func (a *Auth) Merchant(ctx context.Context, req *httpapi.Request, beside func(c
 		return Caller{}, account.ErrKeyNotValid() // the key has outlived its account
 	case acct == nil, key.PartnerID != 0 && acct.PartnerID != key.PartnerID:
 		return Caller{}, account.ErrNotFound()
-	case acct.Deleted(), !acct.Active:
+	}
+	req.Subject.PartnerID, req.Subject.AccountID = acct.PartnerID, accountID
+	if acct.Deleted() || !acct.Active {
 		return Caller{}, account.ErrInactive(acct.Deleted())
 	}
 	return Caller{Key: used.Key, PartnerID: acct.PartnerID, AccountID: accountID}, nil
@@ -181,16 +184,16 @@ func (a *Auth) verify(ctx context.Context, req *httpapi.Request, key account.Key
 	hash := key.Hash()
 	known := a.windows.get(hash, a.Now())
 	if known.full != nil {
-		req.Identify(known.caller, known.state)
+		req.Identify(known.subject, known.state)
 		return account.KeyUsed{}, nil, known.full
 	}
 	if known.halfUsed() {
 		if used, err = a.useKey(ctx, req, key, hash); err == nil {
-			besideErr = recovering(ctx, beside)
+			besideErr = invocation.Recovering(func() error { return beside(ctx) })
 		}
 	} else {
 		done := make(chan error, 1)
-		go func() { done <- recovering(ctx, beside) }()
+		go func() { done <- invocation.Recovering(func() error { return beside(ctx) }) }()
 		used, err = a.useKey(ctx, req, key, hash)
 		besideErr = <-done
 	}
@@ -205,17 +208,6 @@ func (a *Auth) verify(ctx context.Context, req *httpapi.Request, key account.Key
 		return account.KeyUsed{}, nil, fault.New(fault.Forbidden, "This API key lacks the scope %s.", scope)
 	}
 	return used, besideErr, nil
-}
-
-// recovering calls beside and turns its panic into an error: a panic in a goroutine would
-// end the process.
-func recovering(ctx context.Context, beside func(context.Context) error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("the read beside the key panicked: %T\n%s", v, debug.Stack())
-		}
-	}()
-	return beside(ctx)
 }
 
 // onBehalfOf returns the id of the account that a merchant route is about.
@@ -266,12 +258,13 @@ func (a *Auth) useKey(ctx context.Context, req *httpapi.Request, key account.Key
 	})
 	if err == nil || fault.Is(err, fault.RateLimited) {
 		w := window{
-			caller: "key " + strconv.FormatInt(used.Key.ID, 10), state: httpapi.Window{Limit: limit, Used: used.Used, Reset: used.Reset}, ends: now.Add(used.Reset),
+			subject: httpapi.Subject{KeyID: used.Key.ID, PartnerID: key.PartnerID, AccountID: key.AccountID},
+			state:   httpapi.Window{Limit: limit, Used: used.Used, Reset: used.Reset}, ends: now.Add(used.Reset),
 		}
 		if err != nil {
 			w.full = fault.Of(err)[0]
 		}
-		req.Identify(w.caller, w.state)
+		req.Identify(w.subject, w.state)
 		a.windows.put(hash, w, now)
 	}
 	if err != nil {

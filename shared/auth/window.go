@@ -18,10 +18,10 @@ type windows struct {
 
 // window is the state of a key's one-minute window after its last use.
 type window struct {
-	caller string // for the log
-	state  httpapi.Window
-	ends   time.Time
-	full   *fault.Error // the refusal once the window is full, else nil
+	subject httpapi.Subject // as far as the key tells it
+	state   httpapi.Window
+	ends    time.Time
+	full    *fault.Error // the refusal once the window is full, else nil
 }
 
 // halfUsed reports whether the key must be verified before anything is read for it. Other

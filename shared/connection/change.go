@@ -11,6 +11,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
+	"carrierlink/shared/invocation"
 )
 
 // UnlinkedSecretDays is how long the operator can still restore the secret of an
@@ -274,7 +275,7 @@ func (s *Service) replaceCredentials(ctx context.Context, conn Connection, r rep
 	}
 	// The change is made. If moving the labels fails the reconciler moves them.
 	if err := s.alignAndRelease(ctx, next); err != nil {
-		slog.WarnContext(ctx, "credentials changed; secret labels not yet updated", slog.String("carrier_id", next.ID), slog.String("error", err.Error()))
+		slog.WarnContext(ctx, "credentials changed; secret labels not yet updated", slog.Int64("account_id", next.AccountID), slog.String("carrier_id", next.ID), slog.String("error", err.Error()))
 	}
 	return next, nil
 }
@@ -318,7 +319,7 @@ func (s *Service) writeReplacement(ctx context.Context, claimed Connection, r re
 // the row first settles whether that write counts: either it comes too late, or ours
 // fails. If anything fails here, the reconciler finishes the work.
 func (s *Service) undoChange(ctx context.Context, claimed Connection) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseMargin)
+	ctx, cancel := invocation.Cleanup(ctx, undoTime)
 	defer cancel()
 	if err := s.Store.SaveConnection(ctx, &claimed); err != nil {
 		return fmt.Errorf("keeping the work on the secret: %w", err)
@@ -458,7 +459,7 @@ func (s *Service) Unlink(ctx context.Context, conn Connection, pinned bool, fx e
 		return err
 	}
 	if err := s.finishUnlink(ctx, row); err != nil {
-		slog.WarnContext(ctx, "connection unlinked; secret not yet deleted", slog.String("carrier_id", row.ID), slog.String("error", err.Error()))
+		slog.WarnContext(ctx, "connection unlinked; secret not yet deleted", slog.Int64("account_id", row.AccountID), slog.String("carrier_id", row.ID), slog.String("error", err.Error()))
 	}
 	return nil
 }

@@ -119,7 +119,8 @@ func (s *Service) examineForSchedule(ctx context.Context, claimed Connection, e 
 		return Checked{}, err
 	}
 	if cause := checked.Reading.Cause; cause != nil {
-		slog.WarnContext(ctx, "check without a result", slog.String("carrier", string(claimed.Carrier)), slog.String("carrier_id", claimed.ID),
+		slog.WarnContext(ctx, "check without a result", slog.String("carrier", string(claimed.Carrier)),
+			slog.Int64("account_id", claimed.AccountID), slog.String("carrier_id", claimed.ID),
 			slog.String("outcome", string(checked.Reading.Outcome)), slog.Int("carrier_status", checked.Reading.HTTPStatus), slog.String("error", cause.Error()))
 	}
 	checked.Counted.Scheduled = checked.Counted.Scheduled || e.breaker.Open

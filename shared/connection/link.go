@@ -14,6 +14,7 @@ import (
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
+	"carrierlink/shared/invocation"
 )
 
 // Carrier reads a charge account from the carrier. check counts the checks of the
@@ -171,19 +172,22 @@ type Service struct {
 
 const (
 	// leaseWithoutDeadline is the lease of a context without a deadline: the longest
-	// time that a function runs.
+	// time that a function with leases runs.
 	leaseWithoutDeadline = 30 * time.Second
-	// leaseMargin covers what happens after the deadline: a call sent just before it
-	// arrives, a failed change is undone, clocks differ.
+	// leaseMargin covers what happens after the process has ended: a call sent just
+	// before that arrives, clocks differ.
 	leaseMargin = 2 * time.Second
+	// undoTime is how long undoing a failed change may take.
+	undoTime = 2 * time.Second
 )
 
-// Lease returns when a lease taken now expires: a margin after the deadline of ctx.
+// Lease returns when a lease taken now expires: a margin after Lambda ends the process,
+// which is invocation.Margin after the deadline of ctx.
 func (s *Service) Lease(ctx context.Context) time.Time {
 	now := s.Now()
 	if d, ok := ctx.Deadline(); ok {
 		// The deadline is of the wall clock; Now may be another clock.
-		return now.Add(time.Until(d) + leaseMargin)
+		return now.Add(time.Until(d) + invocation.Margin + leaseMargin)
 	}
 	return now.Add(leaseWithoutDeadline)
 }

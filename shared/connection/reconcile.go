@@ -9,6 +9,7 @@ import (
 	"carrierlink/shared/account"
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/invocation"
 	"carrierlink/shared/metrics"
 )
 
@@ -290,7 +291,7 @@ func (s *Service) reconcileOne(ctx context.Context, u Unfinished, report *Report
 // that another request has taken over stays, with its secret. If anything fails here, the
 // reconciler drops the intent.
 func (s *Service) undoLink(ctx context.Context, intent Connection) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseMargin)
+	ctx, cancel := invocation.Cleanup(ctx, undoTime)
 	defer cancel()
 	if err := s.Store.SaveConnection(ctx, &intent); err != nil {
 		return fmt.Errorf("keeping the intent: %w", err)

@@ -34,7 +34,7 @@ const (
 	MediaType                       // the content type is not JSON
 	IdempotencyMismatch             // an idempotency key was reused with a different payload
 	RateLimited                     // too many requests with this API key
-	Overloaded                      // AWS throttles us: our capacity, not the caller's limit
+	Overloaded                      // AWS throttles us or does not answer: our capacity, not the caller's limit
 	NumberMismatch                  // the carrier answered about another charge account
 	CarrierRefused                  // the carrier rejects the key, the secret or the account number
 	CarrierContract                 // the carrier knows the account, but its contract is not usable

@@ -48,6 +48,15 @@ func Throttled(cause error) *Error {
 	return &Error{Kind: Overloaded, Message: "The service is overloaded; try again shortly.", RetryAfter: overloadPause, Cause: cause}
 }
 
+// Slow is Overloaded with RetryAfter: AWS did not answer within the time of the request,
+// whose changes may have been made all the same.
+func Slow(cause error) *Error {
+	return &Error{
+		Kind: Overloaded, Message: "The request took too long; try again, with the same Idempotency-Key if it has one, because a change may have been made.",
+		RetryAfter: overloadPause, Cause: cause,
+	}
+}
+
 // overloadPause is how long a caller should wait: DynamoDB adapts to a new load
 // within seconds, and Secrets Manager counts calls per second.
 const overloadPause = 5 * time.Second

@@ -8,19 +8,20 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/uuid"
 
 	"carrierlink/shared/fault"
+	"carrierlink/shared/invocation"
 	"carrierlink/shared/metrics"
 )
 
@@ -81,46 +82,79 @@ func NoContent() *Response {
 }
 
 // Serve is the Lambda handler. Its error is always nil: callers get the error envelope
-// even after a panic.
+// even after a panic. A request that AWS has not answered in time is fault.Slow.
 func (a *API) Serve(ctx context.Context, event events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
 	now, log := a.Now, cmp.Or(a.Log, slog.Default())
 	if now == nil {
 		now = time.Now
 	}
 	start := now()
-	req := &Request{ID: uuid.NewString(), event: event, url: a.URL}
+	req := &Request{ID: requestID(event.RequestContext.RequestID), event: event, url: a.URL}
+	ctx = invocation.With(ctx, slog.String("request_id", req.ID))
 	ctx, points := a.Metrics.Start(ctx)
 	resp, err := a.call(ctx, req)
 	if err != nil {
+		if fault.Is(err, fault.Internal) && errors.Is(err, context.DeadlineExceeded) {
+			err = fault.Slow(err)
+		}
 		resp = a.render(req, err)
 	}
 	took := now().Sub(start)
+	answer := addHeaders(req, resp)
 	record := []any{
-		slog.String("request_id", req.ID), slog.String("method", event.HTTPMethod), slog.String("resource", event.Resource),
-		slog.Int("status", resp.Status), slog.Int64("duration_ms", took.Milliseconds()), slog.String("caller", req.caller),
+		slog.String("method", event.HTTPMethod), slog.String("resource", event.Resource),
+		slog.Int("status", resp.Status), slog.Int64("duration_ms", took.Milliseconds()),
+		known("key_id", req.Subject.KeyID), known("partner_id", req.Subject.PartnerID), known("account_id", req.Subject.AccountID),
+	}
+	if id := req.Subject.CarrierID; id != "" {
+		record = append(record, slog.String("carrier_id", id))
+	}
+	if id := answer.Headers["X-Request-Id"]; id != req.ID {
+		record = append(record, slog.String("replay_of", id))
 	}
 	level := slog.LevelInfo
 	if err != nil {
 		record = append(record, slog.String("error", err.Error()))
-		if fault.KindOf(err) == fault.Internal {
+		switch {
+		case fault.Is(err, fault.Internal):
 			level = slog.LevelError
+		case resp.Status >= http.StatusInternalServerError:
+			level = slog.LevelWarn
 		}
 	}
 	measure(ctx, req, resp, err, took)
 	points.Log(ctx, log, level, "request", record...)
-	return addHeaders(req, resp), nil
+	return answer, nil
 }
 
-// call calls the handler and turns its panic into an error. The error contains the type
-// of the panic's value and the stack, but not the value, which may quote the request.
+// known returns the attribute of an id; for zero the one that slog leaves out.
+func known(name string, id int64) (attr slog.Attr) {
+	if id != 0 {
+		attr = slog.Int64(name, id)
+	}
+	return attr
+}
+
+// requestID returns the gateway's id of the request, which its access log and its own
+// answers have too; a new one if that is no UUID. Callers may choose it, by a header of
+// the gateway (infra/docs/decisions/0042).
+func requestID(gateway string) string {
+	good := len(gateway) == 36
+	for i := range len(gateway) {
+		hyphen := i == 8 || i == 13 || i == 18 || i == 23
+		good = good && hyphen == (gateway[i] == '-') && (hyphen || strings.IndexByte("0123456789abcdefABCDEF", gateway[i]) >= 0)
+	}
+	if good {
+		return gateway
+	}
+	return uuid.NewString()
+}
+
+// call calls the handler and turns its panic into an error.
 func (a *API) call(ctx context.Context, req *Request) (resp *Response, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			text := fmt.Sprintf("%T", v)
-			if e, ok := v.(runtime.Error); ok {
-				text = e.Error()
-			}
-			resp, err = nil, &fault.Error{Kind: fault.Internal, Cause: fmt.Errorf("panic: %s\n%s", text, debug.Stack())}
+			resp, err = nil, &fault.Error{Kind: fault.Internal, Cause: invocation.Panicked(v)}
 		}
 		if resp == nil && err == nil {
 			err = fault.New(fault.Internal, "the handler of %s returned no response", req.Resource())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -15,9 +16,11 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"carrierlink/shared/fault"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/invocation"
 )
 
 // quiet returns an API that discards its log.
@@ -48,7 +51,7 @@ func TestServeSurvivesPanics(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
 			api := &httpapi.API{
-				Log: slog.New(slog.NewJSONHandler(&log, nil)),
+				Log: invocation.NewLogger(&log, slog.LevelInfo),
 				Routes: []httpapi.Route{{Method: "POST", Resource: "/v1/things", Handler: func(context.Context, *httpapi.Request) (*httpapi.Response, error) {
 					f()
 					return httpapi.JSON(200, nil), nil
@@ -213,7 +216,7 @@ func TestServeHeaders(t *testing.T) {
 			api := quiet(httpapi.Route{Method: tc.method, Resource: "/v1/things", Handler: func(_ context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 				id = req.ID
 				if tc.window != nil {
-					req.Identify("key 1", *tc.window)
+					req.Identify(httpapi.Subject{KeyID: 1}, *tc.window)
 				}
 				return tc.respond()
 			}})
@@ -258,16 +261,25 @@ func TestServeLogsOnce(t *testing.T) {
 			"the caller's", &fault.Error{Kind: fault.NotFound, Message: "m", Cause: errors.New("why")},
 			map[string]any{"level": "INFO", "status": 404.0, "error": "not found: m: why"},
 		},
+		{
+			"the carrier's", &fault.Error{Kind: fault.CarrierDown, Message: "m"},
+			map[string]any{"level": "WARN", "status": 502.0, "error": "carrier down: m"},
+		},
+		{
+			"a time that is up", fmt.Errorf("reading: %w", context.DeadlineExceeded),
+			map[string]any{"level": "WARN", "status": 503.0, "error": fault.Slow(nil).Error() + ": reading: context deadline exceeded"},
+		},
 		{"good", nil, map[string]any{"level": "INFO", "status": 200.0}},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			var log bytes.Buffer
 			api := &httpapi.API{
-				Log: slog.New(slog.NewJSONHandler(&log, nil)),
+				Log: invocation.NewLogger(&log, slog.LevelInfo),
 				Now: func() time.Time { ticks++; return at.Add(time.Duration(ticks) * 40 * time.Millisecond) },
 				Routes: []httpapi.Route{{Method: "POST", Resource: "/v1/things", Handler: func(_ context.Context, req *httpapi.Request) (*httpapi.Response, error) {
-					req.Identify("key 5", httpapi.Window{})
+					req.Identify(httpapi.Subject{KeyID: 5, PartnerID: 3}, httpapi.Window{})
+					req.Subject.AccountID, req.Subject.CarrierID = 71, "se-1"
 					if tc.err != nil {
 						return nil, tc.err
 					}
@@ -284,14 +296,70 @@ func TestServeLogsOnce(t *testing.T) {
 			if err := json.Unmarshal(log.Bytes(), &got); err != nil {
 				t.Fatalf("want one log record: %v\n%s", err, log.String())
 			}
-			delete(got, "time")
+			delete(got, "timestamp")
 			maps.Copy(tc.want, map[string]any{
-				"msg": "request", "request_id": resp.Headers["X-Request-Id"], "method": "POST", "resource": "/v1/things", "duration_ms": 40.0, "caller": "key 5",
+				"msg": "request", "request_id": resp.Headers["X-Request-Id"], "method": "POST", "resource": "/v1/things", "duration_ms": 40.0,
+				"key_id": 5.0, "partner_id": 3.0, "account_id": 71.0, "carrier_id": "se-1",
 			})
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("record (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestRequestIDIsTheGateways: if it is a UUID. Anything else may be a caller's text.
+func TestRequestIDIsTheGateways(t *testing.T) {
+	const good = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+	for _, tc := range []struct{ name, id string }{
+		{"none", ""},
+		{"a text", "the emulator's"},
+		{"without hyphens", "c6af9ac67b6111e69a4193e8deadbeef"},
+		{"in braces", "{" + good + "}"},
+		{"a URN", "urn:uuid:" + good},
+		{"too short", good[1:]},
+		{"too long", good + "0"},
+		{"a hyphen too many", "-" + good[1:]},
+		{"a digit too many", strings.Replace(good, "-", "0", 1)},
+		{"no digit", "g" + good[1:]},
+		{"a line break", "\n" + good[1:]},
+		{"the gateway's replacement", good + "_REPLACED_INVALID_REQUEST_ID"},
+		{"a letter of two bytes", "é" + good[2:]},
+		{"good", good},
+		{"in capitals", strings.ToUpper(good)},
+	} {
+		e := post("")
+		e.RequestContext.RequestID = tc.id
+		resp, err := quiet().Serve(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := resp.Headers["X-Request-Id"]
+		if kept := got == tc.id; kept != strings.EqualFold(tc.id, good) || uuid.Validate(got) != nil || len(got) != len(good) {
+			t.Errorf("%s: the id of %q is %q", tc.name, tc.id, got)
+		}
+		if !strings.Contains(resp.Body, `"request_id":"`+got+`"`) {
+			t.Errorf("%s: the body lacks %s: %s", tc.name, got, resp.Body)
+		}
+	}
+}
+
+// TestReplayIsLogged: the record of a replay has the id of its own request, and that of the
+// answer, which is the first request's.
+func TestReplayIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	api := &httpapi.API{Log: invocation.NewLogger(&log, slog.LevelInfo), Routes: []httpapi.Route{{
+		Method: "POST", Resource: "/v1/things", Handler: func(context.Context, *httpapi.Request) (*httpapi.Response, error) {
+			return &httpapi.Response{Status: 200, Header: map[string]string{"X-Request-Id": "the first"}, Body: []byte(`{}`)}, nil
+		},
+	}}}
+	e := post("")
+	e.RequestContext.RequestID = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+	if _, err := api.Serve(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	if want := `"request_id":"` + e.RequestContext.RequestID + `"`; !strings.Contains(log.String(), want) || !strings.Contains(log.String(), `"replay_of":"the first"`) {
+		t.Errorf("the record lacks %s or replay_of: %s", want, log.String())
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/invocation"
 )
 
 // IdempotencyTTL is how long an answer is kept under its Idempotency-Key.
@@ -226,7 +227,7 @@ func Claimed(ctx context.Context, sealer Sealer, claims Claims, req *Request, ca
 		return c.replay(ctx, failure) // another request has taken over the claim
 	}
 	// The key must be free for the next try, even if this request's deadline has passed.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	ctx, cancel := invocation.Cleanup(ctx, time.Second)
 	defer cancel()
 	if err := claims.ReleaseIdempotency(ctx, *c.record); err != nil {
 		// failure decides the answer, so err is not wrapped.

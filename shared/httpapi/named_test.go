@@ -12,6 +12,7 @@ import (
 
 	"carrierlink/shared/connection"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/invocation"
 )
 
 // TestNamesOfCallersReachNoLog: callers choose the names of members, metadata keys and
@@ -42,7 +43,7 @@ func TestNamesOfCallersReachNoLog(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
-			api := &httpapi.API{Log: slog.New(slog.NewJSONHandler(&log, nil)), Routes: []httpapi.Route{{
+			api := &httpapi.API{Log: invocation.NewLogger(&log, slog.LevelInfo), Routes: []httpapi.Route{{
 				Method: http.MethodPost, Resource: "/v1/things/{id}",
 				Handler: func(_ context.Context, req *httpapi.Request) (*httpapi.Response, error) {
 					var nickname string

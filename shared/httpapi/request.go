@@ -21,13 +21,21 @@ const MaxBody = 64 << 10
 
 // Request is one call of the API.
 type Request struct {
-	// ID is the request id. We make it, because emulators reuse the gateway's.
+	// ID is the request id: the gateway's, if it is well-formed.
 	ID string
+	// Subject is for the log. Those who find out more of it add that.
+	Subject Subject
 
 	event  events.APIGatewayProxyRequest
 	url    string // API.URL
-	caller string
 	window *Window
+}
+
+// Subject is who makes a request and what it is about, as far as that is proven: the key is
+// valid, and the caller may see account and connection. Zero and empty: unknown.
+type Subject struct {
+	KeyID, PartnerID, AccountID int64
+	CarrierID                   string
 }
 
 // Window is the state of a key's rate window, for the RateLimit headers.
@@ -72,8 +80,8 @@ func segments(path string) []string {
 	return strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
 }
 
-// Identify sets the caller for the log, and the caller's rate window.
-func (r *Request) Identify(caller string, w Window) { r.caller, r.window = caller, &w }
+// Identify sets the subject, as far as a valid key tells it, and the key's rate window.
+func (r *Request) Identify(s Subject, w Window) { r.Subject, r.window = s, &w }
 
 // Header returns the value of a header that has one value. given is true even for an
 // empty value. Different values are fault.Invalid. Names are case-insensitive, because

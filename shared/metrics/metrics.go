@@ -92,7 +92,7 @@ func (p *Points) Log(ctx context.Context, log *slog.Logger, level slog.Level, ms
 		line, rest = split(rest)
 		log.Log(ctx, level, msg, append(attrs, p.recorder.encode(line)...)...)
 	}
-	// The least level that Lambda keeps, too: its filter and the logger have the same one.
+	// The least level that the logger keeps.
 	least := slog.LevelInfo
 	for least < slog.LevelError && !log.Enabled(ctx, least) {
 		least += slog.LevelInfo - slog.LevelDebug

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
+	"carrierlink/shared/invocation"
 	"carrierlink/shared/metrics"
 )
 
@@ -125,7 +125,7 @@ func (w *Worker) check(ctx context.Context, body string, breakers map[carrier.Na
 func (w *Worker) checkRecovering(ctx context.Context, m Message, b health.Breaker) (checked connection.Checked, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("the check panicked: %T\n%s", v, debug.Stack())
+			err = fmt.Errorf("the check: %w", invocation.Panicked(v))
 		}
 	}()
 	if m.Control {

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"carrierlink/shared/invocation"
 )
 
 // Diff fails the test if got differs from want, and shows how.
@@ -22,7 +24,7 @@ func CaptureLog(tb testing.TB) *bytes.Buffer {
 	tb.Helper()
 	var out bytes.Buffer
 	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewJSONHandler(&out, nil)))
+	slog.SetDefault(invocation.NewLogger(&out, slog.LevelInfo))
 	tb.Cleanup(func() { slog.SetDefault(before) })
 	return &out
 }

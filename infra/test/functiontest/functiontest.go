@@ -38,6 +38,7 @@ import (
 	"carrierlink/shared/email"
 	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
+	"carrierlink/shared/invocation"
 	"carrierlink/shared/password"
 	"carrierlink/shared/seal"
 	"carrierlink/shared/secret"
@@ -343,7 +344,7 @@ func (d *Fixture) DoWithin(ctx context.Context, who, method, target, body string
 		d.t.Fatalf("no route for %s %s", method, path)
 	}
 	var log bytes.Buffer
-	api := &httpapi.API{Log: slog.New(slog.NewJSONHandler(&log, nil)), Now: d.Now, Routes: d.routes, URL: d.URL}
+	api := &httpapi.API{Log: invocation.NewLogger(&log, slog.LevelInfo), Now: d.Now, Routes: d.routes, URL: d.URL}
 	resp, err := api.Serve(ctx, event)
 	d.ok(err)
 	for what, text := range map[string]string{"answer": resp.Body, "log": log.String()} {

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"carrierlink/shared/connection"
+	"carrierlink/shared/invocation"
 	"carrierlink/shared/store/kit"
 )
 
@@ -80,7 +81,9 @@ func (s *Store) readShards(ctx context.Context, shards []*dueShard, n int) error
 	errs := make([]error, len(shards))
 	var reading sync.WaitGroup
 	for i, shard := range shards {
-		reading.Go(func() { errs[i] = s.readShard(ctx, shard, n) })
+		reading.Go(func() {
+			errs[i] = invocation.Recovering(func() error { return s.readShard(ctx, shard, n) })
+		})
 	}
 	reading.Wait()
 	return errors.Join(errs...)
