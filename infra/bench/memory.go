@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -47,6 +49,27 @@ func environment(tableURL, secretsURL, carrierURL string) []string {
 	}
 }
 
+// problems passes on the lines of a function's log, except those that carry metrics only: these are written at every
+// LOG_LEVEL, and many requests make many of them.
+type problems struct {
+	to   io.Writer
+	rest []byte // the beginning of a line
+}
+
+func (p *problems) Write(text []byte) (int, error) {
+	p.rest = append(p.rest, text...)
+	for {
+		line, rest, whole := bytes.Cut(p.rest, []byte("\n"))
+		if !whole {
+			return len(text), nil
+		}
+		p.rest = rest
+		if !bytes.Contains(line, []byte(`"msg":"metrics"`)) {
+			fmt.Fprintf(p.to, "%s\n", line)
+		}
+	}
+}
+
 // peak is the peak memory of a function.
 type peak struct {
 	name     string
@@ -83,7 +106,7 @@ func memory(ctx context.Context, files map[string]string) ([]peak, error) {
 	const requests = 200
 	var peaks []peak
 	measure := func(name string, event func(i int) events.APIGatewayProxyRequest, answer func(body string) error) error {
-		p, _, err := lambdaproc.Start(ctx, files[name], env, os.Stderr)
+		p, _, err := lambdaproc.Start(ctx, files[name], env, &problems{to: os.Stderr})
 		if err != nil {
 			return err
 		}
