@@ -555,6 +555,29 @@ func TestChangeWhenTheVaultFails(t *testing.T) {
 	}
 }
 
+// TestTooManyVersions: at AWS's limit of versions a change is a 429 with a time, nothing has
+// changed, and the same request succeeds later.
+func TestTooManyVersions(t *testing.T) {
+	f := inMemory(t)
+	f.Vault.Fail = func(method string) error {
+		if method == "Stage" {
+			return connection.ErrTooManyVersions(errors.New("LimitExceededException"))
+		}
+		return nil
+	}
+	resp := f.change(bodyNew, "Idempotency-Key", "k")
+	if wants(t, resp, "429", "rate_limit_exceeded"); resp.Headers["Retry-After"] != "3600" || !strings.Contains(resp.Body, "changed too often today") {
+		t.Errorf("Retry-After %q: %s", resp.Headers["Retry-After"], resp.Body)
+	}
+	f.One(t, functiontest.Number, oldCredentials)
+	f.Vault.Fail = nil
+	f.Pass(time.Hour)
+	if resp := f.change(bodyNew, "Idempotency-Key", "k"); resp.StatusCode != http.StatusOK {
+		t.Errorf("an hour later: %d %s", resp.StatusCode, resp.Body)
+	}
+	f.One(t, functiontest.Number, newCredentials)
+}
+
 // says checks the reason for a refused rollback, and the explanation of what a rollback
 // can do.
 func says(t *testing.T, resp events.APIGatewayProxyResponse, why string) {
