@@ -329,6 +329,16 @@ def see_alarms(limits, resources):
     limits.see("alarms (a limit of ours)", 20, len(alarms), f"they watch {watched} metrics")
 
 
+def see_dashboards(limits, resources):
+    for logical, resource in resources.items():
+        if resource["Type"] == "AWS::CloudWatch::Dashboard":
+            widgets = json.loads(resource["Properties"]["DashboardBody"])["widgets"]
+            limits.see("widgets of a dashboard", 500, len(widgets), logical)
+            metrics = [len(widget["properties"].get("metrics", [])) for widget in widgets]
+            limits.see("metrics of a widget", 500, max(metrics), logical)
+            limits.see("metrics of a dashboard", 2500, sum(metrics), logical)
+
+
 def see_api(limits, resources):
     for logical, resource in resources.items():
         if resource["Type"] == "AWS::ApiGateway::RestApi":
@@ -360,6 +370,7 @@ def see_variant(limits, name, template, source, parameters, deployed, measured):
     see_functions(limits, resources)
     see_roles(limits, resources)
     see_alarms(limits, resources)
+    see_dashboards(limits, resources)
     see_api(limits, resources)
 
 

@@ -97,6 +97,16 @@ class Measure(unittest.TestCase):
             "metrics of an alarm's expression", "alarms (a limit of ours)", "name of a function",
         })
 
+    def test_dashboard(self):
+        def dashboard(body):
+            limits = transform.Limits()
+            transform.see_dashboards(limits, {"D": {"Type": "AWS::CloudWatch::Dashboard", "Properties": {"DashboardBody": body}}})
+            return [row[1] for row in limits.rows.values()]
+
+        self.assertEqual(dashboard('{"widgets":[{"properties":{"metrics":[1,2]}},{"properties":{"markdown":"#"}}]}'), [2, 2, 2])
+        with self.assertRaises(ValueError):
+            dashboard('{"widgets":[}')
+
     def test_a_parameter_without_an_example(self):
         with self.assertRaises(SystemExit):
             transform.parameters_of({"Parameters": {"New": {"Default": ""}}}, "staging", "arm64", True)

@@ -130,7 +130,7 @@ func (c *checklist) parameters() {
 		c.refuse("AusPostBaseUrl=%s is not https: only a local stack may call the carrier without TLS.", c.values["AusPostBaseUrl"])
 	}
 	if c.refused == before {
-		c.ok("%d parameters: each within its limits, and all rules of the template hold", len(c.template.Parameters))
+		c.ok("each parameter is within its limits, and the rules of the template hold")
 	}
 	if c.existing == nil {
 		return
@@ -164,6 +164,9 @@ func (c *checklist) concurrency(ctx context.Context) error {
 		c.note("the AWS account runs at most %d functions at the same time, all stacks together; the schedule uses up to %d. Ask for 1,000 in Service Quotas: AWS Lambda, Concurrent executions", limit, c.number("RefreshConcurrency")+c.number("SandboxRefreshConcurrency")+2)
 	} else {
 		c.ok("the AWS account runs up to %d functions at the same time", limit)
+	}
+	if threshold := c.number("ConcurrencyAlarmThreshold"); threshold > limit {
+		c.note("ConcurrencyAlarmThreshold=%d is more than the account allows, so that alarm never rings", threshold)
 	}
 	if wanted == 0 {
 		c.ok("no function reserves any of it")
