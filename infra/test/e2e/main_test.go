@@ -105,6 +105,7 @@ var differences = []difference{
 	{stack.LocalStack, "tries parameters", "if a literal path lacks a method, it tries a path with a parameter in its place: DELETE /v1/carriers/status"},
 	{stack.LocalStack, "is slow", "a request takes three times as long, so tests repeat requests less often"},
 	{stack.MiniStack, "does not compress", "it keeps minimumCompressionSize and does nothing with it"},
+	{stack.LocalStack, "drops the settings of a stage", "its CloudFormation passes no MethodSettings on"},
 	{stack.LocalStack, "does not compress", "it keeps minimumCompressionSize and does nothing with it"},
 	{stack.LocalStack, "drops outer slashes", "it removes the slashes at both ends of a path before it looks up the route"},
 }

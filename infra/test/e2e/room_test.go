@@ -51,7 +51,11 @@ func TestRoomOfTheAPI(t *testing.T) {
 		Settings map[string]limits `json:"methodSettings"`
 	}
 	read("/restapis/"+apis.Item[0].ID+"/stages/live", &stage)
-	if diff := cmp.Diff(map[string]limits{"*/*": {Rate: 100, Burst: 200}}, stage.Settings); diff != "" {
+	want := map[string]limits{"*/*": {Rate: 100, Burst: 200}}
+	if differs("drops the settings of a stage") {
+		want = map[string]limits{}
+	}
+	if diff := cmp.Diff(want, stage.Settings); diff != "" {
 		t.Errorf("settings of the stage (-want +got):\n%s", diff)
 	}
 }

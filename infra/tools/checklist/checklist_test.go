@@ -203,7 +203,7 @@ func TestNotes(t *testing.T) {
 		parameters []string
 		want       []string
 	}{
-		{"a new account", fresh, []string{alarmed}, []string{"there is no stack", "runs at most 10 functions", "once that person has confirmed"}},
+		{"a new account", fresh, []string{alarmed}, []string{"there is no stack", "runs at most 10 functions", "ConcurrencyAlarmThreshold=800 is more than the account allows", "once that person has confirmed"}},
 		{"a mail that was not confirmed", unconfirmed, nil, []string{"the stack exists", "ops@example.com has not confirmed", "alarms reach nobody"}},
 		{"a default that changed", unconfirmed, nil, []string{`RateLimitPerMinute changes from "100" to "200"`}},
 		{"a topic with a subscriber", large(), []string{"AlarmTopicArn=" + topicARN}, []string{"alarms reach ops@example.com"}},
