@@ -236,7 +236,10 @@ func TestNoCredentials(t *testing.T) {
 }
 
 // own names the values of samconfig.toml that differ from the template's defaults on purpose, by stage.
-var own = map[string]map[string]string{"staging": {}, "production": {}}
+var own = map[string]map[string]string{
+	"staging":    {},
+	"production": {"LogRetentionDays": "90"},
+}
 
 // TestSamconfig: samconfig.toml names every parameter whose default may change later, because CloudFormation keeps the value of
 // a parameter that is not named.
