@@ -38,9 +38,11 @@ OPTIONS = {
     "CertificateArn": f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/00000000-0000-0000-0000-000000000000",
     "DomainName": "api.example.com",
     "PublicUrl": "https://api.example.com",
+    "SecretPrefix": "carrierlink-another/carrier/",
     "TableName": "carrierlink-restored",
     "WebAclArn": f"arn:aws:wafv2:{REGION}:{ACCOUNT}:regional/webacl/carrierlink/00000000-0000-0000-0000-000000000000",
     # These are numbers; 0 means none.
+    "BackupDays": "90",
     "CarrierReservedConcurrency": "50",
     "RefreshReservedConcurrency": "7",
     "ScheduleReservedConcurrency": "1",

@@ -89,6 +89,10 @@ type Partner struct {
 	Environment        carrier.Environment
 	DefaultCountryCode string // for accounts created without origin_country_code
 	CreatedAt          time.Time
+	DisabledAt         time.Time // zero: not disabled
+	// Version grows with every change of the partner or of one of its keys. It is 0 for
+	// a new partner.
+	Version int64
 }
 
 // APIKey is what we store of an API key, without its text. A merchant key has the ids
@@ -105,11 +109,13 @@ type APIKey struct {
 	// DefaultCountryCode is the partner's, copied to partner keys so that creating an
 	// account does not read the partner.
 	DefaultCountryCode string
-	Scopes             []Scope   // empty: all scopes
-	ExpiresAt          time.Time // zero: never
-	ReplacedBy         int64     // the key that replaced it in a rotation; zero: not rotated
-	LastUsedOn         time.Time // midnight UTC of the last day of use; zero: never used
-	CreatedAt          time.Time
+	// PartnerDisabled is the partner's state, copied to partner keys for the same reason.
+	PartnerDisabled bool
+	Scopes          []Scope   // empty: all scopes
+	ExpiresAt       time.Time // zero: never
+	ReplacedBy      int64     // the key that replaced it in a rotation; zero: not rotated
+	LastUsedOn      time.Time // midnight UTC of the last day of use; zero: never used
+	CreatedAt       time.Time
 }
 
 // Scope is a kind of work that an API key may do.
@@ -133,6 +139,10 @@ func (k *APIKey) Expired(now time.Time) bool { return !k.ExpiresAt.IsZero() && !
 
 // MaxKeys is the default limit of an account's keys; expired keys do not count.
 const MaxKeys = 50
+
+// MaxPartnerKeys is the limit of a partner's keys. All of them follow the partner's state
+// in one transaction, which holds 100 items.
+const MaxPartnerKeys = 50
 
 // KeyUse asks to verify a key and to count one use of it in its one-minute window.
 type KeyUse struct {

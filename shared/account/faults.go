@@ -22,6 +22,30 @@ func ErrInactive(deleted bool) *fault.Error {
 	return fault.New(fault.Inactive, "The account is disabled.")
 }
 
+// ErrPartnerDisabled is fault.Inactive: the operator has disabled the partner.
+func ErrPartnerDisabled() *fault.Error {
+	return fault.New(fault.Inactive, "The partner is disabled; contact the operator of this service.")
+}
+
+// ErrNoPartner is fault.NotFound: there is no partner with the id.
+func ErrNoPartner() *fault.Error { return fault.New(fault.NotFound, "There is no such partner.") }
+
+// ErrPartnerChanged is fault.Precondition: the partner has changed since it was read.
+func ErrPartnerChanged() *fault.Error {
+	return fault.TooLate("Another command has changed the partner")
+}
+
+// ErrTooManyPartnerKeys is fault.State: the partner has as many keys as it may.
+func ErrTooManyPartnerKeys() *fault.Error {
+	return fault.New(fault.State, "A partner may have at most %d API keys that have not expired; delete one first.", MaxPartnerKeys)
+}
+
+// ErrDescriptionTaken is fault.State: the partner has a key with this description, so the
+// command may be a repetition.
+func ErrDescriptionTaken(keyID int64) *fault.Error {
+	return fault.Field(fault.State, "description", "API key %d of the partner has this description. If its text was lost, rotate it.", keyID)
+}
+
 // ErrDeleted is fault.State: a deleted account cannot be changed.
 func ErrDeleted() *fault.Error { return fault.New(fault.State, deletedAccount) }
 

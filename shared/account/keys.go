@@ -104,12 +104,27 @@ type Rotated struct {
 // for a key that has expired or was already rotated, and for a deleted account;
 // NotFound; *effects.Replay.
 func (s *Service) RotateKey(ctx context.Context, old *APIKey, grace time.Duration, fx effects.For[*Rotated]) (*Rotated, error) {
+	now := s.now()
+	rotated, err := s.replace(old, grace, now)
+	if err != nil {
+		return nil, err
+	}
+	with, err := fx.Of(rotated)
+	if err != nil {
+		return nil, err
+	}
+	return rotated, s.Store.RotateKey(ctx, *old, rotated.Key.APIKey, rotated.OldExpiresAt, with, now)
+}
+
+// replace makes the key that replaces an old one, and the old one's end: fault.Invalid for
+// a grace that is out of range.
+func (s *Service) replace(old *APIKey, grace time.Duration, now time.Time) (*Rotated, error) {
 	if grace < 0 || grace > MaxGrace {
 		return nil, fault.OutOfRange("grace_period_seconds", 0, int(MaxGrace.Seconds()))
 	}
-	now := s.now()
 	next, err := MakeKey(s.Random, APIKey{
 		PartnerID: old.PartnerID, AccountID: old.AccountID, Environment: old.Environment, Description: old.Description,
+		DefaultCountryCode: old.DefaultCountryCode, PartnerDisabled: old.PartnerDisabled,
 		Scopes: old.Scopes, ExpiresAt: old.ExpiresAt, CreatedAt: now,
 	})
 	if err != nil {
@@ -119,12 +134,7 @@ func (s *Service) RotateKey(ctx context.Context, old *APIKey, grace time.Duratio
 	if !old.ExpiresAt.IsZero() && old.ExpiresAt.Before(until) {
 		until = old.ExpiresAt
 	}
-	rotated := &Rotated{next, old.ID, until}
-	with, err := fx.Of(rotated)
-	if err != nil {
-		return nil, err
-	}
-	return rotated, s.Store.RotateKey(ctx, *old, next.APIKey, until, with, now)
+	return &Rotated{next, old.ID, until}, nil
 }
 
 // DeleteKey deletes a key: the next call with it is refused. fault.NotFound if it is

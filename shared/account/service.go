@@ -68,6 +68,15 @@ type Store interface {
 
 	// CreatePartner writes partner and key: an error with ErrIDTaken in its chain.
 	CreatePartner(ctx context.Context, p Partner, k APIKey, fx effects.Effects, now time.Time) error
+	// Partner reads a partner and its keys, the oldest first: fault.NotFound if there is
+	// none.
+	Partner(ctx context.Context, partnerID int64) (Partner, []APIKey, error)
+	// ListPartners reads a page of partners by id.
+	ListPartners(ctx context.Context, after int64, limit int) (partners []Partner, more bool, err error)
+	// ChangePartner writes the differences: fault.Precondition if the partner or one of
+	// its keys has changed since they were read; NotFound; an error with ErrIDTaken in
+	// its chain.
+	ChangePartner(ctx context.Context, c PartnerChange, fx effects.Effects, now time.Time) error
 }
 
 // Connections follow the state of their account.

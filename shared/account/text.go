@@ -17,6 +17,7 @@ var (
 	PasswordRule    = text.Rule{Min: 7, Max: 128, Exact: true, Opaque: true}
 	PartnerNameRule = text.Rule{Min: 1, Max: 100}
 	DescriptionRule = text.Rule{Min: 1, Max: 100}
+	OperatorRule    = text.Rule{Min: 1, Max: 100, NoInvisible: true} // the name of an operator
 )
 
 // CleanEmail applies EmailRule and returns fault.Invalid unless s is an address.

@@ -200,6 +200,9 @@ func (a *Auth) verify(ctx context.Context, req *httpapi.Request, key account.Key
 	if err != nil {
 		return account.KeyUsed{}, nil, err
 	}
+	if used.Key.PartnerDisabled {
+		return account.KeyUsed{}, nil, account.ErrPartnerDisabled()
+	}
 	scope, ok := RequiredScope(req.Method(), req.Resource())
 	if !ok {
 		return account.KeyUsed{}, nil, fmt.Errorf("%s %s has no scope", req.Method(), req.Resource())

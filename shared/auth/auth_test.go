@@ -431,3 +431,24 @@ func TestBy(t *testing.T) {
 		t.Errorf("By() = %+v, want %+v", got, want)
 	}
 }
+
+// TestDisabledPartner: the keys of a disabled partner are refused on every route, before
+// anything else about the request, and the keys of its merchants work.
+func TestDisabledPartner(t *testing.T) {
+	w := newWorld(t)
+	used := w.keys[w.partner.Hash()]
+	used.Key.PartnerDisabled = true
+	w.keys[w.partner.Hash()] = used
+	text := w.partner.Text.Reveal()
+	if _, err := w.auth.Partner(t.Context(), request("API-Key", text)); told(err) != "inactive" {
+		t.Errorf("a partner route: %v", err)
+	}
+	for _, onBehalfOf := range []string{"71", "72", "81", "x"} {
+		if _, err := w.auth.Merchant(t.Context(), request("API-Key", text, "On-Behalf-Of", onBehalfOf), w.beside); told(err) != "inactive" || !strings.Contains(err.Error(), "partner") {
+			t.Errorf("on behalf of %s: %v", onBehalfOf, err)
+		}
+	}
+	if _, err := w.auth.Merchant(t.Context(), request("API-Key", w.merchant.Text.Reveal()), w.beside); err != nil {
+		t.Errorf("a merchant's own key: %v", err)
+	}
+}

@@ -24,6 +24,7 @@ type By struct {
 	PartnerID int64  // the key's partner
 	AccountID int64  // the account that the key acts for; zero on partner routes
 	Service   string // Schedule, Reconciler or Operator; empty for a key
+	Operator  string // the name that the operator gave; empty for others
 }
 
 // The values of By.Service: who makes changes without an API key.

@@ -25,6 +25,19 @@ type Field struct {
 	Check func(value json.RawMessage) fault.List
 }
 
+// Decode decodes the payload of a function without a route into fields, as Request.JSON
+// decodes a body.
+func Decode(payload []byte, fields ...Field) error { return decode(payload, fields) }
+
+// DecodeSome is Decode for some of the members; it ignores the others.
+func DecodeSome(payload []byte, fields ...Field) error {
+	members, err := parseBody(payload)
+	if err != nil {
+		return err
+	}
+	return decodeFields(members, fields).Err()
+}
+
 type member struct {
 	name  string
 	value json.RawMessage

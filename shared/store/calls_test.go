@@ -49,6 +49,16 @@ func TestRemoteCalls(t *testing.T) {
 		partnerKey := account.APIKey{ID: 1, PartnerID: partner, Hash: "p"}
 		expect("CreatePartner", s.CreatePartner(ctx, account.Partner{ID: partner}, partnerKey, effects.Effects{}, now), good, "TransactWriteItems")
 
+		p, keys, err := s.Partner(ctx, partner)
+		expect("Partner", err, good, "Query")
+		_, _, err = s.ListPartners(ctx, partner-1, 1)
+		expect("ListPartners", err, good, "Query", "BatchGetItem")
+		_, _, err = s.ListPartners(ctx, account.MaxID, 1)
+		expect("ListPartners, none", err, good, "Query")
+		operated := account.PartnerChange{Old: p, New: p, OldKeys: keys, NewKeys: keys}
+		operated.New.Version++
+		expect("ChangePartner", s.ChangePartner(ctx, operated, effects.Effects{}, now), good, "TransactWriteItems")
+
 		// replayed returns nil for a replay, and an error for any other error.
 		replayed := func(err error) error {
 			if _, ok := errors.AsType[*effects.Replay](err); !ok {
@@ -61,7 +71,7 @@ func TestRemoteCalls(t *testing.T) {
 			Account: account.Account{ID: accountID, PartnerID: partner, Active: true, Email: "calls@example.com", EmailKey: "calls@example.com", ExternalID: "calls"},
 			Key:     account.APIKey{ID: 2, PartnerID: partner, AccountID: accountID, Hash: "a"},
 		}
-		err := s.CreateAccount(ctx, n, effects.Effects{Answer: &answer}, now)
+		err = s.CreateAccount(ctx, n, effects.Effects{Answer: &answer}, now)
 		expect("CreateAccount", err, good, "TransactWriteItems")
 		err = s.CreateAccount(ctx, n, effects.Effects{Answer: &answer}, now)
 		expect("CreateAccount, repeated", replayed(err), good, "TransactWriteItems")

@@ -24,13 +24,14 @@ import (
 
 // eventRow is the item of an event.
 type eventRow struct {
-	PK, SK, Type, Subject, Data, Service    string
+	PK, SK, Type, Subject, Data             string
+	Service, Operator                       string
 	At, KeyID, PartnerID, AccountID, Expiry int64
 }
 
 // row reads the item of an event. It returns an error for any other attribute.
 func row(it map[string]types.AttributeValue) (r eventRow, err error) {
-	texts := map[string]*string{"pk": &r.PK, "sk": &r.SK, "type": &r.Type, "subject": &r.Subject, "data": &r.Data, "by_service": &r.Service}
+	texts := map[string]*string{"pk": &r.PK, "sk": &r.SK, "type": &r.Type, "subject": &r.Subject, "data": &r.Data, "by_service": &r.Service, "by_operator": &r.Operator}
 	numbers := map[string]*int64{"at": &r.At, "by_key": &r.KeyID, "by_partner": &r.PartnerID, "by_account": &r.AccountID, "expires_at": &r.Expiry}
 	for name, value := range it {
 		switch value := value.(type) {
@@ -91,7 +92,7 @@ func eventsIn(ctx context.Context, api dynamodb.QueryAPIClient, table string, ac
 		if r.Data != "" {
 			e.Data = []byte(r.Data)
 		}
-		told = append(told, storetest.Told{Event: e, By: effects.By{KeyID: r.KeyID, PartnerID: r.PartnerID, AccountID: r.AccountID, Service: r.Service}})
+		told = append(told, storetest.Told{Event: e, By: effects.By{KeyID: r.KeyID, PartnerID: r.PartnerID, AccountID: r.AccountID, Service: r.Service, Operator: r.Operator}})
 	}
 	return told, nil
 }
@@ -105,7 +106,7 @@ func TestEventItems(t *testing.T) {
 		s := store.New(api, table, kit.Options{})
 		at := time.UnixMilli(1_772_600_790_987)
 		err := s.CreatePartner(t.Context(), account.Partner{ID: 771}, account.APIKey{ID: 1, PartnerID: 771, Hash: "events"}, effects.Effects{
-			By: effects.By{Service: effects.Operator}, Events: []effects.Event{{ID: "evt-9", Type: "partner.created", AccountID: 772, Subject: "partner", At: at}},
+			By: effects.By{Service: effects.Operator, Operator: "jo@example.com"}, Events: []effects.Event{{ID: "evt-9", Type: "partner.created", AccountID: 772, Subject: "partner", At: at}},
 		}, at)
 		if err != nil {
 			t.Fatal(err)
@@ -116,7 +117,7 @@ func TestEventItems(t *testing.T) {
 		}
 		want := eventRow{
 			PK: "EVENTS#772", SK: "001772600790987#evt-9", Type: "partner.created", Subject: "partner", At: at.UnixMilli(),
-			Service: "operator", Expiry: at.Add(90 * 24 * time.Hour).Unix(),
+			Service: "operator", Operator: "jo@example.com", Expiry: at.Add(90 * 24 * time.Hour).Unix(),
 		}
 		if len(rows) != 1 || rows[0] != want {
 			t.Errorf("events = %+v, want %+v", rows, want)

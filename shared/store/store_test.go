@@ -374,6 +374,17 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 	"CreatePartner": func(ctx context.Context, s *store.Store) error {
 		return s.CreatePartner(ctx, account.Partner{ID: 1}, account.APIKey{PartnerID: 1, Hash: "h"}, effects.Effects{}, time.Unix(0, 0))
 	},
+	"Partner": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.Partner(ctx, 1)
+		return err
+	},
+	"ListPartners": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.ListPartners(ctx, 0, 1)
+		return err
+	},
+	"ChangePartner": func(ctx context.Context, s *store.Store) error {
+		return s.ChangePartner(ctx, account.PartnerChange{Old: account.Partner{ID: 1}, New: account.Partner{ID: 1, Version: 1}}, effects.Effects{}, time.Unix(0, 0))
+	},
 	"EndFollow": func(ctx context.Context, s *store.Store) error {
 		return s.EndFollow(ctx, account.Account{ID: 1, Version: 1})
 	},

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -49,11 +50,19 @@ type API interface {
 type Vault struct {
 	api    API
 	prefix string
+	tags   []types.Tag // of new secrets
 }
 
 // New makes a vault. A secret's name is the prefix, which ends with a slash, the
-// account id, a slash and the carrier_id.
-func New(client API, prefix string) *Vault { return &Vault{api: client, prefix: prefix} }
+// account id, a slash and the carrier_id. New secrets have the tag carrierlink:stack, as
+// the table has, with the first part of the prefix.
+//
+// Creating a secret with tags needs the permission secretsmanager:TagResource too (API
+// reference, "CreateSecret", Required permissions).
+func New(client API, prefix string) *Vault {
+	stack, _, _ := strings.Cut(prefix, "/")
+	return &Vault{api: client, prefix: prefix, tags: []types.Tag{{Key: aws.String("carrierlink:stack"), Value: &stack}}}
+}
 
 func (v *Vault) name(accountID int64, connectionID string) string {
 	return v.prefix + strconv.FormatInt(accountID, 10) + "/" + connectionID
@@ -112,7 +121,7 @@ func (v *Vault) Create(ctx context.Context, accountID int64, connectionID, token
 
 func (v *Vault) create(ctx context.Context, name, token, text string) (version string, err error) {
 	out, err := v.api.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
-		Name: &name, ClientRequestToken: &token, SecretString: &text,
+		Name: &name, ClientRequestToken: &token, SecretString: &text, Tags: v.tags,
 	})
 	if err != nil {
 		return "", err

@@ -14,6 +14,7 @@ import (
 
 // checkBackground compares the parts of a deployment that work without a request with the template: queues and their
 // dead-letter queues, the mappings that pass messages to functions, and the rules that start functions.
+// Without background work they must be there, and stand still.
 func (d deployment) checkBackground(ctx context.Context, want template, made map[string]string) error {
 	arns := make(map[string]string)
 	for id := range want.queues {
@@ -36,8 +37,8 @@ func (d deployment) checkBackground(ctx context.Context, want template, made map
 		return fmt.Errorf("reading the rules: %w", err)
 	}
 	for _, wanted := range want.schedules {
-		if !slices.Contains(schedules, schedule{function: made[wanted.function], rate: wanted.rate}) {
-			return fmt.Errorf("no enabled rule starts %s at %s", made[wanted.function], wanted.rate)
+		if runs := slices.Contains(schedules, schedule{function: made[wanted.function], rate: wanted.rate}); runs == d.idle {
+			return fmt.Errorf("an enabled rule starts %s at %s: %t, want %t", made[wanted.function], wanted.rate, runs, !d.idle)
 		}
 	}
 	return nil
@@ -77,7 +78,8 @@ func (q queue) check(attributes map[string]string, deadLetters string) error {
 	return nil
 }
 
-// checkMapping waits until the mapping is enabled, and compares it with the wanted one.
+// checkMapping waits until the mapping is enabled (or disabled, without background work), and compares it with the wanted
+// one.
 func (d deployment) checkMapping(ctx context.Context, id string, want mapping, queueARN, function string) error {
 	var got struct {
 		State     string   `json:"State"`
@@ -85,6 +87,10 @@ func (d deployment) checkMapping(ctx context.Context, id string, want mapping, q
 		Source    string   `json:"EventSourceArn"`
 		Function  string   `json:"FunctionArn"`
 		Responses []string `json:"FunctionResponseTypes"`
+	}
+	state := "Enabled"
+	if d.idle {
+		state = "Disabled"
 	}
 	for range 100 {
 		body, err := d.account.call(ctx, call{service: "lambda", method: http.MethodGet, path: "/2015-03-31/event-source-mappings/" + id})
@@ -94,7 +100,7 @@ func (d deployment) checkMapping(ctx context.Context, id string, want mapping, q
 		if err := json.Unmarshal(body, &got); err != nil {
 			return fmt.Errorf("reading it: %w", err)
 		}
-		if got.State == "Enabled" {
+		if got.State == state {
 			break
 		}
 		select {
@@ -104,8 +110,8 @@ func (d deployment) checkMapping(ctx context.Context, id string, want mapping, q
 		}
 	}
 	switch {
-	case got.State != "Enabled":
-		return fmt.Errorf("its state is %q, want Enabled", got.State)
+	case got.State != state:
+		return fmt.Errorf("its state is %q, want %s", got.State, state)
 	case got.Source != queueARN || lastPart(got.Function, ":") != function:
 		return fmt.Errorf("it leads from %q to %q, want from %q to %q", got.Source, got.Function, queueARN, function)
 	case got.BatchSize != want.batchSize:

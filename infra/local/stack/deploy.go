@@ -22,7 +22,7 @@ import (
 // stackName is the name of the CloudFormation stack. The names of the secrets begin with it.
 const stackName = "carrierlink-local"
 
-// bucket is where sam puts the functions' archives.
+// bucket is where sam puts the functions' archives, once for all stacks of an account.
 const bucket = "carrierlink-local-deployments"
 
 // deployment builds template.yaml and deploys it to an emulated account.
@@ -30,6 +30,8 @@ type deployment struct {
 	root, dir string
 	stackName string
 	account   account
+	beside    bool // another stack has been deployed to the account
+	idle      bool // BackgroundWork is disabled
 }
 
 // deployed is the result of a deployment.
@@ -49,11 +51,13 @@ func (d deployment) build(ctx context.Context) error {
 func (d deployment) buildDir() string { return filepath.Join(d.dir, "build") }
 
 func (d deployment) deploy(ctx context.Context, parameters map[string]string) (deployed, error) {
-	// sam would make the bucket in a separate stack, and wait for it for 15 s.
-	if _, err := d.account.call(ctx, call{service: "s3", method: http.MethodPut, path: "/" + bucket, body: []byte(
-		"<CreateBucketConfiguration><LocationConstraint>" + emulator.Region + "</LocationConstraint></CreateBucketConfiguration>",
-	)}); err != nil {
-		return deployed{}, fmt.Errorf("making the bucket for the functions: %w", err)
+	if !d.beside {
+		// sam would make the bucket in a separate stack, and wait for it for 15 s.
+		if _, err := d.account.call(ctx, call{service: "s3", method: http.MethodPut, path: "/" + bucket, body: []byte(
+			"<CreateBucketConfiguration><LocationConstraint>" + emulator.Region + "</LocationConstraint></CreateBucketConfiguration>",
+		)}); err != nil {
+			return deployed{}, fmt.Errorf("making the bucket for the functions: %w", err)
+		}
 	}
 	args := []string{
 		filepath.Join(d.root, ".cache/sam/bin/sam"), "deploy",

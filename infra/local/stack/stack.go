@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -84,12 +85,15 @@ type Stack struct {
 	// FunctionNames maps the folder of each function, such as "link-carrier", to its deployed name.
 	FunctionNames map[string]string
 
-	dir       string
-	temporary bool
-	emulator  *emulator.Process
-	servers   []*http.Server
-	down      sync.Once
-	downErr   error
+	dir        string
+	temporary  bool
+	emulator   *emulator.Process
+	beside     bool              // the emulator belongs to another stack
+	direct     bool              // the emulator needs no help at the front door
+	parameters map[string]string // of the template
+	servers    []*http.Server
+	down       sync.Once
+	downErr    error
 }
 
 // Up builds, deploys and serves the service, and returns when it answers. The caller must call Down in the end.
@@ -161,8 +165,7 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 		return nil, err
 	}
 
-	deployment.account = account{url: s.EmulatorURL, config: emulator.Config(s.EmulatorURL)}
-	deployed, err := deployment.deploy(ctx, map[string]string{
+	s.direct, s.parameters = opts.Emulator == LocalStack, map[string]string{
 		"Stage":                     "local",
 		"Architecture":              Architecture(),
 		"AusPostBaseUrl":            s.SimulatorURL,
@@ -179,9 +182,19 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 		"LoneRefusalSeconds":        strconv.Itoa(cmp.Or(opts.LoneRefusalSeconds, 1)),
 		"ScheduleSpeed":             strconv.Itoa(cmp.Or(opts.ScheduleSpeed, 1)),
 		"SchedulePassesPerMinute":   strconv.Itoa(cmp.Or(opts.SchedulePasses, 6)),
-	})
-	if err != nil {
+	}
+	deployment.account = account{url: s.EmulatorURL, config: emulator.Config(s.EmulatorURL)}
+	if err := s.deploy(ctx, deployment, door, steps); err != nil {
 		return nil, err
+	}
+	return s, nil
+}
+
+// deploy deploys template.yaml with the stack's parameters and serves its API.
+func (s *Stack) deploy(ctx context.Context, d deployment, door net.Listener, steps *steps) error {
+	deployed, err := d.deploy(ctx, s.parameters)
+	if err != nil {
+		return err
 	}
 	s.TableName = deployed.outputs["TableName"]
 	s.SecretPrefix = deployed.outputs["SecretPrefix"]
@@ -194,14 +207,41 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 
 	stage, err := url.Parse(s.EmulatorURL + "/_aws/execute-api/" + deployed.outputs["ApiId"] + "/live")
 	if err != nil {
-		return nil, fmt.Errorf("serving the API: %w", err)
+		return fmt.Errorf("serving the API: %w", err)
 	}
-	s.serve(door, s.withMetrics(frontDoor(stage, opts.Emulator != LocalStack)))
+	s.serve(door, s.withMetrics(frontDoor(stage, !s.direct)))
 	if err := s.waitHealthy(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	steps.done("the API answers at %s", s.APIURL)
-	return s, nil
+	return nil
+}
+
+// Beside deploys the same build once more to the same account, as a stack of another name, with some other parameters. The
+// emulator ends with the first stack; Down of this one only stops serving.
+func (s *Stack) Beside(ctx context.Context, name string, parameters map[string]string) (*Stack, error) {
+	root, err := emulator.Root()
+	if err != nil {
+		return nil, err
+	}
+	door, err := listen(ctx, 0)
+	if err != nil {
+		return nil, fmt.Errorf("serving the API: %w", err)
+	}
+	other := &Stack{
+		APIURL: "http://" + door.Addr().String(), EmulatorURL: s.EmulatorURL, SimulatorURL: s.SimulatorURL, Region: s.Region,
+		dir: s.dir, emulator: s.emulator, beside: true, direct: s.direct, parameters: maps.Clone(s.parameters),
+	}
+	maps.Copy(other.parameters, parameters)
+	other.parameters["PublicUrl"] = other.APIURL
+	d := deployment{
+		root: root, dir: s.dir, stackName: name, beside: true, idle: other.parameters["BackgroundWork"] == "disabled",
+		account: account{url: s.EmulatorURL, config: emulator.Config(s.EmulatorURL)},
+	}
+	if err := other.deploy(ctx, d, door, newSteps(nil)); err != nil {
+		return nil, errors.Join(err, door.Close(), other.Down())
+	}
+	return other, nil
 }
 
 // AWSConfig returns the configuration of SDK clients that act as the root user of the emulated account.
@@ -221,7 +261,7 @@ func (s *Stack) Down() error {
 		for _, server := range s.servers {
 			errs = append(errs, server.Close())
 		}
-		if s.emulator != nil {
+		if s.emulator != nil && !s.beside {
 			errs = append(errs, s.emulator.Stop())
 		}
 		if s.temporary {

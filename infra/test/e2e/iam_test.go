@@ -32,6 +32,7 @@ var may = map[string][]string{
 	"list-carriers":           {"Query", "read the service secret"},
 	"create-partner":          {},
 	"rotate-service-secret":   {"read the service secret", "write the service secret"},
+	"operate-partner":         {"DeleteItem", "Query"},
 	"describe-api":            {},
 	"validate-carrier":        {},
 	"manage-connections":      {"DeleteItem", "Query", "read the service secret", "read a carrier secret", "delete a carrier secret"},

@@ -97,6 +97,11 @@ func (r accounts) CreatePartner(ctx context.Context, p account.Partner, k accoun
 	return r.Store.CreatePartner(ctx, p, k, fx, now)
 }
 
+func (r accounts) ChangePartner(ctx context.Context, c account.PartnerChange, fx effects.Effects, now time.Time) error {
+	r.by.add(fx)
+	return r.Store.ChangePartner(ctx, c, fx, now)
+}
+
 type connections struct {
 	connection.Store
 	by *By

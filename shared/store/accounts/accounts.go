@@ -13,7 +13,7 @@ import (
 	"carrierlink/shared/store/kit"
 )
 
-// Store reads and writes accounts, and writes partners.
+// Store reads and writes accounts and partners.
 type Store struct{ table *kit.Table }
 
 // New returns a Store over the table.
@@ -50,20 +50,6 @@ func (s *Store) CreateAccount(ctx context.Context, n account.NewAccount, fx effe
 		return err
 	}
 	return fmt.Errorf("creating an account: %w", account.ErrIDTaken) // the account's or the key's
-}
-
-// CreatePartner writes a partner, its first key and the effects in one transaction.
-// It returns *effects.Replay if the Idempotency-Key is taken, and fault.Internal with
-// account.ErrIDTaken if an id is.
-func (s *Store) CreatePartner(ctx context.Context, p account.Partner, k account.APIKey, fx effects.Effects, now time.Time) error {
-	refused, err := s.table.Commit(ctx, []kit.Part{s.table.Insert(kit.PartPartner, partnerItem(p)), s.table.Insert(kit.PartKey, keys.Item(k))}, fx, now)
-	if err == nil && len(refused) > 0 {
-		err = account.ErrIDTaken
-	}
-	if err != nil {
-		return fmt.Errorf("creating a partner: %w", err)
-	}
-	return nil
 }
 
 // Account reads an account. It returns fault.NotFound for an account that is absent

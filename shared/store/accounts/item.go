@@ -9,12 +9,25 @@ import (
 
 func partnerItem(p account.Partner) kit.Item {
 	it := kit.PartnerKey(p.ID).Item()
-	it.Int(kit.AttrPartnerID, p.ID)
-	it.Text("name", p.Name)
-	it.Text("environment", string(p.Environment))
-	it.Text("default_country_code", p.DefaultCountryCode)
-	it.Time("created_at", p.CreatedAt)
+	partnerFields(kit.Store(it), &p)
 	return it
+}
+
+func partnerFromItem(it kit.Item) (account.Partner, error) {
+	var p account.Partner
+	f := kit.Load(it)
+	partnerFields(f, &p)
+	return p, f.Reader.Done("partner")
+}
+
+func partnerFields(f *kit.Fields, p *account.Partner) {
+	f.Int(kit.AttrPartnerID, &p.ID)
+	f.Text("name", &p.Name)
+	f.Text("environment", (*string)(&p.Environment))
+	f.Text("default_country_code", &p.DefaultCountryCode)
+	f.Time("created_at", &p.CreatedAt)
+	f.Time("disabled_at", &p.DisabledAt)
+	f.Int(kit.AttrVersion, &p.Version)
 }
 
 // Item returns the item of an account.

@@ -39,6 +39,7 @@ func fields(f *kit.Fields, k *account.APIKey) {
 	f.Text("description", &k.Description)
 	f.Text("environment", (*string)(&k.Environment))
 	f.Text("default_country_code", &k.DefaultCountryCode)
+	f.Bool("partner_disabled", &k.PartnerDisabled)
 	f.Time(kit.AttrValidUntil, &k.ExpiresAt)
 	f.Int(kit.AttrReplacedBy, &k.ReplacedBy)
 	f.Time("created_at", &k.CreatedAt)

@@ -74,6 +74,7 @@ func eventItem(e effects.Event, by effects.By) Item {
 	it.Int("by_partner", by.PartnerID)
 	it.Int("by_account", by.AccountID)
 	it.Text("by_service", by.Service)
+	it.Text("by_operator", by.Operator)
 	it.Seconds(AttrTTL, e.At.Add(eventsKept))
 	return it
 }

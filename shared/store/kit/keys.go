@@ -19,6 +19,7 @@ import (
 // Every key of the table is made in this file and nowhere else.
 //
 //	partner       PARTNER#<id>                  PARTNER
+//	partners      PARTNERS                      <partner id, 10 digits>
 //	account       ACCOUNT#<id>                  ACCOUNT
 //	purge         ACCOUNT#<id>                  PURGE
 //	api key       its owner's partition         KEY#<sha-256 of the key, hex>
@@ -73,6 +74,7 @@ const (
 	SkConnection = "CARRIER#"
 	SkSnapshot   = "SNAPSHOT#"
 	skMinute     = "MINUTE#"
+	skPartner    = "PARTNER"
 )
 
 // Key is the primary key of an item.
@@ -180,7 +182,23 @@ func ParseOwner(k Key) (accountID int64, connectionID string, err error) {
 }
 
 // PartnerKey returns the key of a partner.
-func PartnerKey(id int64) Key { return Key{PartnerPK(id), "PARTNER"} }
+func PartnerKey(id int64) Key { return Key{PartnerPK(id), skPartner} }
+
+// PartnersKey returns the key of the item by which the list of partners finds one.
+func PartnersKey(id int64) Key { return Key{partnersPK, fmt.Sprintf("%010d", id)} }
+
+// partnersPK is the partition of the list of partners.
+const partnersPK = "PARTNERS"
+
+// ListedPartner returns the key of the partner that an item of the list stands for.
+func ListedPartner(it Item) (Key, error) {
+	r := Reader{It: it}
+	id, err := strconv.ParseInt(r.Text(AttrSK), 10, 64)
+	if err != nil {
+		return Key{}, errors.New("sort key is not a partner's id")
+	}
+	return PartnerKey(id), nil
+}
 
 // AccountKey returns the key of an account.
 func AccountKey(id int64) Key { return Key{AccountPK(id), "ACCOUNT"} }

@@ -7,6 +7,7 @@ const MaxParts = 100
 const (
 	PartAccount     = "account"
 	PartPartner     = "partner"
+	PartPartners    = "list of partners"
 	PartKey         = "API key"
 	PartExternal    = "external id"
 	PartEmail       = "email"

@@ -42,6 +42,15 @@ var writes = map[string]func(*suite) write{ // never changes
 		s.ok(create(taken, effects.Effects{}))
 		return writeOf(create, s.newKey(s.id(), 0), taken)
 	},
+	"ChangePartner": func(s *suite) write {
+		p, _ := s.partner()
+		good := s.partnerChange(p.ID, func(*account.PartnerChange) {})
+		bad := good
+		bad.Old.Version = 7
+		return writeOf(func(c account.PartnerChange, fx effects.Effects) error {
+			return s.ChangePartner(s.Context(), c, fx, now)
+		}, good, bad)
+	},
 	"UpdateAccount": func(s *suite) write { return s.accountWrite(s.renameAccount) },
 	"SetAccountActive": func(s *suite) write {
 		return s.accountWrite(func(a account.Account, fx effects.Effects) error {

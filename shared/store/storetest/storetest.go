@@ -63,7 +63,7 @@ type opener func(t *testing.T, caps Caps) Table
 func Run(t *testing.T, open opener) {
 	t.Helper()
 	for _, group := range []func(*suite) any{
-		of[keyUse], of[creation], of[claims], of[links], of[caps], of[checks], of[rows], of[follows], of[schedule], of[histories],
+		of[keyUse], of[creation], of[partners], of[claims], of[links], of[caps], of[checks], of[rows], of[follows], of[schedule], of[histories],
 		of[carrierHealth], of[allowances], of[trackingCache], of[loads], of[changes], of[deletions], of[lists], of[accountKeys], of[writtenEffects],
 	} {
 		kind := reflect.TypeOf(group(nil))
