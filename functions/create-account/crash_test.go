@@ -97,6 +97,9 @@ func remoteCalls(t *calltrace.Attempt) {
 			if resp := post(w, "partner 5", tc.body, tc.headers...); resp.StatusCode != tc.status {
 				t.Fatalf("create answers %d: %s, want %d", resp.StatusCode, resp.Body, tc.status)
 			}
+			if tc.name == "create with an idempotency key" {
+				w.Costs(t, "create_account")
+			}
 			if diff := cmp.Diff(tc.want, w.Transport.Calls()); diff != "" {
 				t.Errorf("remote calls (-want +got):\n%s", diff)
 			}

@@ -81,6 +81,9 @@ func remoteCalls(t *calltrace.Attempt) {
 			if resp := w.get(tc.refresh, tc.etag); resp.StatusCode != tc.status {
 				t.Fatalf("get answers %d: %s, want %d", resp.StatusCode, resp.Body, tc.status)
 			}
+			if operation := map[string]string{"stored": "read_stored", "live": "read_live"}[tc.name]; operation != "" {
+				w.Costs(t, operation)
+			}
 			calls := w.Transport.Calls()
 			beside := slices.Sorted(slices.Values(calls[:2])) // at once, in either order
 			if diff := cmp.Diff([]string{"BatchGetItem", "UpdateItem"}, beside); diff != "" {

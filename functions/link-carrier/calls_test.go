@@ -33,6 +33,9 @@ func remoteCalls(t *testing.T, engines functiontest.Engines) {
 				if resp := link(d, tc.idempotencyKey); resp.StatusCode != http.StatusOK {
 					t.Fatalf("link answers %d: %s", resp.StatusCode, resp.Body)
 				}
+				if tc.idempotencyKey != "" {
+					d.Costs(t, "link")
+				}
 				got := d.Transport.Calls()
 				beside := slices.Sorted(slices.Values(got[:2])) // at once, in either order
 				if diff := cmp.Diff([]string{"BatchGetItem", "UpdateItem"}, beside); diff != "" {

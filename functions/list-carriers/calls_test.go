@@ -87,6 +87,9 @@ func remoteCalls(t *calltrace.Attempt) {
 			if resp.StatusCode != tc.status {
 				t.Fatalf("%d %s, want %d", resp.StatusCode, resp.Body, tc.status)
 			}
+			if tc.name == "list" {
+				d.Costs(t, "list_carriers")
+			}
 			calls := d.Transport.Calls()
 			slices.Sort(calls[:min(len(tc.beside), len(calls))])
 			if diff := cmp.Diff(append(slices.Clone(tc.beside), tc.after...), calls); diff != "" {

@@ -91,6 +91,9 @@ func remoteCalls(t *calltrace.Attempt) {
 			if resp := d.Do("partner 5", tc.method, tc.target, tc.body, tc.headers...); resp.StatusCode != tc.status {
 				t.Fatalf("%d %s, want %d", resp.StatusCode, resp.Body, tc.status)
 			}
+			if tc.name == "get" {
+				d.Costs(t, "read_account")
+			}
 			calls := d.Transport.Calls()
 			n := min(len(tc.beside), len(calls))
 			slices.Sort(calls[:n])

@@ -76,6 +76,9 @@ func remoteCalls(t *calltrace.Attempt) {
 			if resp := ask(tc.by, tc.value, tc.numbers...); resp.StatusCode != tc.status {
 				t.Fatalf("%d %s, want %d", resp.StatusCode, resp.Body, tc.status)
 			}
+			if operation := map[string]string{"live": "track_live", "cached": "track_cached"}[tc.name]; operation != "" {
+				d.Costs(t, operation)
+			}
 			calls := d.Transport.Calls()
 			if len(calls) < len(tc.beside) {
 				t.Fatalf("calls = %q", calls)

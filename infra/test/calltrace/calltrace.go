@@ -26,6 +26,7 @@ type Transport struct {
 
 	mu       sync.Mutex
 	calls    []string
+	units    Units
 	counted  map[string]bool // the SDK's invocation ids
 	repeated bool
 	dieAfter int
@@ -59,8 +60,20 @@ func (w *Transport) send(name string, r *http.Request, to http.RoundTripper) (*h
 	if w.begin() {
 		select {}
 	}
+	var least Units
+	metered := isTable(r)
+	if metered {
+		var err error
+		if least, err = askForUnits(name, r); err != nil {
+			return nil, err
+		}
+	}
 	resp, err := to.RoundTrip(r)
-	if w.end(name, r.Header.Get("Amz-Sdk-Invocation-Id")) {
+	var units Units
+	if err == nil && metered {
+		units, err = used(name, least, resp)
+	}
+	if w.end(name, r.Header.Get("Amz-Sdk-Invocation-Id"), units) {
 		select {}
 	}
 	return resp, err
@@ -77,7 +90,7 @@ func (w *Transport) begin() (dead bool) {
 
 // end records a call, unless it is the SDK's repeat of a call whose answer was
 // lost.
-func (w *Transport) end(name, invocation string) (dead bool) {
+func (w *Transport) end(name, invocation string, units Units) (dead bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.underWay--
@@ -89,6 +102,7 @@ func (w *Transport) end(name, invocation string) (dead bool) {
 		}
 		w.counted[invocation] = true
 		w.calls = append(w.calls, name)
+		w.units.Read, w.units.Write = w.units.Read+units.Read, w.units.Write+units.Write
 		w.dead = len(w.calls) == w.dieAfter
 	}
 	if w.dead && w.underWay == 0 {
@@ -97,11 +111,11 @@ func (w *Transport) end(name, invocation string) (dead bool) {
 	return w.dead
 }
 
-// Reset forgets the calls so far.
+// Reset forgets the calls and their units so far.
 func (w *Transport) Reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.calls = nil
+	w.calls, w.units = nil, Units{}
 }
 
 // Repeated tells whether the SDK has ever repeated a call. The repeat is not

@@ -39,6 +39,7 @@ import (
 	"carrierlink/shared/health"
 	"carrierlink/shared/httpapi"
 	"carrierlink/shared/invocation"
+	"carrierlink/shared/metrics"
 	"carrierlink/shared/password"
 	"carrierlink/shared/seal"
 	"carrierlink/shared/secret"
@@ -84,6 +85,7 @@ type Fixture struct {
 	table   string // name of the table
 	prefix  string // prefix of the secrets' names
 	routes  []httpapi.Route
+	last    struct{ answer, log int } // bytes of the last request's
 }
 
 // Account numbers of Australia Post for which the simulator answers well.
@@ -344,9 +346,12 @@ func (d *Fixture) DoWithin(ctx context.Context, who, method, target, body string
 		d.t.Fatalf("no route for %s %s", method, path)
 	}
 	var log bytes.Buffer
-	api := &httpapi.API{Log: invocation.NewLogger(&log, slog.LevelInfo), Now: d.Now, Routes: d.routes, URL: d.URL}
+	api := &httpapi.API{
+		Log: invocation.NewLogger(&log, slog.LevelInfo), Now: d.Now, Routes: d.routes, URL: d.URL, Metrics: metrics.Recorder{Stage: "production", Now: d.Now},
+	}
 	resp, err := api.Serve(ctx, event)
 	d.ok(err)
+	d.last.answer, d.last.log = len(resp.Body), log.Len()
 	for what, text := range map[string]string{"answer": resp.Body, "log": log.String()} {
 		if strings.Contains(text, canary) || strings.Contains(text, APIKey) {
 			d.t.Errorf("the %s of %s %s shows credentials: %s", what, method, path, text)

@@ -1,0 +1,24 @@
+package main
+
+import (
+	"testing"
+
+	"carrierlink/infra/test/calltrace"
+	"carrierlink/infra/test/functiontest"
+	"carrierlink/shared/metrics"
+)
+
+// TestCosts checks what the bill says of a run that finds nothing to do.
+func TestCosts(t *testing.T) { calltrace.Attempts(t, costs) }
+
+func costs(t *calltrace.Attempt) {
+	d := functiontest.OnEngines(t, functiontest.StartTable(t), "calls")
+	h := &handler{connections: d.Connections, metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
+	d.Transport.Reset()
+	log := functiontest.Logged(func() {
+		if _, err := h.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	functiontest.Costs(t, "reconcile", d.Transport, log)
+}

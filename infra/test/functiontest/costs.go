@@ -1,0 +1,42 @@
+package functiontest
+
+import (
+	"testing"
+
+	"carrierlink/infra/cost"
+	"carrierlink/infra/test/calltrace"
+)
+
+// Costs checks that infra/cost/counts.yaml has what the last request of a fixture on the
+// engines has used: the remote calls and their units since the last Reset of Transport,
+// and the bytes of answer and log.
+func (d *Fixture) Costs(tb testing.TB, operation string) {
+	tb.Helper()
+	compare(tb, operation, d.Transport, cost.Operation{Answer: d.last.answer, Log: d.last.log})
+}
+
+// Costs is Fixture.Costs for work that is no request. It compares the number of series of
+// metrics in the log, too.
+func Costs(tb testing.TB, work string, w *calltrace.Transport, log string) {
+	tb.Helper()
+	metrics, err := series(log)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	compare(tb, work, w, cost.Operation{Log: len(log), Metrics: metrics})
+}
+
+func compare(tb testing.TB, operation string, w *calltrace.Transport, got cost.Operation) {
+	tb.Helper()
+	got.Calls, got.Read, got.Write = map[string]int{}, w.Units().Read, w.Units().Write
+	for _, call := range w.Calls() {
+		got.Calls[call]++
+	}
+	difference, err := cost.Compare(operation, got)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if difference != "" {
+		tb.Error(difference)
+	}
+}
