@@ -64,9 +64,18 @@ test-localstack: ## Run the store, vault and end-to-end suites on LocalStack
 	$(GO_TEST) -count=1 ./shared/store/... ./shared/vault/... ./infra/test/e2e/...
 
 .PHONY: check
-check: ## Check format, lint, module files, template, OpenAPI, generated files, links of the functions
-	@$(TOOLS) sam lint policy
+check: ## Check format, lint, module files, template, OpenAPI, generated files, links of the functions, dependencies, secrets
+	@$(TOOLS) sam lint policy audit
 	@infra/tools/check.sh
+
+.PHONY: audit
+audit: ## Check dependencies against known vulnerabilities (RECORD=1 dates the list), tree and history for secrets
+	@$(TOOLS) audit
+	@infra/tools/audit.sh $(if $(RECORD),record)
+
+.PHONY: cost
+cost: ## Print a month's bill by line: CONNECTIONS=, POLICY= (hourly, daily, off), CALLS= of the month
+	@go run ./infra/cost/bill -connections "$(or $(CONNECTIONS),0)" -policy "$(or $(POLICY),daily)" -calls "$(or $(CALLS),0)"
 
 .PHONY: fmt
 fmt: ## Format all Go code

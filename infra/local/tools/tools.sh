@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Installs the pinned tools of the local stack, the tests and the checks into .cache/ of this repository.
 #
-#   tools.sh NAME...   with NAME of: ministack sam dynamodb localstack lint policy
+#   tools.sh NAME...   with NAME of: ministack sam dynamodb localstack lint policy audit
 #
 # It skips a tool that is installed in the pinned version, installs several tools at the same time, and may run several
-# times at once. Needs: Python 3.10 or later (ministack, sam, policy), Python 3.13 (localstack), JDK 17 and Maven (dynamodb), Go (lint).
+# times at once. Needs: Python 3.10 or later (ministack, sam, policy), Python 3.13 (localstack), JDK 17 and Maven (dynamodb), Go (lint, audit).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=$(cd "$here/../../.." && pwd)/.cache
 golangci_lint=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+gitleaks=github.com/zricethezav/gitleaks/v8@v8.30.1
+govulncheck=golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 fail() {
   echo "tools: $*" >&2
@@ -60,6 +62,11 @@ install_dynamodb() {
 
 install_lint() { GOBIN="$cache/bin" GOFLAGS='' go install "$golangci_lint"; }
 
+install_audit() {
+  GOBIN="$cache/bin" GOFLAGS='' go install "$gitleaks" && GOBIN="$cache/bin" GOFLAGS='' go install "$govulncheck" &&
+    mkdir -p "$cache/audit"
+}
+
 # folder NAME: prints the folder of a tool in the cache.
 folder() {
   case $1 in
@@ -74,6 +81,7 @@ version() {
   case $1 in
   dynamodb) cat "$here/dynamodb-local.xml" ;;
   lint) echo "$golangci_lint" && go version ;;
+  audit) echo "$gitleaks $govulncheck" && go version ;;
   *) cat "$here/$1.txt" ;;
   esac | cksum
 }
@@ -110,7 +118,7 @@ for name in "$@"; do
   fi
 done
 
-[ $# -gt 0 ] || fail "usage: tools.sh NAME...   with NAME of: ministack sam dynamodb localstack lint policy"
+[ $# -gt 0 ] || fail "usage: tools.sh NAME...   with NAME of: ministack sam dynamodb localstack lint policy audit"
 mkdir -p "$cache"
 status=0
 children=()
