@@ -27,7 +27,7 @@ var may = map[string][]string{
 	"create-account":          {"GetItem", "read the service secret"},
 	"link-carrier":            {"DeleteItem", "read the service secret", "read a carrier secret", "delete a carrier secret"},
 	"get-carrier-account":     {"Query", "read a carrier secret"},
-	"manage-accounts":         {"GetItem", "DeleteItem", "Query", "Query what is due", "read the service secret", "delete a carrier secret"},
+	"manage-accounts":         {"GetItem", "DeleteItem", "Query", "read the service secret", "delete a carrier secret"},
 	"manage-api-keys":         {"GetItem", "DeleteItem", "Query", "read the service secret"},
 	"list-carriers":           {"Query", "read the service secret"},
 	"create-partner":          {},
