@@ -65,6 +65,10 @@ func (p *Process) FunctionLog(name string) string {
 	return filepath.Join(p.Dir, "functions", name+".log")
 }
 
+// Actions returns the path of the list of what IAM has allowed: a line of principal, action and resource for each. Only
+// MiniStack writes it.
+func (p *Process) Actions() string { return filepath.Join(p.Dir, "iam-actions.log") }
+
 // Done is closed when the emulator has ended, by Stop or unexpectedly.
 func (p *Process) Done() <-chan struct{} { return p.ended }
 

@@ -1,4 +1,4 @@
-"""Starts MiniStack 1.5.33 for the local stack, with five changes to private names; therefore the version is pinned.
+"""Starts MiniStack 1.5.33 for the local stack, with six changes to private names; therefore the version is pinned.
 
 1. The Lambda Runtime API sends small packets at once, which saves about 40 ms a call.
 2. An invocation that logs nothing does not wait 50 ms for output.
@@ -6,13 +6,14 @@
    with the next invocation.
 4. MaximumConcurrency of an event source may come from a template's parameter: as a string it stopped every poller.
 5. IAM checks sqs:SendMessage for SendMessageBatch, as AWS does, which has no action of that name.
+6. What IAM allows is appended, once, to iam-actions.log beside FUNCTION_LOGS: principal, action, resource.
 """
 
 import os
 import socketserver
 import sys
 
-from ministack.core import iam_actions, lambda_runtime
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.services import lambda_svc
 
 socketserver.StreamRequestHandler.disable_nagle_algorithm = True
@@ -21,6 +22,8 @@ drain = lambda_runtime.Worker._drain_stderr_bounded
 pump = lambda_runtime.ProvidedWorker._pump_output
 concurrency = lambda_svc._sqs_esm_concurrency
 action = iam_actions.extract_iam_action
+evaluate = iam_evaluator.evaluate
+allowed = set()
 
 
 def drain_soon(self, first_line_wait=0.003, idle_confirm=0.002, hard_cap=0.25):
@@ -61,10 +64,21 @@ def action_of_batch(service, *args):
     return name.removesuffix("Batch") if service == "sqs" and name else name
 
 
+def evaluate_and_keep(request, *args):
+    result = evaluate(request, *args)
+    line = f"{request.principal_arn} {request.action} {request.resource_arn}\n"
+    if result.decision == "Allow" and line not in allowed:
+        allowed.add(line)
+        with open(os.path.join(os.path.dirname(os.environ["FUNCTION_LOGS"]), "iam-actions.log"), "a") as file:
+            file.write(line)
+    return result
+
+
 lambda_runtime.Worker._drain_stderr_bounded = drain_soon
 lambda_runtime.ProvidedWorker._pump_output = pump_and_keep
 lambda_svc._sqs_esm_concurrency = concurrency_of_number
 iam_actions.extract_iam_action = action_of_batch
+iam_evaluator.evaluate = evaluate_and_keep
 
 if __name__ == "__main__":
     from ministack.app import main

@@ -129,6 +129,9 @@ func (s *Stack) CreatePartner(ctx context.Context, name, environment string) (Pa
 	}, nil
 }
 
+// Actions returns the path of what IAM has allowed on MiniStack; see emulator.Process.
+func (s *Stack) Actions() string { return s.emulator.Actions() }
+
 // Logs returns every line that a function, named by its folder, has printed so far, in all of its processes.
 func (s *Stack) Logs(_ context.Context, function string) ([]string, error) {
 	name, ok := s.FunctionNames[function]

@@ -1,0 +1,193 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/local/stack"
+)
+
+// grant is an action that a function's role allows on a resource.
+type grant struct{ function, action, resource string }
+
+func (g grant) String() string { return g.function + " " + g.action + " " + g.resource }
+
+// unexercised are the grants that the suite does not use, each with the reason why the role needs it all the same.
+var unexercised = map[grant]string{}
+
+// leastPrivilege checks that the suite has used every action that the template grants to a role, on every resource: granted
+// divided by exercised is 1, apart from unexercised. What AWS's own policies for logs and traces grant is not counted.
+func leastPrivilege(ctx context.Context, whole bool) error {
+	if emulatorName() != stack.MiniStack {
+		return nil
+	}
+	granted, err := grants()
+	if err != nil {
+		return err
+	}
+	exercised, err := exercisedGrants(ctx, granted)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	used := 0
+	for _, g := range granted {
+		_, excepted := unexercised[g]
+		if exercised[g] {
+			used++
+		} else if !excepted && whole {
+			errs = append(errs, fmt.Errorf("the template grants %s, which nothing used", g))
+		}
+	}
+	for g := range unexercised {
+		if !slices.Contains(granted, g) {
+			errs = append(errs, fmt.Errorf("%s is an exception, but the template does not grant it", g))
+		}
+	}
+	fmt.Fprintf(os.Stderr, "e2e: the roles have %d grants; the suite used %d, and %d are exceptions\n", len(granted), used, len(unexercised))
+	return errors.Join(errs...)
+}
+
+// grants reads the policies of the functions in the template.
+func grants() ([]grant, error) {
+	root, err := emulator.Root()
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(filepath.Join(root, "template.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	var t struct {
+		Resources map[string]struct {
+			Type       string `yaml:"Type"`
+			Properties struct {
+				CodeURI  string    `yaml:"CodeUri"`
+				Policies yaml.Node `yaml:"Policies"`
+			} `yaml:"Properties"`
+		} `yaml:"Resources"`
+	}
+	if err := yaml.Unmarshal(text, &t); err != nil {
+		return nil, fmt.Errorf("reading the template: %w", err)
+	}
+	found := map[grant]bool{}
+	for name, r := range t.Resources {
+		if r.Type != "AWS::Serverless::Function" || r.Properties.Policies.IsZero() {
+			continue
+		}
+		var policies []struct {
+			Statement []struct {
+				Effect   string    `yaml:"Effect"`
+				Action   yaml.Node `yaml:"Action"`
+				Resource yaml.Node `yaml:"Resource"`
+			} `yaml:"Statement"`
+		}
+		if err := r.Properties.Policies.Decode(&policies); err != nil {
+			return nil, fmt.Errorf("the policies of %s: %w", name, err)
+		}
+		for _, p := range policies {
+			for _, s := range p.Statement {
+				for _, action := range elements(s.Action) {
+					for _, resource := range elements(s.Resource) {
+						on, err := resourceNamed(scalars(resource))
+						if err != nil || strings.Contains(action.Value, "*") {
+							return nil, fmt.Errorf("%s, %s: no wildcard, and a known resource: %w", name, action.Value, err)
+						}
+						found[grant{path.Base(r.Properties.CodeURI), action.Value, on}] = true
+					}
+				}
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(found), func(a, b grant) int { return strings.Compare(a.String(), b.String()) }), nil
+}
+
+// elements returns the elements of a sequence, or the only value.
+func elements(n yaml.Node) []*yaml.Node {
+	if n.Kind == yaml.SequenceNode && !strings.HasPrefix(n.Tag, "!If") {
+		return n.Content
+	}
+	return []*yaml.Node{&n}
+}
+
+// scalars returns the texts of a node, with its functions.
+func scalars(n *yaml.Node) string {
+	text := n.Value
+	for _, c := range n.Content {
+		text += " " + scalars(c)
+	}
+	return text
+}
+
+// resourceNamed returns what an ARN, or the template's expression for it, stands for.
+func resourceNamed(text string) (string, error) {
+	if _, index, found := strings.Cut(text, "/index/"); found {
+		if strings.Contains(index, "*") {
+			return "", fmt.Errorf("%q is every index", text)
+		}
+		return "Table/" + index, nil
+	}
+	for _, r := range []struct{ name, text string }{
+		{"CarrierSecrets", "/carrier/"},
+		{"ServiceSecret", "ServiceSecret"},
+		{"ServiceSecret", ":secretsmanager:"},
+		{"SandboxRefreshQueue", "SandboxRefreshQueue"},
+		{"SandboxRefreshQueue", "-refresh-sandbox"},
+		{"RefreshDeadLetterQueue", "RefreshDeadLetterQueue"},
+		{"RefreshDeadLetterQueue", "-refresh-dead-letter"},
+		{"RefreshQueue", "RefreshQueue"},
+		{"RefreshQueue", "-refresh"},
+		{"Table", "Table"},
+		{"Table", ":table/"},
+	} {
+		if strings.Contains(text, r.text) {
+			return r.name, nil
+		}
+	}
+	return "", fmt.Errorf("%q is no resource that this test knows", text)
+}
+
+// exercisedGrants returns what the functions have used, as MiniStack has seen it. Calls of this suite in the roles of
+// functions do not count.
+func exercisedGrants(ctx context.Context, granted []grant) (map[grant]bool, error) {
+	functions := map[string]string{} // by the role's name
+	for _, g := range granted {
+		arn, err := roleOf(ctx, g.function)
+		if err != nil {
+			return nil, err
+		}
+		functions[arn[strings.LastIndex(arn, "/")+1:]] = g.function
+	}
+	text, err := os.ReadFile(service.Actions())
+	if err != nil {
+		return nil, fmt.Errorf("reading what IAM has allowed: %w", err)
+	}
+	exercised := map[grant]bool{}
+	for line := range strings.Lines(string(text)) {
+		var principal, action, resource string
+		if _, err := fmt.Sscan(line, &principal, &action, &resource); err != nil {
+			return nil, fmt.Errorf("%q: %w", line, err)
+		}
+		_, session, _ := strings.Cut(principal, ":assumed-role/")
+		role, name, _ := strings.Cut(session, "/")
+		if functions[role] == "" || name == "e2e" {
+			continue
+		}
+		on, err := resourceNamed(resource)
+		if err != nil {
+			continue // such as its log group
+		}
+		exercised[grant{functions[role], action, on}] = true
+	}
+	return exercised, nil
+}
