@@ -135,7 +135,7 @@ func resourceNamed(text string) (string, error) {
 		if strings.Contains(index, "*") {
 			return "", fmt.Errorf("%q is every index", text)
 		}
-		return "Table/" + index, nil
+		return "Table/" + strings.Fields(index)[0], nil // an !If has it twice
 	}
 	for _, r := range []struct{ name, text string }{
 		{"CarrierSecrets", "/carrier/"},
