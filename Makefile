@@ -69,7 +69,7 @@ check: ## Check format, lint, module files, template, OpenAPI, generated files, 
 	@infra/tools/check.sh
 
 .PHONY: audit
-audit: ## Check dependencies against known vulnerabilities (RECORD=1 dates the list), tree and history for secrets
+audit: ## Check dependencies against known vulnerabilities (RECORD=1 dates the list), hashes, and tree and history for secrets
 	@$(TOOLS) audit
 	@infra/tools/audit.sh $(if $(RECORD),record)
 

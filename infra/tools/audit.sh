@@ -45,6 +45,19 @@ check_dependencies() {
   fi
 }
 
+# Every Python package is pinned, and pip installs it only if its hash is listed: lines continue in their hashes.
+check_hashes() {
+  local list
+  for list in infra/local/tools/*.txt; do
+    awk -v list="$list" '
+      /^#/ || /^$/ { next }
+      /^[A-Za-z0-9]/ { if (name != "" && !hashed) { print list ": " name " has no hash"; bad = 1 } name = $1; hashed = 0
+                       if ($0 !~ /^[^;]+==/) { print list ": " $0 " is not pinned"; bad = 1 } }
+      /--hash=sha256:[0-9a-f]+/ { hashed = 1 }
+      END { if (!hashed) { print list ": " name " has no hash"; bad = 1 } exit bad }' "$list" || fail "the packages of $list are not all pinned with hashes"
+  done
+}
+
 gitleaks() { "$bin/gitleaks" "$@" --config infra/tools/gitleaks.toml --no-banner --log-level warn --verbose --redact; }
 
 # The files that are tracked or could be committed; .cache and the like are neither.
@@ -99,6 +112,7 @@ vulnerabilities() {
 
 [ "$mode" = check ] || vulnerabilities
 check_dependencies
+check_hashes
 scan_tree
 if git rev-parse --verify --quiet HEAD >/dev/null; then
   scan_history

@@ -71,7 +71,7 @@ check "transformed template and policies" transformed
 check "sam validate" .cache/sam/bin/sam validate --lint --region ap-southeast-2
 check "OpenAPI and generated files" generated
 check "links of the functions" links
-check "dependencies and secrets" infra/tools/audit.sh check
+check "dependencies, hashes, secrets" infra/tools/audit.sh check
 
 if [ ${#failed[@]} -gt 0 ]; then
   printf 'check: %s found something\n' "${failed[@]}"

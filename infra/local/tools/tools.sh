@@ -35,13 +35,17 @@ python() {
   fail "Python 3.$minimum or later with venv is missing: install python3 and python3-venv"
 }
 
-# venv NAME PYTHON: makes a virtual environment with the packages of NAME.txt.
+# venv NAME PYTHON: makes a virtual environment with the packages of NAME.txt. The list is complete, so pip
+# resolves nothing (with extras and hashes it cannot); it takes nothing whose hash is not listed, and builds nothing, because
+# what a build downloads has no hash.
 venv() {
   local name=$1 interpreter=$2
   rm -rf "${cache:?}/$name" &&
     "$interpreter" -m venv "$cache/$name" &&
-    "$cache/$name/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/$name.txt"
+    pip "$name" --requirement "$here/$name.txt"
 }
+
+pip() { "$cache/$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: "${@:2}"; }
 
 install_ministack() { interpreter=$(python 10) && venv ministack "$interpreter"; }
 
@@ -49,7 +53,15 @@ install_sam() { interpreter=$(python 10) && venv sam "$interpreter"; }
 
 install_policy() { interpreter=$(python 10) && venv policy "$interpreter"; }
 
-install_localstack() { interpreter=$(python 13 exact) && venv localstack "$interpreter"; }
+# Three of its packages have no wheel. They are built with the setuptools of the list, which is installed first.
+install_localstack() {
+  local first
+  first=$(mktemp) && sed -n '/^setuptools==/,/[^\\]$/p' "$here/localstack.txt" >"$first" &&
+    interpreter=$(python 13 exact) &&
+    rm -rf "${cache:?}/localstack" && "$interpreter" -m venv "$cache/localstack" &&
+    pip localstack --requirement "$first" && rm "$first" &&
+    pip localstack --no-binary airspeed-ext,crontab,jsonpath-rw --no-build-isolation --requirement "$here/localstack.txt"
+}
 
 install_dynamodb() {
   command -v java >/dev/null || fail "java is missing: install a JDK, version 17 or later"
