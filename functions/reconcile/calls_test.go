@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"testing"
 
 	"carrierlink/infra/test/calltrace"
@@ -15,8 +16,8 @@ func costs(t *calltrace.Attempt) {
 	d := functiontest.OnEngines(t, functiontest.StartTable(t), "calls")
 	h := &handler{connections: d.Connections, metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
 	d.Transport.Reset()
-	log := functiontest.Logged(func() {
-		if _, err := h.run(t.Context()); err != nil {
+	log := functiontest.Logged(t.Context(), func(ctx context.Context) {
+		if _, err := h.run(ctx); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -30,15 +31,15 @@ func costs(t *calltrace.Attempt) {
 		event.Records = append(event.Records, events.SQSMessage{MessageId: fmt.Sprint(n), Body: string(text)})
 	}
 	h := &handler{worker: &schedule.Worker{Checker: d.Connections, Breakers: d.Store}, metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
-	work := func() {
+	work := func(ctx context.Context) {
 		d.Pass(48 * time.Hour)
 		d.Transport.Reset()
-		resp, err := h.work(t.Context(), event)
+		resp, err := h.work(ctx, event)
 		if err != nil || len(resp.BatchItemFailures) > 0 {
 			t.Fatalf("work = %+v, %v, want no failure", resp, err)
 		}
 	}
-	work() // the first check of a link may find other bytes than the link
-	log := functiontest.Logged(work)
+	work(t.Context()) // the first check of a link may find other bytes than the link
+	log := functiontest.Logged(t.Context(), work)
 	functiontest.Costs(t, "batch", d.Transport, log)
 }

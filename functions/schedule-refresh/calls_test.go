@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -36,8 +37,8 @@ func costs(t *calltrace.Attempt) {
 	}
 	h := &handler{pass: dispatcher.RunPass, passes: 1, window: time.Minute, metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
 	d.Transport.Reset()
-	log := functiontest.Logged(func() {
-		if _, err := h.run(t.Context()); err != nil {
+	log := functiontest.Logged(t.Context(), func(ctx context.Context) {
+		if _, err := h.run(ctx); err != nil {
 			t.Fatal(err)
 		}
 	})

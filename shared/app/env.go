@@ -4,9 +4,11 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net/url"
 	"os"
@@ -29,14 +31,24 @@ import (
 func Main(wire func(env *Env) any) {
 	env := NewEnv(os.Getenv)
 	slog.SetDefault(invocation.NewLogger(os.Stdout, env.LogLevel()))
-	// The runtime's package prints each failed invocation once more. Guard has logged it.
-	slog.SetLogLoggerLevel(slog.LevelDebug)
+	log.SetOutput(runtimeLog{})
 	handler := wire(env)
 	if err := env.Err(); err != nil {
 		slog.Error("some settings are missing or wrong", slog.String("error", err.Error()))
 		os.Exit(1)
 	}
 	lambda.Start(Guard(handler))
+}
+
+// runtimeLog logs what the runtime's package prints, such as why it ends the process. It
+// drops its report of a failed invocation, which Guard has logged.
+type runtimeLog struct{}
+
+func (runtimeLog) Write(p []byte) (int, error) {
+	if !bytes.HasPrefix(p, []byte(`{"errorMessage"`)) {
+		slog.Error("the Lambda runtime", slog.String("error", string(bytes.TrimSpace(p))))
+	}
+	return len(p), nil
 }
 
 // Guard makes the Lambda handler of a function. The invocation's context ends

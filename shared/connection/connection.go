@@ -161,6 +161,9 @@ type Connection struct {
 	// LeaseUntil is when the lease of the process that works on the connection expires.
 	LeaseUntil time.Time
 	Work       Work
+	// WorkSince is when the work, or the intent, first came to the reconciler: later
+	// attempts renew the lease. Zero if none has been made.
+	WorkSince time.Time
 
 	ContractExpired       bool
 	ContractValidTo       string

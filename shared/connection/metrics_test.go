@@ -2,6 +2,7 @@ package connection_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -132,5 +133,17 @@ func TestReconcileMetrics(t *testing.T) {
 	run(t.Context(), w)
 	if diff := cmp.Diff(none, run(t.Context(), w)); diff != "" {
 		t.Errorf("after the repair (-want +got):\n%s", diff)
+	}
+
+	// Each attempt renews the lease, and the work grows old all the same.
+	w = crashed(t)
+	w.failing("Delete", errors.New("access denied"))
+	for range 5 {
+		w.clock = w.clock.Add(15 * time.Minute)
+		run(t.Context(), w)
+	}
+	w.clock = w.clock.Add(15 * time.Minute)
+	if got := run(t.Context(), w)["OldestRepair"]; len(got) != 1 || got[0] < 3*3600 {
+		t.Errorf("OldestRepair = %v of work that fails at each run, want more than three hours", got)
 	}
 }

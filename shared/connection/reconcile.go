@@ -252,6 +252,9 @@ func (s *Service) reconcileOne(ctx context.Context, u Unfinished, report *Report
 	if !unfinished || conn.LeaseUntil.After(s.Now()) {
 		return nil // another process was faster or is working on it
 	}
+	if conn.WorkSince.IsZero() {
+		conn.WorkSince = conn.LeaseUntil
+	}
 	if conn.Work == WorkFollow {
 		account, err := s.Store.Account(ctx, u.AccountID, time.Time{})
 		if at, due := s.purgeDue(account, err); due {

@@ -26,8 +26,7 @@ func measure(ctx context.Context, req *Request, resp *Response, err error, took 
 	}
 }
 
-// outcomeOf returns the outcome of a request for metrics.Requests. A kept answer that is
-// given again has only its status.
+// outcomeOf returns the outcome of a request for metrics.Requests.
 func outcomeOf(status int, err error) string {
 	switch {
 	case status < http.StatusBadRequest:

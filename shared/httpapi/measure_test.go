@@ -45,7 +45,7 @@ func TestMetrics(t *testing.T) {
 		{"the carrier is down", "GET", "/v1/carriers/{carrier_id}/account", failing(fault.New(fault.CarrierDown, "m")), []string{"Failures Route=charge_accounts", "Latency Route=charge_accounts", "Requests Outcome=carrier"}},
 		{"the carrier is slow", "POST", "/v1/connections/carriers/{carrier_name}", failing(fault.New(fault.CarrierTimeout, "m")), []string{"Failures Route=links", "Latency Route=links", "Requests Outcome=carrier"}},
 		{"the carrier throttles", "GET", "/v1/tracking", failing(fault.New(fault.CarrierLimited, "m")), []string{"Failures Route=tracking", "Latency Route=tracking", "Requests Outcome=carrier"}},
-		{"a kept answer about the carrier", "POST", "/v1/connections/carriers/{carrier_name}", fixed(502), []string{"Failures Route=links", "Latency Route=links", "Requests Outcome=carrier"}},
+		{"a 5xx without an error", "POST", "/v1/connections/carriers/{carrier_name}", fixed(502), []string{"Failures Route=links", "Latency Route=links", "Requests Outcome=carrier"}},
 		{"no key", "GET", "/v1/partners/accounts/{account_id}/api_keys", failing(fault.New(fault.Unauthorized, "%s", odd)), []string{"Latency Route=keys", "Requests Outcome=refused"}},
 		{"not allowed", "GET", "/v1/partners/countries", failing(fault.New(fault.Forbidden, "%s", odd)), []string{"Latency Route=accounts", "Requests Outcome=refused"}},
 		{"too many requests", "GET", "/v1/carriers/{carrier_id}/history", failing(limited), []string{"Latency Route=connections", "Refusals Limit=requests", "Requests Outcome=refused"}},

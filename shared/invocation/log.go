@@ -14,9 +14,10 @@ import (
 // "Log-level filtering").
 const timestamp = "timestamp"
 
-// maxText is the size of a text in a log record, in bytes. An event of CloudWatch Logs has
-// had at most 256 KB (API reference, "PutLogEvents"), JSON may write six bytes for one, and
-// a record has at most two texts that are not ours.
+// maxText is the size of a text in a log record, in bytes. CloudWatch Logs takes events of
+// up to 1 MB (API reference, "PutLogEvents"), and took 256 KB before. A record stays below
+// that: JSON may write six bytes for one, and a record has at most two texts that are not
+// ours.
 const maxText = 8 << 10
 
 // NewLogger returns a logger that writes a line of JSON for each record: the time in UTC as

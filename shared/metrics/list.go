@@ -12,8 +12,8 @@ const (
 	Refusals                     // count of refusals by one of our limits
 	CarrierLatency               // ms of a call of the carrier; its samples are the calls
 	Checks                       // count of recorded checks
-	RefusedChecks                // count of checks that the carrier refused
-	FailedChecks                 // count of checks in an outage of the carrier
+	RefusedChecks                // count of checks that count against the connection: refused, or without credentials
+	FailedChecks                 // count of checks that say nothing about the connection: no usable answer, throttled, our request was wrong
 	OldestDue                    // s for which the most overdue check has been due
 	BreakerOpen                  // 1 while the breaker of the lane's carrier is open, else 0
 	QueueRoom                    // number of production checks that a pass may start
@@ -91,7 +91,7 @@ var dimensions = [...]struct {
 // Series is a metric with its dimensions other than Stage.
 type Series struct{ Name, Dimension, Value string }
 
-// All returns every series that the service can make.
+// All returns the series of all listed values.
 func All() []Series {
 	var all []Series
 	for _, d := range definitions {

@@ -34,7 +34,7 @@ func TestFollow(t *testing.T) {
 	broken := newMerchant(t, production)
 	setItem(t, accountPK(broken.ID), keySK(broken.Key), item{"created_at": txt("not a time")})
 	verifyIt := request{method: http.MethodPost, path: connectionPath("australia_post", c.CarrierID) + "/verify", key: m.Key}
-	api.call(t, verifyIt)
+	api.call(t, verifyIt).expect(t, http.StatusOK)
 	linking := func(number string) request {
 		return request{method: http.MethodPost, path: linkPath("australia_post"), key: m.Key, body: linkBody(number)}
 	}
@@ -56,6 +56,11 @@ func TestFollow(t *testing.T) {
 				t.Parallel()
 			}
 			a := api.call(t, want.request)
+			for range 2 { // on a busy machine the pause after the call before may be over
+				if name == "429" && a.status == http.StatusOK {
+					a = api.call(t, want.request)
+				}
+			}
 			if a.status != want.status {
 				t.Fatalf("%d %s, want %d", a.status, a.body, want.status)
 			}
@@ -63,7 +68,7 @@ func TestFollow(t *testing.T) {
 		})
 	}
 	t.Run("access log", func(t *testing.T) {
-		text, err := signed(t.Context(), "logs", "Logs_20140328.DescribeLogGroups", map[string]string{"logGroupNamePrefix": "/aws/apigateway/"})
+		text, err := signed(t.Context(), "logs", "Logs_20140328.DescribeLogGroups", map[string]string{"logGroupNamePrefix": "/aws/apigateway/carrierlink-local"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +120,8 @@ func checkRecord(t *testing.T, want followed, id string) {
 // returns all lines with the id.
 func linesWith(t *testing.T, function, id string) []string {
 	t.Helper()
-	for range 100 {
+	busy := time.After(time.Minute)
+	for {
 		lines, err := service.Logs(t.Context(), function)
 		if err != nil {
 			t.Fatal(err)
@@ -125,10 +131,9 @@ func linesWith(t *testing.T, function, id string) []string {
 			return lines
 		}
 		select {
-		case <-t.Context().Done():
-			t.Fatal(t.Context().Err())
+		case <-busy:
+			t.Fatalf("%s has logged no end of request %s", function, id)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	return nil
 }

@@ -440,12 +440,7 @@ func TestListAccountsBadQueries(t *testing.T) {
 // signedCursor makes a cursor as the service would make it at a time.
 func signedCursor(t *testing.T, partnerID int64, then time.Time) string {
 	t.Helper()
-	names, err := secretNames(t.Context(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	i := slices.IndexFunc(names, func(name string) bool { return !strings.HasPrefix(name, service.SecretPrefix) })
-	out, err := secretsmanager.NewFromConfig(service.AWSConfig()).GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &names[i]})
+	out, err := secretsmanager.NewFromConfig(service.AWSConfig()).GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &service.ServiceSecretARN})
 	if err != nil {
 		t.Fatal(err)
 	}

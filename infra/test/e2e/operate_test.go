@@ -177,23 +177,26 @@ func checkRecords(t *testing.T, p stack.Partner) {
 	if diff := cmp.Diff(want, told); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
-	lines, err := service.Logs(t.Context(), "operate-partner")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ran := map[string]int{}
-	for _, line := range lines {
-		var record struct {
-			Operator  string `json:"operator"`
-			Command   string `json:"command"`
-			PartnerID int64  `json:"partner_id"`
+	waitFor(t, func() string {
+		lines, err := service.Logs(t.Context(), "operate-partner")
+		if err != nil {
+			t.Fatal(err)
 		}
-		if json.Unmarshal([]byte(line), &record) == nil && record.Operator == operatorName && record.PartnerID == p.ID {
-			ran[record.Command]++
+		ran := map[string]int{}
+		for _, line := range lines {
+			var record struct {
+				Operator  string `json:"operator"`
+				Command   string `json:"command"`
+				PartnerID int64  `json:"partner_id"`
+			}
+			if json.Unmarshal([]byte(line), &record) == nil && record.Operator == operatorName && record.PartnerID == p.ID {
+				ran[record.Command]++
+			}
 		}
-	}
-	wanted := map[string]int{"disable_partner": 2, "enable_partner": 1, "rotate_key": 3, "add_key": 2, "delete_key": 1, "list_keys": 2}
-	if !maps.Equal(ran, wanted) {
-		t.Errorf("the log has %v, want %v", ran, wanted)
-	}
+		wanted := map[string]int{"disable_partner": 2, "enable_partner": 1, "rotate_key": 3, "add_key": 2, "delete_key": 1, "list_keys": 2}
+		if maps.Equal(ran, wanted) {
+			return ""
+		}
+		return fmt.Sprintf("the log has %v, want %v", ran, wanted)
+	})
 }

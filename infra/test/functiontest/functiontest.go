@@ -349,7 +349,7 @@ func (d *Fixture) DoWithin(ctx context.Context, who, method, target, body string
 	api := &httpapi.API{
 		Log: invocation.NewLogger(&log, slog.LevelInfo), Now: d.Now, Routes: d.routes, URL: d.URL, Metrics: metrics.Recorder{Stage: "production", Now: d.Now},
 	}
-	resp, err := api.Serve(ctx, event)
+	resp, err := api.Serve(invoked(ctx), event)
 	d.ok(err)
 	d.last.answer, d.last.log = len(resp.Body), log.Len()
 	for what, text := range map[string]string{"answer": resp.Body, "log": log.String()} {

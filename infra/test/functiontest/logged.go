@@ -2,56 +2,40 @@ package functiontest
 
 import (
 	"bytes"
-	"encoding/json"
+	"context"
 	"log/slog"
 	"strings"
+
+	"github.com/google/uuid"
+
+	"carrierlink/infra/local/emf"
+	"carrierlink/shared/invocation"
 )
 
-// Logged runs f and returns what it writes to the default logger, as JSON. Tests that use
-// it must not run in parallel with others.
-func Logged(f func()) string {
+// Logged runs f as an invocation and returns what it writes to the default logger. Tests
+// that use it must not run in parallel with others.
+func Logged(ctx context.Context, f func(context.Context)) string {
 	var log bytes.Buffer
 	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
+	slog.SetDefault(invocation.NewLogger(&log, slog.LevelInfo))
 	defer slog.SetDefault(before)
-	f()
+	f(invoked(ctx))
 	return log.String()
+}
+
+// invoked returns a context of an invocation: its records have Lambda's request id.
+func invoked(ctx context.Context) context.Context {
+	return invocation.With(ctx, slog.String("lambda_request_id", uuid.NewString()))
 }
 
 // series returns how many series of metrics a log has: names with different values of
 // their dimensions.
 func series(log string) (int, error) {
-	found := map[string]bool{}
+	var all emf.Summary
 	for line := range strings.Lines(log) {
-		var record map[string]any
-		if err := json.Unmarshal([]byte(line), &record); err != nil {
+		if err := all.Add(line); err != nil {
 			return 0, err
-		}
-		var meta struct {
-			AWS struct {
-				CloudWatchMetrics []struct {
-					Dimensions [][]string `json:"Dimensions"`
-					Metrics    []struct {
-						Name string `json:"Name"`
-					} `json:"Metrics"`
-				} `json:"CloudWatchMetrics"`
-			} `json:"_aws"`
-		}
-		if err := json.Unmarshal([]byte(line), &meta); err != nil {
-			return 0, err
-		}
-		for _, directive := range meta.AWS.CloudWatchMetrics {
-			for _, set := range directive.Dimensions {
-				var values strings.Builder
-				for _, name := range set {
-					value, _ := record[name].(string)
-					values.WriteString(" " + name + "=" + value)
-				}
-				for _, metric := range directive.Metrics {
-					found[metric.Name+values.String()] = true
-				}
-			}
 		}
 	}
-	return len(found), nil
+	return len(all.Series()), nil
 }

@@ -3,8 +3,6 @@ package connections
 import (
 	"errors"
 	"slices"
-	"strconv"
-	"time"
 
 	"carrierlink/shared/connection"
 	"carrierlink/shared/store/kit"
@@ -17,7 +15,7 @@ func Item(c *connection.Connection) kit.Item {
 	switch {
 	case c.Status == connection.Linking || c.Work != connection.NoWork:
 		it.Text(kit.AttrDuePK, kit.RepairPK)
-		it.Text(kit.AttrDueKey, kit.RepairKey(c.LeaseUntil))
+		it.Text(kit.AttrDueKey, kit.WorkKey(c.LeaseUntil, c.WorkSince))
 	case c.Scheduled():
 		it.Text(kit.AttrDuePK, kit.RefreshPK(c.Lane(), kit.ShardOf(c.Lane(), c.ID)))
 		it.Text(kit.AttrDueKey, kit.RefreshKey(c.NextRefreshAt, c.CredentialID, c.PartnerID))
@@ -33,6 +31,9 @@ func FromItem(it kit.Item) (connection.Connection, error) {
 	var c connection.Connection
 	f := kit.Load(it)
 	fields(f, &c)
+	if f.Reader.Text(kit.AttrDuePK) == kit.RepairPK {
+		_, c.WorkSince = kit.ParseWorkKey(f.Reader.Text(kit.AttrDueKey))
+	}
 	return c, f.Reader.Done("connection")
 }
 
@@ -105,13 +106,14 @@ func readDue(it kit.Item) (connection.Due, error) {
 }
 
 // readUnfinished reads an entry of REPAIR in by_due. DueAt, needed for a metric only, is
-// zero for work without a lease and for previous credentials that end.
+// that of the first attempt, and zero for work without a lease and for previous
+// credentials that end.
 func readUnfinished(it kit.Item) (connection.Unfinished, error) {
 	r := kit.Reader{It: it}
 	account, conn, err := kit.ParseOwner(r.Key())
-	var at time.Time
-	if milli, err := strconv.ParseInt(r.Text(kit.AttrDueKey), 10, 64); err == nil && milli > 0 {
-		at = time.UnixMilli(milli)
+	at, since := kit.ParseWorkKey(r.Text(kit.AttrDueKey))
+	if !since.IsZero() {
+		at = since
 	}
 	return connection.Unfinished{AccountID: account, ConnectionID: conn, DueAt: at}, errors.Join(r.Done("unfinished work"), err)
 }

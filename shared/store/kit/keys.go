@@ -146,6 +146,32 @@ func RefreshKey(at time.Time, credentialID string, partnerID int64) string {
 // RepairKey returns a text that sorts by the time at which the reconciler should look.
 func RepairKey(at time.Time) string { return milliKey(at.UnixMilli()) }
 
+// WorkKey is RepairKey for work that came to the reconciler first at since; zero if it has
+// not yet.
+func WorkKey(at, since time.Time) string {
+	if since.IsZero() {
+		return RepairKey(at)
+	}
+	return RepairKey(at) + "#" + milliKey(since.UnixMilli())
+}
+
+// ParseWorkKey reverses WorkKey. The times of any other key are zero, and so is that of
+// work without a lease.
+func ParseWorkKey(s string) (at, since time.Time) {
+	text, suffix, attempted := strings.Cut(s, "#")
+	times := [2]time.Time{}
+	for i, text := range []string{text, suffix} {
+		milli, err := strconv.ParseInt(text, 10, 64)
+		if err != nil && (i == 0 || attempted) {
+			return time.Time{}, time.Time{}
+		}
+		if milli > 0 {
+			times[i] = time.UnixMilli(milli)
+		}
+	}
+	return times[0], times[1]
+}
+
 // PreviousEndKey is RepairKey for the end of previous credentials, which is no repair.
 func PreviousEndKey(at time.Time) string { return RepairKey(at) + "#previous" }
 

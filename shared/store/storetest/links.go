@@ -58,7 +58,7 @@ func everything(c connection.Connection) connection.Connection {
 		Previous: connection.PreviousCredentials{
 			SecretVersion: "0f-0", AccountNumber: "0004085239", LastFour: "cd34", CredentialID: "fedcba9876543210", Until: milli(now.Add(time.Hour)),
 		},
-		LeaseUntil: milli(now.Add(time.Minute)), Work: connection.WorkCredentials,
+		LeaseUntil: milli(now.Add(time.Minute)), Work: connection.WorkCredentials, WorkSince: milli(now.Add(-time.Hour)),
 		ContractExpired: true, ContractValidTo: "2999-12-31", ContractCreditBlocked: true, ContractHash: "00ff", MerchantLocationID: "ZZ9",
 		ExternalID: "their#id", Metadata: map[string]string{"k": "v", "e": ""}, CreatedAt: milli(now), ModifiedAt: milli(now.Add(2 * time.Second)),
 		Version: c.Version,
