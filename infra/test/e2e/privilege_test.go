@@ -23,7 +23,21 @@ type grant struct{ function, action, resource string }
 func (g grant) String() string { return g.function + " " + g.action + " " + g.resource }
 
 // unexercised are the grants that the suite does not use, each with the reason why the role needs it all the same.
-var unexercised = map[grant]string{}
+var unexercised = map[grant]string{
+	{"link-carrier", "secretsmanager:TagResource", "CarrierSecrets"}:             tagged,
+	{"manage-connections", "secretsmanager:TagResource", "CarrierSecrets"}:       tagged,
+	{"refresh-carrier-account", "sqs:DeleteMessage", "RefreshQueue"}:             polled,
+	{"refresh-carrier-account", "sqs:DeleteMessage", "SandboxRefreshQueue"}:      polled,
+	{"refresh-carrier-account", "sqs:GetQueueAttributes", "RefreshQueue"}:        polled,
+	{"refresh-carrier-account", "sqs:GetQueueAttributes", "SandboxRefreshQueue"}: polled,
+	{"refresh-carrier-account", "sqs:ReceiveMessage", "RefreshQueue"}:            polled,
+	{"refresh-carrier-account", "sqs:ReceiveMessage", "SandboxRefreshQueue"}:     polled,
+}
+
+const (
+	tagged = "CreateSecret with tags needs it (API reference, CreateSecret, \"Required permissions\"); MiniStack does not ask for it"
+	polled = "Lambda reads the queue in the role's name (Developer Guide, \"Using Lambda with Amazon SQS\"); MiniStack reads it in no role's"
+)
 
 // leastPrivilege checks that the suite has used every action that the template grants to a role, on every resource, apart
 // from unexercised. What AWS's own policies for logs and traces grant is not counted.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -39,64 +40,178 @@ func reconcile(t *testing.T) reconciled {
 	return r
 }
 
-// The deployed reconciler finishes or undoes what a crash would have left. It leaves work with a running lease alone.
-func TestReconcile(t *testing.T) {
-	t.Parallel()
-	rows := store.New(table(), service.TableName, kit.Options{})
-	secrets := secretsmanager.NewFromConfig(service.AWSConfig())
-	m := newMerchant(t, production)
-	past, ahead := time.Now().Add(-time.Second), time.Now().Add(time.Hour)
-	load := func(id string) connection.Connection {
-		t.Helper()
-		conn, err := rows.Connection(t.Context(), m.ID, id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return conn
-	}
-	save := func(conn connection.Connection) {
-		t.Helper()
-		if err := rows.SaveConnection(t.Context(), &conn); err != nil {
-			t.Fatal(err)
-		}
-	}
+// crashes makes what requests of a merchant of production leave when they die.
+type crashes struct {
+	*testing.T
+	merchant
+	*store.Store
+	vault *secretsmanager.Client
+	past  time.Time
+}
 
-	// A link that died after CreateSecret, and a link that is still running.
-	number, running := ausPostNumber("00"), ausPostNumber("00")
-	intent := func(id, number string, until time.Time) connection.Connection {
-		t.Helper()
-		conn := connection.Connection{
-			ID: id, AccountID: m.ID, PartnerID: production.ID, Environment: carrier.Production, Carrier: carrier.AustraliaPost, AccountNumber: number, Nickname: "Crashed",
-			Status: connection.Linking, Standing: account.StandingActive, RefreshPolicy: connection.RefreshDaily, CreatedAt: past, ModifiedAt: past, LeaseUntil: until,
-		}
-		if err := rows.BeginLink(t.Context(), &conn, connection.LinkOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		return conn
+func newCrashes(t *testing.T) *crashes {
+	t.Helper()
+	return &crashes{t, newMerchant(t, production), store.New(table(), service.TableName, kit.Options{}), secretsmanager.NewFromConfig(service.AWSConfig()), time.Now().Add(-time.Second)}
+}
+
+func (c *crashes) row(id string) connection.Connection {
+	c.Helper()
+	conn, err := c.Connection(c.Context(), c.ID, id)
+	if err != nil {
+		c.Fatal(err)
 	}
-	crashed, atWork := intent("se-8000000000000001", number, past), intent("se-8000000000000002", running, ahead)
+	return conn
+}
+
+func (c *crashes) save(conn connection.Connection) {
+	c.Helper()
+	if err := c.SaveConnection(c.Context(), &conn); err != nil {
+		c.Fatal(err)
+	}
+}
+
+// intent makes a link that has a lease until then, and no secret yet.
+func (c *crashes) intent(id, number string, until time.Time) {
+	c.Helper()
+	conn := connection.Connection{
+		ID: id, AccountID: c.ID, PartnerID: production.ID, Environment: carrier.Production, Carrier: carrier.AustraliaPost, AccountNumber: number, Nickname: "Crashed",
+		Status: connection.Linking, Standing: account.StandingActive, RefreshPolicy: connection.RefreshDaily, CreatedAt: c.past, ModifiedAt: c.past, LeaseUntil: until,
+	}
+	if err := c.BeginLink(c.Context(), &conn, connection.LinkOptions{}); err != nil {
+		c.Fatal(err)
+	}
+}
+
+// credentials returns the value of a secret that no row names.
+func (c *crashes) credentials() *string {
 	key, secret := newCredentials()
 	api.secrets.add(key)
 	api.secrets.add(secret)
-	if _, err := secrets.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
-		Name: aws.String(secretName(m, crashed.ID)), SecretString: aws.String(`{"api_key":"` + key + `","api_secret":"` + secret + `"}`),
-	}); err != nil {
-		t.Fatal(err)
+	return aws.String(`{"api_key":"` + key + `","api_secret":"` + secret + `"}`)
+}
+
+// create makes the secret of a link that died after CreateSecret.
+func (c *crashes) create(id string) {
+	c.Helper()
+	if _, err := c.vault.CreateSecret(c.Context(), &secretsmanager.CreateSecretInput{Name: aws.String(secretName(c.merchant, id)), SecretString: c.credentials()}); err != nil {
+		c.Fatal(err)
 	}
+}
+
+// stage makes the version that a change has staged and never made current.
+func (c *crashes) stage(id string) {
+	c.Helper()
+	if _, err := c.vault.PutSecretValue(c.Context(), &secretsmanager.PutSecretValueInput{
+		SecretId: aws.String(secretName(c.merchant, id)), SecretString: c.credentials(), VersionStages: []string{"AWSPENDING"},
+	}); err != nil {
+		c.Fatal(err)
+	}
+}
+
+// change leaves a change of credentials that died after PutSecretValue.
+func (c *crashes) change(id string) {
+	c.Helper()
+	conn := c.row(id)
+	conn.Work, conn.LeaseUntil = connection.WorkCredentials, c.past
+	c.save(conn)
+	c.stage(id)
+}
+
+// remove deletes the secret of a connection, at once or in some days.
+func (c *crashes) remove(id string, atOnce bool) {
+	c.Helper()
+	if _, err := c.vault.DeleteSecret(c.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String(secretName(c.merchant, id)), ForceDeleteWithoutRecovery: &atOnce}); err != nil {
+		c.Fatal(err)
+	}
+}
+
+// The next request settles what a crash has left, with the rights of its own function.
+func TestNextRequestSettles(t *testing.T) {
+	t.Parallel()
+	put := func(c *crashes, id string) answer {
+		c.Helper()
+		key, secret := newCredentials()
+		return api.call(c.T, request{method: http.MethodPut, path: connectionPath("australia_post", id), key: c.Key, body: fields{"api_key": key, "api_secret": secret}})
+	}
+	account := func(c *crashes, method, suffix string) {
+		c.Helper()
+		api.call(c.T, request{method: method, path: accountsPath + "/" + strconv.FormatInt(c.ID, 10) + suffix, key: production.APIKey}).expect(c.T, http.StatusNoContent)
+	}
+	for name, settle := range map[string]func(c *crashes, id string){
+		"a read after a change": func(c *crashes, id string) {
+			c.change(id)
+			read(c.T, c.merchant, id, "?refresh=true").expect(c.T, http.StatusOK)
+		},
+		"a link after a link": func(c *crashes, _ string) {
+			const id = "se-8000000000000003"
+			number := ausPostNumber("00")
+			c.intent(id, number, c.past)
+			c.create(id)
+			c.remove(id, false)
+			if got := link(c.T, c.merchant, "australia_post", number).CarrierID; got != id {
+				c.Errorf("the link is %s, want to take over %s", got, id)
+			}
+		},
+		"a change of a deleted secret": func(c *crashes, id string) {
+			c.remove(id, true)
+			put(c, id).expect(c.T, http.StatusOK)
+		},
+		"a change of a secret that is being deleted": func(c *crashes, id string) {
+			c.remove(id, false)
+			put(c, id).expect(c.T, http.StatusOK)
+		},
+		"a restored account": func(c *crashes, id string) {
+			c.stage(id)
+			account(c, http.MethodDelete, "")
+			account(c, http.MethodPut, "/restore")
+			if s := secretOf(c.T, c.merchant, id); s.Scheduled || s.Labels["AWSPENDING"] != "" {
+				c.Errorf("the secret is %+v", s)
+			}
+		},
+		"the reconciler after a restore": func(c *crashes, id string) {
+			account(c, http.MethodDelete, "")
+			row, err := c.Account(c.Context(), c.ID, time.Now())
+			if err != nil {
+				c.Fatal(err)
+			}
+			if err := c.RestoreAccount(c.Context(), row, false, effects.Effects{}, c.past); err != nil {
+				c.Fatal(err)
+			}
+			reconcile(c.T)
+			if secretOf(c.T, c.merchant, id).Scheduled {
+				c.Error("the secret is still scheduled for deletion")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCrashes(t)
+			id := link(t, c.merchant, "australia_post", ausPostNumber("00")).CarrierID
+			settle(c, id)
+			read(t, c.merchant, id, "?refresh=true").expect(t, http.StatusOK)
+		})
+	}
+}
+
+// The deployed reconciler finishes or undoes what a crash would have left. It leaves work with a running lease alone.
+func TestReconcile(t *testing.T) {
+	t.Parallel()
+	c := newCrashes(t)
+	m, rows, past, ahead := c.merchant, c.Store, c.past, time.Now().Add(time.Hour)
+	const crashed, atWork = "se-8000000000000001", "se-8000000000000002"
+
+	// A link that died after CreateSecret, and a link that is still running.
+	number, running := ausPostNumber("00"), ausPostNumber("00")
+	c.intent(crashed, number, past)
+	c.intent(atWork, running, ahead)
+	c.create(crashed)
 	// A change that died after PutSecretValue.
 	changing := link(t, m, "australia_post", ausPostNumber("00")).CarrierID
 	before := secretOf(t, m, changing)
-	conn := load(changing)
-	conn.Work, conn.LeaseUntil = connection.WorkCredentials, past
-	save(conn)
-	if _, err := secrets.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
-		SecretId: aws.String(secretName(m, changing)), SecretString: aws.String(`{"api_key":"` + key + `","api_secret":"` + secret + `"}`), VersionStages: []string{"AWSPENDING"},
-	}); err != nil {
-		t.Fatal(err)
-	}
+	c.change(changing)
 	// An unlink that died after the write of its row.
 	unlinked := link(t, m, "australia_post", ausPostNumber("00")).CarrierID
-	conn = load(unlinked)
+	conn := c.row(unlinked)
 	conn.Status, conn.Work, conn.LeaseUntil, conn.DisconnectedAt, conn.PurgeAt = connection.Disconnected, connection.WorkUnlink, past, past, past.Add(connection.HistoryKept)
 	conn.NextRefreshAt = time.Time{}
 	if err := rows.Unlink(t.Context(), &conn, effects.Effects{}, past); err != nil {
@@ -116,11 +231,11 @@ func TestReconcile(t *testing.T) {
 	if got := reconcile(t); got.LinksUndone < 1 || got.ChangesSettled < 1 || got.UnlinksFinished < 1 || got.AccountsFollowed < 1 || got.Failed > 0 {
 		t.Errorf("report = %+v, want one of each", got)
 	}
-	if it := rowOf(t, m, crashed.ID); it != nil || secretOf(t, m, crashed.ID).Exists {
+	if it := rowOf(t, m, crashed); it != nil || secretOf(t, m, crashed).Exists {
 		t.Error("the intent or its secret still exists")
 	}
 	link(t, m, "australia_post", number) // its number is free
-	if it := rowOf(t, m, atWork.ID); str(it, "status") != "linking" {
+	if it := rowOf(t, m, atWork); str(it, "status") != "linking" {
 		t.Error("the link that is still running was undone")
 	}
 	api.call(t, request{method: http.MethodPost, path: linkPath("australia_post"), key: m.Key, body: linkBody(running)}).
@@ -136,13 +251,13 @@ func TestReconcile(t *testing.T) {
 		t.Error("the connection has not followed its account")
 	}
 	// The lease of the other link is over now.
-	conn = load(atWork.ID)
+	conn = c.row(atWork)
 	conn.LeaseUntil = time.Now()
-	save(conn)
+	c.save(conn)
 	if got := reconcile(t); got.LinksUndone < 1 || got.Failed > 0 {
 		t.Errorf("report = %+v, want a link undone", got)
 	}
-	if it := rowOf(t, m, atWork.ID); it != nil {
+	if it := rowOf(t, m, atWork); it != nil {
 		t.Error("the intent still exists")
 	}
 	link(t, m, "australia_post", running)
