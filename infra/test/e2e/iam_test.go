@@ -24,9 +24,9 @@ import (
 
 // may lists the attempts below that each function's role allows.
 var may = map[string][]string{
-	"create-account":          {"GetItem", "read the service secret"},
+	"create-account":          {"read the service secret"},
 	"link-carrier":            {"DeleteItem", "read the service secret", "read a carrier secret", "delete a carrier secret"},
-	"get-carrier-account":     {"Query", "read a carrier secret"},
+	"get-carrier-account":     {"read a carrier secret"},
 	"manage-accounts":         {"GetItem", "DeleteItem", "Query", "read the service secret", "delete a carrier secret"},
 	"manage-api-keys":         {"GetItem", "DeleteItem", "Query", "read the service secret"},
 	"list-carriers":           {"Query", "read the service secret"},
@@ -35,7 +35,7 @@ var may = map[string][]string{
 	"operate-partner":         {"DeleteItem", "Query"},
 	"describe-api":            {},
 	"validate-carrier":        {},
-	"manage-connections":      {"DeleteItem", "Query", "read the service secret", "read a carrier secret", "delete a carrier secret"},
+	"manage-connections":      {"DeleteItem", "read the service secret", "read a carrier secret", "delete a carrier secret"},
 	"track-shipments":         {"Query", "read a carrier secret"},
 	"schedule-refresh":        {"Query what is due", "look at the queue"},
 	"refresh-carrier-account": {"Query", "read a carrier secret", "look at the queue"},
