@@ -31,10 +31,13 @@ REGION, ACCOUNT = "ap-southeast-2", "123456789012"
 STACK_ARN = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/x/00000000-0000-0000-0000-000000000000"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# A value for each parameter that is empty by default: what "with every option" means.
+# A value for each parameter that is empty by default, and for each other one on which a condition depends: what "with every
+# option" means.
 OPTIONS = {
+    "AccessLogs": "off",
     "AlarmEmail": "operator@example.com",
     "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",
+    "BackgroundWork": "disabled",
     "CertificateArn": f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/00000000-0000-0000-0000-000000000000",
     "DomainName": "api.example.com",
     "PublicUrl": "https://api.example.com",
@@ -192,8 +195,11 @@ class Resolver:
                     continue
                 made = self.value(item)
                 made.pop("Condition", None)
-                if isinstance(made.get("DependsOn"), list):
-                    made["DependsOn"] = [other for other in made["DependsOn"] if self.exists(other)]
+                if "DependsOn" in made:
+                    others = made.pop("DependsOn")
+                    others = [other for other in ([others] if isinstance(others, str) else others) if self.exists(other)]
+                    if others:
+                        made["DependsOn"] = others
                 result[section][name] = made
         return result
 
@@ -381,12 +387,40 @@ def write(directory, name, document):
     (directory / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
 
 
+def policies(variant, resources):
+    """Returns the policies of the roles of a variant, each by a name of its own."""
+    return {
+        f"{variant}-{logical}-{index}": policy["PolicyDocument"]
+        for logical, resource in resources.items()
+        if resource["Type"] == "AWS::IAM::Role"
+        for index, policy in enumerate(resource["Properties"].get("Policies", []))
+    }
+
+
+class Coverage:
+    """Which values each condition of the template had."""
+
+    def __init__(self):
+        self.seen = {}
+
+    def see(self, resolver, conditions):
+        for name in conditions:
+            self.seen.setdefault(name, set()).add(resolver.condition(name))
+
+    def report(self):
+        """Prints the conditions that were never true, or never false: what depends on that was never transformed."""
+        missing = [f"{name} is never {value}" for name, values in self.seen.items() for value in (True, False) if value not in values]
+        for line in missing:
+            print(f"the condition {line}: give a parameter another value in OPTIONS")
+        return not missing
+
+
 def main(directory):
     logging.disable(logging.CRITICAL)
     source = (ROOT / "template.yaml").read_text()
     original = yaml_parse(source)
     longest = stack_name_limit(original)
-    limits = Limits()
+    limits, coverage = Limits(), Coverage()
     count = 0
     for stage in original["Parameters"]["Stage"]["AllowedValues"]:
         for options in (False, True):
@@ -395,17 +429,18 @@ def main(directory):
                 parameters = parameters_of(original, stage, architecture, options)
                 stack = "x" * longest
                 template = transformed(copy.deepcopy(original), parameters, stack)
-                deployed = Resolver(template, parameters, stack).deployed()
+                resolver = Resolver(template, parameters, stack)
+                coverage.see(resolver, original["Conditions"])
+                deployed = resolver.deployed()
                 write(directory / "templates", name, deployed)
                 measured = Resolver(template, parameters, stack, resources=True).deployed()
                 see_variant(limits, name, template, source, parameters, deployed, measured)
-                for logical, resource in measured["Resources"].items():
-                    if resource["Type"] == "AWS::IAM::Role":
-                        for index, policy in enumerate(resource["Properties"].get("Policies", [])):
-                            write(directory / "policies", f"{logical}-{index}", policy["PolicyDocument"])
+                for file, policy in policies(name, measured["Resources"]).items():
+                    write(directory / "policies", file, policy)
                 count += 1
     print(f"{count} deployments were transformed, for stacks with names of up to {longest} characters")
-    return limits.report()
+    covered = coverage.report()
+    return limits.report() and covered
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ TEMPLATE = {
                 "Index": {"Fn::Sub": "${Queue.Arn}/${Stage}/${!Literal}"},
             },
         },
+        "Api": {"Type": "AWS::ApiGateway::RestApi", "DependsOn": "Alarm"},
     },
     "Outputs": {"Alarm": {"Condition": "Remote", "Value": {"Ref": "Alarm"}}},
 }
@@ -47,11 +48,13 @@ class Resolve(unittest.TestCase):
 
     def test_left_out(self):
         local, remote = resolved("local", False), resolved("production", False)
-        self.assertEqual(list(local["Resources"]), ["Queue", "Function"])
+        self.assertEqual(list(local["Resources"]), ["Queue", "Function", "Api"])
         self.assertEqual(local["Resources"]["Function"]["DependsOn"], ["Queue"])
+        self.assertNotIn("DependsOn", local["Resources"]["Api"])
         self.assertNotIn("Reserved", local["Resources"]["Function"]["Properties"])
         self.assertEqual(local["Outputs"], {})
-        self.assertEqual(list(remote["Resources"]), ["Queue", "Alarm", "Function"])
+        self.assertEqual(list(remote["Resources"]), ["Queue", "Alarm", "Function", "Api"])
+        self.assertEqual(remote["Resources"]["Api"]["DependsOn"], ["Alarm"])
         self.assertEqual(remote["Resources"]["Function"]["Properties"]["Reserved"], "5")
 
     def test_references(self):
@@ -106,6 +109,23 @@ class Measure(unittest.TestCase):
         self.assertEqual(dashboard('{"widgets":[{"properties":{"metrics":[1,2]}},{"properties":{"markdown":"#"}}]}'), [2, 2, 2])
         with self.assertRaises(ValueError):
             dashboard('{"widgets":[}')
+
+    def test_policies_of_each_variant(self):
+        resources = {
+            "Queue": {"Type": "AWS::SQS::Queue"},
+            "Role": {"Type": "AWS::IAM::Role", "Properties": {"Policies": [{"PolicyDocument": 1}, {"PolicyDocument": 2}]}},
+        }
+        found = {**transform.policies("plain", resources), **transform.policies("options", resources)}
+        self.assertEqual(found, {"plain-Role-0": 1, "plain-Role-1": 2, "options-Role-0": 1, "options-Role-1": 2})
+
+    def test_a_condition_that_is_always_true(self):
+        coverage = transform.Coverage()
+        for stage, want in (("local", False), ("production", True)):
+            coverage.see(transform.Resolver(TEMPLATE, {"Stage": stage}, "stack"), ["Local", "Remote"])
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                self.assertEqual(coverage.report(), want)
+            self.assertEqual("Local is never False" in out.getvalue(), not want)
 
     def test_a_parameter_without_an_example(self):
         with self.assertRaises(SystemExit):

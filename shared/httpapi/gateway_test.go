@@ -41,7 +41,7 @@ func TestGatewayResponses(t *testing.T) {
 	}
 	kinds := map[string]fault.Kind{
 		"MISSING_AUTHENTICATION_TOKEN": fault.NotFound, "INVALID_SIGNATURE": fault.NotFound, "RESOURCE_NOT_FOUND": fault.NotFound,
-		"REQUEST_TOO_LARGE": fault.TooLarge, "THROTTLED": fault.RateLimited, "QUOTA_EXCEEDED": fault.RateLimited,
+		"REQUEST_TOO_LARGE": fault.TooLarge, "THROTTLED": fault.RateLimited, "QUOTA_EXCEEDED": fault.RateLimited, "WAF_FILTERED": fault.Forbidden,
 		"INTEGRATION_TIMEOUT": fault.CarrierTimeout, "DEFAULT_4XX": fault.Invalid, "DEFAULT_5XX": fault.Overloaded,
 	}
 	for name, kind := range kinds {

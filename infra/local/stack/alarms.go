@@ -18,6 +18,10 @@ type Alarm struct {
 	Metrics []Watched
 	// Actions and OKActions are the expressions of the template; empty for none.
 	Actions, OKActions string
+	// Enabled is the expression that says when the actions happen; empty for always.
+	Enabled string
+	// Missing says what the alarm makes of a period without a value, such as breaching.
+	Missing string
 }
 
 // Watched is a metric that an alarm watches.
@@ -78,6 +82,8 @@ func Alarms() (map[string]Alarm, error) {
 			metricNode `yaml:",inline"`
 			Actions    yaml.Node `yaml:"AlarmActions"`
 			OKActions  yaml.Node `yaml:"OKActions"`
+			Enabled    yaml.Node `yaml:"ActionsEnabled"`
+			Missing    string    `yaml:"TreatMissingData"`
 			Metrics    []struct {
 				MetricStat *struct {
 					Metric metricNode `yaml:"Metric"`
@@ -87,7 +93,10 @@ func Alarms() (map[string]Alarm, error) {
 		if err := resource.Properties.Decode(&properties); err != nil {
 			return nil, fmt.Errorf("reading %s of the template: %w", id, err)
 		}
-		alarm := Alarm{ID: id, Actions: expression(properties.Actions), OKActions: expression(properties.OKActions)}
+		alarm := Alarm{
+			ID: id, Actions: expression(properties.Actions), OKActions: expression(properties.OKActions),
+			Enabled: expression(properties.Enabled), Missing: properties.Missing,
+		}
 		if properties.MetricName != "" {
 			alarm.Metrics = append(alarm.Metrics, properties.watched())
 		}
@@ -101,11 +110,17 @@ func Alarms() (map[string]Alarm, error) {
 	return alarms, nil
 }
 
-// expression returns an expression of the template as one line of text.
+// expression returns an expression of the template as one line of text. [] begins a list.
 func expression(node yaml.Node) string {
 	words := []string{node.Tag, node.Value}
+	switch node.Tag {
+	case "!!seq":
+		words[0] = "[]"
+	case "!!str", "!!bool":
+		words[0] = ""
+	}
 	for _, child := range node.Content {
 		words = append(words, expression(*child))
 	}
-	return strings.Join(words, " ")
+	return strings.Join(strings.Fields(strings.Join(words, " ")), " ")
 }
