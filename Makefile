@@ -7,8 +7,10 @@ SHELL := bash
 
 # The emulator of AWS: ministack or localstack.
 EMULATOR ?= ministack
-# The section of samconfig.toml that build and deploy use: local, staging or production.
+# The section of samconfig.toml that build and deploy use: local (build only), staging, production or one of your own.
 STAGE ?= staging
+# The Region of rotate-service-secret; deploy has it from samconfig.toml.
+REGION ?= ap-southeast-2
 # The architecture that build builds for (arm64 is the template's default), and its output directory.
 ARCHITECTURE ?= arm64
 BUILD_DIR ?= .aws-sam/build
@@ -101,9 +103,10 @@ deploy: deployable ## Check, build and deploy to AWS as STAGE (staging, producti
 diff: deployable ## Like deploy, but only show what would change
 	$(DEPLOY) --no-execute-changeset
 
-# What deploy and diff do before they ask AWS for anything: the checklist, then the build. sam gets the parameters as a file,
-# because those of its command line would replace those of samconfig.toml, which it would look for beside the template.
+# sam gets the parameters as a file: parameters on its command line would replace those of samconfig.toml. --config-file, because
+# sam would look for samconfig.toml beside the template.
 DEPLOY = $(SAM) deploy --config-file $(CURDIR)/samconfig.toml --config-env $(STAGE) --template-file $(BUILD_DIR)/template.yaml --parameter-overrides file://$(BUILD_DIR).parameters.yaml
+# deployable: the checklist, then the build; neither changes anything in AWS.
 .PHONY: deployable
 deployable:
 	@$(TOOLS) sam
@@ -112,9 +115,9 @@ deployable:
 
 # aws succeeds although a function has failed: then the answer has the field FunctionError.
 .PHONY: rotate-service-secret
-rotate-service-secret: ## Add a key to the service secret of STAGE, with your AWS credentials
+rotate-service-secret: ## Add a key to the service secret of STAGE in REGION, with your AWS credentials
 	@answer=$$(mktemp); trap 'rm -f "$$answer"' EXIT; \
-	failure=$$(aws lambda invoke --function-name carrierlink-$(STAGE)-rotate-service-secret --query FunctionError --output text "$$answer"); \
+	failure=$$(aws lambda invoke --region $(REGION) --function-name carrierlink-$(STAGE)-rotate-service-secret --query FunctionError --output text "$$answer"); \
 	cat "$$answer"; echo; test "$$failure" = None
 
 .PHONY: clean

@@ -5,7 +5,7 @@
 #   audit.sh          the same, all of the history, and the vulnerabilities, if their database can be reached
 #   audit.sh record   the same; then writes infra/tools/dependencies.txt, if govulncheck found nothing
 #
-# VULNDB is the address of the database, https://vuln.go.dev by default; a copy is file:///path.
+# VULNDB is the address of the database, https://vuln.go.dev by default; a copy is file:///path. VULNDB_NAME is what the list calls it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 mode=${1:-audit}
@@ -20,7 +20,7 @@ fail() {
   failed=1
 }
 
-# The modules that both go.mod files require, and the version of Go, whose standard library counts too.
+# The modules that either go.mod file requires, and the version of Go, whose standard library counts too.
 dependencies() {
   local folder
   for folder in . infra/tools; do
@@ -113,11 +113,15 @@ vulnerabilities() {
 [ "$mode" = check ] || vulnerabilities
 check_dependencies
 check_hashes
+if ! git rev-parse --git-dir >/dev/null 2>&1; then
+  echo "audit: this is no clone, so no secrets were searched for"
+  exit $failed
+fi
 scan_tree
 if git rev-parse --verify --quiet HEAD >/dev/null; then
   scan_history
 else
-  echo "audit: this is no clone, so there is no history to scan"
+  echo "audit: there is no commit, so there is no history to scan"
 fi
 [ $failed = 0 ] && echo "audit: clean"
 exit $failed

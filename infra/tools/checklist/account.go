@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/acm"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -27,6 +29,8 @@ type account interface {
 	Concurrency(ctx context.Context) (limit, unreserved int, err error)
 	// Certificate returns the status and the names of a certificate.
 	Certificate(ctx context.Context, arn string) (certificate, error)
+	// Table returns a table, or nil if there is none.
+	Table(ctx context.Context, name string) (*table, error)
 	// Subscriptions returns the subscribers of a topic.
 	Subscriptions(ctx context.Context, topic string) ([]subscription, error)
 	// Topics returns the ARNs of the topics that the stack made.
@@ -44,9 +48,15 @@ type certificate struct {
 	names  []string
 }
 
+// table is a table that exists.
+type table struct {
+	status  string
+	indexes map[string]string // name to status
+}
+
 type subscription struct {
 	address string
-	pending bool // the mail that asks for a confirmation was not answered
+	pending bool // the mail that asks for a confirmation was not answered, or the address has unsubscribed since
 }
 
 // realAccount is an account that the AWS SDK reads, with the credentials that sam would use.
@@ -114,6 +124,24 @@ func (a realAccount) Certificate(ctx context.Context, arn string) (certificate, 
 	return certificate{status: string(result.Certificate.Status), names: names}, nil
 }
 
+func (a realAccount) Table(ctx context.Context, name string) (*table, error) {
+	result, err := dynamodb.NewFromConfig(a.config).DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
+	if absent := new(types.ResourceNotFoundException); errors.As(err, &absent) {
+		return nil, nil //nolint:nilnil // the interface says that there may be none
+	}
+	if err != nil {
+		return nil, err
+	}
+	if result.Table == nil {
+		return nil, errors.New("the answer has no table")
+	}
+	found := &table{status: string(result.Table.TableStatus), indexes: make(map[string]string)}
+	for _, index := range result.Table.GlobalSecondaryIndexes {
+		found.indexes[aws.ToString(index.IndexName)] = string(index.IndexStatus)
+	}
+	return found, nil
+}
+
 func (a realAccount) Subscriptions(ctx context.Context, topic string) ([]subscription, error) {
 	var found []subscription
 	pages := sns.NewListSubscriptionsByTopicPaginator(sns.NewFromConfig(a.config), &sns.ListSubscriptionsByTopicInput{TopicArn: &topic})
@@ -123,8 +151,8 @@ func (a realAccount) Subscriptions(ctx context.Context, topic string) ([]subscri
 			return nil, err
 		}
 		for _, s := range page.Subscriptions {
-			// The ARN of such a subscription is this word.
-			found = append(found, subscription{address: aws.ToString(s.Endpoint), pending: aws.ToString(s.SubscriptionArn) == "PendingConfirmation"})
+			// The ARN of such a subscription is a word: PendingConfirmation, Deleted.
+			found = append(found, subscription{address: aws.ToString(s.Endpoint), pending: !strings.HasPrefix(aws.ToString(s.SubscriptionArn), "arn:")})
 		}
 	}
 	return found, nil

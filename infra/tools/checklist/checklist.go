@@ -22,9 +22,11 @@ const smallLimit = 200
 type checklist struct {
 	template *template
 	account  account
-	stage    string
+	stage    string // the section's name
 	section  section
-	// given are the parameters that the deployment names; a stack that exists keeps the values of the others.
+	named    map[string]string // the parameters of the command line
+	// given are the parameters that the deployment names, in the section or in the command line; a stack that exists keeps the values
+	// of the others.
 	given map[string]string
 	out   io.Writer
 
@@ -51,6 +53,7 @@ func (c *checklist) run(ctx context.Context) (bool, error) {
 	if err := c.domain(ctx); err != nil {
 		return false, err
 	}
+	c.table(ctx)
 	if err := c.alarms(ctx); err != nil {
 		return false, err
 	}
@@ -84,12 +87,15 @@ func (c *checklist) stack(ctx context.Context) error {
 	// A change set that `make diff` made for a stack that does not exist leaves this.
 	case existing == nil || existing.status == "REVIEW_IN_PROGRESS":
 		c.ok("there is no stack %s: it will be created", c.section.StackName)
+	// Nothing of such a stack will remain, its parameters included.
+	case strings.HasPrefix(existing.status, "ROLLBACK_"):
+		c.refuse("The stack could not be created (%s): when the rollback has ended, delete it, then deploy again.", existing.status)
 	case strings.HasSuffix(existing.status, "_IN_PROGRESS"):
 		c.refuse("The stack is being changed (%s): wait until that has ended.", existing.status)
-	case existing.status == "ROLLBACK_COMPLETE" || existing.status == "ROLLBACK_FAILED":
-		c.refuse("The stack could not be created (%s): delete it, then deploy again.", existing.status)
+		c.existing = existing
 	case strings.HasSuffix(existing.status, "_FAILED"):
 		c.refuse("The stack is %s: mend that in CloudFormation's console first.", existing.status)
+		c.existing = existing
 	default:
 		c.ok("the stack exists (%s): it will be updated", existing.status)
 		c.existing = existing
@@ -122,13 +128,12 @@ func (c *checklist) parameters() {
 	for _, violation := range c.template.violations(c.values) {
 		c.refuse("%s", violation)
 	}
-	if c.values["Stage"] != c.stage {
-		c.refuse("Stage=%s is not the stage of this deployment, %s.", c.values["Stage"], c.stage)
-	}
+	c.checkStage()
 	// A rule of the template cannot say this: CloudFormation's rules only compare whole texts.
-	if c.stage != "local" && strings.HasPrefix(c.values["AusPostBaseUrl"], "http:") {
+	if strings.HasPrefix(c.values["AusPostBaseUrl"], "http:") {
 		c.refuse("AusPostBaseUrl=%s is not https: only a local stack may call the carrier without TLS.", c.values["AusPostBaseUrl"])
 	}
+	c.checkBackgroundWork()
 	if c.refused == before {
 		c.ok("each parameter is within its limits, and the rules of the template hold")
 	}
@@ -140,6 +145,49 @@ func (c *checklist) parameters() {
 			c.note("%s changes from %q to %q", name, now, c.values[name])
 		}
 	}
+}
+
+// checkStage refuses another Stage than the section's. A section with a name of its own is for a second stack of a stage.
+func (c *checklist) checkStage() {
+	own, err := overrides(c.section.Overrides)
+	switch {
+	case err != nil:
+		c.refuse("The section %s of samconfig.toml cannot be read: %v.", c.stage, err)
+	case c.values["Stage"] == "local":
+		c.refuse("Stage=local is only for the local stack, whose data nothing protects. The section %s of samconfig.toml must name Stage=staging or Stage=production.", c.stage)
+	case own["Stage"] == "":
+		c.refuse("The section %s of samconfig.toml must name Stage=staging or Stage=production.", c.stage)
+	case own["Stage"] != c.values["Stage"]:
+		c.refuse("Stage=%s is not the stage of this deployment, %s.", c.values["Stage"], own["Stage"])
+	}
+}
+
+// checkBackgroundWork refuses to start the work of a stack that may stand beside another one with the same secrets, unless the
+// command line says so: its reconciler would settle what was unfinished in its table with secrets that the other one uses.
+func (c *checklist) checkBackgroundWork() {
+	if _, ok := c.named["BackgroundWork"]; ok || c.values["BackgroundWork"] != "enabled" {
+		return
+	}
+	const remedy = `Write BackgroundWork=disabled into the section %s of samconfig.toml or, if no other stack uses its secrets, pass PARAMETERS="BackgroundWork=enabled".`
+	switch {
+	case c.before("BackgroundWork") == "disabled":
+		c.refuse("BackgroundWork is disabled in the stack, and this deployment would enable it. "+remedy, c.stage)
+	case c.existing == nil && c.foreign(c.values["SecretPrefix"]):
+		c.refuse("A new stack with the secrets of another one (SecretPrefix) would work in the background. "+remedy, c.stage)
+	}
+}
+
+// foreign says whether a SecretPrefix is that of another stack's secrets.
+func (c *checklist) foreign(prefix string) bool {
+	return prefix != "" && prefix != c.section.StackName+"/carrier/"
+}
+
+// before returns the value of a parameter that the stack has now; empty if there is no stack.
+func (c *checklist) before(name string) string {
+	if c.existing == nil {
+		return ""
+	}
+	return c.existing.parameters[name]
 }
 
 func (c *checklist) concurrency(ctx context.Context) error {
@@ -251,6 +299,41 @@ func region(arn string) string {
 	return parts[3]
 }
 
+// table checks the table that the stack attaches to: with a wrong one it would deploy, and then every request would fail.
+func (c *checklist) table(ctx context.Context) {
+	if before := c.before("SecretPrefix"); c.foreign(before) && c.values["SecretPrefix"] == "" {
+		c.refuse("The stack uses the secrets that begin with %s; without SecretPrefix no connection would have its credentials.", before)
+	}
+	name := c.values["TableName"]
+	if name == "" {
+		if before := c.before("TableName"); before != "" {
+			c.refuse("The stack uses the table %s; without TableName it would make a new, empty one.", before)
+		}
+		return
+	}
+	found, err := c.account.Table(ctx, name)
+	switch {
+	case denied(err):
+		c.note("your credentials may not read the table %s (dynamodb:DescribeTable), so it was not checked", name)
+	case err != nil:
+		c.refuse("The table %s could not be read: %v", name, err)
+	case found == nil:
+		c.refuse("There is no table %s in %s.", name, c.section.Region)
+	case !usable(found.status):
+		c.refuse("The table %s is %s, it must be ACTIVE.", name, found.status)
+	default:
+		missing := slices.DeleteFunc(c.template.indexes(), func(index string) bool { return usable(found.indexes[index]) })
+		if len(missing) > 0 {
+			c.refuse("The table %s is no table of this service, or is not ready: it must have the index %s, in the state ACTIVE.", name, strings.Join(missing, ", "))
+			return
+		}
+		c.ok("the table %s exists and has its indexes", name)
+	}
+}
+
+// usable says whether a table or an index with this status answers requests: it does so while its settings change.
+func usable(status string) bool { return status == "ACTIVE" || status == "UPDATING" }
+
 // alarms says whom they reach. That somebody must be named is a rule of the template.
 func (c *checklist) alarms(ctx context.Context) error {
 	topic, address := c.values["AlarmTopicArn"], c.values["AlarmEmail"]
@@ -260,39 +343,64 @@ func (c *checklist) alarms(ctx context.Context) error {
 	case topic != "" && region(topic) != c.section.Region:
 		c.refuse("AlarmTopicArn is of %s; the topic must be of the stack's Region.", region(topic))
 		return nil
-	case topic == "" && c.existing == nil:
-		c.ok("alarms go to %s, once that person has confirmed the mail that AWS sends", address)
+	case topic != "":
+		if subscriptions, ok := c.subscriptions(ctx, topic); ok {
+			c.reached(subscriptions)
+		}
 		return nil
 	}
-	topics := []string{topic}
-	if topic == "" {
-		var err error
-		if topics, err = c.account.Topics(ctx, c.section.StackName); err != nil && !denied(err) {
+	if c.existing != nil {
+		topics, err := c.account.Topics(ctx, c.section.StackName)
+		if denied(err) {
+			c.note("your credentials may not read the stack's resources (cloudformation:ListStackResources), so the subscribers of the alarms were not checked")
+			return nil
+		}
+		if err != nil {
 			return fmt.Errorf("reading the stack's topics: %w", err)
 		}
-	}
-	reached := false
-	for _, topic := range topics {
-		subscriptions, err := c.account.Subscriptions(ctx, topic)
-		switch {
-		case denied(err):
-			c.note("your credentials may not read the subscribers of the alarms (sns:ListSubscriptionsByTopic), so they were not checked")
-			return nil
-		case err != nil:
-			c.refuse("The topic of the alarms, %s, could not be read: %v", topic, err)
-			return nil
-		}
-		for _, s := range subscriptions {
-			if s.pending {
-				c.note("%s has not confirmed the mail of AWS and gets no alarms", s.address)
-				continue
+		for _, topic := range topics {
+			subscriptions, ok := c.subscriptions(ctx, topic)
+			if !ok {
+				return nil
 			}
-			reached = true
-			c.ok("alarms reach %s", s.address)
+			// The deployment replaces the subscription of another address.
+			subscriptions = slices.DeleteFunc(subscriptions, func(s subscription) bool { return s.address != address })
+			if len(subscriptions) > 0 {
+				c.reached(subscriptions)
+				return nil
+			}
 		}
 	}
-	if !reached {
+	c.ok("alarms go to %s, once that person has confirmed the mail that AWS sends", address)
+	return nil
+}
+
+// subscriptions returns the subscribers of the alarms' topic, or false if it has said why it cannot.
+func (c *checklist) subscriptions(ctx context.Context, topic string) ([]subscription, bool) {
+	found, err := c.account.Subscriptions(ctx, topic)
+	switch {
+	case denied(err):
+		c.note("your credentials may not read the subscribers of the alarms (sns:ListSubscriptionsByTopic), so they were not checked")
+		return nil, false
+	case err != nil:
+		c.refuse("The topic of the alarms, %s, could not be read: %v", topic, err)
+		return nil, false
+	}
+	return found, true
+}
+
+// reached says which subscribers get the alarms.
+func (c *checklist) reached(subscriptions []subscription) {
+	some := false
+	for _, s := range subscriptions {
+		if s.pending {
+			c.note("%s has not confirmed the mail of AWS, or has unsubscribed, and gets no alarms", s.address)
+			continue
+		}
+		some = true
+		c.ok("alarms reach %s", s.address)
+	}
+	if !some {
 		c.note("alarms reach nobody until somebody confirms the mail that AWS sends")
 	}
-	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -18,11 +19,12 @@ const root = "../../.."
 
 // fakeAccount is an account with what a test gives it.
 type fakeAccount struct {
-	callerErr, concurrencyErr, certificateErr, subscriptionsErr error
+	callerErr, concurrencyErr, certificateErr, subscriptionsErr, topicsErr, tableErr error
 
 	stacks        map[string]*stack
 	limit, free   int
 	certificates  map[string]certificate
+	tables        map[string]*table
 	subscriptions map[string][]subscription
 	topics        []string
 }
@@ -55,7 +57,11 @@ func (a fakeAccount) Subscriptions(_ context.Context, topic string) ([]subscript
 	return found, a.subscriptionsErr
 }
 
-func (a fakeAccount) Topics(context.Context, string) ([]string, error) { return a.topics, nil }
+func (a fakeAccount) Topics(context.Context, string) ([]string, error) { return a.topics, a.topicsErr }
+
+func (a fakeAccount) Table(_ context.Context, name string) (*table, error) {
+	return a.tables[name], a.tableErr
+}
 
 const (
 	certificateARN = "arn:aws:acm:ap-southeast-2:123456789012:certificate/1"
@@ -65,11 +71,21 @@ const (
 // check runs the checklist of a stage with the repository's own template and samconfig.toml.
 func check(t *testing.T, stage string, account account, parameters ...string) (bool, string) {
 	t.Helper()
+	return checkFile(t, filepath.Join(root, "samconfig.toml"), stage, account, parameters...)
+}
+
+// checkFile runs the checklist of a section of another samconfig.toml.
+func checkFile(t *testing.T, path, stage string, account account, parameters ...string) (bool, string) {
+	t.Helper()
 	template, err := readTemplate(filepath.Join(root, "template.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	section, err := readSection(filepath.Join(root, "samconfig.toml"), stage)
+	section, err := readSection(path, stage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named, err := overrides(parameters)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +94,7 @@ func check(t *testing.T, stage string, account account, parameters ...string) (b
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	list := checklist{template: template, account: account, stage: stage, section: section, given: given, out: &out}
+	list := checklist{template: template, account: account, stage: stage, section: section, named: named, given: given, out: &out}
 	fine, err := list.run(t.Context())
 	if err != nil {
 		t.Fatalf("run: %v", err)
@@ -91,17 +107,39 @@ func large() fakeAccount {
 	return fakeAccount{
 		limit: 1000, free: 1000,
 		certificates:  map[string]certificate{certificateARN: {status: "ISSUED", names: []string{"example.com", "*.example.com"}}},
+		tables:        map[string]*table{"restored": {status: "ACTIVE", indexes: map[string]string{"by_active": "ACTIVE", "by_due": "ACTIVE", "by_partner": "ACTIVE"}}},
 		subscriptions: map[string][]subscription{topicARN: {{address: "ops@example.com"}}},
 	}
 }
 
 const alarmed = "AlarmEmail=ops@example.com"
 
-// TestRefusals: a parameter set that cannot work is refused, with the reason, and nothing else is.
+// refusals returns the lines of a checklist that refuse the deployment.
+func refusals(out string) []string {
+	var found []string
+	for line := range strings.Lines(out) {
+		if strings.HasPrefix(line, "  REFUSED") {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// TestRefusals: a parameter set that cannot work is refused, with the reason, and nothing else is. Where there is no stack, the
+// command line names the alarms' address; a stack that exists has it.
 func TestRefusals(t *testing.T) {
 	existing := func(status string, parameters map[string]string) fakeAccount {
 		a := large()
-		a.stacks = map[string]*stack{"carrierlink-production": {status: status, parameters: parameters}}
+		all := map[string]string{"AlarmEmail": "ops@example.com"}
+		maps.Copy(all, parameters)
+		a.stacks = map[string]*stack{"carrierlink-production": {status: status, parameters: all}}
+		return a
+	}
+	// attached is a stack that uses another table and another stack's secrets.
+	attached := existing("UPDATE_COMPLETE", map[string]string{"TableName": "restored", "SecretPrefix": "carrierlink-other/carrier/", "BackgroundWork": "disabled"})
+	attaches := func(status string, indexes map[string]string) fakeAccount {
+		a := large()
+		a.tables = map[string]*table{"restored": {status: status, indexes: indexes}}
 		return a
 	}
 	with := func(change func(*fakeAccount)) fakeAccount {
@@ -126,7 +164,8 @@ func TestRefusals(t *testing.T) {
 		{"http to the carrier", large(), []string{"AusPostBaseUrl=http://127.0.0.1:8080/shipping/v1"}, "is not https"},
 		{"an address that is none", large(), []string{"AusPostBaseUrl=carrier.example.com"}, "AusPostBaseUrl=carrier.example.com must match"},
 		{"a fast schedule", large(), []string{"ScheduleSpeed=1440"}, "Only a local stack may speed up its schedule."},
-		{"another stage", large(), []string{"Stage=local"}, "Stage=local is not the stage"},
+		{"another stage", large(), []string{"Stage=staging"}, "Stage=staging is not the stage of this deployment, production."},
+		{"the local stage", large(), []string{"Stage=local"}, "Stage=local is only for the local stack"},
 		{"an unknown parameter", large(), []string{"RateLimit=5"}, "The template has no parameter RateLimit."},
 		{"a number that is none", large(), []string{"RateLimitPerMinute=many"}, "RateLimitPerMinute=many must be a number"},
 		{"a number too small", large(), []string{"RateLimitPerMinute=0"}, "must be at least 1"},
@@ -139,8 +178,18 @@ func TestRefusals(t *testing.T) {
 		{"others have reserved it", with(func(a *fakeAccount) { a.free = 150 }), []string{"RefreshReservedConcurrency=60"}, "reserve at most 50"},
 		{"less for the worker than its batches", large(), []string{"RefreshReservedConcurrency=6"}, "RefreshReservedConcurrency=6 is less than the batches that are delivered at the same time, 7"},
 		{"an update that is running", existing("UPDATE_IN_PROGRESS", nil), nil, "The stack is being changed (UPDATE_IN_PROGRESS)"},
-		{"a creation that failed", existing("ROLLBACK_COMPLETE", nil), nil, "delete it, then deploy again"},
+		{"a creation that failed", existing("ROLLBACK_COMPLETE", nil), []string{alarmed}, "delete it, then deploy again"},
+		{"a creation that is being rolled back", existing("ROLLBACK_IN_PROGRESS", nil), []string{alarmed}, "when the rollback has ended, delete it"},
 		{"a rollback that failed", existing("UPDATE_ROLLBACK_FAILED", nil), nil, "mend that"},
+		{"a table that does not exist", large(), []string{"TableName=absent"}, "There is no table absent in ap-southeast-2."},
+		{"a table that is being restored", attaches("CREATING", nil), []string{"TableName=restored"}, "The table restored is CREATING, it must be ACTIVE."},
+		{"a table of something else", attaches("ACTIVE", nil), []string{"TableName=restored"}, "must have the index by_active, by_due, by_partner,"},
+		{"an index that is being built", attaches("UPDATING", map[string]string{"by_active": "ACTIVE", "by_due": "CREATING", "by_partner": "UPDATING"}), []string{"TableName=restored"}, "must have the index by_due,"},
+		{"a table that cannot be read", with(func(a *fakeAccount) { a.tableErr = errors.New("no answer") }), []string{"TableName=restored"}, "The table restored could not be read: no answer"},
+		{"the table's name is emptied", attached, []string{"TableName=", "BackgroundWork=disabled"}, "The stack uses the table restored; without TableName"},
+		{"the secrets' prefix is emptied", attached, []string{"SecretPrefix=", "BackgroundWork=disabled"}, "The stack uses the secrets that begin with carrierlink-other/carrier/"},
+		{"work that samconfig.toml would start", attached, nil, "BackgroundWork is disabled in the stack, and this deployment would enable it."},
+		{"a second stack that would work", large(), []string{"SecretPrefix=carrierlink-staging/carrier/"}, "A new stack with the secrets of another one (SecretPrefix) would work"},
 		{"a value of the stack that no longer works", existing("UPDATE_COMPLETE", map[string]string{"DomainName": "api.example.com"}), nil, "DomainName needs a CertificateArn."},
 		{"a topic of another Region", large(), []string{"AlarmEmail=", "AlarmTopicArn=arn:aws:sns:us-east-1:123456789012:alarms"}, "AlarmTopicArn is of us-east-1"},
 		{"a topic that does not exist", large(), []string{"AlarmEmail=", "AlarmTopicArn=" + topicARN + "2"}, "could not be read"},
@@ -154,7 +203,11 @@ func TestRefusals(t *testing.T) {
 		{"a new account", with(func(a *fakeAccount) { a.limit, a.free = 10, 10 }), nil, ""},
 		{"a topic", large(), []string{"AlarmEmail=", "AlarmTopicArn=" + topicARN}, ""},
 		// `make diff` leaves a stack like this if there was none.
-		{"a change set without a stack", existing("REVIEW_IN_PROGRESS", nil), nil, ""},
+		{"a change set without a stack", existing("REVIEW_IN_PROGRESS", nil), []string{alarmed}, ""},
+		{"an attached stack", attached, []string{"BackgroundWork=disabled"}, ""},
+		{"work that the command line starts", attached, []string{"BackgroundWork=enabled"}, ""},
+		{"a second stack without work", large(), []string{"SecretPrefix=carrierlink-staging/carrier/", "TableName=restored", "BackgroundWork=disabled"}, ""},
+		{"a table whose settings change", attaches("UPDATING", map[string]string{"by_active": "ACTIVE", "by_due": "ACTIVE", "by_partner": "ACTIVE"}), []string{"TableName=restored"}, ""},
 		{"what the stack has reserved becomes free", func() fakeAccount {
 			a := existing("UPDATE_COMPLETE", map[string]string{"RefreshReservedConcurrency": "50"})
 			a.free = 100
@@ -162,18 +215,17 @@ func TestRefusals(t *testing.T) {
 		}(), []string{"RefreshReservedConcurrency=40"}, ""},
 		{"credentials that may read little", with(func(a *fakeAccount) {
 			refused := &smithy.GenericAPIError{Code: "AccessDeniedException"}
-			a.concurrencyErr, a.certificateErr, a.subscriptionsErr = refused, refused, refused
-		}), []string{"AlarmEmail=", "AlarmTopicArn=" + topicARN, "DomainName=api.example.com", "CertificateArn=" + certificateARN}, ""},
+			a.concurrencyErr, a.certificateErr, a.subscriptionsErr, a.tableErr = refused, refused, refused, refused
+		}), []string{"TableName=restored", "AlarmEmail=", "AlarmTopicArn=" + topicARN, "DomainName=api.example.com", "CertificateArn=" + certificateARN}, ""},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			fine, out := check(t, "production", tc.account, append([]string{alarmed}, tc.parameters...)...)
-			var refusals []string
-			for line := range strings.Lines(out) {
-				if strings.HasPrefix(line, "  REFUSED") {
-					refusals = append(refusals, line)
-				}
+			parameters := tc.parameters
+			if tc.account.stacks == nil {
+				parameters = append([]string{alarmed}, parameters...)
 			}
+			fine, out := check(t, "production", tc.account, parameters...)
+			refusals := refusals(out)
 			if fine != (len(refusals) == 0) || strings.Contains(out, "Nothing was changed") == fine {
 				t.Errorf("fine = %t with the refusals %q, in:\n%s", fine, refusals, out)
 			}
@@ -187,6 +239,44 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestOwnSection: a section with a name of its own is for a second stack of a stage, which it names.
+func TestOwnSection(t *testing.T) {
+	const section = `
+[look.deploy.parameters]
+stack_name = "carrierlink-look"
+region = "ap-southeast-2"
+parameter_overrides = [%s]
+`
+	tests := []struct {
+		name       string
+		overrides  string
+		parameters []string
+		want       string
+	}{
+		{"no stage", ``, nil, "Stage=local is only for the local stack"},
+		{"the stage is in the command line", ``, []string{"Stage=staging"}, "The section look of samconfig.toml must name Stage=staging or Stage=production."},
+		{"its name is no stage", `"Stage=look"`, nil, "Stage=look must be one of local, staging, production."},
+		{"another stage", `"Stage=staging"`, []string{"Stage=production"}, "Stage=production is not the stage of this deployment, staging."},
+		{"a stage", `"Stage=staging"`, nil, ""},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "samconfig.toml")
+			if err := os.WriteFile(path, fmt.Appendf(nil, section, tc.overrides), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			fine, out := checkFile(t, path, "look", large(), append([]string{alarmed}, tc.parameters...)...)
+			if got := refusals(out); fine != (tc.want == "") || tc.want == "" && len(got) > 0 || tc.want != "" && (len(got) != 1 || !strings.Contains(got[0], tc.want)) {
+				t.Errorf("refusals = %q, want %q", got, tc.want)
+			}
+		})
+	}
+	// The section of the local stack names no stage.
+	if fine, out := check(t, "local", large()); fine || !strings.Contains(out, "Stage=local is only for the local stack") {
+		t.Errorf("the stage local was not refused:\n%s", out)
+	}
+}
+
 // TestNotes: what does not keep a deployment from working, but the operator should know.
 func TestNotes(t *testing.T) {
 	fresh := large()
@@ -197,16 +287,29 @@ func TestNotes(t *testing.T) {
 	}}}
 	unconfirmed.topics = []string{topicARN}
 	unconfirmed.subscriptions[topicARN] = []subscription{{address: "ops@example.com", pending: true}}
+	confirmed := unconfirmed
+	confirmed.subscriptions = map[string][]subscription{topicARN: {{address: "ops@example.com"}}}
+	unlisted := unconfirmed
+	unlisted.topicsErr = &smithy.GenericAPIError{Code: "AccessDenied"}
 	tests := []struct {
 		name       string
 		account    fakeAccount
 		parameters []string
 		want       []string
+		absent     string
 	}{
-		{"a new account", fresh, []string{alarmed}, []string{"there is no stack", "runs at most 10 functions", "ConcurrencyAlarmThreshold=800 is more than the account allows", "once that person has confirmed"}},
-		{"a mail that was not confirmed", unconfirmed, nil, []string{"the stack exists", "ops@example.com has not confirmed", "alarms reach nobody"}},
-		{"a default that changed", unconfirmed, nil, []string{`RateLimitPerMinute changes from "100" to "200"`}},
-		{"a topic with a subscriber", large(), []string{"AlarmTopicArn=" + topicARN}, []string{"alarms reach ops@example.com"}},
+		{"a new account", fresh, []string{alarmed}, []string{"there is no stack", "runs at most 10 functions", "ConcurrencyAlarmThreshold=800 is more than the account allows", "alarms go to ops@example.com, once that person has confirmed"}, ""},
+		{"a mail that was not confirmed", unconfirmed, nil, []string{"the stack exists", "ops@example.com has not confirmed", "alarms reach nobody"}, ""},
+		{"a default that changed", unconfirmed, nil, []string{`RateLimitPerMinute changes from "100" to "200"`}, ""},
+		{"a mail that was confirmed", confirmed, nil, []string{"alarms reach ops@example.com"}, "alarms go to"},
+		{"another address", confirmed, []string{"AlarmEmail=new@example.com"}, []string{"alarms go to new@example.com, once that person has confirmed"}, "alarms reach"},
+		{"an address instead of a topic", func() fakeAccount {
+			a := confirmed
+			a.topics = nil
+			return a
+		}(), nil, []string{"alarms go to ops@example.com, once that person has confirmed"}, "alarms reach"},
+		{"credentials that may not list the stack's resources", unlisted, nil, []string{"cloudformation:ListStackResources), so the subscribers of the alarms were not checked"}, "alarms reach"},
+		{"a topic with a subscriber", large(), []string{"AlarmTopicArn=" + topicARN}, []string{"alarms reach ops@example.com"}, "alarms go to"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -218,6 +321,9 @@ func TestNotes(t *testing.T) {
 				if !strings.Contains(out, want) {
 					t.Errorf("the checklist lacks %q:\n%s", want, out)
 				}
+			}
+			if tc.absent != "" && strings.Contains(out, tc.absent) {
+				t.Errorf("the checklist also says %q:\n%s", tc.absent, out)
 			}
 		})
 	}

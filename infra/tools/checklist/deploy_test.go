@@ -2,7 +2,9 @@ package main
 
 import (
 	"debug/elf"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -157,6 +159,46 @@ func decode(t *testing.T, path string, into any) {
 	}
 	if err := yaml.Unmarshal(text, into); err != nil {
 		t.Fatalf("%s: %v", path, err)
+	}
+}
+
+// TestSamReadsParameters: sam makes of the file of the parameters what the checklist has checked.
+func TestSamReadsParameters(t *testing.T) {
+	given := map[string]string{
+		"Empty": "", "Number": "0600", "Exponent": "1e3", "Octal": "0o17", "Underscore": "1_000", "Sexagesimal": "12:30", "Date": "2026-11-27",
+		"Off": "off", "Null": "null", "True": "True", "List": "a,b , ,c", "Text": ` two  "words": #5 '=' `, "Address": "https://example.com/a?b=c",
+		"Reference": "file://absent.yaml", "Topic": topicARN,
+	}
+	for _, stage := range []string{"staging", "production"} {
+		section, err := readSection(filepath.Join(root, "samconfig.toml"), stage)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, err := overrides(section.Overrides)
+		if err != nil {
+			t.Fatal(err)
+		}
+		maps.Copy(given, own)
+	}
+	file := filepath.Join(t.TempDir(), "build.parameters.yaml")
+	if err := writeParameters(file, given); err != nil {
+		t.Fatal(err)
+	}
+	const program = `import json, sys
+from samcli.cli.types import CfnParameterOverridesType
+print(json.dumps(CfnParameterOverridesType().convert([sys.argv[1]], None, None)))`
+	cmd := exec.CommandContext(t.Context(), filepath.Join(absolute(t, root), ".cache/sam/bin/python"), "-c", program, "file://"+file)
+	cmd.Env = append(os.Environ(), "SAM_CLI_TELEMETRY=0")
+	text, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("sam does not accept the file: %v", err)
+	}
+	var got map[string]string
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	if diff := cmp.Diff(given, got); diff != "" {
+		t.Errorf("the parameters that sam reads (-want +got):\n%s", diff)
 	}
 }
 

@@ -3,7 +3,7 @@
 //
 //	go run ./checklist -stage staging -parameters FILE [Name=value ...]
 //
-// The parameters are those of the stage's section of samconfig.toml, and those of the command line, which win. The merged
+// The parameters are those of the section of samconfig.toml, and those of the command line, which win. The merged
 // ones go to FILE, for sam: its own command line would replace those of samconfig.toml altogether.
 package main
 
@@ -31,7 +31,7 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("checklist", flag.ContinueOnError)
 	root := flags.String("root", "../..", "the root of the repository")
-	stage := flags.String("stage", "", "the section of samconfig.toml: staging or production")
+	stage := flags.String("stage", "", "the section of samconfig.toml: staging, production or one of your own")
 	file := flags.String("parameters", "", "where the merged parameters go")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -44,6 +44,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	named, err := overrides(flags.Args())
+	if err != nil {
+		return err
+	}
 	given, err := overrides(section.Overrides, flags.Args())
 	if err != nil {
 		return err
@@ -52,7 +56,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	list := checklist{template: template, account: account, stage: *stage, section: section, given: given, out: out}
+	list := checklist{template: template, account: account, stage: *stage, section: section, named: named, given: given, out: out}
 	fine, err := list.run(ctx)
 	if err != nil {
 		return err
@@ -60,15 +64,20 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if !fine {
 		return fmt.Errorf("%s cannot be deployed like this", section.StackName)
 	}
-	text, err := yaml.Marshal(given)
-	if err != nil {
-		return fmt.Errorf("writing the parameters: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(*file), 0o755); err != nil {
-		return fmt.Errorf("writing the parameters: %w", err)
-	}
-	if err := os.WriteFile(*file, text, 0o644); err != nil {
+	if err := writeParameters(*file, given); err != nil {
 		return fmt.Errorf("writing the parameters: %w", err)
 	}
 	return nil
+}
+
+// writeParameters writes the file that `sam deploy --parameter-overrides file://…` reads.
+func writeParameters(path string, given map[string]string) error {
+	text, err := yaml.Marshal(given)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o644)
 }

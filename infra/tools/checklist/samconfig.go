@@ -15,7 +15,7 @@ type section struct {
 	Overrides []string `toml:"parameter_overrides"`
 }
 
-// readSection reads the settings of a stage from samconfig.toml.
+// readSection reads a section of samconfig.toml: that of a stage, or another one for a second stack of it.
 func readSection(path, stage string) (section, error) {
 	var stages map[string]toml.Primitive
 	metadata, err := toml.DecodeFile(path, &stages)
@@ -24,7 +24,7 @@ func readSection(path, stage string) (section, error) {
 	}
 	primitive, ok := stages[stage]
 	if !ok {
-		return section{}, fmt.Errorf("samconfig.toml has no section %s: STAGE is staging or production", stage)
+		return section{}, fmt.Errorf("samconfig.toml has no section %s: STAGE is staging, production or a section that you have added", stage)
 	}
 	var commands struct {
 		Deploy struct {

@@ -29,6 +29,9 @@ type template struct {
 		Properties struct {
 			FunctionName yaml.Node `yaml:"FunctionName"`
 			Reserved     yaml.Node `yaml:"ReservedConcurrentExecutions"`
+			Indexes      []struct {
+				Name string `yaml:"IndexName"`
+			} `yaml:"GlobalSecondaryIndexes"`
 		} `yaml:"Properties"`
 	} `yaml:"Resources"`
 }
@@ -150,6 +153,18 @@ func (t *template) reserved(values map[string]string) (int, error) {
 		sum += number
 	}
 	return sum, nil
+}
+
+// indexes returns the names of the table's indexes.
+func (t *template) indexes() []string {
+	var names []string
+	for _, resource := range t.Resources {
+		for _, index := range resource.Properties.Indexes {
+			names = append(names, index.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // longestStackName returns how long the stack's name may be: Lambda's names end at 64 characters, and the names of the
