@@ -27,7 +27,8 @@ type answer struct {
 }
 
 // rotate adds a key to the service secret. The payload does not matter. Errors: those of
-// seal.Rotate and vault.ReplacedSecret.Replace; nothing has changed then.
+// seal.Rotate and vault.ReplacedSecret.Replace. Nothing has changed then, unless the answer
+// of the write was lost.
 func (h *handler) rotate(ctx context.Context) (*answer, error) {
 	now := h.now()
 	var made seal.Rotation

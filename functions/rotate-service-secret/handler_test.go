@@ -98,6 +98,8 @@ func TestRotateFails(t *testing.T) {
 }
 
 func TestRotate(t *testing.T) {
+	usual := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(usual) })
 	var log bytes.Buffer
 	slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
 	h, a := newHandler(t)

@@ -30,9 +30,10 @@ func ErrPartnerDisabled() *fault.Error {
 // ErrNoPartner is fault.NotFound: there is no partner with the id.
 func ErrNoPartner() *fault.Error { return fault.New(fault.NotFound, "There is no such partner.") }
 
-// ErrPartnerChanged is fault.Precondition: the partner has changed since it was read.
+// ErrPartnerChanged is fault.Precondition: the partner has changed since it was read. A
+// command has no If-Match that the error could name.
 func ErrPartnerChanged() *fault.Error {
-	return fault.TooLate("Another command has changed the partner")
+	return fault.New(fault.Precondition, "Other commands keep changing the partner; run the command again.")
 }
 
 // ErrTooManyPartnerKeys is fault.State: the partner has as many keys as it may.

@@ -273,7 +273,7 @@ func TestChangesOfAPartnerThatMeet(t *testing.T) {
 		}
 	}
 	others = -100 // from now on another change always comes first
-	if err := o.DeletePartnerKey(t.Context(), o.p.ID, o.first.ID, jo()); !fault.Is(err, fault.Precondition) {
-		t.Errorf("a change that never comes first: %v", err)
+	if err := o.DeletePartnerKey(t.Context(), o.p.ID, o.first.ID, jo()); !fault.Is(err, fault.Precondition) || fault.Of(err)[0].Field != "" {
+		t.Errorf("a change that never comes first: %v, want Precondition without a field", err)
 	}
 }

@@ -188,6 +188,8 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e checkOption
 		account := ChargeAccount{Carrier: claimed.Carrier, Number: claimed.AccountNumber, Credentials: credentials, BeforeRetry: e.beforeRetry}
 		reading, snap = s.Ask(ctx, claimed.Environment, account, claimed.ChecksWithCredentials+1, s.Now())
 	}
+	// Not the reconciler: while it had the row, the connection would have no schedule.
+	givenUp := e.scheduled && s.giveUpPrevious(ctx, claimed)
 	observed := s.observe(claimed.ID, reading, e.trigger, e.breaker)
 	if sandbox {
 		observed.Timing.LoneRefusal = 0
@@ -203,8 +205,8 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e checkOption
 		checked.Entry = conn.Record(observed)
 		checked.Counted = conn.Counted(reading, row.VerifiedAt, e.breaker)
 		conn.LeaseUntil = time.Time{}
-		if conn.previousEnded(s.Now()) {
-			conn.Work = WorkCredentials // for the reconciler: nothing to stage, only a label to remove
+		if givenUp {
+			conn.Previous.SecretVersion = ""
 		}
 		e.noteCall(conn)
 		fresh, err := s.noteContract(ctx, conn, row, reading, snap, &checked.Entry)
@@ -222,6 +224,26 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e checkOption
 	}
 	checked.Connection.measureCheck(ctx)
 	return checked, nil
+}
+
+// giveUpTime is how long giving up previous credentials may keep a check from being
+// recorded.
+const giveUpTime = 2 * time.Second
+
+// giveUpPrevious takes the label from the previous credentials of a claimed connection if
+// they can no longer be rolled back to, and reports whether it has. If it fails, the next
+// check tries again.
+func (s *Service) giveUpPrevious(ctx context.Context, conn Connection) bool {
+	if !conn.previousEnded(s.Now()) {
+		return false
+	}
+	limited, cancel := context.WithTimeout(ctx, giveUpTime)
+	defer cancel()
+	if err := s.Vault.DropPrevious(limited, conn.AccountID, conn.ID, conn.Previous.SecretVersion); err != nil {
+		slog.WarnContext(ctx, "previous credentials not given up", slog.Int64("account_id", conn.AccountID), slog.String("carrier_id", conn.ID), slog.String("error", err.Error()))
+		return false
+	}
+	return true
 }
 
 // measureCheck counts the last check, which has been recorded. The simulator's are not

@@ -201,9 +201,9 @@ func (p PreviousCredentials) Available(now time.Time) bool {
 	return p.SecretVersion != "" && now.Before(p.Until)
 }
 
-// PreviousEnds returns when the reconciler gives up the previous credentials of a
-// connection that the schedule does not check; zero if it has none. A check gives up
-// those of a connection that it does check.
+// PreviousEnds returns when the previous credentials are given up; zero if there are none.
+// The next check by the schedule gives them up, or the reconciler if the schedule does
+// not check the connection.
 func (c *Connection) PreviousEnds() time.Time {
 	if !c.Visible() || c.Standing == account.StandingDeleted || c.Previous.SecretVersion == "" {
 		return time.Time{}

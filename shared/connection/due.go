@@ -54,11 +54,12 @@ func (d Due) Peer() health.Peer {
 }
 
 // Unfinished is what a crash may have left: a connection whose intent or other work has an
-// expired lease, or an account that its connections have not followed.
+// expired lease, or an account that its connections have not followed. It is also a
+// connection without a schedule whose previous credentials have ended.
 type Unfinished struct {
 	AccountID    int64
-	ConnectionID string // empty: the account itself
-	DueAt        time.Time
+	ConnectionID string    // empty: the account itself
+	DueAt        time.Time // zero for previous credentials, whose end is no repair
 }
 
 // Comparable reports whether other connections can be compared with this one: the schedule

@@ -142,6 +142,8 @@ type Vault interface {
 	// Align makes a version the current one, leaves none pending, and keeps the previous
 	// one; "" for none.
 	Align(ctx context.Context, accountID int64, connectionID, version, previous string) error
+	// DropPrevious stops keeping a version as the previous one, if it is.
+	DropPrevious(ctx context.Context, accountID int64, connectionID, version string) error
 	// Delete schedules the deletion; with 0 days it deletes at once.
 	Delete(ctx context.Context, accountID int64, connectionID string, days int) error
 	// Restore cancels a scheduled deletion.

@@ -11,9 +11,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/infra/test/metricstest"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/health"
 	"carrierlink/shared/vault/vaulttest"
 )
 
@@ -185,7 +187,9 @@ func TestPreviousGivenUp(t *testing.T) {
 					}
 				}
 				next := w.row(t, conn.ID).NextRefreshAt
-				w.reconciled(t)
+				if did := w.reconciled(t); tc.checked && did != (connection.Report{}) {
+					t.Errorf("the check has left %+v to the reconciler", did)
+				}
 				if diff := cmp.Diff(at.want, w.labels(t, conn.ID)); diff != "" {
 					t.Errorf("%v: labels (-want +got):\n%s", at.clock.Sub(until), diff)
 				}
@@ -211,12 +215,114 @@ func TestPreviousGivenUp(t *testing.T) {
 	}
 }
 
+// TestGivingUpFails: if a check cannot take the label from the previous credentials, it is
+// recorded all the same, in time, and the next one tries again.
+func TestGivingUpFails(t *testing.T) {
+	for name, on := range map[string]hook{
+		"throttled": func(_ context.Context, called string, do func() error) error {
+			if called == "DropPrevious" {
+				return fault.Throttled(nil)
+			}
+			return do()
+		},
+		"no answer": func(ctx context.Context, called string, do func() error) error {
+			if called == "DropPrevious" {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return do()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				pastRollback(t, w)
+				before := w.row(t, w.linked(t, number)[0])
+				due := func() {
+					t.Helper()
+					if next := w.row(t, before.ID).NextRefreshAt; next.After(w.clock) {
+						w.clock = next
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+					defer cancel()
+					if err := of(number, refresh)(ctx, w, w.Service); err != nil {
+						t.Error(err)
+					}
+				}
+				w.on = on
+				due()
+				failed := w.row(t, before.ID)
+				if failed.ChecksEver != before.ChecksEver+1 || failed.Previous != before.Previous || !failed.Scheduled() {
+					t.Errorf("check %d, previous credentials %+v, scheduled: %t", failed.ChecksEver, failed.Previous, failed.Scheduled())
+				}
+				w.on = nil
+				due()
+				row := w.row(t, before.ID)
+				if diff := cmp.Diff(map[string]string{"AWSCURRENT": row.SecretVersion}, w.labels(t, row.ID)); diff != "" || row.Previous.SecretVersion != "" {
+					t.Errorf("labels (-want +got):\n%s", diff)
+				}
+				w.whole(t)
+			})
+		})
+	}
+}
+
+// TestManyEndedRollbacks: the rollbacks of more connections than the reconciler handles in
+// a run end before a process crashes. The crash is repaired in the next run, and the
+// schedule goes on.
+func TestManyEndedRollbacks(t *testing.T) {
+	const limit = 500
+	w := newWorld(t)
+	conn := w.changed(t, w.link(t), "", "two")
+	for n := range 2 * (limit + 1) {
+		other := conn
+		other.ID, other.AccountNumber, other.Status = fmt.Sprintf("se-9%015d", n), fmt.Sprintf("1%09d", n), connection.Linking
+		if err := w.memory.BeginLink(t.Context(), &other, connection.LinkOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		other.Status = conn.Status
+		if n%2 == 0 { // not on the schedule
+			other.RefreshPolicy, other.NextRefreshAt = connection.RefreshOff, time.Time{}
+		}
+		if err := w.memory.SaveConnection(t.Context(), &other); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.clock = conn.Previous.Until.Add(time.Hour)
+	w.dies(4, func() { _ = linkOf(number2, "one", nil)(t.Context(), w, w.Service) })
+	w.clock = w.clock.Add(time.Hour)
+	points := metricstest.Of(t, func(ctx context.Context) {
+		if report, err := w.Reconcile(ctx, limit); err != nil || report.LinksUndone != 1 || report.ChangesSettled != limit-1 {
+			t.Errorf("Reconcile = %+v, %v, want the link undone", report, err)
+		}
+	})
+	if age := points["OldestRepair"]; len(age) != 1 || age[0] < 3000 || age[0] > 3600 {
+		t.Errorf("OldestRepair = %v, want less than an hour: the age of the crash", age)
+	}
+	due, _, err := w.memory.Due(t.Context(), conn.Lane(), w.clock, 10*limit)
+	if err != nil || len(due) != limit+2 {
+		t.Fatalf("%d connections are due, %v, want %d", len(due), err, limit+2)
+	}
+	for _, d := range due {
+		w.clock = w.clock.Add(time.Second)
+		if _, err := w.Refresh(t.Context(), d, health.Breaker{}); err != nil {
+			t.Fatal(err)
+		}
+		if row := w.row(t, d.ConnectionID); !row.Scheduled() || row.NextRefreshAt.Before(w.clock) || row.Previous.SecretVersion != "" {
+			t.Fatalf("%s: scheduled %t at %v, previous credentials %+v", row.ID, row.Scheduled(), row.NextRefreshAt, row.Previous)
+		}
+	}
+	if due, _, err := w.memory.Due(t.Context(), conn.Lane(), w.clock.Add(48*time.Hour), 10*limit); err != nil || len(due) != limit+2 {
+		t.Errorf("%d connections are on the schedule, %v, want %d", len(due), err, limit+2)
+	}
+}
+
 // TestSecretsManagerThrottledForAMinute: while Secrets Manager refuses every call, no
 // request marks a connection or leaves anything that the reconciler cannot put right a
 // minute later; and then the same request succeeds.
 func TestSecretsManagerThrottledForAMinute(t *testing.T) {
 	cause := errors.New("ThrottlingException")
-	isVault := map[string]bool{"Create": true, "Get": true, "Stage": true, "Align": true, "Delete": true, "Restore": true}
+	isVault := map[string]bool{"Create": true, "Get": true, "Stage": true, "Align": true, "DropPrevious": true, "Delete": true, "Restore": true}
 	for _, u := range useCases() {
 		t.Run(u.name, func(t *testing.T) {
 			w := newWorld(t)

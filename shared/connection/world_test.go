@@ -239,6 +239,10 @@ func (v hookedVault) Align(ctx context.Context, account int64, id, version, prev
 	return through(ctx, v.on, "Align", func() error { return v.vault.Align(ctx, account, id, version, previous) })
 }
 
+func (v hookedVault) DropPrevious(ctx context.Context, account int64, id, version string) error {
+	return through(ctx, v.on, "DropPrevious", func() error { return v.vault.DropPrevious(ctx, account, id, version) })
+}
+
 func (v hookedVault) Delete(ctx context.Context, account int64, id string, days int) error {
 	return through(ctx, v.on, "Delete", func() error { return v.vault.Delete(ctx, account, id, days) })
 }

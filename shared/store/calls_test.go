@@ -232,7 +232,7 @@ func TestRemoteCalls(t *testing.T) {
 		_, _, err = s.Due(ctx, connection.SandboxLane, now, 25)
 		expect("Due of the sandbox", err, good, queries(4)...)
 		_, _, err = s.Unfinished(ctx, now, 25)
-		expect("Unfinished", err, good, "Query")
+		expect("Unfinished", err, good, "Query", "Query")
 
 		follow := func(what string, standing account.Standing, purgeAt time.Time, calls int) {
 			t.Helper()

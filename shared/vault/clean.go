@@ -14,11 +14,10 @@ import (
 	"carrierlink/shared/metrics"
 )
 
-// clean keeps what is safe of an SDK error: its code and request id, the end of the
+// redact keeps what is safe of an SDK error: its code and request id, the end of the
 // context, or how the connection failed. Messages and damaged answers can contain the
-// secret. A call that is throttled after the SDK's own retries is fault.Overloaded
-// with RetryAfter, and counted.
-func clean(ctx context.Context, err error) error {
+// secret.
+func redact(err error) error {
 	var own *fault.Error
 	var api smithy.APIError
 	var dial *net.OpError
@@ -37,13 +36,24 @@ func clean(ctx context.Context, err error) error {
 		if errors.As(err, &answer) && answer.ServiceRequestID() != "" {
 			text += ", request " + answer.ServiceRequestID()
 		}
-		if (retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}).IsErrorThrottle(err) == aws.TrueTernary {
-			metrics.Add(ctx, metrics.Throttles, "secrets_manager", 1)
-			return fault.Throttled(errors.New(text))
-		}
 		return errors.New(text)
 	case errors.As(err, &dial):
 		return fmt.Errorf("secrets manager: %w", dial)
 	}
 	return fmt.Errorf("secrets manager: %T", err)
+}
+
+// clean is redact for an error that ends the call. A call that is throttled after the SDK's
+// own retries is fault.Overloaded with RetryAfter, and counted.
+func clean(ctx context.Context, err error) error {
+	redacted := redact(err)
+	var own *fault.Error
+	if errors.As(redacted, &own) || errors.Is(redacted, context.Canceled) || errors.Is(redacted, context.DeadlineExceeded) {
+		return redacted
+	}
+	if (retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}).IsErrorThrottle(err) == aws.TrueTernary {
+		metrics.Add(ctx, metrics.Throttles, "secrets_manager", 1)
+		return fault.Throttled(redacted)
+	}
+	return redacted
 }

@@ -157,6 +157,20 @@ func (v *Vault) makeCurrent(ctx context.Context, name, version, kept string, lab
 	return refused
 }
 
+// DropPrevious takes AWSPREVIOUS from a version, so that AWS may remove it. It does nothing
+// if the version does not have that label, or is gone. It returns fault.NotFound when the
+// secret is scheduled for deletion; anything else is fault.Internal.
+func (v *Vault) DropPrevious(ctx context.Context, accountID int64, connectionID, version string) error {
+	err := v.moveLabel(ctx, v.name(accountID, connectionID), previous, nil, &version)
+	switch {
+	case err == nil, invalid(err), missing(err):
+		return nil
+	case scheduled(err):
+		return connection.ErrNoCredentials(clean(ctx, err))
+	}
+	return fmt.Errorf("removing a label: %w", clean(ctx, err))
+}
+
 // labelPending labels a version AWSPENDING, so that AWS keeps it.
 func (v *Vault) labelPending(ctx context.Context, name, version string, labels map[string][]string) error {
 	return v.moveLabel(ctx, name, pending, &version, holder(labels, pending))

@@ -168,11 +168,11 @@ func (v *Vault) replace(ctx context.Context, name, token, text string, c connect
 
 // put is PutSecretValue. A secret has about 100 versions, and AWS removes none that is
 // younger than a day (user guide, "AWS Secrets Manager quotas"): too many changes in a
-// day are fault.RateLimited. The SDK takes that error for throttling.
+// day are fault.RateLimited, and no throttling by AWS, for which the SDK takes them.
 func (v *Vault) put(ctx context.Context, in *secretsmanager.PutSecretValueInput) (*secretsmanager.PutSecretValueOutput, error) {
 	out, err := v.api.PutSecretValue(ctx, in)
 	if is[*types.LimitExceededException](err) {
-		return nil, connection.ErrTooManyVersions(clean(ctx, err))
+		return nil, connection.ErrTooManyVersions(redact(err))
 	}
 	return out, err
 }

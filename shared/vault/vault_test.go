@@ -295,6 +295,13 @@ var methods = []struct {
 		[]string{"DescribeSecret", "UpdateSecretVersionStage"},
 	},
 	{
+		"DropPrevious", aligned,
+		func(ctx context.Context, v *vault.Vault) error {
+			return v.DropPrevious(ctx, account, conn, initial)
+		},
+		[]string{"UpdateSecretVersionStage"},
+	},
+	{
 		"Delete", deleted,
 		func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, account, conn, 7) },
 		[]string{"DeleteSecret", "DescribeSecret"},
@@ -306,7 +313,7 @@ var methods = []struct {
 	},
 }
 
-// linked, staged and deleted prepare states of a connection's secret.
+// linked, staged, aligned and deleted prepare states of a connection's secret.
 func linked(t *testing.T, v *vault.Vault) {
 	t.Helper()
 	if got, err := v.Create(t.Context(), account, conn, initial, credentials("old ")); err != nil || got != initial {
@@ -319,6 +326,14 @@ func staged(t *testing.T, v *vault.Vault) {
 	linked(t, v)
 	if got, err := v.Stage(t.Context(), account, conn, another, credentials("new ")); err != nil || got != another {
 		t.Fatalf("Stage = %q, %v, want %q", got, err, another)
+	}
+}
+
+func aligned(t *testing.T, v *vault.Vault) {
+	t.Helper()
+	staged(t, v)
+	if err := v.Align(t.Context(), account, conn, another, before(another)); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -730,28 +745,33 @@ func TestTooManyVersions(t *testing.T) {
 	v := vault.New(api, "p/")
 	linked(t, v)
 	row, last := initial, ""
-	change := func(n int) error {
-		version, err := v.Stage(t.Context(), account, conn, fmt.Sprintf("%032d", n), credentials(strconv.Itoa(n)))
+	change := func(ctx context.Context, n int) error {
+		version, err := v.Stage(ctx, account, conn, fmt.Sprintf("%032d", n), credentials(strconv.Itoa(n)))
 		if err != nil {
 			return err
 		}
 		row, last = version, row
-		return v.Align(t.Context(), account, conn, row, last)
+		return v.Align(ctx, account, conn, row, last)
 	}
 	for n := 1; n < vaulttest.MaxVersions; n++ {
-		if err := change(n); err != nil {
+		if err := change(t.Context(), n); err != nil {
 			t.Fatalf("change %d: %v", n, err)
 		}
 		clock = clock.Add(time.Minute)
 	}
 	for range 2 {
-		if err := change(100); !fault.Is(err, fault.RateLimited) || strings.Contains(err.Error(), canary) || !strings.Contains(err.Error(), "LimitExceededException") {
-			t.Fatalf("the change after that = %v, want RateLimited", err)
+		points := metricstest.Of(t, func(ctx context.Context) {
+			if err := change(ctx, 100); !fault.Is(err, fault.RateLimited) || strings.Contains(err.Error(), canary) || !strings.Contains(err.Error(), "LimitExceededException") {
+				t.Fatalf("the change after that = %v, want RateLimited", err)
+			}
+		})
+		if len(points) > 0 {
+			t.Errorf("it counts as %v; AWS has throttled nothing", points)
 		}
 		checkLabels(t, api, map[string][]string{last: {"AWSPREVIOUS"}, row: {"AWSCURRENT"}})
 	}
 	clock = clock.Add(24*time.Hour - 99*time.Minute)
-	if err := change(100); err != nil {
+	if err := change(t.Context(), 100); err != nil {
 		t.Errorf("a day after the first version: %v", err)
 	}
 }

@@ -102,20 +102,25 @@ func scenarios() []scenario {
 			},
 		},
 		{
-			name: "refresh", function: "refresh-carrier-account", arrange: func(w *world) { w.linked(); w.makeDue() },
-			event: func(w *world) any {
-				// A check that was cut off is due again minutes after its claim. Then the schedule sends its message.
-				if rows := w.connections(); len(rows) == 1 && rows[0].ClaimsUnrecorded > 0 {
-					w.makeDue()
-				}
-				return events.SQSEvent{Records: []events.SQSMessage{{
-					MessageId: "m-1", Body: fmt.Sprintf(`{"account_id":%d,"carrier_id":%q,"lane":"australia_post"}`, w.account.ID, w.connections()[0].ID),
-				}}}
+			name: "refresh", function: "refresh-carrier-account", arrange: func(w *world) { w.linked(); w.makeDue() }, event: (*world).message,
+			check: func(w *world, when string) { w.one(when, number, w.apiKey); w.checked(when, 2) },
+		},
+		{
+			name: "refresh past the rollback", function: "refresh-carrier-account",
+			arrange: func(w *world) {
+				w.linked()
+				w.must("manage-connections", request(http.MethodPut, connRoute, w.path(), w.key, "", fmt.Sprintf(`{"api_key":%q,"api_secret":"x0a1b2c3d4e5f6071829"}`, changed)))
+				w.endRollbacks()
+				w.makeDue()
 			},
+			event: (*world).message,
 			check: func(w *world, when string) {
-				w.one(when, number, w.apiKey)
-				if rows := w.connections(); len(rows) == 1 && (rows[0].ChecksEver != 2 || !rows[0].NextRefreshAt.After(time.Now())) {
-					w.t.Errorf("%s: %d checks, the next one at %v; want one after the link's", when, rows[0].ChecksEver, rows[0].NextRefreshAt)
+				w.one(when, number, changed)
+				w.checked(when, 3)
+				for _, c := range w.connections() {
+					if c.Previous.SecretVersion != "" || w.vault()[c.ID].previous {
+						w.t.Errorf("%s: the row names the previous version %q, or it has a label: %t", when, c.Previous.SecretVersion, w.vault()[c.ID].previous)
+					}
 				}
 			},
 		},
@@ -359,6 +364,37 @@ func (w *world) makeDue() {
 		if err := w.table.SaveConnection(context.Background(), &c); err != nil {
 			w.t.Errorf("making a connection due: %v", err)
 		}
+	}
+}
+
+// endRollbacks lets the rollbacks of the account's connections end.
+func (w *world) endRollbacks() {
+	w.t.Helper()
+	for _, c := range w.connections() {
+		c.Previous.Until = time.Now().Add(-time.Minute)
+		if err := w.table.SaveConnection(context.Background(), &c); err != nil {
+			w.t.Errorf("ending a rollback: %v", err)
+		}
+	}
+}
+
+// message returns what the schedule sends for the only connection. A check that was cut off
+// is due again minutes after its claim, and only then comes its message.
+func (w *world) message() any {
+	w.t.Helper()
+	if rows := w.connections(); len(rows) == 1 && rows[0].ClaimsUnrecorded > 0 {
+		w.makeDue()
+	}
+	return events.SQSEvent{Records: []events.SQSMessage{{
+		MessageId: "m-1", Body: fmt.Sprintf(`{"account_id":%d,"carrier_id":%q,"lane":"australia_post"}`, w.account.ID, w.connections()[0].ID),
+	}}}
+}
+
+// checked checks how many checks the only connection has had, and that there will be more.
+func (w *world) checked(when string, checks int) {
+	w.t.Helper()
+	if rows := w.connections(); len(rows) == 1 && (rows[0].ChecksEver != checks || !rows[0].NextRefreshAt.After(time.Now())) {
+		w.t.Errorf("%s: %d checks, the next one at %v; want %d", when, rows[0].ChecksEver, rows[0].NextRefreshAt, checks)
 	}
 }
 

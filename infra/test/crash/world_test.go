@@ -256,6 +256,7 @@ type secret struct {
 	deleted      bool                 // scheduled for deletion
 	current      string               // version with AWSCURRENT
 	pending      bool                 // whether a version has AWSPENDING
+	previous     bool                 // whether a version has AWSPREVIOUS
 	values       map[string][2]string // version to API key and API secret
 }
 
@@ -301,6 +302,8 @@ func (w *world) versions(ctx context.Context, name string, s *secret) {
 				s.current = version
 			case "AWSPENDING":
 				s.pending = true
+			case "AWSPREVIOUS":
+				s.previous = true
 			}
 		}
 		got, err := w.secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name, VersionId: &version})

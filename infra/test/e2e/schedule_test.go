@@ -328,6 +328,27 @@ func TestSchedule(t *testing.T) {
 				return false
 			})
 		})
+		t.Run("a rollback ends", func(t *testing.T) {
+			t.Parallel()
+			s := newScheduled(t, newMerchant(t, production), "australia_post", ausPostNumber("00"))
+			key, secret := newCredentials()
+			change(t, s.merchant, "australia_post", s.id, fields{"api_key": key, "api_secret": secret}).expect(t, http.StatusOK)
+			row, labels := rowOf(t, s.merchant, s.id), secretOf(t, s.merchant, s.id).Labels
+			if previous := str(row, "previous_secret_version"); previous == "" || labels["AWSPREVIOUS"] != previous {
+				t.Fatalf("the row's previous version is %q, the secret has the labels %v", previous, labels)
+			}
+			setItem(t, accountPK(s.ID), "CARRIER#"+s.id, item{"previous_until": num(time.Now().UnixMilli())})
+			if got := told(s.check(t)); got != "manual ok active" {
+				t.Errorf("the check = %s", got)
+			}
+			row, labels = rowOf(t, s.merchant, s.id), secretOf(t, s.merchant, s.id).Labels
+			if previous := str(row, "previous_secret_version"); previous != "" || labels["AWSPREVIOUS"] != "" || labels["AWSCURRENT"] != str(row, "secret_version") {
+				t.Errorf("the row's previous version is %q, the secret has the labels %v", previous, labels)
+			}
+			if due := str(row, "due_pk"); !strings.HasPrefix(due, "REFRESH#") {
+				t.Errorf("the connection is under %q, want it on the schedule", due)
+			}
+		})
 		t.Run("an enabled account again", func(t *testing.T) {
 			t.Parallel()
 			as(t, production.APIKey).enable(paused.ID)

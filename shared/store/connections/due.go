@@ -112,33 +112,37 @@ func (s *Store) readShard(ctx context.Context, shard *dueShard, n int) error {
 
 // Unfinished finds what a crash may have left: intents and connections with work whose
 // lease is over, and accounts whose connections have yet to follow them, the oldest
-// first, at most limit (at least 1). The index follows the table within a second or
-// so: read the table before acting. Entries that cannot be read are skipped and
-// counted in malformed.
+// first, at most limit (at least 1). If there is room left, connections without a
+// schedule whose previous credentials have ended come after all of those. The index
+// follows the table within a second or so: read the table before acting. Entries that
+// cannot be read are skipped and counted in malformed.
 func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) (found []connection.Unfinished, malformed int, err error) {
-	in := s.dueQuery(kit.RepairPK, now)
-	for {
-		in.Limit = kit.QueryLimit(limit - len(found))
-		out, err := s.table.API.Query(ctx, in)
-		if err != nil {
-			return nil, 0, fmt.Errorf("finding unfinished work: %w", err)
-		}
-		for _, it := range out.Items {
-			u, err := readUnfinished(it)
+	for _, pk := range []string{kit.RepairPK, kit.PreviousPK} {
+		in := s.dueQuery(pk, now)
+		for len(found) < limit {
+			in.Limit = kit.QueryLimit(limit - len(found))
+			out, err := s.table.API.Query(ctx, in)
 			if err != nil {
-				malformed++
-				continue
+				return nil, 0, fmt.Errorf("finding unfinished work: %w", err)
 			}
-			if u.ConnectionID == "" && slices.ContainsFunc(found, func(f connection.Unfinished) bool { return f.AccountID == u.AccountID && f.ConnectionID == "" }) {
-				continue // a deleted account has two entries
+			for _, it := range out.Items {
+				u, err := readUnfinished(pk, it)
+				if err != nil {
+					malformed++
+					continue
+				}
+				if u.ConnectionID == "" && slices.ContainsFunc(found, func(f connection.Unfinished) bool { return f.AccountID == u.AccountID && f.ConnectionID == "" }) {
+					continue // a deleted account has two entries
+				}
+				found = append(found, u)
 			}
-			found = append(found, u)
+			if len(out.LastEvaluatedKey) == 0 {
+				break
+			}
+			in.ExclusiveStartKey = out.LastEvaluatedKey
 		}
-		if len(found) >= limit || len(out.LastEvaluatedKey) == 0 {
-			return found, malformed, nil
-		}
-		in.ExclusiveStartKey = out.LastEvaluatedKey
 	}
+	return found, malformed, nil
 }
 
 // dueQuery returns the query for the entries of a partition of by_due that are due.

@@ -3,6 +3,7 @@ package connections
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"carrierlink/shared/connection"
 	"carrierlink/shared/store/kit"
@@ -20,8 +21,8 @@ func Item(c *connection.Connection) kit.Item {
 		it.Text(kit.AttrDuePK, kit.RefreshPK(c.Lane(), kit.ShardOf(c.Lane(), c.ID)))
 		it.Text(kit.AttrDueKey, kit.RefreshKey(c.NextRefreshAt, c.CredentialID, c.PartnerID))
 	case !c.PreviousEnds().IsZero():
-		it.Text(kit.AttrDuePK, kit.RepairPK)
-		it.Text(kit.AttrDueKey, kit.PreviousEndKey(c.PreviousEnds()))
+		it.Text(kit.AttrDuePK, kit.PreviousPK)
+		it.Text(kit.AttrDueKey, kit.RepairKey(c.PreviousEnds()))
 	}
 	return it
 }
@@ -105,14 +106,16 @@ func readDue(it kit.Item) (connection.Due, error) {
 		errors.Join(r.Done("due connection"), err, ownerErr)
 }
 
-// readUnfinished reads an entry of REPAIR in by_due. DueAt, needed for a metric only, is
-// that of the first attempt, and zero for work without a lease and for previous
-// credentials that end.
-func readUnfinished(it kit.Item) (connection.Unfinished, error) {
+// readUnfinished reads an entry of REPAIR or PREVIOUS in by_due. DueAt, needed for a metric
+// only, is that of the first attempt, and zero for work without a lease and in PREVIOUS.
+func readUnfinished(pk string, it kit.Item) (connection.Unfinished, error) {
 	r := kit.Reader{It: it}
 	account, conn, err := kit.ParseOwner(r.Key())
 	at, since := kit.ParseWorkKey(r.Text(kit.AttrDueKey))
-	if !since.IsZero() {
+	switch {
+	case pk == kit.PreviousPK:
+		at = time.Time{}
+	case !since.IsZero():
 		at = since
 	}
 	return connection.Unfinished{AccountID: account, ConnectionID: conn, DueAt: at}, errors.Join(r.Done("unfinished work"), err)

@@ -50,12 +50,16 @@ const (
 // creation: no other item has their attributes. by_due holds the scheduled
 // connections, by the time of the next check, and what a crash may leave unfinished:
 // intents and connections with work, by the end of the lease, and accounts whose
-// connections have yet to follow them.
+// connections have yet to follow them. Connections that are not scheduled are listed by
+// the end of their previous credentials: in a partition of their own, because they may be
+// many, and repairs must not wait for them.
 //
 //	by_partner    PARTNER#<id>                  <created_at, ms>#<account id>
 //	by_active     PARTNER#<id>#<true|false>     <created_at, ms>#<account id>
 //	by_due        REFRESH#<lane>#<shard>        <next_refresh_at, ms>#<credential id>#<partner id>
-//	              REPAIR                        <lease_until or time of the change, ms>
+//	              REPAIR                        <lease_until, ms>, then <lease_until, ms>#<first attempt, ms>;
+//	                                            of an account <time of the change, ms>
+//	              PREVIOUS                      <end of the previous credentials, ms>
 const (
 	IndexPartner   = "by_partner"
 	IndexActive    = "by_active"
@@ -131,6 +135,7 @@ func RefreshPK(lane connection.Lane, shard int) string {
 const (
 	RefreshPrefix = "REFRESH#"
 	RepairPK      = "REPAIR"
+	PreviousPK    = "PREVIOUS"
 )
 
 // ShardOf returns the shard of a connection. It spreads connections evenly.
@@ -171,9 +176,6 @@ func ParseWorkKey(s string) (at, since time.Time) {
 	}
 	return times[0], times[1]
 }
-
-// PreviousEndKey is RepairKey for the end of previous credentials, which is no repair.
-func PreviousEndKey(at time.Time) string { return RepairKey(at) + "#previous" }
 
 // DueUntil returns a text above the keys of by_due that are due now, and below all others.
 func DueUntil(now time.Time) string { return milliKey(now.UnixMilli() + 1) }

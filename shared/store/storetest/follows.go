@@ -177,17 +177,32 @@ func (s follows) TestUnfinished() {
 	})
 	claimed := s.saved(s.linkedTo(a.ID, nil, numbered("0004085232")), func(c *connection.Connection) { c.NextRefreshAt = long })
 	claimed = must(s.ClaimDue(s.Context(), entry(claimed), long, long, timing))
+	rolled := s.saved(s.linkedTo(a.ID, nil, numbered("0004085233")), func(c *connection.Connection) {
+		c.Previous, c.NextRefreshAt = connection.PreviousCredentials{SecretVersion: "v", Until: long.Add(-time.Hour)}, time.Time{}
+	})
+	s.equal("ended previous credentials", s.unfinished(a.ID, rolled.Previous.Until), []string{rolled.ID})
+	s.equal("before they end", s.unfinished(a.ID, rolled.Previous.Until.Add(-time.Millisecond)), []string{})
 	s.ok(s.SetAccountActive(s.Context(), a, false, false, effects.Effects{}, long.Add(2*time.Second)))
 
-	s.equal("before", s.unfinished(a.ID, long.Add(-time.Millisecond)), []string{})
-	s.equal("the first", s.unfinished(a.ID, long), []string{worked.ID})
-	s.equal("a millisecond early", s.unfinished(a.ID, long.Add(time.Second-time.Nanosecond)), []string{worked.ID})
-	s.equal("the second", s.unfinished(a.ID, long.Add(time.Second)), []string{worked.ID, intent.ID})
-	s.equal("all", s.unfinished(a.ID, now), []string{worked.ID, intent.ID, ""})
-	for limit := 1; limit < 4; limit++ {
+	s.equal("before", s.unfinished(a.ID, long.Add(-time.Millisecond)), []string{rolled.ID})
+	s.equal("the first", s.unfinished(a.ID, long), []string{worked.ID, rolled.ID})
+	s.equal("a millisecond early", s.unfinished(a.ID, long.Add(time.Second-time.Nanosecond)), []string{worked.ID, rolled.ID})
+	s.equal("the second", s.unfinished(a.ID, long.Add(time.Second)), []string{worked.ID, intent.ID, rolled.ID})
+	s.equal("all", s.unfinished(a.ID, now), []string{worked.ID, intent.ID, "", rolled.ID})
+	for limit := 1; limit < 5; limit++ {
 		found, _ := must2(s.Unfinished(s.Context(), now, limit))
 		s.equal("limit", len(found), limit)
 	}
+	all, _ := must2(s.Unfinished(s.Context(), now, 1000))
+	for _, u := range all {
+		if u.AccountID == a.ID && u.DueAt.IsZero() != (u.ConnectionID == rolled.ID) {
+			s.Errorf("%s is due at %v; want none for ended previous credentials alone", u.ConnectionID, u.DueAt)
+		}
+	}
+	rolled = s.saved(rolled, func(c *connection.Connection) { c.NextRefreshAt = milli(now.Add(time.Hour)) })
+	s.equal("the schedule gives them up", s.unfinished(a.ID, now), []string{worked.ID, intent.ID, ""})
+	rolled.Previous = connection.PreviousCredentials{}
+	s.unschedule(rolled)
 
 	worked = s.saved(worked, func(c *connection.Connection) { c.LeaseUntil = milli(now.Add(time.Hour)) })
 	s.equal("taken up", s.unfinished(a.ID, now), []string{intent.ID, ""})

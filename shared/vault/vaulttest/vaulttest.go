@@ -333,9 +333,10 @@ func (s *suite) TestEndedContextIsInternal() {
 	_, staged := s.Stage(ctx, account, conn, initial, first())
 	for what, err := range map[string]error{
 		"Create": created, "Get": read, "Stage": staged,
-		"Align":   s.Align(ctx, account, conn, initial, ""),
-		"Delete":  s.Delete(ctx, account, conn, 7),
-		"Restore": s.Restore(ctx, account, conn),
+		"Align":        s.Align(ctx, account, conn, initial, ""),
+		"DropPrevious": s.DropPrevious(ctx, account, conn, initial),
+		"Delete":       s.Delete(ctx, account, conn, 7),
+		"Restore":      s.Restore(ctx, account, conn),
 	} {
 		s.fails(what, err, fault.Internal)
 		if !errors.Is(err, context.Canceled) {
@@ -433,6 +434,29 @@ func (s *suite) TestAlign() {
 		s.align(next)
 		s.holdsBoth(version, next)
 	}
+}
+
+func (s *suite) TestDropPrevious() {
+	version, next := s.pair()
+	s.align(next)
+	for _, other := range []string{next, third} { // neither is the previous one
+		s.ok(s.DropPrevious(s.Context(), account, conn, other))
+		s.holdsBoth(version, next)
+	}
+	for range 2 {
+		s.ok(s.DropPrevious(s.Context(), account, conn, version))
+		s.labelled(previous, "")
+		s.labelled(current, next)
+		s.holds(next, second())
+	}
+	last := s.stage(third, credentials("third-key-canary", "third-secret-canary"))
+	s.align(last)
+	s.labelled(previous, next)
+	s.ok(s.DropPrevious(s.Context(), account, conn, version))
+	s.labelled(previous, next)
+	s.delete()
+	s.fails("DropPrevious", s.DropPrevious(s.Context(), account, conn, next), fault.NotFound)
+	s.ok(s.DropPrevious(s.Context(), account+1, conn, next)) // no secret
 }
 
 // TestStageAgainAfterAlign repeats a request that was done and whose answer was lost.
