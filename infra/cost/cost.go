@@ -69,8 +69,8 @@ type Price struct {
 	Unit       string  `yaml:"unit"`
 	Per        float64 `yaml:"per"` // units
 	USD        float64 `yaml:"usd"`
-	Source     string  `yaml:"source"`
-	Read       string  `yaml:"read"`
+	Source     string  `yaml:"source"` // the page that was read
+	Read       string  `yaml:"read"`   // what of AWS it quotes
 	Unverified bool    `yaml:"unverified"`
 }
 
@@ -272,8 +272,8 @@ func (m *month) addWork() error {
 	return nil
 }
 
-// batch is how many checks a start of the worker makes. Fewer connections than are due
-// in ten minutes make smaller batches, which is not worth a figure of its own.
+// batch is how many checks a start of the worker makes. If fewer than ten checks are due
+// at a time, batches are smaller; the difference is not worth a figure of its own.
 const batch = 10
 
 func (m *month) sum(of func(w work) float64) float64 {

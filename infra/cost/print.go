@@ -17,7 +17,7 @@ const mark = "*"
 func Print(w io.Writer, b Bill, prices Prices, stack Stack) error {
 	out := &errWriter{w: w}
 	out.printf("A month (730 hours) in %s, %s: %s connections, policy %s, %s requests\n", prices.Region, prices.Location, number(b.Use.Connections), b.Use.Policy, number(b.Use.Calls))
-	out.printf("List prices of %s in USD, without free tiers and tax.\n\n", prices.Date)
+	out.printf("List prices as far as known on %s in USD, without free tiers and tax.\n\n", prices.Date)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	if _, err := fmt.Fprint(table, "USD\t\tquantity\tunit\tprice\t\n"); err != nil {
 		return err
@@ -56,7 +56,7 @@ func Print(w io.Writer, b Bill, prices Prices, stack Stack) error {
 		out.printf("\n%s\n", note)
 	}
 	if unverified > 0 {
-		out.printf("\n%s These prices could not be looked up for %s: USD %s of the total rests on the price of us-east-1.\n", mark, prices.Region, dollars(unverified))
+		out.printf("\n%s These prices could not be looked up for %s: USD %s of the total rests on those of us-east-1, or on the last ones known.\n", mark, prices.Region, dollars(unverified))
 	}
 	slices.Sort(sources)
 	out.printf("\nSources of the prices:\n%s\n", strings.Join(sources, "\n"))
@@ -79,7 +79,7 @@ func (p Price) reading() string {
 	if p.Unverified {
 		return "(not looked up for the Region)"
 	}
-	return "(" + p.Read + ")"
+	return "(quotes " + p.Read + ")"
 }
 
 func (p Price) text() string {
@@ -105,7 +105,7 @@ func Markdown(counts Counts, prices Prices, stack Stack, uses []Use) (string, er
 		return "", err
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "An idle stack, a month of 730 hours in %s, list prices of %s in USD without free tiers:\n\n", prices.Region, prices.Date)
+	fmt.Fprintf(&out, "An idle stack, a month of 730 hours in %s, list prices as far as known on %s in USD without free tiers:\n\n", prices.Region, prices.Date)
 	out.WriteString("| service | what costs | quantity | price | a month |\n|---|---|---:|---|---:|\n")
 	for _, l := range idle.Lines {
 		if l.Quantity > 0 {
@@ -124,7 +124,7 @@ func Markdown(counts Counts, prices Prices, stack Stack, uses []Use) (string, er
 	}
 	out.WriteString("\n|---|" + strings.Repeat("---:|", len(uses)) + "\n")
 	writeServices(&out, bills)
-	out.WriteString("\n\\" + mark + " A price that could not be looked up for the Region, in whole or in part; it is that of us-east-1.\n")
+	out.WriteString("\n\\" + mark + " A price that could not be looked up for the Region, in whole or in part; it is that of us-east-1, or the last one known.\n")
 	for _, use := range uses {
 		for _, note := range Notes(use, stack) {
 			fmt.Fprintf(&out, "\n%s connections, %s: %s\n", number(use.Connections), use.Policy, note)
