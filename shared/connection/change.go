@@ -407,7 +407,7 @@ func (s *Service) alignAndRelease(ctx context.Context, conn *Connection) error {
 // release ends the work on a connection.
 func (s *Service) release(ctx context.Context, conn *Connection) error {
 	done := *conn
-	done.Work, done.LeaseUntil = NoWork, time.Time{}
+	done.Work, done.LeaseUntil, done.WorkSince = NoWork, time.Time{}, time.Time{}
 	if err := s.Store.SaveConnection(ctx, &done); err != nil {
 		return fmt.Errorf("ending the work on the secret: %w", err)
 	}
@@ -445,7 +445,7 @@ func (s *Service) Unlink(ctx context.Context, conn Connection, pinned bool, fx e
 		}
 		now := s.Now()
 		row = conn
-		row.Status, row.StatusReason, row.Work, row.LeaseUntil = Disconnected, "", WorkUnlink, s.Lease(ctx)
+		row.Status, row.StatusReason, row.Work, row.LeaseUntil, row.WorkSince = Disconnected, "", WorkUnlink, s.Lease(ctx), time.Time{}
 		row.DisconnectedAt, row.ModifiedAt, row.PurgeAt = now, now, now.Add(HistoryKept)
 		row.NextRefreshAt, row.RefreshRequestedAt = time.Time{}, time.Time{}
 		row.Previous, row.ContractHash = PreviousCredentials{}, ""

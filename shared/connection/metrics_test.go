@@ -146,4 +146,31 @@ func TestReconcileMetrics(t *testing.T) {
 	if got := run(t.Context(), w)["OldestRepair"]; len(got) != 1 || got[0] < 3*3600 {
 		t.Errorf("OldestRepair = %v of work that fails at each run, want more than three hours", got)
 	}
+
+	// The next request finishes that work, and dies in its own.
+	for name, next := range map[string]func(context.Context, *world, *connection.Service) error{
+		"change": changeOf(number, "", "three"), "unlink": of(number, unlink),
+	} {
+		w = newWorld(t)
+		w.link(t)
+		w.dies(5, func() { _ = changeOf(number, "", "two")(t.Context(), w, w.Service) })
+		w.clock = w.clock.Add(time.Minute)
+		w.failing("Align", errors.New("access denied"))
+		for range 5 {
+			run(t.Context(), w)
+			w.clock = w.clock.Add(time.Hour)
+		}
+		w.on = func(_ context.Context, called string, do func() error) error {
+			if called == "Stage" || called == "Delete" {
+				goexit()
+			}
+			return do()
+		}
+		inProcess(func() { _ = next(t.Context(), w, w.Service) })
+		w.on = nil
+		w.clock = w.clock.Add(10 * time.Minute)
+		if got := run(t.Context(), w)["OldestRepair"]; len(got) != 1 || got[0] == 0 || got[0] > 600 {
+			t.Errorf("OldestRepair = %v of the crashed %s, want less than ten minutes", got, name)
+		}
+	}
 }

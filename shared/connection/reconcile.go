@@ -119,7 +119,7 @@ func (s *Service) followVisible(ctx context.Context, conn Connection, acct accou
 	}
 	held := conn
 	conn.Standing, conn.PurgeAt = standing, acct.PurgeAt
-	conn.Work, conn.LeaseUntil = NoWork, time.Time{}
+	conn.Work, conn.LeaseUntil, conn.WorkSince = NoWork, time.Time{}, time.Time{}
 	err := staleRow(s.Store.FollowConnection(ctx, &conn, acct, byReconciler, s.Now()))
 	if !secretStays && fault.Is(err, fault.Precondition) {
 		// The next attempt need not wait for this lease.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -34,8 +35,11 @@ func TestRestoredTable(t *testing.T) {
 		all = append(all, linked{m, carrier, c.CarrierID})
 	}
 
-	restored := copyTable(t, "carrierlink-restored")
-	second, err := service.Beside(t.Context(), "carrierlink-drill", map[string]string{
+	// Names of their own, for a test that runs twice. The API of the first stack is found by its stack's name.
+	suffix := strings.ToLower(rand.Text()[:8])
+	name := "carrierlink-drill-" + suffix
+	restored := copyTable(t, "carrierlink-restored-"+suffix)
+	second, err := service.Beside(t.Context(), name, map[string]string{
 		"TableName": restored, "SecretPrefix": service.SecretPrefix, "BackgroundWork": "disabled",
 	})
 	if err != nil {
@@ -57,7 +61,7 @@ func TestRestoredTable(t *testing.T) {
 		t.Errorf("the second stack uses the table %s and the secrets %s", second.TableName, second.SecretPrefix)
 	}
 	tables, err := table().ListTables(t.Context(), &dynamodb.ListTablesInput{})
-	if err != nil || slices.ContainsFunc(tables.TableNames, func(name string) bool { return strings.HasPrefix(name, "carrierlink-drill") }) {
+	if err != nil || slices.ContainsFunc(tables.TableNames, func(made string) bool { return strings.HasPrefix(made, name) }) {
 		t.Errorf("tables %v, %v: the second stack has made one", tables.TableNames, err)
 	}
 
@@ -105,7 +109,7 @@ func checkTag(t *testing.T, accountID int64, connectionID string) {
 	}
 }
 
-// copyTable makes a table with all items and indexes of the stack's.
+// copyTable makes a table with all items and indexes of the stack's, until the test ends.
 func copyTable(t *testing.T, name string) string {
 	t.Helper()
 	of, err := table().DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &service.TableName})
@@ -123,6 +127,11 @@ func copyTable(t *testing.T, name string) string {
 	if _, err := table().CreateTable(t.Context(), in); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if _, err := table().DeleteTable(context.WithoutCancel(t.Context()), &dynamodb.DeleteTableInput{TableName: &name}); err != nil {
+			t.Error(err)
+		}
+	})
 	items, err := allItems(t.Context())
 	if err != nil {
 		t.Fatal(err)

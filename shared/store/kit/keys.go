@@ -57,8 +57,8 @@ const (
 //	by_partner    PARTNER#<id>                  <created_at, ms>#<account id>
 //	by_active     PARTNER#<id>#<true|false>     <created_at, ms>#<account id>
 //	by_due        REFRESH#<lane>#<shard>        <next_refresh_at, ms>#<credential id>#<partner id>
-//	              REPAIR                        <lease_until, ms>, then <lease_until, ms>#<first attempt, ms>;
-//	                                            of an account <time of the change, ms>
+//	              REPAIR                        <lease_until, ms>, of work that was tried before followed
+//	                                            by #<its first lease_until, ms>; <time of an account's change, ms>
 //	              PREVIOUS                      <end of the previous credentials, ms>
 const (
 	IndexPartner   = "by_partner"
