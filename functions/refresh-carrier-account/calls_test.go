@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func costs(t *calltrace.Attempt) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		event.Records = append(event.Records, events.SQSMessage{MessageId: fmt.Sprint(n), Body: string(text)})
+		event.Records = append(event.Records, events.SQSMessage{MessageId: strconv.Itoa(n), Body: string(text)})
 	}
 	h := &handler{worker: &schedule.Worker{Checker: d.Connections, Breakers: d.Store}, metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
 	work := func(ctx context.Context) {

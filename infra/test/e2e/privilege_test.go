@@ -139,11 +139,11 @@ func elements(n yaml.Node) []*yaml.Node {
 
 // scalars returns the texts of a node, with its functions.
 func scalars(n *yaml.Node) string {
-	text := n.Value
+	texts := []string{n.Value}
 	for _, c := range n.Content {
-		text += " " + scalars(c)
+		texts = append(texts, scalars(c))
 	}
-	return text
+	return strings.Join(texts, " ")
 }
 
 // resourceNamed returns what an ARN, or the template's expression for it, stands for.
