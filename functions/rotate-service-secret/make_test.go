@@ -31,7 +31,9 @@ func TestMakeTarget(t *testing.T) {
 				t.Fatal(err)
 			}
 			cmd := exec.CommandContext(t.Context(), "make", "-s", "-C", "../..", "rotate-service-secret", "STAGE=staging")
-			cmd.Env = append(slices.DeleteFunc(os.Environ(), func(setting string) bool { return strings.HasPrefix(setting, "REGION=") }),
+			cmd.Env = append(slices.DeleteFunc(os.Environ(), func(setting string) bool {
+				return strings.HasPrefix(setting, "REGION=") || strings.HasPrefix(setting, "MAKEFLAGS=")
+			}),
 				"PATH="+dir+":"+os.Getenv("PATH"))
 			out, err := cmd.CombinedOutput()
 			if (err == nil) != tc.ok || !strings.Contains(string(out), tc.answer) {

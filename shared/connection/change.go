@@ -342,7 +342,7 @@ func (s *Service) claimWork(ctx context.Context, conn Connection, pinned bool) (
 			return err
 		}
 		claimed = row
-		claimed.Work, claimed.LeaseUntil = WorkCredentials, s.Lease(ctx)
+		claimed.beginWork(WorkCredentials, s.Lease(ctx))
 		return staleRow(s.Store.SaveConnection(ctx, &claimed))
 	})
 	return claimed, err
@@ -373,7 +373,7 @@ func (s *Service) finishChange(ctx context.Context, conn Connection) (Connection
 	if conn.Work != WorkCredentials || conn.LeaseUntil.After(s.Now()) {
 		return conn, nil
 	}
-	conn.LeaseUntil = s.Lease(ctx)
+	conn.beginWork(WorkCredentials, s.Lease(ctx))
 	if err := s.Store.SaveConnection(ctx, &conn); err != nil {
 		return conn, fmt.Errorf("taking over an unfinished change: %w", staleRow(err))
 	}
@@ -407,7 +407,7 @@ func (s *Service) alignAndRelease(ctx context.Context, conn *Connection) error {
 // release ends the work on a connection.
 func (s *Service) release(ctx context.Context, conn *Connection) error {
 	done := *conn
-	done.Work, done.LeaseUntil, done.WorkSince = NoWork, time.Time{}, time.Time{}
+	done.endWork()
 	if err := s.Store.SaveConnection(ctx, &done); err != nil {
 		return fmt.Errorf("ending the work on the secret: %w", err)
 	}
@@ -445,7 +445,8 @@ func (s *Service) Unlink(ctx context.Context, conn Connection, pinned bool, fx e
 		}
 		now := s.Now()
 		row = conn
-		row.Status, row.StatusReason, row.Work, row.LeaseUntil, row.WorkSince = Disconnected, "", WorkUnlink, s.Lease(ctx), time.Time{}
+		row.beginWork(WorkUnlink, s.Lease(ctx))
+		row.Status, row.StatusReason = Disconnected, ""
 		row.DisconnectedAt, row.ModifiedAt, row.PurgeAt = now, now, now.Add(HistoryKept)
 		row.NextRefreshAt, row.RefreshRequestedAt = time.Time{}, time.Time{}
 		row.Previous, row.ContractHash = PreviousCredentials{}, ""

@@ -177,6 +177,10 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e checkOption
 		e.breaker = health.Breaker{}
 	}
 	credentials, err := ReadCredentials(ctx, s.Vault, claimed, s.Now())
+	// Done here and not by the reconciler, because a row with work is off the schedule until
+	// the reconciler reaches it. Before the carrier is asked, which takes what is left of the
+	// time but for that of the record.
+	givenUp := e.scheduled && s.giveUpPrevious(ctx, claimed)
 	var reading Reading
 	var snap *Snapshot
 	switch {
@@ -188,8 +192,6 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e checkOption
 		account := ChargeAccount{Carrier: claimed.Carrier, Number: claimed.AccountNumber, Credentials: credentials, BeforeRetry: e.beforeRetry}
 		reading, snap = s.Ask(ctx, claimed.Environment, account, claimed.ChecksWithCredentials+1, s.Now())
 	}
-	// Not the reconciler: while it had the row, the connection would have no schedule.
-	givenUp := e.scheduled && s.giveUpPrevious(ctx, claimed)
 	observed := s.observe(claimed.ID, reading, e.trigger, e.breaker)
 	if sandbox {
 		observed.Timing.LoneRefusal = 0
@@ -226,9 +228,8 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e checkOption
 	return checked, nil
 }
 
-// giveUpTime is how long giving up previous credentials may keep a check from being
-// recorded.
-const giveUpTime = 2 * time.Second
+// giveUpTime is how long giving up previous credentials may delay a check.
+const giveUpTime = 5 * time.Second
 
 // giveUpPrevious takes the label from the previous credentials of a claimed connection if
 // they can no longer be rolled back to, and reports whether it has. If it fails, the next

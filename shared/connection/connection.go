@@ -161,8 +161,8 @@ type Connection struct {
 	// LeaseUntil is when the lease of the process that works on the connection expires.
 	LeaseUntil time.Time
 	Work       Work
-	// WorkSince is when the work, or the intent, first came to the reconciler: later
-	// attempts renew the lease. Zero if none has been made.
+	// WorkSince is the end of the lease that the first attempt to finish the work, or the
+	// intent, found; later attempts renew the lease. Zero before the first attempt.
 	WorkSince time.Time
 
 	ContractExpired       bool
@@ -215,6 +215,21 @@ func (c *Connection) PreviousEnds() time.Time {
 func (c *Connection) previousEnded(now time.Time) bool {
 	ends := c.PreviousEnds()
 	return !ends.IsZero() && !ends.After(now)
+}
+
+// beginWork takes the lease for work, or for a further attempt at it, which keeps its age.
+func (c *Connection) beginWork(w Work, lease time.Time) {
+	switch {
+	case w != c.Work:
+		c.WorkSince = time.Time{}
+	case c.WorkSince.IsZero():
+		c.WorkSince = c.LeaseUntil
+	}
+	c.Work, c.LeaseUntil = w, lease
+}
+
+func (c *Connection) endWork() {
+	c.Work, c.LeaseUntil, c.WorkSince = NoWork, time.Time{}, time.Time{}
 }
 
 // Same reports whether two connections are equal in every field.

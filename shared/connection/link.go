@@ -257,7 +257,7 @@ func (s *Service) Link(ctx context.Context, req LinkRequest) (*Connection, error
 	if conn.SecretVersion, err = NewSecretVersion(s.Random); err != nil {
 		return nil, fmt.Errorf("naming the secret's version: %w", err)
 	}
-	conn.LeaseUntil = s.Lease(ctx)
+	conn.LeaseUntil, conn.WorkSince = s.Lease(ctx), time.Time{}
 	if err := s.Store.BeginLink(ctx, conn, options); err != nil {
 		return nil, fmt.Errorf("writing the intent: %w", s.explainConflict(ctx, req.Account.ID, err))
 	}

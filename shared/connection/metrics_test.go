@@ -147,26 +147,73 @@ func TestReconcileMetrics(t *testing.T) {
 		t.Errorf("OldestRepair = %v of work that fails at each run, want more than three hours", got)
 	}
 
-	// The next request finishes that work, and dies in its own.
-	for name, next := range map[string]func(context.Context, *world, *connection.Service) error{
-		"change": changeOf(number, "", "three"), "unlink": of(number, unlink),
-	} {
-		w = newWorld(t)
+	// So it does if each attempt is that of a request.
+	w = newWorld(t)
+	w.link(t)
+	w.dies(5, func() { _ = changeOf(number, "", "two")(t.Context(), w, w.Service) })
+	w.failing("Align", errors.New("access denied"))
+	for range 5 {
+		w.clock = w.clock.Add(time.Hour)
+		_ = changeOf(number, "", "three")(t.Context(), w, w.Service)
+	}
+	w.clock = w.clock.Add(time.Hour)
+	if got := run(t.Context(), w)["OldestRepair"]; len(got) != 1 || got[0] < 3*3600 {
+		t.Errorf("OldestRepair = %v of work that fails at each request, want more than three hours", got)
+	}
+
+	// The next request takes that work over, and dies in its own.
+	change := func(w *world) {
 		w.link(t)
 		w.dies(5, func() { _ = changeOf(number, "", "two")(t.Context(), w, w.Service) })
+	}
+	for name, tc := range map[string]struct {
+		interrupted func(*world)
+		fails       string
+		next        func(context.Context, *world, *connection.Service) error
+		diesAt      string
+	}{
+		"change": {change, "Align", changeOf(number, "", "three"), "Stage"},
+		"unlink": {change, "Align", of(number, unlink), "Delete"},
+		"deletion of the account": {change, "Align", func(ctx context.Context, w *world, s *connection.Service) error {
+			w.deleted(t, 30)
+			return follow(ctx, w, s)
+		}, "Delete"},
+		"link": {func(w *world) {
+			w.dies(4, func() { _ = linkOf(number, "one", nil)(t.Context(), w, w.Service) })
+		}, "Delete", linkOf(number, "one", nil), "Create"},
+		// The lease that the check leaves is not that of the work.
+		"end of the rollback": {func(w *world) {
+			conn := w.link(t)
+			conn.RefreshPolicy, conn.NextRefreshAt = connection.RefreshOff, time.Time{}
+			if err := w.memory.SaveConnection(t.Context(), &conn); err != nil {
+				t.Fatal(err)
+			}
+			w.changed(t, conn, "", "two")
+			w.on = func(_ context.Context, called string, do func() error) error {
+				if called == "RecordCheck" {
+					goexit()
+				}
+				return do()
+			}
+			inProcess(func() { _ = of(number, verify)(t.Context(), w, w.Service) })
+			w.clock = w.clock.Add(connection.PreviousKept - 5*time.Hour) // it ends before the next request
+		}, "Align", reconcile, "Align"},
+	} {
+		w = newWorld(t)
+		tc.interrupted(w)
 		w.clock = w.clock.Add(time.Minute)
-		w.failing("Align", errors.New("access denied"))
+		w.failing(tc.fails, errors.New("access denied"))
 		for range 5 {
 			run(t.Context(), w)
 			w.clock = w.clock.Add(time.Hour)
 		}
 		w.on = func(_ context.Context, called string, do func() error) error {
-			if called == "Stage" || called == "Delete" {
+			if called == tc.diesAt {
 				goexit()
 			}
 			return do()
 		}
-		inProcess(func() { _ = next(t.Context(), w, w.Service) })
+		inProcess(func() { _ = tc.next(t.Context(), w, w.Service) })
 		w.on = nil
 		w.clock = w.clock.Add(10 * time.Minute)
 		if got := run(t.Context(), w)["OldestRepair"]; len(got) != 1 || got[0] == 0 || got[0] > 600 {

@@ -40,7 +40,7 @@ func (s *Service) purgeConnection(ctx context.Context, conn Connection, at time.
 		}
 		if conn.Work != NoWork || !gone {
 			// The row first, so that the schedule no longer uses the secret.
-			conn.Work, conn.LeaseUntil = WorkFollow, s.Lease(ctx)
+			conn.beginWork(WorkFollow, s.Lease(ctx))
 			if err := s.Store.SaveConnection(ctx, &conn); err != nil {
 				return staleRow(err)
 			}
@@ -51,7 +51,8 @@ func (s *Service) purgeConnection(ctx context.Context, conn Connection, at time.
 		if conn.Visible() {
 			conn.Standing = account.StandingDeleted
 		}
-		conn.Work, conn.LeaseUntil, conn.PurgeAt = NoWork, time.Time{}, at
+		conn.endWork()
+		conn.PurgeAt = at
 		return staleRow(s.Store.SaveConnection(ctx, &conn))
 	})
 }

@@ -109,7 +109,7 @@ func (s *Service) followVisible(ctx context.Context, conn Connection, acct accou
 	deletionScheduled := conn.Work == WorkFollow || conn.Standing == account.StandingDeleted
 	secretStays := standing != account.StandingDeleted && conn.Standing != account.StandingDeleted && conn.Work == NoWork
 	if !secretStays {
-		conn.Work, conn.LeaseUntil = WorkFollow, s.Lease(ctx)
+		conn.beginWork(WorkFollow, s.Lease(ctx))
 		if err := s.Store.FollowConnection(ctx, &conn, acct, effects.Effects{}, s.Now()); err != nil {
 			return staleRow(err)
 		}
@@ -119,7 +119,7 @@ func (s *Service) followVisible(ctx context.Context, conn Connection, acct accou
 	}
 	held := conn
 	conn.Standing, conn.PurgeAt = standing, acct.PurgeAt
-	conn.Work, conn.LeaseUntil, conn.WorkSince = NoWork, time.Time{}, time.Time{}
+	conn.endWork()
 	err := staleRow(s.Store.FollowConnection(ctx, &conn, acct, byReconciler, s.Now()))
 	if !secretStays && fault.Is(err, fault.Precondition) {
 		// The next attempt need not wait for this lease.
@@ -245,15 +245,12 @@ func (s *Service) reconcileOne(ctx context.Context, u Unfinished, report *Report
 	if err != nil {
 		return err
 	}
-	if conn.Work == NoWork && conn.previousEnded(s.Now()) {
-		conn.Work = WorkCredentials
+	if conn.Work == NoWork && conn.previousEnded(s.Now()) && !conn.LeaseUntil.After(s.Now()) {
+		conn.Work, conn.LeaseUntil = WorkCredentials, time.Time{} // which a check may have left
 	}
 	unfinished := conn.Status == Linking || conn.Work != NoWork
 	if !unfinished || conn.LeaseUntil.After(s.Now()) {
 		return nil // another process was faster or is working on it
-	}
-	if conn.WorkSince.IsZero() {
-		conn.WorkSince = conn.LeaseUntil
 	}
 	if conn.Work == WorkFollow {
 		account, err := s.Store.Account(ctx, u.AccountID, time.Time{})
@@ -272,7 +269,7 @@ func (s *Service) reconcileOne(ctx context.Context, u Unfinished, report *Report
 		report.ChangesSettled++
 		return nil
 	}
-	conn.LeaseUntil = s.Lease(ctx)
+	conn.beginWork(conn.Work, s.Lease(ctx))
 	if err := s.Store.SaveConnection(ctx, &conn); err != nil {
 		return err
 	}

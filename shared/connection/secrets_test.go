@@ -228,7 +228,9 @@ func TestGivingUpFails(t *testing.T) {
 		"no answer": func(ctx context.Context, called string, do func() error) error {
 			if called == "DropPrevious" {
 				<-ctx.Done()
-				return ctx.Err()
+			}
+			if err := ctx.Err(); err != nil {
+				return err
 			}
 			return do()
 		},
@@ -245,6 +247,8 @@ func TestGivingUpFails(t *testing.T) {
 					}
 					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 					defer cancel()
+					end, _ := ctx.Deadline()
+					w.production.meanwhile = func() { time.Sleep(time.Until(end) - 1500*time.Millisecond) } // as much as auspost takes
 					if err := of(number, refresh)(ctx, w, w.Service); err != nil {
 						t.Error(err)
 					}

@@ -172,8 +172,8 @@ func (c *checklist) checkBackgroundWork() {
 	switch {
 	case c.before("BackgroundWork") == "disabled":
 		c.refuse("BackgroundWork is disabled in the stack, and this deployment would enable it. "+remedy, c.stage)
-	case c.existing == nil && c.foreign(c.values["SecretPrefix"]):
-		c.refuse("A new stack with the secrets of another one (SecretPrefix) would work in the background. "+remedy, c.stage)
+	case c.foreign(c.values["SecretPrefix"]) && c.before("SecretPrefix") != c.values["SecretPrefix"]:
+		c.refuse("This stack would begin to work in the background with the secrets of another one (SecretPrefix). "+remedy, c.stage)
 	}
 }
 

@@ -151,8 +151,8 @@ func RefreshKey(at time.Time, credentialID string, partnerID int64) string {
 // RepairKey returns a text that sorts by the time at which the reconciler should look.
 func RepairKey(at time.Time) string { return milliKey(at.UnixMilli()) }
 
-// WorkKey is RepairKey for work that came to the reconciler first at since; zero if it has
-// not yet.
+// WorkKey is RepairKey with the time since when the work can be finished, if that is not
+// zero.
 func WorkKey(at, since time.Time) string {
 	if since.IsZero() {
 		return RepairKey(at)
