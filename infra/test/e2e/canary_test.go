@@ -26,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/local/emulator"
 )
@@ -356,7 +357,7 @@ func sameSecretsAsConnections(ctx context.Context, items []item) error {
 	for i, rows := range [][]string{live, all} {
 		slices.Sort(rows)
 		if !slices.Equal(found[i], rows) {
-			errs = append(errs, fmt.Errorf("%d secrets and %d connections (with deleted ones: %t) do not match", len(found[i]), len(rows), i == 1))
+			errs = append(errs, fmt.Errorf("secrets (-) and connections (+, with deleted ones: %t) do not match:\n%s", i == 1, cmp.Diff(found[i], rows)))
 		}
 	}
 	fmt.Fprintf(os.Stderr, "e2e found %d connections and %d secrets, %d of them scheduled for deletion\n", len(all), len(found[1]), len(found[1])-len(found[0]))

