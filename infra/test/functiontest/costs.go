@@ -12,7 +12,7 @@ import (
 // and the bytes of answer and log.
 func (d *Fixture) Costs(tb testing.TB, operation string) {
 	tb.Helper()
-	compare(tb, operation, d.Transport, cost.Operation{Answer: d.last.answer, Log: d.last.log})
+	compare(tb, operation, d.Transport, cost.Operation{Answer: int(d.last.answer.Load()), Log: int(d.last.log.Load())})
 }
 
 // Costs is Fixture.Costs for work that is no request. It compares the number of series of

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -85,7 +86,7 @@ type Fixture struct {
 	table   string // name of the table
 	prefix  string // prefix of the secrets' names
 	routes  []httpapi.Route
-	last    struct{ answer, log int } // bytes of the last request's
+	last    struct{ answer, log atomic.Int64 } // bytes of the last request's
 }
 
 // Account numbers of Australia Post for which the simulator answers well.
@@ -351,7 +352,8 @@ func (d *Fixture) DoWithin(ctx context.Context, who, method, target, body string
 	}
 	resp, err := api.Serve(invoked(ctx), event)
 	d.ok(err)
-	d.last.answer, d.last.log = len(resp.Body), log.Len()
+	d.last.answer.Store(int64(len(resp.Body)))
+	d.last.log.Store(int64(log.Len()))
 	for what, text := range map[string]string{"answer": resp.Body, "log": log.String()} {
 		if strings.Contains(text, canary) || strings.Contains(text, APIKey) {
 			d.t.Errorf("the %s of %s %s shows credentials: %s", what, method, path, text)
