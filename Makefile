@@ -116,6 +116,7 @@ deployable:
 # aws succeeds although a function has failed: then the answer has the field FunctionError.
 .PHONY: rotate-service-secret
 rotate-service-secret: ## Add a key to the service secret of STAGE in REGION, with your AWS credentials
+	@command -v aws >/dev/null || { echo 'rotate-service-secret needs the AWS command line, version 2 (README.md, "Deploy", 1)'; exit 1; }
 	@answer=$$(mktemp); trap 'rm -f "$$answer"' EXIT; \
 	failure=$$(aws lambda invoke --region $(REGION) --function-name carrierlink-$(STAGE)-rotate-service-secret --query FunctionError --output text "$$answer"); \
 	cat "$$answer"; echo; test "$$failure" = None
