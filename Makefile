@@ -110,7 +110,7 @@ DEPLOY = $(SAM) deploy --config-file $(CURDIR)/samconfig.toml --config-env $(STA
 .PHONY: deployable
 deployable:
 	@$(TOOLS) sam
-	@cd infra/tools && go run ./checklist -stage $(STAGE) -parameters $(abspath $(BUILD_DIR)).parameters.yaml Architecture=$(ARCHITECTURE) $(PARAMETERS)
+	@cd infra/tools && go run ./checklist -stage=$(STAGE) -parameters $(abspath $(BUILD_DIR)).parameters.yaml Architecture=$(ARCHITECTURE) $(PARAMETERS)
 	@$(MAKE) --no-print-directory build
 
 # aws succeeds although a function has failed: then the answer has the field FunctionError.

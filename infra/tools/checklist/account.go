@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // account reads an AWS account. It changes nothing.
@@ -68,6 +69,9 @@ func openAccount(ctx context.Context, region, profile string) (realAccount, erro
 		options = append(options, config.WithSharedConfigProfile(profile))
 	}
 	loaded, err := config.LoadDefaultConfig(ctx, options...)
+	if absent := new(config.SharedConfigProfileNotExistError); errors.As(err, absent) {
+		return realAccount{}, fmt.Errorf("there is no profile %s in the AWS configuration; `aws configure list-profiles` shows those that exist", absent.Profile)
+	}
 	if err != nil {
 		return realAccount{}, fmt.Errorf("reading the AWS configuration: %w", err)
 	}
@@ -75,6 +79,11 @@ func openAccount(ctx context.Context, region, profile string) (realAccount, erro
 }
 
 func (a realAccount) Caller(ctx context.Context) (number, arn string, err error) {
+	// The metadata service of EC2 is where the SDK looks last, when it has found no credentials anywhere else.
+	var last *smithy.OperationError
+	if _, err := a.config.Credentials.Retrieve(ctx); errors.As(err, &last) && last.ServiceID == "ec2imds" {
+		return "", "", noCredentialsError{cause: err}
+	}
 	result, err := sts.NewFromConfig(a.config).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		return "", "", err
@@ -173,6 +182,32 @@ func (a realAccount) Topics(ctx context.Context, stack string) ([]string, error)
 		}
 	}
 	return found, nil
+}
+
+// noCredentialsError says that there are no credentials at all.
+type noCredentialsError struct{ cause error }
+
+func (e noCredentialsError) Unwrap() error { return e.cause }
+
+func (e noCredentialsError) Error() string {
+	return "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (README.md, \"Deploy\", 2)\n" + e.cause.Error()
+}
+
+// unidentified explains an error of Caller: there are no credentials, AWS could not be reached, or it refuses them.
+func unidentified(err error) error {
+	var absent noCredentialsError
+	var refused smithy.APIError
+	var unsent *smithyhttp.RequestSendError
+	switch {
+	case errors.As(err, &absent):
+		return err
+	case errors.As(err, &unsent):
+		return fmt.Errorf("AWS could not be reached to ask whose credentials these are: %w (network, proxy or AWS_ENDPOINT_URL?)", err)
+	case errors.As(err, &refused):
+		return fmt.Errorf("AWS refuses the credentials (README.md, \"Deploy\", 2): %w", err)
+	default:
+		return fmt.Errorf("AWS did not say whose credentials these are (README.md, \"Deploy\", 2): %w", err)
+	}
 }
 
 // denied says that the credentials may not read something: then the checklist does without it.

@@ -21,7 +21,7 @@ const smallLimit = 200
 // checklist checks, before anything changes, whether a deployment can work.
 type checklist struct {
 	template *template
-	account  account
+	open     func(context.Context) (account, error)
 	stage    string // the section's name
 	section  section
 	named    map[string]string // the parameters of the command line
@@ -30,37 +30,62 @@ type checklist struct {
 	given map[string]string
 	out   io.Writer
 
+	account  account           // once open has opened it
 	existing *stack            // nil: the stack will be created
-	values   map[string]string // of every parameter, as they will be
+	values   map[string]string // of the parameters: the given ones at first, then of every parameter, as they will be
 	refused  int
 }
 
-// run prints the checklist and returns whether the deployment may start. An error means that it could not find out.
+// run prints the checklist and returns whether the deployment may start. An error means that it could not find out. It asks AWS only
+// if it has nothing to refuse without AWS.
 func (c *checklist) run(ctx context.Context) (bool, error) {
 	fmt.Fprintf(c.out, "Checklist of %s in %s\n", c.section.StackName, c.section.Region)
-	number, arn, err := c.account.Caller(ctx)
-	if err != nil {
-		return false, fmt.Errorf("there are no AWS credentials that work (README.md, \"Deploy\"): %w", err)
-	}
-	c.ok("AWS account %s, as %s", number, arn)
-	if err := c.stack(ctx); err != nil {
-		return false, err
-	}
+	c.names()
+	c.values = maps.Clone(c.given)
 	c.parameters()
-	if err := c.concurrency(ctx); err != nil {
-		return false, err
+	if c.refused > 0 {
+		fmt.Fprintf(c.out, "Nothing was changed, and AWS was not asked: %d of these must be mended first.\n", c.refused)
+		return false, nil
 	}
-	if err := c.domain(ctx); err != nil {
-		return false, err
-	}
-	c.table(ctx)
-	if err := c.alarms(ctx); err != nil {
+	if err := c.remote(ctx); err != nil {
 		return false, err
 	}
 	if c.refused > 0 {
 		fmt.Fprintf(c.out, "Nothing was changed: %d of these must be mended first.\n", c.refused)
 	}
 	return c.refused == 0, nil
+}
+
+// remote checks what needs AWS.
+func (c *checklist) remote(ctx context.Context) error {
+	opened, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	c.account = opened
+	number, arn, err := c.account.Caller(ctx)
+	if err != nil {
+		return unidentified(err)
+	}
+	c.ok("AWS account %s, as %s", number, arn)
+	if err := c.stack(ctx); err != nil {
+		return err
+	}
+	before := c.refused
+	if !c.parameters() {
+		return nil // a value that the stack has is not allowed any more, and what follows would rely on it
+	}
+	c.checkBackgroundWork()
+	if c.refused == before {
+		c.ok("each parameter is within its limits, and the rules of the template hold")
+	}
+	c.changes()
+	if err := c.concurrency(ctx); err != nil {
+		return err
+	}
+	c.domain(ctx)
+	c.table(ctx)
+	return c.alarms(ctx)
 }
 
 func (c *checklist) ok(format string, args ...any)   { c.line("ok", format, args...) }
@@ -76,9 +101,6 @@ func (c *checklist) line(kind, format string, args ...any) {
 
 // stack reads the stack and what its parameters will be.
 func (c *checklist) stack(ctx context.Context) error {
-	if name, longest := c.section.StackName, c.template.longestStackName(); len(name) > longest {
-		c.refuse("The stack's name may have %d characters, %s has %d: the names of the functions begin with it.", longest, name, len(name))
-	}
 	existing, err := c.account.Stack(ctx, c.section.StackName)
 	if err != nil {
 		return fmt.Errorf("reading the stack %s: %w", c.section.StackName, err)
@@ -88,8 +110,10 @@ func (c *checklist) stack(ctx context.Context) error {
 	case existing == nil || existing.status == "REVIEW_IN_PROGRESS":
 		c.ok("there is no stack %s: it will be created", c.section.StackName)
 	// Nothing of such a stack will remain, its parameters included.
+	case existing.status == "ROLLBACK_IN_PROGRESS":
+		c.refuse("The stack could not be created (%s): when the rollback has ended, delete it (%s), then deploy again.", existing.status, c.deletion())
 	case strings.HasPrefix(existing.status, "ROLLBACK_"):
-		c.refuse("The stack could not be created (%s): when the rollback has ended, delete it, then deploy again.", existing.status)
+		c.refuse("The stack could not be created (%s): delete it (%s), then deploy again.", existing.status, c.deletion())
 	case strings.HasSuffix(existing.status, "_IN_PROGRESS"):
 		c.refuse("The stack is being changed (%s): wait until that has ended.", existing.status)
 		c.existing = existing
@@ -117,26 +141,89 @@ func (c *checklist) stack(ctx context.Context) error {
 	return nil
 }
 
-// parameters checks the values without asking AWS.
-func (c *checklist) parameters() {
-	before := c.refused
+// deletion returns the command that deletes the stack.
+func (c *checklist) deletion() string {
+	return fmt.Sprintf(".cache/sam/bin/sam delete --stack-name %s --region %s", c.section.StackName, c.section.Region)
+}
+
+// names checks the names of the stack and of the given parameters.
+func (c *checklist) names() {
+	if name, longest := c.section.StackName, c.template.longestStackName(); len(name) > longest {
+		c.refuse("The stack's name may have %d characters, %s has %d: the names of the functions begin with it.", longest, name, len(name))
+	}
+	known := slices.Sorted(maps.Keys(c.template.Parameters))
 	for _, name := range slices.Sorted(maps.Keys(c.given)) {
-		if _, ok := c.template.Parameters[name]; !ok {
-			c.refuse("The template has no parameter %s.", name)
+		if slices.Contains(known, name) {
+			continue
 		}
+		guess := ""
+		if i := slices.IndexFunc(known, func(other string) bool { return near(name, other) }); i >= 0 {
+			guess = " Did you mean " + known[i] + "?"
+		}
+		c.refuse("The template has no parameter %s. README.md, \"Settings\", lists them (case matters).%s", name, guess)
+	}
+}
+
+// near says whether two names are the same but for case and one letter or two, side by side.
+func near(a, b string) bool {
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	for a != "" && b != "" && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for a != "" && b != "" && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return max(len(a), len(b)) <= 2
+}
+
+// parameters checks the values that are known, and returns whether each is within its limits. It removes a value that is not, so
+// that it is refused once.
+func (c *checklist) parameters() bool {
+	outside := c.template.outside(c.values)
+	for _, name := range slices.Sorted(maps.Keys(outside)) {
+		c.refuse("%s=%s %s.", name, c.values[name], outside[name])
+		delete(c.values, name)
 	}
 	for _, violation := range c.template.violations(c.values) {
 		c.refuse("%s", violation)
 	}
-	c.checkStage()
+	if outside["Stage"] == "" {
+		c.checkStage()
+	}
 	// A rule of the template cannot say this: CloudFormation's rules only compare whole texts.
 	if strings.HasPrefix(c.values["AusPostBaseUrl"], "http:") {
 		c.refuse("AusPostBaseUrl=%s is not https: only a local stack may call the carrier without TLS.", c.values["AusPostBaseUrl"])
 	}
-	c.checkBackgroundWork()
-	if c.refused == before {
-		c.ok("each parameter is within its limits, and the rules of the template hold")
+	if worker := c.number("RefreshReservedConcurrency"); worker > 0 {
+		if batches := c.number("RefreshConcurrency") + c.number("SandboxRefreshConcurrency"); worker < batches {
+			c.refuse("RefreshReservedConcurrency=%d is less than the batches that are delivered at the same time, %d: Lambda would refuse them, and after five times they are dead letters.", worker, batches)
+		}
 	}
+	c.regions()
+	return len(outside) == 0
+}
+
+// regions refuses ARNs of another Region than the stack's.
+func (c *checklist) regions() {
+	if c.elsewhere("WebAclArn") {
+		c.refuse("WebAclArn is of %s; a web ACL must be of the stack's Region.", region(c.values["WebAclArn"]))
+	}
+	if c.values["DomainName"] != "" && c.elsewhere("CertificateArn") {
+		c.refuse("CertificateArn is of %s; the certificate must be of the stack's Region.", region(c.values["CertificateArn"]))
+	}
+	if c.elsewhere("AlarmTopicArn") {
+		c.refuse("AlarmTopicArn is of %s; the topic must be of the stack's Region.", region(c.values["AlarmTopicArn"]))
+	}
+}
+
+// elsewhere says whether a parameter is the ARN of something in another Region.
+func (c *checklist) elsewhere(name string) bool {
+	arn := c.values[name]
+	return arn != "" && region(arn) != c.section.Region
+}
+
+// changes prints which values of the stack change.
+func (c *checklist) changes() {
 	if c.existing == nil {
 		return
 	}
@@ -153,10 +240,10 @@ func (c *checklist) checkStage() {
 	switch {
 	case err != nil:
 		c.refuse("The section %s of samconfig.toml cannot be read: %v.", c.stage, err)
+	case own["Stage"] == "":
+		c.refuse("The section %s of samconfig.toml must name Stage=staging or Stage=production: without it a new stack is a local one, whose data nothing protects.", c.stage)
 	case c.values["Stage"] == "local":
 		c.refuse("Stage=local is only for the local stack, whose data nothing protects. The section %s of samconfig.toml must name Stage=staging or Stage=production.", c.stage)
-	case own["Stage"] == "":
-		c.refuse("The section %s of samconfig.toml must name Stage=staging or Stage=production.", c.stage)
 	case own["Stage"] != c.values["Stage"]:
 		c.refuse("Stage=%s is not the stage of this deployment, %s.", c.values["Stage"], own["Stage"])
 	}
@@ -194,11 +281,6 @@ func (c *checklist) concurrency(ctx context.Context) error {
 	wanted, err := c.template.reserved(c.values)
 	if err != nil {
 		return err
-	}
-	if worker := c.number("RefreshReservedConcurrency"); worker > 0 {
-		if batches := c.number("RefreshConcurrency") + c.number("SandboxRefreshConcurrency"); worker < batches {
-			c.refuse("RefreshReservedConcurrency=%d is less than the batches that are delivered at the same time, %d: Lambda would refuse them, and after five times they are dead letters.", worker, batches)
-		}
 	}
 	limit, unreserved, err := c.account.Concurrency(ctx)
 	if denied(err) {
@@ -243,27 +325,21 @@ func (c *checklist) concurrency(ctx context.Context) error {
 	return nil
 }
 
-// number returns the value of a numeric parameter, and 0 for one that is none: parameters has refused it.
+// number returns the value of a numeric parameter, and 0 for one that is not known.
 func (c *checklist) number(name string) int {
 	number, _ := strconv.Atoi(c.values[name])
 	return number
 }
 
-func (c *checklist) domain(ctx context.Context) error {
-	if acl := c.values["WebAclArn"]; acl != "" && region(acl) != c.section.Region {
-		c.refuse("WebAclArn is of %s; a web ACL must be of the stack's Region.", region(acl))
-	}
+// domain checks the certificate of the domain.
+func (c *checklist) domain(ctx context.Context) {
 	name, arn := c.values["DomainName"], c.values["CertificateArn"]
 	if name == "" {
 		c.ok("no domain of your own")
-		return nil
+		return
 	}
-	if arn == "" {
-		return nil // a rule of the template has refused it
-	}
-	if region(arn) != c.section.Region {
-		c.refuse("CertificateArn is of %s; the certificate must be of the stack's Region.", region(arn))
-		return nil
+	if arn == "" || c.elsewhere("CertificateArn") {
+		return // it was refused already
 	}
 	found, err := c.account.Certificate(ctx, arn)
 	switch {
@@ -278,7 +354,6 @@ func (c *checklist) domain(ctx context.Context) error {
 	default:
 		c.ok("the API will serve at https://%s, its certificate is valid for it", name)
 	}
-	return nil
 }
 
 // covers says whether a name of a certificate stands for a domain: a star stands for one label.
@@ -334,15 +409,12 @@ func (c *checklist) table(ctx context.Context) {
 // usable says whether a table or an index with this status answers requests: it does so while its settings change.
 func usable(status string) bool { return status == "ACTIVE" || status == "UPDATING" }
 
-// alarms says whom they reach. That somebody must be named is a rule of the template.
+// alarms says whom they reach.
 func (c *checklist) alarms(ctx context.Context) error {
 	topic, address := c.values["AlarmTopicArn"], c.values["AlarmEmail"]
 	switch {
-	case topic == "" && address == "":
-		return nil
-	case topic != "" && region(topic) != c.section.Region:
-		c.refuse("AlarmTopicArn is of %s; the topic must be of the stack's Region.", region(topic))
-		return nil
+	case topic == "" && address == "", c.elsewhere("AlarmTopicArn"):
+		return nil // it was refused already
 	case topic != "":
 		if subscriptions, ok := c.subscriptions(ctx, topic); ok {
 			c.reached(subscriptions)

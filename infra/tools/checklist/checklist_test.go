@@ -63,6 +63,10 @@ func (a fakeAccount) Table(_ context.Context, name string) (*table, error) {
 	return a.tables[name], a.tableErr
 }
 
+func opening(a account) func(context.Context) (account, error) {
+	return func(context.Context) (account, error) { return a, nil }
+}
+
 const (
 	certificateARN = "arn:aws:acm:ap-southeast-2:123456789012:certificate/1"
 	topicARN       = "arn:aws:sns:ap-southeast-2:123456789012:alarms"
@@ -94,7 +98,7 @@ func checkFile(t *testing.T, path, stage string, account account, parameters ...
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	list := checklist{template: template, account: account, stage: stage, section: section, named: named, given: given, out: &out}
+	list := checklist{template: template, open: opening(account), stage: stage, section: section, named: named, given: given, out: &out}
 	fine, err := list.run(t.Context())
 	if err != nil {
 		t.Fatalf("run: %v", err)
@@ -153,7 +157,7 @@ func TestRefusals(t *testing.T) {
 		parameters []string
 		want       string // of the line that refuses; empty: it is not refused
 	}{
-		{"a domain without a certificate", large(), []string{"DomainName=api.example.com"}, "DomainName needs a CertificateArn."},
+		{"a domain without a certificate", large(), []string{"DomainName=api.example.com"}, "DomainName needs CertificateArn, the ARN of an issued ACM certificate for it in the stack's region: pass both as parameters (with make, in PARAMETERS)."},
 		{"a certificate of another Region", large(), []string{"DomainName=api.example.com", "CertificateArn=arn:aws:acm:us-east-1:123456789012:certificate/1"}, "CertificateArn is of us-east-1"},
 		{"a certificate that does not exist", large(), []string{"DomainName=api.example.com", "CertificateArn=" + certificateARN + "2"}, "could not be read"},
 		{"a certificate for another name", large(), []string{"DomainName=a.b.example.com", "CertificateArn=" + certificateARN}, "is for example.com, *.example.com"},
@@ -162,11 +166,15 @@ func TestRefusals(t *testing.T) {
 		}), []string{"DomainName=api.example.com", "CertificateArn=" + certificateARN}, "is PENDING_VALIDATION"},
 		{"a web ACL of another Region", large(), []string{"WebAclArn=arn:aws:wafv2:us-east-1:123456789012:regional/webacl/x/1"}, "WebAclArn is of us-east-1"},
 		{"http to the carrier", large(), []string{"AusPostBaseUrl=http://127.0.0.1:8080/shipping/v1"}, "is not https"},
-		{"an address that is none", large(), []string{"AusPostBaseUrl=carrier.example.com"}, "AusPostBaseUrl=carrier.example.com must match"},
+		{"an address that is none", large(), []string{"AusPostBaseUrl=carrier.example.com"}, "AusPostBaseUrl=carrier.example.com must be an https address"},
+		{"http to a carrier that is not local", large(), []string{"AusPostBaseUrl=http://carrier.example.com"}, "AusPostBaseUrl=http://carrier.example.com must be an https address"},
+		{"a speed that is no number", large(), []string{"ScheduleSpeed=fast"}, "ScheduleSpeed=fast must be a number"},
 		{"a fast schedule", large(), []string{"ScheduleSpeed=1440"}, "Only a local stack may speed up its schedule."},
 		{"another stage", large(), []string{"Stage=staging"}, "Stage=staging is not the stage of this deployment, production."},
 		{"the local stage", large(), []string{"Stage=local"}, "Stage=local is only for the local stack"},
-		{"an unknown parameter", large(), []string{"RateLimit=5"}, "The template has no parameter RateLimit."},
+		{"an unknown parameter", large(), []string{"RateLimit=5"}, "The template has no parameter RateLimit. README.md, \"Settings\", lists them (case matters).\n"},
+		{"a parameter with a wrong name", large(), []string{"AlarmMail=ops@example.com"}, "The template has no parameter AlarmMail. README.md, \"Settings\", lists them (case matters). Did you mean AlarmEmail?"},
+		{"a parameter in lower case", large(), []string{"domainname=api.example.com"}, "Did you mean DomainName?"},
 		{"a number that is none", large(), []string{"RateLimitPerMinute=many"}, "RateLimitPerMinute=many must be a number"},
 		{"a number too small", large(), []string{"RateLimitPerMinute=0"}, "must be at least 1"},
 		{"a number too large", large(), []string{"MaxKeysPerAccount=91"}, "must be at most 90"},
@@ -178,8 +186,8 @@ func TestRefusals(t *testing.T) {
 		{"others have reserved it", with(func(a *fakeAccount) { a.free = 150 }), []string{"RefreshReservedConcurrency=60"}, "reserve at most 50"},
 		{"less for the worker than its batches", large(), []string{"RefreshReservedConcurrency=6"}, "RefreshReservedConcurrency=6 is less than the batches that are delivered at the same time, 7"},
 		{"an update that is running", existing("UPDATE_IN_PROGRESS", nil), nil, "The stack is being changed (UPDATE_IN_PROGRESS)"},
-		{"a creation that failed", existing("ROLLBACK_COMPLETE", nil), []string{alarmed}, "delete it, then deploy again"},
-		{"a creation that is being rolled back", existing("ROLLBACK_IN_PROGRESS", nil), []string{alarmed}, "when the rollback has ended, delete it"},
+		{"a creation that failed", existing("ROLLBACK_COMPLETE", nil), []string{alarmed}, "The stack could not be created (ROLLBACK_COMPLETE): delete it (.cache/sam/bin/sam delete --stack-name carrierlink-production --region ap-southeast-2), then deploy again."},
+		{"a creation that is being rolled back", existing("ROLLBACK_IN_PROGRESS", nil), []string{alarmed}, "when the rollback has ended, delete it (.cache/sam/bin/sam delete --stack-name carrierlink-production --region ap-southeast-2)"},
 		{"a rollback that failed", existing("UPDATE_ROLLBACK_FAILED", nil), nil, "mend that"},
 		{"a table that does not exist", large(), []string{"TableName=absent"}, "There is no table absent in ap-southeast-2."},
 		{"a table that is being restored", attaches("CREATING", nil), []string{"TableName=restored"}, "The table restored is CREATING, it must be ACTIVE."},
@@ -191,11 +199,12 @@ func TestRefusals(t *testing.T) {
 		{"work that samconfig.toml would start", attached, nil, "BackgroundWork is disabled in the stack, and this deployment would enable it."},
 		{"a second stack that would work", large(), []string{"SecretPrefix=carrierlink-staging/carrier/"}, "This stack would begin to work in the background with the secrets of another one (SecretPrefix)."},
 		{"a stack that takes up a second one's work", existing("UPDATE_COMPLETE", nil), []string{"SecretPrefix=carrierlink-staging/carrier/", "TableName=restored"}, "This stack would begin to work in the background with the secrets of another one (SecretPrefix)."},
-		{"a value of the stack that no longer works", existing("UPDATE_COMPLETE", map[string]string{"DomainName": "api.example.com"}), nil, "DomainName needs a CertificateArn."},
+		{"a value of the stack that no longer works", existing("UPDATE_COMPLETE", map[string]string{"DomainName": "api.example.com"}), nil, "DomainName needs CertificateArn"},
+		{"a value of the stack that is no longer allowed", existing("UPDATE_COMPLETE", map[string]string{"AlarmEmail": "not-an-address"}), nil, "AlarmEmail=not-an-address must be empty or one email address"},
 		{"a topic of another Region", large(), []string{"AlarmEmail=", "AlarmTopicArn=arn:aws:sns:us-east-1:123456789012:alarms"}, "AlarmTopicArn is of us-east-1"},
 		{"a topic that does not exist", large(), []string{"AlarmEmail=", "AlarmTopicArn=" + topicARN + "2"}, "could not be read"},
-		{"no alarm address", large(), []string{"AlarmEmail="}, "Outside local the alarms need an address"},
-		{"an address that is none", large(), []string{"AlarmEmail=ops"}, "AlarmEmail=ops must match"},
+		{"no alarm address", large(), []string{"AlarmEmail="}, "Nobody would get the alarms: pass the parameter AlarmEmail, or AlarmTopicArn=<arn> (with make, PARAMETERS=\"AlarmEmail=you@example.com\")."},
+		{"a mail address that is none", large(), []string{"AlarmEmail=ops"}, "AlarmEmail=ops must be empty or one email address"},
 
 		{"nothing unusual", large(), nil, ""},
 		{"leaves 100", large(), []string{"CarrierReservedConcurrency=178", "RefreshReservedConcurrency=8", "ScheduleReservedConcurrency=1"}, ""},
@@ -254,8 +263,8 @@ parameter_overrides = [%s]
 		parameters []string
 		want       string
 	}{
-		{"no stage", ``, nil, "Stage=local is only for the local stack"},
-		{"the stage is in the command line", ``, []string{"Stage=staging"}, "The section look of samconfig.toml must name Stage=staging or Stage=production."},
+		{"no stage", ``, nil, "The section look of samconfig.toml must name Stage=staging or Stage=production: without it a new stack is a local one"},
+		{"the stage is in the command line", ``, []string{"Stage=staging"}, "The section look of samconfig.toml must name Stage=staging or Stage=production: "},
 		{"its name is no stage", `"Stage=look"`, nil, "Stage=look must be one of local, staging, production."},
 		{"another stage", `"Stage=staging"`, []string{"Stage=production"}, "Stage=production is not the stage of this deployment, staging."},
 		{"a stage", `"Stage=staging"`, nil, ""},
@@ -273,7 +282,7 @@ parameter_overrides = [%s]
 		})
 	}
 	// The section of the local stack names no stage.
-	if fine, out := check(t, "local", large()); fine || !strings.Contains(out, "Stage=local is only for the local stack") {
+	if fine, out := check(t, "local", large()); fine || !strings.Contains(out, "The section local of samconfig.toml must name Stage=staging or Stage=production: ") {
 		t.Errorf("the stage local was not refused:\n%s", out)
 	}
 }
@@ -330,15 +339,69 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-func TestNoCredentials(t *testing.T) {
-	template, err := readTemplate(filepath.Join(root, "template.yaml"))
-	if err != nil {
-		t.Fatal(err)
+// TestWithoutAWS: what can be refused without AWS is refused at once, and AWS is not asked.
+func TestWithoutAWS(t *testing.T) {
+	asked := errors.New("AWS was asked")
+	tests := []struct {
+		name       string
+		parameters []string
+		want       []string // one for each refusal; none: AWS is asked
+	}{
+		{"several mistakes", []string{
+			"AlarmMail=x", "AlarmEmail=not-an-address", "Architecture=riscv", "AusPostBaseUrl=http://localhost", "RateLimitPerMinute=0",
+			"RefreshReservedConcurrency=6", "ScheduleSpeed=2", "Stage=production", "WebAclArn=arn:aws:wafv2:us-east-1:123456789012:regional/webacl/x/1",
+		}, []string{
+			"no parameter AlarmMail", "AlarmEmail=not-an-address", "Architecture=riscv", "RateLimitPerMinute=0", "speed up", "Stage=production",
+			"AusPostBaseUrl=http://localhost is not https", "RefreshReservedConcurrency=6", "WebAclArn is of us-east-1",
+		}},
+		{"a domain whose certificate is emptied", []string{"DomainName=api.example.com", "CertificateArn="}, []string{"DomainName needs CertificateArn"}},
+		{"a certificate of another Region", []string{"DomainName=api.example.com", "CertificateArn=arn:aws:acm:us-east-1:123456789012:certificate/1"}, []string{"CertificateArn is of us-east-1"}},
+		{"a topic of another Region", []string{"AlarmTopicArn=arn:aws:sns:us-east-1:123456789012:alarms"}, []string{"AlarmTopicArn is of us-east-1"}},
+
+		{"nothing to refuse", []string{alarmed}, nil},
+		{"an address that the stack may have", nil, nil},
+		{"a certificate that the stack may have", []string{alarmed, "DomainName=api.example.com"}, nil},
 	}
-	var out strings.Builder
-	list := checklist{template: template, account: fakeAccount{callerErr: errors.New("no credentials")}, stage: "staging", out: &out}
-	if fine, err := list.run(t.Context()); fine || err == nil || !strings.Contains(err.Error(), "there are no AWS credentials that work") {
-		t.Errorf("run() = %t, %v, want an error", fine, err)
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			template, err := readTemplate(filepath.Join(root, "template.yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			section, err := readSection(filepath.Join(root, "samconfig.toml"), "staging")
+			if err != nil {
+				t.Fatal(err)
+			}
+			given, err := overrides(section.Overrides, tc.parameters)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out strings.Builder
+			open := func(context.Context) (account, error) { return nil, asked }
+			list := checklist{template: template, open: open, stage: "staging", section: section, given: given, out: &out}
+			fine, err := list.run(t.Context())
+			if fine || errors.Is(err, asked) != (tc.want == nil) {
+				t.Errorf("run() = %t, %v", fine, err)
+			}
+			got := refusals(out.String())
+			if len(got) != len(tc.want) || strings.Contains(out.String(), "AWS was not asked") != (tc.want != nil) || strings.Contains(out.String(), "  ok ") {
+				t.Errorf("%d refusals, want %d, in:\n%s", len(got), len(tc.want), out.String())
+			}
+			for i := range min(len(got), len(tc.want)) {
+				if !strings.Contains(got[i], tc.want[i]) {
+					t.Errorf("refusal %d = %q, want one with %q", i, got[i], tc.want[i])
+				}
+			}
+		})
+	}
+}
+
+// TestRefusedValueOfStack: nothing is said about a value of the stack that is refused.
+func TestRefusedValueOfStack(t *testing.T) {
+	a := large()
+	a.stacks = map[string]*stack{"carrierlink-staging": {status: "UPDATE_COMPLETE", parameters: map[string]string{"AlarmEmail": "not-an-address"}}}
+	if fine, out := check(t, "staging", a); fine || strings.Count(out, "not-an-address") != 1 {
+		t.Errorf("check() = %t, want one line about the address:\n%s", fine, out)
 	}
 }
 
@@ -393,12 +456,20 @@ func TestRules(t *testing.T) {
 	for name, parameter := range template.Parameters {
 		values[name] = *parameter.Default
 	}
+	if got := template.outside(values); len(got) > 0 {
+		t.Errorf("defaults outside their limits: %q, want none", got)
+	}
 	if got := template.violations(values); len(got) > 0 {
 		t.Errorf("violations of the defaults, of a local stack: %q, want none", got)
 	}
 	for name := range template.Conditions {
 		if _, err := template.named(name, values); err != nil {
 			t.Errorf("the condition %s: %v", name, err)
+		}
+	}
+	for name, parameter := range template.Parameters {
+		if parameter.AllowedPattern != "" && !strings.HasPrefix(parameter.ConstraintDescription, "must be ") {
+			t.Errorf("%s has a pattern, and the ConstraintDescription %q, want one that begins with must be", name, parameter.ConstraintDescription)
 		}
 	}
 	for name, rule := range template.Rules {
@@ -418,6 +489,7 @@ func TestExpressions(t *testing.T) {
 Parameters:
   Number: {Type: Number, Default: 5}
   Text: {Type: String, Default: ""}
+  Unknown: {Type: String, Default: ""}
 Conditions:
   Five: !Equals [!Ref Number, "5"]
   Named: {Fn::Not: [{Condition: Five}]}
@@ -440,6 +512,7 @@ Rules:
 		{`!Condition Five`, ""},
 		{`!Condition Named`, "broken"},
 		{`!Equals [!Ref Absent, "5"]`, "cannot be checked here: there is no parameter Absent"},
+		{`!Equals [!Ref Unknown, "5"]`, ""},
 		{`!Condition Absent`, "cannot be checked here: there is no condition Absent"},
 		{`!Equals [!Ref Number]`, "does not have two sides"},
 		{`!Not []`, "has no condition"},
@@ -487,7 +560,7 @@ func TestStackName(t *testing.T) {
 		t.Errorf("a stack's longest name and -%s have %d characters, want 64", longest, got)
 	}
 	var out strings.Builder
-	list := checklist{template: template, account: large(), stage: "local", out: &out, section: section{StackName: strings.Repeat("x", template.longestStackName()+1), Region: "ap-southeast-2"}}
+	list := checklist{template: template, open: opening(large()), stage: "local", out: &out, section: section{StackName: strings.Repeat("x", template.longestStackName()+1), Region: "ap-southeast-2"}}
 	if fine, err := list.run(t.Context()); fine || err != nil || !strings.Contains(out.String(), "The stack's name may have") {
 		t.Errorf("run() = %t, %v, want a refusal:\n%s", fine, err, out.String())
 	}

@@ -211,6 +211,14 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+// TestEmptyStage: an empty STAGE is named as the mistake.
+func TestEmptyStage(t *testing.T) {
+	args, output, err := deployment(t, "deploy", "STAGE=")
+	if err == nil || args != nil || !strings.Contains(output, "checklist: STAGE is empty: it names a section of samconfig.toml, such as STAGE=staging") {
+		t.Errorf("make deploy STAGE=: %v, sam deploy %q\n%s", err, args, output)
+	}
+}
+
 // TestRefusedBeforeAnything: of a deployment that cannot work, nothing is built and nothing reaches sam.
 func TestRefusedBeforeAnything(t *testing.T) {
 	for _, target := range []string{"deploy", "diff"} {
@@ -219,7 +227,7 @@ func TestRefusedBeforeAnything(t *testing.T) {
 		if err == nil || args != nil {
 			t.Errorf("make %s: %v, sam deploy %q", target, err, args)
 		}
-		for _, want := range []string{"Outside local the alarms need an address", "DomainName needs a CertificateArn", "Nothing was changed: 2"} {
+		for _, want := range []string{"Nobody would get the alarms", "DomainName needs CertificateArn", "Nothing was changed: 2"} {
 			if !strings.Contains(output, want) {
 				t.Errorf("make %s does not print %q:\n%s", target, want, output)
 			}

@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -36,6 +37,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if *stage == "" {
+		return errors.New("STAGE is empty: it names a section of samconfig.toml, such as STAGE=staging")
+	}
 	template, err := readTemplate(filepath.Join(*root, "template.yaml"))
 	if err != nil {
 		return err
@@ -52,11 +56,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	account, err := openAccount(ctx, section.Region, section.Profile)
-	if err != nil {
-		return err
-	}
-	list := checklist{template: template, account: account, stage: *stage, section: section, named: named, given: given, out: out}
+	open := func(ctx context.Context) (account, error) { return openAccount(ctx, section.Region, section.Profile) }
+	list := checklist{template: template, open: open, stage: *stage, section: section, named: named, given: given, out: out}
 	fine, err := list.run(ctx)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -38,14 +39,15 @@ type template struct {
 
 // parameter is a parameter with its limits; nil means none. All values are as CloudFormation passes them: texts.
 type parameter struct {
-	Type           string   `yaml:"Type"`
-	Default        *string  `yaml:"Default"`
-	AllowedValues  []string `yaml:"AllowedValues"`
-	AllowedPattern string   `yaml:"AllowedPattern"`
-	MinValue       *float64 `yaml:"MinValue"`
-	MaxValue       *float64 `yaml:"MaxValue"`
-	MinLength      *int     `yaml:"MinLength"`
-	MaxLength      *int     `yaml:"MaxLength"`
+	Type                  string   `yaml:"Type"`
+	Default               *string  `yaml:"Default"`
+	AllowedValues         []string `yaml:"AllowedValues"`
+	AllowedPattern        string   `yaml:"AllowedPattern"`
+	ConstraintDescription string   `yaml:"ConstraintDescription"`
+	MinValue              *float64 `yaml:"MinValue"`
+	MaxValue              *float64 `yaml:"MaxValue"`
+	MinLength             *int     `yaml:"MinLength"`
+	MaxLength             *int     `yaml:"MaxLength"`
 }
 
 func readTemplate(path string) (*template, error) {
@@ -78,7 +80,7 @@ func (p parameter) check(value string) string {
 			return "has a pattern that cannot be checked here: " + err.Error()
 		}
 		if !pattern.MatchString(value) {
-			return "must match " + p.AllowedPattern
+			return cmp.Or(p.ConstraintDescription, "must match "+p.AllowedPattern)
 		}
 	}
 	if p.MinLength != nil && len(value) < *p.MinLength || p.MaxLength != nil && len(value) > *p.MaxLength {
@@ -99,20 +101,28 @@ func (p parameter) check(value string) string {
 	return ""
 }
 
-// violations returns what is wrong with the values: limits of single parameters, then the rules of the template. values
-// has one for each parameter.
-func (t *template) violations(values map[string]string) []string {
-	var found []string
-	for _, name := range slices.Sorted(maps.Keys(t.Parameters)) {
-		if problem := t.Parameters[name].check(values[name]); problem != "" {
-			found = append(found, fmt.Sprintf("%s=%s %s.", name, values[name], problem))
+// outside returns what is wrong with each value that is not within the limits of its parameter.
+func (t *template) outside(values map[string]string) map[string]string {
+	found := make(map[string]string)
+	for name, value := range values {
+		if problem := t.Parameters[name].check(value); problem != "" {
+			found[name] = problem
 		}
 	}
+	return found
+}
+
+// errUnknownValue says that an expression needs a parameter whose value is not known.
+var errUnknownValue = errors.New("the value is not known")
+
+// violations returns which rules of the template the values violate. Rules that need other values are not checked.
+func (t *template) violations(values map[string]string) []string {
+	var found []string
 	for _, name := range slices.Sorted(maps.Keys(t.Rules)) {
 		rule := t.Rules[name]
 		if !rule.Condition.IsZero() {
 			applies, err := t.truth(&rule.Condition, values)
-			if err != nil {
+			if err != nil && !errors.Is(err, errUnknownValue) {
 				found = append(found, fmt.Sprintf("The rule %s of the template cannot be checked here: %v", name, err))
 			}
 			if !applies {
@@ -122,6 +132,7 @@ func (t *template) violations(values map[string]string) []string {
 		for _, assertion := range rule.Assertions {
 			holds, err := t.truth(&assertion.Assert, values)
 			switch {
+			case errors.Is(err, errUnknownValue):
 			case err != nil:
 				found = append(found, fmt.Sprintf("The rule %s of the template cannot be checked here: %v", name, err))
 			case !holds:
@@ -195,9 +206,12 @@ func (t *template) value(node *yaml.Node, values map[string]string) (string, err
 		if argument.Value == noValue {
 			return noValue, nil
 		}
+		if _, ok := t.Parameters[argument.Value]; !ok {
+			return "", fmt.Errorf("there is no parameter %s", argument.Value)
+		}
 		value, ok := values[argument.Value]
 		if !ok {
-			return "", fmt.Errorf("there is no parameter %s", argument.Value)
+			return "", fmt.Errorf("the parameter %s: %w", argument.Value, errUnknownValue)
 		}
 		return value, nil
 	case "If":
