@@ -158,15 +158,12 @@ func (v *Vault) makeCurrent(ctx context.Context, name, version, kept string, lab
 }
 
 // DropPrevious takes AWSPREVIOUS from a version, so that AWS may remove it. It does nothing
-// if the version does not have that label, or is gone. It returns fault.NotFound when the
-// secret is scheduled for deletion; anything else is fault.Internal.
+// if the version does not have that label, or is gone, or the secret is scheduled for
+// deletion. Any error is fault.Internal, or fault.Overloaded if AWS throttles.
 func (v *Vault) DropPrevious(ctx context.Context, accountID int64, connectionID, version string) error {
 	err := v.moveLabel(ctx, v.name(accountID, connectionID), previous, nil, &version)
-	switch {
-	case err == nil, invalid(err), missing(err):
+	if err == nil || invalid(err) || missing(err) || scheduled(err) {
 		return nil
-	case scheduled(err):
-		return connection.ErrNoCredentials(clean(ctx, err))
 	}
 	return fmt.Errorf("removing a label: %w", clean(ctx, err))
 }
