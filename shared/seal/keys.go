@@ -61,7 +61,9 @@ func parse(text secret.Text) ([]key, error) {
 	switch {
 	case plain == "":
 		return nil, errors.New("the service secret is empty")
-	case plain[0] != '{':
+	// CloudFormation's text has no punctuation, as the template wants. An emulator's has, and
+	// may begin with a brace.
+	case plain[0] != '{' || len(plain) == keySize && !json.Valid([]byte(plain)):
 		return []key{{text: text}}, nil
 	}
 	var v value

@@ -405,6 +405,20 @@ func TestMalformedSecret(t *testing.T) {
 	}
 }
 
+// TestGeneratedBrace: a text that was generated with punctuation may begin like JSON.
+func TestGeneratedBrace(t *testing.T) {
+	s := newService(t)
+	s.text = secret.New("{" + original[2:])
+	sealed, err := s.process("before").Seal(t.Context(), "record", []byte("answer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.rotate()
+	if got, err := s.process("after").Open(t.Context(), "record", sealed); err != nil || string(got) != "answer" {
+		t.Errorf("Open = %q, %v", got, err)
+	}
+}
+
 // TestFirstRead: a failure is not kept, a success is; concurrent uses make one call.
 func TestFirstRead(t *testing.T) {
 	t.Parallel()

@@ -57,6 +57,22 @@ func TestRestoredTable(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		for function := range second.FunctionNames {
+			lines, err := second.Logs(t.Context(), function)
+			for _, line := range lines {
+				if strings.Contains(line, `"level":"ERROR"`) {
+					t.Logf("%s: %s", function, line)
+				}
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
 	if second.TableName != restored || second.SecretPrefix != service.SecretPrefix {
 		t.Errorf("the second stack uses the table %s and the secrets %s", second.TableName, second.SecretPrefix)
 	}
