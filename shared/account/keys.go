@@ -76,8 +76,13 @@ func (s *Service) Key(ctx context.Context, accountID, keyID int64) (*APIKey, err
 	if err != nil {
 		return nil, err
 	}
+	return keyOf(keys, keyID)
+}
+
+// keyOf returns the key with an id, in place: fault.NotFound if there is none.
+func keyOf(keys []APIKey, id int64) (*APIKey, error) {
 	for i := range keys {
-		if keys[i].ID == keyID {
+		if keys[i].ID == id {
 			return &keys[i], nil
 		}
 	}

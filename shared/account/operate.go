@@ -88,7 +88,7 @@ func (s *Service) IssuePartnerKey(ctx context.Context, partnerID int64, in KeyIn
 // the partner has MaxPartnerKeys keys that have not expired.
 func (s *Service) RotatePartnerKey(ctx context.Context, partnerID, keyID int64, grace time.Duration, by effects.By) (rotated *Rotated, err error) {
 	err = s.changePartner(ctx, partnerID, by, func(next *PartnerChange, now time.Time) (string, int64, error) {
-		old, err := next.key(keyID)
+		old, err := keyOf(next.NewKeys, keyID)
 		switch {
 		case err != nil:
 			return "", 0, err
@@ -110,7 +110,7 @@ func (s *Service) RotatePartnerKey(ctx context.Context, partnerID, keyID int64, 
 // fault.NotFound if the partner has no such key.
 func (s *Service) DeletePartnerKey(ctx context.Context, partnerID, keyID int64, by effects.By) error {
 	return s.changePartner(ctx, partnerID, by, func(next *PartnerChange, _ time.Time) (string, int64, error) {
-		if _, err := next.key(keyID); err != nil {
+		if _, err := keyOf(next.NewKeys, keyID); err != nil {
 			return "", 0, err
 		}
 		next.NewKeys = slices.DeleteFunc(next.NewKeys, func(k APIKey) bool { return k.ID == keyID })
@@ -146,16 +146,6 @@ func (s *Service) changePartner(ctx context.Context, partnerID int64, by effects
 			return err
 		}
 	}
-}
-
-// key returns a key to change: fault.NotFound if the partner has no such key.
-func (c *PartnerChange) key(id int64) (*APIKey, error) {
-	for i := range c.NewKeys {
-		if c.NewKeys[i].ID == id {
-			return &c.NewKeys[i], nil
-		}
-	}
-	return nil, ErrNoKey()
 }
 
 // add adds a key. In place of MaxPartnerKeys it takes that of the one that expired first:

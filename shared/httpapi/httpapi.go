@@ -14,7 +14,6 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -139,12 +138,7 @@ func known(name string, id int64) (attr slog.Attr) {
 // answers have too; a new one if that is no UUID. Callers may choose it, by a header of
 // the gateway (infra/docs/decisions/0042).
 func requestID(gateway string) string {
-	good := len(gateway) == 36
-	for i := range len(gateway) {
-		hyphen := i == 8 || i == 13 || i == 18 || i == 23
-		good = good && hyphen == (gateway[i] == '-') && (hyphen || strings.IndexByte("0123456789abcdefABCDEF", gateway[i]) >= 0)
-	}
-	if good {
+	if len(gateway) == 36 && uuid.Validate(gateway) == nil { // which takes other forms, too
 		return gateway
 	}
 	return uuid.NewString()

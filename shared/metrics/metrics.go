@@ -130,8 +130,11 @@ func (r Recorder) encode(line []point) []any {
 	for dimension, by := range dimensions {
 		sets, list := `["Stage"]`, ""
 		for m, d := range definitions {
+			if int(d.dimension) != dimension {
+				continue
+			}
 			values, of := valuesOf(line, Metric(m))
-			if values == "" || int(d.dimension) != dimension {
+			if values == "" {
 				continue
 			}
 			if list == "" && by.name != "" {

@@ -1,7 +1,6 @@
 package accounts
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -50,10 +49,7 @@ func (s *Store) Partner(ctx context.Context, partnerID int64) (p account.Partner
 	if p, err = partnerFromItem(last); err != nil {
 		return p, nil, err
 	}
-	all, err = kit.FromItems(items, keys.FromItem)
-	slices.SortFunc(all, func(a, b account.APIKey) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
+	all, err = keys.FromItems(items)
 	return p, all, err
 }
 

@@ -37,6 +37,11 @@ func (s *Store) ListKeys(ctx context.Context, accountID int64) ([]account.APIKey
 	if err != nil {
 		return nil, fmt.Errorf("listing API keys: %w", err)
 	}
+	return FromItems(items)
+}
+
+// FromItems reads keys from items, the oldest first.
+func FromItems(items []kit.Item) ([]account.APIKey, error) {
 	keys, err := kit.FromItems(items, FromItem)
 	slices.SortFunc(keys, func(a, b account.APIKey) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
