@@ -13,7 +13,6 @@ import (
 // Summary adds up the metrics of many lines. The zero value is empty.
 type Summary struct {
 	series map[string]*Datum
-	order  []string
 }
 
 // Add adds the metrics of a line. The error is that of Parse.
@@ -27,7 +26,6 @@ func (s *Summary) Add(line string) error {
 		if !ok {
 			at = &Datum{Namespace: d.Namespace, Name: d.Name, Unit: d.Unit, Dimensions: d.Dimensions}
 			s.series[d.Key()] = at
-			s.order = append(s.order, d.Key())
 		}
 		at.Values = append(at.Values, d.Values...)
 	}
@@ -36,9 +34,9 @@ func (s *Summary) Add(line string) error {
 
 // Series returns all metrics by namespace, name and dimensions, with their values in the order of the lines.
 func (s *Summary) Series() []Datum {
-	all := make([]Datum, 0, len(s.order))
-	for _, key := range s.order {
-		all = append(all, *s.series[key])
+	all := make([]Datum, 0, len(s.series))
+	for _, d := range s.series {
+		all = append(all, *d)
 	}
 	slices.SortFunc(all, func(a, b Datum) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Dimensions, b.Dimensions))

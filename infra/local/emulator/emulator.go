@@ -188,6 +188,15 @@ func Root() (string, error) {
 	}
 }
 
+// File reads a file of the repository; path is from its root.
+func File(path string) ([]byte, error) {
+	root, err := Root()
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(filepath.Join(root, path))
+}
+
 // The ports that FreePort chooses from. From 32768 upwards Linux gives ports to outgoing connections and to servers that
 // ask for any port (net.ipv4.ip_local_port_range). Such a port could be taken before the emulator listens on it, and the
 // other program would answer instead.

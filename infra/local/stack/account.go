@@ -87,7 +87,7 @@ func (s *Stack) Invoke(ctx context.Context, function string, payload any) ([]byt
 	if err != nil {
 		return nil, fmt.Errorf("invoking %s: %w", function, err)
 	}
-	account := account{url: s.EmulatorURL, config: s.AWSConfig()}
+	account := s.account()
 	return account.call(ctx, call{
 		service: "lambda", method: http.MethodPost, path: "/2015-03-31/functions/" + name + "/invocations",
 		contentType: "application/json", body: body,

@@ -2,7 +2,6 @@ package stack
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -10,11 +9,11 @@ import (
 
 	"carrierlink/infra/local/emf"
 	"carrierlink/infra/local/emulator"
+	"carrierlink/shared/metrics"
 )
 
 // Alarm is an alarm of template.yaml.
 type Alarm struct {
-	ID      string
 	Metrics []Watched
 	// Actions and OKActions are the expressions of the template; empty for none.
 	Actions, OKActions string
@@ -60,21 +59,12 @@ func Alarms() (map[string]Alarm, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(filepath.Join(root, "template.yaml"))
+	resources, err := readResources(filepath.Join(root, "template.yaml"))
 	if err != nil {
-		return nil, fmt.Errorf("reading the template: %w", err)
-	}
-	var document struct {
-		Resources map[string]struct {
-			Type       string    `yaml:"Type"`
-			Properties yaml.Node `yaml:"Properties"`
-		} `yaml:"Resources"`
-	}
-	if err := yaml.Unmarshal(text, &document); err != nil {
-		return nil, fmt.Errorf("reading the template: %w", err)
+		return nil, err
 	}
 	alarms := map[string]Alarm{}
-	for id, resource := range document.Resources {
+	for id, resource := range resources {
 		if resource.Type != "AWS::CloudWatch::Alarm" {
 			continue
 		}
@@ -94,7 +84,7 @@ func Alarms() (map[string]Alarm, error) {
 			return nil, fmt.Errorf("reading %s of the template: %w", id, err)
 		}
 		alarm := Alarm{
-			ID: id, Actions: expression(properties.Actions), OKActions: expression(properties.OKActions),
+			Actions: expression(properties.Actions), OKActions: expression(properties.OKActions),
 			Enabled: expression(properties.Enabled), Missing: properties.Missing,
 		}
 		if properties.MetricName != "" {
@@ -108,6 +98,19 @@ func Alarms() (map[string]Alarm, error) {
 		alarms[id] = alarm
 	}
 	return alarms, nil
+}
+
+// Made returns the keys of all metrics that the functions can make on a local stack.
+func Made() map[string]bool {
+	keys := map[string]bool{}
+	for _, s := range metrics.All() {
+		dimensions := map[string]string{"Stage": "local"}
+		if s.Dimension != "" {
+			dimensions[s.Dimension] = s.Value
+		}
+		keys[emf.Key(metrics.Namespace, s.Name, emf.Join(dimensions))] = true
+	}
+	return keys
 }
 
 // expression returns an expression of the template as one line of text. [] begins a list.

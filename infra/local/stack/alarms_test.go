@@ -3,8 +3,6 @@ package stack
 import (
 	"encoding/json"
 	"maps"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,19 +15,6 @@ import (
 	"carrierlink/shared/metrics"
 )
 
-// made are the keys of all metrics that the functions can make on a local stack.
-func made() map[string]bool {
-	keys := map[string]bool{}
-	for _, s := range metrics.All() {
-		dimensions := map[string]string{"Stage": "local"}
-		if s.Dimension != "" {
-			dimensions[s.Dimension] = s.Value
-		}
-		keys[emf.Key(metrics.Namespace, s.Name, emf.Join(dimensions))] = true
-	}
-	return keys
-}
-
 // TestAlarms: every alarm reaches somebody when it goes off and when it is over, watches metrics that the functions can
 // make, and has a section in the runbook. Those that something did not happen tell nobody in a stack where nothing is to happen.
 func TestAlarms(t *testing.T) {
@@ -40,7 +25,7 @@ func TestAlarms(t *testing.T) {
 	}
 	const actions = "!If HasAlarmTopic [] !If MakesAlarmTopic !Ref AlarmTopic !Ref AlarmTopicArn !Ref AWS::NoValue"
 	runbook := read(t, "infra/docs/runbook.md")
-	keys, watched := made(), 0
+	keys, watched := Made(), 0
 	for _, id := range slices.Sorted(maps.Keys(alarms)) {
 		a := alarms[id]
 		for name, got := range map[string]string{"AlarmActions": a.Actions, "OKActions": a.OKActions} {
@@ -172,7 +157,7 @@ func TestDashboard(t *testing.T) {
 	if err := json.Unmarshal([]byte(strings.ReplaceAll(sub.Content[0].Value, "${Stage}", "local")), &body); err != nil {
 		t.Fatal(err)
 	}
-	keys, shown, questions := made(), map[string]bool{}, 0
+	keys, shown, questions := Made(), map[string]bool{}, 0
 	for _, w := range body.Widgets {
 		if strings.HasSuffix(w.Properties.Markdown, "?") {
 			questions++
@@ -211,11 +196,7 @@ func TestDashboard(t *testing.T) {
 
 func read(t *testing.T, path string) string {
 	t.Helper()
-	root, err := emulator.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(root, path))
+	text, err := emulator.File(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,6 @@ type deployment struct {
 	root, dir string
 	stackName string
 	account   account
-	beside    bool // another stack has been deployed to the account
 	idle      bool // BackgroundWork is disabled
 }
 
@@ -50,15 +49,17 @@ func (d deployment) build(ctx context.Context) error {
 
 func (d deployment) buildDir() string { return filepath.Join(d.dir, "build") }
 
-func (d deployment) deploy(ctx context.Context, parameters map[string]string) (deployed, error) {
-	if !d.beside {
-		// sam would make the bucket in a separate stack, and wait for it for 15 s.
-		if _, err := d.account.call(ctx, call{service: "s3", method: http.MethodPut, path: "/" + bucket, body: []byte(
-			"<CreateBucketConfiguration><LocationConstraint>" + emulator.Region + "</LocationConstraint></CreateBucketConfiguration>",
-		)}); err != nil {
-			return deployed{}, fmt.Errorf("making the bucket for the functions: %w", err)
-		}
+// makeBucket makes the bucket. sam would make it in a separate stack, and wait for it for 15 s.
+func (a account) makeBucket(ctx context.Context) error {
+	if _, err := a.call(ctx, call{service: "s3", method: http.MethodPut, path: "/" + bucket, body: []byte(
+		"<CreateBucketConfiguration><LocationConstraint>" + emulator.Region + "</LocationConstraint></CreateBucketConfiguration>",
+	)}); err != nil {
+		return fmt.Errorf("making the bucket for the functions: %w", err)
 	}
+	return nil
+}
+
+func (d deployment) deploy(ctx context.Context, parameters map[string]string) (deployed, error) {
 	args := []string{
 		filepath.Join(d.root, ".cache/sam/bin/sam"), "deploy",
 		"--config-file", filepath.Join(d.root, "samconfig.toml"), "--config-env", "local",

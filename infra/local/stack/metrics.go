@@ -11,8 +11,8 @@ import (
 	"carrierlink/infra/local/emf"
 )
 
-// metricsPath is where the local stack shows its metrics. The API has no such path.
-const metricsPath = "/_local/metrics"
+// MetricsPath is where the local stack shows its metrics. The API has no such path.
+const MetricsPath = "/_local/metrics"
 
 // Metrics returns the metrics of all functions since the start of the stack, as CloudWatch makes them of the functions'
 // logs on AWS. The error joins what is wrong with single lines; the other lines count.
@@ -34,7 +34,7 @@ func (s *Stack) Metrics(ctx context.Context) (*emf.Summary, error) {
 // withMetrics serves the metrics beside the API.
 func (s *Stack) withMetrics(api http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != metricsPath {
+		if r.URL.Path != MetricsPath {
 			api.ServeHTTP(w, r)
 			return
 		}

@@ -183,7 +183,9 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 		"ScheduleSpeed":             strconv.Itoa(cmp.Or(opts.ScheduleSpeed, 1)),
 		"SchedulePassesPerMinute":   strconv.Itoa(cmp.Or(opts.SchedulePasses, 6)),
 	}
-	deployment.account = account{url: s.EmulatorURL, config: emulator.Config(s.EmulatorURL)}
+	if err := s.account().makeBucket(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.deploy(ctx, deployment, door, steps); err != nil {
 		return nil, err
 	}
@@ -192,6 +194,7 @@ func Up(ctx context.Context, opts Options) (_ *Stack, err error) {
 
 // deploy deploys template.yaml with the stack's parameters and serves its API.
 func (s *Stack) deploy(ctx context.Context, d deployment, door net.Listener, steps *steps) error {
+	d.account, d.idle = s.account(), s.parameters["BackgroundWork"] == "disabled"
 	deployed, err := d.deploy(ctx, s.parameters)
 	if err != nil {
 		return err
@@ -234,15 +237,13 @@ func (s *Stack) Beside(ctx context.Context, name string, parameters map[string]s
 	}
 	maps.Copy(other.parameters, parameters)
 	other.parameters["PublicUrl"] = other.APIURL
-	d := deployment{
-		root: root, dir: s.dir, stackName: name, beside: true, idle: other.parameters["BackgroundWork"] == "disabled",
-		account: account{url: s.EmulatorURL, config: emulator.Config(s.EmulatorURL)},
-	}
-	if err := other.deploy(ctx, d, door, newSteps(nil)); err != nil {
+	if err := other.deploy(ctx, deployment{root: root, dir: s.dir, stackName: name}, door, newSteps(nil)); err != nil {
 		return nil, errors.Join(err, door.Close(), other.Down())
 	}
 	return other, nil
 }
+
+func (s *Stack) account() account { return account{url: s.EmulatorURL, config: s.AWSConfig()} }
 
 // AWSConfig returns the configuration of SDK clients that act as the root user of the emulated account.
 func (s *Stack) AWSConfig() aws.Config { return emulator.Config(s.EmulatorURL) }

@@ -35,22 +35,33 @@ type mapping struct {
 	responses       []string
 }
 
-func readTemplate(path string) (template, error) {
+type resource struct {
+	Type       string    `yaml:"Type"`
+	Properties yaml.Node `yaml:"Properties"`
+}
+
+// readResources returns the resources of a template by their ids.
+func readResources(path string) (map[string]resource, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return template{}, fmt.Errorf("reading the template: %w", err)
+		return nil, fmt.Errorf("reading the template: %w", err)
 	}
 	var document struct {
-		Resources map[string]struct {
-			Type       string    `yaml:"Type"`
-			Properties yaml.Node `yaml:"Properties"`
-		} `yaml:"Resources"`
+		Resources map[string]resource `yaml:"Resources"`
 	}
 	if err := yaml.Unmarshal(text, &document); err != nil {
-		return template{}, fmt.Errorf("reading the template: %w", err)
+		return nil, fmt.Errorf("reading the template: %w", err)
+	}
+	return document.Resources, nil
+}
+
+func readTemplate(path string) (template, error) {
+	resources, err := readResources(path)
+	if err != nil {
+		return template{}, err
 	}
 	result := template{functions: make(map[string]string), queues: make(map[string]queue), mappings: make(map[string]mapping)}
-	for id, resource := range document.Resources {
+	for id, resource := range resources {
 		switch resource.Type {
 		case "AWS::Serverless::Function":
 			err = result.addFunction(id, resource.Properties)

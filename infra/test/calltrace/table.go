@@ -3,8 +3,6 @@ package calltrace
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -55,11 +53,7 @@ func (k keySchema) elements() []types.KeySchemaElement {
 
 // definition reads the keys and indexes of the table from template.yaml.
 func definition() (*dynamodb.CreateTableInput, error) {
-	root, err := emulator.Root()
-	if err != nil {
-		return nil, err
-	}
-	text, err := os.ReadFile(filepath.Join(root, "template.yaml"))
+	text, err := emulator.File("template.yaml")
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -447,11 +446,7 @@ func keySK(key string) string {
 // rootFile reads a file of the repository.
 func rootFile(t *testing.T, path string) []byte {
 	t.Helper()
-	root, err := emulator.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(root, path))
+	text, err := emulator.File(path)
 	if err != nil {
 		t.Fatal(err)
 	}

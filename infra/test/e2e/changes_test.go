@@ -735,8 +735,19 @@ func TestRefreshIsAccepted(t *testing.T) {
 // eventually polls until done returns true, or fails the test.
 func eventually(t *testing.T, within time.Duration, what string, done func() bool) {
 	t.Helper()
+	waitFor(t, within, func() string {
+		if done() {
+			return ""
+		}
+		return what
+	})
+}
+
+// waitFor polls until nothing is wrong, or fails the test with what is.
+func waitFor(t *testing.T, within time.Duration, wrong func() string) {
+	t.Helper()
 	end := time.After(within)
-	for !done() {
+	for what := wrong(); what != ""; what = wrong() {
 		select {
 		case <-end:
 			t.Fatalf("within %s: %s", within, what)

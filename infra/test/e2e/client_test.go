@@ -11,8 +11,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -158,11 +156,7 @@ type client struct {
 }
 
 func newClient(url string) (*client, error) {
-	root, err := emulator.Root()
-	if err != nil {
-		return nil, err
-	}
-	text, err := os.ReadFile(filepath.Join(root, "infra/openapi.yaml"))
+	text, err := emulator.File("infra/openapi.yaml")
 	if err != nil {
 		return nil, err
 	}

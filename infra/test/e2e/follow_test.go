@@ -122,22 +122,15 @@ func checkRecord(t *testing.T, want followed, id string) {
 
 // linesWith waits until the function's log has the record of a request, which the emulator may write after the answer, and
 // returns all lines with the id.
-func linesWith(t *testing.T, function, id string) []string {
+func linesWith(t *testing.T, function, id string) (lines []string) {
 	t.Helper()
-	busy := time.After(time.Minute)
-	for {
-		lines, err := service.Logs(t.Context(), function)
+	eventually(t, time.Minute, function+" has logged no end of request "+id, func() bool {
+		all, err := service.Logs(t.Context(), function)
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines = slices.DeleteFunc(lines, func(line string) bool { return !strings.Contains(line, id) })
-		if slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, `"msg":"request"`) }) {
-			return lines
-		}
-		select {
-		case <-busy:
-			t.Fatalf("%s has logged no end of request %s", function, id)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+		lines = slices.DeleteFunc(all, func(line string) bool { return !strings.Contains(line, id) })
+		return slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, `"msg":"request"`) })
+	})
+	return lines
 }

@@ -3,7 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -56,7 +55,7 @@ func TestAlarmsWatchWhatIsMade(t *testing.T) {
 		t.Errorf("alarms watch these metrics of AWS: %q, want %q", aws, awsMetrics)
 	}
 	made := map[string]bool{}
-	waitFor(t, func() (missing string) {
+	waitFor(t, time.Minute, func() (missing string) {
 		all, err := service.Metrics(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -72,24 +71,6 @@ func TestAlarmsWatchWhatIsMade(t *testing.T) {
 		}
 	}
 	t.Logf("%d series were made", len(made))
-}
-
-// waitFor waits until missing returns "": the emulator may write what a function logs after its answer.
-func waitFor(t *testing.T, missing func() string) {
-	t.Helper()
-	busy := time.After(time.Minute)
-	for {
-		what := missing()
-		if what == "" {
-			return
-		}
-		select {
-		case <-busy:
-			t.Errorf("after a minute there is still missing: %s", what)
-			return
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
 }
 
 // causeMetrics causes each metric that an alarm watches.
@@ -134,20 +115,13 @@ func TestLocalMetrics(t *testing.T) {
 	}
 	a := api.call(t, request{method: http.MethodPost, path: accountsPath, key: production.APIKey, body: `{"company_name":` + string(name) + `}`})
 	a.expect(t, http.StatusOK)
-	known := map[string]bool{}
-	for _, s := range metrics.All() {
-		by := map[string]string{"Stage": "local"}
-		if s.Dimension != "" {
-			by[s.Dimension] = s.Value
-		}
-		known[s.Name+" "+emf.Join(by)] = true
-	}
-	waitFor(t, func() string {
+	known := stack.Made()
+	waitFor(t, time.Minute, func() string {
 		const creation = "Latency Route=accounts,Stage=local"
 		text, found := localMetrics(t), false
 		for _, line := range strings.Split(strings.TrimSpace(text), "\n")[1:] {
 			columns := strings.Fields(line)
-			if len(columns) != 10 || !known[columns[0]+" "+columns[1]] {
+			if len(columns) != 10 || !known[emf.Key(metrics.Namespace, columns[0], columns[1])] {
 				t.Errorf("a line is %q", line)
 				continue
 			}
@@ -166,18 +140,13 @@ func TestLocalMetrics(t *testing.T) {
 // localMetrics reads the table of the local stack.
 func localMetrics(t *testing.T) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, service.APIURL+"/_local/metrics", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, service.APIURL+stack.MetricsPath, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("GET /_local/metrics = %d, %v: %s", resp.StatusCode, err, text)
+	text, status, err := send(req)
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("GET %s = %d, %v: %s", req.URL, status, err, text)
 	}
 	return string(text)
 }

@@ -177,7 +177,7 @@ func checkRecords(t *testing.T, p stack.Partner) {
 	if diff := cmp.Diff(want, told); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
-	waitFor(t, func() string {
+	waitFor(t, time.Minute, func() string {
 		lines, err := service.Logs(t.Context(), "operate-partner")
 		if err != nil {
 			t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -49,7 +48,7 @@ func leastPrivilege(ctx context.Context, whole bool) error {
 	if err != nil {
 		return err
 	}
-	exercised, err := exercisedGrants(ctx, granted)
+	exercised, err := exercisedGrants(ctx)
 	if err != nil {
 		return err
 	}
@@ -74,20 +73,20 @@ func leastPrivilege(ctx context.Context, whole bool) error {
 
 // grants reads the policies of the functions in the template.
 func grants() ([]grant, error) {
-	root, err := emulator.Root()
-	if err != nil {
-		return nil, err
-	}
-	text, err := os.ReadFile(filepath.Join(root, "template.yaml"))
+	text, err := emulator.File("template.yaml")
 	if err != nil {
 		return nil, err
 	}
 	var t struct {
 		Resources map[string]struct {
-			Type       string `yaml:"Type"`
 			Properties struct {
-				CodeURI  string    `yaml:"CodeUri"`
-				Policies yaml.Node `yaml:"Policies"`
+				CodeURI  string `yaml:"CodeUri"`
+				Policies []struct {
+					Statement []struct {
+						Action   yaml.Node `yaml:"Action"`
+						Resource yaml.Node `yaml:"Resource"`
+					} `yaml:"Statement"`
+				} `yaml:"Policies"`
 			} `yaml:"Properties"`
 		} `yaml:"Resources"`
 	}
@@ -96,20 +95,7 @@ func grants() ([]grant, error) {
 	}
 	found := map[grant]bool{}
 	for name, r := range t.Resources {
-		if r.Type != "AWS::Serverless::Function" || r.Properties.Policies.IsZero() {
-			continue
-		}
-		var policies []struct {
-			Statement []struct {
-				Effect   string    `yaml:"Effect"`
-				Action   yaml.Node `yaml:"Action"`
-				Resource yaml.Node `yaml:"Resource"`
-			} `yaml:"Statement"`
-		}
-		if err := r.Properties.Policies.Decode(&policies); err != nil {
-			return nil, fmt.Errorf("the policies of %s: %w", name, err)
-		}
-		for _, p := range policies {
+		for _, p := range r.Properties.Policies { // only functions have any
 			for _, s := range p.Statement {
 				for _, action := range elements(s.Action) {
 					if strings.Contains(action.Value, "*") {
@@ -176,14 +162,14 @@ func resourceNamed(text string) (string, error) {
 
 // exercisedGrants returns what the functions have used, as MiniStack has seen it. Calls of this suite in the roles of
 // functions do not count.
-func exercisedGrants(ctx context.Context, granted []grant) (map[grant]bool, error) {
+func exercisedGrants(ctx context.Context) (map[grant]bool, error) {
 	functions := map[string]string{} // by the role's name
-	for _, g := range granted {
-		arn, err := roleOf(ctx, g.function)
+	for function := range service.FunctionNames {
+		arn, err := roleOf(ctx, function)
 		if err != nil {
 			return nil, err
 		}
-		functions[arn[strings.LastIndex(arn, "/")+1:]] = g.function
+		functions[arn[strings.LastIndex(arn, "/")+1:]] = function
 	}
 	text, err := os.ReadFile(service.Actions())
 	if err != nil {

@@ -3,7 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"testing"
 	"time"
 
@@ -133,11 +132,7 @@ func TestNextRequestSettles(t *testing.T) {
 	put := func(c *crashes, id string) answer {
 		c.Helper()
 		key, secret := newCredentials()
-		return api.call(c.T, request{method: http.MethodPut, path: connectionPath("australia_post", id), key: c.Key, body: fields{"api_key": key, "api_secret": secret}})
-	}
-	account := func(c *crashes, method, suffix string) {
-		c.Helper()
-		api.call(c.T, request{method: method, path: accountsPath + "/" + strconv.FormatInt(c.ID, 10) + suffix, key: production.APIKey}).expect(c.T, http.StatusNoContent)
+		return change(c.T, c.merchant, "australia_post", id, fields{"api_key": key, "api_secret": secret})
 	}
 	for name, settle := range map[string]func(c *crashes, id string){
 		"a read after a change": func(c *crashes, id string) {
@@ -164,14 +159,14 @@ func TestNextRequestSettles(t *testing.T) {
 		},
 		"a restored account": func(c *crashes, id string) {
 			c.stage(id)
-			account(c, http.MethodDelete, "")
-			account(c, http.MethodPut, "/restore")
+			as(c.T, production.APIKey).remove(c.ID, nil)
+			as(c.T, production.APIKey).restore(c.ID)
 			if s := secretOf(c.T, c.merchant, id); s.Scheduled || s.Labels["AWSPENDING"] != "" {
 				c.Errorf("the secret is %+v", s)
 			}
 		},
 		"the reconciler after a restore": func(c *crashes, id string) {
-			account(c, http.MethodDelete, "")
+			as(c.T, production.APIKey).remove(c.ID, nil)
 			row, err := c.Account(c.Context(), c.ID, time.Now())
 			if err != nil {
 				c.Fatal(err)

@@ -30,8 +30,7 @@ func TestRestoredTable(t *testing.T) {
 		number, carrier := ausPostNumber("00"), "australia_post"
 		c := link(t, m, carrier, number)
 		key, secret := newCredentials() // so that the row names the second version of its secret
-		api.call(t, request{method: http.MethodPut, path: connectionPath(carrier, c.CarrierID), key: m.Key, body: fields{"api_key": key, "api_secret": secret}}).
-			expect(t, http.StatusOK)
+		change(t, m, carrier, c.CarrierID, fields{"api_key": key, "api_secret": secret}).expect(t, http.StatusOK)
 		all = append(all, linked{m, carrier, c.CarrierID})
 	}
 
@@ -110,15 +109,14 @@ func TestRestoredTable(t *testing.T) {
 		if len(after.Checks) != len(before.Checks) {
 			t.Errorf("%s: the first stack's history has grown from %d to %d checks", c.partner.Environment, len(before.Checks), len(after.Checks))
 		}
-		checkTag(t, c.ID, c.id)
+		checkTag(t, c.merchant, c.id)
 	}
 }
 
 // checkTag checks the tag of a connection's secret.
-func checkTag(t *testing.T, accountID int64, connectionID string) {
+func checkTag(t *testing.T, m merchant, connectionID string) {
 	t.Helper()
-	name := service.SecretPrefix + strings.TrimPrefix(accountPK(accountID), "ACCOUNT#") + "/" + connectionID
-	out, err := secretsmanager.NewFromConfig(service.AWSConfig()).DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: &name})
+	out, err := secretsmanager.NewFromConfig(service.AWSConfig()).DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(secretName(m, connectionID))})
 	stack, _, _ := strings.Cut(service.SecretPrefix, "/")
 	if err != nil || len(out.Tags) != 1 || aws.ToString(out.Tags[0].Key) != "carrierlink:stack" || aws.ToString(out.Tags[0].Value) != stack {
 		t.Errorf("the tags of a secret: %v, %v, want carrierlink:stack", out, err)

@@ -5,6 +5,7 @@ import (
 
 	"carrierlink/infra/cost"
 	"carrierlink/infra/test/calltrace"
+	"carrierlink/infra/test/metricstest"
 )
 
 // Costs checks that infra/cost/counts.yaml has what the last request of a fixture on the
@@ -19,11 +20,7 @@ func (d *Fixture) Costs(tb testing.TB, operation string) {
 // metrics in the log, too.
 func Costs(tb testing.TB, work string, w *calltrace.Transport, log string) {
 	tb.Helper()
-	metrics, err := series(log)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	compare(tb, work, w, cost.Operation{Log: len(log), Metrics: metrics})
+	compare(tb, work, w, cost.Operation{Log: len(log), Metrics: len(metricstest.In(tb, log))})
 }
 
 func compare(tb testing.TB, operation string, w *calltrace.Transport, got cost.Operation) {

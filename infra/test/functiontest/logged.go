@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"strings"
 
 	"github.com/google/uuid"
 
-	"carrierlink/infra/local/emf"
 	"carrierlink/shared/invocation"
 )
 
@@ -26,16 +24,4 @@ func Logged(ctx context.Context, f func(context.Context)) string {
 // invoked returns a context of an invocation: its records have Lambda's request id.
 func invoked(ctx context.Context) context.Context {
 	return invocation.With(ctx, slog.String("lambda_request_id", uuid.NewString()))
-}
-
-// series returns how many series of metrics a log has: names with different values of
-// their dimensions.
-func series(log string) (int, error) {
-	var all emf.Summary
-	for line := range strings.Lines(log) {
-		if err := all.Add(line); err != nil {
-			return 0, err
-		}
-	}
-	return len(all.Series()), nil
 }

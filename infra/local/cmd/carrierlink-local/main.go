@@ -117,7 +117,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	if command == "run" {
-		fmt.Fprintf(out, "\nServing at %s until Ctrl-C. Keys and addresses are in %s. Metrics are at %s/_local/metrics.\n", service.APIURL, envFile, service.APIURL)
+		fmt.Fprintf(out, "\nServing at %s until Ctrl-C. Keys and addresses are in %s. Metrics are at %s.\n", service.APIURL, envFile, service.APIURL+stack.MetricsPath)
 		select {
 		case <-ctx.Done():
 			fmt.Fprintln(out, "\nStopping.")
@@ -145,7 +145,7 @@ func showMetrics(ctx context.Context, out io.Writer, service *stack.Stack) error
 	if err != nil {
 		return fmt.Errorf("reading the metrics: %w", err)
 	}
-	fmt.Fprintf(out, "\nThe metrics of this run. While a stack serves, they are at /_local/metrics:\n\n")
+	fmt.Fprintf(out, "\nThe metrics of this run. While a stack serves, they are at %s:\n\n", stack.MetricsPath)
 	return all.Write(out)
 }
 
