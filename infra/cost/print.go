@@ -15,13 +15,11 @@ const mark = "*"
 
 // Print writes a bill as text.
 func Print(w io.Writer, b Bill, prices Prices, stack Stack) error {
-	out := &errWriter{w: w}
-	out.printf("A month (730 hours) in %s, %s: %s connections, policy %s, %s requests\n", prices.Region, prices.Location, number(b.Use.Connections), b.Use.Policy, number(b.Use.Calls))
-	out.printf("List prices as far as known on %s in USD, without free tiers and tax.\n\n", prices.Date)
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	if _, err := fmt.Fprint(table, "USD\t\tquantity\tunit\tprice\t\n"); err != nil {
-		return err
-	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "A month (730 hours) in %s, %s: %s connections, policy %s, %s requests\n", prices.Region, prices.Location, number(b.Use.Connections), b.Use.Policy, number(b.Use.Calls))
+	fmt.Fprintf(&out, "List prices as far as known on %s in USD, without free tiers and tax.\n\n", prices.Date)
+	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(table, "USD\t\tquantity\tunit\tprice\t\n")
 	var sources []string
 	unverified := 0.0
 	service := ""
@@ -38,29 +36,24 @@ func Print(w io.Writer, b Bill, prices Prices, stack Stack) error {
 		}
 		if service != l.Service {
 			service = l.Service
-			if _, err := fmt.Fprintf(table, "\t\t\t\t\t%s\n", service); err != nil {
-				return err
-			}
+			fmt.Fprintf(table, "\t\t\t\t\t%s\n", service)
 		}
-		if _, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t  %s\n", dollars(l.USD()), marked, number(l.Quantity), l.Price.Unit, l.Price.text(), l.What); err != nil {
-			return err
-		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t  %s\n", dollars(l.USD()), marked, number(l.Quantity), l.Price.Unit, l.Price.text(), l.What)
 	}
-	if _, err := fmt.Fprintf(table, "%s\t\t\t\t\ttotal\n", dollars(b.Total())); err != nil {
-		return err
-	}
+	fmt.Fprintf(table, "%s\t\t\t\t\ttotal\n", dollars(b.Total()))
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	for _, note := range Notes(b.Use, stack) {
-		out.printf("\n%s\n", note)
+		fmt.Fprintf(&out, "\n%s\n", note)
 	}
 	if unverified > 0 {
-		out.printf("\n%s These prices could not be looked up for %s: USD %s of the total rests on those of us-east-1, or on the last ones known.\n", mark, prices.Region, dollars(unverified))
+		fmt.Fprintf(&out, "\n%s These prices could not be looked up for %s: USD %s of the total rests on those of us-east-1, or on the last ones known.\n", mark, prices.Region, dollars(unverified))
 	}
 	slices.Sort(sources)
-	out.printf("\nSources of the prices:\n%s\n", strings.Join(sources, "\n"))
-	return out.err
+	fmt.Fprintf(&out, "\nSources of the prices:\n%s\n", strings.Join(sources, "\n"))
+	_, err := io.WriteString(w, out.String())
+	return err
 }
 
 // Notes says what the settings of the stack do not allow.
@@ -210,24 +203,4 @@ func commas(text string) string {
 		whole = whole[:i] + "," + whole[i:]
 	}
 	return whole + rest
-}
-
-// errWriter keeps the first error.
-type errWriter struct {
-	w   io.Writer
-	err error
-}
-
-func (w *errWriter) Write(p []byte) (int, error) {
-	n, err := w.w.Write(p)
-	if w.err == nil {
-		w.err = err
-	}
-	return n, err
-}
-
-func (w *errWriter) printf(format string, args ...any) {
-	if _, err := fmt.Fprintf(w, format, args...); w.err == nil {
-		w.err = err
-	}
 }

@@ -1,8 +1,10 @@
 package cost
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"strconv"
 	"strings"
@@ -43,8 +45,17 @@ func ReadStack(path string) (Stack, error) {
 			} `yaml:"Function"`
 		} `yaml:"Globals"`
 		Resources map[string]struct {
-			Type       string    `yaml:"Type"`
-			Properties yaml.Node `yaml:"Properties"`
+			Type       string `yaml:"Type"`
+			Properties struct {
+				MemorySize int `yaml:"MemorySize"`
+				Metrics    []struct {
+					Stat yaml.Node `yaml:"MetricStat"`
+				} `yaml:"Metrics"`
+				AccessLog yaml.Node `yaml:"AccessLogSetting"`
+				Recovery  struct {
+					Enabled bool `yaml:"PointInTimeRecoveryEnabled"`
+				} `yaml:"PointInTimeRecoverySpecification"`
+			} `yaml:"Properties"`
 		} `yaml:"Resources"`
 	}
 	if err := yaml.Unmarshal(text, &t); err != nil {
@@ -60,13 +71,16 @@ func ReadStack(path string) (Stack, error) {
 	for name, r := range t.Resources {
 		switch r.Type {
 		case "AWS::Serverless::Function":
-			if s.Memory[name] = t.Globals.Function.MemorySize; property(r.Properties, "MemorySize") != "" {
-				if s.Memory[name], err = strconv.Atoi(property(r.Properties, "MemorySize")); err != nil {
-					return s, fmt.Errorf("%s: the memory of %s: %w", path, name, err)
+			s.Memory[name] = cmp.Or(r.Properties.MemorySize, t.Globals.Function.MemorySize)
+		case "AWS::CloudWatch::Alarm":
+			if r.Properties.Metrics == nil {
+				s.AlarmMetrics++
+			}
+			for _, m := range r.Properties.Metrics { // the others are expressions
+				if !m.Stat.IsZero() {
+					s.AlarmMetrics++
 				}
 			}
-		case "AWS::CloudWatch::Alarm":
-			s.AlarmMetrics += watched(r.Properties)
 		case "AWS::CloudWatch::Dashboard":
 			s.Dashboards++
 		case "AWS::SNS::Topic":
@@ -74,54 +88,12 @@ func ReadStack(path string) (Stack, error) {
 		case "AWS::KMS::Key":
 			s.Keys++
 		case "AWS::DynamoDB::Table":
-			s.Recovery = property(r.Properties, "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled") == "true"
+			s.Recovery = r.Properties.Recovery.Enabled
 		case "AWS::Serverless::Api":
-			s.AccessLog = child(r.Properties, "AccessLogSetting") != nil
+			s.AccessLog = !r.Properties.AccessLog.IsZero()
 		}
 	}
 	return s, nil
-}
-
-// watched returns how many metrics an alarm watches.
-func watched(alarm yaml.Node) int {
-	list := child(alarm, "Metrics")
-	if list == nil {
-		return 1
-	}
-	n := 0
-	for _, m := range list.Content {
-		if child(*m, "MetricStat") != nil {
-			n++
-		}
-	}
-	return n
-}
-
-// child returns a member of a mapping, or nil.
-func child(n yaml.Node, path ...string) *yaml.Node {
-	for _, name := range path {
-		if n.Kind != yaml.MappingNode {
-			return nil
-		}
-		found := false
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			if n.Content[i].Value == name {
-				n, found = *n.Content[i+1], true
-				break
-			}
-		}
-		if !found {
-			return nil
-		}
-	}
-	return &n
-}
-
-func property(n yaml.Node, path ...string) string {
-	if c := child(n, path...); c != nil {
-		return c.Value
-	}
-	return ""
 }
 
 // Parse reads a number of a command line, such as 100000, 100_000, 100k or 1M.
@@ -154,11 +126,8 @@ func Compare(name string, got Operation) (string, error) {
 			return "", fmt.Errorf("counts.yaml has no operation %s", name)
 		}
 	}
-	same := len(got.Calls) == len(want.Calls) && got.Read == want.Read && got.Write == want.Write && got.Metrics == want.Metrics &&
+	same := maps.Equal(got.Calls, want.Calls) && got.Read == want.Read && got.Write == want.Write && got.Metrics == want.Metrics &&
 		near(got.Answer, want.Answer) && near(got.Log, want.Log)
-	for call, n := range got.Calls {
-		same = same && want.Calls[call] == n
-	}
 	if same {
 		return "", nil
 	}
