@@ -24,11 +24,9 @@ type checklist struct {
 	open     func(context.Context) (account, error)
 	stage    string // the section's name
 	section  section
+	own      map[string]string // the parameters of the section
 	named    map[string]string // the parameters of the command line
-	// given are the parameters that the deployment names, in the section or in the command line; a stack that exists keeps the values
-	// of the others.
-	given map[string]string
-	out   io.Writer
+	out      io.Writer
 
 	account  account           // once open has opened it
 	existing *stack            // nil: the stack will be created
@@ -36,12 +34,42 @@ type checklist struct {
 	refused  int
 }
 
+// newChecklist returns the checklist of a section of samconfig.toml and of the arguments of the command line. It lacks open and out.
+func newChecklist(templatePath, samconfigPath, stage string, arguments []string) (*checklist, error) {
+	template, err := readTemplate(templatePath)
+	if err != nil {
+		return nil, err
+	}
+	section, err := readSection(samconfigPath, stage)
+	if err != nil {
+		return nil, err
+	}
+	named, err := overrides(arguments)
+	if err != nil {
+		return nil, err
+	}
+	own, err := overrides(section.Overrides)
+	if err != nil {
+		return nil, err
+	}
+	return &checklist{template: template, stage: stage, section: section, own: own, named: named}, nil
+}
+
+// given returns the parameters that the deployment names, in the section or in the command line, which wins; a stack that exists
+// keeps the values of the others.
+func (c *checklist) given() map[string]string {
+	given := make(map[string]string)
+	maps.Copy(given, c.own)
+	maps.Copy(given, c.named)
+	return given
+}
+
 // run prints the checklist and returns whether the deployment may start. An error means that it could not find out. It asks AWS only
 // if it has nothing to refuse without AWS.
 func (c *checklist) run(ctx context.Context) (bool, error) {
 	fmt.Fprintf(c.out, "Checklist of %s in %s\n", c.section.StackName, c.section.Region)
 	c.names()
-	c.values = maps.Clone(c.given)
+	c.values = c.given()
 	c.parameters()
 	if c.refused > 0 {
 		fmt.Fprintf(c.out, "Nothing was changed, and AWS was not asked: %d of these must be mended first.\n", c.refused)
@@ -124,12 +152,7 @@ func (c *checklist) stack(ctx context.Context) error {
 		c.ok("the stack exists (%s): it will be updated", existing.status)
 		c.existing = existing
 	}
-	c.values = make(map[string]string)
-	for name, parameter := range c.template.Parameters {
-		if parameter.Default != nil {
-			c.values[name] = *parameter.Default
-		}
-	}
+	c.values = c.template.defaults()
 	if c.existing != nil {
 		for name, value := range c.existing.parameters {
 			if _, ok := c.template.Parameters[name]; ok {
@@ -137,7 +160,7 @@ func (c *checklist) stack(ctx context.Context) error {
 			}
 		}
 	}
-	maps.Copy(c.values, c.given)
+	maps.Copy(c.values, c.given())
 	return nil
 }
 
@@ -152,7 +175,7 @@ func (c *checklist) names() {
 		c.refuse("The stack's name may have %d characters, %s has %d: the names of the functions begin with it.", longest, name, len(name))
 	}
 	known := slices.Sorted(maps.Keys(c.template.Parameters))
-	for _, name := range slices.Sorted(maps.Keys(c.given)) {
+	for _, name := range slices.Sorted(maps.Keys(c.given())) {
 		if slices.Contains(known, name) {
 			continue
 		}
@@ -236,16 +259,14 @@ func (c *checklist) changes() {
 
 // checkStage refuses another Stage than the section's. A section with a name of its own is for a second stack of a stage.
 func (c *checklist) checkStage() {
-	own, err := overrides(c.section.Overrides)
+	own := c.own["Stage"]
 	switch {
-	case err != nil:
-		c.refuse("The section %s of samconfig.toml cannot be read: %v.", c.stage, err)
-	case own["Stage"] == "":
+	case own == "":
 		c.refuse("The section %s of samconfig.toml must name Stage=staging or Stage=production: without it a new stack is a local one, whose data nothing protects.", c.stage)
 	case c.values["Stage"] == "local":
 		c.refuse("Stage=local is only for the local stack, whose data nothing protects. The section %s of samconfig.toml must name Stage=staging or Stage=production.", c.stage)
-	case own["Stage"] != c.values["Stage"]:
-		c.refuse("Stage=%s is not the stage of this deployment, %s.", c.values["Stage"], own["Stage"])
+	case own != c.values["Stage"]:
+		c.refuse("Stage=%s is not the stage of this deployment, %s.", c.values["Stage"], own)
 	}
 }
 
@@ -304,12 +325,7 @@ func (c *checklist) concurrency(ctx context.Context) error {
 	}
 	// What the functions of this stack have reserved already becomes free first.
 	if c.existing != nil {
-		before := make(map[string]string)
-		for name, parameter := range c.template.Parameters {
-			if parameter.Default != nil {
-				before[name] = *parameter.Default
-			}
-		}
+		before := c.template.defaults()
 		maps.Copy(before, c.existing.parameters)
 		held, err := c.template.reserved(before)
 		if err != nil {

@@ -81,24 +81,12 @@ func check(t *testing.T, stage string, account account, parameters ...string) (b
 // checkFile runs the checklist of a section of another samconfig.toml.
 func checkFile(t *testing.T, path, stage string, account account, parameters ...string) (bool, string) {
 	t.Helper()
-	template, err := readTemplate(filepath.Join(root, "template.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	section, err := readSection(path, stage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	named, err := overrides(parameters)
-	if err != nil {
-		t.Fatal(err)
-	}
-	given, err := overrides(section.Overrides, parameters)
+	list, err := newChecklist(filepath.Join(root, "template.yaml"), path, stage, parameters)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	list := checklist{template: template, open: opening(account), stage: stage, section: section, named: named, given: given, out: &out}
+	list.open, list.out = opening(account), &out
 	fine, err := list.run(t.Context())
 	if err != nil {
 		t.Fatalf("run: %v", err)
@@ -364,21 +352,12 @@ func TestWithoutAWS(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			template, err := readTemplate(filepath.Join(root, "template.yaml"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			section, err := readSection(filepath.Join(root, "samconfig.toml"), "staging")
-			if err != nil {
-				t.Fatal(err)
-			}
-			given, err := overrides(section.Overrides, tc.parameters)
+			list, err := newChecklist(filepath.Join(root, "template.yaml"), filepath.Join(root, "samconfig.toml"), "staging", tc.parameters)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var out strings.Builder
-			open := func(context.Context) (account, error) { return nil, asked }
-			list := checklist{template: template, open: open, stage: "staging", section: section, given: given, out: &out}
+			list.open, list.out = func(context.Context) (account, error) { return nil, asked }, &out
 			fine, err := list.run(t.Context())
 			if fine || errors.Is(err, asked) != (tc.want == nil) {
 				t.Errorf("run() = %t, %v", fine, err)
@@ -452,10 +431,7 @@ func TestRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := make(map[string]string)
-	for name, parameter := range template.Parameters {
-		values[name] = *parameter.Default
-	}
+	values := template.defaults()
 	if got := template.outside(values); len(got) > 0 {
 		t.Errorf("defaults outside their limits: %q, want none", got)
 	}
@@ -531,7 +507,7 @@ Rules:
 }
 
 func TestOverrides(t *testing.T) {
-	got, err := overrides([]string{"A=1", "B="}, []string{"A=x=y"})
+	got, err := overrides([]string{"A=1", "B=", "A=x=y"})
 	if diff := cmp.Diff(map[string]string{"A": "x=y", "B": ""}, got); diff != "" || err != nil {
 		t.Errorf("overrides() (-want +got):\n%s\n%v", diff, err)
 	}

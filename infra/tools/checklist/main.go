@@ -40,32 +40,22 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if *stage == "" {
 		return errors.New("STAGE is empty: it names a section of samconfig.toml, such as STAGE=staging")
 	}
-	template, err := readTemplate(filepath.Join(*root, "template.yaml"))
+	list, err := newChecklist(filepath.Join(*root, "template.yaml"), filepath.Join(*root, "samconfig.toml"), *stage, flags.Args())
 	if err != nil {
 		return err
 	}
-	section, err := readSection(filepath.Join(*root, "samconfig.toml"), *stage)
-	if err != nil {
-		return err
+	list.open = func(ctx context.Context) (account, error) {
+		return openAccount(ctx, list.section.Region, list.section.Profile)
 	}
-	named, err := overrides(flags.Args())
-	if err != nil {
-		return err
-	}
-	given, err := overrides(section.Overrides, flags.Args())
-	if err != nil {
-		return err
-	}
-	open := func(ctx context.Context) (account, error) { return openAccount(ctx, section.Region, section.Profile) }
-	list := checklist{template: template, open: open, stage: *stage, section: section, named: named, given: given, out: out}
+	list.out = out
 	fine, err := list.run(ctx)
 	if err != nil {
 		return err
 	}
 	if !fine {
-		return fmt.Errorf("%s cannot be deployed like this", section.StackName)
+		return fmt.Errorf("%s cannot be deployed like this", list.section.StackName)
 	}
-	if err := writeParameters(*file, given); err != nil {
+	if err := writeParameters(*file, list.given()); err != nil {
 		return fmt.Errorf("writing the parameters: %w", err)
 	}
 	return nil

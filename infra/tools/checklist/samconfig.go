@@ -42,16 +42,14 @@ func readSection(path, stage string) (section, error) {
 }
 
 // overrides returns the values of a list of Name=value; a later one wins.
-func overrides(lists ...[]string) (map[string]string, error) {
+func overrides(list []string) (map[string]string, error) {
 	values := make(map[string]string)
-	for _, list := range lists {
-		for _, item := range list {
-			name, value, ok := strings.Cut(item, "=")
-			if !ok || name == "" {
-				return nil, fmt.Errorf("%q is not Name=value", item)
-			}
-			values[name] = value
+	for _, item := range list {
+		name, value, ok := strings.Cut(item, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("%q is not Name=value", item)
 		}
+		values[name] = value
 	}
 	return values, nil
 }

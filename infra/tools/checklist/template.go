@@ -69,6 +69,17 @@ func parseTemplate(text []byte) (*template, error) {
 	return &t, nil
 }
 
+// defaults returns the values of the parameters that have a default.
+func (t *template) defaults() map[string]string {
+	values := make(map[string]string)
+	for name, parameter := range t.Parameters {
+		if parameter.Default != nil {
+			values[name] = *parameter.Default
+		}
+	}
+	return values
+}
+
 // check says what is wrong with a value; empty: nothing.
 func (p parameter) check(value string) string {
 	if len(p.AllowedValues) > 0 && !slices.Contains(p.AllowedValues, value) {
