@@ -1,10 +1,8 @@
 package main
 
 import (
-	"net/http"
+	"fmt"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/functiontest"
 	"carrierlink/shared/account"
@@ -18,8 +16,6 @@ func TestCreationNamesTheCaller(t *testing.T) {
 	by := functiontest.RecordAccounts(d.Accounts)
 	for _, headers := range [][]string{nil, {"Idempotency-Key", "k"}} {
 		resp := post(d.Fixture, "partner 7", `{}`, headers...)
-		if diff := cmp.Diff([]effects.By{{KeyID: key.ID, PartnerID: 7}}, by.Take()); diff != "" || resp.StatusCode != http.StatusOK {
-			t.Errorf("headers %q: %d %s (-want +got):\n%s", headers, resp.StatusCode, resp.Body, diff)
-		}
+		by.Check(t, fmt.Sprint("headers ", headers), resp, effects.By{Actor: effects.Partner, KeyID: key.ID, PartnerID: 7})
 	}
 }

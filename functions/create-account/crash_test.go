@@ -56,9 +56,9 @@ func TestCrashAfterEachCall(t *testing.T) {
 			if _, err := w.Store.UseKey(t.Context(), account.KeyUse{AccountID: key.AccountID, Hash: key.Hash(), Now: w.Clock, Limit: 10}); err != nil {
 				t.Errorf("the key does not work: %v", err)
 			}
-			// Partner, its entry in the list and its key; account, its key, email, external id; the stored answer.
-			if items := w.Items(); len(items) != 8 {
-				t.Errorf("the table has %d items, want 8: %v", len(items), items)
+			// Partner, its entry in the list and its key; account, its key, email, external id, event; the stored answer.
+			if items := w.Items(); len(items) != 9 {
+				t.Errorf("the table has %d items, want 9: %v", len(items), items)
 			}
 		})
 	}

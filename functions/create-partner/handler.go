@@ -47,7 +47,7 @@ type answer struct {
 
 // create creates a partner. Errors: those of account.Service.CreatePartner.
 func (h *handler) create(ctx context.Context, in request) (*answer, error) {
-	p, key, err := h.accounts.CreatePartner(ctx, account.PartnerInput(in), effects.Effects{By: effects.By{Service: effects.Operator}})
+	p, key, err := h.accounts.CreatePartner(ctx, account.PartnerInput(in), effects.Effects{By: effects.By{Actor: effects.Operator}})
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func TestCreate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]effects.By{{Service: effects.Operator}}, by.Take()); diff != "" {
+	if diff := cmp.Diff([]effects.By{{Actor: effects.Operator}}, by.Take()); diff != "" {
 		t.Errorf("who makes the change (-want +got):\n%s", diff)
 	}
 	text := got.APIKey.EncryptedAPIKey

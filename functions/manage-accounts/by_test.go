@@ -15,7 +15,7 @@ func TestChangesNameTheCaller(t *testing.T) {
 	key := d.AddPartner(account.Partner{ID: 7})
 	d.AddAccount(account.Account{ID: 91, PartnerID: 7, OriginCountryCode: "AU", Active: true})
 	by := functiontest.RecordAccounts(d.Accounts)
-	want := effects.By{KeyID: key.ID, PartnerID: 7}
+	want := effects.By{Actor: effects.Partner, KeyID: key.ID, PartnerID: 7}
 	for _, tc := range []struct {
 		name, method, suffix, body string
 		headers                    []string

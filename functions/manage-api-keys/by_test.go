@@ -17,7 +17,7 @@ func TestChangesNameTheCaller(t *testing.T) {
 	first := d.AddAccount(account.Account{ID: 91, PartnerID: 7, Active: true})
 	own := "/" + strconv.FormatInt(first.ID, 10)
 	by := functiontest.RecordAccounts(d.Accounts)
-	want := effects.By{KeyID: partner.ID, PartnerID: 7}
+	want := effects.By{Actor: effects.Partner, KeyID: partner.ID, PartnerID: 7}
 	for _, tc := range []struct {
 		name, method, rest, body string
 		headers                  []string

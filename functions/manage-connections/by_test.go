@@ -14,7 +14,7 @@ func TestChangesNameTheCaller(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	caller := effects.By{KeyID: keys[0].ID, PartnerID: 5, AccountID: functiontest.Account}
+	caller := effects.By{Actor: effects.Merchant, KeyID: keys[0].ID, PartnerID: 5, AccountID: functiontest.Account}
 	by := functiontest.RecordConnections(f.Connections)
 	by.Check(t, "local change", f.change(`{"nickname":"Shop"}`), caller)
 	by.Check(t, "local change under an Idempotency-Key", f.change(`{"nickname":"Till"}`, "Idempotency-Key", "k"), caller)

@@ -33,7 +33,7 @@ type input struct {
 
 // by returns the operator as the maker of a change.
 func (in *input) by() effects.By {
-	return effects.By{Service: effects.Operator, Operator: in.operator}
+	return effects.By{Actor: effects.Operator, Operator: in.operator}
 }
 
 // command is one command: the members that it takes beside command and operator, and what

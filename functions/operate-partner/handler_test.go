@@ -155,7 +155,7 @@ func TestCommands(t *testing.T) {
 		}
 		var want []effects.By
 		if tc.changes {
-			want = []effects.By{{Service: effects.Operator, Operator: "jo@example.com"}}
+			want = []effects.By{{Actor: effects.Operator, Operator: "jo@example.com"}}
 		}
 		if diff := cmp.Diff(want, by.Take()); diff != "" {
 			t.Errorf("%s: who makes the change (-want +got):\n%s", tc.name, diff)

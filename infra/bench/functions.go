@@ -21,6 +21,7 @@ var functions = []struct {
 	{"manage-accounts", 1.45, 1.5},
 	{"manage-api-keys", 1.45, 1.5},
 	{"list-carriers", 1.45, 1.5},
+	{"list-events", 1.45, 1.5},
 	{"validate-carrier", 1.45, 1.5},
 	{"manage-connections", 1.45, 1.5},
 	{"track-shipments", 1.45, 1.5},

@@ -219,6 +219,19 @@ func memory(ctx context.Context, files map[string]string) ([]peak, error) {
 	if err != nil {
 		return nil, err
 	}
+	// By turns: a page of events, a page of the audit log.
+	err = measure("list-events", func(i int) events.APIGatewayProxyRequest {
+		path := "/v1/events"
+		if i%2 == 1 {
+			path = "/v1/audit_log"
+		}
+		e := request(http.MethodGet, path, nil, partnerKey, "")
+		e.QueryStringParameters = map[string]string{"page_size": "500"}
+		return e
+	}, func(string) error { return nil })
+	if err != nil {
+		return nil, err
+	}
 	err = measure("describe-api", func(int) events.APIGatewayProxyRequest {
 		return request(http.MethodGet, "/v1/openapi.json", nil, "", "")
 	}, func(string) error { return nil })

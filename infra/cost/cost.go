@@ -62,6 +62,8 @@ type Assumptions struct {
 	BytesAccount    float64 `yaml:"bytes_account"`
 	BytesConnection float64 `yaml:"bytes_connection"`
 	BytesCheck      float64 `yaml:"bytes_check"`
+	BytesEvent      float64 `yaml:"bytes_event"`
+	Events          float64 `yaml:"events"`
 }
 
 // Price is the price of something.
@@ -359,9 +361,10 @@ func (m *month) sentBytes() float64 {
 	})
 }
 
-// stored is the size of the table: each connection has an account of its own, and its
-// checks are kept for 90 days.
+// stored is the size of the table: each connection has an account of its own, its checks
+// are kept for 90 days and its events for 400.
 func (m *month) stored() float64 {
 	a := m.counts.Assumed
-	return m.use.Connections*(a.BytesAccount+a.BytesConnection) + m.checks/(hours/24)*90*a.BytesCheck
+	events := m.use.Connections * a.Events / (hours / 24) * 400
+	return m.use.Connections*(a.BytesAccount+a.BytesConnection) + m.checks/(hours/24)*90*a.BytesCheck + events*a.BytesEvent
 }

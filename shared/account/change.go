@@ -34,9 +34,8 @@ type Change struct {
 // time; Conflict for each identifier that is taken; Precondition for a pinned change
 // that came too late; NotFound; *effects.Replay.
 func (s *Service) Change(ctx context.Context, c Change, fx effects.For[*Account]) (*Account, error) {
-	now := s.now()
 	for n := 1; ; n++ {
-		changed, pinned, err := s.tryChange(ctx, c, fx, now)
+		changed, pinned, err := s.tryChange(ctx, c, fx, s.now())
 		switch {
 		case err == nil:
 			return changed, nil
@@ -74,11 +73,11 @@ func (s *Service) tryChange(ctx context.Context, c Change, fx effects.For[*Accou
 	if !a.Same(c.Account) {
 		a.Version, a.ModifiedAt = c.Account.Version+1, now
 	}
-	with, err := fx.Of(&a)
+	with, err := fx.Reporting(&a, s.Random, now, a.report(effects.AccountUpdated, accountData{Changed: c.Account.changed(&a)}))
 	if err != nil {
 		return nil, pinned, err
 	}
-	if err := s.Store.UpdateAccount(ctx, Update{Old: c.Account, New: a}, with, now); err != nil {
+	if err := s.Store.UpdateAccount(ctx, Update{Old: c.Account, New: a}, with.After(c.Account.ModifiedAt), now); err != nil {
 		return nil, pinned, fmt.Errorf("changing the account: %w", err)
 	}
 	return &a, pinned, nil
@@ -90,13 +89,22 @@ func (s *Service) tryChange(ctx context.Context, c Change, fx effects.For[*Accou
 // Errors: fault.State for a deleted account; Precondition for a pinned change that
 // came too late; NotFound; *effects.Replay.
 func (s *Service) Enable(ctx context.Context, a Account, pinned bool, fx effects.Effects) error {
-	return s.follow(ctx, a, !a.Active, s.Store.SetAccountActive(ctx, a, pinned, true, fx, s.now()))
+	return s.setActive(ctx, a, pinned, true, effects.AccountEnabled, fx)
 }
 
 // Disable disables an account: its keys are refused from the next call on. Pinning and
 // errors are those of Enable.
 func (s *Service) Disable(ctx context.Context, a Account, pinned bool, fx effects.Effects) error {
-	return s.follow(ctx, a, a.Active, s.Store.SetAccountActive(ctx, a, pinned, false, fx, s.now()))
+	return s.setActive(ctx, a, pinned, false, effects.AccountDisabled, fx)
+}
+
+func (s *Service) setActive(ctx context.Context, a Account, pinned, active bool, kind effects.EventType, fx effects.Effects) error {
+	now := s.now()
+	fx, err := fx.With(s.Random, now, a.report(kind, accountData{}))
+	if err != nil {
+		return err
+	}
+	return s.follow(ctx, a, a.Active != active, s.Store.SetAccountActive(ctx, a, pinned, active, fx, now))
 }
 
 // Limits of the days during which a deleted account can be restored.
@@ -115,6 +123,10 @@ func (s *Service) Delete(ctx context.Context, a Account, pinned bool, days int, 
 	}
 	now := s.now()
 	purgeAt := now.AddDate(0, 0, days).Truncate(time.Second)
+	fx, err := fx.With(s.Random, now, a.report(effects.AccountDeleted, accountData{PurgeAt: effects.Time(purgeAt)}))
+	if err != nil {
+		return err
+	}
 	if err := s.follow(ctx, a, !a.Deleted(), s.Store.DeleteAccount(ctx, a, pinned, purgeAt, fx, now)); err != nil {
 		return fmt.Errorf("deleting the account: %w", err)
 	}
@@ -126,7 +138,12 @@ func (s *Service) Delete(ctx context.Context, a Account, pinned bool, days int, 
 //
 // Errors: those of Enable, but fault.State for an account that is not deleted.
 func (s *Service) Restore(ctx context.Context, a Account, pinned bool, fx effects.Effects) error {
-	return s.follow(ctx, a, true, s.Store.RestoreAccount(ctx, a, pinned, fx, s.now()))
+	now := s.now()
+	fx, err := fx.With(s.Random, now, a.report(effects.AccountRestored, accountData{}))
+	if err != nil {
+		return err
+	}
+	return s.follow(ctx, a, true, s.Store.RestoreAccount(ctx, a, pinned, fx, now))
 }
 
 // follow makes the connections follow a change of the account's state, in the time

@@ -77,7 +77,7 @@ func (s *Service) createWithNewID(ctx context.Context, a Account, fx effects.For
 		return nil, err
 	}
 	made := &Created{Account: a, Key: key}
-	with, err := fx.Of(made)
+	with, err := fx.Reporting(made, s.Random, a.CreatedAt, a.report(effects.AccountCreated, accountData{APIKeyID: key.ID}))
 	if err != nil {
 		return nil, err
 	}

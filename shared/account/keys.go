@@ -58,7 +58,7 @@ func (s *Service) IssueKey(ctx context.Context, a *Account, in KeyInput, fx effe
 	if err != nil {
 		return nil, err
 	}
-	with, err := fx.Of(key)
+	with, err := fx.Reporting(key, s.Random, now, key.report(effects.APIKeyCreated, nil))
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (s *Service) RotateKey(ctx context.Context, old *APIKey, grace time.Duratio
 	if err != nil {
 		return nil, err
 	}
-	with, err := fx.Of(rotated)
+	with, err := fx.Reporting(rotated, s.Random, now, rotated.Key.report(effects.APIKeyRotated, rotated))
 	if err != nil {
 		return nil, err
 	}
@@ -145,5 +145,10 @@ func (s *Service) replace(old *APIKey, grace time.Duration, now time.Time) (*Rot
 // DeleteKey deletes a key: the next call with it is refused. fault.NotFound if it is
 // already deleted.
 func (s *Service) DeleteKey(ctx context.Context, k *APIKey, fx effects.Effects) error {
-	return s.Store.DeleteKey(ctx, *k, fx, s.now())
+	now := s.now()
+	fx, err := fx.With(s.Random, now, k.report(effects.APIKeyDeleted, nil))
+	if err != nil {
+		return err
+	}
+	return s.Store.DeleteKey(ctx, *k, fx, now)
 }

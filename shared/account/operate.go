@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -35,14 +34,14 @@ func (s *Service) Partner(ctx context.Context, partnerID int64) (Partner, []APIK
 // refused from the next request on; its merchants' own keys and their scheduled checks go
 // on. changed is false if the partner was in this state already. fault.NotFound.
 func (s *Service) SetPartnerDisabled(ctx context.Context, partnerID int64, disabled bool, by effects.By) (p Partner, changed bool, err error) {
-	event := "partner_enabled"
+	event := effects.PartnerEnabled
 	if disabled {
-		event = "partner_disabled"
+		event = effects.PartnerDisabled
 	}
-	err = s.changePartner(ctx, partnerID, by, func(next *PartnerChange, now time.Time) (string, int64, error) {
+	err = s.changePartner(ctx, partnerID, by, func(next *PartnerChange, now time.Time) (partnerEvent, error) {
 		p, changed = next.Old, next.Old.DisabledAt.IsZero() == disabled
 		if !changed {
-			return "", 0, nil
+			return partnerEvent{}, nil
 		}
 		if next.New.DisabledAt = (time.Time{}); disabled {
 			next.New.DisabledAt = now
@@ -51,7 +50,7 @@ func (s *Service) SetPartnerDisabled(ctx context.Context, partnerID int64, disab
 			next.NewKeys[i].PartnerDisabled = disabled
 		}
 		p = next.New
-		return event, 0, nil
+		return partnerEvent{kind: event}, nil
 	})
 	return p, changed, err
 }
@@ -62,13 +61,13 @@ func (s *Service) SetPartnerDisabled(ctx context.Context, partnerID int64, disab
 // Errors: those of KeyInput.Check; fault.State if a key that has not expired has the
 // description, or if the partner has MaxPartnerKeys of them; NotFound.
 func (s *Service) IssuePartnerKey(ctx context.Context, partnerID int64, in KeyInput, by effects.By) (key *IssuedKey, err error) {
-	err = s.changePartner(ctx, partnerID, by, func(next *PartnerChange, now time.Time) (string, int64, error) {
+	err = s.changePartner(ctx, partnerID, by, func(next *PartnerChange, now time.Time) (partnerEvent, error) {
 		if problem := in.Check(now); problem != nil {
-			return "", 0, problem
+			return partnerEvent{}, problem
 		}
 		for _, k := range next.OldKeys {
 			if k.Description == in.Description && !k.Expired(now) && k.ReplacedBy == 0 {
-				return "", 0, ErrDescriptionTaken(k.ID)
+				return partnerEvent{}, ErrDescriptionTaken(k.ID)
 			}
 		}
 		p := next.Old
@@ -77,9 +76,9 @@ func (s *Service) IssuePartnerKey(ctx context.Context, partnerID int64, in KeyIn
 			Description: in.Description, Scopes: in.Scopes, ExpiresAt: in.ExpiresAt, CreatedAt: now,
 		})
 		if err != nil {
-			return "", 0, err
+			return partnerEvent{}, err
 		}
-		return "partner_key_created", key.ID, next.add(key.APIKey, now)
+		return partnerEvent{effects.PartnerKeyCreated, key.ID, 0}, next.add(key.APIKey, now)
 	})
 	return key, err
 }
@@ -87,21 +86,21 @@ func (s *Service) IssuePartnerKey(ctx context.Context, partnerID int64, in KeyIn
 // RotatePartnerKey is RotateKey for a partner's key; its errors are the same, and State if
 // the partner has MaxPartnerKeys keys that have not expired.
 func (s *Service) RotatePartnerKey(ctx context.Context, partnerID, keyID int64, grace time.Duration, by effects.By) (rotated *Rotated, err error) {
-	err = s.changePartner(ctx, partnerID, by, func(next *PartnerChange, now time.Time) (string, int64, error) {
+	err = s.changePartner(ctx, partnerID, by, func(next *PartnerChange, now time.Time) (partnerEvent, error) {
 		old, err := keyOf(next.NewKeys, keyID)
 		switch {
 		case err != nil:
-			return "", 0, err
+			return partnerEvent{}, err
 		case old.Expired(now):
-			return "", 0, ErrKeyExpired()
+			return partnerEvent{}, ErrKeyExpired()
 		case old.ReplacedBy != 0:
-			return "", 0, ErrKeyReplaced()
+			return partnerEvent{}, ErrKeyReplaced()
 		}
 		if rotated, err = s.replace(old, grace, now); err != nil {
-			return "", 0, err
+			return partnerEvent{}, err
 		}
 		old.ExpiresAt, old.ReplacedBy = rotated.OldExpiresAt, rotated.Key.ID
-		return "partner_key_rotated", keyID, next.add(rotated.Key.APIKey, now)
+		return partnerEvent{effects.PartnerKeyRotated, rotated.Key.ID, keyID}, next.add(rotated.Key.APIKey, now)
 	})
 	return rotated, err
 }
@@ -109,22 +108,28 @@ func (s *Service) RotatePartnerKey(ctx context.Context, partnerID, keyID int64, 
 // DeletePartnerKey deletes a partner's key: the next request with it is refused.
 // fault.NotFound if the partner has no such key.
 func (s *Service) DeletePartnerKey(ctx context.Context, partnerID, keyID int64, by effects.By) error {
-	return s.changePartner(ctx, partnerID, by, func(next *PartnerChange, _ time.Time) (string, int64, error) {
+	return s.changePartner(ctx, partnerID, by, func(next *PartnerChange, _ time.Time) (partnerEvent, error) {
 		if _, err := keyOf(next.NewKeys, keyID); err != nil {
-			return "", 0, err
+			return partnerEvent{}, err
 		}
 		next.NewKeys = slices.DeleteFunc(next.NewKeys, func(k APIKey) bool { return k.ID == keyID })
-		return "partner_key_deleted", keyID, nil
+		return partnerEvent{effects.PartnerKeyDeleted, keyID, 0}, nil
 	})
 }
 
 // partnerChanges is how often a change is tried if other changes of the partner come first.
 const partnerChanges = 4
 
+// partnerEvent is what reports a change of a partner: see Partner.report. Without a kind
+// nothing has changed.
+type partnerEvent struct {
+	kind              effects.EventType
+	keyID, previousID int64
+}
+
 // changePartner reads a partner with its keys, lets change make the next version, and
-// writes it with an event that reports it. change returns the type of the event and the
-// key that it is about, 0 for none; without a type it has changed nothing.
-func (s *Service) changePartner(ctx context.Context, partnerID int64, by effects.By, change func(next *PartnerChange, now time.Time) (event string, keyID int64, err error)) error {
+// writes it with the event that change returns.
+func (s *Service) changePartner(ctx context.Context, partnerID int64, by effects.By, change func(next *PartnerChange, now time.Time) (partnerEvent, error)) error {
 	for n := 1; ; n++ {
 		now := s.now()
 		p, keys, err := s.Store.Partner(ctx, partnerID)
@@ -133,15 +138,14 @@ func (s *Service) changePartner(ctx context.Context, partnerID int64, by effects
 		}
 		next := &PartnerChange{Old: p, New: p, OldKeys: keys, NewKeys: slices.Clone(keys)}
 		next.New.Version++
-		kind, keyID, err := change(next, now)
-		if err != nil || kind == "" {
+		event, err := change(next, now)
+		if err != nil || event.kind == "" {
 			return err
 		}
-		// The id is unique, because each version of a partner is written once.
-		fx := effects.Effects{By: by, Events: []effects.Event{{
-			ID: fmt.Sprintf("partner-%d-%d", p.ID, next.New.Version), Type: kind, Subject: fmt.Sprintf("partner %d", p.ID), At: now,
-			Data: fmt.Appendf(nil, `{"partner_id":%d,"api_key_id":%d}`, p.ID, keyID),
-		}}}
+		fx, err := effects.Effects{By: by}.With(s.Random, now, p.report(event.kind, event.keyID, event.previousID))
+		if err != nil {
+			return err
+		}
 		if err = s.Store.ChangePartner(ctx, *next, fx, now); !fault.Is(err, fault.Precondition) || n == partnerChanges {
 			return err
 		}

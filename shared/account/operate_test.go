@@ -54,7 +54,7 @@ func newOperated(t *testing.T) *operated {
 	return o
 }
 
-func jo() effects.By { return effects.By{Service: effects.Operator, Operator: "jo"} }
+func jo() effects.By { return effects.By{Actor: effects.Operator, Operator: "jo"} }
 
 // use uses a key.
 func (o *operated) use(t *testing.T, k *account.IssuedKey) (account.APIKey, error) {
@@ -69,10 +69,10 @@ func (o *operated) records(t *testing.T) (told []string) {
 	t.Helper()
 	for _, fx := range o.fx {
 		for _, e := range fx.Events {
-			if fx.By != jo() || e.Subject != fmt.Sprintf("partner %d", o.p.ID) || e.AccountID != 0 || !json.Valid(e.Data) {
+			if fx.By != jo() || e.Subject != fmt.Sprintf("partner %d", o.p.ID) || e.PartnerID != o.p.ID || e.AccountID != 0 || !json.Valid(e.Data) {
 				t.Errorf("event %+v by %+v", e, fx.By)
 			}
-			told = append(told, e.Type+" "+string(e.Data))
+			told = append(told, string(e.Type)+" "+string(e.Data))
 		}
 	}
 	o.fx = nil
@@ -81,7 +81,7 @@ func (o *operated) records(t *testing.T) (told []string) {
 
 func TestDisabledPartner(t *testing.T) {
 	o := newOperated(t)
-	ids := fmt.Sprintf(`{"partner_id":%d,"api_key_id":0}`, o.p.ID)
+	ids := fmt.Sprintf(`{"partner_id":%d}`, o.p.ID)
 	for i, tc := range []struct {
 		disabled, changed bool
 		told              []string
@@ -176,7 +176,7 @@ func TestRotatePartnerKey(t *testing.T) {
 			t.Errorf("key %d within the grace period: %v", k.ID, err)
 		}
 	}
-	if diff := cmp.Diff([]string{fmt.Sprintf(`partner_key_rotated {"partner_id":%d,"api_key_id":%d}`, o.p.ID, o.first.ID)}, o.records(t)); diff != "" {
+	if diff := cmp.Diff([]string{fmt.Sprintf(`partner_key_rotated {"partner_id":%d,"api_key_id":%d,"previous_api_key_id":%d}`, o.p.ID, r.Key.ID, o.first.ID)}, o.records(t)); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
 	again, err := o.RotatePartnerKey(t.Context(), o.p.ID, o.first.ID, time.Hour, jo())

@@ -48,6 +48,9 @@ func (s *Service) CreatePartner(ctx context.Context, in PartnerInput, fx effects
 	if err != nil {
 		return Partner{}, nil, err
 	}
+	if fx, err = fx.With(s.Random, p.CreatedAt, p.report(effects.PartnerCreated, key.ID, 0)); err != nil {
+		return Partner{}, nil, err
+	}
 	if err := s.Store.CreatePartner(ctx, p, key.APIKey, fx, p.CreatedAt); err != nil {
 		return Partner{}, nil, fmt.Errorf("creating the partner: %w", err)
 	}

@@ -3,12 +3,14 @@ package account_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
@@ -101,7 +103,7 @@ func TestCreatePartner(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w, s := newPartners(t)
-			fx := effects.Effects{By: effects.By{Service: effects.Operator}}
+			fx := effects.Effects{By: effects.By{Actor: effects.Operator}}
 			p, issued, err := w.CreatePartner(t.Context(), tc.in, fx)
 			if err != nil {
 				t.Fatal(err)
@@ -117,7 +119,13 @@ func TestCreatePartner(t *testing.T) {
 				ID: issued.ID, PartnerID: p.ID, Hash: key.Hash(), Prefix: text[:14], LastFour: text[46:], Description: "First key of the partner",
 				Environment: env, DefaultCountryCode: tc.country, CreatedAt: w.now(),
 			}
-			if diff := cmp.Diff([]any{wantPartner, wantPartner, wantKey, wantKey, fx}, []any{p, s.made[0], issued.APIKey, s.keys[0], s.fx[0]}); diff != "" {
+			wantFX := fx
+			wantFX.Events = []effects.Event{{
+				Type: effects.PartnerCreated, PartnerID: p.ID, Subject: fmt.Sprintf("partner %d", p.ID), At: w.now(),
+				Data: fmt.Appendf(nil, `{"partner_id":%d,"api_key_id":%d}`, p.ID, issued.ID),
+			}}
+			got := []any{p, s.made[0], issued.APIKey, s.keys[0], s.fx[0]}
+			if diff := cmp.Diff([]any{wantPartner, wantPartner, wantKey, wantKey, wantFX}, got, cmpopts.IgnoreFields(effects.Event{}, "ID")); diff != "" {
 				t.Errorf("partner and key, returned and stored (-want +got):\n%s", diff)
 			}
 			used, err := s.UseKey(t.Context(), account.KeyUse{PartnerID: p.ID, Hash: key.Hash(), Now: w.clock, Limit: 1})

@@ -45,6 +45,12 @@ type Caller struct {
 	Key       account.APIKey
 	PartnerID int64
 	AccountID int64 // the account that the key acts for; zero on partner routes
+	RequestID string
+	SourceIP  string
+}
+
+func newCaller(req *httpapi.Request, key account.APIKey, partnerID, accountID int64) Caller {
+	return Caller{key, partnerID, accountID, req.ID, req.SourceIP()}
 }
 
 // Scope returns the scope of the caller's Idempotency-Keys: the partner on partner routes;
@@ -59,7 +65,11 @@ func (c Caller) Scope() string {
 
 // By returns the caller as the maker of a change.
 func (c Caller) By() effects.By {
-	return effects.By{KeyID: c.Key.ID, PartnerID: c.PartnerID, AccountID: c.AccountID}
+	by := effects.By{Actor: effects.Partner, KeyID: c.Key.ID, PartnerID: c.PartnerID, AccountID: c.AccountID, RequestID: c.RequestID, SourceIP: c.SourceIP}
+	if c.Key.AccountID != 0 {
+		by.Actor = effects.Merchant
+	}
+	return by
 }
 
 // Partner authenticates a request to a partner route. Errors: fault.Unauthorized,
@@ -89,7 +99,7 @@ func (a *Auth) PartnerBeside(ctx context.Context, req *httpapi.Request, beside f
 	case besideErr != nil:
 		return Caller{}, besideErr
 	}
-	return Caller{Key: used.Key, PartnerID: key.PartnerID}, nil
+	return newCaller(req, used.Key, key.PartnerID, 0), nil
 }
 
 // PartnerAccount authenticates a request to a partner route about one account, the path
@@ -175,7 +185,23 @@ func (a *Auth) Merchant(ctx context.Context, req *httpapi.Request, beside func(c
 	if acct.Deleted() || !acct.Active {
 		return Caller{}, account.ErrInactive(acct.Deleted())
 	}
-	return Caller{Key: used.Key, PartnerID: acct.PartnerID, AccountID: accountID}, nil
+	return newCaller(req, used.Key, acct.PartnerID, accountID), nil
+}
+
+// PartnerOrMerchant authenticates a request to a route of both: as Merchant does with an
+// account's own key or the header On-Behalf-Of, else as Partner does. The caller's
+// AccountID is zero for a partner that asks for all its accounts. Errors: those of Merchant
+// and Partner.
+func (a *Auth) PartnerOrMerchant(ctx context.Context, req *httpapi.Request, beside func(ctx context.Context, accountID int64) (*account.Account, error)) (Caller, error) {
+	key, err := parseKey(req)
+	if err != nil {
+		return Caller{}, err
+	}
+	// An empty header is refused as elsewhere: it does not ask for all accounts.
+	if _, given, _ := req.Header(onBehalfOfHeader); key.PartnerID != 0 && !given {
+		return a.Partner(ctx, req)
+	}
+	return a.Merchant(ctx, req, beside)
 }
 
 // verify verifies the key and its scope, and runs beside concurrently; beside has ended
@@ -213,9 +239,11 @@ func (a *Auth) verify(ctx context.Context, req *httpapi.Request, key account.Key
 	return used, besideErr, nil
 }
 
+const onBehalfOfHeader = "On-Behalf-Of"
+
 // onBehalfOf returns the id of the account that a merchant route is about.
 func onBehalfOf(req *httpapi.Request, key account.Key) (int64, error) {
-	const header = "On-Behalf-Of"
+	const header = onBehalfOfHeader
 	value, _, err := req.Header(header)
 	switch {
 	case err != nil:

@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
@@ -76,6 +77,11 @@ func (w *world) beside(_ context.Context, id int64) (*account.Account, error) {
 		return &a, nil
 	}
 	return nil, nil //nolint:nilnil // absent
+}
+
+// differs compares callers, without what By adds of the request: see TestBy.
+func differs(want, got auth.Caller) string {
+	return cmp.Diff(want, got, cmpopts.IgnoreFields(auth.Caller{}, "RequestID", "SourceIP"))
 }
 
 func request(headers ...string) *httpapi.Request {
@@ -192,13 +198,13 @@ func TestPartner(t *testing.T) {
 				t.Fatalf("Partner = %+v, %v after %d calls, want %q after one", caller, err, w.calls.Load(), tc.want)
 			}
 			if err != nil {
-				if diff := cmp.Diff(auth.Caller{}, caller); diff != "" {
+				if diff := differs(auth.Caller{}, caller); diff != "" {
 					t.Errorf("the refused caller is not empty:\n%s", diff)
 				}
 				return
 			}
 			want := auth.Caller{Key: w.keys[tc.key.Hash()].Key, PartnerID: 5}
-			if diff := cmp.Diff(want, caller); diff != "" {
+			if diff := differs(want, caller); diff != "" {
 				t.Errorf("Partner (-want +got):\n%s", diff)
 			}
 		})
@@ -246,12 +252,12 @@ func TestMerchant(t *testing.T) {
 			}
 			if err == nil {
 				want := auth.Caller{Key: w.keys[tc.key.Hash()].Key, PartnerID: 5, AccountID: tc.account}
-				if diff := cmp.Diff(want, caller); diff != "" {
+				if diff := differs(want, caller); diff != "" {
 					t.Errorf("Merchant (-want +got):\n%s", diff)
 				}
 				return
 			}
-			if diff := cmp.Diff(auth.Caller{}, caller); diff != "" {
+			if diff := differs(auth.Caller{}, caller); diff != "" {
 				t.Errorf("the refused caller is not empty:\n%s", diff)
 			}
 			// An absent account and another partner's have the same message, and so have
@@ -423,13 +429,107 @@ func TestScopeTellsCallersApart(t *testing.T) {
 	}
 }
 
+// TestBy: a change is recorded with the key, whom it acts for and the request.
 func TestBy(t *testing.T) {
-	t.Parallel()
-	c := auth.Caller{Key: account.APIKey{ID: 3, AccountID: 9}, PartnerID: 5, AccountID: 71}
-	want := effects.By{KeyID: 3, PartnerID: 5, AccountID: 71}
-	if got := c.By(); got != want {
-		t.Errorf("By() = %+v, want %+v", got, want)
+	w := newWorld(t)
+	asked := func(key account.Key, onBehalfOf string) *httpapi.Request {
+		headers := map[string]string{"API-Key": key.Text.Reveal()}
+		if onBehalfOf != "" {
+			headers["On-Behalf-Of"] = onBehalfOf
+		}
+		return httpapi.NewRequest("the id", events.APIGatewayProxyRequest{
+			HTTPMethod: "GET", Resource: "/v1/events", Headers: headers,
+			RequestContext: events.APIGatewayProxyRequestContext{Identity: events.APIGatewayRequestIdentity{SourceIP: "192.0.2.7"}},
+		})
 	}
+	for _, tc := range []struct {
+		name string
+		req  *httpapi.Request
+		want effects.By
+	}{
+		{"a partner", asked(w.partner, ""), effects.By{Actor: effects.Partner, KeyID: 1, PartnerID: 5}},
+		{"a partner for an account", asked(w.partner, "71"), effects.By{Actor: effects.Partner, KeyID: 1, PartnerID: 5, AccountID: 71}},
+		{"a merchant", asked(w.merchant, ""), effects.By{Actor: effects.Merchant, KeyID: 3, PartnerID: 5, AccountID: 71}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			caller, err := w.auth.PartnerOrMerchant(t.Context(), tc.req, w.beside)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tc.want.RequestID, tc.want.SourceIP = "the id", "192.0.2.7"
+			if diff := cmp.Diff(tc.want, caller.By()); diff != "" {
+				t.Errorf("By() (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestPartnerOrMerchant: a partner's key without On-Behalf-Of is for all accounts, and then
+// no account is read. Everything else is as with Merchant.
+func TestPartnerOrMerchant(t *testing.T) {
+	w := newWorld(t)
+	const empty = "(empty)"
+	tests := []struct {
+		name, onBehalfOf string
+		key              account.Key
+		want             string
+		account          int64
+		reads            int
+	}{
+		{"a key that the table does not have", "", w.alien, "unauthorized", 0, 1},
+		{"a key that outlived its account", "", w.gone, "unauthorized", 0, 1},
+		{"partner, an empty header", empty, w.partner, "required On-Behalf-Of", 0, 0},
+		{"partner, no id", "shop", w.partner, "identifier On-Behalf-Of", 0, 0},
+		{"partner, a blank", " ", w.partner, "identifier On-Behalf-Of", 0, 0},
+		{"partner, an absent account", "99", w.partner, "not found", 0, 1},
+		{"partner, another partner's account", "81", w.partner, "not found", 0, 1},
+		{"merchant, another account of the same partner", "72", w.merchant, "not found", 0, 0},
+		{"partner, a disabled account", "72", w.partner, "inactive", 0, 1},
+		{"a disabled account's key", "", w.disabled, "inactive", 0, 1},
+		{"merchant", "", w.merchant, "", 71, 1},
+		{"merchant, own account", "71", w.merchant, "", 71, 1},
+		{"partner, for an account", "71", w.partner, "", 71, 1},
+		{"partner", "", w.partner, "", 0, 0},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			w.calls.Store(0)
+			reads := 0
+			header := []string{"API-Key", tc.key.Text.Reveal()}
+			if tc.onBehalfOf != "" {
+				header = append(header, "On-Behalf-Of", strings.TrimPrefix(tc.onBehalfOf, empty))
+			}
+			caller, err := w.auth.PartnerOrMerchant(t.Context(), request(header...),
+				func(ctx context.Context, id int64) (*account.Account, error) {
+					reads++
+					return w.beside(ctx, id)
+				})
+			if told(err) != tc.want || w.calls.Load() != 1 || reads != tc.reads {
+				t.Fatalf("PartnerOrMerchant = %+v, %v after %d calls and %d reads, want %q after one and %d", caller, err, w.calls.Load(), reads, tc.want, tc.reads)
+			}
+			want := auth.Caller{}
+			if err == nil {
+				want = auth.Caller{Key: w.keys[tc.key.Hash()].Key, PartnerID: 5, AccountID: tc.account}
+			}
+			if diff := differs(want, caller); diff != "" {
+				t.Errorf("PartnerOrMerchant (-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("two accounts", func(t *testing.T) {
+		req := httpapi.NewRequest("id", events.APIGatewayProxyRequest{
+			HTTPMethod: "GET", Resource: "/v1/carriers", MultiValueHeaders: map[string][]string{"API-Key": {w.partner.Text.Reveal()}, "On-Behalf-Of": {"", "71"}},
+		})
+		if caller, err := w.auth.PartnerOrMerchant(t.Context(), req, w.beside); told(err) != "invalid On-Behalf-Of" {
+			t.Errorf("PartnerOrMerchant = %+v, %v", caller, err)
+		}
+	})
+	t.Run("without a call", func(t *testing.T) {
+		w.calls.Store(0)
+		if _, err := w.auth.PartnerOrMerchant(t.Context(), request("API-Key", "cl_live_x"), w.beside); told(err) != "unauthorized" || w.calls.Load() != 0 {
+			t.Errorf("a mistyped key: %v after %d calls", err, w.calls.Load())
+		}
+	})
 }
 
 // TestDisabledPartner: the keys of a disabled partner are refused on every route, before
@@ -442,6 +542,9 @@ func TestDisabledPartner(t *testing.T) {
 	text := w.partner.Text.Reveal()
 	if _, err := w.auth.Partner(t.Context(), request("API-Key", text)); told(err) != "inactive" {
 		t.Errorf("a partner route: %v", err)
+	}
+	if _, err := w.auth.PartnerOrMerchant(t.Context(), request("API-Key", text), w.beside); told(err) != "inactive" {
+		t.Errorf("a route of both: %v", err)
 	}
 	for _, onBehalfOf := range []string{"71", "72", "81", "x"} {
 		if _, err := w.auth.Merchant(t.Context(), request("API-Key", text, "On-Behalf-Of", onBehalfOf), w.beside); told(err) != "inactive" || !strings.Contains(err.Error(), "partner") {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/auth"
@@ -25,6 +24,7 @@ var routes = map[account.Scope][]string{
 		"GET /v1/partners/accounts", "GET /v1/partners/accounts/{account_id}", "GET /v1/partners/accounts/external_account_id/{external_account_id}",
 		"GET /v1/partners/accounts/{account_id}/api_keys", "GET /v1/partners/countries", "GET /v1/connections/carriers", "GET /v1/carriers",
 		"GET /v1/carriers/status", "GET /v1/carriers/{carrier_id}", "GET /v1/carriers/{carrier_id}/account", "GET /v1/carriers/{carrier_id}/history", "GET /v1/tracking",
+		"GET /v1/events", "GET /v1/events/{event_id}", "GET /v1/audit_log",
 	},
 	account.ScopeLink: {
 		"POST /v1/connections/carriers/{carrier_name}", "POST /v1/connections/carriers/{carrier_name}/validate", "PUT /v1/connections/carriers/{carrier_name}/{carrier_id}",
@@ -94,10 +94,16 @@ func TestEachScopeAllowsItsRoutes(t *testing.T) {
 						},
 					}
 					if !strings.Contains(route, "/partners/") {
-						ways = map[string]func() error{"Merchant": func() error {
-							_, err := w.auth.Merchant(t.Context(), requestFor(route, key), w.beside)
-							return err
-						}}
+						ways = map[string]func() error{
+							"Merchant": func() error {
+								_, err := w.auth.Merchant(t.Context(), requestFor(route, key), w.beside)
+								return err
+							},
+							"PartnerOrMerchant": func() error {
+								_, err := w.auth.PartnerOrMerchant(t.Context(), requestFor(route, key), w.beside)
+								return err
+							},
+						}
 					}
 					for name, way := range ways {
 						tried++
@@ -143,7 +149,7 @@ func TestUnknownRoutesAreRefused(t *testing.T) {
 			known++
 		}
 	}
-	if known != 29 {
+	if known != 32 {
 		t.Errorf("%d routes", known)
 	}
 }
@@ -213,7 +219,7 @@ func TestPartnerAccount(t *testing.T) {
 			} else if tc.want != "internal" && tc.want != "identifier account_id" {
 				texts[tc.want] = fault.Of(err)[0].Message
 			}
-			if diff := cmp.Diff(want, caller); diff != "" {
+			if diff := differs(want, caller); diff != "" {
 				t.Errorf("caller (-want +got):\n%s", diff)
 			}
 		})
@@ -252,7 +258,7 @@ func TestPartnerBeside(t *testing.T) {
 			if err == nil {
 				want = auth.Caller{Key: w.keys[key.Hash()].Key, PartnerID: tc.reads}
 			}
-			if diff := cmp.Diff(want, caller); diff != "" {
+			if diff := differs(want, caller); diff != "" {
 				t.Errorf("caller (-want +got):\n%s", diff)
 			}
 		})

@@ -34,6 +34,9 @@ var scopes = map[string]account.Scope{
 	"POST /v1/carriers/{carrier_id}/refresh": account.ScopeLink,
 	"GET /v1/carriers/{carrier_id}/history":  account.ScopeRead,
 	"GET /v1/tracking":                       account.ScopeRead,
+	"GET /v1/events":                         account.ScopeRead,
+	"GET /v1/events/{event_id}":              account.ScopeRead,
+	"GET /v1/audit_log":                      account.ScopeRead,
 }
 
 // RequiredScope returns the scope that a key needs for a route; ok is false for an

@@ -86,7 +86,7 @@ func (s *Service) Change(ctx context.Context, req ChangeRequest) (*Connection, e
 		return s.recordVerified(ctx, req, reading, snap)
 	}
 	return s.replaceCredentials(ctx, conn, replacement{
-		account: account, fresh: true, reading: reading, snapshot: snap, duplicate: req.AllowDuplicate, pinned: req.Pinned, edit: req.Edit, effects: req.Effects,
+		account: account, kind: effects.CarrierUpdated, fresh: true, reading: reading, snapshot: snap, duplicate: req.AllowDuplicate, pinned: req.Pinned, edit: req.Edit, effects: req.Effects,
 		version: func(ctx context.Context) (string, error) {
 			if stored {
 				return conn.SecretVersion, nil
@@ -133,7 +133,8 @@ func (s *Service) recordVerified(ctx context.Context, req ChangeRequest, reading
 			return err
 		}
 		s.applyEdit(&next, req.Edit)
-		fx, err := req.Effects.Of(&next)
+		reports := append(next.changeReports(row, effects.CarrierUpdated), next.checkReports(row, reading, entry.Changes, s.Now())...)
+		fx, err := req.Effects.Reporting(&next, s.Random, s.Now(), reports...)
 		if err != nil {
 			return err
 		}
@@ -176,7 +177,7 @@ func (s *Service) Rollback(ctx context.Context, conn Connection, pinned bool, fx
 		return nil, err
 	}
 	restored, err := s.replaceCredentials(ctx, conn, replacement{
-		account: account, reading: reading, snapshot: snap, pinned: pinned, effects: fx, edit: func(*Connection) {},
+		account: account, kind: effects.CarrierRolledBack, reading: reading, snapshot: snap, pinned: pinned, effects: fx, edit: func(*Connection) {},
 		version: func(context.Context) (string, error) { return previous.SecretVersion, nil },
 	})
 	if fault.Is(err, fault.CarrierConflict) {
@@ -202,7 +203,7 @@ func (s *Service) editLocal(ctx context.Context, req ChangeRequest) (*Connection
 			return err
 		}
 		differs := s.applyEdit(&changed, req.Edit)
-		fx, err := req.Effects.Of(&changed)
+		fx, err := req.Effects.Reporting(&changed, s.Random, s.Now(), changed.changeReports(conn, effects.CarrierUpdated)...)
 		if err != nil || !differs && fx.Answer == nil {
 			return err
 		}
@@ -249,6 +250,7 @@ func explainUnreadable(conn Connection, err error) error {
 type replacement struct {
 	account   ChargeAccount
 	version   func(context.Context) (string, error) // of the secret; stages it if it is new
+	kind      effects.EventType                     // carrier_updated or carrier_rolled_back
 	fresh     bool                                  // the credentials were never checked before
 	reading   Reading
 	snapshot  *Snapshot
@@ -296,13 +298,17 @@ func (s *Service) writeReplacement(ctx context.Context, claimed Connection, r re
 	if r.fresh {
 		next.ChecksWithCredentials = 0
 	}
+	if next.AccountNumber != claimed.AccountNumber {
+		next.WarnedOf, next.WarnedDays = "", 0
+	}
 	entry := next.Record(s.observe(next.ID, r.reading, TriggerManual, health.Breaker{}))
 	fresh, err := s.noteContract(ctx, &next, claimed, r.reading, r.snapshot, &entry)
 	if err != nil {
 		return nil, err
 	}
 	s.applyEdit(&next, r.edit)
-	fx, err := r.effects.Of(&next)
+	reports := append(next.changeReports(claimed, r.kind), next.checkReports(claimed, r.reading, entry.Changes, s.Now())...)
+	fx, err := r.effects.Reporting(&next, s.Random, s.Now(), reports...)
 	if err != nil {
 		return nil, err
 	}
@@ -450,7 +456,7 @@ func (s *Service) Unlink(ctx context.Context, conn Connection, pinned bool, fx e
 		row.DisconnectedAt, row.ModifiedAt, row.PurgeAt = now, now, now.Add(HistoryKept)
 		row.NextRefreshAt, row.RefreshRequestedAt = time.Time{}, time.Time{}
 		row.Previous, row.ContractHash = PreviousCredentials{}, ""
-		made, err := fx.Of(&row)
+		made, err := fx.Reporting(&row, s.Random, s.Now(), row.report(effects.CarrierDisconnected, nil))
 		if err != nil {
 			return err
 		}

@@ -148,7 +148,7 @@ func (s *Service) Control(ctx context.Context, accountID int64, connectionID str
 
 // bySchedule returns the effects of the schedule's checks.
 func bySchedule(Checked) (effects.Effects, error) {
-	return effects.Effects{By: effects.By{Service: effects.Schedule}}, nil
+	return effects.Effects{By: effects.By{Actor: effects.Schedule}}, nil
 }
 
 // checkOptions says how a check is made.
@@ -215,7 +215,8 @@ func (s *Service) examine(ctx context.Context, claimed Connection, e checkOption
 		if err != nil {
 			return s.abandonCheck(ctx, row, e, err)
 		}
-		fx, err := e.effects.Of(checked)
+		reports := conn.checkReports(row, reading, checked.Entry.Changes, s.Now())
+		fx, err := e.effects.Reporting(checked, s.Random, s.Now(), reports...)
 		if err != nil {
 			return s.abandonCheck(ctx, row, e, err)
 		}

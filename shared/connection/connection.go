@@ -169,6 +169,10 @@ type Connection struct {
 	ContractValidTo       string
 	ContractCreditBlocked bool
 	ContractHash          string // of the stored snapshot: see SnapshotHash
+	// WarnedOf and WarnedDays are the end of the contract and the number of days before it
+	// that carrier_contract_expiring has reported last.
+	WarnedOf   string
+	WarnedDays int
 	// MerchantLocationID is the prefix of the account's own tracking numbers; empty
 	// before the first good check.
 	MerchantLocationID string

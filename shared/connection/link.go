@@ -271,7 +271,8 @@ func (s *Service) Link(ctx context.Context, req LinkRequest) (*Connection, error
 	if snap != nil {
 		conn.ContractHash = SnapshotHash(reading.Raw)
 	}
-	fx, err := req.Effects.Of(conn)
+	reports := append([]effects.Report{conn.report(effects.CarrierConnected, nil)}, conn.checkReports(Connection{}, reading, nil, s.Now())...)
+	fx, err := req.Effects.Reporting(conn, s.Random, s.Now(), reports...)
 	if err != nil {
 		return nil, err
 	}

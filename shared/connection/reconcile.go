@@ -84,7 +84,7 @@ func (s *Service) follow(ctx context.Context, account account.Account) error {
 
 // byReconciler are the effects of a connection that follows its account. The account's
 // own change, which somebody asked for, has been made before.
-var byReconciler = effects.Effects{By: effects.By{Service: effects.Reconciler}}
+var byReconciler = effects.Effects{By: effects.By{Actor: effects.Reconciler}}
 
 // followAccount brings one connection into line with its account.
 func (s *Service) followAccount(ctx context.Context, conn Connection, acct account.Account) error {

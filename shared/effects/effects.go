@@ -20,26 +20,37 @@ func (e Effects) AnswerOnly() Effects {
 
 // By is who makes a change: an API key, a part of the service, or the operator.
 type By struct {
+	Actor     Actor
 	KeyID     int64  // zero without a key
 	PartnerID int64  // the key's partner
 	AccountID int64  // the account that the key acts for; zero on partner routes
-	Service   string // Schedule, Reconciler or Operator; empty for a key
 	Operator  string // the name that the operator gave; empty for others
+	RequestID string // of the request with the key; empty for others
+	SourceIP  string // the address that the gateway saw the request come from
 }
 
-// The values of By.Service: who makes changes without an API key.
+// Actor is a kind of who makes changes.
+type Actor string
+
+// The actors.
 const (
-	Schedule   = "schedule"
-	Reconciler = "reconciler"
-	Operator   = "operator"
+	Partner    Actor = "partner"  // a partner's API key
+	Merchant   Actor = "merchant" // an account's API key
+	Schedule   Actor = "schedule"
+	Reconciler Actor = "reconciler"
+	Operator   Actor = "operator"
 )
+
+// Actors returns the actors whose changes are recorded as events.
+func Actors() []Actor { return []Actor{Partner, Merchant, Schedule, Operator} }
 
 // Event reports one change.
 type Event struct {
-	ID        string // unique
-	Type      string
-	AccountID int64  // the account that changed; zero for a partner
-	Subject   string // what changed: "account", "partner" or a carrier_id
+	ID        string // see newEventID
+	Type      EventType
+	PartnerID int64
+	AccountID int64  // zero: the partner itself has changed
+	Subject   string // see Report
 	At        time.Time
 	Data      []byte // JSON, at most MaxEventData bytes
 }

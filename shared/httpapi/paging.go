@@ -69,6 +69,9 @@ type Pager struct {
 	// Filters are the query parameters that filter and order the list. Cursors are
 	// valid only for the same filters.
 	Filters url.Values
+	// OnlyNext is for a list whose pages are read by cursor only: there is no page by its
+	// number but the first, and no link to the page before.
+	OnlyNext bool
 }
 
 // Parse parses page, page_size and cursor. Problems are fault.Invalid, in this order: a
@@ -77,9 +80,14 @@ type Pager struct {
 func (p Pager) Parse(ctx context.Context, req *Request) (Page, fault.List, error) {
 	page := Page{Number: 1, Size: DefaultPageSize}
 	problems := slices.Concat(req.Number("page", &page.Number, 1, maxOffset), req.Number("page_size", &page.Size, 1, MaxPageSize))
-	if len(problems) == 0 && len(req.Query("cursor")) == 0 && page.Number*page.Size > maxOffset {
-		return page, fault.List{fault.Field(fault.Invalid, "page",
-			"page × page_size must be at most %d; to read further, follow links.next.href, which contains a cursor.", maxOffset)}, nil
+	if len(problems) == 0 && len(req.Query("cursor")) == 0 {
+		switch {
+		case p.OnlyNext && page.Number > 1:
+			return page, fault.List{fault.Field(fault.Invalid, "page", "page must be 1 in this list; to read further, follow links.next.href, which contains a cursor.")}, nil
+		case page.Number*page.Size > maxOffset:
+			return page, fault.List{fault.Field(fault.Invalid, "page",
+				"page × page_size must be at most %d; to read further, follow links.next.href, which contains a cursor.", maxOffset)}, nil
+		}
 	}
 	var failure error
 	problems = append(problems, req.Single("cursor", func(text string) *fault.Error {
@@ -106,7 +114,7 @@ func (p Pager) Links(ctx context.Context, req *Request, page Page, next *Positio
 		return LinkBody{req.Address(p.Path) + "?" + q.Encode()}
 	}
 	links := LinksBody{First: href("page", "1")}
-	if page.Number > 1 && (page.Number-1)*page.Size <= maxOffset {
+	if !p.OnlyNext && page.Number > 1 && (page.Number-1)*page.Size <= maxOffset {
 		links.Prev = href("page", strconv.Itoa(page.Number-1))
 	}
 	if next != nil {

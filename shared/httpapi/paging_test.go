@@ -85,6 +85,31 @@ func TestParsePage(t *testing.T) {
 	}
 }
 
+// TestOnlyNext: such a list has no page by its number but the first, and no way back.
+func TestOnlyNext(t *testing.T) {
+	p := pager(nil)
+	p.OnlyNext = true
+	for query, want := range map[string][]string{
+		"page=2": {"invalid page"}, "page=10000": {"invalid page"}, "page=0": {"invalid page"}, "page=2&page_size=x": {"invalid page_size"}, "page=1": nil, "page=1&page_size=500": nil, "": nil,
+	} {
+		_, problems, err := p.Parse(t.Context(), asked(t, query))
+		if diff := cmp.Diff(want, told(problems.Err())); diff != "" || err != nil {
+			t.Errorf("%q, %v (-want +got):\n%s", query, err, diff)
+		}
+	}
+	last := httpapi.Position{At: now(), ID: "se-1"}
+	text := cursorOf(t, p, httpapi.Page{Number: 3, Size: 25}, last)
+	page, problems, err := p.Parse(t.Context(), asked(t, "page=2&cursor="+text))
+	if err != nil || problems != nil || page.Number != 4 || page.After == nil || page.After.ID != "se-1" {
+		t.Errorf("Parse of a cursor = %+v, %v, %v", page, problems, err)
+	}
+	links, err := p.Links(t.Context(), asked(t, ""), page, nil)
+	want := httpapi.LinksBody{First: httpapi.LinkBody{Href: "/v1/things?page=1&page_size=25"}}
+	if diff := cmp.Diff(want, links); diff != "" || err != nil {
+		t.Errorf("links of page 4, %v (-want +got):\n%s", err, diff)
+	}
+}
+
 // TestCursor: a cursor selects the page after the last entry and its number, even beyond
 // the limit of page numbers, and whatever the parameter page says.
 func TestCursor(t *testing.T) {

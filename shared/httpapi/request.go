@@ -52,6 +52,9 @@ func NewRequest(id string, event events.APIGatewayProxyRequest) *Request {
 // Method returns the HTTP method in capitals.
 func (r *Request) Method() string { return strings.ToUpper(r.event.HTTPMethod) }
 
+// SourceIP returns the address that the gateway saw the request come from.
+func (r *Request) SourceIP() string { return r.event.RequestContext.Identity.SourceIP }
+
 // Resource returns the path as in template.yaml, with parameter names.
 func (r *Request) Resource() string { return r.event.Resource }
 

@@ -2,6 +2,7 @@ package schedule_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -59,7 +60,7 @@ func newFleet(t *testing.T, members []member) *fleet {
 	}
 	now := func() time.Time { return f.clock }
 	timing := health.Timing{RefusalGap: health.RefusalGap, LoneRefusal: health.LoneRefusal, Speed: 1}
-	f.service = &connection.Service{Store: f.bulkStore, Vault: f, CallsPerMinute: 1000, Carriers: connection.Carriers{Production: f}, Timing: timing, Now: now, Jitter: seeded(t, now)}
+	f.service = &connection.Service{Store: f.bulkStore, Vault: f, CallsPerMinute: 1000, Carriers: connection.Carriers{Production: f}, Timing: timing, Now: now, Random: rand.Reader, Jitter: seeded(t, now)}
 	f.worker = schedule.Worker{Checker: f.service, Breakers: f.bulkStore}
 	traffic := schedule.Traffic{Queue: f, PerMinute: perMinute}
 	f.dispatcher = schedule.Dispatcher{Store: f.bulkStore, Timing: timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: schedule.Traffic{Queue: &fakeQueue{}, PerMinute: 60}}

@@ -2,6 +2,7 @@ package schedule_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -63,7 +64,7 @@ func newOutageSim(t *testing.T) *outageSim {
 	}
 	now := func() time.Time { return y.clock }
 	y.jitter = seeded(t, now)
-	y.service = &connection.Service{Store: y, Timing: y.timing, Now: now}
+	y.service = &connection.Service{Store: y, Timing: y.timing, Now: now, Random: rand.Reader}
 	y.worker = schedule.Worker{Checker: y, Breakers: y}
 	traffic := schedule.Traffic{Queue: y, PerMinute: perMinute}
 	y.dispatcher = schedule.Dispatcher{Store: y, Timing: y.timing, Now: now, Window: time.Minute, Production: traffic, Sandbox: traffic}

@@ -100,6 +100,16 @@ func TestRemoteCalls(t *testing.T) {
 		expect("ListAccounts", err, good, "Query")
 		_, _, err = s.ListAccounts(ctx, partner, account.Filter{CreatedFrom: now, CreatedUntil: now.Add(-time.Hour)}, nil, 0, 25, now)
 		expect("ListAccounts, an empty range", err, good)
+		_, err = s.ExternalIDs(ctx, 7, []int64{accountID}, now)
+		expect("ExternalIDs", err, good, "BatchGetItem")
+		_, err = s.ExternalIDs(ctx, 7, nil, now)
+		expect("ExternalIDs of nobody", err, good)
+		_, _, err = s.ListEvents(ctx, effects.Listing{PartnerID: partner, Limit: 25})
+		expect("ListEvents", err, good, "Query")
+		_, _, err = s.ListEvents(ctx, effects.Listing{PartnerID: partner, AccountID: accountID, From: now, Until: now.Add(-time.Hour), Limit: 25})
+		expect("ListEvents, an empty range", err, good)
+		_, err = s.Event(ctx, partner, accountID, "se-1")
+		expect("Event, absent", err, fault.NotFound, "Query")
 		_, err = s.ListKeys(ctx, accountID)
 		expect("ListKeys", err, good, "Query")
 		_, _, err = s.ListConnections(ctx, accountID, false)
@@ -315,12 +325,16 @@ func TestReadsAreConsistent(t *testing.T) {
 	_, _ = s.Snapshot(t.Context(), 1, "se-1")
 	_, _ = s.AllConnections(t.Context(), 1)
 	_, _, _ = s.History(t.Context(), 1, "se-1", nil, 0, 1, time.Time{})
+	_, _, _ = s.ListEvents(t.Context(), effects.Listing{PartnerID: 1, AccountID: 1, Limit: 1})
+	_, _, _ = s.ListEvents(t.Context(), effects.Listing{PartnerID: 1, Limit: 1})
+	_, _ = s.Event(t.Context(), 1, 1, "se-1")
+	_, _ = s.ExternalIDs(t.Context(), 7, []int64{1}, time.Time{})
 	_, _ = s.Tallies(t.Context(), carrier.StarTrack, time.Time{})
 	_, _ = s.Breakers(t.Context())
 	_, _ = s.CachedTracking(t.Context(), 1, "se-1", []string{"n"}, time.Time{})
 	want := []string{
 		"BatchGetItem", "BatchGetItem", "GetItem", "GetItem", "Query", "Query",
-		"BatchGetItem", "BatchGetItem", "Query", "Query", "Query", "BatchGetItem", "BatchGetItem",
+		"BatchGetItem", "BatchGetItem", "Query", "Query", "Query", "Query", "Query", "BatchGetItem", "Query", "BatchGetItem", "BatchGetItem",
 	}
 	if diff := cmp.Diff(want, spy.taken()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)

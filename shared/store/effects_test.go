@@ -2,16 +2,16 @@ package store_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
@@ -19,83 +19,7 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/kit"
-	"carrierlink/shared/store/storetest"
 )
-
-// eventRow is the item of an event.
-type eventRow struct {
-	PK, SK, Type, Subject, Data             string
-	Service, Operator                       string
-	At, KeyID, PartnerID, AccountID, Expiry int64
-}
-
-// row reads the item of an event. It returns an error for any other attribute.
-func row(it map[string]types.AttributeValue) (r eventRow, err error) {
-	texts := map[string]*string{"pk": &r.PK, "sk": &r.SK, "type": &r.Type, "subject": &r.Subject, "data": &r.Data, "by_service": &r.Service, "by_operator": &r.Operator}
-	numbers := map[string]*int64{"at": &r.At, "by_key": &r.KeyID, "by_partner": &r.PartnerID, "by_account": &r.AccountID, "expires_at": &r.Expiry}
-	for name, value := range it {
-		switch value := value.(type) {
-		case *types.AttributeValueMemberS:
-			if texts[name] == nil {
-				return r, fmt.Errorf("an event has no text attribute %s", name)
-			}
-			*texts[name] = value.Value
-		case *types.AttributeValueMemberN:
-			if numbers[name] == nil {
-				return r, fmt.Errorf("an event has no number attribute %s", name)
-			}
-			if *numbers[name], err = strconv.ParseInt(value.Value, 10, 64); err != nil {
-				return r, err
-			}
-		default:
-			return r, fmt.Errorf("attribute %s has the type %T", name, value)
-		}
-	}
-	return r, nil
-}
-
-func eventRows(ctx context.Context, api dynamodb.QueryAPIClient, table string, accountID int64) ([]eventRow, error) {
-	var rows []eventRow
-	pages := dynamodb.NewQueryPaginator(api, &dynamodb.QueryInput{
-		TableName: aws.String(table), KeyConditionExpression: aws.String("pk = :pk"), ConsistentRead: aws.Bool(true),
-		ExpressionAttributeValues: map[string]types.AttributeValue{":pk": &types.AttributeValueMemberS{Value: "EVENTS#" + strconv.FormatInt(accountID, 10)}},
-	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, it := range page.Items {
-			r, err := row(it)
-			if err != nil {
-				return nil, err
-			}
-			rows = append(rows, r)
-		}
-	}
-	return rows, nil
-}
-
-// eventsIn reads the events of an account.
-func eventsIn(ctx context.Context, api dynamodb.QueryAPIClient, table string, accountID int64) ([]storetest.Told, error) {
-	rows, err := eventRows(ctx, api, table, accountID)
-	if err != nil {
-		return nil, err
-	}
-	var told []storetest.Told
-	for _, r := range rows {
-		_, id, ok := strings.Cut(r.SK, "#")
-		if !ok {
-			return nil, fmt.Errorf("sort key %q is not an event's", r.SK)
-		}
-		e := effects.Event{ID: id, Type: r.Type, AccountID: accountID, Subject: r.Subject, At: time.UnixMilli(r.At).UTC()}
-		if r.Data != "" {
-			e.Data = []byte(r.Data)
-		}
-		told = append(told, storetest.Told{Event: e, By: effects.By{KeyID: r.KeyID, PartnerID: r.PartnerID, AccountID: r.AccountID, Service: r.Service, Operator: r.Operator}})
-	}
-	return told, nil
-}
 
 // TestEventItems checks the keys and the end of an event's item against
 // infra/docs/data-model.md.
@@ -105,22 +29,30 @@ func TestEventItems(t *testing.T) {
 		t.Helper()
 		s := store.New(api, table, kit.Options{})
 		at := time.UnixMilli(1_772_600_790_987)
+		id := effects.EventIDsFrom(at) + "000000000009"
 		err := s.CreatePartner(t.Context(), account.Partner{ID: 771}, account.APIKey{ID: 1, PartnerID: 771, Hash: "events"}, effects.Effects{
-			By: effects.By{Service: effects.Operator, Operator: "jo@example.com"}, Events: []effects.Event{{ID: "evt-9", Type: "partner.created", AccountID: 772, Subject: "partner", At: at}},
+			By:     effects.By{Actor: effects.Operator, Operator: "jo@example.com", KeyID: 1, PartnerID: 2, AccountID: 3, RequestID: "r", SourceIP: "192.0.2.1"},
+			Events: []effects.Event{{ID: id, Type: effects.PartnerCreated, PartnerID: 771, AccountID: 772, Subject: "partner 771", At: at, Data: []byte("{}")}},
 		}, at)
 		if err != nil {
 			t.Fatal(err)
 		}
-		rows, err := eventRows(t.Context(), api, table, 772)
-		if err != nil {
-			t.Fatal(err)
+		out, err := api.Query(t.Context(), &dynamodb.QueryInput{
+			TableName: &table, KeyConditionExpression: aws.String("pk = :pk"), ConsistentRead: aws.Bool(true),
+			ExpressionAttributeValues: kit.Item{":pk": kit.TextValue("EVENTS#771#772")},
+		})
+		if err != nil || len(out.Items) != 1 {
+			t.Fatalf("the partition of the events has %v, %v, want one item", out, err)
 		}
-		want := eventRow{
-			PK: "EVENTS#772", SK: "001772600790987#evt-9", Type: "partner.created", Subject: "partner", At: at.UnixMilli(),
-			Service: "operator", Operator: "jo@example.com", Expiry: at.Add(90 * 24 * time.Hour).Unix(),
+		want := kit.Item{
+			"pk": kit.TextValue("EVENTS#771#772"), "sk": kit.TextValue(id), "event_pk": kit.TextValue("EVENTS#771"), "type": kit.TextValue("partner_created"),
+			"partner_id": kit.NumberValue(771), "account_id": kit.NumberValue(772), "subject": kit.TextValue("partner 771"), "at": kit.NumberValue(at.UnixMilli()),
+			"data": kit.TextValue("{}"), "actor": kit.TextValue("operator"), "by_operator": kit.TextValue("jo@example.com"), "by_key": kit.NumberValue(1),
+			"by_partner": kit.NumberValue(2), "by_account": kit.NumberValue(3), "request_id": kit.TextValue("r"), "source_ip": kit.TextValue("192.0.2.1"),
+			"expires_at": kit.NumberValue(at.Add(400 * 24 * time.Hour).Unix()),
 		}
-		if len(rows) != 1 || rows[0] != want {
-			t.Errorf("events = %+v, want %+v", rows, want)
+		if diff := cmp.Diff(want, kit.Item(out.Items[0]), cmpopts.IgnoreUnexported(types.AttributeValueMemberS{}, types.AttributeValueMemberN{})); diff != "" {
+			t.Errorf("an event's item (-want +got):\n%s", diff)
 		}
 	})
 }
@@ -140,7 +72,7 @@ func TestEventsUpToALimit(t *testing.T) {
 			fx := effects.Effects{Answer: &effects.Record{Scope: "limit", Key: strconv.Itoa(n), Sealed: []byte("answer"), ExpiresAt: now.Add(time.Hour)}}
 			for i := range n {
 				fx.Events = append(fx.Events, effects.Event{
-					ID: fmt.Sprint("evt-", n, "-", i), Type: "t", AccountID: accountID, At: now, Data: bytes.Repeat([]byte{'1'}, effects.MaxEventData),
+					ID: fmt.Sprintf("%s%06d%06d", effects.EventIDsFrom(now), n, i), Type: "t", PartnerID: 782, AccountID: accountID, At: now, Data: bytes.Repeat([]byte{'1'}, effects.MaxEventData),
 				})
 			}
 			return fx
@@ -179,9 +111,9 @@ func TestEventsUpToALimit(t *testing.T) {
 		if err := s.FinishLink(t.Context(), &conn, entry, largest, fx, now); err != nil {
 			t.Fatalf("FinishLink with 95 events = %v", err)
 		}
-		rows, err := eventRows(t.Context(), api, table, accountID)
-		if err != nil || len(rows) != 97+95 {
-			t.Errorf("%d events, %v, want %d", len(rows), err, 97+95)
+		events, _, err := s.ListEvents(t.Context(), effects.Listing{PartnerID: 782, AccountID: accountID, Limit: 1000})
+		if err != nil || len(events) != 97+95 {
+			t.Errorf("%d events, %v, want %d", len(events), err, 97+95)
 		}
 	})
 }

@@ -167,12 +167,10 @@ func troubled() *dynamotest.Table {
 // conform runs the conformance suite on a table.
 func conform(t *testing.T, api kit.API, table string) {
 	t.Helper()
-	storetest.Run(t, func(_ *testing.T, caps storetest.Caps) storetest.Table {
+	storetest.Run(t, func(_ *testing.T, caps storetest.Caps) *store.Store {
 		s := store.New(api, table, kit.Options{})
 		s.Caps, s.MaxKeys = caps.Caps, caps.Keys
-		return storetest.Table{Store: s, Events: func(ctx context.Context, accountID int64) ([]storetest.Told, error) {
-			return eventsIn(ctx, api, table, accountID)
-		}}
+		return s
 	})
 }
 

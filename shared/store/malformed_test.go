@@ -2,7 +2,9 @@ package store_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -18,7 +20,9 @@ import (
 	"carrierlink/shared/fault"
 	"carrierlink/shared/health"
 	"carrierlink/shared/store"
+	"carrierlink/shared/store/dynamotest"
 	"carrierlink/shared/store/kit"
+	"carrierlink/shared/store/storetest"
 )
 
 // TestMalformedRows: a row that cannot be read, or that its entry in by_due contradicts,
@@ -119,4 +123,55 @@ func dueAgain(t *testing.T, api *dynamodb.Client, table string, row map[string]t
 		t.Fatalf("the due key is %q", key)
 	}
 	return time.UnixMilli(milli).UTC()
+}
+
+// TestMalformedEvent: an event that cannot be read does not hide the others, wherever it is
+// on a page.
+func TestMalformedEvent(t *testing.T) {
+	t.Parallel()
+	s := storetest.NewMemory()
+	at := time.Date(2031, 1, 2, 12, 0, 0, 0, time.UTC)
+	fx, err := effects.Effects{}.With(rand.Reader, at, slices.Repeat([]effects.Report{{Type: effects.AccountUpdated, PartnerID: 7, AccountID: 71}}, 5)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CreateAccount(t.Context(), account.NewAccount{Account: account.Account{ID: 71, PartnerID: 7}, Key: account.APIKey{ID: 1, PartnerID: 7, AccountID: 71, Hash: "h"}}, fx, at); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for i, e := range slices.Backward(fx.Events) {
+		if i%2 == 1 {
+			want = append(want, e.ID)
+			continue
+		}
+		if _, err := s.Table.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+			TableName: aws.String(dynamotest.Name), Key: kit.Key{PK: kit.EventsPK(7, 71), SK: e.ID}.Item(), UpdateExpression: aws.String("SET #subject = :n"),
+			ExpressionAttributeNames: map[string]string{"#subject": "subject"}, ExpressionAttributeValues: kit.Item{":n": kit.NumberValue(1)},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for limit := 1; limit <= 6; limit++ {
+		var got []string
+		l := effects.Listing{PartnerID: 7, AccountID: 71, Limit: limit}
+		for pages := 0; ; pages++ {
+			found, next, err := s.ListEvents(t.Context(), l)
+			if err != nil || len(found) > limit || pages > 10 {
+				t.Fatalf("page %d of %d: %d events, %v", pages, limit, len(found), err)
+			}
+			for _, e := range found {
+				got = append(got, e.ID)
+			}
+			if next == "" {
+				break
+			}
+			l.Before = next
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("in pages of %d: %q, want %q", limit, got, want)
+		}
+	}
+	if _, err := s.Event(t.Context(), 7, 71, fx.Events[0].ID); err == nil || fault.Is(err, fault.NotFound) {
+		t.Errorf("Event of one that cannot be read = %v, want an internal error", err)
+	}
 }

@@ -1,5 +1,5 @@
 // Package store is the DynamoDB table. Each aggregate has a package of its own on the
-// kit: accounts, keys, connections, breakers, trackcache, claims. Store combines them,
+// kit: accounts, keys, connections, breakers, trackcache, claims, events. Store combines them,
 // and reads items of several aggregates in one call.
 //
 // The comment of each method says which faults it returns.
@@ -10,6 +10,7 @@ import (
 	"carrierlink/shared/store/breakers"
 	"carrierlink/shared/store/claims"
 	"carrierlink/shared/store/connections"
+	"carrierlink/shared/store/events"
 	"carrierlink/shared/store/keys"
 	"carrierlink/shared/store/kit"
 	"carrierlink/shared/store/trackcache"
@@ -22,6 +23,7 @@ type (
 	healthStore     = breakers.Store
 	trackingStore   = trackcache.Store
 	claimStore      = claims.Store
+	eventStore      = events.Store
 )
 
 // Store reads and writes all aggregates. It is safe for concurrent use.
@@ -32,6 +34,7 @@ type Store struct {
 	*healthStore
 	*trackingStore
 	*claimStore
+	*eventStore
 
 	table *kit.Table
 }
@@ -39,5 +42,5 @@ type Store struct {
 // New returns a Store over the table of this name.
 func New(api kit.API, table string, o kit.Options) *Store {
 	t := kit.New(api, table, o)
-	return &Store{accounts.New(t), keys.New(t), connections.New(t), breakers.New(t), trackcache.New(t), claims.New(t), t}
+	return &Store{accounts.New(t), keys.New(t), connections.New(t), breakers.New(t), trackcache.New(t), claims.New(t), events.New(t), t}
 }

@@ -371,6 +371,18 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 	"BeginLink": func(ctx context.Context, s *store.Store) error {
 		return s.BeginLink(ctx, &connection.Connection{ID: "se-1", AccountID: 1}, connection.LinkOptions{})
 	},
+	"ListEvents": func(ctx context.Context, s *store.Store) error {
+		_, _, err := s.ListEvents(ctx, effects.Listing{PartnerID: 1, Limit: 1})
+		return err
+	},
+	"Event": func(ctx context.Context, s *store.Store) error {
+		_, err := s.Event(ctx, 1, 1, "se-1")
+		return err
+	},
+	"ExternalIDs": func(ctx context.Context, s *store.Store) error {
+		_, err := s.ExternalIDs(ctx, 7, []int64{1}, time.Unix(0, 0))
+		return err
+	},
 	"CreatePartner": func(ctx context.Context, s *store.Store) error {
 		return s.CreatePartner(ctx, account.Partner{ID: 1}, account.APIKey{PartnerID: 1, Hash: "h"}, effects.Effects{}, time.Unix(0, 0))
 	},

@@ -17,6 +17,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for APIKeyEventDataScopes.
+const (
+	APIKeyEventDataScopesAdmin APIKeyEventDataScopes = "admin"
+	APIKeyEventDataScopesLink  APIKeyEventDataScopes = "link"
+	APIKeyEventDataScopesRead  APIKeyEventDataScopes = "read"
+)
+
+// Valid indicates whether the value is a known member of the APIKeyEventDataScopes enum.
+func (e APIKeyEventDataScopes) Valid() bool {
+	switch e {
+	case APIKeyEventDataScopesAdmin:
+		return true
+	case APIKeyEventDataScopesLink:
+		return true
+	case APIKeyEventDataScopesRead:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AccountEnvironment.
 const (
 	AccountEnvironmentProduction AccountEnvironment = "production"
@@ -29,6 +50,39 @@ func (e AccountEnvironment) Valid() bool {
 	case AccountEnvironmentProduction:
 		return true
 	case AccountEnvironmentSandbox:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountEventDataChanged.
+const (
+	AccountEventDataChangedCompanyName       AccountEventDataChanged = "company_name"
+	AccountEventDataChangedEmail             AccountEventDataChanged = "email"
+	AccountEventDataChangedExternalAccountId AccountEventDataChanged = "external_account_id"
+	AccountEventDataChangedFirstName         AccountEventDataChanged = "first_name"
+	AccountEventDataChangedLastName          AccountEventDataChanged = "last_name"
+	AccountEventDataChangedMetadata          AccountEventDataChanged = "metadata"
+	AccountEventDataChangedOriginCountryCode AccountEventDataChanged = "origin_country_code"
+)
+
+// Valid indicates whether the value is a known member of the AccountEventDataChanged enum.
+func (e AccountEventDataChanged) Valid() bool {
+	switch e {
+	case AccountEventDataChangedCompanyName:
+		return true
+	case AccountEventDataChangedEmail:
+		return true
+	case AccountEventDataChangedExternalAccountId:
+		return true
+	case AccountEventDataChangedFirstName:
+		return true
+	case AccountEventDataChangedLastName:
+		return true
+	case AccountEventDataChangedMetadata:
+		return true
+	case AccountEventDataChangedOriginCountryCode:
 		return true
 	default:
 		return false
@@ -53,6 +107,120 @@ func (e AccountPreviewRestrictedReason) Valid() bool {
 	case AccountPreviewRestrictedReasonCreditBlocked:
 		return true
 	case AccountPreviewRestrictedReasonLessThannil:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ActorType.
+const (
+	ActorTypeMerchant ActorType = "merchant"
+	ActorTypeOperator ActorType = "operator"
+	ActorTypePartner  ActorType = "partner"
+	ActorTypeSchedule ActorType = "schedule"
+)
+
+// Valid indicates whether the value is a known member of the ActorType enum.
+func (e ActorType) Valid() bool {
+	switch e {
+	case ActorTypeMerchant:
+		return true
+	case ActorTypeOperator:
+		return true
+	case ActorTypePartner:
+		return true
+	case ActorTypeSchedule:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AuditAction.
+const (
+	AuditActionAccountCreated          AuditAction = "account_created"
+	AuditActionAccountDeleted          AuditAction = "account_deleted"
+	AuditActionAccountDisabled         AuditAction = "account_disabled"
+	AuditActionAccountEnabled          AuditAction = "account_enabled"
+	AuditActionAccountRestored         AuditAction = "account_restored"
+	AuditActionAccountUpdated          AuditAction = "account_updated"
+	AuditActionApiKeyCreated           AuditAction = "api_key_created"
+	AuditActionApiKeyDeleted           AuditAction = "api_key_deleted"
+	AuditActionApiKeyRotated           AuditAction = "api_key_rotated"
+	AuditActionCarrierAccountChanged   AuditAction = "carrier_account_changed"
+	AuditActionCarrierActionRequired   AuditAction = "carrier_action_required"
+	AuditActionCarrierConnected        AuditAction = "carrier_connected"
+	AuditActionCarrierContractExpiring AuditAction = "carrier_contract_expiring"
+	AuditActionCarrierCreditBlocked    AuditAction = "carrier_credit_blocked"
+	AuditActionCarrierDegraded         AuditAction = "carrier_degraded"
+	AuditActionCarrierDisconnected     AuditAction = "carrier_disconnected"
+	AuditActionCarrierRecovered        AuditAction = "carrier_recovered"
+	AuditActionCarrierRestricted       AuditAction = "carrier_restricted"
+	AuditActionCarrierRolledBack       AuditAction = "carrier_rolled_back"
+	AuditActionCarrierUpdated          AuditAction = "carrier_updated"
+	AuditActionPartnerCreated          AuditAction = "partner_created"
+	AuditActionPartnerDisabled         AuditAction = "partner_disabled"
+	AuditActionPartnerEnabled          AuditAction = "partner_enabled"
+	AuditActionPartnerKeyCreated       AuditAction = "partner_key_created"
+	AuditActionPartnerKeyDeleted       AuditAction = "partner_key_deleted"
+	AuditActionPartnerKeyRotated       AuditAction = "partner_key_rotated"
+)
+
+// Valid indicates whether the value is a known member of the AuditAction enum.
+func (e AuditAction) Valid() bool {
+	switch e {
+	case AuditActionAccountCreated:
+		return true
+	case AuditActionAccountDeleted:
+		return true
+	case AuditActionAccountDisabled:
+		return true
+	case AuditActionAccountEnabled:
+		return true
+	case AuditActionAccountRestored:
+		return true
+	case AuditActionAccountUpdated:
+		return true
+	case AuditActionApiKeyCreated:
+		return true
+	case AuditActionApiKeyDeleted:
+		return true
+	case AuditActionApiKeyRotated:
+		return true
+	case AuditActionCarrierAccountChanged:
+		return true
+	case AuditActionCarrierActionRequired:
+		return true
+	case AuditActionCarrierConnected:
+		return true
+	case AuditActionCarrierContractExpiring:
+		return true
+	case AuditActionCarrierCreditBlocked:
+		return true
+	case AuditActionCarrierDegraded:
+		return true
+	case AuditActionCarrierDisconnected:
+		return true
+	case AuditActionCarrierRecovered:
+		return true
+	case AuditActionCarrierRestricted:
+		return true
+	case AuditActionCarrierRolledBack:
+		return true
+	case AuditActionCarrierUpdated:
+		return true
+	case AuditActionPartnerCreated:
+		return true
+	case AuditActionPartnerDisabled:
+		return true
+	case AuditActionPartnerEnabled:
+		return true
+	case AuditActionPartnerKeyCreated:
+		return true
+	case AuditActionPartnerKeyDeleted:
+		return true
+	case AuditActionPartnerKeyRotated:
 		return true
 	default:
 		return false
@@ -380,24 +548,129 @@ func (e CarrierCode) Valid() bool {
 	}
 }
 
+// Defines values for CarrierEventDataCarrierCode.
+const (
+	CarrierEventDataCarrierCodeAustraliaPost CarrierEventDataCarrierCode = "australia_post"
+	CarrierEventDataCarrierCodeStartrack     CarrierEventDataCarrierCode = "startrack"
+)
+
+// Valid indicates whether the value is a known member of the CarrierEventDataCarrierCode enum.
+func (e CarrierEventDataCarrierCode) Valid() bool {
+	switch e {
+	case CarrierEventDataCarrierCodeAustraliaPost:
+		return true
+	case CarrierEventDataCarrierCodeStartrack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierEventDataChanged.
+const (
+	CarrierEventDataChangedAccountNumber     CarrierEventDataChanged = "account_number"
+	CarrierEventDataChangedCredentials       CarrierEventDataChanged = "credentials"
+	CarrierEventDataChangedExternalCarrierId CarrierEventDataChanged = "external_carrier_id"
+	CarrierEventDataChangedMetadata          CarrierEventDataChanged = "metadata"
+	CarrierEventDataChangedNickname          CarrierEventDataChanged = "nickname"
+	CarrierEventDataChangedRefreshPolicy     CarrierEventDataChanged = "refresh_policy"
+)
+
+// Valid indicates whether the value is a known member of the CarrierEventDataChanged enum.
+func (e CarrierEventDataChanged) Valid() bool {
+	switch e {
+	case CarrierEventDataChangedAccountNumber:
+		return true
+	case CarrierEventDataChangedCredentials:
+		return true
+	case CarrierEventDataChangedExternalCarrierId:
+		return true
+	case CarrierEventDataChangedMetadata:
+		return true
+	case CarrierEventDataChangedNickname:
+		return true
+	case CarrierEventDataChangedRefreshPolicy:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierEventDataPreviousStatus.
+const (
+	CarrierEventDataPreviousStatusActionRequired      CarrierEventDataPreviousStatus = "action_required"
+	CarrierEventDataPreviousStatusActive              CarrierEventDataPreviousStatus = "active"
+	CarrierEventDataPreviousStatusDegraded            CarrierEventDataPreviousStatus = "degraded"
+	CarrierEventDataPreviousStatusPendingVerification CarrierEventDataPreviousStatus = "pending_verification"
+	CarrierEventDataPreviousStatusRestricted          CarrierEventDataPreviousStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierEventDataPreviousStatus enum.
+func (e CarrierEventDataPreviousStatus) Valid() bool {
+	switch e {
+	case CarrierEventDataPreviousStatusActionRequired:
+		return true
+	case CarrierEventDataPreviousStatusActive:
+		return true
+	case CarrierEventDataPreviousStatusDegraded:
+		return true
+	case CarrierEventDataPreviousStatusPendingVerification:
+		return true
+	case CarrierEventDataPreviousStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierEventDataStatus.
+const (
+	CarrierEventDataStatusActionRequired      CarrierEventDataStatus = "action_required"
+	CarrierEventDataStatusActive              CarrierEventDataStatus = "active"
+	CarrierEventDataStatusDegraded            CarrierEventDataStatus = "degraded"
+	CarrierEventDataStatusDisconnected        CarrierEventDataStatus = "disconnected"
+	CarrierEventDataStatusPendingVerification CarrierEventDataStatus = "pending_verification"
+	CarrierEventDataStatusRestricted          CarrierEventDataStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierEventDataStatus enum.
+func (e CarrierEventDataStatus) Valid() bool {
+	switch e {
+	case CarrierEventDataStatusActionRequired:
+		return true
+	case CarrierEventDataStatusActive:
+		return true
+	case CarrierEventDataStatusDegraded:
+		return true
+	case CarrierEventDataStatusDisconnected:
+		return true
+	case CarrierEventDataStatusPendingVerification:
+		return true
+	case CarrierEventDataStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CarrierFieldName.
 const (
-	AccountNumber CarrierFieldName = "account_number"
-	ApiKey        CarrierFieldName = "api_key"
-	ApiSecret     CarrierFieldName = "api_secret"
-	Nickname      CarrierFieldName = "nickname"
+	CarrierFieldNameAccountNumber CarrierFieldName = "account_number"
+	CarrierFieldNameApiKey        CarrierFieldName = "api_key"
+	CarrierFieldNameApiSecret     CarrierFieldName = "api_secret"
+	CarrierFieldNameNickname      CarrierFieldName = "nickname"
 )
 
 // Valid indicates whether the value is a known member of the CarrierFieldName enum.
 func (e CarrierFieldName) Valid() bool {
 	switch e {
-	case AccountNumber:
+	case CarrierFieldNameAccountNumber:
 		return true
-	case ApiKey:
+	case CarrierFieldNameApiKey:
 		return true
-	case ApiSecret:
+	case CarrierFieldNameApiSecret:
 		return true
-	case Nickname:
+	case CarrierFieldNameNickname:
 		return true
 	default:
 		return false
@@ -950,6 +1223,135 @@ func (e ErrorErrorType) Valid() bool {
 	case ErrorErrorTypeSystem:
 		return true
 	case ErrorErrorTypeValidation:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EventResourceType.
+const (
+	EventResourceTypeAPICARRIERCONNECTED EventResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the EventResourceType enum.
+func (e EventResourceType) Valid() bool {
+	switch e {
+	case EventResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EventContractChangeType.
+const (
+	EventContractChangeTypeAddress        EventContractChangeType = "address"
+	EventContractChangeTypeChanged        EventContractChangeType = "changed"
+	EventContractChangeTypeCreditBlocked  EventContractChangeType = "credit_blocked"
+	EventContractChangeTypeExpired        EventContractChangeType = "expired"
+	EventContractChangeTypeProductAdded   EventContractChangeType = "product_added"
+	EventContractChangeTypeProductExpired EventContractChangeType = "product_expired"
+	EventContractChangeTypeProductRecoded EventContractChangeType = "product_recoded"
+	EventContractChangeTypeProductRemoved EventContractChangeType = "product_removed"
+	EventContractChangeTypeProductValidTo EventContractChangeType = "product_valid_to"
+	EventContractChangeTypeValidTo        EventContractChangeType = "valid_to"
+)
+
+// Valid indicates whether the value is a known member of the EventContractChangeType enum.
+func (e EventContractChangeType) Valid() bool {
+	switch e {
+	case EventContractChangeTypeAddress:
+		return true
+	case EventContractChangeTypeChanged:
+		return true
+	case EventContractChangeTypeCreditBlocked:
+		return true
+	case EventContractChangeTypeExpired:
+		return true
+	case EventContractChangeTypeProductAdded:
+		return true
+	case EventContractChangeTypeProductExpired:
+		return true
+	case EventContractChangeTypeProductRecoded:
+		return true
+	case EventContractChangeTypeProductRemoved:
+		return true
+	case EventContractChangeTypeProductValidTo:
+		return true
+	case EventContractChangeTypeValidTo:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EventType.
+const (
+	EventTypeAccountCreated          EventType = "account_created"
+	EventTypeAccountDeleted          EventType = "account_deleted"
+	EventTypeAccountDisabled         EventType = "account_disabled"
+	EventTypeAccountEnabled          EventType = "account_enabled"
+	EventTypeAccountRestored         EventType = "account_restored"
+	EventTypeAccountUpdated          EventType = "account_updated"
+	EventTypeApiKeyCreated           EventType = "api_key_created"
+	EventTypeApiKeyDeleted           EventType = "api_key_deleted"
+	EventTypeApiKeyRotated           EventType = "api_key_rotated"
+	EventTypeCarrierAccountChanged   EventType = "carrier_account_changed"
+	EventTypeCarrierActionRequired   EventType = "carrier_action_required"
+	EventTypeCarrierConnected        EventType = "carrier_connected"
+	EventTypeCarrierContractExpiring EventType = "carrier_contract_expiring"
+	EventTypeCarrierCreditBlocked    EventType = "carrier_credit_blocked"
+	EventTypeCarrierDegraded         EventType = "carrier_degraded"
+	EventTypeCarrierDisconnected     EventType = "carrier_disconnected"
+	EventTypeCarrierRecovered        EventType = "carrier_recovered"
+	EventTypeCarrierRestricted       EventType = "carrier_restricted"
+	EventTypeCarrierRolledBack       EventType = "carrier_rolled_back"
+	EventTypeCarrierUpdated          EventType = "carrier_updated"
+)
+
+// Valid indicates whether the value is a known member of the EventType enum.
+func (e EventType) Valid() bool {
+	switch e {
+	case EventTypeAccountCreated:
+		return true
+	case EventTypeAccountDeleted:
+		return true
+	case EventTypeAccountDisabled:
+		return true
+	case EventTypeAccountEnabled:
+		return true
+	case EventTypeAccountRestored:
+		return true
+	case EventTypeAccountUpdated:
+		return true
+	case EventTypeApiKeyCreated:
+		return true
+	case EventTypeApiKeyDeleted:
+		return true
+	case EventTypeApiKeyRotated:
+		return true
+	case EventTypeCarrierAccountChanged:
+		return true
+	case EventTypeCarrierActionRequired:
+		return true
+	case EventTypeCarrierConnected:
+		return true
+	case EventTypeCarrierContractExpiring:
+		return true
+	case EventTypeCarrierCreditBlocked:
+		return true
+	case EventTypeCarrierDegraded:
+		return true
+	case EventTypeCarrierDisconnected:
+		return true
+	case EventTypeCarrierRecovered:
+		return true
+	case EventTypeCarrierRestricted:
+		return true
+	case EventTypeCarrierRolledBack:
+		return true
+	case EventTypeCarrierUpdated:
 		return true
 	default:
 		return false
@@ -1625,6 +2027,1566 @@ func (e TrackShipmentsParamsCarrierCode) Valid() bool {
 	}
 }
 
+// Defines values for AccountCreatedJSONBodyDataChanged.
+const (
+	AccountCreatedJSONBodyDataChangedCompanyName       AccountCreatedJSONBodyDataChanged = "company_name"
+	AccountCreatedJSONBodyDataChangedEmail             AccountCreatedJSONBodyDataChanged = "email"
+	AccountCreatedJSONBodyDataChangedExternalAccountId AccountCreatedJSONBodyDataChanged = "external_account_id"
+	AccountCreatedJSONBodyDataChangedFirstName         AccountCreatedJSONBodyDataChanged = "first_name"
+	AccountCreatedJSONBodyDataChangedLastName          AccountCreatedJSONBodyDataChanged = "last_name"
+	AccountCreatedJSONBodyDataChangedMetadata          AccountCreatedJSONBodyDataChanged = "metadata"
+	AccountCreatedJSONBodyDataChangedOriginCountryCode AccountCreatedJSONBodyDataChanged = "origin_country_code"
+)
+
+// Valid indicates whether the value is a known member of the AccountCreatedJSONBodyDataChanged enum.
+func (e AccountCreatedJSONBodyDataChanged) Valid() bool {
+	switch e {
+	case AccountCreatedJSONBodyDataChangedCompanyName:
+		return true
+	case AccountCreatedJSONBodyDataChangedEmail:
+		return true
+	case AccountCreatedJSONBodyDataChangedExternalAccountId:
+		return true
+	case AccountCreatedJSONBodyDataChangedFirstName:
+		return true
+	case AccountCreatedJSONBodyDataChangedLastName:
+		return true
+	case AccountCreatedJSONBodyDataChangedMetadata:
+		return true
+	case AccountCreatedJSONBodyDataChangedOriginCountryCode:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountCreatedJSONBodyEvent.
+const (
+	AccountCreatedJSONBodyEventAccountCreated AccountCreatedJSONBodyEvent = "account_created"
+)
+
+// Valid indicates whether the value is a known member of the AccountCreatedJSONBodyEvent enum.
+func (e AccountCreatedJSONBodyEvent) Valid() bool {
+	switch e {
+	case AccountCreatedJSONBodyEventAccountCreated:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountCreatedJSONBodyResourceType.
+const (
+	AccountCreatedJSONBodyResourceTypeAPICARRIERCONNECTED AccountCreatedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the AccountCreatedJSONBodyResourceType enum.
+func (e AccountCreatedJSONBodyResourceType) Valid() bool {
+	switch e {
+	case AccountCreatedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountDeletedJSONBodyDataChanged.
+const (
+	AccountDeletedJSONBodyDataChangedCompanyName       AccountDeletedJSONBodyDataChanged = "company_name"
+	AccountDeletedJSONBodyDataChangedEmail             AccountDeletedJSONBodyDataChanged = "email"
+	AccountDeletedJSONBodyDataChangedExternalAccountId AccountDeletedJSONBodyDataChanged = "external_account_id"
+	AccountDeletedJSONBodyDataChangedFirstName         AccountDeletedJSONBodyDataChanged = "first_name"
+	AccountDeletedJSONBodyDataChangedLastName          AccountDeletedJSONBodyDataChanged = "last_name"
+	AccountDeletedJSONBodyDataChangedMetadata          AccountDeletedJSONBodyDataChanged = "metadata"
+	AccountDeletedJSONBodyDataChangedOriginCountryCode AccountDeletedJSONBodyDataChanged = "origin_country_code"
+)
+
+// Valid indicates whether the value is a known member of the AccountDeletedJSONBodyDataChanged enum.
+func (e AccountDeletedJSONBodyDataChanged) Valid() bool {
+	switch e {
+	case AccountDeletedJSONBodyDataChangedCompanyName:
+		return true
+	case AccountDeletedJSONBodyDataChangedEmail:
+		return true
+	case AccountDeletedJSONBodyDataChangedExternalAccountId:
+		return true
+	case AccountDeletedJSONBodyDataChangedFirstName:
+		return true
+	case AccountDeletedJSONBodyDataChangedLastName:
+		return true
+	case AccountDeletedJSONBodyDataChangedMetadata:
+		return true
+	case AccountDeletedJSONBodyDataChangedOriginCountryCode:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountDeletedJSONBodyEvent.
+const (
+	AccountDeletedJSONBodyEventAccountDeleted AccountDeletedJSONBodyEvent = "account_deleted"
+)
+
+// Valid indicates whether the value is a known member of the AccountDeletedJSONBodyEvent enum.
+func (e AccountDeletedJSONBodyEvent) Valid() bool {
+	switch e {
+	case AccountDeletedJSONBodyEventAccountDeleted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountDeletedJSONBodyResourceType.
+const (
+	AccountDeletedJSONBodyResourceTypeAPICARRIERCONNECTED AccountDeletedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the AccountDeletedJSONBodyResourceType enum.
+func (e AccountDeletedJSONBodyResourceType) Valid() bool {
+	switch e {
+	case AccountDeletedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountDisabledJSONBodyEvent.
+const (
+	AccountDisabledJSONBodyEventAccountDisabled AccountDisabledJSONBodyEvent = "account_disabled"
+)
+
+// Valid indicates whether the value is a known member of the AccountDisabledJSONBodyEvent enum.
+func (e AccountDisabledJSONBodyEvent) Valid() bool {
+	switch e {
+	case AccountDisabledJSONBodyEventAccountDisabled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountDisabledJSONBodyResourceType.
+const (
+	AccountDisabledJSONBodyResourceTypeAPICARRIERCONNECTED AccountDisabledJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the AccountDisabledJSONBodyResourceType enum.
+func (e AccountDisabledJSONBodyResourceType) Valid() bool {
+	switch e {
+	case AccountDisabledJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountEnabledJSONBodyEvent.
+const (
+	AccountEnabledJSONBodyEventAccountEnabled AccountEnabledJSONBodyEvent = "account_enabled"
+)
+
+// Valid indicates whether the value is a known member of the AccountEnabledJSONBodyEvent enum.
+func (e AccountEnabledJSONBodyEvent) Valid() bool {
+	switch e {
+	case AccountEnabledJSONBodyEventAccountEnabled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountEnabledJSONBodyResourceType.
+const (
+	AccountEnabledJSONBodyResourceTypeAPICARRIERCONNECTED AccountEnabledJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the AccountEnabledJSONBodyResourceType enum.
+func (e AccountEnabledJSONBodyResourceType) Valid() bool {
+	switch e {
+	case AccountEnabledJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountRestoredJSONBodyEvent.
+const (
+	AccountRestoredJSONBodyEventAccountRestored AccountRestoredJSONBodyEvent = "account_restored"
+)
+
+// Valid indicates whether the value is a known member of the AccountRestoredJSONBodyEvent enum.
+func (e AccountRestoredJSONBodyEvent) Valid() bool {
+	switch e {
+	case AccountRestoredJSONBodyEventAccountRestored:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountRestoredJSONBodyResourceType.
+const (
+	AccountRestoredJSONBodyResourceTypeAPICARRIERCONNECTED AccountRestoredJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the AccountRestoredJSONBodyResourceType enum.
+func (e AccountRestoredJSONBodyResourceType) Valid() bool {
+	switch e {
+	case AccountRestoredJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountUpdatedJSONBodyDataChanged.
+const (
+	AccountUpdatedJSONBodyDataChangedCompanyName       AccountUpdatedJSONBodyDataChanged = "company_name"
+	AccountUpdatedJSONBodyDataChangedEmail             AccountUpdatedJSONBodyDataChanged = "email"
+	AccountUpdatedJSONBodyDataChangedExternalAccountId AccountUpdatedJSONBodyDataChanged = "external_account_id"
+	AccountUpdatedJSONBodyDataChangedFirstName         AccountUpdatedJSONBodyDataChanged = "first_name"
+	AccountUpdatedJSONBodyDataChangedLastName          AccountUpdatedJSONBodyDataChanged = "last_name"
+	AccountUpdatedJSONBodyDataChangedMetadata          AccountUpdatedJSONBodyDataChanged = "metadata"
+	AccountUpdatedJSONBodyDataChangedOriginCountryCode AccountUpdatedJSONBodyDataChanged = "origin_country_code"
+)
+
+// Valid indicates whether the value is a known member of the AccountUpdatedJSONBodyDataChanged enum.
+func (e AccountUpdatedJSONBodyDataChanged) Valid() bool {
+	switch e {
+	case AccountUpdatedJSONBodyDataChangedCompanyName:
+		return true
+	case AccountUpdatedJSONBodyDataChangedEmail:
+		return true
+	case AccountUpdatedJSONBodyDataChangedExternalAccountId:
+		return true
+	case AccountUpdatedJSONBodyDataChangedFirstName:
+		return true
+	case AccountUpdatedJSONBodyDataChangedLastName:
+		return true
+	case AccountUpdatedJSONBodyDataChangedMetadata:
+		return true
+	case AccountUpdatedJSONBodyDataChangedOriginCountryCode:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountUpdatedJSONBodyEvent.
+const (
+	AccountUpdatedJSONBodyEventAccountUpdated AccountUpdatedJSONBodyEvent = "account_updated"
+)
+
+// Valid indicates whether the value is a known member of the AccountUpdatedJSONBodyEvent enum.
+func (e AccountUpdatedJSONBodyEvent) Valid() bool {
+	switch e {
+	case AccountUpdatedJSONBodyEventAccountUpdated:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AccountUpdatedJSONBodyResourceType.
+const (
+	AccountUpdatedJSONBodyResourceTypeAPICARRIERCONNECTED AccountUpdatedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the AccountUpdatedJSONBodyResourceType enum.
+func (e AccountUpdatedJSONBodyResourceType) Valid() bool {
+	switch e {
+	case AccountUpdatedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApiKeyCreatedJSONBodyEvent.
+const (
+	ApiKeyCreatedJSONBodyEventApiKeyCreated ApiKeyCreatedJSONBodyEvent = "api_key_created"
+)
+
+// Valid indicates whether the value is a known member of the ApiKeyCreatedJSONBodyEvent enum.
+func (e ApiKeyCreatedJSONBodyEvent) Valid() bool {
+	switch e {
+	case ApiKeyCreatedJSONBodyEventApiKeyCreated:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApiKeyCreatedJSONBodyResourceType.
+const (
+	ApiKeyCreatedJSONBodyResourceTypeAPICARRIERCONNECTED ApiKeyCreatedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the ApiKeyCreatedJSONBodyResourceType enum.
+func (e ApiKeyCreatedJSONBodyResourceType) Valid() bool {
+	switch e {
+	case ApiKeyCreatedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApiKeyDeletedJSONBodyEvent.
+const (
+	ApiKeyDeletedJSONBodyEventApiKeyDeleted ApiKeyDeletedJSONBodyEvent = "api_key_deleted"
+)
+
+// Valid indicates whether the value is a known member of the ApiKeyDeletedJSONBodyEvent enum.
+func (e ApiKeyDeletedJSONBodyEvent) Valid() bool {
+	switch e {
+	case ApiKeyDeletedJSONBodyEventApiKeyDeleted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApiKeyDeletedJSONBodyResourceType.
+const (
+	ApiKeyDeletedJSONBodyResourceTypeAPICARRIERCONNECTED ApiKeyDeletedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the ApiKeyDeletedJSONBodyResourceType enum.
+func (e ApiKeyDeletedJSONBodyResourceType) Valid() bool {
+	switch e {
+	case ApiKeyDeletedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApiKeyRotatedJSONBodyDataScopes.
+const (
+	ApiKeyRotatedJSONBodyDataScopesAdmin ApiKeyRotatedJSONBodyDataScopes = "admin"
+	ApiKeyRotatedJSONBodyDataScopesLink  ApiKeyRotatedJSONBodyDataScopes = "link"
+	ApiKeyRotatedJSONBodyDataScopesRead  ApiKeyRotatedJSONBodyDataScopes = "read"
+)
+
+// Valid indicates whether the value is a known member of the ApiKeyRotatedJSONBodyDataScopes enum.
+func (e ApiKeyRotatedJSONBodyDataScopes) Valid() bool {
+	switch e {
+	case ApiKeyRotatedJSONBodyDataScopesAdmin:
+		return true
+	case ApiKeyRotatedJSONBodyDataScopesLink:
+		return true
+	case ApiKeyRotatedJSONBodyDataScopesRead:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApiKeyRotatedJSONBodyEvent.
+const (
+	ApiKeyRotatedJSONBodyEventApiKeyRotated ApiKeyRotatedJSONBodyEvent = "api_key_rotated"
+)
+
+// Valid indicates whether the value is a known member of the ApiKeyRotatedJSONBodyEvent enum.
+func (e ApiKeyRotatedJSONBodyEvent) Valid() bool {
+	switch e {
+	case ApiKeyRotatedJSONBodyEventApiKeyRotated:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApiKeyRotatedJSONBodyResourceType.
+const (
+	ApiKeyRotatedJSONBodyResourceTypeAPICARRIERCONNECTED ApiKeyRotatedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the ApiKeyRotatedJSONBodyResourceType enum.
+func (e ApiKeyRotatedJSONBodyResourceType) Valid() bool {
+	switch e {
+	case ApiKeyRotatedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierAccountChangedJSONBodyDataCarrierCode.
+const (
+	CarrierAccountChangedJSONBodyDataCarrierCodeAustraliaPost CarrierAccountChangedJSONBodyDataCarrierCode = "australia_post"
+	CarrierAccountChangedJSONBodyDataCarrierCodeStartrack     CarrierAccountChangedJSONBodyDataCarrierCode = "startrack"
+)
+
+// Valid indicates whether the value is a known member of the CarrierAccountChangedJSONBodyDataCarrierCode enum.
+func (e CarrierAccountChangedJSONBodyDataCarrierCode) Valid() bool {
+	switch e {
+	case CarrierAccountChangedJSONBodyDataCarrierCodeAustraliaPost:
+		return true
+	case CarrierAccountChangedJSONBodyDataCarrierCodeStartrack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierAccountChangedJSONBodyDataChanged.
+const (
+	CarrierAccountChangedJSONBodyDataChangedAccountNumber     CarrierAccountChangedJSONBodyDataChanged = "account_number"
+	CarrierAccountChangedJSONBodyDataChangedCredentials       CarrierAccountChangedJSONBodyDataChanged = "credentials"
+	CarrierAccountChangedJSONBodyDataChangedExternalCarrierId CarrierAccountChangedJSONBodyDataChanged = "external_carrier_id"
+	CarrierAccountChangedJSONBodyDataChangedMetadata          CarrierAccountChangedJSONBodyDataChanged = "metadata"
+	CarrierAccountChangedJSONBodyDataChangedNickname          CarrierAccountChangedJSONBodyDataChanged = "nickname"
+	CarrierAccountChangedJSONBodyDataChangedRefreshPolicy     CarrierAccountChangedJSONBodyDataChanged = "refresh_policy"
+)
+
+// Valid indicates whether the value is a known member of the CarrierAccountChangedJSONBodyDataChanged enum.
+func (e CarrierAccountChangedJSONBodyDataChanged) Valid() bool {
+	switch e {
+	case CarrierAccountChangedJSONBodyDataChangedAccountNumber:
+		return true
+	case CarrierAccountChangedJSONBodyDataChangedCredentials:
+		return true
+	case CarrierAccountChangedJSONBodyDataChangedExternalCarrierId:
+		return true
+	case CarrierAccountChangedJSONBodyDataChangedMetadata:
+		return true
+	case CarrierAccountChangedJSONBodyDataChangedNickname:
+		return true
+	case CarrierAccountChangedJSONBodyDataChangedRefreshPolicy:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierAccountChangedJSONBodyDataPreviousStatus.
+const (
+	CarrierAccountChangedJSONBodyDataPreviousStatusActionRequired      CarrierAccountChangedJSONBodyDataPreviousStatus = "action_required"
+	CarrierAccountChangedJSONBodyDataPreviousStatusActive              CarrierAccountChangedJSONBodyDataPreviousStatus = "active"
+	CarrierAccountChangedJSONBodyDataPreviousStatusDegraded            CarrierAccountChangedJSONBodyDataPreviousStatus = "degraded"
+	CarrierAccountChangedJSONBodyDataPreviousStatusPendingVerification CarrierAccountChangedJSONBodyDataPreviousStatus = "pending_verification"
+	CarrierAccountChangedJSONBodyDataPreviousStatusRestricted          CarrierAccountChangedJSONBodyDataPreviousStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierAccountChangedJSONBodyDataPreviousStatus enum.
+func (e CarrierAccountChangedJSONBodyDataPreviousStatus) Valid() bool {
+	switch e {
+	case CarrierAccountChangedJSONBodyDataPreviousStatusActionRequired:
+		return true
+	case CarrierAccountChangedJSONBodyDataPreviousStatusActive:
+		return true
+	case CarrierAccountChangedJSONBodyDataPreviousStatusDegraded:
+		return true
+	case CarrierAccountChangedJSONBodyDataPreviousStatusPendingVerification:
+		return true
+	case CarrierAccountChangedJSONBodyDataPreviousStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierAccountChangedJSONBodyDataStatus.
+const (
+	CarrierAccountChangedJSONBodyDataStatusActionRequired      CarrierAccountChangedJSONBodyDataStatus = "action_required"
+	CarrierAccountChangedJSONBodyDataStatusActive              CarrierAccountChangedJSONBodyDataStatus = "active"
+	CarrierAccountChangedJSONBodyDataStatusDegraded            CarrierAccountChangedJSONBodyDataStatus = "degraded"
+	CarrierAccountChangedJSONBodyDataStatusDisconnected        CarrierAccountChangedJSONBodyDataStatus = "disconnected"
+	CarrierAccountChangedJSONBodyDataStatusPendingVerification CarrierAccountChangedJSONBodyDataStatus = "pending_verification"
+	CarrierAccountChangedJSONBodyDataStatusRestricted          CarrierAccountChangedJSONBodyDataStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierAccountChangedJSONBodyDataStatus enum.
+func (e CarrierAccountChangedJSONBodyDataStatus) Valid() bool {
+	switch e {
+	case CarrierAccountChangedJSONBodyDataStatusActionRequired:
+		return true
+	case CarrierAccountChangedJSONBodyDataStatusActive:
+		return true
+	case CarrierAccountChangedJSONBodyDataStatusDegraded:
+		return true
+	case CarrierAccountChangedJSONBodyDataStatusDisconnected:
+		return true
+	case CarrierAccountChangedJSONBodyDataStatusPendingVerification:
+		return true
+	case CarrierAccountChangedJSONBodyDataStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierAccountChangedJSONBodyEvent.
+const (
+	CarrierAccountChangedJSONBodyEventCarrierAccountChanged CarrierAccountChangedJSONBodyEvent = "carrier_account_changed"
+)
+
+// Valid indicates whether the value is a known member of the CarrierAccountChangedJSONBodyEvent enum.
+func (e CarrierAccountChangedJSONBodyEvent) Valid() bool {
+	switch e {
+	case CarrierAccountChangedJSONBodyEventCarrierAccountChanged:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierAccountChangedJSONBodyResourceType.
+const (
+	CarrierAccountChangedJSONBodyResourceTypeAPICARRIERCONNECTED CarrierAccountChangedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the CarrierAccountChangedJSONBodyResourceType enum.
+func (e CarrierAccountChangedJSONBodyResourceType) Valid() bool {
+	switch e {
+	case CarrierAccountChangedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierActionRequiredJSONBodyDataCarrierCode.
+const (
+	CarrierActionRequiredJSONBodyDataCarrierCodeAustraliaPost CarrierActionRequiredJSONBodyDataCarrierCode = "australia_post"
+	CarrierActionRequiredJSONBodyDataCarrierCodeStartrack     CarrierActionRequiredJSONBodyDataCarrierCode = "startrack"
+)
+
+// Valid indicates whether the value is a known member of the CarrierActionRequiredJSONBodyDataCarrierCode enum.
+func (e CarrierActionRequiredJSONBodyDataCarrierCode) Valid() bool {
+	switch e {
+	case CarrierActionRequiredJSONBodyDataCarrierCodeAustraliaPost:
+		return true
+	case CarrierActionRequiredJSONBodyDataCarrierCodeStartrack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierActionRequiredJSONBodyDataChanged.
+const (
+	CarrierActionRequiredJSONBodyDataChangedAccountNumber     CarrierActionRequiredJSONBodyDataChanged = "account_number"
+	CarrierActionRequiredJSONBodyDataChangedCredentials       CarrierActionRequiredJSONBodyDataChanged = "credentials"
+	CarrierActionRequiredJSONBodyDataChangedExternalCarrierId CarrierActionRequiredJSONBodyDataChanged = "external_carrier_id"
+	CarrierActionRequiredJSONBodyDataChangedMetadata          CarrierActionRequiredJSONBodyDataChanged = "metadata"
+	CarrierActionRequiredJSONBodyDataChangedNickname          CarrierActionRequiredJSONBodyDataChanged = "nickname"
+	CarrierActionRequiredJSONBodyDataChangedRefreshPolicy     CarrierActionRequiredJSONBodyDataChanged = "refresh_policy"
+)
+
+// Valid indicates whether the value is a known member of the CarrierActionRequiredJSONBodyDataChanged enum.
+func (e CarrierActionRequiredJSONBodyDataChanged) Valid() bool {
+	switch e {
+	case CarrierActionRequiredJSONBodyDataChangedAccountNumber:
+		return true
+	case CarrierActionRequiredJSONBodyDataChangedCredentials:
+		return true
+	case CarrierActionRequiredJSONBodyDataChangedExternalCarrierId:
+		return true
+	case CarrierActionRequiredJSONBodyDataChangedMetadata:
+		return true
+	case CarrierActionRequiredJSONBodyDataChangedNickname:
+		return true
+	case CarrierActionRequiredJSONBodyDataChangedRefreshPolicy:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierActionRequiredJSONBodyDataPreviousStatus.
+const (
+	CarrierActionRequiredJSONBodyDataPreviousStatusActionRequired      CarrierActionRequiredJSONBodyDataPreviousStatus = "action_required"
+	CarrierActionRequiredJSONBodyDataPreviousStatusActive              CarrierActionRequiredJSONBodyDataPreviousStatus = "active"
+	CarrierActionRequiredJSONBodyDataPreviousStatusDegraded            CarrierActionRequiredJSONBodyDataPreviousStatus = "degraded"
+	CarrierActionRequiredJSONBodyDataPreviousStatusPendingVerification CarrierActionRequiredJSONBodyDataPreviousStatus = "pending_verification"
+	CarrierActionRequiredJSONBodyDataPreviousStatusRestricted          CarrierActionRequiredJSONBodyDataPreviousStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierActionRequiredJSONBodyDataPreviousStatus enum.
+func (e CarrierActionRequiredJSONBodyDataPreviousStatus) Valid() bool {
+	switch e {
+	case CarrierActionRequiredJSONBodyDataPreviousStatusActionRequired:
+		return true
+	case CarrierActionRequiredJSONBodyDataPreviousStatusActive:
+		return true
+	case CarrierActionRequiredJSONBodyDataPreviousStatusDegraded:
+		return true
+	case CarrierActionRequiredJSONBodyDataPreviousStatusPendingVerification:
+		return true
+	case CarrierActionRequiredJSONBodyDataPreviousStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierActionRequiredJSONBodyDataStatus.
+const (
+	CarrierActionRequiredJSONBodyDataStatusActionRequired      CarrierActionRequiredJSONBodyDataStatus = "action_required"
+	CarrierActionRequiredJSONBodyDataStatusActive              CarrierActionRequiredJSONBodyDataStatus = "active"
+	CarrierActionRequiredJSONBodyDataStatusDegraded            CarrierActionRequiredJSONBodyDataStatus = "degraded"
+	CarrierActionRequiredJSONBodyDataStatusDisconnected        CarrierActionRequiredJSONBodyDataStatus = "disconnected"
+	CarrierActionRequiredJSONBodyDataStatusPendingVerification CarrierActionRequiredJSONBodyDataStatus = "pending_verification"
+	CarrierActionRequiredJSONBodyDataStatusRestricted          CarrierActionRequiredJSONBodyDataStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierActionRequiredJSONBodyDataStatus enum.
+func (e CarrierActionRequiredJSONBodyDataStatus) Valid() bool {
+	switch e {
+	case CarrierActionRequiredJSONBodyDataStatusActionRequired:
+		return true
+	case CarrierActionRequiredJSONBodyDataStatusActive:
+		return true
+	case CarrierActionRequiredJSONBodyDataStatusDegraded:
+		return true
+	case CarrierActionRequiredJSONBodyDataStatusDisconnected:
+		return true
+	case CarrierActionRequiredJSONBodyDataStatusPendingVerification:
+		return true
+	case CarrierActionRequiredJSONBodyDataStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierActionRequiredJSONBodyEvent.
+const (
+	CarrierActionRequiredJSONBodyEventCarrierActionRequired CarrierActionRequiredJSONBodyEvent = "carrier_action_required"
+)
+
+// Valid indicates whether the value is a known member of the CarrierActionRequiredJSONBodyEvent enum.
+func (e CarrierActionRequiredJSONBodyEvent) Valid() bool {
+	switch e {
+	case CarrierActionRequiredJSONBodyEventCarrierActionRequired:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierActionRequiredJSONBodyResourceType.
+const (
+	CarrierActionRequiredJSONBodyResourceTypeAPICARRIERCONNECTED CarrierActionRequiredJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the CarrierActionRequiredJSONBodyResourceType enum.
+func (e CarrierActionRequiredJSONBodyResourceType) Valid() bool {
+	switch e {
+	case CarrierActionRequiredJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierConnectedJSONBodyEvent.
+const (
+	CarrierConnectedJSONBodyEventCarrierConnected CarrierConnectedJSONBodyEvent = "carrier_connected"
+)
+
+// Valid indicates whether the value is a known member of the CarrierConnectedJSONBodyEvent enum.
+func (e CarrierConnectedJSONBodyEvent) Valid() bool {
+	switch e {
+	case CarrierConnectedJSONBodyEventCarrierConnected:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierConnectedJSONBodyResourceType.
+const (
+	CarrierConnectedJSONBodyResourceTypeAPICARRIERCONNECTED CarrierConnectedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the CarrierConnectedJSONBodyResourceType enum.
+func (e CarrierConnectedJSONBodyResourceType) Valid() bool {
+	switch e {
+	case CarrierConnectedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierContractExpiringJSONBodyDataCarrierCode.
+const (
+	CarrierContractExpiringJSONBodyDataCarrierCodeAustraliaPost CarrierContractExpiringJSONBodyDataCarrierCode = "australia_post"
+	CarrierContractExpiringJSONBodyDataCarrierCodeStartrack     CarrierContractExpiringJSONBodyDataCarrierCode = "startrack"
+)
+
+// Valid indicates whether the value is a known member of the CarrierContractExpiringJSONBodyDataCarrierCode enum.
+func (e CarrierContractExpiringJSONBodyDataCarrierCode) Valid() bool {
+	switch e {
+	case CarrierContractExpiringJSONBodyDataCarrierCodeAustraliaPost:
+		return true
+	case CarrierContractExpiringJSONBodyDataCarrierCodeStartrack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierContractExpiringJSONBodyDataChanged.
+const (
+	CarrierContractExpiringJSONBodyDataChangedAccountNumber     CarrierContractExpiringJSONBodyDataChanged = "account_number"
+	CarrierContractExpiringJSONBodyDataChangedCredentials       CarrierContractExpiringJSONBodyDataChanged = "credentials"
+	CarrierContractExpiringJSONBodyDataChangedExternalCarrierId CarrierContractExpiringJSONBodyDataChanged = "external_carrier_id"
+	CarrierContractExpiringJSONBodyDataChangedMetadata          CarrierContractExpiringJSONBodyDataChanged = "metadata"
+	CarrierContractExpiringJSONBodyDataChangedNickname          CarrierContractExpiringJSONBodyDataChanged = "nickname"
+	CarrierContractExpiringJSONBodyDataChangedRefreshPolicy     CarrierContractExpiringJSONBodyDataChanged = "refresh_policy"
+)
+
+// Valid indicates whether the value is a known member of the CarrierContractExpiringJSONBodyDataChanged enum.
+func (e CarrierContractExpiringJSONBodyDataChanged) Valid() bool {
+	switch e {
+	case CarrierContractExpiringJSONBodyDataChangedAccountNumber:
+		return true
+	case CarrierContractExpiringJSONBodyDataChangedCredentials:
+		return true
+	case CarrierContractExpiringJSONBodyDataChangedExternalCarrierId:
+		return true
+	case CarrierContractExpiringJSONBodyDataChangedMetadata:
+		return true
+	case CarrierContractExpiringJSONBodyDataChangedNickname:
+		return true
+	case CarrierContractExpiringJSONBodyDataChangedRefreshPolicy:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierContractExpiringJSONBodyDataPreviousStatus.
+const (
+	CarrierContractExpiringJSONBodyDataPreviousStatusActionRequired      CarrierContractExpiringJSONBodyDataPreviousStatus = "action_required"
+	CarrierContractExpiringJSONBodyDataPreviousStatusActive              CarrierContractExpiringJSONBodyDataPreviousStatus = "active"
+	CarrierContractExpiringJSONBodyDataPreviousStatusDegraded            CarrierContractExpiringJSONBodyDataPreviousStatus = "degraded"
+	CarrierContractExpiringJSONBodyDataPreviousStatusPendingVerification CarrierContractExpiringJSONBodyDataPreviousStatus = "pending_verification"
+	CarrierContractExpiringJSONBodyDataPreviousStatusRestricted          CarrierContractExpiringJSONBodyDataPreviousStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierContractExpiringJSONBodyDataPreviousStatus enum.
+func (e CarrierContractExpiringJSONBodyDataPreviousStatus) Valid() bool {
+	switch e {
+	case CarrierContractExpiringJSONBodyDataPreviousStatusActionRequired:
+		return true
+	case CarrierContractExpiringJSONBodyDataPreviousStatusActive:
+		return true
+	case CarrierContractExpiringJSONBodyDataPreviousStatusDegraded:
+		return true
+	case CarrierContractExpiringJSONBodyDataPreviousStatusPendingVerification:
+		return true
+	case CarrierContractExpiringJSONBodyDataPreviousStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierContractExpiringJSONBodyDataStatus.
+const (
+	CarrierContractExpiringJSONBodyDataStatusActionRequired      CarrierContractExpiringJSONBodyDataStatus = "action_required"
+	CarrierContractExpiringJSONBodyDataStatusActive              CarrierContractExpiringJSONBodyDataStatus = "active"
+	CarrierContractExpiringJSONBodyDataStatusDegraded            CarrierContractExpiringJSONBodyDataStatus = "degraded"
+	CarrierContractExpiringJSONBodyDataStatusDisconnected        CarrierContractExpiringJSONBodyDataStatus = "disconnected"
+	CarrierContractExpiringJSONBodyDataStatusPendingVerification CarrierContractExpiringJSONBodyDataStatus = "pending_verification"
+	CarrierContractExpiringJSONBodyDataStatusRestricted          CarrierContractExpiringJSONBodyDataStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierContractExpiringJSONBodyDataStatus enum.
+func (e CarrierContractExpiringJSONBodyDataStatus) Valid() bool {
+	switch e {
+	case CarrierContractExpiringJSONBodyDataStatusActionRequired:
+		return true
+	case CarrierContractExpiringJSONBodyDataStatusActive:
+		return true
+	case CarrierContractExpiringJSONBodyDataStatusDegraded:
+		return true
+	case CarrierContractExpiringJSONBodyDataStatusDisconnected:
+		return true
+	case CarrierContractExpiringJSONBodyDataStatusPendingVerification:
+		return true
+	case CarrierContractExpiringJSONBodyDataStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierContractExpiringJSONBodyEvent.
+const (
+	CarrierContractExpiringJSONBodyEventCarrierContractExpiring CarrierContractExpiringJSONBodyEvent = "carrier_contract_expiring"
+)
+
+// Valid indicates whether the value is a known member of the CarrierContractExpiringJSONBodyEvent enum.
+func (e CarrierContractExpiringJSONBodyEvent) Valid() bool {
+	switch e {
+	case CarrierContractExpiringJSONBodyEventCarrierContractExpiring:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierContractExpiringJSONBodyResourceType.
+const (
+	CarrierContractExpiringJSONBodyResourceTypeAPICARRIERCONNECTED CarrierContractExpiringJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the CarrierContractExpiringJSONBodyResourceType enum.
+func (e CarrierContractExpiringJSONBodyResourceType) Valid() bool {
+	switch e {
+	case CarrierContractExpiringJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierCreditBlockedJSONBodyEvent.
+const (
+	CarrierCreditBlockedJSONBodyEventCarrierCreditBlocked CarrierCreditBlockedJSONBodyEvent = "carrier_credit_blocked"
+)
+
+// Valid indicates whether the value is a known member of the CarrierCreditBlockedJSONBodyEvent enum.
+func (e CarrierCreditBlockedJSONBodyEvent) Valid() bool {
+	switch e {
+	case CarrierCreditBlockedJSONBodyEventCarrierCreditBlocked:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierCreditBlockedJSONBodyResourceType.
+const (
+	CarrierCreditBlockedJSONBodyResourceTypeAPICARRIERCONNECTED CarrierCreditBlockedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the CarrierCreditBlockedJSONBodyResourceType enum.
+func (e CarrierCreditBlockedJSONBodyResourceType) Valid() bool {
+	switch e {
+	case CarrierCreditBlockedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierDegradedJSONBodyDataCarrierCode.
+const (
+	CarrierDegradedJSONBodyDataCarrierCodeAustraliaPost CarrierDegradedJSONBodyDataCarrierCode = "australia_post"
+	CarrierDegradedJSONBodyDataCarrierCodeStartrack     CarrierDegradedJSONBodyDataCarrierCode = "startrack"
+)
+
+// Valid indicates whether the value is a known member of the CarrierDegradedJSONBodyDataCarrierCode enum.
+func (e CarrierDegradedJSONBodyDataCarrierCode) Valid() bool {
+	switch e {
+	case CarrierDegradedJSONBodyDataCarrierCodeAustraliaPost:
+		return true
+	case CarrierDegradedJSONBodyDataCarrierCodeStartrack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierDegradedJSONBodyDataChanged.
+const (
+	CarrierDegradedJSONBodyDataChangedAccountNumber     CarrierDegradedJSONBodyDataChanged = "account_number"
+	CarrierDegradedJSONBodyDataChangedCredentials       CarrierDegradedJSONBodyDataChanged = "credentials"
+	CarrierDegradedJSONBodyDataChangedExternalCarrierId CarrierDegradedJSONBodyDataChanged = "external_carrier_id"
+	CarrierDegradedJSONBodyDataChangedMetadata          CarrierDegradedJSONBodyDataChanged = "metadata"
+	CarrierDegradedJSONBodyDataChangedNickname          CarrierDegradedJSONBodyDataChanged = "nickname"
+	CarrierDegradedJSONBodyDataChangedRefreshPolicy     CarrierDegradedJSONBodyDataChanged = "refresh_policy"
+)
+
+// Valid indicates whether the value is a known member of the CarrierDegradedJSONBodyDataChanged enum.
+func (e CarrierDegradedJSONBodyDataChanged) Valid() bool {
+	switch e {
+	case CarrierDegradedJSONBodyDataChangedAccountNumber:
+		return true
+	case CarrierDegradedJSONBodyDataChangedCredentials:
+		return true
+	case CarrierDegradedJSONBodyDataChangedExternalCarrierId:
+		return true
+	case CarrierDegradedJSONBodyDataChangedMetadata:
+		return true
+	case CarrierDegradedJSONBodyDataChangedNickname:
+		return true
+	case CarrierDegradedJSONBodyDataChangedRefreshPolicy:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierDegradedJSONBodyDataPreviousStatus.
+const (
+	CarrierDegradedJSONBodyDataPreviousStatusActionRequired      CarrierDegradedJSONBodyDataPreviousStatus = "action_required"
+	CarrierDegradedJSONBodyDataPreviousStatusActive              CarrierDegradedJSONBodyDataPreviousStatus = "active"
+	CarrierDegradedJSONBodyDataPreviousStatusDegraded            CarrierDegradedJSONBodyDataPreviousStatus = "degraded"
+	CarrierDegradedJSONBodyDataPreviousStatusPendingVerification CarrierDegradedJSONBodyDataPreviousStatus = "pending_verification"
+	CarrierDegradedJSONBodyDataPreviousStatusRestricted          CarrierDegradedJSONBodyDataPreviousStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierDegradedJSONBodyDataPreviousStatus enum.
+func (e CarrierDegradedJSONBodyDataPreviousStatus) Valid() bool {
+	switch e {
+	case CarrierDegradedJSONBodyDataPreviousStatusActionRequired:
+		return true
+	case CarrierDegradedJSONBodyDataPreviousStatusActive:
+		return true
+	case CarrierDegradedJSONBodyDataPreviousStatusDegraded:
+		return true
+	case CarrierDegradedJSONBodyDataPreviousStatusPendingVerification:
+		return true
+	case CarrierDegradedJSONBodyDataPreviousStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierDegradedJSONBodyDataStatus.
+const (
+	CarrierDegradedJSONBodyDataStatusActionRequired      CarrierDegradedJSONBodyDataStatus = "action_required"
+	CarrierDegradedJSONBodyDataStatusActive              CarrierDegradedJSONBodyDataStatus = "active"
+	CarrierDegradedJSONBodyDataStatusDegraded            CarrierDegradedJSONBodyDataStatus = "degraded"
+	CarrierDegradedJSONBodyDataStatusDisconnected        CarrierDegradedJSONBodyDataStatus = "disconnected"
+	CarrierDegradedJSONBodyDataStatusPendingVerification CarrierDegradedJSONBodyDataStatus = "pending_verification"
+	CarrierDegradedJSONBodyDataStatusRestricted          CarrierDegradedJSONBodyDataStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierDegradedJSONBodyDataStatus enum.
+func (e CarrierDegradedJSONBodyDataStatus) Valid() bool {
+	switch e {
+	case CarrierDegradedJSONBodyDataStatusActionRequired:
+		return true
+	case CarrierDegradedJSONBodyDataStatusActive:
+		return true
+	case CarrierDegradedJSONBodyDataStatusDegraded:
+		return true
+	case CarrierDegradedJSONBodyDataStatusDisconnected:
+		return true
+	case CarrierDegradedJSONBodyDataStatusPendingVerification:
+		return true
+	case CarrierDegradedJSONBodyDataStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierDegradedJSONBodyEvent.
+const (
+	CarrierDegradedJSONBodyEventCarrierDegraded CarrierDegradedJSONBodyEvent = "carrier_degraded"
+)
+
+// Valid indicates whether the value is a known member of the CarrierDegradedJSONBodyEvent enum.
+func (e CarrierDegradedJSONBodyEvent) Valid() bool {
+	switch e {
+	case CarrierDegradedJSONBodyEventCarrierDegraded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierDegradedJSONBodyResourceType.
+const (
+	CarrierDegradedJSONBodyResourceTypeAPICARRIERCONNECTED CarrierDegradedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the CarrierDegradedJSONBodyResourceType enum.
+func (e CarrierDegradedJSONBodyResourceType) Valid() bool {
+	switch e {
+	case CarrierDegradedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierDisconnectedJSONBodyEvent.
+const (
+	CarrierDisconnectedJSONBodyEventCarrierDisconnected CarrierDisconnectedJSONBodyEvent = "carrier_disconnected"
+)
+
+// Valid indicates whether the value is a known member of the CarrierDisconnectedJSONBodyEvent enum.
+func (e CarrierDisconnectedJSONBodyEvent) Valid() bool {
+	switch e {
+	case CarrierDisconnectedJSONBodyEventCarrierDisconnected:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierDisconnectedJSONBodyResourceType.
+const (
+	CarrierDisconnectedJSONBodyResourceTypeAPICARRIERCONNECTED CarrierDisconnectedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the CarrierDisconnectedJSONBodyResourceType enum.
+func (e CarrierDisconnectedJSONBodyResourceType) Valid() bool {
+	switch e {
+	case CarrierDisconnectedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRecoveredJSONBodyDataCarrierCode.
+const (
+	CarrierRecoveredJSONBodyDataCarrierCodeAustraliaPost CarrierRecoveredJSONBodyDataCarrierCode = "australia_post"
+	CarrierRecoveredJSONBodyDataCarrierCodeStartrack     CarrierRecoveredJSONBodyDataCarrierCode = "startrack"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRecoveredJSONBodyDataCarrierCode enum.
+func (e CarrierRecoveredJSONBodyDataCarrierCode) Valid() bool {
+	switch e {
+	case CarrierRecoveredJSONBodyDataCarrierCodeAustraliaPost:
+		return true
+	case CarrierRecoveredJSONBodyDataCarrierCodeStartrack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRecoveredJSONBodyDataChanged.
+const (
+	CarrierRecoveredJSONBodyDataChangedAccountNumber     CarrierRecoveredJSONBodyDataChanged = "account_number"
+	CarrierRecoveredJSONBodyDataChangedCredentials       CarrierRecoveredJSONBodyDataChanged = "credentials"
+	CarrierRecoveredJSONBodyDataChangedExternalCarrierId CarrierRecoveredJSONBodyDataChanged = "external_carrier_id"
+	CarrierRecoveredJSONBodyDataChangedMetadata          CarrierRecoveredJSONBodyDataChanged = "metadata"
+	CarrierRecoveredJSONBodyDataChangedNickname          CarrierRecoveredJSONBodyDataChanged = "nickname"
+	CarrierRecoveredJSONBodyDataChangedRefreshPolicy     CarrierRecoveredJSONBodyDataChanged = "refresh_policy"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRecoveredJSONBodyDataChanged enum.
+func (e CarrierRecoveredJSONBodyDataChanged) Valid() bool {
+	switch e {
+	case CarrierRecoveredJSONBodyDataChangedAccountNumber:
+		return true
+	case CarrierRecoveredJSONBodyDataChangedCredentials:
+		return true
+	case CarrierRecoveredJSONBodyDataChangedExternalCarrierId:
+		return true
+	case CarrierRecoveredJSONBodyDataChangedMetadata:
+		return true
+	case CarrierRecoveredJSONBodyDataChangedNickname:
+		return true
+	case CarrierRecoveredJSONBodyDataChangedRefreshPolicy:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRecoveredJSONBodyDataPreviousStatus.
+const (
+	CarrierRecoveredJSONBodyDataPreviousStatusActionRequired      CarrierRecoveredJSONBodyDataPreviousStatus = "action_required"
+	CarrierRecoveredJSONBodyDataPreviousStatusActive              CarrierRecoveredJSONBodyDataPreviousStatus = "active"
+	CarrierRecoveredJSONBodyDataPreviousStatusDegraded            CarrierRecoveredJSONBodyDataPreviousStatus = "degraded"
+	CarrierRecoveredJSONBodyDataPreviousStatusPendingVerification CarrierRecoveredJSONBodyDataPreviousStatus = "pending_verification"
+	CarrierRecoveredJSONBodyDataPreviousStatusRestricted          CarrierRecoveredJSONBodyDataPreviousStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRecoveredJSONBodyDataPreviousStatus enum.
+func (e CarrierRecoveredJSONBodyDataPreviousStatus) Valid() bool {
+	switch e {
+	case CarrierRecoveredJSONBodyDataPreviousStatusActionRequired:
+		return true
+	case CarrierRecoveredJSONBodyDataPreviousStatusActive:
+		return true
+	case CarrierRecoveredJSONBodyDataPreviousStatusDegraded:
+		return true
+	case CarrierRecoveredJSONBodyDataPreviousStatusPendingVerification:
+		return true
+	case CarrierRecoveredJSONBodyDataPreviousStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRecoveredJSONBodyDataStatus.
+const (
+	CarrierRecoveredJSONBodyDataStatusActionRequired      CarrierRecoveredJSONBodyDataStatus = "action_required"
+	CarrierRecoveredJSONBodyDataStatusActive              CarrierRecoveredJSONBodyDataStatus = "active"
+	CarrierRecoveredJSONBodyDataStatusDegraded            CarrierRecoveredJSONBodyDataStatus = "degraded"
+	CarrierRecoveredJSONBodyDataStatusDisconnected        CarrierRecoveredJSONBodyDataStatus = "disconnected"
+	CarrierRecoveredJSONBodyDataStatusPendingVerification CarrierRecoveredJSONBodyDataStatus = "pending_verification"
+	CarrierRecoveredJSONBodyDataStatusRestricted          CarrierRecoveredJSONBodyDataStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRecoveredJSONBodyDataStatus enum.
+func (e CarrierRecoveredJSONBodyDataStatus) Valid() bool {
+	switch e {
+	case CarrierRecoveredJSONBodyDataStatusActionRequired:
+		return true
+	case CarrierRecoveredJSONBodyDataStatusActive:
+		return true
+	case CarrierRecoveredJSONBodyDataStatusDegraded:
+		return true
+	case CarrierRecoveredJSONBodyDataStatusDisconnected:
+		return true
+	case CarrierRecoveredJSONBodyDataStatusPendingVerification:
+		return true
+	case CarrierRecoveredJSONBodyDataStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRecoveredJSONBodyEvent.
+const (
+	CarrierRecoveredJSONBodyEventCarrierRecovered CarrierRecoveredJSONBodyEvent = "carrier_recovered"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRecoveredJSONBodyEvent enum.
+func (e CarrierRecoveredJSONBodyEvent) Valid() bool {
+	switch e {
+	case CarrierRecoveredJSONBodyEventCarrierRecovered:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRecoveredJSONBodyResourceType.
+const (
+	CarrierRecoveredJSONBodyResourceTypeAPICARRIERCONNECTED CarrierRecoveredJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRecoveredJSONBodyResourceType enum.
+func (e CarrierRecoveredJSONBodyResourceType) Valid() bool {
+	switch e {
+	case CarrierRecoveredJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRestrictedJSONBodyDataCarrierCode.
+const (
+	CarrierRestrictedJSONBodyDataCarrierCodeAustraliaPost CarrierRestrictedJSONBodyDataCarrierCode = "australia_post"
+	CarrierRestrictedJSONBodyDataCarrierCodeStartrack     CarrierRestrictedJSONBodyDataCarrierCode = "startrack"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRestrictedJSONBodyDataCarrierCode enum.
+func (e CarrierRestrictedJSONBodyDataCarrierCode) Valid() bool {
+	switch e {
+	case CarrierRestrictedJSONBodyDataCarrierCodeAustraliaPost:
+		return true
+	case CarrierRestrictedJSONBodyDataCarrierCodeStartrack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRestrictedJSONBodyDataChanged.
+const (
+	CarrierRestrictedJSONBodyDataChangedAccountNumber     CarrierRestrictedJSONBodyDataChanged = "account_number"
+	CarrierRestrictedJSONBodyDataChangedCredentials       CarrierRestrictedJSONBodyDataChanged = "credentials"
+	CarrierRestrictedJSONBodyDataChangedExternalCarrierId CarrierRestrictedJSONBodyDataChanged = "external_carrier_id"
+	CarrierRestrictedJSONBodyDataChangedMetadata          CarrierRestrictedJSONBodyDataChanged = "metadata"
+	CarrierRestrictedJSONBodyDataChangedNickname          CarrierRestrictedJSONBodyDataChanged = "nickname"
+	CarrierRestrictedJSONBodyDataChangedRefreshPolicy     CarrierRestrictedJSONBodyDataChanged = "refresh_policy"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRestrictedJSONBodyDataChanged enum.
+func (e CarrierRestrictedJSONBodyDataChanged) Valid() bool {
+	switch e {
+	case CarrierRestrictedJSONBodyDataChangedAccountNumber:
+		return true
+	case CarrierRestrictedJSONBodyDataChangedCredentials:
+		return true
+	case CarrierRestrictedJSONBodyDataChangedExternalCarrierId:
+		return true
+	case CarrierRestrictedJSONBodyDataChangedMetadata:
+		return true
+	case CarrierRestrictedJSONBodyDataChangedNickname:
+		return true
+	case CarrierRestrictedJSONBodyDataChangedRefreshPolicy:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRestrictedJSONBodyDataPreviousStatus.
+const (
+	CarrierRestrictedJSONBodyDataPreviousStatusActionRequired      CarrierRestrictedJSONBodyDataPreviousStatus = "action_required"
+	CarrierRestrictedJSONBodyDataPreviousStatusActive              CarrierRestrictedJSONBodyDataPreviousStatus = "active"
+	CarrierRestrictedJSONBodyDataPreviousStatusDegraded            CarrierRestrictedJSONBodyDataPreviousStatus = "degraded"
+	CarrierRestrictedJSONBodyDataPreviousStatusPendingVerification CarrierRestrictedJSONBodyDataPreviousStatus = "pending_verification"
+	CarrierRestrictedJSONBodyDataPreviousStatusRestricted          CarrierRestrictedJSONBodyDataPreviousStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRestrictedJSONBodyDataPreviousStatus enum.
+func (e CarrierRestrictedJSONBodyDataPreviousStatus) Valid() bool {
+	switch e {
+	case CarrierRestrictedJSONBodyDataPreviousStatusActionRequired:
+		return true
+	case CarrierRestrictedJSONBodyDataPreviousStatusActive:
+		return true
+	case CarrierRestrictedJSONBodyDataPreviousStatusDegraded:
+		return true
+	case CarrierRestrictedJSONBodyDataPreviousStatusPendingVerification:
+		return true
+	case CarrierRestrictedJSONBodyDataPreviousStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRestrictedJSONBodyDataStatus.
+const (
+	CarrierRestrictedJSONBodyDataStatusActionRequired      CarrierRestrictedJSONBodyDataStatus = "action_required"
+	CarrierRestrictedJSONBodyDataStatusActive              CarrierRestrictedJSONBodyDataStatus = "active"
+	CarrierRestrictedJSONBodyDataStatusDegraded            CarrierRestrictedJSONBodyDataStatus = "degraded"
+	CarrierRestrictedJSONBodyDataStatusDisconnected        CarrierRestrictedJSONBodyDataStatus = "disconnected"
+	CarrierRestrictedJSONBodyDataStatusPendingVerification CarrierRestrictedJSONBodyDataStatus = "pending_verification"
+	CarrierRestrictedJSONBodyDataStatusRestricted          CarrierRestrictedJSONBodyDataStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRestrictedJSONBodyDataStatus enum.
+func (e CarrierRestrictedJSONBodyDataStatus) Valid() bool {
+	switch e {
+	case CarrierRestrictedJSONBodyDataStatusActionRequired:
+		return true
+	case CarrierRestrictedJSONBodyDataStatusActive:
+		return true
+	case CarrierRestrictedJSONBodyDataStatusDegraded:
+		return true
+	case CarrierRestrictedJSONBodyDataStatusDisconnected:
+		return true
+	case CarrierRestrictedJSONBodyDataStatusPendingVerification:
+		return true
+	case CarrierRestrictedJSONBodyDataStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRestrictedJSONBodyEvent.
+const (
+	CarrierRestrictedJSONBodyEventCarrierRestricted CarrierRestrictedJSONBodyEvent = "carrier_restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRestrictedJSONBodyEvent enum.
+func (e CarrierRestrictedJSONBodyEvent) Valid() bool {
+	switch e {
+	case CarrierRestrictedJSONBodyEventCarrierRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRestrictedJSONBodyResourceType.
+const (
+	CarrierRestrictedJSONBodyResourceTypeAPICARRIERCONNECTED CarrierRestrictedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRestrictedJSONBodyResourceType enum.
+func (e CarrierRestrictedJSONBodyResourceType) Valid() bool {
+	switch e {
+	case CarrierRestrictedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRolledBackJSONBodyDataCarrierCode.
+const (
+	CarrierRolledBackJSONBodyDataCarrierCodeAustraliaPost CarrierRolledBackJSONBodyDataCarrierCode = "australia_post"
+	CarrierRolledBackJSONBodyDataCarrierCodeStartrack     CarrierRolledBackJSONBodyDataCarrierCode = "startrack"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRolledBackJSONBodyDataCarrierCode enum.
+func (e CarrierRolledBackJSONBodyDataCarrierCode) Valid() bool {
+	switch e {
+	case CarrierRolledBackJSONBodyDataCarrierCodeAustraliaPost:
+		return true
+	case CarrierRolledBackJSONBodyDataCarrierCodeStartrack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRolledBackJSONBodyDataChanged.
+const (
+	CarrierRolledBackJSONBodyDataChangedAccountNumber     CarrierRolledBackJSONBodyDataChanged = "account_number"
+	CarrierRolledBackJSONBodyDataChangedCredentials       CarrierRolledBackJSONBodyDataChanged = "credentials"
+	CarrierRolledBackJSONBodyDataChangedExternalCarrierId CarrierRolledBackJSONBodyDataChanged = "external_carrier_id"
+	CarrierRolledBackJSONBodyDataChangedMetadata          CarrierRolledBackJSONBodyDataChanged = "metadata"
+	CarrierRolledBackJSONBodyDataChangedNickname          CarrierRolledBackJSONBodyDataChanged = "nickname"
+	CarrierRolledBackJSONBodyDataChangedRefreshPolicy     CarrierRolledBackJSONBodyDataChanged = "refresh_policy"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRolledBackJSONBodyDataChanged enum.
+func (e CarrierRolledBackJSONBodyDataChanged) Valid() bool {
+	switch e {
+	case CarrierRolledBackJSONBodyDataChangedAccountNumber:
+		return true
+	case CarrierRolledBackJSONBodyDataChangedCredentials:
+		return true
+	case CarrierRolledBackJSONBodyDataChangedExternalCarrierId:
+		return true
+	case CarrierRolledBackJSONBodyDataChangedMetadata:
+		return true
+	case CarrierRolledBackJSONBodyDataChangedNickname:
+		return true
+	case CarrierRolledBackJSONBodyDataChangedRefreshPolicy:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRolledBackJSONBodyDataPreviousStatus.
+const (
+	CarrierRolledBackJSONBodyDataPreviousStatusActionRequired      CarrierRolledBackJSONBodyDataPreviousStatus = "action_required"
+	CarrierRolledBackJSONBodyDataPreviousStatusActive              CarrierRolledBackJSONBodyDataPreviousStatus = "active"
+	CarrierRolledBackJSONBodyDataPreviousStatusDegraded            CarrierRolledBackJSONBodyDataPreviousStatus = "degraded"
+	CarrierRolledBackJSONBodyDataPreviousStatusPendingVerification CarrierRolledBackJSONBodyDataPreviousStatus = "pending_verification"
+	CarrierRolledBackJSONBodyDataPreviousStatusRestricted          CarrierRolledBackJSONBodyDataPreviousStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRolledBackJSONBodyDataPreviousStatus enum.
+func (e CarrierRolledBackJSONBodyDataPreviousStatus) Valid() bool {
+	switch e {
+	case CarrierRolledBackJSONBodyDataPreviousStatusActionRequired:
+		return true
+	case CarrierRolledBackJSONBodyDataPreviousStatusActive:
+		return true
+	case CarrierRolledBackJSONBodyDataPreviousStatusDegraded:
+		return true
+	case CarrierRolledBackJSONBodyDataPreviousStatusPendingVerification:
+		return true
+	case CarrierRolledBackJSONBodyDataPreviousStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRolledBackJSONBodyDataStatus.
+const (
+	CarrierRolledBackJSONBodyDataStatusActionRequired      CarrierRolledBackJSONBodyDataStatus = "action_required"
+	CarrierRolledBackJSONBodyDataStatusActive              CarrierRolledBackJSONBodyDataStatus = "active"
+	CarrierRolledBackJSONBodyDataStatusDegraded            CarrierRolledBackJSONBodyDataStatus = "degraded"
+	CarrierRolledBackJSONBodyDataStatusDisconnected        CarrierRolledBackJSONBodyDataStatus = "disconnected"
+	CarrierRolledBackJSONBodyDataStatusPendingVerification CarrierRolledBackJSONBodyDataStatus = "pending_verification"
+	CarrierRolledBackJSONBodyDataStatusRestricted          CarrierRolledBackJSONBodyDataStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRolledBackJSONBodyDataStatus enum.
+func (e CarrierRolledBackJSONBodyDataStatus) Valid() bool {
+	switch e {
+	case CarrierRolledBackJSONBodyDataStatusActionRequired:
+		return true
+	case CarrierRolledBackJSONBodyDataStatusActive:
+		return true
+	case CarrierRolledBackJSONBodyDataStatusDegraded:
+		return true
+	case CarrierRolledBackJSONBodyDataStatusDisconnected:
+		return true
+	case CarrierRolledBackJSONBodyDataStatusPendingVerification:
+		return true
+	case CarrierRolledBackJSONBodyDataStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRolledBackJSONBodyEvent.
+const (
+	CarrierRolledBackJSONBodyEventCarrierRolledBack CarrierRolledBackJSONBodyEvent = "carrier_rolled_back"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRolledBackJSONBodyEvent enum.
+func (e CarrierRolledBackJSONBodyEvent) Valid() bool {
+	switch e {
+	case CarrierRolledBackJSONBodyEventCarrierRolledBack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierRolledBackJSONBodyResourceType.
+const (
+	CarrierRolledBackJSONBodyResourceTypeAPICARRIERCONNECTED CarrierRolledBackJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the CarrierRolledBackJSONBodyResourceType enum.
+func (e CarrierRolledBackJSONBodyResourceType) Valid() bool {
+	switch e {
+	case CarrierRolledBackJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierUpdatedJSONBodyDataCarrierCode.
+const (
+	CarrierUpdatedJSONBodyDataCarrierCodeAustraliaPost CarrierUpdatedJSONBodyDataCarrierCode = "australia_post"
+	CarrierUpdatedJSONBodyDataCarrierCodeStartrack     CarrierUpdatedJSONBodyDataCarrierCode = "startrack"
+)
+
+// Valid indicates whether the value is a known member of the CarrierUpdatedJSONBodyDataCarrierCode enum.
+func (e CarrierUpdatedJSONBodyDataCarrierCode) Valid() bool {
+	switch e {
+	case CarrierUpdatedJSONBodyDataCarrierCodeAustraliaPost:
+		return true
+	case CarrierUpdatedJSONBodyDataCarrierCodeStartrack:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierUpdatedJSONBodyDataChanged.
+const (
+	CarrierUpdatedJSONBodyDataChangedAccountNumber     CarrierUpdatedJSONBodyDataChanged = "account_number"
+	CarrierUpdatedJSONBodyDataChangedCredentials       CarrierUpdatedJSONBodyDataChanged = "credentials"
+	CarrierUpdatedJSONBodyDataChangedExternalCarrierId CarrierUpdatedJSONBodyDataChanged = "external_carrier_id"
+	CarrierUpdatedJSONBodyDataChangedMetadata          CarrierUpdatedJSONBodyDataChanged = "metadata"
+	CarrierUpdatedJSONBodyDataChangedNickname          CarrierUpdatedJSONBodyDataChanged = "nickname"
+	CarrierUpdatedJSONBodyDataChangedRefreshPolicy     CarrierUpdatedJSONBodyDataChanged = "refresh_policy"
+)
+
+// Valid indicates whether the value is a known member of the CarrierUpdatedJSONBodyDataChanged enum.
+func (e CarrierUpdatedJSONBodyDataChanged) Valid() bool {
+	switch e {
+	case CarrierUpdatedJSONBodyDataChangedAccountNumber:
+		return true
+	case CarrierUpdatedJSONBodyDataChangedCredentials:
+		return true
+	case CarrierUpdatedJSONBodyDataChangedExternalCarrierId:
+		return true
+	case CarrierUpdatedJSONBodyDataChangedMetadata:
+		return true
+	case CarrierUpdatedJSONBodyDataChangedNickname:
+		return true
+	case CarrierUpdatedJSONBodyDataChangedRefreshPolicy:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierUpdatedJSONBodyDataPreviousStatus.
+const (
+	CarrierUpdatedJSONBodyDataPreviousStatusActionRequired      CarrierUpdatedJSONBodyDataPreviousStatus = "action_required"
+	CarrierUpdatedJSONBodyDataPreviousStatusActive              CarrierUpdatedJSONBodyDataPreviousStatus = "active"
+	CarrierUpdatedJSONBodyDataPreviousStatusDegraded            CarrierUpdatedJSONBodyDataPreviousStatus = "degraded"
+	CarrierUpdatedJSONBodyDataPreviousStatusPendingVerification CarrierUpdatedJSONBodyDataPreviousStatus = "pending_verification"
+	CarrierUpdatedJSONBodyDataPreviousStatusRestricted          CarrierUpdatedJSONBodyDataPreviousStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierUpdatedJSONBodyDataPreviousStatus enum.
+func (e CarrierUpdatedJSONBodyDataPreviousStatus) Valid() bool {
+	switch e {
+	case CarrierUpdatedJSONBodyDataPreviousStatusActionRequired:
+		return true
+	case CarrierUpdatedJSONBodyDataPreviousStatusActive:
+		return true
+	case CarrierUpdatedJSONBodyDataPreviousStatusDegraded:
+		return true
+	case CarrierUpdatedJSONBodyDataPreviousStatusPendingVerification:
+		return true
+	case CarrierUpdatedJSONBodyDataPreviousStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierUpdatedJSONBodyDataStatus.
+const (
+	CarrierUpdatedJSONBodyDataStatusActionRequired      CarrierUpdatedJSONBodyDataStatus = "action_required"
+	CarrierUpdatedJSONBodyDataStatusActive              CarrierUpdatedJSONBodyDataStatus = "active"
+	CarrierUpdatedJSONBodyDataStatusDegraded            CarrierUpdatedJSONBodyDataStatus = "degraded"
+	CarrierUpdatedJSONBodyDataStatusDisconnected        CarrierUpdatedJSONBodyDataStatus = "disconnected"
+	CarrierUpdatedJSONBodyDataStatusPendingVerification CarrierUpdatedJSONBodyDataStatus = "pending_verification"
+	CarrierUpdatedJSONBodyDataStatusRestricted          CarrierUpdatedJSONBodyDataStatus = "restricted"
+)
+
+// Valid indicates whether the value is a known member of the CarrierUpdatedJSONBodyDataStatus enum.
+func (e CarrierUpdatedJSONBodyDataStatus) Valid() bool {
+	switch e {
+	case CarrierUpdatedJSONBodyDataStatusActionRequired:
+		return true
+	case CarrierUpdatedJSONBodyDataStatusActive:
+		return true
+	case CarrierUpdatedJSONBodyDataStatusDegraded:
+		return true
+	case CarrierUpdatedJSONBodyDataStatusDisconnected:
+		return true
+	case CarrierUpdatedJSONBodyDataStatusPendingVerification:
+		return true
+	case CarrierUpdatedJSONBodyDataStatusRestricted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierUpdatedJSONBodyEvent.
+const (
+	CarrierUpdatedJSONBodyEventCarrierUpdated CarrierUpdatedJSONBodyEvent = "carrier_updated"
+)
+
+// Valid indicates whether the value is a known member of the CarrierUpdatedJSONBodyEvent enum.
+func (e CarrierUpdatedJSONBodyEvent) Valid() bool {
+	switch e {
+	case CarrierUpdatedJSONBodyEventCarrierUpdated:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CarrierUpdatedJSONBodyResourceType.
+const (
+	CarrierUpdatedJSONBodyResourceTypeAPICARRIERCONNECTED CarrierUpdatedJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the CarrierUpdatedJSONBodyResourceType enum.
+func (e CarrierUpdatedJSONBodyResourceType) Valid() bool {
+	switch e {
+	case CarrierUpdatedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
 // APIKey A merchant key, without the key itself.
 type APIKey struct {
 	// AccountId Id of an account, random.
@@ -1654,6 +3616,30 @@ type APIKey struct {
 	// Scopes What the key may do, in the order `read`, `link`, `admin`. All three when none were asked for.
 	Scopes []Scope `json:"scopes"`
 }
+
+// APIKeyEventData The details of an event of an API key.
+type APIKeyEventData struct {
+	// ApiKeyId The key; for `api_key_rotated` the new one.
+	ApiKeyId int64 `json:"api_key_id"`
+
+	// ExpiresAt RFC 3339, UTC, milliseconds; or null.
+	ExpiresAt *NullableTimestamp `json:"expires_at"`
+
+	// LastFour End of the key.
+	LastFour string `json:"last_four"`
+
+	// PreviousApiKeyId `api_key_rotated`: the key that it replaces.
+	PreviousApiKeyId *int64 `json:"previous_api_key_id,omitempty"`
+
+	// PreviousExpiresAt `api_key_rotated`: until when that key works.
+	PreviousExpiresAt *string `json:"previous_expires_at,omitempty"`
+
+	// Scopes What the key may do.
+	Scopes []APIKeyEventDataScopes `json:"scopes"`
+}
+
+// APIKeyEventDataScopes defines model for APIKeyEventData.Scopes.
+type APIKeyEventDataScopes string
 
 // APIKeyList defines model for APIKeyList.
 type APIKeyList struct {
@@ -1708,6 +3694,21 @@ type Account struct {
 // AccountEnvironment The partner's. A sandbox account never reaches a real carrier.
 type AccountEnvironment string
 
+// AccountEventData The details of an event of an account. It has only the members that its type has.
+type AccountEventData struct {
+	// ApiKeyId `account_created`: the account's first key.
+	ApiKeyId *int64 `json:"api_key_id,omitempty"`
+
+	// Changed `account_updated`: the members that changed, without their values.
+	Changed *[]AccountEventDataChanged `json:"changed,omitempty"`
+
+	// PurgeAt `account_deleted`: when the account is purged.
+	PurgeAt *string `json:"purge_at,omitempty"`
+}
+
+// AccountEventDataChanged defines model for AccountEventData.Changed.
+type AccountEventDataChanged string
+
 // AccountID Id of an account, random.
 type AccountID = int64
 
@@ -1757,6 +3758,82 @@ type AccountPreview struct {
 
 // AccountPreviewRestrictedReason Why the account cannot ship, although it can be linked; null if it can.
 type AccountPreviewRestrictedReason string
+
+// Actor Who made a change.
+type Actor struct {
+	// ApiKeyId The API key of the request.
+	ApiKeyId *int64 `json:"api_key_id"`
+
+	// Operator The name that the operator gave.
+	Operator *string `json:"operator"`
+
+	// PartnerId The partner of that key.
+	PartnerId *int64 `json:"partner_id"`
+
+	// Type - `partner`, `merchant`: a request with a partner's or an account's API key.
+	// - `schedule`: a scheduled check of a connection.
+	// - `operator`: a command of the operator of this service.
+	Type ActorType `json:"type"`
+}
+
+// ActorType - `partner`, `merchant`: a request with a partner's or an account's API key.
+// - `schedule`: a scheduled check of a connection.
+// - `operator`: a command of the operator of this service.
+type ActorType string
+
+// AuditAction What an entry of the audit log reports: the type of an event, or what the operator has done to the partner. New ones may be
+// added.
+type AuditAction string
+
+// AuditEntry A change, and who made it.
+type AuditEntry struct {
+	// AccountId The account that was changed; null for a change of the partner itself.
+	AccountId *int64 `json:"account_id"`
+
+	// Action What an entry of the audit log reports: the type of an event, or what the operator has done to the partner. New ones may be
+	// added.
+	Action AuditAction `json:"action"`
+
+	// Actor Who made a change.
+	Actor Actor `json:"actor"`
+
+	// At RFC 3339, UTC, milliseconds.
+	At Timestamp `json:"at"`
+
+	// Data The `data` of the event, or the ids of the partner and of the key that the operator has changed.
+	Data AuditEntry_Data `json:"data"`
+
+	// EntryId Id of the entry, and of the event if it is one.
+	EntryId string `json:"entry_id"`
+
+	// RequestId `X-Request-Id` of the request; null without a request.
+	RequestId *string `json:"request_id"`
+
+	// SourceIp The address that the request came from; null without a request.
+	SourceIp *string `json:"source_ip"`
+
+	// Subject What was changed in it, such as `account`, `api_key 1630519873` or a `carrier_id`.
+	Subject string `json:"subject"`
+}
+
+// AuditEntry_Data The `data` of the event, or the ids of the partner and of the key that the operator has changed.
+type AuditEntry_Data struct {
+	union json.RawMessage
+}
+
+// AuditLogPage A page of the audit log.
+type AuditLogPage struct {
+	Entries []AuditEntry `json:"entries"`
+
+	// Links Other pages of the list, with the same filters, order and size.
+	Links PageLinks `json:"links"`
+
+	// Page Number of this page, counted from the start of the walk.
+	Page int `json:"page"`
+
+	// PageSize The most entries of a page. Any page may have fewer.
+	PageSize int `json:"page_size"`
+}
 
 // Carrier A linked charge account: every property of ShipEngine's carrier with its type, followed by our own, which are those of
 // linkCarrier's answer.
@@ -2031,6 +4108,65 @@ type CarrierError struct {
 	// Name The name of that code, otherwise empty.
 	Name string `json:"name"`
 }
+
+// CarrierEventData The connection as it is after the event. The members that are not required belong to the types that they name.
+type CarrierEventData struct {
+	// AccountNumberMasked The account number with all but its last three digits hidden.
+	AccountNumberMasked string `json:"account_number_masked"`
+
+	// CarrierCode The carrier.
+	CarrierCode CarrierEventDataCarrierCode `json:"carrier_code"`
+
+	// CarrierId Id of the connection.
+	CarrierId string `json:"carrier_id"`
+
+	// Changed `carrier_updated`, `carrier_rolled_back`: what changed, without its values.
+	Changed *[]CarrierEventDataChanged `json:"changed,omitempty"`
+
+	// Changes `carrier_account_changed`: as many of the first 100 differences as fit into an event.
+	Changes *[]EventContractChange `json:"changes,omitempty"`
+
+	// Diagnosis Why a link or a check failed, who must act, and what to do. The same failure always has the same text.
+	Diagnosis *Diagnosis `json:"diagnosis,omitempty"`
+
+	// ExpiresInDays `carrier_contract_expiring`: days until then.
+	ExpiresInDays *int `json:"expires_in_days,omitempty"`
+
+	// ExternalCarrierId Your id of the connection.
+	ExternalCarrierId *string `json:"external_carrier_id"`
+
+	// MoreChanges `carrier_account_changed`: how many of the first 100 differences are not in `changes`; absent if all are.
+	MoreChanges *int `json:"more_changes,omitempty"`
+
+	// PreviousStatus `carrier_degraded`, `carrier_action_required`, `carrier_restricted`, `carrier_recovered`: the status before.
+	PreviousStatus *CarrierEventDataPreviousStatus `json:"previous_status,omitempty"`
+
+	// Status Its status, whether its account is active or not; `disconnected` for `carrier_disconnected`.
+	Status CarrierEventDataStatus `json:"status"`
+
+	// StatusReason The reason for the status: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`; the outcome of
+	// the check for `degraded`, `action_required` and `pending_verification`.
+	//
+	// A reason that ends in `_suspected` is a refusal that is not confirmed yet, of a connection that is `active`, `degraded` or
+	// `pending_verification`. It may be the carrier's fault, and there is nothing to fix until the status is `action_required`.
+	// Otherwise null. `last_check` has the latest check.
+	StatusReason *ConnectionStatusReason `json:"status_reason"`
+
+	// ValidTo `carrier_contract_expiring`: the last day of the contract.
+	ValidTo *string `json:"valid_to,omitempty"`
+}
+
+// CarrierEventDataCarrierCode The carrier.
+type CarrierEventDataCarrierCode string
+
+// CarrierEventDataChanged defines model for CarrierEventData.Changed.
+type CarrierEventDataChanged string
+
+// CarrierEventDataPreviousStatus `carrier_degraded`, `carrier_action_required`, `carrier_restricted`, `carrier_recovered`: the status before.
+type CarrierEventDataPreviousStatus string
+
+// CarrierEventDataStatus Its status, whether its account is active or not; `disconnected` for `carrier_disconnected`.
+type CarrierEventDataStatus string
 
 // CarrierField A field of a form, and a member of linkCarrier's request.
 type CarrierField struct {
@@ -2577,6 +4713,85 @@ type ErrorEnvelope struct {
 	RequestId RequestID `json:"request_id"`
 }
 
+// Event Something that has happened to an account, one of its keys or one of its connections.
+type Event struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp `json:"created_at"`
+
+	// Data The details, at most 20 KB. `webhooks` says which members each type of event has.
+	Data Event_Data `json:"data"`
+
+	// Event What an event reports. New types may be added; ignore those that you do not know.
+	Event EventType `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *EventResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// Event_Data The details, at most 20 KB. `webhooks` says which members each type of event has.
+type Event_Data struct {
+	union json.RawMessage
+}
+
+// EventResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+type EventResourceType string
+
+// EventContractChange A difference as in the history of the connection (ContractChange), without the members that it does not have. Where a text
+// contains the account number, all but its last three digits are hidden.
+type EventContractChange struct {
+	// Field The member of the carrier's answer, for `changed`.
+	Field *string `json:"field,omitempty"`
+
+	// From The old value.
+	From *string `json:"from,omitempty"`
+
+	// ProductId The product, for a change of a product.
+	ProductId *string `json:"product_id,omitempty"`
+
+	// To The new value.
+	To *string `json:"to,omitempty"`
+
+	// Type What differs.
+	Type EventContractChangeType `json:"type"`
+}
+
+// EventContractChangeType What differs.
+type EventContractChangeType string
+
+// EventID Id of the event. Ids sort by the time of their events, in milliseconds.
+type EventID = string
+
+// EventType What an event reports. New types may be added; ignore those that you do not know.
+type EventType string
+
+// EventsPage A page of events.
+type EventsPage struct {
+	Events []Event `json:"events"`
+
+	// Links Other pages of the list, with the same filters, order and size.
+	Links PageLinks `json:"links"`
+
+	// Page Number of this page, counted from the start of the walk.
+	Page int `json:"page"`
+
+	// PageSize The most events of a page. Any page may have fewer.
+	PageSize int `json:"page_size"`
+}
+
 // Health defines model for Health.
 type Health struct {
 	// Status Always `ok`.
@@ -2763,6 +4978,18 @@ type PageLinks struct {
 
 	// Prev A page, or `{}` if there is none: `prev` on the first page and beyond the reach of page numbers, `next` on the last page.
 	Prev PageLink `json:"prev"`
+}
+
+// PartnerEntryData The details of a change by the operator.
+type PartnerEntryData struct {
+	// ApiKeyId The key that was created or deleted; for `partner_key_rotated` the new one.
+	ApiKeyId *int64 `json:"api_key_id,omitempty"`
+
+	// PartnerId The partner.
+	PartnerId int64 `json:"partner_id"`
+
+	// PreviousApiKeyId `partner_key_rotated`: the key that it replaces.
+	PreviousApiKeyId *int64 `json:"previous_api_key_id,omitempty"`
 }
 
 // PreviousAPIKey The key that was replaced.
@@ -3240,6 +5467,18 @@ type AccountActive = bool
 // without the prefix `se-`.
 type AccountIDInPath = IDText
 
+// AuditActions defines model for AuditActions.
+type AuditActions = []AuditAction
+
+// AuditActor - `partner`, `merchant`: a request with a partner's or an account's API key.
+// - `schedule`: a scheduled check of a connection.
+// - `operator`: a command of the operator of this service.
+type AuditActor = ActorType
+
+// AuditKeyID Id of an account or of a key as a string: a whole number from 1 to 2147483647 without leading zeros or a sign, with or
+// without the prefix `se-`.
+type AuditKeyID = IDText
+
 // CarrierID defines model for CarrierID.
 type CarrierID = string
 
@@ -3254,6 +5493,22 @@ type CreatedAtStart = time.Time
 
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// EventAccountID Id of an account or of a key as a string: a whole number from 1 to 2147483647 without leading zeros or a sign, with or
+// without the prefix `se-`.
+type EventAccountID = IDText
+
+// EventIDInPath defines model for EventIDInPath.
+type EventIDInPath = string
+
+// EventTypes defines model for EventTypes.
+type EventTypes = []EventType
+
+// EventsFrom defines model for EventsFrom.
+type EventsFrom = time.Time
+
+// EventsUntil defines model for EventsUntil.
+type EventsUntil = time.Time
 
 // ExternalAccountIDFilter defines model for ExternalAccountIDFilter.
 type ExternalAccountIDFilter = string
@@ -3273,6 +5528,13 @@ type IfNoneMatch = string
 // OnBehalfOf Id of an account or of a key as a string: a whole number from 1 to 2147483647 without leading zeros or a sign, with or
 // without the prefix `se-`.
 type OnBehalfOf = IDText
+
+// OnBehalfOfOptional Id of an account or of a key as a string: a whole number from 1 to 2147483647 without leading zeros or a sign, with or
+// without the prefix `se-`.
+type OnBehalfOfOptional = IDText
+
+// OnlyFirstPage defines model for OnlyFirstPage.
+type OnlyFirstPage = int
 
 // Page defines model for Page.
 type Page = int
@@ -3322,6 +5584,9 @@ type ConnectionChanged = ErrorEnvelope
 // ConnectionNotFound Every error answer.
 type ConnectionNotFound = ErrorEnvelope
 
+// EventNotFound Every error answer.
+type EventNotFound = ErrorEnvelope
+
 // HeaderRefused Every error answer.
 type HeaderRefused = ErrorEnvelope
 
@@ -3351,6 +5616,44 @@ type Unauthorized = ErrorEnvelope
 
 // UnsupportedMediaType Every error answer.
 type UnsupportedMediaType = ErrorEnvelope
+
+// ListAuditLogParams defines parameters for ListAuditLog.
+type ListAuditLogParams struct {
+	// AccountId Only what has happened to this account. It may also be written `se-242822417`. With a merchant key or `On-Behalf-Of` any
+	// other account than that one is a 404.
+	AccountId *EventAccountID `form:"account_id,omitempty" json:"account_id,omitempty"`
+
+	// EventType Only entries with this `action`. May be repeated for several.
+	EventType *AuditActions `form:"event_type,omitempty" json:"event_type,omitempty"`
+
+	// Actor Only changes by this `actor.type`.
+	Actor *AuditActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// ApiKeyId Only changes with this API key. It may also be written with `se-` in front.
+	ApiKeyId *AuditKeyID `form:"api_key_id,omitempty" json:"api_key_id,omitempty"`
+
+	// CreatedAtStart Only what has happened at this time or later. RFC 3339 with an offset or `Z`; in a URL the `+` of an offset is `%2B`.
+	CreatedAtStart *EventsFrom `form:"created_at_start,omitempty" json:"created_at_start,omitempty"`
+
+	// CreatedAtEnd Only what has happened at this time or earlier. It must not be before `created_at_start`.
+	CreatedAtEnd *EventsUntil `form:"created_at_end,omitempty" json:"created_at_end,omitempty"`
+
+	// Page 1, or absent: any other number is a 400, because this list has no page numbers. To walk further, follow `links.next.href`.
+	// Beside a `cursor` a number up to 10,000 is ignored.
+	Page *OnlyFirstPage `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize The most entries of a page. A page of very large entries ends before it reaches 1 MB; `links.next.href` then continues after
+	// its last entry, while the next page number would omit the entries that did not fit.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor The position of the page, from `links.next.href`. Repeat the filters and `sort_dir` of the link. A cursor that is empty or
+	// was changed, that belongs to another caller or list, or that is older than a day is a 400 (`invalid_field_value`).
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// OnBehalfOf With a partner key: the account to act for, one of the partner's; without the header the request is about all of them. The
+	// id may also be written `se-242822`. With a merchant key it may only name that key's own account; any other is a 404.
+	OnBehalfOf *OnBehalfOfOptional `json:"On-Behalf-Of,omitempty"`
+}
 
 // ListCarriersParams defines parameters for ListCarriers.
 type ListCarriersParams struct {
@@ -3569,6 +5872,48 @@ type VerifyCarrierParams struct {
 // VerifyCarrierParamsCarrierName defines parameters for VerifyCarrier.
 type VerifyCarrierParamsCarrierName string
 
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// AccountId Only what has happened to this account. It may also be written `se-242822417`. With a merchant key or `On-Behalf-Of` any
+	// other account than that one is a 404.
+	AccountId *EventAccountID `form:"account_id,omitempty" json:"account_id,omitempty"`
+
+	// EventType Only events of this type. May be repeated for several types.
+	EventType *EventTypes `form:"event_type,omitempty" json:"event_type,omitempty"`
+
+	// CreatedAtStart Only what has happened at this time or later. RFC 3339 with an offset or `Z`; in a URL the `+` of an offset is `%2B`.
+	CreatedAtStart *EventsFrom `form:"created_at_start,omitempty" json:"created_at_start,omitempty"`
+
+	// CreatedAtEnd Only what has happened at this time or earlier. It must not be before `created_at_start`.
+	CreatedAtEnd *EventsUntil `form:"created_at_end,omitempty" json:"created_at_end,omitempty"`
+
+	// Page 1, or absent: any other number is a 400, because this list has no page numbers. To walk further, follow `links.next.href`.
+	// Beside a `cursor` a number up to 10,000 is ignored.
+	Page *OnlyFirstPage `form:"page,omitempty" json:"page,omitempty"`
+
+	// PageSize The most entries of a page. A page of very large entries ends before it reaches 1 MB; `links.next.href` then continues after
+	// its last entry, while the next page number would omit the entries that did not fit.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor The position of the page, from `links.next.href`. Repeat the filters and `sort_dir` of the link. A cursor that is empty or
+	// was changed, that belongs to another caller or list, or that is older than a day is a 400 (`invalid_field_value`).
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// OnBehalfOf With a partner key: the account to act for, one of the partner's; without the header the request is about all of them. The
+	// id may also be written `se-242822`. With a merchant key it may only name that key's own account; any other is a 404.
+	OnBehalfOf *OnBehalfOfOptional `json:"On-Behalf-Of,omitempty"`
+}
+
+// GetEventParams defines parameters for GetEvent.
+type GetEventParams struct {
+	// OnBehalfOf With a partner key: the account to act for, one of the partner's; without the header the request is about all of them. The
+	// id may also be written `se-242822`. With a merchant key it may only name that key's own account; any other is a 404.
+	OnBehalfOf *OnBehalfOfOptional `json:"On-Behalf-Of,omitempty"`
+
+	// IfNoneMatch One or more `ETag`s of earlier answers. If the answer has one of them, it is a 304 without a body.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // ListAccountsParams defines parameters for ListAccounts.
 type ListAccountsParams struct {
 	// Active `true`: only active accounts. `false`: only those that are disabled or deleted. Absent: all.
@@ -3747,6 +6092,1131 @@ type TrackShipments200JSONResponseBody struct {
 	union json.RawMessage
 }
 
+// AccountCreatedJSONBody defines parameters for AccountCreated.
+type AccountCreatedJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp `json:"created_at"`
+	Data      struct {
+		// ApiKeyId `account_created`: the account's first key.
+		ApiKeyId int64 `json:"api_key_id"`
+
+		// Changed `account_updated`: the members that changed, without their values.
+		Changed *[]AccountCreatedJSONBodyDataChanged `json:"changed,omitempty"`
+
+		// PurgeAt `account_deleted`: when the account is purged.
+		PurgeAt *string `json:"purge_at,omitempty"`
+	} `json:"data"`
+	Event AccountCreatedJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *AccountCreatedJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// AccountCreatedJSONBodyDataChanged defines parameters for AccountCreated.
+type AccountCreatedJSONBodyDataChanged string
+
+// AccountCreatedJSONBodyEvent defines parameters for AccountCreated.
+type AccountCreatedJSONBodyEvent string
+
+// AccountCreatedJSONBodyResourceType defines parameters for AccountCreated.
+type AccountCreatedJSONBodyResourceType string
+
+// AccountDeletedJSONBody defines parameters for AccountDeleted.
+type AccountDeletedJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp `json:"created_at"`
+	Data      struct {
+		// ApiKeyId `account_created`: the account's first key.
+		ApiKeyId *int64 `json:"api_key_id,omitempty"`
+
+		// Changed `account_updated`: the members that changed, without their values.
+		Changed *[]AccountDeletedJSONBodyDataChanged `json:"changed,omitempty"`
+
+		// PurgeAt `account_deleted`: when the account is purged.
+		PurgeAt string `json:"purge_at"`
+	} `json:"data"`
+	Event AccountDeletedJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *AccountDeletedJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// AccountDeletedJSONBodyDataChanged defines parameters for AccountDeleted.
+type AccountDeletedJSONBodyDataChanged string
+
+// AccountDeletedJSONBodyEvent defines parameters for AccountDeleted.
+type AccountDeletedJSONBodyEvent string
+
+// AccountDeletedJSONBodyResourceType defines parameters for AccountDeleted.
+type AccountDeletedJSONBodyResourceType string
+
+// AccountDisabledJSONBody defines parameters for AccountDisabled.
+type AccountDisabledJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp                    `json:"created_at"`
+	Data      AccountEventData             `json:"data"`
+	Event     AccountDisabledJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *AccountDisabledJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// AccountDisabledJSONBodyEvent defines parameters for AccountDisabled.
+type AccountDisabledJSONBodyEvent string
+
+// AccountDisabledJSONBodyResourceType defines parameters for AccountDisabled.
+type AccountDisabledJSONBodyResourceType string
+
+// AccountEnabledJSONBody defines parameters for AccountEnabled.
+type AccountEnabledJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp                   `json:"created_at"`
+	Data      AccountEventData            `json:"data"`
+	Event     AccountEnabledJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *AccountEnabledJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// AccountEnabledJSONBodyEvent defines parameters for AccountEnabled.
+type AccountEnabledJSONBodyEvent string
+
+// AccountEnabledJSONBodyResourceType defines parameters for AccountEnabled.
+type AccountEnabledJSONBodyResourceType string
+
+// AccountRestoredJSONBody defines parameters for AccountRestored.
+type AccountRestoredJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp                    `json:"created_at"`
+	Data      AccountEventData             `json:"data"`
+	Event     AccountRestoredJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *AccountRestoredJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// AccountRestoredJSONBodyEvent defines parameters for AccountRestored.
+type AccountRestoredJSONBodyEvent string
+
+// AccountRestoredJSONBodyResourceType defines parameters for AccountRestored.
+type AccountRestoredJSONBodyResourceType string
+
+// AccountUpdatedJSONBody defines parameters for AccountUpdated.
+type AccountUpdatedJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp `json:"created_at"`
+	Data      struct {
+		// ApiKeyId `account_created`: the account's first key.
+		ApiKeyId *int64 `json:"api_key_id,omitempty"`
+
+		// Changed `account_updated`: the members that changed, without their values.
+		Changed []AccountUpdatedJSONBodyDataChanged `json:"changed"`
+
+		// PurgeAt `account_deleted`: when the account is purged.
+		PurgeAt *string `json:"purge_at,omitempty"`
+	} `json:"data"`
+	Event AccountUpdatedJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *AccountUpdatedJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// AccountUpdatedJSONBodyDataChanged defines parameters for AccountUpdated.
+type AccountUpdatedJSONBodyDataChanged string
+
+// AccountUpdatedJSONBodyEvent defines parameters for AccountUpdated.
+type AccountUpdatedJSONBodyEvent string
+
+// AccountUpdatedJSONBodyResourceType defines parameters for AccountUpdated.
+type AccountUpdatedJSONBodyResourceType string
+
+// ApiKeyCreatedJSONBody defines parameters for ApiKeyCreated.
+type ApiKeyCreatedJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp                  `json:"created_at"`
+	Data      APIKeyEventData            `json:"data"`
+	Event     ApiKeyCreatedJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *ApiKeyCreatedJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// ApiKeyCreatedJSONBodyEvent defines parameters for ApiKeyCreated.
+type ApiKeyCreatedJSONBodyEvent string
+
+// ApiKeyCreatedJSONBodyResourceType defines parameters for ApiKeyCreated.
+type ApiKeyCreatedJSONBodyResourceType string
+
+// ApiKeyDeletedJSONBody defines parameters for ApiKeyDeleted.
+type ApiKeyDeletedJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp                  `json:"created_at"`
+	Data      APIKeyEventData            `json:"data"`
+	Event     ApiKeyDeletedJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *ApiKeyDeletedJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// ApiKeyDeletedJSONBodyEvent defines parameters for ApiKeyDeleted.
+type ApiKeyDeletedJSONBodyEvent string
+
+// ApiKeyDeletedJSONBodyResourceType defines parameters for ApiKeyDeleted.
+type ApiKeyDeletedJSONBodyResourceType string
+
+// ApiKeyRotatedJSONBody defines parameters for ApiKeyRotated.
+type ApiKeyRotatedJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp `json:"created_at"`
+	Data      struct {
+		// ApiKeyId The key; for `api_key_rotated` the new one.
+		ApiKeyId int64 `json:"api_key_id"`
+
+		// ExpiresAt RFC 3339, UTC, milliseconds; or null.
+		ExpiresAt *NullableTimestamp `json:"expires_at"`
+
+		// LastFour End of the key.
+		LastFour string `json:"last_four"`
+
+		// PreviousApiKeyId `api_key_rotated`: the key that it replaces.
+		PreviousApiKeyId int64 `json:"previous_api_key_id"`
+
+		// PreviousExpiresAt `api_key_rotated`: until when that key works.
+		PreviousExpiresAt string `json:"previous_expires_at"`
+
+		// Scopes What the key may do.
+		Scopes []ApiKeyRotatedJSONBodyDataScopes `json:"scopes"`
+	} `json:"data"`
+	Event ApiKeyRotatedJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *ApiKeyRotatedJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// ApiKeyRotatedJSONBodyDataScopes defines parameters for ApiKeyRotated.
+type ApiKeyRotatedJSONBodyDataScopes string
+
+// ApiKeyRotatedJSONBodyEvent defines parameters for ApiKeyRotated.
+type ApiKeyRotatedJSONBodyEvent string
+
+// ApiKeyRotatedJSONBodyResourceType defines parameters for ApiKeyRotated.
+type ApiKeyRotatedJSONBodyResourceType string
+
+// CarrierAccountChangedJSONBody defines parameters for CarrierAccountChanged.
+type CarrierAccountChangedJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp `json:"created_at"`
+	Data      struct {
+		// AccountNumberMasked The account number with all but its last three digits hidden.
+		AccountNumberMasked string `json:"account_number_masked"`
+
+		// CarrierCode The carrier.
+		CarrierCode CarrierAccountChangedJSONBodyDataCarrierCode `json:"carrier_code"`
+
+		// CarrierId Id of the connection.
+		CarrierId string `json:"carrier_id"`
+
+		// Changed `carrier_updated`, `carrier_rolled_back`: what changed, without its values.
+		Changed *[]CarrierAccountChangedJSONBodyDataChanged `json:"changed,omitempty"`
+
+		// Changes `carrier_account_changed`: as many of the first 100 differences as fit into an event.
+		Changes []EventContractChange `json:"changes"`
+
+		// Diagnosis Why a link or a check failed, who must act, and what to do. The same failure always has the same text.
+		Diagnosis *Diagnosis `json:"diagnosis,omitempty"`
+
+		// ExpiresInDays `carrier_contract_expiring`: days until then.
+		ExpiresInDays *int `json:"expires_in_days,omitempty"`
+
+		// ExternalCarrierId Your id of the connection.
+		ExternalCarrierId *string `json:"external_carrier_id"`
+
+		// MoreChanges `carrier_account_changed`: how many of the first 100 differences are not in `changes`; absent if all are.
+		MoreChanges *int `json:"more_changes,omitempty"`
+
+		// PreviousStatus `carrier_degraded`, `carrier_action_required`, `carrier_restricted`, `carrier_recovered`: the status before.
+		PreviousStatus *CarrierAccountChangedJSONBodyDataPreviousStatus `json:"previous_status,omitempty"`
+
+		// Status Its status, whether its account is active or not; `disconnected` for `carrier_disconnected`.
+		Status CarrierAccountChangedJSONBodyDataStatus `json:"status"`
+
+		// StatusReason The reason for the status: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`; the outcome of
+		// the check for `degraded`, `action_required` and `pending_verification`.
+		//
+		// A reason that ends in `_suspected` is a refusal that is not confirmed yet, of a connection that is `active`, `degraded` or
+		// `pending_verification`. It may be the carrier's fault, and there is nothing to fix until the status is `action_required`.
+		// Otherwise null. `last_check` has the latest check.
+		StatusReason *ConnectionStatusReason `json:"status_reason"`
+
+		// ValidTo `carrier_contract_expiring`: the last day of the contract.
+		ValidTo *string `json:"valid_to,omitempty"`
+	} `json:"data"`
+	Event CarrierAccountChangedJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *CarrierAccountChangedJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// CarrierAccountChangedJSONBodyDataCarrierCode defines parameters for CarrierAccountChanged.
+type CarrierAccountChangedJSONBodyDataCarrierCode string
+
+// CarrierAccountChangedJSONBodyDataChanged defines parameters for CarrierAccountChanged.
+type CarrierAccountChangedJSONBodyDataChanged string
+
+// CarrierAccountChangedJSONBodyDataPreviousStatus defines parameters for CarrierAccountChanged.
+type CarrierAccountChangedJSONBodyDataPreviousStatus string
+
+// CarrierAccountChangedJSONBodyDataStatus defines parameters for CarrierAccountChanged.
+type CarrierAccountChangedJSONBodyDataStatus string
+
+// CarrierAccountChangedJSONBodyEvent defines parameters for CarrierAccountChanged.
+type CarrierAccountChangedJSONBodyEvent string
+
+// CarrierAccountChangedJSONBodyResourceType defines parameters for CarrierAccountChanged.
+type CarrierAccountChangedJSONBodyResourceType string
+
+// CarrierActionRequiredJSONBody defines parameters for CarrierActionRequired.
+type CarrierActionRequiredJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp `json:"created_at"`
+	Data      struct {
+		// AccountNumberMasked The account number with all but its last three digits hidden.
+		AccountNumberMasked string `json:"account_number_masked"`
+
+		// CarrierCode The carrier.
+		CarrierCode CarrierActionRequiredJSONBodyDataCarrierCode `json:"carrier_code"`
+
+		// CarrierId Id of the connection.
+		CarrierId string `json:"carrier_id"`
+
+		// Changed `carrier_updated`, `carrier_rolled_back`: what changed, without its values.
+		Changed *[]CarrierActionRequiredJSONBodyDataChanged `json:"changed,omitempty"`
+
+		// Changes `carrier_account_changed`: as many of the first 100 differences as fit into an event.
+		Changes *[]EventContractChange `json:"changes,omitempty"`
+
+		// Diagnosis Why a link or a check failed, who must act, and what to do. The same failure always has the same text.
+		Diagnosis *Diagnosis `json:"diagnosis"`
+
+		// ExpiresInDays `carrier_contract_expiring`: days until then.
+		ExpiresInDays *int `json:"expires_in_days,omitempty"`
+
+		// ExternalCarrierId Your id of the connection.
+		ExternalCarrierId *string `json:"external_carrier_id"`
+
+		// MoreChanges `carrier_account_changed`: how many of the first 100 differences are not in `changes`; absent if all are.
+		MoreChanges *int `json:"more_changes,omitempty"`
+
+		// PreviousStatus `carrier_degraded`, `carrier_action_required`, `carrier_restricted`, `carrier_recovered`: the status before.
+		PreviousStatus CarrierActionRequiredJSONBodyDataPreviousStatus `json:"previous_status"`
+
+		// Status Its status, whether its account is active or not; `disconnected` for `carrier_disconnected`.
+		Status CarrierActionRequiredJSONBodyDataStatus `json:"status"`
+
+		// StatusReason The reason for the status: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`; the outcome of
+		// the check for `degraded`, `action_required` and `pending_verification`.
+		//
+		// A reason that ends in `_suspected` is a refusal that is not confirmed yet, of a connection that is `active`, `degraded` or
+		// `pending_verification`. It may be the carrier's fault, and there is nothing to fix until the status is `action_required`.
+		// Otherwise null. `last_check` has the latest check.
+		StatusReason *ConnectionStatusReason `json:"status_reason"`
+
+		// ValidTo `carrier_contract_expiring`: the last day of the contract.
+		ValidTo *string `json:"valid_to,omitempty"`
+	} `json:"data"`
+	Event CarrierActionRequiredJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *CarrierActionRequiredJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// CarrierActionRequiredJSONBodyDataCarrierCode defines parameters for CarrierActionRequired.
+type CarrierActionRequiredJSONBodyDataCarrierCode string
+
+// CarrierActionRequiredJSONBodyDataChanged defines parameters for CarrierActionRequired.
+type CarrierActionRequiredJSONBodyDataChanged string
+
+// CarrierActionRequiredJSONBodyDataPreviousStatus defines parameters for CarrierActionRequired.
+type CarrierActionRequiredJSONBodyDataPreviousStatus string
+
+// CarrierActionRequiredJSONBodyDataStatus defines parameters for CarrierActionRequired.
+type CarrierActionRequiredJSONBodyDataStatus string
+
+// CarrierActionRequiredJSONBodyEvent defines parameters for CarrierActionRequired.
+type CarrierActionRequiredJSONBodyEvent string
+
+// CarrierActionRequiredJSONBodyResourceType defines parameters for CarrierActionRequired.
+type CarrierActionRequiredJSONBodyResourceType string
+
+// CarrierConnectedJSONBody defines parameters for CarrierConnected.
+type CarrierConnectedJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp                     `json:"created_at"`
+	Data      CarrierEventData              `json:"data"`
+	Event     CarrierConnectedJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType CarrierConnectedJSONBodyResourceType `json:"resource_type"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// CarrierConnectedJSONBodyEvent defines parameters for CarrierConnected.
+type CarrierConnectedJSONBodyEvent string
+
+// CarrierConnectedJSONBodyResourceType defines parameters for CarrierConnected.
+type CarrierConnectedJSONBodyResourceType string
+
+// CarrierContractExpiringJSONBody defines parameters for CarrierContractExpiring.
+type CarrierContractExpiringJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp `json:"created_at"`
+	Data      struct {
+		// AccountNumberMasked The account number with all but its last three digits hidden.
+		AccountNumberMasked string `json:"account_number_masked"`
+
+		// CarrierCode The carrier.
+		CarrierCode CarrierContractExpiringJSONBodyDataCarrierCode `json:"carrier_code"`
+
+		// CarrierId Id of the connection.
+		CarrierId string `json:"carrier_id"`
+
+		// Changed `carrier_updated`, `carrier_rolled_back`: what changed, without its values.
+		Changed *[]CarrierContractExpiringJSONBodyDataChanged `json:"changed,omitempty"`
+
+		// Changes `carrier_account_changed`: as many of the first 100 differences as fit into an event.
+		Changes *[]EventContractChange `json:"changes,omitempty"`
+
+		// Diagnosis Why a link or a check failed, who must act, and what to do. The same failure always has the same text.
+		Diagnosis *Diagnosis `json:"diagnosis,omitempty"`
+
+		// ExpiresInDays `carrier_contract_expiring`: days until then.
+		ExpiresInDays int `json:"expires_in_days"`
+
+		// ExternalCarrierId Your id of the connection.
+		ExternalCarrierId *string `json:"external_carrier_id"`
+
+		// MoreChanges `carrier_account_changed`: how many of the first 100 differences are not in `changes`; absent if all are.
+		MoreChanges *int `json:"more_changes,omitempty"`
+
+		// PreviousStatus `carrier_degraded`, `carrier_action_required`, `carrier_restricted`, `carrier_recovered`: the status before.
+		PreviousStatus *CarrierContractExpiringJSONBodyDataPreviousStatus `json:"previous_status,omitempty"`
+
+		// Status Its status, whether its account is active or not; `disconnected` for `carrier_disconnected`.
+		Status CarrierContractExpiringJSONBodyDataStatus `json:"status"`
+
+		// StatusReason The reason for the status: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`; the outcome of
+		// the check for `degraded`, `action_required` and `pending_verification`.
+		//
+		// A reason that ends in `_suspected` is a refusal that is not confirmed yet, of a connection that is `active`, `degraded` or
+		// `pending_verification`. It may be the carrier's fault, and there is nothing to fix until the status is `action_required`.
+		// Otherwise null. `last_check` has the latest check.
+		StatusReason *ConnectionStatusReason `json:"status_reason"`
+
+		// ValidTo `carrier_contract_expiring`: the last day of the contract.
+		ValidTo string `json:"valid_to"`
+	} `json:"data"`
+	Event CarrierContractExpiringJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *CarrierContractExpiringJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// CarrierContractExpiringJSONBodyDataCarrierCode defines parameters for CarrierContractExpiring.
+type CarrierContractExpiringJSONBodyDataCarrierCode string
+
+// CarrierContractExpiringJSONBodyDataChanged defines parameters for CarrierContractExpiring.
+type CarrierContractExpiringJSONBodyDataChanged string
+
+// CarrierContractExpiringJSONBodyDataPreviousStatus defines parameters for CarrierContractExpiring.
+type CarrierContractExpiringJSONBodyDataPreviousStatus string
+
+// CarrierContractExpiringJSONBodyDataStatus defines parameters for CarrierContractExpiring.
+type CarrierContractExpiringJSONBodyDataStatus string
+
+// CarrierContractExpiringJSONBodyEvent defines parameters for CarrierContractExpiring.
+type CarrierContractExpiringJSONBodyEvent string
+
+// CarrierContractExpiringJSONBodyResourceType defines parameters for CarrierContractExpiring.
+type CarrierContractExpiringJSONBodyResourceType string
+
+// CarrierCreditBlockedJSONBody defines parameters for CarrierCreditBlocked.
+type CarrierCreditBlockedJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp                         `json:"created_at"`
+	Data      CarrierEventData                  `json:"data"`
+	Event     CarrierCreditBlockedJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *CarrierCreditBlockedJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// CarrierCreditBlockedJSONBodyEvent defines parameters for CarrierCreditBlocked.
+type CarrierCreditBlockedJSONBodyEvent string
+
+// CarrierCreditBlockedJSONBodyResourceType defines parameters for CarrierCreditBlocked.
+type CarrierCreditBlockedJSONBodyResourceType string
+
+// CarrierDegradedJSONBody defines parameters for CarrierDegraded.
+type CarrierDegradedJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp `json:"created_at"`
+	Data      struct {
+		// AccountNumberMasked The account number with all but its last three digits hidden.
+		AccountNumberMasked string `json:"account_number_masked"`
+
+		// CarrierCode The carrier.
+		CarrierCode CarrierDegradedJSONBodyDataCarrierCode `json:"carrier_code"`
+
+		// CarrierId Id of the connection.
+		CarrierId string `json:"carrier_id"`
+
+		// Changed `carrier_updated`, `carrier_rolled_back`: what changed, without its values.
+		Changed *[]CarrierDegradedJSONBodyDataChanged `json:"changed,omitempty"`
+
+		// Changes `carrier_account_changed`: as many of the first 100 differences as fit into an event.
+		Changes *[]EventContractChange `json:"changes,omitempty"`
+
+		// Diagnosis Why a link or a check failed, who must act, and what to do. The same failure always has the same text.
+		Diagnosis *Diagnosis `json:"diagnosis"`
+
+		// ExpiresInDays `carrier_contract_expiring`: days until then.
+		ExpiresInDays *int `json:"expires_in_days,omitempty"`
+
+		// ExternalCarrierId Your id of the connection.
+		ExternalCarrierId *string `json:"external_carrier_id"`
+
+		// MoreChanges `carrier_account_changed`: how many of the first 100 differences are not in `changes`; absent if all are.
+		MoreChanges *int `json:"more_changes,omitempty"`
+
+		// PreviousStatus `carrier_degraded`, `carrier_action_required`, `carrier_restricted`, `carrier_recovered`: the status before.
+		PreviousStatus CarrierDegradedJSONBodyDataPreviousStatus `json:"previous_status"`
+
+		// Status Its status, whether its account is active or not; `disconnected` for `carrier_disconnected`.
+		Status CarrierDegradedJSONBodyDataStatus `json:"status"`
+
+		// StatusReason The reason for the status: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`; the outcome of
+		// the check for `degraded`, `action_required` and `pending_verification`.
+		//
+		// A reason that ends in `_suspected` is a refusal that is not confirmed yet, of a connection that is `active`, `degraded` or
+		// `pending_verification`. It may be the carrier's fault, and there is nothing to fix until the status is `action_required`.
+		// Otherwise null. `last_check` has the latest check.
+		StatusReason *ConnectionStatusReason `json:"status_reason"`
+
+		// ValidTo `carrier_contract_expiring`: the last day of the contract.
+		ValidTo *string `json:"valid_to,omitempty"`
+	} `json:"data"`
+	Event CarrierDegradedJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *CarrierDegradedJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// CarrierDegradedJSONBodyDataCarrierCode defines parameters for CarrierDegraded.
+type CarrierDegradedJSONBodyDataCarrierCode string
+
+// CarrierDegradedJSONBodyDataChanged defines parameters for CarrierDegraded.
+type CarrierDegradedJSONBodyDataChanged string
+
+// CarrierDegradedJSONBodyDataPreviousStatus defines parameters for CarrierDegraded.
+type CarrierDegradedJSONBodyDataPreviousStatus string
+
+// CarrierDegradedJSONBodyDataStatus defines parameters for CarrierDegraded.
+type CarrierDegradedJSONBodyDataStatus string
+
+// CarrierDegradedJSONBodyEvent defines parameters for CarrierDegraded.
+type CarrierDegradedJSONBodyEvent string
+
+// CarrierDegradedJSONBodyResourceType defines parameters for CarrierDegraded.
+type CarrierDegradedJSONBodyResourceType string
+
+// CarrierDisconnectedJSONBody defines parameters for CarrierDisconnected.
+type CarrierDisconnectedJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp                        `json:"created_at"`
+	Data      CarrierEventData                 `json:"data"`
+	Event     CarrierDisconnectedJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *CarrierDisconnectedJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// CarrierDisconnectedJSONBodyEvent defines parameters for CarrierDisconnected.
+type CarrierDisconnectedJSONBodyEvent string
+
+// CarrierDisconnectedJSONBodyResourceType defines parameters for CarrierDisconnected.
+type CarrierDisconnectedJSONBodyResourceType string
+
+// CarrierRecoveredJSONBody defines parameters for CarrierRecovered.
+type CarrierRecoveredJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp `json:"created_at"`
+	Data      struct {
+		// AccountNumberMasked The account number with all but its last three digits hidden.
+		AccountNumberMasked string `json:"account_number_masked"`
+
+		// CarrierCode The carrier.
+		CarrierCode CarrierRecoveredJSONBodyDataCarrierCode `json:"carrier_code"`
+
+		// CarrierId Id of the connection.
+		CarrierId string `json:"carrier_id"`
+
+		// Changed `carrier_updated`, `carrier_rolled_back`: what changed, without its values.
+		Changed *[]CarrierRecoveredJSONBodyDataChanged `json:"changed,omitempty"`
+
+		// Changes `carrier_account_changed`: as many of the first 100 differences as fit into an event.
+		Changes *[]EventContractChange `json:"changes,omitempty"`
+
+		// Diagnosis Why a link or a check failed, who must act, and what to do. The same failure always has the same text.
+		Diagnosis *Diagnosis `json:"diagnosis,omitempty"`
+
+		// ExpiresInDays `carrier_contract_expiring`: days until then.
+		ExpiresInDays *int `json:"expires_in_days,omitempty"`
+
+		// ExternalCarrierId Your id of the connection.
+		ExternalCarrierId *string `json:"external_carrier_id"`
+
+		// MoreChanges `carrier_account_changed`: how many of the first 100 differences are not in `changes`; absent if all are.
+		MoreChanges *int `json:"more_changes,omitempty"`
+
+		// PreviousStatus `carrier_degraded`, `carrier_action_required`, `carrier_restricted`, `carrier_recovered`: the status before.
+		PreviousStatus CarrierRecoveredJSONBodyDataPreviousStatus `json:"previous_status"`
+
+		// Status Its status, whether its account is active or not; `disconnected` for `carrier_disconnected`.
+		Status CarrierRecoveredJSONBodyDataStatus `json:"status"`
+
+		// StatusReason The reason for the status: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`; the outcome of
+		// the check for `degraded`, `action_required` and `pending_verification`.
+		//
+		// A reason that ends in `_suspected` is a refusal that is not confirmed yet, of a connection that is `active`, `degraded` or
+		// `pending_verification`. It may be the carrier's fault, and there is nothing to fix until the status is `action_required`.
+		// Otherwise null. `last_check` has the latest check.
+		StatusReason *ConnectionStatusReason `json:"status_reason"`
+
+		// ValidTo `carrier_contract_expiring`: the last day of the contract.
+		ValidTo *string `json:"valid_to,omitempty"`
+	} `json:"data"`
+	Event CarrierRecoveredJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *CarrierRecoveredJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// CarrierRecoveredJSONBodyDataCarrierCode defines parameters for CarrierRecovered.
+type CarrierRecoveredJSONBodyDataCarrierCode string
+
+// CarrierRecoveredJSONBodyDataChanged defines parameters for CarrierRecovered.
+type CarrierRecoveredJSONBodyDataChanged string
+
+// CarrierRecoveredJSONBodyDataPreviousStatus defines parameters for CarrierRecovered.
+type CarrierRecoveredJSONBodyDataPreviousStatus string
+
+// CarrierRecoveredJSONBodyDataStatus defines parameters for CarrierRecovered.
+type CarrierRecoveredJSONBodyDataStatus string
+
+// CarrierRecoveredJSONBodyEvent defines parameters for CarrierRecovered.
+type CarrierRecoveredJSONBodyEvent string
+
+// CarrierRecoveredJSONBodyResourceType defines parameters for CarrierRecovered.
+type CarrierRecoveredJSONBodyResourceType string
+
+// CarrierRestrictedJSONBody defines parameters for CarrierRestricted.
+type CarrierRestrictedJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp `json:"created_at"`
+	Data      struct {
+		// AccountNumberMasked The account number with all but its last three digits hidden.
+		AccountNumberMasked string `json:"account_number_masked"`
+
+		// CarrierCode The carrier.
+		CarrierCode CarrierRestrictedJSONBodyDataCarrierCode `json:"carrier_code"`
+
+		// CarrierId Id of the connection.
+		CarrierId string `json:"carrier_id"`
+
+		// Changed `carrier_updated`, `carrier_rolled_back`: what changed, without its values.
+		Changed *[]CarrierRestrictedJSONBodyDataChanged `json:"changed,omitempty"`
+
+		// Changes `carrier_account_changed`: as many of the first 100 differences as fit into an event.
+		Changes *[]EventContractChange `json:"changes,omitempty"`
+
+		// Diagnosis Why a link or a check failed, who must act, and what to do. The same failure always has the same text.
+		Diagnosis *Diagnosis `json:"diagnosis,omitempty"`
+
+		// ExpiresInDays `carrier_contract_expiring`: days until then.
+		ExpiresInDays *int `json:"expires_in_days,omitempty"`
+
+		// ExternalCarrierId Your id of the connection.
+		ExternalCarrierId *string `json:"external_carrier_id"`
+
+		// MoreChanges `carrier_account_changed`: how many of the first 100 differences are not in `changes`; absent if all are.
+		MoreChanges *int `json:"more_changes,omitempty"`
+
+		// PreviousStatus `carrier_degraded`, `carrier_action_required`, `carrier_restricted`, `carrier_recovered`: the status before.
+		PreviousStatus CarrierRestrictedJSONBodyDataPreviousStatus `json:"previous_status"`
+
+		// Status Its status, whether its account is active or not; `disconnected` for `carrier_disconnected`.
+		Status CarrierRestrictedJSONBodyDataStatus `json:"status"`
+
+		// StatusReason The reason for the status: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`; the outcome of
+		// the check for `degraded`, `action_required` and `pending_verification`.
+		//
+		// A reason that ends in `_suspected` is a refusal that is not confirmed yet, of a connection that is `active`, `degraded` or
+		// `pending_verification`. It may be the carrier's fault, and there is nothing to fix until the status is `action_required`.
+		// Otherwise null. `last_check` has the latest check.
+		StatusReason *ConnectionStatusReason `json:"status_reason"`
+
+		// ValidTo `carrier_contract_expiring`: the last day of the contract.
+		ValidTo *string `json:"valid_to,omitempty"`
+	} `json:"data"`
+	Event CarrierRestrictedJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *CarrierRestrictedJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// CarrierRestrictedJSONBodyDataCarrierCode defines parameters for CarrierRestricted.
+type CarrierRestrictedJSONBodyDataCarrierCode string
+
+// CarrierRestrictedJSONBodyDataChanged defines parameters for CarrierRestricted.
+type CarrierRestrictedJSONBodyDataChanged string
+
+// CarrierRestrictedJSONBodyDataPreviousStatus defines parameters for CarrierRestricted.
+type CarrierRestrictedJSONBodyDataPreviousStatus string
+
+// CarrierRestrictedJSONBodyDataStatus defines parameters for CarrierRestricted.
+type CarrierRestrictedJSONBodyDataStatus string
+
+// CarrierRestrictedJSONBodyEvent defines parameters for CarrierRestricted.
+type CarrierRestrictedJSONBodyEvent string
+
+// CarrierRestrictedJSONBodyResourceType defines parameters for CarrierRestricted.
+type CarrierRestrictedJSONBodyResourceType string
+
+// CarrierRolledBackJSONBody defines parameters for CarrierRolledBack.
+type CarrierRolledBackJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp `json:"created_at"`
+	Data      struct {
+		// AccountNumberMasked The account number with all but its last three digits hidden.
+		AccountNumberMasked string `json:"account_number_masked"`
+
+		// CarrierCode The carrier.
+		CarrierCode CarrierRolledBackJSONBodyDataCarrierCode `json:"carrier_code"`
+
+		// CarrierId Id of the connection.
+		CarrierId string `json:"carrier_id"`
+
+		// Changed `carrier_updated`, `carrier_rolled_back`: what changed, without its values.
+		Changed []CarrierRolledBackJSONBodyDataChanged `json:"changed"`
+
+		// Changes `carrier_account_changed`: as many of the first 100 differences as fit into an event.
+		Changes *[]EventContractChange `json:"changes,omitempty"`
+
+		// Diagnosis Why a link or a check failed, who must act, and what to do. The same failure always has the same text.
+		Diagnosis *Diagnosis `json:"diagnosis,omitempty"`
+
+		// ExpiresInDays `carrier_contract_expiring`: days until then.
+		ExpiresInDays *int `json:"expires_in_days,omitempty"`
+
+		// ExternalCarrierId Your id of the connection.
+		ExternalCarrierId *string `json:"external_carrier_id"`
+
+		// MoreChanges `carrier_account_changed`: how many of the first 100 differences are not in `changes`; absent if all are.
+		MoreChanges *int `json:"more_changes,omitempty"`
+
+		// PreviousStatus `carrier_degraded`, `carrier_action_required`, `carrier_restricted`, `carrier_recovered`: the status before.
+		PreviousStatus *CarrierRolledBackJSONBodyDataPreviousStatus `json:"previous_status,omitempty"`
+
+		// Status Its status, whether its account is active or not; `disconnected` for `carrier_disconnected`.
+		Status CarrierRolledBackJSONBodyDataStatus `json:"status"`
+
+		// StatusReason The reason for the status: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`; the outcome of
+		// the check for `degraded`, `action_required` and `pending_verification`.
+		//
+		// A reason that ends in `_suspected` is a refusal that is not confirmed yet, of a connection that is `active`, `degraded` or
+		// `pending_verification`. It may be the carrier's fault, and there is nothing to fix until the status is `action_required`.
+		// Otherwise null. `last_check` has the latest check.
+		StatusReason *ConnectionStatusReason `json:"status_reason"`
+
+		// ValidTo `carrier_contract_expiring`: the last day of the contract.
+		ValidTo *string `json:"valid_to,omitempty"`
+	} `json:"data"`
+	Event CarrierRolledBackJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *CarrierRolledBackJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// CarrierRolledBackJSONBodyDataCarrierCode defines parameters for CarrierRolledBack.
+type CarrierRolledBackJSONBodyDataCarrierCode string
+
+// CarrierRolledBackJSONBodyDataChanged defines parameters for CarrierRolledBack.
+type CarrierRolledBackJSONBodyDataChanged string
+
+// CarrierRolledBackJSONBodyDataPreviousStatus defines parameters for CarrierRolledBack.
+type CarrierRolledBackJSONBodyDataPreviousStatus string
+
+// CarrierRolledBackJSONBodyDataStatus defines parameters for CarrierRolledBack.
+type CarrierRolledBackJSONBodyDataStatus string
+
+// CarrierRolledBackJSONBodyEvent defines parameters for CarrierRolledBack.
+type CarrierRolledBackJSONBodyEvent string
+
+// CarrierRolledBackJSONBodyResourceType defines parameters for CarrierRolledBack.
+type CarrierRolledBackJSONBodyResourceType string
+
+// CarrierUpdatedJSONBody defines parameters for CarrierUpdated.
+type CarrierUpdatedJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp `json:"created_at"`
+	Data      struct {
+		// AccountNumberMasked The account number with all but its last three digits hidden.
+		AccountNumberMasked string `json:"account_number_masked"`
+
+		// CarrierCode The carrier.
+		CarrierCode CarrierUpdatedJSONBodyDataCarrierCode `json:"carrier_code"`
+
+		// CarrierId Id of the connection.
+		CarrierId string `json:"carrier_id"`
+
+		// Changed `carrier_updated`, `carrier_rolled_back`: what changed, without its values.
+		Changed []CarrierUpdatedJSONBodyDataChanged `json:"changed"`
+
+		// Changes `carrier_account_changed`: as many of the first 100 differences as fit into an event.
+		Changes *[]EventContractChange `json:"changes,omitempty"`
+
+		// Diagnosis Why a link or a check failed, who must act, and what to do. The same failure always has the same text.
+		Diagnosis *Diagnosis `json:"diagnosis,omitempty"`
+
+		// ExpiresInDays `carrier_contract_expiring`: days until then.
+		ExpiresInDays *int `json:"expires_in_days,omitempty"`
+
+		// ExternalCarrierId Your id of the connection.
+		ExternalCarrierId *string `json:"external_carrier_id"`
+
+		// MoreChanges `carrier_account_changed`: how many of the first 100 differences are not in `changes`; absent if all are.
+		MoreChanges *int `json:"more_changes,omitempty"`
+
+		// PreviousStatus `carrier_degraded`, `carrier_action_required`, `carrier_restricted`, `carrier_recovered`: the status before.
+		PreviousStatus *CarrierUpdatedJSONBodyDataPreviousStatus `json:"previous_status,omitempty"`
+
+		// Status Its status, whether its account is active or not; `disconnected` for `carrier_disconnected`.
+		Status CarrierUpdatedJSONBodyDataStatus `json:"status"`
+
+		// StatusReason The reason for the status: `contract_expired`, `credit_blocked` or `all_products_expired` for `restricted`; the outcome of
+		// the check for `degraded`, `action_required` and `pending_verification`.
+		//
+		// A reason that ends in `_suspected` is a refusal that is not confirmed yet, of a connection that is `active`, `degraded` or
+		// `pending_verification`. It may be the carrier's fault, and there is nothing to fix until the status is `action_required`.
+		// Otherwise null. `last_check` has the latest check.
+		StatusReason *ConnectionStatusReason `json:"status_reason"`
+
+		// ValidTo `carrier_contract_expiring`: the last day of the contract.
+		ValidTo *string `json:"valid_to,omitempty"`
+	} `json:"data"`
+	Event CarrierUpdatedJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *CarrierUpdatedJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// CarrierUpdatedJSONBodyDataCarrierCode defines parameters for CarrierUpdated.
+type CarrierUpdatedJSONBodyDataCarrierCode string
+
+// CarrierUpdatedJSONBodyDataChanged defines parameters for CarrierUpdated.
+type CarrierUpdatedJSONBodyDataChanged string
+
+// CarrierUpdatedJSONBodyDataPreviousStatus defines parameters for CarrierUpdated.
+type CarrierUpdatedJSONBodyDataPreviousStatus string
+
+// CarrierUpdatedJSONBodyDataStatus defines parameters for CarrierUpdated.
+type CarrierUpdatedJSONBodyDataStatus string
+
+// CarrierUpdatedJSONBodyEvent defines parameters for CarrierUpdated.
+type CarrierUpdatedJSONBodyEvent string
+
+// CarrierUpdatedJSONBodyResourceType defines parameters for CarrierUpdated.
+type CarrierUpdatedJSONBodyResourceType string
+
 // LinkCarrierJSONRequestBody defines body for LinkCarrier for application/json ContentType.
 type LinkCarrierJSONRequestBody = LinkCarrierRequest
 
@@ -3767,6 +7237,66 @@ type CreateAPIKeyJSONRequestBody = CreateAPIKeyRequest
 
 // RotateAPIKeyJSONRequestBody defines body for RotateAPIKey for application/json ContentType.
 type RotateAPIKeyJSONRequestBody = RotateAPIKeyRequest
+
+// AccountCreatedJSONRequestBody defines body for AccountCreated for application/json ContentType.
+type AccountCreatedJSONRequestBody AccountCreatedJSONBody
+
+// AccountDeletedJSONRequestBody defines body for AccountDeleted for application/json ContentType.
+type AccountDeletedJSONRequestBody AccountDeletedJSONBody
+
+// AccountDisabledJSONRequestBody defines body for AccountDisabled for application/json ContentType.
+type AccountDisabledJSONRequestBody AccountDisabledJSONBody
+
+// AccountEnabledJSONRequestBody defines body for AccountEnabled for application/json ContentType.
+type AccountEnabledJSONRequestBody AccountEnabledJSONBody
+
+// AccountRestoredJSONRequestBody defines body for AccountRestored for application/json ContentType.
+type AccountRestoredJSONRequestBody AccountRestoredJSONBody
+
+// AccountUpdatedJSONRequestBody defines body for AccountUpdated for application/json ContentType.
+type AccountUpdatedJSONRequestBody AccountUpdatedJSONBody
+
+// ApiKeyCreatedJSONRequestBody defines body for ApiKeyCreated for application/json ContentType.
+type ApiKeyCreatedJSONRequestBody ApiKeyCreatedJSONBody
+
+// ApiKeyDeletedJSONRequestBody defines body for ApiKeyDeleted for application/json ContentType.
+type ApiKeyDeletedJSONRequestBody ApiKeyDeletedJSONBody
+
+// ApiKeyRotatedJSONRequestBody defines body for ApiKeyRotated for application/json ContentType.
+type ApiKeyRotatedJSONRequestBody ApiKeyRotatedJSONBody
+
+// CarrierAccountChangedJSONRequestBody defines body for CarrierAccountChanged for application/json ContentType.
+type CarrierAccountChangedJSONRequestBody CarrierAccountChangedJSONBody
+
+// CarrierActionRequiredJSONRequestBody defines body for CarrierActionRequired for application/json ContentType.
+type CarrierActionRequiredJSONRequestBody CarrierActionRequiredJSONBody
+
+// CarrierConnectedJSONRequestBody defines body for CarrierConnected for application/json ContentType.
+type CarrierConnectedJSONRequestBody CarrierConnectedJSONBody
+
+// CarrierContractExpiringJSONRequestBody defines body for CarrierContractExpiring for application/json ContentType.
+type CarrierContractExpiringJSONRequestBody CarrierContractExpiringJSONBody
+
+// CarrierCreditBlockedJSONRequestBody defines body for CarrierCreditBlocked for application/json ContentType.
+type CarrierCreditBlockedJSONRequestBody CarrierCreditBlockedJSONBody
+
+// CarrierDegradedJSONRequestBody defines body for CarrierDegraded for application/json ContentType.
+type CarrierDegradedJSONRequestBody CarrierDegradedJSONBody
+
+// CarrierDisconnectedJSONRequestBody defines body for CarrierDisconnected for application/json ContentType.
+type CarrierDisconnectedJSONRequestBody CarrierDisconnectedJSONBody
+
+// CarrierRecoveredJSONRequestBody defines body for CarrierRecovered for application/json ContentType.
+type CarrierRecoveredJSONRequestBody CarrierRecoveredJSONBody
+
+// CarrierRestrictedJSONRequestBody defines body for CarrierRestricted for application/json ContentType.
+type CarrierRestrictedJSONRequestBody CarrierRestrictedJSONBody
+
+// CarrierRolledBackJSONRequestBody defines body for CarrierRolledBack for application/json ContentType.
+type CarrierRolledBackJSONRequestBody CarrierRolledBackJSONBody
+
+// CarrierUpdatedJSONRequestBody defines body for CarrierUpdated for application/json ContentType.
+type CarrierUpdatedJSONRequestBody CarrierUpdatedJSONBody
 
 // Getter for additional properties for OpenAPIDocument. Returns the specified
 // element and whether it was found
@@ -3862,6 +7392,208 @@ func (a OpenAPIDocument) MarshalJSON() ([]byte, error) {
 		}
 	}
 	return json.Marshal(object)
+}
+
+// AsAccountEventData returns the union data inside the AuditEntry_Data as a AccountEventData
+func (t AuditEntry_Data) AsAccountEventData() (AccountEventData, error) {
+	var body AccountEventData
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromAccountEventData overwrites any union data inside the AuditEntry_Data as the provided AccountEventData
+func (t *AuditEntry_Data) FromAccountEventData(v AccountEventData) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeAccountEventData performs a merge with any union data inside the AuditEntry_Data, using the provided AccountEventData
+func (t *AuditEntry_Data) MergeAccountEventData(v AccountEventData) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsAPIKeyEventData returns the union data inside the AuditEntry_Data as a APIKeyEventData
+func (t AuditEntry_Data) AsAPIKeyEventData() (APIKeyEventData, error) {
+	var body APIKeyEventData
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromAPIKeyEventData overwrites any union data inside the AuditEntry_Data as the provided APIKeyEventData
+func (t *AuditEntry_Data) FromAPIKeyEventData(v APIKeyEventData) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeAPIKeyEventData performs a merge with any union data inside the AuditEntry_Data, using the provided APIKeyEventData
+func (t *AuditEntry_Data) MergeAPIKeyEventData(v APIKeyEventData) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsCarrierEventData returns the union data inside the AuditEntry_Data as a CarrierEventData
+func (t AuditEntry_Data) AsCarrierEventData() (CarrierEventData, error) {
+	var body CarrierEventData
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromCarrierEventData overwrites any union data inside the AuditEntry_Data as the provided CarrierEventData
+func (t *AuditEntry_Data) FromCarrierEventData(v CarrierEventData) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeCarrierEventData performs a merge with any union data inside the AuditEntry_Data, using the provided CarrierEventData
+func (t *AuditEntry_Data) MergeCarrierEventData(v CarrierEventData) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsPartnerEntryData returns the union data inside the AuditEntry_Data as a PartnerEntryData
+func (t AuditEntry_Data) AsPartnerEntryData() (PartnerEntryData, error) {
+	var body PartnerEntryData
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromPartnerEntryData overwrites any union data inside the AuditEntry_Data as the provided PartnerEntryData
+func (t *AuditEntry_Data) FromPartnerEntryData(v PartnerEntryData) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergePartnerEntryData performs a merge with any union data inside the AuditEntry_Data, using the provided PartnerEntryData
+func (t *AuditEntry_Data) MergePartnerEntryData(v PartnerEntryData) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t AuditEntry_Data) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *AuditEntry_Data) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
+
+// AsAccountEventData returns the union data inside the Event_Data as a AccountEventData
+func (t Event_Data) AsAccountEventData() (AccountEventData, error) {
+	var body AccountEventData
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromAccountEventData overwrites any union data inside the Event_Data as the provided AccountEventData
+func (t *Event_Data) FromAccountEventData(v AccountEventData) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeAccountEventData performs a merge with any union data inside the Event_Data, using the provided AccountEventData
+func (t *Event_Data) MergeAccountEventData(v AccountEventData) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsAPIKeyEventData returns the union data inside the Event_Data as a APIKeyEventData
+func (t Event_Data) AsAPIKeyEventData() (APIKeyEventData, error) {
+	var body APIKeyEventData
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromAPIKeyEventData overwrites any union data inside the Event_Data as the provided APIKeyEventData
+func (t *Event_Data) FromAPIKeyEventData(v APIKeyEventData) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeAPIKeyEventData performs a merge with any union data inside the Event_Data, using the provided APIKeyEventData
+func (t *Event_Data) MergeAPIKeyEventData(v APIKeyEventData) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsCarrierEventData returns the union data inside the Event_Data as a CarrierEventData
+func (t Event_Data) AsCarrierEventData() (CarrierEventData, error) {
+	var body CarrierEventData
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromCarrierEventData overwrites any union data inside the Event_Data as the provided CarrierEventData
+func (t *Event_Data) FromCarrierEventData(v CarrierEventData) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeCarrierEventData performs a merge with any union data inside the Event_Data, using the provided CarrierEventData
+func (t *Event_Data) MergeCarrierEventData(v CarrierEventData) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t Event_Data) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *Event_Data) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
 }
 
 // AsLinkCarrierRequestAllowDuplicateAccountNumber0 returns the union data inside the LinkCarrierRequest_AllowDuplicateAccountNumber as a LinkCarrierRequestAllowDuplicateAccountNumber0
@@ -4262,6 +7994,20 @@ type ClientInterface interface {
 	// Corresponds with HEAD /health (the `HeadHealth` operationId).
 	HeadHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListAuditLog Read the audit log
+	//
+	// Who has changed what, and from where, in the last 400 days, newest first: an entry for each event, with the same id. For a
+	// partner key it also has what the operator has done to the partner and its keys; their `account_id` is null.
+	//
+	// With a partner key the log is that of the partner and all its accounts, or of the account that `account_id` or
+	// `On-Behalf-Of` names. With a merchant key it is that of its own account. It includes the changes that the partner has made,
+	// with the id of the partner's key and the address that each request came from.
+	//
+	// Pages are those of listEvents: they may be short, and `links.next.href` alone leads on.
+	//
+	// Corresponds with GET /v1/audit_log (the `ListAuditLog` operationId).
+	ListAuditLog(ctx context.Context, params *ListAuditLogParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListCarriers List linked carriers
 	//
 	// The linked charge accounts of this account, oldest first, one page at a time, whatever their `status`. The answer has the
@@ -4508,6 +8254,33 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/connections/carriers/{carrier_name}/{carrier_id}/verify (the `VerifyCarrier` operationId).
 	VerifyCarrier(ctx context.Context, carrierName VerifyCarrierParamsCarrierName, carrierId CarrierID, params *VerifyCarrierParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListEvents List events
+	//
+	// What has happened to accounts, their keys and their connections in the last 30 days, newest first. `webhooks` below has the
+	// `data` of each type. Not listed are a requested refresh, a purge, and that connections pause and resume with their account.
+	//
+	// The list is in the order of `event_id`, which begins with the time in milliseconds. So the events of an account are in the
+	// order of its changes; those of different changes in the same millisecond are in any order.
+	//
+	// With a partner key the list has the events of all accounts of the partner, or of the one that `account_id` or `On-Behalf-Of`
+	// names; the events of an account outlive the account. With a merchant key it has those of its own account. An account that is
+	// not yours has no events.
+	//
+	// A page may have fewer events than `page_size`, or none, although more follow: the service looks at 2,000 events for a page
+	// at most. So follow `links.next.href` until `next` is `{}`. There is no way back: `prev` is always `{}`, and a page cannot be
+	// asked for by its number. A partner's list may lag by a second or so.
+	//
+	// Corresponds with GET /v1/events (the `ListEvents` operationId).
+	ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetEvent Read an event
+	//
+	// One event of the list of listEvents. With a partner key and without `On-Behalf-Of` it may be a 404 for about a second after the
+	// event.
+	//
+	// Corresponds with GET /v1/events/{event_id} (the `GetEvent` operationId).
+	GetEvent(ctx context.Context, eventId EventIDInPath, params *GetEventParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetOpenAPI This document
 	//
@@ -4800,6 +8573,30 @@ func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (
 // Corresponds with HEAD /health (the `HeadHealth` operationId).
 func (c *Client) HeadHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewHeadHealthRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAuditLog Read the audit log
+//
+// Who has changed what, and from where, in the last 400 days, newest first: an entry for each event, with the same id. For a
+// partner key it also has what the operator has done to the partner and its keys; their `account_id` is null.
+//
+// With a partner key the log is that of the partner and all its accounts, or of the account that `account_id` or
+// `On-Behalf-Of` names. With a merchant key it is that of its own account. It includes the changes that the partner has made,
+// with the id of the partner's key and the address that each request came from.
+//
+// Pages are those of listEvents: they may be short, and `links.next.href` alone leads on.
+//
+// Corresponds with GET /v1/audit_log (the `ListAuditLog` operationId).
+func (c *Client) ListAuditLog(ctx context.Context, params *ListAuditLogParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAuditLogRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -5217,6 +9014,53 @@ func (c *Client) RollbackCarrier(ctx context.Context, carrierName RollbackCarrie
 // Corresponds with POST /v1/connections/carriers/{carrier_name}/{carrier_id}/verify (the `VerifyCarrier` operationId).
 func (c *Client) VerifyCarrier(ctx context.Context, carrierName VerifyCarrierParamsCarrierName, carrierId CarrierID, params *VerifyCarrierParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewVerifyCarrierRequest(c.Server, carrierName, carrierId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListEvents List events
+//
+// What has happened to accounts, their keys and their connections in the last 30 days, newest first. `webhooks` below has the
+// `data` of each type. Not listed are a requested refresh, a purge, and that connections pause and resume with their account.
+//
+// The list is in the order of `event_id`, which begins with the time in milliseconds. So the events of an account are in the
+// order of its changes; those of different changes in the same millisecond are in any order.
+//
+// With a partner key the list has the events of all accounts of the partner, or of the one that `account_id` or `On-Behalf-Of`
+// names; the events of an account outlive the account. With a merchant key it has those of its own account. An account that is
+// not yours has no events.
+//
+// A page may have fewer events than `page_size`, or none, although more follow: the service looks at 2,000 events for a page
+// at most. So follow `links.next.href` until `next` is `{}`. There is no way back: `prev` is always `{}`, and a page cannot be
+// asked for by its number. A partner's list may lag by a second or so.
+//
+// Corresponds with GET /v1/events (the `ListEvents` operationId).
+func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEventsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetEvent Read an event
+//
+// One event of the list of listEvents. With a partner key and without `On-Behalf-Of` it may be a 404 for about a second after the
+// event.
+//
+// Corresponds with GET /v1/events/{event_id} (the `GetEvent` operationId).
+func (c *Client) GetEvent(ctx context.Context, eventId EventIDInPath, params *GetEventParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetEventRequest(c.Server, eventId, params)
 	if err != nil {
 		return nil, err
 	}
@@ -5752,6 +9596,171 @@ func NewHeadHealthRequest(server string) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodHead, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListAuditLogRequest constructs an http.Request for the ListAuditLog method
+func NewListAuditLogRequest(server string, params *ListAuditLogParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/audit_log")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.AccountId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "account_id", *params.AccountId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.EventType != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "event_type", *params.EventType, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Actor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "actor", *params.Actor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ApiKeyId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "api_key_id", *params.ApiKeyId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedAtStart != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_at_start", *params.CreatedAtStart, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedAtEnd != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_at_end", *params.CreatedAtEnd, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.OnBehalfOf != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "On-Behalf-Of", *params.OnBehalfOf, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("On-Behalf-Of", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -6766,6 +10775,207 @@ func NewVerifyCarrierRequest(server string, carrierName VerifyCarrierParamsCarri
 			}
 
 			req.Header.Set("Idempotency-Key", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListEventsRequest constructs an http.Request for the ListEvents method
+func NewListEventsRequest(server string, params *ListEventsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.AccountId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "account_id", *params.AccountId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.EventType != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "event_type", *params.EventType, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedAtStart != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_at_start", *params.CreatedAtStart, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedAtEnd != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_at_end", *params.CreatedAtEnd, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Page != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page", *params.Page, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.OnBehalfOf != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "On-Behalf-Of", *params.OnBehalfOf, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("On-Behalf-Of", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetEventRequest constructs an http.Request for the GetEvent method
+func NewGetEventRequest(server string, eventId EventIDInPath, params *GetEventParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "event_id", eventId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.OnBehalfOf != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "On-Behalf-Of", *params.OnBehalfOf, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("On-Behalf-Of", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 	}
@@ -7846,6 +12056,22 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with HEAD /health (the `HeadHealth` operationId).
 	HeadHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*HeadHealthResponse, error)
 
+	// ListAuditLogWithResponse Read the audit log
+	//
+	// Who has changed what, and from where, in the last 400 days, newest first: an entry for each event, with the same id. For a
+	// partner key it also has what the operator has done to the partner and its keys; their `account_id` is null.
+	//
+	// With a partner key the log is that of the partner and all its accounts, or of the account that `account_id` or
+	// `On-Behalf-Of` names. With a merchant key it is that of its own account. It includes the changes that the partner has made,
+	// with the id of the partner's key and the address that each request came from.
+	//
+	// Pages are those of listEvents: they may be short, and `links.next.href` alone leads on.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/audit_log (the `ListAuditLog` operationId).
+	ListAuditLogWithResponse(ctx context.Context, params *ListAuditLogParams, reqEditors ...RequestEditorFn) (*ListAuditLogResponse, error)
+
 	// ListCarriersWithResponse List linked carriers
 	//
 	// The linked charge accounts of this account, oldest first, one page at a time, whatever their `status`. The answer has the
@@ -8114,6 +12340,37 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/connections/carriers/{carrier_name}/{carrier_id}/verify (the `VerifyCarrier` operationId).
 	VerifyCarrierWithResponse(ctx context.Context, carrierName VerifyCarrierParamsCarrierName, carrierId CarrierID, params *VerifyCarrierParams, reqEditors ...RequestEditorFn) (*VerifyCarrierResponse, error)
+
+	// ListEventsWithResponse List events
+	//
+	// What has happened to accounts, their keys and their connections in the last 30 days, newest first. `webhooks` below has the
+	// `data` of each type. Not listed are a requested refresh, a purge, and that connections pause and resume with their account.
+	//
+	// The list is in the order of `event_id`, which begins with the time in milliseconds. So the events of an account are in the
+	// order of its changes; those of different changes in the same millisecond are in any order.
+	//
+	// With a partner key the list has the events of all accounts of the partner, or of the one that `account_id` or `On-Behalf-Of`
+	// names; the events of an account outlive the account. With a merchant key it has those of its own account. An account that is
+	// not yours has no events.
+	//
+	// A page may have fewer events than `page_size`, or none, although more follow: the service looks at 2,000 events for a page
+	// at most. So follow `links.next.href` until `next` is `{}`. There is no way back: `prev` is always `{}`, and a page cannot be
+	// asked for by its number. A partner's list may lag by a second or so.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/events (the `ListEvents` operationId).
+	ListEventsWithResponse(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error)
+
+	// GetEventWithResponse Read an event
+	//
+	// One event of the list of listEvents. With a partner key and without `On-Behalf-Of` it may be a 404 for about a second after the
+	// event.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/events/{event_id} (the `GetEvent` operationId).
+	GetEventWithResponse(ctx context.Context, eventId EventIDInPath, params *GetEventParams, reqEditors ...RequestEditorFn) (*GetEventResponse, error)
 
 	// GetOpenAPIWithResponse This document
 	//
@@ -8499,6 +12756,208 @@ func (r HeadHealthResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r HeadHealthResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListAuditLogResponse200Headers the declared response headers of an HTTP 200 response for ListAuditLog
+type ListAuditLogResponse200Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListAuditLogResponse400Headers the declared response headers of an HTTP 400 response for ListAuditLog
+type ListAuditLogResponse400Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListAuditLogResponse401Headers the declared response headers of an HTTP 401 response for ListAuditLog
+type ListAuditLogResponse401Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	StrictTransportSecurity string
+	WWWAuthenticate         string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListAuditLogResponse403Headers the declared response headers of an HTTP 403 response for ListAuditLog
+type ListAuditLogResponse403Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListAuditLogResponse404Headers the declared response headers of an HTTP 404 response for ListAuditLog
+type ListAuditLogResponse404Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListAuditLogResponse429Headers the declared response headers of an HTTP 429 response for ListAuditLog
+type ListAuditLogResponse429Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	RetryAfter              int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListAuditLogResponse500Headers the declared response headers of an HTTP 500 response for ListAuditLog
+type ListAuditLogResponse500Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListAuditLogResponse503Headers the declared response headers of an HTTP 503 response for ListAuditLog
+type ListAuditLogResponse503Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	RetryAfter              int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+type ListAuditLogResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditLogPage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ErrorEnvelope
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *AccountInactive
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *AccountNotFound
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *RateLimited
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Overloaded
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListAuditLogResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListAuditLogResponse400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListAuditLogResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListAuditLogResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ListAuditLogResponse404Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListAuditLogResponse429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListAuditLogResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListAuditLogResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAuditLogResponse) GetJSON200() *AuditLogPage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListAuditLogResponse) GetJSON400() *ErrorEnvelope {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ListAuditLogResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListAuditLogResponse) GetJSON403() *AccountInactive {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListAuditLogResponse) GetJSON404() *AccountNotFound {
+	return r.JSON404
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ListAuditLogResponse) GetJSON429() *RateLimited {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListAuditLogResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListAuditLogResponse) GetJSON503() *Overloaded {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAuditLogResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAuditLogResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAuditLogResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAuditLogResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12170,6 +16629,426 @@ func (r VerifyCarrierResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r VerifyCarrierResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListEventsResponse200Headers the declared response headers of an HTTP 200 response for ListEvents
+type ListEventsResponse200Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListEventsResponse400Headers the declared response headers of an HTTP 400 response for ListEvents
+type ListEventsResponse400Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListEventsResponse401Headers the declared response headers of an HTTP 401 response for ListEvents
+type ListEventsResponse401Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	StrictTransportSecurity string
+	WWWAuthenticate         string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListEventsResponse403Headers the declared response headers of an HTTP 403 response for ListEvents
+type ListEventsResponse403Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListEventsResponse404Headers the declared response headers of an HTTP 404 response for ListEvents
+type ListEventsResponse404Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListEventsResponse429Headers the declared response headers of an HTTP 429 response for ListEvents
+type ListEventsResponse429Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	RetryAfter              int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListEventsResponse500Headers the declared response headers of an HTTP 500 response for ListEvents
+type ListEventsResponse500Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// ListEventsResponse503Headers the declared response headers of an HTTP 503 response for ListEvents
+type ListEventsResponse503Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	RetryAfter              int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+type ListEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EventsPage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ErrorEnvelope
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *AccountInactive
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *AccountNotFound
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *RateLimited
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Overloaded
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListEventsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListEventsResponse400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListEventsResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListEventsResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ListEventsResponse404Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListEventsResponse429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListEventsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListEventsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEventsResponse) GetJSON200() *EventsPage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListEventsResponse) GetJSON400() *ErrorEnvelope {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ListEventsResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListEventsResponse) GetJSON403() *AccountInactive {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListEventsResponse) GetJSON404() *AccountNotFound {
+	return r.JSON404
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r ListEventsResponse) GetJSON429() *RateLimited {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListEventsResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListEventsResponse) GetJSON503() *Overloaded {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetEventResponse200Headers the declared response headers of an HTTP 200 response for GetEvent
+type GetEventResponse200Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	ETag                    string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// GetEventResponse304Headers the declared response headers of an HTTP 304 response for GetEvent
+type GetEventResponse304Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	ETag                    string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// GetEventResponse400Headers the declared response headers of an HTTP 400 response for GetEvent
+type GetEventResponse400Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// GetEventResponse401Headers the declared response headers of an HTTP 401 response for GetEvent
+type GetEventResponse401Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	StrictTransportSecurity string
+	WWWAuthenticate         string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// GetEventResponse403Headers the declared response headers of an HTTP 403 response for GetEvent
+type GetEventResponse403Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// GetEventResponse404Headers the declared response headers of an HTTP 404 response for GetEvent
+type GetEventResponse404Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// GetEventResponse429Headers the declared response headers of an HTTP 429 response for GetEvent
+type GetEventResponse429Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	RetryAfter              int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// GetEventResponse500Headers the declared response headers of an HTTP 500 response for GetEvent
+type GetEventResponse500Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+// GetEventResponse503Headers the declared response headers of an HTTP 503 response for GetEvent
+type GetEventResponse503Headers struct {
+	ApiVersion              string
+	CacheControl            string
+	RateLimitLimit          *int
+	RateLimitRemaining      *int
+	RateLimitReset          *int
+	RetryAfter              int
+	StrictTransportSecurity string
+	XContentTypeOptions     string
+	XRequestId              RequestID
+}
+
+type GetEventResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Event
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ErrorEnvelope
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Unauthorized
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *AccountInactive
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *EventNotFound
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *RateLimited
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Overloaded
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetEventResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetEventResponse304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetEventResponse400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetEventResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetEventResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetEventResponse404Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetEventResponse429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetEventResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetEventResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetEventResponse) GetJSON200() *Event {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetEventResponse) GetJSON400() *ErrorEnvelope {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r GetEventResponse) GetJSON401() *Unauthorized {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetEventResponse) GetJSON403() *AccountInactive {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetEventResponse) GetJSON404() *EventNotFound {
+	return r.JSON404
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r GetEventResponse) GetJSON429() *RateLimited {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetEventResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetEventResponse) GetJSON503() *Overloaded {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetEventResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetEventResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetEventResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetEventResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -15958,6 +20837,28 @@ func (c *ClientWithResponses) HeadHealthWithResponse(ctx context.Context, reqEdi
 	return ParseHeadHealthResponse(rsp)
 }
 
+// ListAuditLogWithResponse Read the audit log
+//
+// Who has changed what, and from where, in the last 400 days, newest first: an entry for each event, with the same id. For a
+// partner key it also has what the operator has done to the partner and its keys; their `account_id` is null.
+//
+// With a partner key the log is that of the partner and all its accounts, or of the account that `account_id` or
+// `On-Behalf-Of` names. With a merchant key it is that of its own account. It includes the changes that the partner has made,
+// with the id of the partner's key and the address that each request came from.
+//
+// Pages are those of listEvents: they may be short, and `links.next.href` alone leads on.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/audit_log (the `ListAuditLog` operationId).
+func (c *ClientWithResponses) ListAuditLogWithResponse(ctx context.Context, params *ListAuditLogParams, reqEditors ...RequestEditorFn) (*ListAuditLogResponse, error) {
+	rsp, err := c.ListAuditLog(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAuditLogResponse(rsp)
+}
+
 // ListCarriersWithResponse List linked carriers
 //
 // The linked charge accounts of this account, oldest first, one page at a time, whatever their `status`. The answer has the
@@ -16327,6 +21228,49 @@ func (c *ClientWithResponses) VerifyCarrierWithResponse(ctx context.Context, car
 		return nil, err
 	}
 	return ParseVerifyCarrierResponse(rsp)
+}
+
+// ListEventsWithResponse List events
+//
+// What has happened to accounts, their keys and their connections in the last 30 days, newest first. `webhooks` below has the
+// `data` of each type. Not listed are a requested refresh, a purge, and that connections pause and resume with their account.
+//
+// The list is in the order of `event_id`, which begins with the time in milliseconds. So the events of an account are in the
+// order of its changes; those of different changes in the same millisecond are in any order.
+//
+// With a partner key the list has the events of all accounts of the partner, or of the one that `account_id` or `On-Behalf-Of`
+// names; the events of an account outlive the account. With a merchant key it has those of its own account. An account that is
+// not yours has no events.
+//
+// A page may have fewer events than `page_size`, or none, although more follow: the service looks at 2,000 events for a page
+// at most. So follow `links.next.href` until `next` is `{}`. There is no way back: `prev` is always `{}`, and a page cannot be
+// asked for by its number. A partner's list may lag by a second or so.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/events (the `ListEvents` operationId).
+func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error) {
+	rsp, err := c.ListEvents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEventsResponse(rsp)
+}
+
+// GetEventWithResponse Read an event
+//
+// One event of the list of listEvents. With a partner key and without `On-Behalf-Of` it may be a 404 for about a second after the
+// event.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/events/{event_id} (the `GetEvent` operationId).
+func (c *ClientWithResponses) GetEventWithResponse(ctx context.Context, eventId EventIDInPath, params *GetEventParams, reqEditors ...RequestEditorFn) (*GetEventResponse, error) {
+	rsp, err := c.GetEvent(ctx, eventId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetEventResponse(rsp)
 }
 
 // GetOpenAPIWithResponse This document
@@ -16866,6 +21810,556 @@ func ParseHeadHealthResponse(rsp *http.Response) (*HeadHealthResponse, error) {
 			headers.XRequestId = value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListAuditLogResponse parses an HTTP response from a ListAuditLogWithResponse call
+func ParseListAuditLogResponse(rsp *http.Response) (*ListAuditLogResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAuditLogResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditLogPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ErrorEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest AccountInactive
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest AccountNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Overloaded
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListAuditLogResponse200Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListAuditLogResponse400Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers ListAuditLogResponse401Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListAuditLogResponse403Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers ListAuditLogResponse404Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 429:
+		var headers ListAuditLogResponse429Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListAuditLogResponse500Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListAuditLogResponse503Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers503 = &headers
 	}
 
 	return response, nil
@@ -27407,6 +32901,1182 @@ func ParseVerifyCarrierResponse(rsp *http.Response) (*VerifyCarrierResponse, err
 			headers.XRequestId = value
 		}
 		response.Headers504 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListEventsResponse parses an HTTP response from a ListEventsWithResponse call
+func ParseListEventsResponse(rsp *http.Response) (*ListEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EventsPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ErrorEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest AccountInactive
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest AccountNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Overloaded
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListEventsResponse200Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListEventsResponse400Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers ListEventsResponse401Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListEventsResponse403Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers ListEventsResponse404Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 429:
+		var headers ListEventsResponse429Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListEventsResponse500Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListEventsResponse503Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetEventResponse parses an HTTP response from a GetEventWithResponse call
+func ParseGetEventResponse(rsp *http.Response) (*GetEventResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetEventResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Event
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ErrorEnvelope
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest AccountInactive
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest EventNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Overloaded
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetEventResponse200Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetEventResponse304Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetEventResponse400Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetEventResponse401Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetEventResponse403Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetEventResponse404Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetEventResponse429Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetEventResponse500Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetEventResponse503Headers
+		if values := rsp.Header.Values("Api-Version"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Api-Version", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ApiVersion = value
+		}
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("RateLimit-Limit"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Remaining"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitRemaining = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Reset"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitReset = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("Strict-Transport-Security"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Strict-Transport-Security", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.StrictTransportSecurity = value
+		}
+		if values := rsp.Header.Values("X-Content-Type-Options"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Content-Type-Options", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XContentTypeOptions = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = value
+		}
+		response.Headers503 = &headers
 	}
 
 	return response, nil
@@ -37963,4 +44633,1271 @@ func ParseTrackShipmentsResponse(rsp *http.Response) (*TrackShipmentsResponse, e
 	}
 
 	return response, nil
+}
+
+// WebhookInitiator sends OpenAPI 3.1 webhook requests to target URLs.
+// Modeled on the generated Client, but with no stored Server -- the full
+// target URL is provided per-call by the caller (typically discovered
+// from a subscription registration).
+type WebhookInitiator struct {
+	// Doer for performing requests, typically a *http.Client with any
+	// customized settings, such as certificate chains.
+	Client HttpRequestDoer
+
+	// A list of callbacks for modifying requests which are generated before sending over
+	// the network.
+	RequestEditors []RequestEditorFn
+}
+
+// WebhookInitiatorOption allows setting custom parameters during construction.
+type WebhookInitiatorOption func(*WebhookInitiator) error
+
+// NewWebhookInitiator creates a new WebhookInitiator with reasonable defaults.
+func NewWebhookInitiator(opts ...WebhookInitiatorOption) (*WebhookInitiator, error) {
+	initiator := WebhookInitiator{}
+	for _, o := range opts {
+		if err := o(&initiator); err != nil {
+			return nil, err
+		}
+	}
+	if initiator.Client == nil {
+		initiator.Client = &http.Client{}
+	}
+	return &initiator, nil
+}
+
+// WithWebhookHTTPClient allows overriding the default Doer, which is
+// automatically created using http.Client. This is useful for tests.
+func WithWebhookHTTPClient(doer HttpRequestDoer) WebhookInitiatorOption {
+	return func(p *WebhookInitiator) error {
+		p.Client = doer
+		return nil
+	}
+}
+
+// WithWebhookRequestEditorFn allows setting up a callback function, which
+// will be called right before sending the webhook request. This can be
+// used to mutate the request, e.g. to add signature headers.
+func WithWebhookRequestEditorFn(fn RequestEditorFn) WebhookInitiatorOption {
+	return func(p *WebhookInitiator) error {
+		p.RequestEditors = append(p.RequestEditors, fn)
+		return nil
+	}
+}
+
+func (p *WebhookInitiator) applyWebhookEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
+	for _, r := range p.RequestEditors {
+		if err := r(ctx, req); err != nil {
+			return err
+		}
+	}
+	for _, r := range additionalEditors {
+		if err := r(ctx, req); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WebhookInitiatorInterface is the interface specification for the webhook initiator.
+type WebhookInitiatorInterface interface {
+	// AccountCreatedWithBody fires the account_created webhook with any body
+	AccountCreatedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	AccountCreated(ctx context.Context, targetURL string, body AccountCreatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AccountDeletedWithBody fires the account_deleted webhook with any body
+	AccountDeletedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	AccountDeleted(ctx context.Context, targetURL string, body AccountDeletedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AccountDisabledWithBody fires the account_disabled webhook with any body
+	AccountDisabledWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	AccountDisabled(ctx context.Context, targetURL string, body AccountDisabledJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AccountEnabledWithBody fires the account_enabled webhook with any body
+	AccountEnabledWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	AccountEnabled(ctx context.Context, targetURL string, body AccountEnabledJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AccountRestoredWithBody fires the account_restored webhook with any body
+	AccountRestoredWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	AccountRestored(ctx context.Context, targetURL string, body AccountRestoredJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AccountUpdatedWithBody fires the account_updated webhook with any body
+	AccountUpdatedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	AccountUpdated(ctx context.Context, targetURL string, body AccountUpdatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApiKeyCreatedWithBody fires the api_key_created webhook with any body
+	ApiKeyCreatedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	ApiKeyCreated(ctx context.Context, targetURL string, body ApiKeyCreatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApiKeyDeletedWithBody fires the api_key_deleted webhook with any body
+	ApiKeyDeletedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	ApiKeyDeleted(ctx context.Context, targetURL string, body ApiKeyDeletedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApiKeyRotatedWithBody fires the api_key_rotated webhook with any body
+	ApiKeyRotatedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	ApiKeyRotated(ctx context.Context, targetURL string, body ApiKeyRotatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CarrierAccountChangedWithBody fires the carrier_account_changed webhook with any body
+	CarrierAccountChangedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	CarrierAccountChanged(ctx context.Context, targetURL string, body CarrierAccountChangedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CarrierActionRequiredWithBody fires the carrier_action_required webhook with any body
+	CarrierActionRequiredWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	CarrierActionRequired(ctx context.Context, targetURL string, body CarrierActionRequiredJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CarrierConnectedWithBody fires the carrier_connected webhook with any body
+	CarrierConnectedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	CarrierConnected(ctx context.Context, targetURL string, body CarrierConnectedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CarrierContractExpiringWithBody fires the carrier_contract_expiring webhook with any body
+	CarrierContractExpiringWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	CarrierContractExpiring(ctx context.Context, targetURL string, body CarrierContractExpiringJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CarrierCreditBlockedWithBody fires the carrier_credit_blocked webhook with any body
+	CarrierCreditBlockedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	CarrierCreditBlocked(ctx context.Context, targetURL string, body CarrierCreditBlockedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CarrierDegradedWithBody fires the carrier_degraded webhook with any body
+	CarrierDegradedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	CarrierDegraded(ctx context.Context, targetURL string, body CarrierDegradedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CarrierDisconnectedWithBody fires the carrier_disconnected webhook with any body
+	CarrierDisconnectedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	CarrierDisconnected(ctx context.Context, targetURL string, body CarrierDisconnectedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CarrierRecoveredWithBody fires the carrier_recovered webhook with any body
+	CarrierRecoveredWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	CarrierRecovered(ctx context.Context, targetURL string, body CarrierRecoveredJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CarrierRestrictedWithBody fires the carrier_restricted webhook with any body
+	CarrierRestrictedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	CarrierRestricted(ctx context.Context, targetURL string, body CarrierRestrictedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CarrierRolledBackWithBody fires the carrier_rolled_back webhook with any body
+	CarrierRolledBackWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	CarrierRolledBack(ctx context.Context, targetURL string, body CarrierRolledBackJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CarrierUpdatedWithBody fires the carrier_updated webhook with any body
+	CarrierUpdatedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	CarrierUpdated(ctx context.Context, targetURL string, body CarrierUpdatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+func (p *WebhookInitiator) AccountCreatedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAccountCreatedWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) AccountCreated(ctx context.Context, targetURL string, body AccountCreatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAccountCreatedWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) AccountDeletedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAccountDeletedWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) AccountDeleted(ctx context.Context, targetURL string, body AccountDeletedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAccountDeletedWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) AccountDisabledWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAccountDisabledWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) AccountDisabled(ctx context.Context, targetURL string, body AccountDisabledJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAccountDisabledWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) AccountEnabledWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAccountEnabledWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) AccountEnabled(ctx context.Context, targetURL string, body AccountEnabledJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAccountEnabledWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) AccountRestoredWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAccountRestoredWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) AccountRestored(ctx context.Context, targetURL string, body AccountRestoredJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAccountRestoredWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) AccountUpdatedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAccountUpdatedWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) AccountUpdated(ctx context.Context, targetURL string, body AccountUpdatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAccountUpdatedWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApiKeyCreatedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApiKeyCreatedWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApiKeyCreated(ctx context.Context, targetURL string, body ApiKeyCreatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApiKeyCreatedWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApiKeyDeletedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApiKeyDeletedWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApiKeyDeleted(ctx context.Context, targetURL string, body ApiKeyDeletedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApiKeyDeletedWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApiKeyRotatedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApiKeyRotatedWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApiKeyRotated(ctx context.Context, targetURL string, body ApiKeyRotatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApiKeyRotatedWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierAccountChangedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierAccountChangedWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierAccountChanged(ctx context.Context, targetURL string, body CarrierAccountChangedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierAccountChangedWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierActionRequiredWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierActionRequiredWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierActionRequired(ctx context.Context, targetURL string, body CarrierActionRequiredJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierActionRequiredWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierConnectedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierConnectedWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierConnected(ctx context.Context, targetURL string, body CarrierConnectedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierConnectedWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierContractExpiringWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierContractExpiringWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierContractExpiring(ctx context.Context, targetURL string, body CarrierContractExpiringJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierContractExpiringWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierCreditBlockedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierCreditBlockedWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierCreditBlocked(ctx context.Context, targetURL string, body CarrierCreditBlockedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierCreditBlockedWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierDegradedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierDegradedWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierDegraded(ctx context.Context, targetURL string, body CarrierDegradedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierDegradedWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierDisconnectedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierDisconnectedWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierDisconnected(ctx context.Context, targetURL string, body CarrierDisconnectedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierDisconnectedWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierRecoveredWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierRecoveredWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierRecovered(ctx context.Context, targetURL string, body CarrierRecoveredJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierRecoveredWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierRestrictedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierRestrictedWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierRestricted(ctx context.Context, targetURL string, body CarrierRestrictedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierRestrictedWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierRolledBackWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierRolledBackWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierRolledBack(ctx context.Context, targetURL string, body CarrierRolledBackJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierRolledBackWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierUpdatedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierUpdatedWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) CarrierUpdated(ctx context.Context, targetURL string, body CarrierUpdatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCarrierUpdatedWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+// NewAccountCreatedWebhookRequest builds a application/json POST request for the account_created webhook
+func NewAccountCreatedWebhookRequest(targetURL string, body AccountCreatedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAccountCreatedWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewAccountCreatedWebhookRequestWithBody builds a POST request for the account_created webhook with any body
+func NewAccountCreatedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewAccountDeletedWebhookRequest builds a application/json POST request for the account_deleted webhook
+func NewAccountDeletedWebhookRequest(targetURL string, body AccountDeletedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAccountDeletedWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewAccountDeletedWebhookRequestWithBody builds a POST request for the account_deleted webhook with any body
+func NewAccountDeletedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewAccountDisabledWebhookRequest builds a application/json POST request for the account_disabled webhook
+func NewAccountDisabledWebhookRequest(targetURL string, body AccountDisabledJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAccountDisabledWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewAccountDisabledWebhookRequestWithBody builds a POST request for the account_disabled webhook with any body
+func NewAccountDisabledWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewAccountEnabledWebhookRequest builds a application/json POST request for the account_enabled webhook
+func NewAccountEnabledWebhookRequest(targetURL string, body AccountEnabledJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAccountEnabledWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewAccountEnabledWebhookRequestWithBody builds a POST request for the account_enabled webhook with any body
+func NewAccountEnabledWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewAccountRestoredWebhookRequest builds a application/json POST request for the account_restored webhook
+func NewAccountRestoredWebhookRequest(targetURL string, body AccountRestoredJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAccountRestoredWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewAccountRestoredWebhookRequestWithBody builds a POST request for the account_restored webhook with any body
+func NewAccountRestoredWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewAccountUpdatedWebhookRequest builds a application/json POST request for the account_updated webhook
+func NewAccountUpdatedWebhookRequest(targetURL string, body AccountUpdatedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAccountUpdatedWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewAccountUpdatedWebhookRequestWithBody builds a POST request for the account_updated webhook with any body
+func NewAccountUpdatedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewApiKeyCreatedWebhookRequest builds a application/json POST request for the api_key_created webhook
+func NewApiKeyCreatedWebhookRequest(targetURL string, body ApiKeyCreatedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApiKeyCreatedWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewApiKeyCreatedWebhookRequestWithBody builds a POST request for the api_key_created webhook with any body
+func NewApiKeyCreatedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewApiKeyDeletedWebhookRequest builds a application/json POST request for the api_key_deleted webhook
+func NewApiKeyDeletedWebhookRequest(targetURL string, body ApiKeyDeletedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApiKeyDeletedWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewApiKeyDeletedWebhookRequestWithBody builds a POST request for the api_key_deleted webhook with any body
+func NewApiKeyDeletedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewApiKeyRotatedWebhookRequest builds a application/json POST request for the api_key_rotated webhook
+func NewApiKeyRotatedWebhookRequest(targetURL string, body ApiKeyRotatedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApiKeyRotatedWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewApiKeyRotatedWebhookRequestWithBody builds a POST request for the api_key_rotated webhook with any body
+func NewApiKeyRotatedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCarrierAccountChangedWebhookRequest builds a application/json POST request for the carrier_account_changed webhook
+func NewCarrierAccountChangedWebhookRequest(targetURL string, body CarrierAccountChangedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCarrierAccountChangedWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewCarrierAccountChangedWebhookRequestWithBody builds a POST request for the carrier_account_changed webhook with any body
+func NewCarrierAccountChangedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCarrierActionRequiredWebhookRequest builds a application/json POST request for the carrier_action_required webhook
+func NewCarrierActionRequiredWebhookRequest(targetURL string, body CarrierActionRequiredJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCarrierActionRequiredWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewCarrierActionRequiredWebhookRequestWithBody builds a POST request for the carrier_action_required webhook with any body
+func NewCarrierActionRequiredWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCarrierConnectedWebhookRequest builds a application/json POST request for the carrier_connected webhook
+func NewCarrierConnectedWebhookRequest(targetURL string, body CarrierConnectedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCarrierConnectedWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewCarrierConnectedWebhookRequestWithBody builds a POST request for the carrier_connected webhook with any body
+func NewCarrierConnectedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCarrierContractExpiringWebhookRequest builds a application/json POST request for the carrier_contract_expiring webhook
+func NewCarrierContractExpiringWebhookRequest(targetURL string, body CarrierContractExpiringJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCarrierContractExpiringWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewCarrierContractExpiringWebhookRequestWithBody builds a POST request for the carrier_contract_expiring webhook with any body
+func NewCarrierContractExpiringWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCarrierCreditBlockedWebhookRequest builds a application/json POST request for the carrier_credit_blocked webhook
+func NewCarrierCreditBlockedWebhookRequest(targetURL string, body CarrierCreditBlockedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCarrierCreditBlockedWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewCarrierCreditBlockedWebhookRequestWithBody builds a POST request for the carrier_credit_blocked webhook with any body
+func NewCarrierCreditBlockedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCarrierDegradedWebhookRequest builds a application/json POST request for the carrier_degraded webhook
+func NewCarrierDegradedWebhookRequest(targetURL string, body CarrierDegradedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCarrierDegradedWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewCarrierDegradedWebhookRequestWithBody builds a POST request for the carrier_degraded webhook with any body
+func NewCarrierDegradedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCarrierDisconnectedWebhookRequest builds a application/json POST request for the carrier_disconnected webhook
+func NewCarrierDisconnectedWebhookRequest(targetURL string, body CarrierDisconnectedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCarrierDisconnectedWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewCarrierDisconnectedWebhookRequestWithBody builds a POST request for the carrier_disconnected webhook with any body
+func NewCarrierDisconnectedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCarrierRecoveredWebhookRequest builds a application/json POST request for the carrier_recovered webhook
+func NewCarrierRecoveredWebhookRequest(targetURL string, body CarrierRecoveredJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCarrierRecoveredWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewCarrierRecoveredWebhookRequestWithBody builds a POST request for the carrier_recovered webhook with any body
+func NewCarrierRecoveredWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCarrierRestrictedWebhookRequest builds a application/json POST request for the carrier_restricted webhook
+func NewCarrierRestrictedWebhookRequest(targetURL string, body CarrierRestrictedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCarrierRestrictedWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewCarrierRestrictedWebhookRequestWithBody builds a POST request for the carrier_restricted webhook with any body
+func NewCarrierRestrictedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCarrierRolledBackWebhookRequest builds a application/json POST request for the carrier_rolled_back webhook
+func NewCarrierRolledBackWebhookRequest(targetURL string, body CarrierRolledBackJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCarrierRolledBackWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewCarrierRolledBackWebhookRequestWithBody builds a POST request for the carrier_rolled_back webhook with any body
+func NewCarrierRolledBackWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCarrierUpdatedWebhookRequest builds a application/json POST request for the carrier_updated webhook
+func NewCarrierUpdatedWebhookRequest(targetURL string, body CarrierUpdatedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCarrierUpdatedWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewCarrierUpdatedWebhookRequestWithBody builds a POST request for the carrier_updated webhook with any body
+func NewCarrierUpdatedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
 }

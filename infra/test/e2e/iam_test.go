@@ -30,6 +30,7 @@ var may = map[string][]string{
 	"manage-accounts":         {"GetItem", "DeleteItem", "Query", "read the service secret", "delete a carrier secret"},
 	"manage-api-keys":         {"GetItem", "DeleteItem", "Query", "read the service secret"},
 	"list-carriers":           {"Query", "read the service secret"},
+	"list-events":             {"Query", "Query events", "read the service secret"},
 	"create-partner":          {},
 	"rotate-service-secret":   {"read the service secret", "write the service secret"},
 	"operate-partner":         {"DeleteItem", "Query"},
@@ -63,8 +64,9 @@ func attempts(serviceSecret, carrierSecret string) []attempt {
 			_, err := dynamodb.NewFromConfig(cfg).DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &service.TableName, Key: absent})
 			return err
 		}},
-		{"Query", queryNothing(nil)},
-		{"Query what is due", queryNothing(aws.String("by_due"))},
+		{"Query", queryNothing(nil, "pk")},
+		{"Query what is due", queryNothing(aws.String("by_due"), "due_pk")},
+		{"Query events", queryNothing(aws.String("by_event"), "event_pk")},
 		{"look at the queue", func(ctx context.Context, cfg aws.Config) error {
 			_, err := sqs.NewFromConfig(cfg).GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
 				QueueUrl: &service.RefreshQueueURL, AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameQueueArn},
@@ -99,14 +101,10 @@ func attempts(serviceSecret, carrierSecret string) []attempt {
 }
 
 // queryNothing queries an absent key of the table or of an index.
-func queryNothing(index *string) func(ctx context.Context, cfg aws.Config) error {
+func queryNothing(index *string, partitionKey string) func(ctx context.Context, cfg aws.Config) error {
 	return func(ctx context.Context, cfg aws.Config) error {
-		name := "pk"
-		if index != nil {
-			name = "due_pk"
-		}
 		_, err := dynamodb.NewFromConfig(cfg).Query(ctx, &dynamodb.QueryInput{
-			TableName: &service.TableName, IndexName: index, KeyConditionExpression: aws.String(name + " = :nobody"),
+			TableName: &service.TableName, IndexName: index, KeyConditionExpression: aws.String(partitionKey + " = :nobody"),
 			ExpressionAttributeValues: item{":nobody": txt("NOBODY")},
 		})
 		return err

@@ -503,6 +503,7 @@ func TestLinksAtOnceBelowACap(t *testing.T) {
 	}
 	group.Wait()
 	linked := 0
+	var refused []string
 	for i, a := range answers {
 		if a.status == http.StatusOK {
 			linked++
@@ -512,9 +513,14 @@ func TestLinksAtOnceBelowACap(t *testing.T) {
 			continue
 		}
 		a.expect(t, http.StatusConflict, problem{"business_rules", "invalid_status", "", ""})
-		nothingLinked(t, m, "australia_post", numbers[i])
+		refused = append(refused, numbers[i])
 	}
-	if rows := connectionsOf(t, m); linked != 2 || len(rows) != 2 {
-		t.Errorf("%d were linked, of %d connections, want 2: %v", linked, len(rows), rows)
+	if linked != 2 {
+		t.Errorf("%d were linked, want 2", linked)
+	}
+	// On a busy machine the time to undo a link may be too short; the reconciler does it then.
+	reconciles(t, map[string]func() bool{"a refused link has left a connection": func() bool { return len(connectionsOf(t, m)) == 2 }})
+	for _, number := range refused {
+		nothingLinked(t, m, "australia_post", number)
 	}
 }

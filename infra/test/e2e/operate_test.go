@@ -157,7 +157,7 @@ func checkRecords(t *testing.T, p stack.Partner) {
 	var told []string
 	pages := dynamodb.NewQueryPaginator(table(), &dynamodb.QueryInput{
 		TableName: &service.TableName, ConsistentRead: aws.Bool(true), KeyConditionExpression: aws.String("pk = :pk"),
-		ExpressionAttributeValues: item{":pk": txt("EVENTS#0")},
+		ExpressionAttributeValues: item{":pk": txt(fmt.Sprintf("EVENTS#%d#0", p.ID))},
 	})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(t.Context())
@@ -165,12 +165,10 @@ func checkRecords(t *testing.T, p stack.Partner) {
 			t.Fatal(err)
 		}
 		for _, it := range page.Items {
-			if str(it, "subject") == fmt.Sprintf("partner %d", p.ID) {
-				told = append(told, str(it, "type")+" by "+str(it, "by_service")+" "+str(it, "by_operator"))
-			}
+			told = append(told, str(it, "type")+" by "+str(it, "actor")+" "+str(it, "by_operator"))
 		}
 	}
-	var want []string
+	want := []string{"partner_created by operator "}
 	for _, kind := range []string{"disabled", "key_rotated", "enabled", "key_rotated", "key_created", "key_deleted"} {
 		want = append(want, "partner_"+kind+" by operator "+operatorName)
 	}

@@ -191,15 +191,15 @@ func TestBreaker(t *testing.T) { //nolint:paralleltest // see above
 }
 
 // healed answers for a number as the simulator does for a good one.
-func healed(w http.ResponseWriter, r *http.Request) {
+func healed(w http.ResponseWriter, r *http.Request) { become(w, r, "00") }
+
+// become answers for a number as the simulator does for the number of a story, whose account number it replaces.
+func become(w http.ResponseWriter, r *http.Request, story string) {
 	number := r.Header.Get("Account-Number")
-	fine := number[:len(number)-2] + "00"
-	r = r.Clone(r.Context())
-	r.URL.Path = strings.Replace(r.URL.Path, number, fine, 1)
-	r.Header.Set("Account-Number", fine)
+	other := number[:len(number)-2] + story
 	recorder := httptest.NewRecorder()
-	post.simulator.ServeHTTP(recorder, r)
-	answering(recorder.Code, "application/json", strings.ReplaceAll(recorder.Body.String(), fine, number))(w, r)
+	tell(recorder, r, story)
+	answering(recorder.Code, "application/json", strings.ReplaceAll(recorder.Body.String(), other, number))(w, r)
 }
 
 // Tests the whole deployed chain: the rule, schedule-refresh, the queue, refresh-carrier-account. First the test only

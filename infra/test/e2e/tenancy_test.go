@@ -26,6 +26,8 @@ type somebody struct {
 	caller
 	cursor, idempotency string
 	historyCursor       string
+	eventCursor         string
+	logCursor           string
 
 	marks []string
 }
@@ -50,8 +52,12 @@ func newSomebody(t *testing.T, name string, c caller) somebody {
 		t.Fatal(err)
 	}
 	s.historyCursor = next.Query().Get("cursor")
+	_, s.eventCursor = newestEvent(t, c.Key)
+	log := api.call(t, request{method: http.MethodGet, path: "/v1/audit_log?page_size=1", key: c.Key})
+	log.expect(t, http.StatusOK)
+	s.logCursor = cursorOf(t, *decode[gen.AuditLogPage](t, log).Links.Next.Href)
 	account := as(t, c.partner.APIKey).account(c.ID)
-	s.marks = []string{c.account, c.key, c.external, url.QueryEscape(c.external), c.email, *account.CompanyName, c.carrier, c.Key}
+	s.marks = []string{c.account, c.key, c.external, url.QueryEscape(c.external), c.email, *account.CompanyName, c.carrier, c.Key, s.event}
 	return s
 }
 
@@ -89,7 +95,7 @@ func (o operation) intrusions(me caller, s somebody) []intrusion {
 	}
 	mine := me.things
 	if s.partner.ID == me.partner.ID { // an account of the same partner: its ids are foreign only below my account
-		if o.has("api_key_id") {
+		if o.names("api_key_id") {
 			foreign, absent := mine, mine
 			foreign.key, absent.key = s.key, nobodysKey
 			add("key below my account", http.StatusNotFound, me.partner.APIKey, nil, foreign, absent)
@@ -101,7 +107,7 @@ func (o operation) intrusions(me caller, s somebody) []intrusion {
 			change(&absent, absentThings)
 			return foreign, absent
 		}
-		if o.has("account_id") {
+		if o.names("account_id") {
 			foreign, absent := theirs(func(th *things, from things) { th.account = from.account })
 			add("account", http.StatusNotFound, me.partner.APIKey, nil, foreign, absent)
 			foreign, absent = theirs(func(th *things, from things) { th.account, th.key = from.account, from.key })
@@ -109,7 +115,7 @@ func (o operation) intrusions(me caller, s somebody) []intrusion {
 			foreign.account, absent.account = "se-"+foreign.account, "se-"+absent.account
 			add("account with prefix", http.StatusNotFound, me.partner.APIKey, nil, foreign, absent)
 		}
-		if o.has("api_key_id") {
+		if o.names("api_key_id") {
 			foreign, absent := theirs(func(th *things, from things) { th.key = from.key })
 			add("key", http.StatusNotFound, me.partner.APIKey, nil, foreign, absent)
 		}
@@ -149,6 +155,23 @@ func (o operation) intrusions(me caller, s somebody) []intrusion {
 		foreign.carrier, absent.carrier = s.carrier, nobodyCarrier
 		add("carrier", http.StatusNotFound, me.Key, nil, foreign, absent)
 		add("carrier, partner", http.StatusNotFound, me.partner.APIKey, behalf(me.account), foreign, absent)
+	}
+	if o.names("event_id") {
+		foreign, absent := mine, mine
+		foreign.event, absent.event = s.event, nobodysEvent
+		add("event", http.StatusNotFound, me.Key, nil, foreign, absent)
+		add("event, partner", http.StatusNotFound, me.partner.APIKey, behalf(me.account), foreign, absent)
+		if s.partner.ID != me.partner.ID {
+			add("event of a partner", http.StatusNotFound, me.partner.APIKey, nil, foreign, absent)
+		}
+	}
+	if cursor := map[string]string{"listEvents": s.eventCursor, "listAuditLog": s.logCursor}[o.id]; cursor != "" {
+		for name, header := range map[string][][2]string{"of all accounts": nil, "of my account": behalf(me.account)} {
+			add("cursor "+name, http.StatusBadRequest, me.partner.APIKey, header, mine, mine)
+			in := &all[len(all)-1]
+			in.foreign.path += "?cursor=" + url.QueryEscape(cursor)
+			in.absent.path += "?cursor=" + url.QueryEscape(me.forgedCursor())
+		}
 	}
 	if o.id == "getCarrierHistory" {
 		add("cursor", http.StatusBadRequest, me.Key, nil, mine, mine)

@@ -39,9 +39,11 @@ func (b *By) Take() []effects.By {
 	return taken
 }
 
-// Check checks that a request succeeded and that its only change was made by want.
+// Check checks that a request succeeded and that its only change was made by want, with
+// the id of the request.
 func (b *By) Check(tb testing.TB, request string, resp events.APIGatewayProxyResponse, want effects.By) {
 	tb.Helper()
+	want.RequestID = resp.Headers["X-Request-Id"]
 	if diff := cmp.Diff([]effects.By{want}, b.Take()); diff != "" || resp.StatusCode >= 300 {
 		tb.Errorf("%s: %d %s (-want +got):\n%s", request, resp.StatusCode, resp.Body, diff)
 	}

@@ -99,7 +99,7 @@ func large() fakeAccount {
 	return fakeAccount{
 		limit: 1000, free: 1000,
 		certificates:  map[string]certificate{certificateARN: {status: "ISSUED", names: []string{"example.com", "*.example.com"}}},
-		tables:        map[string]*table{"restored": {status: "ACTIVE", indexes: map[string]string{"by_active": "ACTIVE", "by_due": "ACTIVE", "by_partner": "ACTIVE"}}},
+		tables:        map[string]*table{"restored": {status: "ACTIVE", indexes: map[string]string{"by_active": "ACTIVE", "by_due": "ACTIVE", "by_event": "ACTIVE", "by_partner": "ACTIVE"}}},
 		subscriptions: map[string][]subscription{topicARN: {{address: "ops@example.com"}}},
 	}
 }
@@ -179,8 +179,8 @@ func TestRefusals(t *testing.T) {
 		{"a rollback that failed", existing("UPDATE_ROLLBACK_FAILED", nil), nil, "mend that"},
 		{"a table that does not exist", large(), []string{"TableName=absent"}, "There is no table absent in ap-southeast-2."},
 		{"a table that is being restored", attaches("CREATING", nil), []string{"TableName=restored"}, "The table restored is CREATING, it must be ACTIVE."},
-		{"a table of something else", attaches("ACTIVE", nil), []string{"TableName=restored"}, "must have the index by_active, by_due, by_partner,"},
-		{"an index that is being built", attaches("UPDATING", map[string]string{"by_active": "ACTIVE", "by_due": "CREATING", "by_partner": "UPDATING"}), []string{"TableName=restored"}, "must have the index by_due,"},
+		{"a table of something else", attaches("ACTIVE", nil), []string{"TableName=restored"}, "must have the index by_active, by_due, by_event, by_partner,"},
+		{"an index that is being built", attaches("UPDATING", map[string]string{"by_active": "ACTIVE", "by_due": "CREATING", "by_event": "ACTIVE", "by_partner": "UPDATING"}), []string{"TableName=restored"}, "must have the index by_due,"},
 		{"a table that cannot be read", with(func(a *fakeAccount) { a.tableErr = errors.New("no answer") }), []string{"TableName=restored"}, "The table restored could not be read: no answer"},
 		{"the table's name is emptied", attached, []string{"TableName=", "BackgroundWork=disabled"}, "The stack uses the table restored; without TableName"},
 		{"the secrets' prefix is emptied", attached, []string{"SecretPrefix=", "BackgroundWork=disabled"}, "The stack uses the secrets that begin with carrierlink-other/carrier/"},
@@ -205,7 +205,7 @@ func TestRefusals(t *testing.T) {
 		{"an attached stack", attached, []string{"BackgroundWork=disabled"}, ""},
 		{"work that the command line starts", attached, []string{"BackgroundWork=enabled"}, ""},
 		{"a second stack without work", large(), []string{"SecretPrefix=carrierlink-staging/carrier/", "TableName=restored", "BackgroundWork=disabled"}, ""},
-		{"a table whose settings change", attaches("UPDATING", map[string]string{"by_active": "ACTIVE", "by_due": "ACTIVE", "by_partner": "ACTIVE"}), []string{"TableName=restored"}, ""},
+		{"a table whose settings change", attaches("UPDATING", map[string]string{"by_active": "ACTIVE", "by_due": "ACTIVE", "by_event": "ACTIVE", "by_partner": "ACTIVE"}), []string{"TableName=restored"}, ""},
 		{"what the stack has reserved becomes free", func() fakeAccount {
 			a := existing("UPDATE_COMPLETE", map[string]string{"RefreshReservedConcurrency": "50"})
 			a.free = 100

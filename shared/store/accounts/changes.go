@@ -178,7 +178,7 @@ func (s *Store) changeState(ctx context.Context, a account.Account, pinned bool,
 			never.Lacks(kit.AttrPK)
 			parts = []kit.Part{s.table.Check(kit.PartAccount, never)}
 		case !c.done(a):
-			parts, with = c.parts(a), fx
+			parts, with = c.parts(a), fx.After(a.ModifiedAt)
 		case fx.Answer == nil:
 			return nil
 		default:

@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -63,6 +64,40 @@ func (s *Store) ListAccounts(ctx context.Context, partnerID int64, f account.Fil
 		next = &account.Position{CreatedAt: last.CreatedAt, AccountID: last.ID}
 	}
 	return accounts, next, err
+}
+
+// maxBatch is how many items one BatchGetItem reads at most.
+const maxBatch = 100
+
+// ExternalIDs reads the external ids of a partner's accounts, consistently, by their account
+// ids, which must differ: in one call for each 100 of them. Accounts that are absent, whose
+// purge is due, or that have no external id are not in the map, nor are another partner's:
+// ids of purged accounts become free.
+func (s *Store) ExternalIDs(ctx context.Context, partnerID int64, accountIDs []int64, now time.Time) (map[int64]string, error) {
+	ids := map[int64]string{}
+	for batch := range slices.Chunk(accountIDs, maxBatch) {
+		keys := make([]kit.Key, len(batch))
+		for i, id := range batch {
+			keys[i] = kit.AccountKey(id)
+		}
+		found, err := s.table.BatchGet(ctx, keys)
+		if err != nil {
+			return nil, fmt.Errorf("reading accounts: %w", err)
+		}
+		for _, it := range found {
+			if kit.Gone(it, now) {
+				continue
+			}
+			a, err := FromItem(it)
+			if err != nil {
+				return nil, err
+			}
+			if a.PartnerID == partnerID && a.ExternalID != "" {
+				ids[a.ID] = a.ExternalID
+			}
+		}
+	}
+	return ids, nil
 }
 
 // createdRange returns the first and the last created_key that a filter and a position

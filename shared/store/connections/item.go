@@ -76,6 +76,8 @@ func fields(f *kit.Fields, c *connection.Connection) {
 	f.Text("contract_valid_to", &c.ContractValidTo)
 	f.Bool("contract_credit_blocked", &c.ContractCreditBlocked)
 	f.Text("contract_hash", &c.ContractHash)
+	f.Text("warned_of", &c.WarnedOf)
+	f.Count("warned_days", &c.WarnedDays)
 	f.Text("merchant_location_id", &c.MerchantLocationID)
 	f.Text("external_carrier_id", &c.ExternalID)
 	f.Texts("metadata", &c.Metadata)

@@ -155,8 +155,8 @@ func (c *chooser) key() dynamotest.Item {
 	return key
 }
 
-// attributes are those of the items; the last two are the keys of an index.
-var attributes = []string{"n_1", "n_2", "set_1", "label_1", "data", "flag_1", "due_pk", "due_key"}
+// attributes are those of the items; the last three are keys of indexes.
+var attributes = []string{"n_1", "n_2", "set_1", "label_1", "data", "flag_1", "due_pk", "due_key", "event_pk"}
 
 func (c *chooser) value() types.AttributeValue {
 	switch c.IntN(13) {
@@ -179,7 +179,7 @@ func (c *chooser) value() types.AttributeValue {
 // valueOf usually has the type that the attribute has elsewhere. Keys of an index always
 // have the right type: DynamoDB Local accepts others, which AWS documents as an error.
 func (c *chooser) valueOf(attr string) types.AttributeValue {
-	if c.IntN(12) == 0 && attr != "due_pk" && attr != "due_key" {
+	if c.IntN(12) == 0 && !slices.Contains(attributes[6:], attr) {
 		return c.value()
 	}
 	switch attr {
@@ -189,7 +189,7 @@ func (c *chooser) valueOf(attr string) types.AttributeValue {
 		return &types.AttributeValueMemberSS{Value: pick(c.Rand, []string{"a"}, []string{"a", "b"}, []string{"b", "c"})}
 	case "label_1":
 		return text(pick(c.Rand, "a", "ab", "abc", "b"))
-	case "due_pk":
+	case "due_pk", "event_pk":
 		return text(c.prefix + pick(c.Rand, "x", "y"))
 	case "due_key":
 		return text(pick(c.Rand, "1", "2", "20", "3"))
@@ -253,7 +253,7 @@ func (t *terms) update() string {
 			attr = "n_1" // perhaps for the second time
 		}
 		a, kind := t.path(attr), t.IntN(7)
-		if attr == "due_pk" || attr == "due_key" {
+		if slices.Contains(attributes[6:], attr) {
 			kind = pick(t.Rand, 0, 4)
 		}
 		switch kind {
@@ -448,6 +448,9 @@ func (c *chooser) query() *dynamodb.QueryInput {
 	values := dynamotest.Item{":pk": text(c.prefix + pick(c.Rand, "a", "b"))}
 	if c.IntN(3) == 0 {
 		pk, sk, in.IndexName = "due_pk", "due_key", aws.String("by_due")
+		if c.IntN(2) == 0 {
+			pk, sk, in.IndexName = "event_pk", "sk", aws.String("by_event")
+		}
 		values[":pk"] = text(c.prefix + pick(c.Rand, "x", "y"))
 	} else if c.IntN(3) == 0 {
 		in.Limit = aws.Int32(c.Int32N(4))

@@ -149,10 +149,9 @@ func (q *query) startAfter(key Item) error {
 	k, err := keyOf(Item{attrPK: key[attrPK], attrSK: key[attrSK]}, true)
 	partition, ok := key[q.view.pk].(*types.AttributeValueMemberS)
 	sortKey, also := key[q.view.sk].(*types.AttributeValueMemberS)
-	want := 4
-	if q.view.attributes == nil {
-		want = 2
-	}
+	attributes := []string{attrPK, attrSK, q.view.pk, q.view.sk} // an index may share the sort key
+	slices.Sort(attributes)
+	want := len(slices.Compact(attributes))
 	if err != nil || !ok || !also || len(key) != want || partition.Value != q.partition || q.compare(sortKey.Value) != 0 {
 		return invalid("The provided starting key is invalid")
 	}

@@ -75,12 +75,15 @@ func New() *Table {
 		attributes = append([]string{attrPK, attrSK, pk, sk}, attributes...)
 		return &view{name: name, pk: pk, sk: sk, attributes: attributes, entries: map[Key]*entry{}, partitions: map[string][]*entry{}}
 	}
+	events := index("by_event", "event_pk", attrSK, nil)
+	events.attributes = nil
 	return &Table{
 		items: view{pk: attrPK, sk: attrSK, entries: map[Key]*entry{}, partitions: map[string][]*entry{}},
 		indexes: []*view{
 			index("by_partner", "partner_pk", "created_key", listed),
 			index("by_active", "active_pk", "created_key", listed),
 			index("by_due", "due_pk", "due_key", nil),
+			events,
 		},
 		recent: map[string][]types.TransactWriteItem{},
 	}
@@ -159,7 +162,7 @@ func (t *Table) put(k Key, it Item) {
 
 // view is the table itself or an index.
 type view struct {
-	name       string
+	name       string   // empty for the table itself
 	pk, sk     string   // the attributes of its keys
 	attributes []string // that an index has, keys included; nil: all
 	entries    map[Key]*entry
@@ -187,13 +190,16 @@ func (v *view) entryOf(k Key, it Item) *entry {
 	if it == nil {
 		return nil
 	}
-	if v.attributes == nil {
+	if v.name == "" {
 		return &entry{k.PK, k.SK, k, it, sizeOf(it)}
 	}
 	partition, ok := it[v.pk].(*types.AttributeValueMemberS)
 	sort, also := it[v.sk].(*types.AttributeValueMemberS)
 	if !ok || !also {
 		return nil
+	}
+	if v.attributes == nil {
+		return &entry{partition.Value, sort.Value, k, it, sizeOf(it)}
 	}
 	projected := make(Item, len(v.attributes))
 	for _, attr := range v.attributes {
@@ -234,7 +240,14 @@ func (v *view) has(e *entry, it Item) bool {
 	if it == nil {
 		return false
 	}
-	for _, attr := range v.attributes {
+	attributes := slices.Values(v.attributes)
+	if v.attributes == nil {
+		if len(e.item) != len(it) {
+			return false
+		}
+		attributes = maps.Keys(it)
+	}
+	for attr := range attributes {
 		if was, is := e.item[attr], it[attr]; was == nil != (is == nil) || was != nil && !sameValue(was, is) {
 			return false
 		}

@@ -32,5 +32,6 @@ const (
 	AttrChecks     = "checks"
 	AttrGood       = "good"
 	AttrVotes      = "votes" // set of texts
+	AttrEventType  = "type"
 	AttrCall       = "call_" // followed by n: time of the call n calls ago
 )

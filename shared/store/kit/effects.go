@@ -61,22 +61,40 @@ func (s *Table) Claim(rec effects.Record, now time.Time) Part {
 	return s.Put(PartIdempotency, idempotencyItem(rec), ifClaimable, Item{":seconds": NumberValue(now.Unix()), ":now": TimeValue(now)})
 }
 
-// eventsKept is how long an event stays in the table.
-const eventsKept = 90 * 24 * time.Hour
-
 func eventItem(e effects.Event, by effects.By) Item {
-	it := eventKey(e).Item()
-	it.Text("type", e.Type)
+	it := Key{EventsPK(e.PartnerID, e.AccountID), e.ID}.Item()
+	it.Text(AttrEventPK, PartnerEventsPK(e.PartnerID))
+	it.Text(AttrEventType, string(e.Type))
+	it.Int(AttrPartnerID, e.PartnerID)
+	it.Int(AttrAccountID, e.AccountID)
 	it.Text("subject", e.Subject)
 	it.Time("at", e.At)
 	it.Text("data", string(e.Data))
+	it.Text("actor", string(by.Actor))
 	it.Int("by_key", by.KeyID)
 	it.Int("by_partner", by.PartnerID)
 	it.Int("by_account", by.AccountID)
-	it.Text("by_service", by.Service)
 	it.Text("by_operator", by.Operator)
-	it.Seconds(AttrTTL, e.At.Add(eventsKept))
+	it.Text("request_id", by.RequestID)
+	it.Text("source_ip", by.SourceIP)
+	it.Seconds(AttrTTL, e.At.Add(effects.AuditKept))
 	return it
+}
+
+// EventFromItem reads an event.
+func EventFromItem(it Item) (effects.Recorded, error) {
+	r := Reader{It: it}
+	e := effects.Recorded{
+		Event: effects.Event{
+			ID: r.Text(AttrSK), Type: effects.EventType(r.Text(AttrEventType)), PartnerID: r.Int(AttrPartnerID), AccountID: r.Int(AttrAccountID),
+			Subject: r.Text("subject"), At: r.Time("at"), Data: []byte(r.Text("data")),
+		},
+		By: effects.By{
+			Actor: effects.Actor(r.Text("actor")), KeyID: r.Int("by_key"), PartnerID: r.Int("by_partner"), AccountID: r.Int("by_account"),
+			Operator: r.Text("by_operator"), RequestID: r.Text("request_id"), SourceIP: r.Text("source_ip"),
+		},
+	}
+	return e, r.Done("event")
 }
 
 func idempotencyItem(rec effects.Record) Item {

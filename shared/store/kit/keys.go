@@ -13,7 +13,6 @@ import (
 
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
-	"carrierlink/shared/effects"
 )
 
 // Every key of the table is made in this file and nowhere else.
@@ -35,7 +34,7 @@ import (
 //	calls         ALLOWANCE#<use>#<account or 0>#<credential id or none>   CALLS
 //	breaker       HEALTH#<carrier>              BREAKER
 //	tally         HEALTH#<carrier>              MINUTE#<minutes since 1970>
-//	event         EVENTS#<account or 0>         <at, ms>#<event id>
+//	event         EVENTS#<partner>#<account or 0>   <event_id>, which sorts by time
 //
 // Text that a caller chose stands last in its key, after parts without "#": so it
 // cannot make another item's key. Items that an account may have many of have
@@ -54,19 +53,24 @@ const (
 // the end of their previous credentials: in a partition of their own, because they may be
 // many, and repairs must not wait for them.
 //
+// by_event holds all events of a partner, its accounts' included.
+//
 //	by_partner    PARTNER#<id>                  <created_at, ms>#<account id>
 //	by_active     PARTNER#<id>#<true|false>     <created_at, ms>#<account id>
 //	by_due        REFRESH#<lane>#<shard>        <next_refresh_at, ms>#<credential id>#<partner id>
 //	              REPAIR                        <lease_until, ms>, of work that was tried before followed
 //	                                            by #<its first lease_until, ms>; <time of an account's change, ms>
 //	              PREVIOUS                      <end of the previous credentials, ms>
+//	by_event      EVENTS#<partner>              the table's sort key
 const (
 	IndexPartner   = "by_partner"
 	IndexActive    = "by_active"
 	IndexDue       = "by_due"
+	IndexEvent     = "by_event"
 	AttrPartnerPK  = "partner_pk"
 	AttrActivePK   = "active_pk"
 	AttrCreatedKey = "created_key"
+	AttrEventPK    = "event_pk"
 	AttrDuePK      = "due_pk"
 	AttrDueKey     = "due_key"
 )
@@ -282,10 +286,14 @@ func HistoryPK(accountID int64, connectionID string) string {
 // HistorySK returns a sort key by time, then by number of the check.
 func HistorySK(milli int64, n int) string { return fmt.Sprintf("%s#%08d", milliKey(milli), max(n, 0)) }
 
-// eventKey returns the key of an event. It sorts by time, then by id.
-func eventKey(e effects.Event) Key {
-	return Key{"EVENTS#" + number(e.AccountID), milliKey(e.At.UnixMilli()) + "#" + e.ID}
+// EventsPK returns the partition of an account's events; account 0 is for those of the
+// partner itself. It names the partner, so that nobody finds a foreign account's events.
+func EventsPK(partnerID, accountID int64) string {
+	return PartnerEventsPK(partnerID) + "#" + number(accountID)
 }
+
+// PartnerEventsPK returns the partition of by_event of all events of a partner.
+func PartnerEventsPK(partnerID int64) string { return "EVENTS#" + number(partnerID) }
 
 // TrackingKey returns the key of the cached tracking of a number.
 func TrackingKey(accountID int64, connectionID, trackingNumber string) Key {

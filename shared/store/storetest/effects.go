@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -146,27 +148,37 @@ func rowWrite(c connection.Connection, change func(connection.Connection, effect
 	return writeOf(change, c, late)
 }
 
+// reported is the time of the events of told, after all earlier changes.
+var reported = now.Add(time.Second) // never changes
+
 // told is effects with an answer and n events of an account.
 func (s *suite) told(accountID int64, n int) effects.Effects {
 	s.Helper()
-	fx := effects.Effects{By: effects.By{KeyID: 3, PartnerID: 2, AccountID: 1}, Answer: s.answer()}
+	by := effects.By{Actor: effects.Partner, KeyID: 3, PartnerID: 2, AccountID: 1, RequestID: "r", SourceIP: "192.0.2.1"}
+	fx := effects.Effects{By: by, Answer: s.answer()}
 	for i := range n {
 		fx.Events = append(fx.Events, effects.Event{
-			ID: "evt-" + strconv.Itoa(100+i), Type: "account.changed", AccountID: accountID, Subject: "account",
-			At: milli(now), Data: []byte(`{"n":` + strconv.Itoa(i) + `}`),
+			ID: eventID(reported, i), Type: effects.AccountUpdated, PartnerID: 2, AccountID: accountID, Subject: "account",
+			At: milli(reported), Data: []byte(`{"n":` + strconv.Itoa(i) + `}`),
 		})
 	}
 	return fx
 }
 
+// eventID returns an event_id of a time that sorts by n.
+func eventID(at time.Time, n int) string {
+	return fmt.Sprintf("%s%012d", effects.EventIDsFrom(at), n)
+}
+
 // tells checks which events an account has.
 func (s *suite) tells(what string, accountID int64, fx effects.Effects) {
 	s.Helper()
-	var want []Told
-	for _, e := range fx.Events {
-		want = append(want, Told{e, fx.By})
+	var want []effects.Recorded
+	for _, e := range slices.Backward(fx.Events) {
+		want = append(want, effects.Recorded{Event: e, By: fx.By})
 	}
-	s.equal(what+": events", must(s.Events(s.Context(), accountID)), want)
+	got, _ := must2(s.ListEvents(s.Context(), effects.Listing{PartnerID: 2, AccountID: accountID, Limit: 1000}))
+	s.equal(what+": events", got, want)
 }
 
 // keeps checks whether an answer is kept.
@@ -281,9 +293,11 @@ func (s writtenEffects) TestEventsOfSeveralAccounts() {
 	a := s.account()
 	mine, other := s.id(), s.id()
 	fx := s.told(mine, 2)
-	fx.By, fx.Answer = effects.By{Service: effects.Reconciler}, nil
-	later := effects.Event{ID: "evt-1", Type: "t", AccountID: mine, Subject: "se-1", At: milli(now.Add(time.Millisecond)), Data: []byte(`"\u6f22 漢"`)}
-	elsewhere := effects.Event{ID: "evt-2", Type: "t", AccountID: other, At: milli(now)}
+	fx.By, fx.Answer = effects.By{Actor: effects.Reconciler}, nil
+	later := effects.Event{
+		ID: eventID(reported.Add(time.Millisecond), 0), Type: "t", PartnerID: 2, AccountID: mine, Subject: "se-1", At: milli(reported.Add(time.Millisecond)), Data: []byte(`"\u6f22 漢"`),
+	}
+	elsewhere := effects.Event{ID: eventID(reported, 7), Type: "t", PartnerID: 2, AccountID: other, At: milli(reported), Data: []byte("{}")}
 	fx.Events = append(fx.Events, later, elsewhere)
 	s.ok(s.renameAccount(a, fx))
 	s.tells("by time and id", mine, effects.Effects{By: fx.By, Events: fx.Events[:3]})

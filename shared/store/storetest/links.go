@@ -59,7 +59,7 @@ func everything(c connection.Connection) connection.Connection {
 			SecretVersion: "0f-0", AccountNumber: "0004085239", LastFour: "cd34", CredentialID: "fedcba9876543210", Until: milli(now.Add(time.Hour)),
 		},
 		LeaseUntil: milli(now.Add(time.Minute)), Work: connection.WorkCredentials, WorkSince: milli(now.Add(-time.Hour)),
-		ContractExpired: true, ContractValidTo: "2999-12-31", ContractCreditBlocked: true, ContractHash: "00ff", MerchantLocationID: "ZZ9",
+		ContractExpired: true, ContractValidTo: "2999-12-31", ContractCreditBlocked: true, ContractHash: "00ff", WarnedOf: "2026-06-30", WarnedDays: 7, MerchantLocationID: "ZZ9",
 		ExternalID: "their#id", Metadata: map[string]string{"k": "v", "e": ""}, CreatedAt: milli(now), ModifiedAt: milli(now.Add(2 * time.Second)),
 		Version: c.Version,
 	}

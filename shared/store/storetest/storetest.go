@@ -32,19 +32,6 @@ import (
 	"carrierlink/shared/store"
 )
 
-// Told is an event, and who made the change that it reports.
-type Told struct {
-	Event effects.Event
-	By    effects.By
-}
-
-// Table is a store, and a reader of what no method of the store reads.
-type Table struct {
-	*store.Store
-	// Events reads the events of an account (0: of a partner), the oldest first.
-	Events func(ctx context.Context, accountID int64) ([]Told, error)
-}
-
 // Caps limit what an account may have; the zero value sets no limit.
 type Caps struct {
 	connection.Caps
@@ -55,7 +42,7 @@ type Caps struct {
 var defaults = Caps{Keys: account.MaxKeys} // never changes
 
 // opener returns a store with these caps.
-type opener func(t *testing.T, caps Caps) Table
+type opener func(t *testing.T, caps Caps) *store.Store
 
 // Run runs the suite over the stores that open returns. They may share one table:
 // each test makes ids of its own. The groups run one after another, because some
@@ -64,7 +51,7 @@ func Run(t *testing.T, open opener) {
 	t.Helper()
 	for _, group := range []func(*suite) any{
 		of[keyUse], of[creation], of[partners], of[claims], of[links], of[caps], of[checks], of[rows], of[follows], of[schedule], of[histories],
-		of[carrierHealth], of[allowances], of[trackingCache], of[loads], of[changes], of[deletions], of[lists], of[accountKeys], of[writtenEffects],
+		of[carrierHealth], of[allowances], of[trackingCache], of[loads], of[changes], of[deletions], of[lists], of[accountKeys], of[writtenEffects], of[eventLists],
 	} {
 		kind := reflect.TypeOf(group(nil))
 		t.Run(kind.Elem().Name(), func(t *testing.T) {
@@ -128,7 +115,7 @@ func check(err error) {
 func errOf[T any](_ T, err error) error { return err }
 
 // folding gives accounts the key of their email, as the functions do.
-type folding struct{ Table }
+type folding struct{ *store.Store }
 
 func (f folding) CreateAccount(ctx context.Context, n account.NewAccount, fx effects.Effects, now time.Time) error {
 	n.Account.EmailKey = email.Key(n.Account.Email)

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"carrierlink/infra/test/functiontest"
+	"carrierlink/shared/account"
+	"carrierlink/shared/carrier"
+	"carrierlink/shared/connection"
+	"carrierlink/shared/effects"
+	"carrierlink/shared/health"
+)
+
+// TestBodiesMatchTheContract makes events with the services, and compares each list with
+// its schema and each event with its entry in webhooks.
+func TestBodiesMatchTheContract(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromFile("../../infra/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newFront(t)
+	d.URL = "https://api.example.com"
+	changeAccount(t, d)
+	changeConnections(t, d)
+
+	var seen []string
+	most := 0 // differences in an event
+	for path, schema := range map[string]string{"/v1/events": "EventsPage", "/v1/audit_log": "AuditLogPage"} {
+		var body map[string]any
+		resp := d.ask("partner 5", path+"?page_size=500")
+		if err := json.Unmarshal([]byte(resp.Body), &body); err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%d %s, %v", resp.StatusCode, resp.Body, err)
+		}
+		if err := doc.Components.Schemas[schema].Value.VisitJSON(body); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		events, _ := body["events"].([]any)
+		for _, e := range events {
+			event, _ := e.(map[string]any)
+			kind, _ := event["event"].(string)
+			seen = append(seen, kind)
+			if err := doc.Webhooks[kind].Post.RequestBody.Value.Content["application/json"].Schema.Value.VisitJSON(event); err != nil {
+				t.Errorf("%v is no %s: %v", event, kind, err)
+			}
+			data, _ := event["data"].(map[string]any)
+			changes, _ := data["changes"].([]any)
+			most = max(most, len(changes))
+		}
+	}
+	for _, kind := range effects.EventTypes() {
+		if !slices.Contains(seen, string(kind)) {
+			t.Errorf("no %s was made", kind)
+		}
+	}
+	if most != connection.MaxDifferences {
+		t.Errorf("an event has %d differences at most, want %d", most, connection.MaxDifferences)
+	}
+}
+
+// changeAccount makes each event of an account and its keys.
+func changeAccount(t *testing.T, d *front) {
+	t.Helper()
+	ctx, by := t.Context(), effects.By{Actor: effects.Partner, KeyID: 3, PartnerID: 5}
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Pass(time.Second)
+	}
+	made, err := d.Accounts.Create(ctx, account.Creation{Partner: account.Partner{ID: 5, Environment: carrier.Production, DefaultCountryCode: "AU"}}, effects.MadeBy[*account.Created](by))
+	ok(err)
+	read := func() account.Account {
+		t.Helper()
+		a, err := d.Store.Account(ctx, made.Account.ID, d.Now())
+		ok(err)
+		return a
+	}
+	_, err = d.Accounts.Change(ctx, account.Change{Account: read(), Edit: func(a *account.Account) error {
+		a.CompanyName, a.Metadata = "Kea", map[string]string{"plan": "gold"}
+		return nil
+	}}, effects.MadeBy[*account.Account](by))
+	ok(err)
+	a := read()
+	key, err := d.Accounts.IssueKey(ctx, &a, account.KeyInput{Scopes: []account.Scope{account.ScopeRead}, ExpiresAt: d.Now().Add(time.Hour)}, effects.MadeBy[*account.IssuedKey](by))
+	ok(err)
+	rotated, err := d.Accounts.RotateKey(ctx, &key.APIKey, time.Minute, effects.MadeBy[*account.Rotated](by))
+	ok(err)
+	ok(d.Accounts.DeleteKey(ctx, &rotated.Key.APIKey, effects.Effects{By: by}))
+	ok(d.Accounts.Disable(ctx, read(), false, effects.Effects{By: by}))
+	ok(d.Accounts.Enable(ctx, read(), false, effects.Effects{By: by}))
+	ok(d.Accounts.Delete(ctx, read(), false, 7, effects.Effects{By: by}))
+	ok(d.Accounts.Restore(ctx, read(), false, effects.Effects{By: by}))
+	operator := effects.By{Actor: effects.Operator, Operator: "jo@example.com"}
+	_, err = d.Accounts.IssuePartnerKey(ctx, 5, account.KeyInput{Description: "Second"}, operator)
+	ok(err)
+}
+
+// changeConnections makes each event of a connection.
+func changeConnections(t *testing.T, d *front) {
+	t.Helper()
+	ctx, by := t.Context(), effects.By{Actor: effects.Merchant, KeyID: 4, PartnerID: 5, AccountID: 71}
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Pass(time.Minute)
+	}
+	// The last digits of a number are what the simulator says about the account.
+	charge := func(number string) connection.ChargeAccount {
+		return connection.ChargeAccount{
+			Carrier: carrier.AustraliaPost, Number: number, Credentials: functiontest.Credentials(functiontest.APIKey, functiontest.APISecret),
+		}
+	}
+	link := func(number string) connection.Connection {
+		t.Helper()
+		a, err := d.Store.Account(ctx, 71, d.Now())
+		ok(err)
+		c, err := d.Connections.Link(ctx, connection.LinkRequest{
+			Account: a, Nickname: "Main", RefreshPolicy: connection.RefreshDaily, Effects: effects.MadeBy[*connection.Connection](by),
+			ChargeAccount: charge(number),
+		})
+		ok(err)
+		return *c
+	}
+	expiring, blocked, main := link("0000123411"), link("0000123412"), link(functiontest.Number)
+	said := func(number string) *connection.Reading {
+		r := d.Carrier.Real.GetAccount(ctx, charge(number), 1)
+		return &r
+	}
+	check := func(c connection.Connection, answer *connection.Reading) { // nil: what the simulator says
+		t.Helper()
+		d.Carrier.Reading = answer
+		_, err := d.Connections.Check(ctx, d.Row(c.ID), connection.TriggerManual, health.Breaker{}, effects.MadeBy[connection.Checked](by))
+		ok(err)
+		d.Carrier.Reading = nil
+	}
+	check(main, said("0000123450")) // the carrier is down
+	check(main, nil)                // and up again
+	check(main, said("0000123410")) // another contract, which has expired
+	check(main, nil)                // the first one
+	many := said(functiontest.Number)
+	for i := range connection.MaxDifferences {
+		many.Raw = fmt.Appendf(nil, `{"new_%d":1,%s`, i, many.Raw[1:])
+	}
+	check(main, many)
+	d.Pass(time.Hour)
+	change := func(c connection.ChangeRequest) {
+		t.Helper()
+		c.Connection, c.Effects = d.Row(main.ID), effects.MadeBy[*connection.Connection](by)
+		_, err := d.Connections.Change(ctx, c)
+		ok(err)
+	}
+	change(connection.ChangeRequest{Edit: func(c *connection.Connection) { c.Nickname = "Till" }})
+	fresh := functiontest.Credentials("0b9d7c5e-1a2b-4c3d-8e4f-5a6b7c8d9e0f", functiontest.APISecret)
+	change(connection.ChangeRequest{Credentials: &fresh, Edit: func(*connection.Connection) {}})
+	_, err := d.Connections.Rollback(ctx, d.Row(main.ID), false, effects.MadeBy[*connection.Connection](by))
+	ok(err)
+	for range 2 { // refused twice, and others are not
+		check(main, said("0000123440"))
+		check(expiring, nil)
+		d.Pass(time.Hour)
+	}
+	ok(d.Connections.Unlink(ctx, d.Row(blocked.ID), false, effects.MadeBy[*connection.Connection](by)))
+}

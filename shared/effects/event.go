@@ -1,0 +1,197 @@
+package effects
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// EventType is what an event reports.
+type EventType string
+
+// The events of accounts and their API keys.
+const (
+	AccountCreated  EventType = "account_created"
+	AccountUpdated  EventType = "account_updated"
+	AccountEnabled  EventType = "account_enabled"
+	AccountDisabled EventType = "account_disabled"
+	AccountDeleted  EventType = "account_deleted"
+	AccountRestored EventType = "account_restored"
+	APIKeyCreated   EventType = "api_key_created"
+	APIKeyRotated   EventType = "api_key_rotated" //nolint:gosec // a name, not a key
+	APIKeyDeleted   EventType = "api_key_deleted"
+)
+
+// The events of connections and their contracts. CarrierConnected is ShipEngine's name.
+const (
+	CarrierConnected        EventType = "carrier_connected"
+	CarrierUpdated          EventType = "carrier_updated"
+	CarrierRolledBack       EventType = "carrier_rolled_back"
+	CarrierDegraded         EventType = "carrier_degraded"
+	CarrierActionRequired   EventType = "carrier_action_required"
+	CarrierRestricted       EventType = "carrier_restricted"
+	CarrierRecovered        EventType = "carrier_recovered"
+	CarrierDisconnected     EventType = "carrier_disconnected"
+	CarrierAccountChanged   EventType = "carrier_account_changed"
+	CarrierContractExpiring EventType = "carrier_contract_expiring"
+	CarrierCreditBlocked    EventType = "carrier_credit_blocked"
+)
+
+// The operator's changes of a partner. They are in the audit log only: see AuditTypes.
+const (
+	PartnerCreated    EventType = "partner_created"
+	PartnerEnabled    EventType = "partner_enabled"
+	PartnerDisabled   EventType = "partner_disabled"
+	PartnerKeyCreated EventType = "partner_key_created"
+	PartnerKeyRotated EventType = "partner_key_rotated"
+	PartnerKeyDeleted EventType = "partner_key_deleted"
+)
+
+// EventTypes returns the types of the events that callers are told of, in the order of
+// the contract.
+func EventTypes() []EventType {
+	return []EventType{
+		AccountCreated, AccountUpdated, AccountEnabled, AccountDisabled, AccountDeleted, AccountRestored,
+		APIKeyCreated, APIKeyRotated, APIKeyDeleted,
+		CarrierConnected, CarrierUpdated, CarrierRolledBack, CarrierDegraded, CarrierActionRequired, CarrierRestricted, CarrierRecovered,
+		CarrierDisconnected, CarrierAccountChanged, CarrierContractExpiring, CarrierCreditBlocked,
+	}
+}
+
+// AuditTypes returns the types of all entries of the audit log: EventTypes and the
+// operator's.
+func AuditTypes() []EventType {
+	return append(EventTypes(), PartnerCreated, PartnerEnabled, PartnerDisabled, PartnerKeyCreated, PartnerKeyRotated, PartnerKeyDeleted)
+}
+
+// How long events are kept: in the list of events, and in the audit log.
+const (
+	EventsKept = 30 * 24 * time.Hour
+	AuditKept  = 400 * 24 * time.Hour
+)
+
+// Recorded is an event with who made its change, as the table keeps it.
+type Recorded struct {
+	Event
+	By By
+}
+
+// Listing selects a page of recorded events, the newest first.
+type Listing struct {
+	PartnerID   int64
+	AccountID   int64       // zero: all of the partner's
+	From, Until time.Time   // both inclusive; zero: open
+	Types       []EventType // empty: all
+	Actor       Actor       // empty: all
+	KeyID       int64       // of who made the change; zero: all
+	Before      string      // the page begins after this event_id; empty: at the newest
+	Limit       int         // at least 1
+}
+
+// Matches reports whether an event passes the filters of the listing.
+func (l *Listing) Matches(r *Recorded) bool {
+	return (len(l.Types) == 0 || slices.Contains(l.Types, r.Type)) && (l.Actor == "" || l.Actor == r.By.Actor) && (l.KeyID == 0 || l.KeyID == r.By.KeyID)
+}
+
+// Report is what an event says. Data becomes a JSON object of at most MaxEventData bytes;
+// it holds no secret and no account number of a carrier.
+type Report struct {
+	Type      EventType
+	PartnerID int64
+	AccountID int64  // zero: the partner itself has changed
+	Subject   string // what changed: a carrier_id, or for example "api_key 17"
+	Data      any
+}
+
+// With adds an event for each report. They are in this order wherever events are sorted
+// by their ids.
+func (e Effects) With(random io.Reader, at time.Time, reports ...Report) (Effects, error) {
+	for _, r := range reports {
+		id, err := newEventID(random, at, len(e.Events))
+		if err != nil {
+			return Effects{}, fmt.Errorf("making an event_id: %w", err)
+		}
+		data, err := json.Marshal(r.Data)
+		if err != nil {
+			return Effects{}, fmt.Errorf("encoding the data of %s: %w", r.Type, err)
+		}
+		e.Events = append(slices.Clip(e.Events), Event{
+			ID: id, Type: r.Type, PartnerID: r.PartnerID, AccountID: r.AccountID, Subject: r.Subject, At: at, Data: data,
+		})
+	}
+	return e, nil
+}
+
+// Reporting makes the effects of a change from its result, with an event for each report.
+func (f For[T]) Reporting(result T, random io.Reader, at time.Time, reports ...Report) (Effects, error) {
+	fx, err := f.Of(result)
+	if err != nil {
+		return Effects{}, err
+	}
+	return fx.With(random, at, reports...)
+}
+
+// After moves events from before the millisecond after t into that, so that the events of
+// a resource have the order of its changes. t is when the resource was changed last.
+func (e Effects) After(t time.Time) Effects {
+	next := t.Truncate(time.Millisecond).Add(time.Millisecond)
+	moved := slices.Clone(e.Events)
+	for i := range moved {
+		if own := &moved[i]; !own.At.After(t) && own.At.Before(next) {
+			own.At, own.ID = next, EventIDsFrom(next)+own.ID[len(idPrefix)+idTime:]
+		}
+	}
+	e.Events = moved
+	return e
+}
+
+// Form of an event_id: IDPrefix, nine digits of base 36 for the milliseconds since 1970,
+// which last until the year 5188, one for the event's place among those of its change,
+// and eleven random ones.
+const (
+	idPrefix     = "se-"
+	idTime       = 9
+	idRandom     = 11
+	idLength     = len(idPrefix) + idTime + 1 + idRandom
+	maxIDMilli   = 101_559_956_668_415     // zzzzzzzzz
+	idRandomSpan = 131_621_703_842_267_136 // 36^11
+	maxTogether  = 36
+	base36Digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+)
+
+// newEventID returns an event_id that sorts by time, then by place.
+func newEventID(random io.Reader, at time.Time, place int) (string, error) {
+	if place >= maxTogether {
+		return "", fmt.Errorf("a change has more than %d events", maxTogether)
+	}
+	var b [8]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return "", fmt.Errorf("reading randomness: %w", err)
+	}
+	drawn := binary.BigEndian.Uint64(b[:]) % idRandomSpan
+	return EventIDsFrom(at) + base36Digits[place:place+1] + padded(strconv.FormatUint(drawn, 36), idRandom), nil
+}
+
+// EventIDsFrom returns a text that sorts before the ids of all events of a time, and after
+// those of any earlier millisecond.
+func EventIDsFrom(at time.Time) string {
+	return idPrefix + padded(strconv.FormatInt(min(max(at.UnixMilli(), 0), maxIDMilli), 36), idTime)
+}
+
+// IsEventID reports whether a text has the form of an event_id.
+func IsEventID(s string) bool {
+	rest, ok := strings.CutPrefix(s, idPrefix)
+	return ok && len(s) == idLength && strings.Trim(rest, base36Digits) == ""
+}
+
+func padded(digits string, n int) string {
+	return strings.Repeat("0", n-len(digits)) + digits
+}
+
+// Time returns a time as the API writes it: RFC 3339 in UTC, with milliseconds.
+func Time(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }

@@ -1,0 +1,118 @@
+// Package events reads the events of accounts. Each change writes its own: see
+// kit.Table.Commit.
+package events
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"carrierlink/shared/effects"
+	"carrierlink/shared/fault"
+	"carrierlink/shared/metrics"
+	"carrierlink/shared/store/kit"
+)
+
+// Store reads events.
+type Store struct{ table *kit.Table }
+
+// New returns a Store over the table.
+func New(t *kit.Table) *Store { return &Store{t} }
+
+// maxExamined is how many events of a list are read for one page at most, so that a filter
+// that few of them pass costs no more.
+const maxExamined = 2000
+
+// lastID sorts after every event_id.
+const lastID = "se-~"
+
+// ListEvents reads a page of events, the newest first: at most l.Limit that pass the
+// filters, among the next maxExamined. One that cannot be read is counted, logged and left
+// out. next is the event_id after which the next page
+// begins, empty if nothing follows; a page with a next one may be short, or empty.
+//
+// A partner's list, which an index has, follows the table within a second or so; an
+// account's own is consistent.
+func (s *Store) ListEvents(ctx context.Context, l effects.Listing) (found []effects.Recorded, next string, err error) {
+	// Events have times in milliseconds.
+	from, to := effects.EventIDsFrom(l.From.Add(time.Millisecond-time.Nanosecond)), lastID
+	if !l.Until.IsZero() {
+		to = effects.EventIDsFrom(l.Until.Add(time.Millisecond))
+	}
+	if l.Before != "" {
+		to = min(to, l.Before)
+	}
+	if from > to {
+		return nil, "", nil // DynamoDB refuses an empty range
+	}
+	in := s.query(l.PartnerID, l.AccountID, from, to)
+	in.ScanIndexForward = aws.Bool(false)
+	// Two more: the range includes l.Before, and one tells whether there is more.
+	in.Limit = kit.QueryLimit(l.Limit + 2)
+	for examined := 0; ; {
+		out, err := s.table.API.Query(ctx, in)
+		if err != nil {
+			return nil, "", fmt.Errorf("listing events: %w", err)
+		}
+		for _, it := range out.Items {
+			id := kit.Reader{It: it}
+			switch own := id.Key(); {
+			case own.SK == l.Before:
+				continue
+			case len(found) == l.Limit || examined == maxExamined:
+				return found, next, nil
+			default:
+				examined, next = examined+1, own.SK
+			}
+			e, err := kit.EventFromItem(it)
+			if err != nil {
+				metrics.Add(ctx, metrics.Malformed, "", 1)
+				slog.ErrorContext(ctx, "an event cannot be read", slog.String("event_id", next), slog.String("error", err.Error()))
+				continue
+			}
+			if l.Matches(&e) {
+				found = append(found, e)
+			}
+		}
+		if len(out.LastEvaluatedKey) == 0 {
+			return found, "", nil
+		}
+		// A filter has dropped some.
+		in.ExclusiveStartKey, in.Limit = out.LastEvaluatedKey, kit.QueryLimit(100)
+	}
+}
+
+// Event reads an event of an account, or of any account of a partner (account 0):
+// fault.NotFound if there is none.
+func (s *Store) Event(ctx context.Context, partnerID, accountID int64, id string) (effects.Recorded, error) {
+	out, err := s.table.API.Query(ctx, s.query(partnerID, accountID, id, id))
+	switch {
+	case err != nil:
+		return effects.Recorded{}, fmt.Errorf("reading an event: %w", err)
+	case len(out.Items) == 0:
+		return effects.Recorded{}, ErrNoEvent()
+	}
+	return kit.EventFromItem(out.Items[0])
+}
+
+// ErrNoEvent is fault.NotFound for an event_id.
+func ErrNoEvent() *fault.Error {
+	return fault.New(fault.NotFound, "No event of the last 30 days has this event_id.")
+}
+
+// query returns the query for the events of an account, or of a partner (account 0),
+// whose ids lie between two, both included.
+func (s *Store) query(partnerID, accountID int64, from, to string) *dynamodb.QueryInput {
+	if accountID != 0 {
+		return s.table.Range(kit.EventsPK(partnerID, accountID), from, to)
+	}
+	return &dynamodb.QueryInput{
+		TableName: &s.table.Name, IndexName: aws.String(kit.IndexEvent),
+		KeyConditionExpression:    aws.String("event_pk = :pk AND sk BETWEEN :from AND :to"),
+		ExpressionAttributeValues: kit.Item{":pk": kit.TextValue(kit.PartnerEventsPK(partnerID)), ":from": kit.TextValue(from), ":to": kit.TextValue(to)},
+	}
+}

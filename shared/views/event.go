@@ -1,0 +1,105 @@
+package views
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"carrierlink/shared/account"
+	"carrierlink/shared/effects"
+	"carrierlink/shared/httpapi"
+)
+
+// Event is an event in answers.
+type Event struct {
+	EventID           string          `json:"event_id"`
+	Event             string          `json:"event"`
+	CreatedAt         *string         `json:"created_at"`
+	AccountID         int64           `json:"account_id"`
+	ExternalAccountID *string         `json:"external_account_id"`
+	ResourceURL       string          `json:"resource_url"`
+	ResourceType      string          `json:"resource_type,omitempty"` // ShipEngine's, of the events that it has
+	Data              json.RawMessage `json:"data"`
+}
+
+// EventsPage is a page of events.
+type EventsPage struct {
+	Events   []Event           `json:"events"`
+	Page     int               `json:"page"`
+	PageSize int               `json:"page_size"`
+	Links    httpapi.LinksBody `json:"links"`
+}
+
+// carrierConnected is the resource_type of ShipEngine's webhook of carrier_connected.
+const carrierConnected = "API_CARRIER_CONNECTED"
+
+// NewEvent returns the view of an event. externalID is that of its account now, and address
+// makes URLs of paths: see httpapi.Request.Address.
+func NewEvent(e effects.Event, externalID string, address func(path string) string) Event {
+	path := "/v1/partners/accounts/" + strconv.FormatInt(e.AccountID, 10)
+	if strings.HasPrefix(e.Subject, account.IDPrefix) {
+		path = "/v1/carriers/" + e.Subject
+	}
+	body := Event{
+		EventID: e.ID, Event: string(e.Type), CreatedAt: httpapi.Time(e.At), AccountID: e.AccountID, ExternalAccountID: httpapi.Text(externalID),
+		ResourceURL: address(path), Data: e.Data,
+	}
+	if e.Type == effects.CarrierConnected {
+		body.ResourceType = carrierConnected
+	}
+	return body
+}
+
+// ETag returns a strong entity tag. An event never changes, but the external id and the
+// address beside it may.
+func (e Event) ETag() string {
+	sum := sha256.Sum256(httpapi.JSON(http.StatusOK, e).Body)
+	return `"` + hex.EncodeToString(sum[:16]) + `"`
+}
+
+// AuditEntry is an entry of the audit log.
+type AuditEntry struct {
+	EntryID   string          `json:"entry_id"`
+	Action    string          `json:"action"`
+	At        *string         `json:"at"`
+	AccountID *int64          `json:"account_id"` // null: the partner itself has changed
+	Subject   string          `json:"subject"`
+	Actor     Actor           `json:"actor"`
+	SourceIP  *string         `json:"source_ip"`
+	RequestID *string         `json:"request_id"`
+	Data      json.RawMessage `json:"data"`
+}
+
+// Actor is who made a change.
+type Actor struct {
+	Type      string  `json:"type"`
+	APIKeyID  *int64  `json:"api_key_id"`
+	PartnerID *int64  `json:"partner_id"`
+	Operator  *string `json:"operator"`
+}
+
+// AuditLogPage is a page of the audit log.
+type AuditLogPage struct {
+	Entries  []AuditEntry      `json:"entries"`
+	Page     int               `json:"page"`
+	PageSize int               `json:"page_size"`
+	Links    httpapi.LinksBody `json:"links"`
+}
+
+// NewAuditEntry returns the view of an entry of the audit log.
+func NewAuditEntry(e effects.Recorded) AuditEntry {
+	id := func(n int64) *int64 {
+		if n == 0 {
+			return nil
+		}
+		return &n
+	}
+	return AuditEntry{
+		EntryID: e.ID, Action: string(e.Type), At: httpapi.Time(e.At), AccountID: id(e.AccountID), Subject: e.Subject,
+		Actor:    Actor{Type: string(e.By.Actor), APIKeyID: id(e.By.KeyID), PartnerID: id(e.By.PartnerID), Operator: httpapi.Text(e.By.Operator)},
+		SourceIP: httpapi.Text(e.By.SourceIP), RequestID: httpapi.Text(e.By.RequestID), Data: e.Data,
+	}
+}
