@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/uuid"
 
+	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
 	"carrierlink/shared/invocation"
 	"carrierlink/shared/metrics"
@@ -195,15 +196,12 @@ func seconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }
 
-// timeLayout is RFC 3339 in UTC with milliseconds.
-const timeLayout = "2006-01-02T15:04:05.000Z"
-
 // Time formats a time for an answer; nil, which is null in JSON, for the zero time.
 func Time(t time.Time) *string {
 	if t.IsZero() {
 		return nil
 	}
-	s := t.UTC().Format(timeLayout)
+	s := effects.Time(t)
 	return &s
 }
 
