@@ -3,7 +3,6 @@ package account
 import (
 	"fmt"
 	"maps"
-	"slices"
 
 	"carrierlink/shared/effects"
 )
@@ -66,7 +65,7 @@ func (p *Partner) report(kind effects.EventType, keyID, previousID int64) effect
 
 // changed returns the members of the API that differ between two versions, sorted.
 func (a *Account) changed(next *Account) []string {
-	differs := map[string]bool{
+	return effects.Changed(map[string]bool{
 		"company_name":        a.CompanyName != next.CompanyName,
 		"email":               a.Email != next.Email,
 		"external_account_id": a.ExternalID != next.ExternalID,
@@ -74,7 +73,5 @@ func (a *Account) changed(next *Account) []string {
 		"last_name":           a.LastName != next.LastName,
 		"metadata":            !maps.Equal(a.Metadata, next.Metadata),
 		"origin_country_code": a.OriginCountryCode != next.OriginCountryCode,
-	}
-	maps.DeleteFunc(differs, func(_ string, d bool) bool { return !d })
-	return slices.Sorted(maps.Keys(differs))
+	})
 }

@@ -3,7 +3,6 @@ package connection
 import (
 	"encoding/json"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -153,16 +152,14 @@ func (c *Connection) noteEnd(now time.Time) (days int, due bool) {
 // changed returns the members of the API that differ between two versions, sorted; those
 // that only a change by a caller sets.
 func (c *Connection) changed(next *Connection) []string {
-	differs := map[string]bool{
+	return effects.Changed(map[string]bool{
 		"account_number":      c.AccountNumber != next.AccountNumber,
 		"credentials":         c.SecretVersion != next.SecretVersion,
 		"external_carrier_id": c.ExternalID != next.ExternalID,
 		"metadata":            !maps.Equal(c.Metadata, next.Metadata),
 		"nickname":            c.Nickname != next.Nickname,
 		"refresh_policy":      c.RefreshPolicy != next.RefreshPolicy,
-	}
-	maps.DeleteFunc(differs, func(_ string, d bool) bool { return !d })
-	return slices.Sorted(maps.Keys(differs))
+	})
 }
 
 // changeReports returns the report of a change by a caller, kind; none if no member of

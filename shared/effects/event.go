@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -108,6 +109,13 @@ type Report struct {
 	Data      any
 }
 
+// Changed returns the names of the members that differ, sorted. It empties differs of the
+// others.
+func Changed(differs map[string]bool) []string {
+	maps.DeleteFunc(differs, func(_ string, d bool) bool { return !d })
+	return slices.Sorted(maps.Keys(differs))
+}
+
 // With adds an event for each report. They are in this order wherever events are sorted
 // by their ids.
 func (e Effects) With(random io.Reader, at time.Time, reports ...Report) (Effects, error) {
@@ -150,7 +158,7 @@ func (e Effects) After(t time.Time) Effects {
 	return e
 }
 
-// Form of an event_id: IDPrefix, nine digits of base 36 for the milliseconds since 1970,
+// Form of an event_id: idPrefix, nine digits of base 36 for the milliseconds since 1970,
 // which last until the year 5188, one for the event's place among those of its change,
 // and eleven random ones.
 const (

@@ -32,8 +32,8 @@ const lastID = "se-~"
 
 // ListEvents reads a page of events, the newest first: at most l.Limit that pass the
 // filters, among the next maxExamined. One that cannot be read is counted, logged and left
-// out. next is the event_id after which the next page
-// begins, empty if nothing follows; a page with a next one may be short, or empty.
+// out. next is the event_id after which the next page begins, empty if nothing follows; a
+// page with a next one may be short, or empty.
 //
 // A partner's list, which an index has, follows the table within a second or so; an
 // account's own is consistent.
