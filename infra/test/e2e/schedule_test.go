@@ -440,7 +440,7 @@ func poisonIsGivenUp(t *testing.T) {
 	if checks := s.checks(t); len(checks) != 2 || post.count(s.number) != 2 {
 		t.Errorf("the good message's connection was checked %d times, its carrier asked %d times, want 2", len(checks), post.count(s.number))
 	}
-	letters, err := receive(t.Context(), service.RefreshDeadLetterQueueURL, len(bodies))
+	letters, err := receiveAll(t.Context(), service.RefreshDeadLetterQueueURL)
 	if err != nil {
 		t.Fatal(err)
 	}
