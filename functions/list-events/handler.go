@@ -23,7 +23,7 @@ type reader interface {
 	store.Loader
 	ListEvents(ctx context.Context, l effects.Listing) (found []effects.Recorded, next string, err error)
 	Event(ctx context.Context, partnerID, accountID int64, id string) (effects.Recorded, error)
-	ExternalIDs(ctx context.Context, partnerID int64, accountIDs []int64, now time.Time) (map[int64]string, error)
+	ExternalIDs(ctx context.Context, accountIDs []int64, now time.Time) (map[account.Owned]string, error)
 }
 
 type handler struct {
@@ -39,13 +39,13 @@ func (h *handler) events(ctx context.Context, req *httpapi.Request) (*httpapi.Re
 	if err != nil {
 		return nil, err
 	}
-	names, err := h.externalIDs(ctx, read.partnerID, read.account, read.found)
+	names, err := h.externalIDs(ctx, read.account, read.found)
 	if err != nil {
 		return nil, err
 	}
 	body := views.EventsPage{Page: read.page.Number, PageSize: read.page.Size}
 	body.Events = httpapi.Fit(read.found, func(e effects.Recorded) views.Event {
-		return views.NewEvent(e.Event, names[e.AccountID], req.Address)
+		return views.NewEvent(e.Event, names[account.Owned{PartnerID: e.PartnerID, AccountID: e.AccountID}], req.Address)
 	})
 	if body.Links, err = read.links(ctx, req, len(body.Events)); err != nil {
 		return nil, err
@@ -76,11 +76,11 @@ func (h *handler) event(ctx context.Context, req *httpapi.Request) (*httpapi.Res
 	case err != nil:
 		return nil, fmt.Errorf("reading an event: %w", err)
 	}
-	names, err := h.externalIDs(ctx, caller.PartnerID, acct, []effects.Recorded{found})
+	names, err := h.externalIDs(ctx, acct, []effects.Recorded{found})
 	if err != nil {
 		return nil, err
 	}
-	body := views.NewEvent(found.Event, names[found.AccountID], req.Address)
+	body := views.NewEvent(found.Event, names[account.Owned{PartnerID: found.PartnerID, AccountID: found.AccountID}], req.Address)
 	return httpapi.Conditional(req, body.ETag(), func() *httpapi.Response { return httpapi.JSON(http.StatusOK, body) }), nil
 }
 
@@ -230,18 +230,17 @@ func parseFilters(req *httpapi.Request, of list) (l effects.Listing, filters *ht
 	return l, filters
 }
 
-// externalIDs reads the external ids that the accounts of events have now, by account; own is
-// the account of all of them, nil for a partner's.
-func (h *handler) externalIDs(ctx context.Context, partnerID int64, own *account.Account, found []effects.Recorded) (map[int64]string, error) {
+// externalIDs reads the external ids that the accounts of events have now; own is the account
+// of all of them, nil for a partner's.
+func (h *handler) externalIDs(ctx context.Context, own *account.Account, found []effects.Recorded) (map[account.Owned]string, error) {
 	if own != nil {
-		return map[int64]string{own.ID: own.ExternalID}, nil
+		return map[account.Owned]string{{PartnerID: own.PartnerID, AccountID: own.ID}: own.ExternalID}, nil
 	}
-	var ids []int64
-	for _, e := range found {
-		ids = append(ids, e.AccountID)
+	ids := make([]int64, len(found))
+	for i, e := range found {
+		ids[i] = e.AccountID
 	}
-	slices.Sort(ids)
-	names, err := h.store.ExternalIDs(ctx, partnerID, slices.Compact(ids), h.now())
+	names, err := h.store.ExternalIDs(ctx, ids, h.now())
 	if err != nil {
 		return nil, fmt.Errorf("reading the external ids of accounts: %w", err)
 	}

@@ -58,11 +58,11 @@ func (f failing) Event(ctx context.Context, partnerID, accountID int64, id strin
 }
 
 // ExternalIDs is the store's.
-func (f failing) ExternalIDs(ctx context.Context, partnerID int64, ids []int64, now time.Time) (map[int64]string, error) {
+func (f failing) ExternalIDs(ctx context.Context, ids []int64, now time.Time) (map[account.Owned]string, error) {
 	if f.fail == "ExternalIDs" {
 		return nil, errors.New("down")
 	}
-	return f.reader.ExternalIDs(ctx, partnerID, ids, now)
+	return f.reader.ExternalIDs(ctx, ids, now)
 }
 
 func newFront(t *testing.T) *front {

@@ -214,6 +214,7 @@ func Compute(use Use, counts Counts, prices Prices, stack Stack) (Bill, error) {
 	add("Lambda", "starts", "lambda_request", m.starts())
 	add("Lambda", "memory × time, "+stack.Architecture, "lambda_"+stack.Architecture, m.gbSeconds())
 	add("SQS", "polls of two queues, lengths, messages", "sqs_request", m.queueRequests())
+	add("EventBridge", "events on the bus", "event", m.calls("PutEvents"))
 	add("CloudWatch", "logs, written", "logs_written", m.logBytes()/gb)
 	add("CloudWatch", "logs, kept", "logs_kept", m.logBytes()*a.RetentionDays/(hours/24)/gb)
 	add("CloudWatch", "metrics that alarms watch", "alarm_metric", float64(stack.AlarmMetrics))
@@ -255,6 +256,7 @@ func (m *month) addWork() error {
 	}
 	for name, times := range map[string]float64{
 		"pass": minutes * m.stack.PassesPerMinute, "reconcile": minutes / 15, "batch": m.checks / batch,
+		"publish": m.use.Connections * m.counts.Assumed.Events,
 	} {
 		o, ok := m.counts.Schedule[name]
 		if !ok {

@@ -43,6 +43,7 @@ OPTIONS = {
     "PublicUrl": "https://api.example.com",
     "SecretPrefix": "carrierlink-another/carrier/",
     "TableName": "carrierlink-restored",
+    "TableStreamLabel": "2026-01-02T03:04:05.678",
     "WebAclArn": f"arn:aws:wafv2:{REGION}:{ACCOUNT}:regional/webacl/carrierlink/00000000-0000-0000-0000-000000000000",
     # These are numbers; 0 means none.
     "BackupDays": "90",
@@ -50,8 +51,8 @@ OPTIONS = {
     "RefreshReservedConcurrency": "7",
     "ScheduleReservedConcurrency": "1",
 }
-# Of two parameters that exclude each other, the one that is not set.
-EXCLUDED = {"AlarmEmail"}
+# Of two parameters that exclude each other, the one that is not set; and one without which the table of the other has no stream.
+EXCLUDED = {"AlarmEmail", "TableStreamLabel"}
 
 NO_VALUE = object()
 
@@ -161,6 +162,7 @@ class Resolver:
             "AWS::SQS::Queue": "QueueName",
             "AWS::Logs::LogGroup": "LogGroupName",
             "AWS::DynamoDB::Table": "TableName",
+            "AWS::Events::EventBus": "Name",
         }.get(kind)
         made = f"{self.stack}-{name}-{'X' * 13}"
         if given and given in properties:
@@ -176,6 +178,8 @@ class Resolver:
                 arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{made}"
             case "AWS::DynamoDB::Table":
                 arn = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{made}"
+            case "AWS::Events::EventBus":
+                arn = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{made}"
             case "AWS::SecretsManager::Secret":
                 # The service secret has no name of its own: CloudFormation's has no stack in it.
                 return f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}-{'X' * 12}-{'x' * 6}"

@@ -11,6 +11,10 @@ import (
 	"carrierlink/shared/carrier"
 )
 
+// Owned names an account of a partner. The id alone may have been another partner's account,
+// which was purged.
+type Owned struct{ PartnerID, AccountID int64 }
+
 // Account is a merchant's account, created by a partner.
 type Account struct {
 	ID                int64

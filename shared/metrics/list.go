@@ -19,7 +19,7 @@ const (
 	QueueRoom                    // number of production checks that a pass may start
 	Throttles                    // count of calls that AWS throttled until the SDK gave up
 	InternalErrors               // count of scheduled checks that failed through our fault
-	Malformed                    // count of index entries, messages and events that cannot be read
+	Malformed                    // count of index entries, messages, events and their accounts that cannot be read
 	OldestRepair                 // s for which the oldest unfinished work has been due for repair
 	RepairsBusy                  // count of unfinished work that another process held
 	RepairsLeft                  // count of unfinished work that a run had no time for

@@ -12,7 +12,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/go-cmp/cmp"
 
+	"carrierlink/infra/test/functiontest"
+	"carrierlink/infra/test/metricstest"
 	"carrierlink/shared/account"
 	"carrierlink/shared/carrier"
 	"carrierlink/shared/connection"
@@ -21,6 +24,7 @@ import (
 	"carrierlink/shared/health"
 	"carrierlink/shared/store"
 	"carrierlink/shared/store/dynamotest"
+	"carrierlink/shared/store/events"
 	"carrierlink/shared/store/kit"
 	"carrierlink/shared/store/storetest"
 )
@@ -173,5 +177,81 @@ func TestMalformedEvent(t *testing.T) {
 	}
 	if _, err := s.Event(t.Context(), 7, 71, fx.Events[0].ID); err == nil || fault.Is(err, fault.NotFound) {
 		t.Errorf("Event of one that cannot be read = %v, want an internal error", err)
+	}
+}
+
+// TestMalformedAccount: an account that cannot be read has no external id, and the others
+// have theirs.
+func TestMalformedAccount(t *testing.T) {
+	t.Parallel()
+	s := storetest.NewMemory()
+	for id := int64(71); id <= 73; id++ {
+		text := strconv.FormatInt(id, 10)
+		err := s.CreateAccount(t.Context(), account.NewAccount{
+			Account: account.Account{ID: id, PartnerID: 7, ExternalID: text}, Key: account.APIKey{ID: id, PartnerID: 7, AccountID: id, Hash: text},
+		}, effects.Effects{}, time.Unix(0, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := s.Table.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+		TableName: aws.String(dynamotest.Name), Key: kit.AccountKey(72).Item(), UpdateExpression: aws.String("SET #created = :text"),
+		ExpressionAttributeNames: map[string]string{"#created": "created_at"}, ExpressionAttributeValues: kit.Item{":text": kit.TextValue("canary")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[account.Owned]string{{PartnerID: 7, AccountID: 71}: "71", {PartnerID: 7, AccountID: 73}: "73"}
+	points := metricstest.Of(t, func(ctx context.Context) {
+		got, err := s.ExternalIDs(ctx, []int64{71, 72, 73}, time.Unix(1, 0))
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("ExternalIDs (-want +got):\n%s\n%v", diff, err)
+		}
+	})
+	if diff := cmp.Diff(map[string][]float64{"Malformed": {1}}, points); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+}
+
+// TestFromStream: the record of an event's item in the stream has what a list has of it.
+func TestFromStream(t *testing.T) {
+	t.Parallel()
+	s := storetest.NewMemory()
+	at := time.Date(2031, 1, 2, 12, 0, 0, 0, time.UTC)
+	by := []effects.By{
+		{Actor: effects.Partner, KeyID: 3, PartnerID: 7, RequestID: "r", SourceIP: "192.0.2.1"},
+		{Actor: effects.Merchant, KeyID: 4, PartnerID: 7, AccountID: 71},
+		{Actor: effects.Operator, Operator: "jo@example.com"},
+		{Actor: effects.Schedule},
+	}
+	for i, who := range by {
+		fx, err := effects.Effects{By: who}.With(rand.Reader, at.Add(time.Duration(i)*time.Minute), effects.Report{
+			Type: effects.AuditTypes()[i], PartnerID: 7, AccountID: 71, Subject: "account", Data: map[string]string{"text": "\"\\<>&\u2028é"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strconv.Itoa(i)
+		in := account.NewAccount{Account: account.Account{ID: int64(i), PartnerID: 7}, Key: account.APIKey{ID: int64(i), PartnerID: 7, AccountID: int64(i), Hash: text}}
+		if err := s.CreateAccount(t.Context(), in, fx, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, _, err := s.ListEvents(t.Context(), effects.Listing{PartnerID: 7, AccountID: 71, Limit: 10})
+	if err != nil || len(want) != len(by) {
+		t.Fatalf("%d events, %v", len(want), err)
+	}
+	slices.Reverse(want)
+	var got []effects.Recorded
+	records, _ := functiontest.Streamed(t, s.Table.Items()...)
+	for _, record := range records {
+		e, err := events.FromStream(record)
+		if err != nil {
+			t.Error(err)
+		}
+		got = append(got, e)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("of the stream (-want +got):\n%s", diff)
 	}
 }

@@ -380,7 +380,7 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 		return err
 	},
 	"ExternalIDs": func(ctx context.Context, s *store.Store) error {
-		_, err := s.ExternalIDs(ctx, 7, []int64{1}, time.Unix(0, 0))
+		_, err := s.ExternalIDs(ctx, []int64{1}, time.Unix(0, 0))
 		return err
 	},
 	"CreatePartner": func(ctx context.Context, s *store.Store) error {

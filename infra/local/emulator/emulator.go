@@ -108,6 +108,9 @@ func StartLocalStack(ctx context.Context, opts Options) (*Process, error) {
 			"DISABLE_EVENTS=1",
 			"SKIP_SSL_CERT_DOWNLOAD=1",
 			"DYNAMODB_IN_MEMORY=1",
+			// The default one makes streams with a server for Kinesis, which it would download.
+			"PROVIDER_OVERRIDE_DYNAMODB=v2",
+			"PROVIDER_OVERRIDE_DYNAMODBSTREAMS=v2",
 			"AWS_DEFAULT_REGION=" + Region,
 		}
 		script := filepath.Join(root, "infra/local/emulator/run_localstack.py")

@@ -13,9 +13,9 @@ import (
 )
 
 // checkBackground compares the parts of a deployment that work without a request with the template: queues and their
-// dead-letter queues, the mappings that pass messages to functions, and the rules that start functions.
-// Without background work they must be there, and stand still.
-func (d deployment) checkBackground(ctx context.Context, want template, made map[string]string) error {
+// dead-letter queues, the mappings that pass messages and the records of the table's stream to functions, and the rules that
+// start functions. Without background work they must be there, and stand still.
+func (d deployment) checkBackground(ctx context.Context, want template, made map[string]string, tableName string) (err error) {
 	arns := make(map[string]string)
 	for id := range want.queues {
 		attributes, err := d.readQueue(ctx, made[id])
@@ -27,8 +27,11 @@ func (d deployment) checkBackground(ctx context.Context, want template, made map
 			return fmt.Errorf("the queue %s: %w", id, err)
 		}
 	}
+	if arns["Table"], err = d.readStream(ctx, tableName); err != nil {
+		return fmt.Errorf("the table %s: %w", tableName, err)
+	}
 	for id, wanted := range want.mappings {
-		if err := d.checkMapping(ctx, made[id], wanted, arns[wanted.queue], made[wanted.function]); err != nil {
+		if err := d.checkMapping(ctx, made[id], wanted, arns[wanted.source], made[wanted.function]); err != nil {
 			return fmt.Errorf("the event source mapping %s: %w", id, err)
 		}
 	}
@@ -51,6 +54,25 @@ func (d deployment) readQueue(ctx context.Context, url string) (map[string]strin
 	}
 	err := d.json(ctx, "sqs", "AmazonSQS.GetQueueAttributes", map[string]any{"QueueUrl": url, "AttributeNames": []string{"All"}}, &answer)
 	return answer.Attributes, err
+}
+
+// readStream returns the ARN of a table's stream, which must have the new images of items.
+func (d deployment) readStream(ctx context.Context, tableName string) (string, error) {
+	var answer struct {
+		Table struct {
+			Stream string `json:"LatestStreamArn"`
+			Spec   struct {
+				Images string `json:"StreamViewType"`
+			} `json:"StreamSpecification"`
+		} `json:"Table"`
+	}
+	if err := d.json(ctx, "dynamodb", "DynamoDB_20120810.DescribeTable", map[string]any{"TableName": tableName}, &answer); err != nil {
+		return "", err
+	}
+	if answer.Table.Stream == "" || answer.Table.Spec.Images != "NEW_IMAGE" {
+		return "", fmt.Errorf("its stream is %q with %q, want one with NEW_IMAGE", answer.Table.Stream, answer.Table.Spec.Images)
+	}
+	return answer.Table.Stream, nil
 }
 
 // check compares a deployed queue with the wanted one. deadLetters is the URL of the deployed dead-letter queue.
@@ -80,13 +102,19 @@ func (q queue) check(attributes map[string]string, deadLetters string) error {
 
 // checkMapping waits until the mapping is enabled, and compares it with the wanted one. Without background work it leaves out
 // the state: MiniStack does not poll the queue of a mapping that is made disabled, but calls it Enabled.
-func (d deployment) checkMapping(ctx context.Context, id string, want mapping, queueARN, function string) error {
+func (d deployment) checkMapping(ctx context.Context, id string, want mapping, sourceARN, function string) error {
 	var got struct {
 		State     string   `json:"State"`
 		BatchSize int      `json:"BatchSize"`
 		Source    string   `json:"EventSourceArn"`
 		Function  string   `json:"FunctionArn"`
 		Responses []string `json:"FunctionResponseTypes"`
+		Start     string   `json:"StartingPosition"`
+		Criteria  struct {
+			Filters []struct {
+				Pattern string `json:"Pattern"`
+			} `json:"Filters"`
+		} `json:"FilterCriteria"`
 	}
 	for range 100 {
 		body, err := d.account.call(ctx, call{service: "lambda", method: http.MethodGet, path: "/2015-03-31/event-source-mappings/" + id})
@@ -108,12 +136,21 @@ func (d deployment) checkMapping(ctx context.Context, id string, want mapping, q
 	switch {
 	case got.State != "Enabled" && !d.idle:
 		return fmt.Errorf("its state is %q, want Enabled", got.State)
-	case got.Source != queueARN || lastPart(got.Function, ":") != function:
-		return fmt.Errorf("it leads from %q to %q, want from %q to %q", got.Source, got.Function, queueARN, function)
+	case got.Source != sourceARN || lastPart(got.Function, ":") != function:
+		return fmt.Errorf("it leads from %q to %q, want from %q to %q", got.Source, got.Function, sourceARN, function)
 	case got.BatchSize != want.batchSize:
 		return fmt.Errorf("its batch size is %d, want %d", got.BatchSize, want.batchSize)
 	case !slices.Equal(got.Responses, want.responses):
 		return fmt.Errorf("its response types are %q, want %q", got.Responses, want.responses)
+	case want.start != "" && got.Start != want.start: // of a queue MiniStack names one, too
+		return fmt.Errorf("it begins at %q, want %q", got.Start, want.start)
+	}
+	var filters []string
+	for _, f := range got.Criteria.Filters {
+		filters = append(filters, f.Pattern)
+	}
+	if !slices.Equal(filters, want.filters) {
+		return fmt.Errorf("its filters are %q, want %q", filters, want.filters)
 	}
 	return nil
 }

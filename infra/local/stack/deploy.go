@@ -145,7 +145,7 @@ func (d deployment) inspect(ctx context.Context) (deployed, error) {
 		}
 	}
 	result.routes = len(want.routes)
-	if err := d.checkBackground(ctx, want, made); err != nil {
+	if err := d.checkBackground(ctx, want, made, result.outputs["TableName"]); err != nil {
 		return deployed{}, err
 	}
 	return result, nil
@@ -169,7 +169,7 @@ func (d deployment) outputs(ctx context.Context) (map[string]string, error) {
 	for _, output := range answer.Outputs {
 		outputs[output.Key] = output.Value
 	}
-	for _, name := range []string{"ApiId", "TableName", "SecretPrefix", "ServiceSecretArn", "RefreshQueueUrl", "SandboxRefreshQueueUrl", "RefreshDeadLetterQueueUrl"} {
+	for _, name := range []string{"ApiId", "TableName", "SecretPrefix", "ServiceSecretArn", "RefreshQueueUrl", "SandboxRefreshQueueUrl", "RefreshDeadLetterQueueUrl", "EventBusName"} {
 		if outputs[name] == "" {
 			return nil, fmt.Errorf("the stack has no output %s", name)
 		}

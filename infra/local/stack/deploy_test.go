@@ -55,10 +55,14 @@ func TestReadTemplate(t *testing.T) {
 	}
 	mappings := map[string]mapping{
 		"RefreshMapping": {
-			queue: "RefreshQueue", function: "RefreshCarrierAccountFunction", batchSize: 10, responses: []string{"ReportBatchItemFailures"},
+			source: "RefreshQueue", function: "RefreshCarrierAccountFunction", batchSize: 10, responses: []string{"ReportBatchItemFailures"},
 		},
 		"SandboxRefreshMapping": {
-			queue: "SandboxRefreshQueue", function: "RefreshCarrierAccountFunction", batchSize: 10, responses: []string{"ReportBatchItemFailures"},
+			source: "SandboxRefreshQueue", function: "RefreshCarrierAccountFunction", batchSize: 10, responses: []string{"ReportBatchItemFailures"},
+		},
+		"EventsMapping": {
+			source: "Table", function: "PublishEventsFunction", batchSize: 100, start: "TRIM_HORIZON",
+			filters: []string{`{"eventName":["INSERT"],"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"EVENTS#"}]}}}}`},
 		},
 	}
 	if diff := cmp.Diff(mappings, got.mappings, cmp.AllowUnexported(mapping{})); diff != "" {

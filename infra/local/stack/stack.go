@@ -82,6 +82,8 @@ type Stack struct {
 	RefreshQueueURL           string
 	SandboxRefreshQueueURL    string
 	RefreshDeadLetterQueueURL string
+	// EventBusName is an output too.
+	EventBusName string
 	// FunctionNames maps the folder of each function, such as "link-carrier", to its deployed name.
 	FunctionNames map[string]string
 
@@ -205,6 +207,7 @@ func (s *Stack) deploy(ctx context.Context, d deployment, door net.Listener, ste
 	s.RefreshQueueURL = deployed.outputs["RefreshQueueUrl"]
 	s.SandboxRefreshQueueURL = deployed.outputs["SandboxRefreshQueueUrl"]
 	s.RefreshDeadLetterQueueURL = deployed.outputs["RefreshDeadLetterQueueUrl"]
+	s.EventBusName = deployed.outputs["EventBusName"]
 	s.FunctionNames = deployed.functions
 	steps.done("template.yaml is deployed: %d functions, %d routes", len(deployed.functions), deployed.routes)
 

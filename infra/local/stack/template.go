@@ -28,11 +28,13 @@ type queue struct {
 	attempts          int    // until a message is moved there
 }
 
-// mapping passes the messages of a queue to a function.
+// mapping passes the messages of a queue, or the records of a table's stream, to a function.
 type mapping struct {
-	queue, function string
-	batchSize       int
-	responses       []string
+	source, function string
+	batchSize        int
+	responses        []string
+	start            string   // in a stream
+	filters          []string // patterns; empty: everything is passed
 }
 
 type resource struct {
@@ -129,19 +131,32 @@ func (t *template) addMapping(id string, node yaml.Node) error {
 		Function  yaml.Node `yaml:"FunctionName"`
 		BatchSize int       `yaml:"BatchSize"`
 		Responses []string  `yaml:"FunctionResponseTypes"`
+		Start     string    `yaml:"StartingPosition"`
+		Criteria  struct {
+			Filters []struct {
+				Pattern string `yaml:"Pattern"`
+			} `yaml:"Filters"`
+		} `yaml:"FilterCriteria"`
 	}
 	if err := node.Decode(&properties); err != nil {
 		return err
 	}
-	t.mappings[id] = mapping{
-		queue: referred(properties.Source), function: referred(properties.Function),
-		batchSize: properties.BatchSize, responses: properties.Responses,
+	m := mapping{
+		source: referred(properties.Source), function: referred(properties.Function),
+		batchSize: properties.BatchSize, responses: properties.Responses, start: properties.Start,
 	}
+	for _, f := range properties.Criteria.Filters {
+		m.filters = append(m.filters, f.Pattern)
+	}
+	t.mappings[id] = m
 	return nil
 }
 
-// referred returns the id that a !Ref or !GetAtt names.
+// referred returns the id that a !Ref or !GetAtt names, or the first one of an !If.
 func referred(node yaml.Node) string {
+	if len(node.Content) == 3 {
+		node = *node.Content[1]
+	}
 	id, _, _ := strings.Cut(node.Value, ".")
 	return id
 }

@@ -159,6 +159,15 @@ func scenarios() []scenario {
 			statuses: []int{http.StatusNoContent}, check: func(w *world, when string) { w.followed(when, account.StandingPaused) },
 		},
 		{
+			name: "publish", function: "publish-events",
+			arrange: func(w *world) {
+				w.listen()
+				w.linked()
+				w.must("manage-connections", request(http.MethodPut, connRoute, w.path(), w.key, "", `{"nickname":"Other"}`))
+			},
+			event: (*world).stream, check: (*world).published,
+		},
+		{
 			// Four killed requests have left: a link with its secret, a change before
 			// and one after it took effect, an unlink.
 			name: "reconcile", function: "reconcile",
@@ -287,17 +296,17 @@ func newEngines(t *testing.T) *engines {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &engines{tableURL: calltrace.Emulator(t, emulator.StartDynamoDBLocal), secretsURL: calltrace.Emulator(t, emulator.StartMiniStack), files: map[string]string{}}
+	e := &engines{tableURL: calltrace.Emulator(t, emulator.StartDynamoDBLocal), emulatorURL: calltrace.Emulator(t, emulator.StartMiniStack), files: map[string]string{}}
 	server := httptest.NewServer(simulator.NewHandler(time.Now))
 	t.Cleanup(server.Close)
 	e.carrierURL = server.URL
-	for _, function := range []string{"link-carrier", "manage-connections", "manage-accounts", "refresh-carrier-account", "reconcile"} {
+	for _, function := range []string{"link-carrier", "manage-connections", "manage-accounts", "refresh-carrier-account", "reconcile", "publish-events"} {
 		e.files[function] = filepath.Join(t.TempDir(), function)
 		if err := lambdaproc.Build(t.Context(), root, "functions/"+function, runtime.GOARCH, e.files[function]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	made, err := secretsmanager.NewFromConfig(emulator.Config(e.secretsURL)).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
+	made, err := secretsmanager.NewFromConfig(emulator.Config(e.emulatorURL)).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
 		Name: aws.String("crash-service"), SecretString: aws.String("the service secret of the crash tests"),
 	})
 	if err != nil {

@@ -51,9 +51,10 @@ const (
 
 // engines are the emulators, the carrier and the binaries, which all worlds share.
 type engines struct {
-	tableURL, secretsURL, carrierURL string
-	files                            map[string]string // binaries by folder
-	serviceSecret                    string
+	tableURL, carrierURL string
+	emulatorURL          string            // of Secrets Manager and EventBridge
+	files                map[string]string // binaries by folder
+	serviceSecret        string
 }
 
 // world is an account in its own table, with the functions that use it.
@@ -65,6 +66,7 @@ type world struct {
 	db      *dynamodb.Client
 	secrets *secretsmanager.Client
 	account account.Account
+	queue   string // URL of the queue behind the event bus; empty without one
 	partner string // API key of the partner
 	key     string // API key of the account
 	apiKey  string // API key of the carrier; different in each world, because the simulator counts checks by it
@@ -91,7 +93,7 @@ func newWorld(t *testing.T, e *engines) *world {
 	calltrace.Table(t, cfg, w.name)
 	w.db = dynamodb.NewFromConfig(cfg)
 	w.table = store.New(w.db, w.name, kit.Options{})
-	w.secrets = secretsmanager.NewFromConfig(emulator.Config(e.secretsURL))
+	w.secrets = secretsmanager.NewFromConfig(emulator.Config(e.emulatorURL))
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	id, err := account.NewID(rand.Reader)
 	if err != nil {
@@ -120,11 +122,12 @@ func newWorld(t *testing.T, e *engines) *world {
 
 // environment returns the environment variables of a function, with the URLs that
 // this process calls.
-func (w *world) environment(table, secrets, carrierURL string) []string {
+func (w *world) environment(table, others, carrierURL string) []string {
 	return []string{
 		"AWS_REGION=" + emulator.Region, "AWS_ACCESS_KEY_ID=" + emulator.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + emulator.SecretAccessKey,
-		"AWS_ENDPOINT_URL_DYNAMODB=" + table, "AWS_ENDPOINT_URL_SECRETS_MANAGER=" + secrets, "AUSPOST_BASE_URL=" + carrierURL + "/shipping/v1",
+		"AWS_ENDPOINT_URL_DYNAMODB=" + table, "AWS_ENDPOINT_URL=" + others, "AUSPOST_BASE_URL=" + carrierURL + "/shipping/v1",
 		"STAGE=local", "LOG_LEVEL=INFO", "ERROR_SOURCE=shipengine", "TABLE_NAME=" + w.name, "SECRET_PREFIX=" + w.name + "/carrier/", "SERVICE_SECRET_ID=" + w.serviceSecret,
+		"EVENT_BUS_NAME=" + w.name, "PUBLIC_URL=https://api.example.com",
 		"RATE_LIMIT_PER_MINUTE=1000000", "SANDBOX_RATE_LIMIT_PER_MINUTE=1000000", "CARRIER_CALLS_PER_MINUTE=1000000", "LINKS_PER_MINUTE=1000000",
 		"MAX_CONNECTIONS_PER_ACCOUNT=100", "MAX_DUPLICATES_PER_NUMBER=5", "MAX_LINKS_PER_DAY=50", "MAX_KEYS_PER_ACCOUNT=50",
 		"REFUSAL_GAP_SECONDS=600", "LONE_REFUSAL_SECONDS=172800", "SCHEDULE_SPEED=1",
@@ -192,7 +195,7 @@ func (w *world) run(function string, when moment, event, out any) (calls int, er
 			_, _ = rw.Write(body)
 		}))
 	}
-	table, secrets, carrierEnd := proxy(w.tableURL), proxy(w.secretsURL), proxy(w.carrierURL)
+	table, secrets, carrierEnd := proxy(w.tableURL), proxy(w.emulatorURL), proxy(w.carrierURL)
 	defer table.Close()
 	defer secrets.Close()
 	defer carrierEnd.Close()

@@ -13,6 +13,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	eventtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -38,6 +40,7 @@ var may = map[string][]string{
 	"validate-carrier":        {},
 	"manage-connections":      {"DeleteItem", "read the service secret", "read a carrier secret", "delete a carrier secret"},
 	"track-shipments":         {"Query", "read a carrier secret"},
+	"publish-events":          {"put an event on the bus"},
 	"schedule-refresh":        {"Query what is due", "look at the queue"},
 	"refresh-carrier-account": {"Query", "read a carrier secret", "look at the queue"},
 	"reconcile":               {"DeleteItem", "Query", "Query what is due", "delete a carrier secret"},
@@ -75,6 +78,13 @@ func attempts(serviceSecret, carrierSecret string) []attempt {
 		}},
 		{"look into the dead letters", func(ctx context.Context, cfg aws.Config) error {
 			_, err := sqs.NewFromConfig(cfg).ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &service.RefreshDeadLetterQueueURL})
+			return err
+		}},
+		{"put an event on the bus", func(ctx context.Context, cfg aws.Config) error {
+			// No rule passes it on.
+			_, err := eventbridge.NewFromConfig(cfg).PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []eventtypes.PutEventsRequestEntry{
+				{EventBusName: &service.EventBusName, Source: aws.String("e2e"), DetailType: aws.String("attempt"), Detail: aws.String("{}")},
+			}})
 			return err
 		}},
 		{"read the service secret", readSecret(serviceSecret)},

@@ -61,6 +61,9 @@ func runSuite(m *testing.M) (status int, err error) {
 	if api, err = newClient(service.APIURL); err != nil {
 		return 1, err
 	}
+	if err := listenToBus(ctx); err != nil {
+		return 1, err
+	}
 	for _, p := range []struct {
 		to                *stack.Partner
 		name, environment string

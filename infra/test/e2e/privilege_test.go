@@ -25,6 +25,10 @@ func (g grant) String() string { return g.function + " " + g.action + " " + g.re
 var unexercised = map[grant]string{
 	{"link-carrier", "secretsmanager:TagResource", "CarrierSecrets"}:             tagged,
 	{"manage-connections", "secretsmanager:TagResource", "CarrierSecrets"}:       tagged,
+	{"publish-events", "dynamodb:DescribeStream", "Table/stream"}:                streamed,
+	{"publish-events", "dynamodb:GetRecords", "Table/stream"}:                    streamed,
+	{"publish-events", "dynamodb:GetShardIterator", "Table/stream"}:              streamed,
+	{"publish-events", "dynamodb:ListStreams", "*"}:                              streamed,
 	{"refresh-carrier-account", "sqs:DeleteMessage", "RefreshQueue"}:             polled,
 	{"refresh-carrier-account", "sqs:DeleteMessage", "SandboxRefreshQueue"}:      polled,
 	{"refresh-carrier-account", "sqs:GetQueueAttributes", "RefreshQueue"}:        polled,
@@ -34,8 +38,9 @@ var unexercised = map[grant]string{
 }
 
 const (
-	tagged = "CreateSecret with tags needs it (API reference, CreateSecret, \"Required permissions\"); MiniStack does not ask for it"
-	polled = "Lambda reads the queue in the role's name (Developer Guide, \"Using Lambda with Amazon SQS\"); MiniStack reads it in no role's"
+	tagged   = "CreateSecret with tags needs it (API reference, CreateSecret, \"Required permissions\"); MiniStack does not ask for it"
+	streamed = "Lambda reads the stream in the role's name (Developer Guide, \"Using AWS Lambda with Amazon DynamoDB\"); MiniStack reads it in no role's"
+	polled   = "Lambda reads the queue in the role's name (Developer Guide, \"Using Lambda with Amazon SQS\"); MiniStack reads it in no role's"
 )
 
 // leastPrivilege checks that the suite has used every action that the template grants to a role, on every resource, apart
@@ -134,6 +139,9 @@ func scalars(n *yaml.Node) string {
 
 // resourceNamed returns what an ARN, or the template's expression for it, stands for.
 func resourceNamed(text string) (string, error) {
+	if text == "*" {
+		return text, nil
+	}
 	if _, index, found := strings.Cut(text, "/index/"); found {
 		if strings.Contains(index, "*") {
 			return "", fmt.Errorf("%q is every index", text)
@@ -141,6 +149,9 @@ func resourceNamed(text string) (string, error) {
 		return "Table/" + strings.Fields(index)[0], nil // an !If has it twice
 	}
 	for _, r := range []struct{ name, text string }{
+		{"Table/stream", "/stream/"},
+		{"EventBus", "EventBus"},
+		{"EventBus", ":event-bus/"},
 		{"CarrierSecrets", "/carrier/"},
 		{"ServiceSecret", "ServiceSecret"},
 		{"ServiceSecret", ":secretsmanager:"},

@@ -37,9 +37,9 @@ func TestRestoredTable(t *testing.T) {
 	// Names of their own, for a test that runs twice. The API of the first stack is found by its stack's name.
 	suffix := strings.ToLower(rand.Text()[:8])
 	name := "carrierlink-drill-" + suffix
-	restored := copyTable(t, "carrierlink-restored-"+suffix)
+	restored, stream := copyTable(t, "carrierlink-restored-"+suffix)
 	second, err := service.Beside(t.Context(), name, map[string]string{
-		"TableName": restored, "SecretPrefix": service.SecretPrefix, "BackgroundWork": "disabled",
+		"TableName": restored, "TableStreamLabel": stream, "SecretPrefix": service.SecretPrefix, "BackgroundWork": "disabled",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -123,8 +123,8 @@ func checkTag(t *testing.T, m merchant, connectionID string) {
 	}
 }
 
-// copyTable makes a table with all items and indexes of the stack's, until the test ends.
-func copyTable(t *testing.T, name string) string {
+// copyTable makes a table with all items, the indexes and the stream of the stack's, until the test ends.
+func copyTable(t *testing.T, name string) (_, stream string) {
 	t.Helper()
 	of, err := table().DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &service.TableName})
 	if err != nil {
@@ -132,13 +132,15 @@ func copyTable(t *testing.T, name string) string {
 	}
 	in := &dynamodb.CreateTableInput{
 		TableName: &name, BillingMode: types.BillingModePayPerRequest, AttributeDefinitions: of.Table.AttributeDefinitions, KeySchema: of.Table.KeySchema,
+		StreamSpecification: of.Table.StreamSpecification,
 	}
 	for _, index := range of.Table.GlobalSecondaryIndexes {
 		in.GlobalSecondaryIndexes = append(in.GlobalSecondaryIndexes, types.GlobalSecondaryIndex{
 			IndexName: index.IndexName, KeySchema: index.KeySchema, Projection: index.Projection,
 		})
 	}
-	if _, err := table().CreateTable(t.Context(), in); err != nil {
+	made, err := table().CreateTable(t.Context(), in)
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -163,5 +165,5 @@ func copyTable(t *testing.T, name string) string {
 			left = out.UnprocessedItems
 		}
 	}
-	return name
+	return name, aws.ToString(made.TableDescription.LatestStreamLabel)
 }

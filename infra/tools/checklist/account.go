@@ -53,6 +53,7 @@ type certificate struct {
 type table struct {
 	status  string
 	indexes map[string]string // name to status
+	stream  string            // label of its stream of new images; empty without one
 }
 
 type subscription struct {
@@ -147,6 +148,9 @@ func (a realAccount) Table(ctx context.Context, name string) (*table, error) {
 	found := &table{status: string(result.Table.TableStatus), indexes: make(map[string]string)}
 	for _, index := range result.Table.GlobalSecondaryIndexes {
 		found.indexes[aws.ToString(index.IndexName)] = string(index.IndexStatus)
+	}
+	if spec := result.Table.StreamSpecification; spec != nil && aws.ToBool(spec.StreamEnabled) && spec.StreamViewType == types.StreamViewTypeNewImage {
+		found.stream = aws.ToString(result.Table.LatestStreamLabel)
 	}
 	return found, nil
 }

@@ -90,9 +90,14 @@ func TestTable(t *testing.T) {
 	if _, err := answering(t, http.StatusBadRequest, `{"__type":"com.amazon.coral.service#AccessDeniedException","message":"no"}`).Table(t.Context(), "restored"); !denied(err) {
 		t.Errorf("Table() without the right = %v, want an error that is a denial", err)
 	}
-	got, err := answering(t, http.StatusOK, `{"Table":{"TableStatus":"UPDATING","GlobalSecondaryIndexes":[{"IndexName":"by_due","IndexStatus":"CREATING"}]}}`).Table(t.Context(), "restored")
-	if diff := cmp.Diff(&table{status: "UPDATING", indexes: map[string]string{"by_due": "CREATING"}}, got, cmp.AllowUnexported(table{})); diff != "" || err != nil {
-		t.Errorf("Table() (-want +got):\n%s\n%v", diff, err)
+	for spec, stream := range map[string]string{
+		``: "", `"StreamSpecification":{"StreamEnabled":false,"StreamViewType":"NEW_IMAGE"},`: "", `"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"KEYS_ONLY"},`: "",
+		`"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_IMAGE"},`: streamLabel,
+	} {
+		got, err := answering(t, http.StatusOK, `{"Table":{"TableStatus":"UPDATING",`+spec+`"LatestStreamLabel":"`+streamLabel+`","GlobalSecondaryIndexes":[{"IndexName":"by_due","IndexStatus":"CREATING"}]}}`).Table(t.Context(), "restored")
+		if diff := cmp.Diff(&table{status: "UPDATING", indexes: map[string]string{"by_due": "CREATING"}, stream: stream}, got, cmp.AllowUnexported(table{})); diff != "" || err != nil {
+			t.Errorf("Table() with %s (-want +got):\n%s\n%v", spec, diff, err)
+		}
 	}
 }
 

@@ -419,6 +419,18 @@ func (c *checklist) table(ctx context.Context) {
 			return
 		}
 		c.ok("the table %s exists and has its indexes", name)
+		c.stream(name, found.stream)
+	}
+}
+
+// stream checks that the events of a table that the stack attaches to are published.
+func (c *checklist) stream(table, found string) {
+	given, works := c.values["TableStreamLabel"], c.values["BackgroundWork"] == "enabled"
+	switch {
+	case found == "" && (works || given != ""):
+		c.refuse("The table %s has no stream of new images, from which its events are published: see \"Restore from a backup\" in the runbook.", table)
+	case given != found && (works || given != ""):
+		c.refuse("TableStreamLabel must be that of the stream of the table %s, so that its events are published: %s", table, found)
 	}
 }
 

@@ -99,10 +99,13 @@ func large() fakeAccount {
 	return fakeAccount{
 		limit: 1000, free: 1000,
 		certificates:  map[string]certificate{certificateARN: {status: "ISSUED", names: []string{"example.com", "*.example.com"}}},
-		tables:        map[string]*table{"restored": {status: "ACTIVE", indexes: map[string]string{"by_active": "ACTIVE", "by_due": "ACTIVE", "by_event": "ACTIVE", "by_partner": "ACTIVE"}}},
+		tables:        map[string]*table{"restored": {status: "ACTIVE", indexes: map[string]string{"by_active": "ACTIVE", "by_due": "ACTIVE", "by_event": "ACTIVE", "by_partner": "ACTIVE"}, stream: streamLabel}},
 		subscriptions: map[string][]subscription{topicARN: {{address: "ops@example.com"}}},
 	}
 }
+
+// streamLabel is that of the stream of the table restored.
+const streamLabel = "2026-01-02T03:04:05.678"
 
 const alarmed = "AlarmEmail=ops@example.com"
 
@@ -128,10 +131,10 @@ func TestRefusals(t *testing.T) {
 		return a
 	}
 	// attached is a stack that uses another table and another stack's secrets.
-	attached := existing("UPDATE_COMPLETE", map[string]string{"TableName": "restored", "SecretPrefix": "carrierlink-other/carrier/", "BackgroundWork": "disabled"})
+	attached := existing("UPDATE_COMPLETE", map[string]string{"TableName": "restored", "TableStreamLabel": streamLabel, "SecretPrefix": "carrierlink-other/carrier/", "BackgroundWork": "disabled"})
 	attaches := func(status string, indexes map[string]string) fakeAccount {
 		a := large()
-		a.tables = map[string]*table{"restored": {status: status, indexes: indexes}}
+		a.tables = map[string]*table{"restored": {status: status, indexes: indexes, stream: streamLabel}}
 		return a
 	}
 	with := func(change func(*fakeAccount)) fakeAccount {
@@ -182,11 +185,15 @@ func TestRefusals(t *testing.T) {
 		{"a table of something else", attaches("ACTIVE", nil), []string{"TableName=restored"}, "must have the index by_active, by_due, by_event, by_partner,"},
 		{"an index that is being built", attaches("UPDATING", map[string]string{"by_active": "ACTIVE", "by_due": "CREATING", "by_event": "ACTIVE", "by_partner": "UPDATING"}), []string{"TableName=restored"}, "must have the index by_due,"},
 		{"a table that cannot be read", with(func(a *fakeAccount) { a.tableErr = errors.New("no answer") }), []string{"TableName=restored"}, "The table restored could not be read: no answer"},
+		{"a stream that is not passed on", large(), []string{"TableName=restored"}, "TableStreamLabel must be that of the stream of the table restored, so that its events are published: " + streamLabel},
+		{"another table's stream", large(), []string{"TableName=restored", "BackgroundWork=disabled", "TableStreamLabel=" + strings.Replace(streamLabel, "2026", "2025", 1)}, "TableStreamLabel must be that of the stream of the table restored"},
+		{"a table without a stream", with(func(a *fakeAccount) { a.tables["restored"].stream = "" }), []string{"TableName=restored"}, "The table restored has no stream of new images"},
+		{"a stream that the table no longer has", with(func(a *fakeAccount) { a.tables["restored"].stream = "" }), []string{"TableName=restored", "BackgroundWork=disabled", "TableStreamLabel=" + streamLabel}, "The table restored has no stream of new images"},
 		{"the table's name is emptied", attached, []string{"TableName=", "BackgroundWork=disabled"}, "The stack uses the table restored; without TableName"},
 		{"the secrets' prefix is emptied", attached, []string{"SecretPrefix=", "BackgroundWork=disabled"}, "The stack uses the secrets that begin with carrierlink-other/carrier/"},
 		{"work that samconfig.toml would start", attached, nil, "BackgroundWork is disabled in the stack, and this deployment would enable it."},
 		{"a second stack that would work", large(), []string{"SecretPrefix=carrierlink-staging/carrier/"}, "This stack would begin to work in the background with the secrets of another one (SecretPrefix)."},
-		{"a stack that takes up a second one's work", existing("UPDATE_COMPLETE", nil), []string{"SecretPrefix=carrierlink-staging/carrier/", "TableName=restored"}, "This stack would begin to work in the background with the secrets of another one (SecretPrefix)."},
+		{"a stack that takes up a second one's work", existing("UPDATE_COMPLETE", nil), []string{"SecretPrefix=carrierlink-staging/carrier/", "TableName=restored", "TableStreamLabel=" + streamLabel}, "This stack would begin to work in the background with the secrets of another one (SecretPrefix)."},
 		{"a value of the stack that no longer works", existing("UPDATE_COMPLETE", map[string]string{"DomainName": "api.example.com"}), nil, "DomainName needs CertificateArn"},
 		{"a value of the stack that is no longer allowed", existing("UPDATE_COMPLETE", map[string]string{"AlarmEmail": "not-an-address"}), nil, "AlarmEmail=not-an-address must be empty or one email address"},
 		{"a topic of another Region", large(), []string{"AlarmEmail=", "AlarmTopicArn=arn:aws:sns:us-east-1:123456789012:alarms"}, "AlarmTopicArn is of us-east-1"},
@@ -205,7 +212,8 @@ func TestRefusals(t *testing.T) {
 		{"an attached stack", attached, []string{"BackgroundWork=disabled"}, ""},
 		{"work that the command line starts", attached, []string{"BackgroundWork=enabled"}, ""},
 		{"a second stack without work", large(), []string{"SecretPrefix=carrierlink-staging/carrier/", "TableName=restored", "BackgroundWork=disabled"}, ""},
-		{"a table whose settings change", attaches("UPDATING", map[string]string{"by_active": "ACTIVE", "by_due": "ACTIVE", "by_event": "ACTIVE", "by_partner": "ACTIVE"}), []string{"TableName=restored"}, ""},
+		{"a stack without work on a table without a stream", with(func(a *fakeAccount) { a.tables["restored"].stream = "" }), []string{"TableName=restored", "BackgroundWork=disabled"}, ""},
+		{"a table whose settings change", attaches("UPDATING", map[string]string{"by_active": "ACTIVE", "by_due": "ACTIVE", "by_event": "ACTIVE", "by_partner": "ACTIVE"}), []string{"TableName=restored", "TableStreamLabel=" + streamLabel}, ""},
 		{"what the stack has reserved becomes free", func() fakeAccount {
 			a := existing("UPDATE_COMPLETE", map[string]string{"RefreshReservedConcurrency": "50"})
 			a.free = 100

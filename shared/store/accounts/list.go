@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"carrierlink/shared/account"
+	"carrierlink/shared/metrics"
 	"carrierlink/shared/store/kit"
 )
 
@@ -69,13 +71,14 @@ func (s *Store) ListAccounts(ctx context.Context, partnerID int64, f account.Fil
 // maxBatch is how many items one BatchGetItem reads at most.
 const maxBatch = 100
 
-// ExternalIDs reads the external ids of a partner's accounts, consistently, by their account
-// ids, which must differ: in one call for each 100 of them. Accounts that are absent, whose
-// purge is due, or that have no external id are not in the map, nor are another partner's:
-// ids of purged accounts become free.
-func (s *Store) ExternalIDs(ctx context.Context, partnerID int64, accountIDs []int64, now time.Time) (map[int64]string, error) {
-	ids := map[int64]string{}
-	for batch := range slices.Chunk(accountIDs, maxBatch) {
+// ExternalIDs reads the external ids of accounts, consistently, by their account ids: in one
+// call for each 100 of them. Accounts that are absent, whose purge is due, or that have no
+// external id are not in the map. It names each account's partner, because ids of purged
+// accounts become free. An account that cannot be read is counted, logged and left out.
+func (s *Store) ExternalIDs(ctx context.Context, accountIDs []int64, now time.Time) (map[account.Owned]string, error) {
+	ids := map[account.Owned]string{}
+	distinct := slices.Compact(slices.Sorted(slices.Values(accountIDs))) // DynamoDB refuses duplicates
+	for batch := range slices.Chunk(distinct, maxBatch) {
 		keys := make([]kit.Key, len(batch))
 		for i, id := range batch {
 			keys[i] = kit.AccountKey(id)
@@ -84,16 +87,18 @@ func (s *Store) ExternalIDs(ctx context.Context, partnerID int64, accountIDs []i
 		if err != nil {
 			return nil, fmt.Errorf("reading accounts: %w", err)
 		}
-		for _, it := range found {
+		for key, it := range found {
 			if kit.Gone(it, now) {
 				continue
 			}
 			a, err := FromItem(it)
 			if err != nil {
-				return nil, err
+				metrics.Add(ctx, metrics.Malformed, "", 1)
+				slog.ErrorContext(ctx, "an account cannot be read", slog.String("key", key.PK), slog.String("error", err.Error()))
+				continue
 			}
-			if a.PartnerID == partnerID && a.ExternalID != "" {
-				ids[a.ID] = a.ExternalID
+			if a.ExternalID != "" {
+				ids[account.Owned{PartnerID: a.PartnerID, AccountID: a.ID}] = a.ExternalID
 			}
 		}
 	}

@@ -249,7 +249,7 @@ func (s eventLists) TestByID() {
 }
 
 func (s eventLists) TestExternalIDs() {
-	want := map[int64]string{}
+	want := map[account.Owned]string{}
 	var ask []int64
 	partner := s.id()
 	for i, a := range s.fill(partner, 230, func(i int, a *account.Account) {
@@ -258,15 +258,16 @@ func (s eventLists) TestExternalIDs() {
 		}
 	}) {
 		if ask = append(ask, a.ID); a.ExternalID != "" {
-			want[a.ID] = a.ExternalID
+			want[account.Owned{PartnerID: partner, AccountID: a.ID}] = a.ExternalID
 		}
 		if i%20 == 1 { // no longer readable
 			s.ok(s.DeleteAccount(s.Context(), a, false, now.Add(time.Hour), effects.Effects{}, now))
-			delete(want, a.ID)
+			delete(want, account.Owned{PartnerID: partner, AccountID: a.ID})
 		}
 	}
 	foreign := s.fill(s.id(), 1, func(_ int, a *account.Account) { a.ExternalID = "another partner's" })
-	ask = append(ask, s.id(), 0, foreign[0].ID)
-	s.equal("an hour later", must(s.ExternalIDs(s.Context(), partner, ask, now.Add(time.Hour))), want)
-	s.equal("none", must(s.ExternalIDs(s.Context(), partner, nil, now)), map[int64]string{})
+	want[account.Owned{PartnerID: foreign[0].PartnerID, AccountID: foreign[0].ID}] = foreign[0].ExternalID
+	ask = append(ask, s.id(), 0, foreign[0].ID, ask[0])
+	s.equal("an hour later", must(s.ExternalIDs(s.Context(), ask, now.Add(time.Hour))), want)
+	s.equal("none", must(s.ExternalIDs(s.Context(), nil, now)), map[account.Owned]string{})
 }
