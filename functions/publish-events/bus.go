@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	"github.com/aws/smithy-go"
 )
 
 // bus is an event bus of EventBridge.
@@ -41,19 +41,44 @@ type entry struct {
 	detail    []byte // JSON
 }
 
-// errNever is in the error of an event that EventBridge will never accept, whatever the
-// others fare.
+// errNever marks an event that EventBridge will never accept, even when it accepts the
+// others. Of the codes of single events only MalformedDetail is about the event itself (API
+// reference, "PutEventsResultEntry").
 var errNever = errors.New("never accepted")
 
-// neverAccepted are the codes of errNever. Of the others that EventBridge lists as
-// not retryable, each is about the bus, the account or the role (API reference,
-// "PutEventsResultEntry").
-var neverAccepted = []string{"InvalidArgument", "MalformedDetail", "RedactionFailure"}
-
-// Put puts at most maxEntries events on the bus, in one call. refused has an error for each
-// event that EventBridge did not accept, nil for the others; its own text, which may quote
-// the event, is left out. After an error of the call itself nothing is known of any.
+// Put puts at most maxEntries events on the bus. refused has an error for each event that
+// EventBridge did not accept, nil for the others. EventBridge's message is dropped, because
+// it may quote the event. If the call itself fails, any of the events may have been accepted.
+//
+// A call that EventBridge finds invalid is repeated with one event at a time, so that only
+// the one that it means is refused.
 func (b *bus) Put(ctx context.Context, entries []entry) (refused []error, err error) {
+	refused, err = b.put(ctx, entries)
+	code := ""
+	if failed, ok := errors.AsType[smithy.APIError](err); ok {
+		code = failed.ErrorCode()
+		err = errors.New("EventBridge: " + code)
+	}
+	switch {
+	case err == nil:
+		return refused, nil
+	case code != "ValidationException":
+		return nil, fmt.Errorf("putting events on the bus: %w", err)
+	case len(entries) == 1:
+		return []error{fmt.Errorf("%w: %w", errNever, err)}, nil
+	}
+	for _, e := range entries {
+		one, err := b.Put(ctx, []entry{e})
+		if err != nil {
+			return nil, err
+		}
+		refused = append(refused, one...)
+	}
+	return refused, nil
+}
+
+// put makes one call.
+func (b *bus) put(ctx context.Context, entries []entry) (refused []error, err error) {
 	in := &eventbridge.PutEventsInput{}
 	for _, e := range entries {
 		in.Entries = append(in.Entries, types.PutEventsRequestEntry{
@@ -61,10 +86,10 @@ func (b *bus) Put(ctx context.Context, entries []entry) (refused []error, err er
 		})
 	}
 	out, err := b.api.PutEvents(ctx, in)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("putting events on the bus: %w", err)
-	case len(out.Entries) != len(entries):
+	if err != nil {
+		return nil, err
+	}
+	if len(out.Entries) != len(entries) {
 		return nil, fmt.Errorf("EventBridge answers for %d of %d events", len(out.Entries), len(entries))
 	}
 	refused = make([]error, len(entries))
@@ -74,7 +99,7 @@ func (b *bus) Put(ctx context.Context, entries []entry) (refused []error, err er
 		}
 		code := aws.ToString(result.ErrorCode)
 		refused[i] = errors.New("EventBridge: " + cmp.Or(code, "no reason given"))
-		if slices.Contains(neverAccepted, code) {
+		if code == "MalformedDetail" {
 			refused[i] = fmt.Errorf("%w: %w", errNever, refused[i])
 		}
 	}

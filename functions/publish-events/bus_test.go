@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -47,12 +48,13 @@ func TestPut(t *testing.T) {
 		call    string
 	}{
 		{"the call fails", nil, errors.New("down"), nil, "putting events on the bus: down"},
-		{"an answer for too few", []types.PutEventsResultEntry{accepted()}, nil, nil, "EventBridge answers for 1 of 2 events"},
-		{"an answer for too many", slices.Repeat([]types.PutEventsResultEntry{accepted()}, 3), nil, nil, "EventBridge answers for 3 of 2 events"},
+		{"the call is refused", nil, &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "canary"}, nil, "putting events on the bus: EventBridge: AccessDeniedException"},
+		{"an answer for too few", []types.PutEventsResultEntry{accepted()}, nil, nil, "putting events on the bus: EventBridge answers for 1 of 2 events"},
+		{"an answer for too many", slices.Repeat([]types.PutEventsResultEntry{accepted()}, 3), nil, nil, "putting events on the bus: EventBridge answers for 3 of 2 events"},
 		{"one is throttled", []types.PutEventsResultEntry{refused("ThrottlingException"), accepted()}, nil, []string{"EventBridge: ThrottlingException", ""}, ""},
 		{"the role may not", []types.PutEventsResultEntry{refused("AccessDeniedException"), refused("NotAuthorizedForSourceException")}, nil, []string{"EventBridge: AccessDeniedException", "EventBridge: NotAuthorizedForSourceException"}, ""},
 		{"one is malformed", []types.PutEventsResultEntry{accepted(), refused("MalformedDetail")}, nil, []string{"", "never accepted: EventBridge: MalformedDetail"}, ""},
-		{"both are never accepted", []types.PutEventsResultEntry{refused("InvalidArgument"), refused("RedactionFailure")}, nil, []string{"never accepted: EventBridge: InvalidArgument", "never accepted: EventBridge: RedactionFailure"}, ""},
+		{"what AWS calls final", []types.PutEventsResultEntry{refused("InvalidArgument"), refused("RedactionFailure")}, nil, []string{"EventBridge: InvalidArgument", "EventBridge: RedactionFailure"}, ""},
 		{"one has neither id nor code", []types.PutEventsResultEntry{{}, accepted()}, nil, []string{"EventBridge: no reason given", ""}, ""},
 		{"accepted", []types.PutEventsResultEntry{accepted(), accepted()}, nil, []string{"", ""}, ""},
 	} {
@@ -83,5 +85,63 @@ func TestPut(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// picky refuses calls that have an event with a certain detail.
+type picky struct {
+	bad   string
+	fail  error // of calls with one event that is not bad; nil: they succeed
+	calls []int // the events of each call
+}
+
+// PutEvents refuses or accepts a call.
+func (p *picky) PutEvents(_ context.Context, in *eventbridge.PutEventsInput, _ ...func(*eventbridge.Options)) (*eventbridge.PutEventsOutput, error) {
+	p.calls = append(p.calls, len(in.Entries))
+	out := &eventbridge.PutEventsOutput{}
+	for _, e := range in.Entries {
+		if *e.Detail == p.bad {
+			return nil, &smithy.GenericAPIError{Code: "ValidationException", Message: "canary"}
+		}
+		out.Entries = append(out.Entries, accepted())
+	}
+	if len(in.Entries) == 1 && p.fail != nil {
+		return nil, p.fail
+	}
+	return out, nil
+}
+
+// TestInvalidCall: of a call that EventBridge finds invalid, only the event that it means is
+// refused.
+func TestInvalidCall(t *testing.T) {
+	entries := []entry{{detail: []byte("1")}, {detail: []byte("2")}, {detail: []byte("3")}}
+	for _, tc := range []struct {
+		bad   string
+		fail  error
+		calls []int
+		want  []string
+		call  string
+	}{
+		{"0", nil, []int{3}, []string{"", "", ""}, ""},
+		{"2", nil, []int{3, 1, 1, 1}, []string{"", "never accepted: EventBridge: ValidationException", ""}, ""},
+		{"2", errors.New("down"), []int{3, 1}, nil, "putting events on the bus: down"},
+	} {
+		api := &picky{bad: tc.bad, fail: tc.fail}
+		refused, err := (&bus{api, "b"}).Put(t.Context(), entries)
+		var got []string
+		for _, e := range refused {
+			text := ""
+			if e != nil {
+				text = e.Error()
+			}
+			got = append(got, text)
+		}
+		call := ""
+		if err != nil {
+			call = err.Error()
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" || call != tc.call || !slices.Equal(api.calls, tc.calls) {
+			t.Errorf("with a bad %q: %q in calls of %v, want %q in %v (-want +got):\n%s", tc.bad, call, api.calls, tc.call, tc.calls, diff)
+		}
 	}
 }

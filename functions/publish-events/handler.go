@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,7 +43,7 @@ type batch struct {
 }
 
 // detail is what an event on the bus has as its detail: the body of its webhook, and the
-// partner, by whom the rules of the bus may choose.
+// partner, so that rules can filter by it.
 type detail struct {
 	views.Event
 	PartnerID int64 `json:"partner_id"`
@@ -50,8 +51,8 @@ type detail struct {
 
 // publish puts the events of a batch on the bus, those of an account in their order. An
 // event that can never be published is counted, logged and left out. If others were not
-// accepted, publish returns an error, and Lambda passes the batch on again: an event is
-// published once or more often.
+// accepted, publish returns an error, and Lambda passes the batch on again: so events are
+// published at least once.
 func (h *handler) publish(ctx context.Context, b batch) error {
 	ctx, points := h.metrics.Start(ctx)
 	found := h.read(ctx, b)
@@ -64,26 +65,27 @@ func (h *handler) publish(ctx context.Context, b batch) error {
 	return err
 }
 
-// read returns the events of a batch that are published: those of the operator are for the
-// audit log only.
+// read returns the events of a batch that are published, by their ids: records of one
+// transaction may be in any order (DynamoDB Developer Guide, "Amazon DynamoDB Transactions:
+// How it works").
 func (h *handler) read(ctx context.Context, b batch) []effects.Event {
 	var found []effects.Event
-	types := effects.EventTypes()
 	for _, record := range b.Records {
 		e, err := events.FromStream(record)
 		if err != nil {
-			leaveOut(ctx, e.ID, err)
+			reportUnpublishable(ctx, e.ID, err)
 			continue
 		}
-		if slices.Contains(types, e.Type) {
+		if !e.Type.AuditOnly() {
 			found = append(found, e.Event)
 		}
 	}
+	slices.SortStableFunc(found, func(a, b effects.Event) int { return cmp.Compare(a.ID, b.ID) })
 	return found
 }
 
-// leaveOut records that an event is never published.
-func leaveOut(ctx context.Context, id string, err error) {
+// reportUnpublishable records that an event is never published.
+func reportUnpublishable(ctx context.Context, id string, err error) {
 	metrics.Add(ctx, metrics.Malformed, "", 1)
 	slog.ErrorContext(ctx, "an event cannot be published", slog.String("event_id", id), slog.String("error", err.Error()))
 }
@@ -105,7 +107,7 @@ func (h *handler) entries(ctx context.Context, found []effects.Event) ([]entry, 
 		name := names[account.Owned{PartnerID: e.PartnerID, AccountID: e.AccountID}]
 		text, err := json.Marshal(detail{views.NewEvent(e, name, address), e.PartnerID})
 		if err != nil {
-			leaveOut(ctx, e.ID, err)
+			reportUnpublishable(ctx, e.ID, err)
 			continue
 		}
 		all = append(all, entry{e.ID, e.AccountID, string(e.Type), e.At, text})
@@ -133,7 +135,7 @@ func (h *handler) putAll(ctx context.Context, waiting []entry) (published int, e
 			case refused[i] == nil:
 				published++
 			case errors.Is(refused[i], errNever):
-				leaveOut(ctx, next[i].id, refused[i])
+				reportUnpublishable(ctx, next[i].id, refused[i])
 			default:
 				err = fmt.Errorf("the event %s was not published: %w", next[i].id, refused[i])
 				continue

@@ -66,9 +66,14 @@ func EventTypes() []EventType {
 
 // AuditTypes returns the types of all entries of the audit log: EventTypes and the
 // operator's.
-func AuditTypes() []EventType {
-	return append(EventTypes(), PartnerCreated, PartnerEnabled, PartnerDisabled, PartnerKeyCreated, PartnerKeyRotated, PartnerKeyDeleted)
-}
+func AuditTypes() []EventType { return append(EventTypes(), auditOnly...) }
+
+// auditOnly are the operator's types.
+var auditOnly = []EventType{PartnerCreated, PartnerEnabled, PartnerDisabled, PartnerKeyCreated, PartnerKeyRotated, PartnerKeyDeleted} // never changes
+
+// AuditOnly reports whether a type is only in the audit log. It is false for the types of
+// later versions.
+func (t EventType) AuditOnly() bool { return slices.Contains(auditOnly, t) }
 
 // How long events are kept: in the list of events, and in the audit log.
 const (

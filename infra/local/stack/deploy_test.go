@@ -61,7 +61,7 @@ func TestReadTemplate(t *testing.T) {
 			source: "SandboxRefreshQueue", function: "RefreshCarrierAccountFunction", batchSize: 10, responses: []string{"ReportBatchItemFailures"},
 		},
 		"EventsMapping": {
-			source: "Table", function: "PublishEventsFunction", batchSize: 100, start: "TRIM_HORIZON",
+			source: "Table", function: "PublishEventsFunction", batchSize: 100, start: "TRIM_HORIZON", bisects: true,
 			filters: []string{`{"eventName":["INSERT"],"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"EVENTS#"}]}}}}`},
 		},
 	}

@@ -35,6 +35,8 @@ type mapping struct {
 	responses        []string
 	start            string   // in a stream
 	filters          []string // patterns; empty: everything is passed
+	bisects          bool     // a batch that fails
+	parallel         int      // batches of a shard at the same time; 0: one
 }
 
 type resource struct {
@@ -132,6 +134,8 @@ func (t *template) addMapping(id string, node yaml.Node) error {
 		BatchSize int       `yaml:"BatchSize"`
 		Responses []string  `yaml:"FunctionResponseTypes"`
 		Start     string    `yaml:"StartingPosition"`
+		Bisects   bool      `yaml:"BisectBatchOnFunctionError"`
+		Parallel  int       `yaml:"ParallelizationFactor"`
 		Criteria  struct {
 			Filters []struct {
 				Pattern string `yaml:"Pattern"`
@@ -144,6 +148,7 @@ func (t *template) addMapping(id string, node yaml.Node) error {
 	m := mapping{
 		source: referred(properties.Source), function: referred(properties.Function),
 		batchSize: properties.BatchSize, responses: properties.Responses, start: properties.Start,
+		bisects: properties.Bisects, parallel: properties.Parallel,
 	}
 	for _, f := range properties.Criteria.Filters {
 		m.filters = append(m.filters, f.Pattern)

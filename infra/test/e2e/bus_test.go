@@ -1,11 +1,11 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -62,68 +62,106 @@ type heard struct {
 	Detail     map[string]any `json:"detail"`
 }
 
+// published returns the events of the table that are published, by their ids.
+func published(items []item) map[string]item {
+	events := map[string]item{}
+	for _, it := range items {
+		if strings.HasPrefix(str(it, "pk"), "EVENTS#") && slices.Contains(effects.EventTypes(), effects.EventType(str(it, "type"))) {
+			events[str(it, "sk")] = it
+		}
+	}
+	return events
+}
+
 // everyEventIsPublished waits until the listener has heard each event of the table that callers see, and checks that it has
 // heard nothing else, no secret, and the events of each resource in their order.
 func everyEventIsPublished(ctx context.Context, items []item) error {
-	want := map[string]item{}
-	for _, it := range items {
-		if strings.HasPrefix(str(it, "pk"), "EVENTS#") && slices.Contains(effects.EventTypes(), effects.EventType(str(it, "type"))) {
-			want[str(it, "sk")] = it
-		}
-	}
-	var errs []error
-	latest := map[string]string{} // event_id by resource
-	missing := maps.Clone(want)
-	messages := 0
-	hear := func(text string) {
-		messages++
-		if leaked := api.secrets.in(text, true); leaked != "" {
-			errs = append(errs, fmt.Errorf("an event on the bus holds %s", leaked))
-		}
-		var m heard
-		if err := json.Unmarshal([]byte(text), &m); err != nil {
-			errs = append(errs, fmt.Errorf("a message of the bus: %w", err))
-			return
-		}
-		id, _ := m.Detail["event_id"].(string)
-		it, ok := want[id]
-		if !ok {
-			errs = append(errs, fmt.Errorf("the bus has an event that the table has not: %.300s", text))
-			return
-		}
-		if err := sameEvent(m, it); err != nil {
-			errs = append(errs, fmt.Errorf("%s %s: %w", m.DetailType, id, err))
-		}
-		resource := str(it, "pk") + " " + str(it, "subject")
-		if _, first := missing[id]; first && id < latest[resource] {
-			errs = append(errs, fmt.Errorf("%s of %s arrived after %s", id, resource, latest[resource]))
-		}
-		latest[resource] = max(latest[resource], id)
-		delete(missing, id)
-	}
-	for last := time.Now(); len(missing) > 0 && time.Since(last) < checkWithin; {
+	missing := published(items)
+	total := len(missing)
+	var messages []types.Message
+	for last, empty := time.Now(), false; (len(missing) > 0 || !empty) && time.Since(last) < checkWithin; {
 		some, err := receive(ctx, listenerQueue)
 		if err != nil {
 			return err
 		}
-		for _, message := range some {
+		empty = len(some) == 0
+		for _, m := range some {
 			last = time.Now()
-			hear(aws.ToString(message.Body))
-			if _, err := queues().DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &listenerQueue, ReceiptHandle: message.ReceiptHandle}); err != nil {
+			messages = append(messages, m)
+			delete(missing, eventID(m))
+			if _, err := queues().DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &listenerQueue, ReceiptHandle: m.ReceiptHandle}); err != nil {
 				return fmt.Errorf("deleting a message of the bus: %w", err)
 			}
 		}
 	}
+	var errs []error
 	for id, it := range missing {
 		errs = append(errs, fmt.Errorf("%s %s was not published", str(it, "type"), id))
 	}
-	fmt.Fprintf(os.Stderr, "e2e: %d of %d events were published, in %d messages of the bus\n", len(want)-len(missing), len(want), messages)
+	// The schedule goes on meanwhile.
+	items, err := allItems(ctx)
+	if err != nil {
+		return err
+	}
+	errs = append(errs, checkHeard(messages, published(items))...)
+	fmt.Fprintf(os.Stderr, "e2e: %d of %d events were published, in %d messages of the bus\n", total-len(missing), total, len(messages))
 	return errors.Join(errs[:min(len(errs), 20)]...)
 }
 
+// eventID returns the event_id of a message that a rule of the bus passes on.
+func eventID(m types.Message) string {
+	var body heard
+	_ = json.Unmarshal([]byte(aws.ToString(m.Body)), &body) // then it has none
+	id, _ := body.Detail["event_id"].(string)
+	return id
+}
+
+// checkHeard compares what the listener has heard with the events of the table. The listener's queue may pass messages on in
+// another order than it got them: the times at which it got them count, in milliseconds.
+func checkHeard(messages []types.Message, want map[string]item) (errs []error) {
+	sent := func(m types.Message) int64 {
+		n, _ := strconv.ParseInt(m.Attributes[string(types.MessageSystemAttributeNameSentTimestamp)], 10, 64)
+		return n
+	}
+	slices.SortStableFunc(messages, func(a, b types.Message) int { return cmp.Compare(sent(a), sent(b)) })
+	type arrival struct {
+		id string
+		at int64
+	}
+	latest, seen := map[string]arrival{}, map[string]bool{} // by resource, by event_id
+	for _, m := range messages {
+		text := aws.ToString(m.Body)
+		if leaked := api.secrets.in(text, true); leaked != "" {
+			errs = append(errs, fmt.Errorf("an event on the bus holds %s", leaked))
+		}
+		id := eventID(m)
+		it, ok := want[id]
+		if !ok {
+			errs = append(errs, fmt.Errorf("the bus has an event that the table has not: %.300s", text))
+			continue
+		}
+		if err := sameEvent(text, it); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", id, err))
+		}
+		resource := str(it, "pk") + " " + str(it, "subject")
+		if last := latest[resource]; !seen[id] && id < last.id && sent(m) > last.at {
+			errs = append(errs, fmt.Errorf("%s of %s arrived after %s", id, resource, last.id))
+		}
+		if id > latest[resource].id {
+			latest[resource] = arrival{id, sent(m)}
+		}
+		seen[id] = true
+	}
+	return errs
+}
+
 // sameEvent compares an event on the bus with the table's.
-func sameEvent(m heard, it item) error {
+func sameEvent(text string, it item) error {
+	var m heard
 	var data any
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		return err
+	}
 	if err := json.Unmarshal([]byte(str(it, "data")), &data); err != nil {
 		return err
 	}

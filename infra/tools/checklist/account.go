@@ -149,7 +149,7 @@ func (a realAccount) Table(ctx context.Context, name string) (*table, error) {
 	for _, index := range result.Table.GlobalSecondaryIndexes {
 		found.indexes[aws.ToString(index.IndexName)] = string(index.IndexStatus)
 	}
-	if spec := result.Table.StreamSpecification; spec != nil && aws.ToBool(spec.StreamEnabled) && spec.StreamViewType == types.StreamViewTypeNewImage {
+	if spec := result.Table.StreamSpecification; spec != nil && aws.ToBool(spec.StreamEnabled) && (spec.StreamViewType == types.StreamViewTypeNewImage || spec.StreamViewType == types.StreamViewTypeNewAndOldImages) {
 		found.stream = aws.ToString(result.Table.LatestStreamLabel)
 	}
 	return found, nil

@@ -92,7 +92,7 @@ func TestTable(t *testing.T) {
 	}
 	for spec, stream := range map[string]string{
 		``: "", `"StreamSpecification":{"StreamEnabled":false,"StreamViewType":"NEW_IMAGE"},`: "", `"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"KEYS_ONLY"},`: "",
-		`"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_IMAGE"},`: streamLabel,
+		`"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_IMAGE"},`: streamLabel, `"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_AND_OLD_IMAGES"},`: streamLabel,
 	} {
 		got, err := answering(t, http.StatusOK, `{"Table":{"TableStatus":"UPDATING",`+spec+`"LatestStreamLabel":"`+streamLabel+`","GlobalSecondaryIndexes":[{"IndexName":"by_due","IndexStatus":"CREATING"}]}}`).Table(t.Context(), "restored")
 		if diff := cmp.Diff(&table{status: "UPDATING", indexes: map[string]string{"by_due": "CREATING"}, stream: stream}, got, cmp.AllowUnexported(table{})); diff != "" || err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -41,8 +42,12 @@ func FromStream(record []byte) (effects.Recorded, error) {
 		}
 	}
 	e, err := kit.EventFromItem(it)
-	if err == nil && !effects.IsEventID(e.ID) {
-		err = errors.New("it has no event_id")
+	switch {
+	case err != nil:
+	case !effects.IsEventID(e.ID) || !strings.HasPrefix(e.ID, effects.EventIDsFrom(e.At)):
+		err = errors.New("it has no event_id of its time")
+	case len(e.Data) > effects.MaxEventData:
+		err = fmt.Errorf("it has %d bytes of data", len(e.Data))
 	}
 	if err != nil {
 		return e, fmt.Errorf("the record %s of the stream: %w", r.Change.SequenceNumber, err)
