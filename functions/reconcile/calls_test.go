@@ -14,7 +14,7 @@ func TestCosts(t *testing.T) { calltrace.Attempts(t, costs) }
 
 func costs(t *calltrace.Attempt) {
 	d := functiontest.OnEngines(t, functiontest.StartTable(t), "calls")
-	h := &handler{connections: d.Connections, metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
+	h := &handler{connections: d.Connections, keys: d.Accounts, metrics: metrics.Recorder{Stage: "production", Now: d.Now}}
 	d.Transport.Reset()
 	log := functiontest.Logged(t.Context(), func(ctx context.Context) {
 		if _, err := h.run(ctx); err != nil {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
+	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/metrics"
 )
@@ -13,23 +15,41 @@ type connections interface {
 	Reconcile(ctx context.Context, limit int) (connection.Report, error)
 }
 
+// keys is what this function needs of account.Service.
+type keys interface {
+	ReportExpiring(ctx context.Context, limit int) (account.Expiring, error)
+}
+
 type handler struct {
 	connections connections
+	keys        keys
 	metrics     metrics.Recorder
 }
 
-// limit is how many connections and accounts one run handles; the next run continues.
+// report is what one run did.
+type report struct {
+	connection.Report
+	ExpiringKeys account.Expiring `json:"expiring_keys"`
+}
+
+// limit is how many connections and accounts, and how many expiring keys, one run handles;
+// the next run continues.
 const limit = 500
 
 // run reconciles and returns what it did. An error, for what it could not finish,
 // fails the invocation, which raises the alarm.
-func (h *handler) run(ctx context.Context) (connection.Report, error) {
+func (h *handler) run(ctx context.Context) (report, error) {
 	ctx, points := h.metrics.Start(ctx)
-	report, err := h.connections.Reconcile(ctx, limit)
+	repaired, err := h.connections.Reconcile(ctx, limit)
+	expiring, keysErr := h.keys.ReportExpiring(ctx, limit)
+	done := report{repaired, expiring}
 	level := slog.LevelInfo
-	if report.Malformed > 0 {
+	if repaired.Malformed+expiring.Malformed > 0 {
 		level = slog.LevelError
 	}
-	points.Log(ctx, slog.Default(), level, "reconciled", slog.Any("report", report))
-	return report, err
+	if expiring.Malformed > 0 {
+		metrics.Add(ctx, metrics.Malformed, "", int64(expiring.Malformed))
+	}
+	points.Log(ctx, slog.Default(), level, "reconciled", slog.Any("report", done))
+	return done, errors.Join(err, keysErr)
 }

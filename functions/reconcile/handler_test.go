@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"carrierlink/infra/test/metricstest"
+	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
 	"carrierlink/shared/metrics"
 )
@@ -29,32 +31,55 @@ func (f *fakeConnections) Reconcile(ctx context.Context, limit int) (connection.
 	return f.report, f.err
 }
 
+type fakeKeys struct {
+	expiring account.Expiring
+	err      error
+	limit    int
+}
+
+// ReportExpiring reports what it is told to.
+func (f *fakeKeys) ReportExpiring(_ context.Context, limit int) (account.Expiring, error) {
+	f.limit = limit
+	return f.expiring, f.err
+}
+
 func TestRun(t *testing.T) {
-	broken := errors.New("broken")
-	for name, f := range map[string]*fakeConnections{
-		"fails": {report: connection.Report{LinksUndone: 1, Failed: 1}, err: broken},
-		"skips": {report: connection.Report{Malformed: 3}},
-		"works": {report: connection.Report{ChangesSettled: 2, AccountsFollowed: 3, Left: 4}},
+	broken, down := errors.New("broken"), errors.New("down")
+	for name, tc := range map[string]struct {
+		f fakeConnections
+		k fakeKeys
+	}{
+		"fails":           {fakeConnections{report: connection.Report{LinksUndone: 1, Failed: 1}, err: broken}, fakeKeys{expiring: account.Expiring{Reported: 2}}},
+		"fails with keys": {fakeConnections{report: connection.Report{LinksUndone: 1}}, fakeKeys{expiring: account.Expiring{Failed: 1}, err: down}},
+		"fails with both": {fakeConnections{err: broken}, fakeKeys{err: down}},
+		"skips":           {fakeConnections{report: connection.Report{Malformed: 3}}, fakeKeys{}},
+		"skips keys":      {fakeConnections{}, fakeKeys{expiring: account.Expiring{Malformed: 2}}},
+		"works":           {fakeConnections{report: connection.Report{ChangesSettled: 2, AccountsFollowed: 3, Left: 4}}, fakeKeys{expiring: account.Expiring{Reported: 5, Left: 6}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
 			before := slog.Default()
 			slog.SetDefault(slog.New(slog.NewJSONHandler(&log, nil)))
 			defer slog.SetDefault(before)
-			h := &handler{connections: f, metrics: metrics.Recorder{Stage: "test", Now: time.Now}}
+			h := &handler{connections: &tc.f, keys: &tc.k, metrics: metrics.Recorder{Stage: "test", Now: time.Now}}
 			got, err := h.run(t.Context())
-			if !errors.Is(err, f.err) || f.limit != 500 {
-				t.Errorf("run = %v with limit %d, want %v with 500", err, f.limit, f.err)
+			want := errors.Join(tc.f.err, tc.k.err)
+			if fmt.Sprint(err) != fmt.Sprint(want) || tc.f.limit != 500 || tc.k.limit != 500 {
+				t.Errorf("run = %v with limits %d and %d, want %v with 500", err, tc.f.limit, tc.k.limit, want)
 			}
-			if diff := cmp.Diff(f.report, got); diff != "" {
+			if diff := cmp.Diff(report{tc.f.report, tc.k.expiring}, got); diff != "" {
 				t.Errorf("report (-want +got):\n%s", diff)
 			}
-			level := map[bool]string{true: "ERROR", false: "INFO"}[f.report.Malformed > 0]
-			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `"links_undone":`) || !strings.Contains(text, `"level":"`+level+`"`) {
+			level := map[bool]string{true: "ERROR", false: "INFO"}[tc.f.report.Malformed+tc.k.expiring.Malformed > 0]
+			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `"links_undone":`) || !strings.Contains(text, `"expiring_keys":{"reported":`) || !strings.Contains(text, `"level":"`+level+`"`) {
 				t.Errorf("log:\n%s\nwant a line with the report, of level %s", text, level)
 			}
 			// connection.Service makes the metrics, in the context that the handler passes.
-			if diff := cmp.Diff(map[string][]float64{"RepairsLeft": {7}}, metricstest.In(t, log.String())); diff != "" {
+			measured := map[string][]float64{"RepairsLeft": {7}}
+			if n := tc.k.expiring.Malformed; n > 0 {
+				measured["Malformed"] = []float64{float64(n)}
+			}
+			if diff := cmp.Diff(measured, metricstest.In(t, log.String())); diff != "" {
 				t.Errorf("metrics (-want +got):\n%s", diff)
 			}
 		})

@@ -1,5 +1,6 @@
 // Reconcile finishes or undoes what crashes left unfinished in the table and the
-// vault. It has no route: a rule starts it every quarter of an hour.
+// vault, and reports API keys that expire soon. It has no route: a rule starts it every
+// quarter of an hour.
 package main
 
 import (
@@ -12,5 +13,6 @@ func main() { app.Main(wire) }
 func wire(env *app.Env) any { return build(env).run }
 
 func build(env *app.Env) *handler {
-	return &handler{connections: construct.From(env).ConnectionsWithoutCarriers(), metrics: env.Metrics()}
+	parts := construct.From(env)
+	return &handler{connections: parts.ConnectionsWithoutCarriers(), keys: parts.Accounts(), metrics: env.Metrics()}
 }

@@ -117,6 +117,7 @@ type APIKey struct {
 	PartnerDisabled bool
 	Scopes          []Scope   // empty: all scopes
 	ExpiresAt       time.Time // zero: never
+	WarnAt          time.Time // when its next api_key_expiring is due; zero: there is none
 	ReplacedBy      int64     // the key that replaced it in a rotation; zero: not rotated
 	LastUsedOn      time.Time // midnight UTC of the last day of use; zero: never used
 	CreatedAt       time.Time

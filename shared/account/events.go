@@ -23,6 +23,7 @@ type keyData struct {
 	LastFour          string  `json:"last_four"`
 	Scopes            []Scope `json:"scopes"`
 	ExpiresAt         *string `json:"expires_at"`                    // null: never
+	ExpiresInDays     int     `json:"expires_in_days,omitempty"`     // of api_key_expiring
 	PreviousAPIKeyID  int64   `json:"previous_api_key_id,omitempty"` // of api_key_rotated
 	PreviousExpiresAt string  `json:"previous_expires_at,omitempty"`
 }
@@ -39,9 +40,8 @@ func (a *Account) report(kind effects.EventType, data accountData) effects.Repor
 	return effects.Report{Type: kind, PartnerID: a.PartnerID, AccountID: a.ID, Subject: "account", Data: data}
 }
 
-// report returns a report of a merchant's key. previous is what the key replaces; nil for
-// nothing.
-func (k *APIKey) report(kind effects.EventType, previous *Rotated) effects.Report {
+// report returns a report of a merchant's key. Each of change completes its data.
+func (k *APIKey) report(kind effects.EventType, change ...func(*keyData)) effects.Report {
 	data := keyData{APIKeyID: k.ID, LastFour: k.LastFour, Scopes: k.Scopes}
 	if len(data.Scopes) == 0 {
 		data.Scopes = Scopes()
@@ -50,8 +50,8 @@ func (k *APIKey) report(kind effects.EventType, previous *Rotated) effects.Repor
 		at := effects.Time(k.ExpiresAt)
 		data.ExpiresAt = &at
 	}
-	if previous != nil {
-		data.PreviousAPIKeyID, data.PreviousExpiresAt = previous.OldID, effects.Time(previous.OldExpiresAt)
+	for _, complete := range change {
+		complete(&data)
 	}
 	return effects.Report{Type: kind, PartnerID: k.PartnerID, AccountID: k.AccountID, Subject: fmt.Sprintf("api_key %d", k.ID), Data: data}
 }

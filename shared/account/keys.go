@@ -58,7 +58,7 @@ func (s *Service) IssueKey(ctx context.Context, a *Account, in KeyInput, fx effe
 	if err != nil {
 		return nil, err
 	}
-	with, err := fx.Reporting(key, s.Random, now, key.report(effects.APIKeyCreated, nil))
+	with, err := fx.Reporting(key, s.Random, now, key.report(effects.APIKeyCreated))
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,9 @@ func (s *Service) RotateKey(ctx context.Context, old *APIKey, grace time.Duratio
 	if err != nil {
 		return nil, err
 	}
-	with, err := fx.Reporting(rotated, s.Random, now, rotated.Key.report(effects.APIKeyRotated, rotated))
+	with, err := fx.Reporting(rotated, s.Random, now, rotated.Key.report(effects.APIKeyRotated, func(d *keyData) {
+		d.PreviousAPIKeyID, d.PreviousExpiresAt = rotated.OldID, effects.Time(rotated.OldExpiresAt)
+	}))
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +148,7 @@ func (s *Service) replace(old *APIKey, grace time.Duration, now time.Time) (*Rot
 // already deleted.
 func (s *Service) DeleteKey(ctx context.Context, k *APIKey, fx effects.Effects) error {
 	now := s.now()
-	fx, err := fx.With(s.Random, now, k.report(effects.APIKeyDeleted, nil))
+	fx, err := fx.With(s.Random, now, k.report(effects.APIKeyDeleted))
 	if err != nil {
 		return err
 	}

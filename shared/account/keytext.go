@@ -129,8 +129,8 @@ type IssuedKey struct {
 	Text secret.Text
 }
 
-// MakeKey makes a key for the owner that k names, and fills in id, hash, prefix and last
-// four characters. The text is stored nowhere.
+// MakeKey makes a key for the owner that k names, and fills in id, hash, prefix, last four
+// characters and WarnAt. The text is stored nowhere.
 func MakeKey(r io.Reader, k APIKey) (*IssuedKey, error) {
 	id, err := NewID(r)
 	if err != nil {
@@ -141,5 +141,6 @@ func MakeKey(r io.Reader, k APIKey) (*IssuedKey, error) {
 		return nil, err
 	}
 	k.ID, k.Hash, k.Prefix, k.LastFour = id, key.Hash(), key.Prefix(), key.Text.LastFour()
+	k.WarnAt = k.nextWarning(k.CreatedAt)
 	return &IssuedKey{k, key.Text}, nil
 }

@@ -26,6 +26,7 @@ const (
 	APIKeyCreated   EventType = "api_key_created"
 	APIKeyRotated   EventType = "api_key_rotated" //nolint:gosec // a name, not a key
 	APIKeyDeleted   EventType = "api_key_deleted"
+	APIKeyExpiring  EventType = "api_key_expiring" //nolint:gosec // a name, not a key
 )
 
 // The events of connections and their contracts. CarrierConnected is ShipEngine's name.
@@ -58,7 +59,7 @@ const (
 func EventTypes() []EventType {
 	return []EventType{
 		AccountCreated, AccountUpdated, AccountEnabled, AccountDisabled, AccountDeleted, AccountRestored,
-		APIKeyCreated, APIKeyRotated, APIKeyDeleted,
+		APIKeyCreated, APIKeyRotated, APIKeyDeleted, APIKeyExpiring,
 		CarrierConnected, CarrierUpdated, CarrierRolledBack, CarrierDegraded, CarrierActionRequired, CarrierRestricted, CarrierRecovered,
 		CarrierDisconnected, CarrierAccountChanged, CarrierContractExpiring, CarrierCreditBlocked,
 	}

@@ -171,6 +171,16 @@ func TestRemoteCalls(t *testing.T) {
 		expect("CreateKey, replacing an expired key", err, good, "TransactWriteItems", "Query", "TransactWriteItems")
 		expect("DeleteKey", s.DeleteKey(ctx, full, effects.Effects{}, now), good, "TransactWriteItems")
 
+		_, _, err = s.ExpiringKeys(ctx, time.Unix(1, 0), 5)
+		expect("ExpiringKeys, none", err, good, "Query")
+		ending := account.APIKey{ID: 9, PartnerID: partner, AccountID: accountID, Hash: "ending", ExpiresAt: now.Add(time.Hour), WarnAt: time.Unix(1, 0).UTC()}
+		expect("CreateKey that ends", s.CreateKey(ctx, ending, effects.Effects{}, now), good, "TransactWriteItems")
+		_, _, err = s.ExpiringKeys(ctx, time.Unix(1, 0), 5)
+		expect("ExpiringKeys", err, good, "Query", "BatchGetItem")
+		expect("WarnOfKey", s.WarnOfKey(ctx, ending, time.Time{}, effects.Effects{}, now), good, "TransactWriteItems")
+		expect("WarnOfKey again", s.WarnOfKey(ctx, ending, time.Time{}, effects.Effects{}, now), fault.State, "TransactWriteItems")
+		expect("DeleteKey that has ended", s.DeleteKey(ctx, ending, effects.Effects{}, now), good, "TransactWriteItems")
+
 		claim := effects.Record{Scope: "calls", Key: "link", ClaimID: "1", LeaseUntil: now.Add(time.Minute), ExpiresAt: now.Add(time.Hour)}
 		err = s.ClaimIdempotency(ctx, claim, now)
 		expect("ClaimIdempotency", err, good, "TransactWriteItems")

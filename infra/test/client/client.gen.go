@@ -147,6 +147,7 @@ const (
 	AuditActionAccountUpdated          AuditAction = "account_updated"
 	AuditActionApiKeyCreated           AuditAction = "api_key_created"
 	AuditActionApiKeyDeleted           AuditAction = "api_key_deleted"
+	AuditActionApiKeyExpiring          AuditAction = "api_key_expiring"
 	AuditActionApiKeyRotated           AuditAction = "api_key_rotated"
 	AuditActionCarrierAccountChanged   AuditAction = "carrier_account_changed"
 	AuditActionCarrierActionRequired   AuditAction = "carrier_action_required"
@@ -185,6 +186,8 @@ func (e AuditAction) Valid() bool {
 	case AuditActionApiKeyCreated:
 		return true
 	case AuditActionApiKeyDeleted:
+		return true
+	case AuditActionApiKeyExpiring:
 		return true
 	case AuditActionApiKeyRotated:
 		return true
@@ -1296,6 +1299,7 @@ const (
 	EventTypeAccountUpdated          EventType = "account_updated"
 	EventTypeApiKeyCreated           EventType = "api_key_created"
 	EventTypeApiKeyDeleted           EventType = "api_key_deleted"
+	EventTypeApiKeyExpiring          EventType = "api_key_expiring"
 	EventTypeApiKeyRotated           EventType = "api_key_rotated"
 	EventTypeCarrierAccountChanged   EventType = "carrier_account_changed"
 	EventTypeCarrierActionRequired   EventType = "carrier_action_required"
@@ -1328,6 +1332,8 @@ func (e EventType) Valid() bool {
 	case EventTypeApiKeyCreated:
 		return true
 	case EventTypeApiKeyDeleted:
+		return true
+	case EventTypeApiKeyExpiring:
 		return true
 	case EventTypeApiKeyRotated:
 		return true
@@ -2360,6 +2366,57 @@ const (
 func (e ApiKeyDeletedJSONBodyResourceType) Valid() bool {
 	switch e {
 	case ApiKeyDeletedJSONBodyResourceTypeAPICARRIERCONNECTED:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApiKeyExpiringJSONBodyDataScopes.
+const (
+	ApiKeyExpiringJSONBodyDataScopesAdmin ApiKeyExpiringJSONBodyDataScopes = "admin"
+	ApiKeyExpiringJSONBodyDataScopesLink  ApiKeyExpiringJSONBodyDataScopes = "link"
+	ApiKeyExpiringJSONBodyDataScopesRead  ApiKeyExpiringJSONBodyDataScopes = "read"
+)
+
+// Valid indicates whether the value is a known member of the ApiKeyExpiringJSONBodyDataScopes enum.
+func (e ApiKeyExpiringJSONBodyDataScopes) Valid() bool {
+	switch e {
+	case ApiKeyExpiringJSONBodyDataScopesAdmin:
+		return true
+	case ApiKeyExpiringJSONBodyDataScopesLink:
+		return true
+	case ApiKeyExpiringJSONBodyDataScopesRead:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApiKeyExpiringJSONBodyEvent.
+const (
+	ApiKeyExpiringJSONBodyEventApiKeyExpiring ApiKeyExpiringJSONBodyEvent = "api_key_expiring"
+)
+
+// Valid indicates whether the value is a known member of the ApiKeyExpiringJSONBodyEvent enum.
+func (e ApiKeyExpiringJSONBodyEvent) Valid() bool {
+	switch e {
+	case ApiKeyExpiringJSONBodyEventApiKeyExpiring:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApiKeyExpiringJSONBodyResourceType.
+const (
+	ApiKeyExpiringJSONBodyResourceTypeAPICARRIERCONNECTED ApiKeyExpiringJSONBodyResourceType = "API_CARRIER_CONNECTED"
+)
+
+// Valid indicates whether the value is a known member of the ApiKeyExpiringJSONBodyResourceType enum.
+func (e ApiKeyExpiringJSONBodyResourceType) Valid() bool {
+	switch e {
+	case ApiKeyExpiringJSONBodyResourceTypeAPICARRIERCONNECTED:
 		return true
 	default:
 		return false
@@ -3624,6 +3681,9 @@ type APIKeyEventData struct {
 
 	// ExpiresAt RFC 3339, UTC, milliseconds; or null.
 	ExpiresAt *NullableTimestamp `json:"expires_at"`
+
+	// ExpiresInDays `api_key_expiring`: 7 or 1, the days in which the key ends at the latest.
+	ExpiresInDays *int `json:"expires_in_days,omitempty"`
 
 	// LastFour End of the key.
 	LastFour string `json:"last_four"`
@@ -6376,6 +6436,61 @@ type ApiKeyDeletedJSONBodyEvent string
 // ApiKeyDeletedJSONBodyResourceType defines parameters for ApiKeyDeleted.
 type ApiKeyDeletedJSONBodyResourceType string
 
+// ApiKeyExpiringJSONBody defines parameters for ApiKeyExpiring.
+type ApiKeyExpiringJSONBody struct {
+	// AccountId The account that it has happened to.
+	AccountId int64 `json:"account_id"`
+
+	// CreatedAt RFC 3339, UTC, milliseconds.
+	CreatedAt Timestamp `json:"created_at"`
+	Data      struct {
+		// ApiKeyId The key; for `api_key_rotated` the new one.
+		ApiKeyId int64 `json:"api_key_id"`
+
+		// ExpiresAt RFC 3339, UTC, milliseconds; or null.
+		ExpiresAt *NullableTimestamp `json:"expires_at"`
+
+		// ExpiresInDays `api_key_expiring`: 7 or 1, the days in which the key ends at the latest.
+		ExpiresInDays int `json:"expires_in_days"`
+
+		// LastFour End of the key.
+		LastFour string `json:"last_four"`
+
+		// PreviousApiKeyId `api_key_rotated`: the key that it replaces.
+		PreviousApiKeyId *int64 `json:"previous_api_key_id,omitempty"`
+
+		// PreviousExpiresAt `api_key_rotated`: until when that key works.
+		PreviousExpiresAt *string `json:"previous_expires_at,omitempty"`
+
+		// Scopes What the key may do.
+		Scopes []ApiKeyExpiringJSONBodyDataScopes `json:"scopes"`
+	} `json:"data"`
+	Event ApiKeyExpiringJSONBodyEvent `json:"event"`
+
+	// EventId Id of the event. Ids sort by the time of their events, in milliseconds.
+	EventId EventID `json:"event_id"`
+
+	// ExternalAccountId Your id of the account, as it is when you read the event; null if it has none, or is purged.
+	ExternalAccountId *string `json:"external_account_id"`
+
+	// ResourceType ShipEngine's name for the event, of `carrier_connected` only. Other events do not have the member.
+	ResourceType *ApiKeyExpiringJSONBodyResourceType `json:"resource_type,omitempty"`
+
+	// ResourceUrl The address of what has changed: of the connection, which is a 404 once it is unlinked, or of the account, for its own
+	// events and those of its keys. It is the same for all callers: a partner reads a connection with `On-Behalf-Of`, and the
+	// account's address needs a partner key.
+	ResourceUrl string `json:"resource_url"`
+}
+
+// ApiKeyExpiringJSONBodyDataScopes defines parameters for ApiKeyExpiring.
+type ApiKeyExpiringJSONBodyDataScopes string
+
+// ApiKeyExpiringJSONBodyEvent defines parameters for ApiKeyExpiring.
+type ApiKeyExpiringJSONBodyEvent string
+
+// ApiKeyExpiringJSONBodyResourceType defines parameters for ApiKeyExpiring.
+type ApiKeyExpiringJSONBodyResourceType string
+
 // ApiKeyRotatedJSONBody defines parameters for ApiKeyRotated.
 type ApiKeyRotatedJSONBody struct {
 	// AccountId The account that it has happened to.
@@ -6389,6 +6504,9 @@ type ApiKeyRotatedJSONBody struct {
 
 		// ExpiresAt RFC 3339, UTC, milliseconds; or null.
 		ExpiresAt *NullableTimestamp `json:"expires_at"`
+
+		// ExpiresInDays `api_key_expiring`: 7 or 1, the days in which the key ends at the latest.
+		ExpiresInDays *int `json:"expires_in_days,omitempty"`
 
 		// LastFour End of the key.
 		LastFour string `json:"last_four"`
@@ -7261,6 +7379,9 @@ type ApiKeyCreatedJSONRequestBody ApiKeyCreatedJSONBody
 
 // ApiKeyDeletedJSONRequestBody defines body for ApiKeyDeleted for application/json ContentType.
 type ApiKeyDeletedJSONRequestBody ApiKeyDeletedJSONBody
+
+// ApiKeyExpiringJSONRequestBody defines body for ApiKeyExpiring for application/json ContentType.
+type ApiKeyExpiringJSONRequestBody ApiKeyExpiringJSONBody
 
 // ApiKeyRotatedJSONRequestBody defines body for ApiKeyRotated for application/json ContentType.
 type ApiKeyRotatedJSONRequestBody ApiKeyRotatedJSONBody
@@ -44741,6 +44862,11 @@ type WebhookInitiatorInterface interface {
 
 	ApiKeyDeleted(ctx context.Context, targetURL string, body ApiKeyDeletedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ApiKeyExpiringWithBody fires the api_key_expiring webhook with any body
+	ApiKeyExpiringWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	ApiKeyExpiring(ctx context.Context, targetURL string, body ApiKeyExpiringJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ApiKeyRotatedWithBody fires the api_key_rotated webhook with any body
 	ApiKeyRotatedWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -44984,6 +45110,30 @@ func (p *WebhookInitiator) ApiKeyDeletedWithBody(ctx context.Context, targetURL 
 
 func (p *WebhookInitiator) ApiKeyDeleted(ctx context.Context, targetURL string, body ApiKeyDeletedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewApiKeyDeletedWebhookRequest(targetURL, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApiKeyExpiringWithBody(ctx context.Context, targetURL string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApiKeyExpiringWebhookRequestWithBody(targetURL, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApiKeyExpiring(ctx context.Context, targetURL string, body ApiKeyExpiringJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApiKeyExpiringWebhookRequest(targetURL, body)
 	if err != nil {
 		return nil, err
 	}
@@ -45512,6 +45662,37 @@ func NewApiKeyDeletedWebhookRequest(targetURL string, body ApiKeyDeletedJSONRequ
 
 // NewApiKeyDeletedWebhookRequestWithBody builds a POST request for the api_key_deleted webhook with any body
 func NewApiKeyDeletedWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewApiKeyExpiringWebhookRequest builds a application/json POST request for the api_key_expiring webhook
+func NewApiKeyExpiringWebhookRequest(targetURL string, body ApiKeyExpiringJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApiKeyExpiringWebhookRequestWithBody(targetURL, "application/json", bodyReader)
+}
+
+// NewApiKeyExpiringWebhookRequestWithBody builds a POST request for the api_key_expiring webhook with any body
+func NewApiKeyExpiringWebhookRequestWithBody(targetURL string, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 	_ = err
 

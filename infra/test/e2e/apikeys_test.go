@@ -298,3 +298,35 @@ func TestDeleteTheKeyThatCalls(t *testing.T) {
 	api.call(t, request{method: http.MethodDelete, path: keyPath(p.ID, id.Value), key: p.APIKey}).expect(t, http.StatusNotFound, notFound)
 	as(t, p.APIKey).account(m.ID)
 }
+
+// TestAPIKeyExpiring: a key that ends soon is reported once by the reconciler.
+func TestAPIKeyExpiring(t *testing.T) {
+	t.Parallel()
+	m := newMerchant(t, production)
+	end := time.Now().Add(6 * 24 * time.Hour).UTC().Truncate(time.Millisecond)
+	a := api.call(t, request{method: http.MethodPost, path: keysPath(m.ID), key: production.APIKey, body: fields{"scopes": []string{"read"}, "expires_at": end.Format(time.RFC3339Nano)}})
+	a.expect(t, http.StatusOK)
+	key := decode[gen.NewAPIKey](t, a)
+	row := getItem(t, accountPK(m.ID), keySK(key.EncryptedApiKey))
+	if got, want := str(row, "due_key"), fmt.Sprintf("%015d", end.Add(-24*time.Hour).UnixMilli()); str(row, "due_pk") != "EXPIRING" || got != want {
+		t.Fatalf("the key is due in %s at %s, want EXPIRING at %s", str(row, "due_pk"), got, want)
+	}
+	// As if it had been made weeks ago, and no run had looked since.
+	setItem(t, accountPK(m.ID), keySK(key.EncryptedApiKey), item{"due_key": txt(fmt.Sprintf("%015d", time.Now().UnixMilli()))})
+	expiring := func() []gen.Event { return eventsOf(t, m.Key, "event_type=api_key_expiring") }
+	reconciles(t, map[string]func() bool{"the key is not reported": func() bool { return len(expiring()) > 0 }})
+	if _, err := service.Invoke(t.Context(), "reconcile", map[string]any{}); err != nil {
+		t.Error(err)
+	}
+	all := expiring()
+	if len(all) != 1 {
+		t.Fatalf("%d events, want 1", len(all))
+	}
+	data, err := all[0].Data.AsAPIKeyEventData()
+	if err != nil || data.ExpiresInDays == nil || *data.ExpiresInDays != 7 || data.ApiKeyId != key.ApiKeyId || data.LastFour != key.EncryptedApiKey[len(key.EncryptedApiKey)-4:] {
+		t.Errorf("the event has %+v, %v", data, err)
+	}
+	if got := str(getItem(t, accountPK(m.ID), keySK(key.EncryptedApiKey)), "due_key"); got != str(row, "due_key") {
+		t.Errorf("the key is next due at %s, want %s", got, str(row, "due_key"))
+	}
+}

@@ -14,6 +14,10 @@ func Item(k account.APIKey) kit.Item {
 		scopes[i] = string(scope)
 	}
 	it.List("scopes", scopes)
+	if !k.WarnAt.IsZero() {
+		it.Text(kit.AttrDuePK, kit.ExpiringPK)
+		it.Text(kit.AttrDueKey, kit.RepairKey(k.WarnAt))
+	}
 	return it
 }
 
@@ -23,6 +27,10 @@ func FromItem(it kit.Item) (account.APIKey, error) {
 	f := kit.Load(it)
 	fields(f, &k)
 	k.LastUsedOn = f.Reader.Day(kit.AttrLastDay)
+	if f.Reader.Text(kit.AttrDuePK) == kit.ExpiringPK {
+		at, _ := kit.ParseWorkKey(f.Reader.Text(kit.AttrDueKey))
+		k.WarnAt = at.UTC()
+	}
 	for _, scope := range f.Reader.List("scopes") {
 		k.Scopes = append(k.Scopes, account.Scope(scope))
 	}

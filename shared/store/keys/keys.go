@@ -171,6 +171,8 @@ func (s *Store) keyParts(k account.APIKey, old *ending, spent *account.APIKey, n
 		}
 		e.Set(kit.AttrValidUntil, kit.TimeValue(old.at))
 		e.Set(kit.AttrReplacedBy, kit.NumberValue(k.ID))
+		e.Remove(kit.AttrDuePK) // api_key_rotated has told its end
+		e.Remove(kit.AttrDueKey)
 		parts = append(parts, s.table.Update(kit.PartOldKey, e))
 	}
 	if spent != nil {

@@ -51,7 +51,8 @@ const (
 // intents and connections with work, by the end of the lease, and accounts whose
 // connections have yet to follow them. Connections that are not scheduled are listed by
 // the end of their previous credentials: in a partition of their own, because they may be
-// many, and repairs must not wait for them.
+// many, and repairs must not wait for them. API keys of accounts are listed by the time when
+// their end is next reported.
 //
 // by_event holds all events of a partner, its accounts' included.
 //
@@ -61,6 +62,7 @@ const (
 //	              REPAIR                        <lease_until, ms>, of work that was tried before followed
 //	                                            by #<its first lease_until, ms>; <time of an account's change, ms>
 //	              PREVIOUS                      <end of the previous credentials, ms>
+//	              EXPIRING                      <warn_at of an API key, ms>
 //	by_event      EVENTS#<partner>              the table's sort key
 const (
 	IndexPartner   = "by_partner"
@@ -140,6 +142,7 @@ const (
 	RefreshPrefix = "REFRESH#"
 	RepairPK      = "REPAIR"
 	PreviousPK    = "PREVIOUS"
+	ExpiringPK    = "EXPIRING"
 )
 
 // ShardOf returns the shard of a connection. It spreads connections evenly.

@@ -50,7 +50,8 @@ func (s *suite) works(k account.APIKey, at time.Time) bool {
 	return err == nil
 }
 
-// accountKeys tests the keys of an account: CreateKey, RotateKey, DeleteKey and ListKeys.
+// accountKeys tests the keys of an account: CreateKey, RotateKey, DeleteKey, ListKeys,
+// ExpiringKeys and WarnOfKey.
 type accountKeys struct{ *suite }
 
 func (s accountKeys) TestAbsentAccount() {
@@ -228,4 +229,59 @@ func (s accountKeys) TestConcurrentRotationsOneSucceeds() {
 		return s.RotateKey(s.Context(), keys[0], k, now.Add(time.Hour), effects.Effects{}, now)
 	}), fault.State)
 	s.equal("keys", len(s.keys(a.ID)), 2)
+}
+
+// expiringOf returns which keys of an account are due to be reported, the earliest first.
+func (s *suite) expiringOf(accountID int64, at time.Time) []int64 {
+	s.Helper()
+	found, _ := must2(s.ExpiringKeys(s.Context(), at, 10_000))
+	ids := []int64{}
+	for _, k := range found {
+		if k.AccountID == accountID {
+			ids = append(ids, k.ID)
+		}
+	}
+	return ids
+}
+
+func (s accountKeys) TestExpiring() {
+	first := milli(long)
+	a, keys := s.withKeys(5, func(i int, k *account.APIKey) {
+		if i > 0 {
+			k.ExpiresAt, k.WarnAt = milli(now.AddDate(1, 0, 0)), first.Add(time.Duration(5-i)*time.Second)
+		}
+	})
+	s.equal("stored", s.keys(a.ID), keys)
+	s.equal("before", s.expiringOf(a.ID, first.Add(time.Second-time.Nanosecond)), []int64{})
+	s.equal("one", s.expiringOf(a.ID, first.Add(time.Second)), []int64{keys[4].ID})
+	s.equal("all", s.expiringOf(a.ID, now), []int64{keys[4].ID, keys[3].ID, keys[2].ID, keys[1].ID})
+	for limit := 1; limit <= 4; limit++ {
+		found, _ := must2(s.ExpiringKeys(s.Context(), now, limit))
+		s.equal("limit", len(found), limit)
+	}
+	// A key that was used is as it was.
+	_ = must(s.UseKey(s.Context(), use(keys[1], 1000)))
+	s.equal("used", s.expiringOf(a.ID, now), []int64{keys[4].ID, keys[3].ID, keys[2].ID, keys[1].ID})
+
+	fx := s.told(a.ID, 1)
+	next := milli(now.Add(time.Hour))
+	s.ok(s.WarnOfKey(s.Context(), keys[4], next, fx, now))
+	s.fails("WarnOfKey again", s.WarnOfKey(s.Context(), keys[4], next, effects.Effects{By: fx.By, Events: s.told(a.ID, 2).Events[1:]}, now), fault.State)
+	s.equal("reported", s.expiringOf(a.ID, now), []int64{keys[3].ID, keys[2].ID, keys[1].ID})
+	s.equal("due again", s.expiringOf(a.ID, next), []int64{keys[3].ID, keys[2].ID, keys[1].ID, keys[4].ID})
+	keys[4].WarnAt = next
+	s.ok(s.WarnOfKey(s.Context(), keys[4], time.Time{}, effects.Effects{}, next))
+	s.equal("never again", s.expiringOf(a.ID, next), []int64{keys[3].ID, keys[2].ID, keys[1].ID})
+	keys[4].WarnAt = time.Time{}
+	s.fails("WarnOfKey without a report", s.WarnOfKey(s.Context(), keys[4], next, effects.Effects{}, next), fault.State)
+	s.tells("WarnOfKey", a.ID, fx)
+
+	rotated := s.newKey(a.PartnerID, a.ID)
+	s.ok(s.RotateKey(s.Context(), keys[3], rotated, milli(now.Add(time.Hour)), effects.Effects{}, now))
+	s.ok(s.DeleteKey(s.Context(), keys[2], effects.Effects{}, now))
+	s.equal("rotated and deleted", s.expiringOf(a.ID, next), []int64{keys[1].ID})
+	s.fails("WarnOfKey of a rotated key", s.WarnOfKey(s.Context(), keys[3], next, effects.Effects{}, now), fault.State)
+	s.fails("WarnOfKey of a deleted key", s.WarnOfKey(s.Context(), keys[2], next, effects.Effects{}, now), fault.State)
+	s.ok(s.DeleteKey(s.Context(), keys[1], effects.Effects{}, now))
+	s.equal("none", s.expiringOf(a.ID, next), []int64{})
 }
