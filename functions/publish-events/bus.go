@@ -24,10 +24,12 @@ type putEvents interface {
 	PutEvents(context.Context, *eventbridge.PutEventsInput, ...func(*eventbridge.Options)) (*eventbridge.PutEventsOutput, error)
 }
 
-// maxEntries is how many events EventBridge accepts in one call. Together they may have
-// 256 KB (EventBridge User Guide, "Calculating PutEvents event entry size"), which ten of
-// the largest events do not reach.
-const maxEntries = 10
+// What EventBridge accepts in one call (EventBridge User Guide, "Calculating PutEvents event
+// entry size"). Ten of the largest events of this version have fewer bytes.
+const (
+	maxEntries = 10
+	maxBytes   = 256 << 10
+)
 
 // source is the source of all events on the bus.
 const source = "carrierlink"
@@ -42,16 +44,19 @@ type entry struct {
 }
 
 // errNever marks an event that EventBridge will never accept, even when it accepts the
-// others. Of the codes of single events only MalformedDetail is about the event itself (API
-// reference, "PutEventsResultEntry").
+// others. The code MalformedDetail says so. Other codes may be about the bus or the role:
+// such an event waits, until somebody mends that or it has left the stream.
 var errNever = errors.New("never accepted")
+
+// size returns what an event counts of maxBytes.
+func (e *entry) size() int { return 14 + len(source) + len(e.kind) + len(e.detail) } // 14 for the time
 
 // Put puts at most maxEntries events on the bus. refused has an error for each event that
 // EventBridge did not accept, nil for the others. EventBridge's message is dropped, because
 // it may quote the event. If the call itself fails, any of the events may have been accepted.
 //
-// A call that EventBridge finds invalid is repeated with one event at a time, so that only
-// the one that it means is refused.
+// A call that EventBridge finds invalid is repeated with one event at a time. If it accepts
+// any of them, those that it still finds invalid are refused for good.
 func (b *bus) Put(ctx context.Context, entries []entry) (refused []error, err error) {
 	refused, err = b.put(ctx, entries)
 	code := ""
@@ -62,17 +67,35 @@ func (b *bus) Put(ctx context.Context, entries []entry) (refused []error, err er
 	switch {
 	case err == nil:
 		return refused, nil
-	case code != "ValidationException":
-		return nil, fmt.Errorf("putting events on the bus: %w", err)
-	case len(entries) == 1:
-		return []error{fmt.Errorf("%w: %w", errNever, err)}, nil
+	case code == invalid && len(entries) > 1:
+		return b.putSingly(ctx, entries)
 	}
-	for _, e := range entries {
-		one, err := b.Put(ctx, []entry{e})
-		if err != nil {
-			return nil, err
+	return nil, fmt.Errorf("putting events on the bus: %w", err)
+}
+
+// invalid is the code of a call that EventBridge does not understand.
+const invalid = "ValidationException"
+
+// putSingly makes a call for each event.
+func (b *bus) putSingly(ctx context.Context, entries []entry) (refused []error, err error) {
+	refused = make([]error, len(entries))
+	accepted := false
+	for i, e := range entries {
+		one, err := b.put(ctx, []entry{e})
+		failed, ok := errors.AsType[smithy.APIError](err)
+		switch {
+		case ok && failed.ErrorCode() == invalid:
+			refused[i] = fmt.Errorf("%w: EventBridge: %s", errNever, invalid)
+		case ok:
+			return nil, errors.New("putting an event on the bus: EventBridge: " + failed.ErrorCode())
+		case err != nil:
+			return nil, fmt.Errorf("putting an event on the bus: %w", err)
+		default:
+			refused[i], accepted = one[0], accepted || one[0] == nil
 		}
-		refused = append(refused, one...)
+	}
+	if !accepted {
+		return nil, errors.New("putting events on the bus: EventBridge: " + invalid)
 	}
 	return refused, nil
 }

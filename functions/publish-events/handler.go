@@ -65,7 +65,8 @@ func (h *handler) publish(ctx context.Context, b batch) error {
 	return err
 }
 
-// read returns the events of a batch that are published, by their ids: records of one
+// read returns the events of a batch that are published, those of accounts, by their ids:
+// records of one
 // transaction may be in any order (DynamoDB Developer Guide, "Amazon DynamoDB Transactions:
 // How it works").
 func (h *handler) read(ctx context.Context, b batch) []effects.Event {
@@ -76,7 +77,7 @@ func (h *handler) read(ctx context.Context, b batch) []effects.Event {
 			reportUnpublishable(ctx, e.ID, err)
 			continue
 		}
-		if !e.Type.AuditOnly() {
+		if e.AccountID != 0 && !e.Type.AuditOnly() {
 			found = append(found, e.Event)
 		}
 	}
@@ -110,7 +111,12 @@ func (h *handler) entries(ctx context.Context, found []effects.Event) ([]entry, 
 			reportUnpublishable(ctx, e.ID, err)
 			continue
 		}
-		all = append(all, entry{e.ID, e.AccountID, string(e.Type), e.At, text})
+		one := entry{e.ID, e.AccountID, string(e.Type), e.At, text}
+		if one.size() > maxBytes {
+			reportUnpublishable(ctx, e.ID, fmt.Errorf("it has %d bytes, the bus takes %d", one.size(), maxBytes))
+			continue
+		}
+		all = append(all, one)
 	}
 	return all, nil
 }

@@ -152,7 +152,7 @@ func TestUnreadableRecords(t *testing.T) {
 	}
 	batchOf := batch{Records: []json.RawMessage{
 		json.RawMessage(`"canary"`), json.RawMessage(`{}`), json.RawMessage(`{"dynamodb":{"SequenceNumber":"7","NewImage":null}}`), json.RawMessage(`{"dynamodb":{"NewImage":"canary"}}`),
-		bad(0, `"at":{"N"`, `"at":{"S"`), bad(0, `"at":{"N":"1`, `"at":{"N":"2`), bad(0, `"data":{"S":"{`, `"data":{"S":"canary`), bad(0, `"data":{"S":"`, `"data":{"S":"`+strings.Repeat(" ", effects.MaxEventData)),
+		bad(0, `"at":{"N"`, `"at":{"S"`), bad(0, `"at":{"N":"1`, `"at":{"N":"2`), bad(0, `"data":{"S":"{`, `"data":{"S":"canary`), bad(0, `"data":{"S":"{`, `"data":{"S":"{\"n\":`+strings.Repeat("1", 256<<10)),
 		json.RawMessage(strings.ReplaceAll(string(records[0]), all[0], "canary")), records[0], records[1], records[2], records[3],
 	}}
 	var log string
@@ -354,7 +354,7 @@ func TestManyAccounts(t *testing.T) {
 // which another function may have already, is published like the others.
 func TestDetail(t *testing.T) {
 	d := newFixture(t)
-	d.happen(5, 0, effects.PartnerKeyCreated)
+	d.happen(5, 0, effects.PartnerKeyCreated, "partner_praised")
 	d.happen(5, 71, effects.AccountUpdated)
 	d.happen(5, 72, "account_praised")
 	d.happen(7, 71, effects.AccountDeleted) // a purged account had the id before
@@ -375,9 +375,9 @@ func TestDetail(t *testing.T) {
 	}
 	const url = "https://api.example.com/v1/partners/accounts/71"
 	want := []map[string]any{
-		{"event": "account_updated", "created_at": "2031-01-02T03:04:05.002Z", "account_id": 71.0, "external_account_id": "shop-71", "resource_url": url, "data": map[string]any{"n": 5.0}, "partner_id": 5.0},
-		{"event": "account_praised", "created_at": "2031-01-02T03:04:05.003Z", "account_id": 72.0, "external_account_id": nil, "resource_url": url[:len(url)-1] + "2", "data": map[string]any{"n": 6.0}, "partner_id": 5.0},
-		{"event": "account_deleted", "created_at": "2031-01-02T03:04:05.004Z", "account_id": 71.0, "external_account_id": nil, "resource_url": url, "data": map[string]any{"n": 7.0}, "partner_id": 7.0},
+		{"event": "account_updated", "created_at": "2031-01-02T03:04:05.003Z", "account_id": 71.0, "external_account_id": "shop-71", "resource_url": url, "data": map[string]any{"n": 6.0}, "partner_id": 5.0},
+		{"event": "account_praised", "created_at": "2031-01-02T03:04:05.004Z", "account_id": 72.0, "external_account_id": nil, "resource_url": url[:len(url)-1] + "2", "data": map[string]any{"n": 7.0}, "partner_id": 5.0},
+		{"event": "account_deleted", "created_at": "2031-01-02T03:04:05.005Z", "account_id": 71.0, "external_account_id": nil, "resource_url": url, "data": map[string]any{"n": 8.0}, "partner_id": 7.0},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("details (-want +got):\n%s", diff)
@@ -386,7 +386,6 @@ func TestDetail(t *testing.T) {
 
 // TestLargestEvents: ten events with as much data as they may have fit into a call.
 func TestLargestEvents(t *testing.T) {
-	const limit = 256 << 10 // EventBridge User Guide, "Calculating PutEvents event entry size"
 	d := newFixture(t)
 	data, err := json.Marshal(strings.Repeat("x", effects.MaxEventData-2))
 	if err != nil || len(data) != effects.MaxEventData {
@@ -402,10 +401,10 @@ func TestLargestEvents(t *testing.T) {
 	}
 	size := 0
 	for _, e := range entries {
-		size += 14 + len(source) + len(e.kind) + len(e.detail) // the time counts as 14
+		size += e.size()
 	}
-	if len(entries) != maxEntries || size > limit {
-		t.Errorf("%d events have %d bytes, at most %d are allowed", len(entries), size, limit)
+	if len(entries) != maxEntries || size > maxBytes {
+		t.Errorf("%d events have %d bytes, at most %d are allowed", len(entries), size, maxBytes)
 	}
 }
 

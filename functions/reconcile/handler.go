@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"carrierlink/shared/account"
 	"carrierlink/shared/connection"
@@ -36,12 +37,18 @@ type report struct {
 // the next run continues.
 const limit = 500
 
+// keysTime is the time that a run has for expiring keys.
+const keysTime = 15 * time.Second
+
 // run reconciles and returns what it did. An error, for what it could not finish,
 // fails the invocation, which raises the alarm.
 func (h *handler) run(ctx context.Context) (report, error) {
 	ctx, points := h.metrics.Start(ctx)
+	// First, because repairs may take all of the time.
+	keysCtx, cancel := context.WithTimeout(ctx, keysTime)
+	defer cancel()
+	expiring, keysErr := h.keys.ReportExpiring(keysCtx, limit)
 	repaired, err := h.connections.Reconcile(ctx, limit)
-	expiring, keysErr := h.keys.ReportExpiring(ctx, limit)
 	done := report{repaired, expiring}
 	level := slog.LevelInfo
 	if repaired.Malformed+expiring.Malformed > 0 {

@@ -35,11 +35,15 @@ type fakeKeys struct {
 	expiring account.Expiring
 	err      error
 	limit    int
+	has      time.Duration // the time that it was given
 }
 
 // ReportExpiring reports what it is told to.
-func (f *fakeKeys) ReportExpiring(_ context.Context, limit int) (account.Expiring, error) {
+func (f *fakeKeys) ReportExpiring(ctx context.Context, limit int) (account.Expiring, error) {
 	f.limit = limit
+	if end, ok := ctx.Deadline(); ok {
+		f.has = time.Until(end)
+	}
 	return f.expiring, f.err
 }
 
@@ -63,6 +67,9 @@ func TestRun(t *testing.T) {
 			defer slog.SetDefault(before)
 			h := &handler{connections: &tc.f, keys: &tc.k, metrics: metrics.Recorder{Stage: "test", Now: time.Now}}
 			got, err := h.run(t.Context())
+			if tc.k.has <= 0 || tc.k.has > 15*time.Second {
+				t.Errorf("expiring keys have %v", tc.k.has)
+			}
 			want := errors.Join(tc.f.err, tc.k.err)
 			if fmt.Sprint(err) != fmt.Sprint(want) || tc.f.limit != 500 || tc.k.limit != 500 {
 				t.Errorf("run = %v with limits %d and %d, want %v with 500", err, tc.f.limit, tc.k.limit, want)

@@ -12,8 +12,7 @@ import (
 
 const day = 24 * time.Hour
 
-// keyWarnings are the days before the end of a key by which api_key_expiring reports it, the
-// most first.
+// keyWarnings are how many days before its end a key is reported, the largest first.
 var keyWarnings = []int{7, 1} // never changes
 
 // nextWarning returns when the next api_key_expiring is due, after a time; zero if there is
@@ -45,6 +44,7 @@ func (k *APIKey) warning(now time.Time) (days int, ok bool) {
 type Expiring struct {
 	Reported  int `json:"reported"`  // keys that expire soon
 	Malformed int `json:"malformed"` // unreadable keys, skipped
+	Busy      int `json:"busy"`      // changed, deleted, or reported by another run meanwhile
 	Failed    int `json:"failed"`
 	Left      int `json:"left"` // for the next run, because time ran out
 }
@@ -52,10 +52,10 @@ type Expiring struct {
 // reserve is the time that must be left to report another key.
 const reserve = 2 * time.Second
 
-// ReportExpiring reports keys that expire in 7 days or in 1: once for each, at most limit
-// keys. It stops early enough to return. A key that was not looked at in time is reported
-// late, or not at all if it has expired. The error joins all failures; everything else was
-// done.
+// ReportExpiring reports keys that expire in 7 days or in 1, each at most once for each: at
+// most limit keys. It begins no other key when time runs out. A key that was not looked at in
+// time is reported late, or not at all if it has expired. The error joins all failures;
+// everything else was done.
 func (s *Service) ReportExpiring(ctx context.Context, limit int) (Expiring, error) {
 	var report Expiring
 	found, malformed, err := s.Store.ExpiringKeys(ctx, s.now(), limit)
@@ -69,9 +69,10 @@ func (s *Service) ReportExpiring(ctx context.Context, limit int) (Expiring, erro
 			report.Left = len(found) - i
 			break
 		}
-		reported, err := s.warnOf(ctx, &found[i])
+		reported, err := s.reportKey(ctx, &found[i])
 		switch {
-		case fault.Is(err, fault.State): // changed, deleted, or reported by another run
+		case fault.Is(err, fault.State):
+			report.Busy++
 		case err != nil:
 			report.Failed++
 			errs = append(errs, fmt.Errorf("reporting the end of the key %d of %d: %w", found[i].ID, found[i].AccountID, err))
@@ -82,8 +83,9 @@ func (s *Service) ReportExpiring(ctx context.Context, limit int) (Expiring, erro
 	return report, errors.Join(errs...)
 }
 
-// warnOf reports the end of a key, unless it has ended.
-func (s *Service) warnOf(ctx context.Context, k *APIKey) (reported bool, err error) {
+// reportKey writes a report of the end of a key, unless it has ended, and when the next one
+// is due.
+func (s *Service) reportKey(ctx context.Context, k *APIKey) (reported bool, err error) {
 	now := s.now()
 	fx := effects.Effects{By: effects.By{Actor: effects.Schedule}}
 	days, soon := k.warning(now)
@@ -93,5 +95,5 @@ func (s *Service) warnOf(ctx context.Context, k *APIKey) (reported bool, err err
 			return false, err
 		}
 	}
-	return soon, s.Store.WarnOfKey(ctx, *k, k.nextWarning(now), fx, now)
+	return soon, s.Store.SaveKeyWarning(ctx, *k, k.nextWarning(now), fx, now)
 }

@@ -153,15 +153,15 @@ func (f *failingKeys) ExpiringKeys(ctx context.Context, now time.Time, limit int
 	return found, 3, err
 }
 
-// WarnOfKey may fail before it writes.
-func (f *failingKeys) WarnOfKey(ctx context.Context, k account.APIKey, next time.Time, fx effects.Effects, now time.Time) error {
+// SaveKeyWarning may fail before it writes.
+func (f *failingKeys) SaveKeyWarning(ctx context.Context, k account.APIKey, next time.Time, fx effects.Effects, now time.Time) error {
 	if err := f.fail[k.ID]; err != nil {
 		return err
 	}
 	if f.after != nil {
 		f.after(k)
 	}
-	return f.stand.WarnOfKey(ctx, k, next, fx, now)
+	return f.stand.SaveKeyWarning(ctx, k, next, fx, now)
 }
 
 // TestReportExpiringFails: one key's failure keeps no other from being reported, and the
@@ -187,13 +187,13 @@ func TestReportExpiringFails(t *testing.T) {
 	store.fail[ids[1]] = errors.New("full")
 	store.after = func(k account.APIKey) { // another run is as fast
 		if k.ID == ids[2] {
-			if err := store.stand.WarnOfKey(t.Context(), k, k.WarnAt.Add(time.Hour), effects.Effects{}, w.now()); err != nil {
+			if err := store.stand.SaveKeyWarning(t.Context(), k, k.WarnAt.Add(time.Hour), effects.Effects{}, w.now()); err != nil {
 				t.Error(err)
 			}
 		}
 	}
 	got, err := w.ReportExpiring(t.Context(), 10)
-	if want := (account.Expiring{Reported: 2, Malformed: 3, Failed: 1}); got != want || !errors.Is(err, store.fail[ids[1]]) {
+	if want := (account.Expiring{Reported: 2, Malformed: 3, Busy: 1, Failed: 1}); got != want || !errors.Is(err, store.fail[ids[1]]) {
 		t.Errorf("ReportExpiring = %+v, %v, want %+v and the failure", got, err, want)
 	}
 	delete(store.fail, ids[1])
@@ -215,7 +215,7 @@ func TestReportExpiringStopsInTime(t *testing.T) {
 		}
 	}
 	w.clock = w.clock.Add(25 * time.Hour)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 1900*time.Millisecond) // less than the reserve
 	defer cancel()
 	got, err := w.ReportExpiring(ctx, 10)
 	if want := (account.Expiring{Left: 3}); got != want || err != nil {

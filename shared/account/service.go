@@ -68,9 +68,9 @@ type Store interface {
 	// ExpiringKeys lists keys whose WarnAt has come, the earliest first, and counts the
 	// entries that cannot be read.
 	ExpiringKeys(ctx context.Context, now time.Time, limit int) (found []APIKey, malformed int, err error)
-	// WarnOfKey writes the next WarnAt of a key: fault.State if the key has changed since
+	// SaveKeyWarning writes the next WarnAt of a key: fault.State if the key has changed since
 	// it was read, or is gone.
-	WarnOfKey(ctx context.Context, k APIKey, next time.Time, fx effects.Effects, now time.Time) error
+	SaveKeyWarning(ctx context.Context, k APIKey, next time.Time, fx effects.Effects, now time.Time) error
 
 	// CreatePartner writes partner and key: an error with ErrIDTaken in its chain.
 	CreatePartner(ctx context.Context, p Partner, k APIKey, fx effects.Effects, now time.Time) error

@@ -177,8 +177,8 @@ func TestRemoteCalls(t *testing.T) {
 		expect("CreateKey that ends", s.CreateKey(ctx, ending, effects.Effects{}, now), good, "TransactWriteItems")
 		_, _, err = s.ExpiringKeys(ctx, time.Unix(1, 0), 5)
 		expect("ExpiringKeys", err, good, "Query", "BatchGetItem")
-		expect("WarnOfKey", s.WarnOfKey(ctx, ending, time.Time{}, effects.Effects{}, now), good, "TransactWriteItems")
-		expect("WarnOfKey again", s.WarnOfKey(ctx, ending, time.Time{}, effects.Effects{}, now), fault.State, "TransactWriteItems")
+		expect("SaveKeyWarning", s.SaveKeyWarning(ctx, ending, time.Time{}, effects.Effects{}, now), good, "TransactWriteItems")
+		expect("SaveKeyWarning again", s.SaveKeyWarning(ctx, ending, time.Time{}, effects.Effects{}, now), fault.State, "TransactWriteItems")
 		expect("DeleteKey that has ended", s.DeleteKey(ctx, ending, effects.Effects{}, now), good, "TransactWriteItems")
 
 		claim := effects.Record{Scope: "calls", Key: "link", ClaimID: "1", LeaseUntil: now.Add(time.Minute), ExpiresAt: now.Add(time.Hour)}

@@ -255,3 +255,72 @@ func TestFromStream(t *testing.T) {
 		t.Errorf("of the stream (-want +got):\n%s", diff)
 	}
 }
+
+// TestMalformedKeys: keys that cannot be read, and those of deleted accounts, keep no other
+// from being found, on whatever page they are; and the index may lag.
+func TestMalformedKeys(t *testing.T) {
+	t.Parallel()
+	s := storetest.NewMemory()
+	at := time.Date(2031, 1, 2, 12, 0, 0, 0, time.UTC)
+	s.MaxKeys = 0 // no limit
+	if err := s.CreateAccount(t.Context(), account.NewAccount{Account: account.Account{ID: 71, PartnerID: 7}, Key: account.APIKey{ID: 1000, PartnerID: 7, AccountID: 71, Hash: "first"}}, effects.Effects{}, at); err != nil {
+		t.Fatal(err)
+	}
+	text, number := kit.TextValue, kit.NumberValue
+	set := func(hash, attr string, value types.AttributeValue) {
+		t.Helper()
+		_, err := s.Table.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+			TableName: aws.String(dynamotest.Name), Key: kit.APIKeyKey(7, 71, hash).Item(), UpdateExpression: aws.String("SET #a = :v"),
+			ExpressionAttributeNames: map[string]string{"#a": attr}, ExpressionAttributeValues: kit.Item{":v": value},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var want []int64
+	malformed := 0
+	for i := range int64(250) { // three pages
+		hash := strconv.FormatInt(i, 10)
+		k := account.APIKey{ID: i + 1, PartnerID: 7, AccountID: 71, Hash: hash, ExpiresAt: at.Add(time.Hour), WarnAt: time.UnixMilli(i + 1).UTC()}
+		if err := s.CreateKey(t.Context(), k, effects.Effects{}, at); err != nil {
+			t.Fatal(err)
+		}
+		switch i % 5 {
+		case 0:
+			set(hash, "created_at", text("canary"))
+			malformed++
+		case 1:
+			set(hash, kit.AttrDueKey, text(kit.WorkKey(time.UnixMilli(i+1), time.UnixMilli(5)))) // another form
+			malformed++
+		case 2:
+			set(hash, kit.AttrTTL, number(at.Add(time.Hour).Unix()))
+		default:
+			want = append(want, k.ID)
+		}
+	}
+	for _, limit := range []int{1, 2, 60, 1000} {
+		found, bad, err := s.ExpiringKeys(t.Context(), at, limit)
+		var got []int64
+		for _, k := range found {
+			got = append(got, k.ID)
+		}
+		if diff := cmp.Diff(want[:min(limit, len(want))], got); diff != "" || err != nil || limit == 1000 && bad != malformed {
+			t.Errorf("at most %d: %d malformed, want %d; %v (-want +got):\n%s", limit, bad, malformed, err, diff)
+		}
+	}
+	s.Table.Lag(1000)
+	for _, id := range want {
+		k := account.APIKey{ID: id, PartnerID: 7, AccountID: 71, Hash: strconv.FormatInt(id-1, 10), WarnAt: time.UnixMilli(id).UTC()}
+		next := time.Time{}
+		if id%2 == 0 {
+			next = at.Add(time.Hour)
+		}
+		if err := s.SaveKeyWarning(t.Context(), k, next, effects.Effects{}, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, bad, err := s.ExpiringKeys(t.Context(), at, 1000)
+	if len(found) > 0 || bad != malformed || err != nil {
+		t.Errorf("with an index that lags: %d keys, %d malformed, %v; want none, %d", len(found), bad, err, malformed)
+	}
+}

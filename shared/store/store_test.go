@@ -383,8 +383,8 @@ var everyMethod = map[string]func(context.Context, *store.Store) error{
 		_, _, err := s.ExpiringKeys(ctx, time.Unix(0, 0), 1)
 		return err
 	},
-	"WarnOfKey": func(ctx context.Context, s *store.Store) error {
-		return s.WarnOfKey(ctx, account.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"}, time.Time{}, effects.Effects{}, time.Unix(0, 0))
+	"SaveKeyWarning": func(ctx context.Context, s *store.Store) error {
+		return s.SaveKeyWarning(ctx, account.APIKey{PartnerID: 2, AccountID: 1, Hash: "h"}, time.Time{}, effects.Effects{}, time.Unix(0, 0))
 	},
 	"ExternalIDs": func(ctx context.Context, s *store.Store) error {
 		_, err := s.ExternalIDs(ctx, []int64{1}, time.Unix(0, 0))

@@ -3682,7 +3682,7 @@ type APIKeyEventData struct {
 	// ExpiresAt RFC 3339, UTC, milliseconds; or null.
 	ExpiresAt *NullableTimestamp `json:"expires_at"`
 
-	// ExpiresInDays `api_key_expiring`: 7 or 1, the days in which the key ends at the latest.
+	// ExpiresInDays `api_key_expiring`: the key ends within this many days, 7 or 1.
 	ExpiresInDays *int `json:"expires_in_days,omitempty"`
 
 	// LastFour End of the key.
@@ -3831,13 +3831,13 @@ type Actor struct {
 	PartnerId *int64 `json:"partner_id"`
 
 	// Type - `partner`, `merchant`: a request with a partner's or an account's API key.
-	// - `schedule`: a scheduled check of a connection.
+	// - `schedule`: the service itself, in a scheduled check of a connection or in its report that a key ends soon.
 	// - `operator`: a command of the operator of this service.
 	Type ActorType `json:"type"`
 }
 
 // ActorType - `partner`, `merchant`: a request with a partner's or an account's API key.
-// - `schedule`: a scheduled check of a connection.
+// - `schedule`: the service itself, in a scheduled check of a connection or in its report that a key ends soon.
 // - `operator`: a command of the operator of this service.
 type ActorType string
 
@@ -5531,7 +5531,7 @@ type AccountIDInPath = IDText
 type AuditActions = []AuditAction
 
 // AuditActor - `partner`, `merchant`: a request with a partner's or an account's API key.
-// - `schedule`: a scheduled check of a connection.
+// - `schedule`: the service itself, in a scheduled check of a connection or in its report that a key ends soon.
 // - `operator`: a command of the operator of this service.
 type AuditActor = ActorType
 
@@ -6450,7 +6450,7 @@ type ApiKeyExpiringJSONBody struct {
 		// ExpiresAt RFC 3339, UTC, milliseconds; or null.
 		ExpiresAt *NullableTimestamp `json:"expires_at"`
 
-		// ExpiresInDays `api_key_expiring`: 7 or 1, the days in which the key ends at the latest.
+		// ExpiresInDays `api_key_expiring`: the key ends within this many days, 7 or 1.
 		ExpiresInDays int `json:"expires_in_days"`
 
 		// LastFour End of the key.
@@ -6505,7 +6505,7 @@ type ApiKeyRotatedJSONBody struct {
 		// ExpiresAt RFC 3339, UTC, milliseconds; or null.
 		ExpiresAt *NullableTimestamp `json:"expires_at"`
 
-		// ExpiresInDays `api_key_expiring`: 7 or 1, the days in which the key ends at the latest.
+		// ExpiresInDays `api_key_expiring`: the key ends within this many days, 7 or 1.
 		ExpiresInDays *int `json:"expires_in_days,omitempty"`
 
 		// LastFour End of the key.

@@ -80,7 +80,7 @@ func (w *world) published(when string) {
 	first := map[string]int64{} // arrival by event_id
 	queues := sqs.NewFromConfig(emulator.Config(w.emulatorURL))
 	// The bus passes events on in its own time.
-	for last := time.Now(); len(first) < len(want) && time.Since(last) < time.Minute; {
+	for last, empty := time.Now(), false; (len(first) < len(want) || !empty) && time.Since(last) < time.Minute; {
 		out, err := queues.ReceiveMessage(context.Background(), &sqs.ReceiveMessageInput{
 			QueueUrl: &w.queue, MaxNumberOfMessages: 10, WaitTimeSeconds: 1,
 			MessageSystemAttributeNames: []sqstypes.MessageSystemAttributeName{sqstypes.MessageSystemAttributeNameSentTimestamp},
@@ -89,6 +89,7 @@ func (w *world) published(when string) {
 			w.t.Errorf("%s: reading what is on the bus: %v", when, err)
 			return
 		}
+		empty = len(out.Messages) == 0
 		for _, m := range out.Messages {
 			var body struct {
 				Detail struct {

@@ -86,9 +86,11 @@ func everyEventIsPublished(ctx context.Context, items []item) error {
 		}
 		empty = len(some) == 0
 		for _, m := range some {
-			last = time.Now()
 			messages = append(messages, m)
-			delete(missing, eventID(m))
+			if id := eventID(m); missing[id] != nil {
+				delete(missing, id)
+				last = time.Now()
+			}
 			if _, err := queues().DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &listenerQueue, ReceiptHandle: m.ReceiptHandle}); err != nil {
 				return fmt.Errorf("deleting a message of the bus: %w", err)
 			}
@@ -133,6 +135,9 @@ func checkHeard(messages []types.Message, want map[string]item) (errs []error) {
 		text := aws.ToString(m.Body)
 		if leaked := api.secrets.in(text, true); leaked != "" {
 			errs = append(errs, fmt.Errorf("an event on the bus holds %s", leaked))
+		}
+		if sent(m) == 0 {
+			errs = append(errs, errors.New("a message of the bus has no time"))
 		}
 		id := eventID(m)
 		it, ok := want[id]

@@ -21,7 +21,7 @@ var awsMetrics = []string{
 	"AWS/Lambda ClaimedAccountConcurrency",
 	"AWS/Lambda Errors",
 	"AWS/Lambda Invocations FunctionName",
-	"AWS/Lambda Throttles",
+	"AWS/Lambda IteratorAge FunctionName", "AWS/Lambda Throttles",
 	"AWS/SQS ApproximateAgeOfOldestMessage QueueName",
 	"AWS/SQS ApproximateNumberOfMessagesNotVisible QueueName",
 	"AWS/SQS ApproximateNumberOfMessagesVisible QueueName",

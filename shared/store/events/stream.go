@@ -46,8 +46,6 @@ func FromStream(record []byte) (effects.Recorded, error) {
 	case err != nil:
 	case !effects.IsEventID(e.ID) || !strings.HasPrefix(e.ID, effects.EventIDsFrom(e.At)):
 		err = errors.New("it has no event_id of its time")
-	case len(e.Data) > effects.MaxEventData:
-		err = fmt.Errorf("it has %d bytes of data", len(e.Data))
 	}
 	if err != nil {
 		return e, fmt.Errorf("the record %s of the stream: %w", r.Change.SequenceNumber, err)

@@ -2,7 +2,9 @@ package keys
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -20,8 +22,9 @@ import (
 const page = 100
 
 // ExpiringKeys finds the keys whose WarnAt has come, the earliest first, at most limit (at
-// least 1), as they are now. Keys that cannot be read are skipped and counted in malformed,
-// those of a purged account are skipped. The index follows the table within a second or so.
+// least 1), as they are now. Keys that cannot be read are skipped, logged and counted in
+// malformed; those of a deleted account are skipped. The index follows the table within a
+// second or so.
 func (s *Store) ExpiringKeys(ctx context.Context, now time.Time, limit int) (found []account.APIKey, malformed int, err error) {
 	in := &dynamodb.QueryInput{
 		TableName: &s.table.Name, IndexName: aws.String(kit.IndexDue), Limit: kit.QueryLimit(page),
@@ -61,23 +64,28 @@ func (s *Store) readEntries(ctx context.Context, entries []map[string]types.Attr
 		return nil, 0, err
 	}
 	for _, key := range own {
-		if kit.Gone(items[key], now) {
-			continue
+		r := kit.Reader{It: items[key]}
+		if r.Text(kit.AttrDuePK) != kit.ExpiringPK || items[key][kit.AttrTTL] != nil {
+			continue // the index lags, or the account is deleted
 		}
 		k, err := FromItem(items[key])
+		if err == nil && r.Text(kit.AttrDueKey) != kit.RepairKey(k.WarnAt) {
+			err = errors.New("attribute due_key has another form")
+		}
 		switch {
 		case err != nil:
 			malformed++
-		case !k.WarnAt.IsZero() && !k.WarnAt.After(now): // else the index lags
+			slog.ErrorContext(ctx, "an API key cannot be read", slog.String("pk", key.PK), slog.String("sk", key.SK), slog.String("error", err.Error()))
+		case !k.WarnAt.After(now): // else the index lags
 			found = append(found, k)
 		}
 	}
 	return found, malformed, nil
 }
 
-// WarnOfKey writes when the next report of a key's end is due, zero for never, with the
+// SaveKeyWarning writes when the next report of a key's end is due, zero for never, with the
 // effects. It returns fault.State if the key has changed since it was read, or is gone.
-func (s *Store) WarnOfKey(ctx context.Context, k account.APIKey, next time.Time, fx effects.Effects, now time.Time) error {
+func (s *Store) SaveKeyWarning(ctx context.Context, k account.APIKey, next time.Time, fx effects.Effects, now time.Time) error {
 	e := kit.NewEdit(kit.APIKeyKey(k.PartnerID, k.AccountID, k.Hash))
 	e.Compares(kit.AttrDuePK, "=", kit.TextValue(kit.ExpiringPK))
 	e.Compares(kit.AttrDueKey, "=", kit.TextValue(kit.RepairKey(k.WarnAt)))

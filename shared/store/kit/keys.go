@@ -62,7 +62,7 @@ const (
 //	              REPAIR                        <lease_until, ms>, of work that was tried before followed
 //	                                            by #<its first lease_until, ms>; <time of an account's change, ms>
 //	              PREVIOUS                      <end of the previous credentials, ms>
-//	              EXPIRING                      <warn_at of an API key, ms>
+//	              EXPIRING                      <when the end of an API key is next reported, ms>
 //	by_event      EVENTS#<partner>              the table's sort key
 const (
 	IndexPartner   = "by_partner"

@@ -51,7 +51,7 @@ func (s *suite) works(k account.APIKey, at time.Time) bool {
 }
 
 // accountKeys tests the keys of an account: CreateKey, RotateKey, DeleteKey, ListKeys,
-// ExpiringKeys and WarnOfKey.
+// ExpiringKeys and SaveKeyWarning.
 type accountKeys struct{ *suite }
 
 func (s accountKeys) TestAbsentAccount() {
@@ -265,23 +265,23 @@ func (s accountKeys) TestExpiring() {
 
 	fx := s.told(a.ID, 1)
 	next := milli(now.Add(time.Hour))
-	s.ok(s.WarnOfKey(s.Context(), keys[4], next, fx, now))
-	s.fails("WarnOfKey again", s.WarnOfKey(s.Context(), keys[4], next, effects.Effects{By: fx.By, Events: s.told(a.ID, 2).Events[1:]}, now), fault.State)
+	s.ok(s.SaveKeyWarning(s.Context(), keys[4], next, fx, now))
+	s.fails("SaveKeyWarning again", s.SaveKeyWarning(s.Context(), keys[4], next, effects.Effects{By: fx.By, Events: s.told(a.ID, 2).Events[1:]}, now), fault.State)
 	s.equal("reported", s.expiringOf(a.ID, now), []int64{keys[3].ID, keys[2].ID, keys[1].ID})
 	s.equal("due again", s.expiringOf(a.ID, next), []int64{keys[3].ID, keys[2].ID, keys[1].ID, keys[4].ID})
 	keys[4].WarnAt = next
-	s.ok(s.WarnOfKey(s.Context(), keys[4], time.Time{}, effects.Effects{}, next))
+	s.ok(s.SaveKeyWarning(s.Context(), keys[4], time.Time{}, effects.Effects{}, next))
 	s.equal("never again", s.expiringOf(a.ID, next), []int64{keys[3].ID, keys[2].ID, keys[1].ID})
 	keys[4].WarnAt = time.Time{}
-	s.fails("WarnOfKey without a report", s.WarnOfKey(s.Context(), keys[4], next, effects.Effects{}, next), fault.State)
-	s.tells("WarnOfKey", a.ID, fx)
+	s.fails("SaveKeyWarning without a report", s.SaveKeyWarning(s.Context(), keys[4], next, effects.Effects{}, next), fault.State)
+	s.tells("SaveKeyWarning", a.ID, fx)
 
 	rotated := s.newKey(a.PartnerID, a.ID)
 	s.ok(s.RotateKey(s.Context(), keys[3], rotated, milli(now.Add(time.Hour)), effects.Effects{}, now))
 	s.ok(s.DeleteKey(s.Context(), keys[2], effects.Effects{}, now))
 	s.equal("rotated and deleted", s.expiringOf(a.ID, next), []int64{keys[1].ID})
-	s.fails("WarnOfKey of a rotated key", s.WarnOfKey(s.Context(), keys[3], next, effects.Effects{}, now), fault.State)
-	s.fails("WarnOfKey of a deleted key", s.WarnOfKey(s.Context(), keys[2], next, effects.Effects{}, now), fault.State)
+	s.fails("SaveKeyWarning of a rotated key", s.SaveKeyWarning(s.Context(), keys[3], next, effects.Effects{}, now), fault.State)
+	s.fails("SaveKeyWarning of a deleted key", s.SaveKeyWarning(s.Context(), keys[2], next, effects.Effects{}, now), fault.State)
 	s.ok(s.DeleteKey(s.Context(), keys[1], effects.Effects{}, now))
 	s.equal("none", s.expiringOf(a.ID, next), []int64{})
 }

@@ -87,10 +87,10 @@ var writes = map[string]func(*suite) write{ // never changes
 		remove := func(k account.APIKey, fx effects.Effects) error { return s.DeleteKey(s.Context(), k, fx, now) }
 		return writeOf(remove, k, s.newKey(k.PartnerID, k.AccountID))
 	},
-	"WarnOfKey": func(s *suite) write {
+	"SaveKeyWarning": func(s *suite) write {
 		_, keys := s.withKeys(2, func(_ int, k *account.APIKey) { k.ExpiresAt, k.WarnAt = milli(now.Add(time.Hour)), milli(now) })
 		warn := func(k account.APIKey, fx effects.Effects) error {
-			return s.WarnOfKey(s.Context(), k, time.Time{}, fx, now)
+			return s.SaveKeyWarning(s.Context(), k, time.Time{}, fx, now)
 		}
 		return writeOf(warn, keys[0], s.newKey(keys[0].PartnerID, keys[0].AccountID))
 	},
