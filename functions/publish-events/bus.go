@@ -59,22 +59,14 @@ func (e *entry) size() int { return 14 + len(source) + len(e.kind) + len(e.detai
 // any of them, those that it still finds invalid are refused for good.
 func (b *bus) Put(ctx context.Context, entries []entry) (refused []error, err error) {
 	refused, err = b.put(ctx, entries)
-	code := ""
-	if failed, ok := errors.AsType[smithy.APIError](err); ok {
-		code = failed.ErrorCode()
-		err = errors.New("EventBridge: " + code)
+	if errors.Is(err, errInvalid) && len(entries) > 1 {
+		refused, err = b.putSingly(ctx, entries)
 	}
-	switch {
-	case err == nil:
-		return refused, nil
-	case code == invalid && len(entries) > 1:
-		return b.putSingly(ctx, entries)
+	if err != nil {
+		return nil, fmt.Errorf("putting events on the bus: %w", err)
 	}
-	return nil, fmt.Errorf("putting events on the bus: %w", err)
+	return refused, nil
 }
-
-// invalid is the code of a call that EventBridge does not understand.
-const invalid = "ValidationException"
 
 // putSingly makes a call for each event.
 func (b *bus) putSingly(ctx context.Context, entries []entry) (refused []error, err error) {
@@ -82,23 +74,23 @@ func (b *bus) putSingly(ctx context.Context, entries []entry) (refused []error, 
 	accepted := false
 	for i, e := range entries {
 		one, err := b.put(ctx, []entry{e})
-		failed, ok := errors.AsType[smithy.APIError](err)
 		switch {
-		case ok && failed.ErrorCode() == invalid:
-			refused[i] = fmt.Errorf("%w: EventBridge: %s", errNever, invalid)
-		case ok:
-			return nil, errors.New("putting an event on the bus: EventBridge: " + failed.ErrorCode())
+		case errors.Is(err, errInvalid):
+			refused[i] = fmt.Errorf("%w: %w", errNever, err)
 		case err != nil:
-			return nil, fmt.Errorf("putting an event on the bus: %w", err)
+			return nil, err
 		default:
 			refused[i], accepted = one[0], accepted || one[0] == nil
 		}
 	}
 	if !accepted {
-		return nil, errors.New("putting events on the bus: EventBridge: " + invalid)
+		return nil, errInvalid
 	}
 	return refused, nil
 }
+
+// errInvalid is the error of a call that EventBridge does not understand.
+var errInvalid = errors.New("EventBridge: ValidationException")
 
 // put makes one call.
 func (b *bus) put(ctx context.Context, entries []entry) (refused []error, err error) {
@@ -109,6 +101,12 @@ func (b *bus) put(ctx context.Context, entries []entry) (refused []error, err er
 		})
 	}
 	out, err := b.api.PutEvents(ctx, in)
+	if failed, ok := errors.AsType[smithy.APIError](err); ok {
+		if failed.ErrorCode() == "ValidationException" {
+			return nil, errInvalid
+		}
+		return nil, errors.New("EventBridge: " + failed.ErrorCode())
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -130,8 +130,8 @@ func TestInvalidCall(t *testing.T) {
 		{"2", nil, []int{3, 1, 1, 1}, []string{"", "never accepted: EventBridge: ValidationException", ""}, ""},
 		{"13", nil, []int{3, 1, 1, 1}, []string{"never accepted: EventBridge: ValidationException", "", "never accepted: EventBridge: ValidationException"}, ""},
 		{"123", nil, []int{3, 1, 1, 1}, nil, "putting events on the bus: EventBridge: ValidationException"},
-		{"2", errors.New("down"), []int{3, 1}, nil, "putting an event on the bus: down"},
-		{"2", &smithy.GenericAPIError{Code: "ThrottlingException", Message: "canary"}, []int{3, 1}, nil, "putting an event on the bus: EventBridge: ThrottlingException"},
+		{"2", errors.New("down"), []int{3, 1}, nil, "putting events on the bus: down"},
+		{"2", &smithy.GenericAPIError{Code: "ThrottlingException", Message: "canary"}, []int{3, 1}, nil, "putting events on the bus: EventBridge: ThrottlingException"},
 	} {
 		api := &picky{bad: tc.bad, fail: tc.fail}
 		refused, err := (&bus{api, "b"}).Put(t.Context(), entries)
