@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"carrierlink/shared/connection"
@@ -28,7 +27,7 @@ import (
 func (s *Store) Due(ctx context.Context, lane connection.Lane, now time.Time, limit int) (found []connection.Due, malformed int, err error) {
 	shards := make([]*dueShard, kit.DueShards(lane))
 	for i := range shards {
-		shards[i] = &dueShard{next: s.dueQuery(kit.RefreshPK(lane, i), now)}
+		shards[i] = &dueShard{next: s.table.DueQuery(kit.RefreshPK(lane, i), now)}
 	}
 	unread, share := shards, limit/len(shards)+1
 	for {
@@ -118,7 +117,7 @@ func (s *Store) readShard(ctx context.Context, shard *dueShard, n int) error {
 // cannot be read are skipped and counted in malformed.
 func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) (found []connection.Unfinished, malformed int, err error) {
 	for _, pk := range []string{kit.RepairPK, kit.PreviousPK} {
-		in := s.dueQuery(pk, now)
+		in := s.table.DueQuery(pk, now)
 		for len(found) < limit {
 			in.Limit = kit.QueryLimit(limit - len(found))
 			out, err := s.table.API.Query(ctx, in)
@@ -143,13 +142,4 @@ func (s *Store) Unfinished(ctx context.Context, now time.Time, limit int) (found
 		}
 	}
 	return found, malformed, nil
-}
-
-// dueQuery returns the query for the entries of a partition of by_due that are due.
-func (s *Store) dueQuery(pk string, now time.Time) *dynamodb.QueryInput {
-	return &dynamodb.QueryInput{
-		TableName: &s.table.Name, IndexName: aws.String(kit.IndexDue),
-		KeyConditionExpression:    aws.String("due_pk = :pk AND due_key < :until"),
-		ExpressionAttributeValues: kit.Item{":pk": kit.TextValue(pk), ":until": kit.TextValue(kit.DueUntil(now))},
-	}
 }

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"carrierlink/shared/account"
@@ -26,11 +24,8 @@ const page = 100
 // malformed; those of a deleted account are skipped. The index follows the table within a
 // second or so.
 func (s *Store) ExpiringKeys(ctx context.Context, now time.Time, limit int) (found []account.APIKey, malformed int, err error) {
-	in := &dynamodb.QueryInput{
-		TableName: &s.table.Name, IndexName: aws.String(kit.IndexDue), Limit: kit.QueryLimit(page),
-		KeyConditionExpression:    aws.String("due_pk = :pk AND due_key < :until"),
-		ExpressionAttributeValues: kit.Item{":pk": kit.TextValue(kit.ExpiringPK), ":until": kit.TextValue(kit.DueUntil(now))},
-	}
+	in := s.table.DueQuery(kit.ExpiringPK, now)
+	in.Limit = kit.QueryLimit(page)
 	for len(found) < limit {
 		out, err := s.table.API.Query(ctx, in)
 		if err != nil {

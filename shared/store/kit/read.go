@@ -28,6 +28,16 @@ func (s *Table) Range(pk, from, to string) *dynamodb.QueryInput {
 	}
 }
 
+// DueQuery returns the query for the entries of a partition of by_due that are due, the
+// earliest first.
+func (s *Table) DueQuery(pk string, now time.Time) *dynamodb.QueryInput {
+	return &dynamodb.QueryInput{
+		TableName: &s.Name, IndexName: aws.String(IndexDue),
+		KeyConditionExpression:    aws.String("due_pk = :pk AND due_key < :until"),
+		ExpressionAttributeValues: Item{":pk": TextValue(pk), ":until": TextValue(DueUntil(now))},
+	}
+}
+
 // QueryPage reads a page of what a query finds: limit items (at least 1) at most,
 // after the first skip of them. Items that are gone by now do not count; at the zero
 // time none is. more tells whether items follow the page.
