@@ -66,9 +66,8 @@ func (h *handler) publish(ctx context.Context, b batch) error {
 }
 
 // read returns the events of a batch that are published, those of accounts, by their ids:
-// records of one
-// transaction may be in any order (DynamoDB Developer Guide, "Amazon DynamoDB Transactions:
-// How it works").
+// records of one transaction may be in any order (DynamoDB Developer Guide, "Amazon DynamoDB
+// Transactions: How it works").
 func (h *handler) read(ctx context.Context, b batch) []effects.Event {
 	var found []effects.Event
 	for _, record := range b.Records {

@@ -8,6 +8,7 @@ import (
 
 	"carrierlink/shared/effects"
 	"carrierlink/shared/fault"
+	"carrierlink/shared/invocation"
 )
 
 const day = 24 * time.Hour
@@ -65,7 +66,7 @@ func (s *Service) ReportExpiring(ctx context.Context, limit int) (Expiring, erro
 	}
 	var errs []error
 	for i := range found {
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < reserve || ctx.Err() != nil {
+		if invocation.EndsWithin(ctx, reserve) {
 			report.Left = len(found) - i
 			break
 		}

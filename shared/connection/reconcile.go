@@ -193,7 +193,7 @@ func (s *Service) Reconcile(ctx context.Context, limit int) (Report, error) {
 	defer func() { report.measure(ctx, found, s.Now()) }()
 	var errs []error
 	for i, u := range found {
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < reserve || ctx.Err() != nil {
+		if invocation.EndsWithin(ctx, reserve) {
 			report.Left = len(found) - i
 			break
 		}

@@ -29,6 +29,13 @@ func Cleanup(ctx context.Context, most time.Duration) (context.Context, context.
 	return context.WithDeadline(context.WithoutCancel(ctx), end)
 }
 
+// EndsWithin reports whether a context has ended, or ends within d: then nothing more should
+// be begun that takes so long.
+func EndsWithin(ctx context.Context, d time.Duration) bool {
+	end, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && time.Until(end) < d
+}
+
 type attrsKey struct{}
 
 // With returns a context with more attributes for each log record that gets it.

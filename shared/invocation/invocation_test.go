@@ -156,3 +156,25 @@ func TestPanicked(t *testing.T) {
 		}
 	}
 }
+
+func TestEndsWithin(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	soon, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, tc := range []struct {
+		name string
+		ctx  context.Context
+		d    time.Duration
+		want bool
+	}{
+		{"ended", ended, 0, true},
+		{"ends sooner", soon, time.Hour, true},
+		{"ends later", soon, time.Second, false},
+		{"has no end", t.Context(), time.Hour, false},
+	} {
+		if got := invocation.EndsWithin(tc.ctx, tc.d); got != tc.want {
+			t.Errorf("a context that %s: EndsWithin(%v) = %t", tc.name, tc.d, got)
+		}
+	}
+}
