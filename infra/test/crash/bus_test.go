@@ -10,11 +10,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
-	eventtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"carrierlink/infra/local/emulator"
+	"carrierlink/infra/test/bustest"
 	"carrierlink/infra/test/functiontest"
 )
 
@@ -22,33 +22,13 @@ import (
 func (w *world) listen() {
 	w.t.Helper()
 	ctx, cfg := context.Background(), emulator.Config(w.emulatorURL)
-	fail := func(err error) {
-		if err != nil {
-			w.t.Errorf("making the event bus: %v", err)
-		}
+	_, err := eventbridge.NewFromConfig(cfg).CreateEventBus(ctx, &eventbridge.CreateEventBusInput{Name: &w.name})
+	if err == nil {
+		w.queue, err = bustest.Listen(ctx, cfg, w.name, w.name)
 	}
-	events, queues := eventbridge.NewFromConfig(cfg), sqs.NewFromConfig(cfg)
-	_, err := events.CreateEventBus(ctx, &eventbridge.CreateEventBusInput{Name: &w.name})
-	fail(err)
-	made, err := queues.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &w.name})
 	if err != nil {
-		fail(err)
-		return
+		w.t.Errorf("making the event bus: %v", err)
 	}
-	w.queue = aws.ToString(made.QueueUrl)
-	read, err := queues.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &w.queue, AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameQueueArn}})
-	if err != nil {
-		fail(err)
-		return
-	}
-	arn := read.Attributes["QueueArn"]
-	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"events.amazonaws.com"},"Action":"sqs:SendMessage","Resource":"` + arn + `"}]}`
-	_, err = queues.SetQueueAttributes(ctx, &sqs.SetQueueAttributesInput{QueueUrl: &w.queue, Attributes: map[string]string{"Policy": policy}})
-	fail(err)
-	_, err = events.PutRule(ctx, &eventbridge.PutRuleInput{Name: &w.name, EventBusName: &w.name, EventPattern: aws.String(`{"source":["carrierlink"]}`)})
-	fail(err)
-	_, err = events.PutTargets(ctx, &eventbridge.PutTargetsInput{Rule: &w.name, EventBusName: &w.name, Targets: []eventtypes.Target{{Id: aws.String("queue"), Arn: &arn}}})
-	fail(err)
 }
 
 // streamed returns the records of the table's stream for all events, and their ids.

@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
-	eventtypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
@@ -24,36 +22,6 @@ import (
 
 // listenerQueue gets everything that is put on the event bus.
 var listenerQueue string
-
-// listenToBus makes a rule as a user of the bus would: it passes all events to a queue.
-func listenToBus(ctx context.Context) error {
-	const name = "carrierlink-listener"
-	made, err := queues().CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: aws.String(name)})
-	if err != nil {
-		return fmt.Errorf("making the queue of the listener: %w", err)
-	}
-	listenerQueue = aws.ToString(made.QueueUrl)
-	read, err := queues().GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: made.QueueUrl, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameQueueArn}})
-	if err != nil {
-		return fmt.Errorf("reading the queue of the listener: %w", err)
-	}
-	arn := read.Attributes["QueueArn"]
-	policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"events.amazonaws.com"},"Action":"sqs:SendMessage","Resource":"` + arn + `"}]}`
-	if _, err := queues().SetQueueAttributes(ctx, &sqs.SetQueueAttributesInput{QueueUrl: made.QueueUrl, Attributes: map[string]string{"Policy": policy}}); err != nil {
-		return fmt.Errorf("opening the queue of the listener: %w", err)
-	}
-	events := eventbridge.NewFromConfig(service.AWSConfig())
-	if _, err := events.PutRule(ctx, &eventbridge.PutRuleInput{Name: aws.String(name), EventBusName: &service.EventBusName, EventPattern: aws.String(`{"source":["carrierlink"]}`)}); err != nil {
-		return fmt.Errorf("making the rule of the listener: %w", err)
-	}
-	_, err = events.PutTargets(ctx, &eventbridge.PutTargetsInput{
-		Rule: aws.String(name), EventBusName: &service.EventBusName, Targets: []eventtypes.Target{{Id: aws.String("queue"), Arn: &arn}},
-	})
-	if err != nil {
-		return fmt.Errorf("making the target of the listener: %w", err)
-	}
-	return nil
-}
 
 // heard is a message that a rule of the bus passes on.
 type heard struct {

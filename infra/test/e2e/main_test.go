@@ -21,6 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"carrierlink/infra/local/stack"
+	"carrierlink/infra/test/bustest"
 )
 
 // atOnce is how many tests run at the same time. Most of them wait for a deliberately slow carrier.
@@ -61,7 +62,7 @@ func runSuite(m *testing.M) (status int, err error) {
 	if api, err = newClient(service.APIURL); err != nil {
 		return 1, err
 	}
-	if err := listenToBus(ctx); err != nil {
+	if listenerQueue, err = bustest.Listen(ctx, service.AWSConfig(), service.EventBusName, "carrierlink-listener"); err != nil {
 		return 1, err
 	}
 	for _, p := range []struct {
